@@ -1,0 +1,95 @@
+package adapters
+
+// Check verifies a request against the model's spec.
+func (r *LossRequest) Check(spec LanguageSpec) error {
+	if r.Gradient && !spec.Has(CapGradient) {
+		return Errorf(Unsupported, "%s gives no gradient by the soft prompts", spec.ID).
+			WithRemedy("train with a model that does; captioning and scoring work with this one")
+	}
+	if r.Gradient && r.Prompts == nil {
+		return Errorf(Invalid, "a gradient by the soft prompts is asked for, but the request has none")
+	}
+	return checkInputs(spec, r.Prompts, r.Examples)
+}
+
+// Check verifies a response to req against the model's spec.
+func (r *LossResponse) Check(spec LanguageSpec, req *LossRequest) error {
+	if len(r.Loss) != len(req.Examples) || len(r.Tokens) != len(req.Examples) {
+		return Errorf(Invalid, "response has %d losses and %d token counts for %d examples",
+			len(r.Loss), len(r.Tokens), len(req.Examples))
+	}
+	if !req.Gradient {
+		return nil
+	}
+	return r.Gradient.Check("gradient", req.Prompts.Shape, Float32)
+}
+
+// Check verifies a request against the model's spec.
+func (r *GenerateRequest) Check(spec LanguageSpec) error {
+	o := r.Options
+	if o.MaxNewTokens < 0 || o.MinNewTokens < 0 || o.NumBeams < 0 || o.TopK < 0 || o.Temperature < 0 ||
+		o.RepetitionPenalty < 0 || o.TopP < 0 || o.TopP > 1 {
+		return Errorf(Invalid, "generation options %+v: counts and penalties are not negative, top-p is at most 1", o)
+	}
+	return checkInputs(spec, r.Prompts, r.Examples)
+}
+
+// Check verifies a response to req.
+func (r *GenerateResponse) Check(req *GenerateRequest) error {
+	if len(r.Texts) != len(req.Examples) || len(r.Tokens) != len(req.Examples) {
+		return Errorf(Invalid, "response has %d texts and %d token counts for %d examples",
+			len(r.Texts), len(r.Tokens), len(req.Examples))
+	}
+	return nil
+}
+
+// Check verifies a request against the model's spec.
+func (r *ScoreRequest) Check(spec LanguageSpec) error {
+	if len(r.Candidates) != len(r.Examples) {
+		return Errorf(Invalid, "%d lists of candidates for %d examples", len(r.Candidates), len(r.Examples))
+	}
+	for i, c := range r.Candidates {
+		if len(c) == 0 || len(c) != len(r.Candidates[0]) {
+			return Errorf(Invalid, "example %d has %d candidates, example 0 has %d; want one equal, positive number",
+				i, len(c), len(r.Candidates[0]))
+		}
+	}
+	return checkInputs(spec, r.Prompts, r.Examples)
+}
+
+// Check verifies a response to req.
+func (r *ScoreResponse) Check(req *ScoreRequest) error {
+	return r.Scores.Check("scores", []int{len(req.Examples), len(req.Candidates[0])}, Float32)
+}
+
+// Check verifies a response to req against the model's spec.
+func (r *EmbedTokensResponse) Check(spec LanguageSpec, req *EmbedTokensRequest) error {
+	if len(req.Texts) > 0 && len(r.Counts) != len(req.Texts) {
+		return Errorf(Invalid, "response has %d counts for %d texts", len(r.Counts), len(req.Texts))
+	}
+	return r.Embeddings.Check("embeddings", []int{len(r.Surfaces), spec.Width}, Float32)
+}
+
+func checkInputs(spec LanguageSpec, prompts *Tensor, examples []Example) error {
+	if len(examples) == 0 {
+		return Errorf(Invalid, "the request has no examples, want at least one")
+	}
+	m := 0
+	if prompts != nil {
+		if err := prompts.Check("prompts", []int{-1, -1, spec.Width}, Float32, BFloat16); err != nil {
+			return err
+		}
+		m = prompts.Shape[0]
+	}
+	for i, e := range examples {
+		if len(e.Segments) == 0 {
+			return Errorf(Invalid, "example %d has no segments, want at least one text or soft prompt", i)
+		}
+		for j, s := range e.Segments {
+			if s.IsPrompt && (s.Prompt < 0 || s.Prompt >= m) {
+				return Errorf(Invalid, "example %d, segment %d names soft prompt %d, the request has %d", i, j, s.Prompt, m)
+			}
+		}
+	}
+	return nil
+}

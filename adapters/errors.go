@@ -1,0 +1,109 @@
+package adapters
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Kind says what sort of failure an [Error] is, so that a caller can decide
+// what to do about it. The values cross the process boundary: append-only.
+type Kind uint8
+
+// The kinds of failure.
+const (
+	Unknown     Kind = iota
+	Invalid          // the request breaks the contract: mend the request
+	NotFound         // a file, folder, id or tensor is not there
+	Unsupported      // the adapter cannot do this, and says what it can
+	Corrupt          // a file is there and is not what it should be
+	Exhausted        // memory, disk or a size limit ran out
+	Canceled         // the caller gave up
+	Unavailable      // the process behind the adapter died or cannot start: a repeat may work
+	Internal         // a bug in the adapter
+)
+
+var kindNames = [...]string{"unknown", "invalid", "not found", "unsupported", "corrupt", "exhausted", "canceled", "unavailable", "internal"}
+
+// String returns the kind in words.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind(%d)", uint8(k))
+}
+
+// Error is the error of every adapter. It survives the process boundary: kind,
+// message and remedy arrive as they were sent.
+type Error struct {
+	Kind    Kind
+	Op      string // what was being done: "load", "loss", …; empty where the message says it
+	Message string // what, got, wanted
+	Remedy  string // what the user can do about it; may be empty
+	Err     error  // the cause; its text is part of Message across a process boundary
+}
+
+// Error returns "op: message: cause (remedy)".
+func (e *Error) Error() string {
+	s := e.Message
+	if e.Op != "" {
+		s = e.Op + ": " + s
+	}
+	if e.Err != nil && e.Err.Error() != "" {
+		s += ": " + e.Err.Error()
+	}
+	if e.Remedy != "" {
+		s += " (" + e.Remedy + ")"
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errorf returns an error of a kind. A %w verb becomes its cause.
+func Errorf(kind Kind, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Kind: kind, Message: err.Error(), Err: hidden(errors.Unwrap(err))}
+}
+
+// WithRemedy returns e with advice for the user.
+func (e *Error) WithRemedy(format string, args ...any) *Error {
+	c := *e
+	c.Remedy = fmt.Sprintf(format, args...)
+	return &c
+}
+
+// WithOp returns e with the operation that failed.
+func (e *Error) WithOp(op string) *Error {
+	c := *e
+	c.Op = op
+	return &c
+}
+
+// KindOf returns the kind of the first [Error] in err's chain. A canceled or
+// expired context is [Canceled]; any other error is [Unknown].
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return Canceled
+	}
+	return Unknown
+}
+
+// hidden keeps a cause reachable by errors.Is and errors.As although its text
+// already stands in the message.
+func hidden(err error) error {
+	if err == nil {
+		return nil
+	}
+	return silent{err}
+}
+
+type silent struct{ err error }
+
+func (s silent) Error() string { return "" }
+func (s silent) Unwrap() error { return s.err }

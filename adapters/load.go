@@ -1,0 +1,40 @@
+package adapters
+
+import "context"
+
+// LoadRequest says which frozen model to open and how to compute it.
+type LoadRequest struct {
+	ID         string // for the spec; empty means the folder's name
+	Checkpoint string // a Hugging Face checkpoint folder; absolute where it crosses a process boundary
+	Backend    string // "auto", "go", "xla:cpu", "xla:cuda" or "xla:/abs/plugin.so"; empty is "auto"
+	DType      DType  // of the computation; InvalidDType lets the adapter choose
+	// FeatureLayer indexes hidden_states as transformers does, for vision
+	// encoders; nil lets the family choose.
+	FeatureLayer *int
+	// Progress, where not nil, is called in one goroutine as loading goes on.
+	Progress func(Progress)
+}
+
+// Progress is one message of a long operation.
+type Progress struct {
+	Stage       string // "weights", "tokenizer", "compile"
+	Done, Total int64  // bytes or items; Total 0 where unknown
+}
+
+// Report calls the request's Progress if there is one.
+func (r *LoadRequest) Report(stage string, done, total int64) {
+	if r.Progress != nil {
+		r.Progress(Progress{Stage: stage, Done: done, Total: total})
+	}
+}
+
+// Family opens the models of one backbone family. Exactly one of the two
+// functions is set, as Kind says.
+type Family struct {
+	Name         string // "vit", "opt", …
+	Kind         ModelKind
+	OpenVision   func(ctx context.Context, req *LoadRequest) (VisionEncoder, error)
+	OpenLanguage func(ctx context.Context, req *LoadRequest) (LanguageModel, error)
+	// ModelTypes are the values of config.json's model_type that the family reads.
+	ModelTypes []string
+}

@@ -1,0 +1,76 @@
+package adapters
+
+import "slices"
+
+// ModelKind says which contract an adapter satisfies.
+type ModelKind string
+
+// The two kinds of frozen model.
+const (
+	KindVision   ModelKind = "vision-encoder"
+	KindLanguage ModelKind = "language-model"
+)
+
+// Capability names something that only some language models can do.
+type Capability string
+
+// The optional capabilities.
+const (
+	CapGradient    Capability = "gradient"     // Loss can return the gradient by the soft prompts
+	CapScore       Capability = "score"        // [Scorer]
+	CapEmbedTokens Capability = "embed-tokens" // [TokenEmbedder]
+	CapCountTokens Capability = "count-tokens" // [TokenCounter]
+)
+
+// Spec is what every adapter says of the model that it holds.
+type Spec struct {
+	ID           string       // registry id or the checkpoint folder's name
+	Family       string       // "vit", "opt", "t5", …
+	Kind         ModelKind    //
+	Width        int          // D: of the features, or of the soft prompts
+	DType        DType        // of the computation
+	Parameters   int64        // of the frozen model
+	MemoryBytes  int64        // resident weights, an estimate
+	Digest       string       // "sha256:…" over the weights, for caches and lock files
+	Backend      string       // what computes: "go", "xla:cpu", …; empty if not GoMLX
+	Capabilities []Capability //
+	Source       string       // where the weights came from, for people
+}
+
+// Has reports whether the spec names the capability.
+func (s Spec) Has(c Capability) bool { return slices.Contains(s.Capabilities, c) }
+
+// VisionSpec is the spec of a [VisionEncoder].
+type VisionSpec struct {
+	Spec
+	Tokens int       // N: feature tokens per picture, the class token included
+	Image  ImageSpec // how the host prepares pictures
+	Layer  int       // hidden state that is returned, as transformers indexes hidden_states (−1 last)
+}
+
+// ImageSpec says how the host prepares a picture for an encoder.
+type ImageSpec struct {
+	Width, Height int
+	Resample      string     // "bicubic", "bilinear", "nearest"
+	Mode          string     // "squash" (LAVIS, BLIP-2) or "shortest-edge-crop" (CLIP)
+	Mean, Std     [3]float32 // applied by the encoder to pixel/255; here for the record
+}
+
+// Architecture says where a language model's segments go.
+type Architecture string
+
+// The two shapes of language model.
+const (
+	DecoderOnly    Architecture = "decoder-only"    // segments and target are one sequence
+	EncoderDecoder Architecture = "encoder-decoder" // segments to the encoder, target to the decoder
+)
+
+// LanguageSpec is the spec of a [LanguageModel].
+type LanguageSpec struct {
+	Spec
+	Architecture  Architecture
+	ContextTokens int     // the longest sequence, prompts included; 0 if unbounded
+	Vocabulary    int     // V: rows of the token embedding
+	TokenNorm     float32 // mean L2 norm of the token embeddings: soft prompts start near it
+	EndOfAnswer   string  // what ends an answer, for people: "\n", "</s>"
+}

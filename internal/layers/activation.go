@@ -1,0 +1,50 @@
+package layers
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// Activations lists the names that [Activation] knows, as config.json uses them.
+func Activations() []string {
+	return []string{"gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu"}
+}
+
+// KnownActivation reports whether [Activation] knows the name.
+func KnownActivation(name string) bool { return slices.Contains(Activations(), name) }
+
+// Activation applies the function that config.json names.
+func Activation(name string, x *Node) *Node {
+	switch name {
+	case "gelu":
+		return GELU(x)
+	case "gelu_new", "gelu_pytorch_tanh":
+		return GELUTanh(x)
+	case "quick_gelu":
+		return QuickGELU(x)
+	case "relu":
+		return Max(x, ZerosLike(x))
+	case "silu":
+		return Mul(x, Sigmoid(x))
+	}
+	panic(fmt.Errorf("activation %q, want one of %s", name, strings.Join(Activations(), ", ")))
+}
+
+// GELU is the exact one: x·Φ(x).
+func GELU(x *Node) *Node {
+	cdf := MulScalar(AddScalar(Erf(MulScalar(x, 1/math.Sqrt2)), 1), 0.5)
+	return Mul(x, cdf)
+}
+
+// GELUTanh is the tanh approximation ("gelu_new").
+func GELUTanh(x *Node) *Node {
+	inner := MulScalar(Add(x, MulScalar(Mul(x, Square(x)), 0.044715)), math.Sqrt(2/math.Pi))
+	return Mul(MulScalar(x, 0.5), AddScalar(Tanh(inner), 1))
+}
+
+// QuickGELU is x·σ(1.702·x), OpenAI CLIP's.
+func QuickGELU(x *Node) *Node { return Mul(x, Sigmoid(MulScalar(x, 1.702))) }

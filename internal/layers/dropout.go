@@ -1,0 +1,33 @@
+package layers
+
+import (
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// RNG is a source of random numbers inside one graph. Its state comes in as an
+// argument of the graph, so the same state gives the same numbers: a forward
+// pass can be recomputed for its gradient, and a resumed run repeats the step
+// that it lost. A nil RNG draws nothing: dropout is off.
+type RNG struct{ state *Node }
+
+// NewRNG starts from a state as [graph.RNGStateFromSeed] makes it.
+func NewRNG(state *Node) *RNG { return &RNG{state: state} }
+
+// Uniform draws float32 numbers from [0, 1).
+func (r *RNG) Uniform(dims ...int) *Node {
+	var values *Node
+	r.state, values = RandomUniform(r.state, shapes.Make(dtypes.Float32, dims...))
+	return values
+}
+
+// Dropout zeroes elements with probability rate and scales the rest by
+// 1/(1−rate).
+func Dropout(x *Node, rate float64, rng *RNG) *Node {
+	if rng == nil || rate <= 0 {
+		return x
+	}
+	keep := GreaterOrEqual(rng.Uniform(x.Shape().Dimensions...), Scalar(x.Graph(), dtypes.Float32, rate))
+	return Where(keep, MulScalar(x, 1/(1-rate)), ZerosLike(x))
+}

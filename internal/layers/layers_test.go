@@ -1,0 +1,158 @@
+package layers_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/gomlx/compute"
+	_ "github.com/gomlx/compute/gobackend"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/modular-bridging/bridge/internal/layers"
+)
+
+func backend(t *testing.T) compute.Backend {
+	t.Helper()
+	b, err := compute.NewWithConfig("go:parallelism=-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func near(t *testing.T, got, want []float32, tol float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("got %d elements, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if d := math.Abs(float64(got[i] - want[i])); !(d <= tol) {
+			t.Errorf("element %d: got %v, want %v", i, got[i], want[i])
+		}
+	}
+}
+
+func TestActivationsOnKnownPoints(t *testing.T) {
+	x := []float32{-2, -0.5, 0, 1, 3}
+	// From PyTorch 2.11's functional forms.
+	want := map[string][]float32{
+		"gelu":       {-0.04550028, -0.15426877, 0, 0.84134477, 2.9959502},
+		"gelu_new":   {-0.04540229, -0.15428598, 0, 0.8411920, 2.9963627},
+		"quick_gelu": {-0.06434137, -0.14961156, 0, 0.8457957, 2.9819288},
+		"relu":       {0, 0, 0, 1, 3},
+		"silu":       {-0.23840584, -0.18877033, 0, 0.7310586, 2.8577223},
+	}
+	for name, w := range want {
+		got := MustExecOnce(backend(t), func(x *Node) *Node { return layers.Activation(name, x) }, x)
+		near(t, tensors.MustCopyFlatData[float32](got), w, 2e-6)
+	}
+}
+
+func TestLinearUsesPyTorchLayout(t *testing.T) {
+	store := model.NewStore()
+	mustVar(t, store, "fc.weight", [][]float32{{1, 2}, {3, 4}, {5, 6}})
+	mustVar(t, store, "fc.bias", []float32{10, 20, 30})
+	got := model.MustCallOnce(backend(t), store, func(_ *model.Scope, x *Node) *Node {
+		return layers.Linear(layers.NewParams(store, x.Graph()).At("fc"), x)
+	}, [][]float32{{1, 1}, {0, 2}})
+	near(t, tensors.MustCopyFlatData[float32](got), []float32{13, 27, 41, 14, 28, 42}, 0)
+}
+
+func TestNormsUseTheGivenEpsilon(t *testing.T) {
+	store := model.NewStore()
+	mustVar(t, store, "weight", []float32{1, 2})
+	mustVar(t, store, "bias", []float32{0, 1})
+	x := [][]float32{{0.1, 0.3}}
+	b := backend(t)
+	run := func(f func(p layers.Params, x *Node) *Node) []float32 {
+		return tensors.MustCopyFlatData[float32](model.MustCallOnce(b, store, func(_ *model.Scope, x *Node) *Node {
+			return f(layers.NewParams(store, x.Graph()), x)
+		}, x))
+	}
+	// variance 0.01, eps 0.03: (x − 0.2)/0.2
+	near(t, run(func(p layers.Params, x *Node) *Node { return layers.LayerNorm(p, x, 0.03) }), []float32{-0.5, 2}, 1e-6)
+	// mean square 0.05, eps 0.04: x/0.3
+	near(t, run(func(p layers.Params, x *Node) *Node { return layers.RMSNorm(p, x, 0.04) }), []float32{1. / 3, 2}, 1e-6)
+}
+
+func TestAttentionWithAndWithoutBiasAgree(t *testing.T) {
+	q := tensors.FromFlatDataAndDimensions(ramp(2*2*3*4, 0.1), 2, 2, 3, 4)
+	k := tensors.FromFlatDataAndDimensions(ramp(2*2*5*4, -0.07), 2, 2, 5, 4)
+	v := tensors.FromFlatDataAndDimensions(ramp(2*2*5*4, 0.3), 2, 2, 5, 4)
+	b := backend(t)
+	plain := MustExecOnce(b, func(q, k, v *Node) *Node {
+		return layers.Attention(q, k, v, layers.AttentionOptions{})
+	}, q, k, v)
+	biased := MustExecOnce(b, func(q, k, v *Node) *Node {
+		zero := layers.MaskBias(Const(q.Graph(), [][]bool{{true, true, true, true, true}}), -10000)
+		return layers.Attention(q, k, v, layers.AttentionOptions{Bias: zero})
+	}, q, k, v)
+	near(t, tensors.MustCopyFlatData[float32](biased), tensors.MustCopyFlatData[float32](plain), 1e-6)
+
+	hidden := MustExecOnce(b, func(q, k, v *Node) *Node {
+		mask := layers.MaskBias(Const(q.Graph(), []bool{false, true, false, false, false}), -10000)
+		return layers.Attention(q, k, v, layers.AttentionOptions{Bias: mask})
+	}, q, k, v)
+	near(t, tensors.MustCopyFlatData[float32](hidden)[:4], tensors.MustCopyFlatData[float32](v)[4:8], 1e-6)
+}
+
+func TestHeadsSplitAndMergeRoundTrip(t *testing.T) {
+	x := tensors.FromFlatDataAndDimensions(ramp(2*3*8, 1), 2, 3, 8)
+	got := MustExecOnce(backend(t), func(x *Node) *Node { return layers.MergeHeads(layers.SplitHeads(x, 4)) }, x)
+	near(t, tensors.MustCopyFlatData[float32](got), tensors.MustCopyFlatData[float32](x), 0)
+}
+
+func TestDropoutIsAFunctionOfItsKey(t *testing.T) {
+	drop := func(seed int64) []float32 {
+		state, err := RNGStateFromSeed(seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tensors.MustCopyFlatData[float32](MustExecOnce(backend(t), func(x, s *Node) *Node {
+			return layers.Dropout(x, 0.25, layers.NewRNG(s))
+		}, tensors.FromFlatDataAndDimensions(ones(4096), 4096), state))
+	}
+	a, b, c := drop(1), drop(1), drop(2)
+	near(t, b, a, 0)
+	same, kept := 0, 0
+	for i := range a {
+		if a[i] == c[i] {
+			same++
+		}
+		if a[i] != 0 {
+			kept++
+			near(t, a[i:i+1], []float32{4. / 3}, 1e-6)
+		}
+	}
+	if same == len(a) {
+		t.Error("another key gives the same mask")
+	}
+	if kept < 2900 || kept > 3250 { // 3072 expected, 6 standard deviations
+		t.Errorf("kept %d of 4096 at rate 0.25", kept)
+	}
+}
+
+func mustVar(t *testing.T, s *model.Store, name string, value any) {
+	t.Helper()
+	if _, err := s.CreateVariable(layers.VariablePath(name), tensors.MustFromAnyValue(value)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ramp(n int, step float32) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(i%7) * step
+	}
+	return v
+}
+
+func ones(n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = 1
+	}
+	return v
+}

@@ -1,0 +1,32 @@
+package layers
+
+import (
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/nn"
+)
+
+// LayerNorm normalises the last axis with p's "weight" and "bias", computed in
+// float32 whatever x holds.
+func LayerNorm(p Params, x *Node, eps float64) *Node {
+	y := nn.LayerNorm(toFloat32(x), []int{-1}, eps, toFloat32(p.Get("weight")), toFloat32(p.Get("bias")), nil)
+	return ConvertDType(y, x.DType())
+}
+
+// RMSNorm divides by the root mean square of the last axis and scales by p's
+// "weight", without mean and bias (T5, Llama), computed in float32.
+func RMSNorm(p Params, x *Node, eps float64) *Node {
+	x32 := toFloat32(x)
+	mean := ReduceAndKeep(Square(x32), ReduceMean, -1)
+	y := Div(x32, Sqrt(AddScalar(mean, eps)))
+	w := toFloat32(p.Get("weight"))
+	return ConvertDType(Mul(y, ExpandLeftToRank(w, y.Rank())), x.DType())
+}
+
+// toFloat32 leaves float32 as it is.
+func toFloat32(x *Node) *Node {
+	if x.DType() == dtypes.Float32 {
+		return x
+	}
+	return ConvertDType(x, dtypes.Float32)
+}
