@@ -1,0 +1,175 @@
+package stricttoml
+
+import (
+	"encoding"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+
+	"github.com/modular-bridging/bridge/internal/nearest"
+)
+
+// Decode writes the document's values into the struct that v points to, over
+// what stands there, so that the struct's values are the defaults. Fields are
+// named by their toml tags; one without a tag is not a key. A table that is
+// given as a string is accepted where its struct is a TextUnmarshaler.
+//
+// What does not fit is added to the document's problems.
+func (d *Document) Decode(v any) {
+	d.table(reflect.ValueOf(v).Elem(), d.values, "")
+}
+
+func (d *Document) table(dst reflect.Value, src map[string]any, at string) {
+	fields := map[string]reflect.Value{}
+	var names []string
+	for i := range dst.NumField() {
+		if name, _, _ := strings.Cut(dst.Type().Field(i).Tag.Get("toml"), ","); name != "" && name != "-" {
+			fields[name] = dst.Field(i)
+			names = append(names, name)
+		}
+	}
+	for _, key := range sortedKeys(src) {
+		field, ok := fields[key]
+		if !ok {
+			d.unknown(at, key, names)
+			continue
+		}
+		d.value(field, src[key], join(at, key))
+	}
+}
+
+func (d *Document) unknown(at, key string, names []string) {
+	if near := nearest.Name(key, names); near != "" {
+		d.Errorf(join(at, key), "unknown key; did you mean %s?", join(at, near))
+		return
+	}
+	d.Errorf(join(at, key), "unknown key, want one of %s", strings.Join(names, ", "))
+}
+
+func (d *Document) value(dst reflect.Value, src any, key string) {
+	if dst.Kind() == reflect.Pointer {
+		if dst.IsNil() {
+			dst.Set(reflect.New(dst.Type().Elem()))
+		}
+		dst = dst.Elem()
+	}
+	if text, ok := src.(string); ok && dst.Kind() == reflect.Struct {
+		if u, ok := dst.Addr().Interface().(encoding.TextUnmarshaler); ok {
+			if err := u.UnmarshalText([]byte(text)); err != nil {
+				d.Errorf(key, "%v", err)
+			}
+			return
+		}
+	}
+	switch dst.Kind() {
+	case reflect.Struct:
+		if table, ok := src.(map[string]any); ok {
+			d.table(dst, table, key)
+			return
+		}
+	case reflect.Slice, reflect.Array:
+		if list, ok := src.([]any); ok {
+			d.list(dst, list, key)
+			return
+		}
+	default:
+		if scalar(dst, src) {
+			return
+		}
+	}
+	d.Errorf(key, "is %s, want %s", describe(src), wanted(dst.Type()))
+}
+
+func (d *Document) list(dst reflect.Value, list []any, key string) {
+	if dst.Kind() == reflect.Slice {
+		dst.Set(reflect.MakeSlice(dst.Type(), len(list), len(list)))
+	} else if dst.Len() != len(list) {
+		d.Errorf(key, "has %d values, want %d", len(list), dst.Len())
+		return
+	}
+	for i, v := range list {
+		d.value(dst.Index(i), v, key)
+	}
+}
+
+// scalar assigns src if its type fits; a whole number fits a float.
+func scalar(dst reflect.Value, src any) bool {
+	switch v := src.(type) {
+	case string:
+		if dst.Kind() != reflect.String {
+			return false
+		}
+		dst.SetString(v)
+	case bool:
+		if dst.Kind() != reflect.Bool {
+			return false
+		}
+		dst.SetBool(v)
+	case float64:
+		if dst.Kind() != reflect.Float64 || math.IsNaN(v) || math.IsInf(v, 0) {
+			return false
+		}
+		dst.SetFloat(v)
+	case int64:
+		switch dst.Kind() {
+		case reflect.Int, reflect.Int64:
+			dst.SetInt(v)
+		case reflect.Uint64:
+			if v < 0 {
+				return false
+			}
+			dst.SetUint(uint64(v))
+		case reflect.Float64:
+			dst.SetFloat(float64(v))
+		default:
+			return false
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+func describe(v any) string {
+	switch v := v.(type) {
+	case string:
+		return fmt.Sprintf("the string %q", v)
+	case map[string]any:
+		return "a table"
+	case []any, []map[string]any:
+		return "an array"
+	case int64:
+		return fmt.Sprintf("the integer %d", v)
+	case float64:
+		return fmt.Sprintf("the number %v", v)
+	case bool:
+		return fmt.Sprintf("%v", v)
+	}
+	return fmt.Sprintf("a %T", v)
+}
+
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "an integer"
+	case reflect.Uint64:
+		return "an integer from 0 on"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Struct:
+		return "a table"
+	}
+	return "an array"
+}
+
+func join(at, key string) string {
+	if at == "" {
+		return key
+	}
+	return at + "." + key
+}

@@ -1,0 +1,56 @@
+package stricttoml
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// places finds the line of every key. The TOML library knows the lines but
+// shows them only in its own errors; it does list the keys in the order of the
+// file, so that each stands at or after the one before.
+func places(name, text string, keys []toml.Key) map[string]string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = withoutComment(lines[i])
+	}
+	found := make(map[string]string, len(keys))
+	line, column := 0, 0
+	for _, key := range keys {
+		dotted := strings.Join(key, ".")
+		if _, ok := found[dotted]; ok {
+			continue
+		}
+		last := regexp.MustCompile(`(?:^|[\s{,.\["'])` + regexp.QuoteMeta(key[len(key)-1]) + `["']?\s*[=.\]]`)
+		for i := line; i < len(lines); i++ {
+			from := 0
+			if i == line {
+				from = min(column, len(lines[i]))
+			}
+			if at := last.FindStringIndex(lines[i][from:]); at != nil {
+				line, column = i, from+at[1]-1
+				found[dotted] = fmt.Sprintf("%s:%d", name, i+1)
+				break
+			}
+		}
+	}
+	return found
+}
+
+// withoutComment cuts a line at the first # that no string holds.
+func withoutComment(line string) string {
+	var quote rune
+	for i, r := range line {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote == 0 && (r == '"' || r == '\''):
+			quote = r
+		case quote == 0 && r == '#':
+			return line[:i]
+		}
+	}
+	return line
+}

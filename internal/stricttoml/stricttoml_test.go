@@ -1,0 +1,137 @@
+package stricttoml
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+type inner struct {
+	Rate  float64    `toml:"rate"`
+	Count int        `toml:"count"`
+	Betas [2]float64 `toml:"betas"`
+	Opt   *int       `toml:"opt"`
+}
+
+type named struct {
+	ID   string `toml:"id"`
+	Path string `toml:"path"`
+}
+
+func (n *named) UnmarshalText(b []byte) error {
+	if len(b) == 0 {
+		return errors.New("is empty, want a name")
+	}
+	n.ID = string(b)
+	return nil
+}
+
+type outer struct {
+	Name   string   `toml:"name"`
+	On     bool     `toml:"on"`
+	Inner  inner    `toml:"inner"`
+	Other  *inner   `toml:"other"`
+	Source named    `toml:"source"`
+	Tags   []string `toml:"tags"`
+	Seed   uint64   `toml:"seed"`
+}
+
+const good = `
+name = "x" # name = "comment"
+tags = [
+  "a", "rate = 3",
+]
+source = "kit"
+[inner]
+rate = 1
+betas = [0.9, 0.98]
+opt = -1
+[other]
+count = 3
+`
+
+func TestDecode(t *testing.T) {
+	d, err := Parse("f.toml", []byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{"inner.count=7", "name=bare string", "on=true", `source={path="p"}`, "seed=5"} {
+		if err := d.Set(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v := outer{Inner: inner{Count: 1, Rate: 9}}
+	d.Decode(&v)
+	if err := d.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if v.Name != "bare string" || !v.On || v.Inner.Rate != 1 || v.Inner.Count != 7 || v.Inner.Betas != [2]float64{.9, .98} ||
+		*v.Inner.Opt != -1 || v.Other.Count != 3 || v.Source != (named{Path: "p"}) || v.Tags[1] != "rate = 3" || v.Seed != 5 {
+		t.Errorf("decoded %+v", v)
+	}
+	if d.place("inner.rate") != "f.toml:8" || d.place("other.count") != "f.toml:12" || d.place("other.rate") != "f.toml:11" ||
+		d.place("inner.count") != "--set inner.count=7" || d.place("nothing") != "f.toml" {
+		t.Errorf("places %v", d.places)
+	}
+}
+
+func TestProblemsAreCollected(t *testing.T) {
+	d, err := Parse("f.toml", []byte(`
+# rate = 1
+nam = "x"
+[inner]
+rate = "fast"
+count = 1.5
+betas = [1]
+quux = 1
+[source]
+idd = "x"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Set("seed=-1"); err != nil {
+		t.Fatal(err)
+	}
+	var v outer
+	d.Decode(&v)
+	d.Errorf("inner.rate", "is %v, want more", 0)
+	err = d.Err()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		"f.toml:3: nam: unknown key; did you mean name?",
+		`f.toml:5: inner.rate: is the string "fast", want a number`,
+		"f.toml:6: inner.count: is the number 1.5, want an integer",
+		"f.toml:7: inner.betas: has 1 values, want 2",
+		"f.toml:8: inner.quux: unknown key, want one of rate, count, betas, opt",
+		"f.toml:10: source.idd: unknown key; did you mean source.id?",
+		"--set seed=-1: seed: is the integer -1, want an integer from 0 on",
+		"f.toml:5: inner.rate: is 0, want more",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in\n%v", want, err)
+		}
+	}
+	var p Problems
+	if !errors.As(err, &p) || !p.Override() || len(p) != 8 {
+		t.Errorf("problems %v", p)
+	}
+}
+
+func TestSyntaxAndAssignments(t *testing.T) {
+	_, err := Parse("f.toml", []byte("a = 1\nb = = 2\n"))
+	if err == nil || !strings.HasPrefix(err.Error(), "f.toml:2: ") {
+		t.Errorf("got %v", err)
+	}
+	d, _ := Parse("f.toml", []byte("a = 1\n"))
+	for _, s := range []string{"a", "=1", "a..b=1", "a.b=2"} {
+		if err := d.Set(s); err == nil {
+			t.Errorf("%q was accepted", s)
+		}
+	}
+	if _, err := Read(t.TempDir() + "/none.toml"); err == nil {
+		t.Error("a missing file was read")
+	}
+}
