@@ -1,0 +1,142 @@
+// Package backends opens what computes: GoMLX's Go backend, or XLA through a
+// PJRT plugin.
+//
+// A process has one backend of each kind, shared by all that open it and never
+// closed: XLA allows no second client on a device, and the Go backend's worker
+// pool and buffers are best used together. The backends that [Open] returns
+// may be used from several goroutines.
+//
+// Nothing is ever downloaded: GoMLX's auto-installation is off. Nothing is
+// written to stdout, which belongs to results and, in a plugin, to the
+// handshake.
+package backends
+
+import (
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/gobackend"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// The names of backends, as --backend and LoadRequest.Backend take them.
+const (
+	Auto    = "auto"     // XLACuda where a GPU and its plugin are found, else XLACPU where a plugin is, else Go
+	Go      = "go"       // GoMLX's Go backend with unlimited parallelism
+	XLACPU  = "xla:cpu"  // XLA's CPU plugin
+	XLACuda = "xla:cuda" // XLA's CUDA plugin
+	xlaPath = "xla:"     // before the absolute path of a plugin
+)
+
+// open holds the process's backends by [Choice.key].
+var open struct {
+	sync.Mutex
+	backends map[string]compute.Backend
+}
+
+// Open returns the process's backend of that name: "auto" (or ""), "go",
+// "xla:cpu", "xla:cuda" or "xla:/abs/plugin.so". The caller does not close it.
+func Open(name string) (compute.Backend, error) {
+	choice, err := Choose(name)
+	if err != nil {
+		return nil, err
+	}
+	open.Lock()
+	defer open.Unlock()
+	if b, ok := open.backends[choice.key()]; ok {
+		return b, nil
+	}
+	b, err := choice.create()
+	if err != nil {
+		return nil, err
+	}
+	if open.backends == nil {
+		open.backends = map[string]compute.Backend{}
+	}
+	open.backends[choice.key()] = b
+	return b, nil
+}
+
+// Check reports whether name is one that [Open] knows, without looking for
+// what stands behind it.
+func Check(name string) error {
+	switch name {
+	case "", Auto, Go, XLACPU, XLACuda:
+		return nil
+	}
+	if path, ok := strings.CutPrefix(name, xlaPath); ok && filepath.IsAbs(path) {
+		return nil
+	}
+	return adapters.Errorf(adapters.Invalid, "backend %q is not known, want auto, go, xla:cpu, xla:cuda or xla:/absolute/path/to/plugin.so", name)
+}
+
+// Describe returns the name of an open backend for specs: "go", "xla:cpu",
+// "xla:cuda" or "xla" where the kind of plugin is not known.
+func Describe(b compute.Backend) string {
+	if b.String() == gobackend.BackendName {
+		return Go
+	}
+	return describeXLA(b)
+}
+
+// ForTest returns the backend for a test: the Go backend, unless
+// BRIDGE_TEST_BACKEND names another.
+func ForTest(t interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}) compute.Backend {
+	t.Helper()
+	b, err := Open(TestName())
+	if err != nil {
+		t.Fatalf("BRIDGE_TEST_BACKEND: %v", err)
+	}
+	return b
+}
+
+func (c Choice) create() (b compute.Backend, err error) {
+	defer func() {
+		if r := recover(); r != nil { // a corrupt plugin makes go-xla panic
+			err = adapters.Errorf(adapters.Unavailable, "backend %s cannot be opened: %v", c.Name, r)
+		}
+	}()
+	if c.Plugin == "" {
+		return newGo()
+	}
+	b, err = newXLA(c.Plugin)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.Unavailable, "backend %s cannot be opened: %w", c.Name, err).
+			WithRemedy("use --backend go, or mend or remove the plugin %s", c.Plugin)
+	}
+	return b, nil
+}
+
+// newGo returns a Go backend with unlimited parallelism; with its default it
+// deadlocks on machines of few cores.
+//
+// The configuration string "parallelism=-1" prints a line on stdout. The method
+// behind it does not, but hangs on an exported field of an internal type, which
+// only reflection reaches; a test holds that it works with this version.
+func newGo() (compute.Backend, error) {
+	b, err := gobackend.New("")
+	if err != nil {
+		return nil, adapters.Errorf(adapters.Internal, "the Go backend cannot be opened: %w", err)
+	}
+	field := reflect.Indirect(reflect.ValueOf(b)).FieldByName("Workers")
+	if field.IsValid() && field.CanInterface() {
+		if pool, ok := field.Interface().(interface{ SetMaxParallelism(n int) }); ok {
+			pool.SetMaxParallelism(-1)
+			return b, nil
+		}
+	}
+	return nil, adapters.Errorf(adapters.Internal, "the Go backend %T has no field Workers with SetMaxParallelism", b)
+}
+
+// Summary returns one line about an open backend for people.
+func Summary(b compute.Backend) string {
+	return fmt.Sprintf("%s: %s, devices: %d", Describe(b), b.Description(), b.NumDevices())
+}

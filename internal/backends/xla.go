@@ -1,0 +1,45 @@
+//go:build cgo && !noxla && ((linux && (amd64 || arm64)) || (darwin && arm64) || (windows && amd64))
+
+package backends
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/go-xla/compute/xla"
+	"github.com/gomlx/go-xla/pjrt"
+)
+
+const hasXLA = true
+
+// newXLA opens a plugin by its path. go-xla guesses from the whole path whether
+// it is a CPU or a CUDA plugin, so what depends on the guess is said outright.
+// TensorFloat-32 is off: float32 means float32, and bfloat16 is there for speed.
+func newXLA(path string) (compute.Backend, error) {
+	xla.EnableAutoInstall(false)
+	kind := pluginKind(filepath.Base(path))
+	if kind == "cpu" && pjrt.IsCUDAName(path) {
+		return nil, fmt.Errorf("go-xla takes the CPU plugin %s for a CUDA plugin because its path contains %q or %q: move it", path, "cuda", "nvidia")
+	}
+	if strings.Contains(path, ",") {
+		return nil, fmt.Errorf("the plugin's path %s contains a comma, which go-xla takes for the start of its options: move it", path)
+	}
+	config := path + ",tf32=false"
+	if kind == "cuda" {
+		config += ",shared_buffers=false"
+	}
+	return xla.New(config)
+}
+
+func describeXLA(b compute.Backend) string {
+	x, ok := b.(*xla.Backend)
+	switch {
+	case ok && x.IsCUDA():
+		return XLACuda
+	case ok && x.IsCPU():
+		return XLACPU
+	}
+	return xla.BackendName
+}

@@ -1,0 +1,102 @@
+package checkpoint
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+func TestWriteAndRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	want := map[string]*adapters.Tensor{
+		"w":      adapters.FromFloat32([]float32{1, 2, 3, 4, 5, 6}, 2, 3),
+		"step":   adapters.FromInt32([]int32{7}),
+		"pixels": adapters.FromUint8([]byte{1, 2, 3}, 3),
+		"half":   {DType: adapters.BFloat16, Shape: []int{1}, Data: []byte{0x80, 0x3f}},
+		"none":   {DType: adapters.Float32, Shape: []int{0, 4}, Data: []byte{}},
+	}
+	want["step"].Shape = []int{} // a scalar
+	metadata := map[string]string{"format": "pt", "note": `<"&ü`}
+	var files [2][]byte
+	for i := range files {
+		if err := Write(path, want, metadata); err != nil {
+			t.Fatal(err)
+		}
+		files[i], _ = os.ReadFile(path)
+	}
+	if !bytes.Equal(files[0], files[1]) {
+		t.Error("the same tensors gave two different files")
+	}
+	got, gotMetadata, err := ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(gotMetadata, metadata) {
+		t.Errorf("read %v with %v, want %v with %v", got, gotMetadata, want, metadata)
+	}
+	wantFiles(t, filepath.Dir(path), "x.safetensors")
+}
+
+func TestWriteRefuses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	for name, tensor := range map[string]*adapters.Tensor{
+		"type":  {DType: adapters.InvalidDType, Shape: []int{0}},
+		"bytes": {DType: adapters.Float32, Shape: []int{2}, Data: make([]byte, 4)},
+	} {
+		wantError(t, Write(path, map[string]*adapters.Tensor{name: tensor}, nil), adapters.Invalid, name)
+	}
+	wantError(t, Write(filepath.Join(path, "absent", "x"), nil, nil), adapters.Unknown, "cannot be written")
+}
+
+// TestWriteAtomic breaks off in the middle of a write.
+func TestWriteAtomic(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	if err := os.WriteFile(path, []byte("before"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("broken off")
+	err := writeAtomic(path, func(w io.Writer) error {
+		w.Write(make([]byte, 3<<20))
+		return broken
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("error %v, want %v", err, broken)
+	}
+	if got, _ := os.ReadFile(path); string(got) != "before" {
+		t.Errorf("the file holds %q, want what it held before", got)
+	}
+	wantFiles(t, filepath.Dir(path), "x.safetensors")
+}
+
+func TestReadFileTypes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	data := raw(`{"a":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}`, make([]byte, 8))
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := ReadFile(path)
+	wantError(t, err, adapters.Unsupported, `tensor "a" is I64[1]`)
+	_, _, err = ReadFile(path + ".absent")
+	wantError(t, err, adapters.NotFound)
+}
+
+func wantFiles(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the folder holds %v, want %v", got, want)
+	}
+}
