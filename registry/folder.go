@@ -1,0 +1,108 @@
+package registry
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/nearest"
+)
+
+// hfConfig is what the registry reads of a Hugging Face config.json. Families
+// name the same thing differently; the zero value means absent.
+type hfConfig struct {
+	ModelType    string    `json:"model_type"`
+	VisionConfig *hfConfig `json:"vision_config"`
+
+	HiddenSize     int  `json:"hidden_size"`
+	DModel         int  `json:"d_model"`
+	EmbedWidth     int  `json:"word_embed_proj_dim"` // OPT: the width at which soft prompts enter
+	ImageSize      int  `json:"image_size"`
+	PatchSize      int  `json:"patch_size"`
+	MaxPositions   int  `json:"max_position_embeddings"`
+	EncoderDecoder bool `json:"is_encoder_decoder"`
+}
+
+// Folder returns the backbone of a Hugging Face checkpoint folder. Its id is
+// the folder's name; its family follows from config.json's model_type.
+func (r *Registry) Folder(dir string) (Backbone, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return Backbone{}, err
+	}
+	config, err := readConfig(path)
+	if err != nil {
+		return Backbone{}, err
+	}
+	family, err := r.familyOf(path, config.ModelType)
+	if err != nil {
+		return Backbone{}, err
+	}
+	m := Manifest{ID: filepath.Base(path), Family: family.Name, Kind: family.Kind, DType: "float32"}
+	if family.Kind == adapters.KindVision {
+		config.describeVision(&m)
+	} else {
+		config.describeLanguage(&m)
+	}
+	return Backbone{Manifest: m, Source: FromFolder, Path: path}, nil
+}
+
+func readConfig(dir string) (c hfConfig, err error) {
+	file := filepath.Join(dir, "config.json")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return c, adapters.Errorf(adapters.NotFound, "%s is not a checkpoint folder: %w", dir, err).
+			WithRemedy("name a folder that save_pretrained wrote, or one fetched from the hub")
+	}
+	if err := json.Unmarshal(data, &c); err != nil {
+		return c, adapters.Errorf(adapters.Corrupt, "%s: %w", file, err).WithRemedy("fetch the file again")
+	}
+	return c, nil
+}
+
+func (r *Registry) familyOf(dir, modelType string) (adapters.Family, error) {
+	var known []string
+	for _, f := range r.options.Families {
+		if slices.Contains(f.ModelTypes, modelType) {
+			return f, nil
+		}
+		known = append(known, f.ModelTypes...)
+	}
+	return adapters.Family{}, adapters.Errorf(adapters.Unsupported, "%s: model_type is %q, this binary reads %s%s",
+		filepath.Join(dir, "config.json"), modelType, strings.Join(known, ", "), nearest.Hint(modelType, known)).
+		WithRemedy("name an adapter's executable with plugin = \"path\" in the recipe")
+}
+
+func (c hfConfig) describeVision(m *Manifest) {
+	if c.VisionConfig != nil { // a whole CLIP: its vision part
+		c = *c.VisionConfig
+	}
+	m.Width, m.ImageSize, m.PatchSize = c.HiddenSize, c.ImageSize, c.PatchSize
+	if c.PatchSize > 0 {
+		side := c.ImageSize / c.PatchSize
+		m.Tokens = side*side + 1
+	}
+}
+
+func (c hfConfig) describeLanguage(m *Manifest) {
+	m.Width = firstPositive(c.EmbedWidth, c.HiddenSize, c.DModel)
+	m.Context = c.MaxPositions
+	m.Architecture = adapters.DecoderOnly
+	m.Prompts = Prompts{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
+	if c.EncoderDecoder {
+		m.Architecture = adapters.EncoderDecoder
+		m.Prompts = Prompts{Caption: "a photo of", Question: "Question: {} Short answer:"}
+	}
+}
+
+func firstPositive(values ...int) int {
+	for _, v := range values {
+		if v > 0 {
+			return v
+		}
+	}
+	return 0
+}

@@ -1,0 +1,177 @@
+package registry
+
+import (
+	"embed"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/stricttoml"
+)
+
+// Manifest describes a backbone before its weights are opened.
+type Manifest struct {
+	ID           string                `toml:"id"`
+	About        string                `toml:"about"` // one line for people
+	Kind         adapters.ModelKind    `toml:"kind"`
+	Family       string                `toml:"family"`        // of the adapter: "vit", "opt", …
+	Repository   string                `toml:"repository"`    // "owner/name" on the Hugging Face hub; empty for the kit's
+	Width        int                   `toml:"width"`         // D: of the features, or of the soft prompts
+	Tokens       int                   `toml:"tokens"`        // N: feature tokens per picture, vision only
+	ImageSize    int                   `toml:"image_size"`    // pixels a side, vision only
+	PatchSize    int                   `toml:"patch_size"`    // pixels a side, vision only
+	FeatureLayer *int                  `toml:"feature_layer"` // as transformers indexes hidden_states; absent: the family's choice
+	Architecture adapters.Architecture `toml:"architecture"`  // language only
+	Context      int                   `toml:"context"`       // longest sequence in tokens, language only; 0 is unbounded
+	DType        string                `toml:"dtype"`         // that it is usually computed in
+	Prompts      Prompts               `toml:"prompts"`       // language only
+	Parameters   int64                 `toml:"parameters"`    // 0 where not known before the weights are there
+	Download     int64                 `toml:"download"`      // bytes to fetch; 0 for the kit's
+	Memory       Memory                `toml:"memory"`
+}
+
+// Prompts are the texts around captions and questions; bridge.Prompts says
+// exactly what they mean.
+type Prompts struct {
+	Caption      string `toml:"caption"`
+	Question     string `toml:"question"`
+	TargetPrefix string `toml:"target_prefix"`
+}
+
+// Memory is what to expect, in bytes, at the manifest's dtype.
+type Memory struct {
+	Inference int64 `toml:"inference"` // weights and one picture
+	Stage2    int64 `toml:"stage2"`    // a stage-2 step of 16 examples, the model frozen
+}
+
+//go:embed models/*.toml
+var shipped embed.FS
+
+// DTypes are the names of element types that a manifest or recipe may give.
+func DTypes() []string { return []string{"float32", "bfloat16"} }
+
+var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
+
+// readManifest decodes one file strictly and checks it.
+func readManifest(name string, data []byte) (Manifest, error) {
+	doc, err := stricttoml.Parse(name, data)
+	if err != nil {
+		return Manifest{}, err
+	}
+	var m Manifest
+	doc.Decode(&m)
+	m.check(doc)
+	return m, doc.Err()
+}
+
+func (m *Manifest) check(doc *stricttoml.Document) {
+	if !idPattern.MatchString(m.ID) {
+		doc.Errorf("id", "is %q, want lower-case letters, digits, dots and hyphens", m.ID)
+	}
+	if m.Family == "" {
+		doc.Errorf("family", "is missing, want the adapter family that opens the model")
+	}
+	if m.Width <= 0 {
+		doc.Errorf("width", "is %d, want the width of the features or of the soft prompts", m.Width)
+	}
+	if m.DType != "float32" && m.DType != "bfloat16" {
+		doc.Errorf("dtype", "is %q, want one of %s", m.DType, strings.Join(DTypes(), ", "))
+	}
+	switch m.Kind {
+	case adapters.KindVision:
+		m.checkVision(doc)
+	case adapters.KindLanguage:
+		m.checkLanguage(doc)
+	default:
+		doc.Errorf("kind", "is %q, want %q or %q", m.Kind, adapters.KindVision, adapters.KindLanguage)
+	}
+}
+
+func (m *Manifest) checkVision(doc *stricttoml.Document) {
+	if m.ImageSize <= 0 || m.PatchSize <= 0 || m.ImageSize%m.PatchSize != 0 {
+		doc.Errorf("image_size", "is %d with patch_size %d, want a multiple of it", m.ImageSize, m.PatchSize)
+	}
+	if m.Tokens <= 0 {
+		doc.Errorf("tokens", "is %d, want the feature tokens per picture, class token included", m.Tokens)
+	}
+	for _, key := range []string{"architecture", "context", "prompts"} {
+		if doc.Has(key) {
+			doc.Errorf(key, "belongs to a %s, this is a %s", adapters.KindLanguage, adapters.KindVision)
+		}
+	}
+}
+
+func (m *Manifest) checkLanguage(doc *stricttoml.Document) {
+	if m.Architecture != adapters.DecoderOnly && m.Architecture != adapters.EncoderDecoder {
+		doc.Errorf("architecture", "is %q, want %q or %q", m.Architecture, adapters.DecoderOnly, adapters.EncoderDecoder)
+	}
+	if m.Prompts.Question != "" && strings.Count(m.Prompts.Question, "{}") != 1 {
+		doc.Errorf("prompts.question", "is %q, want {} once, where the question goes", m.Prompts.Question)
+	}
+	for _, key := range []string{"tokens", "image_size", "patch_size", "feature_layer"} {
+		if doc.Has(key) {
+			doc.Errorf(key, "belongs to a %s, this is a %s", adapters.KindVision, adapters.KindLanguage)
+		}
+	}
+}
+
+// TokensAt returns N for pictures of another size: one per patch and the
+// tokens that are there at any size. It is 0 where the size does not fit.
+func (m Manifest) TokensAt(imageSize int) int {
+	if m.PatchSize <= 0 || imageSize <= 0 || imageSize%m.PatchSize != 0 {
+		return 0
+	}
+	patches := func(size int) int { return (size / m.PatchSize) * (size / m.PatchSize) }
+	return m.Tokens - patches(m.ImageSize) + patches(imageSize)
+}
+
+// readManifests reads every TOML file of a folder. A file is named after its id.
+func readManifests(fsys fs.FS, where string) ([]Manifest, error) {
+	files, err := fs.Glob(fsys, "*.toml")
+	if err != nil {
+		return nil, err
+	}
+	var all []Manifest
+	for _, f := range files {
+		data, err := fs.ReadFile(fsys, f)
+		if err != nil {
+			return nil, err
+		}
+		name := filepath.Join(where, f)
+		m, err := readManifest(name, data)
+		if err != nil {
+			return nil, err
+		}
+		if want := strings.TrimSuffix(f, ".toml"); m.ID != want {
+			return nil, adapters.Errorf(adapters.Invalid, "%s: id is %q, want %q, the file's name", name, m.ID, want)
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// readUserManifests reads models.d of the configuration folder, if it is there.
+func readUserManifests(config string) ([]Manifest, error) {
+	dir := filepath.Join(config, "models.d")
+	if _, err := os.Stat(dir); config == "" || os.IsNotExist(err) {
+		return nil, nil
+	}
+	return readManifests(os.DirFS(dir), dir)
+}
+
+// Size returns a number of bytes for people: "11.4 GB".
+func Size(bytes int64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	v, i := float64(bytes), 0
+	for v >= 999.5 && i < len(units)-1 {
+		v, i = v/1000, i+1
+	}
+	if v >= 99.5 || v == math.Trunc(v) {
+		return trimmed(v, 0) + " " + units[i]
+	}
+	return trimmed(v, 1) + " " + units[i]
+}

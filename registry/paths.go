@@ -1,0 +1,142 @@
+package registry
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/stricttoml"
+)
+
+// pathsFile is where `bridge models add` records folders.
+const pathsFile = "models.toml"
+
+func readPaths(config string) (map[string]string, error) {
+	if config == "" {
+		return nil, nil
+	}
+	file := filepath.Join(config, pathsFile)
+	var content struct {
+		Paths map[string]string `toml:"paths"`
+	}
+	if _, err := toml.DecodeFile(file, &content); err != nil && !notExist(err) {
+		return nil, adapters.Errorf(adapters.Corrupt, "%s: %w", file, err).WithRemedy("mend or remove the file")
+	}
+	return content.Paths, nil
+}
+
+// AddPath records that the weights of id lie in dir, for this user. The folder
+// must hold a checkpoint of the kind, width and family that the manifest says.
+// The registry itself does not change: build a new one.
+func (r *Registry) AddPath(id, dir string) (Backbone, error) {
+	m, ok := r.manifests[id]
+	if !ok {
+		_, err := r.Lookup(id)
+		if err == nil {
+			err = adapters.Errorf(adapters.Invalid, "%q is a folder, want a registry id", id).
+				WithRemedy("a folder needs no entry: use its path wherever an id is wanted")
+		}
+		return Backbone{}, err
+	}
+	if r.options.Config == "" {
+		return Backbone{}, adapters.Errorf(adapters.Unsupported, "there is no configuration folder to record the path in").
+			WithRemedy("set BRIDGE_CONFIG to a folder")
+	}
+	b, err := r.fits(m, dir)
+	if err != nil {
+		return Backbone{}, err
+	}
+	paths, err := readPaths(r.options.Config)
+	if err != nil {
+		return Backbone{}, err
+	}
+	if paths == nil {
+		paths = map[string]string{}
+	}
+	paths[id] = b.Path
+	return b, writeTOML(filepath.Join(r.options.Config, pathsFile), "# Folders recorded by `bridge models add`.\n",
+		map[string]any{"paths": paths})
+}
+
+// fits checks that a folder can be the model of a manifest. Where no built-in
+// family reads the folder, only a plugin can, which checks it itself.
+func (r *Registry) fits(m Manifest, dir string) (Backbone, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return Backbone{}, err
+	}
+	if _, err := readConfig(path); err != nil {
+		return Backbone{}, err
+	}
+	b := Backbone{Manifest: m, Source: FromPath, Path: path}
+	if _, err := r.Family(b); err != nil {
+		return b, nil
+	}
+	f, err := r.Folder(path)
+	if err != nil {
+		return Backbone{}, err
+	}
+	if f.Kind != m.Kind || f.Manifest.Family != m.Family || f.Width != m.Width {
+		return Backbone{}, adapters.Errorf(adapters.Invalid, "%s holds a %s of family %s and width %d, %s is a %s of family %s and width %d",
+			path, f.Kind, f.Manifest.Family, f.Width, m.ID, m.Kind, m.Family, m.Width).
+			WithRemedy("name the folder itself wherever an id is wanted, or fetch %s", m.Repository)
+	}
+	return b, nil
+}
+
+// writeTOML replaces a file by header and v, or leaves it as it was.
+func writeTOML(path, header string, v any) error {
+	var buf bytes.Buffer
+	buf.WriteString(header)
+	encoder := toml.NewEncoder(&buf)
+	encoder.Indent = ""
+	if err := encoder.Encode(v); err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return replaceFile(path, buf.Bytes())
+}
+
+// replaceFile writes beside path, syncs and renames.
+func replaceFile(path string, data []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+			err = fmt.Errorf("write %s: %w", path, err)
+		}
+	}()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// decodeTOML reads a file strictly into v.
+func decodeTOML(path string, v any) error {
+	doc, err := stricttoml.Read(path)
+	if err != nil {
+		return err
+	}
+	doc.Decode(v)
+	return doc.Err()
+}

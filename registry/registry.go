@@ -1,0 +1,272 @@
+package registry
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/nearest"
+)
+
+// Options say what a registry is built from.
+type Options struct {
+	// Families are the adapters that are built in.
+	Families []adapters.Family
+	// Config is the user's configuration folder; empty means none.
+	Config string
+	// KitModels are the ids of the models that the binary carries, KitFolder
+	// unpacks one of them and returns its folder.
+	KitModels []string
+	KitFolder func(id string) (dir string, err error)
+	// Hub is the Hugging Face cache folder ("…/hub"); empty means none.
+	Hub string
+}
+
+// Registry knows backbones by id. It does not change after [New].
+type Registry struct {
+	options   Options
+	manifests map[string]Manifest
+	paths     map[string]string // recorded by AddPath
+}
+
+// New reads the manifests that ship and the user's.
+func New(o Options) (*Registry, error) {
+	r := &Registry{options: o, manifests: map[string]Manifest{}}
+	models, err := fs.Sub(shipped, "models")
+	if err != nil {
+		return nil, err
+	}
+	own, err := readManifests(models, "models")
+	if err != nil {
+		return nil, err
+	}
+	users, err := readUserManifests(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range append(own, users...) {
+		r.manifests[m.ID] = m
+	}
+	r.paths, err = readPaths(o.Config)
+	return r, err
+}
+
+// Default returns the options of a command-line program: the configuration
+// folder is $BRIDGE_CONFIG or the user's, the hub's cache where Hugging Face's
+// own tools have it.
+func Default() Options {
+	return Options{Config: ConfigDir(), Hub: hubDir()}
+}
+
+// ConfigDir returns $BRIDGE_CONFIG or else the bridge folder in the user's
+// configuration folder; empty where the system names none.
+func ConfigDir() string {
+	if dir := os.Getenv("BRIDGE_CONFIG"); dir != "" {
+		return dir
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "bridge")
+}
+
+// Backbone is a frozen model that a recipe or a command names.
+type Backbone struct {
+	Manifest
+	// Source says how the weights were found.
+	Source Source
+	// Path is the checkpoint folder; empty where Source is Missing, and for a
+	// kit model until [Backbone.Folder] unpacks it.
+	Path string
+
+	kit func(id string) (string, error)
+}
+
+// Source says where a backbone's weights are.
+type Source string
+
+// The places of weights, in the order in which they are looked for.
+const (
+	FromFolder Source = "folder" // named by its path
+	FromPath   Source = "path"   // recorded by `bridge models add`
+	FromKit    Source = "kit"    // carried by the binary
+	FromHub    Source = "hub"    // in the Hugging Face cache
+	Missing    Source = "missing"
+)
+
+// IDs returns the ids, those of the kit first, then in order.
+func (r *Registry) IDs() []string {
+	ids := make([]string, 0, len(r.manifests))
+	for id := range r.manifests {
+		ids = append(ids, id)
+	}
+	elsewhere := func(id string) int { return len(r.manifests[id].Repository) }
+	slices.SortFunc(ids, func(a, b string) int {
+		return cmp.Or(cmp.Compare(min(elsewhere(a), 1), min(elsewhere(b), 1)),
+			strings.Compare(string(r.manifests[b].Kind), string(r.manifests[a].Kind)), strings.Compare(a, b))
+	})
+	return ids
+}
+
+// Lookup finds a backbone by id, or by the path of a checkpoint folder.
+func (r *Registry) Lookup(id string) (Backbone, error) {
+	if m, ok := r.manifests[id]; ok {
+		return r.locate(m), nil
+	}
+	if isFolder(id) {
+		return r.Folder(id)
+	}
+	err := adapters.Errorf(adapters.NotFound, "no model %q, neither a registry id nor a folder with a config.json", id)
+	if near := nearest.Names(id, r.IDs(), 3); len(near) > 0 {
+		return Backbone{}, err.WithRemedy("did you mean %s?", strings.Join(near, " or "))
+	}
+	return Backbone{}, err.WithRemedy("`bridge models list` shows the ids")
+}
+
+// locate looks for the weights of a manifest.
+func (r *Registry) locate(m Manifest) Backbone {
+	b := Backbone{Manifest: m, Source: Missing, kit: r.options.KitFolder}
+	if dir, ok := r.paths[m.ID]; ok {
+		b.Source, b.Path = FromPath, dir
+		return b
+	}
+	if slices.Contains(r.options.KitModels, m.ID) {
+		b.Source = FromKit
+		return b
+	}
+	if dir, ok := hubSnapshot(r.options.Hub, m.Repository); ok {
+		b.Source, b.Path = FromHub, dir
+	}
+	return b
+}
+
+// Folder returns the backbone's checkpoint folder, unpacking it where it is the
+// kit's. Where the weights are missing the error says what to fetch.
+func (b Backbone) Folder() (string, error) {
+	if b.Source == FromKit {
+		return b.kit(b.ID)
+	}
+	if b.Source == Missing {
+		return "", b.missing()
+	}
+	if !isFolder(b.Path) {
+		return "", adapters.Errorf(adapters.NotFound, "the folder of %s, %s, has no config.json", b.ID, b.Path).
+			WithRemedy("put the checkpoint back, or record another folder with `bridge models add %s --path DIR`", b.ID)
+	}
+	return b.Path, nil
+}
+
+// missing says what to fetch, how big it is and what it needs.
+func (b Backbone) missing() error {
+	text := "the weights of " + b.ID + " are not on this machine"
+	var facts []string
+	if b.Parameters > 0 {
+		facts = append(facts, Count(b.Parameters)+" parameters")
+	}
+	if b.Download > 0 {
+		facts = append(facts, "download "+Size(b.Download))
+	}
+	if b.Memory.Inference > 0 {
+		facts = append(facts, "memory "+Size(b.Memory.Inference)+" to caption")
+	}
+	if b.Memory.Stage2 > 0 {
+		facts = append(facts, Size(b.Memory.Stage2)+" for stage 2")
+	}
+	if len(facts) > 0 {
+		text += ": " + strings.Join(facts, ", ")
+	}
+	err := adapters.Errorf(adapters.NotFound, "%s", text)
+	if b.Repository == "" {
+		return err.WithRemedy("this binary was built without them: `make kit` builds them, `bridge models add %s --path DIR` records a folder", b.ID)
+	}
+	return err.WithRemedy("fetch the Hugging Face repository %s into a folder, then `bridge models add %s --path DIR`", b.Repository, b.ID)
+}
+
+// Family returns the built-in adapter of a backbone.
+func (r *Registry) Family(b Backbone) (adapters.Family, error) {
+	names := r.familyNames()
+	i := slices.Index(names, b.Manifest.Family)
+	if i < 0 {
+		return adapters.Family{}, adapters.Errorf(adapters.Unsupported, "%s needs the adapter family %q, this binary has %s%s",
+			b.ID, b.Manifest.Family, strings.Join(names, ", "), nearest.Hint(b.Manifest.Family, names)).
+			WithRemedy("name an adapter's executable with plugin = \"path\" in the recipe")
+	}
+	return r.options.Families[i], nil
+}
+
+// Families returns the adapter families that are built in.
+func (r *Registry) Families() []adapters.Family { return slices.Clone(r.options.Families) }
+
+func (r *Registry) familyNames() []string {
+	var names []string
+	for _, f := range r.options.Families {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+func isFolder(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "config.json"))
+	return dir != "" && err == nil
+}
+
+// hubDir returns where Hugging Face's tools keep what they downloaded.
+func hubDir() string {
+	if dir := os.Getenv("HF_HUB_CACHE"); dir != "" {
+		return dir
+	}
+	if dir := os.Getenv("HF_HOME"); dir != "" {
+		return filepath.Join(dir, "hub")
+	}
+	if dir := os.Getenv("XDG_CACHE_HOME"); dir != "" {
+		return filepath.Join(dir, "huggingface", "hub")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, ".cache", "huggingface", "hub")
+}
+
+// hubSnapshot finds a repository's main revision in the hub's cache layout.
+func hubSnapshot(hub, repository string) (string, bool) {
+	if hub == "" || repository == "" {
+		return "", false
+	}
+	dir := filepath.Join(hub, "models--"+strings.ReplaceAll(repository, "/", "--"))
+	revision, err := os.ReadFile(filepath.Join(dir, "refs", "main"))
+	if err != nil {
+		return "", false
+	}
+	snapshot := filepath.Join(dir, "snapshots", filepath.Base(strings.TrimSpace(string(revision))))
+	return snapshot, isFolder(snapshot)
+}
+
+// Count returns a number of parameters for people: "2.7B", "826.6k".
+func Count(n int64) string {
+	v, unit := float64(n), ""
+	for _, u := range []string{"k", "M", "B"} {
+		if v < 999.5 {
+			break
+		}
+		v, unit = v/1000, u
+	}
+	if unit == "" {
+		return strconv.FormatInt(n, 10)
+	}
+	return trimmed(v, 1) + unit
+}
+
+// trimmed formats with at most the given decimals and no ".0".
+func trimmed(v float64, decimals int) string {
+	return strings.TrimSuffix(strconv.FormatFloat(v, 'f', decimals, 64), ".0")
+}
+
+func notExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -1,0 +1,314 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// families stand for the built-in ones: the registry reads names and model
+// types alone.
+func families() []adapters.Family {
+	openVision := func(context.Context, *adapters.LoadRequest) (adapters.VisionEncoder, error) { return nil, nil }
+	openLanguage := func(context.Context, *adapters.LoadRequest) (adapters.LanguageModel, error) { return nil, nil }
+	return []adapters.Family{
+		{Name: "vit", Kind: adapters.KindVision, OpenVision: openVision, ModelTypes: []string{"clip_vision_model", "clip"}},
+		{Name: "opt", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"opt"}},
+		{Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"t5"}},
+	}
+}
+
+func newRegistry(t *testing.T, o Options) *Registry {
+	t.Helper()
+	o.Families = families()
+	r, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func checkpoint(t *testing.T, dir, config string) string {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "config.json"), config)
+	return dir
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestShippedManifests(t *testing.T) {
+	r := newRegistry(t, Options{})
+	ids := r.IDs()
+	for _, id := range []string{"tiny-vit", "tiny-opt", "tiny-flan-t5", "clip-vit-l-14", "eva-vit-g", "opt-2.7b", "opt-6.7b", "flant5-xl", "flant5-xxl"} {
+		if !slices.Contains(ids, id) {
+			t.Errorf("no manifest %s", id)
+		}
+		b, err := r.Lookup(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.About == "" || b.Source != Missing {
+			t.Errorf("%s: about %q, source %s", id, b.About, b.Source)
+		}
+		if b.Kind == adapters.KindVision && b.TokensAt(b.ImageSize) != b.Tokens {
+			t.Errorf("%s: %d tokens at its own size, want %d", id, b.TokensAt(b.ImageSize), b.Tokens)
+		}
+		if b.Repository != "" && (b.Download == 0 || b.Parameters == 0 || b.Memory.Inference == 0 || b.Memory.Stage2 <= b.Memory.Inference) {
+			t.Errorf("%s: download %d, parameters %d, memory %+v", id, b.Download, b.Parameters, b.Memory)
+		}
+	}
+	if strings.Join(ids[:3], " ") != "tiny-vit tiny-flan-t5 tiny-opt" {
+		t.Errorf("the kit's ids are not first: %v", ids)
+	}
+	b, _ := r.Lookup("clip-vit-l-14")
+	if b.TokensAt(336) != 577 || b.TokensAt(300) != 0 {
+		t.Errorf("tokens at 336 %d, at 300 %d; want 577 and 0", b.TokensAt(336), b.TokensAt(300))
+	}
+}
+
+func TestMissingWeightsSayWhatToFetch(t *testing.T) {
+	r := newRegistry(t, Options{})
+	b, err := r.Lookup("flant5-xl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.Folder()
+	if adapters.KindOf(err) != adapters.NotFound {
+		t.Fatalf("got %v", err)
+	}
+	for _, want := range []string{"flant5-xl", "2.8B parameters", "download 11.4 GB", "6.4 GB to caption", "12 GB for stage 2",
+		"google/flan-t5-xl", "bridge models add flant5-xl --path DIR"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
+		}
+	}
+	kit, _ := r.Lookup("tiny-opt")
+	if _, err := kit.Folder(); err == nil || !strings.Contains(err.Error(), "make kit") {
+		t.Errorf("kit model in a binary without one: %v", err)
+	}
+}
+
+func TestLookupNamesTheNearest(t *testing.T) {
+	r := newRegistry(t, Options{})
+	for got, want := range map[string]string{"tiny-optt": "tiny-opt", "flan-t5-xl": "flant5-xl", "opt2.7b": "opt-2.7b", "zebra": "models list"} {
+		_, err := r.Lookup(got)
+		if adapters.KindOf(err) != adapters.NotFound || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q in it", got, err, want)
+		}
+	}
+}
+
+func TestFoldersDescribeThemselves(t *testing.T) {
+	r := newRegistry(t, Options{})
+	for _, c := range []struct {
+		config string
+		want   Manifest
+	}{
+		{`{"model_type": "clip", "vision_config": {"hidden_size": 1024, "image_size": 224, "patch_size": 14}}`,
+			Manifest{Family: "vit", Kind: adapters.KindVision, Width: 1024, ImageSize: 224, PatchSize: 14, Tokens: 257}},
+		{`{"model_type": "opt", "hidden_size": 1024, "word_embed_proj_dim": 512, "max_position_embeddings": 2048}`,
+			Manifest{Family: "opt", Kind: adapters.KindLanguage, Width: 512, Context: 2048, Architecture: adapters.DecoderOnly,
+				Prompts: Prompts{"a photo of", "Question: {} Answer:", " "}}},
+		{`{"model_type": "t5", "d_model": 768, "is_encoder_decoder": true}`,
+			Manifest{Family: "t5", Kind: adapters.KindLanguage, Width: 768, Architecture: adapters.EncoderDecoder,
+				Prompts: Prompts{"a photo of", "Question: {} Short answer:", ""}}},
+	} {
+		dir := checkpoint(t, filepath.Join(t.TempDir(), "my-model"), c.config)
+		b, err := r.Lookup(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.want.ID, c.want.DType = "my-model", "float32"
+		if b.Manifest != c.want || b.Source != FromFolder {
+			t.Errorf("got %+v, want %+v", b, c.want)
+		}
+		if folder, err := b.Folder(); err != nil || folder != dir {
+			t.Errorf("folder %q, %v", folder, err)
+		}
+	}
+}
+
+func TestFolderErrors(t *testing.T) {
+	r := newRegistry(t, Options{})
+	for _, c := range []struct {
+		config, want string
+		kind         adapters.Kind
+	}{
+		{`{"model_type": "op"}`, "did you mean opt?", adapters.Unsupported},
+		{`{"model_type": `, "config.json", adapters.Corrupt},
+	} {
+		_, err := r.Folder(checkpoint(t, t.TempDir(), c.config))
+		if adapters.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.config, err)
+		}
+	}
+	if _, err := r.Folder(t.TempDir()); adapters.KindOf(err) != adapters.NotFound {
+		t.Errorf("empty folder: %v", err)
+	}
+}
+
+func TestWhereWeightsAre(t *testing.T) {
+	config, hub := t.TempDir(), t.TempDir()
+	snapshot := checkpoint(t, filepath.Join(hub, "models--facebook--opt-2.7b", "snapshots", "abc"), `{"model_type": "opt"}`)
+	refs := filepath.Join(hub, "models--facebook--opt-2.7b", "refs")
+	if err := os.Mkdir(refs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(refs, "main"), "abc\n")
+	kit := checkpoint(t, filepath.Join(t.TempDir(), "tiny-opt"), `{"model_type": "opt"}`)
+	o := Options{Config: config, Hub: hub, KitModels: []string{"tiny-opt"}, KitFolder: func(id string) (string, error) {
+		if id != "tiny-opt" {
+			return "", errors.New("asked for " + id)
+		}
+		return kit, nil
+	}}
+	r := newRegistry(t, o)
+	assertFolder(t, r, "opt-2.7b", FromHub, snapshot)
+	assertFolder(t, r, "tiny-opt", FromKit, kit)
+
+	own := checkpoint(t, filepath.Join(t.TempDir(), "copy"), `{"model_type": "opt", "hidden_size": 2560}`)
+	if _, err := r.AddPath("opt-2.7b", own); err != nil {
+		t.Fatal(err)
+	}
+	assertFolder(t, newRegistry(t, o), "opt-2.7b", FromPath, own)
+
+	if err := os.RemoveAll(own); err != nil {
+		t.Fatal(err)
+	}
+	b, err := newRegistry(t, o).Lookup("opt-2.7b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Folder(); adapters.KindOf(err) != adapters.NotFound {
+		t.Errorf("recorded folder that is gone: %v", err)
+	}
+}
+
+func assertFolder(t *testing.T, r *Registry, id string, source Source, dir string) {
+	t.Helper()
+	b, err := r.Lookup(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := b.Folder()
+	if err != nil || got != dir || b.Source != source {
+		t.Errorf("%s: %s %q (%v), want %s %q", id, b.Source, got, err, source, dir)
+	}
+}
+
+func TestAddPathRefusesOtherModels(t *testing.T) {
+	r := newRegistry(t, Options{Config: t.TempDir()})
+	opt := checkpoint(t, t.TempDir(), `{"model_type": "opt", "hidden_size": 768}`)
+	for _, c := range []struct{ id, dir, want string }{
+		{"opt-2.7b", opt, "width 768"},
+		{"flant5-xl", opt, "family opt"},
+		{"opt-2.7", opt, "opt-2.7b"},
+		{"opt-2.7b", t.TempDir(), "config.json"},
+		{opt, opt, "is a folder"},
+	} {
+		if _, err := r.AddPath(c.id, c.dir); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("add %s %s: %v, want %q in it", c.id, c.dir, err, c.want)
+		}
+	}
+}
+
+func TestUserManifests(t *testing.T) {
+	config := t.TempDir()
+	dir := filepath.Join(config, "models.d")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "mine.toml")
+	write(t, file, "id = \"mine\"\nkind = \"language-model\"\nfamily = \"opt\"\nwidth = 8\narchitecture = \"decoder-only\"\ndtype = \"float32\"\n")
+	b, err := newRegistry(t, Options{Config: config}).Lookup("mine")
+	if err != nil || b.Width != 8 {
+		t.Fatalf("%+v, %v", b, err)
+	}
+	write(t, file, "id = \"Mine\"\nkind = \"vision-encoder\"\nfamly = \"opt\"\nwidth = 8\nimage_size = 30\npatch_size = 7\ncontext = 5\ndtype = \"f8\"\n")
+	_, err = New(Options{Config: config})
+	if err == nil {
+		t.Fatal("a wrong manifest was read")
+	}
+	for _, want := range []string{`id: is "Mine"`, "mine.toml:3: famly: unknown key; did you mean family?", "image_size: is 30", "context: belongs to", "dtype: is", "tokens: is 0"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in\n%v", want, err)
+		}
+	}
+}
+
+func TestFamily(t *testing.T) {
+	r := newRegistry(t, Options{})
+	opt, _ := r.Lookup("opt-2.7b")
+	if f, err := r.Family(opt); err != nil || f.Name != "opt" {
+		t.Errorf("family %v, %v", f.Name, err)
+	}
+	eva, _ := r.Lookup("eva-vit-g")
+	if _, err := r.Family(eva); adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "vit, opt, t5") {
+		t.Errorf("family that is not built in: %v", err)
+	}
+}
+
+func TestLock(t *testing.T) {
+	dir := t.TempDir()
+	plugin := filepath.Join(dir, "plugin")
+	write(t, plugin, "binary")
+	spec := adapters.Spec{Family: "opt", Digest: "sha256:1"}
+	language, err := Backbone{Manifest: Manifest{ID: "tiny-opt"}, Source: FromKit}.Entry(spec, plugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock := Lock{Vision: LockEntry{ID: "tiny-vit", Source: FromKit, Digest: "sha256:2", Family: "vit"}, Language: &language}
+	path := filepath.Join(dir, LockFile)
+	if err := WriteLock(path, lock); err != nil {
+		t.Fatal(err)
+	}
+	back, err := ReadLock(path)
+	if err != nil || back.Vision != lock.Vision || *back.Language != language {
+		t.Fatalf("read %+v, %v; wrote %+v", back, err, lock)
+	}
+	if err := back.Check(lock); err != nil {
+		t.Error(err)
+	}
+	write(t, plugin, "another")
+	changed, err := Backbone{Manifest: Manifest{ID: "tiny-opt"}, Source: FromKit}.Entry(adapters.Spec{Family: "opt", Digest: "sha256:3"}, plugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = back.Check(Lock{Vision: lock.Vision, Language: &changed})
+	if err == nil || !strings.Contains(err.Error(), `weights was "sha256:1", is "sha256:3"`) || !strings.Contains(err.Error(), "plugin was") {
+		t.Errorf("changed weights and plugin: %v", err)
+	}
+	if err := back.Check(Lock{Vision: lock.Vision}); err == nil {
+		t.Error("a lost language model passed")
+	}
+	if _, err := (Backbone{}).Entry(spec, filepath.Join(dir, "none")); adapters.KindOf(err) != adapters.NotFound {
+		t.Errorf("missing plugin: %v", err)
+	}
+}
+
+func TestPeopleNumbers(t *testing.T) {
+	for n, want := range map[int64]string{12: "12", 826624: "826.6k", 2651596800: "2.7B", 1_000_000: "1M", 999_999: "1M"} {
+		if got := Count(n); got != want {
+			t.Errorf("Count(%d) = %s, want %s", n, got, want)
+		}
+	}
+	for n, want := range map[int64]string{12: "12 B", 11_400_000_000: "11.4 GB", 45_000_000_000: "45 GB", 123_456_000: "123 MB"} {
+		if got := Size(n); got != want {
+			t.Errorf("Size(%d) = %s, want %s", n, got, want)
+		}
+	}
+}
