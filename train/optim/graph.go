@@ -1,0 +1,83 @@
+package optim
+
+import (
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// Moments below tiny become zero. Those of a parameter that gets no gradient
+// (the embedding of a word that a batch lacks) otherwise decay into denormals,
+// which a CPU computes with slowly: an update of 2 million parameters on the Go
+// backend takes 45 ms with moments of ordinary size or zero and 148 ms with
+// denormal ones (BenchmarkStep, 2 cores). tiny lies far below what the
+// epsilon of the denominator, 1e-8, lets through.
+const tiny = 1e-30
+
+// Slot is one parameter in an update: nodes of one shape, float32.
+type Slot struct {
+	Value, Gradient, M, V *Node
+	Group                 int // index into the rates
+}
+
+// Update is the pure form of a step: it replaces Value, M and V of each
+// parameter by nodes of their next values and returns the gradients' norms
+// before clipping as float32[1+P], the global one first. rates is float32[2·G+1],
+// what [Config.Rates] makes. Where the global norm is not finite all values stay
+// as they are.
+func (c Config) Update(parameters []Slot, rates *Node) (norms *Node) {
+	groups := (rates.Shape().Dimensions[0] - 1) / 2
+	squares := make([]*Node, len(parameters))
+	for i, p := range parameters {
+		p.Gradient.AssertDims(p.Value.Shape().Dimensions...)
+		squares[i] = sumSquares(p.Gradient)
+	}
+	perParameter := Stack(squares, 0)
+	norm := Sqrt(ReduceAllSum(perParameter))
+	finite := IsFinite(norm)
+	clip := c.clipFactor(norm)
+	scalar := func(i int) *Node { return Reshape(Slice(rates, AxisElem(i))) }
+	for i := range parameters {
+		p := &parameters[i]
+		value, m, v := c.next(*p, clip, scalar(p.Group), scalar(groups+p.Group), scalar(2*groups))
+		p.Value, p.M, p.V = Where(finite, value, p.Value), Where(finite, m, p.M), Where(finite, v, p.V)
+	}
+	return Concatenate([]*Node{Reshape(norm, 1), Sqrt(perParameter)}, 0)
+}
+
+// next is torch.optim.AdamW's update of one parameter: keep is 1 − lr·decay,
+// size lr/(1−β1ᵗ), correction √(1−β2ᵗ).
+func (c Config) next(p Slot, clip, keep, size, correction *Node) (value, m, v *Node) {
+	gradient := p.Gradient
+	if clip != nil {
+		gradient = Mul(gradient, clip)
+	}
+	m = flush(Add(MulScalar(p.M, c.Beta1), MulScalar(gradient, 1-c.Beta1)))
+	v = flush(Add(MulScalar(p.V, c.Beta2), MulScalar(Square(gradient), 1-c.Beta2)))
+	denominator := AddScalar(Div(Sqrt(v), correction), c.Epsilon)
+	value = Sub(Mul(p.Value, keep), Mul(Div(m, denominator), size))
+	return value, m, v
+}
+
+// clipFactor is torch.nn.utils.clip_grad_norm_'s, nil where nothing is clipped.
+func (c Config) clipFactor(norm *Node) *Node {
+	if c.ClipNorm == 0 {
+		return nil
+	}
+	one := Scalar(norm.Graph(), dtypes.Float32, 1.0)
+	limit := Scalar(norm.Graph(), dtypes.Float32, c.ClipNorm)
+	return Min(Div(limit, AddScalar(norm, 1e-6)), one)
+}
+
+func flush(x *Node) *Node {
+	return Where(LessThan(Abs(x), Scalar(x.Graph(), dtypes.Float32, tiny)), ZerosLike(x), x)
+}
+
+// sumSquares reduces axis by axis: the Go backend adds up naively, and over a
+// whole weight the error would show.
+func sumSquares(x *Node) *Node {
+	sum := Square(x)
+	for sum.Rank() > 0 {
+		sum = ReduceSum(sum, -1)
+	}
+	return sum
+}

@@ -1,0 +1,409 @@
+package optim_test
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/gomlx/compute"
+	_ "github.com/gomlx/compute/gobackend"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/train/optim"
+)
+
+// reference is testdata/adamw.json, which tools/reference/optim.py writes.
+type reference struct {
+	Config struct {
+		Beta1, Beta2, Epsilon float64
+		ClipNorm              float64 `json:"clip_norm"`
+		WeightDecay           float64 `json:"weight_decay"`
+	}
+	Parameters []struct {
+		Name  string
+		Shape []int
+		Value []float32
+	}
+	Steps []struct {
+		Rates     []float64
+		Gradients map[string][]float32
+		Norm      float32
+		Values    map[string][]float32
+	}
+}
+
+// run is an optimizer of the reference's parameters.
+type run struct {
+	t         *testing.T
+	reference reference
+	backend   compute.Backend
+	store     *model.Store
+	optimizer *optim.AdamW
+}
+
+func newRun(t *testing.T) *run {
+	t.Helper()
+	r := &run{t: t, store: model.NewStore()}
+	data, err := os.ReadFile("testdata/adamw.json")
+	if err == nil {
+		err = json.Unmarshal(data, &r.reference)
+	}
+	if err == nil {
+		r.backend, err = compute.NewWithConfig("go:parallelism=-1")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, p := range r.reference.Parameters {
+		names = append(names, p.Name)
+		r.variable(p.Name, p.Value, p.Shape)
+	}
+	c := r.reference.Config
+	groups := optim.Groups(r.store, names, c.WeightDecay)
+	r.optimizer, err = optim.New(r.backend, r.store, groups[:], optim.Config{Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon, ClipNorm: c.ClipNorm})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r *run) variable(name string, value []float32, shape []int) {
+	r.t.Helper()
+	if _, err := r.store.CreateVariable(layers.VariablePath(name), tensors.FromFlatDataAndDimensions(value, shape...)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *run) gradients(step int) []*tensors.Tensor {
+	var out []*tensors.Tensor
+	for _, name := range r.optimizer.Names() {
+		shape := r.store.GetVariable(layers.VariablePath(name)).Shape().Dimensions
+		out = append(out, tensors.FromFlatDataAndDimensions(r.reference.Steps[step].Gradients[name], shape...))
+	}
+	return out
+}
+
+func (r *run) step(step int) {
+	r.t.Helper()
+	norm, err := r.optimizer.Step(r.gradients(step), r.reference.Steps[step].Rates)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	near(r.t, "norm", []float32{norm}, []float32{r.reference.Steps[step].Norm}, 1e-6)
+}
+
+func (r *run) values() map[string][]float32 {
+	r.t.Helper()
+	values := map[string][]float32{}
+	for _, name := range r.optimizer.Names() {
+		values[name] = tensors.MustCopyFlatData[float32](r.store.GetVariable(layers.VariablePath(name)).MustValue())
+	}
+	return values
+}
+
+func near(t *testing.T, what string, got, want []float32, tol float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: got %d elements, want %d", what, len(got), len(want))
+	}
+	for i := range want {
+		if d := math.Abs(float64(got[i] - want[i])); !(d <= tol*math.Max(1, math.Abs(float64(want[i])))) {
+			t.Errorf("%s, element %d: got %v, want %v", what, i, got[i], want[i])
+		}
+	}
+}
+
+func TestStepsEqualPyTorch(t *testing.T) {
+	r := newRun(t)
+	if got, want := r.optimizer.Names(), []string{"a.weight", "b.weight", "a.bias", "temp"}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("names are %v, want %v", got, want)
+	}
+	clipped := 0
+	for i, s := range r.reference.Steps {
+		r.step(i)
+		for name, got := range r.values() {
+			near(t, name, got, s.Values[name], 1e-6)
+		}
+		if s.Norm > 1 {
+			clipped++
+		}
+	}
+	if clipped == 0 || clipped == len(r.reference.Steps) {
+		t.Errorf("%d of %d steps were clipped, want some", clipped, len(r.reference.Steps))
+	}
+}
+
+// The fused form: the loss Σ parameter·c has the gradient c.
+func TestApplyInOneGraphWithTheLoss(t *testing.T) {
+	separate, fused := newRun(t), newRun(t)
+	exec, err := model.NewExec(fused.backend, fused.store, func(_ *model.Scope, inputs []*Node) *Node {
+		parameters := fused.optimizer.Parameters(inputs[0].Graph())
+		loss := ScalarZero(inputs[0].Graph(), parameters[0].DType())
+		for i, p := range parameters {
+			loss = Add(loss, ReduceAllSum(Mul(p, inputs[1+i])))
+		}
+		return fused.optimizer.Apply(Gradient(loss, parameters...), inputs[0])
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		separate.step(i)
+		rates, err := fused.optimizer.Rates(fused.reference.Steps[i].Rates)
+		if err != nil {
+			t.Fatal(err)
+		}
+		inputs := []any{rates}
+		for _, g := range fused.gradients(i) {
+			inputs = append(inputs, g)
+		}
+		out, err := exec.Exec(inputs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		norm, err := fused.optimizer.Commit(out[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		near(t, "norm", []float32{norm}, []float32{fused.reference.Steps[i].Norm}, 1e-6)
+	}
+	if got, want := fused.values(), separate.values(); !reflect.DeepEqual(got, want) {
+		t.Errorf("fused and separate steps differ:\n%v\n%v", got, want)
+	}
+	if fused.optimizer.Steps() != 5 {
+		t.Errorf("%d steps counted, want 5", fused.optimizer.Steps())
+	}
+}
+
+func TestResumedFromStateIsBitIdentical(t *testing.T) {
+	whole, first, second := newRun(t), newRun(t), newRun(t)
+	for i := range 8 {
+		whole.step(i)
+	}
+	for i := range 4 {
+		first.step(i)
+	}
+	state, err := first.optimizer.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "optimizer.safetensors")
+	if err := checkpoint.Write(path, state, nil); err != nil {
+		t.Fatal(err)
+	}
+	if state, _, err = checkpoint.ReadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range first.values() {
+		v := second.store.GetVariable(layers.VariablePath(name))
+		if err := v.SetValue(tensors.FromFlatDataAndDimensions(value, v.Shape().Dimensions...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := second.optimizer.SetState(state); err != nil {
+		t.Fatal(err)
+	}
+	for i := 4; i < 8; i++ {
+		second.step(i)
+	}
+	if got, want := second.values(), whole.values(); !reflect.DeepEqual(got, want) {
+		t.Errorf("resumed run differs:\n%v\n%v", got, want)
+	}
+}
+
+func TestStateOfOtherParametersIsRefused(t *testing.T) {
+	r := newRun(t)
+	r.step(0)
+	state, err := r.optimizer.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(state, "m.temp")
+	state["v.a.bias"] = adapters.NewTensor(adapters.Float32, 6)
+	state["m.old"] = adapters.NewTensor(adapters.Float32, 1)
+	before := r.values()
+	err = r.optimizer.SetState(state)
+	if adapters.KindOf(err) != adapters.Corrupt {
+		t.Fatalf("got %v, want an error of kind corrupt", err)
+	}
+	for _, name := range []string{"m.temp", "v.a.bias", "m.old", "3 places"} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("error %q does not mention %s", err, name)
+		}
+	}
+	if !reflect.DeepEqual(r.values(), before) || r.optimizer.Steps() != 1 {
+		t.Error("a refused state changed the optimizer")
+	}
+}
+
+func TestGradientThatIsNotFiniteChangesNothing(t *testing.T) {
+	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(-1)), 1e30} {
+		r := newRun(t)
+		r.step(0)
+		before := r.values()
+		stateBefore, err := r.optimizer.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		gradients := r.gradients(1)
+		tensors.MustMutableFlatData(gradients[2], func(flat []float32) { flat[3] = bad })
+		_, err = r.optimizer.Step(gradients, []float64{1, 1})
+		if adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), `"a.bias"`) {
+			t.Errorf("gradient with %v: got error %v, want one that names a.bias", bad, err)
+		}
+		stateAfter, err := r.optimizer.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(r.values(), before) || !reflect.DeepEqual(stateAfter, stateBefore) {
+			t.Errorf("gradient with %v changed parameters or state", bad)
+		}
+		r.step(1)
+		for name, got := range r.values() {
+			near(t, name, got, r.reference.Steps[1].Values[name], 1e-6)
+		}
+	}
+}
+
+func TestIdleMomentsEndAtZero(t *testing.T) {
+	r := newRun(t)
+	r.step(0)
+	state, err := r.optimizer.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range state {
+		if key != "step" {
+			for i := range value.Float32s() {
+				value.Float32s()[i] = 1.05e-30
+			}
+		}
+	}
+	if err := r.optimizer.SetState(state); err != nil {
+		t.Fatal(err)
+	}
+	var zeros []*tensors.Tensor
+	for _, g := range r.gradients(0) {
+		zeros = append(zeros, tensors.FromShape(g.Shape()))
+	}
+	for range 4 {
+		if _, err := r.optimizer.Step(zeros, []float64{0, 0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if state, err = r.optimizer.State(); err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range state {
+		if key == "step" {
+			continue
+		}
+		near(t, key, value.Float32s(), make([]float32, len(value.Float32s())), 0)
+	}
+}
+
+func TestNewRefusesWhatItCannotTrain(t *testing.T) {
+	good := optim.Config{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8}
+	for name, c := range map[string]struct {
+		groups []optim.Group
+		config optim.Config
+		want   string
+	}{
+		"unknown parameter": {[]optim.Group{{Names: []string{"nobody"}}}, good, `no parameter "nobody"`},
+		"named twice":       {[]optim.Group{{Names: []string{"x"}}, {Names: []string{"x"}}}, good, "two groups"},
+		"integers":          {[]optim.Group{{Names: []string{"ids"}}}, good, "want float32"},
+		"nothing":           {[]optim.Group{{}}, good, "no parameter"},
+		"beta of 1":         {[]optim.Group{{Names: []string{"x"}}}, optim.Config{Beta1: 1, Beta2: 0.9, Epsilon: 1e-8}, "betas"},
+	} {
+		r := newRun(t)
+		r.optimizer.Close()
+		r.variable("x", []float32{1}, []int{1})
+		if _, err := r.store.CreateVariable("/ids", tensors.MustFromAnyValue([]int32{1})); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := optim.New(r.backend, r.store, c.groups, c.config); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want an error with %q", name, err, c.want)
+		}
+	}
+}
+
+func TestOneOptimizerAtATimeAndCloseCleansUp(t *testing.T) {
+	r := newRun(t)
+	groups := []optim.Group{{Names: []string{"temp"}}}
+	config := optim.Config{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8}
+	if _, err := optim.New(r.backend, r.store, groups, config); err == nil {
+		t.Fatal("a second optimizer of the same parameters was accepted")
+	}
+	r.step(0) // the refused one left the first whole
+	r.optimizer.Close()
+	for v := range r.store.IterVariables() {
+		if strings.HasPrefix(v.Path(), optim.Scope) {
+			t.Errorf("%s is left in the store", v.Path())
+		}
+	}
+	again, err := optim.New(r.backend, r.store, groups, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}
+
+func TestRateRisesThenFallsAlongACosine(t *testing.T) {
+	s := optim.Schedule{Peak: 2, Steps: 14, Warmup: 4, MinFactor: 0.1}
+	for step, want := range map[int]float64{1: 0.5, 2: 1, 4: 2, 9: 1.1, 14: 0.2, 20: 0.2} {
+		if got := s.Rate(step); math.Abs(got-want) > 1e-12 {
+			t.Errorf("rate at step %d is %v, want %v", step, got, want)
+		}
+	}
+	flat := optim.Schedule{Peak: 3, Steps: 0, Warmup: 0, MinFactor: 1}
+	if got := flat.Rate(1); got != 3 {
+		t.Errorf("constant rate is %v, want 3", got)
+	}
+	for step := 2; step <= 14; step++ {
+		if up := s.Rate(step) > s.Rate(step-1); up != (step <= 4) {
+			t.Errorf("step %d: rate %v after %v", step, s.Rate(step), s.Rate(step-1))
+		}
+	}
+}
+
+// BenchmarkStep is an update of 2 million parameters whose gradient is zero, with
+// moments of ordinary size and tiny ones that the optimizer flushes.
+func BenchmarkStep(b *testing.B) {
+	for name, size := range map[string]float32{"ordinary": 1e-3, "denormal": 1e-40} {
+		b.Run(name, func(b *testing.B) {
+			backend, err := compute.NewWithConfig("go:parallelism=-1")
+			if err != nil {
+				b.Fatal(err)
+			}
+			const n = 1 << 21
+			moments := make([]float32, n)
+			for i := range moments {
+				moments[i] = size
+			}
+			config := optim.Config{Beta1: 0.999, Beta2: 0.999, Epsilon: 1e-8, ClipNorm: 1}
+			exec := MustNewExec(backend, func(inputs []*Node) []*Node {
+				p := []optim.Slot{{Value: inputs[0], Gradient: inputs[1], M: inputs[2], V: inputs[3]}}
+				norms := config.Update(p, inputs[4])
+				return []*Node{norms, p[0].Value, p[0].M, p[0].V}
+			})
+			zero := tensors.FromFlatDataAndDimensions(make([]float32, n), n)
+			m := tensors.FromFlatDataAndDimensions(moments, n)
+			rates := tensors.FromFlatDataAndDimensions(config.Rates([]float64{1e-3}, []float64{0}, 9), 3)
+			for b.Loop() {
+				for _, t := range exec.MustExec(zero, zero, m, m, rates) {
+					t.FinalizeAll()
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,86 @@
+package optim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/hosttensor"
+)
+
+// State copies what a resumed run needs beside the parameters: "step" int32[1],
+// and per parameter "m."+name and "v."+name, float32 of the parameter's shape.
+func (o *AdamW) State() (map[string]*adapters.Tensor, error) {
+	state := map[string]*adapters.Tensor{"step": adapters.FromInt32([]int32{int32(o.steps)}, 1)}
+	for key, v := range o.moments() {
+		value, err := v.Value()
+		if err != nil {
+			return nil, adapters.Errorf(adapters.Internal, "optimizer state %q: %w", key, err)
+		}
+		if state[key], err = hosttensor.Copy(value); err != nil {
+			return nil, err
+		}
+	}
+	return state, nil
+}
+
+// SetState takes what [AdamW.State] returned. A state of other parameters is an
+// error, and nothing is changed.
+func (o *AdamW) SetState(state map[string]*adapters.Tensor) error {
+	moments := o.moments()
+	if err := checkState(state, moments); err != nil {
+		return err
+	}
+	values := make(map[string]*tensors.Tensor, len(moments))
+	for key := range moments {
+		value, err := hosttensor.ToDevice(o.backend, state[key])
+		if err != nil {
+			return adapters.Errorf(adapters.Exhausted, "optimizer state %q: %w", key, err)
+		}
+		values[key] = value
+	}
+	for key, v := range moments {
+		if err := v.SetValue(values[key]); err != nil {
+			return adapters.Errorf(adapters.Internal, "optimizer state %q: %w", key, err)
+		}
+	}
+	o.steps = int(state["step"].Int32s()[0])
+	return nil
+}
+
+func (o *AdamW) moments() map[string]*model.Variable {
+	m := make(map[string]*model.Variable, 2*len(o.parameters))
+	for _, p := range o.parameters {
+		m["m."+p.name], m["v."+p.name] = p.m, p.v
+	}
+	return m
+}
+
+func checkState(state map[string]*adapters.Tensor, moments map[string]*model.Variable) error {
+	var problems []string
+	if err := state["step"].Check("step", []int{1}, adapters.Int32); err != nil {
+		problems = append(problems, err.Error())
+	}
+	for key, v := range moments {
+		if err := state[key].Check(key, v.Shape().Dimensions, adapters.Float32); err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	for key := range state {
+		if _, ok := moments[key]; !ok && key != "step" {
+			problems = append(problems, fmt.Sprintf("%s is of no parameter that is trained", key))
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	slices.Sort(problems)
+	const shown = 3
+	text := strings.Join(problems[:min(shown, len(problems))], "; ")
+	return adapters.Errorf(adapters.Corrupt, "optimizer state does not fit the parameters in %d places: %s", len(problems), text).
+		WithRemedy("resume with the recipe that the run was started with")
+}
