@@ -12,7 +12,8 @@ import (
 
 // Decode writes the document's values into the struct that v points to, over
 // what stands there, so that the struct's values are the defaults. Fields are
-// named by their toml tags; one without a tag is not a key. A table that is
+// named by their toml tags; one without a tag is not a key, except that the
+// fields of an embedded struct count as the outer one's. A table that is
 // given as a string is accepted where its struct is a TextUnmarshaler.
 //
 // What does not fit is added to the document's problems.
@@ -23,9 +24,9 @@ func (d *Document) Decode(v any) {
 func (d *Document) table(dst reflect.Value, src map[string]any, at string) {
 	fields := map[string]reflect.Value{}
 	var names []string
-	for i := range dst.NumField() {
-		if name, _, _ := strings.Cut(dst.Type().Field(i).Tag.Get("toml"), ","); name != "" && name != "-" {
-			fields[name] = dst.Field(i)
+	for _, f := range reflect.VisibleFields(dst.Type()) {
+		if name, _, _ := strings.Cut(f.Tag.Get("toml"), ","); name != "" && name != "-" {
+			fields[name] = dst.FieldByIndex(f.Index)
 			names = append(names, name)
 		}
 	}

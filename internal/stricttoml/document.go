@@ -123,17 +123,24 @@ func (d *Document) Errorf(key, format string, args ...any) {
 
 // Has reports whether the file or an override gives the key.
 func (d *Document) Has(key string) bool {
+	_, ok := d.Value(key)
+	return ok
+}
+
+// Value returns what the file or an override gives for a key, as the TOML
+// library decodes it into an any.
+func (d *Document) Value(key string) (any, bool) {
 	var v any = d.values
 	for _, p := range strings.Split(key, ".") {
 		table, ok := v.(map[string]any)
 		if !ok {
-			return false
+			return nil, false
 		}
 		if v, ok = table[p]; !ok {
-			return false
+			return nil, false
 		}
 	}
-	return true
+	return v, true
 }
 
 // Err returns the problems so far, nil if there is none.

@@ -1,0 +1,136 @@
+package recipes
+
+import (
+	"embed"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/stricttoml"
+	"github.com/modular-bridging/bridge/train"
+)
+
+//go:embed *.toml
+var shipped embed.FS
+
+// Shipped returns the names of the recipes that ship, in order.
+func Shipped() []string {
+	files, err := shipped.ReadDir(".")
+	if err != nil {
+		panic("recipes: the embedded folder cannot be read: " + err.Error())
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(f.Name(), ".toml"))
+	}
+	return names
+}
+
+// Text returns the file of a recipe that ships, comments included.
+func Text(name string) ([]byte, error) {
+	data, err := shipped.ReadFile(name + ".toml")
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "no recipe %q ships with bridge%s", name, nearest.Hint(name, Shipped())).
+			WithRemedy("`bridge recipes list` shows their names")
+	}
+	return data, nil
+}
+
+// Header returns the comment that a recipe begins with, without its marks.
+func Header(text []byte) []string {
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		comment, ok := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "#")
+		if !ok {
+			break
+		}
+		lines = append(lines, strings.TrimPrefix(comment, " "))
+	}
+	return lines
+}
+
+// Load reads a recipe, a file or the name of one that ships, with overrides of
+// the form "key=value", and checks all that needs no registry.
+func Load(nameOrFile string, sets ...string) (*Recipe, error) {
+	if slices.Contains(Shipped(), nameOrFile) {
+		data, err := Text(nameOrFile)
+		if err != nil {
+			return nil, err
+		}
+		return Parse(nameOrFile+".toml", data, sets...)
+	}
+	data, err := os.ReadFile(nameOrFile)
+	if err == nil {
+		return Parse(nameOrFile, data, sets...)
+	}
+	if os.IsNotExist(err) && filepath.Base(nameOrFile) == nameOrFile && filepath.Ext(nameOrFile) != ".toml" {
+		_, err := Text(nameOrFile)
+		return nil, err
+	}
+	return nil, adapters.Errorf(adapters.NotFound, "recipe cannot be read: %w", err).
+		WithRemedy("name a file, or one of the recipes that `bridge recipes list` shows")
+}
+
+// Parse is [Load] of a text; file is what messages call it.
+func Parse(file string, text []byte, sets ...string) (*Recipe, error) {
+	doc, err := stricttoml.Parse(file, text)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sets {
+		if err := doc.Set(s); err != nil {
+			return nil, err
+		}
+	}
+	r := defaults(doc)
+	r.doc = doc
+	doc.Decode(r)
+	if err := doc.Err(); err != nil { // further checks would only repeat it
+		return nil, err
+	}
+	r.check()
+	return r, doc.Err()
+}
+
+// defaults returns what a recipe says where its file says nothing; some of it
+// depends on the stage and the Q-Former's preset.
+func defaults(doc *stricttoml.Document) *Recipe {
+	r := &Recipe{
+		Vision:     Vision{Backbone: Backbone{Isolation: "process"}},
+		Data:       Data{CaptionProcessing: "none"},
+		Objective:  Objective{Name: train.PromptCaption},
+		Optimizer:  Optimizer{Betas: [2]float64{0.9, 0.98}, Eps: 1e-8, WeightDecay: 0.05, ClipNorm: 1, Accumulate: 1},
+		Evaluation: Evaluation{Examples: 256},
+		Run:        Run{Backend: "auto", Keep: 2, FeatureCache: true},
+	}
+	if stage, _ := doc.Value("stage"); stage == int64(1) {
+		r.Objective = Objective{Name: train.Representation, ITC: 1, ITM: 1, ITG: 1}
+	}
+	if doc.Has("language") {
+		r.Language = &Language{Backbone: Backbone{Isolation: "process"}}
+	}
+	if doc.Has("swap") {
+		r.Swap = &Swap{Projection: train.StartSharedTokens}
+	}
+	if from, _ := doc.Value("from"); from == nil || from == "" {
+		name, _ := doc.Value("qformer.preset")
+		preset, _ := name.(string)
+		r.QFormer = presets()[preset]
+	}
+	return r
+}
+
+// presets are Q-Former shapes by name; "" asks for explicit figures.
+func presets() map[string]QFormer {
+	base, none := 0.1, 0.0
+	return map[string]QFormer{
+		"": {CrossEvery: 2, Positions: 512, InitStd: 0.02, Dropout: &none},
+		"base": {Preset: "base", HiddenSize: 768, Layers: 12, Heads: 12, FFNSize: 3072, Queries: 32, CrossEvery: 2,
+			Projection: 256, Positions: 512, InitStd: 0.02, Dropout: &base, Tokenizer: "bert-base-uncased"},
+		"tiny": {Preset: "tiny", HiddenSize: 128, Layers: 4, Heads: 4, FFNSize: 512, Queries: 10, CrossEvery: 2,
+			Projection: 64, Positions: 32, InitStd: 0.04, Dropout: &none, Tokenizer: "kit:qformer"},
+	}
+}

@@ -1,0 +1,92 @@
+package recipes
+
+import (
+	"github.com/modular-bridging/bridge/qformer"
+	"github.com/modular-bridging/bridge/train"
+)
+
+// QFormerConfig returns the shape of the Q-Former that a recipe without From
+// starts with. The vocabulary is the tokenizer's, and stays 0.
+func (r *Resolved) QFormerConfig() qformer.Config {
+	q, c := r.QFormer, qformer.Base()
+	c.HiddenSize, c.Layers, c.Heads, c.Intermediate = q.HiddenSize, q.Layers, q.Heads, q.FFNSize
+	c.Queries, c.CrossEvery, c.ProjectionDim = q.Queries, q.CrossEvery, q.Projection
+	c.MaxPositions, c.InitStd, c.Dropout = q.Positions, q.InitStd, *q.Dropout
+	c.EncoderWidth, c.LanguageWidth, c.Vocabulary = r.VisionModel.Width, 0, 0
+	if r.LanguageModel != nil {
+		c.LanguageWidth = r.LanguageModel.Width
+	}
+	return c
+}
+
+// Plan returns what package train runs.
+func (r *Resolved) Plan() train.Plan {
+	plan := train.Plan{
+		Seed:            r.Seed,
+		Evaluation:      train.Evaluation(r.Evaluation),
+		Prompts:         r.Prompts(),
+		Start:           train.StartFresh,
+		CheckpointEvery: r.Run.CheckpointEvery,
+	}
+	if r.Swap != nil {
+		plan.Start = r.Swap.Projection
+		if r.Swap.WarmupSteps > 0 {
+			plan.Stages = append(plan.Stages, r.warmup())
+		}
+	}
+	plan.Stages = append(plan.Stages, r.stage())
+	return plan
+}
+
+// stage is the recipe's own stage.
+func (r *Resolved) stage() train.Stage {
+	o := r.Optimizer
+	s := train.Stage{
+		Name:       "stage-1",
+		Objective:  r.Objective.Name,
+		Train:      []train.Module{train.QFormer},
+		Schedule:   train.Schedule{Steps: o.Steps, Warmup: o.Warmup, MinFactor: o.MinFactor},
+		Optimizer:  r.adamW(map[train.Module]float64{train.QFormer: either(o.QFormerLR, o.LR)}),
+		Batch:      o.Batch,
+		Accumulate: o.Accumulate,
+		Mix:        train.Mix{Questions: r.Data.Questions, Similar: r.Data.Similar},
+		ITC:        r.Objective.ITC, ITM: r.Objective.ITM, ITG: r.Objective.ITG,
+	}
+	if r.Stage == 2 {
+		s.Name = "stage-2"
+		s.Train = append(s.Train, train.Projection)
+		s.Optimizer.LearningRate[train.Projection] = either(o.ProjectionLR, o.LR)
+	}
+	return s
+}
+
+// warmup trains the projection alone, on cached Q-Former outputs: a tenth of
+// its steps up to the peak, then down to a fifth of it, without decay, since a
+// matrix that has just been carried over should not be pulled towards zero.
+func (r *Resolved) warmup() train.Stage {
+	o := r.adamW(map[train.Module]float64{train.Projection: r.Swap.WarmupLR})
+	o.WeightDecay = 0
+	return train.Stage{
+		Name:          "projector-warmup",
+		Objective:     r.Objective.Name,
+		Train:         []train.Module{train.Projection},
+		Schedule:      train.Schedule{Steps: r.Swap.WarmupSteps, Warmup: r.Swap.WarmupSteps / 10, MinFactor: 0.2},
+		Optimizer:     o,
+		Batch:         r.Optimizer.Batch,
+		Accumulate:    r.Optimizer.Accumulate,
+		Mix:           train.Mix{Questions: r.Data.Questions},
+		CachedQueries: r.Swap.WarmupImages,
+	}
+}
+
+func (r *Resolved) adamW(rates map[train.Module]float64) train.Optimizer {
+	o := r.Optimizer
+	return train.Optimizer{LearningRate: rates, Beta1: o.Betas[0], Beta2: o.Betas[1], Epsilon: o.Eps, WeightDecay: o.WeightDecay, ClipNorm: o.ClipNorm}
+}
+
+func either(v, otherwise float64) float64 {
+	if v > 0 {
+		return v
+	}
+	return otherwise
+}

@@ -1,0 +1,238 @@
+package recipes
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/stricttoml"
+	"github.com/modular-bridging/bridge/qformer"
+	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train"
+)
+
+func newRegistry(t *testing.T) *registry.Registry {
+	t.Helper()
+	r, err := registry.New(registry.Options{Families: []adapters.Family{{Name: "opt", Kind: adapters.KindLanguage, ModelTypes: []string{"opt"},
+		OpenLanguage: func(context.Context, *adapters.LoadRequest) (adapters.LanguageModel, error) { return nil, nil }}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func load(t *testing.T, name string, sets ...string) *Recipe {
+	t.Helper()
+	r, err := Load(name, sets...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func resolve(t *testing.T, r *Recipe) *Resolved {
+	t.Helper()
+	resolved, err := r.Resolve(newRegistry(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resolved
+}
+
+func TestShippedRecipes(t *testing.T) {
+	for _, name := range Shipped() {
+		t.Run(name, func(t *testing.T) {
+			text, err := Text(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			header := strings.Join(Header(text), "\n")
+			for _, mark := range []string{"\nCommand:  bridge ", "\nHardware: ", "\nTime:     ", "\nResult:   "} {
+				if !strings.Contains(header, mark) {
+					t.Errorf("the header has no line %q", strings.TrimSpace(mark))
+				}
+			}
+			if !strings.Contains(header, "bridge train "+name+" ") && !strings.Contains(header, "--recipe "+name+" ") {
+				t.Errorf("the header's command runs another recipe:\n%s", header)
+			}
+			r := load(t, name)
+			if r.Name != name {
+				t.Errorf("name = %q, want %q, the file's", r.Name, name)
+			}
+			plan := resolve(t, r).Plan()
+			if len(plan.Stages) == 0 || plan.Seed == 0 {
+				t.Errorf("plan %+v", plan)
+			}
+		})
+	}
+}
+
+// A recipe in a run folder means what the run was.
+func TestResolvedRecipesLoadAgain(t *testing.T) {
+	for _, name := range Shipped() {
+		first := resolve(t, load(t, name, "optimizer.betas=[0.9, 0.999]"))
+		file := filepath.Join(t.TempDir(), "recipe.toml")
+		encoded, err := first.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, encoded, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		loaded := load(t, file)
+		second := resolve(t, loaded)
+		first.doc, loaded.doc, second.doc = nil, nil, nil
+		if !reflect.DeepEqual(&first.Recipe, loaded) {
+			t.Errorf("%s: loaded %+v, want %+v", name, loaded, first.Recipe)
+		}
+		if !reflect.DeepEqual(first.Recipe, second.Recipe) || !reflect.DeepEqual(first.Plan(), second.Plan()) {
+			t.Errorf("%s: resolved again %+v, want %+v", name, second.Recipe, first.Recipe)
+		}
+	}
+}
+
+func TestSwapPlan(t *testing.T) {
+	r := resolve(t, load(t, "tiny-retrain-flan-t5", "optimizer.projection_lr=3e-3", "swap.warmup_steps=50", "swap.cold_lr=1e-3"))
+	plan := r.Plan()
+	if plan.Start != train.StartSharedTokens || len(plan.Stages) != 2 {
+		t.Fatalf("plan %+v", plan)
+	}
+	warmup, tune := plan.Stages[0], plan.Stages[1]
+	if !slices.Equal(warmup.Train, []train.Module{train.Projection}) || warmup.Schedule.Steps != 50 || warmup.CachedQueries != 6400 ||
+		warmup.Optimizer.WeightDecay != 0 || warmup.Optimizer.LearningRate[train.Projection] != 4e-3 {
+		t.Errorf("warm-up %+v", warmup)
+	}
+	if tune.Optimizer.LearningRate[train.QFormer] != 2e-3 || tune.Optimizer.LearningRate[train.Projection] != 3e-3 || tune.Mix.Questions != 0.35 {
+		t.Errorf("tuning %+v", tune)
+	}
+	if plan.Prompts.Question != "Question: {} Short answer:" || plan.Prompts.TargetPrefix != "" {
+		t.Errorf("prompts %+v", plan.Prompts)
+	}
+	cold := resolve(t, r.Cold("kit:stage1")).Plan()
+	if len(cold.Stages) != 1 || cold.Start != train.StartFresh || cold.Stages[0].Schedule.Steps != 350 ||
+		cold.Stages[0].Optimizer.LearningRate[train.Projection] != 1e-3 {
+		t.Errorf("cold %+v", cold)
+	}
+}
+
+func TestStage1Plan(t *testing.T) {
+	r := resolve(t, load(t, "vit-l-stage1", "qformer.query_tokens=16"))
+	s := r.Plan().Stages[0]
+	if s.ITC != 1 || s.ITM != 1 || s.ITG != 1 || s.Objective != train.Representation || len(s.Optimizer.LearningRate) != 1 {
+		t.Errorf("stage %+v", s)
+	}
+	want := qformer.Base()
+	want.Queries, want.EncoderWidth, want.LanguageWidth, want.Vocabulary = 16, 1024, 0, 0
+	if got := r.QFormerConfig(); got != want {
+		t.Errorf("Q-Former %+v, want %+v", got, want)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	for _, c := range []struct {
+		name, recipe string
+		sets         []string
+		want         []string
+	}{
+		{"several at once, with lines", "tiny-stage2-opt", []string{"optimizer.lr=2", "optimizer.accumulate=7", "evaluation.captions=-1"},
+			[]string{"--set optimizer.lr=2: optimizer.lr: is 2, want a learning rate", "accumulate: is 7, want a divisor of optimizer.batch, 64", "captions: is -1"}},
+		{"unknown key", "tiny-stage1", []string{"optimiser.lr=1"}, []string{"optimiser: unknown key; did you mean optimizer?"}},
+		{"unknown keys and types", "tiny-stage1", []string{"vision.layers=fast", "seed=x"}, []string{"vision.layers: unknown key", `seed: is the string "x"`}},
+		{"wrong kind", "tiny-stage2-opt", []string{"vision.id=tiny-opt", "language.id=tiny-vit"},
+			[]string{`vision.id: is "tiny-opt", a language-model, want a vision-encoder`, `language.id: is "tiny-vit", a vision-encoder, want a language-model`, "tiny-vit", "tiny-opt"}},
+		{"unknown id", "tiny-stage2-opt", []string{"language.id=tiny-opr"}, []string{"language.id: no model", "did you mean tiny-opt"}},
+		{"image size", "tiny-stage1", []string{"vision.image_size=224"}, []string{"image_size: is 224, but tiny-vit takes pictures of 64"}},
+		{"prefix-lm for a decoder", "tiny-stage2-opt", []string{"objective.name=prefix-lm"}, []string{"objective.name", "encoder-decoder", `want "prompt-caption" or "lm"`}},
+		{"lm for an encoder-decoder", "tiny-stage2-flan-t5", []string{"objective.name=lm"}, []string{"objective.name", `"prompt-caption" or "prefix-lm"`}},
+		{"stage 1 with a language model", "tiny-stage2-opt", []string{"stage=1"}, []string{"language: is given, but stage 1", "questions: is 0.35, but stage 1", "objective.name", "captions"}},
+		{"stage 2 without", "tiny-stage1", []string{"stage=2"}, []string{"language: is missing", "similar: is 0.5"}},
+		{"both names", "tiny-stage1", []string{"vision.path=x"}, []string{"vision.path: is given beside vision.id"}},
+		{"plugin in process", "tiny-stage1", []string{"vision.plugin=x", "vision.isolation=none"}, []string{"vision.isolation", "an executable cannot run"}},
+		{"shape beside from", "tiny-stage2-opt", []string{"qformer.layers=3"}, []string{"qformer.layers: is given, but the Q-Former has the shape"}},
+		{"heads", "tiny-stage1", []string{"qformer.heads=3"}, []string{"qformer.heads: is 3, want a divisor of hidden_size, 128"}},
+		{"preset", "tiny-stage1", []string{"qformer.preset=tinny"}, []string{`did you mean tiny?`}},
+		{"data set", "tiny-stage1", []string{"data.train=train", "data.eval={images='x'}"}, []string{"data.train: is \"train\", want an id that begins with", "data.eval.annotations: is missing"}},
+		{"questions without a file", "vit-l-opt-2.7b-stage2", []string{"data.questions=0.5"}, []string{"data.questions: is 0.5, but data.train has no file"}},
+		{"swap in stage 1", "tiny-stage1", []string{"swap.projection=shared"}, []string{"swap: is given", "swap.projection: is \"shared\", want one of shared-tokens", "from: is empty"}},
+		{"backend", "tiny-stage1", []string{"run.backend=cuda"}, []string{"run.backend: backend \"cuda\""}},
+		{"question prompt", "tiny-stage2-opt", []string{"language.question_prompt=Q"}, []string{"language.question_prompt: is \"Q\", want {} once"}},
+		{"accumulated ITC", "tiny-stage1", []string{"optimizer.accumulate=2"}, []string{"ITC compares"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, err := Load(c.recipe, c.sets...)
+			if err == nil {
+				_, err = r.Resolve(newRegistry(t))
+			}
+			var problems stricttoml.Problems
+			if !errors.As(err, &problems) {
+				t.Fatalf("got %v, want problems", err)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("no %q in\n%v", w, err)
+				}
+			}
+		})
+	}
+}
+
+func TestProblemsNameTheLine(t *testing.T) {
+	text, err := Text("tiny-stage1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := strings.Replace(string(text), "lr = 1.2e-3", "lr = \"high\"", 1)
+	line := 1 + strings.Count(broken[:strings.Index(broken, "lr = \"high\"")], "\n")
+	_, err = Parse("my.toml", []byte(broken))
+	var problems stricttoml.Problems
+	if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Key != "optimizer.lr" {
+		t.Fatalf("got %v", err)
+	}
+	if want := "my.toml:" + strconv.Itoa(line); problems[0].Place != want {
+		t.Errorf("reported at %s, want %s", problems[0].Place, want)
+	}
+}
+
+func TestUnknownRecipe(t *testing.T) {
+	for got, want := range map[string]string{"tiny-stage": "tiny-stage1", "none/such.toml": "no such file", "x.toml": "no such file"} {
+		if _, err := Load(got); adapters.KindOf(err) != adapters.NotFound || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q in it", got, err, want)
+		}
+	}
+}
+
+func TestFolderAndPlugin(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mine")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"model_type": "opt", "hidden_size": 64}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	text, err := Text("tiny-stage2-opt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := strings.Replace(string(text), `id = "tiny-opt"`, `path = "`+filepath.ToSlash(dir)+`"`, 1)
+	r, err := Parse("own.toml", []byte(own))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := resolve(t, r); got.LanguageModel.Width != 64 || got.LanguageModel.ID != "mine" || got.Prompts().TargetPrefix != " " {
+		t.Errorf("folder resolved to %+v", got.LanguageModel)
+	}
+	foreign := strings.Replace(string(text), `id = "tiny-opt"`, `plugin = "bin/my-llm"`, 1)
+	if r, err = Parse("own.toml", []byte(foreign)); err != nil {
+		t.Fatal(err)
+	}
+	if got := resolve(t, r); got.LanguageModel.ID != "my-llm" || !filepath.IsAbs(got.Language.Plugin) {
+		t.Errorf("plugin resolved to %+v", got.LanguageModel)
+	}
+}

@@ -1,0 +1,168 @@
+package recipes
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train"
+)
+
+// Resolved is a recipe whose names have a meaning: the frozen models are
+// known, texts and types that the manifests give are written out, paths are
+// absolute.
+type Resolved struct {
+	Recipe
+	VisionModel   registry.Backbone
+	LanguageModel *registry.Backbone // nil in stage 1
+}
+
+// Resolve looks the recipe's models up and checks that they can be used as the
+// recipe says. The weights need not be there.
+func (r *Recipe) Resolve(reg *registry.Registry) (*Resolved, error) {
+	out := &Resolved{Recipe: *r}
+	if r.Language != nil {
+		language := *r.Language
+		out.Language = &language
+	}
+	if err := out.absolutePaths(); err != nil {
+		return nil, err
+	}
+	var known bool
+	if out.VisionModel, known = r.lookup(reg, "vision", out.Vision.Backbone, adapters.KindVision); known {
+		out.resolveVision()
+	}
+	if r.Language != nil {
+		language, known := r.lookup(reg, "language", out.Language.Backbone, adapters.KindLanguage)
+		out.LanguageModel = &language
+		if known {
+			out.resolveLanguage()
+		}
+	}
+	return out, r.doc.Err()
+}
+
+// lookup finds a backbone and checks its kind. What only a plugin knows is not
+// looked up.
+func (r *Recipe) lookup(reg *registry.Registry, table string, b Backbone, kind adapters.ModelKind) (registry.Backbone, bool) {
+	if b.ID == "" && b.Path == "" {
+		m := registry.Manifest{ID: strings.TrimSuffix(filepath.Base(b.Plugin), filepath.Ext(b.Plugin)), Kind: kind}
+		return registry.Backbone{Manifest: m, Source: registry.FromFolder}, false
+	}
+	key, find := table+".id", reg.Lookup
+	if b.Path != "" {
+		key, find = table+".path", reg.Folder
+	}
+	found, err := find(b.ID + b.Path)
+	if err != nil && b.Plugin != "" && b.Path != "" { // a model type that only the plugin reads
+		m := registry.Manifest{ID: filepath.Base(b.Path), Kind: kind}
+		return registry.Backbone{Manifest: m, Source: registry.FromFolder, Path: b.Path}, false
+	}
+	if err != nil {
+		r.doc.Errorf(key, "%v", err)
+		return found, false
+	}
+	if found.Kind != kind {
+		r.doc.Errorf(key, "is %q, a %s, want a %s%s", found.ID, found.Kind, kind, suggest(reg, found.ID, kind))
+		return found, false
+	}
+	return found, true
+}
+
+// suggest names the ids of a kind, the nearest first where one is near.
+func suggest(reg *registry.Registry, id string, kind adapters.ModelKind) string {
+	var ids []string
+	for _, candidate := range reg.IDs() {
+		if b, err := reg.Lookup(candidate); err == nil && b.Kind == kind {
+			ids = append(ids, candidate)
+		}
+	}
+	if near := nearest.Hint(id, ids); near != "" {
+		return near
+	}
+	return fmt.Sprintf(", one of %s", strings.Join(ids, ", "))
+}
+
+func (r *Resolved) resolveVision() {
+	m, v := r.VisionModel, &r.Vision
+	if v.DType == "" {
+		v.DType = m.DType
+	}
+	if v.FeatureLayer == nil {
+		v.FeatureLayer = m.FeatureLayer
+	}
+	if v.ImageSize == 0 {
+		v.ImageSize = m.ImageSize
+	}
+	r.want("vision.image_size", v.ImageSize == m.ImageSize, "is %d, but %s takes pictures of %d pixels a side", v.ImageSize, m.ID, m.ImageSize)
+}
+
+func (r *Resolved) resolveLanguage() {
+	m, l := r.LanguageModel, r.Language
+	if l.DType == "" {
+		l.DType = m.DType
+	}
+	for _, t := range []struct {
+		text  **string
+		value string
+	}{{&l.CaptionPrompt, m.Prompts.Caption}, {&l.QuestionPrompt, m.Prompts.Question}, {&l.TargetPrefix, m.Prompts.TargetPrefix}} {
+		if *t.text == nil {
+			*t.text = &t.value
+		}
+	}
+	r.want("data.questions", r.Data.Questions == 0 || *l.QuestionPrompt != "", "is %v, but language.question_prompt is empty", r.Data.Questions)
+	wants := map[train.Objective]adapters.Architecture{train.LanguageModeling: adapters.DecoderOnly, train.PrefixLM: adapters.EncoderDecoder}
+	if a, ok := wants[r.Objective.Name]; ok {
+		r.want("objective.name", m.Architecture == a, "is %q, which is for %s models, but %s is %s; want %q or %q",
+			r.Objective.Name, a, m.ID, m.Architecture, train.PromptCaption, objectiveOf(m.Architecture))
+	}
+}
+
+func objectiveOf(a adapters.Architecture) train.Objective {
+	if a == adapters.DecoderOnly {
+		return train.LanguageModeling
+	}
+	return train.PrefixLM
+}
+
+// absolutePaths makes every path absolute, so that the recipe in a run folder
+// means the same from anywhere.
+func (r *Resolved) absolutePaths() error {
+	paths := []*string{&r.Vision.Path, &r.Vision.Plugin, &r.Data.Train.Annotations, &r.Data.Train.Questions, &r.Data.Train.Images,
+		&r.Data.Eval.Annotations, &r.Data.Eval.Questions, &r.Data.Eval.Images}
+	if r.Language != nil {
+		paths = append(paths, &r.Language.Path, &r.Language.Plugin)
+	}
+	if !strings.HasPrefix(r.From, "kit:") {
+		paths = append(paths, &r.From)
+	}
+	for _, p := range paths {
+		if *p == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*p)
+		if err != nil {
+			return err
+		}
+		*p = abs
+	}
+	return nil
+}
+
+// Prompts returns the texts around captions and questions; zero in stage 1.
+func (r *Resolved) Prompts() bridge.Prompts {
+	if r.Language == nil {
+		return bridge.Prompts{}
+	}
+	text := func(s *string) string {
+		if s == nil {
+			return ""
+		}
+		return *s
+	}
+	return bridge.Prompts{Caption: text(r.Language.CaptionPrompt), Question: text(r.Language.QuestionPrompt), TargetPrefix: text(r.Language.TargetPrefix)}
+}
