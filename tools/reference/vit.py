@@ -1,0 +1,99 @@
+"""Golden folders of CLIP-style vision encoders: adapters/vit/testdata/golden-*.
+
+    python vit.py [FOLDER]
+
+Three tiny models differ in everything that a checkpoint may vary: activation,
+epsilon, layer, image and patch size, storage type, tensor names with and
+without the prefix "vision_model.", a whole CLIP with its text side in shards.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel
+
+from common import Golden, randomize, setup
+
+MEAN = [0.48145466, 0.4578275, 0.40821073]
+STD = [0.26862954, 0.26130258, 0.27577711]
+WITH_PREFIX = "vision_model."
+
+
+def preprocessor(folder: pathlib.Path, size: int, squash: bool) -> None:
+    """Writes preprocessor_config.json, as CLIP's or as BLIP-2's processor does."""
+    square = {"height": size, "width": size}
+    shape = {"size": square} if squash else {"size": {"shortest_edge": size}, "crop_size": square}
+    (folder / "preprocessor_config.json").write_text(json.dumps({
+        "do_resize": True, "resample": 3, "do_center_crop": not squash, "do_rescale": True,
+        "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": MEAN, "image_std": STD, **shape,
+    }, indent=1) + "\n")
+
+
+def rename(folder: pathlib.Path, prefix: str) -> None:
+    """Stores the tensors of a vision model with or without CLIP's prefix."""
+    path = folder / "model.safetensors"
+    tensors = {prefix + name.removeprefix(WITH_PREFIX): t for name, t in load_file(path).items()}
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def cases(golden: Golden, tower: torch.nn.Module, size: int, layer: int) -> None:
+    """Encodes noise, flat colours and a gradient, alone and in batches."""
+    rng = np.random.default_rng(7)
+    noise = rng.integers(0, 256, (5, size, size, 3), dtype=np.uint8)
+    flat = np.stack([np.full((size, size, 3), v, np.uint8) for v in (0, 255)])
+    ramp = np.linspace(0, 255, size, dtype=np.uint8)
+    slope = np.stack([np.broadcast_to(ramp[:, None], (size, size)), np.broadcast_to(ramp, (size, size)),
+                      np.full((size, size), 90)], -1).astype(np.uint8)[None]
+    for name, images in (("noise", noise), ("one of them alone", noise[2:3]), ("black and white", flat), ("slope", slope)):
+        pixels = (torch.tensor(images).float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)
+        with torch.no_grad():
+            states = tower(pixels.permute(0, 3, 1, 2), output_hidden_states=True).hidden_states
+        golden.case(name, "encode", images=images, expect={"features": states[layer]})
+
+
+def vision_only(folder: pathlib.Path, prefix: str, layer: int, squash: bool, dtype: torch.dtype, **config) -> None:
+    model = CLIPVisionModel(CLIPVisionConfig(**config)).eval()
+    randomize(model)
+    model.to(dtype)
+    golden = Golden(folder, "vision-encoder", model, options={"feature_layer": layer})
+    golden.save_checkpoint(model)
+    rename(golden.checkpoint, prefix)
+    preprocessor(golden.checkpoint, config["image_size"], squash)
+    cases(golden, model.float(), config["image_size"], layer)
+    golden.write()
+
+
+def whole_clip(folder: pathlib.Path, layer: int, **config) -> None:
+    text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "vocab_size": 20, "max_position_embeddings": 8}
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config=config, projection_dim=16)).eval()
+    randomize(model)
+    golden = Golden(folder, "vision-encoder", model, options={"feature_layer": layer})
+    model.save_pretrained(golden.checkpoint, max_shard_size="60KB")
+    cases(golden, model.vision_model, config["image_size"], layer)
+    golden.write()
+
+
+def main() -> None:
+    setup()
+    default = pathlib.Path(__file__).parents[2] / "adapters" / "vit" / "testdata"
+    root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default
+    vision_only(root / "golden-quick-gelu", WITH_PREFIX, layer=-2, squash=False, dtype=torch.float32,
+                hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
+                image_size=24, patch_size=8, hidden_act="quick_gelu")
+    vision_only(root / "golden-bfloat16", "", layer=1, squash=True, dtype=torch.bfloat16,
+                hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=3,
+                image_size=16, patch_size=4, hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6)
+    whole_clip(root / "golden-whole-clip", layer=-1,
+               hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+               image_size=20, patch_size=5, hidden_act="gelu", layer_norm_eps=1e-3)
+
+
+if __name__ == "__main__":
+    main()
