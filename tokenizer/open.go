@@ -1,0 +1,112 @@
+package tokenizer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// Open returns the tokenizer of a folder as Hugging Face saves it: the one of
+// its tokenizer.json or, where there is none, the byte-level BPE of vocab.json
+// and merges.txt (GPT-2, OPT). In the latter case tokenizer_config.json and
+// config.json say which family it is, and so whether "</s>" goes in front of
+// every text (OPT) or nothing does (GPT-2).
+func Open(ctx context.Context, dir string) (*Tokenizer, error) {
+	text, err := read(dir, "tokenizer.json")
+	switch {
+	case err != nil:
+		return nil, err
+	case text == nil:
+		if text, err = assemble(dir); err != nil {
+			return nil, err
+		}
+	}
+	t, err := New(ctx, text)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer of %s: %w", dir, err)
+	}
+	return t, nil
+}
+
+// assemble makes a tokenizer.json of a folder's vocab.json and merges.txt.
+func assemble(dir string) ([]byte, error) {
+	vocab, err := read(dir, "vocab.json")
+	if err != nil {
+		return nil, err
+	}
+	merges, err := read(dir, "merges.txt")
+	if err != nil {
+		return nil, err
+	}
+	if vocab == nil || merges == nil {
+		return nil, missing(dir)
+	}
+	family, err := readFamily(dir)
+	if err != nil {
+		return nil, err
+	}
+	var b bpe
+	if err := json.Unmarshal(vocab, &b.vocab); err != nil {
+		return nil, corrupt(dir, "vocab.json", err)
+	}
+	if b.merges, err = parseMerges(merges); err != nil {
+		return nil, corrupt(dir, "merges.txt", err)
+	}
+	text, err := b.tokenizerJSON(family)
+	if err != nil {
+		return nil, fmt.Errorf("tokenizer of %s: %w", dir, err)
+	}
+	return text, nil
+}
+
+// missing explains that a folder holds no tokenizer that can be read.
+func missing(dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return adapters.Errorf(adapters.NotFound, "tokenizer folder: %w", err)
+	}
+	e := adapters.Errorf(adapters.NotFound, "no tokenizer in %s: looked for tokenizer.json, or vocab.json with merges.txt", dir)
+	for _, other := range []string{"spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json"} {
+		if _, err := os.Stat(filepath.Join(dir, other)); err == nil {
+			e = adapters.Errorf(adapters.NotFound, "no tokenizer in %s: looked for tokenizer.json, or vocab.json with merges.txt; found %s alone", dir, other)
+			break
+		}
+	}
+	return e.WithRemedy("write the file with transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)")
+}
+
+// read returns a file's text, or nil where there is no such file.
+func read(dir, name string) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "read the tokenizer: %w", err)
+	}
+	if len(text) == 0 {
+		return nil, corrupt(dir, name, errors.New("the file is empty"))
+	}
+	return text, nil
+}
+
+// readJSON reads a file into v; a file that is not there leaves v as it is.
+func readJSON(dir, name string, v any) error {
+	text, err := read(dir, name)
+	if err != nil || text == nil {
+		return err
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return corrupt(dir, name, err)
+	}
+	return nil
+}
+
+func corrupt(dir, name string, err error) error {
+	return adapters.Errorf(adapters.Corrupt, "%s: %w", filepath.Join(dir, name), err)
+}

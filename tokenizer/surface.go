@@ -1,0 +1,156 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// scheme says how a vocabulary spells text.
+type scheme struct {
+	byteLevel    bool            // GPT-2's: each byte of the text is a printable character
+	space        string          // stands for a space, as "▁" does; "" if nothing does
+	continuation string          // marks a token inside a word, as "##" does; "" if nothing does
+	byteFallback bool            // "<0x0A>" stands for a byte
+	verbatim     map[string]bool // added tokens: spelt as the text is
+}
+
+// component is a part of a tokenizer.json's pipeline, of any kind.
+type component struct {
+	Type          string      `json:"type"`
+	Decoders      []component `json:"decoders"`
+	Pretokenizers []component `json:"pretokenizers"`
+	Replacement   string      `json:"replacement"` // of Metaspace
+	Content       string      `json:"content"`     // of Replace
+	Pattern       struct {
+		String string
+	} `json:"pattern"` // of Replace
+}
+
+// parseScheme finds in a tokenizer.json how its vocabulary spells text.
+func parseScheme(text []byte) (scheme, error) {
+	var file struct {
+		AddedTokens []struct {
+			Content string `json:"content"`
+		} `json:"added_tokens"`
+		PreTokenizer component `json:"pre_tokenizer"`
+		Decoder      component `json:"decoder"`
+		Model        struct {
+			Type         string `json:"type"`
+			ByteFallback bool   `json:"byte_fallback"`
+			Continuation string `json:"continuing_subword_prefix"`
+		} `json:"model"`
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		return scheme{}, err
+	}
+	s := scheme{byteFallback: file.Model.ByteFallback, verbatim: map[string]bool{}}
+	if file.Model.Type == "WordPiece" {
+		s.continuation = file.Model.Continuation
+	}
+	for _, token := range file.AddedTokens {
+		s.verbatim[token.Content] = true
+	}
+	s.read(file.PreTokenizer)
+	s.read(file.Decoder)
+	return s, nil
+}
+
+// read notes what c and the components inside it say about the spelling.
+func (s *scheme) read(c component) {
+	switch c.Type {
+	case "ByteLevel":
+		s.byteLevel = true
+	case "Metaspace":
+		s.space = c.Replacement
+	case "Replace": // the decoder of Llama
+		if c.Content == " " {
+			s.space = c.Pattern.String
+		}
+	}
+	for _, inner := range c.Decoders {
+		s.read(inner)
+	}
+	for _, inner := range c.Pretokenizers {
+		s.read(inner)
+	}
+}
+
+// Surfaces returns, by id, the plain text that each token stands for, with a
+// space in front where the token starts a word: "Ġdog", "▁dog" and, in a
+// WordPiece vocabulary, "dog" all give " dog". Special tokens, parts of
+// characters, unprintable tokens and holes give "". With it two vocabularies can
+// be compared token by token.
+func (t *Tokenizer) Surfaces() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]string, len(t.tokens))
+	for id, token := range t.tokens {
+		out[id] = t.scheme.surface(token)
+	}
+	for _, id := range t.special {
+		out[id] = ""
+	}
+	return out
+}
+
+// surface returns the text of one token that is not special.
+func (s *scheme) surface(token string) string {
+	text := token
+	switch {
+	case s.verbatim[token]:
+	case s.byteFallback && isByteFallback(token):
+		return ""
+	case s.byteLevel:
+		text = byteLevelText(token)
+	case s.space != "":
+		text = strings.ReplaceAll(token, s.space, " ")
+	case s.continuation != "" && token != "":
+		inside := false
+		if text, inside = strings.CutPrefix(token, s.continuation); !inside {
+			text = " " + token
+		}
+	}
+	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return ""
+	}
+	return text
+}
+
+// isByteFallback reports whether a token is of the form "<0x0A>".
+func isByteFallback(token string) bool {
+	return len(token) == 6 && strings.HasPrefix(token, "<0x") && token[5] == '>'
+}
+
+// byteLevelText undoes GPT-2's spelling of bytes (bytes_to_unicode in its
+// encoder.py): the printable characters of Latin-1 stand for themselves, the
+// other bytes, in order, for the characters from U+0100 on. A token that is not
+// spelt so gives "".
+func byteLevelText(token string) string {
+	var text []byte
+	for _, r := range token {
+		b, ok := byteOf(r)
+		if !ok {
+			return ""
+		}
+		text = append(text, b)
+	}
+	return string(text)
+}
+
+// byteOf returns the byte that a character stands for. The bytes that do not
+// stand for themselves are, in order, 0x00–0x20, 0x7F–0xA0 and 0xAD.
+func byteOf(r rune) (byte, bool) {
+	switch n := r - 0x100; {
+	case r >= '!' && r <= '~', r >= 0xA1 && r <= 0xFF && r != 0xAD:
+		return byte(r), true
+	case n >= 0 && n <= 0x20:
+		return byte(n), true
+	case n > 0x20 && n <= 0x42:
+		return byte(n - 0x21 + 0x7F), true
+	case n == 0x43:
+		return 0xAD, true
+	}
+	return 0, false
+}
