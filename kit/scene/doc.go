@@ -1,0 +1,28 @@
+// Package scene composes the kit's pictures: emoji scenes with captions and questions.
+//
+// A [Scene] says what a picture shows: one object, a pair of objects in a relation, or two to
+// four objects of a kind, on a coloured background. From a scene follow its caption, its
+// questions with answers, and its picture. A [Sampler] gives an endless sequence of scenes, a
+// [Renderer] draws them.
+//
+// # Determinism
+//
+// Everything is a function of seeds. The generator is PCG of math/rand/v2, and the order in which
+// numbers are drawn from it is part of this package's contract: the same seed gives the same
+// scenes, questions and pixels in every version of this package, on every machine of one
+// architecture (the resampling of sprites uses floating point). Tests hold hashes of the
+// sequences; a change of a hash is a change of the kit, after which every frozen model and bridge
+// has to be trained again.
+//
+// # Held out
+//
+// A tenth of the unordered pairs of objects (in both orders, both relations and every colour) and
+// a tenth of the combinations of object, colour and count (count 1 is the single-object scenes, in
+// both sizes) occur only in the [HeldOut] split. Nothing in the kit is trained on them: not the
+// bridges, and not the frozen models either.
+//
+// # Ownership
+//
+// The pixel buffers in a [Picture] belong to the caller. A Renderer may be used by several
+// goroutines at once; a Sampler may not.
+package scene

@@ -1,0 +1,126 @@
+package scene
+
+import (
+	"fmt"
+	"math/rand/v2"
+)
+
+// numbers are the counts in words.
+var numbers = [...]string{1: "one", 2: "two", 3: "three", 4: "four"}
+
+// Caption returns the scene's one caption.
+func (s Scene) Caption() string {
+	return fmt.Sprintf("%s on a %s background", s.phrase(), s.Color)
+}
+
+// phrase is the caption without the background.
+func (s Scene) phrase() string {
+	switch s.Kind {
+	case One:
+		return fmt.Sprintf("a %s %s", s.Size(), s.A)
+	case Pair:
+		return fmt.Sprintf("%s %s %s", s.A.Article(), s.Relation, s.B.Article())
+	default:
+		return fmt.Sprintf("%s %s", numbers[s.Count], s.A.Plural())
+	}
+}
+
+// Tags returns the scene as an unordered bag of short texts that together determine the caption:
+// the plain-text context that the kit's language models learn to read in any order. Each tag is a
+// list of texts with the same meaning.
+func (s Scene) Tags() [][]string {
+	color := []string{s.Color.String()}
+	switch s.Kind {
+	case One:
+		return [][]string{{s.Size()}, {s.A.String()}, color}
+	case Pair:
+		relation := [...]string{"left", "above"}[s.Relation]
+		return [][]string{{"first " + s.A.String()}, {relation}, {"second " + s.B.String()}, color}
+	default:
+		return [][]string{{numbers[s.Count]}, {s.A.String(), s.A.Plural()}, color}
+	}
+}
+
+// QuestionKind says what a question is about.
+type QuestionKind string
+
+// The kinds of questions.
+const (
+	AskRelation QuestionKind = "relation" // what is left of the apple?
+	AskCount    QuestionKind = "count"    // how many dogs are there?
+	AskColor    QuestionKind = "color"    // what color is the background?
+	AskYesNo    QuestionKind = "yesno"    // is there a dog?
+	AskWhat     QuestionKind = "what"     // what is in the picture?
+)
+
+// QuestionKinds returns every kind of question, in a fixed order.
+func QuestionKinds() []QuestionKind {
+	return []QuestionKind{AskRelation, AskCount, AskColor, AskYesNo, AskWhat}
+}
+
+// QA is a question about a scene with its answer.
+type QA struct {
+	Question string       `json:"question"`
+	Answer   string       `json:"answer"`
+	Kind     QuestionKind `json:"kind"`
+}
+
+// Question asks about the scene. It draws from rng whatever the kind leaves open, and reports
+// false where the kind does not apply: only pairs have relations.
+func (s Scene) Question(rng *rand.Rand, kind QuestionKind) (QA, bool) {
+	qa := QA{Kind: kind}
+	switch kind {
+	case AskRelation:
+		if s.Kind != Pair {
+			return QA{}, false
+		}
+		if rng.IntN(2) == 0 {
+			qa.Question, qa.Answer = fmt.Sprintf("what is %s the %s?", s.Relation, s.B), s.A.Article()
+		} else {
+			qa.Question, qa.Answer = fmt.Sprintf("what is %s the %s?", s.Relation.inverse(), s.A), s.B.Article()
+		}
+	case AskCount:
+		present := s.Objects()
+		asked := present[rng.IntN(len(present))]
+		qa.Question = fmt.Sprintf("how many %s are there?", asked.Plural())
+		qa.Answer = numbers[max(s.Count, 1)]
+	case AskColor:
+		qa.Question, qa.Answer = "what color is the background?", s.Color.String()
+	case AskYesNo:
+		asked, answer := s.yesNo(rng)
+		qa.Question, qa.Answer = fmt.Sprintf("is there %s?", asked.Article()), answer
+	case AskWhat:
+		qa.Question, qa.Answer = "what is in the picture?", s.phrase()
+		if s.Kind == Pair {
+			qa.Answer = s.A.Article() + " and " + s.B.Article()
+		}
+	default:
+		return QA{}, false
+	}
+	return qa, true
+}
+
+// yesNo picks an object that is in the scene or one that is not, with equal chances.
+func (s Scene) yesNo(rng *rand.Rand) (Object, string) {
+	present := s.Objects()
+	if rng.IntN(2) == 0 {
+		return present[rng.IntN(len(present))], "yes"
+	}
+	for {
+		asked := Object(rng.IntN(ObjectCount))
+		if asked != s.A && (s.Kind != Pair || asked != s.B) {
+			return asked, "no"
+		}
+	}
+}
+
+// Questions asks one question of every kind that applies, in the order of QuestionKinds.
+func (s Scene) Questions(rng *rand.Rand) []QA {
+	var all []QA
+	for _, kind := range QuestionKinds() {
+		if qa, ok := s.Question(rng, kind); ok {
+			all = append(all, qa)
+		}
+	}
+	return all
+}

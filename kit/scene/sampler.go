@@ -1,0 +1,171 @@
+package scene
+
+import "math/rand/v2"
+
+// Split says which compositions a Sampler draws.
+type Split uint8
+
+// The splits. No caption occurs in both.
+const (
+	Train   Split = iota // everything that is not held out
+	HeldOut              // held-out compositions only
+)
+
+// String returns the split's name.
+func (s Split) String() string { return [...]string{"train", "held-out"}[s] }
+
+// The streams of PCG that this package draws from: one per purpose, so that equal seeds give
+// unrelated numbers.
+const (
+	streamHoldOut uint64 = 0x686f6c646f7574 + iota
+	streamTrain
+	streamHeldOut
+	streamRender
+)
+
+// holdOutSeed fixes which compositions are held out.
+const holdOutSeed = 16
+
+// pairID names an unordered pair of objects, the smaller one first.
+type pairID struct{ low, high Object }
+
+// comboID names a combination of object, colour and count.
+type comboID struct {
+	object Object
+	color  Color
+	count  int
+}
+
+// holdOut holds the compositions that only the HeldOut split draws, as lists for sampling and as
+// sets for asking.
+type holdOut struct {
+	pairs    []pairID
+	combos   [MaxCount + 1][]comboID // by count
+	hasPair  map[pairID]bool
+	hasCombo map[comboID]bool
+}
+
+// newHoldOut draws a tenth of the unordered pairs, and of each count a tenth of the combinations
+// of object and colour.
+func newHoldOut() *holdOut {
+	rng := rand.New(rand.NewPCG(holdOutSeed, streamHoldOut))
+	h := &holdOut{hasPair: map[pairID]bool{}, hasCombo: map[comboID]bool{}}
+	var pairs []pairID
+	for low := range Object(ObjectCount) {
+		for high := low + 1; high < Object(ObjectCount); high++ {
+			pairs = append(pairs, pairID{low, high})
+		}
+	}
+	rng.Shuffle(len(pairs), func(i, j int) { pairs[i], pairs[j] = pairs[j], pairs[i] })
+	h.pairs = pairs[:len(pairs)/10]
+	for _, p := range h.pairs {
+		h.hasPair[p] = true
+	}
+	for count := 1; count <= MaxCount; count++ {
+		var combos []comboID
+		for object := range Object(ObjectCount) {
+			for color := range Color(ColorCount) {
+				combos = append(combos, comboID{object, color, count})
+			}
+		}
+		rng.Shuffle(len(combos), func(i, j int) { combos[i], combos[j] = combos[j], combos[i] })
+		h.combos[count] = combos[:len(combos)/10]
+		for _, c := range h.combos[count] {
+			h.hasCombo[c] = true
+		}
+	}
+	return h
+}
+
+// holds reports whether the scene is held out.
+func (h *holdOut) holds(s Scene) bool {
+	if s.Kind == Pair {
+		return h.hasPair[pairID{min(s.A, s.B), max(s.A, s.B)}]
+	}
+	return h.hasCombo[comboID{s.A, s.Color, max(s.Count, 1)}]
+}
+
+// Sampler draws scenes of one split, endlessly: 60 % pairs, 30 % counts, 10 % single objects.
+type Sampler struct {
+	split Split
+	rng   *rand.Rand
+	held  *holdOut
+}
+
+// NewSampler returns a Sampler whose sequence depends on the seed and the split alone.
+func NewSampler(seed uint64, split Split) *Sampler {
+	stream := streamTrain
+	if split == HeldOut {
+		stream = streamHeldOut
+	}
+	return &Sampler{split: split, rng: rand.New(rand.NewPCG(seed, stream)), held: newHoldOut()}
+}
+
+// HeldOut reports whether the scene's composition is held out from training.
+func (s *Sampler) HeldOut(scene Scene) bool { return s.held.holds(scene) }
+
+// Rand returns the Sampler's generator, for seeds and questions that are to follow the same
+// sequence. What is drawn from it moves the scenes that follow.
+func (s *Sampler) Rand() *rand.Rand { return s.rng }
+
+// Next returns the next scene.
+func (s *Sampler) Next() Scene {
+	kind := One
+	switch u := s.rng.IntN(10); {
+	case u < 6:
+		kind = Pair
+	case u < 9:
+		kind = Count
+	}
+	if s.split == HeldOut {
+		return s.heldOut(kind)
+	}
+	for {
+		if scene := s.any(kind); !s.held.holds(scene) {
+			return scene
+		}
+	}
+}
+
+// any draws a scene of the kind from all compositions.
+func (s *Sampler) any(kind Kind) Scene {
+	scene := Scene{Kind: kind, Color: Color(s.rng.IntN(ColorCount)), A: Object(s.rng.IntN(ObjectCount))}
+	switch kind {
+	case One:
+		scene.Large = s.rng.IntN(2) == 1
+	case Pair:
+		scene.B = Object(s.rng.IntN(ObjectCount - 1))
+		if scene.B >= scene.A {
+			scene.B++
+		}
+		scene.Relation = Relation(s.rng.IntN(2))
+	case Count:
+		scene.Count = 2 + s.rng.IntN(MaxCount-1)
+	}
+	return scene
+}
+
+// heldOut draws a scene of the kind from the held-out compositions.
+func (s *Sampler) heldOut(kind Kind) Scene {
+	if kind == Pair {
+		p := s.held.pairs[s.rng.IntN(len(s.held.pairs))]
+		scene := Scene{Kind: Pair, A: p.low, B: p.high, Color: Color(s.rng.IntN(ColorCount)), Relation: Relation(s.rng.IntN(2))}
+		if s.rng.IntN(2) == 1 {
+			scene.A, scene.B = scene.B, scene.A
+		}
+		return scene
+	}
+	count := 1
+	if kind == Count {
+		count = 2 + s.rng.IntN(MaxCount-1)
+	}
+	combos := s.held.combos[count]
+	c := combos[s.rng.IntN(len(combos))]
+	scene := Scene{Kind: kind, A: c.object, Color: c.color}
+	if kind == One {
+		scene.Large = s.rng.IntN(2) == 1
+	} else {
+		scene.Count = count
+	}
+	return scene
+}

@@ -1,0 +1,78 @@
+package scene
+
+import "encoding/json"
+
+// Kind says how a scene is composed.
+type Kind uint8
+
+// The kinds of scenes.
+const (
+	One   Kind = iota // one object, small or large
+	Pair              // two different objects in a relation
+	Count             // two to four objects of a kind
+)
+
+// String returns the kind's name.
+func (k Kind) String() string { return [...]string{"one", "pair", "count"}[k] }
+
+// Relation says where the first object of a pair lies, seen from the second.
+type Relation uint8
+
+// The relations.
+const (
+	LeftOf Relation = iota
+	Above
+)
+
+// String returns the relation as captions have it.
+func (r Relation) String() string { return [...]string{"left of", "above"}[r] }
+
+// inverse returns the relation seen from the first object.
+func (r Relation) inverse() string { return [...]string{"right of", "below"}[r] }
+
+// MaxCount is the largest number of objects of a kind in a Count scene.
+const MaxCount = 4
+
+// Scene says what a picture shows. Fields that its kind does not use are zero; two scenes are
+// equal exactly when their captions are.
+type Scene struct {
+	Kind     Kind
+	Color    Color    // the background
+	A        Object   // the object, the first of a pair
+	B        Object   // the second of a pair
+	Relation Relation // of a pair
+	Count    int      // 2 to MaxCount in a Count scene
+	Large    bool     // the size in a One scene
+}
+
+// Size returns "large" or "small", the size of a One scene.
+func (s Scene) Size() string {
+	if s.Large {
+		return "large"
+	}
+	return "small"
+}
+
+// Objects returns the different objects in the scene, in their order.
+func (s Scene) Objects() []Object {
+	if s.Kind == Pair {
+		return []Object{s.A, s.B}
+	}
+	return []Object{s.A}
+}
+
+// MarshalJSON writes the fields that the scene's kind uses, by name. Object names stand beside
+// their labels, so that a reader needs no table.
+func (s Scene) MarshalJSON() ([]byte, error) {
+	fields := map[string]any{"kind": s.Kind.String(), "color": s.Color.String(), "color_index": s.Color, "a": s.A, "a_name": s.A.String()}
+	switch s.Kind {
+	case One:
+		fields["size"] = s.Size()
+	case Pair:
+		fields["b"], fields["b_name"] = s.B, s.B.String()
+		fields["relation"] = s.Relation.String()
+	case Count:
+		fields["count"] = s.Count
+	}
+	return json.Marshal(fields)
+}

@@ -1,0 +1,57 @@
+package scene
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/png"
+
+	"golang.org/x/image/draw"
+)
+
+// spriteFiles holds one atlas per style and an index, made by tools/kit/sprites.py.
+//
+//go:embed sprites/*.png sprites/index.json
+var spriteFiles embed.FS
+
+// square says where an object's artwork lies in its style's atlas.
+type square struct {
+	Name string
+	X, Y int
+	Size int
+}
+
+// loadSprites decodes a style's atlas into premultiplied images, in the order of the objects.
+func loadSprites(style Style) ([]*image.RGBA, error) {
+	data, err := spriteFiles.ReadFile("sprites/index.json")
+	if err != nil {
+		return nil, err
+	}
+	var index map[string][]square
+	if err := json.Unmarshal(data, &index); err != nil {
+		return nil, fmt.Errorf("index.json: %w", err)
+	}
+	squares := index[style.String()]
+	if len(squares) != ObjectCount {
+		return nil, fmt.Errorf("index.json: got %d objects, want %d: run tools/kit/build.sh", len(squares), ObjectCount)
+	}
+	data, err = spriteFiles.ReadFile("sprites/" + style.String() + ".png")
+	if err != nil {
+		return nil, err
+	}
+	atlas, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("atlas: %w", err)
+	}
+	sprites := make([]*image.RGBA, ObjectCount)
+	for i, s := range squares {
+		if want := Object(i).String(); s.Name != want {
+			return nil, fmt.Errorf("index.json: object %d: got %q, want %q: run tools/kit/build.sh", i, s.Name, want)
+		}
+		sprites[i] = image.NewRGBA(image.Rect(0, 0, s.Size, s.Size))
+		draw.Draw(sprites[i], sprites[i].Bounds(), atlas, image.Pt(s.X, s.Y), draw.Src)
+	}
+	return sprites, nil
+}

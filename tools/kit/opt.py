@@ -1,0 +1,144 @@
+"""Trains tiny-opt, an OPT language model, on texts about scenes.
+
+    python opt.py --scenes COMMAND --out DIR [--steps 4000]
+
+A sequence is what bridge's decoder-only contract makes of soft prompts and a text: the context's
+tokens, then the tokenizer's `</s>`, the prompt, and the answer, which ends with "\\n". The loss is
+on answers alone. Several turns about one context share a sequence.
+"""
+
+import json
+import pathlib
+import time
+
+import torch
+import torch.nn.functional as F
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import OPTConfig, OPTForCausalLM
+
+import schedule
+import stream
+import text
+
+ENDING = "Answer:"
+BOS, PAD = 2, 1
+
+
+def train_tokenizer(lines: list[str], size: int, out: pathlib.Path) -> Tokenizer:
+    """OPT's byte-level BPE: `</s>` stands in front of a text, nothing behind it."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    specials = ["<s>", "<pad>", "</s>", "<unk>"]
+    tokenizer.train_from_iterator((" " + line for line in lines), trainers.BpeTrainer(
+        vocab_size=size, special_tokens=specials, show_progress=False,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet())))
+    tokenizer.add_special_tokens([AddedToken(s, normalized=True, special=True) for s in specials])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="</s> $A", pair="</s> $A </s> $B", special_tokens=[("</s>", BOS)])
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(out / "tokenizer.json"))
+    tokenizer.model.save(str(out))  # vocab.json, merges.txt
+    (out / "tokenizer_config.json").write_text(json.dumps({
+        "tokenizer_class": "GPT2Tokenizer", "add_bos_token": True, "add_prefix_space": False,
+        "bos_token": "</s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "</s>",
+        "model_max_length": 128, "clean_up_tokenization_spaces": False}, indent=2) + "\n")
+    return tokenizer
+
+
+class Encoder:
+    """Turns examples into token ids, each text once."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        self.tokenizer, self.known = tokenizer, {}
+        self.newline = tokenizer.token_to_id("Ċ")
+
+    def ids(self, line: str) -> list[int]:
+        if line not in self.known:
+            if len(self.known) > 200_000:
+                self.known.clear()
+            self.known[line] = self.tokenizer.encode(line, add_special_tokens=False).ids
+        return self.known[line]
+
+    def example(self, e: text.Example) -> tuple[list[int], list[bool]]:
+        """Token ids, and which of them are targets."""
+        ids = (self.ids(" " + e.context) if e.context else []) + [BOS]
+        targets = [False] * len(ids)
+        for prompt, answer in e.turns:
+            asked, said = self.ids(prompt), self.ids(" " + answer) + [self.newline]
+            ids = ids + asked + said
+            targets += [False] * len(asked) + [True] * len(said)
+        return ids, targets
+
+    def batch(self, examples: list[text.Example]) -> tuple[torch.Tensor, torch.Tensor]:
+        """int64[B, T] ids and labels; labels are -100 where there is no target."""
+        rows = [self.example(e) for e in examples]
+        width = max(len(ids) for ids, _ in rows)
+        ids = torch.full((len(rows), width), PAD)
+        labels = torch.full((len(rows), width), -100)
+        for i, (row, targets) in enumerate(rows):
+            ids[i, :len(row)] = torch.tensor(row)
+            labels[i, :len(row)] = torch.tensor([t if scored else -100 for t, scored in zip(row, targets)])
+        return ids, labels
+
+
+@torch.no_grad()
+def exact(model: OPTForCausalLM, encoder: Encoder, cases: dict[str, list[text.Example]]) -> dict[str, float]:
+    """Share of answers that greedy decoding gives exactly: every target is the likeliest token."""
+    model.eval()
+    result = {}
+    for kind, examples in cases.items():
+        right = 0
+        for i in range(0, len(examples), 100):
+            ids, labels = encoder.batch(examples[i:i + 100])
+            logits = model(input_ids=ids, attention_mask=(ids != PAD).long()).logits[:, :-1]
+            wanted = labels[:, 1:]
+            right += ((logits.argmax(-1) == wanted) | (wanted == -100)).all(1).sum().item()
+        result[kind] = round(right / len(examples), 4)
+    model.train()
+    return result
+
+
+def build(tokenizer: Tokenizer, newline: int, width: int, layers: int, heads: int) -> OPTForCausalLM:
+    model = OPTForCausalLM(OPTConfig(
+        vocab_size=-(-tokenizer.get_vocab_size() // 8) * 8, hidden_size=width, word_embed_proj_dim=width,
+        ffn_dim=4 * width, num_hidden_layers=layers, num_attention_heads=heads,
+        max_position_embeddings=128, dropout=0.0, attention_dropout=0.0, init_std=0.05,
+        pad_token_id=PAD, bos_token_id=BOS, eos_token_id=BOS))
+    model.generation_config.eos_token_id = newline  # the end of an answer
+    return model
+
+
+def main() -> None:
+    parser = schedule.parser(__doc__, steps=3000, batch=32, rate=1.5e-3)
+    parser.add_argument("--vocabulary", type=int, default=640)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--turns", type=int, default=3)
+    a = parser.parse_args()
+    schedule.prepare(a.threads)
+    tokenizer = train_tokenizer(text.corpus(stream.texts(a.scenes, "train", 3, 6000)), a.vocabulary, a.out)
+    encoder = Encoder(tokenizer)
+    model = build(tokenizer, encoder.newline, a.width, a.layers, a.heads)
+    print("vocabulary", tokenizer.get_vocab_size(), "newline", encoder.newline,
+          "parameters", sum(p.numel() for p in model.parameters()), flush=True)
+    examples = text.Examples(stream.texts(a.scenes, "train", 2, 60_000, rounds=4), ENDING, seed=0)
+    cases = text.held_out(stream.texts(a.scenes, "held-out", 4242, 300), ENDING, bags=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=a.rate, betas=(0.9, 0.98), weight_decay=0.02)
+    start = time.time()
+    for step in range(a.steps):
+        ids, labels = encoder.batch([examples.next(a.turns, schedule.ease(step, a.steps)) for _ in range(a.batch)])
+        logits = model(input_ids=ids, attention_mask=(ids != PAD).long()).logits
+        loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+        schedule.step(loss, optimizer, a.rate, schedule.rate(step, a.steps, 100))
+        if (step + 1) % 100 == 0:
+            print(step + 1, f"{time.time() - start:.0f}s", round(loss.item(), 4), flush=True)
+        if (step + 1) % 300 == 0 or step + 1 == a.steps:
+            print("  held out, bags", exact(model, encoder, cases), flush=True)
+    model.to(torch.bfloat16).save_pretrained(a.out)
+    print(f"final {time.time() - start:.0f}s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What the kit's language models learn from: texts about scenes, never pictures.
+
+An example is a context that describes a scene in words, then one or more turns of a prompt and
+its answer. Contexts imitate what soft prompts will be: captions, or bags of tags in any order with
+repetitions, up to the length of a row of soft prompts.
+"""
+
+import random
+from dataclasses import dataclass
+
+PROMPT = "a photo of"
+KINDS = ["relation", "count", "color", "yesno", "what"]
+
+# How often each question is asked. Yes/no needs the most: its answer is one bit that says nothing
+# until the model has learnt to match the word asked about with the words in the context.
+WEIGHTS = {"relation": 2, "count": 2, "color": 1, "yesno": 8, "what": 2}
+CAPTIONS = 0.35  # share of captions among the turns
+LONGEST = 16  # tags in a context with repetitions
+NO_CONTEXT = 0.02
+
+
+@dataclass
+class Example:
+    context: str
+    turns: list[tuple[str, str]]  # prompt, answer
+
+
+def question(text: str, ending: str) -> str:
+    return f"Question: {text} {ending}"
+
+
+class Examples:
+    """An endless sequence of examples about the records that tools/kit/scenes made."""
+
+    def __init__(self, records: list[dict], ending: str, seed: int):
+        self.records, self.ending, self.random = records, ending, random.Random(seed)
+
+    def context(self, record: dict, ease: float) -> str:
+        """A caption or a bag of tags; ease is the share of bags of the object's tags alone."""
+        r = self.random
+        if r.random() < NO_CONTEXT:
+            return ""
+        if r.random() < 0.25:
+            return record["caption"]
+        tags = [r.choice(tag) for tag in record["tags"]]
+        if r.random() < 0.8:
+            r.shuffle(tags)
+        if r.random() < 0.5:
+            for _ in range(r.randint(1, LONGEST - len(tags))):
+                tags.insert(r.randrange(len(tags) + 1), r.choice(tags))
+        return " ".join(tags)
+
+    def turn(self, record: dict) -> tuple[str, str]:
+        if self.random.random() < CAPTIONS:
+            return PROMPT, record["caption"]
+        weights = [WEIGHTS[q["kind"]] for q in record["questions"]]
+        qa = self.random.choices(record["questions"], weights)[0]
+        return question(qa["question"], self.ending), qa["answer"]
+
+    def next(self, turns: int, ease: float = 0.0) -> Example:
+        r = self.random
+        record = r.choice(self.records)
+        if r.random() < ease:
+            asked = [q for q in record["questions"] if q["kind"] == "yesno"]
+            names = [record["scene"][part] for part in ("a_name", "b_name") if part in record["scene"]]
+            r.shuffle(names)
+            qas = [r.choice(asked) for _ in range(turns)]
+            return Example(" ".join(names), [(question(q["question"], self.ending), q["answer"]) for q in qas])
+        return Example(self.context(record, ease), [self.turn(record) for _ in range(turns)])
+
+
+def held_out(records: list[dict], ending: str, bags: bool, seed: int = 5) -> dict[str, list[Example]]:
+    """One example of each kind and record, for measuring: contexts are captions, or bags of tags."""
+    r = random.Random(seed)
+    cases: dict[str, list[Example]] = {"caption": []}
+    for record in records:
+        context = record["caption"]
+        if bags:
+            tags = [r.choice(tag) for tag in record["tags"]]
+            r.shuffle(tags)
+            context = " ".join(tags)
+        cases["caption"].append(Example(context, [(PROMPT, record["caption"])]))
+        for qa in record["questions"]:
+            example = Example(context, [(question(qa["question"], ending), qa["answer"])])
+            cases.setdefault(qa["kind"], []).append(example)
+    return cases
+
+
+def corpus(records: list[dict]) -> list[str]:
+    """Texts for training a tokenizer."""
+    lines = []
+    for record in records:
+        lines += [record["caption"], f"{PROMPT} {record['caption']}", " ".join(tag[-1] for tag in record["tags"])]
+        for qa in record["questions"]:
+            lines += [f"{question(qa['question'], ending)} {qa['answer']}" for ending in ("Answer:", "Short answer:")]
+    return lines
