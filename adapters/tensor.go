@@ -218,3 +218,36 @@ func viewOf[T float32 | int32 | uint16](t *Tensor, want DType) []T {
 	}
 	return unsafe.Slice((*T)(p), n)
 }
+
+// Convert returns t as float32 or bfloat16 (rounded to nearest even), t itself
+// where it is of that type.
+func (t *Tensor) Convert(dtype DType) (*Tensor, error) {
+	if t.DType == dtype {
+		return t, nil
+	}
+	values, err := t.ToFloat32()
+	if err != nil {
+		return nil, err
+	}
+	switch dtype {
+	case Float32:
+		return FromFloat32(values, t.Shape...), nil
+	case BFloat16:
+		out := NewTensor(BFloat16, t.Shape...)
+		raw := viewOf[uint16](out, BFloat16)
+		for i, v := range values {
+			raw[i] = toBFloat16(v)
+		}
+		return out, nil
+	}
+	return nil, Errorf(Invalid, "conversion of %s to %s, want float32 or bfloat16", t.Describe(), dtype)
+}
+
+// toBFloat16 rounds to nearest even; NaN stays NaN.
+func toBFloat16(v float32) uint16 {
+	b := math.Float32bits(v)
+	if v != v {
+		return uint16(b>>16) | 0x40
+	}
+	return uint16((b + 0x7fff + b>>16&1) >> 16)
+}

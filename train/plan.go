@@ -1,5 +1,7 @@
 package train
 
+import "github.com/modular-bridging/bridge/bridge"
+
 // Module names a part of the bridge that a stage can train.
 type Module string
 
@@ -59,14 +61,6 @@ type Mix struct {
 	Similar float64
 }
 
-// Prompts are the texts around captions and questions, as the language model
-// wants them. Strings are used as given.
-type Prompts struct {
-	Caption      string // "a photo of"
-	Question     string // "Question: {} Answer:", {} is the question
-	TargetPrefix string // before a target: " " for byte-level BPE that marks word starts, "" for Unigram
-}
-
 // Stage is one training: a value, so that stage 1, stage 2, projector warm-up
 // and fine-tuning differ in nothing else.
 type Stage struct {
@@ -111,7 +105,7 @@ type Plan struct {
 	Seed       uint64
 	Stages     []Stage
 	Evaluation Evaluation
-	Prompts    Prompts
+	Prompts    bridge.Prompts
 	Start      Start
 	// CheckpointEvery is in optimizer steps; 0 means at the end of a stage only.
 	CheckpointEvery int

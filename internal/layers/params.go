@@ -33,8 +33,8 @@ func (p Params) WithDType(dtype dtypes.DType) Params {
 }
 
 // At returns p with a prefix that goes before every name, joined by a dot.
-func (p Params) At(format string, args ...any) Params {
-	p.prefix += fmt.Sprintf(format, args...) + "."
+func (p Params) At(name string) Params {
+	p.prefix += name + "."
 	return p
 }
 

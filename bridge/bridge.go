@@ -1,0 +1,239 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync"
+
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/hosttensor"
+	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/qformer"
+)
+
+// Bridge is the trained part of a vision-language model: Q-Former, ln_vision
+// and, from stage 2 on, the projection to a language model's width; in stage 1
+// the text side and the heads too. Its methods may be called from several
+// goroutines, except while a training changes the weights.
+type Bridge struct {
+	// Info may be changed until the bridge is saved.
+	Info Info
+
+	backend compute.Backend
+	config  qformer.Config
+	store   *model.Store
+	words   *Words // of the text side; nil in stage 2
+
+	mu    sync.Mutex // guards execs
+	execs map[string]*model.Exec
+}
+
+// New makes a bridge for stage 1 with random weights, a function of seed alone.
+// The bridge takes over words, the Q-Former's tokenizer.
+func New(backend compute.Backend, config qformer.Config, words *Words, seed uint64) (*Bridge, error) {
+	store := model.NewStore()
+	if err := qformer.Init(store, config, config.Parameters(qformer.Stage1), seed); err != nil {
+		return nil, err
+	}
+	return assemble(backend, config, store, words, Info{Stage: 1}), nil
+}
+
+func assemble(backend compute.Backend, config qformer.Config, store *model.Store, words *Words, info Info) *Bridge {
+	return &Bridge{Info: info, backend: backend, config: config, store: store, words: words, execs: map[string]*model.Exec{}}
+}
+
+// Backend returns what the bridge computes on.
+func (b *Bridge) Backend() compute.Backend { return b.backend }
+
+// Config returns the Q-Former's shape.
+func (b *Bridge) Config() qformer.Config { return b.config }
+
+// Store returns the weights, under their Hugging Face names: what a training
+// changes. The bridge keeps owning it.
+func (b *Bridge) Store() *model.Store { return b.store }
+
+// Words returns the tokenizer of the Q-Former's text side, nil in stage 2.
+func (b *Bridge) Words() *Words { return b.words }
+
+// Stage returns which parameters the bridge has.
+func (b *Bridge) Stage() qformer.Stage {
+	if b.Info.Stage == 2 {
+		return qformer.Stage2
+	}
+	return qformer.Stage1
+}
+
+// Close frees the weights.
+func (b *Bridge) Close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.execs {
+		e.Finalize()
+	}
+	b.execs = nil
+	b.store.Finalize()
+	if b.words != nil {
+		b.words.Close()
+	}
+}
+
+// ForLanguage returns a stage-2 bridge for a language model of the given width:
+// a copy of b's query side with a fresh projection whose soft prompts begin
+// near the model's token norm, so that the frozen model reads them from the
+// first step on. b is not changed.
+func (b *Bridge) ForLanguage(spec adapters.LanguageSpec, prompts Prompts, seed uint64) (*Bridge, error) {
+	config := b.config
+	config.LanguageWidth = spec.Width
+	store := model.NewStore()
+	if err := qformer.Init(store, config, config.Parameters(qformer.Stage2), seed); err != nil {
+		return nil, err
+	}
+	for _, p := range config.Parameters(qformer.Stage2) {
+		if p.Part == qformer.PartLanguage {
+			continue
+		}
+		if err := copyVariable(store, b.store, p.Name); err != nil {
+			return nil, err
+		}
+	}
+	info := b.Info
+	info.Stage = 2
+	info.Language = &Side{ID: spec.ID, Family: spec.Family, Width: spec.Width, Digest: spec.Digest, TokenNorm: spec.TokenNorm}
+	info.Prompts = &prompts
+	next := assemble(b.backend, config, store, nil, info)
+	if err := next.freshProjection(spec, seed); err != nil {
+		return nil, err
+	}
+	return next, nil
+}
+
+// freshProjection draws the projection so that a Q-Former output, which is
+// layer-normed and so of norm √width, becomes a soft prompt of the model's
+// token norm.
+func (b *Bridge) freshProjection(spec adapters.LanguageSpec, seed uint64) error {
+	in, out := b.config.HiddenSize, spec.Width
+	rng := rand.New(rand.NewPCG(seed, 0x70726f6a)) // "proj"
+	std := float64(spec.TokenNorm) / math.Sqrt(float64(in)*float64(out))
+	w := make([]float32, in*out)
+	for i := range w {
+		w[i] = float32(rng.NormFloat64() * std)
+	}
+	return b.SetProjection(w, make([]float32, out))
+}
+
+// Names of the projection's weights.
+const (
+	projectionWeight = "language_projection.weight"
+	projectionBias   = "language_projection.bias"
+)
+
+// Projection returns the projection's weight float32[Dllm, D] and bias
+// float32[Dllm], row-major copies.
+func (b *Bridge) Projection() (weight, bias []float32, err error) {
+	if weight, err = b.values(projectionWeight); err != nil {
+		return nil, nil, err
+	}
+	bias, err = b.values(projectionBias)
+	return weight, bias, err
+}
+
+// SetProjection replaces the projection by weight float32[Dllm, D] and bias
+// float32[Dllm].
+func (b *Bridge) SetProjection(weight, bias []float32) error {
+	in, out := b.config.HiddenSize, b.config.LanguageWidth
+	if len(weight) != in*out || len(bias) != out {
+		return fmt.Errorf("projection of %d weights and %d biases, want %d×%d and %d", len(weight), len(bias), out, in, out)
+	}
+	if err := b.setValues(projectionWeight, weight, out, in); err != nil {
+		return err
+	}
+	return b.setValues(projectionBias, bias, out)
+}
+
+func (b *Bridge) values(name string) ([]float32, error) {
+	v := b.store.GetVariable(layers.VariablePath(name))
+	if v == nil {
+		return nil, fmt.Errorf("the bridge has no %s; it is of stage %d", name, b.Info.Stage)
+	}
+	t, err := v.Value()
+	if err != nil {
+		return nil, err
+	}
+	return tensors.CopyFlatData[float32](t)
+}
+
+func (b *Bridge) setValues(name string, values []float32, dims ...int) error {
+	v := b.store.GetVariable(layers.VariablePath(name))
+	if v == nil {
+		return fmt.Errorf("the bridge has no %s; it is of stage %d", name, b.Info.Stage)
+	}
+	return v.SetValue(tensors.FromFlatDataAndDimensions(values, dims...))
+}
+
+// Queries returns the Q-Former's outputs float32[B, Q, D] for features [B, N, Denc].
+func (b *Bridge) Queries(ctx context.Context, features *adapters.Tensor) (*adapters.Tensor, error) {
+	return b.inBuckets(ctx, "queries", features, func(p layers.Params, features *Node) *Node {
+		return qformer.New(b.config, p, nil).Queries(features)
+	})
+}
+
+// SoftPrompts returns float32[B, Q, Dllm] for features [B, N, Denc].
+func (b *Bridge) SoftPrompts(ctx context.Context, features *adapters.Tensor) (*adapters.Tensor, error) {
+	if b.Info.Stage != 2 {
+		return nil, fmt.Errorf("soft prompts: this bridge is of stage %d and joined with no language model; train stage 2 first", b.Info.Stage)
+	}
+	return b.inBuckets(ctx, "soft-prompts", features, func(p layers.Params, features *Node) *Node {
+		return qformer.New(b.config, p, nil).Prompts(features)
+	})
+}
+
+// run executes the graph that build makes, compiled once per name and shape.
+func (b *Bridge) run(name string, build func(p layers.Params, in []*Node) []*Node, in ...*adapters.Tensor) ([]*adapters.Tensor, error) {
+	exec, err := b.exec(name, build)
+	if err != nil {
+		return nil, err
+	}
+	args := make([]any, len(in))
+	for i, t := range in {
+		d, err := hosttensor.ToDevice(b.backend, t)
+		if err != nil {
+			return nil, err
+		}
+		defer d.FinalizeAll()
+		args[i] = d
+	}
+	results, err := exec.Call(args...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	out := make([]*adapters.Tensor, len(results))
+	for i, r := range results {
+		if out[i], err = hosttensor.FromDevice(r); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (b *Bridge) exec(name string, build func(p layers.Params, in []*Node) []*Node) (*model.Exec, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e, ok := b.execs[name]; ok {
+		return e, nil
+	}
+	e, err := model.NewExec(b.backend, b.store, func(_ *model.Scope, in []*Node) []*Node {
+		return build(layers.NewParams(b.store, in[0].Graph()), in)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	b.execs[name] = e
+	return e, nil
+}

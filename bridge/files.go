@@ -1,0 +1,191 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/hosttensor"
+	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/qformer"
+)
+
+// The files of a bridge's folder.
+const (
+	infoFile    = "bridge.json"
+	weightsFile = "model.safetensors"
+	wordsFile   = "tokenizer.json" // stage 1 only
+)
+
+// formatVersion is written to bridge.json; a newer one is refused.
+const formatVersion = 1
+
+type infoJSON struct {
+	Format  int            `json:"format"`
+	QFormer qformer.Config `json:"qformer"`
+	Info
+}
+
+// Save writes the bridge to a folder: bridge.json, model.safetensors in Hugging
+// Face names, and the text side's tokenizer in stage 1. dtype is Float32, or
+// BFloat16 to halve the size of what is only shipped. Each file is replaced
+// atomically; for a folder that appears at once use package train/checkpoint.
+func (b *Bridge) Save(dir string, dtype adapters.DType) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("save bridge: %w", err)
+	}
+	weights := map[string]*adapters.Tensor{}
+	for _, p := range b.config.Parameters(b.Stage()) {
+		t, err := b.weight(p.Name)
+		if err != nil {
+			return fmt.Errorf("save bridge: %w", err)
+		}
+		if weights[p.Name], err = t.Convert(dtype); err != nil {
+			return fmt.Errorf("save bridge: %s: %w", p.Name, err)
+		}
+	}
+	if err := checkpoint.Write(filepath.Join(dir, weightsFile), weights, map[string]string{"format": "pt"}); err != nil {
+		return fmt.Errorf("save bridge: %w", err)
+	}
+	if b.words != nil {
+		if err := os.WriteFile(filepath.Join(dir, wordsFile), b.words.json, 0o644); err != nil {
+			return fmt.Errorf("save bridge: %w", err)
+		}
+	}
+	data, err := json.MarshalIndent(infoJSON{Format: formatVersion, QFormer: b.config, Info: b.Info}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("save bridge: %w", err)
+	}
+	return os.WriteFile(filepath.Join(dir, infoFile), append(data, '\n'), 0o644)
+}
+
+func (b *Bridge) weight(name string) (*adapters.Tensor, error) {
+	v := b.store.GetVariable(layers.VariablePath(name))
+	if v == nil {
+		return nil, fmt.Errorf("weight %s is not in the bridge", name)
+	}
+	t, err := v.Value()
+	if err != nil {
+		return nil, err
+	}
+	return hosttensor.Copy(t)
+}
+
+// ReadInfo reads what the bridge in a folder was trained with, without its
+// weights.
+func ReadInfo(dir string) (Info, qformer.Config, error) {
+	data, err := os.ReadFile(filepath.Join(dir, infoFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Info{}, qformer.Config{}, adapters.Errorf(adapters.NotFound, "%s holds no bridge: there is no %s", dir, infoFile).
+			WithRemedy("name a run folder, its checkpoint folder, or kit:stage1 or kit:stage2")
+	}
+	if err != nil {
+		return Info{}, qformer.Config{}, err
+	}
+	var j infoJSON
+	if err := json.Unmarshal(data, &j); err != nil {
+		return Info{}, qformer.Config{}, adapters.Errorf(adapters.Corrupt, "%s: %w", filepath.Join(dir, infoFile), err)
+	}
+	if j.Format > formatVersion {
+		return Info{}, qformer.Config{}, adapters.Errorf(adapters.Unsupported, "%s is of format %d, this bridge reads up to %d", dir, j.Format, formatVersion).
+			WithRemedy("use a newer bridge")
+	}
+	return j.Info, j.QFormer, nil
+}
+
+// Load reads a bridge that [Bridge.Save] wrote.
+func Load(ctx context.Context, backend compute.Backend, dir string) (*Bridge, error) {
+	info, config, err := ReadInfo(dir)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, weightsFile)
+	found, _, err := checkpoint.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	store := model.NewStore()
+	b := assemble(backend, config, store, nil, info)
+	if err := fill(store, path, found, config.Parameters(b.Stage())); err != nil {
+		return nil, err
+	}
+	if info.Stage == 1 {
+		if b.words, err = OpenWords(ctx, filepath.Join(dir, wordsFile)); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// fill makes a trainable float32 variable of each parameter, and refuses a file
+// that lacks one, has another shape, or holds more.
+func fill(store *model.Store, path string, found map[string]*adapters.Tensor, want []qformer.Param) error {
+	for _, p := range want {
+		t, ok := found[p.Name]
+		if !ok {
+			return adapters.Errorf(adapters.Corrupt, "%s lacks %s, want %s", path, p.Name, adapters.ShapeString(p.Shape))
+		}
+		if err := t.Check(p.Name, p.Shape, adapters.Float32, adapters.BFloat16); err != nil {
+			return adapters.Errorf(adapters.Corrupt, "%s: %w", path, err)
+		}
+		values, err := t.ToFloat32()
+		if err != nil {
+			return err
+		}
+		if _, err := store.CreateVariable(layers.VariablePath(p.Name), tensors.FromFlatDataAndDimensions(values, p.Shape...)); err != nil {
+			return err
+		}
+		delete(found, p.Name)
+	}
+	for name, t := range found {
+		return adapters.Errorf(adapters.Corrupt, "%s holds %s %s, which a bridge of this shape has no place for", path, name, t.Describe())
+	}
+	return nil
+}
+
+func copyVariable(to, from *model.Store, name string) error {
+	v := from.GetVariable(layers.VariablePath(name))
+	if v == nil {
+		return fmt.Errorf("weight %s is not in the bridge", name)
+	}
+	t, err := v.Value()
+	if err != nil {
+		return err
+	}
+	values, err := tensors.CopyFlatData[float32](t)
+	if err != nil {
+		return err
+	}
+	return to.GetVariable(layers.VariablePath(name)).SetValue(tensors.FromFlatDataAndDimensions(values, t.Shape().Dimensions...))
+}
+
+// Reload replaces the weights by those of a folder that holds a bridge of the
+// same shape: a checkpoint of the same run.
+func (b *Bridge) Reload(ctx context.Context, dir string) error {
+	path := filepath.Join(dir, weightsFile)
+	found, _, err := checkpoint.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	fresh := model.NewStore()
+	params := b.config.Parameters(b.Stage())
+	if err := fill(fresh, path, found, params); err != nil {
+		return err
+	}
+	for _, p := range params {
+		if err := copyVariable(b.store, fresh, p.Name); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,32 @@
+package bridge
+
+// Info says what a bridge was trained with, so that it is not joined with
+// something else by accident and a swap knows where it comes from.
+type Info struct {
+	// Stage is 1 after representation learning, 2 after generative learning.
+	Stage int `json:"stage"`
+	// Vision and Language name the frozen sides; Language is zero in stage 1.
+	Vision   Side  `json:"vision"`
+	Language *Side `json:"language,omitempty"`
+	// Prompts are those of the stage-2 training.
+	Prompts *Prompts `json:"prompts,omitempty"`
+	// TrainedOn says which data and objectives the bridge saw, for people.
+	TrainedOn []string `json:"trained_on,omitempty"`
+	// Stage1 is the stage-1 bridge that this one began from: the cold start of
+	// a swap begins there again. A folder or a kit id ("kit:stage1").
+	Stage1 string `json:"stage1,omitempty"`
+	// Steps is the optimizer steps of all stages.
+	Steps int `json:"steps"`
+}
+
+// Side names a frozen model.
+type Side struct {
+	ID        string  `json:"id"`
+	Path      string  `json:"path,omitempty"`   // of the checkpoint folder, where the id is not a registry's
+	Plugin    string  `json:"plugin,omitempty"` // executable of a third-party adapter
+	Family    string  `json:"family"`
+	Width     int     `json:"width"`
+	Digest    string  `json:"digest"`
+	Layer     int     `json:"layer,omitempty"`      // of a vision encoder
+	TokenNorm float32 `json:"token_norm,omitempty"` // of a language model
+}

@@ -1,0 +1,88 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/qformer"
+)
+
+var errNoTextSide = errors.New("this bridge is of stage 2 and has no text side; retrieval and matching need a stage-1 bridge")
+
+// EmbedImages returns unit vectors float32[B, Q, P] for features [B, N, Denc],
+// comparable with [Bridge.EmbedTexts]'s (ITC).
+func (b *Bridge) EmbedImages(ctx context.Context, features *adapters.Tensor) (*adapters.Tensor, error) {
+	if b.words == nil {
+		return nil, errNoTextSide
+	}
+	return b.inBuckets(ctx, "embed-images", features, func(p layers.Params, features *Node) *Node {
+		m := qformer.New(b.config, p, nil)
+		return m.ProjectVision(m.Queries(features))
+	})
+}
+
+// EmbedTexts returns unit vectors float32[B, P].
+func (b *Bridge) EmbedTexts(ctx context.Context, texts []string) (*adapters.Tensor, error) {
+	if b.words == nil {
+		return nil, errNoTextSide
+	}
+	ids, err := b.words.Batch(texts)
+	if err != nil {
+		return nil, err
+	}
+	return b.inBuckets(ctx, "embed-texts", ids, func(p layers.Params, ids *Node) *Node {
+		m := qformer.New(b.config, p, nil)
+		return m.ProjectText(m.Text(ids, b.visible(ids)))
+	})
+}
+
+// visible returns bool[B, T], false at padding.
+func (b *Bridge) visible(ids *Node) *Node {
+	return NotEqual(ids, Scalar(ids.Graph(), dtypes.Int32, b.words.pad))
+}
+
+// Similarity returns ITC's cosines float32[B, T] of features [B, N, Denc] and
+// texts: the maximum over the queries, not divided by the temperature.
+func (b *Bridge) Similarity(ctx context.Context, features *adapters.Tensor, texts []string) (*adapters.Tensor, error) {
+	images, err := b.EmbedImages(ctx, features)
+	if err != nil {
+		return nil, err
+	}
+	words, err := b.EmbedTexts(ctx, texts)
+	if err != nil {
+		return nil, err
+	}
+	out, err := b.run("similarity", func(_ layers.Params, in []*Node) []*Node {
+		return []*Node{qformer.Similarity(in[0], in[1])}
+	}, images, words)
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// Match returns ITM's logits float32[B, 2] for pairs of features [B, N, Denc]
+// and texts; index 1 says yes.
+func (b *Bridge) Match(ctx context.Context, features *adapters.Tensor, texts []string) (*adapters.Tensor, error) {
+	if b.words == nil {
+		return nil, errNoTextSide
+	}
+	ids, err := b.words.Batch(texts)
+	if err != nil {
+		return nil, err
+	}
+	n, size := len(texts), bucket(len(texts))
+	out, err := b.run("match", func(p layers.Params, in []*Node) []*Node {
+		m := qformer.New(b.config, p, nil)
+		return []*Node{m.Match(m.Vision(in[0]), in[1], b.visible(in[1]))}
+	}, padRows(features, size), padRows(ids, size))
+	if err != nil {
+		return nil, err
+	}
+	return out[0].Slice(0, n), nil
+}

@@ -1,0 +1,122 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// Model is a bridge joined with its two frozen sides.
+type Model struct {
+	*Bridge
+	Vision   adapters.VisionEncoder
+	Language adapters.LanguageModel // nil in stage 1
+}
+
+// Compose joins b with a vision encoder and, in stage 2, a language model. Width
+// and kind must fit; weights other than those that the bridge was trained with
+// are allowed and reported to log, since that is rarely meant.
+func Compose(b *Bridge, vision adapters.VisionEncoder, language adapters.LanguageModel, log *slog.Logger) (*Model, error) {
+	vs := vision.Spec()
+	if vs.Width != b.config.EncoderWidth {
+		return nil, fmt.Errorf("vision encoder %s gives features of width %d, the bridge was trained for width %d (%s); swap it with: bridge retrain --encoder %s",
+			vs.ID, vs.Width, b.config.EncoderWidth, b.Info.Vision.ID, vs.ID)
+	}
+	warnOther(log, "vision encoder", vs.ID, vs.Digest, b.Info.Vision)
+	if b.Info.Stage != 2 {
+		return &Model{Bridge: b, Vision: vision}, nil
+	}
+	if language == nil {
+		return nil, fmt.Errorf("the bridge is of stage 2 and wants its language model %s", b.Info.Language.ID)
+	}
+	ls := language.Spec()
+	if ls.Width != b.config.LanguageWidth {
+		return nil, fmt.Errorf("language model %s reads soft prompts of width %d, the bridge makes width %d (for %s); swap it with: bridge retrain --llm %s",
+			ls.ID, ls.Width, b.config.LanguageWidth, b.Info.Language.ID, ls.ID)
+	}
+	warnOther(log, "language model", ls.ID, ls.Digest, *b.Info.Language)
+	return &Model{Bridge: b, Vision: vision, Language: language}, nil
+}
+
+func warnOther(log *slog.Logger, what, id, digest string, trained Side) {
+	if log != nil && trained.Digest != "" && digest != "" && digest != trained.Digest {
+		log.Warn(what+" has other weights than the bridge was trained with", "got", id, "trained with", trained.ID)
+	}
+}
+
+// GenerateOptions steer captions and answers.
+type GenerateOptions = adapters.GenerateOptions
+
+// Encode returns the encoder's features [B, N, Denc] of images uint8[B, H, W, 3].
+func (m *Model) Encode(ctx context.Context, images *adapters.Tensor) (*adapters.Tensor, error) {
+	resp, err := m.Vision.Encode(ctx, &adapters.EncodeRequest{Images: images})
+	if err != nil {
+		return nil, err
+	}
+	return resp.Features, nil
+}
+
+// Caption describes images uint8[B, H, W, 3].
+func (m *Model) Caption(ctx context.Context, images *adapters.Tensor, o GenerateOptions) ([]string, error) {
+	features, err := m.Encode(ctx, images)
+	if err != nil {
+		return nil, err
+	}
+	return m.CaptionFeatures(ctx, features, m.Info.Prompts.Caption, o)
+}
+
+// CaptionFeatures continues prompt for each row of features [B, N, Denc].
+func (m *Model) CaptionFeatures(ctx context.Context, features *adapters.Tensor, prompt string, o GenerateOptions) ([]string, error) {
+	p := *m.Info.Prompts
+	p.Caption = prompt
+	examples := make([]adapters.Example, features.Shape[0])
+	for i := range examples {
+		examples[i] = p.CaptionExample(i, "")
+	}
+	return m.generate(ctx, features, examples, o)
+}
+
+// AnswerFeatures answers question i about row i of features [B, N, Denc].
+func (m *Model) AnswerFeatures(ctx context.Context, features *adapters.Tensor, questions []string, o GenerateOptions) ([]string, error) {
+	if len(questions) != features.Shape[0] {
+		return nil, fmt.Errorf("%d questions about %d pictures", len(questions), features.Shape[0])
+	}
+	examples := make([]adapters.Example, len(questions))
+	for i, q := range questions {
+		examples[i] = m.Info.Prompts.QuestionExample(i, q, "")
+	}
+	return m.generate(ctx, features, examples, o)
+}
+
+// Answer answers question i about image i of images uint8[B, H, W, 3].
+func (m *Model) Answer(ctx context.Context, images *adapters.Tensor, questions []string, o GenerateOptions) ([]string, error) {
+	features, err := m.Encode(ctx, images)
+	if err != nil {
+		return nil, err
+	}
+	return m.AnswerFeatures(ctx, features, questions, o)
+}
+
+func (m *Model) generate(ctx context.Context, features *adapters.Tensor, examples []adapters.Example, o GenerateOptions) ([]string, error) {
+	prompts, err := m.SoftPrompts(ctx, features)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := m.Language.Generate(ctx, &adapters.GenerateRequest{Prompts: prompts, Examples: examples, Options: o}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Texts, nil
+}
+
+// VisionSide and LanguageSide describe open adapters for [Info].
+func VisionSide(s adapters.VisionSpec) Side {
+	return Side{ID: s.ID, Family: s.Family, Width: s.Width, Digest: s.Digest, Layer: s.Layer}
+}
+
+// LanguageSide describes an open language model for [Info].
+func LanguageSide(s adapters.LanguageSpec) Side {
+	return Side{ID: s.ID, Family: s.Family, Width: s.Width, Digest: s.Digest, TokenNorm: s.TokenNorm}
+}

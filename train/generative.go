@@ -1,0 +1,299 @@
+package train
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/hosttensor"
+	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/qformer"
+	"github.com/modular-bridging/bridge/train/data"
+	"github.com/modular-bridging/bridge/train/optim"
+)
+
+// generative is the step of stage 2 and of the projector's warm-up: soft
+// prompts by the bridge, loss and gradient by the frozen language model behind
+// its contract, then the backward pass of the bridge with that gradient.
+type generative struct {
+	session *Session
+	stage   Stage
+	opt     *optim.AdamW
+	rates   rates
+	// source gives the graph's input for examples: features, or Q-Former
+	// outputs where only the projection is trained.
+	source Features
+
+	forward, update, accumulate, scale *model.Exec
+}
+
+func newGenerative(ctx context.Context, s *Session, st Stage) (_ *generative, err error) {
+	if s.Language == nil {
+		return nil, fmt.Errorf("stage %s (%s) needs a language model", st.Name, st.Objective)
+	}
+	if !s.Language.Spec().Has(adapters.CapGradient) {
+		return nil, fmt.Errorf("stage %s: %s gives no gradient by the soft prompts, so nothing can be trained through it; use it for captions and scores", st.Name, s.Language.Spec().ID)
+	}
+	g := &generative{session: s, stage: st, source: s.Train.Features}
+	if st.CachedQueries > 0 {
+		if g.source, err = cacheQueries(ctx, s, st); err != nil {
+			return nil, err
+		}
+	}
+	if g.opt, g.rates, err = newOptimizer(s.Bridge, st); err != nil {
+		return nil, err
+	}
+	if err := g.compile(); err != nil {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// prompts builds float32[B, Q, Dllm] from the source's tensor.
+func (g *generative) prompts(in, rng *Node) *Node {
+	config, p := g.session.Bridge.Config(), layers.NewParams(g.session.Bridge.Store(), in.Graph())
+	if g.stage.CachedQueries > 0 {
+		return qformer.New(config, p, nil).Project(ConvertDType(in, dtypes.Float32))
+	}
+	return qformer.New(config, p, layers.NewRNG(rng)).Prompts(in)
+}
+
+// gradients builds the bridge's gradients, given the loss's gradient by the
+// soft prompts (a vector-Jacobian product; the forward pass is recomputed).
+func (g *generative) gradients(in, rng, cotangent *Node) []*Node {
+	return Gradient(qformer.WithCotangent(g.prompts(in, rng), cotangent), g.opt.Parameters(in.Graph())...)
+}
+
+func (g *generative) compile() error {
+	backend, store := g.session.Bridge.Backend(), g.session.Bridge.Store()
+	build := func(target **model.Exec, f func(in []*Node) []*Node) error {
+		e, err := model.NewExec(backend, store, func(_ *model.Scope, in []*Node) []*Node { return f(in) })
+		*target = e
+		return err
+	}
+	if err := build(&g.forward, func(in []*Node) []*Node {
+		return []*Node{g.prompts(in[0], in[1])}
+	}); err != nil {
+		return err
+	}
+	if g.stage.Accumulate <= 1 {
+		return build(&g.update, func(in []*Node) []*Node {
+			return []*Node{g.opt.Apply(g.gradients(in[0], in[1], in[2]), in[3])}
+		})
+	}
+	if err := build(&g.accumulate, func(in []*Node) []*Node {
+		sum := g.gradients(in[0], in[1], in[2])
+		for i, before := range in[3:] {
+			sum[i] = Add(sum[i], before)
+		}
+		return sum
+	}); err != nil {
+		return err
+	}
+	return build(&g.scale, func(in []*Node) []*Node {
+		scaled := make([]*Node, len(in)-1)
+		for i, x := range in[1:] {
+			scaled[i] = Mul(x, in[0])
+		}
+		return scaled
+	})
+}
+
+func (g *generative) close() {
+	for _, e := range []*model.Exec{g.forward, g.update, g.accumulate, g.scale} {
+		if e != nil {
+			e.Finalize()
+		}
+	}
+	g.opt.Close()
+}
+
+func (g *generative) optimizer() *optim.AdamW { return g.opt }
+
+// step does optimizer step n, counted from 0: nothing of it is applied unless
+// all of it can be.
+func (g *generative) step(ctx context.Context, n int) (outcome, error) {
+	batch := g.session.picks(g.stage, n)
+	micro := max(1, g.stage.Accumulate)
+	size := len(batch) / micro
+	runs := make([]*microBatch, 0, micro)
+	defer func() {
+		for _, m := range runs {
+			m.free()
+		}
+	}()
+	var total loss
+	for k, ahead := 0, g.start(ctx, n, 0, batch[:size]); k < micro; k++ {
+		m := <-ahead
+		if m.err != nil {
+			return outcome{}, m.err
+		}
+		runs = append(runs, m)
+		if k+1 < micro { // the Q-Former works on the next while the language model works on this
+			ahead = g.start(ctx, n, k+1, batch[(k+1)*size:(k+2)*size])
+		}
+		part, err := g.score(ctx, m)
+		total.add(part)
+		if err != nil {
+			if k+1 < micro {
+				(<-ahead).free()
+			}
+			return outcome{}, err
+		}
+	}
+	norm, err := g.apply(n, runs, total)
+	return outcome{Losses: map[string]float64{"loss": total.perToken()}, Images: len(batch), GradNorm: float64(norm)}, err
+}
+
+// loss is a sum over target tokens, in nats.
+type loss struct{ nats, tokens float64 }
+
+func (l *loss) add(o loss) { l.nats += o.nats; l.tokens += o.tokens }
+
+func (l loss) perToken() float64 { return l.nats / max(1, l.tokens) }
+
+// microBatch is a part of a step on its way.
+type microBatch struct {
+	examples  []adapters.Example
+	in, rng   *tensors.Tensor
+	host      *adapters.Tensor // prompts
+	cotangent *adapters.Tensor // gradient of the summed loss by prompts
+	err       error
+}
+
+func (m *microBatch) free() {
+	for _, t := range []*tensors.Tensor{m.in, m.rng} {
+		if t != nil {
+			t.FinalizeAll()
+		}
+	}
+}
+
+// start runs the forward pass of one micro-batch in the background.
+func (g *generative) start(ctx context.Context, n, k int, batch []data.Pick) <-chan *microBatch {
+	done := make(chan *microBatch, 1)
+	go func() {
+		m := &microBatch{}
+		m.err = g.run(ctx, m, n, k, batch)
+		done <- m
+	}()
+	return done
+}
+
+func (g *generative) run(ctx context.Context, m *microBatch, n, k int, batch []data.Pick) (err error) {
+	rows := make([]int, len(batch))
+	for i, p := range batch {
+		rows[i] = p.Index
+		m.examples = append(m.examples, example(g.session.Plan.Prompts, g.stage.Objective, p, i))
+	}
+	features, err := g.source.Features(ctx, rows)
+	if err != nil {
+		return err
+	}
+	if m.in, err = hosttensor.ToDevice(g.session.Bridge.Backend(), features); err != nil {
+		return err
+	}
+	if m.rng, err = rngState(g.session.Plan.Seed, g.stage.Name, n, k); err != nil {
+		return err
+	}
+	prompts, err := g.forward.Call1(m.in, m.rng)
+	if err != nil {
+		return fmt.Errorf("forward pass of the bridge: %w", err)
+	}
+	m.host, err = hosttensor.FromDevice(prompts)
+	return err
+}
+
+// score asks the language model for loss and gradient.
+func (g *generative) score(ctx context.Context, m *microBatch) (loss, error) {
+	resp, err := g.session.Language.Loss(ctx, &adapters.LossRequest{Prompts: m.host, Examples: m.examples, Gradient: true})
+	if err != nil {
+		return loss{}, err
+	}
+	m.cotangent = resp.Gradient
+	return sumLoss(resp), nil
+}
+
+func sumLoss(resp *adapters.LossResponse) (l loss) {
+	for i := range resp.Loss {
+		l.nats += float64(resp.Loss[i])
+		l.tokens += float64(resp.Tokens[i])
+	}
+	return l
+}
+
+// apply runs the backward passes and steps the optimizer with the gradient of
+// the mean loss per token of the whole batch.
+func (g *generative) apply(n int, runs []*microBatch, total loss) (float32, error) {
+	inverse := float32(1 / max(1, total.tokens))
+	if g.update != nil {
+		return g.applyAtOnce(n, runs[0], inverse)
+	}
+	sums := make([]any, len(g.opt.Names()))
+	for i, p := range g.opt.Names() {
+		v := g.session.Bridge.Store().GetVariable(layers.VariablePath(p))
+		sums[i] = tensors.FromShape(v.Shape())
+	}
+	for _, m := range runs {
+		cotangent, err := hosttensor.ToDevice(g.session.Bridge.Backend(), m.cotangent)
+		if err != nil {
+			return 0, err
+		}
+		next, err := g.accumulate.Call(append([]any{m.in, m.rng, cotangent}, sums...)...)
+		finalize(append(sums, cotangent))
+		if err != nil {
+			return 0, fmt.Errorf("backward pass of the bridge: %w", err)
+		}
+		sums = anys(next)
+	}
+	scaled, err := g.scale.Call(append([]any{inverse}, sums...)...)
+	finalize(sums)
+	if err != nil {
+		return 0, fmt.Errorf("backward pass of the bridge: %w", err)
+	}
+	defer finalize(anys(scaled))
+	return g.opt.Step(scaled, g.rates.at(n))
+}
+
+// applyAtOnce is backward pass and optimizer step in one graph.
+func (g *generative) applyAtOnce(n int, m *microBatch, inverse float32) (float32, error) {
+	for i, v := range m.cotangent.Float32s() {
+		m.cotangent.Float32s()[i] = v * inverse
+	}
+	cotangent, err := hosttensor.ToDevice(g.session.Bridge.Backend(), m.cotangent)
+	if err != nil {
+		return 0, err
+	}
+	defer cotangent.FinalizeAll()
+	learning, err := g.opt.Rates(g.rates.at(n))
+	if err != nil {
+		return 0, err
+	}
+	defer learning.FinalizeAll()
+	norms, err := g.update.Call1(m.in, m.rng, cotangent, learning)
+	if err != nil {
+		return 0, fmt.Errorf("backward pass of the bridge: %w", err)
+	}
+	defer norms.FinalizeAll()
+	return g.opt.Commit(norms)
+}
+
+func anys(ts []*tensors.Tensor) []any {
+	out := make([]any, len(ts))
+	for i, t := range ts {
+		out[i] = t
+	}
+	return out
+}
+
+func finalize(ts []any) {
+	for _, t := range ts {
+		t.(*tensors.Tensor).FinalizeAll()
+	}
+}

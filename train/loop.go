@@ -1,0 +1,97 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/modular-bridging/bridge/train/optim"
+)
+
+// outcome is what a step has to say.
+type outcome struct {
+	Losses   map[string]float64 // mean per token or per pair; "loss" is what is minimised
+	Images   int
+	GradNorm float64
+}
+
+// stepper does the steps of one stage.
+type stepper interface {
+	// step does step n, counted from 0: wholly or not at all.
+	step(ctx context.Context, n int) (outcome, error)
+	optimizer() *optim.AdamW
+	close()
+}
+
+// Run trains all stages of the plan, in order, and returns what the last
+// evaluation measured. An error leaves the newest checkpoint intact; with Resume
+// the next Run goes on from there, bit for bit as if it had not ended.
+func (s *Session) Run(ctx context.Context) (Result, error) {
+	if err := s.check(); err != nil {
+		return Result{}, err
+	}
+	from, err := s.restore(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	for i := from.stage; i < len(s.Plan.Stages); i++ {
+		if err := s.runStage(ctx, i, from); err != nil {
+			return Result{}, fmt.Errorf("stage %s: %w", s.Plan.Stages[i].Name, err)
+		}
+		from = position{stage: i + 1}
+	}
+	return s.finish(ctx)
+}
+
+// position is a place in a run: step counts within the stage.
+type position struct {
+	stage, step int
+	optimizer   string // file of the optimizer's state, empty at a stage's start
+}
+
+func (s *Session) runStage(ctx context.Context, index int, from position) error {
+	st := s.Plan.Stages[index]
+	steps, err := s.stepper(ctx, st)
+	if err != nil {
+		return err
+	}
+	defer steps.close()
+	if from.optimizer != "" {
+		if err := restoreOptimizer(steps.optimizer(), from.optimizer); err != nil {
+			return err
+		}
+	}
+	task := s.Progress.Start(st.Name, st.Schedule.Steps, from.step)
+	defer task.Done()
+	for n := from.step; n < st.Schedule.Steps; n++ {
+		began := time.Now()
+		out, err := steps.step(ctx, n)
+		if err != nil {
+			return s.interrupted(ctx, index, n, steps, err)
+		}
+		s.clock += time.Since(began)
+		task.Step(n+1, out.Images, out.Losses["loss"])
+		if err := s.record(index, n, steps, out); err != nil {
+			return err
+		}
+		if err := s.pause(ctx, index, n+1, steps); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pause evaluates and writes a checkpoint where the plan wants it after `done`
+// steps of a stage.
+func (s *Session) pause(ctx context.Context, index, done int, steps stepper) error {
+	last := done == s.Plan.Stages[index].Schedule.Steps
+	if every := s.Plan.Evaluation.Every; !last && every > 0 && done%every == 0 {
+		if _, err := s.evaluate(ctx, s.Plan.Evaluation.Captions); err != nil {
+			return err
+		}
+	}
+	if every := s.Plan.CheckpointEvery; last || every > 0 && done%every == 0 {
+		return s.save(index, done, steps)
+	}
+	return nil
+}

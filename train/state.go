@@ -1,0 +1,145 @@
+package train
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/train/optim"
+
+	folders "github.com/modular-bridging/bridge/train/checkpoint"
+)
+
+// A checkpoint folder holds the bridge (as package bridge saves it, readable on
+// its own) and beside it:
+const (
+	stateFile     = "state.json"
+	optimizerFile = "optimizer.safetensors"
+)
+
+// state is what a resumed run needs beside the weights and the moments.
+type state struct {
+	Stage   int      `json:"stage"` // index into the plan's
+	Step    int      `json:"step"`  // done in that stage
+	Done    int      `json:"done"`  // in all stages
+	Seconds float64  `json:"seconds"`
+	Scores  []Scores `json:"scores"`
+	Plan    Plan     `json:"plan"` // must be the same on resume
+}
+
+func (s *Session) checkpoints() string { return filepath.Join(s.Dir, "checkpoints") }
+
+// save writes a checkpoint after `step` steps of a stage.
+func (s *Session) save(stage, step int, steps stepper) error {
+	_, err := folders.Write(s.checkpoints(), s.done, max(2, s.Keep), func(tmp string) error {
+		if err := s.Bridge.Save(tmp, adapters.Float32); err != nil {
+			return err
+		}
+		moments, err := steps.optimizer().State()
+		if err != nil {
+			return err
+		}
+		if err := checkpoint.Write(filepath.Join(tmp, optimizerFile), moments, nil); err != nil {
+			return err
+		}
+		data, err := json.MarshalIndent(state{Stage: stage, Step: step, Done: s.done, Seconds: s.clock.Seconds(), Scores: s.scores, Plan: s.Plan}, "", "  ")
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(tmp, stateFile), data, 0o644)
+	})
+	if err != nil {
+		return fmt.Errorf("checkpoint after step %d: %w", s.done, err)
+	}
+	return nil
+}
+
+// restore goes to the newest intact checkpoint where the session resumes and
+// there is one, to the start otherwise.
+func (s *Session) restore(ctx context.Context) (position, error) {
+	if !s.Resume {
+		return position{}, nil
+	}
+	dir, err := folders.Latest(s.checkpoints())
+	if adapters.KindOf(err) == adapters.NotFound {
+		s.Log.Info("no checkpoint yet: starting from the beginning", "run", s.Dir)
+		return position{}, nil
+	}
+	if err != nil {
+		return position{}, err
+	}
+	var st state
+	data, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if err != nil {
+		return position{}, err
+	}
+	if err := json.Unmarshal(data, &st); err != nil {
+		return position{}, adapters.Errorf(adapters.Corrupt, "%s: %w", filepath.Join(dir, stateFile), err)
+	}
+	if err := samePlan(st.Plan, s.Plan); err != nil {
+		return position{}, err
+	}
+	if err := s.Bridge.Reload(ctx, dir); err != nil {
+		return position{}, err
+	}
+	s.done, s.scores = st.Done, st.Scores
+	s.clock = time.Duration(st.Seconds * float64(time.Second))
+	s.Log.Info("resuming", "checkpoint", dir, "stage", s.Plan.Stages[st.Stage].Name, "step", st.Step)
+	if st.Step == s.Plan.Stages[st.Stage].Schedule.Steps {
+		return position{stage: st.Stage + 1}, s.Metrics.Truncate(s.done)
+	}
+	return position{stage: st.Stage, step: st.Step, optimizer: filepath.Join(dir, optimizerFile)}, s.Metrics.Truncate(s.done)
+}
+
+// samePlan refuses to go on with other settings: the result would be neither
+// run's.
+func samePlan(old, now Plan) error {
+	a, err := json.Marshal(old)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(now)
+	if err != nil {
+		return err
+	}
+	if string(a) != string(b) {
+		return adapters.Errorf(adapters.Invalid, "the run was started with other settings than it is resumed with").
+			WithRemedy("resume with the recipe in the run folder, or start a new run with --out")
+	}
+	return nil
+}
+
+func restoreOptimizer(o *optim.AdamW, path string) error {
+	moments, _, err := checkpoint.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return o.SetState(moments)
+}
+
+// trained describes the session's data and objectives for [bridge.Info].
+func (s *Session) trained(st Stage) string {
+	text := fmt.Sprintf("%s: %s on %s, %d steps of %d", st.Name, st.Objective, s.Train.Data.Name(), st.Schedule.Steps, st.Batch)
+	if st.Mix.Questions > 0 {
+		text += fmt.Sprintf(", %.0f %% questions", 100*st.Mix.Questions)
+	}
+	return text
+}
+
+// BridgeDir is where a run keeps its trained bridge.
+func BridgeDir(run string) string { return filepath.Join(run, "bridge") }
+
+// saveBridge writes the trained bridge to the run folder.
+func (s *Session) saveBridge(b *bridge.Bridge) error {
+	for _, st := range s.Plan.Stages {
+		b.Info.TrainedOn = append(b.Info.TrainedOn, s.trained(st))
+	}
+	b.Info.Steps += s.done
+	return b.Save(BridgeDir(s.Dir), adapters.Float32)
+}
