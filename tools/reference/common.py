@@ -72,7 +72,7 @@ def to_numpy(value) -> np.ndarray:
     value = value.astype(_NARROW.get(value.dtype, value.dtype))
     if value.dtype not in _DTYPES:
         raise TypeError(f"tensor of dtype {value.dtype}, want float32, int32 or uint8")
-    return np.ascontiguousarray(value)
+    return np.ascontiguousarray(value).reshape(value.shape)  # which makes a scalar a vector
 
 
 class Golden:

@@ -1,0 +1,71 @@
+package qformer
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Config is the size of a Q-Former and of what it sits between.
+type Config struct {
+	HiddenSize    int // D
+	Layers        int
+	Heads         int // H, divides HiddenSize
+	Intermediate  int // width inside a feed-forward block
+	Queries       int // Q
+	CrossEvery    int // layers 0, CrossEvery, 2·CrossEvery, … look at the picture
+	EncoderWidth  int // width of the vision encoder's features
+	LanguageWidth int // width of the language model's soft prompts; stage 2 only
+	Vocabulary    int // V, [DEC] included; stage 1 only
+	MaxPositions  int // longest text
+	ProjectionDim int // P, width of the contrastive projections
+
+	Dropout      float64 // of embeddings, attention probabilities and block outputs
+	LayerNormEps float64 // of every norm but the one on the features
+	VisionEps    float64 // of the norm on the features (LAVIS: ln_vision)
+	InitStd      float64 // of fresh linear and embedding weights and query tokens
+	InitTemp     float64 // of the contrastive temperature
+}
+
+// Base returns the Q-Former of the BLIP-2 paper: BERT-base with 32 queries
+// between EVA-CLIP ViT-g/14 and OPT-2.7B.
+func Base() Config {
+	return Config{
+		HiddenSize: 768, Layers: 12, Heads: 12, Intermediate: 3072, Queries: 32, CrossEvery: 2,
+		EncoderWidth: 1408, LanguageWidth: 2560, Vocabulary: 30523, MaxPositions: 512, ProjectionDim: 256,
+		Dropout: 0.1, LayerNormEps: 1e-12, VisionEps: 1e-5, InitStd: 0.02, InitTemp: 0.07,
+	}
+}
+
+// Validate reports every figure that no Q-Former of the stage can have.
+func (c Config) Validate(stage Stage) error {
+	var errs []error
+	atLeastOne := []struct {
+		name  string
+		value int
+		on    bool
+	}{
+		{"hidden size", c.HiddenSize, true}, {"layers", c.Layers, true}, {"heads", c.Heads, true},
+		{"intermediate", c.Intermediate, true}, {"queries", c.Queries, true}, {"cross every", c.CrossEvery, true},
+		{"encoder width", c.EncoderWidth, true}, {"vocabulary", c.Vocabulary, stage == Stage1},
+		{"max positions", c.MaxPositions, stage == Stage1}, {"projection dim", c.ProjectionDim, stage == Stage1},
+		{"language width", c.LanguageWidth, stage == Stage2},
+	}
+	for _, f := range atLeastOne {
+		if f.on && f.value < 1 {
+			errs = append(errs, fmt.Errorf("q-former's %s is %d, want at least 1", f.name, f.value))
+		}
+	}
+	if c.Heads > 0 && c.HiddenSize%c.Heads != 0 {
+		errs = append(errs, fmt.Errorf("q-former's hidden size %d is not a multiple of its %d heads", c.HiddenSize, c.Heads))
+	}
+	if c.Dropout < 0 || c.Dropout >= 1 {
+		errs = append(errs, fmt.Errorf("q-former's dropout is %g, want at least 0 and below 1", c.Dropout))
+	}
+	if c.LayerNormEps <= 0 || c.VisionEps <= 0 {
+		errs = append(errs, fmt.Errorf("q-former's norm epsilons are %g and %g, want above 0", c.LayerNormEps, c.VisionEps))
+	}
+	return errors.Join(errs...)
+}
+
+// hasCross reports whether a layer looks at the picture.
+func (c Config) hasCross(layer int) bool { return layer%c.CrossEvery == 0 }

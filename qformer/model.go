@@ -1,0 +1,207 @@
+package qformer
+
+import (
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/modular-bridging/bridge/internal/layers"
+)
+
+// Model adds a Q-Former's computations to one graph.
+type Model struct {
+	cfg Config
+	p   layers.Params
+	rng *layers.RNG
+}
+
+// New returns the Q-Former with the weights p. Dropout draws from rng; a nil
+// rng turns it off.
+func New(cfg Config, p layers.Params, rng *layers.RNG) *Model {
+	return &Model{cfg: cfg, p: p, rng: rng}
+}
+
+// Config returns the size that the model was made with.
+func (m *Model) Config() Config { return m.cfg }
+
+// Vision norms a batch of features float[B, N, EncoderWidth], in float32, and
+// projects them to the keys and values of every cross-attention.
+func (m *Model) Vision(features *Node) *Vision {
+	features.AssertDims(-1, -1, m.cfg.EncoderWidth)
+	x := ConvertDType(features, dtypes.Float32)
+	x = layers.LayerNorm(m.exact(nameVisionNorm), x, m.cfg.VisionEps)
+	x = ConvertDType(x, m.dtype())
+	v := &Vision{byLayer: map[int]keyValue{}, batch: features.Shape().Dimensions[0]}
+	for i := 0; i < m.cfg.Layers; i += m.cfg.CrossEvery {
+		v.byLayer[i] = m.keyValue(m.p.At(nameLayer(i)).At("crossattention"), x)
+	}
+	return v
+}
+
+// Seen is what the queries made of a batch of pictures.
+type Seen struct {
+	// Queries holds the last hidden states: float[B, Q, D].
+	Queries *Node
+	cache   []keyValue
+}
+
+// See runs the queries over pictures, without text.
+func (m *Model) See(v *Vision) Seen {
+	x := m.embedQueries(v.batch)
+	hidden, cache := m.run(x, pass{queries: m.cfg.Queries, vision: v})
+	hidden.AssertDims(v.batch, m.cfg.Queries, m.cfg.HiddenSize)
+	return Seen{Queries: hidden, cache: cache}
+}
+
+// Queries returns the queries' last hidden states on features
+// float[B, N, EncoderWidth]: float[B, Q, D].
+func (m *Model) Queries(features *Node) *Node { return m.See(m.Vision(features)).Queries }
+
+// Project maps query states float[B, Q, D] to soft prompts
+// float32[B, Q, LanguageWidth].
+func (m *Model) Project(queries *Node) *Node {
+	queries.AssertDims(-1, m.cfg.Queries, m.cfg.HiddenSize)
+	prompts := layers.Linear(m.p.At(nameLanguage), queries)
+	prompts.AssertDims(-1, m.cfg.Queries, m.cfg.LanguageWidth)
+	return ConvertDType(prompts, dtypes.Float32)
+}
+
+// Prompts returns the soft prompts of features float[B, N, EncoderWidth]:
+// float32[B, Q, LanguageWidth].
+func (m *Model) Prompts(features *Node) *Node { return m.Project(m.Queries(features)) }
+
+// Text returns the first token's last hidden state of texts read alone: ids
+// int32[B, T], visible bool[B, T] (false at padding) → float[B, D].
+func (m *Model) Text(ids, visible *Node) *Node {
+	hidden, _ := m.run(m.embedText(ids), pass{bias: bias(UnimodalMask(visible)), readout: 1})
+	return Squeeze(hidden, 1)
+}
+
+// Read runs queries and text together: pictures and ids int32[B, T], visible
+// bool[B, T] → the queries' last hidden states float[B, Q, D].
+func (m *Model) Read(v *Vision, ids, visible *Node) *Node {
+	ids.AssertDims(v.batch, -1)
+	x := Concatenate([]*Node{m.embedQueries(v.batch), m.embedText(ids)}, 1)
+	mask := BidirectionalMask(visible, m.cfg.Queries)
+	hidden, _ := m.run(x, pass{queries: m.cfg.Queries, vision: v, bias: bias(mask), readout: m.cfg.Queries})
+	return hidden
+}
+
+// Match says whether texts describe pictures, as [Model.Read] takes them:
+// logits float32[B, 2], index 1 for "yes", averaged over the queries.
+func (m *Model) Match(v *Vision, ids, visible *Node) *Node {
+	// The head is linear: averaging before it is averaging after it.
+	mean := ReduceMean(ConvertDType(m.Read(v, ids, visible), dtypes.Float32), 1)
+	logits := layers.Linear(m.exact(nameMatchHead), mean)
+	logits.AssertDims(-1, 2)
+	return logits
+}
+
+// Decode reads text causally after seen pictures: ids int32[B, T] that begin
+// with [DEC], visible bool[B, T] → last hidden states after the decoder's
+// transform, float[B, T, D]. [Model.WordLogits] makes logits of them.
+func (m *Model) Decode(s Seen, ids, visible *Node) *Node {
+	hidden, _ := m.run(m.embedText(ids), pass{bias: bias(CausalMask(visible, m.cfg.Queries)), past: s.cache})
+	p := m.p.At(nameDecoder).At("transform")
+	return m.norm(p.At("LayerNorm"), layers.GELU(layers.Linear(p.At("dense"), hidden)))
+}
+
+// WordLogits scores every word after decoded states float[..., D]:
+// float32[..., V].
+func (m *Model) WordLogits(decoded *Node) *Node {
+	words, biases := m.p.At(nameWords).Get("weight"), m.p.At(nameDecoder).Get("bias")
+	return ConvertDType(layers.LinearWith(decoded, words, biases), dtypes.Float32)
+}
+
+// LogitsAt is [Model.WordLogits] at one word each: decoded float[B, T, D], ids
+// int32[B, T] → float32[B, T].
+func (m *Model) LogitsAt(decoded, ids *Node) *Node {
+	words := ConvertDType(layers.Embedding(m.p.At(nameWords), ids), dtypes.Float32)
+	biases := Gather(m.exact(nameDecoder).Get("bias"), InsertAxes(ids, -1))
+	return Add(ReduceSum(Mul(ConvertDType(decoded, dtypes.Float32), words), -1), biases)
+}
+
+// MeanLogits is the mean of [Model.WordLogits] over the vocabulary:
+// float[B, T, D] → float32[B, T].
+func (m *Model) MeanLogits(decoded *Node) *Node {
+	words := ReduceMean(m.exact(nameWords).Get("weight"), 0)
+	product := Mul(ConvertDType(decoded, dtypes.Float32), ExpandLeftToRank(words, decoded.Rank()))
+	return Add(ReduceSum(product, -1), ReduceAllMean(m.exact(nameDecoder).Get("bias")))
+}
+
+// ProjectVision maps query states float[B, Q, D] to unit vectors
+// float32[B, Q, P] that are compared with [Model.ProjectText]'s.
+func (m *Model) ProjectVision(queries *Node) *Node {
+	return unit(layers.Linear(m.exact(nameVisionProj), ConvertDType(queries, dtypes.Float32)))
+}
+
+// ProjectText maps text states float[B, D] to unit vectors float32[B, P].
+func (m *Model) ProjectText(text *Node) *Node {
+	return unit(layers.Linear(m.exact(nameTextProj), ConvertDType(text, dtypes.Float32)))
+}
+
+// Temperature divides contrastive similarities: float32[].
+func (m *Model) Temperature() *Node { return m.p.WithDType(dtypes.Float32).Get(nameTemperature) }
+
+// Similarity is the cosine of the query that fits a text best: unit vectors
+// float32[B, Q, P] and float32[T, P] → float32[B, T], pictures by texts.
+func Similarity(vision, text *Node) *Node {
+	perQuery := EinsumAxes(vision, text, [][2]int{{2, 1}}, nil)
+	perQuery.AssertDims(vision.Shape().Dimensions[0], vision.Shape().Dimensions[1], text.Shape().Dimensions[0])
+	return ReduceMax(perQuery, 1)
+}
+
+// Gradients returns ∂loss/∂param for each of params, of the param's shape and
+// type, zeros where the loss does not depend on it.
+func Gradients(p layers.Params, loss *Node, params []Param) []*Node {
+	p = p.WithDType(dtypes.InvalidDType)
+	nodes := make([]*Node, len(params))
+	for i, param := range params {
+		nodes[i] = p.Get(param.Name)
+	}
+	return Gradient(loss, nodes...)
+}
+
+// WithCotangent returns the scalar whose gradient is y's vector-Jacobian
+// product with cotangent: both float32 of one shape.
+func WithCotangent(y, cotangent *Node) *Node {
+	cotangent.AssertDims(y.Shape().Dimensions...)
+	return ReduceAllSum(Mul(y, StopGradient(cotangent)))
+}
+
+// embedQueries returns the normed query tokens for a batch: float[B, Q, D].
+func (m *Model) embedQueries(batch int) *Node {
+	tokens := m.p.Get(nameQueryTokens)
+	tokens.AssertDims(1, m.cfg.Queries, m.cfg.HiddenSize)
+	x := BroadcastToDims(m.norm(m.p.At(nameLayerNorm), tokens), batch, m.cfg.Queries, m.cfg.HiddenSize)
+	return layers.Dropout(x, m.cfg.Dropout, m.rng)
+}
+
+// embedText returns the normed embeddings of ids int32[B, T]: float[B, T, D].
+// Positions count from 0 whatever stands before the text. The norm is over the
+// last axis, so that of [queries; text] is that of each.
+func (m *Model) embedText(ids *Node) *Node {
+	ids.AssertRank(2)
+	d := ids.Shape().Dimensions
+	positions := Slice(m.p.At(namePositions).Get("weight"), AxisRangeFromStart(d[1]))
+	x := Add(layers.Embedding(m.p.At(nameWords), ids), InsertAxes(positions, 0))
+	x = m.norm(m.p.At(nameLayerNorm), x)
+	x.AssertDims(d[0], d[1], m.cfg.HiddenSize)
+	return layers.Dropout(x, m.cfg.Dropout, m.rng)
+}
+
+// norm is a layer norm with the Q-Former's epsilon.
+func (m *Model) norm(p layers.Params, x *Node) *Node {
+	return layers.LayerNorm(p.WithDType(dtypes.Float32), x, m.cfg.LayerNormEps)
+}
+
+// exact returns the weights under name in float32.
+func (m *Model) exact(name string) layers.Params { return m.p.WithDType(dtypes.Float32).At(name) }
+
+// dtype returns the type that the layers compute in.
+func (m *Model) dtype() dtypes.DType { return m.p.Get(nameQueryTokens).DType() }
+
+// unit divides by the length of the last axis, as torch's normalize does.
+func unit(x *Node) *Node {
+	square := ReduceAndKeep(Square(x), ReduceSum, -1)
+	return Div(x, Sqrt(MaxScalar(square, 1e-24)))
+}

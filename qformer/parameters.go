@@ -1,0 +1,168 @@
+package qformer
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Stage says which weights exist.
+type Stage int
+
+const (
+	// Stage1 is representation learning: queries and text, with the heads of
+	// the three objectives.
+	Stage1 Stage = 1
+	// Stage2 is generative learning: queries only, with the projection into
+	// the language model.
+	Stage2 Stage = 2
+)
+
+// Part names what a weight belongs to, so that a stage can freeze or renew it.
+type Part int
+
+const (
+	// PartQueries holds the query tokens and all that queries pass through.
+	PartQueries Part = iota
+	// PartEncoder is what knows the vision encoder: the norm on its features
+	// and the keys and values of cross-attention. A new encoder renews it.
+	PartEncoder
+	// PartText holds the embeddings and the text's feed-forward blocks.
+	PartText
+	// PartHeads holds the contrastive projections, their temperature and the
+	// matching head.
+	PartHeads
+	// PartDecoder is the head that predicts words; its matrix is the word
+	// embedding.
+	PartDecoder
+	// PartLanguage is the projection into the language model.
+	PartLanguage
+)
+
+// fill says what a fresh weight holds.
+type fill int
+
+const (
+	normal fill = iota
+	zeros
+	ones
+	temperature
+)
+
+// Param is one weight.
+type Param struct {
+	Name  string // as Hugging Face's checkpoints call it; the decoder's as LAVIS does
+	Shape []int
+	Part  Part
+	Decay bool // whether weight decay applies: to nothing with fewer than two axes
+	fill  fill
+}
+
+// Size returns the number of elements.
+func (p Param) Size() int {
+	n := 1
+	for _, d := range p.Shape {
+		n *= d
+	}
+	return n
+}
+
+// Count returns the number of elements of all params.
+func Count(params []Param) int {
+	n := 0
+	for _, p := range params {
+		n += p.Size()
+	}
+	return n
+}
+
+// Names of the weights outside the layers.
+const (
+	nameQueryTokens = "query_tokens"
+	nameVisionNorm  = "vision_model.post_layernorm"
+	nameLayerNorm   = "qformer.layernorm"
+	nameWords       = "embeddings.word_embeddings"
+	namePositions   = "embeddings.position_embeddings"
+	nameVisionProj  = "vision_projection"
+	nameTextProj    = "text_projection"
+	nameMatchHead   = "itm_head"
+	nameTemperature = "temp"
+	nameDecoder     = "cls.predictions"
+	nameLanguage    = "language_projection"
+)
+
+// nameLayer returns the name under which a layer's weights stand.
+func nameLayer(i int) string { return fmt.Sprintf("qformer.encoder.layer.%d", i) }
+
+// Parameters lists the trainable weights of a stage, in the order of the
+// forward pass. The word embedding stands once, though the decoder shares it.
+func (c Config) Parameters(stage Stage) []Param {
+	l := &list{}
+	l.norm(PartEncoder, nameVisionNorm, c.EncoderWidth)
+	l.add(PartQueries, nameQueryTokens, normal, 1, c.Queries, c.HiddenSize)
+	if stage == Stage1 {
+		l.add(PartText, nameWords+".weight", normal, c.Vocabulary, c.HiddenSize)
+		l.add(PartText, namePositions+".weight", normal, c.MaxPositions, c.HiddenSize)
+	}
+	l.norm(PartQueries, nameLayerNorm, c.HiddenSize)
+	for i := range c.Layers {
+		l.layer(c, i, stage == Stage1)
+	}
+	if stage == Stage2 {
+		l.linear(PartLanguage, nameLanguage, c.LanguageWidth, c.HiddenSize)
+		return l.params
+	}
+	l.linear(PartHeads, nameVisionProj, c.ProjectionDim, c.HiddenSize)
+	l.linear(PartHeads, nameTextProj, c.ProjectionDim, c.HiddenSize)
+	l.linear(PartHeads, nameMatchHead, 2, c.HiddenSize)
+	l.add(PartHeads, nameTemperature, temperature)
+	l.linear(PartDecoder, nameDecoder+".transform.dense", c.HiddenSize, c.HiddenSize)
+	l.norm(PartDecoder, nameDecoder+".transform.LayerNorm", c.HiddenSize)
+	l.add(PartDecoder, nameDecoder+".bias", zeros, c.Vocabulary)
+	return l.params
+}
+
+// list gathers parameters.
+type list struct{ params []Param }
+
+func (l *list) add(part Part, name string, f fill, shape ...int) {
+	l.params = append(l.params, Param{Name: name, Shape: slices.Clone(shape), Part: part, Decay: len(shape) > 1, fill: f})
+}
+
+func (l *list) linear(part Part, name string, out, in int) {
+	l.add(part, name+".weight", normal, out, in)
+	l.add(part, name+".bias", zeros, out)
+}
+
+func (l *list) norm(part Part, name string, width int) {
+	l.add(part, name+".weight", ones, width)
+	l.add(part, name+".bias", zeros, width)
+}
+
+func (l *list) attention(name string, width, source int, sourcePart Part) {
+	l.linear(PartQueries, name+".attention.query", width, width)
+	l.linear(sourcePart, name+".attention.key", width, source)
+	l.linear(sourcePart, name+".attention.value", width, source)
+	l.linear(PartQueries, name+".output.dense", width, width)
+	l.norm(PartQueries, name+".output.LayerNorm", width)
+}
+
+func (l *list) feedForward(part Part, layer, suffix string, c Config) {
+	l.linear(part, layer+".intermediate"+suffix+".dense", c.Intermediate, c.HiddenSize)
+	l.linear(part, layer+".output"+suffix+".dense", c.HiddenSize, c.Intermediate)
+	l.norm(part, layer+".output"+suffix+".LayerNorm", c.HiddenSize)
+}
+
+func (l *list) layer(c Config, i int, text bool) {
+	name := nameLayer(i)
+	l.attention(name+".attention", c.HiddenSize, c.HiddenSize, PartQueries)
+	if c.hasCross(i) {
+		l.attention(name+".crossattention", c.HiddenSize, c.EncoderWidth, PartEncoder)
+	}
+	if text {
+		l.feedForward(PartText, name, "", c)
+	}
+	l.feedForward(PartQueries, name, querySuffix, c)
+}
+
+// querySuffix tells the queries' feed-forward block from the text's.
+const querySuffix = "_query"
