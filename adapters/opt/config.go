@@ -1,0 +1,131 @@
+package opt
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/layers"
+)
+
+// config is what config.json says of an OPT model. Pointers tell a missing key
+// from a false one.
+type config struct {
+	VocabSize             int    `json:"vocab_size"`
+	HiddenSize            int    `json:"hidden_size"`
+	WordEmbedProjDim      int    `json:"word_embed_proj_dim"`
+	FFNDim                int    `json:"ffn_dim"`
+	NumHiddenLayers       int    `json:"num_hidden_layers"`
+	NumAttentionHeads     int    `json:"num_attention_heads"`
+	MaxPositionEmbeddings int    `json:"max_position_embeddings"`
+	ActivationFunction    string `json:"activation_function"`
+	BOSTokenID            int32  `json:"bos_token_id"`
+	DoLayerNormBefore     *bool  `json:"do_layer_norm_before"`
+	RemoveFinalLayerNorm  bool   `json:"_remove_final_layer_norm"`
+	EnableBias            *bool  `json:"enable_bias"`
+	ElementwiseAffine     *bool  `json:"layer_norm_elementwise_affine"`
+	TieWordEmbeddings     *bool  `json:"tie_word_embeddings"`
+}
+
+// readConfig decodes config.json over transformers' defaults.
+func readConfig(folder *checkpoint.Folder) (config, error) {
+	c := config{ActivationFunction: "relu", BOSTokenID: 2}
+	if err := folder.DecodeConfig(&c); err != nil {
+		return c, err
+	}
+	if c.WordEmbedProjDim == 0 {
+		c.WordEmbedProjDim = c.HiddenSize
+	}
+	return c, c.check(folder.Dir())
+}
+
+// check refuses what the graphs cannot compute.
+func (c config) check(dir string) error {
+	for _, size := range []struct {
+		key   string
+		value int
+	}{
+		{"vocab_size", c.VocabSize}, {"hidden_size", c.HiddenSize}, {"ffn_dim", c.FFNDim},
+		{"num_hidden_layers", c.NumHiddenLayers}, {"num_attention_heads", c.NumAttentionHeads},
+		{"max_position_embeddings", c.MaxPositionEmbeddings},
+	} {
+		if size.value <= 0 {
+			return adapters.Errorf(adapters.Corrupt, "%s/config.json: %s is %d, want a positive number", dir, size.key, size.value)
+		}
+	}
+	var problem string
+	switch {
+	case c.HiddenSize%c.NumAttentionHeads != 0:
+		problem = fmt.Sprintf("hidden_size %d is not a multiple of num_attention_heads %d", c.HiddenSize, c.NumAttentionHeads)
+	case !layers.KnownActivation(c.ActivationFunction):
+		problem = fmt.Sprintf("activation_function %q, want one of %s", c.ActivationFunction, strings.Join(layers.Activations(), ", "))
+	case !isTrue(c.EnableBias):
+		problem = "enable_bias is false, only layers with biases are supported"
+	case !isTrue(c.ElementwiseAffine):
+		problem = "layer_norm_elementwise_affine is false, only norms with weights are supported"
+	case !isTrue(c.TieWordEmbeddings):
+		problem = "tie_word_embeddings is false, only the tied head is supported"
+	default:
+		return nil
+	}
+	return adapters.Errorf(adapters.Unsupported, "%s/config.json: %s", dir, problem)
+}
+
+// isTrue reads a switch that is on unless the file turns it off.
+func isTrue(b *bool) bool { return b == nil || *b }
+
+func (c config) preNorm() bool   { return isTrue(c.DoLayerNormBefore) }
+func (c config) finalNorm() bool { return c.preNorm() && !c.RemoveFinalLayerNorm }
+func (c config) projected() bool { return c.WordEmbedProjDim != c.HiddenSize }
+
+// positionOffset is what OPT adds to a position before it looks it up.
+const positionOffset = 2
+
+// The names of weights outside of the layers.
+const (
+	decoder       = "model.decoder"
+	embedTokens   = "embed_tokens"
+	embeddingName = decoder + "." + embedTokens + ".weight"
+)
+
+// wants lists the weights of the model.
+func (c config) wants() []checkpoint.Want {
+	w := []checkpoint.Want{
+		want(embedTokens+".weight", c.VocabSize, c.WordEmbedProjDim),
+		want("embed_positions.weight", c.MaxPositionEmbeddings+positionOffset, c.HiddenSize),
+	}
+	if c.projected() {
+		w = append(w, want("project_in.weight", c.HiddenSize, c.WordEmbedProjDim),
+			want("project_out.weight", c.WordEmbedProjDim, c.HiddenSize))
+	}
+	if c.finalNorm() {
+		w = append(w, want("final_layer_norm.weight", c.HiddenSize), want("final_layer_norm.bias", c.HiddenSize))
+	}
+	for i := range c.NumHiddenLayers {
+		for _, linear := range []struct {
+			name    string
+			out, in int
+		}{
+			{"self_attn.q_proj", c.HiddenSize, c.HiddenSize}, {"self_attn.k_proj", c.HiddenSize, c.HiddenSize},
+			{"self_attn.v_proj", c.HiddenSize, c.HiddenSize}, {"self_attn.out_proj", c.HiddenSize, c.HiddenSize},
+			{"fc1", c.FFNDim, c.HiddenSize}, {"fc2", c.HiddenSize, c.FFNDim},
+		} {
+			at := fmt.Sprintf("layers.%d.%s", i, linear.name)
+			w = append(w, want(at+".weight", linear.out, linear.in), want(at+".bias", linear.out))
+		}
+		for _, norm := range []string{"self_attn_layer_norm", "final_layer_norm"} {
+			at := fmt.Sprintf("layers.%d.%s", i, norm)
+			w = append(w, want(at+".weight", c.HiddenSize), want(at+".bias", c.HiddenSize))
+		}
+	}
+	return w
+}
+
+// want also finds a weight under the name that the first checkpoints gave it.
+func want(name string, shape ...int) checkpoint.Want {
+	return checkpoint.Want{Name: decoder + "." + name, Shape: shape, Aliases: []string{"decoder." + name}}
+}
+
+// surplus are weights that repeat the token embeddings.
+func surplus(name string) bool { return name == "lm_head.weight" }

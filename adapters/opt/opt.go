@@ -1,0 +1,74 @@
+// Package opt is the OPT family (Zhang et al., arXiv 2205.01068) behind
+// adapters.LanguageModel: decoder-only, pre- and post-norm, read from Hugging
+// Face checkpoint folders.
+//
+// Soft prompts enter where token embeddings do (before project_in where a model
+// has one) and take positions as tokens do. An answer ends at "\n", as BLIP-2's
+// does (LAVIS, blip2_opt.py). A model that [Open] returns owns its weights until
+// it is closed; requests and responses belong to the caller.
+package opt
+
+import (
+	"context"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/lm"
+	"github.com/modular-bridging/bridge/tokenizer"
+)
+
+// endOfAnswer is the text whose one token ends an answer.
+const endOfAnswer = "\n"
+
+// Family describes the family for a registry.
+func Family() adapters.Family {
+	return adapters.Family{Name: "opt", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"opt"}}
+}
+
+// Open loads an OPT checkpoint folder: config.json, weights, and tokenizer.json
+// or vocab.json with merges.txt.
+func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
+	folder, err := checkpoint.Open(req.Checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	c, err := readConfig(folder)
+	if err != nil {
+		return nil, err
+	}
+	tok, rules, err := openTokenizer(ctx, folder.Dir(), c)
+	if err != nil {
+		return nil, err
+	}
+	return lm.Load(ctx, req, folder, lm.Family{
+		Name:        "opt",
+		Width:       c.WordEmbedProjDim,
+		Vocabulary:  c.VocabSize,
+		Context:     c.MaxPositionEmbeddings,
+		EndOfAnswer: endOfAnswer,
+		Rules:       rules,
+		Tokenizer:   tok,
+		Network:     network{c},
+		Embedding:   embeddingName,
+		Wants:       c.wants(),
+		Ignore:      surplus,
+	})
+}
+
+// openTokenizer opens the tokenizer and finds in it the token of "\n".
+func openTokenizer(ctx context.Context, dir string, c config) (*tokenizer.Tokenizer, lm.Rules, error) {
+	tok, err := tokenizer.Open(ctx, dir)
+	if err != nil {
+		return nil, lm.Rules{}, err
+	}
+	end, err := tok.Encode(endOfAnswer, false)
+	if err == nil && len(end.IDs) != 1 {
+		err = adapters.Errorf(adapters.Unsupported, "%s: the tokenizer makes %d tokens of %q, which ends an answer; want one", dir, len(end.IDs), endOfAnswer)
+	}
+	if err != nil {
+		tok.Close()
+		return nil, lm.Rules{}, err
+	}
+	return tok, lm.Rules{Architecture: adapters.DecoderOnly, BOS: c.BOSTokenID, End: end.IDs}, nil
+}

@@ -1,0 +1,105 @@
+package lm
+
+import (
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/layers"
+)
+
+// maxGraphs bounds the compiled graphs that are kept.
+const maxGraphs = 32
+
+// purpose says what a graph computes.
+type purpose uint8
+
+const (
+	lossGraph purpose = iota
+	gradientGraph
+	prefillGraph
+	stepGraph
+)
+
+// key identifies a graph.
+type key struct {
+	purpose purpose
+	shape
+	room int // C, positions of the cache
+}
+
+// builder builds a graph of its inputs.
+type builder func(p layers.Params, in []*Node) []*Node
+
+// graphs compiles graphs when they are first asked for and drops those that
+// have not been used for the longest time.
+type graphs struct {
+	backend compute.Backend
+	store   *model.Store
+	entries map[key]*entry
+	clock   int64
+}
+
+type entry struct {
+	exec *model.Exec
+	used int64
+}
+
+func newGraphs(backend compute.Backend, store *model.Store) *graphs {
+	return &graphs{backend: backend, store: store, entries: map[key]*entry{}}
+}
+
+// run computes the graph that build makes for k. The caller owns the results.
+func (g *graphs) run(k key, build builder, args ...any) ([]*tensors.Tensor, error) {
+	e, err := g.entry(k, build)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.Internal, "graph: %w", err)
+	}
+	out, err := e.exec.Exec(args...)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.Internal, "graph of batch %d, length %d: %w", k.batch, k.length, err)
+	}
+	return out, nil
+}
+
+func (g *graphs) entry(k key, build builder) (*entry, error) {
+	g.clock++
+	if e, ok := g.entries[k]; ok {
+		e.used = g.clock
+		return e, nil
+	}
+	if len(g.entries) >= maxGraphs {
+		g.dropOldest()
+	}
+	exec, err := model.NewExec(g.backend, g.store, func(_ *model.Scope, in []*Node) []*Node {
+		return build(layers.NewParams(g.store, in[0].Graph()), in)
+	})
+	if err != nil {
+		return nil, err
+	}
+	e := &entry{exec: exec, used: g.clock}
+	g.entries[k] = e
+	return e, nil
+}
+
+func (g *graphs) dropOldest() {
+	var oldest key
+	least := g.clock
+	for k, e := range g.entries {
+		if e.used < least {
+			oldest, least = k, e.used
+		}
+	}
+	g.entries[oldest].exec.Finalize()
+	delete(g.entries, oldest)
+}
+
+// close frees all graphs.
+func (g *graphs) close() {
+	for _, e := range g.entries {
+		e.exec.Finalize()
+	}
+	clear(g.entries)
+}

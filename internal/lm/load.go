@@ -1,0 +1,76 @@
+package lm
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/tokenizer"
+)
+
+// Family is what a family reads from a checkpoint folder's config.json and
+// tokenizer.
+type Family struct {
+	Name        string
+	Width       int // D
+	Vocabulary  int // V
+	Context     int // longest sequence, 0 if unbounded
+	EndOfAnswer string
+	Rules       Rules
+	Tokenizer   *tokenizer.Tokenizer
+	Network     Network
+	Embedding   string // checkpoint name of the token embeddings
+	Wants       []checkpoint.Want
+	Ignore      func(name string) bool // weights that may be there and are not needed
+}
+
+// Load reads the weights of folder and returns the model. It owns f's
+// tokenizer, also if it fails; the folder stays the caller's.
+func Load(ctx context.Context, req *adapters.LoadRequest, folder *checkpoint.Folder, f Family) (*Model, error) {
+	config, err := load(ctx, req, folder, f)
+	if err != nil {
+		f.Tokenizer.Close()
+		return nil, err
+	}
+	return New(config)
+}
+
+func load(ctx context.Context, req *adapters.LoadRequest, folder *checkpoint.Folder, f Family) (Config, error) {
+	dtype := req.DType
+	if dtype == adapters.InvalidDType {
+		dtype = adapters.Float32
+	}
+	backend, err := backends.Open(req.Backend)
+	if err != nil {
+		return Config{}, err
+	}
+	digest, err := folder.Digest()
+	if err != nil {
+		return Config{}, err
+	}
+	store, err := folder.Load(ctx, backend, f.Wants, checkpoint.Options{
+		DType: dtype, Ignore: f.Ignore,
+		Progress: func(done, total int64) { req.Report("weights", done, total) },
+	})
+	if err != nil {
+		return Config{}, err
+	}
+	id := req.ID
+	if id == "" {
+		id = filepath.Base(folder.Dir())
+	}
+	return Config{
+		Spec: adapters.LanguageSpec{
+			Spec: adapters.Spec{
+				ID: id, Family: f.Name, Width: f.Width, DType: dtype,
+				Parameters: int64(store.NumParameters()), MemoryBytes: store.ByteSize(),
+				Digest: digest, Backend: backends.Describe(backend), Source: folder.Dir(),
+			},
+			ContextTokens: f.Context, Vocabulary: f.Vocabulary, EndOfAnswer: f.EndOfAnswer,
+		},
+		Rules: f.Rules, Tokenizer: f.Tokenizer, Network: f.Network,
+		Store: store, Backend: backend, Embedding: f.Embedding,
+	}, nil
+}

@@ -1,0 +1,197 @@
+package lm
+
+import (
+	"context"
+	"math"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/tokenizer"
+)
+
+var (
+	_ adapters.LanguageModel = (*Model)(nil)
+	_ adapters.Scorer        = (*Model)(nil)
+	_ adapters.TokenEmbedder = (*Model)(nil)
+	_ adapters.TokenCounter  = (*Model)(nil)
+	_ Encoder                = (*tokenizer.Tokenizer)(nil)
+)
+
+// Config is what a family tells of a model that it has loaded.
+type Config struct {
+	// Spec describes the model. [New] fills in Kind, Architecture, TokenNorm and
+	// Capabilities.
+	Spec      adapters.LanguageSpec
+	Rules     Rules
+	Tokenizer *tokenizer.Tokenizer
+	Network   Network
+	Store     *model.Store
+	Backend   compute.Backend
+	// Embedding is the checkpoint name of the token embeddings [V, D], which
+	// enter the model as they are.
+	Embedding string
+}
+
+// Model is a language model whose graphs a [Network] builds. It computes one
+// request at a time; others wait for their turn.
+type Model struct {
+	c      Config
+	graphs *graphs
+	turn   chan struct{} // holds one token; closed models never give it back
+	closed chan struct{}
+}
+
+// New returns a model that owns c's store and tokenizer, also if it fails.
+func New(c Config) (*Model, error) {
+	m := &Model{c: c, graphs: newGraphs(c.Backend, c.Store), turn: make(chan struct{}, 1), closed: make(chan struct{})}
+	if n := c.Tokenizer.VocabSize(); n > c.Spec.Vocabulary {
+		m.free()
+		return nil, adapters.Errorf(adapters.Corrupt, "the tokenizer has %d tokens, the model %d embeddings", n, c.Spec.Vocabulary).
+			WithRemedy("the tokenizer's files and the weights must come from one model")
+	}
+	m.c.Spec.Kind = adapters.KindLanguage
+	m.c.Spec.Architecture = c.Rules.Architecture
+	m.c.Spec.Capabilities = []adapters.Capability{
+		adapters.CapGradient, adapters.CapScore, adapters.CapEmbedTokens, adapters.CapCountTokens,
+	}
+	rows, err := m.embeddings()
+	if err != nil {
+		m.free()
+		return nil, err
+	}
+	m.c.Spec.TokenNorm = meanNorm(rows, c.Spec.Width)
+	m.turn <- struct{}{}
+	return m, nil
+}
+
+// Spec describes the model.
+func (m *Model) Spec() adapters.LanguageSpec {
+	s := m.c.Spec
+	s.Capabilities = append([]adapters.Capability(nil), s.Capabilities...)
+	return s
+}
+
+// Close waits for the request that is being computed and frees the model.
+func (m *Model) Close() error {
+	select {
+	case <-m.closed:
+		return nil
+	case <-m.turn:
+	}
+	close(m.closed)
+	return m.free()
+}
+
+func (m *Model) free() error {
+	m.graphs.close()
+	m.c.Store.Finalize()
+	return m.c.Tokenizer.Close()
+}
+
+// begin waits for the model to be free; the caller calls end afterwards.
+func (m *Model) begin(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return canceled(err)
+	}
+	select {
+	case <-m.turn:
+		return nil
+	case <-m.closed:
+		return adapters.Errorf(adapters.Invalid, "model %s is closed", m.c.Spec.ID)
+	case <-ctx.Done():
+		return canceled(ctx.Err())
+	}
+}
+
+func (m *Model) end() { m.turn <- struct{}{} }
+
+func canceled(err error) error {
+	return adapters.Errorf(adapters.Canceled, "the request was given up: %w", err)
+}
+
+// layout returns the layout for a request's prompts float[M, Q, D] or nil.
+func (m *Model) layout(prompts *adapters.Tensor) Layout {
+	l := Layout{Rules: m.c.Rules, Encoder: m.c.Tokenizer}
+	if prompts != nil {
+		l.Rows = prompts.Shape[1]
+	}
+	return l
+}
+
+// checkContext reports an example that is longer than the model can read. extra
+// are the positions that its answer may take.
+func (m *Model) checkContext(sequences []Sequence, extra int) error {
+	limit := m.c.Spec.ContextTokens
+	if limit == 0 {
+		return nil
+	}
+	for i, s := range sequences {
+		if n := len(s.Input); n+extra > limit {
+			e := adapters.Errorf(adapters.Invalid, "example %d takes %d positions, soft prompts included, %s reads at most %d", i, n+extra, m.c.Spec.ID, limit)
+			if extra > 0 {
+				e = adapters.Errorf(adapters.Invalid, "example %d takes %d positions, soft prompts included, and its answer up to %d more, %s reads at most %d", i, n, extra, m.c.Spec.ID, limit)
+			}
+			return e.WithRemedy("shorten the text, use fewer soft prompts, or ask for fewer new tokens")
+		}
+	}
+	return nil
+}
+
+// maxRows bounds the examples that are computed at once.
+const maxRows = 64
+
+// maxLogits bounds the elements of the logits that are computed at once: 1 GiB.
+const maxLogits = 1 << 28
+
+// chunkRows returns how many sequences with up to k targets to compute at once.
+func (m *Model) chunkRows(k int) int {
+	rows := maxRows
+	for rows > 1 && rows*lengthBucket(max(1, k))*m.c.Spec.Vocabulary > maxLogits {
+		rows /= 2
+	}
+	return rows
+}
+
+// upload copies the soft prompts that a batch reads to float32[M, Q, D].
+func (b *batch) upload(prompts *adapters.Tensor) (*tensors.Tensor, error) {
+	d := prompts.Shape[2]
+	values := make([]float32, b.prompts*b.rows*d)
+	for i, p := range b.used {
+		row, err := prompts.Row(p).ToFloat32()
+		if err != nil {
+			return nil, err
+		}
+		copy(values[i*b.rows*d:], row)
+	}
+	return tensors.FromFlatDataAndDimensions(values, b.prompts, b.rows, d), nil
+}
+
+// embeddings returns the token embeddings float32[V, D].
+func (m *Model) embeddings() ([]float32, error) {
+	v := m.c.Store.GetVariable(layers.VariablePath(m.c.Embedding))
+	if v == nil {
+		return nil, adapters.Errorf(adapters.Internal, "token embeddings %q are not in the store", m.c.Embedding)
+	}
+	value, err := v.Value()
+	if err != nil {
+		return nil, adapters.Errorf(adapters.Internal, "token embeddings: %w", err)
+	}
+	return widened(value)
+}
+
+// meanNorm returns the mean L2 norm of rows of the given width.
+func meanNorm(rows []float32, width int) float32 {
+	var sum float64
+	for at := 0; at < len(rows); at += width {
+		var squares float64
+		for _, x := range rows[at : at+width] {
+			squares += float64(x) * float64(x)
+		}
+		sum += math.Sqrt(squares)
+	}
+	return float32(sum * float64(width) / float64(len(rows)))
+}
