@@ -42,7 +42,7 @@ func pack(sequences []Sequence, rows int, start int32) *batch {
 	b.used = slices.Compact(b.used)
 	b.length = lengthBucket(b.length)
 	if b.targets > 0 {
-		b.targets = min(lengthBucket(b.targets), b.length)
+		b.targets = lengthBucket(b.targets)
 	}
 	if len(b.used) > 0 {
 		b.prompts = batchBucket(len(b.used))

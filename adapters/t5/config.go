@@ -1,0 +1,197 @@
+package t5
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/layers"
+)
+
+// config is what config.json says of a T5 model. Pointers tell a missing key
+// from a zero one.
+type config struct {
+	VocabSize           int      `json:"vocab_size"`
+	DModel              int      `json:"d_model"`
+	DKV                 int      `json:"d_kv"`
+	DFF                 int      `json:"d_ff"`
+	NumHeads            int      `json:"num_heads"`
+	NumLayers           int      `json:"num_layers"`
+	NumDecoderLayers    int      `json:"num_decoder_layers"`
+	NumBuckets          int      `json:"relative_attention_num_buckets"`
+	MaxDistance         int      `json:"relative_attention_max_distance"`
+	LayerNormEpsilon    float64  `json:"layer_norm_epsilon"`
+	FeedForwardProj     string   `json:"feed_forward_proj"`
+	DenseActFn          string   `json:"dense_act_fn"`
+	ScaleDecoderOutputs *bool    `json:"scale_decoder_outputs"`
+	DecoderStartTokenID *int32   `json:"decoder_start_token_id"`
+	PadTokenID          int32    `json:"pad_token_id"`
+	EOSTokenID          tokenIDs `json:"eos_token_id"`
+
+	untied bool // the weights hold a head of their own
+}
+
+// tokenIDs is a token id or a list of them.
+type tokenIDs []int32
+
+// UnmarshalJSON reads a number or a list.
+func (t *tokenIDs) UnmarshalJSON(data []byte) error {
+	var list []int32
+	if len(data) > 0 && data[0] != '[' {
+		list = make([]int32, 1)
+		if err := json.Unmarshal(data, &list[0]); err != nil {
+			return err
+		}
+	} else if err := json.Unmarshal(data, &list); err != nil {
+		return err
+	}
+	*t = list
+	return nil
+}
+
+// readConfig decodes config.json over transformers' defaults.
+func readConfig(folder *checkpoint.Folder) (config, error) {
+	c := config{
+		NumBuckets: 32, MaxDistance: 128, LayerNormEpsilon: 1e-6, FeedForwardProj: "relu", EOSTokenID: tokenIDs{1},
+	}
+	if err := folder.DecodeConfig(&c); err != nil {
+		return c, err
+	}
+	if c.NumDecoderLayers == 0 {
+		c.NumDecoderLayers = c.NumLayers
+	}
+	if c.DenseActFn == "" {
+		c.DenseActFn = activationOf(c.FeedForwardProj)
+	}
+	_, c.untied = folder.Tensor(head + ".weight")
+	return c, c.check(folder.Dir())
+}
+
+// activationOf reads "relu", "gated-gelu" or "gated-silu"; the gelu of T5 v1.1
+// is the tanh approximation (transformers, configuration_t5.py).
+func activationOf(proj string) string {
+	if proj == "gated-gelu" {
+		return "gelu_new"
+	}
+	return strings.TrimPrefix(proj, gatedPrefix)
+}
+
+const gatedPrefix = "gated-"
+
+func (c config) gated() bool { return strings.HasPrefix(c.FeedForwardProj, gatedPrefix) }
+
+// scaled reports whether the decoder's output is scaled before the head: where
+// the file does not say, it is if the head is the token embeddings.
+func (c config) scaled() bool {
+	if c.ScaleDecoderOutputs != nil {
+		return *c.ScaleDecoderOutputs
+	}
+	return !c.untied
+}
+
+func (c config) start() int32 {
+	if c.DecoderStartTokenID != nil {
+		return *c.DecoderStartTokenID
+	}
+	return c.PadTokenID
+}
+
+// check refuses what the graphs cannot compute.
+func (c config) check(dir string) error {
+	for _, size := range []struct {
+		key   string
+		value int
+	}{
+		{"vocab_size", c.VocabSize}, {"d_model", c.DModel}, {"d_kv", c.DKV}, {"d_ff", c.DFF}, {"num_heads", c.NumHeads},
+		{"num_layers", c.NumLayers}, {"num_decoder_layers", c.NumDecoderLayers},
+		{"relative_attention_num_buckets / 4", c.NumBuckets / 4}, {"eos_token_id (their number)", len(c.EOSTokenID)},
+		{"relative_attention_max_distance - relative_attention_num_buckets / 2", c.MaxDistance - c.NumBuckets/2},
+	} {
+		if size.value <= 0 {
+			return adapters.Errorf(adapters.Corrupt, "%s/config.json: %s is %d, want a positive number", dir, size.key, size.value)
+		}
+	}
+	for _, id := range append(tokenIDs{c.start()}, c.EOSTokenID...) {
+		if id < 0 || int(id) >= c.VocabSize {
+			return adapters.Errorf(adapters.Corrupt, "%s/config.json: token id %d, want one below vocab_size %d", dir, id, c.VocabSize)
+		}
+	}
+	if !layers.KnownActivation(c.DenseActFn) {
+		return adapters.Errorf(adapters.Unsupported, "%s/config.json: activation %q (dense_act_fn or feed_forward_proj %q), want one of %s",
+			dir, c.DenseActFn, c.FeedForwardProj, strings.Join(layers.Activations(), ", "))
+	}
+	return nil
+}
+
+// The names of weights outside of the blocks.
+const (
+	shared = "shared"
+	head   = "lm_head"
+)
+
+// wants lists the weights of the model.
+func (c config) wants() []checkpoint.Want {
+	w := []checkpoint.Want{{Name: shared + ".weight", Shape: []int{c.VocabSize, c.DModel},
+		Aliases: []string{"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}}}
+	want := func(name string, shape ...int) { w = append(w, checkpoint.Want{Name: name + ".weight", Shape: shape}) }
+	if c.untied {
+		want(head, c.VocabSize, c.DModel)
+	}
+	inner := c.NumHeads * c.DKV
+	attention := func(layer, name string) {
+		for _, in := range []string{"q", "k", "v"} {
+			want(layer+"."+name+"."+in, inner, c.DModel)
+		}
+		want(layer+"."+name+".o", c.DModel, inner)
+		want(layer+".layer_norm", c.DModel)
+	}
+	feedForward := func(layer string) {
+		for _, in := range c.inputsOfFeedForward() {
+			want(layer+".DenseReluDense."+in, c.DFF, c.DModel)
+		}
+		want(layer+".DenseReluDense.wo", c.DModel, c.DFF)
+		want(layer+".layer_norm", c.DModel)
+	}
+	for i := range c.NumLayers {
+		attention(fmt.Sprintf("encoder.block.%d.layer.0", i), "SelfAttention")
+		feedForward(fmt.Sprintf("encoder.block.%d.layer.1", i))
+	}
+	for i := range c.NumDecoderLayers {
+		attention(fmt.Sprintf("decoder.block.%d.layer.0", i), "SelfAttention")
+		attention(fmt.Sprintf("decoder.block.%d.layer.1", i), "EncDecAttention")
+		feedForward(fmt.Sprintf("decoder.block.%d.layer.2", i))
+	}
+	for _, stack := range []string{"encoder", "decoder"} {
+		want(relativeBias(stack), c.NumBuckets, c.NumHeads)
+		want(stack+".final_layer_norm", c.DModel)
+	}
+	return w
+}
+
+// relativeBias names the embedding that the first block of a stack shares with
+// all others.
+func relativeBias(stack string) string {
+	return stack + ".block.0.layer.0.SelfAttention.relative_attention_bias"
+}
+
+// inputsOfFeedForward names the first linear maps of a feed-forward: the one
+// that is activated, and the gate if there is one.
+func (c config) inputsOfFeedForward() []string {
+	if c.gated() {
+		return []string{"wi_0", "wi_1"}
+	}
+	return []string{"wi"}
+}
+
+// surplus are weights that repeat the token embeddings, and a bias that the
+// first release had and nobody used.
+func surplus(name string) bool {
+	switch name {
+	case "encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
+		"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,54 @@
+// Package t5 is the T5 family behind adapters.LanguageModel: T5 v1.1 and FlanT5
+// (gated feed-forward, a head of its own) and the original T5 (Raffel et al.,
+// arXiv 1910.10683), read from Hugging Face checkpoint folders.
+//
+// Segments go to the encoder, where soft prompts stand beside token embeddings;
+// the target goes to the decoder. An answer ends at "</s>". A model that [Open]
+// returns owns its weights until it is closed; requests and responses belong to
+// the caller.
+package t5
+
+import (
+	"context"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/lm"
+	"github.com/modular-bridging/bridge/tokenizer"
+)
+
+// Family describes the family for a registry.
+func Family() adapters.Family {
+	return adapters.Family{Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"t5"}}
+}
+
+// Open loads a T5 checkpoint folder: config.json, weights and tokenizer.json.
+func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
+	folder, err := checkpoint.Open(req.Checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	c, err := readConfig(folder)
+	if err != nil {
+		return nil, err
+	}
+	tok, err := tokenizer.Open(ctx, folder.Dir())
+	if err != nil {
+		return nil, err
+	}
+	return lm.Load(ctx, req, folder, lm.Family{
+		Name:        "t5",
+		Width:       c.DModel,
+		Vocabulary:  c.VocabSize,
+		EndOfAnswer: tok.Token(c.EOSTokenID[0]),
+		Rules: lm.Rules{
+			Architecture: adapters.EncoderDecoder, BOS: lm.None, End: c.EOSTokenID, Start: c.start(),
+		},
+		Tokenizer: tok,
+		Network:   network{c},
+		Embedding: shared + ".weight",
+		Wants:     c.wants(),
+		Ignore:    surplus,
+	})
+}

@@ -1,0 +1,125 @@
+"""Golden folders of OPT: adapters/opt/testdata/golden-*.
+
+    python opt.py [FOLDER]
+
+Two tiny models: pre-norm with vocab.json and merges.txt, as OPT is released, and
+post-norm with project_in and project_out, as its 350M is, with bf16 weights.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import OPTConfig, OPTForCausalLM
+
+from common import Golden, randomize, setup
+from language import CORPUS, ROWS, greedy, joined, summed_loss, write_cases
+
+BOS = 2  # "</s>"
+SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+
+
+def train_tokenizer() -> Tokenizer:
+    """A byte-level BPE, as OPT's, of a few merges."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=330, special_tokens=SPECIAL, show_progress=False,
+                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    tokenizer.train_from_iterator([line + "\n" for line in CORPUS], trainer)
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: pathlib.Path) -> None:
+    """Writes the files that facebook/opt-* have."""
+    tokenizer.model.save(str(folder))
+    token = {"__type": "AddedToken", "content": "</s>", "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+    (folder / "tokenizer_config.json").write_text(json.dumps({
+        "add_bos_token": True, "add_prefix_space": False, "bos_token": token, "eos_token": token,
+        "pad_token": "<pad>", "tokenizer_class": "GPT2Tokenizer", "unk_token": token}, indent=1) + "\n")
+
+
+class Reference:
+    """The rules of golden.md for a decoder-only model with a bos."""
+
+    def __init__(self, model: OPTForCausalLM, tokenizer: Tokenizer):
+        self.model, self.tokenizer = model, tokenizer
+        self.newline, = tokenizer.encode("\n").ids
+
+    def ids(self, string: str) -> list[int]:
+        return self.tokenizer.encode(string, add_special_tokens=False).ids
+
+    def split(self, given: str, target: str) -> tuple[list[int], list[int]]:
+        """Tokenizes given + target as one string. The offsets are those of
+        characters: a token of part of a character has the whole's."""
+        encoding = self.tokenizer.encode(given + target, add_special_tokens=False)
+        n = sum(1 for _, end in encoding.offsets if end <= len(given)) if given else 0
+        return encoding.ids[:n], encoding.ids[n:]
+
+    def layout(self, segments: list[dict], target: str | None) -> tuple[list, list[int]]:
+        """Returns what is given (ids, or (prompt, row)) and the target's ids."""
+        runs, has_text = joined(segments), any("text" in s for s in segments)
+        tail = runs.pop()["text"] if runs and "text" in runs[-1] else ""
+        line, needs_bos = [], True
+        for run in runs:
+            if "prompt" in run:
+                line += [(run["prompt"], q) for q in range(ROWS)]
+                continue
+            line += [BOS] * needs_bos + self.ids(run["text"])
+            needs_bos = False
+        given, scored = self.split(tail, target or "")
+        bos = [BOS] * needs_bos
+        end = [] if target is None else [self.newline]
+        if target is None or has_text:
+            return line + bos + given, scored + end
+        return line, bos + scored + end
+
+    def logits(self, prompts, line: list) -> torch.Tensor:
+        table = self.model.get_input_embeddings()
+        rows = [prompts[item] if isinstance(item, tuple) else table(torch.tensor(item)) for item in line]
+        return self.model(inputs_embeds=torch.stack(rows)[None]).logits[0]
+
+    def loss(self, prompts, example: dict) -> tuple[torch.Tensor, int]:
+        given, target = self.layout(example["segments"], example["target"])
+        logits = self.logits(prompts, given + target)
+        return summed_loss(logits[len(given) - 1:-1], target), len(target)
+
+    def generate(self, prompts, segments: list[dict], options: dict) -> str:
+        given, _ = self.layout(segments, None)
+        ids = greedy(lambda ids: self.logits(prompts, given + ids)[-1], [], self.newline, options)
+        return self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+
+def write(folder: pathlib.Path, seed: int, dtype: torch.dtype, **config) -> None:
+    tokenizer = train_tokenizer()
+    model = OPTForCausalLM(OPTConfig(
+        vocab_size=tokenizer.get_vocab_size() + 6, num_hidden_layers=2, num_attention_heads=2, ffn_dim=40,
+        max_position_embeddings=72, bos_token_id=2, eos_token_id=2, pad_token_id=1, dropout=0.0, **config)).eval()
+    randomize(model, seed=seed)
+    with torch.no_grad():
+        table = model.get_input_embeddings().weight
+        table *= 2  # clear answers
+        table[tokenizer.encode("\n").ids[0]] *= 1.7  # that end now and then
+    golden = Golden(folder, "language-model", model)
+    model.to(dtype).save_pretrained(golden.checkpoint)
+    (golden.checkpoint / "generation_config.json").unlink(missing_ok=True)
+    save_tokenizer(tokenizer, golden.checkpoint)
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
+    reference = Reference(model.float(), tokenizer)
+    write_cases(golden, model.get_input_embeddings().embedding_dim, reference.loss, reference.generate)
+    golden.write()
+
+
+def main(folder: pathlib.Path) -> None:
+    setup()
+    write(folder / "golden-pre-norm", 1, torch.float32, hidden_size=24, word_embed_proj_dim=24)
+    write(folder / "golden-post-norm", 2, torch.bfloat16, hidden_size=24, word_embed_proj_dim=16, do_layer_norm_before=False)
+
+
+if __name__ == "__main__":
+    default = pathlib.Path(__file__).parents[2] / "adapters/opt/testdata"
+    main(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default)
