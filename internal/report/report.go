@@ -1,0 +1,152 @@
+// Package report writes the HTML report of a run: one file that needs no
+// network, readable in light and dark and on a phone.
+//
+// A [Report] is a plain value; the caller keeps owning the pictures in it. All
+// text is escaped: captions come out of a model and names out of files.
+package report
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"image"
+	"image/png"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// Report is what the file shows, from top to bottom.
+type Report struct {
+	Title      string
+	Paragraphs []string
+	Tables     []Table
+	Charts     []Chart
+	// Arms names the captions of every sample, in order: "warm", "cold".
+	Arms    []string
+	Samples []Sample
+	Footer  string // how to make the report again
+}
+
+// Table is a table with a heading. The first column names the row.
+type Table struct {
+	Title  string
+	Header []string
+	Rows   [][]string
+}
+
+// Chart is curves of one quantity. It is drawn over steps and, where all
+// series have them, over seconds.
+type Chart struct {
+	Title  string
+	YLabel string
+	Series []Series
+}
+
+// Series is one curve; the slices have one length.
+type Series struct {
+	Name    string
+	Steps   []float64
+	Seconds []float64 // may be nil
+	Values  []float64
+}
+
+// Sample is a picture with what is true of it and what was said of it.
+type Sample struct {
+	Image    image.Image
+	Truth    string
+	Captions []string // one an arm
+}
+
+// FromRGB returns pixels, uint8[height, width, 3], as an image of its own.
+func FromRGB(pixels []uint8, width, height int) image.Image {
+	m := image.NewNRGBA(image.Rect(0, 0, width, height))
+	for i := range width * height {
+		copy(m.Pix[4*i:], pixels[3*i:3*i+3])
+		m.Pix[4*i+3] = 255
+	}
+	return m
+}
+
+//go:embed report.html
+var page string
+
+// view is what the template reads.
+type view struct {
+	Report
+	Figures []figure
+	Cards   []card
+}
+
+type figure struct {
+	Title string
+	SVG   []template.HTML
+}
+
+type card struct {
+	Picture template.URL
+	Truth   string
+	Says    []saying
+}
+
+type saying struct {
+	Arm, Text string
+	Right     bool
+}
+
+// Write renders the report.
+func (r Report) Write(w io.Writer) error {
+	t, err := template.New("report").Parse(page)
+	if err != nil {
+		return fmt.Errorf("report template: %w", err)
+	}
+	v := view{Report: r}
+	for _, c := range r.Charts {
+		f, err := c.figure()
+		if err != nil {
+			return fmt.Errorf("chart %q: %w", c.Title, err)
+		}
+		v.Figures = append(v.Figures, f)
+	}
+	for i, s := range r.Samples {
+		c, err := r.card(s)
+		if err != nil {
+			return fmt.Errorf("sample %d: %w", i, err)
+		}
+		v.Cards = append(v.Cards, c)
+	}
+	return t.Execute(w, v)
+}
+
+// WriteFile renders the report into a file, which is whole or not there.
+func (r Report) WriteFile(path string) error {
+	var buf bytes.Buffer
+	if err := r.Write(&buf); err != nil {
+		return err
+	}
+	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
+	if err := os.WriteFile(temporary, buf.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return nil
+}
+
+func (r Report) card(s Sample) (card, error) {
+	if len(s.Captions) != len(r.Arms) {
+		return card{}, fmt.Errorf("has %d captions, want one for each of %d arms", len(s.Captions), len(r.Arms))
+	}
+	var buf bytes.Buffer
+	if err := png.Encode(&buf, s.Image); err != nil {
+		return card{}, err
+	}
+	c := card{Truth: s.Truth, Picture: template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(buf.Bytes()))}
+	for i, text := range s.Captions {
+		c.Says = append(c.Says, saying{Arm: r.Arms[i], Text: text, Right: text == s.Truth})
+	}
+	return c, nil
+}

@@ -1,0 +1,120 @@
+package report
+
+import (
+	"bytes"
+	"encoding/base64"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func example() Report {
+	pixels := bytes.Repeat([]uint8{10, 20, 30}, 4*2)
+	return Report{
+		Title:      "tiny-vit & <tiny-opt>",
+		Paragraphs: []string{"One <b>paragraph</b>."},
+		Tables:     []Table{{Title: "Arms", Header: []string{"arm", "loss"}, Rows: [][]string{{"warm", "0.09"}, {"cold", "0.16"}}}},
+		Charts: []Chart{{Title: "Held-out loss", YLabel: "nats", Series: []Series{
+			{Name: "warm <w>", Steps: []float64{0, 50, 100}, Seconds: []float64{0, 8, 16}, Values: []float64{3, 1, 0.5}},
+			{Name: "cold", Steps: []float64{0, 100}, Seconds: []float64{0, 15}, Values: []float64{4, 2}}}}},
+		Arms: []string{"warm", "cold"},
+		Samples: []Sample{{Image: FromRGB(pixels, 4, 2), Truth: "a dog",
+			Captions: []string{"a dog", `<script src="https://evil.example/x.js"></script>`}}},
+		Footer: "made by bridge demo",
+	}
+}
+
+func render(t *testing.T, r Report) string {
+	t.Helper()
+	var buf bytes.Buffer
+	if err := r.Write(&buf); err != nil {
+		t.Fatal(err)
+	}
+	return buf.String()
+}
+
+func TestReport(t *testing.T) {
+	html := render(t, example())
+	for _, want := range []string{
+		"<title>tiny-vit &amp; &lt;tiny-opt&gt;</title>", "One &lt;b&gt;paragraph", "<td>0.16</td>", ">Held-out loss</h2>", ">seconds<", ">steps<",
+		`<dd class="right">a dog</dd>`, `<dd class="wrong">&lt;script src=`, "prefers-color-scheme: dark", "width=device-width", "made by bridge demo",
+	} {
+		if !strings.Contains(html, want) {
+			t.Errorf("no %q in the report", want)
+		}
+	}
+	if n := strings.Count(html, "<svg"); n != 2 {
+		t.Errorf("%d charts, want one over steps and one over seconds", n)
+	}
+	if strings.Contains(html, "warm <w>") {
+		t.Error("a series' name is not escaped")
+	}
+}
+
+// Nothing is loaded from anywhere: every reference is a data URI.
+func TestNothingIsLoaded(t *testing.T) {
+	html := render(t, example())
+	for _, m := range regexp.MustCompile(`(?i)<[^>]*\b(?:src|href|srcset|action|data|poster)\s*=\s*["']?([^"'\s>]*)`).FindAllStringSubmatch(html, -1) {
+		if !strings.HasPrefix(m[1], "data:image/png;base64,") {
+			t.Errorf("the page loads %q", m[0])
+		}
+	}
+	for _, bad := range []string{"<script", "<link", "<iframe", "@import", "url(", "xmlns"} {
+		if strings.Contains(html, bad) {
+			t.Errorf("the page has %q", bad)
+		}
+	}
+	if strings.Count(html, "http") != strings.Count(html, "&lt;script src=&#34;https://") {
+		t.Error("the page names an address beside the escaped caption's")
+	}
+}
+
+func TestPictureIsWhole(t *testing.T) {
+	html := render(t, example())
+	m := regexp.MustCompile(`data:image/png;base64,([^"]*)"`).FindStringSubmatch(html)
+	if m == nil {
+		t.Fatal("no picture")
+	}
+	data, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(m[1], "&#43;", "+"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Bounds().Dx() != 4 || got.Bounds().Dy() != 2 || color.NRGBAModel.Convert(got.At(3, 1)) != (color.NRGBA{10, 20, 30, 255}) {
+		t.Errorf("picture %v, pixel %v", got.Bounds(), got.At(3, 1))
+	}
+}
+
+func TestWrongReports(t *testing.T) {
+	r := example()
+	r.Samples[0].Captions = r.Samples[0].Captions[:1]
+	if err := r.Write(&bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "1 captions") {
+		t.Errorf("a caption is missing: %v", err)
+	}
+	r = example()
+	r.Charts[0].Series[1].Seconds = []float64{1}
+	if err := r.Write(&bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "1 seconds for 2 values") {
+		t.Errorf("series of two lengths: %v", err)
+	}
+}
+
+func TestWriteFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "report.html")
+	if err := example().WriteFile(path); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil || string(data) != render(t, example()) {
+		t.Errorf("the file differs from what is rendered (%v)", err)
+	}
+	if err := example().WriteFile(filepath.Join(t.TempDir(), "none", "x.html")); err == nil {
+		t.Error("wrote into a folder that is not there")
+	}
+}
