@@ -66,7 +66,10 @@ func (s *Session) restore(ctx context.Context) (position, error) {
 	if !s.Resume {
 		return position{}, nil
 	}
-	dir, err := folders.Latest(s.checkpoints())
+	dir, passed, err := folders.Latest(s.checkpoints())
+	for _, problem := range passed {
+		s.Log.Warn("checkpoint passed over", "reason", problem)
+	}
 	if adapters.KindOf(err) == adapters.NotFound {
 		s.Log.Info("no checkpoint yet: starting from the beginning", "run", s.Dir)
 		return position{}, nil

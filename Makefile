@@ -1,0 +1,46 @@
+# Everything is built with GoMLX's vector kernels for the Go backend: matrix
+# products are ten times slower without them.
+export GOEXPERIMENT := simd
+export GOFLAGS := -buildvcs=false
+
+GO ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+.PHONY: build
+build: ## build bin/bridge
+	$(GO) build -o bin/bridge ./cmd/bridge
+
+.PHONY: demo
+demo: build ## the main job on the built-in kit: swap the LLM, retrain stage 2, caption what was never seen
+	bin/bridge demo
+
+.PHONY: test
+test: lint ## all tests, on the Go backend
+	$(GO) test ./...
+
+.PHONY: lint
+lint: ## formatting, vet, staticcheck
+	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+.PHONY: xla-cpu
+xla-cpu: ## install XLA for the CPU (through pip), which --backend auto then finds
+	tools/xla/install-cpu.sh
+
+.PHONY: test-xla
+test-xla: ## the parity tests on XLA CPU; after make xla-cpu
+	BRIDGE_TEST_BACKEND=xla:cpu $(GO) test ./adapters/... ./qformer/... ./train/optim ./bridge
+
+.PHONY: bench
+bench: ## benchmarks of the parts
+	$(GO) test -run '^$$' -bench . ./...
+
+.PHONY: kit
+kit: build ## rebuild the kit: sprites, frozen models (Python), bridges (bridge itself)
+	tools/kit/build.sh
+	tools/kit/bridges.sh

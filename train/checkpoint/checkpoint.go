@@ -1,0 +1,249 @@
+// Package checkpoint keeps the checkpoints of a run: folders that appear whole
+// or not at all, are verified when they are read, and of which the newest few
+// are kept.
+//
+// A folder "step-000123" is written under another name, every file is synced,
+// and then it is renamed. A process that is killed, or a disk that is full,
+// leaves the checkpoints before it as they were.
+package checkpoint
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+const (
+	prefix       = "step-"
+	tempPrefix   = ".writing-"
+	manifestFile = "manifest.json"
+)
+
+// manifest lists the sha256 of every file of a checkpoint.
+type manifest struct {
+	Step  int               `json:"step"`
+	Files map[string]string `json:"files"`
+}
+
+// Write makes the checkpoint of a step in dir: fill writes its files to the
+// folder that it is given. Then the oldest checkpoints beyond keep are removed.
+// It returns the checkpoint's folder. On an error nothing has changed, except
+// that leftovers of writes that were killed are gone.
+func Write(dir string, step, keep int, fill func(tmp string) error) (path string, err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", exhausted(err)
+	}
+	if err := sweep(dir); err != nil {
+		return "", err
+	}
+	tmp, err := os.MkdirTemp(dir, tempPrefix)
+	if err != nil {
+		return "", exhausted(err)
+	}
+	defer os.RemoveAll(tmp) // after the rename there is nothing under this name
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return "", err
+	}
+	if err := fill(tmp); err != nil {
+		return "", exhausted(err)
+	}
+	if err := seal(tmp, step); err != nil {
+		return "", exhausted(err)
+	}
+	path = filepath.Join(dir, fmt.Sprintf("%s%06d", prefix, step))
+	if err := replace(tmp, path); err != nil {
+		return "", exhausted(err)
+	}
+	return path, prune(dir, keep)
+}
+
+// exhausted adds the remedy where the disk is to blame.
+func exhausted(err error) error {
+	if !isFull(err) {
+		return err
+	}
+	return adapters.Errorf(adapters.Exhausted, "checkpoint not written: %w", err).
+		WithRemedy("free disk space and go on with --resume; the checkpoint before it is intact")
+}
+
+// seal writes the manifest and syncs everything.
+func seal(dir string, step int) error {
+	m := manifest{Step: step, Files: map[string]string{}}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		m.Files[filepath.ToSlash(name)], err = digest(path)
+		if err != nil {
+			return err
+		}
+		return syncPath(path)
+	})
+	if err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, manifestFile)
+	if err := os.WriteFile(path, append(data, '\n'), 0o644); err != nil {
+		return err
+	}
+	return errors.Join(syncPath(path), syncPath(dir))
+}
+
+// replace renames tmp to path; a checkpoint of the same step gives way.
+func replace(tmp, path string) error {
+	if _, err := os.Stat(path); err == nil {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return err
+	}
+	return syncPath(filepath.Dir(path))
+}
+
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+func digest(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// sweep removes what writes that were killed have left.
+func sweep(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), tempPrefix) {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// prune keeps the newest checkpoints.
+func prune(dir string, keep int) error {
+	all, err := List(dir)
+	if err != nil {
+		return err
+	}
+	for _, path := range all[:max(0, len(all)-max(1, keep))] {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove old checkpoint: %w", err)
+		}
+	}
+	return nil
+}
+
+// List returns the checkpoints in dir, oldest first, unverified.
+func List(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(e.Name(), prefix) {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	slices.SortFunc(paths, func(a, b string) int {
+		if len(a) != len(b) { // beyond 999999 steps
+			return len(a) - len(b)
+		}
+		return strings.Compare(a, b)
+	})
+	return paths, nil
+}
+
+// Latest returns the newest checkpoint that is intact, and what was wrong with
+// newer ones. With none intact the error is of kind NotFound (there is none) or
+// Corrupt.
+func Latest(dir string) (path string, passed []error, err error) {
+	all, err := List(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	for _, path := range slices.Backward(all) {
+		err := Verify(path)
+		if err == nil {
+			return path, passed, nil
+		}
+		passed = append(passed, err)
+	}
+	if len(passed) > 0 {
+		return "", passed, adapters.Errorf(adapters.Corrupt, "no checkpoint in %s is intact: %w", dir, errors.Join(passed...)).
+			WithRemedy("start the run again without --resume")
+	}
+	return "", nil, adapters.Errorf(adapters.NotFound, "%s holds no checkpoint", dir)
+}
+
+// Verify compares a checkpoint's files with its manifest. The error is of kind
+// Corrupt and names the file.
+func Verify(path string) error {
+	data, err := os.ReadFile(filepath.Join(path, manifestFile))
+	if err != nil {
+		return corrupt(path, "%w", err)
+	}
+	var m manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return corrupt(path, "%s: %w", manifestFile, err)
+	}
+	for name, want := range m.Files {
+		if !filepath.IsLocal(name) {
+			return corrupt(path, "%s names %q", manifestFile, name)
+		}
+		got, err := digest(filepath.Join(path, filepath.FromSlash(name)))
+		if err != nil {
+			return corrupt(path, "%w", err)
+		}
+		if got != want {
+			return corrupt(path, "%s has sha256 %s, the manifest says %s", name, got, want)
+		}
+	}
+	return nil
+}
+
+func corrupt(path, format string, args ...any) error {
+	return adapters.Errorf(adapters.Corrupt, "checkpoint %s: %w", path, fmt.Errorf(format, args...)).
+		WithRemedy("delete the folder: the checkpoint before it is used")
+}

@@ -1,0 +1,59 @@
+package data
+
+import (
+	"image"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/imaging"
+	"github.com/modular-bridging/bridge/kit"
+	"github.com/modular-bridging/bridge/kit/scene"
+)
+
+// kitSet is a split of the kit's emoji scenes.
+type kitSet struct {
+	split  kit.Split
+	scenes *kit.Data
+	spec   adapters.ImageSpec
+	n      int
+}
+
+// OpenKit returns a split of the kit's emoji scenes at an encoder's size; n is
+// how many of its pictures, 0 for all.
+func OpenKit(split kit.Split, n int, spec adapters.ImageSpec) (Dataset, error) {
+	scenes, err := kit.Open(split)
+	if err != nil {
+		return nil, err
+	}
+	if n < 0 || n > scenes.Len() {
+		return nil, adapters.Errorf(adapters.Invalid, "kit:%s has %d pictures, %d are wanted", split, scenes.Len(), n)
+	}
+	if n == 0 {
+		n = scenes.Len()
+	}
+	return &kitSet{split: split, scenes: scenes, spec: spec, n: n}, nil
+}
+
+func (k *kitSet) Name() string { return "kit:" + string(k.split) }
+
+func (k *kitSet) Digest() string { return k.scenes.Digest() + sizeKey(k.spec) }
+
+func (k *kitSet) Len() int { return k.n }
+
+func (k *kitSet) Example(i int) Example {
+	e := k.scenes.Example(i)
+	out := Example{ID: e.ID, ImageID: e.ImageID, Captions: []string{e.Caption}, Questions: make([]QA, len(e.Questions))}
+	for j, q := range e.Questions {
+		out.Questions[j] = QA{Question: q.Question, Answer: q.Answer, Kind: string(q.Kind)}
+	}
+	return out
+}
+
+func (k *kitSet) Image(i int) ([]uint8, error) {
+	if k.spec.Width == scene.Side && k.spec.Height == scene.Side {
+		return k.scenes.Image(i), nil
+	}
+	return imaging.Process(k.Picture(i), imagingSpec(k.spec))
+}
+
+// Picture returns picture i as it was drawn.
+func (k *kitSet) Picture(i int) image.Image { return k.scenes.Picture(i).Image() }

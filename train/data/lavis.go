@@ -1,0 +1,256 @@
+package data
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/imaging"
+)
+
+// Files names annotations in LAVIS's layout beside an image folder.
+type Files struct {
+	Name      string // for people; empty means the annotation file's
+	Captions  string // JSON list of {"image", "caption", "image_id"}; may be empty
+	Questions string // JSON list of {"image", "question", "answer", "kind"}; may be empty
+	Images    string // folder that "image" is relative to
+	// Process prepares captions as LAVIS does ([ProcessCaption]).
+	Process bool
+}
+
+// entry is one element of either list; LAVIS's lists have further keys, which
+// are passed over.
+type entry struct {
+	Image    string          `json:"image"`
+	Caption  oneOrMore       `json:"caption"`
+	ImageID  json.RawMessage `json:"image_id"` // a number or a string
+	Question string          `json:"question"`
+	Answer   oneOrMore       `json:"answer"`
+	Kind     string          `json:"kind"`
+}
+
+// oneOrMore reads a string or a list of strings.
+type oneOrMore []string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (o *oneOrMore) UnmarshalJSON(data []byte) error {
+	var one string
+	if json.Unmarshal(data, &one) == nil {
+		*o = oneOrMore{one}
+		return nil
+	}
+	var more []string
+	if err := json.Unmarshal(data, &more); err != nil {
+		return errors.New("want a string or a list of strings")
+	}
+	*o = more
+	return nil
+}
+
+// fileSet is a data set of files.
+type fileSet struct {
+	name     string
+	spec     adapters.ImageSpec
+	paths    []string
+	examples []Example
+	digest   string
+}
+
+// OpenFiles reads annotations and checks that every picture is there and can be
+// decoded. Pictures that are not are left out and returned as errors, one each;
+// err is set where nothing is left or the annotations themselves are wrong.
+func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err error) {
+	if f.Captions == "" && f.Questions == "" {
+		return nil, nil, adapters.Errorf(adapters.Invalid, "a data set of files needs captions, questions or both")
+	}
+	s := &fileSet{name: f.Name, spec: spec}
+	if s.name == "" {
+		s.name = filepath.Base(f.Captions + f.Questions)
+	}
+	rows := map[string]int{} // path → example
+	ids := map[string]int32{}
+	for _, file := range []string{f.Captions, f.Questions} {
+		if file == "" {
+			continue
+		}
+		entries, err := readEntries(file)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, e := range entries {
+			if err := s.add(f, e, rows, ids); err != nil {
+				return nil, nil, adapters.Errorf(adapters.Invalid, "%s: entry %d: %w", file, i, err)
+			}
+		}
+	}
+	broken = s.dropBroken()
+	if len(s.examples) == 0 {
+		return nil, broken, adapters.Errorf(adapters.Invalid, "%s: none of %d pictures can be read", s.name, len(broken)).
+			WithRemedy("the first problem: %v", broken[0])
+	}
+	return s, broken, nil
+}
+
+func readEntries(file string) ([]entry, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "annotations: %w", err)
+	}
+	var entries []entry
+	if err := json.Unmarshal(data, &entries); err != nil {
+		return nil, adapters.Errorf(adapters.Invalid, "%s: %w", file, err).
+			WithRemedy(`want a JSON list such as [{"image": "1.jpg", "caption": "a dog", "image_id": 1}]`)
+	}
+	if len(entries) == 0 {
+		return nil, adapters.Errorf(adapters.Invalid, "%s: the list is empty", file)
+	}
+	return entries, nil
+}
+
+// add merges an entry into the example of its picture.
+func (s *fileSet) add(f Files, e entry, rows map[string]int, ids map[string]int32) error {
+	path, err := picturePath(f.Images, e.Image)
+	if err != nil {
+		return err
+	}
+	row, ok := rows[path]
+	if !ok {
+		row = len(s.examples)
+		rows[path] = row
+		s.paths = append(s.paths, path)
+		key := string(e.ImageID)
+		if key == "" || key == "null" {
+			key = "path:" + path
+		}
+		id, ok := ids[key]
+		if !ok {
+			id = int32(len(ids))
+			ids[key] = id
+		}
+		s.examples = append(s.examples, Example{ID: e.Image, ImageID: id})
+	}
+	x := &s.examples[row]
+	for _, c := range e.Caption {
+		if f.Process {
+			c = ProcessCaption(c)
+		}
+		if strings.TrimSpace(c) != "" {
+			x.Captions = append(x.Captions, c)
+		}
+	}
+	if e.Question != "" {
+		if len(e.Answer) == 0 {
+			return fmt.Errorf("the question %q has no answer", e.Question)
+		}
+		x.Questions = append(x.Questions, QA{Question: e.Question, Answer: e.Answer[0], Kind: e.Kind})
+	}
+	return nil
+}
+
+// picturePath joins folder and name. A relative name must stay in the folder: an
+// annotation file that was downloaded does not get to read elsewhere.
+func picturePath(folder, name string) (string, error) {
+	if name == "" {
+		return "", errors.New(`"image" is empty, want a file name`)
+	}
+	if filepath.IsAbs(name) {
+		return "", fmt.Errorf("image %q is an absolute path, want one relative to the image folder", name)
+	}
+	if !filepath.IsLocal(name) {
+		return "", fmt.Errorf("image %q leaves the image folder", name)
+	}
+	return filepath.Join(folder, name), nil
+}
+
+// dropBroken leaves out pictures that cannot be read and examples of which
+// nothing is said, and computes the digest of the rest.
+func (s *fileSet) dropBroken() (broken []error) {
+	sum := sha256.New()
+	paths, examples := s.paths[:0], s.examples[:0]
+	for i, path := range s.paths {
+		if len(s.examples[i].Captions)+len(s.examples[i].Questions) == 0 {
+			broken = append(broken, adapters.Errorf(adapters.Invalid, "%s has neither a caption nor a question", path))
+			continue
+		}
+		info, err := checkPicture(path)
+		if err != nil {
+			broken = append(broken, err)
+			continue
+		}
+		fmt.Fprintln(sum, path, info.Size(), info.ModTime().UnixNano())
+		paths, examples = append(paths, path), append(examples, s.examples[i])
+	}
+	s.paths, s.examples = paths, examples
+	s.digest = hex.EncodeToString(sum.Sum(nil)) + sizeKey(s.spec)
+	return broken
+}
+
+// checkPicture reads a picture's header.
+func checkPicture(path string) (os.FileInfo, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "picture: %w", err)
+	}
+	defer f.Close()
+	if _, err := imaging.DecodeConfig(f); err != nil {
+		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", path, err)
+	}
+	return f.Stat()
+}
+
+func (s *fileSet) Name() string { return s.name }
+
+func (s *fileSet) Digest() string { return s.digest }
+
+func (s *fileSet) Len() int { return len(s.examples) }
+
+func (s *fileSet) Example(i int) Example { return s.examples[i] }
+
+func (s *fileSet) Image(i int) ([]uint8, error) { return ReadImage(s.paths[i], s.spec) }
+
+// Picture returns picture i at its own size.
+func (s *fileSet) Picture(i int) image.Image {
+	img, err := decode(s.paths[i])
+	if err != nil {
+		return image.NewRGBA(image.Rect(0, 0, 1, 1))
+	}
+	return img
+}
+
+// ReadImage reads a picture file as uint8[H, W, 3] at an encoder's size.
+func ReadImage(path string, spec adapters.ImageSpec) ([]uint8, error) {
+	img, err := decode(path)
+	if err != nil {
+		return nil, err
+	}
+	return imaging.Process(img, imagingSpec(spec))
+}
+
+func decode(path string) (image.Image, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "picture: %w", err)
+	}
+	defer f.Close()
+	img, err := imaging.Decode(f)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", path, err)
+	}
+	return img, nil
+}
+
+func imagingSpec(s adapters.ImageSpec) imaging.Spec {
+	return imaging.Spec{Width: s.Width, Height: s.Height, Filter: imaging.Filter(s.Resample), Mode: imaging.Mode(s.Mode)}
+}
+
+// sizeKey makes digests of one data set at two sizes differ.
+func sizeKey(s adapters.ImageSpec) string {
+	return fmt.Sprintf("/%dx%d-%s-%s", s.Width, s.Height, s.Resample, s.Mode)
+}

@@ -1,0 +1,119 @@
+package data
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+)
+
+// Sampler chooses which examples make up a batch: a pure function of its fields
+// and the step. Within an epoch (as many steps as fit into the data set) no
+// example is drawn twice; what does not fill a batch at the epoch's end is left
+// out.
+type Sampler struct {
+	Seed  uint64
+	Batch int
+	Len   int // of the data set
+	// Words, where not nil, and Similar: this fraction of a batch shares a word
+	// with an example of the rest, so that negatives are hard to tell.
+	Words   *WordIndex
+	Similar float64
+}
+
+// Indices returns the batch of step n, counted from 0.
+func (s *Sampler) Indices(n int) []int {
+	alike := 0
+	if s.Words != nil {
+		alike = int(math.Round(s.Similar * float64(s.Batch)))
+	}
+	drawn := s.Batch - alike
+	perEpoch := max(1, s.Len/drawn)
+	order := permutation{seed: s.Seed ^ mix(uint64(n/perEpoch)+1), n: s.Len}
+	rows := make([]int, 0, s.Batch)
+	for i := range drawn {
+		rows = append(rows, order.at(n%perEpoch*drawn+i))
+	}
+	rng := rand.New(rand.NewPCG(s.Seed, mix(uint64(n))))
+	for i := range alike {
+		rows = append(rows, s.Words.Alike(rng, rows[i%drawn]))
+	}
+	return rows
+}
+
+// permutation is a bijection of [0, n): four Feistel rounds over the next power
+// of four, walked until the value lies inside. It needs no memory, whatever n.
+type permutation struct {
+	seed uint64
+	n    int
+}
+
+func (p permutation) at(i int) int {
+	half := 1
+	for 1<<(2*half) < p.n {
+		half++
+	}
+	mask := uint64(1)<<half - 1
+	x := uint64(i)
+	for {
+		left, right := x>>half, x&mask
+		for round := range uint64(4) {
+			left, right = right, left^mix(p.seed+round<<32+right)&mask
+		}
+		if x = left<<half | right; x < uint64(p.n) {
+			return int(x)
+		}
+	}
+}
+
+// mix is the finalizer of SplitMix64.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// WordIndex finds examples that share a word.
+type WordIndex struct {
+	byWord map[string][]int
+	words  [][]string // of each example, only those worth sharing
+	n      int
+}
+
+// NewWordIndex reads all captions once. A word that stands in more than a fifth
+// of the examples says little about any of them and is not shared.
+func NewWordIndex(d Dataset) *WordIndex {
+	x := &WordIndex{byWord: map[string][]int{}, words: make([][]string, d.Len()), n: d.Len()}
+	for i := range d.Len() {
+		seen := map[string]bool{}
+		for _, caption := range d.Example(i).Captions {
+			for _, w := range strings.Fields(strings.ToLower(caption)) {
+				if !seen[w] {
+					seen[w] = true
+					x.byWord[w] = append(x.byWord[w], i)
+					x.words[i] = append(x.words[i], w)
+				}
+			}
+		}
+	}
+	for i, words := range x.words {
+		kept := words[:0]
+		for _, w := range words {
+			if n := len(x.byWord[w]); n > 1 && n <= max(2, x.n/5) {
+				kept = append(kept, w)
+			}
+		}
+		x.words[i] = kept
+	}
+	return x
+}
+
+// Alike returns an example that shares a word with example i; any example where
+// none does.
+func (x *WordIndex) Alike(rng *rand.Rand, i int) int {
+	if len(x.words[i]) == 0 {
+		return rng.IntN(x.n)
+	}
+	others := x.byWord[x.words[i][rng.IntN(len(x.words[i]))]]
+	return others[rng.IntN(len(others))]
+}

@@ -1,0 +1,117 @@
+package metrics
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// File is the name of the JSON lines in a run folder.
+const File = "metrics.jsonl"
+
+// Writer appends figures to metrics.jsonl and to a TensorBoard event file.
+type Writer struct {
+	path   string
+	file   *os.File
+	events *eventFile
+}
+
+// Open goes on with the figures in dir, or begins them. Call [Writer.Truncate]
+// to begin anew.
+func Open(dir string) (*Writer, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	w := &Writer{path: filepath.Join(dir, File)}
+	var err error
+	if w.file, err = os.OpenFile(w.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	if w.events, err = createEvents(filepath.Join(dir, "events")); err != nil {
+		w.file.Close()
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	return w, nil
+}
+
+// Write records values of a step. seconds is how long the run has trained. NaN
+// and infinities, which JSON cannot hold, are written as strings.
+func (w *Writer) Write(step int, clock time.Duration, values map[string]float64) error {
+	line := map[string]any{"step": step, "seconds": math.Round(clock.Seconds()*1000) / 1000}
+	for name, v := range values {
+		line[name] = v
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			line[name] = fmt.Sprint(v)
+		}
+	}
+	data, err := json.Marshal(line)
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	if _, err := w.file.Write(append(data, '\n')); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	if err := w.events.write(step, time.Now(), values); err != nil {
+		return fmt.Errorf("metrics: events: %w", err)
+	}
+	return nil
+}
+
+// Truncate drops the lines of steps after the given one, and a last line that
+// was cut off when the run was killed. TensorBoard learns of it by an event that
+// marks the steps after as gone.
+func (w *Writer) Truncate(step int) error {
+	lines, err := keep(w.path, step)
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	tmp := w.path + ".tmp"
+	if err := os.WriteFile(tmp, lines, 0o644); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	if err := errors.Join(w.file.Close(), os.Rename(tmp, w.path)); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	if w.file, err = os.OpenFile(w.path, os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return w.events.restart(step+1, time.Now())
+}
+
+// keep returns the whole lines of steps up to the given one.
+func keep(path string, step int) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var out bytes.Buffer
+	r := bufio.NewReader(f)
+	for {
+		line, err := r.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return out.Bytes(), nil // a line without its end was cut off
+		}
+		if err != nil {
+			return nil, err
+		}
+		var at struct{ Step int }
+		if json.Unmarshal(line, &at) == nil && at.Step <= step {
+			out.Write(line)
+		}
+	}
+}
+
+// Close ends the files.
+func (w *Writer) Close() error { return errors.Join(w.file.Close(), w.events.close()) }
