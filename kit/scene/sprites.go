@@ -2,7 +2,9 @@ package scene
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -21,6 +23,19 @@ type square struct {
 	Name string
 	X, Y int
 	Size int
+}
+
+// ArtworkDigest identifies the artwork that pictures are drawn from.
+func ArtworkDigest() string {
+	sum := sha256.New()
+	for _, name := range []string{"index.json", Noto.String() + ".png", Twemoji.String() + ".png"} {
+		data, err := spriteFiles.ReadFile("sprites/" + name)
+		if err != nil {
+			panic(err) // the files are embedded
+		}
+		sum.Write(data)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // loadSprites decodes a style's atlas into premultiplied images, in the order of the objects.

@@ -68,7 +68,10 @@ class Supervised(nn.Module):
         self.composition = nn.Linear(width, len(COMPOSITIONS))
 
     def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
-        h = self.norm(self.tower(pixel_values=pixels).last_hidden_state)
+        return self.heads(self.tower(pixel_values=pixels).last_hidden_state)
+
+    def heads(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+        h = self.norm(features)
         return {"patch": self.patch(h[:, 1:]), "role": self.role(h[:, 1:]), "color": self.color(h[:, 0]),
                 "present": self.present(h[:, 0]), "composition": self.composition(h[:, 0])}
 

@@ -1,0 +1,121 @@
+package kit
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/modular-bridging/bridge/kit/scene"
+)
+
+// Split names a part of the kit's data set.
+type Split string
+
+// The splits, and how many examples each has.
+const (
+	Train   Split = "train"    // 16,000 scenes: what bridges are trained on
+	HeldOut Split = "held-out" // 600 scenes whose compositions nothing was trained on
+	Fresh   Split = "fresh"    // 400 new pictures of the compositions of Train
+)
+
+// Splits returns every split.
+func Splits() []Split { return []Split{Train, HeldOut, Fresh} }
+
+// plans says how each split is drawn. About 60 % of the scenes are pairs, 30 % counts and 10 %
+// single objects. The seeds are part of the contract: figures are comparable as long as they stay.
+var plans = map[Split]struct {
+	seed uint64
+	from scene.Split
+	size int
+}{
+	Train:   {seed: 101, from: scene.Train, size: 16_000},
+	HeldOut: {seed: 102, from: scene.HeldOut, size: 600},
+	Fresh:   {seed: 103, from: scene.Train, size: 400},
+}
+
+// Example is what is known of one picture.
+type Example struct {
+	ID        string // unique over all splits
+	ImageID   int32  // equal for the examples of a split that show the same scene
+	Scene     scene.Scene
+	Style     scene.Style
+	Caption   string
+	Questions []scene.QA // one of every kind that applies
+}
+
+// Data is one split of the data set. It may be used by several goroutines at once.
+type Data struct {
+	split    Split
+	plan     []drawn
+	renderer *scene.Renderer
+}
+
+// drawn is an example before it is rendered.
+type drawn struct {
+	scene   scene.Scene
+	imageID int32
+	style   scene.Style
+	seed    uint64
+}
+
+// streamQuestions is the PCG stream of an example's questions.
+const streamQuestions = 0x71756573
+
+// Open draws a split. Pictures are rendered when they are asked for.
+func Open(split Split) (*Data, error) {
+	plan, ok := plans[split]
+	if !ok {
+		return nil, fmt.Errorf("kit: split: got %q, want one of %q", split, Splits())
+	}
+	renderer, err := scene.NewRenderer()
+	if err != nil {
+		return nil, fmt.Errorf("kit: %w", err)
+	}
+	d := &Data{split: split, plan: make([]drawn, plan.size), renderer: renderer}
+	sampler := scene.NewSampler(plan.seed, plan.from)
+	known := map[scene.Scene]int32{}
+	for i := range d.plan {
+		s, rng := sampler.Next(), sampler.Rand()
+		if _, ok := known[s]; !ok {
+			known[s] = int32(len(known))
+		}
+		d.plan[i] = drawn{s, known[s], scene.Style(rng.IntN(scene.StyleCount)), rng.Uint64()}
+	}
+	return d, nil
+}
+
+// Len returns the number of examples.
+func (d *Data) Len() int { return len(d.plan) }
+
+// Digest identifies the split's pictures and their order.
+func (d *Data) Digest() string {
+	sum := sha256.New()
+	fmt.Fprintln(sum, d.split, scene.ArtworkDigest())
+	for _, p := range d.plan {
+		fmt.Fprintln(sum, p.scene.Caption(), p.style, p.seed)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// Example returns what is known of picture i, 0 ≤ i < Len, without rendering it.
+func (d *Data) Example(i int) Example {
+	p := d.plan[i]
+	return Example{
+		ID:        fmt.Sprintf("%s-%06d", d.split, i),
+		ImageID:   p.imageID,
+		Scene:     p.scene,
+		Style:     p.style,
+		Caption:   p.scene.Caption(),
+		Questions: p.scene.Questions(rand.New(rand.NewPCG(p.seed, streamQuestions))),
+	}
+}
+
+// Picture renders picture i, 0 ≤ i < Len.
+func (d *Data) Picture(i int) scene.Picture {
+	p := d.plan[i]
+	return d.renderer.Render(p.scene, p.style, p.seed)
+}
+
+// Image returns picture i as uint8[64, 64, 3], sRGB.
+func (d *Data) Image(i int) []uint8 { return d.Picture(i).Pix }
