@@ -1,0 +1,212 @@
+package qformer_test
+
+import (
+	"math"
+	"reflect"
+	"slices"
+	"testing"
+
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/qformer"
+)
+
+func TestMasks(t *testing.T) {
+	text := [][]bool{{true, true, true}, {true, true, false}}
+	for _, c := range []struct {
+		name string
+		mask func(*Node) *Node
+		want any
+	}{
+		{"unimodal", qformer.UnimodalMask, [][][][]bool{{{{true, true, true}}}, {{{true, true, false}}}}},
+		{
+			"bidirectional", func(x *Node) *Node { return qformer.BidirectionalMask(x, 2) },
+			[][][][]bool{{{{true, true, true, true, true}}}, {{{true, true, true, true, false}}}},
+		},
+		{
+			"multimodal causal", func(x *Node) *Node { return qformer.CausalMask(x, 2) },
+			[][][][]bool{
+				{{{true, true, true, false, false}, {true, true, true, true, false}, {true, true, true, true, true}}},
+				{{{true, true, true, false, false}, {true, true, true, true, false}, {true, true, true, true, false}}},
+			},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := MustExecOnce(backends.ForTest(t), c.mask, text).Value()
+			if !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestInit(t *testing.T) {
+	cfg := tiny()
+	params := cfg.Parameters(qformer.Stage1)
+	first, again, other := values(t, cfg, params, 1), values(t, cfg, params, 1), values(t, cfg, params, 2)
+	if !reflect.DeepEqual(first, again) {
+		t.Error("one seed gives two sets of weights")
+	}
+	if reflect.DeepEqual(first["query_tokens"], other["query_tokens"]) {
+		t.Error("two seeds give the same query tokens")
+	}
+	layer := "qformer.encoder.layer.1."
+	if !slices.Equal(first[layer+"intermediate.dense.weight"], first[layer+"intermediate_query.dense.weight"]) ||
+		!slices.Equal(first[layer+"output.dense.weight"], first[layer+"output_query.dense.weight"]) {
+		t.Error("the queries' feed-forward block is not the text's")
+	}
+	if slices.Equal(first[layer+"attention.attention.key.weight"], first[layer+"attention.attention.query.weight"]) {
+		t.Error("keys and queries start with the same weights")
+	}
+	for name, want := range map[string]float32{
+		"temp": 0.07, "itm_head.bias": 0, layer + "output.LayerNorm.weight": 1, layer + "output.LayerNorm.bias": 0,
+	} {
+		for _, v := range first[name] {
+			if v != want {
+				t.Errorf("%s holds %v, want %v", name, v, want)
+			}
+		}
+	}
+	words := first["embeddings.word_embeddings.weight"]
+	sum := 0.0
+	for _, v := range words {
+		sum += float64(v) * float64(v)
+	}
+	// 1600 draws: the standard deviation is known to 1.8 %, 6 of those allowed.
+	if std := math.Sqrt(sum / float64(len(words))); math.Abs(std/cfg.InitStd-1) > 0.11 {
+		t.Errorf("word embeddings have standard deviation %v, want about %v", std, cfg.InitStd)
+	}
+}
+
+func TestInitRenewsOnePart(t *testing.T) {
+	cfg := tiny()
+	store := model.NewStore()
+	params := cfg.Parameters(qformer.Stage2)
+	if err := qformer.Init(store, cfg, params, 1); err != nil {
+		t.Fatal(err)
+	}
+	before := read(t, store, params)
+	cfg.EncoderWidth += 4
+	renewed := slices.DeleteFunc(cfg.Parameters(qformer.Stage2), func(p qformer.Param) bool { return p.Part != qformer.PartEncoder })
+	for _, p := range renewed {
+		if err := store.DeleteVariable(layers.VariablePath(p.Name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := qformer.Init(store, cfg, renewed, 2); err != nil {
+		t.Fatal(err)
+	}
+	after := read(t, store, cfg.Parameters(qformer.Stage2))
+	for _, p := range params {
+		if p.Part != qformer.PartEncoder && !slices.Equal(before[p.Name], after[p.Name]) {
+			t.Errorf("%s changed", p.Name)
+		}
+	}
+	if n := len(after["vision_model.post_layernorm.weight"]); n != cfg.EncoderWidth {
+		t.Errorf("the norm on the features has %d elements, want %d", n, cfg.EncoderWidth)
+	}
+}
+
+func TestDropoutIsReproducibleAndKeepsTheMean(t *testing.T) {
+	cfg := tiny()
+	cfg.Dropout = 0.1
+	params := cfg.Parameters(qformer.Stage2)
+	store := model.NewStore()
+	if err := qformer.Init(store, cfg, params, 3); err != nil {
+		t.Fatal(err)
+	}
+	exec := model.MustNewExec(backends.ForTest(t), store, func(_ *model.Scope, features, state *Node) *Node {
+		return qformer.New(cfg, layers.NewParams(store, features.Graph()), layers.NewRNG(state)).Queries(features)
+	})
+	off := model.MustNewExec(backends.ForTest(t), store, func(_ *model.Scope, features *Node) *Node {
+		return qformer.New(cfg, layers.NewParams(store, features.Graph()), nil).Queries(features)
+	})
+	const batch = 256
+	features := tensors.FromFlatDataAndDimensions(make([]float32, batch*3*cfg.EncoderWidth), batch, 3, cfg.EncoderWidth)
+	run := func(seed int64) []float32 {
+		state, err := RNGStateFromSeed(seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tensors.MustCopyFlatData[float32](exec.MustExec(features, state)[0])
+	}
+	first, again, other := run(1), run(1), run(2)
+	if !slices.Equal(first, again) {
+		t.Error("one key gives two results")
+	}
+	if slices.Equal(first, other) {
+		t.Error("two keys give the same result")
+	}
+	plain := tensors.MustCopyFlatData[float32](off.MustExec(features)[0])
+	n := len(plain) / batch
+	for i := range n {
+		mean := 0.0
+		for b := range batch {
+			mean += float64(first[b*n+i]) / batch
+		}
+		// Outputs have unit variance; dropout moves one by about a half.
+		if math.Abs(mean-float64(plain[i])) > 0.3 {
+			t.Errorf("element %d has mean %.3f with dropout and is %.3f without", i, mean, plain[i])
+		}
+	}
+}
+
+func TestTextDoesNotSeePadding(t *testing.T) {
+	cfg := tiny()
+	store := model.NewStore()
+	if err := qformer.Init(store, cfg, cfg.Parameters(qformer.Stage1), 4); err != nil {
+		t.Fatal(err)
+	}
+	exec := model.MustNewExec(backends.ForTest(t), store, func(_ *model.Scope, in []*Node) []*Node {
+		m := qformer.New(cfg, layers.NewParams(store, in[0].Graph()), nil)
+		v := m.Vision(in[0])
+		return []*Node{m.Text(in[1], in[2]), m.Read(v, in[1], in[2])}
+	})
+	features := tensors.FromFlatDataAndDimensions(make([]float32, 2*cfg.EncoderWidth), 1, 2, cfg.EncoderWidth)
+	short := exec.MustExec(features, [][]int32{{1, 5, 2}}, [][]bool{{true, true, true}})
+	padded := exec.MustExec(features, [][]int32{{1, 5, 2, 9, 0}}, [][]bool{{true, true, true, false, false}})
+	for i := range short {
+		a, b := tensors.MustCopyFlatData[float32](short[i]), tensors.MustCopyFlatData[float32](padded[i])
+		for j := range a {
+			if math.Abs(float64(a[j]-b[j])) > 1e-5 {
+				t.Errorf("output %d, element %d: %v alone, %v with padding", i, j, a[j], b[j])
+			}
+		}
+	}
+}
+
+func tiny() qformer.Config {
+	c := qformer.Base()
+	c.HiddenSize, c.Layers, c.Heads, c.Intermediate, c.Queries = 16, 2, 2, 24, 3
+	c.EncoderWidth, c.LanguageWidth, c.Vocabulary, c.MaxPositions, c.ProjectionDim = 12, 20, 100, 8, 6
+	return c
+}
+
+func values(t *testing.T, cfg qformer.Config, params []qformer.Param, seed uint64) map[string][]float32 {
+	t.Helper()
+	store := model.NewStore()
+	if err := qformer.Init(store, cfg, params, seed); err != nil {
+		t.Fatal(err)
+	}
+	return read(t, store, params)
+}
+
+func read(t *testing.T, store *model.Store, params []qformer.Param) map[string][]float32 {
+	t.Helper()
+	out := map[string][]float32{}
+	for _, p := range params {
+		v := store.GetVariable(layers.VariablePath(p.Name))
+		if v == nil {
+			t.Fatalf("the store has no %s", p.Name)
+		}
+		if !slices.Equal(v.Shape().Dimensions, p.Shape) {
+			t.Fatalf("%s has shape %v, want %v", p.Name, v.Shape().Dimensions, p.Shape)
+		}
+		out[p.Name] = tensors.MustCopyFlatData[float32](v.MustValue())
+	}
+	return out
+}
