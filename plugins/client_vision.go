@@ -1,0 +1,54 @@
+package plugins
+
+import (
+	"context"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/internal/pb"
+)
+
+// visionClient is a vision encoder that lives in a plugin.
+type visionClient struct {
+	process *Process
+	spec    adapters.VisionSpec
+}
+
+var _ adapters.VisionEncoder = (*visionClient)(nil)
+
+// Spec returns what the plugin said when it loaded the model.
+func (c *visionClient) Spec() adapters.VisionSpec { return c.spec }
+
+// Close ends the plugin.
+func (c *visionClient) Close() error { return c.process.Close() }
+
+// Encode calls the plugin.
+func (c *visionClient) Encode(ctx context.Context, req *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
+	const op = "encode"
+	if err := req.Check(c.spec); err != nil {
+		return nil, withOp(op, err)
+	}
+	var resp *adapters.EncodeResponse
+	err := c.process.call(ctx, "Encode", op, func(ctx context.Context, client pb.AdapterClient, where func() *ProcessError) error {
+		resp = &adapters.EncodeResponse{}
+		x := exchange{method: client.Encode, where: where}
+		x.call = func(out outbound) *pb.Call {
+			return &pb.Call{Part: &pb.Call_Encode{Encode: &pb.EncodeRequest{Images: out.announce(req.Images)}}}
+		}
+		x.reply = func(in inbound, r *pb.Reply) (err error) {
+			w := r.GetEncode()
+			if w == nil {
+				return errWrongPart
+			}
+			resp.Features, err = in.accept("features", w.Features)
+			return err
+		}
+		if err := x.run(ctx); err != nil {
+			return err
+		}
+		return checked(op, resp.Check(c.spec, req), where)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}

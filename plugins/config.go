@@ -1,0 +1,116 @@
+package plugins
+
+import (
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// Config says which plugin to start and which model it shall load.
+type Config struct {
+	Name   string   // in logs and errors; empty means the executable's name
+	Path   string   // the executable
+	Args   []string // without the executable's own name
+	Family string   // where the executable serves several; empty where it serves one
+
+	// Load goes to the plugin. Its checkpoint is made absolute; its Progress is
+	// called again when a plugin that died is restarted.
+	Load adapters.LoadRequest
+
+	// Env adds to the plugin's environment: "KEY=value", or "KEY" for a
+	// variable of this process that the allow-list does not name.
+	Env []string
+
+	Logger       *slog.Logger  // nil discards what the plugin prints
+	StartTimeout time.Duration // until the handshake, before Load; 0 means 30 s
+	Restart      Restart
+}
+
+// Restart says what happens when the plugin's process dies.
+type Restart struct {
+	// Limit is how often one request may be repeated in a new process; 0 means
+	// 3, a negative number never.
+	Limit int
+	// Backoff is waited before the first restart and doubles, up to MaxBackoff,
+	// for every further one until a request succeeds; 0 means 200 ms and 10 s.
+	Backoff, MaxBackoff time.Duration
+}
+
+// delay is waited before the restart that follows so many deaths in a row.
+func (r Restart) delay(deaths int) time.Duration {
+	d := r.Backoff
+	for i := 1; i < deaths && d < r.MaxBackoff; i++ {
+		d *= 2
+	}
+	return min(d, r.MaxBackoff)
+}
+
+// resolve checks the configuration and fills in the defaults.
+func (c Config) resolve() (Config, error) {
+	path, err := exec.LookPath(c.Path)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return c, adapters.Errorf(adapters.NotFound, "plugin %q is no executable: %w", c.Path, err).
+			WithRemedy("give the path of the plugin's program; chmod +x if it is there").WithOp("start")
+	}
+	c.Path = path
+	if c.Name == "" {
+		c.Name = filepath.Base(path)
+	}
+	if c.Load.Checkpoint != "" {
+		if c.Load.Checkpoint, err = filepath.Abs(c.Load.Checkpoint); err != nil {
+			return c, adapters.Errorf(adapters.NotFound, "checkpoint: %w", err).WithOp("start")
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.Logger = c.Logger.With("plugin", c.Name)
+	setDefault(&c.StartTimeout, 30*time.Second)
+	setDefault(&c.Restart.Limit, 3)
+	setDefault(&c.Restart.Backoff, 200*time.Millisecond)
+	setDefault(&c.Restart.MaxBackoff, 10*time.Second)
+	return c, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// allowedEnv lists what a plugin sees of this process's environment: what
+// selects its backend, devices and threads, where programs, libraries, caches
+// and temporary files are, and the locale. Anything else may be a secret.
+func allowedEnv() []string {
+	return []string{
+		"GOMLX_BACKEND", "GOMLX_NO_AUTO_INSTALL", "PJRT_PLUGIN_LIBRARY_PATH", "XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL",
+		"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "GOMAXPROCS", "GOMEMLIMIT", "OMP_NUM_THREADS",
+		"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "HOME", "USER", "GOCOVERDIR",
+		"TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME", "BRIDGE_CACHE", "HF_HOME",
+		"LANG", "LC_ALL", "LC_CTYPE", "TZ",
+	}
+}
+
+// environment builds the plugin's, of the allow-list and c.Env; the last value
+// of a key counts.
+func (c *Config) environment() []string {
+	var env []string
+	for _, entry := range slices.Concat(allowedEnv(), c.Env) {
+		if strings.Contains(entry, "=") {
+			env = append(env, entry)
+		} else if value, ok := os.LookupEnv(entry); ok {
+			env = append(env, entry+"="+value)
+		}
+	}
+	return env
+}

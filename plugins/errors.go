@@ -1,0 +1,90 @@
+package plugins
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/internal/pb"
+)
+
+// ProcessError is the part of an error that only the process boundary knows. It
+// is the cause of every [adapters.Error] that a plugin's adapter returns: find
+// it with errors.As.
+type ProcessError struct {
+	Plugin  string   // the plugin's name as the host knows it
+	Version string   // as the plugin says; empty before it has said so
+	RPC     string   // "Load", "Loss", …; "start" before there is a connection
+	Exit    string   // "signal: killed", "exit status 2"; empty while it runs
+	Stderr  []string // its last lines
+	Err     error    // the cause, where there is one
+}
+
+// Error names the plugin and the RPC; for a process that has ended also how,
+// and what it said last.
+func (e *ProcessError) Error() string {
+	s := "plugin " + e.Plugin
+	if e.Version != "" {
+		s += " " + e.Version
+	}
+	s += ", rpc " + e.RPC
+	if e.Exit == "" {
+		return s
+	}
+	s += ": " + e.Exit
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	if len(e.Stderr) > 0 {
+		s += "; its last lines on stderr:\n\t" + strings.Join(e.Stderr, "\n\t")
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *ProcessError) Unwrap() error { return e.Err }
+
+// maxErrorText bounds what an error brings across the boundary.
+const maxErrorText = 64 << 10
+
+// failureToWire prepares an error of an adapter for the way to the host.
+func failureToWire(op string, err error) *pb.Failure {
+	f := &pb.Failure{Kind: uint32(adapters.KindOf(err)), Op: op}
+	if e, ok := err.(*adapters.Error); ok {
+		bare := *e
+		bare.Op, bare.Remedy = "", ""
+		f.Message, f.Remedy = bare.Error(), e.Remedy
+		if e.Op != "" {
+			f.Op = e.Op
+		}
+	} else { // the text of a wrapped error holds op and remedy already
+		f.Message = err.Error()
+	}
+	f.Message, f.Remedy, f.Op = wireText(f.Message), wireText(f.Remedy), wireText(f.Op)
+	return f
+}
+
+func wireText(s string) string {
+	if len(s) > maxErrorText {
+		s = s[:maxErrorText] + "…"
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// failureFromWire gives the error that the adapter returned in its process.
+func failureFromWire(f *pb.Failure, where *ProcessError) *adapters.Error {
+	return &adapters.Error{
+		Kind: adapters.Kind(min(f.Kind, 255)), Op: f.Op, Message: f.Message, Remedy: f.Remedy, Err: where,
+	}
+}
+
+// brokenContract is the error for a plugin whose answer is not what the
+// protocol or the contract says.
+func brokenContract(op string, err error, where *ProcessError) *adapters.Error {
+	return &adapters.Error{
+		Kind: adapters.Internal, Op: op,
+		Message: fmt.Sprintf("the plugin broke the contract: %v", err),
+		Remedy:  "this is a bug in the plugin: report it to its author",
+		Err:     where,
+	}
+}

@@ -1,0 +1,251 @@
+package plugins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/internal/pb"
+)
+
+// exitGrace is how long a broken connection may wait for the news that the
+// process behind it has died.
+const exitGrace = 2 * time.Second
+
+// instance is one running process with its model loaded. It is never restarted:
+// [Process] replaces it.
+type instance struct {
+	cfg    *Config
+	client *goplugin.Client
+	runner *runnerProcess
+	log    *plugLog
+	sock   *socketDir
+
+	rpc     pb.AdapterClient
+	version string
+	spec    *pb.ModelSpec
+}
+
+// launch starts a process and loads the model. An error of kind Unavailable
+// means that the process died, any other that there is no point in a repeat.
+func launch(ctx context.Context, cfg *Config) (*instance, error) {
+	sock, err := newSocketDir()
+	if err != nil {
+		return nil, adapters.Errorf(adapters.Exhausted, "no folder for the plugin's socket: %w", err).WithOp("start")
+	}
+	i := &instance{cfg: cfg, sock: sock, log: &plugLog{log: cfg.Logger}}
+	if err := i.start(ctx); err != nil {
+		i.stop()
+		return nil, err
+	}
+	if err := i.load(ctx); err != nil {
+		i.stop()
+		return nil, err
+	}
+	return i, nil
+}
+
+// start runs the process up to the handshake. go-plugin knows no context here:
+// when ctx ends, the process is killed under it.
+func (i *instance) start(ctx context.Context) error {
+	started := make(chan error, 1)
+	begun := make(chan struct{})
+	i.client = goplugin.NewClient(i.clientConfig(sync.OnceFunc(func() { close(begun) })))
+	go func() {
+		protocol, err := i.client.Client()
+		if err == nil {
+			var raw any
+			if raw, err = protocol.Dispense(serviceName); err == nil {
+				i.rpc = raw.(pb.AdapterClient)
+			}
+		}
+		started <- err
+	}()
+	select {
+	case err := <-started:
+		return i.explainStart(ctx, err)
+	case <-ctx.Done():
+	}
+	select {
+	case <-begun:
+		_ = i.runner.Kill(context.Background())
+	case <-started:
+		return i.explainStart(ctx, ctx.Err())
+	}
+	<-started
+	return i.explainStart(ctx, ctx.Err())
+}
+
+// clientConfig configures go-plugin; begun is called when there is a process.
+func (i *instance) clientConfig(begun func()) *goplugin.ClientConfig {
+	return &goplugin.ClientConfig{
+		HandshakeConfig:  handshake(),
+		VersionedPlugins: versions(nil),
+		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
+			i.runner = newRunner(i.cfg, i.log, spec.Env, begun)
+			return i.runner, nil
+		},
+		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		StartTimeout:     i.cfg.StartTimeout,
+		Stderr:           i.log,
+		SyncStdout:       i.log, // of plugins whose SDK leaves go-plugin's redirection in place
+		SyncStderr:       i.log,
+		Logger:           hclog.NewNullLogger(), // what matters of it stands in errors
+		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: i.sock.path},
+		GRPCDialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(maxMessageBytes), grpc.MaxCallSendMsgSize(maxMessageBytes))},
+	}
+}
+
+// explainStart says why there is no connection.
+func (i *instance) explainStart(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	where := i.where("start")
+	where.Err = err
+	kind, message := adapters.Unavailable, "the plugin does not start"
+	switch {
+	case ctx.Err() != nil:
+		kind, message = adapters.Canceled, ctx.Err().Error()
+		where.Err = ctx.Err()
+	case i.runner == nil || i.runner.cmd.Process == nil:
+		kind, message = adapters.NotFound, "the plugin's program cannot be run: "+err.Error()
+	case strings.Contains(err.Error(), "incompatible"): // go-plugin has no error value for it
+		kind, message = adapters.Unsupported, fmt.Sprintf("the plugin speaks another protocol than version %d: %v", ProtocolVersion, err)
+		where.Err = nil
+	default:
+		_ = i.runner.Kill(context.Background())
+		<-i.runner.done
+		where.Exit, _ = i.runner.ended()
+	}
+	return &adapters.Error{Kind: kind, Op: "start", Message: message, Err: where}
+}
+
+// load runs the Load RPC to its end.
+func (i *instance) load(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := i.rpc.Load(ctx, loadToWire(i.cfg.Family, &i.cfg.Load))
+	for err == nil {
+		var event *pb.LoadEvent
+		if event, err = stream.Recv(); err == nil {
+			var loaded bool
+			if loaded, err = i.loadEvent(event); loaded {
+				return nil
+			}
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = protocolErrorf("load ended without a spec")
+	}
+	return i.explain(ctx, "Load", "load", err)
+}
+
+func (i *instance) loadEvent(event *pb.LoadEvent) (loaded bool, err error) {
+	switch part := event.Part.(type) {
+	case *pb.LoadEvent_Hello:
+		i.version = part.Hello.Version
+	case *pb.LoadEvent_Progress:
+		i.cfg.Load.Report(part.Progress.Stage, part.Progress.Done, part.Progress.Total)
+	case *pb.LoadEvent_Failure:
+		return false, failureFromWire(part.Failure, i.where("Load"))
+	case *pb.LoadEvent_Spec:
+		if err := checkSpec(part.Spec); err != nil {
+			return false, err
+		}
+		i.spec = part.Spec
+		return true, nil
+	}
+	return false, nil // an event of a newer plugin
+}
+
+// where says where an error comes from.
+func (i *instance) where(rpc string) *ProcessError {
+	e := &ProcessError{Plugin: i.cfg.Name, Version: i.version, RPC: rpc, Stderr: i.log.lines()}
+	if i.runner != nil {
+		e.Exit, _ = i.runner.ended()
+	}
+	return e
+}
+
+// explain turns the error of an RPC into one of package adapters. Kind
+// Unavailable says that the process is dead: if it is alive and cannot be
+// reached, it is killed first.
+func (i *instance) explain(ctx context.Context, rpc, op string, err error) error {
+	var answered *adapters.Error
+	var own *emitError
+	if errors.As(err, &own) || errors.As(err, &answered) {
+		return err
+	}
+	if cause := ctx.Err(); cause != nil {
+		where := i.where(rpc)
+		where.Err = cause
+		return &adapters.Error{Kind: adapters.Canceled, Op: op, Message: cause.Error(), Err: where}
+	}
+	var broken *protocolError
+	if errors.As(err, &broken) {
+		return brokenContract(op, err, i.where(rpc))
+	}
+	if i.died(status.Code(err)) {
+		where := i.where(rpc)
+		return &adapters.Error{Kind: adapters.Unavailable, Op: op, Message: "the plugin died", Err: where}
+	}
+	kind, remedy := adapters.Internal, ""
+	switch status.Code(err) {
+	case codes.ResourceExhausted:
+		kind, remedy = adapters.Exhausted, "use a smaller batch or shorter texts"
+	case codes.Unimplemented:
+		kind, remedy = adapters.Unsupported, "use a newer version of the plugin"
+	}
+	return &adapters.Error{Kind: kind, Op: op, Message: status.Convert(err).Message(), Remedy: remedy, Err: i.where(rpc)}
+}
+
+// died waits a little for the news of a death that a broken connection announces.
+func (i *instance) died(code codes.Code) bool {
+	switch code {
+	case codes.ResourceExhausted, codes.Unimplemented:
+		return false
+	case codes.Unavailable:
+		select {
+		case <-i.runner.done:
+		case <-time.After(exitGrace):
+			_ = i.runner.Kill(context.Background())
+			<-i.runner.done
+		}
+		return true
+	}
+	select {
+	case <-i.runner.done:
+		return true
+	case <-time.After(exitGrace / 10):
+		return false
+	}
+}
+
+// stop shuts the process down, by force after go-plugin's two seconds, and
+// removes what it leaves behind.
+func (i *instance) stop() {
+	if i.client != nil {
+		i.client.Kill()
+	}
+	if i.runner != nil && i.runner.cmd.Process != nil {
+		_ = i.runner.Kill(context.Background())
+	}
+	i.sock.remove()
+}

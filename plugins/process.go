@@ -1,0 +1,245 @@
+package plugins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/internal/pb"
+)
+
+// Process is a plugin with its model loaded, kept alive: where the process
+// dies, it is started again and the requests that were lost are repeated.
+type Process struct {
+	cfg  Config
+	spec *pb.ModelSpec
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	gate   chan struct{} // held by whoever reads or replaces current
+
+	current *instance // nil after a death
+	deaths  int       // in a row, without a request that succeeded; guarded by gate
+
+	closeOnce sync.Once
+}
+
+// Launch starts a plugin and loads its model. The caller closes the process, or
+// the adapter that he takes from it.
+func Launch(ctx context.Context, cfg Config) (*Process, error) {
+	cfg, err := cfg.resolve()
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{cfg: cfg, gate: make(chan struct{}, 1)}
+	if p.current, err = launch(ctx, &p.cfg); err != nil {
+		return nil, err
+	}
+	p.spec = p.current.spec
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p, nil
+}
+
+// Kind says which of the contracts the plugin satisfies.
+func (p *Process) Kind() adapters.ModelKind { return adapters.ModelKind(p.spec.Kind) }
+
+// Vision returns the plugin as a vision encoder. Closing it closes p.
+func (p *Process) Vision() (adapters.VisionEncoder, error) {
+	if p.Kind() != adapters.KindVision {
+		return nil, p.wrongKind(adapters.KindVision)
+	}
+	return &visionClient{process: p, spec: visionSpecFromWire(p.spec)}, nil
+}
+
+// Language returns the plugin as a language model. Closing it closes p.
+func (p *Process) Language() (adapters.LanguageModel, error) {
+	if p.Kind() != adapters.KindLanguage {
+		return nil, p.wrongKind(adapters.KindLanguage)
+	}
+	return &languageClient{process: p, spec: languageSpecFromWire(p.spec)}, nil
+}
+
+func (p *Process) wrongKind(want adapters.ModelKind) error {
+	return adapters.Errorf(adapters.Unsupported, "plugin %s holds a %s, want a %s", p.cfg.Name, p.spec.Kind, want)
+}
+
+// OpenVision launches a plugin that is a vision encoder.
+func OpenVision(ctx context.Context, cfg Config) (adapters.VisionEncoder, error) {
+	return open(ctx, cfg, (*Process).Vision)
+}
+
+// OpenLanguage launches a plugin that is a language model.
+func OpenLanguage(ctx context.Context, cfg Config) (adapters.LanguageModel, error) {
+	return open(ctx, cfg, (*Process).Language)
+}
+
+func open[M any](ctx context.Context, cfg Config, as func(*Process) (M, error)) (M, error) {
+	var none M
+	p, err := Launch(ctx, cfg)
+	if err != nil {
+		return none, err
+	}
+	model, err := as(p)
+	if err != nil {
+		return none, errors.Join(err, p.Close())
+	}
+	return model, nil
+}
+
+// Close ends the plugin. Calls in flight fail, and so do later ones.
+func (p *Process) Close() error {
+	p.closeOnce.Do(func() {
+		p.cancel()
+		p.gate <- struct{}{}
+		defer func() { <-p.gate }()
+		if p.current != nil {
+			p.current.stop()
+			p.current = nil
+		}
+	})
+	return nil
+}
+
+// rpc is one attempt at a request.
+type rpc func(ctx context.Context, client pb.AdapterClient, where func() *ProcessError) error
+
+// call makes a request, in a new process where the one that it was made to died.
+func (p *Process) call(ctx context.Context, name, op string, attempt rpc) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.ctx, cancel)()
+
+	var story []error
+	for {
+		err := p.try(ctx, name, op, attempt)
+		if p.ctx.Err() != nil && err != nil {
+			return adapters.Errorf(adapters.Invalid, "plugin %s is closed", p.cfg.Name).WithOp(op)
+		}
+		if !isDeath(err) {
+			return err
+		}
+		story = append(story, err)
+		if len(story) > p.cfg.Restart.Limit {
+			return p.giveUp(op, story)
+		}
+		p.cfg.Logger.Warn("the plugin died; it is started again and the request repeated",
+			"rpc", name, "death", len(story), "of", p.cfg.Restart.Limit+1, "error", err)
+	}
+}
+
+// isDeath reports whether the request failed because the process died, which is
+// not what an adapter means by kind Unavailable.
+func isDeath(err error) bool {
+	var emitted *emitError
+	var where *ProcessError
+	return !errors.As(err, &emitted) && adapters.KindOf(err) == adapters.Unavailable &&
+		errors.As(err, &where) && where.Exit != ""
+}
+
+func (p *Process) try(ctx context.Context, name, op string, attempt rpc) error {
+	i, err := p.instance(ctx, op)
+	if err != nil {
+		return err
+	}
+	if err := attempt(ctx, i.rpc, func() *ProcessError { return i.where(name) }); err != nil {
+		err = i.explain(ctx, name, op, err)
+		if _, dead := i.runner.ended(); dead {
+			p.bury(i)
+		}
+		return err
+	}
+	p.succeeded()
+	return nil
+}
+
+// giveUp tells the whole story.
+func (p *Process) giveUp(op string, story []error) error {
+	return &adapters.Error{
+		Kind: adapters.Unavailable, Op: op,
+		Message: fmt.Sprintf("plugin %s died %d times in a row at this request", p.cfg.Name, len(story)),
+		Remedy:  "its last lines above say why; too little memory is the usual reason",
+		Err:     errors.Join(story...),
+	}
+}
+
+// instance returns the running process, started anew where it died.
+func (p *Process) instance(ctx context.Context, op string) (*instance, error) {
+	if err := p.enter(ctx, op); err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	if p.current != nil {
+		if _, dead := p.current.runner.ended(); !dead {
+			return p.current, nil
+		}
+		p.dropCurrent()
+	}
+	select {
+	case <-time.After(p.cfg.Restart.delay(p.deaths)):
+	case <-ctx.Done():
+		return nil, canceled(ctx, op)
+	}
+	i, err := launch(ctx, &p.cfg)
+	if err != nil {
+		if adapters.KindOf(err) == adapters.Unavailable {
+			p.deaths++
+		}
+		return nil, err
+	}
+	if !proto.Equal(i.spec, p.spec) {
+		i.stop()
+		return nil, adapters.Errorf(adapters.Corrupt, "plugin %s came back with another model: %s, had %s",
+			p.cfg.Name, describe(i.spec), describe(p.spec)).WithOp(op).WithRemedy("do not change the checkpoint while it is in use")
+	}
+	p.current = i
+	return i, nil
+}
+
+// bury forgets a dead process, if nobody has done so yet.
+func (p *Process) bury(i *instance) {
+	p.gate <- struct{}{}
+	defer p.leave()
+	if p.current == i {
+		p.dropCurrent()
+	}
+}
+
+func (p *Process) dropCurrent() {
+	p.current.stop()
+	p.current = nil
+	p.deaths++
+}
+
+func (p *Process) succeeded() {
+	p.gate <- struct{}{}
+	defer p.leave()
+	p.deaths = 0
+}
+
+func (p *Process) enter(ctx context.Context, op string) error {
+	select {
+	case p.gate <- struct{}{}:
+	case <-ctx.Done():
+		return canceled(ctx, op)
+	}
+	if ctx.Err() != nil {
+		p.leave()
+		return canceled(ctx, op)
+	}
+	return nil
+}
+
+func (p *Process) leave() { <-p.gate }
+
+func canceled(ctx context.Context, op string) error {
+	return adapters.Errorf(adapters.Canceled, "%w", ctx.Err()).WithOp(op)
+}
+
+func describe(s *pb.ModelSpec) string {
+	return fmt.Sprintf("%s (%s, width %d, %s)", s.Id, s.Kind, s.Width, s.Digest)
+}

@@ -1,0 +1,214 @@
+package plugins
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-plugin/runner"
+)
+
+// runnerProcess starts a plugin's process for go-plugin, in a process group of
+// its own and holding a lifeline. It replaces go-plugin's own runner, which
+// kills one pid only, notices a death no sooner than the last grandchild has
+// closed the pipes, and stops reading at a line of 64 KiB.
+type runnerProcess struct {
+	cmd   *exec.Cmd
+	log   *plugLog // for stdout; go-plugin copies stderr there
+	begun func()   // called when the process runs
+	done  chan struct{}
+
+	stdout   io.ReadCloser
+	stderr   *drainReader
+	lifeline *os.File // this end; closing it ends the plugin
+
+	mu   sync.Mutex
+	exit string // how it ended, once done is closed
+	err  error
+}
+
+var _ runner.Runner = (*runnerProcess)(nil)
+
+// lifelineFD is the first of exec.Cmd.ExtraFiles.
+const lifelineFD = 3
+
+func newRunner(cfg *Config, log *plugLog, protocolEnv []string, begun func()) *runnerProcess {
+	cmd := exec.Command(cfg.Path, cfg.Args...)
+	cmd.Env = append(cfg.environment(), protocolEnv...)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", lifelineFDKey, lifelineFD))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return &runnerProcess{cmd: cmd, log: log, begun: begun, done: make(chan struct{})}
+}
+
+// Start starts the process.
+func (r *runnerProcess) Start(context.Context) (err error) {
+	var files []*os.File
+	defer func() {
+		if err != nil {
+			for _, f := range files {
+				f.Close()
+			}
+		}
+	}()
+	for range 3 {
+		read, write, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		files = append(files, read, write)
+	}
+	r.lifeline = files[5]
+	theirs := []*os.File{files[1], files[3], files[4]}
+	r.cmd.Stdout, r.cmd.Stderr, r.cmd.ExtraFiles = files[1], files[3], files[4:5]
+	if err := r.cmd.Start(); err != nil {
+		return err
+	}
+	for _, f := range theirs {
+		f.Close()
+	}
+	first, handshake := io.Pipe()
+	r.stdout, r.stderr = first, &drainReader{File: files[2], drained: make(chan struct{})}
+	r.begun()
+	go r.filterStdout(files[0], handshake)
+	go r.reap()
+	return nil
+}
+
+// reap waits for the process, takes its group down with it, and records how it
+// ended.
+func (r *runnerProcess) reap() {
+	err := r.cmd.Wait()
+	r.killGroup()
+	r.lifeline.Close()
+	select { // its last lines belong to the story
+	case <-r.stderr.drained:
+	case <-time.After(time.Second): // a grandchild that left the group holds the pipe
+	}
+	r.mu.Lock()
+	r.err, r.exit = err, "exit status 0"
+	if err != nil {
+		r.exit = err.Error()
+	}
+	r.mu.Unlock()
+	close(r.done)
+}
+
+// drainReader tells when its end was reached.
+type drainReader struct {
+	*os.File
+	once    sync.Once
+	drained chan struct{}
+}
+
+// Read closes the file at its end.
+func (d *drainReader) Read(p []byte) (int, error) {
+	n, err := d.File.Read(p)
+	if err != nil {
+		d.once.Do(func() {
+			d.File.Close()
+			close(d.drained)
+		})
+	}
+	return n, err
+}
+
+// handshakeLine is how go-plugin's handshake begins: core protocol, protocol,
+// network.
+var handshakeLine = regexp.MustCompile(`^\d+\|\d+\|(unix|tcp)\|`)
+
+// filterStdout gives go-plugin the one line that it must see. What a plugin
+// prints before or after it, whose SDK does not protect its standard output,
+// goes to the log.
+func (r *runnerProcess) filterStdout(stdout io.ReadCloser, handshake *io.PipeWriter) {
+	defer stdout.Close()
+	defer handshake.Close()
+	reader := bufio.NewReaderSize(stdout, 64<<10)
+	for {
+		line, err := reader.ReadSlice('\n')
+		if handshakeLine.Match(line) && err == nil {
+			_, _ = handshake.Write(line)
+			break
+		}
+		_, _ = r.log.Write(line)
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return
+		}
+	}
+	_, _ = io.Copy(r.log, reader)
+}
+
+func (r *runnerProcess) killGroup() {
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
+}
+
+// ended returns how the process ended, and whether it has.
+func (r *runnerProcess) ended() (string, bool) {
+	select {
+	case <-r.done:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.exit, true
+	default:
+		return "", false
+	}
+}
+
+// Wait waits for the end of the process.
+func (r *runnerProcess) Wait(ctx context.Context) error {
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Kill ends the process and its group at once.
+func (r *runnerProcess) Kill(context.Context) error {
+	if r.cmd.Process == nil {
+		return nil
+	}
+	if _, ended := r.ended(); !ended {
+		r.killGroup()
+	}
+	return nil
+}
+
+// Stdout returns the handshake, then nothing.
+func (r *runnerProcess) Stdout() io.ReadCloser { return r.stdout }
+
+// Stderr returns the plugin's log.
+func (r *runnerProcess) Stderr() io.ReadCloser { return r.stderr }
+
+// Name returns the executable.
+func (r *runnerProcess) Name() string { return r.cmd.Path }
+
+// ID returns the process id.
+func (r *runnerProcess) ID() string {
+	if r.cmd.Process == nil {
+		return ""
+	}
+	return strconv.Itoa(r.cmd.Process.Pid)
+}
+
+// Diagnose has nothing to add: the last lines of stderr stand in the error.
+func (r *runnerProcess) Diagnose(context.Context) string { return "" }
+
+// PluginToHost leaves addresses as they are.
+func (r *runnerProcess) PluginToHost(network, addr string) (string, string, error) {
+	return network, addr, nil
+}
+
+// HostToPlugin leaves addresses as they are.
+func (r *runnerProcess) HostToPlugin(network, addr string) (string, string, error) {
+	return network, addr, nil
+}

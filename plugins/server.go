@@ -1,0 +1,220 @@
+package plugins
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/internal/pb"
+)
+
+// server is the plugin's end of the protocol: it holds the one model of the
+// process and checks what goes in and what comes out.
+type server struct {
+	pb.UnimplementedAdapterServer
+	hello    *pb.Hello
+	families []adapters.Family
+	onLoad   func() // called once, before the model is opened
+
+	mu       sync.Mutex
+	loading  bool
+	vision   adapters.VisionEncoder
+	language adapters.LanguageModel
+}
+
+var _ pb.AdapterServer = (*server)(nil)
+
+// Load opens the model. A second Load is refused: one process holds one model.
+func (s *server) Load(req *pb.LoadRequest, stream grpc.ServerStreamingServer[pb.LoadEvent]) error {
+	if err := stream.Send(&pb.LoadEvent{Part: &pb.LoadEvent_Hello{Hello: s.hello}}); err != nil {
+		return err
+	}
+	spec, err := s.load(req, stream)
+	if err != nil {
+		return stream.Send(&pb.LoadEvent{Part: &pb.LoadEvent_Failure{Failure: failureToWire("load", err)}})
+	}
+	return stream.Send(&pb.LoadEvent{Part: &pb.LoadEvent_Spec{Spec: spec}})
+}
+
+func (s *server) load(w *pb.LoadRequest, stream grpc.ServerStreamingServer[pb.LoadEvent]) (spec *pb.ModelSpec, err error) {
+	defer recovered(&err)
+	family, err := s.family(w.Family)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	again := s.loading
+	s.loading = true
+	s.mu.Unlock()
+	if again {
+		return nil, adapters.Errorf(adapters.Invalid, "load came a second time, a plugin process holds one model")
+	}
+	s.onLoad()
+	req := loadFromWire(w)
+	req.Progress = func(p adapters.Progress) {
+		// A send fails only if the host is gone; then the lifeline ends the process.
+		_ = stream.Send(&pb.LoadEvent{Part: &pb.LoadEvent_Progress{
+			Progress: &pb.Progress{Stage: p.Stage, Done: p.Done, Total: p.Total},
+		}})
+	}
+	return s.open(stream.Context(), family, req)
+}
+
+func (s *server) open(ctx context.Context, family adapters.Family, req *adapters.LoadRequest) (*pb.ModelSpec, error) {
+	if family.Kind == adapters.KindVision {
+		model, err := family.OpenVision(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.vision = model
+		return visionSpecToWire(model.Spec()), nil
+	}
+	model, err := family.OpenLanguage(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.language = model
+	return languageSpecToWire(model.Spec()), nil
+}
+
+// family finds what the host asks for; a plugin that serves one family serves
+// it under any empty name.
+func (s *server) family(name string) (adapters.Family, error) {
+	if name == "" && len(s.families) == 1 {
+		return s.families[0], nil
+	}
+	var have []string
+	for _, f := range s.families {
+		if f.Name == name {
+			return f, nil
+		}
+		have = append(have, f.Name)
+	}
+	return adapters.Family{}, adapters.Errorf(adapters.NotFound, "the plugin serves no family %q, it serves %q", name, have)
+}
+
+// close frees the model at the end of the process.
+func (s *server) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	if s.vision != nil {
+		err = s.vision.Close()
+	}
+	if s.language != nil {
+		err = errors.Join(err, s.language.Close())
+	}
+	s.vision, s.language = nil, nil
+	return err
+}
+
+func (s *server) visionModel() (adapters.VisionEncoder, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.vision == nil {
+		return nil, adapters.Errorf(adapters.Invalid, "no vision encoder is loaded")
+	}
+	return s.vision, nil
+}
+
+func (s *server) languageModel() (adapters.LanguageModel, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.language == nil {
+		return nil, adapters.Errorf(adapters.Invalid, "no language model is loaded")
+	}
+	return s.language, nil
+}
+
+// callStream is the plugin's end of a call.
+type callStream = grpc.BidiStreamingServer[pb.Call, pb.Reply]
+
+// call is one request on its way through the plugin.
+type call struct {
+	stream callStream
+	part   *pb.Call // its first message
+	in     inbound
+	out    outbound
+}
+
+// finish receives the request's tensors, after which the host has no more to say.
+func (c *call) finish() error {
+	err := c.in.receive(func() (*pb.Chunk, error) {
+		m, err := c.stream.Recv()
+		if err != nil {
+			return nil, err
+		}
+		if m.GetChunk() == nil {
+			return nil, protocolErrorf("got %T, want a chunk", m.Part)
+		}
+		return m.GetChunk(), nil
+	})
+	if err != nil {
+		return err
+	}
+	if m, err := c.stream.Recv(); err == nil {
+		return protocolErrorf("got %T after the last chunk", m.Part)
+	} else if !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// answer runs one call: the reply that handle returns, or its error, and the
+// tensors of the reply go back to the host.
+func answer(stream callStream, op string, handle func(ctx context.Context, c *call) (*pb.Reply, error)) error {
+	c := &call{stream: stream, in: &chunkInbound{}, out: &chunkOutbound{}}
+	reply, err := c.run(handle)
+	if err != nil {
+		var broken *protocolError
+		if errors.As(err, &broken) {
+			err = adapters.Errorf(adapters.Invalid, "the request breaks the protocol: %w", err)
+		}
+		return stream.Send(&pb.Reply{Part: &pb.Reply_Failure{Failure: failureToWire(op, err)}})
+	}
+	if err := stream.Send(reply); err != nil {
+		return err
+	}
+	return c.out.deliver(func(chunk *pb.Chunk) error {
+		return stream.Send(&pb.Reply{Part: &pb.Reply_Chunk{Chunk: chunk}})
+	})
+}
+
+func (c *call) run(handle func(ctx context.Context, c *call) (*pb.Reply, error)) (reply *pb.Reply, err error) {
+	defer recovered(&err)
+	c.part, err = c.stream.Recv()
+	if err != nil {
+		return nil, protocolErrorf("the call has no request: %v", err)
+	}
+	return handle(c.stream.Context(), c)
+}
+
+// recovered turns a panic of an adapter into an error of kind Internal; where
+// it happened goes to the log.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		fmt.Fprintf(os.Stderr, "panic: %v\n%s", r, debug.Stack())
+		*err = adapters.Errorf(adapters.Internal, "panic in the adapter: %v", r).
+			WithRemedy("this is a bug in the adapter: the plugin's log shows where")
+	}
+}
+
+// ownFault marks a response that fails its check as a bug of the adapter.
+func ownFault(err error) error {
+	if err == nil {
+		return nil
+	}
+	return adapters.Errorf(adapters.Internal, "the adapter broke the contract: %v", err).
+		WithRemedy("this is a bug in the adapter: report it to its author")
+}

@@ -1,0 +1,41 @@
+package plugins
+
+import (
+	"context"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/internal/pb"
+)
+
+// Encode answers the RPC of that name.
+func (s *server) Encode(stream callStream) error {
+	return answer(stream, "encode", func(ctx context.Context, c *call) (*pb.Reply, error) {
+		w := c.part.GetEncode()
+		if w == nil {
+			return nil, protocolErrorf("got %T, want an encode request", c.part.Part)
+		}
+		images, err := c.in.accept("images", w.Images)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.finish(); err != nil {
+			return nil, err
+		}
+		model, err := s.visionModel()
+		if err != nil {
+			return nil, err
+		}
+		req := &adapters.EncodeRequest{Images: images}
+		if err := req.Check(model.Spec()); err != nil {
+			return nil, err
+		}
+		resp, err := model.Encode(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		if err := resp.Check(model.Spec(), req); err != nil {
+			return nil, ownFault(err)
+		}
+		return &pb.Reply{Part: &pb.Reply_Encode{Encode: &pb.EncodeResponse{Features: c.out.announce(resp.Features)}}}, nil
+	})
+}

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Regenerates plugins/internal/pb from plugins/proto. Needs Go and protoc
+# (Debian: protobuf-compiler); the generators are pinned here.
+set -eu
+cd "$(dirname "$0")/../.."
+
+bin=$(mktemp -d)
+trap 'rm -rf "$bin"' EXIT
+GOBIN=$bin go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.11
+GOBIN=$bin go install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.1
+
+PATH=$bin:$PATH protoc \
+	--proto_path=plugins/proto \
+	--go_out=plugins/internal/pb --go_opt=module=github.com/modular-bridging/bridge/plugins/internal/pb \
+	--go-grpc_out=plugins/internal/pb --go-grpc_opt=module=github.com/modular-bridging/bridge/plugins/internal/pb \
+	bridge/v1/adapter.proto
