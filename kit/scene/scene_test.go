@@ -1,0 +1,317 @@
+package scene
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// The sequences are a contract: a change of a hash is a change of the kit, after which all its
+// models have to be trained again.
+const (
+	wantTrainTexts   = "3f669187284c9f7f2fe20378c309c269fa9d7fac2aa58de2cc2e66cf8429d070"
+	wantHeldOutTexts = "83cca11414b70a3c1edb4dd0b64033ca803b191241f52ec3e9a462ce06449362"
+	wantPixels       = "9a9a5d0516f1fbdd23619eb484f50daea2e02b00918d798cb0d5df875ee9da91"
+)
+
+func TestTextsAreAFunctionOfTheSeed(t *testing.T) {
+	for split, want := range map[Split]string{Train: wantTrainTexts, HeldOut: wantHeldOutTexts} {
+		sum := sha256.New()
+		sampler := NewSampler(7, split)
+		for range 2000 {
+			s := sampler.Next()
+			fmt.Fprintln(sum, s.Caption(), s.Tags(), s.Questions(sampler.Rand()))
+		}
+		if got := hex.EncodeToString(sum.Sum(nil)); got != want {
+			t.Errorf("%s: hash of 2000 scenes: got %s, want %s", split, got, want)
+		}
+	}
+}
+
+func TestPixelsAreAFunctionOfTheSeed(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("scaling of sprites uses floating point, which rounds differently on", runtime.GOARCH)
+	}
+	renderer := newRenderer(t)
+	sum := sha256.New()
+	sampler := NewSampler(7, Train)
+	for i := range 300 {
+		p := renderer.Render(sampler.Next(), Style(i%StyleCount), uint64(i))
+		sum.Write(p.Pix)
+		sum.Write(p.Labels)
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != wantPixels {
+		t.Errorf("hash of 300 pictures: got %s, want %s", got, wantPixels)
+	}
+}
+
+func TestHoldOutIsATenth(t *testing.T) {
+	held := newHoldOut()
+	if got, want := len(held.pairs), ObjectCount*(ObjectCount-1)/2/10; got != want {
+		t.Errorf("pairs: got %d, want %d", got, want)
+	}
+	for count := 1; count <= MaxCount; count++ {
+		if got, want := len(held.combos[count]), ObjectCount*ColorCount/10; got != want {
+			t.Errorf("combinations with count %d: got %d, want %d", count, got, want)
+		}
+	}
+}
+
+func TestHoldOutNeverLeaks(t *testing.T) {
+	train, heldOut := NewSampler(1, Train), NewSampler(1, HeldOut)
+	captions := map[string]bool{}
+	pairs := map[pairID]bool{}
+	combos := map[comboID]bool{}
+	for range 200_000 {
+		s := train.Next()
+		captions[s.Caption()] = true
+		if s.Kind == Pair {
+			pairs[pairID{min(s.A, s.B), max(s.A, s.B)}] = true
+		} else {
+			combos[comboID{s.A, s.Color, max(s.Count, 1)}] = true
+		}
+	}
+	kinds := map[Kind]int{}
+	for range 20_000 {
+		s := heldOut.Next()
+		kinds[s.Kind]++
+		if captions[s.Caption()] {
+			t.Fatalf("held-out caption %q occurs in train", s.Caption())
+		}
+		if s.Kind == Pair && pairs[pairID{min(s.A, s.B), max(s.A, s.B)}] {
+			t.Fatalf("held-out pair of %q occurs in train", s.Caption())
+		}
+		if s.Kind != Pair && combos[comboID{s.A, s.Color, max(s.Count, 1)}] {
+			t.Fatalf("held-out combination of %q occurs in train", s.Caption())
+		}
+	}
+	for kind, want := range map[Kind]int{Pair: 12_000, Count: 6_000, One: 2_000} {
+		if got := kinds[kind]; got < want*9/10 || got > want*11/10 {
+			t.Errorf("held-out scenes of kind %s: got %d, want about %d", kind, got, want)
+		}
+	}
+}
+
+func TestGrammar(t *testing.T) {
+	object := func(name string) Object {
+		for o := range Object(ObjectCount) {
+			if o.String() == name {
+				return o
+			}
+		}
+		t.Fatalf("no object %q", name)
+		return 0
+	}
+	dog, apple, fox := object("dog"), object("apple"), object("fox")
+	for _, test := range []struct {
+		scene         Scene
+		caption, what string
+		count         string
+		tags          string
+	}{
+		{Scene{Kind: One, A: dog, Color: Gray}, "a small dog on a gray background", "a small dog", "one", "[[small] [dog] [gray]]"},
+		{Scene{Kind: One, A: apple, Color: Red, Large: true}, "a large apple on a red background", "a large apple", "one", "[[large] [apple] [red]]"},
+		{Scene{Kind: Pair, A: dog, B: apple, Color: Red}, "a dog left of an apple on a red background", "a dog and an apple", "one", "[[first dog] [left] [second apple] [red]]"},
+		{Scene{Kind: Pair, A: apple, B: fox, Relation: Above, Color: White}, "an apple above a fox on a white background", "an apple and a fox", "one", "[[first apple] [above] [second fox] [white]]"},
+		{Scene{Kind: Count, A: fox, Count: 3, Color: Blue}, "three foxes on a blue background", "three foxes", "three", "[[three] [fox foxes] [blue]]"},
+	} {
+		s, rng := test.scene, rand.New(rand.NewPCG(1, 2))
+		if got := s.Caption(); got != test.caption {
+			t.Errorf("caption: got %q, want %q", got, test.caption)
+		}
+		if got := fmt.Sprint(s.Tags()); got != test.tags {
+			t.Errorf("%s: tags: got %s, want %s", test.caption, got, test.tags)
+		}
+		for kind, want := range map[QuestionKind]string{AskWhat: test.what, AskCount: test.count, AskColor: s.Color.String()} {
+			if qa, ok := s.Question(rng, kind); !ok || qa.Answer != want {
+				t.Errorf("%s: %s: got %+v, %v, want the answer %q", test.caption, kind, qa, ok, want)
+			}
+		}
+		if _, ok := s.Question(rng, AskRelation); ok != (s.Kind == Pair) {
+			t.Errorf("%s: a question about relations: got %v", test.caption, ok)
+		}
+	}
+	if _, ok := (Scene{}).Question(rand.New(rand.NewPCG(1, 2)), "shape"); ok {
+		t.Error("a question of an unknown kind: got one, want none")
+	}
+}
+
+func TestRelationQuestions(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	s := Scene{Kind: Pair, A: 0, B: 16, Relation: Above} // dog above apple
+	want := map[string]string{"what is above the apple?": "a dog", "what is below the dog?": "an apple"}
+	seen := map[string]bool{}
+	for range 50 {
+		qa, _ := s.Question(rng, AskRelation)
+		if want[qa.Question] != qa.Answer {
+			t.Fatalf("got %+v, want one of %v", qa, want)
+		}
+		seen[qa.Question] = true
+	}
+	if len(seen) != len(want) {
+		t.Errorf("got only %v, want each of %v", seen, want)
+	}
+}
+
+func TestYesNoIsBalancedAndTrue(t *testing.T) {
+	sampler := NewSampler(5, Train)
+	yes := 0
+	const n = 4000
+	for range n {
+		s := sampler.Next()
+		qa, _ := s.Question(sampler.Rand(), AskYesNo)
+		present := false
+		for _, o := range s.Objects() {
+			present = present || qa.Question == "is there "+o.Article()+"?"
+		}
+		if present != (qa.Answer == "yes") {
+			t.Fatalf("%s: got %+v", s.Caption(), qa)
+		}
+		if present {
+			yes++
+		}
+	}
+	if yes < n*45/100 || yes > n*55/100 {
+		t.Errorf("yes: got %d of %d, want about half", yes, n)
+	}
+}
+
+func TestSpritesExistInEveryStyle(t *testing.T) {
+	renderer := newRenderer(t)
+	for style := range Style(StyleCount) {
+		for o := range Object(ObjectCount) {
+			sprite := renderer.sprite(scaledID{style, o, 40})
+			covered := 0
+			for i := 3; i < len(sprite.Pix); i += 4 {
+				if sprite.Pix[i] > 127 {
+					covered++
+				}
+			}
+			if covered < 40*40/8 {
+				t.Errorf("%s %s covers %d of 1600 pixels", style, o, covered)
+			}
+		}
+	}
+}
+
+func TestObjectsLieApartAndInside(t *testing.T) {
+	for _, split := range []Split{Train, HeldOut} {
+		sampler := NewSampler(9, split)
+		for range 20_000 {
+			s := sampler.Next()
+			objects := arrange(s, sampler.Rand())
+			for i, a := range objects {
+				if a.x < 0 || a.y < 0 || a.x+a.size > Side || a.y+a.size > Side {
+					t.Fatalf("%s: %+v leaves the picture", s.Caption(), a)
+				}
+				for _, b := range objects[:i] {
+					if a.x < b.x+b.size && b.x < a.x+a.size && a.y < b.y+b.size && b.y < a.y+a.size {
+						t.Fatalf("%s: %+v overlaps %+v", s.Caption(), a, b)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestLabelsNameTheSceneAndItsRelation(t *testing.T) {
+	renderer := newRenderer(t)
+	sampler := NewSampler(11, Train)
+	for i := range 500 {
+		s := sampler.Next()
+		p := renderer.Render(s, Style(i%StyleCount), uint64(i))
+		var n, sumX, sumY [256]int
+		for j, label := range p.Labels {
+			n[label]++
+			sumX[label] += j % Side
+			sumY[label] += j / Side
+		}
+		present := s.Objects()
+		for _, o := range present {
+			if n[o] < 40 {
+				t.Errorf("%s: %s covers %d pixels", s.Caption(), o, n[o])
+			}
+			n[o] = 0
+		}
+		n[Background] = 0
+		for label, pixels := range n {
+			if pixels > 0 {
+				t.Errorf("%s: %d pixels have label %d", s.Caption(), pixels, label)
+			}
+		}
+		if s.Kind != Pair {
+			continue
+		}
+		// The centres of mass: of the first object, times the pixels of the other.
+		a, b := count(p.Labels, s.A), count(p.Labels, s.B)
+		left, above := sumX[s.A]*b < sumX[s.B]*a, sumY[s.A]*b < sumY[s.B]*a
+		if (s.Relation == LeftOf && !left) || (s.Relation == Above && !above) {
+			t.Errorf("%s: the first object lies elsewhere", s.Caption())
+		}
+	}
+}
+
+func count(labels []uint8, o Object) int {
+	n := 0
+	for _, label := range labels {
+		if label == uint8(o) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestRendererServesSeveralGoroutines(t *testing.T) {
+	renderer := newRenderer(t)
+	want := newRenderer(t).Render(Scene{Kind: Count, Count: 4}, Noto, 3)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if got := renderer.Render(Scene{Kind: Count, Count: 4}, Noto, 3); string(got.Pix) != string(want.Pix) {
+				t.Error("pixels differ between goroutines")
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestSceneJSONNamesWhatTheKindUses(t *testing.T) {
+	for scene, want := range map[Scene]string{
+		{Kind: One, A: 1, Large: true}:            "a a_name color color_index kind size",
+		{Kind: Pair, A: 1, B: 2, Relation: Above}: "a a_name b b_name color color_index kind relation",
+		{Kind: Count, A: 1, Count: 2}:             "a a_name color color_index count kind",
+	} {
+		data, err := json.Marshal(scene)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fields map[string]any
+		if err := json.Unmarshal(data, &fields); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range strings.Fields(want) {
+			if _, ok := fields[name]; !ok {
+				t.Errorf("%s: no %q in %s", scene.Caption(), name, data)
+			}
+			delete(fields, name)
+		}
+		if len(fields) > 0 {
+			t.Errorf("%s: unexpected %v", scene.Caption(), fields)
+		}
+	}
+}
+
+func newRenderer(t *testing.T) *Renderer {
+	t.Helper()
+	renderer, err := NewRenderer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return renderer
+}
