@@ -1,0 +1,67 @@
+#!/bin/sh
+# Rebuilds what package kit embeds, from artwork and scripts alone.
+#
+#   tools/kit/build.sh sprites   kit/scene/sprites, from two npm packages (needs npm; seconds)
+#   tools/kit/build.sh models    kit/models: the frozen models and the tokenizer (about an hour)
+#   tools/kit/build.sh check     measures the frozen models; fails where one is not fit (minutes)
+#   tools/kit/build.sh all       the three, in this order
+#
+# Python packages go into tools/kit/.venv, everything else that is not a result into a temporary
+# folder. New sprites change every picture: train the models again after them.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+venv=$here/.venv
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+python_ready() {
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --requirement "$here/requirements.txt"
+}
+
+scenes_ready() {
+    [ -x "$work/scenes" ] || (cd "$root" && go build -o "$work/scenes" ./tools/kit/scenes)
+}
+
+sprites() {
+    python_ready
+    npm install --prefix "$work/npm" --no-save --no-audit --no-fund --ignore-scripts \
+        emoji-datasource-google@16.0.0 emoji-datasource-twitter@16.0.0
+    "$venv/bin/python" "$here/sprites.py" --packages "$work/npm" --out "$root/kit/scene/sprites"
+}
+
+# train SCRIPT FOLDER: one training into the temporary folder, moved into place when it is done.
+train() {
+    echo "== $2"
+    "$venv/bin/python" -u "$here/$1.py" --scenes "$work/scenes" --out "$work/$2"
+    chmod 644 "$work/$2"/*
+    mkdir -p "$root/kit/models"
+    rm -rf "${root:?}/kit/models/$2"
+    mv "$work/$2" "$root/kit/models/$2"
+}
+
+models() {
+    python_ready
+    scenes_ready
+    train qformer_tokenizer qformer-tokenizer
+    train vit tiny-vit
+    train opt tiny-opt
+    train t5 tiny-flan-t5
+}
+
+check() {
+    python_ready
+    scenes_ready
+    "$venv/bin/python" "$here/check.py" --scenes "$work/scenes" --models "$root/kit/models" --strict
+}
+
+case ${1:-} in
+sprites | models | check) "$1" ;;
+all) sprites && models && check ;;
+*)
+    echo "usage: $0 sprites | models | check | all" >&2
+    exit 2
+    ;;
+esac
