@@ -105,8 +105,7 @@ func (m *Model) keyValue(p layers.Params, x *Node) keyValue {
 // kv.
 func (m *Model) attention(p layers.Params, x *Node, kv keyValue, bias *Node) *Node {
 	query := layers.SplitHeads(layers.Linear(p.At("attention.query"), x), m.cfg.Heads)
-	o := layers.AttentionOptions{Bias: bias, Dropout: m.cfg.Dropout, RNG: m.rng}
-	context := layers.MergeHeads(layers.Attention(query, kv.key, kv.value, o))
+	context := layers.MergeHeads(m.attend(query, kv, bias))
 	return m.output(p.At("output"), context, x)
 }
 
