@@ -1,0 +1,134 @@
+package imaging
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"image"
+	"image/draw"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"io"
+	"strings"
+
+	"golang.org/x/image/webp"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// maxPixels is where Pillow too refuses a file as a decompression bomb.
+const maxPixels = 178_956_970
+
+// format is a kind of image file.
+type format struct {
+	name   string
+	magic  string // '?' stands for any byte
+	config func(io.Reader) (image.Config, error)
+	decode func(io.Reader) (image.Image, error)
+	lossy  func(*image.YCbCr) *RGB // nil where the format has no such images
+}
+
+func formats() []format {
+	return []format{
+		{"JPEG", "\xff\xd8\xff", jpeg.DecodeConfig, jpeg.Decode, jpegRGB},
+		{"PNG", "\x89PNG\r\n\x1a\n", png.DecodeConfig, png.Decode, nil},
+		{"GIF", "GIF8?a", gif.DecodeConfig, gif.Decode, nil},
+		{"WebP", "RIFF????WEBPVP8", webp.DecodeConfig, webp.Decode, webpRGB},
+	}
+}
+
+// Decode reads a JPEG, PNG, GIF (its first frame) or WebP file, whatever its
+// name says. What a lossy file stores as brightness and colour comes back as an
+// *[RGB], converted as libjpeg-turbo and libwebp do it: convert an
+// [image.YCbCr] with package image/color instead and edges differ.
+func Decode(r io.Reader) (image.Image, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.Unknown, "read image: %w", err)
+	}
+	for _, f := range formats() {
+		if f.matches(data) {
+			return f.read(data)
+		}
+	}
+	return nil, unknownFormat(data)
+}
+
+// DecodeConfig reads the size of an image file that [Decode] reads, from its
+// head alone.
+func DecodeConfig(r io.Reader) (image.Config, error) {
+	head := bufio.NewReader(r)
+	data, err := head.Peek(16)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return image.Config{}, adapters.Errorf(adapters.Unknown, "read image: %w", err)
+	}
+	for _, f := range formats() {
+		if f.matches(data) {
+			config, err := f.config(head)
+			if err != nil {
+				return image.Config{}, f.failed(err)
+			}
+			return config, nil
+		}
+	}
+	return image.Config{}, unknownFormat(data)
+}
+
+func unknownFormat(data []byte) error {
+	if len(data) == 0 {
+		return adapters.Errorf(adapters.Corrupt, "image file is empty")
+	}
+	return adapters.Errorf(adapters.Unsupported, "image file of an unknown kind: it starts with %q, want JPEG, PNG, GIF or WebP", data[:min(len(data), 12)]).
+		WithRemedy("convert it to JPEG or PNG")
+}
+
+func (f format) matches(data []byte) bool {
+	if len(data) < len(f.magic) {
+		return false
+	}
+	for i := range len(f.magic) {
+		if f.magic[i] != '?' && f.magic[i] != data[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (f format) read(data []byte) (image.Image, error) {
+	config, err := f.config(bytes.NewReader(data))
+	if err != nil {
+		return nil, f.failed(err)
+	}
+	if config.Width < 1 || config.Height < 1 {
+		return nil, adapters.Errorf(adapters.Corrupt, "%s image of %d by %d pixels, want at least one", f.name, config.Width, config.Height)
+	}
+	if config.Width > maxPixels/config.Height {
+		return nil, adapters.Errorf(adapters.Exhausted, "%s image of %d by %d pixels, want at most %d in all", f.name, config.Width, config.Height, maxPixels)
+	}
+	img, err := f.decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, f.failed(err)
+	}
+	switch lossy := img.(type) {
+	case *image.YCbCr:
+		return f.lossy(lossy), nil
+	case *image.NYCbCrA:
+		return f.lossy(&lossy.YCbCr), nil
+	}
+	screen := image.Rect(0, 0, config.Width, config.Height)
+	if img.Bounds() == screen {
+		return img, nil
+	}
+	// A GIF's first frame may cover a part of the image.
+	whole := image.NewNRGBA(screen)
+	draw.Draw(whole, img.Bounds(), img, img.Bounds().Min, draw.Src)
+	return whole, nil
+}
+
+func (f format) failed(err error) error {
+	if strings.Contains(err.Error(), "unsupported") {
+		return adapters.Errorf(adapters.Unsupported, "%s image: %w", f.name, err).WithRemedy("convert it to PNG")
+	}
+	return adapters.Errorf(adapters.Corrupt, "%s image: %w", f.name, err)
+}

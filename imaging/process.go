@@ -1,0 +1,76 @@
+package imaging
+
+import (
+	"image"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// Mode says how an image of any shape becomes one of a given shape.
+type Mode string
+
+// The modes.
+const (
+	// Squash ignores the aspect ratio: LAVIS's evaluation.
+	Squash Mode = "squash"
+	// ShortestEdgeCrop resizes the shortest edge and cuts out the centre:
+	// CLIP's own processing.
+	ShortestEdgeCrop Mode = "shortest-edge-crop"
+)
+
+// Spec says what an encoder expects.
+type Spec struct {
+	Width, Height int
+	Filter        Filter
+	Mode          Mode
+	// ShortestEdge is the length that [ShortestEdgeCrop] gives the shortest edge
+	// before it cuts; 0 stands for the larger of Width and Height.
+	ShortestEdge int
+}
+
+// Process returns img as the spec wants it: uint8[Height, Width, 3].
+func Process(img image.Image, spec Spec) ([]uint8, error) {
+	rgb := ToRGB(img)
+	switch spec.Mode {
+	case Squash:
+		out, err := Resize(rgb, spec.Width, spec.Height, spec.Filter)
+		if err != nil {
+			return nil, err
+		}
+		return out.Pix, nil
+	case ShortestEdgeCrop:
+		return shortestEdgeCrop(rgb, spec)
+	}
+	return nil, adapters.Errorf(adapters.Invalid, "image mode %q, want %q or %q", spec.Mode, Squash, ShortestEdgeCrop)
+}
+
+// shortestEdgeCrop follows get_resize_output_image_size and center_crop of
+// transformers' image_transforms.py: the long edge is rounded down.
+func shortestEdgeCrop(img *RGB, spec Spec) ([]uint8, error) {
+	edge := spec.ShortestEdge
+	if edge == 0 {
+		edge = max(spec.Width, spec.Height)
+	}
+	if spec.Width < 1 || spec.Height < 1 || edge < max(spec.Width, spec.Height) {
+		return nil, adapters.Errorf(adapters.Invalid, "cut %d by %d pixels out of an image whose shortest edge is %d, want no more than there is", spec.Width, spec.Height, edge)
+	}
+	if img.Width < 1 || img.Height < 1 {
+		return nil, adapters.Errorf(adapters.Invalid, "image of %d by %d pixels, want at least one", img.Width, img.Height)
+	}
+	w, h := edge, edge
+	if img.Width <= img.Height {
+		h = edge * img.Height / img.Width
+	} else {
+		w = edge * img.Width / img.Height
+	}
+	big, err := Resize(img, w, h, spec.Filter)
+	if err != nil {
+		return nil, err
+	}
+	top, left := (h-spec.Height)/2, (w-spec.Width)/2
+	out := newRGB(spec.Width, spec.Height)
+	for y := range spec.Height {
+		copy(out.Pix[3*y*spec.Width:][:3*spec.Width], big.Pix[3*((top+y)*w+left):])
+	}
+	return out.Pix, nil
+}

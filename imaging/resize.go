@@ -1,0 +1,177 @@
+package imaging
+
+import (
+	"math"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// Filter says how pixels are interpolated.
+type Filter string
+
+// Pillow's filters.
+const (
+	Nearest  Filter = "nearest"
+	Bilinear Filter = "bilinear"
+	Bicubic  Filter = "bicubic" // with a = -0.5
+)
+
+// maxEdge bounds the size of a resized image.
+const maxEdge = 1 << 15
+
+// Resize returns an image of w by h pixels: rows first, then columns, with
+// 8 bits in between and weights of 22 bits, as Pillow's Resample.c computes it.
+// Pillow 13 takes the columns first where an image shrinks most in height; what
+// BLIP-2 was trained with is older and never does.
+func Resize(img *RGB, w, h int, filter Filter) (*RGB, error) {
+	if w < 1 || h < 1 || w > maxEdge || h > maxEdge {
+		return nil, adapters.Errorf(adapters.Invalid, "resize to %d by %d pixels, want 1 to %d", w, h, maxEdge)
+	}
+	if img.Width < 1 || img.Height < 1 || len(img.Pix) != 3*img.Width*img.Height {
+		return nil, adapters.Errorf(adapters.Invalid, "resize an image of %d by %d pixels and %d bytes, want uint8[H, W, 3]", img.Width, img.Height, len(img.Pix))
+	}
+	var k kernel
+	switch filter {
+	case Nearest:
+		return nearest(img, w, h), nil
+	case Bilinear:
+		k = kernel{1, triangle}
+	case Bicubic:
+		k = kernel{2, cubic}
+	default:
+		return nil, adapters.Errorf(adapters.Invalid, "filter %q, want %q, %q or %q", filter, Nearest, Bilinear, Bicubic)
+	}
+	out := img
+	if w != out.Width {
+		out = horizontal(out, k.windows(out.Width, w))
+	}
+	if h != out.Height {
+		out = vertical(out, k.windows(out.Height, h))
+	}
+	if out == img {
+		out = &RGB{Pix: append([]uint8(nil), img.Pix...), Width: w, Height: h}
+	}
+	return out, nil
+}
+
+// kernel is an interpolation function and the distance beyond which it is zero.
+type kernel struct {
+	support float64
+	weight  func(x float64) float64
+}
+
+func triangle(x float64) float64 { return max(0, 1-math.Abs(x)) }
+
+func cubic(x float64) float64 {
+	const a = -0.5
+	switch x = math.Abs(x); {
+	case x < 1:
+		return ((a+2)*x-(a+3))*x*x + 1
+	case x < 2:
+		return (((x-5)*x+8)*x - 4) * a
+	}
+	return 0
+}
+
+// weightBits is the fixed-point precision of a weight.
+const weightBits = 22
+
+// window is what one output pixel is made of: the input pixels from first on,
+// with their weights.
+type window struct {
+	first   int
+	weights []int32
+}
+
+// windows returns the window of each of the out pixels that replace in pixels.
+func (k kernel) windows(in, out int) []window {
+	scale := float64(in) / float64(out)
+	stretch := max(1, scale)
+	support, shrink := k.support*stretch, 1/stretch
+	windows := make([]window, out)
+	for i := range windows {
+		center := (float64(i) + 0.5) * scale
+		first := max(0, int(center-support+0.5))
+		last := min(in, int(center+support+0.5))
+		raw := make([]float64, last-first)
+		sum := 0.0
+		for j := range raw {
+			raw[j] = k.weight((float64(j+first) - center + 0.5) * shrink)
+			sum += raw[j]
+		}
+		weights := make([]int32, len(raw))
+		for j, w := range raw {
+			weights[j] = int32(math.Round(w / sum * (1 << weightBits)))
+		}
+		windows[i] = window{first, weights}
+	}
+	return windows
+}
+
+// horizontal replaces each row's pixels.
+func horizontal(img *RGB, windows []window) *RGB {
+	out := newRGB(len(windows), img.Height)
+	for y := range img.Height {
+		row := img.Pix[3*y*img.Width:][:3*img.Width]
+		to := out.Pix[3*y*out.Width:][:3*out.Width]
+		for x, w := range windows {
+			sum := [3]int32{1 << (weightBits - 1), 1 << (weightBits - 1), 1 << (weightBits - 1)}
+			for j, weight := range w.weights {
+				p := row[3*(w.first+j):][:3]
+				sum[0] += int32(p[0]) * weight
+				sum[1] += int32(p[1]) * weight
+				sum[2] += int32(p[2]) * weight
+			}
+			to[3*x], to[3*x+1], to[3*x+2] = clip(sum[0]), clip(sum[1]), clip(sum[2])
+		}
+	}
+	return out
+}
+
+// vertical replaces each column's pixels.
+func vertical(img *RGB, windows []window) *RGB {
+	out := newRGB(img.Width, len(windows))
+	stride := 3 * img.Width
+	sums := make([]int32, stride)
+	for y, w := range windows {
+		for i := range sums {
+			sums[i] = 1 << (weightBits - 1)
+		}
+		for j, weight := range w.weights {
+			for i, p := range img.Pix[(w.first+j)*stride:][:stride] {
+				sums[i] += int32(p) * weight
+			}
+		}
+		for i, sum := range sums {
+			out.Pix[y*stride+i] = clip(sum)
+		}
+	}
+	return out
+}
+
+// clip drops a sum's fraction and keeps it in 0 to 255.
+func clip(sum int32) uint8 { return uint8(max(0, min(255, sum>>weightBits))) }
+
+// nearest takes the pixel at each output pixel's centre; the positions are added
+// up step by step, as Pillow's Geometry.c does.
+func nearest(img *RGB, w, h int) *RGB {
+	out := newRGB(w, h)
+	columns, rows := positions(img.Width, w), positions(img.Height, h)
+	for y, from := range rows {
+		for x, at := range columns {
+			copy(out.Pix[3*(y*w+x):][:3], img.Pix[3*(from*img.Width+at):])
+		}
+	}
+	return out
+}
+
+func positions(in, out int) []int {
+	scale := float64(in) / float64(out)
+	at := scale * 0.5
+	list := make([]int, out)
+	for i := range list {
+		list[i] = min(int(at), in-1)
+		at += scale
+	}
+	return list
+}
