@@ -8,8 +8,9 @@ import (
 
 // Sampler chooses which examples make up a batch: a pure function of its fields
 // and the step. Within an epoch (as many steps as fit into the data set) no
-// example is drawn twice; what does not fill a batch at the epoch's end is left
-// out.
+// example is drawn twice, the similar ones excepted; what does not fill a batch
+// at the epoch's end is left out. No batch holds an example twice, as long as it
+// is not larger than the data set.
 type Sampler struct {
 	Seed  uint64
 	Batch int
@@ -34,8 +35,14 @@ func (s *Sampler) Indices(n int) []int {
 		rows = append(rows, order.at(n%perEpoch*drawn+i))
 	}
 	rng := rand.New(rand.NewPCG(s.Seed, mix(uint64(n))))
+	taken := make(map[int]bool, s.Batch)
+	for _, row := range rows {
+		taken[row] = true
+	}
 	for i := range alike {
-		rows = append(rows, s.Words.Alike(rng, rows[i%drawn]))
+		row := s.Words.alike(rng, rows[i%drawn], taken)
+		taken[row] = true
+		rows = append(rows, row)
 	}
 	return rows
 }
@@ -108,12 +115,20 @@ func NewWordIndex(d Dataset) *WordIndex {
 	return x
 }
 
-// Alike returns an example that shares a word with example i; any example where
-// none does.
-func (x *WordIndex) Alike(rng *rand.Rand, i int) int {
-	if len(x.words[i]) == 0 {
-		return rng.IntN(x.n)
+// alike returns an example that shares a word with example i and is not taken.
+// Where chance finds none in a few draws, any example that is not taken will do.
+func (x *WordIndex) alike(rng *rand.Rand, i int, taken map[int]bool) int {
+	const draws = 16
+	words := x.words[i]
+	for d := 0; d < draws && len(words) > 0; d++ {
+		others := x.byWord[words[rng.IntN(len(words))]]
+		if row := others[rng.IntN(len(others))]; !taken[row] {
+			return row
+		}
 	}
-	others := x.byWord[x.words[i][rng.IntN(len(x.words[i]))]]
-	return others[rng.IntN(len(others))]
+	row := rng.IntN(x.n)
+	for taken[row] && len(taken) < x.n {
+		row = (row + 1) % x.n
+	}
+	return row
 }
