@@ -80,8 +80,11 @@ func exhausted(err error) error {
 func seal(dir string, step int) error {
 	m := manifest{Step: step, Files: map[string]string{}}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil {
 			return err
+		}
+		if d.IsDir() {
+			return syncPath(path)
 		}
 		name, err := filepath.Rel(dir, path)
 		if err != nil {
