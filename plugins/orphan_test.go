@@ -1,0 +1,131 @@
+package plugins
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// runHost is the main function of a host that is killed: it prints the
+// plugin's process id and waits in a call that does not end.
+func runHost() {
+	path, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	p, err := Launch(context.Background(), Config{Path: path, Family: "language", Load: adapters.LoadRequest{ID: "tiny"},
+		Env: []string{modeKey + "=hang at loss"}})
+	if err != nil {
+		panic(err)
+	}
+	m, err := p.Language()
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(p.current.runner.ID(), p.current.sock.path)
+	_, err = m.Loss(context.Background(), lossRequest(false))
+	panic(err)
+}
+
+func TestKilledHostLeavesNoProcess(t *testing.T) {
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path)
+	cmd.Env = append(os.Environ(), modeKey+"=host")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	id, sock, ok := strings.Cut(strings.TrimSpace(line), " ")
+	pid, _ := strconv.Atoi(id)
+	if err != nil || !ok || pid <= 0 {
+		t.Fatalf("the host says %q, %v", line, err)
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	for deadline := time.Now().Add(20 * time.Second); alive(pid); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			t.Fatal("the plugin outlives its host")
+		}
+	}
+	if _, err := os.Stat(sock); err != nil {
+		t.Fatalf("the killed host has no socket folder that could be swept: %v", err)
+	}
+	next, err := newSocketDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.remove()
+	if _, err := os.Stat(sock); err == nil {
+		t.Error("the socket folder of the killed host is still there after a sweep")
+	}
+}
+
+// alive reports whether a process runs; a zombie, which waits for an init that
+// may be slow, does not.
+func alive(pid int) bool {
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return !os.IsNotExist(err) || !hasProc()
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return !strings.HasPrefix(rest, "Z")
+}
+
+func hasProc() bool {
+	_, err := os.Stat("/proc/self/stat")
+	return err == nil
+}
+
+func TestCloseLeavesNothing(t *testing.T) {
+	p, err := Launch(t.Context(), config(t, "hang at loss", "language"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := p.current
+	info, err := os.Stat(i.sock.path)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the socket folder is %v, %v; want mode 0700", info, err)
+	}
+	m, err := p.Language()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := make(chan error, 1)
+	go func() {
+		_, err := m.Loss(context.Background(), lossRequest(false))
+		lost <- err
+	}()
+	time.Sleep(50 * time.Millisecond)
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	wantError(t, <-lost, adapters.Invalid, "closed")
+	if _, ended := i.runner.ended(); !ended {
+		t.Error("the process runs after Close")
+	}
+	if left, _ := filepath.Glob(i.sock.path + "*"); len(left) > 0 {
+		t.Errorf("Close leaves %v", left)
+	}
+}

@@ -1,0 +1,609 @@
+package plugins
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/plugins/internal/pb"
+)
+
+const (
+	modeKey   = "BRIDGE_TEST_MODE"
+	onceKey   = "BRIDGE_TEST_ONCE" // a file whose absence lets a mode misbehave once
+	secretKey = "BRIDGE_TEST_SECRET"
+)
+
+// TestMain makes the test binary its own plugin, in the mode that the
+// environment names, and its own host.
+func TestMain(m *testing.M) {
+	switch mode := os.Getenv(modeKey); mode {
+	case "":
+		os.Exit(m.Run())
+	case "host":
+		runHost()
+	default:
+		runPlugin(mode)
+	}
+}
+
+// runPlugin is the plugin's main function.
+func runPlugin(mode string) {
+	switch mode {
+	case "noise before":
+		fmt.Println("a library says hello on stdout")
+		fmt.Println(strings.Repeat("x", 1<<20))
+	case "mute":
+		time.Sleep(time.Hour)
+	case "exit":
+		fmt.Fprintln(os.Stderr, "cannot find libfake.so")
+		os.Exit(3)
+	case "lie":
+		err := serve(func(func()) (pb.AdapterServer, func() error) {
+			return &liar{}, func() error { return nil }
+		})
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	Serve(
+		adapters.Family{Name: "language", Kind: adapters.KindLanguage,
+			OpenLanguage: func(_ context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
+				if err := misbehave(mode, "load", req); err != nil {
+					return nil, err
+				}
+				id := req.ID
+				if mode == "changed" && !once() {
+					id = "another"
+				}
+				return &moody{FakeLanguage: adaptertest.NewFakeLanguage(id, 1), mode: mode}, nil
+			}},
+		adapters.Family{Name: "vision", Kind: adapters.KindVision,
+			OpenVision: func(_ context.Context, req *adapters.LoadRequest) (adapters.VisionEncoder, error) {
+				return &moodyVision{FakeVision: adaptertest.NewFakeVision(req.ID, 1), mode: mode}, nil
+			}},
+	)
+}
+
+// once reports true the first time that it is called in any of the processes.
+func once() bool {
+	f, err := os.OpenFile(os.Getenv(onceKey), os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return true
+}
+
+func kill() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} }
+
+// misbehave does what mode says of the place that the plugin has come to.
+func misbehave(mode, place string, req *adapters.LoadRequest) error {
+	switch mode {
+	case "crash once at " + place:
+		if once() {
+			fmt.Fprintln(os.Stderr, "dying at", place)
+			kill()
+		}
+	case "crash at " + place:
+		fmt.Fprintln(os.Stderr, "dying at", place)
+		kill()
+	case "panic at " + place:
+		panic("on purpose")
+	case "fail at " + place:
+		return adapters.Errorf(adapters.Corrupt, "bad tensor: %w", os.ErrInvalid).WithOp("reading").WithRemedy("download it again")
+	case "noise at " + place:
+		fmt.Println("go print")
+		line := strings.Repeat("y", 1<<20) + "\n"
+		for range 3 {
+			if _, err := syscall.Write(1, []byte(line)); err != nil {
+				return err
+			}
+		}
+	case "slow at " + place:
+		for i := range 5 {
+			req.Report("weights", int64(i+1), 5)
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	return nil
+}
+
+// moody is the fake with a mode.
+type moody struct {
+	*adaptertest.FakeLanguage
+	mode string
+}
+
+func (m *moody) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
+	switch m.mode {
+	case "hang at loss":
+		select {} // an adapter that heeds no context
+	case "secret":
+		_, leaked := os.LookupEnv(secretKey)
+		return nil, adapters.Errorf(adapters.NotFound, "leaked %v, given %q, backend %q", leaked,
+			os.Getenv("BRIDGE_TEST_GIVEN"), os.Getenv("GOMLX_BACKEND"))
+	}
+	if err := misbehave(m.mode, "loss", nil); err != nil {
+		return nil, err
+	}
+	return m.FakeLanguage.Loss(ctx, req)
+}
+
+func (m *moody) Generate(ctx context.Context, req *adapters.GenerateRequest,
+	emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
+	if m.mode == "crash once at generate" {
+		pieces := 0
+		return m.FakeLanguage.Generate(ctx, req, func(p adapters.Piece) error {
+			if pieces++; pieces == 4 && once() {
+				time.Sleep(50 * time.Millisecond) // the pieces before are on their way
+				kill()
+			}
+			return emit(p)
+		})
+	}
+	return m.FakeLanguage.Generate(ctx, req, emit)
+}
+
+func (m *moody) Score(ctx context.Context, req *adapters.ScoreRequest) (*adapters.ScoreResponse, error) {
+	if err := misbehave(m.mode, "score", nil); err != nil {
+		return nil, err
+	}
+	return m.FakeLanguage.Score(ctx, req)
+}
+
+func (m *moody) EmbedTokens(ctx context.Context, req *adapters.EmbedTokensRequest) (*adapters.EmbedTokensResponse, error) {
+	if err := misbehave(m.mode, "embed", nil); err != nil {
+		return nil, err
+	}
+	return m.FakeLanguage.EmbedTokens(ctx, req)
+}
+
+func (m *moody) CountTokens(ctx context.Context, texts []string) ([]int32, error) {
+	if err := misbehave(m.mode, "count", nil); err != nil {
+		return nil, err
+	}
+	return m.FakeLanguage.CountTokens(ctx, texts)
+}
+
+type moodyVision struct {
+	*adaptertest.FakeVision
+	mode string
+}
+
+func (m *moodyVision) Encode(ctx context.Context, req *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
+	if err := misbehave(m.mode, "encode", nil); err != nil {
+		return nil, err
+	}
+	return m.FakeVision.Encode(ctx, req)
+}
+
+// liar announces a gradient of the wrong shape.
+type liar struct{ pb.UnimplementedAdapterServer }
+
+func (*liar) Load(_ *pb.LoadRequest, stream pb.Adapter_LoadServer) error {
+	spec := languageSpecToWire(adaptertest.NewFakeLanguage("liar", 1).Spec())
+	return stream.Send(&pb.LoadEvent{Part: &pb.LoadEvent_Spec{Spec: spec}})
+}
+
+func (*liar) Loss(stream callStream) error {
+	return answer(stream, "loss", func(_ context.Context, c *call) (*pb.Reply, error) {
+		gradient := c.out.announce(adapters.NewTensor(adapters.Float32, 1, 1, 1))
+		return &pb.Reply{Part: &pb.Reply_Loss{Loss: &pb.LossResponse{Loss: []float32{1}, Tokens: []int32{1}, Gradient: gradient}}}, nil
+	})
+}
+
+// config starts this test binary as a plugin in a mode.
+func config(t *testing.T, mode, family string) Config {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Config{
+		Name: "fake", Path: path, Family: family, Load: adapters.LoadRequest{ID: "tiny"},
+		Env:     []string{modeKey + "=" + mode, onceKey + "=" + filepath.Join(t.TempDir(), "once")},
+		Restart: Restart{Backoff: time.Millisecond},
+	}
+}
+
+func openLanguage(t *testing.T, cfg Config) adapters.LanguageModel {
+	t.Helper()
+	m, err := OpenLanguage(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// lossRequest needs more than one chunk for its prompts.
+func lossRequest(gradient bool) *adapters.LossRequest {
+	prompts := adapters.NewTensor(adapters.Float32, 2, 30_000, 12)
+	for i := range prompts.Float32s() {
+		prompts.Float32s()[i] = float32(i%97)/97 - 0.5
+	}
+	return &adapters.LossRequest{Prompts: prompts, Gradient: gradient, Examples: []adapters.Example{
+		{Segments: []adapters.Segment{adapters.PromptSegment(1), adapters.TextSegment("a photo of")}, Target: " a dog"},
+		{Segments: []adapters.Segment{adapters.TextSegment("über"), adapters.PromptSegment(0)}, Target: " 🍎"},
+	}}
+}
+
+func TestConformance(t *testing.T) {
+	adaptertest.TestLanguage(t, func() adapters.LanguageModel {
+		return openLanguage(t, config(t, "normal", "language"))
+	}, adaptertest.Options{GradientTolerance: 1e-3})
+	adaptertest.TestVision(t, func() adapters.VisionEncoder {
+		m, err := OpenVision(t.Context(), config(t, "normal", "vision"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	})
+}
+
+func TestBothSidesAgreeToTheBit(t *testing.T) {
+	req := lossRequest(true)
+	want, err := adaptertest.NewFakeLanguage("tiny", 1).Loss(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := openLanguage(t, config(t, "normal", "language"))
+	if got := m.Spec(); !reflect.DeepEqual(got, adaptertest.NewFakeLanguage("tiny", 1).Spec()) {
+		t.Errorf("spec is %+v", got)
+	}
+	got, err := m.Loss(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Error("losses or gradient across the process boundary differ from those in process")
+	}
+}
+
+// TestRestart lets the plugin die once at each place; the request that was lost
+// must give what it gives undisturbed.
+func TestRestart(t *testing.T) {
+	fake := adaptertest.NewFakeLanguage("tiny", 1)
+	loss, score := lossRequest(true), &adapters.ScoreRequest{
+		Examples:   lossRequest(false).Examples[:1],
+		Prompts:    lossRequest(false).Prompts,
+		Candidates: [][]string{{"a", "b"}},
+	}
+	generate := &adapters.GenerateRequest{Prompts: loss.Prompts, Examples: loss.Examples,
+		Options: adapters.GenerateOptions{MinNewTokens: 8, MaxNewTokens: 8}}
+	for place, ask := range map[string]func(m adapters.LanguageModel) (any, error){
+		"loss": func(m adapters.LanguageModel) (any, error) { return m.Loss(t.Context(), loss) },
+		"score": func(m adapters.LanguageModel) (any, error) {
+			return m.(adapters.Scorer).Score(t.Context(), score)
+		},
+		"embed": func(m adapters.LanguageModel) (any, error) {
+			return m.(adapters.TokenEmbedder).EmbedTokens(t.Context(), &adapters.EmbedTokensRequest{})
+		},
+		"count": func(m adapters.LanguageModel) (any, error) {
+			return m.(adapters.TokenCounter).CountTokens(t.Context(), []string{"a", "bc"})
+		},
+		"generate": func(m adapters.LanguageModel) (any, error) {
+			var pieces []adapters.Piece
+			resp, err := m.Generate(t.Context(), generate, func(p adapters.Piece) error {
+				pieces = append(pieces, p)
+				return nil
+			})
+			return []any{resp, pieces}, err
+		},
+	} {
+		t.Run(place, func(t *testing.T) {
+			want, err := ask(fake)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg := config(t, "crash once at "+place, "language")
+			got, err := ask(openLanguage(t, cfg))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("after a restart got %v, want %v", got, want)
+			}
+			if _, err := os.Stat(strings.TrimPrefix(cfg.Env[1], onceKey+"=")); err != nil {
+				t.Errorf("the plugin has not died: %v", err)
+			}
+		})
+	}
+	t.Run("encode", func(t *testing.T) {
+		m, err := OpenVision(t.Context(), config(t, "crash once at encode", "vision"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		images := adapters.NewTensor(adapters.Uint8, 2, 8, 8, 3)
+		images.Data[5] = 9
+		got, err := m.Encode(t.Context(), &adapters.EncodeRequest{Images: images})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _ := adaptertest.NewFakeVision("tiny", 1).Encode(t.Context(), &adapters.EncodeRequest{Images: images})
+		if !reflect.DeepEqual(got, want) {
+			t.Error("features after a restart differ")
+		}
+	})
+}
+
+func TestRestartServesEveryCaller(t *testing.T) {
+	m := openLanguage(t, config(t, "crash once at loss", "language"))
+	want, err := adaptertest.NewFakeLanguage("tiny", 1).Loss(t.Context(), lossRequest(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			got, err := m.Loss(t.Context(), lossRequest(true))
+			if err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("got another loss, or error %v", err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestIdleDeath(t *testing.T) {
+	p, err := Launch(t.Context(), config(t, "normal", "language"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	old := p.current.runner
+	_ = old.Kill(t.Context())
+	<-old.done
+	m, err := p.Language()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Loss(t.Context(), lossRequest(false)); err != nil {
+		t.Error(err)
+	}
+	if p.current.runner == old {
+		t.Error("the plugin was not started anew")
+	}
+}
+
+func TestGivesUpWithTheWholeStory(t *testing.T) {
+	cfg := config(t, "crash at loss", "language")
+	cfg.Restart.Limit = 2
+	m := openLanguage(t, cfg)
+	_, err := m.Loss(t.Context(), lossRequest(false))
+	wantError(t, err, adapters.Unavailable, "died 3 times", "plugin fake", "rpc Loss", "signal: killed", "dying at loss")
+	if n := strings.Count(err.Error(), "dying at loss"); n != 3 {
+		t.Errorf("the story tells %d deaths, want 3:\n%v", n, err)
+	}
+	var where *ProcessError
+	if !errors.As(err, &where) || where.RPC != "Loss" || where.Exit != "signal: killed" || where.Version == "" {
+		t.Errorf("the error's cause is %+v", where)
+	}
+	spec := m.Spec()
+	if got, err := m.(adapters.TokenCounter).CountTokens(t.Context(), []string{"ab"}); err != nil || got[0] != 2 || spec.ID != "tiny" {
+		t.Errorf("after giving up on one request, another gives %v, %v", got, err)
+	}
+}
+
+func TestAnotherModelAfterRestart(t *testing.T) {
+	p, err := Launch(t.Context(), config(t, "changed", "language"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	_ = p.current.runner.Kill(t.Context())
+	<-p.current.runner.done
+	m, _ := p.Language()
+	_, err = m.Loss(t.Context(), lossRequest(false))
+	wantError(t, err, adapters.Corrupt, "another model", "tiny")
+}
+
+func wantError(t *testing.T, err error, kind adapters.Kind, texts ...string) {
+	t.Helper()
+	if adapters.KindOf(err) != kind {
+		t.Errorf("got error %v of kind %q, want kind %q", err, adapters.KindOf(err), kind)
+	}
+	for _, text := range texts {
+		if err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("error %q does not say %q", err, text)
+		}
+	}
+}
+
+func TestErrorsCross(t *testing.T) {
+	t.Run("failure", func(t *testing.T) {
+		m := openLanguage(t, config(t, "fail at loss", "language"))
+		_, err := m.Loss(t.Context(), lossRequest(false))
+		var e *adapters.Error
+		if !errors.As(err, &e) || e.Kind != adapters.Corrupt || e.Op != "reading" ||
+			e.Message != "bad tensor: invalid argument" || e.Remedy != "download it again" {
+			t.Errorf("got %+v", e)
+		}
+		wantError(t, err, adapters.Corrupt, "plugin fake", "rpc Loss")
+	})
+	t.Run("failure of load", func(t *testing.T) {
+		_, err := OpenLanguage(t.Context(), config(t, "fail at load", "language"))
+		wantError(t, err, adapters.Corrupt, "bad tensor", "rpc Load", "download it again")
+	})
+	t.Run("panic", func(t *testing.T) {
+		m := openLanguage(t, config(t, "panic at loss", "language"))
+		_, err := m.Loss(t.Context(), lossRequest(false))
+		wantError(t, err, adapters.Internal, "panic in the adapter: on purpose")
+		if _, err := m.(adapters.TokenCounter).CountTokens(t.Context(), nil); err != nil {
+			t.Errorf("after the panic: %v", err)
+		}
+	})
+	t.Run("lie", func(t *testing.T) {
+		m := openLanguage(t, config(t, "lie", ""))
+		req := lossRequest(true)
+		req.Examples = req.Examples[:1]
+		_, err := m.Loss(t.Context(), req)
+		wantError(t, err, adapters.Internal, "broke the contract", "gradient is float32[1, 1, 1]")
+		_, err = m.Generate(t.Context(), &adapters.GenerateRequest{Prompts: req.Prompts, Examples: req.Examples}, nil)
+		wantError(t, err, adapters.Unsupported, "plugin fake", "rpc Generate")
+	})
+	t.Run("wrong kind", func(t *testing.T) {
+		_, err := OpenVision(t.Context(), config(t, "normal", "language"))
+		wantError(t, err, adapters.Unsupported, "holds a language-model")
+	})
+	t.Run("no such family", func(t *testing.T) {
+		_, err := OpenVision(t.Context(), config(t, "normal", "sound"))
+		wantError(t, err, adapters.NotFound, "sound", "language")
+	})
+	t.Run("invalid UTF-8", func(t *testing.T) {
+		m := openLanguage(t, config(t, "normal", "language"))
+		_, err := m.Loss(t.Context(), &adapters.LossRequest{Examples: []adapters.Example{
+			{Segments: []adapters.Segment{adapters.TextSegment("\xff")}}}})
+		wantError(t, err, adapters.Invalid, "UTF-8")
+	})
+	t.Run("closed", func(t *testing.T) {
+		m := openLanguage(t, config(t, "normal", "language"))
+		if err := errors.Join(m.Close(), m.Close()); err != nil {
+			t.Error(err)
+		}
+		_, err := m.Loss(t.Context(), lossRequest(false))
+		wantError(t, err, adapters.Invalid, "closed")
+	})
+}
+
+func TestStart(t *testing.T) {
+	t.Run("missing", func(t *testing.T) {
+		_, err := Launch(t.Context(), Config{Path: "/no/such/plugin"})
+		wantError(t, err, adapters.NotFound, "/no/such/plugin")
+	})
+	t.Run("no plugin", func(t *testing.T) {
+		path, err := exec.LookPath("true")
+		if err != nil {
+			t.Skip("no program true on this machine")
+		}
+		_, err = Launch(t.Context(), Config{Path: path})
+		wantError(t, err, adapters.Unavailable, "does not start", "exit status 0")
+	})
+	t.Run("exits", func(t *testing.T) {
+		_, err := Launch(t.Context(), config(t, "exit", "language"))
+		wantError(t, err, adapters.Unavailable, "exit status 3", "cannot find libfake.so")
+	})
+	t.Run("dies loading", func(t *testing.T) {
+		_, err := Launch(t.Context(), config(t, "crash at load", "language"))
+		wantError(t, err, adapters.Unavailable, "rpc Load", "signal: killed", "dying at load")
+	})
+	t.Run("mute", func(t *testing.T) {
+		cfg := config(t, "mute", "language")
+		cfg.StartTimeout = 100 * time.Millisecond
+		_, err := Launch(t.Context(), cfg)
+		wantError(t, err, adapters.Unavailable, "timeout")
+	})
+	t.Run("canceled", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		_, err := Launch(ctx, config(t, "mute", "language"))
+		wantError(t, err, adapters.Canceled)
+	})
+	t.Run("by hand", func(t *testing.T) {
+		path, _ := os.Executable()
+		cmd := exec.Command(path)
+		cmd.Env = append(os.Environ(), modeKey+"=normal")
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "started by hand") {
+			t.Errorf("got %v and %q", err, out)
+		}
+	})
+}
+
+func TestStdoutIsProtected(t *testing.T) {
+	for _, mode := range []string{"noise before", "noise at load", "noise at loss"} {
+		t.Run(mode, func(t *testing.T) {
+			m := openLanguage(t, config(t, mode, "language"))
+			for range 3 {
+				if _, err := m.Loss(t.Context(), lossRequest(false)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func TestLoadReportsProgress(t *testing.T) {
+	cfg := config(t, "slow at load", "language")
+	var got []adapters.Progress
+	cfg.Load.Progress = func(p adapters.Progress) { got = append(got, p) }
+	openLanguage(t, cfg)
+	if len(got) != 5 || got[4] != (adapters.Progress{Stage: "weights", Done: 5, Total: 5}) {
+		t.Errorf("progress is %v", got)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Setenv(secretKey, "hush")
+	t.Setenv("GOMLX_BACKEND", "go:parallelism=-1")
+	cfg := config(t, "secret", "language")
+	cfg.Env = append(cfg.Env, "BRIDGE_TEST_GIVEN=yes")
+	_, err := openLanguage(t, cfg).Loss(t.Context(), lossRequest(false))
+	wantError(t, err, adapters.NotFound, `leaked false, given "yes", backend "go:parallelism=-1"`)
+}
+
+func TestCancel(t *testing.T) {
+	m := openLanguage(t, config(t, "hang at loss", "language"))
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	done := make(chan error, 1)
+	go func() {
+		_, err := m.Loss(ctx, lossRequest(false))
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		wantError(t, err, adapters.Canceled)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%v is not context.Canceled", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the call goes on after its context has ended")
+	}
+}
+
+func TestLogTakesWhatThePluginPrints(t *testing.T) {
+	var buf syncBuffer
+	cfg := config(t, "crash once at loss", "language")
+	cfg.Logger = slog.New(slog.NewTextHandler(&buf, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if _, err := openLanguage(t, cfg).Loss(t.Context(), lossRequest(false)); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"dying at loss", "plugin=fake", "started again"} {
+		if !strings.Contains(buf.String(), text) {
+			t.Errorf("the log lacks %q:\n%s", text, buf.String())
+		}
+	}
+}
+
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
