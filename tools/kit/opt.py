@@ -1,6 +1,6 @@
 """Trains tiny-opt, an OPT language model, on texts about scenes.
 
-    python opt.py --scenes COMMAND --out DIR [--steps 4000]
+    python opt.py --scenes COMMAND --out DIR [--steps 5000]
 
 A sequence is what bridge's decoder-only contract makes of soft prompts and a text: the context's
 tokens, then the tokenizer's `</s>`, the prompt, and the answer, which ends with "\\n". The loss is
@@ -110,7 +110,7 @@ def build(tokenizer: Tokenizer, newline: int, width: int, layers: int, heads: in
 
 
 def main() -> None:
-    parser = schedule.parser(__doc__, steps=3000, batch=32, rate=1.5e-3)
+    parser = schedule.parser(__doc__, steps=5000, batch=32, rate=1.5e-3)
     parser.add_argument("--vocabulary", type=int, default=640)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)

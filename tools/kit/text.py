@@ -13,8 +13,8 @@ KINDS = ["relation", "count", "color", "yesno", "what"]
 
 # How often each question is asked. Yes/no needs the most: its answer is one bit that says nothing
 # until the model has learnt to match the word asked about with the words in the context.
-WEIGHTS = {"relation": 2, "count": 2, "color": 1, "yesno": 8, "what": 2}
-CAPTIONS = 0.35  # share of captions among the turns
+WEIGHTS = {"relation": 4, "count": 2, "color": 1, "yesno": 8, "what": 2}
+CAPTIONS = 0.45  # share of captions among the turns
 LONGEST = 16  # tags in a context with repetitions
 NO_CONTEXT = 0.02
 
