@@ -1,0 +1,34 @@
+package opt_test
+
+import (
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/opt"
+	"github.com/modular-bridging/bridge/internal/lm/lmtest"
+)
+
+const preNorm = "testdata/golden-pre-norm/checkpoint"
+
+func TestContract(t *testing.T) { lmtest.Contract(t, opt.Open, preNorm) }
+
+func TestSpec(t *testing.T) {
+	spec := lmtest.Open(t, opt.Open, "testdata/golden-post-norm/checkpoint").Spec()
+	if spec.Width != 16 || spec.ContextTokens != 72 || spec.EndOfAnswer != "\n" || spec.Family != "opt" ||
+		spec.Architecture != adapters.DecoderOnly || spec.MemoryBytes != 4*spec.Parameters || spec.TokenNorm <= 0 ||
+		len(spec.Digest) != len("sha256:")+64 || spec.DType != adapters.Float32 {
+		t.Errorf("spec %+v", spec)
+	}
+}
+
+func TestConfigsThatAreRefused(t *testing.T) {
+	lmtest.Refuses(t, opt.Open, preNorm,
+		lmtest.Edit{Key: "activation_function", Value: "mish", Kind: adapters.Unsupported, Message: "relu"},
+		lmtest.Edit{Key: "enable_bias", Value: false, Kind: adapters.Unsupported, Message: "enable_bias"},
+		lmtest.Edit{Key: "num_attention_heads", Value: 5, Kind: adapters.Unsupported, Message: "num_attention_heads"},
+		lmtest.Edit{Key: "hidden_size", Value: "wide", Kind: adapters.Corrupt, Message: "hidden_size"},
+		lmtest.Edit{Key: "vocab_size", Kind: adapters.Corrupt, Message: "vocab_size"},
+		lmtest.Edit{Key: "num_hidden_layers", Value: 3, Kind: adapters.Corrupt, Message: "model.decoder.layers.2.self_attn.q_proj.weight is missing"},
+		lmtest.Edit{Key: "do_layer_norm_before", Value: false, Kind: adapters.Corrupt, Message: "final_layer_norm"},
+	)
+}

@@ -1,0 +1,177 @@
+package lmtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// Contract runs what golden cases cannot show on a model of a golden folder:
+// streaming, chunks, concurrency, the optional capabilities, refusals.
+func Contract(t *testing.T, open OpenFunc, checkpoint string) {
+	model := Open(t, open, checkpoint)
+	t.Run("streams what it returns", func(t *testing.T) { streams(t, model) })
+	t.Run("chunks change nothing", func(t *testing.T) { chunks(t, model) })
+	t.Run("requests at once", func(t *testing.T) { atOnce(t, model) })
+	t.Run("token embeddings", func(t *testing.T) { tokens(t, model) })
+	t.Run("refusals", func(t *testing.T) { refusals(t, model) })
+	t.Run("closed", func(t *testing.T) {
+		closed := Open(t, open, checkpoint)
+		if err := closed.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := closed.Loss(t.Context(), request(closed, 1)); adapters.KindOf(err) != adapters.Invalid {
+			t.Errorf("loss of a closed model: %v, want an invalid request", err)
+		}
+	})
+}
+
+// request has n examples of different lengths, each with a soft prompt.
+func request(model adapters.LanguageModel, n int) *adapters.LossRequest {
+	r := &adapters.LossRequest{Prompts: randomTensor(rand.New(rand.NewPCG(5, 6)), 0.5, n, 2, model.Spec().Width), Gradient: true}
+	for i := range n {
+		r.Examples = append(r.Examples, adapters.Example{
+			Segments: []adapters.Segment{adapters.PromptSegment(i), adapters.TextSegment(strings.Repeat("a dog ", i%3))},
+			Target:   strings.Repeat(" cat", i%4),
+		})
+	}
+	return r
+}
+
+func streams(t *testing.T, model adapters.LanguageModel) {
+	r := request(model, 5)
+	generate := &adapters.GenerateRequest{Prompts: r.Prompts, Examples: r.Examples, Options: adapters.GenerateOptions{RepetitionPenalty: 1.5}}
+	got := make([]string, len(r.Examples))
+	res, err := model.Generate(t.Context(), generate, func(p adapters.Piece) error {
+		got[p.Example] += p.Text
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, res.Texts) {
+		t.Errorf("streamed %q, returned %q", got, res.Texts)
+	}
+	stop := errors.New("enough")
+	if _, err := model.Generate(t.Context(), generate, func(adapters.Piece) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("error of emit: got %v, want %v", err, stop)
+	}
+}
+
+// chunks compares 70 examples, more than are computed at once, with each alone.
+func chunks(t *testing.T, model adapters.LanguageModel) {
+	all := request(model, 70)
+	got, err := model.Loss(t.Context(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{0, 63, 64, 69} {
+		one := *all
+		one.Examples = all.Examples[i : i+1]
+		want, err := model.Loss(t.Context(), &one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near(t, fmt.Sprintf("loss %d", i), got.Loss[i:i+1], want.Loss)
+		near(t, fmt.Sprintf("gradient %d", i), got.Gradient.Row(i).Float32s(), want.Gradient.Row(i).Float32s())
+	}
+}
+
+func atOnce(t *testing.T, model adapters.LanguageModel) {
+	r := request(model, 3)
+	want, err := model.Loss(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			got, err := model.Loss(t.Context(), r)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if !slices.Equal(got.Loss, want.Loss) || !slices.Equal(got.Gradient.Float32s(), want.Gradient.Float32s()) {
+				t.Error("requests at once give other numbers than alone")
+			}
+		})
+	}
+	group.Wait()
+}
+
+func tokens(t *testing.T, model adapters.LanguageModel) {
+	embedder, ok := adapters.AsTokenEmbedder(model)
+	counter, counts := adapters.AsTokenCounter(model)
+	if !ok || !counts {
+		t.Fatal("the model neither embeds nor counts tokens")
+	}
+	texts := []string{"a cat", "", "a photo of a dog"}
+	req := &adapters.EmbedTokensRequest{Texts: texts}
+	some, err := embedder.EmbedTokens(t.Context(), req)
+	if err == nil {
+		err = some.Check(model.Spec(), req)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := counter.CountTokens(t.Context(), texts)
+	if err != nil || !slices.Equal(n, some.Counts) || n[1] != 0 || n[0] == 0 {
+		t.Errorf("counts %v, rows %v, error %v", n, some.Counts, err)
+	}
+	if got := strings.TrimSpace(strings.Join(some.Surfaces[:n[0]], "")); got != "a cat" {
+		t.Errorf("surfaces of %q make %q", texts[0], got)
+	}
+	all, err := embedder.EmbedTokens(t.Context(), &adapters.EmbedTokensRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, surface := range some.Surfaces {
+		at := slices.Index(all.Surfaces, surface)
+		if at < 0 || !slices.Equal(all.Embeddings.Row(at).Float32s(), some.Embeddings.Row(i).Float32s()) {
+			t.Errorf("token %q has not the row that the vocabulary gives it", surface)
+		}
+	}
+}
+
+func refusals(t *testing.T, model adapters.LanguageModel) {
+	long := request(model, 1)
+	long.Examples[0].Target = strings.Repeat("cat ", 500)
+	if limit := model.Spec().ContextTokens; limit > 0 {
+		_, err := model.Loss(t.Context(), long)
+		if adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), fmt.Sprint(limit)) {
+			t.Errorf("a sequence over the context: %v, want an invalid request that names %d", err, limit)
+		}
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := model.Loss(canceled, request(model, 1)); adapters.KindOf(err) != adapters.Canceled {
+		t.Errorf("given up: %v, want canceled", err)
+	}
+	r := request(model, 1)
+	_, err := model.Generate(t.Context(), &adapters.GenerateRequest{Prompts: r.Prompts, Examples: r.Examples,
+		Options: adapters.GenerateOptions{NumBeams: 4}}, nil)
+	if adapters.KindOf(err) != adapters.Unsupported {
+		t.Errorf("beam search: %v, want unsupported", err)
+	}
+}
+
+func near(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s: %d elements, want %d", what, len(got), len(want))
+		return
+	}
+	for i := range want {
+		if d := max(got[i]-want[i], want[i]-got[i]); !(d <= 1e-4+1e-4*max(want[i], -want[i])) {
+			t.Errorf("%s[%d]: got %v, want %v", what, i, got[i], want[i])
+			return
+		}
+	}
+}
