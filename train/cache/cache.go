@@ -2,22 +2,26 @@
 // each picture is encoded once for all steps, runs and arms of a comparison.
 //
 // One file holds the rows of one encoder on one data set: it is named after
-// both digests, so other weights or other pictures never meet its rows. A row is
-// marked as present only after it was written; a run that is killed while it
-// fills the file loses the batch that it was at. Two processes may use one file:
-// they take turns in filling it. Where the disk is full training goes on without
-// the cache.
+// both digests, so other weights or other pictures never meet its rows. A row has
+// a checksum that is written after it: a run that is killed while it fills the
+// file loses the batch that it was at, and a row that a power cut or a bad disk
+// spoiled is computed again. Two processes may use one file: they take turns in
+// filling it. Where the disk is full training goes on, with the rows that are
+// there.
 //
 // Tensors that [Cache.Features] returns belong to the caller.
 package cache
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"os"
@@ -47,6 +51,9 @@ type Options struct {
 	Log      *slog.Logger // nil discards
 }
 
+// remedy is what a user can do about a full disk.
+const remedy = "free disk space, or point BRIDGE_CACHE at a larger disk"
+
 // Cache serves features. Its methods may be called from several goroutines.
 type Cache struct {
 	encoder  adapters.VisionEncoder
@@ -55,9 +62,10 @@ type Cache struct {
 	layout   layout
 	lock     *flock.Flock
 
-	mu      sync.Mutex // guards the rest
-	file    *os.File   // nil once the disk refused a row
-	present []byte     // one per row: 1 where it is on disk
+	mu   sync.Mutex // guards the rest
+	file *os.File   // nil where the disk had no room for the head
+	full bool       // the disk refused a row
+	sums []byte     // uint32 per row: its checksum, 0 where it is not on disk
 }
 
 // layout says where a file keeps what.
@@ -65,18 +73,22 @@ type layout struct {
 	Encoder string         `json:"encoder"` // digest
 	Data    string         `json:"data"`    // digest
 	Layer   int            `json:"layer"`
+	Compute adapters.DType `json:"compute"`
 	Rows    int            `json:"rows"`
 	Shape   []int          `json:"shape"` // [N, D]
 	DType   adapters.DType `json:"dtype"`
 }
 
-// headerSize is a page: the layout as JSON, padded with spaces.
+// headerSize is a page: the layout as JSON, padded with zeros. The checksums
+// follow, then the rows.
 const headerSize = 4096
+
+const sumSize = 4
 
 func (l layout) rowBytes() int64 { return int64(adapters.Elements(l.Shape) * l.DType.Size()) }
 
 func (l layout) offset(row int) int64 {
-	return headerSize + int64(l.Rows) + int64(row)*l.rowBytes()
+	return headerSize + sumSize*int64(l.Rows) + int64(row)*l.rowBytes()
 }
 
 func (l layout) name() string {
@@ -94,10 +106,14 @@ func layoutOf(spec adapters.VisionSpec, data string, rows int, dtype adapters.DT
 	if dtype == adapters.InvalidDType {
 		dtype = adapters.BFloat16
 	}
-	return layout{Encoder: spec.Digest, Data: data, Layer: spec.Layer, Rows: rows, Shape: []int{spec.Tokens, spec.Width}, DType: dtype}
+	return layout{
+		Encoder: spec.Digest, Data: data, Layer: spec.Layer, Compute: spec.DType,
+		Rows: rows, Shape: []int{spec.Tokens, spec.Width}, DType: dtype,
+	}
 }
 
-// Open opens or creates the cache file of an encoder and a data set in dir.
+// Open opens or creates the cache file of an encoder and a data set in dir. On a
+// full disk the cache works without a file, and says so in the log.
 func Open(dir string, encoder adapters.VisionEncoder, pictures Pictures, o Options) (*Cache, error) {
 	if o.Batch == 0 {
 		o.Batch = 64
@@ -105,62 +121,89 @@ func Open(dir string, encoder adapters.VisionEncoder, pictures Pictures, o Optio
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	spec := encoder.Spec()
+	if spec.Digest == "" {
+		return nil, adapters.Errorf(adapters.Invalid, "feature cache: the encoder %s names no digest of its weights, so that its features cannot be told from another's", spec.ID)
+	}
 	c := &Cache{encoder: encoder, pictures: pictures, options: o}
-	c.layout = layoutOf(encoder.Spec(), pictures.Digest(), pictures.Len(), o.DType)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("feature cache: %w", err)
-	}
+	c.layout = layoutOf(spec, pictures.Digest(), pictures.Len(), o.DType)
+	c.sums = make([]byte, sumSize*c.layout.Rows)
 	path := filepath.Join(dir, c.layout.name())
-	c.lock = flock.New(path + ".lock")
-	if err := c.lock.Lock(); err != nil {
-		return nil, fmt.Errorf("feature cache: %w", err)
+	err := c.open(path)
+	if full(err) {
+		o.Log.Warn("no room for the feature cache; every picture is encoded anew each time", "error", err, "remedy", remedy)
+		return c, nil
 	}
-	defer c.lock.Unlock()
-	var err error
-	if c.file, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644); err != nil {
-		return nil, fmt.Errorf("feature cache: %w", err)
-	}
-	if err := c.readHeader(); err != nil {
-		c.file.Close()
+	if err != nil {
 		return nil, fmt.Errorf("feature cache %s: %w", path, err)
 	}
 	return c, nil
 }
 
-// readHeader reads the layout and the marks of an old file, or writes those of
-// a new one. A file whose head another program wrote is begun again.
-func (c *Cache) readHeader() error {
+func (c *Cache) open(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	c.lock = flock.New(path + ".lock")
+	if err := c.lock.Lock(); err != nil {
+		return err
+	}
+	defer c.lock.Unlock()
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	if err := c.readHead(file); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	c.file = file
+	return nil
+}
+
+// readHead reads the layout and the checksums of an old file, or writes those of
+// a new one. A file whose head is not whole is begun again.
+func (c *Cache) readHead(file *os.File) error {
 	want, err := json.Marshal(c.layout)
 	if err != nil {
 		return err
 	}
 	want = append(want, make([]byte, headerSize-len(want))...)
-	c.present = make([]byte, c.layout.Rows)
-	got := make([]byte, headerSize)
-	if _, err := c.file.ReadAt(got, 0); err == nil && string(got) == string(want) {
-		if _, err := c.file.ReadAt(c.present, headerSize); err == nil {
-			return nil
-		}
-		clear(c.present)
-	} else if err != nil && !errors.Is(err, io.EOF) {
+	head := make([]byte, headerSize+len(c.sums))
+	_, err = file.ReadAt(head, 0)
+	if err == nil && bytes.Equal(head[:headerSize], want) {
+		copy(c.sums, head[headerSize:])
+		return nil
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if err := c.file.Truncate(0); err != nil {
+	if err := file.Truncate(0); err != nil {
 		return err
 	}
-	if _, err := c.file.WriteAt(want, 0); err != nil {
-		return full(err)
-	}
-	if _, err := c.file.WriteAt(c.present, headerSize); err != nil {
-		return full(err)
-	}
-	return nil
+	_, err = file.WriteAt(append(want, c.sums...), 0)
+	return err
 }
 
-// full adds the remedy to an error of a disk that takes no more.
-func full(err error) error {
-	return adapters.Errorf(adapters.Exhausted, "write: %w", err).
-		WithRemedy("free disk space, or point BRIDGE_CACHE at a larger disk")
+// checksum is a row's CRC-32C, never 0.
+func checksum(row []byte) uint32 {
+	return max(1, crc32.Checksum(row, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+func (c *Cache) sum(row int) []byte { return c.sums[sumSize*row : sumSize*(row+1)] }
+
+// read fills data with a row of the file and reports whether it could.
+func (c *Cache) read(row int, data []byte) bool {
+	want := binary.LittleEndian.Uint32(c.sum(row))
+	if want == 0 || c.file == nil {
+		return false
+	}
+	_, err := c.file.ReadAt(data, c.layout.offset(row))
+	if err == nil && checksum(data) == want {
+		return true
+	}
+	c.options.Log.Warn("a row of the feature cache is damaged and computed again", "row", row, "file", c.file.Name(), "error", err)
+	clear(c.sum(row))
+	return false
 }
 
 // Close closes the file; what it holds serves the next run.
@@ -187,11 +230,7 @@ func (c *Cache) Features(ctx context.Context, indices []int) (*adapters.Tensor, 
 		if row < 0 || row >= c.layout.Rows {
 			return nil, adapters.Errorf(adapters.Invalid, "features of picture %d, the data set has %d", row, c.layout.Rows)
 		}
-		if c.present[row] == 1 && c.file != nil {
-			if _, err := c.file.ReadAt(out.Row(place).Data, c.layout.offset(row)); err != nil {
-				return nil, adapters.Errorf(adapters.Corrupt, "feature cache: row %d: %w", row, err).
-					WithRemedy("delete %s", c.file.Name())
-			}
+		if c.read(row, out.Row(place).Data) {
 			continue
 		}
 		if len(missing[row]) == 0 {
@@ -206,15 +245,19 @@ func (c *Cache) Features(ctx context.Context, indices []int) (*adapters.Tensor, 
 	})
 }
 
-// Fill computes all rows of the first n pictures that the file lacks.
+// Fill computes all rows of the first n pictures that the file lacks. It does
+// nothing where there is no room for them.
 func (c *Cache) Fill(ctx context.Context, n int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var rows []int
 	for row := range min(n, c.layout.Rows) {
-		if c.present[row] == 0 {
+		if binary.LittleEndian.Uint32(c.sum(row)) == 0 {
 			rows = append(rows, row)
 		}
+	}
+	if c.file == nil || c.full {
+		return nil
 	}
 	return c.compute(ctx, rows, func(int, []byte) {})
 }
@@ -230,11 +273,10 @@ func (c *Cache) compute(ctx context.Context, rows []int, use func(row int, data 
 		for i, row := range part {
 			use(row, features.Row(i).Data)
 		}
-		if c.file != nil {
+		if c.file != nil && !c.full {
 			if err := c.store(part, features); err != nil {
-				c.options.Log.Warn("the feature cache takes no more rows; training goes on without it", "error", err)
-				c.file.Close()
-				c.file = nil
+				c.options.Log.Warn("the feature cache takes no more rows; those that it lacks are computed each time", "error", err, "remedy", remedy)
+				c.full = true
 			}
 		}
 		if c.options.Progress != nil {
@@ -256,14 +298,18 @@ func (c *Cache) encode(ctx context.Context, rows []int) (*adapters.Tensor, error
 			return nil, adapters.Errorf(adapters.Invalid, "picture %d has %d bytes, want %d×%d×3", row, len(pixels), spec.Height, spec.Width)
 		}
 	}
-	resp, err := c.encoder.Encode(ctx, &adapters.EncodeRequest{Images: images})
+	request := &adapters.EncodeRequest{Images: images}
+	resp, err := c.encoder.Encode(ctx, request)
 	if err != nil {
+		return nil, err
+	}
+	if err := resp.Check(c.encoder.Spec(), request); err != nil {
 		return nil, err
 	}
 	return resp.Features.Convert(c.layout.DType)
 }
 
-// store writes rows, then marks them.
+// store writes rows, then their checksums.
 func (c *Cache) store(rows []int, features *adapters.Tensor) error {
 	if err := c.lock.Lock(); err != nil {
 		return err
@@ -271,14 +317,15 @@ func (c *Cache) store(rows []int, features *adapters.Tensor) error {
 	defer c.lock.Unlock()
 	for i, row := range rows {
 		if _, err := c.file.WriteAt(features.Row(i).Data, c.layout.offset(row)); err != nil {
-			return full(err)
+			return err
 		}
 	}
-	for _, row := range rows {
-		if _, err := c.file.WriteAt([]byte{1}, headerSize+int64(row)); err != nil {
-			return full(err)
+	for i, row := range rows {
+		sum := binary.LittleEndian.AppendUint32(nil, checksum(features.Row(i).Data))
+		if _, err := c.file.WriteAt(sum, headerSize+sumSize*int64(row)); err != nil {
+			return err
 		}
-		c.present[row] = 1
+		copy(c.sum(row), sum)
 	}
 	return nil
 }
