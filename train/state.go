@@ -64,7 +64,7 @@ func (s *Session) save(stage, step int, steps stepper) error {
 // there is one, to the start otherwise.
 func (s *Session) restore(ctx context.Context) (position, error) {
 	if !s.Resume {
-		return position{}, nil
+		return position{}, s.Metrics.Truncate(-1)
 	}
 	dir, passed, err := folders.Latest(s.checkpoints())
 	for _, problem := range passed {
@@ -72,7 +72,7 @@ func (s *Session) restore(ctx context.Context) (position, error) {
 	}
 	if adapters.KindOf(err) == adapters.NotFound {
 		s.Log.Info("no checkpoint yet: starting from the beginning", "run", s.Dir)
-		return position{}, nil
+		return position{}, s.Metrics.Truncate(-1)
 	}
 	if err != nil {
 		return position{}, err

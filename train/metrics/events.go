@@ -45,18 +45,26 @@ func createEvents(dir string) (*eventFile, error) {
 		return nil, err
 	}
 	e := &eventFile{file: f}
-	head := protowire.AppendTag(event(0, now), eventVersion, protowire.BytesType)
-	if err := record(f, protowire.AppendString(head, "brain.Event:2")); err != nil {
+	if err := e.head(now); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return e, nil
 }
 
+// head begins a file: readers look for the version.
+func (e *eventFile) head(at time.Time) error {
+	b := protowire.AppendTag(event(0, at), eventVersion, protowire.BytesType)
+	return record(e.file, protowire.AppendString(b, "brain.Event:2"))
+}
+
 // event begins a message.
 func event(step int, at time.Time) []byte {
 	b := protowire.AppendTag(nil, eventWallTime, protowire.Fixed64Type)
-	b = protowire.AppendFixed64(b, math.Float64bits(float64(at.UnixNano())/1e9))
+	b = protowire.AppendFixed64(b, math.Float64bits(float64(at.Unix())+float64(at.Nanosecond())/1e9))
+	if step == 0 { // the default, which is not written
+		return b
+	}
 	b = protowire.AppendTag(b, eventStep, protowire.VarintType)
 	return protowire.AppendVarint(b, uint64(step))
 }

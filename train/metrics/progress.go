@@ -49,23 +49,25 @@ func (p barProgress) Start(name string, total, done int) Task {
 	}
 	bar := progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(name),
-		progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
-		progressbar.OptionSetWidth(24), progressbar.OptionThrottle(100*time.Millisecond))
+		progressbar.OptionShowCount(), progressbar.OptionSetWidth(24), progressbar.OptionThrottle(100*time.Millisecond),
+		// Its own estimate counts what was done before a resume as done now.
+		progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false))
 	bar.StartWithoutRender()
 	bar.Set(done)
-	return &barTask{bar: bar, w: p.w, rate: newRate(done), name: name}
+	return &barTask{bar: bar, w: p.w, rate: newRate(time.Now(), done), name: name, total: total}
 }
 
 type barTask struct {
-	bar  *progressbar.ProgressBar
-	w    io.Writer
-	rate *rate
-	name string
+	bar   *progressbar.ProgressBar
+	w     io.Writer
+	rate  *rate
+	name  string
+	total int
 }
 
 func (t *barTask) Step(done, images int, loss float64) {
-	t.rate.add(done, images)
-	t.bar.Describe(strings.TrimRight(fmt.Sprintf("%s  %s%s", t.name, lossText(loss), t.rate.images()), " "))
+	t.rate.add(time.Now(), done, images)
+	t.bar.Describe(describe(t.name, loss, t.rate, t.total-done))
 	t.bar.Set(done)
 }
 
@@ -80,7 +82,7 @@ type lineProgress struct{ w io.Writer }
 const lineEvery = 10 * time.Second
 
 func (p lineProgress) Start(name string, total, done int) Task {
-	return &lineTask{w: p.w, name: name, total: total, done: done, rate: newRate(done), last: time.Now()}
+	return &lineTask{w: p.w, name: name, total: total, done: done, rate: newRate(time.Now(), done), last: time.Now(), printed: done}
 }
 
 type lineTask struct {
@@ -94,7 +96,7 @@ type lineTask struct {
 }
 
 func (t *lineTask) Step(done, images int, loss float64) {
-	t.rate.add(done, images)
+	t.rate.add(time.Now(), done, images)
 	t.done, t.loss = done, loss
 	if time.Since(t.last) >= lineEvery {
 		t.print()
@@ -107,11 +109,8 @@ func (t *lineTask) print() {
 	if t.total > 0 {
 		of = fmt.Sprintf("/%d", t.total)
 	}
-	left := ""
-	if eta, ok := t.rate.left(t.total - t.done); ok && t.done < t.total {
-		left = fmt.Sprintf("  %s left", eta.Round(time.Second))
-	}
-	fmt.Fprintf(t.w, "%s  %d%s  %s%s%s\n", t.name, t.done, of, lossText(t.loss), t.rate.images(), left)
+	name := fmt.Sprintf("%s  %d%s", t.name, t.done, of)
+	fmt.Fprintln(t.w, describe(name, t.loss, t.rate, t.total-t.done))
 }
 
 func (t *lineTask) Done() {
@@ -120,11 +119,20 @@ func (t *lineTask) Done() {
 	}
 }
 
-func lossText(loss float64) string {
-	if loss == 0 || math.IsNaN(loss) {
-		return ""
+// describe returns "stage-2  loss 1.234  560 images/s  1m20s left": of these what
+// is known.
+func describe(name string, loss float64, r *rate, units int) string {
+	parts := []string{name}
+	if loss != 0 && !math.IsNaN(loss) {
+		parts = append(parts, fmt.Sprintf("loss %.3f", loss))
 	}
-	return fmt.Sprintf("loss %.3f  ", loss)
+	if speed, ok := r.images(); ok {
+		parts = append(parts, fmt.Sprintf("%.0f images/s", speed))
+	}
+	if left, ok := r.left(units); ok && units > 0 {
+		parts = append(parts, fmt.Sprintf("%s left", left.Round(time.Second)))
+	}
+	return strings.Join(parts, "  ")
 }
 
 // rate measures over a sliding window, so that a slow start (compilation) or a
@@ -143,15 +151,15 @@ type point struct {
 
 const window = 30 * time.Second
 
-func newRate(done int) *rate {
-	return &rate{points: []point{{at: time.Now(), units: done}}}
+func newRate(now time.Time, done int) *rate {
+	return &rate{points: []point{{at: now, units: done}}}
 }
 
-func (r *rate) add(units, images int) {
+// add counts what was done by now.
+func (r *rate) add(now time.Time, units, images int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.total += images
-	now := time.Now()
 	r.points = append(r.points, point{now, units, r.total})
 	for len(r.points) > 2 && now.Sub(r.points[0].at) > window {
 		r.points = r.points[1:]
@@ -166,14 +174,16 @@ func (r *rate) over() (first, last point, seconds float64) {
 	return first, last, last.at.Sub(first.at).Seconds()
 }
 
-func (r *rate) images() string {
+// images returns images per second.
+func (r *rate) images() (float64, bool) {
 	first, last, seconds := r.over()
 	if seconds <= 0 || last.images == first.images {
-		return ""
+		return 0, false
 	}
-	return fmt.Sprintf("%.0f images/s", float64(last.images-first.images)/seconds)
+	return float64(last.images-first.images) / seconds, true
 }
 
+// left returns how long units more will take.
 func (r *rate) left(units int) (time.Duration, bool) {
 	first, last, seconds := r.over()
 	if last.units <= first.units || seconds <= 0 {
