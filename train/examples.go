@@ -11,13 +11,30 @@ import (
 // picks returns the batch of step n of a stage: which examples, and what is
 // asked of each. A function of seed, stage and n alone.
 func (s *Session) picks(st Stage, n int) []data.Pick {
-	rows := s.sampler(st).Batch(n)
+	rows := s.sampler(st).Indices(n)
 	rng := rand.New(rand.NewPCG(placeSeed(s.Plan.Seed, st.Name, n, -1), 0))
 	picks := make([]data.Pick, len(rows))
 	for i, row := range rows {
 		picks[i] = draw(rng, s.Train.Data.Example(row), row, st)
 	}
 	return picks
+}
+
+// sampler chooses the examples of a stage's batches: among the cached pictures
+// alone where the stage has a cache.
+func (s *Session) sampler(st Stage) *data.Sampler {
+	n := s.Train.Data.Len()
+	if st.CachedQueries > 0 {
+		n = min(n, st.CachedQueries)
+	}
+	x := &data.Sampler{Seed: placeSeed(s.Plan.Seed, st.Name, 0, 0), Batch: st.Batch, Len: n, Similar: st.Mix.Similar}
+	if st.Mix.Similar > 0 {
+		if s.words == nil {
+			s.words = data.NewWordIndex(s.Train.Data)
+		}
+		x.Words = s.words
+	}
+	return x
 }
 
 // draw chooses between a caption and a question, and which.

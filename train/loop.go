@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -70,8 +71,9 @@ func (s *Session) runStage(ctx context.Context, index int, from position) error 
 			return s.interrupted(ctx, index, n, steps, err)
 		}
 		s.clock += time.Since(began)
+		s.done++
 		task.Step(n+1, out.Images, out.Losses["loss"])
-		if err := s.record(index, n, steps, out); err != nil {
+		if err := s.record(st, n, out); err != nil {
 			return err
 		}
 		if err := s.pause(ctx, index, n+1, steps); err != nil {
@@ -94,4 +96,29 @@ func (s *Session) pause(ctx context.Context, index, done int, steps stepper) err
 		return s.save(index, done, steps)
 	}
 	return nil
+}
+
+// record writes a step's figures.
+func (s *Session) record(st Stage, n int, out outcome) error {
+	values := map[string]float64{st.Name + "/grad_norm": out.GradNorm}
+	for name, v := range out.Losses {
+		values[st.Name+"/"+name] = v
+	}
+	for _, m := range st.Train {
+		values[st.Name+"/lr_"+string(m)] = schedule(st, m).Rate(n + 1)
+	}
+	return s.Metrics.Write(s.done, s.clock, values)
+}
+
+// interrupted writes a checkpoint of the steps done so far where the run was
+// stopped, so that nothing is lost, and returns why it stopped.
+func (s *Session) interrupted(ctx context.Context, index, done int, steps stepper, cause error) error {
+	if ctx.Err() == nil || done == 0 {
+		return cause
+	}
+	if err := s.save(index, done, steps); err != nil {
+		return errors.Join(cause, err)
+	}
+	s.Log.Info("interrupted: checkpoint written; go on with --resume", "run", s.Dir, "step", s.done)
+	return cause
 }

@@ -41,8 +41,7 @@ func newOptimizer(b *bridge.Bridge, st Stage) (*optim.AdamW, rates, error) {
 	var groups []optim.Group
 	var schedules rates
 	for _, m := range st.Train {
-		peak, ok := st.Optimizer.LearningRate[m]
-		if !ok {
+		if _, ok := st.Optimizer.LearningRate[m]; !ok {
 			return nil, nil, fmt.Errorf("stage %s trains %s but names no learning rate for it", st.Name, m)
 		}
 		names := m.names(b)
@@ -51,12 +50,19 @@ func newOptimizer(b *bridge.Bridge, st Stage) (*optim.AdamW, rates, error) {
 		}
 		for _, g := range optim.Groups(b.Store(), names, st.Optimizer.WeightDecay) {
 			groups = append(groups, g)
-			schedules = append(schedules, optim.Schedule{Peak: peak, Steps: st.Schedule.Steps, Warmup: st.Schedule.Warmup, MinFactor: st.Schedule.MinFactor})
+			schedules = append(schedules, schedule(st, m))
 		}
 	}
 	o := st.Optimizer
 	opt, err := optim.New(b.Backend(), b.Store(), groups, optim.Config{Beta1: o.Beta1, Beta2: o.Beta2, Epsilon: o.Epsilon, ClipNorm: o.ClipNorm})
 	return opt, schedules, err
+}
+
+// schedule returns the learning rates of a module.
+func schedule(st Stage, m Module) optim.Schedule {
+	return optim.Schedule{
+		Peak: st.Optimizer.LearningRate[m], Steps: st.Schedule.Steps, Warmup: st.Schedule.Warmup, MinFactor: st.Schedule.MinFactor,
+	}
 }
 
 // rngState returns the state of the random numbers of one micro-batch: a

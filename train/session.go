@@ -42,4 +42,5 @@ type Session struct {
 	clock  time.Duration // of training so far, evaluation not counted
 	done   int           // optimizer steps so far, in all stages
 	scores []Scores      // evaluations so far
+	words  *data.WordIndex
 }
