@@ -117,7 +117,8 @@ func check(ctx context.Context, dir string) error {
 	})
 }
 
-// write stores the embedded files under dir and syncs them.
+// write stores the embedded files under dir. It need not sync them: what a crash tears, the next
+// check finds.
 func write(ctx context.Context, dir string) error {
 	return walk(func(name string, data []byte) error {
 		if err := ctx.Err(); err != nil {
@@ -127,17 +128,8 @@ func write(ctx context.Context, dir string) error {
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return err
 		}
-		return writeSynced(name, data)
+		return os.WriteFile(name, data, 0o444)
 	})
-}
-
-func writeSynced(name string, data []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // walk calls f with the name (relative to root) and content of every embedded file, in order.
