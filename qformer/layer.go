@@ -105,7 +105,7 @@ func (m *Model) keyValue(p layers.Params, x *Node) keyValue {
 // kv.
 func (m *Model) attention(p layers.Params, x *Node, kv keyValue, bias *Node) *Node {
 	query := layers.SplitHeads(layers.Linear(p.At("attention.query"), x), m.cfg.Heads)
-	context := layers.MergeHeads(m.attend(query, kv, bias))
+	context := layers.MergeHeads(layers.Attention(query, kv.key, kv.value, layers.AttentionOptions{Bias: bias, Dropout: m.cfg.Dropout, RNG: m.rng}))
 	return m.output(p.At("output"), context, x)
 }
 

@@ -3,6 +3,7 @@ package layers
 import (
 	"math"
 
+	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/layers/attention"
@@ -41,20 +42,58 @@ func Attention(q, k, v *Node, o AttentionOptions) *Node {
 	if scale == 0 {
 		scale = 1 / math.Sqrt(float64(q.Shape().Dimensions[3]))
 	}
-	if o.Bias == nil && (o.RNG == nil || o.Dropout == 0) {
-		// Fused kernels on CUDA take unequal lengths without a check and err.
-		unequal := q.Shape().Dimensions[2] != k.Shape().Dimensions[2]
-		out, _ := attention.Core(q, k, v, attention.LayoutBHSD, attention.CoreOptions{Scale: scale, DisableFusion: unequal})
+	if fusable(q, k, o) {
+		out, _ := attention.Core(q, k, v, attention.LayoutBHSD, attention.CoreOptions{Scale: scale})
 		return out
 	}
-	scores := toFloat32(MulScalar(EinsumAxes(q, k, [][2]int{{3, 3}}, [][2]int{{0, 0}, {1, 1}}), scale))
+	dtype := v.DType()
+	if !onXLA(q) {
+		// The Go backend errs in batches of small bfloat16 products.
+		q, k, v = toFloat32(q), toFloat32(k), toFloat32(v)
+	}
+	scores := toFloat32(product(MulScalar(q, scale), swap(k)))
 	if o.Bias != nil {
 		bias := ConvertDType(o.Bias, dtypes.Float32)
 		scores = Add(scores, BroadcastToDims(ExpandLeftToRank(bias, 4), scores.Shape().Dimensions...))
 	}
 	probs := Dropout(Softmax(scores, -1), o.Dropout, o.RNG)
-	return EinsumAxes(ConvertDType(probs, v.DType()), v, [][2]int{{3, 2}}, [][2]int{{0, 0}, {1, 1}})
+	return ConvertDType(product(ConvertDType(probs, v.DType()), v), dtype)
 }
+
+// fusable reports whether XLA's kernel computes this attention: on a GPU, in
+// half precision, without bias or dropout. It takes unequal lengths without a
+// check and errs.
+func fusable(q, k *Node, o AttentionOptions) bool {
+	plain := o.Bias == nil && (o.RNG == nil || o.Dropout == 0)
+	equal := q.Shape().Dimensions[2] == k.Shape().Dimensions[2]
+	return plain && equal && q.DType() == dtypes.BFloat16 && onXLA(q) &&
+		q.Graph().Backend().Capabilities().Operations[compute.OpTypeFusedScaledDotProductAttention]
+}
+
+// product multiplies the matrices in the last two axes: float[B, H, I, K] and
+// float[B, H, K, J] → float[B, H, I, J].
+//
+// The Go backend multiplies many small matrices an order of magnitude faster
+// when it contracts rows with columns than when it contracts rows with rows,
+// which is what automatic differentiation asks for. So the gradients are
+// written out: ∂x = ∂z·yᵀ, ∂y = xᵀ·∂z. The contractions that the differentiation
+// builds beside them stay unused and are not computed.
+func product(x, y *Node) *Node {
+	var cotangent *Node // set by the output's gradient, which comes first
+	tracedX := IdentityWithCustomGradient(x, func(x, _ *Node) *Node { return rowsByColumns(cotangent, swap(y)) })
+	tracedY := IdentityWithCustomGradient(y, func(y, _ *Node) *Node { return rowsByColumns(swap(x), cotangent) })
+	return IdentityWithCustomGradient(rowsByColumns(tracedX, tracedY), func(_, v *Node) *Node {
+		cotangent = v
+		return v
+	})
+}
+
+func rowsByColumns(x, y *Node) *Node {
+	return EinsumAxes(x, y, [][2]int{{3, 2}}, [][2]int{{0, 0}, {1, 1}})
+}
+
+// swap transposes the matrices in the last two axes.
+func swap(x *Node) *Node { return TransposeAllDims(x, 0, 1, 3, 2) }
 
 // MaskBias turns a boolean mask (true is visible) into the bias that hides the
 // rest: 0 where visible, hidden where not.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
 	_ "github.com/gomlx/compute/gobackend"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
@@ -58,6 +59,23 @@ func TestLinearUsesPyTorchLayout(t *testing.T) {
 		return layers.Linear(layers.NewParams(store, x.Graph()).At("fc"), x)
 	}, [][]float32{{1, 1}, {0, 2}})
 	near(t, tensors.MustCopyFlatData[float32](got), []float32{13, 27, 41, 14, 28, 42}, 0)
+}
+
+// The Go backend's bfloat16 kernels err for some shapes on some processors.
+func TestLinearInBFloat16IsNearFloat32(t *testing.T) {
+	b := backend(t)
+	for _, dims := range [][3]int{{20, 24, 24}, {34, 48, 24}, {34, 64, 64}, {130, 128, 512}} {
+		rows, in, out := dims[0], dims[1], dims[2]
+		x := tensors.FromFlatDataAndDimensions(ramp(rows*in, 0.1), rows, in)
+		w := tensors.FromFlatDataAndDimensions(ramp(out*in, -0.07), out, in)
+		run := func(dtype dtypes.DType) []float32 {
+			return tensors.MustCopyFlatData[float32](MustExecOnce(b, func(x, w *Node) *Node {
+				y := layers.LinearWith(ConvertDType(x, dtype), ConvertDType(w, dtype), nil)
+				return ConvertDType(y, dtypes.Float32)
+			}, x, w))
+		}
+		near(t, run(dtypes.BFloat16), run(dtypes.Float32), 0.12)
+	}
 }
 
 func TestNormsUseTheGivenEpsilon(t *testing.T) {

@@ -1,6 +1,8 @@
 package layers
 
 import (
+	"strings"
+
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -20,13 +22,20 @@ func Linear(p Params, x *Node) *Node {
 // LinearWith is [Linear] with the weight [out, in] and the bias [out] (or nil)
 // given as nodes.
 func LinearWith(x, weight, bias *Node) *Node {
-	if x.DType() == dtypes.BFloat16 && bias != nil {
-		// The Go backend has no bfloat16 dense kernel with bias.
-		y := nn.Dense(x, weight, nil, compute.DenseLayoutOutputsInput)
-		return Add(y, ExpandLeftToRank(bias, y.Rank()))
+	dtype := x.DType()
+	if dtype != dtypes.Float32 && !onXLA(x) {
+		// The Go backend's kernel for small bfloat16 products is wrong on
+		// processors without AVX-512, and it has none with a bias.
+		x, weight = toFloat32(x), toFloat32(weight)
+		if bias != nil {
+			bias = toFloat32(bias)
+		}
 	}
-	return nn.Dense(x, weight, bias, compute.DenseLayoutOutputsInput)
+	return ConvertDType(nn.Dense(x, weight, bias, compute.DenseLayoutOutputsInput), dtype)
 }
+
+// onXLA reports whether x's graph is for XLA and not for the Go backend.
+func onXLA(x *Node) bool { return strings.HasPrefix(x.Graph().Backend().Name(), "xla") }
 
 // Embedding returns the rows of p's "weight" [V, D] at ids int32[...]:
 // float[..., D].
