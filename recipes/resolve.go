@@ -34,12 +34,14 @@ func (r *Recipe) Resolve(reg *registry.Registry) (*Resolved, error) {
 	}
 	var known bool
 	if out.VisionModel, known = r.lookup(reg, "vision", out.Vision.Backbone, adapters.KindVision); known {
+		out.Vision.settle(out.VisionModel)
 		out.resolveVision()
 	}
 	if r.Language != nil {
 		language, known := r.lookup(reg, "language", out.Language.Backbone, adapters.KindLanguage)
 		out.LanguageModel = &language
 		if known {
+			out.Language.settle(language)
 			out.resolveLanguage()
 		}
 	}
@@ -71,6 +73,13 @@ func (r *Recipe) lookup(reg *registry.Registry, table string, b Backbone, kind a
 		return found, false
 	}
 	return found, true
+}
+
+// settle writes a folder that stood in an id's place down as what it is.
+func (b *Backbone) settle(found registry.Backbone) {
+	if found.Source == registry.FromFolder {
+		b.ID, b.Path = "", found.Path
+	}
 }
 
 // suggest names the ids of a kind, the nearest first where one is near.

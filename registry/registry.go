@@ -235,6 +235,11 @@ func hubDir() string {
 	return filepath.Join(home, ".cache", "huggingface", "hub")
 }
 
+// Snapshot finds a repository ("owner/name") in the Hugging Face cache.
+func (r *Registry) Snapshot(repository string) (dir string, ok bool) {
+	return hubSnapshot(r.options.Hub, repository)
+}
+
 // hubSnapshot finds a repository's main revision in the hub's cache layout.
 func hubSnapshot(hub, repository string) (string, bool) {
 	if hub == "" || repository == "" {

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/internal/nearest"
+)
+
+// reorder puts the flags of a command line where urfave/cli wants them: the
+// program's own first, then the path of the command, its flags, "--" and the
+// positional arguments. An unknown command or flag, wherever it stands, is
+// wrong usage.
+func reorder(app *cli.App, args []string) ([]string, error) {
+	o := ordering{rootFlags: app.Flags, commands: app.Commands}
+	o.out.root = args[:1:1]
+	for rest := args[1:]; len(rest) > 0; {
+		var err error
+		if rest, err = o.take(rest); err != nil {
+			return nil, err
+		}
+	}
+	out := slices.Concat(o.out.root, o.out.path, o.out.flags)
+	if o.leaf() && len(o.out.positional) > 0 {
+		out = append(append(out, "--"), o.out.positional...)
+	}
+	return out, nil
+}
+
+// ordering sorts the words of a command line.
+type ordering struct {
+	rootFlags []cli.Flag
+	commands  []*cli.Command // that may follow; nil once the command is known
+	command   *cli.Command
+	out       struct{ root, path, flags, positional []string }
+}
+
+func (o *ordering) leaf() bool { return o.command != nil && len(o.commands) == 0 }
+
+// take sorts the next word, and a flag's value with it, and returns the rest.
+func (o *ordering) take(words []string) ([]string, error) {
+	word := words[0]
+	switch {
+	case word == "--":
+		o.out.positional = append(o.out.positional, words[1:]...)
+		return nil, nil
+	case len(word) > 1 && word[0] == '-':
+		return o.flag(words)
+	case o.leaf():
+		o.out.positional = append(o.out.positional, word)
+		return words[1:], nil
+	}
+	return words[1:], o.descend(word)
+}
+
+func (o *ordering) descend(word string) error {
+	o.out.path = append(o.out.path, word)
+	if o.command == nil && word == "help" {
+		return nil
+	}
+	var names []string
+	for _, c := range o.commands {
+		if c.HasName(word) {
+			o.command, o.commands = c, c.Subcommands
+			return nil
+		}
+		names = append(names, c.Name)
+	}
+	return usagef("no command %q%s (there are %s)", strings.Join(o.out.path, " "), nearest.Hint(word, names), strings.Join(names, ", "))
+}
+
+// flag sorts a flag to the command that has it.
+func (o *ordering) flag(words []string) ([]string, error) {
+	name, _, hasValue := strings.Cut(strings.TrimLeft(words[0], "-"), "=")
+	var own []cli.Flag
+	if o.command != nil {
+		own = o.command.Flags
+	}
+	own = append(slices.Clone(own), cli.HelpFlag)
+	to := &o.out.flags
+	found, ok := find(own, name)
+	if !ok {
+		if found, ok = find(o.rootFlags, name); !ok {
+			return nil, o.unknown(words[0], slices.Concat(own, o.rootFlags))
+		}
+		to = &o.out.root
+	}
+	n := 1
+	if _, isBool := found.(*cli.BoolFlag); !isBool && !hasValue {
+		if n = 2; len(words) < 2 {
+			return nil, usagef("%s wants a value", words[0])
+		}
+	}
+	*to = append(*to, words[:n]...)
+	return words[n:], nil
+}
+
+func find(flags []cli.Flag, name string) (cli.Flag, bool) {
+	i := slices.IndexFunc(flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
+	if i < 0 {
+		return nil, false
+	}
+	return flags[i], true
+}
+
+func (o *ordering) unknown(word string, flags []cli.Flag) error {
+	var names []string
+	for _, f := range flags {
+		names = append(names, "--"+f.Names()[0])
+	}
+	name, _, _ := strings.Cut("--"+strings.TrimLeft(word, "-"), "=")
+	where := strings.Join(append([]string{"bridge"}, o.out.path...), " ")
+	return usagef("%s has no flag %s%s (it has %s)", where, name, nearest.Hint(name, names), strings.Join(names, ", "))
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/gomlx/compute"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/kit"
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/cache"
+	"github.com/modular-bridging/bridge/train/data"
+)
+
+// bench is what a training borrows: frozen models, data and features. Several
+// runs of one recipe's models and data share it.
+type bench struct {
+	program  *program
+	registry *registry.Registry
+	recipe   *recipes.Resolved
+	backend  compute.Backend
+	vision   adapters.VisionEncoder
+	language adapters.LanguageModel // nil in stage 1
+	train    train.Set
+	held     train.Set
+	closers  []func()
+}
+
+// openBench opens all that the recipe names. What is slow to fail comes last.
+func (p *program) openBench(ctx context.Context, r *recipes.Resolved) (*bench, error) {
+	reg, err := p.registry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{program: p, registry: reg, recipe: r}
+	if err := b.open(ctx); err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) open(ctx context.Context) error {
+	var err error
+	r, p := b.recipe, b.program
+	if b.backend, err = backends.Open(r.Run.Backend); err != nil {
+		return err
+	}
+	p.log.Info("backend", "for", "the Q-Former", "is", backends.Summary(b.backend))
+	if r.Language != nil { // first, for its weights are the ones most often missing
+		if b.language, err = p.openLanguage(ctx, b.registry, openingOf(*r.LanguageModel, r.Language.Backbone, r.Run.Backend)); err != nil {
+			return err
+		}
+		b.closers = append(b.closers, p.closing(b.language))
+	}
+	o := openingOf(r.VisionModel, r.Vision.Backbone, r.Run.Backend)
+	o.layer = r.Vision.FeatureLayer
+	if b.vision, err = p.openVision(ctx, b.registry, o); err != nil {
+		return err
+	}
+	b.closers = append(b.closers, p.closing(b.vision))
+	if b.train, err = b.set(r.Data.Train); err != nil {
+		return err
+	}
+	b.held, err = b.set(r.Data.Eval)
+	return err
+}
+
+// close gives everything back, the last opened first.
+func (b *bench) close() {
+	for i := len(b.closers) - 1; i >= 0; i-- {
+		b.closers[i]()
+	}
+}
+
+// set opens a data set and its features.
+func (b *bench) set(s recipes.Source) (train.Set, error) {
+	d, err := b.dataset(s)
+	if err != nil {
+		return train.Set{}, err
+	}
+	if !b.recipe.Run.FeatureCache {
+		return train.Set{Data: d, Features: fresh{b.vision, d}}, nil
+	}
+	c, err := cache.Open(filepath.Join(cacheDir(), "features"), b.vision, d, cache.Options{Log: b.program.log})
+	if err != nil {
+		return train.Set{}, err
+	}
+	b.closers = append(b.closers, b.program.closing(c))
+	return train.Set{Data: d, Features: c}, nil
+}
+
+func (b *bench) dataset(s recipes.Source) (data.Dataset, error) {
+	image := b.vision.Spec().Image
+	if s.ID != "" {
+		return data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, image)
+	}
+	files := data.Files{Captions: s.Annotations, Questions: s.Questions, Images: s.Images, Process: b.recipe.Data.CaptionProcessing == "blip"}
+	d, broken, err := data.OpenFiles(files, image)
+	for _, problem := range broken {
+		b.program.log.Warn("picture left out", "reason", problem)
+	}
+	return d, err
+}
+
+// fill computes the features that are not cached yet, with progress.
+func (b *bench) fill(ctx context.Context) error {
+	for _, s := range []train.Set{b.train, b.held} {
+		c, ok := s.Features.(*cache.Cache)
+		if !ok {
+			continue
+		}
+		task := b.program.progress().Start("features of "+s.Data.Name(), s.Data.Len(), 0)
+		const part = 512
+		for n := min(part, s.Data.Len()); ; n = min(n+part, s.Data.Len()) {
+			if err := c.Fill(ctx, n); err != nil {
+				task.Done()
+				return err
+			}
+			task.Step(n, part, 0)
+			if n == s.Data.Len() {
+				break
+			}
+		}
+		task.Done()
+	}
+	return nil
+}
+
+// lock says what the bench uses.
+func (b *bench) lock() (registry.Lock, error) {
+	var l registry.Lock
+	var err error
+	if l.Vision, err = b.recipe.VisionModel.Entry(b.vision.Spec().Spec, b.recipe.Vision.Plugin); err != nil || b.language == nil {
+		return l, err
+	}
+	entry, err := b.recipe.LanguageModel.Entry(b.language.Spec().Spec, b.recipe.Language.Plugin)
+	l.Language = &entry
+	return l, err
+}
+
+// fresh encodes pictures whenever their features are asked for.
+type fresh struct {
+	encoder adapters.VisionEncoder
+	data    data.Dataset
+}
+
+var _ train.Features = fresh{}
+
+// Features implements [train.Features].
+func (f fresh) Features(ctx context.Context, indices []int) (*adapters.Tensor, error) {
+	var pictures [][]uint8
+	for _, i := range indices {
+		picture, err := f.data.Image(i)
+		if err != nil {
+			return nil, err
+		}
+		pictures = append(pictures, picture)
+	}
+	resp, err := f.encoder.Encode(ctx, &adapters.EncodeRequest{Images: stack(pictures, f.encoder.Spec().Image)})
+	if err != nil {
+		return nil, err
+	}
+	return resp.Features, nil
+}
+
+// stack returns pictures of one size as uint8[B, H, W, 3].
+func stack(pictures [][]uint8, spec adapters.ImageSpec) *adapters.Tensor {
+	t := adapters.NewTensor(adapters.Uint8, len(pictures), spec.Height, spec.Width, 3)
+	for i, picture := range pictures {
+		copy(t.Row(i).Data, picture)
+	}
+	return t
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/kit"
+	"github.com/modular-bridging/bridge/train/data"
+)
+
+func (p *program) captionCommand() *cli.Command {
+	return &cli.Command{
+		Name: "caption", Usage: "describe pictures", ArgsUsage: "MODEL IMAGE...",
+		UsageText:   "bridge caption MODEL IMAGE... [--prompt TEXT] [generation options] [--json]",
+		Description: "An IMAGE is a PNG, JPEG, GIF or WebP file, or one of the kit's (kit:held-out/17).\n\nExample: bridge caption runs/demo/warm kit:held-out/17 photo.png",
+		Flags: append(generationFlags(), backendFlag(), isolationFlag(), jsonFlag(),
+			&cli.StringFlag{Name: "prompt", Usage: "`TEXT` that the caption continues (default: the one that the bridge was trained with)"}),
+		Action: p.caption,
+	}
+}
+
+func (p *program) askCommand() *cli.Command {
+	return &cli.Command{
+		Name: "ask", Usage: "answer a question about a picture", ArgsUsage: "MODEL IMAGE QUESTION",
+		UsageText:   "bridge ask MODEL IMAGE QUESTION [generation options] [--json]",
+		Description: "Example: bridge ask runs/demo/warm kit:held-out/17 \"what color is the background?\"",
+		Flags:       append(generationFlags(), backendFlag(), isolationFlag(), jsonFlag()),
+		Action:      p.ask,
+	}
+}
+
+func generationFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "max-new-tokens", Value: 20, Usage: "`N` tokens at most"},
+		&cli.IntFlag{Name: "min-new-tokens", Usage: "`N` tokens at least"},
+		&cli.IntFlag{Name: "num-beams", Value: 1, Usage: "`N` beams of the search; 1 is greedy"},
+		&cli.Float64Flag{Name: "length-penalty", Value: 1, Usage: "`X` of beam search"},
+		&cli.Float64Flag{Name: "repetition-penalty", Value: 1, Usage: "`X`; 1 is none"},
+		&cli.BoolFlag{Name: "sample", Usage: "draw tokens instead of taking the likeliest"},
+		&cli.Float64Flag{Name: "temperature", Value: 1, Usage: "`X` of sampling"},
+		&cli.IntFlag{Name: "top-k", Usage: "`N` likeliest tokens to draw from; 0 is all"},
+		&cli.Float64Flag{Name: "top-p", Value: 1, Usage: "`X` of probability to draw from"},
+		&cli.Uint64Flag{Name: "seed", Usage: "`N` of sampling"},
+	}
+}
+
+func generation(c *cli.Context) bridge.GenerateOptions {
+	o := bridge.GenerateOptions{
+		MaxNewTokens: c.Int("max-new-tokens"), MinNewTokens: c.Int("min-new-tokens"), NumBeams: c.Int("num-beams"),
+		RepetitionPenalty: c.Float64("repetition-penalty"), Sample: c.Bool("sample"), Temperature: c.Float64("temperature"),
+		TopK: c.Int("top-k"), TopP: c.Float64("top-p"), Seed: c.Uint64("seed"),
+	}
+	if c.IsSet("length-penalty") {
+		penalty := c.Float64("length-penalty")
+		o.LengthPenalty = &penalty
+	}
+	return o
+}
+
+// openModel opens a stage-2 bridge with both frozen sides.
+func (p *program) openModel(c *cli.Context, name string) (m *bridge.Model, done func(), err error) {
+	var closers []func()
+	closeAll := func() {
+		for i := len(closers) - 1; i >= 0; i-- {
+			closers[i]()
+		}
+	}
+	defer func() {
+		if err != nil {
+			closeAll()
+		}
+	}()
+	dir, err := bridgeDir(c.Context, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, _, err := bridge.ReadInfo(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info.Stage != 2 {
+		return nil, nil, adapters.Errorf(adapters.Unsupported, "%s is a stage-1 bridge, which has no language model to write with", name).
+			WithRemedy("train stage 2 from it: bridge train RECIPE --set from=%s", name)
+	}
+	vision, language, err := p.openSides(c, info)
+	if vision != nil {
+		closers = append(closers, p.closing(vision))
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	closers = append(closers, p.closing(language))
+	backend, err := backends.Open(c.String("backend"))
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := bridge.Load(c.Context, backend, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	closers = append(closers, b.Close)
+	m, err = bridge.Compose(b, vision, language, p.log)
+	return m, closeAll, err
+}
+
+// openSides opens the frozen models that a bridge names. On an error the
+// encoder may be open already.
+func (p *program) openSides(c *cli.Context, info bridge.Info) (adapters.VisionEncoder, adapters.LanguageModel, error) {
+	reg, err := p.registry(c.Context)
+	if err != nil {
+		return nil, nil, err
+	}
+	isolation := c.String("isolation")
+	if isolation != "process" && isolation != "none" {
+		return nil, nil, usagef("--isolation is %q, want process or none", isolation)
+	}
+	vo, err := openingOfSide(reg, info.Vision, c.String("backend"), isolation)
+	if err != nil {
+		return nil, nil, err
+	}
+	lo, err := openingOfSide(reg, *info.Language, c.String("backend"), isolation)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info.Vision.Layer != 0 {
+		vo.layer = &info.Vision.Layer
+	}
+	vision, err := p.openVision(c.Context, reg, vo)
+	if err != nil {
+		return nil, nil, err
+	}
+	language, err := p.openLanguage(c.Context, reg, lo)
+	return vision, language, err
+}
+
+// captionBatch is how many pictures are captioned at once.
+const captionBatch = 32
+
+func (p *program) caption(c *cli.Context) error {
+	args, err := arguments(c, 2, -1)
+	if err != nil {
+		return err
+	}
+	m, done, err := p.openModel(c, args[0])
+	if err != nil {
+		return err
+	}
+	defer done()
+	prompt := m.Info.Prompts.Caption
+	if c.IsSet("prompt") {
+		prompt = c.String("prompt")
+	}
+	var broken error
+	for images := args[1:]; len(images) > 0; images = images[min(captionBatch, len(images)):] {
+		failed, err := p.captionSome(c, m, images[:min(captionBatch, len(images))], prompt)
+		if err != nil {
+			return err
+		}
+		broken = errors.Join(broken, failed)
+	}
+	return broken
+}
+
+// captionSome captions a batch. Pictures that cannot be read are returned as
+// failed; the others are captioned all the same.
+func (p *program) captionSome(c *cli.Context, m *bridge.Model, images []string, prompt string) (failed, err error) {
+	spec := m.Vision.Spec().Image
+	var names []string
+	var pictures [][]uint8
+	for _, name := range images {
+		picture, err := readPicture(name, spec)
+		if err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		names, pictures = append(names, name), append(pictures, picture)
+	}
+	if len(pictures) == 0 {
+		return failed, nil
+	}
+	texts, err := captionAll(c.Context, m, stack(pictures, spec), prompt, generation(c))
+	if err != nil {
+		return failed, err
+	}
+	for i, text := range texts {
+		if c.Bool("json") {
+			err = p.printJSON(map[string]string{"image": names[i], "caption": text})
+		} else {
+			_, err = fmt.Fprintf(p.stdout, "%s\t%s\n", names[i], text)
+		}
+		if err != nil {
+			return failed, err
+		}
+	}
+	return failed, nil
+}
+
+func captionAll(ctx context.Context, m *bridge.Model, images *adapters.Tensor, prompt string, o bridge.GenerateOptions) ([]string, error) {
+	features, err := m.Encode(ctx, images)
+	if err != nil {
+		return nil, err
+	}
+	return m.CaptionFeatures(ctx, features, prompt, o)
+}
+
+// readPicture reads a picture file, or one of the kit's pictures
+// ("kit:held-out/17"), at the encoder's size.
+func readPicture(name string, spec adapters.ImageSpec) ([]uint8, error) {
+	place, ok := strings.CutPrefix(name, "kit:")
+	if !ok {
+		return data.ReadImage(name, spec)
+	}
+	split, number, _ := strings.Cut(place, "/")
+	d, err := data.OpenKit(kit.Split(split), 0, spec)
+	if err != nil {
+		return nil, err
+	}
+	i, err := strconv.Atoi(number)
+	if err != nil || i < 0 || i >= d.Len() {
+		return nil, adapters.Errorf(adapters.NotFound, "no picture %q, want kit:%s/0 to kit:%s/%d", name, split, split, d.Len()-1)
+	}
+	return d.Image(i)
+}
+
+func (p *program) ask(c *cli.Context) error {
+	args, err := arguments(c, 3, 3)
+	if err != nil {
+		return err
+	}
+	m, done, err := p.openModel(c, args[0])
+	if err != nil {
+		return err
+	}
+	defer done()
+	spec := m.Vision.Spec().Image
+	picture, err := readPicture(args[1], spec)
+	if err != nil {
+		return err
+	}
+	answers, err := m.Answer(c.Context, stack([][]uint8{picture}, spec), args[2:], generation(c))
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return p.printJSON(map[string]string{"image": args[1], "question": args[2], "answer": answers[0]})
+	}
+	fmt.Fprintln(p.stdout, answers[0])
+	return nil
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/registry"
+)
+
+// finding is one line of the doctor's.
+type finding struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Warning string `json:"warning,omitempty"`
+}
+
+func (p *program) doctorCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "doctor",
+		Usage:       "say which backends, devices, plugins and folders are used, and why",
+		UsageText:   "bridge doctor [--json]",
+		Description: "Example: bridge doctor --json",
+		Flags:       []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error {
+			if _, err := arguments(c, 0, 0); err != nil {
+				return err
+			}
+			found := examine(backends.Probe())
+			for _, f := range found {
+				if c.Bool("json") {
+					if err := p.printJSON(f); err != nil {
+						return err
+					}
+					continue
+				}
+				fmt.Fprintf(p.stdout, "%-14s %s\n", f.Name, f.Value)
+				if f.Warning != "" {
+					fmt.Fprintf(p.stdout, "%-14s warning: %s\n", "", f.Warning)
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// examine turns what was probed into findings.
+func examine(r backends.Report) []finding {
+	simd := finding{Name: "simd", Value: "yes"}
+	if !r.SIMD {
+		simd.Value, simd.Warning = "no", "this binary computes several times slower than it could; build it with GOEXPERIMENT=simd (make build does)"
+	}
+	xla := finding{Name: "xla", Value: "this binary can load PJRT plugins"}
+	if !r.XLA {
+		xla.Value = "this binary cannot load PJRT plugins (built without cgo)"
+	}
+	found := []finding{
+		{Name: "backend", Value: fmt.Sprintf("%s: %s", r.Auto.Name, r.Auto.Why)},
+		{Name: "processor", Value: fmt.Sprintf("%s/%s, %d cores in use", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))},
+		simd, xla,
+		{Name: "gpus", Value: list(r.GPUs)},
+	}
+	for _, plugin := range r.Plugins {
+		found = append(found, finding{Name: "pjrt plugin", Value: plugin.Kind + ": " + plugin.Path})
+	}
+	if len(r.Plugins) == 0 {
+		found = append(found, finding{Name: "pjrt plugin", Value: "none in " + list(r.Folders)})
+	}
+	var families []string
+	for _, f := range builtin() {
+		families = append(families, f.Name)
+	}
+	return append(found,
+		finding{Name: "adapters", Value: list(families)},
+		finding{Name: "configuration", Value: registry.ConfigDir()},
+		finding{Name: "cache", Value: cacheDir()},
+		finding{Name: "hub cache", Value: registry.Default().Hub})
+}
+
+func list(s []string) string {
+	if len(s) == 0 {
+		return "none"
+	}
+	return strings.Join(s, ", ")
+}

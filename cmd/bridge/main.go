@@ -1,0 +1,20 @@
+// Command bridge joins a frozen vision encoder and a frozen language model by a
+// Q-Former: it trains bridges, retrains them after a swap, captions pictures
+// and answers questions about them.
+//
+// Results go to stdout, progress and logs to stderr. The exit status is 0 for
+// done, 1 for failed, 2 for wrong usage, 130 for interrupted.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
+}

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/recipes"
+)
+
+// TestMain lets the test binary serve adapters, as the command does: what the
+// tests start as plugins is the binary itself.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "adapter" {
+		os.Exit(run(context.Background(), os.Args, os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// call runs a command line with a configuration folder of its own.
+func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	t.Setenv("BRIDGE_CONFIG", t.TempDir())
+	t.Setenv("HF_HUB_CACHE", t.TempDir())
+	var out, errs bytes.Buffer
+	status = run(t.Context(), append([]string{"bridge"}, args...), &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+// want calls and checks the status.
+func want(t *testing.T, status int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	got, stdout, stderr := call(t, args...)
+	if got != status {
+		t.Fatalf("bridge %s: status %d, want %d\n%s%s", strings.Join(args, " "), got, status, stdout, stderr)
+	}
+	return stdout, stderr
+}
+
+// leaves lists every command that does something, with its path.
+func leaves(commands []*cli.Command, path ...string) map[string]*cli.Command {
+	all := map[string]*cli.Command{}
+	for _, c := range commands {
+		here := append(slices.Clone(path), c.Name)
+		if len(c.Subcommands) == 0 {
+			all[strings.Join(here, " ")] = c
+		}
+		for name, sub := range leaves(c.Subcommands, here...) {
+			all[name] = sub
+		}
+	}
+	return all
+}
+
+func allCommands() map[string]*cli.Command { return leaves((&program{}).app().Commands) }
+
+func TestEveryCommandRefusesUnknownFlagsAnywhere(t *testing.T) {
+	for name := range allCommands() {
+		path := strings.Fields(name)
+		for _, args := range [][]string{
+			append(slices.Clone(path), "--no-such-flag"),
+			append(slices.Clone(path), "--no-such-flag", "x"),
+			append(slices.Clone(path), "a", "b", "--no-such-flag=1"),
+			append(slices.Clone(path), "a", "-no-such-flag", "b"),
+		} {
+			_, stderr := want(t, exitUsage, args...)
+			if !strings.Contains(stderr, "bridge "+name+" has no flag --no-such-flag") {
+				t.Errorf("%v: %s", args, stderr)
+			}
+		}
+	}
+}
+
+// A flag means the same before and after the positional arguments.
+func TestEveryCommandTakesItsFlagsAnywhere(t *testing.T) {
+	app := (&program{}).app()
+	for name, c := range allCommands() {
+		path := strings.Fields(name)
+		for _, f := range append(c.Flags, app.Flags...) {
+			flag := []string{"--" + f.Names()[0]}
+			if _, isBool := f.(*cli.BoolFlag); !isBool {
+				flag = append(flag, "1")
+			}
+			var orders [][]string
+			for _, args := range [][]string{
+				slices.Concat([]string{"bridge"}, path, flag, []string{"a", "b"}),
+				slices.Concat([]string{"bridge"}, path, []string{"a"}, flag, []string{"b"}),
+				slices.Concat([]string{"bridge"}, path, []string{"a", "b"}, flag),
+			} {
+				got, err := reorder(app, args)
+				if err != nil {
+					t.Fatalf("%v: %v", args, err)
+				}
+				orders = append(orders, got)
+			}
+			if !slices.Equal(orders[0], orders[1]) || !slices.Equal(orders[0], orders[2]) {
+				t.Errorf("%s %v: %v", name, flag, orders)
+			}
+			if end := orders[0][len(orders[0])-3:]; !slices.Equal(end, []string{"--", "a", "b"}) {
+				t.Errorf("%s %v: positional arguments are not last: %v", name, flag, orders[0])
+			}
+		}
+	}
+}
+
+func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
+	for name, c := range allCommands() {
+		stdout, _ := want(t, exitDone, append(strings.Fields(name), "--help")...)
+		if !strings.Contains(stdout, "Example: bridge "+name) || !strings.Contains(stdout, c.Usage) {
+			t.Errorf("the help of %s lacks an example or what it does:\n%s", name, stdout)
+		}
+	}
+}
+
+// What a recipe's header and a help text tell people to type is understood.
+func TestDocumentedCommandsParse(t *testing.T) {
+	var lines []string
+	for _, name := range recipes.Shipped() {
+		text, err := recipes.Text(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range recipes.Header(text) {
+			if command, ok := strings.CutPrefix(line, "Command:"); ok {
+				lines = append(lines, strings.TrimSpace(command))
+			}
+		}
+	}
+	for _, c := range allCommands() {
+		_, example, _ := strings.Cut(c.Description, "Example: ")
+		line, _, _ := strings.Cut(example, "\n")
+		lines = append(lines, strings.TrimSuffix(line, " > mine.toml"))
+	}
+	for _, line := range lines {
+		got, err := reorder((&program{}).app(), strings.Fields(line))
+		if err != nil || len(got) < 2 {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+func TestWrongUsage(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"trian"}, "did you mean train?"},
+		{[]string{"models", "lst"}, "did you mean list?"},
+		{[]string{"models"}, "wants a command: list, show, add"},
+		{[]string{"caption", "m", "i", "--promt", "x"}, "did you mean --prompt?"},
+		{[]string{"train"}, "got 0 arguments, want: bridge train RECIPE"},
+		{[]string{"doctor", "x"}, "got 1 arguments"},
+		{[]string{"train", "x", "--out"}, "--out wants a value"},
+		{[]string{"caption", "m", "i", "--num-beams", "many"}, "num-beams"},
+		{[]string{"doctor", "--log-level", "loud"}, "--log-level"},
+		{[]string{"retrain"}, "wants --llm ID"},
+		{[]string{"models", "add", "opt-2.7b"}, "wants --path DIR"},
+		{[]string{"adapter", "serve", "optt"}, "did you mean opt?"},
+		{[]string{"verify", "x", "--isolation", "some"}, "--isolation is \"some\""},
+		{[]string{"recipes", "check", "tiny-stage1", "--set", "optimizer.lrr=1"}, "did you mean optimizer.lr?"},
+		{[]string{"train", "tiny-stage1", "--backend", "cuda"}, "backend \"cuda\""},
+	} {
+		_, stderr := want(t, exitUsage, c.args...)
+		if !strings.Contains(stderr, c.want) {
+			t.Errorf("bridge %s: no %q in\n%s", strings.Join(c.args, " "), c.want, stderr)
+		}
+	}
+}
+
+func TestFailures(t *testing.T) {
+	dir := t.TempDir()
+	broken := filepath.Join(dir, "broken.toml")
+	if err := os.WriteFile(broken, []byte("name = \"x\"\nstage = 3\nelephant = 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"recipes", "check", broken}, broken + ":3: elephant: unknown key, want one of name, stage"},
+		{[]string{"recipes", "show", "tiny-stag1"}, "did you mean tiny-stage1?"},
+		{[]string{"models", "show", "tiny-op"}, "did you mean tiny-opt"},
+		{[]string{"caption", dir, "x.png"}, "holds no bridge"},
+		{[]string{"caption", filepath.Join(dir, "none"), "x.png"}, "there is no such folder"},
+		{[]string{"compare", dir}, "is no finished run"},
+		{[]string{"verify", dir}, dir},
+		{[]string{"train", "tiny-stage1", "--resume", "--out", dir}, "holds no run to resume"},
+		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run")}, "download 11.4 GB"},
+	} {
+		_, stderr := want(t, exitFailed, c.args...)
+		if !strings.Contains(stderr, c.want) {
+			t.Errorf("bridge %s: no %q in\n%s", strings.Join(c.args, " "), c.want, stderr)
+		}
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	if status := run(ctx, []string{"bridge", "train", "tiny-stage1", "--out", t.TempDir()}, &out, &out); status != exitInterrupted {
+		t.Errorf("status %d, want %d: %s", status, exitInterrupted, out.String())
+	}
+}
+
+// objects decodes one JSON object a line.
+func objects(t *testing.T, text string) []map[string]any {
+	t.Helper()
+	var all []map[string]any
+	for line := range strings.Lines(text) {
+		var o map[string]any
+		if err := json.Unmarshal([]byte(line), &o); err != nil {
+			t.Fatalf("%q is no JSON object: %v", line, err)
+		}
+		all = append(all, o)
+	}
+	return all
+}
+
+func TestJSONIsOneObjectALine(t *testing.T) {
+	for _, args := range [][]string{{"doctor", "--json"}, {"models", "list", "--json"}, {"models", "show", "--json", "tiny-opt"}, {"recipes", "list", "--json"}} {
+		stdout, _ := want(t, exitDone, args...)
+		if len(objects(t, stdout)) == 0 {
+			t.Errorf("bridge %s printed nothing", strings.Join(args, " "))
+		}
+	}
+}
+
+func TestTextOutput(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"doctor"}, []string{"backend ", "simd ", "adapters", "vit, opt, t5"}},
+		{[]string{"models", "list"}, []string{"ID ", "tiny-flan-t5", "11.4 GB", "missing"}},
+		{[]string{"models", "show", "opt-2.7b"}, []string{"2.7B", "bridge models add opt-2.7b --path DIR", `"Question: {} Answer:"`}},
+		{[]string{"recipes", "list"}, []string{"tiny-retrain-flan-t5 ", "The main job on the kit"}},
+		{[]string{"recipes", "show", "tiny-stage1"}, []string{"# Command:  bridge train tiny-stage1"}},
+		{[]string{"recipes", "check", "tiny-stage2-opt", "--set", "optimizer.betas=[0.9, 0.95]"}, []string{"betas = [0.9, 0.95]", `caption_prompt = "a photo of"`}},
+		{[]string{}, []string{"bridge demo", "COMMANDS"}},
+		{[]string{"help"}, []string{"bridge demo"}},
+	} {
+		stdout, _ := want(t, exitDone, c.args...)
+		for _, w := range c.want {
+			if !strings.Contains(stdout, w) {
+				t.Errorf("bridge %s: no %q in\n%s", strings.Join(c.args, " "), w, stdout)
+			}
+		}
+	}
+}
+
+func TestVerify(t *testing.T) {
+	golden := filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm")
+	for _, isolation := range []string{"none", "process"} {
+		stdout, _ := want(t, exitDone, "verify", golden, "--isolation", isolation, "--backend", "go", "--json")
+		for _, o := range objects(t, stdout) {
+			if o["ok"] != true {
+				t.Errorf("%s: %v", isolation, o)
+			}
+		}
+	}
+	stdout, _ := want(t, exitDone, "verify", "--backend=go", "--isolation=none", filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-quick-gelu"))
+	if !strings.Contains(stdout, "encode") {
+		t.Errorf("the table: %s", stdout)
+	}
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/registry"
+)
+
+func (p *program) modelsCommand() *cli.Command {
+	return group("models", "the frozen models that bridge knows by id",
+		&cli.Command{
+			Name: "list", Usage: "list the ids and where their weights are", UsageText: "bridge models list [--json]",
+			Description: "Example: bridge models list", Flags: []cli.Flag{jsonFlag()}, Action: p.modelsList,
+		},
+		&cli.Command{
+			Name: "show", Usage: "say all that is known of a model", ArgsUsage: "ID", UsageText: "bridge models show ID [--json]",
+			Description: "Example: bridge models show flant5-xl", Flags: []cli.Flag{jsonFlag()}, Action: p.modelsShow,
+		},
+		&cli.Command{
+			Name: "add", Usage: "record the folder that holds a model's weights", ArgsUsage: "ID", UsageText: "bridge models add ID --path DIR",
+			Description: "Example: bridge models add opt-2.7b --path /data/opt-2.7b",
+			Flags:       []cli.Flag{&cli.StringFlag{Name: "path", Usage: "`DIR` with config.json and the weights"}}, Action: p.modelsAdd,
+		})
+}
+
+// modelLine is a model as --json shows it.
+type modelLine struct {
+	ID           string                `json:"id"`
+	Kind         adapters.ModelKind    `json:"kind"`
+	Family       string                `json:"family"`
+	About        string                `json:"about,omitempty"`
+	Repository   string                `json:"repository,omitempty"`
+	Width        int                   `json:"width"`
+	Tokens       int                   `json:"tokens,omitempty"`
+	ImageSize    int                   `json:"image_size,omitempty"`
+	Architecture adapters.Architecture `json:"architecture,omitempty"`
+	Context      int                   `json:"context,omitempty"`
+	DType        string                `json:"dtype"`
+	Parameters   int64                 `json:"parameters,omitempty"`
+	Download     int64                 `json:"download_bytes,omitempty"`
+	Inference    int64                 `json:"memory_inference_bytes,omitempty"`
+	Stage2       int64                 `json:"memory_stage2_bytes,omitempty"`
+	Source       registry.Source       `json:"weights"`
+	Path         string                `json:"path,omitempty"`
+}
+
+func lineOf(b registry.Backbone) modelLine {
+	return modelLine{ID: b.ID, Kind: b.Kind, Family: b.Manifest.Family, About: b.About, Repository: b.Repository, Width: b.Width,
+		Tokens: b.Tokens, ImageSize: b.ImageSize, Architecture: b.Architecture, Context: b.Context, DType: b.DType,
+		Parameters: b.Parameters, Download: b.Download, Inference: b.Memory.Inference, Stage2: b.Memory.Stage2,
+		Source: b.Source, Path: b.Path}
+}
+
+func (p *program) modelsList(c *cli.Context) error {
+	if _, err := arguments(c, 0, 0); err != nil {
+		return err
+	}
+	reg, err := p.registry(c.Context)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, id := range reg.IDs() {
+		b, err := reg.Lookup(id)
+		if err != nil {
+			return err
+		}
+		if c.Bool("json") {
+			if err := p.printJSON(lineOf(b)); err != nil {
+				return err
+			}
+			continue
+		}
+		rows = append(rows, []string{id, string(b.Kind), b.Manifest.Family, strconv.Itoa(b.Width), known(b.Parameters, registry.Count), known(b.Download, registry.Size), weights(b)})
+	}
+	if c.Bool("json") {
+		return nil
+	}
+	return p.table([]string{"ID", "KIND", "FAMILY", "WIDTH", "PARAMETERS", "DOWNLOAD", "WEIGHTS"}, rows)
+}
+
+func known(n int64, format func(int64) string) string {
+	if n == 0 {
+		return "-"
+	}
+	return format(n)
+}
+
+func weights(b registry.Backbone) string {
+	if b.Path != "" {
+		return fmt.Sprintf("%s: %s", b.Source, b.Path)
+	}
+	return string(b.Source)
+}
+
+func (p *program) modelsShow(c *cli.Context) error {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	reg, err := p.registry(c.Context)
+	if err != nil {
+		return err
+	}
+	b, err := reg.Lookup(args[0])
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return p.printJSON(lineOf(b))
+	}
+	for _, f := range facts(b) {
+		if f[1] != "" && f[1] != "0" && f[1] != "-" {
+			fmt.Fprintf(p.stdout, "%-16s %s\n", f[0], f[1])
+		}
+	}
+	if _, err := b.Folder(); err != nil {
+		fmt.Fprintf(p.stdout, "%-16s %v\n", "to use it", err)
+	}
+	return nil
+}
+
+// facts is what `models show` says of a model.
+func facts(b registry.Backbone) [][2]string {
+	return [][2]string{
+		{"id", b.ID}, {"about", b.About}, {"kind", string(b.Kind)}, {"family", b.Manifest.Family}, {"repository", b.Repository},
+		{"width", strconv.Itoa(b.Width)}, {"tokens", strconv.Itoa(b.Tokens)}, {"image size", strconv.Itoa(b.ImageSize)},
+		{"architecture", string(b.Architecture)}, {"context", strconv.Itoa(b.Context)}, {"dtype", b.DType},
+		{"caption prompt", quoted(b.Prompts.Caption)}, {"question prompt", quoted(b.Prompts.Question)},
+		{"parameters", known(b.Parameters, registry.Count)}, {"download", known(b.Download, registry.Size)},
+		{"memory", known(b.Memory.Inference, registry.Size)}, {"memory, stage 2", known(b.Memory.Stage2, registry.Size)},
+		{"weights", weights(b)},
+	}
+}
+
+func quoted(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strconv.Quote(s)
+}
+
+func (p *program) modelsAdd(c *cli.Context) error {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	if c.String("path") == "" {
+		return usagef("bridge models add %s wants --path DIR, the folder with config.json and the weights", args[0])
+	}
+	reg, err := p.registry(c.Context)
+	if err != nil {
+		return err
+	}
+	b, err := reg.AddPath(args[0], c.String("path"))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s: %s\n", b.ID, b.Path)
+	return nil
+}

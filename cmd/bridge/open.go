@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/kit"
+	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/metrics"
+)
+
+// opening says how a frozen model is opened.
+type opening struct {
+	model     registry.Backbone
+	plugin    string // executable of a third-party adapter; empty for a built-in one
+	isolation string // "process" or "none"
+	dtype     string
+	backend   string
+	layer     *int // of a vision encoder
+}
+
+func openingOf(model registry.Backbone, b recipes.Backbone, backend string) opening {
+	return opening{model: model, plugin: b.Plugin, isolation: b.Isolation, dtype: b.DType, backend: backend}
+}
+
+// request finds the weights and returns what the adapter is asked for.
+func (p *program) request(o opening) (adapters.LoadRequest, error) {
+	req := adapters.LoadRequest{ID: o.model.ID, Backend: o.backend, FeatureLayer: o.layer}
+	types := map[string]adapters.DType{"": adapters.InvalidDType, "float32": adapters.Float32, "bfloat16": adapters.BFloat16}
+	req.DType = types[o.dtype]
+	if o.model.Path == "" && o.plugin != "" { // the plugin brings its weights
+		return req, nil
+	}
+	var err error
+	req.Checkpoint, err = o.model.Folder()
+	req.Progress = p.loading(o.model.ID)
+	return req, err
+}
+
+// loading shows how far the weights of a model are read.
+func (p *program) loading(id string) func(adapters.Progress) {
+	return func(s adapters.Progress) {
+		p.log.Debug("loading "+id, "stage", s.Stage, "done", s.Done, "total", s.Total)
+	}
+}
+
+// process returns the plugin to start: a third-party executable, or this binary
+// as the server of a built-in family.
+func (p *program) process(o opening, family string, req adapters.LoadRequest) (plugins.Config, error) {
+	if o.plugin != "" {
+		return plugins.Config{Path: o.plugin, Load: req, Logger: p.log}, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return plugins.Config{}, fmt.Errorf("find this program to start it as a plugin: %w", err)
+	}
+	return plugins.Config{Name: family, Path: self, Args: []string{"adapter", "serve", family}, Family: family, Load: req, Logger: p.log}, nil
+}
+
+// family returns the built-in adapter of a model, zero where a plugin serves it.
+func family(reg *registry.Registry, o opening, kind adapters.ModelKind) (adapters.Family, error) {
+	if o.plugin != "" {
+		return adapters.Family{}, nil
+	}
+	f, err := reg.Family(o.model)
+	if err == nil && f.Kind != kind {
+		err = adapters.Errorf(adapters.Invalid, "%s is a %s, want a %s", o.model.ID, f.Kind, kind)
+	}
+	return f, err
+}
+
+func (p *program) openVision(ctx context.Context, reg *registry.Registry, o opening) (adapters.VisionEncoder, error) {
+	f, err := family(reg, o, adapters.KindVision)
+	if err != nil {
+		return nil, err
+	}
+	req, err := p.request(o)
+	if err != nil {
+		return nil, err
+	}
+	if o.isolation == "none" && o.plugin == "" {
+		return f.OpenVision(ctx, &req)
+	}
+	cfg, err := p.process(o, f.Name, req)
+	if err != nil {
+		return nil, err
+	}
+	return plugins.OpenVision(ctx, cfg)
+}
+
+func (p *program) openLanguage(ctx context.Context, reg *registry.Registry, o opening) (adapters.LanguageModel, error) {
+	f, err := family(reg, o, adapters.KindLanguage)
+	if err != nil {
+		return nil, err
+	}
+	req, err := p.request(o)
+	if err != nil {
+		return nil, err
+	}
+	if o.isolation == "none" && o.plugin == "" {
+		return f.OpenLanguage(ctx, &req)
+	}
+	cfg, err := p.process(o, f.Name, req)
+	if err != nil {
+		return nil, err
+	}
+	return plugins.OpenLanguage(ctx, cfg)
+}
+
+// bridgeDir returns the folder of a bridge that a MODEL names: a run folder's,
+// a bridge's own, or one of the kit's.
+func bridgeDir(ctx context.Context, model string) (string, error) {
+	if name, ok := strings.CutPrefix(model, "kit:"); ok {
+		dir, err := kit.Extract(ctx, cacheDir())
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(dir, name)
+		if _, err := os.Stat(dir); err != nil {
+			return "", adapters.Errorf(adapters.NotFound, "the kit has no bridge %q", model).
+				WithRemedy("the kit's bridges are kit:stage1 and kit:stage2; `make kit` builds them")
+		}
+		return dir, nil
+	}
+	if run := train.BridgeDir(model); isDir(run) {
+		return run, nil
+	}
+	if !isDir(model) {
+		return "", adapters.Errorf(adapters.NotFound, "no model %q: there is no such folder", model).
+			WithRemedy("name a run folder, its bridge folder, kit:stage1 or kit:stage2")
+	}
+	return model, nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// progress shows long work on stderr.
+func (p *program) progress() metrics.Progress { return metrics.NewProgress(p.stderr) }

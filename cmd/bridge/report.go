@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/modular-bridging/bridge/internal/report"
+	"github.com/modular-bridging/bridge/train"
+)
+
+// arm is a finished run under the name that a report gives it.
+type arm struct {
+	name string
+	outcome
+}
+
+// reportSamples is how many pictures a report shows.
+const reportSamples = 24
+
+// report puts finished runs on the bench's data side by side.
+func (b *bench) report(title string, arms []arm) (report.Report, error) {
+	r := report.Report{Title: title, Paragraphs: []string{fmt.Sprintf(
+		"The encoder %s and the language model are frozen; only the bridge between them was trained. "+
+			"All figures are of held-out data (%s), which nothing was trained on.", b.vision.Spec().ID, b.held.Data.Name())}}
+	table := report.Table{Title: "Figures", Header: summaryHeader()}
+	for _, a := range arms {
+		row := a.summary.cells()
+		row[0] = a.name
+		table.Rows = append(table.Rows, row)
+	}
+	r.Tables = append(r.Tables, table)
+	r.Charts = charts(arms)
+	return r, b.samples(&r, arms)
+}
+
+// charts are the curves of what was measured more than once.
+func charts(arms []arm) []report.Chart {
+	quantities := []struct {
+		title, label string
+		of           func(train.Scores) (float64, bool)
+	}{
+		{"Held-out loss", "nats per token", func(s train.Scores) (float64, bool) { return s.HeldOutLoss(), s.Grounding != nil }},
+		{"Exact match of captions", "fraction", func(s train.Scores) (float64, bool) { return deref(s.ExactMatch), s.ExactMatch != nil }},
+		{"Retrieval of the caption, R@1", "fraction", func(s train.Scores) (float64, bool) {
+			if s.Retrieval == nil {
+				return 0, false
+			}
+			return s.Retrieval.TextR1, true
+		}},
+	}
+	var all []report.Chart
+	for _, q := range quantities {
+		chart := report.Chart{Title: q.title, YLabel: q.label}
+		for _, a := range arms {
+			line := report.Series{Name: a.name}
+			for _, s := range a.result.Curve {
+				if v, ok := q.of(s); ok {
+					line.Steps, line.Seconds, line.Values = append(line.Steps, float64(s.Step)), append(line.Seconds, s.Seconds), append(line.Values, v)
+				}
+			}
+			if len(line.Values) > 1 {
+				chart.Series = append(chart.Series, line)
+			}
+		}
+		if len(chart.Series) > 0 {
+			all = append(all, chart)
+		}
+	}
+	return all
+}
+
+func deref(v *float64) float64 {
+	if v == nil {
+		return 0
+	}
+	return *v
+}
+
+// samples adds pictures with what every arm said of them.
+func (b *bench) samples(r *report.Report, arms []arm) error {
+	spec := b.vision.Spec().Image
+	for _, a := range arms {
+		if len(a.result.Samples) == 0 {
+			return nil
+		}
+		r.Arms = append(r.Arms, a.name)
+	}
+	for i, s := range arms[0].result.Samples[:min(reportSamples, len(arms[0].result.Samples))] {
+		pixels, err := b.held.Data.Image(s.Index)
+		if err != nil {
+			return err
+		}
+		sample := report.Sample{Image: report.FromRGB(pixels, spec.Width, spec.Height), Truth: s.Want}
+		for _, a := range arms {
+			sample.Captions = append(sample.Captions, a.result.Samples[i].Got)
+		}
+		r.Samples = append(r.Samples, sample)
+	}
+	return nil
+}

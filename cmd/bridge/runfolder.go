@@ -1,0 +1,143 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train"
+)
+
+// The files of a run folder beside what package train writes.
+const (
+	recipeFile  = "recipe.toml" // as resolved
+	summaryFile = "summary.json"
+	resultFile  = "result.json"
+	reportFile  = "report.html"
+	logFile     = "log.txt"
+)
+
+// summary is a run in one line: what `bridge compare` reads.
+type summary struct {
+	Name       string   `json:"name"`
+	Stage      int      `json:"stage"`
+	Encoder    string   `json:"encoder"`
+	LLM        string   `json:"llm,omitempty"`
+	Trainable  int      `json:"trainable_parameters"`
+	Steps      int      `json:"steps"`
+	Seconds    float64  `json:"seconds"` // of training, the start of the projection included
+	HeldOut    *float64 `json:"held_out_loss,omitempty"`
+	ExactMatch *float64 `json:"exact_match,omitempty"`
+	Captions   int      `json:"captions,omitempty"` // that the exact match is of
+	RetrievalT *float64 `json:"text_r1,omitempty"`
+	RetrievalI *float64 `json:"image_r1,omitempty"`
+}
+
+// prepare makes a run folder, or checks that one can be gone on with.
+func prepare(dir string, resume bool) error {
+	_, err := os.Stat(filepath.Join(dir, recipeFile))
+	begun := err == nil
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case begun && !resume:
+		return adapters.Errorf(adapters.Invalid, "%s holds a run already", dir).
+			WithRemedy("go on with it by --resume, or give another folder with --out")
+	case !begun && resume:
+		return adapters.Errorf(adapters.NotFound, "%s holds no run to resume", dir).
+			WithRemedy("give the run's folder with --out, or start without --resume")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make the run folder: %w", err)
+	}
+	return nil
+}
+
+// writeRecipe keeps the recipe as it was resolved.
+func writeRecipe(dir string, r *recipes.Resolved) error {
+	text, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, recipeFile), text, 0o644)
+}
+
+// lock writes what the run uses or, where the run is resumed, checks that it
+// uses the same.
+func lock(dir string, now registry.Lock, resume bool) error {
+	path := filepath.Join(dir, registry.LockFile)
+	if !resume {
+		return registry.WriteLock(path, now)
+	}
+	was, err := registry.ReadLock(path)
+	if err != nil {
+		return err
+	}
+	return was.Check(now)
+}
+
+// writeJSON writes v for people and programs.
+func writeJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.WriteFile(path, append(data, '\n'), 0o644)
+}
+
+// readSummary reads a finished run's.
+func readSummary(run string) (s summary, err error) {
+	path := filepath.Join(run, summaryFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, adapters.Errorf(adapters.NotFound, "%s is no finished run: there is no %s", run, summaryFile).
+			WithRemedy("name the folder of a run that `bridge train` or `bridge retrain` has finished")
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &s)
+	}
+	if err != nil {
+		return s, fmt.Errorf("read %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// logInto makes the log go to the run folder too, and returns how to end that.
+func (p *program) logInto(dir string) (func(), error) {
+	f, err := os.OpenFile(filepath.Join(dir, logFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open the run's log: %w", err)
+	}
+	before := p.log
+	p.log = slog.New(slog.NewMultiHandler(before.Handler(), slog.NewTextHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	return func() {
+		p.log = before
+		if err := f.Close(); err != nil {
+			before.Warn("closing the run's log", "error", err)
+		}
+	}, nil
+}
+
+// summarize puts a result into a line.
+func summarize(r *recipes.Resolved, trainable int, result train.Result) summary {
+	s := summary{Name: r.Name, Stage: r.Stage, Encoder: r.VisionModel.ID, Trainable: trainable, Steps: result.Steps,
+		Seconds: result.Seconds, ExactMatch: result.Final.ExactMatch, Captions: result.Final.Captions}
+	if r.LanguageModel != nil {
+		s.LLM = r.LanguageModel.ID
+	}
+	if result.Final.Grounding != nil {
+		loss := result.Final.HeldOutLoss()
+		s.HeldOut = &loss
+	}
+	if m := result.Final.Retrieval; m != nil {
+		s.RetrievalT, s.RetrievalI = &m.TextR1, &m.ImageR1
+	}
+	return s
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/kit"
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train"
+)
+
+// start returns the bridge that a recipe trains. plain leaves the projection
+// fresh: the weights of a checkpoint will take its place.
+func (b *bench) start(ctx context.Context, r *recipes.Resolved, plain bool) (*bridge.Bridge, error) {
+	from, err := b.origin(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	from.Info.Vision = b.visionSide()
+	if r.Stage == 1 {
+		if from.Info.Stage != 1 {
+			from.Close()
+			return nil, adapters.Errorf(adapters.Invalid, "from is %s, a stage-2 bridge, which lacks the text side that stage 1 trains", r.From).
+				WithRemedy("start from a stage-1 bridge")
+		}
+		return from, nil
+	}
+	defer from.Close()
+	joined, err := b.join(ctx, r, from, plain)
+	if err != nil {
+		return nil, err
+	}
+	side := bridge.LanguageSide(b.language.Spec())
+	side.Path, side.Plugin = whereabouts(*r.LanguageModel, r.Language.Plugin)
+	joined.Info.Language = &side
+	if from.Info.Stage == 1 {
+		joined.Info.Stage1 = r.From
+	}
+	return joined, nil
+}
+
+// origin loads the bridge that the recipe begins with, or makes a random one.
+func (b *bench) origin(ctx context.Context, r *recipes.Resolved) (*bridge.Bridge, error) {
+	if r.From != "" {
+		dir, err := bridgeDir(ctx, r.From)
+		if err != nil {
+			return nil, err
+		}
+		from, err := bridge.Load(ctx, b.backend, dir)
+		if err != nil {
+			return nil, err
+		}
+		if got, want := b.vision.Spec().Width, from.Config().EncoderWidth; got != want {
+			from.Close()
+			return nil, adapters.Errorf(adapters.Invalid, "%s gives features of width %d, the bridge %s was trained for width %d (%s)",
+				r.VisionModel.ID, got, r.From, want, from.Info.Vision.ID).WithRemedy("train stage 1 for this encoder first")
+		}
+		return from, nil
+	}
+	path, err := b.wordsFile(ctx, r.QFormer.Tokenizer)
+	if err != nil {
+		return nil, err
+	}
+	words, err := bridge.OpenWords(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	config := r.QFormerConfig()
+	config.Vocabulary, config.EncoderWidth = words.Vocabulary(), b.vision.Spec().Width
+	return bridge.New(b.backend, config, words, r.Seed)
+}
+
+// wordsFile finds the tokenizer.json of a Q-Former's text side.
+func (b *bench) wordsFile(ctx context.Context, name string) (string, error) {
+	if id, ok := strings.CutPrefix(name, "kit:"); ok {
+		dir, err := kit.Extract(ctx, cacheDir())
+		return filepath.Join(dir, id+"-tokenizer", "tokenizer.json"), err
+	}
+	if dir, ok := b.registry.Snapshot(name); ok {
+		name = dir
+	}
+	return filepath.Join(name, "tokenizer.json"), nil
+}
+
+// join begins stage 2.
+func (b *bench) join(ctx context.Context, r *recipes.Resolved, from *bridge.Bridge, plain bool) (*bridge.Bridge, error) {
+	begin := r.Plan().Start
+	same := from.Info.Stage == 2 && from.Info.Language.Digest == b.language.Spec().Digest
+	switch {
+	case plain || from.Info.Stage == 1:
+		begin = train.StartFresh
+	case same && r.Swap == nil:
+		begin = train.StartKeep
+	}
+	j := train.Join{From: from, Language: b.language, Prompts: r.Prompts(), Start: begin, Seed: r.Seed, Log: b.program.log}
+	if begin == train.StartSharedTokens {
+		old, err := b.oldLanguage(ctx, *from.Info.Language)
+		if err != nil {
+			return nil, err
+		}
+		defer b.program.closing(old)()
+		j.Old = old
+		rows := make([]int, min(128, b.train.Data.Len()))
+		for i := range rows {
+			rows[i] = i
+		}
+		if j.Sample, err = b.train.Features.Features(ctx, rows); err != nil {
+			return nil, err
+		}
+	}
+	return j.Begin(ctx)
+}
+
+// oldLanguage opens the language model that the bridge was trained with.
+func (b *bench) oldLanguage(ctx context.Context, side bridge.Side) (adapters.LanguageModel, error) {
+	o, err := openingOfSide(b.registry, side, b.recipe.Run.Backend, b.recipe.Language.Isolation)
+	if err != nil {
+		return nil, err
+	}
+	return b.program.openLanguage(ctx, b.registry, o)
+}
+
+// openingOfSide says how the frozen model that a bridge names is opened.
+func openingOfSide(reg *registry.Registry, side bridge.Side, backend, isolation string) (opening, error) {
+	o := opening{plugin: side.Plugin, isolation: isolation, backend: backend}
+	var err error
+	switch {
+	case side.Path != "" && side.Plugin != "":
+		o.model = registry.Backbone{Manifest: registry.Manifest{ID: side.ID}, Source: registry.FromFolder, Path: side.Path}
+	case side.Path != "":
+		o.model, err = reg.Folder(side.Path)
+	case side.Plugin != "":
+		o.model = registry.Backbone{Manifest: registry.Manifest{ID: side.ID}, Source: registry.FromFolder}
+	default:
+		o.model, err = reg.Lookup(side.ID)
+	}
+	return o, err
+}
+
+func (b *bench) visionSide() bridge.Side {
+	side := bridge.VisionSide(b.vision.Spec())
+	side.Path, side.Plugin = whereabouts(b.recipe.VisionModel, b.recipe.Vision.Plugin)
+	return side
+}
+
+// whereabouts is what finds a model again that no registry id names.
+func whereabouts(model registry.Backbone, plugin string) (path, executable string) {
+	if model.Source == registry.FromFolder {
+		path = model.Path
+	}
+	return path, plugin
+}

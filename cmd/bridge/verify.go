@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/golden"
+	"github.com/modular-bridging/bridge/registry"
+)
+
+func (p *program) verifyCommand() *cli.Command {
+	return &cli.Command{
+		Name: "verify", Usage: "run the golden cases of a folder and compare with the reference's numbers", ArgsUsage: "DIR",
+		UsageText:   "bridge verify DIR [--backend B] [--isolation process|none] [--plugin PATH] [--json]",
+		Description: "Example: bridge verify adapters/opt/testdata/golden-pre-norm --isolation none",
+		Flags: []cli.Flag{backendFlag(), isolationFlag(), jsonFlag(),
+			&cli.StringFlag{Name: "plugin", Usage: "`PATH` of a third-party adapter's executable that runs the cases"}},
+		Action: p.verify,
+	}
+}
+
+func (p *program) verify(c *cli.Context) error {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	if i := c.String("isolation"); i != "process" && i != "none" {
+		return usagef("--isolation is %q, want process or none", i)
+	}
+	folder, err := golden.Open(args[0])
+	if err != nil {
+		return err
+	}
+	runner, done, err := p.runner(c, folder)
+	if err != nil {
+		return err
+	}
+	defer done()
+	results, err := golden.Run(c.Context, folder, runner)
+	if err != nil {
+		return err
+	}
+	if err := p.printResults(c.Bool("json"), results); err != nil {
+		return err
+	}
+	if !golden.OK(results) {
+		return fmt.Errorf("%s: cases miss the reference's numbers (%s)", folder.Dir, folder.Source)
+	}
+	return nil
+}
+
+func (p *program) printResults(asJSON bool, results []golden.Result) error {
+	if !asJSON {
+		return golden.WriteTable(p.stdout, results)
+	}
+	for _, r := range results {
+		if err := p.printJSON(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runner opens what a golden folder is about.
+func (p *program) runner(c *cli.Context, f *golden.Folder) (golden.Runner, func(), error) {
+	reg, err := p.registry(c.Context)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := opening{plugin: c.String("plugin"), isolation: c.String("isolation"), dtype: "float32", backend: c.String("backend"), layer: f.Options.FeatureLayer}
+	switch f.Kind {
+	case golden.KindVision, golden.KindLanguage:
+		if o.model, err = reg.Folder(f.Checkpoint()); err != nil && o.plugin == "" {
+			return nil, nil, err
+		}
+		if err != nil { // a model type that only the plugin reads
+			o.model = registry.Backbone{Source: registry.FromFolder, Path: f.Checkpoint()}
+		}
+		return p.adapterRunner(c.Context, reg, f.Kind, o)
+	}
+	return nil, nil, adapters.Errorf(adapters.Unsupported, "%s: cases of kind %q cannot be run, want %s or %s", f.Dir, f.Kind, golden.KindVision, golden.KindLanguage)
+}
+
+func (p *program) adapterRunner(ctx context.Context, reg *registry.Registry, kind string, o opening) (golden.Runner, func(), error) {
+	if kind == golden.KindVision {
+		encoder, err := p.openVision(ctx, reg, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		return golden.Vision(encoder), p.closing(encoder), nil
+	}
+	model, err := p.openLanguage(ctx, reg, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return golden.Language(model), p.closing(model), nil
+}
+
+// closing returns a function that closes c and logs what goes wrong.
+func (p *program) closing(c interface{ Close() error }) func() {
+	return func() {
+		if err := c.Close(); err != nil {
+			p.log.Warn("closing a model", "error", err)
+		}
+	}
+}
