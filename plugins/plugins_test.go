@@ -231,7 +231,7 @@ func openLanguage(t *testing.T, cfg Config) adapters.LanguageModel {
 
 // lossRequest needs more than one chunk for its prompts.
 func lossRequest(gradient bool) *adapters.LossRequest {
-	prompts := adapters.NewTensor(adapters.Float32, 2, 30_000, 12)
+	prompts := adapters.NewTensor(adapters.Float32, 2, 11_000, 12)
 	for i := range prompts.Float32s() {
 		prompts.Float32s()[i] = float32(i%97)/97 - 0.5
 	}
