@@ -75,7 +75,7 @@ func (r *Result) compareTensor(field string, got, want *adapters.Tensor, toleran
 	}
 	if misses > 0 {
 		r.fail("%d of %d elements of %s are off, first %s: got %g, want %g",
-			misses, len(w), field, index(first, want.Shape), g[first], w[first])
+			misses, len(w), field, index(first, want.Shape), float32(g[first]), float32(w[first]))
 	}
 }
 
