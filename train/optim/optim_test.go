@@ -1,7 +1,9 @@
 package optim_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -265,7 +267,7 @@ func TestGradientThatIsNotFiniteChangesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(r.values(), before) || !reflect.DeepEqual(stateAfter, stateBefore) {
+		if !reflect.DeepEqual(r.values(), before) || !sameState(stateAfter, stateBefore) {
 			t.Errorf("gradient with %v changed parameters or state", bad)
 		}
 		r.step(1)
@@ -275,17 +277,32 @@ func TestGradientThatIsNotFiniteChangesNothing(t *testing.T) {
 	}
 }
 
-// 900 steps without a gradient would leave first moments of 1e-44.
+// sameState compares bit by bit.
+func sameState(a, b map[string]*adapters.Tensor) bool {
+	return maps.EqualFunc(a, b, func(x, y *adapters.Tensor) bool {
+		return x.Describe() == y.Describe() && bytes.Equal(x.Data, y.Data)
+	})
+}
+
+// 200 steps without a gradient would leave moments of 2⁻²⁰⁰ of what they were.
 func TestIdleMomentsStayOrdinaryNumbers(t *testing.T) {
 	r := newRun(t)
-	r.step(0)
+	r.optimizer.Close()
+	var err error
+	r.optimizer, err = optim.New(r.backend, r.store, []optim.Group{{Names: r.optimizer.Names()}}, optim.Config{Beta1: 0.5, Beta2: 0.5, Epsilon: 1e-8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.optimizer.Step(r.gradients(0), []float64{0}); err != nil {
+		t.Fatal(err)
+	}
 	before := r.values()
 	var zeros []*tensors.Tensor
 	for _, g := range r.gradients(0) {
 		zeros = append(zeros, tensors.FromShape(g.Shape()))
 	}
-	for range 900 {
-		if _, err := r.optimizer.Step(zeros, []float64{0, 0}); err != nil {
+	for range 200 {
+		if _, err := r.optimizer.Step(zeros, []float64{0}); err != nil {
 			t.Fatal(err)
 		}
 	}
