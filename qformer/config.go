@@ -7,23 +7,23 @@ import (
 
 // Config is the size of a Q-Former and of what it sits between.
 type Config struct {
-	HiddenSize    int // D
-	Layers        int
-	Heads         int // H, divides HiddenSize
-	Intermediate  int // width inside a feed-forward block
-	Queries       int // Q
-	CrossEvery    int // layers 0, CrossEvery, 2·CrossEvery, … look at the picture
-	EncoderWidth  int // width of the vision encoder's features
-	LanguageWidth int // width of the language model's soft prompts; stage 2 only
-	Vocabulary    int // V, [DEC] included; stage 1 only
-	MaxPositions  int // longest text
-	ProjectionDim int // P, width of the contrastive projections
+	HiddenSize    int `json:"hidden_size"` // D
+	Layers        int `json:"num_hidden_layers"`
+	Heads         int `json:"num_attention_heads"`               // H, divides HiddenSize
+	Intermediate  int `json:"intermediate_size"`                 // width inside a feed-forward block
+	Queries       int `json:"num_query_tokens"`                  // Q
+	CrossEvery    int `json:"cross_attention_frequency"`         // layers 0, CrossEvery, 2·CrossEvery, … look at the picture
+	EncoderWidth  int `json:"encoder_hidden_size"`               // width of the vision encoder's features
+	LanguageWidth int `json:"language_hidden_size,omitempty"`    // width of the language model's soft prompts; stage 2 only
+	Vocabulary    int `json:"vocab_size,omitempty"`              // V, [DEC] included; stage 1 only
+	MaxPositions  int `json:"max_position_embeddings,omitempty"` // longest text
+	ProjectionDim int `json:"image_text_hidden_size,omitempty"`  // P, width of the contrastive projections
 
-	Dropout      float64 // of embeddings, attention probabilities and block outputs
-	LayerNormEps float64 // of every norm but the one on the features
-	VisionEps    float64 // of the norm on the features (LAVIS: ln_vision)
-	InitStd      float64 // of fresh linear and embedding weights and query tokens
-	InitTemp     float64 // of the contrastive temperature
+	Dropout      float64 `json:"hidden_dropout_prob"`   // of embeddings, attention probabilities and block outputs
+	LayerNormEps float64 `json:"layer_norm_eps"`        // of every norm but the one on the features
+	VisionEps    float64 `json:"vision_layer_norm_eps"` // of the norm on the features (LAVIS: ln_vision)
+	InitStd      float64 `json:"initializer_range"`     // of fresh linear and embedding weights and query tokens
+	InitTemp     float64 `json:"initial_temperature"`   // of the contrastive temperature
 }
 
 // Base returns the Q-Former of the BLIP-2 paper: BERT-base with 32 queries

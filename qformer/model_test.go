@@ -132,7 +132,7 @@ func TestDropoutIsReproducibleAndKeepsTheMean(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return tensors.MustCopyFlatData[float32](exec.MustExec(features, state)[0])
+		return tensors.MustCopyFlatData[float32](exec.MustCall(features, state)[0])
 	}
 	first, again, other := run(1), run(1), run(2)
 	if !slices.Equal(first, again) {
@@ -141,7 +141,7 @@ func TestDropoutIsReproducibleAndKeepsTheMean(t *testing.T) {
 	if slices.Equal(first, other) {
 		t.Error("two keys give the same result")
 	}
-	plain := tensors.MustCopyFlatData[float32](off.MustExec(features)[0])
+	plain := tensors.MustCopyFlatData[float32](off.MustCall(features)[0])
 	n := len(plain) / batch
 	for i := range n {
 		mean := 0.0
@@ -167,8 +167,8 @@ func TestTextDoesNotSeePadding(t *testing.T) {
 		return []*Node{m.Text(in[1], in[2]), m.Read(v, in[1], in[2])}
 	})
 	features := tensors.FromFlatDataAndDimensions(make([]float32, 2*cfg.EncoderWidth), 1, 2, cfg.EncoderWidth)
-	short := exec.MustExec(features, [][]int32{{1, 5, 2}}, [][]bool{{true, true, true}})
-	padded := exec.MustExec(features, [][]int32{{1, 5, 2, 9, 0}}, [][]bool{{true, true, true, false, false}})
+	short := exec.MustCall(features, [][]int32{{1, 5, 2}}, [][]bool{{true, true, true}})
+	padded := exec.MustCall(features, [][]int32{{1, 5, 2, 9, 0}}, [][]bool{{true, true, true, false, false}})
 	for i := range short {
 		a, b := tensors.MustCopyFlatData[float32](short[i]), tensors.MustCopyFlatData[float32](padded[i])
 		for j := range a {

@@ -22,7 +22,7 @@ func drawer(t *testing.T) func(scores [][]float32, positive [][]bool, seed int64
 		return n.Images, n.Texts
 	})
 	return func(scores [][]float32, positive [][]bool, seed int64) (images, texts []int32) {
-		out := exec.MustExec(scores, positive, state(t, seed))
+		out := exec.MustCall(scores, positive, state(t, seed))
 		return tensors.MustCopyFlatData[int32](out[0]), tensors.MustCopyFlatData[int32](out[1])
 	}
 }
@@ -136,7 +136,7 @@ func TestAStepIsAFunctionOfItsKey(t *testing.T) {
 	step, inputs := stage1Step(t, cfg, 4)
 	run := func(seed int64) (losses []float32, rest [][]float32) {
 		inputs[3] = state(t, seed)
-		out := step.MustExec(inputs...)
+		out := step.MustCall(inputs...)
 		for i, o := range out {
 			if v := tensors.MustCopyFlatData[float32](o); i < 4 {
 				losses = append(losses, v...)

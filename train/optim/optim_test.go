@@ -413,7 +413,7 @@ func BenchmarkStep(b *testing.B) {
 			m := tensors.FromFlatDataAndDimensions(moments, n)
 			rates := tensors.FromFlatDataAndDimensions(config.Rates([]float64{1e-3}, []float64{0}, 9), 3)
 			for b.Loop() {
-				for _, t := range exec.MustExec(zero, zero, m, m, rates) {
+				for _, t := range exec.MustCall(zero, zero, m, m, rates) {
 					t.FinalizeAll()
 				}
 			}
