@@ -46,6 +46,12 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *checkpoint.Fol
 	if err != nil {
 		return Config{}, err
 	}
+	if dtype == adapters.BFloat16 && backends.Describe(backend) == backends.Go {
+		// Measured with compute v0.1.3 and simd (AVX2): a batched product
+		// [B, M, K] × [B, N, K] of bfloat16 is wrong from K = 16 on.
+		return Config{}, adapters.Errorf(adapters.Unsupported, "bfloat16 on the Go backend, whose matrix products err in it").
+			WithRemedy("compute in float32, or on an XLA backend")
+	}
 	digest, err := folder.Digest()
 	if err != nil {
 		return Config{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/backends"
 )
 
 // Contract runs what golden cases cannot show on a model of a golden folder:
@@ -22,6 +24,7 @@ func Contract(t *testing.T, open OpenFunc, checkpoint string) {
 	t.Run("requests at once", func(t *testing.T) { atOnce(t, model) })
 	t.Run("token embeddings", func(t *testing.T) { tokens(t, model) })
 	t.Run("refusals", func(t *testing.T) { refusals(t, model) })
+	t.Run("bfloat16", func(t *testing.T) { narrow(t, open, checkpoint, model) })
 	t.Run("closed", func(t *testing.T) {
 		closed := Open(t, open, checkpoint)
 		if err := closed.Close(); err != nil {
@@ -104,6 +107,51 @@ func atOnce(t *testing.T, model adapters.LanguageModel) {
 		})
 	}
 	group.Wait()
+}
+
+// narrow compares a model computed in bfloat16 with the one in float32, where
+// the backend can.
+func narrow(t *testing.T, open OpenFunc, checkpoint string, model adapters.LanguageModel) {
+	half, err := open(t.Context(), &adapters.LoadRequest{Checkpoint: checkpoint, Backend: backends.TestName(), DType: adapters.BFloat16})
+	if model.Spec().Backend == backends.Go {
+		if adapters.KindOf(err) != adapters.Unsupported {
+			t.Errorf("bfloat16 on the Go backend: %v, want unsupported", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer half.Close()
+	if s := half.Spec(); s.DType != adapters.BFloat16 || 2*s.MemoryBytes != model.Spec().MemoryBytes {
+		t.Errorf("spec %+v, want bfloat16 and half the bytes", s)
+	}
+	r := request(model, 4)
+	want, err := model.Loss(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := half.Loss(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range want.Loss {
+		if d := math.Abs(float64(got.Loss[i] - want.Loss[i])); !(d <= 0.03*float64(want.Loss[i])) {
+			t.Errorf("loss %d is %v, in float32 %v", i, got.Loss[i], want.Loss[i])
+		}
+	}
+	var dot, a, b float64
+	for i, x := range got.Gradient.Float32s() {
+		y := want.Gradient.Float32s()[i]
+		dot, a, b = dot+float64(x*y), a+float64(x*x), b+float64(y*y)
+	}
+	if cosine := dot / math.Sqrt(a*b); !(cosine > 0.99) {
+		t.Errorf("the gradient's cosine with that in float32 is %v", cosine)
+	}
+	res, err := half.Generate(t.Context(), &adapters.GenerateRequest{Prompts: r.Prompts, Examples: r.Examples}, nil)
+	if err != nil || len(res.Texts) != len(r.Examples) {
+		t.Errorf("generation in bfloat16: %+v, %v", res, err)
+	}
 }
 
 func tokens(t *testing.T, model adapters.LanguageModel) {
