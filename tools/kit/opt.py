@@ -1,6 +1,6 @@
 """Trains tiny-opt, an OPT language model, on texts about scenes.
 
-    python opt.py --scenes COMMAND --out DIR [--steps 5000]
+    python opt.py --scenes COMMAND --out DIR [--steps 3000]
 
 A sequence is what bridge's decoder-only contract makes of soft prompts and a text: the context's
 tokens, then the tokenizer's `</s>`, the prompt, and the answer, which ends with "\\n". The loss is
@@ -21,6 +21,7 @@ import stream
 import text
 
 ENDING = "Answer:"
+MIX = text.Mix(captions=0.35, relation=2)
 BOS, PAD = 2, 1
 
 
@@ -110,7 +111,7 @@ def build(tokenizer: Tokenizer, newline: int, width: int, layers: int, heads: in
 
 
 def main() -> None:
-    parser = schedule.parser(__doc__, steps=5000, batch=32, rate=1.5e-3)
+    parser = schedule.parser(__doc__, steps=3000, batch=32, rate=1.5e-3)
     parser.add_argument("--vocabulary", type=int, default=640)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
@@ -123,7 +124,7 @@ def main() -> None:
     model = build(tokenizer, encoder.newline, a.width, a.layers, a.heads)
     print("vocabulary", tokenizer.get_vocab_size(), "newline", encoder.newline,
           "parameters", sum(p.numel() for p in model.parameters()), flush=True)
-    examples = text.Examples(stream.texts(a.scenes, "train", 2, 60_000, rounds=4), ENDING, seed=0)
+    examples = text.Examples(stream.texts(a.scenes, "train", 2, 60_000, rounds=4), ENDING, MIX, seed=0)
     cases = text.held_out(stream.texts(a.scenes, "held-out", 4242, 300), ENDING, bags=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=a.rate, betas=(0.9, 0.98), weight_decay=0.02)
     start = time.time()

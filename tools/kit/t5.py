@@ -27,6 +27,7 @@ import stream
 import text
 
 ENDING = "Short answer:"
+MIX = text.Mix(captions=0.45, relation=4)
 PAD, EOS, UNK = 0, 1, 2
 
 
@@ -171,7 +172,7 @@ def main() -> None:
     tokenizer = make_tokenizer(text.corpus(stream.texts(a.scenes, "train", 3, 6000)), a.out)
     encoder, model = Encoder(tokenizer), build(tokenizer)
     print("vocabulary", tokenizer.get_vocab_size(), "parameters", sum(p.numel() for p in model.parameters()), flush=True)
-    examples = text.Examples(stream.texts(a.scenes, "train", 2, 60_000, rounds=4), ENDING, seed=0)
+    examples = text.Examples(stream.texts(a.scenes, "train", 2, 60_000, rounds=4), ENDING, MIX, seed=0)
     cases = text.held_out(stream.texts(a.scenes, "held-out", 4242, 300), ENDING, bags=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=a.rate, betas=(0.9, 0.98), weight_decay=0.0)
     start = time.time()

@@ -11,12 +11,22 @@ from dataclasses import dataclass
 PROMPT = "a photo of"
 KINDS = ["relation", "count", "color", "yesno", "what"]
 
-# How often each question is asked. Yes/no needs the most: its answer is one bit that says nothing
-# until the model has learnt to match the word asked about with the words in the context.
-WEIGHTS = {"relation": 4, "count": 2, "color": 1, "yesno": 8, "what": 2}
-CAPTIONS = 0.45  # share of captions among the turns
 LONGEST = 16  # tags in a context with repetitions
 NO_CONTEXT = 0.02
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What a language model is asked, as shares and weights."""
+
+    captions: float  # share of captions among the turns
+    relation: int
+    count: int = 2
+    color: int = 1
+    # Yes/no needs the most: its answer is one bit that says nothing until the model has learnt to
+    # match the word asked about with the words in the context.
+    yesno: int = 8
+    what: int = 2
 
 
 @dataclass
@@ -32,11 +42,11 @@ def question(text: str, ending: str) -> str:
 class Examples:
     """An endless sequence of examples about the records that tools/kit/scenes made."""
 
-    def __init__(self, records: list[dict], ending: str, seed: int):
-        self.records, self.ending, self.random = records, ending, random.Random(seed)
+    def __init__(self, records: list[dict], ending: str, mix: Mix, seed: int):
+        self.records, self.ending, self.mix, self.random = records, ending, mix, random.Random(seed)
 
-    def context(self, record: dict, ease: float) -> str:
-        """A caption or a bag of tags; ease is the share of bags of the object's tags alone."""
+    def context(self, record: dict) -> str:
+        """A caption, a bag of tags, or seldom nothing."""
         r = self.random
         if r.random() < NO_CONTEXT:
             return ""
@@ -51,13 +61,14 @@ class Examples:
         return " ".join(tags)
 
     def turn(self, record: dict) -> tuple[str, str]:
-        if self.random.random() < CAPTIONS:
+        if self.random.random() < self.mix.captions:
             return PROMPT, record["caption"]
-        weights = [WEIGHTS[q["kind"]] for q in record["questions"]]
+        weights = [getattr(self.mix, q["kind"]) for q in record["questions"]]
         qa = self.random.choices(record["questions"], weights)[0]
         return question(qa["question"], self.ending), qa["answer"]
 
-    def next(self, turns: int, ease: float = 0.0) -> Example:
+    def next(self, turns: int, ease: float) -> Example:
+        """ease is the share of easy examples: yes/no questions about names and nothing else."""
         r = self.random
         record = r.choice(self.records)
         if r.random() < ease:
@@ -66,7 +77,7 @@ class Examples:
             r.shuffle(names)
             qas = [r.choice(asked) for _ in range(turns)]
             return Example(" ".join(names), [(question(q["question"], self.ending), q["answer"]) for q in qas])
-        return Example(self.context(record, ease), [self.turn(record) for _ in range(turns)])
+        return Example(self.context(record), [self.turn(record) for _ in range(turns)])
 
 
 def held_out(records: list[dict], ending: str, bags: bool, seed: int = 5) -> dict[str, list[Example]]:
