@@ -121,7 +121,7 @@ func (b *bench) fill(ctx context.Context) error {
 				task.Done()
 				return err
 			}
-			task.Step(n, part, 0)
+			task.Step(n, 0, 0)
 			if n == s.Data.Len() {
 				break
 			}

@@ -74,10 +74,7 @@ func (p *program) demoArms(ctx context.Context, b *bench, out string, both ...*r
 	var arms []arm
 	for _, r := range both {
 		dir := filepath.Join(out, r.Name)
-		if err := os.RemoveAll(dir); err != nil {
-			return fmt.Errorf("replace an earlier demo: %w", err)
-		}
-		if err := prepare(dir, false); err != nil {
+		if err := replace(dir); err != nil {
 			return err
 		}
 		o, err := b.train1(ctx, r, dir, false)
@@ -99,6 +96,16 @@ func (p *program) demoArms(ctx context.Context, b *bench, out string, both ...*r
 		return err
 	}
 	return p.printDemo(b, out, arms)
+}
+
+// replace makes an empty run folder where at most an earlier run is.
+func replace(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, recipeFile)); err == nil {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("replace an earlier demo: %w", err)
+		}
+	}
+	return prepare(dir, false)
 }
 
 func (p *program) printDemo(b *bench, out string, arms []arm) error {
