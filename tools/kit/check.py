@@ -34,9 +34,9 @@ SEED = 777
 def table(title: str, rows: dict[str, dict[str, float]]) -> None:
     print(f"\n{title}")
     columns = list(next(iter(rows.values())))
-    print(" " * 24 + "".join(f"{c:>12}" for c in columns))
+    print(" " * 28 + "".join(f"{c:>12}" for c in columns))
     for name, row in rows.items():
-        print(f"{name:24}" + "".join(f"{row[c]:12.4f}" for c in columns))
+        print(f"{name:28}" + "".join(f"{row[c]:12.4f}" for c in columns))
 
 
 def language_models(a: argparse.Namespace) -> bool:
