@@ -64,7 +64,7 @@ func (s *Session) finish(ctx context.Context) (Result, error) {
 	}
 	r := Result{Final: final, Curve: s.scores, Samples: final.samples, Steps: s.done, Seconds: s.clock.Seconds()}
 	if s.Bridge.Info.Stage == 2 && captions > 0 {
-		if r.Answers, r.Asked, err = s.answers(ctx, captions); err != nil {
+		if r.Answers, r.Asked, err = s.answers(ctx, s.Plan.Evaluation.Examples); err != nil {
 			return Result{}, err
 		}
 	}

@@ -25,6 +25,9 @@ func (p *program) demoCommand() *cli.Command {
 	}
 }
 
+// demoRecipe is the swap that the demo shows.
+const demoRecipe = "tiny-demo"
+
 // demoSummary is the demo's summary.json.
 type demoSummary struct {
 	Warm    summary `json:"warm"`
@@ -38,7 +41,7 @@ func (p *program) demo(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
-	warm, err := recipes.Load(retrainRecipe, append(append(backendSet(c), "name=warm"), sets(c)...)...)
+	warm, err := recipes.Load(demoRecipe, append(append(backendSet(c), "name=warm"), sets(c)...)...)
 	if err != nil {
 		return err
 	}
