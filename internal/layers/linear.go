@@ -31,7 +31,7 @@ func LinearWith(x, weight, bias *Node) *Node {
 			bias = toFloat32(bias)
 		}
 	}
-	if !onXLA(x) && x.Size()*weight.Shape().Dimensions[0] < smallProduct {
+	if !onXLA(x) && x.Shape().Size()*weight.Shape().Dimensions[0] < smallProduct {
 		weight = TransposeAllDims(weight, 1, 0)
 		return ConvertDType(nn.Dense(x, weight, bias, compute.DenseLayoutInputOutputs), dtype)
 	}
