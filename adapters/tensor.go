@@ -135,6 +135,17 @@ func (t *Tensor) Slice(lo, hi int) *Tensor {
 	return &Tensor{DType: t.DType, Shape: shape, Data: t.Data[lo*n : hi*n]}
 }
 
+// Gather returns the given elements of the first axis, copied, in their order.
+func (t *Tensor) Gather(rows []int) *Tensor {
+	shape := slices.Clone(t.Shape)
+	shape[0] = len(rows)
+	out := NewTensor(t.DType, shape...)
+	for i, row := range rows {
+		copy(out.Row(i).Data, t.Row(row).Data)
+	}
+	return out
+}
+
 // Describe returns "float32[2, 32, 768]".
 func (t *Tensor) Describe() string {
 	if t == nil {

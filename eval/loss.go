@@ -68,7 +68,7 @@ func meanLoss(ctx context.Context, lm adapters.LanguageModel, prompts *adapters.
 			req.Examples = append(req.Examples, e)
 		}
 		if len(rows) > 0 {
-			req.Prompts = gatherRows(prompts, rows)
+			req.Prompts = prompts.Gather(rows)
 		}
 		resp, err := lm.Loss(ctx, req)
 		if err != nil {
@@ -80,13 +80,4 @@ func meanLoss(ctx context.Context, lm adapters.LanguageModel, prompts *adapters.
 		}
 	}
 	return nats / max(1, tokens), nil
-}
-
-func gatherRows(t *adapters.Tensor, rows []int) *adapters.Tensor {
-	shape := append([]int{len(rows)}, t.Shape[1:]...)
-	out := adapters.NewTensor(t.DType, shape...)
-	for i, r := range rows {
-		copy(out.Row(i).Data, t.Row(r).Data)
-	}
-	return out
 }

@@ -67,7 +67,7 @@ func Answers(ctx context.Context, m *bridge.Model, features *adapters.Tensor, qu
 		for i, q := range part {
 			rows[i], texts[i] = q.Row, q.Question
 		}
-		got, err := m.AnswerFeatures(ctx, gatherRows(features, rows), texts, bridge.GenerateOptions{MaxNewTokens: 16})
+		got, err := m.AnswerFeatures(ctx, features.Gather(rows), texts, bridge.GenerateOptions{MaxNewTokens: 16})
 		if err != nil {
 			return nil, nil, err
 		}

@@ -26,7 +26,7 @@ type Retrieval struct {
 // "yes" plus the cosine (LAVIS; BLIP-2, section 4.4, with k = 128).
 func MeasureRetrieval(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, captions []string, rerank int) (*Retrieval, error) {
 	rows, texts := distinct(captions)
-	features = gatherRows(features, rows)
+	features = features.Gather(rows)
 	sim, err := b.Similarity(ctx, features, texts)
 	if err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func matchAll(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, 
 	out := make([]float32, 0, len(texts))
 	for lo := 0; lo < len(texts); lo += batch {
 		hi := min(lo+batch, len(texts))
-		logits, err := b.Match(ctx, gatherRows(features, images[lo:hi]), texts[lo:hi])
+		logits, err := b.Match(ctx, features.Gather(images[lo:hi]), texts[lo:hi])
 		if err != nil {
 			return nil, err
 		}

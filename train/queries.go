@@ -37,12 +37,7 @@ func cacheQueries(ctx context.Context, s *Session, st Stage) (*cachedQueries, er
 
 // Features implements [Features] for the cached rows.
 func (c *cachedQueries) Features(_ context.Context, indices []int) (*adapters.Tensor, error) {
-	shape := c.rows.Shape
-	out := adapters.NewTensor(adapters.Float32, len(indices), shape[1], shape[2])
-	for i, row := range indices {
-		copy(out.Row(i).Data, c.rows.Row(row).Data)
-	}
-	return out, nil
+	return c.rows.Gather(indices), nil
 }
 
 // span returns lo, lo+1, …, hi−1.
