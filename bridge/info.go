@@ -15,8 +15,18 @@ type Info struct {
 	// Stage1 is the stage-1 bridge that this one began from: the cold start of
 	// a swap begins there again. A folder or a kit id ("kit:stage1").
 	Stage1 string `json:"stage1,omitempty"`
+	// Retrieval is what stage 1 ended with. Stage 2 drops the heads that measure
+	// it, so there it is that of the stage-1 bridge.
+	Retrieval *Retrieval `json:"retrieval,omitempty"`
 	// Steps is the optimizer steps of all stages.
 	Steps int `json:"steps"`
+}
+
+// Retrieval is recall at 1 by ITC among held-out pairs.
+type Retrieval struct {
+	Pairs   int     `json:"pairs"`
+	TextR1  float64 `json:"text_r1"`
+	ImageR1 float64 `json:"image_r1"`
 }
 
 // Side names a frozen model.

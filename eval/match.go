@@ -13,6 +13,7 @@ type Caption struct {
 	Index int    `json:"index"` // in the data set
 	Got   string `json:"got"`
 	Want  string `json:"want"`
+	Kind  string `json:"kind,omitempty"` // of what is shown, where the data says
 }
 
 // Right reports whether the texts are equal up to case and white space.
@@ -32,6 +33,42 @@ func ExactMatch(captions []Caption) float64 {
 		}
 	}
 	return float64(right) / float64(len(captions))
+}
+
+// Rate is how many of some answers are right.
+type Rate struct {
+	Right int `json:"right"`
+	Of    int `json:"of"`
+}
+
+// Fraction is Right / Of, 0 of none.
+func (r Rate) Fraction() float64 { return float64(r.Right) / float64(max(1, r.Of)) }
+
+// rates counts by kind.
+type rates map[string]Rate
+
+func (r rates) add(kind string, right bool) {
+	x := r[kind]
+	x.Of++
+	if right {
+		x.Right++
+	}
+	r[kind] = x
+}
+
+// MatchByKind is the exact match by the kind of what is shown; nil where the
+// data does not say kinds.
+func MatchByKind(captions []Caption) map[string]Rate {
+	found := rates{}
+	for _, c := range captions {
+		if c.Kind != "" {
+			found.add(c.Kind, c.Right())
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return found
 }
 
 // Captions generates a caption for each row of features [B, N, Denc], greedily,
@@ -57,10 +94,10 @@ type Question struct {
 	Question, Answer, Kind string
 }
 
-// Answers generates an answer to each question and returns the fraction that is
-// right by kind, and the number of questions by kind.
-func Answers(ctx context.Context, m *bridge.Model, features *adapters.Tensor, questions []Question) (right map[string]float64, asked map[string]int, err error) {
-	right, asked = map[string]float64{}, map[string]int{}
+// Answers generates an answer to each question and returns how many are right,
+// by kind.
+func Answers(ctx context.Context, m *bridge.Model, features *adapters.Tensor, questions []Question) (map[string]Rate, error) {
+	found := rates{}
 	for lo := 0; lo < len(questions); lo += batch {
 		part := questions[lo:min(lo+batch, len(questions))]
 		rows, texts := make([]int, len(part)), make([]string, len(part))
@@ -69,17 +106,11 @@ func Answers(ctx context.Context, m *bridge.Model, features *adapters.Tensor, qu
 		}
 		got, err := m.AnswerFeatures(ctx, features.Gather(rows), texts, bridge.GenerateOptions{MaxNewTokens: 16})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		for i, q := range part {
-			asked[q.Kind]++
-			if normal(got[i]) == normal(q.Answer) {
-				right[q.Kind]++
-			}
+			found.add(q.Kind, normal(got[i]) == normal(q.Answer))
 		}
 	}
-	for kind, n := range asked {
-		right[kind] /= float64(n)
-	}
-	return right, asked, nil
+	return found, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/internal/needs"
 )
 
 // config starts this test binary as a plugin in a mode.
@@ -301,7 +302,7 @@ func TestStart(t *testing.T) {
 	t.Run("no plugin", func(t *testing.T) {
 		path, err := exec.LookPath("true")
 		if err != nil {
-			t.Skip("no program true on this machine")
+			needs.Lacking(t, "the program true", err)
 		}
 		_, err = Launch(t.Context(), Config{Path: path})
 		wantError(t, err, adapters.Unavailable, "does not start", "exit status 0")

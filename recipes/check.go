@@ -191,6 +191,8 @@ func (r *Recipe) checkRun() {
 	r.want("evaluation.captions", e.Captions >= 0, "is %d, want at least 0", e.Captions)
 	r.want("evaluation.captions", r.Stage != 1 || e.Captions == 0 && e.FinalCaptions == 0, "is given, but stage 1 has no language model to write captions")
 	r.want("evaluation.final_captions", e.FinalCaptions >= 0, "is %d, want at least 0", e.FinalCaptions)
+	r.want("evaluation.rerank", e.Rerank >= 0, "is %d, want at least 0", e.Rerank)
+	r.want("evaluation.rerank", r.Stage == 1 || e.Rerank == 0, "is given, but only a stage-1 bridge has ITM to rank with")
 	if err := backends.Check(r.Run.Backend); err != nil {
 		r.doc.Errorf("run.backend", "%v", err)
 	}

@@ -108,6 +108,7 @@ func defaults(doc *stricttoml.Document) *Recipe {
 	}
 	if stage, _ := doc.Value("stage"); stage == int64(1) {
 		r.Objective = Objective{Name: train.Representation, ITC: 1, ITM: 1, ITG: 1}
+		r.Evaluation.Rerank = 16
 	}
 	if doc.Has("language") {
 		r.Language = &Language{Backbone: Backbone{Isolation: "process"}}

@@ -149,6 +149,7 @@ type Evaluation struct {
 	Examples      int `toml:"examples"`
 	Captions      int `toml:"captions"`
 	FinalCaptions int `toml:"final_captions,omitzero"` // 0: captions
+	Rerank        int `toml:"rerank,omitzero"`         // stage 1: candidates that ITM ranks again at the end
 }
 
 // Run is how the run is kept.

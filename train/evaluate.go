@@ -16,7 +16,9 @@ type Scores struct {
 	ExactMatch *float64        `json:"exact_match,omitempty"`
 	Captions   int             `json:"captions,omitempty"`  // that the exact match is of
 	Retrieval  *eval.Retrieval `json:"retrieval,omitempty"` // stage 1
-	samples    []eval.Caption
+
+	ByKind  map[string]eval.Rate `json:"exact_match_by_kind,omitempty"` // of what is shown
+	samples []eval.Caption
 }
 
 // HeldOutLoss is the mean loss per caption token with the right picture.
@@ -27,27 +29,28 @@ func (s Scores) HeldOutLoss() float64 {
 	return s.Grounding.Right
 }
 
-// evaluate measures the bridge as it is, on the first examples of the held-out
-// set; captions is how many are generated.
-func (s *Session) evaluate(ctx context.Context, captions int) (Scores, error) {
+// evaluate measures the bridge as it is, on the first pictures of the held-out
+// set that have a caption; captions is how many are generated, rerank how many
+// candidates ITM ranks again.
+func (s *Session) evaluate(ctx context.Context, captions, rerank int) (Scores, error) {
 	scores := Scores{Step: s.done, Seconds: s.clock.Seconds()}
-	n := min(s.Plan.Evaluation.Examples, s.Held.Data.Len())
-	if s.Held.Data.Len() < 2 || n < 2 {
+	rows := s.captioned(max(s.Plan.Evaluation.Examples, captions))
+	n := min(s.Plan.Evaluation.Examples, len(rows))
+	if n < 2 {
 		return scores, nil
 	}
-	captions = min(captions, s.Held.Data.Len())
-	features, err := s.Held.Features.Features(ctx, span(0, max(n, captions)))
+	features, err := s.Held.Features.Features(ctx, rows)
 	if err != nil {
 		return scores, err
 	}
-	truth := make([]string, features.Shape[0])
-	for i := range truth {
-		truth[i] = s.Held.Data.Example(i).Captions[0]
+	truth := make([]string, len(rows))
+	for i, row := range rows {
+		truth[i] = s.Held.Data.Example(row).Captions[0]
 	}
 	if s.Bridge.Info.Stage == 1 {
-		scores.Retrieval, err = eval.MeasureRetrieval(ctx, s.Bridge, features.Slice(0, n), truth[:n], 0)
+		scores.Retrieval, err = eval.MeasureRetrieval(ctx, s.Bridge, features.Slice(0, n), truth[:n], rerank)
 	} else {
-		err = s.evaluateGenerative(ctx, &scores, features, truth, n, captions)
+		err = s.evaluateGenerative(ctx, &scores, features, truth, n, rows[:min(captions, len(rows))])
 	}
 	if err != nil {
 		return scores, err
@@ -55,20 +58,40 @@ func (s *Session) evaluate(ctx context.Context, captions int) (Scores, error) {
 	return scores, s.publish(scores)
 }
 
-func (s *Session) evaluateGenerative(ctx context.Context, scores *Scores, features *adapters.Tensor, truth []string, n, captions int) error {
+// captioned returns the first n rows of the held-out set that have a caption, or
+// all where there are fewer.
+func (s *Session) captioned(n int) []int {
+	var rows []int
+	for i := 0; i < s.Held.Data.Len() && len(rows) < n; i++ {
+		if len(s.Held.Data.Example(i).Captions) > 0 {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+// evaluateGenerative measures the loss of the first n rows of features, and
+// captions those of `rows`, which are the features' rows in the data set.
+func (s *Session) evaluateGenerative(ctx context.Context, scores *Scores, features *adapters.Tensor, truth []string, n int, rows []int) error {
 	m := &bridge.Model{Bridge: s.Bridge, Language: s.Language}
 	g, err := eval.MeasureGrounding(ctx, m, features.Slice(0, n), truth[:n])
 	if err != nil {
 		return err
 	}
 	scores.Grounding = &g
+	captions := len(rows)
 	if captions == 0 {
 		return nil
 	}
-	scores.samples, err = eval.Captions(ctx, m, features.Slice(0, captions), truth[:captions])
+	if scores.samples, err = eval.Captions(ctx, m, features.Slice(0, captions), truth[:captions]); err != nil {
+		return err
+	}
+	for i, row := range rows {
+		scores.samples[i].Index, scores.samples[i].Kind = row, s.Held.Data.Example(row).Kind
+	}
 	match := eval.ExactMatch(scores.samples)
-	scores.ExactMatch, scores.Captions = &match, captions
-	return err
+	scores.ExactMatch, scores.Captions, scores.ByKind = &match, captions, eval.MatchByKind(scores.samples)
+	return nil
 }
 
 // publish writes scores to the metrics and to the screen.

@@ -11,13 +11,12 @@ import (
 
 // Result is what a run ended with.
 type Result struct {
-	Final   Scores             `json:"final"`
-	Curve   []Scores           `json:"curve"`             // every evaluation, in order
-	Answers map[string]float64 `json:"answers,omitempty"` // fraction right by kind of question
-	Asked   map[string]int     `json:"asked,omitempty"`
-	Samples []eval.Caption     `json:"samples,omitempty"`
-	Steps   int                `json:"steps"`
-	Seconds float64            `json:"seconds"` // of training: start of the projection, warm-up and caches included, evaluation not
+	Final   Scores               `json:"final"`
+	Curve   []Scores             `json:"curve"`             // every evaluation, in order
+	Answers map[string]eval.Rate `json:"answers,omitempty"` // by kind of question
+	Samples []eval.Caption       `json:"samples,omitempty"`
+	Steps   int                  `json:"steps"`
+	Seconds float64              `json:"seconds"` // of training: start of the projection, warm-up and caches included, evaluation not
 }
 
 // check reports what no run can be made of.
@@ -58,21 +57,24 @@ func (s *Session) finish(ctx context.Context) (Result, error) {
 	if captions == 0 {
 		captions = s.Plan.Evaluation.Captions
 	}
-	final, err := s.evaluate(ctx, captions)
+	final, err := s.evaluate(ctx, captions, s.Plan.Evaluation.Rerank)
 	if err != nil {
 		return Result{}, err
 	}
 	r := Result{Final: final, Curve: s.scores, Samples: final.samples, Steps: s.done, Seconds: s.clock.Seconds()}
 	if s.Bridge.Info.Stage == 2 && captions > 0 {
-		if r.Answers, r.Asked, err = s.answers(ctx, s.Plan.Evaluation.Examples); err != nil {
+		if r.Answers, err = s.answers(ctx, s.Plan.Evaluation.Examples); err != nil {
 			return Result{}, err
 		}
+	}
+	if final.Retrieval != nil {
+		s.Bridge.Info.Retrieval = &bridge.Retrieval{Pairs: final.Retrieval.Pairs, TextR1: final.Retrieval.TextR1, ImageR1: final.Retrieval.ImageR1}
 	}
 	return r, s.saveBridge(s.Bridge)
 }
 
 // answers asks every question about the first n held-out pictures.
-func (s *Session) answers(ctx context.Context, n int) (right map[string]float64, asked map[string]int, err error) {
+func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, error) {
 	n = min(n, s.Held.Data.Len())
 	var questions []eval.Question
 	for i := range n {
@@ -81,11 +83,11 @@ func (s *Session) answers(ctx context.Context, n int) (right map[string]float64,
 		}
 	}
 	if len(questions) == 0 {
-		return nil, nil, nil
+		return nil, nil
 	}
 	features, err := s.Held.Features.Features(ctx, span(0, n))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	return eval.Answers(ctx, &bridge.Model{Bridge: s.Bridge, Language: s.Language}, features, questions)
 }

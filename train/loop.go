@@ -35,6 +35,11 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if s.done == 0 && s.Plan.Evaluation.Every > 0 && len(s.scores) == 0 { // where the curves begin
+		if _, err := s.evaluate(ctx, s.Plan.Evaluation.Captions, 0); err != nil {
+			return Result{}, err
+		}
+	}
 	for i := from.stage; i < len(s.Plan.Stages); i++ {
 		if err := s.runStage(ctx, i, from); err != nil {
 			return Result{}, fmt.Errorf("stage %s: %w", s.Plan.Stages[i].Name, err)
@@ -84,11 +89,12 @@ func (s *Session) runStage(ctx context.Context, index int, from position) error 
 }
 
 // pause evaluates and writes a checkpoint where the plan wants it after `done`
-// steps of a stage.
+// steps of a stage. Evaluations are counted over all stages, so that runs with
+// and without a warm-up are measured at the same steps.
 func (s *Session) pause(ctx context.Context, index, done int, steps stepper) error {
 	last := done == s.Plan.Stages[index].Schedule.Steps
-	if every := s.Plan.Evaluation.Every; !last && every > 0 && done%every == 0 {
-		if _, err := s.evaluate(ctx, s.Plan.Evaluation.Captions); err != nil {
+	if every := s.Plan.Evaluation.Every; every > 0 && s.done%every == 0 && !s.ends(index, last) {
+		if _, err := s.evaluate(ctx, s.Plan.Evaluation.Captions, 0); err != nil {
 			return err
 		}
 	}
@@ -97,6 +103,10 @@ func (s *Session) pause(ctx context.Context, index, done int, steps stepper) err
 	}
 	return nil
 }
+
+// ends reports whether the run is over after the last step of a stage: [Session.finish]
+// evaluates then.
+func (s *Session) ends(index int, last bool) bool { return last && index == len(s.Plan.Stages)-1 }
 
 // record writes a step's figures.
 func (s *Session) record(st Stage, n int, out outcome) error {

@@ -88,6 +88,9 @@ type Evaluation struct {
 	Captions int // generated for exact match; 0 means none
 	// FinalCaptions is generated at the end of the last stage; 0 means Captions.
 	FinalCaptions int
+	// Rerank is, at the end of stage 1, how many of each picture's and text's
+	// best candidates by ITC are ranked again by ITM; 0 means none.
+	Rerank int
 }
 
 // Start says where the projection of a stage-2 training comes from.

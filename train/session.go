@@ -32,9 +32,12 @@ type Session struct {
 	Train    Set
 	Held     Set // evaluated, never trained on
 
-	Dir      string // run folder; checkpoints and metrics go below it
-	Keep     int    // checkpoints that are kept; 0 means 2
-	Resume   bool   // go on from the newest intact checkpoint
+	Dir    string // run folder; checkpoints and metrics go below it
+	Keep   int    // checkpoints that are kept; 0 means 2
+	Resume bool   // go on from the newest intact checkpoint
+	// Spent is the time that making the bridge's start took; the run's clock
+	// begins there.
+	Spent    time.Duration
 	Metrics  *metrics.Writer
 	Progress metrics.Progress
 	Log      *slog.Logger

@@ -63,7 +63,11 @@ func (s *Session) save(stage, step int, steps stepper) error {
 // restore goes to the newest intact checkpoint where the session resumes and
 // there is one, to the start otherwise.
 func (s *Session) restore(ctx context.Context) (position, error) {
+	s.clock = s.Spent
 	if !s.Resume {
+		if err := s.untouched(); err != nil {
+			return position{}, err
+		}
 		return position{}, s.Metrics.Truncate(-1)
 	}
 	dir, passed, err := folders.Latest(s.checkpoints())
@@ -98,6 +102,17 @@ func (s *Session) restore(ctx context.Context) (position, error) {
 		return position{stage: st.Stage + 1}, s.Metrics.Truncate(s.done)
 	}
 	return position{stage: st.Stage, step: st.Step, optimizer: filepath.Join(dir, optimizerFile)}, s.Metrics.Truncate(s.done)
+}
+
+// untouched refuses to begin a run in a folder that holds another's checkpoints:
+// they would be taken for this one's when it is resumed.
+func (s *Session) untouched() error {
+	old, err := folders.List(s.checkpoints())
+	if err != nil || len(old) == 0 {
+		return err
+	}
+	return adapters.Errorf(adapters.Invalid, "%s holds %d checkpoints of an earlier run", s.Dir, len(old)).
+		WithRemedy("resume that run, or train into another folder")
 }
 
 // samePlan refuses to go on with other settings: the result would be neither

@@ -204,6 +204,9 @@ func TestResumeRefusesOtherSettings(t *testing.T) {
 	if _, err := s.session(t, s.stage2(t), generativePlan(2), dir).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.session(t, s.stage2(t), generativePlan(2), dir).Run(t.Context()); adapters.KindOf(err) != adapters.Invalid {
+		t.Errorf("begun anew over checkpoints: %v, want an error of kind invalid", err)
+	}
 	other := s.session(t, s.stage2(t), generativePlan(3), dir)
 	other.Resume = true
 	if _, err := other.Run(t.Context()); adapters.KindOf(err) != adapters.Invalid {

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 
+	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/internal/report"
 	"github.com/modular-bridging/bridge/train"
 )
@@ -28,8 +32,39 @@ func (b *bench) report(title string, arms []arm) (report.Report, error) {
 		table.Rows = append(table.Rows, row)
 	}
 	r.Tables = append(r.Tables, table)
+	if kinds := byKind(arms); len(kinds.Rows) > 0 {
+		r.Tables = append(r.Tables, kinds)
+	}
 	r.Charts = charts(arms)
 	return r, b.samples(&r, arms)
+}
+
+// byKind is how much is right of each kind of picture and of question.
+func byKind(arms []arm) report.Table {
+	t := report.Table{Title: "Right, by kind", Header: []string{"run"}}
+	columns := []struct {
+		prefix string
+		of     func(summary) map[string]eval.Rate
+	}{
+		{"picture: ", func(s summary) map[string]eval.Rate { return s.ByKind }},
+		{"question: ", func(s summary) map[string]eval.Rate { return s.Answers }},
+	}
+	for _, a := range arms {
+		row := []string{a.name}
+		for _, column := range columns {
+			rates := column.of(a.summary)
+			for _, kind := range slices.Sorted(maps.Keys(rates)) {
+				if len(t.Rows) == 0 {
+					t.Header = append(t.Header, column.prefix+cmp.Or(kind, "any"))
+				}
+				row = append(row, fmt.Sprintf("%.3f of %d", rates[kind].Fraction(), rates[kind].Of))
+			}
+		}
+		if len(row) > 1 {
+			t.Rows = append(t.Rows, row)
+		}
+	}
+	return t
 }
 
 // charts are the curves of what was measured more than once.

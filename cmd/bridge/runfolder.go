@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/eval"
+	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
@@ -38,6 +41,12 @@ type summary struct {
 	Captions   int      `json:"captions,omitempty"` // that the exact match is of
 	RetrievalT *float64 `json:"text_r1,omitempty"`
 	RetrievalI *float64 `json:"image_r1,omitempty"`
+	RerankedT  *float64 `json:"text_r1_reranked,omitempty"` // after ITM; stage 1
+	RerankedI  *float64 `json:"image_r1_reranked,omitempty"`
+
+	Grounding *eval.Grounding      `json:"grounding,omitempty"`
+	ByKind    map[string]eval.Rate `json:"exact_match_by_kind,omitempty"` // of what is shown
+	Answers   map[string]eval.Rate `json:"answers,omitempty"`             // by kind of question
 }
 
 // prepare makes a run folder, or checks that one can be gone on with.
@@ -126,9 +135,11 @@ func (p *program) logInto(dir string) (func(), error) {
 }
 
 // summarize puts a result into a line.
-func summarize(r *recipes.Resolved, trainable int, result train.Result) summary {
-	s := summary{Name: r.Name, Stage: r.Stage, Encoder: r.VisionModel.ID, Trainable: trainable, Steps: result.Steps,
-		Seconds: result.Seconds, ExactMatch: result.Final.ExactMatch, Captions: result.Final.Captions}
+func summarize(r *recipes.Resolved, trained *bridge.Bridge, result train.Result) summary {
+	s := summary{Name: r.Name, Stage: r.Stage, Encoder: r.VisionModel.ID, Steps: result.Steps,
+		Trainable: qformer.Count(trained.Config().Parameters(trained.Stage())),
+		Seconds:   result.Seconds, ExactMatch: result.Final.ExactMatch, Captions: result.Final.Captions,
+		Grounding: result.Final.Grounding, ByKind: result.Final.ByKind, Answers: result.Answers}
 	if r.LanguageModel != nil {
 		s.LLM = r.LanguageModel.ID
 	}
@@ -136,8 +147,11 @@ func summarize(r *recipes.Resolved, trainable int, result train.Result) summary 
 		loss := result.Final.HeldOutLoss()
 		s.HeldOut = &loss
 	}
-	if m := result.Final.Retrieval; m != nil {
+	if m := trained.Info.Retrieval; m != nil {
 		s.RetrievalT, s.RetrievalI = &m.TextR1, &m.ImageR1
+	}
+	if m := result.Final.Retrieval; m != nil && m.Reranked > 0 {
+		s.RerankedT, s.RerankedI = &m.TextR1Reranked, &m.ImageR1Reranked
 	}
 	return s
 }

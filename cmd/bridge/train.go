@@ -9,7 +9,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/checkpoint"
@@ -107,14 +106,10 @@ func (b *bench) train1(ctx context.Context, r *recipes.Resolved, dir string, res
 		return out, err
 	}
 	defer trained.Close()
-	starting := time.Since(began).Seconds()
-	if out.result, err = b.session(ctx, r, trained, dir, resume); err != nil {
+	if out.result, err = b.session(ctx, r, trained, dir, resume, time.Since(began)); err != nil {
 		return out, err
 	}
-	if r.Stage == 2 {
-		out.result.Seconds += starting
-	}
-	out.summary = summarize(r, qformer.Count(trained.Config().Parameters(trained.Stage())), out.result)
+	out.summary = summarize(r, trained, out.result)
 	return out, b.writeResults(r, dir, out)
 }
 
@@ -133,7 +128,7 @@ func (b *bench) record(r *recipes.Resolved, dir string, resume bool) error {
 	return writeRecipe(dir, r)
 }
 
-func (b *bench) session(ctx context.Context, r *recipes.Resolved, trained *bridge.Bridge, dir string, resume bool) (train.Result, error) {
+func (b *bench) session(ctx context.Context, r *recipes.Resolved, trained *bridge.Bridge, dir string, resume bool, spent time.Duration) (train.Result, error) {
 	figures, err := metrics.Open(dir)
 	if err != nil {
 		return train.Result{}, err
@@ -145,7 +140,7 @@ func (b *bench) session(ctx context.Context, r *recipes.Resolved, trained *bridg
 		}
 	}
 	s := &train.Session{Plan: r.Plan(), Bridge: trained, Language: b.language, Train: b.train, Held: b.held,
-		Dir: dir, Keep: r.Run.Keep, Resume: resume, Metrics: figures, Progress: b.program.progress(), Log: b.program.log}
+		Dir: dir, Keep: r.Run.Keep, Resume: resume, Spent: spent, Metrics: figures, Progress: b.program.progress(), Log: b.program.log}
 	return s.Run(ctx)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/needs"
 )
 
 // TestMain lets the test binary open a backend and compute, alone, so that its
@@ -56,7 +57,7 @@ func TestGo(t *testing.T) {
 
 func TestXLACPU(t *testing.T) {
 	if _, err := Choose(XLACPU); err != nil {
-		t.Skipf("no XLA CPU plugin (tools/xla/install-cpu.sh installs one): %v", err)
+		needs.Lacking(t, "an XLA CPU plugin (tools/xla/install-cpu.sh installs one)", err)
 	}
 	stdout, stderr := openInChild(t, XLACPU)
 	if stdout != "" || !strings.Contains(stderr, "xla:cpu: ") {

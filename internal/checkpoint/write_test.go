@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/needs"
 )
 
 func TestWriteAndRead(t *testing.T) {
@@ -99,4 +100,19 @@ func wantFiles(t *testing.T, dir string, want ...string) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the folder holds %v, want %v", got, want)
 	}
+}
+
+func TestWriteOnFullDisk(t *testing.T) {
+	path := filepath.Join(needs.SmallDisk(t), "x.safetensors")
+	small := map[string]*adapters.Tensor{"w": adapters.FromFloat32([]float32{1, 2}, 2)}
+	if err := Write(path, small, nil); err != nil {
+		t.Fatal(err)
+	}
+	large := map[string]*adapters.Tensor{"w": adapters.NewTensor(adapters.Float32, 1<<20)}
+	wantError(t, Write(path, large, nil), adapters.Exhausted, "make room")
+	got, _, err := ReadFile(path)
+	if err != nil || !reflect.DeepEqual(got, small) {
+		t.Errorf("after a failed write the file holds %v (%v), want what it held", got, err)
+	}
+	wantFiles(t, filepath.Dir(path), "x.safetensors")
 }

@@ -7,6 +7,7 @@ import (
 	"image/color"
 	"regexp"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -18,20 +19,36 @@ import (
 // Size of a chart in points; the page scales it to the width that there is.
 const (
 	chartWidth  = 420
-	chartHeight = 260
+	chartHeight = 250
 )
 
 // palette is Okabe and Ito's, which people with any colour vision tell apart.
-func palette() []color.Color {
-	return []color.Color{
-		color.RGBA{0x00, 0x72, 0xb2, 0xff}, color.RGBA{0xd5, 0x5e, 0x00, 0xff}, color.RGBA{0x00, 0x9e, 0x73, 0xff},
-		color.RGBA{0xcc, 0x79, 0xa7, 0xff}, color.RGBA{0xe6, 0x9f, 0x00, 0xff}, color.RGBA{0x56, 0xb4, 0xe9, 0xff},
+func palette() []color.RGBA {
+	return []color.RGBA{
+		{0x00, 0x72, 0xb2, 0xff}, {0xd5, 0x5e, 0x00, 0xff}, {0x00, 0x9e, 0x73, 0xff},
+		{0xcc, 0x79, 0xa7, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0x56, 0xb4, 0xe9, 0xff},
 	}
+}
+
+// stroke is how curve i is drawn. Where the colours begin again the dashes
+// differ.
+func stroke(i int) (color.RGBA, []vg.Length) {
+	colors := palette()
+	patterns := [][]vg.Length{nil, {vg.Points(6), vg.Points(3)}, {vg.Points(2), vg.Points(2)}}
+	return colors[i%len(colors)], patterns[(i+i/len(colors))%len(patterns)]
 }
 
 // figure draws the chart over steps and, where it can, over seconds.
 func (c Chart) figure() (figure, error) {
 	f := figure{Title: c.Title}
+	for i, s := range c.Series {
+		ink, dashes := stroke(i)
+		var lengths []string
+		for _, d := range dashes {
+			lengths = append(lengths, fmt.Sprint(d.Points()))
+		}
+		f.Legend = append(f.Legend, legend{Name: s.Name, Color: fmt.Sprintf("#%02x%02x%02x", ink.R, ink.G, ink.B), Dashes: strings.Join(lengths, " ")})
+	}
 	axes := []struct {
 		label string
 		of    func(Series) []float64
@@ -53,29 +70,17 @@ func (c Chart) draw(xLabel string, xOf func(Series) []float64) (template.HTML, e
 	p := plot.New()
 	p.BackgroundColor = color.Transparent
 	p.X.Label.Text, p.Y.Label.Text = xLabel, c.YLabel
-	p.Legend.Top = true
+	p.X.Min, p.X.Max, p.Y.Min = 0, 1, 0
 	p.Add(plotter.NewGrid())
-	colors := palette()
 	for i, s := range c.Series {
-		x := xOf(s)
-		if len(x) != len(s.Values) {
-			return "", fmt.Errorf("series %q has %d %s for %d values", s.Name, len(x), xLabel, len(s.Values))
+		if err := add(p, i, s, xOf(s)); err != nil {
+			return "", fmt.Errorf("series %q over %s: %w", s.Name, xLabel, err)
 		}
-		points := make(plotter.XYs, len(x))
-		for j := range x {
-			points[j] = plotter.XY{X: x[j], Y: s.Values[j]}
-		}
-		line, err := plotter.NewLine(points)
-		if err != nil {
-			return "", fmt.Errorf("series %q: %w", s.Name, err)
-		}
-		line.Color, line.Width = colors[i%len(colors)], vg.Points(1.8)
-		line.Dashes = dashes(i)
-		p.Add(line)
-		p.Legend.Add(s.Name, line)
 	}
 	canvas := vgsvg.New(chartWidth, chartHeight)
-	p.Draw(draw.New(canvas))
+	// Room for half of the outermost ticks' labels, and for fonts that are taller
+	// than the one that the library measures with.
+	p.Draw(draw.Crop(draw.New(canvas), vg.Points(4), -vg.Points(14), vg.Points(6), -vg.Points(8)))
 	var buf bytes.Buffer
 	if _, err := canvas.WriteTo(&buf); err != nil {
 		return "", err
@@ -83,10 +88,42 @@ func (c Chart) draw(xLabel string, xOf func(Series) []float64) (template.HTML, e
 	return inline(buf.Bytes()), nil
 }
 
-// dashes tells curves apart without colour.
-func dashes(i int) []vg.Length {
-	patterns := [][]vg.Length{nil, {vg.Points(6), vg.Points(3)}, {vg.Points(2), vg.Points(2)}}
-	return patterns[i%len(patterns)]
+// add draws curve i: its band, a line, and a point at every measurement.
+func add(p *plot.Plot, i int, s Series, x []float64) error {
+	if len(x) != len(s.Values) {
+		return fmt.Errorf("%d places for %d values", len(x), len(s.Values))
+	}
+	ink, dashes := stroke(i)
+	if s.Low != nil || s.High != nil {
+		if len(s.Low) != len(x) || len(s.High) != len(x) {
+			return fmt.Errorf("a band of %d and %d bounds for %d values", len(s.Low), len(s.High), len(x))
+		}
+		ring := zip(x, s.High)
+		below := zip(x, s.Low)
+		slices.Reverse(below)
+		band, err := plotter.NewPolygon(append(ring, below...))
+		if err != nil {
+			return err
+		}
+		band.LineStyle.Width, band.Color = 0, color.NRGBA{ink.R, ink.G, ink.B, 0x30}
+		p.Add(band)
+	}
+	line, points, err := plotter.NewLinePoints(zip(x, s.Values))
+	if err != nil {
+		return err
+	}
+	line.Color, line.Width, line.Dashes = ink, vg.Points(1.8), dashes
+	points.Color, points.Shape, points.Radius = ink, draw.CircleGlyph{}, vg.Points(2.2)
+	p.Add(line, points)
+	return nil
+}
+
+func zip(x, y []float64) plotter.XYs {
+	points := make(plotter.XYs, len(x))
+	for i := range x {
+		points[i] = plotter.XY{X: x[i], Y: y[i]}
+	}
+	return points
 }
 
 var (

@@ -51,6 +51,9 @@ type Series struct {
 	Steps   []float64
 	Seconds []float64 // may be nil
 	Values  []float64
+	// Low and High bound a band around the curve, the spread over seeds; nil
+	// draws none.
+	Low, High []float64
 }
 
 // Sample is a picture with what is true of it and what was said of it.
@@ -81,8 +84,14 @@ type view struct {
 }
 
 type figure struct {
-	Title string
-	SVG   []template.HTML
+	Title  string
+	Legend []legend
+	SVG    []template.HTML
+}
+
+// legend is a curve's name with a stroke that looks like it.
+type legend struct {
+	Name, Color, Dashes string
 }
 
 type card struct {

@@ -47,8 +47,8 @@ func TestReport(t *testing.T) {
 			t.Errorf("no %q in the report", want)
 		}
 	}
-	if n := strings.Count(html, "<svg"); n != 2 {
-		t.Errorf("%d charts, want one over steps and one over seconds", n)
+	if n := strings.Count(html, "<svg"); n != 4 {
+		t.Errorf("%d drawings, want a chart over steps, one over seconds and two strokes in the legend", n)
 	}
 	if strings.Contains(html, "warm <w>") {
 		t.Error("a series' name is not escaped")
@@ -100,7 +100,7 @@ func TestWrongReports(t *testing.T) {
 	}
 	r = example()
 	r.Charts[0].Series[1].Seconds = []float64{1}
-	if err := r.Write(&bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "1 seconds for 2 values") {
+	if err := r.Write(&bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "1 places for 2 values") {
 		t.Errorf("series of two lengths: %v", err)
 	}
 }

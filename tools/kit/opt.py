@@ -1,4 +1,4 @@
-"""Trains tiny-opt, an OPT language model, on texts about scenes.
+"""Trains tiny-opt and small-opt, OPT language models, on texts about scenes.
 
     python opt.py --scenes COMMAND --out DIR [--steps 3000]
 
@@ -25,7 +25,7 @@ MIX = text.Mix(captions=0.35, relation=2)
 BOS, PAD = 2, 1
 
 
-def train_tokenizer(lines: list[str], size: int, out: pathlib.Path) -> Tokenizer:
+def train_tokenizer(lines: list[str], size: int, context: int, out: pathlib.Path) -> Tokenizer:
     """OPT's byte-level BPE: `</s>` stands in front of a text, nothing behind it."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -43,7 +43,7 @@ def train_tokenizer(lines: list[str], size: int, out: pathlib.Path) -> Tokenizer
     (out / "tokenizer_config.json").write_text(json.dumps({
         "tokenizer_class": "GPT2Tokenizer", "add_bos_token": True, "add_prefix_space": False,
         "bos_token": "</s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "</s>",
-        "model_max_length": 128, "clean_up_tokenization_spaces": False}, indent=2) + "\n")
+        "model_max_length": context, "clean_up_tokenization_spaces": False}, indent=2) + "\n")
     return tokenizer
 
 
@@ -100,11 +100,12 @@ def exact(model: OPTForCausalLM, encoder: Encoder, cases: dict[str, list[text.Ex
     return result
 
 
-def build(tokenizer: Tokenizer, newline: int, width: int, layers: int, heads: int) -> OPTForCausalLM:
+def build(tokenizer: Tokenizer, newline: int, width: int, layers: int, heads: int,
+          context: int) -> OPTForCausalLM:
     model = OPTForCausalLM(OPTConfig(
         vocab_size=-(-tokenizer.get_vocab_size() // 8) * 8, hidden_size=width, word_embed_proj_dim=width,
         ffn_dim=4 * width, num_hidden_layers=layers, num_attention_heads=heads,
-        max_position_embeddings=128, dropout=0.0, attention_dropout=0.0, init_std=0.05,
+        max_position_embeddings=context, dropout=0.0, attention_dropout=0.0, init_std=0.05,
         pad_token_id=PAD, bos_token_id=BOS, eos_token_id=BOS))
     model.generation_config.eos_token_id = newline  # the end of an answer
     return model
@@ -116,12 +117,13 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--context", type=int, default=128, help="longest sequence, in tokens")
     parser.add_argument("--turns", type=int, default=3)
     a = parser.parse_args()
     schedule.prepare(a.threads)
-    tokenizer = train_tokenizer(text.corpus(stream.texts(a.scenes, "train", 3, 6000)), a.vocabulary, a.out)
+    tokenizer = train_tokenizer(text.corpus(stream.texts(a.scenes, "train", 3, 6000)), a.vocabulary, a.context, a.out)
     encoder = Encoder(tokenizer)
-    model = build(tokenizer, encoder.newline, a.width, a.layers, a.heads)
+    model = build(tokenizer, encoder.newline, a.width, a.layers, a.heads, a.context)
     print("vocabulary", tokenizer.get_vocab_size(), "newline", encoder.newline,
           "parameters", sum(p.numel() for p in model.parameters()), flush=True)
     examples = text.Examples(stream.texts(a.scenes, "train", 2, 60_000, rounds=4), ENDING, MIX, seed=0)

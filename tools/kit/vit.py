@@ -1,4 +1,4 @@
-"""Trains tiny-vit, a CLIP vision tower, on emoji scenes with dense supervision.
+"""Trains tiny-vit and tiny-vit-wide, CLIP vision towers, on emoji scenes with dense supervision.
 
     python vit.py --scenes COMMAND --out DIR [--steps 2400]
 
@@ -33,9 +33,9 @@ ROLES = 4  # 0 the only object, 1 first of a pair, 2 second of a pair, 3 backgro
 COMPOSITIONS = ["small", "large", "2", "3", "4", "left of", "above"]
 
 
-def config(width: int, layers: int, heads: int) -> CLIPVisionConfig:
+def config(width: int, layers: int, heads: int, mlp: int) -> CLIPVisionConfig:
     return CLIPVisionConfig(
-        hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers,
+        hidden_size=width, intermediate_size=mlp * width, num_hidden_layers=layers,
         num_attention_heads=heads, image_size=stream.SIDE, patch_size=stream.SIDE // GRID,
         hidden_act="quick_gelu", projection_dim=width)
 
@@ -175,9 +175,10 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--mlp", type=int, default=4, help="width of the feed-forward layers, in widths")
     a = parser.parse_args()
     schedule.prepare(a.threads)
-    model = Supervised(config(a.width, a.layers, a.heads))
+    model = Supervised(config(a.width, a.layers, a.heads, a.mlp))
     print("parameters", sum(p.numel() for p in model.tower.parameters()), flush=True)
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim <= 1]

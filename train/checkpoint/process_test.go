@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/needs"
 	"github.com/modular-bridging/bridge/train/checkpoint"
 )
 
@@ -129,15 +130,7 @@ func TestFileSizeLimit(t *testing.T) {
 }
 
 func TestFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := mountSmall(dir); err != nil {
-		t.Skipf("a small file system cannot be mounted here: %v", err)
-	}
-	defer func() {
-		if err := unmount(dir); err != nil {
-			t.Error(err)
-		}
-	}()
+	dir := needs.SmallDisk(t)
 	mustWrite(t, dir, 1, 1)
 	_, err := checkpoint.Write(dir, 2, 1, func(tmp string) error {
 		return os.WriteFile(filepath.Join(tmp, "weights"), make([]byte, 1<<20), 0o644)

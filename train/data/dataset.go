@@ -18,6 +18,7 @@ type Example struct {
 	ImageID   int32  // equal for examples that show the same thing: positives of each other in ITC
 	Captions  []string
 	Questions []QA
+	Kind      string // what is shown: "one", "count" or "pair" in the kit; empty where the data does not say
 }
 
 // Dataset is a fixed list of examples.

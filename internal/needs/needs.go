@@ -1,0 +1,22 @@
+// Package needs is for tests that want what a plain machine may lack: a browser,
+// rights to mount, a plugin that is installed apart. Such a test skips and names
+// what is missing; where BRIDGE_TEST_REQUIRE is set, as CI sets it after having
+// installed everything, it fails instead, so that no test is lost unnoticed.
+package needs
+
+import (
+	"os"
+	"testing"
+)
+
+// Variable is the environment variable that makes a lack a failure.
+const Variable = "BRIDGE_TEST_REQUIRE"
+
+// Lacking ends the test: skipped, or failed where everything is required.
+func Lacking(t testing.TB, what string, reason error) {
+	t.Helper()
+	if os.Getenv(Variable) != "" {
+		t.Fatalf("this machine lacks %s, and %s is set: %v", what, Variable, reason)
+	}
+	t.Skipf("this machine lacks %s: %v", what, reason)
+}
