@@ -166,3 +166,37 @@ func TestDigestTellsPicturesAndSizesApart(t *testing.T) {
 		t.Error("a replaced picture has the same digest")
 	}
 }
+
+// A number and a string, and two ways to write an accent, are one image_id:
+// apart they would count as negatives of each other.
+func TestFilesCompareImageIDsByWhatTheySay(t *testing.T) {
+	dir := folder(t)
+	for _, ids := range [][2]string{{`7`, `"7"`}, {`"caf\u00e9"`, `"cafe\u0301"`}} {
+		d, _, err := data.OpenFiles(data.Files{Images: dir, Captions: annotate(t, `[
+			{"image": "red.png", "caption": "red", "image_id": `+ids[0]+`},
+			{"image": "red.png", "caption": "red", "image_id": `+ids[0]+`},
+			{"image": "sub/gray.jpg", "caption": "gray", "image_id": `+ids[1]+`}]`)}, spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, b := d.Example(0), d.Example(1); a.ImageID != b.ImageID || len(a.Captions) != 1 {
+			t.Errorf("ids %v: image ids %d and %d, captions %q; want equal ids and one caption", ids, a.ImageID, b.ImageID, a.Captions)
+		}
+	}
+}
+
+func TestFilesLeaveOutPicturesThatAreCutOff(t *testing.T) {
+	dir := folder(t)
+	whole, err := os.ReadFile(filepath.Join(dir, "sub/gray.jpg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cut.jpg"), whole[:len(whole)-4], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d, broken, err := data.OpenFiles(data.Files{Images: dir, Captions: annotate(t, `[
+		{"image": "red.png", "caption": "red"}, {"image": "cut.jpg", "caption": "cut"}]`)}, spec)
+	if err != nil || d.Len() != 1 || len(broken) != 1 || !strings.Contains(broken[0].Error(), "cut off") {
+		t.Errorf("%v, left out %v (%v); want the whole picture alone", d, broken, err)
+	}
+}

@@ -9,7 +9,10 @@ import (
 	"image"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/imaging"
@@ -125,10 +128,7 @@ func (s *fileSet) add(f Files, e entry, rows map[string]int, ids map[string]int3
 		row = len(s.examples)
 		rows[path] = row
 		s.paths = append(s.paths, path)
-		key := string(e.ImageID)
-		if key == "" || key == "null" {
-			key = "path:" + path
-		}
+		key := imageKey(e.ImageID, path)
 		id, ok := ids[key]
 		if !ok {
 			id = int32(len(ids))
@@ -141,7 +141,7 @@ func (s *fileSet) add(f Files, e entry, rows map[string]int, ids map[string]int3
 		if f.Process {
 			c = ProcessCaption(c)
 		}
-		if strings.TrimSpace(c) != "" {
+		if strings.TrimSpace(c) != "" && !slices.Contains(x.Captions, c) {
 			x.Captions = append(x.Captions, c)
 		}
 	}
@@ -152,6 +152,19 @@ func (s *fileSet) add(f Files, e entry, rows map[string]int, ids map[string]int3
 		x.Questions = append(x.Questions, QA{Question: e.Question, Answer: e.Answer[0], Kind: e.Kind})
 	}
 	return nil
+}
+
+// imageKey is what examples of one image_id have in common, whether it is
+// written as a number or as a string; a picture without one is its own.
+func imageKey(raw json.RawMessage, path string) string {
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
+		text = string(raw)
+	}
+	if text == "" || text == "null" {
+		return "path:" + path
+	}
+	return norm.NFC.String(text)
 }
 
 // picturePath joins folder and name. A relative name must stay in the folder: an
@@ -192,7 +205,8 @@ func (s *fileSet) dropBroken() (broken []error) {
 	return broken
 }
 
-// checkPicture reads a picture's header.
+// checkPicture reads a picture's header, and looks whether the file goes on to
+// its end: a download that was cut off does not.
 func checkPicture(path string) (os.FileInfo, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -202,7 +216,14 @@ func checkPicture(path string) (os.FileInfo, error) {
 	if _, err := imaging.DecodeConfig(f); err != nil {
 		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", path, err)
 	}
-	return f.Stat()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if imaging.CutOff(f, info.Size()) {
+		return nil, adapters.Errorf(adapters.Corrupt, "picture %s is cut off: its end is missing", path)
+	}
+	return info, nil
 }
 
 func (s *fileSet) Name() string { return s.name }
@@ -241,7 +262,8 @@ func decode(path string) (image.Image, error) {
 	defer f.Close()
 	img, err := imaging.Decode(f)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", path, err)
+		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", path, err).
+			WithRemedy("replace the file; from a data set, take it out of the annotations")
 	}
 	return img, nil
 }
