@@ -38,6 +38,9 @@ type Bridge struct {
 // New makes a bridge for stage 1 with random weights, a function of seed alone.
 // The bridge takes over words, the Q-Former's tokenizer.
 func New(backend compute.Backend, config qformer.Config, words *Words, seed uint64) (*Bridge, error) {
+	if err := config.Validate(qformer.Stage1); err != nil {
+		return nil, adapters.Errorf(adapters.Invalid, "%w", err)
+	}
 	store := model.NewStore()
 	if err := qformer.Init(store, config, config.Parameters(qformer.Stage1), seed); err != nil {
 		return nil, err
@@ -55,6 +58,9 @@ func (b *Bridge) Backend() compute.Backend { return b.backend }
 // Config returns the Q-Former's shape.
 func (b *Bridge) Config() qformer.Config { return b.config }
 
+// SetDropout changes how much is dropped in training; 0 ≤ p < 1.
+func (b *Bridge) SetDropout(p float64) { b.config.Dropout = p }
+
 // Store returns the weights, under their Hugging Face names: what a training
 // changes. The bridge keeps owning it.
 func (b *Bridge) Store() *model.Store { return b.store }
@@ -63,8 +69,11 @@ func (b *Bridge) Store() *model.Store { return b.store }
 func (b *Bridge) Words() *Words { return b.words }
 
 // Stage returns which parameters the bridge has.
-func (b *Bridge) Stage() qformer.Stage {
-	if b.Info.Stage == 2 {
+func (b *Bridge) Stage() qformer.Stage { return b.Info.parameters() }
+
+// parameters says which parameters a bridge has.
+func (i Info) parameters() qformer.Stage {
+	if i.Stage == 2 {
 		return qformer.Stage2
 	}
 	return qformer.Stage1
@@ -89,6 +98,10 @@ func (b *Bridge) Close() {
 // near the model's token norm, so that the frozen model reads them from the
 // first step on. b is not changed.
 func (b *Bridge) ForLanguage(spec adapters.LanguageSpec, prompts Prompts, seed uint64) (*Bridge, error) {
+	if !(spec.TokenNorm > 0) {
+		return nil, adapters.Errorf(adapters.Invalid, "language model %s says that its token embeddings have norm %g, want above 0: soft prompts start near it", spec.ID, spec.TokenNorm).
+			WithRemedy("let the adapter's spec give the mean L2 norm of its token embeddings")
+	}
 	config := b.config
 	config.LanguageWidth = spec.Width
 	store := model.NewStore()

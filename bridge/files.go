@@ -109,6 +109,9 @@ func Load(ctx context.Context, backend compute.Backend, dir string) (*Bridge, er
 	if err != nil {
 		return nil, err
 	}
+	if err := config.Validate(info.parameters()); err != nil {
+		return nil, adapters.Errorf(adapters.Corrupt, "%s: %w", filepath.Join(dir, infoFile), err)
+	}
 	path := filepath.Join(dir, weightsFile)
 	found, _, err := checkpoint.ReadFile(path)
 	if err != nil {

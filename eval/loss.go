@@ -3,6 +3,7 @@ package eval
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
@@ -20,27 +21,26 @@ type Grounding struct {
 // batch is the number of examples of one request.
 const batch = 64
 
-// MeasureGrounding scores captions given features [B, N, Denc], row by row.
-// "Another picture" is the one half a data set away.
-func MeasureGrounding(ctx context.Context, m *bridge.Model, features *adapters.Tensor, captions []string) (Grounding, error) {
+// MeasureGrounding scores examples, each about soft prompt i, which is made of
+// row i of features [B, N, Denc]. "Another picture" is the one half a data set
+// away.
+func MeasureGrounding(ctx context.Context, m *bridge.Model, features *adapters.Tensor, examples []adapters.Example) (Grounding, error) {
 	prompts, err := m.SoftPrompts(ctx, features)
 	if err != nil {
 		return Grounding{}, err
 	}
-	n := len(captions)
+	n := len(examples)
 	if n < 2 || features.Shape[0] != n {
-		return Grounding{}, fmt.Errorf("grounding: %d captions for %d pictures, want equal numbers and at least 2", n, features.Shape[0])
+		return Grounding{}, fmt.Errorf("grounding: %d examples about %d pictures, want equal numbers and at least 2", n, features.Shape[0])
 	}
-	right := func(i int) adapters.Example { return m.Info.Prompts.CaptionExample(i, captions[i]) }
+	right := func(i int) adapters.Example { return examples[i] }
 	var g Grounding
 	for _, part := range []struct {
 		mean    *float64
 		example func(i int) adapters.Example
 	}{
 		{&g.Right, right},
-		{&g.Other, func(i int) adapters.Example {
-			return m.Info.Prompts.CaptionExample((i+n/2)%n, captions[i])
-		}},
+		{&g.Other, func(i int) adapters.Example { return about(examples[i], (i+n/2)%n) }},
 		{&g.None, func(i int) adapters.Example { return bridge.WithoutPicture(right(i)) }},
 	} {
 		if *part.mean, err = meanLoss(ctx, m.Language, prompts, n, part.example); err != nil {
@@ -48,6 +48,17 @@ func MeasureGrounding(ctx context.Context, m *bridge.Model, features *adapters.T
 		}
 	}
 	return g, nil
+}
+
+// about returns e with soft prompt i in the place of its own.
+func about(e adapters.Example, i int) adapters.Example {
+	segments := slices.Clone(e.Segments)
+	for j := range segments {
+		if segments[j].IsPrompt {
+			segments[j].Prompt = i
+		}
+	}
+	return adapters.Example{Segments: segments, Target: e.Target}
 }
 
 // meanLoss averages over the target tokens of n examples. An example names a
@@ -59,6 +70,7 @@ func meanLoss(ctx context.Context, lm adapters.LanguageModel, prompts *adapters.
 		rows := []int{}
 		for i := lo; i < min(lo+batch, n); i++ {
 			e := example(i)
+			e.Segments = slices.Clone(e.Segments)
 			for j, s := range e.Segments {
 				if s.IsPrompt {
 					rows = append(rows, s.Prompt)

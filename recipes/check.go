@@ -139,6 +139,7 @@ func (r *Recipe) checkMix() {
 	d := r.Data
 	r.fraction("data.questions", d.Questions)
 	r.fraction("data.similar", d.Similar)
+	r.want("data.max_text_tokens", d.MaxTextTokens == 0 || d.MaxTextTokens > 1, "is %d, want at least 2 (the end of an answer is counted), or 0 for no limit", d.MaxTextTokens)
 	r.oneOf("data.caption_processing", d.CaptionProcessing, "none", "blip")
 	r.want("data.questions", r.Stage != 1 || d.Questions == 0, "is %v, but stage 1 trains on captions alone", d.Questions)
 	r.want("data.questions", d.Questions == 0 || d.Train.ID != "" || d.Train.Questions != "", "is %v, but data.train has no file of questions", d.Questions)

@@ -100,7 +100,7 @@ func Parse(file string, text []byte, sets ...string) (*Recipe, error) {
 func defaults(doc *stricttoml.Document) *Recipe {
 	r := &Recipe{
 		Vision:     Vision{Backbone: Backbone{Isolation: "process"}},
-		Data:       Data{CaptionProcessing: "none"},
+		Data:       Data{CaptionProcessing: "none", MaxTextTokens: 32},
 		Objective:  Objective{Name: train.PromptCaption},
 		Optimizer:  Optimizer{Betas: [2]float64{0.9, 0.98}, Eps: 1e-8, WeightDecay: 0.05, ClipNorm: 1, Accumulate: 1},
 		Evaluation: Evaluation{Examples: 256},

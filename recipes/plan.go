@@ -26,6 +26,7 @@ func (r *Resolved) Plan() train.Plan {
 		Evaluation:      train.Evaluation(r.Evaluation),
 		Prompts:         r.Prompts(),
 		Start:           train.StartFresh,
+		MaxTextTokens:   r.Data.MaxTextTokens,
 		CheckpointEvery: r.Run.CheckpointEvery,
 	}
 	if r.Swap != nil {

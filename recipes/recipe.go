@@ -87,6 +87,9 @@ type Data struct {
 	// CaptionProcessing is "none" or "blip" (lower case, no punctuation, at
 	// most 50 words).
 	CaptionProcessing string `toml:"caption_processing"`
+	// MaxTextTokens is the most tokens of a caption or an answer in stage 2;
+	// longer ones are cut. 0 cuts none.
+	MaxTextTokens int `toml:"max_text_tokens"`
 }
 
 // Source is a data set: one of the kit's by id, or files in LAVIS's layout. In

@@ -131,6 +131,15 @@ func (r *Resolved) resolveLanguage() {
 	}
 }
 
+// ObjectiveFor returns the objective that does for a model of another
+// architecture what o does for its own.
+func ObjectiveFor(a adapters.Architecture, o train.Objective) train.Objective {
+	if o == train.LanguageModeling || o == train.PrefixLM {
+		return objectiveOf(a)
+	}
+	return o
+}
+
 func objectiveOf(a adapters.Architecture) train.Objective {
 	if a == adapters.DecoderOnly {
 		return train.LanguageModeling

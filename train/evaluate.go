@@ -17,11 +17,12 @@ type Scores struct {
 	Captions   int             `json:"captions,omitempty"`  // that the exact match is of
 	Retrieval  *eval.Retrieval `json:"retrieval,omitempty"` // stage 1
 
-	ByKind  map[string]eval.Rate `json:"exact_match_by_kind,omitempty"` // of what is shown
+	ByKind map[string]eval.Rate `json:"exact_match_by_kind,omitempty"` // of what is shown
+
 	samples []eval.Caption
 }
 
-// HeldOutLoss is the mean loss per caption token with the right picture.
+// HeldOutLoss is the mean loss per target token with the right picture.
 func (s Scores) HeldOutLoss() float64 {
 	if s.Grounding == nil {
 		return 0
@@ -29,28 +30,25 @@ func (s Scores) HeldOutLoss() float64 {
 	return s.Grounding.Right
 }
 
-// evaluate measures the bridge as it is, on the first pictures of the held-out
-// set that have a caption; captions is how many are generated, rerank how many
-// candidates ITM ranks again.
+// evaluate measures the bridge as it is, on the first probes of the held-out
+// set; captions is how many are generated, rerank how many candidates ITM ranks
+// again.
 func (s *Session) evaluate(ctx context.Context, captions, rerank int) (Scores, error) {
 	scores := Scores{Step: s.done, Seconds: s.clock.Seconds()}
-	rows := s.captioned(max(s.Plan.Evaluation.Examples, captions))
+	rows := s.probes(max(s.Plan.Evaluation.Examples, captions))
 	n := min(s.Plan.Evaluation.Examples, len(rows))
 	if n < 2 {
+		s.Log.Warn("nothing is evaluated: that takes two held-out pictures with a caption or a question", "data", s.Held.Data.Name(), "usable", len(rows))
 		return scores, nil
 	}
 	features, err := s.Held.Features.Features(ctx, rows)
 	if err != nil {
 		return scores, err
 	}
-	truth := make([]string, len(rows))
-	for i, row := range rows {
-		truth[i] = s.Held.Data.Example(row).Captions[0]
-	}
 	if s.Bridge.Info.Stage == 1 {
-		scores.Retrieval, err = eval.MeasureRetrieval(ctx, s.Bridge, features.Slice(0, n), truth[:n], rerank)
-	} else {
-		err = s.evaluateGenerative(ctx, &scores, features, truth, n, rows[:min(captions, len(rows))])
+		scores.Retrieval, err = eval.MeasureRetrieval(ctx, s.Bridge, features.Slice(0, n), s.captions(rows[:n]), rerank)
+	} else if scores.Grounding, err = s.grounding(ctx, features, rows[:n]); err == nil && s.captioned(rows) {
+		err = s.writeCaptions(ctx, &scores, features, rows[:min(captions, len(rows))])
 	}
 	if err != nil {
 		return scores, err
@@ -58,39 +56,73 @@ func (s *Session) evaluate(ctx context.Context, captions, rerank int) (Scores, e
 	return scores, s.publish(scores)
 }
 
-// captioned returns the first n rows of the held-out set that have a caption, or
-// all where there are fewer.
-func (s *Session) captioned(n int) []int {
-	var rows []int
-	for i := 0; i < s.Held.Data.Len() && len(rows) < n; i++ {
-		if len(s.Held.Data.Example(i).Captions) > 0 {
-			rows = append(rows, i)
+// probes returns the first n rows of the held-out set that have a caption or,
+// where none has and the bridge can answer, those that have a question.
+func (s *Session) probes(n int) []int {
+	var captioned, asked []int
+	for i := 0; i < s.Held.Data.Len() && len(captioned) < n; i++ {
+		switch e := s.Held.Data.Example(i); {
+		case len(e.Captions) > 0:
+			captioned = append(captioned, i)
+		case len(e.Questions) > 0 && len(asked) < n:
+			asked = append(asked, i)
 		}
 	}
-	return rows
+	if len(captioned) > 0 || s.Bridge.Info.Stage == 1 {
+		return captioned
+	}
+	return asked
 }
 
-// evaluateGenerative measures the loss of the first n rows of features, and
-// captions those of `rows`, which are the features' rows in the data set.
-func (s *Session) evaluateGenerative(ctx context.Context, scores *Scores, features *adapters.Tensor, truth []string, n int, rows []int) error {
-	m := &bridge.Model{Bridge: s.Bridge, Language: s.Language}
-	g, err := eval.MeasureGrounding(ctx, m, features.Slice(0, n), truth[:n])
-	if err != nil {
-		return err
+// captioned reports whether probes are captions.
+func (s *Session) captioned(rows []int) bool {
+	return len(rows) > 0 && len(s.Held.Data.Example(rows[0]).Captions) > 0
+}
+
+func (s *Session) captions(rows []int) []string {
+	texts := make([]string, len(rows))
+	for i, row := range rows {
+		texts[i] = s.Held.Data.Example(row).Captions[0]
 	}
-	scores.Grounding = &g
-	captions := len(rows)
-	if captions == 0 {
+	return texts
+}
+
+// grounding measures the loss of the probes' captions, or of their answers.
+func (s *Session) grounding(ctx context.Context, features *adapters.Tensor, rows []int) (*eval.Grounding, error) {
+	examples := make([]adapters.Example, len(rows))
+	for i, row := range rows {
+		e := s.Held.Data.Example(row)
+		if len(e.Captions) == 0 {
+			examples[i] = s.Plan.Prompts.QuestionExample(i, e.Questions[0].Question, e.Questions[0].Answer)
+			continue
+		}
+		caption, err := s.fit(ctx, e.Captions[0])
+		if err != nil {
+			return nil, err
+		}
+		examples[i] = s.Plan.Prompts.CaptionExample(i, caption)
+	}
+	g, err := eval.MeasureGrounding(ctx, s.model(), features.Slice(0, len(rows)), examples)
+	return &g, err
+}
+
+func (s *Session) model() *bridge.Model { return &bridge.Model{Bridge: s.Bridge, Language: s.Language} }
+
+// writeCaptions generates captions of the first pictures of features, which are
+// the given rows of the held-out set.
+func (s *Session) writeCaptions(ctx context.Context, scores *Scores, features *adapters.Tensor, rows []int) (err error) {
+	n := len(rows)
+	if n == 0 {
 		return nil
 	}
-	if scores.samples, err = eval.Captions(ctx, m, features.Slice(0, captions), truth[:captions]); err != nil {
+	if scores.samples, err = eval.Captions(ctx, s.model(), features.Slice(0, n), s.captions(rows)); err != nil {
 		return err
 	}
 	for i, row := range rows {
 		scores.samples[i].Index, scores.samples[i].Kind = row, s.Held.Data.Example(row).Kind
 	}
 	match := eval.ExactMatch(scores.samples)
-	scores.ExactMatch, scores.Captions, scores.ByKind = &match, captions, eval.MatchByKind(scores.samples)
+	scores.ExactMatch, scores.Captions, scores.ByKind = &match, n, eval.MatchByKind(scores.samples)
 	return nil
 }
 

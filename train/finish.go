@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/eval"
 )
@@ -19,10 +20,14 @@ type Result struct {
 	Seconds float64              `json:"seconds"` // of training: start of the projection, warm-up and caches included, evaluation not
 }
 
-// check reports what no run can be made of.
-func (s *Session) check() error {
+// Check reports what no run can be made of.
+func (s *Session) Check() error {
 	if len(s.Plan.Stages) == 0 {
 		return fmt.Errorf("the plan has no stages")
+	}
+	asks := slices.ContainsFunc(s.Plan.Stages, func(st Stage) bool { return st.Mix.Questions > 0 })
+	if _, left := Captioned(s.Train); left > 0 && !asks {
+		return fmt.Errorf("%d pictures of %s have no caption, and the plan asks no questions", left, s.Train.Data.Name())
 	}
 	for _, st := range s.Plan.Stages {
 		switch {
@@ -33,7 +38,8 @@ func (s *Session) check() error {
 		case st.Accumulate > 1 && st.Batch%st.Accumulate != 0:
 			return fmt.Errorf("stage %s: a batch of %d does not divide into %d micro-batches", st.Name, st.Batch, st.Accumulate)
 		case st.Batch > s.Train.Data.Len():
-			return fmt.Errorf("stage %s: a batch of %d from %d examples", st.Name, st.Batch, s.Train.Data.Len())
+			return adapters.Errorf(adapters.Invalid, "stage %s: a batch of %d from %d examples (%s)", st.Name, st.Batch, s.Train.Data.Len(), s.Train.Data.Name()).
+				WithRemedy("lower optimizer.batch, or give more data")
 		case st.CachedQueries > 0 && slices.Contains(st.Train, QFormer):
 			return fmt.Errorf("stage %s trains the Q-Former, so its outputs cannot be cached", st.Name)
 		case st.CachedQueries > 0 && st.Batch > st.CachedQueries:

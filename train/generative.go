@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -190,6 +191,9 @@ func (g *generative) run(ctx context.Context, m *microBatch, n, k int, batch []d
 	rows := make([]int, len(batch))
 	for i, p := range batch {
 		rows[i] = p.Index
+		if err := g.cut(ctx, &p); err != nil {
+			return err
+		}
 		m.examples = append(m.examples, example(g.session.Plan.Prompts, g.stage.Objective, p, i))
 	}
 	features, err := g.source.Features(ctx, rows)
@@ -210,11 +214,31 @@ func (g *generative) run(ctx context.Context, m *microBatch, n, k int, batch []d
 	return err
 }
 
+// cut shortens what is too long of a pick.
+func (g *generative) cut(ctx context.Context, p *data.Pick) (err error) {
+	if p.Question != nil {
+		q := *p.Question
+		q.Answer, err = g.session.fit(ctx, q.Answer)
+		p.Question = &q
+		return err
+	}
+	if p.Prefix, err = g.session.fit(ctx, p.Prefix); err == nil {
+		p.Caption, err = g.session.fit(ctx, p.Caption)
+	}
+	return err
+}
+
 // score asks the language model for loss and gradient.
 func (g *generative) score(ctx context.Context, m *microBatch) (loss, error) {
 	resp, err := g.session.Language.Loss(ctx, &adapters.LossRequest{Prompts: m.host, Examples: m.examples, Gradient: true})
 	if err != nil {
 		return loss{}, err
+	}
+	for i, l := range resp.Loss {
+		if math.IsNaN(float64(l)) || math.IsInf(float64(l), 0) {
+			return loss{}, adapters.Errorf(adapters.Corrupt, "the frozen language model %s gives a loss of %v for %q", g.session.Language.Spec().ID, l, m.examples[i].Target).
+				WithRemedy("its weights may be damaged, or its dtype too narrow: check it with `bridge caption`, or set language.dtype = \"float32\"")
+		}
 	}
 	m.cotangent = resp.Gradient
 	return sumLoss(resp), nil

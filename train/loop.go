@@ -28,14 +28,14 @@ type stepper interface {
 // evaluation measured. An error leaves the newest checkpoint intact; with Resume
 // the next Run goes on from there, bit for bit as if it had not ended.
 func (s *Session) Run(ctx context.Context) (Result, error) {
-	if err := s.check(); err != nil {
+	if err := s.Check(); err != nil {
 		return Result{}, err
 	}
 	from, err := s.restore(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	if s.done == 0 && s.Plan.Evaluation.Every > 0 && len(s.scores) == 0 { // where the curves begin
+	if s.due(false) { // where the curves begin, or where a run was interrupted
 		if _, err := s.evaluate(ctx, s.Plan.Evaluation.Captions, 0); err != nil {
 			return Result{}, err
 		}
@@ -57,11 +57,15 @@ type position struct {
 
 func (s *Session) runStage(ctx context.Context, index int, from position) error {
 	st := s.Plan.Stages[index]
+	began := time.Now()
 	steps, err := s.stepper(ctx, st)
 	if err != nil {
 		return err
 	}
 	defer steps.close()
+	if from.step == 0 { // a warm-up's cache belongs to its time; a resumed run has paid for it
+		s.clock += time.Since(began)
+	}
 	if from.optimizer != "" {
 		if err := restoreOptimizer(steps.optimizer(), from.optimizer); err != nil {
 			return err
@@ -82,7 +86,7 @@ func (s *Session) runStage(ctx context.Context, index int, from position) error 
 			return err
 		}
 		if err := s.pause(ctx, index, n+1, steps); err != nil {
-			return err
+			return s.interrupted(ctx, index, n+1, steps, err)
 		}
 	}
 	return nil
@@ -93,7 +97,7 @@ func (s *Session) runStage(ctx context.Context, index int, from position) error 
 // and without a warm-up are measured at the same steps.
 func (s *Session) pause(ctx context.Context, index, done int, steps stepper) error {
 	last := done == s.Plan.Stages[index].Schedule.Steps
-	if every := s.Plan.Evaluation.Every; every > 0 && s.done%every == 0 && !s.ends(index, last) {
+	if s.due(last) && !s.ends(index, last) {
 		if _, err := s.evaluate(ctx, s.Plan.Evaluation.Captions, 0); err != nil {
 			return err
 		}
@@ -102,6 +106,17 @@ func (s *Session) pause(ctx context.Context, index, done int, steps stepper) err
 		return s.save(index, done, steps)
 	}
 	return nil
+}
+
+// due reports whether an evaluation belongs here: every so many steps, the first
+// before any, and at the end of a stage.
+func (s *Session) due(last bool) bool {
+	n := len(s.scores)
+	if n > 0 && s.scores[n-1].Step == s.done {
+		return false
+	}
+	every := s.Plan.Evaluation.Every
+	return last || every > 0 && s.done%every == 0
 }
 
 // ends reports whether the run is over after the last step of a stage: [Session.finish]
@@ -129,6 +144,6 @@ func (s *Session) interrupted(ctx context.Context, index, done int, steps steppe
 	if err := s.save(index, done, steps); err != nil {
 		return errors.Join(cause, err)
 	}
-	s.Log.Info("interrupted: checkpoint written; go on with --resume", "run", s.Dir, "step", s.done)
+	s.Log.Info("interrupted: checkpoint written", "run", s.Dir, "step", s.done)
 	return cause
 }

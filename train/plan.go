@@ -110,6 +110,9 @@ type Plan struct {
 	Evaluation Evaluation
 	Prompts    bridge.Prompts
 	Start      Start
+	// MaxTextTokens is the most tokens of a caption or an answer, the end of the
+	// answer counted; longer ones are cut (LAVIS: max_txt_len 32). 0 cuts none.
+	MaxTextTokens int
 	// CheckpointEvery is in optimizer steps; 0 means at the end of a stage only.
 	CheckpointEvery int
 }

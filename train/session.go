@@ -17,6 +17,11 @@ type Features interface {
 	Features(ctx context.Context, indices []int) (*adapters.Tensor, error)
 }
 
+// Filler is [Features] that can be computed ahead.
+type Filler interface {
+	Fill(ctx context.Context, indices []int) error
+}
+
 // Set is a data set with its features.
 type Set struct {
 	Data     data.Dataset
@@ -46,4 +51,39 @@ type Session struct {
 	done   int           // optimizer steps so far, in all stages
 	scores []Scores      // evaluations so far
 	words  *data.WordIndex
+	cuts   map[string]string // long texts, cut
+}
+
+// Needs returns the rows of the training set whose features the run reads, in
+// order: all of them where it draws at least twice as many.
+func (s *Session) Needs() []int {
+	n := s.Train.Data.Len()
+	used := make([]bool, n)
+	for _, st := range s.Plan.Stages {
+		if st.Schedule.Steps*st.Batch >= 2*n {
+			return span(0, n)
+		}
+		x := s.sampler(st)
+		for step := range st.Schedule.Steps {
+			for _, row := range x.Indices(step) {
+				used[row] = true
+			}
+		}
+		for row := range min(st.CachedQueries, n) {
+			used[row] = true
+		}
+	}
+	var rows []int
+	for row, yes := range used {
+		if yes {
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// HeldNeeds returns the rows of the held-out set that evaluations read.
+func (s *Session) HeldNeeds() []int {
+	e := s.Plan.Evaluation
+	return s.probes(max(e.Examples, e.Captions, e.FinalCaptions))
 }

@@ -25,12 +25,13 @@ const (
 
 // state is what a resumed run needs beside the weights and the moments.
 type state struct {
-	Stage   int      `json:"stage"` // index into the plan's
-	Step    int      `json:"step"`  // done in that stage
-	Done    int      `json:"done"`  // in all stages
-	Seconds float64  `json:"seconds"`
-	Scores  []Scores `json:"scores"`
-	Plan    Plan     `json:"plan"` // must be the same on resume
+	Stage   int       `json:"stage"` // index into the plan's
+	Step    int       `json:"step"`  // done in that stage
+	Done    int       `json:"done"`  // in all stages
+	Seconds float64   `json:"seconds"`
+	Scores  []Scores  `json:"scores"`
+	Plan    Plan      `json:"plan"` // must be the same on resume
+	Data    [2]string `json:"data"` // digests of what is trained and evaluated on; must be the same too
 }
 
 func (s *Session) checkpoints() string { return filepath.Join(s.Dir, "checkpoints") }
@@ -48,7 +49,7 @@ func (s *Session) save(stage, step int, steps stepper) error {
 		if err := checkpoint.Write(filepath.Join(tmp, optimizerFile), moments, nil); err != nil {
 			return err
 		}
-		data, err := json.MarshalIndent(state{Stage: stage, Step: step, Done: s.done, Seconds: s.clock.Seconds(), Scores: s.scores, Plan: s.Plan}, "", "  ")
+		data, err := json.MarshalIndent(state{Stage: stage, Step: step, Done: s.done, Seconds: s.clock.Seconds(), Scores: s.scores, Plan: s.Plan, Data: s.digests()}, "", "  ")
 		if err != nil {
 			return err
 		}
@@ -92,6 +93,12 @@ func (s *Session) restore(ctx context.Context) (position, error) {
 	if err := samePlan(st.Plan, s.Plan); err != nil {
 		return position{}, err
 	}
+	for i, name := range []string{s.Train.Data.Name(), s.Held.Data.Name()} {
+		if st.Data[i] != s.digests()[i] {
+			return position{}, adapters.Errorf(adapters.Invalid, "%s holds other pictures now than when the run was started", name).
+				WithRemedy("bring the data back as it was, or start a new run with --out")
+		}
+	}
 	if err := s.Bridge.Reload(ctx, dir); err != nil {
 		return position{}, err
 	}
@@ -114,6 +121,8 @@ func (s *Session) untouched() error {
 	return adapters.Errorf(adapters.Invalid, "%s holds %d checkpoints of an earlier run", s.Dir, len(old)).
 		WithRemedy("resume that run, or train into another folder")
 }
+
+func (s *Session) digests() [2]string { return [2]string{s.Train.Data.Digest(), s.Held.Data.Digest()} }
 
 // samePlan refuses to go on with other settings: the result would be neither
 // run's.

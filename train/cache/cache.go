@@ -245,21 +245,24 @@ func (c *Cache) Features(ctx context.Context, indices []int) (*adapters.Tensor, 
 	})
 }
 
-// Fill computes all rows of the first n pictures that the file lacks. It does
-// nothing where there is no room for them.
-func (c *Cache) Fill(ctx context.Context, n int) error {
+// Fill computes those of the rows that the file lacks. It does nothing where
+// there is no room for them.
+func (c *Cache) Fill(ctx context.Context, rows []int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var rows []int
-	for row := range min(n, c.layout.Rows) {
-		if binary.LittleEndian.Uint32(c.sum(row)) == 0 {
-			rows = append(rows, row)
-		}
-	}
 	if c.file == nil || c.full {
 		return nil
 	}
-	return c.compute(ctx, rows, func(int, []byte) {})
+	var missing []int
+	for _, row := range rows {
+		if row < 0 || row >= c.layout.Rows {
+			return adapters.Errorf(adapters.Invalid, "features of picture %d, the data set has %d", row, c.layout.Rows)
+		}
+		if binary.LittleEndian.Uint32(c.sum(row)) == 0 {
+			missing = append(missing, row)
+		}
+	}
+	return c.compute(ctx, missing, func(int, []byte) {})
 }
 
 // compute encodes rows, batch by batch, stores them and hands each to use.

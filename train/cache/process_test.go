@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 func fill(dir string, before func([]int)) int {
 	c, err := cache.Open(dir, &encoder{digest: "e", before: before}, shared, cache.Options{Batch: 10})
 	if err == nil {
-		err = c.Fill(context.Background(), shared.n)
+		err = c.Fill(context.Background(), upTo(shared.n))
 	}
 	if err != nil {
 		fmt.Println(err)

@@ -1,0 +1,41 @@
+package train
+
+import (
+	"context"
+	"sort"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// fit cuts a text that the language model would read as more tokens than the
+// plan allows, the end of an answer counted, after the last word that fits (LAVIS
+// cuts after the last token). A model that cannot count is given the whole text.
+func (s *Session) fit(ctx context.Context, text string) (string, error) {
+	limit := s.Plan.MaxTextTokens - 1
+	counter, ok := adapters.AsTokenCounter(s.Language)
+	if limit < 1 || !ok || len(text) < limit { // no token is shorter than a byte
+		return text, nil
+	}
+	if cut, ok := s.cuts[text]; ok {
+		return cut, nil
+	}
+	words := strings.SplitAfter(text, " ")
+	heads := make([]string, len(words))
+	for i := range words {
+		heads[i] = strings.TrimSpace(strings.Join(words[:i+1], ""))
+	}
+	counts, err := counter.CountTokens(ctx, heads)
+	if err != nil {
+		return "", err
+	}
+	cut := text
+	if n := sort.Search(len(counts), func(i int) bool { return int(counts[i]) > limit }); n < len(heads) {
+		cut = heads[max(0, n-1)]
+	}
+	if s.cuts == nil {
+		s.cuts = map[string]string{}
+	}
+	s.cuts[text] = cut
+	return cut, nil
+}
