@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"slices"
 
 	"github.com/gomlx/compute"
 
@@ -66,8 +67,28 @@ func (b *bench) open(ctx context.Context) error {
 	if b.train, err = b.set(r.Data.Train); err != nil {
 		return err
 	}
+	if r.Data.Questions == 0 {
+		if err := b.withoutQuestions(); err != nil {
+			return err
+		}
+	}
 	b.held, err = b.set(r.Data.Eval)
 	return err
+}
+
+// withoutQuestions leaves out pictures of which only questions are asked, where
+// the recipe asks none.
+func (b *bench) withoutQuestions() error {
+	captioned, left := train.Captioned(b.train)
+	if captioned.Data.Len() == 0 {
+		return adapters.Errorf(adapters.Invalid, "%s: none of %d pictures has a caption, and the recipe asks no questions", b.train.Data.Name(), left).
+			WithRemedy("set data.questions above 0, or give captions")
+	}
+	if left > 0 {
+		b.program.log.Warn("pictures without a caption are left out; data.questions above 0 would use them", "left out", left, "used", captioned.Data.Len())
+	}
+	b.train = captioned
+	return nil
 }
 
 // close gives everything back, the last opened first.
@@ -101,32 +122,32 @@ func (b *bench) dataset(s recipes.Source) (data.Dataset, error) {
 	}
 	files := data.Files{Captions: s.Annotations, Questions: s.Questions, Images: s.Images, Process: b.recipe.Data.CaptionProcessing == "blip"}
 	d, broken, err := data.OpenFiles(files, image)
-	for _, problem := range broken {
+	const shown = 5
+	for _, problem := range broken[:min(shown, len(broken))] {
 		b.program.log.Warn("picture left out", "reason", problem)
+	}
+	if more := len(broken) - shown; more > 0 {
+		b.program.log.Warn("further pictures left out", "number", more)
 	}
 	return d, err
 }
 
-// fill computes the features that are not cached yet, with progress.
-func (b *bench) fill(ctx context.Context) error {
-	for _, s := range []train.Set{b.train, b.held} {
-		c, ok := s.Features.(*cache.Cache)
-		if !ok {
-			continue
+// fill computes those of a set's features that are not cached yet, with
+// progress.
+func (b *bench) fill(ctx context.Context, s train.Set, rows []int) error {
+	f, ok := s.Features.(train.Filler)
+	if !ok || len(rows) == 0 {
+		return nil
+	}
+	task := b.program.progress().Start("features of "+s.Data.Name(), len(rows), 0)
+	defer task.Done()
+	done := 0
+	for part := range slices.Chunk(rows, 512) {
+		if err := f.Fill(ctx, part); err != nil {
+			return err
 		}
-		task := b.program.progress().Start("features of "+s.Data.Name(), s.Data.Len(), 0)
-		const part = 512
-		for n := min(part, s.Data.Len()); ; n = min(n+part, s.Data.Len()) {
-			if err := c.Fill(ctx, n); err != nil {
-				task.Done()
-				return err
-			}
-			task.Step(n, 0, 0)
-			if n == s.Data.Len() {
-				break
-			}
-		}
-		task.Done()
+		done += len(part)
+		task.Step(done, 0, 0)
 	}
 	return nil
 }

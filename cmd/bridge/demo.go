@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/recipes"
 )
@@ -62,15 +63,32 @@ func (p *program) demo(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "A Q-Former joins %s (frozen, in its own process) with a language model.\n"+
-		"It was trained for another one; now the language model is %s (frozen, in its own process),\n"+
-		"and stage 2 is retrained: once from the bridge that there is (warm), once from stage 1 (cold).\n\n", resolved.VisionModel.ID, resolved.LanguageModel.ID)
+	if err := p.introduce(c.Context, resolved, resolvedCold); err != nil {
+		return err
+	}
 	b, err := p.openBench(c.Context, resolved)
 	if err != nil {
 		return err
 	}
 	defer b.close()
 	return p.demoArms(c.Context, b, c.String("out"), resolved, resolvedCold)
+}
+
+// introduce says what the demo joins.
+func (p *program) introduce(ctx context.Context, warm, cold *recipes.Resolved) error {
+	dir, err := bridgeDir(ctx, warm.From)
+	if err != nil {
+		return err
+	}
+	info, _, err := bridge.ReadInfo(dir)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.stdout, "A Q-Former joins two frozen models, each in a process of its own: the vision encoder %s and a language model.\n"+
+		"The bridge %s was trained for %s. Now the language model is %s, and stage 2 is retrained:\n"+
+		"once from that bridge (warm), once from stage 1, %s (cold).\n\n",
+		warm.VisionModel.ID, warm.From, info.Language.ID, warm.LanguageModel.ID, cold.From)
+	return err
 }
 
 func (p *program) demoArms(ctx context.Context, b *bench, out string, both ...*recipes.Resolved) error {

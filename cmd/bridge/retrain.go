@@ -1,14 +1,19 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train"
 )
 
 // retrainRecipe is what a swap follows where no recipe is named.
@@ -18,12 +23,13 @@ func (p *program) retrainCommand() *cli.Command {
 	return &cli.Command{
 		Name: "retrain", Usage: "swap the language model of a bridge and retrain stage 2 for it",
 		UsageText: "bridge retrain --llm ID [--from MODEL] [--recipe FILE] [--set key=value]... [--cold] [--out RUN] [--resume]",
-		Description: "The projection is carried over through the tokens that both models share, warmed up, and tuned with the Q-Former.\n\n" +
+		Description: "The projection is carried over through the tokens that both models share, warmed up, and tuned with the Q-Former.\n" +
+			"What it trains on, and how long, is what --recipe says; without one, what the run was trained on that --from names.\n\n" +
 			"Example: bridge retrain --llm tiny-flan-t5 --out runs/swap",
 		Flags: append(runFlags(), setFlag(),
 			&cli.StringFlag{Name: "llm", Usage: "`ID` of the new language model"},
 			&cli.StringFlag{Name: "from", Usage: "`MODEL` whose language model is swapped (default: the recipe's)"},
-			&cli.StringFlag{Name: "recipe", Value: retrainRecipe, Usage: "`FILE` or name of the recipe to follow"},
+			&cli.StringFlag{Name: "recipe", Usage: "`FILE` or name of the recipe to follow (default: the run's; for the kit's bridges " + retrainRecipe + ")"},
 			&cli.BoolFlag{Name: "cold", Usage: "start from the stage-1 bridge with a fresh projection: the baseline"}),
 		Action: func(c *cli.Context) error {
 			if _, err := arguments(c, 0, 0); err != nil {
@@ -43,17 +49,31 @@ func (p *program) retrainCommand() *cli.Command {
 
 // swap is the recipe with the command line's models in it.
 func (p *program) swap(c *cli.Context) (*recipes.Resolved, error) {
+	reg, err := p.registry(c.Context)
+	if err != nil {
+		return nil, err
+	}
 	llm := c.String("llm")
-	overrides := append(backendSet(c), "language.id="+strconv.Quote(llm), "name="+strconv.Quote("retrain-"+filepath.Base(llm)))
-	if from := c.String("from"); from != "" {
-		overrides = append(overrides, "from="+strconv.Quote(from))
-		more, err := encoderOf(c, from)
+	overrides := append(backendSet(c), "name="+strconv.Quote("retrain-"+filepath.Base(llm)))
+	recipe, derived := swapRecipe(c)
+	if derived {
+		more, err := swapOf(recipe, reg, llm)
 		if err != nil {
 			return nil, err
 		}
 		overrides = append(overrides, more...)
+	} else {
+		overrides = append(overrides, "language.id="+strconv.Quote(llm))
 	}
-	r, err := recipes.Load(c.String("recipe"), append(overrides, sets(c)...)...)
+	if from := c.String("from"); from != "" {
+		overrides = append(overrides, "from="+strconv.Quote(from))
+		encoder, err := encoderOf(c, from)
+		if err != nil {
+			return nil, err
+		}
+		overrides = append(overrides, encoder)
+	}
+	r, err := recipes.Load(recipe, append(overrides, sets(c)...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -62,32 +82,74 @@ func (p *program) swap(c *cli.Context) (*recipes.Resolved, error) {
 			return nil, err
 		}
 	}
-	reg, err := p.registry(c.Context)
-	if err != nil {
-		return nil, err
-	}
 	return r.Resolve(reg)
 }
 
-// encoderOf makes the recipe's encoder the one that the bridge was trained with.
-func encoderOf(c *cli.Context, from string) ([]string, error) {
-	dir, err := bridgeDir(c.Context, from)
+// swapRecipe returns the recipe that a swap follows, and whether it is that of
+// the stage-2 run that is swapped and so has to be made a swap's.
+func swapRecipe(c *cli.Context) (recipe string, derived bool) {
+	if recipe := c.String("recipe"); recipe != "" {
+		return recipe, false
+	}
+	own := filepath.Join(c.String("from"), recipeFile)
+	if _, err := os.Stat(own); c.String("from") != "" && err == nil {
+		return own, true
+	}
+	return retrainRecipe, false
+}
+
+// swapOf turns the recipe of a stage-2 run into a swap's: the same data, batch
+// and schedule shape for another language model. Texts that were meant for the
+// old model go; a recipe that was not a swap's becomes one of a quarter of its
+// steps.
+func swapOf(file string, reg *registry.Registry, llm string) ([]string, error) {
+	old, err := recipes.Load(file)
 	if err != nil {
 		return nil, err
+	}
+	if old.Stage != 2 {
+		return nil, adapters.Errorf(adapters.Invalid, "%s is of stage %d, and a swap retrains stage 2", file, old.Stage).
+			WithRemedy("name a recipe with --recipe")
+	}
+	overrides := []string{fmt.Sprintf("language={id=%q, isolation=%q}", llm, old.Language.Isolation)}
+	if found, err := reg.Lookup(llm); err == nil {
+		overrides = append(overrides, fmt.Sprintf("objective.name=%q", recipes.ObjectiveFor(found.Architecture, old.Objective.Name)))
+	}
+	if old.Swap == nil {
+		steps := max(1, old.Optimizer.Steps/4)
+		images := max(old.Optimizer.Batch, old.Optimizer.Batch*steps/4)
+		overrides = append(overrides, fmt.Sprintf("optimizer.steps=%d", steps), fmt.Sprintf("optimizer.warmup=%d", min(old.Optimizer.Warmup, steps/10)),
+			fmt.Sprintf("swap={projection=%q, warmup_steps=%d, warmup_lr=%g, warmup_images=%d}", train.StartSharedTokens, steps/4, min(1, 2*old.Optimizer.LR), images))
+	}
+	return overrides, nil
+}
+
+// encoderOf is the encoder that the bridge was trained with, as an override of
+// the recipe's.
+func encoderOf(c *cli.Context, from string) (string, error) {
+	dir, err := bridgeDir(c.Context, from)
+	if err != nil {
+		return "", err
 	}
 	info, _, err := bridge.ReadInfo(dir)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	id := info.Vision.ID
-	if info.Vision.Path != "" {
-		id = info.Vision.Path
+	v := info.Vision
+	var fields []string
+	switch {
+	case v.Path != "":
+		fields = append(fields, fmt.Sprintf("path=%q", v.Path))
+	case v.Plugin == "":
+		fields = append(fields, fmt.Sprintf("id=%q", v.ID))
 	}
-	overrides := []string{"vision.id=" + strconv.Quote(id)}
-	if info.Vision.Plugin != "" {
-		overrides = append(overrides, "vision.plugin="+strconv.Quote(info.Vision.Plugin))
+	if v.Plugin != "" {
+		fields = append(fields, fmt.Sprintf("plugin=%q", v.Plugin))
 	}
-	return overrides, nil
+	if v.Layer != 0 {
+		fields = append(fields, fmt.Sprintf("feature_layer=%d", v.Layer))
+	}
+	return "vision={" + strings.Join(fields, ", ") + "}", nil
 }
 
 // cold is the baseline of a swap.

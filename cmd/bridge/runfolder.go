@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
@@ -76,6 +79,56 @@ func writeRecipe(dir string, r *recipes.Resolved) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, recipeFile), text, 0o644)
+}
+
+// sameRecipe refuses to resume a run with other settings than it was begun with.
+// Where and how it is kept ([run]) may change.
+func sameRecipe(dir string, r *recipes.Resolved) error {
+	path := filepath.Join(dir, recipeFile)
+	old, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	now, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	was, is := settings(string(old)), settings(string(now))
+	for _, key := range slices.Sorted(maps.Keys(merged(was, is))) {
+		if was[key] != is[key] {
+			return adapters.Errorf(adapters.Invalid, "the run in %s was started with %s, now it has %s", dir, setting(key, was), setting(key, is)).
+				WithRemedy("go on with its own recipe, `bridge train %s --out %s --resume`, or start a new run with another --out", path, dir)
+		}
+	}
+	return nil
+}
+
+// settings are the lines of an encoded recipe by key, [run] aside.
+func settings(text string) map[string]string {
+	all, table := map[string]string{}, ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "["); ok {
+			table = strings.TrimSuffix(name, "]") + "."
+		}
+		if key, value, ok := strings.Cut(line, " = "); ok && !strings.HasPrefix(table, "run.") && !strings.HasPrefix(line, "#") {
+			all[table+key] = value
+		}
+	}
+	return all
+}
+
+func setting(key string, of map[string]string) string {
+	if value, ok := of[key]; ok {
+		return key + " = " + value
+	}
+	return "no " + key
+}
+
+func merged(a, b map[string]string) map[string]string {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
 }
 
 // lock writes what the run uses or, where the run is resumed, checks that it

@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
@@ -13,26 +14,31 @@ import (
 	"github.com/modular-bridging/bridge/train"
 )
 
-// start returns the bridge that a recipe trains. plain leaves the projection
-// fresh: the weights of a checkpoint will take its place.
-func (b *bench) start(ctx context.Context, r *recipes.Resolved, plain bool) (*bridge.Bridge, error) {
+// start returns the bridge that a recipe trains, and how long it took to make
+// the start of its projection. plain leaves that fresh: the weights of a
+// checkpoint will take its place.
+func (b *bench) start(ctx context.Context, r *recipes.Resolved, plain bool) (*bridge.Bridge, time.Duration, error) {
 	from, err := b.origin(ctx, r)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	if r.QFormer.Dropout != nil {
+		from.SetDropout(*r.QFormer.Dropout)
+	}
+	b.warnOtherEncoder(r, from.Info.Vision)
 	from.Info.Vision = b.visionSide()
 	if r.Stage == 1 {
 		if from.Info.Stage != 1 {
 			from.Close()
-			return nil, adapters.Errorf(adapters.Invalid, "from is %s, a stage-2 bridge, which lacks the text side that stage 1 trains", r.From).
+			return nil, 0, adapters.Errorf(adapters.Invalid, "from is %s, a stage-2 bridge, which lacks the text side that stage 1 trains", r.From).
 				WithRemedy("start from a stage-1 bridge")
 		}
-		return from, nil
+		return from, 0, nil
 	}
 	defer from.Close()
-	joined, err := b.join(ctx, r, from, plain)
+	joined, spent, err := b.join(ctx, r, from, plain)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	side := bridge.LanguageSide(b.language.Spec())
 	side.Path, side.Plugin = whereabouts(*r.LanguageModel, r.Language.Plugin)
@@ -40,7 +46,18 @@ func (b *bench) start(ctx context.Context, r *recipes.Resolved, plain bool) (*br
 	if from.Info.Stage == 1 {
 		joined.Info.Stage1 = r.From
 	}
-	return joined, nil
+	return joined, spent, nil
+}
+
+// warnOtherEncoder says that a bridge is trained on with features that it has
+// not seen: allowed, and rarely meant.
+func (b *bench) warnOtherEncoder(r *recipes.Resolved, trained bridge.Side) {
+	now := b.vision.Spec()
+	if r.From == "" || trained.Digest == "" || trained.Digest == now.Digest && trained.Layer == now.Layer {
+		return
+	}
+	b.program.log.Warn("the bridge was trained on features of another encoder", "bridge", r.From,
+		"encoder", now.ID, "layer", now.Layer, "digest", now.Digest, "trained with", trained.ID, "its layer", trained.Layer, "its digest", trained.Digest)
 }
 
 // origin loads the bridge that the recipe begins with, or makes a random one.
@@ -86,21 +103,27 @@ func (b *bench) wordsFile(ctx context.Context, name string) (string, error) {
 	return filepath.Join(name, "tokenizer.json"), nil
 }
 
-// join begins stage 2.
-func (b *bench) join(ctx context.Context, r *recipes.Resolved, from *bridge.Bridge, plain bool) (*bridge.Bridge, error) {
+// join begins stage 2 and says how long the projection's start took, features
+// not counted.
+func (b *bench) join(ctx context.Context, r *recipes.Resolved, from *bridge.Bridge, plain bool) (joined *bridge.Bridge, spent time.Duration, err error) {
 	begin := r.Plan().Start
 	same := from.Info.Stage == 2 && from.Info.Language.Digest == b.language.Spec().Digest
 	switch {
-	case plain || from.Info.Stage == 1:
+	case plain:
 		begin = train.StartFresh
-	case same && r.Swap == nil:
+	case from.Info.Stage == 1:
+		if begin != train.StartFresh {
+			b.program.log.Warn("a stage-1 bridge has no projection to carry over: it starts fresh", "from", r.From)
+		}
+		begin = train.StartFresh
+	case same && (r.Swap == nil || begin == train.StartSharedTokens):
 		begin = train.StartKeep
 	}
 	j := train.Join{From: from, Language: b.language, Prompts: r.Prompts(), Start: begin, Seed: r.Seed, Log: b.program.log}
 	if begin == train.StartSharedTokens {
 		old, err := b.oldLanguage(ctx, *from.Info.Language)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		defer b.program.closing(old)()
 		j.Old = old
@@ -109,10 +132,12 @@ func (b *bench) join(ctx context.Context, r *recipes.Resolved, from *bridge.Brid
 			rows[i] = i
 		}
 		if j.Sample, err = b.train.Features.Features(ctx, rows); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
-	return j.Begin(ctx)
+	began := time.Now()
+	joined, err = j.Begin(ctx)
+	return joined, time.Since(began), err
 }
 
 // oldLanguage opens the language model that the bridge was trained with.

@@ -48,10 +48,7 @@ func benchmarkStep(b *testing.B, isolation string) {
 		b.Fatal(err)
 	}
 	defer bench.close()
-	if err := bench.fill(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	trained, err := bench.start(b.Context(), resolved, false)
+	trained, _, err := bench.start(b.Context(), resolved, false)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -64,6 +61,9 @@ func benchmarkStep(b *testing.B, isolation string) {
 	defer figures.Close()
 	s := &train.Session{Plan: resolved.Plan(), Bridge: trained, Language: bench.language, Train: bench.train, Held: bench.held,
 		Dir: dir, Metrics: figures, Progress: stopwatch{b}, Log: p.log}
+	if err := bench.fill(b.Context(), bench.train, s.Needs()); err != nil {
+		b.Fatal(err)
+	}
 	if _, err := s.Run(b.Context()); err != nil {
 		b.Fatal(err)
 	}

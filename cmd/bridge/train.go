@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/checkpoint"
@@ -87,26 +85,41 @@ type outcome struct {
 }
 
 // train1 does one run of the recipe, which has the bench's models and data,
-// into dir.
+// into dir. What is quick to fail comes before the features are computed.
 func (b *bench) train1(ctx context.Context, r *recipes.Resolved, dir string, resume bool) (out outcome, err error) {
 	endLog, err := b.program.logInto(dir)
 	if err != nil {
 		return out, err
 	}
 	defer endLog()
-	if err := b.record(r, dir, resume); err != nil {
-		return out, err
+	if resume {
+		if err := sameRecipe(dir, r); err != nil {
+			return out, err
+		}
 	}
-	if err := b.fill(ctx); err != nil {
-		return out, err
-	}
-	began := time.Now()
-	trained, err := b.start(ctx, r, resume && hasCheckpoint(dir))
+	trained, spent, err := b.start(ctx, r, resume && hasCheckpoint(dir))
 	if err != nil {
 		return out, err
 	}
 	defer trained.Close()
-	if out.result, err = b.session(ctx, r, trained, dir, resume, time.Since(began)); err != nil {
+	s := &train.Session{Plan: r.Plan(), Bridge: trained, Language: b.language, Train: b.train, Held: b.held,
+		Dir: dir, Keep: r.Run.Keep, Resume: resume, Spent: spent, Progress: b.program.progress(), Log: b.program.log}
+	if err := s.Check(); err != nil {
+		return out, err
+	}
+	if err := b.record(r, dir, resume); err != nil {
+		return out, err
+	}
+	if err := b.fill(ctx, b.train, s.Needs()); err != nil {
+		return out, err
+	}
+	if err := b.fill(ctx, b.held, s.HeldNeeds()); err != nil {
+		return out, err
+	}
+	if out.result, err = b.run(ctx, s); err != nil {
+		if hasCheckpoint(dir) {
+			b.program.log.Info("to go on: bridge train " + filepath.Join(dir, recipeFile) + " --out " + dir + " --resume")
+		}
 		return out, err
 	}
 	out.summary = summarize(r, trained, out.result)
@@ -128,19 +141,14 @@ func (b *bench) record(r *recipes.Resolved, dir string, resume bool) error {
 	return writeRecipe(dir, r)
 }
 
-func (b *bench) session(ctx context.Context, r *recipes.Resolved, trained *bridge.Bridge, dir string, resume bool, spent time.Duration) (train.Result, error) {
-	figures, err := metrics.Open(dir)
+// run trains with metrics.
+func (b *bench) run(ctx context.Context, s *train.Session) (train.Result, error) {
+	figures, err := metrics.Open(s.Dir)
 	if err != nil {
 		return train.Result{}, err
 	}
 	defer b.program.closing(figures)()
-	if !resume {
-		if err := figures.Truncate(0); err != nil {
-			return train.Result{}, err
-		}
-	}
-	s := &train.Session{Plan: r.Plan(), Bridge: trained, Language: b.language, Train: b.train, Held: b.held,
-		Dir: dir, Keep: r.Run.Keep, Resume: resume, Spent: spent, Metrics: figures, Progress: b.program.progress(), Log: b.program.log}
+	s.Metrics = figures
 	return s.Run(ctx)
 }
 

@@ -41,6 +41,23 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 		t.Errorf("a run was begun over another: %s", stderr)
 	}
 
+	// The way back follows the recipe of the run that it starts from.
+	back := filepath.Join(dir, "back")
+	want(t, exitDone, "retrain", "--llm", "tiny-opt", "--from", swapped, "--out", back)
+	text, err := os.ReadFile(filepath.Join(back, recipeFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"pictures = 32", `id = "tiny-opt"`, `question_prompt = "Question: {} Answer:"`, `backend = "go"`, "warmup_steps = 1", "feature_layer = -1"} {
+		if !strings.Contains(string(text), line) {
+			t.Errorf("the way back has no %s:\n%s", line, text)
+		}
+	}
+	resumed := append(short("train", "tiny-stage1", "--out", stage1, "--resume"), "--set", "optimizer.steps=3")
+	if _, stderr := want(t, exitFailed, resumed...); !strings.Contains(stderr, "was started with optimizer.steps = 2, now it has optimizer.steps = 3") {
+		t.Errorf("resumed with other settings: %s", stderr)
+	}
+
 	stdout, stderr := want(t, exitFailed, "caption", swapped, "kit:held-out/0", filepath.Join(dir, "none.png"), "--isolation", "none", "--backend", "go", "--json")
 	if got := objects(t, stdout); len(got) != 1 || got[0]["image"] != "kit:held-out/0" || got[0]["caption"] == "" || !strings.Contains(stderr, "none.png") {
 		t.Errorf("captions %v, stderr %s", got, stderr)
