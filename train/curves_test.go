@@ -1,0 +1,142 @@
+package train_test
+
+import (
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/train"
+)
+
+// Evaluations that never came, or were counted stage by stage, would leave no
+// curves to compare runs with and without a warm-up by.
+func TestEvaluationsAreCountedOverAllStages(t *testing.T) {
+	for _, c := range []struct {
+		every, warmup, steps int
+		want                 []int
+	}{
+		{2, 3, 4, []int{0, 2, 4, 6, 7}},
+		{2, 1, 3, []int{0, 2, 4}}, // the last is the final one, once
+		{9, 1, 2, []int{0, 3}},
+		{0, 1, 2, []int{3}},
+	} {
+		lm := fakeLanguage()
+		plan := quickPlan(train.PromptCaption, c.warmup)
+		plan.Stages = append(plan.Stages, plan.Stages[0])
+		plan.Stages[1].Name, plan.Stages[1].Schedule.Steps = "second", c.steps
+		plan.Evaluation = train.Evaluation{Every: c.every, Examples: 2}
+		result, err := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir()).Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var steps []int
+		for _, s := range result.Curve {
+			steps = append(steps, s.Step)
+			if s.Grounding == nil {
+				t.Errorf("every %d: nothing was measured at step %d", c.every, s.Step)
+			}
+		}
+		if !slices.Equal(steps, c.want) {
+			t.Errorf("every %d steps of %d and %d: evaluated at %v, want %v", c.every, c.warmup, c.steps, steps, c.want)
+		}
+	}
+}
+
+// A learning rate that stayed where it began would neither warm up nor settle.
+func TestLearningRatesFollowWarmupAndCosine(t *testing.T) {
+	const steps, warmup, floor = 7, 3, 0.1
+	plan, dir := quickPlan(train.PromptCaption, steps), t.TempDir()
+	plan.Stages[0].Schedule = train.Schedule{Steps: steps, Warmup: warmup, MinFactor: floor}
+	plan.Stages[0].Optimizer.LearningRate = map[train.Module]float64{train.QFormer: 1e-3, train.Projection: 4e-3}
+	lm := fakeLanguage()
+	if _, err := quick(t, tinyFor(t, lm, 0), lm, plan, dir).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for module, peak := range plan.Stages[0].Optimizer.LearningRate {
+		got := readMetric(t, dir, "only/lr_"+string(module))
+		if len(got) != steps {
+			t.Fatalf("%d rates of %s, want %d", len(got), module, steps)
+		}
+		for i, rate := range got {
+			want := peak * float64(i+1) / warmup
+			if i+1 > warmup {
+				progress := float64(i+1-warmup) / (steps - warmup)
+				want = peak * (floor + (1-floor)*(1+math.Cos(math.Pi*progress))/2)
+			}
+			if math.Abs(rate-want) > 1e-12 {
+				t.Errorf("step %d: the rate of %s is %g, want %g", i+1, module, rate, want)
+			}
+		}
+	}
+}
+
+// The rates above are what is written; these are what is done: AdamW's first
+// step moves a bias by the rate, half of the peak here, and a step at rate 0,
+// where the cosine ends, moves nothing.
+func TestStepsUseTheScheduledRates(t *testing.T) {
+	const peak = 1e-3
+	for name, c := range map[string]struct {
+		objective  train.Objective
+		accumulate int
+	}{
+		"stage 1":         {train.Representation, 1},
+		"stage 2":         {train.PromptCaption, 1},
+		"in two portions": {train.PromptCaption, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lm := fakeLanguage()
+			b := tiny(t, 0)
+			if c.objective != train.Representation {
+				b = tinyFor(t, lm, 0)
+			}
+			start, dir := t.TempDir(), t.TempDir()
+			if err := b.Save(start, adapters.Float32); err != nil {
+				t.Fatal(err)
+			}
+			plan := quickPlan(c.objective, 3)
+			plan.CheckpointEvery = 1
+			plan.Stages[0].Schedule.Warmup, plan.Stages[0].Accumulate = 2, c.accumulate
+			s := quick(t, b, lm, plan, dir)
+			s.Keep = 3
+			if _, err := s.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			at := func(step string) map[string]*adapters.Tensor {
+				found, _, err := checkpoint.ReadFile(filepath.Join(dir, "checkpoints", step, "model.safetensors"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return found
+			}
+			begun, _, err := checkpoint.ReadFile(filepath.Join(start, "model.safetensors"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if moved := farthestBias(begun, at("step-000001")); math.Abs(moved-peak/2) > peak/50 {
+				t.Errorf("the first step moves biases by %g, want %g", moved, peak/2)
+			}
+			if moved := farthestBias(at("step-000001"), at("step-000002")); moved < peak/2 {
+				t.Errorf("the step at the peak moves biases by %g", moved)
+			}
+			sameBits(t, at("step-000003"), at("step-000002"))
+		})
+	}
+}
+
+// farthestBias is the largest change of an element of a bias, which no decay
+// touches.
+func farthestBias(from, to map[string]*adapters.Tensor) (moved float64) {
+	for name, w := range from {
+		if !strings.HasSuffix(name, ".bias") {
+			continue
+		}
+		for i, v := range w.Float32s() {
+			moved = max(moved, math.Abs(float64(to[name].Float32s()[i]-v)))
+		}
+	}
+	return moved
+}
