@@ -53,7 +53,6 @@ type Param struct {
 	Name  string // as Hugging Face's checkpoints call it; the decoder's as LAVIS does
 	Shape []int
 	Part  Part
-	Decay bool // whether weight decay applies: to nothing with fewer than two axes
 	fill  fill
 }
 
@@ -125,7 +124,7 @@ func (c Config) Parameters(stage Stage) []Param {
 type list struct{ params []Param }
 
 func (l *list) add(part Part, name string, f fill, shape ...int) {
-	l.params = append(l.params, Param{Name: name, Shape: slices.Clone(shape), Part: part, Decay: len(shape) > 1, fill: f})
+	l.params = append(l.params, Param{Name: name, Shape: slices.Clone(shape), Part: part, fill: f})
 }
 
 func (l *list) linear(part Part, name string, out, in int) {
