@@ -62,15 +62,16 @@ func perToken(t *testing.T, m *bridge.Model, prompts []*adapters.Tensor, caption
 func TestGroundingShowsTheRightPictureAnotherAndNone(t *testing.T) {
 	for _, n := range []int{2, 67} { // two, and more than go into one request
 		m, features := gauge(t, n)
-		captions, rows := make([]string, n), make([]*adapters.Tensor, n)
+		captions, rows, examples := make([]string, n), make([]*adapters.Tensor, n), make([]adapters.Example, n)
 		all, err := m.SoftPrompts(t.Context(), features)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range n {
 			captions[i], rows[i] = string(rune(33+i)), all.Slice(i, i+1)
+			examples[i] = m.Info.Prompts.CaptionExample(i, captions[i])
 		}
-		got, err := MeasureGrounding(t.Context(), m, features, captions)
+		got, err := MeasureGrounding(t.Context(), m, features, examples)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,10 +19,11 @@ func TestEvaluationsAreCountedOverAllStages(t *testing.T) {
 		every, warmup, steps int
 		want                 []int
 	}{
-		{2, 3, 4, []int{0, 2, 4, 6, 7}},
-		{2, 1, 3, []int{0, 2, 4}}, // the last is the final one, once
-		{9, 1, 2, []int{0, 3}},
-		{0, 1, 2, []int{3}},
+		{2, 3, 4, []int{0, 2, 3, 4, 6, 7}}, // 3 is the end of a stage
+		{2, 1, 3, []int{0, 1, 2, 4}},       // the last is the final one, once
+		{2, 2, 2, []int{0, 2, 4}},          // and so is a stage's end that was due anyway
+		{9, 1, 2, []int{0, 1, 3}},
+		{0, 1, 2, []int{1, 3}},
 	} {
 		lm := fakeLanguage()
 		plan := quickPlan(train.PromptCaption, c.warmup)

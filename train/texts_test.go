@@ -27,18 +27,18 @@ func edit(s train.Set, f func(i int, e *data.Example)) train.Set {
 	return train.Set{Data: edited{s.Data, f}, Features: s.Features}
 }
 
-// listening keeps what the language model is asked.
-type listening struct {
+// hearing keeps what the language model is asked.
+type hearing struct {
 	adapters.LanguageModel
 	heard []adapters.Example
 }
 
-func (l *listening) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
+func (l *hearing) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
 	l.heard = append(l.heard, req.Examples...)
 	return l.LanguageModel.Loss(ctx, req)
 }
 
-func (l *listening) CountTokens(ctx context.Context, texts []string) ([]int32, error) {
+func (l *hearing) CountTokens(ctx context.Context, texts []string) ([]int32, error) {
 	return l.LanguageModel.(adapters.TokenCounter).CountTokens(ctx, texts)
 }
 
@@ -53,7 +53,7 @@ func TestLongTextsAreCut(t *testing.T) {
 	plan.Stages, plan.MaxTextTokens = plan.Stages[1:], 12
 	plan.Stages[0].Mix.Questions = 0
 	session := s.session(t, s.stage2(t), plan, t.TempDir())
-	model := &listening{LanguageModel: s.language}
+	model := &hearing{LanguageModel: s.language}
 	session.Language = model
 	if _, err := session.Run(t.Context()); err != nil {
 		t.Fatal(err)
