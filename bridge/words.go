@@ -28,24 +28,40 @@ func OpenWords(ctx context.Context, path string) (*Words, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the Q-Former's tokenizer: %w", err)
 	}
-	tok, err := tokenizer.New(ctx, json)
+	w, err := newWords(ctx, json)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return w, nil
+}
+
+func newWords(ctx context.Context, json []byte) (*Words, error) {
+	tok, err := tokenizer.New(ctx, json)
+	if err != nil {
+		return nil, err
 	}
 	w := &Words{tok: tok, json: json}
 	if _, ok := tok.IDOf("[DEC]"); !ok {
 		if err := tok.AddTokens([]string{"[DEC]"}); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, err
 		}
 	}
 	for name, id := range map[string]*int32{"[PAD]": &w.pad, "[CLS]": &w.cls, "[SEP]": &w.sep, "[DEC]": &w.dec} {
 		found, ok := tok.IDOf(name)
 		if !ok {
-			return nil, adapters.Errorf(adapters.Unsupported, "%s has no token %s, want a BERT WordPiece vocabulary", path, name)
+			return nil, adapters.Errorf(adapters.Unsupported, "there is no token %s, want a BERT WordPiece vocabulary", name)
 		}
 		*id = found
 	}
 	return w, nil
+}
+
+// clone opens the tokenizer again, for another bridge; nil of nil.
+func (w *Words) clone(ctx context.Context) (*Words, error) {
+	if w == nil {
+		return nil, nil
+	}
+	return newWords(ctx, w.json)
 }
 
 // Close frees the tokenizer.

@@ -174,13 +174,23 @@ func (r *Recipe) checkSwap() {
 	if s == nil {
 		return
 	}
-	r.want("swap", r.Stage == 2, "is given, but only stage 2 has a projection to carry over")
-	r.oneOf("swap.projection", string(s.Projection), string(train.StartSharedTokens), string(train.StartFresh), string(train.StartKeep))
+	if s.Encoder != "" {
+		r.oneOf("swap.encoder", string(s.Encoder), string(train.EncoderLeastSquares), string(train.EncoderFresh))
+	}
+	if r.Stage == 1 {
+		r.want("swap", s.Encoder != "", "is given, but only stage 2 has a projection to carry over; stage 1 takes swap.encoder alone")
+		r.want("from", r.From != "", "is empty, want the stage-1 bridge whose encoder is swapped")
+		return
+	}
+	r.oneOf("swap.projection", string(s.Projection), string(train.StartSharedTokens), string(train.StartOrthogonal),
+		string(train.StartCaptionTokens), string(train.StartFresh), string(train.StartKeep))
 	r.want("from", r.From != "", "is empty, want the stage-2 bridge that the swap starts from")
 	r.want("swap.warmup_steps", s.WarmupSteps >= 0, "is %d, want a number of steps, or 0 for no warm-up", s.WarmupSteps)
 	r.learningRate("swap.cold_lr", s.ColdLR, true)
 	if s.WarmupSteps > 0 {
 		r.learningRate("swap.warmup_lr", s.WarmupLR, false)
+	}
+	if s.WarmupSteps > 0 || s.FreezeQFormer {
 		r.want("swap.warmup_images", s.WarmupImages > 0, "is %d, want how many pictures' Q-Former outputs are cached", s.WarmupImages)
 	}
 }

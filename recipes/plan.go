@@ -29,7 +29,7 @@ func (r *Resolved) Plan() train.Plan {
 		MaxTextTokens:   r.Data.MaxTextTokens,
 		CheckpointEvery: r.Run.CheckpointEvery,
 	}
-	if r.Swap != nil {
+	if r.Swap != nil && r.Stage == 2 {
 		plan.Start = r.Swap.Projection
 		if r.Swap.WarmupSteps > 0 {
 			plan.Stages = append(plan.Stages, r.warmup())
@@ -57,6 +57,10 @@ func (r *Resolved) stage() train.Stage {
 		s.Name = "stage-2"
 		s.Train = append(s.Train, train.Projection)
 		s.Optimizer.LearningRate[train.Projection] = either(o.ProjectionLR, o.LR)
+	}
+	if r.Swap != nil && r.Swap.FreezeQFormer {
+		s.Train, s.CachedQueries = []train.Module{train.Projection}, r.Swap.WarmupImages
+		delete(s.Optimizer.LearningRate, train.QFormer)
 	}
 	return s
 }

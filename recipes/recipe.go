@@ -136,14 +136,18 @@ type Optimizer struct {
 	Accumulate   int        `toml:"accumulate"` // micro-batches of a batch
 }
 
-// Swap is what happens to the projection when the language model is another
-// one than the bridge was trained for.
+// Swap is what happens when a frozen model is another one than the bridge was
+// trained for.
 type Swap struct {
-	Projection   train.Start `toml:"projection"`
-	WarmupSteps  int         `toml:"warmup_steps"` // of the projection alone; 0 skips the warm-up
-	WarmupLR     float64     `toml:"warmup_lr"`
-	WarmupImages int         `toml:"warmup_images"`    // whose Q-Former outputs are cached
-	ColdLR       float64     `toml:"cold_lr,omitzero"` // of the cold start that is compared; 0: optimizer.lr
+	// Encoder is where cross-attention's keys and values come from when the
+	// encoder is another one; without it another encoder is refused.
+	Encoder       train.EncoderStart `toml:"encoder,omitempty"`
+	Projection    train.Start        `toml:"projection"`
+	WarmupSteps   int                `toml:"warmup_steps"`   // of the projection alone; 0 skips the warm-up
+	FreezeQFormer bool               `toml:"freeze_qformer"` // to the end: the projection alone is trained
+	WarmupLR      float64            `toml:"warmup_lr"`
+	WarmupImages  int                `toml:"warmup_images"`    // whose Q-Former outputs are cached
+	ColdLR        float64            `toml:"cold_lr,omitzero"` // of the cold start that is compared; 0: optimizer.lr
 }
 
 // Evaluation is what is measured on held-out data.
@@ -185,6 +189,9 @@ func (r *Recipe) Cold(stage1 string) *Recipe {
 		return &c
 	}
 	c.Swap = nil
+	if r.Swap.Encoder != "" { // another encoder's keys and values mean nothing to the old ones
+		c.Swap = &Swap{Encoder: train.EncoderFresh, Projection: train.StartFresh}
+	}
 	c.Optimizer.Steps += r.Swap.WarmupSteps
 	if r.Swap.ColdLR > 0 {
 		c.Optimizer.LR, c.Optimizer.QFormerLR, c.Optimizer.ProjectionLR = r.Swap.ColdLR, 0, 0

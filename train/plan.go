@@ -100,7 +100,12 @@ type Start string
 const (
 	StartFresh        Start = "fresh"         // random, scaled to the model's token norm
 	StartSharedTokens Start = "shared-tokens" // carried over by least squares on token embeddings that both models share
-	StartKeep         Start = "keep"          // the checkpoint's own: same language model
+	// StartOrthogonal carries it over likewise by a scaled rotation.
+	StartOrthogonal Start = "orthogonal"
+	// StartCaptionTokens needs no old projection: a ridge regression from Q-Former
+	// outputs to the new model's embeddings of the captions' tokens.
+	StartCaptionTokens Start = "caption-tokens"
+	StartKeep          Start = "keep" // the checkpoint's own: same language model
 )
 
 // Plan is everything that a run does, resolved: what recipes turn into.

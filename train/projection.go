@@ -4,49 +4,52 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
-	"slices"
 
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/affine"
 )
 
-// SharedTokens is the outcome of [CarryProjection].
-type SharedTokens struct {
-	Tokens int     // that both vocabularies have
-	R2     float64 // of the map on tokens that it was not fitted to
-	Ridge  float64 // chosen on those
-	Scale  float64 // that brought the soft prompts to the new model's token norm
+// Carried is the outcome of [CarryProjection] and [ProjectToCaptions].
+type Carried struct {
+	Rows  int     // that the map was fitted to: shared tokens, or Q-Former outputs
+	R2    float64 // of the map on rows that it was not fitted to
+	Ridge float64 // chosen on those; 0 of an orthogonal map
+	Scale float64 // that brought the soft prompts to the new model's token norm
 }
+
+// mapping fits a map; package affine has them.
+type mapping func(a, b *mat.Dense, seed uint64) (affine.Fit, error)
 
 // minShared is the fewest tokens that a map is fitted to.
 const minShared = 16
 
 // CarryProjection starts to's projection from from's, through the token
-// embeddings that the two language models share: it fits, by least squares with
-// a ridge, the affine map that takes the old model's embedding of a token to the
-// new model's, and lets it follow the old projection. features are some pictures'
-// [B, N, Denc], on which the soft prompts are scaled to the new model's token norm.
-func CarryProjection(ctx context.Context, from, to *bridge.Bridge, old, new adapters.TokenEmbedder, features *adapters.Tensor, seed uint64) (SharedTokens, error) {
+// embeddings that the two language models share: fit finds the affine map that
+// takes the old model's embedding of a token to the new model's, which then
+// follows the old projection (VPGTrans, arXiv 2305.01278, section 3). features
+// are some pictures' [B, N, Denc], on which the soft prompts are scaled to the
+// new model's token norm.
+func CarryProjection(ctx context.Context, from, to *bridge.Bridge, old, new adapters.TokenEmbedder, features *adapters.Tensor, fit mapping, seed uint64) (Carried, error) {
 	a, b, err := sharedEmbeddings(ctx, old, new)
 	if err != nil {
-		return SharedTokens{}, err
+		return Carried{}, err
 	}
 	n, _ := a.Dims()
 	if n < minShared {
-		return SharedTokens{}, adapters.Errorf(adapters.Unsupported, "the vocabularies share %d tokens, want at least %d", n, minShared)
+		return Carried{}, adapters.Errorf(adapters.Unsupported, "the vocabularies share %d tokens, want at least %d", n, minShared)
 	}
-	m, ridge, r2, err := fitAffine(a, b, seed)
+	f, err := fit(a, b, seed)
 	if err != nil {
-		return SharedTokens{}, err
+		return Carried{}, err
 	}
-	if err := compose(from, to, m); err != nil {
-		return SharedTokens{}, err
+	if err := compose(from, to, f.Map); err != nil {
+		return Carried{}, err
 	}
 	scale, err := rescale(ctx, to, features, float64(to.Info.Language.TokenNorm))
-	return SharedTokens{Tokens: n, R2: r2, Ridge: ridge, Scale: scale}, err
+	return Carried{Rows: n, R2: f.R2, Ridge: f.Ridge, Scale: scale}, err
 }
 
 // sharedEmbeddings returns the embeddings [n, Dold] and [n, Dnew] of the tokens
@@ -86,87 +89,6 @@ func sharedEmbeddings(ctx context.Context, old, new adapters.TokenEmbedder) (a, 
 		return m
 	}
 	return pick(x.Embeddings, 0), pick(y.Embeddings, 1), nil
-}
-
-// ridges are tried as multiples of the mean squared norm of a column.
-var ridges = []float64{1e-4, 1e-3, 1e-2, 1e-1, 1}
-
-// fitAffine returns M [Dold+1, Dnew] that minimises ‖[A 1]·M − B‖² plus a ridge
-// on all but the constant row. The ridge is the one that is best on a fifth of
-// the rows when fitted to the rest; the map is then fitted to all.
-func fitAffine(a, b *mat.Dense, seed uint64) (m *mat.Dense, ridge, r2 float64, err error) {
-	n, _ := a.Dims()
-	order := rand.New(rand.NewPCG(seed, 0x726964)).Perm(n)
-	held := max(1, n/5)
-	fitA, fitB := rowsOf(a, order[held:]), rowsOf(b, order[held:])
-	outA, outB := rowsOf(a, order[:held]), rowsOf(b, order[:held])
-	r2 = math.Inf(-1)
-	for _, lambda := range ridges {
-		w, err := solveRidge(fitA, fitB, lambda)
-		if err != nil {
-			return nil, 0, 0, err
-		}
-		if score := explained(outA, outB, w); score > r2 {
-			ridge, r2 = lambda, score
-		}
-	}
-	m, err = solveRidge(a, b, ridge)
-	return m, ridge, r2, err
-}
-
-func solveRidge(a, b *mat.Dense, lambda float64) (*mat.Dense, error) {
-	x := withOnes(a)
-	var gram, right mat.Dense
-	gram.Mul(x.T(), x)
-	right.Mul(x.T(), b)
-	_, d := a.Dims()
-	norm := mat.Norm(a, 2)
-	for i := range d {
-		gram.Set(i, i, gram.At(i, i)+lambda*norm*norm/float64(d))
-	}
-	gram.Set(d, d, gram.At(d, d)+1e-9)
-	var m mat.Dense
-	if err := m.Solve(&gram, &right); err != nil {
-		return nil, fmt.Errorf("least squares over shared tokens: %w", err)
-	}
-	return &m, nil
-}
-
-// explained is R²: 1 − residual / variance.
-func explained(a, b, m *mat.Dense) float64 {
-	var got mat.Dense
-	got.Mul(withOnes(a), m)
-	n, d := b.Dims()
-	var residual, variance float64
-	for c := range d {
-		mean := mat.Sum(b.ColView(c)) / float64(n)
-		for r := range n {
-			residual += sq(got.At(r, c) - b.At(r, c))
-			variance += sq(b.At(r, c) - mean)
-		}
-	}
-	return 1 - residual/variance
-}
-
-func sq(x float64) float64 { return x * x }
-
-func withOnes(a *mat.Dense) *mat.Dense {
-	n, d := a.Dims()
-	x := mat.NewDense(n, d+1, nil)
-	x.Slice(0, n, 0, d).(*mat.Dense).Copy(a)
-	for r := range n {
-		x.Set(r, d, 1)
-	}
-	return x
-}
-
-func rowsOf(a *mat.Dense, rows []int) *mat.Dense {
-	_, d := a.Dims()
-	out := mat.NewDense(len(rows), d, nil)
-	for i, r := range rows {
-		out.SetRow(i, slices.Clone(a.RawRowView(r)))
-	}
-	return out
 }
 
 // compose sets to's projection to M after from's: y = (x·Wᵀ + b)·M' + m0.
@@ -224,6 +146,8 @@ func MeanNorm(t *adapters.Tensor) float64 {
 	}
 	return sum / float64(len(values)/d)
 }
+
+func sq(x float64) float64 { return x * x }
 
 func float64s(v []float32) []float64 {
 	out := make([]float64, len(v))

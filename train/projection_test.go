@@ -30,36 +30,6 @@ func random(rng *rand.Rand, n, d int) *mat.Dense {
 	return m
 }
 
-func TestFitAffineFindsTheMap(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	a, w := random(rng, 200, 6), random(rng, 7, 4)
-	var b mat.Dense
-	b.Mul(withOnes(a), w)
-	m, ridge, r2, err := fitAffine(a, &b, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if r2 < 0.999 || ridge != ridges[0] {
-		t.Errorf("R² %g with ridge %g on an exact map", r2, ridge)
-	}
-	for i, want := range w.RawMatrix().Data {
-		if got := m.RawMatrix().Data[i]; math.Abs(got-want) > 0.01 {
-			t.Errorf("element %d: got %g, want %g", i, got, want)
-		}
-	}
-}
-
-func TestFitAffineChoosesAStrongRidgeForNoise(t *testing.T) {
-	rng := rand.New(rand.NewPCG(3, 4))
-	_, ridge, r2, err := fitAffine(random(rng, 40, 20), random(rng, 40, 5), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ridge != ridges[len(ridges)-1] || r2 > 0.3 {
-		t.Errorf("ridge %g, R² %g on noise", ridge, r2)
-	}
-}
-
 func TestSharedEmbeddingsPairsEqualTexts(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	old := vocabulary{[]string{" dog", "", "cat", " dog", " fox"}, random(rng, 5, 3)}

@@ -100,7 +100,7 @@ func (b *bench) close() {
 
 // set opens a data set and its features.
 func (b *bench) set(s recipes.Source) (train.Set, error) {
-	d, err := b.dataset(s)
+	d, err := b.dataset(s, b.vision.Spec().Image)
 	if err != nil {
 		return train.Set{}, err
 	}
@@ -115,8 +115,8 @@ func (b *bench) set(s recipes.Source) (train.Set, error) {
 	return train.Set{Data: d, Features: c}, nil
 }
 
-func (b *bench) dataset(s recipes.Source) (data.Dataset, error) {
-	image := b.vision.Spec().Image
+// dataset opens a data set at an encoder's size.
+func (b *bench) dataset(s recipes.Source, image adapters.ImageSpec) (data.Dataset, error) {
 	if s.ID != "" {
 		return data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, image)
 	}

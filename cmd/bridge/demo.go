@@ -8,7 +8,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/recipes"
 )
@@ -76,11 +75,7 @@ func (p *program) demo(c *cli.Context) error {
 
 // introduce says what the demo joins.
 func (p *program) introduce(ctx context.Context, warm, cold *recipes.Resolved) error {
-	dir, err := bridgeDir(ctx, warm.From)
-	if err != nil {
-		return err
-	}
-	info, _, err := bridge.ReadInfo(dir)
+	info, err := infoOf(ctx, warm.From)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,22 +23,24 @@ const retrainRecipe = "tiny-retrain-flan-t5"
 
 func (p *program) retrainCommand() *cli.Command {
 	return &cli.Command{
-		Name: "retrain", Usage: "swap the language model of a bridge and retrain stage 2 for it",
-		UsageText: "bridge retrain --llm ID [--from MODEL] [--recipe FILE] [--set key=value]... [--cold] [--out RUN] [--resume]",
-		Description: "The projection is carried over through the tokens that both models share, warmed up, and tuned with the Q-Former.\n" +
+		Name: "retrain", Usage: "swap the language model of a bridge, its vision encoder, or both, and retrain stage 2",
+		UsageText: "bridge retrain --llm ID [--encoder ID] [--from MODEL] [--recipe FILE] [--set key=value]... [--cold] [--out RUN] [--resume]",
+		Description: "For a new language model the projection is carried over through the tokens that both models share, warmed up, and\n" +
+			"tuned with the Q-Former. For a new encoder cross-attention is carried over through the encoders' features.\n" +
 			"What it trains on, and how long, is what --recipe says; without one, what the run was trained on that --from names.\n\n" +
 			"Example: bridge retrain --llm tiny-flan-t5 --out runs/swap",
 		Flags: append(runFlags(), setFlag(),
-			&cli.StringFlag{Name: "llm", Usage: "`ID` of the new language model"},
-			&cli.StringFlag{Name: "from", Usage: "`MODEL` whose language model is swapped (default: the recipe's)"},
+			&cli.StringFlag{Name: "llm", Usage: "`ID` of the new language model (default, with --encoder: the old one)"},
+			&cli.StringFlag{Name: "encoder", Usage: "`ID` of the new vision encoder (default: the old one)"},
+			&cli.StringFlag{Name: "from", Usage: "`MODEL` that is changed (default: the recipe's)"},
 			&cli.StringFlag{Name: "recipe", Usage: "`FILE` or name of the recipe to follow (default: the run's; for the kit's bridges " + retrainRecipe + ")"},
 			&cli.BoolFlag{Name: "cold", Usage: "start from the stage-1 bridge with a fresh projection: the baseline"}),
 		Action: func(c *cli.Context) error {
 			if _, err := arguments(c, 0, 0); err != nil {
 				return err
 			}
-			if c.String("llm") == "" {
-				return usagef("bridge retrain wants --llm ID, the language model to swap in (bridge models list)")
+			if c.String("llm") == "" && c.String("encoder") == "" {
+				return usagef("bridge retrain wants --llm ID, the language model to swap in, or --encoder ID (bridge models list)")
 			}
 			r, err := p.swap(c)
 			if err != nil {
@@ -53,9 +57,24 @@ func (p *program) swap(c *cli.Context) (*recipes.Resolved, error) {
 	if err != nil {
 		return nil, err
 	}
-	llm := c.String("llm")
-	overrides := append(backendSet(c), "name="+strconv.Quote("retrain-"+filepath.Base(llm)))
 	recipe, derived := swapRecipe(c)
+	from := c.String("from")
+	if from == "" {
+		base, err := recipes.Load(recipe)
+		if err != nil {
+			return nil, err
+		}
+		from = base.From
+	}
+	info, err := infoOf(c.Context, from)
+	if err != nil {
+		return nil, err
+	}
+	llm, err := newLanguage(c, info)
+	if err != nil {
+		return nil, err
+	}
+	overrides := append(backendSet(c), "from="+strconv.Quote(from), "name="+strconv.Quote("retrain-"+filepath.Base(llm)), encoderSet(c, info))
 	if derived {
 		more, err := swapOf(recipe, reg, llm)
 		if err != nil {
@@ -65,13 +84,8 @@ func (p *program) swap(c *cli.Context) (*recipes.Resolved, error) {
 	} else {
 		overrides = append(overrides, "language.id="+strconv.Quote(llm))
 	}
-	if from := c.String("from"); from != "" {
-		overrides = append(overrides, "from="+strconv.Quote(from))
-		encoder, err := encoderOf(c, from)
-		if err != nil {
-			return nil, err
-		}
-		overrides = append(overrides, encoder)
+	if c.String("encoder") != "" {
+		overrides = append(overrides, fmt.Sprintf("swap.encoder=%q", train.EncoderLeastSquares))
 	}
 	r, err := recipes.Load(recipe, append(overrides, sets(c)...)...)
 	if err != nil {
@@ -83,6 +97,49 @@ func (p *program) swap(c *cli.Context) (*recipes.Resolved, error) {
 		}
 	}
 	return r.Resolve(reg)
+}
+
+func infoOf(ctx context.Context, model string) (bridge.Info, error) {
+	dir, err := bridgeDir(ctx, model)
+	if err != nil {
+		return bridge.Info{}, err
+	}
+	info, _, err := bridge.ReadInfo(dir)
+	return info, err
+}
+
+// newLanguage is the language model to join with: --llm, or the bridge's own.
+func newLanguage(c *cli.Context, info bridge.Info) (string, error) {
+	if llm := c.String("llm"); llm != "" {
+		return llm, nil
+	}
+	if info.Language == nil {
+		return "", usagef("%s is a stage-1 bridge, which has no language model to keep; name one with --llm", c.String("from"))
+	}
+	return cmp.Or(info.Language.Path, info.Language.ID), nil
+}
+
+// encoderSet is --encoder, or the encoder that the bridge was trained with, as
+// an override of the recipe's.
+func encoderSet(c *cli.Context, info bridge.Info) string {
+	if id := c.String("encoder"); id != "" {
+		return fmt.Sprintf("vision={id=%q}", id)
+	}
+	v := info.Vision
+	var fields []string
+	switch {
+	case v.Path != "":
+		fields = append(fields, fmt.Sprintf("path=%q", v.Path))
+	case v.Plugin == "":
+		fields = append(fields, fmt.Sprintf("id=%q", v.ID))
+	}
+	if v.Plugin != "" {
+		fields = append(fields, fmt.Sprintf("plugin=%q", v.Plugin))
+	}
+	if v.Layer != 0 {
+		fields = append(fields, fmt.Sprintf("feature_layer=%d", v.Layer))
+	}
+	return "vision={" + strings.Join(fields, ", ") + "}"
 }
 
 // swapRecipe returns the recipe that a swap follows, and whether it is that of
@@ -124,41 +181,9 @@ func swapOf(file string, reg *registry.Registry, llm string) ([]string, error) {
 	return overrides, nil
 }
 
-// encoderOf is the encoder that the bridge was trained with, as an override of
-// the recipe's.
-func encoderOf(c *cli.Context, from string) (string, error) {
-	dir, err := bridgeDir(c.Context, from)
-	if err != nil {
-		return "", err
-	}
-	info, _, err := bridge.ReadInfo(dir)
-	if err != nil {
-		return "", err
-	}
-	v := info.Vision
-	var fields []string
-	switch {
-	case v.Path != "":
-		fields = append(fields, fmt.Sprintf("path=%q", v.Path))
-	case v.Plugin == "":
-		fields = append(fields, fmt.Sprintf("id=%q", v.ID))
-	}
-	if v.Plugin != "" {
-		fields = append(fields, fmt.Sprintf("plugin=%q", v.Plugin))
-	}
-	if v.Layer != 0 {
-		fields = append(fields, fmt.Sprintf("feature_layer=%d", v.Layer))
-	}
-	return "vision={" + strings.Join(fields, ", ") + "}", nil
-}
-
 // cold is the baseline of a swap.
 func cold(c *cli.Context, r *recipes.Recipe) (*recipes.Recipe, error) {
-	dir, err := bridgeDir(c.Context, r.From)
-	if err != nil {
-		return nil, err
-	}
-	info, _, err := bridge.ReadInfo(dir)
+	info, err := infoOf(c.Context, r.From)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,6 @@ func (b *bench) start(ctx context.Context, r *recipes.Resolved, plain bool) (*br
 	if r.QFormer.Dropout != nil {
 		from.SetDropout(*r.QFormer.Dropout)
 	}
-	b.warnOtherEncoder(r, from.Info.Vision)
 	from.Info.Vision = b.visionSide()
 	if r.Stage == 1 {
 		if from.Info.Stage != 1 {
@@ -49,17 +48,6 @@ func (b *bench) start(ctx context.Context, r *recipes.Resolved, plain bool) (*br
 	return joined, spent, nil
 }
 
-// warnOtherEncoder says that a bridge is trained on with features that it has
-// not seen: allowed, and rarely meant.
-func (b *bench) warnOtherEncoder(r *recipes.Resolved, trained bridge.Side) {
-	now := b.vision.Spec()
-	if r.From == "" || trained.Digest == "" || trained.Digest == now.Digest && trained.Layer == now.Layer {
-		return
-	}
-	b.program.log.Warn("the bridge was trained on features of another encoder", "bridge", r.From,
-		"encoder", now.ID, "layer", now.Layer, "digest", now.Digest, "trained with", trained.ID, "its layer", trained.Layer, "its digest", trained.Digest)
-}
-
 // origin loads the bridge that the recipe begins with, or makes a random one.
 func (b *bench) origin(ctx context.Context, r *recipes.Resolved) (*bridge.Bridge, error) {
 	if r.From != "" {
@@ -71,12 +59,7 @@ func (b *bench) origin(ctx context.Context, r *recipes.Resolved) (*bridge.Bridge
 		if err != nil {
 			return nil, err
 		}
-		if got, want := b.vision.Spec().Width, from.Config().EncoderWidth; got != want {
-			from.Close()
-			return nil, adapters.Errorf(adapters.Invalid, "%s gives features of width %d, the bridge %s was trained for width %d (%s)",
-				r.VisionModel.ID, got, r.From, want, from.Info.Vision.ID).WithRemedy("train stage 1 for this encoder first")
-		}
-		return from, nil
+		return b.forEncoder(ctx, r, from)
 	}
 	path, err := b.wordsFile(ctx, r.QFormer.Tokenizer)
 	if err != nil {
@@ -111,33 +94,47 @@ func (b *bench) join(ctx context.Context, r *recipes.Resolved, from *bridge.Brid
 	switch {
 	case plain:
 		begin = train.StartFresh
-	case from.Info.Stage == 1:
-		if begin != train.StartFresh {
-			b.program.log.Warn("a stage-1 bridge has no projection to carry over: it starts fresh", "from", r.From)
-		}
+	case from.Info.Stage == 1 && (begin.NeedsOld() || begin == train.StartKeep):
+		b.program.log.Warn("a stage-1 bridge has no projection to carry over: it starts fresh", "from", r.From)
 		begin = train.StartFresh
-	case same && (r.Swap == nil || begin == train.StartSharedTokens):
+	case same && (r.Swap == nil || begin.NeedsOld()):
 		begin = train.StartKeep
 	}
 	j := train.Join{From: from, Language: b.language, Prompts: r.Prompts(), Start: begin, Seed: r.Seed, Log: b.program.log}
-	if begin == train.StartSharedTokens {
+	if begin.NeedsOld() {
 		old, err := b.oldLanguage(ctx, *from.Info.Language)
 		if err != nil {
 			return nil, 0, err
 		}
 		defer b.program.closing(old)()
 		j.Old = old
-		rows := make([]int, min(128, b.train.Data.Len()))
-		for i := range rows {
-			rows[i] = i
-		}
-		if j.Sample, err = b.train.Features.Features(ctx, rows); err != nil {
+	}
+	if begin.NeedsOld() || begin == train.StartCaptionTokens {
+		if j.Sample, j.Captions, err = b.sample(ctx, begin); err != nil {
 			return nil, 0, err
 		}
 	}
 	began := time.Now()
 	joined, err = j.Begin(ctx)
 	return joined, time.Since(began), err
+}
+
+// sample returns features of some training pictures, and their captions: few to
+// measure a norm on, many to fit a projection to.
+func (b *bench) sample(ctx context.Context, begin train.Start) (*adapters.Tensor, []string, error) {
+	n := 128
+	if begin == train.StartCaptionTokens {
+		n = 2048
+	}
+	rows, captions := make([]int, min(n, b.train.Data.Len())), make([]string, min(n, b.train.Data.Len()))
+	for i := range rows {
+		rows[i] = i
+		if all := b.train.Data.Example(i).Captions; len(all) > 0 {
+			captions[i] = all[0]
+		}
+	}
+	features, err := b.train.Features.Features(ctx, rows)
+	return features, captions, err
 }
 
 // oldLanguage opens the language model that the bridge was trained with.

@@ -1,0 +1,137 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/gomlx/gomlx/ml/model"
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/qformer"
+)
+
+// Names of the norm on the encoder's features (LAVIS: ln_vision).
+const (
+	normWeight = "vision_model.post_layernorm.weight"
+	normBias   = "vision_model.post_layernorm.bias"
+)
+
+// ForEncoder returns a bridge of the same stage for another vision encoder: a
+// copy of b but for what knows the encoder, which is fresh (the norm on features,
+// the keys and values of cross-attention). b is not changed.
+func (b *Bridge) ForEncoder(ctx context.Context, spec adapters.VisionSpec, seed uint64) (*Bridge, error) {
+	config := b.config
+	config.EncoderWidth = spec.Width
+	params := config.Parameters(b.Stage())
+	store := model.NewStore()
+	if err := qformer.Init(store, config, params, seed); err != nil {
+		return nil, err
+	}
+	for _, p := range params {
+		if p.Part == qformer.PartEncoder {
+			continue
+		}
+		if err := copyVariable(store, b.store, p.Name); err != nil {
+			return nil, err
+		}
+	}
+	words, err := b.words.clone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info := b.Info
+	info.Vision, info.Retrieval = VisionSide(spec), nil
+	return assemble(b.backend, config, store, words, info), nil
+}
+
+// NormFeatures returns features [B, N, Denc] as cross-attention sees them, after
+// the bridge's norm: a row for each of the B·N vectors.
+func (b *Bridge) NormFeatures(features *adapters.Tensor) (*mat.Dense, error) {
+	weight, err := b.values(normWeight)
+	if err != nil {
+		return nil, err
+	}
+	bias, err := b.values(normBias)
+	if err != nil {
+		return nil, err
+	}
+	values, err := features.ToFloat32()
+	if err != nil {
+		return nil, err
+	}
+	d := len(weight)
+	out := mat.NewDense(len(values)/d, d, nil)
+	for r := range len(values) / d {
+		row := values[r*d : (r+1)*d]
+		var mean, square float64
+		for _, v := range row {
+			mean += float64(v) / float64(d)
+		}
+		for _, v := range row {
+			square += (float64(v) - mean) * (float64(v) - mean) / float64(d)
+		}
+		scale := 1 / math.Sqrt(square+b.config.VisionEps)
+		for c, v := range row {
+			out.Set(r, c, (float64(v)-mean)*scale*float64(weight[c])+float64(bias[c]))
+		}
+	}
+	return out, nil
+}
+
+// FoldEncoder makes b look at its encoder's features as from looks at its own:
+// m [Denc+1, from's Denc] takes normed features of b's encoder to those of
+// from's, and is folded into the keys and values of every cross-attention.
+func (b *Bridge) FoldEncoder(from *Bridge, m *mat.Dense) error {
+	in, out := m.Dims()
+	if in != b.config.EncoderWidth+1 || out != from.config.EncoderWidth {
+		return fmt.Errorf("a map [%d, %d] between features of widths %d and %d", in, out, b.config.EncoderWidth, from.config.EncoderWidth)
+	}
+	linear, constant := m.Slice(0, in-1, 0, out), m.Slice(in-1, in, 0, out)
+	for _, p := range from.config.Parameters(from.Stage()) {
+		name, ok := strings.CutSuffix(p.Name, ".weight")
+		if !ok || p.Part != qformer.PartEncoder || p.Name == normWeight {
+			continue
+		}
+		weight, err := from.values(p.Name)
+		if err != nil {
+			return err
+		}
+		bias, err := from.values(name + ".bias")
+		if err != nil {
+			return err
+		}
+		w := mat.NewDense(len(bias), out, widened(weight))
+		var w2, moved mat.Dense
+		w2.Mul(w, linear.T())
+		moved.Mul(w, constant.T())
+		for i := range bias {
+			bias[i] += float32(moved.At(i, 0))
+		}
+		if err := b.setValues(p.Name, narrowed(w2.RawMatrix().Data), len(bias), in-1); err != nil {
+			return err
+		}
+		if err := b.setValues(name+".bias", bias, len(bias)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func widened(v []float32) []float64 {
+	out := make([]float64, len(v))
+	for i, x := range v {
+		out[i] = float64(x)
+	}
+	return out
+}
+
+func narrowed(v []float64) []float32 {
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = float32(x)
+	}
+	return out
+}

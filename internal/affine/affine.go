@@ -1,0 +1,183 @@
+// Package affine fits maps between two spaces in which the same things are
+// known: token embeddings of two language models, features of two encoders.
+//
+// A map is a matrix [in+1, out] whose last row is the constant: row x becomes
+// [x 1]·M. Fits are functions of their arguments and the seed alone.
+package affine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"gonum.org/v1/gonum/mat"
+)
+
+// Fit is a map, and how well it does on rows that it was not fitted to.
+type Fit struct {
+	Map   *mat.Dense // [in+1, out]
+	R2    float64    // 1 − residual/variance on the rows left out
+	Ridge float64    // chosen on those; 0 where there is none
+}
+
+// ridges are tried as multiples of the mean squared norm of a column.
+var ridges = []float64{1e-4, 1e-3, 1e-2, 1e-1, 1}
+
+// Ridge minimises ‖[A 1]·M − B‖² plus a ridge on all but the constant row. The
+// ridge is the one that is best on a fifth of the rows when fitted to the rest;
+// the map is then fitted to all.
+func Ridge(a, b *mat.Dense, seed uint64) (Fit, error) {
+	fitA, fitB, outA, outB := split(a, b, seed)
+	best := Fit{R2: math.Inf(-1)}
+	for _, lambda := range ridges {
+		m, err := solveRidge(fitA, fitB, lambda)
+		if err != nil {
+			return Fit{}, err
+		}
+		if r2 := explained(outA, outB, m); r2 > best.R2 {
+			best.Ridge, best.R2 = lambda, r2
+		}
+	}
+	var err error
+	best.Map, err = solveRidge(a, b, best.Ridge)
+	return best, err
+}
+
+// Orthogonal minimises the same over scaled rotations (Procrustes): lengths and
+// angles stay as they are, whatever the rows are few of. Where the widths differ
+// the rotation goes into, or out of, a subspace.
+func Orthogonal(a, b *mat.Dense, seed uint64) (Fit, error) {
+	fitA, fitB, outA, outB := split(a, b, seed)
+	m, err := solveOrthogonal(fitA, fitB)
+	if err != nil {
+		return Fit{}, err
+	}
+	f := Fit{R2: explained(outA, outB, m)}
+	f.Map, err = solveOrthogonal(a, b)
+	return f, err
+}
+
+// Apply returns [A 1]·M.
+func Apply(a, m *mat.Dense) *mat.Dense {
+	n, d := a.Dims()
+	_, out := m.Dims()
+	y := mat.NewDense(n, out, nil)
+	y.Mul(a, m.Slice(0, d, 0, out))
+	for r := range n {
+		row := y.RawRowView(r)
+		for c, v := range m.RawRowView(d) {
+			row[c] += v
+		}
+	}
+	return y
+}
+
+// split leaves a fifth of the rows out of the fit.
+func split(a, b *mat.Dense, seed uint64) (fitA, fitB, outA, outB *mat.Dense) {
+	n, _ := a.Dims()
+	order := rand.New(rand.NewPCG(seed, 0x726964)).Perm(n)
+	held := max(1, n/5)
+	return rowsOf(a, order[held:]), rowsOf(b, order[held:]), rowsOf(a, order[:held]), rowsOf(b, order[:held])
+}
+
+func solveRidge(a, b *mat.Dense, lambda float64) (*mat.Dense, error) {
+	x := withOnes(a)
+	var gram, right mat.Dense
+	gram.Mul(x.T(), x)
+	right.Mul(x.T(), b)
+	_, d := a.Dims()
+	norm := mat.Norm(a, 2)
+	for i := range d {
+		gram.Set(i, i, gram.At(i, i)+lambda*norm*norm/float64(d))
+	}
+	gram.Set(d, d, gram.At(d, d)+1e-9)
+	var m mat.Dense
+	if err := m.Solve(&gram, &right); err != nil {
+		return nil, fmt.Errorf("least squares: %w", err)
+	}
+	return &m, nil
+}
+
+func solveOrthogonal(a, b *mat.Dense) (*mat.Dense, error) {
+	meanA, meanB := columnMeans(a), columnMeans(b)
+	x, y := minus(a, meanA), minus(b, meanB)
+	var cross mat.Dense
+	cross.Mul(x.T(), y)
+	var svd mat.SVD
+	if !svd.Factorize(&cross, mat.SVDThin) {
+		return nil, errors.New("orthogonal map: the singular values were not found")
+	}
+	var u, v, rotation mat.Dense
+	svd.UTo(&u)
+	svd.VTo(&v)
+	rotation.Mul(&u, v.T())
+	var turned mat.Dense
+	turned.Mul(x, &rotation)
+	total := 0.0
+	for _, s := range svd.Values(nil) {
+		total += s
+	}
+	norm := mat.Norm(&turned, 2)
+	rotation.Scale(total/(norm*norm), &rotation)
+
+	in, out := rotation.Dims()
+	m := mat.NewDense(in+1, out, nil)
+	m.Slice(0, in, 0, out).(*mat.Dense).Copy(&rotation)
+	var moved mat.Dense
+	moved.Mul(mat.NewDense(1, in, meanA), &rotation)
+	for c := range out {
+		m.Set(in, c, meanB[c]-moved.At(0, c))
+	}
+	return m, nil
+}
+
+// explained is R²: 1 − residual / variance.
+func explained(a, b, m *mat.Dense) float64 {
+	var difference mat.Dense
+	difference.Sub(Apply(a, m), b)
+	residual := mat.Norm(&difference, 2)
+	variance := mat.Norm(minus(b, columnMeans(b)), 2)
+	return 1 - residual*residual/(variance*variance)
+}
+
+func columnMeans(m *mat.Dense) []float64 {
+	n, d := m.Dims()
+	means := make([]float64, d)
+	for r := range n {
+		for c, v := range m.RawRowView(r) {
+			means[c] += v / float64(n)
+		}
+	}
+	return means
+}
+
+func minus(m *mat.Dense, row []float64) *mat.Dense {
+	out := mat.DenseCopyOf(m)
+	n, _ := out.Dims()
+	for r := range n {
+		for c, v := range row {
+			out.RawRowView(r)[c] -= v
+		}
+	}
+	return out
+}
+
+func withOnes(a *mat.Dense) *mat.Dense {
+	n, d := a.Dims()
+	x := mat.NewDense(n, d+1, nil)
+	x.Slice(0, n, 0, d).(*mat.Dense).Copy(a)
+	for r := range n {
+		x.Set(r, d, 1)
+	}
+	return x
+}
+
+func rowsOf(a *mat.Dense, rows []int) *mat.Dense {
+	_, d := a.Dims()
+	out := mat.NewDense(len(rows), d, nil)
+	for i, r := range rows {
+		out.SetRow(i, a.RawRowView(r))
+	}
+	return out
+}
