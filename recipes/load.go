@@ -52,19 +52,31 @@ func Header(text []byte) []string {
 	return lines
 }
 
-// Load reads a recipe, a file or the name of one that ships, with overrides of
-// the form "key=value", and checks all that needs no registry.
+// Override is a value from the command line that replaces the recipe's.
+type Override = stricttoml.Override
+
+// Load is [LoadWith] with overrides of the form "key=value", as --set gives them.
 func Load(nameOrFile string, sets ...string) (*Recipe, error) {
+	overrides := make([]Override, len(sets))
+	for i, s := range sets {
+		overrides[i].Assignment = s
+	}
+	return LoadWith(nameOrFile, overrides...)
+}
+
+// LoadWith reads a recipe, a file or the name of one that ships, and checks all
+// that needs neither a registry nor other files.
+func LoadWith(nameOrFile string, overrides ...Override) (*Recipe, error) {
 	if slices.Contains(Shipped(), nameOrFile) {
 		data, err := Text(nameOrFile)
 		if err != nil {
 			return nil, err
 		}
-		return Parse(nameOrFile+".toml", data, sets...)
+		return Parse(nameOrFile+".toml", data, overrides...)
 	}
 	data, err := os.ReadFile(nameOrFile)
 	if err == nil {
-		return Parse(nameOrFile, data, sets...)
+		return Parse(nameOrFile, data, overrides...)
 	}
 	if os.IsNotExist(err) && filepath.Base(nameOrFile) == nameOrFile && filepath.Ext(nameOrFile) != ".toml" {
 		_, err := Text(nameOrFile)
@@ -74,14 +86,14 @@ func Load(nameOrFile string, sets ...string) (*Recipe, error) {
 		WithRemedy("name a file, or one of the recipes that `bridge recipes list` shows")
 }
 
-// Parse is [Load] of a text; file is what messages call it.
-func Parse(file string, text []byte, sets ...string) (*Recipe, error) {
+// Parse is [LoadWith] of a text; file is what messages call it.
+func Parse(file string, text []byte, overrides ...Override) (*Recipe, error) {
 	doc, err := stricttoml.Parse(file, text)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range sets {
-		if err := doc.Set(s); err != nil {
+	for _, o := range overrides {
+		if err := doc.Set(o); err != nil {
 			return nil, err
 		}
 	}

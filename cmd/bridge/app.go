@@ -77,7 +77,9 @@ func (p *program) status(ctx context.Context, err error) int {
 		fmt.Fprintf(p.stderr, "bridge: %v\n`bridge help` and `bridge COMMAND --help` show what there is.\n", err)
 		return exitUsage
 	case errors.As(err, &problems):
-		fmt.Fprintln(p.stderr, err)
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintln(p.stderr, "bridge: "+strings.TrimSuffix(line, "\n"))
+		}
 		if problems.Override() {
 			return exitUsage
 		}

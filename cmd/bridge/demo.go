@@ -41,7 +41,7 @@ func (p *program) demo(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
-	warm, err := recipes.Load(demoRecipe, append(append(backendSet(c), "name=warm"), sets(c)...)...)
+	warm, err := recipes.LoadWith(demoRecipe, append(append(backendSet(c), recipes.Override{Assignment: "name=warm"}), sets(c)...)...)
 	if err != nil {
 		return err
 	}

@@ -165,7 +165,9 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"adapter", "serve", "optt"}, "did you mean opt?"},
 		{[]string{"verify", "x", "--isolation", "some"}, "--isolation is \"some\""},
 		{[]string{"recipes", "check", "tiny-stage1", "--set", "optimizer.lrr=1"}, "did you mean optimizer.lr?"},
-		{[]string{"train", "tiny-stage1", "--backend", "cuda"}, "backend \"cuda\""},
+		{[]string{"train", "tiny-stage1", "--backend", "cuda"}, "bridge: --backend cuda: run.backend: backend \"cuda\""},
+		{[]string{"retrain", "--llm", "no such"}, "bridge: --llm no such: language.id: no model \"no such\""},
+		{[]string{"recipes", "check", "tiny-stage1", "--set", "optimizer.lr=2", "--set", "seed=x"}, "bridge: --set seed=x: seed: is the string"},
 	} {
 		_, stderr := want(t, exitUsage, c.args...)
 		if !strings.Contains(stderr, c.want) {
@@ -184,7 +186,7 @@ func TestFailures(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"recipes", "check", broken}, broken + ":3: elephant: unknown key, want one of name, stage"},
+		{[]string{"recipes", "check", broken}, "bridge: " + broken + ":3: elephant: unknown key, want one of name, stage"},
 		{[]string{"recipes", "show", "tiny-stag1"}, "did you mean tiny-stage1?"},
 		{[]string{"models", "show", "tiny-op"}, "did you mean tiny-opt"},
 		{[]string{"caption", dir, "x.png"}, "holds no bridge"},

@@ -36,11 +36,23 @@ type assignments []string
 func (a *assignments) Set(s string) error { *a = append(*a, s); return nil }
 func (a *assignments) String() string     { return strings.Join(*a, " ") }
 
-func sets(c *cli.Context) []string {
+func sets(c *cli.Context) []recipes.Override {
+	var all []recipes.Override
 	if a, ok := c.Generic("set").(*assignments); ok {
-		return *a
+		for _, s := range *a {
+			all = append(all, recipes.Override{Assignment: s})
+		}
 	}
-	return nil
+	return all
+}
+
+// given is what a flag of its own makes of a recipe.
+func given(flag, typed string, assignments ...string) []recipes.Override {
+	var all []recipes.Override
+	for _, a := range assignments {
+		all = append(all, recipes.Override{Assignment: a, Flag: "--" + flag + " " + typed})
+	}
+	return all
 }
 
 func (p *program) recipesList(c *cli.Context) error {
@@ -107,8 +119,8 @@ func (p *program) recipesCheck(c *cli.Context) error {
 
 // resolve loads a recipe with the command line's overrides and looks its models
 // up.
-func (p *program) resolve(c *cli.Context, nameOrFile string, more ...string) (*recipes.Resolved, error) {
-	r, err := recipes.Load(nameOrFile, append(more, sets(c)...)...)
+func (p *program) resolve(c *cli.Context, nameOrFile string, more ...recipes.Override) (*recipes.Resolved, error) {
+	r, err := recipes.LoadWith(nameOrFile, append(more, sets(c)...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -74,20 +74,22 @@ func (p *program) swap(c *cli.Context) (*recipes.Resolved, error) {
 	if err != nil {
 		return nil, err
 	}
-	overrides := append(backendSet(c), "from="+strconv.Quote(from), "name="+strconv.Quote("retrain-"+filepath.Base(llm)), encoderSet(c, info))
+	overrides := append(backendSet(c), given("from", from, "from="+strconv.Quote(from))...)
+	overrides = append(overrides, given("llm", llm, "name="+strconv.Quote("retrain-"+filepath.Base(llm)))...)
+	overrides = append(overrides, given("encoder", c.String("encoder"), encoderSet(c, info))...)
 	if derived {
 		more, err := swapOf(recipe, reg, llm)
 		if err != nil {
 			return nil, err
 		}
-		overrides = append(overrides, more...)
+		overrides = append(overrides, given("llm", llm, more...)...)
 	} else {
-		overrides = append(overrides, "language.id="+strconv.Quote(llm))
+		overrides = append(overrides, given("llm", llm, "language.id="+strconv.Quote(llm))...)
 	}
-	if c.String("encoder") != "" {
-		overrides = append(overrides, fmt.Sprintf("swap.encoder=%q", train.EncoderLeastSquares))
+	if id := c.String("encoder"); id != "" {
+		overrides = append(overrides, given("encoder", id, fmt.Sprintf("swap.encoder=%q", train.EncoderLeastSquares))...)
 	}
-	r, err := recipes.Load(recipe, append(overrides, sets(c)...)...)
+	r, err := recipes.LoadWith(recipe, append(overrides, sets(c)...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -43,9 +43,9 @@ func runFlags() []cli.Flag {
 }
 
 // backendSet turns --backend into an override of the recipe.
-func backendSet(c *cli.Context) []string {
+func backendSet(c *cli.Context) []recipes.Override {
 	if b := c.String("backend"); b != "" {
-		return []string{"run.backend=" + b}
+		return given("backend", b, "run.backend="+b)
 	}
 	return nil
 }

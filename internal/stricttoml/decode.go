@@ -13,8 +13,9 @@ import (
 // Decode writes the document's values into the struct that v points to, over
 // what stands there, so that the struct's values are the defaults. Fields are
 // named by their toml tags; one without a tag is not a key, except that the
-// fields of an embedded struct count as the outer one's. A table that is
-// given as a string is accepted where its struct is a TextUnmarshaler.
+// fields of an embedded struct count as the outer one's. A map takes any key. A
+// table that is given as a string is accepted where its struct is a
+// TextUnmarshaler.
 //
 // What does not fit is added to the document's problems.
 func (d *Document) Decode(v any) {
@@ -69,6 +70,11 @@ func (d *Document) value(dst reflect.Value, src any, key string) {
 			d.table(dst, table, key)
 			return
 		}
+	case reflect.Map:
+		if table, ok := src.(map[string]any); ok {
+			d.entries(dst, table, key)
+			return
+		}
 	case reflect.Slice, reflect.Array:
 		if list, ok := src.([]any); ok {
 			d.list(dst, list, key)
@@ -79,7 +85,16 @@ func (d *Document) value(dst reflect.Value, src any, key string) {
 			return
 		}
 	}
-	d.Errorf(key, "is %s, want %s", describe(src), wanted(dst.Type()))
+	d.Errorf(key, "is %s, want %s", describe(src), wanted(dst.Type(), src))
+}
+
+func (d *Document) entries(dst reflect.Value, table map[string]any, key string) {
+	dst.Set(reflect.MakeMapWithSize(dst.Type(), len(table)))
+	for _, k := range sortedKeys(table) {
+		entry := reflect.New(dst.Type().Elem()).Elem()
+		d.value(entry, table[k], join(key, k))
+		dst.SetMapIndex(reflect.ValueOf(k), entry)
+	}
 }
 
 func (d *Document) list(dst reflect.Value, list []any, key string) {
@@ -108,7 +123,7 @@ func scalar(dst reflect.Value, src any) bool {
 		}
 		dst.SetBool(v)
 	case float64:
-		if dst.Kind() != reflect.Float64 || math.IsNaN(v) || math.IsInf(v, 0) {
+		if dst.Kind() != reflect.Float64 || !finite(v) {
 			return false
 		}
 		dst.SetFloat(v)
@@ -132,6 +147,8 @@ func scalar(dst reflect.Value, src any) bool {
 	return true
 }
 
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
 func describe(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -143,6 +160,9 @@ func describe(v any) string {
 	case int64:
 		return fmt.Sprintf("the integer %d", v)
 	case float64:
+		if !finite(v) {
+			return fmt.Sprint(v)
+		}
 		return fmt.Sprintf("the number %v", v)
 	case bool:
 		return fmt.Sprintf("%v", v)
@@ -150,7 +170,8 @@ func describe(v any) string {
 	return fmt.Sprintf("a %T", v)
 }
 
-func wanted(t reflect.Type) string {
+// wanted says what fits t where src does not.
+func wanted(t reflect.Type, src any) string {
 	switch t.Kind() {
 	case reflect.String:
 		return "a string"
@@ -161,8 +182,11 @@ func wanted(t reflect.Type) string {
 	case reflect.Uint64:
 		return "an integer from 0 on"
 	case reflect.Float64:
+		if _, ok := src.(float64); ok {
+			return "a finite number"
+		}
 		return "a number"
-	case reflect.Struct:
+	case reflect.Struct, reflect.Map:
 		return "a table"
 	}
 	return "an array"

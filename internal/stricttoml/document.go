@@ -21,13 +21,37 @@ import (
 type Document struct {
 	name     string
 	values   map[string]any
-	places   map[string]string // dotted key → "file:line" or "--set key=value"
+	places   map[string]place // by dotted key
 	problems Problems
+}
+
+// place is where a value stands.
+type place struct {
+	text     string // "file:line", or what was typed
+	override bool
+}
+
+// Override is a value from the command line that replaces the file's.
+type Override struct {
+	Assignment string // "key=value" with a dotted key; a value that is not TOML is taken as a string
+	Flag       string // as it was typed, "--backend go"; empty means --set and the assignment
+}
+
+func (o Override) place() place {
+	if o.Flag != "" {
+		return place{o.Flag, true}
+	}
+	return place{"--set " + o.Assignment, true}
+}
+
+// problem is about the override as a whole.
+func (o Override) problem(key, message string) Problems {
+	return Problems{{Place: o.place().text, Key: key, Message: message, Override: true}}
 }
 
 // Problem is one thing that does not fit.
 type Problem struct {
-	Place    string // "recipe.toml:12", or "--set optimizer.lr=x"
+	Place    string // "recipe.toml:12", "--set optimizer.lr=x" or another flag as it was typed
 	Key      string // dotted
 	Message  string // what was found, what is wanted
 	Override bool   // it came from the command line
@@ -74,31 +98,29 @@ func Parse(name string, data []byte) (*Document, error) {
 	return d, nil
 }
 
-// Set overrides a value. The assignment is "key=value" with a dotted key; a
-// value that is not TOML is taken as a string.
-func (d *Document) Set(assignment string) error {
-	place := "--set " + assignment
-	key, text, ok := strings.Cut(assignment, "=")
+// Set overrides a value.
+func (d *Document) Set(o Override) error {
+	key, text, ok := strings.Cut(o.Assignment, "=")
 	key = strings.TrimSpace(key)
 	path := strings.Split(key, ".")
 	if !ok || slices.Contains(path, "") {
-		return Problems{{Place: place, Message: "is not an assignment, want key=value with a dotted key, as in optimizer.lr=1e-3", Override: true}}
+		return o.problem("", "is not an assignment, want key=value with a dotted key, as in optimizer.lr=1e-3")
 	}
 	table := d.values
 	for i, p := range path[:len(path)-1] {
 		next, isTable := table[p].(map[string]any)
 		if _, exists := table[p]; exists && !isTable {
-			return Problems{{Place: place, Key: key, Message: strings.Join(path[:i+1], ".") + " is not a table", Override: true}}
+			return o.problem(key, strings.Join(path[:i+1], ".")+" is not a table")
 		}
 		if !isTable {
 			next = map[string]any{}
 			table[p] = next
-			d.places[strings.Join(path[:i+1], ".")] = place
+			d.places[strings.Join(path[:i+1], ".")] = o.place()
 		}
 		table = next
 	}
 	table[path[len(path)-1]] = parseValue(strings.TrimSpace(text))
-	d.places[key] = place
+	d.places[key] = o.place()
 	return nil
 }
 
@@ -116,9 +138,8 @@ func parseValue(text string) any {
 // Errorf adds a problem at a key. Where the file does not have the key, it is
 // reported at the table that would hold it.
 func (d *Document) Errorf(key, format string, args ...any) {
-	place := d.place(key)
-	d.problems = append(d.problems, Problem{Place: place, Key: key, Message: fmt.Sprintf(format, args...),
-		Override: strings.HasPrefix(place, "--set ")})
+	at := d.place(key)
+	d.problems = append(d.problems, Problem{Place: at.text, Key: key, Message: fmt.Sprintf(format, args...), Override: at.override})
 }
 
 // Has reports whether the file or an override gives the key.
@@ -151,14 +172,14 @@ func (d *Document) Err() error {
 	return slices.Clone(d.problems)
 }
 
-func (d *Document) place(key string) string {
+func (d *Document) place(key string) place {
 	for key != "" {
 		if p, ok := d.places[key]; ok {
 			return p
 		}
 		key = key[:max(0, strings.LastIndexByte(key, '.'))]
 	}
-	return d.name
+	return place{text: d.name}
 }
 
 func syntaxError(name string, err error) error {

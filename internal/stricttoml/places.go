@@ -11,12 +11,12 @@ import (
 // places finds the line of every key. The TOML library knows the lines but
 // shows them only in its own errors; it does list the keys in the order of the
 // file, so that each stands at or after the one before.
-func places(name, text string, keys []toml.Key) map[string]string {
+func places(name, text string, keys []toml.Key) map[string]place {
 	lines := strings.Split(text, "\n")
 	for i := range lines {
 		lines[i] = withoutComment(lines[i])
 	}
-	found := make(map[string]string, len(keys))
+	found := make(map[string]place, len(keys))
 	line, column := 0, 0
 	for _, key := range keys {
 		dotted := strings.Join(key, ".")
@@ -31,7 +31,7 @@ func places(name, text string, keys []toml.Key) map[string]string {
 			}
 			if at := last.FindStringIndex(lines[i][from:]); at != nil {
 				line, column = i, from+at[1]-1
-				found[dotted] = fmt.Sprintf("%s:%d", name, i+1)
+				found[dotted] = place{text: fmt.Sprintf("%s:%d", name, i+1)}
 				break
 			}
 		}

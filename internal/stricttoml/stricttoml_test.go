@@ -56,7 +56,7 @@ func TestDecode(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range []string{"inner.count=7", "name=bare string", "on=true", `source={path="p"}`, "seed=5"} {
-		if err := d.Set(s); err != nil {
+		if err := d.Set(Override{Assignment: s}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -69,9 +69,45 @@ func TestDecode(t *testing.T) {
 		*v.Inner.Opt != -1 || v.Other.Count != 3 || v.Source != (named{Path: "p"}) || v.Tags[1] != "rate = 3" || v.Seed != 5 {
 		t.Errorf("decoded %+v", v)
 	}
-	if d.place("inner.rate") != "f.toml:8" || d.place("other.count") != "f.toml:12" || d.place("other.rate") != "f.toml:11" ||
-		d.place("inner.count") != "--set inner.count=7" || d.place("nothing") != "f.toml" {
-		t.Errorf("places %v", d.places)
+	for key, want := range map[string]string{"inner.rate": "f.toml:8", "other.count": "f.toml:12", "other.rate": "f.toml:11",
+		"inner.count": "--set inner.count=7", "nothing": "f.toml"} {
+		if got := d.place(key).text; got != want {
+			t.Errorf("%s stands at %s, want %s", key, got, want)
+		}
+	}
+}
+
+func TestMaps(t *testing.T) {
+	var v struct {
+		Paths map[string]string `toml:"paths"`
+	}
+	d, err := Parse("f.toml", []byte("[paths]\n\"opt-2.7b\" = \"/x\"\nother = 3\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Decode(&v)
+	if err := d.Err(); err == nil || err.Error() != "f.toml:3: paths.other: is the integer 3, want a string" || v.Paths["opt-2.7b"] != "/x" {
+		t.Errorf("decoded %v, %v", v, err)
+	}
+}
+
+// What was typed is what a message quotes.
+func TestOverridesOfOtherFlags(t *testing.T) {
+	d, err := Parse("f.toml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Set(Override{Assignment: "name=3", Flag: "--title 3"}); err != nil {
+		t.Fatal(err)
+	}
+	var v outer
+	d.Decode(&v)
+	var p Problems
+	if err := d.Err(); !errors.As(err, &p) || !p.Override() || err.Error() != "--title 3: name: is the integer 3, want a string" {
+		t.Errorf("got %v", err)
+	}
+	if err := d.Set(Override{Assignment: "name.x=3", Flag: "--title"}); err == nil || !strings.HasPrefix(err.Error(), "--title: name.x: ") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -84,13 +120,16 @@ rate = "fast"
 count = 1.5
 betas = [1]
 quux = 1
+opt = nan
+[other]
+rate = -inf
 [source]
 idd = "x"
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Set("seed=-1"); err != nil {
+	if err := d.Set(Override{Assignment: "seed=-1"}); err != nil {
 		t.Fatal(err)
 	}
 	var v outer
@@ -106,7 +145,9 @@ idd = "x"
 		"f.toml:6: inner.count: is the number 1.5, want an integer",
 		"f.toml:7: inner.betas: has 1 values, want 2",
 		"f.toml:8: inner.quux: unknown key, want one of rate, count, betas, opt",
-		"f.toml:10: source.idd: unknown key; did you mean source.id?",
+		"f.toml:9: inner.opt: is NaN, want an integer",
+		"f.toml:11: other.rate: is -Inf, want a finite number",
+		"f.toml:13: source.idd: unknown key; did you mean source.id?",
 		"--set seed=-1: seed: is the integer -1, want an integer from 0 on",
 		"f.toml:5: inner.rate: is 0, want more",
 	} {
@@ -115,7 +156,7 @@ idd = "x"
 		}
 	}
 	var p Problems
-	if !errors.As(err, &p) || !p.Override() || len(p) != 8 {
+	if !errors.As(err, &p) || !p.Override() || len(p) != 10 {
 		t.Errorf("problems %v", p)
 	}
 }
@@ -127,7 +168,7 @@ func TestSyntaxAndAssignments(t *testing.T) {
 	}
 	d, _ := Parse("f.toml", []byte("a = 1\n"))
 	for _, s := range []string{"a", "=1", "a..b=1", "a.b=2"} {
-		if err := d.Set(s); err == nil {
+		if err := d.Set(Override{Assignment: s}); err == nil {
 			t.Errorf("%q was accepted", s)
 		}
 	}
