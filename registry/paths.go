@@ -2,31 +2,47 @@ package registry
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/BurntSushi/toml"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/nearest"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 )
 
 // pathsFile is where `bridge models add` records folders.
 const pathsFile = "models.toml"
 
-func readPaths(config string) (map[string]string, error) {
-	if config == "" {
+// readPaths reads the recorded folders of the registry's ids.
+func (r *Registry) readPaths() (map[string]string, error) {
+	if r.options.Config == "" {
 		return nil, nil
 	}
-	file := filepath.Join(config, pathsFile)
+	doc, err := stricttoml.Read(filepath.Join(r.options.Config, pathsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	var content struct {
 		Paths map[string]string `toml:"paths"`
 	}
-	if _, err := toml.DecodeFile(file, &content); err != nil && !notExist(err) {
-		return nil, adapters.Errorf(adapters.Corrupt, "%s: %w", file, err).WithRemedy("mend or remove the file")
+	doc.Decode(&content)
+	for _, id := range slices.Sorted(maps.Keys(content.Paths)) {
+		if _, ok := r.manifests[id]; !ok {
+			doc.Errorf("paths."+id, "no model has the id %q%s; mend or remove the line", id, nearest.Hint(id, r.IDs()))
+		}
 	}
-	return content.Paths, nil
+	return content.Paths, doc.Err()
 }
 
 // AddPath records that the weights of id lie in dir, for this user. The folder
@@ -50,7 +66,7 @@ func (r *Registry) AddPath(id, dir string) (Backbone, error) {
 	if err != nil {
 		return Backbone{}, err
 	}
-	paths, err := readPaths(r.options.Config)
+	paths, err := r.readPaths()
 	if err != nil {
 		return Backbone{}, err
 	}
@@ -62,8 +78,9 @@ func (r *Registry) AddPath(id, dir string) (Backbone, error) {
 		map[string]any{"paths": paths})
 }
 
-// fits checks that a folder can be the model of a manifest. Where no built-in
-// family reads the folder, only a plugin can, which checks it itself.
+// fits checks that a folder can be the model of a manifest, weights included.
+// Where no built-in family reads the folder, only a plugin can, which checks it
+// itself.
 func (r *Registry) fits(m Manifest, dir string) (Backbone, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
@@ -85,7 +102,11 @@ func (r *Registry) fits(m Manifest, dir string) (Backbone, error) {
 			path, f.Kind, f.Manifest.Family, f.Width, m.ID, m.Kind, m.Family, m.Width).
 			WithRemedy("name the folder itself wherever an id is wanted, or fetch %s", m.Repository)
 	}
-	return b, nil
+	weights, err := checkpoint.Open(path)
+	if err != nil {
+		return Backbone{}, err
+	}
+	return b, weights.Close()
 }
 
 // writeTOML replaces a file by header and v, or leaves it as it was.

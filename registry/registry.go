@@ -2,7 +2,6 @@ package registry
 
 import (
 	"cmp"
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,7 +52,7 @@ func New(o Options) (*Registry, error) {
 	for _, m := range append(own, users...) {
 		r.manifests[m.ID] = m
 	}
-	r.paths, err = readPaths(o.Config)
+	r.paths, err = r.readPaths()
 	return r, err
 }
 
@@ -82,8 +81,9 @@ type Backbone struct {
 	Manifest
 	// Source says how the weights were found.
 	Source Source
-	// Path is the checkpoint folder; empty where Source is Missing, and for a
-	// kit model until [Backbone.Folder] unpacks it.
+	// Path is the checkpoint folder; for a kit model empty until
+	// [Backbone.Folder] unpacks it. Where Source is Missing it is the folder that
+	// was recorded and is gone, or empty.
 	Path string
 
 	kit func(id string) (string, error)
@@ -134,7 +134,10 @@ func (r *Registry) Lookup(id string) (Backbone, error) {
 func (r *Registry) locate(m Manifest) Backbone {
 	b := Backbone{Manifest: m, Source: Missing, kit: r.options.KitFolder}
 	if dir, ok := r.paths[m.ID]; ok {
-		b.Source, b.Path = FromPath, dir
+		b.Path = dir
+		if isFolder(dir) {
+			b.Source = FromPath
+		}
 		return b
 	}
 	if slices.Contains(r.options.KitModels, m.ID) {
@@ -150,13 +153,17 @@ func (r *Registry) locate(m Manifest) Backbone {
 // Folder returns the backbone's checkpoint folder, unpacking it where it is the
 // kit's. Where the weights are missing the error says what to fetch.
 func (b Backbone) Folder() (string, error) {
-	if b.Source == FromKit {
+	switch {
+	case b.Source == FromKit:
 		return b.kit(b.ID)
-	}
-	if b.Source == Missing {
+	case b.Source == Missing && b.Path == "":
 		return "", b.missing()
-	}
-	if !isFolder(b.Path) {
+	case b.Source == FromFolder: // what it holds is for the adapter to judge
+		if info, err := os.Stat(b.Path); err != nil || !info.IsDir() {
+			return "", adapters.Errorf(adapters.NotFound, "%s is not there, or no folder", b.Path).
+				WithRemedy("put the checkpoint back, or name another folder")
+		}
+	case !isFolder(b.Path):
 		return "", adapters.Errorf(adapters.NotFound, "the folder of %s, %s, has no config.json", b.ID, b.Path).
 			WithRemedy("put the checkpoint back, or record another folder with `bridge models add %s --path DIR`", b.ID)
 	}
@@ -273,5 +280,3 @@ func Count(n int64) string {
 func trimmed(v float64, decimals int) string {
 	return strings.TrimSuffix(strconv.FormatFloat(v, 'f', decimals, 64), ".0")
 }
-
-func notExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

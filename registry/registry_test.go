@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
 )
 
 // families stand for the built-in ones: the registry reads names and model
@@ -34,12 +35,23 @@ func newRegistry(t *testing.T, o Options) *Registry {
 	return r
 }
 
-func checkpoint(t *testing.T, dir, config string) string {
+func folder(t *testing.T, dir, config string) string {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "config.json"), config)
+	return dir
+}
+
+// checkpointOf is a folder with weights.
+func checkpointOf(t *testing.T, dir, config string) string {
+	t.Helper()
+	folder(t, dir, config)
+	tensors := map[string]*adapters.Tensor{"w": adapters.NewTensor(adapters.Float32, 1)}
+	if err := checkpoint.Write(filepath.Join(dir, "model.safetensors"), tensors, nil); err != nil {
+		t.Fatal(err)
+	}
 	return dir
 }
 
@@ -127,7 +139,7 @@ func TestFoldersDescribeThemselves(t *testing.T) {
 			Manifest{Family: "t5", Kind: adapters.KindLanguage, Width: 768, Architecture: adapters.EncoderDecoder,
 				Prompts: Prompts{"a photo of", "Question: {} Short answer:", ""}}},
 	} {
-		dir := checkpoint(t, filepath.Join(t.TempDir(), "my-model"), c.config)
+		dir := folder(t, filepath.Join(t.TempDir(), "my-model"), c.config)
 		b, err := r.Lookup(dir)
 		if err != nil {
 			t.Fatal(err)
@@ -151,7 +163,7 @@ func TestFolderErrors(t *testing.T) {
 		{`{"model_type": "op"}`, "did you mean opt?", adapters.Unsupported},
 		{`{"model_type": `, "config.json", adapters.Corrupt},
 	} {
-		_, err := r.Folder(checkpoint(t, t.TempDir(), c.config))
+		_, err := r.Folder(folder(t, t.TempDir(), c.config))
 		if adapters.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.config, err)
 		}
@@ -163,13 +175,13 @@ func TestFolderErrors(t *testing.T) {
 
 func TestWhereWeightsAre(t *testing.T) {
 	config, hub := t.TempDir(), t.TempDir()
-	snapshot := checkpoint(t, filepath.Join(hub, "models--facebook--opt-2.7b", "snapshots", "abc"), `{"model_type": "opt"}`)
+	snapshot := folder(t, filepath.Join(hub, "models--facebook--opt-2.7b", "snapshots", "abc"), `{"model_type": "opt"}`)
 	refs := filepath.Join(hub, "models--facebook--opt-2.7b", "refs")
 	if err := os.Mkdir(refs, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(refs, "main"), "abc\n")
-	kit := checkpoint(t, filepath.Join(t.TempDir(), "tiny-opt"), `{"model_type": "opt"}`)
+	kit := folder(t, filepath.Join(t.TempDir(), "tiny-opt"), `{"model_type": "opt"}`)
 	o := Options{Config: config, Hub: hub, KitModels: []string{"tiny-opt"}, KitFolder: func(id string) (string, error) {
 		if id != "tiny-opt" {
 			return "", errors.New("asked for " + id)
@@ -180,7 +192,7 @@ func TestWhereWeightsAre(t *testing.T) {
 	assertFolder(t, r, "opt-2.7b", FromHub, snapshot)
 	assertFolder(t, r, "tiny-opt", FromKit, kit)
 
-	own := checkpoint(t, filepath.Join(t.TempDir(), "copy"), `{"model_type": "opt", "hidden_size": 2560}`)
+	own := checkpointOf(t, filepath.Join(t.TempDir(), "copy"), `{"model_type": "opt", "hidden_size": 2560}`)
 	if _, err := r.AddPath("opt-2.7b", own); err != nil {
 		t.Fatal(err)
 	}
@@ -190,11 +202,55 @@ func TestWhereWeightsAre(t *testing.T) {
 		t.Fatal(err)
 	}
 	b, err := newRegistry(t, o).Lookup("opt-2.7b")
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || b.Source != Missing || b.Path != own {
+		t.Errorf("recorded folder that is gone: %s %q, %v; want it missing, with its path", b.Source, b.Path, err)
 	}
-	if _, err := b.Folder(); adapters.KindOf(err) != adapters.NotFound {
+	if _, err := b.Folder(); adapters.KindOf(err) != adapters.NotFound || !strings.Contains(err.Error(), "bridge models add opt-2.7b --path DIR") {
 		t.Errorf("recorded folder that is gone: %v", err)
+	}
+}
+
+// A folder that only a plugin reads need not hold a config.json, and has no id
+// that `bridge models add` could record.
+func TestFoldersOfPlugins(t *testing.T) {
+	dir := t.TempDir()
+	b := Backbone{Manifest: Manifest{ID: "mine"}, Source: FromFolder, Path: dir}
+	if got, err := b.Folder(); err != nil || got != dir {
+		t.Errorf("folder %q, %v", got, err)
+	}
+	b.Path = filepath.Join(dir, "none")
+	if _, err := b.Folder(); adapters.KindOf(err) != adapters.NotFound || strings.Contains(err.Error(), "models add") {
+		t.Errorf("missing folder: %v", err)
+	}
+}
+
+func TestRecordedPathsAreReadStrictly(t *testing.T) {
+	for text, want := range map[string]string{
+		"[pths]\n\"opt-2.7b\" = \"/x\"\n":    "models.toml:1: pths: unknown key; did you mean paths?",
+		"[paths]\n\"opt-2.7\" = \"/x\"\n":    `models.toml:2: paths.opt-2.7: no model has the id "opt-2.7"; did you mean opt-2.7b?`,
+		"[paths]\n\"opt-2.7b\" = [\"/x\"]\n": "models.toml:2: paths.opt-2.7b: is an array, want a string",
+		"[paths\n":                           "not valid TOML",
+	} {
+		config := t.TempDir()
+		write(t, filepath.Join(config, "models.toml"), text)
+		if _, err := New(Options{Config: config}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q in it", text, err, want)
+		}
+	}
+}
+
+func TestAddPathWantsWeights(t *testing.T) {
+	r := newRegistry(t, Options{Config: t.TempDir()})
+	dir := folder(t, t.TempDir(), `{"model_type": "opt", "hidden_size": 2560}`)
+	if _, err := r.AddPath("opt-2.7b", dir); adapters.KindOf(err) != adapters.NotFound || !strings.Contains(err.Error(), "neither model.safetensors nor") {
+		t.Errorf("no weights: %v", err)
+	}
+	write(t, filepath.Join(dir, "pytorch_model.bin"), "pickle")
+	if _, err := r.AddPath("opt-2.7b", dir); adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "pytorch_model.bin is a pickle") {
+		t.Errorf("a pickle: %v", err)
+	}
+	if _, err := r.AddPath("opt-2.7b", checkpointOf(t, dir, `{"model_type": "opt", "hidden_size": 2560}`)); err != nil {
+		t.Errorf("weights beside a pickle: %v", err)
 	}
 }
 
@@ -212,7 +268,7 @@ func assertFolder(t *testing.T, r *Registry, id string, source Source, dir strin
 
 func TestAddPathRefusesOtherModels(t *testing.T) {
 	r := newRegistry(t, Options{Config: t.TempDir()})
-	opt := checkpoint(t, t.TempDir(), `{"model_type": "opt", "hidden_size": 768}`)
+	opt := folder(t, t.TempDir(), `{"model_type": "opt", "hidden_size": 768}`)
 	for _, c := range []struct{ id, dir, want string }{
 		{"opt-2.7b", opt, "width 768"},
 		{"flant5-xl", opt, "family opt"},
