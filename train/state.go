@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,7 +39,7 @@ func (s *Session) checkpoints() string { return filepath.Join(s.Dir, "checkpoint
 
 // save writes a checkpoint after `step` steps of a stage.
 func (s *Session) save(stage, step int, steps stepper) error {
-	_, err := folders.Write(s.checkpoints(), s.done, max(2, s.Keep), func(tmp string) error {
+	_, err := folders.Write(s.checkpoints(), s.done, cmp.Or(s.Keep, 2), func(tmp string) error {
 		if err := s.Bridge.Save(tmp, adapters.Float32); err != nil {
 			return err
 		}

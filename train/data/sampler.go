@@ -15,8 +15,9 @@ type Sampler struct {
 	Seed  uint64
 	Batch int
 	Len   int // of the data set
-	// Words, where not nil, and Similar: this fraction of a batch shares a word
-	// with an example of the rest, so that negatives are hard to tell.
+	// Words, where not nil, and Similar: this fraction of a batch, but never the
+	// whole, shares a word with an example of the rest, so that negatives are hard
+	// to tell.
 	Words   *WordIndex
 	Similar float64
 }
@@ -25,7 +26,7 @@ type Sampler struct {
 func (s *Sampler) Indices(n int) []int {
 	alike := 0
 	if s.Words != nil {
-		alike = int(math.Round(s.Similar * float64(s.Batch)))
+		alike = min(int(math.Round(s.Similar*float64(s.Batch))), s.Batch-1)
 	}
 	drawn := s.Batch - alike
 	perEpoch := max(1, s.Len/drawn)

@@ -102,6 +102,18 @@ func TestSimilarExamplesShareAWordWorthSharing(t *testing.T) {
 	}
 }
 
+func TestSimilarNeverFillsTheBatch(t *testing.T) {
+	set := animals()
+	s := &data.Sampler{Seed: 5, Batch: 4, Len: len(set), Words: data.NewWordIndex(set), Similar: 0.99}
+	for step := range 10 {
+		rows := s.Indices(step)
+		slices.Sort(rows)
+		if len(slices.Compact(rows)) != 4 {
+			t.Errorf("step %d draws %v, want 4 different examples", step, rows)
+		}
+	}
+}
+
 func TestSimilarWithoutSharedWordsStillFillsTheBatch(t *testing.T) {
 	set := captions{"a", "b", "c", "d", "e", "f", "g", "h"}
 	s := &data.Sampler{Seed: 5, Batch: 8, Len: len(set), Words: data.NewWordIndex(set), Similar: 0.5}
