@@ -2,9 +2,12 @@ package recipes
 
 import (
 	"maps"
+	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/nearest"
 	"github.com/modular-bridging/bridge/registry"
@@ -15,17 +18,24 @@ import (
 // registry.
 func (r *Recipe) check() {
 	r.want("name", r.Name != "", "is empty, want a name for the run")
+	r.want("name", r.Name == "" || plain(r.Name), "is %q, want a name without folders: the run's folder is called so", r.Name)
 	r.want("stage", r.Stage == 1 || r.Stage == 2, "is %d, want 1 (representation learning) or 2 (generative learning)", r.Stage)
 	r.checkBackbone("vision", r.Vision.Backbone)
 	r.want("vision.image_size", r.Vision.ImageSize >= 0, "is %d, want pixels a side", r.Vision.ImageSize)
 	r.checkStage()
 	r.checkQFormer()
-	r.checkSource("data.train", r.Data.Train)
-	r.checkSource("data.eval", r.Data.Eval)
+	r.want("from", !strings.HasPrefix(r.From, kitPrefix) || slices.Contains(kitBridges(), r.From),
+		"is %q, want one of %s, or a folder%s", r.From, strings.Join(kitBridges(), ", "), nearest.Hint(r.From, kitBridges()))
+	r.checkData()
 	r.checkMix()
 	r.checkOptimizer()
 	r.checkSwap()
 	r.checkRun()
+}
+
+// plain reports whether a name is one element of a path, on any system.
+func plain(name string) bool {
+	return filepath.IsLocal(name) && name != "." && !strings.ContainsAny(name, `/\`)
 }
 
 // want reports a problem at key unless ok.
@@ -84,7 +94,7 @@ func (r *Recipe) checkStage() {
 	if r.Language != nil {
 		r.checkBackbone("language", r.Language.Backbone)
 		if q := r.Language.QuestionPrompt; q != nil {
-			r.want("language.question_prompt", strings.Count(*q, "{}") == 1, "is %q, want {} once, where the question goes", *q)
+			r.want("language.question_prompt", *q == "" || strings.Count(*q, "{}") == 1, "is %q, want {} once, where the question goes", *q)
 		}
 	}
 }
@@ -117,32 +127,54 @@ func (r *Recipe) checkQFormer() {
 	if q.Heads > 0 {
 		r.want("qformer.heads", q.HiddenSize%q.Heads == 0, "is %d, want a divisor of hidden_size, %d", q.Heads, q.HiddenSize)
 	}
-	r.want("qformer.tokenizer", q.Tokenizer != "" || r.Stage != 1, "is missing, want the tokenizer of the text side: a folder, or \"kit:qformer\"")
+	r.want("qformer.max_position_embeddings", r.Stage != 1 || q.Positions <= 0 || q.Positions >= bridge.MaxWords,
+		"is %d, want at least %d: the longest text that stage 1 reads, in tokens", q.Positions, bridge.MaxWords)
+	r.want("qformer.tokenizer", q.Tokenizer != "", "is missing, want the tokenizer of the text side: a folder, or %q", kitTokenizer)
+	r.want("qformer.tokenizer", !strings.HasPrefix(q.Tokenizer, kitPrefix) || q.Tokenizer == kitTokenizer,
+		"is %q, want %s, or a folder%s", q.Tokenizer, kitTokenizer, nearest.Hint(q.Tokenizer, []string{kitTokenizer}))
 }
 
-func (r *Recipe) checkSource(key string, s Source) {
+func (r *Recipe) checkData() {
+	d, batch := r.Data, r.Optimizer.Batch
+	if size := r.checkSource("data.train", d.Train); size > 0 && d.Train.Pictures > 0 {
+		r.want("data.train.pictures", size >= batch, "is %d, want at least optimizer.batch, %d", size, batch)
+	} else if size > 0 {
+		r.want("optimizer.batch", size >= batch, "is %d, want at most %d, the pictures of %s", batch, size, d.Train.ID)
+	}
+	r.checkSource("data.eval", d.Eval)
+	r.want("data.eval", !d.Eval.shares(d.Train), "is what data.train is, want data that is held out of training")
+	r.want("data.train.annotations", d.Questions > 0 || d.Train.captioned(), "is missing, but without data.questions a run trains on captions alone")
+	r.want("data.eval.annotations", r.Stage != 1 || d.Eval.captioned(), "is missing, but stage 1 is measured on captions")
+}
+
+// checkSource returns the number of pictures where the recipe alone tells it,
+// 0 where it does not.
+func (r *Recipe) checkSource(key string, s Source) (size int) {
 	switch {
 	case s == Source{}:
 		r.doc.Errorf(key, "is missing, want a data set of the kit (\"kit:train\") or a table of annotations and images")
 	case s.ID != "":
-		r.want(key, strings.HasPrefix(s.ID, "kit:"), "is %q, want an id that begins with \"kit:\", or a table of annotations and images", s.ID)
 		r.want(key, s.Annotations == "" && s.Questions == "" && s.Images == "", "has an id and files, want one of the two")
-		r.want(key+".pictures", s.Pictures >= 0, "is %d, want a positive number", s.Pictures)
+		return r.checkKit(key, s)
 	default:
 		r.want(key+".images", s.Images != "", "is missing, want the folder of the pictures")
-		r.want(key+".annotations", s.Annotations != "", "is missing, want a JSON file of image and caption")
+		r.want(key+".annotations", s.Annotations != "" || s.Questions != "",
+			"is missing, want a JSON file of image and caption (or %s.questions, one of image, question and answer)", key)
 		r.want(key+".pictures", s.Pictures == 0, "is given, but it counts the kit's scenes only")
 	}
+	return 0
 }
 
 func (r *Recipe) checkMix() {
-	d := r.Data
+	d, batch := r.Data, r.Optimizer.Batch
 	r.fraction("data.questions", d.Questions)
 	r.fraction("data.similar", d.Similar)
 	r.want("data.max_text_tokens", d.MaxTextTokens == 0 || d.MaxTextTokens > 1, "is %d, want at least 2 (the end of an answer is counted), or 0 for no limit", d.MaxTextTokens)
 	r.oneOf("data.caption_processing", d.CaptionProcessing, "none", "blip")
 	r.want("data.questions", r.Stage != 1 || d.Questions == 0, "is %v, but stage 1 trains on captions alone", d.Questions)
 	r.want("data.questions", d.Questions == 0 || d.Train.ID != "" || d.Train.Questions != "", "is %v, but data.train has no file of questions", d.Questions)
+	r.want("data.similar", int(math.Round(d.Similar*float64(batch))) < max(batch, 1),
+		"is %v of optimizer.batch, %d, which is all of it; want at most %d of %[2]d, so that there is one to be similar to", d.Similar, batch, batch-1)
 	r.want("data.similar", r.Stage == 1 || d.Similar == 0, "is %v, but only stage 1's ITM uses it", d.Similar)
 }
 
@@ -191,7 +223,8 @@ func (r *Recipe) checkSwap() {
 		r.learningRate("swap.warmup_lr", s.WarmupLR, false)
 	}
 	if s.WarmupSteps > 0 || s.FreezeQFormer {
-		r.want("swap.warmup_images", s.WarmupImages > 0, "is %d, want how many pictures' Q-Former outputs are cached", s.WarmupImages)
+		r.want("swap.warmup_images", s.WarmupImages >= max(r.Optimizer.Batch, 1),
+			"is %d, want how many pictures' Q-Former outputs are cached, at least optimizer.batch, %d", s.WarmupImages, r.Optimizer.Batch)
 	}
 }
 

@@ -138,9 +138,9 @@ func defaults(doc *stricttoml.Document) *Recipe {
 
 // presets are Q-Former shapes by name; "" asks for explicit figures.
 func presets() map[string]QFormer {
-	base, none := 0.1, 0.0
+	base, none := 0.1, 0.0 // the paper's, and none for the kit's small data
 	return map[string]QFormer{
-		"": {CrossEvery: 2, Positions: 512, InitStd: 0.02, Dropout: &none},
+		"": {CrossEvery: 2, Positions: 512, InitStd: 0.02, Dropout: &base},
 		"base": {Preset: "base", HiddenSize: 768, Layers: 12, Heads: 12, FFNSize: 3072, Queries: 32, CrossEvery: 2,
 			Projection: 256, Positions: 512, InitStd: 0.02, Dropout: &base, Tokenizer: "bert-base-uncased"},
 		"tiny": {Preset: "tiny", HiddenSize: 128, Layers: 4, Heads: 4, FFNSize: 512, Queries: 10, CrossEvery: 2,

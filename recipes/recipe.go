@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/BurntSushi/toml"
 
@@ -35,8 +36,8 @@ type Recipe struct {
 
 // Backbone names a frozen model and how it is opened.
 type Backbone struct {
-	ID        string `toml:"id,omitempty"`     // in the registry
-	Path      string `toml:"path,omitempty"`   // of a Hugging Face checkpoint folder, instead of an id
+	ID        string `toml:"id,omitempty"`     // in the registry, or a folder
+	Path      string `toml:"path,omitempty"`   // of a folder, instead of an id: a Hugging Face checkpoint, or what the plugin reads
 	Plugin    string `toml:"plugin,omitempty"` // executable of a third-party adapter
 	Isolation string `toml:"isolation"`        // "process" or "none"
 	DType     string `toml:"dtype,omitempty"`  // "float32" or "bfloat16"; empty: the manifest's
@@ -92,11 +93,11 @@ type Data struct {
 	MaxTextTokens int `toml:"max_text_tokens"`
 }
 
-// Source is a data set: one of the kit's by id, or files in LAVIS's layout. In
-// a recipe the id may stand alone: train = "kit:train".
+// Source is a data set: one of the kit's by id, or files in LAVIS's layout,
+// captions, questions or both. In a recipe the id may stand alone: train = "kit:train".
 type Source struct {
 	ID          string `toml:"id,omitempty"`
-	Pictures    int    `toml:"pictures,omitzero"`     // how many of the kit's endless scenes; 0: the kit's default
+	Pictures    int    `toml:"pictures,omitzero"`     // how many of the kit's scenes; 0: all
 	Annotations string `toml:"annotations,omitempty"` // JSON of image, caption, image_id
 	Questions   string `toml:"questions,omitempty"`   // JSON of image, question, answer
 	Images      string `toml:"images,omitempty"`      // folder that the files' names are relative to
@@ -109,6 +110,15 @@ func (s *Source) UnmarshalText(text []byte) error {
 	}
 	*s = Source{ID: string(text)}
 	return nil
+}
+
+// captioned reports whether the pictures may have captions.
+func (s Source) captioned() bool { return s.Annotations != "" || s.Questions == "" }
+
+// shares reports whether two sources have pictures in common for certain.
+func (s Source) shares(o Source) bool {
+	same := func(a, b string) bool { return a != "" && filepath.Clean(a) == filepath.Clean(b) }
+	return same(s.ID, o.ID) || same(s.Annotations, o.Annotations) || same(s.Questions, o.Questions)
 }
 
 // Objective is what is minimised.

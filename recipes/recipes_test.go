@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/registry"
@@ -20,12 +21,27 @@ import (
 
 func newRegistry(t *testing.T) *registry.Registry {
 	t.Helper()
-	r, err := registry.New(registry.Options{Families: []adapters.Family{{Name: "opt", Kind: adapters.KindLanguage, ModelTypes: []string{"opt"},
-		OpenLanguage: func(context.Context, *adapters.LoadRequest) (adapters.LanguageModel, error) { return nil, nil }}}})
+	openVision := func(context.Context, *adapters.LoadRequest) (adapters.VisionEncoder, error) { return nil, nil }
+	openLanguage := func(context.Context, *adapters.LoadRequest) (adapters.LanguageModel, error) { return nil, nil }
+	r, err := registry.New(registry.Options{Families: []adapters.Family{
+		{Name: "vit", Kind: adapters.KindVision, OpenVision: openVision, ModelTypes: []string{"clip"}},
+		{Name: "opt", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"opt"}},
+		{Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"t5"}},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// workplace makes a folder with the bridge that the larger recipes begin from the
+// working directory.
+func workplace(t *testing.T) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if err := os.MkdirAll(filepath.Join("runs", "vit-l-stage1"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func load(t *testing.T, name string, sets ...string) *Recipe {
@@ -47,6 +63,7 @@ func resolve(t *testing.T, r *Recipe) *Resolved {
 }
 
 func TestShippedRecipes(t *testing.T) {
+	workplace(t)
 	for _, name := range Shipped() {
 		t.Run(name, func(t *testing.T) {
 			text, err := Text(name)
@@ -76,6 +93,7 @@ func TestShippedRecipes(t *testing.T) {
 
 // A recipe in a run folder means what the run was.
 func TestResolvedRecipesLoadAgain(t *testing.T) {
+	workplace(t)
 	for _, name := range Shipped() {
 		first := resolve(t, load(t, name, "optimizer.betas=[0.9, 0.999]"))
 		file := filepath.Join(t.TempDir(), "recipe.toml")
@@ -158,7 +176,31 @@ func TestProblems(t *testing.T) {
 		{"shape beside from", "tiny-stage2-opt", []string{"qformer.layers=3"}, []string{"qformer.layers: is given, but the Q-Former has the shape"}},
 		{"heads", "tiny-stage1", []string{"qformer.heads=3"}, []string{"qformer.heads: is 3, want a divisor of hidden_size, 128"}},
 		{"preset", "tiny-stage1", []string{"qformer.preset=tinny"}, []string{`did you mean tiny?`}},
-		{"data set", "tiny-stage1", []string{"data.train=train", "data.eval={images='x'}"}, []string{"data.train: is \"train\", want an id that begins with", "data.eval.annotations: is missing"}},
+		{"data set", "tiny-stage1", []string{"data.train=train", "data.eval={images='x'}"}, []string{`data.train: is "train", want one of kit:train, kit:held-out, kit:fresh, or a table`, "data.eval.annotations: is missing"}},
+		{"split of the kit", "tiny-stage1", []string{"data.train=kit:trian"}, []string{`data.train: is "kit:trian"`, "did you mean kit:train?"}},
+		{"fewer pictures than a batch", "tiny-stage1", []string{"data.train={id='kit:train', pictures=8}"}, []string{"data.train.pictures: is 8, want at least optimizer.batch, 64"}},
+		{"a split smaller than a batch", "tiny-stage1", []string{"data.train=kit:fresh", "optimizer.batch=512"}, []string{"optimizer.batch: is 512, want at most 400, the pictures of kit:fresh"}},
+		{"more pictures than there are", "tiny-stage1", []string{"data.eval={id='kit:held-out', pictures=601}"}, []string{"data.eval.pictures: is 601, want between 1 and the 600 of kit:held-out"}},
+		{"evaluated on what it learns", "tiny-stage1", []string{"data.eval={id='kit:train', pictures=100}"}, []string{"data.eval: is what data.train is"}},
+		{"evaluated on the same file", "vit-l-stage1", []string{"data.eval={annotations='./data/train.json', images='x'}"}, []string{"data.eval: is what data.train is"}},
+		{"no captions in stage 1", "vit-l-stage1", []string{"data.train={questions='q.json', images='x'}", "data.eval={questions='e.json', images='x'}"},
+			[]string{"data.train.annotations: is missing, but without", "data.eval.annotations: is missing, but stage 1"}},
+		{"neither captions nor questions asked", "vit-l-opt-2.7b-stage2", []string{"data.train={questions='q.json', images='x'}"}, []string{"data.train.annotations: is missing, but without data.questions"}},
+		{"all similar", "tiny-stage1", []string{"data.similar=0.995"}, []string{"data.similar: is 0.995 of optimizer.batch, 64, which is all of it; want at most 63 of 64"}},
+		{"short texts", "tiny-stage1", []string{"qformer.max_position_embeddings=16"}, []string{"qformer.max_position_embeddings: is 16, want at least 32"}},
+		{"tokenizer of the kit", "tiny-stage1", []string{"qformer.tokenizer=kit:qformr"}, []string{`qformer.tokenizer: is "kit:qformr"`, "did you mean kit:qformer?"}},
+		{"few warm-up images", "tiny-retrain-flan-t5", []string{"swap.warmup_images=16"}, []string{"swap.warmup_images: is 16", "at least optimizer.batch, 64"}},
+		{"bridge of the kit", "tiny-stage2-opt", []string{"from=kit:stag1"}, []string{`from: is "kit:stag1", want one of kit:stage1, kit:stage2`, "did you mean kit:stage1?"}},
+		{"bridge that is not there", "tiny-stage2-opt", []string{"from=runs/none"}, []string{"from: is ", "which is no folder"}},
+		{"plugin that is not there", "tiny-stage2-opt", []string{"language.plugin=bin/none"}, []string{"language.plugin: ", "no such file", "want the path of an adapter's executable"}},
+		{"plugin that is no program", "tiny-stage2-opt", []string{"language.plugin=doc.go"}, []string{"language.plugin: ", "permission denied"}},
+		{"folder of a plugin", "tiny-stage2-opt", []string{"language={plugin='/bin/sh', path='none'}"}, []string{"language.path: is ", "which is no folder; want the one that the plugin reads"}},
+		{"unknown id of a plugin", "tiny-stage2-opt", []string{"language={plugin='/bin/sh', id='tiny-opr'}"}, []string{"language.id: no model", "did you mean tiny-opt"}},
+		{"name that is a path", "tiny-stage1", []string{"name=../../x"}, []string{`name: is "../../x", want a name without folders`}},
+		{"name that is the folder above", "tiny-stage1", []string{"name=.."}, []string{`name: is "..", want a name without folders`}},
+		{"family that is not built in", "tiny-stage1", []string{"vision.id=eva-vit-g"}, []string{`vision.id: eva-vit-g needs the adapter family "eva", this binary has vit, opt, t5`}},
+		{"no question prompt", "tiny-stage2-opt", []string{"language.question_prompt="}, []string{"data.questions: is 0.35, but language.question_prompt is empty"}},
+		{"rate that is no number", "tiny-stage1", []string{"optimizer.lr=nan"}, []string{"optimizer.lr: is NaN, want a finite number"}},
 		{"questions without a file", "vit-l-opt-2.7b-stage2", []string{"data.questions=0.5"}, []string{"data.questions: is 0.5, but data.train has no file"}},
 		{"swap in stage 1", "tiny-stage1", []string{"swap.projection=shared"}, []string{"swap: is given", "swap.projection: is \"shared\", want one of shared-tokens", "from: is empty"}},
 		{"backend", "tiny-stage1", []string{"run.backend=cuda"}, []string{"run.backend: backend \"cuda\""}},
@@ -208,7 +250,7 @@ func TestUnknownRecipe(t *testing.T) {
 	}
 }
 
-func TestFolderAndPlugin(t *testing.T) {
+func TestFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "mine")
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -228,11 +270,55 @@ func TestFolderAndPlugin(t *testing.T) {
 	if got := resolve(t, r); got.LanguageModel.Width != 64 || got.LanguageModel.ID != "mine" || got.Prompts().TargetPrefix != " " {
 		t.Errorf("folder resolved to %+v", got.LanguageModel)
 	}
-	foreign := strings.Replace(string(text), `id = "tiny-opt"`, `plugin = "bin/my-llm"`, 1)
-	if r, err = Parse("own.toml", []byte(foreign)); err != nil {
+}
+
+// program is an executable that no test starts.
+func program(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "my-llm")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if got := resolve(t, r); got.LanguageModel.ID != "my-llm" || !filepath.IsAbs(got.Language.Plugin) {
-		t.Errorf("plugin resolved to %+v", got.LanguageModel)
+	return path
+}
+
+// A model that only a plugin knows gets the prompts of BLIP-2, so that questions
+// are not dropped.
+func TestModelsOfPlugins(t *testing.T) {
+	plugin, dir := program(t), t.TempDir() // without a config.json
+	want := bridge.Prompts{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
+	for name, c := range map[string]struct{ table, id, path string }{
+		"its own":         {`plugin = "` + plugin + `"`, "my-llm", ""},
+		"path":            {`plugin = "` + plugin + `", path = "` + dir + `"`, filepath.Base(dir), dir},
+		"id of a folder":  {`plugin = "` + plugin + `", id = "` + dir + `"`, filepath.Base(dir), dir},
+		"id of the kit's": {`plugin = "` + plugin + `", id = "tiny-opt"`, "tiny-opt", ""},
+	} {
+		got := resolve(t, load(t, "tiny-stage2-opt", "language={"+c.table+"}"))
+		if got.LanguageModel.ID != c.id || got.LanguageModel.Path != c.path || got.Language.Path != c.path || got.Language.Plugin != plugin {
+			t.Errorf("%s: resolved to %+v, %+v", name, got.LanguageModel, got.Language)
+		}
+		if got.Prompts() != want {
+			t.Errorf("%s: prompts %+v, want %+v", name, got.Prompts(), want)
+		}
+	}
+	own := resolve(t, load(t, "tiny-stage2-opt", `language={plugin="`+plugin+`", question_prompt="Q: {}"}`))
+	if got := own.Prompts().Question; got != "Q: {}" {
+		t.Errorf("question prompt %q, want the recipe's", got)
+	}
+}
+
+func TestQuestionsAlone(t *testing.T) {
+	r := load(t, "vit-l-opt-2.7b-stage2", "data.train={questions='q.json', images='x'}", "data.questions=1")
+	if r.Data.Train.Questions != "q.json" || r.Data.Train.Annotations != "" {
+		t.Errorf("data %+v", r.Data.Train)
+	}
+}
+
+func TestDropoutOfAnOwnShape(t *testing.T) {
+	for preset, want := range map[string]float64{"": 0.1, "base": 0.1, "tiny": 0} {
+		r := load(t, "tiny-stage1", "qformer={preset='"+preset+"', hidden_size=64, layers=2, heads=2, intermediate_size=128, query_tokens=4, projection_dim=16, tokenizer='kit:qformer'}")
+		if got := *r.QFormer.Dropout; got != want {
+			t.Errorf("preset %q: dropout %v, want %v", preset, got, want)
+		}
 	}
 }

@@ -2,6 +2,8 @@ package recipes
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -17,12 +19,13 @@ import (
 // absolute.
 type Resolved struct {
 	Recipe
-	VisionModel   registry.Backbone
+	VisionModel   registry.Backbone  // of a plugin's own model only id, kind and prompts are known
 	LanguageModel *registry.Backbone // nil in stage 1
 }
 
-// Resolve looks the recipe's models up and checks that they can be used as the
-// recipe says. The weights need not be there.
+// Resolve looks up the recipe's models and the bridge that it starts from, and
+// checks that they can be used as the recipe says. The weights of the models and
+// the data need not be there.
 func (r *Recipe) Resolve(reg *registry.Registry) (*Resolved, error) {
 	out := &Resolved{Recipe: *r}
 	if r.Language != nil {
@@ -32,37 +35,41 @@ func (r *Recipe) Resolve(reg *registry.Registry) (*Resolved, error) {
 	if err := out.absolutePaths(); err != nil {
 		return nil, err
 	}
-	var known bool
-	if out.VisionModel, known = r.lookup(reg, "vision", out.Vision.Backbone, adapters.KindVision); known {
+	var found bool
+	if out.VisionModel, found = r.lookup(reg, "vision", out.Vision.Backbone, adapters.KindVision); found {
 		out.Vision.settle(out.VisionModel)
 		out.resolveVision()
 	}
 	if r.Language != nil {
-		language, known := r.lookup(reg, "language", out.Language.Backbone, adapters.KindLanguage)
+		language, found := r.lookup(reg, "language", out.Language.Backbone, adapters.KindLanguage)
 		out.LanguageModel = &language
-		if known {
+		if found {
 			out.Language.settle(language)
 			out.resolveLanguage()
 		}
 	}
+	out.checkFrom()
 	return out, r.doc.Err()
 }
 
-// lookup finds a backbone and checks its kind. What only a plugin knows is not
-// looked up.
+// lookup finds a backbone and checks its kind, and that an adapter for it can be
+// started.
 func (r *Recipe) lookup(reg *registry.Registry, table string, b Backbone, kind adapters.ModelKind) (registry.Backbone, bool) {
-	if b.ID == "" && b.Path == "" {
-		m := registry.Manifest{ID: strings.TrimSuffix(filepath.Base(b.Plugin), filepath.Ext(b.Plugin)), Kind: kind}
-		return registry.Backbone{Manifest: m, Source: registry.FromFolder}, false
+	if b.Plugin != "" {
+		_, err := exec.LookPath(b.Plugin)
+		r.want(table+".plugin", err == nil, "%v, want the path of an adapter's executable (chmod +x if it is there)", err)
+		if found, ok := ofPlugin(reg, b, kind); ok {
+			return found, true
+		}
 	}
 	key, find := table+".id", reg.Lookup
 	if b.Path != "" {
 		key, find = table+".path", reg.Folder
 	}
 	found, err := find(b.ID + b.Path)
-	if err != nil && b.Plugin != "" && b.Path != "" { // a model type that only the plugin reads
-		m := registry.Manifest{ID: filepath.Base(b.Path), Kind: kind}
-		return registry.Backbone{Manifest: m, Source: registry.FromFolder, Path: b.Path}, false
+	if err != nil && b.Plugin != "" && b.Path != "" {
+		r.doc.Errorf(key, "is %q, which is no folder; want the one that the plugin reads", b.Path)
+		return found, false
 	}
 	if err != nil {
 		r.doc.Errorf(key, "%v", err)
@@ -72,7 +79,44 @@ func (r *Recipe) lookup(reg *registry.Registry, table string, b Backbone, kind a
 		r.doc.Errorf(key, "is %q, a %s, want a %s%s", found.ID, found.Kind, kind, suggest(reg, found.ID, kind))
 		return found, false
 	}
+	if _, err := reg.Family(found); err != nil && b.Plugin == "" {
+		r.doc.Errorf(key, "%v", err)
+		return found, false
+	}
 	return found, true
+}
+
+// ofPlugin returns a model that the plugin alone knows: one that it brings, or a
+// folder that no built-in family reads.
+func ofPlugin(reg *registry.Registry, b Backbone, kind adapters.ModelKind) (registry.Backbone, bool) {
+	m := registry.Manifest{ID: strings.TrimSuffix(filepath.Base(b.Plugin), filepath.Ext(b.Plugin)), Kind: kind}
+	if kind == adapters.KindLanguage {
+		m.Prompts = registry.DefaultPrompts()
+	}
+	dir := b.ID + b.Path
+	if dir == "" {
+		return registry.Backbone{Manifest: m, Source: registry.FromFolder}, true
+	}
+	path, err := filepath.Abs(dir)
+	if err != nil || !isFolder(path) {
+		return registry.Backbone{}, false
+	}
+	if _, err := reg.Lookup(dir); err == nil {
+		return registry.Backbone{}, false
+	}
+	m.ID = filepath.Base(path)
+	return registry.Backbone{Manifest: m, Source: registry.FromFolder, Path: path}, true
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// checkFrom looks for the bridge that the recipe starts from.
+func (r *Resolved) checkFrom() {
+	r.want("from", r.From == "" || strings.HasPrefix(r.From, kitPrefix) || isFolder(r.From),
+		"is %q, which is no folder; want the folder of a run or of a bridge, or one of %s", r.From, strings.Join(kitBridges(), ", "))
 }
 
 // settle writes a folder that stood in an id's place down as what it is.
@@ -107,7 +151,7 @@ func (r *Resolved) resolveVision() {
 	if v.ImageSize == 0 {
 		v.ImageSize = m.ImageSize
 	}
-	r.want("vision.image_size", v.ImageSize == m.ImageSize, "is %d, but %s takes pictures of %d pixels a side", v.ImageSize, m.ID, m.ImageSize)
+	r.want("vision.image_size", m.ImageSize == 0 || v.ImageSize == m.ImageSize, "is %d, but %s takes pictures of %d pixels a side", v.ImageSize, m.ID, m.ImageSize)
 }
 
 func (r *Resolved) resolveLanguage() {
@@ -125,7 +169,7 @@ func (r *Resolved) resolveLanguage() {
 	}
 	r.want("data.questions", r.Data.Questions == 0 || *l.QuestionPrompt != "", "is %v, but language.question_prompt is empty", r.Data.Questions)
 	wants := map[train.Objective]adapters.Architecture{train.LanguageModeling: adapters.DecoderOnly, train.PrefixLM: adapters.EncoderDecoder}
-	if a, ok := wants[r.Objective.Name]; ok {
+	if a, ok := wants[r.Objective.Name]; ok && m.Architecture != "" {
 		r.want("objective.name", m.Architecture == a, "is %q, which is for %s models, but %s is %s; want %q or %q",
 			r.Objective.Name, a, m.ID, m.Architecture, train.PromptCaption, objectiveOf(m.Architecture))
 	}
@@ -155,7 +199,7 @@ func (r *Resolved) absolutePaths() error {
 	if r.Language != nil {
 		paths = append(paths, &r.Language.Path, &r.Language.Plugin)
 	}
-	if !strings.HasPrefix(r.From, "kit:") {
+	if !strings.HasPrefix(r.From, kitPrefix) {
 		paths = append(paths, &r.From)
 	}
 	for _, p := range paths {

@@ -91,7 +91,7 @@ func (c hfConfig) describeLanguage(m *Manifest) {
 	m.Width = firstPositive(c.EmbedWidth, c.HiddenSize, c.DModel)
 	m.Context = c.MaxPositions
 	m.Architecture = adapters.DecoderOnly
-	m.Prompts = Prompts{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
+	m.Prompts = DefaultPrompts()
 	if c.EncoderDecoder {
 		m.Architecture = adapters.EncoderDecoder
 		m.Prompts = Prompts{Caption: "a photo of", Question: "Question: {} Short answer:"}

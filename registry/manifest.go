@@ -42,6 +42,12 @@ type Prompts struct {
 	TargetPrefix string `toml:"target_prefix"`
 }
 
+// DefaultPrompts are BLIP-2's for decoder-only models; what a language model
+// that no manifest describes is given.
+func DefaultPrompts() Prompts {
+	return Prompts{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
+}
+
 // Memory is what to expect, in bytes, at the manifest's dtype.
 type Memory struct {
 	Inference int64 `toml:"inference"` // weights and one picture

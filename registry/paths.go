@@ -39,7 +39,7 @@ func (r *Registry) readPaths() (map[string]string, error) {
 	doc.Decode(&content)
 	for _, id := range slices.Sorted(maps.Keys(content.Paths)) {
 		if _, ok := r.manifests[id]; !ok {
-			doc.Errorf("paths."+id, "no model has the id %q%s; mend or remove the line", id, nearest.Hint(id, r.IDs()))
+			doc.Errorf("paths."+id, "no model has the id %q, mend or remove the line%s", id, nearest.Hint(id, r.IDs()))
 		}
 	}
 	return content.Paths, doc.Err()

@@ -227,7 +227,7 @@ func TestFoldersOfPlugins(t *testing.T) {
 func TestRecordedPathsAreReadStrictly(t *testing.T) {
 	for text, want := range map[string]string{
 		"[pths]\n\"opt-2.7b\" = \"/x\"\n":    "models.toml:1: pths: unknown key; did you mean paths?",
-		"[paths]\n\"opt-2.7\" = \"/x\"\n":    `models.toml:2: paths.opt-2.7: no model has the id "opt-2.7"; did you mean opt-2.7b?`,
+		"[paths]\n\"opt-2.7\" = \"/x\"\n":    `models.toml:2: paths.opt-2.7: no model has the id "opt-2.7", mend or remove the line; did you mean opt-2.7b?`,
 		"[paths]\n\"opt-2.7b\" = [\"/x\"]\n": "models.toml:2: paths.opt-2.7b: is an array, want a string",
 		"[paths\n":                           "not valid TOML",
 	} {

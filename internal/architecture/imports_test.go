@@ -40,7 +40,7 @@ func rules() []rule {
 		{"bridge", []string{"adapters", "qformer", "tokenizer", "imaging", "internal/..."}},
 		{"eval", []string{"adapters", "qformer", "bridge", "internal/..."}},
 		{"train/...", []string{"adapters", "qformer/...", "bridge", "eval", "train/...", "kit/...", "imaging", "internal/..."}},
-		{"recipes", []string{"adapters", "qformer", "bridge", "train", "eval", "registry", "internal/..."}},
+		{"recipes", []string{"adapters", "qformer", "bridge", "train", "eval", "registry", "kit", "internal/..."}},
 		{"internal/lm/lmtest", []string{"adapters", "golden", "internal/..."}},
 		{"internal/lm", []string{"adapters", "tokenizer", "internal/..."}},
 		{"internal/...", []string{"adapters", "internal/..."}},

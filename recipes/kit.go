@@ -1,0 +1,44 @@
+package recipes
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/kit"
+)
+
+// What the kit has, as recipes name it.
+const (
+	kitPrefix    = "kit:"
+	kitTokenizer = "kit:qformer"
+)
+
+func kitBridges() []string { return []string{"kit:stage1", "kit:stage2"} }
+
+func kitSets() []string {
+	var ids []string
+	for _, split := range kit.Splits() {
+		ids = append(ids, kitPrefix+string(split))
+	}
+	return ids
+}
+
+// checkKit checks a data set of the kit and returns how many pictures are taken
+// from it.
+func (r *Recipe) checkKit(key string, s Source) int {
+	if !slices.Contains(kitSets(), s.ID) {
+		r.doc.Errorf(key, "is %q, want one of %s, or a table of annotations and images%s", s.ID, strings.Join(kitSets(), ", "), nearest.Hint(s.ID, kitSets()))
+		return 0
+	}
+	scenes, err := kit.Open(kit.Split(strings.TrimPrefix(s.ID, kitPrefix)))
+	if err != nil {
+		r.doc.Errorf(key, "%v", err)
+		return 0
+	}
+	r.want(key+".pictures", s.Pictures >= 0 && s.Pictures <= scenes.Len(), "is %d, want between 1 and the %d of %s, or 0 for all", s.Pictures, scenes.Len(), s.ID)
+	if s.Pictures > 0 {
+		return min(s.Pictures, scenes.Len())
+	}
+	return scenes.Len()
+}
