@@ -209,13 +209,13 @@ func (r *Recipe) checkSwap() {
 	if s.Encoder != "" {
 		r.oneOf("swap.encoder", string(s.Encoder), string(train.EncoderLeastSquares), string(train.EncoderFresh))
 	}
+	r.oneOf("swap.projection", string(s.Projection), string(train.StartSharedTokens), string(train.StartOrthogonal),
+		string(train.StartCaptionTokens), string(train.StartFresh), string(train.StartKeep))
 	if r.Stage == 1 {
 		r.want("swap", s.Encoder != "", "is given, but only stage 2 has a projection to carry over; stage 1 takes swap.encoder alone")
 		r.want("from", r.From != "", "is empty, want the stage-1 bridge whose encoder is swapped")
 		return
 	}
-	r.oneOf("swap.projection", string(s.Projection), string(train.StartSharedTokens), string(train.StartOrthogonal),
-		string(train.StartCaptionTokens), string(train.StartFresh), string(train.StartKeep))
 	r.want("from", r.From != "", "is empty, want the stage-2 bridge that the swap starts from")
 	r.want("swap.warmup_steps", s.WarmupSteps >= 0, "is %d, want a number of steps, or 0 for no warm-up", s.WarmupSteps)
 	r.learningRate("swap.cold_lr", s.ColdLR, true)
