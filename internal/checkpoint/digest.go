@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
 )
 
 // Digest returns "sha256:…" over the weights: of the one weight file, or of the
@@ -84,8 +85,5 @@ func writeStamp(cache string, s stamp) {
 	if err != nil {
 		return
 	}
-	_ = writeAtomic(cache, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
+	_ = atomicfile.WriteBytes(cache, data)
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/diskfull"
 )
 
 // Pictures are what is encoded: the part of a data set that the cache needs.
@@ -130,7 +131,7 @@ func Open(dir string, encoder adapters.VisionEncoder, pictures Pictures, o Optio
 	c.sums = make([]byte, sumSize*c.layout.Rows)
 	path := filepath.Join(dir, c.layout.name())
 	err := c.open(path)
-	if full(err) {
+	if diskfull.Is(err) {
 		o.Log.Warn("no room for the feature cache; every picture is encoded anew each time", "error", err, "remedy", remedy)
 		return c, nil
 	}

@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/diskfull"
 )
 
 const (
@@ -69,11 +70,7 @@ func Write(dir string, step, keep int, fill func(tmp string) error) (path string
 
 // exhausted adds the remedy where the disk is to blame.
 func exhausted(err error) error {
-	if !isFull(err) {
-		return err
-	}
-	return adapters.Errorf(adapters.Exhausted, "checkpoint not written: %w", err).
-		WithRemedy("free disk space and go on with --resume; the checkpoint before it is intact")
+	return diskfull.Explain(err, "checkpoint not written", diskfull.Resume)
 }
 
 // seal writes the manifest and syncs everything.
@@ -215,7 +212,7 @@ func Latest(dir string) (path string, passed []error, err error) {
 	}
 	if len(passed) > 0 {
 		return "", passed, adapters.Errorf(adapters.Corrupt, "no checkpoint in %s is intact: %w", dir, errors.Join(passed...)).
-			WithRemedy("start the run again without --resume")
+			WithRemedy("nothing is left to go on with: delete the run's folder, or give another with --out, and start without --resume")
 	}
 	return "", nil, adapters.Errorf(adapters.NotFound, "%s holds no checkpoint", dir)
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/needs"
 	"github.com/modular-bridging/bridge/train/checkpoint"
 )
@@ -137,6 +138,10 @@ func TestFullDisk(t *testing.T) {
 	})
 	mustSayFull(t, fmt.Sprint(adapters.KindOf(err), " ", err))
 	mustBeLatest(t, dir, 1)
+	_, err = checkpoint.Write(dir, 2, 1, func(tmp string) error { // as a bridge is saved
+		return fmt.Errorf("save bridge: %w", atomicfile.WriteBytes(filepath.Join(tmp, "weights"), make([]byte, 1<<20)))
+	})
+	mustSayFull(t, fmt.Sprint(adapters.KindOf(err), " ", err))
 	mustWrite(t, dir, 3, 1) // the failed one left no mess that fills the disk
 	mustBeLatest(t, dir, 3)
 }
@@ -147,5 +152,8 @@ func mustSayFull(t *testing.T, text string) {
 		if !strings.Contains(text, want) {
 			t.Errorf("got %q, want it to say %q", text, want)
 		}
+	}
+	if n := strings.Count(text, "free disk space"); n != 1 {
+		t.Errorf("got %q with %d remedies, want 1", text, n)
 	}
 }

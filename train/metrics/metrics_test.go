@@ -3,6 +3,8 @@ package metrics
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
 	"os"
 	"os/exec"
@@ -11,6 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/needs"
 )
 
 // testdata/reference.tfevents was written by TensorBoard's own code
@@ -84,7 +89,12 @@ const (
 )
 
 func TestResumedRunHasEveryStepOnce(t *testing.T) {
-	dir := t.TempDir()
+	mustResume(t, t.TempDir())
+}
+
+// mustResume writes steps 1 to 4, is killed, and goes on after 2 with 4.
+func mustResume(t *testing.T, dir string) {
+	t.Helper()
 	w := mustOpen(t, dir)
 	mustWrite(t, w, 1, 2, 3, 4)
 	if err := w.Close(); err != nil {
@@ -110,19 +120,17 @@ func TestResumedRunHasEveryStepOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustHold(t, dir, line1, line2, line4)
-	readBack(t, filepath.Join(dir, "events"))
 }
 
-// readBack checks that TensorBoard shows steps 1, 2 and 4 and not the 3 and the
-// 4 that were lost.
-func readBack(t *testing.T, dir string) {
-	t.Helper()
+// TensorBoard shows steps 1, 2 and 4 and not the 3 and the 4 that were lost.
+func TestTensorBoardShowsEveryStepOnce(t *testing.T) {
 	python := os.Getenv("BRIDGE_TENSORBOARD_PYTHON")
 	if python == "" {
-		t.Log("not read back with TensorBoard: BRIDGE_TENSORBOARD_PYTHON names no Python that has it")
-		return
+		needs.Lacking(t, "TensorBoard", errors.New("BRIDGE_TENSORBOARD_PYTHON names no Python that has it"))
 	}
-	out, err := exec.Command(python, "../../tools/reference/events.py", "read", dir).Output()
+	dir := t.TempDir()
+	mustResume(t, dir)
+	out, err := exec.Command(python, "../../tools/reference/events.py", "read", filepath.Join(dir, "events")).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,4 +174,27 @@ func TestOpenSaysWhatIsInTheWay(t *testing.T) {
 	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("got %v, want an error that names %s", err, path)
 	}
+}
+
+func TestFullDisk(t *testing.T) {
+	dir := needs.SmallDisk(t)
+	w := mustOpen(t, dir)
+	defer w.Close()
+	mustWrite(t, w, 1)
+	if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 1<<20), 0o644); err == nil {
+		t.Fatal("the disk is not full")
+	}
+	mustSayFull := func(err error) {
+		t.Helper()
+		if adapters.KindOf(err) != adapters.Exhausted || strings.Count(fmt.Sprint(err), "free disk space and go on with --resume") != 1 {
+			t.Errorf("got %v of kind %v, want exhausted with one remedy", err, adapters.KindOf(err))
+		}
+	}
+	var err error
+	for step := 2; err == nil && step < 1000; step++ { // the last page has room for some
+		err = w.Write(step, 0, map[string]float64{"loss": 1})
+	}
+	mustSayFull(err)
+	_, err = Open(dir) // another event file
+	mustSayFull(err)
 }

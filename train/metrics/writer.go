@@ -12,6 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/internal/diskfull"
 )
 
 // File is the name of the JSON lines in a run folder.
@@ -28,16 +31,16 @@ type Writer struct {
 // to begin anew.
 func Open(dir string) (*Writer, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("metrics: %w", err)
+		return nil, failed(err)
 	}
 	w := &Writer{path: filepath.Join(dir, File)}
 	var err error
 	if w.file, err = os.OpenFile(w.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
-		return nil, fmt.Errorf("metrics: %w", err)
+		return nil, failed(err)
 	}
 	if w.events, err = createEvents(filepath.Join(dir, "events")); err != nil {
 		w.file.Close()
-		return nil, fmt.Errorf("metrics: %w", err)
+		return nil, failed(err)
 	}
 	return w, nil
 }
@@ -54,13 +57,13 @@ func (w *Writer) Write(step int, clock time.Duration, values map[string]float64)
 	}
 	data, err := json.Marshal(line)
 	if err != nil {
-		return fmt.Errorf("metrics: %w", err)
+		return failed(err)
 	}
 	if _, err := w.file.Write(append(data, '\n')); err != nil {
-		return fmt.Errorf("metrics: %w", err)
+		return failed(err)
 	}
 	if err := w.events.write(step, time.Now(), values); err != nil {
-		return fmt.Errorf("metrics: events: %w", err)
+		return failed(fmt.Errorf("events: %w", err))
 	}
 	return nil
 }
@@ -71,19 +74,26 @@ func (w *Writer) Write(step int, clock time.Duration, values map[string]float64)
 func (w *Writer) Truncate(step int) error {
 	lines, err := keep(w.path, step)
 	if err != nil {
-		return fmt.Errorf("metrics: %w", err)
+		return failed(err)
 	}
-	tmp := w.path + ".tmp"
-	if err := os.WriteFile(tmp, lines, 0o644); err != nil {
-		return fmt.Errorf("metrics: %w", err)
-	}
-	if err := errors.Join(w.file.Close(), os.Rename(tmp, w.path)); err != nil {
-		return fmt.Errorf("metrics: %w", err)
+	if err := errors.Join(w.file.Close(), atomicfile.WriteBytes(w.path, lines)); err != nil {
+		return failed(err)
 	}
 	if w.file, err = os.OpenFile(w.path, os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
-		return fmt.Errorf("metrics: %w", err)
+		return failed(err)
 	}
-	return w.events.restart(step+1, time.Now())
+	if err := w.events.restart(step+1, time.Now()); err != nil {
+		return failed(fmt.Errorf("events: %w", err))
+	}
+	return nil
+}
+
+// failed says that it was the figures that could not be kept.
+func failed(err error) error {
+	if diskfull.Is(err) {
+		return diskfull.Explain(err, "metrics not written", diskfull.Resume)
+	}
+	return fmt.Errorf("metrics: %w", err)
 }
 
 // keep returns the whole lines of steps up to the given one.

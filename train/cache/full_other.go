@@ -1,6 +1,0 @@
-//go:build !unix
-
-package cache
-
-// full reports whether the disk took no more; here it cannot be told.
-func full(error) bool { return false }
