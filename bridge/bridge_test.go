@@ -1,6 +1,8 @@
 package bridge_test
 
 import (
+	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -179,6 +181,51 @@ func TestComposeRefusesAnotherWidth(t *testing.T) {
 	_, err := bridge.Compose(small(t), eye{}, nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "width 9") || !strings.Contains(err.Error(), "--encoder other-eye") {
 		t.Errorf("got %v", err)
+	}
+}
+
+type sameEye struct{ adapters.VisionEncoder }
+
+func (sameEye) Spec() adapters.VisionSpec {
+	return adapters.VisionSpec{Spec: adapters.Spec{ID: "eye", Width: 8, Digest: "sha256:fedcba9876543210fedcba"}}
+}
+
+func TestComposeTellsOtherWeightsOfOneIDApart(t *testing.T) {
+	var text bytes.Buffer
+	if _, err := bridge.Compose(small(t), sameEye{}, nil, slog.New(slog.NewTextHandler(&text, nil))); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`got="eye sha256:fedcba987654"`, `"trained with"="eye sha256:1"`} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %s in the warning %s", want, text.String())
+		}
+	}
+}
+
+// A file that is being replaced is never seen half: what others have open stays
+// as it was.
+func TestSaveReplacesFiles(t *testing.T) {
+	b := small(t)
+	dir := t.TempDir()
+	if err := b.Save(dir, adapters.Float32); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"bridge.json", "tokenizer.json", "model.safetensors"} {
+		if err := os.Link(filepath.Join(dir, name), filepath.Join(dir, "old-"+name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Save(dir, adapters.Float32); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"bridge.json", "tokenizer.json", "model.safetensors"} {
+		now, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if old, err := os.Stat(filepath.Join(dir, "old-"+name)); err != nil || os.SameFile(old, now) {
+			t.Errorf("%s was overwritten in place (%v)", name, err)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/layers"
@@ -58,7 +59,7 @@ func (b *Bridge) Save(dir string, dtype adapters.DType) error {
 		return fmt.Errorf("save bridge: %w", err)
 	}
 	if b.words != nil {
-		if err := os.WriteFile(filepath.Join(dir, wordsFile), b.words.json, 0o644); err != nil {
+		if err := atomicfile.WriteBytes(filepath.Join(dir, wordsFile), b.words.json); err != nil {
 			return fmt.Errorf("save bridge: %w", err)
 		}
 	}
@@ -66,7 +67,10 @@ func (b *Bridge) Save(dir string, dtype adapters.DType) error {
 	if err != nil {
 		return fmt.Errorf("save bridge: %w", err)
 	}
-	return os.WriteFile(filepath.Join(dir, infoFile), append(data, '\n'), 0o644)
+	if err := atomicfile.WriteBytes(filepath.Join(dir, infoFile), append(data, '\n')); err != nil {
+		return fmt.Errorf("save bridge: %w", err)
+	}
+	return nil
 }
 
 func (b *Bridge) weight(name string) (*adapters.Tensor, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -41,9 +42,25 @@ func Compose(b *Bridge, vision adapters.VisionEncoder, language adapters.Languag
 }
 
 func warnOther(log *slog.Logger, what, id, digest string, trained Side) {
-	if log != nil && trained.Digest != "" && digest != "" && digest != trained.Digest {
-		log.Warn(what+" has other weights than the bridge was trained with", "got", id, "trained with", trained.ID)
+	if log == nil || trained.Digest == "" || digest == "" || digest == trained.Digest {
+		return
 	}
+	got, want := id, trained.ID
+	if got == want {
+		got, want = got+" "+shortDigest(digest), want+" "+shortDigest(trained.Digest)
+	}
+	log.Warn(what+" has other weights than the bridge was trained with", "got", got, "trained with", want)
+}
+
+// shortDigest is enough of a digest for people to tell two apart.
+func shortDigest(digest string) string {
+	algorithm, sum, ok := strings.Cut(digest, ":")
+	if !ok {
+		algorithm, sum = "", digest
+	} else {
+		algorithm += ":"
+	}
+	return algorithm + sum[:min(12, len(sum))]
 }
 
 // GenerateOptions steer captions and answers.
