@@ -68,7 +68,7 @@ func (c Chart) figure() (figure, error) {
 
 func (c Chart) draw(xLabel string, xOf func(Series) []float64) (template.HTML, error) {
 	p := plot.New()
-	p.BackgroundColor = color.Transparent
+	p.BackgroundColor = nil // transparent: the page's own shows
 	p.X.Label.Text, p.Y.Label.Text = xLabel, c.YLabel
 	p.X.Min, p.X.Max, p.Y.Min = 0, 1, 0
 	p.Add(plotter.NewGrid())

@@ -14,8 +14,8 @@ import (
 	"image"
 	"image/png"
 	"io"
-	"os"
-	"path/filepath"
+
+	"github.com/modular-bridging/bridge/internal/atomicfile"
 )
 
 // Report is what the file shows, from top to bottom.
@@ -130,20 +130,7 @@ func (r Report) Write(w io.Writer) error {
 }
 
 // WriteFile renders the report into a file, which is whole or not there.
-func (r Report) WriteFile(path string) error {
-	var buf bytes.Buffer
-	if err := r.Write(&buf); err != nil {
-		return err
-	}
-	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
-	if err := os.WriteFile(temporary, buf.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	if err := os.Rename(temporary, path); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return nil
-}
+func (r Report) WriteFile(path string) error { return atomicfile.Write(path, r.Write) }
 
 func (r Report) card(s Sample) (card, error) {
 	if len(s.Captions) != len(r.Arms) {

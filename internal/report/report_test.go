@@ -55,6 +55,22 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// A browser drops what it cannot read, so that a wrong colour shows nowhere.
+func TestColorsAreValid(t *testing.T) {
+	r := example()
+	r.Charts[0].Series[1].Low, r.Charts[0].Series[1].High = []float64{3, 1}, []float64{5, 3}
+	colors := regexp.MustCompile(`(?:fill|stroke)(?:: ?|=")([^;"]*)`).FindAllStringSubmatch(render(t, r), -1)
+	valid := regexp.MustCompile(`^(?:none|currentColor|var\(--[a-z]+\)|#[0-9A-Fa-f]{6})$`)
+	if len(colors) < 20 {
+		t.Fatalf("%d colours in the report", len(colors))
+	}
+	for _, c := range colors {
+		if !valid.MatchString(c[1]) {
+			t.Errorf("colour %q", c[0])
+		}
+	}
+}
+
 // Nothing is loaded from anywhere: every reference is a data URI.
 func TestNothingIsLoaded(t *testing.T) {
 	html := render(t, example())
