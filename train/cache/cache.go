@@ -173,7 +173,7 @@ func (c *Cache) readHead(file *os.File) error {
 	_, err = file.ReadAt(head, 0)
 	if err == nil && bytes.Equal(head[:headerSize], want) {
 		copy(c.sums, head[headerSize:])
-		return nil
+		return c.forgetCutOff(file)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -185,6 +185,31 @@ func (c *Cache) readHead(file *os.File) error {
 	return err
 }
 
+// forgetCutOff drops the rows that lie beyond the file's end.
+func (c *Cache) forgetCutOff(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	lost := 0
+	for row := range c.layout.Rows {
+		if c.has(row) && c.layout.offset(row+1) > info.Size() {
+			clear(c.sum(row))
+			lost++
+		}
+	}
+	if lost == 0 {
+		return nil
+	}
+	c.warnDamage(file, lost, "the file is cut off")
+	_, err = file.WriteAt(c.sums, headerSize)
+	return err
+}
+
+func (c *Cache) warnDamage(file *os.File, rows int, reason any) {
+	c.options.Log.Warn("rows of the feature cache are damaged and computed again", "rows", rows, "reason", reason, "file", file.Name())
+}
+
 // checksum is a row's CRC-32C, never 0.
 func checksum(row []byte) uint32 {
 	return max(1, crc32.Checksum(row, crc32.MakeTable(crc32.Castagnoli)))
@@ -192,19 +217,20 @@ func checksum(row []byte) uint32 {
 
 func (c *Cache) sum(row int) []byte { return c.sums[sumSize*row : sumSize*(row+1)] }
 
-// read fills data with a row of the file and reports whether it could.
-func (c *Cache) read(row int, data []byte) bool {
-	want := binary.LittleEndian.Uint32(c.sum(row))
-	if want == 0 || c.file == nil {
-		return false
-	}
+// has reports whether a row is on disk.
+func (c *Cache) has(row int) bool { return binary.LittleEndian.Uint32(c.sum(row)) != 0 }
+
+// read fills data with a row that is on disk, or forgets it and says why it is
+// of no use.
+func (c *Cache) read(row int, data []byte) error {
 	_, err := c.file.ReadAt(data, c.layout.offset(row))
-	if err == nil && checksum(data) == want {
-		return true
+	if got, want := checksum(data), binary.LittleEndian.Uint32(c.sum(row)); err == nil && got != want {
+		err = fmt.Errorf("the checksum is %08x, want %08x", got, want)
 	}
-	c.options.Log.Warn("a row of the feature cache is damaged and computed again", "row", row, "file", c.file.Name(), "error", err)
-	clear(c.sum(row))
-	return false
+	if err != nil {
+		clear(c.sum(row))
+	}
+	return err
 }
 
 // Close closes the file; what it holds serves the next run.
@@ -227,17 +253,26 @@ func (c *Cache) Features(ctx context.Context, indices []int) (*adapters.Tensor, 
 	out := adapters.NewTensor(c.layout.DType, append([]int{len(indices)}, c.layout.Shape...)...)
 	missing := map[int][]int{} // row → places in out
 	var order []int
+	var reason error // why the last damaged row is so
+	damaged := 0
 	for place, row := range indices {
 		if row < 0 || row >= c.layout.Rows {
 			return nil, adapters.Errorf(adapters.Invalid, "features of picture %d, the data set has %d", row, c.layout.Rows)
 		}
-		if c.read(row, out.Row(place).Data) {
-			continue
+		if c.file != nil && c.has(row) {
+			err := c.read(row, out.Row(place).Data)
+			if err == nil {
+				continue
+			}
+			damaged, reason = damaged+1, err
 		}
 		if len(missing[row]) == 0 {
 			order = append(order, row)
 		}
 		missing[row] = append(missing[row], place)
+	}
+	if damaged > 0 {
+		c.warnDamage(c.file, damaged, reason)
 	}
 	return out, c.compute(ctx, order, func(row int, data []byte) {
 		for _, place := range missing[row] {
@@ -259,7 +294,7 @@ func (c *Cache) Fill(ctx context.Context, rows []int) error {
 		if row < 0 || row >= c.layout.Rows {
 			return adapters.Errorf(adapters.Invalid, "features of picture %d, the data set has %d", row, c.layout.Rows)
 		}
-		if binary.LittleEndian.Uint32(c.sum(row)) == 0 {
+		if !c.has(row) {
 			missing = append(missing, row)
 		}
 	}

@@ -239,6 +239,39 @@ func TestDamageIsFoundAndMended(t *testing.T) {
 	}
 }
 
+// What is wrong with many rows is one line.
+func TestDamageIsReportedOnce(t *testing.T) {
+	const rows, rowBytes = 100, tokens * width * 2
+	for name, c := range map[string]struct {
+		damage func(path string, data []byte) error
+		want   string
+	}{
+		"cut off": {func(path string, data []byte) error { return os.Truncate(path, int64(len(data)-40*rowBytes)) }, `rows=40 reason="the file is cut off"`},
+		"zeros": {func(path string, data []byte) error {
+			clear(data[len(data)-40*rowBytes:])
+			return os.WriteFile(path, data, 0o644)
+		}, `rows=40 reason="the checksum is `},
+	} {
+		dir, e, p := t.TempDir(), &encoder{digest: "e"}, pictures{rows, "d"}
+		first := open(t, dir, e, p, cache.Options{})
+		mustServe(t, first, all(rows)...)
+		first.Close()
+		path := cacheFile(t, dir)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.damage(path, data); err != nil {
+			t.Fatal(err)
+		}
+		log, text := logged()
+		mustServe(t, open(t, dir, e, p, cache.Options{Log: log}), all(rows)...)
+		if got := text.String(); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, c.want) || !strings.Contains(got, path) {
+			t.Errorf("%s: the log says\n%s\nwant one line with %s and the file", name, got, c.want)
+		}
+	}
+}
+
 func TestErrorsNameThePicture(t *testing.T) {
 	c := open(t, t.TempDir(), &encoder{digest: "e"}, pictures{1200, "d"}, cache.Options{})
 	if _, err := c.Features(context.Background(), []int{1, 999}); err == nil || !strings.Contains(err.Error(), "picture 999 is broken") {
@@ -262,6 +295,14 @@ func TestProgressCountsWhatIsMissing(t *testing.T) {
 	if got, want := strings.Join(told, " "), "1/1 4/9 8/9 9/9"; got != want {
 		t.Errorf("progress was %q, want %q", got, want)
 	}
+}
+
+func all(n int) []int {
+	rows := make([]int, n)
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
 }
 
 // logged returns a log and what was written to it.

@@ -112,14 +112,6 @@ func again(t *testing.T, role, dir string, env ...string) *exec.Cmd {
 	return cmd
 }
 
-func all(n int) []int {
-	rows := make([]int, n)
-	for i := range rows {
-		rows[i] = i
-	}
-	return rows
-}
-
 func TestTwoProcessesFillOneFile(t *testing.T) {
 	dir := t.TempDir()
 	a, b := again(t, "fill", dir), again(t, "fill", dir)
