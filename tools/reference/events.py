@@ -3,7 +3,7 @@
     events.py            writes train/metrics/testdata/reference.tfevents
     events.py read DIR   prints what TensorBoard shows for the event files in DIR
 
-Needs the package tensorboard (2.21.0 was used), which no other script here does.
+Needs tensorboard.txt, which no other script here does.
 """
 
 import json
