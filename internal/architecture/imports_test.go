@@ -45,7 +45,7 @@ func rules() []rule {
 		{"internal/lm", []string{"adapters", "tokenizer", "internal/..."}},
 		{"internal/...", []string{"adapters", "internal/..."}},
 		{"tools/...", []string{"..."}},
-		{"examples/...", []string{"adapters", "plugins", "internal/layers", "tokenizer"}},
+		{"examples/...", []string{"adapters", "plugins", "tokenizer"}}, // what an outside author can
 		{"cmd/...", []string{"..."}},
 	}
 }
@@ -87,6 +87,18 @@ func TestAdaptersNeedTheStandardLibraryAlone(t *testing.T) {
 			if first, _, _ := strings.Cut(imported, "/"); strings.Contains(first, ".") {
 				t.Errorf("adapters imports %s", imported)
 			}
+		}
+	}
+}
+
+// Examples are what others copy: no rule may let them import what others cannot.
+func TestExamplesImportNothingInternal(t *testing.T) {
+	for _, r := range rules() {
+		if !strings.HasPrefix(r.packages, "examples") {
+			continue
+		}
+		if i := slices.IndexFunc(r.may, func(m string) bool { return m == "..." || strings.Contains(m, "internal") }); i >= 0 {
+			t.Errorf("the rule for %s allows %s", r.packages, r.may[i])
 		}
 	}
 }
