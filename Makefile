@@ -42,5 +42,5 @@ bench: ## benchmarks of the parts
 
 .PHONY: kit
 kit: build ## rebuild the kit: sprites, frozen models (Python), bridges (bridge itself)
-	tools/kit/build.sh all
-	tools/kit/bridges.sh
+	began=$$(date +%s) && tools/kit/build.sh all && tools/kit/bridges.sh && \
+	echo "the kit took $$((($$(date +%s) - began) / 60)) minutes"

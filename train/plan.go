@@ -77,7 +77,8 @@ type Stage struct {
 	// CachedQueries, in a stage that trains the projection alone, is the number
 	// of training pictures whose Q-Former outputs are computed once and reused.
 	CachedQueries int
-	// Weights of ITC, ITM and ITG in stage 1; zero values mean 1 each.
+	// Weights of ITC, ITM and ITG in stage 1. All three zero mean 1 each; beside
+	// another weight, zero leaves the loss out.
 	ITC, ITM, ITG float64
 }
 

@@ -2,6 +2,9 @@
 // size.
 //
 //	go run ./tools/kit/pack RUN/bridge kit/models/stage1
+//	go run ./tools/kit/pack RUN/bridge kit/models/stage2 kit:stage1
+//
+// The third argument names the stage-1 bridge that a stage-2 bridge began from.
 package main
 
 import (
