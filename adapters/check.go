@@ -26,12 +26,33 @@ func (r *LossResponse) Check(spec LanguageSpec, req *LossRequest) error {
 
 // Check verifies a request against the model's spec.
 func (r *GenerateRequest) Check(spec LanguageSpec) error {
-	o := r.Options
-	if o.MaxNewTokens < 0 || o.MinNewTokens < 0 || o.NumBeams < 0 || o.TopK < 0 || o.Temperature < 0 ||
-		o.RepetitionPenalty < 0 || o.TopP < 0 || o.TopP > 1 {
-		return Errorf(Invalid, "generation options %+v: counts and penalties are not negative, top-p is at most 1", o)
+	if err := r.Options.check(); err != nil {
+		return err
 	}
 	return checkInputs(spec, r.Prompts, r.Examples)
+}
+
+// check is written so that a NaN is refused.
+func (o GenerateOptions) check() error {
+	for _, f := range []struct {
+		name string
+		got  any
+		ok   bool
+		want string
+	}{
+		{"max_new_tokens", o.MaxNewTokens, o.MaxNewTokens >= 0, "a count, or 0 for 20"},
+		{"min_new_tokens", o.MinNewTokens, o.MinNewTokens >= 0, "a count"},
+		{"num_beams", o.NumBeams, o.NumBeams >= 0, "a count, or 0 for no beam search"},
+		{"repetition_penalty", o.RepetitionPenalty, o.RepetitionPenalty >= 0, "a number above 0, or 0 for none"},
+		{"temperature", o.Temperature, o.Temperature >= 0, "a number above 0, or 0 for 1"},
+		{"top_k", o.TopK, o.TopK >= 0, "a count, or 0 for no limit"},
+		{"top_p", o.TopP, o.TopP >= 0 && o.TopP <= 1, "between 0 and 1"},
+	} {
+		if !f.ok {
+			return Errorf(Invalid, "%s is %v, want %s", f.name, f.got, f.want)
+		}
+	}
+	return nil
 }
 
 // Check verifies a response to req.

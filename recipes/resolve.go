@@ -72,7 +72,7 @@ func (r *Recipe) lookup(reg *registry.Registry, table string, b Backbone, kind a
 		return found, false
 	}
 	if err != nil {
-		r.doc.Errorf(key, "%v", err)
+		r.doc.Errorf(key, "%w", err)
 		return found, false
 	}
 	if found.Kind != kind {

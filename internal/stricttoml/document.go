@@ -5,6 +5,7 @@
 package stricttoml
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -55,6 +56,7 @@ type Problem struct {
 	Key      string // dotted
 	Message  string // what was found, what is wanted
 	Override bool   // it came from the command line
+	Err      error  // the cause, where there is one
 }
 
 // Problems is the error that holds them, in the order of the file.
@@ -73,9 +75,10 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Override reports whether one of the problems came from the command line.
+// Override reports whether one of the problems is a mistake on the command line:
+// it came from there, and not from a damaged file that is named there.
 func (p Problems) Override() bool {
-	return slices.ContainsFunc(p, func(q Problem) bool { return q.Override })
+	return slices.ContainsFunc(p, func(q Problem) bool { return q.Override && adapters.KindOf(q.Err) != adapters.Corrupt })
 }
 
 // Read parses a file.
@@ -135,11 +138,11 @@ func parseValue(text string) any {
 	return text
 }
 
-// Errorf adds a problem at a key. Where the file does not have the key, it is
-// reported at the table that would hold it.
+// Errorf adds a problem at a key; a %w verb becomes its cause. Where the file does
+// not have the key, it is reported at the table that would hold it.
 func (d *Document) Errorf(key, format string, args ...any) {
-	at := d.place(key)
-	d.problems = append(d.problems, Problem{Place: at.text, Key: key, Message: fmt.Sprintf(format, args...), Override: at.override})
+	at, err := d.place(key), fmt.Errorf(format, args...)
+	d.problems = append(d.problems, Problem{Place: at.text, Key: key, Message: err.Error(), Override: at.override, Err: errors.Unwrap(err)})
 }
 
 // Has reports whether the file or an override gives the key.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
 )
 
 type inner struct {
@@ -174,5 +176,23 @@ func TestSyntaxAndAssignments(t *testing.T) {
 	}
 	if _, err := Read(t.TempDir() + "/none.toml"); err == nil {
 		t.Error("a missing file was read")
+	}
+}
+
+// A damaged file that the command line names is no mistake on the command line.
+func TestDamagedFileIsNoWrongUsage(t *testing.T) {
+	for kind, want := range map[adapters.Kind]bool{adapters.NotFound: true, adapters.Corrupt: false} {
+		d, err := Parse("f.toml", []byte(good))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Set(Override{Assignment: "name=folder"}); err != nil {
+			t.Fatal(err)
+		}
+		d.Errorf("name", "%w", adapters.Errorf(kind, "config.json is of no use"))
+		var problems Problems
+		if err := d.Err(); !errors.As(err, &problems) || problems.Override() != want || err.Error() != "--set name=folder: name: config.json is of no use" {
+			t.Errorf("%v: got %v, override %v, want %v", kind, err, problems.Override(), want)
+		}
 	}
 }
