@@ -18,6 +18,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters/opt"
 	"github.com/modular-bridging/bridge/adapters/t5"
 	"github.com/modular-bridging/bridge/adapters/vit"
+	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/registry"
@@ -42,6 +43,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(fo
 type program struct {
 	stdout, stderr io.Writer
 	log            *slog.Logger
+	sinks          *sinks // that the log goes to
 	level          *slog.LevelVar
 }
 
@@ -54,7 +56,8 @@ func builtin() []adapters.Family {
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p := &program{stdout: stdout, stderr: stderr, level: &slog.LevelVar{}}
-	p.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: p.level, ReplaceAttr: withoutTime}))
+	p.sinks = newSinks(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: p.level, ReplaceAttr: withoutTime}))
+	p.log = slog.New(p.sinks)
 	app := p.app()
 	ordered, err := reorder(app, args)
 	if err == nil {
@@ -176,7 +179,8 @@ func group(name, usage string, commands ...*cli.Command) *cli.Command {
 func arguments(c *cli.Context, min, max int) ([]string, error) {
 	got := c.Args().Slice()
 	if len(got) < min || max >= 0 && len(got) > max {
-		return nil, usagef("bridge %s got %d arguments, want: bridge %s %s", c.Command.FullName(), len(got), c.Command.FullName(), c.Command.ArgsUsage)
+		name := c.Command.HelpName // with the program's and the groups' before it
+		return nil, usagef("%s got %d arguments, want: %s", name, len(got), strings.TrimSpace(name+" "+c.Command.ArgsUsage))
 	}
 	return got, nil
 }
@@ -186,11 +190,23 @@ func jsonFlag() cli.Flag {
 }
 
 func backendFlag() cli.Flag {
-	return &cli.StringFlag{Name: "backend", Usage: "`BACKEND` that computes: auto, go, xla:cpu, xla:cuda or xla:/abs/plugin.so"}
+	return &cli.StringFlag{Name: "backend", Usage: "`BACKEND` that computes: auto, go, xla:cpu, xla:cuda or xla:/abs/plugin.so",
+		Action: func(_ *cli.Context, name string) error {
+			if err := backends.Check(name); err != nil {
+				return usagef("--backend: %v", err)
+			}
+			return nil
+		}}
 }
 
 func isolationFlag() cli.Flag {
-	return &cli.StringFlag{Name: "isolation", Value: "process", Usage: "`WHERE` built-in adapters run: process or none"}
+	return &cli.StringFlag{Name: "isolation", Value: "process", Usage: "`WHERE` built-in adapters run: process or none",
+		Action: func(_ *cli.Context, where string) error {
+			if where != "process" && where != "none" {
+				return usagef("--isolation is %q, want process or none", where)
+			}
+			return nil
+		}}
 }
 
 // printJSON writes one object a line.

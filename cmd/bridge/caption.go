@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -37,32 +38,49 @@ func (p *program) askCommand() *cli.Command {
 	}
 }
 
+// generationFlags lacks the options of beam search: no built-in adapter has it.
 func generationFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "max-new-tokens", Value: 20, Usage: "`N` tokens at most"},
-		&cli.IntFlag{Name: "min-new-tokens", Usage: "`N` tokens at least"},
-		&cli.IntFlag{Name: "num-beams", Value: 1, Usage: "`N` beams of the search; 1 is greedy"},
-		&cli.Float64Flag{Name: "length-penalty", Value: 1, Usage: "`X` of beam search"},
-		&cli.Float64Flag{Name: "repetition-penalty", Value: 1, Usage: "`X`; 1 is none"},
+		countFlag("max-new-tokens", 20, 1, "`N` tokens at most"),
+		countFlag("min-new-tokens", 0, 0, "`N` tokens at least"),
+		factorFlag("repetition-penalty", math.MaxFloat64, "`X`; 1 is none"),
 		&cli.BoolFlag{Name: "sample", Usage: "draw tokens instead of taking the likeliest"},
-		&cli.Float64Flag{Name: "temperature", Value: 1, Usage: "`X` of sampling"},
-		&cli.IntFlag{Name: "top-k", Usage: "`N` likeliest tokens to draw from; 0 is all"},
-		&cli.Float64Flag{Name: "top-p", Value: 1, Usage: "`X` of probability to draw from"},
+		factorFlag("temperature", math.MaxFloat64, "`X` of sampling"),
+		countFlag("top-k", 0, 0, "`N` likeliest tokens to draw from; 0 is all"),
+		factorFlag("top-p", 1, "`X` of probability to draw from"),
 		&cli.Uint64Flag{Name: "seed", Usage: "`N` of sampling"},
 	}
 }
 
+func countFlag(name string, value, least int, usage string) cli.Flag {
+	return &cli.IntFlag{Name: name, Value: value, Usage: usage, Action: func(_ *cli.Context, got int) error {
+		if got < least {
+			return usagef("--%s is %d, want at least %d", name, got, least)
+		}
+		return nil
+	}}
+}
+
+// factorFlag is a flag for a number above 0, 1 where it is not given.
+func factorFlag(name string, most float64, usage string) cli.Flag {
+	want := "a number above 0"
+	if most < math.MaxFloat64 {
+		want += fmt.Sprintf(" and at most %v", most)
+	}
+	return &cli.Float64Flag{Name: name, Value: 1, Usage: usage, Action: func(_ *cli.Context, got float64) error {
+		if got > 0 && got <= most {
+			return nil
+		}
+		return usagef("--%s is %v, want %s", name, got, want)
+	}}
+}
+
 func generation(c *cli.Context) bridge.GenerateOptions {
-	o := bridge.GenerateOptions{
-		MaxNewTokens: c.Int("max-new-tokens"), MinNewTokens: c.Int("min-new-tokens"), NumBeams: c.Int("num-beams"),
+	return bridge.GenerateOptions{
+		MaxNewTokens: c.Int("max-new-tokens"), MinNewTokens: c.Int("min-new-tokens"),
 		RepetitionPenalty: c.Float64("repetition-penalty"), Sample: c.Bool("sample"), Temperature: c.Float64("temperature"),
 		TopK: c.Int("top-k"), TopP: c.Float64("top-p"), Seed: c.Uint64("seed"),
 	}
-	if c.IsSet("length-penalty") {
-		penalty := c.Float64("length-penalty")
-		o.LengthPenalty = &penalty
-	}
-	return o
 }
 
 // openModel opens a stage-2 bridge with both frozen sides.
@@ -119,9 +137,6 @@ func (p *program) openSides(c *cli.Context, info bridge.Info) (adapters.VisionEn
 		return nil, nil, err
 	}
 	isolation := c.String("isolation")
-	if isolation != "process" && isolation != "none" {
-		return nil, nil, usagef("--isolation is %q, want process or none", isolation)
-	}
 	vo, err := openingOfSide(reg, info.Vision, c.String("backend"), isolation)
 	if err != nil {
 		return nil, nil, err

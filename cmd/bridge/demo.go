@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -65,12 +64,14 @@ func (p *program) demo(c *cli.Context) error {
 	if err := p.introduce(c.Context, resolved, resolvedCold); err != nil {
 		return err
 	}
-	b, err := p.openBench(c.Context, resolved)
-	if err != nil {
-		return err
-	}
-	defer b.close()
-	return p.demoArms(c.Context, b, c.String("out"), resolved, resolvedCold)
+	return p.inRun(c.String("out"), hold, func() error {
+		b, err := p.openBench(c.Context, resolved)
+		if err != nil {
+			return err
+		}
+		defer b.close()
+		return p.demoArms(c.Context, b, c.String("out"), resolved, resolvedCold)
+	})
 }
 
 // introduce says what the demo joins.
@@ -90,14 +91,14 @@ func (p *program) demoArms(ctx context.Context, b *bench, out string, both ...*r
 	var arms []arm
 	for _, r := range both {
 		dir := filepath.Join(out, r.Name)
-		if err := replace(dir); err != nil {
+		err := p.inRun(dir, claimAnew, func() error {
+			o, err := b.train1(ctx, r, dir, false)
+			arms = append(arms, arm{r.Name, o})
 			return err
-		}
-		o, err := b.train1(ctx, r, dir, false)
+		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.Name, err)
 		}
-		arms = append(arms, arm{r.Name, o})
 	}
 	page, err := b.report("The language model swapped: warm against cold", arms)
 	if err != nil {
@@ -112,16 +113,6 @@ func (p *program) demoArms(ctx context.Context, b *bench, out string, both ...*r
 		return err
 	}
 	return p.printDemo(b, out, arms)
-}
-
-// replace makes an empty run folder where at most an earlier run is.
-func replace(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, recipeFile)); err == nil {
-		if err := os.RemoveAll(dir); err != nil {
-			return fmt.Errorf("replace an earlier demo: %w", err)
-		}
-	}
-	return prepare(dir, false)
 }
 
 func (p *program) printDemo(b *bench, out string, arms []arm) error {

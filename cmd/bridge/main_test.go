@@ -18,6 +18,9 @@ import (
 // TestMain lets the test binary serve adapters, as the command does: what the
 // tests start as plugins is the binary itself.
 func TestMain(m *testing.M) {
+	if os.Getenv(panicVariable) != "" {
+		os.Exit(servePanicking())
+	}
 	if len(os.Args) > 2 && os.Args[1] == "adapter" {
 		os.Exit(run(context.Background(), os.Args, os.Stdout, os.Stderr))
 	}
@@ -158,7 +161,18 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"train"}, "got 0 arguments, want: bridge train RECIPE"},
 		{[]string{"doctor", "x"}, "got 1 arguments"},
 		{[]string{"train", "x", "--out"}, "--out wants a value"},
-		{[]string{"caption", "m", "i", "--num-beams", "many"}, "num-beams"},
+		{[]string{"caption", "m", "i", "--top-k", "many"}, "top-k"},
+		{[]string{"caption", "m", "i", "--max-new-tokens", "-5"}, "--max-new-tokens is -5, want at least 1"},
+		{[]string{"ask", "m", "i", "q", "--min-new-tokens=-1"}, "--min-new-tokens is -1, want at least 0"},
+		{[]string{"ask", "m", "i", "q", "--top-p", "7"}, "--top-p is 7, want a number above 0 and at most 1"},
+		{[]string{"caption", "m", "i", "--temperature", "NaN"}, "--temperature is NaN, want a number above 0"},
+		{[]string{"caption", "m", "i", "--repetition-penalty", "0"}, "--repetition-penalty is 0, want a number above 0"},
+		{[]string{"caption", "m", "i", "--num-beams", "-1"}, "has no flag --num-beams"},
+		{[]string{"ask", "m", "i", "q", "--length-penalty", "2"}, "has no flag --length-penalty"},
+		{[]string{"caption", "m", "i", "--isolation", "some"}, "--isolation is \"some\""},
+		{[]string{"models", "show"}, "bridge models show got 0 arguments, want: bridge models show ID"},
+		{[]string{"recipes", "list", "x"}, "bridge recipes list got 1 arguments, want: bridge recipes list\n"},
+		{[]string{"adapter", "serve"}, "bridge adapter serve got 0 arguments, want: bridge adapter serve FAMILY"},
 		{[]string{"doctor", "--log-level", "loud"}, "--log-level"},
 		{[]string{"retrain"}, "wants --llm ID"},
 		{[]string{"models", "add", "opt-2.7b"}, "wants --path DIR"},
@@ -172,6 +186,45 @@ func TestWrongUsage(t *testing.T) {
 		_, stderr := want(t, exitUsage, c.args...)
 		if !strings.Contains(stderr, c.want) {
 			t.Errorf("bridge %s: no %q in\n%s", strings.Join(c.args, " "), c.want, stderr)
+		}
+	}
+}
+
+// --backend is checked before anything is looked for.
+func TestWrongBackendIsWrongUsage(t *testing.T) {
+	for name, c := range allCommands() {
+		if !slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return f.Names()[0] == "backend" }) {
+			continue
+		}
+		_, stderr := want(t, exitUsage, append(strings.Fields(name), "a", "b", "c", "--backend", "bogus")...)
+		if !strings.Contains(stderr, "--backend: backend \"bogus\" is not known, want auto") {
+			t.Errorf("bridge %s: %s", name, stderr)
+		}
+	}
+}
+
+// copyModel copies one of the kit's models and returns the folder.
+func copyModel(t *testing.T, id string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "kit", "models", id))); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestDamagedModelIsAFailure(t *testing.T) {
+	for file, damage := range map[string]func(path string) error{
+		"config.json":       func(path string) error { return os.WriteFile(path, []byte("{"), 0o644) },
+		"model.safetensors": func(path string) error { return os.Truncate(path, 1000) },
+	} {
+		dir := copyModel(t, "tiny-opt")
+		if err := damage(filepath.Join(dir, file)); err != nil {
+			t.Fatal(err)
+		}
+		_, stderr := want(t, exitFailed, "retrain", "--llm", dir, "--backend", "go", "--set", "language.isolation=none", "--out", filepath.Join(t.TempDir(), "run"))
+		if !strings.Contains(stderr, file) {
+			t.Errorf("%s spoilt: %s", file, stderr)
 		}
 	}
 }

@@ -44,10 +44,12 @@ func (p *program) request(o opening) (adapters.LoadRequest, error) {
 	return req, err
 }
 
-// loading shows how far the weights of a model are read.
+// loading logs what has been loaded of a model, not every step of the way.
 func (p *program) loading(id string) func(adapters.Progress) {
 	return func(s adapters.Progress) {
-		p.log.Debug("loading "+id, "stage", s.Stage, "done", s.Done, "total", s.Total)
+		if s.Done == s.Total {
+			p.log.Debug("loaded", "model", id, "stage", s.Stage, "total", s.Total)
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/eval"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
@@ -52,33 +52,13 @@ type summary struct {
 	Answers   map[string]eval.Rate `json:"answers,omitempty"`             // by kind of question
 }
 
-// prepare makes a run folder, or checks that one can be gone on with.
-func prepare(dir string, resume bool) error {
-	_, err := os.Stat(filepath.Join(dir, recipeFile))
-	begun := err == nil
-	switch {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return err
-	case begun && !resume:
-		return adapters.Errorf(adapters.Invalid, "%s holds a run already", dir).
-			WithRemedy("go on with it by --resume, or give another folder with --out")
-	case !begun && resume:
-		return adapters.Errorf(adapters.NotFound, "%s holds no run to resume", dir).
-			WithRemedy("give the run's folder with --out, or start without --resume")
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make the run folder: %w", err)
-	}
-	return nil
-}
-
 // writeRecipe keeps the recipe as it was resolved.
 func writeRecipe(dir string, r *recipes.Resolved) error {
 	text, err := r.Encode()
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, recipeFile), text, 0o644)
+	return atomicfile.WriteBytes(filepath.Join(dir, recipeFile), text)
 }
 
 // sameRecipe refuses to resume a run with other settings than it was begun with.
@@ -151,7 +131,7 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return os.WriteFile(path, append(data, '\n'), 0o644)
+	return atomicfile.WriteBytes(path, append(data, '\n'))
 }
 
 // readSummary reads a finished run's.
@@ -159,8 +139,7 @@ func readSummary(run string) (s summary, err error) {
 	path := filepath.Join(run, summaryFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, adapters.Errorf(adapters.NotFound, "%s is no finished run: there is no %s", run, summaryFile).
-			WithRemedy("name the folder of a run that `bridge train` or `bridge retrain` has finished")
+		return s, noRun(run, "there is no "+summaryFile)
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &s)
@@ -168,23 +147,23 @@ func readSummary(run string) (s summary, err error) {
 	if err != nil {
 		return s, fmt.Errorf("read %s: %w", path, err)
 	}
+	if s.Stage == 0 { // of a demo, which sums up its arms
+		return s, noRun(run, summaryFile+" is not of a run")
+	}
 	return s, nil
 }
 
-// logInto makes the log go to the run folder too, and returns how to end that.
-func (p *program) logInto(dir string) (func(), error) {
-	f, err := os.OpenFile(filepath.Join(dir, logFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("open the run's log: %w", err)
+// noRun says that a folder is not a finished run's, and which runs lie in it.
+func noRun(dir, why string) error {
+	err := adapters.Errorf(adapters.NotFound, "%s is no finished run: %s", dir, why)
+	inside, globErr := filepath.Glob(filepath.Join(dir, "*", resultFile))
+	if globErr != nil || len(inside) == 0 {
+		return err.WithRemedy("name the folder of a run that `bridge train` or `bridge retrain` has finished")
 	}
-	before := p.log
-	p.log = slog.New(slog.NewMultiHandler(before.Handler(), slog.NewTextHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	return func() {
-		p.log = before
-		if err := f.Close(); err != nil {
-			before.Warn("closing the run's log", "error", err)
-		}
-	}, nil
+	for i := range inside {
+		inside[i] = filepath.Dir(inside[i])
+	}
+	return err.WithRemedy("it holds runs, name them: %s", strings.Join(inside, " "))
 }
 
 // summarize puts a result into a line.

@@ -56,15 +56,20 @@ func (p *program) runToEnd(c *cli.Context, r *recipes.Resolved) error {
 	if dir == "" {
 		dir = filepath.Join("runs", r.Name)
 	}
-	if err := prepare(dir, c.Bool("resume")); err != nil {
-		return err
+	claim := claimNew
+	if c.Bool("resume") {
+		claim = claimOld
 	}
-	b, err := p.openBench(c.Context, r)
-	if err != nil {
+	var out outcome
+	err := p.inRun(dir, claim, func() error {
+		b, err := p.openBench(c.Context, r)
+		if err != nil {
+			return err
+		}
+		defer b.close()
+		out, err = b.train1(c.Context, r, dir, c.Bool("resume"))
 		return err
-	}
-	defer b.close()
-	out, err := b.train1(c.Context, r, dir, c.Bool("resume"))
+	})
 	if err != nil {
 		return err
 	}
@@ -85,13 +90,8 @@ type outcome struct {
 }
 
 // train1 does one run of the recipe, which has the bench's models and data,
-// into dir. What is quick to fail comes before the features are computed.
+// into dir, which is claimed. What is quick to fail comes before the features are computed.
 func (b *bench) train1(ctx context.Context, r *recipes.Resolved, dir string, resume bool) (out outcome, err error) {
-	endLog, err := b.program.logInto(dir)
-	if err != nil {
-		return out, err
-	}
-	defer endLog()
 	if resume {
 		if err := sameRecipe(dir, r); err != nil {
 			return out, err

@@ -88,5 +88,9 @@ func checkDemo(t *testing.T, dir, from string, language []string) {
 	if len(arms) != 2 || arms[0]["steps"] != arms[1]["steps"] || arms[0]["exact_match"] == nil || arms[1]["held_out_loss"] == nil {
 		t.Errorf("arms %v", arms)
 	}
+	_, stderr := want(t, exitFailed, "compare", out)
+	if !strings.Contains(stderr, filepath.Join(out, "cold")+" "+filepath.Join(out, "warm")) {
+		t.Errorf("the demo's arms are not named: %s", stderr)
+	}
 	want(t, exitDone, demo...) // an earlier demo is replaced
 }

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/vit"
+	"github.com/modular-bridging/bridge/plugins"
+)
+
+func TestSecondProcessIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		held string // below the folder that --out names
+		args []string
+	}{
+		"train":    {"", []string{"train", "tiny-stage1"}},
+		"retrain":  {"", []string{"retrain", "--llm", "tiny-flan-t5"}},
+		"resume":   {"", []string{"train", "tiny-stage1", "--resume"}},
+		"demo":     {"", []string{"demo"}},
+		"demo arm": {"warm", short("demo", "--set", "language.isolation=none")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "run")
+			held := filepath.Join(out, c.held)
+			release, err := hold(held)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer release()
+			recipe := filepath.Join(held, recipeFile)
+			if name != "train" {
+				if err := os.WriteFile(recipe, []byte("mine"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := listed(t, held)
+			_, stderr := want(t, exitFailed, append(c.args, "--out", out)...)
+			if !strings.Contains(stderr, "another process is training in "+held) || !strings.Contains(stderr, "--out") {
+				t.Errorf("got %s, want the folder and a remedy", stderr)
+			}
+			if after := listed(t, held); after != before {
+				t.Errorf("the folder holds %s, held %s", after, before)
+			}
+		})
+	}
+}
+
+// listed is what lies in a folder, with sizes.
+func listed(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, fmt.Sprint(e.Name(), ":", info.Size()))
+	}
+	return strings.Join(all, " ")
+}
+
+func TestReleasedFolderCanBeClaimed(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	for range 2 {
+		release, err := claimNew(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		release()
+	}
+	if err := os.WriteFile(filepath.Join(dir, recipeFile), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := claimNew(dir); err == nil || !strings.Contains(err.Error(), "holds a run already") {
+		t.Errorf("a run was begun over another: %v", err)
+	}
+	release, err := claimAnew(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if got := listed(t, dir); got != claimFile+":0" {
+		t.Errorf("the replaced run left %s", got)
+	}
+}
+
+// panicVariable makes this binary a plugin whose encoder brings it down.
+const panicVariable = "BRIDGE_TEST_PANIC"
+
+func servePanicking() int {
+	f := vit.Family()
+	open := f.OpenVision
+	f.OpenVision = func(ctx context.Context, req *adapters.LoadRequest) (adapters.VisionEncoder, error) {
+		e, err := open(ctx, req)
+		return panicking{e}, err
+	}
+	if err := plugins.ServeWith(plugins.ServeConfig{Families: []adapters.Family{f}, Name: f.Name}); err != nil {
+		return exitFailed
+	}
+	return exitDone
+}
+
+type panicking struct{ adapters.VisionEncoder }
+
+// Encode panics where nothing recovers.
+func (panicking) Encode(context.Context, *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
+	go panic("the encoder fell over")
+	select {}
+}
+
+// plugin writes an executable that does something the first time and is the
+// adapter vit after that.
+func plugin(t *testing.T, first string) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "plugin")
+	text := fmt.Sprintf("#!/bin/sh\nself='%s'\nif [ ! -e \"$0.once\" ]; then\n: > \"$0.once\"\n%s\nfi\nexec \"$self\" adapter serve vit\n", self, first)
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// mustLog runs a short training with a plugin as encoder and checks the log in
+// its run folder.
+func mustLog(t *testing.T, status int, plugin string, wants ...string) {
+	t.Helper()
+	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	out := filepath.Join(t.TempDir(), "run")
+	want(t, status, append(short("train", "tiny-stage1", "--out", out), "--set", "vision.isolation=process", "--set", "vision.plugin="+plugin,
+		"--set", "vision.id="+copyModel(t, "tiny-vit"))...)
+	text, err := os.ReadFile(filepath.Join(out, logFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range wants {
+		if !strings.Contains(string(text), w) {
+			t.Errorf("no %q in the log:\n%s", w, text)
+		}
+	}
+	if n := strings.Count(string(text), "msg=loaded"); n > 4 {
+		t.Errorf("%d lines of loading:\n%s", n, text)
+	}
+}
+
+func TestLogHoldsWhatAPluginSays(t *testing.T) {
+	mustLog(t, exitDone, plugin(t, panicVariable+"=1 exec \"$self\""),
+		"the plugin died; it is started again", "panic: the encoder fell over", "goroutine ", "panicking.Encode", "msg=loaded")
+}
+
+func TestLogHoldsTheLastError(t *testing.T) {
+	mustLog(t, exitFailed, plugin(t, "echo no such device >&2; exit 3"), "the run did not finish", "no such device")
+}
