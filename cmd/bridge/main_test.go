@@ -179,7 +179,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"adapter", "serve", "optt"}, "did you mean opt?"},
 		{[]string{"verify", "x", "--isolation", "some"}, "--isolation is \"some\""},
 		{[]string{"recipes", "check", "tiny-stage1", "--set", "optimizer.lrr=1"}, "did you mean optimizer.lr?"},
-		{[]string{"train", "tiny-stage1", "--backend", "cuda"}, "bridge: --backend cuda: run.backend: backend \"cuda\""},
+		{[]string{"train", "tiny-stage1", "--backend", "cuda"}, "bridge: --backend: backend \"cuda\" is not known"},
 		{[]string{"retrain", "--llm", "no such"}, "bridge: --llm no such: language.id: no model \"no such\""},
 		{[]string{"recipes", "check", "tiny-stage1", "--set", "optimizer.lr=2", "--set", "seed=x"}, "bridge: --set seed=x: seed: is the string"},
 	} {
