@@ -15,11 +15,18 @@ import (
 	"github.com/modular-bridging/bridge/recipes"
 )
 
+// commandVariable is set where the test binary is to be the command.
+const commandVariable = "BRIDGE_TEST_COMMAND"
+
 // TestMain lets the test binary serve adapters, as the command does: what the
-// tests start as plugins is the binary itself.
+// tests start as plugins is the binary itself. Where the tests want a process
+// of the command, signals included, it is the whole command.
 func TestMain(m *testing.M) {
 	if os.Getenv(panicVariable) != "" {
 		os.Exit(servePanicking())
+	}
+	if os.Getenv(commandVariable) != "" {
+		main()
 	}
 	if len(os.Args) > 2 && os.Args[1] == "adapter" {
 		os.Exit(run(context.Background(), os.Args, os.Stdout, os.Stderr))

@@ -1,0 +1,210 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/qformer"
+	"github.com/modular-bridging/bridge/train/checkpoint"
+)
+
+// training is a process of the command.
+type training struct {
+	*exec.Cmd
+	dir   string
+	said  *bytes.Buffer
+	ended chan error
+}
+
+// smallStart saves a random stage-1 bridge, smaller than the kit's, in a folder.
+func smallStart(t *testing.T) string {
+	t.Helper()
+	words, err := bridge.OpenWords(t.Context(), filepath.Join("..", "..", "kit", "models", "qformer-tokenizer", "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := qformer.Base()
+	c.HiddenSize, c.Layers, c.Heads, c.Intermediate, c.Queries = 16, 1, 2, 16, 2
+	c.EncoderWidth, c.Vocabulary, c.MaxPositions, c.ProjectionDim = 128, words.Vocabulary(), 32, 8
+	b, err := bridge.New(backends.ForTest(t), c, words, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	b.Info.Vision = bridge.Side{ID: "tiny-vit", Family: "vit", Width: c.EncoderWidth}
+	dir := t.TempDir()
+	if err := b.Save(dir, adapters.Float32); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// disturbedRun is the command line of a run that is long enough to be disturbed.
+func disturbedRun(dir, from, isolation string, more ...string) []string {
+	return append(short("train", "tiny-stage2-opt", "--out", dir), append([]string{
+		"--set", "from=" + from, "--set", "optimizer.steps=24", "--set", "run.checkpoint_every=5", "--set", "language.isolation=" + isolation,
+		"--set", `data.train={id="kit:train",pictures=8}`, "--set", "evaluation.every=0", "--set", "evaluation.examples=2", "--set", "evaluation.captions=0", "--set", "evaluation.final_captions=1",
+	}, more...)...)
+}
+
+// begin starts a process and returns when it has done a step.
+func begin(t *testing.T, dir string, args []string, from int) *training {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &training{Cmd: exec.Command(self, args...), dir: dir, said: &bytes.Buffer{}, ended: make(chan error, 1)}
+	r.Env = append(os.Environ(), commandVariable+"=1")
+	r.Stdout, r.Stderr = r.said, r.said
+	if err := r.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { r.ended <- r.Wait() }()
+	t.Cleanup(func() { _ = r.Process.Kill() })
+	step := []byte(fmt.Sprintf(`"step":%d}`, from))
+	for {
+		lines, _ := os.ReadFile(filepath.Join(dir, "metrics.jsonl"))
+		if bytes.Contains(lines, step) && bytes.Contains(lines, []byte("stage-2/loss")) {
+			return r
+		}
+		select {
+		case err := <-r.ended:
+			t.Fatalf("the run ended before its step %d: %v\n%s", from, err, r.said)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// end waits for the process and returns its exit status, −1 where a signal ended it.
+func (r *training) end(t *testing.T) int {
+	t.Helper()
+	var exit *exec.ExitError
+	select {
+	case err := <-r.ended:
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		return r.ProcessState.ExitCode()
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("the run does not end:\n%s", r.said)
+		return 0
+	}
+}
+
+// trainedWeights is the bytes of the bridge that a run ended with.
+func trainedWeights(t *testing.T, dir string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "bridge", "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// What a user loses when a process dies is time, and never the run: its weights
+// are those of a run that nothing disturbed.
+func TestDisturbedRunsEndWithTheSameWeights(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: trains for some seconds")
+	}
+	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	from, whole := smallStart(t), filepath.Join(t.TempDir(), "whole")
+	want(t, exitDone, disturbedRun(whole, from, "none")...)
+	same := func(t *testing.T, dir string) {
+		t.Helper()
+		if trainedWeights(t, dir) != trainedWeights(t, whole) {
+			t.Error("the weights are not those of an undisturbed run")
+		}
+	}
+	t.Run("killed language model", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "run")
+		r := begin(t, dir, disturbedRun(dir, from, "process"), 2)
+		for range 2 { // the second is the one that was started anew
+			plugin := child(t, r, "opt", 0)
+			if err := syscall.Kill(plugin, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			child(t, r, "opt", plugin)
+		}
+		if status := r.end(t); status != exitDone {
+			t.Fatalf("status %d:\n%s", status, r.said)
+		}
+		same(t, dir)
+	})
+	t.Run("killed run", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "run")
+		r := begin(t, dir, disturbedRun(dir, from, "none"), 7)
+		if err := r.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if status := r.end(t); status != -1 {
+			t.Fatalf("status %d: the run was killed too late", status)
+		}
+		_, stderr := want(t, exitDone, disturbedRun(dir, from, "none", "--resume")...)
+		if !strings.Contains(stderr, "resuming") {
+			t.Errorf("the run began anew: %s", stderr)
+		}
+		same(t, dir)
+	})
+	t.Run("Ctrl-C", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "run")
+		r := begin(t, dir, disturbedRun(dir, from, "process", "--set", "run.checkpoint_every=0"), 4)
+		if err := r.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if status := r.end(t); status != exitInterrupted {
+			t.Fatalf("status %d, want %d:\n%s", status, exitInterrupted, r.said)
+		}
+		if _, _, err := checkpoint.Latest(filepath.Join(dir, "checkpoints")); err != nil || !strings.Contains(r.said.String(), "--resume") {
+			t.Fatalf("no checkpoint of what was done, or no word of it: %v\n%s", err, r.said)
+		}
+		want(t, exitDone, disturbedRun(dir, from, "process", "--set", "run.checkpoint_every=0", "--resume")...)
+		same(t, dir)
+	})
+}
+
+// child waits for the process that serves a family for a run, another than the
+// one before.
+func child(t *testing.T, r *training, family string, before int) int {
+	t.Helper()
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		needs.Lacking(t, "a /proc to find processes in", err)
+	}
+	for {
+		stats, err := filepath.Glob("/proc/[0-9]*/stat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range stats {
+			stat, _ := os.ReadFile(path) // pid (name) state parent …
+			_, rest, _ := strings.Cut(string(stat), ") ")
+			line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(r.Process.Pid) && pid != before &&
+				strings.HasSuffix(string(line), "\x00serve\x00"+family+"\x00") {
+				return pid
+			}
+		}
+		select {
+		case err := <-r.ended:
+			t.Fatalf("the run ended without another process for %s: %v\n%s", family, err, r.said)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
