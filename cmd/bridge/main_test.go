@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v2"
-
-	"github.com/modular-bridging/bridge/recipes"
 )
 
 // commandVariable is set where the test binary is to be the command.
@@ -125,33 +123,6 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 		stdout, _ := want(t, exitDone, append(strings.Fields(name), "--help")...)
 		if !strings.Contains(stdout, "Example: bridge "+name) || !strings.Contains(stdout, c.Usage) {
 			t.Errorf("the help of %s lacks an example or what it does:\n%s", name, stdout)
-		}
-	}
-}
-
-// What a recipe's header and a help text tell people to type is understood.
-func TestDocumentedCommandsParse(t *testing.T) {
-	var lines []string
-	for _, name := range recipes.Shipped() {
-		text, err := recipes.Text(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, line := range recipes.Header(text) {
-			if command, ok := strings.CutPrefix(line, "Command:"); ok {
-				lines = append(lines, strings.TrimSpace(command))
-			}
-		}
-	}
-	for _, c := range allCommands() {
-		_, example, _ := strings.Cut(c.Description, "Example: ")
-		line, _, _ := strings.Cut(example, "\n")
-		lines = append(lines, strings.TrimSuffix(line, " > mine.toml"))
-	}
-	for _, line := range lines {
-		got, err := reorder((&program{}).app(), strings.Fields(line))
-		if err != nil || len(got) < 2 {
-			t.Errorf("%s: %v", line, err)
 		}
 	}
 }

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/recipes"
+)
+
+// documented is a command line that a text tells people to type, or one that its
+// prose mentions, maybe without arguments.
+type documented struct {
+	where, line string
+	mentioned   bool
+}
+
+// What a recipe's header, a help text or a page tells people to type must be
+// understood: it would be the first thing that fails them.
+func TestDocumentedCommandsParse(t *testing.T) {
+	all := append(inRecipes(t), inHelp()...)
+	pages := 0
+	for _, pattern := range []string{"README.md", "docs/*.md", "docs/*/*.md", "examples/*/README.md", "tools/*/README.md"} {
+		paths, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(pattern)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := inPage(path, string(text))
+			all, pages = append(all, found...), pages+len(found)
+		}
+	}
+	if pages < 10 {
+		t.Errorf("found %d commands in the pages, want at least README's", pages)
+	}
+	for _, d := range all {
+		if err := parse(d); err != nil {
+			t.Errorf("%s: %s: %v", d.where, d.line, err)
+		}
+	}
+}
+
+// The parser of the test above lets nothing wrong pass.
+func TestDocumentedCommandsAreReallyParsed(t *testing.T) {
+	page := "Text `bridge a` and `bridge`.\n\n    bin/bridge b  # why\n    $ bridge c 'd  e'\n\n```sh\nBRIDGE_CACHE=x bridge f \\\n  --g\n```\n\nbridge h is prose.\n"
+	var lines []string
+	for _, d := range inPage("page", page) {
+		lines = append(lines, d.line)
+	}
+	if got := strings.Join(lines, "|"); got != "bridge b|bridge c 'd  e'|bridge f    --g|bridge a" {
+		t.Errorf("found %s", got)
+	}
+	for line, ok := range map[string]bool{
+		"bridge train R --out x": true, `bridge ask M i "two words?"`: true, "bridge help": true, "bridge caption M i --num-beams 3": true,
+		"bridge trian R": false, "bridge train R --oot x": false, "bridge caption M i --num-beams many": false, "bridge train R --out": false,
+		"bridge models": false, "bridge doctor x": false, "bridge ask M i": false, "bridge train": false, "bridge": false,
+	} {
+		if err := parse(documented{line: line}); (err == nil) != ok {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+func inRecipes(t *testing.T) (all []documented) {
+	t.Helper()
+	for _, name := range recipes.Shipped() {
+		text, err := recipes.Text(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range recipes.Header(text) {
+			if command, ok := strings.CutPrefix(line, "Command:"); ok {
+				all = append(all, documented{where: name, line: strings.TrimSpace(command)})
+			}
+		}
+	}
+	return all
+}
+
+func inHelp() (all []documented) {
+	for name, c := range allCommands() {
+		_, example, _ := strings.Cut(c.Description, "Example: ")
+		line, _, _ := strings.Cut(example, "\n")
+		all = append(all, documented{where: "help of " + name, line: strings.TrimSuffix(line, " > mine.toml")})
+	}
+	return all
+}
+
+var (
+	commandLine = regexp.MustCompile(`^(?:\$ )?(?:\w+=\S+ )*(?:\./)?(?:bin/)?(bridge(?: .*)?)$`)
+	inlineCode  = regexp.MustCompile("`(?:bin/)?(bridge [^`]+)`")
+)
+
+// inPage finds the commands of a page's code blocks, then those within its
+// prose.
+func inPage(where, text string) (all []documented) {
+	fenced := false
+	var prose strings.Builder
+	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
+		if strings.HasPrefix(strings.TrimSpace(line), "```") {
+			fenced = !fenced
+			continue
+		}
+		if !fenced && !strings.HasPrefix(line, "    ") {
+			prose.WriteString(line)
+			continue
+		}
+		line, _, _ = strings.Cut(line, " #")
+		if found := commandLine.FindStringSubmatch(strings.TrimSpace(line)); found != nil {
+			all = append(all, documented{where: where, line: found[1]})
+		}
+	}
+	for _, found := range inlineCode.FindAllStringSubmatch(strings.ReplaceAll(prose.String(), "\n", " "), -1) {
+		all = append(all, documented{where, found[1], true})
+	}
+	return all
+}
+
+// parse does all of a command line but its action: flags with their types, and
+// the number of arguments.
+func parse(d documented) error {
+	app := (&program{stdout: io.Discard, stderr: io.Discard}).app()
+	app.Before = nil
+	reached := errors.New("reached")
+	for _, c := range leaves(app.Commands) {
+		c.Action = func(c *cli.Context) error {
+			wanted := len(strings.Fields(c.Command.ArgsUsage))
+			many := strings.HasSuffix(c.Command.ArgsUsage, "...")
+			if got := c.NArg(); !(d.mentioned && got == 0) && (got < wanted || got > wanted && !many) {
+				return usagef("%d arguments, want: %s", got, c.Command.ArgsUsage)
+			}
+			return reached
+		}
+	}
+	words := split(d.line)
+	ordered, err := reorder(app, words)
+	if err != nil || len(words) == 2 && words[1] == "help" {
+		return err
+	}
+	if err := app.Run(ordered); !errors.Is(err, reached) {
+		return errors.Join(err, errors.New("no command was run"))
+	}
+	return nil
+}
+
+// split cuts a line into words as a shell does, quotes but no escapes.
+func split(line string) (words []string) {
+	var word strings.Builder
+	quote, begun := rune(0), false
+	for _, r := range line + " " {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote == 0 && (r == '\'' || r == '"'):
+			quote, begun = r, true
+		case quote == 0 && r == ' ':
+			if begun {
+				words = append(words, word.String())
+				word.Reset()
+			}
+			begun = false
+		default:
+			word.WriteRune(r)
+			begun = true
+		}
+	}
+	return words
+}
