@@ -174,9 +174,11 @@ func (p *Process) instance(ctx context.Context, op string) (*instance, error) {
 	}
 	defer p.leave()
 	if p.current != nil {
-		if _, dead := p.current.runner.ended(); !dead {
+		exit, dead := p.current.runner.ended()
+		if !dead {
 			return p.current, nil
 		}
+		p.cfg.Logger.Warn("the plugin died between two requests; it is started again", "exit", exit)
 		p.dropCurrent()
 	}
 	select {

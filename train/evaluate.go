@@ -100,10 +100,18 @@ func (s *Session) grounding(ctx context.Context, features *adapters.Tensor, rows
 		if err != nil {
 			return nil, err
 		}
-		examples[i] = s.Plan.Prompts.CaptionExample(i, caption)
+		examples[i] = s.captionExample(i, caption)
 	}
 	g, err := eval.MeasureGrounding(ctx, s.model(), features.Slice(0, len(rows)), examples)
 	return &g, err
+}
+
+// captionExample asks for a caption as the run's last stage does.
+func (s *Session) captionExample(i int, caption string) adapters.Example {
+	if s.Plan.Stages[len(s.Plan.Stages)-1].Objective == LanguageModeling {
+		return s.Plan.Prompts.BareExample(i, caption)
+	}
+	return s.Plan.Prompts.CaptionExample(i, caption)
 }
 
 func (s *Session) model() *bridge.Model { return &bridge.Model{Bridge: s.Bridge, Language: s.Language} }
