@@ -61,8 +61,8 @@ func TestDocumentedCommandsAreReallyParsed(t *testing.T) {
 		t.Errorf("found %s", got)
 	}
 	for line, ok := range map[string]bool{
-		"bridge train R --out x": true, `bridge ask M i "two words?"`: true, "bridge help": true, "bridge caption M i --num-beams 3": true,
-		"bridge trian R": false, "bridge train R --oot x": false, "bridge caption M i --num-beams many": false, "bridge train R --out": false,
+		"bridge train R --out x": true, `bridge ask M i "two words?"`: true, "bridge help": true, "bridge caption M i --top-k 3": true,
+		"bridge trian R": false, "bridge train R --oot x": false, "bridge caption M i --top-k many": false, "bridge train R --out": false,
 		"bridge models": false, "bridge doctor x": false, "bridge ask M i": false, "bridge train": false, "bridge": false,
 	} {
 		if err := parse(documented{line: line}); (err == nil) != ok {
