@@ -44,7 +44,7 @@ func (p *program) demo(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	baseline, err := cold(c, warm)
+	baseline, err := cold(c.Context, warm)
 	if err != nil {
 		return err
 	}

@@ -67,13 +67,15 @@ func byKind(arms []arm) report.Table {
 	return t
 }
 
-// charts are the curves of what was measured more than once.
-func charts(arms []arm) []report.Chart {
-	quantities := []struct {
-		title, label string
-		of           func(train.Scores) (float64, bool)
-	}{
-		{"Held-out loss", "nats per token", func(s train.Scores) (float64, bool) { return s.HeldOutLoss(), s.Grounding != nil }},
+// quantity is what a chart shows.
+type quantity struct {
+	title, label string
+	of           func(train.Scores) (float64, bool)
+}
+
+func quantities() []quantity {
+	return []quantity{
+		{"Held-out loss", "nats per token", lossOf},
 		{"Exact match of captions", "fraction", func(s train.Scores) (float64, bool) { return deref(s.ExactMatch), s.ExactMatch != nil }},
 		{"Retrieval of the caption, R@1", "fraction", func(s train.Scores) (float64, bool) {
 			if s.Retrieval == nil {
@@ -82,8 +84,12 @@ func charts(arms []arm) []report.Chart {
 			return s.Retrieval.TextR1, true
 		}},
 	}
+}
+
+// charts are the curves of what was measured more than once.
+func charts(arms []arm) []report.Chart {
 	var all []report.Chart
-	for _, q := range quantities {
+	for _, q := range quantities() {
 		chart := report.Chart{Title: q.title, YLabel: q.label}
 		for _, a := range arms {
 			line := report.Series{Name: a.name}

@@ -42,7 +42,11 @@ func (p *program) retrainCommand() *cli.Command {
 			if c.String("llm") == "" && c.String("encoder") == "" {
 				return usagef("bridge retrain wants --llm ID, the language model to swap in, or --encoder ID (bridge models list)")
 			}
-			r, err := p.swap(c)
+			reg, err := p.registry(c.Context)
+			if err != nil {
+				return err
+			}
+			r, err := swapOf(c).resolve(c.Context, reg)
 			if err != nil {
 				return err
 			}
@@ -51,14 +55,26 @@ func (p *program) retrainCommand() *cli.Command {
 	}
 }
 
-// swap is the recipe with the command line's models in it.
-func (p *program) swap(c *cli.Context) (*recipes.Resolved, error) {
-	reg, err := p.registry(c.Context)
-	if err != nil {
-		return nil, err
-	}
-	recipe, derived := swapRecipe(c)
-	from := c.String("from")
+// swap is a bridge that is to be retrained for other frozen models.
+type swap struct {
+	from    string // MODEL; empty: the recipe's
+	llm     string // ID; empty: the bridge's own
+	encoder string // ID; empty: the bridge's own
+	recipe  string // to follow; empty: the run's that from names, or the kit's
+	cold    bool
+	more    []recipes.Override // of the recipe, after what the models make of it
+}
+
+// swapOf reads the command line.
+func swapOf(c *cli.Context) swap {
+	return swap{from: c.String("from"), llm: c.String("llm"), encoder: c.String("encoder"), recipe: c.String("recipe"),
+		cold: c.Bool("cold"), more: append(backendSet(c), sets(c)...)}
+}
+
+// resolve is the recipe with the swap's models in it.
+func (s swap) resolve(ctx context.Context, reg *registry.Registry) (*recipes.Resolved, error) {
+	recipe, derived := s.base()
+	from := s.from
 	if from == "" {
 		base, err := recipes.Load(recipe)
 		if err != nil {
@@ -66,19 +82,17 @@ func (p *program) swap(c *cli.Context) (*recipes.Resolved, error) {
 		}
 		from = base.From
 	}
-	info, err := infoOf(c.Context, from)
+	info, err := infoOf(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	llm, err := newLanguage(c, info)
+	llm, err := s.language(from, info)
 	if err != nil {
 		return nil, err
 	}
-	overrides := append(backendSet(c), given("from", from, "from="+strconv.Quote(from))...)
-	overrides = append(overrides, given("llm", llm, "name="+strconv.Quote("retrain-"+filepath.Base(llm)))...)
-	overrides = append(overrides, given("encoder", c.String("encoder"), encoderSet(c, info))...)
+	overrides := append(given("from", from, "from="+strconv.Quote(from)), given("llm", llm, "name="+strconv.Quote("retrain-"+filepath.Base(llm)))...)
 	if derived {
-		more, err := swapOf(recipe, reg, llm)
+		more, err := derive(recipe, reg, llm)
 		if err != nil {
 			return nil, err
 		}
@@ -86,15 +100,13 @@ func (p *program) swap(c *cli.Context) (*recipes.Resolved, error) {
 	} else {
 		overrides = append(overrides, given("llm", llm, "language.id="+strconv.Quote(llm))...)
 	}
-	if id := c.String("encoder"); id != "" {
-		overrides = append(overrides, given("encoder", id, fmt.Sprintf("swap.encoder=%q", train.EncoderLeastSquares))...)
-	}
-	r, err := recipes.LoadWith(recipe, append(overrides, sets(c)...)...)
+	overrides = append(overrides, given("encoder", s.encoder, s.encoderSet(info)...)...) // after derive, which may make the swap's table
+	r, err := recipes.LoadWith(recipe, append(overrides, s.more...)...)
 	if err != nil {
 		return nil, err
 	}
-	if c.Bool("cold") {
-		if r, err = cold(c, r); err != nil {
+	if s.cold {
+		if r, err = cold(ctx, r); err != nil {
 			return nil, err
 		}
 	}
@@ -110,22 +122,22 @@ func infoOf(ctx context.Context, model string) (bridge.Info, error) {
 	return info, err
 }
 
-// newLanguage is the language model to join with: --llm, or the bridge's own.
-func newLanguage(c *cli.Context, info bridge.Info) (string, error) {
-	if llm := c.String("llm"); llm != "" {
-		return llm, nil
+// language is the language model to join with.
+func (s swap) language(from string, info bridge.Info) (string, error) {
+	if s.llm != "" {
+		return s.llm, nil
 	}
 	if info.Language == nil {
-		return "", usagef("%s is a stage-1 bridge, which has no language model to keep; name one with --llm", c.String("from"))
+		return "", usagef("%s is a stage-1 bridge, which has no language model to keep; name one with --llm", from)
 	}
 	return cmp.Or(info.Language.Path, info.Language.ID), nil
 }
 
-// encoderSet is --encoder, or the encoder that the bridge was trained with, as
-// an override of the recipe's.
-func encoderSet(c *cli.Context, info bridge.Info) string {
-	if id := c.String("encoder"); id != "" {
-		return fmt.Sprintf("vision={id=%q}", id)
+// encoderSet is the swap's encoder, or the one that the bridge was trained with,
+// as overrides of the recipe's.
+func (s swap) encoderSet(info bridge.Info) []string {
+	if s.encoder != "" && s.encoder != info.Vision.ID {
+		return []string{fmt.Sprintf("vision={id=%q}", s.encoder), fmt.Sprintf("swap.encoder=%q", train.EncoderLeastSquares)}
 	}
 	v := info.Vision
 	var fields []string
@@ -141,27 +153,27 @@ func encoderSet(c *cli.Context, info bridge.Info) string {
 	if v.Layer != 0 {
 		fields = append(fields, fmt.Sprintf("feature_layer=%d", v.Layer))
 	}
-	return "vision={" + strings.Join(fields, ", ") + "}"
+	return []string{"vision={" + strings.Join(fields, ", ") + "}"}
 }
 
-// swapRecipe returns the recipe that a swap follows, and whether it is that of
-// the stage-2 run that is swapped and so has to be made a swap's.
-func swapRecipe(c *cli.Context) (recipe string, derived bool) {
-	if recipe := c.String("recipe"); recipe != "" {
-		return recipe, false
+// base returns the recipe that a swap follows, and whether it is that of the
+// stage-2 run that is swapped and so has to be made a swap's.
+func (s swap) base() (recipe string, derived bool) {
+	if s.recipe != "" {
+		return s.recipe, false
 	}
-	own := filepath.Join(c.String("from"), recipeFile)
-	if _, err := os.Stat(own); c.String("from") != "" && err == nil {
+	own := filepath.Join(s.from, recipeFile)
+	if _, err := os.Stat(own); s.from != "" && err == nil {
 		return own, true
 	}
 	return retrainRecipe, false
 }
 
-// swapOf turns the recipe of a stage-2 run into a swap's: the same data, batch
+// derive turns the recipe of a stage-2 run into a swap's: the same data, batch
 // and schedule shape for another language model. Texts that were meant for the
 // old model go; a recipe that was not a swap's becomes one of a quarter of its
 // steps.
-func swapOf(file string, reg *registry.Registry, llm string) ([]string, error) {
+func derive(file string, reg *registry.Registry, llm string) ([]string, error) {
 	old, err := recipes.Load(file)
 	if err != nil {
 		return nil, err
@@ -184,8 +196,8 @@ func swapOf(file string, reg *registry.Registry, llm string) ([]string, error) {
 }
 
 // cold is the baseline of a swap.
-func cold(c *cli.Context, r *recipes.Recipe) (*recipes.Recipe, error) {
-	info, err := infoOf(c.Context, r.From)
+func cold(ctx context.Context, r *recipes.Recipe) (*recipes.Recipe, error) {
+	info, err := infoOf(ctx, r.From)
 	if err != nil {
 		return nil, err
 	}

@@ -37,11 +37,14 @@ type summary struct {
 	Encoder    string   `json:"encoder"`
 	LLM        string   `json:"llm,omitempty"`
 	Trainable  int      `json:"trainable_parameters"`
+	Frozen     int64    `json:"frozen_parameters,omitempty"`
+	Memory     int64    `json:"memory_bytes,omitempty"` // an estimate: the frozen weights, and of what is trained weights, gradients and two moments
 	Steps      int      `json:"steps"`
 	Seconds    float64  `json:"seconds"` // of training, the start of the projection included
 	HeldOut    *float64 `json:"held_out_loss,omitempty"`
 	ExactMatch *float64 `json:"exact_match,omitempty"`
 	Captions   int      `json:"captions,omitempty"` // that the exact match is of
+	CIDErD     *float64 `json:"cider_d,omitempty"`
 	RetrievalT *float64 `json:"text_r1,omitempty"`
 	RetrievalI *float64 `json:"image_r1,omitempty"`
 	RerankedT  *float64 `json:"text_r1_reranked,omitempty"` // after ITM; stage 1
@@ -167,13 +170,16 @@ func noRun(dir, why string) error {
 }
 
 // summarize puts a result into a line.
-func summarize(r *recipes.Resolved, trained *bridge.Bridge, result train.Result) summary {
+func (b *bench) summarize(r *recipes.Resolved, trained *bridge.Bridge, result train.Result) summary {
 	s := summary{Name: r.Name, Stage: r.Stage, Encoder: r.VisionModel.ID, Steps: result.Steps,
 		Trainable: qformer.Count(trained.Config().Parameters(trained.Stage())),
 		Seconds:   result.Seconds, ExactMatch: result.Final.ExactMatch, Captions: result.Final.Captions,
 		Grounding: result.Final.Grounding, ByKind: result.Final.ByKind, Answers: result.Answers}
+	s.Frozen, s.Memory = b.vision.Spec().Parameters, b.vision.Spec().MemoryBytes+16*int64(s.Trainable)
 	if r.LanguageModel != nil {
 		s.LLM = r.LanguageModel.ID
+		s.Frozen += b.language.Spec().Parameters
+		s.Memory += b.language.Spec().MemoryBytes
 	}
 	if result.Final.Grounding != nil {
 		loss := result.Final.HeldOutLoss()

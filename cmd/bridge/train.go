@@ -122,7 +122,7 @@ func (b *bench) train1(ctx context.Context, r *recipes.Resolved, dir string, res
 		}
 		return out, err
 	}
-	out.summary = summarize(r, trained, out.result)
+	out.summary = b.summarize(r, trained, out.result)
 	return out, b.writeResults(r, dir, out)
 }
 
