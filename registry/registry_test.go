@@ -83,7 +83,7 @@ func TestShippedManifests(t *testing.T) {
 			t.Errorf("%s: download %d, parameters %d, memory %+v", id, b.Download, b.Parameters, b.Memory)
 		}
 	}
-	if strings.Join(ids[:3], " ") != "tiny-vit tiny-flan-t5 tiny-opt" {
+	if strings.Join(ids[:5], " ") != "tiny-vit tiny-vit-wide small-opt tiny-flan-t5 tiny-opt" {
 		t.Errorf("the kit's ids are not first: %v", ids)
 	}
 	b, _ := r.Lookup("clip-vit-l-14")

@@ -3,8 +3,10 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // short makes a recipe's run a matter of seconds.
@@ -73,6 +75,74 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 	}
 	want(t, exitFailed, "caption", stage1, "kit:held-out/0")
 	checkDemo(t, dir, stage2, language)
+	checkMatrix(t, dir, stage2, append(short(), language...))
+}
+
+// A matrix trains what is not there yet, once; a cell that cannot be trained does
+// not keep the others from it.
+func checkMatrix(t *testing.T, dir, from string, settings []string) {
+	t.Helper()
+	var set []string
+	for i := 1; i < len(settings); i += 2 { // without the flags
+		set = append(set, strconv.Quote(settings[i]))
+	}
+	matrix, out := filepath.Join(dir, "matrix.toml"), filepath.Join(dir, "matrix")
+	text := `recipe = "tiny-retrain-flan-t5"
+from = ` + strconv.Quote(from) + `
+encoders = ["tiny-vit", "tiny-vit-wide"]
+llms = ["tiny-flan-t5"]
+seeds = [1, 2]
+set = [` + strings.Join(set, ", ") + `, "swap.warmup_steps=1", "swap.warmup_images=8"]
+[options.warm]
+[options.cold]
+cold = true
+[options.broken]
+set = ["swap.projection=caption-tokens", "optimizer.batch=33"]
+`
+	if err := os.WriteFile(matrix, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr := want(t, exitFailed, "compare", matrix, "--out", out, "--json")
+	groups := objects(t, stdout)
+	if len(groups) != 4 || groups[0]["runs"] != 2.0 || !strings.Contains(stderr, "4 of 12 runs failed") || !strings.Contains(stderr, "run 12 of 12") {
+		t.Errorf("groups %v\n%s", groups, stderr)
+	}
+	page, err := os.ReadFile(filepath.Join(out, reportFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"tiny-vit-wide + tiny-flan-t5, warm", "To the cold start", "Choose ", "Held-out loss", "Failed: tiny-vit_tiny-flan-t5_broken_seed1"} {
+		if !strings.Contains(string(page), part) {
+			t.Errorf("the report lacks %q", part)
+		}
+	}
+	began := time.Now()
+	stdout, _ = want(t, exitFailed, "compare", matrix, "--out", out)
+	if !strings.Contains(stdout, "tiny-vit + tiny-flan-t5, warm") {
+		t.Errorf("the table:\n%s", stdout)
+	}
+	for _, run := range objectsOf(t, out) {
+		if run.ModTime().After(began) {
+			t.Errorf("%s was trained again", run.Name())
+		}
+	}
+}
+
+// objectsOf lists the results of the runs below a folder.
+func objectsOf(t *testing.T, dir string) (all []os.FileInfo) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*", resultFile))
+	if err != nil || len(files) != 8 {
+		t.Fatalf("%d finished runs (%v), want 8", len(files), err)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, info)
+	}
+	return all
 }
 
 func checkDemo(t *testing.T, dir, from string, language []string) {

@@ -34,14 +34,16 @@ sprites() {
     "$venv/bin/python" "$here/sprites.py" --packages "$work/npm" --out "$root/kit/scene/sprites"
 }
 
-# train SCRIPT FOLDER: one training into the temporary folder, moved into place when it is done.
+# train SCRIPT FOLDER [OPTION]...: one training into the temporary folder, moved into place when it is done.
 train() {
     echo "== $2"
-    "$venv/bin/python" -u "$here/$1.py" --scenes "$work/scenes" --out "$work/$2"
-    chmod 644 "$work/$2"/*
+    script=$1 folder=$2
+    shift 2
+    "$venv/bin/python" -u "$here/$script.py" --scenes "$work/scenes" --out "$work/$folder" "$@"
+    chmod 644 "$work/$folder"/*
     mkdir -p "$root/kit/models"
-    rm -rf "${root:?}/kit/models/$2"
-    mv "$work/$2" "$root/kit/models/$2"
+    rm -rf "${root:?}/kit/models/$folder"
+    mv "$work/$folder" "$root/kit/models/$folder"
 }
 
 models() {
@@ -49,7 +51,9 @@ models() {
     scenes_ready
     train qformer_tokenizer qformer-tokenizer
     train vit tiny-vit
+    train vit tiny-vit-wide --width 160 --layers 3 --heads 5 --mlp 3 --steps 3000
     train opt tiny-opt
+    train opt small-opt --width 144 --layers 5 --heads 6 --vocabulary 448 --context 192 --steps 4000 --rate 1.3e-3
     train t5 tiny-flan-t5
 }
 
