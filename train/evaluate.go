@@ -14,7 +14,8 @@ type Scores struct {
 	Seconds    float64         `json:"seconds"`             // of training, evaluation not counted
 	Grounding  *eval.Grounding `json:"grounding,omitempty"` // stage 2; Right is the held-out loss
 	ExactMatch *float64        `json:"exact_match,omitempty"`
-	Captions   int             `json:"captions,omitempty"`  // that the exact match is of
+	CIDErD     *float64        `json:"cider_d,omitempty"`
+	Captions   int             `json:"captions,omitempty"`  // that exact match and CIDEr-D are of
 	Retrieval  *eval.Retrieval `json:"retrieval,omitempty"` // stage 1
 
 	ByKind map[string]eval.Rate `json:"exact_match_by_kind,omitempty"` // of what is shown
@@ -126,11 +127,15 @@ func (s *Session) writeCaptions(ctx context.Context, scores *Scores, features *a
 	if scores.samples, err = eval.Captions(ctx, s.model(), features.Slice(0, n), s.captions(rows)); err != nil {
 		return err
 	}
+	got, references := make([]string, n), make([][]string, n)
 	for i, row := range rows {
-		scores.samples[i].Index, scores.samples[i].Kind = row, s.Held.Data.Example(row).Kind
+		e := s.Held.Data.Example(row)
+		scores.samples[i].Index, scores.samples[i].Kind = row, e.Kind
+		got[i], references[i] = scores.samples[i].Got, e.Captions
 	}
 	match := eval.ExactMatch(scores.samples)
-	scores.ExactMatch, scores.Captions, scores.ByKind = &match, n, eval.MatchByKind(scores.samples)
+	cider, _ := eval.CIDErD(got, references)
+	scores.ExactMatch, scores.CIDErD, scores.Captions, scores.ByKind = &match, &cider, n, eval.MatchByKind(scores.samples)
 	return nil
 }
 
@@ -142,7 +147,7 @@ func (s *Session) publish(scores Scores) error {
 		values["held_out/loss"], values["held_out/loss_other_picture"], values["held_out/loss_no_picture"] = g.Right, g.Other, g.None
 	}
 	if scores.ExactMatch != nil {
-		values["held_out/exact_match"] = *scores.ExactMatch
+		values["held_out/exact_match"], values["held_out/cider_d"] = *scores.ExactMatch, *scores.CIDErD
 	}
 	if r := scores.Retrieval; r != nil {
 		values["held_out/text_r1"], values["held_out/image_r1"] = r.TextR1, r.ImageR1

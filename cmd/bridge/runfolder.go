@@ -174,7 +174,7 @@ func (b *bench) summarize(r *recipes.Resolved, trained *bridge.Bridge, result tr
 	s := summary{Name: r.Name, Stage: r.Stage, Encoder: r.VisionModel.ID, Steps: result.Steps,
 		Trainable: qformer.Count(trained.Config().Parameters(trained.Stage())),
 		Seconds:   result.Seconds, ExactMatch: result.Final.ExactMatch, Captions: result.Final.Captions,
-		Grounding: result.Final.Grounding, ByKind: result.Final.ByKind, Answers: result.Answers}
+		CIDErD: result.Final.CIDErD, Grounding: result.Final.Grounding, ByKind: result.Final.ByKind, Answers: result.Answers}
 	s.Frozen, s.Memory = b.vision.Spec().Parameters, b.vision.Spec().MemoryBytes+16*int64(s.Trainable)
 	if r.LanguageModel != nil {
 		s.LLM = r.LanguageModel.ID
