@@ -22,12 +22,17 @@ func (p *program) doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "doctor",
 		Usage:       "say which backends, devices, plugins and folders are used, and why",
-		UsageText:   "bridge doctor [--json]",
+		UsageText:   "bridge doctor [--json] [--install xla-cpu]",
 		Description: "Example: bridge doctor --json",
-		Flags:       []cli.Flag{jsonFlag()},
+		Flags:       []cli.Flag{jsonFlag(), installFlag()},
 		Action: func(c *cli.Context) error {
 			if _, err := arguments(c, 0, 0); err != nil {
 				return err
+			}
+			if c.IsSet("install") {
+				if err := p.install(c.Context, c.String("install")); err != nil {
+					return err
+				}
 			}
 			found := examine(backends.Probe())
 			for _, f := range found {

@@ -44,6 +44,7 @@ func rules() []rule {
 		{"internal/lm/lmtest", []string{"adapters", "golden", "internal/..."}},
 		{"internal/lm", []string{"adapters", "tokenizer", "internal/..."}},
 		{"internal/...", []string{"adapters", "internal/..."}},
+		{"tools/xla", nil},
 		{"tools/...", []string{"..."}},
 		{"examples/...", []string{"adapters", "plugins", "tokenizer"}}, // what an outside author can
 		{"cmd/...", []string{"..."}},
@@ -86,6 +87,18 @@ func TestAdaptersNeedTheStandardLibraryAlone(t *testing.T) {
 		for _, imported := range p.Imports {
 			if first, _, _ := strings.Cut(imported, "/"); strings.Contains(first, ".") {
 				t.Errorf("adapters imports %s", imported)
+			}
+		}
+	}
+}
+
+// Tools are for who builds bridge; the binary carries one of them.
+func TestToolsAreImportedByTheCommandAlone(t *testing.T) {
+	for _, p := range list(t) {
+		for _, imported := range p.Imports {
+			tool, ok := strings.CutPrefix(imported, module+"/tools/")
+			if ok && (p.ImportPath != module+"/cmd/bridge" || tool != "xla") {
+				t.Errorf("%s imports tools/%s; only cmd/bridge may import a tool, and only tools/xla", p.ImportPath, tool)
 			}
 		}
 	}

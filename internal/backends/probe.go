@@ -163,9 +163,13 @@ func (m machine) choose(name string) (Choice, error) {
 	}
 	plugin, ok := m.find(kind)
 	if !ok {
+		how := "put one there"
+		if kind == "cpu" {
+			how = "install it with `bridge doctor --install xla-cpu`"
+		}
 		return Choice{}, adapters.Errorf(adapters.NotFound, "backend %s: no plugin pjrt_c_api_%s_plugin.so in %s",
 			name, kind, strings.Join(m.folders, ", ")).
-			WithRemedy("use --backend go, install a plugin (tools/xla), or name its file: xla:/absolute/path.so")
+			WithRemedy("use --backend go, %s, or name its file: xla:/absolute/path.so", how)
 	}
 	return Choice{Name: name, Plugin: plugin.Path, Why: "it was asked for"}, nil
 }

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/tools/xla"
+)
+
+// installing gives a test a home folder and a temporary one of its own, and a
+// folder of programs that is first in PATH.
+type installing struct {
+	t               *testing.T
+	home, tmp, path string
+}
+
+func newInstalling(t *testing.T) installing {
+	t.Helper()
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		t.Skip("the plugin exists for Linux on x86-64 only")
+	}
+	if !backends.Probe().XLA {
+		t.Skip("built without XLA")
+	}
+	i := installing{t, t.TempDir(), t.TempDir(), t.TempDir()}
+	t.Setenv("HOME", i.home)
+	t.Setenv("TMPDIR", i.tmp)
+	t.Setenv("PIP", "")
+	t.Setenv("PJRT_PLUGIN_LIBRARY_PATH", "")
+	t.Setenv("PATH", i.path+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	return i
+}
+
+// program writes a shell script that is found before others of its name.
+func (i installing) program(name, script string) {
+	i.t.Helper()
+	if err := os.WriteFile(filepath.Join(i.path, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+		i.t.Fatal(err)
+	}
+}
+
+// only makes PATH the folder with the named programs and no others.
+func (i installing) only(names ...string) {
+	i.t.Helper()
+	for _, name := range names {
+		path, err := exec.LookPath(name)
+		if err == nil {
+			err = os.Symlink(path, filepath.Join(i.path, name))
+		}
+		if err != nil {
+			i.t.Fatal(err)
+		}
+	}
+	i.t.Setenv("PATH", i.path)
+}
+
+// wheel makes a wheel with a plugin in it, and a python3 whose pip downloads it.
+// All else that python3 is asked for is done by then.
+func (i installing) wheel(then string) []byte {
+	i.t.Helper()
+	var data bytes.Buffer
+	z := zip.NewWriter(&data)
+	w, err := z.Create("lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so")
+	if err == nil {
+		_, err = w.Write([]byte("a plugin"))
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	file := filepath.Join(i.t.TempDir(), "p-1-py3-none-any.whl")
+	if err == nil {
+		err = os.WriteFile(file, data.Bytes(), 0o644)
+	}
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	i.program("python3", `case "$*" in
+"-m pip download"*) while [ "$1" != --dest ]; do shift; done; cp `+file+` "$2/" ;;
+*) `+then+` ;;
+esac`)
+	return data.Bytes()
+}
+
+// left lists what was left in the home and temporary folders.
+func (i installing) left() (files []string) {
+	i.t.Helper()
+	for _, dir := range []string{i.home, i.tmp} {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && path != i.home && path != i.tmp {
+				files = append(files, path)
+			}
+			return err
+		})
+		if err != nil {
+			i.t.Fatal(err)
+		}
+	}
+	return files
+}
+
+func TestInstallSaysWhatIsMissing(t *testing.T) {
+	for name, c := range map[string]struct {
+		prepare func(i installing)
+		want    string
+	}{
+		"another wheel": {func(i installing) { i.wheel("exit 9") }, "the wheel is not the one that was checked"},
+		"no python3":    {func(i installing) { i.only("sh", "uname") }, "python3 is not installed"},
+		"no sha256sum":  {func(i installing) { i.program("python3", "exit 9"); i.only("sh", "uname") }, "sha256sum is not installed"},
+		"no sh":         {func(i installing) { i.only() }, "there is no sh"},
+		"no pip":        {func(i installing) { i.program("python3", "echo No module named pip >&2; exit 1") }, "`python3 -m pip` does not run: install pip"},
+		"offline":       {func(i installing) { i.program("python3", `[ "$*" = "-m pip --version" ]`) }, "pip could not fetch lammps-jax-pjrt-cpu"},
+		"other system": {func(i installing) { i.program("uname", `[ "$1" = -s ] && echo Darwin || echo arm64`) },
+			"for Linux on x86-64 only, this is Darwin on arm64"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := newInstalling(t)
+			c.prepare(i)
+			stdout, stderr := want(t, exitFailed, "doctor", "--install", "xla-cpu")
+			if !strings.Contains(stderr, c.want) || stdout != "" {
+				t.Errorf("stdout %q, stderr:\n%swant %q", stdout, stderr, c.want)
+			}
+			if left := i.left(); len(left) > 0 {
+				t.Errorf("left behind: %q", left)
+			}
+		})
+	}
+}
+
+// The script with the checksum of the test's own wheel installs it, and the
+// doctor then shows it.
+func TestInstall(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		needs.Lacking(t, "python3", err)
+	}
+	i := newInstalling(t)
+	sum := sha256.Sum256(i.wheel(`exec ` + python + ` "$@"`))
+	script := regexp.MustCompile(`(?m)^sha256=.*$`).ReplaceAllString(xla.InstallCPU(), "sha256="+hex.EncodeToString(sum[:]))
+	var stdout, stderr bytes.Buffer
+	p := &program{stdout: &stdout, stderr: &stderr}
+	if err := p.installCPU(t.Context(), script); err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	plugin := filepath.Join(i.home, ".local", "lib", "go-xla", "pjrt_c_api_cpu_plugin.so")
+	if got, err := os.ReadFile(plugin); err != nil || string(got) != "a plugin" {
+		t.Errorf("the plugin is %q, %v", got, err)
+	}
+	if stdout.Len() > 0 || !strings.Contains(stderr.String(), "installed "+plugin) {
+		t.Errorf("stdout %q, stderr %q", stdout.String(), stderr.String())
+	}
+	if left, err := os.ReadDir(i.tmp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if found, _ := want(t, exitDone, "doctor"); !strings.Contains(found, "cpu: "+plugin) {
+		t.Errorf("the doctor does not show the plugin:\n%s", found)
+	}
+}
+
+func TestInstallOfOtherThings(t *testing.T) {
+	_, stderr := want(t, exitFailed, "doctor", "--install", "xla-cuda")
+	if !strings.Contains(stderr, "cannot install xla-cuda yet") || !strings.Contains(stderr, "pjrt_c_api_cuda_plugin.so") {
+		t.Errorf("xla-cuda: %s", stderr)
+	}
+	for what, hint := range map[string]string{"xla-cp": "did you mean xla-cpu?", "tpu": "want xla-cpu or xla-cuda", "": "want xla-cpu or xla-cuda"} {
+		if _, stderr := want(t, exitUsage, "doctor", "--install", what); !strings.Contains(stderr, hint) {
+			t.Errorf("%q: %s", what, stderr)
+		}
+	}
+}

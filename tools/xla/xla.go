@@ -1,0 +1,11 @@
+// Package xla carries the script that installs XLA's CPU plugin, so that the
+// binary alone can run it (bridge doctor --install xla-cpu).
+package xla
+
+import _ "embed"
+
+//go:embed install-cpu.sh
+var installCPU string
+
+// InstallCPU returns install-cpu.sh, for sh.
+func InstallCPU() string { return installCPU }
