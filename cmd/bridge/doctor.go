@@ -72,7 +72,11 @@ func examine(r backends.Report) []finding {
 		found = append(found, finding{Name: "pjrt plugin", Value: plugin.Kind + ": " + plugin.Path})
 	}
 	if len(r.Plugins) == 0 {
-		found = append(found, finding{Name: "pjrt plugin", Value: "none in " + list(r.Folders)})
+		none := "none in " + list(r.Folders)
+		if r.XLA && runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
+			none += "; `bridge doctor --install xla-cpu` installs XLA for the CPU"
+		}
+		found = append(found, finding{Name: "pjrt plugin", Value: none})
 	}
 	var families []string
 	for _, f := range builtin() {
