@@ -66,7 +66,7 @@ func (p *program) compare(c *cli.Context) error {
 // and there is no folder yet, out becomes one of its name.
 func (p *program) gather(ctx context.Context, all *comparison, arg string, out *string, more []recipes.Override) error {
 	if info, err := os.Stat(arg); err == nil && info.IsDir() {
-		return all.add(filepath.Base(arg), "", arg)
+		return all.add(filepath.Base(arg), "", false, arg)
 	}
 	if recipes.IsMatrix(arg) {
 		m, err := recipes.LoadMatrix(arg)
@@ -93,7 +93,7 @@ func (p *program) gather(ctx context.Context, all *comparison, arg string, out *
 	if err := p.runRecipe(ctx, r, dir); err != nil {
 		return err
 	}
-	return all.add(r.Name, "", dir)
+	return all.add(r.Name, "", false, dir)
 }
 
 func setDefault(out *string, name string) {

@@ -155,12 +155,12 @@ func grounding(of func(*eval.Grounding) float64) func(finishedRun) *float64 {
 
 // savingsTable says how soon each way to swap came to the cold start's end.
 func savingsTable(c *comparison) report.Table {
-	t := report.Table{Title: "To the cold start's final loss", Header: []string{"combination", "cold's loss", "cold's steps", "steps", "of cold's", "seconds", "of cold's"}}
+	t := report.Table{Title: "To the cold start's final loss", Header: []string{"combination", "against", "cold's loss", "cold's steps", "steps", "of cold's", "seconds", "of cold's"}}
 	for _, s := range c.savings() {
 		cold, _ := s.cold.over(seconds)
-		row := []string{s.group.name, fmt.Sprintf("%.3f", s.loss), strconv.Itoa(s.cold.first().Steps), "not reached", "-", "-", "-"}
+		row := []string{s.group.name, s.cold.option, fmt.Sprintf("%.3f", s.loss), strconv.Itoa(s.cold.first().Steps), "not reached", "-", "-", "-"}
 		if s.reached {
-			row = append(row[:3], fmt.Sprintf("%.0f", s.steps), fmt.Sprintf("%.2f", s.fraction()), fmt.Sprintf("%.0f", s.seconds), fmt.Sprintf("%.2f", s.seconds/cold.mean))
+			row = append(row[:4], fmt.Sprintf("%.0f", s.steps), fmt.Sprintf("%.2f", s.fraction()), fmt.Sprintf("%.0f", s.seconds), fmt.Sprintf("%.2f", s.seconds/cold.mean))
 		}
 		t.Rows = append(t.Rows, row)
 	}

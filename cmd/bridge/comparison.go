@@ -23,6 +23,7 @@ type comparison struct {
 type combination struct {
 	name   string // for people
 	option string // of a matrix
+	cold   bool   // that option is a baseline
 	runs   []finishedRun
 }
 
@@ -34,7 +35,7 @@ type finishedRun struct {
 }
 
 // add puts a run folder into the group of that name.
-func (c *comparison) add(name, option, dir string) error {
+func (c *comparison) add(name, option string, cold bool, dir string) error {
 	s, err := readSummary(dir)
 	if err != nil {
 		return err
@@ -54,7 +55,7 @@ func (c *comparison) add(name, option, dir string) error {
 			return nil
 		}
 	}
-	c.groups = append(c.groups, &combination{name: name, option: option, runs: []finishedRun{run}})
+	c.groups = append(c.groups, &combination{name: name, option: option, cold: cold, runs: []finishedRun{run}})
 	return nil
 }
 
@@ -69,7 +70,7 @@ func (c *comparison) addCells(m *recipes.Matrix, runs []cellRun) error {
 		if len(m.Options) > 1 {
 			name += ", " + run.Option
 		}
-		if err := c.add(name, run.Option, run.dir); err != nil {
+		if err := c.add(name, run.Option, m.Options[run.Option].Cold, run.dir); err != nil {
 			return err
 		}
 	}
@@ -170,11 +171,11 @@ type saving struct {
 // fraction is the part of the cold start's steps that it took.
 func (s saving) fraction() float64 { return s.steps / float64(s.cold.first().Steps) }
 
-// savings compares every group with the cold start of the same models.
+// savings compares every combination with the cold starts of the same models.
 func (c *comparison) savings() []saving {
 	var all []saving
 	for _, cold := range c.groups {
-		if cold.option != "cold" {
+		if !cold.cold {
 			continue
 		}
 		loss, ok := cold.over(heldOut)
@@ -182,7 +183,7 @@ func (c *comparison) savings() []saving {
 			continue
 		}
 		for _, g := range c.groups {
-			if g == cold || g.first().Encoder != cold.first().Encoder || g.first().LLM != cold.first().LLM {
+			if g.cold || g.first().Encoder != cold.first().Encoder || g.first().LLM != cold.first().LLM {
 				continue
 			}
 			s := saving{group: g, cold: cold, loss: loss.mean}
