@@ -11,8 +11,9 @@ import (
 )
 
 // forEncoder makes the bridge that a recipe starts from fit its encoder. It takes
-// from over: what it returns is closed in its place.
-func (b *bench) forEncoder(ctx context.Context, r *recipes.Resolved, from *bridge.Bridge) (*bridge.Bridge, error) {
+// from over: what it returns is closed in its place. plain leaves cross-attention
+// fresh, as [bench.start] does.
+func (b *bench) forEncoder(ctx context.Context, r *recipes.Resolved, from *bridge.Bridge, plain bool) (*bridge.Bridge, error) {
 	now, trained := b.vision.Spec(), from.Info.Vision
 	same := trained.Digest == "" || trained.Digest == now.Digest && trained.Layer == now.Layer
 	if same && now.Width == from.Config().EncoderWidth {
@@ -34,7 +35,7 @@ func (b *bench) forEncoder(ctx context.Context, r *recipes.Resolved, from *bridg
 	if err != nil {
 		return nil, err
 	}
-	if r.Swap.Encoder == train.EncoderLeastSquares {
+	if r.Swap.Encoder == train.EncoderLeastSquares && !plain {
 		if err := b.foldEncoder(ctx, r, from, to); err != nil {
 			to.Close()
 			return nil, err

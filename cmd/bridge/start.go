@@ -18,7 +18,7 @@ import (
 // the start of its projection. plain leaves that fresh: the weights of a
 // checkpoint will take its place.
 func (b *bench) start(ctx context.Context, r *recipes.Resolved, plain bool) (*bridge.Bridge, time.Duration, error) {
-	from, err := b.origin(ctx, r)
+	from, err := b.origin(ctx, r, plain)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -49,7 +49,7 @@ func (b *bench) start(ctx context.Context, r *recipes.Resolved, plain bool) (*br
 }
 
 // origin loads the bridge that the recipe begins with, or makes a random one.
-func (b *bench) origin(ctx context.Context, r *recipes.Resolved) (*bridge.Bridge, error) {
+func (b *bench) origin(ctx context.Context, r *recipes.Resolved, plain bool) (*bridge.Bridge, error) {
 	if r.From != "" {
 		dir, err := bridgeDir(ctx, r.From)
 		if err != nil {
@@ -59,7 +59,7 @@ func (b *bench) origin(ctx context.Context, r *recipes.Resolved) (*bridge.Bridge
 		if err != nil {
 			return nil, err
 		}
-		return b.forEncoder(ctx, r, from)
+		return b.forEncoder(ctx, r, from, plain)
 	}
 	path, err := b.wordsFile(ctx, r.QFormer.Tokenizer)
 	if err != nil {
