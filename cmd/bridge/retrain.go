@@ -19,7 +19,7 @@ import (
 )
 
 // retrainRecipe is what a swap follows where no recipe is named.
-const retrainRecipe = "tiny-retrain-flan-t5"
+const retrainRecipe = "tiny-retrain"
 
 func (p *program) retrainCommand() *cli.Command {
 	return &cli.Command{

@@ -87,7 +87,7 @@ func checkMatrix(t *testing.T, dir, from string, settings []string) {
 		set = append(set, strconv.Quote(settings[i]))
 	}
 	matrix, out := filepath.Join(dir, "matrix.toml"), filepath.Join(dir, "matrix")
-	text := `recipe = "tiny-retrain-flan-t5"
+	text := `recipe = "tiny-retrain"
 from = ` + strconv.Quote(from) + `
 encoders = ["tiny-vit", "tiny-vit-wide"]
 llms = ["tiny-flan-t5"]

@@ -41,7 +41,7 @@ func (k *kitSet) Len() int { return k.n }
 
 func (k *kitSet) Example(i int) Example {
 	e := k.scenes.Example(i)
-	out := Example{ID: e.ID, ImageID: e.ImageID, Captions: []string{e.Caption}, Kind: string(e.Scene.Kind), Questions: make([]QA, len(e.Questions))}
+	out := Example{ID: e.ID, ImageID: e.ImageID, Captions: []string{e.Caption}, Kind: e.Scene.Kind.String(), Questions: make([]QA, len(e.Questions))}
 	for j, q := range e.Questions {
 		out.Questions[j] = QA{Question: q.Question, Answer: q.Answer, Kind: string(q.Kind)}
 	}
