@@ -127,7 +127,7 @@ func TestSwapPlan(t *testing.T) {
 		warmup.Optimizer.WeightDecay != 0 || warmup.Optimizer.LearningRate[train.Projection] != 4e-3 {
 		t.Errorf("warm-up %+v", warmup)
 	}
-	if tune.Optimizer.LearningRate[train.QFormer] != 2e-3 || tune.Optimizer.LearningRate[train.Projection] != 3e-3 || tune.Mix.Questions != 0.35 {
+	if tune.Optimizer.LearningRate[train.QFormer] != 1e-3 || tune.Optimizer.LearningRate[train.Projection] != 3e-3 || tune.Mix.Questions != 0.35 {
 		t.Errorf("tuning %+v", tune)
 	}
 	if plan.Prompts.Question != "Question: {} Short answer:" || plan.Prompts.TargetPrefix != "" {

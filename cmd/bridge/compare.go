@@ -57,7 +57,7 @@ func (p *program) compare(c *cli.Context) error {
 		}
 	}
 	if len(all.failed) > 0 {
-		return fmt.Errorf("%d of %d runs failed: the first, %s: %w", len(all.failed), len(all.failed)+len(all.runs), all.failed[0].Name(), all.failed[0].err)
+		return fmt.Errorf("%d of %d runs failed: the first, %s: %v", len(all.failed), len(all.failed)+len(all.runs), all.failed[0].Name(), all.failed[0].err)
 	}
 	return nil
 }
