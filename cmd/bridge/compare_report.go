@@ -67,7 +67,11 @@ func (p *program) printGroups(c *comparison) error {
 	savings := c.savings()
 	for _, g := range c.groups {
 		if g.option == "" {
-			if err := p.printJSON(g.first()); err != nil {
+			line := struct {
+				Folder string `json:"folder"`
+				summary
+			}{g.runs[0].dir, g.first()}
+			if err := p.printJSON(line); err != nil {
 				return err
 			}
 			continue

@@ -196,9 +196,21 @@ func (c *comparison) savings() []saving {
 
 func lossOf(s train.Scores) (float64, bool) { return s.HeldOutLoss(), s.Grounding != nil }
 
+// fewCaptions is how many captions say too little to choose by.
+const fewCaptions = 50
+
 // advice is what to choose, from the figures alone: the best exact match and,
-// where others are within half a point of it, the quickest of them.
+// where others are within half a point of it, the quickest of them. It says why
+// where the figures do not tell.
 func (c *comparison) advice() string {
+	for _, run := range c.runs {
+		switch first := c.runs[0]; {
+		case run.HeldOutOn != first.HeldOutOn || run.Captions != first.Captions:
+			return "The runs were measured on different held-out data, so their figures do not say which to choose."
+		case run.Captions > 0 && run.Captions < fewCaptions:
+			return fmt.Sprintf("%d captions are too few to choose by.", run.Captions)
+		}
+	}
 	var best, chosen *combination
 	var top float64
 	for _, g := range c.groups {
@@ -208,6 +220,9 @@ func (c *comparison) advice() string {
 	}
 	if best == nil {
 		return ""
+	}
+	if top == 0 {
+		return "No combination captions a picture right yet: train them longer before choosing."
 	}
 	quickest := math.Inf(1)
 	for _, g := range c.groups {

@@ -27,7 +27,8 @@ func (p *program) retrainCommand() *cli.Command {
 		UsageText: "bridge retrain --llm ID [--encoder ID] [--from MODEL] [--recipe FILE] [--set key=value]... [--cold] [--out RUN] [--resume]",
 		Description: "For a new language model the projection is carried over through the tokens that both models share, warmed up, and\n" +
 			"tuned with the Q-Former. For a new encoder cross-attention is carried over through the encoders' features.\n" +
-			"What it trains on, and how long, is what --recipe says; without one, what the run was trained on that --from names.\n\n" +
+			"What it trains on, and how long, is what --recipe says. Without one it is the data of the run that --from names, for a\n" +
+			"quarter of its steps, a quarter of those as warm-up; a run that was a swap itself is repeated as it was.\n\n" +
 			"Example: bridge retrain --llm tiny-flan-t5 --out runs/swap",
 		Flags: append(runFlags(), setFlag(),
 			&cli.StringFlag{Name: "llm", Usage: "`ID` of the new language model (default, with --encoder: the old one)"},
@@ -188,9 +189,10 @@ func derive(file string, reg *registry.Registry, llm string) ([]string, error) {
 	}
 	if old.Swap == nil {
 		steps := max(1, old.Optimizer.Steps/4)
+		warmup := (steps + 3) / 4
 		images := max(old.Optimizer.Batch, old.Optimizer.Batch*steps/4)
 		overrides = append(overrides, fmt.Sprintf("optimizer.steps=%d", steps), fmt.Sprintf("optimizer.warmup=%d", min(old.Optimizer.Warmup, steps/10)),
-			fmt.Sprintf("swap={projection=%q, warmup_steps=%d, warmup_lr=%g, warmup_images=%d}", train.StartSharedTokens, steps/4, min(1, 2*old.Optimizer.LR), images))
+			fmt.Sprintf("swap={projection=%q, warmup_steps=%d, warmup_lr=%g, warmup_images=%d}", train.StartSharedTokens, warmup, min(1, 2*old.Optimizer.LR), images))
 	}
 	return overrides, nil
 }

@@ -44,6 +44,7 @@ type summary struct {
 	HeldOut    *float64 `json:"held_out_loss,omitempty"`
 	ExactMatch *float64 `json:"exact_match,omitempty"`
 	Captions   int      `json:"captions,omitempty"` // that the exact match is of
+	HeldOutOn  string   `json:"held_out_data,omitempty"`
 	CIDErD     *float64 `json:"cider_d,omitempty"`
 	RetrievalT *float64 `json:"text_r1,omitempty"`
 	RetrievalI *float64 `json:"image_r1,omitempty"`
@@ -174,7 +175,7 @@ func (b *bench) summarize(r *recipes.Resolved, trained *bridge.Bridge, result tr
 	s := summary{Name: r.Name, Stage: r.Stage, Encoder: r.VisionModel.ID, Steps: result.Steps,
 		Trainable: qformer.Count(trained.Config().Parameters(trained.Stage())),
 		Seconds:   result.Seconds, ExactMatch: result.Final.ExactMatch, Captions: result.Final.Captions,
-		CIDErD: result.Final.CIDErD, Grounding: result.Final.Grounding, ByKind: result.Final.ByKind, Answers: result.Answers}
+		HeldOutOn: b.held.Data.Name() + " " + b.held.Data.Digest()[:8], CIDErD: result.Final.CIDErD, Grounding: result.Final.Grounding, ByKind: result.Final.ByKind, Answers: result.Answers}
 	s.Frozen, s.Memory = b.vision.Spec().Parameters, b.vision.Spec().MemoryBytes+16*int64(s.Trainable)
 	if r.LanguageModel != nil {
 		s.LLM = r.LanguageModel.ID

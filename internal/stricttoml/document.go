@@ -123,6 +123,11 @@ func (d *Document) Set(o Override) error {
 		table = next
 	}
 	table[path[len(path)-1]] = parseValue(strings.TrimSpace(text))
+	for inner := range d.places { // the file's: the override stands in their place
+		if strings.HasPrefix(inner, key+".") {
+			delete(d.places, inner)
+		}
+	}
 	d.places[key] = o.place()
 	return nil
 }

@@ -196,3 +196,19 @@ func TestDamagedFileIsNoWrongUsage(t *testing.T) {
 		}
 	}
 }
+
+// A table that an override replaces is reported where the override was typed, not
+// at the lines of the file that it replaced.
+func TestReplacedTableIsTheOverrides(t *testing.T) {
+	d, err := Parse("f.toml", []byte("[table]\nid = \"old\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Set(Override{Assignment: `table={id="new"}`, Flag: "--llm new"}); err != nil {
+		t.Fatal(err)
+	}
+	d.Errorf("table.id", "is not known")
+	if got := d.Err().Error(); got != "--llm new: table.id: is not known" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -75,7 +76,7 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 	}
 	s := &fileSet{name: f.Name, spec: spec}
 	if s.name == "" {
-		s.name = filepath.Base(f.Captions + f.Questions)
+		s.name = filepath.Base(cmp.Or(f.Captions, f.Questions))
 	}
 	rows := map[string]int{} // path → example
 	ids := map[string]int32{}
@@ -92,6 +93,10 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 				return nil, nil, adapters.Errorf(adapters.Invalid, "%s: entry %d: %w", file, i, err)
 			}
 		}
+	}
+	if f.Captions != "" && !slices.ContainsFunc(s.examples, func(e Example) bool { return len(e.Captions) > 0 }) {
+		return nil, nil, adapters.Errorf(adapters.Invalid, "%s holds no caption", f.Captions).
+			WithRemedy("give questions by the key questions, and leave annotations out where there are no captions")
 	}
 	broken = s.dropBroken()
 	if len(s.examples) == 0 {
