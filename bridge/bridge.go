@@ -104,17 +104,9 @@ func (b *Bridge) ForLanguage(spec adapters.LanguageSpec, prompts Prompts, seed u
 	}
 	config := b.config
 	config.LanguageWidth = spec.Width
-	store := model.NewStore()
-	if err := qformer.Init(store, config, config.Parameters(qformer.Stage2), seed); err != nil {
+	store, err := b.renewed(config, qformer.Stage2, qformer.PartLanguage, seed)
+	if err != nil {
 		return nil, err
-	}
-	for _, p := range config.Parameters(qformer.Stage2) {
-		if p.Part == qformer.PartLanguage {
-			continue
-		}
-		if err := copyVariable(store, b.store, p.Name); err != nil {
-			return nil, err
-		}
 	}
 	info := b.Info
 	info.Stage = 2
@@ -125,6 +117,25 @@ func (b *Bridge) ForLanguage(spec adapters.LanguageSpec, prompts Prompts, seed u
 		return nil, err
 	}
 	return next, nil
+}
+
+// renewed returns the weights of a stage in another configuration: copies of b's
+// but for one part, which is random.
+func (b *Bridge) renewed(config qformer.Config, stage qformer.Stage, part qformer.Part, seed uint64) (*model.Store, error) {
+	params := config.Parameters(stage)
+	store := model.NewStore()
+	if err := qformer.Init(store, config, params, seed); err != nil {
+		return nil, err
+	}
+	for _, p := range params {
+		if p.Part == part {
+			continue
+		}
+		if err := copyVariable(store, b.store, p.Name); err != nil {
+			return nil, err
+		}
+	}
+	return store, nil
 }
 
 // freshProjection draws the projection so that a Q-Former output, which is

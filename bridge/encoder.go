@@ -6,10 +6,10 @@ import (
 	"math"
 	"strings"
 
-	"github.com/gomlx/gomlx/ml/model"
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/affine"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
@@ -25,18 +25,9 @@ const (
 func (b *Bridge) ForEncoder(ctx context.Context, spec adapters.VisionSpec, seed uint64) (*Bridge, error) {
 	config := b.config
 	config.EncoderWidth = spec.Width
-	params := config.Parameters(b.Stage())
-	store := model.NewStore()
-	if err := qformer.Init(store, config, params, seed); err != nil {
+	store, err := b.renewed(config, b.Stage(), qformer.PartEncoder, seed)
+	if err != nil {
 		return nil, err
-	}
-	for _, p := range params {
-		if p.Part == qformer.PartEncoder {
-			continue
-		}
-		if err := copyVariable(store, b.store, p.Name); err != nil {
-			return nil, err
-		}
 	}
 	words, err := b.words.clone(ctx)
 	if err != nil {
@@ -103,14 +94,14 @@ func (b *Bridge) FoldEncoder(from *Bridge, m *mat.Dense) error {
 		if err != nil {
 			return err
 		}
-		w := mat.NewDense(len(bias), out, widened(weight))
+		w := mat.NewDense(len(bias), out, affine.Float64s(weight))
 		var w2, moved mat.Dense
 		w2.Mul(w, linear.T())
 		moved.Mul(w, constant.T())
 		for i := range bias {
 			bias[i] += float32(moved.At(i, 0))
 		}
-		if err := b.setValues(p.Name, narrowed(w2.RawMatrix().Data), len(bias), in-1); err != nil {
+		if err := b.setValues(p.Name, affine.Float32s(w2.RawMatrix().Data), len(bias), in-1); err != nil {
 			return err
 		}
 		if err := b.setValues(name+".bias", bias, len(bias)); err != nil {
@@ -118,20 +109,4 @@ func (b *Bridge) FoldEncoder(from *Bridge, m *mat.Dense) error {
 		}
 	}
 	return nil
-}
-
-func widened(v []float32) []float64 {
-	out := make([]float64, len(v))
-	for i, x := range v {
-		out[i] = float64(x)
-	}
-	return out
-}
-
-func narrowed(v []float64) []float32 {
-	out := make([]float32, len(v))
-	for i, x := range v {
-		out[i] = float32(x)
-	}
-	return out
 }

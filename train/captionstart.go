@@ -35,7 +35,7 @@ func ProjectToCaptions(ctx context.Context, to *bridge.Bridge, new adapters.Toke
 	in, out := f.Map.Dims()
 	var w mat.Dense
 	w.CloneFrom(f.Map.Slice(0, in-1, 0, out).T())
-	if err := to.SetProjection(float32s(w.RawMatrix().Data), float32s(f.Map.RawRowView(in-1))); err != nil {
+	if err := to.SetProjection(affine.Float32s(w.RawMatrix().Data), affine.Float32s(f.Map.RawRowView(in-1))); err != nil {
 		return Carried{}, err
 	}
 	n, _ := a.Dims()
@@ -51,10 +51,10 @@ func queryTokens(queries *adapters.Tensor, captions *adapters.EmbedTokensRespons
 	first := 0
 	for i, count := range captions.Counts {
 		n := int(count)
-		values := float64s(queries.Row(i).Float32s())
+		values := affine.Float64s(queries.Row(i).Float32s())
 		for k := 0; k < q && n > 0; k++ {
 			from = append(from, values[k*d:(k+1)*d]...)
-			to = append(to, float64s(captions.Embeddings.Row(first+k*n/q).Float32s())...)
+			to = append(to, affine.Float64s(captions.Embeddings.Row(first+k*n/q).Float32s())...)
 		}
 		first += n
 	}

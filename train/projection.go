@@ -101,13 +101,13 @@ func compose(from, to *bridge.Bridge, m *mat.Dense) error {
 	_, newWidth := m.Dims()
 	linear := m.Slice(0, oldWidth, 0, newWidth)
 	var w2, b2 mat.Dense
-	w2.Mul(linear.T(), mat.NewDense(oldWidth, width, float64s(w)))
-	b2.Mul(mat.NewDense(1, oldWidth, float64s(bias)), linear)
+	w2.Mul(linear.T(), mat.NewDense(oldWidth, width, affine.Float64s(w)))
+	b2.Mul(mat.NewDense(1, oldWidth, affine.Float64s(bias)), linear)
 	newBias := make([]float32, newWidth)
 	for c := range newBias {
 		newBias[c] = float32(b2.At(0, c) + m.At(oldWidth, c))
 	}
-	return to.SetProjection(float32s(w2.RawMatrix().Data), newBias)
+	return to.SetProjection(affine.Float32s(w2.RawMatrix().Data), newBias)
 }
 
 // rescale brings the mean norm of the soft prompts of some pictures to norm and
@@ -148,19 +148,3 @@ func MeanNorm(t *adapters.Tensor) float64 {
 }
 
 func sq(x float64) float64 { return x * x }
-
-func float64s(v []float32) []float64 {
-	out := make([]float64, len(v))
-	for i, x := range v {
-		out[i] = float64(x)
-	}
-	return out
-}
-
-func float32s(v []float64) []float32 {
-	out := make([]float32, len(v))
-	for i, x := range v {
-		out[i] = float32(x)
-	}
-	return out
-}

@@ -9,6 +9,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/affine"
 )
 
 // vocabulary shows made-up token embeddings.
@@ -19,7 +20,7 @@ type vocabulary struct {
 
 func (v vocabulary) EmbedTokens(context.Context, *adapters.EmbedTokensRequest) (*adapters.EmbedTokensResponse, error) {
 	n, d := v.rows.Dims()
-	return &adapters.EmbedTokensResponse{Surfaces: v.surfaces, Embeddings: adapters.FromFloat32(float32s(v.rows.RawMatrix().Data), n, d)}, nil
+	return &adapters.EmbedTokensResponse{Surfaces: v.surfaces, Embeddings: adapters.FromFloat32(affine.Float32s(v.rows.RawMatrix().Data), n, d)}, nil
 }
 
 func random(rng *rand.Rand, n, d int) *mat.Dense {

@@ -45,7 +45,7 @@ func swapped(t *testing.T, rng *rand.Rand) (from, to *bridge.Bridge, w, bias *ma
 	}
 	from, to = join(oldWidth, 1), join(newWidth, newNorm)
 	w, bias = random(rng, oldWidth, hidden), random(rng, 1, oldWidth)
-	if err := from.SetProjection(float32s(w.RawMatrix().Data), float32s(bias.RawMatrix().Data)); err != nil {
+	if err := from.SetProjection(affine.Float32s(w.RawMatrix().Data), affine.Float32s(bias.RawMatrix().Data)); err != nil {
 		t.Fatal(err)
 	}
 	features = adapters.NewTensor(adapters.Float32, 5, 3, 8)
@@ -94,7 +94,7 @@ func TestComposeIsTheMapAfterTheProjection(t *testing.T) {
 	}
 	mustProject(t, to, w, bias, m, 1, 1e-5)
 	gotW, gotBias := must(from.Projection())
-	if !slices.Equal(gotW, float32s(w.RawMatrix().Data)) || !slices.Equal(gotBias, float32s(bias.RawMatrix().Data)) {
+	if !slices.Equal(gotW, affine.Float32s(w.RawMatrix().Data)) || !slices.Equal(gotBias, affine.Float32s(bias.RawMatrix().Data)) {
 		t.Error("the old bridge was changed")
 	}
 }

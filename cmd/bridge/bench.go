@@ -117,11 +117,7 @@ func (b *bench) set(s recipes.Source) (train.Set, error) {
 
 // dataset opens a data set at an encoder's size.
 func (b *bench) dataset(s recipes.Source, image adapters.ImageSpec) (data.Dataset, error) {
-	if s.ID != "" {
-		return data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, image)
-	}
-	files := data.Files{Captions: s.Annotations, Questions: s.Questions, Images: s.Images, Process: b.recipe.Data.CaptionProcessing == "blip"}
-	d, broken, err := data.OpenFiles(files, image)
+	d, broken, err := openSource(s, b.recipe.Data.CaptionProcessing == "blip", image)
 	const shown = 5
 	for _, problem := range broken[:min(shown, len(broken))] {
 		b.program.log.Warn("picture left out", "reason", problem)
@@ -130,6 +126,15 @@ func (b *bench) dataset(s recipes.Source, image adapters.ImageSpec) (data.Datase
 		b.program.log.Warn("further pictures left out", "number", more)
 	}
 	return d, err
+}
+
+// openSource opens a recipe's data set; broken are the pictures that are left out.
+func openSource(s recipes.Source, process bool, image adapters.ImageSpec) (d data.Dataset, broken []error, err error) {
+	if s.ID != "" {
+		d, err = data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, image)
+		return d, nil, err
+	}
+	return data.OpenFiles(data.Files{Captions: s.Annotations, Questions: s.Questions, Images: s.Images, Process: process}, image)
 }
 
 // fill computes those of a set's features that are not cached yet, with

@@ -49,7 +49,7 @@ func (p *program) compare(c *cli.Context) error {
 		return err
 	}
 	if out != "" {
-		if err := p.reportComparison(c.Context, &all, out); err != nil {
+		if err := p.reportComparison(&all, out); err != nil {
 			return err
 		}
 		if !c.Bool("json") {

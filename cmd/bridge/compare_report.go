@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -12,7 +11,6 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/internal/report"
-	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train/data"
@@ -93,7 +91,7 @@ func (p *program) printGroups(c *comparison) error {
 }
 
 // reportComparison writes one file that shows everything.
-func (p *program) reportComparison(ctx context.Context, c *comparison, out string) error {
+func (p *program) reportComparison(c *comparison, out string) error {
 	r := report.Report{Title: "Combinations side by side", Paragraphs: []string{
 		"Frozen vision encoders and language models, joined by a Q-Former that alone was trained. All figures are of held-out data, which nothing was trained on; " +
 			"several runs of a combination differ in the seed, and show their mean and, in brackets or as a band, how far they lie apart."}}
@@ -121,7 +119,7 @@ func (p *program) reportComparison(ctx context.Context, c *comparison, out strin
 			r.Charts = append(r.Charts, chart)
 		}
 	}
-	if err := p.compareSamples(ctx, &r, c); err != nil {
+	if err := p.compareSamples(&r, c); err != nil {
 		return err
 	}
 	for _, f := range c.failed {
@@ -214,7 +212,7 @@ func kindsTable(c *comparison) report.Table {
 
 // compareSamples shows held-out pictures with what each combination said of
 // them: of the groups whose first runs were evaluated on the first's data.
-func (p *program) compareSamples(_ context.Context, r *report.Report, c *comparison) error {
+func (p *program) compareSamples(r *report.Report, c *comparison) error {
 	var pictures data.Dataset
 	var shown []*combination
 	var source recipes.Source
@@ -264,10 +262,6 @@ func (p *program) compareSamples(_ context.Context, r *report.Report, c *compari
 const sampleSide = 96
 
 func openPictures(s recipes.Source) (data.Dataset, error) {
-	spec := adapters.ImageSpec{Width: sampleSide, Height: sampleSide, Resample: "bicubic", Mode: "squash"}
-	if s.ID != "" {
-		return data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, spec)
-	}
-	d, _, err := data.OpenFiles(data.Files{Captions: s.Annotations, Questions: s.Questions, Images: s.Images}, spec)
+	d, _, err := openSource(s, false, adapters.ImageSpec{Width: sampleSide, Height: sampleSide, Resample: "bicubic", Mode: "squash"})
 	return d, err
 }

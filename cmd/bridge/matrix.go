@@ -85,13 +85,6 @@ func (p *program) finish(ctx context.Context, r *recipes.Resolved, dir string) (
 		}
 		take = claimOld
 	}
-	return true, p.inRun(dir, take, func() error {
-		b, err := p.openBench(ctx, r)
-		if err != nil {
-			return err
-		}
-		defer b.close()
-		_, err = b.train1(ctx, r, dir, there)
-		return err
-	})
+	_, err = p.trainIn(ctx, r, dir, take, there)
+	return true, err
 }

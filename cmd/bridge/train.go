@@ -60,16 +60,7 @@ func (p *program) runToEnd(c *cli.Context, r *recipes.Resolved) error {
 	if c.Bool("resume") {
 		claim = claimOld
 	}
-	var out outcome
-	err := p.inRun(dir, claim, func() error {
-		b, err := p.openBench(c.Context, r)
-		if err != nil {
-			return err
-		}
-		defer b.close()
-		out, err = b.train1(c.Context, r, dir, c.Bool("resume"))
-		return err
-	})
+	out, err := p.trainIn(c.Context, r, dir, claim, c.Bool("resume"))
 	if err != nil {
 		return err
 	}
@@ -81,6 +72,20 @@ func (p *program) runToEnd(c *cli.Context, r *recipes.Resolved) error {
 	}
 	fmt.Fprintf(p.stdout, "\nrun:    %s\nreport: %s\n", dir, filepath.Join(dir, reportFile))
 	return nil
+}
+
+// trainIn claims a run folder, opens what the recipe names and trains.
+func (p *program) trainIn(ctx context.Context, r *recipes.Resolved, dir string, take claim, resume bool) (out outcome, err error) {
+	err = p.inRun(dir, take, func() error {
+		b, err := p.openBench(ctx, r)
+		if err != nil {
+			return err
+		}
+		defer b.close()
+		out, err = b.train1(ctx, r, dir, resume)
+		return err
+	})
+	return out, err
 }
 
 // outcome is a finished run.

@@ -181,3 +181,21 @@ func rowsOf(a *mat.Dense, rows []int) *mat.Dense {
 	}
 	return out
 }
+
+// Float64s widens weights for the arithmetic here.
+func Float64s(v []float32) []float64 {
+	out := make([]float64, len(v))
+	for i, x := range v {
+		out[i] = float64(x)
+	}
+	return out
+}
+
+// Float32s narrows results to weights.
+func Float32s(v []float64) []float32 {
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = float32(x)
+	}
+	return out
+}
