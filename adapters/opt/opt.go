@@ -28,7 +28,7 @@ func Family() adapters.Family {
 // Open loads an OPT checkpoint folder: config.json, weights, and tokenizer.json
 // or vocab.json with merges.txt.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
-	folder, err := checkpoint.Open(req.Checkpoint)
+	folder, err := checkpoint.OpenPart(req.Checkpoint, adapters.KindLanguage)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func Family() adapters.Family {
 
 // Open loads a T5 checkpoint folder: config.json, weights and tokenizer.json.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
-	folder, err := checkpoint.Open(req.Checkpoint)
+	folder, err := checkpoint.OpenPart(req.Checkpoint, adapters.KindLanguage)
 	if err != nil {
 		return nil, err
 	}

@@ -73,6 +73,10 @@ func (f *Folder) readConfig() error {
 		return adapters.Errorf(adapters.NotFound, "config.json cannot be read: %w", err)
 	}
 	f.config = data
+	return f.readModelType()
+}
+
+func (f *Folder) readModelType() error {
 	var head struct {
 		ModelType string `json:"model_type"`
 	}

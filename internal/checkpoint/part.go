@@ -1,0 +1,64 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// TypeBLIP2 is the model_type of a folder that holds a whole bridge: vision
+// encoder, Q-Former and, in Blip2ForConditionalGeneration, language model.
+const TypeBLIP2 = "blip-2"
+
+// part says where a whole bridge keeps one of its frozen models.
+type part struct {
+	config string // key of config.json
+	prefix string // of the weights' names
+}
+
+func partOf(kind adapters.ModelKind) part {
+	if kind == adapters.KindVision {
+		return part{"vision_config", "vision_model."}
+	}
+	return part{"text_config", "language_model."}
+}
+
+// OpenPart opens dir as [Open] does. Where it holds a whole bridge, the result
+// shows only the frozen model of the given kind, as if it were saved alone: its
+// own configuration and model_type, and its weights without their prefix.
+func OpenPart(dir string, kind adapters.ModelKind) (*Folder, error) {
+	f, err := Open(dir)
+	if err != nil || f.modelType != TypeBLIP2 {
+		return f, err
+	}
+	if err := f.narrow(partOf(kind)); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// narrow leaves only a part's configuration and weights.
+func (f *Folder) narrow(p part) error {
+	var whole map[string]json.RawMessage
+	if err := f.DecodeConfig(&whole); err != nil {
+		return err
+	}
+	config, ok := whole[p.config]
+	if !ok {
+		return corrupt(f.Path(configFile), "%s is missing, which a %s folder has", p.config, TypeBLIP2)
+	}
+	inner := map[string]View{}
+	for name, view := range f.tensors {
+		if rest, ok := strings.CutPrefix(name, p.prefix); ok {
+			inner[rest] = view
+		}
+	}
+	if len(inner) == 0 {
+		return adapters.Errorf(adapters.NotFound, "%s: no weight is named %s…: this %s folder lacks that model", f.dir, p.prefix, TypeBLIP2).
+			WithRemedy("name the model's own folder beside the bridge")
+	}
+	f.config, f.tensors = config, inner
+	return f.readModelType()
+}

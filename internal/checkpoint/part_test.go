@@ -1,0 +1,66 @@
+package checkpoint
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+func writeBridge(t *testing.T, config string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, configFile), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	one := adapters.FromFloat32([]float32{1}, 1)
+	err := Write(filepath.Join(dir, weightsFile), map[string]*adapters.Tensor{
+		"vision_model.a": one, "vision_model.vision_model.b": one, "query_tokens": one,
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+const wholeBridge = `{"model_type": "blip-2", "vision_config": {"model_type": "blip_2_vision_model", "x": 3}, "text_config": {"model_type": "opt"}}`
+
+func TestOpenPart(t *testing.T) {
+	f, err := OpenPart(writeBridge(t, wholeBridge), adapters.KindVision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var c struct{ X int }
+	if err := f.DecodeConfig(&c); err != nil || c.X != 3 || f.ModelType() != "blip_2_vision_model" {
+		t.Errorf("config %+v of model type %q, error %v", c, f.ModelType(), err)
+	}
+	if got := f.Names(); !slices.Equal(got, []string{"a", "vision_model.b"}) {
+		t.Errorf("tensors %q", got)
+	}
+}
+
+func TestOpenPartLeavesAModelOfItsOwnAlone(t *testing.T) {
+	f, err := OpenPart(writeBridge(t, `{"model_type": "clip", "vision_config": {}}`), adapters.KindVision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.ModelType() != "clip" || len(f.Names()) != 3 {
+		t.Errorf("model type %q, tensors %q", f.ModelType(), f.Names())
+	}
+}
+
+func TestOpenPartSaysWhatIsMissing(t *testing.T) {
+	for _, c := range []struct{ config, want string }{
+		{wholeBridge, "no weight is named language_model."},
+		{`{"model_type": "blip-2"}`, "text_config is missing"},
+	} {
+		if _, err := OpenPart(writeBridge(t, c.config), adapters.KindLanguage); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.config, err, c.want)
+		}
+	}
+}
