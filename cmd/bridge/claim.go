@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -114,8 +115,8 @@ func empty(dir string) error {
 }
 
 // inRun does work as the only process that writes into a run folder. What is
-// said meanwhile, and the error that ends it, stand in the folder's log.
-func (p *program) inRun(dir string, c claim, work func() error) error {
+// said meanwhile, and what ends it early, stand in the folder's log.
+func (p *program) inRun(ctx context.Context, dir string, c claim, work func() error) error {
 	release, err := c(dir)
 	if err != nil {
 		return err
@@ -128,9 +129,12 @@ func (p *program) inRun(dir string, c claim, work func() error) error {
 	defer p.closing(f)()
 	h := slog.NewTextHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug})
 	defer p.sinks.add(h)()
-	if err := work(); err != nil {
-		slog.New(h).Error("the run did not finish", "error", err)
-		return err
+	err = work()
+	switch log := slog.New(h); {
+	case err != nil && ctx.Err() != nil:
+		log.Info("the run was interrupted", "where", err)
+	case err != nil:
+		log.Error("the run did not finish", "error", err)
 	}
-	return nil
+	return err
 }

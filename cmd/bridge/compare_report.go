@@ -2,10 +2,8 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -99,7 +97,7 @@ func (p *program) reportComparison(c *comparison, out string) error {
 		r.Paragraphs = append(r.Paragraphs, advice)
 	}
 	r.Tables = append(r.Tables, figuresTable(c))
-	for _, t := range []report.Table{savingsTable(c), kindsTable(c)} {
+	for _, t := range []report.Table{savingsTable(c), c.kinds()} {
 		if len(t.Rows) > 0 {
 			r.Tables = append(r.Tables, t)
 		}
@@ -169,45 +167,16 @@ func savingsTable(c *comparison) report.Table {
 	return t
 }
 
-// kindsTable is how much is right of each kind of picture and of question, all
-// runs of a group together.
-func kindsTable(c *comparison) report.Table {
-	parts := []struct {
-		prefix string
-		of     func(finishedRun) map[string]eval.Rate
-	}{
-		{"picture: ", func(r finishedRun) map[string]eval.Rate { return r.ByKind }},
-		{"question: ", func(r finishedRun) map[string]eval.Rate { return r.Answers }},
-	}
-	kinds := map[string]bool{}
-	totals := make([]map[string]eval.Rate, len(c.groups))
+// kinds is [kindsTable] of the comparison's groups.
+func (c *comparison) kinds() report.Table {
+	names, runs := make([]string, len(c.groups)), make([][]summary, len(c.groups))
 	for i, g := range c.groups {
-		totals[i] = map[string]eval.Rate{}
+		names[i] = g.name
 		for _, run := range g.runs {
-			for _, part := range parts {
-				for kind, rate := range part.of(run) {
-					t := totals[i][part.prefix+kind]
-					totals[i][part.prefix+kind] = eval.Rate{Right: t.Right + rate.Right, Of: t.Of + rate.Of}
-					kinds[part.prefix+kind] = true
-				}
-			}
+			runs[i] = append(runs[i], run.summary)
 		}
 	}
-	t := report.Table{Title: "Right, by kind", Header: append([]string{"combination"}, slices.Sorted(maps.Keys(kinds))...)}
-	for i, g := range c.groups {
-		row := []string{g.name}
-		for _, kind := range t.Header[1:] {
-			cell := "-"
-			if rate, ok := totals[i][kind]; ok {
-				cell = fmt.Sprintf("%.3f", rate.Fraction())
-			}
-			row = append(row, cell)
-		}
-		if len(totals[i]) > 0 {
-			t.Rows = append(t.Rows, row)
-		}
-	}
-	return t
+	return kindsTable(names, runs)
 }
 
 // compareSamples shows held-out pictures with what each combination said of

@@ -64,7 +64,7 @@ func (p *program) demo(c *cli.Context) error {
 	if err := p.introduce(c.Context, resolved, resolvedCold); err != nil {
 		return err
 	}
-	return p.inRun(c.String("out"), hold, func() error {
+	return p.inRun(c.Context, c.String("out"), hold, func() error {
 		b, err := p.openBench(c.Context, resolved)
 		if err != nil {
 			return err
@@ -91,7 +91,7 @@ func (p *program) demoArms(ctx context.Context, b *bench, out string, both ...*r
 	var arms []arm
 	for _, r := range both {
 		dir := filepath.Join(out, r.Name)
-		err := p.inRun(dir, claimAnew, func() error {
+		err := p.inRun(ctx, dir, claimAnew, func() error {
 			o, err := b.train1(ctx, r, dir, false)
 			arms = append(arms, arm{r.Name, o})
 			return err

@@ -174,6 +174,10 @@ func TestDisturbedRunsEndWithTheSameWeights(t *testing.T) {
 		if _, _, err := checkpoint.Latest(filepath.Join(dir, "checkpoints")); err != nil || !strings.Contains(r.said.String(), "--resume") {
 			t.Fatalf("no checkpoint of what was done, or no word of it: %v\n%s", err, r.said)
 		}
+		log, err := os.ReadFile(filepath.Join(dir, logFile))
+		if err != nil || strings.Contains(string(log), "level=ERROR") || !strings.Contains(string(log), "the run was interrupted") {
+			t.Errorf("the log takes an interrupt for an error: %v\n%s", err, log)
+		}
 		want(t, exitDone, disturbedRun(dir, from, "process", "--set", "run.checkpoint_every=0", "--resume")...)
 		same(t, dir)
 	})

@@ -32,35 +32,54 @@ func (b *bench) report(title string, arms []arm) (report.Report, error) {
 		table.Rows = append(table.Rows, row)
 	}
 	r.Tables = append(r.Tables, table)
-	if kinds := byKind(arms); len(kinds.Rows) > 0 {
+	var names []string
+	var runs [][]summary
+	for _, a := range arms {
+		names, runs = append(names, a.name), append(runs, []summary{a.summary})
+	}
+	if kinds := kindsTable(names, runs); len(kinds.Rows) > 0 {
 		r.Tables = append(r.Tables, kinds)
 	}
 	r.Charts = charts(arms)
 	return r, b.samples(&r, arms)
 }
 
-// byKind is how much is right of each kind of picture and of question.
-func byKind(arms []arm) report.Table {
-	t := report.Table{Title: "Right, by kind", Header: []string{"run"}}
-	columns := []struct {
+// kindsTable is how much is right of each kind of picture and of question, in
+// each row all runs of a name together.
+func kindsTable(names []string, runs [][]summary) report.Table {
+	parts := []struct {
 		prefix string
 		of     func(summary) map[string]eval.Rate
 	}{
 		{"picture: ", func(s summary) map[string]eval.Rate { return s.ByKind }},
 		{"question: ", func(s summary) map[string]eval.Rate { return s.Answers }},
 	}
-	for _, a := range arms {
-		row := []string{a.name}
-		for _, column := range columns {
-			rates := column.of(a.summary)
-			for _, kind := range slices.Sorted(maps.Keys(rates)) {
-				if len(t.Rows) == 0 {
-					t.Header = append(t.Header, column.prefix+cmp.Or(kind, "any"))
+	kinds := map[string]bool{}
+	totals := make([]map[string]eval.Rate, len(names))
+	for i := range names {
+		totals[i] = map[string]eval.Rate{}
+		for _, run := range runs[i] {
+			for _, part := range parts {
+				for kind, rate := range part.of(run) {
+					kind = part.prefix + cmp.Or(kind, "any")
+					t := totals[i][kind]
+					totals[i][kind] = eval.Rate{Right: t.Right + rate.Right, Of: t.Of + rate.Of}
+					kinds[kind] = true
 				}
-				row = append(row, fmt.Sprintf("%.3f of %d", rates[kind].Fraction(), rates[kind].Of))
 			}
 		}
-		if len(row) > 1 {
+	}
+	t := report.Table{Title: "Right, by kind", Header: append([]string{"run"}, slices.Sorted(maps.Keys(kinds))...)}
+	for i, name := range names {
+		row := []string{name}
+		for _, kind := range t.Header[1:] {
+			cell := "-"
+			if rate, ok := totals[i][kind]; ok {
+				cell = fmt.Sprintf("%.3f of %d", rate.Fraction(), rate.Of)
+			}
+			row = append(row, cell)
+		}
+		if len(totals[i]) > 0 {
 			t.Rows = append(t.Rows, row)
 		}
 	}

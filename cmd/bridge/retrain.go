@@ -91,7 +91,7 @@ func (s swap) resolve(ctx context.Context, reg *registry.Registry) (*recipes.Res
 	if err != nil {
 		return nil, err
 	}
-	overrides := append(given("from", from, "from="+strconv.Quote(from)), given("llm", llm, "name="+strconv.Quote("retrain-"+filepath.Base(llm)))...)
+	overrides := append(given("from", from, "from="+strconv.Quote(from)), given("llm", llm, "name="+strconv.Quote(s.name()))...)
 	if derived {
 		more, err := derive(recipe, reg, llm)
 		if err != nil {
@@ -121,6 +121,17 @@ func infoOf(ctx context.Context, model string) (bridge.Info, error) {
 	}
 	info, _, err := bridge.ReadInfo(dir)
 	return info, err
+}
+
+// name is the run's: after the models that come in.
+func (s swap) name() string {
+	name := "retrain"
+	for _, id := range []string{s.encoder, s.llm} {
+		if id != "" {
+			name += "-" + filepath.Base(id)
+		}
+	}
+	return name
 }
 
 // language is the language model to join with.

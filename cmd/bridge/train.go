@@ -76,7 +76,7 @@ func (p *program) runToEnd(c *cli.Context, r *recipes.Resolved) error {
 
 // trainIn claims a run folder, opens what the recipe names and trains.
 func (p *program) trainIn(ctx context.Context, r *recipes.Resolved, dir string, take claim, resume bool) (out outcome, err error) {
-	err = p.inRun(dir, take, func() error {
+	err = p.inRun(ctx, dir, take, func() error {
 		b, err := p.openBench(ctx, r)
 		if err != nil {
 			return err
@@ -115,16 +115,8 @@ func (b *bench) train1(ctx context.Context, r *recipes.Resolved, dir string, res
 	if err := b.record(r, dir, resume); err != nil {
 		return out, err
 	}
-	if err := b.fill(ctx, b.train, s.Needs()); err != nil {
-		return out, err
-	}
-	if err := b.fill(ctx, b.held, s.HeldNeeds()); err != nil {
-		return out, err
-	}
 	if out.result, err = b.run(ctx, s); err != nil {
-		if hasCheckpoint(dir) {
-			b.program.log.Info("to go on: bridge train " + filepath.Join(dir, recipeFile) + " --out " + dir + " --resume")
-		}
+		b.program.log.Info("to go on: bridge train " + filepath.Join(dir, recipeFile) + " --out " + dir + " --resume")
 		return out, err
 	}
 	out.summary = b.summarize(r, trained, out.result)
@@ -146,8 +138,14 @@ func (b *bench) record(r *recipes.Resolved, dir string, resume bool) error {
 	return writeRecipe(dir, r)
 }
 
-// run trains with metrics.
+// run computes the features that are not there yet, and trains with metrics.
 func (b *bench) run(ctx context.Context, s *train.Session) (train.Result, error) {
+	if err := b.fill(ctx, b.train, s.Needs()); err != nil {
+		return train.Result{}, err
+	}
+	if err := b.fill(ctx, b.held, s.HeldNeeds()); err != nil {
+		return train.Result{}, err
+	}
 	figures, err := metrics.Open(s.Dir)
 	if err != nil {
 		return train.Result{}, err
