@@ -1,0 +1,143 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// temporary is a failure that may be gone at the next attempt.
+type temporary struct {
+	err   error
+	after time.Duration // that the server asks to wait; 0: it says nothing
+}
+
+func (t temporary) Error() string { return t.err.Error() }
+func (t temporary) Unwrap() error { return t.err }
+
+// ask makes a request until it is answered or has failed too often. It returns
+// 2xx, and 3xx where redirects to other hosts are not followed.
+func (c *Client) ask(ctx context.Context, method, url, repository, revision string, follow bool) (*http.Response, error) {
+	var resp *http.Response
+	err := c.retry(ctx, func() (bool, error) {
+		var err error
+		resp, err = c.once(ctx, method, url, repository, revision, 0, follow)
+		return false, err
+	})
+	return resp, err
+}
+
+// retry calls f until it succeeds, fails for good, or has failed for a while
+// c.attempts() times in a row without getting on.
+func (c *Client) retry(ctx context.Context, f func() (gotOn bool, err error)) error {
+	for n := 1; ; n++ {
+		gotOn, err := f()
+		var again temporary
+		if err == nil || !errors.As(err, &again) || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		if gotOn {
+			n = 1
+		}
+		if n >= c.attempts() {
+			return adapters.Errorf(adapters.Unavailable, "%w, in %d attempts", again.err, n).
+				WithRemedy("check the network and pull again: it goes on where it stopped")
+		}
+		wait := c.pause(n)
+		if c.Pause == nil {
+			wait = max(wait, min(again.after, 5*time.Minute))
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+// once makes a request for what follows the first from bytes.
+func (c *Client) once(ctx context.Context, method, url, repository, revision string, from int64, follow bool) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	if from > 0 {
+		req.Header.Set("Range", "bytes="+strconv.FormatInt(from, 10)+"-")
+	}
+	client, err := c.web(follow)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.Invalid, "HF_ENDPOINT: %w", err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, temporary{err: err}
+	}
+	if resp.StatusCode < 400 || resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	return nil, c.refusal(resp, repository, revision)
+}
+
+// refusal says what a status means. X-Error-Code tells cases apart that share a
+// status (huggingface_hub, utils/_http.py).
+func (c *Client) refusal(resp *http.Response, repository, revision string) error {
+	code, page := resp.Header.Get("X-Error-Code"), c.endpoint()+"/"+repository
+	said := message(resp)
+	switch status := resp.StatusCode; {
+	case code == "GatedRepo" || status == http.StatusForbidden:
+		return adapters.Errorf(adapters.NotFound, "%s is only given to those who accepted its licence%s", repository, said).
+			WithRemedy("accept it on %s, then set HF_TOKEN to a token of yours that may read it", page)
+	case code == "RevisionNotFound":
+		return adapters.Errorf(adapters.NotFound, "%s has no revision %q", repository, revision).WithRemedy("name a branch, a tag or a commit of %s", page)
+	case code == "EntryNotFound":
+		return adapters.Errorf(adapters.NotFound, "%s has no such file at %s: %s", repository, revision, resp.Request.URL.Path)
+	case status == http.StatusUnauthorized && c.Token != "" && code == "":
+		return adapters.Errorf(adapters.NotFound, "the hub refuses the token for %s%s", repository, said).
+			WithRemedy("set HF_TOKEN to a valid token, or to nothing")
+	case status == http.StatusUnauthorized || status == http.StatusNotFound:
+		// The hub answers 401 for a repository that is not there, lest private names be guessed.
+		return adapters.Errorf(adapters.NotFound, "the hub has no repository %s, or it is private%s", repository, said).
+			WithRemedy("check the name; for a private one set HF_TOKEN to a token that may read it")
+	case status == http.StatusTooManyRequests || status >= 500 || status == http.StatusRequestTimeout:
+		return temporary{adapters.Errorf(adapters.Unavailable, "the hub answers %s%s", resp.Status, said), retryAfter(resp)}
+	default:
+		return adapters.Errorf(adapters.Unavailable, "the hub answers %s for %s%s", resp.Status, repository, said)
+	}
+}
+
+// message is what the answer says, after ": ", or nothing.
+func message(resp *http.Response) string {
+	text := resp.Header.Get("X-Error-Message")
+	if text == "" {
+		var body struct {
+			Error string `json:"error"`
+		}
+		if data, err := io.ReadAll(io.LimitReader(resp.Body, 4096)); err == nil && json.Unmarshal(data, &body) == nil {
+			text = body.Error
+		}
+	}
+	if text = strings.Join(strings.Fields(text), " "); text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+func retryAfter(resp *http.Response) time.Duration {
+	seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+	if err != nil || seconds < 0 {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
+}

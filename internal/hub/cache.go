@@ -1,0 +1,158 @@
+package hub
+
+import (
+	"context"
+	"encoding/hex"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+func repositoryDir(cache, repository string) string {
+	return filepath.Join(cache, "models--"+strings.ReplaceAll(repository, "/", "--"))
+}
+
+func (c *Client) blobPath(repository, checksum string) string {
+	return filepath.Join(repositoryDir(c.Cache, repository), "blobs", checksum)
+}
+
+func lockPath(cache, repository, checksum string) string {
+	return filepath.Join(cache, ".locks", filepath.Base(repositoryDir(cache, repository)), checksum+".lock")
+}
+
+// Find returns the snapshot of a repository in a cache: of the revision or, for
+// main without safetensors, of a pull request that was fetched because it has
+// them. A snapshot with weights goes before one without.
+func Find(cache, repository, revision string) (dir, commit string, ok bool) {
+	if cache == "" || repository == "" {
+		return "", "", false
+	}
+	if revision == "" {
+		revision = Main
+	}
+	root := repositoryDir(cache, repository)
+	refs := []string{filepath.Join(root, "refs", filepath.FromSlash(revision))}
+	if revision == Main {
+		if pulls, err := filepath.Glob(filepath.Join(root, "refs", "refs", "pr", "*")); err == nil {
+			refs = append(refs, pulls...)
+		}
+	}
+	for _, ref := range refs {
+		name := revision
+		if data, err := os.ReadFile(ref); err == nil {
+			name = strings.TrimSpace(string(data))
+		}
+		snapshot := filepath.Join(root, "snapshots", filepath.Base(name))
+		if !exists(filepath.Join(snapshot, "config.json")) {
+			continue
+		}
+		if hasWeights(snapshot) {
+			return snapshot, filepath.Base(name), true
+		}
+		if !ok {
+			dir, commit, ok = snapshot, filepath.Base(name), true
+		}
+	}
+	return dir, commit, ok
+}
+
+func hasWeights(dir string) bool {
+	found, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
+	return err == nil && len(found) > 0
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// Checked is a file that [Verify] has read.
+type Checked struct {
+	Path string
+	Size int64
+	Want string // checksum that its blob is named after; empty where nothing says it
+	Got  string // checksum of the content, of the same kind; SHA-256 where Want is empty
+}
+
+// OK reports whether the content is what its name says.
+func (c Checked) OK() bool { return c.Want == "" || c.Want == c.Got }
+
+// Verify hashes every file of a folder again. In a snapshot of the cache the
+// blobs' names say what comes out.
+func Verify(ctx context.Context, dir string, progress func(path string)) ([]Checked, error) {
+	var all []Checked
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if progress != nil {
+			progress(path)
+		}
+		c, err := check(path)
+		if c.Path, _ = filepath.Rel(dir, path); err == nil {
+			all = append(all, c)
+		}
+		return err
+	})
+	return all, err
+}
+
+func check(path string) (Checked, error) {
+	var c Checked
+	if target, err := os.Readlink(path); err == nil && checksumPattern.MatchString(filepath.Base(target)) {
+		c.Want = filepath.Base(target)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return c, adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", path, err).WithRemedy("pull again")
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return c, err
+	}
+	c.Size = info.Size()
+	sum := c.Want
+	if sum == "" {
+		sum = strings.Repeat("0", 64)
+	}
+	h := digest(sum, c.Size)
+	if _, err := io.Copy(h, f); err != nil {
+		return c, err
+	}
+	c.Got = hex.EncodeToString(h.Sum(nil))
+	return c, nil
+}
+
+// Forget removes the blob behind a damaged file of a snapshot, so that the next
+// pull fetches it again.
+func Forget(dir string, damaged Checked) error {
+	blob, err := filepath.EvalSymlinks(filepath.Join(dir, damaged.Path))
+	if err != nil {
+		return err
+	}
+	return os.Remove(blob)
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		out.Close()
+		return explained(err)
+	}
+	return out.Close()
+}

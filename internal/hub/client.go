@@ -1,0 +1,186 @@
+package hub
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// DefaultEndpoint is the hub's address.
+const DefaultEndpoint = "https://huggingface.co"
+
+// Main is the revision that a repository is fetched at where none is named.
+const Main = "main"
+
+// Client fetches from one hub into one cache. The zero value of what is not set
+// is replaced by a default.
+type Client struct {
+	Endpoint string // of the hub
+	Cache    string // folder that holds models--OWNER--NAME
+	Token    string // sent to the endpoint's host and to no other; may be empty
+	Offline  bool   // refuses to ask the network
+
+	Parallel  int                       // files at once; 0: 4
+	Attempts  int                       // in a row that may bring nothing; 0: 5
+	Pause     func(n int) time.Duration // before attempt n, from 1; nil: 1 s, 2 s, 4 s, … and at most 30 s
+	Transport http.RoundTripper         // nil: http.DefaultTransport with a limit on silence
+	Free      func(dir string) (int64, error)
+}
+
+// FromEnvironment returns the client that Hugging Face's variables describe:
+// HF_ENDPOINT, HF_HUB_CACHE, HF_HOME, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE.
+func FromEnvironment() *Client {
+	return &Client{
+		Endpoint: strings.TrimRight(os.Getenv("HF_ENDPOINT"), "/"),
+		Cache:    CacheDir(),
+		Token:    token(),
+		Offline:  isTrue(os.Getenv("HF_HUB_OFFLINE")) || isTrue(os.Getenv("TRANSFORMERS_OFFLINE")),
+	}
+}
+
+// CacheDir returns where Hugging Face's tools keep what they fetched, empty
+// where the system names no home folder.
+func CacheDir() string {
+	for _, name := range []string{"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"} {
+		if dir := expand(os.Getenv(name)); dir != "" {
+			return dir
+		}
+	}
+	if home := homeDir(); home != "" {
+		return filepath.Join(home, "hub")
+	}
+	return ""
+}
+
+// homeDir is $HF_HOME or where Hugging Face's tools put it.
+func homeDir() string {
+	if dir := expand(os.Getenv("HF_HOME")); dir != "" {
+		return dir
+	}
+	if dir := expand(os.Getenv("XDG_CACHE_HOME")); dir != "" {
+		return filepath.Join(dir, "huggingface")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, ".cache", "huggingface")
+}
+
+// expand replaces variables and a leading ~ as huggingface_hub does.
+func expand(path string) string {
+	path = os.ExpandEnv(path)
+	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || rest[0] == '/') {
+		if home, err := os.UserHomeDir(); err == nil {
+			return home + rest
+		}
+	}
+	return path
+}
+
+// token reads HF_TOKEN, its old name, or the file that `hf auth login` writes.
+func token() string {
+	if isTrue(os.Getenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
+		return ""
+	}
+	for _, name := range []string{"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"} {
+		if t := strings.TrimSpace(os.Getenv(name)); t != "" {
+			return t
+		}
+	}
+	path := expand(os.Getenv("HF_TOKEN_PATH"))
+	if path == "" {
+		path = filepath.Join(homeDir(), "token")
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
+}
+
+func isTrue(v string) bool {
+	switch strings.ToUpper(v) {
+	case "1", "ON", "YES", "TRUE":
+		return true
+	}
+	return false
+}
+
+func (c *Client) endpoint() string {
+	if c.Endpoint == "" {
+		return DefaultEndpoint
+	}
+	return c.Endpoint
+}
+
+func (c *Client) parallel() int { return orDefault(c.Parallel, 4) }
+func (c *Client) attempts() int { return orDefault(c.Attempts, 5) }
+
+func orDefault(n, otherwise int) int {
+	if n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+func (c *Client) pause(n int) time.Duration {
+	if c.Pause != nil {
+		return c.Pause(n)
+	}
+	return min(time.Second<<min(n-1, 5), 30*time.Second)
+}
+
+func (c *Client) free(dir string) (int64, error) {
+	if c.Free != nil {
+		return c.Free(dir)
+	}
+	return freeSpace(dir)
+}
+
+// guard adds the token to requests for the endpoint itself. It stands below
+// redirects, so that no other host ever sees the token.
+type guard struct {
+	endpoint *url.URL
+	token    string
+	next     http.RoundTripper
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Del("Authorization")
+	r.Header.Set("User-Agent", "bridge")
+	if g.token != "" && r.URL.Scheme == g.endpoint.Scheme && r.URL.Host == g.endpoint.Host {
+		r.Header.Set("Authorization", "Bearer "+g.token)
+	}
+	return g.next.RoundTrip(r)
+}
+
+// web returns an HTTP client. One that does not follow stops at a redirect to
+// another host: what the hub says of a file stands in its own answer.
+func (c *Client) web(follow bool) (*http.Client, error) {
+	endpoint, err := url.Parse(c.endpoint())
+	if err != nil {
+		return nil, err
+	}
+	next := c.Transport
+	if next == nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.ResponseHeaderTimeout = time.Minute
+		t.DisableCompression = true // sizes and ranges are of the files themselves
+		next = t
+	}
+	return &http.Client{
+		Transport: guard{endpoint, c.Token, next},
+		CheckRedirect: func(r *http.Request, via []*http.Request) error {
+			if len(via) > 10 || !follow && r.URL.Host != endpoint.Host {
+				return http.ErrUseLastResponse
+			}
+			return nil
+		},
+	}, nil
+}

@@ -1,0 +1,256 @@
+package hub
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
+)
+
+// Request says what to fetch.
+type Request struct {
+	Repository string   // "owner/name"
+	Revision   string   // empty: main
+	Patterns   []string // of the paths to fetch
+	// Planned, where not nil, is called before anything is fetched.
+	Planned func(Plan)
+	// Progress, where not nil, is called with the bytes that are there; from
+	// several goroutines, one at a time.
+	Progress func(done, total int64)
+}
+
+// Plan is what a pull is about to do.
+type Plan struct {
+	Listing
+	Files   []File
+	Total   int64 // bytes of all files
+	Missing int64 // bytes that the cache lacks
+}
+
+// Snapshot is a repository's files in the cache.
+type Snapshot struct {
+	Dir      string
+	Revision string // that was fetched: the one asked for, or the pull request with its safetensors
+	Commit   string
+	Files    []File
+}
+
+// Pull fetches the files of a repository that match and returns where they are.
+// The revision's name appears in the cache when all of them are there.
+func (c *Client) Pull(ctx context.Context, r Request) (Snapshot, error) {
+	if r.Revision == "" {
+		r.Revision = Main
+	}
+	if c.Offline {
+		return c.offline(r)
+	}
+	if c.Cache == "" {
+		return Snapshot{}, adapters.Errorf(adapters.Unsupported, "there is no folder to keep downloads in").WithRemedy("set HF_HOME to one")
+	}
+	plan, err := c.plan(ctx, r)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	if r.Planned != nil {
+		r.Planned(plan)
+	}
+	if err := c.room(plan); err != nil {
+		return Snapshot{}, err
+	}
+	if err := c.fetchAll(ctx, plan, r.Progress); err != nil {
+		return Snapshot{}, err
+	}
+	return c.publish(plan)
+}
+
+// offline returns what the cache holds of a revision.
+func (c *Client) offline(r Request) (Snapshot, error) {
+	dir, commit, ok := Find(c.Cache, r.Repository, r.Revision)
+	if !ok {
+		return Snapshot{}, adapters.Errorf(adapters.NotFound, "%s is not in the cache %s, and HF_HUB_OFFLINE is set", r.Repository, c.Cache).
+			WithRemedy("unset HF_HUB_OFFLINE, or fetch it on another machine and record its folder with `bridge models add`")
+	}
+	return Snapshot{Dir: dir, Revision: r.Revision, Commit: commit}, nil
+}
+
+// plan lists the files, and finds the ones that a revision without safetensors
+// has in the pull request of the hub's conversion service.
+func (c *Client) plan(ctx context.Context, r Request) (Plan, error) {
+	listing, err := c.List(ctx, r.Repository, r.Revision)
+	if err != nil {
+		return Plan{}, err
+	}
+	paths := listing.Matching(r.Patterns)
+	if wants(r.Patterns) && !slices.ContainsFunc(paths, isWeights) {
+		if listing, err = c.converted(ctx, listing); err != nil {
+			return Plan{}, err
+		}
+		paths = listing.Matching(r.Patterns)
+	}
+	if len(paths) == 0 {
+		return Plan{}, adapters.Errorf(adapters.NotFound, "%s at %s has no file that matches %s", r.Repository, r.Revision, strings.Join(r.Patterns, ", "))
+	}
+	return c.measure(ctx, listing, paths)
+}
+
+func isWeights(path string) bool   { return strings.HasSuffix(path, ".safetensors") }
+func wants(patterns []string) bool { return slices.ContainsFunc(patterns, isWeights) }
+
+func (c *Client) converted(ctx context.Context, l Listing) (Listing, error) {
+	revision := ""
+	if l.Revision == Main {
+		var err error
+		if revision, err = c.conversion(ctx, l.Repository); err != nil {
+			return l, err
+		}
+	}
+	if revision != "" {
+		return c.List(ctx, l.Repository, revision)
+	}
+	return l, adapters.Errorf(adapters.Unsupported, "%s at %s has no safetensors, and bridge reads no other weights from the hub", l.Repository, l.Revision).
+		WithRemedy("load it in transformers, save it with save_pretrained, and record that folder with `bridge models add ID --path DIR`; or name a --revision that has them")
+}
+
+// measure asks for sizes and checksums.
+func (c *Client) measure(ctx context.Context, l Listing, paths []string) (Plan, error) {
+	p := Plan{Listing: l, Files: make([]File, len(paths))}
+	err := c.each(ctx, len(paths), func(ctx context.Context, i int) (err error) {
+		p.Files[i], err = c.stat(ctx, l, paths[i])
+		return err
+	})
+	if err != nil {
+		return p, err
+	}
+	seen := map[string]bool{}
+	for _, f := range p.Files {
+		if seen[f.Checksum] {
+			continue
+		}
+		seen[f.Checksum] = true
+		p.Total += f.Size
+		p.Missing += f.Size - min(f.Size, c.present(l.Repository, f))
+	}
+	return p, nil
+}
+
+// present returns how much of a file the cache holds.
+func (c *Client) present(repository string, f File) int64 {
+	path := c.blobPath(repository, f.Checksum)
+	for _, p := range []string{path, path + ".incomplete"} {
+		if info, err := os.Stat(p); err == nil {
+			return info.Size()
+		}
+	}
+	return 0
+}
+
+// room checks that the disk takes what is missing, with a little to spare.
+func (c *Client) room(p Plan) error {
+	if err := os.MkdirAll(c.Cache, 0o755); err != nil {
+		return err
+	}
+	free, err := c.free(c.Cache)
+	if err != nil { // a system that does not say finds out while writing
+		return nil
+	}
+	const spare = 64 << 20
+	if p.Missing > 0 && p.Missing+spare > free {
+		return adapters.Errorf(adapters.Exhausted, "%s needs %.1f GB more in %s, and the disk has %.1f GB left", p.Repository,
+			float64(p.Missing)/1e9, c.Cache, float64(free)/1e9).WithRemedy("free disk space, or set HF_HOME to a folder on another disk")
+	}
+	return nil
+}
+
+func (c *Client) fetchAll(ctx context.Context, p Plan, progress func(done, total int64)) error {
+	var mu sync.Mutex
+	var done int64
+	report := func(bytes int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		if done += bytes; progress != nil && bytes != 0 {
+			progress(done, p.Total)
+		}
+	}
+	var unique []File
+	for _, f := range p.Files {
+		if !slices.ContainsFunc(unique, func(u File) bool { return u.Checksum == f.Checksum }) {
+			unique = append(unique, f)
+		}
+	}
+	return c.each(ctx, len(unique), func(ctx context.Context, i int) error {
+		b := blob{client: c, listing: p.Listing, file: unique[i], path: c.blobPath(p.Repository, unique[i].Checksum), progress: report}
+		return b.fetch(ctx)
+	})
+}
+
+// each calls f for 0 … n−1, c.parallel() at a time. The first failure ends all.
+func (c *Client) each(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, c.parallel())
+	for i := range n {
+		slots <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			if err := f(ctx, i); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	wait.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// publish links the files into the snapshot, then names it.
+func (c *Client) publish(p Plan) (Snapshot, error) {
+	s := Snapshot{Dir: filepath.Join(repositoryDir(c.Cache, p.Repository), "snapshots", p.Commit), Revision: p.Revision, Commit: p.Commit, Files: p.Files}
+	for _, f := range p.Files {
+		if err := link(c.blobPath(p.Repository, f.Checksum), filepath.Join(s.Dir, filepath.FromSlash(f.Path))); err != nil {
+			return s, err
+		}
+	}
+	if p.Revision == p.Commit {
+		return s, nil
+	}
+	ref := filepath.Join(repositoryDir(c.Cache, p.Repository), "refs", filepath.FromSlash(p.Revision))
+	if err := os.MkdirAll(filepath.Dir(ref), 0o755); err != nil {
+		return s, err
+	}
+	return s, atomicfile.WriteBytes(ref, []byte(p.Commit))
+}
+
+// link makes path a relative link to a blob or, on a system without links, its
+// copy. What was there is replaced.
+func link(blob, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	target, err := filepath.Rel(filepath.Dir(path), blob)
+	if err != nil {
+		return err
+	}
+	if now, err := os.Readlink(path); err == nil && now == target {
+		return nil
+	}
+	fresh := path + "." + rand.Text() // others may be linking the same
+	if err := os.Symlink(target, fresh); err != nil {
+		if err := copyFile(blob, fresh); err != nil {
+			return errors.Join(err, os.Remove(fresh))
+		}
+	}
+	return os.Rename(fresh, path)
+}
