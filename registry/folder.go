@@ -17,6 +17,7 @@ type hfConfig struct {
 	ModelType    string    `json:"model_type"`
 	VisionConfig *hfConfig `json:"vision_config"`
 
+	Registers      int  `json:"num_register_tokens"` // DINOv2
 	HiddenSize     int  `json:"hidden_size"`
 	DModel         int  `json:"d_model"`
 	EmbedWidth     int  `json:"word_embed_proj_dim"` // OPT: the width at which soft prompts enter
@@ -77,13 +78,17 @@ func (r *Registry) familyOf(dir, modelType string) (adapters.Family, error) {
 }
 
 func (c hfConfig) describeVision(m *Manifest) {
-	if c.VisionConfig != nil { // a whole CLIP: its vision part
+	class := 1
+	if strings.HasPrefix(c.ModelType, "siglip") {
+		class = 0
+	}
+	if c.VisionConfig != nil { // a whole CLIP, SigLIP or BLIP-2: its vision part
 		c = *c.VisionConfig
 	}
 	m.Width, m.ImageSize, m.PatchSize = c.HiddenSize, c.ImageSize, c.PatchSize
 	if c.PatchSize > 0 {
 		side := c.ImageSize / c.PatchSize
-		m.Tokens = side*side + 1
+		m.Tokens = side*side + class + c.Registers
 	}
 }
 

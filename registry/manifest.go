@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -20,6 +21,8 @@ type Manifest struct {
 	Kind         adapters.ModelKind    `toml:"kind"`
 	Family       string                `toml:"family"`        // of the adapter: "vit", "opt", …
 	Repository   string                `toml:"repository"`    // "owner/name" on the Hugging Face hub; empty for the kit's
+	Revision     string                `toml:"revision"`      // of the repository: a branch, tag or commit; empty is main
+	Files        []string              `toml:"files"`         // patterns of the repository's files; empty: [DefaultFiles]
 	Width        int                   `toml:"width"`         // D: of the features, or of the soft prompts
 	Tokens       int                   `toml:"tokens"`        // N: feature tokens per picture, vision only
 	ImageSize    int                   `toml:"image_size"`    // pixels a side, vision only
@@ -28,9 +31,11 @@ type Manifest struct {
 	Architecture adapters.Architecture `toml:"architecture"`  // language only
 	Context      int                   `toml:"context"`       // longest sequence in tokens, language only; 0 is unbounded
 	DType        string                `toml:"dtype"`         // that it is usually computed in
+	Activation   string                `toml:"activation"`    // of feed-forwards, in place of the one that config.json names; language only
+	EndOfAnswer  string                `toml:"end_of_answer"` // the token that ends an answer, for people; language only
 	Prompts      Prompts               `toml:"prompts"`       // language only
 	Parameters   int64                 `toml:"parameters"`    // 0 where not known before the weights are there
-	Download     int64                 `toml:"download"`      // bytes to fetch; 0 for the kit's
+	Download     int64                 `toml:"download"`      // bytes of the weights to fetch; 0 for the kit's
 	Memory       Memory                `toml:"memory"`
 }
 
@@ -48,9 +53,35 @@ func DefaultPrompts() Prompts {
 	return Prompts{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
 }
 
-// Memory is what to expect, in bytes, at the manifest's dtype.
+// DefaultFiles are the files that a model needs of its repository: weights as
+// safetensors, whole or sharded, configuration, tokenizer, preprocessing.
+func DefaultFiles() []string {
+	return []string{"model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json",
+		"config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
+		"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+		"vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model"}
+}
+
+// Patterns are the files to fetch.
+func (m Manifest) Patterns() []string {
+	if len(m.Files) > 0 {
+		return m.Files
+	}
+	return DefaultFiles()
+}
+
+// WeightBytes is what the weights take at the manifest's dtype.
+func (m Manifest) WeightBytes() int64 {
+	if m.DType == "float32" {
+		return 4 * m.Parameters
+	}
+	return 2 * m.Parameters
+}
+
+// Memory is what to expect, in bytes, at the manifest's dtype; docs/models.md has
+// the formula.
 type Memory struct {
-	Inference int64 `toml:"inference"` // weights and one picture
+	Inference int64 `toml:"inference"` // weights and one picture or answer
 	Stage2    int64 `toml:"stage2"`    // a stage-2 step of 16 examples, the model frozen
 }
 
@@ -87,6 +118,14 @@ func (m *Manifest) check(doc *stricttoml.Document) {
 	if m.DType != "float32" && m.DType != "bfloat16" {
 		doc.Errorf("dtype", "is %q, want one of %s", m.DType, strings.Join(DTypes(), ", "))
 	}
+	if (len(m.Files) > 0 || m.Revision != "") && m.Repository == "" {
+		doc.Errorf("repository", "is missing, and files or revision say what to fetch of it")
+	}
+	for _, pattern := range m.Files {
+		if _, err := path.Match(pattern, ""); err != nil {
+			doc.Errorf("files", "has the pattern %q, which is malformed", pattern)
+		}
+	}
 	switch m.Kind {
 	case adapters.KindVision:
 		m.checkVision(doc)
@@ -98,13 +137,13 @@ func (m *Manifest) check(doc *stricttoml.Document) {
 }
 
 func (m *Manifest) checkVision(doc *stricttoml.Document) {
-	if m.ImageSize <= 0 || m.PatchSize <= 0 || m.ImageSize%m.PatchSize != 0 {
-		doc.Errorf("image_size", "is %d with patch_size %d, want a multiple of it", m.ImageSize, m.PatchSize)
+	if m.PatchSize <= 0 || m.ImageSize < m.PatchSize {
+		doc.Errorf("image_size", "is %d with patch_size %d, want at least one patch", m.ImageSize, m.PatchSize)
 	}
 	if m.Tokens <= 0 {
 		doc.Errorf("tokens", "is %d, want the feature tokens per picture, class token included", m.Tokens)
 	}
-	for _, key := range []string{"architecture", "context", "prompts"} {
+	for _, key := range []string{"architecture", "context", "prompts", "activation", "end_of_answer"} {
 		if doc.Has(key) {
 			doc.Errorf(key, "belongs to a %s, this is a %s", adapters.KindLanguage, adapters.KindVision)
 		}
@@ -126,9 +165,10 @@ func (m *Manifest) checkLanguage(doc *stricttoml.Document) {
 }
 
 // TokensAt returns N for pictures of another size: one per patch and the
-// tokens that are there at any size. It is 0 where the size does not fit.
+// tokens that are there at any size. It is 0 where the size does not fit. At its
+// own size a model may leave a rim of the picture out, as SigLIP does at 384.
 func (m Manifest) TokensAt(imageSize int) int {
-	if m.PatchSize <= 0 || imageSize <= 0 || imageSize%m.PatchSize != 0 {
+	if m.PatchSize <= 0 || imageSize <= 0 || imageSize%m.PatchSize != 0 && imageSize != m.ImageSize {
 		return 0
 	}
 	patches := func(size int) int { return (size / m.PatchSize) * (size / m.PatchSize) }

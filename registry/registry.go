@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/hub"
 	"github.com/modular-bridging/bridge/internal/nearest"
 )
 
@@ -60,7 +61,7 @@ func New(o Options) (*Registry, error) {
 // folder is $BRIDGE_CONFIG or the user's, the hub's cache where Hugging Face's
 // own tools have it.
 func Default() Options {
-	return Options{Config: ConfigDir(), Hub: hubDir()}
+	return Options{Config: ConfigDir(), Hub: hub.CacheDir()}
 }
 
 // ConfigDir returns $BRIDGE_CONFIG or else the bridge folder in the user's
@@ -85,6 +86,8 @@ type Backbone struct {
 	// [Backbone.Folder] unpacks it. Where Source is Missing it is the folder that
 	// was recorded and is gone, or empty.
 	Path string
+	// Commit is the repository's, where Source is FromHub.
+	Commit string
 
 	kit func(id string) (string, error)
 }
@@ -144,8 +147,8 @@ func (r *Registry) locate(m Manifest) Backbone {
 		b.Source = FromKit
 		return b
 	}
-	if dir, ok := hubSnapshot(r.options.Hub, m.Repository); ok {
-		b.Source, b.Path = FromHub, dir
+	if dir, commit, ok := hub.Find(r.options.Hub, m.Repository, m.Revision); ok {
+		b.Source, b.Path, b.Commit = FromHub, dir, commit
 	}
 	return b
 }
@@ -193,7 +196,8 @@ func (b Backbone) missing() error {
 	if b.Repository == "" {
 		return err.WithRemedy("this binary was built without them: `make kit` builds them, `bridge models add %s --path DIR` records a folder", b.ID)
 	}
-	return err.WithRemedy("fetch the Hugging Face repository %s into a folder, then `bridge models add %s --path DIR`", b.Repository, b.ID)
+	return err.WithRemedy("`bridge models pull %s` fetches %s from the Hugging Face hub; without a network, `bridge models add %s --path DIR` records a folder",
+		b.ID, b.Repository, b.ID)
 }
 
 // Family returns the built-in adapter of a backbone.
@@ -224,41 +228,10 @@ func isFolder(dir string) bool {
 	return dir != "" && err == nil
 }
 
-// hubDir returns where Hugging Face's tools keep what they downloaded.
-func hubDir() string {
-	if dir := os.Getenv("HF_HUB_CACHE"); dir != "" {
-		return dir
-	}
-	if dir := os.Getenv("HF_HOME"); dir != "" {
-		return filepath.Join(dir, "hub")
-	}
-	if dir := os.Getenv("XDG_CACHE_HOME"); dir != "" {
-		return filepath.Join(dir, "huggingface", "hub")
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(home, ".cache", "huggingface", "hub")
-}
-
 // Snapshot finds a repository ("owner/name") in the Hugging Face cache.
 func (r *Registry) Snapshot(repository string) (dir string, ok bool) {
-	return hubSnapshot(r.options.Hub, repository)
-}
-
-// hubSnapshot finds a repository's main revision in the hub's cache layout.
-func hubSnapshot(hub, repository string) (string, bool) {
-	if hub == "" || repository == "" {
-		return "", false
-	}
-	dir := filepath.Join(hub, "models--"+strings.ReplaceAll(repository, "/", "--"))
-	revision, err := os.ReadFile(filepath.Join(dir, "refs", "main"))
-	if err != nil {
-		return "", false
-	}
-	snapshot := filepath.Join(dir, "snapshots", filepath.Base(strings.TrimSpace(string(revision))))
-	return snapshot, isFolder(snapshot)
+	dir, _, ok = hub.Find(r.options.Hub, repository, hub.Main)
+	return dir, ok
 }
 
 // Count returns a number of parameters for people: "2.7B", "826.6k".

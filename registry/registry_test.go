@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -65,7 +66,9 @@ func write(t *testing.T, path, text string) {
 func TestShippedManifests(t *testing.T) {
 	r := newRegistry(t, Options{})
 	ids := r.IDs()
-	for _, id := range []string{"tiny-vit", "tiny-opt", "tiny-flan-t5", "clip-vit-l-14", "eva-vit-g", "opt-2.7b", "opt-6.7b", "flant5-xl", "flant5-xxl"} {
+	for _, id := range []string{"tiny-vit", "tiny-opt", "tiny-flan-t5", "clip-vit-l-14", "clip-vit-l-14-336",
+		"eva-vit-g", "siglip-so400m-14", "siglip-so400m-14-384", "siglip2-so400m-16", "dinov2-large", "opt-125m", "opt-2.7b", "opt-6.7b",
+		"flant5-base", "flant5-xl", "flant5-xxl", "vicuna-7b", "llama-3.1-8b", "qwen2.5-7b", "qwen3-8b", "smollm2-135m"} {
 		if !slices.Contains(ids, id) {
 			t.Errorf("no manifest %s", id)
 		}
@@ -78,6 +81,9 @@ func TestShippedManifests(t *testing.T) {
 		}
 		if b.Kind == adapters.KindVision && b.TokensAt(b.ImageSize) != b.Tokens {
 			t.Errorf("%s: %d tokens at its own size, want %d", id, b.TokensAt(b.ImageSize), b.Tokens)
+		}
+		if b.Kind == adapters.KindLanguage && (b.EndOfAnswer == "" || b.Prompts.Caption == "" || b.Prompts.Question == "") {
+			t.Errorf("%s: end of answer %q, prompts %+v", id, b.EndOfAnswer, b.Prompts)
 		}
 		if b.Repository != "" && (b.Download == 0 || b.Parameters == 0 || b.Memory.Inference == 0 || b.Memory.Stage2 <= b.Memory.Inference) {
 			t.Errorf("%s: download %d, parameters %d, memory %+v", id, b.Download, b.Parameters, b.Memory)
@@ -102,8 +108,8 @@ func TestMissingWeightsSayWhatToFetch(t *testing.T) {
 	if adapters.KindOf(err) != adapters.NotFound {
 		t.Fatalf("got %v", err)
 	}
-	for _, want := range []string{"flant5-xl", "2.8B parameters", "download 11.4 GB", "6.4 GB to caption", "12 GB for stage 2",
-		"google/flan-t5-xl", "bridge models add flant5-xl --path DIR"} {
+	for _, want := range []string{"flant5-xl", "2.8B parameters", "download 11.4 GB", "6.8 GB to caption", "11.6 GB for stage 2",
+		"google/flan-t5-xl", "`bridge models pull flant5-xl`", "bridge models add flant5-xl --path DIR"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
 		}
@@ -145,7 +151,7 @@ func TestFoldersDescribeThemselves(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.want.ID, c.want.DType = "my-model", "float32"
-		if b.Manifest != c.want || b.Source != FromFolder {
+		if !reflect.DeepEqual(b.Manifest, c.want) || b.Source != FromFolder {
 			t.Errorf("got %+v, want %+v", b, c.want)
 		}
 		if folder, err := b.Folder(); err != nil || folder != dir {
@@ -294,7 +300,7 @@ func TestUserManifests(t *testing.T) {
 	if err != nil || b.Width != 8 {
 		t.Fatalf("%+v, %v", b, err)
 	}
-	write(t, file, "id = \"Mine\"\nkind = \"vision-encoder\"\nfamly = \"opt\"\nwidth = 8\nimage_size = 30\npatch_size = 7\ncontext = 5\ndtype = \"f8\"\n")
+	write(t, file, "id = \"Mine\"\nkind = \"vision-encoder\"\nfamly = \"opt\"\nwidth = 8\nimage_size = 30\npatch_size = 70\ncontext = 5\ndtype = \"f8\"\n")
 	_, err = New(Options{Config: config})
 	if err == nil {
 		t.Fatal("a wrong manifest was read")

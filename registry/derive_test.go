@@ -1,0 +1,328 @@
+package registry
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// shape is what config.json says of a model's size, as far as the figures of a
+// manifest follow from it. testdata/configs holds it for every id of the hub.
+type shape struct {
+	ModelType     string `json:"model_type"`
+	Stored        string `json:"torch_dtype"`
+	Vision        *shape `json:"vision_config"`
+	Text          *shape `json:"text_config"`
+	QFormer       *shape `json:"qformer_config"`
+	Queries       int    `json:"num_query_tokens"`
+	Projection    int    `json:"projection_dim"`
+	Hidden        int    `json:"hidden_size"`
+	Layers        int    `json:"num_hidden_layers"`
+	Heads         int    `json:"num_attention_heads"`
+	KVHeads       int    `json:"num_key_value_heads"`
+	HeadDim       int    `json:"head_dim"`
+	Intermediate  int    `json:"intermediate_size"`
+	FFN           int    `json:"ffn_dim"`
+	EmbedWidth    int    `json:"word_embed_proj_dim"`
+	PreNorm       bool   `json:"do_layer_norm_before"`
+	MLPRatio      int    `json:"mlp_ratio"`
+	DModel        int    `json:"d_model"`
+	DKV           int    `json:"d_kv"`
+	DFF           int    `json:"d_ff"`
+	EncoderLayers int    `json:"num_layers"`
+	DecoderLayers int    `json:"num_decoder_layers"`
+	T5Heads       int    `json:"num_heads"`
+	Buckets       int    `json:"relative_attention_num_buckets"`
+	EncoderWidth  int    `json:"encoder_hidden_size"`
+	CrossEvery    int    `json:"cross_attention_frequency"`
+	Vocabulary    int    `json:"vocab_size"`
+	Positions     int    `json:"max_position_embeddings"`
+	Tied          bool   `json:"tie_word_embeddings"`
+	ImageSize     int    `json:"image_size"`
+	PatchSize     int    `json:"patch_size"`
+}
+
+func readShape(t *testing.T, id string) shape {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "configs", id+".json"))
+	if err != nil {
+		t.Fatalf("%v; every id of the hub has its config's figures there", err)
+	}
+	var s shape
+	if err := json.Unmarshal(data, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// block is the number of weights of a transformer block with biases and two
+// norms: ViT's, CLIP's, OPT's.
+func block(d, f int) int { return 4*(d*d+d) + 2*d*f + f + d + 4*d }
+
+func (s shape) patches() int { return (s.ImageSize / s.PatchSize) * (s.ImageSize / s.PatchSize) }
+
+// clipVision: class token, patches without bias, positions, two norms outside of the blocks.
+func (s shape) clipVision() int {
+	d := s.Hidden
+	return d + 3*s.PatchSize*s.PatchSize*d + (s.patches()+1)*d + 4*d + s.Layers*block(d, s.Intermediate)
+}
+
+// clipText: words, positions, the last norm.
+func (s shape) clipText() int {
+	d := s.Hidden
+	return s.Vocabulary*d + s.Positions*d + 2*d + s.Layers*block(d, s.Intermediate)
+}
+
+// eva: patches with bias; the bias of keys, which is zero, is stored but no weight.
+func (s shape) eva() int {
+	d := s.Hidden
+	return d + 3*s.PatchSize*s.PatchSize*d + d + (s.patches()+1)*d + s.Layers*(block(d, s.Intermediate)-d)
+}
+
+// siglip: patches with bias, no class token, the last norm; the pooling head is
+// not counted, for nobody reads its output.
+func (s shape) siglip() int {
+	d := s.Hidden
+	return 3*s.PatchSize*s.PatchSize*d + d + s.patches()*d + 2*d + s.Layers*block(d, s.Intermediate)
+}
+
+// siglipHead: a probe, attention, a norm and a feed-forward.
+func (s shape) siglipHead() int { return s.Hidden + block(s.Hidden, s.Intermediate) - 2*s.Hidden }
+
+// dinov2: class and mask token, LayerScale, the last norm.
+func (s shape) dinov2() int {
+	d := s.Hidden
+	return 2*d + 3*s.PatchSize*s.PatchSize*d + d + (s.patches()+1)*d + 2*d + s.Layers*(block(d, d*s.MLPRatio)+2*d)
+}
+
+// opt: the head is the word embedding; two positions more than it says.
+func (s shape) opt() int {
+	d := s.Hidden
+	n := s.Vocabulary*s.EmbedWidth + (s.Positions+2)*d + s.Layers*block(d, s.FFN)
+	if s.EmbedWidth != d {
+		n += 2 * s.EmbedWidth * d
+	}
+	if s.PreNorm {
+		n += 2 * d
+	}
+	return n
+}
+
+// t5 is version 1.1: gated feed-forward, a head of its own, no bias.
+func (s shape) t5() int {
+	d, inner := s.DModel, s.T5Heads*s.DKV
+	encoder := s.EncoderLayers * (4*d*inner + 3*d*s.DFF + 2*d)
+	decoder := s.DecoderLayers * (8*d*inner + 3*d*s.DFF + 3*d)
+	return 2*s.Vocabulary*d + encoder + decoder + 2*s.Buckets*s.T5Heads + 2*d
+}
+
+func (s shape) headDim() int {
+	if s.HeadDim > 0 {
+		return s.HeadDim
+	}
+	return s.Hidden / s.Heads
+}
+
+// llama covers Qwen: 2 and 2.5 have biases of query, key and value, 3 has norms
+// of query and key.
+func (s shape) llama() int {
+	d, q, kv := s.Hidden, s.Heads*s.headDim(), s.KVHeads*s.headDim()
+	layer := 2*d*q + 2*d*kv + 3*d*s.Intermediate + 2*d
+	switch s.ModelType {
+	case "qwen2":
+		layer += q + 2*kv
+	case "qwen3":
+		layer += 2 * s.headDim()
+	}
+	n := s.Vocabulary*d + s.Layers*layer + d
+	if !s.Tied {
+		n += s.Vocabulary * d
+	}
+	return n
+}
+
+// qformer is the bridge in a whole BLIP-2: all that stage 2 trains but the norm
+// on the features, which counts with the encoder.
+func (s shape) qformer(width int) int {
+	q, d := s.QFormer, s.QFormer.Hidden
+	n := s.Queries*d + 2*d + q.Layers*block(d, q.Intermediate) + d*width + width
+	for i := 0; i < q.Layers; i += q.CrossEvery {
+		n += 2*(d*d+d) + 2*(q.EncoderWidth*d+d) + 2*d
+	}
+	return n
+}
+
+// derived is what follows from a config.
+type derived struct {
+	parameters int64 // of the frozen model
+	stored     int64 // of the checkpoint that holds it
+	width      int
+	tokens     int
+	context    int
+	// per token: values of a block that the backward pass needs, of a cached
+	// key and value, and of the head's output
+	perBlock, cached, vocabulary int
+	layers                       int
+}
+
+func derive(s shape, kind adapters.ModelKind, size int) derived {
+	if kind == adapters.KindVision {
+		return s.deriveVision(size)
+	}
+	switch s.ModelType {
+	case "opt":
+		n := int64(s.opt())
+		return derived{parameters: n, stored: n, width: s.EmbedWidth, context: s.Positions, layers: s.Layers,
+			perBlock: values(s.Hidden, s.FFN, s.Heads, positions), cached: 2 * s.Layers * s.Hidden, vocabulary: s.Vocabulary}
+	case "t5":
+		n := int64(s.t5())
+		return derived{parameters: n, stored: n, width: s.DModel, layers: s.EncoderLayers + s.DecoderLayers,
+			perBlock: values(s.DModel, 2*s.DFF, s.T5Heads, positions), cached: 4 * s.DecoderLayers * s.T5Heads * s.DKV, vocabulary: s.Vocabulary}
+	default:
+		n := int64(s.llama())
+		return derived{parameters: n, stored: n, width: s.Hidden, context: s.Positions, layers: s.Layers,
+			perBlock: values(s.Hidden, 2*s.Intermediate, s.Heads, positions), cached: 2 * s.Layers * s.KVHeads * s.headDim(), vocabulary: s.Vocabulary}
+	}
+}
+
+func (s shape) deriveVision(size int) derived {
+	v := s
+	if s.Vision != nil {
+		v = *s.Vision
+	}
+	at := v
+	at.ImageSize = size
+	d := derived{width: v.Hidden, tokens: at.patches() + 1, layers: v.Layers}
+	f := v.Intermediate
+	switch s.ModelType {
+	case "clip":
+		d.parameters = int64(v.clipVision())
+		d.stored = d.parameters + int64(s.Text.clipText()+s.Projection*(v.Hidden+s.Text.Hidden)+1)
+	case "blip-2":
+		d.parameters = int64(v.eva())
+		d.stored = d.parameters + int64(v.Layers*v.Hidden+2*v.Hidden+s.qformer(s.Text.EmbedWidth)+s.Text.opt())
+	case "siglip":
+		d.tokens--
+		d.parameters = int64(v.siglip())
+		d.stored = d.parameters + int64(v.siglipHead()+s.Text.clipText()+s.Text.Hidden*s.Text.Hidden+s.Text.Hidden+2)
+	case "dinov2":
+		f = v.Hidden * v.MLPRatio
+		d.parameters = int64(v.dinov2())
+		d.stored = d.parameters
+	}
+	d.perBlock = values(v.Hidden, f, v.Heads, d.tokens)
+	return d
+}
+
+// values is how many numbers a block makes for each token: the inputs of its
+// linear maps, its norms, queries, keys and values (8 widths), the feed-forward
+// before and after its activation and its gradient (3), attention scores and
+// probabilities.
+func values(width, ffn, heads, length int) int { return 8*width + 3*ffn + 2*heads*length }
+
+// The figures of docs/models.md's formula.
+const (
+	positions = 64  // of an example in stage 2: 32 queries and a text of 32 tokens
+	examples  = 16  // of a stage-2 step
+	beams     = 5   // of a generation
+	length    = 300 // its positions
+	overhead  = 500_000_000
+)
+
+func bytesOf(dtype string) int64 {
+	if dtype == "float32" {
+		return 4
+	}
+	return 2
+}
+
+// memory is the formula of docs/models.md.
+func (d derived) memory(kind adapters.ModelKind, dtype string) Memory {
+	b := bytesOf(dtype)
+	weights := d.parameters*b + overhead
+	if kind == adapters.KindVision { // forward alone: two blocks' values are alive at a time
+		picture := int64(d.tokens) * int64(d.perBlock) * 2 * b
+		return Memory{Inference: weights + picture, Stage2: weights + examples*picture}
+	}
+	logits := int64(d.vocabulary) * 4
+	return Memory{
+		Inference: weights + beams*(length*int64(d.cached)*b+logits),
+		Stage2:    weights + examples*positions*(int64(d.layers*d.perBlock)*b+3*logits),
+	}
+}
+
+// near reports whether a manifest's figure is the derived one but for rounding.
+func near(got, want int64) bool { return math.Abs(float64(got-want)) <= 0.01*float64(want)+50_000_000 }
+
+func TestManifestsFollowFromConfigs(t *testing.T) {
+	r := newRegistry(t, Options{})
+	n := 0
+	for _, id := range r.IDs() {
+		b, err := r.Lookup(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Repository == "" {
+			continue
+		}
+		n++
+		s := readShape(t, id)
+		d := derive(s, b.Kind, b.ImageSize)
+		if b.Parameters != d.parameters || b.Width != d.width || b.Tokens != d.tokens || b.Context != d.context {
+			t.Errorf("%s: parameters %d, width %d, tokens %d, context %d; its config gives %+v", id, b.Parameters, b.Width, b.Tokens, b.Context, d)
+		}
+		if want := d.stored * bytesOf(s.Stored); math.Abs(float64(b.Download-want)) > 0.002*float64(want)+100_000 {
+			t.Errorf("%s: download %d, its config gives %d", id, b.Download, want)
+		}
+		if want := d.memory(b.Kind, b.DType); !near(b.Memory.Inference, want.Inference) || !near(b.Memory.Stage2, want.Stage2) {
+			t.Errorf("%s: memory %+v, its config gives %+v", id, b.Memory, want)
+		}
+		if b.ImageSize > 0 && s.Vision != nil && (b.ImageSize != s.Vision.ImageSize || b.PatchSize != s.Vision.PatchSize) {
+			t.Errorf("%s: pictures of %d in patches of %d, its config says %d and %d", id, b.ImageSize, b.PatchSize, s.Vision.ImageSize, s.Vision.PatchSize)
+		}
+		if encoderDecoder := s.ModelType == "t5"; b.Kind == adapters.KindLanguage && encoderDecoder != (b.Architecture == adapters.EncoderDecoder) {
+			t.Errorf("%s: architecture %s", id, b.Architecture)
+		}
+		if want := map[bool]string{true: "gelu"}[strings.HasPrefix(id, "flant5-")]; b.Activation != want {
+			t.Errorf("%s: activation %q, want %q", id, b.Activation, want)
+		}
+	}
+	if n < 17 {
+		t.Errorf("%d ids of the hub", n)
+	}
+}
+
+// The formulas give the counts that are published.
+func TestPublishedParameterCounts(t *testing.T) {
+	for id, want := range map[string]int64{
+		"opt-125m": 125_239_296, "opt-2.7b": 2_651_596_800, "opt-6.7b": 6_658_473_984,
+		"flant5-base": 247_577_856, "flant5-xl": 2_849_757_184, "flant5-xxl": 11_135_332_352,
+		"vicuna-7b": 6_738_415_616, "llama-3.1-8b": 8_030_261_248, "smollm2-135m": 134_515_008,
+		"qwen2.5-7b": 7_615_616_512, "qwen3-8b": 8_190_735_360,
+	} {
+		if got := derive(readShape(t, id), adapters.KindLanguage, 0).parameters; got != want {
+			t.Errorf("%s: %d, want %d", id, got, want)
+		}
+	}
+	for id, want := range map[string]struct{ tower, whole int64 }{
+		"clip-vit-l-14":        {303_179_776, 427_616_513},
+		"clip-vit-l-14-336":    {303_507_456, 427_944_193},
+		"siglip-so400m-14-384": {0, 877_960_498},
+		"dinov2-large":         {304_368_640, 304_368_640},
+	} {
+		s := readShape(t, id)
+		size := s.ImageSize
+		if s.Vision != nil {
+			size = s.Vision.ImageSize
+		}
+		got := derive(s, adapters.KindVision, size)
+		if want.tower > 0 && got.parameters != want.tower || got.stored != want.whole {
+			t.Errorf("%s: %d of %d, want %+v", id, got.parameters, got.stored, want)
+		}
+	}
+}
