@@ -11,6 +11,11 @@ type LoadRequest struct {
 	// FeatureLayer indexes hidden_states as transformers does, for vision
 	// encoders; nil lets the family choose.
 	FeatureLayer *int
+	// Activation, where not empty, is the activation of the feed-forwards in place
+	// of the one that config.json names. LAVIS trained its bridges for FlanT5 with
+	// "gelu" where the checkpoints say "gelu_new". A family that cannot do it
+	// refuses it.
+	Activation string
 	// Progress, where not nil, is called in one goroutine as loading goes on.
 	Progress func(Progress)
 }

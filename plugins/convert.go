@@ -89,7 +89,7 @@ func checkSpec(w *pb.ModelSpec) error {
 }
 
 func loadToWire(family string, r *adapters.LoadRequest) *pb.LoadRequest {
-	w := &pb.LoadRequest{Family: family, Id: r.ID, Checkpoint: r.Checkpoint, Backend: r.Backend, Dtype: uint32(r.DType)}
+	w := &pb.LoadRequest{Family: family, Id: r.ID, Checkpoint: r.Checkpoint, Backend: r.Backend, Dtype: uint32(r.DType), Activation: r.Activation}
 	if r.FeatureLayer != nil {
 		layer := int32(*r.FeatureLayer)
 		w.FeatureLayer = &layer
@@ -98,7 +98,7 @@ func loadToWire(family string, r *adapters.LoadRequest) *pb.LoadRequest {
 }
 
 func loadFromWire(w *pb.LoadRequest) *adapters.LoadRequest {
-	r := &adapters.LoadRequest{ID: w.Id, Checkpoint: w.Checkpoint, Backend: w.Backend, DType: adapters.DType(w.Dtype)}
+	r := &adapters.LoadRequest{ID: w.Id, Checkpoint: w.Checkpoint, Backend: w.Backend, DType: adapters.DType(w.Dtype), Activation: w.Activation}
 	if w.FeatureLayer != nil {
 		layer := int(*w.FeatureLayer)
 		r.FeatureLayer = &layer

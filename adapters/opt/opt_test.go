@@ -32,3 +32,10 @@ func TestConfigsThatAreRefused(t *testing.T) {
 		lmtest.Edit{Key: "do_layer_norm_before", Value: false, Kind: adapters.Corrupt, Message: "final_layer_norm"},
 	)
 }
+
+func TestActivationOfTheRequestIsRefused(t *testing.T) {
+	_, err := opt.Open(t.Context(), &adapters.LoadRequest{Checkpoint: preNorm, Backend: "go", Activation: "gelu"})
+	if adapters.KindOf(err) != adapters.Unsupported {
+		t.Errorf("got %v", err)
+	}
+}

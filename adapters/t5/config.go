@@ -78,6 +78,20 @@ func activationOf(proj string) string {
 	return strings.TrimPrefix(proj, gatedPrefix)
 }
 
+// activate puts another activation in the place of the checkpoint's: LAVIS
+// computes FlanT5 with the exact gelu (lavis/models/blip2_models/blip2_t5.py).
+func (c *config) activate(name string) error {
+	if name == "" {
+		return nil
+	}
+	if !layers.KnownActivation(name) {
+		return adapters.Errorf(adapters.Unsupported, "activation %q was asked for, want one of %s", name, strings.Join(layers.Activations(), ", ")).
+			WithRemedy("correct activation in the model's manifest")
+	}
+	c.DenseActFn = name
+	return nil
+}
+
 const gatedPrefix = "gated-"
 
 func (c config) gated() bool { return strings.HasPrefix(c.FeedForwardProj, gatedPrefix) }

@@ -33,6 +33,9 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	if err != nil {
 		return nil, err
 	}
+	if err := c.activate(req.Activation); err != nil {
+		return nil, err
+	}
 	tok, err := tokenizer.Open(ctx, folder.Dir())
 	if err != nil {
 		return nil, err
@@ -50,5 +53,6 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 		Embedding: shared + ".weight",
 		Wants:     c.wants(),
 		Ignore:    surplus,
+		Activates: true,
 	})
 }

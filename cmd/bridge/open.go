@@ -32,7 +32,7 @@ func openingOf(model registry.Backbone, b recipes.Backbone, backend string) open
 
 // request finds the weights and returns what the adapter is asked for.
 func (p *program) request(o opening) (adapters.LoadRequest, error) {
-	req := adapters.LoadRequest{ID: o.model.ID, Backend: o.backend, FeatureLayer: o.layer}
+	req := adapters.LoadRequest{ID: o.model.ID, Backend: o.backend, FeatureLayer: o.layer, Activation: o.model.Activation}
 	types := map[string]adapters.DType{"": adapters.InvalidDType, "float32": adapters.Float32, "bfloat16": adapters.BFloat16}
 	req.DType = types[o.dtype]
 	if o.model.Path == "" && o.plugin != "" { // the plugin brings its weights

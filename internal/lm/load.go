@@ -24,6 +24,7 @@ type Family struct {
 	Embedding   string // checkpoint name of the token embeddings
 	Wants       []checkpoint.Want
 	Ignore      func(name string) bool // weights that may be there and are not needed
+	Activates   bool                   // the network computes the request's activation
 }
 
 // Load reads the weights of folder and returns the model. It owns f's
@@ -38,6 +39,10 @@ func Load(ctx context.Context, req *adapters.LoadRequest, folder *checkpoint.Fol
 }
 
 func load(ctx context.Context, req *adapters.LoadRequest, folder *checkpoint.Folder, f Family) (Config, error) {
+	if req.Activation != "" && !f.Activates {
+		return Config{}, adapters.Errorf(adapters.Unsupported, "the activation %q in place of the checkpoint's own, which family %s cannot do", req.Activation, f.Name).
+			WithRemedy("remove activation from the model's manifest")
+	}
 	dtype := req.DType
 	if dtype == adapters.InvalidDType {
 		dtype = adapters.Float32

@@ -594,6 +594,7 @@ type LoadRequest struct {
 	Backend       string                 `protobuf:"bytes,4,opt,name=backend,proto3" json:"backend,omitempty"`
 	Dtype         uint32                 `protobuf:"varint,5,opt,name=dtype,proto3" json:"dtype,omitempty"`
 	FeatureLayer  *int32                 `protobuf:"varint,6,opt,name=feature_layer,json=featureLayer,proto3,oneof" json:"feature_layer,omitempty"`
+	Activation    string                 `protobuf:"bytes,7,opt,name=activation,proto3" json:"activation,omitempty"` // in place of the checkpoint's; empty where it is that
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -668,6 +669,13 @@ func (x *LoadRequest) GetFeatureLayer() int32 {
 		return *x.FeatureLayer
 	}
 	return 0
+}
+
+func (x *LoadRequest) GetActivation() string {
+	if x != nil {
+		return x.Activation
+	}
+	return ""
 }
 
 type LoadEvent struct {
@@ -2213,7 +2221,7 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\x05Chunk\x12\x16\n" +
 	"\x06tensor\x18\x01 \x01(\rR\x06tensor\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x12\n" +
-	"\x04data\x18\x03 \x01(\fR\x04data\"\xc1\x01\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"\xe1\x01\n" +
 	"\vLoadRequest\x12\x16\n" +
 	"\x06family\x18\x01 \x01(\tR\x06family\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1e\n" +
@@ -2222,7 +2230,10 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"checkpoint\x12\x18\n" +
 	"\abackend\x18\x04 \x01(\tR\abackend\x12\x14\n" +
 	"\x05dtype\x18\x05 \x01(\rR\x05dtype\x12(\n" +
-	"\rfeature_layer\x18\x06 \x01(\x05H\x00R\ffeatureLayer\x88\x01\x01B\x10\n" +
+	"\rfeature_layer\x18\x06 \x01(\x05H\x00R\ffeatureLayer\x88\x01\x01\x12\x1e\n" +
+	"\n" +
+	"activation\x18\a \x01(\tR\n" +
+	"activationB\x10\n" +
 	"\x0e_feature_layer\"\xcc\x01\n" +
 	"\tLoadEvent\x12(\n" +
 	"\x05hello\x18\x01 \x01(\v2\x10.bridge.v1.HelloH\x00R\x05hello\x121\n" +
