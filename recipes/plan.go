@@ -8,15 +8,11 @@ import (
 // QFormerConfig returns the shape of the Q-Former that a recipe without From
 // starts with. The vocabulary is the tokenizer's, and stays 0.
 func (r *Resolved) QFormerConfig() qformer.Config {
-	q, c := r.QFormer, qformer.Base()
-	c.HiddenSize, c.Layers, c.Heads, c.Intermediate = q.HiddenSize, q.Layers, q.Heads, q.FFNSize
-	c.Queries, c.CrossEvery, c.ProjectionDim = q.Queries, q.CrossEvery, q.Projection
-	c.MaxPositions, c.InitStd, c.Dropout = q.Positions, q.InitStd, *q.Dropout
-	c.EncoderWidth, c.LanguageWidth, c.Vocabulary = r.VisionModel.Width, 0, 0
+	language := 0
 	if r.LanguageModel != nil {
-		c.LanguageWidth = r.LanguageModel.Width
+		language = r.LanguageModel.Width
 	}
-	return c
+	return r.Shape(nil, r.VisionModel.Width, language, 0)
 }
 
 // Plan returns what package train runs.

@@ -25,8 +25,11 @@ func newRegistry(t *testing.T) *registry.Registry {
 	openLanguage := func(context.Context, *adapters.LoadRequest) (adapters.LanguageModel, error) { return nil, nil }
 	r, err := registry.New(registry.Options{Families: []adapters.Family{
 		{Name: "vit", Kind: adapters.KindVision, OpenVision: openVision, ModelTypes: []string{"clip"}},
+		{Name: "eva", Kind: adapters.KindVision, OpenVision: openVision},
 		{Name: "opt", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"opt"}},
 		{Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"t5"}},
+		{Name: "llama", Kind: adapters.KindLanguage, OpenLanguage: openLanguage},
+		{Name: "qwen", Kind: adapters.KindLanguage, OpenLanguage: openLanguage},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -34,13 +37,15 @@ func newRegistry(t *testing.T) *registry.Registry {
 	return r
 }
 
-// workplace makes a folder with the bridge that the larger recipes begin from the
+// workplace makes a folder with the bridges that the larger recipes begin from the
 // working directory.
 func workplace(t *testing.T) {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	if err := os.MkdirAll(filepath.Join("runs", "vit-l-stage1"), 0o755); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"vit-l-stage1", "vit-g-stage1"} {
+		if err := os.MkdirAll(filepath.Join("runs", name), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -198,7 +203,7 @@ func TestProblems(t *testing.T) {
 		{"unknown id of a plugin", "tiny-stage2-opt", []string{"language={plugin='/bin/sh', id='tiny-opr'}"}, []string{"language.id: no model", "did you mean tiny-opt"}},
 		{"name that is a path", "tiny-stage1", []string{"name=../../x"}, []string{`name: is "../../x", want a name without folders`}},
 		{"name that is the folder above", "tiny-stage1", []string{"name=.."}, []string{`name: is "..", want a name without folders`}},
-		{"family that is not built in", "tiny-stage1", []string{"vision.id=eva-vit-g"}, []string{`vision.id: eva-vit-g needs the adapter family "eva", this binary has vit, opt, t5`}},
+		{"family that is not built in", "tiny-stage1", []string{"vision.id=dinov2-large"}, []string{`vision.id: dinov2-large needs the adapter family "dinov2", this binary has vit, eva, opt, t5`}},
 		{"no question prompt", "tiny-stage2-opt", []string{"language.question_prompt="}, []string{"data.questions: is 0.35, but language.question_prompt is empty"}},
 		{"rate that is no number", "tiny-stage1", []string{"optimizer.lr=nan"}, []string{"optimizer.lr: is NaN, want a finite number"}},
 		{"questions without a file", "vit-l-opt-2.7b-stage2", []string{"data.questions=0.5"}, []string{"data.questions: is 0.5, but data.train has no file"}},

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"cmp"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -160,7 +161,8 @@ func (b Backbone) Folder() (string, error) {
 	case b.Source == FromKit:
 		return b.kit(b.ID)
 	case b.Source == Missing && b.Path == "":
-		return "", b.missing()
+		fact, remedy := b.Missing()
+		return "", adapters.Errorf(adapters.NotFound, "%s", fact).WithRemedy("%s", remedy)
 	case b.Source == FromFolder: // what it holds is for the adapter to judge
 		if info, err := os.Stat(b.Path); err != nil || !info.IsDir() {
 			return "", adapters.Errorf(adapters.NotFound, "%s is not there, or no folder", b.Path).
@@ -173,9 +175,13 @@ func (b Backbone) Folder() (string, error) {
 	return b.Path, nil
 }
 
-// missing says what to fetch, how big it is and what it needs.
-func (b Backbone) missing() error {
-	text := "the weights of " + b.ID + " are not on this machine"
+// Missing says of a backbone without weights how big it is and what it needs, and
+// how to get it; both are empty where its folder was recorded.
+func (b Backbone) Missing() (fact, remedy string) {
+	if b.Path != "" {
+		return "", ""
+	}
+	fact = "the weights of " + b.ID + " are not on this machine"
 	var facts []string
 	if b.Parameters > 0 {
 		facts = append(facts, Count(b.Parameters)+" parameters")
@@ -190,13 +196,12 @@ func (b Backbone) missing() error {
 		facts = append(facts, Size(b.Memory.Stage2)+" for stage 2")
 	}
 	if len(facts) > 0 {
-		text += ": " + strings.Join(facts, ", ")
+		fact += ": " + strings.Join(facts, ", ")
 	}
-	err := adapters.Errorf(adapters.NotFound, "%s", text)
 	if b.Repository == "" {
-		return err.WithRemedy("this binary was built without them: `make kit` builds them, `bridge models add %s --path DIR` records a folder", b.ID)
+		return fact, fmt.Sprintf("this binary was built without them: `make kit` builds them, `bridge models add %s --path DIR` records a folder", b.ID)
 	}
-	return err.WithRemedy("`bridge models pull %s` fetches %s from the Hugging Face hub; without a network, `bridge models add %s --path DIR` records a folder",
+	return fact, fmt.Sprintf("`bridge models pull %s` fetches %s from the Hugging Face hub; without a network, `bridge models add %s --path DIR` records a folder",
 		b.ID, b.Repository, b.ID)
 }
 
@@ -230,8 +235,21 @@ func isFolder(dir string) bool {
 
 // Snapshot finds a repository ("owner/name") in the Hugging Face cache.
 func (r *Registry) Snapshot(repository string) (dir string, ok bool) {
-	dir, _, ok = hub.Find(r.options.Hub, repository, hub.Main)
+	for _, name := range []string{repository, FullName(repository)} {
+		if dir, _, ok = hub.Find(r.options.Hub, name, hub.Main); ok {
+			return dir, ok
+		}
+	}
 	return dir, ok
+}
+
+// FullName returns "owner/name" of a repository that recipes name as transformers
+// did before every repository had an owner.
+func FullName(repository string) string {
+	if strings.HasPrefix(repository, "bert-") {
+		return "google-bert/" + repository
+	}
+	return repository
 }
 
 // Count returns a number of parameters for people: "2.7B", "826.6k".

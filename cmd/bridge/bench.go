@@ -37,6 +37,9 @@ func (p *program) openBench(ctx context.Context, r *recipes.Resolved) (*bench, e
 	if err != nil {
 		return nil, err
 	}
+	if err := p.weightsThere(ctx, reg, r); err != nil {
+		return nil, err
+	}
 	b := &bench{program: p, registry: reg, recipe: r}
 	if err := b.open(ctx); err != nil {
 		b.close()

@@ -42,8 +42,8 @@ func TestKitManifestsTellTheTruth(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := model.Spec()
-			if spec = s.Spec; s.ContextTokens != m.Context || s.Architecture != m.Architecture {
-				t.Errorf("%s: context %d, %s; the manifest says %d, %s", id, s.ContextTokens, s.Architecture, m.Context, m.Architecture)
+			if spec = s.Spec; s.ContextTokens != m.Context || s.Architecture != m.Architecture || s.EndOfAnswer != m.EndOfAnswer {
+				t.Errorf("%s: context %d, %s, end %q; the manifest says %d, %s, %q", id, s.ContextTokens, s.Architecture, s.EndOfAnswer, m.Context, m.Architecture, m.EndOfAnswer)
 			}
 			defer model.Close()
 		}

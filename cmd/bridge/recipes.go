@@ -16,7 +16,7 @@ func (p *program) recipesCommand() *cli.Command {
 			Description: "Example: bridge recipes list", Flags: []cli.Flag{jsonFlag()}, Action: p.recipesList,
 		},
 		&cli.Command{
-			Name: "show", Usage: "print a recipe that ships, to begin your own with", ArgsUsage: "NAME", UsageText: "bridge recipes show NAME",
+			Name: "show", Usage: "print a recipe that ships and count its parameters, to begin your own with", ArgsUsage: "NAME", UsageText: "bridge recipes show NAME",
 			Description: "Example: bridge recipes show tiny-stage2-opt > mine.toml", Action: p.recipesShow,
 		},
 		&cli.Command{
@@ -96,7 +96,19 @@ func (p *program) recipesShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.stdout.Write(text)
+	r, err := recipes.Load(args[0])
+	if err != nil {
+		return err
+	}
+	reg, err := p.registry(c.Context)
+	if err != nil {
+		return err
+	}
+	counts, err := p.count(c.Context, reg, r)
+	if err != nil {
+		return err
+	}
+	_, err = p.stdout.Write(annotated(text, counts.comment()))
 	return err
 }
 

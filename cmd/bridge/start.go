@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"path/filepath"
-	"strings"
+	"os"
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
@@ -61,29 +59,26 @@ func (b *bench) origin(ctx context.Context, r *recipes.Resolved, plain bool) (*b
 		}
 		return b.forEncoder(ctx, r, from, plain)
 	}
-	path, err := b.wordsFile(ctx, r.QFormer.Tokenizer)
+	path, err := wordsFile(ctx, b.registry, r.QFormer.Tokenizer)
 	if err != nil {
 		return nil, err
 	}
 	words, err := bridge.OpenWords(ctx, path)
 	if err != nil {
-		return nil, err
+		return nil, noWords(r.QFormer.Tokenizer, path, err)
 	}
 	config := r.QFormerConfig()
 	config.Vocabulary, config.EncoderWidth = words.Vocabulary(), b.vision.Spec().Width
 	return bridge.New(b.backend, config, words, r.Seed)
 }
 
-// wordsFile finds the tokenizer.json of a Q-Former's text side.
-func (b *bench) wordsFile(ctx context.Context, name string) (string, error) {
-	if id, ok := strings.CutPrefix(name, "kit:"); ok {
-		dir, err := kit.Extract(ctx, cacheDir())
-		return filepath.Join(dir, id+"-tokenizer", "tokenizer.json"), err
+// noWords says how to get a tokenizer that is not there.
+func noWords(name, path string, err error) error {
+	if _, statErr := os.Stat(path); statErr == nil {
+		return err
 	}
-	if dir, ok := b.registry.Snapshot(name); ok {
-		name = dir
-	}
-	return filepath.Join(name, "tokenizer.json"), nil
+	return adapters.Errorf(adapters.NotFound, "qformer.tokenizer is %q, and %s is not there", name, path).
+		WithRemedy("`bridge models pull %s --files tokenizer.json` fetches it from the Hugging Face hub; or name a folder that holds tokenizer.json", registry.FullName(name))
 }
 
 // join begins stage 2 and says how long the projection's start took, features

@@ -1,0 +1,136 @@
+package recipes
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/modular-bridging/bridge/qformer"
+	"github.com/modular-bridging/bridge/registry"
+)
+
+// Figures of the estimate; docs/models.md states the formula.
+const (
+	memoryExamples  = 16     // that the manifests' memory for stage 2 is of
+	bridgeBytes     = 16     // a trained weight, its gradient and two moments in float32
+	textPositions   = 32     // where the recipe cuts no text
+	gpuRate         = 100e12 // operations a second that a data-center GPU keeps up in bfloat16
+	coreRate        = 40e9   // and a CPU core with AVX2 in float32
+	longestDuration = 100 * 365 * 24 * time.Hour
+)
+
+// Estimate is what a run needs, from the manifests alone.
+type Estimate struct {
+	Memory     int64   // bytes: frozen weights, activations of a micro-batch, the bridge
+	Operations float64 // floating-point operations of all steps
+	Examples   int     // in all steps
+}
+
+// Counts are the parameters of a recipe's models.
+type Counts struct {
+	Trainable int           `json:"trainable"`
+	Frozen    []FrozenCount `json:"frozen"`
+}
+
+// FrozenCount is one frozen model's parameters, 0 where they are not known
+// without its weights.
+type FrozenCount struct {
+	ID         string `json:"id"`
+	Parameters int64  `json:"parameters,omitempty"`
+}
+
+// Shape returns the recipe's Q-Former between frozen models of the given widths:
+// of the bridge that it starts from or, where from is nil, as the recipe says.
+// vocabulary is the text side's, [DEC] included.
+func (r *Recipe) Shape(from *qformer.Config, vision, language, vocabulary int) qformer.Config {
+	c := qformer.Base()
+	switch q := r.QFormer; {
+	case from != nil:
+		c = *from
+	case r.From == "":
+		c.HiddenSize, c.Layers, c.Heads, c.Intermediate = q.HiddenSize, q.Layers, q.Heads, q.FFNSize
+		c.Queries, c.CrossEvery, c.ProjectionDim = q.Queries, q.CrossEvery, q.Projection
+		c.MaxPositions, c.InitStd, c.Dropout = q.Positions, q.InitStd, *q.Dropout
+	}
+	c.EncoderWidth, c.LanguageWidth, c.Vocabulary = vision, language, vocabulary
+	return c
+}
+
+// Count counts the parameters of the recipe, whose Q-Former has the shape c,
+// from the manifests alone.
+func (r *Recipe) Count(c qformer.Config, models ...registry.Manifest) Counts {
+	counts := Counts{Trainable: r.trainable(c)}
+	for _, m := range models {
+		counts.Frozen = append(counts.Frozen, FrozenCount{m.ID, m.Parameters})
+	}
+	return counts
+}
+
+// trainable counts what the recipe's stage trains.
+func (r *Recipe) trainable(c qformer.Config) int {
+	params := c.Parameters(qformer.Stage(r.Stage))
+	if r.Swap != nil && r.Swap.FreezeQFormer {
+		params = slices.DeleteFunc(params, func(p qformer.Param) bool { return p.Part != qformer.PartLanguage })
+	}
+	return qformer.Count(params)
+}
+
+// Estimate says what the recipe's own stages need with a Q-Former of shape c.
+// What no manifest describes counts as nothing.
+func (r *Resolved) Estimate(c qformer.Config) Estimate {
+	trainable := r.trainable(c)
+	micro := max(1, r.Optimizer.Batch/max(1, r.Optimizer.Accumulate))
+	steps := r.Optimizer.Steps
+	if r.Swap != nil {
+		steps += r.Swap.WarmupSteps
+	}
+	e := Estimate{Examples: steps * r.Optimizer.Batch, Memory: bridgeBytes*int64(trainable) + memoryFor(r.VisionModel.Manifest, micro)}
+	// A multiplication and an addition a weight and token in the forward pass,
+	// twice as many for gradients by weights and inputs, as many by inputs alone.
+	each := 2*float64(r.VisionModel.Parameters)*float64(r.VisionModel.Tokens) + 6*float64(trainable)*float64(c.Queries)
+	if r.LanguageModel != nil {
+		text := r.Data.MaxTextTokens
+		if text == 0 {
+			text = textPositions
+		}
+		each += 4 * float64(r.LanguageModel.Parameters) * float64(c.Queries+text)
+		e.Memory += memoryFor(r.LanguageModel.Manifest, micro)
+	}
+	e.Operations = each * float64(e.Examples)
+	return e
+}
+
+// memoryFor scales what a manifest says of 16 examples to a micro-batch.
+func memoryFor(m registry.Manifest, micro int) int64 {
+	weights := m.WeightBytes()
+	return weights + max(0, m.Memory.Stage2-weights)*int64(micro)/memoryExamples
+}
+
+// On returns how long the operations take on a GPU, and on a number of CPU cores.
+func (e Estimate) On(cores int) (gpu, cpu time.Duration) {
+	duration := func(rate float64) time.Duration {
+		seconds := min(e.Operations/rate, longestDuration.Seconds())
+		return time.Duration(seconds * float64(time.Second))
+	}
+	return duration(gpuRate), duration(coreRate * float64(cores))
+}
+
+// Describe says the estimate for people.
+func (e Estimate) Describe(cores int) string {
+	gpu, cpu := e.On(cores)
+	return fmt.Sprintf("%d examples, about %s of memory, %s on a GPU that keeps up 100 TFLOP/s, %s on %d CPU cores",
+		e.Examples, registry.Size(e.Memory), Duration(gpu), Duration(cpu), cores)
+}
+
+// Duration returns a duration in one unit: "3 days".
+func Duration(d time.Duration) string {
+	for _, u := range []struct {
+		name string
+		size time.Duration
+	}{{"years", 365 * 24 * time.Hour}, {"days", 24 * time.Hour}, {"hours", time.Hour}, {"minutes", time.Minute}} {
+		if n := d.Seconds() / u.size.Seconds(); n >= 1.5 {
+			return fmt.Sprintf("%.0f %s", n, u.name)
+		}
+	}
+	return fmt.Sprintf("%.0f seconds", max(1, d.Seconds()))
+}
