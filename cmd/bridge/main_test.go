@@ -134,7 +134,7 @@ func TestWrongUsage(t *testing.T) {
 	}{
 		{[]string{"trian"}, "did you mean train?"},
 		{[]string{"models", "lst"}, "did you mean list?"},
-		{[]string{"models"}, "wants a command: list, show, add"},
+		{[]string{"models"}, "wants a command: list, show, add, pull, verify"},
 		{[]string{"caption", "m", "i", "--promt", "x"}, "did you mean --prompt?"},
 		{[]string{"train"}, "got 0 arguments, want: bridge train RECIPE"},
 		{[]string{"doctor", "x"}, "got 1 arguments"},

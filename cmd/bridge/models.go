@@ -24,7 +24,8 @@ func (p *program) modelsCommand() *cli.Command {
 			Name: "add", Usage: "record the folder that holds a model's weights", ArgsUsage: "ID", UsageText: "bridge models add ID --path DIR",
 			Description: "Example: bridge models add opt-2.7b --path /data/opt-2.7b",
 			Flags:       []cli.Flag{&cli.StringFlag{Name: "path", Usage: "`DIR` with config.json and the weights"}}, Action: p.modelsAdd,
-		})
+		},
+		p.pullCommand(), p.modelsVerifyCommand())
 }
 
 // modelLine is a model as --json shows it.
@@ -34,25 +35,29 @@ type modelLine struct {
 	Family       string                `json:"family"`
 	About        string                `json:"about,omitempty"`
 	Repository   string                `json:"repository,omitempty"`
+	Revision     string                `json:"revision,omitempty"`
 	Width        int                   `json:"width"`
 	Tokens       int                   `json:"tokens,omitempty"`
 	ImageSize    int                   `json:"image_size,omitempty"`
 	Architecture adapters.Architecture `json:"architecture,omitempty"`
 	Context      int                   `json:"context,omitempty"`
 	DType        string                `json:"dtype"`
+	Activation   string                `json:"activation,omitempty"`
+	EndOfAnswer  string                `json:"end_of_answer,omitempty"`
 	Parameters   int64                 `json:"parameters,omitempty"`
 	Download     int64                 `json:"download_bytes,omitempty"`
 	Inference    int64                 `json:"memory_inference_bytes,omitempty"`
 	Stage2       int64                 `json:"memory_stage2_bytes,omitempty"`
 	Source       registry.Source       `json:"weights"`
 	Path         string                `json:"path,omitempty"`
+	Commit       string                `json:"commit,omitempty"`
 }
 
 func lineOf(b registry.Backbone) modelLine {
-	return modelLine{ID: b.ID, Kind: b.Kind, Family: b.Manifest.Family, About: b.About, Repository: b.Repository, Width: b.Width,
-		Tokens: b.Tokens, ImageSize: b.ImageSize, Architecture: b.Architecture, Context: b.Context, DType: b.DType,
+	return modelLine{ID: b.ID, Kind: b.Kind, Family: b.Manifest.Family, About: b.About, Repository: b.Repository, Revision: b.Revision, Width: b.Width,
+		Tokens: b.Tokens, ImageSize: b.ImageSize, Architecture: b.Architecture, Context: b.Context, DType: b.DType, Activation: b.Activation, EndOfAnswer: b.EndOfAnswer,
 		Parameters: b.Parameters, Download: b.Download, Inference: b.Memory.Inference, Stage2: b.Memory.Stage2,
-		Source: b.Source, Path: b.Path}
+		Source: b.Source, Path: b.Path, Commit: b.Commit}
 }
 
 func (p *program) modelsList(c *cli.Context) error {
@@ -127,13 +132,13 @@ func (p *program) modelsShow(c *cli.Context) error {
 // facts is what `models show` says of a model.
 func facts(b registry.Backbone) [][2]string {
 	return [][2]string{
-		{"id", b.ID}, {"about", b.About}, {"kind", string(b.Kind)}, {"family", b.Manifest.Family}, {"repository", b.Repository},
+		{"id", b.ID}, {"about", b.About}, {"kind", string(b.Kind)}, {"family", b.Manifest.Family}, {"repository", b.Repository}, {"revision", b.Revision},
 		{"width", strconv.Itoa(b.Width)}, {"tokens", strconv.Itoa(b.Tokens)}, {"image size", strconv.Itoa(b.ImageSize)},
-		{"architecture", string(b.Architecture)}, {"context", strconv.Itoa(b.Context)}, {"dtype", b.DType},
+		{"architecture", string(b.Architecture)}, {"context", strconv.Itoa(b.Context)}, {"dtype", b.DType}, {"activation", b.Activation}, {"end of answer", quoted(b.EndOfAnswer)},
 		{"caption prompt", quoted(b.Prompts.Caption)}, {"question prompt", quoted(b.Prompts.Question)},
 		{"parameters", known(b.Parameters, registry.Count)}, {"download", known(b.Download, registry.Size)},
 		{"memory", known(b.Memory.Inference, registry.Size)}, {"memory, stage 2", known(b.Memory.Stage2, registry.Size)},
-		{"weights", weights(b)},
+		{"weights", weights(b)}, {"commit", b.Commit},
 	}
 }
 

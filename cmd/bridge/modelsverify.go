@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/hub"
+	"github.com/modular-bridging/bridge/registry"
+)
+
+func (p *program) modelsVerifyCommand() *cli.Command {
+	return &cli.Command{
+		Name: "verify", Usage: "hash a model's files again and compare with the hub's checksums", ArgsUsage: "ID",
+		UsageText:   "bridge models verify ID [--repair] [--json]",
+		Description: "Files that did not come from the hub have no checksum to compare with: theirs are printed.\n\nExample: bridge models verify flant5-xl",
+		Flags:       []cli.Flag{&cli.BoolFlag{Name: "repair", Usage: "remove damaged files from the hub's cache and fetch them again"}, jsonFlag()},
+		Action:      p.modelsVerify,
+	}
+}
+
+// checkedLine is a file as --json shows it.
+type checkedLine struct {
+	Path     string `json:"path"`
+	Size     int64  `json:"size"`
+	Checksum string `json:"checksum"`
+	Want     string `json:"want,omitempty"`
+	OK       bool   `json:"ok"`
+}
+
+func (p *program) modelsVerify(c *cli.Context) error {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	reg, err := p.registry(c.Context)
+	if err != nil {
+		return err
+	}
+	b, err := reg.Lookup(args[0])
+	if err != nil {
+		return err
+	}
+	dir, err := b.Folder()
+	if err != nil {
+		return err
+	}
+	checked, err := hub.Verify(c.Context, dir, func(path string) { p.log.Debug("hashing", "file", path) })
+	if err != nil {
+		return err
+	}
+	if err := p.printChecked(checked, c.Bool("json")); err != nil {
+		return err
+	}
+	return p.judge(c, b, dir, checked)
+}
+
+func (p *program) printChecked(checked []hub.Checked, asJSON bool) error {
+	var rows [][]string
+	for _, f := range checked {
+		if asJSON {
+			if err := p.printJSON(checkedLine{filepath.ToSlash(f.Path), f.Size, f.Got, f.Want, f.OK()}); err != nil {
+				return err
+			}
+			continue
+		}
+		state := "as the hub says"
+		switch {
+		case !f.OK():
+			state = "DAMAGED, the hub says " + f.Want
+		case f.Want == "":
+			state = "nothing to compare with"
+		}
+		rows = append(rows, []string{filepath.ToSlash(f.Path), registry.Size(f.Size), f.Got, state})
+	}
+	if asJSON {
+		return nil
+	}
+	return p.table([]string{"FILE", "SIZE", "CHECKSUM", "STATE"}, rows)
+}
+
+// judge fails where a file is damaged, or has it fetched again.
+func (p *program) judge(c *cli.Context, b registry.Backbone, dir string, checked []hub.Checked) error {
+	damaged := 0
+	for _, f := range checked {
+		if f.OK() {
+			continue
+		}
+		damaged++
+		if c.Bool("repair") {
+			if err := hub.Forget(dir, f); err != nil {
+				return err
+			}
+		}
+	}
+	if damaged == 0 {
+		return nil
+	}
+	if c.Bool("repair") && b.Repository != "" {
+		m := b.Manifest
+		if b.Commit != "" {
+			m.Revision = b.Commit
+		}
+		_, err := p.pull(c.Context, m)
+		return err
+	}
+	return adapters.Errorf(adapters.Corrupt, "%d of %d files of %s are damaged", damaged, len(checked), b.ID).
+		WithRemedy("%s", fmt.Sprintf("`bridge models verify %s --repair` fetches them again", b.ID))
+}
