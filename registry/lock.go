@@ -1,14 +1,14 @@
 package registry
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
-	"os"
+	"maps"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
 )
 
 // LockFile is the name of the lock in a run folder.
@@ -28,18 +28,64 @@ type LockEntry struct {
 	Family       string `toml:"family"`                  // of the adapter
 	Plugin       string `toml:"plugin,omitempty"`        // executable of a third-party adapter
 	PluginDigest string `toml:"plugin_digest,omitempty"` // of that executable
+	Activation   string `toml:"activation,omitempty"`    // in place of the checkpoint's
+	Repository   string `toml:"repository,omitempty"`    // on the hub, where the weights came from there
+	Revision     string `toml:"revision,omitempty"`      // its commit
+	// Files are the digests of the checkpoint folder's files that a model needs, by
+	// name. Locks of older versions have none.
+	Files map[string]string `toml:"files,omitempty"`
 }
 
 // Entry returns the lock entry of an open model. plugin is the executable
 // behind it, empty for a built-in adapter.
 func (b Backbone) Entry(spec adapters.Spec, plugin string) (LockEntry, error) {
-	e := LockEntry{ID: b.ID, Source: b.Source, Digest: spec.Digest, Family: spec.Family, Plugin: plugin}
-	if plugin == "" {
-		return e, nil
+	e := LockEntry{ID: b.ID, Source: b.Source, Digest: spec.Digest, Family: spec.Family, Plugin: plugin, Activation: b.Activation}
+	if b.Commit != "" {
+		e.Repository, e.Revision = b.Repository, b.Commit
 	}
 	var err error
-	e.PluginDigest, err = fileDigest(plugin)
+	if e.Files, err = b.fileDigests(); err != nil || plugin == "" {
+		return e, err
+	}
+	e.PluginDigest, err = checkpoint.FileDigest(plugin)
 	return e, err
+}
+
+// fileDigests returns the digests of what a model needs of its folder; nil where
+// it has none.
+func (b Backbone) fileDigests() (map[string]string, error) {
+	dir := b.Path
+	if b.Source == FromKit && b.kit != nil {
+		var err error
+		if dir, err = b.kit(b.ID); err != nil {
+			return nil, err
+		}
+	}
+	if dir == "" {
+		return nil, nil
+	}
+	files := map[string]string{}
+	for _, pattern := range b.Patterns() {
+		found, err := filepath.Glob(filepath.Join(escape(dir), filepath.FromSlash(pattern)))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range found {
+			name, err := filepath.Rel(dir, path)
+			if err != nil {
+				return nil, err
+			}
+			if files[filepath.ToSlash(name)], err = checkpoint.FileDigest(path); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return files, nil
+}
+
+// escape makes a folder's name mean itself in a pattern.
+func escape(dir string) string {
+	return strings.NewReplacer(`*`, `[*]`, `?`, `[?]`, `[`, `[[]`).Replace(dir)
 }
 
 // WriteLock replaces the lock file at path.
@@ -66,32 +112,38 @@ func (l Lock) Check(now Lock) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return adapters.Errorf(adapters.Invalid, "the run was made with something else: %s", strings.Join(problems, "; ")).
-		WithRemedy("put back what %s names, or start a new run", LockFile)
+	remedy := fmt.Sprintf("put back what %s names, or start a new run", LockFile)
+	for _, was := range []*LockEntry{&l.Vision, l.Language} {
+		if was != nil && was.Revision != "" {
+			remedy += fmt.Sprintf("; `bridge models pull %s --revision %s` fetches what %s was, `bridge models add %s --path` the folder that it prints puts it back",
+				was.ID, was.Revision, was.ID, was.ID)
+		}
+	}
+	return adapters.Errorf(adapters.Invalid, "the run was made with something else: %s", strings.Join(problems, "; ")).WithRemedy("%s", remedy)
 }
 
 func (e LockEntry) differences(role string, now LockEntry) []string {
 	var found []string
 	for _, f := range []struct{ name, was, is string }{
 		{"id", e.ID, now.ID}, {"weights", e.Digest, now.Digest}, {"adapter family", e.Family, now.Family},
-		{"plugin", e.PluginDigest, now.PluginDigest},
+		{"plugin", e.PluginDigest, now.PluginDigest}, {"activation", e.Activation, now.Activation},
 	} {
 		if f.was != f.is {
 			found = append(found, fmt.Sprintf("%s: %s was %q, is %q", role, f.name, f.was, f.is))
 		}
 	}
+	if e.Files == nil {
+		return found
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Files)) {
+		if was, is := e.Files[name], now.Files[name]; was != is {
+			found = append(found, fmt.Sprintf("%s: %s was %q, is %q", role, name, was, is))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(now.Files)) {
+		if _, ok := e.Files[name]; !ok {
+			found = append(found, fmt.Sprintf("%s: %s was not there, is %q", role, name, now.Files[name]))
+		}
+	}
 	return found
-}
-
-func fileDigest(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", adapters.Errorf(adapters.NotFound, "plugin cannot be read: %w", err)
-	}
-	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return "", fmt.Errorf("digest of %s: %w", path, err)
-	}
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
 }

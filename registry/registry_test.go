@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -339,7 +340,7 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	back, err := ReadLock(path)
-	if err != nil || back.Vision != lock.Vision || *back.Language != language {
+	if err != nil || !reflect.DeepEqual(back, lock) {
 		t.Fatalf("read %+v, %v; wrote %+v", back, err, lock)
 	}
 	if err := back.Check(lock); err != nil {
@@ -372,5 +373,57 @@ func TestPeopleNumbers(t *testing.T) {
 		if got := Size(n); got != want {
 			t.Errorf("Size(%d) = %s, want %s", n, got, want)
 		}
+	}
+}
+
+// A lock pins every file that a model needs, and the commit of one from the hub.
+func TestLockPinsFiles(t *testing.T) {
+	dir := checkpointOf(t, filepath.Join(t.TempDir(), "odd [name]"), `{"model_type": "opt"}`)
+	write(t, filepath.Join(dir, "tokenizer.json"), "{}")
+	write(t, filepath.Join(dir, "README.md"), "not needed")
+	b := Backbone{Manifest: Manifest{ID: "opt-2.7b", Repository: "facebook/opt-2.7b"}, Source: FromHub, Path: dir, Commit: "abc"}
+	entry := func() LockEntry {
+		t.Helper()
+		e, err := b.Entry(adapters.Spec{Family: "opt", Digest: "sha256:1"}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	was := entry()
+	if got := slices.Sorted(maps.Keys(was.Files)); !slices.Equal(got, []string{"config.json", "model.safetensors", "tokenizer.json"}) {
+		t.Errorf("files %v", got)
+	}
+	if was.Revision != "abc" || was.Repository != "facebook/opt-2.7b" || was.Files["tokenizer.json"] != "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a" {
+		t.Errorf("%+v", was)
+	}
+	path := filepath.Join(t.TempDir(), LockFile)
+	if err := WriteLock(path, Lock{Vision: was}); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := ReadLock(path)
+	if err != nil || !reflect.DeepEqual(lock.Vision, was) {
+		t.Fatalf("read %+v, %v", lock, err)
+	}
+	if err := lock.Check(Lock{Vision: entry()}); err != nil {
+		t.Error(err)
+	}
+	write(t, filepath.Join(dir, "tokenizer.json"), "{ }")
+	write(t, filepath.Join(dir, "vocab.json"), "{}")
+	err = lock.Check(Lock{Vision: entry()})
+	for _, want := range []string{"tokenizer.json was \"sha256:4413", "vocab.json was not there", "bridge models pull opt-2.7b --revision abc", "bridge models add opt-2.7b --path"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, "tokenizer.json")); err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Check(Lock{Vision: entry()}); err == nil || !strings.Contains(err.Error(), `is ""`) {
+		t.Errorf("a lost file: %v", err)
+	}
+	lock.Vision.Files = nil // of an older version
+	if err := lock.Check(Lock{Vision: entry()}); err != nil {
+		t.Error(err)
 	}
 }

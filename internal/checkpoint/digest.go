@@ -41,11 +41,37 @@ type stamp struct {
 }
 
 func (f *file) digest() (string, error) {
-	path, err := filepath.Abs(f.path)
+	return stamped(f.path, f.size, f.modified, func() ([]byte, error) {
+		sum := sha256.Sum256(f.data)
+		return sum[:], nil
+	})
+}
+
+// FileDigest returns "sha256:…" of any file, kept as the digests of weights are.
+func FileDigest(path string) (string, error) {
+	info, err := os.Stat(path)
 	if err != nil {
-		return "", adapters.Errorf(adapters.Internal, "digest of %s: %w", f.path, err)
+		return "", adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", path, err)
 	}
-	want := stamp{Path: path, Size: f.size, Modified: f.modified}
+	return stamped(path, info.Size(), info.ModTime().UnixNano(), func() ([]byte, error) {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", path, err)
+		}
+		defer f.Close()
+		sum := sha256.New()
+		_, err = io.Copy(sum, f)
+		return sum.Sum(nil), err
+	})
+}
+
+// stamped returns the digest that the cache holds of a file, or computes it.
+func stamped(path string, size, modified int64, sum func() ([]byte, error)) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", adapters.Errorf(adapters.Internal, "digest of %s: %w", path, err)
+	}
+	want := stamp{Path: path, Size: size, Modified: modified}
 	cache := stampFile(path)
 	if got := readStamp(cache); got.Digest != "" {
 		want.Digest = got.Digest
@@ -53,8 +79,11 @@ func (f *file) digest() (string, error) {
 			return got.Digest, nil
 		}
 	}
-	sum := sha256.Sum256(f.data)
-	want.Digest = "sha256:" + hex.EncodeToString(sum[:])
+	digest, err := sum()
+	if err != nil {
+		return "", err
+	}
+	want.Digest = "sha256:" + hex.EncodeToString(digest)
 	writeStamp(cache, want)
 	return want.Digest, nil
 }
