@@ -22,7 +22,7 @@ func (p *program) doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "doctor",
 		Usage:       "say which backends, devices, plugins and folders are used, and why",
-		UsageText:   "bridge doctor [--json] [--install xla-cpu]",
+		UsageText:   "bridge doctor [--json] [--install xla-cpu|xla-cuda]",
 		Description: "Example: bridge doctor --json",
 		Flags:       []cli.Flag{jsonFlag(), installFlag()},
 		Action: func(c *cli.Context) error {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/needs"
 	"github.com/modular-bridging/bridge/tools/xla"
@@ -169,13 +171,34 @@ func TestInstall(t *testing.T) {
 }
 
 func TestInstallOfOtherThings(t *testing.T) {
-	_, stderr := want(t, exitFailed, "doctor", "--install", "xla-cuda")
-	if !strings.Contains(stderr, "cannot install xla-cuda yet") || !strings.Contains(stderr, "pjrt_c_api_cuda_plugin.so") {
-		t.Errorf("xla-cuda: %s", stderr)
-	}
 	for what, hint := range map[string]string{"xla-cp": "did you mean xla-cpu?", "tpu": "want xla-cpu or xla-cuda", "": "want xla-cpu or xla-cuda"} {
 		if _, stderr := want(t, exitUsage, "doctor", "--install", what); !strings.Contains(stderr, hint) {
 			t.Errorf("%q: %s", what, stderr)
 		}
+	}
+}
+
+func TestInstallCuda(t *testing.T) {
+	i := newInstalling(t)
+	i.program("python3", `case "$*" in
+"-m pip --version") exit 0 ;;
+*) echo "no such package" >&2; exit 1 ;;
+esac`)
+	_, stderr := want(t, exitFailed, "doctor", "--install", "xla-cuda")
+	if !strings.Contains(stderr, "pip could not fetch jax-cuda13-pjrt 0.11.2") || !strings.Contains(stderr, "no such package") {
+		t.Errorf("offline: %s", stderr)
+	}
+	for _, left := range i.left() {
+		if !strings.HasSuffix(left, ".local") && !strings.HasSuffix(left, "lib") && !strings.HasSuffix(left, "go-xla") {
+			t.Errorf("left behind: %s", left)
+		}
+	}
+	driver := filepath.Join(t.TempDir(), "version")
+	if err := os.WriteFile(driver, []byte("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := &program{stdout: io.Discard, stderr: io.Discard}
+	if err := p.installCuda(t.Context(), nil, driver); adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "driver is 535") {
+		t.Errorf("an old driver: %v", err)
 	}
 }

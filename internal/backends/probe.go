@@ -164,8 +164,8 @@ func (m machine) choose(name string) (Choice, error) {
 	plugin, ok := m.find(kind)
 	if !ok {
 		how := "put one there"
-		if kind == "cpu" {
-			how = "install it with `bridge doctor --install xla-cpu`"
+		if kind == "cpu" || kind == "cuda" {
+			how = "install it with `bridge doctor --install xla-" + kind + "`"
 		}
 		return Choice{}, adapters.Errorf(adapters.NotFound, "backend %s: no plugin pjrt_c_api_%s_plugin.so in %s",
 			name, kind, strings.Join(m.folders, ", ")).

@@ -1,0 +1,140 @@
+// Package wheels fetches pinned Python wheels through pip, as pip is configured,
+// and unpacks files of them: PJRT plugins and NVIDIA's libraries are published
+// that way. Nothing of Python runs but pip itself.
+package wheels
+
+import (
+	"archive/zip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/diskfull"
+)
+
+// Wheel is one file of a package index.
+type Wheel struct {
+	Package string
+	Version string
+	SHA256  string // of the wheel
+}
+
+// Pip is how pip is run.
+type Pip struct {
+	Command []string  // empty: $PIP, or python3 -m pip
+	Log     io.Writer // of what pip prints
+}
+
+func (p Pip) command() []string {
+	if len(p.Command) > 0 {
+		return p.Command
+	}
+	if own := strings.Fields(os.Getenv("PIP")); len(own) > 0 {
+		return own
+	}
+	return []string{"python3", "-m", "pip"}
+}
+
+// Check fails where pip does not run.
+func (p Pip) Check(ctx context.Context) error {
+	c := p.command()
+	if err := exec.CommandContext(ctx, c[0], append(c[1:], "--version")...).Run(); err != nil {
+		return adapters.Errorf(adapters.Unavailable, "`%s` does not run: %w", strings.Join(c, " "), err).
+			WithRemedy("install pip (on Debian: apt install python3-pip), or set PIP to one that runs")
+	}
+	return nil
+}
+
+// Download fetches a wheel into an empty folder and returns its path. A wheel
+// with another checksum is refused.
+func (p Pip) Download(ctx context.Context, w Wheel, dir string) (string, error) {
+	c := append(p.command(), "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", dir, w.Package+"=="+w.Version)
+	cmd := exec.CommandContext(ctx, c[0], c[1:]...)
+	cmd.Stdout, cmd.Stderr = p.Log, p.Log
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		return "", adapters.Errorf(adapters.Unavailable, "pip could not fetch %s %s: %w", w.Package, w.Version, err).
+			WithRemedy("what pip printed says why; pip's own configuration says where it looks")
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*.whl"))
+	if err != nil || len(found) != 1 {
+		return "", adapters.Errorf(adapters.Corrupt, "pip fetched %d wheels for %s %s, want one", len(found), w.Package, w.Version)
+	}
+	sum, err := digest(found[0])
+	if err != nil {
+		return "", err
+	}
+	if sum != w.SHA256 {
+		return "", adapters.Errorf(adapters.Corrupt, "%s is not the wheel that was checked: its SHA-256 is %s, want %s", filepath.Base(found[0]), sum, w.SHA256).
+			WithRemedy("nothing of it was installed; look where pip fetches from")
+	}
+	return found[0], nil
+}
+
+func digest(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// Unpack writes the members of a wheel whose name place turns into a path within
+// dir; those for which it returns "" stay out. It returns how many there were.
+func Unpack(wheel, dir string, place func(member string) string) (int, error) {
+	z, err := zip.OpenReader(wheel)
+	if err != nil {
+		return 0, adapters.Errorf(adapters.Corrupt, "%s is no wheel: %w", wheel, err)
+	}
+	defer z.Close()
+	n := 0
+	for _, member := range z.File {
+		name := place(member.Name)
+		if name == "" || strings.HasSuffix(member.Name, "/") {
+			continue
+		}
+		if !filepath.IsLocal(filepath.FromSlash(name)) {
+			return n, adapters.Errorf(adapters.Corrupt, "%s holds %q, want a path within it", wheel, member.Name)
+		}
+		if err := unpack(member, filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+			return n, diskfull.Explain(err, "the wheel cannot be unpacked", "free disk space and install again")
+		}
+		n++
+	}
+	return n, nil
+}
+
+func unpack(member *zip.File, path string) (err error) {
+	in, err := member.Open()
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644|member.Mode().Perm()&0o111)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
