@@ -8,6 +8,9 @@
 // until [Backbone.Folder] is asked for them, so that recipes resolve and
 // `bridge models show` works on a machine that has none.
 //
+// [Backbone.Missing] says what a model without weights needs, and that `bridge
+// models pull` fetches it; docs/models.md has the manifests' fields and formulas.
+//
 // A [Lock] records what a run used: digests of weights and adapters. Resuming
 // checks it.
 package registry
