@@ -148,7 +148,7 @@ func (r *Registry) locate(m Manifest) Backbone {
 		b.Source = FromKit
 		return b
 	}
-	if dir, commit, ok := hub.Find(r.options.Hub, m.Repository, m.Revision); ok {
+	if dir, commit, ok := hub.Find(r.options.Hub, m.Repository, m.Revision, hub.IsModel); ok {
 		b.Source, b.Path, b.Commit = FromHub, dir, commit
 	}
 	return b
@@ -233,14 +233,16 @@ func isFolder(dir string) bool {
 	return dir != "" && err == nil
 }
 
-// Snapshot finds a repository ("owner/name") in the Hugging Face cache.
-func (r *Registry) Snapshot(repository string) (dir string, ok bool) {
+// Snapshot finds a file's folder in the Hugging Face cache: of a repository,
+// "owner/name" or an old name without an owner.
+func (r *Registry) Snapshot(repository, file string) (dir string, ok bool) {
 	for _, name := range []string{repository, FullName(repository)} {
-		if dir, _, ok = hub.Find(r.options.Hub, name, hub.Main); ok {
+		dir, _, ok = hub.Find(r.options.Hub, name, hub.Main, func(dir string) bool { return hub.Holds(dir, file) })
+		if ok {
 			return dir, ok
 		}
 	}
-	return dir, ok
+	return "", false
 }
 
 // FullName returns "owner/name" of a repository that recipes name as transformers

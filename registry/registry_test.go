@@ -182,7 +182,7 @@ func TestFolderErrors(t *testing.T) {
 
 func TestWhereWeightsAre(t *testing.T) {
 	config, hub := t.TempDir(), t.TempDir()
-	snapshot := folder(t, filepath.Join(hub, "models--facebook--opt-2.7b", "snapshots", "abc"), `{"model_type": "opt"}`)
+	snapshot := checkpointOf(t, filepath.Join(hub, "models--facebook--opt-2.7b", "snapshots", "abc"), `{"model_type": "opt"}`)
 	refs := filepath.Join(hub, "models--facebook--opt-2.7b", "refs")
 	if err := os.Mkdir(refs, 0o755); err != nil {
 		t.Fatal(err)
@@ -425,5 +425,36 @@ func TestLockPinsFiles(t *testing.T) {
 	lock.Vision.Files = nil // of an older version
 	if err := lock.Check(Lock{Vision: entry()}); err != nil {
 		t.Error(err)
+	}
+}
+
+// What was begun to be fetched is still missing; a tokenizer alone is found as
+// that.
+func TestPartOfARepository(t *testing.T) {
+	hub := t.TempDir()
+	snapshot := func(repository string) string {
+		t.Helper()
+		root := filepath.Join(hub, "models--"+strings.ReplaceAll(repository, "/", "--"))
+		for _, dir := range []string{"refs", filepath.Join("snapshots", "abc")} {
+			if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(t, filepath.Join(root, "refs", "main"), "abc")
+		return filepath.Join(root, "snapshots", "abc")
+	}
+	write(t, filepath.Join(snapshot("facebook/opt-2.7b"), "config.json"), `{"model_type": "opt"}`)
+	bert := snapshot("google-bert/bert-base-uncased")
+	write(t, filepath.Join(bert, "tokenizer.json"), "{}")
+	r := newRegistry(t, Options{Hub: hub})
+	b, err := r.Lookup("opt-2.7b")
+	if err != nil || b.Source != Missing {
+		t.Errorf("a config alone: %s, %v", b.Source, err)
+	}
+	if dir, ok := r.Snapshot("bert-base-uncased", "tokenizer.json"); !ok || dir != bert {
+		t.Errorf("found %q, %v", dir, ok)
+	}
+	if _, ok := r.Snapshot("bert-base-uncased", "vocab.txt"); ok {
+		t.Error("found what is not there")
 	}
 }

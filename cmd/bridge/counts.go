@@ -89,7 +89,7 @@ func wordsFile(ctx context.Context, reg *registry.Registry, name string) (string
 		dir, err := kit.Extract(ctx, cacheDir())
 		return filepath.Join(dir, id+"-tokenizer", "tokenizer.json"), err
 	}
-	if dir, ok := reg.Snapshot(name); ok {
+	if dir, ok := reg.Snapshot(name, "tokenizer.json"); ok {
 		name = dir
 	}
 	return filepath.Join(name, "tokenizer.json"), nil

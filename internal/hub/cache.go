@@ -3,8 +3,10 @@ package hub
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -23,10 +25,10 @@ func lockPath(cache, repository, checksum string) string {
 	return filepath.Join(cache, ".locks", filepath.Base(repositoryDir(cache, repository)), checksum+".lock")
 }
 
-// Find returns the snapshot of a repository in a cache: of the revision or, for
-// main without safetensors, of a pull request that was fetched because it has
-// them. A snapshot with weights goes before one without.
-func Find(cache, repository, revision string) (dir, commit string, ok bool) {
+// Find returns the snapshot of a repository in a cache that accept takes: of the
+// revision or, for main, of a pull request that was fetched because main has no
+// safetensors.
+func Find(cache, repository, revision string, accept func(dir string) bool) (dir, commit string, ok bool) {
 	if cache == "" || repository == "" {
 		return "", "", false
 	}
@@ -41,27 +43,55 @@ func Find(cache, repository, revision string) (dir, commit string, ok bool) {
 		}
 	}
 	for _, ref := range refs {
-		name := revision
+		commit = revision
 		if data, err := os.ReadFile(ref); err == nil {
-			name = strings.TrimSpace(string(data))
+			commit = strings.TrimSpace(string(data))
 		}
-		snapshot := filepath.Join(root, "snapshots", filepath.Base(name))
-		if !exists(filepath.Join(snapshot, "config.json")) {
-			continue
-		}
-		if hasWeights(snapshot) {
-			return snapshot, filepath.Base(name), true
-		}
-		if !ok {
-			dir, commit, ok = snapshot, filepath.Base(name), true
+		commit = filepath.Base(commit)
+		if dir = filepath.Join(root, "snapshots", commit); accept(dir) {
+			return dir, commit, true
 		}
 	}
-	return dir, commit, ok
+	return "", "", false
 }
 
-func hasWeights(dir string) bool {
-	found, err := filepath.Glob(filepath.Join(dir, "*.safetensors"))
-	return err == nil && len(found) > 0
+// IsModel accepts a folder with config.json and all of its weights: every shard
+// that an index names, or files of weights in any format.
+func IsModel(dir string) bool {
+	if !exists(filepath.Join(dir, "config.json")) {
+		return false
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "model.safetensors.index.json")); err == nil {
+		var index struct {
+			WeightMap map[string]string `json:"weight_map"`
+		}
+		if json.Unmarshal(data, &index) != nil { // opening says what is wrong with it
+			return true
+		}
+		for _, shard := range index.WeightMap {
+			if !exists(filepath.Join(dir, filepath.Base(shard))) {
+				return false
+			}
+		}
+		return true
+	}
+	return Holds(dir, "*.safetensors", "*.bin", "*.pth", "*.pt")
+}
+
+// Holds reports whether a folder has a file that matches any of the patterns.
+func Holds(dir string, patterns ...string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		for _, pattern := range patterns {
+			if ok, err := path.Match(pattern, e.Name()); ok && err == nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func exists(path string) bool {

@@ -210,7 +210,7 @@ func TestPull(t *testing.T) {
 	if want := int64(320_000 + 21 + 2); last != want || total != want {
 		t.Errorf("progress ended at %d of %d, want %d", last, total, want)
 	}
-	if dir, at, ok := Find(cache, repository, Main); !ok || dir != s.Dir || at != commit {
+	if dir, at, ok := Find(cache, repository, Main, IsModel); !ok || dir != s.Dir || at != commit {
 		t.Errorf("found %q %q %v, want %q", dir, at, ok, s.Dir)
 	}
 	if exists(filepath.Join(s.Dir, "pytorch_model.bin")) || exists(filepath.Join(s.Dir, "sub")) {
@@ -250,7 +250,7 @@ func TestPullGoesOn(t *testing.T) {
 	if _, err := f.pull(f.client(cache)); adapters.KindOf(err) != adapters.Unavailable || !strings.Contains(err.Error(), "pull again") {
 		t.Fatalf("a hub that fails: %v", err)
 	}
-	if _, _, ok := Find(cache, repository, Main); ok {
+	if _, _, ok := Find(cache, repository, Main, IsModel); ok {
 		t.Error("a broken pull is found")
 	}
 	f.spoil, f.requests = nil, nil
@@ -351,7 +351,7 @@ func TestPullRefusesWhatIsNotTheFile(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "model.safetensors") || !strings.Contains(err.Error(), "pull again") {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
-		if _, _, ok := Find(cache, repository, Main); ok {
+		if _, _, ok := Find(cache, repository, Main, IsModel); ok {
 			t.Errorf("%s: the snapshot is there", name)
 		}
 		f.spoil = nil
@@ -530,7 +530,7 @@ func TestPullOfAConversion(t *testing.T) {
 	if s.Revision != "refs/pr/7" || s.Commit != pr {
 		t.Errorf("fetched %q at %q", s.Revision, s.Commit)
 	}
-	if dir, at, ok := Find(cache, repository, Main); !ok || dir != s.Dir || at != pr {
+	if dir, at, ok := Find(cache, repository, Main, IsModel); !ok || dir != s.Dir || at != pr {
 		t.Errorf("found %q %q %v", dir, at, ok)
 	}
 }
@@ -635,5 +635,35 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv("HF_TOKEN", " from-variable ")
 	if c := FromEnvironment(); c.Cache != "/cache" || c.Token != "from-variable" {
 		t.Errorf("HF_HUB_CACHE: %+v", c)
+	}
+}
+
+func TestIsModel(t *testing.T) {
+	dir := t.TempDir()
+	add := func(name, content string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		name, content string
+		want          bool
+	}{
+		{"model-00001-of-00002.safetensors", "", false}, // no config
+		{"config.json", "{}", true},
+		{"model.safetensors.index.json", `{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}`, false},
+		{"model-00002-of-00002.safetensors", "", true},
+	} {
+		add(step.name, step.content)
+		if got := IsModel(dir); got != step.want {
+			t.Errorf("with %s: %v, want %v", step.name, got, step.want)
+		}
+	}
+	dir = t.TempDir()
+	add("config.json", "{}")
+	add("tokenizer.json", "{}")
+	if IsModel(dir) || !Holds(dir, "token*.json") || Holds(dir, "*.txt") {
+		t.Error("a tokenizer is no model, but holds its file")
 	}
 }

@@ -72,7 +72,11 @@ func (c *Client) Pull(ctx context.Context, r Request) (Snapshot, error) {
 
 // offline returns what the cache holds of a revision.
 func (c *Client) offline(r Request) (Snapshot, error) {
-	dir, commit, ok := Find(c.Cache, r.Repository, r.Revision)
+	accept := IsModel
+	if !wants(r.Patterns) {
+		accept = func(dir string) bool { return Holds(dir, r.Patterns...) }
+	}
+	dir, commit, ok := Find(c.Cache, r.Repository, r.Revision, accept)
 	if !ok {
 		return Snapshot{}, adapters.Errorf(adapters.NotFound, "%s is not in the cache %s, and HF_HUB_OFFLINE is set", r.Repository, c.Cache).
 			WithRemedy("unset HF_HUB_OFFLINE, or fetch it on another machine and record its folder with `bridge models add`")
