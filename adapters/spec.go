@@ -53,6 +53,7 @@ type ImageSpec struct {
 	Width, Height int
 	Resample      string     // "bicubic", "bilinear", "nearest"
 	Mode          string     // "squash" (LAVIS, BLIP-2) or "shortest-edge-crop" (CLIP)
+	ShortestEdge  int        // of "shortest-edge-crop", before the cut; 0 is the larger of Width and Height
 	Mean, Std     [3]float32 // applied by the encoder to pixel/255; here for the record
 }
 

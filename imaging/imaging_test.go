@@ -19,7 +19,7 @@ import (
 type picture struct {
 	Name, Filter  string
 	Width, Height int
-	Size          int
+	Size, Edge    int // of a crop, and of the shortest edge before
 	Pix           []byte
 	Source        *picture
 }
@@ -113,13 +113,20 @@ func TestDecode(t *testing.T) {
 func TestProcess(t *testing.T) {
 	g := readGolden(t)
 	for _, want := range g.Crops {
-		spec := Spec{Width: want.Size, Height: want.Size, Filter: Bicubic, Mode: ShortestEdgeCrop}
+		spec := Spec{Width: want.Size, Height: want.Size, Filter: Bicubic, Mode: ShortestEdgeCrop, ShortestEdge: want.Edge}
 		got, err := Process(want.Source.rgb(), spec)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got, want.Pix) {
 			t.Errorf("%d by %d cut to %d: pixels differ from Pillow's", want.Source.Width, want.Source.Height, want.Size)
+		}
+		if want.Edge != want.Size {
+			continue
+		}
+		spec.ShortestEdge = 0
+		if got, err := Process(want.Source.rgb(), spec); err != nil || !bytes.Equal(got, want.Pix) {
+			t.Errorf("%d by %d cut to %d, no edge given: %v, or pixels differ", want.Source.Width, want.Source.Height, want.Size, err)
 		}
 	}
 	got, err := Process(g.Source.rgb(), Spec{Width: 24, Height: 24, Filter: Nearest, Mode: Squash})

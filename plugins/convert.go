@@ -37,6 +37,7 @@ func visionSpecToWire(s adapters.VisionSpec) *pb.ModelSpec {
 	w.Vision = &pb.VisionPart{
 		Tokens: int64(s.Tokens), ImageWidth: int64(s.Image.Width), ImageHeight: int64(s.Image.Height),
 		Resample: s.Image.Resample, Mode: s.Image.Mode, Mean: s.Image.Mean[:], Std: s.Image.Std[:], Layer: int32(s.Layer),
+		ShortestEdge: int64(s.Image.ShortestEdge),
 	}
 	return w
 }
@@ -44,7 +45,8 @@ func visionSpecToWire(s adapters.VisionSpec) *pb.ModelSpec {
 func visionSpecFromWire(w *pb.ModelSpec) adapters.VisionSpec {
 	v := w.Vision
 	s := adapters.VisionSpec{Spec: specFromWire(w), Tokens: int(v.Tokens), Layer: int(v.Layer)}
-	s.Image = adapters.ImageSpec{Width: int(v.ImageWidth), Height: int(v.ImageHeight), Resample: v.Resample, Mode: v.Mode}
+	s.Image = adapters.ImageSpec{Width: int(v.ImageWidth), Height: int(v.ImageHeight), Resample: v.Resample, Mode: v.Mode,
+		ShortestEdge: int(v.ShortestEdge)}
 	copy(s.Image.Mean[:], v.Mean)
 	copy(s.Image.Std[:], v.Std)
 	return s

@@ -21,3 +21,46 @@ func TestLoadRequestCrosses(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
+
+// filled sets every field below v to something that is not zero.
+func filled(t *testing.T, v reflect.Value) {
+	t.Helper()
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			filled(t, v.Field(i))
+		}
+	case reflect.Array:
+		for i := range v.Len() {
+			filled(t, v.Index(i))
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range v.Len() {
+			filled(t, v.Index(i))
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		filled(t, v.Elem())
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Int, reflect.Int64:
+		v.SetInt(7)
+	case reflect.Uint8:
+		v.SetUint(3)
+	case reflect.Float32:
+		v.SetFloat(0.5)
+	case reflect.Func: // does not cross
+	default:
+		t.Fatalf("a %s", v.Type())
+	}
+}
+
+// No field of a vision spec is lost on the way.
+func TestVisionSpecCrossesWhole(t *testing.T) {
+	var want adapters.VisionSpec
+	filled(t, reflect.ValueOf(&want).Elem())
+	if got := visionSpecFromWire(visionSpecToWire(want)); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, sent %+v", got, want)
+	}
+}

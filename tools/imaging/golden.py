@@ -81,15 +81,17 @@ def resized():
 
 
 def crops():
-    """Shortest edge to a size, then the centre, as transformers' CLIPImageProcessor does it."""
+    """Shortest edge to a length, then the centre, as transformers' CLIPImageProcessor does it (and DINOv2's
+    BitImageProcessor, which cuts less than the edge)."""
     out = []
-    for w, h, size in [(61, 43, 24), (43, 61, 24), (30, 30, 31), (90, 31, 15), (31, 90, 15), (50, 37, 40)]:
+    for w, h, edge, size in [(61, 43, 24, 24), (43, 61, 24, 24), (30, 30, 31, 31), (90, 31, 15, 15), (31, 90, 15, 15),
+                             (50, 37, 40, 40), (61, 43, 32, 28), (43, 61, 25, 22), (40, 40, 33, 28)]:
         source = Image.fromarray(picture(w, h))
-        nw, nh = (size, int(size * h / w)) if w <= h else (int(size * w / h), size)
-        assert min(nw, nh) == size
+        nw, nh = (edge, int(edge * h / w)) if w <= h else (int(edge * w / h), edge)
+        assert min(nw, nh) == edge
         big = np.asarray(source.resize((nw, nh), Image.BICUBIC))
         top, left = (nh - size) // 2, (nw - size) // 2
-        out.append({"size": size, "source": pack(source), **pack(big[top:top + size, left:left + size])})
+        out.append({"size": size, "edge": edge, "source": pack(source), **pack(big[top:top + size, left:left + size])})
     return out
 
 

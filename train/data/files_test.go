@@ -152,6 +152,13 @@ func TestDigestTellsPicturesAndSizesApart(t *testing.T) {
 	if digest(large, one) == base || digest(spec, `[{"image": "sub/gray.jpg", "caption": "x"}]`) == base {
 		t.Error("another size or another picture has the same digest")
 	}
+	edge := spec
+	edge.Mode, edge.ShortestEdge = "shortest-edge-crop", 6
+	wider := edge
+	wider.ShortestEdge = 5
+	if digest(edge, one) == digest(wider, one) {
+		t.Error("another edge before the cut has the same digest")
+	}
 	file, err := os.Create(filepath.Join(dir, "red.png"))
 	if err != nil {
 		t.Fatal(err)

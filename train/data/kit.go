@@ -49,7 +49,7 @@ func (k *kitSet) Example(i int) Example {
 }
 
 func (k *kitSet) Image(i int) ([]uint8, error) {
-	if k.spec.Width == scene.Side && k.spec.Height == scene.Side {
+	if k.spec.Width == scene.Side && k.spec.Height == scene.Side && k.spec.ShortestEdge <= scene.Side {
 		return k.scenes.Image(i), nil
 	}
 	return imaging.Process(k.Picture(i), imagingSpec(k.spec))

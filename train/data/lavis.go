@@ -274,10 +274,14 @@ func decode(path string) (image.Image, error) {
 }
 
 func imagingSpec(s adapters.ImageSpec) imaging.Spec {
-	return imaging.Spec{Width: s.Width, Height: s.Height, Filter: imaging.Filter(s.Resample), Mode: imaging.Mode(s.Mode)}
+	return imaging.Spec{Width: s.Width, Height: s.Height, Filter: imaging.Filter(s.Resample), Mode: imaging.Mode(s.Mode), ShortestEdge: s.ShortestEdge}
 }
 
 // sizeKey makes digests of one data set at two sizes differ.
 func sizeKey(s adapters.ImageSpec) string {
-	return fmt.Sprintf("/%dx%d-%s-%s", s.Width, s.Height, s.Resample, s.Mode)
+	key := fmt.Sprintf("/%dx%d-%s-%s", s.Width, s.Height, s.Resample, s.Mode)
+	if s.ShortestEdge != 0 {
+		key += fmt.Sprintf("-%d", s.ShortestEdge)
+	}
+	return key
 }

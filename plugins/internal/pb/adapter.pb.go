@@ -1056,6 +1056,7 @@ type VisionPart struct {
 	Mean          []float32              `protobuf:"fixed32,6,rep,packed,name=mean,proto3" json:"mean,omitempty"` // 3
 	Std           []float32              `protobuf:"fixed32,7,rep,packed,name=std,proto3" json:"std,omitempty"`   // 3
 	Layer         int32                  `protobuf:"varint,8,opt,name=layer,proto3" json:"layer,omitempty"`
+	ShortestEdge  int64                  `protobuf:"varint,9,opt,name=shortest_edge,json=shortestEdge,proto3" json:"shortest_edge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1142,6 +1143,13 @@ func (x *VisionPart) GetStd() []float32 {
 func (x *VisionPart) GetLayer() int32 {
 	if x != nil {
 		return x.Layer
+	}
+	return 0
+}
+
+func (x *VisionPart) GetShortestEdge() int64 {
+	if x != nil {
+		return x.ShortestEdge
 	}
 	return 0
 }
@@ -2264,7 +2272,7 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	" \x03(\tR\fcapabilities\x12\x16\n" +
 	"\x06source\x18\v \x01(\tR\x06source\x12-\n" +
 	"\x06vision\x18\f \x01(\v2\x15.bridge.v1.VisionPartR\x06vision\x123\n" +
-	"\blanguage\x18\r \x01(\v2\x17.bridge.v1.LanguagePartR\blanguage\"\xd4\x01\n" +
+	"\blanguage\x18\r \x01(\v2\x17.bridge.v1.LanguagePartR\blanguage\"\xf9\x01\n" +
 	"\n" +
 	"VisionPart\x12\x16\n" +
 	"\x06tokens\x18\x01 \x01(\x03R\x06tokens\x12\x1f\n" +
@@ -2275,7 +2283,8 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\x04mode\x18\x05 \x01(\tR\x04mode\x12\x12\n" +
 	"\x04mean\x18\x06 \x03(\x02R\x04mean\x12\x10\n" +
 	"\x03std\x18\a \x03(\x02R\x03std\x12\x14\n" +
-	"\x05layer\x18\b \x01(\x05R\x05layer\"\xbc\x01\n" +
+	"\x05layer\x18\b \x01(\x05R\x05layer\x12#\n" +
+	"\rshortest_edge\x18\t \x01(\x03R\fshortestEdge\"\xbc\x01\n" +
 	"\fLanguagePart\x12\"\n" +
 	"\farchitecture\x18\x01 \x01(\tR\farchitecture\x12%\n" +
 	"\x0econtext_tokens\x18\x02 \x01(\x03R\rcontextTokens\x12\x1e\n" +
