@@ -30,3 +30,16 @@ func TestWrongOptionsAreNamed(t *testing.T) {
 		t.Errorf("the zero options are refused: %v", err)
 	}
 }
+
+func TestAnImageSizeThatIsNotTakenIsNamed(t *testing.T) {
+	spec := adapters.VisionSpec{Spec: adapters.Spec{ID: "old"}, Image: adapters.ImageSpec{Width: 224, Height: 224}}
+	for _, c := range []struct {
+		size adapters.Size
+		want string
+	}{{adapters.Size{}, ""}, {adapters.Size{Width: 224, Height: 224}, ""}, {adapters.Size{Width: 336, Height: 336}, "old takes pictures of 224 by 224 pixels, 336 by 336"}} {
+		err := (&adapters.LoadRequest{ImageSize: c.size}).CheckImageSize(spec)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v, want %q", c.size, err, c.want)
+		}
+	}
+}

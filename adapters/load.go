@@ -16,8 +16,28 @@ type LoadRequest struct {
 	// "gelu" where the checkpoints say "gelu_new". A family that cannot do it
 	// refuses it.
 	Activation string
+	// ImageSize is the size of the pictures that a vision encoder is to take;
+	// zero leaves it to the checkpoint. Position tables are resized to it.
+	ImageSize Size
 	// Progress, where not nil, is called in one goroutine as loading goes on.
 	Progress func(Progress)
+}
+
+// Size is a number of pixels in each direction.
+type Size struct {
+	Width  int `json:"width"`
+	Height int `json:"height"`
+}
+
+// CheckImageSize verifies that an encoder takes pictures of the size that was
+// asked for, which adapters older than the field do not know of.
+func (r *LoadRequest) CheckImageSize(spec VisionSpec) error {
+	if got := spec.Image.Size(); r.ImageSize != (Size{}) && got != r.ImageSize {
+		return Errorf(Unsupported, "%s takes pictures of %d by %d pixels, %d by %d are asked for",
+			spec.ID, got.Width, got.Height, r.ImageSize.Width, r.ImageSize.Height).
+			WithRemedy("leave the image size out, or use an adapter that resizes position embeddings")
+	}
+	return nil
 }
 
 // Progress is one message of a long operation.
@@ -42,4 +62,7 @@ type Family struct {
 	OpenLanguage func(ctx context.Context, req *LoadRequest) (LanguageModel, error)
 	// ModelTypes are the values of config.json's model_type that the family reads.
 	ModelTypes []string
+	// DescribeVision, where not nil, returns what OpenVision's encoder will be,
+	// as far as a folder says so without its weights.
+	DescribeVision func(checkpoint string) (VisionSpec, error)
 }

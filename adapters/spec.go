@@ -44,6 +44,7 @@ func (s Spec) Has(c Capability) bool { return slices.Contains(s.Capabilities, c)
 type VisionSpec struct {
 	Spec
 	Tokens int       // N: feature tokens per picture, the class token included
+	Patch  int       // pixels a side of a patch; 0 where pictures are not cut into patches
 	Image  ImageSpec // how the host prepares pictures
 	Layer  int       // hidden state that is returned, as transformers indexes hidden_states (−1 last)
 }
@@ -56,6 +57,9 @@ type ImageSpec struct {
 	ShortestEdge  int        // of "shortest-edge-crop", before the cut; 0 is the larger of Width and Height
 	Mean, Std     [3]float32 // applied by the encoder to pixel/255; here for the record
 }
+
+// Size is that of the prepared pictures.
+func (s ImageSpec) Size() Size { return Size{Width: s.Width, Height: s.Height} }
 
 // Architecture says where a language model's segments go.
 type Architecture string

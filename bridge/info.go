@@ -1,5 +1,7 @@
 package bridge
 
+import "github.com/modular-bridging/bridge/adapters"
+
 // Info says what a bridge was trained with, so that it is not joined with
 // something else by accident and a swap knows where it comes from.
 type Info struct {
@@ -31,12 +33,13 @@ type Retrieval struct {
 
 // Side names a frozen model.
 type Side struct {
-	ID        string  `json:"id"`
-	Path      string  `json:"path,omitempty"`   // of the checkpoint folder, where the id is not a registry's
-	Plugin    string  `json:"plugin,omitempty"` // executable of a third-party adapter
-	Family    string  `json:"family"`
-	Width     int     `json:"width"`
-	Digest    string  `json:"digest"`
-	Layer     int     `json:"layer,omitempty"`      // of a vision encoder
-	TokenNorm float32 `json:"token_norm,omitempty"` // of a language model
+	ID        string        `json:"id"`
+	Path      string        `json:"path,omitempty"`   // of the checkpoint folder, where the id is not a registry's
+	Plugin    string        `json:"plugin,omitempty"` // executable of a third-party adapter
+	Family    string        `json:"family"`
+	Width     int           `json:"width"`
+	Digest    string        `json:"digest"`
+	Layer     int           `json:"layer,omitempty"`      // of a vision encoder
+	Image     adapters.Size `json:"image,omitzero"`       // that a vision encoder takes; zero: its own
+	TokenNorm float32       `json:"token_norm,omitempty"` // of a language model
 }

@@ -130,7 +130,7 @@ func (m *Model) generate(ctx context.Context, features *adapters.Tensor, example
 
 // VisionSide and LanguageSide describe open adapters for [Info].
 func VisionSide(s adapters.VisionSpec) Side {
-	return Side{ID: s.ID, Family: s.Family, Width: s.Width, Digest: s.Digest, Layer: s.Layer}
+	return Side{ID: s.ID, Family: s.Family, Width: s.Width, Digest: s.Digest, Layer: s.Layer, Image: s.Image.Size()}
 }
 
 // LanguageSide describes an open language model for [Info].

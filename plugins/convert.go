@@ -37,14 +37,14 @@ func visionSpecToWire(s adapters.VisionSpec) *pb.ModelSpec {
 	w.Vision = &pb.VisionPart{
 		Tokens: int64(s.Tokens), ImageWidth: int64(s.Image.Width), ImageHeight: int64(s.Image.Height),
 		Resample: s.Image.Resample, Mode: s.Image.Mode, Mean: s.Image.Mean[:], Std: s.Image.Std[:], Layer: int32(s.Layer),
-		ShortestEdge: int64(s.Image.ShortestEdge),
+		ShortestEdge: int64(s.Image.ShortestEdge), Patch: int64(s.Patch),
 	}
 	return w
 }
 
 func visionSpecFromWire(w *pb.ModelSpec) adapters.VisionSpec {
 	v := w.Vision
-	s := adapters.VisionSpec{Spec: specFromWire(w), Tokens: int(v.Tokens), Layer: int(v.Layer)}
+	s := adapters.VisionSpec{Spec: specFromWire(w), Tokens: int(v.Tokens), Patch: int(v.Patch), Layer: int(v.Layer)}
 	s.Image = adapters.ImageSpec{Width: int(v.ImageWidth), Height: int(v.ImageHeight), Resample: v.Resample, Mode: v.Mode,
 		ShortestEdge: int(v.ShortestEdge)}
 	copy(s.Image.Mean[:], v.Mean)
@@ -91,7 +91,8 @@ func checkSpec(w *pb.ModelSpec) error {
 }
 
 func loadToWire(family string, r *adapters.LoadRequest) *pb.LoadRequest {
-	w := &pb.LoadRequest{Family: family, Id: r.ID, Checkpoint: r.Checkpoint, Backend: r.Backend, Dtype: uint32(r.DType), Activation: r.Activation}
+	w := &pb.LoadRequest{Family: family, Id: r.ID, Checkpoint: r.Checkpoint, Backend: r.Backend, Dtype: uint32(r.DType),
+		ImageWidth: int64(r.ImageSize.Width), ImageHeight: int64(r.ImageSize.Height), Activation: r.Activation}
 	if r.FeatureLayer != nil {
 		layer := int32(*r.FeatureLayer)
 		w.FeatureLayer = &layer
@@ -100,7 +101,8 @@ func loadToWire(family string, r *adapters.LoadRequest) *pb.LoadRequest {
 }
 
 func loadFromWire(w *pb.LoadRequest) *adapters.LoadRequest {
-	r := &adapters.LoadRequest{ID: w.Id, Checkpoint: w.Checkpoint, Backend: w.Backend, DType: adapters.DType(w.Dtype), Activation: w.Activation}
+	r := &adapters.LoadRequest{ID: w.Id, Checkpoint: w.Checkpoint, Backend: w.Backend, DType: adapters.DType(w.Dtype),
+		ImageSize: adapters.Size{Width: int(w.ImageWidth), Height: int(w.ImageHeight)}, Activation: w.Activation}
 	if w.FeatureLayer != nil {
 		layer := int(*w.FeatureLayer)
 		r.FeatureLayer = &layer

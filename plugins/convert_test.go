@@ -10,7 +10,7 @@ import (
 // All of a request but the callback crosses the boundary.
 func TestLoadRequestCrosses(t *testing.T) {
 	layer := -2
-	want := adapters.LoadRequest{ID: "id", Checkpoint: "/dir", Backend: "go", DType: adapters.BFloat16, FeatureLayer: &layer, Activation: "gelu"}
+	want := adapters.LoadRequest{ID: "id", Checkpoint: "/dir", Backend: "go", DType: adapters.BFloat16, FeatureLayer: &layer, Activation: "gelu", ImageSize: adapters.Size{Width: 96, Height: 64}}
 	v := reflect.ValueOf(want)
 	for i := range v.NumField() {
 		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "Progress" {
@@ -53,6 +53,15 @@ func filled(t *testing.T, v reflect.Value) {
 	case reflect.Func: // does not cross
 	default:
 		t.Fatalf("a %s", v.Type())
+	}
+}
+
+// No field of a request is lost on the way, but for the function.
+func TestLoadRequestCrossesWhole(t *testing.T) {
+	var want adapters.LoadRequest
+	filled(t, reflect.ValueOf(&want).Elem())
+	if got := loadFromWire(loadToWire("family", &want)); !reflect.DeepEqual(got, &want) {
+		t.Errorf("got %+v, sent %+v", got, want)
 	}
 }
 

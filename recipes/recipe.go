@@ -47,7 +47,7 @@ type Backbone struct {
 type Vision struct {
 	Backbone
 	FeatureLayer *int `toml:"feature_layer"`       // as transformers indexes hidden_states
-	ImageSize    int  `toml:"image_size,omitzero"` // pixels a side; 0: the encoder's own
+	ImageSize    int  `toml:"image_size,omitzero"` // pixels a side; 0: the encoder's own. Position embeddings are resized to it
 }
 
 // Language is the frozen language model. The texts replace the manifest's.

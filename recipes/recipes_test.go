@@ -171,7 +171,7 @@ func TestProblems(t *testing.T) {
 		{"wrong kind", "tiny-stage2-opt", []string{"vision.id=tiny-opt", "language.id=tiny-vit"},
 			[]string{`vision.id: is "tiny-opt", a language-model, want a vision-encoder`, `language.id: is "tiny-vit", a vision-encoder, want a language-model`, "tiny-vit", "tiny-opt"}},
 		{"unknown id", "tiny-stage2-opt", []string{"language.id=tiny-opr"}, []string{"language.id: no model", "did you mean tiny-opt"}},
-		{"image size", "tiny-stage1", []string{"vision.image_size=224"}, []string{"image_size: is 224, but tiny-vit takes pictures of 64"}},
+		{"image size", "tiny-stage1", []string{"vision.image_size=225"}, []string{"image_size: is 225, want a multiple of the 8 pixels of a patch of tiny-vit"}},
 		{"prefix-lm for a decoder", "tiny-stage2-opt", []string{"objective.name=prefix-lm"}, []string{"objective.name", "encoder-decoder", `want "prompt-caption" or "lm"`}},
 		{"lm for an encoder-decoder", "tiny-stage2-flan-t5", []string{"objective.name=lm"}, []string{"objective.name", `"prompt-caption" or "prefix-lm"`}},
 		{"stage 1 with a language model", "tiny-stage2-opt", []string{"stage=1"}, []string{"language: is given, but stage 1", "questions: is 0.35, but stage 1", "objective.name", "captions"}},

@@ -151,7 +151,8 @@ func (r *Resolved) resolveVision() {
 	if v.ImageSize == 0 {
 		v.ImageSize = m.ImageSize
 	}
-	r.want("vision.image_size", m.ImageSize == 0 || v.ImageSize == m.ImageSize, "is %d, but %s takes pictures of %d pixels a side", v.ImageSize, m.ID, m.ImageSize)
+	r.want("vision.image_size", m.ImageSize == 0 || v.ImageSize == m.ImageSize || m.TokensAt(v.ImageSize) > 0,
+		"is %d, want a multiple of the %d pixels of a patch of %s", v.ImageSize, m.PatchSize, m.ID)
 }
 
 func (r *Resolved) resolveLanguage() {

@@ -63,6 +63,7 @@ func (b *bench) open(ctx context.Context) error {
 	}
 	o := openingOf(r.VisionModel, r.Vision.Backbone, r.Run.Backend)
 	o.layer = r.Vision.FeatureLayer
+	o.image = adapters.Size{Width: r.Vision.ImageSize, Height: r.Vision.ImageSize}
 	if b.vision, err = p.openVision(ctx, b.registry, o); err != nil {
 		return err
 	}

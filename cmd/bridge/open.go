@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,7 +24,8 @@ type opening struct {
 	isolation string // "process" or "none"
 	dtype     string
 	backend   string
-	layer     *int // of a vision encoder
+	layer     *int          // of a vision encoder
+	image     adapters.Size // that a vision encoder is to take; zero: its own
 }
 
 func openingOf(model registry.Backbone, b recipes.Backbone, backend string) opening {
@@ -32,7 +34,7 @@ func openingOf(model registry.Backbone, b recipes.Backbone, backend string) open
 
 // request finds the weights and returns what the adapter is asked for.
 func (p *program) request(o opening) (adapters.LoadRequest, error) {
-	req := adapters.LoadRequest{ID: o.model.ID, Backend: o.backend, FeatureLayer: o.layer, Activation: o.model.Activation}
+	req := adapters.LoadRequest{ID: o.model.ID, Backend: o.backend, FeatureLayer: o.layer, ImageSize: o.image, Activation: o.model.Activation}
 	types := map[string]adapters.DType{"": adapters.InvalidDType, "float32": adapters.Float32, "bfloat16": adapters.BFloat16}
 	req.DType = types[o.dtype]
 	if o.model.Path == "" && o.plugin != "" { // the plugin brings its weights
@@ -87,6 +89,18 @@ func (p *program) openVision(ctx context.Context, reg *registry.Registry, o open
 	if err != nil {
 		return nil, err
 	}
+	encoder, err := p.startVision(ctx, o, f, req)
+	if err != nil {
+		return nil, err
+	}
+	if err := req.CheckImageSize(encoder.Spec()); err != nil {
+		return nil, errors.Join(err, encoder.Close())
+	}
+	return encoder, nil
+}
+
+// startVision opens an encoder in this process or in one of its own.
+func (p *program) startVision(ctx context.Context, o opening, f adapters.Family, req adapters.LoadRequest) (adapters.VisionEncoder, error) {
 	if o.isolation == "none" && o.plugin == "" {
 		return f.OpenVision(ctx, &req)
 	}

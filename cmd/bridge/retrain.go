@@ -165,6 +165,9 @@ func (s swap) encoderSet(info bridge.Info) []string {
 	if v.Layer != 0 {
 		fields = append(fields, fmt.Sprintf("feature_layer=%d", v.Layer))
 	}
+	if v.Image.Width == v.Image.Height && v.Image.Width != 0 {
+		fields = append(fields, fmt.Sprintf("image_size=%d", v.Image.Width))
+	}
 	return []string{"vision={" + strings.Join(fields, ", ") + "}"}
 }
 

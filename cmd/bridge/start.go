@@ -143,7 +143,7 @@ func (b *bench) oldLanguage(ctx context.Context, side bridge.Side) (adapters.Lan
 
 // openingOfSide says how the frozen model that a bridge names is opened.
 func openingOfSide(reg *registry.Registry, side bridge.Side, backend, isolation string) (opening, error) {
-	o := opening{plugin: side.Plugin, isolation: isolation, backend: backend}
+	o := opening{plugin: side.Plugin, isolation: isolation, backend: backend, image: side.Image}
 	var err error
 	switch {
 	case side.Path != "" && side.Plugin != "":

@@ -594,7 +594,9 @@ type LoadRequest struct {
 	Backend       string                 `protobuf:"bytes,4,opt,name=backend,proto3" json:"backend,omitempty"`
 	Dtype         uint32                 `protobuf:"varint,5,opt,name=dtype,proto3" json:"dtype,omitempty"`
 	FeatureLayer  *int32                 `protobuf:"varint,6,opt,name=feature_layer,json=featureLayer,proto3,oneof" json:"feature_layer,omitempty"`
-	Activation    string                 `protobuf:"bytes,7,opt,name=activation,proto3" json:"activation,omitempty"` // in place of the checkpoint's; empty where it is that
+	Activation    string                 `protobuf:"bytes,7,opt,name=activation,proto3" json:"activation,omitempty"`                    // in place of the checkpoint's; empty where it is that
+	ImageWidth    int64                  `protobuf:"varint,8,opt,name=image_width,json=imageWidth,proto3" json:"image_width,omitempty"` // 0: the checkpoint's own
+	ImageHeight   int64                  `protobuf:"varint,9,opt,name=image_height,json=imageHeight,proto3" json:"image_height,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -676,6 +678,20 @@ func (x *LoadRequest) GetActivation() string {
 		return x.Activation
 	}
 	return ""
+}
+
+func (x *LoadRequest) GetImageWidth() int64 {
+	if x != nil {
+		return x.ImageWidth
+	}
+	return 0
+}
+
+func (x *LoadRequest) GetImageHeight() int64 {
+	if x != nil {
+		return x.ImageHeight
+	}
+	return 0
 }
 
 type LoadEvent struct {
@@ -1057,6 +1073,7 @@ type VisionPart struct {
 	Std           []float32              `protobuf:"fixed32,7,rep,packed,name=std,proto3" json:"std,omitempty"`   // 3
 	Layer         int32                  `protobuf:"varint,8,opt,name=layer,proto3" json:"layer,omitempty"`
 	ShortestEdge  int64                  `protobuf:"varint,9,opt,name=shortest_edge,json=shortestEdge,proto3" json:"shortest_edge,omitempty"`
+	Patch         int64                  `protobuf:"varint,10,opt,name=patch,proto3" json:"patch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1150,6 +1167,13 @@ func (x *VisionPart) GetLayer() int32 {
 func (x *VisionPart) GetShortestEdge() int64 {
 	if x != nil {
 		return x.ShortestEdge
+	}
+	return 0
+}
+
+func (x *VisionPart) GetPatch() int64 {
+	if x != nil {
+		return x.Patch
 	}
 	return 0
 }
@@ -2229,7 +2253,7 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\x05Chunk\x12\x16\n" +
 	"\x06tensor\x18\x01 \x01(\rR\x06tensor\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x12\n" +
-	"\x04data\x18\x03 \x01(\fR\x04data\"\xe1\x01\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"\xa5\x02\n" +
 	"\vLoadRequest\x12\x16\n" +
 	"\x06family\x18\x01 \x01(\tR\x06family\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1e\n" +
@@ -2241,7 +2265,10 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\rfeature_layer\x18\x06 \x01(\x05H\x00R\ffeatureLayer\x88\x01\x01\x12\x1e\n" +
 	"\n" +
 	"activation\x18\a \x01(\tR\n" +
-	"activationB\x10\n" +
+	"activation\x12\x1f\n" +
+	"\vimage_width\x18\b \x01(\x03R\n" +
+	"imageWidth\x12!\n" +
+	"\fimage_height\x18\t \x01(\x03R\vimageHeightB\x10\n" +
 	"\x0e_feature_layer\"\xcc\x01\n" +
 	"\tLoadEvent\x12(\n" +
 	"\x05hello\x18\x01 \x01(\v2\x10.bridge.v1.HelloH\x00R\x05hello\x121\n" +
@@ -2272,7 +2299,7 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	" \x03(\tR\fcapabilities\x12\x16\n" +
 	"\x06source\x18\v \x01(\tR\x06source\x12-\n" +
 	"\x06vision\x18\f \x01(\v2\x15.bridge.v1.VisionPartR\x06vision\x123\n" +
-	"\blanguage\x18\r \x01(\v2\x17.bridge.v1.LanguagePartR\blanguage\"\xf9\x01\n" +
+	"\blanguage\x18\r \x01(\v2\x17.bridge.v1.LanguagePartR\blanguage\"\x8f\x02\n" +
 	"\n" +
 	"VisionPart\x12\x16\n" +
 	"\x06tokens\x18\x01 \x01(\x03R\x06tokens\x12\x1f\n" +
@@ -2284,7 +2311,9 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\x04mean\x18\x06 \x03(\x02R\x04mean\x12\x10\n" +
 	"\x03std\x18\a \x03(\x02R\x03std\x12\x14\n" +
 	"\x05layer\x18\b \x01(\x05R\x05layer\x12#\n" +
-	"\rshortest_edge\x18\t \x01(\x03R\fshortestEdge\"\xbc\x01\n" +
+	"\rshortest_edge\x18\t \x01(\x03R\fshortestEdge\x12\x14\n" +
+	"\x05patch\x18\n" +
+	" \x01(\x03R\x05patch\"\xbc\x01\n" +
 	"\fLanguagePart\x12\"\n" +
 	"\farchitecture\x18\x01 \x01(\tR\farchitecture\x12%\n" +
 	"\x0econtext_tokens\x18\x02 \x01(\x03R\rcontextTokens\x12\x1e\n" +
