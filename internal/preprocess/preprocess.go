@@ -1,0 +1,123 @@
+package preprocess
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// Default returns what a class of image processor does with pictures of side
+// pixels.
+func Default(class string, side int) (adapters.ImageSpec, error) {
+	p, err := classOf(class, "", "")
+	if err != nil {
+		return adapters.ImageSpec{}, err
+	}
+	spec, err := p.spec()
+	return At(spec, adapters.Size{Width: side, Height: side}), err
+}
+
+// Read returns how the pictures for the checkpoint in dir are prepared: fallback
+// where the folder does not say, class where the file names no processor.
+func Read(dir, class string, fallback adapters.ImageSpec) (adapters.ImageSpec, error) {
+	path, data, err := find(dir)
+	if err != nil || data == nil {
+		return fallback, err
+	}
+	var named struct {
+		Class string `json:"image_processor_type"`
+		Old   string `json:"feature_extractor_type"`
+	}
+	if err := json.Unmarshal(data, &named); err != nil {
+		return fallback, unreadable(path, err)
+	}
+	p, err := classOf(named.Class, named.Old, class)
+	if err != nil {
+		return fallback, within(path, err)
+	}
+	if err := json.Unmarshal(data, &p); err != nil {
+		return fallback, unreadable(path, err)
+	}
+	spec, err := p.spec()
+	if err != nil {
+		return fallback, within(path, err)
+	}
+	return spec, nil
+}
+
+// find returns the file that describes the processor and its text, nil where
+// there is none. As in transformers the nested form goes first.
+func find(dir string) (path string, data []byte, err error) {
+	path = filepath.Join(dir, "processor_config.json")
+	if data, err = readFile(path); err != nil {
+		return path, nil, err
+	}
+	if data != nil {
+		var whole struct {
+			Image json.RawMessage `json:"image_processor"`
+		}
+		if err := json.Unmarshal(data, &whole); err != nil {
+			return path, nil, unreadable(path, err)
+		}
+		if len(whole.Image) > 0 && !bytes.Equal(whole.Image, []byte("null")) {
+			return path, whole.Image, nil
+		}
+	}
+	path = filepath.Join(dir, "preprocessor_config.json")
+	data, err = readFile(path)
+	return path, data, err
+}
+
+func readFile(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", path, err)
+	}
+	return data, nil
+}
+
+// unreadable names the key and both types where a value has the wrong type.
+func unreadable(path string, err error) error {
+	if adapters.KindOf(err) != adapters.Unknown {
+		return within(path, err)
+	}
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return adapters.Errorf(adapters.Corrupt, "%s: %s is a %s, want %s", path, wrong.Field, wrong.Value, wrong.Type)
+	}
+	return adapters.Errorf(adapters.Corrupt, "%s: not valid JSON: %w", path, err)
+}
+
+// within puts the file's path before an error, which keeps its kind and remedy.
+func within(path string, err error) error {
+	var e *adapters.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	c := *e
+	c.Message = path + ": " + c.Message
+	return &c
+}
+
+// At returns spec for pictures of another size, zero for its own. The edge
+// before a cut grows as the cut does.
+func At(spec adapters.ImageSpec, size adapters.Size) adapters.ImageSpec {
+	if size == (adapters.Size{}) || size == spec.Size() {
+		return spec
+	}
+	if spec.ShortestEdge != 0 {
+		grown := float64(spec.ShortestEdge) * float64(max(size.Width, size.Height)) / float64(max(spec.Width, spec.Height))
+		spec.ShortestEdge = int(math.Round(grown))
+	}
+	spec.Width, spec.Height = size.Width, size.Height
+	return spec
+}
