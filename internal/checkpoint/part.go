@@ -39,8 +39,22 @@ func OpenPart(dir string, kind adapters.ModelKind) (*Folder, error) {
 	return f, nil
 }
 
-// narrow leaves only a part's configuration and weights.
-func (f *Folder) narrow(p part) error {
+// OpenConfig is [OpenPart] of the configuration alone: the folder need not hold
+// weights, and shows none.
+func OpenConfig(dir string, kind adapters.ModelKind) (*Folder, error) {
+	f := &Folder{dir: dir, tensors: map[string]View{}}
+	err := f.readConfig()
+	if err == nil && f.modelType == TypeBLIP2 {
+		err = f.narrowConfig(partOf(kind))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// narrowConfig leaves only a part's configuration.
+func (f *Folder) narrowConfig(p part) error {
 	var whole map[string]json.RawMessage
 	if err := f.DecodeConfig(&whole); err != nil {
 		return err
@@ -48,6 +62,15 @@ func (f *Folder) narrow(p part) error {
 	config, ok := whole[p.config]
 	if !ok {
 		return corrupt(f.Path(configFile), "%s is missing, which a %s folder has", p.config, TypeBLIP2)
+	}
+	f.config = config
+	return f.readModelType()
+}
+
+// narrow leaves only a part's configuration and weights.
+func (f *Folder) narrow(p part) error {
+	if err := f.narrowConfig(p); err != nil {
+		return err
 	}
 	inner := map[string]View{}
 	for name, view := range f.tensors {
@@ -59,6 +82,6 @@ func (f *Folder) narrow(p part) error {
 		return adapters.Errorf(adapters.NotFound, "%s: no weight is named %s…: this %s folder lacks that model", f.dir, p.prefix, TypeBLIP2).
 			WithRemedy("name the model's own folder beside the bridge")
 	}
-	f.config, f.tensors = config, inner
-	return f.readModelType()
+	f.tensors = inner
+	return nil
 }

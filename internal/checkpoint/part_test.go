@@ -43,6 +43,22 @@ func TestOpenPart(t *testing.T) {
 	}
 }
 
+func TestOpenConfigNeedsNoWeights(t *testing.T) {
+	dir := writeBridge(t, wholeBridge)
+	if err := os.Remove(filepath.Join(dir, weightsFile)); err != nil {
+		t.Fatal(err)
+	}
+	for kind, want := range map[adapters.ModelKind]string{adapters.KindVision: "blip_2_vision_model", adapters.KindLanguage: "opt"} {
+		f, err := OpenConfig(dir, kind)
+		if err != nil || f.ModelType() != want || len(f.Names()) != 0 {
+			t.Errorf("%s: %v, want model type %s and no tensors", kind, err, want)
+		}
+	}
+	if _, err := OpenConfig(t.TempDir(), adapters.KindVision); adapters.KindOf(err) != adapters.NotFound {
+		t.Errorf("empty folder: %v", err)
+	}
+}
+
 func TestOpenPartLeavesAModelOfItsOwnAlone(t *testing.T) {
 	f, err := OpenPart(writeBridge(t, `{"model_type": "clip", "vision_config": {}}`), adapters.KindVision)
 	if err != nil {
