@@ -107,7 +107,24 @@ func (f *Folder) LoadRequest(backend string) *adapters.LoadRequest {
 		Backend:      backend,
 		DType:        adapters.Float32,
 		FeatureLayer: f.Options.FeatureLayer,
+		ImageSize:    f.ImageSize(),
 	}
+}
+
+// ImageSize is the size of the cases' pictures where there is only one: that is
+// the size that the encoder is opened for. It is zero where there is none.
+func (f *Folder) ImageSize() (size adapters.Size) {
+	for _, c := range f.Cases {
+		if c.Images == nil || len(c.Images.Shape) != 4 {
+			continue
+		}
+		own := adapters.Size{Width: c.Images.Shape[2], Height: c.Images.Shape[1]}
+		if size != own && size != (adapters.Size{}) {
+			return adapters.Size{}
+		}
+		size = own
+	}
+	return size
 }
 
 // document is cases.json.

@@ -258,14 +258,31 @@ func TestOpenErrors(t *testing.T) {
 func TestLoadRequest(t *testing.T) {
 	document := `{"kind": "vision-encoder", "source": "a test", "options": {"feature_layer": -2},
 		"cases": [{"name": "e", "op": "encode", "images": "i", "features": "f"}]}`
-	dir := write(t, document, map[string]*adapters.Tensor{"i": adapters.NewTensor(adapters.Uint8, 1, 2, 2, 3), "f": adapters.NewTensor(adapters.Float32, 1, 1, 1)})
+	dir := write(t, document, map[string]*adapters.Tensor{"i": adapters.NewTensor(adapters.Uint8, 1, 2, 3, 3), "f": adapters.NewTensor(adapters.Float32, 1, 1, 1)})
 	f, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	layer := -2
-	want := &adapters.LoadRequest{Checkpoint: filepath.Join(dir, "checkpoint"), Backend: "go", DType: adapters.Float32, FeatureLayer: &layer}
+	want := &adapters.LoadRequest{Checkpoint: filepath.Join(dir, "checkpoint"), Backend: "go", DType: adapters.Float32, FeatureLayer: &layer,
+		ImageSize: adapters.Size{Width: 3, Height: 2}}
 	if got := f.LoadRequest("go"); !reflect.DeepEqual(got, want) {
 		t.Errorf("request is %+v, want %+v", got, want)
+	}
+}
+
+func TestImageSizeIsThatOfAllPictures(t *testing.T) {
+	images := func(h, w int) Case { return Case{Images: adapters.NewTensor(adapters.Uint8, 2, h, w, 3)} }
+	for _, c := range []struct {
+		cases []Case
+		want  adapters.Size
+	}{
+		{[]Case{images(4, 6), {}, images(4, 6)}, adapters.Size{Width: 6, Height: 4}},
+		{[]Case{images(4, 6), images(6, 4)}, adapters.Size{}},
+		{[]Case{{}}, adapters.Size{}},
+	} {
+		if got := (&Folder{Cases: c.cases}).ImageSize(); got != c.want {
+			t.Errorf("got %+v, want %+v", got, c.want)
+		}
 	}
 }

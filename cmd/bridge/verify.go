@@ -67,7 +67,8 @@ func (p *program) runner(c *cli.Context, f *golden.Folder) (golden.Runner, func(
 	if err != nil {
 		return nil, nil, err
 	}
-	o := opening{plugin: c.String("plugin"), isolation: c.String("isolation"), dtype: "float32", backend: c.String("backend"), layer: f.Options.FeatureLayer}
+	o := opening{plugin: c.String("plugin"), isolation: c.String("isolation"), dtype: "float32", backend: c.String("backend"),
+		layer: f.Options.FeatureLayer, image: f.ImageSize()}
 	switch f.Kind {
 	case golden.KindVision, golden.KindLanguage:
 		if o.model, err = reg.Folder(f.Checkpoint()); err != nil && o.plugin == "" {
