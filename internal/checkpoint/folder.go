@@ -209,11 +209,17 @@ func (f *Folder) Close() error {
 	return errors.Join(errs...)
 }
 
-// decodeJSON names the key and both types where a value has the wrong type.
+// decodeJSON names the key and both types where a value has the wrong type. An
+// error of package adapters that a value's UnmarshalJSON returns keeps its kind.
 func decodeJSON(path string, data []byte, v any) error {
 	err := json.Unmarshal(data, v)
 	var wrong *json.UnmarshalTypeError
+	var refused *adapters.Error // by a value's own UnmarshalJSON
 	switch {
+	case errors.As(err, &refused):
+		c := *refused
+		c.Message = path + ": " + c.Message
+		return &c
 	case errors.As(err, &wrong):
 		return corrupt(path, "%s is a %s, want %s", wrong.Field, wrong.Value, wrong.Type)
 	case err != nil:

@@ -74,8 +74,9 @@ func (p processor) shape(spec *adapters.ImageSpec) error {
 // scale sets mean and standard deviation so that (pixel/255 − mean)/std is what
 // the processor gives: another factor than 1/255 moves into them.
 func (p processor) scale(spec *adapters.ImageSpec) error {
+	mean, std := p.Mean, p.Std
 	if !p.Normalize {
-		p.Mean, p.Std = channels{}, channels{1, 1, 1}
+		mean, std = channels{}, channels{1, 1, 1}
 	}
 	factor := 255.0
 	if p.Rescale {
@@ -88,10 +89,10 @@ func (p processor) scale(spec *adapters.ImageSpec) error {
 		factor = 1
 	}
 	for i := range spec.Mean {
-		if !(p.Std[i] > 0) {
-			return unsupported("image_std is %v, want positive numbers", p.Std)
+		if !(std[i] > 0) {
+			return unsupported("image_std is %v, want positive numbers", std)
 		}
-		spec.Mean[i], spec.Std[i] = float32(p.Mean[i]/factor), float32(p.Std[i]/factor)
+		spec.Mean[i], spec.Std[i] = float32(mean[i]/factor), float32(std[i]/factor)
 	}
 	return nil
 }

@@ -2,26 +2,24 @@
 
     python vit.py [FOLDER]
 
-Three tiny models differ in everything that a checkpoint may vary: activation,
-epsilon, layer, image and patch size, storage type, tensor names with and
-without the prefix "vision_model.", a whole CLIP with its text side in shards.
+Tiny models differ in everything that a checkpoint may vary: activation, epsilon,
+layer, image and patch size, storage type, tensor names with and without the prefix
+"vision_model.", a whole CLIP with its text side in shards. Two take pictures of
+another size than their position table is for.
 """
 
 from __future__ import annotations
 
-import json
 import pathlib
 import sys
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel
+from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel, CLIPVisionModelWithProjection
 
 from common import Golden, randomize, setup
+from vision import cases, write_processor
 
-MEAN = [0.48145466, 0.4578275, 0.40821073]
-STD = [0.26862954, 0.26130258, 0.27577711]
 WITH_PREFIX = "vision_model."
 
 
@@ -29,10 +27,7 @@ def preprocessor(folder: pathlib.Path, size: int, squash: bool) -> None:
     """Writes preprocessor_config.json, as CLIP's or as BLIP-2's processor does."""
     square = {"height": size, "width": size}
     shape = {"size": square} if squash else {"size": {"shortest_edge": size}, "crop_size": square}
-    (folder / "preprocessor_config.json").write_text(json.dumps({
-        "do_resize": True, "resample": 3, "do_center_crop": not squash, "do_rescale": True,
-        "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": MEAN, "image_std": STD, **shape,
-    }, indent=1) + "\n")
+    write_processor(folder, do_center_crop=not squash, **shape)
 
 
 def rename(folder: pathlib.Path, prefix: str) -> None:
@@ -40,21 +35,6 @@ def rename(folder: pathlib.Path, prefix: str) -> None:
     path = folder / "model.safetensors"
     tensors = {prefix + name.removeprefix(WITH_PREFIX): t for name, t in load_file(path).items()}
     save_file(tensors, path, metadata={"format": "pt"})
-
-
-def cases(golden: Golden, tower: torch.nn.Module, size: int, layer: int) -> None:
-    """Encodes noise, flat colours and a gradient, alone and in batches."""
-    rng = np.random.default_rng(7)
-    noise = rng.integers(0, 256, (5, size, size, 3), dtype=np.uint8)
-    flat = np.stack([np.full((size, size, 3), v, np.uint8) for v in (0, 255)])
-    ramp = np.linspace(0, 255, size, dtype=np.uint8)
-    slope = np.stack([np.broadcast_to(ramp[:, None], (size, size)), np.broadcast_to(ramp, (size, size)),
-                      np.full((size, size), 90)], -1).astype(np.uint8)[None]
-    for name, images in (("noise", noise), ("one of them alone", noise[2:3]), ("black and white", flat), ("slope", slope)):
-        pixels = (torch.tensor(images).float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)
-        with torch.no_grad():
-            states = tower(pixels.permute(0, 3, 1, 2), output_hidden_states=True).hidden_states
-        golden.case(name, "encode", images=images, expect={"features": states[layer]})
 
 
 def vision_only(folder: pathlib.Path, prefix: str, layer: int, squash: bool, dtype: torch.dtype, **config) -> None:
@@ -65,7 +45,19 @@ def vision_only(folder: pathlib.Path, prefix: str, layer: int, squash: bool, dty
     golden.save_checkpoint(model)
     rename(golden.checkpoint, prefix)
     preprocessor(golden.checkpoint, config["image_size"], squash)
-    cases(golden, model.float(), config["image_size"], layer)
+    cases(golden, model.float(), (config["image_size"],) * 2, layer)
+    golden.write()
+
+
+def resized(folder: pathlib.Path, size: tuple[int, int], dtype: torch.dtype, layer: int, **config) -> None:
+    """A model with a projection that takes larger (or smaller) pictures than it was made for."""
+    model = CLIPVisionModelWithProjection(CLIPVisionConfig(**config)).eval()
+    randomize(model)
+    model.to(dtype)
+    golden = Golden(folder, "vision-encoder", model, options={"feature_layer": layer})
+    golden.save_checkpoint(model)
+    write_processor(golden.checkpoint, image_processor_type="BlipImageProcessor", size={"height": size[0], "width": size[1]})
+    cases(golden, model.float().vision_model, size, layer, interpolate_pos_encoding=True)
     golden.write()
 
 
@@ -76,7 +68,7 @@ def whole_clip(folder: pathlib.Path, layer: int, **config) -> None:
     randomize(model)
     golden = Golden(folder, "vision-encoder", model, options={"feature_layer": layer})
     model.save_pretrained(golden.checkpoint, max_shard_size="60KB")
-    cases(golden, model.vision_model, config["image_size"], layer)
+    cases(golden, model.vision_model, (config["image_size"],) * 2, layer)
     golden.write()
 
 
@@ -93,6 +85,10 @@ def main() -> None:
     whole_clip(root / "golden-whole-clip", layer=-1,
                hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
                image_size=20, patch_size=5, hidden_act="gelu", layer_norm_eps=1e-3)
+    resized(root / "golden-larger", (40, 40), torch.float16, layer=-2,
+            hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=2, image_size=24, patch_size=8)
+    resized(root / "golden-smaller", (18, 27), torch.float32, layer=0,
+            hidden_size=24, intermediate_size=40, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=5)
 
 
 if __name__ == "__main__":
