@@ -273,7 +273,7 @@ func TestTextOutput(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"doctor"}, []string{"backend ", "simd ", "adapters", "vit, opt, t5"}},
+		{[]string{"doctor"}, []string{"backend ", "simd ", "adapters       vit, eva, ", "opt, "}},
 		{[]string{"models", "list"}, []string{"ID ", "tiny-flan-t5", "11.4 GB", "missing"}},
 		{[]string{"models", "show", "opt-2.7b"}, []string{"2.7B", "bridge models add opt-2.7b --path DIR", `"Question: {} Answer:"`}},
 		{[]string{"recipes", "list"}, []string{"tiny-retrain ", "What bridge retrain follows"}},

@@ -1,0 +1,122 @@
+// Package eva is the family of EVA-CLIP's vision transformers as BLIP-2 carries
+// them: model_type "blip_2_vision_model", alone or in a whole BLIP-2 folder.
+//
+// The class token goes before the patches and positions are added: hidden state
+// 0. One matrix makes queries, keys and values; keys have no bias of their own,
+// which the checkpoint holds as zeros. N = 1 + (H/patch)·(W/patch), and features
+// do not pass post_layernorm, which is the bridge's. ViT-g here has 39 blocks: the
+// last of EVA's 40 is left out. The reference is transformers' Blip2VisionModel
+// (models/blip_2/modeling_blip_2.py). The life of an open encoder is package
+// internal/vision's.
+package eva
+
+import (
+	"fmt"
+	"strings"
+
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/internal/preprocess"
+	"github.com/modular-bridging/bridge/internal/vision"
+)
+
+// modelType is the value of model_type that the family reads.
+const modelType = "blip_2_vision_model"
+
+// defaultLayer is the last block's output: the file has no block after it.
+const defaultLayer = -1
+
+// Family returns the family "eva".
+func Family() adapters.Family { return vision.Family("eva", read, modelType) }
+
+// config is Blip2VisionConfig.
+type config struct {
+	vision.Config
+	QKVBias bool `json:"qkv_bias"`
+}
+
+func readConfig(f *checkpoint.Folder) (config, error) {
+	c := config{QKVBias: true, Config: vision.Config{
+		Width: 1408, Inner: 6144, Blocks: 39, Heads: 16, Channels: 3, Image: 224, Patch: 14,
+		Activation: "gelu", Epsilon: 1e-6,
+	}}
+	if f.ModelType() != modelType {
+		return c, vision.WrongType(f, "eva", modelType)
+	}
+	if err := f.DecodeConfig(&c); err != nil {
+		return c, err
+	}
+	if err := c.Check(); err != nil {
+		return c, vision.Refuse(f, err)
+	}
+	return c, nil
+}
+
+func read(f *checkpoint.Folder) (*vision.Tower, error) {
+	c, err := readConfig(f)
+	if err != nil {
+		return nil, err
+	}
+	images, err := preprocess.Default(preprocess.BLIP, int(c.Image))
+	if err != nil {
+		return nil, err
+	}
+	return &vision.Tower{
+		Config: c.Config, Special: 1, Layer: defaultLayer, Processor: preprocess.BLIP, Images: images,
+		Table:  c.Table(&vision.Wants{}, positions, true, 1),
+		Wants:  c.wants,
+		Unused: unused,
+		Embed:  c.embed,
+		Block:  c.block,
+	}, nil
+}
+
+// The names of weights.
+const (
+	class     = "embeddings.class_embedding"
+	patches   = "embeddings.patch_embedding"
+	positions = "embeddings.position_embedding"
+	layer     = "encoder.layers.%d"
+)
+
+// wants lists the weights of the embeddings and of the first blocks blocks.
+func (c config) wants(blocks int) []checkpoint.Want {
+	w := &vision.Wants{}
+	w.Add(class, []int{1, 1, c.Width})
+	w.Affine(patches, c.PatchWant())
+	for i := range blocks {
+		block := fmt.Sprintf(layer, i)
+		w.Add(block+".self_attn.qkv.weight", []int{3 * c.Width, c.Width})
+		if c.QKVBias {
+			w.Add(block+".self_attn.qkv.bias", []int{3 * c.Width})
+		}
+		w.Affine(block+".self_attn.projection", []int{c.Width, c.Width})
+		w.Affine(block+".layer_norm1", []int{c.Width})
+		c.MLPWants(w, block+".mlp")
+		w.Affine(block+".layer_norm2", []int{c.Width})
+	}
+	return w.List
+}
+
+// unused reports the norm that features do not pass.
+func unused(name string) bool { return strings.HasPrefix(name, "post_layernorm.") }
+
+// embed builds hidden state 0: float32[B, H, W, 3] → float[B, N, D].
+func (c config) embed(p layers.Params, pixels *Node) *Node {
+	x := vision.WithClass(p.Get(class), c.PatchEmbedding(p.At(patches), pixels))
+	return vision.AddPositions(p, positions, x)
+}
+
+// block is Blip2EncoderLayer: float[B, N, D] → float[B, N, D].
+func (c config) block(p layers.Params, index int, x *Node) *Node {
+	p = p.At(fmt.Sprintf(layer, index))
+	x = c.Residual(p.At("layer_norm1"), x, func(x *Node) *Node {
+		qkv := layers.Linear(p.At("self_attn.qkv"), x)
+		part := func(i int) *Node { return Slice(qkv, AxisRange(), AxisRange(), AxisRange(i*c.Width, (i+1)*c.Width)) }
+		return layers.Linear(p.At("self_attn.projection"), c.Attend(part(0), part(1), part(2)))
+	})
+	return c.Residual(p.At("layer_norm2"), x, func(x *Node) *Node { return c.MLP(p.At("mlp"), x) })
+}
