@@ -17,6 +17,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/eva"
 	"github.com/modular-bridging/bridge/adapters/opt"
+	"github.com/modular-bridging/bridge/adapters/siglip"
 	"github.com/modular-bridging/bridge/adapters/t5"
 	"github.com/modular-bridging/bridge/adapters/vit"
 	"github.com/modular-bridging/bridge/internal/backends"
@@ -51,7 +52,7 @@ type program struct {
 // builtin lists the adapter families of this binary: the one place that names
 // them.
 func builtin() []adapters.Family {
-	return []adapters.Family{vit.Family(), eva.Family(), opt.Family(), t5.Family()}
+	return []adapters.Family{vit.Family(), eva.Family(), siglip.Family(), opt.Family(), t5.Family()}
 }
 
 // run executes one command line and returns the exit status.
