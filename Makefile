@@ -37,7 +37,7 @@ xla-cpu: ## install XLA for the CPU (through pip), which --backend auto then fin
 # as they are.
 .PHONY: test-xla
 test-xla: ## the parity tests on XLA CPU; after make xla-cpu
-	BRIDGE_TEST_BACKEND=xla:cpu $(GO) test -timeout 20m ./internal/vision ./adapters/vit ./adapters/eva ./adapters/siglip ./adapters/opt ./qformer/... ./train/optim ./bridge
+	BRIDGE_TEST_BACKEND=xla:cpu $(GO) test -timeout 20m ./internal/vision ./adapters/vit ./adapters/eva ./adapters/siglip ./adapters/dinov2 ./adapters/opt ./qformer/... ./train/optim ./bridge
 	BRIDGE_TEST_BACKEND=xla:cpu XLA_FLAGS=--xla_backend_optimization_level=0 $(GO) test -timeout 20m ./adapters/t5
 
 .PHONY: bench

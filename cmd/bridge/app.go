@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/dinov2"
 	"github.com/modular-bridging/bridge/adapters/eva"
 	"github.com/modular-bridging/bridge/adapters/opt"
 	"github.com/modular-bridging/bridge/adapters/siglip"
@@ -52,7 +53,7 @@ type program struct {
 // builtin lists the adapter families of this binary: the one place that names
 // them.
 func builtin() []adapters.Family {
-	return []adapters.Family{vit.Family(), eva.Family(), siglip.Family(), opt.Family(), t5.Family()}
+	return []adapters.Family{vit.Family(), eva.Family(), siglip.Family(), dinov2.Family(), opt.Family(), t5.Family()}
 }
 
 // run executes one command line and returns the exit status.

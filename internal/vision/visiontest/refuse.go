@@ -56,6 +56,20 @@ func Edited(t *testing.T, dir string, edit Edit) string {
 	return copied
 }
 
+// Config returns a folder that holds a configuration and nothing else.
+func Config(t *testing.T, config map[string]any) string {
+	t.Helper()
+	dir := t.TempDir()
+	data, err := json.Marshal(config)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "config.json"), data, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func editConfig(t *testing.T, path string, edit Edit) {
 	t.Helper()
 	data, err := os.ReadFile(path)

@@ -1,0 +1,57 @@
+// Package dinov2 is the family of DINOv2's vision transformers: model_type
+// "dinov2" and "dinov2_with_registers".
+//
+// The class token goes before the patches and positions are added; registers stand
+// between class token and patches and have no positions: hidden state 0, of
+// N = 1 + R + (H/patch)·(W/patch) tokens. Each half of a block is scaled channel by
+// channel (LayerScale); the giant model's feed-forward is a SwiGLU. Features do not
+// pass the final layernorm. Positions are for 518 pixels, pictures usually have
+// 224: the table is resized, with antialias where there are registers. The
+// reference is transformers' Dinov2Model and Dinov2WithRegistersModel
+// (models/dinov2/modeling_dinov2.py and the like). The life of an open encoder is
+// package internal/vision's.
+package dinov2
+
+import (
+	"math"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/preprocess"
+	"github.com/modular-bridging/bridge/internal/vision"
+)
+
+// defaultLayer is the last block's output.
+const defaultLayer = -1
+
+// Family returns the family "dinov2".
+func Family() adapters.Family { return vision.Family("dinov2", read, plain, withRegisters) }
+
+func read(f *checkpoint.Folder) (*vision.Tower, error) {
+	c, err := readConfig(f)
+	if err != nil {
+		return nil, err
+	}
+	images, err := images(int(c.Image))
+	if err != nil {
+		return nil, err
+	}
+	c.split = c.SwiGLU && gatesApart(f)
+	w := &vision.Wants{Prefixes: prefixes()}
+	table := c.Table(w, positions, true, 1)
+	table.Antialias = c.antialias
+	return &vision.Tower{
+		Config: c.Config, Special: 1 + c.Registers, Layer: defaultLayer, Processor: preprocess.BiT, Images: images,
+		Table: table, Wants: c.wants, Unused: c.unused, Embed: c.embed, Block: c.block,
+	}, nil
+}
+
+// images is how DINOv2's own repositories prepare pictures, at another size: the
+// shortest edge is 256 pixels where 224 are cut out.
+func images(side int) (adapters.ImageSpec, error) {
+	spec, err := preprocess.Default(preprocess.BiT, side)
+	spec.ShortestEdge = int(math.Round(float64(side) * 256 / 224))
+	spec.Mean = [3]float32{0.485, 0.456, 0.406} // IMAGENET_DEFAULT_MEAN and _STD
+	spec.Std = [3]float32{0.229, 0.224, 0.225}
+	return spec, err
+}
