@@ -14,15 +14,11 @@ import (
 // hfConfig is what the registry reads of a Hugging Face config.json. Families
 // name the same thing differently; the zero value means absent.
 type hfConfig struct {
-	ModelType    string    `json:"model_type"`
-	VisionConfig *hfConfig `json:"vision_config"`
+	ModelType string `json:"model_type"`
 
-	Registers      int  `json:"num_register_tokens"` // DINOv2
 	HiddenSize     int  `json:"hidden_size"`
 	DModel         int  `json:"d_model"`
 	EmbedWidth     int  `json:"word_embed_proj_dim"` // OPT: the width at which soft prompts enter
-	ImageSize      int  `json:"image_size"`
-	PatchSize      int  `json:"patch_size"`
 	MaxPositions   int  `json:"max_position_embeddings"`
 	EncoderDecoder bool `json:"is_encoder_decoder"`
 }
@@ -43,10 +39,10 @@ func (r *Registry) Folder(dir string) (Backbone, error) {
 		return Backbone{}, err
 	}
 	m := Manifest{ID: filepath.Base(path), Family: family.Name, Kind: family.Kind, DType: "float32"}
-	if family.Kind == adapters.KindVision {
-		config.describeVision(&m)
-	} else {
+	if family.Kind == adapters.KindLanguage {
 		config.describeLanguage(&m)
+	} else if err := m.describeVision(family, path); err != nil {
+		return Backbone{}, err
 	}
 	return Backbone{Manifest: m, Source: FromFolder, Path: path}, nil
 }
@@ -77,19 +73,21 @@ func (r *Registry) familyOf(dir, modelType string) (adapters.Family, error) {
 		WithRemedy("name an adapter's executable with plugin = \"path\" in the recipe")
 }
 
-func (c hfConfig) describeVision(m *Manifest) {
-	class := 1
-	if strings.HasPrefix(c.ModelType, "siglip") {
-		class = 0
+// describeVision asks the family, which knows its tokens and the defaults of what
+// a configuration leaves out.
+func (m *Manifest) describeVision(family adapters.Family, path string) error {
+	if family.DescribeVision == nil {
+		return nil
 	}
-	if c.VisionConfig != nil { // a whole CLIP, SigLIP or BLIP-2: its vision part
-		c = *c.VisionConfig
+	spec, err := family.DescribeVision(path)
+	if err != nil {
+		return err
 	}
-	m.Width, m.ImageSize, m.PatchSize = c.HiddenSize, c.ImageSize, c.PatchSize
-	if c.PatchSize > 0 {
-		side := c.ImageSize / c.PatchSize
-		m.Tokens = side*side + class + c.Registers
+	m.Width, m.Tokens, m.PatchSize, m.Parameters = spec.Width, spec.Tokens, spec.Patch, spec.Parameters
+	if spec.Image.Width == spec.Image.Height {
+		m.ImageSize = spec.Image.Width
 	}
+	return nil
 }
 
 func (c hfConfig) describeLanguage(m *Manifest) {

@@ -12,16 +12,18 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/dinov2"
+	"github.com/modular-bridging/bridge/adapters/siglip"
+	"github.com/modular-bridging/bridge/adapters/vit"
 	"github.com/modular-bridging/bridge/internal/checkpoint"
 )
 
-// families stand for the built-in ones: the registry reads names and model
-// types alone.
+// families stand for the built-in ones: of language models the registry reads
+// names and model types alone, vision encoders describe folders themselves.
 func families() []adapters.Family {
-	openVision := func(context.Context, *adapters.LoadRequest) (adapters.VisionEncoder, error) { return nil, nil }
 	openLanguage := func(context.Context, *adapters.LoadRequest) (adapters.LanguageModel, error) { return nil, nil }
 	return []adapters.Family{
-		{Name: "vit", Kind: adapters.KindVision, OpenVision: openVision, ModelTypes: []string{"clip_vision_model", "clip"}},
+		vit.Family(), siglip.Family(), dinov2.Family(),
 		{Name: "opt", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"opt"}},
 		{Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"t5"}},
 	}
@@ -137,8 +139,12 @@ func TestFoldersDescribeThemselves(t *testing.T) {
 		config string
 		want   Manifest
 	}{
-		{`{"model_type": "clip", "vision_config": {"hidden_size": 1024, "image_size": 224, "patch_size": 14}}`,
-			Manifest{Family: "vit", Kind: adapters.KindVision, Width: 1024, ImageSize: 224, PatchSize: 14, Tokens: 257}},
+		{`{"model_type": "clip", "vision_config": {"hidden_size": 1024, "num_attention_heads": 16, "image_size": 224, "patch_size": 14}}`,
+			Manifest{Family: "vit", Kind: adapters.KindVision, Width: 1024, ImageSize: 224, PatchSize: 14, Tokens: 257, Parameters: 126_844_928}},
+		{`{"model_type": "siglip_vision_model"}`,
+			Manifest{Family: "siglip", Kind: adapters.KindVision, Width: 768, ImageSize: 224, PatchSize: 16, Tokens: 196, Parameters: 85_795_584}},
+		{`{"model_type": "dinov2_with_registers"}`,
+			Manifest{Family: "dinov2", Kind: adapters.KindVision, Width: 768, ImageSize: 224, PatchSize: 16, Tokens: 201, Parameters: 85_818_624}},
 		{`{"model_type": "opt", "hidden_size": 1024, "word_embed_proj_dim": 512, "max_position_embeddings": 2048}`,
 			Manifest{Family: "opt", Kind: adapters.KindLanguage, Width: 512, Context: 2048, Architecture: adapters.DecoderOnly,
 				Prompts: Prompts{"a photo of", "Question: {} Answer:", " "}}},
@@ -169,6 +175,7 @@ func TestFolderErrors(t *testing.T) {
 	}{
 		{`{"model_type": "op"}`, "did you mean opt?", adapters.Unsupported},
 		{`{"model_type": `, "config.json", adapters.Corrupt},
+		{`{"model_type": "siglip2"}`, "NaFlex", adapters.Unsupported},
 	} {
 		_, err := r.Folder(folder(t, t.TempDir(), c.config))
 		if adapters.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
@@ -320,7 +327,7 @@ func TestFamily(t *testing.T) {
 		t.Errorf("family %v, %v", f.Name, err)
 	}
 	eva, _ := r.Lookup("eva-vit-g")
-	if _, err := r.Family(eva); adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "vit, opt, t5") {
+	if _, err := r.Family(eva); adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "vit, siglip, dinov2, opt, t5") {
 		t.Errorf("family that is not built in: %v", err)
 	}
 }
