@@ -305,4 +305,7 @@ func TestVerify(t *testing.T) {
 	if !strings.Contains(stdout, "encode") {
 		t.Errorf("the table: %s", stdout)
 	}
+	// Pictures of a size that the cases alone have, asked for across the boundary.
+	resized := filepath.Join("..", "..", "adapters", "eva", "testdata", "golden-larger")
+	want(t, exitDone, "verify", "--backend=go", "--isolation=process", resized)
 }
