@@ -1,5 +1,7 @@
 package adapters
 
+import "math"
+
 // Check verifies a request against the model's spec.
 func (r *LossRequest) Check(spec LanguageSpec) error {
 	if r.Gradient && !spec.Has(CapGradient) {
@@ -32,8 +34,12 @@ func (r *GenerateRequest) Check(spec LanguageSpec) error {
 	return checkInputs(spec, r.Prompts, r.Examples)
 }
 
-// check is written so that a NaN is refused.
+// check is written so that a NaN or an infinity is refused.
 func (o GenerateOptions) check() error {
+	lengthPenalty := 1.0
+	if o.LengthPenalty != nil {
+		lengthPenalty = *o.LengthPenalty
+	}
 	for _, f := range []struct {
 		name string
 		got  any
@@ -43,8 +49,10 @@ func (o GenerateOptions) check() error {
 		{"max_new_tokens", o.MaxNewTokens, o.MaxNewTokens >= 0, "a count, or 0 for 20"},
 		{"min_new_tokens", o.MinNewTokens, o.MinNewTokens >= 0, "a count"},
 		{"num_beams", o.NumBeams, o.NumBeams >= 0, "a count, or 0 for no beam search"},
-		{"repetition_penalty", o.RepetitionPenalty, o.RepetitionPenalty >= 0, "a number above 0, or 0 for none"},
-		{"temperature", o.Temperature, o.Temperature >= 0, "a number above 0, or 0 for 1"},
+		{"length_penalty", lengthPenalty, lengthPenalty-lengthPenalty == 0, "a finite number"},
+		{"early_stopping", o.EarlyStopping, o.EarlyStopping <= EarlyStoppingNever, "true, false or never"},
+		{"repetition_penalty", o.RepetitionPenalty, o.RepetitionPenalty >= 0 && o.RepetitionPenalty <= math.MaxFloat32, "a number above 0, or 0 for none"},
+		{"temperature", o.Temperature, o.Temperature >= 0 && o.Temperature <= math.MaxFloat32, "a number above 0, or 0 for 1"},
 		{"top_k", o.TopK, o.TopK >= 0, "a count, or 0 for no limit"},
 		{"top_p", o.TopP, o.TopP >= 0 && o.TopP <= 1, "between 0 and 1"},
 	} {

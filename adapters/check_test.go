@@ -10,16 +10,20 @@ import (
 
 func TestWrongOptionsAreNamed(t *testing.T) {
 	examples := []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment("a")}}}
+	inf := math.Inf(1)
 	for want, o := range map[string]adapters.GenerateOptions{
-		"max_new_tokens is -5, want":                {MaxNewTokens: -5},
-		"min_new_tokens is -1, want":                {MinNewTokens: -1},
-		"num_beams is -1, want":                     {NumBeams: -1},
-		"repetition_penalty is -0.5, want":          {RepetitionPenalty: -0.5},
-		"temperature is NaN, want":                  {Temperature: math.NaN()},
-		"top_k is -2, want":                         {TopK: -2},
-		"top_p is 7, want between 0 and 1":          {TopP: 7},
-		"top_p is -0.1, want between 0 and 1":       {TopP: -0.1},
-		"repetition_penalty is NaN, want a number ": {RepetitionPenalty: math.NaN()},
+		"max_new_tokens is -5, want":                                    {MaxNewTokens: -5},
+		"min_new_tokens is -1, want":                                    {MinNewTokens: -1},
+		"num_beams is -1, want":                                         {NumBeams: -1},
+		"repetition_penalty is -0.5, want":                              {RepetitionPenalty: -0.5},
+		"temperature is NaN, want":                                      {Temperature: math.NaN()},
+		"length_penalty is +Inf, want a finite number":                  {LengthPenalty: &inf},
+		"early_stopping is EarlyStopping(3), want true, false or never": {EarlyStopping: 3},
+		"repetition_penalty is +Inf, want":                              {RepetitionPenalty: inf},
+		"top_k is -2, want":                                             {TopK: -2},
+		"top_p is 7, want between 0 and 1":                              {TopP: 7},
+		"top_p is -0.1, want between 0 and 1":                           {TopP: -0.1},
+		"repetition_penalty is NaN, want a number ":                     {RepetitionPenalty: math.NaN()},
 	} {
 		err := (&adapters.GenerateRequest{Examples: examples, Options: o}).Check(adapters.LanguageSpec{})
 		if adapters.KindOf(err) != adapters.Invalid || !strings.HasPrefix(err.Error(), want) {

@@ -1,6 +1,9 @@
 package adapters
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // LanguageModel is a frozen language model that reads soft prompts beside text.
 // It takes text, never token ids: the tokenizer belongs to the model. The exact
@@ -72,16 +75,58 @@ type GenerateRequest struct {
 // GenerateOptions steer generation, with transformers' meaning. The zero value
 // is greedy search with at most 20 new tokens.
 type GenerateOptions struct {
-	MaxNewTokens      int      // 0 means 20
-	MinNewTokens      int      //
-	NumBeams          int      // 0 or 1 is greedy or sampling
-	LengthPenalty     *float64 // beam search only; nil means 1
-	RepetitionPenalty float64  // 0 means 1 (none)
+	MaxNewTokens      int           // 0 means 20
+	MinNewTokens      int           //
+	NumBeams          int           // 0 or 1 is greedy or sampling
+	LengthPenalty     *float64      // beam search only; nil means 1
+	EarlyStopping     EarlyStopping // beam search only
+	RepetitionPenalty float64       // 0 means 1 (none)
 	Sample            bool
 	Temperature       float64 // 0 means 1
 	TopK              int     // 0 means no limit
 	TopP              float64 // 0 means 1
 	Seed              uint64  // of the sampling
+}
+
+// EarlyStopping says when a beam search of k beams has found its answer, beside
+// the time when all beams have reached the most tokens. The values cross the
+// process boundary.
+type EarlyStopping uint8
+
+// The values of transformers' early_stopping.
+const (
+	// EarlyStoppingFalse ends once there are k finished answers and the best
+	// running one, were it to end at its present length, would be none of the
+	// best k.
+	EarlyStoppingFalse EarlyStopping = iota
+	// EarlyStoppingTrue ends with the k-th finished answer, too.
+	EarlyStoppingTrue
+	// EarlyStoppingNever is like EarlyStoppingFalse, but with a positive length
+	// penalty takes the best running answer to be as long as it may become.
+	EarlyStoppingNever
+)
+
+// String returns transformers' name of the value.
+func (e EarlyStopping) String() string {
+	switch e {
+	case EarlyStoppingFalse:
+		return "false"
+	case EarlyStoppingTrue:
+		return "true"
+	case EarlyStoppingNever:
+		return "never"
+	}
+	return fmt.Sprintf("EarlyStopping(%d)", uint8(e))
+}
+
+// ParseEarlyStopping reads what [EarlyStopping.String] writes.
+func ParseEarlyStopping(name string) (EarlyStopping, error) {
+	for e := EarlyStoppingFalse; e <= EarlyStoppingNever; e++ {
+		if e.String() == name {
+			return e, nil
+		}
+	}
+	return 0, Errorf(Invalid, "early_stopping is %q, want true, false or never", name)
 }
 
 // Piece is a part of an answer, as it is streamed.

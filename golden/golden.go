@@ -166,11 +166,30 @@ type exampleEntry struct {
 }
 
 type optionsEntry struct {
-	MaxNewTokens      int      `json:"max_new_tokens"`
-	MinNewTokens      int      `json:"min_new_tokens"`
-	NumBeams          int      `json:"num_beams"`
-	LengthPenalty     *float64 `json:"length_penalty"`
-	RepetitionPenalty float64  `json:"repetition_penalty"`
+	MaxNewTokens      int           `json:"max_new_tokens"`
+	MinNewTokens      int           `json:"min_new_tokens"`
+	NumBeams          int           `json:"num_beams"`
+	LengthPenalty     *float64      `json:"length_penalty"`
+	EarlyStopping     earlyStopping `json:"early_stopping"`
+	RepetitionPenalty float64       `json:"repetition_penalty"`
+}
+
+// earlyStopping is true, false or "never".
+type earlyStopping adapters.EarlyStopping
+
+// UnmarshalJSON reads a switch or "never".
+func (e *earlyStopping) UnmarshalJSON(data []byte) error {
+	switch string(data) {
+	case "null", "false":
+		*e = earlyStopping(adapters.EarlyStoppingFalse)
+	case "true":
+		*e = earlyStopping(adapters.EarlyStoppingTrue)
+	case `"never"`:
+		*e = earlyStopping(adapters.EarlyStoppingNever)
+	default:
+		return fmt.Errorf("early_stopping is %s, want true, false or \"never\"", data)
+	}
+	return nil
 }
 
 // operations lists, per kind, the ops and the tensors that each must give.
@@ -277,7 +296,7 @@ func (e caseEntry) addExamples(c *Case) error {
 
 func (o optionsEntry) generate() adapters.GenerateOptions {
 	return adapters.GenerateOptions{MaxNewTokens: o.MaxNewTokens, MinNewTokens: o.MinNewTokens, NumBeams: o.NumBeams,
-		LengthPenalty: o.LengthPenalty, RepetitionPenalty: o.RepetitionPenalty}
+		LengthPenalty: o.LengthPenalty, EarlyStopping: adapters.EarlyStopping(o.EarlyStopping), RepetitionPenalty: o.RepetitionPenalty}
 }
 
 // Dirs returns the golden folders directly under root: those that hold

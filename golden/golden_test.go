@@ -31,7 +31,7 @@ func write(t *testing.T, document string, tensors map[string]*adapters.Tensor) s
 const language = `{"kind": "language-model", "source": "a test", "options": {}, "tolerance": {"abs": 0.01, "rel": 0.1}, "cases": [
 	{"name": "l", "op": "loss", "prompts": "p", "loss": "l", "tokens": "t", "gradient": "g",
 	 "examples": [{"segments": [{"prompt": 0}, {"text": "a"}], "target": "b"}]},
-	{"name": "g", "op": "generate", "texts": ["x"], "options": {"num_beams": 3, "length_penalty": 0, "max_new_tokens": 5},
+	{"name": "g", "op": "generate", "texts": ["x"], "options": {"num_beams": 3, "length_penalty": 0, "early_stopping": "never", "max_new_tokens": 5},
 	 "examples": [{"segments": [{"text": ""}]}]},
 	{"name": "s", "op": "score", "scores": "s", "examples": [{"segments": [{"text": "q"}], "candidates": ["yes", "no"]}]}]}`
 
@@ -112,7 +112,7 @@ func TestLanguage(t *testing.T) {
 		adapters.LossRequest{Prompts: languageTensors()["p"], Gradient: true, Examples: []adapters.Example{
 			{Segments: []adapters.Segment{adapters.PromptSegment(0), adapters.TextSegment("a")}, Target: "b"}}},
 		adapters.GenerateRequest{Examples: []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment("")}}},
-			Options: adapters.GenerateOptions{NumBeams: 3, LengthPenalty: &zero, MaxNewTokens: 5}},
+			Options: adapters.GenerateOptions{NumBeams: 3, LengthPenalty: &zero, EarlyStopping: adapters.EarlyStoppingNever, MaxNewTokens: 5}},
 		adapters.ScoreRequest{Examples: []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment("q")}}},
 			Candidates: [][]string{{"yes", "no"}}},
 	}

@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"math"
 	"unicode/utf8"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -145,7 +146,7 @@ func examplesFromWire(examples []*pb.Example) []adapters.Example {
 func optionsToWire(o adapters.GenerateOptions) *pb.GenerateOptions {
 	return &pb.GenerateOptions{
 		MaxNewTokens: int64(o.MaxNewTokens), MinNewTokens: int64(o.MinNewTokens), NumBeams: int64(o.NumBeams),
-		LengthPenalty: o.LengthPenalty, RepetitionPenalty: o.RepetitionPenalty,
+		LengthPenalty: o.LengthPenalty, EarlyStopping: pb.EarlyStopping(o.EarlyStopping), RepetitionPenalty: o.RepetitionPenalty,
 		Sample: o.Sample, Temperature: o.Temperature, TopK: int64(o.TopK), TopP: o.TopP, Seed: o.Seed,
 	}
 }
@@ -156,9 +157,15 @@ func optionsFromWire(w *pb.GenerateOptions) adapters.GenerateOptions {
 	}
 	return adapters.GenerateOptions{
 		MaxNewTokens: int(w.MaxNewTokens), MinNewTokens: int(w.MinNewTokens), NumBeams: int(w.NumBeams),
-		LengthPenalty: w.LengthPenalty, RepetitionPenalty: w.RepetitionPenalty,
+		LengthPenalty: w.LengthPenalty, EarlyStopping: earlyStoppingFromWire(w.EarlyStopping), RepetitionPenalty: w.RepetitionPenalty,
 		Sample: w.Sample, Temperature: w.Temperature, TopK: int(w.TopK), TopP: w.TopP, Seed: w.Seed,
 	}
+}
+
+// earlyStoppingFromWire keeps a value that this version does not know unknown,
+// so that the model refuses it.
+func earlyStoppingFromWire(w pb.EarlyStopping) adapters.EarlyStopping {
+	return adapters.EarlyStopping(min(max(int(w), 0), math.MaxUint8))
 }
 
 func candidatesToWire(candidates [][]string) []*pb.Candidates {

@@ -7,21 +7,6 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// All of a request but the callback crosses the boundary.
-func TestLoadRequestCrosses(t *testing.T) {
-	layer := -2
-	want := adapters.LoadRequest{ID: "id", Checkpoint: "/dir", Backend: "go", DType: adapters.BFloat16, FeatureLayer: &layer, Activation: "gelu", ImageSize: adapters.Size{Width: 96, Height: 64}}
-	v := reflect.ValueOf(want)
-	for i := range v.NumField() {
-		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "Progress" {
-			t.Errorf("the test sets no %s", name)
-		}
-	}
-	if got := loadFromWire(loadToWire("t5", &want)); !reflect.DeepEqual(*got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-}
-
 // filled sets every field below v to something that is not zero.
 func filled(t *testing.T, v reflect.Value) {
 	t.Helper()
@@ -71,5 +56,25 @@ func TestVisionSpecCrossesWhole(t *testing.T) {
 	filled(t, reflect.ValueOf(&want).Elem())
 	if got := visionSpecFromWire(visionSpecToWire(want)); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, sent %+v", got, want)
+	}
+}
+
+func TestOptionsCrossTheBoundary(t *testing.T) {
+	zero := 0.0
+	for _, o := range []adapters.GenerateOptions{
+		{},
+		{MaxNewTokens: 1, MinNewTokens: 2, NumBeams: 3, LengthPenalty: &zero, EarlyStopping: adapters.EarlyStoppingNever,
+			RepetitionPenalty: 1.5, Sample: true, Temperature: 0.5, TopK: 4, TopP: 0.9, Seed: 1 << 63},
+		{EarlyStopping: adapters.EarlyStoppingTrue},
+	} {
+		if got := optionsFromWire(optionsToWire(o)); !reflect.DeepEqual(got, o) {
+			t.Errorf("got %+v, want %+v", got, o)
+		}
+	}
+	wire := optionsToWire(adapters.GenerateOptions{})
+	wire.EarlyStopping = 1 << 20
+	req := &adapters.GenerateRequest{Examples: []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment("")}}}, Options: optionsFromWire(wire)}
+	if err := req.Check(adapters.LanguageSpec{}); adapters.KindOf(err) != adapters.Invalid {
+		t.Errorf("a value of a later version: %v, want invalid", err)
 	}
 }

@@ -34,6 +34,56 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// EarlyStopping has transformers' values: false, true, "never".
+type EarlyStopping int32
+
+const (
+	EarlyStopping_EARLY_STOPPING_FALSE EarlyStopping = 0
+	EarlyStopping_EARLY_STOPPING_TRUE  EarlyStopping = 1
+	EarlyStopping_EARLY_STOPPING_NEVER EarlyStopping = 2
+)
+
+// Enum value maps for EarlyStopping.
+var (
+	EarlyStopping_name = map[int32]string{
+		0: "EARLY_STOPPING_FALSE",
+		1: "EARLY_STOPPING_TRUE",
+		2: "EARLY_STOPPING_NEVER",
+	}
+	EarlyStopping_value = map[string]int32{
+		"EARLY_STOPPING_FALSE": 0,
+		"EARLY_STOPPING_TRUE":  1,
+		"EARLY_STOPPING_NEVER": 2,
+	}
+)
+
+func (x EarlyStopping) Enum() *EarlyStopping {
+	p := new(EarlyStopping)
+	*p = x
+	return p
+}
+
+func (x EarlyStopping) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EarlyStopping) Descriptor() protoreflect.EnumDescriptor {
+	return file_bridge_v1_adapter_proto_enumTypes[0].Descriptor()
+}
+
+func (EarlyStopping) Type() protoreflect.EnumType {
+	return &file_bridge_v1_adapter_proto_enumTypes[0]
+}
+
+func (x EarlyStopping) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EarlyStopping.Descriptor instead.
+func (EarlyStopping) EnumDescriptor() ([]byte, []int) {
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{0}
+}
+
 // Call is one message from the host.
 type Call struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1668,6 +1718,7 @@ type GenerateOptions struct {
 	TopK              int64                  `protobuf:"varint,8,opt,name=top_k,json=topK,proto3" json:"top_k,omitempty"`
 	TopP              float64                `protobuf:"fixed64,9,opt,name=top_p,json=topP,proto3" json:"top_p,omitempty"`
 	Seed              uint64                 `protobuf:"varint,10,opt,name=seed,proto3" json:"seed,omitempty"`
+	EarlyStopping     EarlyStopping          `protobuf:"varint,11,opt,name=early_stopping,json=earlyStopping,proto3,enum=bridge.v1.EarlyStopping" json:"early_stopping,omitempty"` // of beam search
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -1770,6 +1821,13 @@ func (x *GenerateOptions) GetSeed() uint64 {
 		return x.Seed
 	}
 	return 0
+}
+
+func (x *GenerateOptions) GetEarlyStopping() EarlyStopping {
+	if x != nil {
+		return x.EarlyStopping
+	}
+	return EarlyStopping_EARLY_STOPPING_FALSE
 }
 
 type Piece struct {
@@ -2345,7 +2403,7 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\x0fGenerateRequest\x12+\n" +
 	"\aprompts\x18\x01 \x01(\v2\x11.bridge.v1.TensorR\aprompts\x12.\n" +
 	"\bexamples\x18\x02 \x03(\v2\x12.bridge.v1.ExampleR\bexamples\x124\n" +
-	"\aoptions\x18\x03 \x01(\v2\x1a.bridge.v1.GenerateOptionsR\aoptions\"\xe0\x02\n" +
+	"\aoptions\x18\x03 \x01(\v2\x1a.bridge.v1.GenerateOptionsR\aoptions\"\xa1\x03\n" +
 	"\x0fGenerateOptions\x12$\n" +
 	"\x0emax_new_tokens\x18\x01 \x01(\x03R\fmaxNewTokens\x12$\n" +
 	"\x0emin_new_tokens\x18\x02 \x01(\x03R\fminNewTokens\x12\x1b\n" +
@@ -2357,7 +2415,8 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\x05top_k\x18\b \x01(\x03R\x04topK\x12\x13\n" +
 	"\x05top_p\x18\t \x01(\x01R\x04topP\x12\x12\n" +
 	"\x04seed\x18\n" +
-	" \x01(\x04R\x04seedB\x11\n" +
+	" \x01(\x04R\x04seed\x12?\n" +
+	"\x0eearly_stopping\x18\v \x01(\x0e2\x18.bridge.v1.EarlyStoppingR\rearlyStoppingB\x11\n" +
 	"\x0f_length_penalty\"5\n" +
 	"\x05Piece\x12\x18\n" +
 	"\aexample\x18\x01 \x01(\rR\aexample\x12\x12\n" +
@@ -2387,7 +2446,11 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\x12CountTokensRequest\x12\x14\n" +
 	"\x05texts\x18\x01 \x03(\tR\x05texts\"-\n" +
 	"\x13CountTokensResponse\x12\x16\n" +
-	"\x06counts\x18\x01 \x03(\x05R\x06counts2\xf0\x02\n" +
+	"\x06counts\x18\x01 \x03(\x05R\x06counts*\\\n" +
+	"\rEarlyStopping\x12\x18\n" +
+	"\x14EARLY_STOPPING_FALSE\x10\x00\x12\x17\n" +
+	"\x13EARLY_STOPPING_TRUE\x10\x01\x12\x18\n" +
+	"\x14EARLY_STOPPING_NEVER\x10\x022\xf0\x02\n" +
 	"\aAdapter\x126\n" +
 	"\x04Load\x12\x16.bridge.v1.LoadRequest\x1a\x14.bridge.v1.LoadEvent0\x01\x12/\n" +
 	"\x06Encode\x12\x0f.bridge.v1.Call\x1a\x10.bridge.v1.Reply(\x010\x01\x12-\n" +
@@ -2409,94 +2472,97 @@ func file_bridge_v1_adapter_proto_rawDescGZIP() []byte {
 	return file_bridge_v1_adapter_proto_rawDescData
 }
 
+var file_bridge_v1_adapter_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_bridge_v1_adapter_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_bridge_v1_adapter_proto_goTypes = []any{
-	(*Call)(nil),                // 0: bridge.v1.Call
-	(*Reply)(nil),               // 1: bridge.v1.Reply
-	(*Failure)(nil),             // 2: bridge.v1.Failure
-	(*Tensor)(nil),              // 3: bridge.v1.Tensor
-	(*Chunk)(nil),               // 4: bridge.v1.Chunk
-	(*LoadRequest)(nil),         // 5: bridge.v1.LoadRequest
-	(*LoadEvent)(nil),           // 6: bridge.v1.LoadEvent
-	(*Hello)(nil),               // 7: bridge.v1.Hello
-	(*Progress)(nil),            // 8: bridge.v1.Progress
-	(*ModelSpec)(nil),           // 9: bridge.v1.ModelSpec
-	(*VisionPart)(nil),          // 10: bridge.v1.VisionPart
-	(*LanguagePart)(nil),        // 11: bridge.v1.LanguagePart
-	(*EncodeRequest)(nil),       // 12: bridge.v1.EncodeRequest
-	(*EncodeResponse)(nil),      // 13: bridge.v1.EncodeResponse
-	(*Segment)(nil),             // 14: bridge.v1.Segment
-	(*Example)(nil),             // 15: bridge.v1.Example
-	(*LossRequest)(nil),         // 16: bridge.v1.LossRequest
-	(*LossResponse)(nil),        // 17: bridge.v1.LossResponse
-	(*GenerateRequest)(nil),     // 18: bridge.v1.GenerateRequest
-	(*GenerateOptions)(nil),     // 19: bridge.v1.GenerateOptions
-	(*Piece)(nil),               // 20: bridge.v1.Piece
-	(*GenerateResponse)(nil),    // 21: bridge.v1.GenerateResponse
-	(*Candidates)(nil),          // 22: bridge.v1.Candidates
-	(*ScoreRequest)(nil),        // 23: bridge.v1.ScoreRequest
-	(*ScoreResponse)(nil),       // 24: bridge.v1.ScoreResponse
-	(*EmbedTokensRequest)(nil),  // 25: bridge.v1.EmbedTokensRequest
-	(*EmbedTokensResponse)(nil), // 26: bridge.v1.EmbedTokensResponse
-	(*CountTokensRequest)(nil),  // 27: bridge.v1.CountTokensRequest
-	(*CountTokensResponse)(nil), // 28: bridge.v1.CountTokensResponse
+	(EarlyStopping)(0),          // 0: bridge.v1.EarlyStopping
+	(*Call)(nil),                // 1: bridge.v1.Call
+	(*Reply)(nil),               // 2: bridge.v1.Reply
+	(*Failure)(nil),             // 3: bridge.v1.Failure
+	(*Tensor)(nil),              // 4: bridge.v1.Tensor
+	(*Chunk)(nil),               // 5: bridge.v1.Chunk
+	(*LoadRequest)(nil),         // 6: bridge.v1.LoadRequest
+	(*LoadEvent)(nil),           // 7: bridge.v1.LoadEvent
+	(*Hello)(nil),               // 8: bridge.v1.Hello
+	(*Progress)(nil),            // 9: bridge.v1.Progress
+	(*ModelSpec)(nil),           // 10: bridge.v1.ModelSpec
+	(*VisionPart)(nil),          // 11: bridge.v1.VisionPart
+	(*LanguagePart)(nil),        // 12: bridge.v1.LanguagePart
+	(*EncodeRequest)(nil),       // 13: bridge.v1.EncodeRequest
+	(*EncodeResponse)(nil),      // 14: bridge.v1.EncodeResponse
+	(*Segment)(nil),             // 15: bridge.v1.Segment
+	(*Example)(nil),             // 16: bridge.v1.Example
+	(*LossRequest)(nil),         // 17: bridge.v1.LossRequest
+	(*LossResponse)(nil),        // 18: bridge.v1.LossResponse
+	(*GenerateRequest)(nil),     // 19: bridge.v1.GenerateRequest
+	(*GenerateOptions)(nil),     // 20: bridge.v1.GenerateOptions
+	(*Piece)(nil),               // 21: bridge.v1.Piece
+	(*GenerateResponse)(nil),    // 22: bridge.v1.GenerateResponse
+	(*Candidates)(nil),          // 23: bridge.v1.Candidates
+	(*ScoreRequest)(nil),        // 24: bridge.v1.ScoreRequest
+	(*ScoreResponse)(nil),       // 25: bridge.v1.ScoreResponse
+	(*EmbedTokensRequest)(nil),  // 26: bridge.v1.EmbedTokensRequest
+	(*EmbedTokensResponse)(nil), // 27: bridge.v1.EmbedTokensResponse
+	(*CountTokensRequest)(nil),  // 28: bridge.v1.CountTokensRequest
+	(*CountTokensResponse)(nil), // 29: bridge.v1.CountTokensResponse
 }
 var file_bridge_v1_adapter_proto_depIdxs = []int32{
-	4,  // 0: bridge.v1.Call.chunk:type_name -> bridge.v1.Chunk
-	12, // 1: bridge.v1.Call.encode:type_name -> bridge.v1.EncodeRequest
-	16, // 2: bridge.v1.Call.loss:type_name -> bridge.v1.LossRequest
-	18, // 3: bridge.v1.Call.generate:type_name -> bridge.v1.GenerateRequest
-	23, // 4: bridge.v1.Call.score:type_name -> bridge.v1.ScoreRequest
-	25, // 5: bridge.v1.Call.embed_tokens:type_name -> bridge.v1.EmbedTokensRequest
-	27, // 6: bridge.v1.Call.count_tokens:type_name -> bridge.v1.CountTokensRequest
-	4,  // 7: bridge.v1.Reply.chunk:type_name -> bridge.v1.Chunk
-	13, // 8: bridge.v1.Reply.encode:type_name -> bridge.v1.EncodeResponse
-	17, // 9: bridge.v1.Reply.loss:type_name -> bridge.v1.LossResponse
-	21, // 10: bridge.v1.Reply.generate:type_name -> bridge.v1.GenerateResponse
-	24, // 11: bridge.v1.Reply.score:type_name -> bridge.v1.ScoreResponse
-	26, // 12: bridge.v1.Reply.embed_tokens:type_name -> bridge.v1.EmbedTokensResponse
-	28, // 13: bridge.v1.Reply.count_tokens:type_name -> bridge.v1.CountTokensResponse
-	20, // 14: bridge.v1.Reply.piece:type_name -> bridge.v1.Piece
-	2,  // 15: bridge.v1.Reply.failure:type_name -> bridge.v1.Failure
-	7,  // 16: bridge.v1.LoadEvent.hello:type_name -> bridge.v1.Hello
-	8,  // 17: bridge.v1.LoadEvent.progress:type_name -> bridge.v1.Progress
-	9,  // 18: bridge.v1.LoadEvent.spec:type_name -> bridge.v1.ModelSpec
-	2,  // 19: bridge.v1.LoadEvent.failure:type_name -> bridge.v1.Failure
-	10, // 20: bridge.v1.ModelSpec.vision:type_name -> bridge.v1.VisionPart
-	11, // 21: bridge.v1.ModelSpec.language:type_name -> bridge.v1.LanguagePart
-	3,  // 22: bridge.v1.EncodeRequest.images:type_name -> bridge.v1.Tensor
-	3,  // 23: bridge.v1.EncodeResponse.features:type_name -> bridge.v1.Tensor
-	14, // 24: bridge.v1.Example.segments:type_name -> bridge.v1.Segment
-	3,  // 25: bridge.v1.LossRequest.prompts:type_name -> bridge.v1.Tensor
-	15, // 26: bridge.v1.LossRequest.examples:type_name -> bridge.v1.Example
-	3,  // 27: bridge.v1.LossResponse.gradient:type_name -> bridge.v1.Tensor
-	3,  // 28: bridge.v1.GenerateRequest.prompts:type_name -> bridge.v1.Tensor
-	15, // 29: bridge.v1.GenerateRequest.examples:type_name -> bridge.v1.Example
-	19, // 30: bridge.v1.GenerateRequest.options:type_name -> bridge.v1.GenerateOptions
-	3,  // 31: bridge.v1.ScoreRequest.prompts:type_name -> bridge.v1.Tensor
-	15, // 32: bridge.v1.ScoreRequest.examples:type_name -> bridge.v1.Example
-	22, // 33: bridge.v1.ScoreRequest.candidates:type_name -> bridge.v1.Candidates
-	3,  // 34: bridge.v1.ScoreResponse.scores:type_name -> bridge.v1.Tensor
-	3,  // 35: bridge.v1.EmbedTokensResponse.embeddings:type_name -> bridge.v1.Tensor
-	5,  // 36: bridge.v1.Adapter.Load:input_type -> bridge.v1.LoadRequest
-	0,  // 37: bridge.v1.Adapter.Encode:input_type -> bridge.v1.Call
-	0,  // 38: bridge.v1.Adapter.Loss:input_type -> bridge.v1.Call
-	0,  // 39: bridge.v1.Adapter.Generate:input_type -> bridge.v1.Call
-	0,  // 40: bridge.v1.Adapter.Score:input_type -> bridge.v1.Call
-	0,  // 41: bridge.v1.Adapter.EmbedTokens:input_type -> bridge.v1.Call
-	0,  // 42: bridge.v1.Adapter.CountTokens:input_type -> bridge.v1.Call
-	6,  // 43: bridge.v1.Adapter.Load:output_type -> bridge.v1.LoadEvent
-	1,  // 44: bridge.v1.Adapter.Encode:output_type -> bridge.v1.Reply
-	1,  // 45: bridge.v1.Adapter.Loss:output_type -> bridge.v1.Reply
-	1,  // 46: bridge.v1.Adapter.Generate:output_type -> bridge.v1.Reply
-	1,  // 47: bridge.v1.Adapter.Score:output_type -> bridge.v1.Reply
-	1,  // 48: bridge.v1.Adapter.EmbedTokens:output_type -> bridge.v1.Reply
-	1,  // 49: bridge.v1.Adapter.CountTokens:output_type -> bridge.v1.Reply
-	43, // [43:50] is the sub-list for method output_type
-	36, // [36:43] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	5,  // 0: bridge.v1.Call.chunk:type_name -> bridge.v1.Chunk
+	13, // 1: bridge.v1.Call.encode:type_name -> bridge.v1.EncodeRequest
+	17, // 2: bridge.v1.Call.loss:type_name -> bridge.v1.LossRequest
+	19, // 3: bridge.v1.Call.generate:type_name -> bridge.v1.GenerateRequest
+	24, // 4: bridge.v1.Call.score:type_name -> bridge.v1.ScoreRequest
+	26, // 5: bridge.v1.Call.embed_tokens:type_name -> bridge.v1.EmbedTokensRequest
+	28, // 6: bridge.v1.Call.count_tokens:type_name -> bridge.v1.CountTokensRequest
+	5,  // 7: bridge.v1.Reply.chunk:type_name -> bridge.v1.Chunk
+	14, // 8: bridge.v1.Reply.encode:type_name -> bridge.v1.EncodeResponse
+	18, // 9: bridge.v1.Reply.loss:type_name -> bridge.v1.LossResponse
+	22, // 10: bridge.v1.Reply.generate:type_name -> bridge.v1.GenerateResponse
+	25, // 11: bridge.v1.Reply.score:type_name -> bridge.v1.ScoreResponse
+	27, // 12: bridge.v1.Reply.embed_tokens:type_name -> bridge.v1.EmbedTokensResponse
+	29, // 13: bridge.v1.Reply.count_tokens:type_name -> bridge.v1.CountTokensResponse
+	21, // 14: bridge.v1.Reply.piece:type_name -> bridge.v1.Piece
+	3,  // 15: bridge.v1.Reply.failure:type_name -> bridge.v1.Failure
+	8,  // 16: bridge.v1.LoadEvent.hello:type_name -> bridge.v1.Hello
+	9,  // 17: bridge.v1.LoadEvent.progress:type_name -> bridge.v1.Progress
+	10, // 18: bridge.v1.LoadEvent.spec:type_name -> bridge.v1.ModelSpec
+	3,  // 19: bridge.v1.LoadEvent.failure:type_name -> bridge.v1.Failure
+	11, // 20: bridge.v1.ModelSpec.vision:type_name -> bridge.v1.VisionPart
+	12, // 21: bridge.v1.ModelSpec.language:type_name -> bridge.v1.LanguagePart
+	4,  // 22: bridge.v1.EncodeRequest.images:type_name -> bridge.v1.Tensor
+	4,  // 23: bridge.v1.EncodeResponse.features:type_name -> bridge.v1.Tensor
+	15, // 24: bridge.v1.Example.segments:type_name -> bridge.v1.Segment
+	4,  // 25: bridge.v1.LossRequest.prompts:type_name -> bridge.v1.Tensor
+	16, // 26: bridge.v1.LossRequest.examples:type_name -> bridge.v1.Example
+	4,  // 27: bridge.v1.LossResponse.gradient:type_name -> bridge.v1.Tensor
+	4,  // 28: bridge.v1.GenerateRequest.prompts:type_name -> bridge.v1.Tensor
+	16, // 29: bridge.v1.GenerateRequest.examples:type_name -> bridge.v1.Example
+	20, // 30: bridge.v1.GenerateRequest.options:type_name -> bridge.v1.GenerateOptions
+	0,  // 31: bridge.v1.GenerateOptions.early_stopping:type_name -> bridge.v1.EarlyStopping
+	4,  // 32: bridge.v1.ScoreRequest.prompts:type_name -> bridge.v1.Tensor
+	16, // 33: bridge.v1.ScoreRequest.examples:type_name -> bridge.v1.Example
+	23, // 34: bridge.v1.ScoreRequest.candidates:type_name -> bridge.v1.Candidates
+	4,  // 35: bridge.v1.ScoreResponse.scores:type_name -> bridge.v1.Tensor
+	4,  // 36: bridge.v1.EmbedTokensResponse.embeddings:type_name -> bridge.v1.Tensor
+	6,  // 37: bridge.v1.Adapter.Load:input_type -> bridge.v1.LoadRequest
+	1,  // 38: bridge.v1.Adapter.Encode:input_type -> bridge.v1.Call
+	1,  // 39: bridge.v1.Adapter.Loss:input_type -> bridge.v1.Call
+	1,  // 40: bridge.v1.Adapter.Generate:input_type -> bridge.v1.Call
+	1,  // 41: bridge.v1.Adapter.Score:input_type -> bridge.v1.Call
+	1,  // 42: bridge.v1.Adapter.EmbedTokens:input_type -> bridge.v1.Call
+	1,  // 43: bridge.v1.Adapter.CountTokens:input_type -> bridge.v1.Call
+	7,  // 44: bridge.v1.Adapter.Load:output_type -> bridge.v1.LoadEvent
+	2,  // 45: bridge.v1.Adapter.Encode:output_type -> bridge.v1.Reply
+	2,  // 46: bridge.v1.Adapter.Loss:output_type -> bridge.v1.Reply
+	2,  // 47: bridge.v1.Adapter.Generate:output_type -> bridge.v1.Reply
+	2,  // 48: bridge.v1.Adapter.Score:output_type -> bridge.v1.Reply
+	2,  // 49: bridge.v1.Adapter.EmbedTokens:output_type -> bridge.v1.Reply
+	2,  // 50: bridge.v1.Adapter.CountTokens:output_type -> bridge.v1.Reply
+	44, // [44:51] is the sub-list for method output_type
+	37, // [37:44] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_bridge_v1_adapter_proto_init() }
@@ -2541,13 +2607,14 @@ func file_bridge_v1_adapter_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bridge_v1_adapter_proto_rawDesc), len(file_bridge_v1_adapter_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_bridge_v1_adapter_proto_goTypes,
 		DependencyIndexes: file_bridge_v1_adapter_proto_depIdxs,
+		EnumInfos:         file_bridge_v1_adapter_proto_enumTypes,
 		MessageInfos:      file_bridge_v1_adapter_proto_msgTypes,
 	}.Build()
 	File_bridge_v1_adapter_proto = out.File
