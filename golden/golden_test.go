@@ -232,6 +232,7 @@ func TestOpenErrors(t *testing.T) {
 		"kind":           {edit("kind", "llm"), `kind is "llm", want "vision-encoder"`},
 		"op":             {edit("op", "encode"), `op is "encode", which language-model folders do not have`},
 		"unknown field":  {edit("lost", "l"), `unknown field "lost"`},
+		"early stopping": {strings.Replace(language, `"never"`, `"later"`, 1), `early_stopping is "later", want true, false or "never"`},
 		"no cases":       {edit("cases", []any{}), "there are no cases"},
 		"no tensor":      {edit("loss", "absent"), `loss is tensor "absent", which tensors.safetensors lacks`},
 		"nothing wanted": {edit("loss", ""), "op loss has no loss to compare with"},

@@ -1,7 +1,6 @@
 package lm
 
 import (
-	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -12,16 +11,21 @@ import (
 // search is a request's options with their defaults, transformers' ones.
 type search struct {
 	adapters.GenerateOptions
-	end []int32
+	lengthPenalty float64
+	end           []int32
+	start         []int32 // what the repetition penalty counts beside generated tokens
 }
 
 func newSearch(o adapters.GenerateOptions, rules Rules) (search, error) {
-	if o.NumBeams > 1 {
-		return search{}, adapters.Errorf(adapters.Unsupported, "beam search (num_beams %d) is not implemented in this version", o.NumBeams).
-			WithRemedy("use greedy search (num_beams 1) or sampling")
+	if o.NumBeams > 1 && o.Sample {
+		return search{}, adapters.Errorf(adapters.Unsupported, "sampling with num_beams %d is not supported, only with one", o.NumBeams).
+			WithRemedy("sample with num_beams 1, or search with beams and without sampling")
 	}
 	if o.MaxNewTokens == 0 {
 		o.MaxNewTokens = 20
+	}
+	if o.NumBeams == 0 {
+		o.NumBeams = 1
 	}
 	if o.RepetitionPenalty == 0 {
 		o.RepetitionPenalty = 1
@@ -35,32 +39,87 @@ func newSearch(o adapters.GenerateOptions, rules Rules) (search, error) {
 	if o.MinNewTokens > o.MaxNewTokens {
 		return search{}, adapters.Errorf(adapters.Invalid, "min_new_tokens is %d, max_new_tokens %d: want at most as many", o.MinNewTokens, o.MaxNewTokens)
 	}
-	return search{GenerateOptions: o, end: rules.End}, nil
-}
-
-// answer is one answer as it grows.
-type answer struct {
-	search  *search
-	seen    []int32 // what the repetition penalty counts: the start token, if any, and ids
-	ids     []int32 // generated, the end token not among them
-	ended   bool    // by an end token
-	random  *rand.Rand
-	emitted string
-}
-
-// newAnswer starts the answer of a request's example. Its random numbers depend
-// on the seed and the example, never on the batch.
-func newAnswer(s *search, rules Rules, example int) *answer {
-	a := &answer{search: s, random: rand.New(rand.NewPCG(s.Seed, uint64(example)))}
-	if rules.Architecture == adapters.EncoderDecoder {
-		a.seen = []int32{rules.Start}
+	s := search{GenerateOptions: o, lengthPenalty: 1, end: rules.End}
+	if o.LengthPenalty != nil {
+		s.lengthPenalty = *o.LengthPenalty
 	}
-	return a
+	if rules.Architecture == adapters.EncoderDecoder {
+		s.start = []int32{rules.Start}
+	}
+	return s, nil
+}
+
+func (s *search) ends(id int32) bool { return slices.Contains(s.end, id) }
+
+// process changes the scores float32[V] of the token after the generated ids as
+// transformers' logits processors do: the repetition penalty, then the minimum
+// of new tokens.
+func (s *search) process(scores []float32, ids []int32) {
+	if penalty := float32(s.RepetitionPenalty); penalty != 1 {
+		seen := slices.Concat(s.start, ids)
+		slices.Sort(seen)
+		for _, id := range slices.Compact(seen) {
+			if scores[id] < 0 {
+				scores[id] *= penalty
+			} else {
+				scores[id] /= penalty
+			}
+		}
+	}
+	if len(ids) < s.MinNewTokens {
+		for _, id := range s.end {
+			scores[id] = float32(math.Inf(-1))
+		}
+	}
+}
+
+// noNumbers is the error of logits that nothing can be chosen by.
+func noNumbers(generated int) error {
+	return adapters.Errorf(adapters.Internal, "the logits after %d generated tokens are not finite", generated).
+		WithRemedy("check the weights, or compute in float32")
+}
+
+// continuation is an answer as it grows. It has one row of the batch, or one for
+// each beam.
+type continuation interface {
+	// extend reads the logits float32[rows, V] of the next token and overwrites
+	// them.
+	extend(logits []float32) error
+	// next gives, for each row, the token that the following step reads and the
+	// row that it continues.
+	next(tokens, parents []int32)
+	// done reports that there is nothing to extend.
+	done() bool
+	// settled are the ids of the answer that are certain, the end token not among
+	// them.
+	settled() []int32
+	// tokens is the number of generated tokens once it is done, the end token
+	// included.
+	tokens() int32
+}
+
+// newContinuation starts an answer whose random numbers, if it needs any, are
+// those of a stream.
+func newContinuation(s *search, stream uint64) continuation {
+	if s.NumBeams > 1 {
+		return newBeams(s)
+	}
+	return &answer{search: s, random: rand.New(rand.NewPCG(s.Seed, stream))}
+}
+
+// answer grows greedily or by sampling.
+type answer struct {
+	search *search
+	ids    []int32 // the end token not among them
+	ended  bool    // by an end token
+	last   int32
+	random *rand.Rand
 }
 
 func (a *answer) done() bool { return a.ended || len(a.ids) >= a.search.MaxNewTokens }
 
-// tokens is the number of generated tokens, the end token included.
+func (a *answer) settled() []int32 { return a.ids }
+
 func (a *answer) tokens() int32 {
 	if a.ended {
 		return int32(len(a.ids)) + 1
@@ -68,48 +127,23 @@ func (a *answer) tokens() int32 {
 	return int32(len(a.ids))
 }
 
-// extend chooses the next token by its logits float32[V], which it overwrites.
-func (a *answer) extend(logits []float32) (int32, error) {
-	a.penalise(logits)
-	if len(a.ids) < a.search.MinNewTokens {
-		for _, id := range a.search.end {
-			logits[id] = float32(math.Inf(-1))
-		}
+func (a *answer) next(tokens, parents []int32) { tokens[0], parents[0] = a.last, 0 }
+
+func (a *answer) extend(logits []float32) error {
+	a.search.process(logits, a.ids)
+	a.last = argmax(logits)
+	if a.last < 0 {
+		return noNumbers(len(a.ids))
 	}
-	id := argmax(logits)
-	if id >= 0 && a.search.Sample {
-		id = a.sample(logits)
+	if a.search.Sample {
+		a.last = a.search.warp(logits).draw(a.random)
 	}
-	if id < 0 {
-		return 0, adapters.Errorf(adapters.Internal, "the logits after %d generated tokens are not finite", len(a.ids)).
-			WithRemedy("check the weights, or compute in float32")
-	}
-	a.seen = append(a.seen, id)
-	if slices.Contains(a.search.end, id) {
+	if a.search.ends(a.last) {
 		a.ended = true
 	} else {
-		a.ids = append(a.ids, id)
+		a.ids = append(a.ids, a.last)
 	}
-	return id, nil
-}
-
-// penalise divides positive and multiplies negative logits of tokens seen, each
-// once.
-func (a *answer) penalise(logits []float32) {
-	penalty := float32(a.search.RepetitionPenalty)
-	if penalty == 1 {
-		return
-	}
-	for i, id := range a.seen {
-		if slices.Contains(a.seen[:i], id) {
-			continue
-		}
-		if logits[id] > 0 {
-			logits[id] /= penalty
-		} else {
-			logits[id] *= penalty
-		}
-	}
+	return nil
 }
 
 // argmax returns the first index of the largest finite value, −1 if none is.
@@ -121,37 +155,4 @@ func argmax(values []float32) int32 {
 		}
 	}
 	return at
-}
-
-// sample draws a token: temperature, then top-k, then top-p, as transformers
-// orders them.
-func (a *answer) sample(logits []float32) int32 {
-	ids := make([]int32, 0, len(logits))
-	for i, x := range logits {
-		if !math.IsInf(float64(x), -1) {
-			ids = append(ids, int32(i))
-		}
-	}
-	slices.SortStableFunc(ids, func(i, j int32) int { return cmp.Compare(logits[j], logits[i]) })
-	if k := a.search.TopK; k > 0 && k < len(ids) {
-		ids = ids[:k]
-	}
-	weights := make([]float64, len(ids))
-	total := 0.0
-	for i, id := range ids {
-		weights[i] = math.Exp(float64(logits[id]-logits[ids[0]]) / a.search.Temperature)
-		total += weights[i]
-	}
-	kept, sum := 0, 0.0
-	for kept < len(ids) && (kept == 0 || sum < a.search.TopP*total) {
-		sum += weights[kept]
-		kept++
-	}
-	at := a.random.Float64() * sum
-	for i := range kept - 1 {
-		if at -= weights[i]; at < 0 {
-			return ids[i]
-		}
-	}
-	return ids[kept-1]
 }

@@ -1,7 +1,11 @@
 package lm
 
 import (
+	"encoding/json"
+	"fmt"
 	"math"
+	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 
@@ -9,19 +13,19 @@ import (
 )
 
 // extended runs an answer over the same logits at every step.
-func extended(t *testing.T, o adapters.GenerateOptions, rules Rules, example int, logits ...float32) ([]int32, bool) {
+func extended(t *testing.T, o adapters.GenerateOptions, rules Rules, stream uint64, logits ...float32) ([]int32, bool) {
 	t.Helper()
 	s, err := newSearch(o, rules)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newAnswer(&s, rules, example)
+	a := newContinuation(&s, stream)
 	for !a.done() {
-		if _, err := a.extend(slices.Clone(logits)); err != nil {
+		if err := a.extend(slices.Clone(logits)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return a.ids, a.ended
+	return a.settled(), int(a.tokens()) > len(a.settled())
 }
 
 func TestGreedyAnswers(t *testing.T) {
@@ -56,70 +60,144 @@ func TestGreedyAnswers(t *testing.T) {
 func TestSampling(t *testing.T) {
 	rules := Rules{Architecture: adapters.DecoderOnly, End: []int32{0}}
 	logits := []float32{float32(math.Inf(-1)), 1, 2, 0, 1.5}
-	sample := func(o adapters.GenerateOptions, example int) []int32 {
+	sample := func(o adapters.GenerateOptions, stream uint64) []int32 {
 		o.Sample, o.MaxNewTokens = true, 4000
-		ids, _ := extended(t, o, rules, example, logits...)
+		ids, _ := extended(t, o, rules, stream, logits...)
 		return ids
 	}
 	if a, b := sample(adapters.GenerateOptions{Seed: 3}, 1), sample(adapters.GenerateOptions{Seed: 3}, 1); !slices.Equal(a, b) {
 		t.Error("the same seed gives other tokens")
 	}
 	if a, b := sample(adapters.GenerateOptions{Seed: 3}, 1), sample(adapters.GenerateOptions{Seed: 3}, 2); slices.Equal(a, b) {
-		t.Error("two examples draw the same tokens")
+		t.Error("two streams draw the same tokens")
 	}
-	frequencies := func(o adapters.GenerateOptions) [5]float64 {
-		var f [5]float64
-		for _, id := range sample(o, 0) {
-			f[id] += 1. / 4000
+}
+
+// TestWarpersAgainstTransformers compares the distribution that a token is drawn
+// from with the one of transformers' processors (tools/reference/sampling.py),
+// and the frequencies of what is drawn with both.
+func TestWarpersAgainstTransformers(t *testing.T) {
+	var cases []struct {
+		Options struct {
+			Temperature       float64
+			TopK              int     `json:"top_k"`
+			TopP              float64 `json:"top_p"`
+			RepetitionPenalty float64 `json:"repetition_penalty"`
+			MinNewTokens      int     `json:"min_new_tokens"`
+			IDs               []int32
 		}
-		return f
+		End           []int32
+		Logits        []float32
+		Probabilities []float64
 	}
-	softmax := func(temperature float64, ids ...int) (want [5]float64) {
-		sum := 0.0
-		for _, id := range ids {
-			want[id] = math.Exp(float64(logits[id]) / temperature)
-			sum += want[id]
-		}
-		for id := range want {
-			want[id] /= sum
-		}
-		return want
+	data, err := os.ReadFile("testdata/warpers.json")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, test := range []struct {
-		name    string
-		options adapters.GenerateOptions
-		want    [5]float64
-	}{
-		{"plain", adapters.GenerateOptions{}, softmax(1, 1, 2, 3, 4)},
-		{"temperature", adapters.GenerateOptions{Temperature: 0.5}, softmax(0.5, 1, 2, 3, 4)},
-		{"top-k", adapters.GenerateOptions{TopK: 2}, softmax(1, 2, 4)},
-		{"top-p", adapters.GenerateOptions{TopP: 0.7}, softmax(1, 2, 4)},
-		{"top-p keeps one", adapters.GenerateOptions{TopP: 0.01}, softmax(1, 2)},
-	} {
-		got := frequencies(test.options)
-		for id := range got {
-			if math.Abs(got[id]-test.want[id]) > 0.04 {
-				t.Errorf("%s: frequencies %v, want %v", test.name, got, test.want)
-				break
+	if err := json.Unmarshal(data, &cases); err != nil || len(cases) == 0 {
+		t.Fatalf("%d cases, %v", len(cases), err)
+	}
+	for i, c := range cases {
+		s, err := newSearch(adapters.GenerateOptions{
+			Sample: true, Temperature: c.Options.Temperature, TopK: c.Options.TopK, TopP: c.Options.TopP,
+			RepetitionPenalty: c.Options.RepetitionPenalty, MinNewTokens: c.Options.MinNewTokens,
+		}, Rules{Architecture: adapters.DecoderOnly, End: c.End})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.process(c.Logits, c.Options.IDs)
+		choice := s.warp(c.Logits)
+		got := make([]float64, len(c.Probabilities))
+		total := 0.0
+		for _, w := range choice.weights {
+			total += w
+		}
+		for j, id := range choice.ids {
+			got[id] = choice.weights[j] / total
+		}
+		for id, want := range c.Probabilities {
+			if math.Abs(got[id]-want) > 1e-6 {
+				t.Errorf("case %d, %+v: token %d has probability %v, want %v", i, c.Options, id, got[id], want)
 			}
 		}
+		chiSquare(t, fmt.Sprintf("case %d", i), choice, c.Probabilities)
+	}
+}
+
+// chiSquare draws many tokens and compares their numbers with what is expected.
+func chiSquare(t *testing.T, what string, c choice, probabilities []float64) {
+	t.Helper()
+	const draws = 20000
+	counts := make([]float64, len(probabilities))
+	random := rand.New(rand.NewPCG(5, 6))
+	for range draws {
+		counts[c.draw(random)]++
+	}
+	chi, free, rare, rareCount := 0.0, -1.0, 0.0, 0.0
+	for id, p := range probabilities {
+		switch expected := p * draws; {
+		case p == 0 && counts[id] > 0:
+			t.Errorf("%s: token %d is drawn %v times, its probability is 0", what, id, counts[id])
+		case expected < 10: // too few for the statistic on their own
+			rare, rareCount = rare+expected, rareCount+counts[id]
+		default:
+			chi += (counts[id] - expected) * (counts[id] - expected) / expected
+			free++
+		}
+	}
+	if rare >= 10 {
+		chi += (rareCount - rare) * (rareCount - rare) / rare
+		free++
+	}
+	// Five standard deviations above the statistic's mean.
+	if limit := free + 5*math.Sqrt(2*free); chi > limit {
+		t.Errorf("%s: χ² of the draws is %.1f with %v degrees of freedom, want at most %.1f", what, chi, free, limit)
+	}
+}
+
+// TestRandomStreams: what is drawn for an example depends on the example, and on
+// how many equal ones precede it.
+func TestRandomStreams(t *testing.T) {
+	prompts := adapters.FromFloat32([]float32{1, 2, 3, -4, 1, 2, 1, 2.0000002}, 4, 1, 2)
+	streams := func(sequences ...Sequence) []uint64 {
+		out, err := randomStreams(sequences, prompts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	a, again, rounded := Sequence{Input: []int32{^0, 5}}, Sequence{Input: []int32{^2, 5}}, Sequence{Input: []int32{^3, 5}}
+	text, picture := Sequence{Input: []int32{^0, 6}}, Sequence{Input: []int32{^1, 5}}
+	alone := streams(a)[0]
+	if got := streams(text, a, picture); got[1] != alone {
+		t.Errorf("behind another example the stream is %x, alone %x", got[1], alone)
+	}
+	if got := streams(rounded)[0]; got != alone {
+		t.Errorf("after rounding the stream is %x, before %x", got, alone)
+	}
+	different := streams(text, a, picture, a, again)
+	slices.Sort(different)
+	if len(slices.Compact(different)) != 5 {
+		t.Errorf("streams %x, want five", different)
 	}
 }
 
 func TestAnswersThatCannotBe(t *testing.T) {
 	rules := Rules{Architecture: adapters.DecoderOnly, End: []int32{0}}
-	if _, err := newSearch(adapters.GenerateOptions{NumBeams: 2}, rules); adapters.KindOf(err) != adapters.Unsupported {
-		t.Errorf("beam search: %v, want unsupported", err)
+	if _, err := newSearch(adapters.GenerateOptions{NumBeams: 2, Sample: true}, rules); adapters.KindOf(err) != adapters.Unsupported {
+		t.Errorf("sampling with beams: %v, want unsupported", err)
 	}
 	if _, err := newSearch(adapters.GenerateOptions{MinNewTokens: 21}, rules); adapters.KindOf(err) != adapters.Invalid {
 		t.Errorf("minimum over the maximum: %v, want invalid", err)
 	}
-	s, err := newSearch(adapters.GenerateOptions{}, rules)
-	if err != nil {
-		t.Fatal(err)
-	}
 	nan := float32(math.NaN())
-	if _, err := newAnswer(&s, rules, 0).extend([]float32{nan, nan}); adapters.KindOf(err) != adapters.Internal {
-		t.Errorf("logits that are no numbers: %v, want internal", err)
+	for _, beams := range []int{1, 2} {
+		s, err := newSearch(adapters.GenerateOptions{NumBeams: beams}, rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := newContinuation(&s, 0).extend([]float32{nan, nan, nan, nan}[:2*beams]); adapters.KindOf(err) != adapters.Internal {
+			t.Errorf("logits that are no numbers, %d beams: %v, want internal", beams, err)
+		}
 	}
 }

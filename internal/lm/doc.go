@@ -6,8 +6,10 @@
 // A family describes itself by a [Config]: its rules ([Rules]), its tokenizer,
 // its weights and a [Network], which builds the graphs. [New] makes of it a
 // [Model], which satisfies adapters.LanguageModel and every optional capability.
-// How an answer's next token is chosen (greedy, sampling) is this package's
-// business alone; a network knows nothing of it.
+// How an answer's next token is chosen (greedily, with beams, by sampling) is this
+// package's business alone; a network knows nothing of it: with beams its batch has
+// k rows for each example, and the axis B of what it keeps comes first, so that
+// rows can be repeated and reordered.
 //
 // # Shapes
 //

@@ -2,7 +2,9 @@ package lm
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/gomlx/compute/dtypes"
@@ -15,7 +17,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/layers"
 )
 
-// Generate continues each example, greedily or by sampling.
+// Generate continues each example: greedily, with beams or by sampling.
 func (m *Model) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
 	if err := req.Check(m.c.Spec); err != nil {
 		return nil, err
@@ -33,17 +35,26 @@ func (m *Model) Generate(ctx context.Context, req *adapters.GenerateRequest, emi
 	if err != nil {
 		return nil, err
 	}
-	if err := m.checkContext(sequences, search.MaxNewTokens); err != nil {
+	if err := m.checkContext(sequences, search.MaxNewTokens-1); err != nil { // the last one is not read
 		return nil, err
 	}
-	res := &adapters.GenerateResponse{}
-	for from := 0; from < len(sequences); from += maxRows {
-		chunk := sequences[from:min(from+maxRows, len(sequences))]
-		answers := make([]*answer, len(chunk))
-		for i := range chunk {
-			answers[i] = newAnswer(&search, m.c.Rules, from+i)
+	streams := make([]uint64, len(sequences))
+	if search.Sample {
+		if streams, err = randomStreams(sequences, req.Prompts); err != nil {
+			return nil, err
 		}
-		g := &generation{model: m, batch: pack(chunk, layout.Rows, m.c.Rules.Start), answers: answers, first: from, emit: emit}
+	}
+	res := &adapters.GenerateResponse{}
+	examples := m.generateRows(search.NumBeams)
+	for from := 0; from < len(sequences); from += examples {
+		chunk := sequences[from:min(from+examples, len(sequences))]
+		g := &generation{
+			model: m, search: &search, batch: pack(chunk, layout.Rows, m.c.Rules.Start),
+			emitted: make([]string, len(chunk)), first: from, emit: emit,
+		}
+		for i := range chunk {
+			g.answers = append(g.answers, newContinuation(&search, streams[from+i]))
+		}
 		if err := g.run(ctx, req.Prompts); err != nil {
 			return nil, err
 		}
@@ -52,21 +63,36 @@ func (m *Model) Generate(ctx context.Context, req *adapters.GenerateRequest, emi
 			return nil, err
 		}
 		res.Texts = append(res.Texts, texts...)
-		for _, a := range answers {
+		for _, a := range g.answers {
 			res.Tokens = append(res.Tokens, a.tokens())
 		}
 	}
 	return res, nil
 }
 
+// generateRows returns how many examples of k beams to compute at once: a number
+// whose batch needs no padding.
+func (m *Model) generateRows(k int) int {
+	examples := maxRows
+	for examples > 1 && (examples*k > maxRows || examples*k*m.c.Spec.Vocabulary > maxLogits) {
+		examples /= 2
+	}
+	return examples
+}
+
 // generation is a batch of answers as they grow, with what lies on the device.
+// Row i·k + j of a step is beam j of answer i.
 type generation struct {
 	model   *Model
+	search  *search
 	batch   *batch
-	answers []*answer
+	answers []continuation
+	emitted []string
 	first   int // index of the first answer in the request
 	emit    func(adapters.Piece) error
 
+	tokens  []int32 // [B·k] what the next step reads
+	parents []int32 // [B·k] rows that its rows continue
 	lengths *tensors.Tensor
 	fixed   []*tensors.Tensor
 	grown   []*tensors.Tensor
@@ -76,25 +102,21 @@ type generation struct {
 // run extends the answers until all are done.
 func (g *generation) run(ctx context.Context, prompts *adapters.Tensor) error {
 	defer g.free()
+	rows := g.batch.batch * g.search.NumBeams
+	g.tokens, g.parents = slices.Repeat([]int32{g.model.c.Rules.Start}, rows), make([]int32, rows)
 	logits, err := g.prefill(prompts)
-	if err != nil {
-		return err
+	for i := range g.parents {
+		g.parents[i] = int32(i)
 	}
-	tokens := make([]int32, g.batch.batch)
-	if logits == nil {
-		for i := range tokens {
-			tokens[i] = g.model.c.Rules.Start
-		}
-		if logits, err = g.step(tokens); err != nil {
-			return err
-		}
+	if err == nil && logits == nil {
+		logits, err = g.step()
 	}
-	for {
+	for err == nil {
 		if err := ctx.Err(); err != nil {
 			return canceled(err)
 		}
-		done, err := g.extend(logits, tokens)
-		if err != nil {
+		var done bool
+		if done, err = g.extend(logits); err != nil {
 			return err
 		}
 		if err := g.stream(); err != nil {
@@ -103,37 +125,45 @@ func (g *generation) run(ctx context.Context, prompts *adapters.Tensor) error {
 		if done {
 			return nil
 		}
-		if logits, err = g.step(tokens); err != nil {
-			return err
-		}
+		logits, err = g.step()
 	}
+	return err
 }
 
 // extend chooses the next token of every answer that is not done and reports
 // whether all are.
-func (g *generation) extend(logits []float32, tokens []int32) (bool, error) {
-	v := len(logits) / g.batch.batch
+func (g *generation) extend(logits []float32) (bool, error) {
+	k := g.search.NumBeams
+	n := len(logits) / g.batch.batch // k·V
 	all := true
 	for i, a := range g.answers {
 		if a.done() {
 			continue
 		}
-		id, err := a.extend(logits[i*v : (i+1)*v])
-		if err != nil {
+		if err := a.extend(logits[i*n : (i+1)*n]); err != nil {
 			return false, err
 		}
-		tokens[i] = id
+		parents := g.parents[i*k : (i+1)*k]
+		a.next(g.tokens[i*k:(i+1)*k], parents)
+		for j := range parents {
+			parents[j] += int32(i * k)
+		}
 		all = all && a.done()
 	}
 	return all, nil
 }
 
-// prefill reads the input. It returns the logits float32[B, V] of the first
+// prefill reads the input. It returns the logits float32[B·k, V] of the first
 // token, or nil where the first step gives them.
 func (g *generation) prefill(prompts *adapters.Tensor) ([]float32, error) {
-	b := g.batch
-	g.lengths = tensors.FromFlatDataAndDimensions(b.lengths, b.batch)
+	b, k := g.batch, g.search.NumBeams
+	lengths := make([]int32, 0, b.batch*k)
+	for _, n := range b.lengths {
+		lengths = append(lengths, slices.Repeat([]int32{n}, k)...)
+	}
+	g.lengths = tensors.FromFlatDataAndDimensions(lengths, len(lengths))
 	args := []any{
+		tensors.FromFlatDataAndDimensions(b.lengths, b.batch),
 		tensors.FromFlatDataAndDimensions(b.ids, b.batch, b.length),
 		tensors.FromFlatDataAndDimensions(b.source, b.batch, b.length),
 	}
@@ -145,7 +175,8 @@ func (g *generation) prefill(prompts *adapters.Tensor) ([]float32, error) {
 		args = append(args, p)
 	}
 	defer free(args)
-	out, err := g.model.graphs.run(key{purpose: prefillGraph, shape: b.shape}, g.model.buildPrefill, append([]any{g.lengths}, args...)...)
+	out, err := g.model.graphs.run(key{purpose: prefillGraph, shape: b.shape, beams: k},
+		func(p layers.Params, in []*Node) []*Node { return g.model.buildPrefill(p, in, k) }, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -154,40 +185,68 @@ func (g *generation) prefill(prompts *adapters.Tensor) ([]float32, error) {
 		return nil, nil
 	}
 	g.fixed = out[1:]
-	return hosttensor.Float32s(out[0])
+	logits, err := hosttensor.Float32s(out[0])
+	if err != nil || k == 1 {
+		return logits, err
+	}
+	v := len(logits) / b.batch
+	repeated := make([]float32, 0, k*len(logits))
+	for i := range b.batch {
+		for range k {
+			repeated = append(repeated, logits[i*v:(i+1)*v]...)
+		}
+	}
+	return repeated, nil
 }
 
 // buildPrefill builds the graph from lengths, ids, source and, where there are
-// any, soft prompts.
-func (m *Model) buildPrefill(p layers.Params, in []*Node) []*Node {
+// any, soft prompts. What is fixed leaves it with k rows for each example.
+func (m *Model) buildPrefill(p layers.Params, in []*Node, k int) []*Node {
 	var prompts *Node
 	if len(in) > 3 {
 		prompts = in[3]
 	}
 	done := m.c.Network.Prefill(p, Input{Embeds: embed(m.c.Network, p, in[1], in[2], prompts), Lengths: in[0]})
-	if done.States == nil {
-		return done.Fixed
+	var out []*Node
+	if done.States != nil {
+		out = append(out, ConvertDType(m.c.Network.Logits(p, done.States), dtypes.Float32))
 	}
-	logits := ConvertDType(m.c.Network.Logits(p, done.States), dtypes.Float32)
-	return append([]*Node{logits}, done.Fixed...)
+	for _, x := range done.Fixed {
+		out = append(out, repeatRows(x, k))
+	}
+	return out
 }
 
-// step reads one token of each answer and returns the logits float32[B, V] of
+// repeatRows repeats each row k times: [B, ...] → [B·k, ...].
+func repeatRows(x *Node, k int) *Node {
+	if k == 1 {
+		return x
+	}
+	d := x.Shape().Dimensions
+	wide := BroadcastToDims(InsertAxes(x, 1), append([]int{d[0], k}, d[1:]...)...)
+	return Reshape(wide, append([]int{d[0] * k}, d[1:]...)...)
+}
+
+// step reads one token of each row and returns the logits float32[B·k, V] of
 // the next.
-func (g *generation) step(tokens []int32) ([]float32, error) {
-	m := g.model
-	k := key{purpose: stepGraph, shape: shape{batch: g.batch.batch, length: g.batch.length}, room: lengthBucket(g.answers[0].search.MaxNewTokens)}
+func (g *generation) step() ([]float32, error) {
+	m, k := g.model, g.search.NumBeams
+	shape := key{
+		purpose: stepGraph, shape: shape{batch: g.batch.batch, length: g.batch.length},
+		room: lengthBucket(g.search.MaxNewTokens), beams: k,
+	}
 	if g.grown == nil {
 		c := m.c.Network.Cache()
 		for range c.Tensors {
-			zeros := tensors.FromShape(shapes.Make(hosttensor.DType(m.c.Spec.DType), k.batch, c.Heads, k.room, c.Dim))
+			zeros := tensors.FromShape(shapes.Make(hosttensor.DType(m.c.Spec.DType), len(g.tokens), c.Heads, shape.room, c.Dim))
 			g.grown = append(g.grown, zeros)
 		}
 	}
-	token := tensors.FromFlatDataAndDimensions(tokens, len(tokens))
+	token := tensors.FromFlatDataAndDimensions(g.tokens, len(g.tokens))
+	parents := tensors.FromFlatDataAndDimensions(g.parents, len(g.parents))
 	step := tensors.FromScalar(int32(g.steps))
-	defer free([]any{token, step})
-	args := []any{token, step, g.lengths}
+	defer free([]any{token, parents, step})
+	args := []any{token, step, g.lengths, parents}
 	for _, t := range g.fixed {
 		args = append(args, t)
 	}
@@ -201,7 +260,7 @@ func (g *generation) step(tokens []int32) ([]float32, error) {
 	}
 	g.grown = g.grown[:0]
 	fixed := len(g.fixed)
-	out, err := m.graphs.run(k, func(p layers.Params, in []*Node) []*Node { return m.buildStep(p, in, fixed) }, args...)
+	out, err := m.graphs.run(shape, func(p layers.Params, in []*Node) []*Node { return m.buildStep(p, in, fixed, k) }, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -210,11 +269,18 @@ func (g *generation) step(tokens []int32) ([]float32, error) {
 	return hosttensor.Float32s(out[0])
 }
 
-// buildStep builds the graph from tokens, step, lengths, the fixed and the
-// grown tensors.
-func (m *Model) buildStep(p layers.Params, in []*Node, fixed int) []*Node {
+// buildStep builds the graph from tokens, step, lengths, parents, the fixed and
+// the grown tensors. With beams, each row first takes over what its parent has
+// grown.
+func (m *Model) buildStep(p layers.Params, in []*Node, fixed, k int) []*Node {
+	grown := slices.Clone(in[4+fixed:])
+	for i := range grown {
+		if k > 1 {
+			grown[i] = Gather(grown[i], InsertAxes(in[3], -1))
+		}
+	}
 	out := m.c.Network.Step(p, StepInput{
-		Tokens: in[0], Step: in[1], Lengths: in[2], Fixed: in[3 : 3+fixed], Grown: in[3+fixed:],
+		Tokens: in[0], Step: in[1], Lengths: in[2], Fixed: in[4 : 4+fixed], Grown: grown,
 	})
 	logits := ConvertDType(m.c.Network.Logits(p, out.States), dtypes.Float32)
 	return append([]*Node{logits}, out.Grown...)
@@ -227,22 +293,26 @@ func (g *generation) free() {
 	}
 }
 
-// texts decodes the answers.
+// texts decodes what is certain of the answers.
 func (g *generation) texts() ([]string, error) {
 	ids := make([][]int32, len(g.answers))
 	for i, a := range g.answers {
-		ids[i] = a.ids
+		ids[i] = a.settled()
 	}
 	texts, err := g.model.c.Tokenizer.DecodeBatch(ids, true)
 	for i := range texts {
-		texts[i] = strings.TrimSpace(texts[i])
+		texts[i] = strings.TrimFunc(texts[i], isSpace)
 	}
 	return texts, err
 }
 
+// isSpace is white space as Python's strip takes it, by which the reference
+// trims: Unicode's, and the separators U+001C to U+001F.
+func isSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
+
 // stream emits what has become certain of each answer: no white space that may
 // turn out to be the last, no half of a character. All pieces of an answer make
-// its text.
+// its text. One that is searched with beams comes in one piece, at its end.
 func (g *generation) stream() error {
 	if g.emit == nil {
 		return nil
@@ -256,11 +326,11 @@ func (g *generation) stream() error {
 		if !a.done() {
 			text = strings.TrimRight(text, string(utf8.RuneError))
 		}
-		rest, grew := strings.CutPrefix(text, a.emitted)
+		rest, grew := strings.CutPrefix(text, g.emitted[i])
 		if !grew || rest == "" {
 			continue
 		}
-		a.emitted = text
+		g.emitted[i] = text
 		if err := g.emit(adapters.Piece{Example: g.first + i, Text: rest}); err != nil {
 			return err
 		}

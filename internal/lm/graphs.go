@@ -27,7 +27,8 @@ const (
 type key struct {
 	purpose purpose
 	shape
-	room int // C, positions of the cache
+	room  int // C, positions of the cache
+	beams int // k, rows of each example in generation
 }
 
 // builder builds a graph of its inputs.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch.nn.functional import log_softmax
+from transformers import DynamicCache, EncoderDecoderCache
 
 from common import Golden, prompt, text
 
@@ -65,6 +66,18 @@ GENERATE_CASES = {  # name: options
     "default options": {},
 }
 
+BEAM_CASES = {  # name: options; few sizes, for each is a graph
+    "beams": {"num_beams": 3, "max_new_tokens": 12},
+    "beams, default options": {"num_beams": 5},
+    "beams, short ones": {"num_beams": 3, "length_penalty": -1.0, "max_new_tokens": 12},
+    "beams without length penalty": {"num_beams": 3, "length_penalty": 0.0, "max_new_tokens": 12},
+    "beams, long ones": {"num_beams": 3, "length_penalty": 2.0, "max_new_tokens": 12},
+    "beams, early stopping": {"num_beams": 3, "early_stopping": True, "max_new_tokens": 12},
+    "beams, never stopping early": {"num_beams": 3, "early_stopping": "never", "length_penalty": 2.0, "max_new_tokens": 16},
+    "beams, penalty and minimum": {"num_beams": 3, "repetition_penalty": 1.3, "min_new_tokens": 5, "max_new_tokens": 10},
+    "beams, one token": {"num_beams": 5, "max_new_tokens": 1, "length_penalty": -1.0},
+}
+
 GENERATE_EXAMPLES = [
     [prompt(0), text("a photo of")],
     [prompt(1)],
@@ -98,8 +111,8 @@ def joined(segments: list[dict]) -> list[dict]:
 
 
 def write_cases(golden: Golden, width: int, loss, generate, seed: int = 3) -> None:
-    """Adds all cases. loss(prompts, example) returns (tensor, tokens),
-    generate(prompts, segments, options) the text."""
+    """Adds all cases but those with beams. loss(prompts, example) returns (tensor,
+    tokens), generate(prompts, segments, options) the text."""
     rng = torch.Generator().manual_seed(seed)
 
     def draw(m: int) -> torch.Tensor:
@@ -122,6 +135,22 @@ def write_cases(golden: Golden, width: int, loss, generate, seed: int = 3) -> No
             golden.case(name, "generate", prompts=shared, examples=examples, options=options, expect={"texts": texts})
         scores = [[-loss(prompts, e | {"target": c})[0] for c in e["candidates"]] for e in SCORE_EXAMPLES]
         golden.case("candidates", "score", prompts=shared, examples=SCORE_EXAMPLES, expect={"scores": torch.tensor(scores)})
+
+
+@torch.no_grad()
+def write_beam_cases(golden: Golden, width: int, generate, search, seed: int = 4) -> None:
+    """Adds the cases with beams, and those without. search(prompts, segments,
+    options) returns the text by transformers' own generate; where there are no
+    beams, the plain rules of generate must give the same."""
+    prompts = torch.randn((3, ROWS, width), generator=torch.Generator().manual_seed(seed)) * 0.5
+    shared = golden.share("prompts", prompts)
+    examples = [{"segments": segments} for segments in GENERATE_EXAMPLES]
+    for name, options in (GENERATE_CASES | BEAM_CASES).items():
+        texts = [search(prompts, e["segments"], options) for e in examples]
+        if "num_beams" not in options:
+            assert texts == [generate(prompts, e["segments"], options) for e in examples], name
+        print(f"  {name}: {texts}")
+        golden.case(name, "generate", prompts=shared, examples=examples, options=options, expect={"texts": texts})
 
 
 def losses(results: list) -> dict:
@@ -149,3 +178,18 @@ def greedy(next_logits, seen: list[int], end: int, options: dict) -> list[int]:
             break
         ids.append(token)
     return ids
+
+
+def transformers_generate(model, embeds: torch.Tensor, end: int | list[int], options: dict) -> list[int]:
+    """What transformers' generate makes of one input embeds [T, D], alone and
+    unpadded; an encoder-decoder's start token and the end token are left out."""
+    cache = {}
+    if model.config.is_encoder_decoder:  # generate's own has as many layers as the encoder
+        cache = {"past_key_values": EncoderDecoderCache(DynamicCache(), DynamicCache())}
+    ids = model.generate(
+        inputs_embeds=embeds[None], attention_mask=torch.ones((1, len(embeds)), dtype=torch.long), do_sample=False,
+        eos_token_id=end, pad_token_id=model.config.pad_token_id, **cache, **options)[0].tolist()
+    ids = ids[1:] if model.config.is_encoder_decoder else ids
+    ends = [end] if isinstance(end, int) else end
+    first = next((i for i, token in enumerate(ids) if token in ends), len(ids))
+    return ids[:first]

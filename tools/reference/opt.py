@@ -17,10 +17,11 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import OPTConfig, OPTForCausalLM
 
 from common import Golden, randomize, setup
-from language import CORPUS, ROWS, greedy, joined, summed_loss, write_cases
+from language import CORPUS, ROWS, greedy, joined, summed_loss, transformers_generate, write_beam_cases, write_cases
 
 BOS = 2  # "</s>"
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
+NOT_TEXT = ["<pad>", "</s>"]  # the tokens that tokenizer_config.json names: transformers decodes the others
 
 
 def train_tokenizer() -> Tokenizer:
@@ -41,6 +42,15 @@ def save_tokenizer(tokenizer: Tokenizer, folder: pathlib.Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps({
         "add_bos_token": True, "add_prefix_space": False, "bos_token": token, "eos_token": token,
         "pad_token": "<pad>", "tokenizer_class": "GPT2Tokenizer", "unk_token": token}, indent=1) + "\n")
+
+
+def load_tokenizer(folder: pathlib.Path) -> Tokenizer:
+    """Reads these files as transformers does."""
+    tokenizer = Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in NOT_TEXT])
+    return tokenizer
 
 
 class Reference:
@@ -78,10 +88,12 @@ class Reference:
             return line + bos + given, scored + end
         return line, bos + scored + end
 
-    def logits(self, prompts, line: list) -> torch.Tensor:
+    def embeds(self, prompts, line: list) -> torch.Tensor:
         table = self.model.get_input_embeddings()
-        rows = [prompts[item] if isinstance(item, tuple) else table(torch.tensor(item)) for item in line]
-        return self.model(inputs_embeds=torch.stack(rows)[None]).logits[0]
+        return torch.stack([prompts[item] if isinstance(item, tuple) else table(torch.tensor(item)) for item in line])
+
+    def logits(self, prompts, line: list) -> torch.Tensor:
+        return self.model(inputs_embeds=self.embeds(prompts, line)[None]).logits[0]
 
     def loss(self, prompts, example: dict) -> tuple[torch.Tensor, int]:
         given, target = self.layout(example["segments"], example["target"])
@@ -93,8 +105,13 @@ class Reference:
         ids = greedy(lambda ids: self.logits(prompts, given + ids)[-1], [], self.newline, options)
         return self.tokenizer.decode(ids, skip_special_tokens=True).strip()
 
+    def search(self, prompts, segments: list[dict], options: dict) -> str:
+        given, _ = self.layout(segments, None)
+        ids = transformers_generate(self.model, self.embeds(prompts, given), self.newline, options)
+        return self.tokenizer.decode(ids, skip_special_tokens=True).strip()
 
-def write(folder: pathlib.Path, seed: int, dtype: torch.dtype, **config) -> None:
+
+def write(folder: pathlib.Path, seed: int, dtype: torch.dtype, beams: bool = False, **config) -> None:
     tokenizer = train_tokenizer()
     model = OPTForCausalLM(OPTConfig(
         vocab_size=tokenizer.get_vocab_size() + 6, num_hidden_layers=2, num_attention_heads=2, ffn_dim=40,
@@ -108,15 +125,19 @@ def write(folder: pathlib.Path, seed: int, dtype: torch.dtype, **config) -> None
     model.to(dtype).save_pretrained(golden.checkpoint)
     (golden.checkpoint / "generation_config.json").unlink(missing_ok=True)
     save_tokenizer(tokenizer, golden.checkpoint)
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
-    reference = Reference(model.float(), tokenizer)
-    write_cases(golden, model.get_input_embeddings().embedding_dim, reference.loss, reference.generate)
+    reference = Reference(model.float(), load_tokenizer(golden.checkpoint))
+    width = model.get_input_embeddings().embedding_dim
+    if beams:
+        write_beam_cases(golden, width, reference.generate, reference.search)
+    else:
+        write_cases(golden, width, reference.loss, reference.generate)
     golden.write()
 
 
 def main(folder: pathlib.Path) -> None:
     setup()
     write(folder / "golden-pre-norm", 1, torch.float32, hidden_size=24, word_embed_proj_dim=24)
+    write(folder / "golden-beams", 6, torch.float32, beams=True, hidden_size=24, word_embed_proj_dim=16, do_layer_norm_before=False)
     write(folder / "golden-post-norm", 2, torch.bfloat16, hidden_size=24, word_embed_proj_dim=16, do_layer_norm_before=False)
 
 

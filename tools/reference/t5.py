@@ -20,7 +20,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from common import Golden, randomize, setup
-from language import CORPUS, greedy, joined, summed_loss, write_cases
+from language import CORPUS, greedy, joined, summed_loss, transformers_generate, write_beam_cases, write_cases
 
 START, END = 0, 1
 SPECIAL = ["<pad>", "</s>", "<unk>"]
@@ -48,12 +48,16 @@ class Reference:
     def ids(self, string: str) -> list[int]:
         return self.tokenizer.encode(string, add_special_tokens=False).ids if string else []
 
-    def logits(self, prompts, segments: list[dict], decoder: list[int]) -> torch.Tensor:
+    def embeds(self, prompts, segments: list[dict]) -> torch.Tensor:
         table, rows = self.model.get_input_embeddings(), []
         for segment in joined(segments):
             rows += list(prompts[segment["prompt"]]) if "prompt" in segment else list(table(torch.tensor(self.ids(segment["text"]))))
         rows.append(table(torch.tensor(END)))
-        return self.model(inputs_embeds=torch.stack(rows)[None], decoder_input_ids=torch.tensor([decoder])).logits[0]
+        return torch.stack(rows)
+
+    def logits(self, prompts, segments: list[dict], decoder: list[int]) -> torch.Tensor:
+        embeds = self.embeds(prompts, segments)
+        return self.model(inputs_embeds=embeds[None], decoder_input_ids=torch.tensor([decoder])).logits[0]
 
     def loss(self, prompts, example: dict) -> tuple[torch.Tensor, int]:
         target = self.ids(example["target"]) + [END]
@@ -61,6 +65,10 @@ class Reference:
 
     def generate(self, prompts, segments: list[dict], options: dict) -> str:
         ids = greedy(lambda ids: self.logits(prompts, segments, [START] + ids)[-1], [START], END, options)
+        return self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+    def search(self, prompts, segments: list[dict], options: dict) -> str:
+        ids = transformers_generate(self.model, self.embeds(prompts, segments), END, options)
         return self.tokenizer.decode(ids, skip_special_tokens=True).strip()
 
 
@@ -71,7 +79,7 @@ def check_head(model: T5ForConditionalGeneration, untied: bool) -> None:
     assert model.config.scale_decoder_outputs != untied
 
 
-def write(folder: pathlib.Path, seed: int, untied: bool, activation: str | None = None, **config) -> None:
+def write(folder: pathlib.Path, seed: int, untied: bool, activation: str | None = None, beams: bool = False, **config) -> None:
     tokenizer = train_tokenizer()
     model = T5ForConditionalGeneration(T5Config(
         vocab_size=tokenizer.get_vocab_size() + 5, d_model=24, d_kv=10, d_ff=40, num_heads=2, num_layers=2,
@@ -96,7 +104,10 @@ def write(folder: pathlib.Path, seed: int, untied: bool, activation: str | None 
     save_file(weights, golden.checkpoint / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save(str(golden.checkpoint / "tokenizer.json"))
     reference = Reference(model, tokenizer)
-    write_cases(golden, 24, reference.loss, reference.generate)
+    if beams:
+        write_beam_cases(golden, 24, reference.generate, reference.search)
+    else:
+        write_cases(golden, 24, reference.loss, reference.generate)
     golden.write()
 
 
@@ -115,6 +126,7 @@ def main(folder: pathlib.Path) -> None:
     write(folder / "golden-flan", 1, untied=True, feed_forward_proj="gated-gelu")
     write(folder / "golden-exact-gelu", 2, untied=True, feed_forward_proj="gated-gelu", activation="gelu", num_decoder_layers=3)
     write(folder / "golden-original", 3, untied=False, feed_forward_proj="relu")
+    write(folder / "golden-beams", 4, untied=True, beams=True, feed_forward_proj="gated-gelu", num_decoder_layers=1)
     write_buckets(folder / "buckets.json")
 
 

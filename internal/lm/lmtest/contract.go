@@ -2,7 +2,6 @@ package lmtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -19,7 +18,7 @@ import (
 // streaming, chunks, concurrency, the optional capabilities, refusals.
 func Contract(t *testing.T, open OpenFunc, checkpoint string) {
 	model := Open(t, open, checkpoint)
-	t.Run("streams what it returns", func(t *testing.T) { streams(t, model) })
+	t.Run("generation", func(t *testing.T) { generation(t, model) })
 	t.Run("chunks change nothing", func(t *testing.T) { chunks(t, model) })
 	t.Run("requests at once", func(t *testing.T) { atOnce(t, model) })
 	t.Run("token embeddings", func(t *testing.T) { tokens(t, model) })
@@ -46,26 +45,6 @@ func request(model adapters.LanguageModel, n int) *adapters.LossRequest {
 		})
 	}
 	return r
-}
-
-func streams(t *testing.T, model adapters.LanguageModel) {
-	r := request(model, 5)
-	generate := &adapters.GenerateRequest{Prompts: r.Prompts, Examples: r.Examples, Options: adapters.GenerateOptions{RepetitionPenalty: 1.5}}
-	got := make([]string, len(r.Examples))
-	res, err := model.Generate(t.Context(), generate, func(p adapters.Piece) error {
-		got[p.Example] += p.Text
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(got, res.Texts) {
-		t.Errorf("streamed %q, returned %q", got, res.Texts)
-	}
-	stop := errors.New("enough")
-	if _, err := model.Generate(t.Context(), generate, func(adapters.Piece) error { return stop }); !errors.Is(err, stop) {
-		t.Errorf("error of emit: got %v, want %v", err, stop)
-	}
 }
 
 // chunks compares 70 examples, more than are computed at once, with each alone.
@@ -204,9 +183,9 @@ func refusals(t *testing.T, model adapters.LanguageModel) {
 	}
 	r := request(model, 1)
 	_, err := model.Generate(t.Context(), &adapters.GenerateRequest{Prompts: r.Prompts, Examples: r.Examples,
-		Options: adapters.GenerateOptions{NumBeams: 4}}, nil)
+		Options: adapters.GenerateOptions{NumBeams: 4, Sample: true}}, nil)
 	if adapters.KindOf(err) != adapters.Unsupported {
-		t.Errorf("beam search: %v, want unsupported", err)
+		t.Errorf("sampling with beams: %v, want unsupported", err)
 	}
 }
 

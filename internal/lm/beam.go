@@ -1,0 +1,196 @@
+package lm
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// farBelow takes a score out of the running, as transformers does it.
+const farBelow float32 = -1e9
+
+// hypothesis is a beam.
+type hypothesis struct {
+	ids      []int32 // generated, the end token among them
+	score    float32 // Σ log p; of a finished one, divided by its length^penalty
+	parent   int32   // the beam that it continues
+	finished bool
+}
+
+// beams is a search with k beams for one answer: transformers' _beam_search
+// (generation/utils.py) for one example, in float32 as there.
+//
+// Each step ranks the continuations of all beams and keeps the best of them, 2k
+// and more where several tokens end an answer. The k best that do not end run
+// on. One that ends is finished only if it is among the first k; the k best
+// finished ones are kept. The answer is the best of them.
+type beams struct {
+	search   *search
+	running  []hypothesis // k, descending
+	finished []hypothesis // k, descending; those not finished are empty places
+	steps    int
+	// improvable: a running beam may yet become one of the finished. Once it is
+	// false it stays so.
+	improvable bool
+	over       bool
+}
+
+func newBeams(s *search) *beams {
+	b := &beams{search: s, improvable: true}
+	for i := range s.NumBeams {
+		h := hypothesis{score: farBelow}
+		b.finished = append(b.finished, h)
+		if i == 0 {
+			h.score = 0 // all beams start equal: one is enough
+		}
+		b.running = append(b.running, h)
+	}
+	return b
+}
+
+func (b *beams) done() bool { return b.over }
+
+func (b *beams) settled() []int32 {
+	if !b.over {
+		return nil
+	}
+	ids := b.finished[0].ids
+	if n := len(ids); n > 0 && b.search.ends(ids[n-1]) {
+		return ids[:n-1]
+	}
+	return ids
+}
+
+func (b *beams) tokens() int32 { return int32(len(b.finished[0].ids)) }
+
+func (b *beams) next(tokens, parents []int32) {
+	for i, h := range b.running {
+		if n := len(h.ids); n > 0 {
+			tokens[i] = h.ids[n-1]
+		}
+		parents[i] = h.parent
+	}
+}
+
+func (b *beams) extend(logits []float32) error {
+	best, err := b.continuations(logits)
+	if err != nil {
+		return err
+	}
+	b.steps++
+	ended := make([]bool, len(best))
+	for i, h := range best {
+		ended[i] = b.steps >= b.search.MaxNewTokens || b.search.ends(h.ids[len(h.ids)-1])
+	}
+	b.run(best, ended)
+	b.finish(best, ended)
+	b.improvable = b.improvable && b.canImprove()
+	b.over = !b.improvable || b.full() || !slices.Contains(ended, false)
+	return nil
+}
+
+// continuations ranks what the beams may become by logits float32[k, V].
+func (b *beams) continuations(logits []float32) ([]hypothesis, error) {
+	type token struct {
+		parent int
+		id     int32
+	}
+	v := len(logits) / len(b.running)
+	best := ranking[token]{n: min(max(2, 1+len(b.search.end))*len(b.running), len(logits))}
+	for i, h := range b.running {
+		row := logits[i*v : (i+1)*v]
+		if !logSoftmax(row) {
+			return nil, noNumbers(b.steps)
+		}
+		b.search.process(row, h.ids)
+		for id, x := range row {
+			best.offer(x+h.score, token{i, int32(id)})
+		}
+	}
+	out := make([]hypothesis, len(best.items))
+	for i, t := range best.items {
+		ids := b.running[t.parent].ids
+		out[i] = hypothesis{ids: append(ids[:len(ids):len(ids)], t.id), score: best.scores[i], parent: int32(t.parent)}
+	}
+	return out, nil
+}
+
+// run lets the k best continuations that have not ended run on.
+func (b *beams) run(best []hypothesis, ended []bool) {
+	next := slices.Clone(best)
+	for i := range next {
+		if ended[i] {
+			next[i].score += farBelow
+		}
+	}
+	b.running = firstOf(next, len(b.running))
+}
+
+// finish merges those of the first k continuations that have ended into the
+// finished ones.
+func (b *beams) finish(best []hypothesis, ended []bool) {
+	k := len(b.finished)
+	closed := !b.improvable || b.full()
+	merged := b.finished
+	for i, h := range best {
+		h.score /= b.penalty(b.steps)
+		h.finished = ended[i] && i < k
+		if closed {
+			h.score += farBelow
+		}
+		if !h.finished {
+			h.score += farBelow
+		}
+		merged = append(merged, h)
+	}
+	b.finished = firstOf(merged, k)
+}
+
+// full reports that early stopping wants no more than what has finished.
+func (b *beams) full() bool {
+	return b.search.EarlyStopping == adapters.EarlyStoppingTrue && b.allFinished()
+}
+
+func (b *beams) allFinished() bool {
+	return !slices.ContainsFunc(b.finished, func(h hypothesis) bool { return !h.finished })
+}
+
+// canImprove guesses whether the best running beam can beat the worst finished.
+func (b *beams) canImprove() bool {
+	length := b.steps
+	if b.search.EarlyStopping == adapters.EarlyStoppingNever && b.search.lengthPenalty > 0 {
+		length = b.search.MaxNewTokens
+	}
+	worst := farBelow
+	if b.allFinished() {
+		worst = b.finished[len(b.finished)-1].score
+	}
+	return b.running[0].score/b.penalty(length) > worst
+}
+
+func (b *beams) penalty(length int) float32 {
+	return float32(math.Pow(float64(length), b.search.lengthPenalty))
+}
+
+// firstOf returns the n highest scores, descending.
+func firstOf(h []hypothesis, n int) []hypothesis {
+	slices.SortStableFunc(h, func(a, b hypothesis) int { return cmp.Compare(b.score, a.score) })
+	return slices.Clip(h[:n])
+}
+
+// logSoftmax turns logits into log-probabilities and reports whether they are
+// numbers.
+func logSoftmax(x []float32) bool {
+	top := slices.Max(x)
+	sum := 0.0
+	for _, v := range x {
+		sum += math.Exp(float64(v - top))
+	}
+	sum = math.Log(sum)
+	for i, v := range x {
+		x[i] = float32(float64(v-top) - sum)
+	}
+	return sum-sum == 0
+}
