@@ -38,15 +38,18 @@ func (p *program) askCommand() *cli.Command {
 	}
 }
 
-// generationFlags lacks the options of beam search: no built-in adapter has it.
+// generationFlags have transformers' names, meaning and defaults.
 func generationFlags() []cli.Flag {
 	return []cli.Flag{
 		countFlag("max-new-tokens", 20, 1, "`N` tokens at most"),
 		countFlag("min-new-tokens", 0, 0, "`N` tokens at least"),
-		factorFlag("repetition-penalty", math.MaxFloat64, "`X`; 1 is none"),
+		countFlag("num-beams", 1, 1, "`N` beams of the search; 1 takes the likeliest token each time"),
+		lengthPenaltyFlag(),
+		earlyStoppingFlag(),
+		factorFlag("repetition-penalty", math.MaxFloat32, "`X`; 1 is none"),
 		&cli.BoolFlag{Name: "sample", Usage: "draw tokens instead of taking the likeliest"},
-		factorFlag("temperature", math.MaxFloat64, "`X` of sampling"),
-		countFlag("top-k", 0, 0, "`N` likeliest tokens to draw from; 0 is all"),
+		factorFlag("temperature", math.MaxFloat32, "`X` of sampling"),
+		countFlag("top-k", 50, 0, "`N` likeliest tokens to draw from; 0 is all"),
 		factorFlag("top-p", 1, "`X` of probability to draw from"),
 		&cli.Uint64Flag{Name: "seed", Usage: "`N` of sampling"},
 	}
@@ -61,10 +64,34 @@ func countFlag(name string, value, least int, usage string) cli.Flag {
 	}}
 }
 
+func lengthPenaltyFlag() cli.Flag {
+	return &cli.Float64Flag{
+		Name: "length-penalty", Value: 1, Usage: "`X` of beams: an answer's log-probability is divided by its length to this power; above 0 favours long ones",
+		Action: func(_ *cli.Context, got float64) error {
+			if got-got != 0 {
+				return usagef("--length-penalty is %v, want a finite number", got)
+			}
+			return nil
+		},
+	}
+}
+
+func earlyStoppingFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "early-stopping", Value: "false", Usage: "`WHEN` beams end: true, with as many answers as beams; false, when a better one is unlikely; never, when there can be none",
+		Action: func(_ *cli.Context, got string) error {
+			if _, err := adapters.ParseEarlyStopping(got); err != nil {
+				return usagef("--early-stopping is %q, want true, false or never", got)
+			}
+			return nil
+		},
+	}
+}
+
 // factorFlag is a flag for a number above 0, 1 where it is not given.
 func factorFlag(name string, most float64, usage string) cli.Flag {
 	want := "a number above 0"
-	if most < math.MaxFloat64 {
+	if most < math.MaxFloat32 {
 		want += fmt.Sprintf(" and at most %v", most)
 	}
 	return &cli.Float64Flag{Name: name, Value: 1, Usage: usage, Action: func(_ *cli.Context, got float64) error {
@@ -75,12 +102,40 @@ func factorFlag(name string, most float64, usage string) cli.Flag {
 	}}
 }
 
-func generation(c *cli.Context) bridge.GenerateOptions {
-	return bridge.GenerateOptions{
+// generation reads the generation flags. What makes no sense together is wrong
+// usage; what has no effect is warned of.
+func (p *program) generation(c *cli.Context) (bridge.GenerateOptions, error) {
+	lengthPenalty := c.Float64("length-penalty")
+	early, err := adapters.ParseEarlyStopping(c.String("early-stopping"))
+	if err != nil {
+		return bridge.GenerateOptions{}, err
+	}
+	o := bridge.GenerateOptions{
 		MaxNewTokens: c.Int("max-new-tokens"), MinNewTokens: c.Int("min-new-tokens"),
+		NumBeams: c.Int("num-beams"), LengthPenalty: &lengthPenalty, EarlyStopping: early,
 		RepetitionPenalty: c.Float64("repetition-penalty"), Sample: c.Bool("sample"), Temperature: c.Float64("temperature"),
 		TopK: c.Int("top-k"), TopP: c.Float64("top-p"), Seed: c.Uint64("seed"),
 	}
+	if o.MinNewTokens > o.MaxNewTokens {
+		return o, usagef("--min-new-tokens is %d, want at most --max-new-tokens, %d", o.MinNewTokens, o.MaxNewTokens)
+	}
+	if o.Sample && o.NumBeams > 1 {
+		return o, usagef("--sample and --num-beams %d exclude each other", o.NumBeams)
+	}
+	without := func(needs string, names ...string) {
+		for _, name := range names {
+			if c.IsSet(name) {
+				p.log.Warn(fmt.Sprintf("--%s has no effect without %s", name, needs))
+			}
+		}
+	}
+	if !o.Sample {
+		without("--sample", "temperature", "top-k", "top-p", "seed")
+	}
+	if o.NumBeams == 1 {
+		without("--num-beams of 2 or more", "length-penalty", "early-stopping")
+	}
+	return o, nil
 }
 
 // openModel opens a stage-2 bridge with both frozen sides.
@@ -164,6 +219,10 @@ func (p *program) caption(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	options, err := p.generation(c)
+	if err != nil {
+		return err
+	}
 	m, done, err := p.openModel(c, args[0])
 	if err != nil {
 		return err
@@ -175,7 +234,7 @@ func (p *program) caption(c *cli.Context) error {
 	}
 	var broken error
 	for images := args[1:]; len(images) > 0; images = images[min(captionBatch, len(images)):] {
-		failed, err := p.captionSome(c, m, images[:min(captionBatch, len(images))], prompt)
+		failed, err := p.captionSome(c, m, images[:min(captionBatch, len(images))], prompt, options)
 		if err != nil {
 			return err
 		}
@@ -186,7 +245,7 @@ func (p *program) caption(c *cli.Context) error {
 
 // captionSome captions a batch. Pictures that cannot be read are returned as
 // failed; the others are captioned all the same.
-func (p *program) captionSome(c *cli.Context, m *bridge.Model, images []string, prompt string) (failed, err error) {
+func (p *program) captionSome(c *cli.Context, m *bridge.Model, images []string, prompt string, o bridge.GenerateOptions) (failed, err error) {
 	spec := m.Vision.Spec().Image
 	var names []string
 	var pictures [][]uint8
@@ -201,7 +260,7 @@ func (p *program) captionSome(c *cli.Context, m *bridge.Model, images []string, 
 	if len(pictures) == 0 {
 		return failed, nil
 	}
-	texts, err := captionAll(c.Context, m, stack(pictures, spec), prompt, generation(c))
+	texts, err := captionAll(c.Context, m, stack(pictures, spec), prompt, o)
 	if err != nil {
 		return failed, err
 	}
@@ -250,6 +309,10 @@ func (p *program) ask(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	options, err := p.generation(c)
+	if err != nil {
+		return err
+	}
 	m, done, err := p.openModel(c, args[0])
 	if err != nil {
 		return err
@@ -260,7 +323,7 @@ func (p *program) ask(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	answers, err := m.Answer(c.Context, stack([][]uint8{picture}, spec), args[2:], generation(c))
+	answers, err := m.Answer(c.Context, stack([][]uint8{picture}, spec), args[2:], options)
 	if err != nil {
 		return err
 	}
