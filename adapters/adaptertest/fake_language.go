@@ -199,14 +199,21 @@ func (m *FakeLanguage) softmax(h []float64) []float64 {
 }
 
 // Generate chooses the likeliest printable byte, or the end, at each step, or
-// draws one. Beams are not supported.
+// draws one. It refuses options that it does not have.
 func (m *FakeLanguage) Generate(ctx context.Context, req *adapters.GenerateRequest,
 	emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
 	if err := req.Check(m.spec); err != nil {
 		return nil, err
 	}
-	if req.Options.NumBeams > 1 {
-		return nil, adapters.Errorf(adapters.Unsupported, "the fake has no beam search, got %d beams", req.Options.NumBeams)
+	o := req.Options
+	for name, asked := range map[string]bool{
+		"beams": o.NumBeams > 1, "repetition penalty": o.RepetitionPenalty != 0 && o.RepetitionPenalty != 1,
+		"temperature": o.Sample && o.Temperature != 0 && o.Temperature != 1, "top-k": o.Sample && o.TopK != 0,
+		"top-p": o.Sample && o.TopP != 0 && o.TopP != 1,
+	} {
+		if asked {
+			return nil, adapters.Errorf(adapters.Unsupported, "the fake has no %s", name)
+		}
 	}
 	prompts, err := promptRows(req.Prompts)
 	if err != nil {

@@ -30,6 +30,7 @@ func TestLanguage(t *testing.T, open func() adapters.LanguageModel, options Opti
 		{"texts are joined", l.testJoined, ""},
 		{"gradient", l.testGradient, ""},
 		{"generate", l.testGenerate, ""},
+		{"options of generation", l.testOptions, ""},
 		{"emit ends the call", l.testEmit, ""},
 		{"score", l.testScore, adapters.CapScore},
 		{"embed tokens", l.testEmbedTokens, adapters.CapEmbedTokens},
@@ -289,6 +290,68 @@ func (l *languageCases) testGenerate(t *testing.T) {
 		if got, err := l.m.Generate(t.Context(), &alone, nil); err != nil || got.Texts[0] != text {
 			t.Errorf("answer %d alone is %v (error %v), in the batch %q", i, got, err, text)
 		}
+	}
+}
+
+// testOptions asks for what a model either does as transformers does it or
+// refuses as unsupported.
+func (l *languageCases) testOptions(t *testing.T) {
+	greedy := l.generateRequest().Options
+	with := func(change func(o *adapters.GenerateOptions)) adapters.GenerateOptions {
+		o := greedy
+		change(&o)
+		return o
+	}
+	negative := -1.0
+	for _, c := range []struct {
+		name     string
+		options  adapters.GenerateOptions
+		optional bool // may be refused
+		asGreedy bool // must give what greedy search gives
+	}{
+		{name: "one beam", options: with(func(o *adapters.GenerateOptions) { o.NumBeams = 1 }), asGreedy: true},
+		{name: "options of sampling without it", options: with(func(o *adapters.GenerateOptions) { o.TopK, o.Temperature, o.Seed = 2, 3, 5 }), asGreedy: true},
+		{name: "one token", options: with(func(o *adapters.GenerateOptions) { o.MaxNewTokens = 1 })},
+		{name: "a minimum", options: with(func(o *adapters.GenerateOptions) { o.MinNewTokens = 6 })},
+		{name: "repetition penalty", optional: true, options: with(func(o *adapters.GenerateOptions) { o.RepetitionPenalty = 1.5 })},
+		{name: "sampling", optional: true, options: with(func(o *adapters.GenerateOptions) { o.Sample, o.Seed = true, 3 })},
+		{name: "top-k 1", optional: true, asGreedy: true, options: with(func(o *adapters.GenerateOptions) { o.Sample, o.TopK = true, 1 })},
+		{name: "a tiny top-p", optional: true, asGreedy: true, options: with(func(o *adapters.GenerateOptions) { o.Sample, o.TopP = true, 1e-9 })},
+		{name: "a low temperature", optional: true, asGreedy: true, options: with(func(o *adapters.GenerateOptions) { o.Sample, o.Temperature = true, 1e-6 })},
+		{name: "beams", optional: true, options: with(func(o *adapters.GenerateOptions) { o.NumBeams = 3 })},
+		{name: "beams with a minimum", optional: true, options: with(func(o *adapters.GenerateOptions) {
+			o.NumBeams, o.MinNewTokens, o.LengthPenalty, o.EarlyStopping = 2, 6, &negative, adapters.EarlyStoppingTrue
+		})},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			req := l.generateRequest()
+			want, err := l.m.Generate(t.Context(), req, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Options = c.options
+			got, err := l.m.Generate(t.Context(), req, nil)
+			if c.optional && adapters.KindOf(err) == adapters.Unsupported {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.asGreedy && !reflect.DeepEqual(got, want) {
+				t.Errorf("got %+v, greedily %+v", got, want)
+			}
+			for i, n := range got.Tokens {
+				if int(n) < max(1, c.options.MinNewTokens) || int(n) > c.options.MaxNewTokens {
+					t.Errorf("answer %d has %d tokens, want %d to %d", i, n, max(1, c.options.MinNewTokens), c.options.MaxNewTokens)
+				}
+			}
+			last := len(req.Examples) - 1
+			alone := *req
+			alone.Examples = req.Examples[last:]
+			if one, err := l.m.Generate(t.Context(), &alone, nil); err != nil || one.Texts[0] != got.Texts[last] {
+				t.Errorf("answer %d alone is %+v (error %v), in the batch %q", last, one, err, got.Texts[last])
+			}
+		})
 	}
 }
 

@@ -204,8 +204,8 @@ func (m *model) Generate(ctx context.Context, req *adapters.GenerateRequest, emi
 	if err := req.Check(m.spec); err != nil {
 		return nil, err
 	}
-	if req.Options.NumBeams > 1 || req.Options.Sample {
-		return nil, adapters.Errorf(adapters.Unsupported, "the bigram model has neither beams nor sampling").WithRemedy("generate greedily")
+	if p := req.Options.RepetitionPenalty; req.Options.NumBeams > 1 || req.Options.Sample || p != 0 && p != 1 {
+		return nil, adapters.Errorf(adapters.Unsupported, "the bigram model has neither beams nor sampling nor a repetition penalty").WithRemedy("generate greedily")
 	}
 	limit := req.Options.MaxNewTokens
 	if limit == 0 {
