@@ -21,6 +21,10 @@ func TestSpec(t *testing.T) {
 	}
 }
 
+func TestDefaultDType(t *testing.T) {
+	lmtest.DefaultDType(t, opt.Open, "testdata/golden-post-norm/checkpoint")
+}
+
 func TestConfigsThatAreRefused(t *testing.T) {
 	lmtest.Refuses(t, opt.Open, preNorm,
 		lmtest.Edit{Key: "activation_function", Value: "mish", Kind: adapters.Unsupported, Message: "relu"},

@@ -4,6 +4,8 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/nlpodyssey/safetensors"
+
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/checkpoint"
@@ -43,13 +45,13 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *checkpoint.Fol
 		return Config{}, adapters.Errorf(adapters.Unsupported, "the activation %q in place of the checkpoint's own, which family %s cannot do", req.Activation, f.Name).
 			WithRemedy("remove activation from the model's manifest")
 	}
-	dtype := req.DType
-	if dtype == adapters.InvalidDType {
-		dtype = adapters.Float32
-	}
 	backend, err := backends.Open(req.Backend)
 	if err != nil {
 		return Config{}, err
+	}
+	dtype := req.DType
+	if dtype == adapters.InvalidDType {
+		dtype = defaultDType(folder, f, backends.Describe(backend))
 	}
 	if dtype == adapters.BFloat16 && backends.Describe(backend) == backends.Go {
 		// Measured with compute v0.1.3 and simd (AVX2): a batched product
@@ -84,4 +86,27 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *checkpoint.Fol
 		Rules: f.Rules, Tokenizer: f.Tokenizer, Network: f.Network,
 		Store: store, Backend: backend, Embedding: f.Embedding,
 	}, nil
+}
+
+// defaultDType is what a model is held and computed in where the request leaves
+// it open: bfloat16 where its weights are and the backend can, else float32.
+//
+// The Go backend cannot. To hold bfloat16 there and widen a weight where it is
+// used would save nothing: the backend starts every operation as soon as its
+// inputs are there, and so would widen all weights at once, in every step.
+func defaultDType(folder *checkpoint.Folder, f Family, backend string) adapters.DType {
+	if backend == backends.Go {
+		return adapters.Float32
+	}
+	for _, w := range f.Wants {
+		if w.Name != f.Embedding {
+			continue
+		}
+		for _, name := range append([]string{w.Name}, w.Aliases...) {
+			if t, ok := folder.Tensor(name); ok && t.DType == safetensors.BF16 {
+				return adapters.BFloat16
+			}
+		}
+	}
+	return adapters.Float32
 }

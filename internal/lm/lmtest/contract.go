@@ -127,9 +127,30 @@ func narrow(t *testing.T, open OpenFunc, checkpoint string, model adapters.Langu
 	if cosine := dot / math.Sqrt(a*b); !(cosine > 0.99) {
 		t.Errorf("the gradient's cosine with that in float32 is %v", cosine)
 	}
-	res, err := half.Generate(t.Context(), &adapters.GenerateRequest{Prompts: r.Prompts, Examples: r.Examples}, nil)
-	if err != nil || len(res.Texts) != len(r.Examples) {
-		t.Errorf("generation in bfloat16: %+v, %v", res, err)
+	for _, beams := range []int{1, 2} {
+		o := adapters.GenerateOptions{NumBeams: beams, MaxNewTokens: 8}
+		res, err := half.Generate(t.Context(), &adapters.GenerateRequest{Prompts: r.Prompts, Examples: r.Examples, Options: o}, nil)
+		if err != nil || len(res.Texts) != len(r.Examples) {
+			t.Errorf("generation in bfloat16 with %d beams: %+v, %v", beams, res, err)
+		}
+	}
+}
+
+// DefaultDType opens a checkpoint of bfloat16 weights without asking for a
+// dtype: they stay as they are where the backend computes in it.
+func DefaultDType(t *testing.T, open OpenFunc, checkpoint string) {
+	model, err := open(t.Context(), &adapters.LoadRequest{Checkpoint: checkpoint, Backend: backends.TestName()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer model.Close()
+	want := adapters.BFloat16
+	s := model.Spec()
+	if s.Backend == backends.Go {
+		want = adapters.Float32
+	}
+	if s.DType != want || s.MemoryBytes != int64(want.Size())*s.Parameters {
+		t.Errorf("on %s the dtype is %s and the weights take %d bytes, want %s of %d parameters", s.Backend, s.DType, s.MemoryBytes, want, s.Parameters)
 	}
 }
 
