@@ -21,6 +21,7 @@ const (
 	gradientGraph
 	prefillGraph
 	stepGraph
+	normGraph
 )
 
 // key identifies a graph.

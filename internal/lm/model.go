@@ -2,13 +2,15 @@ package lm
 
 import (
 	"context"
-	"math"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/tokenizer"
 )
@@ -58,12 +60,11 @@ func New(c Config) (*Model, error) {
 	m.c.Spec.Capabilities = []adapters.Capability{
 		adapters.CapGradient, adapters.CapScore, adapters.CapEmbedTokens, adapters.CapCountTokens,
 	}
-	rows, err := m.embeddings()
-	if err != nil {
+	var err error
+	if m.c.Spec.TokenNorm, err = m.tokenNorm(); err != nil {
 		m.free()
 		return nil, err
 	}
-	m.c.Spec.TokenNorm = meanNorm(rows, c.Spec.Width)
 	m.turn <- struct{}{}
 	return m, nil
 }
@@ -183,15 +184,33 @@ func (m *Model) embeddings() ([]float32, error) {
 	return widened(value)
 }
 
-// meanNorm returns the mean L2 norm of rows of the given width.
-func meanNorm(rows []float32, width int) float32 {
+// tokenNorm returns the mean L2 norm of the token embeddings as they enter the
+// model. It takes some at a time: copied to the host and widened, the table would
+// be most of what loading needs beside the weights.
+func (m *Model) tokenNorm() (float32, error) {
+	vocabulary := m.c.Spec.Vocabulary
+	ids := make([]int32, min(4096, vocabulary))
 	var sum float64
-	for at := 0; at < len(rows); at += width {
-		var squares float64
-		for _, x := range rows[at : at+width] {
-			squares += float64(x) * float64(x)
+	for from := 0; from < vocabulary; from += len(ids) {
+		for i := range ids {
+			ids[i] = int32(min(from+i, vocabulary-1))
 		}
-		sum += math.Sqrt(squares)
+		arg := tensors.FromFlatDataAndDimensions(ids, len(ids))
+		out, err := m.graphs.run(key{purpose: normGraph}, func(p layers.Params, in []*Node) []*Node {
+			x := ConvertDType(m.c.Network.Embed(p, in[0]), dtypes.Float32)
+			return []*Node{Sqrt(ReduceSum(Square(x), -1))}
+		}, arg)
+		free([]any{arg})
+		if err != nil {
+			return 0, err
+		}
+		norms, err := hosttensor.Float32s(out[0])
+		if err != nil {
+			return 0, adapters.Errorf(adapters.Internal, "norms of the token embeddings: %w", err)
+		}
+		for _, x := range norms[:min(len(ids), vocabulary-from)] {
+			sum += float64(x)
+		}
 	}
-	return float32(sum * float64(width) / float64(len(rows)))
+	return float32(sum / float64(vocabulary)), nil
 }

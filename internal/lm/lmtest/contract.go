@@ -180,12 +180,28 @@ func tokens(t *testing.T, model adapters.LanguageModel) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if norm, want := float64(model.Spec().TokenNorm), meanNorm(all.Embeddings); math.Abs(norm-want) > 0.1*want { // the special tokens are not among them
+		t.Errorf("the mean norm of the embeddings is %v, the spec says %v", want, norm)
+	}
 	for i, surface := range some.Surfaces {
 		at := slices.Index(all.Surfaces, surface)
 		if at < 0 || !slices.Equal(all.Embeddings.Row(at).Float32s(), some.Embeddings.Row(i).Float32s()) {
 			t.Errorf("token %q has not the row that the vocabulary gives it", surface)
 		}
 	}
+}
+
+// meanNorm is the mean L2 norm of rows float32[R, D].
+func meanNorm(rows *adapters.Tensor) float64 {
+	sum := 0.0
+	for i := range rows.Shape[0] {
+		squares := 0.0
+		for _, x := range rows.Row(i).Float32s() {
+			squares += float64(x) * float64(x)
+		}
+		sum += math.Sqrt(squares) / float64(rows.Shape[0])
+	}
+	return sum
 }
 
 func refusals(t *testing.T, model adapters.LanguageModel) {
