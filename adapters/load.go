@@ -7,7 +7,10 @@ type LoadRequest struct {
 	ID         string // for the spec; empty means the folder's name
 	Checkpoint string // a Hugging Face checkpoint folder; absolute where it crosses a process boundary
 	Backend    string // "auto", "go", "xla:cpu", "xla:cuda" or "xla:/abs/plugin.so"; empty is "auto"
-	DType      DType  // of the computation; InvalidDType lets the adapter choose
+	// DType is that of the computation; InvalidDType lets the adapter choose. The
+	// built-in language models then keep bfloat16 weights as they are, and compute
+	// in it, on XLA; on the Go backend, and with other weights, they take float32.
+	DType DType
 	// FeatureLayer indexes hidden_states as transformers does, for vision
 	// encoders; nil lets the family choose.
 	FeatureLayer *int
