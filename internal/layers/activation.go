@@ -11,7 +11,7 @@ import (
 
 // Activations lists the names that [Activation] knows, as config.json uses them.
 func Activations() []string {
-	return []string{"gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu"}
+	return []string{"gelu", "gelu_fast", "gelu_new", "gelu_python", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "silu", "swish", "tanh"}
 }
 
 // KnownActivation reports whether [Activation] knows the name.
@@ -20,16 +20,20 @@ func KnownActivation(name string) bool { return slices.Contains(Activations(), n
 // Activation applies the function that config.json names.
 func Activation(name string, x *Node) *Node {
 	switch name {
-	case "gelu":
+	case "gelu", "gelu_python":
 		return GELU(x)
-	case "gelu_new", "gelu_pytorch_tanh":
+	case "gelu_fast", "gelu_new", "gelu_pytorch_tanh":
 		return GELUTanh(x)
 	case "quick_gelu":
 		return QuickGELU(x)
 	case "relu":
 		return Max(x, ZerosLike(x))
-	case "silu":
+	case "relu2":
+		return Square(Max(x, ZerosLike(x)))
+	case "silu", "swish":
 		return Mul(x, Sigmoid(x))
+	case "tanh":
+		return Tanh(x)
 	}
 	panic(fmt.Errorf("activation %q, want one of %s", name, strings.Join(Activations(), ", ")))
 }
@@ -40,7 +44,8 @@ func GELU(x *Node) *Node {
 	return Mul(x, cdf)
 }
 
-// GELUTanh is the tanh approximation ("gelu_new").
+// GELUTanh is the tanh approximation ("gelu_new"; "gelu_fast" is the same with
+// √(2/π) cut to ten digits).
 func GELUTanh(x *Node) *Node {
 	inner := MulScalar(Add(x, MulScalar(Mul(x, Square(x)), 0.044715)), math.Sqrt(2/math.Pi))
 	return Mul(MulScalar(x, 0.5), AddScalar(Tanh(inner), 1))

@@ -29,6 +29,9 @@ type AttentionOptions struct {
 	Bias *Node
 	// Scale multiplies the scores; 0 means 1/√Dh. T5 uses 1.
 	Scale float64
+	// Cap, where not 0, bends the scaled scores by [SoftCap] before the bias is
+	// added (Gemma 2).
+	Cap float64
 	// Dropout is applied to the probabilities with keys from RNG; 0 or a nil
 	// RNG means none.
 	Dropout float64
@@ -51,7 +54,7 @@ func Attention(q, k, v *Node, o AttentionOptions) *Node {
 		// The Go backend errs in batches of small bfloat16 products.
 		q, k, v = toFloat32(q), toFloat32(k), toFloat32(v)
 	}
-	scores := toFloat32(product(MulScalar(q, scale), swap(k)))
+	scores := SoftCap(toFloat32(product(MulScalar(q, scale), swap(k))), o.Cap)
 	if o.Bias != nil {
 		bias := ConvertDType(o.Bias, dtypes.Float32)
 		scores = Add(scores, BroadcastToDims(ExpandLeftToRank(bias, 4), scores.Shape().Dimensions...))
@@ -60,11 +63,19 @@ func Attention(q, k, v *Node, o AttentionOptions) *Node {
 	return ConvertDType(product(ConvertDType(probs, v.DType()), v), dtype)
 }
 
+// SoftCap is cap·tanh(x/cap), and x where cap is 0.
+func SoftCap(x *Node, cap float64) *Node {
+	if cap == 0 {
+		return x
+	}
+	return MulScalar(Tanh(DivScalar(x, cap)), cap)
+}
+
 // fusable reports whether XLA's kernel computes this attention: on a GPU, in
 // half precision, without bias or dropout. It takes unequal lengths without a
 // check and errs.
 func fusable(q, k *Node, o AttentionOptions) bool {
-	plain := o.Bias == nil && (o.RNG == nil || o.Dropout == 0)
+	plain := o.Bias == nil && o.Cap == 0 && (o.RNG == nil || o.Dropout == 0)
 	equal := q.Shape().Dimensions[2] == k.Shape().Dimensions[2]
 	return plain && equal && q.DType() == dtypes.BFloat16 && onXLA(q) &&
 		q.Graph().Backend().Capabilities().Operations[compute.OpTypeFusedScaledDotProductAttention]

@@ -43,7 +43,15 @@ func TestActivationsOnKnownPoints(t *testing.T) {
 		"gelu_new":   {-0.04540229, -0.15428598, 0, 0.8411920, 2.9963627},
 		"quick_gelu": {-0.06434137, -0.14961156, 0, 0.8457957, 2.9819288},
 		"relu":       {0, 0, 0, 1, 3},
+		"relu2":      {0, 0, 0, 1, 9},
 		"silu":       {-0.23840584, -0.18877033, 0, 0.7310586, 2.8577223},
+		"tanh":       {-0.9640276, -0.46211717, 0, 0.7615942, 0.9950548},
+	}
+	for alias, name := range map[string]string{"gelu_python": "gelu", "gelu_fast": "gelu_new", "gelu_pytorch_tanh": "gelu_new", "swish": "silu"} {
+		want[alias] = want[name]
+	}
+	if len(want) != len(layers.Activations()) {
+		t.Errorf("%d activations are tested, there are %d", len(want), len(layers.Activations()))
 	}
 	for name, w := range want {
 		got := MustExecOnce(backend(t), func(x *Node) *Node { return layers.Activation(name, x) }, x)
@@ -57,6 +65,16 @@ func TestLinearUsesPyTorchLayout(t *testing.T) {
 	mustVar(t, store, "fc.bias", []float32{10, 20, 30})
 	got := model.MustCallOnce(backend(t), store, func(_ *model.Scope, x *Node) *Node {
 		return layers.Linear(layers.NewParams(store, x.Graph()).At("fc"), x)
+	}, [][]float32{{1, 1}, {0, 2}})
+	near(t, tensors.MustCopyFlatData[float32](got), []float32{13, 27, 41, 14, 28, 42}, 0)
+}
+
+func TestLinearTransposedUsesGPT2Layout(t *testing.T) {
+	store := model.NewStore()
+	mustVar(t, store, "fc.weight", [][]float32{{1, 3, 5}, {2, 4, 6}})
+	mustVar(t, store, "fc.bias", []float32{10, 20, 30})
+	got := model.MustCallOnce(backend(t), store, func(_ *model.Scope, x *Node) *Node {
+		return layers.LinearTransposed(layers.NewParams(store, x.Graph()).At("fc"), x)
 	}, [][]float32{{1, 1}, {0, 2}})
 	near(t, tensors.MustCopyFlatData[float32](got), []float32{13, 27, 41, 14, 28, 42}, 0)
 }

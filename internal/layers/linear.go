@@ -11,17 +11,31 @@ import (
 
 // Linear returns x·Wᵀ + b for p's "weight" [out, in] and, if there is one,
 // "bias" [out]: float[..., in] → float[..., out].
-func Linear(p Params, x *Node) *Node {
-	var bias *Node
-	if p.Has("bias") {
-		bias = p.Get("bias")
+func Linear(p Params, x *Node) *Node { return LinearWith(x, p.Get("weight"), bias(p)) }
+
+// LinearTransposed is [Linear] for a "weight" that is kept as [in, out] (GPT-2).
+func LinearTransposed(p Params, x *Node) *Node {
+	return dense(x, p.Get("weight"), bias(p), compute.DenseLayoutInputOutputs)
+}
+
+// bias returns p's "bias", nil where there is none.
+func bias(p Params) *Node {
+	if !p.Has("bias") {
+		return nil
 	}
-	return LinearWith(x, p.Get("weight"), bias)
+	return p.Get("bias")
 }
 
 // LinearWith is [Linear] with the weight [out, in] and the bias [out] (or nil)
 // given as nodes.
 func LinearWith(x, weight, bias *Node) *Node {
+	if !onXLA(x) && x.Shape().Size()*weight.Shape().Dimensions[0] < smallProduct {
+		return dense(x, TransposeAllDims(weight, 1, 0), bias, compute.DenseLayoutInputOutputs)
+	}
+	return dense(x, weight, bias, compute.DenseLayoutOutputsInput)
+}
+
+func dense(x, weight, bias *Node, layout compute.DenseLayout) *Node {
 	dtype := x.DType()
 	if dtype != dtypes.Float32 && !onXLA(x) {
 		// The Go backend's kernel for small bfloat16 products is wrong on
@@ -31,11 +45,7 @@ func LinearWith(x, weight, bias *Node) *Node {
 			bias = toFloat32(bias)
 		}
 	}
-	if !onXLA(x) && x.Shape().Size()*weight.Shape().Dimensions[0] < smallProduct {
-		weight = TransposeAllDims(weight, 1, 0)
-		return ConvertDType(nn.Dense(x, weight, bias, compute.DenseLayoutInputOutputs), dtype)
-	}
-	return ConvertDType(nn.Dense(x, weight, bias, compute.DenseLayoutOutputsInput), dtype)
+	return ConvertDType(nn.Dense(x, weight, bias, layout), dtype)
 }
 
 // smallProduct is the number of multiplications below which the Go backend

@@ -16,11 +16,19 @@ func LayerNorm(p Params, x *Node, eps float64) *Node {
 // RMSNorm divides by the root mean square of the last axis and scales by p's
 // "weight", without mean and bias (T5, Llama), computed in float32.
 func RMSNorm(p Params, x *Node, eps float64) *Node {
+	return rmsNorm(toFloat32(p.Get("weight")), x, eps)
+}
+
+// RMSNormPlusOne is [RMSNorm] scaled by 1 + p's "weight" (Gemma).
+func RMSNormPlusOne(p Params, x *Node, eps float64) *Node {
+	return rmsNorm(AddScalar(toFloat32(p.Get("weight")), 1), x, eps)
+}
+
+func rmsNorm(scale, x *Node, eps float64) *Node {
 	x32 := toFloat32(x)
 	mean := ReduceAndKeep(Square(x32), ReduceMean, -1)
 	y := Div(x32, Sqrt(AddScalar(mean, eps)))
-	w := toFloat32(p.Get("weight"))
-	return ConvertDType(Mul(y, ExpandLeftToRank(w, y.Rank())), x.DType())
+	return ConvertDType(Mul(y, ExpandLeftToRank(scale, y.Rank())), x.DType())
 }
 
 // toFloat32 leaves float32 as it is.
