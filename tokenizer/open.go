@@ -19,10 +19,11 @@ import (
 // every text (OPT) or nothing does (GPT-2).
 func Open(ctx context.Context, dir string) (*Tokenizer, error) {
 	text, err := read(dir, "tokenizer.json")
+	assembled := text == nil
 	switch {
 	case err != nil:
 		return nil, err
-	case text == nil:
+	case assembled:
 		if text, err = assemble(dir); err != nil {
 			return nil, err
 		}
@@ -30,6 +31,13 @@ func Open(ctx context.Context, dir string) (*Tokenizer, error) {
 	t, err := New(ctx, text)
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer of %s: %w", dir, err)
+	}
+	if assembled { // with the token in front that the folder asks for
+		return t, nil
+	}
+	if err := t.readBOS(dir); err != nil {
+		t.Close()
+		return nil, err
 	}
 	return t, nil
 }
