@@ -62,7 +62,7 @@ func (n network) Step(p layers.Params, in lm.StepInput) lm.StepOutput {
 	states := n.stack(p, x, positions, func(layer int, q, k, v *Node) *Node {
 		k, v = lm.Append(in.Grown[2*layer], k, in.Step), lm.Append(in.Grown[2*layer+1], v, in.Step)
 		grown = append(grown, k, v)
-		return lm.Attend(q, 1/math.Sqrt(float64(n.headDim())),
+		return lm.Attend(q, 1/math.Sqrt(float64(n.headDim())), 0,
 			lm.Part{Keys: in.Fixed[2*layer], Values: in.Fixed[2*layer+1], Bias: before},
 			lm.Part{Keys: k, Values: v, Bias: upTo})
 	})

@@ -1,60 +1,42 @@
 package t5
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/internal/lm"
 )
 
 // config is what config.json says of a T5 model. Pointers tell a missing key
 // from a zero one.
 type config struct {
-	VocabSize           int      `json:"vocab_size"`
-	DModel              int      `json:"d_model"`
-	DKV                 int      `json:"d_kv"`
-	DFF                 int      `json:"d_ff"`
-	NumHeads            int      `json:"num_heads"`
-	NumLayers           int      `json:"num_layers"`
-	NumDecoderLayers    int      `json:"num_decoder_layers"`
-	NumBuckets          int      `json:"relative_attention_num_buckets"`
-	MaxDistance         int      `json:"relative_attention_max_distance"`
-	LayerNormEpsilon    float64  `json:"layer_norm_epsilon"`
-	FeedForwardProj     string   `json:"feed_forward_proj"`
-	DenseActFn          string   `json:"dense_act_fn"`
-	ScaleDecoderOutputs *bool    `json:"scale_decoder_outputs"`
-	DecoderStartTokenID *int32   `json:"decoder_start_token_id"`
-	PadTokenID          int32    `json:"pad_token_id"`
-	EOSTokenID          tokenIDs `json:"eos_token_id"`
+	VocabSize           int         `json:"vocab_size"`
+	DModel              int         `json:"d_model"`
+	DKV                 int         `json:"d_kv"`
+	DFF                 int         `json:"d_ff"`
+	NumHeads            int         `json:"num_heads"`
+	NumLayers           int         `json:"num_layers"`
+	NumDecoderLayers    int         `json:"num_decoder_layers"`
+	NumBuckets          int         `json:"relative_attention_num_buckets"`
+	MaxDistance         int         `json:"relative_attention_max_distance"`
+	LayerNormEpsilon    float64     `json:"layer_norm_epsilon"`
+	FeedForwardProj     string      `json:"feed_forward_proj"`
+	DenseActFn          string      `json:"dense_act_fn"`
+	ScaleDecoderOutputs *bool       `json:"scale_decoder_outputs"`
+	DecoderStartTokenID *int32      `json:"decoder_start_token_id"`
+	PadTokenID          int32       `json:"pad_token_id"`
+	EOSTokenID          lm.TokenIDs `json:"eos_token_id"`
 
 	untied bool // the weights hold a head of their own
-}
-
-// tokenIDs is a token id or a list of them.
-type tokenIDs []int32
-
-// UnmarshalJSON reads a number or a list.
-func (t *tokenIDs) UnmarshalJSON(data []byte) error {
-	var list []int32
-	if len(data) > 0 && data[0] != '[' {
-		list = make([]int32, 1)
-		if err := json.Unmarshal(data, &list[0]); err != nil {
-			return err
-		}
-	} else if err := json.Unmarshal(data, &list); err != nil {
-		return err
-	}
-	*t = list
-	return nil
 }
 
 // readConfig decodes config.json over transformers' defaults.
 func readConfig(folder *checkpoint.Folder) (config, error) {
 	c := config{
-		NumBuckets: 32, MaxDistance: 128, LayerNormEpsilon: 1e-6, FeedForwardProj: "relu", EOSTokenID: tokenIDs{1},
+		NumBuckets: 32, MaxDistance: 128, LayerNormEpsilon: 1e-6, FeedForwardProj: "relu", EOSTokenID: lm.TokenIDs{1},
 	}
 	if err := folder.DecodeConfig(&c); err != nil {
 		return c, err
@@ -127,7 +109,7 @@ func (c config) check(dir string) error {
 			return adapters.Errorf(adapters.Corrupt, "%s/config.json: %s is %d, want a positive number", dir, size.key, size.value)
 		}
 	}
-	for _, id := range append(tokenIDs{c.start()}, c.EOSTokenID...) {
+	for _, id := range append(lm.TokenIDs{c.start()}, c.EOSTokenID...) {
 		if id < 0 || int(id) >= c.VocabSize {
 			return adapters.Errorf(adapters.Corrupt, "%s/config.json: token id %d, want one below vocab_size %d", dir, id, c.VocabSize)
 		}

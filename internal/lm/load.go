@@ -24,9 +24,11 @@ type Family struct {
 	Tokenizer   *tokenizer.Tokenizer
 	Network     Network
 	Embedding   string // checkpoint name of the token embeddings
-	Wants       []checkpoint.Want
-	Ignore      func(name string) bool // weights that may be there and are not needed
-	Activates   bool                   // the network computes the request's activation
+	// EmbeddingScale is what the network multiplies them by; 0 means 1.
+	EmbeddingScale float64
+	Wants          []checkpoint.Want
+	Ignore         func(name string) bool // weights that may be there and are not needed
+	Activates      bool                   // the network computes the request's activation
 }
 
 // Load reads the weights of folder and returns the model. It owns f's
@@ -84,7 +86,7 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *checkpoint.Fol
 			ContextTokens: f.Context, Vocabulary: f.Vocabulary, EndOfAnswer: f.EndOfAnswer,
 		},
 		Rules: f.Rules, Tokenizer: f.Tokenizer, Network: f.Network,
-		Store: store, Backend: backend, Embedding: f.Embedding,
+		Store: store, Backend: backend, Embedding: f.Embedding, EmbeddingScale: f.EmbeddingScale,
 	}, nil
 }
 

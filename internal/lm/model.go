@@ -33,9 +33,10 @@ type Config struct {
 	Network   Network
 	Store     *model.Store
 	Backend   compute.Backend
-	// Embedding is the checkpoint name of the token embeddings [V, D], which
-	// enter the model as they are.
+	// Embedding is the checkpoint name of the token embeddings [V, D].
 	Embedding string
+	// EmbeddingScale is what Network.Embed multiplies them by; 0 means 1.
+	EmbeddingScale float64
 }
 
 // Model is a language model whose graphs a [Network] builds. It computes one
@@ -171,7 +172,7 @@ func (b *batch) upload(prompts *adapters.Tensor) (*tensors.Tensor, error) {
 	return tensors.FromFlatDataAndDimensions(values, b.prompts, b.rows, d), nil
 }
 
-// embeddings returns the token embeddings float32[V, D].
+// embeddings returns the token embeddings float32[V, D] as they enter the model.
 func (m *Model) embeddings() ([]float32, error) {
 	v := m.c.Store.GetVariable(layers.VariablePath(m.c.Embedding))
 	if v == nil {
@@ -181,7 +182,13 @@ func (m *Model) embeddings() ([]float32, error) {
 	if err != nil {
 		return nil, adapters.Errorf(adapters.Internal, "token embeddings: %w", err)
 	}
-	return widened(value)
+	rows, err := widened(value)
+	if scale := float32(m.c.EmbeddingScale); scale != 0 && err == nil {
+		for i := range rows {
+			rows[i] *= scale
+		}
+	}
+	return rows, err
 }
 
 // tokenNorm returns the mean L2 norm of the token embeddings as they enter the

@@ -82,17 +82,18 @@ func Append(cache, value, step *Node) *Node {
 // its scores.
 type Part struct {
 	Keys, Values *Node // float[B, H, C, Dh]
-	Bias         *Node // float32, broadcastable to [B, H, 1, C]
+	Bias         *Node // float32, broadcastable to [B, H, R, C]
 }
 
-// Attend lets queries float[B, H, 1, Dh] attend to several stretches as if they
-// were one, without joining them.
-func Attend(q *Node, scale float64, parts ...Part) *Node {
+// Attend lets queries float[B, H, R, Dh] attend to several stretches as if they
+// were one, without joining them: R is 1, or the query heads that share a head
+// of keys. The scores are scaled and, where cap is not 0, soft-capped.
+func Attend(q *Node, scale, cap float64, parts ...Part) *Node {
 	scores := make([]*Node, len(parts))
 	for i, part := range parts {
 		s := ConvertDType(EinsumAxes(q, part.Keys, [][2]int{{3, 3}}, [][2]int{{0, 0}, {1, 1}}), dtypes.Float32)
 		bias := BroadcastToDims(ExpandLeftToRank(part.Bias, 4), s.Shape().Dimensions...)
-		scores[i] = Add(MulScalar(s, scale), bias)
+		scores[i] = Add(layers.SoftCap(MulScalar(s, scale), cap), bias)
 	}
 	probs := ConvertDType(Softmax(Concatenate(scores, -1), -1), q.DType())
 	var sum *Node
