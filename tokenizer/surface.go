@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -93,6 +94,29 @@ func (t *Tokenizer) Surfaces() []string {
 		out[id] = ""
 	}
 	return out
+}
+
+// Certain returns the first of ids, those whose text does not depend on what may
+// follow. Tokens that stand for single bytes ("<0x0A>") are text only together,
+// so a run of them at the end is left out; special tokens do not end a run, for
+// they are no text.
+func (t *Tokenizer) Certain(ids []int32) []int32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := len(ids)
+	for n > 0 && t.scheme.byteFallback && t.joins(ids[n-1]) {
+		n--
+	}
+	return ids[:n]
+}
+
+// joins reports a token for a byte, or for no text at all; t.mu is held.
+func (t *Tokenizer) joins(id int32) bool {
+	if id < 0 || int(id) >= len(t.tokens) || t.tokens[id] == "" || isByteFallback(t.tokens[id]) {
+		return true
+	}
+	_, special := slices.BinarySearch(t.special, id)
+	return special
 }
 
 // surface returns the text of one token that is not special.

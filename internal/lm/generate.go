@@ -298,6 +298,9 @@ func (g *generation) texts() ([]string, error) {
 	ids := make([][]int32, len(g.answers))
 	for i, a := range g.answers {
 		ids[i] = a.settled()
+		if !a.done() {
+			ids[i] = g.model.c.Tokenizer.Certain(ids[i])
+		}
 	}
 	texts, err := g.model.c.Tokenizer.DecodeBatch(ids, true)
 	for i := range texts {
