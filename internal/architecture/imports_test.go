@@ -41,6 +41,7 @@ func rules() []rule {
 		{"eval", []string{"adapters", "qformer", "bridge", "internal/..."}},
 		{"train/...", []string{"adapters", "qformer/...", "bridge", "eval", "train/...", "kit/...", "imaging", "internal/..."}},
 		{"recipes", []string{"adapters", "qformer", "bridge", "train", "eval", "registry", "kit", "internal/..."}},
+		{"internal/lm/decoder", []string{"adapters", "tokenizer", "internal/..."}},
 		{"internal/lm/lmtest", []string{"adapters", "golden", "internal/..."}},
 		{"internal/vision/visiontest", []string{"adapters", "adapters/adaptertest", "golden", "internal/..."}},
 		{"internal/lm", []string{"adapters", "tokenizer", "internal/..."}},
