@@ -1,0 +1,74 @@
+// Package llama is the Llama family (Touvron et al., arXiv 2307.09288; Llama 3,
+// arXiv 2407.21783) behind adapters.LanguageModel, read from Hugging Face
+// checkpoint folders: Llama 1 to 3, what shares their form (Vicuna, SmolLM2), and
+// Mistral, which adds a window.
+//
+// Soft prompts enter where token embeddings do and take positions as tokens do.
+// An answer ends at the config's eos. A model that [Open] returns owns its
+// weights until it is closed; requests and responses belong to the caller.
+package llama
+
+import (
+	"context"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/lm"
+	"github.com/modular-bridging/bridge/internal/lm/decoder"
+	"github.com/modular-bridging/bridge/internal/lm/gated"
+)
+
+const (
+	typeLlama   = "llama"
+	typeMistral = "mistral"
+)
+
+// Family describes the family for a registry.
+func Family() adapters.Family {
+	return adapters.Family{Name: "llama", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{typeLlama, typeMistral}}
+}
+
+// Open loads a checkpoint folder: config.json, weights and tokenizer.json.
+func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
+	return decoder.Open(ctx, req, "llama", Family().ModelTypes, read)
+}
+
+// config is what config.json says beyond the shared keys.
+type config struct {
+	gated.Config
+	AttentionBias bool `json:"attention_bias"` // Llama alone has the biases,
+	MLPBias       bool `json:"mlp_bias"`
+	SlidingWindow *int `json:"sliding_window"` // Mistral the window
+}
+
+// defaults are those of LlamaConfig and MistralConfig.
+func defaults(modelType string) config {
+	c := config{Config: gated.Defaults()}
+	c.VocabSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers, c.NumAttentionHeads = 32000, 4096, 11008, 32, 32
+	c.MaxPositionEmbeddings, c.EOSTokenID = 2048, lm.TokenIDs{2}
+	if modelType == typeMistral {
+		c.IntermediateSize, c.NumKeyValueHeads, c.MaxPositionEmbeddings, c.SlidingWindow = 14336, new(8), 131072, new(4096)
+	}
+	return c
+}
+
+func read(folder *checkpoint.Folder) (decoder.Model, error) {
+	c := defaults(folder.ModelType())
+	if err := folder.DecodeConfig(&c); err != nil {
+		return decoder.Model{}, err
+	}
+	m := gated.Model{Config: c.Config}
+	if folder.ModelType() == typeLlama {
+		m.QKVBias, m.OutputBias, m.MLPBias = c.AttentionBias, c.AttentionBias, c.MLPBias
+		return m.Read(folder)
+	}
+	if c.SlidingWindow != nil {
+		if err := decoder.CheckSizes(folder, decoder.Size{Key: "sliding_window", Value: *c.SlidingWindow}); err != nil {
+			return decoder.Model{}, err
+		}
+		for range c.NumHiddenLayers {
+			m.Windows = append(m.Windows, *c.SlidingWindow)
+		}
+	}
+	return m.Read(folder)
+}
