@@ -1,0 +1,90 @@
+// Package qwen is the Qwen family behind adapters.LanguageModel: Qwen2 and
+// Qwen2.5 (arXiv 2407.10671, 2412.15115), which give queries, keys and values
+// biases, and Qwen3 (arXiv 2505.09388), which norms queries and keys; read from
+// Hugging Face checkpoint folders.
+//
+// Soft prompts enter where token embeddings do and take positions as tokens do.
+// An answer ends at the config's eos. A model that [Open] returns owns its
+// weights until it is closed; requests and responses belong to the caller.
+package qwen
+
+import (
+	"context"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/lm/decoder"
+	"github.com/modular-bridging/bridge/internal/lm/gated"
+)
+
+const (
+	typeQwen2 = "qwen2"
+	typeQwen3 = "qwen3"
+)
+
+// Family describes the family for a registry.
+func Family() adapters.Family {
+	return adapters.Family{Name: "qwen", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{typeQwen2, typeQwen3}}
+}
+
+// Open loads a checkpoint folder: config.json, weights and tokenizer.json.
+func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
+	return decoder.Open(ctx, req, "qwen", Family().ModelTypes, read)
+}
+
+// config is what config.json says beyond the shared keys.
+type config struct {
+	gated.Config
+	AttentionBias    bool     `json:"attention_bias"` // of Qwen3; Qwen2's are fixed
+	UseSlidingWindow bool     `json:"use_sliding_window"`
+	SlidingWindow    *int     `json:"sliding_window"`
+	MaxWindowLayers  int      `json:"max_window_layers"`
+	LayerTypes       []string `json:"layer_types"`
+}
+
+// defaults are those of Qwen2Config and Qwen3Config.
+func defaults(modelType string) config {
+	c := config{Config: gated.Defaults(), SlidingWindow: new(4096), MaxWindowLayers: 28}
+	c.VocabSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers = 151936, 4096, 22016, 32
+	c.NumAttentionHeads, c.NumKeyValueHeads, c.MaxPositionEmbeddings = 32, new(32), 32768
+	if modelType == typeQwen3 {
+		c.HeadDim = new(128)
+	}
+	return c
+}
+
+func read(folder *checkpoint.Folder) (decoder.Model, error) {
+	c := defaults(folder.ModelType())
+	if err := folder.DecodeConfig(&c); err != nil {
+		return decoder.Model{}, err
+	}
+	m := gated.Model{Config: c.Config, QKVBias: true}
+	if folder.ModelType() == typeQwen3 {
+		m.QKNorm, m.QKVBias, m.OutputBias = true, c.AttentionBias, c.AttentionBias
+	}
+	var err error
+	if m.Windows, err = c.windows(folder); err != nil {
+		return decoder.Model{}, err
+	}
+	return m.Read(folder)
+}
+
+// windows returns the window of each layer. Where layer_types does not say it,
+// the layers from max_window_layers on have one.
+func (c config) windows(folder *checkpoint.Folder) ([]int, error) {
+	window := c.SlidingWindow
+	if !c.UseSlidingWindow {
+		window = nil
+	}
+	types := c.LayerTypes
+	if types == nil {
+		for i := range c.NumHiddenLayers {
+			kind := "full_attention"
+			if window != nil && i >= c.MaxWindowLayers {
+				kind = "sliding_attention"
+			}
+			types = append(types, kind)
+		}
+	}
+	return decoder.Windows(folder, types, c.NumHiddenLayers, window)
+}
