@@ -1,0 +1,107 @@
+package gpt2
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/lm"
+	"github.com/modular-bridging/bridge/internal/lm/decoder"
+)
+
+// config is what config.json says of a GPT-2 model. reorder_and_upcast_attn
+// changes what float16 rounds, and nothing here: scores are float32 anyway.
+type config struct {
+	VocabSize           int         `json:"vocab_size"`
+	Positions           int         `json:"n_positions"`
+	Width               int         `json:"n_embd"`
+	Layers              int         `json:"n_layer"`
+	Heads               int         `json:"n_head"`
+	Inner               *int        `json:"n_inner"` // nil: four times the width
+	ActivationFunction  string      `json:"activation_function"`
+	LayerNormEpsilon    float64     `json:"layer_norm_epsilon"`
+	ScaleAttnWeights    bool        `json:"scale_attn_weights"`
+	ScaleByInverseLayer bool        `json:"scale_attn_by_inverse_layer_idx"`
+	TieWordEmbeddings   bool        `json:"tie_word_embeddings"`
+	EOSTokenID          lm.TokenIDs `json:"eos_token_id"`
+}
+
+// readConfig decodes config.json over GPT2Config's defaults.
+func readConfig(folder *checkpoint.Folder) (config, error) {
+	c := config{
+		VocabSize: 50257, Positions: 1024, Width: 768, Layers: 12, Heads: 12, ActivationFunction: "gelu_new",
+		LayerNormEpsilon: 1e-5, ScaleAttnWeights: true, TieWordEmbeddings: true, EOSTokenID: lm.TokenIDs{50256},
+	}
+	if err := folder.DecodeConfig(&c); err != nil {
+		return c, err
+	}
+	if err := c.general(folder); err != nil {
+		return c, err
+	}
+	if c.Inner == nil {
+		c.Inner = new(4 * c.Width)
+	}
+	return c, c.check(folder)
+}
+
+// general reads the names that sizes have in other families' files, which
+// GPT2Config takes too.
+func (c *config) general(folder *checkpoint.Folder) error {
+	var names struct {
+		Positions *int `json:"max_position_embeddings"`
+		Width     *int `json:"hidden_size"`
+		Layers    *int `json:"num_hidden_layers"`
+		Heads     *int `json:"num_attention_heads"`
+	}
+	if err := folder.DecodeConfig(&names); err != nil {
+		return err
+	}
+	for name, into := range map[*int]*int{names.Positions: &c.Positions, names.Width: &c.Width, names.Layers: &c.Layers, names.Heads: &c.Heads} {
+		if name != nil {
+			*into = *name
+		}
+	}
+	return nil
+}
+
+// check refuses what the graphs cannot compute.
+func (c config) check(folder *checkpoint.Folder) error {
+	if err := decoder.CheckSizes(folder,
+		decoder.Size{Key: "vocab_size", Value: c.VocabSize}, decoder.Size{Key: "n_positions", Value: c.Positions},
+		decoder.Size{Key: "n_embd", Value: c.Width}, decoder.Size{Key: "n_layer", Value: c.Layers},
+		decoder.Size{Key: "n_head", Value: c.Heads}, decoder.Size{Key: "n_inner", Value: *c.Inner},
+	); err != nil {
+		return err
+	}
+	if c.Width%c.Heads != 0 {
+		return decoder.Unsupported(folder, "n_embd %d is not a multiple of n_head %d", c.Width, c.Heads)
+	}
+	return decoder.CheckActivation(folder, "activation_function", c.ActivationFunction)
+}
+
+// wants lists the weights of the model; matrices lie as [in, out].
+func (b body) wants() []checkpoint.Want {
+	d := b.Width
+	w := append(b.Outer(b.VocabSize, d), b.Want("wpe.weight", b.Positions, d))
+	linear := func(name string, in, out int) {
+		w = append(w, b.Want(name+".weight", in, out), b.Want(name+".bias", out))
+	}
+	norm := func(name string) { w = append(w, b.Want(name+".weight", d), b.Want(name+".bias", d)) }
+	for i := range b.Layers {
+		layer := fmt.Sprintf("h.%d.", i)
+		norm(layer + "ln_1")
+		linear(layer+"attn.c_attn", d, 3*d)
+		linear(layer+"attn.c_proj", d, d)
+		norm(layer + "ln_2")
+		linear(layer+"mlp.c_fc", d, *b.Inner)
+		linear(layer+"mlp.c_proj", *b.Inner, d)
+	}
+	norm("ln_f")
+	return w
+}
+
+// ignore reports weights that repeat others, and the causal masks that old files
+// keep.
+func (b body) ignore(name string) bool {
+	return b.Ignore(name) || strings.HasSuffix(name, ".attn.bias") || strings.HasSuffix(name, ".attn.masked_bias")
+}

@@ -1,0 +1,55 @@
+// Package gpt2 is the GPT-2 family (Radford et al., 2019) behind
+// adapters.LanguageModel, read from Hugging Face checkpoint folders: GPT-2 from
+// small to XL and what shares its form (DistilGPT-2).
+//
+// Soft prompts enter where token embeddings do and take positions as tokens do.
+// An answer ends at the config's eos. A model that [Open] returns owns its
+// weights until it is closed; requests and responses belong to the caller.
+package gpt2
+
+import (
+	"context"
+	"math"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/lm/decoder"
+)
+
+// Family describes the family for a registry.
+func Family() adapters.Family {
+	return adapters.Family{Name: "gpt2", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"gpt2"}}
+}
+
+// Open loads a checkpoint folder: config.json, weights, and tokenizer.json or
+// vocab.json with merges.txt.
+func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
+	return decoder.Open(ctx, req, "gpt2", Family().ModelTypes, read)
+}
+
+func read(folder *checkpoint.Folder) (decoder.Model, error) {
+	c, err := readConfig(folder)
+	if err != nil {
+		return decoder.Model{}, err
+	}
+	b := body{c, decoder.FindWeights(folder, "transformer.", "wte", c.TieWordEmbeddings)}
+	return decoder.Model{
+		Width: c.Width, Vocabulary: c.VocabSize, Context: c.Positions, End: c.EOSTokenID,
+		Network:   decoder.Network{Body: b, Heads: c.Heads, KVHeads: c.Heads, HeadDim: c.Width / c.Heads, Blocks: c.blocks()},
+		Embedding: b.EmbeddingName(), Wants: b.wants(), Ignore: b.ignore,
+	}, nil
+}
+
+// blocks says how each block scales its scores.
+func (c config) blocks() []decoder.Block {
+	blocks := decoder.Repeat(c.Layers, decoder.Block{Scale: 1})
+	for i := range blocks {
+		if c.ScaleAttnWeights {
+			blocks[i].Scale /= math.Sqrt(float64(c.Width / c.Heads))
+		}
+		if c.ScaleByInverseLayer {
+			blocks[i].Scale /= float64(i + 1)
+		}
+	}
+	return blocks
+}
