@@ -1,0 +1,10 @@
+package gemma2_test
+
+import (
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters/gemma2"
+	"github.com/modular-bridging/bridge/internal/lm/lmtest"
+)
+
+func TestGoldenCases(t *testing.T) { lmtest.Golden(t, gemma2.Open) }
