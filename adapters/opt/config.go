@@ -84,9 +84,9 @@ const positionOffset = 2
 
 // The names of weights outside of the layers.
 const (
-	decoder       = "model.decoder"
+	stack         = "model.decoder"
 	embedTokens   = "embed_tokens"
-	embeddingName = decoder + "." + embedTokens + ".weight"
+	embeddingName = stack + "." + embedTokens + ".weight"
 )
 
 // wants lists the weights of the model.
@@ -124,7 +124,7 @@ func (c config) wants() []checkpoint.Want {
 
 // want also finds a weight under the name that the first checkpoints gave it.
 func want(name string, shape ...int) checkpoint.Want {
-	return checkpoint.Want{Name: decoder + "." + name, Shape: shape, Aliases: []string{"decoder." + name}}
+	return checkpoint.Want{Name: stack + "." + name, Shape: shape, Aliases: []string{"decoder." + name}}
 }
 
 // surplus are weights that repeat the token embeddings.

@@ -49,7 +49,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 		EndOfAnswer: endOfAnswer,
 		Rules:       rules,
 		Tokenizer:   tok,
-		Network:     network{c},
+		Network:     c.network(),
 		Embedding:   embeddingName,
 		Wants:       c.wants(),
 		Ignore:      surplus,
