@@ -17,7 +17,11 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/dinov2"
 	"github.com/modular-bridging/bridge/adapters/eva"
+	"github.com/modular-bridging/bridge/adapters/gemma2"
+	"github.com/modular-bridging/bridge/adapters/gpt2"
+	"github.com/modular-bridging/bridge/adapters/llama"
 	"github.com/modular-bridging/bridge/adapters/opt"
+	"github.com/modular-bridging/bridge/adapters/qwen"
 	"github.com/modular-bridging/bridge/adapters/siglip"
 	"github.com/modular-bridging/bridge/adapters/t5"
 	"github.com/modular-bridging/bridge/adapters/vit"
@@ -53,7 +57,10 @@ type program struct {
 // builtin lists the adapter families of this binary: the one place that names
 // them.
 func builtin() []adapters.Family {
-	return []adapters.Family{vit.Family(), eva.Family(), siglip.Family(), dinov2.Family(), opt.Family(), t5.Family()}
+	return []adapters.Family{
+		vit.Family(), eva.Family(), siglip.Family(), dinov2.Family(),
+		opt.Family(), t5.Family(), llama.Family(), qwen.Family(), gpt2.Family(), gemma2.Family(),
+	}
 }
 
 // run executes one command line and returns the exit status.
