@@ -63,7 +63,7 @@ func TestEmbeddingsAreScaled(t *testing.T) {
 
 func TestConfigsThatAreRefused(t *testing.T) {
 	lmtest.Refuses(t, gemma2.Open, turned,
-		lmtest.Edit{Key: "model_type", Value: "gemma", Kind: adapters.Unsupported, Message: "did you mean gemma2?"},
+		lmtest.Edit{Key: "model_type", Value: "gemma", Kind: adapters.Unsupported, Message: "the nearest that is supported is gemma2"},
 		lmtest.Edit{Key: "hidden_activation", Value: "mish", Kind: adapters.Unsupported, Message: "gelu_pytorch_tanh"},
 		lmtest.Edit{Key: "use_bidirectional_attention", Value: true, Kind: adapters.Unsupported, Message: "use_bidirectional_attention"},
 		lmtest.Edit{Key: "query_pre_attn_scalar", Value: 0, Kind: adapters.Corrupt, Message: "query_pre_attn_scalar"},

@@ -4,6 +4,7 @@ package nearest
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/xrash/smetrics"
 )
@@ -48,4 +49,30 @@ func Hint(got string, candidates []string) string {
 		return "; did you mean " + n + "?"
 	}
 	return ""
+}
+
+// Relative returns "; the nearest that is supported is X" for the candidate that
+// begins with the same letters, as "gemma2" and "gemma3_text" do, else [Hint].
+func Relative(got string, candidates []string) string {
+	var best string
+	least := 0
+	for _, c := range candidates {
+		d := smetrics.WagnerFischer(got, c, 1, 1, 1)
+		if s := stem(got); s != "" && s == stem(c) && (best == "" || d < least) {
+			best, least = c, d
+		}
+	}
+	if best == "" {
+		return Hint(got, candidates)
+	}
+	return "; the nearest that is supported is " + best
+}
+
+// stem returns the letters that a name begins with.
+func stem(name string) string {
+	end := strings.IndexFunc(name, func(r rune) bool { return !unicode.IsLetter(r) })
+	if end < 0 {
+		end = len(name)
+	}
+	return strings.ToLower(name[:end])
 }

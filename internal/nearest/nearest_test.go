@@ -23,3 +23,20 @@ func TestName(t *testing.T) {
 		t.Errorf("hint %q", h)
 	}
 }
+
+func TestRelative(t *testing.T) {
+	types := []string{"opt", "t5", "llama", "mistral", "qwen2", "qwen3", "gpt2", "gemma2"}
+	for got, want := range map[string]string{
+		"gemma3_text": "; the nearest that is supported is gemma2",
+		"qwen2_moe":   "; the nearest that is supported is qwen2",
+		"qwen3_moe":   "; the nearest that is supported is qwen3",
+		"gpt_neox":    "; the nearest that is supported is gpt2",
+		"mixtral":     "; did you mean mistral?",
+		"phi3":        "",
+		"":            "",
+	} {
+		if hint := Relative(got, types); hint != want {
+			t.Errorf("%q: %q, want %q", got, hint, want)
+		}
+	}
+}

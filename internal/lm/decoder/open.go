@@ -68,7 +68,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest, family string, types [
 func checkType(folder *checkpoint.Folder, types []string) error {
 	if got := folder.ModelType(); !slices.Contains(types, got) {
 		return adapters.Errorf(adapters.Unsupported, "%s: model_type is %q, want %s%s",
-			folder.Path("config.json"), got, strings.Join(types, " or "), nearest.Hint(got, types)).
+			folder.Path("config.json"), got, strings.Join(types, " or "), nearest.Relative(got, types)).
 			WithRemedy("name the family that reads this model_type")
 	}
 	var c struct {
