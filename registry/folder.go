@@ -21,6 +21,8 @@ type hfConfig struct {
 	EmbedWidth     int  `json:"word_embed_proj_dim"` // OPT: the width at which soft prompts enter
 	MaxPositions   int  `json:"max_position_embeddings"`
 	EncoderDecoder bool `json:"is_encoder_decoder"`
+	Embd           int  `json:"n_embd"` // GPT-2
+	Positions      int  `json:"n_positions"`
 }
 
 // Folder returns the backbone of a Hugging Face checkpoint folder. Its id is
@@ -69,7 +71,7 @@ func (r *Registry) familyOf(dir, modelType string) (adapters.Family, error) {
 		known = append(known, f.ModelTypes...)
 	}
 	return adapters.Family{}, adapters.Errorf(adapters.Unsupported, "%s: model_type is %q, this binary reads %s%s",
-		filepath.Join(dir, "config.json"), modelType, strings.Join(known, ", "), nearest.Hint(modelType, known)).
+		filepath.Join(dir, "config.json"), modelType, strings.Join(known, ", "), nearest.Relative(modelType, known)).
 		WithRemedy("name an adapter's executable with plugin = \"path\" in the recipe")
 }
 
@@ -91,8 +93,8 @@ func (m *Manifest) describeVision(family adapters.Family, path string) error {
 }
 
 func (c hfConfig) describeLanguage(m *Manifest) {
-	m.Width = firstPositive(c.EmbedWidth, c.HiddenSize, c.DModel)
-	m.Context = c.MaxPositions
+	m.Width = firstPositive(c.EmbedWidth, c.HiddenSize, c.DModel, c.Embd)
+	m.Context = firstPositive(c.MaxPositions, c.Positions)
 	m.Architecture = adapters.DecoderOnly
 	m.Prompts = DefaultPrompts()
 	if c.EncoderDecoder {

@@ -26,6 +26,7 @@ func families() []adapters.Family {
 		vit.Family(), siglip.Family(), dinov2.Family(),
 		{Name: "opt", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"opt"}},
 		{Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"t5"}},
+		{Name: "gpt2", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"gpt2"}},
 	}
 }
 
@@ -151,6 +152,9 @@ func TestFoldersDescribeThemselves(t *testing.T) {
 		{`{"model_type": "t5", "d_model": 768, "is_encoder_decoder": true}`,
 			Manifest{Family: "t5", Kind: adapters.KindLanguage, Width: 768, Architecture: adapters.EncoderDecoder,
 				Prompts: Prompts{"a photo of", "Question: {} Short answer:", ""}}},
+		{`{"model_type": "gpt2", "n_embd": 768, "n_positions": 1024}`,
+			Manifest{Family: "gpt2", Kind: adapters.KindLanguage, Width: 768, Context: 1024, Architecture: adapters.DecoderOnly,
+				Prompts: Prompts{"a photo of", "Question: {} Answer:", " "}}},
 	} {
 		dir := folder(t, filepath.Join(t.TempDir(), "my-model"), c.config)
 		b, err := r.Lookup(dir)
@@ -174,6 +178,7 @@ func TestFolderErrors(t *testing.T) {
 		kind         adapters.Kind
 	}{
 		{`{"model_type": "op"}`, "did you mean opt?", adapters.Unsupported},
+		{`{"model_type": "gpt_neox"}`, "the nearest that is supported is gpt2", adapters.Unsupported},
 		{`{"model_type": `, "config.json", adapters.Corrupt},
 		{`{"model_type": "siglip2"}`, "NaFlex", adapters.Unsupported},
 	} {
