@@ -1,4 +1,5 @@
-"""Golden folders of Llama: adapters/llama/testdata/golden-*.
+"""Golden folders of Llama: adapters/llama/testdata/golden-*, and
+internal/lm/decoder/testdata/rotary.json.
 
     python llama.py [FOLDER]
 
@@ -11,11 +12,13 @@ window shorter than the texts.
 
 from __future__ import annotations
 
+import json
 import pathlib
 import sys
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from common import setup
 from decoder import byte_fallback, byte_level, old_rope, write
@@ -64,6 +67,20 @@ def mistral(folder: pathlib.Path) -> None:
     write(folder / "golden-mistral", MistralForCausalLM(config), tokenizer, "<s>", [2], seed=4, std=0.25, dtype=torch.bfloat16)
 
 
+def write_rotary(path: pathlib.Path) -> None:
+    """The angles of the released models' sizes."""
+    llama3 = {"rope_type": "llama3", "rope_theta": 500000.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+    cases = [
+        (128, {"rope_type": "default", "rope_theta": 10000.0}), (64, {"rope_type": "default", "rope_theta": 1000000.0}),
+        (128, {"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}),
+        (128, llama3 | {"factor": 8.0}), (64, llama3 | {"factor": 32.0}),
+    ]
+    tables = [{"head_dim": width, **rope, "inverse": LlamaRotaryEmbedding(LlamaConfig(
+        head_dim=width, max_position_embeddings=131072, rope_parameters=dict(rope))).inv_freq.tolist()} for width, rope in cases]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(tables) + "\n")
+
+
 def main(folder: pathlib.Path) -> None:
     setup()
     llama2(folder)
@@ -73,5 +90,7 @@ def main(folder: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    default = pathlib.Path(__file__).parents[2] / "adapters/llama/testdata"
+    root = pathlib.Path(__file__).parents[2]
+    write_rotary(root / "internal/lm/decoder/testdata/rotary.json")
+    default = root / "adapters/llama/testdata"
     main(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default)
