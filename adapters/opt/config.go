@@ -20,7 +20,6 @@ type config struct {
 	NumAttentionHeads     int    `json:"num_attention_heads"`
 	MaxPositionEmbeddings int    `json:"max_position_embeddings"`
 	ActivationFunction    string `json:"activation_function"`
-	BOSTokenID            int32  `json:"bos_token_id"`
 	DoLayerNormBefore     *bool  `json:"do_layer_norm_before"`
 	RemoveFinalLayerNorm  bool   `json:"_remove_final_layer_norm"`
 	EnableBias            *bool  `json:"enable_bias"`
@@ -30,7 +29,7 @@ type config struct {
 
 // readConfig decodes config.json over transformers' defaults.
 func readConfig(folder *checkpoint.Folder) (config, error) {
-	c := config{ActivationFunction: "relu", BOSTokenID: 2}
+	c := config{ActivationFunction: "relu"}
 	if err := folder.DecodeConfig(&c); err != nil {
 		return c, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/internal/lm"
+	"github.com/modular-bridging/bridge/internal/lm/decoder"
 	"github.com/modular-bridging/bridge/tokenizer"
 )
 
@@ -37,7 +38,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	if err != nil {
 		return nil, err
 	}
-	tok, rules, err := openTokenizer(ctx, folder.Dir(), c)
+	tok, rules, err := openTokenizer(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,8 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 }
 
 // openTokenizer opens the tokenizer and finds in it the token of "\n".
-func openTokenizer(ctx context.Context, dir string, c config) (*tokenizer.Tokenizer, lm.Rules, error) {
+func openTokenizer(ctx context.Context, folder *checkpoint.Folder) (*tokenizer.Tokenizer, lm.Rules, error) {
+	dir := folder.Dir()
 	tok, err := tokenizer.Open(ctx, dir)
 	if err != nil {
 		return nil, lm.Rules{}, err
@@ -66,9 +68,13 @@ func openTokenizer(ctx context.Context, dir string, c config) (*tokenizer.Tokeni
 	if err == nil && len(end.IDs) != 1 {
 		err = adapters.Errorf(adapters.Unsupported, "%s: the tokenizer makes %d tokens of %q, which ends an answer; want one", dir, len(end.IDs), endOfAnswer)
 	}
+	bos := lm.None
+	if err == nil {
+		bos, err = decoder.BOS(tok, folder)
+	}
 	if err != nil {
 		tok.Close()
 		return nil, lm.Rules{}, err
 	}
-	return tok, lm.Rules{Architecture: adapters.DecoderOnly, BOS: c.BOSTokenID, End: end.IDs}, nil
+	return tok, lm.Rules{Architecture: adapters.DecoderOnly, BOS: bos, End: end.IDs}, nil
 }

@@ -1,6 +1,8 @@
 package opt_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -41,5 +43,28 @@ func TestActivationOfTheRequestIsRefused(t *testing.T) {
 	_, err := opt.Open(t.Context(), &adapters.LoadRequest{Checkpoint: preNorm, Backend: "go", Activation: "gelu"})
 	if adapters.KindOf(err) != adapters.Unsupported {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A tokenizer that adds no bos (Galactica's, for one) has none, whatever
+// config.json's bos_token_id is.
+func TestBOSIsTheTokenizers(t *testing.T) {
+	dir := t.TempDir()
+	lmtest.CopyFiles(t, preNorm, dir, "config.json", "model.safetensors", "vocab.json", "merges.txt")
+	if err := os.WriteFile(filepath.Join(dir, "tokenizer_config.json"), []byte(`{"add_bos_token": false}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tokens := func(checkpoint string) int32 {
+		res, err := lmtest.Open(t, opt.Open, checkpoint).Loss(t.Context(), &adapters.LossRequest{
+			Prompts:  adapters.NewTensor(adapters.Float32, 1, 2, 24),
+			Examples: []adapters.Example{{Segments: []adapters.Segment{adapters.PromptSegment(0)}, Target: "a cat"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.Tokens[0]
+	}
+	if with, without := tokens(preNorm), tokens(dir); with != without+1 {
+		t.Errorf("%d target tokens, and %d with a bos", without, with)
 	}
 }

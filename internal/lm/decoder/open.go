@@ -49,7 +49,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest, family string, types [
 	if err != nil {
 		return nil, err
 	}
-	bos, err := begin(tok, folder)
+	bos, err := BOS(tok, folder)
 	if err != nil {
 		tok.Close()
 		return nil, err
@@ -120,8 +120,8 @@ func end(folder *checkpoint.Folder, m Model) (lm.TokenIDs, error) {
 	return ids, nil
 }
 
-// begin returns the token in front of a text, lm.None where there is none.
-func begin(tok *tokenizer.Tokenizer, folder *checkpoint.Folder) (int32, error) {
+// BOS returns the token in front of a text, lm.None where there is none.
+func BOS(tok *tokenizer.Tokenizer, folder *checkpoint.Folder) (int32, error) {
 	id, ok, err := tok.BOS()
 	if err != nil {
 		return 0, adapters.Errorf(adapters.KindOf(err), "%s: %w", filepath.Base(folder.Dir()), err)
