@@ -7,6 +7,7 @@ tokens, then the tokenizer's `</s>`, the prompt, and the answer, which ends with
 on answers alone. Several turns about one context share a sequence.
 """
 
+import argparse
 import json
 import pathlib
 import time
@@ -14,7 +15,7 @@ import time
 import torch
 import torch.nn.functional as F
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import OPTConfig, OPTForCausalLM
+from transformers import OPTConfig, OPTForCausalLM, PreTrainedModel
 
 import schedule
 import stream
@@ -48,11 +49,12 @@ def train_tokenizer(lines: list[str], size: int, context: int, out: pathlib.Path
 
 
 class Encoder:
-    """Turns examples into token ids, each text once."""
+    """Turns examples into token ids, each text once. bos, where there is one, stands before the
+    first text after the context; end closes an answer."""
 
-    def __init__(self, tokenizer: Tokenizer):
+    def __init__(self, tokenizer: Tokenizer, bos: int | None, end: int, pad: int):
         self.tokenizer, self.known = tokenizer, {}
-        self.newline = tokenizer.token_to_id("Ċ")
+        self.bos, self.end, self.pad = bos, end, pad
 
     def ids(self, line: str) -> list[int]:
         if line not in self.known:
@@ -63,10 +65,10 @@ class Encoder:
 
     def example(self, e: text.Example) -> tuple[list[int], list[bool]]:
         """Token ids, and which of them are targets."""
-        ids = (self.ids(" " + e.context) if e.context else []) + [BOS]
+        ids = (self.ids(" " + e.context) if e.context else []) + ([] if self.bos is None else [self.bos])
         targets = [False] * len(ids)
         for prompt, answer in e.turns:
-            asked, said = self.ids(prompt), self.ids(" " + answer) + [self.newline]
+            asked, said = self.ids(prompt), self.ids(" " + answer) + [self.end]
             ids = ids + asked + said
             targets += [False] * len(asked) + [True] * len(said)
         return ids, targets
@@ -75,7 +77,7 @@ class Encoder:
         """int64[B, T] ids and labels; labels are -100 where there is no target."""
         rows = [self.example(e) for e in examples]
         width = max(len(ids) for ids, _ in rows)
-        ids = torch.full((len(rows), width), PAD)
+        ids = torch.full((len(rows), width), self.pad)
         labels = torch.full((len(rows), width), -100)
         for i, (row, targets) in enumerate(rows):
             ids[i, :len(row)] = torch.tensor(row)
@@ -84,7 +86,7 @@ class Encoder:
 
 
 @torch.no_grad()
-def exact(model: OPTForCausalLM, encoder: Encoder, cases: dict[str, list[text.Example]]) -> dict[str, float]:
+def exact(model: PreTrainedModel, encoder: Encoder, cases: dict[str, list[text.Example]]) -> dict[str, float]:
     """Share of answers that greedy decoding gives exactly: every target is the likeliest token."""
     model.eval()
     result = {}
@@ -92,7 +94,7 @@ def exact(model: OPTForCausalLM, encoder: Encoder, cases: dict[str, list[text.Ex
         right = 0
         for i in range(0, len(examples), 100):
             ids, labels = encoder.batch(examples[i:i + 100])
-            logits = model(input_ids=ids, attention_mask=(ids != PAD).long()).logits[:, :-1]
+            logits = model(input_ids=ids, attention_mask=(ids != encoder.pad).long()).logits[:, :-1]
             wanted = labels[:, 1:]
             right += ((logits.argmax(-1) == wanted) | (wanted == -100)).all(1).sum().item()
         result[kind] = round(right / len(examples), 4)
@@ -111,6 +113,24 @@ def build(tokenizer: Tokenizer, newline: int, width: int, layers: int, heads: in
     return model
 
 
+def train(model: PreTrainedModel, encoder: Encoder, a: argparse.Namespace) -> None:
+    """Trains on texts, and prints what is right of held-out ones."""
+    examples = text.Examples(stream.texts(a.scenes, "train", 2, 60_000, rounds=4), ENDING, MIX, seed=0)
+    cases = text.held_out(stream.texts(a.scenes, "held-out", 4242, 300), ENDING, bags=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=a.rate, betas=(0.9, 0.98), weight_decay=0.02)
+    start = time.time()
+    for step in range(a.steps):
+        ids, labels = encoder.batch([examples.next(a.turns, schedule.ease(step, a.steps)) for _ in range(a.batch)])
+        logits = model(input_ids=ids, attention_mask=(ids != encoder.pad).long()).logits
+        loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+        schedule.step(loss, optimizer, a.rate, schedule.rate(step, a.steps, 100))
+        if (step + 1) % 100 == 0:
+            print(step + 1, f"{time.time() - start:.0f}s", round(loss.item(), 4), flush=True)
+        if (step + 1) % 300 == 0 or step + 1 == a.steps:
+            print("  held out, bags", exact(model, encoder, cases), flush=True)
+    print(f"final {time.time() - start:.0f}s", flush=True)
+
+
 def main() -> None:
     parser = schedule.parser(__doc__, steps=3000, batch=32, rate=1.5e-3)
     parser.add_argument("--vocabulary", type=int, default=640)
@@ -122,25 +142,12 @@ def main() -> None:
     a = parser.parse_args()
     schedule.prepare(a.threads)
     tokenizer = train_tokenizer(text.corpus(stream.texts(a.scenes, "train", 3, 6000)), a.vocabulary, a.context, a.out)
-    encoder = Encoder(tokenizer)
-    model = build(tokenizer, encoder.newline, a.width, a.layers, a.heads, a.context)
-    print("vocabulary", tokenizer.get_vocab_size(), "newline", encoder.newline,
+    encoder = Encoder(tokenizer, BOS, tokenizer.token_to_id("Ċ"), PAD)
+    model = build(tokenizer, encoder.end, a.width, a.layers, a.heads, a.context)
+    print("vocabulary", tokenizer.get_vocab_size(), "newline", encoder.end,
           "parameters", sum(p.numel() for p in model.parameters()), flush=True)
-    examples = text.Examples(stream.texts(a.scenes, "train", 2, 60_000, rounds=4), ENDING, MIX, seed=0)
-    cases = text.held_out(stream.texts(a.scenes, "held-out", 4242, 300), ENDING, bags=True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=a.rate, betas=(0.9, 0.98), weight_decay=0.02)
-    start = time.time()
-    for step in range(a.steps):
-        ids, labels = encoder.batch([examples.next(a.turns, schedule.ease(step, a.steps)) for _ in range(a.batch)])
-        logits = model(input_ids=ids, attention_mask=(ids != PAD).long()).logits
-        loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
-        schedule.step(loss, optimizer, a.rate, schedule.rate(step, a.steps, 100))
-        if (step + 1) % 100 == 0:
-            print(step + 1, f"{time.time() - start:.0f}s", round(loss.item(), 4), flush=True)
-        if (step + 1) % 300 == 0 or step + 1 == a.steps:
-            print("  held out, bags", exact(model, encoder, cases), flush=True)
+    train(model, encoder, a)
     model.to(torch.bfloat16).save_pretrained(a.out)
-    print(f"final {time.time() - start:.0f}s", flush=True)
 
 
 if __name__ == "__main__":
