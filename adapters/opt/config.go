@@ -29,7 +29,10 @@ type config struct {
 
 // readConfig decodes config.json over transformers' defaults.
 func readConfig(folder *checkpoint.Folder) (config, error) {
-	c := config{ActivationFunction: "relu"}
+	c := config{
+		VocabSize: 50272, HiddenSize: 768, FFNDim: 3072, NumHiddenLayers: 12, NumAttentionHeads: 12, MaxPositionEmbeddings: 2048,
+		ActivationFunction: "relu",
+	}
 	if err := folder.DecodeConfig(&c); err != nil {
 		return c, err
 	}

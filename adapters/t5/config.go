@@ -36,6 +36,7 @@ type config struct {
 // readConfig decodes config.json over transformers' defaults.
 func readConfig(folder *checkpoint.Folder) (config, error) {
 	c := config{
+		VocabSize: 32128, DModel: 512, DKV: 64, DFF: 2048, NumLayers: 6, NumHeads: 8,
 		NumBuckets: 32, MaxDistance: 128, LayerNormEpsilon: 1e-6, FeedForwardProj: "relu", EOSTokenID: lm.TokenIDs{1},
 	}
 	if err := folder.DecodeConfig(&c); err != nil {

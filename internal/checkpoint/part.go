@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -12,18 +13,28 @@ import (
 // encoder, Q-Former and, in Blip2ForConditionalGeneration, language model.
 const TypeBLIP2 = "blip-2"
 
+// TypeBLIP2Vision is the model_type of its vision encoder.
+const TypeBLIP2Vision = "blip_2_vision_model"
+
 // part says where a whole bridge keeps one of its frozen models.
 type part struct {
-	config string // key of config.json
-	prefix string // of the weights' names
+	config    string // key of config.json
+	prefix    string // of the weights' names
+	modelType string // where the configuration does not say
 }
 
 func partOf(kind adapters.ModelKind) part {
 	if kind == adapters.KindVision {
-		return part{"vision_config", "vision_model."}
+		return part{"vision_config", VisionPrefix, TypeBLIP2Vision}
 	}
-	return part{"text_config", "language_model."}
+	return part{"text_config", LanguagePrefix, "opt"}
 }
+
+// What the names of a frozen model's weights begin with in a whole BLIP-2.
+const (
+	VisionPrefix   = "vision_model."
+	LanguagePrefix = "language_model."
+)
 
 // OpenPart opens dir as [Open] does. Where it holds a whole bridge, the result
 // shows only the frozen model of the given kind, as if it were saved alone: its
@@ -59,12 +70,14 @@ func (f *Folder) narrowConfig(p part) error {
 	if err := f.DecodeConfig(&whole); err != nil {
 		return err
 	}
-	config, ok := whole[p.config]
-	if !ok {
-		return corrupt(f.Path(configFile), "%s is missing, which a %s folder has", p.config, TypeBLIP2)
+	config := whole[p.config]
+	if len(config) == 0 || string(config) == "null" { // all of it as transformers' defaults
+		config = json.RawMessage("{}")
 	}
 	f.config = config
-	return f.readModelType()
+	err := f.readModelType()
+	f.modelType = cmp.Or(f.modelType, p.modelType)
+	return err
 }
 
 // narrow leaves only a part's configuration and weights.

@@ -51,9 +51,9 @@ type Model struct {
 // New returns a model that owns c's store and tokenizer, also if it fails.
 func New(c Config) (*Model, error) {
 	m := &Model{c: c, graphs: newGraphs(c.Backend, c.Store), turn: make(chan struct{}, 1), closed: make(chan struct{})}
-	if n := c.Tokenizer.VocabSize(); n > c.Spec.Vocabulary {
+	if token, found := m.texts().surplus(); found {
 		m.free()
-		return nil, adapters.Errorf(adapters.Corrupt, "the tokenizer has %d tokens, the model %d embeddings", n, c.Spec.Vocabulary).
+		return nil, adapters.Errorf(adapters.Corrupt, "the tokenizer has %d tokens, the model %d embeddings: none for %q", c.Tokenizer.VocabSize(), c.Spec.Vocabulary, token).
 			WithRemedy("the tokenizer's files and the weights must come from one model")
 	}
 	m.c.Spec.Kind = adapters.KindLanguage
@@ -115,9 +115,12 @@ func canceled(err error) error {
 	return adapters.Errorf(adapters.Canceled, "the request was given up: %w", err)
 }
 
+// texts returns the tokenizer as requests use it.
+func (m *Model) texts() bounded { return bounded{m.c.Tokenizer, m.c.Spec.Vocabulary} }
+
 // layout returns the layout for a request's prompts float[M, Q, D] or nil.
 func (m *Model) layout(prompts *adapters.Tensor) Layout {
-	l := Layout{Rules: m.c.Rules, Encoder: m.c.Tokenizer}
+	l := Layout{Rules: m.c.Rules, Encoder: m.texts()}
 	if prompts != nil {
 		l.Rows = prompts.Shape[1]
 	}

@@ -24,13 +24,13 @@ func (m *Model) EmbedTokens(ctx context.Context, req *adapters.EmbedTokensReques
 	res := &adapters.EmbedTokensResponse{}
 	var ids []int32
 	if len(req.Texts) == 0 {
-		for id, s := range surfaces {
+		for id, s := range surfaces[:min(len(surfaces), m.c.Spec.Vocabulary)] {
 			if s != "" {
 				ids = append(ids, int32(id))
 			}
 		}
 	} else {
-		encodings, err := m.c.Tokenizer.EncodeBatch(req.Texts, false)
+		encodings, err := m.texts().EncodeBatch(req.Texts, false)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +54,7 @@ func (m *Model) CountTokens(ctx context.Context, texts []string) ([]int32, error
 	if err := ctx.Err(); err != nil {
 		return nil, canceled(err)
 	}
-	encodings, err := m.c.Tokenizer.EncodeBatch(texts, false)
+	encodings, err := m.texts().EncodeBatch(texts, false)
 	if err != nil {
 		return nil, err
 	}
