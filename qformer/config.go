@@ -1,8 +1,12 @@
 package qformer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/modular-bridging/bridge/internal/layers"
 )
 
 // Config is the size of a Q-Former and of what it sits between.
@@ -18,6 +22,8 @@ type Config struct {
 	Vocabulary    int `json:"vocab_size,omitempty"`              // V, [DEC] included; stage 1 only
 	MaxPositions  int `json:"max_position_embeddings,omitempty"` // longest text
 	ProjectionDim int `json:"image_text_hidden_size,omitempty"`  // P, width of the contrastive projections
+
+	Activation string `json:"hidden_act,omitempty"` // of the feed-forward blocks, as layers.Activation names it; empty: exact GELU
 
 	Dropout      float64 `json:"hidden_dropout_prob"`   // of embeddings, attention probabilities and block outputs
 	LayerNormEps float64 `json:"layer_norm_eps"`        // of every norm but the one on the features
@@ -58,6 +64,9 @@ func (c Config) Validate(stage Stage) error {
 	if c.Heads > 0 && c.HiddenSize%c.Heads != 0 {
 		errs = append(errs, fmt.Errorf("q-former's hidden size %d is not a multiple of its %d heads", c.HiddenSize, c.Heads))
 	}
+	if c.Activation != "" && !layers.KnownActivation(c.Activation) {
+		errs = append(errs, fmt.Errorf("q-former's activation is %q, want one of %s", c.Activation, strings.Join(layers.Activations(), ", ")))
+	}
 	if c.Dropout < 0 || c.Dropout >= 1 {
 		errs = append(errs, fmt.Errorf("q-former's dropout is %g, want at least 0 and below 1", c.Dropout))
 	}
@@ -66,6 +75,9 @@ func (c Config) Validate(stage Stage) error {
 	}
 	return errors.Join(errs...)
 }
+
+// activation returns the name of the feed-forward blocks' function.
+func (c Config) activation() string { return cmp.Or(c.Activation, "gelu") }
 
 // hasCross reports whether a layer looks at the picture.
 func (c Config) hasCross(layer int) bool { return layer%c.CrossEvery == 0 }

@@ -111,7 +111,7 @@ func (m *Model) attention(p layers.Params, x *Node, kv keyValue, bias *Node) *No
 
 // feedForward is a BERT feed-forward block with its residual and norm.
 func (m *Model) feedForward(p layers.Params, x *Node, suffix string) *Node {
-	inner := layers.GELU(layers.Linear(p.At("intermediate"+suffix+".dense"), x))
+	inner := layers.Activation(m.cfg.activation(), layers.Linear(p.At("intermediate"+suffix+".dense"), x))
 	return m.output(p.At("output"+suffix), inner, x)
 }
 

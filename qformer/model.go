@@ -102,7 +102,7 @@ func (m *Model) Match(v *Vision, ids, visible *Node) *Node {
 func (m *Model) Decode(s Seen, ids, visible *Node) *Node {
 	hidden, _ := m.run(m.embedText(ids), pass{bias: bias(CausalMask(visible, m.cfg.Queries)), past: s.cache})
 	p := m.p.At(nameDecoder).At("transform")
-	return m.norm(p.At("LayerNorm"), layers.GELU(layers.Linear(p.At("dense"), hidden)))
+	return m.norm(p.At("LayerNorm"), layers.Activation(m.cfg.activation(), layers.Linear(p.At("dense"), hidden)))
 }
 
 // WordLogits scores every word after decoded states float[..., D]:
