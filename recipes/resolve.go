@@ -62,11 +62,11 @@ func (r *Recipe) lookup(reg *registry.Registry, table string, b Backbone, kind a
 			return found, true
 		}
 	}
-	key, find := table+".id", reg.Lookup
+	key, find := table+".id", reg.LookupOf
 	if b.Path != "" {
-		key, find = table+".path", reg.Folder
+		key, find = table+".path", reg.FolderOf
 	}
-	found, err := find(b.ID + b.Path)
+	found, err := find(b.ID+b.Path, kind)
 	if err != nil && b.Plugin != "" && b.Path != "" {
 		r.doc.Errorf(key, "is %q, which is no folder; want the one that the plugin reads", b.Path)
 		return found, false
@@ -101,7 +101,7 @@ func ofPlugin(reg *registry.Registry, b Backbone, kind adapters.ModelKind) (regi
 	if err != nil || !isFolder(path) {
 		return registry.Backbone{}, false
 	}
-	if _, err := reg.Lookup(dir); err == nil {
+	if _, err := reg.LookupOf(dir, kind); err == nil {
 		return registry.Backbone{}, false
 	}
 	m.ID = filepath.Base(path)

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -8,13 +9,15 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/internal/nearest"
 )
 
 // hfConfig is what the registry reads of a Hugging Face config.json. Families
 // name the same thing differently; the zero value means absent.
 type hfConfig struct {
-	ModelType string `json:"model_type"`
+	ModelType  string    `json:"model_type"`
+	TextConfig *hfConfig `json:"text_config"`
 
 	HiddenSize     int  `json:"hidden_size"`
 	DModel         int  `json:"d_model"`
@@ -26,14 +29,22 @@ type hfConfig struct {
 }
 
 // Folder returns the backbone of a Hugging Face checkpoint folder. Its id is
-// the folder's name; its family follows from config.json's model_type.
-func (r *Registry) Folder(dir string) (Backbone, error) {
+// the folder's name; its family follows from config.json's model_type. A folder
+// with a whole BLIP-2 is refused, for it holds two: [Registry.FolderOf] takes one.
+func (r *Registry) Folder(dir string) (Backbone, error) { return r.FolderOf(dir, "") }
+
+// FolderOf is [Registry.Folder] for who knows what kind of model is wanted: of a
+// whole BLIP-2 it is the one of that kind.
+func (r *Registry) FolderOf(dir string, kind adapters.ModelKind) (Backbone, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
 		return Backbone{}, err
 	}
 	config, err := readConfig(path)
 	if err != nil {
+		return Backbone{}, err
+	}
+	if config, err = config.part(path, kind); err != nil {
 		return Backbone{}, err
 	}
 	family, err := r.familyOf(path, config.ModelType)
@@ -60,6 +71,28 @@ func readConfig(dir string) (c hfConfig, err error) {
 		return c, adapters.Errorf(adapters.Corrupt, "%s: %w", file, err).WithRemedy("fetch the file again")
 	}
 	return c, nil
+}
+
+// part is the configuration of a whole BLIP-2's frozen model, c itself of
+// anything else.
+func (c hfConfig) part(dir string, kind adapters.ModelKind) (hfConfig, error) {
+	if c.ModelType != checkpoint.TypeBLIP2 {
+		return c, nil
+	}
+	switch kind {
+	case adapters.KindVision: // its family describes it
+		return hfConfig{ModelType: checkpoint.TypeBLIP2Vision}, nil
+	case adapters.KindLanguage:
+		inner := hfConfig{}
+		if c.TextConfig != nil {
+			inner = *c.TextConfig
+		}
+		inner.ModelType = cmp.Or(inner.ModelType, "opt")
+		inner.EncoderDecoder = inner.EncoderDecoder || inner.ModelType == "t5"
+		return inner, nil
+	}
+	return c, adapters.Errorf(adapters.Invalid, "%s holds a whole BLIP-2, not one model", dir).
+		WithRemedy("use it as a MODEL (bridge caption %s IMAGE), or where an encoder or a language model alone is wanted", dir)
 }
 
 func (r *Registry) familyOf(dir, modelType string) (adapters.Family, error) {

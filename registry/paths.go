@@ -94,7 +94,7 @@ func (r *Registry) fits(m Manifest, dir string) (Backbone, error) {
 	if _, err := r.Family(b); err != nil {
 		return b, nil
 	}
-	f, err := r.Folder(path)
+	f, err := r.FolderOf(path, m.Kind)
 	if err != nil {
 		return Backbone{}, err
 	}

@@ -120,12 +120,16 @@ func (r *Registry) IDs() []string {
 }
 
 // Lookup finds a backbone by id, or by the path of a checkpoint folder.
-func (r *Registry) Lookup(id string) (Backbone, error) {
+func (r *Registry) Lookup(id string) (Backbone, error) { return r.LookupOf(id, "") }
+
+// LookupOf is [Registry.Lookup] for who knows what kind of model is wanted, as
+// [Registry.FolderOf] takes it.
+func (r *Registry) LookupOf(id string, kind adapters.ModelKind) (Backbone, error) {
 	if m, ok := r.manifests[id]; ok {
 		return r.locate(m), nil
 	}
 	if isFolder(id) {
-		return r.Folder(id)
+		return r.FolderOf(id, kind)
 	}
 	err := adapters.Errorf(adapters.NotFound, "no model %q, neither a registry id nor a folder with a config.json", id)
 	if near := nearest.Names(id, r.IDs(), 3); len(near) > 0 {

@@ -140,17 +140,6 @@ func (p *program) generation(c *cli.Context) (bridge.GenerateOptions, error) {
 
 // openModel opens a stage-2 bridge with both frozen sides.
 func (p *program) openModel(c *cli.Context, name string) (m *bridge.Model, done func(), err error) {
-	var closers []func()
-	closeAll := func() {
-		for i := len(closers) - 1; i >= 0; i-- {
-			closers[i]()
-		}
-	}
-	defer func() {
-		if err != nil {
-			closeAll()
-		}
-	}()
 	dir, err := bridgeDir(c.Context, name)
 	if err != nil {
 		return nil, nil, err
@@ -163,14 +152,33 @@ func (p *program) openModel(c *cli.Context, name string) (m *bridge.Model, done 
 		return nil, nil, adapters.Errorf(adapters.Unsupported, "%s is a stage-1 bridge, which has no language model to write with", name).
 			WithRemedy("train stage 2 from it: bridge train RECIPE --set from=%s", name)
 	}
-	vision, language, err := p.openSides(c, info)
+	return p.openParts(c, dir, info, "")
+}
+
+// openParts opens the bridge in a folder, of either stage, and its frozen sides.
+// An empty dtype is theirs.
+func (p *program) openParts(c *cli.Context, dir string, info bridge.Info, dtype string) (m *bridge.Model, done func(), err error) {
+	var closers []func()
+	closeAll := func() {
+		for i := len(closers) - 1; i >= 0; i-- {
+			closers[i]()
+		}
+	}
+	defer func() {
+		if err != nil {
+			closeAll()
+		}
+	}()
+	vision, language, err := p.openSides(c, info, dtype)
 	if vision != nil {
 		closers = append(closers, p.closing(vision))
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	closers = append(closers, p.closing(language))
+	if language != nil {
+		closers = append(closers, p.closing(language))
+	}
 	backend, err := backends.Open(c.String("backend"))
 	if err != nil {
 		return nil, nil, err
@@ -184,25 +192,30 @@ func (p *program) openModel(c *cli.Context, name string) (m *bridge.Model, done 
 	return m, closeAll, err
 }
 
-// openSides opens the frozen models that a bridge names. On an error the
-// encoder may be open already.
-func (p *program) openSides(c *cli.Context, info bridge.Info) (adapters.VisionEncoder, adapters.LanguageModel, error) {
+// openSides opens the frozen models that a bridge names; the language model is
+// nil in stage 1. On an error the encoder may be open already.
+func (p *program) openSides(c *cli.Context, info bridge.Info, dtype string) (adapters.VisionEncoder, adapters.LanguageModel, error) {
 	reg, err := p.registry(c.Context)
 	if err != nil {
 		return nil, nil, err
 	}
-	isolation := c.String("isolation")
-	vo, err := openingOfSide(reg, info.Vision, c.String("backend"), isolation)
+	vo, err := openingOfSide(reg, info.Vision, adapters.KindVision, c.String("backend"), c.String("isolation"))
 	if err != nil {
 		return nil, nil, err
 	}
-	lo, err := openingOfSide(reg, *info.Language, c.String("backend"), isolation)
-	if err != nil {
-		return nil, nil, err
-	}
+	vo.dtype = dtype
 	if info.Vision.Layer != 0 {
 		vo.layer = &info.Vision.Layer
 	}
+	if info.Language == nil {
+		vision, err := p.openVision(c.Context, reg, vo)
+		return vision, nil, err
+	}
+	lo, err := openingOfSide(reg, *info.Language, adapters.KindLanguage, c.String("backend"), c.String("isolation"))
+	if err != nil {
+		return nil, nil, err
+	}
+	lo.dtype = dtype
 	vision, err := p.openVision(c.Context, reg, vo)
 	if err != nil {
 		return nil, nil, err

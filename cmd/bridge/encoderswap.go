@@ -50,7 +50,7 @@ const foldPictures = 384
 // foldEncoder starts cross-attention from the old encoder's. Where the two
 // encoders' tokens cannot be matched it starts fresh, and says so.
 func (b *bench) foldEncoder(ctx context.Context, r *recipes.Resolved, from, to *bridge.Bridge) error {
-	o, err := openingOfSide(b.registry, from.Info.Vision, r.Run.Backend, r.Vision.Isolation)
+	o, err := openingOfSide(b.registry, from.Info.Vision, adapters.KindVision, r.Run.Backend, r.Vision.Isolation)
 	if err != nil {
 		return err
 	}

@@ -198,7 +198,7 @@ func derive(file string, reg *registry.Registry, llm string) ([]string, error) {
 			WithRemedy("name a recipe with --recipe")
 	}
 	overrides := []string{fmt.Sprintf("language={id=%q, isolation=%q}", llm, old.Language.Isolation)}
-	if found, err := reg.Lookup(llm); err == nil {
+	if found, err := reg.LookupOf(llm, adapters.KindLanguage); err == nil {
 		overrides = append(overrides, fmt.Sprintf("objective.name=%q", recipes.ObjectiveFor(found.Architecture, old.Objective.Name)))
 	}
 	if old.Swap == nil {

@@ -134,7 +134,7 @@ func (b *bench) sample(ctx context.Context, begin train.Start) (*adapters.Tensor
 
 // oldLanguage opens the language model that the bridge was trained with.
 func (b *bench) oldLanguage(ctx context.Context, side bridge.Side) (adapters.LanguageModel, error) {
-	o, err := openingOfSide(b.registry, side, b.recipe.Run.Backend, b.recipe.Language.Isolation)
+	o, err := openingOfSide(b.registry, side, adapters.KindLanguage, b.recipe.Run.Backend, b.recipe.Language.Isolation)
 	if err != nil {
 		return nil, err
 	}
@@ -142,18 +142,18 @@ func (b *bench) oldLanguage(ctx context.Context, side bridge.Side) (adapters.Lan
 }
 
 // openingOfSide says how the frozen model that a bridge names is opened.
-func openingOfSide(reg *registry.Registry, side bridge.Side, backend, isolation string) (opening, error) {
+func openingOfSide(reg *registry.Registry, side bridge.Side, kind adapters.ModelKind, backend, isolation string) (opening, error) {
 	o := opening{plugin: side.Plugin, isolation: isolation, backend: backend, image: side.Image}
 	var err error
 	switch {
 	case side.Path != "" && side.Plugin != "":
 		o.model = registry.Backbone{Manifest: registry.Manifest{ID: side.ID}, Source: registry.FromFolder, Path: side.Path}
 	case side.Path != "":
-		o.model, err = reg.Folder(side.Path)
+		o.model, err = reg.FolderOf(side.Path, kind)
 	case side.Plugin != "":
 		o.model = registry.Backbone{Manifest: registry.Manifest{ID: side.ID}, Source: registry.FromFolder}
 	default:
-		o.model, err = reg.Lookup(side.ID)
+		o.model, err = reg.LookupOf(side.ID, kind)
 	}
 	return o, err
 }
