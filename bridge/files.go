@@ -86,12 +86,15 @@ func (b *Bridge) weight(name string) (*adapters.Tensor, error) {
 }
 
 // ReadInfo reads what the bridge in a folder was trained with, without its
-// weights.
+// weights. The folder may be a whole BLIP-2 as transformers saves it.
 func ReadInfo(dir string) (Info, qformer.Config, error) {
 	data, err := os.ReadFile(filepath.Join(dir, infoFile))
+	if errors.Is(err, fs.ErrNotExist) && isBLIP2(dir) {
+		return readBLIP2(dir)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return Info{}, qformer.Config{}, adapters.Errorf(adapters.NotFound, "%s holds no bridge: there is no %s", dir, infoFile).
-			WithRemedy("name a run folder, its checkpoint folder, or kit:stage1 or kit:stage2")
+			WithRemedy("name a run folder, its checkpoint folder, a folder with a BLIP-2 that transformers saved, or kit:stage1 or kit:stage2")
 	}
 	if err != nil {
 		return Info{}, qformer.Config{}, err
@@ -107,8 +110,12 @@ func ReadInfo(dir string) (Info, qformer.Config, error) {
 	return j.Info, j.QFormer, nil
 }
 
-// Load reads a bridge that [Bridge.Save] wrote.
+// Load reads a bridge that [Bridge.Save] wrote, or that of a whole BLIP-2 as
+// transformers saves it (Blip2ForConditionalGeneration, Blip2ForImageTextRetrieval).
 func Load(ctx context.Context, backend compute.Backend, dir string) (*Bridge, error) {
+	if _, err := os.Stat(filepath.Join(dir, infoFile)); err != nil && isBLIP2(dir) {
+		return loadBLIP2(ctx, backend, dir)
+	}
 	info, config, err := ReadInfo(dir)
 	if err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ func (b *Bridge) EmbedTexts(ctx context.Context, texts []string) (*adapters.Tens
 	if b.words == nil {
 		return nil, errNoTextSide
 	}
-	ids, err := b.words.Batch(texts)
+	ids, err := b.ids(texts)
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +39,21 @@ func (b *Bridge) EmbedTexts(ctx context.Context, texts []string) (*adapters.Tens
 		m := qformer.New(b.config, p, nil)
 		return m.ProjectText(m.Text(ids, b.visible(ids)))
 	})
+}
+
+// ids encodes texts as int32[B, T], of which the Q-Former can read every one.
+func (b *Bridge) ids(texts []string) (*adapters.Tensor, error) {
+	ids, err := b.words.batch(texts, b.config.MaxPositions)
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range ids.Int32s() {
+		if int(id) >= b.config.Vocabulary {
+			return nil, adapters.Errorf(adapters.Invalid, "text %q holds a token of id %d, and the Q-Former has %d words", texts[i/ids.Shape[1]], id, b.config.Vocabulary).
+				WithRemedy("leave out special tokens")
+		}
+	}
+	return ids, nil
 }
 
 // visible returns bool[B, T], false at padding.
@@ -72,7 +87,7 @@ func (b *Bridge) Match(ctx context.Context, features *adapters.Tensor, texts []s
 	if b.words == nil {
 		return nil, errNoTextSide
 	}
-	ids, err := b.words.Batch(texts)
+	ids, err := b.ids(texts)
 	if err != nil {
 		return nil, err
 	}

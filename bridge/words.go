@@ -75,7 +75,10 @@ func (w *Words) DEC() int32 { return w.dec }
 
 // Batch encodes texts as int32[B, T], each [CLS] … [SEP], at most [MaxWords]
 // tokens with [SEP] kept, padded on the right with [PAD] to a multiple of 4.
-func (w *Words) Batch(texts []string) (*adapters.Tensor, error) {
+func (w *Words) Batch(texts []string) (*adapters.Tensor, error) { return w.batch(texts, MaxWords) }
+
+// batch is [Words.Batch] for a Q-Former that has as many positions.
+func (w *Words) batch(texts []string, positions int) (*adapters.Tensor, error) {
 	encoded, err := w.tok.EncodeBatch(texts, false)
 	if err != nil {
 		return nil, err
@@ -87,7 +90,11 @@ func (w *Words) Batch(texts []string) (*adapters.Tensor, error) {
 		rows[i] = append(append([]int32{w.cls}, ids...), w.sep)
 		longest = max(longest, len(rows[i]))
 	}
-	width := (longest + 3) / 4 * 4
+	if longest > positions {
+		return nil, adapters.Errorf(adapters.Invalid, "a text takes %d tokens, and the Q-Former has %d positions", longest, positions).
+			WithRemedy("shorten the text")
+	}
+	width := min((longest+3)/4*4, positions)
 	out := adapters.NewTensor(adapters.Int32, len(texts), width)
 	flat := out.Int32s()
 	for i := range flat {

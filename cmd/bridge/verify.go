@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/golden"
 	"github.com/modular-bridging/bridge/registry"
 )
@@ -71,7 +72,7 @@ func (p *program) runner(c *cli.Context, f *golden.Folder) (golden.Runner, func(
 		layer: f.Options.FeatureLayer, image: f.ImageSize()}
 	switch f.Kind {
 	case golden.KindVision, golden.KindLanguage:
-		if o.model, err = reg.Folder(f.Checkpoint()); err != nil && o.plugin == "" {
+		if o.model, err = reg.FolderOf(f.Checkpoint(), adapters.ModelKind(f.Kind)); err != nil && o.plugin == "" {
 			return nil, nil, err
 		}
 		if err != nil { // a model type that only the plugin reads
@@ -79,7 +80,18 @@ func (p *program) runner(c *cli.Context, f *golden.Folder) (golden.Runner, func(
 		}
 		return p.adapterRunner(c.Context, reg, f.Kind, o)
 	}
-	return nil, nil, adapters.Errorf(adapters.Unsupported, "%s: cases of kind %q cannot be run, want %s or %s", f.Dir, f.Kind, golden.KindVision, golden.KindLanguage)
+	if o.plugin != "" {
+		return nil, nil, usagef("--plugin names an adapter, and %s holds cases of a %s", f.Dir, f.Kind)
+	}
+	info, _, err := bridge.ReadInfo(f.Checkpoint())
+	if err != nil {
+		return nil, nil, err
+	}
+	m, done, err := p.openParts(c, f.Checkpoint(), info, "float32")
+	if err != nil {
+		return nil, nil, err
+	}
+	return golden.Bridge(m, m.Language), done, nil
 }
 
 func (p *program) adapterRunner(ctx context.Context, reg *registry.Registry, kind string, o opening) (golden.Runner, func(), error) {

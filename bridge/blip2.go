@@ -1,0 +1,318 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/qformer"
+)
+
+// A whole BLIP-2 as transformers saves it (models/blip_2) is a bridge whose two
+// frozen sides lie in the same folder: Blip2ForConditionalGeneration one of
+// stage 2, Blip2ForImageTextRetrieval one of stage 1. Its Q-Former has the names
+// that a bridge uses anyway.
+
+// blip2Config is what config.json of such a folder says of the bridge.
+type blip2Config struct {
+	ModelType      string `json:"model_type"`
+	Queries        int    `json:"num_query_tokens"`
+	Projection     int    `json:"image_text_hidden_size"`
+	EncoderDecoder bool   `json:"is_encoder_decoder"`
+	Vision         struct {
+		Width int     `json:"hidden_size"`
+		Eps   float64 `json:"layer_norm_eps"`
+	} `json:"vision_config"`
+	QFormer struct {
+		Vocabulary   int     `json:"vocab_size"`
+		HiddenSize   int     `json:"hidden_size"`
+		Layers       int     `json:"num_hidden_layers"`
+		Heads        int     `json:"num_attention_heads"`
+		Intermediate int     `json:"intermediate_size"`
+		Activation   string  `json:"hidden_act"`
+		Dropout      float64 `json:"hidden_dropout_prob"`
+		MaxPositions int     `json:"max_position_embeddings"`
+		Positions    string  `json:"position_embedding_type"` // of older files
+		InitStd      float64 `json:"initializer_range"`
+		Eps          float64 `json:"layer_norm_eps"`
+		CrossEvery   int     `json:"cross_attention_frequency"`
+	} `json:"qformer_config"`
+	Text struct {
+		ModelType      string `json:"model_type"`
+		EncoderDecoder bool   `json:"is_encoder_decoder"`
+	} `json:"text_config"`
+}
+
+// defaultBLIP2 holds what a key that is left out means (transformers,
+// configuration_blip_2.py).
+func defaultBLIP2() blip2Config {
+	c := blip2Config{Queries: 32, Projection: 256}
+	c.Vision.Width, c.Vision.Eps = 1408, 1e-6
+	q := &c.QFormer
+	q.Vocabulary, q.HiddenSize, q.Layers, q.Heads, q.Intermediate, q.Activation = 30522, 768, 12, 12, 3072, "gelu"
+	q.Dropout, q.MaxPositions, q.Positions, q.InitStd, q.Eps, q.CrossEvery = 0.1, 512, "absolute", 0.02, 1e-12, 2
+	c.Text.ModelType = "opt"
+	return c
+}
+
+// config returns the Q-Former's shape in a stage; language is the width of the
+// soft prompts.
+func (c blip2Config) config(stage qformer.Stage, language int) qformer.Config {
+	q := c.QFormer
+	out := qformer.Config{
+		HiddenSize: q.HiddenSize, Layers: q.Layers, Heads: q.Heads, Intermediate: q.Intermediate, Queries: c.Queries,
+		CrossEvery: q.CrossEvery, EncoderWidth: c.Vision.Width, Activation: q.Activation, Dropout: q.Dropout,
+		LayerNormEps: q.Eps, VisionEps: c.Vision.Eps, InitStd: q.InitStd, InitTemp: qformer.Base().InitTemp,
+	}
+	if stage == qformer.Stage2 {
+		out.LanguageWidth = language
+		return out
+	}
+	out.Vocabulary, out.MaxPositions, out.ProjectionDim = q.Vocabulary, q.MaxPositions, c.Projection
+	return out
+}
+
+// prompts are the texts that BLIP-2's own model cards use. A caption follows the
+// picture alone, as transformers writes it where it is given no text.
+func (c blip2Config) prompts() Prompts {
+	if c.EncoderDecoder || c.Text.EncoderDecoder || c.Text.ModelType == "t5" {
+		return Prompts{Question: "Question: {} Short answer:"}
+	}
+	return Prompts{Question: "Question: {} Answer:", TargetPrefix: " "}
+}
+
+// blip2 is an open folder with a whole BLIP-2.
+type blip2 struct {
+	folder *checkpoint.Folder
+	json   blip2Config
+	info   Info
+	config qformer.Config
+}
+
+// isBLIP2 reports whether a folder's config.json is a whole BLIP-2's.
+func isBLIP2(dir string) bool {
+	data, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	if err != nil {
+		return false
+	}
+	var c struct {
+		ModelType string `json:"model_type"`
+	}
+	return json.Unmarshal(data, &c) == nil && c.ModelType == checkpoint.TypeBLIP2
+}
+
+// openBLIP2 reads the folder's configuration and maps its weights.
+func openBLIP2(dir string) (*blip2, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	folder, err := checkpoint.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	b := &blip2{folder: folder, json: defaultBLIP2()}
+	if err := b.read(); err != nil {
+		return nil, errors.Join(err, folder.Close())
+	}
+	return b, nil
+}
+
+func (b *blip2) read() error {
+	if err := b.folder.DecodeConfig(&b.json); err != nil {
+		return err
+	}
+	dir, c := b.folder.Dir(), b.json
+	if c.QFormer.Positions != "absolute" {
+		return adapters.Errorf(adapters.Unsupported, "%s: qformer_config.position_embedding_type is %q, want \"absolute\"", b.folder.Path("config.json"), c.QFormer.Positions)
+	}
+	side := Side{ID: filepath.Base(dir), Path: dir, Family: "eva", Width: c.Vision.Width, Layer: -1}
+	b.info = Info{Stage: 1, Vision: side}
+	width := 0
+	if w, ok := b.folder.Tensor(projectionWeight); ok && len(w.Shape) == 2 {
+		width = w.Shape[0]
+		prompts := c.prompts()
+		b.info.Stage, b.info.Prompts = 2, &prompts
+		b.info.Language = &Side{ID: filepath.Base(dir), Path: dir, Family: c.Text.ModelType, Width: width}
+	} else if _, ok := b.folder.Tensor("itm_head.weight"); !ok {
+		return adapters.Errorf(adapters.Unsupported, "%s has neither language_projection.weight nor itm_head.weight: it is no Blip2ForConditionalGeneration and no Blip2ForImageTextRetrieval", dir).
+			WithRemedy("save one of the two classes with save_pretrained")
+	}
+	b.config = c.config(b.info.parameters(), width)
+	if err := b.config.Validate(b.info.parameters()); err != nil {
+		return adapters.Errorf(adapters.Corrupt, "%s: %w", b.folder.Path("config.json"), err)
+	}
+	return b.readExtra()
+}
+
+// wants lists the bridge's own weights. What transformers' retrieval class lacks
+// is optional.
+func (b *blip2) wants() []checkpoint.Want {
+	var wants []checkpoint.Want
+	for _, p := range b.config.Parameters(b.info.parameters()) {
+		wants = append(wants, checkpoint.Want{Name: p.Name, Shape: p.Shape, Optional: !inHuggingFace(p)})
+	}
+	return wants
+}
+
+// inHuggingFace reports whether transformers' classes have a weight: they lack
+// stage 1's temperature and the head that predicts words.
+func inHuggingFace(p qformer.Param) bool { return p.Part != qformer.PartDecoder && p.Name != "temp" }
+
+// surplus are the weights that a bridge has no place for: those of the frozen
+// sides, a buffer of older files, and in stage 2 a text side that nothing uses.
+func (b *blip2) surplus(name string) bool {
+	switch {
+	case strings.HasPrefix(name, checkpoint.LanguagePrefix), name == "embeddings.position_ids":
+		return true
+	case strings.HasPrefix(name, checkpoint.VisionPrefix):
+		return name != normWeight && name != normBias
+	case b.info.Stage == 2 && strings.HasPrefix(name, "qformer.encoder.layer."):
+		return strings.Contains(name, ".intermediate.dense.") || strings.Contains(name, ".output.") && !strings.Contains(name, "attention.output.")
+	}
+	return false
+}
+
+// load makes the bridge. The folder stays open.
+func (b *blip2) load(ctx context.Context, backend compute.Backend) (*Bridge, error) {
+	digest, err := b.folder.Digest()
+	if err != nil {
+		return nil, err
+	}
+	b.info.Vision.Digest = digest
+	if b.info.Language != nil {
+		b.info.Language.Digest = digest
+	}
+	store, err := b.folder.Load(ctx, backend, b.wants(), checkpoint.Options{Ignore: b.surplus})
+	if err != nil {
+		return nil, err
+	}
+	out := assemble(backend, b.config, store, nil, b.info)
+	if err := b.complete(ctx, out); err != nil {
+		out.Close()
+		return nil, err
+	}
+	return out, nil
+}
+
+// complete adds what the weights of the folder lack: the text side's tokenizer,
+// and fresh values for what transformers does not keep.
+func (b *blip2) complete(ctx context.Context, out *Bridge) error {
+	for v := range out.store.IterVariables() {
+		v.SetTrainable(true)
+	}
+	if b.info.Stage == 2 {
+		return nil
+	}
+	if err := b.loadExtra(out.store); err != nil {
+		return err
+	}
+	var fresh []qformer.Param
+	for _, p := range b.config.Parameters(qformer.Stage1) {
+		if out.store.GetVariable(layers.VariablePath(p.Name)) == nil {
+			fresh = append(fresh, p)
+		}
+	}
+	if err := qformer.Init(out.store, b.config, fresh, 0); err != nil {
+		return err
+	}
+	var err error
+	out.words, err = OpenWords(ctx, b.folder.Path(wordsFile))
+	return err
+}
+
+// readBLIP2 is [ReadInfo] of a whole BLIP-2.
+func readBLIP2(dir string) (Info, qformer.Config, error) {
+	b, err := openBLIP2(dir)
+	if err != nil {
+		return Info{}, qformer.Config{}, err
+	}
+	return b.info, b.config, b.folder.Close()
+}
+
+// loadBLIP2 is [Load] of a whole BLIP-2.
+func loadBLIP2(ctx context.Context, backend compute.Backend, dir string) (*Bridge, error) {
+	b, err := openBLIP2(dir)
+	if err != nil {
+		return nil, err
+	}
+	out, err := b.load(ctx, backend)
+	return out, errors.Join(err, b.folder.Close())
+}
+
+// extraJSON is what of a bridge transformers has no place for. It lies beside
+// config.json, where transformers overlooks it, so that nothing is lost on the
+// way to a Hugging Face folder and back.
+type extraJSON struct {
+	Format    int     `json:"format"`
+	VisionEps float64 `json:"vision_layer_norm_eps"`
+	InitTemp  float64 `json:"initial_temperature"`
+	Info
+}
+
+// The files of that.
+const (
+	extraFile    = "bridge_info.json"
+	extraWeights = "bridge_extra.safetensors" // of stage 1: the temperature and the head that predicts words
+)
+
+// readExtra takes over what a converted bridge knows beyond transformers'
+// configuration. The frozen sides stay those of the folder.
+func (b *blip2) readExtra() error {
+	var e extraJSON
+	found, err := b.folder.DecodeFile(extraFile, &e)
+	if err != nil || !found {
+		return err
+	}
+	if e.Format > formatVersion {
+		return adapters.Errorf(adapters.Unsupported, "%s is of format %d, this bridge reads up to %d", b.folder.Path(extraFile), e.Format, formatVersion).
+			WithRemedy("use a newer bridge, or remove the file")
+	}
+	if e.Info.Stage != b.info.Stage {
+		return adapters.Errorf(adapters.Corrupt, "%s is of stage %d, the weights beside it are of stage %d", b.folder.Path(extraFile), e.Info.Stage, b.info.Stage).
+			WithRemedy("remove the file, or convert again")
+	}
+	b.config.VisionEps, b.config.InitTemp = e.VisionEps, e.InitTemp
+	kept := b.info
+	b.info = e.Info
+	b.info.Vision = kept.Vision
+	b.info.Language = kept.Language
+	if kept.Language != nil && e.Info.Language != nil {
+		b.info.Language.TokenNorm = e.Info.Language.TokenNorm
+	}
+	if b.info.Prompts == nil {
+		b.info.Prompts = kept.Prompts
+	}
+	return nil
+}
+
+// loadExtra reads the stage-1 weights that transformers lacks, where a conversion
+// kept them.
+func (b *blip2) loadExtra(store *model.Store) error {
+	path := b.folder.Path(extraWeights)
+	found, _, err := checkpoint.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("what %s keeps of stage 1: %w", b.folder.Dir(), err)
+	}
+	var params []qformer.Param
+	for _, p := range b.config.Parameters(qformer.Stage1) {
+		if !inHuggingFace(p) {
+			params = append(params, p)
+		}
+	}
+	return fill(store, path, found, params)
+}
