@@ -164,3 +164,9 @@ func fileType(d adapters.DType) (safetensors.DType, bool) {
 func aligned(data []byte, size int) bool {
 	return uintptr(unsafe.Pointer(unsafe.SliceData(data)))%uintptr(size) == 0
 }
+
+// MapFile maps any file into memory, read only, until unmap is called.
+func MapFile(path string) (data []byte, unmap func() error, err error) {
+	data, _, unmap, err = mapFile(path)
+	return data, unmap, err
+}

@@ -1,0 +1,66 @@
+package torchfile
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/big"
+
+	"github.com/nlpodyssey/gopickle/types"
+)
+
+// magic is what a file of torch before 1.6 begins with, as a pickled number.
+const magic = "119547037146038801333356"
+
+// readLegacy reads pickles in a row (magic number, protocol, system, the object,
+// the keys of its storages), then each storage: its length and its elements.
+func readLegacy(data []byte) (any, error) {
+	r := bytes.NewReader(data)
+	none := func(s storageID) (*storage, error) { return nil, fmt.Errorf("storage %s before the object", s.key) }
+	first, err := unpickle(r, none)
+	if err != nil {
+		return nil, err
+	}
+	if n, ok := first.(*big.Int); !ok || n.String() != magic {
+		return nil, fmt.Errorf("neither a zip file nor one that begins with torch's magic number")
+	}
+	for range 2 { // protocol and system
+		if _, err := unpickle(r, none); err != nil {
+			return nil, err
+		}
+	}
+	named := map[string]*storage{}
+	elements := map[string]int{}
+	object, err := unpickle(r, func(s storageID) (*storage, error) {
+		named[s.key], elements[s.key] = &storage{dtype: s.dtype}, s.elements
+		return named[s.key], nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	list, err := unpickle(r, none)
+	if err != nil {
+		return nil, err
+	}
+	keys, ok := list.(*types.List)
+	if !ok {
+		return nil, fmt.Errorf("its storages are listed as %T", list)
+	}
+	at := len(data) - r.Len()
+	for _, key := range *keys {
+		name, _ := key.(string)
+		s := named[name]
+		if s == nil || len(data)-at < 8 {
+			return nil, fmt.Errorf("storage %v is listed and not used, or cut off", key)
+		}
+		n := binary.LittleEndian.Uint64(data[at:])
+		at += 8
+		size := uint64(elements[name]) * s.dtype.Size()
+		if n != uint64(elements[name]) || size > uint64(len(data)-at) {
+			return nil, fmt.Errorf("storage %s holds %d elements, want %d, in %d bytes", name, n, elements[name], len(data)-at)
+		}
+		s.data = data[at : at+int(size)]
+		at += int(size)
+	}
+	return object, nil
+}

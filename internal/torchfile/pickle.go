@@ -1,0 +1,233 @@
+package torchfile
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"github.com/nlpodyssey/gopickle/pickle"
+	"github.com/nlpodyssey/gopickle/types"
+	"github.com/nlpodyssey/safetensors"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+)
+
+// storageTypes are the classes of storages that are known.
+func storageTypes() map[string]safetensors.DType {
+	return map[string]safetensors.DType{
+		"FloatStorage": safetensors.F32, "HalfStorage": safetensors.F16, "BFloat16Storage": safetensors.BF16, "DoubleStorage": safetensors.F64,
+		"LongStorage": safetensors.I64, "IntStorage": safetensors.I32, "ShortStorage": safetensors.I16, "CharStorage": safetensors.I8,
+		"ByteStorage": safetensors.U8, "BoolStorage": safetensors.BOOL,
+	}
+}
+
+// storageID is what a pickle says of a storage.
+type storageID struct {
+	dtype    safetensors.DType
+	key      string
+	elements int
+}
+
+// storage is the memory of one or several tensors.
+type storage struct {
+	dtype safetensors.DType
+	data  []byte
+}
+
+// over is the storage in bytes, which must hold all of it.
+func (s storageID) over(bytes []byte) (*storage, error) {
+	if s.elements < 0 || len(bytes)/int(s.dtype.Size()) < s.elements {
+		return nil, fmt.Errorf("storage %s has %d bytes, want %d elements of %s", s.key, len(bytes), s.elements, s.dtype)
+	}
+	return &storage{s.dtype, bytes[:s.elements*int(s.dtype.Size())]}, nil
+}
+
+// tensor is a view of a storage, strides counted in elements.
+type tensor struct {
+	storage       *storage
+	offset        int
+	shape, stride []int
+}
+
+// unpickle reads one pickle. find returns the storage that it names.
+func unpickle(r io.Reader, find func(storageID) (*storage, error)) (any, error) {
+	u := pickle.NewUnpickler(r)
+	u.FindClass = findClass
+	seen := map[string]*storage{}
+	u.PersistentLoad = func(id any) (any, error) {
+		s, err := parseStorage(id)
+		if err != nil || seen[s.key] != nil {
+			return seen[s.key], err
+		}
+		if seen[s.key], err = find(s); err != nil {
+			return nil, err
+		}
+		return seen[s.key], nil
+	}
+	u.GetExtension = func(code int) (any, error) { return nil, refuse(fmt.Sprintf("extension %d", code)) }
+	return u.Load()
+}
+
+// parseStorage reads ("storage", class, key, location, elements, ...).
+func parseStorage(id any) (s storageID, err error) {
+	t, ok := id.(*types.Tuple)
+	if !ok || t.Len() < 5 || t.Get(0) != "storage" {
+		return s, fmt.Errorf("a persistent id that is no storage: %v", id)
+	}
+	class, isClass := t.Get(1).(storageClass)
+	key, isKey := t.Get(2).(string)
+	elements, isNumber := t.Get(4).(int)
+	if !isClass || !isKey || !isNumber {
+		return s, fmt.Errorf("a storage of unknown form: %v", id)
+	}
+	if t.Len() > 5 && t.Get(5) != nil {
+		return s, adapters.Errorf(adapters.Unsupported, "storage %s is a view of another, which only files of torch before 0.4 have", key)
+	}
+	return storageID{safetensors.DType(class), key, elements}, nil
+}
+
+// storageClass is torch.FloatStorage and its like.
+type storageClass safetensors.DType
+
+// findClass knows what tensors and dictionaries are made of, and nothing else.
+func findClass(module, name string) (any, error) {
+	switch module + "." + name {
+	case "torch._utils._rebuild_tensor_v2":
+		return rebuild(rebuildTensor), nil
+	case "torch._utils._rebuild_parameter":
+		return rebuild(rebuildParameter), nil
+	case "torch.Size":
+		return rebuild(func(args []any) (any, error) { return types.NewTupleFromSlice(args), nil }), nil
+	}
+	if dtype, ok := storageTypes()[name]; ok && module == "torch" {
+		return storageClass(dtype), nil
+	}
+	return nil, refuse(module + "." + name)
+}
+
+func refuse(what string) error {
+	return adapters.Errorf(adapters.Unsupported, "its pickle asks for %s, and only tensors and dictionaries are read: nothing of the file was executed", what).
+		WithRemedy("if you trust the file, load it in PyTorch and save its state_dict alone with torch.save")
+}
+
+// rebuild is a function that a pickle may call.
+type rebuild func(args []any) (any, error)
+
+// Call implements types.Callable.
+func (f rebuild) Call(args ...any) (any, error) { return f(args) }
+
+// rebuildTensor is _rebuild_tensor_v2(storage, offset, size, stride, ...).
+func rebuildTensor(args []any) (any, error) {
+	if len(args) < 4 {
+		return nil, fmt.Errorf("a tensor of %d arguments", len(args))
+	}
+	s, isStorage := args[0].(*storage)
+	offset, isNumber := args[1].(int)
+	shape, err := ints(args[2])
+	if err != nil || !isStorage || !isNumber {
+		return nil, fmt.Errorf("a tensor of unknown form: %v", args[1:])
+	}
+	stride, err := ints(args[3])
+	if err != nil || len(stride) != len(shape) {
+		return nil, fmt.Errorf("a tensor of unknown form: %v", args[1:])
+	}
+	return &tensor{s, offset, shape, stride}, nil
+}
+
+// rebuildParameter is _rebuild_parameter(tensor, requires_grad, hooks).
+func rebuildParameter(args []any) (any, error) {
+	if len(args) == 0 {
+		return nil, fmt.Errorf("a parameter without a tensor")
+	}
+	return args[0], nil
+}
+
+func ints(v any) ([]int, error) {
+	t, ok := v.(*types.Tuple)
+	if !ok {
+		return nil, fmt.Errorf("%v is no tuple", v)
+	}
+	out := make([]int, t.Len())
+	for i := range out {
+		n, ok := t.Get(i).(int)
+		if !ok || n < 0 || n > math.MaxInt32 {
+			return nil, fmt.Errorf("%v is no size", t.Get(i))
+		}
+		out[i] = n
+	}
+	return out, nil
+}
+
+// maxSpread bounds the elements of a tensor that repeats those of its storage.
+const maxSpread = 1 << 20
+
+// view returns the tensor's elements in order: in the mapping where they lie so.
+func (t *tensor) view() (checkpoint.View, error) {
+	size := int(t.storage.dtype.Size())
+	if slices.Contains(t.shape, 0) {
+		return checkpoint.View{DType: t.storage.dtype, Shape: slices.Clone(t.shape)}, nil
+	}
+	n, last, contiguous := 1, t.offset, true
+	for i := len(t.shape) - 1; i >= 0; i-- {
+		contiguous = contiguous && (t.shape[i] == 1 || t.stride[i] == n)
+		last += (t.shape[i] - 1) * t.stride[i]
+		if n *= t.shape[i]; n > max(len(t.storage.data)/size, maxSpread) {
+			return checkpoint.View{}, fmt.Errorf("shape %v in a storage of %d bytes", t.shape, len(t.storage.data))
+		}
+	}
+	out := checkpoint.View{DType: t.storage.dtype, Shape: slices.Clone(t.shape)}
+	if t.offset < 0 || last < 0 || last >= len(t.storage.data)/size {
+		return out, fmt.Errorf("shape %v, strides %v from %d reach out of a storage of %d elements", t.shape, t.stride, t.offset, len(t.storage.data)/size)
+	}
+	if contiguous {
+		out.Data = t.storage.data[t.offset*size : (t.offset+n)*size]
+		return out, nil
+	}
+	out.Data = t.gather(n, size)
+	return out, nil
+}
+
+// gather copies n strided elements.
+func (t *tensor) gather(n, size int) []byte {
+	data := make([]byte, 0, n*size)
+	index := make([]int, len(t.shape))
+	for range n {
+		at := t.offset
+		for i, k := range index {
+			at += k * t.stride[i]
+		}
+		data = append(data, t.storage.data[at*size:(at+1)*size]...)
+		for i := len(index) - 1; i >= 0; i-- {
+			if index[i]++; index[i] < t.shape[i] {
+				break
+			}
+			index[i] = 0
+		}
+	}
+	return data
+}
+
+// dict returns the entries of a dictionary whose keys are strings.
+func dict(v any) (map[string]any, bool) {
+	out := map[string]any{}
+	switch d := v.(type) {
+	case *types.Dict:
+		for _, e := range *d {
+			if key, ok := e.Key.(string); ok {
+				out[key] = e.Value
+			}
+		}
+	case *types.OrderedDict:
+		for e := d.List.Front(); e != nil; e = e.Next() {
+			entry := e.Value.(*types.OrderedDictEntry)
+			if key, ok := entry.Key.(string); ok {
+				out[key] = entry.Value
+			}
+		}
+	default:
+		return nil, false
+	}
+	return out, true
+}
