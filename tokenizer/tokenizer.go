@@ -274,6 +274,10 @@ func (t *Tokenizer) sendAdded(special []string) error {
 	return err
 }
 
+// JSON returns the tokenizer.json that the tokenizer was made of, without what
+// [Tokenizer.AddTokens] added. It must not be changed.
+func (t *Tokenizer) JSON() []byte { return t.json }
+
 // VocabSize returns one more than the largest id.
 func (t *Tokenizer) VocabSize() int {
 	t.mu.Lock()

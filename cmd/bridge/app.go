@@ -113,7 +113,8 @@ func (p *program) app() *cli.App {
 	app := &cli.App{
 		Name:  "bridge",
 		Usage: "join a frozen vision encoder and a frozen language model by a Q-Former, and swap either",
-		Description: "A MODEL is a run folder, its bridge folder, or one of the kit's bridges (kit:stage1, kit:stage2).\n" +
+		Description: "A MODEL is a run folder, its bridge folder, a folder with a BLIP-2 that transformers saved, or one of the kit's bridges\n" +
+			"(kit:stage1, kit:stage2).\n" +
 			"An ID is a registry id (bridge models list) or a folder with a Hugging Face checkpoint.\n\n" +
 			"Begin with: bridge demo",
 		HideVersion:    true,
@@ -132,7 +133,7 @@ func (p *program) app() *cli.App {
 		},
 		Commands: []*cli.Command{
 			p.demoCommand(), p.doctorCommand(), p.modelsCommand(), p.recipesCommand(), p.trainCommand(), p.retrainCommand(),
-			p.captionCommand(), p.askCommand(), p.compareCommand(), p.verifyCommand(), p.adapterCommand(),
+			p.captionCommand(), p.askCommand(), p.compareCommand(), p.convertCommand(), p.verifyCommand(), p.adapterCommand(),
 		},
 	}
 	settle(app.Commands)

@@ -38,6 +38,7 @@ func rules() []rule {
 		{"registry", []string{"adapters", "internal/..."}},
 		{"qformer/...", []string{"qformer/...", "internal/layers"}},
 		{"bridge", []string{"adapters", "qformer", "tokenizer", "imaging", "internal/..."}},
+		{"convert", []string{"adapters", "qformer", "bridge", "tokenizer", "internal/..."}},
 		{"eval", []string{"adapters", "qformer", "bridge", "internal/..."}},
 		{"train/...", []string{"adapters", "qformer/...", "bridge", "eval", "train/...", "kit/...", "imaging", "internal/..."}},
 		{"recipes", []string{"adapters", "qformer", "bridge", "train", "eval", "registry", "kit", "internal/..."}},

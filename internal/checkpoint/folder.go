@@ -165,6 +165,9 @@ func (f *Folder) DecodeFile(name string, v any) (bool, error) {
 	return true, decodeJSON(path, data, v)
 }
 
+// Config returns the text of config.json, or of the part that the folder shows.
+func (f *Folder) Config() []byte { return f.config }
+
 // Names returns the names of all tensors, sorted.
 func (f *Folder) Names() []string {
 	names := make([]string, 0, len(f.tensors))

@@ -94,3 +94,28 @@ func TestWriteOnFullDisk(t *testing.T) {
 	}
 	wantFiles(t, filepath.Dir(path), "x.safetensors")
 }
+
+func TestWriteFolder(t *testing.T) {
+	tensors := map[string]View{}
+	for i, name := range []string{"a", "b", "c"} {
+		v, err := ViewOf(adapters.FromFloat32([]float32{float32(i), 7}, 1, 2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tensors[name] = v
+	}
+	for shard, files := range map[int64]int{100: 1, 16: 2, 1: 3} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, configFile), []byte("{}"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var last [2]int64
+		if err := WriteFolder(dir, tensors, shard, func(done, total int64) { last = [2]int64{done, total} }); err != nil {
+			t.Fatal(err)
+		}
+		f := mustOpen(t, dir)
+		if len(f.files) != files || !reflect.DeepEqual(f.tensors, tensors) || last != [2]int64{24, 24} {
+			t.Errorf("shards of %d bytes: %d files, want %d; tensors %v, want %v; progress %v", shard, len(f.files), files, f.tensors, tensors, last)
+		}
+	}
+}

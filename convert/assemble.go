@@ -1,0 +1,261 @@
+package convert
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/qformer"
+)
+
+// Parts are the frozen sides of a bridge that is assembled.
+type Parts struct {
+	// Vision is a folder with a Blip2VisionModel, alone or in a whole BLIP-2.
+	Vision string
+	// Language is the language model's folder; empty in stage 1.
+	Language string
+	// ExactGELU sets T5's activation to exact gelu, as LAVIS does.
+	ExactGELU bool
+	// Encoder, where not nil, is the encoder itself, in Vision's place.
+	Encoder *Checkpoint
+}
+
+// Assemble joins a bridge with its frozen sides to a whole BLIP-2. Warnings say
+// what of the bridge transformers computes slightly otherwise.
+func Assemble(ctx context.Context, b *bridge.Bridge, parts Parts) (c *Checkpoint, warnings []string, err error) {
+	c = newCheckpoint()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Close())
+		}
+	}()
+	own, err := b.BLIP2()
+	if err != nil {
+		return c, nil, err
+	}
+	c.Config, c.extra = own.Config, own
+	if err := c.addVision(parts); err != nil {
+		return c, nil, err
+	}
+	if eps := c.visionEps(); eps != b.Config().VisionEps {
+		warnings = append(warnings, fmt.Sprintf("transformers computes the norm on features with the encoder's epsilon, %g; this bridge's is %g", eps, b.Config().VisionEps))
+	}
+	for name, t := range own.Weights {
+		if c.Tensors[name], err = checkpoint.ViewOf(t); err != nil {
+			return c, nil, err
+		}
+	}
+	if b.Stage() == qformer.Stage1 {
+		return c, warnings, c.addRetrieval(own)
+	}
+	return c, warnings, c.addLanguage(ctx, b, parts)
+}
+
+// addVision adds the encoder, the norm on its features excepted: that is the
+// bridge's.
+func (c *Checkpoint) addVision(parts Parts) error {
+	if parts.Encoder != nil {
+		c.Config["vision_config"] = parts.Encoder.Config
+		for name, v := range parts.Encoder.Tensors {
+			c.Tensors[checkpoint.VisionPrefix+name] = v
+		}
+		c.Files["preprocessor_config.json"] = parts.Encoder.Files["preprocessor_config.json"]
+		return nil
+	}
+	f, err := checkpoint.OpenPart(parts.Vision, adapters.KindVision)
+	if err != nil {
+		return err
+	}
+	c.closer = append(c.closer, f.Close)
+	if f.ModelType() != checkpoint.TypeBLIP2Vision {
+		return adapters.Errorf(adapters.Unsupported, "the vision encoder %s is of model_type %q, and transformers' BLIP-2 has no other than its own (%q, EVA-CLIP)",
+			parts.Vision, f.ModelType(), checkpoint.TypeBLIP2Vision).
+			WithRemedy("keep the run as it is: every command of bridge takes it as a MODEL")
+	}
+	config, err := object(f)
+	if err != nil {
+		return err
+	}
+	config["model_type"] = checkpoint.TypeBLIP2Vision
+	c.Config["vision_config"] = config
+	c.take(f, checkpoint.VisionPrefix, nil)
+	return c.addProcessor(parts.Vision, number(config, 224, "image_size"))
+}
+
+// object decodes a folder's configuration.
+func object(f *checkpoint.Folder) (map[string]any, error) {
+	out, err := decode(f.Config())
+	if err != nil {
+		return nil, adapters.Errorf(adapters.Corrupt, "%s: %w", f.Path("config.json"), err)
+	}
+	return out, nil
+}
+
+// decode keeps numbers as they are written: transformers tells 1.0 from 1.
+func decode(data []byte) (map[string]any, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	out := map[string]any{}
+	if err := d.Decode(&out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *Checkpoint) visionEps() float64 {
+	config, _ := c.Config["vision_config"].(map[string]any)
+	switch eps := config["layer_norm_eps"].(type) {
+	case json.Number:
+		if v, err := eps.Float64(); err == nil {
+			return v
+		}
+	case float64:
+		return eps
+	}
+	return 1e-6
+}
+
+// addProcessor says how pictures are prepared: as the encoder's folder says, or
+// as BLIP-2 does.
+func (c *Checkpoint) addProcessor(dir string, size int) error {
+	if err := c.copyFiles(dir, processorFiles); err != nil {
+		return err
+	}
+	var image map[string]any
+	for _, name := range processorFiles {
+		data, ok := c.Files[name]
+		if !ok || image != nil {
+			continue
+		}
+		found, err := decode(data)
+		if err != nil {
+			return adapters.Errorf(adapters.Corrupt, "%s: %w", filepath.Join(dir, name), err)
+		}
+		if image = found; name == "processor_config.json" {
+			image, _ = found["image_processor"].(map[string]any)
+		}
+	}
+	delete(c.Files, "processor_config.json") // it may speak of another tokenizer
+	if image == nil {
+		image = blipProcessor(size)
+	}
+	if _, ok := image["image_processor_type"]; !ok {
+		image["image_processor_type"] = "BlipImageProcessor"
+	}
+	return c.putJSON("preprocessor_config.json", image)
+}
+
+// blipProcessor is transformers' BlipImageProcessor.
+func blipProcessor(size int) map[string]any {
+	return map[string]any{
+		"image_processor_type": "BlipImageProcessor", "do_convert_rgb": true, "do_resize": true, "resample": 3,
+		"size": map[string]any{"height": size, "width": size}, "do_rescale": true, "rescale_factor": 1.0 / 255, "do_normalize": true,
+		"image_mean": []float64{0.48145466, 0.4578275, 0.40821073}, "image_std": []float64{0.26862954, 0.26130258, 0.27577711},
+	}
+}
+
+func (c *Checkpoint) putJSON(name string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	c.Files[name] = append(data, '\n')
+	return err
+}
+
+// addRetrieval finishes a Blip2ForImageTextRetrieval.
+func (c *Checkpoint) addRetrieval(own *bridge.BLIP2) error {
+	c.Config["text_config"] = map[string]any{"model_type": "opt"} // unused, and wanted
+	c.Config["image_token_index"] = nil
+	c.Files["tokenizer.json"] = own.Words
+	return errors.Join(
+		c.putJSON("tokenizer_config.json", map[string]any{"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]", "unk_token": "[UNK]",
+			"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]", "model_max_length": bridge.MaxWords}),
+		c.putJSON("processor_config.json", map[string]any{"processor_class": "Blip2Processor"}))
+}
+
+// addLanguage adds the language model, its tokenizer and what generation ends
+// with.
+func (c *Checkpoint) addLanguage(ctx context.Context, b *bridge.Bridge, parts Parts) error {
+	f, err := checkpoint.OpenPart(parts.Language, adapters.KindLanguage)
+	if err != nil {
+		return err
+	}
+	c.closer = append(c.closer, f.Close)
+	config, err := object(f)
+	if err != nil {
+		return err
+	}
+	config["model_type"] = f.ModelType()
+	c.Config["text_config"] = config
+	width := number(config, b.Config().LanguageWidth, "hidden_size", "d_model", "n_embd")
+	if width != b.Config().LanguageWidth || number(config, width, "word_embed_proj_dim") != width {
+		return adapters.Errorf(adapters.Unsupported, "the soft prompts of this bridge have width %d, and transformers' BLIP-2 makes them as wide as the language model %s is inside, %d",
+			b.Config().LanguageWidth, parts.Language, width).
+			WithRemedy("keep the run as it is: every command of bridge takes it as a MODEL")
+	}
+	words, err := openLanguageWords(ctx, parts.Language, config)
+	if err != nil {
+		return err
+	}
+	defer words.Close()
+	c.language(f, words.image)
+	if words.image >= words.vocabulary {
+		config["vocab_size"] = words.image + 1
+	}
+	if f.ModelType() == "opt" && words.newline >= 0 { // a bridge's answers end so
+		config["eos_token_id"] = words.newline
+	}
+	if parts.ExactGELU && f.ModelType() == "t5" {
+		config["dense_act_fn"] = "gelu"
+	}
+	c.Config["image_token_index"] = words.image
+	generation := map[string]any{}
+	for _, key := range []string{"bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"} {
+		if v, ok := config[key]; ok && v != nil {
+			generation[key] = v
+		}
+	}
+	return errors.Join(c.addWords(words), c.putJSON(generationFile, generation),
+		c.putJSON("processor_config.json", map[string]any{"processor_class": "Blip2Processor", "num_query_tokens": b.Config().Queries}))
+}
+
+// language adds the language model's weights under transformers' names of today.
+// Where the token of pictures has no embedding, it gets one: a copy of the last,
+// which it is never read of, and which no greedy choice prefers to the original.
+func (c *Checkpoint) language(f *checkpoint.Folder, image int) {
+	for _, name := range f.Names() {
+		v, _ := f.Tensor(name)
+		if rest, old := strings.CutPrefix(name, "decoder."); old && f.ModelType() == "opt" {
+			name = "model.decoder." + rest
+		}
+		if perToken(name) && v.Shape[0] <= image {
+			v = lengthen(v, image+1)
+		}
+		c.Tensors[checkpoint.LanguagePrefix+name] = v
+	}
+}
+
+// perToken reports whether a weight has a row for each token.
+func perToken(name string) bool {
+	return slices.ContainsFunc([]string{"embed_tokens.weight", "shared.weight", "lm_head.weight", "wte.weight"}, func(s string) bool {
+		return name == s || strings.HasSuffix(name, "."+s)
+	})
+}
+
+// lengthen repeats the last row until there are n.
+func lengthen(v checkpoint.View, n int) checkpoint.View {
+	row := len(v.Data) / v.Shape[0]
+	data := append(make([]byte, 0, n*row), v.Data...)
+	for len(data) < n*row {
+		data = append(data, v.Data[len(v.Data)-row:]...)
+	}
+	shape := slices.Clone(v.Shape)
+	shape[0] = n
+	return checkpoint.View{DType: v.DType, Shape: shape, Data: data}
+}

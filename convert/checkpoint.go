@@ -1,0 +1,133 @@
+package convert
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/nlpodyssey/safetensors"
+
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+)
+
+// maxShard is the largest weight file that is written, unless one tensor is
+// larger (transformers' own limit).
+const maxShard = 5_000_000_000
+
+// Checkpoint is a folder of transformers that is to be written.
+type Checkpoint struct {
+	// Config is config.json.
+	Config map[string]any
+	// Tensors are the weights; their data may lie in files that Close unmaps.
+	Tensors map[string]checkpoint.View
+	// Files are the small files beside, by name.
+	Files map[string][]byte
+
+	extra  *bridge.BLIP2 // what transformers has no place for, or nil
+	closer []func() error
+}
+
+func newCheckpoint() *Checkpoint {
+	return &Checkpoint{Config: map[string]any{}, Tensors: map[string]checkpoint.View{}, Files: map[string][]byte{}}
+}
+
+// Write makes the folder dir, which appears whole or not at all. progress, where
+// not nil, is called with the bytes of weights written so far and in all.
+func (c *Checkpoint) Write(dir string, progress func(done, total int64)) error {
+	config, err := json.MarshalIndent(c.withDType(), "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Dir(dir, func(tmp string) error {
+		if err := checkpoint.WriteFolder(tmp, c.Tensors, maxShard, progress); err != nil {
+			return err
+		}
+		for name, data := range c.Files {
+			if err := atomicfile.WriteBytes(filepath.Join(tmp, name), data); err != nil {
+				return err
+			}
+		}
+		if c.extra != nil {
+			if err := c.extra.WriteExtra(tmp); err != nil {
+				return err
+			}
+		}
+		return atomicfile.WriteBytes(filepath.Join(tmp, "config.json"), append(config, '\n'))
+	})
+}
+
+// Close unmaps what the weights lie in.
+func (c *Checkpoint) Close() error {
+	var errs []error
+	for _, f := range c.closer {
+		errs = append(errs, f())
+	}
+	c.closer = nil
+	return errors.Join(errs...)
+}
+
+// withDType is the configuration with the type that transformers loads the
+// weights in: theirs where all have one, float32 where they differ, for narrowing
+// the trained part would change it.
+func (c *Checkpoint) withDType() map[string]any {
+	names := map[safetensors.DType]string{safetensors.F32: "float32", safetensors.F16: "float16", safetensors.BF16: "bfloat16"}
+	found := map[string]bool{}
+	for _, v := range c.Tensors {
+		if name, ok := names[v.DType]; ok {
+			found[name] = true
+		}
+	}
+	dtype := "float32"
+	if len(found) == 1 {
+		for name := range found {
+			dtype = name
+		}
+	}
+	out := maps.Clone(c.Config)
+	delete(out, "dtype") // transformers 5 writes this key, and reads both
+	out["torch_dtype"] = dtype
+	return out
+}
+
+// take adds the weights that keep accepts, under a prefix.
+func (c *Checkpoint) take(f *checkpoint.Folder, prefix string, keep func(name string) bool) {
+	for _, name := range f.Names() {
+		if keep == nil || keep(name) {
+			v, _ := f.Tensor(name)
+			c.Tensors[prefix+name] = v
+		}
+	}
+}
+
+// copyFiles adds those of the named files that a folder has.
+func (c *Checkpoint) copyFiles(dir string, names []string) error {
+	for _, name := range names {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		c.Files[name] = data
+	}
+	return nil
+}
+
+// Class names the class of transformers that loads the folder.
+func (c *Checkpoint) Class() string {
+	switch names := c.Config["architectures"].(type) {
+	case []string:
+		return names[0]
+	case []any:
+		if len(names) > 0 {
+			return fmt.Sprint(names[0])
+		}
+	}
+	return "weights"
+}

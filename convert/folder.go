@@ -1,0 +1,77 @@
+package convert
+
+import (
+	"context"
+	"errors"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+)
+
+// FromFolder is a folder of transformers as it is. A generative one that lacks
+// the token of pictures gets it where the language model has an embedding to
+// spare, as transformers has wanted it since version 4.46.
+func FromFolder(ctx context.Context, dir string) (*Checkpoint, error) {
+	f, err := checkpoint.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	c := newCheckpoint()
+	c.closer = append(c.closer, f.Close)
+	if err := c.fromFolder(ctx, f); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+func (c *Checkpoint) fromFolder(ctx context.Context, f *checkpoint.Folder) error {
+	if f.ModelType() != checkpoint.TypeBLIP2 && f.ModelType() != checkpoint.TypeBLIP2Vision {
+		return adapters.Errorf(adapters.Unsupported, "%s: model_type is %q, want %q or %q: frozen models need no conversion",
+			f.Path("config.json"), f.ModelType(), checkpoint.TypeBLIP2, checkpoint.TypeBLIP2Vision).
+			WithRemedy("use the folder itself where an encoder or a language model is wanted")
+	}
+	var err error
+	if c.Config, err = object(f); err != nil {
+		return err
+	}
+	c.take(f, "", nil)
+	names := append(append(append([]string{}, tokenizerFiles...), processorFiles...), bridge.ExtraFiles()...)
+	if err := c.copyFiles(f.Dir(), append(names, generationFile)); err != nil {
+		return err
+	}
+	if _, generative := f.Tensor("language_projection.weight"); !generative || c.Config["image_token_index"] != nil {
+		return nil
+	}
+	words, err := openLanguageWords(ctx, f.Dir(), c.textConfig())
+	if err != nil {
+		return err
+	}
+	defer words.Close()
+	if words.image >= words.vocabulary {
+		return nil // of the older form, as it was
+	}
+	c.Config["image_token_index"] = words.image
+	return errors.Join(c.addWords(words), c.countQueries())
+}
+
+// countQueries tells transformers' processor how often to repeat the token.
+func (c *Checkpoint) countQueries() error {
+	processor := map[string]any{}
+	if data, ok := c.Files["processor_config.json"]; ok {
+		var err error
+		if processor, err = decode(data); err != nil {
+			return adapters.Errorf(adapters.Corrupt, "processor_config.json: %w", err)
+		}
+	}
+	processor["processor_class"], processor["num_query_tokens"] = "Blip2Processor", number(c.Config, 32, "num_query_tokens")
+	return c.putJSON("processor_config.json", processor)
+}
+
+func (c *Checkpoint) textConfig() map[string]any {
+	text, _ := c.Config["text_config"].(map[string]any)
+	if text == nil {
+		text = map[string]any{"model_type": "opt"}
+	}
+	return text
+}

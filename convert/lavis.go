@@ -1,0 +1,230 @@
+package convert
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gomlx/compute"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/torchfile"
+	"github.com/modular-bridging/bridge/qformer"
+)
+
+// LAVIS is a checkpoint of LAVIS (.pth): the trained part of a BLIP-2, with or
+// without its EVA-CLIP encoder, or that encoder alone (eva_vit_g.pth).
+type LAVIS struct {
+	path    string
+	file    *torchfile.File
+	trained map[string]checkpoint.View // under transformers' names
+	encoder map[string]checkpoint.View // under LAVIS's, without their prefix
+	stage   int                        // 0 for an encoder alone
+	project string                     // opt_proj, t5_proj or llm_proj in stage 2
+}
+
+// OpenLAVIS reads a file without executing anything of it, and tells its weights
+// apart. Those that are of neither part are refused by their names.
+func OpenLAVIS(path string) (*LAVIS, error) {
+	f, err := torchfile.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	l := &LAVIS{path: path, file: f, trained: map[string]checkpoint.View{}, encoder: map[string]checkpoint.View{}}
+	if err := l.sort(); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Close unmaps the file.
+func (l *LAVIS) Close() error { return l.file.Close() }
+
+// Stage returns 1 or 2, or 0 for an encoder alone.
+func (l *LAVIS) Stage() int { return l.stage }
+
+// HasEncoder reports whether the file holds the EVA-CLIP encoder.
+func (l *LAVIS) HasEncoder() bool { return len(l.encoder) > 0 }
+
+// projections are LAVIS's names of the projection to the language model.
+var projections = []string{"opt_proj", "t5_proj", "llm_proj"}
+
+func (l *LAVIS) sort() error {
+	if _, ok := l.file.Tensors["query_tokens"]; !ok {
+		return l.sortEncoder()
+	}
+	var unknown []string
+	for name, v := range l.file.Tensors {
+		if rest, ok := strings.CutPrefix(name, "visual_encoder."); ok {
+			l.encoder[rest] = v
+			continue
+		}
+		to, ok := l.rename(name)
+		switch {
+		case !ok:
+			unknown = append(unknown, name+" "+v.Describe())
+		case to != "":
+			l.trained[to] = v
+		}
+	}
+	if len(unknown) > 0 {
+		slices.Sort(unknown)
+		return adapters.Errorf(adapters.Unsupported, "%s: %d weights are not a BLIP-2's, such as %s", l.path, len(unknown), unknown[0]).
+			WithRemedy("bridge reads the checkpoints of LAVIS's blip2_pretrain, blip2_opt, blip2_t5 and of models tuned from them")
+	}
+	if _, clip := l.encoder["class_embedding"]; clip { // LAVIS's CLIP ViT-L
+		l.encoder = map[string]checkpoint.View{}
+	}
+	return l.findStage()
+}
+
+func (l *LAVIS) findStage() error {
+	_, text := l.trained["embeddings.word_embeddings.weight"]
+	if l.project == "" {
+		l.stage = 1
+		return nil
+	}
+	if l.stage = 2; text {
+		return adapters.Errorf(adapters.Unsupported, "%s: it has %s and a text side in its Q-Former: it is an InstructBLIP, whose Q-Former reads the question too", l.path, l.project).
+			WithRemedy("use a BLIP-2: its stage-2 checkpoints have no Qformer.bert.embeddings.word_embeddings")
+	}
+	return nil
+}
+
+// sortEncoder takes the file as eva_vit_g.pth.
+func (l *LAVIS) sortEncoder() error {
+	if _, ok := l.file.Tensors["blocks.0.attn.qkv.weight"]; !ok {
+		names := slices.Sorted(maps.Keys(l.file.Tensors))
+		return adapters.Errorf(adapters.Unsupported, "%s has neither query_tokens nor blocks.0.attn.qkv.weight: it is no BLIP-2 and no EVA-CLIP of LAVIS (its first weight is %s)", l.path, names[0])
+	}
+	l.encoder = l.file.Tensors
+	return nil
+}
+
+// layerName matches a layer of LAVIS's Q-Former.
+var layerName = regexp.MustCompile(`^encoder\.layer\.(\d+)\.(.*)$`)
+
+// rename returns transformers' name of a weight, empty for one that is not
+// needed. ok is false for a weight that is unknown.
+func (l *LAVIS) rename(name string) (to string, ok bool) {
+	module, parameter, _ := strings.Cut(name, ".")
+	switch {
+	case name == "query_tokens" || name == "temp" || module == "itm_head":
+		return name, true
+	case module == "ln_vision":
+		return checkpoint.VisionPrefix + "post_layernorm." + parameter, true
+	case module == "vision_proj" || module == "text_proj":
+		return strings.TrimSuffix(module, "_proj") + "_projection." + parameter, true
+	case slices.Contains(projections, module):
+		l.project = module
+		return "language_projection." + parameter, true
+	case module == "Qformer":
+		return renameQFormer(parameter)
+	}
+	// Frozen language models, where a checkpoint holds one: its own folder has it.
+	frozen := module == "opt_model" || module == "t5_model" || module == "llm_model"
+	return "", frozen
+}
+
+func renameQFormer(name string) (to string, ok bool) {
+	if rest, ok := strings.CutPrefix(name, "cls."); ok {
+		if rest == "predictions.decoder.weight" || rest == "predictions.decoder.bias" {
+			return "", true // the word embedding and predictions.bias again
+		}
+		return "cls." + rest, strings.HasPrefix(rest, "predictions.")
+	}
+	rest, ok := strings.CutPrefix(name, "bert.")
+	if !ok {
+		return "", false
+	}
+	switch {
+	case rest == "embeddings.position_ids":
+		return "", true
+	case strings.HasPrefix(rest, "embeddings.LayerNorm."):
+		return "qformer.layernorm." + strings.TrimPrefix(rest, "embeddings.LayerNorm."), true
+	case strings.HasPrefix(rest, "embeddings."):
+		return rest, true
+	}
+	m := layerName.FindStringSubmatch(rest)
+	if m == nil {
+		return "", false
+	}
+	inner := strings.Replace(m[2], "attention.self.", "attention.attention.", 1) // crossattention.self too
+	return "qformer.encoder.layer." + m[1] + "." + inner, true
+}
+
+// Config returns the Q-Former's shape. The number of heads does not show in the
+// weights: 0 means heads of 64, as BERT's.
+func (l *LAVIS) Config(heads int) (qformer.Config, error) {
+	c := qformer.Base()
+	shape := func(name string, axis int) int {
+		v, ok := l.trained[name]
+		if !ok || len(v.Shape) <= axis {
+			return 0
+		}
+		return v.Shape[axis]
+	}
+	c.Queries, c.HiddenSize = shape("query_tokens", 1), shape("query_tokens", 2)
+	c.EncoderWidth = shape(checkpoint.VisionPrefix+"post_layernorm.weight", 0)
+	c.Intermediate = shape("qformer.encoder.layer.0.intermediate_query.dense.weight", 0)
+	c.LanguageWidth = shape("language_projection.weight", 0)
+	c.Vocabulary, c.MaxPositions = shape("embeddings.word_embeddings.weight", 0), shape("embeddings.position_embeddings.weight", 0)
+	c.ProjectionDim = shape("vision_projection.weight", 0)
+	c.Layers, c.CrossEvery = l.layers()
+	if c.Heads = heads; heads == 0 {
+		c.Heads = c.HiddenSize / 64
+	}
+	if heads == 0 && c.HiddenSize%64 != 0 {
+		return c, adapters.Errorf(adapters.Invalid, "%s: the Q-Former is %d wide, which is no multiple of BERT's heads of 64, and weights do not tell their number", l.path, c.HiddenSize).
+			WithRemedy("give it with --heads")
+	}
+	return c, nil
+}
+
+// layers counts the Q-Former's layers, and says every how many look at the picture.
+func (l *LAVIS) layers() (layers, every int) {
+	for l.has(layers, "attention") {
+		layers++
+	}
+	for every = 1; every < layers && !l.has(every, "crossattention"); every++ {
+	}
+	return layers, every
+}
+
+func (l *LAVIS) has(layer int, block string) bool {
+	_, ok := l.trained["qformer.encoder.layer."+strconv.Itoa(layer)+"."+block+".attention.query.weight"]
+	return ok
+}
+
+// Bridge makes a bridge of the trained part. It takes over words, the text side's
+// tokenizer, which a stage-1 checkpoint wants.
+func (l *LAVIS) Bridge(backend compute.Backend, config qformer.Config, words *bridge.Words, info bridge.Info) (*bridge.Bridge, error) {
+	weights := make(map[string]*adapters.Tensor, len(l.trained))
+	for name, v := range l.trained {
+		values, err := v.Float32s()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", l.path, name, err)
+		}
+		shape := v.Shape
+		if name == "temp" { // a scalar, or a vector of one
+			shape = []int{}
+		}
+		weights[name] = adapters.FromFloat32(values, shape...)
+	}
+	info.Stage = l.stage
+	b, err := bridge.FromWeights(backend, config, weights, words, info)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.KindOf(err), "%s: %w", l.path, err)
+	}
+	return b, nil
+}
+
+// Projection returns LAVIS's name of the projection to the language model, empty
+// without one: it says which family that is of.
+func (l *LAVIS) Projection() string { return l.project }

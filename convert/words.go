@@ -1,0 +1,158 @@
+package convert
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/tokenizer"
+)
+
+// imageToken stands for a picture's soft prompts in transformers' input.
+const imageToken = "<image>"
+
+// Files that belong to a tokenizer, to a processor and to generation.
+var (
+	tokenizerFiles = []string{"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+		"vocab.json", "merges.txt", "spiece.model", "tokenizer.model", "vocab.txt", "chat_template.jinja"}
+	processorFiles = []string{"preprocessor_config.json", "processor_config.json"}
+)
+
+const generationFile = "generation_config.json"
+
+// languageWords is a language model's tokenizer with the token of pictures.
+type languageWords struct {
+	*tokenizer.Tokenizer
+	dir        string
+	image      int // id of imageToken
+	vocabulary int // embeddings of the model
+	newline    int // id of "\n" where it is one token, else -1
+	known      bool
+}
+
+func openLanguageWords(ctx context.Context, dir string, config map[string]any) (*languageWords, error) {
+	tok, err := tokenizer.Open(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	w := &languageWords{Tokenizer: tok, dir: dir, vocabulary: number(config, defaultVocabulary(config), "vocab_size"), newline: -1}
+	if end, err := tok.Encode("\n", false); err == nil && len(end.IDs) == 1 {
+		w.newline = int(end.IDs[0])
+	}
+	id, known := tok.IDOf(imageToken)
+	if w.known = known; !known {
+		if err := tok.AddTokens([]string{imageToken}); err != nil {
+			tok.Close()
+			return nil, err
+		}
+		id, _ = tok.IDOf(imageToken)
+	}
+	w.image = int(id)
+	return w, nil
+}
+
+// defaultVocabulary is what transformers' configuration class has where
+// vocab_size is left out.
+func defaultVocabulary(config map[string]any) int {
+	switch config["model_type"] {
+	case "t5", "mt5":
+		return 32128
+	case "gpt2":
+		return 50257
+	case "llama":
+		return 32000
+	}
+	return 50272
+}
+
+// number reads the first of some keys that holds a number.
+func number(config map[string]any, otherwise int, keys ...string) int {
+	for _, key := range keys {
+		switch v := config[key].(type) {
+		case json.Number:
+			if n, err := v.Int64(); err == nil {
+				return int(n)
+			}
+		case int:
+			return v
+		}
+	}
+	return otherwise
+}
+
+// addWords adds the tokenizer's files, the token of pictures among its tokens.
+func (c *Checkpoint) addWords(w *languageWords) error {
+	if err := c.copyFiles(w.dir, tokenizerFiles); err != nil {
+		return err
+	}
+	text, err := w.withImage(c.textConfig())
+	if err != nil {
+		return err
+	}
+	c.Files["tokenizer.json"] = text
+	delete(c.Files, "added_tokens.json") // they stand in tokenizer.json
+	if _, ok := c.Files["tokenizer_config.json"]; ok {
+		return nil
+	}
+	config := map[string]any{"tokenizer_class": "PreTrainedTokenizerFast"}
+	for key, id := range map[string]string{"bos_token": "bos_token_id", "eos_token": "eos_token_id", "pad_token": "pad_token_id"} {
+		if n := number(c.textConfig(), -1, id); n >= 0 && w.Token(int32(n)) != "" {
+			config[key] = w.Token(int32(n))
+		}
+	}
+	data, err := json.MarshalIndent(config, "", "  ")
+	c.Files["tokenizer_config.json"] = append(data, '\n')
+	return err
+}
+
+// withImage is the tokenizer.json with the token of pictures, and for OPT with
+// the bos that stands in front of its texts.
+func (w *languageWords) withImage(config map[string]any) ([]byte, error) {
+	var doc map[string]json.RawMessage
+	if err := json.Unmarshal(w.JSON(), &doc); err != nil {
+		return nil, err
+	}
+	if !w.known {
+		var added []json.RawMessage
+		if raw, ok := doc["added_tokens"]; ok {
+			if err := json.Unmarshal(raw, &added); err != nil {
+				return nil, err
+			}
+		}
+		added = append(added, json.RawMessage(fmt.Sprintf(
+			`{"id":%d,"content":%q,"single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}`, w.image, imageToken)))
+		var err error
+		if doc["added_tokens"], err = json.Marshal(added); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.addBOS(doc, config); err != nil {
+		return nil, err
+	}
+	return json.Marshal(doc)
+}
+
+// addBOS makes the tokenizer put OPT's bos in front of a text, where it does not.
+func (w *languageWords) addBOS(doc map[string]json.RawMessage, config map[string]any) error {
+	if config["model_type"] != "opt" {
+		return nil
+	}
+	bos := number(config, 2, "bos_token_id")
+	got, err := w.Encode("a", true)
+	if err != nil || len(got.IDs) > 0 && int(got.IDs[0]) == bos {
+		return err
+	}
+	token := w.Token(int32(bos))
+	if token == "" {
+		return adapters.Errorf(adapters.Corrupt, "%s: the tokenizer has no token of id %d, the model's bos_token_id", w.dir, bos)
+	}
+	type object = map[string]any
+	doc["post_processor"], err = json.Marshal(object{
+		"type":           "TemplateProcessing",
+		"single":         []object{{"SpecialToken": object{"id": token, "type_id": 0}}, {"Sequence": object{"id": "A", "type_id": 0}}},
+		"pair":           []object{{"SpecialToken": object{"id": token, "type_id": 0}}, {"Sequence": object{"id": "A", "type_id": 0}}, {"Sequence": object{"id": "B", "type_id": 1}}},
+		"special_tokens": object{token: object{"id": token, "ids": []int{bos}, "tokens": []string{token}}},
+	})
+	return err
+}
