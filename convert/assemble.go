@@ -20,6 +20,8 @@ import (
 type Parts struct {
 	// Vision is a folder with a Blip2VisionModel, alone or in a whole BLIP-2.
 	Vision string
+	// Image is the size of pictures that the encoder was run at; zero: its own.
+	Image adapters.Size
 	// Language is the language model's folder; empty in stage 1.
 	Language string
 	// ExactGELU sets T5's activation to exact gelu, as LAVIS does.
@@ -47,6 +49,9 @@ func Assemble(ctx context.Context, b *bridge.Bridge, parts Parts) (c *Checkpoint
 	}
 	if eps := c.visionEps(); eps != b.Config().VisionEps {
 		warnings = append(warnings, fmt.Sprintf("transformers computes the norm on features with the encoder's epsilon, %g; this bridge's is %g", eps, b.Config().VisionEps))
+	}
+	if size := (adapters.Size{}); parts.Image != size {
+		warnings = append(warnings, fmt.Sprintf("the bridge sees pictures of %d by %d pixels: give interpolate_pos_encoding=True to transformers' model", parts.Image.Width, parts.Image.Height))
 	}
 	for name, t := range own.Weights {
 		if c.Tensors[name], err = checkpoint.ViewOf(t); err != nil {
@@ -87,7 +92,7 @@ func (c *Checkpoint) addVision(parts Parts) error {
 	config["model_type"] = checkpoint.TypeBLIP2Vision
 	c.Config["vision_config"] = config
 	c.take(f, checkpoint.VisionPrefix, nil)
-	return c.addProcessor(parts.Vision, number(config, 224, "image_size"))
+	return c.addProcessor(parts, number(config, 224, "image_size"))
 }
 
 // object decodes a folder's configuration.
@@ -125,7 +130,8 @@ func (c *Checkpoint) visionEps() float64 {
 
 // addProcessor says how pictures are prepared: as the encoder's folder says, or
 // as BLIP-2 does.
-func (c *Checkpoint) addProcessor(dir string, size int) error {
+func (c *Checkpoint) addProcessor(parts Parts, size int) error {
+	dir := parts.Vision
 	if err := c.copyFiles(dir, processorFiles); err != nil {
 		return err
 	}
@@ -149,6 +155,9 @@ func (c *Checkpoint) addProcessor(dir string, size int) error {
 	}
 	if _, ok := image["image_processor_type"]; !ok {
 		image["image_processor_type"] = "BlipImageProcessor"
+	}
+	if size := (adapters.Size{}); parts.Image != size {
+		image["size"] = map[string]any{"height": parts.Image.Height, "width": parts.Image.Width}
 	}
 	return c.putJSON("preprocessor_config.json", image)
 }

@@ -114,7 +114,7 @@ func (p *program) convertRun(c *cli.Context, dir, to string) error {
 	if err != nil {
 		return err
 	}
-	var parts convert.Parts
+	parts := convert.Parts{Image: info.Vision.Image}
 	if parts.Vision, err = sideFolder(reg, info.Vision, adapters.KindVision); err != nil {
 		return err
 	}

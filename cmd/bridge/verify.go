@@ -87,6 +87,7 @@ func (p *program) runner(c *cli.Context, f *golden.Folder) (golden.Runner, func(
 	if err != nil {
 		return nil, nil, err
 	}
+	info.Vision.Image = f.ImageSize()
 	m, done, err := p.openParts(c, f.Checkpoint(), info, "float32")
 	if err != nil {
 		return nil, nil, err

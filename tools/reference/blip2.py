@@ -24,7 +24,8 @@ import opt
 import t5
 from common import Golden, prompt, randomize, setup, text
 from language import CORPUS, GENERATE_CASES, losses
-from vit import MEAN, STD, preprocessor
+from vision import CLIP_MEAN, CLIP_STD
+from vit import preprocessor
 
 SIZE = 16  # pixels a side
 IMAGE = "<image>"
@@ -54,15 +55,15 @@ def pictures(n: int) -> np.ndarray:
 
 
 def pixels(images: np.ndarray) -> torch.Tensor:
-    return ((torch.tensor(images).float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)).permute(0, 3, 1, 2)
+    return ((torch.tensor(images).float() / 255 - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD)).permute(0, 3, 1, 2)
 
 
-def vision(**config) -> Blip2VisionConfig:
+def vision_of(**config) -> Blip2VisionConfig:
     return Blip2VisionConfig(**{"hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 2, "num_attention_heads": 2,
                                 "image_size": SIZE, "patch_size": 4} | config)
 
 
-def qformer(**config) -> Blip2QFormerConfig:
+def qformer_of(**config) -> Blip2QFormerConfig:
     return Blip2QFormerConfig(**{"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2,
                                  "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0} | config)
 
@@ -106,7 +107,7 @@ def with_opt(folder: pathlib.Path) -> None:
     newline, = tokenizer.encode("\n").ids
     words = tokenizer.get_vocab_size()
     config = Blip2Config(
-        vision_config=vision(layer_norm_eps=1e-3), qformer_config=qformer(layer_norm_eps=1e-3), num_query_tokens=5, image_token_index=words,
+        vision_config=vision_of(layer_norm_eps=1e-3), qformer_config=qformer_of(layer_norm_eps=1e-3), num_query_tokens=5, image_token_index=words,
         text_config=OPTConfig(vocab_size=words + 3, hidden_size=24, num_hidden_layers=2, num_attention_heads=2, ffn_dim=32,
                               max_position_embeddings=72, dropout=0.0, eos_token_id=newline))
     model = Blip2ForConditionalGeneration(config).eval()
@@ -138,8 +139,8 @@ def agree(model, reference, tokenizer) -> None:
 def with_t5(folder: pathlib.Path) -> None:
     tokenizer = t5.train_tokenizer()
     config = Blip2Config(
-        vision_config=vision(num_hidden_layers=3, hidden_size=18, hidden_act="gelu_pytorch_tanh"),
-        qformer_config=qformer(num_hidden_layers=4, cross_attention_frequency=3, num_attention_heads=4, hidden_act="relu"), num_query_tokens=4,
+        vision_config=vision_of(num_hidden_layers=3, hidden_size=18, hidden_act="gelu_pytorch_tanh"),
+        qformer_config=qformer_of(num_hidden_layers=4, cross_attention_frequency=3, num_attention_heads=4, hidden_act="relu"), num_query_tokens=4,
         text_config=T5Config(vocab_size=tokenizer.get_vocab_size(), d_model=24, d_kv=10, d_ff=40, num_heads=2, num_layers=2,
                              num_decoder_layers=3, relative_attention_num_buckets=8, relative_attention_max_distance=20, dropout_rate=0.0,
                              decoder_start_token_id=t5.START, feed_forward_proj="gated-gelu", dense_act_fn="gelu",
@@ -178,8 +179,8 @@ def word_pieces() -> Tokenizer:
 def retrieval(folder: pathlib.Path) -> None:
     tokenizer = word_pieces()
     config = Blip2Config(
-        vision_config=vision(), num_query_tokens=5, image_text_hidden_size=12, text_config={"model_type": "opt"},
-        qformer_config=qformer(use_qformer_text_input=True, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=33, layer_norm_eps=1e-4))
+        vision_config=vision_of(), num_query_tokens=5, image_text_hidden_size=12, text_config={"model_type": "opt"},
+        qformer_config=qformer_of(use_qformer_text_input=True, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=33, layer_norm_eps=1e-4))
     model = Blip2ForImageTextRetrieval(config).eval()
     randomize(model, std=0.2, seed=6)
     golden = Golden(folder, "bridge", model)

@@ -61,7 +61,7 @@ def make(folder: pathlib.Path, tokenizer: Tokenizer, names: dict, text, seed: in
     """A random model that says other things about other pictures, and its processor."""
     image = tokenizer.get_vocab_size()
     model = Blip2ForConditionalGeneration(Blip2Config(
-        vision_config=blip2.vision(image_size=SIZE, patch_size=8), qformer_config=blip2.qformer(), text_config=text,
+        vision_config=blip2.vision_of(image_size=SIZE, patch_size=8), qformer_config=blip2.qformer_of(), text_config=text,
         num_query_tokens=QUERIES, image_token_index=image)).eval()
     randomize(model, std=0.3, seed=seed)
     if text.model_type == "t5":

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"image"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/golden"
+)
+
+// The golden folders of whole bridges, through the command itself, on either side
+// of the process boundary.
+func TestVerifyBridges(t *testing.T) {
+	dirs, err := golden.Dirs(filepath.Join("..", "..", "bridge", "testdata"))
+	if err != nil || len(dirs) < 3 {
+		t.Fatalf("%d golden folders, %v", len(dirs), err)
+	}
+	backend := os.Getenv("BRIDGE_TEST_BACKEND")
+	if backend == "" {
+		backend = "go"
+	}
+	for _, dir := range dirs {
+		for _, isolation := range []string{"none", "process"} {
+			t.Run(filepath.Base(dir)+"/"+isolation, func(t *testing.T) {
+				if status, out, errs := call(t, "verify", dir, "--isolation", isolation, "--backend", backend); status != exitDone {
+					t.Errorf("exit status %d\n%s%s", status, out, errs)
+				}
+			})
+		}
+	}
+}
+
+// What bridge convert cannot do it says, and leaves nothing behind.
+func TestConvertErrors(t *testing.T) {
+	folder := filepath.Join("..", "..", "bridge", "testdata", "golden-opt", "checkpoint")
+	stage1, stage2 := filepath.Join("..", "..", "convert", "testdata", "stage1.pth"), filepath.Join("..", "..", "convert", "testdata", "stage2.pth")
+	to := filepath.Join(t.TempDir(), "to")
+	for _, c := range []struct {
+		status int
+		want   string
+		args   []string
+	}{
+		{exitUsage, "want: bridge convert FROM TO", []string{folder}},
+		{exitUsage, "--to is \"onnx\"", []string{folder, to, "--to", "onnx"}},
+		{exitUsage, "--llm belongs to a .pth file", []string{folder, to, "--llm", "tiny-opt"}},
+		{exitFailed, "there is no such folder", []string{"nothing", to}},
+		{exitFailed, "clip_vision_model", []string{"kit:stage2", to}},
+		{exitUsage, "does not say which encoder", []string{stage1, to, "--heads", "2"}},
+		{exitUsage, "name the folder of bert-base-uncased with --tokenizer", []string{stage1, to, "--heads", "2", "--encoder", folder}},
+		{exitUsage, "name it with --llm", []string{stage2, to, "--heads", "2"}},
+		{exitFailed, "give it with --heads", []string{stage2, to, "--llm", folder}},
+		{exitFailed, "posix.system", []string{filepath.Join("..", "..", "internal", "torchfile", "testdata", "evil.pt"), to}},
+	} {
+		status, _, errs := call(t, append([]string{"convert"}, c.args...)...)
+		if status != c.status || !strings.Contains(errs, c.want) {
+			t.Errorf("%v: status %d, %s; want %d, %q", c.args, status, errs, c.status, c.want)
+		}
+		if left, _ := os.ReadDir(filepath.Dir(to)); len(left) > 0 {
+			t.Fatalf("%v left %v", c.args, left)
+		}
+	}
+}
+
+// LAVIS's files become MODELs.
+func TestConvertLAVIS(t *testing.T) {
+	golden := filepath.Join("..", "..", "bridge", "testdata")
+	opt, retrieval := filepath.Join(golden, "golden-opt", "checkpoint"), filepath.Join(golden, "golden-retrieval", "checkpoint")
+	dir := t.TempDir()
+	picture := filepath.Join(dir, "a.png")
+	if err := writePNG(picture); err != nil {
+		t.Fatal(err)
+	}
+	from := func(name string) string { return filepath.Join("..", "..", "convert", "testdata", name) }
+	want(t, exitDone, "convert", from("stage2.pth"), filepath.Join(dir, "whole"), "--llm", opt, "--heads", "2", "--encoder-heads", "2")
+	want(t, exitDone, "convert", from("stage2.pth"), filepath.Join(dir, "own"), "--llm", opt, "--encoder", opt, "--heads", "2", "--to", "bridge")
+	want(t, exitDone, "convert", from("stage1.pth"), filepath.Join(dir, "first"), "--encoder", retrieval, "--tokenizer", retrieval, "--heads", "2")
+	want(t, exitDone, "convert", from("eva.pth"), filepath.Join(dir, "eva"), "--encoder-heads", "2")
+	for _, name := range []string{"whole", "own"} {
+		if out, _ := want(t, exitDone, "caption", filepath.Join(dir, name), picture, "--backend", "go", "--isolation", "none"); !strings.HasPrefix(out, picture+"\t") {
+			t.Errorf("%s: %q", name, out)
+		}
+	}
+	if _, errs := want(t, exitFailed, "caption", filepath.Join(dir, "first"), picture); !strings.Contains(errs, "stage-1 bridge") {
+		t.Errorf("a stage-1 bridge: %s", errs)
+	}
+}
+
+func writePNG(path string) error {
+	picture := image.NewRGBA(image.Rect(0, 0, 20, 30))
+	for i := range picture.Pix {
+		picture.Pix[i] = uint8(i*i) | 1
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(png.Encode(f, picture), f.Close())
+}
