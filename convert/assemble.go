@@ -50,7 +50,7 @@ func Assemble(ctx context.Context, b *bridge.Bridge, parts Parts) (c *Checkpoint
 	if eps := c.visionEps(); eps != b.Config().VisionEps {
 		warnings = append(warnings, fmt.Sprintf("transformers computes the norm on features with the encoder's epsilon, %g; this bridge's is %g", eps, b.Config().VisionEps))
 	}
-	if size := (adapters.Size{}); parts.Image != size {
+	if c.resized(parts) {
 		warnings = append(warnings, fmt.Sprintf("the bridge sees pictures of %d by %d pixels: give interpolate_pos_encoding=True to transformers' model", parts.Image.Width, parts.Image.Height))
 	}
 	for name, t := range own.Weights {
@@ -115,6 +115,13 @@ func decode(data []byte) (map[string]any, error) {
 	return out, nil
 }
 
+// resized reports whether the encoder was run at another size than its own.
+func (c *Checkpoint) resized(parts Parts) bool {
+	config, _ := c.Config["vision_config"].(map[string]any)
+	own := number(config, 224, "image_size")
+	return parts.Image != (adapters.Size{}) && parts.Image != (adapters.Size{Width: own, Height: own})
+}
+
 func (c *Checkpoint) visionEps() float64 {
 	config, _ := c.Config["vision_config"].(map[string]any)
 	switch eps := config["layer_norm_eps"].(type) {
@@ -156,7 +163,7 @@ func (c *Checkpoint) addProcessor(parts Parts, size int) error {
 	if _, ok := image["image_processor_type"]; !ok {
 		image["image_processor_type"] = "BlipImageProcessor"
 	}
-	if size := (adapters.Size{}); parts.Image != size {
+	if c.resized(parts) {
 		image["size"] = map[string]any{"height": parts.Image.Height, "width": parts.Image.Width}
 	}
 	return c.putJSON("preprocessor_config.json", image)

@@ -105,7 +105,7 @@ func (r *Recipe) checkQFormer() {
 		r.want("qformer.dropout", *q.Dropout >= 0 && *q.Dropout < 1, "is %v, want at least 0 and less than 1", *q.Dropout)
 	}
 	if r.From != "" {
-		for _, key := range []string{"preset", "hidden_size", "layers", "heads", "intermediate_size", "query_tokens", "cross_attention_frequency", "projection_dim", "max_position_embeddings", "initializer_range", "tokenizer"} {
+		for _, key := range []string{"preset", "hidden_size", "layers", "heads", "intermediate_size", "query_tokens", "cross_attention_frequency", "projection_dim", "max_position_embeddings", "initializer_range", "tokenizer", "init"} {
 			r.want("qformer."+key, !r.doc.Has("qformer."+key), "is given, but the Q-Former has the shape of the bridge that `from` names; remove one of the two")
 		}
 		return

@@ -74,6 +74,7 @@ type QFormer struct {
 	InitStd    float64  `toml:"initializer_range,omitzero"`
 	Dropout    *float64 `toml:"dropout"`
 	Tokenizer  string   `toml:"tokenizer,omitempty"` // of the text side: a folder, or the kit's ("kit:qformer")
+	Init       string   `toml:"init,omitempty"`      // BERT whose weights it starts with, a folder or a repository in the Hugging Face cache; empty: random
 }
 
 // Data is what the run sees.

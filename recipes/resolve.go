@@ -200,6 +200,9 @@ func (r *Resolved) absolutePaths() error {
 	if r.Language != nil {
 		paths = append(paths, &r.Language.Path, &r.Language.Plugin)
 	}
+	if isFolder(r.QFormer.Init) {
+		paths = append(paths, &r.QFormer.Init)
+	}
 	if !strings.HasPrefix(r.From, kitPrefix) {
 		paths = append(paths, &r.From)
 	}

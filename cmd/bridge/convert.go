@@ -289,7 +289,7 @@ func (p *program) lavisWords(c *cli.Context, reg *registry.Registry) (*bridge.Wo
 	if name == "" {
 		return nil, usagef("%s is of stage 1 and does not hold its tokenizer; name the folder of bert-base-uncased with --tokenizer DIR", c.Args().First())
 	}
-	if dir, ok := reg.Snapshot(name); ok {
+	if dir, ok := reg.Snapshot(name, "tokenizer.json"); ok {
 		name = dir
 	}
 	return bridge.OpenWords(c.Context, filepath.Join(name, "tokenizer.json"))

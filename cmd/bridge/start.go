@@ -69,7 +69,24 @@ func (b *bench) origin(ctx context.Context, r *recipes.Resolved, plain bool) (*b
 	}
 	config := r.QFormerConfig()
 	config.Vocabulary, config.EncoderWidth = words.Vocabulary(), b.vision.Spec().Width
-	return bridge.New(b.backend, config, words, r.Seed)
+	fresh, err := bridge.New(b.backend, config, words, r.Seed)
+	if err != nil || r.QFormer.Init == "" || plain {
+		return fresh, err
+	}
+	if err := fresh.InitFromBERT(b.snapshot(r.QFormer.Init)); err != nil {
+		fresh.Close()
+		return nil, err
+	}
+	return fresh, nil
+}
+
+// snapshot is the folder of a repository in the Hugging Face cache, or the one
+// that name is.
+func (b *bench) snapshot(name string) string {
+	if dir, ok := b.registry.Snapshot(name, "config.json"); ok {
+		return dir
+	}
+	return name
 }
 
 // noWords says how to get a tokenizer that is not there.

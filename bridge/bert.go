@@ -1,0 +1,143 @@
+package bridge
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/qformer"
+)
+
+// bertConfig is what config.json of a BERT says, over transformers' defaults.
+type bertConfig struct {
+	Vocabulary   int     `json:"vocab_size"`
+	HiddenSize   int     `json:"hidden_size"`
+	Layers       int     `json:"num_hidden_layers"`
+	Heads        int     `json:"num_attention_heads"`
+	Intermediate int     `json:"intermediate_size"`
+	Activation   string  `json:"hidden_act"`
+	MaxPositions int     `json:"max_position_embeddings"`
+	Positions    string  `json:"position_embedding_type"`
+	Eps          float64 `json:"layer_norm_eps"`
+}
+
+// InitFromBERT gives a fresh stage-1 bridge the weights of a BERT, as LAVIS does
+// (blip2.py, init_Qformer; blip2_qformer.py): embeddings, self-attention, the
+// feed-forward blocks, for the queries too, and the head that predicts words.
+// What BERT lacks stays random: cross-attention, query tokens, projections, and
+// the word [DEC]. The folder holds a BertModel or a BertForMaskedLM of the
+// bridge's own shape.
+func (b *Bridge) InitFromBERT(dir string) error {
+	if b.Stage() != qformer.Stage1 {
+		return adapters.Errorf(adapters.Invalid, "only a stage-1 bridge is initialised from a BERT, this one is of stage %d", b.Info.Stage)
+	}
+	f, err := checkpoint.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := b.fitsBERT(f); err != nil {
+		return err
+	}
+	for _, p := range b.config.Parameters(qformer.Stage1) {
+		if err := b.fromBERT(f, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fitsBERT checks that the Q-Former has BERT's shape.
+func (b *Bridge) fitsBERT(f *checkpoint.Folder) error {
+	path := f.Path("config.json")
+	if f.ModelType() != "bert" {
+		return adapters.Errorf(adapters.Unsupported, "%s: model_type is %q, want \"bert\", which the Q-Former is", path, f.ModelType())
+	}
+	c := bertConfig{30522, 768, 12, 12, 3072, "gelu", 512, "absolute", 1e-12}
+	if err := f.DecodeConfig(&c); err != nil {
+		return err
+	}
+	if c.Positions != "absolute" || c.Activation != orDefault(b.config.Activation, "gelu") || c.Eps != b.config.LayerNormEps {
+		return adapters.Errorf(adapters.Unsupported, "%s: positions %q, activation %q and epsilon %g, want \"absolute\", %q and %g",
+			path, c.Positions, c.Activation, c.Eps, orDefault(b.config.Activation, "gelu"), b.config.LayerNormEps)
+	}
+	for _, size := range []struct {
+		key       string
+		bert, own int
+	}{
+		{"hidden_size", c.HiddenSize, b.config.HiddenSize}, {"num_hidden_layers", c.Layers, b.config.Layers},
+		{"num_attention_heads", c.Heads, b.config.Heads}, {"intermediate_size", c.Intermediate, b.config.Intermediate},
+		{"max_position_embeddings", c.MaxPositions, b.config.MaxPositions},
+	} {
+		if size.bert != size.own {
+			return adapters.Errorf(adapters.Invalid, "%s: %s is %d, the Q-Former's is %d", path, size.key, size.bert, size.own).
+				WithRemedy("give the Q-Former the BERT's shape in [qformer], or name another BERT")
+		}
+	}
+	if own := b.config.Vocabulary; own != c.Vocabulary && own != c.Vocabulary+1 {
+		return adapters.Errorf(adapters.Invalid, "%s: vocab_size is %d, the tokenizer of the text side has %d words with [DEC]", path, c.Vocabulary, own).
+			WithRemedy("set qformer.tokenizer to the BERT's own folder")
+	}
+	return nil
+}
+
+// fromBERT sets one weight, where BERT has it.
+func (b *Bridge) fromBERT(f *checkpoint.Folder, p qformer.Param) error {
+	name, ok := nameInBERT(p)
+	if !ok {
+		return nil
+	}
+	view, found := findInBERT(f, name)
+	if !found && p.Part == qformer.PartDecoder { // a BertModel has no head
+		return nil
+	}
+	if !found {
+		return adapters.Errorf(adapters.Corrupt, "%s has no %s, want it for %s", f.Dir(), name, p.Name).WithRemedy("fetch the folder again")
+	}
+	shape := slices.Clone(p.Shape)
+	perWord := strings.HasPrefix(name, "embeddings.word_embeddings.") || name == "cls.predictions.bias"
+	if perWord && len(view.Shape) == len(shape) && view.Shape[0] == shape[0]-1 {
+		shape[0]-- // [DEC], the last word, is not BERT's: it stays random, its bias zero
+	}
+	if !slices.Equal(view.Shape, shape) {
+		return adapters.Errorf(adapters.Corrupt, "%s: %s is %s, want %s for %s", f.Dir(), name, view.Describe(), adapters.ShapeString(p.Shape), p.Name)
+	}
+	values, err := view.Float32s()
+	if err != nil {
+		return err
+	}
+	current, err := b.values(p.Name)
+	if err != nil {
+		return err
+	}
+	copy(current, values)
+	return b.setValues(p.Name, current, p.Shape...)
+}
+
+// nameInBERT returns BERT's name of a weight, without the prefix of its class.
+func nameInBERT(p qformer.Param) (string, bool) {
+	name := p.Name
+	switch {
+	case strings.HasPrefix(name, "embeddings."), p.Part == qformer.PartDecoder:
+		return name, true
+	case strings.HasPrefix(name, "qformer.layernorm."):
+		return "embeddings.LayerNorm." + strings.TrimPrefix(name, "qformer.layernorm."), true
+	case strings.Contains(name, ".crossattention."):
+		return "", false
+	}
+	name, ok := strings.CutPrefix(name, "qformer.")
+	name = strings.Replace(name, "attention.attention.", "attention.self.", 1)
+	return strings.ReplaceAll(name, "_query.", "."), ok // the queries' blocks begin as the text's
+}
+
+// findInBERT knows the prefix of some classes, and what old files call norms.
+func findInBERT(f *checkpoint.Folder, name string) (checkpoint.View, bool) {
+	old := strings.NewReplacer("LayerNorm.weight", "LayerNorm.gamma", "LayerNorm.bias", "LayerNorm.beta").Replace(name)
+	for _, n := range []string{name, "bert." + name, old, "bert." + old} {
+		if v, ok := f.Tensor(n); ok {
+			return v, true
+		}
+	}
+	return checkpoint.View{}, false
+}
