@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
@@ -42,8 +43,12 @@ type stamp struct {
 
 func (f *file) digest() (string, error) {
 	return stamped(f.path, f.size, f.modified, func() ([]byte, error) {
-		sum := sha256.Sum256(f.data)
-		return sum[:], nil
+		sum := sha256.New()
+		for part := range slices.Chunk(f.data, 16<<20) {
+			sum.Write(part)
+			release(part)
+		}
+		return sum.Sum(nil), nil
 	})
 }
 

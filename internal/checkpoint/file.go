@@ -20,6 +20,16 @@ type View struct {
 	DType safetensors.DType
 	Shape []int
 	Data  []byte // little-endian; the folder's: read only, gone after Close
+
+	mapped bool // Data lies in a mapped file
+}
+
+// Release gives back the memory that reading a mapped file's tensor took; the data
+// can be read again. Of other data it does nothing.
+func (v View) Release() {
+	if v.mapped {
+		release(v.Data)
+	}
 }
 
 // Describe returns "F32[2, 3]".
@@ -76,6 +86,10 @@ func openFile(path string) (*file, error) {
 	f := &file{path: path, size: info.Size(), modified: info.ModTime().UnixNano(), data: data, unmap: unmap}
 	if f.metadata, f.tensors, err = parse(path, data); err != nil {
 		return nil, errors.Join(err, unmap())
+	}
+	for name, v := range f.tensors {
+		v.mapped = true
+		f.tensors[name] = v
 	}
 	return f, nil
 }

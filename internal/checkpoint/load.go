@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -70,6 +71,7 @@ func (f *Folder) Load(ctx context.Context, backend compute.Backend, wants []Want
 			store.Finalize()
 			return nil, adapters.Errorf(adapters.Exhausted, "%s: tensor %q %s cannot be loaded: %w", f.dir, m.want.Name, m.view.Describe(), err)
 		}
+		m.view.Release()
 		done += int64(len(m.view.Data))
 		if o.Progress != nil {
 			o.Progress(done, total)
@@ -172,16 +174,27 @@ func (v View) as(dtype dtypes.DType) ([]byte, error) {
 	if same && aligned(v.Data, dtype.Size()) {
 		return v.Data, nil
 	}
-	values, err := v.Float32s()
-	if err != nil {
-		return nil, err
+	return v.convert(dtype)
+}
+
+// convert returns the elements as dtype, a piece at a time: there is never more
+// than the result and a little.
+func (v View) convert(dtype dtypes.DType) ([]byte, error) {
+	const piece = 1 << 16
+	in, out := int(v.DType.Size()), dtype.Size()
+	data := make([]byte, 0, len(v.Data)/in*out)
+	for part := range slices.Chunk(v.Data, piece*in) {
+		values, err := View{DType: v.DType, Shape: []int{len(part) / in}, Data: part}.Float32s()
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range values {
+			if dtype == dtypes.Float32 {
+				data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+			} else {
+				data = binary.LittleEndian.AppendUint16(data, bfloat16.FromFloat32(x).Bits())
+			}
+		}
 	}
-	if dtype == dtypes.Float32 {
-		return adapters.FromFloat32(values).Data, nil
-	}
-	narrow := adapters.NewTensor(adapters.BFloat16, len(values)).Data
-	for i, x := range values {
-		binary.LittleEndian.PutUint16(narrow[2*i:], bfloat16.FromFloat32(x).Bits())
-	}
-	return narrow, nil
+	return data, nil
 }

@@ -4,6 +4,7 @@ package checkpoint
 
 import (
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,4 +31,17 @@ func mapFile(path string) ([]byte, os.FileInfo, func() error, error) {
 		return nil, nil, nil, &os.PathError{Op: "mmap", Path: path, Err: err}
 	}
 	return data, info, func() error { return unix.Munmap(data) }, nil
+}
+
+// release gives back the memory of a part of a mapping that was read; the file
+// keeps what it held, and is read again where somebody looks. data must lie in
+// what mapFile returned. Failure costs memory only.
+func release(data []byte) {
+	page := uintptr(os.Getpagesize())
+	begin := uintptr(unsafe.Pointer(unsafe.SliceData(data)))
+	from := (begin + page - 1) &^ (page - 1) // whole pages: neighbours share the others
+	to := (begin + uintptr(len(data))) &^ (page - 1)
+	if to > from {
+		_ = unix.Madvise(data[from-begin:to-begin], unix.MADV_DONTNEED)
+	}
 }

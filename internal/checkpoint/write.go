@@ -37,7 +37,8 @@ func Write(path string, tensors map[string]*adapters.Tensor, metadata map[string
 // model.safetensors or, beyond shard bytes, shards with an index. progress, where
 // not nil, is called with the bytes written so far and in all.
 func WriteFolder(dir string, tensors map[string]View, shard int64, progress func(done, total int64)) error {
-	shards, total := split(tensors, shard)
+	var last View // that the serializer has asked for
+	shards, total := split(tensors, shard, &last)
 	index := map[string]string{}
 	var done int64
 	for i, part := range shards {
@@ -49,6 +50,7 @@ func WriteFolder(dir string, tensors map[string]View, shard int64, progress func
 			index[tensor] = name
 		}
 		err := atomicfile.Write(filepath.Join(dir, name), func(w io.Writer) error {
+			defer func() { last.Release() }()
 			return safetensors.SerializeToWriter(part, map[string]string{"format": "pt"}, counter{w, func(n int) {
 				done += int64(n)
 				if progress != nil {
@@ -72,7 +74,7 @@ func WriteFolder(dir string, tensors map[string]View, shard int64, progress func
 
 // split puts tensors, in name order, into shards of at most limit bytes where
 // each fits, and returns the bytes of all.
-func split(tensors map[string]View, limit int64) (shards []map[string]fileView, total int64) {
+func split(tensors map[string]View, limit int64, last *View) (shards []map[string]fileView, total int64) {
 	var size int64
 	for _, name := range slices.Sorted(maps.Keys(tensors)) {
 		v := tensors[name]
@@ -80,7 +82,7 @@ func split(tensors map[string]View, limit int64) (shards []map[string]fileView, 
 		if len(shards) == 0 || size > 0 && size+n > limit {
 			shards, size = append(shards, map[string]fileView{}), 0
 		}
-		shards[len(shards)-1][name] = fileView{v}
+		shards[len(shards)-1][name] = fileView{v, last}
 		size += n
 		total += n
 	}
@@ -99,15 +101,24 @@ func (c counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// fileView shows a view to the serializer.
-type fileView struct{ view View }
+// fileView shows a view to the serializer, which is through with the last one when
+// it asks for the next.
+type fileView struct {
+	view View
+	last *View
+}
 
 var _ safetensors.View = fileView{}
 
 func (v fileView) DType() safetensors.DType { return v.view.DType }
-func (v fileView) Data() []byte             { return v.view.Data }
 func (v fileView) DataLen() uint64          { return uint64(len(v.view.Data)) }
 func (v fileView) Shape() []uint64          { return extents(v.view.Shape) }
+
+func (v fileView) Data() []byte {
+	v.last.Release()
+	*v.last = v.view
+	return v.view.Data
+}
 
 // ViewOf shows a host tensor as one of a file.
 func ViewOf(t *adapters.Tensor) (View, error) {

@@ -25,8 +25,8 @@ var (
 
 // Config is what a family tells of a model that it has loaded.
 type Config struct {
-	// Spec describes the model. [New] fills in Kind, Architecture, TokenNorm and
-	// Capabilities.
+	// Spec describes the model. [New] fills in Kind, Architecture, Capabilities and,
+	// TokenNorm.
 	Spec      adapters.LanguageSpec
 	Rules     Rules
 	Tokenizer *tokenizer.Tokenizer
