@@ -30,7 +30,7 @@ func (p *program) convertCommand() *cli.Command {
 			"without executing anything of it; the models that it was trained with and does not hold are named with --encoder and --llm.\n" +
 			"TO is the folder that is made. It is one of transformers (Blip2ForConditionalGeneration, Blip2ForImageTextRetrieval,\n" +
 			"Blip2VisionModel), which is a MODEL too; with --to bridge it holds the trained part alone.\n\n" +
-			"Examples: bridge convert runs/mine blip2-mine\n          bridge convert blip2_pretrained_flant5xl.pth blip2-xl --llm flant5-xl --encoder eva-vit-g",
+			"Example: bridge convert runs/mine blip2-mine\n         bridge convert blip2_pretrained_flant5xl.pth blip2-xl --llm flant5-xl --encoder eva-vit-g",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "to", Value: toHuggingFace, Usage: "`FORM` of the folder: huggingface or bridge", Action: func(_ *cli.Context, to string) error {
 				if to != toHuggingFace && to != toBridge {
