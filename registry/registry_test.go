@@ -171,6 +171,29 @@ func TestFoldersDescribeThemselves(t *testing.T) {
 	}
 }
 
+func TestWholeBLIP2HoldsTwoModels(t *testing.T) {
+	dir := folder(t, t.TempDir(), `{"model_type": "blip-2", "vision_config": {"patch_size": 16}, "text_config": {"model_type": "t5", "d_model": 24}}`)
+	describe := func(path string) (adapters.VisionSpec, error) {
+		return adapters.VisionSpec{Spec: adapters.Spec{Width: 1408, Source: path}, Tokens: 197}, nil
+	}
+	families := append(families(), adapters.Family{Name: "eva", Kind: adapters.KindVision, ModelTypes: []string{"blip_2_vision_model"}, DescribeVision: describe})
+	r, err := New(Options{Families: families})
+	if err != nil {
+		t.Fatal(err)
+	}
+	vision, err := r.LookupOf(dir, adapters.KindVision)
+	if err != nil || vision.Manifest.Family != "eva" || vision.Width != 1408 || vision.Tokens != 197 || vision.Path != dir {
+		t.Errorf("vision %+v, %v", vision.Manifest, err)
+	}
+	language, err := r.FolderOf(dir, adapters.KindLanguage)
+	if err != nil || language.Manifest.Family != "t5" || language.Width != 24 || language.Architecture != adapters.EncoderDecoder {
+		t.Errorf("language %+v, %v", language.Manifest, err)
+	}
+	if _, err := r.Lookup(dir); adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), "whole BLIP-2") {
+		t.Errorf("of no kind: %v", err)
+	}
+}
+
 func TestFolderErrors(t *testing.T) {
 	r := newRegistry(t, Options{})
 	for _, c := range []struct {
