@@ -39,6 +39,7 @@ xla-cpu: ## install XLA for the CPU (through pip), which --backend auto then fin
 test-xla: ## the parity tests on XLA CPU; after make xla-cpu
 	BRIDGE_TEST_BACKEND=xla:cpu $(GO) test -timeout 20m ./qformer/... ./train/optim ./bridge
 	BRIDGE_TEST_BACKEND=xla:cpu XLA_FLAGS=--xla_backend_optimization_level=0 $(GO) test -timeout 60m ./internal/vision ./adapters/...
+	BRIDGE_TEST_BACKEND=xla:cpu XLA_FLAGS=--xla_backend_optimization_level=0 $(GO) test -timeout 20m -run TestVerifyBridges ./cmd/bridge
 
 .PHONY: verify-hf
 verify-hf: build ## captions and conversions of whole BLIP-2 folders against transformers (makes its own Python environment)

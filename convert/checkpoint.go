@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,13 +39,13 @@ func newCheckpoint() *Checkpoint {
 
 // Write makes the folder dir, which appears whole or not at all. progress, where
 // not nil, is called with the bytes of weights written so far and in all.
-func (c *Checkpoint) Write(dir string, progress func(done, total int64)) error {
+func (c *Checkpoint) Write(ctx context.Context, dir string, progress func(done, total int64)) error {
 	config, err := json.MarshalIndent(c.withDType(), "", "  ")
 	if err != nil {
 		return err
 	}
 	return atomicfile.Dir(dir, func(tmp string) error {
-		if err := checkpoint.WriteFolder(tmp, c.Tensors, maxShard, progress); err != nil {
+		if err := checkpoint.WriteFolder(ctx, tmp, c.Tensors, maxShard, progress); err != nil {
 			return err
 		}
 		for name, data := range c.Files {

@@ -39,7 +39,7 @@ func write(t *testing.T, c *convert.Checkpoint, err error) string {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "out")
-	if err := c.Write(dir, nil); err != nil {
+	if err := c.Write(t.Context(), dir, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Close(); err != nil {

@@ -6,8 +6,8 @@
 // they lie, mapped, until [Checkpoint.Write] copies them; whoever makes one closes
 // it afterwards:
 //
-//	c, err := convert.Assemble(b, convert.Parts{Vision: dir1, Language: dir2})
-//	err = c.Write("blip2-mine", nil)
+//	c, warnings, err := convert.Assemble(ctx, b, convert.Parts{Vision: dir1, Language: dir2})
+//	err = c.Write(ctx, "blip2-mine", nil)
 //	err = c.Close()
 //
 // Weights are copied bit by bit in the type that they have. What transformers

@@ -84,6 +84,9 @@ func TestConvertLAVIS(t *testing.T) {
 			t.Errorf("%s: %q", name, out)
 		}
 	}
+	if _, errs := want(t, exitFailed, "caption", from("stage2.pth"), picture); !strings.Contains(errs, "bridge convert") {
+		t.Errorf("a .pth file for a MODEL: %s", errs)
+	}
 	if _, errs := want(t, exitFailed, "caption", filepath.Join(dir, "first"), picture); !strings.Contains(errs, "stage-1 bridge") {
 		t.Errorf("a stage-1 bridge: %s", errs)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -80,7 +81,7 @@ func (p *program) convert(c *cli.Context) error {
 			if err != nil {
 				return err
 			}
-			return p.writeCheckpoint(checkpoint, to)
+			return p.writeCheckpoint(c.Context, checkpoint, to)
 		}
 	}
 	return p.convertRun(c, dir, to)
@@ -152,11 +153,11 @@ func (p *program) assemble(c *cli.Context, b *bridge.Bridge, parts convert.Parts
 	for _, w := range warnings {
 		p.log.Warn(w)
 	}
-	return p.writeCheckpoint(checkpoint, to)
+	return p.writeCheckpoint(c.Context, checkpoint, to)
 }
 
 // writeCheckpoint writes with progress, and closes what was read.
-func (p *program) writeCheckpoint(checkpoint *convert.Checkpoint, to string) (err error) {
+func (p *program) writeCheckpoint(ctx context.Context, checkpoint *convert.Checkpoint, to string) (err error) {
 	defer func() { err = errors.Join(err, checkpoint.Close()) }()
 	const mega = 1_000_000
 	var total int
@@ -165,7 +166,7 @@ func (p *program) writeCheckpoint(checkpoint *convert.Checkpoint, to string) (er
 	}
 	task := p.progress().Start("megabytes of "+to, total/mega, 0)
 	defer task.Done()
-	if err := checkpoint.Write(to, func(done, _ int64) { task.Step(int(done/mega), 0, 0) }); err != nil {
+	if err := checkpoint.Write(ctx, to, func(done, _ int64) { task.Step(int(done/mega), 0, 0) }); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s: %s, %s\n", to, checkpoint.Class(), registry.Size(int64(total)))
@@ -191,7 +192,7 @@ func (p *program) convertLAVIS(c *cli.Context, from, to string) error {
 		if err != nil {
 			return err
 		}
-		return p.writeCheckpoint(encoder, to)
+		return p.writeCheckpoint(c.Context, encoder, to)
 	}
 	b, parts, err := p.lavisBridge(c, reg, l)
 	if err != nil {

@@ -148,9 +148,13 @@ func bridgeDir(ctx context.Context, model string) (string, error) {
 	if run := train.BridgeDir(model); isDir(run) {
 		return run, nil
 	}
+	if info, err := os.Stat(model); err == nil && info.Mode().IsRegular() {
+		return "", adapters.Errorf(adapters.Unsupported, "%s is a file, want a folder", model).
+			WithRemedy("a .pth file of LAVIS becomes a MODEL with: bridge convert %s DIR --encoder ID --llm ID", model)
+	}
 	if !isDir(model) {
 		return "", adapters.Errorf(adapters.NotFound, "no model %q: there is no such folder", model).
-			WithRemedy("name a run folder, its bridge folder, kit:stage1 or kit:stage2")
+			WithRemedy("name a run folder, its bridge folder, a folder with a BLIP-2 that transformers saved, kit:stage1 or kit:stage2")
 	}
 	return model, nil
 }

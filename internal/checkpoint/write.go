@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,7 +37,7 @@ func Write(path string, tensors map[string]*adapters.Tensor, metadata map[string
 // WriteFolder writes the weights of a checkpoint folder as transformers does:
 // model.safetensors or, beyond shard bytes, shards with an index. progress, where
 // not nil, is called with the bytes written so far and in all.
-func WriteFolder(dir string, tensors map[string]View, shard int64, progress func(done, total int64)) error {
+func WriteFolder(ctx context.Context, dir string, tensors map[string]View, shard int64, progress func(done, total int64)) error {
 	var last View // that the serializer has asked for
 	shards, total := split(tensors, shard, &last)
 	index := map[string]string{}
@@ -51,11 +52,12 @@ func WriteFolder(dir string, tensors map[string]View, shard int64, progress func
 		}
 		err := atomicfile.Write(filepath.Join(dir, name), func(w io.Writer) error {
 			defer func() { last.Release() }()
-			return safetensors.SerializeToWriter(part, map[string]string{"format": "pt"}, counter{w, func(n int) {
+			return safetensors.SerializeToWriter(part, map[string]string{"format": "pt"}, counter{w, func(n int) error {
 				done += int64(n)
 				if progress != nil {
 					progress(min(done, total), total)
 				}
+				return ctx.Err()
 			}})
 		})
 		if err != nil {
@@ -89,15 +91,17 @@ func split(tensors map[string]View, limit int64, last *View) (shards []map[strin
 	return shards, total
 }
 
-// counter reports what is written through it.
+// counter reports what is written through it, and ends where report says so.
 type counter struct {
 	w      io.Writer
-	report func(n int)
+	report func(n int) error
 }
 
 func (c counter) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
-	c.report(n)
+	if ended := c.report(n); err == nil {
+		err = ended
+	}
 	return n, err
 }
 

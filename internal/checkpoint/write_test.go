@@ -2,6 +2,8 @@ package checkpoint
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -110,7 +112,7 @@ func TestWriteFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 		var last [2]int64
-		if err := WriteFolder(dir, tensors, shard, func(done, total int64) { last = [2]int64{done, total} }); err != nil {
+		if err := WriteFolder(t.Context(), dir, tensors, shard, func(done, total int64) { last = [2]int64{done, total} }); err != nil {
 			t.Fatal(err)
 		}
 		f := mustOpen(t, dir)
@@ -121,5 +123,17 @@ func TestWriteFolder(t *testing.T) {
 		if len(f.files) != files || !reflect.DeepEqual(f.tensors, tensors) || last != [2]int64{24, 24} {
 			t.Errorf("shards of %d bytes: %d files, want %d; tensors %v, want %v; progress %v", shard, len(f.files), files, f.tensors, tensors, last)
 		}
+	}
+}
+
+func TestWriteFolderEndsWithItsContext(t *testing.T) {
+	v, err := ViewOf(adapters.FromFloat32([]float32{1}, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := WriteFolder(ctx, t.TempDir(), map[string]View{"a": v}, 100, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want context.Canceled", err)
 	}
 }

@@ -25,7 +25,7 @@ var (
 
 // Config is what a family tells of a model that it has loaded.
 type Config struct {
-	// Spec describes the model. [New] fills in Kind, Architecture, Capabilities and,
+	// Spec describes the model. [New] fills in Kind, Architecture, Capabilities and
 	// TokenNorm.
 	Spec      adapters.LanguageSpec
 	Rules     Rules

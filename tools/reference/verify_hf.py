@@ -23,7 +23,9 @@ import numpy as np
 import torch
 from PIL import Image
 from tokenizers import AddedToken, Tokenizer, processors
-from transformers import Blip2Config, Blip2ForConditionalGeneration, Blip2Processor, OPTConfig, PreTrainedTokenizerFast, T5Config
+from transformers import (
+    Blip2Config, Blip2ForConditionalGeneration, Blip2ForImageTextRetrieval, Blip2Processor, Blip2VisionModel, OPTConfig,
+    PreTrainedTokenizerFast, T5Config)
 from transformers.models.blip import BlipImageProcessorPil
 
 import blip2
@@ -31,6 +33,7 @@ import opt
 import t5
 from common import randomize, setup
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SIZE, QUERIES, NEW = 24, 5, 14
 
 
@@ -89,15 +92,13 @@ def pictures(folder: pathlib.Path) -> list[pathlib.Path]:
 @torch.no_grad()
 def captions(folder: pathlib.Path, paths: list[pathlib.Path], prompt: str) -> list[str]:
     """transformers' captions, one picture at a time."""
-    model, info = Blip2ForConditionalGeneration.from_pretrained(folder, output_loading_info=True, dtype=torch.float32)
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
-        assert not info[kind], f"{folder}: {kind}: {info[kind]}"
+    model = whole(Blip2ForConditionalGeneration, folder)
     processor = Blip2Processor.from_pretrained(folder)
     texts = []
     for path in paths:
         inputs = processor(images=Image.open(path).convert("RGB"), text=prompt, return_tensors="pt")
         given = 0 if model.config.text_config.is_encoder_decoder else inputs["input_ids"].shape[1]
-        ids = model.eval().generate(**inputs, max_new_tokens=NEW, do_sample=False)[0, given:]
+        ids = model.generate(**inputs, max_new_tokens=NEW, do_sample=False)[0, given:]
         texts.append(processor.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False).strip())
     return texts
 
@@ -142,6 +143,45 @@ def check(command: str, root: pathlib.Path, name: str, tokenizer: Tokenizer, nam
     print(f"{name}: {equal_weights(made, again)} weights came back, {equal_weights(made, back)} by way of a bridge")
 
 
+def whole(model_class, folder: pathlib.Path):
+    """Loads a folder that must hold what the class has, all of it and nothing else."""
+    model, info = model_class.from_pretrained(folder, output_loading_info=True, dtype=torch.float32)
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
+        assert not info[kind], f"{folder}: {kind}: {info[kind]}"
+    return model.eval()
+
+
+@torch.no_grad()
+def check_retrieval(command: str, root: pathlib.Path) -> None:
+    """Stage 1 there and back, and out of LAVIS's form: the same matches."""
+    made = ROOT / "bridge/testdata/golden-retrieval/checkpoint"
+    own, back, lavis = (root / f"retrieval-{part}" for part in ("own", "back", "lavis"))
+    run(command, "convert", made, own, "--to", "bridge")
+    run(command, "convert", own, back)
+    run(command, "convert", ROOT / "convert/testdata/stage1.pth", lavis, "--encoder", made, "--tokenizer", made, "--heads", 2)
+    tokenizer = blip2.word_pieces()
+    want = blip2.match(whole(Blip2ForImageTextRetrieval, made), tokenizer, blip2.pictures(2), blip2.TEXTS)
+    for folder, tolerance in ((back, 0), (lavis, 1e-3)):  # whose Q-Former has the epsilon 1e-12, not 1e-4
+        got = blip2.match(whole(Blip2ForImageTextRetrieval, folder), tokenizer, blip2.pictures(2), blip2.TEXTS)
+        for a, b in zip(got, want):
+            assert torch.allclose(a, b, atol=tolerance, rtol=0), f"{folder}: matches are off by {(a - b).abs().max()}"
+        Blip2Processor.from_pretrained(folder)
+    print("retrieval: there and back, and from LAVIS, the same matches")
+
+
+def check_encoder(command: str, root: pathlib.Path) -> None:
+    """LAVIS's encoder alone, and a whole BLIP-2 with the encoder inside."""
+    run(command, "convert", ROOT / "convert/testdata/eva.pth", root / "eva", "--encoder-heads", 2)
+    whole(Blip2VisionModel, root / "eva")
+    made = ROOT / "bridge/testdata/golden-opt/checkpoint"
+    run(command, "convert", ROOT / "convert/testdata/stage2.pth", root / "lavis", "--llm", made, "--heads", 2, "--encoder-heads", 2)
+    whole(Blip2ForConditionalGeneration, root / "lavis")
+    paths = pictures(root)
+    want, got = captions(root / "lavis", paths, "a photo of"), bridge_captions(command, root / "lavis", paths, "a photo of")
+    assert got == want, f"of LAVIS's file bridge says {got}, transformers {want}"
+    print("LAVIS: encoder and stage 2 load, the same captions:", want)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bridge", help="the built command")
@@ -153,6 +193,8 @@ def main() -> None:
     try:
         for name, (tokenizer, names), config, seed in (("opt", opt_tokenizer(), opt_config, 2), ("t5", t5_tokenizer(), t5_config, 3)):
             check(a.bridge, root, name, tokenizer, names, config(tokenizer), seed)
+        check_retrieval(a.bridge, root)
+        check_encoder(a.bridge, root)
     finally:
         if not a.keep:
             shutil.rmtree(root)
