@@ -58,6 +58,9 @@ type specialNames struct {
 func readFamily(dir string) (family, error) {
 	var model struct {
 		ModelType string `json:"model_type"`
+		Text      struct {
+			ModelType string `json:"model_type"`
+		} `json:"text_config"`
 	}
 	var config struct {
 		specialNames
@@ -75,6 +78,9 @@ func readFamily(dir string) (family, error) {
 		if err := readJSON(dir, file, into); err != nil {
 			return family{}, err
 		}
+	}
+	if model.ModelType == "blip-2" { // the tokenizer of a whole BLIP-2 is its language model's, OPT where it does not say
+		model.ModelType = cmp.Or(model.Text.ModelType, "opt")
 	}
 	class := strings.TrimSuffix(config.Class, "Fast")
 	known := []string{"gpt2", "opt", "gpt_neo", "gptj"}

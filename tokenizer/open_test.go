@@ -32,8 +32,9 @@ func TestOpenFamilies(t *testing.T) {
 		bos     string // "" for none
 		special []string
 	}{
-		"opt by model type": {files{"config.json": `{"model_type": "opt"}`}, "</s>", []string{"</s>"}},
-		"gpt2 by class":     {files{"tokenizer_config.json": `{"tokenizer_class": "GPT2TokenizerFast"}`}, "", []string{"<|endoftext|>"}},
+		"opt by model type":     {files{"config.json": `{"model_type": "opt"}`}, "</s>", []string{"</s>"}},
+		"opt in a whole BLIP-2": {files{"config.json": `{"model_type": "blip-2", "text_config": {"model_type": "opt"}}`}, "</s>", []string{"</s>"}},
+		"gpt2 by class":         {files{"tokenizer_config.json": `{"tokenizer_class": "GPT2TokenizerFast"}`}, "", []string{"<|endoftext|>"}},
 		"bos asked for": {files{"tokenizer_config.json": `{"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true, "bos_token": {"content": "<s>"}}`},
 			"<s>", []string{"<s>", "<|endoftext|>"}},
 		"bos refused": {files{"config.json": `{"model_type": "opt"}`, "tokenizer_config.json": `{"add_bos_token": false}`}, "", []string{"</s>"}},
