@@ -194,6 +194,7 @@ func TestProblems(t *testing.T) {
 		{"all similar", "tiny-stage1", []string{"data.similar=0.995"}, []string{"data.similar: is 0.995 of optimizer.batch, 64, which is all of it; want at most 63 of 64"}},
 		{"short texts", "tiny-stage1", []string{"qformer.max_position_embeddings=16"}, []string{"qformer.max_position_embeddings: is 16, want at least 32"}},
 		{"tokenizer of the kit", "tiny-stage1", []string{"qformer.tokenizer=kit:qformr"}, []string{`qformer.tokenizer: is "kit:qformr"`, "did you mean kit:qformer?"}},
+		{"a BERT beside a bridge", "tiny-stage2-opt", []string{"qformer.init=bert-base-uncased"}, []string{"qformer.init: is given, but the Q-Former has the shape of the bridge"}},
 		{"few warm-up images", "tiny-retrain", []string{"swap.warmup_images=16"}, []string{"swap.warmup_images: is 16", "at least optimizer.batch, 64"}},
 		{"bridge of the kit", "tiny-stage2-opt", []string{"from=kit:stag1"}, []string{`from: is "kit:stag1", want one of kit:stage1, kit:stage2`, "did you mean kit:stage1?"}},
 		{"bridge that is not there", "tiny-stage2-opt", []string{"from=runs/none"}, []string{"from: is ", "which is no folder"}},
