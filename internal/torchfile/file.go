@@ -94,13 +94,14 @@ func readZip(data []byte) (any, error) {
 	if order, err := content(data, files, root+"byteorder"); err == nil && string(order) != "little" {
 		return nil, adapters.Errorf(adapters.Unsupported, "its byte order is %q, want little", order)
 	}
-	return unpickle(bytes.NewReader(pickled), func(s storageID) (*storage, error) {
+	object, _, err := unpickle(pickled, func(s storageID) (*storage, error) {
 		bytes, err := content(data, files, root+"data/"+s.key)
 		if err != nil {
 			return nil, err
 		}
 		return s.over(bytes)
 	})
+	return object, err
 }
 
 // content returns a file of the archive, in the mapping where it is stored plain.

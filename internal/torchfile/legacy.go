@@ -1,7 +1,6 @@
 package torchfile
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/big"
@@ -15,9 +14,8 @@ const magic = "119547037146038801333356"
 // readLegacy reads pickles in a row (magic number, protocol, system, the object,
 // the keys of its storages), then each storage: its length and its elements.
 func readLegacy(data []byte) (any, error) {
-	r := bytes.NewReader(data)
 	none := func(s storageID) (*storage, error) { return nil, fmt.Errorf("storage %s before the object", s.key) }
-	first, err := unpickle(r, none)
+	first, rest, err := unpickle(data, none)
 	if err != nil {
 		return nil, err
 	}
@@ -25,20 +23,20 @@ func readLegacy(data []byte) (any, error) {
 		return nil, fmt.Errorf("neither a zip file nor one that begins with torch's magic number")
 	}
 	for range 2 { // protocol and system
-		if _, err := unpickle(r, none); err != nil {
+		if _, rest, err = unpickle(rest, none); err != nil {
 			return nil, err
 		}
 	}
 	named := map[string]*storage{}
 	elements := map[string]int{}
-	object, err := unpickle(r, func(s storageID) (*storage, error) {
+	object, rest, err := unpickle(rest, func(s storageID) (*storage, error) {
 		named[s.key], elements[s.key] = &storage{dtype: s.dtype}, s.elements
 		return named[s.key], nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	list, err := unpickle(r, none)
+	list, rest, err := unpickle(rest, none)
 	if err != nil {
 		return nil, err
 	}
@@ -46,21 +44,19 @@ func readLegacy(data []byte) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("its storages are listed as %T", list)
 	}
-	at := len(data) - r.Len()
 	for _, key := range *keys {
 		name, _ := key.(string)
 		s := named[name]
-		if s == nil || len(data)-at < 8 {
+		if s == nil || len(rest) < 8 {
 			return nil, fmt.Errorf("storage %v is listed and not used, or cut off", key)
 		}
-		n := binary.LittleEndian.Uint64(data[at:])
-		at += 8
+		n := binary.LittleEndian.Uint64(rest)
+		rest = rest[8:]
 		size := uint64(elements[name]) * s.dtype.Size()
-		if n != uint64(elements[name]) || size > uint64(len(data)-at) {
-			return nil, fmt.Errorf("storage %s holds %d elements, want %d, in %d bytes", name, n, elements[name], len(data)-at)
+		if n != uint64(elements[name]) || n > uint64(len(rest)) || size > uint64(len(rest)) {
+			return nil, fmt.Errorf("storage %s holds %d elements, want %d, in %d bytes", name, n, elements[name], len(rest))
 		}
-		s.data = data[at : at+int(size)]
-		at += int(size)
+		s.data, rest = rest[:size], rest[size:]
 	}
 	return object, nil
 }

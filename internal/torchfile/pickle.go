@@ -1,8 +1,8 @@
 package torchfile
 
 import (
+	"bytes"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 
@@ -51,9 +51,14 @@ type tensor struct {
 	shape, stride []int
 }
 
-// unpickle reads one pickle. find returns the storage that it names.
-func unpickle(r io.Reader, find func(storageID) (*storage, error)) (any, error) {
-	u := pickle.NewUnpickler(r)
+// unpickle reads the pickle that data begins with, and returns what follows it.
+// find returns the storage that it names.
+func unpickle(data []byte, find func(storageID) (*storage, error)) (object any, rest []byte, err error) {
+	n, err := scan(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	u := pickle.NewUnpickler(bytes.NewReader(data[:n]))
 	u.FindClass = findClass
 	seen := map[string]*storage{}
 	u.PersistentLoad = func(id any) (any, error) {
@@ -67,7 +72,8 @@ func unpickle(r io.Reader, find func(storageID) (*storage, error)) (any, error) 
 		return seen[s.key], nil
 	}
 	u.GetExtension = func(code int) (any, error) { return nil, refuse(fmt.Sprintf("extension %d", code)) }
-	return u.Load()
+	object, err = u.Load()
+	return object, data[n:], err
 }
 
 // parseStorage reads ("storage", class, key, location, elements, ...).

@@ -99,6 +99,36 @@ func TestDamagedFiles(t *testing.T) {
 	}
 }
 
+// Single bits of a file turned: an error or other tensors, never a panic, nor all of
+// the memory for a length that is a lie.
+func TestTurnedBits(t *testing.T) {
+	for _, name := range []string{"zip.pt", "legacy.pt"} {
+		whole, err := os.ReadFile(testFile(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused, tried := 0, 0
+		for bit := 0; bit < 8*len(whole); bit += 7 {
+			tried++
+			data := bytes.Clone(whole)
+			data[bit/8] ^= 1 << (bit % 8)
+			tensors, err := read(data)
+			if err != nil {
+				refused++
+				continue
+			}
+			for key, v := range tensors {
+				if got, want := len(v.Data), adapters.Elements(v.Shape)*int(v.DType.Size()); got != want {
+					t.Errorf("%s, bit %d: %q %s has %d bytes, want %d", name, bit, key, v.Describe(), got, want)
+				}
+			}
+		}
+		if refused < tried/8 {
+			t.Errorf("%s: only %d of %d damaged files were refused", name, refused, tried)
+		}
+	}
+}
+
 func TestTensorsStayInTheirStorage(t *testing.T) {
 	for _, c := range []struct {
 		offset        int
