@@ -1,0 +1,138 @@
+package bridge
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+)
+
+// transformed returns a folder that transformers wrote.
+func transformed(name string) string {
+	return filepath.Join("testdata", "golden-"+name, "checkpoint")
+}
+
+func TestInfoOfBLIP2(t *testing.T) {
+	dir, err := filepath.Abs(transformed("t5"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, config, err := ReadInfo(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Stage != 2 || info.Vision.Path != dir || info.Vision.Layer != -1 || info.Language.Path != dir || info.Language.Family != "t5" || info.Prompts.TargetPrefix != "" {
+		t.Errorf("info %+v, language %+v, prompts %+v", info, info.Language, info.Prompts)
+	}
+	if config.Queries != 4 || config.CrossEvery != 3 || config.Layers != 4 || config.Activation != "relu" || config.LanguageWidth != 24 || config.EncoderWidth != 18 || config.VisionEps != 1e-6 {
+		t.Errorf("config %+v", config)
+	}
+	if info, config, err = ReadInfo(transformed("retrieval")); err != nil || info.Stage != 1 || info.Language != nil || config.Vocabulary != 98 || config.ProjectionDim != 12 {
+		t.Errorf("retrieval: %+v, %+v, %v", info, config, err)
+	}
+}
+
+// changed copies a folder with another config.json and other weights.
+func changed(t *testing.T, name string, config func(string) string, weights func(map[string]*adapters.Tensor)) string {
+	t.Helper()
+	dir := t.TempDir()
+	data, err := os.ReadFile(filepath.Join(transformed(name), "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config(string(data))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	found, _, err := checkpoint.ReadFile(filepath.Join(transformed(name), "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	weights(found)
+	if err := checkpoint.Write(filepath.Join(dir, "model.safetensors"), found, nil); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestBLIP2Misfits(t *testing.T) {
+	same := func(s string) string { return s }
+	replace := func(from, to string) func(string) string {
+		return func(s string) string {
+			if !strings.Contains(s, from) {
+				t.Fatalf("config.json has no %s", from)
+			}
+			return strings.Replace(s, from, to, 1)
+		}
+	}
+	none := func(map[string]*adapters.Tensor) {}
+	drop := func(name string) func(map[string]*adapters.Tensor) {
+		return func(w map[string]*adapters.Tensor) { delete(w, name) }
+	}
+	for name, c := range map[string]struct {
+		config  func(string) string
+		weights func(map[string]*adapters.Tensor)
+		kind    adapters.Kind
+		want    string
+	}{
+		"neither class":     {same, drop("language_projection.weight"), adapters.Unsupported, "neither language_projection.weight nor itm_head.weight"},
+		"missing":           {same, drop("query_tokens"), adapters.Corrupt, "query_tokens is missing, want [1, 5, 16]"},
+		"bias missing":      {same, drop("qformer.encoder.layer.2.crossattention.output.dense.bias"), adapters.Corrupt, "crossattention.output.dense.bias is missing"},
+		"surplus":           {same, func(w map[string]*adapters.Tensor) { w["qformer.extra"] = adapters.FromFloat32([]float32{1}, 1) }, adapters.Corrupt, "qformer.extra F32[1] is not part of the model"},
+		"other shape":       {replace(`"num_query_tokens": 5`, `"num_query_tokens": 6`), none, adapters.Corrupt, "query_tokens is F32[1, 5, 16], want [1, 6, 16]"},
+		"cross-attention":   {replace(`"cross_attention_frequency": 2`, `"cross_attention_frequency": 1`), none, adapters.Corrupt, "qformer.encoder.layer.1.crossattention"},
+		"activation":        {replace(`"hidden_act": "gelu"`, `"hidden_act": "mish"`), none, adapters.Corrupt, `activation is "mish"`},
+		"relative position": {replace(`"cross_attention_frequency": 2`, `"position_embedding_type": "relative_key"`), none, adapters.Unsupported, "relative_key"},
+	} {
+		b, err := Load(context.Background(), backends.ForTest(t), changed(t, "opt", c.config, c.weights))
+		if err == nil {
+			b.Close()
+		}
+		if adapters.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s with %q", name, err, c.kind, c.want)
+		}
+	}
+}
+
+// Keys that transformers leaves out are its defaults; a text side that nothing
+// uses and a buffer of old files are no misfit.
+func TestBLIP2Leniency(t *testing.T) {
+	dir := changed(t, "opt", func(s string) string {
+		s = strings.Replace(s, `"cross_attention_frequency": 2,`, "", 1)
+		return strings.Replace(s, `"model_type": "opt",`, "", 1)
+	}, func(w map[string]*adapters.Tensor) {
+		for _, name := range []string{"embeddings.position_ids", "qformer.encoder.layer.0.intermediate.dense.weight", "qformer.encoder.layer.0.output.LayerNorm.bias"} {
+			w[name] = adapters.FromFloat32([]float32{1}, 1)
+		}
+	})
+	b, err := Load(context.Background(), backends.ForTest(t), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if b.Config().CrossEvery != 2 || b.Info.Language.Family != "opt" || !strings.HasPrefix(b.Info.Vision.Digest, "sha256:") {
+		t.Errorf("config %+v, info %+v", b.Config(), b.Info)
+	}
+}
+
+func TestTextsThatTheQFormerCannotRead(t *testing.T) {
+	b, err := Load(context.Background(), backends.ForTest(t), transformed("retrieval"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if _, err := b.EmbedTexts(context.Background(), []string{"a cat", "an <image>"}); adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), "an <image>") {
+		t.Errorf("a token beyond the embeddings: %v", err)
+	}
+	b.config.MaxPositions = 5
+	if _, err := b.EmbedTexts(context.Background(), []string{"a dog and a cat"}); adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), "8 tokens") {
+		t.Errorf("a long text: %v", err)
+	}
+	if got, err := b.ids([]string{"a cat"}); err != nil || got.Shape[1] != 4 {
+		t.Errorf("a short text: %v, %v", got, err)
+	}
+}
