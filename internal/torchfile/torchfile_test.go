@@ -68,9 +68,6 @@ func TestOtherGlobalsAreRefusedByName(t *testing.T) {
 			t.Errorf("%s: %v, want it refused for %s", name, err, want)
 		}
 	}
-	if _, err := os.Stat("/tmp/evil"); err == nil {
-		t.Error("something of the file was executed")
-	}
 }
 
 // Damaged files are errors, never a panic and never half of the tensors.

@@ -100,7 +100,7 @@ class Evil:
 
     def __reduce__(self):
         import os
-        return os.system, ("touch /tmp/evil",)
+        return os.system, ("echo executed",)
 
 
 def files() -> None:
