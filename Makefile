@@ -32,14 +32,19 @@ lint: ## formatting, vet, staticcheck
 xla-cpu: ## install XLA for the CPU (through pip), which --backend auto then finds
 	tools/xla/install-cpu.sh
 
-# Language models' golden cases take dozens of shapes each folder, and compiling them is nearly
-# all of the time. LLVM without optimization halves it, and leaves XLA's own passes
-# as they are.
+# Golden cases take dozens of shapes each folder, and compiling them is nearly all of
+# the time. LLVM without optimization halves it, and leaves XLA's own passes as they
+# are. -short leaves out each example alone, which the Go backend runs.
+UNOPTIMIZED := XLA_FLAGS=--xla_backend_optimization_level=0
 .PHONY: test-xla
 test-xla: ## the parity tests on XLA CPU; after make xla-cpu
 	BRIDGE_TEST_BACKEND=xla:cpu $(GO) test -timeout 20m ./qformer/... ./train/optim ./bridge
-	BRIDGE_TEST_BACKEND=xla:cpu XLA_FLAGS=--xla_backend_optimization_level=0 $(GO) test -timeout 60m ./internal/vision ./adapters/...
-	BRIDGE_TEST_BACKEND=xla:cpu XLA_FLAGS=--xla_backend_optimization_level=0 $(GO) test -timeout 20m -run TestVerifyBridges ./cmd/bridge
+	BRIDGE_TEST_BACKEND=xla:cpu $(UNOPTIMIZED) $(GO) test -short -run Golden -timeout 20m ./adapters/...
+	BRIDGE_TEST_BACKEND=xla:cpu $(UNOPTIMIZED) $(GO) test -timeout 20m -run TestVerifyBridges ./cmd/bridge
+
+.PHONY: test-xla-long
+test-xla-long: ## all tests of frozen models on XLA CPU: half an hour
+	BRIDGE_TEST_BACKEND=xla:cpu $(UNOPTIMIZED) $(GO) test -timeout 60m ./internal/vision ./adapters/...
 
 .PHONY: verify-hf
 verify-hf: build ## captions and conversions of whole BLIP-2 folders against transformers (makes its own Python environment)

@@ -30,7 +30,12 @@ func Golden(t *testing.T, open OpenFunc) {
 			}
 			model := Open(t, open, folder.Checkpoint())
 			run(t, folder, golden.Language(model))
-			t.Run("alone", func(t *testing.T) { run(t, folder, alone{model}) })
+			t.Run("alone", func(t *testing.T) {
+				if testing.Short() {
+					t.Skip("left out by -short: on XLA every example alone compiles graphs of its own")
+				}
+				run(t, folder, alone{model})
+			})
 		})
 	}
 }
