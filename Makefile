@@ -20,7 +20,7 @@ demo: build ## the main job on the built-in kit: swap the LLM, retrain stage 2, 
 
 .PHONY: test
 test: lint ## all tests, on the Go backend
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 
 .PHONY: lint
 lint: ## formatting, vet, staticcheck

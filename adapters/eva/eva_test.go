@@ -45,6 +45,6 @@ func TestRefused(t *testing.T) {
 	)
 	visiontest.Refuses(t, eva.Family(), "testdata/golden-retrieval/checkpoint",
 		visiontest.Edit{Key: "vision_config.model_type", Value: "clip_vision_model", Kind: adapters.Unsupported, Message: `model_type is "clip_vision_model"`},
-		visiontest.Edit{Key: "vision_config", Kind: adapters.Corrupt, Message: "vision_config is missing"},
+		visiontest.Edit{Key: "vision_config", Kind: adapters.Corrupt, Message: "want [1, 1, 1408]"},
 	)
 }
