@@ -54,6 +54,10 @@ verify-hf: build ## captions and conversions of whole BLIP-2 folders against tra
 bench: ## benchmarks of the parts
 	$(GO) test -run '^$$' -bench . ./...
 
+.PHONY: bench-torch
+bench-torch: ## figures side by side with PyTorch; after make xla-cpu. OPTIONS="--row opt-loss --rounds 1"
+	tools/bench/run.sh $(OPTIONS)
+
 .PHONY: kit
 kit: build ## rebuild the kit: sprites, frozen models (Python), bridges (bridge itself)
 	began=$$(date +%s) && tools/kit/build.sh all && tools/kit/bridges.sh && \

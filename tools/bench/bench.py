@@ -1,0 +1,269 @@
+"""Figures of bridge side by side with PyTorch + transformers: make bench-torch.
+
+    python bench.py --bridge BINARY --work FOLDER [--row NAME]... [--rounds N] [--json FILE]
+
+Each row is one call on one model, measured in a process for each side, so that peak
+memory is its own. A process loads the model and makes one call, which compiles;
+then the sides take turns, a call each a round, and the median of a side's calls is
+its figure. (Where three models do not fit in memory, the sides run one after the
+other.) All sides compute the same from the same files: their results are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+import torch
+import transformers
+
+from checkpoints import make
+from rows import MODELS, ROWS, Row, job
+
+TORCH, XLA, GO = "PyTorch", "XLA CPU", "Go"
+TOLERANCE = 1e-3
+MOST_ROUNDS, LEAST_ROUNDS, ROUND_SECONDS = 5, 2, 40
+
+
+class Failed(Exception):
+    """A side ended without an answer."""
+
+
+class Side:
+    """A process that measures one side of a row."""
+
+    def __init__(self, name: str, row: Row, options: argparse.Namespace):
+        self.name, self.seconds = name, []
+        self.out = options.work / f"{row.name}.{name.split()[0].lower()}.out"
+        self.out.unlink(missing_ok=True)
+        path = options.work / f"{row.name}.{name.split()[0].lower()}.json"
+        path.write_text(json.dumps(job(row) | {
+            "checkpoint": str(options.work / row.model), "inputs": str(inputs(row, options.work)), "out": str(self.out)}))
+        here = pathlib.Path(__file__).parent
+        backend = {XLA: "xla:cpu", GO: "go"}.get(name)
+        command = [str(options.bridge), "-backend", backend] if backend else [sys.executable, str(here / "torchside.py")]
+        self.process = subprocess.Popen([*command, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.said = self.answer()
+
+    def answer(self) -> dict:
+        line = self.process.stdout.readline()
+        if not line:
+            raise Failed(f"{self.name} ended with status {self.process.wait()}")
+        return json.loads(line)
+
+    def ask(self, command: str) -> dict:
+        try:
+            self.process.stdin.write(command + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # answer says that it ended
+        return self.answer()
+
+    def repeat(self) -> bool:
+        self.seconds.append(self.ask("repeat")["seconds"])
+        return True
+
+    def end(self) -> None:
+        self.said |= self.ask("end")
+        self.process.communicate()
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def inputs(row: Row, work: pathlib.Path) -> pathlib.Path:
+    """The file of the row's pictures or soft prompts, the same on all sides."""
+    path, shape = work / f"{row.name}.in", job(row)["shape"]
+    rng = np.random.default_rng(5)
+    values = rng.integers(0, 256, shape, np.uint8) if row.op == "encode" else rng.standard_normal(shape, np.float32) * 0.1
+    path.write_bytes(values.astype(values.dtype.newbyteorder("<")).tobytes())
+    return path
+
+
+def measure(row: Row, names: list[str], options: argparse.Namespace) -> dict[str, Side]:
+    """Runs the row on the sides that can run it."""
+    sides: dict[str, Side] = {}
+    for group in [[n] for n in names] if row.apart else [names]:
+        running = [s for s in (trying(Side, n, row, options) for n in group) if s]
+        rounds(running, options, ROUND_SECONDS / (len(names) if row.apart else 1))
+        for side in running:
+            if trying(finish, side, row, sides.get(TORCH), options):
+                sides[side.name] = side
+    return sides
+
+
+def trying(step, *args):
+    """What step returns; None where a side ends, which costs the row this side alone."""
+    try:
+        return step(*args)
+    except Failed as failed:
+        print(f"  {failed}", file=sys.stderr)
+        return None
+
+
+def rounds(sides: list[Side], options: argparse.Namespace, most_seconds: float) -> None:
+    began = time.monotonic()
+    for i in range(options.rounds):
+        if i >= LEAST_ROUNDS and time.monotonic() - began > most_seconds:
+            return
+        sides[:] = [side for side in sides if trying(side.repeat)]
+
+
+def finish(side: Side, row: Row, reference: Side | None, options: argparse.Namespace) -> bool:
+    details(side, row, reference, options)
+    side.end()
+    return True
+
+
+def details(side: Side, row: Row, reference: Side | None, options: argparse.Namespace) -> None:
+    """What is worth knowing beside the figure, after the calls that count."""
+    if side.name == TORCH and row.op == "loss" and MODELS[row.model].before:
+        side.ask("targets")
+        side.said["targets"] = statistics.median(side.ask("targets")["seconds"] for _ in side.seconds)
+    if side.name == GO and reference and (options.profile or side.median > 2 * reference.median):
+        path = options.work / f"{row.name}.prof"
+        side.ask(f"profile {path}")
+        top = subprocess.run(["go", "tool", "pprof", "-top", "-nodecount=12", str(options.bridge), str(path)],
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+        side.said["profile"] = top.stdout.split("flat%", 1)[1].splitlines()[1:]
+
+
+def difference(row: Row, side: Side, reference: Side) -> dict[str, float]:
+    """How far the side's results are from PyTorch's: relatively, but for numbers of tokens and
+    of answers.
+
+    Of a tensor it is the median over examples of |a − b| / |b|: where a ReLU's input is
+    within rounding of 0, the sides may differ in its sign, and OPT's gradients of an
+    example by up to 1e-3 for that.
+    """
+    found = {}
+    if row.op != "encode":
+        found["tokens"] = abs(side.said["tokens"] - reference.said["tokens"])
+    if row.op == "loss":
+        found["loss"] = abs(side.said["loss"] - reference.said["loss"]) / abs(reference.said["loss"])
+    if row.op == "generate":
+        found["answers"] = sum(a != b for a, b in zip(side.said["texts"], reference.said["texts"], strict=True))
+    else:
+        got, want = (np.fromfile(s.out, np.float32).reshape(row.batch, -1) for s in (side, reference))
+        apart = np.linalg.norm(got - want, axis=1) / np.linalg.norm(want, axis=1)
+        found["features" if row.op == "encode" else "gradient"] = float(np.median(apart))
+    return found
+
+
+def report(row: Row, sides: dict[str, Side]) -> dict:
+    """The row's figures, printed as they are known; a side's results that are not
+    PyTorch's have no figure to show."""
+    print(f"  {row.title}")
+    result = {"row": row.name, "title": row.title, "unit": row.unit, "sides": {}}
+    for name, side in sides.items():
+        known = {k: side.said.get(k) for k in ("load", "hash", "load_peak", "first", "peak", "targets", "profile") if k in side.said}
+        known |= {"figure": row.figure(side.median), "seconds": side.seconds}
+        if name != TORCH and TORCH in sides:
+            known["difference"] = difference(row, side, sides[TORCH])
+            known["agrees"] = all(d <= TOLERANCE for d in known["difference"].values())
+        result["sides"][name] = known
+        print(f"    {name:8} {known['figure']:.3g} {row.unit}, calls of {', '.join(f'{s:.2f}' for s in side.seconds)} s, "
+              + f"first {known['first']:.1f} s" + agreement(known), flush=True)
+    return result
+
+
+def agreement(known: dict) -> str:
+    if "difference" not in known:
+        return ""
+    parts = ", ".join(f"{k} {v}" if isinstance(v, int) else f"{k} {v:.1e}" for k, v in known["difference"].items())
+    return f"; {'as PyTorch' if known['agrees'] else 'NOT AS PYTORCH'}, differences: {parts}"
+
+
+def table(results: list[dict], names: list[str]) -> str:
+    """Markdown. A ratio is how many times as good as PyTorch: as fast, or as small."""
+    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for r in results:
+        lines.append(line(r, f"{r['title']}: {r['unit']}", names, "figure", 1, r["unit"] != "s"))
+    for title, key, scale in (("first call, with compilation: s", "first", 1), ("load: s", "load", 1),
+                              ("peak memory of loading: GB", "load_peak", 1e-9), ("peak memory: GB", "peak", 1e-9)):
+        lines += [line(r, f"{r['row']}, {title}", names, key, scale, False) for r in results]
+    return "\n".join(lines)
+
+
+def line(result: dict, title: str, names: list[str], key: str, scale: float, more_is_better: bool) -> str:
+    sides, cells = result["sides"], []
+    reference = sides.get(TORCH, {}).get(key)
+    for name in names:
+        if name not in sides:
+            cells.append("failed")
+            continue
+        value = sides[name][key]
+        cell = f"{value * scale:.3g}" + ("" if sides[name].get("agrees", True) else " (other results!)")
+        if name != TORCH and reference:
+            ratio = value / reference if more_is_better else reference / value
+            cell += f" ({ratio:.2f})"
+        cells.append(cell)
+    return f"| {title} | " + " | ".join(cells) + " |"
+
+
+def notes(results: list[dict]) -> list[str]:
+    """What the table does not hold."""
+    said = []
+    for r in results:
+        for name, side in r["sides"].items():
+            if "targets" in side:
+                said.append(f"{r['row']}: PyTorch with logits at the targets alone (logits_to_keep) {side['targets']:.3g} s")
+            if side.get("hash", 0) > 0.05:
+                said.append(f"{r['row']}: {name} hashed the weights in {side['hash']:.2g} s, not counted as load; later runs have the digest")
+            if "profile" in side:
+                said.append(f"{r['row']}: where {name} spends its time (flat, flat %, sum %, cumulative):")
+                said += [f"    {text.strip()}" for text in side["profile"]]
+    return said
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bridge", type=pathlib.Path, required=True, help="the binary of ./tools/bench")
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for checkpoints, 5 GB; kept, and used again")
+    parser.add_argument("--row", action="append", choices=[r.name for r in ROWS], help="this one alone; may be repeated")
+    parser.add_argument("--side", action="append", choices=[TORCH, XLA, GO], help="these alone")
+    parser.add_argument("--rounds", type=int, default=MOST_ROUNDS, help=f"at most; by default {MOST_ROUNDS}, and after {LEAST_ROUNDS} none is begun once a row took {ROUND_SECONDS} s")
+    parser.add_argument("--profile", action="store_true", help="say where Go's time goes in every row, not only below half of PyTorch")
+    parser.add_argument("--json", type=pathlib.Path, help="write all figures to this file")
+    options = parser.parse_args()
+    options.work, options.bridge = options.work.resolve(), options.bridge.resolve()
+    return options
+
+
+def processor() -> str:
+    for text in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if text.startswith("model name"):
+            return text.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def main() -> int:
+    options, began = parse(), time.monotonic()
+    options.work.mkdir(parents=True, exist_ok=True)
+    names, results = options.side or [TORCH, XLA, GO], []
+    print(f"{len(os.sched_getaffinity(0))} cores of {processor()}; load {os.getloadavg()[0]:.1f}; "
+          f"PyTorch {torch.__version__}, transformers {transformers.__version__}; float32", flush=True)
+    for row in [r for r in ROWS if not options.row or r.name in options.row]:
+        make(MODELS[row.model], options.work / row.model)
+        results.append(report(row, measure(row, names, options)))
+    print("\n" + table(results, names), "", *notes(results), sep="\n")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\n{(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr)
+    wrong = [r["row"] for r in results if not all(n in r["sides"] and r["sides"][n].get("agrees", True) for n in names)]
+    if wrong:
+        print(f"failed, or other results than PyTorch's: {', '.join(wrong)}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Makes checkpoint folders of random weights and a tokenizer of single words."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+import sys
+
+import torch
+import transformers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+
+from rows import Model
+
+CLASSES = {
+    "clip": (transformers.CLIPVisionConfig, transformers.CLIPVisionModel),
+    "opt": (transformers.OPTConfig, transformers.OPTForCausalLM),
+    "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
+    "t5": (transformers.T5Config, transformers.T5ForConditionalGeneration),
+}
+
+
+def make(model: Model, folder: pathlib.Path) -> None:
+    """Makes the folder unless it is there, made of the same description."""
+    made_of = folder / "made-of.json"
+    description = json.dumps(vars(model), sort_keys=True)
+    if made_of.exists() and made_of.read_text() == description:
+        return
+    print(f"making {folder.name}", file=sys.stderr)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    transformers.utils.logging.disable_progress_bar()
+    weights(model).save_pretrained(folder)
+    if model.special:
+        tokenizer(model).save(str(folder / "tokenizer.json"))
+    made_of.write_text(description)
+
+
+@torch.no_grad()
+def weights(model: Model) -> torch.nn.Module:
+    """A model with transformers' initial weights, made in the type of the files. Biases
+    and norms are moved off 0 and 1, and T5's head is scaled as if it were trained."""
+    config, network = CLASSES[model.kind]
+    torch.manual_seed(1)
+    torch.set_default_dtype(getattr(torch, model.dtype))
+    made = network(config(**model.config)).eval()
+    torch.set_default_dtype(torch.float32)
+    for parameter in made.parameters():
+        if parameter.dim() == 1:
+            parameter.add_(torch.randn(parameter.shape).to(parameter.dtype) * 0.05)
+    if model.kind == "t5":
+        made.lm_head.weight.mul_(model.config["d_model"] ** -0.5)
+    return made
+
+
+def tokenizer(model: Model) -> Tokenizer:
+    """Every word " w17" is a token, so that texts have as many tokens as they should."""
+    names = list(model.special) + [f" w{i}" for i in range(len(model.special), model.config["vocab_size"])]
+    made = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_next")
+    made.decoder = decoders.Fuse()
+    made.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in model.special if t != "\n"])
+    around = [t for t in (model.before, model.after) if t]
+    made.post_processor = processors.TemplateProcessing(
+        single=f"{model.before} $A {model.after}".strip(), special_tokens=[(t, names.index(t)) for t in around])
+    return made

@@ -1,0 +1,156 @@
+// Command bench is bridge's side of a row of `make bench-torch`: it opens a
+// checkpoint folder through its adapter, in process, and times calls.
+//
+//	bench -backend go JOB.json
+//
+// torchside.py is PyTorch's side and speaks the same: a line of JSON once the
+// model is loaded and one call is made, then an answer to each line of stdin.
+//
+//	repeat         one more call: {"seconds": …}
+//	profile FILE   one more, its CPU profile written to FILE
+//	end            {"peak": bytes}
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"strings"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+)
+
+func main() {
+	backend := flag.String("backend", "go", "what computes: go, xla:cpu")
+	flag.Parse()
+	if err := run(flag.Arg(0), *backend); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// ready is said after the first call.
+type ready struct {
+	Hash     float64 `json:"hash"` // the weights' digest, which bridge keeps: 0 from the second time on
+	Load     float64 `json:"load"`
+	LoadPeak int64   `json:"load_peak"`
+	First    float64 `json:"first"`
+	result
+}
+
+func run(path, backend string) error {
+	j, err := readJob(path)
+	if err != nil {
+		return err
+	}
+	var r ready
+	if r.Hash, err = seconds(func() error {
+		_, err := checkpoint.FileDigest(filepath.Join(j.Checkpoint, "model.safetensors"))
+		return err
+	}); err != nil {
+		return err
+	}
+	var side side
+	if r.Load, err = seconds(func() error { side, err = j.open(backend); return err }); err != nil {
+		return err
+	}
+	defer side.Close()
+	if r.LoadPeak, err = peak(); err != nil {
+		return err
+	}
+	if r.First, err = seconds(func() error { r.result, err = side.call(context.Background()); return err }); err != nil {
+		return err
+	}
+	if r.tensor != nil {
+		if err := os.WriteFile(j.Out, r.tensor.Data, 0o644); err != nil {
+			return err
+		}
+	}
+	say(r)
+	return serve(side)
+}
+
+// serve answers commands until "end" or the end of stdin.
+func serve(s side) error {
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		command, file, _ := strings.Cut(lines.Text(), " ")
+		once := func() error { _, err := s.call(context.Background()); return err }
+		switch command {
+		case "end":
+			bytes, err := peak()
+			if err != nil {
+				return err
+			}
+			say(map[string]int64{"peak": bytes})
+			return nil
+		case "profile":
+			call := once
+			once = func() error { return profiled(file, call) }
+		case "repeat":
+		default:
+			return fmt.Errorf("command %q, want repeat, profile FILE or end", command)
+		}
+		took, err := seconds(once)
+		if err != nil {
+			return err
+		}
+		say(map[string]float64{"seconds": took})
+	}
+	return nil
+}
+
+// profiled writes the CPU profile of a call.
+func profiled(path string, call func() error) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return call()
+}
+
+func seconds(f func() error) (float64, error) {
+	began := time.Now()
+	err := f()
+	return time.Since(began).Seconds(), err
+}
+
+func say(answer any) {
+	if err := json.NewEncoder(os.Stdout).Encode(answer); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// peak returns the most memory that the process had, in bytes.
+func peak() (int64, error) {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	_, after, _ := strings.Cut(string(text), "VmHWM:")
+	var kilobytes int64
+	if _, err := fmt.Sscan(after, &kilobytes); err != nil {
+		return 0, fmt.Errorf("/proc/self/status has no VmHWM: %w", err)
+	}
+	return kilobytes * 1024, nil
+}
+
+// result is what a call gave, to compare with PyTorch's.
+type result struct {
+	Loss   float64  `json:"loss"` // a token
+	Tokens int      `json:"tokens"`
+	Texts  []string `json:"texts"`
+	tensor *adapters.Tensor
+}

@@ -1,0 +1,96 @@
+"""What is measured: models at released widths, and the rows of the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PROMPTS = 32  # Q, soft prompts of an example
+
+
+@dataclass(frozen=True)
+class Model:
+    """A checkpoint: config is transformers', with released values."""
+    kind: str  # of transformers' class, see checkpoints.py
+    family: str  # of bridge's adapter
+    dtype: str  # of the files, as the released ones have it
+    config: dict
+    special: tuple[str, ...] = ()  # the first tokens; all others are words
+    before: str = ""  # what the tokenizer puts in front of a text
+    after: str = ""  # and at its end
+    end: str = ""  # the token that ends an answer
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure: what one call computes, and how many items it is."""
+    name: str  # of --row
+    title: str
+    model: str
+    op: str  # "encode", "loss" (with the gradient by the prompts) or "generate"
+    batch: int
+    unit: str  # "images/s", "tokens/s", "s"
+    text: int = 0  # words after the prompts
+    target: int = 0  # words of the target
+    new: int = 0  # tokens to generate
+    apart: bool = False  # one side after the other: together they would not fit in memory
+
+    def figure(self, seconds: float) -> float:
+        """The row's figure for a call that took so long."""
+        items = {"images/s": self.batch, "tokens/s": self.batch * self.new}.get(self.unit)
+        return items / seconds if items else seconds
+
+
+MODELS = {
+    "clip-vit-l-14": Model("clip", "vit", "float32", dict(
+        hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16,
+        image_size=224, patch_size=14, hidden_act="quick_gelu")),
+    "opt-125m": Model("opt", "opt", "float16", dict(
+        vocab_size=50272, hidden_size=768, word_embed_proj_dim=768, ffn_dim=3072, num_hidden_layers=12,
+        num_attention_heads=12, max_position_embeddings=2048, do_layer_norm_before=True,
+        bos_token_id=2, eos_token_id=2, pad_token_id=1),
+        special=("<s>", "<pad>", "</s>", "<unk>", "\n"), before="</s>", end="\n"),
+    # Llama-3.2-1B but for its vocabulary of 128256, which would take 0.8 GB more on each side.
+    "llama-1b": Model("llama", "llama", "bfloat16", dict(
+        vocab_size=32000, hidden_size=2048, intermediate_size=8192, num_hidden_layers=16,
+        num_attention_heads=32, num_key_value_heads=8, head_dim=64, max_position_embeddings=131072,
+        rms_norm_eps=1e-5, tie_word_embeddings=True, bos_token_id=1, eos_token_id=2,
+        rope_parameters=dict(rope_type="llama3", rope_theta=500000.0, factor=32.0, low_freq_factor=1.0,
+                             high_freq_factor=4.0, original_max_position_embeddings=8192)),
+        special=("<unk>", "<s>", "</s>"), before="<s>", end="</s>"),
+    "flant5-base": Model("t5", "t5", "float32", dict(
+        vocab_size=32128, d_model=768, d_kv=64, d_ff=2048, num_layers=12, num_decoder_layers=12, num_heads=12,
+        feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0,
+        pad_token_id=0, eos_token_id=1, dropout_rate=0.0),
+        special=("<pad>", "</s>", "<unk>"), after="</s>", end="</s>"),
+}
+
+# A target of 30 words is 32 tokens with the bos before it and the end behind; one of
+# 31 words, in T5, 32 with the end. A text of 15 words is 16 tokens with T5's end.
+ROWS = [
+    Row("encode", "ViT-L/14 at 224, 23 blocks, batch 8", "clip-vit-l-14", "encode", 8, "images/s"),
+    Row("opt-loss", "OPT-125M, loss and prompt gradient, batch 8", "opt-125m", "loss", 8, "s", target=30),
+    Row("llama-loss", "Llama 1B, loss and prompt gradient, batch 4", "llama-1b", "loss", 4, "s", target=30, apart=True),
+    Row("t5-loss", "FlanT5-base, loss and prompt gradient, batch 8", "flant5-base", "loss", 8, "s", text=15, target=31),
+    Row("generate-1", "OPT-125M, greedy generation, batch 1", "opt-125m", "generate", 1, "tokens/s", new=32),
+    Row("generate-8", "OPT-125M, greedy generation, batch 8", "opt-125m", "generate", 8, "tokens/s", new=32),
+]
+
+
+def words(count: int, vocabulary: int, special: int, seed: int) -> str:
+    """count words, a token each with the space before it."""
+    return "".join(f" w{special + (seed * 7919 + i * 104729) % (vocabulary - special)}" for i in range(count))
+
+
+def job(row: Row) -> dict:
+    """What both sides read of a row, but for the places of its files."""
+    model = MODELS[row.model]
+    spoken = [words(n, model.config["vocab_size"], len(model.special), 2 * i + first)
+              for i in range(row.batch) for first, n in enumerate((row.text, row.target))] if row.op != "encode" else []
+    size = model.config.get("image_size")
+    width = model.config.get("d_model") or model.config["hidden_size"]
+    return {
+        "family": model.family, "op": row.op, "layer": -2,
+        "shape": [row.batch, size, size, 3] if size else [row.batch, PROMPTS, width],
+        "texts": spoken[::2], "targets": spoken[1::2], "new_tokens": row.new,
+        "before": model.before, "after": model.after, "end": model.end,
+    }

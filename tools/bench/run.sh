@@ -1,0 +1,25 @@
+#!/bin/sh
+# Figures of bridge side by side with PyTorch + transformers, in one run.
+#
+#   tools/bench/run.sh [OPTION]...     bench.py's options; --help lists them
+#
+# Python packages are those of tools/kit, in its tools/kit/.venv; set PYTHON to use an
+# interpreter that has them already. Checkpoints of random weights (5 GB) are made in
+# tools/bench/.work, or where WORK says, and kept for the next run.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+work=${WORK:-$here/.work}
+
+[ -r /proc/self/status ] || { echo "run.sh: peak memory is read from /proc, which this system has not: use Linux" >&2; exit 1; }
+python=${PYTHON:-}
+if [ -z "$python" ]; then
+    venv=$root/tools/kit/.venv
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --requirement "$root/tools/kit/requirements.txt"
+    python=$venv/bin/python
+fi
+mkdir -p "$work"
+(cd "$root" && GOEXPERIMENT=simd go build -buildvcs=false -o "$work/bridge-side" ./tools/bench)
+exec "$python" -u "$here/bench.py" --bridge "$work/bridge-side" --work "$work" "$@"

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/llama"
+	"github.com/modular-bridging/bridge/adapters/opt"
+	"github.com/modular-bridging/bridge/adapters/t5"
+	"github.com/modular-bridging/bridge/adapters/vit"
+)
+
+// job is what rows.py says of a row.
+type job struct {
+	Family     string   `json:"family"`
+	Op         string   `json:"op"` // "encode", "loss" or "generate"
+	Layer      int      `json:"layer"`
+	Shape      []int    `json:"shape"`   // of the inputs: uint8[B, H, W, 3] or float32[B, Q, D]
+	Texts      []string `json:"texts"`   // [B] after the prompts
+	Targets    []string `json:"targets"` // [B]
+	NewTokens  int      `json:"new_tokens"`
+	Checkpoint string   `json:"checkpoint"`
+	Inputs     string   `json:"inputs"` // file of the inputs' bytes
+	Out        string   `json:"out"`    // file for the features or the gradient
+}
+
+func readJob(path string) (*job, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{}
+	if err := json.Unmarshal(text, j); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return j, nil
+}
+
+// side is an open model with what it is to compute.
+type side struct {
+	Close func() error
+	call  func(ctx context.Context) (result, error)
+}
+
+func (j *job) family() (adapters.Family, error) {
+	for _, f := range []adapters.Family{vit.Family(), opt.Family(), llama.Family(), t5.Family()} {
+		if f.Name == j.Family {
+			return f, nil
+		}
+	}
+	return adapters.Family{}, fmt.Errorf("family %q is not measured", j.Family)
+}
+
+// open loads the model in float32, whatever the files hold: so does PyTorch's side.
+func (j *job) open(backend string) (side, error) {
+	family, err := j.family()
+	if err != nil {
+		return side{}, err
+	}
+	data, err := os.ReadFile(j.Inputs)
+	if err != nil {
+		return side{}, err
+	}
+	req := &adapters.LoadRequest{Checkpoint: j.Checkpoint, Backend: backend, DType: adapters.Float32}
+	if family.Kind == adapters.KindVision {
+		req.FeatureLayer = &j.Layer
+		encoder, err := family.OpenVision(context.Background(), req)
+		if err != nil {
+			return side{}, err
+		}
+		images := adapters.FromUint8(data, j.Shape...)
+		return side{encoder.Close, func(ctx context.Context) (result, error) { return encode(ctx, encoder, images) }}, nil
+	}
+	model, err := family.OpenLanguage(context.Background(), req)
+	if err != nil {
+		return side{}, err
+	}
+	prompts := &adapters.Tensor{DType: adapters.Float32, Shape: j.Shape, Data: data}
+	call := j.loss
+	if j.Op == "generate" {
+		call = j.generate
+	}
+	return side{model.Close, func(ctx context.Context) (result, error) { return call(ctx, model, prompts) }}, nil
+}
+
+func encode(ctx context.Context, encoder adapters.VisionEncoder, images *adapters.Tensor) (result, error) {
+	res, err := encoder.Encode(ctx, &adapters.EncodeRequest{Images: images})
+	if err != nil {
+		return result{}, err
+	}
+	return result{tensor: res.Features}, nil
+}
+
+// examples are a prompt each, the text and the target.
+func (j *job) examples() []adapters.Example {
+	all := make([]adapters.Example, j.Shape[0])
+	for i := range all {
+		all[i].Segments = []adapters.Segment{adapters.PromptSegment(i)}
+		if j.Texts[i] != "" {
+			all[i].Segments = append(all[i].Segments, adapters.TextSegment(j.Texts[i]))
+		}
+		all[i].Target = j.Targets[i]
+	}
+	return all
+}
+
+func (j *job) loss(ctx context.Context, model adapters.LanguageModel, prompts *adapters.Tensor) (result, error) {
+	res, err := model.Loss(ctx, &adapters.LossRequest{Prompts: prompts, Examples: j.examples(), Gradient: true})
+	if err != nil {
+		return result{}, err
+	}
+	r := result{tensor: res.Gradient}
+	for i, loss := range res.Loss {
+		r.Loss += float64(loss)
+		r.Tokens += int(res.Tokens[i])
+	}
+	r.Loss /= float64(r.Tokens)
+	return r, nil
+}
+
+func (j *job) generate(ctx context.Context, model adapters.LanguageModel, prompts *adapters.Tensor) (result, error) {
+	res, err := model.Generate(ctx, &adapters.GenerateRequest{
+		Prompts: prompts, Examples: j.examples(),
+		Options: adapters.GenerateOptions{MaxNewTokens: j.NewTokens, MinNewTokens: j.NewTokens},
+	}, nil)
+	if err != nil {
+		return result{}, err
+	}
+	r := result{Texts: res.Texts}
+	for _, n := range res.Tokens {
+		r.Tokens += int(n)
+	}
+	return r, nil
+}
