@@ -47,10 +47,13 @@ class Side:
         path = options.work / f"{row.name}.{name.split()[0].lower()}.json"
         path.write_text(json.dumps(job(row) | {
             "checkpoint": str(options.work / row.model), "inputs": str(inputs(row, options.work)), "out": str(self.out)}))
-        here = pathlib.Path(__file__).parent
-        backend = {XLA: "xla:cpu", GO: "go"}.get(name)
-        command = [str(options.bridge), "-backend", backend] if backend else [sys.executable, str(here / "torchside.py")]
-        self.process = subprocess.Popen([*command, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.profile = options.work / f"{row.name}.prof"
+        command = {
+            TORCH: [sys.executable, pathlib.Path(__file__).with_name("torchside.py")],
+            XLA: [options.bridge, "-backend", "xla:cpu"],
+            GO: [options.bridge, "-backend", "go", "-profile", self.profile],
+        }[name]
+        self.process = subprocess.Popen([*command, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.said = self.answer()
 
     def answer(self) -> dict:
@@ -129,12 +132,17 @@ def details(side: Side, row: Row, reference: Side | None, options: argparse.Name
     if side.name == TORCH and row.op == "loss" and MODELS[row.model].before:
         side.ask("targets")
         side.said["targets"] = statistics.median(side.ask("targets")["seconds"] for _ in side.seconds)
-    if side.name == GO and reference and (options.profile or side.median > 2 * reference.median):
-        path = options.work / f"{row.name}.prof"
-        side.ask(f"profile {path}")
-        top = subprocess.run(["go", "tool", "pprof", "-top", "-nodecount=12", str(options.bridge), str(path)],
-                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
-        side.said["profile"] = top.stdout.split("flat%", 1)[1].splitlines()[1:]
+    if side.name == GO and (options.profile or reference and side.median > 2 * reference.median):
+        side.said["profile"] = functions(options.bridge, side.profile)
+
+
+def functions(binary: pathlib.Path, profile: pathlib.Path) -> list[str]:
+    """The functions that take most of a profile's time. What is hidden counts as its
+    caller's: vector instructions, and where the runtime interrupts a long loop, which
+    samples of a busy machine often hit."""
+    top = subprocess.run(["go", "tool", "pprof", "-top", "-nodecount=12", "-hide=asyncPreempt|archsimd", str(binary), str(profile)],
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    return top.stdout.split("cum%", 1)[1].splitlines()[1:]
 
 
 def difference(row: Row, side: Side, reference: Side) -> dict[str, float]:

@@ -1,14 +1,15 @@
 // Command bench is bridge's side of a row of `make bench-torch`: it opens a
 // checkpoint folder through its adapter, in process, and times calls.
 //
-//	bench -backend go JOB.json
+//	bench -backend go [-profile FILE] JOB.json
 //
 // torchside.py is PyTorch's side and speaks the same: a line of JSON once the
 // model is loaded and one call is made, then an answer to each line of stdin.
 //
-//	repeat         one more call: {"seconds": …}
-//	profile FILE   one more, its CPU profile written to FILE
-//	end            {"peak": bytes}
+//	repeat   one more call: {"seconds": …}
+//	end      {"peak": bytes}
+//
+// The profile is that of the first call, which does not count.
 package main
 
 import (
@@ -29,8 +30,9 @@ import (
 
 func main() {
 	backend := flag.String("backend", "go", "what computes: go, xla:cpu")
+	profile := flag.String("profile", "", "file for the CPU profile of the first call")
 	flag.Parse()
-	if err := run(flag.Arg(0), *backend); err != nil {
+	if err := run(flag.Arg(0), *backend, *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -45,7 +47,7 @@ type ready struct {
 	result
 }
 
-func run(path, backend string) error {
+func run(path, backend, profile string) error {
 	j, err := readJob(path)
 	if err != nil {
 		return err
@@ -65,7 +67,8 @@ func run(path, backend string) error {
 	if r.LoadPeak, err = peak(); err != nil {
 		return err
 	}
-	if r.First, err = seconds(func() error { r.result, err = side.call(context.Background()); return err }); err != nil {
+	first := func() error { r.result, err = side.call(context.Background()); return err }
+	if r.First, err = seconds(func() error { return profiled(profile, first) }); err != nil {
 		return err
 	}
 	if r.tensor != nil {
@@ -80,9 +83,13 @@ func run(path, backend string) error {
 // serve answers commands until "end" or the end of stdin.
 func serve(s side) error {
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		command, file, _ := strings.Cut(lines.Text(), " ")
-		once := func() error { _, err := s.call(context.Background()); return err }
-		switch command {
+		switch command := lines.Text(); command {
+		case "repeat":
+			took, err := seconds(func() error { _, err := s.call(context.Background()); return err })
+			if err != nil {
+				return err
+			}
+			say(map[string]float64{"seconds": took})
 		case "end":
 			bytes, err := peak()
 			if err != nil {
@@ -90,24 +97,18 @@ func serve(s side) error {
 			}
 			say(map[string]int64{"peak": bytes})
 			return nil
-		case "profile":
-			call := once
-			once = func() error { return profiled(file, call) }
-		case "repeat":
 		default:
-			return fmt.Errorf("command %q, want repeat, profile FILE or end", command)
+			return fmt.Errorf("command %q, want repeat or end", command)
 		}
-		took, err := seconds(once)
-		if err != nil {
-			return err
-		}
-		say(map[string]float64{"seconds": took})
 	}
 	return nil
 }
 
-// profiled writes the CPU profile of a call.
+// profiled writes the CPU profile of a call, if there is a file for it.
 func profiled(path string, call func() error) error {
+	if path == "" {
+		return call()
+	}
 	f, err := os.Create(path)
 	if err != nil {
 		return err
