@@ -129,7 +129,7 @@ def finish(side: Side, row: Row, reference: Side | None, options: argparse.Names
 
 def details(side: Side, row: Row, reference: Side | None, options: argparse.Namespace) -> None:
     """What is worth knowing beside the figure, after the calls that count."""
-    if side.name == TORCH and row.op == "loss" and MODELS[row.model].before:
+    if side.name == TORCH and row.name == "opt-loss":  # the row whose head is a large part of it
         side.ask("targets")
         side.said["targets"] = statistics.median(side.ask("targets")["seconds"] for _ in side.seconds)
     if side.name == GO and (options.profile or reference and side.median > 2 * reference.median):
