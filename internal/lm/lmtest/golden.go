@@ -9,6 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/golden"
+	"github.com/modular-bridging/bridge/golden/goldentest"
 	"github.com/modular-bridging/bridge/internal/backends"
 )
 
@@ -29,12 +30,12 @@ func Golden(t *testing.T, open OpenFunc) {
 				t.Fatal(err)
 			}
 			model := Open(t, open, folder.Checkpoint())
-			run(t, folder, golden.Language(model))
+			goldentest.Run(t, folder, golden.Language(model))
 			t.Run("alone", func(t *testing.T) {
 				if testing.Short() {
 					t.Skip("left out by -short: on XLA every example alone compiles graphs of its own")
 				}
-				run(t, folder, alone{model})
+				goldentest.Run(t, folder, alone{model})
 			})
 		})
 	}
@@ -54,20 +55,6 @@ func Open(t testing.TB, open OpenFunc, checkpoint string) adapters.LanguageModel
 		}
 	})
 	return model
-}
-
-func run(t *testing.T, folder *golden.Folder, runner golden.Runner) {
-	t.Helper()
-	results, err := golden.Run(t.Context(), folder, runner)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range results {
-		t.Logf("%-36s %-9s %.1e", r.Case, r.Op, r.MaxAbs)
-		if !r.OK {
-			t.Errorf("%s: %s", r.Case, r.Detail)
-		}
-	}
 }
 
 // alone runs the examples of a case one by one.

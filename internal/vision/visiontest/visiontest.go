@@ -11,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/golden"
+	"github.com/modular-bridging/bridge/golden/goldentest"
 	"github.com/modular-bridging/bridge/internal/backends"
 )
 
@@ -29,8 +30,8 @@ func Golden(t *testing.T, family adapters.Family, n int) {
 				t.Fatal(err)
 			}
 			encoder := Open(t, family, folder.LoadRequest(""))
-			run(t, folder, golden.Vision(encoder))
-			t.Run("alone", func(t *testing.T) { run(t, alone(folder), golden.Vision(encoder)) })
+			goldentest.Run(t, folder, golden.Vision(encoder))
+			t.Run("alone", func(t *testing.T) { goldentest.Run(t, alone(folder), golden.Vision(encoder)) })
 			t.Run("described", func(t *testing.T) { described(t, family, folder) })
 		})
 	}
@@ -50,20 +51,6 @@ func Open(t testing.TB, family adapters.Family, req *adapters.LoadRequest) adapt
 		}
 	})
 	return encoder
-}
-
-func run(t *testing.T, folder *golden.Folder, runner golden.Runner) {
-	t.Helper()
-	results, err := golden.Run(t.Context(), folder, runner)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range results {
-		t.Logf("%-30s %s %.1e", r.Case, r.Op, r.MaxAbs)
-		if !r.OK {
-			t.Errorf("%s: %s", r.Case, r.Detail)
-		}
-	}
 }
 
 // alone returns folder with a case for each picture.
