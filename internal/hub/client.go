@@ -1,6 +1,9 @@
 package hub
 
 import (
+	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -26,7 +29,8 @@ type Client struct {
 	Parallel  int                       // files at once; 0: 4
 	Attempts  int                       // in a row that may bring nothing; 0: 5
 	Pause     func(n int) time.Duration // before attempt n, from 1; nil: 1 s, 2 s, 4 s, … and at most 30 s
-	Transport http.RoundTripper         // nil: http.DefaultTransport with a limit on silence
+	Silence   time.Duration             // without a byte, after which an attempt is given up; 0: a minute
+	Transport http.RoundTripper         // nil: http.DefaultTransport
 	Free      func(dir string) (int64, error)
 }
 
@@ -120,7 +124,9 @@ func (c *Client) endpoint() string {
 func (c *Client) parallel() int { return orDefault(c.Parallel, 4) }
 func (c *Client) attempts() int { return orDefault(c.Attempts, 5) }
 
-func orDefault(n, otherwise int) int {
+func (c *Client) silence() time.Duration { return orDefault(c.Silence, time.Minute) }
+
+func orDefault[N int | time.Duration](n, otherwise N) N {
 	if n > 0 {
 		return n
 	}
@@ -142,22 +148,52 @@ func (c *Client) free(dir string) (int64, error) {
 }
 
 // guard adds the token to requests for the endpoint itself. It stands below
-// redirects, so that no other host ever sees the token.
+// redirects, so that no other host ever sees the token. It gives up an answer
+// that falls silent.
 type guard struct {
 	endpoint *url.URL
 	token    string
+	silence  time.Duration
 	next     http.RoundTripper
 }
 
 // RoundTrip implements [http.RoundTripper].
 func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
+	ctx, cancel := context.WithCancelCause(r.Context())
+	r = r.Clone(ctx)
 	r.Header.Del("Authorization")
 	r.Header.Set("User-Agent", "bridge")
 	if g.token != "" && r.URL.Scheme == g.endpoint.Scheme && r.URL.Host == g.endpoint.Host {
 		r.Header.Set("Authorization", "Bearer "+g.token)
 	}
-	return g.next.RoundTrip(r)
+	resp, err := g.next.RoundTrip(r)
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	resp.Body = &watched{ReadCloser: resp.Body, limit: g.silence, cancel: cancel}
+	return resp, nil
+}
+
+// watched is the body of an answer. A read that takes longer than the limit
+// cancels the request, and so fails.
+type watched struct {
+	io.ReadCloser
+	limit  time.Duration
+	cancel context.CancelCauseFunc
+}
+
+// Read implements [io.Reader].
+func (w *watched) Read(p []byte) (int, error) {
+	timer := time.AfterFunc(w.limit, func() { w.cancel(fmt.Errorf("nothing came for %s", w.limit)) })
+	defer timer.Stop()
+	return w.ReadCloser.Read(p)
+}
+
+// Close implements [io.Closer].
+func (w *watched) Close() error {
+	defer w.cancel(nil)
+	return w.ReadCloser.Close()
 }
 
 // web returns an HTTP client. One that does not follow stops at a redirect to
@@ -170,12 +206,12 @@ func (c *Client) web(follow bool) (*http.Client, error) {
 	next := c.Transport
 	if next == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.ResponseHeaderTimeout = time.Minute
+		t.ResponseHeaderTimeout = c.silence()
 		t.DisableCompression = true // sizes and ranges are of the files themselves
 		next = t
 	}
 	return &http.Client{
-		Transport: guard{endpoint, c.Token, next},
+		Transport: guard{endpoint, c.Token, c.silence(), next},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if len(via) > 10 || !follow && r.URL.Host != endpoint.Host {
 				return http.ErrUseLastResponse

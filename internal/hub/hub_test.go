@@ -457,6 +457,39 @@ func TestPassingTrouble(t *testing.T) {
 	f.mustPull(f.client(t.TempDir()))
 }
 
+// A connection that stays open but brings nothing is given up, and what came is
+// kept.
+func TestPullFromAServerThatFallsSilent(t *testing.T) {
+	f := newFake(t)
+	ended, silent := make(chan struct{}), 0
+	f.spoil = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
+		if len(data) < 1000 || silent >= 2 {
+			return false
+		}
+		silent++
+		w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+		w.Write(data[:70_000])
+		w.(http.Flusher).Flush()
+		select {
+		case <-r.Context().Done():
+		case <-ended:
+		}
+		return true
+	}
+	t.Cleanup(func() { close(ended) })
+	c := f.client(t.TempDir())
+	c.Silence, c.Attempts = 50*time.Millisecond, 1
+	_, err := f.pull(c)
+	if err == nil || !strings.Contains(err.Error(), "broke off after 70000 of 320000 bytes: nothing came for 50ms") {
+		t.Fatalf("got %v, want what broke off and why", err)
+	}
+	c.Attempts = 0
+	f.mustPull(c)
+	if f.count("GET /model.safetensors bytes=70000-") == 0 {
+		t.Errorf("the second pull did not go on where the first stopped: %q", f.requests)
+	}
+}
+
 func TestTwoPullsAtOnce(t *testing.T) {
 	f, cache := newFake(t), t.TempDir()
 	f.spoil = func(http.ResponseWriter, *http.Request, []byte) bool { time.Sleep(50 * time.Millisecond); return false }
