@@ -65,6 +65,8 @@ type Family struct {
 	OpenLanguage func(ctx context.Context, req *LoadRequest) (LanguageModel, error)
 	// ModelTypes are the values of config.json's model_type that the family reads.
 	ModelTypes []string
+	// Refused are those that its functions refuse with a reason of their own.
+	Refused []string
 	// DescribeVision, where not nil, returns what OpenVision's encoder will be,
 	// as far as a folder says so without its weights.
 	DescribeVision func(checkpoint string) (VisionSpec, error)

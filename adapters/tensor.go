@@ -181,7 +181,11 @@ func (t *Tensor) Check(name string, shape []int, dtypes ...DType) error {
 		ok = t.Shape[i] >= 0 && (shape[i] < 0 || t.Shape[i] == shape[i])
 	}
 	if !ok {
-		return Errorf(Invalid, "%s is %s, want shape %s (-1 is any size)", name, t.Describe(), ShapeString(shape))
+		note := ""
+		if slices.Contains(shape, -1) {
+			note = " (-1 is any size)"
+		}
+		return Errorf(Invalid, "%s is %s, want shape %s%s", name, t.Describe(), ShapeString(shape), note)
 	}
 	size, fits := byteSize(t.Shape, t.DType.Size())
 	if !fits || size != len(t.Data) {

@@ -101,15 +101,19 @@ type blip2 struct {
 }
 
 // isBLIP2 reports whether a folder's config.json is a whole BLIP-2's.
-func isBLIP2(dir string) bool {
-	data, err := os.ReadFile(filepath.Join(dir, "config.json"))
-	if err != nil {
-		return false
-	}
+func isBLIP2(dir string) bool { return modelType(dir) == checkpoint.TypeBLIP2 }
+
+// modelType is what a folder's config.json says it holds, empty where there is
+// none that can be read.
+func modelType(dir string) string {
 	var c struct {
 		ModelType string `json:"model_type"`
 	}
-	return json.Unmarshal(data, &c) == nil && c.ModelType == checkpoint.TypeBLIP2
+	data, err := os.ReadFile(filepath.Join(dir, "config.json"))
+	if err != nil || json.Unmarshal(data, &c) != nil {
+		return ""
+	}
+	return c.ModelType
 }
 
 // openBLIP2 reads the folder's configuration and maps its weights.

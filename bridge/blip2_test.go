@@ -37,6 +37,18 @@ func TestInfoOfBLIP2(t *testing.T) {
 	}
 }
 
+// A folder of transformers that is no BLIP-2 says what it is.
+func TestInfoOfOtherFolders(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"model_type": "instructblip"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := ReadInfo(dir)
+	if want := `is of model_type "instructblip", not "blip-2"`; err == nil || adapters.KindOf(err) != adapters.NotFound || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // changed copies a folder with another config.json and other weights.
 func changed(t *testing.T, name string, config func(string) string, weights func(map[string]*adapters.Tensor)) string {
 	t.Helper()

@@ -93,7 +93,11 @@ func ReadInfo(dir string) (Info, qformer.Config, error) {
 		return readBLIP2(dir)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return Info{}, qformer.Config{}, adapters.Errorf(adapters.NotFound, "%s holds no bridge: there is no %s", dir, infoFile).
+		found := ""
+		if kind := modelType(dir); kind != "" {
+			found = fmt.Sprintf(", and its config.json is of model_type %q, not %q", kind, checkpoint.TypeBLIP2)
+		}
+		return Info{}, qformer.Config{}, adapters.Errorf(adapters.NotFound, "%s holds no bridge: there is no %s%s", dir, infoFile, found).
 			WithRemedy("name a run folder, its checkpoint folder, a folder with a BLIP-2 that transformers saved, or kit:stage1 or kit:stage2")
 	}
 	if err != nil {

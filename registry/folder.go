@@ -3,6 +3,7 @@ package registry
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,13 +99,17 @@ func (c hfConfig) part(dir string, kind adapters.ModelKind) (hfConfig, error) {
 func (r *Registry) familyOf(dir, modelType string) (adapters.Family, error) {
 	var known []string
 	for _, f := range r.options.Families {
-		if slices.Contains(f.ModelTypes, modelType) {
+		if slices.Contains(f.ModelTypes, modelType) || slices.Contains(f.Refused, modelType) {
 			return f, nil
 		}
 		known = append(known, f.ModelTypes...)
 	}
-	return adapters.Family{}, adapters.Errorf(adapters.Unsupported, "%s: model_type is %q, this binary reads %s%s",
-		filepath.Join(dir, "config.json"), modelType, strings.Join(known, ", "), nearest.Relative(modelType, known)).
+	found := fmt.Sprintf("model_type is %q", modelType)
+	if modelType == "" {
+		found = "there is no model_type"
+	}
+	return adapters.Family{}, adapters.Errorf(adapters.Unsupported, "%s: %s, this binary reads %s%s",
+		filepath.Join(dir, "config.json"), found, strings.Join(known, ", "), nearest.Relative(modelType, known)).
 		WithRemedy("name an adapter's executable with plugin = \"path\" in the recipe")
 }
 

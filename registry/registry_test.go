@@ -201,6 +201,7 @@ func TestFolderErrors(t *testing.T) {
 		kind         adapters.Kind
 	}{
 		{`{"model_type": "op"}`, "did you mean opt?", adapters.Unsupported},
+		{`{"hidden_size": 8}`, "config.json: there is no model_type, this binary reads", adapters.Unsupported},
 		{`{"model_type": "gpt_neox"}`, "the nearest that is supported is gpt2", adapters.Unsupported},
 		{`{"model_type": `, "config.json", adapters.Corrupt},
 		{`{"model_type": "siglip2"}`, "NaFlex", adapters.Unsupported},

@@ -36,7 +36,9 @@ const defaultLayer = -1
 
 // Family returns the family "siglip".
 func Family() adapters.Family {
-	return vision.Family("siglip", read, visionOnly, whole, naFlex, naFlexVision)
+	f := vision.Family("siglip", read, visionOnly, whole)
+	f.Refused = []string{naFlex, naFlexVision}
+	return f
 }
 
 // config is SiglipVisionConfig, and what tells Siglip2VisionConfig from it.
