@@ -247,14 +247,40 @@ func (c *Checkpoint) addLanguage(ctx context.Context, b *bridge.Bridge, parts Pa
 func (c *Checkpoint) language(f *checkpoint.Folder, image int) {
 	for _, name := range f.Names() {
 		v, _ := f.Tensor(name)
-		if rest, old := strings.CutPrefix(name, "decoder."); old && f.ModelType() == "opt" {
-			name = "model.decoder." + rest
+		if name = nameToday(f.ModelType(), name); name == "" {
+			continue
 		}
 		if perToken(name) && v.Shape[0] <= image {
 			v = lengthen(v, image+1)
 		}
 		c.Tensors[checkpoint.LanguagePrefix+name] = v
 	}
+}
+
+// nameToday returns the name that a weight has in transformers' class with a
+// head, or "" where the class has none: for constants of older files. GPT-2 and
+// the first OPTs are released without the prefix that transformers adds to a model
+// while loading it, but not to one inside of another.
+func nameToday(modelType, name string) string {
+	var prefix string
+	var constants []string
+	switch modelType {
+	case "opt":
+		prefix = "model."
+	case "gpt2":
+		prefix, constants = "transformer.", []string{".attn.bias", ".attn.masked_bias"}
+	case "t5":
+		constants = []string{".EncDecAttention.relative_attention_bias.weight"}
+	case "llama", "mistral", "qwen2", "qwen3", "gemma2":
+		prefix, constants = "model.", []string{".rotary_emb.inv_freq"}
+	}
+	switch {
+	case slices.ContainsFunc(constants, func(end string) bool { return strings.HasSuffix(name, end) }):
+		return ""
+	case strings.HasPrefix(name, prefix), name == "lm_head.weight":
+		return name
+	}
+	return prefix + name
 }
 
 // perToken reports whether a weight has a row for each token.
