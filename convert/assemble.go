@@ -215,7 +215,7 @@ func (c *Checkpoint) addLanguage(ctx context.Context, b *bridge.Bridge, parts Pa
 			b.Config().LanguageWidth, parts.Language, width).
 			WithRemedy("keep the run as it is: every command of bridge takes it as a MODEL")
 	}
-	words, err := openLanguageWords(ctx, parts.Language, config)
+	words, err := openLanguageWords(ctx, f)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (c *Checkpoint) fromFolder(ctx context.Context, f *checkpoint.Folder) error
 	if _, generative := f.Tensor("language_projection.weight"); !generative || c.Config["image_token_index"] != nil {
 		return nil
 	}
-	words, err := openLanguageWords(ctx, f.Dir(), c.textConfig())
+	words, err := openLanguageWords(ctx, f)
 	if err != nil {
 		return err
 	}

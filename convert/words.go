@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/tokenizer"
 )
 
@@ -31,12 +32,12 @@ type languageWords struct {
 	known      bool
 }
 
-func openLanguageWords(ctx context.Context, dir string, config map[string]any) (*languageWords, error) {
-	tok, err := tokenizer.Open(ctx, dir)
+func openLanguageWords(ctx context.Context, f *checkpoint.Folder) (*languageWords, error) {
+	tok, err := tokenizer.Open(ctx, f.Dir())
 	if err != nil {
 		return nil, err
 	}
-	w := &languageWords{Tokenizer: tok, dir: dir, vocabulary: number(config, defaultVocabulary(config), "vocab_size"), newline: -1}
+	w := &languageWords{Tokenizer: tok, dir: f.Dir(), vocabulary: embeddings(f), newline: -1}
 	if end, err := tok.Encode("\n", false); err == nil && len(end.IDs) == 1 {
 		w.newline = int(end.IDs[0])
 	}
@@ -52,18 +53,15 @@ func openLanguageWords(ctx context.Context, dir string, config map[string]any) (
 	return w, nil
 }
 
-// defaultVocabulary is what transformers' configuration class has where
-// vocab_size is left out.
-func defaultVocabulary(config map[string]any) int {
-	switch config["model_type"] {
-	case "t5", "mt5":
-		return 32128
-	case "gpt2":
-		return 50257
-	case "llama":
-		return 32000
+// embeddings counts the tokens that a language model has weights for. config.json
+// may leave vocab_size to its class's default.
+func embeddings(f *checkpoint.Folder) int {
+	for _, name := range f.Names() {
+		if v, _ := f.Tensor(name); perToken(name) && len(v.Shape) == 2 {
+			return v.Shape[0]
+		}
 	}
-	return 50272
+	return 0
 }
 
 // number reads the first of some keys that holds a number.

@@ -1,6 +1,11 @@
 package convert
 
-import "testing"
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/modular-bridging/bridge/internal/checkpoint"
+)
 
 // The names that transformers' classes with a head have in memory.
 func TestNameToday(t *testing.T) {
@@ -22,6 +27,34 @@ func TestNameToday(t *testing.T) {
 	} {
 		if got := nameToday(c.model, c.name); got != c.want {
 			t.Errorf("%s: %s is now %q, want %q", c.model, c.name, got, c.want)
+		}
+	}
+}
+
+// config.json may leave vocab_size out; the weights say how many embeddings there
+// are, in every family and in a whole BLIP-2.
+func TestEmbeddings(t *testing.T) {
+	for path, want := range map[string]int{
+		"adapters/opt/testdata/golden-post-norm":   336,
+		"adapters/qwen/testdata/golden-qwen2":      325,
+		"adapters/gpt2/testdata/golden-released":   320,
+		"adapters/gemma2/testdata/golden-turned":   344,
+		"adapters/t5/testdata/golden-original":     70,
+		"bridge/testdata/golden-opt":               333,
+		"bridge/testdata/golden-t5":                65,
+		"adapters/siglip/testdata/golden-alone":    0,
+		"adapters/llama/testdata/golden-llama-3":   324,
+		"adapters/qwen/testdata/golden-qwen3-bias": 325,
+	} {
+		f, err := checkpoint.Open(filepath.Join("..", path, "checkpoint"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := embeddings(f); got != want {
+			t.Errorf("%s: %d embeddings, want %d", path, got, want)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
