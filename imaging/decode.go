@@ -49,6 +49,9 @@ func Decode(r io.Reader) (image.Image, error) {
 	}
 	for _, f := range formats() {
 		if f.matches(data) {
+			if animatedWebP(data) {
+				return nil, refuseAnimation()
+			}
 			return f.read(data)
 		}
 	}
@@ -59,12 +62,15 @@ func Decode(r io.Reader) (image.Image, error) {
 // head alone.
 func DecodeConfig(r io.Reader) (image.Config, error) {
 	head := bufio.NewReader(r)
-	data, err := head.Peek(16)
+	data, err := head.Peek(21)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return image.Config{}, adapters.Errorf(adapters.Unknown, "read image: %w", err)
 	}
 	for _, f := range formats() {
 		if f.matches(data) {
+			if animatedWebP(data) {
+				return image.Config{}, refuseAnimation()
+			}
 			config, err := f.config(head)
 			if err != nil {
 				return image.Config{}, f.failed(err)
@@ -81,6 +87,16 @@ func unknownFormat(data []byte) error {
 	}
 	return adapters.Errorf(adapters.Unsupported, "image file of an unknown kind: it starts with %q, want JPEG, PNG, GIF or WebP", data[:min(len(data), 12)]).
 		WithRemedy("convert it to JPEG or PNG")
+}
+
+// animatedWebP reports whether a file that begins so holds several pictures: the
+// extended form says it in a bit.
+func animatedWebP(head []byte) bool {
+	return len(head) > 20 && string(head[8:16]) == "WEBPVP8X" && head[20]&2 != 0
+}
+
+func refuseAnimation() error {
+	return adapters.Errorf(adapters.Unsupported, "WebP image: it is animated, want one picture").WithRemedy("save its first picture as PNG")
 }
 
 func (f format) matches(data []byte) bool {

@@ -154,6 +154,7 @@ func TestErrors(t *testing.T) {
 		{"\x89PNG\r\n\x1a\n", adapters.Corrupt, "PNG image: "},
 		{"GIF89a\xff\xff\xff\xff\x00\x00\x00", adapters.Exhausted, "GIF image of 65535 by 65535"},
 		{"RIFF\x00\x00\x00\x00WEBPVP8 ", adapters.Corrupt, "WebP image: "},
+		{"RIFF\x00\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02", adapters.Unsupported, "it is animated"},
 	} {
 		_, err := Decode(strings.NewReader(test.data))
 		if adapters.KindOf(err) != test.kind || !strings.Contains(fmt.Sprint(err), test.want) {
