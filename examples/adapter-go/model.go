@@ -52,9 +52,11 @@ func open(req *adapters.LoadRequest) (*model, error) {
 		return nil, adapters.Errorf(adapters.NotFound, "%w", err).WithRemedy("make it with adapter-go -init DIR")
 	}
 	var c checkpoint
-	if err := json.Unmarshal(b, &c); err != nil || c.ModelType != "bigram" || c.Width < 1 {
-		return nil, adapters.Errorf(adapters.Corrupt, "%s: got model_type %q and width %d, want \"bigram\" and a width (%v)",
-			file, c.ModelType, c.Width, err)
+	if err := json.Unmarshal(b, &c); err != nil {
+		return nil, adapters.Errorf(adapters.Corrupt, "%s: %w", file, err)
+	}
+	if c.ModelType != "bigram" || c.Width < 1 {
+		return nil, adapters.Errorf(adapters.Unsupported, "%s: got model_type %q and width %d, want \"bigram\" and a width", file, c.ModelType, c.Width)
 	}
 	m := &model{words: []string{"</s>", "<unk>"}, ids: map[string]int{}}
 	m.count(c.Text)
