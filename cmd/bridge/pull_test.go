@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/modular-bridging/bridge/internal/hub"
 )
 
 const pulledCommit = "0123456789abcdef0123456789abcdef01234567"
@@ -72,7 +74,7 @@ func TestPullAndVerify(t *testing.T) {
 	localHub(t)
 	stdout, stderr := inPlace(t, exitDone, "models", "pull", "opt-125m")
 	dir := strings.TrimSpace(stdout)
-	if filepath.Base(dir) != pulledCommit || !strings.Contains(stderr, "facebook/opt-125m at main (0123456789ab)") || !strings.Contains(stderr, "to fetch") {
+	if filepath.Base(dir) != pulledCommit || !strings.Contains(stderr, "facebook/opt-125m at main (0123456789ab)") || !strings.Contains(stderr, "to fetch") || strings.Contains(stderr, "has no tokenizer") {
 		t.Errorf("pull printed %q and %q", stdout, stderr)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "README.md")); err == nil {
@@ -113,6 +115,21 @@ func TestPullAndVerify(t *testing.T) {
 	}
 	if _, stderr := inPlace(t, exitFailed, "models", "pull", "opt-2.7b"); !strings.Contains(stderr, "HF_HUB_OFFLINE is set") {
 		t.Errorf("offline: %s", stderr)
+	}
+}
+
+// Vicuna's repository has tokenizer.model alone, which bridge does not read.
+func TestWhatHasATokenizer(t *testing.T) {
+	for names, want := range map[string]bool{
+		"config.json tokenizer.model": false, "vocab.json": false, "vocab.json merges.txt": true, "tokenizer.json": true,
+	} {
+		var files []hub.File
+		for _, name := range strings.Fields(names) {
+			files = append(files, hub.File{Path: name})
+		}
+		if got := hasTokenizer(files); got != want {
+			t.Errorf("%s: %v, want %v", names, got, want)
+		}
 	}
 }
 
