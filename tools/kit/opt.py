@@ -102,6 +102,11 @@ def exact(model: PreTrainedModel, encoder: Encoder, cases: dict[str, list[text.E
     return result
 
 
+def encoder(tokenizer: Tokenizer) -> Encoder:
+    """OPT's: an answer ends with "\\n", not with the end-of-text token."""
+    return Encoder(tokenizer, BOS, tokenizer.token_to_id("Ċ"), PAD)
+
+
 def build(tokenizer: Tokenizer, newline: int, width: int, layers: int, heads: int,
           context: int) -> OPTForCausalLM:
     model = OPTForCausalLM(OPTConfig(
@@ -142,11 +147,11 @@ def main() -> None:
     a = parser.parse_args()
     schedule.prepare(a.threads)
     tokenizer = train_tokenizer(text.corpus(stream.texts(a.scenes, "train", 3, 6000)), a.vocabulary, a.context, a.out)
-    encoder = Encoder(tokenizer, BOS, tokenizer.token_to_id("Ċ"), PAD)
-    model = build(tokenizer, encoder.end, a.width, a.layers, a.heads, a.context)
-    print("vocabulary", tokenizer.get_vocab_size(), "newline", encoder.end,
+    encodes = encoder(tokenizer)
+    model = build(tokenizer, encodes.end, a.width, a.layers, a.heads, a.context)
+    print("vocabulary", tokenizer.get_vocab_size(), "newline", encodes.end,
           "parameters", sum(p.numel() for p in model.parameters()), flush=True)
-    train(model, encoder, a)
+    train(model, encodes, a)
     model.to(torch.bfloat16).save_pretrained(a.out)
 
 

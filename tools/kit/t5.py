@@ -95,6 +95,10 @@ class Encoder:
         return torch.tensor([len(self.ids(e.context)) for e in examples])
 
 
+def encoder(tokenizer: Tokenizer) -> Encoder:
+    return Encoder(tokenizer)
+
+
 def padded(rows: list[list[int]], value: int) -> torch.Tensor:
     out = torch.full((len(rows), max(map(len, rows))), value)
     for i, row in enumerate(rows):
@@ -201,7 +205,7 @@ def main() -> None:
     a = schedule.parser(__doc__, steps=3000, batch=64, rate=1.5e-3).parse_args()
     schedule.prepare(a.threads)
     tokenizer = make_tokenizer(text.corpus(stream.texts(a.scenes, "train", 3, 6000)), a.out)
-    encoder, model = Encoder(tokenizer), build(tokenizer)
+    encodes, model = encoder(tokenizer), build(tokenizer)
     print("vocabulary", tokenizer.get_vocab_size(), "parameters", sum(p.numel() for p in model.parameters()), flush=True)
     examples = text.Examples(stream.texts(a.scenes, "train", 2, 60_000, rounds=4), ENDING, MIX, seed=0)
     cases = text.held_out(stream.texts(a.scenes, "held-out", 4242, 300), ENDING, bags=True)
@@ -209,16 +213,16 @@ def main() -> None:
     start = time.time()
     for step in range(a.steps):
         batch = [examples.next(1, schedule.ease(step, a.steps)) for _ in range(a.batch)]
-        ids, labels = encoder.batch(batch)
+        ids, labels = encodes.batch(batch)
         table = model.shared.weight
-        inputs = softened(table, ids, encoder.context_lengths(batch)) if step > SOFT_FROM else table[ids]
+        inputs = softened(table, ids, encodes.context_lengths(batch)) if step > SOFT_FROM else table[ids]
         loss = model(inputs_embeds=inputs, attention_mask=(ids != PAD).long(), labels=labels).loss
         schedule.step(loss, optimizer, a.rate, schedule.rate(step, a.steps, 200))
         if (step + 1) % 100 == 0:
             print(step + 1, f"{time.time() - start:.0f}s", round(loss.item(), 4), flush=True)
         if (step + 1) % 300 == 0 or step + 1 == a.steps:
-            print("  held out, bags", exact(model, encoder, cases), flush=True)
-    export(model, encoder, cases["caption"][:50], a.out)
+            print("  held out, bags", exact(model, encodes, cases), flush=True)
+    export(model, encodes, cases["caption"][:50], a.out)
     print(f"final {time.time() - start:.0f}s", flush=True)
 
 
