@@ -11,6 +11,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/internal/filehash"
 )
 
 // Digest returns "sha256:…" over the weights: of the one weight file, or of the
@@ -42,13 +43,13 @@ type stamp struct {
 }
 
 func (f *file) digest() (string, error) {
-	return stamped(f.path, f.size, f.modified, func() ([]byte, error) {
+	return stamped(f.path, f.size, f.modified, func() (string, error) {
 		sum := sha256.New()
 		for part := range slices.Chunk(f.data, 16<<20) {
 			sum.Write(part)
 			release(part)
 		}
-		return sum.Sum(nil), nil
+		return hex.EncodeToString(sum.Sum(nil)), nil
 	})
 }
 
@@ -58,20 +59,17 @@ func FileDigest(path string) (string, error) {
 	if err != nil {
 		return "", adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", path, err)
 	}
-	return stamped(path, info.Size(), info.ModTime().UnixNano(), func() ([]byte, error) {
-		f, err := os.Open(path)
+	return stamped(path, info.Size(), info.ModTime().UnixNano(), func() (string, error) {
+		digest, err := filehash.SHA256(path)
 		if err != nil {
-			return nil, adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", path, err)
+			return "", adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", path, err)
 		}
-		defer f.Close()
-		sum := sha256.New()
-		_, err = io.Copy(sum, f)
-		return sum.Sum(nil), err
+		return digest, nil
 	})
 }
 
 // stamped returns the digest that the cache holds of a file, or computes it.
-func stamped(path string, size, modified int64, sum func() ([]byte, error)) (string, error) {
+func stamped(path string, size, modified int64, sum func() (string, error)) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", adapters.Errorf(adapters.Internal, "digest of %s: %w", path, err)
@@ -88,7 +86,7 @@ func stamped(path string, size, modified int64, sum func() ([]byte, error)) (str
 	if err != nil {
 		return "", err
 	}
-	want.Digest = "sha256:" + hex.EncodeToString(digest)
+	want.Digest = "sha256:" + digest
 	writeStamp(cache, want)
 	return want.Digest, nil
 }

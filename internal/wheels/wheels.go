@@ -6,8 +6,6 @@ package wheels
 import (
 	"archive/zip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io"
 	"os"
@@ -19,6 +17,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/diskfull"
+	"github.com/modular-bridging/bridge/internal/filehash"
 )
 
 // Wheel is one file of a package index.
@@ -73,7 +72,7 @@ func (p Pip) Download(ctx context.Context, w Wheel, dir string) (string, error) 
 	if err != nil || len(found) != 1 {
 		return "", adapters.Errorf(adapters.Corrupt, "pip fetched %d wheels for %s %s, want one", len(found), w.Package, w.Version)
 	}
-	sum, err := digest(found[0])
+	sum, err := filehash.SHA256(found[0])
 	if err != nil {
 		return "", err
 	}
@@ -82,19 +81,6 @@ func (p Pip) Download(ctx context.Context, w Wheel, dir string) (string, error) 
 			WithRemedy("nothing of it was installed; look where pip fetches from")
 	}
 	return found[0], nil
-}
-
-func digest(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // Unpack writes the members of a wheel whose name place turns into a path within

@@ -8,12 +8,9 @@
 package checkpoint
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,6 +19,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/diskfull"
+	"github.com/modular-bridging/bridge/internal/filehash"
 )
 
 const (
@@ -87,7 +85,7 @@ func seal(dir string, step int) error {
 		if err != nil {
 			return err
 		}
-		m.Files[filepath.ToSlash(name)], err = digest(path)
+		m.Files[filepath.ToSlash(name)], err = filehash.SHA256(path)
 		if err != nil {
 			return err
 		}
@@ -126,19 +124,6 @@ func syncPath(path string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
-}
-
-func digest(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // sweep removes what writes that were killed have left.
@@ -232,7 +217,7 @@ func Verify(path string) error {
 		if !filepath.IsLocal(name) {
 			return corrupt(path, "%s names %q", manifestFile, name)
 		}
-		got, err := digest(filepath.Join(path, filepath.FromSlash(name)))
+		got, err := filehash.SHA256(filepath.Join(path, filepath.FromSlash(name)))
 		if err != nil {
 			return corrupt(path, "%w", err)
 		}
