@@ -102,16 +102,21 @@ func weights(b registry.Backbone) string {
 	return string(b.Source)
 }
 
-func (p *program) modelsShow(c *cli.Context) error {
+// named is the model whose ID is a command's one argument.
+func (p *program) named(c *cli.Context) (registry.Backbone, error) {
 	args, err := arguments(c, 1, 1)
 	if err != nil {
-		return err
+		return registry.Backbone{}, err
 	}
 	reg, err := p.registry(c.Context)
 	if err != nil {
-		return err
+		return registry.Backbone{}, err
 	}
-	b, err := reg.Lookup(args[0])
+	return reg.Lookup(args[0])
+}
+
+func (p *program) modelsShow(c *cli.Context) error {
+	b, err := p.named(c)
 	if err != nil {
 		return err
 	}

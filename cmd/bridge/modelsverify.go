@@ -31,15 +31,7 @@ type checkedLine struct {
 }
 
 func (p *program) modelsVerify(c *cli.Context) error {
-	args, err := arguments(c, 1, 1)
-	if err != nil {
-		return err
-	}
-	reg, err := p.registry(c.Context)
-	if err != nil {
-		return err
-	}
-	b, err := reg.Lookup(args[0])
+	b, err := p.named(c)
 	if err != nil {
 		return err
 	}
