@@ -4,10 +4,8 @@
 // package says what the fields mean. Fields are added, never removed or
 // renumbered; a field that is absent means what was meant before it existed.
 //
-// The plugin speaks go-plugin's handshake on the standard output that it was
-// started with (core protocol 1, app protocol 1, grpc, AutoMTLS), serves
-// go-plugin's health service, and honours plugin.GRPCController/Shutdown: that
-// is the shutdown of this protocol. One process holds one model.
+// README.md, two folders up, says how the process starts, shakes hands and ends.
+// One process holds one model.
 //
 // Axes: B batch, N patches, Q queries, T tokens, D width, M prompts, C candidates.
 
@@ -97,6 +95,7 @@ type Call struct {
 	//	*Call_EmbedTokens
 	//	*Call_CountTokens
 	Part          isCall_Part `protobuf_oneof:"part"`
+	Lease         *Lease      `protobuf:"bytes,8,opt,name=lease,proto3" json:"lease,omitempty"` // with the request, to a plugin with the capability "arenas"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -201,6 +200,13 @@ func (x *Call) GetCountTokens() *CountTokensRequest {
 	return nil
 }
 
+func (x *Call) GetLease() *Lease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
 type isCall_Part interface {
 	isCall_Part()
 }
@@ -247,6 +253,157 @@ func (*Call_EmbedTokens) isCall_Part() {}
 
 func (*Call_CountTokens) isCall_Part() {}
 
+// Lease names a call and lends it a part of the arena from the plugin to the host,
+// for the tensors of its answer. It ends when the host has the whole answer or,
+// where the host gave up, when Settle has answered.
+type Lease struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"` // of this call alone, never used again; not 0
+	Slot          uint32                 `protobuf:"varint,2,opt,name=slot,proto3" json:"slot,omitempty"`             // which part of the arena this is, for the generation
+	Offset        uint64                 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`         // of the part's first byte, a multiple of 64
+	Nbytes        uint64                 `protobuf:"varint,4,opt,name=nbytes,proto3" json:"nbytes,omitempty"`         // 0 where nothing is lent
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lease) Reset() {
+	*x = Lease{}
+	mi := &file_bridge_v1_adapter_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lease) ProtoMessage() {}
+
+func (x *Lease) ProtoReflect() protoreflect.Message {
+	mi := &file_bridge_v1_adapter_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lease.ProtoReflect.Descriptor instead.
+func (*Lease) Descriptor() ([]byte, []int) {
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Lease) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Lease) GetSlot() uint32 {
+	if x != nil {
+		return x.Slot
+	}
+	return 0
+}
+
+func (x *Lease) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Lease) GetNbytes() uint64 {
+	if x != nil {
+		return x.Nbytes
+	}
+	return 0
+}
+
+type SettleRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Generations   []uint64               `protobuf:"varint,1,rep,packed,name=generations,proto3" json:"generations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleRequest) Reset() {
+	*x = SettleRequest{}
+	mi := &file_bridge_v1_adapter_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleRequest) ProtoMessage() {}
+
+func (x *SettleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_bridge_v1_adapter_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleRequest.ProtoReflect.Descriptor instead.
+func (*SettleRequest) Descriptor() ([]byte, []int) {
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SettleRequest) GetGenerations() []uint64 {
+	if x != nil {
+		return x.Generations
+	}
+	return nil
+}
+
+type SettleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleResponse) Reset() {
+	*x = SettleResponse{}
+	mi := &file_bridge_v1_adapter_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleResponse) ProtoMessage() {}
+
+func (x *SettleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_bridge_v1_adapter_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleResponse.ProtoReflect.Descriptor instead.
+func (*SettleResponse) Descriptor() ([]byte, []int) {
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{3}
+}
+
 // Reply is one message from the plugin.
 type Reply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -268,7 +425,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[1]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -280,7 +437,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[1]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -293,7 +450,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{1}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Reply) GetPart() isReply_Part {
@@ -449,13 +606,14 @@ type Failure struct {
 	Op            string                 `protobuf:"bytes,2,opt,name=op,proto3" json:"op,omitempty"`
 	Message       string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	Remedy        string                 `protobuf:"bytes,4,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	Field         string                 `protobuf:"bytes,5,opt,name=field,proto3" json:"field,omitempty"` // what is wrong in the request or the checkpoint: "examples[3].target"; may be empty
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[2]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +625,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[2]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +638,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{2}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Failure) GetKind() uint32 {
@@ -511,6 +669,13 @@ func (x *Failure) GetRemedy() string {
 	return ""
 }
 
+func (x *Failure) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
 // Tensor announces a tensor: C-contiguous, little-endian. Its bytes follow the
 // message that announces it.
 type Tensor struct {
@@ -518,13 +683,14 @@ type Tensor struct {
 	Dtype         uint32                 `protobuf:"varint,1,opt,name=dtype,proto3" json:"dtype,omitempty"` // adapters.DType, append-only: 1 uint8, 2 int32, 3 float32, 4 bfloat16
 	Shape         []uint64               `protobuf:"varint,2,rep,packed,name=shape,proto3" json:"shape,omitempty"`
 	Nbytes        uint64                 `protobuf:"varint,3,opt,name=nbytes,proto3" json:"nbytes,omitempty"` // product of the shape times the element's size
+	Handle        *Handle                `protobuf:"bytes,4,opt,name=handle,proto3" json:"handle,omitempty"`  // where the bytes are; absent: they come as chunks
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Tensor) Reset() {
 	*x = Tensor{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[3]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +702,7 @@ func (x *Tensor) String() string {
 func (*Tensor) ProtoMessage() {}
 
 func (x *Tensor) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[3]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +715,7 @@ func (x *Tensor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tensor.ProtoReflect.Descriptor instead.
 func (*Tensor) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{3}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Tensor) GetDtype() uint32 {
@@ -573,6 +739,85 @@ func (x *Tensor) GetNbytes() uint64 {
 	return 0
 }
 
+func (x *Tensor) GetHandle() *Handle {
+	if x != nil {
+		return x.Handle
+	}
+	return nil
+}
+
+// Handle says where in shared memory a tensor's bytes are, nbytes of them. They do
+// not change before the call has ended. The receiver checks every number and copies
+// before it looks at a value; what is outside the arena, or in an answer outside the
+// lease, is a broken contract.
+type Handle struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Arena         uint32                 `protobuf:"varint,1,opt,name=arena,proto3" json:"arena,omitempty"` // 1 from the host to the plugin, 2 from the plugin to the host
+	Slot          uint32                 `protobuf:"varint,2,opt,name=slot,proto3" json:"slot,omitempty"`
+	Generation    uint64                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"` // the lease's
+	Offset        uint64                 `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`         // in the arena, a multiple of 64
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Handle) Reset() {
+	*x = Handle{}
+	mi := &file_bridge_v1_adapter_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Handle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Handle) ProtoMessage() {}
+
+func (x *Handle) ProtoReflect() protoreflect.Message {
+	mi := &file_bridge_v1_adapter_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Handle.ProtoReflect.Descriptor instead.
+func (*Handle) Descriptor() ([]byte, []int) {
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Handle) GetArena() uint32 {
+	if x != nil {
+		return x.Arena
+	}
+	return 0
+}
+
+func (x *Handle) GetSlot() uint32 {
+	if x != nil {
+		return x.Slot
+	}
+	return 0
+}
+
+func (x *Handle) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Handle) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
 // Chunk is a part of the bytes of a tensor, 1 byte to 2 MiB. The tensors of a
 // message come one after the other in the order of their fields, each from its
 // first byte to its last.
@@ -587,7 +832,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[4]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +844,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[4]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +857,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{4}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Chunk) GetTensor() uint32 {
@@ -653,7 +898,7 @@ type LoadRequest struct {
 
 func (x *LoadRequest) Reset() {
 	*x = LoadRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[5]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -665,7 +910,7 @@ func (x *LoadRequest) String() string {
 func (*LoadRequest) ProtoMessage() {}
 
 func (x *LoadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[5]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -678,7 +923,7 @@ func (x *LoadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadRequest.ProtoReflect.Descriptor instead.
 func (*LoadRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{5}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LoadRequest) GetFamily() string {
@@ -759,7 +1004,7 @@ type LoadEvent struct {
 
 func (x *LoadEvent) Reset() {
 	*x = LoadEvent{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[6]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -771,7 +1016,7 @@ func (x *LoadEvent) String() string {
 func (*LoadEvent) ProtoMessage() {}
 
 func (x *LoadEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[6]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -784,7 +1029,7 @@ func (x *LoadEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadEvent.ProtoReflect.Descriptor instead.
 func (*LoadEvent) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{6}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LoadEvent) GetPart() isLoadEvent_Part {
@@ -860,16 +1105,20 @@ func (*LoadEvent_Failure) isLoadEvent_Part() {}
 
 // Hello names the plugin for logs and errors.
 type Hello struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Version       string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Version string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// What the process can do beyond this protocol's first release; what the host
+	// does not know it ignores. "arenas": it has mapped both arenas, takes handles
+	// and leases, and serves Settle.
+	Capabilities  []string `protobuf:"bytes,3,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[7]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +1130,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[7]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +1143,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{7}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Hello) GetName() string {
@@ -911,6 +1160,13 @@ func (x *Hello) GetVersion() string {
 	return ""
 }
 
+func (x *Hello) GetCapabilities() []string {
+	if x != nil {
+		return x.Capabilities
+	}
+	return nil
+}
+
 type Progress struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Stage         string                 `protobuf:"bytes,1,opt,name=stage,proto3" json:"stage,omitempty"`
@@ -922,7 +1178,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[8]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1190,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[8]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1203,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{8}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Progress) GetStage() string {
@@ -993,7 +1249,7 @@ type ModelSpec struct {
 
 func (x *ModelSpec) Reset() {
 	*x = ModelSpec{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[9]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1005,7 +1261,7 @@ func (x *ModelSpec) String() string {
 func (*ModelSpec) ProtoMessage() {}
 
 func (x *ModelSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[9]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1018,7 +1274,7 @@ func (x *ModelSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelSpec.ProtoReflect.Descriptor instead.
 func (*ModelSpec) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{9}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ModelSpec) GetId() string {
@@ -1130,7 +1386,7 @@ type VisionPart struct {
 
 func (x *VisionPart) Reset() {
 	*x = VisionPart{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[10]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1142,7 +1398,7 @@ func (x *VisionPart) String() string {
 func (*VisionPart) ProtoMessage() {}
 
 func (x *VisionPart) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[10]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1155,7 +1411,7 @@ func (x *VisionPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VisionPart.ProtoReflect.Descriptor instead.
 func (*VisionPart) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{10}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *VisionPart) GetTokens() int64 {
@@ -1241,7 +1497,7 @@ type LanguagePart struct {
 
 func (x *LanguagePart) Reset() {
 	*x = LanguagePart{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[11]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1509,7 @@ func (x *LanguagePart) String() string {
 func (*LanguagePart) ProtoMessage() {}
 
 func (x *LanguagePart) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[11]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1522,7 @@ func (x *LanguagePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LanguagePart.ProtoReflect.Descriptor instead.
 func (*LanguagePart) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{11}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LanguagePart) GetArchitecture() string {
@@ -1313,7 +1569,7 @@ type EncodeRequest struct {
 
 func (x *EncodeRequest) Reset() {
 	*x = EncodeRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[12]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1581,7 @@ func (x *EncodeRequest) String() string {
 func (*EncodeRequest) ProtoMessage() {}
 
 func (x *EncodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[12]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1594,7 @@ func (x *EncodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EncodeRequest.ProtoReflect.Descriptor instead.
 func (*EncodeRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{12}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EncodeRequest) GetImages() *Tensor {
@@ -1357,7 +1613,7 @@ type EncodeResponse struct {
 
 func (x *EncodeResponse) Reset() {
 	*x = EncodeResponse{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[13]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1625,7 @@ func (x *EncodeResponse) String() string {
 func (*EncodeResponse) ProtoMessage() {}
 
 func (x *EncodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[13]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1638,7 @@ func (x *EncodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EncodeResponse.ProtoReflect.Descriptor instead.
 func (*EncodeResponse) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{13}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *EncodeResponse) GetFeatures() *Tensor {
@@ -1405,7 +1661,7 @@ type Segment struct {
 
 func (x *Segment) Reset() {
 	*x = Segment{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[14]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1673,7 @@ func (x *Segment) String() string {
 func (*Segment) ProtoMessage() {}
 
 func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[14]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1430,7 +1686,7 @@ func (x *Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Segment.ProtoReflect.Descriptor instead.
 func (*Segment) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{14}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Segment) GetPart() isSegment_Part {
@@ -1484,7 +1740,7 @@ type Example struct {
 
 func (x *Example) Reset() {
 	*x = Example{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[15]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1752,7 @@ func (x *Example) String() string {
 func (*Example) ProtoMessage() {}
 
 func (x *Example) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[15]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1765,7 @@ func (x *Example) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Example.ProtoReflect.Descriptor instead.
 func (*Example) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{15}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Example) GetSegments() []*Segment {
@@ -1537,7 +1793,7 @@ type LossRequest struct {
 
 func (x *LossRequest) Reset() {
 	*x = LossRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[16]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1805,7 @@ func (x *LossRequest) String() string {
 func (*LossRequest) ProtoMessage() {}
 
 func (x *LossRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[16]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +1818,7 @@ func (x *LossRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LossRequest.ProtoReflect.Descriptor instead.
 func (*LossRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{16}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LossRequest) GetPrompts() *Tensor {
@@ -1597,7 +1853,7 @@ type LossResponse struct {
 
 func (x *LossResponse) Reset() {
 	*x = LossResponse{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[17]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +1865,7 @@ func (x *LossResponse) String() string {
 func (*LossResponse) ProtoMessage() {}
 
 func (x *LossResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[17]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +1878,7 @@ func (x *LossResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LossResponse.ProtoReflect.Descriptor instead.
 func (*LossResponse) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{17}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LossResponse) GetLoss() []float32 {
@@ -1657,7 +1913,7 @@ type GenerateRequest struct {
 
 func (x *GenerateRequest) Reset() {
 	*x = GenerateRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[18]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +1925,7 @@ func (x *GenerateRequest) String() string {
 func (*GenerateRequest) ProtoMessage() {}
 
 func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[18]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +1938,7 @@ func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateRequest.ProtoReflect.Descriptor instead.
 func (*GenerateRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{18}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GenerateRequest) GetPrompts() *Tensor {
@@ -1725,7 +1981,7 @@ type GenerateOptions struct {
 
 func (x *GenerateOptions) Reset() {
 	*x = GenerateOptions{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[19]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1737,7 +1993,7 @@ func (x *GenerateOptions) String() string {
 func (*GenerateOptions) ProtoMessage() {}
 
 func (x *GenerateOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[19]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1750,7 +2006,7 @@ func (x *GenerateOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateOptions.ProtoReflect.Descriptor instead.
 func (*GenerateOptions) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{19}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GenerateOptions) GetMaxNewTokens() int64 {
@@ -1840,7 +2096,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[20]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +2108,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[20]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +2121,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{20}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Piece) GetExample() uint32 {
@@ -1892,7 +2148,7 @@ type GenerateResponse struct {
 
 func (x *GenerateResponse) Reset() {
 	*x = GenerateResponse{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[21]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +2160,7 @@ func (x *GenerateResponse) String() string {
 func (*GenerateResponse) ProtoMessage() {}
 
 func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[21]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +2173,7 @@ func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateResponse.ProtoReflect.Descriptor instead.
 func (*GenerateResponse) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{21}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GenerateResponse) GetTexts() []string {
@@ -1943,7 +2199,7 @@ type Candidates struct {
 
 func (x *Candidates) Reset() {
 	*x = Candidates{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[22]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1955,7 +2211,7 @@ func (x *Candidates) String() string {
 func (*Candidates) ProtoMessage() {}
 
 func (x *Candidates) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[22]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1968,7 +2224,7 @@ func (x *Candidates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Candidates.ProtoReflect.Descriptor instead.
 func (*Candidates) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{22}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Candidates) GetTexts() []string {
@@ -1989,7 +2245,7 @@ type ScoreRequest struct {
 
 func (x *ScoreRequest) Reset() {
 	*x = ScoreRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[23]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2001,7 +2257,7 @@ func (x *ScoreRequest) String() string {
 func (*ScoreRequest) ProtoMessage() {}
 
 func (x *ScoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[23]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2014,7 +2270,7 @@ func (x *ScoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoreRequest.ProtoReflect.Descriptor instead.
 func (*ScoreRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{23}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ScoreRequest) GetPrompts() *Tensor {
@@ -2047,7 +2303,7 @@ type ScoreResponse struct {
 
 func (x *ScoreResponse) Reset() {
 	*x = ScoreResponse{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[24]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2059,7 +2315,7 @@ func (x *ScoreResponse) String() string {
 func (*ScoreResponse) ProtoMessage() {}
 
 func (x *ScoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[24]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2072,7 +2328,7 @@ func (x *ScoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoreResponse.ProtoReflect.Descriptor instead.
 func (*ScoreResponse) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{24}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ScoreResponse) GetScores() *Tensor {
@@ -2091,7 +2347,7 @@ type EmbedTokensRequest struct {
 
 func (x *EmbedTokensRequest) Reset() {
 	*x = EmbedTokensRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[25]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2103,7 +2359,7 @@ func (x *EmbedTokensRequest) String() string {
 func (*EmbedTokensRequest) ProtoMessage() {}
 
 func (x *EmbedTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[25]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2116,7 +2372,7 @@ func (x *EmbedTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedTokensRequest.ProtoReflect.Descriptor instead.
 func (*EmbedTokensRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{25}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EmbedTokensRequest) GetTexts() []string {
@@ -2137,7 +2393,7 @@ type EmbedTokensResponse struct {
 
 func (x *EmbedTokensResponse) Reset() {
 	*x = EmbedTokensResponse{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[26]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2149,7 +2405,7 @@ func (x *EmbedTokensResponse) String() string {
 func (*EmbedTokensResponse) ProtoMessage() {}
 
 func (x *EmbedTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[26]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2162,7 +2418,7 @@ func (x *EmbedTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedTokensResponse.ProtoReflect.Descriptor instead.
 func (*EmbedTokensResponse) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{26}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *EmbedTokensResponse) GetSurfaces() []string {
@@ -2195,7 +2451,7 @@ type CountTokensRequest struct {
 
 func (x *CountTokensRequest) Reset() {
 	*x = CountTokensRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[27]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2207,7 +2463,7 @@ func (x *CountTokensRequest) String() string {
 func (*CountTokensRequest) ProtoMessage() {}
 
 func (x *CountTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[27]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2220,7 +2476,7 @@ func (x *CountTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountTokensRequest.ProtoReflect.Descriptor instead.
 func (*CountTokensRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{27}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CountTokensRequest) GetTexts() []string {
@@ -2239,7 +2495,7 @@ type CountTokensResponse struct {
 
 func (x *CountTokensResponse) Reset() {
 	*x = CountTokensResponse{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[28]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2507,7 @@ func (x *CountTokensResponse) String() string {
 func (*CountTokensResponse) ProtoMessage() {}
 
 func (x *CountTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[28]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2520,7 @@ func (x *CountTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountTokensResponse.ProtoReflect.Descriptor instead.
 func (*CountTokensResponse) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{28}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CountTokensResponse) GetCounts() []int32 {
@@ -2278,7 +2534,7 @@ var File_bridge_v1_adapter_proto protoreflect.FileDescriptor
 
 const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\n" +
-	"\x17bridge/v1/adapter.proto\x12\tbridge.v1\"\x8d\x03\n" +
+	"\x17bridge/v1/adapter.proto\x12\tbridge.v1\"\xb5\x03\n" +
 	"\x04Call\x12(\n" +
 	"\x05chunk\x18\x01 \x01(\v2\x10.bridge.v1.ChunkH\x00R\x05chunk\x122\n" +
 	"\x06encode\x18\x02 \x01(\v2\x18.bridge.v1.EncodeRequestH\x00R\x06encode\x12,\n" +
@@ -2286,8 +2542,19 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\bgenerate\x18\x04 \x01(\v2\x1a.bridge.v1.GenerateRequestH\x00R\bgenerate\x12/\n" +
 	"\x05score\x18\x05 \x01(\v2\x17.bridge.v1.ScoreRequestH\x00R\x05score\x12B\n" +
 	"\fembed_tokens\x18\x06 \x01(\v2\x1d.bridge.v1.EmbedTokensRequestH\x00R\vembedTokens\x12B\n" +
-	"\fcount_tokens\x18\a \x01(\v2\x1d.bridge.v1.CountTokensRequestH\x00R\vcountTokensB\x06\n" +
-	"\x04part\"\xee\x03\n" +
+	"\fcount_tokens\x18\a \x01(\v2\x1d.bridge.v1.CountTokensRequestH\x00R\vcountTokens\x12&\n" +
+	"\x05lease\x18\b \x01(\v2\x10.bridge.v1.LeaseR\x05leaseB\x06\n" +
+	"\x04part\"k\n" +
+	"\x05Lease\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\x12\x12\n" +
+	"\x04slot\x18\x02 \x01(\rR\x04slot\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x04R\x06offset\x12\x16\n" +
+	"\x06nbytes\x18\x04 \x01(\x04R\x06nbytes\"1\n" +
+	"\rSettleRequest\x12 \n" +
+	"\vgenerations\x18\x01 \x03(\x04R\vgenerations\"\x10\n" +
+	"\x0eSettleResponse\"\xee\x03\n" +
 	"\x05Reply\x12(\n" +
 	"\x05chunk\x18\x01 \x01(\v2\x10.bridge.v1.ChunkH\x00R\x05chunk\x123\n" +
 	"\x06encode\x18\x02 \x01(\v2\x19.bridge.v1.EncodeResponseH\x00R\x06encode\x12-\n" +
@@ -2298,16 +2565,25 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\fcount_tokens\x18\a \x01(\v2\x1e.bridge.v1.CountTokensResponseH\x00R\vcountTokens\x12(\n" +
 	"\x05piece\x18\b \x01(\v2\x10.bridge.v1.PieceH\x00R\x05piece\x12.\n" +
 	"\afailure\x18\t \x01(\v2\x12.bridge.v1.FailureH\x00R\afailureB\x06\n" +
-	"\x04part\"_\n" +
+	"\x04part\"u\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x0e\n" +
 	"\x02op\x18\x02 \x01(\tR\x02op\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
-	"\x06remedy\x18\x04 \x01(\tR\x06remedy\"L\n" +
+	"\x06remedy\x18\x04 \x01(\tR\x06remedy\x12\x14\n" +
+	"\x05field\x18\x05 \x01(\tR\x05field\"w\n" +
 	"\x06Tensor\x12\x14\n" +
 	"\x05dtype\x18\x01 \x01(\rR\x05dtype\x12\x14\n" +
 	"\x05shape\x18\x02 \x03(\x04R\x05shape\x12\x16\n" +
-	"\x06nbytes\x18\x03 \x01(\x04R\x06nbytes\"K\n" +
+	"\x06nbytes\x18\x03 \x01(\x04R\x06nbytes\x12)\n" +
+	"\x06handle\x18\x04 \x01(\v2\x11.bridge.v1.HandleR\x06handle\"j\n" +
+	"\x06Handle\x12\x14\n" +
+	"\x05arena\x18\x01 \x01(\rR\x05arena\x12\x12\n" +
+	"\x04slot\x18\x02 \x01(\rR\x04slot\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x03 \x01(\x04R\n" +
+	"generation\x12\x16\n" +
+	"\x06offset\x18\x04 \x01(\x04R\x06offset\"K\n" +
 	"\x05Chunk\x12\x16\n" +
 	"\x06tensor\x18\x01 \x01(\rR\x06tensor\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x12\n" +
@@ -2333,10 +2609,11 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\bprogress\x18\x02 \x01(\v2\x13.bridge.v1.ProgressH\x00R\bprogress\x12*\n" +
 	"\x04spec\x18\x03 \x01(\v2\x14.bridge.v1.ModelSpecH\x00R\x04spec\x12.\n" +
 	"\afailure\x18\x04 \x01(\v2\x12.bridge.v1.FailureH\x00R\afailureB\x06\n" +
-	"\x04part\"5\n" +
+	"\x04part\"Y\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\tR\aversion\"J\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12\"\n" +
+	"\fcapabilities\x18\x03 \x03(\tR\fcapabilities\"J\n" +
 	"\bProgress\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x12\n" +
 	"\x04done\x18\x02 \x01(\x03R\x04done\x12\x14\n" +
@@ -2450,7 +2727,7 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\rEarlyStopping\x12\x18\n" +
 	"\x14EARLY_STOPPING_FALSE\x10\x00\x12\x17\n" +
 	"\x13EARLY_STOPPING_TRUE\x10\x01\x12\x18\n" +
-	"\x14EARLY_STOPPING_NEVER\x10\x022\xf0\x02\n" +
+	"\x14EARLY_STOPPING_NEVER\x10\x022\xaf\x03\n" +
 	"\aAdapter\x126\n" +
 	"\x04Load\x12\x16.bridge.v1.LoadRequest\x1a\x14.bridge.v1.LoadEvent0\x01\x12/\n" +
 	"\x06Encode\x12\x0f.bridge.v1.Call\x1a\x10.bridge.v1.Reply(\x010\x01\x12-\n" +
@@ -2458,7 +2735,8 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\bGenerate\x12\x0f.bridge.v1.Call\x1a\x10.bridge.v1.Reply(\x010\x01\x12.\n" +
 	"\x05Score\x12\x0f.bridge.v1.Call\x1a\x10.bridge.v1.Reply(\x010\x01\x124\n" +
 	"\vEmbedTokens\x12\x0f.bridge.v1.Call\x1a\x10.bridge.v1.Reply(\x010\x01\x124\n" +
-	"\vCountTokens\x12\x0f.bridge.v1.Call\x1a\x10.bridge.v1.Reply(\x010\x01B;Z9github.com/modular-bridging/bridge/plugins/internal/pb;pbb\x06proto3"
+	"\vCountTokens\x12\x0f.bridge.v1.Call\x1a\x10.bridge.v1.Reply(\x010\x01\x12=\n" +
+	"\x06Settle\x12\x18.bridge.v1.SettleRequest\x1a\x19.bridge.v1.SettleResponseB;Z9github.com/modular-bridging/bridge/plugins/internal/pb;pbb\x06proto3"
 
 var (
 	file_bridge_v1_adapter_proto_rawDescOnce sync.Once
@@ -2473,96 +2751,104 @@ func file_bridge_v1_adapter_proto_rawDescGZIP() []byte {
 }
 
 var file_bridge_v1_adapter_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_bridge_v1_adapter_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_bridge_v1_adapter_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_bridge_v1_adapter_proto_goTypes = []any{
 	(EarlyStopping)(0),          // 0: bridge.v1.EarlyStopping
 	(*Call)(nil),                // 1: bridge.v1.Call
-	(*Reply)(nil),               // 2: bridge.v1.Reply
-	(*Failure)(nil),             // 3: bridge.v1.Failure
-	(*Tensor)(nil),              // 4: bridge.v1.Tensor
-	(*Chunk)(nil),               // 5: bridge.v1.Chunk
-	(*LoadRequest)(nil),         // 6: bridge.v1.LoadRequest
-	(*LoadEvent)(nil),           // 7: bridge.v1.LoadEvent
-	(*Hello)(nil),               // 8: bridge.v1.Hello
-	(*Progress)(nil),            // 9: bridge.v1.Progress
-	(*ModelSpec)(nil),           // 10: bridge.v1.ModelSpec
-	(*VisionPart)(nil),          // 11: bridge.v1.VisionPart
-	(*LanguagePart)(nil),        // 12: bridge.v1.LanguagePart
-	(*EncodeRequest)(nil),       // 13: bridge.v1.EncodeRequest
-	(*EncodeResponse)(nil),      // 14: bridge.v1.EncodeResponse
-	(*Segment)(nil),             // 15: bridge.v1.Segment
-	(*Example)(nil),             // 16: bridge.v1.Example
-	(*LossRequest)(nil),         // 17: bridge.v1.LossRequest
-	(*LossResponse)(nil),        // 18: bridge.v1.LossResponse
-	(*GenerateRequest)(nil),     // 19: bridge.v1.GenerateRequest
-	(*GenerateOptions)(nil),     // 20: bridge.v1.GenerateOptions
-	(*Piece)(nil),               // 21: bridge.v1.Piece
-	(*GenerateResponse)(nil),    // 22: bridge.v1.GenerateResponse
-	(*Candidates)(nil),          // 23: bridge.v1.Candidates
-	(*ScoreRequest)(nil),        // 24: bridge.v1.ScoreRequest
-	(*ScoreResponse)(nil),       // 25: bridge.v1.ScoreResponse
-	(*EmbedTokensRequest)(nil),  // 26: bridge.v1.EmbedTokensRequest
-	(*EmbedTokensResponse)(nil), // 27: bridge.v1.EmbedTokensResponse
-	(*CountTokensRequest)(nil),  // 28: bridge.v1.CountTokensRequest
-	(*CountTokensResponse)(nil), // 29: bridge.v1.CountTokensResponse
+	(*Lease)(nil),               // 2: bridge.v1.Lease
+	(*SettleRequest)(nil),       // 3: bridge.v1.SettleRequest
+	(*SettleResponse)(nil),      // 4: bridge.v1.SettleResponse
+	(*Reply)(nil),               // 5: bridge.v1.Reply
+	(*Failure)(nil),             // 6: bridge.v1.Failure
+	(*Tensor)(nil),              // 7: bridge.v1.Tensor
+	(*Handle)(nil),              // 8: bridge.v1.Handle
+	(*Chunk)(nil),               // 9: bridge.v1.Chunk
+	(*LoadRequest)(nil),         // 10: bridge.v1.LoadRequest
+	(*LoadEvent)(nil),           // 11: bridge.v1.LoadEvent
+	(*Hello)(nil),               // 12: bridge.v1.Hello
+	(*Progress)(nil),            // 13: bridge.v1.Progress
+	(*ModelSpec)(nil),           // 14: bridge.v1.ModelSpec
+	(*VisionPart)(nil),          // 15: bridge.v1.VisionPart
+	(*LanguagePart)(nil),        // 16: bridge.v1.LanguagePart
+	(*EncodeRequest)(nil),       // 17: bridge.v1.EncodeRequest
+	(*EncodeResponse)(nil),      // 18: bridge.v1.EncodeResponse
+	(*Segment)(nil),             // 19: bridge.v1.Segment
+	(*Example)(nil),             // 20: bridge.v1.Example
+	(*LossRequest)(nil),         // 21: bridge.v1.LossRequest
+	(*LossResponse)(nil),        // 22: bridge.v1.LossResponse
+	(*GenerateRequest)(nil),     // 23: bridge.v1.GenerateRequest
+	(*GenerateOptions)(nil),     // 24: bridge.v1.GenerateOptions
+	(*Piece)(nil),               // 25: bridge.v1.Piece
+	(*GenerateResponse)(nil),    // 26: bridge.v1.GenerateResponse
+	(*Candidates)(nil),          // 27: bridge.v1.Candidates
+	(*ScoreRequest)(nil),        // 28: bridge.v1.ScoreRequest
+	(*ScoreResponse)(nil),       // 29: bridge.v1.ScoreResponse
+	(*EmbedTokensRequest)(nil),  // 30: bridge.v1.EmbedTokensRequest
+	(*EmbedTokensResponse)(nil), // 31: bridge.v1.EmbedTokensResponse
+	(*CountTokensRequest)(nil),  // 32: bridge.v1.CountTokensRequest
+	(*CountTokensResponse)(nil), // 33: bridge.v1.CountTokensResponse
 }
 var file_bridge_v1_adapter_proto_depIdxs = []int32{
-	5,  // 0: bridge.v1.Call.chunk:type_name -> bridge.v1.Chunk
-	13, // 1: bridge.v1.Call.encode:type_name -> bridge.v1.EncodeRequest
-	17, // 2: bridge.v1.Call.loss:type_name -> bridge.v1.LossRequest
-	19, // 3: bridge.v1.Call.generate:type_name -> bridge.v1.GenerateRequest
-	24, // 4: bridge.v1.Call.score:type_name -> bridge.v1.ScoreRequest
-	26, // 5: bridge.v1.Call.embed_tokens:type_name -> bridge.v1.EmbedTokensRequest
-	28, // 6: bridge.v1.Call.count_tokens:type_name -> bridge.v1.CountTokensRequest
-	5,  // 7: bridge.v1.Reply.chunk:type_name -> bridge.v1.Chunk
-	14, // 8: bridge.v1.Reply.encode:type_name -> bridge.v1.EncodeResponse
-	18, // 9: bridge.v1.Reply.loss:type_name -> bridge.v1.LossResponse
-	22, // 10: bridge.v1.Reply.generate:type_name -> bridge.v1.GenerateResponse
-	25, // 11: bridge.v1.Reply.score:type_name -> bridge.v1.ScoreResponse
-	27, // 12: bridge.v1.Reply.embed_tokens:type_name -> bridge.v1.EmbedTokensResponse
-	29, // 13: bridge.v1.Reply.count_tokens:type_name -> bridge.v1.CountTokensResponse
-	21, // 14: bridge.v1.Reply.piece:type_name -> bridge.v1.Piece
-	3,  // 15: bridge.v1.Reply.failure:type_name -> bridge.v1.Failure
-	8,  // 16: bridge.v1.LoadEvent.hello:type_name -> bridge.v1.Hello
-	9,  // 17: bridge.v1.LoadEvent.progress:type_name -> bridge.v1.Progress
-	10, // 18: bridge.v1.LoadEvent.spec:type_name -> bridge.v1.ModelSpec
-	3,  // 19: bridge.v1.LoadEvent.failure:type_name -> bridge.v1.Failure
-	11, // 20: bridge.v1.ModelSpec.vision:type_name -> bridge.v1.VisionPart
-	12, // 21: bridge.v1.ModelSpec.language:type_name -> bridge.v1.LanguagePart
-	4,  // 22: bridge.v1.EncodeRequest.images:type_name -> bridge.v1.Tensor
-	4,  // 23: bridge.v1.EncodeResponse.features:type_name -> bridge.v1.Tensor
-	15, // 24: bridge.v1.Example.segments:type_name -> bridge.v1.Segment
-	4,  // 25: bridge.v1.LossRequest.prompts:type_name -> bridge.v1.Tensor
-	16, // 26: bridge.v1.LossRequest.examples:type_name -> bridge.v1.Example
-	4,  // 27: bridge.v1.LossResponse.gradient:type_name -> bridge.v1.Tensor
-	4,  // 28: bridge.v1.GenerateRequest.prompts:type_name -> bridge.v1.Tensor
-	16, // 29: bridge.v1.GenerateRequest.examples:type_name -> bridge.v1.Example
-	20, // 30: bridge.v1.GenerateRequest.options:type_name -> bridge.v1.GenerateOptions
-	0,  // 31: bridge.v1.GenerateOptions.early_stopping:type_name -> bridge.v1.EarlyStopping
-	4,  // 32: bridge.v1.ScoreRequest.prompts:type_name -> bridge.v1.Tensor
-	16, // 33: bridge.v1.ScoreRequest.examples:type_name -> bridge.v1.Example
-	23, // 34: bridge.v1.ScoreRequest.candidates:type_name -> bridge.v1.Candidates
-	4,  // 35: bridge.v1.ScoreResponse.scores:type_name -> bridge.v1.Tensor
-	4,  // 36: bridge.v1.EmbedTokensResponse.embeddings:type_name -> bridge.v1.Tensor
-	6,  // 37: bridge.v1.Adapter.Load:input_type -> bridge.v1.LoadRequest
-	1,  // 38: bridge.v1.Adapter.Encode:input_type -> bridge.v1.Call
-	1,  // 39: bridge.v1.Adapter.Loss:input_type -> bridge.v1.Call
-	1,  // 40: bridge.v1.Adapter.Generate:input_type -> bridge.v1.Call
-	1,  // 41: bridge.v1.Adapter.Score:input_type -> bridge.v1.Call
-	1,  // 42: bridge.v1.Adapter.EmbedTokens:input_type -> bridge.v1.Call
-	1,  // 43: bridge.v1.Adapter.CountTokens:input_type -> bridge.v1.Call
-	7,  // 44: bridge.v1.Adapter.Load:output_type -> bridge.v1.LoadEvent
-	2,  // 45: bridge.v1.Adapter.Encode:output_type -> bridge.v1.Reply
-	2,  // 46: bridge.v1.Adapter.Loss:output_type -> bridge.v1.Reply
-	2,  // 47: bridge.v1.Adapter.Generate:output_type -> bridge.v1.Reply
-	2,  // 48: bridge.v1.Adapter.Score:output_type -> bridge.v1.Reply
-	2,  // 49: bridge.v1.Adapter.EmbedTokens:output_type -> bridge.v1.Reply
-	2,  // 50: bridge.v1.Adapter.CountTokens:output_type -> bridge.v1.Reply
-	44, // [44:51] is the sub-list for method output_type
-	37, // [37:44] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	9,  // 0: bridge.v1.Call.chunk:type_name -> bridge.v1.Chunk
+	17, // 1: bridge.v1.Call.encode:type_name -> bridge.v1.EncodeRequest
+	21, // 2: bridge.v1.Call.loss:type_name -> bridge.v1.LossRequest
+	23, // 3: bridge.v1.Call.generate:type_name -> bridge.v1.GenerateRequest
+	28, // 4: bridge.v1.Call.score:type_name -> bridge.v1.ScoreRequest
+	30, // 5: bridge.v1.Call.embed_tokens:type_name -> bridge.v1.EmbedTokensRequest
+	32, // 6: bridge.v1.Call.count_tokens:type_name -> bridge.v1.CountTokensRequest
+	2,  // 7: bridge.v1.Call.lease:type_name -> bridge.v1.Lease
+	9,  // 8: bridge.v1.Reply.chunk:type_name -> bridge.v1.Chunk
+	18, // 9: bridge.v1.Reply.encode:type_name -> bridge.v1.EncodeResponse
+	22, // 10: bridge.v1.Reply.loss:type_name -> bridge.v1.LossResponse
+	26, // 11: bridge.v1.Reply.generate:type_name -> bridge.v1.GenerateResponse
+	29, // 12: bridge.v1.Reply.score:type_name -> bridge.v1.ScoreResponse
+	31, // 13: bridge.v1.Reply.embed_tokens:type_name -> bridge.v1.EmbedTokensResponse
+	33, // 14: bridge.v1.Reply.count_tokens:type_name -> bridge.v1.CountTokensResponse
+	25, // 15: bridge.v1.Reply.piece:type_name -> bridge.v1.Piece
+	6,  // 16: bridge.v1.Reply.failure:type_name -> bridge.v1.Failure
+	8,  // 17: bridge.v1.Tensor.handle:type_name -> bridge.v1.Handle
+	12, // 18: bridge.v1.LoadEvent.hello:type_name -> bridge.v1.Hello
+	13, // 19: bridge.v1.LoadEvent.progress:type_name -> bridge.v1.Progress
+	14, // 20: bridge.v1.LoadEvent.spec:type_name -> bridge.v1.ModelSpec
+	6,  // 21: bridge.v1.LoadEvent.failure:type_name -> bridge.v1.Failure
+	15, // 22: bridge.v1.ModelSpec.vision:type_name -> bridge.v1.VisionPart
+	16, // 23: bridge.v1.ModelSpec.language:type_name -> bridge.v1.LanguagePart
+	7,  // 24: bridge.v1.EncodeRequest.images:type_name -> bridge.v1.Tensor
+	7,  // 25: bridge.v1.EncodeResponse.features:type_name -> bridge.v1.Tensor
+	19, // 26: bridge.v1.Example.segments:type_name -> bridge.v1.Segment
+	7,  // 27: bridge.v1.LossRequest.prompts:type_name -> bridge.v1.Tensor
+	20, // 28: bridge.v1.LossRequest.examples:type_name -> bridge.v1.Example
+	7,  // 29: bridge.v1.LossResponse.gradient:type_name -> bridge.v1.Tensor
+	7,  // 30: bridge.v1.GenerateRequest.prompts:type_name -> bridge.v1.Tensor
+	20, // 31: bridge.v1.GenerateRequest.examples:type_name -> bridge.v1.Example
+	24, // 32: bridge.v1.GenerateRequest.options:type_name -> bridge.v1.GenerateOptions
+	0,  // 33: bridge.v1.GenerateOptions.early_stopping:type_name -> bridge.v1.EarlyStopping
+	7,  // 34: bridge.v1.ScoreRequest.prompts:type_name -> bridge.v1.Tensor
+	20, // 35: bridge.v1.ScoreRequest.examples:type_name -> bridge.v1.Example
+	27, // 36: bridge.v1.ScoreRequest.candidates:type_name -> bridge.v1.Candidates
+	7,  // 37: bridge.v1.ScoreResponse.scores:type_name -> bridge.v1.Tensor
+	7,  // 38: bridge.v1.EmbedTokensResponse.embeddings:type_name -> bridge.v1.Tensor
+	10, // 39: bridge.v1.Adapter.Load:input_type -> bridge.v1.LoadRequest
+	1,  // 40: bridge.v1.Adapter.Encode:input_type -> bridge.v1.Call
+	1,  // 41: bridge.v1.Adapter.Loss:input_type -> bridge.v1.Call
+	1,  // 42: bridge.v1.Adapter.Generate:input_type -> bridge.v1.Call
+	1,  // 43: bridge.v1.Adapter.Score:input_type -> bridge.v1.Call
+	1,  // 44: bridge.v1.Adapter.EmbedTokens:input_type -> bridge.v1.Call
+	1,  // 45: bridge.v1.Adapter.CountTokens:input_type -> bridge.v1.Call
+	3,  // 46: bridge.v1.Adapter.Settle:input_type -> bridge.v1.SettleRequest
+	11, // 47: bridge.v1.Adapter.Load:output_type -> bridge.v1.LoadEvent
+	5,  // 48: bridge.v1.Adapter.Encode:output_type -> bridge.v1.Reply
+	5,  // 49: bridge.v1.Adapter.Loss:output_type -> bridge.v1.Reply
+	5,  // 50: bridge.v1.Adapter.Generate:output_type -> bridge.v1.Reply
+	5,  // 51: bridge.v1.Adapter.Score:output_type -> bridge.v1.Reply
+	5,  // 52: bridge.v1.Adapter.EmbedTokens:output_type -> bridge.v1.Reply
+	5,  // 53: bridge.v1.Adapter.CountTokens:output_type -> bridge.v1.Reply
+	4,  // 54: bridge.v1.Adapter.Settle:output_type -> bridge.v1.SettleResponse
+	47, // [47:55] is the sub-list for method output_type
+	39, // [39:47] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_bridge_v1_adapter_proto_init() }
@@ -2579,7 +2865,7 @@ func file_bridge_v1_adapter_proto_init() {
 		(*Call_EmbedTokens)(nil),
 		(*Call_CountTokens)(nil),
 	}
-	file_bridge_v1_adapter_proto_msgTypes[1].OneofWrappers = []any{
+	file_bridge_v1_adapter_proto_msgTypes[4].OneofWrappers = []any{
 		(*Reply_Chunk)(nil),
 		(*Reply_Encode)(nil),
 		(*Reply_Loss)(nil),
@@ -2590,25 +2876,25 @@ func file_bridge_v1_adapter_proto_init() {
 		(*Reply_Piece)(nil),
 		(*Reply_Failure)(nil),
 	}
-	file_bridge_v1_adapter_proto_msgTypes[5].OneofWrappers = []any{}
-	file_bridge_v1_adapter_proto_msgTypes[6].OneofWrappers = []any{
+	file_bridge_v1_adapter_proto_msgTypes[9].OneofWrappers = []any{}
+	file_bridge_v1_adapter_proto_msgTypes[10].OneofWrappers = []any{
 		(*LoadEvent_Hello)(nil),
 		(*LoadEvent_Progress)(nil),
 		(*LoadEvent_Spec)(nil),
 		(*LoadEvent_Failure)(nil),
 	}
-	file_bridge_v1_adapter_proto_msgTypes[14].OneofWrappers = []any{
+	file_bridge_v1_adapter_proto_msgTypes[18].OneofWrappers = []any{
 		(*Segment_Text)(nil),
 		(*Segment_Prompt)(nil),
 	}
-	file_bridge_v1_adapter_proto_msgTypes[19].OneofWrappers = []any{}
+	file_bridge_v1_adapter_proto_msgTypes[23].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bridge_v1_adapter_proto_rawDesc), len(file_bridge_v1_adapter_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

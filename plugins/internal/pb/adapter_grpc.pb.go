@@ -4,10 +4,8 @@
 // package says what the fields mean. Fields are added, never removed or
 // renumbered; a field that is absent means what was meant before it existed.
 //
-// The plugin speaks go-plugin's handshake on the standard output that it was
-// started with (core protocol 1, app protocol 1, grpc, AutoMTLS), serves
-// go-plugin's health service, and honours plugin.GRPCController/Shutdown: that
-// is the shutdown of this protocol. One process holds one model.
+// README.md, two folders up, says how the process starts, shakes hands and ends.
+// One process holds one model.
 //
 // Axes: B batch, N patches, Q queries, T tokens, D width, M prompts, C candidates.
 
@@ -39,6 +37,7 @@ const (
 	Adapter_Score_FullMethodName       = "/bridge.v1.Adapter/Score"
 	Adapter_EmbedTokens_FullMethodName = "/bridge.v1.Adapter/EmbedTokens"
 	Adapter_CountTokens_FullMethodName = "/bridge.v1.Adapter/CountTokens"
+	Adapter_Settle_FullMethodName      = "/bridge.v1.Adapter/Settle"
 )
 
 // AdapterClient is the client API for Adapter service.
@@ -62,6 +61,12 @@ type AdapterClient interface {
 	Score(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Call, Reply], error)
 	EmbedTokens(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Call, Reply], error)
 	CountTokens(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Call, Reply], error)
+	// Settle answers once the plugin has left every call that is named: from then
+	// on it neither reads nor writes what was lent to them. The host asks after it
+	// has given a call up. A call that never arrived is not waited for, and is
+	// refused should it arrive later. Only plugins with the capability "arenas"
+	// are asked.
+	Settle(ctx context.Context, in *SettleRequest, opts ...grpc.CallOption) (*SettleResponse, error)
 }
 
 type adapterClient struct {
@@ -169,6 +174,16 @@ func (c *adapterClient) CountTokens(ctx context.Context, opts ...grpc.CallOption
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Adapter_CountTokensClient = grpc.BidiStreamingClient[Call, Reply]
 
+func (c *adapterClient) Settle(ctx context.Context, in *SettleRequest, opts ...grpc.CallOption) (*SettleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SettleResponse)
+	err := c.cc.Invoke(ctx, Adapter_Settle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdapterServer is the server API for Adapter service.
 // All implementations must embed UnimplementedAdapterServer
 // for forward compatibility.
@@ -190,6 +205,12 @@ type AdapterServer interface {
 	Score(grpc.BidiStreamingServer[Call, Reply]) error
 	EmbedTokens(grpc.BidiStreamingServer[Call, Reply]) error
 	CountTokens(grpc.BidiStreamingServer[Call, Reply]) error
+	// Settle answers once the plugin has left every call that is named: from then
+	// on it neither reads nor writes what was lent to them. The host asks after it
+	// has given a call up. A call that never arrived is not waited for, and is
+	// refused should it arrive later. Only plugins with the capability "arenas"
+	// are asked.
+	Settle(context.Context, *SettleRequest) (*SettleResponse, error)
 	mustEmbedUnimplementedAdapterServer()
 }
 
@@ -220,6 +241,9 @@ func (UnimplementedAdapterServer) EmbedTokens(grpc.BidiStreamingServer[Call, Rep
 }
 func (UnimplementedAdapterServer) CountTokens(grpc.BidiStreamingServer[Call, Reply]) error {
 	return status.Error(codes.Unimplemented, "method CountTokens not implemented")
+}
+func (UnimplementedAdapterServer) Settle(context.Context, *SettleRequest) (*SettleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Settle not implemented")
 }
 func (UnimplementedAdapterServer) mustEmbedUnimplementedAdapterServer() {}
 func (UnimplementedAdapterServer) testEmbeddedByValue()                 {}
@@ -295,13 +319,36 @@ func _Adapter_CountTokens_Handler(srv interface{}, stream grpc.ServerStream) err
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Adapter_CountTokensServer = grpc.BidiStreamingServer[Call, Reply]
 
+func _Adapter_Settle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SettleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdapterServer).Settle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Adapter_Settle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdapterServer).Settle(ctx, req.(*SettleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Adapter_ServiceDesc is the grpc.ServiceDesc for Adapter service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var Adapter_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "bridge.v1.Adapter",
 	HandlerType: (*AdapterServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Settle",
+			Handler:    _Adapter_Settle_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Load",
