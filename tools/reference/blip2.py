@@ -103,11 +103,11 @@ def generative(golden: Golden, model, reference) -> None:
 @torch.no_grad()
 def with_opt(folder: pathlib.Path) -> None:
     tokenizer = opt.train_tokenizer()
-    opt.ROWS = 5
+    rows = 5
     newline, = tokenizer.encode("\n").ids
     words = tokenizer.get_vocab_size()
     config = Blip2Config(
-        vision_config=vision_of(layer_norm_eps=1e-3), qformer_config=qformer_of(layer_norm_eps=1e-3), num_query_tokens=5, image_token_index=words,
+        vision_config=vision_of(layer_norm_eps=1e-3), qformer_config=qformer_of(layer_norm_eps=1e-3), num_query_tokens=rows, image_token_index=words,
         text_config=OPTConfig(vocab_size=words + 3, hidden_size=24, num_hidden_layers=2, num_attention_heads=2, ffn_dim=32,
                               max_position_embeddings=72, dropout=0.0, eos_token_id=newline))
     model = Blip2ForConditionalGeneration(config).eval()
@@ -117,7 +117,7 @@ def with_opt(folder: pathlib.Path) -> None:
     table[newline] *= 1.7
     golden = Golden(folder, "bridge", model)
     golden.save_checkpoint(model)
-    reference = opt.Reference(model.language_model, tokenizer)
+    reference = opt.reference_of(model.language_model, tokenizer, rows)
     agree(model, reference, tokenizer)
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in opt.SPECIAL])
     tokenizer.post_processor = processors.TemplateProcessing(single="</s> $A", special_tokens=[("</s>", opt.BOS)])
@@ -131,7 +131,7 @@ def agree(model, reference, tokenizer) -> None:
     ids = [opt.BOS] + reference.ids("a photo of a cat")
     line = [model.config.image_token_index] * model.config.num_query_tokens + ids
     whole = model(pixel_values=pixels(images), input_ids=torch.tensor([line]), attention_mask=torch.ones(1, len(line), dtype=torch.long)).logits[0]
-    parts = reference.logits(model.language_projection(queries(model, images)), [(0, q) for q in range(opt.ROWS)] + ids)
+    parts = reference.logits(model.language_projection(queries(model, images)), [(0, q) for q in range(reference.rows)] + ids)
     assert torch.allclose(whole, parts, atol=1e-5), (whole - parts).abs().max()
 
 

@@ -11,7 +11,7 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from common import Golden, randomize
-from language import CORPUS, ROWS, greedy, joined, summed_loss, write_cases
+from language import CORPUS, ROWS, greedy, joined, summed_loss, transformers_generate, write_cases
 
 # Llama 3's and Qwen's patterns differ in how many digits stay together.
 WORDS = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -20,10 +20,10 @@ WORDS = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\
 
 class Reference:
     """The rules of golden.md for a decoder-only model. bos is None where the
-    tokenizer adds none; ends are the ids that end an answer."""
+    tokenizer adds none; ends are the ids that end an answer; a prompt has rows rows."""
 
-    def __init__(self, model, tokenizer: Tokenizer, bos: int | None, ends: list[int]):
-        self.model, self.tokenizer = model, tokenizer
+    def __init__(self, model, tokenizer: Tokenizer, bos: int | None, ends: list[int], rows: int = ROWS):
+        self.model, self.tokenizer, self.rows = model, tokenizer, rows
         self.bos, self.ends = [] if bos is None else [bos], ends
 
     def ids(self, string: str) -> list[int]:
@@ -45,7 +45,7 @@ class Reference:
         line, bos = [], self.bos
         for run in runs:
             if "prompt" in run:
-                line += [(run["prompt"], q) for q in range(ROWS)]
+                line += [(run["prompt"], q) for q in range(self.rows)]
                 continue
             line += bos + self.ids(run["text"])
             bos = []
@@ -55,10 +55,12 @@ class Reference:
             return line + bos + given, scored + end
         return line, bos + scored + end
 
-    def logits(self, prompts, line: list) -> torch.Tensor:
+    def embeds(self, prompts, line: list) -> torch.Tensor:
         table = self.model.get_input_embeddings()
-        rows = [prompts[item] if isinstance(item, tuple) else table(torch.tensor(item)) for item in line]
-        return self.model(inputs_embeds=torch.stack(rows)[None]).logits[0]
+        return torch.stack([prompts[item] if isinstance(item, tuple) else table(torch.tensor(item)) for item in line])
+
+    def logits(self, prompts, line: list) -> torch.Tensor:
+        return self.model(inputs_embeds=self.embeds(prompts, line)[None]).logits[0]
 
     def loss(self, prompts, example: dict) -> tuple[torch.Tensor, int] | None:
         """None where nothing precedes the target."""
@@ -71,6 +73,12 @@ class Reference:
     def generate(self, prompts, segments: list[dict], options: dict) -> str:
         given, _ = self.layout(segments, None)
         ids = greedy(lambda ids: self.logits(prompts, given + ids)[-1], [], self.ends, options)
+        return self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+
+    def search(self, prompts, segments: list[dict], options: dict) -> str:
+        """What transformers' own generate answers."""
+        given, _ = self.layout(segments, None)
+        ids = transformers_generate(self.model, self.embeds(prompts, given), self.ends, options)
         return self.tokenizer.decode(ids, skip_special_tokens=True).strip()
 
 

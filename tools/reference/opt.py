@@ -17,7 +17,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import OPTConfig, OPTForCausalLM
 
 from common import Golden, randomize, setup
-from language import CORPUS, ROWS, greedy, joined, summed_loss, transformers_generate, write_beam_cases, write_cases
+from decoder import Reference
+from language import CORPUS, ROWS, write_beam_cases, write_cases
 
 BOS = 2  # "</s>"
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -53,62 +54,9 @@ def load_tokenizer(folder: pathlib.Path) -> Tokenizer:
     return tokenizer
 
 
-class Reference:
-    """The rules of golden.md for a decoder-only model with a bos."""
-
-    def __init__(self, model: OPTForCausalLM, tokenizer: Tokenizer):
-        self.model, self.tokenizer = model, tokenizer
-        self.newline, = tokenizer.encode("\n").ids
-
-    def ids(self, string: str) -> list[int]:
-        return self.tokenizer.encode(string, add_special_tokens=False).ids
-
-    def split(self, given: str, target: str) -> tuple[list[int], list[int]]:
-        """Tokenizes given + target as one string. The offsets are those of
-        characters: a token of part of a character has the whole's."""
-        encoding = self.tokenizer.encode(given + target, add_special_tokens=False)
-        n = sum(1 for _, end in encoding.offsets if end <= len(given)) if given else 0
-        return encoding.ids[:n], encoding.ids[n:]
-
-    def layout(self, segments: list[dict], target: str | None) -> tuple[list, list[int]]:
-        """Returns what is given (ids, or (prompt, row)) and the target's ids."""
-        runs, has_text = joined(segments), any("text" in s for s in segments)
-        tail = runs.pop()["text"] if runs and "text" in runs[-1] else ""
-        line, needs_bos = [], True
-        for run in runs:
-            if "prompt" in run:
-                line += [(run["prompt"], q) for q in range(ROWS)]
-                continue
-            line += [BOS] * needs_bos + self.ids(run["text"])
-            needs_bos = False
-        given, scored = self.split(tail, target or "")
-        bos = [BOS] * needs_bos
-        end = [] if target is None else [self.newline]
-        if target is None or has_text:
-            return line + bos + given, scored + end
-        return line, bos + scored + end
-
-    def embeds(self, prompts, line: list) -> torch.Tensor:
-        table = self.model.get_input_embeddings()
-        return torch.stack([prompts[item] if isinstance(item, tuple) else table(torch.tensor(item)) for item in line])
-
-    def logits(self, prompts, line: list) -> torch.Tensor:
-        return self.model(inputs_embeds=self.embeds(prompts, line)[None]).logits[0]
-
-    def loss(self, prompts, example: dict) -> tuple[torch.Tensor, int]:
-        given, target = self.layout(example["segments"], example["target"])
-        logits = self.logits(prompts, given + target)
-        return summed_loss(logits[len(given) - 1:-1], target), len(target)
-
-    def generate(self, prompts, segments: list[dict], options: dict) -> str:
-        given, _ = self.layout(segments, None)
-        ids = greedy(lambda ids: self.logits(prompts, given + ids)[-1], [], self.newline, options)
-        return self.tokenizer.decode(ids, skip_special_tokens=True).strip()
-
-    def search(self, prompts, segments: list[dict], options: dict) -> str:
-        given, _ = self.layout(segments, None)
-        ids = transformers_generate(self.model, self.embeds(prompts, given), self.newline, options)
-        return self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+def reference_of(model: OPTForCausalLM, tokenizer: Tokenizer, rows: int = ROWS) -> Reference:
+    """golden.md's rules for OPT: a newline ends an answer."""
+    return Reference(model, tokenizer, BOS, tokenizer.encode("\n").ids, rows)
 
 
 def write(folder: pathlib.Path, seed: int, dtype: torch.dtype, beams: bool = False, **config) -> None:
@@ -125,7 +73,7 @@ def write(folder: pathlib.Path, seed: int, dtype: torch.dtype, beams: bool = Fal
     model.to(dtype).save_pretrained(golden.checkpoint)
     (golden.checkpoint / "generation_config.json").unlink(missing_ok=True)
     save_tokenizer(tokenizer, golden.checkpoint)
-    reference = Reference(model.float(), load_tokenizer(golden.checkpoint))
+    reference = reference_of(model.float(), load_tokenizer(golden.checkpoint))
     width = model.get_input_embeddings().embedding_dim
     if beams:
         write_beam_cases(golden, width, reference.generate, reference.search)
