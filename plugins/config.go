@@ -9,15 +9,18 @@ import (
 	"strings"
 	"time"
 
+	goplugin "github.com/hashicorp/go-plugin"
+
 	"github.com/modular-bridging/bridge/adapters"
 )
 
 // Config says which plugin to start and which model it shall load.
 type Config struct {
-	Name   string   // in logs and errors; empty means the executable's name
-	Path   string   // the executable
-	Args   []string // without the executable's own name
-	Family string   // where the executable serves several; empty where it serves one
+	Name    string   // in logs and errors; empty means the executable's name
+	Version string   // as a manifest says, for errors before the plugin says its own; may be empty
+	Path    string   // the executable
+	Args    []string // without the executable's own name
+	Family  string   // where the executable serves several; empty where it serves one
 
 	// Load goes to the plugin. Its checkpoint is made absolute; its Progress is
 	// called again when a plugin that died is restarted.
@@ -30,6 +33,8 @@ type Config struct {
 	Logger       *slog.Logger  // nil discards what the plugin prints
 	StartTimeout time.Duration // until the handshake, before Load; 0 means 30 s
 	Restart      Restart
+
+	versions map[int]goplugin.PluginSet // of the protocol that this side speaks
 }
 
 // Restart says what happens when the plugin's process dies.
@@ -74,6 +79,9 @@ func (c Config) resolve() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	c.Logger = c.Logger.With("plugin", c.Name)
+	if c.versions == nil {
+		c.versions = versions(nil)
+	}
 	setDefault(&c.StartTimeout, 30*time.Second)
 	setDefault(&c.Restart.Limit, 3)
 	setDefault(&c.Restart.Backoff, 200*time.Millisecond)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"syscall"
@@ -54,13 +53,13 @@ func ServeWith(cfg ServeConfig) error {
 	if err := cfg.check(); err != nil {
 		return err
 	}
-	return serve(func(onLoad func()) (pb.AdapterServer, func() error) {
+	return serve(func(onLoad func()) (map[int]goplugin.PluginSet, func() error) {
 		s := &server{
 			hello:    &pb.Hello{Name: cfg.name(), Version: cfg.version()},
 			families: cfg.Families,
 			onLoad:   onLoad,
 		}
-		return s, s.close
+		return versions(s), s.close
 	})
 }
 
@@ -90,20 +89,28 @@ func (c *ServeConfig) version() string {
 	if c.Version != "" {
 		return c.Version
 	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
+	if v := mainVersion(); v != "" {
+		return v
 	}
 	return "unknown"
 }
 
-// serve runs the server that make returns. Its argument restores the standard
-// streams after go-plugin has replaced them.
-func serve(make func(onLoad func()) (pb.AdapterServer, func() error)) error {
+// serve runs the server that make returns, in the version of the protocol that
+// the host speaks too. Its argument restores the standard streams after go-plugin
+// has replaced them.
+func serve(make func(onLoad func()) (map[int]goplugin.PluginSet, func() error)) error {
 	if err := protectStdout(); err != nil {
 		return fmt.Errorf("moving the standard output aside: %w", err)
 	}
 	if err := holdLifeline(); err != nil {
 		return err
+	}
+	certificate, err := inherited(certificateFDKey)
+	if err != nil {
+		return err
+	}
+	if certificate != nil {
+		certificate.Close() // go-plugin makes its own
 	}
 	signal.Ignore(os.Interrupt) // the host decides when to stop
 
@@ -115,7 +122,7 @@ func serve(make func(onLoad func()) (pb.AdapterServer, func() error)) error {
 	}))
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig:  handshake(),
-		VersionedPlugins: versions(impl),
+		VersionedPlugins: impl,
 		Logger:           hclog.New(&hclog.LoggerOptions{Name: "go-plugin", Level: hclog.Warn, Output: stderr}),
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(maxMessageBytes), grpc.MaxSendMsgSize(maxMessageBytes))...)
@@ -142,16 +149,10 @@ func protectStdout() error {
 // holdLifeline ends the process when the host's end of the pipe closes, which
 // it does however the host dies.
 func holdLifeline() error {
-	value := os.Getenv(lifelineFDKey)
-	if value == "" {
-		return nil // a host that offers none, a debugger for instance
+	pipe, err := inherited(lifelineFDKey)
+	if pipe == nil || err != nil { // a host may offer none
+		return err
 	}
-	fd, err := strconv.Atoi(value)
-	if err != nil || fd < 3 {
-		return adapters.Errorf(adapters.Invalid, "%s is %q, want a file descriptor", lifelineFDKey, value)
-	}
-	unix.CloseOnExec(fd)
-	pipe := os.NewFile(uintptr(fd), "lifeline")
 	go func() {
 		_, _ = io.Copy(io.Discard, pipe)
 		fmt.Fprintln(os.Stderr, "the host is gone: the plugin ends")
@@ -161,4 +162,19 @@ func holdLifeline() error {
 		os.Exit(1)
 	}()
 	return nil
+}
+
+// inherited returns the file whose descriptor the host names in a variable, nil
+// where it names none. Programs that the plugin starts do not get it.
+func inherited(key string) (*os.File, error) {
+	value := os.Getenv(key)
+	if value == "" {
+		return nil, nil
+	}
+	fd, err := strconv.Atoi(value)
+	if err != nil || fd < 3 {
+		return nil, adapters.Errorf(adapters.Invalid, "%s is %q, want a file descriptor", key, value)
+	}
+	unix.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), key), nil
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	goplugin "github.com/hashicorp/go-plugin"
+
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
@@ -35,6 +37,12 @@ func TestMain(m *testing.M) {
 
 // runPlugin is the plugin's main function.
 func runPlugin(mode string) {
+	if line, ok := strings.CutPrefix(mode, "greets "); ok {
+		greetWith(line)
+	}
+	if list, ok := strings.CutPrefix(mode, "versions "); ok {
+		endWith(serveVersions(list))
+	}
 	switch mode {
 	case "noise before":
 		fmt.Println("a library says hello on stdout")
@@ -45,14 +53,27 @@ func runPlugin(mode string) {
 		fmt.Fprintln(os.Stderr, "cannot find libfake.so")
 		os.Exit(3)
 	case "lie":
-		err := serve(func(func()) (pb.AdapterServer, func() error) {
-			return &liar{}, func() error { return nil }
-		})
+		endWith(serve(func(func()) (map[int]goplugin.PluginSet, func() error) {
+			return versions(&liar{}), func() error { return nil }
+		}))
+	case "by hand":
+		endWith(serveByHand())
+	}
+	Serve(fakeFamilies(mode)...)
+}
+
+func endWith(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	Serve(
-		adapters.Family{Name: "language", Kind: adapters.KindLanguage,
+	os.Exit(0)
+}
+
+// fakeFamilies are the fakes that behave as mode says.
+func fakeFamilies(mode string) []adapters.Family {
+	return []adapters.Family{
+		{Name: "language", Kind: adapters.KindLanguage,
 			OpenLanguage: func(_ context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
 				if err := misbehave(mode, "load", req); err != nil {
 					return nil, err
@@ -63,11 +84,11 @@ func runPlugin(mode string) {
 				}
 				return &moody{FakeLanguage: adaptertest.NewFakeLanguage(id, 1), mode: mode}, nil
 			}},
-		adapters.Family{Name: "vision", Kind: adapters.KindVision,
+		{Name: "vision", Kind: adapters.KindVision,
 			OpenVision: func(_ context.Context, req *adapters.LoadRequest) (adapters.VisionEncoder, error) {
 				return &moodyVision{FakeVision: adaptertest.NewFakeVision(req.ID, 1), mode: mode}, nil
 			}},
-	)
+	}
 }
 
 // once reports true the first time that it is called in any of the processes.

@@ -13,10 +13,11 @@ import (
 const ProtocolVersion = 1
 
 const (
-	serviceName   = "adapter"
-	cookieKey     = "BRIDGE_PLUGIN"
-	cookieValue   = "3d0c5a2e8f5b4c4f9d7e-bridge-adapter"
-	lifelineFDKey = "BRIDGE_LIFELINE_FD"
+	serviceName      = "adapter"
+	cookieKey        = "BRIDGE_PLUGIN"
+	cookieValue      = "3d0c5a2e8f5b4c4f9d7e-bridge-adapter"
+	lifelineFDKey    = "BRIDGE_LIFELINE_FD"
+	certificateFDKey = "BRIDGE_SERVER_CERT_FD"
 )
 
 // handshake is what both sides show each other before they speak the protocol.

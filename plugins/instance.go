@@ -3,10 +3,8 @@ package plugins
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os/exec"
-	"strings"
 	"sync"
 	"time"
 
@@ -46,7 +44,7 @@ func launch(ctx context.Context, cfg *Config) (*instance, error) {
 	if err != nil {
 		return nil, adapters.Errorf(adapters.Exhausted, "no folder for the plugin's socket: %w", err).WithOp("start")
 	}
-	i := &instance{cfg: cfg, sock: sock, log: &plugLog{log: cfg.Logger}}
+	i := &instance{cfg: cfg, sock: sock, log: &plugLog{log: cfg.Logger}, version: cfg.Version}
 	if err := i.start(ctx); err != nil {
 		i.stop()
 		return nil, err
@@ -93,7 +91,7 @@ func (i *instance) start(ctx context.Context) error {
 func (i *instance) clientConfig(begun func()) *goplugin.ClientConfig {
 	return &goplugin.ClientConfig{
 		HandshakeConfig:  handshake(),
-		VersionedPlugins: versions(nil),
+		VersionedPlugins: i.cfg.versions,
 		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
 			i.runner = newRunner(i.cfg, i.log, spec.Env, begun)
 			return i.runner, nil
@@ -126,15 +124,24 @@ func (i *instance) explainStart(ctx context.Context, err error) error {
 		where.Err = ctx.Err()
 	case i.runner == nil || i.runner.cmd.Process == nil:
 		kind, message = adapters.NotFound, "the plugin's program cannot be run: "+err.Error()
-	case strings.Contains(err.Error(), "incompatible"): // go-plugin has no error value for it
-		kind, message = adapters.Unsupported, fmt.Sprintf("the plugin speaks another protocol than version %d: %v", ProtocolVersion, err)
-		where.Err = nil
+	case i.runner.refused() != nil:
+		return i.refused(where)
 	default:
 		_ = i.runner.Kill(context.Background())
 		<-i.runner.done
 		where.Exit, _ = i.runner.ended()
 	}
 	return &adapters.Error{Kind: kind, Op: "start", Message: message, Err: where}
+}
+
+// refused is the error for a handshake that is not to be used.
+func (i *instance) refused(where *ProcessError) error {
+	var why *adapters.Error
+	if !errors.As(i.runner.refused(), &why) {
+		return i.runner.refused()
+	}
+	where.Err = nil
+	return &adapters.Error{Kind: why.Kind, Op: "start", Message: why.Message, Remedy: why.Remedy, Err: where}
 }
 
 // load runs the Load RPC to its end.

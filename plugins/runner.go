@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"regexp"
 	"strconv"
 	"sync"
 	"syscall"
@@ -22,6 +21,7 @@ import (
 // kills one pid only, notices a death no sooner than the last grandchild has
 // closed the pipes, and stops reading at a line of 64 KiB.
 type runnerProcess struct {
+	cfg   *Config
 	cmd   *exec.Cmd
 	log   *plugLog // for stdout; go-plugin copies stderr there
 	begun func()   // called when the process runs
@@ -31,56 +31,75 @@ type runnerProcess struct {
 	stderr   *drainReader
 	lifeline *os.File // this end; closing it ends the plugin
 
-	mu   sync.Mutex
-	exit string // how it ended, once done is closed
-	err  error
+	mu      sync.Mutex
+	refusal error  // why its handshake was refused
+	exit    string // how it ended, once done is closed
+	err     error
 }
 
 var _ runner.Runner = (*runnerProcess)(nil)
 
-// lifelineFD is the first of exec.Cmd.ExtraFiles.
-const lifelineFD = 3
-
 func newRunner(cfg *Config, log *plugLog, protocolEnv []string, begun func()) *runnerProcess {
 	cmd := exec.Command(cfg.Path, cfg.Args...)
 	cmd.Env = append(cfg.environment(), protocolEnv...)
-	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", lifelineFDKey, lifelineFD))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return &runnerProcess{cmd: cmd, log: log, begun: begun, done: make(chan struct{})}
+	return &runnerProcess{cfg: cfg, cmd: cmd, log: log, begun: begun, done: make(chan struct{})}
 }
 
 // Start starts the process.
 func (r *runnerProcess) Start(context.Context) (err error) {
-	var files []*os.File
+	var ours, theirs []*os.File
 	defer func() {
+		for _, f := range theirs {
+			f.Close()
+		}
 		if err != nil {
-			for _, f := range files {
+			for _, f := range ours {
 				f.Close()
 			}
 		}
 	}()
-	for range 3 {
-		read, write, err := os.Pipe()
-		if err != nil {
-			return err
+	pair := func() (read, write *os.File) {
+		if err == nil {
+			read, write, err = os.Pipe()
 		}
-		files = append(files, read, write)
+		return read, write
 	}
-	r.lifeline = files[5]
-	theirs := []*os.File{files[1], files[3], files[4]}
-	r.cmd.Stdout, r.cmd.Stderr, r.cmd.ExtraFiles = files[1], files[3], files[4:5]
+	stdout, theirStdout := pair()
+	stderr, theirStderr := pair()
+	theirLifeline, lifeline := pair()
+	theirCertificate, certificate := pair()
+	ours = []*os.File{stdout, stderr, lifeline, certificate}
+	theirs = []*os.File{theirStdout, theirStderr, theirLifeline, theirCertificate}
+	if err != nil {
+		return err
+	}
+	identity, err := newServerCertificate()
+	if err != nil {
+		return err
+	}
+	r.cmd.Stdout, r.cmd.Stderr = theirStdout, theirStderr
+	r.inherit(lifelineFDKey, theirLifeline)
+	r.inherit(certificateFDKey, theirCertificate)
 	if err := r.cmd.Start(); err != nil {
 		return err
 	}
-	for _, f := range theirs {
-		f.Close()
-	}
+	go func() { // a plugin need not read it
+		_, _ = certificate.Write(identity)
+		certificate.Close()
+	}()
 	first, handshake := io.Pipe()
-	r.stdout, r.stderr = first, &drainReader{File: files[2], drained: make(chan struct{})}
+	r.stdout, r.stderr, r.lifeline = first, &drainReader{File: stderr, drained: make(chan struct{})}, lifeline
 	r.begun()
-	go r.filterStdout(files[0], handshake)
+	go r.filterStdout(stdout, handshake)
 	go r.reap()
 	return nil
+}
+
+// inherit gives the process a file, and its descriptor's number in a variable.
+func (r *runnerProcess) inherit(key string, f *os.File) {
+	r.cmd.ExtraFiles = append(r.cmd.ExtraFiles, f)
+	r.cmd.Env = append(r.cmd.Env, fmt.Sprintf("%s=%d", key, 2+len(r.cmd.ExtraFiles)))
 }
 
 // reap waits for the process, takes its group down with it, and records how it
@@ -121,21 +140,20 @@ func (d *drainReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// handshakeLine is how go-plugin's handshake begins: core protocol, protocol,
-// network.
-var handshakeLine = regexp.MustCompile(`^\d+\|\d+\|(unix|tcp)\|`)
-
-// filterStdout gives go-plugin the one line that it must see. What a plugin
-// prints before or after it, whose SDK does not protect its standard output,
-// goes to the log.
+// filterStdout gives go-plugin the one line that it must see, or nothing where
+// that is refused. What a plugin prints before or after it, whose SDK does not
+// protect its standard output, goes to the log.
 func (r *runnerProcess) filterStdout(stdout io.ReadCloser, handshake *io.PipeWriter) {
 	defer stdout.Close()
 	defer handshake.Close()
 	reader := bufio.NewReaderSize(stdout, 64<<10)
 	for {
 		line, err := reader.ReadSlice('\n')
-		if handshakeLine.Match(line) && err == nil {
-			_, _ = handshake.Write(line)
+		if greets.Match(line) && err == nil {
+			if err := r.accept(string(line)); err == nil {
+				_, _ = handshake.Write(line)
+			}
+			handshake.Close()
 			break
 		}
 		_, _ = r.log.Write(line)
@@ -144,6 +162,22 @@ func (r *runnerProcess) filterStdout(stdout io.ReadCloser, handshake *io.PipeWri
 		}
 	}
 	_, _ = io.Copy(r.log, reader)
+}
+
+// accept checks the plugin's handshake.
+func (r *runnerProcess) accept(line string) error {
+	_, err := parseGreeting(line, majors(r.cfg.versions), r.cfg.Name, r.cfg.Version)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refusal = err
+	return err
+}
+
+// refused returns why the handshake was refused, nil where it was not.
+func (r *runnerProcess) refused() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.refusal
 }
 
 func (r *runnerProcess) killGroup() {
