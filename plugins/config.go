@@ -10,6 +10,7 @@ import (
 	"time"
 
 	goplugin "github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc/stats"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -35,6 +36,7 @@ type Config struct {
 	Restart      Restart
 
 	versions map[int]goplugin.PluginSet // of the protocol that this side speaks
+	watch    []stats.Handler            // that see every message; tests strike at one
 }
 
 // Restart says what happens when the plugin's process dies.
@@ -120,5 +122,5 @@ func (c *Config) environment() []string {
 			env = append(env, entry+"="+value)
 		}
 	}
-	return env
+	return append(env, logLevelKey+"="+levelOf(c.Logger))
 }

@@ -3,6 +3,7 @@ package plugins
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"syscall"
@@ -125,6 +126,10 @@ func misbehave(mode, place string, req *adapters.LoadRequest) error {
 			if _, err := syscall.Write(1, []byte(line)); err != nil {
 				return err
 			}
+		}
+	case "logs":
+		for i, name := range []string{"TRACE", "DEBUG", "INFO", "WARN"} {
+			Logger().Log(context.Background(), LevelTrace+slog.Level(4*i), "said at "+name)
 		}
 	case "slow at " + place:
 		for i := range 5 {

@@ -105,9 +105,23 @@ func (i *instance) clientConfig(begun func()) *goplugin.ClientConfig {
 		SyncStderr:       i.log,
 		Logger:           hclog.NewNullLogger(), // what matters of it stands in errors
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: i.sock.path},
-		GRPCDialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(
-			grpc.MaxCallRecvMsgSize(maxMessageBytes), grpc.MaxCallSendMsgSize(maxMessageBytes))},
+		GRPCDialOptions:  i.cfg.dialOptions(),
 	}
+}
+
+// dialOptions are those of the connection to a plugin.
+func (c *Config) dialOptions() []grpc.DialOption {
+	all := []grpc.DialOption{
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes), grpc.MaxCallSendMsgSize(maxMessageBytes)),
+		grpc.WithIdleTimeout(0), // one connection as long as the process: it is checked once who is there
+	}
+	if c.Logger.Enabled(context.Background(), LevelTrace) {
+		all = append(all, grpc.WithStatsHandler(&tracer{c.Logger}))
+	}
+	for _, h := range c.watch {
+		all = append(all, grpc.WithStatsHandler(h))
+	}
+	return all
 }
 
 // explainStart says why there is no connection.

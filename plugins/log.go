@@ -60,8 +60,14 @@ func (l *plugLog) flush() {
 	l.log.Log(context.Background(), level(line), line)
 }
 
-// level guesses from the prefixes that loggers and Go's runtime use.
+// level guesses from the prefixes that loggers and Go's runtime use. What says
+// of itself that it is an error is a warning here: the call that fails says so.
 func level(line string) slog.Level {
+	if name, _, ok := strings.Cut(strings.TrimPrefix(line, "level="), " "); ok && strings.HasPrefix(line, "level=") {
+		if level, err := ParseLevel(strings.ToLower(name)); err == nil { // of Logger, or of another SDK's
+			return min(level, slog.LevelWarn)
+		}
+	}
 	for _, prefix := range []string{"panic: ", "fatal error: ", "[WARN]", "[ERROR]", "WARNING", "ERROR"} {
 		if strings.HasPrefix(line, prefix) {
 			return slog.LevelWarn

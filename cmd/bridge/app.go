@@ -28,6 +28,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/kit"
+	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/registry"
 )
 
@@ -106,7 +107,7 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey {
 		return slog.Attr{}
 	}
-	return a
+	return plugins.NameTrace(groups, a)
 }
 
 func (p *program) app() *cli.App {
@@ -123,12 +124,14 @@ func (p *program) app() *cli.App {
 		ExitErrHandler: func(*cli.Context, error) {}, // run decides
 		OnUsageError:   wrongUsage,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "`LEVEL` of logs on stderr: debug, info, warn or error"},
+			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "`LEVEL` of logs on stderr: trace (every call of an adapter, with sizes and times), debug, info, warn or error"},
 		},
 		Before: func(c *cli.Context) error {
-			if err := p.level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-				return usagef("--log-level is %q, want debug, info, warn or error", c.String("log-level"))
+			level, err := plugins.ParseLevel(c.String("log-level"))
+			if err != nil {
+				return usagef("--log-level is %q, want trace, debug, info, warn or error", c.String("log-level"))
 			}
+			p.level.Set(level)
 			return nil
 		},
 		Commands: []*cli.Command{
