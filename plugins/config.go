@@ -37,6 +37,7 @@ type Config struct {
 
 	versions map[int]goplugin.PluginSet // of the protocol that this side speaks
 	watch    []stats.Handler            // that see every message; tests strike at one
+	attached *attachment                // to a process that somebody else has started; nil: bridge starts it
 }
 
 // Restart says what happens when the plugin's process dies.
@@ -60,17 +61,17 @@ func (r Restart) delay(deaths int) time.Duration {
 
 // resolve checks the configuration and fills in the defaults.
 func (c Config) resolve() (Config, error) {
-	path, err := exec.LookPath(c.Path)
-	if err == nil {
-		path, err = filepath.Abs(path)
-	}
-	if err != nil {
-		return c, adapters.Errorf(adapters.NotFound, "plugin %q is no executable: %w", c.Path, err).
-			WithRemedy("give the path of the plugin's program; chmod +x if it is there").WithOp("start")
-	}
-	c.Path = path
 	if c.Name == "" {
-		c.Name = filepath.Base(path)
+		c.Name = filepath.Base(c.Path)
+	}
+	var err error
+	if c.attached, err = attachmentOf(c.Name); err != nil {
+		return c, err
+	}
+	if c.attached == nil { // the program of one that is attached need not be there
+		if c.Path, err = executable(c.Path); err != nil {
+			return c, err
+		}
 	}
 	if c.Load.Checkpoint != "" {
 		if c.Load.Checkpoint, err = filepath.Abs(c.Load.Checkpoint); err != nil {
@@ -89,6 +90,19 @@ func (c Config) resolve() (Config, error) {
 	setDefault(&c.Restart.Backoff, 200*time.Millisecond)
 	setDefault(&c.Restart.MaxBackoff, 10*time.Second)
 	return c, nil
+}
+
+// executable is the absolute path of a program.
+func executable(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return "", adapters.Errorf(adapters.NotFound, "plugin %q is no executable: %w", name, err).
+			WithRemedy("give the path of the plugin's program; chmod +x if it is there").WithOp("start")
+	}
+	return path, nil
 }
 
 func setDefault[T comparable](field *T, value T) {

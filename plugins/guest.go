@@ -24,6 +24,7 @@ type ServeConfig struct {
 	Families []adapters.Family
 	Name     string // for logs and errors; empty means the executable's name
 	Version  string // empty means the version of the main module
+	Debug    bool   // serve though no host has started the process, see ServeWith
 }
 
 // Serve is the body of a plugin's main function: it serves the families to the
@@ -45,17 +46,25 @@ func Serve(families ...adapters.Family) {
 // From here on the process belongs to the plugin: file descriptor 1 leads to
 // the standard error, SIGINT is ignored, and the process (its whole group, if
 // it leads one) ends when the host is gone.
+//
+// An author who starts it himself, in a debugger for instance, sets the variable
+// BRIDGE_DEBUG=1 (or cfg.Debug): then it prints a line for the shell in which
+// bridge is to run, BRIDGE_REATTACH, and serves one bridge after the other until
+// SIGINT. Nothing of the above happens to the process then.
 func ServeWith(cfg ServeConfig) error {
-	if os.Getenv(cookieKey) != cookieValue {
-		return adapters.Errorf(adapters.Invalid, "this program is a plugin of bridge and was started by hand").
-			WithRemedy("name it by its path in a recipe")
-	}
 	if err := cfg.check(); err != nil {
 		return err
 	}
+	if os.Getenv(cookieKey) != cookieValue {
+		if cfg.byHand() {
+			return cfg.serveByAuthor()
+		}
+		return adapters.Errorf(adapters.Invalid, "this program is a plugin of bridge and was started by hand").
+			WithRemedy("name it by its path in a recipe; to run it in a debugger, set %s=1", debugKey)
+	}
 	return serve(func(onLoad func()) (map[int]goplugin.PluginSet, func() error) {
 		s := &server{
-			hello:    &pb.Hello{Name: cfg.name(), Version: cfg.version()},
+			hello:    cfg.hello(),
 			families: cfg.Families,
 			onLoad:   onLoad,
 		}
@@ -77,6 +86,8 @@ func (c *ServeConfig) check() error {
 	}
 	return nil
 }
+
+func (c *ServeConfig) hello() *pb.Hello { return &pb.Hello{Name: c.name(), Version: c.version()} }
 
 func (c *ServeConfig) name() string {
 	if c.Name != "" {

@@ -32,6 +32,8 @@ type instance struct {
 	log    *plugLog
 	sock   *socketDir
 
+	attached *grpc.ClientConn // to a process that somebody else has started; then client, runner and sock are nil
+
 	rpc     pb.AdapterClient
 	version string
 	spec    *pb.ModelSpec
@@ -40,12 +42,12 @@ type instance struct {
 // launch starts a process and loads the model. An error of kind Unavailable
 // means that the process died, any other that there is no point in a repeat.
 func launch(ctx context.Context, cfg *Config) (*instance, error) {
-	sock, err := newSocketDir()
-	if err != nil {
-		return nil, adapters.Errorf(adapters.Exhausted, "no folder for the plugin's socket: %w", err).WithOp("start")
+	i := &instance{cfg: cfg, log: &plugLog{log: cfg.Logger}, version: cfg.Version}
+	begin := i.start
+	if cfg.attached != nil {
+		begin = func(context.Context) error { return i.attach() }
 	}
-	i := &instance{cfg: cfg, sock: sock, log: &plugLog{log: cfg.Logger}, version: cfg.Version}
-	if err := i.start(ctx); err != nil {
+	if err := begin(ctx); err != nil {
 		i.stop()
 		return nil, err
 	}
@@ -58,7 +60,10 @@ func launch(ctx context.Context, cfg *Config) (*instance, error) {
 
 // start runs the process up to the handshake. go-plugin knows no context here:
 // when ctx ends, the process is killed under it.
-func (i *instance) start(ctx context.Context) error {
+func (i *instance) start(ctx context.Context) (err error) {
+	if i.sock, err = newSocketDir(); err != nil {
+		return adapters.Errorf(adapters.Exhausted, "no folder for the plugin's socket: %w", err).WithOp("start")
+	}
 	started := make(chan error, 1)
 	begun := make(chan struct{})
 	i.client = goplugin.NewClient(i.clientConfig(sync.OnceFunc(func() { close(begun) })))
@@ -139,7 +144,7 @@ func (i *instance) explainStart(ctx context.Context, err error) error {
 	case i.runner == nil || i.runner.cmd.Process == nil:
 		kind, message = adapters.NotFound, "the plugin's program cannot be run: "+err.Error()
 	case i.runner.refused() != nil:
-		return i.refused(where)
+		return i.refused(i.runner.refused(), where)
 	default:
 		_ = i.runner.Kill(context.Background())
 		<-i.runner.done
@@ -149,10 +154,10 @@ func (i *instance) explainStart(ctx context.Context, err error) error {
 }
 
 // refused is the error for a handshake that is not to be used.
-func (i *instance) refused(where *ProcessError) error {
+func (i *instance) refused(reason error, where *ProcessError) error {
 	var why *adapters.Error
-	if !errors.As(i.runner.refused(), &why) {
-		return i.runner.refused()
+	if !errors.As(reason, &why) {
+		return reason
 	}
 	where.Err = nil
 	return &adapters.Error{Kind: why.Kind, Op: "start", Message: why.Message, Remedy: why.Remedy, Err: where}
@@ -199,10 +204,17 @@ func (i *instance) loadEvent(event *pb.LoadEvent) (loaded bool, err error) {
 // where says where an error comes from.
 func (i *instance) where(rpc string) *ProcessError {
 	e := &ProcessError{Plugin: i.cfg.Name, Version: i.version, RPC: rpc, Stderr: i.log.lines()}
-	if i.runner != nil {
-		e.Exit, _ = i.runner.ended()
-	}
+	e.Exit, _ = i.ended()
 	return e
+}
+
+// ended returns how the process ended, and whether it has. Of one that somebody
+// else has started nothing is known.
+func (i *instance) ended() (exit string, dead bool) {
+	if i.runner == nil {
+		return "", false
+	}
+	return i.runner.ended()
 }
 
 // explain turns the error of an RPC into one of package adapters. Kind
@@ -223,7 +235,10 @@ func (i *instance) explain(ctx context.Context, rpc, op string, err error) error
 	if errors.As(err, &broken) {
 		return brokenContract(op, err, i.where(rpc))
 	}
-	if i.died(status.Code(err)) {
+	if i.attached != nil && status.Code(err) == codes.Unavailable {
+		return i.gone(rpc, op, err)
+	}
+	if i.attached == nil && i.died(status.Code(err)) {
 		where := i.where(rpc)
 		return &adapters.Error{Kind: adapters.Unavailable, Op: op, Message: "the plugin died", Err: where}
 	}
@@ -262,11 +277,17 @@ func (i *instance) died(code codes.Code) bool {
 // stop shuts the process down, by force after go-plugin's two seconds, and
 // removes what it leaves behind.
 func (i *instance) stop() {
+	if i.attached != nil {
+		_ = i.attached.Close()
+		return
+	}
 	if i.client != nil {
 		i.client.Kill()
 	}
 	if i.runner != nil && i.runner.cmd.Process != nil {
 		_ = i.runner.Kill(context.Background())
 	}
-	i.sock.remove()
+	if i.sock != nil {
+		i.sock.remove()
+	}
 }

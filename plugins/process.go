@@ -148,7 +148,7 @@ func (p *Process) try(ctx context.Context, name, op string, attempt rpc) error {
 	}
 	if err := attempt(ctx, i.rpc, func() *ProcessError { return i.where(name) }); err != nil {
 		err = i.explain(ctx, name, op, err)
-		if _, dead := i.runner.ended(); dead {
+		if _, dead := i.ended(); dead {
 			p.bury(i)
 		}
 		return err
@@ -174,7 +174,7 @@ func (p *Process) instance(ctx context.Context, op string) (*instance, error) {
 	}
 	defer p.leave()
 	if p.current != nil {
-		exit, dead := p.current.runner.ended()
+		exit, dead := p.current.ended()
 		if !dead {
 			return p.current, nil
 		}
