@@ -34,6 +34,7 @@ type Config struct {
 	Logger       *slog.Logger  // nil discards what the plugin prints
 	StartTimeout time.Duration // until the handshake, before Load; 0 means 30 s
 	Restart      Restart
+	Limits       Limits
 
 	versions map[int]goplugin.PluginSet // of the protocol that this side speaks
 	watch    []stats.Handler            // that see every message; tests strike at one
@@ -136,5 +137,6 @@ func (c *Config) environment() []string {
 			env = append(env, entry+"="+value)
 		}
 	}
+	env = append(env, c.Limits.environment()...)
 	return append(env, logLevelKey+"="+levelOf(c.Logger))
 }

@@ -18,24 +18,25 @@ type ProcessError struct {
 	Exit    string   // "signal: killed", "exit status 2"; empty while it runs
 	Stderr  []string // its last lines
 	Err     error    // the cause, where there is one
+
+	fault bool // of the plugin, though it runs: what it said last belongs to the text
 }
 
-// Error names the plugin and the RPC; for a process that has ended also how,
-// and what it said last.
+// Error names the plugin and the RPC; for a process that has ended also how, and
+// what it said last, which a bug of one that runs calls for too.
 func (e *ProcessError) Error() string {
 	s := "plugin " + e.Plugin
 	if e.Version != "" {
 		s += " " + e.Version
 	}
 	s += ", rpc " + e.RPC
-	if e.Exit == "" {
-		return s
+	if e.Exit != "" {
+		s += ": " + e.Exit
+		if e.Err != nil {
+			s += ": " + e.Err.Error()
+		}
 	}
-	s += ": " + e.Exit
-	if e.Err != nil {
-		s += ": " + e.Err.Error()
-	}
-	if len(e.Stderr) > 0 {
+	if (e.Exit != "" || e.fault) && len(e.Stderr) > 0 {
 		s += "; its last lines on stderr:\n\t" + strings.Join(e.Stderr, "\n\t")
 	}
 	return s
@@ -73,6 +74,7 @@ func wireText(s string) string {
 
 // failureFromWire gives the error that the adapter returned in its process.
 func failureFromWire(f *pb.Failure, where *ProcessError) *adapters.Error {
+	where.fault = adapters.Kind(min(f.Kind, 255)) == adapters.Internal
 	return &adapters.Error{
 		Kind: adapters.Kind(min(f.Kind, 255)), Op: f.Op, Message: f.Message, Remedy: f.Remedy, Err: where,
 	}
@@ -81,6 +83,7 @@ func failureFromWire(f *pb.Failure, where *ProcessError) *adapters.Error {
 // brokenContract is the error for a plugin whose answer is not what the
 // protocol or the contract says.
 func brokenContract(op string, err error, where *ProcessError) *adapters.Error {
+	where.fault = true
 	return &adapters.Error{
 		Kind: adapters.Internal, Op: op,
 		Message: fmt.Sprintf("the plugin broke the contract: %v", err),

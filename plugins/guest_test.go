@@ -50,6 +50,8 @@ func runPlugin(mode string) {
 		fmt.Println(strings.Repeat("x", 1<<20))
 	case "mute":
 		time.Sleep(time.Hour)
+	case "eater":
+		eat()
 	case "exit":
 		fmt.Fprintln(os.Stderr, "cannot find libfake.so")
 		os.Exit(3)
@@ -115,6 +117,9 @@ func misbehave(mode, place string, req *adapters.LoadRequest) error {
 	case "crash at " + place:
 		fmt.Fprintln(os.Stderr, "dying at", place)
 		kill()
+	case "exit at " + place:
+		fmt.Fprintln(os.Stderr, "leaving at", place)
+		os.Exit(7)
 	case "panic at " + place:
 		panic("on purpose")
 	case "fail at " + place:
@@ -126,6 +131,22 @@ func misbehave(mode, place string, req *adapters.LoadRequest) error {
 			if _, err := syscall.Write(1, []byte(line)); err != nil {
 				return err
 			}
+		}
+	case "hang once at " + place:
+		if once() {
+			select {}
+		}
+	case "eat at " + place:
+		eat()
+	case "eat once at " + place:
+		if once() {
+			eat()
+		}
+	case "a child eats at " + place:
+		return eatInAChild()
+	case "tells limits":
+		if place != "load" {
+			return tellLimits()
 		}
 	case "logs":
 		for i, name := range []string{"TRACE", "DEBUG", "INFO", "WARN"} {

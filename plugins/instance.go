@@ -136,7 +136,7 @@ func (i *instance) explainStart(ctx context.Context, err error) error {
 	}
 	where := i.where("start")
 	where.Err = err
-	kind, message := adapters.Unavailable, "the plugin does not start"
+	kind, message, remedy := adapters.Unavailable, "the plugin does not start", ""
 	switch {
 	case ctx.Err() != nil:
 		kind, message = adapters.Canceled, ctx.Err().Error()
@@ -148,9 +148,11 @@ func (i *instance) explainStart(ctx context.Context, err error) error {
 	default:
 		_ = i.runner.Kill(context.Background())
 		<-i.runner.done
-		where.Exit, _ = i.runner.ended()
+		where = i.where("start")
+		where.Err = err
+		remedy = i.runner.remedy()
 	}
-	return &adapters.Error{Kind: kind, Op: "start", Message: message, Err: where}
+	return &adapters.Error{Kind: kind, Op: "start", Message: message, Remedy: remedy, Err: where}
 }
 
 // refused is the error for a handshake that is not to be used.
@@ -167,7 +169,7 @@ func (i *instance) refused(reason error, where *ProcessError) error {
 func (i *instance) load(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := i.rpc.Load(ctx, loadToWire(i.cfg.Family, &i.cfg.Load))
+	stream, err := i.rpc.Load(undated{ctx}, loadToWire(i.cfg.Family, &i.cfg.Load))
 	for err == nil {
 		var event *pb.LoadEvent
 		if event, err = stream.Recv(); err == nil {
@@ -240,7 +242,7 @@ func (i *instance) explain(ctx context.Context, rpc, op string, err error) error
 	}
 	if i.attached == nil && i.died(status.Code(err)) {
 		where := i.where(rpc)
-		return &adapters.Error{Kind: adapters.Unavailable, Op: op, Message: "the plugin died", Err: where}
+		return &adapters.Error{Kind: adapters.Unavailable, Op: op, Message: "the plugin died", Remedy: i.runner.remedy(), Err: where}
 	}
 	kind, remedy := adapters.Internal, ""
 	switch status.Code(err) {

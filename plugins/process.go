@@ -16,8 +16,9 @@ import (
 // Process is a plugin with its model loaded, kept alive: where the process
 // dies, it is started again and the requests that were lost are repeated.
 type Process struct {
-	cfg  Config
-	spec *pb.ModelSpec
+	cfg     Config
+	spec    *pb.ModelSpec
+	version string // as the plugin said
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -40,7 +41,7 @@ func Launch(ctx context.Context, cfg Config) (*Process, error) {
 	if p.current, err = launch(ctx, &p.cfg); err != nil {
 		return nil, err
 	}
-	p.spec = p.current.spec
+	p.spec, p.version = p.current.spec, p.current.version
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p, nil
 }
@@ -65,7 +66,14 @@ func (p *Process) Language() (adapters.LanguageModel, error) {
 }
 
 func (p *Process) wrongKind(want adapters.ModelKind) error {
-	return adapters.Errorf(adapters.Unsupported, "plugin %s holds a %s, want a %s", p.cfg.Name, p.spec.Kind, want)
+	err := adapters.Errorf(adapters.Unsupported, "the plugin holds a %s, want a %s", p.spec.Kind, want)
+	err.Err = p.where("Load")
+	return err
+}
+
+// where says where an error comes from that no running process has to do with.
+func (p *Process) where(rpc string) *ProcessError {
+	return &ProcessError{Plugin: p.cfg.Name, Version: p.version, RPC: rpc}
 }
 
 // OpenVision launches a plugin that is a vision encoder.
@@ -118,7 +126,7 @@ func (p *Process) call(ctx context.Context, name, op string, attempt rpc) error 
 	for {
 		err := p.try(ctx, name, op, attempt)
 		if p.ctx.Err() != nil && err != nil {
-			return adapters.Errorf(adapters.Invalid, "plugin %s is closed", p.cfg.Name).WithOp(op)
+			return &adapters.Error{Kind: adapters.Invalid, Op: op, Message: "the plugin is closed", Err: p.where(name)}
 		}
 		if !isDeath(err) {
 			return err
@@ -142,11 +150,18 @@ func isDeath(err error) bool {
 }
 
 func (p *Process) try(ctx context.Context, name, op string, attempt rpc) error {
-	i, err := p.instance(ctx, op)
+	i, err := p.instance(ctx, name, op)
 	if err != nil {
 		return err
 	}
-	if err := attempt(ctx, i.rpc, func() *ProcessError { return i.where(name) }); err != nil {
+	limited, cancel := p.cfg.limited(ctx)
+	defer cancel()
+	if err := attempt(undated{limited}, i.rpc, func() *ProcessError { return i.where(name) }); err != nil {
+		if limited.Err() != nil && ctx.Err() == nil && i.runner != nil {
+			i.runner.condemn(p.cfg.Limits.tooSlow(name))
+			<-i.runner.done
+			err = limited.Err() // not what the adapter said when its time was over
+		}
 		err = i.explain(ctx, name, op, err)
 		if _, dead := i.ended(); dead {
 			p.bury(i)
@@ -157,19 +172,40 @@ func (p *Process) try(ctx context.Context, name, op string, attempt rpc) error {
 	return nil
 }
 
+// limited is the context of one call.
+func (c *Config) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.Limits.Call <= 0 || c.attached != nil {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, c.Limits.Call)
+}
+
+// undated keeps a deadline from gRPC, which would tell it to the plugin: that
+// its end of the stream is over may then be heard here before this end is, and
+// looks like a failure. The plugin is told when the deadline has come.
+type undated struct{ context.Context }
+
+// Deadline has nothing to tell.
+func (undated) Deadline() (time.Time, bool) { return time.Time{}, false }
+
 // giveUp tells the whole story.
 func (p *Process) giveUp(op string, story []error) error {
+	remedy := "its last lines above say why; too little memory is the usual reason"
+	var last *adapters.Error
+	if errors.As(story[len(story)-1], &last) && last.Remedy != "" {
+		remedy = last.Remedy
+	}
 	return &adapters.Error{
 		Kind: adapters.Unavailable, Op: op,
 		Message: fmt.Sprintf("plugin %s died %d times in a row at this request", p.cfg.Name, len(story)),
-		Remedy:  "its last lines above say why; too little memory is the usual reason",
+		Remedy:  remedy,
 		Err:     errors.Join(story...),
 	}
 }
 
 // instance returns the running process, started anew where it died.
-func (p *Process) instance(ctx context.Context, op string) (*instance, error) {
-	if err := p.enter(ctx, op); err != nil {
+func (p *Process) instance(ctx context.Context, rpc, op string) (*instance, error) {
+	if err := p.enter(ctx, rpc, op); err != nil {
 		return nil, err
 	}
 	defer p.leave()
@@ -184,7 +220,7 @@ func (p *Process) instance(ctx context.Context, op string) (*instance, error) {
 	select {
 	case <-time.After(p.cfg.Restart.delay(p.deaths)):
 	case <-ctx.Done():
-		return nil, canceled(ctx, op)
+		return nil, p.canceled(ctx, rpc, op)
 	}
 	i, err := launch(ctx, &p.cfg)
 	if err != nil {
@@ -195,8 +231,10 @@ func (p *Process) instance(ctx context.Context, op string) (*instance, error) {
 	}
 	if !proto.Equal(i.spec, p.spec) {
 		i.stop()
-		return nil, adapters.Errorf(adapters.Corrupt, "plugin %s came back with another model: %s, had %s",
-			p.cfg.Name, describe(i.spec), describe(p.spec)).WithOp(op).WithRemedy("do not change the checkpoint while it is in use")
+		return nil, (&adapters.Error{
+			Kind: adapters.Corrupt, Op: op, Err: p.where(rpc),
+			Message: fmt.Sprintf("the plugin came back with another model: %s, had %s", describe(i.spec), describe(p.spec)),
+		}).WithRemedy("do not change the checkpoint while it is in use")
 	}
 	p.current = i
 	return i, nil
@@ -223,23 +261,26 @@ func (p *Process) succeeded() {
 	p.deaths = 0
 }
 
-func (p *Process) enter(ctx context.Context, op string) error {
+func (p *Process) enter(ctx context.Context, rpc, op string) error {
 	select {
 	case p.gate <- struct{}{}:
 	case <-ctx.Done():
-		return canceled(ctx, op)
+		return p.canceled(ctx, rpc, op)
 	}
 	if ctx.Err() != nil {
 		p.leave()
-		return canceled(ctx, op)
+		return p.canceled(ctx, rpc, op)
 	}
 	return nil
 }
 
 func (p *Process) leave() { <-p.gate }
 
-func canceled(ctx context.Context, op string) error {
-	return adapters.Errorf(adapters.Canceled, "%w", ctx.Err()).WithOp(op)
+// canceled is the error of a call that was given up before it was made.
+func (p *Process) canceled(ctx context.Context, rpc, op string) error {
+	where := p.where(rpc)
+	where.Err = ctx.Err()
+	return &adapters.Error{Kind: adapters.Canceled, Op: op, Message: ctx.Err().Error(), Err: where}
 }
 
 func describe(s *pb.ModelSpec) string {

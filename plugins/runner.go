@@ -32,7 +32,8 @@ type runnerProcess struct {
 	lifeline *os.File // this end; closing it ends the plugin
 
 	mu      sync.Mutex
-	refusal error  // why its handshake was refused
+	refusal error // why its handshake was refused
+	verdict verdict
 	exit    string // how it ended, once done is closed
 	err     error
 }
@@ -93,6 +94,7 @@ func (r *runnerProcess) Start(context.Context) (err error) {
 	r.begun()
 	go r.filterStdout(stdout, handshake)
 	go r.reap()
+	go r.watchMemory(&r.cfg.Limits, r.cfg.Logger)
 	return nil
 }
 
@@ -116,6 +118,9 @@ func (r *runnerProcess) reap() {
 	r.err, r.exit = err, "exit status 0"
 	if err != nil {
 		r.exit = err.Error()
+	}
+	if r.verdict.reason != "" {
+		r.exit = r.verdict.reason
 	}
 	r.mu.Unlock()
 	close(r.done)
@@ -178,6 +183,23 @@ func (r *runnerProcess) refused() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.refusal
+}
+
+// condemn kills the process and its group, and says why.
+func (r *runnerProcess) condemn(v verdict) {
+	r.mu.Lock()
+	if r.verdict.reason == "" {
+		r.verdict = v
+	}
+	r.mu.Unlock()
+	_ = r.Kill(context.Background())
+}
+
+// remedy is what to do about a verdict; empty where the process died otherwise.
+func (r *runnerProcess) remedy() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.verdict.remedy
 }
 
 func (r *runnerProcess) killGroup() {

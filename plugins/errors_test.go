@@ -1,0 +1,89 @@
+package plugins
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// TestEveryErrorSaysWhereItComesFrom goes through the ways in which a call can
+// fail: whatever it is, the error names plugin, version and RPC, and where a
+// process has ended how, and what it said last.
+func TestEveryErrorSaysWhereItComesFrom(t *testing.T) {
+	loss := func(ctx context.Context, m adapters.LanguageModel) error {
+		_, err := m.Loss(ctx, lossRequest(true))
+		return err
+	}
+	for name, c := range map[string]struct {
+		mode   string
+		change func(*Config)
+		ask    func(ctx context.Context, m adapters.LanguageModel) error
+		rpc    string
+		kind   adapters.Kind
+		exit   string // how the process ended; empty: it runs
+		last   string // line on stderr
+	}{
+		"refused":       {mode: "fail at loss", ask: loss, rpc: "Loss", kind: adapters.Corrupt},
+		"panic":         {mode: "panic at loss", ask: loss, rpc: "Loss", kind: adapters.Internal, last: "panic: on purpose"},
+		"death":         {mode: "crash at loss", ask: loss, rpc: "Loss", kind: adapters.Unavailable, exit: "signal: killed", last: "dying at loss"},
+		"exit":          {mode: "exit at loss", ask: loss, rpc: "Loss", kind: adapters.Unavailable, exit: "exit status 7", last: "leaving at loss"},
+		"death loading": {mode: "crash at load", rpc: "Load", kind: adapters.Unavailable, exit: "signal: killed", last: "dying at load"},
+		"refused load":  {mode: "fail at load", rpc: "Load", kind: adapters.Corrupt},
+		"panic loading": {mode: "panic at load", rpc: "Load", kind: adapters.Internal},
+		"no start":      {mode: "exit", rpc: "start", kind: adapters.Unavailable, exit: "exit status 3", last: "cannot find libfake.so"},
+		"mute":          {mode: "mute", change: func(c *Config) { c.StartTimeout = 50 * time.Millisecond }, rpc: "start", kind: adapters.Unavailable, exit: "signal: killed"},
+		"old version":   {mode: "greets 1|0|unix|/x|grpc|", rpc: "start", kind: adapters.Unsupported},
+		"lie":           {mode: "lie", ask: loss, rpc: "Loss", kind: adapters.Internal},
+		"no such method": {mode: "lie", rpc: "Score", kind: adapters.Unsupported, ask: func(ctx context.Context, m adapters.LanguageModel) error {
+			_, err := m.(adapters.Scorer).Score(ctx, &adapters.ScoreRequest{Examples: lossRequest(false).Examples[:1], Prompts: lossRequest(false).Prompts, Candidates: [][]string{{"a"}}})
+			return err
+		}},
+		"no such family": {mode: "normal", change: func(c *Config) { c.Family = "sound" }, rpc: "Load", kind: adapters.NotFound},
+		"canceled": {mode: "hang at loss", rpc: "Loss", kind: adapters.Canceled, ask: func(ctx context.Context, m adapters.LanguageModel) error {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(50*time.Millisecond, cancel)
+			return loss(ctx, m)
+		}},
+		"canceled before": {mode: "normal", rpc: "Loss", kind: adapters.Canceled, ask: func(ctx context.Context, m adapters.LanguageModel) error {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			return loss(ctx, m)
+		}},
+		"closed": {mode: "normal", rpc: "Loss", kind: adapters.Invalid, ask: func(ctx context.Context, m adapters.LanguageModel) error {
+			return errors.Join(m.Close(), loss(ctx, m))
+		}},
+		"too slow": {mode: "hang at loss", ask: loss, change: func(c *Config) { c.Limits.Call = 50 * time.Millisecond },
+			rpc: "Loss", kind: adapters.Unavailable, exit: "killed by bridge"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config(t, c.mode, "language")
+			cfg.Version, cfg.Restart.Limit = "v1.2", -1
+			if c.change != nil {
+				c.change(&cfg)
+			}
+			m, err := OpenLanguage(t.Context(), cfg)
+			if err == nil {
+				defer m.Close()
+				if c.ask == nil {
+					t.Fatal("the plugin was opened")
+				}
+				err = c.ask(t.Context(), m)
+			}
+			wantError(t, err, c.kind, "plugin fake ", ", rpc "+c.rpc, c.exit)
+			var where *ProcessError
+			if !errors.As(err, &where) {
+				t.Fatalf("%v has no ProcessError", err)
+			}
+			if where.Plugin != "fake" || where.Version == "" || where.RPC != c.rpc || !strings.HasPrefix(where.Exit, c.exit) || (c.exit == "") != (where.Exit == "") {
+				t.Errorf("the error comes from %+v", where)
+			}
+			if c.exit != "" && c.last != "" && !strings.Contains(err.Error(), c.last) {
+				t.Errorf("%q is not in %v", c.last, err)
+			}
+		})
+	}
+}

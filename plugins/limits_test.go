@@ -1,0 +1,139 @@
+package plugins
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/needs"
+)
+
+// eat takes memory until the process is killed, or an hour has passed.
+func eat() {
+	var all [][]byte
+	for range 360_000 {
+		if len(all) < 200 { // not the whole machine's, should nobody stop it
+			block := make([]byte, 8<<20)
+			for i := range block {
+				block[i] = byte(i)
+			}
+			all = append(all, block)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	fmt.Fprintln(os.Stderr, len(all))
+}
+
+// eatInAChild lets another process of the group do it.
+func eatInAChild() error {
+	path, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(path)
+	cmd.Env = append(os.Environ(), modeKey+"=eater")
+	return cmd.Run()
+}
+
+func needsProc(t *testing.T) {
+	t.Helper()
+	if !hasProc() {
+		needs.Lacking(t, "a /proc to see memory in", os.ErrNotExist)
+	}
+}
+
+func TestMemoryLimit(t *testing.T) {
+	needsProc(t)
+	const limit = 200e6
+	for _, place := range []string{"eat at loss", "a child eats at loss"} {
+		t.Run(place, func(t *testing.T) {
+			cfg := config(t, place, "language")
+			cfg.Limits.Memory, cfg.Restart.Limit = limit, -1
+			_, err := openLanguage(t, cfg).Loss(t.Context(), lossRequest(false))
+			wantError(t, err, adapters.Unavailable, "killed by bridge: it held ", "its limit is 200 MB", "raise memory_limit", "plugin fake", "rpc Loss")
+		})
+	}
+	t.Run("load", func(t *testing.T) {
+		cfg := config(t, "eat at load", "language")
+		cfg.Limits.Memory = limit
+		_, err := OpenLanguage(t.Context(), cfg)
+		wantError(t, err, adapters.Unavailable, "its limit is 200 MB", "raise memory_limit", "rpc Load")
+	})
+	t.Run("once", func(t *testing.T) {
+		cfg := config(t, "eat once at loss", "language")
+		cfg.Limits.Memory = limit
+		if _, err := openLanguage(t, cfg).Loss(t.Context(), lossRequest(false)); err != nil {
+			t.Errorf("the request was not repeated: %v", err)
+		}
+	})
+	t.Run("below", func(t *testing.T) {
+		cfg := config(t, "slow at load", "language")
+		cfg.Limits.Memory = 4e9
+		openLanguage(t, cfg)
+	})
+}
+
+func TestHeldBytes(t *testing.T) {
+	status := "Name:\tx\nVmRSS:\t    9000 kB\nRssAnon:\t     112 kB\nRssFile:\t    1496 kB\nRssShmem:\t       8 kB\nVmSwap:\t       4 kB\n"
+	if got := heldBytes(status); got != 124<<10 {
+		t.Errorf("held are %d bytes, want %d", got, 124<<10)
+	}
+}
+
+func TestDevicesAndThreads(t *testing.T) {
+	t.Setenv("CUDA_VISIBLE_DEVICES", "5")
+	t.Setenv("OMP_NUM_THREADS", "64")
+	none, two := "", "0,1"
+	for _, c := range []struct {
+		limits Limits
+		want   string
+	}{
+		{Limits{}, "devices 5 true, threads 64, memory "},
+		{Limits{Devices: &two, Threads: 3, Memory: 8e9}, "devices 0,1 true, threads 3, memory 7200000000"},
+		{Limits{Devices: &none}, "devices  true, threads 64, memory "},
+	} {
+		cfg := config(t, "tells limits", "language")
+		cfg.Limits = c.limits
+		_, err := openLanguage(t, cfg).Loss(t.Context(), lossRequest(false))
+		wantError(t, err, adapters.NotFound, c.want+";")
+	}
+}
+
+func tellLimits() error {
+	devices, ok := os.LookupEnv("CUDA_VISIBLE_DEVICES")
+	return adapters.Errorf(adapters.NotFound, "devices %s %v, threads %s, memory %s;", devices, ok, os.Getenv("OMP_NUM_THREADS"), os.Getenv("GOMEMLIMIT"))
+}
+
+func TestCallTimeout(t *testing.T) {
+	t.Run("hangs", func(t *testing.T) {
+		cfg := config(t, "hang at loss", "language")
+		cfg.Limits.Call, cfg.Restart.Limit = 200*time.Millisecond, 1
+		m := openLanguage(t, cfg)
+		_, err := m.Loss(t.Context(), lossRequest(false))
+		wantError(t, err, adapters.Unavailable, "died 2 times", "did not answer Loss within 200ms", "raise call_timeout", "plugin fake")
+		if n := strings.Count(err.Error(), "killed by bridge"); n != 2 {
+			t.Errorf("the story tells %d deaths, want 2: %v", n, err)
+		}
+	})
+	t.Run("once", func(t *testing.T) {
+		cfg := config(t, "hang once at loss", "language")
+		cfg.Limits.Call = 3 * time.Second
+		if _, err := openLanguage(t, cfg).Loss(t.Context(), lossRequest(false)); err != nil {
+			t.Errorf("the request was not repeated: %v", err)
+		}
+	})
+	t.Run("canceled", func(t *testing.T) {
+		cfg := config(t, "hang at loss", "language")
+		cfg.Limits.Call = time.Hour
+		m := openLanguage(t, cfg)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := m.Loss(ctx, lossRequest(false))
+		wantError(t, err, adapters.Canceled, "rpc Loss")
+	})
+}

@@ -1,0 +1,67 @@
+package plugins
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// memoryGroup is a process group whose memory is counted.
+type memoryGroup struct {
+	leader  int
+	members []int
+}
+
+// list finds the members.
+func (g *memoryGroup) list() {
+	g.members = g.members[:0]
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		stat, err := os.ReadFile(path) // pid (name) state parent group …
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := bytes.Cut(stat[max(bytes.LastIndexByte(stat, ')'), 0):], []byte(" "))
+		fields := bytes.Fields(rest)
+		if len(fields) < 3 || string(fields[2]) != strconv.Itoa(g.leader) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
+			g.members = append(g.members, pid)
+		}
+	}
+}
+
+// used is what the members hold, in bytes. What two of them share counts twice.
+func (g *memoryGroup) used() (int64, error) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		return 0, fmt.Errorf("this system has no /proc to see it in: %w", err)
+	}
+	var sum int64
+	for _, pid := range g.members {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err == nil { // else it has ended
+			sum += heldBytes(string(status))
+		}
+	}
+	return sum, nil
+}
+
+// heldBytes reads the memory of a process that is no file's.
+func heldBytes(status string) int64 {
+	var sum int64
+	for line := range strings.Lines(status) {
+		key, value, _ := strings.Cut(line, ":")
+		switch key {
+		case "RssAnon", "RssShmem", "VmSwap":
+			kilobytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+			if err == nil {
+				sum += kilobytes << 10
+			}
+		}
+	}
+	return sum
+}
