@@ -66,6 +66,7 @@ func (r *Recipe) checkBackbone(table string, b Backbone) {
 	if b.DType != "" {
 		r.oneOf(table+".dtype", b.DType, registry.DTypes()...)
 	}
+	r.checkLimits(table, b)
 }
 
 // lossNames are the keys of stage 1's weights.

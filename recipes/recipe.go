@@ -41,6 +41,7 @@ type Backbone struct {
 	Plugin    string `toml:"plugin,omitempty"` // executable of a third-party adapter
 	Isolation string `toml:"isolation"`        // "process" or "none"
 	DType     string `toml:"dtype,omitempty"`  // "float32" or "bfloat16"; empty: the manifest's
+	Limits
 }
 
 // Vision is the frozen encoder.

@@ -24,12 +24,13 @@ type opening struct {
 	isolation string // "process" or "none"
 	dtype     string
 	backend   string
-	layer     *int          // of a vision encoder
-	image     adapters.Size // that a vision encoder is to take; zero: its own
+	limits    recipes.Limits // of its process
+	layer     *int           // of a vision encoder
+	image     adapters.Size  // that a vision encoder is to take; zero: its own
 }
 
 func openingOf(model registry.Backbone, b recipes.Backbone, backend string) opening {
-	return opening{model: model, plugin: b.Plugin, isolation: b.Isolation, dtype: b.DType, backend: backend}
+	return opening{model: model, plugin: b.Plugin, isolation: b.Isolation, dtype: b.DType, backend: backend, limits: b.Limits}
 }
 
 // request finds the weights and returns what the adapter is asked for.
@@ -58,14 +59,24 @@ func (p *program) loading(id string) func(adapters.Progress) {
 // process returns the plugin to start: a third-party executable, or this binary
 // as the server of a built-in family.
 func (p *program) process(o opening, family string, req adapters.LoadRequest) (plugins.Config, error) {
+	cfg := plugins.Config{Path: o.plugin, Load: req, Logger: p.log, Limits: plugins.Limits{
+		Memory: o.limits.Memory(), Devices: o.limits.Devices, Threads: o.limits.Threads, Call: o.limits.Call(),
+	}}
+	if n := o.limits.Restarts; n != nil {
+		cfg.Restart.Limit = *n
+		if *n == 0 {
+			cfg.Restart.Limit = -1 // Config takes 0 for its default
+		}
+	}
 	if o.plugin != "" {
-		return plugins.Config{Path: o.plugin, Load: req, Logger: p.log}, nil
+		return cfg, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return plugins.Config{}, fmt.Errorf("find this program to start it as a plugin: %w", err)
 	}
-	return plugins.Config{Name: family, Path: self, Args: []string{"adapter", "serve", family}, Family: family, Load: req, Logger: p.log}, nil
+	cfg.Name, cfg.Path, cfg.Args, cfg.Family = family, self, []string{"adapter", "serve", family}, family
+	return cfg, nil
 }
 
 // family returns the built-in adapter of a model, zero where a plugin serves it.

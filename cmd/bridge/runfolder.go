@@ -66,7 +66,7 @@ func writeRecipe(dir string, r *recipes.Resolved) error {
 }
 
 // sameRecipe refuses to resume a run with other settings than it was begun with.
-// Where and how it is kept ([run]) may change.
+// Where and how it is kept ([run]) may change, and what limits the adapters' processes.
 func sameRecipe(dir string, r *recipes.Resolved) error {
 	path := filepath.Join(dir, recipeFile)
 	old, err := os.ReadFile(path)
@@ -87,7 +87,7 @@ func sameRecipe(dir string, r *recipes.Resolved) error {
 	return nil
 }
 
-// settings are the lines of an encoded recipe by key, [run] aside.
+// settings are the lines of an encoded recipe by key, those aside that change no result.
 func settings(text string) map[string]string {
 	all, table := map[string]string{}, ""
 	for line := range strings.Lines(text) {
@@ -95,7 +95,7 @@ func settings(text string) map[string]string {
 		if name, ok := strings.CutPrefix(line, "["); ok {
 			table = strings.TrimSuffix(name, "]") + "."
 		}
-		if key, value, ok := strings.Cut(line, " = "); ok && !strings.HasPrefix(table, "run.") && !strings.HasPrefix(line, "#") {
+		if key, value, ok := strings.Cut(line, " = "); ok && !recipes.KeepsResults(table+key) && !strings.HasPrefix(line, "#") {
 			all[table+key] = value
 		}
 	}

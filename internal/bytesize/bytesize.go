@@ -35,7 +35,7 @@ func Parse(text string) (int64, error) {
 		}
 		break
 	}
-	return 0, fmt.Errorf("%q is no amount of memory, want a positive number with a unit, as 8GB or 512MiB", text)
+	return 0, fmt.Errorf("is %q, no amount of memory; want a positive number with a unit, as 8GB or 512MiB", text)
 }
 
 // Format writes an amount with two or three digits: "8.4 GB".
