@@ -6,6 +6,7 @@ import (
 	"io"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -35,6 +36,7 @@ type instance struct {
 	attached *grpc.ClientConn // to a process that somebody else has started; then client, runner and sock are nil
 
 	rpc     pb.AdapterClient
+	givenUp atomic.Bool // a call was given up, and may still be computed
 	version string
 	spec    *pb.ModelSpec
 }
@@ -229,6 +231,7 @@ func (i *instance) explain(ctx context.Context, rpc, op string, err error) error
 		return err
 	}
 	if cause := ctx.Err(); cause != nil {
+		i.givenUp.Store(true)
 		where := i.where(rpc)
 		where.Err = cause
 		return &adapters.Error{Kind: adapters.Canceled, Op: op, Message: cause.Error(), Err: where}
@@ -276,12 +279,29 @@ func (i *instance) died(code codes.Code) bool {
 	}
 }
 
-// stop shuts the process down, by force after go-plugin's two seconds, and
-// removes what it leaves behind.
+// stopGrace is how long a plugin has to end by itself; hurriedGrace is that of
+// one that was computing when the host gave up, and has nothing to lose.
+const (
+	stopGrace    = 2 * time.Second
+	hurriedGrace = 500 * time.Millisecond
+)
+
+// stop shuts the process down, by force after the grace, and removes what it
+// leaves behind. It may be called again.
 func (i *instance) stop() {
 	if i.attached != nil {
 		_ = i.attached.Close()
 		return
+	}
+	if i.runner != nil {
+		grace := stopGrace
+		if i.givenUp.Load() {
+			grace = hurriedGrace
+		}
+		// go-plugin has a limit for the time after its Shutdown was answered, and
+		// none for the answer.
+		force := time.AfterFunc(grace, func() { _ = i.runner.Kill(context.Background()) })
+		defer force.Stop()
 	}
 	if i.client != nil {
 		i.client.Kill()

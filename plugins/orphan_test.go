@@ -129,3 +129,33 @@ func TestCloseLeavesNothing(t *testing.T) {
 		t.Errorf("Close leaves %v", left)
 	}
 }
+
+// A process that answers nothing at all, not even that it is to end, is ended.
+func TestCloseEndsAStoppedProcess(t *testing.T) {
+	p, err := Launch(t.Context(), config(t, "normal", "language"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := p.current
+	pid, err := strconv.Atoi(i.runner.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- p.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		_ = i.runner.Kill(t.Context())
+		t.Fatal("Close waits for a process that does not answer")
+	}
+	if _, ended := i.runner.ended(); !ended || alive(pid) {
+		t.Error("the process is there after Close")
+	}
+}

@@ -230,7 +230,7 @@ func (r *runnerProcess) Wait(ctx context.Context) error {
 
 // Kill ends the process and its group at once.
 func (r *runnerProcess) Kill(context.Context) error {
-	if r.cmd.Process == nil {
+	if r.cmd.Process == nil { // not started
 		return nil
 	}
 	if _, ended := r.ended(); !ended {
