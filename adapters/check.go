@@ -5,11 +5,11 @@ import "math"
 // Check verifies a request against the model's spec.
 func (r *LossRequest) Check(spec LanguageSpec) error {
 	if r.Gradient && !spec.Has(CapGradient) {
-		return Errorf(Unsupported, "%s gives no gradient by the soft prompts", spec.ID).
+		return Errorf(Unsupported, "%s gives no gradient by the soft prompts", spec.ID).WithField("gradient").
 			WithRemedy("train with a model that does; captioning and scoring work with this one")
 	}
 	if r.Gradient && r.Prompts == nil {
-		return Errorf(Invalid, "a gradient by the soft prompts is asked for, but the request has none")
+		return Errorf(Invalid, "a gradient by the soft prompts is asked for, but the request has none").WithField("prompts")
 	}
 	return checkInputs(spec, r.Prompts, r.Examples)
 }
@@ -57,7 +57,7 @@ func (o GenerateOptions) check() error {
 		{"top_p", o.TopP, o.TopP >= 0 && o.TopP <= 1, "between 0 and 1"},
 	} {
 		if !f.ok {
-			return Errorf(Invalid, "%s is %v, want %s", f.name, f.got, f.want)
+			return Errorf(Invalid, "%s is %v, want %s", f.name, f.got, f.want).WithField("options.%s", f.name)
 		}
 	}
 	return nil
@@ -75,12 +75,12 @@ func (r *GenerateResponse) Check(req *GenerateRequest) error {
 // Check verifies a request against the model's spec.
 func (r *ScoreRequest) Check(spec LanguageSpec) error {
 	if len(r.Candidates) != len(r.Examples) {
-		return Errorf(Invalid, "%d lists of candidates for %d examples", len(r.Candidates), len(r.Examples))
+		return Errorf(Invalid, "%d lists of candidates for %d examples", len(r.Candidates), len(r.Examples)).WithField("candidates")
 	}
 	for i, c := range r.Candidates {
 		if len(c) == 0 || len(c) != len(r.Candidates[0]) {
 			return Errorf(Invalid, "example %d has %d candidates, example 0 has %d; want one equal, positive number",
-				i, len(c), len(r.Candidates[0]))
+				i, len(c), len(r.Candidates[0])).WithField("candidates[%d]", i)
 		}
 	}
 	return checkInputs(spec, r.Prompts, r.Examples)
@@ -101,7 +101,7 @@ func (r *EmbedTokensResponse) Check(spec LanguageSpec, req *EmbedTokensRequest) 
 
 func checkInputs(spec LanguageSpec, prompts *Tensor, examples []Example) error {
 	if len(examples) == 0 {
-		return Errorf(Invalid, "the request has no examples, want at least one")
+		return Errorf(Invalid, "the request has no examples, want at least one").WithField("examples")
 	}
 	m := 0
 	if prompts != nil {
@@ -112,11 +112,12 @@ func checkInputs(spec LanguageSpec, prompts *Tensor, examples []Example) error {
 	}
 	for i, e := range examples {
 		if len(e.Segments) == 0 {
-			return Errorf(Invalid, "example %d has no segments, want at least one text or soft prompt", i)
+			return Errorf(Invalid, "example %d has no segments, want at least one text or soft prompt", i).WithField("examples[%d].segments", i)
 		}
 		for j, s := range e.Segments {
 			if s.IsPrompt && (s.Prompt < 0 || s.Prompt >= m) {
-				return Errorf(Invalid, "example %d, segment %d names soft prompt %d, the request has %d", i, j, s.Prompt, m)
+				return Errorf(Invalid, "example %d, segment %d names soft prompt %d, the request has %d", i, j, s.Prompt, m).
+					WithField("examples[%d].segments[%d]", i, j)
 			}
 		}
 	}

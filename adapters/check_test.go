@@ -1,6 +1,7 @@
 package adapters_test
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -45,5 +46,28 @@ func TestAnImageSizeThatIsNotTakenIsNamed(t *testing.T) {
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.size, err, c.want)
 		}
+	}
+}
+
+func TestWhatIsWrongIsNamed(t *testing.T) {
+	spec := adapters.LanguageSpec{Spec: adapters.Spec{ID: "m", Width: 4, Capabilities: []adapters.Capability{adapters.CapGradient}}}
+	text := []adapters.Segment{adapters.TextSegment("a")}
+	two := adapters.NewTensor(adapters.Float32, 2, 3, 4)
+	for field, check := range map[string]error{
+		"examples":                (&adapters.LossRequest{}).Check(spec),
+		"examples[1].segments":    (&adapters.LossRequest{Examples: []adapters.Example{{Segments: text}, {}}}).Check(spec),
+		"examples[0].segments[1]": (&adapters.LossRequest{Prompts: two, Examples: []adapters.Example{{Segments: append(text, adapters.PromptSegment(2))}}}).Check(spec),
+		"prompts":                 (&adapters.GenerateRequest{Prompts: adapters.NewTensor(adapters.Float32, 2, 3, 5), Examples: []adapters.Example{{Segments: text}}}).Check(spec),
+		"options.top_p":           (&adapters.GenerateRequest{Examples: []adapters.Example{{Segments: text}}, Options: adapters.GenerateOptions{TopP: 2}}).Check(spec),
+		"candidates[1]":           (&adapters.ScoreRequest{Examples: make([]adapters.Example, 2), Candidates: [][]string{{"a"}, {}}}).Check(spec),
+		"images":                  (&adapters.EncodeRequest{}).Check(adapters.VisionSpec{}),
+	} {
+		var e *adapters.Error
+		if !errors.As(check, &e) || e.Field != field || !strings.Contains(e.Error(), field) {
+			t.Errorf("got %+v, want the field %q", e, field)
+		}
+	}
+	if text := adapters.Errorf(adapters.Invalid, "prompts is gone").WithField("prompts").WithRemedy("send it").Error(); text != "prompts is gone (send it)" {
+		t.Errorf("a field that the message names is said twice: %q", text)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Kind says what sort of failure an [Error] is, so that a caller can decide
@@ -34,16 +35,18 @@ func (k Kind) String() string {
 }
 
 // Error is the error of every adapter. It survives the process boundary: kind,
-// message and remedy arrive as they were sent.
+// message, field and remedy arrive as they were sent.
 type Error struct {
 	Kind    Kind
 	Op      string // what was being done: "load", "loss", …; empty where the message says it
 	Message string // what, got, wanted
+	Field   string // what is wrong in the request or the checkpoint: "examples[3].target"; may be empty
 	Remedy  string // what the user can do about it; may be empty
 	Err     error  // the cause; its text is part of Message across a process boundary
 }
 
-// Error returns "op: message: cause (remedy)".
+// Error returns "op: message: cause (in field; remedy)", without a field that the
+// message names.
 func (e *Error) Error() string {
 	s := e.Message
 	if e.Op != "" {
@@ -52,8 +55,15 @@ func (e *Error) Error() string {
 	if e.Err != nil && e.Err.Error() != "" {
 		s += ": " + e.Err.Error()
 	}
+	var notes []string
+	if e.Field != "" && !strings.Contains(e.Message, e.Field) {
+		notes = append(notes, "in "+e.Field)
+	}
 	if e.Remedy != "" {
-		s += " (" + e.Remedy + ")"
+		notes = append(notes, e.Remedy)
+	}
+	if len(notes) > 0 {
+		s += " (" + strings.Join(notes, "; ") + ")"
 	}
 	return s
 }
@@ -71,6 +81,14 @@ func Errorf(kind Kind, format string, args ...any) *Error {
 func (e *Error) WithRemedy(format string, args ...any) *Error {
 	c := *e
 	c.Remedy = fmt.Sprintf(format, args...)
+	return &c
+}
+
+// WithField returns e with what is wrong in the request or the checkpoint, as a
+// path: "prompts", "examples[3].target", "config.json: hidden_size".
+func (e *Error) WithField(format string, args ...any) *Error {
+	c := *e
+	c.Field = fmt.Sprintf(format, args...)
 	return &c
 }
 

@@ -168,13 +168,13 @@ func ShapeString(shape []int) string {
 
 // Check reports an error of kind [Invalid] unless t has one of the types, the
 // wanted shape (−1 stands for any size) and as many bytes as they take. name
-// says what the tensor is.
+// says what the tensor is, and is the error's field.
 func (t *Tensor) Check(name string, shape []int, dtypes ...DType) error {
 	if t == nil {
-		return Errorf(Invalid, "%s is missing, want %v%s", name, dtypes, ShapeString(shape))
+		return Errorf(Invalid, "%s is missing, want %v%s", name, dtypes, ShapeString(shape)).WithField("%s", name)
 	}
 	if !slices.Contains(dtypes, t.DType) {
-		return Errorf(Invalid, "%s is %s, want dtype %v", name, t.Describe(), dtypes)
+		return Errorf(Invalid, "%s is %s, want dtype %v", name, t.Describe(), dtypes).WithField("%s", name)
 	}
 	ok := len(t.Shape) == len(shape)
 	for i := 0; ok && i < len(shape); i++ {
@@ -185,11 +185,11 @@ func (t *Tensor) Check(name string, shape []int, dtypes ...DType) error {
 		if slices.Contains(shape, -1) {
 			note = " (-1 is any size)"
 		}
-		return Errorf(Invalid, "%s is %s, want shape %s%s", name, t.Describe(), ShapeString(shape), note)
+		return Errorf(Invalid, "%s is %s, want shape %s%s", name, t.Describe(), ShapeString(shape), note).WithField("%s", name)
 	}
 	size, fits := byteSize(t.Shape, t.DType.Size())
 	if !fits || size != len(t.Data) {
-		return Errorf(Invalid, "%s is %s but holds %d bytes", name, t.Describe(), len(t.Data))
+		return Errorf(Invalid, "%s is %s but holds %d bytes", name, t.Describe(), len(t.Data)).WithField("%s", name)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func (r *EncodeRequest) Check(spec VisionSpec) error {
 		return err
 	}
 	if r.Images.Shape[0] == 0 {
-		return Errorf(Invalid, "images is %s, want at least one picture", r.Images.Describe())
+		return Errorf(Invalid, "images is %s, want at least one picture", r.Images.Describe()).WithField("images")
 	}
 	return nil
 }
