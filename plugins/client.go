@@ -16,24 +16,41 @@ type method func(context.Context, ...grpc.CallOption) (grpc.BidiStreamingClient[
 
 // exchange is the host's end of one RPC.
 type exchange struct {
+	to     *instance
 	method method
 	where  func() *ProcessError
+	room   uint64 // bytes that the answer's tensors may take, for shared memory
+	lease  *hostLease
 	// call makes the request, announcing its tensors.
-	call func(out outbound) *pb.Call
+	call func(out *outbound) *pb.Call
 	// piece takes what comes before the response; nil where nothing may come.
 	piece func(*pb.Piece) error
 	// reply takes the response, accepting its tensors, which are not filled
 	// yet. It reports a part of another method as errWrongPart.
-	reply func(in inbound, r *pb.Reply) error
+	reply func(in *inbound, r *pb.Reply) error
 }
 
 // errWrongPart reports a reply to another method.
 var errWrongPart = errors.New("reply to another method")
 
 // run makes the RPC. Errors of the adapter are of type *adapters.Error.
-func (x *exchange) run(ctx context.Context) error {
+func (x *exchange) run(ctx context.Context) (err error) {
+	if arenas := x.to.arenas; arenas != nil {
+		x.lease = arenas.lend(x.room)
+		defer func() {
+			if err == nil {
+				arenas.free(x.lease)
+			} else { // the plugin may be at it yet
+				arenas.giveUp(x.lease, x.to.rpc)
+			}
+		}()
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	return x.converse(ctx)
+}
+
+func (x *exchange) converse(ctx context.Context) error {
 	stream, err := x.method(ctx)
 	if err != nil {
 		return err
@@ -63,8 +80,15 @@ func (x *exchange) run(ctx context.Context) error {
 }
 
 func (x *exchange) send(stream grpc.BidiStreamingClient[pb.Call, pb.Reply]) error {
-	out := &chunkOutbound{}
-	if err := stream.Send(x.call(out)); err != nil {
+	out := &outbound{}
+	if x.lease != nil {
+		out.shared = x.lease
+	}
+	call := x.call(out)
+	if x.lease != nil {
+		call.Lease = x.lease.wire()
+	}
+	if err := stream.Send(call); err != nil {
 		return err
 	}
 	err := out.deliver(func(c *pb.Chunk) error {
@@ -77,7 +101,10 @@ func (x *exchange) send(stream grpc.BidiStreamingClient[pb.Call, pb.Reply]) erro
 }
 
 func (x *exchange) receive(stream grpc.BidiStreamingClient[pb.Call, pb.Reply], r *pb.Reply) error {
-	in := &chunkInbound{}
+	in := &inbound{}
+	if x.lease != nil {
+		in.shared = x.lease
+	}
 	if err := x.reply(in, r); err != nil {
 		if errors.Is(err, errWrongPart) {
 			return protocolErrorf("got %T, the answer to another call", r.Part)

@@ -3,6 +3,7 @@ package plugins
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -36,15 +37,18 @@ func (c *languageClient) Loss(ctx context.Context, req *adapters.LossRequest) (*
 		return nil, withOp(op, err)
 	}
 	var resp *adapters.LossResponse
-	err := c.process.call(ctx, "Loss", op, func(ctx context.Context, client pb.AdapterClient, where func() *ProcessError) error {
+	err := c.process.call(ctx, "Loss", op, func(ctx context.Context, i *instance, where func() *ProcessError) error {
 		resp = &adapters.LossResponse{}
-		x := exchange{method: client.Loss, where: where}
-		x.call = func(out outbound) *pb.Call {
+		x := exchange{to: i, method: i.rpc.Loss, where: where}
+		if req.Gradient {
+			x.room = room(req.Prompts.Shape...)
+		}
+		x.call = func(out *outbound) *pb.Call {
 			return &pb.Call{Part: &pb.Call_Loss{Loss: &pb.LossRequest{
 				Prompts: out.announce(req.Prompts), Examples: examplesToWire(req.Examples), Gradient: req.Gradient,
 			}}}
 		}
-		x.reply = func(in inbound, r *pb.Reply) (err error) {
+		x.reply = func(in *inbound, r *pb.Reply) (err error) {
 			w := r.GetLoss()
 			if w == nil {
 				return errWrongPart
@@ -56,7 +60,10 @@ func (c *languageClient) Loss(ctx context.Context, req *adapters.LossRequest) (*
 		if err := x.run(ctx); err != nil {
 			return err
 		}
-		return checked(op, resp.Check(c.spec, req), where)
+		if err := resp.Check(c.spec, req); err != nil {
+			return checked(op, err, where)
+		}
+		return finite(op, where, named{"loss", adapters.FromFloat32(resp.Loss, len(resp.Loss))}, named{"gradient", resp.Gradient})
 	})
 	if err != nil {
 		return nil, err
@@ -74,16 +81,16 @@ func (c *languageClient) Generate(ctx context.Context, req *adapters.GenerateReq
 	}
 	var resp *adapters.GenerateResponse
 	emitted := make([]string, len(req.Examples))
-	err := c.process.call(ctx, "Generate", op, func(ctx context.Context, client pb.AdapterClient, where func() *ProcessError) error {
+	err := c.process.call(ctx, "Generate", op, func(ctx context.Context, i *instance, where func() *ProcessError) error {
 		resp = &adapters.GenerateResponse{}
-		x := exchange{method: client.Generate, where: where}
-		x.call = func(out outbound) *pb.Call {
+		x := exchange{to: i, method: i.rpc.Generate, where: where}
+		x.call = func(out *outbound) *pb.Call {
 			return &pb.Call{Part: &pb.Call_Generate{Generate: &pb.GenerateRequest{
 				Prompts: out.announce(req.Prompts), Examples: examplesToWire(req.Examples), Options: optionsToWire(req.Options),
 			}}}
 		}
 		x.piece = onlyNew(emitted, emit)
-		x.reply = func(_ inbound, r *pb.Reply) error {
+		x.reply = func(_ *inbound, r *pb.Reply) error {
 			w := r.GetGenerate()
 			if w == nil {
 				return errWrongPart
@@ -145,23 +152,23 @@ func (e *emitError) Unwrap() error { return e.error }
 func (c *languageClient) Score(ctx context.Context, req *adapters.ScoreRequest) (*adapters.ScoreResponse, error) {
 	const op = "score"
 	err := firstError(req.Check(c.spec), checkExampleTexts(req.Examples))
-	for _, candidates := range req.Candidates {
-		err = firstError(err, checkTexts(candidates...))
+	for n, candidates := range req.Candidates {
+		err = firstError(err, checkTexts(fmt.Sprintf("candidates[%d]", n), candidates...))
 	}
 	if err != nil {
 		return nil, withOp(op, err)
 	}
 	var resp *adapters.ScoreResponse
-	err = c.process.call(ctx, "Score", op, func(ctx context.Context, client pb.AdapterClient, where func() *ProcessError) error {
+	err = c.process.call(ctx, "Score", op, func(ctx context.Context, i *instance, where func() *ProcessError) error {
 		resp = &adapters.ScoreResponse{}
-		x := exchange{method: client.Score, where: where}
-		x.call = func(out outbound) *pb.Call {
+		x := exchange{to: i, method: i.rpc.Score, where: where, room: room(len(req.Examples), len(req.Candidates[0]))}
+		x.call = func(out *outbound) *pb.Call {
 			return &pb.Call{Part: &pb.Call_Score{Score: &pb.ScoreRequest{
 				Prompts: out.announce(req.Prompts), Examples: examplesToWire(req.Examples),
 				Candidates: candidatesToWire(req.Candidates),
 			}}}
 		}
-		x.reply = func(in inbound, r *pb.Reply) (err error) {
+		x.reply = func(in *inbound, r *pb.Reply) (err error) {
 			w := r.GetScore()
 			if w == nil {
 				return errWrongPart
@@ -172,7 +179,10 @@ func (c *languageClient) Score(ctx context.Context, req *adapters.ScoreRequest) 
 		if err := x.run(ctx); err != nil {
 			return err
 		}
-		return checked(op, resp.Check(req), where)
+		if err := resp.Check(req); err != nil {
+			return checked(op, err, where)
+		}
+		return finite(op, where, named{"scores", resp.Scores})
 	})
 	if err != nil {
 		return nil, err
@@ -183,17 +193,17 @@ func (c *languageClient) Score(ctx context.Context, req *adapters.ScoreRequest) 
 // EmbedTokens calls the plugin.
 func (c *languageClient) EmbedTokens(ctx context.Context, req *adapters.EmbedTokensRequest) (*adapters.EmbedTokensResponse, error) {
 	const op = "embed tokens"
-	if err := checkTexts(req.Texts...); err != nil {
+	if err := checkTexts("texts", req.Texts...); err != nil {
 		return nil, withOp(op, err)
 	}
 	var resp *adapters.EmbedTokensResponse
-	err := c.process.call(ctx, "EmbedTokens", op, func(ctx context.Context, client pb.AdapterClient, where func() *ProcessError) error {
+	err := c.process.call(ctx, "EmbedTokens", op, func(ctx context.Context, i *instance, where func() *ProcessError) error {
 		resp = &adapters.EmbedTokensResponse{}
-		x := exchange{method: client.EmbedTokens, where: where}
-		x.call = func(outbound) *pb.Call {
+		x := exchange{to: i, method: i.rpc.EmbedTokens, where: where, room: c.embeddingsRoom(req)}
+		x.call = func(*outbound) *pb.Call {
 			return &pb.Call{Part: &pb.Call_EmbedTokens{EmbedTokens: &pb.EmbedTokensRequest{Texts: req.Texts}}}
 		}
-		x.reply = func(in inbound, r *pb.Reply) (err error) {
+		x.reply = func(in *inbound, r *pb.Reply) (err error) {
 			w := r.GetEmbedTokens()
 			if w == nil {
 				return errWrongPart
@@ -205,7 +215,10 @@ func (c *languageClient) EmbedTokens(ctx context.Context, req *adapters.EmbedTok
 		if err := x.run(ctx); err != nil {
 			return err
 		}
-		return checked(op, resp.Check(c.spec, req), where)
+		if err := resp.Check(c.spec, req); err != nil {
+			return checked(op, err, where)
+		}
+		return finite(op, where, named{"embeddings", resp.Embeddings})
 	})
 	if err != nil {
 		return nil, err
@@ -213,19 +226,32 @@ func (c *languageClient) EmbedTokens(ctx context.Context, req *adapters.EmbedTok
 	return resp, nil
 }
 
+// embeddingsRoom returns the bytes that embeddings may take: of all tokens, or
+// of texts, where a token has a byte at least, but for those at either end.
+func (c *languageClient) embeddingsRoom(req *adapters.EmbedTokensRequest) uint64 {
+	if len(req.Texts) == 0 {
+		return room(c.spec.Vocabulary, c.spec.Width)
+	}
+	tokens := 0
+	for _, t := range req.Texts {
+		tokens += len(t) + 2
+	}
+	return room(tokens, c.spec.Width)
+}
+
 // CountTokens calls the plugin.
 func (c *languageClient) CountTokens(ctx context.Context, texts []string) ([]int32, error) {
 	const op = "count tokens"
-	if err := checkTexts(texts...); err != nil {
+	if err := checkTexts("texts", texts...); err != nil {
 		return nil, withOp(op, err)
 	}
 	var counts []int32
-	err := c.process.call(ctx, "CountTokens", op, func(ctx context.Context, client pb.AdapterClient, where func() *ProcessError) error {
-		x := exchange{method: client.CountTokens, where: where}
-		x.call = func(outbound) *pb.Call {
+	err := c.process.call(ctx, "CountTokens", op, func(ctx context.Context, i *instance, where func() *ProcessError) error {
+		x := exchange{to: i, method: i.rpc.CountTokens, where: where}
+		x.call = func(*outbound) *pb.Call {
 			return &pb.Call{Part: &pb.Call_CountTokens{CountTokens: &pb.CountTokensRequest{Texts: texts}}}
 		}
-		x.reply = func(_ inbound, r *pb.Reply) error {
+		x.reply = func(_ *inbound, r *pb.Reply) error {
 			w := r.GetCountTokens()
 			if w == nil {
 				return errWrongPart

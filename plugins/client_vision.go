@@ -28,13 +28,13 @@ func (c *visionClient) Encode(ctx context.Context, req *adapters.EncodeRequest) 
 		return nil, withOp(op, err)
 	}
 	var resp *adapters.EncodeResponse
-	err := c.process.call(ctx, "Encode", op, func(ctx context.Context, client pb.AdapterClient, where func() *ProcessError) error {
+	err := c.process.call(ctx, "Encode", op, func(ctx context.Context, i *instance, where func() *ProcessError) error {
 		resp = &adapters.EncodeResponse{}
-		x := exchange{method: client.Encode, where: where}
-		x.call = func(out outbound) *pb.Call {
+		x := exchange{to: i, method: i.rpc.Encode, where: where, room: room(req.Images.Shape[0], c.spec.Tokens, c.spec.Width)}
+		x.call = func(out *outbound) *pb.Call {
 			return &pb.Call{Part: &pb.Call_Encode{Encode: &pb.EncodeRequest{Images: out.announce(req.Images)}}}
 		}
-		x.reply = func(in inbound, r *pb.Reply) (err error) {
+		x.reply = func(in *inbound, r *pb.Reply) (err error) {
 			w := r.GetEncode()
 			if w == nil {
 				return errWrongPart
@@ -45,7 +45,10 @@ func (c *visionClient) Encode(ctx context.Context, req *adapters.EncodeRequest) 
 		if err := x.run(ctx); err != nil {
 			return err
 		}
-		return checked(op, resp.Check(c.spec, req), where)
+		if err := resp.Check(c.spec, req); err != nil {
+			return checked(op, err, where)
+		}
+		return finite(op, where, named{"features", resp.Features})
 	})
 	if err != nil {
 		return nil, err

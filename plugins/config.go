@@ -36,6 +36,9 @@ type Config struct {
 	Restart      Restart
 	Limits       Limits
 
+	Transport  Transport // of tensors; empty means TransportAuto
+	ArenaBytes int64     // of shared memory in each direction, of which only used pages exist; 0 means 1 GiB
+
 	versions map[int]goplugin.PluginSet // of the protocol that this side speaks
 	watch    []stats.Handler            // that see every message; tests strike at one
 	attached *attachment                // to a process that somebody else has started; nil: bridge starts it
@@ -79,6 +82,12 @@ func (c Config) resolve() (Config, error) {
 			return c, adapters.Errorf(adapters.NotFound, "checkpoint: %w", err).WithOp("start")
 		}
 	}
+	if c.ArenaBytes < 0 {
+		return c, adapters.Errorf(adapters.Invalid, "arenas of %d bytes, want a positive number", c.ArenaBytes).WithOp("start")
+	}
+	if c.Transport != "" && !slices.Contains(Transports(), string(c.Transport)) {
+		return c, adapters.Errorf(adapters.Invalid, "the transport is %q, want one of %q", c.Transport, Transports()).WithOp("start")
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -86,6 +95,8 @@ func (c Config) resolve() (Config, error) {
 	if c.versions == nil {
 		c.versions = versions(nil)
 	}
+	setDefault(&c.Transport, TransportAuto)
+	setDefault(&c.ArenaBytes, defaultArenaBytes)
 	setDefault(&c.StartTimeout, 30*time.Second)
 	setDefault(&c.Restart.Limit, 3)
 	setDefault(&c.Restart.Backoff, 200*time.Millisecond)

@@ -53,15 +53,17 @@ func failureToWire(op string, err error) *pb.Failure {
 	f := &pb.Failure{Kind: uint32(adapters.KindOf(err)), Op: op}
 	if e, ok := err.(*adapters.Error); ok {
 		bare := *e
-		bare.Op, bare.Remedy = "", ""
-		f.Message, f.Remedy = bare.Error(), e.Remedy
+		bare.Op, bare.Field, bare.Remedy = "", "", ""
+		f.Message, f.Field, f.Remedy = bare.Error(), e.Field, e.Remedy
 		if e.Op != "" {
 			f.Op = e.Op
 		}
-	} else { // the text of a wrapped error holds op and remedy already
+	} else { // the text of a wrapped error holds op, field and remedy already
 		f.Message = err.Error()
 	}
-	f.Message, f.Remedy, f.Op = wireText(f.Message), wireText(f.Remedy), wireText(f.Op)
+	for _, text := range []*string{&f.Message, &f.Field, &f.Remedy, &f.Op} {
+		*text = wireText(*text)
+	}
 	return f
 }
 
@@ -76,7 +78,7 @@ func wireText(s string) string {
 func failureFromWire(f *pb.Failure, where *ProcessError) *adapters.Error {
 	where.fault = adapters.Kind(min(f.Kind, 255)) == adapters.Internal
 	return &adapters.Error{
-		Kind: adapters.Kind(min(f.Kind, 255)), Op: f.Op, Message: f.Message, Remedy: f.Remedy, Err: where,
+		Kind: adapters.Kind(min(f.Kind, 255)), Op: f.Op, Message: f.Message, Field: f.Field, Remedy: f.Remedy, Err: where,
 	}
 }
 

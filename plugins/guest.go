@@ -63,10 +63,12 @@ func ServeWith(cfg ServeConfig) error {
 			WithRemedy("name it by its path in a recipe; to run it in a debugger, set %s=1", debugKey)
 	}
 	return serve(func(onLoad func()) (map[int]goplugin.PluginSet, func() error) {
+		arenas := mapArenas()
 		s := &server{
-			hello:    cfg.hello(),
+			hello:    cfg.hello(arenas.capabilities()...),
 			families: cfg.Families,
 			onLoad:   onLoad,
+			arenas:   arenas,
 		}
 		return versions(s), s.close
 	})
@@ -87,7 +89,9 @@ func (c *ServeConfig) check() error {
 	return nil
 }
 
-func (c *ServeConfig) hello() *pb.Hello { return &pb.Hello{Name: c.name(), Version: c.version()} }
+func (c *ServeConfig) hello(capabilities ...string) *pb.Hello {
+	return &pb.Hello{Name: c.name(), Version: c.version(), Capabilities: capabilities}
+}
 
 func (c *ServeConfig) name() string {
 	if c.Name != "" {

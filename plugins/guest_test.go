@@ -44,6 +44,7 @@ func runPlugin(mode string) {
 	if list, ok := strings.CutPrefix(mode, "versions "); ok {
 		endWith(serveVersions(list))
 	}
+	runTransportMode(mode)
 	switch mode {
 	case "noise before":
 		fmt.Println("a library says hello on stdout")
@@ -123,7 +124,7 @@ func misbehave(mode, place string, req *adapters.LoadRequest) error {
 	case "panic at " + place:
 		panic("on purpose")
 	case "fail at " + place:
-		return adapters.Errorf(adapters.Corrupt, "bad tensor: %w", os.ErrInvalid).WithOp("reading").WithRemedy("download it again")
+		return adapters.Errorf(adapters.Corrupt, "bad tensor: %w", os.ErrInvalid).WithOp("reading").WithField("model.safetensors: wte").WithRemedy("download it again")
 	case "noise at " + place:
 		fmt.Println("go print")
 		line := strings.Repeat("y", 1<<20) + "\n"
@@ -239,7 +240,7 @@ func (*liar) Load(_ *pb.LoadRequest, stream pb.Adapter_LoadServer) error {
 }
 
 func (*liar) Loss(stream callStream) error {
-	return answer(stream, "loss", func(_ context.Context, c *call) (*pb.Reply, error) {
+	return answer(nil, stream, "loss", func(_ context.Context, c *call) (*pb.Reply, error) {
 		gradient := c.out.announce(adapters.NewTensor(adapters.Float32, 1, 1, 1))
 		return &pb.Reply{Part: &pb.Reply_Loss{Loss: &pb.LossResponse{Loss: []float32{1}, Tokens: []int32{1}, Gradient: gradient}}}, nil
 	})

@@ -32,13 +32,15 @@ type instance struct {
 	runner *runnerProcess
 	log    *plugLog
 	sock   *socketDir
+	arenas *hostArenas // nil: tensors travel as chunks
 
 	attached *grpc.ClientConn // to a process that somebody else has started; then client, runner and sock are nil
 
-	rpc     pb.AdapterClient
-	givenUp atomic.Bool // a call was given up, and may still be computed
-	version string
-	spec    *pb.ModelSpec
+	rpc          pb.AdapterClient
+	givenUp      atomic.Bool // a call was given up, and may still be computed
+	version      string
+	capabilities []string
+	spec         *pb.ModelSpec
 }
 
 // launch starts a process and loads the model. An error of kind Unavailable
@@ -49,11 +51,14 @@ func launch(ctx context.Context, cfg *Config) (*instance, error) {
 	if cfg.attached != nil {
 		begin = func(context.Context) error { return i.attach() }
 	}
-	if err := begin(ctx); err != nil {
-		i.stop()
-		return nil, err
+	err := begin(ctx)
+	if err == nil {
+		err = i.load(ctx)
 	}
-	if err := i.load(ctx); err != nil {
+	if err == nil {
+		err = i.agreeTransport()
+	}
+	if err != nil {
 		i.stop()
 		return nil, err
 	}
@@ -66,9 +71,15 @@ func (i *instance) start(ctx context.Context) (err error) {
 	if i.sock, err = newSocketDir(); err != nil {
 		return adapters.Errorf(adapters.Exhausted, "no folder for the plugin's socket: %w", err).WithOp("start")
 	}
+	if err := i.offerArenas(); err != nil {
+		return err
+	}
 	started := make(chan error, 1)
 	begun := make(chan struct{})
-	i.client = goplugin.NewClient(i.clientConfig(sync.OnceFunc(func() { close(begun) })))
+	i.client = goplugin.NewClient(i.clientConfig(sync.OnceFunc(func() {
+		i.arenas.started()
+		close(begun)
+	})))
 	go func() {
 		protocol, err := i.client.Client()
 		if err == nil {
@@ -100,7 +111,7 @@ func (i *instance) clientConfig(begun func()) *goplugin.ClientConfig {
 		HandshakeConfig:  handshake(),
 		VersionedPlugins: i.cfg.versions,
 		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
-			i.runner = newRunner(i.cfg, i.log, spec.Env, begun)
+			i.runner = newRunner(i.cfg, i.log, i.arenas, spec.Env, begun)
 			return i.runner, nil
 		},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
@@ -190,7 +201,7 @@ func (i *instance) load(ctx context.Context) error {
 func (i *instance) loadEvent(event *pb.LoadEvent) (loaded bool, err error) {
 	switch part := event.Part.(type) {
 	case *pb.LoadEvent_Hello:
-		i.version = part.Hello.Version
+		i.version, i.capabilities = part.Hello.Version, part.Hello.Capabilities
 	case *pb.LoadEvent_Progress:
 		i.cfg.Load.Report(part.Progress.Stage, part.Progress.Done, part.Progress.Total)
 	case *pb.LoadEvent_Failure:
@@ -289,6 +300,7 @@ const (
 // stop shuts the process down, by force after the grace, and removes what it
 // leaves behind. It may be called again.
 func (i *instance) stop() {
+	i.arenas.close()
 	if i.attached != nil {
 		_ = i.attached.Close()
 		return

@@ -56,15 +56,22 @@ func lossRequest(gradient bool) *adapters.LossRequest {
 }
 
 func TestConformance(t *testing.T) {
-	adaptertest.TestLanguage(t, func() adapters.LanguageModel {
-		return openLanguage(t, config(t, "normal", "language"))
-	}, adaptertest.Options{GradientTolerance: 1e-3})
-	adaptertest.TestVision(t, func() adapters.VisionEncoder {
-		m, err := OpenVision(t.Context(), config(t, "normal", "vision"))
-		if err != nil {
-			t.Fatal(err)
+	eachTransport(t, func(t *testing.T, transport Transport) {
+		in := func(family string) Config {
+			cfg := config(t, "normal", family)
+			cfg.Transport = transport
+			return cfg
 		}
-		return m
+		adaptertest.TestLanguage(t, func() adapters.LanguageModel {
+			return openLanguage(t, in("language"))
+		}, adaptertest.Options{GradientTolerance: 1e-3})
+		adaptertest.TestVision(t, func() adapters.VisionEncoder {
+			m, err := OpenVision(t.Context(), in("vision"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return m
+		})
 	})
 }
 
@@ -244,10 +251,10 @@ func TestErrorsCross(t *testing.T) {
 		_, err := m.Loss(t.Context(), lossRequest(false))
 		var e *adapters.Error
 		if !errors.As(err, &e) || e.Kind != adapters.Corrupt || e.Op != "reading" ||
-			e.Message != "bad tensor: invalid argument" || e.Remedy != "download it again" {
+			e.Message != "bad tensor: invalid argument" || e.Field != "model.safetensors: wte" || e.Remedy != "download it again" {
 			t.Errorf("got %+v", e)
 		}
-		wantError(t, err, adapters.Corrupt, "plugin fake", "rpc Loss")
+		wantError(t, err, adapters.Corrupt, "plugin fake", "rpc Loss", "(in model.safetensors: wte; download it again)")
 	})
 	t.Run("failure of load", func(t *testing.T) {
 		_, err := OpenLanguage(t.Context(), config(t, "fail at load", "language"))
@@ -281,8 +288,8 @@ func TestErrorsCross(t *testing.T) {
 	t.Run("invalid UTF-8", func(t *testing.T) {
 		m := openLanguage(t, config(t, "normal", "language"))
 		_, err := m.Loss(t.Context(), &adapters.LossRequest{Examples: []adapters.Example{
-			{Segments: []adapters.Segment{adapters.TextSegment("\xff")}}}})
-		wantError(t, err, adapters.Invalid, "UTF-8")
+			{Segments: []adapters.Segment{adapters.TextSegment("a"), adapters.TextSegment("\xff")}}}})
+		wantError(t, err, adapters.Invalid, "UTF-8", "in examples[0].segments[1]")
 	})
 	t.Run("closed", func(t *testing.T) {
 		m := openLanguage(t, config(t, "normal", "language"))

@@ -114,7 +114,7 @@ func (p *Process) Close() error {
 }
 
 // rpc is one attempt at a request.
-type rpc func(ctx context.Context, client pb.AdapterClient, where func() *ProcessError) error
+type rpc func(ctx context.Context, i *instance, where func() *ProcessError) error
 
 // call makes a request, in a new process where the one that it was made to died.
 func (p *Process) call(ctx context.Context, name, op string, attempt rpc) error {
@@ -156,7 +156,7 @@ func (p *Process) try(ctx context.Context, name, op string, attempt rpc) error {
 	}
 	limited, cancel := p.cfg.limited(ctx)
 	defer cancel()
-	if err := attempt(undated{limited}, i.rpc, func() *ProcessError { return i.where(name) }); err != nil {
+	if err := attempt(undated{limited}, i, func() *ProcessError { return i.where(name) }); err != nil {
 		if limited.Err() != nil && ctx.Err() == nil && i.runner != nil {
 			i.runner.condemn(p.cfg.Limits.tooSlow(name))
 			<-i.runner.done

@@ -40,9 +40,14 @@ type runnerProcess struct {
 
 var _ runner.Runner = (*runnerProcess)(nil)
 
-func newRunner(cfg *Config, log *plugLog, protocolEnv []string, begun func()) *runnerProcess {
+// firstFD is the descriptor of the first of exec.Cmd.ExtraFiles.
+const firstFD = 3
+
+func newRunner(cfg *Config, log *plugLog, arenas *hostArenas, protocolEnv []string, begun func()) *runnerProcess {
 	cmd := exec.Command(cfg.Path, cfg.Args...)
 	cmd.Env = append(cfg.environment(), protocolEnv...)
+	files, variables := arenas.handOver(firstFD)
+	cmd.ExtraFiles, cmd.Env = files, append(cmd.Env, variables...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return &runnerProcess{cfg: cfg, cmd: cmd, log: log, begun: begun, done: make(chan struct{})}
 }
@@ -101,7 +106,7 @@ func (r *runnerProcess) Start(context.Context) (err error) {
 // inherit gives the process a file, and its descriptor's number in a variable.
 func (r *runnerProcess) inherit(key string, f *os.File) {
 	r.cmd.ExtraFiles = append(r.cmd.ExtraFiles, f)
-	r.cmd.Env = append(r.cmd.Env, fmt.Sprintf("%s=%d", key, 2+len(r.cmd.ExtraFiles)))
+	r.cmd.Env = append(r.cmd.Env, fmt.Sprintf("%s=%d", key, firstFD-1+len(r.cmd.ExtraFiles)))
 }
 
 // reap waits for the process, takes its group down with it, and records how it

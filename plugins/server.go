@@ -21,7 +21,8 @@ type server struct {
 	pb.UnimplementedAdapterServer
 	hello    *pb.Hello
 	families []adapters.Family
-	onLoad   func() // called once, before the model is opened
+	onLoad   func()       // called once, before the model is opened
+	arenas   *guestArenas // nil where there are none
 
 	mu       sync.Mutex
 	loading  bool
@@ -146,6 +147,7 @@ type call struct {
 	part   *pb.Call // its first message
 	in     inbound
 	out    outbound
+	lease  *guestLease // nil where the host has sent none
 }
 
 // finish receives the request's tensors, after which the host has no more to say.
@@ -173,9 +175,10 @@ func (c *call) finish() error {
 
 // answer runs one call: the reply that handle returns, or its error, and the
 // tensors of the reply go back to the host.
-func answer(stream callStream, op string, handle func(ctx context.Context, c *call) (*pb.Reply, error)) error {
-	c := &call{stream: stream, in: &chunkInbound{}, out: &chunkOutbound{}}
-	reply, err := c.run(handle)
+func answer(arenas *guestArenas, stream callStream, op string, handle func(ctx context.Context, c *call) (*pb.Reply, error)) error {
+	c := &call{stream: stream}
+	defer c.leave()
+	reply, err := c.run(arenas, handle)
 	if err != nil {
 		var broken *protocolError
 		if errors.As(err, &broken) {
@@ -191,13 +194,34 @@ func answer(stream callStream, op string, handle func(ctx context.Context, c *ca
 	})
 }
 
-func (c *call) run(handle func(ctx context.Context, c *call) (*pb.Reply, error)) (reply *pb.Reply, err error) {
+func (c *call) run(arenas *guestArenas, handle func(ctx context.Context, c *call) (*pb.Reply, error)) (reply *pb.Reply, err error) {
 	defer recovered(&err)
 	c.part, err = c.stream.Recv()
 	if err != nil {
 		return nil, protocolErrorf("the call has no request: %v", err)
 	}
+	if arenas != nil && c.part.Lease != nil {
+		if c.lease, err = arenas.enter(c.part.Lease); err != nil {
+			return nil, err
+		}
+		c.in.shared, c.out.shared = c.lease, c.lease
+	}
 	return handle(c.stream.Context(), c)
+}
+
+// leave gives back what was lent to the call.
+func (c *call) leave() {
+	if c.lease != nil {
+		c.lease.leave()
+	}
+}
+
+// Settle answers the RPC of that name.
+func (s *server) Settle(ctx context.Context, req *pb.SettleRequest) (*pb.SettleResponse, error) {
+	if s.arenas == nil {
+		return s.UnimplementedAdapterServer.Settle(ctx, req)
+	}
+	return &pb.SettleResponse{}, s.arenas.settle(ctx, req.Generations)
 }
 
 // recovered turns a panic of an adapter into an error of kind Internal; where

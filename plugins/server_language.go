@@ -24,7 +24,7 @@ func (s *server) inputs(c *call, prompts *pb.Tensor, examples []*pb.Example) (
 
 // Loss answers the RPC of that name.
 func (s *server) Loss(stream callStream) error {
-	return answer(stream, "loss", func(ctx context.Context, c *call) (*pb.Reply, error) {
+	return answer(s.arenas, stream, "loss", func(ctx context.Context, c *call) (*pb.Reply, error) {
 		w := c.part.GetLoss()
 		if w == nil {
 			return nil, protocolErrorf("got %T, want a loss request", c.part.Part)
@@ -51,7 +51,7 @@ func (s *server) Loss(stream callStream) error {
 
 // Generate answers the RPC of that name; pieces go out as they come.
 func (s *server) Generate(stream callStream) error {
-	return answer(stream, "generate", func(ctx context.Context, c *call) (*pb.Reply, error) {
+	return answer(s.arenas, stream, "generate", func(ctx context.Context, c *call) (*pb.Reply, error) {
 		w := c.part.GetGenerate()
 		if w == nil {
 			return nil, protocolErrorf("got %T, want a generate request", c.part.Part)
@@ -79,7 +79,7 @@ func (s *server) Generate(stream callStream) error {
 
 // Score answers the RPC of that name.
 func (s *server) Score(stream callStream) error {
-	return answer(stream, "score", func(ctx context.Context, c *call) (*pb.Reply, error) {
+	return answer(s.arenas, stream, "score", func(ctx context.Context, c *call) (*pb.Reply, error) {
 		w := c.part.GetScore()
 		if w == nil {
 			return nil, protocolErrorf("got %T, want a score request", c.part.Part)
@@ -109,7 +109,7 @@ func (s *server) Score(stream callStream) error {
 
 // EmbedTokens answers the RPC of that name.
 func (s *server) EmbedTokens(stream callStream) error {
-	return answer(stream, "embed tokens", func(ctx context.Context, c *call) (*pb.Reply, error) {
+	return answer(s.arenas, stream, "embed tokens", func(ctx context.Context, c *call) (*pb.Reply, error) {
 		w := c.part.GetEmbedTokens()
 		if w == nil {
 			return nil, protocolErrorf("got %T, want an embed tokens request", c.part.Part)
@@ -142,7 +142,7 @@ func (s *server) EmbedTokens(stream callStream) error {
 
 // CountTokens answers the RPC of that name.
 func (s *server) CountTokens(stream callStream) error {
-	return answer(stream, "count tokens", func(ctx context.Context, c *call) (*pb.Reply, error) {
+	return answer(s.arenas, stream, "count tokens", func(ctx context.Context, c *call) (*pb.Reply, error) {
 		w := c.part.GetCountTokens()
 		if w == nil {
 			return nil, protocolErrorf("got %T, want a count tokens request", c.part.Part)

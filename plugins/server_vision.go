@@ -9,7 +9,7 @@ import (
 
 // Encode answers the RPC of that name.
 func (s *server) Encode(stream callStream) error {
-	return answer(stream, "encode", func(ctx context.Context, c *call) (*pb.Reply, error) {
+	return answer(s.arenas, stream, "encode", func(ctx context.Context, c *call) (*pb.Reply, error) {
 		w := c.part.GetEncode()
 		if w == nil {
 			return nil, protocolErrorf("got %T, want an encode request", c.part.Part)

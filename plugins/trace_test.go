@@ -10,16 +10,20 @@ import (
 )
 
 // logged opens a fake whose host logs at a level.
-func logged(t *testing.T, mode string, level slog.Level) (adapters.LanguageModel, *syncBuffer) {
+func logged(t *testing.T, mode string, level slog.Level, transport Transport) (adapters.LanguageModel, *syncBuffer) {
 	t.Helper()
 	var buf syncBuffer
 	cfg := config(t, mode, "language")
+	cfg.Transport = transport
 	cfg.Logger = slog.New(slog.NewTextHandler(&buf, &slog.HandlerOptions{Level: level, ReplaceAttr: NameTrace}))
 	return openLanguage(t, cfg), &buf
 }
 
-func TestTraceShowsEveryCall(t *testing.T) {
-	m, log := logged(t, "normal", LevelTrace)
+func TestTraceShowsEveryCall(t *testing.T) { eachTransport(t, testTraceShowsEveryCall) }
+
+func testTraceShowsEveryCall(t *testing.T, transport Transport) {
+	m, log := logged(t, "normal", LevelTrace, transport)
+	way := map[Transport]string{TransportShared: "arena", TransportGRPC: "chunks"}[transport]
 	req := lossRequest(true)
 	if _, err := m.Loss(t.Context(), req); err != nil {
 		t.Fatal(err)
@@ -34,7 +38,7 @@ func TestTraceShowsEveryCall(t *testing.T) {
 	bytes := len(req.Prompts.Data)
 	for _, want := range [][]string{
 		{"rpc=Load ", "took=", "sent=", "received_messages=2"},
-		{"rpc=Loss ", "examples=2", fmt.Sprintf("sent_by_chunks=%d ", bytes), fmt.Sprintf("received_by_chunks=%d", bytes)},
+		{"rpc=Loss ", "examples=2", fmt.Sprintf("sent_by_%s=%d ", way, bytes), fmt.Sprintf("received_by_%s=%d", way, bytes)},
 		{"rpc=CountTokens ", "examples=3", "sent_messages=1"},
 		{"rpc=Generate ", "examples=2"},
 	} {
@@ -51,7 +55,7 @@ func TestTraceShowsEveryCall(t *testing.T) {
 }
 
 func TestTraceShowsWhyACallFailed(t *testing.T) {
-	m, log := logged(t, "crash at loss", LevelTrace)
+	m, log := logged(t, "crash at loss", LevelTrace, TransportAuto)
 	_, err := m.Loss(t.Context(), lossRequest(false))
 	wantError(t, err, adapters.Unavailable)
 	if line := lineWith(log.String(), "rpc=Loss "); !strings.Contains(line, "error=") {
@@ -60,7 +64,7 @@ func TestTraceShowsWhyACallFailed(t *testing.T) {
 }
 
 func TestWithoutTraceNoCallIsLogged(t *testing.T) {
-	m, log := logged(t, "normal", slog.LevelDebug)
+	m, log := logged(t, "normal", slog.LevelDebug, TransportAuto)
 	if _, err := m.Loss(t.Context(), lossRequest(false)); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +91,7 @@ func TestPluginsLogger(t *testing.T) {
 		slog.LevelInfo:  "INFO WARN",
 		slog.LevelWarn:  "WARN",
 	} {
-		m, log := logged(t, "logs", level)
+		m, log := logged(t, "logs", level, TransportAuto)
 		if _, err := m.Loss(t.Context(), lossRequest(false)); err != nil {
 			t.Fatal(err)
 		}

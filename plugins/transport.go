@@ -24,44 +24,40 @@ const (
 	maxTensorBytes = 4 << 30
 )
 
-// outbound carries the tensors of one message that leaves this process.
-// announce gives what the message says of a tensor; deliver, after the message
-// was sent, moves the bytes. Between the two the tensors must not change.
-type outbound interface {
-	announce(t *adapters.Tensor) *pb.Tensor
-	deliver(send func(*pb.Chunk) error) error
+// outbound carries the tensors of one message that leaves this process: through
+// shared memory where there is room, the others as chunks after the message.
+type outbound struct {
+	shared  shared             // nil: there is none
+	tensors []*adapters.Tensor // of the message; nil for those that have been put
 }
 
-// inbound takes the tensors of one message that arrives. accept believes
-// nothing: it checks what the message says of a tensor and returns the tensor,
-// whose bytes are there once receive has returned.
-type inbound interface {
-	accept(name string, ref *pb.Tensor) (*adapters.Tensor, error)
-	receive(recv func() (*pb.Chunk, error)) error
-}
-
-var (
-	_ outbound = (*chunkOutbound)(nil)
-	_ inbound  = (*chunkInbound)(nil)
-)
-
-// chunkOutbound sends bytes as chunks in the stream itself.
-type chunkOutbound struct{ tensors []*adapters.Tensor }
-
-func (c *chunkOutbound) announce(t *adapters.Tensor) *pb.Tensor {
+// announce puts a tensor where the other side finds it, if there is room, and
+// returns what the message says of it. Until deliver has returned the tensor
+// must not change.
+func (o *outbound) announce(t *adapters.Tensor) *pb.Tensor {
 	if t == nil {
 		return nil
 	}
-	c.tensors = append(c.tensors, t)
 	ref := &pb.Tensor{Dtype: uint32(t.DType), Nbytes: uint64(len(t.Data))}
 	for _, d := range t.Shape {
 		ref.Shape = append(ref.Shape, uint64(d))
 	}
+	if o.shared != nil && len(t.Data) > 0 {
+		ref.Handle = o.shared.put(t.Data)
+	}
+	if ref.Handle != nil {
+		t = nil
+	}
+	o.tensors = append(o.tensors, t)
 	return ref
 }
 
-func (c *chunkOutbound) deliver(send func(*pb.Chunk) error) error {
-	for i, t := range c.tensors {
+// deliver sends, after the message, what has not been put.
+func (o *outbound) deliver(send func(*pb.Chunk) error) error {
+	for i, t := range o.tensors {
+		if t == nil {
+			continue
+		}
 		for offset := 0; offset < len(t.Data); {
 			n := min(chunkBytes, len(t.Data)-offset)
 			chunk := &pb.Chunk{Tensor: uint32(i), Offset: uint64(offset), Data: t.Data[offset : offset+n]}
@@ -74,13 +70,22 @@ func (c *chunkOutbound) deliver(send func(*pb.Chunk) error) error {
 	return nil
 }
 
-// chunkInbound puts chunks together.
-type chunkInbound struct {
-	tensors []*adapters.Tensor
-	total   uint64
+// inbound takes the tensors of one message that arrives.
+type inbound struct {
+	shared  shared // nil: there is none
+	tensors []arrival
+	total   uint64 // bytes
 }
 
-func (c *chunkInbound) accept(name string, ref *pb.Tensor) (*adapters.Tensor, error) {
+// arrival is a tensor on its way.
+type arrival struct {
+	*adapters.Tensor
+	place *part // in shared memory; nil: it comes as chunks
+}
+
+// accept believes nothing: it checks what the message says of a tensor and
+// returns the tensor, whose bytes are there once receive has returned.
+func (in *inbound) accept(name string, ref *pb.Tensor) (*adapters.Tensor, error) {
 	if ref == nil {
 		return nil, nil
 	}
@@ -92,35 +97,74 @@ func (c *chunkInbound) accept(name string, ref *pb.Tensor) (*adapters.Tensor, er
 	if !ok || n != ref.Nbytes {
 		return nil, protocolErrorf("%s is announced as %s%v with %d bytes", name, dtype, ref.Shape, ref.Nbytes)
 	}
-	if n > maxTensorBytes-c.total {
+	if n > maxTensorBytes-in.total {
 		return nil, adapters.Errorf(adapters.Exhausted, "%s%v takes %d bytes, a message has room for %d",
-			dtype, ref.Shape, n, maxTensorBytes-c.total).WithRemedy("use a smaller batch")
+			dtype, ref.Shape, n, maxTensorBytes-in.total).WithRemedy("use a smaller batch")
 	}
-	c.total += n
+	in.total += n
 	shape := make([]int, len(ref.Shape))
 	for i, d := range ref.Shape {
 		shape[i] = int(d)
 	}
-	t := adapters.NewTensor(dtype, shape...)
-	c.tensors = append(c.tensors, t)
-	return t, nil
+	a := arrival{Tensor: &adapters.Tensor{DType: dtype, Shape: shape}}
+	if ref.Handle == nil {
+		a.Tensor = adapters.NewTensor(dtype, shape...)
+	} else {
+		place, err := in.find(ref.Handle, n)
+		if err != nil {
+			return nil, protocolErrorf("%s: %v", name, err)
+		}
+		a.place = &place
+	}
+	in.tensors = append(in.tensors, a)
+	return a.Tensor, nil
 }
 
-func (c *chunkInbound) receive(recv func() (*pb.Chunk, error)) error {
-	for i, t := range c.tensors {
-		for offset := 0; offset < len(t.Data); {
-			chunk, err := recv()
-			if err != nil {
-				if errors.Is(err, io.EOF) {
-					return protocolErrorf("tensor %d ends after %d of %d bytes", i, offset, len(t.Data))
-				}
-				return err
-			}
-			if err := checkChunk(chunk, i, offset, len(t.Data)); err != nil {
-				return err
-			}
-			offset += copy(t.Data[offset:], chunk.Data)
+// find checks a handle; no two of a message may have a byte in common.
+func (in *inbound) find(h *pb.Handle, n uint64) (part, error) {
+	if in.shared == nil {
+		return part{}, protocolErrorf("got a handle, and there is no shared memory")
+	}
+	place, err := in.shared.find(h, n)
+	if err != nil {
+		return part{}, err
+	}
+	for i, t := range in.tensors {
+		if t.place != nil && t.place.overlaps(place) {
+			return part{}, protocolErrorf("handle of %d bytes at byte %d, where tensor %d is", n, h.Offset, i)
 		}
+	}
+	return place, nil
+}
+
+// receive copies out of shared memory and puts chunks together.
+func (in *inbound) receive(recv func() (*pb.Chunk, error)) (err error) {
+	for i, t := range in.tensors {
+		if t.place == nil {
+			err = receiveChunks(i, t.Data, recv)
+		} else {
+			t.Data, err = in.shared.read(*t.place)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func receiveChunks(tensor int, data []byte, recv func() (*pb.Chunk, error)) error {
+	for offset := 0; offset < len(data); {
+		chunk, err := recv()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return protocolErrorf("tensor %d ends after %d of %d bytes", tensor, offset, len(data))
+			}
+			return err
+		}
+		if err := checkChunk(chunk, tensor, offset, len(data)); err != nil {
+			return err
+		}
+		offset += copy(data[offset:], chunk.Data)
 	}
 	return nil
 }

@@ -32,8 +32,8 @@ func TestChunksRoundTrip(t *testing.T) {
 	tensors := []*adapters.Tensor{
 		big, adapters.NewTensor(adapters.Int32, 0, 5), nil, adapters.FromFloat32([]float32{1, -2}, 2), adapters.FromUint8([]byte{9}),
 	}
-	var out chunkOutbound
-	var in chunkInbound
+	var out outbound
+	var in inbound
 	var got []*adapters.Tensor
 	for _, tensor := range tensors {
 		accepted, err := in.accept("tensor", out.announce(tensor))
@@ -73,7 +73,7 @@ func TestAnnouncementsAreChecked(t *testing.T) {
 		"huge by nothing": {ref: &pb.Tensor{Dtype: f32, Shape: []uint64{0, math.MaxUint64}, Nbytes: 0}},
 		"too large":       {ref: &pb.Tensor{Dtype: f32, Shape: []uint64{1 << 31}, Nbytes: 1 << 33}, kind: adapters.Exhausted},
 	} {
-		var in chunkInbound
+		var in inbound
 		_, err := in.accept(name, c.ref)
 		var broken *protocolError
 		if errors.As(err, &broken) != (c.kind == adapters.Unknown) || adapters.KindOf(err) != c.kind || err == nil {
@@ -97,7 +97,7 @@ func TestChunksAreChecked(t *testing.T) {
 		"empty":        {part(0, 0, 0), part(0, 0, 8)},
 		"far":          {part(0, math.MaxUint64-3, 8)},
 	} {
-		var in chunkInbound
+		var in inbound
 		if _, err := in.accept(name, &pb.Tensor{Dtype: uint32(adapters.Float32), Shape: []uint64{2}, Nbytes: 8}); err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func TestChunksAreChecked(t *testing.T) {
 			t.Errorf("%s: got %v, want a protocol error", name, err)
 		}
 	}
-	var in chunkInbound
+	var in inbound
 	if _, err := in.accept("large", &pb.Tensor{Dtype: uint32(adapters.Uint8), Shape: []uint64{4 << 20}, Nbytes: 4 << 20}); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func FuzzChunks(f *testing.F) {
 		if nbytes > 1<<20 {
 			return // the limit of a message has a test of its own
 		}
-		var in chunkInbound
+		var in inbound
 		got, err := in.accept("fuzzed", &pb.Tensor{Dtype: dtype, Shape: []uint64{size}, Nbytes: nbytes})
 		if err != nil {
 			return

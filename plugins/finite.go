@@ -1,0 +1,72 @@
+package plugins
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// named is a tensor of an answer.
+type named struct {
+	name   string
+	tensor *adapters.Tensor // may be nil
+}
+
+// finite refuses an answer with a NaN or an infinity in it, before it can spoil
+// what is computed from it.
+func finite(op string, where func() *ProcessError, answer ...named) error {
+	for _, a := range answer {
+		if i := notFinite(a.tensor); i >= 0 {
+			values, _ := a.tensor.ToFloat32() // of a type that notFinite knows
+			return &adapters.Error{
+				Kind: adapters.Corrupt, Op: op, Field: a.name, Err: where(),
+				Message: fmt.Sprintf("%s%s is %v, want a finite number", a.name, adapters.ShapeString(coordinates(i, a.tensor.Shape)), values[i]),
+				Remedy:  `the model's weights may be damaged, or its dtype too narrow: try dtype = "float32"`,
+			}
+		}
+	}
+	return nil
+}
+
+// notFinite returns the index of the first element of a float tensor that is
+// none or infinite, −1 where all are finite.
+func notFinite(t *adapters.Tensor) int {
+	if t == nil || (t.DType != adapters.Float32 && t.DType != adapters.BFloat16) {
+		return -1
+	}
+	// An exponent of ones alone overflows into the sign's bit when 1 is added to
+	// it, without a carry into the next element.
+	exponent, one, sign := uint64(0x7f80_0000_7f80_0000), uint64(0x0080_0000_0080_0000), uint64(0x8000_0000_8000_0000)
+	if t.DType == adapters.BFloat16 {
+		exponent, one, sign = 0x7f80_7f80_7f80_7f80, 0x0080_0080_0080_0080, 0x8000_8000_8000_8000
+	}
+	var seen uint64
+	rest := t.Data
+	for ; len(rest) >= 8; rest = rest[8:] {
+		seen |= binary.LittleEndian.Uint64(rest)&exponent + one
+	}
+	var last [8]byte
+	copy(last[:], rest)
+	seen |= binary.LittleEndian.Uint64(last[:])&exponent + one
+	if seen&sign == 0 {
+		return -1
+	}
+	values, _ := t.ToFloat32()
+	for i, v := range values {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+			return i
+		}
+	}
+	return -1
+}
+
+// coordinates returns where element i of a shape is.
+func coordinates(i int, shape []int) []int {
+	at := make([]int, len(shape))
+	for axis := len(shape) - 1; axis >= 0; axis-- {
+		at[axis], i = i%shape[axis], i/shape[axis]
+	}
+	return at
+}
