@@ -63,6 +63,9 @@ func (r *Recipe) checkBackbone(table string, b Backbone) {
 	}
 	r.oneOf(table+".isolation", b.Isolation, "process", "none")
 	r.want(table+".isolation", b.Plugin == "" || b.Isolation == "process", "is %q, want \"process\": an executable cannot run in this one", b.Isolation)
+	if b.Transport != "" {
+		r.oneOf(table+".transport", b.Transport, "auto", "shared-memory", "grpc")
+	}
 	if b.DType != "" {
 		r.oneOf(table+".dtype", b.DType, registry.DTypes()...)
 	}

@@ -36,11 +36,12 @@ type Recipe struct {
 
 // Backbone names a frozen model and how it is opened.
 type Backbone struct {
-	ID        string `toml:"id,omitempty"`     // in the registry, or a folder
-	Path      string `toml:"path,omitempty"`   // of a folder, instead of an id: a Hugging Face checkpoint, or what the plugin reads
-	Plugin    string `toml:"plugin,omitempty"` // executable of a third-party adapter
-	Isolation string `toml:"isolation"`        // "process" or "none"
-	DType     string `toml:"dtype,omitempty"`  // "float32" or "bfloat16"; empty: the manifest's
+	ID        string `toml:"id,omitempty"`        // in the registry, or a folder
+	Path      string `toml:"path,omitempty"`      // of a folder, instead of an id: a Hugging Face checkpoint, or what the plugin reads
+	Plugin    string `toml:"plugin,omitempty"`    // executable of a third-party adapter
+	Isolation string `toml:"isolation"`           // "process" or "none"
+	Transport string `toml:"transport,omitempty"` // of tensors between processes: "shared-memory" or "grpc"; empty or "auto": the first where there is one
+	DType     string `toml:"dtype,omitempty"`     // "float32" or "bfloat16"; empty: the manifest's
 	Limits
 }
 

@@ -212,6 +212,7 @@ func TestProblems(t *testing.T) {
 		{"limits without a process", "tiny-stage1", []string{"vision.isolation=none", "vision.memory_limit=8GB", `vision.devices="0"`},
 			[]string{`vision.memory_limit: is given, but vision.isolation is "none"`, "vision.devices: is given"}},
 		{"plugin in process", "tiny-stage1", []string{"vision.plugin=x", "vision.isolation=none"}, []string{"vision.isolation", "an executable cannot run"}},
+		{"transport", "tiny-stage1", []string{"vision.transport=grcp"}, []string{"vision.transport", "want one of auto, shared-memory, grpc", "did you mean grpc?"}},
 		{"shape beside from", "tiny-stage2-opt", []string{"qformer.layers=3"}, []string{"qformer.layers: is given, but the Q-Former has the shape"}},
 		{"heads", "tiny-stage1", []string{"qformer.heads=3"}, []string{"qformer.heads: is 3, want a divisor of hidden_size, 128"}},
 		{"preset", "tiny-stage1", []string{"qformer.preset=tinny"}, []string{`did you mean tiny?`}},

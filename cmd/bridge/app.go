@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -218,6 +219,16 @@ func isolationFlag() cli.Flag {
 		Action: func(_ *cli.Context, where string) error {
 			if where != "process" && where != "none" {
 				return usagef("--isolation is %q, want process or none", where)
+			}
+			return nil
+		}}
+}
+
+func transportFlag() cli.Flag {
+	return &cli.StringFlag{Name: "transport", Value: string(plugins.TransportAuto), Usage: "how tensors `TRAVEL` to adapters in processes: auto, shared-memory or grpc",
+		Action: func(_ *cli.Context, transport string) error {
+			if !slices.Contains(plugins.Transports(), transport) {
+				return usagef("--transport is %q, want auto, shared-memory or grpc", transport)
 			}
 			return nil
 		}}

@@ -22,7 +22,7 @@ func (p *program) captionCommand() *cli.Command {
 		Name: "caption", Usage: "describe pictures", ArgsUsage: "MODEL IMAGE...",
 		UsageText:   "bridge caption MODEL IMAGE... [--prompt TEXT] [generation options] [--json]",
 		Description: "An IMAGE is a PNG, JPEG, GIF or WebP file, or one of the kit's (kit:held-out/17).\n\nExample: bridge caption runs/demo/warm kit:held-out/17 photo.png",
-		Flags: append(generationFlags(), backendFlag(), isolationFlag(), jsonFlag(),
+		Flags: append(generationFlags(), backendFlag(), isolationFlag(), transportFlag(), jsonFlag(),
 			&cli.StringFlag{Name: "prompt", Usage: "`TEXT` that the caption continues (default: the one that the bridge was trained with)"}),
 		Action: p.caption,
 	}
@@ -33,7 +33,7 @@ func (p *program) askCommand() *cli.Command {
 		Name: "ask", Usage: "answer a question about a picture", ArgsUsage: "MODEL IMAGE QUESTION",
 		UsageText:   "bridge ask MODEL IMAGE QUESTION [generation options] [--json]",
 		Description: "Example: bridge ask runs/demo/warm kit:held-out/17 \"what color is the background?\"",
-		Flags:       append(generationFlags(), backendFlag(), isolationFlag(), jsonFlag()),
+		Flags:       append(generationFlags(), backendFlag(), isolationFlag(), transportFlag(), jsonFlag()),
 		Action:      p.ask,
 	}
 }
@@ -203,7 +203,7 @@ func (p *program) openSides(c *cli.Context, info bridge.Info, dtype string) (ada
 	if err != nil {
 		return nil, nil, err
 	}
-	vo.dtype = dtype
+	vo.dtype, vo.transport = dtype, c.String("transport")
 	if info.Vision.Layer != 0 {
 		vo.layer = &info.Vision.Layer
 	}
@@ -215,7 +215,7 @@ func (p *program) openSides(c *cli.Context, info bridge.Info, dtype string) (ada
 	if err != nil {
 		return nil, nil, err
 	}
-	lo.dtype = dtype
+	lo.dtype, lo.transport = dtype, c.String("transport")
 	vision, err := p.openVision(c.Context, reg, vo)
 	if err != nil {
 		return nil, nil, err

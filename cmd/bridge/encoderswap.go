@@ -54,6 +54,7 @@ func (b *bench) foldEncoder(ctx context.Context, r *recipes.Resolved, from, to *
 	if err != nil {
 		return err
 	}
+	o.transport = r.Vision.Transport
 	if layer := from.Info.Vision.Layer; layer != 0 {
 		o.layer = &layer
 	}

@@ -11,6 +11,11 @@ import (
 	"testing"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/registry"
 )
 
 // commandVariable is set where the test binary is to be the command.
@@ -159,6 +164,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"models", "add", "opt-2.7b"}, "wants --path DIR"},
 		{[]string{"adapter", "serve", "optt"}, "did you mean opt?"},
 		{[]string{"verify", "x", "--isolation", "some"}, "--isolation is \"some\""},
+		{[]string{"ask", "m", "i", "q", "--transport", "pigeon"}, "--transport is \"pigeon\", want auto, shared-memory or grpc"},
 		{[]string{"recipes", "check", "tiny-stage1", "--set", "optimizer.lrr=1"}, "did you mean optimizer.lr?"},
 		{[]string{"train", "tiny-stage1", "--backend", "cuda"}, "bridge: --backend: backend \"cuda\" is not known"},
 		{[]string{"retrain", "--llm", "no such"}, "bridge: --llm no such: language.id: no model \"no such\""},
@@ -296,12 +302,16 @@ func TestTextOutput(t *testing.T) {
 
 func TestVerify(t *testing.T) {
 	golden := filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm")
-	for _, isolation := range []string{"none", "process"} {
-		stdout, _ := want(t, exitDone, "verify", golden, "--isolation", isolation, "--backend", "go", "--json")
-		for _, o := range objects(t, stdout) {
+	figures := map[string]string{}
+	for _, how := range []string{"--isolation=none", "--transport=grpc", "--transport=auto"} {
+		figures[how], _ = want(t, exitDone, "verify", golden, how, "--backend", "go", "--json")
+		for _, o := range objects(t, figures[how]) {
 			if o["ok"] != true {
-				t.Errorf("%s: %v", isolation, o)
+				t.Errorf("%s: %v", how, o)
 			}
+		}
+		if figures[how] != figures["--isolation=none"] {
+			t.Errorf("%s gives other figures than --isolation=none:\n%s\n%s", how, figures[how], figures["--isolation=none"])
 		}
 	}
 	stdout, _ := want(t, exitDone, "verify", "--backend=go", "--isolation=none", filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-quick-gelu"))
@@ -311,4 +321,20 @@ func TestVerify(t *testing.T) {
 	// Pictures of a size that the cases alone have, asked for across the boundary.
 	resized := filepath.Join("..", "..", "adapters", "eva", "testdata", "golden-larger")
 	want(t, exitDone, "verify", "--backend=go", "--isolation=process", resized)
+}
+
+// A recipe takes every transport that there is, and what it says reaches the plugin.
+func TestRecipesChooseTheTransport(t *testing.T) {
+	for _, transport := range plugins.Transports() {
+		r, err := recipes.Load("tiny-stage2-opt", "language.transport="+transport, "vision.transport="+transport)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range []recipes.Backbone{r.Vision.Backbone, r.Language.Backbone} {
+			cfg, err := (&program{}).process(openingOf(registry.Backbone{}, b, ""), "opt", adapters.LoadRequest{})
+			if err != nil || string(cfg.Transport) != transport {
+				t.Errorf("asked for %s, the plugin gets %q, %v", transport, cfg.Transport, err)
+			}
+		}
+	}
 }

@@ -22,6 +22,7 @@ type opening struct {
 	model     registry.Backbone
 	plugin    string // executable of a third-party adapter; empty for a built-in one
 	isolation string // "process" or "none"
+	transport string // of tensors between processes; empty: auto
 	dtype     string
 	backend   string
 	limits    recipes.Limits // of its process
@@ -30,7 +31,8 @@ type opening struct {
 }
 
 func openingOf(model registry.Backbone, b recipes.Backbone, backend string) opening {
-	return opening{model: model, plugin: b.Plugin, isolation: b.Isolation, dtype: b.DType, backend: backend, limits: b.Limits}
+	return opening{model: model, plugin: b.Plugin, isolation: b.Isolation, transport: b.Transport, dtype: b.DType,
+		backend: backend, limits: b.Limits}
 }
 
 // request finds the weights and returns what the adapter is asked for.
@@ -59,7 +61,7 @@ func (p *program) loading(id string) func(adapters.Progress) {
 // process returns the plugin to start: a third-party executable, or this binary
 // as the server of a built-in family.
 func (p *program) process(o opening, family string, req adapters.LoadRequest) (plugins.Config, error) {
-	cfg := plugins.Config{Path: o.plugin, Load: req, Logger: p.log, Limits: plugins.Limits{
+	cfg := plugins.Config{Path: o.plugin, Transport: plugins.Transport(o.transport), Load: req, Logger: p.log, Limits: plugins.Limits{
 		Memory: o.limits.Memory(), Devices: o.limits.Devices, Threads: o.limits.Threads, Call: o.limits.Call(),
 	}}
 	if n := o.limits.Restarts; n != nil {
@@ -73,7 +75,7 @@ func (p *program) process(o opening, family string, req adapters.LoadRequest) (p
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return plugins.Config{}, fmt.Errorf("find this program to start it as a plugin: %w", err)
+		return cfg, fmt.Errorf("find this program to start it as a plugin: %w", err)
 	}
 	cfg.Name, cfg.Path, cfg.Args, cfg.Family = family, self, []string{"adapter", "serve", family}, family
 	return cfg, nil

@@ -198,6 +198,9 @@ func derive(file string, reg *registry.Registry, llm string) ([]string, error) {
 			WithRemedy("name a recipe with --recipe")
 	}
 	overrides := []string{fmt.Sprintf("language={id=%q, isolation=%q}", llm, old.Language.Isolation)}
+	if old.Language.Transport != "" {
+		overrides = append(overrides, fmt.Sprintf("language.transport=%q", old.Language.Transport))
+	}
 	if found, err := reg.LookupOf(llm, adapters.KindLanguage); err == nil {
 		overrides = append(overrides, fmt.Sprintf("objective.name=%q", recipes.ObjectiveFor(found.Architecture, old.Objective.Name)))
 	}

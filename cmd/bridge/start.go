@@ -155,6 +155,7 @@ func (b *bench) oldLanguage(ctx context.Context, side bridge.Side) (adapters.Lan
 	if err != nil {
 		return nil, err
 	}
+	o.transport = b.recipe.Language.Transport
 	return b.program.openLanguage(ctx, b.registry, o)
 }
 

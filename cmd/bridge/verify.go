@@ -15,9 +15,9 @@ import (
 func (p *program) verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "run the golden cases of a folder and compare with the reference's numbers", ArgsUsage: "DIR",
-		UsageText:   "bridge verify DIR [--backend B] [--isolation process|none] [--plugin PATH] [--json]",
+		UsageText:   "bridge verify DIR [--backend B] [--isolation process|none] [--transport auto|shared-memory|grpc] [--plugin PATH] [--json]",
 		Description: "Example: bridge verify adapters/opt/testdata/golden-pre-norm --isolation none",
-		Flags: []cli.Flag{backendFlag(), isolationFlag(), jsonFlag(),
+		Flags: []cli.Flag{backendFlag(), isolationFlag(), transportFlag(), jsonFlag(),
 			&cli.StringFlag{Name: "plugin", Usage: "`PATH` of a third-party adapter's executable that runs the cases"}},
 		Action: p.verify,
 	}
@@ -68,7 +68,7 @@ func (p *program) runner(c *cli.Context, f *golden.Folder) (golden.Runner, func(
 	if err != nil {
 		return nil, nil, err
 	}
-	o := opening{plugin: c.String("plugin"), isolation: c.String("isolation"), dtype: "float32", backend: c.String("backend"),
+	o := opening{plugin: c.String("plugin"), isolation: c.String("isolation"), transport: c.String("transport"), dtype: "float32", backend: c.String("backend"),
 		layer: f.Options.FeatureLayer, image: f.ImageSize()}
 	switch f.Kind {
 	case golden.KindVision, golden.KindLanguage:
