@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(panicVariable) != "" {
 		os.Exit(servePanicking())
 	}
+	if what := os.Getenv(unsoundVariable); what != "" {
+		os.Exit(serveUnsound(what))
+	}
 	if os.Getenv(commandVariable) != "" {
 		main()
 	}
