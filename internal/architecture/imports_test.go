@@ -35,6 +35,7 @@ func rules() []rule {
 		{"kit/...", []string{"imaging", "kit/..."}},
 		{"golden", []string{"adapters", "internal/..."}},
 		{"golden/goldentest", []string{"golden"}},
+		{"plugins/manifest", []string{"adapters", "internal/..."}},
 		{"plugins/...", []string{"adapters", "plugins/internal/...", "internal/..."}},
 		{"registry", []string{"adapters", "internal/..."}},
 		{"qformer/...", []string{"qformer/...", "internal/layers"}},

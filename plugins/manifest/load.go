@@ -1,0 +1,182 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/mod/semver"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/stricttoml"
+)
+
+// maxSize is the most bytes of a manifest.
+const maxSize = 64 << 10
+
+// Load reads the manifest of the plugin in a folder. The executable need not be
+// there yet.
+func Load(dir string) (Manifest, error) {
+	file := filepath.Join(dir, File)
+	data, err := read(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Manifest{}, adapters.Errorf(adapters.NotFound, "%s is no plugin's folder: %w", dir, err).
+			WithRemedy("name a folder with a %s; `bridge plugin new NAME` makes one", File)
+	}
+	if err != nil {
+		return Manifest{}, adapters.Errorf(adapters.Invalid, "%s cannot be read: %w", file, err).
+			WithRemedy("a manifest is a plain file of at most %d KiB", maxSize>>10)
+	}
+	return Parse(file, data)
+}
+
+// read reads a plain file of at most maxSize: what somebody else has put there
+// may be a pipe, a device, or without an end.
+func read(file string) ([]byte, error) {
+	info, err := os.Lstat(file)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("it is no plain file (%s)", info.Mode().Type())
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err == nil && len(data) > maxSize {
+		err = errors.New("it is larger")
+	}
+	return data, err
+}
+
+// Parse reads the text of a manifest; name is what messages call the file. All
+// that is wrong with it stands in one error, with the lines.
+func Parse(name string, data []byte) (Manifest, error) {
+	doc, err := stricttoml.Parse(name, data)
+	if err != nil {
+		return Manifest{}, err
+	}
+	var m Manifest
+	doc.Decode(&m)
+	check := checker{doc}
+	check.identity(&m)
+	check.program(&m)
+	check.wishes(&m)
+	check.words(&m)
+	return m, doc.Err()
+}
+
+// checker reports what does not fit.
+type checker struct{ doc *stricttoml.Document }
+
+func (c checker) want(key string, ok bool, format string, args ...any) {
+	if !ok {
+		c.doc.Errorf(key, format, args...)
+	}
+}
+
+var (
+	plainName = regexp.MustCompile(`^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$`)
+	family    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	variable  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+)
+
+// CheckName returns an error that says what a plugin may be called, nil if it may
+// be called so.
+func CheckName(name string) error {
+	if plainName.MatchString(name) {
+		return nil
+	}
+	return adapters.Errorf(adapters.Invalid,
+		"the name is %q, want lower case letters, digits, - and _, at most 64, with a letter or digit at both ends", name)
+}
+
+func (c checker) identity(m *Manifest) {
+	if err := CheckName(m.Name); err != nil {
+		c.doc.Errorf("name", "%v", err)
+	}
+	v := "v" + m.Version
+	c.want("version", semver.IsValid(v) && semver.Canonical(v)+semver.Build(v) == v,
+		"is %q, want a semantic version, as 1.2.0", m.Version)
+	c.want("protocol", len(m.Protocol) > 0, "is missing, want the majors of the plugin protocol that it speaks, as [1]")
+	rising := slices.IsSorted(m.Protocol) && len(slices.Compact(slices.Clone(m.Protocol))) == len(m.Protocol)
+	c.want("protocol", len(m.Protocol) == 0 || rising && m.Protocol[0] > 0, "is %v, want rising numbers from 1 on", m.Protocol)
+	c.oneOf("kind", string(m.Kind), string(adapters.KindVision), string(adapters.KindLanguage))
+	for _, f := range m.Families {
+		c.want("families", family.MatchString(f), "holds %q, want letters, digits, - _ and .", f)
+	}
+	c.unique("families", m.Families)
+}
+
+func (c checker) program(m *Manifest) {
+	c.want("executable", CheckName(m.Name) != nil || path.Base(m.Program()) == Prefix+m.Name && inside(m.Program()),
+		"is %q, want a path in the plugin's folder that ends in %s%s", m.Program(), Prefix, m.Name)
+	c.want("test.checkpoint", m.Test.Checkpoint == "" || inside(m.Test.Checkpoint),
+		"is %q, want a path in the plugin's folder", m.Test.Checkpoint)
+}
+
+// inside reports whether a path with slashes stays below the folder that it
+// begins in, and is written in the one way that it can be.
+func inside(p string) bool {
+	return !strings.Contains(p, `\`) && fs.ValidPath(p) && filepath.IsLocal(filepath.FromSlash(p))
+}
+
+// wishes checks what the plugin can do and asks for.
+func (c checker) wishes(m *Manifest) {
+	known := []string{string(adapters.CapGradient), string(adapters.CapScore), string(adapters.CapEmbedTokens), string(adapters.CapCountTokens)}
+	var named []string
+	for _, capability := range m.Capabilities {
+		named = append(named, string(capability))
+		c.oneOf("capabilities", string(capability), known...)
+	}
+	c.unique("capabilities", named)
+	c.want("capabilities", len(named) == 0 || m.Kind != adapters.KindVision, "is given, but a %s has none", m.Kind)
+	for _, v := range m.Environment {
+		c.want("environment", variable.MatchString(v), "holds %q, want names of variables", v)
+		c.want("environment", !strings.HasPrefix(v, "BRIDGE_") && !strings.HasPrefix(v, "PLUGIN_"),
+			"holds %q, but BRIDGE_ and PLUGIN_ are what bridge tells the plugin itself", v)
+	}
+	c.unique("environment", m.Environment)
+}
+
+// words checks what is shown to people: it must not be able to move a terminal's
+// cursor.
+func (c checker) words(m *Manifest) {
+	for _, w := range []struct{ key, text string }{
+		{"description", m.Description}, {"license", m.License}, {"homepage", m.Homepage}, {"public_key", m.PublicKey},
+		{"executable", m.Executable}, {"build.command", m.Build.Command}, {"test.checkpoint", m.Test.Checkpoint},
+	} {
+		c.want(w.key, printable(w.text), "is %q, want one line without control characters", w.text)
+	}
+	if m.Homepage != "" {
+		u, err := url.Parse(m.Homepage)
+		c.want("homepage", err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "", "is %q, want an http or https address", m.Homepage)
+	}
+}
+
+func printable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
+}
+
+func (c checker) oneOf(key, value string, choices ...string) {
+	c.want(key, slices.Contains(choices, value), "is %q, want one of %s%s", value, strings.Join(choices, ", "), nearest.Hint(value, choices))
+}
+
+func (c checker) unique(key string, values []string) {
+	for i, v := range values {
+		c.want(key, !slices.Contains(values[:i], v), "holds %q twice", v)
+	}
+}
