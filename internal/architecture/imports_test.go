@@ -36,6 +36,7 @@ func rules() []rule {
 		{"golden", []string{"adapters", "internal/..."}},
 		{"golden/goldentest", []string{"golden"}},
 		{"plugins/manifest", []string{"adapters", "internal/..."}},
+		{"plugins/store", []string{"adapters", "plugins/manifest", "internal/..."}},
 		{"plugins/...", []string{"adapters", "plugins/internal/...", "internal/..."}},
 		{"registry", []string{"adapters", "internal/..."}},
 		{"qformer/...", []string{"qformer/...", "internal/layers"}},

@@ -1,0 +1,234 @@
+package store
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/internal/foldertree"
+	"github.com/modular-bridging/bridge/plugins/manifest"
+)
+
+// Add copies the folder of a plugin that is built into a place, where it appears
+// whole or not at all, under its own name or another. Links are copied as links.
+// Folders that others can change, or that would run something outside of the
+// copy, are refused.
+func (f Folders) Add(from, name string, place Place) (Plugin, error) {
+	source, err := f.source(from)
+	if err != nil {
+		return Plugin{}, err
+	}
+	if name == "" {
+		name = source.Name
+	} else if err := manifest.CheckName(name); err != nil {
+		return Plugin{}, err
+	}
+	to, err := f.vacant(name, place)
+	if err != nil {
+		return Plugin{}, err
+	}
+	tree, err := foldertree.Read(source.Dir)
+	if err != nil {
+		return Plugin{}, err
+	}
+	if err := movable(source, tree); err != nil {
+		return Plugin{}, err
+	}
+	err = atomicfile.Dir(to, func(dir string) error {
+		if err := copyTree(source.Dir, dir, tree); err != nil {
+			return err
+		}
+		copied, err := foldertree.Read(dir)
+		if err == nil && copied.Digest() != tree.Digest() {
+			err = adapters.Errorf(adapters.Invalid, "%s changed while it was copied", source.Dir).WithRemedy("try again")
+		}
+		return err
+	})
+	if err != nil {
+		return Plugin{}, err
+	}
+	return open(to, name, place)
+}
+
+// source finds what is to be added.
+func (f Folders) source(from string) (Plugin, error) {
+	p, err := ByItsPath(from)
+	if err != nil {
+		return p, err
+	}
+	if p.Dir == "" {
+		return p, adapters.Errorf(adapters.Invalid, "%s has no %s beside it, which says what it is", from, manifest.File).
+			WithRemedy("write one (docs/trust.md), or name the executable by its path in a recipe")
+	}
+	return p, p.Ready()
+}
+
+// vacant returns where a plugin of the name goes, if there is none yet.
+func (f Folders) vacant(name string, place Place) (string, error) {
+	if f.in(place) == "" {
+		return "", adapters.Errorf(adapters.Unsupported, "this system names no data folder for the user").WithRemedy("set BRIDGE_DATA to a folder")
+	}
+	to := filepath.Join(f.in(place), name)
+	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+		return "", adapters.Errorf(adapters.Invalid, "there is a plugin %s already, in %s", name, to).
+			WithRemedy("remove it first, `bridge plugin remove %s --%s`, or give another name with --name", name, place)
+	}
+	return to, nil
+}
+
+// copyTree copies a tree's entries into an empty folder, with the times of files:
+// Python compares them with those that its compiled files name.
+func copyTree(from, to string, tree foldertree.Tree) error {
+	source, err := os.OpenRoot(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	for _, e := range tree.Entries { // a folder comes before what is in it
+		name, target := filepath.FromSlash(e.Path), filepath.Join(to, filepath.FromSlash(e.Path))
+		switch e.Kind {
+		case foldertree.Folder:
+			err = os.Mkdir(target, 0o755)
+		case foldertree.Link:
+			var leads string
+			if leads, err = source.Readlink(name); err == nil {
+				err = os.Symlink(leads, target)
+			}
+		default:
+			err = copyFile(source, name, target, e.Kind)
+		}
+		if err != nil {
+			return adapters.Errorf(adapters.Unknown, "copying %s: %w", e.Path, err)
+		}
+	}
+	return nil
+}
+
+func copyFile(source *os.Root, name, target string, kind foldertree.Kind) error {
+	in, err := source.Open(name)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	mode := fs.FileMode(0o644)
+	if kind == foldertree.Exec {
+		mode = 0o755
+	}
+	out, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Chmod(mode), out.Sync(), out.Close()); err != nil {
+		return err
+	}
+	return os.Chtimes(target, info.ModTime(), info.ModTime())
+}
+
+// inPython are files that Python reads when it starts, in a virtual environment's
+// folder of packages: lines of paths, and the finders of editable installs.
+var inPython = regexp.MustCompile(`/site-packages/([^/]+\.pth|__editable__[^/]*\.py)$`)
+
+// movable refuses a plugin that would go on using the folder that it is copied
+// from: a script for an interpreter there, and Python packages that were installed
+// as links to their source. A virtual environment itself can be copied, as long as
+// its interpreter is started by its path; of its other scripts (pip, say) the first
+// lines name the old folder, and a plugin does not run them.
+func movable(p Plugin, tree foldertree.Tree) error {
+	line, err := firstLine(p.Program)
+	if err != nil {
+		return err
+	}
+	if command, ok := strings.CutPrefix(line, "#!"); ok && strings.HasPrefix(strings.TrimSpace(command), p.Dir+"/") {
+		return adapters.Errorf(adapters.Invalid, "%s is run by %s, which the copy would go on using", p.Program, strings.TrimSpace(command)).
+			WithRemedy(`make it a script of /bin/sh: exec "$(dirname "$0")/.venv/bin/python" "$(dirname "$0")/main.py"`)
+	}
+	for _, e := range tree.Entries {
+		if e.Kind != foldertree.File || !inPython.MatchString(e.Path) {
+			continue
+		}
+		path := filepath.Join(p.Dir, filepath.FromSlash(e.Path))
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if strings.Contains(string(text), p.Dir) || strings.HasSuffix(path, ".pth") && namesFolder(string(text)) {
+			return adapters.Errorf(adapters.Invalid, "%s names a folder outside of what is copied: a package was installed as a link to its source", path).
+				WithRemedy("install it whole: pip install without -e")
+		}
+	}
+	return nil
+}
+
+// namesFolder reports whether a .pth file adds an absolute folder to Python's path.
+func namesFolder(pth string) bool {
+	for line := range strings.Lines(pth) {
+		if filepath.IsAbs(strings.TrimSpace(line)) {
+			return true
+		}
+	}
+	return false
+}
+
+// firstLine returns the beginning of a file up to the end of its first line.
+func firstLine(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	line, err := bufio.NewReader(io.LimitReader(f, 1<<10)).ReadString('\n')
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return line, err
+}
+
+// Remove deletes a plugin's folder, or the link to one. Without a place it is the
+// one that the name means.
+func (f Folders) Remove(name string, place Place) (dir string, err error) {
+	places := []Place{InProject, OfUser}
+	if place != "" {
+		places = []Place{place}
+	}
+	var known, looked []string
+	for _, place := range places {
+		names, err := f.names(place)
+		if err != nil {
+			return "", err
+		}
+		known = append(known, names...)
+		looked = append(looked, f.in(place))
+		for _, n := range names {
+			if n == name {
+				dir := filepath.Join(f.in(place), name)
+				return dir, remove(dir)
+			}
+		}
+	}
+	return "", unknown(name, known, looked)
+}
+
+func remove(dir string) error {
+	info, err := os.Lstat(dir)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		err = os.Remove(dir) // what it leads to is somebody's project
+	} else if err == nil {
+		err = os.RemoveAll(dir)
+	}
+	if err != nil {
+		return adapters.Errorf(adapters.Unknown, "%s cannot be removed: %w", dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,257 @@
+// Package store finds plugins on this machine, and adds and removes them. It
+// reads their manifests and never runs them.
+//
+// A plugin lies in a folder of its own in one of two folders: "plugins" in the
+// project, which is the current folder, and "plugins" in the user's data folder.
+// The name of a plugin's folder is what recipes call it; where both have one of a
+// name, the project's counts. A recipe can name any other folder or executable by
+// its path.
+package store
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/plugins/manifest"
+)
+
+// Plugin is a plugin that was found.
+type Plugin struct {
+	Name string // of its folder in a store; else the manifest's, or the executable's
+	Dir  string // absolute; empty for an executable without a manifest
+	// Program is the absolute path of the executable, which need not be there: it
+	// may have to be built.
+	Program  string
+	Manifest manifest.Manifest // zero without Dir
+	Place    Place
+	Shadows  string // folder of the user's plugin of the same name, which does not count
+}
+
+// Place says where a plugin was found.
+type Place string
+
+// The places.
+const (
+	InProject Place = "project"
+	OfUser    Place = "user"
+	ByPath    Place = "path"
+)
+
+// Folders are where plugins are looked for; an empty one is left out.
+type Folders struct {
+	Project, User string
+}
+
+// Default returns the plugins folders of the current folder and of the user.
+func Default() Folders {
+	f := Folders{Project: "plugins"}
+	if data := dataFolder(); data != "" {
+		f.User = filepath.Join(data, "plugins")
+	}
+	return f
+}
+
+// dataFolder returns $BRIDGE_DATA, or the bridge folder in the user's data folder
+// as the system has it; empty where it names none.
+func dataFolder() string {
+	if dir := os.Getenv("BRIDGE_DATA"); dir != "" {
+		return dir
+	}
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "bridge")
+	}
+	home, err := os.UserHomeDir()
+	switch {
+	case err != nil:
+		return ""
+	case runtime.GOOS == "darwin":
+		return filepath.Join(home, "Library", "Application Support", "bridge")
+	}
+	return filepath.Join(home, ".local", "share", "bridge")
+}
+
+// in returns the folder of a place.
+func (f Folders) in(p Place) string {
+	if p == OfUser {
+		return f.User
+	}
+	return f.Project
+}
+
+// Broken is a folder that should hold a plugin and does not.
+type Broken struct {
+	Name, Dir string
+	Place     Place
+	Err       error
+}
+
+// List returns the plugins by name, and the folders whose manifest cannot be used.
+// Folders without a manifest are no plugins and not mentioned.
+func (f Folders) List() ([]Plugin, []Broken, error) {
+	found := map[string]Plugin{}
+	var broken []Broken
+	for _, place := range []Place{InProject, OfUser} {
+		names, err := f.names(place)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, name := range names {
+			dir := filepath.Join(f.in(place), name)
+			p, err := open(dir, name, place)
+			if err != nil {
+				broken = append(broken, Broken{name, dir, place, err})
+				continue
+			}
+			if first, ok := found[name]; ok {
+				first.Shadows = p.Dir
+				p = first
+			}
+			found[name] = p
+		}
+	}
+	var all []Plugin
+	for _, p := range found {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b Plugin) int { return cmp.Compare(a.Name, b.Name) })
+	return all, broken, nil
+}
+
+// names lists the folders with a manifest in a place.
+func (f Folders) names(place Place) ([]string, error) {
+	dir := f.in(place)
+	if dir == "" {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, adapters.Errorf(adapters.Invalid, "the plugins of the %s cannot be listed: %w", place, err)
+	}
+	var names []string
+	for _, e := range entries {
+		if _, err := os.Lstat(filepath.Join(dir, e.Name(), manifest.File)); err == nil {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// Find returns the plugin that a recipe or a flag means: by name, or by the path
+// of its folder or executable where there is a slash in it.
+func (f Folders) Find(name string) (Plugin, error) {
+	if strings.ContainsAny(name, `/\`) {
+		return ByItsPath(name)
+	}
+	var found Plugin
+	var known []string
+	for _, place := range []Place{InProject, OfUser} {
+		names, err := f.names(place)
+		if err != nil {
+			return Plugin{}, err
+		}
+		known = append(known, names...)
+		if !slices.Contains(names, name) {
+			continue
+		}
+		dir := filepath.Join(f.in(place), name)
+		if found.Dir != "" {
+			found.Shadows = dir
+			continue
+		}
+		if found, err = open(dir, name, place); err != nil {
+			return Plugin{}, err
+		}
+	}
+	if found.Dir != "" {
+		return found, nil
+	}
+	return Plugin{}, unknown(name, known, []string{f.Project, f.User})
+}
+
+// unknown says that no plugin has a name.
+func unknown(name string, known, looked []string) error {
+	looked = slices.DeleteFunc(looked, func(dir string) bool { return dir == "" })
+	err := adapters.Errorf(adapters.NotFound, "no plugin %q in %s%s", name, strings.Join(looked, " or "), nearest.Hint(name, known))
+	if _, statErr := os.Stat(name); statErr == nil {
+		return err.WithRemedy("./%s names what is there in this folder", name)
+	}
+	return err.WithRemedy("`bridge plugin list` shows the names, `bridge plugin add PATH` adds one; a path has a slash in it")
+}
+
+// open reads the manifest of the plugin in a folder.
+func open(dir, name string, place Place) (Plugin, error) {
+	if name != "" {
+		if err := manifest.CheckName(name); err != nil {
+			return Plugin{}, err
+		}
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return Plugin{}, err
+	}
+	m, err := manifest.Load(abs)
+	if err != nil {
+		return Plugin{}, err
+	}
+	return Plugin{Name: cmp.Or(name, m.Name), Dir: abs, Program: m.Path(abs), Manifest: m, Place: place}, nil
+}
+
+// ByItsPath returns the plugin in a folder, the one that an executable belongs
+// to, or an executable alone.
+func ByItsPath(path string) (Plugin, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Plugin{}, adapters.Errorf(adapters.NotFound, "no plugin: %w", err).
+			WithRemedy("name a plugin's folder, or its executable")
+	}
+	if info.IsDir() {
+		return open(path, "", ByPath)
+	}
+	program, err := filepath.Abs(path)
+	if err != nil {
+		return Plugin{}, err
+	}
+	// An executable may lie deeper in the plugin's folder than the manifest.
+	for dir := filepath.Dir(program); ; dir = filepath.Dir(dir) {
+		_, err := os.Lstat(filepath.Join(dir, manifest.File))
+		if err == nil {
+			p, err := open(dir, "", ByPath)
+			if err != nil || p.Program == program {
+				return p, err
+			}
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	name := strings.TrimPrefix(strings.TrimSuffix(filepath.Base(program), filepath.Ext(program)), manifest.Prefix)
+	return Plugin{Name: name, Program: program, Place: ByPath}, nil
+}
+
+// Ready checks that the plugin's executable is there and can be executed.
+func (p Plugin) Ready() error {
+	_, err := exec.LookPath(p.Program)
+	if err == nil {
+		return nil
+	}
+	e := adapters.Errorf(adapters.NotFound, "plugin %s has no executable: %w", p.Name, err)
+	switch {
+	case !errors.Is(err, fs.ErrNotExist):
+		return e.WithRemedy("chmod +x %s", p.Program)
+	case p.Manifest.Build.Command != "":
+		return e.WithRemedy("build it: in %s, %s", p.Dir, p.Manifest.Build.Command)
+	}
+	return e.WithRemedy("put it there, or mend executable in %s", filepath.Join(p.Dir, manifest.File))
+}
