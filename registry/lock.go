@@ -1,23 +1,30 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/stricttoml"
+	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// LockFile is the name of the lock in a run folder.
+// LockFile is the name of the lock in a run folder, and of that in a project's.
 const LockFile = "bridge.lock"
 
-// Lock records what a run used, so that resuming it uses the same.
+// Lock records what a run used, so that resuming it uses the same. In a project's
+// folder it pins plugins, whatever uses them.
 type Lock struct {
-	Vision   LockEntry  `toml:"vision"`
-	Language *LockEntry `toml:"language"` // nil in stage 1
+	Vision   LockEntry            `toml:"vision,omitempty"`  // of a run
+	Language *LockEntry           `toml:"language"`          // of a run; nil in stage 1
+	Plugins  map[string]store.Pin `toml:"plugins,omitempty"` // of a project, by the plugins' names
 }
 
 // LockEntry is one frozen model of a run.
@@ -26,17 +33,19 @@ type LockEntry struct {
 	Source       Source `toml:"source"`                  // where the weights were
 	Digest       string `toml:"digest"`                  // of the weights, "sha256:…"
 	Family       string `toml:"family"`                  // of the adapter
-	Plugin       string `toml:"plugin,omitempty"`        // executable of a third-party adapter
-	PluginDigest string `toml:"plugin_digest,omitempty"` // of that executable
-	Activation   string `toml:"activation,omitempty"`    // in place of the checkpoint's
-	Repository   string `toml:"repository,omitempty"`    // on the hub, where the weights came from there
-	Revision     string `toml:"revision,omitempty"`      // its commit
+	Plugin       string `toml:"plugin,omitempty"`        // folder or executable of a third-party adapter
+	PluginDigest string `toml:"plugin_digest,omitempty"` // of all of it
+	// PluginVersion is the one of its manifest, for people.
+	PluginVersion string `toml:"plugin_version,omitempty"`
+	Activation    string `toml:"activation,omitempty"` // in place of the checkpoint's
+	Repository    string `toml:"repository,omitempty"` // on the hub, where the weights came from there
+	Revision      string `toml:"revision,omitempty"`   // its commit
 	// Files are the digests of the checkpoint folder's files that a model needs, by
 	// name. Locks of older versions have none.
 	Files map[string]string `toml:"files,omitempty"`
 }
 
-// Entry returns the lock entry of an open model. plugin is the executable
+// Entry returns the lock entry of an open model. plugin is the path of the plugin
 // behind it, empty for a built-in adapter.
 func (b Backbone) Entry(spec adapters.Spec, plugin string) (LockEntry, error) {
 	e := LockEntry{ID: b.ID, Source: b.Source, Digest: spec.Digest, Family: spec.Family, Plugin: plugin, Activation: b.Activation}
@@ -47,7 +56,12 @@ func (b Backbone) Entry(spec adapters.Spec, plugin string) (LockEntry, error) {
 	if e.Files, err = b.fileDigests(); err != nil || plugin == "" {
 		return e, err
 	}
-	e.PluginDigest, err = checkpoint.FileDigest(plugin)
+	found, err := store.ByItsPath(plugin)
+	if err != nil {
+		return e, err
+	}
+	now, err := found.Read()
+	e.PluginDigest, e.PluginVersion = now.Pin.Digest, now.Pin.Version
 	return e, err
 }
 
@@ -90,13 +104,45 @@ func escape(dir string) string {
 
 // WriteLock replaces the lock file at path.
 func WriteLock(path string, l Lock) error {
-	return writeTOML(path, "# What this run used. Written by bridge; checked when the run is resumed.\n", l)
+	header := "# What this run used. Written by bridge; checked when the run is resumed.\n"
+	if l.Plugins != nil {
+		header = "# The plugins of this project, as they were. `bridge plugin lock` writes it; checked whenever one is started.\n"
+	}
+	return writeTOML(path, header, l)
 }
 
 // ReadLock reads a lock file.
 func ReadLock(path string) (Lock, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Lock{}, adapters.Errorf(adapters.NotFound, "cannot read the file: %w", err)
+	}
+	return ParseLock(path, data)
+}
+
+// ParseLock reads the text of a lock file; name is what messages call it.
+func ParseLock(name string, data []byte) (Lock, error) {
+	doc, err := stricttoml.Parse(name, data)
+	if err != nil {
+		return Lock{}, err
+	}
 	var l Lock
-	err := decodeTOML(path, &l)
+	doc.Decode(&l)
+	for _, plugin := range slices.Sorted(maps.Keys(l.Plugins)) {
+		if !store.ValidDigest(l.Plugins[plugin].Digest) {
+			doc.Errorf("plugins."+plugin+".digest", "is %q, want a digest that `bridge plugin lock` wrote", l.Plugins[plugin].Digest)
+		}
+	}
+	return l, doc.Err()
+}
+
+// ReadProjectLock reads a project's lock file, which pins nothing where it is not
+// there.
+func ReadProjectLock(path string) (Lock, error) {
+	l, err := ReadLock(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Lock{}, nil
+	}
 	return l, err
 }
 

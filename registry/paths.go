@@ -124,13 +124,3 @@ func writeTOML(path, header string, v any) error {
 	}
 	return atomicfile.WriteBytes(path, buf.Bytes())
 }
-
-// decodeTOML reads a file strictly into v.
-func decodeTOML(path string, v any) error {
-	doc, err := stricttoml.Read(path)
-	if err != nil {
-		return err
-	}
-	doc.Decode(v)
-	return doc.Err()
-}

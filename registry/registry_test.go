@@ -365,6 +365,9 @@ func TestLock(t *testing.T) {
 	dir := t.TempDir()
 	plugin := filepath.Join(dir, "plugin")
 	write(t, plugin, "binary")
+	if err := os.Chmod(plugin, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	spec := adapters.Spec{Family: "opt", Digest: "sha256:1"}
 	language, err := Backbone{Manifest: Manifest{ID: "tiny-opt"}, Source: FromKit}.Entry(spec, plugin)
 	if err != nil {

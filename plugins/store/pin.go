@@ -1,0 +1,134 @@
+package store
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/filehash"
+	"github.com/modular-bridging/bridge/internal/foldertree"
+)
+
+// The files of a signed release. The signature is of the release file, which holds
+// the digest of all others: so these two are not part of that digest. They are of
+// the digest that a lock file pins.
+const (
+	ReleaseFile   = "plugin.release"
+	SignatureFile = ReleaseFile + ".minisig"
+)
+
+// maxParts is the most entries of a folder whose digests a pin holds one by one.
+const maxParts = 100
+
+// fileDigest begins the digest of an executable without a folder.
+const fileDigest = "sha256:"
+
+// Pin is what a plugin was when it was pinned. Lock files hold it.
+type Pin struct {
+	Version      string                `toml:"version,omitempty"`      // the manifest's
+	Protocol     []int                 `toml:"protocol,omitempty"`     // the manifest's
+	Capabilities []adapters.Capability `toml:"capabilities,omitempty"` // the manifest's
+	Digest       string                `toml:"digest"`                 // of the whole folder, or of the executable where there is no manifest
+	SignedBy     string                `toml:"signed_by,omitempty"`    // id of the key that signed it
+	// Parts are the digests of the entries at the folder's root, by name, so that
+	// what changed can be named; empty where there are too many.
+	Parts map[string]string `toml:"parts,omitempty"`
+}
+
+// Snapshot is a plugin as it lies on the disk.
+type Snapshot struct {
+	Plugin
+	Pin     Pin // without SignedBy
+	Release string
+	// Executable is the SHA-256 of the program, 64 hex digits.
+	Executable string
+	Tree       foldertree.Tree // empty for an executable without a folder
+}
+
+// Read reads all of a plugin's files, and the manifest anew. It refuses what others
+// than this user and root can change.
+func (p Plugin) Read() (Snapshot, error) {
+	if err := p.Ready(); err != nil {
+		return Snapshot{}, err
+	}
+	if p.Dir == "" {
+		return p.readProgram()
+	}
+	tree, err := foldertree.Read(p.Dir)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	name, place, shadows := p.Name, p.Place, p.Shadows
+	if place == ByPath {
+		name = ""
+	}
+	if p, err = open(p.Dir, name, place); err != nil {
+		return Snapshot{}, err
+	}
+	p.Shadows = shadows
+	program, err := p.executable(tree)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	parts := tree.Parts()
+	if len(parts) > maxParts {
+		parts = nil
+	}
+	return Snapshot{Plugin: p, Release: tree.Digest(ReleaseFile, SignatureFile), Executable: program, Tree: tree, Pin: Pin{
+		Version: p.Manifest.Version, Protocol: p.Manifest.Protocol, Capabilities: p.Manifest.Capabilities, Digest: tree.Digest(), Parts: parts}}, nil
+}
+
+// executable returns the digest of the plugin's program as the tree has it: a
+// plain file, or what a link in the folder leads to.
+func (p Plugin) executable(tree foldertree.Tree) (string, error) {
+	resolved, err := filepath.EvalSymlinks(p.Program)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", p.Program, err)
+	}
+	dir, err := filepath.EvalSymlinks(p.Dir)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", p.Dir, err)
+	}
+	name, err := filepath.Rel(dir, resolved)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", p.Program, err)
+	}
+	e, ok := tree.Find(filepath.ToSlash(name))
+	if !ok || e.Kind != foldertree.Exec {
+		return "", adapters.Errorf(adapters.Invalid, "%s is no executable in the plugin's folder", p.Program).WithRemedy("put the program itself there, chmod +x")
+	}
+	return e.SHA256, nil
+}
+
+// readProgram reads an executable without a folder.
+func (p Plugin) readProgram() (Snapshot, error) {
+	if err := foldertree.Trusted(p.Program); err != nil {
+		return Snapshot{}, err
+	}
+	sum, err := filehash.SHA256(p.Program)
+	if err != nil {
+		return Snapshot{}, adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", p.Program, err).WithRemedy("give its user the right to read it")
+	}
+	return Snapshot{Plugin: p, Executable: sum, Pin: Pin{Digest: fileDigest + sum}}, nil
+}
+
+// ValidDigest reports whether s can be the digest of a pin.
+func ValidDigest(s string) bool {
+	hex, ok := strings.CutPrefix(s, foldertree.Prefix)
+	if !ok {
+		hex, ok = strings.CutPrefix(s, fileDigest)
+	}
+	return ok && len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == ""
+}
+
+// Signed reports whether a release and its signature lie in the plugin's folder.
+// Whether they are right it does not say.
+func (p Plugin) Signed() bool {
+	if p.Dir == "" {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(p.Dir, SignatureFile))
+	return err == nil
+}

@@ -1,0 +1,118 @@
+package registry
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/foldertree"
+	"github.com/modular-bridging/bridge/plugins/store"
+)
+
+const hex = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+func TestProjectLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), LockFile)
+	if got, err := ReadProjectLock(path); err != nil || !reflect.DeepEqual(got, Lock{}) {
+		t.Errorf("without a file %+v, %v", got, err)
+	}
+	want := Lock{Plugins: map[string]store.Pin{
+		"x": {Version: "1.0.0", Protocol: []int{1}, Capabilities: []adapters.Capability{adapters.CapScore}, Digest: foldertree.Prefix + hex,
+			SignedBy: "ABC", Parts: map[string]string{".venv": foldertree.Prefix + hex, "bridge-adapter-x": foldertree.Prefix + hex}},
+		"bare": {Digest: "sha256:" + hex},
+	}}
+	if err := WriteLock(path, want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadProjectLock(path); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("read %+v, %v; wrote %+v", got, err, want)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || strings.Contains(string(text), "vision") || !strings.Contains(string(text), "`bridge plugin lock`") {
+		t.Errorf("a project's lock is\n%s, %v", text, err)
+	}
+}
+
+func TestDamagedLock(t *testing.T) {
+	for text, want := range map[string]string{
+		"[plugins.x]\n":                        `bridge.lock:1: plugins.x.digest: is "", want a digest`,
+		"[plugins.x]\ndigest = \"sha256:0\"\n": `bridge.lock:2: plugins.x.digest: is "sha256:0"`,
+		"[plugins.x]\ndigst = \"x\"\n":         "plugins.x.digst: unknown key; did you mean plugins.x.digest?",
+		"[plugin.x]\n":                         "plugin: unknown key; did you mean plugins?",
+		"plugins = 1\n":                        "plugins: is the integer 1, want a table",
+		"[plugins.x\n":                         "not valid TOML",
+		"[plugins.x]\ndigest = \"sha256:" + strings.ToUpper(hex) + "\"\n": "want a digest",
+	} {
+		if _, err := ParseLock(LockFile, []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q in it", text, err, want)
+		}
+	}
+}
+
+// Of a plugin's folder all counts, not its executable alone.
+func TestEntryOfAPluginsFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "x")
+	if err := os.MkdirAll(filepath.Join(dir, "lib"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "plugin.toml"), "name = 'x'\nversion = '1.2.3'\nprotocol = [1]\nkind = 'language-model'\n")
+	write(t, filepath.Join(dir, "lib", "x.py"), "1")
+	if err := os.WriteFile(filepath.Join(dir, "bridge-adapter-x"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	entry := func(plugin string) LockEntry {
+		t.Helper()
+		e, err := Backbone{Manifest: Manifest{ID: "own"}, Source: FromFolder}.Entry(adapters.Spec{}, plugin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	was := entry(dir)
+	if program := entry(filepath.Join(dir, "bridge-adapter-x")); was.PluginVersion != "1.2.3" || program.PluginDigest != was.PluginDigest {
+		t.Errorf("folder %+v, its executable %+v", was, program)
+	}
+	write(t, filepath.Join(dir, "lib", "x.py"), "2")
+	if err := (Lock{Vision: was}).Check(Lock{Vision: entry(dir)}); err == nil || !strings.Contains(err.Error(), "plugin was") {
+		t.Errorf("a changed file: %v", err)
+	}
+}
+
+// Whatever the text is, reading it ends; what is read is written to the same.
+func FuzzLock(f *testing.F) {
+	for _, seed := range []string{
+		"", "[plugins.x]\ndigest = \"sha256:" + hex + "\"\n[plugins.x.parts]\n\"a b\" = \"\"\n", "[vision]\nid = \"x\"\n[language]\n[language.files]\n\"\" = \"\"\n",
+		"plugins = { x = { digest = \"" + foldertree.Prefix + hex + "\", capabilities = [\"\"], protocol = [-1] } }", "[plugins.\"\"]\n", "[plugins]\nx = 1", "\xff", "[[plugins]]",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := ParseLock(LockFile, []byte(text))
+		if err != nil {
+			return
+		}
+		for name, pin := range l.Plugins {
+			if !store.ValidDigest(pin.Digest) {
+				t.Fatalf("accepted %s with %q", name, pin.Digest)
+			}
+		}
+		path := filepath.Join(t.TempDir(), LockFile)
+		if err := WriteLock(path, l); err != nil {
+			t.Fatal(err)
+		}
+		again, err := ReadLock(path)
+		if err != nil {
+			t.Fatalf("%v in %+v", err, l)
+		}
+		if err := WriteLock(path+"2", again); err != nil {
+			t.Fatal(err)
+		}
+		one, _ := os.ReadFile(path)
+		if two, err := os.ReadFile(path + "2"); err != nil || string(one) != string(two) {
+			t.Fatalf("%s\nbecame\n%s, %v", one, two, err)
+		}
+	})
+}
