@@ -152,7 +152,8 @@ func (f Folders) names(place Place) ([]string, error) {
 // of its folder or executable where there is a slash in it.
 func (f Folders) Find(name string) (Plugin, error) {
 	if strings.ContainsAny(name, `/\`) {
-		return ByItsPath(name)
+		p, err := ByItsPath(name)
+		return f.settled(p), err
 	}
 	var found Plugin
 	var known []string
@@ -178,6 +179,23 @@ func (f Folders) Find(name string) (Plugin, error) {
 		return found, nil
 	}
 	return Plugin{}, unknown(name, known, []string{f.Project, f.User})
+}
+
+// settled gives a plugin that was named by its path the name that it has in a
+// store, if it lies in one.
+func (f Folders) settled(p Plugin) Plugin {
+	name := filepath.Base(p.Dir)
+	if p.Dir == "" || manifest.CheckName(name) != nil {
+		return p
+	}
+	for _, place := range []Place{InProject, OfUser} {
+		dir, err := filepath.Abs(f.in(place))
+		if err == nil && f.in(place) != "" && filepath.Dir(p.Dir) == dir {
+			p.Name, p.Place = name, place
+			return p
+		}
+	}
+	return p
 }
 
 // unknown says that no plugin has a name.

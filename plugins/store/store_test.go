@@ -58,6 +58,9 @@ func TestFind(t *testing.T) {
 	if _, err := f.Find("bothe"); adapters.KindOf(err) != adapters.NotFound || !strings.Contains(err.Error(), `no plugin "bothe" in `) || !strings.Contains(err.Error(), "did you mean both?") {
 		t.Errorf("an unknown name: %v", err)
 	}
+	if got, err := f.Find(alias + "/"); err != nil || got.Name != "old-theirs" || got.Place != OfUser {
+		t.Errorf("by its path in the store %+v, %v", got, err)
+	}
 	t.Chdir(t.TempDir())
 	must(t, os.WriteFile("tool", nil, 0o755))
 	if _, err := f.Find("tool"); err == nil || !strings.Contains(err.Error(), "./tool names what is there") {

@@ -1,0 +1,240 @@
+// Package release signs plugins, and checks who signed them.
+//
+// A signed plugin has two more files in its folder: plugin.release, which names the
+// plugin, its version, protocol, and the digest of all its other files, and
+// plugin.release.minisig, a signature of it. The signature is minisign's
+// (Ed25519), so that its tools can make and check it too. The keys that a user
+// trusts stand in his configuration.
+package release
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"aead.dev/minisign"
+	"github.com/BurntSushi/toml"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/internal/stricttoml"
+	"github.com/modular-bridging/bridge/plugins/store"
+)
+
+// Release is what is signed.
+type Release struct {
+	Name     string `toml:"name"`     // the manifest's
+	Version  string `toml:"version"`  // the manifest's
+	Protocol []int  `toml:"protocol"` // the manifest's
+	Digest   string `toml:"digest"`   // of the plugin's folder without the two files of the release
+}
+
+// Of returns the release that a plugin is, as it lies on the disk.
+func Of(s store.Snapshot) Release {
+	return Release{Name: s.Manifest.Name, Version: s.Manifest.Version, Protocol: s.Manifest.Protocol, Digest: s.Release}
+}
+
+func (r Release) equal(o Release) bool {
+	return r.Name == o.Name && r.Version == o.Version && slices.Equal(r.Protocol, o.Protocol) && r.Digest == o.Digest
+}
+
+func (r Release) encode() ([]byte, error) {
+	var buf bytes.Buffer
+	buf.WriteString("# What was released. `bridge plugin sign` wrote it; the signature beside it is minisign's.\n")
+	if err := toml.NewEncoder(&buf).Encode(r); err != nil {
+		return nil, fmt.Errorf("encode the release of %s: %w", r.Name, err)
+	}
+	return buf.Bytes(), nil
+}
+
+// NewKey makes a key pair.
+func NewKey() (public, private string, err error) {
+	p, s, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		return "", "", fmt.Errorf("making a key: %w", err)
+	}
+	text, err := s.MarshalText()
+	if err != nil {
+		return "", "", fmt.Errorf("making a key: %w", err)
+	}
+	return p.String(), string(text) + "\n", nil
+}
+
+// Encrypt returns a private key that a password opens. It takes seconds, and 1 GiB
+// of memory, as minisign's own do.
+func Encrypt(private, password string) (string, error) {
+	var key minisign.PrivateKey
+	if err := key.UnmarshalText([]byte(private)); err != nil {
+		return "", adapters.Errorf(adapters.Invalid, "this is no private key of minisign's: %w", err)
+	}
+	text, err := minisign.EncryptKey(password, key)
+	if err != nil {
+		return "", fmt.Errorf("encrypting a key: %w", err)
+	}
+	return string(text) + "\n", nil
+}
+
+// Encrypted reports whether a private key needs a password.
+func Encrypted(private string) bool { return minisign.IsEncrypted([]byte(private)) }
+
+// Sign writes the release files of a plugin into its folder.
+func Sign(p store.Plugin, private, password string) (Release, error) {
+	if p.Dir == "" {
+		return Release{}, adapters.Errorf(adapters.Invalid, "%s has no manifest, which a release needs", p.Program).WithRemedy("write a plugin.toml beside it")
+	}
+	key, err := open(private, password)
+	if err != nil {
+		return Release{}, err
+	}
+	now, err := p.Read()
+	if err != nil {
+		return Release{}, err
+	}
+	r := Of(now)
+	text, err := r.encode()
+	if err != nil {
+		return Release{}, err
+	}
+	comment := fmt.Sprintf("%s %s", r.Name, r.Version)
+	signature := minisign.SignWithComments(key, text, comment, "signature of a bridge plugin")
+	if err := atomicfile.WriteBytes(filepath.Join(p.Dir, store.ReleaseFile), text); err != nil {
+		return Release{}, err
+	}
+	return r, atomicfile.WriteBytes(filepath.Join(p.Dir, store.SignatureFile), signature)
+}
+
+func open(private, password string) (minisign.PrivateKey, error) {
+	var key minisign.PrivateKey
+	var err error
+	if Encrypted(private) {
+		key, err = minisign.DecryptKey(password, []byte(private))
+	} else {
+		err = key.UnmarshalText([]byte(private))
+	}
+	if err != nil {
+		return key, adapters.Errorf(adapters.Invalid, "the private key cannot be used: %w", err).
+			WithRemedy("give a key that `bridge plugin keygen` or minisign made, and its password")
+	}
+	return key, nil
+}
+
+// Keys are the public keys that a user trusts, by the name that he gave each.
+type Keys map[string]minisign.PublicKey
+
+// ParseKeys reads public keys as minisign writes them in one line.
+func ParseKeys(text map[string]string) (Keys, error) {
+	keys := Keys{}
+	for _, name := range slices.Sorted(maps.Keys(text)) {
+		var key minisign.PublicKey
+		if err := key.UnmarshalText([]byte(strings.TrimSpace(text[name]))); err != nil {
+			return nil, adapters.Errorf(adapters.Invalid, "the key %q is %q: %w", name, text[name], err).
+				WithRemedy("give the line that begins with RW, of the .pub file")
+		}
+		keys[name] = key
+	}
+	return keys, nil
+}
+
+// KeyID returns a key's id as minisign shows it.
+func KeyID(id uint64) string { return fmt.Sprintf("%016X", id) }
+
+// Signer says who signed a plugin.
+type Signer struct {
+	Signed bool   // there is a signature
+	Key    string // id of its key; empty where nobody signed
+	Name   string // of the key among the trusted; empty where it is not among them
+}
+
+// String returns the signer for people.
+func (s Signer) String() string {
+	switch {
+	case !s.Signed:
+		return "nobody"
+	case s.Name == "":
+		return "unknown key " + s.Key
+	}
+	return fmt.Sprintf("%s (key %s)", s.Name, s.Key)
+}
+
+// Check says who signed a plugin. A signature by a trusted key that is wrong, or
+// that is of something else than the plugin as it is, is an error; one by an
+// unknown key says nothing.
+func Check(s store.Snapshot, keys Keys) (Signer, error) {
+	if !s.Signed() {
+		return Signer{}, nil
+	}
+	signature, err := read(filepath.Join(s.Dir, store.SignatureFile))
+	if err != nil {
+		return Signer{}, bad(s, err)
+	}
+	var parsed minisign.Signature
+	if err := parsed.UnmarshalText(signature); err != nil {
+		return Signer{}, bad(s, err)
+	}
+	signer := Signer{Signed: true, Key: KeyID(parsed.KeyID)}
+	for _, name := range slices.Sorted(maps.Keys(keys)) {
+		if keys[name].ID() != parsed.KeyID {
+			continue
+		}
+		signer.Name = name
+		return signer, verify(s, keys[name], signature)
+	}
+	return signer, nil
+}
+
+// verify checks the signature and that it is of the plugin as it is.
+func verify(s store.Snapshot, key minisign.PublicKey, signature []byte) error {
+	path := filepath.Join(s.Dir, store.ReleaseFile)
+	text, err := read(path)
+	if err != nil {
+		return bad(s, err)
+	}
+	if !minisign.Verify(key, text, signature) {
+		return bad(s, errors.New("it is not of this release by this key"))
+	}
+	doc, err := stricttoml.Parse(path, text)
+	if err != nil {
+		return bad(s, err)
+	}
+	var signed Release
+	doc.Decode(&signed)
+	if err := doc.Err(); err != nil {
+		return bad(s, err)
+	}
+	if now := Of(s); !signed.equal(now) {
+		return bad(s, fmt.Errorf("it is of %s %s with %s, and here is %s %s with %s",
+			signed.Name, signed.Version, signed.Digest, now.Name, now.Version, now.Digest))
+	}
+	return nil
+}
+
+func bad(s store.Snapshot, err error) error {
+	return adapters.Errorf(adapters.Corrupt, "the signature of plugin %s does not hold: %w", s.Name, err).
+		WithRemedy("get the plugin again from who released it; its author signs it anew with `bridge plugin sign`")
+}
+
+// read reads a small file that somebody else wrote.
+func read(path string) ([]byte, error) {
+	const most = 64 << 10
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > most {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is no small plain file")}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, most))
+}
