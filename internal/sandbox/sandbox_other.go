@@ -1,0 +1,20 @@
+//go:build !linux || !(amd64 || arm64)
+
+package sandbox
+
+import (
+	"runtime"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// Supported says why this system has no sandbox.
+func Supported() error {
+	return adapters.Errorf(adapters.Unsupported, "there is no sandbox on %s/%s", runtime.GOOS, runtime.GOARCH).
+		WithRemedy(`set sandbox = "none" if you trust the plugin, or use Linux on amd64 or arm64`)
+}
+
+// Devices returns nothing.
+func Devices() []string { return nil }
+
+func (p Policy) become(string, []string) error { return Supported() }
