@@ -31,6 +31,10 @@ type Config struct {
 	// variable of this process that the allow-list does not name.
 	Env []string
 
+	// Prepare, where not nil, is called right before each start of the process, a
+	// restart included. It may refuse with an error, and change how it is started.
+	Prepare func(*exec.Cmd) error
+
 	Logger       *slog.Logger  // nil discards what the plugin prints
 	StartTimeout time.Duration // until the handshake, before Load; 0 means 30 s
 	Restart      Restart
@@ -132,19 +136,33 @@ func allowedEnv() []string {
 		"GOMLX_BACKEND", "GOMLX_NO_AUTO_INSTALL", "PJRT_PLUGIN_LIBRARY_PATH", "XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL",
 		"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "GOMAXPROCS", "GOMEMLIMIT", "OMP_NUM_THREADS",
 		"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "HOME", "USER", "GOCOVERDIR",
-		"TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME", "BRIDGE_CACHE", "HF_HOME",
+		"XDG_CACHE_HOME", "XDG_DATA_HOME", "BRIDGE_CACHE", "HF_HOME",
 		"LANG", "LC_ALL", "LC_CTYPE", "TZ",
 	}
 }
 
-// environment builds the plugin's, of the allow-list and c.Env; the last value
-// of a key counts.
-func (c *Config) environment() []string {
+// folders lists those variables of the allow-list that name a folder: a relative
+// one means one of this process's working folder, which is not the plugin's.
+func folders() []string {
+	return []string{"HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "BRIDGE_CACHE", "HF_HOME", "GOCOVERDIR"}
+}
+
+// environment builds the plugin's, of the allow-list, what keeps its own folder as
+// it is, its private folder for temporary files, and c.Env; the last value of a key
+// counts.
+func (c *Config) environment(private string) []string {
+	own := []string{"PYTHONDONTWRITEBYTECODE=1", "TMPDIR=" + private}
 	var env []string
-	for _, entry := range slices.Concat(allowedEnv(), c.Env) {
+	for _, entry := range slices.Concat(allowedEnv(), own, c.Env) {
 		if strings.Contains(entry, "=") {
 			env = append(env, entry)
-		} else if value, ok := os.LookupEnv(entry); ok {
+			continue
+		}
+		value, ok := os.LookupEnv(entry)
+		if abs, err := filepath.Abs(value); value != "" && err == nil && slices.Contains(folders(), entry) {
+			value = abs
+		}
+		if ok {
 			env = append(env, entry+"="+value)
 		}
 	}

@@ -111,7 +111,7 @@ func (i *instance) clientConfig(begun func()) *goplugin.ClientConfig {
 		HandshakeConfig:  handshake(),
 		VersionedPlugins: i.cfg.versions,
 		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
-			i.runner = newRunner(i.cfg, i.log, i.arenas, spec.Env, begun)
+			i.runner = newRunner(i.cfg, i.sock.work(), i.log, i.arenas, spec.Env, begun)
 			return i.runner, nil
 		},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
@@ -146,6 +146,10 @@ func (c *Config) dialOptions() []grpc.DialOption {
 func (i *instance) explainStart(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
+	}
+	var refused *adapters.Error
+	if errors.As(err, &refused) { // by Prepare
+		return refused
 	}
 	where := i.where("start")
 	where.Err = err

@@ -43,9 +43,11 @@ var _ runner.Runner = (*runnerProcess)(nil)
 // firstFD is the descriptor of the first of exec.Cmd.ExtraFiles.
 const firstFD = 3
 
-func newRunner(cfg *Config, log *plugLog, arenas *hostArenas, protocolEnv []string, begun func()) *runnerProcess {
+// newRunner makes the process that works in a private folder; nothing runs yet.
+func newRunner(cfg *Config, private string, log *plugLog, arenas *hostArenas, protocolEnv []string, begun func()) *runnerProcess {
 	cmd := exec.Command(cfg.Path, cfg.Args...)
-	cmd.Env = append(cfg.environment(), protocolEnv...)
+	cmd.Dir = private
+	cmd.Env = append(cfg.environment(private), protocolEnv...)
 	files, variables := arenas.handOver(firstFD)
 	cmd.ExtraFiles, cmd.Env = files, append(cmd.Env, variables...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -87,6 +89,11 @@ func (r *runnerProcess) Start(context.Context) (err error) {
 	r.cmd.Stdout, r.cmd.Stderr = theirStdout, theirStderr
 	r.inherit(lifelineFDKey, theirLifeline)
 	r.inherit(certificateFDKey, theirCertificate)
+	if r.cfg.Prepare != nil { // as late as can be: what it has checked is what starts
+		if err := r.cfg.Prepare(r.cmd); err != nil {
+			return err
+		}
+	}
 	if err := r.cmd.Start(); err != nil {
 		return err
 	}

@@ -14,7 +14,8 @@ import (
 // Linux) for the names that go-plugin appends.
 const maxSocketDir = 60
 
-// socketDir is a private folder for the socket of one plugin. It is marked as in
+// socketDir is a private folder for the socket of one plugin, with one in it that
+// the plugin works in. It is marked as in
 // use by a lock on a file beside it, which the kernel releases however this
 // process ends; the next process to make a folder removes those left over.
 type socketDir struct {
@@ -44,8 +45,16 @@ func newSocketDir() (*socketDir, error) {
 		os.Remove(path)
 		return nil, err
 	}
-	return &socketDir{path: path, lock: lock}, nil
+	d := &socketDir{path: path, lock: lock}
+	if err := os.Mkdir(d.work(), 0o700); err != nil {
+		d.remove()
+		return nil, err
+	}
+	return d, nil
 }
+
+// work returns the folder that the plugin works in, for its temporary files.
+func (d *socketDir) work() string { return filepath.Join(d.path, "work") }
 
 // remove deletes the folder and gives up its lock.
 func (d *socketDir) remove() {
