@@ -32,7 +32,8 @@ type Config struct {
 	Env []string
 
 	// Prepare, where not nil, is called right before each start of the process, a
-	// restart included. It may refuse with an error, and change how it is started.
+	// restart included. It may refuse with an error, and change how it is started;
+	// files that it appends to ExtraFiles are closed once the process has them.
 	Prepare func(*exec.Cmd) error
 
 	Logger       *slog.Logger  // nil discards what the plugin prints

@@ -89,12 +89,7 @@ func (r *runnerProcess) Start(context.Context) (err error) {
 	r.cmd.Stdout, r.cmd.Stderr = theirStdout, theirStderr
 	r.inherit(lifelineFDKey, theirLifeline)
 	r.inherit(certificateFDKey, theirCertificate)
-	if r.cfg.Prepare != nil { // as late as can be: what it has checked is what starts
-		if err := r.cfg.Prepare(r.cmd); err != nil {
-			return err
-		}
-	}
-	if err := r.cmd.Start(); err != nil {
+	if err := r.startPrepared(); err != nil {
 		return err
 	}
 	go func() { // a plugin need not read it
@@ -114,6 +109,23 @@ func (r *runnerProcess) Start(context.Context) (err error) {
 func (r *runnerProcess) inherit(key string, f *os.File) {
 	r.cmd.ExtraFiles = append(r.cmd.ExtraFiles, f)
 	r.cmd.Env = append(r.cmd.Env, fmt.Sprintf("%s=%d", key, firstFD-1+len(r.cmd.ExtraFiles)))
+}
+
+// startPrepared starts the process. Prepare comes as late as can be: what it has
+// checked is what starts.
+func (r *runnerProcess) startPrepared() error {
+	if r.cfg.Prepare == nil {
+		return r.cmd.Start()
+	}
+	own := len(r.cmd.ExtraFiles)
+	err := r.cfg.Prepare(r.cmd)
+	if err == nil {
+		err = r.cmd.Start()
+	}
+	for _, f := range r.cmd.ExtraFiles[own:] {
+		f.Close()
+	}
+	return err
 }
 
 // reap waits for the process, takes its group down with it, and records how it
