@@ -110,8 +110,9 @@ func (r *reader) allowed(name string, info fs.FileInfo) error {
 	return trusted(r.at(name), info)
 }
 
-// interpreter is the name of Python in the bin folder of a virtual environment.
-var interpreter = regexp.MustCompile(`^python[0-9.]*$`)
+// interpreter is the name of Python in a bin folder: of a virtual environment, where
+// it is a link, and of the Python that it leads to.
+var interpreter = regexp.MustCompile(`^(python|pypy|graalpy)[0-9.]*[a-z]?$`)
 
 // link returns the digest of a link's target, and notes where it leads if that is
 // outside.
@@ -142,6 +143,9 @@ func (r *reader) outside(name, target string) (string, error) {
 	resolved, err := filepath.EvalSymlinks(r.at(name))
 	if err != nil {
 		return "", r.unreadable(name, err)
+	}
+	if info, err := os.Stat(resolved); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 || !interpreter.MatchString(filepath.Base(resolved)) {
+		return "", adapters.Errorf(adapters.Invalid, "%s leads to %s, which is no Python", r.at(name), resolved).WithRemedy("make the virtual environment anew")
 	}
 	return resolved, Trusted(resolved)
 }

@@ -23,8 +23,9 @@ func folder(t *testing.T) string {
 	for name, mode := range map[string]os.FileMode{"run": 0o755, "lib/a b.py": 0o644, "lib-c": 0o644, "lib/sub/ü": 0o600, ".venv/pyvenv.cfg": 0o644} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte("content of "+name), mode))
 	}
-	python, err := exec.LookPath("sh") // any program will do
-	must(t, err)
+	python := filepath.Join(t.TempDir(), "bin", "python3.11")
+	must(t, os.Mkdir(filepath.Dir(python), 0o755))
+	must(t, os.WriteFile(python, nil, 0o755))
 	for name, target := range map[string]string{"lib/link": "sub/ü", "dangling": "none", "lib64": "lib", ".venv/bin/python3": python, ".venv/bin/python": "python3"} {
 		must(t, os.Symlink(target, filepath.Join(dir, name)))
 	}
@@ -152,6 +153,9 @@ func TestRefusals(t *testing.T) {
 		"link to folder":  {func(d string) error { return os.Symlink("/etc", at(d, "lib/sub/etc")) }, []string{"etc is a link out of the folder, to /etc"}},
 		"python elsewhere": {func(d string) error { return os.Symlink("/bin/sh", at(d, "lib/python")) },
 			[]string{"python is a link out of the folder"}},
+		"python is another": {func(d string) error {
+			return first(os.Remove(at(d, ".venv/bin/python3")), os.Symlink("/etc/passwd", at(d, ".venv/bin/python3")))
+		}, []string{"leads to /etc/passwd, which is no Python"}},
 		"pipe":       {func(d string) error { return syscall.Mkfifo(at(d, "pipe"), 0o600) }, []string{"pipe is neither a file, a folder nor a link"}},
 		"setuid":     {func(d string) error { return os.Chmod(at(d, "run"), 0o755|os.ModeSetuid) }, []string{"somebody else's rights", "chmod ug-s"}},
 		"newline":    {func(d string) error { return os.WriteFile(at(d, "a\nb"), nil, 0o644) }, []string{`the name "a\nb"`}},
