@@ -37,6 +37,8 @@ func rules() []rule {
 		{"golden/goldentest", []string{"golden"}},
 		{"plugins/manifest", []string{"adapters", "internal/..."}},
 		{"plugins/store", []string{"adapters", "plugins/manifest", "internal/..."}},
+		{"plugins/release", []string{"adapters", "plugins/store", "internal/..."}},
+		{"plugins/trust", []string{"adapters", "plugins/manifest", "plugins/store", "plugins/release", "registry", "internal/..."}},
 		{"plugins/...", []string{"adapters", "plugins/internal/...", "internal/..."}},
 		{"registry", []string{"adapters", "plugins/store", "internal/..."}},
 		{"qformer/...", []string{"qformer/...", "internal/layers"}},

@@ -144,12 +144,24 @@ func (c checker) wishes(m *Manifest) {
 	}
 	c.unique("capabilities", named)
 	c.want("capabilities", len(named) == 0 || m.Kind != adapters.KindVision, "is given, but a %s has none", m.Kind)
-	for _, v := range m.Environment {
-		c.want("environment", variable.MatchString(v), "holds %q, want names of variables", v)
-		c.want("environment", !strings.HasPrefix(v, "BRIDGE_") && !strings.HasPrefix(v, "PLUGIN_"),
-			"holds %q, but BRIDGE_ and PLUGIN_ are what bridge tells the plugin itself", v)
+	if err := CheckVariables(m.Environment); err != nil {
+		c.doc.Errorf("environment", "%w", err)
 	}
 	c.unique("environment", m.Environment)
+}
+
+// CheckVariables returns an error for what no plugin can be given: what is no name
+// of a variable, and what bridge tells plugins itself.
+func CheckVariables(names []string) error {
+	for _, v := range names {
+		if !variable.MatchString(v) {
+			return adapters.Errorf(adapters.Invalid, "holds %q, want names of variables", v)
+		}
+		if strings.HasPrefix(v, "BRIDGE_") || strings.HasPrefix(v, "PLUGIN_") {
+			return adapters.Errorf(adapters.Invalid, "holds %q, but BRIDGE_ and PLUGIN_ are what bridge tells the plugin itself", v)
+		}
+	}
+	return nil
 }
 
 // words checks what is shown to people: it must not be able to move a terminal's

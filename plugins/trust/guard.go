@@ -1,0 +1,250 @@
+// Package trust decides whether a plugin may start, right before each start, and
+// how: as it was locked, signed where that is required, confined where that was
+// asked for. docs/trust.md says what that protects against, and what not.
+package trust
+
+import (
+	"cmp"
+	"log/slog"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/foldertree"
+	"github.com/modular-bridging/bridge/internal/sandbox"
+	"github.com/modular-bridging/bridge/plugins/release"
+	"github.com/modular-bridging/bridge/plugins/store"
+	"github.com/modular-bridging/bridge/registry"
+)
+
+// Policy says what is asked of one plugin.
+type Policy struct {
+	Settings
+	// LockFile is the project's; it need not be there.
+	LockFile string
+	// Environment names the variables that the recipe lets the plugin see.
+	Environment []string
+	// Checkpoint is the folder of the model that the plugin loads; empty where it
+	// brings its own.
+	Checkpoint string
+	// Libraries are folders that a confined plugin may read beside the system's.
+	Libraries []string
+	Log       *slog.Logger // nil is silent
+}
+
+// Guard is asked before every start of one plugin.
+type Guard struct {
+	plugin store.Plugin
+	policy Policy
+
+	mu    sync.Mutex
+	first string // digest at the first start; empty before
+}
+
+// NewGuard returns the guard of a plugin.
+func NewGuard(plugin store.Plugin, policy Policy) *Guard {
+	policy.Log = cmp.Or(policy.Log, slog.New(slog.DiscardHandler))
+	return &Guard{plugin: plugin, policy: policy}
+}
+
+// Plugin returns the plugin that is guarded.
+func (g *Guard) Plugin() store.Plugin { return g.plugin }
+
+// Verdict is what was found out about a plugin that may start.
+type Verdict struct {
+	store.Snapshot
+	Locked bool // the lock file pins it, and it is as that says
+	Signer release.Signer
+}
+
+// Check reads all of the plugin and returns an error unless it may start.
+func (g *Guard) Check() (Verdict, error) {
+	now, err := g.plugin.Read()
+	if err != nil {
+		return Verdict{}, err
+	}
+	v := Verdict{Snapshot: now}
+	pin, err := g.policy.pin(g.plugin)
+	if err != nil {
+		return v, err
+	}
+	if pin != nil {
+		if err := matches(v, *pin); err != nil {
+			return v, err
+		}
+		v.Locked = true
+	}
+	if err := g.same(v); err != nil {
+		return v, err
+	}
+	if v.Signer, err = release.Check(now, g.policy.keys); err != nil {
+		return v, err
+	}
+	if pin != nil && pin.SignedBy != "" && pin.SignedBy != v.Signer.Key {
+		return v, otherThanLocked(v, "it was signed by the key "+pin.SignedBy+", and is signed by "+v.Signer.String())
+	}
+	return v, g.policy.signed(v)
+}
+
+// same refuses a plugin that is another than at this guard's first start, locked
+// or not.
+func (g *Guard) same(v Verdict) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.first == "" {
+		g.first = v.Pin.Digest
+		if !v.Locked && v.Place != store.ByPath {
+			g.policy.Log.Info("the plugin is not locked: `bridge plugin lock` pins it as it is", "plugin", v.Name)
+		}
+	}
+	if g.first != v.Pin.Digest {
+		return adapters.Errorf(adapters.Corrupt, "plugin %s changed since it was started first: its digest was %s, is %s", v.Name, g.first, v.Pin.Digest).
+			WithRemedy("see what changed it; then start again")
+	}
+	return nil
+}
+
+// signed refuses what nobody has signed whom the user trusts, if that is required.
+func (p Policy) signed(v Verdict) error {
+	if !p.RequireSigned || v.Signer.Name != "" {
+		return nil
+	}
+	if !v.Signer.Signed {
+		return adapters.Errorf(adapters.Invalid, "plugin %s is not signed, and require_signed is set", v.Name).
+			WithRemedy("get a signed release, or sign it yourself once you have checked it: bridge plugin sign")
+	}
+	return adapters.Errorf(adapters.Invalid, "plugin %s is signed by the key %s, which is none that you trust", v.Name, v.Signer.Key).
+		WithRemedy("if you know whose it is, add the public key under [keys] in %s of your configuration folder (`bridge doctor` shows it)", SettingsFile)
+}
+
+// pin returns what the lock file says of a plugin, nil where it says nothing and
+// need not.
+func (p Policy) pin(plugin store.Plugin) (*store.Pin, error) {
+	lock, err := registry.ReadProjectLock(p.LockFile)
+	if err != nil {
+		return nil, err
+	}
+	if lock.Plugins != nil {
+		if err := foldertree.Trusted(p.LockFile); err != nil {
+			return nil, err
+		}
+	}
+	pin, ok := lock.Plugins[plugin.Name]
+	if ok {
+		return &pin, nil
+	}
+	if !p.Locked {
+		return nil, nil
+	}
+	return nil, adapters.Errorf(adapters.Invalid, "plugin %s is not in %s, and only locked plugins may start", plugin.Name, p.LockFile).
+		WithRemedy("check the plugin, then pin it as it is: bridge plugin lock %s", argument(plugin))
+}
+
+// argument is what names a plugin on a command line.
+func argument(p store.Plugin) string {
+	if p.Place != store.ByPath {
+		return p.Name
+	}
+	return cmp.Or(p.Dir, p.Program)
+}
+
+// matches says how a plugin is not what was locked.
+func matches(v Verdict, pin store.Pin) error {
+	if found := Differences(pin, v.Pin); len(found) > 0 {
+		return otherThanLocked(v, strings.Join(found, "; "))
+	}
+	return nil
+}
+
+func otherThanLocked(v Verdict, how string) error {
+	return adapters.Errorf(adapters.Corrupt, "plugin %s is not as it was locked: %s", v.Name, how).
+		WithRemedy("put back what was locked; or, if you changed it yourself, lock it anew: bridge plugin lock %s", argument(v.Plugin))
+}
+
+// Differences says in words what of a plugin is not as it was pinned, signatures
+// aside.
+func Differences(was, is store.Pin) []string {
+	var found []string
+	if was.Version != is.Version {
+		found = append(found, "the version was "+was.Version+", is "+is.Version)
+	}
+	if !slices.Equal(was.Protocol, is.Protocol) || !slices.Equal(was.Capabilities, is.Capabilities) {
+		found = append(found, "its protocol or its capabilities are others")
+	}
+	if was.Digest != is.Digest {
+		found = append(found, "the digest was "+was.Digest+", is "+is.Digest)
+	}
+	if was.Parts != nil && is.Parts != nil {
+		found = append(found, foldertree.Differences(was.Parts, is.Parts)...)
+	}
+	return found
+}
+
+// Prepare checks the plugin and changes the command that is about to start it: its
+// executable is opened and checked, and what is open is what starts, where the
+// system can do that; where it was asked for, it is confined.
+func (g *Guard) Prepare(cmd *exec.Cmd) error {
+	v, err := g.Check()
+	if err != nil {
+		return err
+	}
+	if err := pinProgram(cmd, v); err != nil {
+		return err
+	}
+	if g.policy.Sandbox != SandboxOn {
+		return nil
+	}
+	return g.policy.confine(cmd, v)
+}
+
+// Wanted are the variables that the plugin asks for and nobody has allowed.
+func (p Policy) Wanted(plugin store.Plugin) []string {
+	allowed := p.Allowed(plugin)
+	var wanted []string
+	for _, name := range plugin.Manifest.Environment {
+		if !slices.Contains(allowed, name) {
+			wanted = append(wanted, name)
+		}
+	}
+	return wanted
+}
+
+// Allowed are the variables that the plugin may see beside those that all see.
+func (p Policy) Allowed(plugin store.Plugin) []string {
+	return slices.Concat(p.Environment, p.Settings.Environment[plugin.Name])
+}
+
+// Confined reports whether the plugin would be, and an error where it cannot.
+func (p Policy) Confined(plugin store.Plugin) (bool, error) {
+	if p.Sandbox != SandboxOn {
+		return false, nil
+	}
+	if plugin.Manifest.Network {
+		return false, adapters.Errorf(adapters.Unsupported, "plugin %s says that it needs the network, which the sandbox does not give", plugin.Name).
+			WithRemedy(`set sandbox = "none" if you trust it`)
+	}
+	return true, sandbox.Supported()
+}
+
+// Lock reads a plugin and returns what a lock file pins of it. A signature counts
+// if it is by a key that the user trusts, and what is wrong is not pinned.
+func Lock(plugin store.Plugin, p Policy) (store.Pin, error) {
+	now, err := plugin.Read()
+	if err != nil {
+		return store.Pin{}, err
+	}
+	signer, err := release.Check(now, p.keys)
+	if err != nil {
+		return store.Pin{}, err
+	}
+	if err := p.signed(Verdict{Snapshot: now, Signer: signer}); err != nil {
+		return store.Pin{}, err
+	}
+	pin := now.Pin
+	if signer.Name != "" {
+		pin.SignedBy = signer.Key
+	}
+	return pin, nil
+}

@@ -1,0 +1,222 @@
+package trust
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/sandbox"
+	"github.com/modular-bridging/bridge/plugins/release"
+	"github.com/modular-bridging/bridge/plugins/store"
+)
+
+// A program that is put under the name of the one that was checked does not run.
+func TestWhatWasCheckedStarts(t *testing.T) {
+	p := newProject(t)
+	p.compile()
+	g := p.strict()
+	cmd := &exec.Cmd{Path: g.Plugin().Program, Args: []string{"x"}, Env: []string{"BRIDGE_PLUGIN="}}
+	must(t, g.Prepare(cmd))
+	must(t, os.Remove(g.Plugin().Program))
+	must(t, os.WriteFile(g.Plugin().Program, []byte("#!/bin/sh\necho swapped\n"), 0o755))
+	cmd.Args = []string{"x", "-test.run=^$"}
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.Contains(string(out), "swapped") {
+		t.Errorf("it ran %q, %v", out, err)
+	}
+	for _, f := range cmd.ExtraFiles {
+		f.Close()
+	}
+	m, err := newProjectOf(t, (*project).compile).begin()
+	must(t, err)
+	if _, err := m.Loss(t.Context(), request("hello")); err != nil {
+		t.Error(err)
+	}
+}
+
+func newProjectOf(t *testing.T, change func(*project)) *project {
+	t.Helper()
+	p := newProject(t)
+	change(p)
+	return p
+}
+
+// begin starts the plugin as locked.
+func (p *project) begin() (adapters.LanguageModel, error) {
+	p.t.Helper()
+	return p.start(p.strict())
+}
+
+func TestLockedPolicyAndWords(t *testing.T) {
+	p := newProject(t)
+	must(t, os.Remove(p.lock))
+	var log bytes.Buffer
+	policy := p.policy()
+	policy.Log = slog.New(slog.NewTextHandler(&log, nil))
+	g := NewGuard(p.plugin(), policy)
+	for range 2 {
+		v, err := g.Check()
+		if err != nil || v.Locked {
+			t.Fatalf("not locked: %+v, %v", v.Locked, err)
+		}
+	}
+	if got := log.String(); strings.Count(got, "is not locked") != 1 || !strings.Contains(got, "bridge plugin lock") {
+		t.Errorf("the log says %q, want it once", got)
+	}
+}
+
+func TestRequireSigned(t *testing.T) {
+	p := newProject(t)
+	policy := p.policy()
+	policy.RequireSigned = true
+	if v, err := NewGuard(p.plugin(), policy).Check(); err != nil || v.Signer.Name != "me" {
+		t.Errorf("signed by %v, %v", v.Signer, err)
+	}
+	stranger := policy
+	stranger.keys = release.Keys{}
+	_, err := NewGuard(p.plugin(), stranger).Check()
+	wantAll(t, err, "is signed by the key ", "none that you trust", "under [keys] in plugins.toml")
+	if _, err := Lock(p.plugin(), stranger); err == nil {
+		t.Error("what must be signed was locked unsigned")
+	}
+	stranger.RequireSigned = false
+	if pin, err := Lock(p.plugin(), stranger); err != nil || pin.SignedBy != "" {
+		t.Errorf("a signature that nobody checked was pinned: %+v, %v", pin, err)
+	}
+	must(t, os.Remove(p.lock))
+	if _, err := NewGuard(p.plugin(), stranger).Check(); err != nil {
+		t.Errorf("an unknown key where none is required: %v", err)
+	}
+}
+
+// An executable without a manifest is pinned too.
+func TestExecutableAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "my-adapter")
+	must(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
+	plugin, err := store.ByItsPath(path)
+	must(t, err)
+	g := NewGuard(plugin, Policy{})
+	if v, err := g.Check(); err != nil || v.Pin.Digest == "" || v.Signer.Signed {
+		t.Errorf("%+v, %v", v, err)
+	}
+	must(t, os.WriteFile(path, []byte("#!/bin/sh\nexit 3\n"), 0o755))
+	if _, err := g.Check(); err == nil {
+		t.Error("it changed")
+	}
+	_, err = NewGuard(plugin, Policy{Settings: Settings{Locked: true}, LockFile: "none"}).Check()
+	wantAll(t, err, "plugin my-adapter is not in none", "bridge plugin lock "+path)
+	must(t, os.Chmod(path, 0o777))
+	_, err = NewGuard(plugin, Policy{}).Check()
+	wantAll(t, err, "everybody can write to it")
+}
+
+// What a plugin sees of the environment is what the allow-list and the user say.
+func TestEnvironment(t *testing.T) {
+	t.Setenv("TRUST_TEST_TOKEN", "secret")
+	p := newProject(t)
+	for name, c := range map[string]struct {
+		policy func(*Policy)
+		want   string
+		wanted int
+	}{
+		"asked for, not allowed": {func(*Policy) {}, `is ""`, 1},
+		"by the recipe":          {func(p *Policy) { p.Environment = []string{"TRUST_TEST_TOKEN"} }, `is "secret"`, 0},
+		"by the user":            {func(p *Policy) { p.Settings.Environment = map[string][]string{"x": {"TRUST_TEST_TOKEN"}} }, `is "secret"`, 0},
+		"to another":             {func(p *Policy) { p.Settings.Environment = map[string][]string{"y": {"TRUST_TEST_TOKEN"}} }, `is ""`, 1},
+	} {
+		policy := p.policy()
+		c.policy(&policy)
+		m, err := p.start(NewGuard(p.plugin(), policy))
+		must(t, err)
+		_, err = m.Loss(t.Context(), request("env TRUST_TEST_TOKEN"))
+		wantAll(t, err, "TRUST_TEST_TOKEN "+c.want)
+		if got := policy.Wanted(p.plugin()); len(got) != c.wanted {
+			t.Errorf("%s: wanted %v", name, got)
+		}
+	}
+}
+
+func TestSandbox(t *testing.T) {
+	if err := sandbox.Supported(); err != nil {
+		needs.Lacking(t, "a kernel that can confine", err)
+	}
+	outside := filepath.Join(t.TempDir(), "secret")
+	must(t, os.WriteFile(outside, nil, 0o644))
+	checkpoint := t.TempDir()
+	blob := filepath.Join(t.TempDir(), "blob")
+	must(t, os.WriteFile(blob, nil, 0o644))
+	must(t, os.Symlink(blob, filepath.Join(checkpoint, "weights")))
+	self, err := os.Executable()
+	must(t, err)
+	for name, compile := range map[string]bool{"script": false, "program": true} {
+		t.Run(name, func(t *testing.T) {
+			p := newProject(t)
+			if compile {
+				p.compile()
+			}
+			policy := p.policy()
+			policy.Sandbox, policy.Checkpoint, policy.Libraries = SandboxOn, checkpoint, []string{filepath.Dir(self)} // where the script's program is
+			m, err := p.start(NewGuard(p.plugin(), policy))
+			must(t, err)
+			for _, allowed := range []string{"read " + p.at("lib/data"), "read " + filepath.Join(checkpoint, "weights"), "temp", "hello"} {
+				if _, err := m.Loss(t.Context(), request(allowed)); err != nil {
+					t.Errorf("%s: %v", allowed, err)
+				}
+			}
+			_, err = m.Loss(t.Context(), request("read "+outside))
+			wantAll(t, err, "permission denied")
+		})
+	}
+	p := newProject(t)
+	m, err := p.start(NewGuard(p.plugin(), p.policy()))
+	must(t, err)
+	if _, err := m.Loss(t.Context(), request("read "+outside)); err != nil {
+		t.Errorf("without a sandbox: %v", err)
+	}
+}
+
+func TestSandboxAndNetwork(t *testing.T) {
+	p := newProject(t)
+	p.replace(p.at("plugin.toml"), "kind =", "network = true\nkind =")
+	must(t, os.Remove(p.lock))
+	policy := p.policy()
+	policy.keys, policy.Sandbox = nil, SandboxOn
+	_, err := p.start(NewGuard(p.plugin(), policy))
+	wantAll(t, err, "plugin x says that it needs the network", `sandbox = "none"`)
+}
+
+// Of a Python that is not the system's a confined plugin sees its libraries, not
+// what else lies where it was installed.
+func TestInterpreters(t *testing.T) {
+	got := interpreters([]string{"/home/me/bin/python3"})
+	if want := "/home/me/bin/python3 /home/me/lib /home/me/lib64"; strings.Join(got, " ") != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	dir := t.TempDir()
+	if s, err := ReadSettings(dir); err != nil || s.Locked || s.Sandbox != "" {
+		t.Errorf("without a file %+v, %v", s, err)
+	}
+	public, _, err := release.NewKey()
+	must(t, err)
+	write := func(text string) {
+		t.Helper()
+		must(t, os.WriteFile(filepath.Join(dir, SettingsFile), []byte(text), 0o644))
+	}
+	write("locked = true\nrequire_signed = true\nsandbox = 'on'\n[keys]\nme = '" + public + "'\n[environment]\nx = ['A', 'B']\n")
+	s, err := ReadSettings(dir)
+	if err != nil || !s.Locked || !s.RequireSigned || s.Sandbox != SandboxOn || len(s.PublicKeys()) != 1 || len(s.Environment["x"]) != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	write("lockd = true\nsandbox = 'onn'\n[keys]\nme = 'RW'\n[environment]\nx = ['BRIDGE_X']\n")
+	_, err = ReadSettings(dir)
+	wantAll(t, err, "lockd: unknown key; did you mean locked?", `sandbox: is "onn", want none or on`, `keys: the key "me"`, "environment.x: holds \"BRIDGE_X\"")
+}

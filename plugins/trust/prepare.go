@@ -1,0 +1,118 @@
+package trust
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/sandbox"
+)
+
+// firstExtra is the descriptor that the first of exec.Cmd.ExtraFiles becomes.
+const firstExtra = 3
+
+// pinProgram makes a command start the file whose digest was checked, even if
+// another is put under its name in between. Scripts are started by their path: an
+// interpreter finds what belongs to them by it.
+func pinProgram(cmd *exec.Cmd, v Verdict) error {
+	f, err := os.Open(v.Program)
+	if err != nil {
+		return adapters.Errorf(adapters.NotFound, "the program of plugin %s: %w", v.Name, err)
+	}
+	h := sha256.New()
+	head := make([]byte, 4)
+	n, err := io.ReadFull(f, head)
+	h.Write(head[:n])
+	if err == nil {
+		_, err = io.Copy(h, f)
+	}
+	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+		f.Close()
+		return adapters.Errorf(adapters.Unknown, "the program of plugin %s cannot be read: %w", v.Name, err)
+	}
+	if now := hex.EncodeToString(h.Sum(nil)); now != v.Executable {
+		f.Close()
+		return adapters.Errorf(adapters.Corrupt, "the program of plugin %s changed while it was checked", v.Name).WithRemedy("see what changes it")
+	}
+	if runtime.GOOS != "linux" || !bytes.Equal(head, []byte("\x7fELF")) {
+		return f.Close()
+	}
+	cmd.Path = fmt.Sprintf("/proc/self/fd/%d", firstExtra+len(cmd.ExtraFiles))
+	cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+	return nil
+}
+
+// confine puts the plugin into a sandbox: it reads its folder, the checkpoint, the
+// system's programs and libraries, and has no other folder to write to than the
+// private one that it works in.
+func (p Policy) confine(cmd *exec.Cmd, v Verdict) error {
+	if _, err := p.Confined(v.Plugin); err != nil {
+		return err
+	}
+	read := append(sandbox.System(), p.Libraries...)
+	read = append(read, v.Program)
+	if v.Dir != "" {
+		read = append(read, v.Dir)
+	}
+	read = append(read, interpreters(v.Tree.Outside)...)
+	if p.Checkpoint != "" {
+		files, err := withTargets(p.Checkpoint)
+		if err != nil {
+			return err
+		}
+		read = append(read, files...)
+	}
+	write := append(sandbox.Devices(), cmd.Dir)
+	for _, entry := range cmd.Env {
+		if dir, ok := strings.CutPrefix(entry, "PLUGIN_UNIX_SOCKET_DIR="); ok {
+			write = append(write, dir)
+		}
+		if dirs, ok := strings.CutPrefix(entry, "LD_LIBRARY_PATH="); ok {
+			read = append(read, filepath.SplitList(dirs)...)
+		}
+	}
+	cmd.Env = append(cmd.Env, "HOME="+cmd.Dir, "XDG_CACHE_HOME="+cmd.Dir, "XDG_DATA_HOME="+cmd.Dir, "BRIDGE_CACHE="+cmd.Dir, "HF_HOME="+cmd.Dir)
+	if len(p.Libraries) > 0 { // where HOME does not lead to them any more
+		cmd.Env = append(cmd.Env, "PJRT_PLUGIN_LIBRARY_PATH="+strings.Join(p.Libraries, string(filepath.ListSeparator)))
+	}
+	return sandbox.Policy{Read: read, Write: write}.Confine(cmd)
+}
+
+// interpreters returns what Pythons that are not the system's need: of
+// PREFIX/bin/python the libraries are in PREFIX/lib.
+func interpreters(programs []string) []string {
+	var files []string
+	for _, program := range programs {
+		prefix := filepath.Dir(filepath.Dir(program))
+		files = append(files, program, filepath.Join(prefix, "lib"), filepath.Join(prefix, "lib64"))
+	}
+	return files
+}
+
+// withTargets returns a folder and what links in it lead to: of the Hugging Face
+// cache a model's files are links.
+func withTargets(dir string) ([]string, error) {
+	files := []string{dir}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.Type()&fs.ModeSymlink == 0 {
+			return err
+		}
+		if target, err := filepath.EvalSymlinks(path); err == nil {
+			files = append(files, target)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "the checkpoint: %w", err)
+	}
+	return files, nil
+}
