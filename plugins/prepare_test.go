@@ -17,22 +17,21 @@ func shell(t *testing.T, script string) Config {
 	return Config{Name: "shell", Path: "/bin/sh", Args: []string{"-c", script}}
 }
 
-// lines are the last ones that the plugin printed.
-func lines(t *testing.T, err error) []string {
-	t.Helper()
-	var where *ProcessError
-	if !errors.As(err, &where) || len(where.Stderr) == 0 {
-		t.Fatalf("got %v, want a story with the last lines", err)
-	}
-	return where.Stderr
-}
-
 func TestPrivateFolder(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("BRIDGE_CACHE", "cache")
-	_, err := Launch(t.Context(), shell(t, `pwd >&2; ls -ld . | cut -c1-10 >&2; echo "$TMPDIR $BRIDGE_CACHE $PYTHONDONTWRITEBYTECODE" >&2`))
-	got := lines(t, err)
-	here, _ := os.Getwd()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := filepath.Join(here, "said")
+	_, err = Launch(t.Context(), shell(t, `{ pwd; ls -ld . | cut -c1-10; echo "$TMPDIR $BRIDGE_CACHE $PYTHONDONTWRITEBYTECODE"; } >`+said))
+	wantError(t, err, adapters.Unavailable, "does not start")
+	text, err := os.ReadFile(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Split(string(text), "\n")
 	if want := got[0] + " " + filepath.Join(here, "cache") + " 1"; got[1] != "drwx------" || got[2] != want || got[0] == here {
 		t.Errorf("the plugin sees %q, want its own folder and %q", got, want)
 	}

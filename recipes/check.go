@@ -10,6 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
 )
@@ -70,6 +71,15 @@ func (r *Recipe) checkBackbone(table string, b Backbone) {
 		r.oneOf(table+".dtype", b.DType, registry.DTypes()...)
 	}
 	r.checkLimits(table, b)
+	if b.Sandbox != "" {
+		r.oneOf(table+".sandbox", b.Sandbox, "none", "on")
+	}
+	if err := manifest.CheckVariables(b.Environment); err != nil {
+		r.doc.Errorf(table+".environment", "%w", err)
+	}
+	for _, key := range []string{"locked", "sandbox", "environment"} {
+		r.want(table+"."+key, b.Plugin != "" || !r.doc.Has(table+"."+key), "is given, but it is about a plugin, and there is no %s.plugin", table)
+	}
 }
 
 // lossNames are the keys of stage 1's weights.

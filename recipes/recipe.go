@@ -38,11 +38,16 @@ type Recipe struct {
 type Backbone struct {
 	ID        string `toml:"id,omitempty"`        // in the registry, or a folder
 	Path      string `toml:"path,omitempty"`      // of a folder, instead of an id: a Hugging Face checkpoint, or what the plugin reads
-	Plugin    string `toml:"plugin,omitempty"`    // executable of a third-party adapter
+	Plugin    string `toml:"plugin,omitempty"`    // name of a third-party adapter, or the path of its folder or executable; resolved: a path
 	Isolation string `toml:"isolation"`           // "process" or "none"
 	Transport string `toml:"transport,omitempty"` // of tensors between processes: "shared-memory" or "grpc"; empty or "auto": the first where there is one
 	DType     string `toml:"dtype,omitempty"`     // "float32" or "bfloat16"; empty: the manifest's
 	Limits
+
+	// Of a plugin. The user's settings can ask for more, not for less.
+	Locked      bool     `toml:"locked,omitempty"`      // start it only if the project's bridge.lock pins it
+	Sandbox     string   `toml:"sandbox,omitempty"`     // "on": without network, and with few files; "none"
+	Environment []string `toml:"environment,omitempty"` // variables that it may see beside those that all plugins see
 }
 
 // Vision is the frozen encoder.

@@ -15,12 +15,16 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
+	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
 )
 
-func newRegistry(t *testing.T) *registry.Registry {
+func newRegistry(t *testing.T) *registry.Registry { return registryWith(t, store.Folders{}) }
+
+// registryWith finds plugins in the given folders.
+func registryWith(t *testing.T, folders store.Folders) *registry.Registry {
 	t.Helper()
 	openVision := func(context.Context, *adapters.LoadRequest) (adapters.VisionEncoder, error) { return nil, nil }
 	openLanguage := func(context.Context, *adapters.LoadRequest) (adapters.LanguageModel, error) { return nil, nil }
@@ -31,7 +35,7 @@ func newRegistry(t *testing.T) *registry.Registry {
 		{Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"t5"}},
 		{Name: "llama", Kind: adapters.KindLanguage, OpenLanguage: openLanguage},
 		{Name: "qwen", Kind: adapters.KindLanguage, OpenLanguage: openLanguage},
-	}})
+	}, Plugins: folders})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,8 +237,13 @@ func TestProblems(t *testing.T) {
 		{"few warm-up images", "tiny-retrain", []string{"swap.warmup_images=16"}, []string{"swap.warmup_images: is 16", "at least optimizer.batch, 64"}},
 		{"bridge of the kit", "tiny-stage2-opt", []string{"from=kit:stag1"}, []string{`from: is "kit:stag1", want one of kit:stage1, kit:stage2`, "did you mean kit:stage1?"}},
 		{"bridge that is not there", "tiny-stage2-opt", []string{"from=runs/none"}, []string{"from: is ", "which is no folder"}},
-		{"plugin that is not there", "tiny-stage2-opt", []string{"language.plugin=bin/none"}, []string{"language.plugin: ", "no such file", "want the path of an adapter's executable"}},
-		{"plugin that is no program", "tiny-stage2-opt", []string{"language.plugin=doc.go"}, []string{"language.plugin: ", "permission denied"}},
+		{"plugin that is not there", "tiny-stage2-opt", []string{"language.plugin=bin/none"}, []string{"language.plugin: no plugin: ", "no such file", "name a plugin's folder, or its executable"}},
+		{"plugin that is no program", "tiny-stage2-opt", []string{"language.plugin=./doc.go"}, []string{"language.plugin: ", "permission denied", "chmod +x"}},
+		{"plugin of no such name", "tiny-stage2-opt", []string{"language.plugin=mine"}, []string{`language.plugin: no plugin "mine"`, "bridge plugin list"}},
+		{"sandbox", "tiny-stage2-opt", []string{"language={plugin='/bin/sh', sandbox='onn'}"}, []string{`language.sandbox: is "onn", want one of none, on`}},
+		{"environment", "tiny-stage2-opt", []string{"language={plugin='/bin/sh', environment=['BRIDGE_X']}"}, []string{`language.environment: holds "BRIDGE_X"`}},
+		{"locked without a plugin", "tiny-stage2-opt", []string{"language.locked=true", "vision.sandbox=on"},
+			[]string{"language.locked: is given, but it is about a plugin", "vision.sandbox: is given, but it is about a plugin"}},
 		{"folder of a plugin", "tiny-stage2-opt", []string{"language={plugin='/bin/sh', path='none'}"}, []string{"language.path: is ", "which is no folder; want the one that the plugin reads"}},
 		{"unknown id of a plugin", "tiny-stage2-opt", []string{"language={plugin='/bin/sh', id='tiny-opr'}"}, []string{"language.id: no model", "did you mean tiny-opt"}},
 		{"name that is a path", "tiny-stage1", []string{"name=../../x"}, []string{`name: is "../../x", want a name without folders`}},
@@ -345,6 +354,35 @@ func TestModelsOfPlugins(t *testing.T) {
 	own := resolve(t, load(t, "tiny-stage2-opt", `language={plugin="`+plugin+`", question_prompt="Q: {}"}`))
 	if got := own.Prompts().Question; got != "Q: {}" {
 		t.Errorf("question prompt %q, want the recipe's", got)
+	}
+}
+
+// A plugin that is installed is named, and what it is is known without running it.
+func TestInstalledPlugins(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "plugins", "mine")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"plugin.toml": "name = 'mine'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'language-model'\n", "bridge-adapter-mine": "#!/bin/sh\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reg := registryWith(t, store.Folders{Project: filepath.Dir(dir)})
+	got, err := load(t, "tiny-stage2-opt", "language={plugin='mine', locked=true, sandbox='on', environment=['TOKEN']}").Resolve(reg)
+	if err != nil || got.Language.Plugin != dir || got.LanguageModel.ID != "mine" || !got.Language.Locked || got.Language.Sandbox != "on" {
+		t.Errorf("resolved to %+v, %v", got.Language, err)
+	}
+	text, err := got.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse("again.toml", text)
+	if err != nil || !again.Language.Locked || again.Language.Environment[0] != "TOKEN" {
+		t.Errorf("read again %+v, %v", again, err)
+	}
+	if _, err := load(t, "tiny-stage2-opt", "vision={plugin='mine'}").Resolve(reg); err == nil || !strings.Contains(err.Error(), `vision.plugin: is "mine", a language-model, want a vision-encoder`) {
+		t.Errorf("a plugin of the other kind: %v", err)
 	}
 }
 

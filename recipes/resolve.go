@@ -3,13 +3,13 @@ package recipes
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
 )
@@ -35,13 +35,15 @@ func (r *Recipe) Resolve(reg *registry.Registry) (*Resolved, error) {
 	if err := out.absolutePaths(); err != nil {
 		return nil, err
 	}
+	plugin := out.resolvePlugin(reg, "vision", &out.Vision.Backbone, adapters.KindVision)
 	var found bool
-	if out.VisionModel, found = r.lookup(reg, "vision", out.Vision.Backbone, adapters.KindVision); found {
+	if out.VisionModel, found = r.lookup(reg, plugin, "vision", out.Vision.Backbone, adapters.KindVision); found {
 		out.Vision.settle(out.VisionModel)
 		out.resolveVision()
 	}
 	if r.Language != nil {
-		language, found := r.lookup(reg, "language", out.Language.Backbone, adapters.KindLanguage)
+		plugin := out.resolvePlugin(reg, "language", &out.Language.Backbone, adapters.KindLanguage)
+		language, found := r.lookup(reg, plugin, "language", out.Language.Backbone, adapters.KindLanguage)
 		out.LanguageModel = &language
 		if found {
 			out.Language.settle(language)
@@ -52,13 +54,36 @@ func (r *Recipe) Resolve(reg *registry.Registry) (*Resolved, error) {
 	return out, r.doc.Err()
 }
 
+// resolvePlugin finds the plugin that a backbone names, and puts its path in the
+// place of the name. It is zero where none is named or found.
+func (r *Resolved) resolvePlugin(reg *registry.Registry, table string, b *Backbone, kind adapters.ModelKind) store.Plugin {
+	if b.Plugin == "" {
+		return store.Plugin{}
+	}
+	found, err := reg.Plugin(b.Plugin)
+	if err == nil {
+		err = found.Ready()
+	}
+	if err == nil && found.Manifest.Kind != "" && found.Manifest.Kind != kind {
+		err = adapters.Errorf(adapters.Invalid, "is %q, a %s, want a %s", found.Name, found.Manifest.Kind, kind)
+	}
+	if err == nil && !strings.Contains(b.Plugin, "/") {
+		b.Plugin = found.Dir
+	} else if err == nil {
+		b.Plugin, err = filepath.Abs(b.Plugin)
+	}
+	if err != nil {
+		r.doc.Errorf(table+".plugin", "%w", err)
+		return store.Plugin{}
+	}
+	return found
+}
+
 // lookup finds a backbone and checks its kind, and that an adapter for it can be
 // started.
-func (r *Recipe) lookup(reg *registry.Registry, table string, b Backbone, kind adapters.ModelKind) (registry.Backbone, bool) {
+func (r *Recipe) lookup(reg *registry.Registry, plugin store.Plugin, table string, b Backbone, kind adapters.ModelKind) (registry.Backbone, bool) {
 	if b.Plugin != "" {
-		_, err := exec.LookPath(b.Plugin)
-		r.want(table+".plugin", err == nil, "%v, want the path of an adapter's executable (chmod +x if it is there)", err)
-		if found, ok := ofPlugin(reg, b, kind); ok {
+		if found, ok := ofPlugin(reg, plugin, b, kind); ok {
 			return found, true
 		}
 	}
@@ -88,8 +113,8 @@ func (r *Recipe) lookup(reg *registry.Registry, table string, b Backbone, kind a
 
 // ofPlugin returns a model that the plugin alone knows: one that it brings, or a
 // folder that no built-in family reads.
-func ofPlugin(reg *registry.Registry, b Backbone, kind adapters.ModelKind) (registry.Backbone, bool) {
-	m := registry.Manifest{ID: strings.TrimSuffix(filepath.Base(b.Plugin), filepath.Ext(b.Plugin)), Kind: kind}
+func ofPlugin(reg *registry.Registry, plugin store.Plugin, b Backbone, kind adapters.ModelKind) (registry.Backbone, bool) {
+	m := registry.Manifest{ID: plugin.Name, Kind: kind}
 	if kind == adapters.KindLanguage {
 		m.Prompts = registry.DefaultPrompts()
 	}
@@ -195,10 +220,10 @@ func objectiveOf(a adapters.Architecture) train.Objective {
 // absolutePaths makes every path absolute, so that the recipe in a run folder
 // means the same from anywhere.
 func (r *Resolved) absolutePaths() error {
-	paths := []*string{&r.Vision.Path, &r.Vision.Plugin, &r.Data.Train.Annotations, &r.Data.Train.Questions, &r.Data.Train.Images,
+	paths := []*string{&r.Vision.Path, &r.Data.Train.Annotations, &r.Data.Train.Questions, &r.Data.Train.Images,
 		&r.Data.Eval.Annotations, &r.Data.Eval.Questions, &r.Data.Eval.Images}
 	if r.Language != nil {
-		paths = append(paths, &r.Language.Path, &r.Language.Plugin)
+		paths = append(paths, &r.Language.Path)
 	}
 	if isFolder(r.QFormer.Init) {
 		paths = append(paths, &r.QFormer.Init)

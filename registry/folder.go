@@ -110,7 +110,7 @@ func (r *Registry) familyOf(dir, modelType string) (adapters.Family, error) {
 	}
 	return adapters.Family{}, adapters.Errorf(adapters.Unsupported, "%s: %s, this binary reads %s%s",
 		filepath.Join(dir, "config.json"), found, strings.Join(known, ", "), nearest.Relative(modelType, known)).
-		WithRemedy("name an adapter's executable with plugin = \"path\" in the recipe")
+		WithRemedy("name a plugin that reads it with plugin = \"NAME\" in the recipe (bridge plugin list)")
 }
 
 // describeVision asks the family, which knows its tokens and the defaults of what

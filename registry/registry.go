@@ -13,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/hub"
 	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/plugins/store"
 )
 
 // Options say what a registry is built from.
@@ -27,6 +28,8 @@ type Options struct {
 	KitFolder func(id string) (dir string, err error)
 	// Hub is the Hugging Face cache folder ("…/hub"); empty means none.
 	Hub string
+	// Plugins are where third-party adapters are looked for by name.
+	Plugins store.Folders
 }
 
 // Registry knows backbones by id. It does not change after [New].
@@ -60,9 +63,9 @@ func New(o Options) (*Registry, error) {
 
 // Default returns the options of a command-line program: the configuration
 // folder is $BRIDGE_CONFIG or the user's, the hub's cache where Hugging Face's
-// own tools have it.
+// own tools have it, plugins those of the working folder and the user's.
 func Default() Options {
-	return Options{Config: ConfigDir(), Hub: hub.CacheDir()}
+	return Options{Config: ConfigDir(), Hub: hub.CacheDir(), Plugins: store.Default()}
 }
 
 // ConfigDir returns $BRIDGE_CONFIG or else the bridge folder in the user's
@@ -137,6 +140,9 @@ func (r *Registry) LookupOf(id string, kind adapters.ModelKind) (Backbone, error
 	}
 	return Backbone{}, err.WithRemedy("`bridge models list` shows the ids")
 }
+
+// Plugin finds a third-party adapter by name or path, without running it.
+func (r *Registry) Plugin(name string) (store.Plugin, error) { return r.options.Plugins.Find(name) }
 
 // locate looks for the weights of a manifest.
 func (r *Registry) locate(m Manifest) Backbone {
@@ -216,7 +222,7 @@ func (r *Registry) Family(b Backbone) (adapters.Family, error) {
 	if i < 0 {
 		return adapters.Family{}, adapters.Errorf(adapters.Unsupported, "%s needs the adapter family %q, this binary has %s%s",
 			b.ID, b.Manifest.Family, strings.Join(names, ", "), nearest.Hint(b.Manifest.Family, names)).
-			WithRemedy("name an adapter's executable with plugin = \"path\" in the recipe")
+			WithRemedy("name a plugin that has it with plugin = \"NAME\" in the recipe (bridge plugin list)")
 	}
 	return r.options.Families[i], nil
 }

@@ -46,7 +46,7 @@ func rules() []rule {
 		{"convert", []string{"adapters", "qformer", "bridge", "tokenizer", "internal/..."}},
 		{"eval", []string{"adapters", "qformer", "bridge", "internal/..."}},
 		{"train/...", []string{"adapters", "qformer/...", "bridge", "eval", "train/...", "kit/...", "imaging", "internal/..."}},
-		{"recipes", []string{"adapters", "qformer", "bridge", "train", "eval", "registry", "kit", "plugins/store", "internal/..."}},
+		{"recipes", []string{"adapters", "qformer", "bridge", "train", "eval", "registry", "kit", "plugins/manifest", "plugins/store", "internal/..."}},
 		{"internal/lm/decoder", []string{"adapters", "tokenizer", "internal/..."}},
 		{"internal/lm/lmtest", []string{"adapters", "golden", "golden/goldentest", "internal/..."}},
 		{"internal/vision/visiontest", []string{"adapters", "adapters/adaptertest", "golden", "golden/goldentest", "internal/..."}},

@@ -201,7 +201,11 @@ func (f Folders) settled(p Plugin) Plugin {
 // unknown says that no plugin has a name.
 func unknown(name string, known, looked []string) error {
 	looked = slices.DeleteFunc(looked, func(dir string) bool { return dir == "" })
-	err := adapters.Errorf(adapters.NotFound, "no plugin %q in %s%s", name, strings.Join(looked, " or "), nearest.Hint(name, known))
+	where := ""
+	if len(looked) > 0 {
+		where = " in " + strings.Join(looked, " or ")
+	}
+	err := adapters.Errorf(adapters.NotFound, "no plugin %q%s%s", name, where, nearest.Hint(name, known))
 	if _, statErr := os.Stat(name); statErr == nil {
 		return err.WithRemedy("./%s names what is there in this folder", name)
 	}
