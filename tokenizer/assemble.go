@@ -56,15 +56,8 @@ type specialNames struct {
 // readFamily reads a folder's configuration files. Only GPT-2's tokenizer class,
 // which OPT shares, can be put together from vocab.json and merges.txt alone.
 func readFamily(dir string) (family, error) {
-	var model struct {
-		ModelType string `json:"model_type"`
-		Text      struct {
-			ModelType string `json:"model_type"`
-		} `json:"text_config"`
-	}
 	var config struct {
 		specialNames
-		Class          string                `json:"tokenizer_class"`
 		AddBOS         *bool                 `json:"add_bos_token"`
 		AddPrefixSpace bool                  `json:"add_prefix_space"`
 		Added          map[string]addedToken `json:"added_tokens_decoder"`
@@ -72,28 +65,26 @@ func readFamily(dir string) (family, error) {
 	var names specialNames
 	var extra map[string]int32
 	for file, into := range map[string]any{
-		"config.json": &model, "tokenizer_config.json": &config,
-		"special_tokens_map.json": &names, "added_tokens.json": &extra,
+		"tokenizer_config.json": &config, "special_tokens_map.json": &names, "added_tokens.json": &extra,
 	} {
 		if err := readJSON(dir, file, into); err != nil {
 			return family{}, err
 		}
 	}
-	if model.ModelType == "blip-2" { // the tokenizer of a whole BLIP-2 is its language model's, OPT where it does not say
-		model.ModelType = cmp.Or(model.Text.ModelType, "opt")
+	class, err := readClass(dir)
+	if err != nil {
+		return family{}, err
 	}
-	class := strings.TrimSuffix(config.Class, "Fast")
 	known := []string{"gpt2", "opt", "gpt_neo", "gptj"}
-	if class != "GPT2Tokenizer" && (class != "" || !slices.Contains(known, model.ModelType)) {
+	if name := strings.TrimSuffix(class.given, "Fast"); name != "GPT2Tokenizer" && (name != "" || !slices.Contains(known, class.modelType)) {
 		return family{}, adapters.Errorf(adapters.Unsupported,
 			"no tokenizer.json in %s, and vocab.json and merges.txt are enough only for GPT-2's and OPT's tokenizer: got tokenizer_class %q, model_type %q",
-			dir, config.Class, model.ModelType).
-			WithRemedy("write tokenizer.json with transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)")
+			dir, class.given, class.modelType).WithRemedy(writeRemedy)
 	}
 
 	f := family{addPrefixSpace: config.AddPrefixSpace}
 	fallback := name("<|endoftext|>")
-	isOPT := model.ModelType == "opt"
+	isOPT := class.modelType == "opt"
 	if isOPT {
 		fallback = "</s>"
 	}

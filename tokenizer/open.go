@@ -14,9 +14,10 @@ import (
 
 // Open returns the tokenizer of a folder as Hugging Face saves it: the one of
 // its tokenizer.json or, where there is none, the byte-level BPE of vocab.json
-// and merges.txt (GPT-2, OPT). In the latter case tokenizer_config.json and
-// config.json say which family it is, and so whether "</s>" goes in front of
-// every text (OPT) or nothing does (GPT-2).
+// and merges.txt (GPT-2, OPT), or what transformers makes of a SentencePiece
+// model: tokenizer.model (Llama 2, Vicuna) or spiece.model (T5). In the latter
+// cases tokenizer_config.json and config.json say which family it is, and what
+// goes in front of every text.
 func Open(ctx context.Context, dir string) (*Tokenizer, error) {
 	text, err := read(dir, "tokenizer.json")
 	assembled := text == nil
@@ -42,7 +43,8 @@ func Open(ctx context.Context, dir string) (*Tokenizer, error) {
 	return t, nil
 }
 
-// assemble makes a tokenizer.json of a folder's vocab.json and merges.txt.
+// assemble makes a tokenizer.json of a folder's vocab.json and merges.txt, or of
+// its SentencePiece model.
 func assemble(dir string) ([]byte, error) {
 	vocab, err := read(dir, "vocab.json")
 	if err != nil {
@@ -53,6 +55,9 @@ func assemble(dir string) ([]byte, error) {
 		return nil, err
 	}
 	if vocab == nil || merges == nil {
+		if text, err := pieces(dir); err != nil || text != nil {
+			return text, err
+		}
 		return nil, missing(dir)
 	}
 	family, err := readFamily(dir)
@@ -78,14 +83,15 @@ func missing(dir string) error {
 	if _, err := os.Stat(dir); err != nil {
 		return adapters.Errorf(adapters.NotFound, "tokenizer folder: %w", err)
 	}
-	e := adapters.Errorf(adapters.NotFound, "no tokenizer in %s: looked for tokenizer.json, or vocab.json with merges.txt", dir)
-	for _, other := range []string{"spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json"} {
+	const looked = "no tokenizer in %s: looked for tokenizer.json, for vocab.json with merges.txt, for tokenizer.model and for spiece.model"
+	e := adapters.Errorf(adapters.NotFound, looked, dir)
+	for _, other := range []string{"sentencepiece.bpe.model", "vocab.txt", "vocab.json"} {
 		if _, err := os.Stat(filepath.Join(dir, other)); err == nil {
-			e = adapters.Errorf(adapters.NotFound, "no tokenizer in %s: looked for tokenizer.json, or vocab.json with merges.txt; found %s alone", dir, other)
+			e = adapters.Errorf(adapters.NotFound, looked+"; found %s alone", dir, other)
 			break
 		}
 	}
-	return e.WithRemedy("write the file with transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)")
+	return e.WithRemedy(writeRemedy)
 }
 
 // read returns a file's text, or nil where there is no such file.

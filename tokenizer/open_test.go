@@ -81,8 +81,8 @@ func TestOpenErrors(t *testing.T) {
 		kind  adapters.Kind
 		want  []string
 	}{
-		"empty folder":     {files{}, adapters.NotFound, []string{"looked for tokenizer.json, or vocab.json with merges.txt", "save_pretrained"}},
-		"sentencepiece":    {files{"spiece.model": "x"}, adapters.NotFound, []string{"found spiece.model alone"}},
+		"empty folder":     {files{}, adapters.NotFound, []string{"looked for tokenizer.json, for vocab.json with merges.txt", "save_pretrained"}},
+		"other pieces":     {files{"sentencepiece.bpe.model": "x"}, adapters.NotFound, []string{"found sentencepiece.bpe.model alone"}},
 		"no merges":        {files{"vocab.json": "{}"}, adapters.NotFound, []string{"found vocab.json alone"}},
 		"empty file":       {files{"tokenizer.json": ""}, adapters.Corrupt, []string{"tokenizer.json", "empty"}},
 		"not JSON":         {files{"tokenizer.json": "<html>"}, adapters.Corrupt, []string{"tokenizer.json", "invalid character"}},

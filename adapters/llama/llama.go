@@ -28,7 +28,8 @@ func Family() adapters.Family {
 	return adapters.Family{Name: "llama", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{typeLlama, typeMistral}}
 }
 
-// Open loads a checkpoint folder: config.json, weights and tokenizer.json.
+// Open loads a checkpoint folder: config.json, weights, and tokenizer.json or
+// tokenizer.model.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
 	return decoder.Open(ctx, req, "llama", Family().ModelTypes, read)
 }

@@ -22,7 +22,8 @@ func Family() adapters.Family {
 	return adapters.Family{Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"t5"}}
 }
 
-// Open loads a T5 checkpoint folder: config.json, weights and tokenizer.json.
+// Open loads a T5 checkpoint folder: config.json, weights, and tokenizer.json or
+// spiece.model.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
 	folder, err := checkpoint.OpenPart(req.Checkpoint, adapters.KindLanguage)
 	if err != nil {

@@ -96,7 +96,7 @@ func (p *program) pull(ctx context.Context, m registry.Manifest) (hub.Snapshot, 
 			if plan.Revision != m.Revision && strings.HasPrefix(plan.Revision, "refs/pr/") {
 				fmt.Fprintf(p.stderr, "the repository itself has no safetensors: they are those of %s, which the hub's conversion service made\n", plan.Revision)
 			}
-			if m.Kind == adapters.KindLanguage && !hasTokenizer(plan.Files) {
+			if m.Kind == adapters.KindLanguage && !hasTokenizer(plan.Files, m.Family) {
 				fmt.Fprintf(p.stderr, "%s has no tokenizer.json, without which the model does not open; where the files are fetched, write it with transformers: "+
 					"AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)\n", plan.Repository)
 			}
@@ -106,12 +106,13 @@ func (p *program) pull(ctx context.Context, m registry.Manifest) (hub.Snapshot, 
 	return s, err
 }
 
-// hasTokenizer reports whether bridge finds a tokenizer among files.
-func hasTokenizer(files []hub.File) bool {
+// hasTokenizer reports whether bridge finds a tokenizer of a family among files.
+func hasTokenizer(files []hub.File, family string) bool {
 	has := func(name string) bool {
 		return slices.ContainsFunc(files, func(f hub.File) bool { return f.Path == name })
 	}
-	return has("tokenizer.json") || has("vocab.json") && has("merges.txt")
+	pieces := map[string]string{"llama": "tokenizer.model", "t5": "spiece.model"}[family]
+	return has("tokenizer.json") || has("vocab.json") && has("merges.txt") || pieces != "" && has(pieces)
 }
 
 // fetching shows how far a download is.

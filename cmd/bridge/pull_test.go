@@ -118,17 +118,23 @@ func TestPullAndVerify(t *testing.T) {
 	}
 }
 
-// Vicuna's repository has tokenizer.model alone, which bridge does not read.
+// Vicuna's repository has tokenizer.model alone, as Gemma's could, which bridge
+// does not read.
 func TestWhatHasATokenizer(t *testing.T) {
-	for names, want := range map[string]bool{
-		"config.json tokenizer.model": false, "vocab.json": false, "vocab.json merges.txt": true, "tokenizer.json": true,
+	for _, test := range []struct {
+		family, names string
+		want          bool
+	}{
+		{"llama", "config.json tokenizer.model", true}, {"gemma2", "config.json tokenizer.model", false},
+		{"t5", "spiece.model", true}, {"llama", "spiece.model", false}, {"opt", "vocab.json", false},
+		{"opt", "vocab.json merges.txt", true}, {"gemma2", "tokenizer.json", true},
 	} {
 		var files []hub.File
-		for _, name := range strings.Fields(names) {
+		for _, name := range strings.Fields(test.names) {
 			files = append(files, hub.File{Path: name})
 		}
-		if got := hasTokenizer(files); got != want {
-			t.Errorf("%s: %v, want %v", names, got, want)
+		if got := hasTokenizer(files, test.family); got != test.want {
+			t.Errorf("%s: %s: %v, want %v", test.family, test.names, got, test.want)
 		}
 	}
 }

@@ -79,8 +79,9 @@ def check_head(model: T5ForConditionalGeneration, untied: bool) -> None:
     assert model.config.scale_decoder_outputs != untied
 
 
-def write(folder: pathlib.Path, seed: int, untied: bool, activation: str | None = None, beams: bool = False, **config) -> None:
-    tokenizer = train_tokenizer()
+def write(folder: pathlib.Path, seed: int, untied: bool, activation: str | None = None, beams: bool = False, tokenizer=None, save=None, **config) -> None:
+    """save(folder) writes tokenizer otherwise than as tokenizer.json."""
+    tokenizer = tokenizer or train_tokenizer()
     model = T5ForConditionalGeneration(T5Config(
         vocab_size=tokenizer.get_vocab_size() + 5, d_model=24, d_kv=10, d_ff=40, num_heads=2, num_layers=2,
         relative_attention_num_buckets=8, relative_attention_max_distance=20, dropout_rate=0.0,
@@ -102,7 +103,10 @@ def write(folder: pathlib.Path, seed: int, untied: bool, activation: str | None 
     weights = {name: p.detach().contiguous() for name, p in model.named_parameters()}  # without aliases
     assert ("lm_head.weight" in weights) == untied
     save_file(weights, golden.checkpoint / "model.safetensors", metadata={"format": "pt"})
-    tokenizer.save(str(golden.checkpoint / "tokenizer.json"))
+    if save:
+        save(golden.checkpoint)
+    else:
+        tokenizer.save(str(golden.checkpoint / "tokenizer.json"))
     reference = Reference(model, tokenizer)
     if beams:
         write_beam_cases(golden, 24, reference.generate, reference.search)

@@ -1,0 +1,269 @@
+package tokenizer
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// settings are what a folder's configuration files say about a tokenizer, as
+// transformers 5 reads them beside a SentencePiece model.
+type settings struct {
+	dir   string
+	keys  map[string]json.RawMessage // tokenizer_config.json, and what special_tokens_map.json puts in place of it
+	added []setToken                 // by id
+	extra []setToken                 // extra_special_tokens
+	alone bool                       // extra is all there is: the model's control pieces do not count
+}
+
+// setToken is a token as a configuration file gives it: its text alone, which
+// makes it special, or an object.
+type setToken struct {
+	Content    string `json:"content"`
+	SingleWord bool   `json:"single_word"`
+	LStrip     bool   `json:"lstrip"`
+	RStrip     bool   `json:"rstrip"`
+	Normalized *bool  `json:"normalized"` // nil: a special token is not
+	Special    bool   `json:"special"`
+	id         int32  // that the file gives it, -1 where it gives none
+}
+
+// UnmarshalJSON reads either form.
+func (t *setToken) UnmarshalJSON(text []byte) error {
+	if len(text) > 0 && text[0] == '"' {
+		*t = setToken{Special: true, id: -1}
+		return json.Unmarshal(text, &t.Content)
+	}
+	type plain setToken
+	p := plain{id: -1}
+	err := json.Unmarshal(text, &p)
+	*t = setToken(p)
+	return err
+}
+
+// namedTokens are the keys of the special tokens that have a use of their own,
+// in the order in which transformers adds them.
+func namedTokens() []string {
+	return []string{"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}
+}
+
+// readSettings reads a folder's configuration files. added_tokens_decoder stands
+// in the place of special_tokens_map.json and added_tokens.json.
+func readSettings(dir string) (*settings, error) {
+	s := &settings{dir: dir, keys: map[string]json.RawMessage{}}
+	if err := readJSON(dir, "tokenizer_config.json", &s.keys); err != nil {
+		return nil, err
+	}
+	if err := s.readExtra(); err != nil {
+		return nil, err
+	}
+	var decoder map[string]setToken
+	there, err := s.decode("added_tokens_decoder", &decoder)
+	switch {
+	case err != nil:
+		return nil, err
+	case !there:
+		err = s.readOldFiles()
+	default:
+		err = s.addDecoder(decoder)
+	}
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(s.added, func(x, y setToken) int { return cmp.Compare(x.id, y.id) })
+	return s, s.checkKeys()
+}
+
+// decode reads a key into v, and leaves v where the key is not there or null.
+func (s *settings) decode(key string, v any) (there bool, err error) {
+	raw, there := s.keys[key]
+	if !there {
+		return false, nil
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		return true, corrupt(s.dir, "tokenizer_config.json", fmt.Errorf("%s: %w", key, err))
+	}
+	return true, nil
+}
+
+// readExtra reads extra_special_tokens or, by its older name,
+// additional_special_tokens.
+func (s *settings) readExtra() error {
+	for _, key := range []string{"extra_special_tokens", "additional_special_tokens"} {
+		if len(s.extra) > 0 {
+			break
+		}
+		there, err := s.decode(key, &s.extra)
+		if err != nil {
+			return err
+		}
+		s.alone = s.alone || there
+	}
+	return nil
+}
+
+func (s *settings) addDecoder(decoder map[string]setToken) error {
+	for key, token := range decoder {
+		id, err := strconv.ParseInt(key, 10, 32)
+		if err != nil {
+			return corrupt(s.dir, "tokenizer_config.json", fmt.Errorf("added_tokens_decoder: %q is no token id", key))
+		}
+		token.id = int32(id)
+		s.added = append(s.added, token)
+	}
+	return nil
+}
+
+// readOldFiles reads what older folders have beside tokenizer_config.json.
+func (s *settings) readOldFiles() error {
+	var names map[string]json.RawMessage
+	if err := readJSON(s.dir, "special_tokens_map.json", &names); err != nil {
+		return err
+	}
+	for key, value := range names {
+		if slices.Contains(namedTokens(), key) { // transformers 5 forgets additional_special_tokens here
+			s.keys[key] = value
+		}
+	}
+	var ids map[string]int32
+	if err := readJSON(s.dir, "added_tokens.json", &ids); err != nil {
+		return err
+	}
+	special := map[string]bool{}
+	for _, token := range s.extra {
+		special[token.Content] = true
+	}
+	named, err := s.named(nil)
+	for _, token := range named {
+		special[token.Content] = true
+	}
+	for content, id := range ids {
+		s.added = append(s.added, setToken{Content: content, Special: special[content], id: id})
+	}
+	return err
+}
+
+// named returns the named special tokens; defaults are those of the tokenizer's
+// class, by key.
+func (s *settings) named(defaults map[string]string) ([]setToken, error) {
+	var out []setToken
+	for _, key := range namedTokens() {
+		var token *setToken
+		there, err := s.decode(key, &token)
+		if err != nil {
+			return nil, err
+		}
+		if content := defaults[key]; !there && content != "" {
+			token = &setToken{Content: content, Special: true, id: -1}
+		}
+		if token != nil && token.Content != "" {
+			out = append(out, *token)
+		}
+	}
+	return out, nil
+}
+
+// content returns a named special token's text, "" where there is none.
+func (s *settings) content(key string, defaults map[string]string) (string, error) {
+	var token *setToken
+	there, err := s.decode(key, &token)
+	switch {
+	case err != nil || there && token == nil:
+		return "", err
+	case !there:
+		return defaults[key], nil
+	}
+	return token.Content, nil
+}
+
+// flag returns a switch.
+func (s *settings) flag(key string, otherwise bool) (bool, error) {
+	_, err := s.decode(key, &otherwise)
+	return otherwise, err
+}
+
+// checkKeys refuses what would be read wrongly: special tokens under names of a
+// model's own, and special tokens that are cut into pieces.
+func (s *settings) checkKeys() error {
+	for key, value := range s.keys {
+		if !strings.HasSuffix(key, "_token") || slices.Contains(namedTokens(), key) || value[0] != '"' {
+			continue
+		}
+		return s.unsupported("tokenizer_config.json names a special token %s, only %s are read", key, strings.Join(namedTokens(), ", "))
+	}
+	split, err := s.flag("split_special_tokens", false)
+	if err == nil && split {
+		err = s.unsupported("split_special_tokens is true in tokenizer_config.json, only whole special tokens are supported")
+	}
+	return err
+}
+
+func (s *settings) unsupported(format string, args ...any) error {
+	return adapters.Errorf(adapters.Unsupported, "%s: %s", s.dir, fmt.Sprintf(format, args...)).WithRemedy(writeRemedy)
+}
+
+// writeRemedy is what to do where a folder's own files are not enough.
+const writeRemedy = "write tokenizer.json with transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"
+
+// numbered returns the added tokens as transformers adds them: those with ids,
+// then named ones, then the extra ones or, where the folder lists none, own.
+// ids are the model's; a token that is not among them gets the next one.
+func (s *settings) numbered(named, own []setToken, ids map[string]int32) ([]addedToken, error) {
+	if s.alone {
+		own = s.extra
+	}
+	list := slices.Clone(s.added)
+	for _, token := range slices.Concat(named, own) {
+		if token.Content != "" && !holds(s.added, token.Content) {
+			list = append(list, token)
+		}
+	}
+	given := map[string]int32{}
+	var out []addedToken
+	for _, token := range list {
+		id, there := ids[token.Content]
+		again, twice := given[token.Content]
+		switch {
+		case twice:
+			id = again
+		case !there:
+			id = int32(len(ids))
+			for _, t := range out {
+				id = max(id, t.ID+1)
+			}
+		}
+		if token.id >= 0 && token.id != id {
+			return nil, adapters.Errorf(adapters.Corrupt, "%s: the configuration gives the token %q the id %d, and by the vocabulary it is %d",
+				s.dir, token.Content, token.id, id).WithRemedy(writeRemedy)
+		}
+		given[token.Content] = id
+		out = append(out, token.withID(id, holds(named, token.Content)))
+	}
+	return lastOfEach(out), nil
+}
+
+// withID returns the token as tokenizer.json holds it.
+func (t setToken) withID(id int32, named bool) addedToken {
+	out := addedToken{ID: id, Content: t.Content, SingleWord: t.SingleWord, LStrip: t.LStrip, RStrip: t.RStrip, Special: t.Special || named}
+	out.Normalized = !out.Special
+	if t.Normalized != nil {
+		out.Normalized = *t.Normalized
+	}
+	return out
+}
+
+// lastOfEach sorts tokens by id and leaves the last that was given an id.
+func lastOfEach(tokens []addedToken) []addedToken {
+	slices.Reverse(tokens)
+	slices.SortStableFunc(tokens, func(x, y addedToken) int { return cmp.Compare(x.ID, y.ID) })
+	return slices.CompactFunc(tokens, func(x, y addedToken) bool { return x.ID == y.ID })
+}
+
+func holds(tokens []setToken, content string) bool {
+	return slices.ContainsFunc(tokens, func(t setToken) bool { return t.Content == content })
+}
