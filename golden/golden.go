@@ -9,7 +9,8 @@
 //	tensors.safetensors   inputs and expected outputs: float32, int32 or uint8
 //
 // An element passes when |got − want| ≤ abs + rel·|want|. NaN never passes,
-// shapes and texts must be equal. Folders are written by tools/reference.
+// shapes and texts must be equal. An encoder is opened once for each size of the
+// pictures ([Folder.BySize]). Folders are written by tools/reference.
 //
 // A [Folder] owns the tensors of its cases; a [Runner] only reads them.
 package golden
@@ -22,6 +23,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -114,17 +116,49 @@ func (f *Folder) LoadRequest(backend string) *adapters.LoadRequest {
 // ImageSize is the size of the cases' pictures where there is only one: that is
 // the size that the encoder is opened for. It is zero where there is none.
 func (f *Folder) ImageSize() (size adapters.Size) {
-	for _, c := range f.Cases {
-		if c.Images == nil || len(c.Images.Shape) != 4 {
-			continue
-		}
-		own := adapters.Size{Width: c.Images.Shape[2], Height: c.Images.Shape[1]}
-		if size != own && size != (adapters.Size{}) {
-			return adapters.Size{}
-		}
-		size = own
+	if sizes := f.sizes(); len(sizes) == 1 {
+		return sizes[0]
 	}
-	return size
+	return adapters.Size{}
+}
+
+// sizes are those of the cases' pictures, each once.
+func (f *Folder) sizes() (sizes []adapters.Size) {
+	for i := range f.Cases {
+		if size := f.Cases[i].imageSize(); size != (adapters.Size{}) && !slices.Contains(sizes, size) {
+			sizes = append(sizes, size)
+		}
+	}
+	return sizes
+}
+
+// imageSize is zero for a case without pictures.
+func (c *Case) imageSize() adapters.Size {
+	if c.Images == nil || len(c.Images.Shape) != 4 {
+		return adapters.Size{}
+	}
+	return adapters.Size{Width: c.Images.Shape[2], Height: c.Images.Shape[1]}
+}
+
+// BySize returns the folder once for each size of its cases' pictures, with the
+// cases of that size: an encoder is opened for one. Cases without pictures are
+// with the first.
+func (f *Folder) BySize() []*Folder {
+	sizes := f.sizes()
+	if len(sizes) < 2 {
+		return []*Folder{f}
+	}
+	parts := make([]*Folder, len(sizes))
+	for i := range parts {
+		part := *f
+		part.Cases = nil
+		parts[i] = &part
+	}
+	for _, c := range f.Cases {
+		part := parts[max(0, slices.Index(sizes, c.imageSize()))]
+		part.Cases = append(part.Cases, c)
+	}
+	return parts
 }
 
 // document is cases.json.

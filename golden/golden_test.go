@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -269,6 +271,28 @@ func TestLoadRequest(t *testing.T) {
 		ImageSize: adapters.Size{Width: 3, Height: 2}}
 	if got := f.LoadRequest("go"); !reflect.DeepEqual(got, want) {
 		t.Errorf("request is %+v, want %+v", got, want)
+	}
+}
+
+func TestBySize(t *testing.T) {
+	images := func(name string, h, w int) Case {
+		return Case{Name: name, Images: adapters.NewTensor(adapters.Uint8, 1, h, w, 3)}
+	}
+	f := &Folder{Dir: "d", Cases: []Case{{Name: "text"}, images("a", 4, 6), images("b", 6, 4), images("c", 4, 6)}}
+	var got []string
+	for _, part := range f.BySize() {
+		names := fmt.Sprint(part.Dir, " ", part.ImageSize(), ":")
+		for _, c := range part.Cases {
+			names += " " + c.Name
+		}
+		got = append(got, names)
+	}
+	if want := []string{"d {6 4}: text a c", "d {4 6}: b"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	f.Cases = f.Cases[:2]
+	if parts := f.BySize(); len(parts) != 1 || parts[0] != f {
+		t.Errorf("one size: got %v, want the folder itself", parts)
 	}
 }
 

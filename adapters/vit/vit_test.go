@@ -16,7 +16,7 @@ const (
 	whole = "testdata/golden-whole-clip/checkpoint"
 )
 
-func TestGolden(t *testing.T) { visiontest.Golden(t, vit.Family(), 5) }
+func TestGolden(t *testing.T) { visiontest.Golden(t, vit.Family(), 6) }
 
 func TestContract(t *testing.T) { visiontest.Contract(t, vit.Family(), quick) }
 

@@ -324,6 +324,11 @@ func TestVerify(t *testing.T) {
 	// Pictures of a size that the cases alone have, asked for across the boundary.
 	resized := filepath.Join("..", "..", "adapters", "eva", "testdata", "golden-larger")
 	want(t, exitDone, "verify", "--backend=go", "--isolation=process", resized)
+	// Pictures of two sizes, of which one is the checkpoint's own.
+	both := filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-two-sizes")
+	if stdout, _ := want(t, exitDone, "verify", "--backend=go", "--isolation=none", both); strings.Count(stdout, "ok") != 8 {
+		t.Errorf("two sizes: want 8 cases\n%s", stdout)
+	}
 }
 
 // A recipe takes every transport that there is, and what it says reaches the plugin.

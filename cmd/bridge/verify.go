@@ -32,14 +32,13 @@ func (p *program) verify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	runner, done, err := p.runner(c, folder)
-	if err != nil {
-		return err
-	}
-	defer done()
-	results, err := golden.Run(c.Context, folder, runner)
-	if err != nil {
-		return err
+	var results []golden.Result
+	for _, part := range folder.BySize() {
+		some, err := p.runCases(c, part)
+		if err != nil {
+			return err
+		}
+		results = append(results, some...)
 	}
 	if err := p.printResults(c.Bool("json"), results); err != nil {
 		return err
@@ -48,6 +47,16 @@ func (p *program) verify(c *cli.Context) error {
 		return fmt.Errorf("%s: cases miss the reference's numbers (%s)", folder.Dir, folder.Source)
 	}
 	return nil
+}
+
+// runCases opens the model of a golden folder and runs its cases.
+func (p *program) runCases(c *cli.Context, f *golden.Folder) ([]golden.Result, error) {
+	runner, done, err := p.runner(c, f)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return golden.Run(c.Context, f, runner)
 }
 
 func (p *program) printResults(asJSON bool, results []golden.Result) error {

@@ -33,10 +33,11 @@ def pictures(height: int, width: int) -> dict[str, np.ndarray]:
 
 
 def cases(golden: Golden, tower: torch.nn.Module, size: tuple[int, int], layer: int,
-          mean=CLIP_MEAN, std=CLIP_STD, **options) -> None:
-    """Encodes pictures of size (height, width) and expects hidden state layer."""
+          mean=CLIP_MEAN, std=CLIP_STD, behind: str = "", **options) -> None:
+    """Encodes pictures of size (height, width) and expects hidden state layer. behind
+    goes behind the cases' names."""
     for name, images in pictures(*size).items():
         pixels = (torch.tensor(images).float() / 255 - torch.tensor(mean)) / torch.tensor(std)
         with torch.no_grad():
             states = tower(pixels.permute(0, 3, 1, 2), output_hidden_states=True, **options).hidden_states
-        golden.case(name, "encode", images=images, expect={"features": states[layer]})
+        golden.case(name + behind, "encode", images=images, expect={"features": states[layer]})

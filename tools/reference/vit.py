@@ -5,7 +5,7 @@
 Tiny models differ in everything that a checkpoint may vary: activation, epsilon,
 layer, image and patch size, storage type, tensor names with and without the prefix
 "vision_model.", a whole CLIP with its text side in shards. Two take pictures of
-another size than their position table is for.
+another size than their position table is for, one takes two sizes.
 """
 
 from __future__ import annotations
@@ -61,6 +61,18 @@ def resized(folder: pathlib.Path, size: tuple[int, int], dtype: torch.dtype, lay
     golden.write()
 
 
+def two_sizes(folder: pathlib.Path, sizes: list[tuple[int, int]], layer: int, **config) -> None:
+    """Cases of pictures of two sizes: the encoder is opened for each."""
+    model = CLIPVisionModel(CLIPVisionConfig(**config)).eval()
+    randomize(model)
+    golden = Golden(folder, "vision-encoder", model, options={"feature_layer": layer})
+    golden.save_checkpoint(model)
+    preprocessor(golden.checkpoint, config["image_size"], squash=True)
+    for size in sizes:
+        cases(golden, model, size, layer, behind=f", {size[0]} by {size[1]}", interpolate_pos_encoding=True)
+    golden.write()
+
+
 def whole_clip(folder: pathlib.Path, layer: int, **config) -> None:
     text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
             "vocab_size": 20, "max_position_embeddings": 8}
@@ -89,6 +101,8 @@ def main() -> None:
             hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=2, image_size=24, patch_size=8)
     resized(root / "golden-smaller", (18, 27), torch.float32, layer=0,
             hidden_size=24, intermediate_size=40, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=5)
+    two_sizes(root / "golden-two-sizes", [(16, 16), (24, 16)], layer=-2,
+              hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=2, image_size=16, patch_size=8)
 
 
 if __name__ == "__main__":

@@ -29,10 +29,12 @@ func Golden(t *testing.T, family adapters.Family, n int) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			encoder := Open(t, family, folder.LoadRequest(""))
-			goldentest.Run(t, folder, golden.Vision(encoder))
-			t.Run("alone", func(t *testing.T) { goldentest.Run(t, alone(folder), golden.Vision(encoder)) })
-			t.Run("described", func(t *testing.T) { described(t, family, folder) })
+			for _, part := range folder.BySize() {
+				encoder := Open(t, family, part.LoadRequest(""))
+				goldentest.Run(t, part, golden.Vision(encoder))
+				t.Run("alone", func(t *testing.T) { goldentest.Run(t, alone(part), golden.Vision(encoder)) })
+				t.Run("described", func(t *testing.T) { described(t, family, part) })
+			}
 		})
 	}
 }
