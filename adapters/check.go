@@ -1,6 +1,9 @@
 package adapters
 
-import "math"
+import (
+	"math"
+	"unicode/utf8"
+)
 
 // Check verifies a request against the model's spec.
 func (r *LossRequest) Check(spec LanguageSpec) error {
@@ -60,6 +63,13 @@ func (o GenerateOptions) check() error {
 			return Errorf(Invalid, "%s is %v, want %s", f.name, f.got, f.want).WithField("options.%s", f.name)
 		}
 	}
+	most := o.MaxNewTokens
+	if most == 0 {
+		most = 20
+	}
+	if o.MinNewTokens > most {
+		return Errorf(Invalid, "min_new_tokens is %d, max_new_tokens %d: want at most as many", o.MinNewTokens, most)
+	}
 	return nil
 }
 
@@ -81,6 +91,9 @@ func (r *ScoreRequest) Check(spec LanguageSpec) error {
 		if len(c) == 0 || len(c) != len(r.Candidates[0]) {
 			return Errorf(Invalid, "example %d has %d candidates, example 0 has %d; want one equal, positive number",
 				i, len(c), len(r.Candidates[0])).WithField("candidates[%d]", i)
+		}
+		if err := checkTexts(c...); err != nil {
+			return err
 		}
 	}
 	return checkInputs(spec, r.Prompts, r.Examples)
@@ -119,6 +132,23 @@ func checkInputs(spec LanguageSpec, prompts *Tensor, examples []Example) error {
 				return Errorf(Invalid, "example %d, segment %d names soft prompt %d, the request has %d", i, j, s.Prompt, m).
 					WithField("examples[%d].segments[%d]", i, j)
 			}
+			if err := checkTexts(s.Text); err != nil {
+				return err
+			}
+		}
+		if err := checkTexts(e.Target); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTexts refuses what no tokenizer of text can read: a Go string may hold
+// any bytes.
+func checkTexts(texts ...string) error {
+	for _, t := range texts {
+		if !utf8.ValidString(t) {
+			return Errorf(Invalid, "the text %q is not valid UTF-8", t)
 		}
 	}
 	return nil

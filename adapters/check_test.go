@@ -25,6 +25,8 @@ func TestWrongOptionsAreNamed(t *testing.T) {
 		"top_p is 7, want between 0 and 1":                              {TopP: 7},
 		"top_p is -0.1, want between 0 and 1":                           {TopP: -0.1},
 		"repetition_penalty is NaN, want a number ":                     {RepetitionPenalty: math.NaN()},
+		"min_new_tokens is 21, max_new_tokens 20":                       {MinNewTokens: 21},
+		"min_new_tokens is 5, max_new_tokens 4":                         {MinNewTokens: 5, MaxNewTokens: 4},
 	} {
 		err := (&adapters.GenerateRequest{Examples: examples, Options: o}).Check(adapters.LanguageSpec{})
 		if adapters.KindOf(err) != adapters.Invalid || !strings.HasPrefix(err.Error(), want) {
@@ -33,6 +35,22 @@ func TestWrongOptionsAreNamed(t *testing.T) {
 	}
 	if err := (&adapters.GenerateRequest{Examples: examples}).Check(adapters.LanguageSpec{}); err != nil {
 		t.Errorf("the zero options are refused: %v", err)
+	}
+}
+
+func TestTextsThatAreNoUTF8AreRefused(t *testing.T) {
+	broken, fine := "a\xed\xa0\x80", []adapters.Segment{adapters.TextSegment("a")}
+	inSegment := []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment(broken)}}}
+	for name, err := range map[string]error{
+		"a segment":          (&adapters.LossRequest{Examples: inSegment}).Check(adapters.LanguageSpec{}),
+		"a segment, asked":   (&adapters.GenerateRequest{Examples: inSegment}).Check(adapters.LanguageSpec{}),
+		"a target":           (&adapters.LossRequest{Examples: []adapters.Example{{Segments: fine, Target: broken}}}).Check(adapters.LanguageSpec{}),
+		"a candidate":        (&adapters.ScoreRequest{Examples: []adapters.Example{{Segments: fine}}, Candidates: [][]string{{broken}}}).Check(adapters.LanguageSpec{}),
+		"a scored example's": (&adapters.ScoreRequest{Examples: inSegment, Candidates: [][]string{{"a"}}}).Check(adapters.LanguageSpec{}),
+	} {
+		if adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), "UTF-8") {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }
 
