@@ -73,6 +73,9 @@ func (b *batch) fill(sequences []Sequence, start int32) {
 	}
 	for i, s := range sequences {
 		b.lengths[i] = int32(len(s.Input))
+		for k := range b.targets { // padding reads the example's own row: what is no number stays there
+			b.pick[i*b.targets+k] = int32(i * b.length)
+		}
 		for t, in := range s.Input {
 			if in >= 0 {
 				b.ids[i*b.length+t] = in
