@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -28,6 +29,8 @@ type model struct {
 	ids   map[string]int
 	bias  [][]float64 // [V, V], from the counts of pairs
 	embed [][]float64 // [V, D], random and the same for everyone
+
+	closed atomic.Bool
 }
 
 var (
@@ -168,10 +171,22 @@ func (m *model) next(last, t int, rows []int, prompts []float32) []float64 {
 }
 
 func (m *model) Spec() adapters.LanguageSpec { return m.spec }
-func (m *model) Close() error                { return nil }
+
+func (m *model) Close() error {
+	m.closed.Store(true)
+	return nil
+}
+
+// check refuses a call that err speaks against, or that comes after Close.
+func (m *model) check(err error) error {
+	if err == nil && m.closed.Load() {
+		err = adapters.Errorf(adapters.Invalid, "model %s is closed", m.spec.ID)
+	}
+	return err
+}
 
 func (m *model) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
-	if err := req.Check(m.spec); err != nil {
+	if err := m.check(req.Check(m.spec)); err != nil {
 		return nil, err
 	}
 	prompts := promptValues(req.Prompts)
@@ -203,7 +218,7 @@ func (m *model) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.
 }
 
 func (m *model) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
-	if err := req.Check(m.spec); err != nil {
+	if err := m.check(req.Check(m.spec)); err != nil {
 		return nil, err
 	}
 	if p := req.Options.RepetitionPenalty; req.Options.NumBeams > 1 || req.Options.Sample || p != 0 && p != 1 {
@@ -225,7 +240,9 @@ func (m *model) Generate(ctx context.Context, req *adapters.GenerateRequest, emi
 			if p[unknown] = 0; t < req.Options.MinNewTokens {
 				p[end] = 0
 			}
-			last = slices.Index(p, slices.Max(p))
+			if last = slices.Index(p, slices.Max(p)); last < 0 {
+				return nil, adapters.Errorf(adapters.Invalid, "the soft prompts of example %d hold what is no number", i)
+			}
 			if t++; last == end {
 				break
 			}
