@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -28,6 +29,7 @@ type FakeLanguage struct {
 	spec    adapters.LanguageSpec
 	embed   []float64 // [V, D]
 	unembed []float64 // [V, D]
+	closed  atomic.Bool
 }
 
 var (
@@ -67,8 +69,39 @@ func NewFakeLanguage(id string, seed uint64) *FakeLanguage {
 // Spec returns the model's spec.
 func (m *FakeLanguage) Spec() adapters.LanguageSpec { return m.spec }
 
-// Close does nothing.
-func (m *FakeLanguage) Close() error { return nil }
+// Close makes later calls fail.
+func (m *FakeLanguage) Close() error {
+	m.closed.Store(true)
+	return nil
+}
+
+// check refuses what the model cannot answer, too long texts among it; of soft
+// prompts it reads any number of rows.
+func (m *FakeLanguage) check(err error, examples []adapters.Example, candidates [][]string) error {
+	if err != nil {
+		return err
+	}
+	if m.closed.Load() {
+		return errClosed(m.spec.Spec)
+	}
+	for i, e := range examples {
+		texts := len(e.Target)
+		if candidates != nil {
+			texts = len(slices.MaxFunc(candidates[i], func(a, b string) int { return len(a) - len(b) }))
+		}
+		for _, s := range e.Segments {
+			texts += len(s.Text)
+		}
+		if texts >= m.spec.ContextTokens {
+			return adapters.Errorf(adapters.Invalid, "example %d has %d bytes of text, %s reads at most %d with an end", i, texts, m.spec.ID, m.spec.ContextTokens)
+		}
+	}
+	return nil
+}
+
+func errClosed(s adapters.Spec) error {
+	return adapters.Errorf(adapters.Invalid, "model %s is closed", s.ID)
+}
 
 // step is a position of a sequence: a token, or row q of soft prompt m.
 type step struct {
@@ -101,7 +134,7 @@ func (m *FakeLanguage) sequence(e adapters.Example, target string, prompts *adap
 
 // Loss computes losses and their gradient.
 func (m *FakeLanguage) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
-	if err := req.Check(m.spec); err != nil {
+	if err := m.check(req.Check(m.spec), req.Examples, nil); err != nil {
 		return nil, err
 	}
 	prompts, err := promptRows(req.Prompts)
@@ -202,7 +235,7 @@ func (m *FakeLanguage) softmax(h []float64) []float64 {
 // draws one. It refuses options that it does not have.
 func (m *FakeLanguage) Generate(ctx context.Context, req *adapters.GenerateRequest,
 	emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
-	if err := req.Check(m.spec); err != nil {
+	if err := m.check(req.Check(m.spec), req.Examples, nil); err != nil {
 		return nil, err
 	}
 	o := req.Options
@@ -295,7 +328,7 @@ func choose(p []float64, barEnd, sample bool, rng *rand.Rand) int {
 
 // Score sums log p over each candidate.
 func (m *FakeLanguage) Score(ctx context.Context, req *adapters.ScoreRequest) (*adapters.ScoreResponse, error) {
-	if err := req.Check(m.spec); err != nil {
+	if err := m.check(req.Check(m.spec), req.Examples, req.Candidates); err != nil {
 		return nil, err
 	}
 	prompts, err := promptRows(req.Prompts)

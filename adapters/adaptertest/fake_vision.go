@@ -3,6 +3,7 @@ package adaptertest
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -15,8 +16,9 @@ const (
 // FakeVision is a vision encoder whose features are the mean colours of 4×4
 // patches of an 8×8 picture, shifted by a seed: float32[B, 4, 3].
 type FakeVision struct {
-	spec  adapters.VisionSpec
-	shift float32
+	spec   adapters.VisionSpec
+	shift  float32
+	closed atomic.Bool
 }
 
 var _ adapters.VisionEncoder = (*FakeVision)(nil)
@@ -41,13 +43,19 @@ func NewFakeVision(id string, seed uint64) *FakeVision {
 // Spec returns the encoder's spec.
 func (m *FakeVision) Spec() adapters.VisionSpec { return m.spec }
 
-// Close does nothing.
-func (m *FakeVision) Close() error { return nil }
+// Close makes later calls fail.
+func (m *FakeVision) Close() error {
+	m.closed.Store(true)
+	return nil
+}
 
 // Encode averages patches.
 func (m *FakeVision) Encode(ctx context.Context, req *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
 	if err := req.Check(m.spec); err != nil {
 		return nil, err
+	}
+	if m.closed.Load() {
+		return nil, errClosed(m.spec.Spec)
 	}
 	batch, pixels := req.Images.Shape[0], req.Images.Data
 	features := adapters.NewTensor(adapters.Float32, batch, m.spec.Tokens, 3)
