@@ -542,3 +542,9 @@ func (l *languageCases) testCountTokens(t T) {
 		t.Errorf("counts of no texts are %v, error %v", none, err)
 	}
 }
+
+// LossRequest is the request that most cases make of a model: four examples of
+// unequal lengths and two soft prompts, with the gradient where there is one.
+func LossRequest(spec adapters.LanguageSpec, o Options) *adapters.LossRequest {
+	return (&languageCases{spec: spec, o: o.withDefaults(spec.DType, spec.TokenNorm)}).request()
+}

@@ -1,0 +1,86 @@
+package conformance
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/plugins"
+)
+
+// closer is what both kinds of adapter have.
+type closer interface{ Close() error }
+
+// contract runs the suite of the plugin's kind through the host that bridge
+// uses, and in this process where the target has a family.
+func (k *kit) contract(ctx context.Context) {
+	kind := k.report.Kind
+	if kind == "" { // no process case was run that loads it, or none could
+		k.attempt(ctx, opens(), func(t T) { k.guest(t) })
+		k.drop()
+		kind = k.report.Kind
+	}
+	family := k.target.InProcess
+	switch kind {
+	case adapters.KindVision:
+		suite(ctx, k, "contract: ", adaptertest.Vision(k.o.Contract), func(ctx context.Context) (adapters.VisionEncoder, error) {
+			return plugins.OpenVision(ctx, k.target.Config)
+		})
+		if family != nil {
+			suite(ctx, k, "in process: ", adaptertest.Vision(k.o.Contract), func(ctx context.Context) (adapters.VisionEncoder, error) {
+				req := k.target.Config.Load
+				return family.OpenVision(ctx, &req)
+			})
+		}
+	case adapters.KindLanguage:
+		suite(ctx, k, "contract: ", adaptertest.Language(k.o.Contract), func(ctx context.Context) (adapters.LanguageModel, error) {
+			return plugins.OpenLanguage(ctx, k.target.Config)
+		})
+		if family != nil {
+			suite(ctx, k, "in process: ", adaptertest.Language(k.o.Contract), func(ctx context.Context) (adapters.LanguageModel, error) {
+				req := k.target.Config.Load
+				return family.OpenLanguage(ctx, &req)
+			})
+		}
+	}
+}
+
+// opens is the case of a plugin that is to be opened for others.
+func opens() Info {
+	return about("open", "the plugin starts, loads the checkpoint and answers with a spec", ruleProcess,
+		"the message has its last lines on stderr; `bridge plugin test PATH --run process` has more")
+}
+
+// suite runs cases on one model, opened anew after a case that failed or hung.
+func suite[M closer](ctx context.Context, k *kit, prefix string, cases []adaptertest.Case[M], open func(context.Context) (M, error)) {
+	var model atomic.Pointer[M] // a case that hung may yet set it
+	done := func() {
+		if m := model.Swap(nil); m != nil {
+			_ = (*m).Close()
+		}
+	}
+	defer done()
+	for _, c := range cases {
+		c.Name = prefix + c.Name
+		r := k.attempt(ctx, c.Info, func(t T) {
+			m := model.Load()
+			if m == nil {
+				opened, err := open(ctx) // the model outlives the case that opens it
+				if err != nil {
+					t.Fatalf("the model does not open: %v", err)
+				}
+				m = &opened
+				model.Store(m)
+			}
+			c.Run(t, adaptertest.Subject[M]{Model: *m, Another: open})
+		})
+		switch {
+		case r == nil:
+		case r.Hung: // closing it here would wait for what hangs
+			go done()
+		case r.Verdict == adaptertest.Fail:
+			done()
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/golden"
+	"github.com/modular-bridging/bridge/plugins"
+)
+
+// golden runs the cases of a golden folder with its own checkpoint.
+func (k *kit) golden(ctx context.Context, dir string) {
+	prefix := "golden: " + filepath.Base(dir) + ": "
+	folder, err := golden.Open(dir)
+	if err != nil {
+		k.attempt(ctx, goldenInfo(prefix+"folder", "golden.Open"), func(t T) { t.Fatalf("%v", err) })
+		return
+	}
+	var runner golden.Runner
+	var model closer
+	defer func() {
+		if model != nil {
+			_ = model.Close()
+		}
+	}()
+	for i := range folder.Cases {
+		one := *folder
+		one.Cases = folder.Cases[i : i+1]
+		k.attempt(ctx, goldenInfo(prefix+one.Cases[0].Name, folder.Source), func(t T) {
+			if runner == nil {
+				var err error
+				if runner, model, err = k.openGolden(ctx, folder); err != nil {
+					t.Fatalf("the checkpoint of %s does not open: %v", folder.Dir, err)
+				}
+			}
+			results, err := golden.Run(t.Context(), &one, runner)
+			if err != nil {
+				t.Fatalf("%v", err)
+			}
+			for _, r := range results {
+				if !r.OK {
+					t.Errorf("%s: %s", r.Op, r.Detail)
+				} else {
+					t.Logf("largest error %.2g", r.MaxAbs)
+				}
+			}
+		})
+	}
+}
+
+func goldenInfo(name, source string) Info {
+	return Info{Name: name, Wants: "the numbers are the reference's (" + source + ") within the folder's tolerance",
+		Rule: "docs/contract.md, Numbers",
+		Fix:  "`bridge verify DIR --plugin PATH` shows each case; begin with the first loss that is off, alone in its batch"}
+}
+
+func (k *kit) openGolden(ctx context.Context, f *golden.Folder) (golden.Runner, closer, error) {
+	cfg := k.target.Config
+	req := f.LoadRequest(cfg.Load.Backend)
+	req.Progress = cfg.Load.Progress
+	cfg.Load = *req
+	switch f.Kind {
+	case golden.KindVision:
+		m, err := plugins.OpenVision(ctx, cfg)
+		if err != nil {
+			return nil, nil, err
+		}
+		return golden.Vision(m), m, nil
+	case golden.KindLanguage:
+		m, err := plugins.OpenLanguage(ctx, cfg)
+		if err != nil {
+			return nil, nil, err
+		}
+		return golden.Language(m), m, nil
+	}
+	return nil, nil, adapters.Errorf(adapters.Unsupported, "%s", fmt.Sprintf("%s holds cases of a %s", f.Dir, f.Kind)).
+		WithRemedy("name a golden folder of a language model or a vision encoder")
+}

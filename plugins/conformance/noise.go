@@ -1,0 +1,81 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/plugins"
+)
+
+// The programs that stand before the plugin's: $0 and the arguments are its
+// command line.
+const (
+	// noisyBefore prints before it becomes the plugin.
+	noisyBefore = noise + `exec "$0" "$@"`
+	// noisyAfter leaves a program behind that prints on the plugin's stdout, while
+	// the plugin works.
+	noisyAfter = `( i=0; while [ $i -lt 20 ]; do ` + noise + `sleep 0.05; i=$((i+1)); done ) & exec "$0" "$@"`
+	noise      = `echo "a library says hello"; head -c 1048576 /dev/zero | tr '\0' x; echo; `
+)
+
+// noisy starts the plugin behind a shell's script with the host that bridge
+// uses, and makes calls for a while.
+func (k *kit) noisy(t T, script string, while time.Duration) {
+	cfg := k.target.Config
+	cfg.Name, cfg.Path, cfg.Args = "noisy", "/bin/sh", append([]string{"-c", script, cfg.Path}, cfg.Args...)
+	p, err := plugins.Launch(t.Context(), cfg)
+	if err != nil {
+		t.Fatalf("it does not start: %v", err)
+	}
+	defer p.Close()
+	for began := time.Now(); ; {
+		if _, err := k.bits(t.Context(), p); err != nil {
+			t.Fatalf("a call amid noise: %v", err)
+		}
+		if time.Since(began) > while {
+			return
+		}
+	}
+}
+
+func (k *kit) noiseBefore(t T) { k.noisy(t, noisyBefore, 0) }
+
+func (k *kit) noiseAfter(t T) { k.noisy(t, noisyAfter, 500*time.Millisecond) }
+
+// bits makes a call through the host that bridge uses, and returns what came
+// back.
+func (k *kit) bits(ctx context.Context, p *plugins.Process) ([]byte, error) {
+	if p.Kind() == adapters.KindVision {
+		m, err := p.Vision()
+		if err != nil {
+			return nil, err
+		}
+		spec := m.Spec()
+		images := adapters.NewTensor(adapters.Uint8, 3, spec.Image.Height, spec.Image.Width, 3)
+		for i := range images.Data {
+			images.Data[i] = byte(i * 7)
+		}
+		resp, err := m.Encode(ctx, &adapters.EncodeRequest{Images: images})
+		if err != nil {
+			return nil, err
+		}
+		return resp.Features.Data, nil
+	}
+	m, err := p.Language()
+	if err != nil {
+		return nil, err
+	}
+	req := adaptertest.LossRequest(m.Spec(), k.o.Contract)
+	resp, err := m.Loss(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	all := adapters.FromFloat32(resp.Loss, len(resp.Loss)).Data
+	if resp.Gradient != nil {
+		all = append(bytes.Clone(all), resp.Gradient.Data...)
+	}
+	return all, nil
+}

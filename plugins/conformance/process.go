@@ -1,0 +1,441 @@
+package conformance
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/internal/pb"
+)
+
+// The headings of plugins/proto/README.md that cases refer to.
+const (
+	ruleProcess   = "plugins/proto/README.md, Started by the host"
+	ruleHandshake = "plugins/proto/README.md, Handshake"
+	ruleErrors    = "plugins/proto/README.md, Errors"
+	ruleArenas    = "plugins/proto/README.md, Arenas"
+)
+
+// processCase is a case about the plugin's process.
+type processCase struct {
+	Info
+	run func(k *kit, t T)
+}
+
+func about(name, wants, rule, fix string) Info {
+	return Info{Name: "process: " + name, Wants: wants, Rule: rule, Fix: fix}
+}
+
+func processCases() []processCase {
+	return append(append(startCases(), lifeCases()...), callCases()...)
+}
+
+func startCases() []processCase {
+	return []processCase{
+		{about("started by hand", "without BRIDGE_PLUGIN in its environment the program says what it is for and exits with status 2", ruleProcess,
+			"call the SDK's serve first thing in main: it looks at the variable"), (*kit).byHand},
+		{about("handshake", "one line on stdout within 30 seconds, then a TLS server that asks for the host's certificate and says that it serves", ruleHandshake,
+			"load the model in Load, not before serve; import what is slow there, too"), (*kit).handshake},
+		{about("other versions of the protocol", "it takes the highest version that both speak, else its own highest", ruleProcess,
+			"choose from PLUGIN_PROTOCOL_VERSIONS; an SDK does it"), (*kit).otherVersions},
+		{about("load", "hello with a name and a version first, then progress, then a spec", ruleProcess,
+			"give name and version to serve; report progress with done of total while the weights are read"), (*kit).load},
+		{about("slow load", "a host that waits in the middle of a load gets the spec in the end", ruleProcess,
+			"put no deadline on the load"), (*kit).slowLoad},
+		{about("one model a process", "calls before Load and a second Load are refused, and the model works on", ruleProcess,
+			"answer a second Load with a failure of kind invalid; keep the first model"), (*kit).oneModel},
+		{about("a checkpoint that is not there", "load fails with kind not found, and names the path", "docs/contract.md, Refusals",
+			"check that the folder is there before anything else, and put its path in the message"), (*kit).noCheckpoint},
+		{about("stdout", "nothing but the handshake goes to the stdout that the host gave; descriptor 1 leads to stderr", ruleProcess,
+			"call serve before anything prints, is imported or loaded: it moves descriptor 1 aside"), (*kit).stdout},
+		{about("noise before the handshake", "a program around the plugin that prints first, a line of 1 MiB too, does not keep it from starting", ruleHandshake,
+			"write the handshake as a line of its own, and flush it"), (*kit).noiseBefore},
+		{about("noise after the handshake", "lines on stdout later, one of 1 MiB too, do not stop a call", ruleHandshake,
+			"let nothing write to the host's stdout while it holds a lock"), (*kit).noiseAfter},
+	}
+}
+
+func lifeCases() []processCase {
+	return []processCase{
+		{about("interrupt", "SIGINT does not end the plugin: the host decides when to stop", ruleProcess,
+			"ignore SIGINT (Go: Serve does; Python: serve does), also in what you start"), (*kit).interrupt},
+		{about("shutdown when idle", "asked to shut down it ends with status 0 within 2 seconds, with all that it has started", ruleHandshake,
+			"serve GRPCController/Shutdown; close the model; leave no thread or program that keeps the process"), (*kit).shutdownIdle},
+		{about("shutdown during a call", "asked to shut down while it works it cancels that, and ends with status 0 within 2 seconds", ruleHandshake,
+			"cancel the calls in flight; do not wait for them longer than 2 seconds"), (*kit).shutdownBusy},
+		{about("shutdown during load", "asked to shut down while it loads it ends with status 0 within 2 seconds", ruleHandshake,
+			"do not wait for the load"), (*kit).shutdownLoading},
+		{about("the host dies", "however the host ends, the plugin and all that it has started end with it", ruleProcess,
+			"read BRIDGE_LIFELINE_FD in a thread from the start; at its end kill the process group"), (*kit).hostDies},
+	}
+}
+
+func (k *kit) byHand(t T) {
+	cfg := k.target.Config
+	cmd := exec.CommandContext(t.Context(), cfg.Path, cfg.Args...)
+	for _, entry := range cfg.Environ() {
+		if !strings.HasPrefix(entry, "BRIDGE_PLUGIN=") {
+			cmd.Env = append(cmd.Env, entry)
+		}
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 {
+		t.Errorf("it ended with %v, want exit status 2", orZero(err))
+	}
+	if strings.TrimSpace(string(out)) == "" {
+		t.Errorf("it says nothing, want what it is for")
+	}
+}
+
+func orZero(err error) any {
+	if err == nil {
+		return "exit status 0"
+	}
+	return err
+}
+
+func (k *kit) handshake(t T) {
+	g := k.start(t)
+	defer g.kill()
+	if h := g.greeting; h.core != 1 || h.protocol != 1 || h.network != "unix" || h.speak != "grpc" {
+		t.Errorf("the handshake is %d|%d|%s|…|%s, want 1|1|unix|PATH|grpc", h.core, h.protocol, h.network, h.speak)
+	}
+	if dir := filepath.Dir(g.greeting.address); dir != g.dir {
+		t.Errorf("the socket is %s, want it in PLUGIN_UNIX_SOCKET_DIR, %s", g.greeting.address, g.dir)
+	}
+	if _, err := x509.ParseCertificate(g.greeting.certificate); err != nil {
+		t.Errorf("the certificate: %v", err)
+	}
+	health, err := grpc_health_v1.NewHealthClient(g.conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "plugin"})
+	if err != nil {
+		t.Fatalf("health check of the service \"plugin\": %v", err)
+	}
+	if health.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+		t.Errorf("the service \"plugin\" is %s, want SERVING", health.Status)
+	}
+	k.stranger(t, g)
+}
+
+// stranger connects with a certificate that the plugin does not know.
+func (k *kit) stranger(t T, g *guest) {
+	other, err := newIdentity()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	stranger := &guest{identity: other, greeting: g.greeting}
+	if err := stranger.connect(); err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer stranger.conn.Close()
+	_, err = grpc_health_v1.NewHealthClient(stranger.conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: "plugin"})
+	if err == nil {
+		t.Errorf("it answers a client whose certificate is not the host's (PLUGIN_CLIENT_CERT)")
+	}
+}
+
+func (k *kit) otherVersions(t T) {
+	for majors, want := range map[string]int{"1,987": 1, "987": 0} {
+		g, err := start(k.target.Config, majors)
+		if err != nil {
+			t.Errorf("with a host that speaks %s it does not start: %v", majors, err)
+			continue
+		}
+		if got := g.greeting.protocol; got < 1 || got == 987 || want != 0 && got != want {
+			t.Errorf("with a host that speaks %s it says that it speaks %d", majors, got)
+		}
+		g.kill()
+	}
+}
+
+func (k *kit) load(t T) {
+	g := k.start(t)
+	defer g.kill()
+	began := time.Now()
+	l, err := g.load(t.Context(), loadRequest(k.target.Config), nil)
+	took := time.Since(began)
+	switch {
+	case err != nil:
+		t.Fatalf("load: %v; %s", err, g.story())
+	case l.failure != nil:
+		t.Fatalf("load fails with kind %q: %s (%s)", adapters.Kind(l.failure.Kind), l.failure.Message, l.failure.Remedy)
+	case l.hello == nil || !l.first:
+		t.Errorf("the load does not begin with a hello")
+	case l.hello.Name == "" || l.hello.Version == "":
+		t.Errorf("hello has the name %q and the version %q, want both", l.hello.Name, l.hello.Version)
+	}
+	for _, p := range l.progress {
+		if p.Stage == "" || p.Done < 0 || p.Total < 0 || p.Total > 0 && p.Done > p.Total {
+			t.Errorf("progress %q: %d of %d", p.Stage, p.Done, p.Total)
+		}
+	}
+	if len(l.progress) == 0 && took > 5*time.Second {
+		t.Errorf("the load took %v and reported no progress", took.Round(time.Second))
+	}
+	k.note(g, l)
+	if want := k.target.Kind; want != "" && want != k.report.Kind {
+		t.Errorf("it holds a %s, want a %s", k.report.Kind, want)
+	}
+}
+
+// slowLoad stops the process in the middle of a load.
+func (k *kit) slowLoad(t T) {
+	g := k.start(t)
+	defer g.kill()
+	l, err := g.load(t.Context(), loadRequest(k.target.Config), func() {
+		_ = syscall.Kill(-g.pid(), syscall.SIGSTOP)
+		time.Sleep(time.Second)
+		_ = syscall.Kill(-g.pid(), syscall.SIGCONT)
+	})
+	if err != nil || l.failure != nil {
+		t.Errorf("a load that was held up for a second: %v, %v; %s", err, l.failure, g.story())
+	}
+}
+
+func (k *kit) oneModel(t T) {
+	g := k.start(t)
+	defer g.kill()
+	early := wireCall{method: sample{g: g}.loss, messages: []*pb.Call{{Part: &pb.Call_Loss{Loss: &pb.LossRequest{
+		Examples: []*pb.Example{{Segments: []*pb.Segment{{Part: &pb.Segment_Text{Text: "a"}}}}}}}}}}
+	if a, err := early.ask(t.Context()); err == nil && a.failure() == nil {
+		t.Errorf("a call before Load is answered with %s", describe(a, err))
+	}
+	if l, err := g.load(t.Context(), loadRequest(k.target.Config), nil); err != nil || l.failure != nil {
+		t.Fatalf("after a call that came too early, load: %v, %v; %s", err, l.failure, g.story())
+	}
+	spec := g.spec
+	l, err := g.load(t.Context(), loadRequest(k.target.Config), nil)
+	switch {
+	case err != nil:
+		t.Errorf("a second load breaks the connection: %v", err)
+	case l.failure == nil:
+		t.Errorf("a second load succeeds, want a failure")
+	case adapters.Kind(l.failure.Kind) != adapters.Invalid:
+		t.Errorf("a second load fails with kind %q, want %q", adapters.Kind(l.failure.Kind), adapters.Invalid)
+	}
+	g.spec = spec
+	k.works(t, g)
+}
+
+// works makes a call that must be answered.
+func (k *kit) works(t T, g *guest) *answer {
+	t.Helper()
+	a, err := k.sample(g).call(2).ask(t.Context())
+	if err != nil || a.failure() != nil {
+		t.Fatalf("a plain call gives %s; %s", describe(a, err), g.story())
+	}
+	return a
+}
+
+func (k *kit) noCheckpoint(t T) {
+	cfg := k.target.Config
+	if cfg.Load.Checkpoint == "" {
+		t.Skipf("the plugin is given no checkpoint")
+	}
+	g := k.start(t)
+	defer g.kill()
+	cfg.Load.Checkpoint = filepath.Join(g.dir, "no-such-checkpoint")
+	l, err := g.load(t.Context(), loadRequest(cfg), nil)
+	switch {
+	case err != nil:
+		t.Errorf("load of a checkpoint that is not there: %v; %s", err, g.story())
+	case l.failure == nil:
+		t.Errorf("load of a checkpoint that is not there succeeds")
+	case adapters.Kind(l.failure.Kind) != adapters.NotFound:
+		t.Errorf("the failure is of kind %q, want %q: %s", adapters.Kind(l.failure.Kind), adapters.NotFound, l.failure.Message)
+	case !strings.Contains(l.failure.Message, "no-such-checkpoint"):
+		t.Errorf("the failure does not name the path: %s", l.failure.Message)
+	}
+}
+
+func (k *kit) stdout(t T) {
+	g := k.guest(t)
+	k.works(t, g)
+	if lines := g.printed(); len(lines) > 0 {
+		t.Errorf("on stdout it prints, beside the handshake, %q", lines)
+	}
+	link := func(fd string) (string, error) {
+		return os.Readlink(filepath.Join("/proc", strconv.Itoa(g.pid()), "fd", fd))
+	}
+	one, err := link("1")
+	two, err2 := link("2")
+	if err != nil || err2 != nil {
+		t.Logf("descriptor 1 cannot be looked at on %s", runtime.GOOS)
+		return
+	}
+	if one != two {
+		t.Errorf("descriptor 1 leads to %s, want where descriptor 2 leads, %s: what a library prints there would go to the host", one, two)
+	}
+}
+
+func (k *kit) interrupt(t T) {
+	g := k.guest(t)
+	k.works(t, g)
+	if err := syscall.Kill(g.pid(), syscall.SIGINT); err != nil {
+		t.Fatalf("%v", err)
+	}
+	if g.ended(300 * time.Millisecond) {
+		t.Fatalf("SIGINT ends it: %s", g.story())
+	}
+	k.works(t, g)
+}
+
+// grace is what the contract gives a plugin to shut down.
+const grace = 2 * time.Second
+
+// endsWell asks for a shutdown and looks at the end.
+func (k *kit) endsWell(t T, g *guest) {
+	t.Helper()
+	limit := k.patient(grace)
+	began := time.Now()
+	go g.shutdown(context.WithoutCancel(t.Context()))
+	if !g.ended(limit) {
+		t.Fatalf("it runs %v after the shutdown was asked for", limit)
+	}
+	if state := g.cmd.ProcessState; !state.Success() {
+		t.Errorf("it ends with %s, want exit status 0; %s", state, g.story())
+	}
+	t.Logf("ended after %v", time.Since(began).Round(time.Millisecond))
+	if syscall.Kill(-g.pid(), 0) == nil && !allZombies(g.pid()) {
+		t.Errorf("a program that it has started runs on")
+	}
+}
+
+func (k *kit) shutdownIdle(t T) {
+	g := k.fresh(t)
+	defer g.kill()
+	k.works(t, g)
+	k.endsWell(t, g)
+}
+
+func (k *kit) shutdownBusy(t T) {
+	g := k.fresh(t)
+	defer g.kill()
+	k.works(t, g)
+	done := k.sample(g).inFlight(t.Context())
+	k.endsWell(t, g)
+	<-done
+}
+
+// inFlight makes a long call and returns once it is on its way; the channel
+// closes at its end.
+func (s sample) inFlight(ctx context.Context) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = s.long().ask(ctx)
+	}()
+	time.Sleep(50 * time.Millisecond)
+	return done
+}
+
+func (k *kit) shutdownLoading(t T) {
+	g := k.start(t)
+	defer g.kill()
+	greeted, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := g.load(t.Context(), loadRequest(k.target.Config), func() { close(greeted) })
+		done <- err
+	}()
+	select {
+	case <-greeted:
+	case err := <-done:
+		t.Fatalf("load: %v; %s", err, g.story())
+	}
+	k.endsWell(t, g)
+	<-done
+}
+
+// hostDies kills a host whose plugin works, or lets go of the lifeline.
+func (k *kit) hostDies(t T) {
+	limit := k.patient(5 * time.Second)
+	if len(k.o.Host) == 0 {
+		g := k.fresh(t)
+		defer g.kill()
+		done := k.sample(g).inFlight(t.Context())
+		g.lifeline.Close()
+		if !g.ended(limit) {
+			t.Errorf("it runs %v after the host's end of the lifeline was closed", limit)
+		}
+		g.kill()
+		<-done
+		return
+	}
+	pid := k.killHost(t)
+	for deadline := time.Now().Add(limit); !gone(pid); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Errorf("process %d, or one that it has started, runs %v after its host was killed", pid, limit)
+			_ = syscall.Kill(-pid, syscall.SIGKILL)
+			return
+		}
+	}
+}
+
+// killHost starts a host with the plugin in a call, kills the host, and returns
+// the plugin's process id.
+func (k *kit) killHost(t T) int {
+	order, err := json.Marshal(newHostOrder(k))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	cmd := exec.Command(k.o.Host[0], k.o.Host[1:]...)
+	cmd.Stdin = strings.NewReader(string(order))
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatalf("starting a host: %v", err)
+	}
+	kill := context.AfterFunc(t.Context(), func() { _ = cmd.Process.Kill() })
+	defer kill()
+	var pid int
+	_, err = fmt.Fscanln(out, &pid)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if err != nil || pid <= 0 {
+		t.Fatalf("the host that was to be killed has not come so far: %v\n%s", err, stderr.String())
+	}
+	return pid
+}
+
+// gone reports that no process of the group runs.
+func gone(pid int) bool { return syscall.Kill(-pid, 0) != nil || allZombies(pid) }
+
+// allZombies reports whether what is left of a process group only waits to be
+// reaped, by /proc.
+func allZombies(group int) bool {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil || len(stats) == 0 {
+		return false
+	}
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		if fields := strings.Fields(rest); len(fields) > 2 && fields[2] == strconv.Itoa(group) && fields[0] != "Z" {
+			return false
+		}
+	}
+	return true
+}
