@@ -13,6 +13,9 @@ func (p *program) adapterCommand() *cli.Command {
 		Name: "serve", Usage: "serve a built-in adapter family to the host that started this process", ArgsUsage: "FAMILY",
 		UsageText: "bridge adapter serve FAMILY", Description: "Example: bridge adapter serve opt\nNot for use by hand: bridge starts it itself.",
 		Action: p.adapterServe,
+	}, &cli.Command{
+		Name: "host", Usage: "be the host that `bridge plugin test` kills", UsageText: "bridge adapter host",
+		Description: "Example: bridge adapter host\nNot for use by hand: bridge starts it itself.", Action: p.adapterHost,
 	})
 	c.Hidden = true
 	return c
@@ -26,7 +29,11 @@ func (p *program) adapterServe(c *cli.Context) error {
 	var names []string
 	for _, f := range builtin() {
 		if f.Name == args[0] {
-			return plugins.ServeWith(plugins.ServeConfig{Families: []adapters.Family{f}, Name: f.Name})
+			err := plugins.ServeWith(plugins.ServeConfig{Families: []adapters.Family{f}, Name: f.Name})
+			if adapters.KindOf(err) == adapters.Invalid { // no host has started it
+				return usageError{err.Error()}
+			}
+			return err
 		}
 		names = append(names, f.Name)
 	}

@@ -137,7 +137,7 @@ func (p *program) app() *cli.App {
 		},
 		Commands: []*cli.Command{
 			p.demoCommand(), p.doctorCommand(), p.modelsCommand(), p.recipesCommand(), p.trainCommand(), p.retrainCommand(),
-			p.captionCommand(), p.askCommand(), p.compareCommand(), p.convertCommand(), p.verifyCommand(), p.adapterCommand(),
+			p.captionCommand(), p.askCommand(), p.compareCommand(), p.convertCommand(), p.verifyCommand(), p.pluginCommand(), p.adapterCommand(),
 		},
 	}
 	settle(app.Commands)

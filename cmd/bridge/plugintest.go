@@ -1,0 +1,170 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/golden"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/plugins/conformance"
+)
+
+func (p *program) pluginTestCommand() *cli.Command {
+	return &cli.Command{
+		Name: "test", Usage: "run the conformance kit on an adapter: what the contract wants, what it does, how to mend it", ArgsUsage: "PATH",
+		UsageText: "bridge plugin test PATH [--checkpoint DIR] [--golden DIR]... [--run REGEXP] [--junit FILE] [--json] [--backend B] [--kind KIND]",
+		Description: "PATH is an executable, a plugin's folder, the project of one (built first), or builtin:FAMILY.\n" +
+			"docs/conformance.md lists the cases. The exit status is 1 where one fails.\n\n" +
+			"Example: bridge plugin test builtin:opt --checkpoint adapters/opt/testdata/golden-pre-norm/checkpoint",
+		Flags: []cli.Flag{backendFlag(), jsonFlag(),
+			&cli.StringFlag{Name: "checkpoint", Usage: "`DIR` that the plugin loads (default: what its plugin.toml names, else that of the first --golden)"},
+			&cli.StringSliceFlag{Name: "golden", Usage: "golden folder `DIR` whose cases it must reproduce; may be repeated"},
+			&cli.StringFlag{Name: "run", Usage: "only cases whose names match `REGEXP`"},
+			&cli.StringFlag{Name: "junit", Usage: "`FILE` to write as JUnit XML, too"},
+			&cli.StringFlag{Name: "kind", Usage: "`KIND` that it must be: language-model or vision-encoder"},
+			&cli.StringFlag{Name: "family", Usage: "`NAME` to ask for, of an executable that serves several families"},
+			&cli.StringFlag{Name: "text", Usage: "`TEXT` that a language model can read, where \"a photo of\" means nothing to it"},
+			&cli.StringFlag{Name: "target", Usage: "`TEXT` that may follow it"},
+			&cli.DurationFlag{Name: "limit", Value: 2 * time.Minute, Usage: "`TIME` that one case may take"},
+			&cli.Float64Flag{Name: "patience", Value: 1, Usage: "`FACTOR` on the times that the contract gives a plugin, for a slow machine"},
+		},
+		Action: p.pluginTest,
+	}
+}
+
+func (p *program) pluginTest(c *cli.Context) error {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	o, err := p.testOptions(c)
+	if err != nil {
+		return err
+	}
+	target, err := p.testTarget(c, args[0])
+	if err != nil {
+		return err
+	}
+	report, err := conformance.Run(c.Context, target, o)
+	if report == nil {
+		return err
+	}
+	if err := p.printReport(c, report); err != nil {
+		return err
+	}
+	switch {
+	case err != nil:
+		return err
+	case report.Count(adaptertest.Fail) > 0:
+		return adapters.Errorf(adapters.Invalid, "%s fails %d of %d cases", args[0], report.Count(adaptertest.Fail), len(report.Results))
+	case !report.OK():
+		return usagef("no case was run: --run %q fits none, or all are skipped", c.String("run"))
+	}
+	return nil
+}
+
+func (p *program) testOptions(c *cli.Context) (conformance.Options, error) {
+	o := conformance.Options{Golden: c.StringSlice("golden"), Limit: c.Duration("limit"), Patience: c.Float64("patience")}
+	if o.Limit <= 0 || !(o.Patience > 0) {
+		return o, usagef("--limit is %v and --patience %v, want positive numbers", o.Limit, o.Patience)
+	}
+	if text, target := c.String("text"), c.String("target"); (text == "") != (target == "") {
+		return o, usagef("--text and --target go together")
+	} else if text != "" {
+		o.Contract.Texts = []string{text, target}
+	}
+	if c.IsSet("run") {
+		expression, err := regexp.Compile(c.String("run"))
+		if err != nil {
+			return o, usagef("--run: %v", err)
+		}
+		o.Run = expression
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return o, fmt.Errorf("find this program to start it as a host: %w", err)
+	}
+	o.Host = []string{self, "adapter", "host"}
+	o.Ended = func(r conformance.Result) {
+		fmt.Fprintf(p.stderr, "%-4s %6.2f s  %s\n", r.Verdict, r.Took.Seconds(), r.Name)
+	}
+	return o, nil
+}
+
+// testTarget finds the plugin that a PATH means, and what it is to load.
+func (p *program) testTarget(c *cli.Context, path string) (conformance.Target, error) {
+	found, err := p.findPlugin(c.Context, path)
+	if err != nil {
+		return conformance.Target{}, err
+	}
+	target := conformance.Target{Config: found.config, InProcess: found.family, Kind: found.kind}
+	if kind := adapters.ModelKind(c.String("kind")); kind != "" {
+		if kind != adapters.KindLanguage && kind != adapters.KindVision {
+			return target, usagef("--kind is %q, want %s or %s", kind, adapters.KindLanguage, adapters.KindVision)
+		}
+		target.Kind = kind
+	}
+	if c.IsSet("family") {
+		target.Config.Family = c.String("family")
+	}
+	checkpoint, err := testCheckpoint(c, found.checkpoint)
+	if err != nil {
+		return target, err
+	}
+	if checkpoint == "" && found.family != nil {
+		return target, usagef("%s wants --checkpoint DIR", path)
+	}
+	load := adapters.LoadRequest{Checkpoint: checkpoint, Backend: c.String("backend")}
+	load.Progress = p.loading(path)
+	target.Config.Load, target.Config.Logger = load, p.log
+	return target, nil
+}
+
+// testCheckpoint is the folder to load: what the command line says, what the
+// plugin's manifest says, that of a golden folder, or none.
+func testCheckpoint(c *cli.Context, manifest string) (string, error) {
+	folders := c.StringSlice("golden")
+	switch {
+	case c.IsSet("checkpoint"):
+		if dir := c.String("checkpoint"); !isDir(dir) {
+			return "", adapters.Errorf(adapters.NotFound, "no checkpoint %q: there is no such folder", dir).
+				WithRemedy("name a folder with what the plugin loads")
+		}
+		return c.String("checkpoint"), nil
+	case manifest != "":
+		return manifest, nil
+	case len(folders) > 0:
+		folder, err := golden.Open(folders[0])
+		if err != nil {
+			return "", err
+		}
+		return folder.Checkpoint(), nil
+	}
+	return "", nil
+}
+
+func (p *program) printReport(c *cli.Context, r *conformance.Report) error {
+	if name := c.String("junit"); name != "" {
+		if err := atomicfile.Write(name, r.WriteJUnit); err != nil {
+			return err
+		}
+	}
+	if c.Bool("json") {
+		return r.WriteJSON(p.stdout)
+	}
+	return r.WriteTable(p.stdout)
+}
+
+// adapterHost is a host that `bridge plugin test` kills.
+func (p *program) adapterHost(c *cli.Context) error {
+	if _, err := arguments(c, 0, 0); err != nil {
+		return err
+	}
+	return conformance.RunHost(c.Context, os.Stdin, p.stdout)
+}
