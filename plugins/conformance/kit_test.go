@@ -1,27 +1,184 @@
 package conformance
 
 import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 )
 
+// names returns the cases with a verdict.
+func names(r *Report, v adaptertest.Verdict) (names []string) {
+	for _, c := range r.Results {
+		if c.Verdict == v {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+func examine(t *testing.T, target Target, o Options) *Report {
+	t.Helper()
+	r, err := Run(t.Context(), target, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// A plugin that does nothing wrong passes; only what the fake has not is skipped.
 func TestGood(t *testing.T) {
 	for _, kind := range []adapters.ModelKind{adapters.KindLanguage, adapters.KindVision} {
 		t.Run(string(kind), func(t *testing.T) {
-			o := options(t)
+			o, good := options(t), target(t, "good", kind)
 			o.Host = host(t)
-			r, err := Run(t.Context(), target(t, "good", kind), o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, c := range r.Results {
-				t.Log(c.Verdict, c.Name, c.Took, c.Messages)
-				if c.Verdict == adaptertest.Fail {
-					t.Errorf("%s: %v", c.Name, c.Messages)
+			for _, f := range families("good", 0) {
+				if f.Kind == kind {
+					good.InProcess = &f
 				}
 			}
+			r := examine(t, good, o)
+			for _, c := range r.Results {
+				if c.Verdict == adaptertest.Fail || c.Verdict == adaptertest.Skip && !strings.Contains(c.Messages[0], "the fake has no") {
+					t.Errorf("%s %s: %v", c.Verdict, c.Name, c.Messages)
+				}
+			}
+			want := 0 // the contract's cases are run twice
+			for _, c := range Cases(kind) {
+				want++
+				if strings.HasPrefix(c.Name, "contract") {
+					want++
+				}
+			}
+			if len(r.Results) != want || !r.OK() {
+				t.Errorf("%d results, want %d", len(r.Results), want)
+			}
+			if r.Name == "" || r.Version == "" || r.Kind != kind || r.Model != "tiny" {
+				t.Errorf("the report is of %q %q, a %q, %q", r.Name, r.Version, r.Kind, r.Model)
+			}
 		})
+	}
+}
+
+// quick are the cases about the process that do not wait.
+const quick = "process: (started|handshake|other|load|one|a check|stdout|interrupt|shutdown|the host|chunks|malformed|a message|refusals|calls|leaks)"
+
+// fault is a mode of the plugin and the cases that it must fail, and no other.
+type fault struct {
+	run     string // the group of cases that is run
+	fails   []string
+	more    bool   // it may fail others, too: what they look at is broken
+	message string // in the messages of the first
+}
+
+// TestFaultsAreFound runs plugins that do one thing wrong each.
+func TestFaultsAreFound(t *testing.T) {
+	faults := map[string]fault{
+		"silent by hand":     {run: quick, fails: []string{"started by hand"}, message: "want exit status 2"},
+		"any client":         {run: "process: handshake", fails: []string{"handshake"}, message: "certificate"},
+		"no lifeline":        {run: quick, fails: []string{"the host dies"}, message: "after the host's end of the lifeline was closed"},
+		"any checkpoint":     {run: quick, fails: []string{"a checkpoint that is not there"}, message: "succeeds"},
+		"prints":             {run: quick, fails: []string{"stdout"}, message: "a debug message"},
+		"ends at SIGINT":     {run: quick, fails: []string{"interrupt"}, message: "SIGINT ends it"},
+		"exits 1":            {run: "process: shutdown when", fails: []string{"shutdown when idle"}, message: "exit status 1"},
+		"slow to end":        {run: "process: shutdown when", fails: []string{"shutdown when idle"}, message: "after the shutdown was asked for"},
+		"leaks a descriptor": {run: quick, fails: []string{"leaks"}, message: "20 calls leave 20 more descriptors open"},
+		"leaks memory":       {run: "process: leaks", fails: []string{"leaks"}, message: "MiB more of memory"},
+
+		"another digest":          {run: "contract", fails: []string{"spec, loaded again"}, message: "loaded again, the spec is"},
+		"no digest":               {run: "contract", fails: []string{"spec"}, message: "64 hexadecimal digits"},
+		"wrong width":             {run: "contract: (spec|loss)$", fails: []string{"spec", "loss"}, message: "13]"},
+		"wrong token norm":        {run: "contract", fails: []string{"token norm"}, message: "mean norm"},
+		"lacks what it names":     {run: "contract", fails: []string{"capabilities", "token norm", "score", "embed tokens", "count tokens"}, more: true, message: "names the capability"},
+		"wrong shape":             {run: "contract: (loss|gradient)$", fails: []string{"loss", "gradient"}, message: "gradient is float32[6, 12]"},
+		"padding counts":          {run: "contract", fails: []string{"alone as in a batch", "many examples"}, message: "loss of an example alone"},
+		"wrong sign":              {run: "contract", fails: []string{"gradient"}, message: "by the gradient"},
+		"mean instead of sum":     {run: "contract", fails: []string{"alone as in a batch", "gradient"}, more: true, message: "sum of the gradients alone"},
+		"not deterministic":       {run: "contract", fails: []string{"deterministic"}, more: true, message: "the same request has the losses"},
+		"no bfloat16":             {run: "contract", fails: []string{"prompts in bfloat16"}, message: "losses with prompts in bfloat16"},
+		"cuts long texts":         {run: "contract", fails: []string{"context"}, message: "no error"},
+		"cuts at NUL":             {run: "contract", fails: []string{"nul"}, message: "it is cut there"},
+		"hides NaN":               {run: "contract", fails: []string{"prompts that are no numbers"}, message: "would go unseen"},
+		"NaN reaches others":      {run: "contract", fails: []string{"prompts that are no numbers"}, message: "loss of an example without"},
+		"dies at an empty target": {run: "contract", fails: []string{"loss", "many examples", "empty parts"}, message: "the plugin died"},
+		"two at once":             {run: "contract: at once", fails: []string{"at once"}, message: "busy"},
+		"hangs when canceled":     {run: "contract: canceled at work", fails: []string{"canceled at work"}, message: "has not ended"},
+		"ignores top-k":           {run: "contract", fails: []string{"generation: top-k 1", "generation: top-k 1 at a high temperature", "generation: a low temperature"}, more: true, message: "greedily"},
+		"ignores sampling":        {run: "contract", fails: []string{"generation: sampling is sampled"}, message: "sampling or the temperature is ignored"},
+		"ignores the seed":        {run: "contract: generation: sampling is", fails: []string{"generation: sampling is sampled"}, message: "the seed is ignored"},
+		"ignores the penalty":     {run: "contract", fails: []string{"generation: repetition penalty is no empty word"}, message: "the penalty is ignored"},
+		"ends early":              {run: "contract", fails: []string{"generation: a minimum"}, message: "has 3 tokens, want 6 to 6"},
+		"ignores the maximum":     {run: "contract", fails: []string{"generate", "generation: one token"}, more: true, message: "tokens"},
+		"answers are not trimmed": {run: "contract", fails: []string{"generate"}, more: true, message: "outer white space trimmed"},
+		"scores are losses":       {run: "contract", fails: []string{"score"}, message: "scores against −loss"},
+		"counts a bos":            {run: "contract", fails: []string{"embed tokens", "count tokens"}, message: "count"},
+
+		"no gradient named":     {run: "in process", fails: []string{"capabilities"}, more: true, message: "and its method works"},
+		"writes to the request": {run: "in process", fails: []string{"request unchanged"}, more: true, message: "has changed its request"},
+		"answers with a buffer": {run: "in process", fails: []string{"response is the caller's"}, more: true, message: "the same request has the losses"},
+		"answers when closed":   {run: "in process", fails: []string{"closed"}, message: "a call after close succeeds"},
+	}
+	for _, mode := range slices.Sorted(maps.Keys(faults)) {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			found(t, mode, adapters.KindLanguage, faults[mode])
+		})
+	}
+	for mode, f := range map[string]fault{
+		"normalises over the batch":     {run: "contract", fails: []string{"alone as in a batch", "many pictures"}, message: "features of a picture alone"},
+		"plain pictures divide by zero": {run: "contract", fails: []string{"plain pictures"}, message: "element 0 is"},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			found(t, mode, adapters.KindVision, f)
+		})
+	}
+}
+
+// found runs a faulty plugin and compares what it fails.
+func found(t *testing.T, mode string, kind adapters.ModelKind, f fault) {
+	bad, o := target(t, mode, kind), options(t)
+	o.Run = regexp.MustCompile("^" + f.run)
+	o.Limit, o.Contract.Wait = 40*time.Second, 20*time.Second
+	switch mode {
+	case "hangs when canceled":
+		o.Contract.Wait = 2 * time.Second
+	case "slow to end", "no lifeline":
+		o.Patience = 1
+	}
+	if strings.HasPrefix(f.run, "in process") {
+		for _, family := range families(mode, 0) {
+			if family.Kind == kind {
+				bad.InProcess = &family
+			}
+		}
+	}
+	r := examine(t, bad, o)
+	group, _, _ := strings.Cut(f.run, ":")
+	failed := names(r, adaptertest.Fail)
+	for i, name := range f.fails {
+		at := slices.Index(failed, group+": "+name)
+		if at < 0 {
+			t.Errorf("%q passes; what fails is %q", name, failed)
+			continue
+		}
+		failed = slices.Delete(failed, at, at+1)
+		c := r.Results[slices.IndexFunc(r.Results, func(c Result) bool { return c.Name == group+": "+name })]
+		if text := explanation(c); i == 0 && !strings.Contains(text, f.message) || !strings.Contains(text, c.Fix) {
+			t.Errorf("the explanation lacks %q:\n%s", f.message, text)
+		}
+	}
+	if len(failed) > 0 && !f.more {
+		t.Errorf("%q fail, too:", failed)
+		for _, c := range r.Results {
+			if slices.Contains(failed, c.Name) {
+				t.Log(c.Name, c.Messages)
+			}
+		}
 	}
 }

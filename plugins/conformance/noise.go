@@ -3,7 +3,9 @@ package conformance
 import (
 	"bytes"
 	"context"
-	"time"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
@@ -15,35 +17,46 @@ import (
 const (
 	// noisyBefore prints before it becomes the plugin.
 	noisyBefore = noise + `exec "$0" "$@"`
-	// noisyAfter leaves a program behind that prints on the plugin's stdout, while
-	// the plugin works.
-	noisyAfter = `( i=0; while [ $i -lt 20 ]; do ` + noise + `sleep 0.05; i=$((i+1)); done ) & exec "$0" "$@"`
-	noise      = `echo "a library says hello"; head -c 1048576 /dev/zero | tr '\0' x; echo; `
+	// noisyAfter leaves a program behind that prints on the plugin's stdout once
+	// the gate is there: earlier a line might end up within the handshake's.
+	noisyAfter = `( while [ ! -e "$` + gateKey + `" ]; do sleep 0.02; done; i=0; while [ $i -lt 20 ]; do ` + noise +
+		`sleep 0.02; i=$((i+1)); done; : > "$` + gateKey + `.done" ) & exec "$0" "$@"`
+	noise   = `echo "a library says hello"; head -c 1048576 /dev/zero | tr '\0' x; echo; `
+	gateKey = "BRIDGE_KIT_GATE"
 )
 
 // noisy starts the plugin behind a shell's script with the host that bridge
-// uses, and makes calls for a while.
-func (k *kit) noisy(t T, script string, while time.Duration) {
-	cfg := k.target.Config
+// uses, and makes calls, once and until the script is done.
+func (k *kit) noisy(t T, script string, waits bool) {
+	dir, err := os.MkdirTemp("", "bridge-kit-")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer os.RemoveAll(dir)
+	cfg, gate := k.target.Config, filepath.Join(dir, "gate")
+	cfg.Env = append(slices.Clone(cfg.Env), gateKey+"="+gate)
 	cfg.Name, cfg.Path, cfg.Args = "noisy", "/bin/sh", append([]string{"-c", script, cfg.Path}, cfg.Args...)
 	p, err := plugins.Launch(t.Context(), cfg)
 	if err != nil {
 		t.Fatalf("it does not start: %v", err)
 	}
 	defer p.Close()
-	for began := time.Now(); ; {
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatalf("%v", err)
+	}
+	for {
 		if _, err := k.bits(t.Context(), p); err != nil {
 			t.Fatalf("a call amid noise: %v", err)
 		}
-		if time.Since(began) > while {
+		if _, err := os.Stat(gate + ".done"); !waits || err == nil {
 			return
 		}
 	}
 }
 
-func (k *kit) noiseBefore(t T) { k.noisy(t, noisyBefore, 0) }
+func (k *kit) noiseBefore(t T) { k.noisy(t, noisyBefore, false) }
 
-func (k *kit) noiseAfter(t T) { k.noisy(t, noisyAfter, 500*time.Millisecond) }
+func (k *kit) noiseAfter(t T) { k.noisy(t, noisyAfter, true) }
 
 // bits makes a call through the host that bridge uses, and returns what came
 // back.

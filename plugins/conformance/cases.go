@@ -1,0 +1,27 @@
+package conformance
+
+import (
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/adaptertest"
+)
+
+// Cases lists what is examined of plugins of a kind, golden cases aside.
+func Cases(kind adapters.ModelKind) (all []Info) {
+	for _, c := range processCases() {
+		all = append(all, c.Info)
+	}
+	add := func(i Info) {
+		i.Name = "contract: " + i.Name
+		all = append(all, i)
+	}
+	if kind == adapters.KindVision {
+		for _, c := range adaptertest.Vision(adaptertest.Options{}) {
+			add(c.Info)
+		}
+		return all
+	}
+	for _, c := range adaptertest.Language(adaptertest.Options{}) {
+		add(c.Info)
+	}
+	return all
+}
