@@ -1,0 +1,84 @@
+// Package pythontest is for tests of plugins in Python: it finds an interpreter and
+// makes programs of scripts, with the SDK of this checkout.
+package pythontest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/internal/needs"
+)
+
+// The environment variables that name an interpreter.
+const (
+	Variable      = "BRIDGE_TEST_PYTHON" // with grpcio and numpy
+	TorchVariable = "BRIDGE_TEST_TORCH"  // with torch and transformers, too
+)
+
+// Python returns the interpreter that [Variable] names. Without one the test ends, as
+// package needs has it.
+func Python(t testing.TB) string {
+	t.Helper()
+	path, err := lookPath(Variable)
+	if err != nil {
+		needs.Lacking(t, "a Python with grpcio and numpy", err)
+	}
+	return path
+}
+
+// Torch returns the interpreter that [TorchVariable] names. Tests that need it run by
+// `make test-torch` alone, and are skipped elsewhere.
+func Torch(t testing.TB) string {
+	t.Helper()
+	path, err := lookPath(TorchVariable)
+	if err != nil {
+		t.Skipf("needs a Python with torch, see make test-torch: %v", err)
+	}
+	return path
+}
+
+func lookPath(variable string) (string, error) {
+	path := os.Getenv(variable)
+	if path == "" {
+		return "", errors.New(variable + " is not set")
+	}
+	return exec.LookPath(path)
+}
+
+// Root returns the checkout's root.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Program writes an executable that runs a script of the checkout, named from its
+// root, and returns its path.
+func Program(t testing.TB, python, script string, args ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "bridge-adapter-"+strings.TrimSuffix(filepath.Base(script), ".py"))
+	line := fmt.Sprintf("#!/bin/sh\nPYTHONPATH=%s exec %s %s", quote(filepath.Join(Root(), "sdk", "python")), quote(python), quote(filepath.Join(Root(), script)))
+	for _, a := range args {
+		line += " " + quote(a)
+	}
+	if err := os.WriteFile(path, []byte(line+" \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Run runs a program to its end; the test fails where it does.
+func Run(t testing.TB, program string, args ...string) {
+	t.Helper()
+	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v\n%s", program, args, err, out)
+	}
+}
+
+// quote makes one word of s for a shell.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

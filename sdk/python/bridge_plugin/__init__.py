@@ -1,0 +1,77 @@
+"""Adapters for bridge in Python: a frozen model in a process of its own.
+
+    import bridge_plugin as bp      # first: it moves the standard output aside
+
+    class Mine(bp.LanguageModel):
+        def load(self, request): …
+        def loss(self, request, context): …
+        def generate(self, request, context, emit): …
+
+    if __name__ == "__main__":
+        bp.serve(Mine)
+
+Import it before numpy, torch, or whatever else may print: until then a line on the
+standard output would be taken for the plugin's handshake.
+"""
+
+from __future__ import annotations
+
+# Before anything else is imported; the rest of the file may load what prints.
+from . import _process
+
+_process.protect()
+
+from ._serve import serve  # noqa: E402
+from .contract import (  # noqa: E402
+    Context,
+    EarlyStopping,
+    EmbedTokensResponse,
+    EncodeRequest,
+    Example,
+    GenerateOptions,
+    GenerateRequest,
+    GenerateResponse,
+    ImageSpec,
+    LanguageModel,
+    LanguageSpec,
+    LoadRequest,
+    LossRequest,
+    LossResponse,
+    Model,
+    ScoreRequest,
+    Segment,
+    VisionEncoder,
+    VisionSpec,
+)
+from .errors import Error, Kind  # noqa: E402
+from .tensors import DType, to_bfloat16, to_float32  # noqa: E402
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Context",
+    "DType",
+    "EarlyStopping",
+    "EmbedTokensResponse",
+    "EncodeRequest",
+    "Error",
+    "Example",
+    "GenerateOptions",
+    "GenerateRequest",
+    "GenerateResponse",
+    "ImageSpec",
+    "Kind",
+    "LanguageModel",
+    "LanguageSpec",
+    "LoadRequest",
+    "LossRequest",
+    "LossResponse",
+    "Model",
+    "ScoreRequest",
+    "Segment",
+    "VisionEncoder",
+    "VisionSpec",
+    "serve",
+    "to_bfloat16",
+    "to_float32",
+]

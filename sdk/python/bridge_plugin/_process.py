@@ -1,0 +1,93 @@
+"""The process: its descriptors, signals, and end. Imports nothing that might print."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import threading
+from typing import IO, List, Optional
+
+COOKIE_KEY = "BRIDGE_PLUGIN"
+COOKIE_VALUE = "3d0c5a2e8f5b4c4f9d7e-bridge-adapter"
+LIFELINE_KEY = "BRIDGE_LIFELINE_FD"
+CERTIFICATE_KEY = "BRIDGE_SERVER_CERT_FD"
+ARENAS_KEY = "BRIDGE_ARENAS"
+
+_handshake: Optional[IO[str]] = None
+
+
+def started_by_host() -> bool:
+    """Whether bridge has started this process as a plugin."""
+    return os.environ.get(COOKIE_KEY) == COOKIE_VALUE
+
+
+def protect() -> None:
+    """Keeps file descriptor 1 for the handshake alone.
+
+    A line that a library prints would otherwise be taken for it, or block the process.
+    From here on 1 leads to the standard error, descriptors that the host handed over
+    are closed in what the process starts, and SIGINT is ignored: the host decides when
+    to stop. Does nothing in a process that no host has started, and the second time.
+    """
+    global _handshake
+    if _handshake is not None or not started_by_host():
+        return
+    sys.stdout.flush()
+    saved = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.dup2(2, 1)
+    _handshake = os.fdopen(saved, "w")
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(line_buffering=True)
+    for fd in _inherited():
+        try:
+            os.set_inheritable(fd, False)
+        except OSError:
+            pass  # it says so when it is used
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _hold_lifeline()
+
+
+def _inherited() -> List[int]:
+    words = [os.environ.get(LIFELINE_KEY, ""), os.environ.get(CERTIFICATE_KEY, "")]
+    words += [part.split(":")[0] for part in os.environ.get(ARENAS_KEY, "").split(",")]
+    return [int(word) for word in words if word.isdigit()]
+
+
+def say(line: str) -> None:
+    """Prints the handshake."""
+    global _handshake
+    if _handshake is None:
+        raise RuntimeError("the handshake was printed already, or bridge has not started this process")
+    _handshake.write(line + "\n")
+    _handshake.close()
+
+
+def _hold_lifeline() -> None:
+    """Ends the process when the host's end of the pipe closes, however the host died."""
+    value = os.environ.get(LIFELINE_KEY, "")
+    if not value:
+        return
+    if not value.isdigit() or int(value) < 3:
+        raise SystemExit(f"{LIFELINE_KEY} is {value!r}, want a file descriptor")
+    threading.Thread(target=_wait_for_end, args=(int(value),), name="lifeline", daemon=True).start()
+
+
+def _wait_for_end(fd: int) -> None:
+    while os.read(fd, 1):
+        pass
+    try:
+        os.write(2, b"the host is gone: the plugin ends\n")
+    except OSError:
+        pass
+    end_group()
+
+
+def end_group() -> None:
+    """Kills the process, and its whole group where it leads one."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)

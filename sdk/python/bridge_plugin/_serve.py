@@ -1,0 +1,168 @@
+"""From the start of the process to its end."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from concurrent import futures
+from typing import Callable, NoReturn, Optional, Tuple
+
+import grpc
+
+from . import _process
+from ._arenas import Arenas
+from ._server import MAX_MESSAGE_BYTES, Service
+from .contract import Model
+from .errors import Error, Kind
+
+PROTOCOLS = (1,)  # majors that this SDK speaks
+THREADS = 128  # of calls, pings and shutdown together; started as they are needed
+
+LEVELS = {"trace": 5, "debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+
+log = logging.getLogger("bridge_plugin")
+
+
+def serve(model: Callable[[], Model], *, name: str = "", version: str = "") -> NoReturn:
+    """Serves a model to the bridge that started this process, and ends the process.
+
+    ``model`` is a subclass of LanguageModel or VisionEncoder, or a function that makes
+    an instance. ``name`` and ``version`` are for logs and errors; name is also what
+    BRIDGE_REATTACH knows the plugin by. Without them they are the program's name and
+    "unknown".
+
+    Started by hand it says what the program is for, with exit status 2. With the
+    argument ``--debug`` it serves without a host: it prints the line that makes bridge
+    connect to it, and stops at Ctrl-C.
+    """
+    name = name or os.path.splitext(os.path.basename(sys.argv[0]))[0] or "plugin"
+    version = version or "unknown"
+    if "--debug" in sys.argv[1:] and not _process.started_by_host():
+        _debug(model, name, version)
+    if not _process.started_by_host():
+        sys.stderr.write("this program is a plugin of bridge and was started by hand (name it by its path in a recipe; "
+                         "to run it under a debugger give it --debug)\n")
+        raise SystemExit(2)
+    try:
+        _serve_host(model, name, version)
+    except Error as err:
+        sys.stderr.write(f"{err}\n")
+        _leave(2)
+
+
+def _serve_host(model: Callable[[], Model], name: str, version: str) -> NoReturn:
+    _process.protect()
+    _start_logging()
+    service = Service(model, name, version, _map_arenas())
+    server = _new_server(service)
+    path = os.path.join(tempfile.mkdtemp(prefix="plugin", dir=os.environ.get("PLUGIN_UNIX_SOCKET_DIR")), "s")
+    credentials, certificate = _credentials()
+    if credentials is not None:
+        server.add_secure_port("unix:" + path, credentials)
+    else:
+        server.add_insecure_port("unix:" + path)
+    server.start()
+    _process.say(f"1|{_protocol()}|unix|{path}|grpc|{certificate}")
+    service.stop.wait()
+    stopped = server.stop(0.2)
+    service.end()
+    stopped.wait(0.3)
+    shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+    _leave(0)
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends the process without waiting for threads that compute."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass
+    os._exit(status)
+
+
+def _debug(model: Callable[[], Model], name: str, version: str) -> NoReturn:
+    _start_logging()
+    service = Service(model, name, version, again=True)
+    server = _new_server(service)
+    folder = tempfile.mkdtemp(prefix="bridge-plugin-")
+    path = os.path.join(folder, "plugin.sock")
+    server.add_insecure_port("unix:" + path)
+    server.start()
+    attach = {name: {"Protocol": "grpc", "ProtocolVersion": _protocol(), "Pid": os.getpid(), "Addr": {"Network": "unix", "String": path}}}
+    print(f"The plugin runs and waits for bridge. In the shell where bridge runs:\n\n    export BRIDGE_REATTACH='{json.dumps(attach)}'\n", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: service.stop.set())
+    try:
+        while not service.stop.wait(0.5):
+            pass
+    except KeyboardInterrupt:
+        pass
+    server.stop(0.2)
+    service.end()
+    shutil.rmtree(folder, ignore_errors=True)
+    _leave(0)
+
+
+def _new_server(service: Service) -> grpc.Server:
+    server = grpc.server(futures.ThreadPoolExecutor(THREADS, "rpc"), options=[
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ])
+    service.register(server)
+    return server
+
+
+def _start_logging() -> None:
+    """Sends the log to the standard error, from the level that the host wants."""
+    logging.addLevelName(5, "TRACE")
+    level = LEVELS.get(os.environ.get("BRIDGE_LOG_LEVEL", ""), logging.INFO)
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _protocol() -> int:
+    """Returns the highest protocol that both sides speak, else the highest of this one:
+    the host then says which version to get."""
+    theirs = {int(word) for word in os.environ.get("PLUGIN_PROTOCOL_VERSIONS", "").split(",") if word.strip().isdigit()}
+    return max(theirs & set(PROTOCOLS) or PROTOCOLS)
+
+
+def _map_arenas() -> Optional[Arenas]:
+    value = os.environ.get(_process.ARENAS_KEY, "")
+    if not value:
+        return None
+    try:
+        return Arenas.map(value)
+    except (OSError, ValueError, OverflowError) as err:
+        log.warning("no shared memory, tensors travel as chunks: %s", err)
+        return None
+
+
+def _credentials() -> Tuple[Optional[grpc.ServerCredentials], str]:
+    """Returns what the server shows and asks for, and its certificate for the handshake."""
+    client = os.environ.get("PLUGIN_CLIENT_CERT", "")
+    if not client:
+        return None, ""
+    value = os.environ.get(_process.CERTIFICATE_KEY, "")
+    if not value.isdigit():
+        raise Error(Kind.UNSUPPORTED, f"this bridge gives its plugins no certificate ({_process.CERTIFICATE_KEY} is {value!r})",
+                    "use a newer version of bridge, or an older one of bridge-plugin")
+    with os.fdopen(int(value), "rb") as pipe:
+        pem = pipe.read().decode("ascii", "replace")
+    blocks = re.findall(r"-----BEGIN ([A-Z ]+)-----\s+(.*?)-----END \1-----", pem, re.DOTALL)
+    key = [b for b in blocks if b[0].endswith("PRIVATE KEY")]
+    certificate = [b for b in blocks if b[0] == "CERTIFICATE"]
+    if len(key) != 1 or len(certificate) != 1:
+        raise Error(Kind.INVALID, f"{_process.CERTIFICATE_KEY} brought {[b[0] for b in blocks]}, want a private key and a certificate")
+    pair = [f"-----BEGIN {label}-----\n{body.strip()}\n-----END {label}-----\n".encode() for label, body in (key[0], certificate[0])]
+    credentials = grpc.ssl_server_credentials([(pair[0], pair[1])], client.encode(), require_client_auth=True)
+    der = base64.b64decode("".join(certificate[0][1].split()))
+    return credentials, base64.b64encode(der).decode().rstrip("=")

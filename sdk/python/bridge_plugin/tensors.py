@@ -1,0 +1,102 @@
+"""Tensors as numpy arrays.
+
+bfloat16 has no type in numpy: here, and nowhere else in the contract, an array of
+``uint16`` holds the bits of bfloat16 numbers.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Dict, Sequence, Tuple
+
+import numpy as np
+
+Array = Any  # numpy.ndarray; numpy before 1.22 has no generic one
+
+
+class DType(enum.IntEnum):
+    """The element types of the contract."""
+
+    INVALID = 0
+    UINT8 = 1
+    INT32 = 2
+    FLOAT32 = 3
+    BFLOAT16 = 4
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+    @property
+    def numpy(self) -> Any:
+        """The numpy type of arrays of this type, little-endian."""
+        return _NUMPY[self]
+
+    @property
+    def size(self) -> int:
+        """Bytes of one element."""
+        return int(_NUMPY[self].itemsize)
+
+
+_NUMPY: Dict[DType, Any] = {
+    DType.UINT8: np.dtype("u1"),
+    DType.INT32: np.dtype("<i4"),
+    DType.FLOAT32: np.dtype("<f4"),
+    DType.BFLOAT16: np.dtype("<u2"),
+}
+
+
+def dtype_of(array: Array) -> DType:
+    """Returns the contract's name of an array's type, INVALID where it has none."""
+    for dtype, own in _NUMPY.items():
+        if array.dtype == own:
+            return dtype
+    return DType.INVALID
+
+
+def to_float32(array: Array) -> Array:
+    """Returns float32 numbers of an array of float32, bfloat16 (``uint16``) or another
+    number type; the array itself where it is of float32 already."""
+    array = np.asarray(array)
+    if array.dtype == np.uint16:
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float32, copy=False)
+
+
+def to_bfloat16(array: Array) -> Array:
+    """Returns the bits of bfloat16 numbers as ``uint16``, rounded to nearest even; NaN
+    stays NaN."""
+    array = np.asarray(array)
+    if array.dtype == np.uint16:
+        return array
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    rounded = ((bits.astype(np.uint64) + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+    nan = (bits & 0x7FFFFFFF) > 0x7F800000
+    return np.where(nan, (bits >> 16).astype(np.uint16) | np.uint16(0x40), rounded).reshape(array.shape)
+
+
+def shape_string(shape: Sequence[int]) -> str:
+    """Returns "[2, 32, 768]"."""
+    return "[" + ", ".join(str(d) for d in shape) + "]"
+
+
+def describe(array: Array) -> str:
+    """Returns "float32[2, 32, 768]"."""
+    if array is None:
+        return "none"
+    if not isinstance(array, np.ndarray):
+        return type(array).__name__
+    dtype = dtype_of(array)
+    return (str(dtype) if dtype else str(array.dtype)) + shape_string(array.shape)
+
+
+def product(shape: Sequence[int], item: int) -> Tuple[int, bool]:
+    """Multiplies item by the sizes; false where the result is no 63-bit number."""
+    n = item
+    for d in shape:
+        n *= d
+        if d > MAX_INT or n > MAX_INT:
+            return 0, False
+    return n, True
+
+
+MAX_INT = (1 << 63) - 1
