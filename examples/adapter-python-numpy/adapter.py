@@ -129,11 +129,7 @@ class Bigram(bp.LanguageModel):
         return bp.GenerateResponse(texts, tokens)
 
     def score(self, request, context):
-        scores = context.empty((len(request.examples), len(request.candidates[0])))
-        for i, (example, candidates) in enumerate(zip(request.examples, request.candidates)):
-            asked = [bp.Example(example.segments, candidate) for candidate in candidates]
-            scores[i] = [-x for x in self.loss(bp.LossRequest(request.prompts, asked), context).loss]
-        return scores
+        return bp.score_by_loss(self, request, context)
 
     def embed_tokens(self, texts, context):
         ids = [self.tokens(text) for text in texts] or [list(range(UNKNOWN + 1, len(self.words)))]

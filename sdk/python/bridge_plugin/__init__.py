@@ -42,6 +42,7 @@ from .contract import (  # noqa: E402
     Segment,
     VisionEncoder,
     VisionSpec,
+    score_by_loss,
 )
 from .errors import Error, Kind  # noqa: E402
 from .tensors import DType, to_bfloat16, to_float32  # noqa: E402
@@ -71,6 +72,7 @@ __all__ = [
     "Segment",
     "VisionEncoder",
     "VisionSpec",
+    "score_by_loss",
     "serve",
     "to_bfloat16",
     "to_float32",

@@ -11,11 +11,11 @@ import enum
 import logging
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from .errors import canceled
+from .errors import Error, Kind, canceled
 from .tensors import Array, DType
 
 
@@ -55,6 +55,15 @@ class LoadRequest:
     progress: Callable[..., None] = field(default=lambda stage, done=0, total=0: None, repr=False)
     """Call it with a stage ("weights", "tokenizer", …), what is done, and the total."""
 
+    def refuse(self, *names: str) -> None:
+        """Raises an Error of kind UNSUPPORTED if one of the named fields asks for something.
+        For what an adapter cannot do: "activation", "feature_layer", "image_width"."""
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and value != type(value)():
+                raise Error(Kind.UNSUPPORTED, f"{name} {value!r} is asked for, in place of the checkpoint's own; this adapter cannot do that",
+                            f"leave {name} out", field=name)
+
 
 @dataclass
 class LossRequest:
@@ -63,6 +72,11 @@ class LossRequest:
     prompts: Optional[Array]  #: float32[M, Q, D], read-only; None where no segment is a prompt
     examples: List[Example]
     gradient: bool = False  #: asks for the gradient by the prompts
+
+    @property
+    def rows(self) -> int:
+        """Q: rows of each soft prompt, 0 where there are none."""
+        return 0 if self.prompts is None else int(self.prompts.shape[1])
 
 
 @dataclass
@@ -103,11 +117,19 @@ class GenerateOptions:
     top_p: float = 1.0
     seed: int = 0
 
+    def transformers(self) -> Dict[str, Any]:
+        """Returns the options as transformers' GenerationConfig takes them."""
+        out: Dict[str, Any] = {name: getattr(self, name) for name in ("max_new_tokens", "min_new_tokens", "num_beams", "repetition_penalty")}
+        out["do_sample"] = self.sample
+        if self.num_beams > 1:
+            out.update(length_penalty=self.length_penalty, early_stopping=self.early_stopping.transformers)
+        if self.sample:
+            out.update(temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
+        return out
+
     def refuse(self, *names: str) -> None:
         """Raises an Error of kind UNSUPPORTED if one of the named options is not at its
         default. For models that do not have them: none may be ignored."""
-        from .errors import Error, Kind
-
         defaults = GenerateOptions()
         sampling = ("temperature", "top_k", "top_p", "seed")
         for name in names:
@@ -124,6 +146,11 @@ class GenerateRequest:
     prompts: Optional[Array]
     examples: List[Example]
     options: GenerateOptions = field(default_factory=GenerateOptions)
+
+    @property
+    def rows(self) -> int:
+        """Q: rows of each soft prompt, 0 where there are none."""
+        return 0 if self.prompts is None else int(self.prompts.shape[1])
 
 
 @dataclass
@@ -307,6 +334,13 @@ class LanguageModel(Model):
     def count_tokens(self, texts: Sequence[str], context: Context) -> Sequence[int]:
         """Returns how many tokens each text takes, without special tokens."""
         raise NotImplementedError
+
+
+def score_by_loss(model: LanguageModel, request: ScoreRequest, context: Context) -> Array:
+    """Does what LanguageModel.score shall do with the model's loss."""
+    asked = [Example(e.segments, candidate) for e, candidates in zip(request.examples, request.candidates) for candidate in candidates]
+    losses = model.loss(LossRequest(request.prompts, asked), context).loss
+    return -np.asarray(losses, np.float32).reshape(len(request.examples), -1)
 
 
 class VisionEncoder(Model):

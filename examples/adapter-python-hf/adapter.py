@@ -1,0 +1,69 @@
+"""Any Hugging Face causal or seq2seq language model as an adapter of bridge."""
+import bridge_plugin as bp  # first: it moves the standard output aside
+import torch
+import transformers
+from bridge_plugin import hf, layout
+
+
+class HuggingFace(bp.LanguageModel):
+    def load(self, request):
+        request.refuse("activation")
+        config = transformers.AutoConfig.from_pretrained(request.checkpoint)
+        kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+        dtype = torch.bfloat16 if request.dtype == bp.DType.BFLOAT16 else torch.float32
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = kind.from_pretrained(request.checkpoint, dtype=dtype).eval().requires_grad_(False).to(self.device)
+        self.model.generation_config = transformers.GenerationConfig()  # the request alone says how to generate
+        self.layout, self.table = layout.Layout.of_transformers(request.checkpoint, config), self.model.get_input_embeddings()
+        self.embeddings = self.table(torch.arange(len(self.table.weight), device=self.device)).float().cpu().numpy()
+        return hf.language_spec(request, self.model, self.layout, self.embeddings)
+
+    def inputs(self, batch, prompts):
+        embeds, rows = self.table(torch.tensor(batch.ids, device=self.device)), torch.tensor(batch.rows, device=self.device)
+        if prompts is not None:
+            embeds = torch.where((rows >= 0)[..., None], prompts.flatten(0, 1)[rows.clamp(min=0)].to(embeds.dtype), embeds)
+        return {"inputs_embeds": embeds, "attention_mask": torch.tensor(batch.mask, device=self.device)}
+
+    def loss(self, request, context):
+        prompts = None if request.prompts is None else torch.tensor(request.prompts, device=self.device, requires_grad=request.gradient)
+        sequences, losses = self.layout.scored(request.examples, request.rows), torch.zeros(len(request.examples))
+        for chosen, batch in self.layout.batches(sequences):
+            context.check()
+            inputs, targets = self.inputs(batch, prompts), torch.tensor(batch.targets, device=self.device)
+            if self.layout.start is not None:
+                inputs["decoder_input_ids"] = torch.tensor(batch.decoder, device=self.device)
+            logits = self.model(**inputs).logits[torch.arange(len(chosen))[:, None], torch.tensor(batch.positions)].float()
+            loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none").sum(1)
+            losses[chosen] = loss.detach().cpu()
+            if loss.requires_grad:
+                loss.sum().backward()
+        return bp.LossResponse(losses.tolist(), [len(s.target) for s in sequences], prompts.grad.cpu().numpy() if request.gradient else None)
+
+    def generate(self, request, context, emit):
+        prompts = None if request.prompts is None else torch.tensor(request.prompts, device=self.device)
+        sequences, seeds = self.layout.open(request.examples, request.rows), layout.seeds(request.examples, request.options.seed)
+        config, answers = transformers.GenerationConfig(**self.layout.generation(request.options)), [("", 0)] * len(sequences)
+        stop = [lambda ids, _: torch.full((len(ids),), context.cancelled, device=ids.device)]
+        for chosen, batch in self.layout.groups(sequences, alone=request.options.sample):
+            torch.manual_seed(seeds[chosen[0]])
+            inputs = self.inputs(batch, prompts)
+            if self.layout.start is not None:  # transformers' own has as many layers as the encoder
+                inputs["past_key_values"] = transformers.EncoderDecoderCache(transformers.DynamicCache(), transformers.DynamicCache())
+            found = self.model.generate(**inputs, generation_config=config, stopping_criteria=stop)
+            context.check()
+            for i, ids in zip(chosen, found.tolist()):
+                answers[i] = self.layout.answer(ids)
+                emit(i, answers[i][0])
+        return bp.GenerateResponse([text for text, _ in answers], [n for _, n in answers])
+
+    score = bp.score_by_loss
+
+    def embed_tokens(self, texts, context):
+        return self.layout.tokenizer.embed(texts, self.embeddings)
+
+    def count_tokens(self, texts, context):
+        return self.layout.tokenizer.count(texts)
+
+
+if __name__ == "__main__":
+    bp.serve(HuggingFace, version="1.0.0")

@@ -1,0 +1,46 @@
+"""Helpers for models of Hugging Face transformers. Nothing here imports that package:
+what is passed in brings all that is needed."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from . import checkpoint
+from .contract import ImageSpec, LanguageSpec, LoadRequest, VisionSpec
+from .layout import Layout
+from .tensors import Array, DType
+
+
+def language_spec(request: LoadRequest, model: Any, layout: Layout, table: Array) -> LanguageSpec:
+    """Describes a transformers.PreTrainedModel with a head of language. ``table`` is
+    float32[V, D], the token embeddings as they enter the model."""
+    config = model.config
+    context = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 0
+    return LanguageSpec(
+        **_common(request, model), width=table.shape[1], vocabulary=table.shape[0],
+        token_norm=float(np.sqrt(np.square(table).sum(axis=1)).mean()),
+        architecture="decoder-only" if layout.start is None else "encoder-decoder",
+        context_tokens=context if layout.start is None else 0, end_of_answer=layout.end_of_answer())
+
+
+def vision_spec(request: LoadRequest, model: Any, features: Any, image: ImageSpec, layer: int) -> VisionSpec:
+    """Describes a vision model by the features [1, N, D] that it gives for one picture."""
+    patch = getattr(model.config, "patch_size", 0)
+    return VisionSpec(**_common(request, model), width=features.shape[2], tokens=features.shape[1], image=image, layer=layer,
+                      patch=patch if isinstance(patch, int) else 0)
+
+
+def dtype_of(model: Any) -> DType:
+    """Returns the type that a torch model computes in."""
+    return DType[str(model.dtype).rpartition(".")[2].upper()]
+
+
+def _common(request: LoadRequest, model: Any) -> Any:
+    return {
+        "id": request.id or os.path.basename(os.path.abspath(request.checkpoint)), "family": model.config.model_type,
+        "parameters": model.num_parameters(), "memory_bytes": model.get_memory_footprint(), "dtype": dtype_of(model),
+        "digest": checkpoint.digest(request.checkpoint), "backend": f"torch {model.device}", "source": request.checkpoint,
+    }

@@ -1,0 +1,216 @@
+"""Which tokens a language model reads and scores: the rules of docs/contract.md.
+
+:class:`Layout` turns examples into :class:`Sequence` values, and these into padded
+arrays (:class:`Batch`) that any framework takes. A decoder-only model reads
+
+    segments in order │ target │ end
+
+in one line, an encoder-decoder model the segments in its encoder and the target in its
+decoder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Sequence as Seq
+
+import numpy as np
+
+from .checkpoint import Path
+from .contract import Example, GenerateOptions
+from .errors import Error, Kind
+from .tensors import Array
+from .tokens import HFTokenizer, Tokenizer
+
+IGNORED = -100  # a target that is padding, as torch's cross_entropy has it
+
+
+@dataclass
+class Sequence:
+    """One example as the model reads it."""
+
+    input: List[int]  #: a token id, or −1−r for row r of the soft prompts flattened to [M·Q, D]
+    target: List[int]  #: ids that the loss is summed over; empty where none was asked for
+    first: int = 0  #: decoder-only: target[i] is predicted at input position first+i
+
+
+@dataclass
+class Batch:
+    """Sequences padded on the right."""
+
+    ids: Array  #: int64[B, T]: token ids, 0 where there is a prompt or padding
+    rows: Array  #: int64[B, T]: row of the soft prompts flattened to [M·Q, D], −1 where there is none
+    mask: Array  #: int64[B, T]: 1 where the input is
+    targets: Array  #: int64[B, K]: ids, IGNORED where there is padding
+    positions: Array  #: int64[B, K]: where each is predicted, 0 for padding
+    decoder: Array  #: int64[B, K]: the decoder's input of an encoder-decoder model
+    tokens: List[int]  #: [B] number of targets
+
+
+class Layout:
+    """The rules for one model."""
+
+    def __init__(self, tokenizer: Tokenizer, ends: Seq[int], bos: Optional[int] = None, start: Optional[int] = None):
+        """``ends`` are the ids that end an answer; the first is scored, and closes an
+        encoder's input. ``bos`` stands before the first text of a decoder-only input.
+        ``start`` is the decoder's first token, and makes this an encoder-decoder model."""
+        if not ends:
+            raise Error(Kind.CORRUPT, "no token ends an answer", "set eos_token_id in config.json", field="config.json")
+        self.tokenizer, self.ends, self.bos, self.start = tokenizer, list(ends), bos, start
+
+    @classmethod
+    def of_transformers(cls, folder: Path, config: Any) -> Layout:
+        """Reads a checkpoint folder's rules: its tokenizer, and what its config (a
+        transformers.PretrainedConfig) says of ends and start. OPT's answers end with the
+        line, all others with eos."""
+        tokenizer = HFTokenizer.open(folder)
+        ends = config.eos_token_id
+        if ends is None:
+            ends = _generation_ends(folder)
+        ends = list(ends) if isinstance(ends, (list, tuple)) else [] if ends is None else [int(ends)]
+        if config.model_type == "opt":
+            ends = tokenizer.encode("\n")[0]
+        if not config.is_encoder_decoder:
+            return cls(tokenizer, ends, bos=tokenizer.bos)
+        start = config.decoder_start_token_id
+        return cls(tokenizer, ends, start=config.pad_token_id if start is None else start)
+
+    def scored(self, examples: Iterable[Example], rows: int) -> List[Sequence]:
+        """Lays examples out with their targets. rows is Q of the soft prompts."""
+        return [self._sequence(i, e, rows, True) for i, e in enumerate(examples)]
+
+    def open(self, examples: Iterable[Example], rows: int) -> List[Sequence]:
+        """Lays examples out without their targets: what an answer is to follow."""
+        return [self._sequence(i, e, rows, False) for i, e in enumerate(examples)]
+
+    def batch(self, sequences: Seq[Sequence]) -> Batch:
+        """Pads sequences on the right."""
+        longest = max(len(s.input) for s in sequences)
+        most = max(len(s.target) for s in sequences)
+        inputs = np.zeros((len(sequences), longest), np.int64)
+        mask = np.zeros_like(inputs)
+        targets = np.full((len(sequences), most), IGNORED, np.int64)
+        positions = np.zeros_like(targets)
+        decoder = np.zeros_like(targets)
+        for i, s in enumerate(sequences):
+            inputs[i, : len(s.input)], mask[i, : len(s.input)] = s.input, 1
+            n = len(s.target)
+            targets[i, :n] = s.target
+            positions[i, :n] = np.arange(n) if self.start is not None else np.arange(s.first, s.first + n)
+            if self.start is not None and n:
+                decoder[i, :n] = [self.start, *s.target[:-1]]
+        return Batch(np.maximum(inputs, 0), np.where(inputs < 0, -1 - inputs, -1), mask, targets, positions, decoder,
+                     [len(s.target) for s in sequences])
+
+    def batches(self, sequences: Seq[Sequence], size: int = 16) -> Iterator[Tuple[List[int], Batch]]:
+        """Yields indices and batches of at most size sequences of like length."""
+        order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].input))
+        for at in range(0, len(order), size):
+            chosen = order[at : at + size]
+            yield chosen, self.batch([sequences[i] for i in chosen])
+
+    def groups(self, sequences: Seq[Sequence], size: int = 16, alone: bool = False) -> Iterator[Tuple[List[int], Batch]]:
+        """Yields indices and batches of at most size sequences of one length: without
+        padding, for generation. ``alone`` makes batches of one."""
+        size = 1 if alone else size
+        by_length: Dict[int, List[int]] = {}
+        for i, s in enumerate(sequences):
+            by_length.setdefault(len(s.input), []).append(i)
+        for indices in by_length.values():
+            for at in range(0, len(indices), size):
+                chosen = indices[at : at + size]
+                yield chosen, self.batch([sequences[i] for i in chosen])
+
+    def end_of_answer(self) -> str:
+        """Returns what ends an answer, for people."""
+        end = self.ends[0]
+        return self.tokenizer.decode([end]) or self.tokenizer.token(end)
+
+    def generation(self, options: GenerateOptions) -> Dict[str, Any]:
+        """Returns what transformers' GenerationConfig shall say for a request."""
+        return {**options.transformers(), "eos_token_id": self.ends, "pad_token_id": self.ends[0], "decoder_start_token_id": self.start}
+
+    def answer(self, ids: Iterable[int]) -> Tuple[str, int]:
+        """Returns the text of generated ids, which may begin with the decoder's start token,
+        and how many were generated, the end included."""
+        kept: List[int] = []
+        for at, id in enumerate(ids):
+            if at == 0 and id == self.start:
+                continue
+            if id in self.ends:
+                return self.tokenizer.decode(kept).strip(), len(kept) + 1
+            kept.append(int(id))
+        return self.tokenizer.decode(kept).strip(), len(kept)
+
+    def _sequence(self, index: int, example: Example, rows: int, scored: bool) -> Sequence:
+        runs, has_text = _runs(example)
+        if self.start is not None:
+            line = [item for run in runs for item in self._run(run, rows)] + self.ends[:1]
+            return Sequence(line, [*self.tokenizer.encode(example.target)[0], self.ends[0]] if scored else [])
+        tail = str(runs.pop()) if runs and isinstance(runs[-1], str) else ""
+        line, bos = [], [] if self.bos is None else [self.bos]
+        for run in runs:
+            if isinstance(run, str):
+                line, bos = line + bos, []
+            line += self._run(run, rows)
+        first = len(line)
+        line += bos
+        ids, ends = self.tokenizer.encode(tail + example.target if scored else tail)
+        if has_text or not bos:
+            first = len(line) + (sum(1 for end in ends if end <= len(tail)) if tail else 0)
+        line += ids
+        if not scored:
+            if not line:
+                raise Error(Kind.INVALID, f"example {index}: the input has no token, want a text or a soft prompt", field=f"examples[{index}].segments")
+            return Sequence(line, [])
+        if first == 0:
+            raise Error(Kind.INVALID, f"example {index}: nothing precedes the target's first token, want a text or a soft prompt",
+                        field=f"examples[{index}].segments")
+        return Sequence(line, [*line[first:], self.ends[0]], first - 1)
+
+    def _run(self, run: object, rows: int) -> List[int]:
+        if isinstance(run, str):
+            return self.tokenizer.encode(run)[0]
+        return [-1 - int(run) * rows - q for q in range(rows)]  # type: ignore[call-overload]
+
+
+def _generation_ends(folder: Path) -> Any:
+    try:
+        with open(os.path.join(os.fspath(folder), "generation_config.json"), encoding="utf-8") as file:
+            return json.load(file).get("eos_token_id")
+    except FileNotFoundError:
+        return None
+
+
+def _runs(example: Example) -> Tuple[List[object], bool]:
+    """Returns soft prompts as numbers and neighbouring texts joined, empty ones left out,
+    and whether there is a text at all."""
+    runs: List[object] = []
+    has_text = False
+    for segment in example.segments:
+        if segment.prompt is not None:
+            runs.append(segment.prompt)
+            continue
+        has_text = True
+        if runs and isinstance(runs[-1], str):
+            runs[-1] += segment.text
+        elif segment.text:
+            runs.append(segment.text)
+    return runs, has_text
+
+
+def seeds(examples: Seq[Example], seed: int) -> List[int]:
+    """Returns a seed below 2⁶³ for each example, for sampling: of the request's seed, the
+    example, and how many equal ones stand before it, whatever else is in the request."""
+    seen: Dict[Tuple[object, ...], int] = {}
+    out = []
+    for example in examples:
+        before = seen.get(example.segments, 0)
+        seen[example.segments] = before + 1
+        key = repr((seed, [(s.prompt, s.text) for s in example.segments], before)).encode("utf-8", "surrogatepass")
+        out.append(int.from_bytes(hashlib.sha256(key).digest()[:8], "little") >> 1)
+    return out
