@@ -12,7 +12,7 @@ class HuggingFace(bp.LanguageModel):
         kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
         dtype = torch.bfloat16 if request.dtype == bp.DType.BFLOAT16 else torch.float32
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model = kind.from_pretrained(request.checkpoint, dtype=dtype).eval().requires_grad_(False).to(self.device)
+        self.model = hf.open_model(kind, request.checkpoint, dtype=dtype).to(self.device)
         self.model.generation_config = transformers.GenerationConfig()  # the request alone says how to generate
         self.layout, self.table = layout.Layout.of_transformers(request.checkpoint, config), self.model.get_input_embeddings()
         self.embeddings = self.table(torch.arange(len(self.table.weight), device=self.device)).float().cpu().numpy()

@@ -10,8 +10,20 @@ import numpy as np
 
 from . import checkpoint
 from .contract import ImageSpec, LanguageSpec, LoadRequest, VisionSpec
+from .errors import Error, Kind
 from .layout import Layout
 from .tensors import Array, DType
+
+
+def open_model(kind: Any, folder: str, **options: Any) -> Any:
+    """Opens a checkpoint with a class of transformers (AutoModel, …), frozen. Raises an
+    Error where weights are missing: transformers would make them random."""
+    model, info = kind.from_pretrained(folder, output_loading_info=True, **options)
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise Error(Kind.CORRUPT, f"{folder} lacks {len(missing)} of {type(model).__name__}'s tensors: {', '.join(missing[:3])}, …",
+                    "want the whole checkpoint of a model that transformers knows by its config.json", field="model.safetensors")
+    return model.eval().requires_grad_(False)
 
 
 def language_spec(request: LoadRequest, model: Any, layout: Layout, table: Array) -> LanguageSpec:
