@@ -83,7 +83,8 @@ func start(cfg plugins.Config, majors string) (g *guest, err error) {
 	theirs := []*os.File{pipes[0][1], pipes[1][1], pipes[2][0], pipes[3][0]}
 	g.lifeline = pipes[2][1]
 	g.cmd = exec.Command(cfg.Path, cfg.Args...)
-	g.cmd.Env = append(cfg.Environ(), "PLUGIN_PROTOCOL_VERSIONS="+majors, "PLUGIN_UNIX_SOCKET_DIR="+g.dir,
+	g.cmd.Dir = g.dir
+	g.cmd.Env = append(cfg.Environ(g.dir), "PLUGIN_PROTOCOL_VERSIONS="+majors, "PLUGIN_UNIX_SOCKET_DIR="+g.dir,
 		"PLUGIN_CLIENT_CERT="+string(g.identity.certificate),
 		"BRIDGE_LIFELINE_FD=3", "BRIDGE_SERVER_CERT_FD=4")
 	g.cmd.Stdout, g.cmd.Stderr, g.cmd.ExtraFiles = theirs[0], theirs[1], theirs[2:]

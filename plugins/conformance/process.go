@@ -86,7 +86,7 @@ func lifeCases() []processCase {
 func (k *kit) byHand(t T) {
 	cfg := k.target.Config
 	cmd := exec.CommandContext(t.Context(), cfg.Path, cfg.Args...)
-	for _, entry := range cfg.Environ() {
+	for _, entry := range cfg.Environ(os.TempDir()) {
 		if !strings.HasPrefix(entry, "BRIDGE_PLUGIN=") {
 			cmd.Env = append(cmd.Env, entry)
 		}
