@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/pluginproject"
+)
+
+func (p *program) pluginNewCommand() *cli.Command {
+	return &cli.Command{
+		Name: "new", Usage: "make the project of an adapter, with a small model that works", ArgsUsage: "NAME",
+		UsageText: "bridge plugin new NAME --lang go|python --kind language-model|vision-encoder [--dir DIR] [--no-build]",
+		Description: "The project holds all that it needs of bridge, builds, passes its tests and trains on the kit as it is. What you replace\n" +
+			"is marked YOURS. It needs Go, or Python with venv and a network for pip.\n\n" +
+			"Example: bridge plugin new mybackbone --lang python --kind language-model",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "lang", Usage: "`LANGUAGE` that you write in: " + strings.Join(pluginproject.Languages(), " or ")},
+			&cli.StringFlag{Name: "kind", Usage: "`KIND` of model: language-model or vision-encoder"},
+			&cli.StringFlag{Name: "dir", Usage: "`DIR` to make (default: NAME in the working folder)"},
+			&cli.BoolFlag{Name: "no-build", Usage: "write the files only"},
+		},
+		Action: p.pluginNew,
+	}
+}
+
+func (p *program) pluginNew(c *cli.Context) error {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	o := pluginproject.Options{Name: args[0], Language: c.String("lang"), Kind: adapters.ModelKind(c.String("kind")), Dir: c.String("dir")}
+	var kinds []string
+	for _, k := range pluginproject.Kinds() {
+		kinds = append(kinds, string(k))
+	}
+	if err := choice("--lang", o.Language, pluginproject.Languages()); err != nil {
+		return err
+	}
+	if err := choice("--kind", string(o.Kind), kinds); err != nil {
+		return err
+	}
+	for _, f := range builtin() {
+		o.Reserved = append(o.Reserved, f.Name)
+	}
+	if o.Dir == "" {
+		o.Dir = o.Name
+	}
+	project, err := pluginproject.New(o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s is written; %s/README.md says what is where\n", o.Dir, o.Dir)
+	if !c.Bool("no-build") {
+		if err := p.buildPlugin(c.Context, project); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(p.stdout, "\nnext:\n  cd %s\n  bridge plugin test .\n  bridge train recipe.toml\n", o.Dir)
+	return nil
+}
+
+// choice checks a flag that has to be one of some words.
+func choice(flag, got string, choices []string) error {
+	if slices.Contains(choices, got) {
+		return nil
+	}
+	return usagef("%s is %q, want one of %s%s", flag, got, strings.Join(choices, ", "), nearest.Hint(got, choices))
+}
+
+func (p *program) pluginBuildCommand() *cli.Command {
+	return &cli.Command{
+		Name: "build", Usage: "build the project of an adapter as its plugin.toml says", ArgsUsage: "DIR",
+		UsageText:   "bridge plugin build DIR",
+		Description: "It runs the [build] command of DIR/plugin.toml in DIR, and shows it: what somebody else has written runs as you.\n\nExample: bridge plugin build mybackbone",
+		Action: func(c *cli.Context) error {
+			args, err := arguments(c, 1, 1)
+			if err != nil {
+				return err
+			}
+			project, err := pluginproject.Open(args[0])
+			if err != nil {
+				return err
+			}
+			return p.buildPlugin(c.Context, project)
+		},
+	}
+}
+
+// buildPlugin builds a project, and shows on stderr how.
+func (p *program) buildPlugin(ctx context.Context, project *pluginproject.Project) error {
+	if err := project.Build(ctx, p.stderr); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s is built\n", project.Program)
+	return nil
+}

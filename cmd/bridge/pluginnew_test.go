@@ -1,0 +1,186 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/internal/pluginproject"
+	"github.com/modular-bridging/bridge/internal/pythontest"
+	"github.com/modular-bridging/bridge/plugins"
+)
+
+// offline lets no go command reach the network, nor see the settings of this
+// repository's own builds.
+func offline(t *testing.T) {
+	t.Helper()
+	t.Setenv("GOPROXY", "off")
+	t.Setenv("GOFLAGS", "-mod=readonly")
+	t.Setenv("GOEXPERIMENT", "")
+}
+
+// output runs a program in a folder.
+func output(t *testing.T, dir, program string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", program, args, err, out)
+	}
+	return string(out)
+}
+
+// newProject makes a project with the command.
+func newProject(t *testing.T, language string, kind adapters.ModelKind, flags ...string) *pluginproject.Project {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "it is new") // a folder whose name a shell would cut
+	want(t, exitDone, append([]string{"plugin", "new", "fresh", "--lang", language, "--kind", string(kind), "--dir", dir}, flags...)...)
+	project, err := pluginproject.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+// conforms runs the suite through a project's program.
+func conforms(t *testing.T, project *pluginproject.Project, kind adapters.ModelKind) {
+	t.Helper()
+	config := plugins.Config{Path: project.Program, Load: adapters.LoadRequest{Checkpoint: filepath.Join(project.Dir, "checkpoint")}}
+	if kind == adapters.KindVision {
+		adaptertest.TestVision(t, func() adapters.VisionEncoder {
+			m, err := plugins.OpenVision(t.Context(), config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return m
+		})
+		return
+	}
+	adaptertest.TestLanguage(t, func() adapters.LanguageModel {
+		m, err := plugins.OpenLanguage(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}, adaptertest.Options{Texts: []string{"a dog on", " a red background"}})
+}
+
+// trains runs a project's recipe, cut short, and wants the loss to fall.
+func trains(t *testing.T, project *pluginproject.Project) {
+	t.Helper()
+	t.Chdir(project.Dir)
+	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	want(t, exitDone, "train", "recipe.toml", "--backend", "go", "--out", "runs/short", "--set", "optimizer.steps=16", "--set", "optimizer.batch=8",
+		"--set", "optimizer.warmup=2", "--set", "data.train.pictures=64", "--set", "evaluation.every=0", "--set", "evaluation.captions=4", "--set", "evaluation.examples=16")
+	text, err := os.ReadFile("runs/short/metrics.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var losses []float64
+	for line := range strings.Lines(string(text)) {
+		var figures map[string]any
+		if err := json.Unmarshal([]byte(line), &figures); err != nil {
+			t.Fatal(err)
+		}
+		if loss, ok := figures["stage-2/loss"].(float64); ok {
+			losses = append(losses, loss)
+		}
+	}
+	if n := len(losses); n < 16 || mean(losses[n-4:]) > 0.95*mean(losses[:4]) {
+		t.Errorf("the losses are %v, want falling ones", losses)
+	}
+}
+
+func mean(values []float64) (sum float64) {
+	for _, v := range values {
+		sum += v / float64(len(values))
+	}
+	return sum
+}
+
+// A project in Go builds without a network, passes its own test and the suite, and
+// trains, as it is.
+func TestPluginNewGo(t *testing.T) {
+	offline(t)
+	for _, kind := range pluginproject.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			project := newProject(t, "go", kind)
+			output(t, project.Dir, "go", "test", "./...")
+			conforms(t, project, kind)
+			trains(t, project)
+		})
+	}
+}
+
+// carriedPython makes python3 the interpreter of the tests, whose packages pip finds
+// without a network, and returns the folders that they are in.
+func carriedPython(t *testing.T) (packages []string) {
+	t.Helper()
+	python := pythontest.Python(t)
+	found := output(t, ".", python, "-c", "import grpc, numpy, os\nfor m in grpc, numpy: print(os.path.dirname(os.path.dirname(m.__file__)))")
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "python3"), []byte("#!/bin/sh\nexec '"+python+"' \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	packages = strings.Fields(found)
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	t.Setenv("PYTHONPATH", strings.Join(packages, string(os.PathListSeparator)))
+	t.Setenv("PIP_NO_INDEX", "1")
+	return packages
+}
+
+// A project in Python makes its .venv, and where it was moved passes its own test and
+// the suite, and trains, as it is.
+func TestPluginNewPython(t *testing.T) {
+	packages := carriedPython(t)
+	for _, kind := range pluginproject.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			project := newProject(t, "python", kind, "--no-build")
+			// The tests' own versions, in place of those that pip would have to fetch.
+			write(t, filepath.Join(project.Dir, "requirements.txt"), "grpcio\nnumpy\n")
+			_, shown := want(t, exitDone, "plugin", "build", project.Dir)
+			if !strings.Contains(shown, "-m venv --clear .venv") || !strings.Contains(shown, "-m pip install") {
+				t.Errorf("building does not show its commands:\n%s", shown)
+			}
+			if _, shown := want(t, exitDone, "plugin", "build", project.Dir); strings.Contains(shown, "$ ") {
+				t.Errorf("a project that is built is built again:\n%s", shown)
+			}
+			site, err := filepath.Glob(filepath.Join(project.Dir, ".venv/lib/python3*/site-packages"))
+			if err != nil || len(site) != 1 {
+				t.Fatalf("site-packages is %v, %v", site, err)
+			}
+			write(t, filepath.Join(site[0], "of_the_tests.pth"), strings.Join(packages, "\n")+"\n")
+			project = moved(t, project)
+			output(t, project.Dir, ".venv/bin/python", "-B", "-m", "unittest")
+			conforms(t, project, kind)
+			trains(t, project)
+		})
+	}
+}
+
+// moved gives a project another folder.
+func moved(t *testing.T, project *pluginproject.Project) *pluginproject.Project {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "elsewhere")
+	if err := os.Rename(project.Dir, dir); err != nil {
+		t.Fatal(err)
+	}
+	project, err := pluginproject.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

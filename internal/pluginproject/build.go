@@ -1,0 +1,87 @@
+package pluginproject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// Build makes the executable as plugin.toml says, in the project's folder, and
+// shows on out the command and what it prints. A folder without a build command is
+// left as it is. What was interrupted or failed can be built again.
+func (p *Project) Build(ctx context.Context, out io.Writer) error {
+	if strings.TrimSpace(p.command) != "" {
+		if err := p.run(ctx, out); err != nil {
+			return err
+		}
+	}
+	info, err := os.Stat(p.Program)
+	if err != nil {
+		return adapters.Errorf(adapters.NotFound, "the plugin's executable is not there: %w", err).WithRemedy("%s", p.remedy())
+	}
+	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
+		return adapters.Errorf(adapters.Invalid, "%s cannot be run", p.Program).WithRemedy("chmod +x it, if it is the plugin's program")
+	}
+	return nil
+}
+
+// remedy is for an executable that is not where the manifest says.
+func (p *Project) remedy() string {
+	if p.command == "" {
+		return "put it there, or give [build] command in plugin.toml"
+	}
+	return "make [build] command and executable in plugin.toml agree"
+}
+
+// run runs the build command to its end, or kills all of it when ctx ends.
+func (p *Project) run(ctx context.Context, out io.Writer) error {
+	if err := p.checkTool(); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "in %s: %s\n", p.Dir, p.command)
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", "umask 022\n"+p.command) // a folder that others can write is not trusted
+	cmd.Dir, cmd.Stdout, cmd.Stderr = p.Dir, out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return adapters.Errorf(adapters.Canceled, "building %s: %w", p.Name, ctx.Err())
+	}
+	if err != nil {
+		return adapters.Errorf(adapters.Invalid, "%s is not built: `%s` ended with %w", p.Name, p.command, err).
+			WithRemedy("what it says stands above; once that is mended: bridge plugin build %s", p.Dir)
+	}
+	return nil
+}
+
+// checkTool names the program that a build command begins with where it is missing.
+func (p *Project) checkTool() error {
+	words := strings.Fields(p.command)
+	tool := words[max(0, slices.IndexFunc(words, func(w string) bool { return !strings.Contains(w, "=") }))] // variables stand before it
+	remedies := map[string]string{
+		"go":      "install Go, see https://go.dev/doc/install, and have it in PATH",
+		"python3": "install Python 3.10 or newer with its venv (on Debian and Ubuntu: apt install python3 python3-venv), and have it in PATH",
+	}
+	remedy, known := remedies[tool]
+	if !known {
+		return nil
+	}
+	if _, err := exec.LookPath(tool); err != nil {
+		if errors.Is(err, exec.ErrDot) {
+			return nil // the shell may know better
+		}
+		return adapters.Errorf(adapters.NotFound, "%s is missing, and %s is built with it: %w", tool, p.Name, err).
+			WithRemedy("%s; then: bridge plugin build %s", remedy, p.Dir)
+	}
+	return nil
+}

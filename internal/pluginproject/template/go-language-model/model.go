@@ -1,0 +1,349 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// YOURS: this file is the model. What stands here is small enough to be read, and
+// can be trained: token t of an answer has the logits
+//
+//	embed · (next[token before it] + x)
+//
+// where x is row t of the example's soft prompts, and nothing after the last one.
+// Tokens are words. Yours computes as it likes, and keeps what the methods promise.
+
+// The tokens that are no words.
+const (
+	end     = 0 // ends an answer, and stands before its first word where no text does
+	unknown = 1 // any word that the vocabulary lacks
+)
+
+// model is a frozen language model of V tokens and width D.
+type model struct {
+	spec  adapters.LanguageSpec
+	words []string
+	ids   map[string]int
+	embed [][]float64 // [V, D]
+	next  [][]float64 // [V, D]
+}
+
+var (
+	_ adapters.LanguageModel = (*model)(nil)
+	_ adapters.TokenEmbedder = (*model)(nil) // optional, and so are Scorer and TokenCounter
+)
+
+// config is the file config.json of a checkpoint folder.
+type config struct {
+	ModelType string   `json:"model_type"`
+	Width     int      `json:"width"`
+	Seed      uint64   `json:"seed"` // that the weights are drawn from
+	Words     []string `json:"words"`
+}
+
+// open reads a checkpoint folder.
+//
+// YOURS: read your weights, and report the progress: loading may take as long as it
+// needs. An error says what is wrong, what was wanted, and what to do about it.
+func open(req *adapters.LoadRequest) (adapters.LanguageModel, error) {
+	file := filepath.Join(req.Checkpoint, "config.json")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "%w", err).WithRemedy("give the folder of a checkpoint, such as the project's own")
+	}
+	var c config
+	if err := json.Unmarshal(text, &c); err != nil {
+		return nil, adapters.Errorf(adapters.Corrupt, "%s: %w", file, err)
+	}
+	if c.ModelType != name || c.Width < 1 || len(c.Words) == 0 {
+		return nil, adapters.Errorf(adapters.Unsupported, "%s has model_type %q, width %d and %d words, want %q and positive numbers",
+			file, c.ModelType, c.Width, len(c.Words), name)
+	}
+	if req.DType != adapters.InvalidDType && req.DType != adapters.Float32 {
+		return nil, adapters.Errorf(adapters.Unsupported, "%s computes in float32, %s is asked for", name, req.DType).
+			WithRemedy("leave dtype out of the recipe")
+	}
+	m := draw(c)
+	req.Report("weights", int64(len(text)), int64(len(text)))
+	m.spec = m.describe(req, c, fmt.Sprintf("sha256:%x", sha256.Sum256(text)))
+	return m, nil
+}
+
+// draw makes the weights.
+func draw(c config) *model {
+	m := &model{words: append([]string{"</s>", "<unk>"}, c.Words...), ids: map[string]int{}}
+	rng := rand.New(rand.NewPCG(c.Seed, 1))
+	row := func(scale float64) []float64 {
+		x := make([]float64, c.Width)
+		for d := range x {
+			x[d] = float64(float32(scale * rng.NormFloat64())) // as EmbedTokens shows it
+		}
+		return x
+	}
+	for id, word := range m.words {
+		m.ids[word] = id
+		m.embed, m.next = append(m.embed, row(1)), append(m.next, row(0.1))
+	}
+	return m
+}
+
+// describe tells bridge what the model is; bridge trusts it, the tests check it.
+func (m *model) describe(req *adapters.LoadRequest, c config, digest string) adapters.LanguageSpec {
+	norm := 0.0
+	for _, row := range m.embed {
+		norm += math.Sqrt(dot(row, row)) / float64(len(m.embed))
+	}
+	id := req.ID
+	if id == "" {
+		id = name
+	}
+	parameters := int64(2 * len(m.words) * c.Width)
+	return adapters.LanguageSpec{
+		Spec: adapters.Spec{
+			ID: id, Family: name, Kind: adapters.KindLanguage, Width: c.Width, DType: adapters.Float32,
+			Parameters: parameters, MemoryBytes: 8 * parameters, Digest: digest, Source: "drawn from a seed",
+			Capabilities: []adapters.Capability{adapters.CapGradient, adapters.CapEmbedTokens},
+		},
+		Architecture: adapters.DecoderOnly, Vocabulary: len(m.words), TokenNorm: float32(norm), EndOfAnswer: "</s>",
+	}
+}
+
+// Spec describes the model.
+func (m *model) Spec() adapters.LanguageSpec { return m.spec }
+
+// Close frees the model.
+func (m *model) Close() error { return nil }
+
+// Loss scores each example's target, and says how the loss changes with the soft
+// prompts where that is asked.
+//
+// YOURS: a model that computes no gradient leaves adapters.CapGradient out of its
+// spec; req.Check then refuses what cannot be done. It captions, and trains nothing.
+func (m *model) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
+	if err := req.Check(m.spec); err != nil {
+		return nil, err
+	}
+	resp, gradient := &adapters.LossResponse{}, []float32(nil)
+	if req.Gradient {
+		resp.Gradient = adapters.NewTensor(adapters.Float32, req.Prompts.Shape...)
+		gradient = resp.Gradient.Float32s()
+	}
+	prompts := m.rows(req.Prompts)
+	for _, e := range req.Examples {
+		if err := ctx.Err(); err != nil {
+			return nil, adapters.Errorf(adapters.Canceled, "%w", err)
+		}
+		s := m.read(e, req.Prompts)
+		resp.Loss = append(resp.Loss, float32(m.score(s, prompts, gradient)))
+		resp.Tokens = append(resp.Tokens, int32(len(s.target)))
+	}
+	return resp, nil
+}
+
+// score returns Σ −log p over the target's tokens, and adds ∂/∂prompts to gradient
+// unless it is nil.
+func (m *model) score(s sequence, prompts [][]float32, gradient []float32) (loss float64) {
+	before := s.before
+	for t, token := range s.target {
+		p := m.probabilities(before, s.row(t), prompts)
+		loss -= math.Log(p[token])
+		p[token]-- // ∂loss/∂logits is p − one-hot(token), and ∂logits/∂x is embed
+		if row := s.row(t); row >= 0 && gradient != nil {
+			for v, dlogit := range p {
+				for d, e := range m.embed[v] {
+					gradient[row*m.spec.Width+d] += float32(dlogit * e)
+				}
+			}
+		}
+		before = token
+	}
+	return loss
+}
+
+// probabilities returns those of the next token [V]; row is the soft prompt's, or
+// −1.
+func (m *model) probabilities(before, row int, prompts [][]float32) []float64 {
+	state := slices.Clone(m.next[before])
+	if row >= 0 {
+		for d, x := range prompts[row] {
+			state[d] += float64(x)
+		}
+	}
+	p := make([]float64, len(m.words))
+	for v := range p {
+		p[v] = dot(m.embed[v], state)
+	}
+	top, sum := slices.Max(p), 0.0
+	for v := range p {
+		p[v] = math.Exp(p[v] - top)
+		sum += p[v]
+	}
+	for v := range p {
+		p[v] /= sum
+	}
+	return p
+}
+
+// Generate continues each example greedily.
+//
+// YOURS: options have transformers' meaning. Refuse what the model lacks, as here:
+// none may be ignored.
+func (m *model) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
+	if err := req.Check(m.spec); err != nil {
+		return nil, err
+	}
+	if o := req.Options; o.NumBeams > 1 || o.Sample || o.RepetitionPenalty != 0 && o.RepetitionPenalty != 1 {
+		return nil, adapters.Errorf(adapters.Unsupported, "%s has neither beams nor sampling nor a repetition penalty", name).
+			WithRemedy("generate greedily")
+	}
+	resp, prompts := &adapters.GenerateResponse{}, m.rows(req.Prompts)
+	for i, e := range req.Examples {
+		s := m.read(adapters.Example{Segments: e.Segments}, req.Prompts)
+		text, tokens, err := m.answer(ctx, s, prompts, req.Options, func(word string) error {
+			if emit == nil {
+				return nil
+			}
+			return emit(adapters.Piece{Example: i, Text: word})
+		})
+		if err != nil {
+			return nil, err
+		}
+		resp.Texts, resp.Tokens = append(resp.Texts, strings.TrimSpace(text)), append(resp.Tokens, tokens)
+	}
+	return resp, nil
+}
+
+// answer generates one answer.
+func (m *model) answer(ctx context.Context, s sequence, prompts [][]float32, o adapters.GenerateOptions,
+	emit func(word string) error) (text string, tokens int32, err error) {
+	limit := o.MaxNewTokens
+	if limit == 0 {
+		limit = 20
+	}
+	before := s.before
+	for t := range limit {
+		if err := ctx.Err(); err != nil {
+			return "", 0, adapters.Errorf(adapters.Canceled, "%w", err)
+		}
+		p := m.probabilities(before, s.row(t), prompts)
+		if p[unknown] = 0; t < o.MinNewTokens {
+			p[end] = 0
+		}
+		before = slices.Index(p, slices.Max(p))
+		if before == end {
+			return text, int32(t + 1), nil
+		}
+		word := " " + m.words[before]
+		if err := emit(word); err != nil {
+			return "", 0, err
+		}
+		text += word
+	}
+	return text, int32(limit), nil
+}
+
+// EmbedTokens shows the vectors that soft prompts resemble: a bridge that was trained
+// for another model then starts from the words that both know.
+func (m *model) EmbedTokens(_ context.Context, req *adapters.EmbedTokensRequest) (*adapters.EmbedTokensResponse, error) {
+	resp, ids := &adapters.EmbedTokensResponse{}, []int(nil)
+	for _, text := range req.Texts {
+		tokens := m.tokens(strings.Fields(text))
+		ids = append(ids, tokens...)
+		resp.Counts = append(resp.Counts, int32(len(tokens)))
+	}
+	for id := unknown + 1; len(req.Texts) == 0 && id < len(m.words); id++ {
+		ids = append(ids, id)
+	}
+	resp.Embeddings = adapters.NewTensor(adapters.Float32, len(ids), m.spec.Width)
+	for i, id := range ids {
+		resp.Surfaces = append(resp.Surfaces, " "+m.words[id])
+		for d, x := range m.embed[id] {
+			resp.Embeddings.Float32s()[i*m.spec.Width+d] = float32(x)
+		}
+	}
+	return resp, nil
+}
+
+// sequence is an example as the model reads it.
+type sequence struct {
+	rows   []int // of the soft prompts [M·Q, D], in the order of the segments
+	before int   // the token before the target
+	target []int // with the end
+}
+
+// row returns which row of the soft prompts token t reads, or −1.
+func (s sequence) row(t int) int {
+	if t < len(s.rows) {
+		return s.rows[t]
+	}
+	return -1
+}
+
+// read lays an example out. Neighbouring texts are one string, the target with them:
+// a word that reaches into the target belongs to it. No word reaches across a soft
+// prompt.
+func (m *model) read(e adapters.Example, prompts *adapters.Tensor) (s sequence) {
+	text := ""
+	for _, segment := range e.Segments {
+		if !segment.IsPrompt {
+			text += segment.Text
+			continue
+		}
+		text = ""
+		for q := range prompts.Shape[1] {
+			s.rows = append(s.rows, segment.Prompt*prompts.Shape[1]+q)
+		}
+	}
+	words, n := strings.Fields(text+e.Target), len(strings.Fields(text))
+	spaced := strings.TrimRightFunc(text, unicode.IsSpace) != text || strings.TrimLeftFunc(e.Target, unicode.IsSpace) != e.Target
+	if n > 0 && e.Target != "" && !spaced {
+		n--
+	}
+	if n > 0 {
+		s.before = m.tokens(words[:n])[n-1]
+	}
+	s.target = append(m.tokens(words[n:]), end)
+	return s
+}
+
+func (m *model) tokens(words []string) []int {
+	ids := make([]int, len(words))
+	for i, word := range words {
+		id, known := m.ids[word]
+		if !known {
+			id = unknown
+		}
+		ids[i] = id
+	}
+	return ids
+}
+
+// rows cuts soft prompts float32 or bfloat16 [M, Q, D] into M·Q rows.
+func (m *model) rows(prompts *adapters.Tensor) [][]float32 {
+	if prompts == nil {
+		return nil
+	}
+	values, err := prompts.ToFloat32()
+	if err != nil {
+		panic(err) // Check has seen the type
+	}
+	return slices.Collect(slices.Chunk(values, m.spec.Width))
+}
+
+func dot(a, b []float64) (sum float64) {
+	for i := range a {
+		sum += a[i] * b[i]
+	}
+	return sum
+}

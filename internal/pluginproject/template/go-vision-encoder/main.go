@@ -1,0 +1,36 @@
+// Command bridge-adapter-mybackbone is a frozen vision encoder for bridge, in a
+// process of its own.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins"
+)
+
+// The same as in plugin.toml.
+const (
+	name    = "mybackbone"
+	version = "0.1.0"
+)
+
+func main() {
+	err := plugins.ServeWith(plugins.ServeConfig{Families: []adapters.Family{family()}, Name: name, Version: version})
+	if err != nil { // started by hand, for instance
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+}
+
+// family tells bridge what this program serves.
+func family() adapters.Family {
+	return adapters.Family{
+		Name: name, Kind: adapters.KindVision, ModelTypes: []string{name},
+		OpenVision: func(_ context.Context, req *adapters.LoadRequest) (adapters.VisionEncoder, error) {
+			return open(req)
+		},
+	}
+}
