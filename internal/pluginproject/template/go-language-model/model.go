@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -37,6 +38,8 @@ type model struct {
 	ids   map[string]int
 	embed [][]float64 // [V, D]
 	next  [][]float64 // [V, D]
+
+	closed atomic.Bool
 }
 
 var (
@@ -122,8 +125,21 @@ func (m *model) describe(req *adapters.LoadRequest, c config, digest string) ada
 // Spec describes the model.
 func (m *model) Spec() adapters.LanguageSpec { return m.spec }
 
-// Close frees the model.
-func (m *model) Close() error { return nil }
+// Close frees the model; calls after it fail.
+//
+// YOURS: wait for the calls that still run, where they use what is freed.
+func (m *model) Close() error {
+	m.closed.Store(true)
+	return nil
+}
+
+// check refuses a call that comes after Close, or that err speaks against.
+func (m *model) check(err error) error {
+	if m.closed.Load() {
+		return adapters.Errorf(adapters.Invalid, "%s is closed", m.spec.ID)
+	}
+	return err
+}
 
 // Loss scores each example's target, and says how the loss changes with the soft
 // prompts where that is asked.
@@ -131,7 +147,7 @@ func (m *model) Close() error { return nil }
 // YOURS: a model that computes no gradient leaves adapters.CapGradient out of its
 // spec; req.Check then refuses what cannot be done. It captions, and trains nothing.
 func (m *model) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
-	if err := req.Check(m.spec); err != nil {
+	if err := m.check(req.Check(m.spec)); err != nil {
 		return nil, err
 	}
 	resp, gradient := &adapters.LossResponse{}, []float32(nil)
@@ -200,7 +216,7 @@ func (m *model) probabilities(before, row int, prompts [][]float32) []float64 {
 // YOURS: options have transformers' meaning. Refuse what the model lacks, as here:
 // none may be ignored.
 func (m *model) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
-	if err := req.Check(m.spec); err != nil {
+	if err := m.check(req.Check(m.spec)); err != nil {
 		return nil, err
 	}
 	if o := req.Options; o.NumBeams > 1 || o.Sample || o.RepetitionPenalty != 0 && o.RepetitionPenalty != 1 {
@@ -240,7 +256,9 @@ func (m *model) answer(ctx context.Context, s sequence, prompts [][]float32, o a
 		if p[unknown] = 0; t < o.MinNewTokens {
 			p[end] = 0
 		}
-		before = slices.Index(p, slices.Max(p))
+		if before = slices.Index(p, slices.Max(p)); before < 0 {
+			return "", 0, adapters.Errorf(adapters.Invalid, "the soft prompts hold what is no number")
+		}
 		if before == end {
 			return text, int32(t + 1), nil
 		}
@@ -256,6 +274,9 @@ func (m *model) answer(ctx context.Context, s sequence, prompts [][]float32, o a
 // EmbedTokens shows the vectors that soft prompts resemble: a bridge that was trained
 // for another model then starts from the words that both know.
 func (m *model) EmbedTokens(_ context.Context, req *adapters.EmbedTokensRequest) (*adapters.EmbedTokensResponse, error) {
+	if err := m.check(nil); err != nil {
+		return nil, err
+	}
 	resp, ids := &adapters.EmbedTokensResponse{}, []int(nil)
 	for _, text := range req.Texts {
 		tokens := m.tokens(strings.Fields(text))

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -25,6 +26,7 @@ import (
 type model struct {
 	spec    adapters.VisionSpec
 	weights [][]float32 // [D, P·P·3]
+	closed  atomic.Bool
 }
 
 var _ adapters.VisionEncoder = (*model)(nil)
@@ -103,15 +105,28 @@ func describe(req *adapters.LoadRequest, c config, digest string) adapters.Visio
 // Spec describes the encoder.
 func (m *model) Spec() adapters.VisionSpec { return m.spec }
 
-// Close frees the encoder.
-func (m *model) Close() error { return nil }
+// Close frees the encoder; calls after it fail.
+//
+// YOURS: wait for the calls that still run, where they use what is freed.
+func (m *model) Close() error {
+	m.closed.Store(true)
+	return nil
+}
+
+// check refuses a call that comes after Close, or that err speaks against.
+func (m *model) check(err error) error {
+	if m.closed.Load() {
+		return adapters.Errorf(adapters.Invalid, "%s is closed", m.spec.ID)
+	}
+	return err
+}
 
 // Encode turns pictures uint8[B, H, W, 3] into features float32[B, N, D].
 //
 // YOURS: the same picture gives the same features in every batch. Look at ctx
 // between pieces of work: who gave up does not want to wait.
 func (m *model) Encode(ctx context.Context, req *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
-	if err := req.Check(m.spec); err != nil {
+	if err := m.check(req.Check(m.spec)); err != nil {
 		return nil, err
 	}
 	features := adapters.NewTensor(adapters.Float32, req.Images.Shape[0], m.spec.Tokens, m.spec.Width)

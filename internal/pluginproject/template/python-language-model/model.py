@@ -120,6 +120,8 @@ class Model(bridge.LanguageModel):
                 log_p[UNKNOWN] = -np.inf
                 if len(words) < request.options.min_new_tokens:
                     log_p[END] = -np.inf
+                if np.isnan(log_p).any():
+                    raise bridge.Error(bridge.Kind.INVALID, "the soft prompts hold what is no number")
                 before = int(log_p.argmax())
                 ended = before == END
                 if not ended:
