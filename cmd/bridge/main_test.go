@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	if what := os.Getenv(unsoundVariable); what != "" {
 		os.Exit(serveUnsound(what))
 	}
+	if os.Getenv(stallVariable) != "" {
+		os.Exit(serveStalling())
+	}
 	if os.Getenv(commandVariable) != "" {
 		main()
 	}

@@ -1,0 +1,282 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/opt"
+	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/train/checkpoint"
+)
+
+// stallVariable makes this binary a plugin that never comes back from a place:
+// "load", or "loss 3", its third call. reachedVariable is the file that says that
+// it is there.
+const (
+	stallVariable   = "BRIDGE_TEST_STALL"
+	reachedVariable = "BRIDGE_TEST_REACHED"
+)
+
+func serveStalling() int {
+	place, number, _ := strings.Cut(os.Getenv(stallVariable), " ")
+	nth, _ := strconv.Atoi(number)
+	s := &stall{place: place, nth: int64(max(nth, 1))}
+	f := opt.Family()
+	open := f.OpenLanguage
+	f.OpenLanguage = func(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
+		s.at("load")
+		m, err := open(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		scorer, _ := adapters.AsScorer(m)
+		embedder, _ := adapters.AsTokenEmbedder(m)
+		counter, _ := adapters.AsTokenCounter(m)
+		return stalling{m, scorer, embedder, counter, s}, nil
+	}
+	if err := plugins.ServeWith(plugins.ServeConfig{Families: []adapters.Family{f}, Name: f.Name}); err != nil {
+		return exitFailed
+	}
+	return exitDone
+}
+
+// stall is where a plugin stops heeding anything.
+type stall struct {
+	place string
+	nth   int64
+	calls atomic.Int64
+}
+
+func (s *stall) at(place string) {
+	if place != s.place || s.calls.Add(1) != s.nth {
+		return
+	}
+	if err := os.WriteFile(os.Getenv(reachedVariable), nil, 0o644); err != nil {
+		panic(err)
+	}
+	select {}
+}
+
+type stalling struct {
+	adapters.LanguageModel
+	adapters.Scorer
+	adapters.TokenEmbedder
+	adapters.TokenCounter
+	stall *stall
+}
+
+func (s stalling) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
+	s.stall.at("loss")
+	return s.LanguageModel.Loss(ctx, req)
+}
+
+func (s stalling) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
+	s.stall.at("generate")
+	return s.LanguageModel.Generate(ctx, req, emit)
+}
+
+// stallingPlugin is an executable that stalls where its mode says, and has a
+// process of its own that heeds nothing either.
+type stallingPlugin string
+
+func newStallingPlugin(t *testing.T) stallingPlugin {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "plugin")
+	text := fmt.Sprintf("#!/bin/sh\ntrap '' INT TERM\nsleep 3600 &\necho $! $$ >> \"$0.pids\"\n"+
+		"export %s=\"$(cat \"$0.mode\")\" %s=\"$0.reached\"\nexec '%s'\n", stallVariable, reachedVariable, self)
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := stallingPlugin(path)
+	p.set(t, "nowhere")
+	return p
+}
+
+// set says where the plugin is to stall when it is started next.
+func (p stallingPlugin) set(t *testing.T, mode string) {
+	t.Helper()
+	for _, name := range []string{".reached", ".pids"} {
+		if err := os.Remove(string(p) + name); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(string(p)+".mode", []byte(mode), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pids are the processes that were started since then.
+func (p stallingPlugin) pids(t *testing.T) (all []int) {
+	t.Helper()
+	text, err := os.ReadFile(string(p) + ".pids")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range strings.Fields(string(text)) {
+		pid, err := strconv.Atoi(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, pid)
+	}
+	return all
+}
+
+// running reports whether a process runs; one that has ended and whose parent
+// has not noticed does not.
+func running(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return !strings.HasPrefix(rest, "Z")
+}
+
+// interrupt runs a command until its plugin stalls, and then does what Ctrl-C
+// does. Nothing may be left of it.
+func (p stallingPlugin) interrupt(t *testing.T, mode string, args ...string) string {
+	t.Helper()
+	temporary, err := os.MkdirTemp("/tmp", "b") // a short name: sockets are in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(temporary)
+	p.set(t, mode)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), commandVariable+"=1", "TMPDIR="+temporary)
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		if _, err := os.Stat(string(p) + ".reached"); err == nil {
+			break
+		}
+		select {
+		case err := <-ended:
+			t.Fatalf("the command ended before the plugin stalled at %s: %v\n%s", mode, err, &said)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	began := time.Now()
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		_ = cmd.Process.Kill()
+		t.Fatalf("the command does not heed Ctrl-C\n%s", &said)
+	}
+	t.Logf("ended %v after Ctrl-C", time.Since(began).Round(time.Millisecond))
+	if got := cmd.ProcessState.ExitCode(); got != exitInterrupted {
+		t.Errorf("status %d, want %d\n%s", got, exitInterrupted, &said)
+	}
+	for _, pid := range p.pids(t) {
+		if running(pid) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			t.Errorf("process %d of the plugin is left", pid)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(temporary, "bridge-*", "p*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("folders of sockets are left: %v, %v", left, err)
+	}
+	return said.String()
+}
+
+// Ctrl-C ends everything, wherever it comes and though the plugin is deaf, and
+// costs a run nothing that was done.
+func TestInterruptLeavesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: trains for some seconds")
+	}
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		needs.Lacking(t, "a /proc to find processes in", err)
+	}
+	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	t.Setenv("BRIDGE_CONFIG", t.TempDir())
+	p, from := newStallingPlugin(t), smallStart(t)
+	model := copyModel(t, "tiny-opt")
+	train := func(dir string, more ...string) []string {
+		return disturbedRun(dir, from, "process", append([]string{"--set", "run.checkpoint_every=0", "--set", "optimizer.steps=6",
+			"--set", "language.plugin=" + string(p), "--set", "language.id=" + model}, more...)...)
+	}
+	t.Run("train, load", func(t *testing.T) {
+		p.interrupt(t, "load", train(filepath.Join(t.TempDir(), "run"))...)
+	})
+	dir := filepath.Join(t.TempDir(), "run")
+	t.Run("train, loss", func(t *testing.T) {
+		said := p.interrupt(t, "loss 5", train(dir)...)
+		if _, _, err := checkpoint.Latest(filepath.Join(dir, "checkpoints")); err != nil || !strings.Contains(said, "--resume") {
+			t.Fatalf("no checkpoint of what was done, or no word of it: %v\n%s", err, said)
+		}
+	})
+	p.set(t, "nowhere")
+	want(t, exitDone, train(dir, "--resume", "--set", "language.memory_limit=8GB")...)
+	t.Run("caption, load", func(t *testing.T) {
+		p.interrupt(t, "load", "caption", dir, "kit:held-out/0", "--backend", "go")
+	})
+	t.Run("caption, generate", func(t *testing.T) {
+		p.interrupt(t, "generate", "caption", dir, "kit:held-out/0", "--backend", "go")
+	})
+	t.Run("verify, loss", func(t *testing.T) {
+		p.interrupt(t, "loss", "verify", filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm"), "--plugin", string(p), "--backend", "go")
+	})
+}
+
+func TestResumedRunsMayHaveOtherLimits(t *testing.T) {
+	p := &program{}
+	reg, err := p.registry(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolved := func(sets ...string) *recipes.Resolved {
+		r, err := recipes.Load("tiny-stage2-opt", sets...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := r.Resolve(reg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	dir := t.TempDir()
+	if err := writeRecipe(dir, resolved("language.memory_limit=1GB", "language.restarts=1")); err != nil {
+		t.Fatal(err)
+	}
+	if err := sameRecipe(dir, resolved("language.memory_limit=2GB", "language.call_timeout=5m", `vision.devices="1"`)); err != nil {
+		t.Errorf("other limits are refused: %v", err)
+	}
+	if err := sameRecipe(dir, resolved("language.dtype=bfloat16")); err == nil {
+		t.Error("another type is not refused")
+	}
+}
