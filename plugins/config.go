@@ -44,8 +44,13 @@ type Config struct {
 	Transport  Transport // of tensors; empty means TransportAuto
 	ArenaBytes int64     // of shared memory in each direction, of which only used pages exist; 0 means 1 GiB
 
+	// Started is told the process id of every process that is started, at once.
+	// Watch sees every message on the connection to the plugin, as gRPC's stats.
+	// Both are for measurements and tests; nil is fine.
+	Started func(pid int)
+	Watch   stats.Handler
+
 	versions map[int]goplugin.PluginSet // of the protocol that this side speaks
-	watch    []stats.Handler            // that see every message; tests strike at one
 	attached *attachment                // to a process that somebody else has started; nil: bridge starts it
 }
 

@@ -136,8 +136,8 @@ func (c *Config) dialOptions() []grpc.DialOption {
 	if c.Logger.Enabled(context.Background(), LevelTrace) {
 		all = append(all, grpc.WithStatsHandler(&tracer{c.Logger}))
 	}
-	for _, h := range c.watch {
-		all = append(all, grpc.WithStatsHandler(h))
+	if c.Watch != nil {
+		all = append(all, grpc.WithStatsHandler(c.Watch))
 	}
 	return all
 }

@@ -92,6 +92,9 @@ func (r *runnerProcess) Start(context.Context) (err error) {
 	if err := r.startPrepared(); err != nil {
 		return err
 	}
+	if r.cfg.Started != nil {
+		r.cfg.Started(r.cmd.Process.Pid)
+	}
 	go func() { // a plugin need not read it
 		_, _ = certificate.Write(identity)
 		certificate.Close()

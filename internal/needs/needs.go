@@ -9,6 +9,13 @@ import (
 	"testing"
 )
 
+// LongVariable is the environment variable that asks for the long form of tests
+// that have two, as `make test-long` does.
+const LongVariable = "BRIDGE_TEST_LONG"
+
+// Long reports whether the long form of a test is asked for.
+func Long() bool { return os.Getenv(LongVariable) != "" }
+
 // Variable is the environment variable that makes a lack a failure.
 const Variable = "BRIDGE_TEST_REQUIRE"
 

@@ -1,0 +1,373 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/stats"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/golden"
+	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/plugins"
+)
+
+// strike says when a process is killed: as the nth message of an RPC has been
+// sent or received. The RPC "start" is the start of the process.
+type strike struct {
+	rpc      string
+	received bool
+	nth      int
+}
+
+func (s strike) String() string {
+	way := map[bool]string{false: "sent", true: "received"}[s.received]
+	if s.rpc == "start" {
+		return "start"
+	}
+	return fmt.Sprintf("%s, %s %d", s.rpc, way, s.nth)
+}
+
+// killer sees what passes between the host and a plugin, and kills it where it
+// is told to: from outside, so that any executable can be struck.
+type killer struct {
+	mu      sync.Mutex
+	pid     int
+	all     []int
+	strikes []strike // to come, in this order
+	done    int
+}
+
+var _ stats.Handler = (*killer)(nil)
+
+// arm sets the strikes that come next.
+func (k *killer) arm(strikes ...strike) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.strikes, k.done = strikes, 0
+}
+
+// dealt is how many of the strikes were dealt.
+func (k *killer) dealt() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.done
+}
+
+func (k *killer) started(pid int) {
+	k.mu.Lock()
+	k.pid = pid
+	k.all = append(k.all, pid)
+	k.mu.Unlock()
+	k.see(strike{rpc: "start"})
+}
+
+func (k *killer) see(s strike) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.strikes) > 0 && k.strikes[0] == s {
+		k.strikes, k.done = k.strikes[1:], k.done+1
+		_ = syscall.Kill(k.pid, syscall.SIGKILL)
+	}
+}
+
+// progress counts the messages of a call.
+type progress struct {
+	rpc            string
+	mu             sync.Mutex
+	sent, received int
+}
+
+type progressKey struct{}
+
+func (k *killer) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
+	return context.WithValue(ctx, progressKey{}, &progress{rpc: filepath.Base(info.FullMethodName)})
+}
+
+func (k *killer) HandleRPC(ctx context.Context, event stats.RPCStats) {
+	p, ok := ctx.Value(progressKey{}).(*progress)
+	if !ok {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch event.(type) {
+	case *stats.OutPayload:
+		p.sent++
+		k.see(strike{p.rpc, false, p.sent})
+	case *stats.InPayload:
+		p.received++
+		k.see(strike{p.rpc, true, p.received})
+	}
+}
+
+func (k *killer) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (k *killer) HandleConn(context.Context, stats.ConnStats)                       {}
+
+// victim is an adapter that is killed in every way.
+type victim struct {
+	name   string
+	config plugins.Config
+	kind   adapters.ModelKind
+}
+
+// victims are the built-in families with their first golden folder, and the
+// example adapters; in the short form one of each kind.
+func victims(t *testing.T) (all []victim) {
+	t.Helper()
+	short := []string{"opt", "vit"}
+	for _, f := range builtin() {
+		if !needs.Long() && !slices.Contains(short, f.Name) {
+			continue
+		}
+		folders, err := filepath.Glob(filepath.Join("..", "..", "adapters", f.Name, "testdata", "golden-*"))
+		if err != nil || len(folders) == 0 {
+			t.Fatalf("no golden folder of %s: %v", f.Name, err)
+		}
+		g, err := golden.Open(folders[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := (&program{}).process(opening{}, f.Name, *g.LoadRequest("go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, victim{f.Name, cfg, f.Kind})
+	}
+	return append(all, exampleInGo(t))
+}
+
+func exampleInGo(t *testing.T) victim {
+	t.Helper()
+	dir := t.TempDir()
+	program, checkpoint := filepath.Join(dir, "adapter-go"), filepath.Join(dir, "checkpoint")
+	build := exec.Command("go", "build", "-o", program, ".")
+	build.Dir = filepath.Join("..", "..", "examples", "adapter-go")
+	for _, cmd := range []*exec.Cmd{build, exec.Command(program, "-init", checkpoint)} {
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", cmd, err, out)
+		}
+	}
+	return victim{"adapter-go", plugins.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}, adapters.KindLanguage}
+}
+
+// request is one call of an adapter, and the places where it is struck.
+type request struct {
+	rpc     string
+	ask     func(ctx context.Context) (any, error)
+	strikes []strike
+}
+
+// sentAndReceived strikes at the messages of a call that are given.
+func sentAndReceived(rpc string, sent, received []int) (all []strike) {
+	for _, n := range sent {
+		all = append(all, strike{rpc, false, n})
+	}
+	for _, n := range received {
+		all = append(all, strike{rpc, true, n})
+	}
+	return all
+}
+
+// tooBigForAMessage is the prompts of a request that takes several messages in
+// chunks, as its gradient does; the examples refer to two of them.
+func tooBigForAMessage(width int) *adapters.Tensor {
+	const queries = 2
+	prompts := adapters.NewTensor(adapters.Float32, 3<<20/(4*width*queries), queries, width)
+	for i := range prompts.Float32s() {
+		prompts.Float32s()[i] = float32(i%89)/89 - 0.5
+	}
+	return prompts
+}
+
+func languageRequests(m adapters.LanguageModel) []request {
+	prompts := tooBigForAMessage(m.Spec().Width)
+	examples := []adapters.Example{
+		{Segments: []adapters.Segment{adapters.PromptSegment(1), adapters.TextSegment("a photo of")}, Target: " a dog"},
+		{Segments: []adapters.Segment{adapters.PromptSegment(0)}, Target: "two cats"},
+	}
+	all := []request{
+		{"Loss", func(ctx context.Context) (any, error) {
+			return m.Loss(ctx, &adapters.LossRequest{Prompts: prompts, Examples: examples, Gradient: true})
+		}, sentAndReceived("Loss", []int{1, 2, 4}, []int{1, 2, 4})},
+		{"Generate", func(ctx context.Context) (any, error) {
+			var pieces []adapters.Piece
+			resp, err := m.Generate(ctx, &adapters.GenerateRequest{Prompts: prompts, Examples: examples,
+				Options: adapters.GenerateOptions{MinNewTokens: 4, MaxNewTokens: 4}}, func(p adapters.Piece) error {
+				pieces = append(pieces, p)
+				return nil
+			})
+			return []any{resp, texts(pieces, len(examples))}, err
+		}, sentAndReceived("Generate", []int{1, 3}, []int{1, 2})},
+	}
+	if scorer, ok := adapters.AsScorer(m); ok {
+		all = append(all, request{"Score", func(ctx context.Context) (any, error) {
+			return scorer.Score(ctx, &adapters.ScoreRequest{Prompts: prompts, Examples: examples[:1], Candidates: [][]string{{"a dog", "two"}}})
+		}, sentAndReceived("Score", []int{1}, []int{1})})
+	}
+	if embedder, ok := adapters.AsTokenEmbedder(m); ok {
+		all = append(all, request{"EmbedTokens", func(ctx context.Context) (any, error) {
+			return embedder.EmbedTokens(ctx, &adapters.EmbedTokensRequest{Texts: []string{"a dog"}})
+		}, sentAndReceived("EmbedTokens", []int{1}, []int{1})})
+	}
+	if counter, ok := adapters.AsTokenCounter(m); ok {
+		all = append(all, request{"CountTokens", func(ctx context.Context) (any, error) {
+			return counter.CountTokens(ctx, []string{"a dog", "two cats"})
+		}, sentAndReceived("CountTokens", []int{1}, []int{1})})
+	}
+	return all
+}
+
+// texts are the pieces put together: how an answer is cut into them may differ.
+func texts(pieces []adapters.Piece, n int) []string {
+	all := make([]string, n)
+	for _, p := range pieces {
+		all[p.Example] += p.Text
+	}
+	return all
+}
+
+func visionRequests(m adapters.VisionEncoder) []request {
+	size := m.Spec().Image.Size()
+	pictures := 2
+	if size.Width*size.Height <= 64*64 { // more than a message
+		pictures = 1<<20/(3*size.Width*size.Height) + 1
+	}
+	images := adapters.NewTensor(adapters.Uint8, pictures, size.Height, size.Width, 3)
+	for i := range images.Data {
+		images.Data[i] = byte(i * 31)
+	}
+	return []request{{"Encode", func(ctx context.Context) (any, error) {
+		return m.Encode(ctx, &adapters.EncodeRequest{Images: images})
+	}, sentAndReceived("Encode", []int{1, 2}, []int{1, 2})}}
+}
+
+// TestKillMatrix kills an adapter's process at every stage of its life and of
+// every call: the request is repeated and gives what it gives undisturbed, and
+// nothing is left.
+func TestKillMatrix(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: starts many processes")
+	}
+	for _, v := range victims(t) {
+		t.Run(v.name, func(t *testing.T) {
+			k := &killer{}
+			v.config.Started, v.config.Watch = k.started, k
+			v.config.Restart = plugins.Restart{Backoff: time.Millisecond}
+			t.Run("first start", func(t *testing.T) { killFirstStart(t, v, k) })
+			requests, closeModel := openVictim(t, v)
+			for _, r := range requests {
+				want, err := r.ask(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, s := range r.strikes {
+					t.Run(s.String(), func(t *testing.T) { killAt(t, k, r, want, s) })
+				}
+			}
+			first, want := requests[0], any(nil)
+			want, err := first.ask(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range lifeStrikes() { // of the process that comes next
+				t.Run("restart, "+s.String(), func(t *testing.T) {
+					killAt(t, k, first, want, strike{first.rpc, false, 1}, s)
+				})
+			}
+			closeModel()
+			for _, pid := range k.all {
+				if running(pid) {
+					t.Errorf("process %d is left", pid)
+				}
+			}
+		})
+	}
+}
+
+// lifeStrikes are the stages before a model is loaded: the handshake, and Load
+// before hello, after it, and after what comes next.
+func lifeStrikes() []strike {
+	return append([]strike{{rpc: "start"}}, sentAndReceived("Load", []int{1}, []int{1, 2})...)
+}
+
+func openVictim(t *testing.T, v victim) ([]request, func()) {
+	t.Helper()
+	p, err := plugins.Launch(t.Context(), v.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(done)
+	if v.kind == adapters.KindVision {
+		m, err := p.Vision()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return visionRequests(m), done
+	}
+	m, err := p.Language()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return languageRequests(m), done
+}
+
+// killFirstStart strikes before there is a model: opening it fails with the
+// whole story, and works the next time.
+func killFirstStart(t *testing.T, v victim, k *killer) {
+	for _, s := range lifeStrikes() {
+		k.arm(s)
+		p, err := plugins.Launch(t.Context(), v.config)
+		if err == nil { // the spec was on its way
+			p.Close()
+			if !s.received {
+				t.Errorf("%v: the process was killed and its model opened", s)
+			}
+			continue
+		}
+		rpc := map[bool]string{true: "start", false: "Load"}[s.rpc == "start"]
+		if adapters.KindOf(err) != adapters.Unavailable || !strings.Contains(err.Error(), "rpc "+rpc+": signal: killed") {
+			t.Errorf("%v: got %v", s, err)
+		}
+		if k.dealt() != 1 {
+			t.Errorf("%v: it was not killed", s)
+		}
+	}
+	k.arm()
+}
+
+// killAt makes a request during which the strikes are dealt.
+func killAt(t *testing.T, k *killer, r request, want any, strikes ...strike) {
+	k.arm(strikes...)
+	got, err := r.ask(t.Context())
+	if err != nil {
+		t.Fatalf("the request was not repeated: %v", err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Error("the answer after a death is another than without")
+	}
+	switch dealt := k.dealt(); {
+	case dealt == len(strikes):
+	case strikes[0].nth > 1: // as few messages as this call has, they have another form
+		t.Logf("there is no such message")
+	default:
+		t.Errorf("%d of %d strikes were dealt", dealt, len(strikes))
+	}
+	k.arm()
+}
