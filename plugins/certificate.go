@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -17,11 +18,12 @@ import (
 // never leaves the two processes.
 const certificateLife = 30 * 24 * time.Hour
 
-// newServerCertificate makes a key and a certificate that a plugin may use, one
-// pair for each start: not every language has a library that makes them. PEM,
+// newCertificate makes a key and a certificate, one pair for each start and each side:
+// the host's own, and one that a plugin may use, since not every language has a library
+// that makes them. PEM,
 // the key first (PKCS 8), then the certificate. The host trusts whatever
 // certificate the handshake carries.
-func newServerCertificate() ([]byte, error) {
+func newCertificate() ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -56,4 +58,25 @@ func newServerCertificate() ([]byte, error) {
 		}
 	}
 	return out.Bytes(), nil
+}
+
+// clientCertKey is go-plugin's variable for the certificate of the only client that
+// may connect.
+const clientCertKey = "PLUGIN_CLIENT_CERT"
+
+// clientIdentity returns what the host shows a plugin, and its certificate (PEM) for
+// the plugin's environment. It is go-plugin's AutoMTLS but for the curve: that makes a
+// P-521 key, whose signatures a server on gRPC's C core (Python, C++) does not ask for
+// and so never gets. go-plugin adds the plugin's certificate from the handshake.
+func clientIdentity() (*tls.Config, []byte, error) {
+	text, err := newCertificate()
+	if err != nil {
+		return nil, nil, err
+	}
+	pair, err := tls.X509KeyPair(text, text)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the host's certificate: %w", err)
+	}
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, ServerName: "localhost"}, certificate, nil
 }

@@ -80,7 +80,7 @@ func TestPluginUsesTheHostsCertificate(t *testing.T) {
 }
 
 func TestServerCertificate(t *testing.T) {
-	text, err := newServerCertificate()
+	text, err := newCertificate()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestServerCertificate(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if again, err := newServerCertificate(); err != nil || string(again) == string(text) {
+	if again, err := newCertificate(); err != nil || string(again) == string(text) {
 		t.Errorf("a second start has the same key, or %v", err)
 	}
 }

@@ -119,7 +119,7 @@ func TestVersionsOfTheProtocolLiveTogether(t *testing.T) {
 // goodGreeting returns a line that is accepted.
 func goodGreeting(t testing.TB) string {
 	t.Helper()
-	text, err := newServerCertificate()
+	text, err := newCertificate()
 	if err != nil {
 		t.Fatal(err)
 	}

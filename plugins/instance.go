@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"os/exec"
@@ -71,12 +72,16 @@ func (i *instance) start(ctx context.Context) (err error) {
 	if i.sock, err = newSocketDir(); err != nil {
 		return adapters.Errorf(adapters.Exhausted, "no folder for the plugin's socket: %w", err).WithOp("start")
 	}
+	identity, certificate, err := clientIdentity()
+	if err != nil {
+		return adapters.Errorf(adapters.Internal, "no certificate for the host: %w", err).WithOp("start")
+	}
 	if err := i.offerArenas(); err != nil {
 		return err
 	}
 	started := make(chan error, 1)
 	begun := make(chan struct{})
-	i.client = goplugin.NewClient(i.clientConfig(sync.OnceFunc(func() {
+	i.client = goplugin.NewClient(i.clientConfig(identity, certificate, sync.OnceFunc(func() {
 		i.arenas.started()
 		close(begun)
 	})))
@@ -106,16 +111,16 @@ func (i *instance) start(ctx context.Context) (err error) {
 }
 
 // clientConfig configures go-plugin; begun is called when there is a process.
-func (i *instance) clientConfig(begun func()) *goplugin.ClientConfig {
+func (i *instance) clientConfig(identity *tls.Config, certificate []byte, begun func()) *goplugin.ClientConfig {
 	return &goplugin.ClientConfig{
 		HandshakeConfig:  handshake(),
 		VersionedPlugins: i.cfg.versions,
 		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
-			i.runner = newRunner(i.cfg, i.sock.work(), i.log, i.arenas, spec.Env, begun)
+			i.runner = newRunner(i.cfg, i.sock.work(), i.log, i.arenas, append(spec.Env, clientCertKey+"="+string(certificate)), begun)
 			return i.runner, nil
 		},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
-		AutoMTLS:         true,
+		TLSConfig:        identity,
 		SkipHostEnv:      true,
 		StartTimeout:     i.cfg.StartTimeout,
 		Stderr:           i.log,

@@ -82,7 +82,7 @@ func (r *runnerProcess) Start(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	identity, err := newServerCertificate()
+	identity, err := newCertificate()
 	if err != nil {
 		return err
 	}
