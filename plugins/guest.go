@@ -110,10 +110,10 @@ func (c *ServeConfig) version() string {
 	return "unknown"
 }
 
-// serve runs the server that make returns, in the version of the protocol that
+// serve runs the server that build returns, in the version of the protocol that
 // the host speaks too. Its argument restores the standard streams after go-plugin
 // has replaced them.
-func serve(make func(onLoad func()) (map[int]goplugin.PluginSet, func() error)) error {
+func serve(build func(onLoad func()) (map[int]goplugin.PluginSet, func() error)) error {
 	if err := protectStdout(); err != nil {
 		return fmt.Errorf("moving the standard output aside: %w", err)
 	}
@@ -128,9 +128,12 @@ func serve(make func(onLoad func()) (map[int]goplugin.PluginSet, func() error)) 
 		certificate.Close() // go-plugin makes its own
 	}
 	signal.Ignore(os.Interrupt) // the host decides when to stop
+	// A line to a host that is gone must not end the process before its group is
+	// ended. Not Ignore: programs that the plugin starts would inherit it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	stderr := os.Stderr
-	impl, closeModel := make(sync.OnceFunc(func() {
+	impl, closeModel := build(sync.OnceFunc(func() {
 		// go-plugin sends what is written here through gRPC, and loses it when
 		// the process dies: of all lines the last ones.
 		os.Stdout, os.Stderr = stderr, stderr

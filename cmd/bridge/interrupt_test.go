@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -156,11 +157,48 @@ func running(pid int) bool {
 // does. Nothing may be left of it.
 func (p stallingPlugin) interrupt(t *testing.T, mode string, args ...string) string {
 	t.Helper()
-	temporary, err := os.MkdirTemp("/tmp", "b") // a short name: sockets are in it
+	temporary := shortTemporary(t)
+	state, said := p.strike(t, temporary, os.Interrupt, mode, args...)
+	if got := state.ExitCode(); got != exitInterrupted {
+		t.Errorf("status %d, want %d\n%s", got, exitInterrupted, said)
+	}
+	for _, pid := range p.pids(t) {
+		if running(pid) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+			t.Errorf("process %d of the plugin is left", pid)
+		}
+	}
+	if left := sockets(t, temporary); len(left) > 0 {
+		t.Errorf("folders of sockets are left: %v", left)
+	}
+	return said
+}
+
+// shortTemporary is a folder for sockets, whose addresses are short.
+func shortTemporary(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "b")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(temporary)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// sockets lists the folders of plugins' sockets.
+func sockets(t *testing.T, temporary string) []string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(temporary, "bridge-*", "p*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// strike runs a command until its plugin stalls, sends it a signal, and returns
+// how it ended and what it said.
+func (p stallingPlugin) strike(t *testing.T, temporary string, signal os.Signal, mode string, args ...string) (*os.ProcessState, string) {
+	t.Helper()
 	p.set(t, mode)
 	self, err := os.Executable()
 	if err != nil {
@@ -186,30 +224,17 @@ func (p stallingPlugin) interrupt(t *testing.T, mode string, args ...string) str
 		}
 	}
 	began := time.Now()
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := cmd.Process.Signal(signal); err != nil {
 		t.Fatal(err)
 	}
 	select {
 	case <-ended:
 	case <-time.After(time.Minute):
 		_ = cmd.Process.Kill()
-		t.Fatalf("the command does not heed Ctrl-C\n%s", &said)
+		t.Fatalf("the command does not heed the signal %v\n%s", signal, &said)
 	}
-	t.Logf("ended %v after Ctrl-C", time.Since(began).Round(time.Millisecond))
-	if got := cmd.ProcessState.ExitCode(); got != exitInterrupted {
-		t.Errorf("status %d, want %d\n%s", got, exitInterrupted, &said)
-	}
-	for _, pid := range p.pids(t) {
-		if running(pid) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-			t.Errorf("process %d of the plugin is left", pid)
-		}
-	}
-	left, err := filepath.Glob(filepath.Join(temporary, "bridge-*", "p*"))
-	if err != nil || len(left) > 0 {
-		t.Errorf("folders of sockets are left: %v, %v", left, err)
-	}
-	return said.String()
+	t.Logf("ended %v after the signal", time.Since(began).Round(time.Millisecond))
+	return cmd.ProcessState, said.String()
 }
 
 // Ctrl-C ends everything, wherever it comes and though the plugin is deaf, and
@@ -250,6 +275,40 @@ func TestInterruptLeavesNothing(t *testing.T) {
 	t.Run("verify, loss", func(t *testing.T) {
 		p.interrupt(t, "loss", "verify", filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm"), "--plugin", string(p), "--backend", "go")
 	})
+}
+
+// A bridge that is killed leaves no process, however deaf, and what it leaves of
+// files the next one removes.
+func TestKilledBridgeLeavesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: starts many processes")
+	}
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		needs.Lacking(t, "a /proc to find processes in", err)
+	}
+	p := newStallingPlugin(t)
+	folder := filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm")
+	for _, mode := range []string{"load", "loss", "loss 2", "generate"} {
+		t.Run(mode, func(t *testing.T) {
+			temporary := shortTemporary(t)
+			verify := []string{"verify", folder, "--plugin", string(p), "--backend", "go"}
+			p.strike(t, temporary, os.Kill, mode, verify...)
+			for deadline := time.Now().Add(time.Minute); slices.ContainsFunc(p.pids(t), running); time.Sleep(5 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("a process of the plugin outlives its host")
+				}
+			}
+			if len(sockets(t, temporary)) == 0 {
+				t.Fatal("the killed command had no socket that could be swept")
+			}
+			p.set(t, "nowhere")
+			t.Setenv("TMPDIR", temporary)
+			want(t, exitDone, verify...)
+			if left := sockets(t, temporary); len(left) > 0 {
+				t.Errorf("the next command leaves %v", left)
+			}
+		})
+	}
 }
 
 func TestResumedRunsMayHaveOtherLimits(t *testing.T) {
