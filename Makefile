@@ -46,6 +46,10 @@ test-xla: ## the parity tests on XLA CPU; after make xla-cpu
 test-xla-long: ## all tests of frozen models on XLA CPU: half an hour
 	BRIDGE_TEST_BACKEND=xla:cpu $(UNOPTIMIZED) $(GO) test -timeout 60m ./internal/vision ./adapters/...
 
+.PHONY: test-long
+test-long: ## the long form of tests that have two: every adapter killed at every stage, 200 loads; half an hour
+	BRIDGE_TEST_LONG=1 $(GO) test -timeout 60m ./plugins/... ./cmd/bridge
+
 .PHONY: verify-hf
 verify-hf: build ## captions and conversions of whole BLIP-2 folders against transformers (makes its own Python environment)
 	tools/reference/verify-hf.sh

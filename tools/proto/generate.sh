@@ -1,6 +1,9 @@
 #!/bin/sh
 # Regenerates plugins/internal/pb from plugins/proto. Needs Go and protoc
 # (Debian: protobuf-compiler); the generators are pinned here.
+#
+# With --release it writes down the schema as released too: from then on a test
+# (plugins/internal/schema) refuses what breaks plugins that were built with it.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -14,3 +17,7 @@ PATH=$bin:$PATH protoc \
 	--go_out=plugins/internal/pb --go_opt=module=github.com/modular-bridging/bridge/plugins/internal/pb \
 	--go-grpc_out=plugins/internal/pb --go-grpc_opt=module=github.com/modular-bridging/bridge/plugins/internal/pb \
 	bridge/v1/adapter.proto
+
+if [ "${1:-}" = --release ]; then
+	protoc --proto_path=plugins/proto --descriptor_set_out=plugins/proto/released/v1.binpb bridge/v1/adapter.proto
+fi
