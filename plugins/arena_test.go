@@ -361,33 +361,56 @@ func TestNotFinite(t *testing.T) {
 	}
 }
 
-// FuzzHandle holds the check of a handle against the same condition in integers
-// that cannot wrap around, and reads what it lets through.
+// FuzzHandle holds what a plugin says of a tensor in shared memory against the
+// same conditions in integers that cannot wrap around, and reads what it lets
+// through.
 func FuzzHandle(f *testing.F) {
 	const size = 1 << 14
-	f.Add(uint32(2), uint32(0), uint64(1), uint64(0), uint64(64), uint64(0), uint64(size))
-	f.Add(uint32(2), uint32(0), uint64(1), uint64(math.MaxUint64-31), uint64(32), uint64(64), uint64(64))
-	f.Add(uint32(2), uint32(0), uint64(1), uint64(128), uint64(math.MaxUint64-63), uint64(64), uint64(128))
-	f.Add(uint32(1), uint32(1), uint64(2), uint64(size), uint64(0), uint64(0), uint64(0))
-	f.Add(uint32(2), uint32(0), uint64(1), uint64(size-64), uint64(65), uint64(size-64), uint64(64))
+	const u8, f32, bf16 = uint32(adapters.Uint8), uint32(adapters.Float32), uint32(adapters.BFloat16)
+	const far = math.MaxUint64
+	add := func(dtype uint32, d0, d1, n uint64, arena, slot uint32, generation, offset, from, length uint64) {
+		f.Add(dtype, d0, d1, n, arena, slot, generation, offset, from, length)
+	}
+	add(f32, 2, 8, 64, arenaToHost, 0, 1, 0, 0, size)
+	add(u8, 1, 32, 32, arenaToHost, 0, 1, far-31, 64, 64)       // an offset of 2**64-32
+	add(u8, 1, far-31, far-31, arenaToHost, 0, 1, 0, 0, size)   // a size of 2**64-32
+	add(u8, 1, far-63, far-63, arenaToHost, 0, 1, 128, 64, 128) // which wrap around together
+	add(f32, 1<<33, 1<<33, 0, arenaToHost, 0, 1, 0, 0, size)    // a product that does
+	add(f32, 1<<62+1, 1, 4, arenaToHost, 0, 1, 0, 0, size)
+	add(bf16, 0, far, 0, arenaToHost, 0, 1, size, 0, size)
+	add(0, 1, 1, 1, arenaToHost, 0, 1, 0, 0, size)
+	add(256+f32, 1, 1, 4, arenaToHost, 0, 1, 0, 0, size)
+	add(u8, 1, 1, 1, arenaToPlugin, 0, 1, 0, 0, size)
+	add(u8, 1, 1, 1, arenaToHost, 1, 1, 0, 0, size)
+	add(u8, 1, 1, 1, arenaToHost, 0, 2, 0, 0, size)
+	add(u8, 1, 65, 65, arenaToHost, 0, 1, size-64, size-64, 64)
+	add(u8, 1, 64, 64, arenaToHost, 0, 1, size-64, size-64, 64)
+	add(u8, 1, 1, 1, arenaToHost, 0, 1, 63, 0, size)
 	host, _ := bothEnds(f, size)
-	f.Fuzz(func(t *testing.T, arena, slot uint32, generation, offset, n, from, length uint64) {
-		lease := &hostLease{arenas: host, window: window{arena: arenaToHost, slot: 0, generation: 1}}
-		lease.part = part{from % (size + 1), 0}
+	f.Fuzz(func(t *testing.T, dtype uint32, d0, d1, n uint64, arena, slot uint32, generation, offset, from, length uint64) {
+		lease := &hostLease{arenas: host, window: window{arena: arenaToHost, generation: 1}}
+		lease.part = part{offset: from % (size + 1)}
 		lease.nbytes = length % (size - lease.offset + 1)
-		place, err := lease.find(&pb.Handle{Arena: arena, Slot: slot, Generation: generation, Offset: offset}, n)
+
 		b := func(v uint64) *big.Int { return new(big.Int).SetUint64(v) }
+		item := map[uint32]uint64{u8: 1, uint32(adapters.Int32): 4, f32: 4, bf16: 2}[dtype]
+		bytes := new(big.Int).Mul(b(item), new(big.Int).Mul(b(d0), b(d1)))
 		end, limit := new(big.Int).Add(b(offset), b(n)), new(big.Int).Add(b(lease.offset), b(lease.nbytes))
-		good := arena == arenaToHost && slot == 0 && generation == 1 && offset%alignment == 0 &&
+		good := item > 0 && d0 <= math.MaxInt && d1 <= math.MaxInt && bytes.Cmp(b(n)) == 0 && n <= maxTensorBytes &&
+			arena == arenaToHost && slot == 0 && generation == 1 && offset%alignment == 0 &&
 			offset >= lease.offset && end.Cmp(limit) <= 0
+
+		in := &inbound{shared: lease}
+		got, err := in.accept("fuzzed", &pb.Tensor{Dtype: dtype, Shape: []uint64{d0, d1}, Nbytes: n,
+			Handle: &pb.Handle{Arena: arena, Slot: slot, Generation: generation, Offset: offset}})
 		if good != (err == nil) {
-			t.Fatalf("handle of %d bytes at %d in %+v: got %v", n, offset, lease.part, err)
+			t.Fatalf("%d bytes at %d in %+v: got %v", n, offset, lease.part, err)
 		}
 		if err != nil {
 			return
 		}
-		if data, err := lease.read(place); err != nil || uint64(len(data)) != n {
-			t.Fatalf("read %d bytes, %v; want %d", len(data), err, n)
+		if err := in.receive(feed(nil)); err != nil || uint64(len(got.Data)) != n {
+			t.Fatalf("%s holds %d bytes, %v", got.Describe(), len(got.Data), err)
 		}
 	})
 }
