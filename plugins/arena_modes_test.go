@@ -41,6 +41,8 @@ func runTransportMode(mode string) {
 		os.Exit(0)
 	}
 	switch mode {
+	case "echo":
+		serveEcho()
 	case "lying":
 		serveAs(func(s *server) pb.AdapterServer { return &lyingServer{s} })
 	case "late":

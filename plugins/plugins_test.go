@@ -20,7 +20,7 @@ import (
 )
 
 // config starts this test binary as a plugin in a mode.
-func config(t *testing.T, mode, family string) Config {
+func config(t testing.TB, mode, family string) Config {
 	t.Helper()
 	path, err := os.Executable()
 	if err != nil {

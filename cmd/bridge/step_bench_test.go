@@ -4,69 +4,228 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/metrics"
 )
 
+// places are where the benchmarks below run frozen models: in this process, and
+// in their own with tensors in shared memory and in gRPC's streams.
+func places() []recipes.Backbone {
+	return []recipes.Backbone{
+		{Isolation: "none"},
+		{Isolation: "process", Transport: string(plugins.TransportShared)},
+		{Isolation: "process", Transport: string(plugins.TransportGRPC)},
+	}
+}
+
+func placeName(b recipes.Backbone) string {
+	return strings.TrimSuffix(b.Isolation+"/"+b.Transport, "/")
+}
+
 // BenchmarkStage2Step is one step of stage 2 on the kit (64 pictures, features
-// cached, tiny-opt) with the frozen models in this process and in their own:
-// what isolation costs.
+// cached, tiny-opt) at each of the places.
 //
 //	go test -run '^$' -bench Stage2Step -benchtime 40x ./cmd/bridge
 func BenchmarkStage2Step(b *testing.B) {
 	b.Setenv("BRIDGE_CACHE", b.TempDir())
-	for _, isolation := range []string{"none", "process"} {
-		b.Run(isolation, func(b *testing.B) { benchmarkStep(b, isolation) })
+	for _, place := range places() {
+		b.Run(placeName(place), func(b *testing.B) { runSteps(b, place, stopwatch{b}) })
 	}
+}
+
+// BenchmarkStage2Isolation is what isolation costs such a step. The places take
+// turns, a step each, so that what else the machine does meets all alike.
+//
+//	go test -run '^$' -bench Stage2Isolation -benchtime 40x ./cmd/bridge
+func BenchmarkStage2Isolation(b *testing.B) {
+	b.Setenv("BRIDGE_CACHE", b.TempDir())
+	turns := newTurns(len(places()))
+	var all sync.WaitGroup
+	prompts := make([]int, len(places()))
+	for i, place := range places() {
+		all.Go(func() {
+			if prompts[i] = runSteps(b, place, &turn{turns: turns, me: i}); b.Failed() {
+				turns.end()
+			}
+		})
+	}
+	all.Wait()
+	if !b.Failed() {
+		turns.times.report(b)
+		b.ReportMetric(4*float64(prompts[0]), "copied-B/op") // soft prompts and gradient, into an arena and out of it
+	}
+}
+
+// times are those of the rounds at each place.
+type times [][]time.Duration
+
+// report gives medians, and the median ratio of a round to the same round in
+// this process.
+func (t times) report(b *testing.B) {
+	b.ReportMetric(0, "ns/op") // of a round of all places, which says nothing
+	for i, place := range places() {
+		name := strings.ReplaceAll(placeName(place), "/", "-")
+		b.ReportMetric(median(t[i]).Seconds()*1e3, name+"-ms")
+		if i == 0 {
+			continue
+		}
+		ratios := make([]float64, len(t[i]))
+		for n := range ratios {
+			ratios[n] = t[i][n].Seconds() / t[0][n].Seconds()
+		}
+		b.ReportMetric(median(ratios), name+"/none")
+	}
+}
+
+func median[T time.Duration | float64](values []T) T {
+	sorted := slices.Sorted(slices.Values(values))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// checkpointVariable names the folder of a language model for
+// BenchmarkLanguageIsolation.
+const checkpointVariable = "BRIDGE_BENCH_CHECKPOINT"
+
+// BenchmarkLanguageIsolation is what isolation costs the language model's part of a step,
+// loss and gradient of 8 examples with 32 soft prompts each, for a model of some
+// size: a random OPT-125M of tools/bench/checkpoints.py, say. The places take turns.
+//
+//	BRIDGE_BENCH_CHECKPOINT=/path/to/opt-125m go test -run '^$' -bench LanguageIsolation -benchtime 30x ./cmd/bridge
+func BenchmarkLanguageIsolation(b *testing.B) {
+	dir := os.Getenv(checkpointVariable)
+	if dir == "" {
+		b.Skip("no " + checkpointVariable)
+	}
+	p := &program{stdout: io.Discard, stderr: io.Discard, log: slog.New(slog.DiscardHandler)}
+	reg, err := p.registry(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	found, err := reg.FolderOf(dir, adapters.KindLanguage)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var models []adapters.LanguageModel
+	for _, place := range places() {
+		place.DType = "float32"
+		m, err := p.openLanguage(b.Context(), reg, openingOf(found, place, os.Getenv("BRIDGE_TEST_BACKEND")))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer m.Close()
+		models = append(models, m)
+	}
+	req := lossOf8(models[0].Spec())
+	took := make(times, len(models))
+	round := func(measured bool) {
+		for i, m := range models {
+			began := time.Now()
+			if _, err := m.Loss(b.Context(), req); err != nil {
+				b.Fatal(err)
+			}
+			if measured {
+				took[i] = append(took[i], time.Since(began))
+			}
+		}
+	}
+	for range settling {
+		round(false)
+	}
+	for b.Loop() {
+		round(true)
+	}
+	took.report(b)
+	b.ReportMetric(4*float64(len(req.Prompts.Data)), "copied-B/op")
+}
+
+// lossOf8 asks for loss and gradient of 8 examples with 32 soft prompts and some
+// 32 tokens of text each.
+func lossOf8(spec adapters.LanguageSpec) *adapters.LossRequest {
+	const batch, queries = 8, 32
+	req := &adapters.LossRequest{Prompts: adapters.NewTensor(adapters.Float32, batch, queries, spec.Width), Gradient: true}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range req.Prompts.Float32s() {
+		req.Prompts.Float32s()[i] = float32(rng.NormFloat64()) / 10
+	}
+	for i := range batch {
+		req.Examples = append(req.Examples, adapters.Example{Segments: []adapters.Segment{adapters.PromptSegment(i)},
+			Target: " a dog left of a cat and a red apple"})
+	}
+	return req
 }
 
 // settling is how many steps compile graphs and warm caches up.
 const settling = 3
 
-func benchmarkStep(b *testing.B, isolation string) {
-	p := &program{stdout: io.Discard, stderr: io.Discard, log: slog.New(slog.DiscardHandler)}
-	r, err := recipes.Load("tiny-stage2-opt", `data.train={id="kit:train",pictures=256}`, `data.eval={id="kit:held-out",pictures=2}`,
-		"vision.isolation="+isolation, "language.isolation="+isolation, fmt.Sprintf("optimizer.steps=%d", b.N+settling), "optimizer.warmup=1", "evaluation.every=0",
-		"evaluation.examples=1", "evaluation.captions=0", "evaluation.final_captions=0", "run.checkpoint_every=0")
+// runSteps runs stage 2 with the frozen models at a place for b.N steps after
+// settling. It returns the bytes of a step's soft prompts.
+func runSteps(b *testing.B, place recipes.Backbone, progress metrics.Progress) int {
+	prompts, err := stage2(b, place, progress)
 	if err != nil {
-		b.Fatal(err)
+		b.Error(err)
+	}
+	return prompts
+}
+
+func stage2(b *testing.B, place recipes.Backbone, progress metrics.Progress) (prompts int, err error) {
+	p := &program{stdout: io.Discard, stderr: io.Discard, log: slog.New(slog.DiscardHandler)}
+	sets := []string{`data.train={id="kit:train",pictures=256}`, `data.eval={id="kit:held-out",pictures=2}`,
+		fmt.Sprintf("optimizer.steps=%d", b.N+settling), "optimizer.warmup=1", "evaluation.every=0",
+		"evaluation.examples=1", "evaluation.captions=0", "evaluation.final_captions=0", "run.checkpoint_every=0"}
+	for _, side := range []string{"vision", "language"} {
+		sets = append(sets, side+".isolation="+place.Isolation)
+		if place.Transport != "" {
+			sets = append(sets, side+".transport="+place.Transport)
+		}
+	}
+	r, err := recipes.Load("tiny-stage2-opt", sets...)
+	if err != nil {
+		return 0, err
 	}
 	reg, err := p.registry(b.Context())
 	if err != nil {
-		b.Fatal(err)
+		return 0, err
 	}
 	resolved, err := r.Resolve(reg)
 	if err != nil {
-		b.Fatal(err)
+		return 0, err
 	}
 	bench, err := p.openBench(b.Context(), resolved)
 	if err != nil {
-		b.Fatal(err)
+		return 0, err
 	}
 	defer bench.close()
 	trained, _, err := bench.start(b.Context(), resolved, false)
 	if err != nil {
-		b.Fatal(err)
+		return 0, err
 	}
 	defer trained.Close()
 	dir := b.TempDir()
 	figures, err := metrics.Open(filepath.Join(dir, "run"))
 	if err != nil {
-		b.Fatal(err)
+		return 0, err
 	}
 	defer figures.Close()
 	s := &train.Session{Plan: resolved.Plan(), Bridge: trained, Language: bench.language, Train: bench.train, Held: bench.held,
-		Dir: dir, Metrics: figures, Progress: stopwatch{b}, Log: p.log}
+		Dir: dir, Metrics: figures, Progress: progress, Log: p.log}
 	if err := bench.fill(b.Context(), bench.train, s.Needs()); err != nil {
-		b.Fatal(err)
+		return 0, err
 	}
-	if _, err := s.Run(b.Context()); err != nil {
-		b.Fatal(err)
-	}
+	_, err = s.Run(b.Context())
+	return r.Optimizer.Batch * trained.Config().Queries * bench.language.Spec().Width * adapters.Float32.Size(), err
 }
 
 // stopwatch makes a benchmark's timer run from the last settling step to the
@@ -82,3 +241,65 @@ func (w stopwatch) Step(n, _ int, _ float64) {
 }
 
 func (w stopwatch) Done() { w.b.StopTimer() }
+
+// turns lets several trainings do a step each, one after the other.
+type turns struct {
+	next  []chan struct{} // to each of them: it is its turn
+	left  atomic.Int32    // of them, that have steps to do
+	over  chan struct{}   // closed when none has, or one has failed
+	end   func()
+	times times
+}
+
+func newTurns(n int) *turns {
+	t := &turns{over: make(chan struct{}), times: make(times, n)}
+	t.end = sync.OnceFunc(func() { close(t.over) })
+	t.left.Store(int32(n))
+	for range n {
+		t.next = append(t.next, make(chan struct{}, 1))
+	}
+	t.next[0] <- struct{}{}
+	return t
+}
+
+// turn is one training's part in turns.
+type turn struct {
+	*turns
+	me    int
+	total int
+	began time.Time
+}
+
+func (t *turn) Start(_ string, total, _ int) metrics.Task {
+	t.total = total
+	t.wait()
+	return t
+}
+
+func (t *turn) wait() {
+	select {
+	case <-t.next[t.me]:
+	case <-t.over:
+	}
+	t.began = time.Now()
+}
+
+func (t *turn) Step(n, _ int, _ float64) {
+	if n > settling {
+		t.times[t.me] = append(t.times[t.me], time.Since(t.began))
+	}
+	select {
+	case t.next[(t.me+1)%len(t.next)] <- struct{}{}:
+	case <-t.over:
+	}
+	if n < t.total {
+		t.wait()
+		return
+	}
+	if t.left.Add(-1) == 0 {
+		t.end()
+	}
+	<-t.over // what follows the steps must not disturb another's
+}
+
+func (t *turn) Done() {}
