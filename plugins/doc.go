@@ -18,8 +18,8 @@
 //
 //	host                                   plugin
 //	Launch: a private folder for the
-//	  socket; process group, lifeline,
-//	  allow-list environment          ──►  Serve: moves fd 1 aside, holds the lifeline
+//	  socket; arenas, process group,
+//	  lifeline, allow-list environment ─►  Serve: moves fd 1 aside, holds the lifeline
 //	reads the handshake               ◄──  handshake on the old fd 1
 //	Load                              ──►  Family.Open…
 //	Progress, spec                    ◄──  hello, progress, spec
@@ -42,7 +42,7 @@
 // # Errors
 //
 // What an adapter returns arrives as the [adapters.Error] that it was: kind, op,
-// message, remedy. Its cause is a [ProcessError] with the plugin's name and
+// message, field, remedy. Its cause is a [ProcessError] with the plugin's name and
 // version, the RPC, and, where the process has ended, its exit status and last
 // lines on stderr. Kind Unavailable means that the process died more often than
 // it may, and tells every death; Internal, that the plugin panicked or broke the
@@ -51,10 +51,23 @@
 //
 // # Tensors
 //
-// An RPC exchanges a message that announces its tensors, and then their bytes.
-// How the bytes travel is the business of the two interfaces in transport.go
-// alone: today as chunks in the stream, of at most 2 MiB. The receiver believes
-// no size that it has not computed itself.
+// An RPC exchanges a message that announces its tensors. Their bytes stand in
+// shared memory, where the message has a handle, or follow it as chunks of at most
+// 2 MiB; the same bits either way ([Transport] chooses, transport.go decides for
+// each tensor). The receiver believes no number that it has not checked, and copies
+// before it looks at a value.
+//
+// Shared memory is two arenas a process, memory files without a name that the
+// process inherits: one that only the host can write to, and one for answers. Their
+// size is sealed, and of it only the pages that were once used exist. A call has a
+// lease: a generation of its own and a part for its answer; what a request takes is
+// freed with it. Equal steps take equal places. A call that was given up keeps what
+// it has until the plugin has answered Settle, or is dead; a dead process's arenas
+// are dropped whole. Where there is no room, and where host or plugin has no shared
+// memory (not Linux, no memfd, a plugin that was attached by hand), chunks do.
+//
+// A loss, score, gradient or feature that is NaN or infinite is refused when it
+// arrives, with its place.
 //
 // The package needs Unix: process groups, inherited descriptors and file locks.
 package plugins
