@@ -92,8 +92,10 @@ func (r *ScoreRequest) Check(spec LanguageSpec) error {
 			return Errorf(Invalid, "example %d has %d candidates, example 0 has %d; want one equal, positive number",
 				i, len(c), len(r.Candidates[0])).WithField("candidates[%d]", i)
 		}
-		if err := checkTexts(c...); err != nil {
-			return err
+		for j, text := range c {
+			if err := checkText(text); err != nil {
+				return err.WithField("candidates[%d][%d]", i, j)
+			}
 		}
 	}
 	return checkInputs(spec, r.Prompts, r.Examples)
@@ -132,24 +134,22 @@ func checkInputs(spec LanguageSpec, prompts *Tensor, examples []Example) error {
 				return Errorf(Invalid, "example %d, segment %d names soft prompt %d, the request has %d", i, j, s.Prompt, m).
 					WithField("examples[%d].segments[%d]", i, j)
 			}
-			if err := checkTexts(s.Text); err != nil {
-				return err
+			if err := checkText(s.Text); err != nil {
+				return err.WithField("examples[%d].segments[%d]", i, j)
 			}
 		}
-		if err := checkTexts(e.Target); err != nil {
-			return err
+		if err := checkText(e.Target); err != nil {
+			return err.WithField("examples[%d].target", i)
 		}
 	}
 	return nil
 }
 
-// checkTexts refuses what no tokenizer of text can read: a Go string may hold
-// any bytes.
-func checkTexts(texts ...string) error {
-	for _, t := range texts {
-		if !utf8.ValidString(t) {
-			return Errorf(Invalid, "the text %q is not valid UTF-8", t)
-		}
+// checkText refuses what no tokenizer of text can read: a Go string may hold any
+// bytes.
+func checkText(text string) *Error {
+	if utf8.ValidString(text) {
+		return nil
 	}
-	return nil
+	return Errorf(Invalid, "the text %q is not valid UTF-8", text)
 }

@@ -78,6 +78,8 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		"prompts":                 (&adapters.GenerateRequest{Prompts: adapters.NewTensor(adapters.Float32, 2, 3, 5), Examples: []adapters.Example{{Segments: text}}}).Check(spec),
 		"options.top_p":           (&adapters.GenerateRequest{Examples: []adapters.Example{{Segments: text}}, Options: adapters.GenerateOptions{TopP: 2}}).Check(spec),
 		"candidates[1]":           (&adapters.ScoreRequest{Examples: make([]adapters.Example, 2), Candidates: [][]string{{"a"}, {}}}).Check(spec),
+		"examples[0].target":      (&adapters.LossRequest{Examples: []adapters.Example{{Segments: text, Target: "\xff"}}}).Check(spec),
+		"candidates[0][1]":        (&adapters.ScoreRequest{Examples: make([]adapters.Example, 1), Candidates: [][]string{{"a", "\xff"}}}).Check(spec),
 		"images":                  (&adapters.EncodeRequest{}).Check(adapters.VisionSpec{}),
 	} {
 		var e *adapters.Error

@@ -3,7 +3,6 @@ package plugins
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -33,7 +32,7 @@ func (c *languageClient) Close() error { return c.process.Close() }
 // Loss calls the plugin.
 func (c *languageClient) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
 	const op = "loss"
-	if err := firstError(req.Check(c.spec), checkExampleTexts(req.Examples)); err != nil {
+	if err := req.Check(c.spec); err != nil {
 		return nil, withOp(op, err)
 	}
 	var resp *adapters.LossResponse
@@ -76,7 +75,7 @@ func (c *languageClient) Loss(ctx context.Context, req *adapters.LossRequest) (*
 func (c *languageClient) Generate(ctx context.Context, req *adapters.GenerateRequest,
 	emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
 	const op = "generate"
-	if err := firstError(req.Check(c.spec), checkExampleTexts(req.Examples)); err != nil {
+	if err := req.Check(c.spec); err != nil {
 		return nil, withOp(op, err)
 	}
 	var resp *adapters.GenerateResponse
@@ -151,15 +150,11 @@ func (e *emitError) Unwrap() error { return e.error }
 // Score calls the plugin.
 func (c *languageClient) Score(ctx context.Context, req *adapters.ScoreRequest) (*adapters.ScoreResponse, error) {
 	const op = "score"
-	err := firstError(req.Check(c.spec), checkExampleTexts(req.Examples))
-	for n, candidates := range req.Candidates {
-		err = firstError(err, checkTexts(fmt.Sprintf("candidates[%d]", n), candidates...))
-	}
-	if err != nil {
+	if err := req.Check(c.spec); err != nil {
 		return nil, withOp(op, err)
 	}
 	var resp *adapters.ScoreResponse
-	err = c.process.call(ctx, "Score", op, func(ctx context.Context, i *instance, where func() *ProcessError) error {
+	err := c.process.call(ctx, "Score", op, func(ctx context.Context, i *instance, where func() *ProcessError) error {
 		resp = &adapters.ScoreResponse{}
 		x := exchange{to: i, method: i.rpc.Score, where: where, room: room(len(req.Examples), len(req.Candidates[0]))}
 		x.call = func(out *outbound) *pb.Call {
@@ -193,7 +188,7 @@ func (c *languageClient) Score(ctx context.Context, req *adapters.ScoreRequest) 
 // EmbedTokens calls the plugin.
 func (c *languageClient) EmbedTokens(ctx context.Context, req *adapters.EmbedTokensRequest) (*adapters.EmbedTokensResponse, error) {
 	const op = "embed tokens"
-	if err := checkTexts("texts", req.Texts...); err != nil {
+	if err := checkTexts(req.Texts); err != nil {
 		return nil, withOp(op, err)
 	}
 	var resp *adapters.EmbedTokensResponse
@@ -242,7 +237,7 @@ func (c *languageClient) embeddingsRoom(req *adapters.EmbedTokensRequest) uint64
 // CountTokens calls the plugin.
 func (c *languageClient) CountTokens(ctx context.Context, texts []string) ([]int32, error) {
 	const op = "count tokens"
-	if err := checkTexts("texts", texts...); err != nil {
+	if err := checkTexts(texts); err != nil {
 		return nil, withOp(op, err)
 	}
 	var counts []int32
@@ -268,13 +263,4 @@ func (c *languageClient) CountTokens(ctx context.Context, texts []string) ([]int
 		return nil, err
 	}
 	return counts, nil
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -184,32 +184,12 @@ func candidatesFromWire(candidates []*pb.Candidates) [][]string {
 	return out
 }
 
-// checkTexts refuses what protobuf's strings cannot carry. field names the texts.
-func checkTexts(field string, texts ...string) error {
+// checkTexts refuses what protobuf's strings cannot carry, where the contract has
+// no check of its own.
+func checkTexts(texts []string) error {
 	for i, t := range texts {
-		if err := checkText(t); err != nil {
-			return err.WithField("%s[%d]", field, i)
-		}
-	}
-	return nil
-}
-
-func checkText(t string) *adapters.Error {
-	if utf8.ValidString(t) {
-		return nil
-	}
-	return adapters.Errorf(adapters.Invalid, "the text %q is not valid UTF-8", t)
-}
-
-func checkExampleTexts(examples []adapters.Example) error {
-	for i, e := range examples {
-		for j, s := range e.Segments {
-			if err := checkText(s.Text); err != nil {
-				return err.WithField("examples[%d].segments[%d]", i, j)
-			}
-		}
-		if err := checkText(e.Target); err != nil {
-			return err.WithField("examples[%d].target", i)
+		if !utf8.ValidString(t) {
+			return adapters.Errorf(adapters.Invalid, "the text %q is not valid UTF-8", t).WithField("texts[%d]", i)
 		}
 	}
 	return nil
