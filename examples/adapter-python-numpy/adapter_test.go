@@ -3,6 +3,8 @@ package numpyadapter
 import (
 	"math"
 	"path/filepath"
+	"reflect"
+	"runtime"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -13,13 +15,19 @@ import (
 
 const script = "examples/adapter-python-numpy/adapter.py"
 
-// open starts the plugin as bridge does, on a checkpoint that it has made.
-func open(t *testing.T) adapters.LanguageModel {
+// made returns the plugin and a checkpoint that it has made.
+func made(t *testing.T) (program, checkpoint string) {
 	t.Helper()
-	program := pythontest.Program(t, pythontest.Python(t), script)
-	checkpoint := filepath.Join(t.TempDir(), "checkpoint")
+	program = pythontest.Program(t, pythontest.Python(t), script)
+	checkpoint = filepath.Join(t.TempDir(), "checkpoint")
 	pythontest.Run(t, program, "--init", checkpoint)
-	m, err := plugins.OpenLanguage(t.Context(), plugins.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}})
+	return program, checkpoint
+}
+
+// open starts the plugin as bridge does.
+func open(t *testing.T, program, checkpoint string, transport plugins.Transport) adapters.LanguageModel {
+	t.Helper()
+	m, err := plugins.OpenLanguage(t.Context(), plugins.Config{Path: program, Transport: transport, Load: adapters.LoadRequest{Checkpoint: checkpoint}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,14 +35,57 @@ func open(t *testing.T) adapters.LanguageModel {
 }
 
 func TestConformance(t *testing.T) {
-	adaptertest.TestLanguage(t, func() adapters.LanguageModel { return open(t) },
-		adaptertest.Options{Texts: []string{"a dog on", " a red background"}, GradientTolerance: 2e-3})
+	for _, transport := range []plugins.Transport{plugins.TransportAuto, plugins.TransportGRPC} {
+		t.Run(string(transport), func(t *testing.T) {
+			program, checkpoint := made(t)
+			adaptertest.TestLanguage(t, func() adapters.LanguageModel { return open(t, program, checkpoint, transport) },
+				adaptertest.Options{Texts: []string{"a dog on", " a red background"}, GradientTolerance: 2e-3})
+		})
+	}
+}
+
+// Arrays of Python that lie in shared memory have the bits of those in chunks.
+func TestTransportsAgree(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("shared memory is Linux's")
+	}
+	program, checkpoint := made(t)
+	var want []any
+	for _, transport := range []plugins.Transport{plugins.TransportGRPC, plugins.TransportShared} {
+		m := open(t, program, checkpoint, transport)
+		defer m.Close()
+		req := &adapters.LossRequest{Prompts: adapters.NewTensor(adapters.Float32, 2, 8, m.Spec().Width), Gradient: true}
+		for i := range req.Prompts.Float32s() {
+			req.Prompts.Float32s()[i] = float32(i%13)/13 - 0.5
+		}
+		for i := range 2 {
+			req.Examples = append(req.Examples, adapters.Example{Segments: []adapters.Segment{adapters.PromptSegment(i)}, Target: "a blue dog"})
+		}
+		for range 3 { // what was lent is lent again
+			loss, err := m.Loss(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			table, err := m.(adapters.TokenEmbedder).EmbedTokens(t.Context(), &adapters.EmbedTokensRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := []any{loss, table}
+			if want == nil {
+				want = got
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: other bits", transport)
+			}
+		}
+	}
 }
 
 // TestTrainable descends the gradient of an unlikely caption by its soft prompt;
 // then the model says it.
 func TestTrainable(t *testing.T) {
-	m := open(t)
+	program, checkpoint := made(t)
+	m := open(t, program, checkpoint, plugins.TransportAuto)
 	defer m.Close()
 	example := []adapters.Example{{Segments: []adapters.Segment{adapters.PromptSegment(0)}, Target: "two apple left a blue dog"}}
 	prompts := adapters.NewTensor(adapters.Float32, 1, 8, m.Spec().Width)
