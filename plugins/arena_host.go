@@ -42,7 +42,7 @@ const defaultArenaBytes = 1 << 30
 // hostArenas is the host's end of a process's two arenas. They live as long as
 // the process: after a death nothing in them is believed.
 type hostArenas struct {
-	files []*os.File // to the plugin, to the host; until the process has them
+	files []*os.File // to the plugin, to the host; the first until the process has it
 	size  uint64
 	log   *slog.Logger
 
@@ -104,15 +104,11 @@ func (a *hostArenas) handOver(first int) ([]*os.File, []string) {
 	return slices.Clone(a.files), []string{fmt.Sprintf("%s=%d:%d,%d:%d", arenasKey, first, a.size, first+1, a.size)}
 }
 
-// started closes this process's descriptors: the mappings keep the memory.
+// started closes what only the process needed: the mapping keeps the memory.
 func (a *hostArenas) started() {
-	if a == nil {
-		return
+	if a != nil {
+		a.files[0].Close()
 	}
-	for _, f := range a.files {
-		f.Close()
-	}
-	a.files = nil
 }
 
 // close drops the arenas; calls that still use them find them gone. The kernel
@@ -122,9 +118,11 @@ func (a *hostArenas) close() {
 		return
 	}
 	a.cancel()
-	a.started()
 	a.memory.Lock()
 	defer a.memory.Unlock()
+	for _, f := range a.files {
+		f.Close() // where it is closed already it says so
+	}
 	for _, m := range []*[]byte{&a.in, &a.out} {
 		if *m != nil {
 			_ = unix.Munmap(*m) // cannot fail: it is a whole mapping
@@ -213,8 +211,15 @@ func (a *hostArenas) count(n int) {
 	a.copied += uint64(n)
 }
 
+// keptBytes bounds the part whose pages are kept for the next call. Larger are
+// the embeddings of a whole vocabulary, which are asked for once.
+const keptBytes = 128 << 20
+
 // free lets later calls have what a lease had.
 func (a *hostArenas) free(l *hostLease) {
+	if l.nbytes > keptBytes {
+		a.giveBack(l.part)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.slots[l.slot] = false
@@ -223,6 +228,18 @@ func (a *hostArenas) free(l *hostLease) {
 	}
 	for _, p := range l.parts {
 		a.toPlugin.free(p)
+	}
+}
+
+// giveBack frees the pages of a part of the arena to the host.
+func (a *hostArenas) giveBack(p part) {
+	a.memory.RLock()
+	defer a.memory.RUnlock()
+	if a.out == nil {
+		return
+	}
+	if err := punch(a.files[1], p); err != nil {
+		a.log.Debug("the pages of a large answer stay", "bytes", p.nbytes, "error", err)
 	}
 }
 

@@ -46,3 +46,8 @@ func seal(file *os.File, readOnly bool) error {
 	}
 	return nil
 }
+
+// punch frees a part's pages: it reads as zeros until it is written again.
+func punch(file *os.File, p part) error {
+	return unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(p.offset), int64(p.nbytes))
+}

@@ -400,7 +400,7 @@ func TestArenasEndWithTheProcess(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if second.in != nil || second.out != nil || second.files != nil {
+	if second.in != nil || second.out != nil {
 		t.Error("the arenas are there after Close")
 	}
 	if l := second.lend(64); l.put(make([]byte, 64)) != nil {

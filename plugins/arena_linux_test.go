@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -67,6 +68,33 @@ func attackIn(fd, size int, try func(string, error)) {
 		_, err = self.WriteAt([]byte{1}, int64(uintptr(unsafe.Pointer(unsafe.SliceData(memory)))))
 		try("write to in through /proc/self/mem", err)
 		self.Close()
+	}
+}
+
+// The pages of a part that only a call now and then needs are freed with it.
+func TestLargePartsAreGivenBack(t *testing.T) {
+	host, guest := bothEnds(t, 2*keptBytes)
+	for _, c := range []struct {
+		room uint64
+		kept bool
+	}{{keptBytes, true}, {keptBytes + 1, false}} {
+		lease := host.lend(c.room)
+		plugin, err := guest.enter(lease.wire())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plugin.put([]byte("a part of a large answer")) == nil {
+			t.Fatal("there is no room")
+		}
+		plugin.leave()
+		host.free(lease)
+		var info unix.Stat_t
+		if err := unix.Fstat(int(host.files[1].Fd()), &info); err != nil {
+			t.Fatal(err)
+		}
+		if (info.Blocks > 0) != c.kept {
+			t.Errorf("%d blocks are left of a part of %d bytes", info.Blocks, c.room)
+		}
 	}
 }
 
