@@ -30,6 +30,11 @@ func (s *Session) Check() error {
 		return fmt.Errorf("%d pictures of %s have no caption, and the plan asks no questions", left, s.Train.Data.Name())
 	}
 	for _, st := range s.Plan.Stages {
+		if st.Objective != Representation {
+			if err := CheckLanguage(s.Language); err != nil {
+				return fmt.Errorf("stage %s: %w", st.Name, err)
+			}
+		}
 		switch {
 		case st.Schedule.Steps < 1:
 			return fmt.Errorf("stage %s: %d steps, want at least 1", st.Name, st.Schedule.Steps)

@@ -34,12 +34,6 @@ type generative struct {
 }
 
 func newGenerative(ctx context.Context, s *Session, st Stage) (_ *generative, err error) {
-	if s.Language == nil {
-		return nil, fmt.Errorf("stage %s (%s) needs a language model", st.Name, st.Objective)
-	}
-	if !s.Language.Spec().Has(adapters.CapGradient) {
-		return nil, fmt.Errorf("stage %s: %s gives no gradient by the soft prompts, so nothing can be trained through it; use it for captions and scores", st.Name, s.Language.Spec().ID)
-	}
 	g := &generative{session: s, stage: st, source: s.Train.Features}
 	if st.CachedQueries > 0 {
 		if g.source, err = cacheQueries(ctx, s, st); err != nil {
@@ -54,6 +48,18 @@ func newGenerative(ctx context.Context, s *Session, st Stage) (_ *generative, er
 		return nil, err
 	}
 	return g, nil
+}
+
+// CheckLanguage verifies that something can be trained through a language model.
+func CheckLanguage(m adapters.LanguageModel) error {
+	if m == nil {
+		return adapters.Errorf(adapters.Invalid, "stage 2 needs a language model")
+	}
+	if spec := m.Spec(); !spec.Has(adapters.CapGradient) {
+		return adapters.Errorf(adapters.Unsupported, "%s gives no gradient by the soft prompts, so nothing can be trained through it", spec.ID).
+			WithRemedy("train with an adapter that does, on the same checkpoint; captions and scores work with this one")
+	}
+	return nil
 }
 
 // prompts builds float32[B, Q, Dllm] from the source's tensor.

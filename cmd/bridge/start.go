@@ -101,6 +101,9 @@ func noWords(name, path string, err error) error {
 // join begins stage 2 and says how long the projection's start took, features
 // not counted.
 func (b *bench) join(ctx context.Context, r *recipes.Resolved, from *bridge.Bridge, plain bool) (joined *bridge.Bridge, spent time.Duration, err error) {
+	if err := train.CheckLanguage(b.language); err != nil {
+		return nil, 0, err
+	}
 	begin := r.Plan().Start
 	same := from.Info.Stage == 2 && from.Info.Language.Digest == b.language.Spec().Digest
 	switch {

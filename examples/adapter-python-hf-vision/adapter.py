@@ -2,13 +2,13 @@
 import bridge_plugin as bp  # first: it moves the standard output aside
 import inspect
 
-import torch
-import transformers
 from bridge_plugin import hf, images
 
 
 class HuggingFaceVision(bp.VisionEncoder):
     def load(self, request):
+        global torch, transformers  # which take seconds: after the handshake
+        import torch, transformers
         request.refuse("activation")
         dtype = torch.bfloat16 if request.dtype == bp.DType.BFLOAT16 else torch.float32
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -23,10 +23,10 @@ class HuggingFaceVision(bp.VisionEncoder):
         gray = torch.zeros((1, self.image.height, self.image.width, 3), dtype=torch.uint8).numpy()
         return hf.vision_spec(request, self.model, self.features(gray), self.image, self.layer)
 
-    @torch.no_grad()
     def features(self, pictures):
         pixels = torch.from_numpy(images.normalize(pictures, self.image)).to(self.device, self.model.dtype)
-        states = self.model(pixels, output_hidden_states=True, **self.options).hidden_states
+        with torch.no_grad():
+            states = self.model(pixels, output_hidden_states=True, **self.options).hidden_states
         return states[self.layer].float().cpu().numpy()
 
     def encode(self, request, context):

@@ -1,12 +1,12 @@
 """Any Hugging Face causal or seq2seq language model as an adapter of bridge."""
 import bridge_plugin as bp  # first: it moves the standard output aside
-import torch
-import transformers
 from bridge_plugin import hf, layout
 
 
 class HuggingFace(bp.LanguageModel):
     def load(self, request):
+        global torch, transformers  # which take seconds: after the handshake
+        import torch, transformers
         request.refuse("activation")
         config = transformers.AutoConfig.from_pretrained(request.checkpoint)
         kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM

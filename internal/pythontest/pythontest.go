@@ -32,6 +32,16 @@ func Python(t testing.TB) string {
 	return path
 }
 
+// PythonWith is [Python] for tests that need another package, too.
+func PythonWith(t testing.TB, module string) string {
+	t.Helper()
+	python := Python(t)
+	if out, err := exec.Command(python, "-c", "import "+module).CombinedOutput(); err != nil {
+		needs.Lacking(t, "the Python package "+module, fmt.Errorf("%w: %s", err, out))
+	}
+	return python
+}
+
 // Torch returns the interpreter that [TorchVariable] names. Tests that need it run by
 // `make test-torch` alone, and are skipped elsewhere.
 func Torch(t testing.TB) string {

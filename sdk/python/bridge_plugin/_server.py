@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
@@ -148,6 +149,9 @@ class Service:
                 image_width=w.image_width, image_height=w.image_height, progress=progress)
             self.close()
             model = self.make()
+            if model.needs_checkpoint and not os.path.exists(request.checkpoint):
+                raise Error(Kind.NOT_FOUND, f"the checkpoint folder {request.checkpoint!r} is not there",
+                            "name the model's folder: path, beside plugin", field="checkpoint")
             spec = model.load(request)
             wire, can = _spec_to_wire(model, spec)
             self.model, self.spec, self.can = model, spec, can

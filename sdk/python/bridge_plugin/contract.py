@@ -292,6 +292,9 @@ class Model(abc.ABC):
     #: lets one in after the other.
     concurrent = False
 
+    #: Whether load needs a checkpoint folder. A plugin that brings its model says False.
+    needs_checkpoint = True
+
     @abc.abstractmethod
     def load(self, request: LoadRequest) -> Any:
         """Opens the model and returns its spec. Called once, before anything else."""

@@ -1,0 +1,167 @@
+package remoteadapter
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/internal/pythontest"
+	"github.com/modular-bridging/bridge/plugins"
+)
+
+const folder = "examples/adapter-python-remote"
+
+// checkpoint copies a small Llama's folder, for its tokenizer and embeddings.
+func checkpoint(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "small")
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(pythontest.Root(), "adapters/llama/testdata/golden-llama-3/checkpoint"))); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// serve starts the server and returns its address.
+func serve(t *testing.T, dir string) string {
+	t.Helper()
+	cmd := exec.Command(pythontest.Program(t, pythontest.PythonWith(t, "tokenizers"), folder+"/server.py", dir))
+	stdin, err := cmd.StdinPipe() // the server ends with it
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the server does not start: %v", err)
+	}
+	return strings.TrimSpace(line)
+}
+
+// open starts the adapter with a remote.json.
+func open(t *testing.T, dir string, remote map[string]string) (adapters.LanguageModel, error) {
+	t.Helper()
+	text, err := json.Marshal(remote)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "remote.json"), text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	program := pythontest.Program(t, pythontest.PythonWith(t, "tokenizers"), folder+"/adapter.py")
+	return plugins.OpenLanguage(t.Context(), plugins.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: dir}})
+}
+
+// With vLLM's prompt embeddings everything works but gradients: soft prompts, losses,
+// scores that are losses.
+func TestConformance(t *testing.T) {
+	dir := checkpoint(t)
+	url := serve(t, dir)
+	adaptertest.TestLanguage(t, func() adapters.LanguageModel {
+		m, err := open(t, dir, map[string]string{"api": "vllm", "url": url + "/v1", "model": "small"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}, adaptertest.Options{})
+}
+
+func TestWhatTextServersCanDo(t *testing.T) {
+	dir := checkpoint(t)
+	url := serve(t, dir)
+	text := []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment("a photo of")}, Target: " a cat"}}
+	var answers []string
+	for _, remote := range []map[string]string{
+		{"api": "vllm", "url": url + "/v1", "model": "small"},
+		{"api": "openai", "url": url + "/v1", "model": "small"},
+		{"api": "ollama", "url": url, "model": "small"},
+	} {
+		t.Run(remote["api"], func(t *testing.T) {
+			m, err := open(t, dir, remote)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			got, err := m.Generate(t.Context(), &adapters.GenerateRequest{Examples: text, Options: adapters.GenerateOptions{MaxNewTokens: 4}}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers = append(answers, got.Texts[0])
+			prompts := adapters.NewTensor(adapters.Float32, 1, 2, m.Spec().Width)
+			soft := []adapters.Example{{Segments: []adapters.Segment{adapters.PromptSegment(0)}, Target: " a cat"}}
+			_, err = m.Generate(t.Context(), &adapters.GenerateRequest{Prompts: prompts, Examples: soft}, nil)
+			if takes := remote["api"] == "vllm"; takes != (err == nil) || !takes && (adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "--enable-prompt-embeds")) {
+				t.Errorf("with soft prompts: %v", err)
+			}
+			_, err = m.Loss(t.Context(), &adapters.LossRequest{Prompts: prompts, Examples: soft, Gradient: true})
+			if adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "gives no gradient") {
+				t.Errorf("a gradient: %v", err)
+			}
+			if scores := m.Spec().Has(adapters.CapScore); scores != (remote["api"] != "ollama") {
+				t.Errorf("it has the capabilities %v", m.Spec().Capabilities)
+			}
+		})
+	}
+	for _, answer := range answers {
+		if answer == "" || answer != answers[0] {
+			t.Errorf("one model answers %q through three interfaces", answers)
+		}
+	}
+}
+
+func TestErrorsSayWhatTheServerSaid(t *testing.T) {
+	dir := checkpoint(t)
+	url := serve(t, dir)
+	ask := func(remote map[string]string) error {
+		m, err := open(t, dir, remote)
+		if err != nil {
+			return err
+		}
+		defer m.Close()
+		_, err = m.Loss(t.Context(), &adapters.LossRequest{Examples: []adapters.Example{
+			{Segments: []adapters.Segment{adapters.TextSegment("a")}, Target: "b"}}})
+		return err
+	}
+	for name, c := range map[string]struct {
+		remote map[string]string
+		kind   adapters.Kind
+		part   string
+	}{
+		"another model": {map[string]string{"api": "vllm", "url": url + "/v1", "model": "large"}, adapters.NotFound, "model large"},
+		"no server":     {map[string]string{"api": "vllm", "url": "http://127.0.0.1:1/v1", "model": "small"}, adapters.Unavailable, "start the server"},
+		"no such api":   {map[string]string{"api": "telnet", "url": url}, adapters.Invalid, "vllm, openai, ollama"},
+	} {
+		if err := ask(c.remote); adapters.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.part) {
+			t.Errorf("%s: %v, want kind %s with %q", name, err, c.kind, c.part)
+		}
+	}
+}
+
+// torch reads the prompt embeddings as vLLM does.
+func TestPromptEmbeddingsAreTorchs(t *testing.T) {
+	cmd := exec.Command(pythontest.Torch(t), "-c", `
+import base64, io, numpy, torch, embeds
+array = numpy.random.default_rng(0).standard_normal((5, 7)).astype(numpy.float32)
+read = torch.load(io.BytesIO(base64.b64decode(embeds.encode(array))), weights_only=True)
+assert read.dtype == torch.float32 and (read.numpy() == array).all()`)
+	cmd.Dir = filepath.Join(pythontest.Root(), folder)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -1,0 +1,140 @@
+"""A server in the style of vLLM, OpenAI and Ollama, with a small model in numpy: what the
+adapter's tests talk to.
+
+    server.py CHECKPOINT
+
+It reads the checkpoint's token embeddings E and continues rows x (embeddings of ids, or
+prompt embeddings) with the logits E · tanh(c), c the sum of 0.7^k x over the rows, the
+last first. It prints its address, and ends when its standard input does.
+"""
+
+import base64
+import http.server
+import io
+import json
+import pickle
+import sys
+import threading
+import zipfile
+
+import numpy as np
+from bridge_plugin import checkpoint, tokens
+
+from adapter import TABLES
+
+
+class Model:
+    def __init__(self, folder):
+        self.table = checkpoint.read_tensor(folder, TABLES).astype(np.float64)
+        self.tokenizer = tokens.HFTokenizer.open(folder)
+
+    def log_softmax(self, rows):
+        """Returns [T, V]: what follows each of the rows [T, D]."""
+        c, out = np.zeros(rows.shape[1]), []
+        for row in rows:
+            c = 0.7 * c + row
+            logits = np.tanh(c) @ self.table.T
+            out.append(logits - logits.max() - np.log(np.exp(logits - logits.max()).sum()))
+        return np.stack(out)
+
+    def complete(self, rows, body):
+        """Returns generated ids, the end included, and their log-probabilities before any
+        was forbidden."""
+        ids, chances, ends = [], [], body.get("stop_token_ids", [])
+        rng = np.random.default_rng(body.get("seed", 0))
+        while len(ids) < body["max_tokens"]:
+            raw = self.log_softmax(rows)[-1]
+            choice = raw.copy()
+            if len(ids) < body.get("min_tokens", 0):
+                choice[ends] = -np.inf
+            if allowed := body.get("allowed_token_ids"):
+                choice[[i for i in range(len(choice)) if i not in allowed]] = -np.inf
+            if body["temperature"] > 0:
+                order = np.argsort(-choice)
+                p = np.exp((choice - choice.max()) / body["temperature"])[order]
+                p[body["top_k"] if body.get("top_k", -1) > 0 else len(p):] = 0
+                p /= p.sum()
+                p[np.cumsum(p) - p > body.get("top_p", 1.0)] = 0
+                ids.append(int(rng.choice(order, p=p / p.sum())))
+            else:
+                ids.append(int(choice.argmax()))
+            chances.append(float(raw[ids[-1]]))
+            if ids[-1] in ends:
+                break
+            rows = np.concatenate([rows, self.table[ids[-1:]]])
+        return ids, chances
+
+    def answer(self, body):
+        if "prompt_embeds" in body:
+            rows, echoed = decode(body["prompt_embeds"]).astype(np.float64), []
+        else:
+            rows = self.table[body["prompt"]]
+            echoed = [None, *(self.log_softmax(rows)[range(len(rows) - 1), body["prompt"][1:]].tolist())] if body.get("echo") else []
+        ids, chances = self.complete(rows, body)
+        return {"choices": [{"text": self.tokenizer.decode(ids), "logprobs": {"token_logprobs": echoed + chances}}],
+                "usage": {"completion_tokens": len(ids)}}
+
+
+class Unpickler(pickle.Unpickler):
+    """Reads what torch.save writes of one float32 tensor, without torch."""
+
+    def __init__(self, data, storage):
+        super().__init__(io.BytesIO(data))
+        self.storage = storage
+
+    def find_class(self, module, name):
+        return {"_rebuild_tensor_v2": lambda storage, offset, shape, strides, *_: storage.reshape(shape), "OrderedDict": dict, "FloatStorage": None}[name]
+
+    def persistent_load(self, _):
+        return self.storage
+
+
+def decode(text):
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(text))) as archive:
+        return Unpickler(archive.read("archive/data.pkl"), np.frombuffer(archive.read("archive/data/0"), "<f4")).load()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    model = None
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        try:
+            status, answer = 200, self.route(body)
+        except KeyError as err:
+            status, answer = 404, {"error": f"there is no {err}"}
+        data = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def route(self, body):
+        if body["model"] != "small":
+            raise KeyError(f"model {body['model']}")
+        if self.path == "/v1/completions":
+            return self.model.answer(body)
+        if self.path == "/api/generate":
+            ids = self.model.tokenizer.encode(body["prompt"])[0]
+            if self.model.tokenizer.bos is not None:
+                ids = [self.model.tokenizer.bos, *ids]
+            o = body["options"]
+            ends = [id for stop in o.get("stop", []) for id in self.model.tokenizer.encode(stop)[0]]
+            got = self.model.answer({**o, "prompt": ids, "max_tokens": o["num_predict"], "stop_token_ids": ends})
+            return {"response": got["choices"][0]["text"], "eval_count": got["usage"]["completion_tokens"]}
+        raise KeyError(f"path {self.path}")
+
+    def log_message(self, *_):
+        pass
+
+
+def main():
+    Handler.model = Model(sys.argv[1])
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
