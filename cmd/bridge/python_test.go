@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/internal/pythontest"
+	"github.com/modular-bridging/bridge/kit"
+)
+
+// kitModel returns the folder of one of the kit's frozen models.
+func kitModel(t *testing.T, id string) string {
+	t.Helper()
+	dir, err := kit.Extract(t.Context(), cacheDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, id)
+}
+
+// losses reads every loss of a run, in order.
+func losses(t *testing.T, dir string) (names []string, values []float64) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "metrics.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(data) {
+		var figures map[string]any
+		if err := json.Unmarshal(line, &figures); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"stage-2/loss", "held_out/loss", "held_out/loss_other_picture"} {
+			if value, ok := figures[name].(float64); ok {
+				names, values = append(names, name), append(values, value)
+			}
+		}
+	}
+	return names, values
+}
+
+// Any Hugging Face model behind the Python example trains a bridge as the built-in
+// adapter does. The schedule is the recipe's: at its full rate from the first step on,
+// Adam makes large steps of gradients that are rounding errors, and any two
+// implementations part.
+func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
+	program := pythontest.Program(t, pythontest.Torch(t), "examples/adapter-python-hf/adapter.py")
+	for _, id := range []string{"tiny-opt", "tiny-flan-t5"} {
+		t.Run(id, func(t *testing.T) {
+			var runs [2][]float64
+			for i, plugin := range []string{"", fmt.Sprintf(",plugin=%q", program)} {
+				out := filepath.Join(t.TempDir(), "run")
+				want(t, exitDone, append(short("train", strings.Replace(id, "tiny", "tiny-stage2", 1), "--out", out),
+					"--set", fmt.Sprintf("language={path=%q%s}", kitModel(t, id), plugin), "--set", "optimizer.steps=20", "--set", "optimizer.warmup=20", "--set", "optimizer.batch=8", "--set", "evaluation.captions=2")...)
+				_, runs[i] = losses(t, out)
+			}
+			if len(runs[0]) < 22 || len(runs[0]) != len(runs[1]) {
+				t.Fatalf("the runs have %d and %d losses", len(runs[0]), len(runs[1]))
+			}
+			largest := 0.0
+			for i, builtIn := range runs[0] {
+				largest = max(largest, math.Abs(runs[1][i]-builtIn))
+			}
+			t.Logf("largest difference of %d losses: %.2g", len(runs[0]), largest)
+			if !(largest < 1e-3) {
+				t.Errorf("losses through Python are %v, of the built-in adapter %v", runs[1], runs[0])
+			}
+		})
+	}
+}
+
+// A model that gives no gradient is refused before anything is computed.
+func TestTrainingThroughARemoteModelIsRefused(t *testing.T) {
+	program := pythontest.Program(t, pythontest.PythonWith(t, "tokenizers"), "examples/adapter-python-remote/adapter.py")
+	model := filepath.Join(t.TempDir(), "tiny-opt")
+	if err := os.CopyFS(model, os.DirFS(kitModel(t, "tiny-opt"))); err != nil {
+		t.Fatal(err)
+	}
+	remote := `{"api": "vllm", "url": "http://127.0.0.1:1/v1", "model": "small"}`
+	if err := os.WriteFile(filepath.Join(model, "remote.json"), []byte(remote), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "run")
+	_, stderr := want(t, exitFailed, append(short("train", "tiny-stage2-opt", "--out", out),
+		"--set", fmt.Sprintf("language={path=%q,plugin=%q}", model, program))...)
+	for _, part := range []string{"tiny-opt gives no gradient by the soft prompts", "captions and scores work with this one"} {
+		if !strings.Contains(stderr, part) {
+			t.Errorf("the error does not say %q: %s", part, stderr)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(out, "metrics.jsonl")); err == nil {
+		t.Error("something was measured before")
+	}
+}

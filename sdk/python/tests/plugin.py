@@ -1,0 +1,66 @@
+"""A plugin for test_process.py. MODE says what it does besides."""
+
+import bridge_plugin as bp  # first: it moves the standard output aside
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+MODE = os.environ.get("MODE", "")
+
+
+class Model(bp.LanguageModel):
+    needs_checkpoint = False
+
+    def load(self, request):
+        for i in range(3):
+            request.progress("weights", i + 1, 3)
+        if MODE == "child":
+            child = subprocess.Popen(["sleep", "600"])
+            print("child", child.pid, file=sys.stderr, flush=True)
+        if MODE == "load fails":
+            raise bp.Error(bp.Kind.CORRUPT, "bad tensor", "download it again", field="model.safetensors")
+        if MODE == "noise":
+            os.write(1, b"n" * (1 << 20) + b"\n")
+            print("printed" * 20000)
+        return bp.LanguageSpec(id="m", family="f", width=3, parameters=1, digest="d", architecture="decoder-only", vocabulary=9,
+                               token_norm=1.0, end_of_answer="e")
+
+    def loss(self, request, context):
+        what = request.examples[0].target
+        if what == "wait":
+            context.wait(600)
+        if what == "sleep":
+            time.sleep(600)
+        if what == "fall":
+            raise ZeroDivisionError("on purpose")
+        if what == "memory":
+            raise MemoryError("too much")
+        if what == "lie":
+            return bp.LossResponse([1.0], [1], np.zeros((1, 1), np.float32))
+        gradient = None
+        if request.gradient:
+            gradient = context.empty(request.prompts.shape) if what == "empty" else np.zeros(request.prompts.shape, np.float32)
+            gradient[:] = request.prompts * 2 + 1
+        return bp.LossResponse([float(len(e.target)) for e in request.examples], [1] * len(request.examples), gradient)
+
+    def generate(self, request, context, emit):
+        for i in range(len(request.examples)):
+            for word in ("one", " two"):
+                emit(i, word)
+        return bp.GenerateResponse(["one two"] * len(request.examples), [2] * len(request.examples))
+
+    def close(self):
+        print("closed", file=sys.stderr, flush=True)
+        if MODE == "close hangs":
+            time.sleep(600)
+
+
+if MODE == "noise":
+    os.write(1, b"before the handshake\n")
+    print("m" * (1 << 20))
+if __name__ == "__main__":
+    bp.serve(Model, name="test", version="9")
