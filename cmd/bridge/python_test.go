@@ -46,9 +46,9 @@ func losses(t *testing.T, dir string) (names []string, values []float64) {
 }
 
 // Any Hugging Face model behind the Python example trains a bridge as the built-in
-// adapter does. The schedule is the recipe's: at its full rate from the first step on,
-// Adam makes large steps of gradients that are rounding errors, and any two
-// implementations part.
+// adapter does. Rounding errors of one part in ten million grow from step to step, for
+// T5 by half each time: any two implementations part in the end, as the built-in adapter
+// on the Go backend and on XLA do.
 func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
 	program := pythontest.Program(t, pythontest.Torch(t), "examples/adapter-python-hf/adapter.py")
 	for _, id := range []string{"tiny-opt", "tiny-flan-t5"} {
@@ -57,10 +57,10 @@ func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
 			for i, plugin := range []string{"", fmt.Sprintf(",plugin=%q", program)} {
 				out := filepath.Join(t.TempDir(), "run")
 				want(t, exitDone, append(short("train", strings.Replace(id, "tiny", "tiny-stage2", 1), "--out", out),
-					"--set", fmt.Sprintf("language={path=%q%s}", kitModel(t, id), plugin), "--set", "optimizer.steps=20", "--set", "optimizer.warmup=20", "--set", "optimizer.batch=8", "--set", "evaluation.captions=2")...)
+					"--set", fmt.Sprintf("language={path=%q%s}", kitModel(t, id), plugin), "--set", "optimizer.steps=12", "--set", "optimizer.warmup=20", "--set", "optimizer.batch=8", "--set", "evaluation.captions=2")...)
 				_, runs[i] = losses(t, out)
 			}
-			if len(runs[0]) < 22 || len(runs[0]) != len(runs[1]) {
+			if len(runs[0]) < 14 || len(runs[0]) != len(runs[1]) {
 				t.Fatalf("the runs have %d and %d losses", len(runs[0]), len(runs[1]))
 			}
 			largest := 0.0
