@@ -54,6 +54,10 @@ test-long: ## the long form of tests that have two: every adapter killed at ever
 verify-hf: build ## captions and conversions of whole BLIP-2 folders against transformers (makes its own Python environment)
 	tools/reference/verify-hf.sh
 
+.PHONY: conformance-page
+conformance-page: ## write docs/conformance.md from the cases of the conformance kit
+	BRIDGE_WRITE_PAGE=1 $(GO) test -run TestPage ./plugins/conformance
+
 .PHONY: bench
 bench: ## benchmarks of the parts
 	$(GO) test -run '^$$' -bench . ./...

@@ -244,6 +244,7 @@ func (m *badLanguage) spoil(req *adapters.LossRequest, resp *adapters.LossRespon
 		for i, x := range resp.Loss {
 			if math.IsNaN(float64(x)) {
 				resp.Loss[i] = 0
+				clear(gradient(resp))
 			}
 		}
 	case "NaN reaches others":

@@ -11,7 +11,7 @@ func Cases(kind adapters.ModelKind) (all []Info) {
 		all = append(all, c.Info)
 	}
 	add := func(i Info) {
-		i.Name = "contract: " + i.Name
+		i.Name = contractPrefix + i.Name
 		all = append(all, i)
 	}
 	if kind == adapters.KindVision {

@@ -2,11 +2,19 @@ package conformance
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/plugins"
+)
+
+// What the names of the contract's cases begin with.
+const (
+	contractPrefix  = "contract: "
+	inProcessPrefix = "in process: "
 )
 
 // closer is what both kinds of adapter have.
@@ -16,34 +24,51 @@ type closer interface{ Close() error }
 // uses, and in this process where the target has a family.
 func (k *kit) contract(ctx context.Context) {
 	kind := k.report.Kind
-	if kind == "" { // no process case was run that loads it, or none could
-		k.attempt(ctx, opens(), func(t T) { k.guest(t) })
+	if kind == "" && k.wantsContract() {
+		k.judge(ctx, opens(), func(t T) { k.guest(t) })
 		k.drop()
 		kind = k.report.Kind
 	}
 	family := k.target.InProcess
 	switch kind {
 	case adapters.KindVision:
-		suite(ctx, k, "contract: ", adaptertest.Vision(k.o.Contract), func(ctx context.Context) (adapters.VisionEncoder, error) {
+		suite(ctx, k, contractPrefix, adaptertest.Vision(k.o.Contract), func(ctx context.Context) (adapters.VisionEncoder, error) {
 			return plugins.OpenVision(ctx, k.target.Config)
 		})
 		if family != nil {
-			suite(ctx, k, "in process: ", adaptertest.Vision(k.o.Contract), func(ctx context.Context) (adapters.VisionEncoder, error) {
+			suite(ctx, k, inProcessPrefix, adaptertest.Vision(k.o.Contract), func(ctx context.Context) (adapters.VisionEncoder, error) {
 				req := k.target.Config.Load
 				return family.OpenVision(ctx, &req)
 			})
 		}
 	case adapters.KindLanguage:
-		suite(ctx, k, "contract: ", adaptertest.Language(k.o.Contract), func(ctx context.Context) (adapters.LanguageModel, error) {
+		suite(ctx, k, contractPrefix, adaptertest.Language(k.o.Contract), func(ctx context.Context) (adapters.LanguageModel, error) {
 			return plugins.OpenLanguage(ctx, k.target.Config)
 		})
 		if family != nil {
-			suite(ctx, k, "in process: ", adaptertest.Language(k.o.Contract), func(ctx context.Context) (adapters.LanguageModel, error) {
+			suite(ctx, k, inProcessPrefix, adaptertest.Language(k.o.Contract), func(ctx context.Context) (adapters.LanguageModel, error) {
 				req := k.target.Config.Load
 				return family.OpenLanguage(ctx, &req)
 			})
 		}
 	}
+}
+
+// wantsContract reports whether the plugin is to be opened for cases of the
+// contract: some are wanted, and no other case has tried.
+func (k *kit) wantsContract() bool {
+	if slices.ContainsFunc(k.report.Results, func(r Result) bool { return r.Name == "process: load" }) {
+		return false
+	}
+	for _, kind := range []adapters.ModelKind{adapters.KindLanguage, adapters.KindVision} {
+		for _, c := range Cases(kind) {
+			name, ok := strings.CutPrefix(c.Name, contractPrefix)
+			if ok && (k.wanted(c.Name) || k.target.InProcess != nil && k.wanted(inProcessPrefix+name)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // opens is the case of a plugin that is to be opened for others.

@@ -130,9 +130,17 @@ func Run(ctx context.Context, target Target, o Options) (*Report, error) {
 // wanted reports whether a case of the name is to be run.
 func (k *kit) wanted(name string) bool { return k.o.Run == nil || k.o.Run.MatchString(name) }
 
-// attempt runs a case, unless it is not wanted or the run is over.
+// attempt runs a case if it is wanted.
 func (k *kit) attempt(ctx context.Context, info Info, run func(T)) *Result {
-	if !k.wanted(info.Name) || ctx.Err() != nil {
+	if !k.wanted(info.Name) {
+		return nil
+	}
+	return k.judge(ctx, info, run)
+}
+
+// judge runs a case, unless the run is over.
+func (k *kit) judge(ctx context.Context, info Info, run func(T)) *Result {
+	if ctx.Err() != nil {
 		return nil
 	}
 	if k.o.Began != nil {

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/golden"
+	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/conformance"
+)
+
+// smallest returns a family's golden folder with the smallest checkpoint.
+func smallest(t *testing.T, family string) *golden.Folder {
+	t.Helper()
+	dirs, err := golden.Dirs(filepath.Join("..", "..", "adapters", family, "testdata"))
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("golden folders of %s: %v, %v", family, dirs, err)
+	}
+	var best *golden.Folder
+	var least int64
+	for _, dir := range dirs {
+		folder, err := golden.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := int64(0)
+		files, _ := filepath.Glob(filepath.Join(folder.Checkpoint(), "*.safetensors"))
+		for _, f := range files {
+			if info, err := os.Stat(f); err == nil {
+				size += info.Size()
+			}
+		}
+		if best == nil || size > 0 && size < least {
+			best, least = folder, size
+		}
+	}
+	return best
+}
+
+// TestBuiltinAdaptersConform runs the whole kit on every built-in family: in a
+// process of its own, which is this binary, in this process, and on a golden
+// folder.
+func TestBuiltinAdaptersConform(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range builtin() {
+		t.Run(f.Name, func(t *testing.T) {
+			t.Parallel()
+			folder := smallest(t, f.Name)
+			target := conformance.Target{Kind: f.Kind, InProcess: &f, Config: plugins.Config{
+				Name: f.Name, Path: self, Args: []string{"adapter", "serve", f.Name}, Family: f.Name,
+				Load: adapters.LoadRequest{Checkpoint: folder.Checkpoint(), Backend: "go", ImageSize: folder.ImageSize()}}}
+			r, err := conformance.Run(t.Context(), target, conformance.Options{
+				Golden: []string{folder.Dir}, Patience: 10, Host: []string{self, "adapter", "host"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Log(r.Summary())
+			for _, c := range r.Results {
+				if c.Verdict == adaptertest.Fail {
+					t.Errorf("%s: %s\n%s", c.Name, strings.Join(c.Messages, "\n"), c.Advice())
+				}
+			}
+			if skipped := r.Count(adaptertest.Skip); skipped > 4 {
+				t.Errorf("%d cases are skipped", skipped)
+			}
+		})
+	}
+}
+
+// TestPluginTest runs the command on the example, built as its README says, as an
+// executable, as a folder and as a project.
+func TestPluginTest(t *testing.T) {
+	project := t.TempDir()
+	program := filepath.Join(project, "bridge-adapter-bigram")
+	source, err := filepath.Abs(filepath.Join("..", "..", "examples", "adapter-go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := "name = 'bigram'\nversion = '0.1.0'\nprotocol = [1]\nkind = 'language-model'\n" +
+		"[build]\ncommand = 'go build -C " + source + " -o " + program + " . && ./bridge-adapter-bigram -init checkpoint'\n[test]\ncheckpoint = 'checkpoint'\n"
+	if err := os.WriteFile(filepath.Join(project, "plugin.toml"), []byte(manifest), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	junit := filepath.Join(t.TempDir(), "report.xml")
+	out, errs := want(t, exitDone, "plugin", "test", project, "--json", "--junit", junit, "--patience", "10")
+	if !strings.Contains(errs, "go build -C") || !strings.Contains(errs, "pass") {
+		t.Errorf("stderr shows neither the build nor progress:\n%s", errs)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	var last struct {
+		Kind                    string
+		Passed, Failed, Skipped int
+	}
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Kind != "language-model" || last.Failed != 0 || last.Passed != len(lines)-1-last.Skipped {
+		t.Errorf("the last of %d lines is %s (%v)", len(lines), lines[len(lines)-1], err)
+	}
+	if text, err := os.ReadFile(junit); err != nil || !strings.Contains(string(text), "<testsuites name=\"bridge plugin test\"") {
+		t.Errorf("the JUnit file is %.80q, %v", text, err)
+	}
+	checkpoint := filepath.Join(project, "checkpoint")
+	out, _ = want(t, exitDone, "plugin", "test", program, "--checkpoint", checkpoint, "--run", "contract: (loss|gradient)$", "--text", "a dog on", "--target", " a red background")
+	if !strings.Contains(out, "a language-model: 3 passed, 0 failed, 0 skipped") { // and the one that opens it
+		t.Errorf("the table ends:\n%s", out)
+	}
+	if err := os.Remove(filepath.Join(project, "plugin.toml")); err != nil {
+		t.Fatal(err)
+	}
+	want(t, exitDone, "plugin", "test", project, "--checkpoint", checkpoint, "--run", "process: handshake")
+}
+
+func TestPluginTestRefusals(t *testing.T) {
+	empty := t.TempDir()
+	broken := t.TempDir()
+	for _, dir := range []string{broken} {
+		if err := os.WriteFile(filepath.Join(dir, "plugin.toml"), []byte("name = 'x'\n[build]\ncommand = 'echo no compiler >&2; exit 7'\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	outside := t.TempDir()
+	if err := os.WriteFile(filepath.Join(outside, "plugin.toml"), []byte("name = 'x'\nexecutable = '../x'\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		status int
+		text   string
+		args   []string
+	}{
+		{exitUsage, "no built-in adapter \"optt\"; did you mean", []string{"builtin:optt"}},
+		{exitUsage, "wants --checkpoint", []string{"builtin:opt"}},
+		{exitFailed, "no plugin \"/no/such\"", []string{"/no/such"}},
+		{exitFailed, "no checkpoint \"/no/such\"", []string{"builtin:opt", "--checkpoint", "/no/such"}},
+		{exitFailed, "0 executables named bridge-adapter-NAME", []string{empty}},
+		{exitFailed, "no compiler", []string{broken}},
+		{exitFailed, "exit status 7", []string{broken}},
+		{exitFailed, "want a path in the plugin's folder", []string{outside}},
+		{exitUsage, "--run: ", []string{self, "--run", "("}},
+		{exitUsage, "--kind is \"sound\"", []string{self, "--kind", "sound"}},
+		{exitUsage, "go together", []string{self, "--text", "a"}},
+		{exitUsage, "positive", []string{self, "--patience", "0"}},
+		{exitUsage, "no case was run", []string{self, "--run", "no such case"}},
+		{exitFailed, "fails 1 of 1 cases", []string{"/bin/true", "--run", "started by hand"}},
+	} {
+		status, out, errs := call(t, append([]string{"plugin", "test"}, c.args...)...)
+		if status != c.status || !strings.Contains(out+errs, c.text) {
+			t.Errorf("%v: status %d, want %d and %q:\n%s%s", c.args, status, c.status, c.text, out, errs)
+		}
+	}
+}
