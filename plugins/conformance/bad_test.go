@@ -101,7 +101,6 @@ type badLanguage struct {
 	stuck  sync.Mutex
 	kept   [][]byte
 	shared *adapters.LossResponse
-	ended  atomic.Bool
 }
 
 func (m *badLanguage) Spec() adapters.LanguageSpec {
