@@ -6,25 +6,25 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
-
-	"github.com/BurntSushi/toml"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/pluginproject"
 	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
 // foundPlugin is what the PATH of `bridge plugin test` means.
 type foundPlugin struct {
-	config     plugins.Config
-	family     *adapters.Family // of this binary; nil where it is none
-	kind       adapters.ModelKind
-	checkpoint string // that a manifest names
+	config plugins.Config
+	family *adapters.Family // of this binary; nil where it is none
+	kind   adapters.ModelKind
+
+	// What a manifest says.
+	checkpoint   string
+	capabilities []adapters.Capability
 }
 
 // builtinPrefix marks a family of this binary.
@@ -60,79 +60,43 @@ func (p *program) findBuiltin(name string) (foundPlugin, error) {
 	return foundPlugin{}, usagef("no built-in adapter %q%s (there are %s)", name, nearest.Hint(name, names), list(names))
 }
 
-// pluginManifest is what the kit reads of a plugin.toml.
-type pluginManifest struct {
-	Name       string
-	Kind       adapters.ModelKind
-	Families   []string
-	Executable string
-	Build      struct{ Command string }
-	Test       struct{ Checkpoint string }
-}
-
 // findProject is a plugin's folder: with a plugin.toml, whose build command is
 // run first, or with one executable named bridge-adapter-NAME.
 func (p *program) findProject(ctx context.Context, dir string) (foundPlugin, error) {
-	file := filepath.Join(dir, "plugin.toml")
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Lstat(filepath.Join(dir, manifest.File)); errors.Is(err, fs.ErrNotExist) {
 		return findExecutable(dir)
 	}
-	var m pluginManifest
-	if err == nil {
-		err = toml.Unmarshal(text, &m)
-	}
+	m, err := manifest.Load(dir)
 	if err != nil {
-		return foundPlugin{}, adapters.Errorf(adapters.Invalid, "%s: %w", file, err)
-	}
-	if m.Executable == "" {
-		m.Executable = "bridge-adapter-" + m.Name
-	}
-	for key, path := range map[string]string{"executable": m.Executable, "test.checkpoint": m.Test.Checkpoint} {
-		if path != "" && !filepath.IsLocal(filepath.FromSlash(path)) {
-			return foundPlugin{}, adapters.Errorf(adapters.Invalid, "%s: %s is %q, want a path in the plugin's folder", file, key, path)
-		}
-	}
-	if err := p.buildProject(ctx, dir, m); err != nil {
 		return foundPlugin{}, err
 	}
-	found := foundPlugin{kind: m.Kind, config: plugins.Config{Name: m.Name, Path: filepath.Join(dir, filepath.FromSlash(m.Executable))}}
+	project, err := pluginproject.Open(dir)
+	if err != nil {
+		return foundPlugin{}, err
+	}
+	if err := project.Build(ctx, p.stderr); err != nil {
+		return foundPlugin{}, err
+	}
+	found := foundPlugin{kind: m.Kind, capabilities: m.Capabilities,
+		config: plugins.Config{Name: m.Name, Version: m.Version, Path: m.Path(project.Dir)}}
 	if len(m.Families) > 0 {
 		found.config.Family = m.Families[0]
 	}
 	if m.Test.Checkpoint != "" {
-		found.checkpoint = filepath.Join(dir, filepath.FromSlash(m.Test.Checkpoint))
+		found.checkpoint = filepath.Join(project.Dir, filepath.FromSlash(m.Test.Checkpoint))
 	}
 	return found, nil
 }
 
 // findExecutable is the one executable of a folder without a manifest.
 func findExecutable(dir string) (foundPlugin, error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "bridge-adapter-*"))
+	paths, err := filepath.Glob(filepath.Join(dir, manifest.Prefix+"*"))
 	if err == nil && len(paths) != 1 {
-		err = fmt.Errorf("it has no plugin.toml and %d executables named bridge-adapter-NAME", len(paths))
+		err = fmt.Errorf("it has no plugin.toml and %d executables named %sNAME", len(paths), manifest.Prefix)
 	}
 	if err != nil {
 		return foundPlugin{}, adapters.Errorf(adapters.NotFound, "%s is no plugin's folder: %w", dir, err).
 			WithRemedy("name a folder with a plugin.toml, or the executable itself")
 	}
 	return foundPlugin{config: plugins.Config{Name: filepath.Base(paths[0]), Path: paths[0]}}, nil
-}
-
-// buildProject runs the build command of a project in its folder and shows it.
-func (p *program) buildProject(ctx context.Context, dir string, m pluginManifest) error {
-	if strings.TrimSpace(m.Build.Command) == "" {
-		return nil
-	}
-	fmt.Fprintf(p.stderr, "in %s: %s\n", dir, m.Build.Command)
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", m.Build.Command)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, p.stderr, p.stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
-	if err := cmd.Run(); err != nil {
-		return adapters.Errorf(adapters.Invalid, "%s is not built: `%s` ended with %w", m.Name, m.Build.Command, err).
-			WithRemedy("what it says stands above")
-	}
-	return nil
 }

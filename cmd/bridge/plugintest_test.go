@@ -84,7 +84,7 @@ func TestPluginTest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifest := "name = 'bigram'\nversion = '0.1.0'\nprotocol = [1]\nkind = 'language-model'\n" +
+	manifest := "name = 'bigram'\nversion = '0.1.0'\nprotocol = [1]\nkind = 'language-model'\ncapabilities = ['gradient', 'embed-tokens']\n" +
 		"[build]\ncommand = 'go build -C " + source + " -o " + program + " . && ./bridge-adapter-bigram -init checkpoint'\n[test]\ncheckpoint = 'checkpoint'\n"
 	if err := os.WriteFile(filepath.Join(project, "plugin.toml"), []byte(manifest), 0o644); err != nil {
 		t.Fatal(err)
@@ -117,15 +117,14 @@ func TestPluginTest(t *testing.T) {
 }
 
 func TestPluginTestRefusals(t *testing.T) {
+	const least = "name = 'x'\nversion = '0.1.0'\nprotocol = [1]\nkind = 'language-model'\n"
 	empty := t.TempDir()
 	broken := t.TempDir()
-	for _, dir := range []string{broken} {
-		if err := os.WriteFile(filepath.Join(dir, "plugin.toml"), []byte("name = 'x'\n[build]\ncommand = 'echo no compiler >&2; exit 7'\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(filepath.Join(broken, "plugin.toml"), []byte(least+"[build]\ncommand = 'echo no compiler >&2; exit 7'\n"), 0o644); err != nil {
+		t.Fatal(err)
 	}
 	outside := t.TempDir()
-	if err := os.WriteFile(filepath.Join(outside, "plugin.toml"), []byte("name = 'x'\nexecutable = '../x'\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(outside, "plugin.toml"), []byte(least+"executable = '../x'\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	self, err := os.Executable()

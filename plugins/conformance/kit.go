@@ -29,6 +29,8 @@ type Target struct {
 	InProcess *adapters.Family
 	// Kind is what the plugin must be; empty where it may be either.
 	Kind adapters.ModelKind
+	// Capabilities are those that its manifest names; nil where it names none.
+	Capabilities []adapters.Capability
 }
 
 // Options say what is run.

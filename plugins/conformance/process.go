@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -191,6 +192,11 @@ func (k *kit) load(t T) {
 	k.note(g, l)
 	if want := k.target.Kind; want != "" && want != k.report.Kind {
 		t.Errorf("it holds a %s, want a %s", k.report.Kind, want)
+	}
+	for _, c := range g.spec.Capabilities {
+		if named := k.target.Capabilities; named != nil && !slices.Contains(named, adapters.Capability(c)) {
+			t.Errorf("the model's spec has the capability %q, the manifest names %q", c, named)
+		}
 	}
 }
 
