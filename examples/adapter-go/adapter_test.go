@@ -32,7 +32,7 @@ func TestInProcess(t *testing.T) {
 // TestPlugin builds the plugin as its README says and runs it from outside.
 func TestPlugin(t *testing.T) {
 	dir := t.TempDir()
-	program, checkpoint := filepath.Join(dir, "adapter-go"), filepath.Join(dir, "checkpoint")
+	program, checkpoint := filepath.Join(dir, "bridge-adapter-bigram"), filepath.Join(dir, "checkpoint")
 	for _, command := range [][]string{{"go", "build", "-o", program, "."}, {program, "-init", checkpoint}} {
 		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v\n%s", command, err, out)

@@ -1,8 +1,7 @@
-// Command adapter-go is a language model in a plugin: what to start from when
-// you bring a frozen model of your own to bridge.
+// Command adapter-go is a language model in a plugin, in plain Go.
 //
-//	adapter-go -init DIR [-text FILE]   make a checkpoint folder
-//	adapter-go                          serve (bridge starts it like this)
+//	bridge-adapter-bigram -init DIR [-text FILE]   make a checkpoint folder
+//	bridge-adapter-bigram                          serve (bridge starts it like this)
 package main
 
 import (

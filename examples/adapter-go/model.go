@@ -52,7 +52,7 @@ func open(req *adapters.LoadRequest) (*model, error) {
 	file := filepath.Join(req.Checkpoint, "config.json")
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.NotFound, "%w", err).WithRemedy("make it with adapter-go -init DIR")
+		return nil, adapters.Errorf(adapters.NotFound, "%w", err).WithRemedy("make it with bridge-adapter-bigram -init DIR")
 	}
 	var c checkpoint
 	if err := json.Unmarshal(b, &c); err != nil {
