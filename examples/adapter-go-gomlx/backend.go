@@ -1,0 +1,32 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/gobackend"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// openBackend opens what bridge asks for: "auto" (here the Go backend), "go",
+// "xla:cpu", "xla:cuda" or "xla:/abs/plugin.so".
+func openBackend(name string) (compute.Backend, error) {
+	var backend compute.Backend
+	var err error
+	plugin, isXLA := strings.CutPrefix(name, "xla:")
+	switch {
+	case isXLA:
+		backend, err = openXLA(plugin)
+	case name == "" || name == "auto" || name == "go":
+		// With its default it can wait for ever on machines of few cores. It says so
+		// on stdout, which the SDK has moved away from the handshake.
+		backend, err = gobackend.New("parallelism=-1")
+	default:
+		return nil, adapters.Errorf(adapters.Unsupported, "backend %q is not known, want auto, go, xla:cpu, xla:cuda or xla:/absolute/path/to/plugin.so", name)
+	}
+	if err != nil {
+		return nil, adapters.Errorf(adapters.Unavailable, "backend %s cannot be opened: %w", name, err).WithRemedy("use --backend go")
+	}
+	return backend, nil
+}
