@@ -43,7 +43,8 @@ func (p *program) findPlugin(ctx context.Context, path string) (foundPlugin, err
 	if info.IsDir() {
 		return p.findProject(ctx, path)
 	}
-	return foundPlugin{config: plugins.Config{Name: filepath.Base(path), Path: path}}, nil
+	path, err = filepath.Abs(path)
+	return foundPlugin{config: plugins.Config{Name: filepath.Base(path), Path: path}}, err
 }
 
 // findBuiltin is a family of this binary, in a process of its own and in this one.
@@ -66,10 +67,6 @@ func (p *program) findProject(ctx context.Context, dir string) (foundPlugin, err
 	if _, err := os.Lstat(filepath.Join(dir, manifest.File)); errors.Is(err, fs.ErrNotExist) {
 		return findExecutable(dir)
 	}
-	m, err := manifest.Load(dir)
-	if err != nil {
-		return foundPlugin{}, err
-	}
 	project, err := pluginproject.Open(dir)
 	if err != nil {
 		return foundPlugin{}, err
@@ -77,13 +74,11 @@ func (p *program) findProject(ctx context.Context, dir string) (foundPlugin, err
 	if err := project.Build(ctx, p.stderr); err != nil {
 		return foundPlugin{}, err
 	}
-	found := foundPlugin{kind: m.Kind, capabilities: m.Capabilities,
-		config: plugins.Config{Name: m.Name, Version: m.Version, Path: m.Path(project.Dir)}}
+	m := project.Manifest
+	found := foundPlugin{kind: m.Kind, checkpoint: project.Checkpoint(), capabilities: m.Capabilities,
+		config: plugins.Config{Name: m.Name, Version: m.Version, Path: project.Program}}
 	if len(m.Families) > 0 {
 		found.config.Family = m.Families[0]
-	}
-	if m.Test.Checkpoint != "" {
-		found.checkpoint = filepath.Join(project.Dir, filepath.FromSlash(m.Test.Checkpoint))
 	}
 	return found, nil
 }
@@ -98,5 +93,6 @@ func findExecutable(dir string) (foundPlugin, error) {
 		return foundPlugin{}, adapters.Errorf(adapters.NotFound, "%s is no plugin's folder: %w", dir, err).
 			WithRemedy("name a folder with a plugin.toml, or the executable itself")
 	}
-	return foundPlugin{config: plugins.Config{Name: filepath.Base(paths[0]), Path: paths[0]}}, nil
+	path, err := filepath.Abs(paths[0])
+	return foundPlugin{config: plugins.Config{Name: filepath.Base(path), Path: path}}, err
 }

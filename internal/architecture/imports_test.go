@@ -53,7 +53,7 @@ func rules() []rule {
 		{"internal/lm/lmtest", []string{"adapters", "golden", "golden/goldentest", "internal/..."}},
 		{"internal/vision/visiontest", []string{"adapters", "adapters/adaptertest", "golden", "golden/goldentest", "internal/..."}},
 		{"internal/lm", []string{"adapters", "tokenizer", "internal/..."}},
-		{"internal/pluginproject", []string{"", "adapters", "internal/..."}},
+		{"internal/pluginproject", []string{"", "adapters", "plugins/manifest", "internal/..."}},
 		{"internal/pluginproject/template/...", []string{"adapters", "plugins"}}, // what an outside author can
 		{"internal/...", []string{"adapters", "internal/..."}},
 		{"tools/xla", nil},

@@ -19,7 +19,7 @@ import (
 // shows on out the command and what it prints. A folder without a build command is
 // left as it is. What was interrupted or failed can be built again.
 func (p *Project) Build(ctx context.Context, out io.Writer) error {
-	if strings.TrimSpace(p.command) != "" {
+	if strings.TrimSpace(p.Manifest.Build.Command) != "" {
 		if err := p.run(ctx, out); err != nil {
 			return err
 		}
@@ -36,7 +36,7 @@ func (p *Project) Build(ctx context.Context, out io.Writer) error {
 
 // remedy is for an executable that is not where the manifest says.
 func (p *Project) remedy() string {
-	if p.command == "" {
+	if p.Manifest.Build.Command == "" {
 		return "put it there, or give [build] command in plugin.toml"
 	}
 	return "make [build] command and executable in plugin.toml agree"
@@ -47,18 +47,18 @@ func (p *Project) run(ctx context.Context, out io.Writer) error {
 	if err := p.checkTool(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "in %s: %s\n", p.Dir, p.command)
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", "umask 022\n"+p.command) // a folder that others can write is not trusted
+	fmt.Fprintf(out, "in %s: %s\n", p.Dir, p.Manifest.Build.Command)
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", "umask 022\n"+p.Manifest.Build.Command) // a folder that others can write is not trusted
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.Dir, out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return adapters.Errorf(adapters.Canceled, "building %s: %w", p.Name, ctx.Err())
+		return adapters.Errorf(adapters.Canceled, "building %s: %w", p.Manifest.Name, ctx.Err())
 	}
 	if err != nil {
-		return adapters.Errorf(adapters.Invalid, "%s is not built: `%s` ended with %w", p.Name, p.command, err).
+		return adapters.Errorf(adapters.Invalid, "%s is not built: `%s` ended with %w", p.Manifest.Name, p.Manifest.Build.Command, err).
 			WithRemedy("what it says stands above; once that is mended: bridge plugin build %s", p.Dir)
 	}
 	return nil
@@ -66,7 +66,7 @@ func (p *Project) run(ctx context.Context, out io.Writer) error {
 
 // checkTool names the program that a build command begins with where it is missing.
 func (p *Project) checkTool() error {
-	words := strings.Fields(p.command)
+	words := strings.Fields(p.Manifest.Build.Command)
 	tool := words[max(0, slices.IndexFunc(words, func(w string) bool { return !strings.Contains(w, "=") }))] // variables stand before it
 	remedies := map[string]string{
 		"go":      "install Go, see https://go.dev/doc/install, and have it in PATH",
@@ -80,7 +80,7 @@ func (p *Project) checkTool() error {
 		if errors.Is(err, exec.ErrDot) {
 			return nil // the shell may know better
 		}
-		return adapters.Errorf(adapters.NotFound, "%s is missing, and %s is built with it: %w", tool, p.Name, err).
+		return adapters.Errorf(adapters.NotFound, "%s is missing, and %s is built with it: %w", tool, p.Manifest.Name, err).
 			WithRemedy("%s; then: bridge plugin build %s", remedy, p.Dir)
 	}
 	return nil

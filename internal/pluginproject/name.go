@@ -6,14 +6,15 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
 var plainName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$`)
 
 // checkName refuses what a plugin cannot or should not be called.
 func checkName(name string, reserved []string) error {
-	if rest, ok := strings.CutPrefix(name, programPrefix); ok && rest != "" {
-		return adapters.Errorf(adapters.Invalid, "the name is %q, want it without %q, which its executable gets anyway", name, programPrefix).
+	if rest, ok := strings.CutPrefix(name, manifest.Prefix); ok && rest != "" {
+		return adapters.Errorf(adapters.Invalid, "the name is %q, want it without %q, which its executable gets anyway", name, manifest.Prefix).
 			WithRemedy("call it %s", rest)
 	}
 	if !plainName.MatchString(name) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
 // templateName is the plugin's name in the templates.
@@ -55,7 +56,7 @@ func (o Options) write(dir string) error {
 }
 
 // module is the path of a Go project's module.
-func (o Options) module() string { return "example.com/" + programPrefix + o.Name }
+func (o Options) module() string { return "example.com/" + manifest.Prefix + o.Name }
 
 // writeTemplates copies the templates of folders. A file that ends in .tmpl is
 // executed, with the options as its data; in its name and in all others, NAME and
@@ -97,7 +98,7 @@ func (o Options) execute(file string, text []byte) ([]byte, error) {
 	}
 	var out bytes.Buffer
 	err = t.Execute(&out, map[string]any{
-		"Go": o.Language == "go", "Vision": o.Kind == adapters.KindVision, "Kind": o.Kind, "Name": o.Name, "Program": programPrefix + o.Name,
+		"Go": o.Language == "go", "Vision": o.Kind == adapters.KindVision, "Kind": o.Kind, "Name": o.Name, "Program": manifest.Prefix + o.Name,
 	})
 	return out.Bytes(), err
 }

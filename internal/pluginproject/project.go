@@ -1,30 +1,18 @@
 package pluginproject
 
 import (
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
-	"github.com/BurntSushi/toml"
-
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/manifest"
 )
-
-// manifestFile is what makes a folder a plugin's.
-const manifestFile = "plugin.toml"
-
-// programPrefix begins the name of a plugin's executable.
-const programPrefix = "bridge-adapter-"
 
 // Project is a plugin's folder.
 type Project struct {
-	Dir     string // absolute
-	Name    string
-	Program string // path of the executable, absolute
-
-	command string // that builds it; empty where there is nothing to build
+	Dir      string // absolute
+	Program  string // path of the executable, absolute
+	Manifest manifest.Manifest
 }
 
 // Open reads the folder of a plugin. What is built from source need not be built
@@ -34,30 +22,19 @@ func Open(dir string) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(dir, manifestFile)
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, adapters.Errorf(adapters.NotFound, "%s is no plugin's folder: %w", dir, err).
-			WithRemedy("name a folder with a plugin.toml; `bridge plugin new NAME` makes one")
-	}
+	m, err := manifest.Load(dir)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.Invalid, "%s cannot be read: %w", file, err)
+		return nil, err
 	}
-	var m struct {
-		Name       string
-		Executable string
-		Build      struct{ Command string }
+	return &Project{Dir: dir, Program: m.Path(dir), Manifest: m}, nil
+}
+
+// Checkpoint is what the plugin's tests load, empty where it brings its model.
+func (p *Project) Checkpoint() string {
+	if p.Manifest.Test.Checkpoint == "" {
+		return ""
 	}
-	if err := toml.Unmarshal(text, &m); err != nil {
-		return nil, adapters.Errorf(adapters.Invalid, "%s: %w", file, err)
-	}
-	if m.Executable == "" {
-		m.Executable = programPrefix + m.Name
-	}
-	if !filepath.IsLocal(filepath.FromSlash(m.Executable)) {
-		return nil, adapters.Errorf(adapters.Invalid, "%s: executable is %q, want a path in the plugin's folder", file, m.Executable)
-	}
-	return &Project{Dir: dir, Name: m.Name, Program: filepath.Join(dir, filepath.FromSlash(m.Executable)), command: m.Build.Command}, nil
+	return filepath.Join(p.Dir, filepath.FromSlash(p.Manifest.Test.Checkpoint))
 }
 
 // Languages are those that projects can be written in.
