@@ -35,7 +35,7 @@ type Retrieval struct {
 type Side struct {
 	ID        string        `json:"id"`
 	Path      string        `json:"path,omitempty"`   // of the checkpoint folder, where the id is not a registry's
-	Plugin    string        `json:"plugin,omitempty"` // executable of a third-party adapter
+	Plugin    string        `json:"plugin,omitempty"` // path of a third-party adapter: its folder or executable
 	Family    string        `json:"family"`
 	Width     int           `json:"width"`
 	Digest    string        `json:"digest"`

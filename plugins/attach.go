@@ -41,6 +41,14 @@ type attachedAddress struct{ Network, String string }
 // executablePrefix is how plugins' programs are called; a name is meant without it.
 const executablePrefix = "bridge-adapter-"
 
+// Attached reports whether the environment says that somebody else has started the
+// plugin of a name: then it is not bridge that starts it, and [Config].Prepare is
+// not called.
+func Attached(name string) (bool, error) {
+	a, err := attachmentOf(name)
+	return a != nil, err
+}
+
 // attachmentOf returns the attachment that the environment has for a plugin, nil
 // where it has none.
 func attachmentOf(name string) (*attachment, error) {

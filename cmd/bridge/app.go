@@ -30,6 +30,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/registry"
 )
 
@@ -54,6 +55,7 @@ type program struct {
 	log            *slog.Logger
 	sinks          *sinks // that the log goes to
 	level          *slog.LevelVar
+	asked          trust.Settings // of all plugins, on the command line
 }
 
 // builtin lists the adapter families of this binary: the one place that names
@@ -124,16 +126,16 @@ func (p *program) app() *cli.App {
 		ErrWriter:      p.stderr,
 		ExitErrHandler: func(*cli.Context, error) {}, // run decides
 		OnUsageError:   wrongUsage,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "`LEVEL` of logs on stderr: trace (every call of an adapter, with sizes and times), debug, info, warn or error"},
-		},
+		}, trustFlags()...),
 		Before: func(c *cli.Context) error {
 			level, err := plugins.ParseLevel(c.String("log-level"))
 			if err != nil {
 				return usagef("--log-level is %q, want trace, debug, info, warn or error", c.String("log-level"))
 			}
 			p.level.Set(level)
-			return nil
+			return p.askTrust(c)
 		},
 		Commands: []*cli.Command{
 			p.demoCommand(), p.doctorCommand(), p.modelsCommand(), p.recipesCommand(), p.trainCommand(), p.retrainCommand(),

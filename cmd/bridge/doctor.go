@@ -34,7 +34,7 @@ func (p *program) doctorCommand() *cli.Command {
 					return err
 				}
 			}
-			found := examine(backends.Probe())
+			found := append(examine(backends.Probe()), p.examinePlugins()...)
 			for _, f := range found {
 				if c.Bool("json") {
 					if err := p.printJSON(f); err != nil {

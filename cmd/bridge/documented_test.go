@@ -134,8 +134,9 @@ func parse(d documented) error {
 	reached := errors.New("reached")
 	for _, c := range leaves(app.Commands) {
 		c.Action = func(c *cli.Context) error {
-			wanted := len(strings.Fields(c.Command.ArgsUsage))
-			many := strings.HasSuffix(c.Command.ArgsUsage, "...")
+			needed, optional, _ := strings.Cut(c.Command.ArgsUsage, "[")
+			wanted := len(strings.Fields(needed))
+			many := strings.HasSuffix(needed, "...") || strings.HasSuffix(optional, "...]")
 			if got := c.NArg(); !(d.mentioned && got == 0) && (got < wanted || got > wanted && !many) {
 				return usagef("%d arguments, want: %s", got, c.Command.ArgsUsage)
 			}

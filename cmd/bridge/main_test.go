@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/sandbox"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
@@ -25,6 +26,7 @@ const commandVariable = "BRIDGE_TEST_COMMAND"
 // tests start as plugins is the binary itself. Where the tests want a process
 // of the command, signals included, it is the whole command.
 func TestMain(m *testing.M) {
+	sandbox.Enter()
 	if os.Getenv(panicVariable) != "" {
 		os.Exit(servePanicking())
 	}

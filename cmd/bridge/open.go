@@ -11,6 +11,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/store"
+	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
@@ -20,7 +22,8 @@ import (
 // opening says how a frozen model is opened.
 type opening struct {
 	model     registry.Backbone
-	plugin    string // executable of a third-party adapter; empty for a built-in one
+	plugin    string // name or path of a third-party adapter; empty for a built-in one
+	wishes    wishes // of that plugin
 	isolation string // "process" or "none"
 	transport string // of tensors between processes; empty: auto
 	dtype     string
@@ -31,8 +34,8 @@ type opening struct {
 }
 
 func openingOf(model registry.Backbone, b recipes.Backbone, backend string) opening {
-	return opening{model: model, plugin: b.Plugin, isolation: b.Isolation, transport: b.Transport, dtype: b.DType,
-		backend: backend, limits: b.Limits}
+	return opening{model: model, plugin: b.Plugin, wishes: wishes{b.Locked, trust.Sandbox(b.Sandbox), b.Environment}, isolation: b.Isolation,
+		transport: b.Transport, dtype: b.DType, backend: backend, limits: b.Limits}
 }
 
 // request finds the weights and returns what the adapter is asked for.
@@ -58,10 +61,10 @@ func (p *program) loading(id string) func(adapters.Progress) {
 	}
 }
 
-// process returns the plugin to start: a third-party executable, or this binary
-// as the server of a built-in family.
+// process returns the plugin to start: a third-party one, or this binary as the
+// server of a built-in family.
 func (p *program) process(o opening, family string, req adapters.LoadRequest) (plugins.Config, error) {
-	cfg := plugins.Config{Path: o.plugin, Transport: plugins.Transport(o.transport), Load: req, Logger: p.log, Limits: plugins.Limits{
+	cfg := plugins.Config{Transport: plugins.Transport(o.transport), Load: req, Logger: p.log, Limits: plugins.Limits{
 		Memory: o.limits.Memory(), Devices: o.limits.Devices, Threads: o.limits.Threads, Call: o.limits.Call(),
 	}}
 	if n := o.limits.Restarts; n != nil {
@@ -71,7 +74,11 @@ func (p *program) process(o opening, family string, req adapters.LoadRequest) (p
 		}
 	}
 	if o.plugin != "" {
-		return cfg, nil
+		found, err := store.Default().Find(o.plugin)
+		if err != nil {
+			return plugins.Config{}, err
+		}
+		return cfg, p.trusted(&cfg, found, o.wishes)
 	}
 	self, err := os.Executable()
 	if err != nil {

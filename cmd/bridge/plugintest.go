@@ -51,6 +51,11 @@ func (p *program) pluginTest(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if target.InProcess == nil {
+		if err := p.mayTest(target.Config.Path); err != nil {
+			return err
+		}
+	}
 	report, err := conformance.Run(c.Context, target, o)
 	if report == nil {
 		return err

@@ -15,10 +15,10 @@ import (
 func (p *program) verifyCommand() *cli.Command {
 	return &cli.Command{
 		Name: "verify", Usage: "run the golden cases of a folder and compare with the reference's numbers", ArgsUsage: "DIR",
-		UsageText:   "bridge verify DIR [--backend B] [--isolation process|none] [--transport auto|shared-memory|grpc] [--plugin PATH] [--json]",
+		UsageText:   "bridge verify DIR [--backend B] [--isolation process|none] [--transport auto|shared-memory|grpc] [--plugin NAME] [--json]",
 		Description: "Example: bridge verify adapters/opt/testdata/golden-pre-norm --isolation none",
 		Flags: []cli.Flag{backendFlag(), isolationFlag(), transportFlag(), jsonFlag(),
-			&cli.StringFlag{Name: "plugin", Usage: "`PATH` of a third-party adapter's executable that runs the cases"}},
+			&cli.StringFlag{Name: "plugin", Usage: "`NAME` of a third-party adapter that runs the cases, or the path of its folder or executable"}},
 		Action: p.verify,
 	}
 }

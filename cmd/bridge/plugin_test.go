@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/sandbox"
+	"github.com/modular-bridging/bridge/plugins/trust"
+	"github.com/modular-bridging/bridge/registry"
+)
+
+// goldenVision is a folder with cases of the family vit.
+const goldenVision = "adapters/vit/testdata/golden-quick-gelu"
+
+// workplace is a project's folder with a configuration of its own, and a plugin
+// beside it that serves the family vit.
+type workplace struct {
+	t      *testing.T
+	plugin string // its folder, to be added
+	golden string
+	ran    string // a file that is there once the plugin has run
+}
+
+func newWorkplace(t *testing.T) *workplace {
+	t.Helper()
+	golden, err := filepath.Abs(filepath.Join("..", "..", filepath.FromSlash(goldenVision)))
+	mustDo(t, err)
+	root := t.TempDir()
+	w := &workplace{t: t, plugin: filepath.Join(root, "my-vit"), golden: golden, ran: filepath.Join(root, "ran")}
+	for _, dir := range []string{w.plugin, filepath.Join(root, "project"), filepath.Join(root, "config")} {
+		mustDo(t, os.Mkdir(dir, 0o755))
+	}
+	t.Setenv("BRIDGE_CONFIG", filepath.Join(root, "config"))
+	t.Setenv("BRIDGE_DATA", filepath.Join(root, "data"))
+	t.Setenv("BRIDGE_CACHE", filepath.Join(root, "cache"))
+	t.Chdir(filepath.Join(root, "project"))
+	self, err := os.Executable()
+	mustDo(t, err)
+	w.write("plugin.toml", "name = 'my-vit'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'vision-encoder'\ndescription = 'another vit'\nenvironment = ['MY_TOKEN']\n")
+	w.write("bridge-adapter-my-vit", fmt.Sprintf("#!/bin/sh\n: >%s\nexec %s adapter serve vit\n", w.ran, self))
+	mustDo(t, os.Chmod(filepath.Join(w.plugin, "bridge-adapter-my-vit"), 0o755))
+	return w
+}
+
+func mustDo(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *workplace) write(name, text string) {
+	w.t.Helper()
+	mustDo(w.t, os.WriteFile(filepath.Join(w.plugin, name), []byte(text), 0o644))
+}
+
+// bridge runs a command and checks its status and that what it prints holds all of
+// wants.
+func (w *workplace) bridge(status int, line string, wants ...string) string {
+	w.t.Helper()
+	var out bytes.Buffer
+	if got := run(w.t.Context(), append([]string{"bridge"}, strings.Fields(line)...), &out, &out); got != status {
+		w.t.Fatalf("bridge %s: status %d, want %d\n%s", line, got, status, out.String())
+	}
+	for _, want := range wants {
+		if !strings.Contains(out.String(), want) {
+			w.t.Errorf("bridge %s: no %q in\n%s", line, want, out.String())
+		}
+	}
+	return out.String()
+}
+
+// Whatever is only said or written about a plugin does not run it.
+func TestPluginsAreNotRunByLooking(t *testing.T) {
+	w := newWorkplace(t)
+	w.bridge(exitDone, "plugin list", "no plugins in plugins or ", "bridge plugin add PATH")
+	w.bridge(exitDone, "plugin add "+w.plugin, "my-vit 1.0.0: ", "bridge plugin lock my-vit")
+	w.bridge(exitDone, "plugin add "+w.plugin+" --user --name other")
+	w.bridge(exitFailed, "plugin add "+w.plugin, "there is a plugin my-vit already", "bridge plugin remove my-vit --project")
+	w.bridge(exitDone, "plugin list", "my-vit  1.0.0    vision-encoder  project  no", "another vit", "other")
+	w.bridge(exitDone, "plugin list --json", `"name":"other"`, `"place":"user"`, `"pinned":false`)
+	w.bridge(exitDone, "plugin show my-vit", "digest           tree1-sha256:", "signed by        nobody", "asks for         MY_TOKEN")
+	w.bridge(exitDone, "plugin show ./plugins/my-vit --json", `"digest":"tree1-sha256:`, `"environment":["MY_TOKEN"]`)
+	w.bridge(exitDone, "plugin lock", "my-vit: pinned, tree1-sha256:", "other: pinned")
+	w.bridge(exitDone, "plugin lock --check", "my-vit: as it was pinned", "other: as it was pinned")
+	w.bridge(exitDone, "doctor", "my-vit 1.0.0, a vision-encoder of the project, in ", "as locked; signed by nobody; sees what every plugin sees, asks for MY_TOKEN", "sandbox none")
+	w.bridge(exitDone, "recipes check tiny-stage1 --set vision.plugin=my-vit --set vision.locked=true", `plugin = "`, "locked = true")
+	w.bridge(exitFailed, "plugin remove my-vitt", "did you mean my-vit?")
+	w.bridge(exitDone, "plugin remove my-vit", "removed plugins")
+	if lock, err := registry.ReadLock(registry.LockFile); err != nil || len(lock.Plugins) != 1 {
+		t.Errorf("the lock has %v, %v", lock.Plugins, err)
+	}
+	w.bridge(exitDone, "plugin list --json", `"name":"other"`)
+	if _, err := os.Stat(w.ran); err == nil {
+		t.Error("a plugin was run")
+	}
+}
+
+func TestLockedPlugins(t *testing.T) {
+	w := newWorkplace(t)
+	w.bridge(exitDone, "plugin add "+w.plugin)
+	verify := "verify " + w.golden + " --plugin my-vit --backend go"
+	w.bridge(exitFailed, verify+" --locked", "plugin my-vit is not in bridge.lock", "bridge plugin lock my-vit")
+	if _, err := os.Stat(w.ran); err == nil {
+		t.Error("a plugin was run that is not locked")
+	}
+	w.bridge(exitDone, verify, "is not locked", "asks for variables that it does not see", "MY_TOKEN")
+	if _, err := os.Stat(w.ran); err != nil {
+		t.Error("the plugin was not run")
+	}
+	w.bridge(exitDone, "plugin lock my-vit")
+	w.bridge(exitDone, verify+" --locked")
+	mustDo(t, os.WriteFile("plugins/my-vit/sitecustomize.py", nil, 0o644))
+	w.bridge(exitFailed, verify, "plugin my-vit is not as it was locked", "sitecustomize.py was added", "bridge plugin lock my-vit")
+	w.bridge(exitFailed, "plugin lock --check", "sitecustomize.py was added")
+	w.bridge(exitDone, "plugin show my-vit", "would not start")
+	w.bridge(exitDone, "doctor", "warning: it would not start: plugin my-vit is not as it was locked")
+	w.bridge(exitDone, "plugin lock", "my-vit: pinned anew: the digest was ", "sitecustomize.py was added")
+	w.bridge(exitDone, "plugin lock", "my-vit: as it was pinned")
+	w.bridge(exitDone, verify+" --locked")
+}
+
+func TestSignedPlugins(t *testing.T) {
+	w := newWorkplace(t)
+	verify := "verify " + w.golden + " --backend go --require-signed --plugin " + w.plugin
+	w.bridge(exitFailed, verify, "plugin my-vit is not signed, and require_signed is set", "bridge plugin sign")
+	out := w.bridge(exitDone, "plugin keygen my.key --no-password", "plugins.toml")
+	if info, err := os.Stat("my.key"); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the key is %v, %v", info, err)
+	}
+	w.bridge(exitFailed, "plugin keygen my.key --no-password", "is there already")
+	w.bridge(exitUsage, "plugin sign "+w.plugin, "wants --key FILE")
+	w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key", "my-vit 1.0.0 is signed: tree1-sha256:")
+	w.bridge(exitFailed, verify, "none that you trust", "[keys] in plugins.toml")
+	_, line, _ := strings.Cut(out, "NAME = ")
+	mustDo(t, os.WriteFile(filepath.Join(registry.ConfigDir(), trust.SettingsFile), []byte("require_signed = true\n[keys]\nme = "+line), 0o644))
+	w.bridge(exitDone, strings.Replace(verify, "--require-signed ", "", 1))
+	w.bridge(exitDone, "plugin show "+w.plugin, "signed by        me (key ")
+	w.write("new", "")
+	w.bridge(exitFailed, verify, "the signature of plugin my-vit does not hold")
+}
+
+func TestTwoPluginsOfOneName(t *testing.T) {
+	w := newWorkplace(t)
+	w.bridge(exitDone, "plugin add "+w.plugin+" --user")
+	w.bridge(exitDone, "plugin add "+w.plugin)
+	w.bridge(exitDone, "verify "+w.golden+" --backend go --plugin my-vit", "two plugins have the name: the project's is used")
+	w.bridge(exitDone, "plugin list", "the user's of this name does not count")
+	w.bridge(exitUsage, "plugin remove my-vit --project --user", "want one of the two")
+	w.bridge(exitDone, "plugin remove my-vit --user")
+	w.bridge(exitDone, "plugin show my-vit", "of               project")
+}
+
+// What runs already is neither checked nor confined: it is not used where that is
+// asked.
+func TestAttachedPluginsAreNotTrusted(t *testing.T) {
+	w := newWorkplace(t)
+	t.Setenv("BRIDGE_REATTACH", `{"my-vit":{"Protocol":"grpc","ProtocolVersion":1,"Pid":1,"Test":true,"Addr":{"Network":"unix","String":"/not/there"}}}`)
+	verify := "verify " + w.golden + " --backend go --plugin " + w.plugin
+	for _, flag := range []string{"--locked", "--require-signed", "--sandbox on"} {
+		w.bridge(exitFailed, verify+" "+flag, "plugin my-vit runs already, by BRIDGE_REATTACH", "unset BRIDGE_REATTACH")
+	}
+	w.bridge(exitFailed, verify, "/not/there")
+}
+
+// A confined plugin computes the same, and what it would need more it does not get.
+func TestConfinedPlugins(t *testing.T) {
+	if err := sandbox.Supported(); err != nil {
+		needs.Lacking(t, "a kernel that can confine", err)
+	}
+	w := newWorkplace(t)
+	verify := "verify " + w.golden + " --backend go --sandbox on --plugin " + w.plugin
+	w.bridge(exitFailed, verify, "Permission denied") // what it runs lies elsewhere
+	self, err := os.Executable()
+	mustDo(t, err)
+	program, err := os.ReadFile(self)
+	mustDo(t, err)
+	w.write("program", string(program))
+	mustDo(t, os.Chmod(filepath.Join(w.plugin, "program"), 0o755))
+	w.write("bridge-adapter-my-vit", "#!/bin/sh\nexec \"$(dirname \"$0\")/program\" adapter serve vit\n")
+	w.bridge(exitDone, verify)
+	w.write("plugin.toml", "name = 'my-vit'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'vision-encoder'\nnetwork = true\n")
+	w.bridge(exitFailed, verify, "needs the network, which the sandbox does not give")
+	w.bridge(exitUsage, "doctor --sandbox onn", "--sandbox is \"onn\", want none or on")
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/release"
+	"github.com/modular-bridging/bridge/plugins/store"
+	"github.com/modular-bridging/bridge/plugins/trust"
+)
+
+// passwordVariable holds a key's password where there is no terminal to ask on.
+const passwordVariable = "BRIDGE_KEY_PASSWORD"
+
+func (p *program) pluginKeygenCommand() *cli.Command {
+	return &cli.Command{
+		Name: "keygen", Usage: "make a pair of keys to sign plugins with, in minisign's format", ArgsUsage: "FILE",
+		UsageText: "bridge plugin keygen FILE [--no-password]",
+		Description: "The private key goes to FILE, the public one to FILE.pub.\n\n" +
+			"Example: bridge plugin keygen my.key",
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "no-password", Usage: "leave the private key as it is, for whoever can read FILE"}},
+		Action: p.pluginKeygen,
+	}
+}
+
+func (p *program) pluginSignCommand() *cli.Command {
+	return &cli.Command{
+		Name: "sign", Usage: "sign a plugin that is built, as it is", ArgsUsage: "PATH", UsageText: "bridge plugin sign PATH --key FILE",
+		Description: "Writes " + store.ReleaseFile + ", which names the plugin's version and digest, and its signature into the plugin's folder. minisign\n" +
+			"itself can check it, and sign it too.\n\nExample: bridge plugin sign ../mybackbone --key my.key",
+		Flags:  []cli.Flag{&cli.StringFlag{Name: "key", Usage: "`FILE` with the private key"}},
+		Action: p.pluginSign,
+	}
+}
+
+func (p *program) pluginKeygen(c *cli.Context) error {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	public, private, err := release.NewKey()
+	if err != nil {
+		return err
+	}
+	if !c.Bool("no-password") {
+		password, err := p.password("password of the new key: ")
+		if err != nil {
+			return err
+		}
+		if private, err = release.Encrypt(private, password); err != nil {
+			return err
+		}
+	}
+	for _, f := range []struct {
+		path, text string
+		mode       fs.FileMode
+	}{{args[0], private, 0o600}, {args[0] + ".pub", "untrusted comment: public key of a plugin's author\n" + public + "\n", 0o644}} {
+		if err := writeNew(f.path, f.text, f.mode); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(p.stdout, "%s: keep it to yourself\n%s.pub: who trusts you puts this under [keys] in %s of his configuration folder:\nNAME = %q\n",
+		args[0], args[0], trust.SettingsFile, public)
+	return nil
+}
+
+// writeNew writes a file that is not there yet.
+func writeNew(path, text string, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return adapters.Errorf(adapters.Invalid, "%s is there already", path).WithRemedy("name another file: a key that is lost cannot be made again")
+	}
+	if err != nil {
+		return adapters.Errorf(adapters.Unknown, "the key cannot be written: %w", err)
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+func (p *program) pluginSign(c *cli.Context) error {
+	args, err := arguments(c, 1, 1)
+	if err != nil {
+		return err
+	}
+	if c.String("key") == "" {
+		return usagef("bridge plugin sign wants --key FILE, a private key that `bridge plugin keygen` or minisign made")
+	}
+	private, err := os.ReadFile(c.String("key"))
+	if err != nil {
+		return adapters.Errorf(adapters.NotFound, "the key: %w", err).WithRemedy("`bridge plugin keygen FILE` makes one")
+	}
+	path := args[0]
+	if !strings.Contains(path, "/") { // a name is of a store, and what is in it is somebody's release
+		path = "./" + path
+	}
+	found, err := store.Default().Find(path)
+	if err != nil {
+		return err
+	}
+	password := ""
+	if release.Encrypted(string(private)) {
+		if password, err = p.password("password of " + c.String("key") + ": "); err != nil {
+			return err
+		}
+	}
+	r, err := release.Sign(found, string(private), password)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s %s is signed: %s\n", r.Name, r.Version, r.Digest)
+	return nil
+}
+
+// password asks for a password on the terminal, or takes the variable's.
+func (p *program) password(prompt string) (string, error) {
+	if password, ok := os.LookupEnv(passwordVariable); ok {
+		return password, nil
+	}
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		return "", adapters.Errorf(adapters.Invalid, "a password is wanted, and there is no terminal to ask on").
+			WithRemedy("set %s, or make a key with --no-password", passwordVariable)
+	}
+	fmt.Fprint(p.stderr, prompt)
+	typed, err := term.ReadPassword(int(os.Stdin.Fd()))
+	fmt.Fprintln(p.stderr)
+	if err != nil {
+		return "", fmt.Errorf("read a password: %w", err)
+	}
+	return string(typed), nil
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"cmp"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/store"
+	"github.com/modular-bridging/bridge/plugins/trust"
+	"github.com/modular-bridging/bridge/registry"
+)
+
+// wishes are what is asked of a plugin that is to be started, beside the user's
+// settings.
+type wishes struct {
+	locked      bool
+	sandbox     trust.Sandbox
+	environment []string // that it may see
+}
+
+// trustFlags hold for every command that starts plugins.
+func trustFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "locked", Usage: "start only plugins that " + registry.LockFile + " pins (bridge plugin lock)"},
+		&cli.BoolFlag{Name: "require-signed", Usage: "start only plugins that are signed by a key that you trust"},
+		&cli.StringFlag{Name: "sandbox", Usage: "`WHETHER` plugins are confined, without network and with few files: none or on"},
+	}
+}
+
+// askTrust notes what the program's flags ask of all plugins.
+func (p *program) askTrust(c *cli.Context) error {
+	sandbox := c.String("sandbox")
+	if err := trust.CheckSandbox(sandbox); err != nil {
+		return usagef("--sandbox %v", err)
+	}
+	p.asked.Locked, p.asked.RequireSigned, p.asked.Sandbox = c.Bool("locked"), c.Bool("require-signed"), trust.Sandbox(sandbox)
+	return nil
+}
+
+// policy is what is asked of a plugin by the user's settings, the command line and
+// a recipe. Each can ask for more; only the command line can say that there shall
+// be no sandbox.
+func (p *program) policy(w wishes) (trust.Policy, error) {
+	settings, err := trust.ReadSettings(registry.ConfigDir())
+	if err != nil {
+		return trust.Policy{}, err
+	}
+	settings.Locked = settings.Locked || p.asked.Locked || w.locked
+	settings.RequireSigned = settings.RequireSigned || p.asked.RequireSigned
+	switch {
+	case p.asked.Sandbox != "":
+		settings.Sandbox = p.asked.Sandbox
+	case w.sandbox == trust.SandboxOn:
+		settings.Sandbox = trust.SandboxOn
+	}
+	return trust.Policy{Settings: settings, LockFile: registry.LockFile, Environment: w.environment, Log: p.log}, nil
+}
+
+// trusted completes the configuration of a plugin that is to load a model: it is
+// checked before each start, and sees the environment that it may see.
+func (p *program) trusted(cfg *plugins.Config, found store.Plugin, w wishes) error {
+	policy, err := p.policy(w)
+	if err != nil {
+		return err
+	}
+	policy.Checkpoint = cfg.Load.Checkpoint
+	if err := startable(found, policy); err != nil {
+		return err
+	}
+	if policy.Sandbox == trust.SandboxOn {
+		policy.Libraries = backends.Probe().Folders
+	}
+	p.announce(found, policy)
+	cfg.Name, cfg.Version, cfg.Path = found.Name, found.Manifest.Version, found.Program
+	if len(found.Manifest.Families) > 1 {
+		cfg.Family = found.Manifest.Families[0]
+	}
+	cfg.Env = append(cfg.Env, policy.Allowed(found)...)
+	cfg.Prepare = trust.NewGuard(found, policy).Prepare
+	return nil
+}
+
+// startable says at once what every start would say.
+func startable(found store.Plugin, policy trust.Policy) error {
+	attached, err := plugins.Attached(found.Name)
+	if err != nil {
+		return err
+	}
+	if !attached {
+		_, err := policy.Confined(found)
+		return cmp.Or(found.Ready(), err)
+	}
+	if policy.Locked || policy.RequireSigned || policy.Sandbox == trust.SandboxOn {
+		return adapters.Errorf(adapters.Unsupported, "plugin %s runs already, by BRIDGE_REATTACH: it can be neither checked nor confined, as is asked", found.Name).
+			WithRemedy("unset BRIDGE_REATTACH, or ask for neither lock nor signature nor sandbox")
+	}
+	return nil
+}
+
+// announce says what of a plugin is not as one may think.
+func (p *program) announce(found store.Plugin, policy trust.Policy) {
+	if found.Shadows != "" {
+		p.log.Warn("two plugins have the name: the project's is used", "plugin", found.Name, "used", found.Dir, "not used", found.Shadows)
+	}
+	if wanted := policy.Wanted(found); len(wanted) > 0 {
+		p.log.Info("the plugin asks for variables that it does not see; `environment` in the recipe or in "+trust.SettingsFile+" lets it",
+			"plugin", found.Name, "variables", strings.Join(wanted, " "))
+	}
+}
+
+// mayTest checks a plugin that the conformance kit is about to start, once: the kit
+// starts it in ways of its own, which know no sandbox.
+func (p *program) mayTest(program string) error {
+	path, err := filepath.Abs(program)
+	if err != nil {
+		return err
+	}
+	found, err := store.Default().Find(path)
+	if err != nil {
+		return err
+	}
+	policy, err := p.policy(wishes{})
+	if err != nil {
+		return err
+	}
+	if policy.Sandbox == trust.SandboxOn {
+		return adapters.Errorf(adapters.Unsupported, "the conformance kit starts plugins without a sandbox, and one is asked for").
+			WithRemedy("test only what you trust, with --sandbox none")
+	}
+	_, err = examinePlugin(found, policy)
+	return err
+}
