@@ -22,6 +22,14 @@ demo: build ## the main job on the built-in kit: swap the LLM, retrain stage 2, 
 test: lint ## all tests, on the Go backend
 	$(GO) test -timeout 20m ./...
 
+# Each fuzzer that is in git is found: a new one needs no entry here.
+FUZZTIME ?= 10s
+.PHONY: fuzz
+fuzz: ## every fuzzer for FUZZTIME (10s)
+	@git grep -E '^func Fuzz' -- '*_test.go' | sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]*).*|\1 \2|' | \
+	while read -r folder name; do echo "$$name in $$folder"; \
+	$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$folder" || exit 1; done
+
 .PHONY: lint
 lint: ## formatting, vet, staticcheck
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt would change: $$files"; exit 1; }
