@@ -106,6 +106,8 @@ func TestLockedPlugins(t *testing.T) {
 	w.bridge(exitDone, "plugin add "+w.plugin)
 	verify := "verify " + w.golden + " --plugin my-vit --backend go"
 	w.bridge(exitFailed, verify+" --locked", "plugin my-vit is not in bridge.lock", "bridge plugin lock my-vit")
+	w.bridge(exitFailed, "plugin test ./plugins/my-vit --locked", "plugin my-vit is not in bridge.lock")
+	w.bridge(exitFailed, "plugin test ./plugins/my-vit --sandbox on", "starts plugins without a sandbox")
 	if _, err := os.Stat(w.ran); err == nil {
 		t.Error("a plugin was run that is not locked")
 	}
