@@ -17,6 +17,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
+	"github.com/modular-bridging/bridge/internal/jsonfile"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 )
@@ -104,8 +105,8 @@ func ReadInfo(dir string) (Info, qformer.Config, error) {
 		return Info{}, qformer.Config{}, err
 	}
 	var j infoJSON
-	if err := json.Unmarshal(data, &j); err != nil {
-		return Info{}, qformer.Config{}, adapters.Errorf(adapters.Corrupt, "%s: %w", filepath.Join(dir, infoFile), err)
+	if err := jsonfile.Decode(filepath.Join(dir, infoFile), data, &j); err != nil {
+		return Info{}, qformer.Config{}, err
 	}
 	if j.Format > formatVersion {
 		return Info{}, qformer.Config{}, adapters.Errorf(adapters.Unsupported, "%s is of format %d, this bridge reads up to %d", dir, j.Format, formatVersion).

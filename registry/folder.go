@@ -2,7 +2,6 @@ package registry
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/jsonfile"
 	"github.com/modular-bridging/bridge/internal/nearest"
 )
 
@@ -19,6 +19,7 @@ import (
 type hfConfig struct {
 	ModelType  string    `json:"model_type"`
 	TextConfig *hfConfig `json:"text_config"`
+	key        string    // of ModelType
 
 	HiddenSize     int  `json:"hidden_size"`
 	DModel         int  `json:"d_model"`
@@ -48,7 +49,7 @@ func (r *Registry) FolderOf(dir string, kind adapters.ModelKind) (Backbone, erro
 	if config, err = config.part(path, kind); err != nil {
 		return Backbone{}, err
 	}
-	family, err := r.familyOf(path, config.ModelType)
+	family, err := r.familyOf(path, config.key, config.ModelType)
 	if err != nil {
 		return Backbone{}, err
 	}
@@ -62,16 +63,14 @@ func (r *Registry) FolderOf(dir string, kind adapters.ModelKind) (Backbone, erro
 }
 
 func readConfig(dir string) (c hfConfig, err error) {
+	c.key = "model_type"
 	file := filepath.Join(dir, "config.json")
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return c, adapters.Errorf(adapters.NotFound, "%s is not a checkpoint folder: %w", dir, err).
 			WithRemedy("name a folder that save_pretrained wrote, or one fetched from the hub")
 	}
-	if err := json.Unmarshal(data, &c); err != nil {
-		return c, adapters.Errorf(adapters.Corrupt, "%s: %w", file, err).WithRemedy("fetch the file again")
-	}
-	return c, nil
+	return c, jsonfile.Decode(file, data, &c)
 }
 
 // part is the configuration of a whole BLIP-2's frozen model, c itself of
@@ -82,13 +81,13 @@ func (c hfConfig) part(dir string, kind adapters.ModelKind) (hfConfig, error) {
 	}
 	switch kind {
 	case adapters.KindVision: // its family describes it
-		return hfConfig{ModelType: checkpoint.TypeBLIP2Vision}, nil
+		return hfConfig{ModelType: checkpoint.TypeBLIP2Vision, key: "vision_config.model_type"}, nil
 	case adapters.KindLanguage:
 		inner := hfConfig{}
 		if c.TextConfig != nil {
 			inner = *c.TextConfig
 		}
-		inner.ModelType = cmp.Or(inner.ModelType, "opt")
+		inner.ModelType, inner.key = cmp.Or(inner.ModelType, "opt"), "text_config.model_type"
 		inner.EncoderDecoder = inner.EncoderDecoder || inner.ModelType == "t5"
 		return inner, nil
 	}
@@ -96,7 +95,8 @@ func (c hfConfig) part(dir string, kind adapters.ModelKind) (hfConfig, error) {
 		WithRemedy("use it as a MODEL (bridge caption %s IMAGE), or where an encoder or a language model alone is wanted", dir)
 }
 
-func (r *Registry) familyOf(dir, modelType string) (adapters.Family, error) {
+// familyOf finds the family of a folder by the value of key, its model_type.
+func (r *Registry) familyOf(dir, key, modelType string) (adapters.Family, error) {
 	var known []string
 	for _, f := range r.options.Families {
 		if slices.Contains(f.ModelTypes, modelType) || slices.Contains(f.Refused, modelType) {
@@ -104,9 +104,9 @@ func (r *Registry) familyOf(dir, modelType string) (adapters.Family, error) {
 		}
 		known = append(known, f.ModelTypes...)
 	}
-	found := fmt.Sprintf("model_type is %q", modelType)
+	found := fmt.Sprintf("%s is %q", key, modelType)
 	if modelType == "" {
-		found = "there is no model_type"
+		found = "there is no " + key
 	}
 	return adapters.Family{}, adapters.Errorf(adapters.Unsupported, "%s: %s, this binary reads %s%s",
 		filepath.Join(dir, "config.json"), found, strings.Join(known, ", "), nearest.Relative(modelType, known)).

@@ -205,11 +205,17 @@ func TestFolderErrors(t *testing.T) {
 		{`{"model_type": "gpt_neox"}`, "the nearest that is supported is gpt2", adapters.Unsupported},
 		{`{"model_type": `, "config.json", adapters.Corrupt},
 		{`{"model_type": "siglip2"}`, "NaFlex", adapters.Unsupported},
+		{`{"model_type": "opt", "hidden_size": "24"}`, `config.json: hidden_size is "24", want a whole number`, adapters.Corrupt},
 	} {
 		_, err := r.Folder(folder(t, t.TempDir(), c.config))
 		if adapters.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", c.config, err)
 		}
+	}
+	dir := folder(t, t.TempDir(), `{"model_type": "blip-2", "text_config": {"model_type": "gpt_neox"}}`)
+	_, err := r.FolderOf(dir, adapters.KindLanguage)
+	if want := `text_config.model_type is "gpt_neox", this binary reads`; adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), want) {
+		t.Errorf("the language model of a whole BLIP-2: %v, want %q", err, want)
 	}
 	if _, err := r.Folder(t.TempDir()); adapters.KindOf(err) != adapters.NotFound {
 		t.Errorf("empty folder: %v", err)

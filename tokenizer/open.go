@@ -2,7 +2,6 @@ package tokenizer
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/jsonfile"
 )
 
 // Open returns the tokenizer of a folder as Hugging Face saves it: the one of
@@ -65,8 +65,8 @@ func assemble(dir string) ([]byte, error) {
 		return nil, err
 	}
 	var b bpe
-	if err := json.Unmarshal(vocab, &b.vocab); err != nil {
-		return nil, corrupt(dir, "vocab.json", err)
+	if err := jsonfile.Decode(filepath.Join(dir, "vocab.json"), vocab, &b.vocab); err != nil {
+		return nil, err
 	}
 	if b.merges, err = parseMerges(merges); err != nil {
 		return nil, corrupt(dir, "merges.txt", err)
@@ -115,10 +115,7 @@ func readJSON(dir, name string, v any) error {
 	if err != nil || text == nil {
 		return err
 	}
-	if err := json.Unmarshal(text, v); err != nil {
-		return corrupt(dir, name, err)
-	}
-	return nil
+	return jsonfile.Decode(filepath.Join(dir, name), text, v)
 }
 
 func corrupt(dir, name string, err error) error {

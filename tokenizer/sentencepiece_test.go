@@ -188,6 +188,7 @@ func TestSentencePieceErrors(t *testing.T) {
 		"another id":        {vicuna, map[string]string{"added_tokens.json": `{"<pad>": 7}`}, adapters.Corrupt, `the token "<pad>" the id 7, and by the vocabulary it is 380`},
 		"not an id":         {vicuna, map[string]string{"tokenizer_config.json": `{"tokenizer_class": "LlamaTokenizer", "added_tokens_decoder": {"x": {"content": "a"}}}`}, adapters.Corrupt, `"x" is no token id`},
 		"a name of its own": {vicuna, map[string]string{"tokenizer_config.json": `{"tokenizer_class": "LlamaTokenizer", "image_token": "<image>"}`}, adapters.Unsupported, "a special token image_token"},
+		"type":              {vicuna, map[string]string{"tokenizer_config.json": `{"tokenizer_class": "LlamaTokenizer", "legacy": "no"}`}, adapters.Corrupt, `tokenizer_config.json: legacy is "no", want true or false`},
 		"split":             {vicuna, map[string]string{"tokenizer_config.json": `{"tokenizer_class": "LlamaTokenizer", "split_special_tokens": true}`}, adapters.Unsupported, "split_special_tokens is true"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/jsonfile"
 )
 
 // settings are what a folder's configuration files say about a tokenizer, as
@@ -85,10 +87,7 @@ func (s *settings) decode(key string, v any) (there bool, err error) {
 	if !there {
 		return false, nil
 	}
-	if err := json.Unmarshal(raw, v); err != nil {
-		return true, corrupt(s.dir, "tokenizer_config.json", fmt.Errorf("%s: %w", key, err))
-	}
-	return true, nil
+	return true, jsonfile.DecodePart(filepath.Join(s.dir, "tokenizer_config.json"), key, raw, v)
 }
 
 // readExtra reads extra_special_tokens or, by its older name,

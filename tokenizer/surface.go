@@ -1,11 +1,12 @@
 package tokenizer
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/modular-bridging/bridge/internal/jsonfile"
 )
 
 // scheme says how a vocabulary spells text.
@@ -43,7 +44,7 @@ func parseScheme(text []byte) (scheme, error) {
 			Continuation string `json:"continuing_subword_prefix"`
 		} `json:"model"`
 	}
-	if err := json.Unmarshal(text, &file); err != nil {
+	if err := jsonfile.Decode("tokenizer.json", text, &file); err != nil {
 		return scheme{}, err
 	}
 	s := scheme{byteFallback: file.Model.ByteFallback, verbatim: map[string]bool{}}

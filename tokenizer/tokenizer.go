@@ -62,7 +62,7 @@ type vocabulary struct {
 func New(ctx context.Context, json []byte) (*Tokenizer, error) {
 	scheme, err := parseScheme(json)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.Corrupt, "tokenizer.json: %w", err)
+		return nil, err
 	}
 	t := &Tokenizer{json: json, scheme: scheme}
 	if err := t.start(ctx); err != nil {

@@ -38,13 +38,13 @@ func TestRefused(t *testing.T) {
 		visiontest.Edit{Key: "hidden_act", Value: "mish", Kind: adapters.Unsupported, Message: `hidden_act is "mish"`},
 		visiontest.Edit{Key: "num_attention_heads", Value: 7, Kind: adapters.Unsupported, Message: "num_attention_heads 7"},
 		visiontest.Edit{Key: "qkv_bias", Value: false, Kind: adapters.Corrupt, Message: block + "qkv.bias F32[72] is not part of the model"},
-		visiontest.Edit{Key: "qkv_bias", Value: "yes", Kind: adapters.Corrupt, Message: "qkv_bias is a string, want bool"},
+		visiontest.Edit{Key: "qkv_bias", Value: "yes", Kind: adapters.Corrupt, Message: "qkv_bias is \"yes\", want true or false"},
 		visiontest.Edit{Key: "image_size", Value: 56, Kind: adapters.Unsupported, Message: "has 17 positions, but image_size 56 in patches of 7 needs 65"},
 		visiontest.Edit{Rename: map[string]string{block + "qkv.bias": block + "q_bias"}, Kind: adapters.Corrupt, Message: block + "qkv.bias is missing, want [72]"},
 		visiontest.Edit{Rename: map[string]string{"post_layernorm.bias": "ln_vision.bias"}, Kind: adapters.Corrupt, Message: "ln_vision.bias F32[24] is not part of the model"},
 	)
 	visiontest.Refuses(t, eva.Family(), "testdata/golden-retrieval/checkpoint",
-		visiontest.Edit{Key: "vision_config.model_type", Value: "clip_vision_model", Kind: adapters.Unsupported, Message: `model_type is "clip_vision_model"`},
+		visiontest.Edit{Key: "vision_config.model_type", Value: "clip_vision_model", Kind: adapters.Unsupported, Message: `vision_config.model_type is "clip_vision_model"`},
 		visiontest.Edit{Key: "vision_config", Kind: adapters.Corrupt, Message: "want [1, 1, 1408]"},
 	)
 }

@@ -79,8 +79,8 @@ func readConfig(f *checkpoint.Folder) (vision.Config, error) {
 }
 
 func refuseNaFlex(f *checkpoint.Folder, modelType string) error {
-	return adapters.Errorf(adapters.Unsupported, "%s: model_type %q is SigLIP 2 NaFlex, whose pictures keep their shape (spatial_shapes), want one size for all",
-		f.Path("config.json"), modelType).
+	return adapters.Errorf(adapters.Unsupported, "%s: %s %q is SigLIP 2 NaFlex, whose pictures keep their shape (spatial_shapes), want one size for all",
+		f.Path("config.json"), f.ConfigKey("model_type"), modelType).
 		WithRemedy("use a SigLIP 2 checkpoint of fixed resolution, such as google/siglip2-so400m-patch16-384 (model_type %q)", whole)
 }
 

@@ -66,7 +66,7 @@ func TestRefused(t *testing.T) {
 	visiontest.Refuses(t, vit.Family(), quick,
 		visiontest.Edit{Key: "model_type", Value: "siglip_vision_model", Kind: adapters.Unsupported, Message: `model_type is "siglip_vision_model", family vit reads`},
 		visiontest.Edit{Key: "hidden_act", Value: "mish", Kind: adapters.Unsupported, Message: `hidden_act is "mish", want one of`},
-		visiontest.Edit{Key: "hidden_size", Value: "32", Kind: adapters.Corrupt, Message: "hidden_size is a string, want int"},
+		visiontest.Edit{Key: "hidden_size", Value: "32", Kind: adapters.Corrupt, Message: `hidden_size is "32", want a whole number`},
 		visiontest.Edit{Key: "hidden_size", Value: 0, Kind: adapters.Unsupported, Message: "hidden_size is 0, want a positive number"},
 		visiontest.Edit{Key: "hidden_size", Value: 48, Kind: adapters.Corrupt, Message: "[32], want [48]"},
 		visiontest.Edit{Key: "num_attention_heads", Value: 5, Kind: adapters.Unsupported, Message: "not a multiple of num_attention_heads 5"},

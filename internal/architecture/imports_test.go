@@ -31,7 +31,7 @@ func rules() []rule {
 		{"adapters", nil},
 		{"adapters/adaptertest", []string{"adapters"}},
 		{"adapters/...", []string{"adapters", "internal/...", "tokenizer"}},
-		{"tokenizer/...", []string{"adapters"}},
+		{"tokenizer/...", []string{"adapters", "internal/jsonfile"}},
 		{"imaging/...", []string{"adapters"}},
 		{"kit/...", []string{"imaging", "kit/..."}},
 		{"golden", []string{"adapters", "internal/..."}},

@@ -352,7 +352,7 @@ func TestOpenErrors(t *testing.T) {
 	}{
 		{"no config", map[string]string{}, adapters.NotFound, "is not a checkpoint folder"},
 		{"broken config", map[string]string{"config.json": `{"model_type": `}, adapters.Corrupt, "config.json: not valid JSON"},
-		{"config type", map[string]string{"config.json": `{"model_type": 3}`}, adapters.Corrupt, "model_type is a number, want string"},
+		{"config type", map[string]string{"config.json": `{"model_type": 3}`}, adapters.Corrupt, "model_type is 3, want text"},
 		{"no weights", map[string]string{"config.json": `{}`}, adapters.NotFound, "neither model.safetensors nor"},
 		{"pickle", map[string]string{"config.json": `{}`, "pytorch_model.bin": "x"}, adapters.Unsupported, "save_pretrained"},
 		{"empty weights", map[string]string{"config.json": `{}`, "model.safetensors": ""}, adapters.Corrupt, "0 bytes"},
@@ -378,7 +378,7 @@ func TestDecodeConfig(t *testing.T) {
 	var bad struct {
 		Width string `json:"width"`
 	}
-	wantError(t, f.DecodeConfig(&bad), adapters.Corrupt, "config.json: width is a number, want string")
+	wantError(t, f.DecodeConfig(&bad), adapters.Corrupt, "config.json: width is 2, want text")
 	if ok, err := f.DecodeFile("absent.json", &good); ok || err != nil {
 		t.Errorf("DecodeFile of an absent file: %v, %v, want false and no error", ok, err)
 	}

@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -9,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/jsonfile"
 )
 
 // The files of a checkpoint folder.
@@ -23,6 +23,7 @@ const (
 type Folder struct {
 	dir       string
 	config    []byte
+	key       string // of config.json that config is under, empty for all of it
 	modelType string
 	files     []*file         // in name order
 	tensors   map[string]View // of all files
@@ -101,8 +102,8 @@ func (f *Folder) weightFiles() ([]string, map[string]string, error) {
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
 	}
-	if err := json.Unmarshal(data, &index); err != nil {
-		return nil, nil, corrupt(path, "the index is not valid JSON: %w", err)
+	if err := jsonfile.Decode(path, data, &index); err != nil {
+		return nil, nil, err
 	}
 	if len(index.WeightMap) == 0 {
 		return nil, nil, corrupt(path, "weight_map is empty, want the file of each tensor")
@@ -148,7 +149,16 @@ func (f *Folder) ModelType() string { return f.modelType }
 // DecodeConfig decodes config.json into v, a pointer to a struct with json
 // tags; keys that v lacks are ignored.
 func (f *Folder) DecodeConfig(v any) error {
-	return decodeJSON(filepath.Join(f.dir, configFile), f.config, v)
+	return jsonfile.DecodePart(filepath.Join(f.dir, configFile), f.key, f.config, v)
+}
+
+// ConfigKey returns a key of the configuration as config.json has it: where the
+// folder shows a part of a whole bridge, "text_config.model_type".
+func (f *Folder) ConfigKey(name string) string {
+	if f.key == "" {
+		return name
+	}
+	return f.key + "." + name
 }
 
 // DecodeFile decodes another JSON file of the folder into v. It returns false
@@ -162,7 +172,7 @@ func (f *Folder) DecodeFile(name string, v any) (bool, error) {
 	if err != nil {
 		return false, adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", path, err)
 	}
-	return true, decodeJSON(path, data, v)
+	return true, jsonfile.Decode(path, data, v)
 }
 
 // Config returns the text of config.json, or of the part that the folder shows.
@@ -210,25 +220,6 @@ func (f *Folder) Close() error {
 	}
 	f.files, f.tensors = nil, nil
 	return errors.Join(errs...)
-}
-
-// decodeJSON names the key and both types where a value has the wrong type. An
-// error of package adapters that a value's UnmarshalJSON returns keeps its kind.
-func decodeJSON(path string, data []byte, v any) error {
-	err := json.Unmarshal(data, v)
-	var wrong *json.UnmarshalTypeError
-	var refused *adapters.Error // by a value's own UnmarshalJSON
-	switch {
-	case errors.As(err, &refused):
-		c := *refused
-		c.Message = path + ": " + c.Message
-		return &c
-	case errors.As(err, &wrong):
-		return corrupt(path, "%s is a %s, want %s", wrong.Field, wrong.Value, wrong.Type)
-	case err != nil:
-		return corrupt(path, "not valid JSON: %w", err)
-	}
-	return nil
 }
 
 func corrupt(path, format string, args ...any) error {

@@ -74,7 +74,7 @@ func (f *Folder) narrowConfig(p part) error {
 	if len(config) == 0 || string(config) == "null" { // all of it as transformers' defaults
 		config = json.RawMessage("{}")
 	}
-	f.config = config
+	f.config, f.key = config, p.config
 	err := f.readModelType()
 	f.modelType = cmp.Or(f.modelType, p.modelType)
 	return err

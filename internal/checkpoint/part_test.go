@@ -38,6 +38,10 @@ func TestOpenPart(t *testing.T) {
 	if err := f.DecodeConfig(&c); err != nil || c.X != 3 || f.ModelType() != "blip_2_vision_model" {
 		t.Errorf("config %+v of model type %q, error %v", c, f.ModelType(), err)
 	}
+	var bad struct{ X string }
+	if err := f.DecodeConfig(&bad); err == nil || !strings.Contains(err.Error(), "config.json: vision_config.x is 3, want text") {
+		t.Errorf("a value of the wrong type: %v", err)
+	}
 	if got := f.Names(); !slices.Equal(got, []string{"a", "vision_model.b"}) {
 		t.Errorf("tensors %q", got)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/jsonfile"
 )
 
 // Default returns what a class of image processor does with pictures of side
@@ -26,7 +27,7 @@ func Default(class string, side int) (adapters.ImageSpec, error) {
 // Read returns how the pictures for the checkpoint in dir are prepared: fallback
 // where the folder does not say, class where the file names no processor.
 func Read(dir, class string, fallback adapters.ImageSpec) (adapters.ImageSpec, error) {
-	path, data, err := find(dir)
+	path, key, data, err := find(dir)
 	if err != nil || data == nil {
 		return fallback, err
 	}
@@ -34,15 +35,15 @@ func Read(dir, class string, fallback adapters.ImageSpec) (adapters.ImageSpec, e
 		Class string `json:"image_processor_type"`
 		Old   string `json:"feature_extractor_type"`
 	}
-	if err := json.Unmarshal(data, &named); err != nil {
-		return fallback, unreadable(path, err)
+	if err := jsonfile.DecodePart(path, key, data, &named); err != nil {
+		return fallback, err
 	}
 	p, err := classOf(named.Class, named.Old, class)
 	if err != nil {
 		return fallback, within(path, err)
 	}
-	if err := json.Unmarshal(data, &p); err != nil {
-		return fallback, unreadable(path, err)
+	if err := jsonfile.DecodePart(path, key, data, &p); err != nil {
+		return fallback, err
 	}
 	spec, err := p.spec()
 	if err != nil {
@@ -51,27 +52,27 @@ func Read(dir, class string, fallback adapters.ImageSpec) (adapters.ImageSpec, e
 	return spec, nil
 }
 
-// find returns the file that describes the processor and its text, nil where
-// there is none. As in transformers the nested form goes first.
-func find(dir string) (path string, data []byte, err error) {
+// find returns the file that describes the processor, the key in it and the text
+// there, nil where there is none. As in transformers the nested form goes first.
+func find(dir string) (path, key string, data []byte, err error) {
 	path = filepath.Join(dir, "processor_config.json")
 	if data, err = readFile(path); err != nil {
-		return path, nil, err
+		return path, "", nil, err
 	}
 	if data != nil {
 		var whole struct {
 			Image json.RawMessage `json:"image_processor"`
 		}
-		if err := json.Unmarshal(data, &whole); err != nil {
-			return path, nil, unreadable(path, err)
+		if err := jsonfile.Decode(path, data, &whole); err != nil {
+			return path, "", nil, err
 		}
 		if len(whole.Image) > 0 && !bytes.Equal(whole.Image, []byte("null")) {
-			return path, whole.Image, nil
+			return path, "image_processor", whole.Image, nil
 		}
 	}
 	path = filepath.Join(dir, "preprocessor_config.json")
 	data, err = readFile(path)
-	return path, data, err
+	return path, "", data, err
 }
 
 func readFile(path string) ([]byte, error) {
@@ -83,18 +84,6 @@ func readFile(path string) ([]byte, error) {
 		return nil, adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", path, err)
 	}
 	return data, nil
-}
-
-// unreadable names the key and both types where a value has the wrong type.
-func unreadable(path string, err error) error {
-	if adapters.KindOf(err) != adapters.Unknown {
-		return within(path, err)
-	}
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		return adapters.Errorf(adapters.Corrupt, "%s: %s is a %s, want %s", path, wrong.Field, wrong.Value, wrong.Type)
-	}
-	return adapters.Errorf(adapters.Corrupt, "%s: not valid JSON: %w", path, err)
 }
 
 // within puts the file's path before an error, which keeps its kind and remedy.

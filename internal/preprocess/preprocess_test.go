@@ -153,8 +153,8 @@ func TestWhatIsRefused(t *testing.T) {
 		{`{"image_mean": [0.5]}`, adapters.Unsupported, "want 3 numbers"},
 		{`{"image_std": [1, 0, 1]}`, adapters.Unsupported, "want positive numbers"},
 		{`{"rescale_factor": -1}`, adapters.Unsupported, "rescale_factor is -1"},
-		{`{"resample": "bicubic"}`, adapters.Corrupt, "resample is a string, want int"},
-		{`{"size": "large"}`, adapters.Corrupt, "is a string, want int"},
+		{`{"resample": "bicubic"}`, adapters.Corrupt, `resample is "bicubic", want a whole number`},
+		{`{"size": "large"}`, adapters.Corrupt, `size is "large", want a whole number`},
 		{`{"size": `, adapters.Corrupt, "not valid JSON"},
 	} {
 		dir := folder(t, plainFile, c.text)

@@ -67,8 +67,8 @@ func Refuse(f *checkpoint.Folder, err error) error {
 
 // WrongType says that a family does not read a folder's model_type.
 func WrongType(f *checkpoint.Folder, family string, known ...string) error {
-	return adapters.Errorf(adapters.Unsupported, "%s: model_type is %q, family %s reads %q",
-		f.Path("config.json"), f.ModelType(), family, known)
+	return adapters.Errorf(adapters.Unsupported, "%s: %s is %q, family %s reads %q",
+		f.Path("config.json"), f.ConfigKey("model_type"), f.ModelType(), family, known)
 }
 
 // describe says what an encoder of dir would be, without its weights.

@@ -67,8 +67,8 @@ func Open(ctx context.Context, req *adapters.LoadRequest, family string, types [
 // computes.
 func checkType(folder *checkpoint.Folder, types []string) error {
 	if got := folder.ModelType(); !slices.Contains(types, got) {
-		return adapters.Errorf(adapters.Unsupported, "%s: model_type is %q, want %s%s",
-			folder.Path("config.json"), got, strings.Join(types, " or "), nearest.Relative(got, types)).
+		return adapters.Errorf(adapters.Unsupported, "%s: %s is %q, want %s%s",
+			folder.Path("config.json"), folder.ConfigKey("model_type"), got, strings.Join(types, " or "), nearest.Relative(got, types)).
 			WithRemedy("name the family that reads this model_type")
 	}
 	var c struct {

@@ -1,0 +1,132 @@
+// Package jsonfile decodes the JSON files of checkpoint folders and says, where a
+// value has the wrong type, which key it has, what was found and what is wanted.
+package jsonfile
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// Decode decodes the text of a file into v. An error is [adapters.Corrupt]; one of
+// package adapters that a value's UnmarshalJSON returns keeps its kind and remedy.
+func Decode(path string, data []byte, v any) error { return DecodePart(path, "", data, v) }
+
+// DecodePart is [Decode] of what stands in a file under key.
+func DecodePart(path, key string, data []byte, v any) error {
+	err := json.Unmarshal(data, v)
+	if err == nil {
+		return nil
+	}
+	var wrong *json.UnmarshalTypeError
+	var refused *adapters.Error // by a value's own UnmarshalJSON
+	switch {
+	case errors.As(err, &refused):
+		c := *refused
+		c.Message = path + ": " + c.Message
+		return &c
+	case errors.As(err, &wrong):
+		err = describe(data, key, wrong)
+	default:
+		err = fmt.Errorf("not valid JSON: %w", err)
+	}
+	return adapters.Errorf(adapters.Corrupt, "%s: %w", path, err).WithRemedy("fetch or write the file again")
+}
+
+// describe says what is wrong with a value of data; before is the key of data in
+// its file.
+func describe(data []byte, before string, wrong *json.UnmarshalTypeError) error {
+	key, value := find(data, wrong.Field)
+	key = strings.Trim(before+"."+key, ".")
+	found, _, _ := strings.Cut(wrong.Value, " ") // "number 1.5"
+	switch wanted := want(wrong.Type); {
+	case key == "":
+		return fmt.Errorf("%s is found where %s is wanted", name(found), wanted)
+	case kind(value) != found: // it is inside the key's value
+		return fmt.Errorf("in %s %s is found where %s is wanted", key, name(found), wanted)
+	default:
+		return fmt.Errorf("%s is %s, want %s", key, short(value), wanted)
+	}
+}
+
+// find follows a path of encoding/json's, which holds the names of embedded
+// structs too, and returns the key that it means and its value.
+func find(data []byte, path string) (key string, value json.RawMessage) {
+	value = data
+	var keys []string
+	for _, part := range strings.Split(path, ".") {
+		var object map[string]json.RawMessage
+		if json.Unmarshal(value, &object) != nil {
+			break
+		}
+		for k, v := range object {
+			if strings.EqualFold(k, part) {
+				keys, value = append(keys, k), v
+				break
+			}
+		}
+	}
+	return strings.Join(keys, "."), value
+}
+
+// kind is what encoding/json calls a value.
+func kind(value json.RawMessage) string {
+	if len(value) == 0 {
+		return ""
+	}
+	switch value[0] {
+	case '"':
+		return "string"
+	case '[':
+		return "array"
+	case '{':
+		return "object"
+	case 't', 'f':
+		return "bool"
+	}
+	return "number"
+}
+
+// name is what a kind is called here.
+func name(kind string) string {
+	if plain, ok := map[string]string{"string": "text", "array": "a list", "object": "an object", "bool": "true or false"}[kind]; ok {
+		return plain
+	}
+	return "a " + kind
+}
+
+// want names the values that a Go type takes.
+func want(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return want(t.Elem())
+	case reflect.Bool:
+		return name("bool")
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return "a whole number"
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "a whole number of 0 or more"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.String:
+		return name("string")
+	case reflect.Slice, reflect.Array:
+		return name("array")
+	}
+	return name("object")
+}
+
+// short is a value's own text, cut where it is long.
+func short(value json.RawMessage) string {
+	const most = 40
+	text := strings.Join(strings.Fields(string(value)), " ")
+	if utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	return string([]rune(text)[:most]) + "…"
+}
