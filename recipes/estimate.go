@@ -132,5 +132,8 @@ func Duration(d time.Duration) string {
 			return fmt.Sprintf("%.0f %s", n, u.name)
 		}
 	}
-	return fmt.Sprintf("%.0f seconds", max(1, d.Seconds()))
+	if d.Seconds() < 1.5 {
+		return "1 second"
+	}
+	return fmt.Sprintf("%.0f seconds", d.Seconds())
 }

@@ -45,7 +45,7 @@ func TestCountOfAFrozenQFormer(t *testing.T) {
 }
 
 func TestDuration(t *testing.T) {
-	for d, want := range map[time.Duration]string{0: "1 seconds", 89 * time.Second: "89 seconds", 2 * time.Minute: "2 minutes",
+	for d, want := range map[time.Duration]string{0: "1 second", 1400 * time.Millisecond: "1 second", 1600 * time.Millisecond: "2 seconds", 89 * time.Second: "89 seconds", 2 * time.Minute: "2 minutes",
 		100 * time.Minute: "2 hours", 72 * time.Hour: "3 days", 1000 * 24 * time.Hour: "3 years"} {
 		if got := Duration(d); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)

@@ -322,6 +322,9 @@ func (p *program) ask(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if strings.TrimSpace(args[2]) == "" {
+		return usagef("the QUESTION is empty")
+	}
 	options, err := p.generation(c)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -87,10 +88,13 @@ func toPull(reg *registry.Registry, id string) (registry.Manifest, error) {
 
 // pull fetches with progress on stderr.
 func (p *program) pull(ctx context.Context, m registry.Manifest) (hub.Snapshot, error) {
-	bar := newFetching(p.stderr)
-	s, err := hub.FromEnvironment().Pull(ctx, hub.Request{
+	bar, client := newFetching(p.stderr), hub.FromEnvironment()
+	answered := patiently(p.stderr, 2*time.Second, fmt.Sprintf("waiting for %s to answer", cmp.Or(client.Endpoint, hub.DefaultEndpoint)))
+	defer answered()
+	s, err := client.Pull(ctx, hub.Request{
 		Repository: m.Repository, Revision: m.Revision, Patterns: m.Patterns(), Progress: bar.step,
 		Planned: func(plan hub.Plan) {
+			answered()
 			fmt.Fprintf(p.stderr, "%s at %s (%.12s): %d files of %s, %s to fetch\n", plan.Repository, plan.Revision, plan.Commit, len(plan.Files),
 				registry.Size(plan.Total), registry.Size(plan.Missing))
 			if plan.Revision != m.Revision && strings.HasPrefix(plan.Revision, "refs/pr/") {
@@ -104,6 +108,26 @@ func (p *program) pull(ctx context.Context, m registry.Manifest) (hub.Snapshot, 
 	})
 	bar.end()
 	return s, err
+}
+
+// patiently writes a message where done is not called for a while. After done
+// nothing is written.
+func patiently(w io.Writer, while time.Duration, message string) (done func()) {
+	var mu sync.Mutex
+	over := false
+	timer := time.AfterFunc(while, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			fmt.Fprintln(w, message)
+		}
+	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
+		timer.Stop()
+	}
 }
 
 // hasTokenizer reports whether bridge finds a tokenizer of a family among files.

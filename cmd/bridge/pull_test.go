@@ -139,6 +139,25 @@ func TestWhatHasATokenizer(t *testing.T) {
 	}
 }
 
+// A hub that does not answer at once is named.
+func TestPullSaysWhatItWaitsFor(t *testing.T) {
+	localHub(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(2200 * time.Millisecond)
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("HF_ENDPOINT", server.URL)
+	if _, stderr := inPlace(t, exitFailed, "models", "pull", "facebook/opt-125m"); !strings.HasPrefix(stderr, "waiting for "+server.URL+" to answer\n") {
+		t.Errorf("nothing is said of the wait:\n%s", stderr)
+	}
+	var said bytes.Buffer
+	patiently(&said, time.Hour, "later")()
+	if strings.Contains(said.String(), "later") {
+		t.Errorf("said %q after it was over", said.String())
+	}
+}
+
 func TestPullOfFilesAndRepositories(t *testing.T) {
 	localHub(t)
 	stdout, _ := inPlace(t, exitDone, "models", "pull", "facebook/opt-125m", "--files", "tokenizer.json", "--files", "con*.json")
