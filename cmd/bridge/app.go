@@ -118,7 +118,7 @@ func (p *program) app() *cli.App {
 		Name:  "bridge",
 		Usage: "join a frozen vision encoder and a frozen language model by a Q-Former, and swap either",
 		Description: "A MODEL is a run folder, its bridge folder, a folder with a BLIP-2 that transformers saved, or one of the kit's bridges\n" +
-			"(kit:stage1, kit:stage2).\n" +
+			"(kit:stage1, kit:stage2). caption and ask take a stage-2 .pth file of LAVIS too.\n" +
 			"An ID is a registry id (bridge models list) or a folder with a Hugging Face checkpoint.\n\n" +
 			"Begin with: bridge demo",
 		HideVersion:    true,

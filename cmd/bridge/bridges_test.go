@@ -6,6 +6,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -84,11 +85,74 @@ func TestConvertLAVIS(t *testing.T) {
 			t.Errorf("%s: %q", name, out)
 		}
 	}
-	if _, errs := want(t, exitFailed, "caption", from("stage2.pth"), picture); !strings.Contains(errs, "bridge convert") {
-		t.Errorf("a .pth file for a MODEL: %s", errs)
-	}
 	if _, errs := want(t, exitFailed, "caption", filepath.Join(dir, "first"), picture); !strings.Contains(errs, "stage-1 bridge") {
 		t.Errorf("a stage-1 bridge: %s", errs)
+	}
+}
+
+// A .pth file of LAVIS is a MODEL: it is converted into the cache once, and
+// captions as the folder does that bridge convert makes of it.
+func TestCaptionOfLAVIS(t *testing.T) {
+	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	golden := filepath.Join("..", "..", "bridge", "testdata")
+	opt := filepath.Join(golden, "golden-opt", "checkpoint")
+	file := func(name string) string { return filepath.Join("..", "..", "convert", "testdata", name) }
+	dir := t.TempDir()
+	picture := filepath.Join(dir, "a.png")
+	if err := writePNG(picture); err != nil {
+		t.Fatal(err)
+	}
+	sides := []string{"--llm", opt, "--heads", "2", "--encoder-heads", "2"}
+	want(t, exitDone, append([]string{"convert", file("stage2.pth"), filepath.Join(dir, "whole")}, sides...)...)
+	how := []string{picture, "--backend", "go", "--isolation", "none", "--prompt", "a photo of"}
+	wanted, _ := want(t, exitDone, append([]string{"caption", filepath.Join(dir, "whole")}, how...)...)
+	for _, converted := range []bool{true, false} {
+		got, errs := want(t, exitDone, slices.Concat([]string{"caption", file("stage2.pth")}, how, sides)...)
+		if got != wanted || strings.Contains(errs, "is converted into") != converted {
+			t.Errorf("got %q, want %q; a conversion: want %v\n%s", got, wanted, converted, errs)
+		}
+	}
+	for _, c := range []struct {
+		status int
+		want   string
+		args   []string
+	}{
+		{exitUsage, "name it with --llm ID", []string{"caption", file("stage2.pth"), picture, "--heads", "2"}},
+		{exitFailed, "holds no language model to write with", []string{"caption", file("stage1.pth"), picture}},
+		{exitFailed, "holds no language model to write with", []string{"ask", file("eva.pth"), picture, "what?"}},
+		{exitUsage, "--llm belongs to a .pth file", []string{"caption", "kit:stage2", picture, "--llm", opt}},
+		{exitFailed, "not a whole file of torch.save", []string{"caption", picture, picture}},
+	} {
+		if status, _, errs := call(t, c.args...); status != c.status || !strings.Contains(errs, c.want) {
+			t.Errorf("%v: status %d, %s; want %d, %q", c.args, status, errs, c.status, c.want)
+		}
+	}
+}
+
+// Commands that train want a folder.
+func TestBridgeDirRefusesFiles(t *testing.T) {
+	_, err := bridgeDir(t.Context(), filepath.Join("..", "..", "convert", "testdata", "stage2.pth"))
+	if err == nil || !strings.Contains(err.Error(), "bridge convert") {
+		t.Errorf("got %v, want the way to convert it", err)
+	}
+}
+
+func TestOnlyOneModelOfAWidth(t *testing.T) {
+	reg, err := (&program{}).registry(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		family string
+		width  int
+		want   string
+	}{
+		{"opt", 2560, "opt-2.7b"}, {"opt", 4096, "opt-6.7b"}, {"t5", 2048, "flant5-xl"}, {"t5", 4096, "flant5-xxl"},
+		{"eva", 1408, "eva-vit-g"}, {"eva", 1024, ""}, {"llama", 4096, ""}, {"", 4096, ""},
+	} {
+		if got := onlyOne(reg, c.family, c.width); got != c.want {
+			t.Errorf("%s of width %d: %q, want %q", c.family, c.width, got, c.want)
+		}
 	}
 }
 

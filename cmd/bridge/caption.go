@@ -20,9 +20,9 @@ import (
 func (p *program) captionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "caption", Usage: "describe pictures", ArgsUsage: "MODEL IMAGE...",
-		UsageText:   "bridge caption MODEL IMAGE... [--prompt TEXT] [generation options] [--json]",
+		UsageText:   "bridge caption MODEL IMAGE... [--prompt TEXT] [generation options] [--encoder ID] [--llm ID] [--json]",
 		Description: "An IMAGE is a PNG, JPEG, GIF or WebP file, or one of the kit's (kit:held-out/17).\n\nExample: bridge caption runs/demo/warm kit:held-out/17 photo.png",
-		Flags: append(generationFlags(), backendFlag(), isolationFlag(), transportFlag(), jsonFlag(),
+		Flags: append(append(generationFlags(), lavisFlags()...), backendFlag(), isolationFlag(), transportFlag(), jsonFlag(),
 			&cli.StringFlag{Name: "prompt", Usage: "`TEXT` that the caption continues (default: the one that the bridge was trained with)"}),
 		Action: p.caption,
 	}
@@ -31,9 +31,9 @@ func (p *program) captionCommand() *cli.Command {
 func (p *program) askCommand() *cli.Command {
 	return &cli.Command{
 		Name: "ask", Usage: "answer a question about a picture", ArgsUsage: "MODEL IMAGE QUESTION",
-		UsageText:   "bridge ask MODEL IMAGE QUESTION [generation options] [--json]",
+		UsageText:   "bridge ask MODEL IMAGE QUESTION [generation options] [--encoder ID] [--llm ID] [--json]",
 		Description: "Example: bridge ask runs/demo/warm kit:held-out/17 \"what color is the background?\"",
-		Flags:       append(generationFlags(), backendFlag(), isolationFlag(), transportFlag(), jsonFlag()),
+		Flags:       append(append(generationFlags(), lavisFlags()...), backendFlag(), isolationFlag(), transportFlag(), jsonFlag()),
 		Action:      p.ask,
 	}
 }
@@ -140,7 +140,7 @@ func (p *program) generation(c *cli.Context) (bridge.GenerateOptions, error) {
 
 // openModel opens a stage-2 bridge with both frozen sides.
 func (p *program) openModel(c *cli.Context, name string) (m *bridge.Model, done func(), err error) {
-	dir, err := bridgeDir(c.Context, name)
+	dir, err := p.modelDir(c, name)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -32,19 +32,15 @@ func (p *program) convertCommand() *cli.Command {
 			"TO is the folder that is made. It is one of transformers (Blip2ForConditionalGeneration, Blip2ForImageTextRetrieval,\n" +
 			"Blip2VisionModel), which is a MODEL too; with --to bridge it holds the trained part alone.\n\n" +
 			"Example: bridge convert runs/mine blip2-mine\n         bridge convert blip2_pretrained_flant5xl.pth blip2-xl --llm flant5-xl --encoder eva-vit-g",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "to", Value: toHuggingFace, Usage: "`FORM` of the folder: huggingface or bridge", Action: func(_ *cli.Context, to string) error {
 				if to != toHuggingFace && to != toBridge {
 					return usagef("--to is %q, want huggingface or bridge", to)
 				}
 				return nil
 			}},
-			&cli.StringFlag{Name: "encoder", Usage: "`ID` of the vision encoder of a .pth file"},
-			&cli.StringFlag{Name: "llm", Usage: "`ID` of the language model of a .pth file of stage 2"},
 			&cli.StringFlag{Name: "tokenizer", Usage: "`DIR` with the tokenizer.json of bert-base-uncased, for a .pth file of stage 1"},
-			&cli.IntFlag{Name: "heads", Usage: "`N` attention heads of a .pth file's Q-Former (default: heads of 64)"},
-			&cli.IntFlag{Name: "encoder-heads", Usage: "`N` attention heads of a .pth file's encoder (default: heads of 88)"},
-		},
+		}, lavisFlags()...),
 		Action: p.convert,
 	}
 }
@@ -55,13 +51,11 @@ func (p *program) convert(c *cli.Context) error {
 		return err
 	}
 	from, to := args[0], args[1]
-	if info, err := os.Stat(from); err == nil && info.Mode().IsRegular() {
+	if isFile(from) {
 		return p.convertLAVIS(c, from, to)
 	}
-	for _, flag := range []string{"encoder", "llm", "tokenizer", "heads", "encoder-heads"} {
-		if c.IsSet(flag) {
-			return usagef("--%s belongs to a .pth file, and %s is none", flag, from)
-		}
+	if err := refuseLAVISFlags(c, from); err != nil {
+		return err
 	}
 	dir, err := bridgeDir(c.Context, from)
 	if err != nil {

@@ -168,7 +168,7 @@ func bridgeDir(ctx context.Context, model string) (string, error) {
 	if run := train.BridgeDir(model); isDir(run) {
 		return run, nil
 	}
-	if info, err := os.Stat(model); err == nil && info.Mode().IsRegular() {
+	if isFile(model) {
 		return "", adapters.Errorf(adapters.Unsupported, "%s is a file, want a folder", model).
 			WithRemedy("a .pth file of LAVIS becomes a MODEL with: bridge convert %s DIR --encoder ID --llm ID", model)
 	}
