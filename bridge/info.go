@@ -42,4 +42,5 @@ type Side struct {
 	Layer     int           `json:"layer,omitempty"`      // of a vision encoder
 	Image     adapters.Size `json:"image,omitzero"`       // that a vision encoder takes; zero: its own
 	TokenNorm float32       `json:"token_norm,omitempty"` // of a language model
+	Words     string        `json:"words,omitempty"`      // digest of its tokenizer's files; bridges of older versions have none
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/kit"
+	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train/data"
 )
 
@@ -221,7 +222,21 @@ func (p *program) openSides(c *cli.Context, info bridge.Info, dtype string) (ada
 		return nil, nil, err
 	}
 	language, err := p.openLanguage(c.Context, reg, lo)
+	if err == nil {
+		p.warnOtherWords(lo.model, *info.Language)
+	}
 	return vision, language, err
+}
+
+// warnOtherWords warns of another tokenizer than the bridge was trained with: the
+// language model's weights may still be the same.
+func (p *program) warnOtherWords(model registry.Backbone, trained bridge.Side) {
+	if trained.Words == "" {
+		return
+	}
+	if now, err := wordsDigest(model); err == nil && now != "" && now != trained.Words {
+		p.log.Warn("language model has another tokenizer than the bridge was trained with", "language model", model.ID)
+	}
 }
 
 // captionBatch is how many pictures are captioned at once.

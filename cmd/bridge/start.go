@@ -9,6 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/tokenizer"
 	"github.com/modular-bridging/bridge/train"
 )
 
@@ -39,6 +40,10 @@ func (b *bench) start(ctx context.Context, r *recipes.Resolved, plain bool) (*br
 	}
 	side := bridge.LanguageSide(b.language.Spec())
 	side.Path, side.Plugin = whereabouts(*r.LanguageModel, r.Language.Plugin)
+	if side.Words, err = wordsDigest(*r.LanguageModel); err != nil {
+		joined.Close()
+		return nil, 0, err
+	}
 	joined.Info.Language = &side
 	if from.Info.Stage == 1 {
 		joined.Info.Stage1 = r.From
@@ -160,6 +165,19 @@ func (b *bench) oldLanguage(ctx context.Context, side bridge.Side) (adapters.Lan
 	}
 	o.transport = b.recipe.Language.Transport
 	return b.program.openLanguage(ctx, b.registry, o)
+}
+
+// wordsDigest is the digest of a language model's tokenizer, empty where it has no
+// folder of its own.
+func wordsDigest(model registry.Backbone) (string, error) {
+	if model.Path == "" && model.Source != registry.FromKit {
+		return "", nil
+	}
+	dir, err := model.Folder()
+	if err != nil {
+		return "", err
+	}
+	return tokenizer.FolderDigest(dir)
 }
 
 // openingOfSide says how the frozen model that a bridge names is opened.

@@ -1,12 +1,18 @@
 package main
 
 import (
+	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train"
 )
 
 // short makes a recipe's run a matter of seconds.
@@ -64,9 +70,12 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 	if got := objects(t, stdout); len(got) != 1 || got[0]["image"] != "kit:held-out/0" || got[0]["caption"] == "" || !strings.Contains(stderr, "none.png") {
 		t.Errorf("captions %v, stderr %s", got, stderr)
 	}
-	stdout, _ = want(t, exitDone, "ask", "--isolation=none", swapped, "kit:held-out/0", "how many?", "--backend", "go")
-	if strings.TrimSpace(stdout) == "" {
-		t.Error("no answer")
+	stdout, stderr = want(t, exitDone, "ask", "--isolation=none", swapped, "kit:held-out/0", "how many?", "--backend", "go")
+	if strings.TrimSpace(stdout) == "" || strings.Contains(stderr, "another tokenizer") {
+		t.Errorf("the answer %q, stderr %s", stdout, stderr)
+	}
+	if info, _, err := bridge.ReadInfo(train.BridgeDir(swapped)); err != nil || !strings.HasPrefix(info.Language.Words, "sha256:") {
+		t.Errorf("the bridge does not say its tokenizer: %+v, %v", info.Language, err)
 	}
 	stdout, _ = want(t, exitDone, "compare", stage1, stage2, swapped, "--json")
 	runs := objects(t, stdout)
@@ -76,6 +85,34 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 	want(t, exitFailed, "caption", stage1, "kit:held-out/0")
 	checkDemo(t, dir, stage2, language)
 	checkMatrix(t, dir, stage2, append(short(), language...))
+}
+
+// A language model whose tokenizer changed is warned of, though its weights have
+// not.
+func TestAnotherTokenizerIsWarnedOf(t *testing.T) {
+	dir := t.TempDir()
+	write := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	model := registry.Backbone{Manifest: registry.Manifest{ID: "mine"}, Source: registry.FromFolder, Path: dir}
+	write("{}")
+	words, err := wordsDigest(model)
+	if err != nil || words == "" {
+		t.Fatalf("digest %q, %v", words, err)
+	}
+	for _, c := range []struct {
+		text, trained string
+		warns         bool
+	}{{"{}", words, false}, {"[]", words, true}, {"[]", "", false}} {
+		write(c.text)
+		var log bytes.Buffer
+		(&program{log: slog.New(slog.NewTextHandler(&log, nil))}).warnOtherWords(model, bridge.Side{Words: c.trained})
+		if strings.Contains(log.String(), "another tokenizer") != c.warns {
+			t.Errorf("%+v: %s", c, log.String())
+		}
+	}
 }
 
 // A matrix trains what is not there yet, once; a cell that cannot be trained does
