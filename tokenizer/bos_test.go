@@ -29,10 +29,8 @@ func TestBOS(t *testing.T) {
 		"end alone":                  {template(text, token("</s>")), "", "", 0},
 		"sequence":                   {object{"type": "Sequence", "processors": []any{bytes, template(token("<pad>"), text)}}, "", "<pad>", 0},
 		"two in front":               {template(token("<pad>"), token("</s>"), text), "", "", adapters.Unsupported},
-		"the configuration adds":     {bytes, `{"add_bos_token": true, "bos_token": {"content": "</s>"}}`, "</s>", 0},
-		"the configuration adds not": {template(token("<pad>"), text), `{"add_bos_token": false, "bos_token": "<pad>"}`, "", 0},
-		"the configuration has none": {template(token("<pad>"), text), `{"add_bos_token": true, "bos_token": null}`, "", 0},
-		"not in the vocabulary":      {nil, `{"add_bos_token": true, "bos_token": "<begin>"}`, "", adapters.Corrupt},
+		"the configuration adds":     {bytes, `{"add_bos_token": true, "bos_token": {"content": "</s>"}}`, "", 0}, // transformers 5 does not look
+		"the configuration adds not": {template(token("<pad>"), text), `{"add_bos_token": false, "bos_token": "<pad>"}`, "<pad>", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var file object

@@ -20,25 +20,15 @@ import (
 // goes in front of every text.
 func Open(ctx context.Context, dir string) (*Tokenizer, error) {
 	text, err := read(dir, "tokenizer.json")
-	assembled := text == nil
-	switch {
-	case err != nil:
+	if err == nil && text == nil { // with the token in front that the folder asks for
+		text, err = assemble(dir)
+	}
+	if err != nil {
 		return nil, err
-	case assembled:
-		if text, err = assemble(dir); err != nil {
-			return nil, err
-		}
 	}
 	t, err := New(ctx, text)
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer of %s: %w", dir, err)
-	}
-	if assembled { // with the token in front that the folder asks for
-		return t, nil
-	}
-	if err := t.readBOS(dir); err != nil {
-		t.Close()
-		return nil, err
 	}
 	return t, nil
 }

@@ -41,7 +41,6 @@ type Encoding struct {
 type Tokenizer struct {
 	json   []byte
 	scheme scheme
-	bos    *string // what tokenizer_config.json puts in front of a text; nil where it does not say
 
 	mu     sync.Mutex
 	in     *instance // nil when closed, or when a call failed half way
