@@ -32,12 +32,28 @@
 // closes however the host dies, and the plugin exits. What is left of the
 // socket's folder, the next host removes.
 //
+// The handshake's line is read by the host itself before go-plugin sees it: a
+// plugin that is too old or too new is refused with which version of which side
+// to get. Several majors of the protocol can live together.
+//
 // # Death
 //
 // A process that dies is started again, after a pause that doubles, and every
 // request that was lost is repeated, as often as [Restart] says. This is safe
 // since requests change nothing. A stream of pieces goes on where it broke off.
 // A plugin that comes back with another model is refused.
+//
+// [Limits] bound what a process takes. One that holds too much memory, or does
+// not answer in time, the host kills: that is a death like any other, and its
+// story says limit and remedy.
+//
+// # Debugging
+//
+// A plugin that its author starts with BRIDGE_DEBUG=1, under a debugger, prints
+// BRIDGE_REATTACH for the shell of the host, which then connects to that process,
+// without TLS and shared memory, and neither restarts nor ends it. Each run loads
+// the model anew. At [LevelTrace] the host logs every call with its sizes and
+// times; [Logger] is for what an adapter has to say.
 //
 // # Errors
 //
@@ -46,8 +62,9 @@
 // version, the RPC, and, where the process has ended, its exit status and last
 // lines on stderr. Kind Unavailable means that the process died more often than
 // it may, and tells every death; Internal, that the plugin panicked or broke the
-// contract, which both ends check. A context that ends gives Canceled at once,
-// also if the adapter does not listen.
+// contract, which both ends check, and its last lines belong to the text. A
+// context that ends gives Canceled at once, also if the adapter does not listen;
+// its deadline is the host's alone, the plugin hears of it when it has come.
 //
 // # Tensors
 //

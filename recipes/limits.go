@@ -23,11 +23,13 @@ func limitKeys() []string {
 }
 
 // KeepsResults reports whether a run may be resumed with another value of a
-// recipe's key ("language.memory_limit"): one that says where a frozen model
-// runs, and nothing of what it computes.
+// recipe's key ("language.memory_limit"): one that says how a run is kept or where
+// a frozen model runs, and nothing of what it computes. The number of threads may
+// decide in which order sums are taken.
 func KeepsResults(key string) bool {
 	table, name, _ := strings.Cut(key, ".")
-	return table == "run" || (table == "vision" || table == "language") && slices.Contains(limitKeys(), name)
+	may := name == "transport" || name != "threads" && slices.Contains(limitKeys(), name)
+	return table == "run" || (table == "vision" || table == "language") && may
 }
 
 // Memory is memory_limit in bytes, 0 where there is none.
