@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -135,6 +136,10 @@ func victims() (all []victim) {
 	}
 	all = append(all, victim{name: "adapter-go", kind: adapters.KindLanguage, config: exampleInGo},
 		victim{name: "adapter-python-numpy", kind: adapters.KindLanguage, config: exampleInPython})
+	if needs.Long() {
+		all = append(all, victim{name: "adapter-go-gomlx", kind: adapters.KindLanguage, config: exampleOnGoMLX},
+			victim{name: "adapter-python-remote", kind: adapters.KindLanguage, config: exampleWithServer})
+	}
 	if needs.Long() && os.Getenv(pythontest.TorchVariable) != "" {
 		all = append(all, victim{name: "adapter-python-hf", kind: adapters.KindLanguage, config: exampleWithTorch("adapter-python-hf", "opt")},
 			victim{name: "adapter-python-hf-vision", kind: adapters.KindVision, config: exampleWithTorch("adapter-python-hf-vision", "vit")})
@@ -176,16 +181,28 @@ func builtinVictim(t *testing.T, family string) plugins.Config {
 
 func exampleInGo(t *testing.T) plugins.Config {
 	t.Helper()
-	dir := t.TempDir()
-	program, checkpoint := filepath.Join(dir, "adapter-go"), filepath.Join(dir, "checkpoint")
-	build := exec.Command("go", "build", "-o", program, ".")
-	build.Dir = filepath.Join("..", "..", "examples", "adapter-go")
-	for _, cmd := range []*exec.Cmd{build, exec.Command(program, "-init", checkpoint)} {
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v\n%s", cmd, err, out)
-		}
+	program, checkpoint := buildExample(t, "adapter-go"), filepath.Join(t.TempDir(), "checkpoint")
+	if out, err := exec.Command(program, "-init", checkpoint).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 	return plugins.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
+}
+
+func exampleOnGoMLX(t *testing.T) plugins.Config {
+	t.Helper()
+	checkpoint := filepath.Join("..", "..", "examples", "adapter-go-gomlx", "checkpoint")
+	return plugins.Config{Path: buildExample(t, "adapter-go-gomlx"), Load: adapters.LoadRequest{Checkpoint: checkpoint, Backend: "go"}}
+}
+
+func buildExample(t *testing.T, name string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), name)
+	build := exec.Command("go", "build", "-o", program, ".")
+	build.Dir = filepath.Join("..", "..", "examples", name)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build, err, out)
+	}
+	return program
 }
 
 func exampleInPython(t *testing.T) plugins.Config {
@@ -193,6 +210,42 @@ func exampleInPython(t *testing.T) plugins.Config {
 	program := pythontest.Program(t, pythontest.Python(t), "examples/adapter-python-numpy/adapter.py")
 	checkpoint := filepath.Join(t.TempDir(), "checkpoint")
 	pythontest.Run(t, program, "--init", checkpoint)
+	return plugins.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
+}
+
+// exampleWithServer is the example whose model is behind a server, which lives on
+// when the adapter dies.
+func exampleWithServer(t *testing.T) plugins.Config {
+	t.Helper()
+	python, checkpoint := pythontest.PythonWith(t, "tokenizers"), filepath.Join(t.TempDir(), "small")
+	if err := os.CopyFS(checkpoint, os.DirFS(filepath.Join("..", "..", "adapters", "llama", "testdata", "golden-llama-3", "checkpoint"))); err != nil {
+		t.Fatal(err)
+	}
+	server := exec.Command(pythontest.Program(t, python, "examples/adapter-python-remote/server.py", checkpoint))
+	stdin, err := server.StdinPipe() // the server ends with it
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		_ = server.Wait()
+	})
+	url, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the server does not start: %v", err)
+	}
+	remote := fmt.Sprintf(`{"api": "vllm", "url": "%s/v1", "model": "small"}`, strings.TrimSpace(url))
+	if err := os.WriteFile(filepath.Join(checkpoint, "remote.json"), []byte(remote), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	program := pythontest.Program(t, python, "examples/adapter-python-remote/adapter.py")
 	return plugins.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
 }
 
@@ -242,7 +295,7 @@ func languageRequests(m adapters.LanguageModel) []request {
 	}
 	all := []request{
 		{"Loss", func(ctx context.Context) (any, error) {
-			return m.Loss(ctx, &adapters.LossRequest{Prompts: prompts, Examples: examples, Gradient: true})
+			return m.Loss(ctx, &adapters.LossRequest{Prompts: prompts, Examples: examples, Gradient: m.Spec().Has(adapters.CapGradient)})
 		}, sentAndReceived("Loss", []int{1, 2, 4}, []int{1, 2, 4})},
 		{"Generate", func(ctx context.Context) (any, error) {
 			var pieces []adapters.Piece
