@@ -54,7 +54,7 @@ func (c *ServeConfig) serveByAuthor() error {
 	turn := &turns{reset: s.reset, changed: make(chan struct{})}
 	goplugin.Serve(&goplugin.ServeConfig{
 		VersionedPlugins: impl,
-		Logger:           hclog.New(&hclog.LoggerOptions{Name: "go-plugin", Level: hclog.Warn, Output: os.Stderr}),
+		Logger:           hclog.NewNullLogger(), // it calls the end of the server an error
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(maxMessageBytes), grpc.MaxSendMsgSize(maxMessageBytes),
 				grpc.StatsHandler(turn), grpc.StreamInterceptor(turn.serve))...)

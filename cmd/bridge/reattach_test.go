@@ -9,16 +9,17 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/pythontest"
+	"github.com/modular-bridging/bridge/plugins"
 )
 
-// An author runs an adapter under his debugger, and bridge uses it, command
-// after command, by the name that it has there.
-func TestCommandsAttachToAnAuthorsProcess(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	author := exec.Command(self, "adapter", "serve", "opt")
+// attachTo starts a program as an author does under his debugger, and sets what
+// it prints for bridge. What it returns ends it as Ctrl-C does.
+func attachTo(t *testing.T, program string, args ...string) (end func()) {
+	t.Helper()
+	author := exec.Command(program, args...)
 	author.Env = append(os.Environ(), "BRIDGE_DEBUG=1")
 	author.Stderr = os.Stderr
 	stdout, err := author.StdoutPipe()
@@ -38,19 +39,55 @@ func TestCommandsAttachToAnAuthorsProcess(t *testing.T) {
 			break
 		}
 	}
+	return func() {
+		if err := author.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if err := author.Wait(); err != nil {
+			t.Errorf("the adapter ends at Ctrl-C with %v", err)
+		}
+	}
+}
+
+// An author runs an adapter under his debugger, and bridge uses it, command
+// after command, by the name that it has there.
+func TestCommandsAttachToAnAuthorsProcess(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := attachTo(t, self, "adapter", "serve", "opt")
 	verify := []string{"verify", filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm"), "--backend", "go"}
 	for range 2 {
 		if _, stderr := want(t, exitDone, verify...); !strings.Contains(stderr, "attached to a plugin that is not bridge's own") {
 			t.Errorf("bridge has started a process of its own: %s", stderr)
 		}
 	}
-	if err := author.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := author.Wait(); err != nil {
-		t.Errorf("the adapter ends at Ctrl-C with %v", err)
-	}
+	end()
 	if _, stderr := want(t, exitFailed, verify...); !strings.Contains(stderr, "is gone") || !strings.Contains(stderr, "BRIDGE_REATTACH") {
 		t.Errorf("bridge does not say that the process is gone: %s", stderr)
 	}
+}
+
+func TestAnAuthorsProcessInPythonIsAttachedTo(t *testing.T) {
+	program := pythontest.Program(t, pythontest.Python(t), "examples/adapter-python-numpy/adapter.py")
+	checkpoint := filepath.Join(t.TempDir(), "checkpoint")
+	pythontest.Run(t, program, "--init", checkpoint)
+	end := attachTo(t, program)
+	for _, id := range []string{"first", "second"} {
+		m, err := plugins.OpenLanguage(t.Context(), plugins.Config{Path: "/no/such/bridge-adapter-adapter", Load: adapters.LoadRequest{ID: id, Checkpoint: checkpoint}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Spec().ID; got != id {
+			t.Errorf("the model is %s's: it was not loaded anew for %s", got, id)
+		}
+		if _, err := m.Generate(t.Context(), &adapters.GenerateRequest{Examples: []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment("a dog")}}}}, nil); err != nil {
+			t.Error(err)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	end()
 }

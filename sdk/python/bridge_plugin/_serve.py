@@ -40,16 +40,17 @@ def serve(model: Callable[[], Model], *, name: str = "", version: str = "") -> N
     "unknown".
 
     Started by hand it says what the program is for, with exit status 2. With the
-    argument ``--debug`` it serves without a host: it prints the line that makes bridge
-    connect to it, and stops at Ctrl-C.
+    argument ``--debug``, or BRIDGE_DEBUG=1 in the environment, it serves without a host:
+    it prints the line that makes bridge connect to it, and stops at Ctrl-C.
     """
     name = name or os.path.splitext(os.path.basename(sys.argv[0]))[0] or "plugin"
     version = version or "unknown"
-    if "--debug" in sys.argv[1:] and not _process.started_by_host():
+    wanted = "--debug" in sys.argv[1:] or os.environ.get("BRIDGE_DEBUG") in ("1", "true")
+    if wanted and not _process.started_by_host():
         _debug(model, name, version)
     if not _process.started_by_host():
         sys.stderr.write("this program is a plugin of bridge and was started by hand (name it by its path in a recipe; "
-                         "to run it under a debugger give it --debug)\n")
+                         "to run it under a debugger give it --debug or set BRIDGE_DEBUG=1)\n")
         raise SystemExit(2)
     try:
         _serve_host(model, name, version)
@@ -125,7 +126,9 @@ def _start_logging() -> None:
     """Sends the log to the standard error, from the level that the host wants."""
     logging.addLevelName(5, "TRACE")
     level = LEVELS.get(os.environ.get("BRIDGE_LOG_LEVEL", ""), logging.INFO)
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.addLevelName(logging.WARNING, "WARN")
+    # The host logs a line at the level that it begins with.
+    logging.basicConfig(level=level, stream=sys.stderr, format="level=%(levelname)s %(name)s: %(message)s")
 
 
 def _protocol() -> int:
