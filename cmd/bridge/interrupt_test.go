@@ -311,6 +311,20 @@ func TestKilledBridgeLeavesNothing(t *testing.T) {
 	}
 }
 
+// A recipe's limit ends what exceeds it, and says what to do.
+func TestMemoryLimitOfARecipe(t *testing.T) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		needs.Lacking(t, "a /proc to see memory in", err)
+	}
+	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	_, stderr := want(t, exitFailed, disturbedRun(filepath.Join(t.TempDir(), "run"), smallStart(t), "process", "--set", "language.memory_limit=1MB")...)
+	for _, says := range []string{"plugin opt", "killed by bridge: it held ", "its limit is 1 MB", "raise memory_limit"} {
+		if !strings.Contains(stderr, says) {
+			t.Errorf("no %q in %s", says, stderr)
+		}
+	}
+}
+
 func TestResumedRunsMayHaveOtherLimits(t *testing.T) {
 	p := &program{}
 	reg, err := p.registry(t.Context())
