@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
@@ -74,13 +75,18 @@ func wireText(s string) string {
 	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
-// failureFromWire gives the error that the adapter returned in its process.
+// failureFromWire gives the error that the adapter returned in its process. Its
+// texts are the plugin's: nothing in them moves a terminal.
 func failureFromWire(f *pb.Failure, where *ProcessError) *adapters.Error {
 	where.fault = adapters.Kind(min(f.Kind, 255)) == adapters.Internal
 	return &adapters.Error{
-		Kind: adapters.Kind(min(f.Kind, 255)), Op: f.Op, Message: f.Message, Field: f.Field, Remedy: f.Remedy, Err: where,
+		Kind: adapters.Kind(min(f.Kind, 255)), Err: where,
+		Op: theirs(f.Op), Message: theirs(f.Message), Field: theirs(f.Field), Remedy: theirs(f.Remedy),
 	}
 }
+
+// theirs is a text of the plugin as this side shows it.
+func theirs(s string) string { return printable.Text(wireText(s)) }
 
 // brokenContract is the error for a plugin whose answer is not what the
 // protocol or the contract says.

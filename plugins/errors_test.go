@@ -87,3 +87,17 @@ func TestEveryErrorSaysWhereItComesFrom(t *testing.T) {
 		})
 	}
 }
+
+// What a plugin says is shown, and moves no terminal.
+func TestPluginsTextsMoveNoTerminal(t *testing.T) {
+	cfg := config(t, "rude at loss", "language")
+	cfg.Restart.Limit = -1
+	m := openLanguage(t, cfg)
+	for _, kind := range []adapters.Kind{adapters.Unavailable, adapters.Corrupt} { // by its last line, by its failure
+		_, err := m.Loss(t.Context(), lossRequest(false))
+		wantError(t, err, kind, `\x1b[2Jall is well`)
+		if err != nil && strings.ContainsAny(err.Error(), "\x1b\r") {
+			t.Errorf("the error has what a terminal obeys: %q", err)
+		}
+	}
+}

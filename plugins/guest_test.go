@@ -105,6 +105,9 @@ func once() bool {
 	return true
 }
 
+// rude is what a terminal would obey.
+const rude = "\x1b[2Jall is well\r"
+
 func kill() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} }
 
 // misbehave does what mode says of the place that the plugin has come to.
@@ -121,6 +124,12 @@ func misbehave(mode, place string, req *adapters.LoadRequest) error {
 	case "exit at " + place:
 		fmt.Fprintln(os.Stderr, "leaving at", place)
 		os.Exit(7)
+	case "rude at " + place:
+		if once() {
+			fmt.Fprint(os.Stderr, rude+"\n")
+			kill()
+		}
+		return adapters.Errorf(adapters.Corrupt, "%s", rude).WithOp(rude).WithField(rude).WithRemedy("%s", rude)
 	case "panic at " + place:
 		panic("on purpose")
 	case "fail at " + place:

@@ -210,7 +210,7 @@ func (i *instance) load(ctx context.Context) error {
 func (i *instance) loadEvent(event *pb.LoadEvent) (loaded bool, err error) {
 	switch part := event.Part.(type) {
 	case *pb.LoadEvent_Hello:
-		i.version, i.capabilities = part.Hello.Version, part.Hello.Capabilities
+		i.version, i.capabilities = theirs(part.Hello.Version), part.Hello.Capabilities
 	case *pb.LoadEvent_Progress:
 		i.cfg.Load.Report(part.Progress.Stage, part.Progress.Done, part.Progress.Total)
 	case *pb.LoadEvent_Failure:
@@ -274,7 +274,7 @@ func (i *instance) explain(ctx context.Context, rpc, op string, err error) error
 	case codes.Unimplemented:
 		kind, remedy = adapters.Unsupported, "use a newer version of the plugin"
 	}
-	return &adapters.Error{Kind: kind, Op: op, Message: status.Convert(err).Message(), Remedy: remedy, Err: i.where(rpc)}
+	return &adapters.Error{Kind: kind, Op: op, Message: theirs(status.Convert(err).Message()), Remedy: remedy, Err: i.where(rpc)}
 }
 
 // died waits a little for the news of a death that a broken connection announces.

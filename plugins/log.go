@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 const (
@@ -45,7 +47,7 @@ func (l *plugLog) Write(p []byte) (int, error) {
 }
 
 func (l *plugLog) flush() {
-	line := strings.TrimRight(string(l.partial), "\r")
+	line := printable.Text(strings.TrimRight(string(l.partial), "\r"))
 	if l.cut {
 		line += "…"
 	}

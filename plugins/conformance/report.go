@@ -5,13 +5,12 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // WriteTable writes a report for people: a line a case, then what failed, what
@@ -22,22 +21,22 @@ func (r *Report) WriteTable(w io.Writer) error {
 	for _, c := range r.Results {
 		why := ""
 		if len(c.Messages) > 0 && c.Verdict != adaptertest.Pass {
-			why, _, _ = strings.Cut(printable(c.Messages[0]), "\n")
+			why, _, _ = strings.Cut(printable.Text(c.Messages[0]), "\n")
 		}
 		if runes := []rune(why); len(runes) > 80 {
 			why = string(runes[:80]) + "…"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", printable(c.Name), shown(c.Verdict), seconds(c.Took), why)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", printable.Text(c.Name), shown(c.Verdict), seconds(c.Took), why)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	for _, c := range r.Results {
 		if c.Verdict == adaptertest.Fail {
-			fmt.Fprintf(w, "\nFAIL %s\n%s", c.Name, indented(printable(explanation(c))))
+			fmt.Fprintf(w, "\nFAIL %s\n%s", c.Name, indented(printable.Text(explanation(c))))
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%s\n", printable(r.Summary()))
+	_, err := fmt.Fprintf(w, "\n%s\n", printable.Text(r.Summary()))
 	return err
 }
 
@@ -46,20 +45,6 @@ func shown(v adaptertest.Verdict) string {
 		return "FAIL"
 	}
 	return string(v)
-}
-
-// printable shows what a terminal would obey, or what is no text, as Go quotes
-// it: the texts are the plugin's.
-func printable(s string) string {
-	var b strings.Builder
-	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
-	return b.String()
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }

@@ -1,0 +1,17 @@
+package printable
+
+import "testing"
+
+func TestText(t *testing.T) {
+	for text, want := range map[string]string{
+		"über 🍎\n\tline":  "über 🍎\n\tline",
+		"\x1b[2Jgone":     `\x1b[2Jgone`,
+		"a\rb\x00c\u202e": `a\rb\x00c\u202e`,
+		"a\xffb":          "a\uFFFDb",
+		`a\x1b`:           `a\x1b`,
+	} {
+		if got := Text(text); got != want || Text(got) != got {
+			t.Errorf("%q is shown as %q, want %q, and the same again", text, got, want)
+		}
+	}
+}
