@@ -39,6 +39,16 @@ func Transports() []string {
 // defaultArenaBytes holds several steps of the largest models at once.
 const defaultArenaBytes = 1 << 30
 
+// SharedMemory says why this machine has none for tensors; nil where it has.
+func SharedMemory() error {
+	a, err := newHostArenas(defaultArenaBytes, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	a.close()
+	return nil
+}
+
 // hostArenas is the host's end of a process's two arenas. They live as long as
 // the process: after a death nothing in them is believed.
 type hostArenas struct {

@@ -33,11 +33,9 @@ func eachTransport(t *testing.T, test func(t *testing.T, transport Transport)) {
 
 func needsArenas(t testing.TB) {
 	t.Helper()
-	a, err := newHostArenas(1<<16, slog.New(slog.DiscardHandler))
-	if err != nil {
+	if err := SharedMemory(); err != nil {
 		needs.Lacking(t, "memory files that can be sealed", err)
 	}
-	a.close()
 }
 
 // launchLanguage starts a plugin whose arenas a test looks at.

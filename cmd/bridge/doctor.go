@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/registry"
 )
 
@@ -82,8 +83,13 @@ func examine(r backends.Report) []finding {
 	for _, f := range builtin() {
 		families = append(families, f.Name)
 	}
+	tensors := "between processes through shared memory"
+	if err := plugins.SharedMemory(); err != nil {
+		tensors = "between processes through gRPC, for there is no shared memory: " + err.Error()
+	}
 	return append(found,
 		finding{Name: "adapters", Value: list(families)},
+		finding{Name: "tensors", Value: tensors},
 		finding{Name: "configuration", Value: registry.ConfigDir()},
 		finding{Name: "cache", Value: cacheDir()},
 		finding{Name: "hub cache", Value: registry.Default().Hub})

@@ -291,7 +291,7 @@ func TestTextOutput(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"doctor"}, []string{"backend ", "simd ", "adapters       vit, eva, ", "opt, "}},
+		{[]string{"doctor"}, []string{"backend ", "simd ", "adapters       vit, eva, ", "opt, ", "tensors        between processes through "}},
 		{[]string{"models", "list"}, []string{"ID ", "tiny-flan-t5", "11.4 GB", "missing"}},
 		{[]string{"models", "show", "opt-2.7b"}, []string{"2.7B", "bridge models add opt-2.7b --path DIR", `"Question: {} Answer:"`}},
 		{[]string{"recipes", "list"}, []string{"tiny-retrain ", "What bridge retrain follows"}},
