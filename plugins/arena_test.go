@@ -377,6 +377,8 @@ func FuzzHandle(f *testing.F) {
 	add(u8, 1, far-63, far-63, arenaToHost, 0, 1, 128, 64, 128) // which wrap around together
 	add(f32, 1<<33, 1<<33, 0, arenaToHost, 0, 1, 0, 0, size)    // a product that does
 	add(f32, 1<<62+1, 1, 4, arenaToHost, 0, 1, 0, 0, size)
+	add(f32, 1<<62+1, 0, 0, arenaToHost, 0, 1, 0, 0, size) // found by the fuzzer: refused, and not in the other order
+	add(f32, 0, 1<<62+1, 0, arenaToHost, 0, 1, 0, 0, size)
 	add(bf16, 0, far, 0, arenaToHost, 0, 1, size, 0, size)
 	add(0, 1, 1, 1, arenaToHost, 0, 1, 0, 0, size)
 	add(256+f32, 1, 1, 4, arenaToHost, 0, 1, 0, 0, size)
@@ -395,8 +397,9 @@ func FuzzHandle(f *testing.F) {
 		b := func(v uint64) *big.Int { return new(big.Int).SetUint64(v) }
 		item := map[uint32]uint64{u8: 1, uint32(adapters.Int32): 4, f32: 4, bf16: 2}[dtype]
 		bytes := new(big.Int).Mul(b(item), new(big.Int).Mul(b(d0), b(d1)))
+		sizes := new(big.Int).Mul(b(item), new(big.Int).Mul(b(max(1, d0)), b(max(1, d1))))
 		end, limit := new(big.Int).Add(b(offset), b(n)), new(big.Int).Add(b(lease.offset), b(lease.nbytes))
-		good := item > 0 && d0 <= math.MaxInt && d1 <= math.MaxInt && bytes.Cmp(b(n)) == 0 && n <= maxTensorBytes &&
+		good := item > 0 && d0 <= math.MaxInt && d1 <= math.MaxInt && sizes.Cmp(b(math.MaxInt)) <= 0 && bytes.Cmp(b(n)) == 0 && n <= maxTensorBytes &&
 			arena == arenaToHost && slot == 0 && generation == 1 && offset%alignment == 0 &&
 			offset >= lease.offset && end.Cmp(limit) <= 0
 

@@ -185,15 +185,22 @@ func checkChunk(chunk *pb.Chunk, tensor, offset, size int) error {
 	return nil
 }
 
-// product multiplies item by the sizes in shape; it reports false where the
-// product, or a size itself, is no positive int (zero sizes included).
+// product multiplies item by the sizes in shape. It reports false where a size, or
+// the product of those that are not 0, in whatever order, is no int.
 func product(shape []uint64, item uint64) (uint64, bool) {
-	n := item
+	n, empty := item, false
 	for _, d := range shape {
-		if d > math.MaxInt || (d > 0 && n > math.MaxInt/d) {
+		if d == 0 {
+			empty = true
+			continue
+		}
+		if d > math.MaxInt || n > math.MaxInt/d {
 			return 0, false
 		}
 		n *= d
+	}
+	if empty {
+		n = 0
 	}
 	return n, true
 }
