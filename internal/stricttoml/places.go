@@ -8,9 +8,15 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
+// effort is how many lines are looked at for a key, on average: enough for tables
+// and values of many lines. A file whose keys are written so that they are not found
+// (with escapes) would otherwise take minutes.
+const effort = 64
+
 // places finds the line of every key. The TOML library knows the lines but
 // shows them only in its own errors; it does list the keys in the order of the
-// file, so that each stands at or after the one before.
+// file, so that each stands at or after the one before. Keys that are not found
+// have no place.
 func places(name, text string, keys []toml.Key) map[string]place {
 	lines := strings.Split(text, "\n")
 	for i := range lines {
@@ -18,13 +24,15 @@ func places(name, text string, keys []toml.Key) map[string]place {
 	}
 	found := make(map[string]place, len(keys))
 	line, column := 0, 0
+	left := len(lines) + effort*len(keys)
 	for _, key := range keys {
 		dotted := strings.Join(key, ".")
 		if _, ok := found[dotted]; ok {
 			continue
 		}
 		last := regexp.MustCompile(`(?:^|[\s{,.\["'])` + regexp.QuoteMeta(key[len(key)-1]) + `["']?\s*[=.\]]`)
-		for i := line; i < len(lines); i++ {
+		for i := line; i < len(lines) && left > 0; i++ {
+			left--
 			from := 0
 			if i == line {
 				from = min(column, len(lines[i]))

@@ -2,6 +2,7 @@ package stricttoml
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -161,6 +162,29 @@ idd = "x"
 	if !errors.As(err, &p) || !p.Override() || len(p) != 10 {
 		t.Errorf("problems %v", p)
 	}
+}
+
+// A key that is not found is not looked for for ever: a file that is full of them
+// would take minutes. What it says is read all the same.
+func TestKeysThatAreNotFound(t *testing.T) {
+	for hidden, found := range map[int]bool{10: true, 2000: false} {
+		d, err := Parse("f.toml", []byte(strings.Repeat("#\n", hidden)+escaped(hidden)+"last = 1\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := d.places["last"]; ok != found || !d.Has("last") || !d.Has("a0") {
+			t.Errorf("after %d keys that are not found, the last is found %v, want %v", hidden, ok, found)
+		}
+	}
+}
+
+// escaped returns keys a0, a1, … whose names do not stand there as they are.
+func escaped(n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "\"\\u0061%d\" = 1\n", i)
+	}
+	return text.String()
 }
 
 func TestSyntaxAndAssignments(t *testing.T) {
