@@ -105,7 +105,7 @@ func escape(dir string) string {
 // WriteLock replaces the lock file at path.
 func WriteLock(path string, l Lock) error {
 	header := "# What this run used. Written by bridge; checked when the run is resumed.\n"
-	if l.Plugins != nil {
+	if l.Vision.ID == "" {
 		header = "# The plugins of this project, as they were. `bridge plugin lock` writes it; checked whenever one is started.\n"
 	}
 	return writeTOML(path, header, l)

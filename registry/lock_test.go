@@ -85,7 +85,7 @@ func TestEntryOfAPluginsFolder(t *testing.T) {
 func FuzzLock(f *testing.F) {
 	for _, seed := range []string{
 		"", "[plugins.x]\ndigest = \"sha256:" + hex + "\"\n[plugins.x.parts]\n\"a b\" = \"\"\n", "[vision]\nid = \"x\"\n[language]\n[language.files]\n\"\" = \"\"\n",
-		"plugins = { x = { digest = \"" + foldertree.Prefix + hex + "\", capabilities = [\"\"], protocol = [-1] } }", "[plugins.\"\"]\n", "[plugins]\nx = 1", "\xff", "[[plugins]]",
+		"plugins = { x = { digest = \"" + foldertree.Prefix + hex + "\", capabilities = [\"\"], protocol = [-1] } }", "[plugins.\"\"]\n", "[plugins]\nx = 1", "\xff", "[[plugins]]", "[plugins]",
 	} {
 		f.Add(seed)
 	}
