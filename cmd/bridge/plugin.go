@@ -167,9 +167,18 @@ func (l pluginLine) row() []string {
 		about += " (the user's of this name does not count)"
 	}
 	if l.Problem != "" {
-		about = strings.ReplaceAll(l.Problem, "\n", "; ")
+		about = briefly(l.Problem)
 	}
 	return []string{strconv.QuoteToGraphic(l.Name)[1 : len(strconv.QuoteToGraphic(l.Name))-1], l.Version, string(l.Kind), string(l.Place), yes(l.Pinned), yes(l.Signed), strings.TrimSpace(about)}
+}
+
+// briefly is the first line of a problem, and how many there are.
+func briefly(problem string) string {
+	first, _, more := strings.Cut(problem, "\n")
+	if more {
+		first += fmt.Sprintf(" (and %d more)", strings.Count(problem, "\n"))
+	}
+	return first
 }
 
 func yes(b bool) string {

@@ -28,7 +28,7 @@ func (p *program) examinePlugins() []finding {
 		all = append(all, examineOne(f, policy))
 	}
 	for _, b := range broken {
-		all = append(all, finding{Name: "plugin", Value: fmt.Sprintf("%q, in %s", b.Name, b.Dir), Warning: strings.ReplaceAll(b.Err.Error(), "\n", "; ")})
+		all = append(all, finding{Name: "plugin", Value: fmt.Sprintf("%q, in %s", b.Name, b.Dir), Warning: briefly(b.Err.Error())})
 	}
 	confinement := finding{Name: "sandbox", Value: "this system has what it takes; --sandbox on uses it"}
 	if err := sandbox.Supported(); err != nil {
