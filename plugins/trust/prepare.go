@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -19,6 +18,9 @@ import (
 
 // firstExtra is the descriptor that the first of exec.Cmd.ExtraFiles becomes.
 const firstExtra = 3
+
+// openFiles is where Linux shows a process its open files.
+const openFiles = "/proc/self/fd"
 
 // pinProgram makes a command start the file whose digest was checked, even if
 // another is put under its name in between. Scripts are started by their path: an
@@ -43,10 +45,10 @@ func pinProgram(cmd *exec.Cmd, v Verdict) error {
 		f.Close()
 		return adapters.Errorf(adapters.Corrupt, "the program of plugin %s changed while it was checked", v.Name).WithRemedy("see what changes it")
 	}
-	if runtime.GOOS != "linux" || !bytes.Equal(head, []byte("\x7fELF")) {
+	if _, err := os.Stat(openFiles); err != nil || !bytes.Equal(head, []byte("\x7fELF")) {
 		return f.Close()
 	}
-	cmd.Path = fmt.Sprintf("/proc/self/fd/%d", firstExtra+len(cmd.ExtraFiles))
+	cmd.Path = fmt.Sprintf("%s/%d", openFiles, firstExtra+len(cmd.ExtraFiles))
 	cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 	return nil
 }
