@@ -38,12 +38,12 @@ class Remote(bp.LanguageModel):
         self.table = checkpoint.read_tensor(folder, TABLES)
         tokenizer, ends = tokens.HFTokenizer.open(folder), config.get("eos_token_id")
         ends = tokenizer.encode("\n")[0] if config["model_type"] == "opt" else ends if isinstance(ends, list) else [ends]
-        self.layout = layout.Layout(tokenizer, ends, bos=tokenizer.bos)
+        self.layout = layout.Layout(tokenizer, ends, bos=tokenizer.bos, context=config.get("max_position_embeddings", 0), vocabulary=len(self.table))
         return bp.LanguageSpec(
             id=request.id or folder.name, family=config["model_type"], width=self.table.shape[1], vocabulary=len(self.table), parameters=self.table.size,
             digest=checkpoint.digest(folder), architecture="decoder-only", token_norm=float(np.linalg.norm(self.table, axis=1).mean()),
             end_of_answer=self.layout.end_of_answer(), backend=f"{self.api} at {self.url}", source=str(folder), capabilities=CAPABILITIES[self.api],
-            context_tokens=config.get("max_position_embeddings", 0))
+            context_tokens=self.layout.context)
 
     def post(self, path, body):
         """Sends one request; what goes wrong there says what the server said."""

@@ -28,27 +28,32 @@ class Model:
         self.table = checkpoint.read_tensor(folder, TABLES).astype(np.float64)
         self.tokenizer = tokens.HFTokenizer.open(folder)
 
-    def log_softmax(self, rows):
-        """Returns [T, V]: what follows each of the rows [T, D]."""
-        c, out = np.zeros(rows.shape[1]), []
+    def states(self, rows, c=0.0):
+        """Returns [T, D]: c after each of the rows [T, D]."""
+        out = []
         for row in rows:
             c = 0.7 * c + row
-            logits = np.tanh(c) @ self.table.T
-            out.append(logits - logits.max() - np.log(np.exp(logits - logits.max()).sum()))
+            out.append(c)
         return np.stack(out)
 
-    def complete(self, rows, body):
+    def log_softmax(self, states):
+        """Returns [T, V]: what follows each of the states [T, D]."""
+        logits = np.tanh(states) @ self.table.T
+        logits -= logits.max(axis=1, keepdims=True)
+        return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+    def complete(self, state, body):
         """Returns generated ids, the end included, and their log-probabilities before any
         was forbidden."""
         ids, chances, ends = [], [], body.get("stop_token_ids", [])
         rng = np.random.default_rng(body.get("seed", 0))
         while len(ids) < body["max_tokens"]:
-            raw = self.log_softmax(rows)[-1]
+            raw = self.log_softmax(state[None])[0]
             choice = raw.copy()
             if len(ids) < body.get("min_tokens", 0):
                 choice[ends] = -np.inf
             if allowed := body.get("allowed_token_ids"):
-                choice[[i for i in range(len(choice)) if i not in allowed]] = -np.inf
+                choice[np.setdiff1d(np.arange(len(choice)), allowed)] = -np.inf
             if body["temperature"] > 0:
                 order = np.argsort(-choice)
                 p = np.exp((choice - choice.max()) / body["temperature"])[order]
@@ -61,16 +66,16 @@ class Model:
             chances.append(float(raw[ids[-1]]))
             if ids[-1] in ends:
                 break
-            rows = np.concatenate([rows, self.table[ids[-1:]]])
+            state = 0.7 * state + self.table[ids[-1]]
         return ids, chances
 
     def answer(self, body):
         if "prompt_embeds" in body:
-            rows, echoed = decode(body["prompt_embeds"]).astype(np.float64), []
+            states, echoed = self.states(decode(body["prompt_embeds"]).astype(np.float64)), []
         else:
-            rows = self.table[body["prompt"]]
-            echoed = [None, *(self.log_softmax(rows)[range(len(rows) - 1), body["prompt"][1:]].tolist())] if body.get("echo") else []
-        ids, chances = self.complete(rows, body)
+            states = self.states(self.table[body["prompt"]])
+            echoed = [None, *(self.log_softmax(states)[range(len(states) - 1), body["prompt"][1:]].tolist())] if body.get("echo") else []
+        ids, chances = self.complete(states[-1], body)
         return {"choices": [{"text": self.tokenizer.decode(ids), "logprobs": {"token_logprobs": echoed + chances}}],
                 "usage": {"completion_tokens": len(ids)}}
 
@@ -96,6 +101,7 @@ def decode(text):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     model = None
+    wbufsize = -1  # headers and body in one packet
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

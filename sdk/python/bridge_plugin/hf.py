@@ -29,13 +29,11 @@ def open_model(kind: Any, folder: str, **options: Any) -> Any:
 def language_spec(request: LoadRequest, model: Any, layout: Layout, table: Array) -> LanguageSpec:
     """Describes a transformers.PreTrainedModel with a head of language. ``table`` is
     float32[V, D], the token embeddings as they enter the model."""
-    config = model.config
-    context = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 0
     return LanguageSpec(
         **_common(request, model), width=table.shape[1], vocabulary=table.shape[0],
         token_norm=float(np.sqrt(np.square(table).sum(axis=1)).mean()),
         architecture="decoder-only" if layout.start is None else "encoder-decoder",
-        context_tokens=context if layout.start is None else 0, end_of_answer=layout.end_of_answer())
+        context_tokens=layout.context, end_of_answer=layout.end_of_answer())
 
 
 def vision_spec(request: LoadRequest, model: Any, features: Any, image: ImageSpec, layer: int) -> VisionSpec:

@@ -54,13 +54,16 @@ class Batch:
 class Layout:
     """The rules for one model."""
 
-    def __init__(self, tokenizer: Tokenizer, ends: Seq[int], bos: Optional[int] = None, start: Optional[int] = None):
-        """``ends`` are the ids that end an answer; the first is scored, and closes an
+    def __init__(self, tokenizer: Tokenizer, ends: Seq[int], bos: Optional[int] = None, start: Optional[int] = None,
+                 context: int = 0, vocabulary: int = 0):
+        """``context`` is the longest sequence and ``vocabulary`` the number of embeddings, 0
+        where there is no bound: examples that exceed them are refused. ``ends`` are the ids that end an answer; the first is scored, and closes an
         encoder's input. ``bos`` stands before the first text of a decoder-only input.
         ``start`` is the decoder's first token, and makes this an encoder-decoder model."""
         if not ends:
             raise Error(Kind.CORRUPT, "no token ends an answer", "set eos_token_id in config.json", field="config.json")
         self.tokenizer, self.ends, self.bos, self.start = tokenizer, list(ends), bos, start
+        self.context, self.vocabulary = context, vocabulary
 
     @classmethod
     def of_transformers(cls, folder: Path, config: Any) -> Layout:
@@ -75,17 +78,18 @@ class Layout:
         if config.model_type == "opt":
             ends = tokenizer.encode("\n")[0]
         if not config.is_encoder_decoder:
-            return cls(tokenizer, ends, bos=tokenizer.bos)
+            context = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 0
+            return cls(tokenizer, ends, bos=tokenizer.bos, context=context, vocabulary=config.vocab_size)
         start = config.decoder_start_token_id
-        return cls(tokenizer, ends, start=config.pad_token_id if start is None else start)
+        return cls(tokenizer, ends, start=config.pad_token_id if start is None else start, vocabulary=config.vocab_size)
 
     def scored(self, examples: Iterable[Example], rows: int) -> List[Sequence]:
         """Lays examples out with their targets. rows is Q of the soft prompts."""
-        return [self._sequence(i, e, rows, True) for i, e in enumerate(examples)]
+        return [self._checked(i, self._sequence(i, e, rows, True)) for i, e in enumerate(examples)]
 
     def open(self, examples: Iterable[Example], rows: int) -> List[Sequence]:
         """Lays examples out without their targets: what an answer is to follow."""
-        return [self._sequence(i, e, rows, False) for i, e in enumerate(examples)]
+        return [self._checked(i, self._sequence(i, e, rows, False)) for i, e in enumerate(examples)]
 
     def batch(self, sequences: Seq[Sequence]) -> Batch:
         """Pads sequences on the right."""
@@ -145,6 +149,16 @@ class Layout:
                 return self.tokenizer.decode(kept).strip(), len(kept) + 1
             kept.append(int(id))
         return self.tokenizer.decode(kept).strip(), len(kept)
+
+    def _checked(self, index: int, s: Sequence) -> Sequence:
+        if 0 < self.context < len(s.input):
+            raise Error(Kind.INVALID, f"example {index} takes {len(s.input)} tokens, rows of soft prompts included; the model reads {self.context}",
+                        "use shorter texts", field=f"examples[{index}]")
+        largest = max(*s.input, *s.target, -1, -1)
+        if 0 < self.vocabulary <= largest:
+            raise Error(Kind.INVALID, f"example {index} holds the token {self.tokenizer.token(largest)} (id {largest}), and the model has "
+                                      f"{self.vocabulary} embeddings", "leave the token out: soft prompts stand for pictures", field=f"examples[{index}]")
+        return s
 
     def _sequence(self, index: int, example: Example, rows: int, scored: bool) -> Sequence:
         runs, has_text = _runs(example)

@@ -61,6 +61,16 @@ class DecoderOnly(unittest.TestCase):
             Layout(Pairs(), [END]).scored([example("ab", target="c"), example("", target="ab")], rows=1)
         self.assertEqual((caught.exception.kind, caught.exception.field), (Kind.INVALID, "examples[1].segments"))
 
+    def test_what_the_model_cannot_read_is_refused(self):
+        layout = Layout(Pairs(), [END], bos=BOS, context=5, vocabulary=400)
+        layout.scored([example(0, "ab", target="cd")], rows=2)
+        layout.open([example(0, "abcd")], rows=2)
+        for text, examples in (("example 1 takes 6 tokens", [example("ab"), example(0, "abcdef")]), ("(id 588), and the model has 400", [example("ôô")])):
+            with self.assertRaises(Error) as caught:
+                layout.scored(examples, rows=2)
+            self.assertEqual(caught.exception.kind, Kind.INVALID)
+            self.assertIn(text, str(caught.exception))
+
 
 class EncoderDecoder(unittest.TestCase):
     def test_segments_and_target(self):
