@@ -59,6 +59,15 @@ test-xla-long: ## all tests of frozen models on XLA CPU: half an hour
 test-long: ## the long form of tests that have two: every adapter killed at every stage, 200 loads; half an hour
 	BRIDGE_TEST_LONG=1 $(GO) test -timeout 60m ./plugins/... ./cmd/bridge
 
+# The environment has torch and transformers for the CPU, and what the Python SDK needs.
+TORCH := .venv/torch
+.PHONY: test-torch
+test-torch: ## plugins that need PyTorch: the Python examples on golden folders and in training (makes its own Python environment)
+	@[ -x $(TORCH)/bin/python ] || python3 -m venv $(TORCH)
+	$(TORCH)/bin/python -m pip install --quiet --requirement tools/kit/requirements.txt --requirement sdk/python/tests/requirements.txt
+	BRIDGE_TEST_TORCH=$(CURDIR)/$(TORCH)/bin/python $(GO) test -timeout 60m -run 'Golden|Conformance|PromptEmbeddings' ./examples/adapter-python-hf ./examples/adapter-python-hf-vision ./examples/adapter-python-remote
+	BRIDGE_TEST_TORCH=$(CURDIR)/$(TORCH)/bin/python $(GO) test -timeout 60m -run Stage2ThroughPython ./cmd/bridge
+
 .PHONY: verify-hf
 verify-hf: build ## captions and conversions of whole BLIP-2 folders against transformers (makes its own Python environment)
 	tools/reference/verify-hf.sh
