@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import logging
 import os
@@ -64,7 +65,7 @@ def _serve_host(model: Callable[[], Model], name: str, version: str) -> NoReturn
     _start_logging()
     service = Service(model, name, version, _map_arenas())
     server = _new_server(service)
-    path = os.path.join(tempfile.mkdtemp(prefix="plugin", dir=os.environ.get("PLUGIN_UNIX_SOCKET_DIR")), "s")
+    path = os.path.join(os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.mkdtemp(prefix="bridge-plugin-"), f"plugin-{os.getpid()}.sock")
     credentials, certificate = _credentials()
     if credentials is not None:
         server.add_secure_port("unix:" + path, credentials)
@@ -76,7 +77,8 @@ def _serve_host(model: Callable[[], Model], name: str, version: str) -> NoReturn
     stopped = server.stop(0.2)
     service.end()
     stopped.wait(0.3)
-    shutil.rmtree(os.path.dirname(path), ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
     _leave(0)
 
 

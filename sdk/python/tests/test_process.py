@@ -122,6 +122,7 @@ class Start(unittest.TestCase):
     def test_the_handshake_is_all_of_stdout(self):
         host = Host(self, "noise")
         self.assertRegex(host.handshake, r"^1\|1\|unix\|/.*\|grpc\|\n$")
+        self.assertEqual(os.path.dirname(host.handshake.split("|")[3]), host.environment["PLUGIN_UNIX_SOCKET_DIR"])
         self.assertIsNotNone(host.load()[-1].spec)
         host.unary("/plugin.GRPCController/Shutdown")
         self.assertEqual(host.process.wait(PATIENCE), 0)
