@@ -38,4 +38,4 @@ class HuggingFaceVision(bp.VisionEncoder):
 
 
 if __name__ == "__main__":
-    bp.serve(HuggingFaceVision, version="1.0.0")
+    bp.serve(HuggingFaceVision)

@@ -66,4 +66,4 @@ class HuggingFace(bp.LanguageModel):
 
 
 if __name__ == "__main__":
-    bp.serve(HuggingFace, version="1.0.0")
+    bp.serve(HuggingFace)

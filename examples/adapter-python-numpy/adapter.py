@@ -1,7 +1,7 @@
 """A language model in a plugin, in numpy: what to start from for one in Python.
 
     adapter.py --init DIR [--text FILE]   make a checkpoint folder
-    adapter.py --debug                    serve a bridge that is under a debugger
+    adapter.py --debug                    serve without a host, for a debugger
     adapter.py                            serve (bridge starts it like this)
 """
 
@@ -145,10 +145,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--init", metavar="DIR", type=pathlib.Path, help="make a checkpoint in this folder instead of serving")
     parser.add_argument("--text", metavar="FILE", type=pathlib.Path, help="count words in this file, one sentence a line")
-    parser.add_argument("--debug", action="store_true", help="serve a bridge that somebody else starts")
+    parser.add_argument("--debug", action="store_true", help="serve without a host, for a debugger")
     args = parser.parse_args()
     if args.init is None:
-        bp.serve(Bigram, version="1.0.0")  # does not return
+        bp.serve(Bigram)  # does not return
     text = args.text.read_text(encoding="utf-8") if args.text else SAMPLE
     args.init.mkdir(parents=True, exist_ok=True)
     (args.init / "config.json").write_text(json.dumps({"model_type": "bigram", "width": 32, "text": text}), encoding="utf-8")

@@ -1,10 +1,14 @@
 package numpyadapter
 
 import (
+	"bufio"
 	"math"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -106,5 +110,45 @@ func TestTrainable(t *testing.T) {
 	}
 	if answer.Texts[0] != example[0].Target || last > first {
 		t.Errorf("the trained prompt says %q, want %q; the loss ends at %g, was %g at best", answer.Texts[0], example[0].Target, last, first)
+	}
+}
+
+// An author runs the plugin under his debugger; bridge connects to it.
+func TestAttached(t *testing.T) {
+	program := pythontest.Program(t, pythontest.Python(t), script)
+	checkpoint := filepath.Join(t.TempDir(), "checkpoint")
+	pythontest.Run(t, program, "--init", checkpoint)
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), "BRIDGE_DEBUG=1")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("after an interrupt the plugin ends with %v", err)
+		}
+	}()
+	lines, attach := bufio.NewScanner(stdout), ""
+	for attach == "" && lines.Scan() {
+		_, attach, _ = strings.Cut(strings.TrimSuffix(lines.Text(), "'"), "export BRIDGE_REATTACH='")
+	}
+	t.Setenv("BRIDGE_REATTACH", attach)
+	for range 2 {
+		m, err := plugins.OpenLanguage(t.Context(), plugins.Config{Name: "numpy", Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := m.Loss(t.Context(), &adapters.LossRequest{Examples: []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment("a dog")}, Target: " on"}}})
+		if err != nil || resp.Tokens[0] != 2 {
+			t.Errorf("got %+v, %v", resp, err)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

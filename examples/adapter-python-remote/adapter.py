@@ -140,4 +140,4 @@ def read(folder, name):
 
 
 if __name__ == "__main__":
-    bp.serve(Remote, version="1.0.0")
+    bp.serve(Remote)

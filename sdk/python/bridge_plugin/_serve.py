@@ -37,19 +37,18 @@ def serve(model: Callable[[], Model], *, name: str = "", version: str = "") -> N
 
     ``model`` is a subclass of LanguageModel or VisionEncoder, or a function that makes
     an instance. ``name`` and ``version`` are for logs and errors; name is also what
-    BRIDGE_REATTACH knows the plugin by. Without them they are the program's name and
-    "unknown".
+    BRIDGE_REATTACH knows the plugin by. Without them they are those of the plugin.toml
+    beside the program, else the program's name and "unknown".
 
     Started by hand it says what the program is for, with exit status 2. With the
-    argument ``--debug``, or BRIDGE_DEBUG=1 in the environment, it serves without a host:
-    it prints the line that makes bridge connect to it, and stops at Ctrl-C.
+    variable ``BRIDGE_DEBUG=1``, or the argument ``--debug``, it serves without a host: it
+    prints the line that makes bridge connect to it, and stops at Ctrl-C.
     """
-    name = name or os.path.splitext(os.path.basename(sys.argv[0]))[0] or "plugin"
-    version = version or "unknown"
-    wanted = "--debug" in sys.argv[1:] or os.environ.get("BRIDGE_DEBUG") in ("1", "true")
-    if wanted and not _process.started_by_host():
-        _debug(model, name, version)
+    name = name or _manifest("name") or os.path.splitext(os.path.basename(sys.argv[0]))[0] or "plugin"
+    version = version or _manifest("version") or "unknown"
     if not _process.started_by_host():
+        if "--debug" in sys.argv[1:] or os.environ.get("BRIDGE_DEBUG", "").lower() in ("1", "t", "true"):
+            _debug(model, name, version)
         sys.stderr.write("this program is a plugin of bridge and was started by hand (name it by its path in a recipe; "
                          "to run it under a debugger give it --debug or set BRIDGE_DEBUG=1)\n")
         raise SystemExit(2)
@@ -58,6 +57,16 @@ def serve(model: Callable[[], Model], *, name: str = "", version: str = "") -> N
     except Error as err:
         sys.stderr.write(f"{err}\n")
         _leave(2)
+
+
+def _manifest(key: str) -> str:
+    """Returns a line's value of the plugin.toml beside the program, "" where there is none."""
+    try:
+        with open(os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), "plugin.toml"), encoding="utf-8") as file:
+            found = re.search(rf'^{key}\s*=\s*"([^"\\]*)"', file.read(1 << 16), re.MULTILINE)
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return found[1] if found else ""
 
 
 def _serve_host(model: Callable[[], Model], name: str, version: str) -> NoReturn:
@@ -101,7 +110,8 @@ def _debug(model: Callable[[], Model], name: str, version: str) -> NoReturn:
     path = os.path.join(folder, "plugin.sock")
     server.add_insecure_port("unix:" + path)
     server.start()
-    attach = {name: {"Protocol": "grpc", "ProtocolVersion": _protocol(), "Pid": os.getpid(), "Addr": {"Network": "unix", "String": path}}}
+    attach = {name: {"Protocol": "grpc", "ProtocolVersion": _protocol(), "Pid": os.getpid(), "Test": True,
+                     "Addr": {"Network": "unix", "String": path}}}
     print(f"The plugin runs and waits for bridge. In the shell where bridge runs:\n\n    export BRIDGE_REATTACH='{json.dumps(attach)}'\n", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: service.stop.set())
     try:

@@ -110,7 +110,7 @@ class Service:
 
     def __init__(self, make: Callable[[], Model], name: str, version: str, arenas: Optional[Arenas] = None, again: bool = False):
         self.make, self.name, self.version, self.arenas = make, name, version, arenas
-        self.again = again  # Load may come again: a debugger's host
+        self.again = again  # Load may come again: one bridge after the other attaches
         self.calls = Calls()
         self.contexts: Set[Context] = set()
         self.stop = threading.Event()
@@ -147,6 +147,7 @@ class Service:
                 id=w.id, checkpoint=w.checkpoint, backend=w.backend, dtype=DType(w.dtype) if w.dtype <= 4 else DType.INVALID,
                 family=w.family, feature_layer=w.feature_layer, activation=w.activation,
                 image_width=w.image_width, image_height=w.image_height, progress=progress)
+            self._wait_for_calls()
             self.close()
             model = self.make()
             if model.needs_checkpoint and not os.path.exists(request.checkpoint):
@@ -158,6 +159,14 @@ class Service:
             yield pb.LoadEvent(spec=wire)
         except BaseException as err:  # noqa: B036 an adapter may call sys.exit
             yield pb.LoadEvent(failure=_failure("load", err, loading=True))
+
+    def _wait_for_calls(self) -> None:
+        """Lets the calls of a bridge that was attached before come to their ends."""
+        deadline = time.monotonic() + 2
+        while self.contexts:
+            if time.monotonic() > deadline:
+                raise _checks.invalid("another bridge is attached, and its calls run: a plugin process holds one model")
+            time.sleep(0.02)
 
     def close(self) -> None:
         """Frees the model."""

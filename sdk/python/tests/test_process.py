@@ -142,12 +142,12 @@ class Start(unittest.TestCase):
         self.assertIn("newer version of bridge", host.said())
 
     def test_debug(self):
-        process = subprocess.Popen([sys.executable, str(PLUGIN), "--debug"], env={"PYTHONPATH": str(SDK), "PATH": os.environ["PATH"]}, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([sys.executable, str(PLUGIN)], env={"PYTHONPATH": str(SDK), "PATH": os.environ["PATH"], "BRIDGE_DEBUG": "1"}, stdout=subprocess.PIPE, text=True)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.kill)
         line = next(line for line in process.stdout if "export" in line)
         attach = json.loads(line.split("'")[1])["test"]
-        self.assertEqual((attach["Protocol"], attach["ProtocolVersion"], attach["Pid"]), ("grpc", 1, process.pid))
+        self.assertEqual((attach["Protocol"], attach["ProtocolVersion"], attach["Pid"], attach["Test"]), ("grpc", 1, process.pid, True))
         with grpc.insecure_channel("unix:" + attach["Addr"]["String"]) as channel:
             call = channel.unary_stream("/bridge.v1.Adapter/Load", encode, lambda b: decode(pb.LoadEvent, b))
             for _ in range(2):  # every bridge that is started anew loads
