@@ -86,21 +86,18 @@ func suite[M closer](ctx context.Context, k *kit, prefix string, cases []adapter
 		}
 	}
 	defer done()
-	var refused atomic.Int32 // how often it did not open
 	for _, c := range cases {
 		c.Name = prefix + c.Name
 		r := k.attempt(ctx, c.Info, func(t T) {
 			m := model.Load()
 			if m == nil {
-				if refused.Load() > 1 {
-					t.Skipf("the model does not open, as above")
-				}
+				k.hopeful(t)
 				opened, err := open(ctx) // the model outlives the case that opens it
 				if err != nil {
-					refused.Add(1)
+					k.unready.Add(1)
 					t.Fatalf("the model does not open: %v", err)
 				}
-				refused.Store(0)
+				k.unready.Store(0)
 				m = &opened
 				model.Store(m)
 			}

@@ -30,10 +30,13 @@ func (k *kit) golden(ctx context.Context, dir string) {
 		one.Cases = folder.Cases[i : i+1]
 		k.attempt(ctx, goldenInfo(prefix+one.Cases[0].Name, folder.Source), func(t T) {
 			if runner == nil {
+				k.hopeful(t)
 				var err error
 				if runner, model, err = k.openGolden(ctx, folder); err != nil {
+					k.unready.Add(1)
 					t.Fatalf("the checkpoint of %s does not open: %v", folder.Dir, err)
 				}
+				k.unready.Store(0)
 			}
 			results, err := golden.Run(t.Context(), &one, runner)
 			if err != nil {

@@ -250,6 +250,11 @@ func (g *guest) ended(limit time.Duration) bool {
 	select {
 	case <-g.exited:
 		return true
+	default:
+	}
+	select {
+	case <-g.exited:
+		return true
 	case <-time.After(limit):
 		return false
 	}

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"maps"
 	"regexp"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/plugins"
 )
 
 // names returns the cases with a verdict.
@@ -62,6 +64,44 @@ func TestGood(t *testing.T) {
 				t.Errorf("the report is of %q %q, a %q, %q", r.Name, r.Version, r.Kind, r.Model)
 			}
 		})
+	}
+}
+
+// A model that gives no gradient, and says so, passes.
+func TestWithoutGradient(t *testing.T) {
+	o := options(t)
+	o.Run = regexp.MustCompile("^contract")
+	r := examine(t, target(t, "no gradient named", adapters.KindLanguage), o)
+	if failed := names(r, adaptertest.Fail); len(failed) > 0 || !slices.Contains(names(r, adaptertest.Pass), "contract: gradient") ||
+		!slices.Contains(names(r, adaptertest.Skip), "contract: gradient of an unused prompt") {
+		t.Errorf("%q fail", failed)
+	}
+}
+
+// What cannot be started says so once, and ends the run; nothing hangs.
+func TestNoPlugin(t *testing.T) {
+	r := examine(t, Target{Config: plugins.Config{Path: "/bin/true"}}, options(t))
+	failed := names(r, adaptertest.Fail)
+	if want := []string{"process: started by hand", "process: handshake", "process: other versions of the protocol", "process: load"}; !slices.Equal(failed, want) || r.Count(adaptertest.Pass) > 0 {
+		t.Errorf("%q fail, %d pass", failed, r.Count(adaptertest.Pass))
+	}
+	if _, err := Run(t.Context(), Target{Config: plugins.Config{Path: "/no/such/plugin"}}, options(t)); adapters.KindOf(err) != adapters.NotFound {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A run that is given up ends, and says nothing of the case that it was in.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	o := options(t)
+	o.Began = func(name string) {
+		if name == "process: load" {
+			cancel()
+		}
+	}
+	r, err := Run(ctx, target(t, "good", adapters.KindVision), o)
+	if adapters.KindOf(err) != adapters.Canceled || len(r.Results) != 3 {
+		t.Errorf("got %v and %d results", err, len(r.Results))
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 // noisy starts the plugin behind a shell's script with the host that bridge
 // uses, and makes calls, once and until the script is done.
 func (k *kit) noisy(t T, script string, waits bool) {
+	k.hopeful(t)
 	dir, err := os.MkdirTemp("", "bridge-kit-")
 	if err != nil {
 		t.Fatalf("%v", err)

@@ -216,6 +216,7 @@ func (k *kit) leaks(t T) {
 }
 
 func (k *kit) transports(t T) {
+	k.hopeful(t)
 	var want []byte
 	for _, transport := range []plugins.Transport{plugins.TransportGRPC, plugins.TransportShared} {
 		cfg := k.target.Config
