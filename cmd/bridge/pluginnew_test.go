@@ -10,6 +10,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/internal/needs"
 	"github.com/modular-bridging/bridge/internal/pluginproject"
 	"github.com/modular-bridging/bridge/internal/pythontest"
 	"github.com/modular-bridging/bridge/plugins"
@@ -104,11 +105,20 @@ func mean(values []float64) (sum float64) {
 	return sum
 }
 
+// kindsToTry are the kinds of the tests below. TestGuide does the same and more with
+// language models, so that they are left to the long tests.
+func kindsToTry() []adapters.ModelKind {
+	if os.Getenv(needs.LongVariable) != "" {
+		return pluginproject.Kinds()
+	}
+	return []adapters.ModelKind{adapters.KindVision}
+}
+
 // A project in Go builds without a network, passes its own test and the suite, and
 // trains, as it is.
 func TestPluginNewGo(t *testing.T) {
 	offline(t)
-	for _, kind := range pluginproject.Kinds() {
+	for _, kind := range kindsToTry() {
 		t.Run(string(kind), func(t *testing.T) {
 			project := newProject(t, "go", kind)
 			output(t, project.Dir, "go", "test", "./...")
@@ -139,7 +149,7 @@ func carriedPython(t *testing.T) (packages []string) {
 // the suite, and trains, as it is.
 func TestPluginNewPython(t *testing.T) {
 	packages := carriedPython(t)
-	for _, kind := range pluginproject.Kinds() {
+	for _, kind := range kindsToTry() {
 		t.Run(string(kind), func(t *testing.T) {
 			project := newProject(t, "python", kind, "--no-build")
 			// The tests' own versions, in place of those that pip would have to fetch.
@@ -151,11 +161,7 @@ func TestPluginNewPython(t *testing.T) {
 			if _, shown := want(t, exitDone, "plugin", "build", project.Dir); strings.Contains(shown, "$ ") {
 				t.Errorf("a project that is built is built again:\n%s", shown)
 			}
-			site, err := filepath.Glob(filepath.Join(project.Dir, ".venv/lib/python3*/site-packages"))
-			if err != nil || len(site) != 1 {
-				t.Fatalf("site-packages is %v, %v", site, err)
-			}
-			write(t, filepath.Join(site[0], "of_the_tests.pth"), strings.Join(packages, "\n")+"\n")
+			lendPackages(t, project.Dir, packages)
 			project = moved(t, project)
 			output(t, project.Dir, ".venv/bin/python", "-B", "-m", "unittest")
 			conforms(t, project, kind)

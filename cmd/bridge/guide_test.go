@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/pythontest"
+)
+
+const guideFile = "../../docs/plugins.md"
+
+// guideBlock is a block of commands in the guide.
+type guideBlock struct {
+	line   int
+	script string
+}
+
+// guideBlocks finds the fenced blocks that are for a shell.
+func guideBlocks(text string) (blocks []guideBlock) {
+	n, inside := 0, false
+	for line := range strings.Lines(text) {
+		n++
+		switch {
+		case strings.HasPrefix(line, "```sh"):
+			inside, blocks = true, append(blocks, guideBlock{line: n})
+		case strings.HasPrefix(line, "```"):
+			inside = false
+		case inside:
+			blocks[len(blocks)-1].script += line
+		}
+	}
+	return blocks
+}
+
+// guideShell prepares an empty folder where `bridge` is this program, and nothing of
+// the user's is read or written.
+func guideShell(t *testing.T) (dir string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\n%s=1 exec '%s' \"$@\"\n", commandVariable, self)
+	if err := os.WriteFile(filepath.Join(bin, "bridge"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	for _, variable := range []string{"BRIDGE_CACHE", "BRIDGE_CONFIG", "XDG_DATA_HOME", "XDG_CONFIG_HOME"} {
+		t.Setenv(variable, t.TempDir())
+	}
+	return t.TempDir()
+}
+
+// The guide's commands do what it says, one after the other. Recipes are cut short;
+// what is for Python needs its packages.
+func TestGuide(t *testing.T) {
+	text, err := os.ReadFile(guideFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := guideBlocks(string(text))
+	if len(blocks) < 10 {
+		t.Fatalf("the guide has %d blocks of commands", len(blocks))
+	}
+	offline(t)
+	dir := guideShell(t)
+	for _, b := range blocks {
+		t.Run(fmt.Sprintf("line %d", b.line), func(t *testing.T) {
+			var packages []string
+			if strings.Contains(b.script, "pywords") {
+				packages = pinnedPython(t)
+			}
+			cmd := exec.CommandContext(t.Context(), "/bin/sh", "-e", "-c", b.script)
+			cmd.Dir, cmd.WaitDelay = dir, time.Second
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s%v\n%s", b.script, err, out)
+			}
+			cutRecipes(t, dir)
+			lendPackages(t, filepath.Join(dir, "pywords"), packages)
+		})
+	}
+}
+
+// pinnedPython is [carriedPython] where its packages are those that a project pins.
+func pinnedPython(t *testing.T) (packages []string) {
+	t.Helper()
+	packages = carriedPython(t)
+	pins, err := os.ReadFile("../../internal/pluginproject/template/python/requirements.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := exec.Command("python3", "-c", "import grpc, numpy; print('grpcio==' + grpc.__version__); print('numpy==' + numpy.__version__)")
+	have, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pin := range strings.Fields(string(have)) {
+		if !strings.Contains(string(pins), pin) {
+			needs.Lacking(t, "a Python with what projects pin", fmt.Errorf("%s has %s; internal/pluginproject/template/python/requirements.txt says what to install", pythontest.Variable, pin))
+		}
+	}
+	return packages
+}
+
+// cutRecipes makes the projects' recipes as short as can be.
+func cutRecipes(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*", "recipe.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "[run]") {
+			continue
+		}
+		for key, value := range map[string]string{"steps": "6", "warmup": "1", "batch": "8", "every": "0", "examples": "8", "captions": "2"} {
+			text = regexp.MustCompile(`(?m)^`+key+` = .*$`).ReplaceAll(text, []byte(key+" = "+value))
+		}
+		write(t, file, strings.Replace(string(text), "pictures = 1000", "pictures = 64", 1)+"\n[run]\nbackend = \"go\"\n")
+	}
+}
+
+// lendPackages gives the tests' packages to the .venv of a project.
+func lendPackages(t *testing.T, project string, packages []string) {
+	t.Helper()
+	for _, site := range sitePackages(t, project) {
+		if len(packages) > 0 {
+			write(t, filepath.Join(site, "of_the_tests.pth"), strings.Join(packages, "\n")+"\n")
+		}
+	}
+}
+
+func sitePackages(t *testing.T, project string) []string {
+	t.Helper()
+	site, err := filepath.Glob(filepath.Join(project, ".venv", "lib", "python3*", "site-packages"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return site
+}
