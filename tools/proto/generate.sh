@@ -1,5 +1,5 @@
 #!/bin/sh
-# Regenerates plugins/internal/pb from plugins/proto. Needs Go and protoc
+# Regenerates plugins/internal/pb and docs/protocol.md from plugins/proto. Needs Go and protoc
 # (Debian: protobuf-compiler); the generators are pinned here.
 #
 # With --release it writes down the schema as released too: from then on a test
@@ -21,3 +21,5 @@ PATH=$bin:$PATH protoc \
 if [ "${1:-}" = --release ]; then
 	protoc --proto_path=plugins/proto --descriptor_set_out=plugins/proto/released/v1.binpb bridge/v1/adapter.proto
 fi
+
+go run ./tools/proto/reference > docs/protocol.md
