@@ -108,7 +108,7 @@ func mean(values []float64) (sum float64) {
 // kindsToTry are the kinds of the tests below. TestGuide does the same and more with
 // language models, so that they are left to the long tests.
 func kindsToTry() []adapters.ModelKind {
-	if os.Getenv(needs.LongVariable) != "" {
+	if needs.Long() {
 		return pluginproject.Kinds()
 	}
 	return []adapters.ModelKind{adapters.KindVision}
