@@ -53,7 +53,7 @@ func guideShell(t *testing.T) (dir string) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-	for _, variable := range []string{"BRIDGE_CACHE", "BRIDGE_CONFIG", "XDG_DATA_HOME", "XDG_CONFIG_HOME"} {
+	for _, variable := range []string{"BRIDGE_CACHE", "BRIDGE_CONFIG", "BRIDGE_DATA"} {
 		t.Setenv(variable, t.TempDir())
 	}
 	return t.TempDir()
