@@ -78,7 +78,8 @@ func (p *program) process(o opening, family string, req adapters.LoadRequest) (p
 		if err != nil {
 			return plugins.Config{}, err
 		}
-		return cfg, p.trusted(&cfg, found, o.wishes)
+		err = p.trusted(&cfg, found, o.wishes) // changes cfg: not in one statement with its use
+		return cfg, err
 	}
 	self, err := os.Executable()
 	if err != nil {
