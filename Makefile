@@ -22,14 +22,10 @@ demo: build ## the main job on the built-in kit: swap the LLM, retrain stage 2, 
 test: lint ## all tests, on the Go backend
 	$(GO) test -timeout 20m ./...
 
-# Each fuzzer that is in git is found: a new one needs no entry here. Making an
-# interesting input smaller may take a minute, in which nothing else is tried.
 FUZZTIME ?= 10s
 .PHONY: fuzz
 fuzz: ## every fuzzer for FUZZTIME (10s)
-	@git grep -E '^func Fuzz' -- '*_test.go' | sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]*).*|\1 \2|' | \
-	while read -r folder name; do echo "$$name in $$folder"; \
-	$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "./$$folder" || exit 1; done
+	GO=$(GO) tools/fuzz.sh $(FUZZTIME)
 
 .PHONY: lint
 lint: ## formatting, vet, staticcheck
