@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import queue
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Union
 
 import grpc
+import numpy as np
 
 from . import _checks, contract
 from . import _messages as pb
@@ -65,8 +67,6 @@ class Call:
         service.contexts.add(self.context)
 
     def _allocate(self, shape: Any, dtype: Any) -> Array:
-        import numpy as np
-
         return self.lease.allocate(shape, dtype) if self.lease else np.empty(tuple(shape), dtype)
 
     def begin(self, part: str) -> None:
@@ -224,8 +224,11 @@ class Service:
         request = contract.LossRequest(gradient=call.request.gradient, **call.inputs())
         model = self._language()
         _checks.loss_request(self.spec, self.can, request)
+        asked = _without_empty_prompts(request)
         with self._take_turn(call.context):
-            response = model.loss(request, call.context)
+            response = model.loss(asked, call.context)
+        if asked is not request and request.gradient:
+            response.gradient = np.zeros_like(request.prompts)
         _checks.loss_response(request, response)
         gradient = call.outbound.announce(response.gradient) if request.gradient else None
         return pb.LossResponse(loss=[float(x) for x in response.loss], tokens=[int(n) for n in response.tokens], gradient=gradient)
@@ -244,7 +247,7 @@ class Service:
                 send(pb.Reply(piece=pb.Piece(example=example, text=text)))
 
         with self._take_turn(call.context):
-            response = model.generate(request, call.context, emit)
+            response = model.generate(_without_empty_prompts(request), call.context, emit)
         _checks.generate_response(request, response)
         return pb.GenerateResponse(texts=[str(t) for t in response.texts], tokens=[int(n) for n in response.tokens])
 
@@ -254,7 +257,7 @@ class Service:
         request = contract.ScoreRequest(candidates=[list(c.texts) for c in call.request.candidates], **inputs)
         _checks.score_request(self.spec, request)
         with self._take_turn(call.context):
-            scores = model.score(request, call.context)
+            scores = model.score(_without_empty_prompts(request), call.context)
         _checks.score_response(request, scores)
         return pb.ScoreResponse(scores=call.outbound.announce(scores))
 
@@ -397,6 +400,17 @@ def _streamed(run: Callable[[Callable[[Any], None]], Iterator[Any]], gone: threa
         yield message
 
 
+def _without_empty_prompts(request: Any) -> Any:
+    """Spares models soft prompts of no rows: they get none, and are asked for no gradient."""
+    if request.prompts is None or request.prompts.size:
+        return request
+    asked = copy.copy(request)
+    asked.prompts = None
+    if isinstance(asked, contract.LossRequest):
+        asked.gradient = False
+    return asked
+
+
 def _failure(op: str, err: BaseException, loading: bool = False) -> pb.Failure:
     """Turns what an adapter raised into what the host gets."""
     if isinstance(err, (ProtocolError, WireError)):
@@ -438,6 +452,8 @@ def _options(w: pb.GenerateOptions) -> GenerateOptions:
     o.early_stopping = contract.EarlyStopping(early)
     o.max_new_tokens, o.num_beams = o.max_new_tokens or 20, o.num_beams or 1
     o.repetition_penalty, o.temperature, o.top_p = o.repetition_penalty or 1.0, o.temperature or 1.0, o.top_p or 1.0
+    if o.sample and o.num_beams > 1:
+        raise Error(Kind.UNSUPPORTED, f"sampling together with {o.num_beams} beams", "sample, or search with beams", field="options.sample")
     if o.min_new_tokens > o.max_new_tokens:
         raise _checks.invalid(f"min_new_tokens is {o.min_new_tokens}, max_new_tokens {o.max_new_tokens}; want no more than that", "options.min_new_tokens")
     return o

@@ -69,7 +69,7 @@ class LoadRequest:
 class LossRequest:
     """Asks for losses. What it holds is valid during the call alone."""
 
-    prompts: Optional[Array]  #: float32[M, Q, D], read-only; None where no segment is a prompt
+    prompts: Optional[Array]  #: float32[M, Q, D], read-only; None where there are none, or none has a row
     examples: List[Example]
     gradient: bool = False  #: asks for the gradient by the prompts
 

@@ -100,7 +100,7 @@ class Host:
         if prompts is not None:
             request.gradient = True
             request.prompts = pb.Tensor(3, list(prompts.shape), prompts.nbytes, handle)
-            if handle is None:
+            if handle is None and prompts.size:
                 messages.append(pb.Call(chunk=pb.Chunk(data=prompts.tobytes())))
         return self.call("Loss", *messages, **options)
 
@@ -181,6 +181,10 @@ class Calls(unittest.TestCase):
         self.assertEqual((reply.loss.loss, reply.loss.tokens), ([2.0], [1]))
         got = np.frombuffer(b"".join(bytes(c.chunk.data) for c in chunks), np.float32).reshape(reply.loss.gradient.shape)
         np.testing.assert_array_equal(got, prompts * 2 + 1)
+
+    def test_prompts_of_no_rows(self):
+        reply, = self.host.loss("ab", np.zeros((2, 0, 3), np.float32))
+        self.assertEqual((reply.loss.loss, reply.loss.gradient.shape, reply.loss.gradient.nbytes), ([2.0], [2, 0, 3], 0))
 
     def test_generate_streams(self):
         request = pb.GenerateRequest(examples=[pb.Example([pb.Segment(text="a")])])

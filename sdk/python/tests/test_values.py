@@ -84,6 +84,7 @@ class Checks(unittest.TestCase):
                               ("top_p is 2.0", pb.GenerateOptions(top_p=2.0)), ("num_beams is -1", pb.GenerateOptions(num_beams=-1)),
                               ("min_new_tokens is 9, max_new_tokens 3", pb.GenerateOptions(min_new_tokens=9, max_new_tokens=3))]:
             self.refused(Kind.INVALID, text, _options, options)
+        self.refused(Kind.UNSUPPORTED, "sampling together with 2 beams", _options, pb.GenerateOptions(sample=True, num_beams=2))
         with self.assertRaises(Error):
             GenerateOptions(num_beams=2).refuse("num_beams")
         GenerateOptions(temperature=2.0).refuse("temperature")  # means nothing without sampling
