@@ -28,6 +28,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/jsonfile"
 )
 
 // The values of [Folder.Kind].
@@ -241,7 +242,7 @@ func parse(data []byte, tensors map[string]*adapters.Tensor) (*Folder, error) {
 	decoder.DisallowUnknownFields()
 	var d document
 	if err := decoder.Decode(&d); err != nil {
-		return nil, err
+		return nil, jsonfile.Explain("", data, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one JSON document")

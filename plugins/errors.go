@@ -27,7 +27,7 @@ type ProcessError struct {
 // what it said last, which a bug of one that runs calls for too.
 func (e *ProcessError) Error() string {
 	s := "plugin " + e.Plugin
-	if e.Version != "" {
+	if e.Version != "" && e.Version != unknownVersion {
 		s += " " + e.Version
 	}
 	s += ", rpc " + e.RPC

@@ -100,6 +100,9 @@ func (c *ServeConfig) name() string {
 	return filepath.Base(os.Args[0])
 }
 
+// unknownVersion is what a plugin says that was built without one.
+const unknownVersion = "unknown"
+
 func (c *ServeConfig) version() string {
 	if c.Version != "" {
 		return c.Version
@@ -107,7 +110,7 @@ func (c *ServeConfig) version() string {
 	if v := mainVersion(); v != "" {
 		return v
 	}
-	return "unknown"
+	return unknownVersion
 }
 
 // serve runs the server that build returns, in the version of the protocol that

@@ -329,6 +329,10 @@ func (i *instance) stop() {
 	}
 	if i.runner != nil && i.runner.cmd.Process != nil {
 		_ = i.runner.Kill(context.Background())
+		select { // who ends after this leaves no process
+		case <-i.runner.done:
+		case <-time.After(exitGrace): // it hangs in the kernel
+		}
 	}
 	if i.sock != nil {
 		i.sock.remove()

@@ -52,8 +52,8 @@ func (c config) check(dir string) error {
 		{"num_hidden_layers", c.NumHiddenLayers}, {"num_attention_heads", c.NumAttentionHeads},
 		{"max_position_embeddings", c.MaxPositionEmbeddings},
 	} {
-		if size.value <= 0 {
-			return adapters.Errorf(adapters.Corrupt, "%s/config.json: %s is %d, want a positive number", dir, size.key, size.value)
+		if err := checkpoint.CheckSize(size.key, size.value); err != nil {
+			return adapters.Errorf(adapters.Corrupt, "%s/config.json: %w", dir, err)
 		}
 	}
 	var problem string

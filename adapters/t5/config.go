@@ -106,8 +106,8 @@ func (c config) check(dir string) error {
 		{"relative_attention_num_buckets / 4", c.NumBuckets / 4}, {"eos_token_id (their number)", len(c.EOSTokenID)},
 		{"relative_attention_max_distance - relative_attention_num_buckets / 2", c.MaxDistance - c.NumBuckets/2},
 	} {
-		if size.value <= 0 {
-			return adapters.Errorf(adapters.Corrupt, "%s/config.json: %s is %d, want a positive number", dir, size.key, size.value)
+		if err := checkpoint.CheckSize(size.key, size.value); err != nil {
+			return adapters.Errorf(adapters.Corrupt, "%s/config.json: %w", dir, err)
 		}
 	}
 	for _, id := range append(lm.TokenIDs{c.start()}, c.EOSTokenID...) {

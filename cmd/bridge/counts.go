@@ -163,6 +163,6 @@ func (p *program) weightsThere(ctx context.Context, reg *registry.Registry, r *r
 	if err != nil {
 		return err
 	}
-	return adapters.Errorf(adapters.NotFound, "%s; stage %d as %s has it: %s (estimates)", strings.Join(facts, "; "), r.Stage, r.Name,
+	return adapters.Errorf(adapters.NotFound, "%s; the whole of stage %d, training included: %s (estimates)", strings.Join(facts, "; "), r.Stage,
 		r.Estimate(shape).Describe(runtime.NumCPU())).WithRemedy("%s", strings.Join(remedies, "; "))
 }

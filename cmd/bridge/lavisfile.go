@@ -68,8 +68,12 @@ func (p *program) lavisDir(c *cli.Context, file string) (string, error) {
 		return "", err
 	}
 	defer p.closing(l)()
+	if l.Stage() == 0 {
+		return "", adapters.Errorf(adapters.Unsupported, "%s holds an encoder alone, and no bridge", file).
+			WithRemedy("bridge convert %s DIR makes a folder of it, which a recipe's [vision] can name", file)
+	}
 	if l.Stage() != 2 {
-		return "", adapters.Errorf(adapters.Unsupported, "%s holds no language model to write with: it is of stage 1, or an encoder alone", file).
+		return "", adapters.Errorf(adapters.Unsupported, "%s holds no language model to write with: it is of stage 1", file).
 			WithRemedy("train stage 2 from it: bridge convert %s DIR, and from = \"DIR\" in a recipe", file)
 	}
 	reg, err := p.registry(c.Context)

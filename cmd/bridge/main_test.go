@@ -243,7 +243,7 @@ func TestFailures(t *testing.T) {
 		{[]string{"compare", dir}, "is no finished run"},
 		{[]string{"verify", dir}, dir},
 		{[]string{"train", "tiny-stage1", "--resume", "--out", dir}, "holds no run to resume"},
-		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run")}, "download 11.4 GB, memory 6.8 GB to caption, 11.6 GB for stage 2; stage 2 as retrain-flant5-xl has it: 25600 examples, about 29.3 GB of memory"},
+		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run")}, "download 11.4 GB, memory 6.8 GB to caption, 11.6 GB for stage 2; the whole of stage 2, training included: 25600 examples, about 29.3 GB of memory"},
 		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run2")}, "`bridge models pull flant5-xl` fetches google/flan-t5-xl"},
 		{[]string{"train", "vit-l-stage1", "--out", filepath.Join(dir, "run3")}, "`bridge models pull clip-vit-l-14`"},
 	} {

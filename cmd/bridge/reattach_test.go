@@ -75,7 +75,7 @@ func TestAnAuthorsProcessInPythonIsAttachedTo(t *testing.T) {
 	pythontest.Run(t, program, "--init", checkpoint)
 	end := attachTo(t, program)
 	for _, id := range []string{"first", "second"} {
-		m, err := plugins.OpenLanguage(t.Context(), plugins.Config{Path: "/no/such/bridge-adapter-adapter", Load: adapters.LoadRequest{ID: id, Checkpoint: checkpoint}})
+		m, err := plugins.OpenLanguage(t.Context(), plugins.Config{Path: "/no/such/bridge-adapter-numpy", Load: adapters.LoadRequest{ID: id, Checkpoint: checkpoint}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,12 +1,14 @@
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io/fs"
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"unsafe"
 
 	"github.com/gomlx/compute/dtypes/float16"
@@ -102,7 +104,15 @@ func (f *file) close() error {
 // parse checks a file's header against its length and returns what it names.
 func parse(path string, data []byte) (map[string]string, map[string]View, error) {
 	parsed, err := safetensors.Deserialize(data)
-	if err != nil {
+	switch {
+	case err == nil:
+	case bytes.HasPrefix(data, []byte("version https://git-lfs.")):
+		return nil, nil, adapters.Errorf(adapters.NotFound, "%s is a pointer of git-lfs, not the file itself", path).
+			WithRemedy("fetch it with git lfs pull, or with bridge models pull")
+	case strings.Contains(err.Error(), "invalid DType"): // the library has no error value for it
+		return nil, nil, adapters.Errorf(adapters.Unsupported, "%s: %w: want tensors of F32, F16 or BF16", path, err).
+			WithRemedy("save the model in one of these types")
+	default:
 		return nil, nil, corrupt(path, "not a whole safetensors file (%d bytes): %w", len(data), err)
 	}
 	_, header, err := safetensors.ReadMetadata(data)

@@ -148,6 +148,10 @@ func (b *blob) transfer(ctx context.Context, f *os.File, h hash.Hash, have int64
 		if err != nil {
 			return false, err
 		}
+		if start != have && start != 0 {
+			return false, adapters.Errorf(adapters.Corrupt, "%s: the server sends what follows byte %d, bridge asked for what follows byte %d", b.file.Path, start, have).
+				WithRemedy("pull again; if it stays so, the hub or a proxy between is broken")
+		}
 		if start != have { // the server begins anew
 			have = 0
 			h.Reset()

@@ -77,6 +77,27 @@ func TestPullGoesOn(t *testing.T) {
 	}
 }
 
+// A server that goes on elsewhere than asked is refused, not followed for ever.
+func TestPullRefusesAnotherRange(t *testing.T) {
+	f, cache := newFake(t), t.TempDir()
+	f.spoil = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
+		if len(data) < 1000 {
+			return false
+		}
+		if r.Header.Get("Range") == "" {
+			return cut(w, r, data, 70_000)
+		}
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", 70_001, len(data)-1, len(data)))
+		w.Header().Set("Content-Length", fmt.Sprint(len(data)-70_001))
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = w.Write(data[70_001:])
+		return true
+	}
+	if _, err := f.pull(f.client(cache)); adapters.KindOf(err) != adapters.Corrupt || !strings.Contains(err.Error(), "byte 70001") {
+		t.Errorf("another range: %v", err)
+	}
+}
+
 // cut sends n bytes of what was asked for and breaks off.
 func cut(w http.ResponseWriter, r *http.Request, data []byte, n int) bool {
 	start := 0

@@ -23,19 +23,27 @@ func DecodePart(path, key string, data []byte, v any) error {
 	if err == nil {
 		return nil
 	}
-	var wrong *json.UnmarshalTypeError
 	var refused *adapters.Error // by a value's own UnmarshalJSON
-	switch {
-	case errors.As(err, &refused):
+	if errors.As(err, &refused) {
 		c := *refused
 		c.Message = path + ": " + c.Message
 		return &c
-	case errors.As(err, &wrong):
-		err = describe(data, key, wrong)
-	default:
-		err = fmt.Errorf("not valid JSON: %w", err)
 	}
-	return adapters.Errorf(adapters.Corrupt, "%s: %w", path, err).WithRemedy("fetch or write the file again")
+	return adapters.Errorf(adapters.Corrupt, "%s: %w", path, Explain(key, data, err)).WithRemedy("fetch or write the file again")
+}
+
+// Explain says what encoding/json finds wrong with data, which stands under key in
+// its file, in the file's words.
+func Explain(key string, data []byte, err error) error {
+	var wrong *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &wrong):
+		return describe(data, key, wrong)
+	case errors.As(err, &syntax):
+		return fmt.Errorf("not valid JSON: %w", err)
+	}
+	return err
 }
 
 // describe says what is wrong with a value of data; before is the key of data in

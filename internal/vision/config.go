@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/internal/layers"
 )
 
@@ -59,8 +60,8 @@ func (c Config) Check() error {
 		{"hidden_size", c.Width}, {"intermediate_size", c.Inner}, {"num_hidden_layers", c.Blocks},
 		{"num_attention_heads", c.Heads}, {"image_size", int(c.Image)}, {"patch_size", int(c.Patch)},
 	} {
-		if n.value <= 0 {
-			return fmt.Errorf("%s is %d, want a positive number", n.key, n.value)
+		if err := checkpoint.CheckSize(n.key, n.value); err != nil {
+			return err
 		}
 	}
 	switch {

@@ -30,11 +30,11 @@ type Size struct {
 	Value int
 }
 
-// CheckSizes refuses a size that is not positive.
+// CheckSizes refuses what [checkpoint.CheckSize] refuses.
 func CheckSizes(folder *checkpoint.Folder, sizes ...Size) error {
 	for _, s := range sizes {
-		if s.Value <= 0 {
-			return Corrupt(folder, "%s is %d, want a positive number", s.Key, s.Value)
+		if err := checkpoint.CheckSize(s.Key, s.Value); err != nil {
+			return Corrupt(folder, "%w", err)
 		}
 	}
 	return nil

@@ -142,9 +142,10 @@ class Model(bridge.LanguageModel):
         """Lays an example out. Neighbouring texts are one string, the target with them: a
         word that reaches into the target belongs to it. No word reaches across a prompt."""
         sequence, text = Sequence(), ""
+        rows = 0 if prompts is None else prompts.shape[1]
         for segment in example.segments:
             if segment.is_prompt:
-                sequence.rows += [(segment.prompt, q) for q in range(prompts.shape[1])]
+                sequence.rows += [(segment.prompt, q) for q in range(rows)]
                 text = ""
             else:
                 text += segment.text
