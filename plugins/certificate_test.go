@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -76,37 +75,5 @@ func TestPluginUsesTheHostsCertificate(t *testing.T) {
 	}
 	if got, err := m.Loss(t.Context(), lossRequest(true)); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got another loss, or error %v", err)
-	}
-}
-
-func TestServerCertificate(t *testing.T) {
-	text, err := newCertificate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, rest := pem.Decode(text)
-	if private == nil || private.Type != "PRIVATE KEY" {
-		t.Fatalf("the text does not begin with a PKCS 8 key:\n%s", text)
-	}
-	if _, err := x509.ParsePKCS8PrivateKey(private.Bytes); err != nil {
-		t.Error(err)
-	}
-	block, rest := pem.Decode(rest)
-	if block == nil || block.Type != "CERTIFICATE" || len(rest) != 0 {
-		t.Fatalf("no certificate after the key, or more than one:\n%s", text)
-	}
-	c, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AddCert(c)
-	for _, use := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
-		if _, err := c.Verify(x509.VerifyOptions{DNSName: "localhost", Roots: roots, KeyUsages: []x509.ExtKeyUsage{use}}); err != nil {
-			t.Error(err)
-		}
-	}
-	if again, err := newCertificate(); err != nil || string(again) == string(text) {
-		t.Errorf("a second start has the same key, or %v", err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/internal/identity"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
@@ -119,12 +120,11 @@ func TestVersionsOfTheProtocolLiveTogether(t *testing.T) {
 // goodGreeting returns a line that is accepted.
 func goodGreeting(t testing.TB) string {
 	t.Helper()
-	text, err := newCertificate()
+	own, err := identity.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest := pem.Decode(text)
-	block, _ := pem.Decode(rest)
+	block, _ := pem.Decode(own.Certificate)
 	return "1|1|unix|/tmp/p/sock|grpc|" + base64.RawStdEncoding.EncodeToString(block.Bytes)
 }
 

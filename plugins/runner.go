@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-plugin/runner"
+
+	"github.com/modular-bridging/bridge/plugins/internal/identity"
 )
 
 // runnerProcess starts a plugin's process for go-plugin, in a process group of
@@ -82,7 +84,7 @@ func (r *runnerProcess) Start(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	identity, err := newCertificate()
+	own, err := identity.New()
 	if err != nil {
 		return err
 	}
@@ -96,7 +98,7 @@ func (r *runnerProcess) Start(context.Context) (err error) {
 		r.cfg.Started(r.cmd.Process.Pid)
 	}
 	go func() { // a plugin need not read it
-		_, _ = certificate.Write(identity)
+		_, _ = certificate.Write(own.PEM())
 		certificate.Close()
 	}()
 	first, handshake := io.Pipe()

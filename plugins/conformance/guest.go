@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/internal/identity"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
@@ -34,7 +35,7 @@ type guest struct {
 	dir      string   // the private folder with the socket
 	lifeline *os.File // the host's end
 	exited   chan struct{}
-	identity *identity
+	identity *identity.Identity
 
 	greeting greeting
 	conn     *grpc.ClientConn
@@ -71,7 +72,7 @@ func start(cfg plugins.Config, majors string) (g *guest, err error) {
 			g.kill()
 		}
 	}()
-	if g.identity, err = newIdentity(); err != nil {
+	if g.identity, err = identity.New(); err != nil {
 		return nil, err
 	}
 	var pipes [4][2]*os.File // stdout, stderr, lifeline, certificate
@@ -85,7 +86,7 @@ func start(cfg plugins.Config, majors string) (g *guest, err error) {
 	g.cmd = exec.Command(cfg.Path, cfg.Args...)
 	g.cmd.Dir = g.dir
 	g.cmd.Env = append(cfg.Environ(g.dir), "PLUGIN_PROTOCOL_VERSIONS="+majors, "PLUGIN_UNIX_SOCKET_DIR="+g.dir,
-		"PLUGIN_CLIENT_CERT="+string(g.identity.certificate),
+		"PLUGIN_CLIENT_CERT="+string(g.identity.Certificate),
 		"BRIDGE_LIFELINE_FD=3", "BRIDGE_SERVER_CERT_FD=4")
 	g.cmd.Stdout, g.cmd.Stderr, g.cmd.ExtraFiles = theirs[0], theirs[1], theirs[2:]
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -99,9 +100,9 @@ func start(cfg plugins.Config, majors string) (g *guest, err error) {
 	}
 	go func() {
 		defer pipes[3][1].Close()
-		server, err := newIdentity()
+		server, err := identity.New()
 		if err == nil {
-			_, _ = pipes[3][1].Write(append(server.key, server.certificate...))
+			_, _ = pipes[3][1].Write(server.PEM())
 		}
 	}()
 	var drained sync.WaitGroup
@@ -185,7 +186,7 @@ func (g *guest) connect() error {
 	roots.AddCert(certificate)
 	g.conn, err = grpc.NewClient(g.greeting.network+":"+g.greeting.address,
 		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
-			Certificates: []tls.Certificate{g.identity.pair}, RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS12,
+			Certificates: []tls.Certificate{g.identity.Pair}, RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS12,
 		})),
 		grpc.WithAuthority("localhost"),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(2*maxMessage)))

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/internal/identity"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
@@ -136,7 +137,7 @@ func (k *kit) handshake(t T) {
 
 // stranger connects with a certificate that the plugin does not know.
 func (k *kit) stranger(t T, g *guest) {
-	other, err := newIdentity()
+	other, err := identity.New()
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
