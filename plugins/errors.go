@@ -27,7 +27,11 @@ type ProcessError struct {
 // what it said last, which a bug of one that runs calls for too.
 func (e *ProcessError) Error() string {
 	s := "plugin " + e.Plugin
-	if e.Version != "" && e.Version != unknownVersion {
+	switch e.Version {
+	case "":
+	case unknownVersion:
+		s += " of unknown version"
+	default:
 		s += " " + e.Version
 	}
 	s += ", rpc " + e.RPC

@@ -119,7 +119,7 @@ func TestCaptionOfLAVIS(t *testing.T) {
 	}{
 		{exitUsage, "name it with --llm ID", []string{"caption", file("stage2.pth"), picture, "--heads", "2"}},
 		{exitFailed, "holds no language model to write with", []string{"caption", file("stage1.pth"), picture}},
-		{exitFailed, "holds no language model to write with", []string{"ask", file("eva.pth"), picture, "what?"}},
+		{exitFailed, "holds an encoder alone", []string{"ask", file("eva.pth"), picture, "what?"}},
 		{exitUsage, "--llm belongs to a .pth file", []string{"caption", "kit:stage2", picture, "--llm", opt}},
 		{exitFailed, "not a whole file of torch.save", []string{"caption", picture, picture}},
 	} {
