@@ -384,7 +384,8 @@ func (p *program) checkPins(found []store.Plugin, lock registry.Lock, all bool) 
 	}
 	if all {
 		for _, name := range slices.Sorted(maps.Keys(missing)) {
-			fmt.Fprintf(p.stdout, "%s: pinned, and not in %s or the user's; name its path to check it\n", name, filepath.Clean(store.Default().Project))
+			problems = append(problems, adapters.Errorf(adapters.NotFound, "plugin %s is pinned, and not in %s or the user's", name, filepath.Clean(store.Default().Project)).
+				WithRemedy("put it back, or name its path to check it; bridge plugin remove %s ends the pin", name))
 		}
 	}
 	return errors.Join(problems...)

@@ -7,8 +7,8 @@ from bridge_plugin import hf, images
 
 class HuggingFaceVision(bp.VisionEncoder):
     def load(self, request):
-        global torch, transformers  # which take seconds: after the handshake
-        import torch, transformers
+        global torch, transformers
+        torch, transformers = hf.libraries(request)
         request.refuse("activation")
         dtype = torch.bfloat16 if request.dtype == bp.DType.BFLOAT16 else torch.float32
         self.device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -5,8 +5,8 @@ from bridge_plugin import hf, layout
 
 class HuggingFace(bp.LanguageModel):
     def load(self, request):
-        global torch, transformers  # which take seconds: after the handshake
-        import torch, transformers
+        global torch, transformers
+        torch, transformers = hf.libraries(request)
         request.refuse("activation")
         config = transformers.AutoConfig.from_pretrained(request.checkpoint)
         kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM

@@ -40,7 +40,7 @@ type Guard struct {
 	policy Policy
 
 	mu    sync.Mutex
-	first string // digest at the first start; empty before
+	first *store.Snapshot // at the first start; nil before
 }
 
 // NewGuard returns the guard of a plugin.
@@ -89,21 +89,23 @@ func (g *Guard) Check() (Verdict, error) {
 }
 
 // same refuses a plugin that is another than at this guard's first start, locked
-// or not.
+// or not. Of a folder that a path names and nothing pins, the program counts alone:
+// its author works there, and so may the run that starts it.
 func (g *Guard) same(v Verdict) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.first == "" {
-		g.first = v.Pin.Digest
-		if !v.Locked && v.Place != store.ByPath {
+	loose := !v.Locked && v.Place == store.ByPath
+	if g.first == nil {
+		g.first = &v.Snapshot
+		if !v.Locked {
 			g.policy.Log.Info("the plugin is not locked: `bridge plugin lock` pins it as it is", "plugin", v.Name)
 		}
 	}
-	if g.first != v.Pin.Digest {
-		return adapters.Errorf(adapters.Corrupt, "plugin %s changed since it was started first: its digest was %s, is %s", v.Name, g.first, v.Pin.Digest).
-			WithRemedy("see what changed it; then start again")
+	if g.first.Pin.Digest == v.Pin.Digest || loose && g.first.Executable == v.Executable {
+		return nil
 	}
-	return nil
+	return adapters.Errorf(adapters.Corrupt, "plugin %s changed since it was started first: %s", v.Name, strings.Join(Differences(g.first.Pin, v.Pin), "; ")).
+		WithRemedy("see what changed it; then start again")
 }
 
 // signed refuses what nobody has signed whom the user trusts, if that is required.

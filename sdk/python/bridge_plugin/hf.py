@@ -1,10 +1,10 @@
-"""Helpers for models of Hugging Face transformers. Nothing here imports that package:
+"""Helpers for models of Hugging Face transformers. Only libraries imports that package:
 what is passed in brings all that is needed."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Tuple
 
 import numpy as np
 
@@ -13,6 +13,16 @@ from .contract import ImageSpec, LanguageSpec, LoadRequest, VisionSpec
 from .errors import Error, Kind
 from .layout import Layout
 from .tensors import Array, DType
+
+
+def libraries(request: LoadRequest) -> Tuple[Any, Any]:
+    """Imports torch and transformers, which takes seconds, and says so to the host. Call
+    it in load: the handshake must not wait for it."""
+    request.progress("importing torch and transformers")
+    import torch
+    import transformers
+
+    return torch, transformers
 
 
 def open_model(kind: Any, folder: str, **options: Any) -> Any:
