@@ -24,6 +24,28 @@ func open(t *testing.T, program string, load adapters.LoadRequest) adapters.Visi
 	return m
 }
 
+// testPart runs the cases of one size of pictures; class is the one of transformers'
+// processor where the folder names none.
+func testPart(t *testing.T, program, class string, f *golden.Folder) {
+	t.Helper()
+	m := open(t, program, *f.LoadRequest(""))
+	defer m.Close()
+	results, err := golden.Run(t.Context(), f, golden.Vision(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		if !r.OK {
+			t.Errorf("%s: %s, largest error %g at %s", r.Case, r.Detail, r.MaxAbs, r.Where)
+		}
+	}
+	// What the SDK reads of preprocessor_config.json is what bridge reads.
+	want, err := preprocess.Read(f.Checkpoint(), class, m.Spec().Image)
+	if want = preprocess.At(want, f.ImageSize()); err != nil || m.Spec().Image != want {
+		t.Errorf("pictures are prepared as %+v, want %+v (%v)", m.Spec().Image, want, err)
+	}
+}
+
 func TestGolden(t *testing.T) {
 	program := pythontest.Program(t, pythontest.Torch(t), script)
 	for family, class := range map[string]string{"vit": preprocess.CLIP, "siglip": preprocess.SigLIP, "dinov2": preprocess.BiT} {
@@ -37,21 +59,8 @@ func TestGolden(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				m := open(t, program, *f.LoadRequest(""))
-				defer m.Close()
-				results, err := golden.Run(t.Context(), f, golden.Vision(m))
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, r := range results {
-					if !r.OK {
-						t.Errorf("%s: %s, largest error %g at %s", r.Case, r.Detail, r.MaxAbs, r.Where)
-					}
-				}
-				// What the SDK reads of preprocessor_config.json is what bridge reads.
-				want, err := preprocess.Read(f.Checkpoint(), class, m.Spec().Image)
-				if want = preprocess.At(want, f.ImageSize()); err != nil || m.Spec().Image != want {
-					t.Errorf("pictures are prepared as %+v, want %+v (%v)", m.Spec().Image, want, err)
+				for _, part := range f.BySize() {
+					testPart(t, program, class, part)
 				}
 			})
 		}
