@@ -5,12 +5,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/procfs"
 )
 
 // usage is what a host holds.
@@ -26,8 +25,8 @@ func measure(t *testing.T) (u usage) {
 		t.Fatal(err)
 	}
 	u.descriptors, u.goroutines = len(descriptors), runtime.NumGoroutine()
-	for _, stat := range statsOfAll(t) {
-		if stat[1] == strconv.Itoa(os.Getpid()) {
+	for p := range procfs.All() {
+		if p.Parent == os.Getpid() {
 			u.children++
 		}
 	}
@@ -47,26 +46,6 @@ func measure(t *testing.T) (u usage) {
 	}
 	u.memory = heldBytes(string(status))
 	return u
-}
-
-// statsOfAll returns state and parent of every process.
-func statsOfAll(t *testing.T) (all [][]string) {
-	t.Helper()
-	paths, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range paths {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		if fields := strings.Fields(rest); len(fields) > 2 {
-			all = append(all, fields)
-		}
-	}
-	return all
 }
 
 // TestLoadAndUnloadLeavesNothing loads a model, uses it, and closes it, again and

@@ -11,6 +11,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/procfs"
 )
 
 // eat takes memory until the process is killed, or an hour has passed.
@@ -42,8 +43,8 @@ func eatInAChild() error {
 
 func needsProc(t *testing.T) {
 	t.Helper()
-	if !hasProc() {
-		needs.Lacking(t, "a /proc to see memory in", os.ErrNotExist)
+	if err := procfs.Available(); err != nil {
+		needs.Lacking(t, "a /proc to see memory in", err)
 	}
 }
 

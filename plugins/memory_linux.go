@@ -1,12 +1,12 @@
 package plugins
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/modular-bridging/bridge/internal/procfs"
 )
 
 // memoryGroup is a process group whose memory is counted.
@@ -18,19 +18,9 @@ type memoryGroup struct {
 // list finds the members.
 func (g *memoryGroup) list() {
 	g.members = g.members[:0]
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range stats {
-		stat, err := os.ReadFile(path) // pid (name) state parent group …
-		if err != nil {
-			continue // it has ended
-		}
-		_, rest, _ := bytes.Cut(stat[max(bytes.LastIndexByte(stat, ')'), 0):], []byte(" "))
-		fields := bytes.Fields(rest)
-		if len(fields) < 3 || string(fields[2]) != strconv.Itoa(g.leader) {
-			continue
-		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
-			g.members = append(g.members, pid)
+	for p := range procfs.All() {
+		if p.Group == g.leader {
+			g.members = append(g.members, p.PID)
 		}
 	}
 }

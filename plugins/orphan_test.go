@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/procfs"
 )
 
 // runHost is the main function of a host that is killed: it prints the
@@ -85,17 +86,11 @@ func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
 		return false
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	p, err := procfs.Of(pid)
 	if err != nil {
-		return !os.IsNotExist(err) || !hasProc()
+		return !os.IsNotExist(err) || procfs.Available() != nil
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	return !strings.HasPrefix(rest, "Z")
-}
-
-func hasProc() bool {
-	_, err := os.Stat("/proc/self/stat")
-	return err == nil
+	return !p.Ended()
 }
 
 func TestCloseLeavesNothing(t *testing.T) {

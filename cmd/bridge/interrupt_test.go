@@ -20,6 +20,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/opt"
 	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/procfs"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train/checkpoint"
@@ -145,12 +146,8 @@ func (p stallingPlugin) pids(t *testing.T) (all []int) {
 // running reports whether a process runs; one that has ended and whose parent
 // has not noticed does not.
 func running(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	return !strings.HasPrefix(rest, "Z")
+	p, err := procfs.Of(pid)
+	return err == nil && !p.Ended()
 }
 
 // interrupt runs a command until its plugin stalls, and then does what Ctrl-C
@@ -243,7 +240,7 @@ func TestInterruptLeavesNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: trains for some seconds")
 	}
-	if _, err := os.Stat("/proc/self/stat"); err != nil {
+	if err := procfs.Available(); err != nil {
 		needs.Lacking(t, "a /proc to find processes in", err)
 	}
 	t.Setenv("BRIDGE_CACHE", t.TempDir())
@@ -283,7 +280,7 @@ func TestKilledBridgeLeavesNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: starts many processes")
 	}
-	if _, err := os.Stat("/proc/self/stat"); err != nil {
+	if err := procfs.Available(); err != nil {
 		needs.Lacking(t, "a /proc to find processes in", err)
 	}
 	p := newStallingPlugin(t)

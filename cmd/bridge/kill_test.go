@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/procfs"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/train/checkpoint"
 )
@@ -187,22 +187,17 @@ func TestDisturbedRunsEndWithTheSameWeights(t *testing.T) {
 // one before.
 func child(t *testing.T, r *training, family string, before int) int {
 	t.Helper()
-	if _, err := os.Stat("/proc/self/stat"); err != nil {
+	if err := procfs.Available(); err != nil {
 		needs.Lacking(t, "a /proc to find processes in", err)
 	}
 	for {
-		stats, err := filepath.Glob("/proc/[0-9]*/stat")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range stats {
-			stat, _ := os.ReadFile(path) // pid (name) state parent …
-			_, rest, _ := strings.Cut(string(stat), ") ")
-			line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-			if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(r.Process.Pid) && pid != before &&
-				strings.HasSuffix(string(line), "\x00serve\x00"+family+"\x00") {
-				return pid
+		for p := range procfs.All() {
+			if p.Parent != r.Process.Pid || p.PID == before {
+				continue
+			}
+			line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
+			if strings.HasSuffix(string(line), "\x00serve\x00"+family+"\x00") {
+				return p.PID
 			}
 		}
 		select {

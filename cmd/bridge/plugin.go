@@ -169,7 +169,8 @@ func (l pluginLine) row() []string {
 	if l.Problem != "" {
 		about = briefly(l.Problem)
 	}
-	return []string{strconv.QuoteToGraphic(l.Name)[1 : len(strconv.QuoteToGraphic(l.Name))-1], l.Version, string(l.Kind), string(l.Place), yes(l.Pinned), yes(l.Signed), strings.TrimSpace(about)}
+	name := strconv.QuoteToGraphic(l.Name)
+	return []string{name[1 : len(name)-1], l.Version, string(l.Kind), string(l.Place), yes(l.Pinned), yes(l.Signed), strings.TrimSpace(about)}
 }
 
 // briefly is the first line of a problem, and how many there are.

@@ -7,6 +7,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/golden"
+	"github.com/modular-bridging/bridge/golden/goldentest"
 	"github.com/modular-bridging/bridge/internal/preprocess"
 	"github.com/modular-bridging/bridge/internal/pythontest"
 	"github.com/modular-bridging/bridge/plugins"
@@ -30,15 +31,7 @@ func testPart(t *testing.T, program, class string, f *golden.Folder) {
 	t.Helper()
 	m := open(t, program, *f.LoadRequest(""))
 	defer m.Close()
-	results, err := golden.Run(t.Context(), f, golden.Vision(m))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range results {
-		if !r.OK {
-			t.Errorf("%s: %s, largest error %g at %s", r.Case, r.Detail, r.MaxAbs, r.Where)
-		}
-	}
+	goldentest.Run(t, f, golden.Vision(m))
 	// What the SDK reads of preprocessor_config.json is what bridge reads.
 	want, err := preprocess.Read(f.Checkpoint(), class, m.Spec().Image)
 	if want = preprocess.At(want, f.ImageSize()); err != nil || m.Spec().Image != want {

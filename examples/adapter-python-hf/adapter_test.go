@@ -9,6 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/golden"
+	"github.com/modular-bridging/bridge/golden/goldentest"
 	"github.com/modular-bridging/bridge/internal/pythontest"
 	"github.com/modular-bridging/bridge/plugins"
 )
@@ -41,15 +42,7 @@ func TestGolden(t *testing.T) {
 				}
 				m := open(t, program, *f.LoadRequest(""))
 				defer m.Close()
-				results, err := golden.Run(t.Context(), f, golden.Language(m))
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, r := range results {
-					if !r.OK {
-						t.Errorf("%s (%s): %s, largest error %g at %s", r.Case, r.Op, r.Detail, r.MaxAbs, r.Where)
-					}
-				}
+				goldentest.Run(t, f, golden.Language(m))
 			})
 		}
 	}

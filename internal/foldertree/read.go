@@ -2,11 +2,7 @@ package foldertree
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -21,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/filehash"
 )
 
 // Read reads a folder, with all that is in it, and checks that nobody but its
@@ -129,7 +126,7 @@ func (r *reader) link(name string) (string, error) {
 		}
 		r.tree.Outside = append(r.tree.Outside, outside)
 	}
-	return digest(strings.NewReader(target))
+	return filehash.Of(strings.NewReader(target))
 }
 
 // outside returns the interpreter that a link leads to.
@@ -181,15 +178,6 @@ func (r *reader) file(name string) (string, error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return "", r.unreadable(name, errors.Join(err, errors.New("it is no file any more")))
 	}
-	hex, err := digest(f)
+	hex, err := filehash.Of(f)
 	return hex, r.unreadable(name, err)
-}
-
-// digest returns the 64 hex digits of what r holds.
-func digest(r io.Reader) (string, error) {
-	h := sha256.New()
-	if _, err := io.Copy(h, r); err != nil {
-		return "", fmt.Errorf("hashing: %w", err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

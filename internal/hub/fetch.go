@@ -148,16 +148,17 @@ func (b *blob) transfer(ctx context.Context, f *os.File, h hash.Hash, have int64
 		if err != nil {
 			return false, err
 		}
-		if start != have && start != 0 {
-			return false, adapters.Errorf(adapters.Corrupt, "%s: the server sends what follows byte %d, bridge asked for what follows byte %d", b.file.Path, start, have).
-				WithRemedy("pull again; if it stays so, the hub or a proxy between is broken")
-		}
-		if start != have { // the server begins anew
+		switch start {
+		case have:
+		case 0: // the server begins anew
 			have = 0
 			h.Reset()
 			if len(b.file.Checksum) == sha1.Size*2 {
 				fmt.Fprintf(h, "blob %d\x00", b.file.Size)
 			}
+		default:
+			return false, adapters.Errorf(adapters.Corrupt, "%s: the server sends what follows byte %d, bridge asked for what follows byte %d", b.file.Path, start, have).
+				WithRemedy("pull again; if it stays so, the hub or a proxy between is broken")
 		}
 		have, err = b.copy(f, h, resp.Body, have)
 		return have > before, err

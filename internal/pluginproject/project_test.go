@@ -5,11 +5,13 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/procfs"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
@@ -192,7 +194,7 @@ func TestBuildIsInterruptedWhole(t *testing.T) {
 		}
 	}))
 	wantError(t, err, adapters.Canceled, "building x")
-	for runs(inner) { // the kernel may still be at it
+	for runs(t, inner) { // the kernel may still be at it
 		time.Sleep(time.Millisecond)
 	}
 	if err := p.Build(t.Context(), &strings.Builder{}); err != nil {
@@ -201,9 +203,14 @@ func TestBuildIsInterruptedWhole(t *testing.T) {
 }
 
 // runs reports whether a process runs, and is not merely not yet reaped.
-func runs(pid string) bool {
-	stat, err := os.ReadFile("/proc/" + pid + "/stat")
-	return err == nil && !bytes.Contains(stat, []byte(") Z "))
+func runs(t *testing.T, pid string) bool {
+	t.Helper()
+	number, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := procfs.Of(number)
+	return err == nil && !p.Ended()
 }
 
 type writerFunc func([]byte)

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/procfs"
 	"github.com/modular-bridging/bridge/plugins/internal/identity"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
@@ -432,19 +433,10 @@ func gone(pid int) bool { return syscall.Kill(-pid, 0) != nil || allZombies(pid)
 // allZombies reports whether what is left of a process group only waits to be
 // reaped, by /proc.
 func allZombies(group int) bool {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil || len(stats) == 0 {
-		return false
-	}
-	for _, path := range stats {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		if fields := strings.Fields(rest); len(fields) > 2 && fields[2] == strconv.Itoa(group) && fields[0] != "Z" {
+	for p := range procfs.All() {
+		if p.Group == group && !p.Ended() {
 			return false
 		}
 	}
-	return true
+	return procfs.Available() == nil
 }

@@ -2,10 +2,7 @@ package trust
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -13,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/filehash"
 	"github.com/modular-bridging/bridge/internal/sandbox"
 )
 
@@ -30,21 +28,17 @@ func pinProgram(cmd *exec.Cmd, v Verdict) error {
 	if err != nil {
 		return adapters.Errorf(adapters.NotFound, "the program of plugin %s: %w", v.Name, err)
 	}
-	h := sha256.New()
-	head := make([]byte, 4)
-	n, err := io.ReadFull(f, head)
-	h.Write(head[:n])
-	if err == nil {
-		_, err = io.Copy(h, f)
-	}
-	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+	now, err := filehash.Of(f)
+	if err != nil {
 		f.Close()
 		return adapters.Errorf(adapters.Unknown, "the program of plugin %s cannot be read: %w", v.Name, err)
 	}
-	if now := hex.EncodeToString(h.Sum(nil)); now != v.Executable {
+	if now != v.Executable {
 		f.Close()
 		return adapters.Errorf(adapters.Corrupt, "the program of plugin %s changed while it was checked", v.Name).WithRemedy("see what changes it")
 	}
+	head := make([]byte, 4)
+	_, _ = f.ReadAt(head, 0) // a shorter file is no program
 	if _, err := os.Stat(openFiles); err != nil || !bytes.Equal(head, []byte("\x7fELF")) {
 		return f.Close()
 	}

@@ -38,29 +38,43 @@ func (c *comparison) same(of protoreflect.Descriptor, what string, was, is any) 
 	}
 }
 
-func (c *comparison) messages(older, newer protoreflect.MessageDescriptors) {
+// list is one of protoreflect's, of descriptors of one kind.
+type list[D protoreflect.Descriptor] interface {
+	Len() int
+	Get(int) D
+}
+
+// each compares every descriptor of an older list with what find, which is nil where
+// nothing is, takes for the same in the newer file.
+func each[D protoreflect.Descriptor](c *comparison, older list[D], find func(was D) D, compare func(was, is D)) {
 	for i := range older.Len() {
 		was := older.Get(i)
-		is := newer.ByName(was.Name())
-		if is == nil {
+		is := find(was)
+		if any(is) == nil {
 			c.add(was, "is gone")
 			continue
 		}
+		compare(was, is)
+	}
+}
+
+func (c *comparison) messages(older, newer protoreflect.MessageDescriptors) {
+	find := func(was protoreflect.MessageDescriptor) protoreflect.MessageDescriptor {
+		return newer.ByName(was.Name())
+	}
+	each(c, older, find, func(was, is protoreflect.MessageDescriptor) {
 		c.fields(was, is)
 		c.reserved(was, is)
 		c.messages(was.Messages(), is.Messages())
 		c.enums(was.Enums(), is.Enums())
-	}
+	})
 }
 
 func (c *comparison) fields(older, newer protoreflect.MessageDescriptor) {
-	for i := range older.Fields().Len() {
-		was := older.Fields().Get(i)
-		is := newer.Fields().ByNumber(was.Number())
-		if is == nil {
-			c.add(was, "is gone")
-			continue
-		}
+	find := func(was protoreflect.FieldDescriptor) protoreflect.FieldDescriptor {
+		return newer.Fields().ByNumber(was.Number())
+	}
+	each(c, older.Fields(), find, func(was, is protoreflect.FieldDescriptor) {
 		c.same(was, "name", was.Name(), is.Name())
 		c.same(was, "JSON name", was.JSONName(), is.JSONName())
 		c.same(was, "type", typeOf(was), typeOf(is))
@@ -68,7 +82,7 @@ func (c *comparison) fields(older, newer protoreflect.MessageDescriptor) {
 		c.same(was, "presence", was.HasPresence(), is.HasPresence())
 		c.same(was, "packing", was.IsPacked(), is.IsPacked())
 		c.same(was, "oneof", oneofOf(was), oneofOf(is))
-	}
+	})
 }
 
 // typeOf names a field's type, that of a message or an enum by its full name.
@@ -110,43 +124,30 @@ func (c *comparison) reserved(older, newer protoreflect.MessageDescriptor) {
 }
 
 func (c *comparison) enums(older, newer protoreflect.EnumDescriptors) {
-	for i := range older.Len() {
-		was := older.Get(i)
-		is := newer.ByName(was.Name())
-		if is == nil {
-			c.add(was, "is gone")
-			continue
+	find := func(was protoreflect.EnumDescriptor) protoreflect.EnumDescriptor { return newer.ByName(was.Name()) }
+	each(c, older, find, func(was, is protoreflect.EnumDescriptor) {
+		find := func(was protoreflect.EnumValueDescriptor) protoreflect.EnumValueDescriptor {
+			return is.Values().ByNumber(was.Number())
 		}
-		for j := range was.Values().Len() {
-			value := was.Values().Get(j)
-			if found := is.Values().ByNumber(value.Number()); found == nil {
-				c.add(value, "is gone")
-			} else {
-				c.same(value, "name", value.Name(), found.Name())
-			}
-		}
-	}
+		each(c, was.Values(), find, func(was, is protoreflect.EnumValueDescriptor) {
+			c.same(was, "name", was.Name(), is.Name())
+		})
+	})
 }
 
 func (c *comparison) services(older, newer protoreflect.ServiceDescriptors) {
-	for i := range older.Len() {
-		was := older.Get(i)
-		is := newer.ByName(was.Name())
-		if is == nil {
-			c.add(was, "is gone")
-			continue
-		}
-		for j := range was.Methods().Len() {
-			method := was.Methods().Get(j)
-			found := is.Methods().ByName(method.Name())
-			if found == nil {
-				c.add(method, "is gone")
-				continue
-			}
-			c.same(method, "request", method.Input().FullName(), found.Input().FullName())
-			c.same(method, "response", method.Output().FullName(), found.Output().FullName())
-			c.same(method, "stream of requests", method.IsStreamingClient(), found.IsStreamingClient())
-			c.same(method, "stream of responses", method.IsStreamingServer(), found.IsStreamingServer())
-		}
+	find := func(was protoreflect.ServiceDescriptor) protoreflect.ServiceDescriptor {
+		return newer.ByName(was.Name())
 	}
+	each(c, older, find, func(was, is protoreflect.ServiceDescriptor) { c.methods(was.Methods(), is.Methods()) })
+}
+
+func (c *comparison) methods(older, newer protoreflect.MethodDescriptors) {
+	find := func(was protoreflect.MethodDescriptor) protoreflect.MethodDescriptor { return newer.ByName(was.Name()) }
+	each(c, older, find, func(was, is protoreflect.MethodDescriptor) {
+		c.same(was, "request", was.Input().FullName(), is.Input().FullName())
+		c.same(was, "response", was.Output().FullName(), is.Output().FullName())
+		c.same(was, "stream of requests", was.IsStreamingClient(), is.IsStreamingClient())
+		c.same(was, "stream of responses", was.IsStreamingServer(), is.IsStreamingServer())
+	})
 }

@@ -74,7 +74,7 @@ class Model(bridge.LanguageModel):
         losses, tokens = [], []
         for example in request.examples:
             context.check()  # whether the host still wants it
-            sequence = self.read(example, request.prompts)
+            sequence = self.read(example, request.rows)
             losses.append(self.score_one(sequence, prompts, gradient))
             tokens.append(len(sequence.target))
         return bridge.LossResponse(losses, tokens, gradient)
@@ -112,7 +112,7 @@ class Model(bridge.LanguageModel):
         texts, tokens = [], []
         for i, example in enumerate(request.examples):
             words, ended = [], False
-            sequence = self.read(bridge.Example(example.segments), request.prompts)
+            sequence = self.read(bridge.Example(example.segments), request.rows)
             before = sequence.before
             while not ended and len(words) < request.options.max_new_tokens:
                 context.check()
@@ -138,11 +138,10 @@ class Model(bridge.LanguageModel):
         ids = [i for text in texts for i in self.tokens(text.split())] if texts else list(range(UNKNOWN + 1, len(self.words)))
         return bridge.EmbedTokensResponse([" " + self.words[i] for i in ids], self.embed[ids], counts)
 
-    def read(self, example, prompts):
+    def read(self, example, rows):
         """Lays an example out. Neighbouring texts are one string, the target with them: a
         word that reaches into the target belongs to it. No word reaches across a prompt."""
         sequence, text = Sequence(), ""
-        rows = 0 if prompts is None else prompts.shape[1]
         for segment in example.segments:
             if segment.is_prompt:
                 sequence.rows += [(segment.prompt, q) for q in range(rows)]

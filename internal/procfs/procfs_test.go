@@ -1,0 +1,60 @@
+package procfs
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/modular-bridging/bridge/internal/needs"
+)
+
+func TestParse(t *testing.T) {
+	for text, want := range map[string]Process{
+		"7 (sh) S 1 7 7 0 -1":       {7, 1, 7, "S"},
+		"12 (a) b) Z 3 (x) R 2 4 0": {12, 2, 4, "R"}, // the name is "a) b) Z 3 (x"
+	} {
+		if got, err := parse(text); err != nil || got != want {
+			t.Errorf("%q is %+v, %v; want %+v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "7 (sh", "7 (sh) S 1", "x (sh) S 1 7 7", "7 (sh) S y 7 7"} {
+		if got, err := parse(text); err == nil {
+			t.Errorf("%q is %+v, want an error", text, got)
+		}
+	}
+}
+
+func TestProcesses(t *testing.T) {
+	if err := Available(); err != nil {
+		needs.Lacking(t, "a /proc to find processes in", err)
+	}
+	want := Process{PID: os.Getpid(), Parent: os.Getppid(), Group: unix.Getpgrp()}
+	found := false
+	for p := range All() {
+		found = found || p.PID == want.PID && p.Parent == want.Parent && p.Group == want.Group && !p.Ended()
+	}
+	if !found {
+		t.Errorf("this process, %+v, is not among all", want)
+	}
+	cmd := exec.Command("true")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for { // nobody reaps it yet
+		p, err := Of(cmd.Process.Pid)
+		if err != nil || p.Parent != want.PID {
+			t.Fatalf("the child is %+v, %v", p, err)
+		}
+		if p.Ended() {
+			break
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := Of(cmd.Process.Pid); !os.IsNotExist(err) {
+		t.Errorf("the reaped child is %+v, %v", p, err)
+	}
+}
