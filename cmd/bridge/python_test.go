@@ -51,13 +51,18 @@ func losses(t *testing.T, dir string) (names []string, values []float64) {
 // on the Go backend and on XLA do.
 func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
 	program := pythontest.Program(t, pythontest.Torch(t), "examples/adapter-python-hf/adapter.py")
-	for _, id := range []string{"tiny-opt", "tiny-flan-t5"} {
-		t.Run(id, func(t *testing.T) {
+	llama := filepath.Join(pythontest.Root(), "adapters/llama/testdata/golden-llama-3/checkpoint")
+	for _, c := range []struct{ name, recipe, model string }{
+		{"tiny-opt", "tiny-stage2-opt", kitModel(t, "tiny-opt")},
+		{"tiny-flan-t5", "tiny-stage2-flan-t5", kitModel(t, "tiny-flan-t5")},
+		{"tiny-llama", "tiny-stage2-opt", llama},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			var runs [2][]float64
 			for i, plugin := range []string{"", fmt.Sprintf(",plugin=%q", program)} {
 				out := filepath.Join(t.TempDir(), "run")
-				want(t, exitDone, append(short("train", strings.Replace(id, "tiny", "tiny-stage2", 1), "--out", out),
-					"--set", fmt.Sprintf("language={path=%q%s}", kitModel(t, id), plugin), "--set", "optimizer.steps=10", "--set", "optimizer.warmup=10", "--set", "optimizer.lr=1e-3", "--set", "optimizer.batch=8", "--set", "evaluation.captions=2")...)
+				want(t, exitDone, append(short("train", c.recipe, "--out", out),
+					"--set", fmt.Sprintf("language={path=%q%s}", c.model, plugin), "--set", "optimizer.steps=10", "--set", "optimizer.warmup=10", "--set", "optimizer.lr=1e-3", "--set", "optimizer.batch=8", "--set", "evaluation.captions=2")...)
 				_, runs[i] = losses(t, out)
 			}
 			if len(runs[0]) < 12 || len(runs[0]) != len(runs[1]) {
