@@ -5,12 +5,14 @@
 package stricttoml
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
 
@@ -92,6 +94,9 @@ func Read(path string) (*Document, error) {
 
 // Parse parses the text of a file; name is what messages call it.
 func Parse(name string, data []byte) (*Document, error) {
+	if err := notUTF8(name, data); err != nil {
+		return nil, err
+	}
 	d := &Document{name: name, values: map[string]any{}}
 	meta, err := toml.Decode(string(data), &d.values)
 	if err != nil {
@@ -99,6 +104,31 @@ func Parse(name string, data []byte) (*Document, error) {
 	}
 	d.places = places(name, string(data), meta.Keys())
 	return d, nil
+}
+
+// notUTF8 says which byte of a file is none of UTF-8's: the TOML library may take
+// it for the file's end.
+func notUTF8(name string, data []byte) error {
+	line, column, at := 1, 1, 0
+	for at < len(data) {
+		r, size := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		if column++; r == '\n' {
+			line, column = line+1, 1
+		}
+		at += size
+	}
+	if at == len(data) {
+		return nil
+	}
+	hint := "save it as UTF-8"
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		hint = "it begins as UTF-16 does; " + hint
+	}
+	return Problems{{Place: fmt.Sprintf("%s:%d", name, line),
+		Message: fmt.Sprintf("not UTF-8, which TOML is: the byte 0x%02x at column %d (%s)", data[at], column, hint)}}
 }
 
 // Set overrides a value.

@@ -236,3 +236,23 @@ func TestReplacedTableIsTheOverrides(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// What is no UTF-8 is said to be none, with the place, wherever it stands.
+func TestNotUTF8(t *testing.T) {
+	for text, want := range map[string]string{
+		"name = 'x'\n# caf\xe9\n":        "f.toml:2: not UTF-8, which TOML is: the byte 0xe9 at column 6 (save it as UTF-8)",
+		"# \xff\nname = 'x'\n":           "f.toml:1: not UTF-8, which TOML is: the byte 0xff at column 3",
+		"\xff\xfen\x00a\x00m\x00e\x00":   "it begins as UTF-16 does",
+		"\xfe\xff\x00n\x00a\x00m\x00e":   "it begins as UTF-16 does",
+		"\xff\xfe":                       "the byte 0xff at column 1",
+		"name = 'ü\xc3'":                 "0xc3 at column 10",
+		"name = 'x' # \xed\xa0\x80 half": "0xed at column 14",
+	} {
+		if _, err := Parse("f.toml", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q in it", text, err, want)
+		}
+	}
+	if _, err := Parse("f.toml", []byte("\xef\xbb\xbfname = 'é\ufffd'\n")); err != nil {
+		t.Errorf("a mark at the beginning, and the character that stands for what cannot be read: %v", err)
+	}
+}
