@@ -36,6 +36,10 @@ type Config struct {
 	// files that it appends to ExtraFiles are closed once the process has them.
 	Prepare func(*exec.Cmd) error
 
+	// Accept, where not nil, is told what each process says of itself once its model
+	// is loaded. An error of it ends the process and is the start's.
+	Accept func(Said) error
+
 	Logger       *slog.Logger  // nil discards what the plugin prints
 	StartTimeout time.Duration // until the handshake, before Load; 0 means 30 s
 	Restart      Restart
@@ -52,6 +56,14 @@ type Config struct {
 
 	versions map[int]goplugin.PluginSet // of the protocol that this side speaks
 	attached *attachment                // to a process that somebody else has started; nil: bridge starts it
+}
+
+// Said is what a plugin says of itself when it is started: what a manifest can be
+// held against.
+type Said struct {
+	Version      string // as its author has it; empty where he gives none
+	Protocol     int    // major of the plugin protocol that it speaks with this host
+	Capabilities []adapters.Capability
 }
 
 // Restart says what happens when the plugin's process dies.

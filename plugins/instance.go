@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +56,9 @@ func launch(ctx context.Context, cfg *Config) (*instance, error) {
 	err := begin(ctx)
 	if err == nil {
 		err = i.load(ctx)
+	}
+	if err == nil {
+		err = i.accepted()
 	}
 	if err == nil {
 		err = i.agreeTransport()
@@ -223,6 +227,29 @@ func (i *instance) loadEvent(event *pb.LoadEvent) (loaded bool, err error) {
 		return true, nil
 	}
 	return false, nil // an event of a newer plugin
+}
+
+// accepted asks the host whether the plugin is what it was taken for.
+func (i *instance) accepted() error {
+	if i.cfg.Accept == nil {
+		return nil
+	}
+	said := Said{Version: strings.TrimPrefix(i.version, unknownVersion), Protocol: i.protocol()}
+	for _, c := range i.spec.Capabilities {
+		said.Capabilities = append(said.Capabilities, adapters.Capability(c))
+	}
+	if err := i.cfg.Accept(said); err != nil {
+		return i.refused(err, i.where("Load"))
+	}
+	return nil
+}
+
+// protocol is the major that both sides speak.
+func (i *instance) protocol() int {
+	if i.cfg.attached != nil {
+		return i.cfg.attached.ProtocolVersion
+	}
+	return i.client.NegotiatedVersion()
 }
 
 // where says where an error comes from.

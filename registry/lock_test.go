@@ -44,7 +44,7 @@ func TestDamagedLock(t *testing.T) {
 		"[plugin.x]\n":                         "plugin: unknown key; did you mean plugins?",
 		"plugins = 1\n":                        "plugins: is the integer 1, want a table",
 		"[plugins.x\n":                         "not valid TOML",
-		"\xff\xfe":                            "bridge.lock:1: not UTF-8",
+		"\xff\xfe":                             "bridge.lock:1: not UTF-8",
 		"[plugins.x]\ndigest = \"sha256:" + strings.ToUpper(hex) + "\"\n": "want a digest",
 	} {
 		if _, err := ParseLock(LockFile, []byte(text)); err == nil || !strings.Contains(err.Error(), want) {

@@ -23,8 +23,8 @@ type foundPlugin struct {
 	kind   adapters.ModelKind
 
 	// What a manifest says.
-	checkpoint   string
-	capabilities []adapters.Capability
+	checkpoint string
+	manifest   func(plugins.Said) []string // nil where there is none
 }
 
 // builtinPrefix marks a family of this binary.
@@ -75,12 +75,17 @@ func (p *program) findProject(ctx context.Context, dir string) (foundPlugin, err
 		return foundPlugin{}, err
 	}
 	m := project.Manifest
-	found := foundPlugin{kind: m.Kind, checkpoint: project.Checkpoint(), capabilities: m.Capabilities,
+	found := foundPlugin{kind: m.Kind, checkpoint: project.Checkpoint(), manifest: held(m),
 		config: plugins.Config{Name: m.Name, Version: m.Version, Path: project.Program}}
 	if len(m.Families) > 0 {
 		found.config.Family = m.Families[0]
 	}
 	return found, nil
+}
+
+// held compares a manifest with what the program says.
+func held(m manifest.Manifest) func(plugins.Said) []string {
+	return func(s plugins.Said) []string { return m.Against(s.Version, s.Protocol, s.Capabilities) }
 }
 
 // findExecutable is the one executable of a folder without a manifest.

@@ -108,7 +108,7 @@ func (p *program) testTarget(c *cli.Context, path string) (conformance.Target, e
 	if err != nil {
 		return conformance.Target{}, err
 	}
-	target := conformance.Target{Config: found.config, InProcess: found.family, Kind: found.kind, Capabilities: found.capabilities}
+	target := conformance.Target{Config: found.config, InProcess: found.family, Kind: found.kind, Manifest: found.manifest}
 	if kind := adapters.ModelKind(c.String("kind")); kind != "" {
 		if kind != adapters.KindLanguage && kind != adapters.KindVision {
 			return target, usagef("--kind is %q, want %s or %s", kind, adapters.KindLanguage, adapters.KindVision)

@@ -81,7 +81,9 @@ func (p *program) trusted(cfg *plugins.Config, found store.Plugin, w wishes) err
 		cfg.Family = found.Manifest.Families[0]
 	}
 	cfg.Env = append(cfg.Env, policy.Allowed(found)...)
-	cfg.Prepare = trust.NewGuard(found, policy).Prepare
+	guard := trust.NewGuard(found, policy)
+	cfg.Prepare = guard.Prepare
+	cfg.Accept = func(s plugins.Said) error { return guard.Accept(s.Version, s.Protocol, s.Capabilities) }
 	return nil
 }
 

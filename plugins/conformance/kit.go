@@ -30,8 +30,9 @@ type Target struct {
 	InProcess *adapters.Family
 	// Kind is what the plugin must be; empty where it may be either.
 	Kind adapters.ModelKind
-	// Capabilities are those that its manifest names; nil where it names none.
-	Capabilities []adapters.Capability
+	// Manifest says in words how what the plugin says of itself is not what its
+	// manifest says; nil where it has none.
+	Manifest func(plugins.Said) []string
 }
 
 // Options say what is run.

@@ -78,6 +78,31 @@ func TestWithoutGradient(t *testing.T) {
 	}
 }
 
+// A manifest that says something else than the program fails, with how to mend it.
+func TestManifest(t *testing.T) {
+	o := options(t)
+	o.Run = regexp.MustCompile("^process: manifest$")
+	bad := target(t, "good", adapters.KindLanguage)
+	bad.Manifest = nil
+	if r := examine(t, bad, o); r.Count(adaptertest.Skip) != 1 {
+		t.Errorf("without a manifest: %+v", r.Results)
+	}
+	var said plugins.Said
+	bad.Manifest = func(s plugins.Said) []string {
+		said = s
+		return nil
+	}
+	if r := examine(t, bad, o); !r.OK() || said.Protocol != 1 || !slices.Contains(said.Capabilities, adapters.CapGradient) {
+		t.Errorf("the plugin says %+v: %+v", said, r.Results)
+	}
+	bad.Manifest = func(plugins.Said) []string { return []string{"plugin.toml says version 1.2.0, the program 1.1.0"} }
+	r := examine(t, bad, o)
+	if text := explanation(r.Results[0]); r.Results[0].Verdict != adaptertest.Fail || !strings.Contains(text, "says version 1.2.0, the program 1.1.0") ||
+		!strings.Contains(text, "make plugin.toml and what the program says the same") {
+		t.Errorf("it says\n%s", text)
+	}
+}
+
 // What cannot be started says so once, and ends the run; nothing hangs.
 func TestNoPlugin(t *testing.T) {
 	r := examine(t, Target{Config: plugins.Config{Path: "/bin/true"}}, options(t))

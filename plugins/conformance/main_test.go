@@ -37,7 +37,7 @@ func target(t *testing.T, mode string, kind adapters.ModelKind) Target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Target{Kind: kind, Config: plugins.Config{Name: "bad", Path: path, Family: string(kind),
+	return Target{Kind: kind, Manifest: func(plugins.Said) []string { return nil }, Config: plugins.Config{Name: "bad", Path: path, Family: string(kind),
 		Load: adapters.LoadRequest{ID: "tiny", Checkpoint: t.TempDir()}, Env: []string{modeKey + "=" + mode}}}
 }
 

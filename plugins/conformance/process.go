@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/procfs"
+	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/internal/identity"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
@@ -56,6 +56,8 @@ func startCases() []processCase {
 			"choose from PLUGIN_PROTOCOL_VERSIONS; an SDK does it"), (*kit).otherVersions},
 		{about("load", "hello with a name and a version first, then progress, then a spec", ruleProcess,
 			"give name and version to serve; report progress with done of total while the weights are read"), (*kit).load},
+		{about("manifest", "version, protocol and capabilities in plugin.toml are those of the program that runs", ruleProcess,
+			"make plugin.toml and what the program says the same: build it anew, give serve the version, name the spec's capabilities"), (*kit).manifest},
 		{about("slow load", "a host that waits in the middle of a load gets the spec in the end", ruleProcess,
 			"put no deadline on the load"), (*kit).slowLoad},
 		{about("one model a process", "calls before Load and a second Load are refused, and the model works on", ruleProcess,
@@ -196,10 +198,25 @@ func (k *kit) load(t T) {
 	if want := k.target.Kind; want != "" && want != k.report.Kind {
 		t.Errorf("it holds a %s, want a %s", k.report.Kind, want)
 	}
+}
+
+// manifest holds the manifest against what the program says.
+func (k *kit) manifest(t T) {
+	if k.target.Manifest == nil {
+		t.Skipf("there is no plugin.toml")
+	}
+	g := k.start(t)
+	defer g.kill()
+	l, err := g.load(t.Context(), loadRequest(k.target.Config), nil)
+	if err != nil || l.failure != nil || l.hello == nil {
+		t.Fatalf("it does not load: %v; %s", err, g.story())
+	}
+	said := plugins.Said{Version: strings.TrimPrefix(l.hello.Version, "unknown"), Protocol: g.greeting.protocol}
 	for _, c := range g.spec.Capabilities {
-		if named := k.target.Capabilities; named != nil && !slices.Contains(named, adapters.Capability(c)) {
-			t.Errorf("the model's spec has the capability %q, the manifest names %q", c, named)
-		}
+		said.Capabilities = append(said.Capabilities, adapters.Capability(c))
+	}
+	for _, difference := range k.target.Manifest(said) {
+		t.Errorf("%s", difference)
 	}
 }
 

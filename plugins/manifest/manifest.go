@@ -32,7 +32,7 @@ type Manifest struct {
 	// Executable is a path in the plugin's folder, with slashes. Its last element
 	// is Prefix and the name, which is also what it is where nothing is given.
 	Executable string `toml:"executable,omitempty"`
-	// Capabilities are those of package adapters that the models can have.
+	// Capabilities are those of package adapters that its models have.
 	Capabilities []adapters.Capability `toml:"capabilities,omitempty"`
 	// Environment names variables that the plugin wants beside those that every
 	// plugin sees. It gets those that the user allows.

@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/foldertree"
 	"github.com/modular-bridging/bridge/internal/sandbox"
+	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/registry"
@@ -41,12 +42,14 @@ type Guard struct {
 
 	mu    sync.Mutex
 	first *store.Snapshot // at the first start; nil before
+	last  Verdict         // of the last start, that of no file before
+	said  string          // what was last said to be not as its manifest
 }
 
 // NewGuard returns the guard of a plugin.
 func NewGuard(plugin store.Plugin, policy Policy) *Guard {
 	policy.Log = cmp.Or(policy.Log, slog.New(slog.DiscardHandler))
-	return &Guard{plugin: plugin, policy: policy}
+	return &Guard{plugin: plugin, policy: policy, last: Verdict{Snapshot: store.Snapshot{Plugin: plugin}}}
 }
 
 // Plugin returns the plugin that is guarded.
@@ -184,6 +187,33 @@ func Differences(was, is store.Pin) []string {
 	return found
 }
 
+// Accept holds what the program that was started says of itself against its
+// manifest, which is what a lock pins and what people read. Where only locked or
+// signed plugins start, or the lock file has the plugin, an error says what differs;
+// else a word does.
+func (g *Guard) Accept(version string, protocol int, capabilities []adapters.Capability) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	v := g.last
+	if v.Dir == "" {
+		return nil
+	}
+	found := strings.Join(v.Manifest.Against(version, protocol, capabilities), "; ")
+	if found == "" {
+		return nil
+	}
+	err := adapters.Errorf(adapters.Invalid, "plugin %s is not what its manifest says: %s", v.Name, found).
+		WithRemedy("make %s and the program the same: build it anew, or mend the file; of a plugin that is not yours, ask its author for a release where they agree", manifest.File)
+	if g.policy.Locked || g.policy.RequireSigned || v.Locked {
+		return err
+	}
+	if g.said != found {
+		g.said = found
+		g.policy.Log.Warn(err.Error())
+	}
+	return nil
+}
+
 // Prepare checks the plugin and changes the command that is about to start it: its
 // executable is opened and checked, and what is open is what starts, where the
 // system can do that; where it was asked for, it is confined.
@@ -192,6 +222,9 @@ func (g *Guard) Prepare(cmd *exec.Cmd) error {
 	if err != nil {
 		return err
 	}
+	g.mu.Lock()
+	g.last = v
+	g.mu.Unlock()
 	if err := pinProgram(cmd, v); err != nil {
 		return err
 	}

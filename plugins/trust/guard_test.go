@@ -220,3 +220,38 @@ func TestSettings(t *testing.T) {
 	_, err = ReadSettings(dir)
 	wantAll(t, err, "lockd: unknown key; did you mean locked?", `sandbox: is "onn", want none or on`, `keys: the key "me"`, "environment.x: holds \"BRIDGE_X\"")
 }
+
+// What a lock pins of the manifest has to be true of the program that runs; of a
+// plugin that nobody has pinned it is said.
+func TestManifestThatIsNotTheProgram(t *testing.T) {
+	for name, c := range map[string]struct{ old, new, want string }{
+		"more":    {"'gradient', ", "", `the program's model has the capability "gradient", which plugin.toml does not name`},
+		"less":    {"'gradient'", "'gradient'", `plugin.toml names the capability "score", which the program's model lacks`},
+		"version": {"'gradient'", "'gradient'", `plugin.toml says version 1.0.0, the program "1.1.0"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProject(t)
+			p.replace(p.at("plugin.toml"), c.old, c.new)
+			_, err := release.Sign(p.plugin(), p.key, "")
+			must(t, err)
+			policy := p.policy()
+			t.Setenv("TRUST_TEST_SAYS", name)
+			policy.Environment = []string{"TRUST_TEST_SAYS"}
+			var log bytes.Buffer
+			policy.Log = slog.New(slog.NewTextHandler(&log, nil))
+			must(t, os.Remove(p.lock))
+			_, err = p.start(NewGuard(p.plugin(), policy))
+			must(t, err)
+			if text := strings.ReplaceAll(log.String(), `\"`, `"`); strings.Count(text, c.want) != 1 || !strings.Contains(text, "build it anew, or mend the file") {
+				t.Errorf("the log says %s, want %q once", text, c.want)
+			}
+			signed := policy
+			signed.RequireSigned = true
+			_, err = p.start(NewGuard(p.plugin(), signed))
+			wantAll(t, err, "plugin x is not what its manifest says: "+c.want, "build it anew, or mend the file", "rpc Load")
+			p.pin()
+			_, err = p.start(NewGuard(p.plugin(), policy))
+			wantAll(t, err, "plugin x is not what its manifest says: "+c.want)
+		})
+	}
+}

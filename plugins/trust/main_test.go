@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,18 +24,41 @@ import (
 func TestMain(m *testing.M) {
 	sandbox.Enter()
 	if os.Getenv("BRIDGE_PLUGIN") != "" {
-		plugins.Serve(adapters.Family{Name: "fake", Kind: adapters.KindLanguage,
-			OpenLanguage: func(_ context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
-				return &model{adaptertest.NewFakeLanguage(req.ID, 1), req.Checkpoint}, nil
-			}})
+		serve(os.Getenv("TRUST_TEST_SAYS"))
 	}
 	os.Exit(m.Run())
+}
+
+// serve is the plugin's main function; says is what it says of itself that its
+// manifest does not.
+func serve(says string) {
+	cfg := plugins.ServeConfig{Families: []adapters.Family{{Name: "fake", Kind: adapters.KindLanguage,
+		OpenLanguage: func(_ context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
+			return &model{adaptertest.NewFakeLanguage(req.ID, 1), req.Checkpoint, says == "less"}, nil
+		}}}}
+	if says == "version" {
+		cfg.Version = "1.1.0"
+	}
+	if err := plugins.ServeWith(cfg); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	os.Exit(0)
 }
 
 // model does what the text of a request asks for.
 type model struct {
 	*adaptertest.FakeLanguage
 	checkpoint string
+	less       bool // it does not say that it scores
+}
+
+func (m *model) Spec() adapters.LanguageSpec {
+	s := m.FakeLanguage.Spec()
+	if m.less {
+		s.Capabilities = slices.DeleteFunc(slices.Clone(s.Capabilities), func(c adapters.Capability) bool { return c == adapters.CapScore })
+	}
+	return s
 }
 
 func (m *model) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
@@ -82,7 +106,7 @@ func newProject(t *testing.T) *project {
 	root := t.TempDir()
 	p := &project{t: t, dir: filepath.Join(root, "plugins", "x"), lock: filepath.Join(root, registry.LockFile)}
 	must(t, os.MkdirAll(filepath.Join(p.dir, "lib"), 0o755))
-	p.write("plugin.toml", "name = 'x'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'language-model'\ncapabilities = ['gradient']\nenvironment = ['TRUST_TEST_TOKEN']\n")
+	p.write("plugin.toml", "name = 'x'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'language-model'\ncapabilities = ['gradient', 'score', 'embed-tokens', 'count-tokens']\nenvironment = ['TRUST_TEST_TOKEN']\n")
 	p.write("lib/data", "data")
 	must(t, os.Symlink("data", filepath.Join(p.dir, "lib", "link")))
 	self, err := os.Executable()
@@ -159,7 +183,7 @@ func (p *project) start(g *Guard) (adapters.LanguageModel, error) {
 		return nil, err
 	}
 	m, err := plugins.OpenLanguage(p.t.Context(), plugins.Config{Name: "x", Path: g.Plugin().Program, Load: adapters.LoadRequest{ID: "tiny"},
-		Prepare: g.Prepare, Restart: plugins.Restart{Backoff: time.Millisecond}, Env: g.policy.Allowed(g.plugin)})
+		Prepare: g.Prepare, Accept: func(s plugins.Said) error { return g.Accept(s.Version, s.Protocol, s.Capabilities) }, Restart: plugins.Restart{Backoff: time.Millisecond}, Env: g.policy.Allowed(g.plugin)})
 	if err == nil {
 		p.t.Cleanup(func() { _ = m.Close() })
 	}

@@ -54,7 +54,7 @@ func tamperings() []tampering {
 		{"no executable", func(p *project) { must(p.t, os.Remove(p.at("bridge-adapter-x"))) }, []string{"has no executable", "put it there"}, []string{"has no executable"}},
 		{"manifest version", func(p *project) { p.replace(p.at("plugin.toml"), "1.0.0", "1.0.1") },
 			[]string{"the version was 1.0.0, is 1.0.1", "plugin.toml changed", relock}, []string{changed}},
-		{"capabilities", func(p *project) { p.replace(p.at("plugin.toml"), "['gradient']", "['score']") },
+		{"capabilities", func(p *project) { p.replace(p.at("plugin.toml"), "'gradient', ", "") },
 			[]string{"its protocol or its capabilities are others", relock}, []string{changed}},
 		{"lock digest", func(p *project) { p.replace(p.lock, "digest = \"tree1-sha256:", "digest = \"sha256:") }, []string{"the digest was sha256:", relock}, nil},
 		{"lock version", func(p *project) { p.replace(p.lock, `version = "1.0.0"`, `version = "0.9.0"`) }, []string{"the version was 0.9.0, is 1.0.0", relock}, nil},
