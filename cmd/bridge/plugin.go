@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/registry"
@@ -27,16 +28,18 @@ func (p *program) pluginCommand() *cli.Command {
 func (p *program) pluginListCommand() *cli.Command {
 	return &cli.Command{
 		Name: "list", Usage: "list the plugins of this project and of the user; none is run", UsageText: "bridge plugin list [--json]",
-		Description: "A project's plugins lie in the folder plugins of the working folder.\n\nExample: bridge plugin list",
-		Flags:       []cli.Flag{jsonFlag()}, Action: p.pluginList,
+		Description: "A project's plugins lie in the folder plugins of the working folder. The files of those that are pinned or signed are read,\n" +
+			"to say whether that holds.\n\nExample: bridge plugin list",
+		Flags: []cli.Flag{jsonFlag()}, Action: p.pluginList,
 	}
 }
 
 func (p *program) pluginShowCommand() *cli.Command {
 	return &cli.Command{
 		Name: "show", Usage: "say all that is known of a plugin, and whether it may start; it is not run", ArgsUsage: "NAME", UsageText: "bridge plugin show NAME [--json]",
-		Description: "NAME may be the path of a plugin's folder or executable.\n\nExample: bridge plugin show mybackbone",
-		Flags:       []cli.Flag{jsonFlag()}, Action: p.pluginShow,
+		Description: "NAME may be the path of a plugin's folder or executable. The exit status is 1 where it would not start, with the flags that\n" +
+			"are given (--locked, --require-signed, --sandbox) and your settings.\n\nExample: bridge plugin show mybackbone",
+		Flags: []cli.Flag{jsonFlag()}, Action: p.pluginShow,
 	}
 }
 
@@ -100,25 +103,25 @@ type pluginLine struct {
 	Dir          string                `json:"dir,omitempty"`
 	Program      string                `json:"program,omitempty"`
 	Shadows      string                `json:"shadows,omitempty"`
-	Pinned       bool                  `json:"pinned"` // the lock file has it
-	Signed       bool                  `json:"signed"` // there is a signature
+	Pinned       bool                  `json:"pinned"`              // the lock file has it
+	AsPinned     bool                  `json:"as_pinned,omitempty"` // and it is as that says
+	Signed       bool                  `json:"signed"`              // a signature by a key that the user trusts holds
 	Environment  []string              `json:"environment,omitempty"`
 	Network      bool                  `json:"network"`
 	Description  string                `json:"description,omitempty"`
 	License      string                `json:"license,omitempty"`
 	Homepage     string                `json:"homepage,omitempty"`
 	PublicKey    string                `json:"public_key,omitempty"`
-	// Of one plugin alone, whose files have been read:
-	Digest   string `json:"digest,omitempty"`
-	SignedBy string `json:"signed_by,omitempty"`
-	Problem  string `json:"problem,omitempty"` // why it would not start, or its manifest cannot be read
+	Signature    string                `json:"signature,omitempty"` // in words: who signed it, and whether that holds
+	Digest       string                `json:"digest,omitempty"`    // where its files have been read
+	Problem      string                `json:"problem,omitempty"`   // why it would not start, or its manifest cannot be read
 }
 
 func lineOfPlugin(found store.Plugin, lock registry.Lock) pluginLine {
 	m := found.Manifest
 	_, pinned := lock.Plugins[found.Name]
 	return pluginLine{Name: found.Name, Version: m.Version, Kind: m.Kind, Families: m.Families, Protocol: m.Protocol, Capabilities: m.Capabilities,
-		Place: found.Place, Dir: found.Dir, Program: found.Program, Shadows: found.Shadows, Pinned: pinned, Signed: found.Signed(),
+		Place: found.Place, Dir: found.Dir, Program: found.Program, Shadows: found.Shadows, Pinned: pinned,
 		Environment: m.Environment, Network: m.Network, Description: m.Description, License: m.License, Homepage: m.Homepage, PublicKey: m.PublicKey}
 }
 
@@ -134,9 +137,17 @@ func (p *program) pluginList(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	policy, err := p.policy(wishes{})
+	if err != nil {
+		return err
+	}
 	var lines []pluginLine
 	for _, f := range found {
-		lines = append(lines, lineOfPlugin(f, lock))
+		line := lineOfPlugin(f, lock)
+		if line.Pinned || f.Signed() { // else there is nothing to read all its files for
+			line.examine(f, policy)
+		}
+		lines = append(lines, line)
 	}
 	for _, b := range broken {
 		lines = append(lines, pluginLine{Name: b.Name, Place: b.Place, Dir: b.Dir, Problem: b.Err.Error()})
@@ -170,7 +181,46 @@ func (l pluginLine) row() []string {
 		about = briefly(l.Problem)
 	}
 	name := strconv.QuoteToGraphic(l.Name)
-	return []string{name[1 : len(name)-1], l.Version, string(l.Kind), string(l.Place), yes(l.Pinned), yes(l.Signed), strings.TrimSpace(about)}
+	return []string{name[1 : len(name)-1], l.Version, string(l.Kind), string(l.Place), l.pinnedWords(), l.signedWords(), strings.TrimSpace(about)}
+}
+
+// examine says what there is to say of a plugin's files as they are.
+func (l *pluginLine) examine(found store.Plugin, policy trust.Policy) {
+	v, err := examinePlugin(found, policy)
+	l.AsPinned, l.Digest = v.Locked, v.Pin.Digest
+	if err != nil {
+		l.Problem = err.Error()
+	}
+	if v.Pin.Digest == "" { // its files could not be read
+		l.Signature = "not checked"
+		return
+	}
+	signer, broken := release.Check(v.Snapshot, policy.PublicKeys())
+	l.Signed, l.Signature = broken == nil && signer.Name != "", signer.String()
+	if broken != nil {
+		l.Signature = "INVALID: " + broken.Error()
+	}
+}
+
+func (l pluginLine) pinnedWords() string {
+	switch {
+	case !l.Pinned || l.AsPinned:
+		return yes(l.Pinned)
+	case l.Digest == "":
+		return "not checked"
+	}
+	return "CHANGED"
+}
+
+func (l pluginLine) signedWords() string {
+	word, _, _ := strings.Cut(l.Signature, ":")
+	switch {
+	case l.Signed:
+		return "yes, " + word
+	case word == "" || word == release.Signer{}.String():
+		return "no"
+	}
+	return word
 }
 
 // briefly is the first line of a problem, and how many there are.
@@ -207,15 +257,18 @@ func (p *program) pluginShow(c *cli.Context) error {
 		return err
 	}
 	line := lineOfPlugin(found, lock)
-	verdict, err := examinePlugin(found, policy)
-	line.Digest, line.SignedBy = verdict.Pin.Digest, verdict.Signer.String()
-	if err != nil {
-		line.Problem = err.Error()
+	line.examine(found, policy)
+	if err := p.printPlugin(c, line, policy.Allowed(found)); err != nil || line.Problem == "" {
+		return err
 	}
+	return adapters.Errorf(adapters.Invalid, "plugin %s would not start", line.Name).WithRemedy("what is said of it has the reason, and what to do")
+}
+
+func (p *program) printPlugin(c *cli.Context, line pluginLine, allowed []string) error {
 	if c.Bool("json") {
 		return p.printJSON(line)
 	}
-	for _, f := range line.facts(policy.Allowed(found)) {
+	for _, f := range line.facts(allowed) {
 		if f[1] != "" {
 			fmt.Fprintf(p.stdout, "%-16s %s\n", f[0], f[1])
 		}
@@ -250,7 +303,7 @@ func (l pluginLine) facts(allowed []string) [][2]string {
 		{"of", string(l.Place)}, {"folder", l.Dir}, {"program", l.Program}, {"not used", l.Shadows},
 		{"license", l.License}, {"homepage", l.Homepage}, {"author's key", l.PublicKey},
 		{"asks for", strings.Join(l.Environment, " ")}, {"may see", strings.Join(allowed, " ")}, {"network", network},
-		{"digest", l.Digest}, {"pinned", yes(l.Pinned)}, {"signed by", l.SignedBy}, {"would not start", l.Problem},
+		{"digest", l.Digest}, {"pinned", l.pinnedWords()}, {"signed by", l.Signature}, {"would not start", l.Problem},
 	}
 }
 

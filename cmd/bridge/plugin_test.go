@@ -120,7 +120,9 @@ func TestLockedPlugins(t *testing.T) {
 	mustDo(t, os.WriteFile("plugins/my-vit/sitecustomize.py", nil, 0o644))
 	w.bridge(exitFailed, verify, "plugin my-vit is not as it was locked", "sitecustomize.py was added", "bridge plugin lock my-vit")
 	w.bridge(exitFailed, "plugin lock --check", "sitecustomize.py was added")
-	w.bridge(exitDone, "plugin show my-vit", "would not start")
+	w.bridge(exitFailed, "plugin show my-vit", "pinned           CHANGED", "would not start  plugin my-vit is not as it was locked", "bridge: plugin my-vit would not start")
+	w.bridge(exitFailed, "plugin show my-vit --json", `"pinned":true`, `"problem":"plugin my-vit is not as it was locked`)
+	w.bridge(exitDone, "plugin list", "project  CHANGED  no      plugin my-vit is not as it was locked")
 	w.bridge(exitDone, "doctor", "warning: it would not start: plugin my-vit is not as it was locked")
 	w.bridge(exitDone, "plugin lock", "my-vit: pinned anew: the digest was ", "sitecustomize.py was added")
 	w.bridge(exitDone, "plugin lock", "my-vit: as it was pinned")
@@ -139,11 +141,22 @@ func TestSignedPlugins(t *testing.T) {
 	w.bridge(exitUsage, "plugin sign "+w.plugin, "wants --key FILE")
 	w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key", "my-vit 1.0.0 is signed: tree1-sha256:")
 	w.bridge(exitFailed, verify, "none that you trust", "[keys] in plugins.toml")
+	w.bridge(exitDone, "plugin add "+w.plugin)
+	w.bridge(exitDone, "plugin list", "project  no      unknown key ")
+	w.bridge(exitDone, "plugin list --json", `"signed":false,"`, `"signature":"unknown key `)
+	w.bridge(exitFailed, "plugin show my-vit --require-signed", "none that you trust")
 	_, line, _ := strings.Cut(out, "NAME = ")
 	mustDo(t, os.WriteFile(filepath.Join(registry.ConfigDir(), trust.SettingsFile), []byte("require_signed = true\n[keys]\nme = "+line), 0o644))
 	w.bridge(exitDone, strings.Replace(verify, "--require-signed ", "", 1))
 	w.bridge(exitDone, "plugin show "+w.plugin, "signed by        me (key ")
+	w.bridge(exitDone, "plugin list", "project  no      yes, me (key ")
+	w.bridge(exitDone, "plugin list --json", `"signed":true`, `"signature":"me (key `)
 	w.write("new", "")
+	mustDo(t, os.WriteFile("plugins/my-vit/new", nil, 0o644))
+	w.bridge(exitDone, "plugin list", "project  no      INVALID  the signature of plugin my-vit does not hold")
+	w.bridge(exitFailed, "plugin show my-vit", "signed by        INVALID: the signature of plugin my-vit does not hold")
+	mustDo(t, os.Chmod("plugins/my-vit", 0o777))
+	w.bridge(exitDone, "plugin list", "not checked")
 	w.bridge(exitFailed, verify, "the signature of plugin my-vit does not hold")
 }
 
@@ -168,6 +181,8 @@ func TestAttachedPluginsAreNotTrusted(t *testing.T) {
 		w.bridge(exitFailed, verify+" "+flag, "plugin my-vit runs already, by BRIDGE_REATTACH", "unset BRIDGE_REATTACH")
 	}
 	w.bridge(exitFailed, verify, "/not/there")
+	w.bridge(exitDone, "plugin lock "+w.plugin)
+	w.bridge(exitFailed, verify, "plugin my-vit runs already, by BRIDGE_REATTACH, and bridge.lock pins it", "unset BRIDGE_REATTACH; or, to work on the plugin, take [plugins.my-vit] out of bridge.lock")
 }
 
 // A confined plugin computes the same, and what it would need more it does not get.

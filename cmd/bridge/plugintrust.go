@@ -101,7 +101,12 @@ func startable(found store.Plugin, policy trust.Policy) error {
 		return adapters.Errorf(adapters.Unsupported, "plugin %s runs already, by BRIDGE_REATTACH: it can be neither checked nor confined, as is asked", found.Name).
 			WithRemedy("unset BRIDGE_REATTACH, or ask for neither lock nor signature nor sandbox")
 	}
-	return nil
+	pinned, err := policy.Pinned(found)
+	if err == nil && pinned {
+		err = adapters.Errorf(adapters.Unsupported, "plugin %s runs already, by BRIDGE_REATTACH, and %s pins it: what runs cannot be compared with that", found.Name, policy.LockFile).
+			WithRemedy("unset BRIDGE_REATTACH; or, to work on the plugin, take [plugins.%s] out of %s until you lock it anew", found.Name, policy.LockFile)
+	}
+	return err
 }
 
 // announce says what of a plugin is not as one may think.

@@ -147,6 +147,13 @@ func (p Policy) pin(plugin store.Plugin) (*store.Pin, error) {
 		WithRemedy("check the plugin, then pin it as it is: bridge plugin lock %s", argument(plugin))
 }
 
+// Pinned reports whether the lock file has the plugin, as it is or not.
+func (p Policy) Pinned(plugin store.Plugin) (bool, error) {
+	p.Locked = false
+	pin, err := p.pin(plugin)
+	return pin != nil, err
+}
+
 // argument is what names a plugin on a command line.
 func argument(p store.Plugin) string {
 	if p.Place != store.ByPath {
