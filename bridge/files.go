@@ -64,7 +64,7 @@ func (b *Bridge) Save(dir string, dtype adapters.DType) error {
 			return fmt.Errorf("save bridge: %w", err)
 		}
 	}
-	data, err := json.MarshalIndent(infoJSON{Format: formatVersion, QFormer: b.config, Info: b.Info}, "", "  ")
+	data, err := json.MarshalIndent(infoJSON{Format: formatVersion, QFormer: b.config, Info: b.Info.portable(dir)}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("save bridge: %w", err)
 	}
@@ -112,7 +112,7 @@ func ReadInfo(dir string) (Info, qformer.Config, error) {
 		return Info{}, qformer.Config{}, adapters.Errorf(adapters.Unsupported, "%s is of format %d, this bridge reads up to %d", dir, j.Format, formatVersion).
 			WithRemedy("use a newer bridge")
 	}
-	return j.Info, j.QFormer, nil
+	return j.Info.located(dir), j.QFormer, nil
 }
 
 // Load reads a bridge that [Bridge.Save] wrote, or that of a whole BLIP-2 as

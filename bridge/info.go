@@ -22,6 +22,13 @@ type Info struct {
 	Retrieval *Retrieval `json:"retrieval,omitempty"`
 	// Steps is the optimizer steps of all stages.
 	Steps int `json:"steps"`
+
+	// Stage1Here is Stage1 as [Side.PathHere] is Path.
+	Stage1Here string `json:"stage1_from_here,omitempty"`
+	// Project is the folder of the project that the bridge is saved in, absolute;
+	// empty where there is none. It is not saved: it decides what is saved as lying
+	// in it.
+	Project string `json:"-"`
 }
 
 // Retrieval is recall at 1 by ITC among held-out pairs.
@@ -33,9 +40,19 @@ type Retrieval struct {
 
 // Side names a frozen model.
 type Side struct {
-	ID        string        `json:"id"`
-	Path      string        `json:"path,omitempty"`   // of the checkpoint folder, where the id is not a registry's
-	Plugin    string        `json:"plugin,omitempty"` // path of a third-party adapter: its folder or executable
+	ID     string `json:"id"`
+	Path   string `json:"path,omitempty"`   // of the checkpoint folder, where the id is not a registry's
+	Plugin string `json:"plugin,omitempty"` // path of a third-party adapter: its folder or executable
+	// PluginVersion and PluginDigest are what the plugin was in training; bridges of
+	// older versions have none.
+	PluginVersion string `json:"plugin_version,omitempty"`
+	PluginDigest  string `json:"plugin_digest,omitempty"`
+	// PathHere and PluginHere are Path and Plugin from the bridge's own folder, with
+	// slashes, in the file alone: [ReadInfo] takes what is there, so that a project
+	// can be moved as a whole.
+	PathHere   string `json:"path_from_here,omitempty"`
+	PluginHere string `json:"plugin_from_here,omitempty"`
+
 	Family    string        `json:"family"`
 	Width     int           `json:"width"`
 	Digest    string        `json:"digest"`

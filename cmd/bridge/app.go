@@ -56,6 +56,7 @@ type program struct {
 	sinks          *sinks // that the log goes to
 	level          *slog.LevelVar
 	asked          trust.Settings // of all plugins, on the command line
+	moved          moves
 }
 
 // builtin lists the adapter families of this binary: the one place that names
@@ -128,6 +129,7 @@ func (p *program) app() *cli.App {
 		OnUsageError:   wrongUsage,
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "`LEVEL` of logs on stderr: trace (every call of an adapter, with sizes and times), debug, info, warn or error"},
+			movedFlag(),
 		}, trustFlags()...),
 		Before: func(c *cli.Context) error {
 			level, err := plugins.ParseLevel(c.String("log-level"))
@@ -135,6 +137,9 @@ func (p *program) app() *cli.App {
 				return usagef("--log-level is %q, want trace, debug, info, warn or error", c.String("log-level"))
 			}
 			p.level.Set(level)
+			if p.moved, err = parseMoves(c.StringSlice("moved")); err != nil {
+				return err
+			}
 			return p.askTrust(c)
 		},
 		Commands: []*cli.Command{

@@ -8,6 +8,7 @@ import (
 	"github.com/gomlx/compute"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/recipes"
@@ -29,6 +30,7 @@ type bench struct {
 	train    train.Set
 	held     train.Set
 	closers  []func()
+	locked   *registry.Lock // what lock has found
 }
 
 // openBench opens all that the recipe names. What is slow to fail comes last.
@@ -55,13 +57,22 @@ func (b *bench) open(ctx context.Context) error {
 		return err
 	}
 	p.log.Info("backend", "for", "the Q-Former", "is", backends.Summary(b.backend))
+	from, err := b.kept(ctx)
+	if err != nil {
+		return err
+	}
 	if r.Language != nil { // first, for its weights are the ones most often missing
-		if b.language, err = p.openLanguage(ctx, b.registry, openingOf(*r.LanguageModel, r.Language.Backbone, r.Run.Backend)); err != nil {
+		o := openingOf(*r.LanguageModel, r.Language.Backbone, r.Run.Backend)
+		if from.Language != nil {
+			o.wishes.trained = trainedWith(*from.Language)
+		}
+		if b.language, err = p.openLanguage(ctx, b.registry, o); err != nil {
 			return err
 		}
 		b.closers = append(b.closers, p.closing(b.language))
 	}
 	o := openingOf(r.VisionModel, r.Vision.Backbone, r.Run.Backend)
+	o.wishes.trained = trainedWith(from.Vision)
 	o.layer = r.Vision.FeatureLayer
 	o.image = adapters.Size{Width: r.Vision.ImageSize, Height: r.Vision.ImageSize}
 	if b.vision, err = p.openVision(ctx, b.registry, o); err != nil {
@@ -78,6 +89,23 @@ func (b *bench) open(ctx context.Context) error {
 	}
 	b.held, err = b.set(r.Data.Eval)
 	return err
+}
+
+// kept returns what the recipe keeps of the frozen models that the bridge was
+// trained with from which it starts; what it swaps is zero.
+func (b *bench) kept(ctx context.Context) (bridge.Info, error) {
+	r := b.recipe
+	if r.From == "" {
+		return bridge.Info{}, nil
+	}
+	info, err := b.program.infoOf(ctx, r.From)
+	if r.Swap != nil {
+		info.Language = nil
+		if r.Swap.Encoder != "" {
+			info.Vision = bridge.Side{}
+		}
+	}
+	return info, err
 }
 
 // withoutQuestions leaves out pictures of which only questions are asked, where
@@ -161,16 +189,25 @@ func (b *bench) fill(ctx context.Context, s train.Set, rows []int) error {
 	return nil
 }
 
-// lock says what the bench uses.
+// lock says what the bench uses. The files are read once.
 func (b *bench) lock() (registry.Lock, error) {
+	if b.locked != nil {
+		return *b.locked, nil
+	}
 	var l registry.Lock
 	var err error
-	if l.Vision, err = b.recipe.VisionModel.Entry(b.vision.Spec().Spec, b.recipe.Vision.Plugin); err != nil || b.language == nil {
+	if l.Vision, err = b.recipe.VisionModel.Entry(b.vision.Spec().Spec, b.recipe.Vision.Plugin); err != nil {
 		return l, err
 	}
-	entry, err := b.recipe.LanguageModel.Entry(b.language.Spec().Spec, b.recipe.Language.Plugin)
-	l.Language = &entry
-	return l, err
+	if b.language != nil {
+		entry, err := b.recipe.LanguageModel.Entry(b.language.Spec().Spec, b.recipe.Language.Plugin)
+		if err != nil {
+			return l, err
+		}
+		l.Language = &entry
+	}
+	b.locked = &l
+	return l, nil
 }
 
 // fresh encodes pictures whenever their features are asked for.

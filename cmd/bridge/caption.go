@@ -145,7 +145,7 @@ func (p *program) openModel(c *cli.Context, name string) (m *bridge.Model, done 
 	if err != nil {
 		return nil, nil, err
 	}
-	info, _, err := bridge.ReadInfo(dir)
+	info, err := p.readInfo(dir)
 	if err != nil {
 		return nil, nil, err
 	}

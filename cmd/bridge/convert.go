@@ -92,6 +92,7 @@ func (p *program) loadForConversion(c *cli.Context, dir string) (*bridge.Bridge,
 
 // saveBridge writes the trained part alone, whole or not at all.
 func (p *program) saveBridge(b *bridge.Bridge, to string) error {
+	b.Info.Project = projectFolder()
 	if err := atomicfile.Dir(to, func(dir string) error { return b.Save(dir, adapters.Float32) }); err != nil {
 		return err
 	}
@@ -101,7 +102,7 @@ func (p *program) saveBridge(b *bridge.Bridge, to string) error {
 
 // convertRun joins the bridge in a folder with the frozen models that it names.
 func (p *program) convertRun(c *cli.Context, dir, to string) error {
-	info, _, err := bridge.ReadInfo(dir)
+	info, err := p.readInfo(dir)
 	if err != nil {
 		return err
 	}

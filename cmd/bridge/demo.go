@@ -44,7 +44,7 @@ func (p *program) demo(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	baseline, err := cold(c.Context, warm)
+	baseline, err := p.cold(c.Context, warm)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (p *program) demo(c *cli.Context) error {
 
 // introduce says what the demo joins.
 func (p *program) introduce(ctx context.Context, warm, cold *recipes.Resolved) error {
-	info, err := infoOf(ctx, warm.From)
+	info, err := p.infoOf(ctx, warm.From)
 	if err != nil {
 		return err
 	}

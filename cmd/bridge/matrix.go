@@ -60,7 +60,7 @@ func (p *program) runCell(ctx context.Context, m *recipes.Matrix, run cellRun, m
 		from = option.From
 	}
 	s := swap{from: from, llm: run.LLM, encoder: run.Encoder, recipe: m.Recipe, cold: option.Cold, more: append(m.Overrides(run.Cell), more...)}
-	r, err := s.resolve(ctx, reg)
+	r, err := s.resolve(ctx, p, reg)
 	if err != nil {
 		return false, err
 	}

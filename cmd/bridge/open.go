@@ -34,7 +34,7 @@ type opening struct {
 }
 
 func openingOf(model registry.Backbone, b recipes.Backbone, backend string) opening {
-	return opening{model: model, plugin: b.Plugin, wishes: wishes{b.Locked, trust.Sandbox(b.Sandbox), b.Environment}, isolation: b.Isolation,
+	return opening{model: model, plugin: b.Plugin, wishes: wishes{locked: b.Locked, sandbox: trust.Sandbox(b.Sandbox), environment: b.Environment}, isolation: b.Isolation,
 		transport: b.Transport, dtype: b.DType, backend: backend, limits: b.Limits}
 }
 

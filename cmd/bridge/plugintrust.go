@@ -21,6 +21,7 @@ type wishes struct {
 	locked      bool
 	sandbox     trust.Sandbox
 	environment []string // that it may see
+	trained     trust.Trained
 }
 
 // trustFlags hold for every command that starts plugins.
@@ -58,7 +59,7 @@ func (p *program) policy(w wishes) (trust.Policy, error) {
 	case w.sandbox == trust.SandboxOn:
 		settings.Sandbox = trust.SandboxOn
 	}
-	return trust.Policy{Settings: settings, LockFile: registry.LockFile, Environment: w.environment, Log: p.log}, nil
+	return trust.Policy{Settings: settings, LockFile: registry.LockFile, Environment: w.environment, Trained: w.trained, Log: p.log}, nil
 }
 
 // trusted completes the configuration of a plugin that is to load a model: it is

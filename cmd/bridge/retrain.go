@@ -47,7 +47,7 @@ func (p *program) retrainCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			r, err := swapOf(c).resolve(c.Context, reg)
+			r, err := swapOf(c).resolve(c.Context, p, reg)
 			if err != nil {
 				return err
 			}
@@ -73,7 +73,7 @@ func swapOf(c *cli.Context) swap {
 }
 
 // resolve is the recipe with the swap's models in it.
-func (s swap) resolve(ctx context.Context, reg *registry.Registry) (*recipes.Resolved, error) {
+func (s swap) resolve(ctx context.Context, p *program, reg *registry.Registry) (*recipes.Resolved, error) {
 	recipe, derived := s.base()
 	from := s.from
 	if from == "" {
@@ -83,7 +83,7 @@ func (s swap) resolve(ctx context.Context, reg *registry.Registry) (*recipes.Res
 		}
 		from = base.From
 	}
-	info, err := infoOf(ctx, from)
+	info, err := p.infoOf(ctx, from)
 	if err != nil {
 		return nil, err
 	}
@@ -107,20 +107,19 @@ func (s swap) resolve(ctx context.Context, reg *registry.Registry) (*recipes.Res
 		return nil, err
 	}
 	if s.cold {
-		if r, err = cold(ctx, r); err != nil {
+		if r, err = p.cold(ctx, r); err != nil {
 			return nil, err
 		}
 	}
 	return r.Resolve(reg)
 }
 
-func infoOf(ctx context.Context, model string) (bridge.Info, error) {
+func (p *program) infoOf(ctx context.Context, model string) (bridge.Info, error) {
 	dir, err := bridgeDir(ctx, model)
 	if err != nil {
 		return bridge.Info{}, err
 	}
-	info, _, err := bridge.ReadInfo(dir)
-	return info, err
+	return p.readInfo(dir)
 }
 
 // name is the run's: after the models that come in.
@@ -215,8 +214,8 @@ func derive(file string, reg *registry.Registry, llm string) ([]string, error) {
 }
 
 // cold is the baseline of a swap.
-func cold(ctx context.Context, r *recipes.Recipe) (*recipes.Recipe, error) {
-	info, err := infoOf(ctx, r.From)
+func (p *program) cold(ctx context.Context, r *recipes.Recipe) (*recipes.Recipe, error) {
+	info, err := p.infoOf(ctx, r.From)
 	if err != nil {
 		return nil, err
 	}

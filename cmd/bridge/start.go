@@ -24,7 +24,11 @@ func (b *bench) start(ctx context.Context, r *recipes.Resolved, plain bool) (*br
 	if r.QFormer.Dropout != nil {
 		from.SetDropout(*r.QFormer.Dropout)
 	}
-	from.Info.Vision = b.visionSide()
+	from.Info.Project = projectFolder()
+	if from.Info.Vision, err = b.visionSide(); err != nil {
+		from.Close()
+		return nil, 0, err
+	}
 	if r.Stage == 1 {
 		if from.Info.Stage != 1 {
 			from.Close()
@@ -38,9 +42,9 @@ func (b *bench) start(ctx context.Context, r *recipes.Resolved, plain bool) (*br
 	if err != nil {
 		return nil, 0, err
 	}
-	side := bridge.LanguageSide(b.language.Spec())
-	side.Path, side.Plugin = whereabouts(*r.LanguageModel, r.Language.Plugin)
-	if side.Words, err = wordsDigest(*r.LanguageModel); err != nil {
+	joined.Info.Project = from.Info.Project
+	side, err := b.languageSide()
+	if err != nil {
 		joined.Close()
 		return nil, 0, err
 	}
@@ -60,6 +64,10 @@ func (b *bench) origin(ctx context.Context, r *recipes.Resolved, plain bool) (*b
 		}
 		from, err := bridge.Load(ctx, b.backend, dir)
 		if err != nil {
+			return nil, err
+		}
+		if err := b.program.settleInfo(dir, &from.Info); err != nil {
+			from.Close()
 			return nil, err
 		}
 		return b.forEncoder(ctx, r, from, plain)
@@ -182,7 +190,10 @@ func wordsDigest(model registry.Backbone) (string, error) {
 
 // openingOfSide says how the frozen model that a bridge names is opened.
 func openingOfSide(reg *registry.Registry, side bridge.Side, kind adapters.ModelKind, backend, isolation string) (opening, error) {
-	o := opening{plugin: side.Plugin, isolation: isolation, backend: backend, image: side.Image}
+	o := opening{plugin: side.Plugin, wishes: wishes{trained: trainedWith(side)}, isolation: isolation, backend: backend, image: side.Image}
+	if err := there(side, kind); err != nil {
+		return o, err
+	}
 	var err error
 	switch {
 	case side.Path != "" && side.Plugin != "":
@@ -195,18 +206,4 @@ func openingOfSide(reg *registry.Registry, side bridge.Side, kind adapters.Model
 		o.model, err = reg.LookupOf(side.ID, kind)
 	}
 	return o, err
-}
-
-func (b *bench) visionSide() bridge.Side {
-	side := bridge.VisionSide(b.vision.Spec())
-	side.Path, side.Plugin = whereabouts(b.recipe.VisionModel, b.recipe.Vision.Plugin)
-	return side
-}
-
-// whereabouts is what finds a model again that no registry id names.
-func whereabouts(model registry.Backbone, plugin string) (path, executable string) {
-	if model.Source == registry.FromFolder {
-		path = model.Path
-	}
-	return path, plugin
 }

@@ -5,6 +5,7 @@ package trust
 
 import (
 	"cmp"
+	"fmt"
 	"log/slog"
 	"os/exec"
 	"slices"
@@ -32,8 +33,14 @@ type Policy struct {
 	Checkpoint string
 	// Libraries are folders that a confined plugin may read beside the system's.
 	Libraries []string
-	Log       *slog.Logger // nil is silent
+	// Trained is what the plugin was when a bridge was trained with it; zero where
+	// that is not known.
+	Trained Trained
+	Log     *slog.Logger // nil is silent
 }
+
+// Trained is a plugin as a run has recorded it.
+type Trained struct{ Version, Digest string }
 
 // Guard is asked before every start of one plugin.
 type Guard struct {
@@ -43,13 +50,13 @@ type Guard struct {
 	mu    sync.Mutex
 	first *store.Snapshot // at the first start; nil before
 	last  Verdict         // of the last start, that of no file before
-	said  string          // what was last said to be not as its manifest
+	said  map[string]bool // what has been warned of
 }
 
 // NewGuard returns the guard of a plugin.
 func NewGuard(plugin store.Plugin, policy Policy) *Guard {
 	policy.Log = cmp.Or(policy.Log, slog.New(slog.DiscardHandler))
-	return &Guard{plugin: plugin, policy: policy, last: Verdict{Snapshot: store.Snapshot{Plugin: plugin}}}
+	return &Guard{plugin: plugin, policy: policy, last: Verdict{Snapshot: store.Snapshot{Plugin: plugin}}, said: map[string]bool{}}
 }
 
 // Plugin returns the plugin that is guarded.
@@ -80,6 +87,9 @@ func (g *Guard) Check() (Verdict, error) {
 		v.Locked = true
 	}
 	if err := g.same(v); err != nil {
+		return v, err
+	}
+	if err := g.asTrained(v); err != nil {
 		return v, err
 	}
 	if v.Signer, err = release.Check(now, g.policy.keys); err != nil {
@@ -214,10 +224,36 @@ func (g *Guard) Accept(version string, protocol int, capabilities []adapters.Cap
 	if g.policy.Locked || g.policy.RequireSigned || v.Locked {
 		return err
 	}
-	if g.said != found {
-		g.said = found
+	g.warn(err)
+	return nil
+}
+
+// warn says what is wrong, once. It is called with mu held.
+func (g *Guard) warn(err error) {
+	if !g.said[err.Error()] {
+		g.said[err.Error()] = true
 		g.policy.Log.Warn(err.Error())
 	}
+}
+
+// asTrained says that a plugin is another than the bridge was trained with, which is
+// refused where only locked plugins start.
+func (g *Guard) asTrained(v Verdict) error {
+	was := g.policy.Trained
+	if was.Digest == "" || was.Digest == v.Pin.Digest {
+		return nil
+	}
+	version := ""
+	if was.Version != v.Pin.Version {
+		version = fmt.Sprintf("the version was %s, is %s; ", cmp.Or(was.Version, "none"), cmp.Or(v.Pin.Version, "none"))
+	}
+	err := adapters.Errorf(adapters.Corrupt, "plugin %s is another than the bridge was trained with: %sthe digest was %s, is %s", v.Name, version, was.Digest, v.Pin.Digest)
+	if g.policy.Locked {
+		return err.WithRemedy("put back what it was, or train a bridge with what it is; without --locked it is used as it is")
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.warn(err.WithRemedy("put back what it was, if what comes out is not what it was"))
 	return nil
 }
 

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/plugins/trust"
+	"github.com/modular-bridging/bridge/registry"
+)
+
+// A bridge names what it was trained with. Where that lies, and what it was, is
+// written and read here.
+
+// visionSide is the encoder that is trained with.
+func (b *bench) visionSide() (bridge.Side, error) {
+	l, err := b.lock()
+	side := bridge.VisionSide(b.vision.Spec())
+	record(&side, b.recipe.VisionModel, l.Vision)
+	return side, err
+}
+
+// languageSide is the language model that is trained with.
+func (b *bench) languageSide() (bridge.Side, error) {
+	l, err := b.lock()
+	side := bridge.LanguageSide(b.language.Spec())
+	if err != nil {
+		return side, err
+	}
+	record(&side, *b.recipe.LanguageModel, *l.Language)
+	side.Words, err = wordsDigest(*b.recipe.LanguageModel)
+	return side, err
+}
+
+// record notes what finds a model again that no registry id names, and what its
+// plugin is.
+func record(side *bridge.Side, model registry.Backbone, entry registry.LockEntry) {
+	if model.Source == registry.FromFolder {
+		side.Path = model.Path
+	}
+	side.Plugin, side.PluginVersion, side.PluginDigest = entry.Plugin, entry.PluginVersion, entry.PluginDigest
+}
+
+// settleInfo completes what was read of the bridge in a folder: with what the run
+// that it lies in has recorded, and where the command line says things are now.
+func (p *program) settleInfo(dir string, info *bridge.Info) error {
+	l, err := lockOf(dir)
+	if err != nil {
+		return err
+	}
+	p.settleSide(&info.Vision, l.Vision)
+	if info.Language != nil {
+		language := *info.Language
+		entry := registry.LockEntry{}
+		if l.Language != nil {
+			entry = *l.Language
+		}
+		p.settleSide(&language, entry)
+		info.Language = &language
+	}
+	info.Stage1 = p.moved.now(info.Stage1)
+	return nil
+}
+
+// settleSide completes a side. Bridges of older versions do not say what a plugin
+// was; the locks of their runs do.
+func (p *program) settleSide(side *bridge.Side, recorded registry.LockEntry) {
+	if side.Plugin != "" && side.PluginDigest == "" && side.Digest == recorded.Digest {
+		side.PluginVersion, side.PluginDigest = recorded.PluginVersion, recorded.PluginDigest
+	}
+	side.Path, side.Plugin = p.moved.now(side.Path), p.moved.now(side.Plugin)
+}
+
+// lockOf reads the lock of the run that a bridge's folder lies in: RUN/bridge, or
+// RUN/checkpoints/STEP. It is empty where there is none.
+func lockOf(dir string) (registry.Lock, error) {
+	for _, run := range []string{filepath.Dir(dir), filepath.Dir(filepath.Dir(dir))} {
+		if isFile(filepath.Join(run, recipeFile)) {
+			return registry.ReadProjectLock(filepath.Join(run, registry.LockFile))
+		}
+	}
+	return registry.Lock{}, nil
+}
+
+// readInfo reads what the bridge in a folder was trained with.
+func (p *program) readInfo(dir string) (bridge.Info, error) {
+	info, _, err := bridge.ReadInfo(dir)
+	if err != nil {
+		return info, err
+	}
+	return info, p.settleInfo(dir, &info)
+}
+
+// there says of a side's model or plugin that is not where it was what to do.
+func there(side bridge.Side, kind adapters.ModelKind) error {
+	gone := func(what, path, remedy string) error {
+		if _, err := os.Stat(path); path == "" || err == nil || what == "plugin" && !strings.Contains(path, "/") {
+			return nil
+		}
+		return adapters.Errorf(adapters.NotFound, "the %s of the bridge's %s %s is not there: %s", what, kind, side.ID, path).
+			WithRemedy("put it back, or say where it is now: --moved %s=%s", path, remedy)
+	}
+	if err := gone("plugin", side.Plugin, "PATH, or =NAME of one that `bridge plugin list` shows"); err != nil {
+		return err
+	}
+	return gone("folder", side.Path, "DIR")
+}
+
+// moves are folders and files that lie elsewhere than they did: the pairs of --moved.
+type moves [][2]string
+
+func movedFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "moved", Usage: "`OLD=NEW`: what a run names by a path at or below OLD lies at or below NEW now; may be repeated"}
+}
+
+// parseMoves reads the flag's values.
+func parseMoves(values []string) (moves, error) {
+	var all moves
+	for _, v := range values {
+		was, is, ok := strings.Cut(v, "=")
+		if !ok || !filepath.IsAbs(was) || is == "" {
+			return nil, usagef("--moved is %q, want OLD=NEW with an absolute OLD", v)
+		}
+		if strings.ContainsAny(is, `/\`) || isDir(is) {
+			abs, err := filepath.Abs(is)
+			if err != nil {
+				return nil, err
+			}
+			is = abs
+		}
+		all = append(all, [2]string{filepath.Clean(was), is})
+	}
+	return all, nil
+}
+
+// now returns where a path that was recorded is.
+func (m moves) now(path string) string {
+	for _, pair := range m {
+		if from, err := filepath.Rel(pair[0], path); filepath.IsAbs(path) && err == nil && filepath.IsLocal(from) {
+			if from == "." {
+				return pair[1]
+			}
+			return filepath.Join(pair[1], from)
+		}
+	}
+	return path
+}
+
+// trainedWith is the plugin behind a side as it was in training.
+func trainedWith(side bridge.Side) trust.Trained {
+	return trust.Trained{Version: side.PluginVersion, Digest: side.PluginDigest}
+}
+
+// projectFolder is the working folder: paths in it are written so that it can be
+// moved. It is empty where the system does not name it.
+func projectFolder() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	return dir
+}
