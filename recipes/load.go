@@ -76,7 +76,7 @@ func LoadWith(nameOrFile string, overrides ...Override) (*Recipe, error) {
 	}
 	data, err := os.ReadFile(nameOrFile)
 	if err == nil {
-		return Parse(nameOrFile, data, overrides...)
+		return parse(nameOrFile, data, func(doc *stricttoml.Document) error { return inProject(doc, nameOrFile) }, overrides)
 	}
 	if os.IsNotExist(err) && filepath.Base(nameOrFile) == nameOrFile && filepath.Ext(nameOrFile) != ".toml" {
 		_, err := Text(nameOrFile)
@@ -88,8 +88,16 @@ func LoadWith(nameOrFile string, overrides ...Override) (*Recipe, error) {
 
 // Parse is [LoadWith] of a text; file is what messages call it.
 func Parse(file string, text []byte, overrides ...Override) (*Recipe, error) {
+	return parse(file, text, func(*stricttoml.Document) error { return nil }, overrides)
+}
+
+// parse changes what the file says before the overrides take its place.
+func parse(file string, text []byte, change func(*stricttoml.Document) error, overrides []Override) (*Recipe, error) {
 	doc, err := stricttoml.Parse(file, text)
 	if err != nil {
+		return nil, err
+	}
+	if err := change(doc); err != nil {
 		return nil, err
 	}
 	for _, o := range overrides {

@@ -225,8 +225,10 @@ func (r *Resolved) absolutePaths() error {
 	if r.Language != nil {
 		paths = append(paths, &r.Language.Path)
 	}
-	if isFolder(r.QFormer.Init) {
-		paths = append(paths, &r.QFormer.Init)
+	for _, p := range []*string{&r.QFormer.Init, &r.QFormer.Tokenizer} {
+		if isFolder(*p) { // else it is a repository, or the kit's
+			paths = append(paths, p)
+		}
 	}
 	if !strings.HasPrefix(r.From, kitPrefix) {
 		paths = append(paths, &r.From)

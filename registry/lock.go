@@ -25,6 +25,11 @@ type Lock struct {
 	Vision   LockEntry            `toml:"vision,omitempty"`  // of a run
 	Language *LockEntry           `toml:"language"`          // of a run; nil in stage 1
 	Plugins  map[string]store.Pin `toml:"plugins,omitempty"` // of a project, by the plugins' names
+	// Project is the folder of a run's project from the run's own, with slashes: what
+	// paths in its recipe and here are from. It is empty where the run lies outside.
+	// ProjectWas is where it was.
+	Project    string `toml:"project,omitempty"`
+	ProjectWas string `toml:"project_was,omitempty"`
 }
 
 // LockEntry is one frozen model of a run.

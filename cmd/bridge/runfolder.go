@@ -58,7 +58,11 @@ type summary struct {
 
 // writeRecipe keeps the recipe as it was resolved.
 func writeRecipe(dir string, r *recipes.Resolved) error {
-	text, err := r.Encode()
+	project, err := projectOfRun(dir)
+	if err != nil {
+		return err
+	}
+	text, err := r.Portable(project).Encode()
 	if err != nil {
 		return err
 	}
@@ -69,7 +73,11 @@ func writeRecipe(dir string, r *recipes.Resolved) error {
 // Where and how it is kept ([run]) may change, and what limits the adapters' processes.
 func sameRecipe(dir string, r *recipes.Resolved) error {
 	path := filepath.Join(dir, recipeFile)
-	old, err := os.ReadFile(path)
+	recorded, err := recipes.Load(path) // its paths are absolute, whatever moved
+	if err != nil {
+		return err
+	}
+	old, err := recorded.Encode()
 	if err != nil {
 		return err
 	}
@@ -120,6 +128,10 @@ func merged(a, b map[string]string) map[string]string {
 func lock(dir string, now registry.Lock, resume bool) error {
 	path := filepath.Join(dir, registry.LockFile)
 	if !resume {
+		now, err := portable(dir, now)
+		if err != nil {
+			return err
+		}
 		return registry.WriteLock(path, now)
 	}
 	was, err := registry.ReadLock(path)
@@ -127,6 +139,45 @@ func lock(dir string, now registry.Lock, resume bool) error {
 		return err
 	}
 	return was.Check(now)
+}
+
+// portable notes in a run's lock which project the run is of, if it lies in the
+// working folder, and names the plugins that lie there from there.
+func portable(dir string, l registry.Lock) (registry.Lock, error) {
+	run, err := filepath.Abs(dir)
+	project := projectFolder()
+	if err != nil || project == "" || !bridge.Inside(project, run) {
+		return l, err
+	}
+	back, err := filepath.Rel(run, project)
+	if err != nil {
+		return l, err
+	}
+	l.Project, l.ProjectWas = filepath.ToSlash(back), project
+	if l.Language != nil {
+		language := *l.Language
+		l.Language = &language
+	}
+	for _, e := range []*registry.LockEntry{&l.Vision, l.Language} {
+		if e == nil || !filepath.IsAbs(e.Plugin) || !bridge.Inside(project, e.Plugin) {
+			continue
+		}
+		if e.Plugin, err = filepath.Rel(project, e.Plugin); err != nil {
+			return l, err
+		}
+		e.Plugin = filepath.ToSlash(e.Plugin)
+	}
+	return l, nil
+}
+
+// projectOfRun is the folder of the project that a run's recipe names paths from;
+// empty where it names them in full.
+func projectOfRun(dir string) (string, error) {
+	l, err := registry.ReadProjectLock(filepath.Join(dir, registry.LockFile))
+	if err != nil || l.Project == "" {
+		return "", err
+	}
+	return filepath.Abs(filepath.Join(dir, filepath.FromSlash(l.Project)))
 }
 
 // writeJSON writes v for people and programs.

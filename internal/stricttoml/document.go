@@ -162,6 +162,23 @@ func (d *Document) Set(o Override) error {
 	return nil
 }
 
+// Rewrite replaces the string that a key has; a key without one stays as it is.
+func (d *Document) Rewrite(key string, change func(string) string) {
+	path := strings.Split(key, ".")
+	table := d.values
+	for _, p := range path[:len(path)-1] {
+		next, ok := table[p].(map[string]any)
+		if !ok {
+			return
+		}
+		table = next
+	}
+	last := path[len(path)-1]
+	if text, ok := table[last].(string); ok {
+		table[last] = change(text)
+	}
+}
+
 // parseValue reads a TOML value, or else a bare string.
 func parseValue(text string) any {
 	var v struct {

@@ -237,6 +237,24 @@ func TestReplacedTableIsTheOverrides(t *testing.T) {
 	}
 }
 
+func TestRewrite(t *testing.T) {
+	d, err := Parse("f.toml", []byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"name", "tags", "inner.rate", "inner", "nothing", "no.table", "name.x"} {
+		d.Rewrite(key, func(s string) string { return s + s })
+	}
+	if err := d.Set(Override{Assignment: "source=other"}); err != nil {
+		t.Fatal(err)
+	}
+	var v outer
+	d.Decode(&v)
+	if err := d.Err(); err != nil || v.Name != "xx" || v.Source.ID != "other" || len(v.Tags) != 2 || d.place("name").text != "f.toml:2" {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
 // What is no UTF-8 is said to be none, with the place, wherever it stands.
 func TestNotUTF8(t *testing.T) {
 	for text, want := range map[string]string{

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train"
+)
+
+// trained is a workplace whose project has a run with a plugin and a checkpoint of
+// the project's own.
+func trained(t *testing.T) *workplace {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("short: trains for some seconds")
+	}
+	encoder := copyModel(t, "tiny-vit")
+	w := newWorkplace(t)
+	mustDo(t, os.CopyFS("encoder", os.DirFS(encoder)))
+	w.bridge(exitDone, "plugin add "+w.plugin)
+	line := strings.Join(short("train", "tiny-stage2-opt", "--out", "runs/t", "--set", "language.isolation=none", "--set", "evaluation.final_captions=2"), " ")
+	w.bridge(exitDone, line+" --set vision={plugin=\"my-vit\",path=\"encoder\"} --set vision.isolation=process")
+	return w
+}
+
+const captionOne = " kit:held-out/17 --backend go"
+
+// A project that was moved captions, and goes on training, as it did; what lies
+// elsewhere can be named.
+func TestMovedProjects(t *testing.T) {
+	w := trained(t)
+	was := w.bridge(exitDone, "caption runs/t"+captionOne)
+	here, err := os.Getwd()
+	mustDo(t, err)
+	for _, file := range []string{recipeFile, resultFile, summaryFile} {
+		if text, err := os.ReadFile(filepath.Join("runs", "t", file)); err != nil || strings.Contains(string(text), here) {
+			t.Errorf("%s names the project's folder, %v:\n%s", file, err, text)
+		}
+	}
+	moved := filepath.Join(t.TempDir(), "deep", "er")
+	mustDo(t, os.MkdirAll(filepath.Dir(moved), 0o755))
+	mustDo(t, os.Rename(here, moved))
+	t.Chdir(moved)
+	if is := w.bridge(exitDone, "caption runs/t"+captionOne); is != was {
+		t.Errorf("moved, it says %q, said %q", is, was)
+	}
+	w.bridge(exitDone, "train runs/t/recipe.toml --out runs/t --resume")
+	w.bridge(exitDone, "recipes check runs/t/recipe.toml", `plugin = "`+moved+`/plugins/my-vit"`, `path = "`+moved+`/encoder"`)
+
+	mustDo(t, os.Rename("encoder", "vit"))
+	old := filepath.Join(moved, "encoder") // resumed, the run names it so
+	w.bridge(exitFailed, "caption runs/t"+captionOne, "the folder of the bridge's vision-encoder encoder is not there: "+old, "--moved "+old+"=DIR")
+	if is := w.bridge(exitDone, "caption runs/t"+captionOne+" --moved "+old+"=vit"); is != was {
+		t.Errorf("with --moved it says %q, said %q", is, was)
+	}
+	mustDo(t, os.Rename("plugins/my-vit", "plugins/other"))
+	gone := filepath.Join(moved, "plugins", "my-vit")
+	w.bridge(exitFailed, "caption runs/t"+captionOne+" --moved "+old+"=vit", "the plugin of the bridge's vision-encoder encoder is not there: "+gone, "--moved "+gone+"=PATH, or =NAME")
+	w.bridge(exitDone, "caption runs/t"+captionOne+" --moved "+old+"=vit --moved "+gone+"=other")
+	w.bridge(exitFailed, "train runs/t/recipe.toml --out runs/t --resume", "vision.plugin: no plugin: stat "+moved+"/plugins/my-vit", "vision.path")
+	w.bridge(exitUsage, "caption runs/t"+captionOne+" --moved vit", "want OLD=NEW")
+	w.bridge(exitUsage, "caption runs/t"+captionOne+" --moved encoder=vit", "an absolute OLD")
+}
+
+// A plugin that is another than the run was made with is said to be, and not used
+// where only locked plugins are.
+func TestPluginsThatChangedSinceTraining(t *testing.T) {
+	w := trained(t)
+	w.bridge(exitDone, "plugin lock")
+	for _, line := range []string{"caption runs/t" + captionOne, "caption runs/t" + captionOne + " --locked"} {
+		if out := w.bridge(exitDone, line); strings.Contains(out, "another than the bridge was trained with") {
+			t.Errorf("nothing changed, and bridge %s says\n%s", line, out)
+		}
+	}
+	info, _, err := bridge.ReadInfo(train.BridgeDir("runs/t"))
+	mustDo(t, err)
+	mustDo(t, os.CopyFS("runs/old", os.DirFS("runs/t")))
+	forgetPlugin(t, filepath.Join("runs", "old", "bridge", "bridge.json"))
+
+	manifest := filepath.Join("plugins", "my-vit", "plugin.toml")
+	text, err := os.ReadFile(manifest)
+	mustDo(t, err)
+	mustDo(t, os.WriteFile(manifest, []byte(strings.Replace(string(text), "1.0.0", "1.1.0", 1)), 0o644))
+	w.bridge(exitFailed, "caption runs/t"+captionOne, "plugin my-vit is not as it was locked")
+	w.bridge(exitDone, "plugin lock")
+	says := "plugin my-vit is another than the bridge was trained with: the version was 1.0.0, is 1.1.0; the digest was " + info.Vision.PluginDigest
+	swap := " --out runs/swap --set swap.warmup_steps=0 --set optimizer.steps=1 --set optimizer.warmup=0 --set language.isolation=none"
+	for _, run := range []string{"runs/t", "runs/old"} { // old: of a version that wrote the run's lock alone
+		w.bridge(exitDone, "caption "+run+captionOne, says, "put back what it was")
+		w.bridge(exitFailed, "caption "+run+captionOne+" --locked", says, "without --locked it is used as it is")
+		w.bridge(exitFailed, "ask "+run+" kit:held-out/17 what? --backend go --locked", says)
+		w.bridge(exitFailed, "retrain --from "+run+" --llm tiny-flan-t5 --locked"+swap, says)
+		mustDo(t, os.RemoveAll("runs/swap"))
+	}
+	w.bridge(exitFailed, "train runs/t/recipe.toml --out runs/t --resume", "the run was made with something else: vision encoder: plugin was")
+	w.bridge(exitDone, "retrain --from runs/t --llm tiny-flan-t5"+swap, says)
+	if l, err := registry.ReadLock("runs/swap/bridge.lock"); err != nil || l.Vision.PluginVersion != "1.1.0" || l.Vision.Plugin != "plugins/my-vit" {
+		t.Errorf("the new run's lock has %+v, %v", l.Vision, err)
+	}
+}
+
+// forgetPlugin makes a bridge one of a version that did not write what its plugin was.
+func forgetPlugin(t *testing.T, file string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	mustDo(t, err)
+	var info map[string]any
+	mustDo(t, json.Unmarshal(text, &info))
+	vision, ok := info["vision"].(map[string]any)
+	if !ok || vision["plugin_digest"] == nil {
+		t.Fatalf("%s does not say what the plugin is:\n%s", file, text)
+	}
+	for _, key := range []string{"plugin_version", "plugin_digest", "path_from_here", "plugin_from_here"} {
+		delete(vision, key)
+	}
+	text, err = json.Marshal(info)
+	mustDo(t, err)
+	mustDo(t, os.WriteFile(file, text, 0o644))
+}

@@ -1,0 +1,107 @@
+package recipes
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/modular-bridging/bridge/internal/stricttoml"
+	"github.com/modular-bridging/bridge/registry"
+)
+
+// The recipe in a run folder names what lies in its project from the project's
+// folder, which the run's lock names: so a project can be moved or copied as a whole,
+// and the recipe means the same from anywhere.
+
+// pathKey is a key whose value is a path, or may be.
+type pathKey struct {
+	key   string
+	value *string
+	other func(string) bool // reports whether a value is something else
+	mark  bool              // a path begins with ./ where it would be taken for something else
+}
+
+// pathKeys are those of a recipe.
+func (r *Recipe) pathKeys() []pathKey {
+	never := func(string) bool { return false }
+	kits := func(v string) bool { return strings.HasPrefix(v, kitPrefix) }
+	unmarked := func(v string) bool { return !strings.HasPrefix(v, "./") }
+	named := func(v string) bool { return !strings.ContainsAny(v, `/\`) }
+	keys := []pathKey{
+		{"from", &r.From, kits, false},
+		{"vision.path", &r.Vision.Path, never, false}, {"vision.plugin", &r.Vision.Plugin, named, true},
+		{"qformer.init", &r.QFormer.Init, unmarked, true}, {"qformer.tokenizer", &r.QFormer.Tokenizer, unmarked, true},
+	}
+	for table, s := range map[string]*Source{"data.train": &r.Data.Train, "data.eval": &r.Data.Eval} {
+		keys = append(keys, pathKey{table + ".annotations", &s.Annotations, never, false},
+			pathKey{table + ".questions", &s.Questions, never, false}, pathKey{table + ".images", &s.Images, never, false})
+	}
+	if r.Language != nil {
+		keys = append(keys, pathKey{"language.path", &r.Language.Path, never, false}, pathKey{"language.plugin", &r.Language.Plugin, named, true})
+	}
+	return keys
+}
+
+// Portable returns the recipe with paths in a project's folder named from there.
+// Without a project it is the recipe itself.
+func (r *Resolved) Portable(project string) *Recipe {
+	c := r.Recipe
+	if r.Language != nil {
+		language := *r.Language
+		c.Language = &language
+	}
+	for _, k := range c.pathKeys() {
+		from, err := filepath.Rel(project, *k.value)
+		if project == "" || !filepath.IsAbs(*k.value) || err != nil || !filepath.IsLocal(from) {
+			continue
+		}
+		*k.value = filepath.ToSlash(from)
+		if k.mark {
+			*k.value = "./" + *k.value
+		}
+	}
+	return &c
+}
+
+// inProject makes the paths absolute that a run's recipe names from its project.
+func inProject(doc *stricttoml.Document, file string) error {
+	run, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	lock, err := registry.ReadProjectLock(filepath.Join(run, registry.LockFile))
+	if err != nil || lock.Project == "" {
+		return err
+	}
+	named := map[string]string{}
+	for _, k := range (&Recipe{Language: &Language{}}).pathKeys() {
+		v, _ := doc.Value(k.key)
+		if path, ok := v.(string); ok && path != "" && !filepath.IsAbs(path) && !k.other(path) {
+			named[k.key] = filepath.FromSlash(path)
+		}
+	}
+	project := projectOf(run, lock, named)
+	for key, path := range named {
+		doc.Rewrite(key, func(string) string { return filepath.Join(project, path) })
+	}
+	return nil
+}
+
+// projectOf is where a run's project is: where it is from the run's folder or, where
+// not all that the recipe names is there but is where it was, where it was.
+func projectOf(run string, lock registry.Lock, named map[string]string) string {
+	project := filepath.Join(run, filepath.FromSlash(lock.Project))
+	if !hasAll(project, named) && hasAll(lock.ProjectWas, named) {
+		return lock.ProjectWas
+	}
+	return project
+}
+
+func hasAll(project string, named map[string]string) bool {
+	for _, path := range named {
+		if _, err := os.Stat(filepath.Join(project, path)); err != nil {
+			return false
+		}
+	}
+	return project != ""
+}
