@@ -323,8 +323,10 @@ func (p *program) pluginAdd(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s %s: %s\nnext: `bridge plugin lock %s` pins it, plugin = %q in a recipe uses it\n",
-		added.Name, added.Manifest.Version, added.Dir, added.Name, added.Name)
+	fmt.Fprintf(p.stdout, "%s %s: %s\n", added.Name, added.Manifest.Version, added.Dir)
+	p.leftOut(added.Left)
+	fmt.Fprintf(p.stdout, "next: `bridge plugin lock %s` pins it, plugin = %q in a recipe uses it\n",
+		added.Name, added.Name)
 	return nil
 }
 
@@ -380,10 +382,11 @@ func (p *program) pluginLock(c *cli.Context) error {
 		lock.Plugins = map[string]store.Pin{}
 	}
 	for _, f := range found {
-		pin, err := trust.Lock(f, policy)
+		now, err := trust.Lock(f, policy)
 		if err != nil {
 			return err
 		}
+		pin := now.Pin
 		was, pinned := lock.Plugins[f.Name]
 		changes := trust.Differences(was, pin)
 		switch {
@@ -394,9 +397,17 @@ func (p *program) pluginLock(c *cli.Context) error {
 		default:
 			fmt.Fprintf(p.stdout, "%s: pinned anew: %s\n", f.Name, strings.Join(changes, "; "))
 		}
+		p.leftOut(now.Tree.Left)
 		lock.Plugins[f.Name] = pin
 	}
 	return registry.WriteLock(registry.LockFile, lock)
+}
+
+// leftOut says what of a folder is not the plugin's.
+func (p *program) leftOut(paths []string) {
+	if len(paths) > 0 {
+		fmt.Fprintf(p.stdout, "  left out, for it is not the plugin's: %s\n", strings.Join(paths, ", "))
+	}
 }
 
 // pluginsNamed finds plugins by names and paths, or all where there are none.

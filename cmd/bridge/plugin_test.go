@@ -160,6 +160,33 @@ func TestSignedPlugins(t *testing.T) {
 	w.bridge(exitFailed, verify, "the signature of plugin my-vit does not hold")
 }
 
+// What lies beside a plugin and is none of it is neither added, signed nor pinned, and
+// that is said; a lock in the plugin's own folder pins it, and not itself.
+func TestWhatIsNoPluginIsLeftOut(t *testing.T) {
+	w := newWorkplace(t)
+	w.bridge(exitDone, "plugin keygen my.key --no-password")
+	clean := w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key")
+	mustDo(t, os.MkdirAll(filepath.Join(w.plugin, "runs", "t"), 0o755))
+	mustDo(t, os.MkdirAll(filepath.Join(w.plugin, ".git"), 0o755))
+	w.write("runs/t/report.html", "")
+	left := "left out, for it is not the plugin's: .git, runs"
+	if again := w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key", left); !strings.HasPrefix(again, clean) {
+		t.Errorf("with a run in its folder the plugin is another:\n%s%s", clean, again)
+	}
+	w.bridge(exitDone, "plugin add "+w.plugin, left)
+	if _, err := os.Stat("plugins/my-vit/runs"); err == nil {
+		t.Error("a run was added")
+	}
+	t.Chdir(w.plugin)
+	verify := "verify " + w.golden + " --backend go --locked --plugin ./"
+	w.bridge(exitDone, "plugin lock ./", "my-vit: pinned, tree1-sha256:", left)
+	w.bridge(exitDone, "plugin lock ./ --check", "my-vit: as it was pinned")
+	w.bridge(exitDone, verify)
+	w.write("runs/t/x.py", "")
+	w.bridge(exitFailed, verify, "holds code that does not belong to the plugin", "runs/t/x.py", "remove it")
+	w.bridge(exitFailed, "plugin lock ./", "runs/t/x.py")
+}
+
 func TestTwoPluginsOfOneName(t *testing.T) {
 	w := newWorkplace(t)
 	w.bridge(exitDone, "plugin add "+w.plugin+" --user")

@@ -115,6 +115,10 @@ func (p *program) pluginSign(c *cli.Context) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s %s is signed: %s\n", r.Name, r.Version, r.Digest)
+	p.leftOut(r.Left)
+	if len(r.Built) > 0 {
+		fmt.Fprintf(p.stdout, "  not signed, for each machine builds its own: %s\n", strings.Join(r.Built, ", "))
+	}
 	return nil
 }
 

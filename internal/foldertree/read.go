@@ -25,6 +25,23 @@ import (
 // follows no link, and refuses those that lead out of the folder except to the
 // interpreter of a virtual environment.
 func Read(dir string) (Tree, error) {
+	return ReadWithout(dir, func(string) Stay { return In })
+}
+
+// Stay says whether an entry belongs to a folder.
+type Stay int
+
+// The values. What is Unsearched lies where nothing looks for code.
+const (
+	In Stay = iota
+	Out
+	Unsearched // left out, too
+)
+
+// ReadWithout is [Read] without the entries that do not belong to the folder, and
+// without what is in those. stays is asked for each path from the folder, with
+// slashes, but not for what is in a folder that is left out.
+func ReadWithout(dir string, stays func(path string) Stay) (Tree, error) {
 	if err := Trusted(dir); err != nil {
 		return Tree{}, err
 	}
@@ -33,7 +50,7 @@ func Read(dir string) (Tree, error) {
 		return Tree{}, adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", dir, err)
 	}
 	defer root.Close()
-	r := reader{dir: dir, root: root}
+	r := reader{dir: dir, root: root, stays: stays}
 	if err := r.walk(); err != nil {
 		return Tree{}, err
 	}
@@ -47,15 +64,22 @@ func Read(dir string) (Tree, error) {
 }
 
 type reader struct {
-	dir  string
-	root *os.Root // every access goes through it, so that none leaves the folder
-	tree Tree
+	dir   string
+	root  *os.Root // every access goes through it, so that none leaves the folder
+	stays func(path string) Stay
+	tree  Tree
 }
 
 // walk lists the entries, without the digests of files.
 func (r *reader) walk() error {
-	return fs.WalkDir(r.root.FS(), ".", func(name string, _ fs.DirEntry, err error) error {
-		if err != nil || name == "." {
+	return fs.WalkDir(r.root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if name == "." {
+			return r.unreadable(name, err)
+		}
+		if stay := r.stays(name); stay != In {
+			return r.leave(name, entry, stay)
+		}
+		if err != nil {
 			return r.unreadable(name, err)
 		}
 		info, err := r.root.Lstat(filepath.FromSlash(name))

@@ -18,7 +18,8 @@
 //	link SHA256 PATH
 //
 // with "exec" for a file that its owner may execute, and for a link the SHA-256 of
-// its target's text. The lines end in "\n", which no path holds.
+// its target's text. The lines end in "\n", which no path holds. What [ReadWithout]
+// leaves out is not in the list.
 package foldertree
 
 import (
@@ -54,6 +55,9 @@ type Entry struct {
 // Tree is a folder as it was read.
 type Tree struct {
 	Entries []Entry // in the order of the paths' bytes
+	// Left are the entries that were left out, and Code what of them something could
+	// run or import: neither is part of the digest.
+	Left, Code []string
 	// Outside are the programs that links in the tree lead to: interpreters of
 	// virtual environments. They belong to the system, and are not part of the
 	// digest.

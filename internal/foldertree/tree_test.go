@@ -138,6 +138,61 @@ func TestWithout(t *testing.T) {
 	}
 }
 
+// What is left out changes nothing and may be anything, but code in it is named.
+func TestLeftOut(t *testing.T) {
+	dir := folder(t)
+	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
+	was := read(t, dir)
+	stays := func(path string) Stay {
+		switch path {
+		case "runs", "lib/cache", "notes":
+			return Out
+		case ".git":
+			return Unsearched
+		}
+		return In
+	}
+	for _, name := range []string{"runs/t/report.html", "lib/cache/x.json", "notes", ".git/hooks/pre-commit", ".git/x.py"} {
+		must(t, os.MkdirAll(filepath.Dir(at(name)), 0o755))
+		must(t, os.WriteFile(at(name), nil, 0o755&^0o111))
+	}
+	must(t, os.Chmod(at(".git/hooks/pre-commit"), 0o777)) // what others can change, too
+	must(t, os.Symlink("/etc", at(".git/out")))
+	is, err := ReadWithout(dir, stays)
+	must(t, err)
+	if is.Digest() != was.Digest() || strings.Join(is.Left, " ") != ".git lib/cache notes runs" || is.Code != nil {
+		t.Errorf("left %v, code %v, differences %v", is.Left, is.Code, Differences(was.Parts(), is.Parts()))
+	}
+	for _, name := range []string{"runs/t/x.py", "lib/cache/a.cpython-311.pyc", "runs/libx.so", "runs/libx.so.1.2", "runs/X.PTH", "runs/program", "runs/link", "notes", "runs"} {
+		t.Run(name, func(t *testing.T) {
+			var err error
+			switch filepath.Base(name) {
+			case "program":
+				err = os.WriteFile(at(name), nil, 0o755)
+			case "link":
+				err = os.Symlink("/etc", at(name))
+			case "notes":
+				err = os.Chmod(at(name), 0o755)
+			case "runs":
+				err = first(os.RemoveAll(at(name)), os.Symlink("/etc", at(name)))
+			default:
+				err = os.WriteFile(at(name), nil, 0o644)
+			}
+			must(t, err)
+			is, err := ReadWithout(dir, stays)
+			must(t, err)
+			if is.Digest() != was.Digest() || len(is.Code) != 1 || is.Code[0] != name {
+				t.Errorf("code %v", is.Code)
+			}
+			if name == "notes" {
+				must(t, os.Chmod(at(name), 0o644))
+			} else {
+				must(t, os.Remove(at(name)))
+			}
+		})
+	}
+}
+
 // What somebody else can change is refused, with what to do about it.
 func TestRefusals(t *testing.T) {
 	at := func(dir, name string) string { return filepath.Join(dir, name) }

@@ -126,6 +126,16 @@ func (c checker) program(m *Manifest) {
 		"is %q, want a path in the plugin's folder that ends in %s%s", m.Program(), Prefix, m.Name)
 	c.want("test.checkpoint", m.Test.Checkpoint == "" || inside(m.Test.Checkpoint),
 		"is %q, want a path in the plugin's folder", m.Test.Checkpoint)
+	for _, p := range m.Exclude {
+		c.want("exclude", inside(p) && p != "." && printable(p), "holds %q, want paths in the plugin's folder", p)
+		c.want("exclude", p != File && !strings.HasPrefix(m.Program()+"/", p+"/"), "holds %q, without which there is no plugin", p)
+	}
+	c.unique("exclude", m.Exclude)
+	for _, p := range m.Build.Makes {
+		c.want("build.makes", inside(p) && p != "." && !strings.Contains(p, "/") && printable(p), "holds %q, want names at the root of the plugin's folder", p)
+		c.want("build.makes", p != File, "holds %q, which no build makes", p)
+	}
+	c.unique("build.makes", m.Build.Makes)
 }
 
 // inside reports whether a path with slashes stays below the folder that it

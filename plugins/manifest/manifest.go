@@ -46,6 +46,10 @@ type Manifest struct {
 	// signature itself lies beside the manifest, which it covers.
 	PublicKey string `toml:"public_key,omitempty"`
 
+	// Exclude are paths in the plugin's folder, with slashes, that are not the
+	// plugin's, beside those that are no plugin's: [Manifest.Stays] has the rule.
+	Exclude []string `toml:"exclude,omitempty"`
+
 	Build Build `toml:"build,omitempty"` // of a project's source; empty where the executable is there
 	Test  Test  `toml:"test,omitempty"`
 }
@@ -53,6 +57,10 @@ type Manifest struct {
 // Build says how the executable is made.
 type Build struct {
 	Command string `toml:"command,omitempty"` // a line for /bin/sh, in the plugin's folder
+	// Makes are the entries at the folder's root that the command makes for the
+	// machine that it runs on. They are the plugin's, and a lock pins them, but they
+	// are not released: a signature does not cover them.
+	Makes []string `toml:"makes,omitempty"`
 }
 
 // Test says what `bridge plugin test` loads.

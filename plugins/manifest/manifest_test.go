@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/foldertree"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 )
 
@@ -94,11 +95,36 @@ func TestRefusals(t *testing.T) {
 		{"kind = 'vision-encoder'", "kind = 'vision-encoder'\n[build]\ncomand = 'x'", "build.comand: unknown key; did you mean build.command?"},
 		{"kind = 'vision-encoder'", "kind = 'vision-encoder'\n[test]\ncheckpoint = '/etc'", "test.checkpoint: is \"/etc\", want a path in the plugin's folder"},
 		{"kind", "kind = = 1\nkind", "not valid TOML"},
+		{"kind", "exclude = ['../x']\nkind", `exclude: holds "../x", want paths in the plugin's folder`},
+		{"kind", "exclude = ['.']\nkind", `exclude: holds ".", want paths`},
+		{"kind", "exclude = ['plugin.toml']\nkind", `exclude: holds "plugin.toml", without which there is no plugin`},
+		{"kind", "exclude = ['bridge-adapter-x']\nkind", `holds "bridge-adapter-x", without which`},
+		{"kind", "executable = 'bin/bridge-adapter-x'\nexclude = ['bin']\nkind", `holds "bin", without which`},
+		{"kind", "exclude = ['a', 'a']\nkind", `exclude: holds "a" twice`},
+		{"kind = 'vision-encoder'", "kind = 'vision-encoder'\n[build]\nmakes = ['a/b']", `build.makes: holds "a/b", want names at the root`},
+		{"kind = 'vision-encoder'", "kind = 'vision-encoder'\n[build]\nmakes = ['plugin.toml']", `build.makes: holds "plugin.toml", which no build makes`},
 	} {
 		_, err := Parse("plugin.toml", []byte(strings.Replace(least, c.change, c.to, 1)))
 		var problems stricttoml.Problems
 		if !errors.As(err, &problems) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: got %v, want %q in it", c.to, err, c.want)
+		}
+	}
+}
+
+// The one rule of what is the plugin's.
+func TestStays(t *testing.T) {
+	m := Manifest{Exclude: []string{"data/raw", "notes.md"}}
+	for name, want := range map[string]foldertree.Stay{
+		"main.py": foldertree.In, "plugin.toml": foldertree.In, ".gitignore": foldertree.In, "data": foldertree.In, "data/rawer": foldertree.In,
+		"data/raw": foldertree.Out, "notes.md": foldertree.Out, "runs": foldertree.Out, "bridge.lock": foldertree.Out,
+		".git": foldertree.Unsearched, ".mypy_cache": foldertree.Unsearched,
+		"lib/runs": foldertree.In, "sdk/.git": foldertree.In, // at the root alone
+		"__pycache__": foldertree.Out, "lib/a/__pycache__": foldertree.Out, "lib/__pycache__.py": foldertree.In,
+		".venv": foldertree.In, ".venv/lib/python3.11/__pycache__": foldertree.In, "vendor/site-packages/x/__pycache__": foldertree.In,
+	} {
+		if got := m.Stays(name); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
 }

@@ -34,12 +34,17 @@ type Release struct {
 	Name     string `toml:"name"`     // the manifest's
 	Version  string `toml:"version"`  // the manifest's
 	Protocol []int  `toml:"protocol"` // the manifest's
-	Digest   string `toml:"digest"`   // of the plugin's folder without the two files of the release
+	Digest   string `toml:"digest"`   // of the plugin's folder without the two files of the release and what its build makes
+
+	// Left are the paths in the folder that do not belong to the plugin.
+	Left []string `toml:"-"`
+	// Built are the entries that are not released, since the plugin's build makes them.
+	Built []string `toml:"-"`
 }
 
 // Of returns the release that a plugin is, as it lies on the disk.
 func Of(s store.Snapshot) Release {
-	return Release{Name: s.Manifest.Name, Version: s.Manifest.Version, Protocol: s.Manifest.Protocol, Digest: s.Release}
+	return Release{Name: s.Manifest.Name, Version: s.Manifest.Version, Protocol: s.Manifest.Protocol, Digest: s.Release, Left: s.Tree.Left, Built: s.Built()}
 }
 
 func (r Release) equal(o Release) bool {
@@ -151,6 +156,9 @@ type Signer struct {
 	Signed bool   // there is a signature
 	Key    string // id of its key; empty where nobody signed
 	Name   string // of the key among the trusted; empty where it is not among them
+	// Without are the entries of the plugin that the signature does not cover: its
+	// build has made them here.
+	Without []string
 }
 
 // String returns the signer for people.
@@ -161,7 +169,11 @@ func (s Signer) String() string {
 	case s.Name == "":
 		return "unknown key " + s.Key
 	}
-	return fmt.Sprintf("%s (key %s)", s.Name, s.Key)
+	who := fmt.Sprintf("%s (key %s)", s.Name, s.Key)
+	if len(s.Without) > 0 {
+		who += ", without " + strings.Join(s.Without, ", ")
+	}
+	return who
 }
 
 // Check says who signed a plugin. A signature by a trusted key that is wrong, or
@@ -179,7 +191,7 @@ func Check(s store.Snapshot, keys Keys) (Signer, error) {
 	if err := parsed.UnmarshalText(signature); err != nil {
 		return Signer{}, bad(s, err)
 	}
-	signer := Signer{Signed: true, Key: KeyID(parsed.KeyID)}
+	signer := Signer{Signed: true, Key: KeyID(parsed.KeyID), Without: s.Built()}
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
 		if keys[name].ID() != parsed.KeyID {
 			continue

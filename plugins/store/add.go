@@ -16,30 +16,38 @@ import (
 	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
+// Added is a plugin that was added, and what of its folder was left where it was.
+type Added struct {
+	Plugin
+	Left []string // paths in the folder, with slashes
+}
+
 // Add copies the folder of a plugin that is built into a place, where it appears
-// whole or not at all, under its own name or another. Links are copied as links.
+// whole or not at all, under its own name or another. What does not belong to the
+// plugin stays where it is, and links are copied as links.
 // Folders that others can change, or that would run something outside of the
 // copy, are refused.
-func (f Folders) Add(from, name string, place Place) (Plugin, error) {
+func (f Folders) Add(from, name string, place Place) (Added, error) {
 	source, err := f.source(from)
 	if err != nil {
-		return Plugin{}, err
+		return Added{}, err
 	}
 	if name == "" {
 		name = source.Name
 	} else if err := manifest.CheckName(name); err != nil {
-		return Plugin{}, err
+		return Added{}, err
 	}
 	to, err := f.vacant(name, place)
 	if err != nil {
-		return Plugin{}, err
+		return Added{}, err
 	}
-	tree, err := foldertree.Read(source.Dir)
+	now, err := source.Read()
 	if err != nil {
-		return Plugin{}, err
+		return Added{}, err
 	}
+	tree := now.Tree
 	if err := movable(source, tree); err != nil {
-		return Plugin{}, err
+		return Added{}, err
 	}
 	err = atomicfile.Dir(to, func(dir string) error {
 		if err := copyTree(source.Dir, dir, tree); err != nil {
@@ -52,9 +60,10 @@ func (f Folders) Add(from, name string, place Place) (Plugin, error) {
 		return err
 	})
 	if err != nil {
-		return Plugin{}, err
+		return Added{}, err
 	}
-	return open(to, name, place)
+	p, err := open(to, name, place)
+	return Added{p, tree.Left}, err
 }
 
 // source finds what is to be added.

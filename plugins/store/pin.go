@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/filehash"
 	"github.com/modular-bridging/bridge/internal/foldertree"
+	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
 // The files of a signed release. The signature is of the release file, which holds
@@ -40,8 +42,8 @@ type Pin struct {
 // Snapshot is a plugin as it lies on the disk.
 type Snapshot struct {
 	Plugin
-	Pin     Pin // without SignedBy
-	Release string
+	Pin     Pin    // without SignedBy
+	Release string // digest of what a signature covers
 	// Executable is the SHA-256 of the program, 64 hex digits.
 	Executable string
 	Tree       foldertree.Tree // empty for an executable without a folder
@@ -56,7 +58,11 @@ func (p Plugin) Read() (Snapshot, error) {
 	if p.Dir == "" {
 		return p.readProgram()
 	}
-	tree, err := foldertree.Read(p.Dir)
+	before, err := manifest.Load(p.Dir) // it says what belongs to the plugin
+	if err != nil {
+		return Snapshot{}, err
+	}
+	tree, err := foldertree.ReadWithout(p.Dir, before.Stays)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -67,7 +73,9 @@ func (p Plugin) Read() (Snapshot, error) {
 	if p, err = open(p.Dir, name, place); err != nil {
 		return Snapshot{}, err
 	}
-	p.Shadows = shadows
+	if p.Shadows = shadows; !reflect.DeepEqual(p.Manifest, before) {
+		return Snapshot{}, adapters.Errorf(adapters.Corrupt, "%s changed while it was read", filepath.Join(p.Dir, manifest.File)).WithRemedy("see what changes it")
+	}
 	program, err := p.executable(tree)
 	if err != nil {
 		return Snapshot{}, err
@@ -76,8 +84,25 @@ func (p Plugin) Read() (Snapshot, error) {
 	if len(parts) > maxParts {
 		parts = nil
 	}
-	return Snapshot{Plugin: p, Release: tree.Digest(ReleaseFile, SignatureFile), Executable: program, Tree: tree, Pin: Pin{
+	return Snapshot{Plugin: p, Release: tree.Digest(p.unsigned()...), Executable: program, Tree: tree, Pin: Pin{
 		Version: p.Manifest.Version, Protocol: p.Manifest.Protocol, Capabilities: p.Manifest.Capabilities, Digest: tree.Digest(), Parts: parts}}, nil
+}
+
+// unsigned are the entries at the folder's root that a signature does not cover.
+func (p Plugin) unsigned() []string {
+	return append([]string{ReleaseFile, SignatureFile}, p.Manifest.Build.Makes...)
+}
+
+// Built are the entries that the plugin's build has made here, which a signature
+// does not cover.
+func (s Snapshot) Built() []string {
+	var built []string
+	for _, name := range s.Manifest.Build.Makes {
+		if _, ok := s.Tree.Find(name); ok {
+			built = append(built, name)
+		}
+	}
+	return built
 }
 
 // executable returns the digest of the plugin's program as the tree has it: a

@@ -183,6 +183,35 @@ func TestAddAndRemove(t *testing.T) {
 	}
 }
 
+// What is none of the plugin's stays where it is, and the copy is what was pinned.
+func TestAddLeavesOut(t *testing.T) {
+	f := folders(t)
+	from := plugin(t, filepath.Join(t.TempDir(), "x"), "x")
+	p, err := ByItsPath(from)
+	must(t, err)
+	was, err := p.Read()
+	must(t, err)
+	for _, name := range []string{"runs/t/report.html", ".git/config", "__pycache__/x.pyc", "bridge.lock"} {
+		must(t, file(from, name, "x"))
+	}
+	added, err := f.Add(from, "", InProject)
+	if err != nil || strings.Join(added.Left, " ") != ".git __pycache__ bridge.lock runs" {
+		t.Fatalf("left %v, %v", added.Left, err)
+	}
+	is, err := added.Read()
+	must(t, err)
+	if is.Pin.Digest != was.Pin.Digest || is.Release != was.Release || len(is.Tree.Left) > 0 {
+		t.Errorf("the copy is another: %v, left %v", foldertree.Differences(was.Pin.Parts, is.Pin.Parts), is.Tree.Left)
+	}
+	must(t, file(from, ".venv/lib/__pycache__/x.pyc", "x")) // comes with the environment
+	if added, err = f.Add(from, "y", InProject); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(added.Dir, ".venv/lib/__pycache__/x.pyc")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAddRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(dir string) error

@@ -98,7 +98,30 @@ func (g *Guard) Check() (Verdict, error) {
 	if pin != nil && pin.SignedBy != "" && pin.SignedBy != v.Signer.Key {
 		return v, otherThanLocked(v, "it was signed by the key "+pin.SignedBy+", and is signed by "+v.Signer.String())
 	}
-	return v, g.policy.signed(v)
+	if err := g.policy.signed(v); err != nil {
+		return v, err
+	}
+	return v, g.strays(v)
+}
+
+// strays refuses code that lies in the plugin's folder and is left out of what is
+// pinned, signed and copied: a program could take it for its own. Of a folder that a
+// path names and nothing vouches for, all is the author's.
+func (g *Guard) strays(v Verdict) error {
+	vouched := v.Locked || g.policy.Locked || g.policy.RequireSigned || v.Signer.Name != ""
+	if !vouched && v.Place == store.ByPath {
+		return nil
+	}
+	return strays(v.Snapshot)
+}
+
+func strays(s store.Snapshot) error {
+	if len(s.Tree.Code) == 0 {
+		return nil
+	}
+	return adapters.Errorf(adapters.Invalid, "the folder of plugin %s, %s, holds code that does not belong to the plugin, and that no lock pins and no signature covers: %s",
+		s.Name, s.Dir, strings.Join(s.Tree.Code, ", ")).
+		WithRemedy("remove it; if the plugin needs it, take it out of exclude in %s, or give it another name", manifest.File)
 }
 
 // same refuses a plugin that is another than at this guard's first start, locked
@@ -123,8 +146,15 @@ func (g *Guard) same(v Verdict) error {
 
 // signed refuses what nobody has signed whom the user trusts, if that is required.
 func (p Policy) signed(v Verdict) error {
-	if !p.RequireSigned || v.Signer.Name != "" {
+	if !p.RequireSigned {
 		return nil
+	}
+	if v.Signer.Name != "" {
+		if len(v.Signer.Without) == 0 || v.Locked {
+			return nil
+		}
+		return adapters.Errorf(adapters.Invalid, "plugin %s is signed by %s: that was built here, and require_signed is set", v.Name, v.Signer).
+			WithRemedy("if you have built it, pin it as it is: bridge plugin lock %s", argument(v.Plugin))
 	}
 	if !v.Signer.Signed {
 		return adapters.Errorf(adapters.Invalid, "plugin %s is not signed, and require_signed is set", v.Name).
@@ -306,23 +336,22 @@ func (p Policy) Confined(plugin store.Plugin) (bool, error) {
 	return true, sandbox.Supported()
 }
 
-// Lock reads a plugin and returns what a lock file pins of it. A signature counts
+// Lock reads a plugin and returns it with the pin for a lock file. A signature counts
 // if it is by a key that the user trusts, and what is wrong is not pinned.
-func Lock(plugin store.Plugin, p Policy) (store.Pin, error) {
+func Lock(plugin store.Plugin, p Policy) (store.Snapshot, error) {
 	now, err := plugin.Read()
 	if err != nil {
-		return store.Pin{}, err
+		return now, err
 	}
 	signer, err := release.Check(now, p.keys)
 	if err != nil {
-		return store.Pin{}, err
+		return now, err
 	}
-	if err := p.signed(Verdict{Snapshot: now, Signer: signer}); err != nil {
-		return store.Pin{}, err
+	if err := p.signed(Verdict{Snapshot: now, Signer: signer, Locked: true}); err != nil {
+		return now, err
 	}
-	pin := now.Pin
 	if signer.Name != "" {
-		pin.SignedBy = signer.Key
+		now.Pin.SignedBy = signer.Key
 	}
-	return pin, nil
+	return now, strays(now)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/sandbox"
 	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
+	"github.com/modular-bridging/bridge/registry"
 )
 
 // A program that is put under the name of the one that was checked does not run.
@@ -86,8 +87,8 @@ func TestRequireSigned(t *testing.T) {
 		t.Error("what must be signed was locked unsigned")
 	}
 	stranger.RequireSigned = false
-	if pin, err := Lock(p.plugin(), stranger); err != nil || pin.SignedBy != "" {
-		t.Errorf("a signature that nobody checked was pinned: %+v, %v", pin, err)
+	if now, err := Lock(p.plugin(), stranger); err != nil || now.Pin.SignedBy != "" {
+		t.Errorf("a signature that nobody checked was pinned: %+v, %v", now.Pin, err)
 	}
 	must(t, os.Remove(p.lock))
 	if _, err := NewGuard(p.plugin(), stranger).Check(); err != nil {
@@ -254,4 +255,71 @@ func TestManifestThatIsNotTheProgram(t *testing.T) {
 			wantAll(t, err, "plugin x is not what its manifest says: "+c.want)
 		})
 	}
+}
+
+// An author works in the folder that a path names, and so does the run that starts the
+// plugin: nothing pins it, and it comes back after a crash.
+func TestAuthorsFolder(t *testing.T) {
+	p := newProject(t)
+	must(t, os.Remove(p.lock))
+	must(t, os.Remove(p.at(store.SignatureFile)))
+	byPath, err := store.ByItsPath(p.dir)
+	must(t, err)
+	m, err := p.start(NewGuard(byPath, p.policy()))
+	must(t, err)
+	must(t, os.MkdirAll(p.at("runs/t"), 0o755))
+	must(t, os.MkdirAll(p.at("lib/__pycache__"), 0o755))
+	p.write("runs/t/log.txt", "")
+	p.write("lib/__pycache__/x.pyc", "")
+	p.write("lib/data", "dat4")
+	_, err = m.Loss(t.Context(), request("die"))
+	wantAll(t, err, "died 4 times in a row")
+	if _, err := m.Loss(t.Context(), request("hello")); err != nil {
+		t.Errorf("after crashes: %v", err)
+	}
+	_, err = Lock(byPath, p.policy())
+	wantAll(t, err, "holds code that does not belong to the plugin", "lib/__pycache__/x.pyc")
+	must(t, os.RemoveAll(p.at("lib/__pycache__")))
+	now, err := Lock(byPath, p.policy())
+	if err != nil || len(now.Tree.Left) != 1 || now.Tree.Left[0] != "runs" {
+		t.Errorf("left out %v, %v", now.Tree.Left, err)
+	}
+}
+
+// What a build makes on each machine is not signed: where signatures are required, a
+// lock has to pin it. It is code, and any change of it shows.
+func TestWhatABuildMakes(t *testing.T) {
+	p := newProject(t)
+	must(t, os.Remove(p.lock))
+	text, err := os.ReadFile(p.at("plugin.toml"))
+	must(t, err)
+	p.write("plugin.toml", string(text)+"[build]\nmakes = ['.venv']\n")
+	r, err := release.Sign(p.plugin(), p.key, "")
+	must(t, err)
+	if len(r.Built) > 0 {
+		t.Errorf("not built yet, and %v is not signed", r.Built)
+	}
+	policy := p.policy()
+	policy.RequireSigned = true
+	if _, err := NewGuard(p.plugin(), policy).Check(); err != nil {
+		t.Errorf("as it was released: %v", err)
+	}
+	must(t, os.Mkdir(p.at(".venv"), 0o755))
+	p.write(".venv/x.py", "")
+	loose := policy
+	loose.RequireSigned = false
+	if v, err := NewGuard(p.plugin(), loose).Check(); err != nil || !strings.HasSuffix(v.Signer.String(), ", without .venv") {
+		t.Errorf("built, it is signed by %s, %v", v.Signer, err)
+	}
+	_, err = NewGuard(p.plugin(), policy).Check()
+	wantAll(t, err, "plugin x is signed by me (key ", "without .venv: that was built here, and require_signed is set", "bridge plugin lock x")
+	now, err := Lock(p.plugin(), policy)
+	must(t, err)
+	must(t, registry.WriteLock(p.lock, registry.Lock{Plugins: map[string]store.Pin{"x": now.Pin}}))
+	if v, err := NewGuard(p.plugin(), policy).Check(); err != nil || !v.Locked {
+		t.Errorf("built and locked: %v", err)
+	}
+	p.write(".venv/x.py", "1")
+	_, err = NewGuard(p.plugin(), policy).Check()
+	wantAll(t, err, "plugin x is not as it was locked", ".venv changed")
 }

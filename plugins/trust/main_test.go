@@ -163,9 +163,9 @@ func (p *project) plugin() store.Plugin {
 // pin locks the plugin as it is.
 func (p *project) pin() {
 	p.t.Helper()
-	pin, err := Lock(p.plugin(), p.policy())
+	now, err := Lock(p.plugin(), p.policy())
 	must(p.t, err)
-	must(p.t, registry.WriteLock(p.lock, registry.Lock{Plugins: map[string]store.Pin{"x": pin}}))
+	must(p.t, registry.WriteLock(p.lock, registry.Lock{Plugins: map[string]store.Pin{"x": now.Pin}}))
 }
 
 // policy trusts the project's key.

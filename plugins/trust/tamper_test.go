@@ -4,7 +4,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -47,6 +49,28 @@ func tamperings() []tampering {
 				p.t.Skip("only root can give a file away")
 			}
 		}, []string{"belongs to user 12345", "chown it to yourself"}, []string{"belongs to user 12345"}},
+		{"writable folder above", func(p *project) { must(p.t, os.Chmod(filepath.Dir(p.dir), 0o777)) }, []string{"everybody can write to it", "chmod o-w"}, []string{"chmod o-w"}},
+		{"pipe", func(p *project) { must(p.t, syscall.Mkfifo(p.at("lib/pipe"), 0o600)) }, []string{"is neither a file, a folder nor a link", "remove it"}, []string{"is neither a file"}},
+		{"setuid", func(p *project) { must(p.t, os.Chmod(p.at("lib/data"), 0o644|os.ModeSetuid)) }, []string{"somebody else's rights", "chmod ug-s"}, []string{"chmod ug-s"}},
+		{"folder", func(p *project) {
+			must(p.t, os.Rename(p.dir, p.dir+"-was"))
+			must(p.t, os.CopyFS(p.dir+"-other", os.DirFS(p.dir+"-was")))
+			must(p.t, os.WriteFile(filepath.Join(p.dir+"-other", "lib", "data"), []byte("dat4"), 0o644))
+			must(p.t, os.Symlink(p.dir+"-other", p.dir))
+		}, []string{"is not as it was locked", "lib changed", relock}, []string{changed}},
+		{"bytecode", func(p *project) {
+			must(p.t, os.Mkdir(p.at("lib/__pycache__"), 0o755))
+			p.write("lib/__pycache__/x.cpython-311.pyc", "")
+		}, []string{"holds code that does not belong to the plugin", "lib/__pycache__/x.cpython-311.pyc", "remove it"}, []string{"holds code that does not belong", "remove it"}},
+		{"code among runs", func(p *project) {
+			must(p.t, os.Mkdir(p.at("runs"), 0o755))
+			p.write("runs/__init__.py", "")
+		}, []string{"holds code that does not belong to the plugin", "runs/__init__.py"}, []string{"runs/__init__.py"}},
+		{"excluded by the manifest", func(p *project) {
+			p.replace(p.at("plugin.toml"), "kind =", "exclude = ['numpy']\nkind =")
+			must(p.t, os.Mkdir(p.at("numpy"), 0o755))
+			p.write("numpy/__init__.py", "")
+		}, []string{"plugin.toml changed", relock}, []string{changed}},
 		{"executable", func(p *project) {
 			must(p.t, os.Remove(p.at("bridge-adapter-x")))
 			must(p.t, os.WriteFile(p.at("bridge-adapter-x"), []byte("#!/bin/sh\n"), 0o755))
@@ -176,6 +200,15 @@ func TestUntampered(t *testing.T) {
 	must(t, os.Chmod(p.at("lib/data"), 0o600))
 	if _, err := g.Check(); err != nil {
 		t.Error(err)
+	}
+	for _, name := range []string{"runs/t", ".git/hooks"} { // what is none of the plugin's
+		must(t, os.MkdirAll(p.at(name), 0o755))
+	}
+	p.write("runs/t/report.html", "")
+	p.write("bridge.lock", "")
+	must(t, os.WriteFile(p.at(".git/hooks/pre-commit"), nil, 0o755))
+	if v, err := g.Check(); err != nil || len(v.Tree.Left) != 3 {
+		t.Errorf("left out %v, %v", v.Tree.Left, err)
 	}
 	if _, err := os.Stat(p.at("lib/__pycache__")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("the plugin wrote into its folder")

@@ -1,0 +1,48 @@
+package manifest
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/modular-bridging/bridge/internal/foldertree"
+)
+
+// atRoot lists what lies beside a plugin in its folder and is none of it: what
+// version control, editors and checkers keep, and what bridge writes where it is
+// run in the folder.
+func atRoot() map[string]foldertree.Stay {
+	const no = foldertree.Unsearched // no module, and on no path that is searched for programs
+	return map[string]foldertree.Stay{
+		".git": no, ".hg": no, ".svn": no, ".jj": no, ".idea": no, ".vscode": no, ".DS_Store": no,
+		".mypy_cache": no, ".pytest_cache": no, ".ruff_cache": no,
+		"runs": foldertree.Out, "bridge.lock": foldertree.Out,
+	}
+}
+
+// bytecode is where Python keeps what it has compiled; a virtual environment comes
+// with it.
+const bytecode = "__pycache__"
+
+// Stays says whether an entry of the plugin's folder, a path with slashes, is the
+// plugin's. It is the one rule of what is pinned, signed and copied: all is the
+// plugin's but what atRoot lists, what Python has compiled of the plugin's own
+// sources, and what the manifest excludes.
+func (m Manifest) Stays(name string) foldertree.Stay {
+	if stay, ok := atRoot()[name]; ok {
+		return stay
+	}
+	if path.Base(name) == bytecode && !environment(name) {
+		return foldertree.Out
+	}
+	if slices.Contains(m.Exclude, name) {
+		return foldertree.Out
+	}
+	return foldertree.In
+}
+
+// environment reports whether a path is in a virtual environment, by its name.
+func environment(name string) bool {
+	parts := strings.Split(name, "/")
+	return parts[0] == ".venv" || slices.Contains(parts, "site-packages")
+}
