@@ -41,7 +41,7 @@ type Config struct {
 	Accept func(Said) error
 
 	Logger       *slog.Logger  // nil discards what the plugin prints
-	StartTimeout time.Duration // until the handshake, before Load; 0 means 30 s
+	StartTimeout time.Duration // until the handshake, before Load; a process that is busy gets ten times that; 0 means 30 s
 	Restart      Restart
 	Limits       Limits
 

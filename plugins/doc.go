@@ -27,8 +27,8 @@
 //	checks                            ◄──  response or failure
 //	Close: go-plugin's Shutdown       ──►  closes the model and exits; after 2 s it is killed
 //
-// The handshake must come within Config.StartTimeout; Load may take as long as
-// it needs. The lifeline is a pipe whose other end only the host holds: it
+// The handshake must come within Config.StartTimeout, or ten times that from a
+// process that computes or prints meanwhile; Load may take as long as it needs. The lifeline is a pipe whose other end only the host holds: it
 // closes however the host dies, and the plugin exits. What is left of the
 // socket's folder, the next host removes.
 //

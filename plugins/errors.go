@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -20,11 +21,13 @@ type ProcessError struct {
 	Stderr  []string // its last lines
 	Err     error    // the cause, where there is one
 
-	fault bool // of the plugin, though it runs: what it said last belongs to the text
+	fault  bool            // of the plugin, though it runs: what it said last belongs to the text
+	before []*ProcessError // earlier deaths at the same request
 }
 
 // Error names the plugin and the RPC; for a process that has ended also how, and
-// what it said last, which a bug of one that runs calls for too.
+// what it said last, which a bug of one that runs calls for too. Where it died more
+// than once, it tells every death, in their order, and the same one once.
 func (e *ProcessError) Error() string {
 	s := "plugin " + e.Plugin
 	switch e.Version {
@@ -34,9 +37,30 @@ func (e *ProcessError) Error() string {
 	default:
 		s += " " + e.Version
 	}
-	s += ", rpc " + e.RPC
+	all := append(slices.Clip(e.before), e)
+	s += ", rpc " + all[0].RPC
+	for begin, end := 0, 0; begin < len(all); begin = end {
+		for end = begin + 1; end < len(all) && all[end].sameDeath(all[begin]); end++ {
+		}
+		if begin > 0 {
+			s += "\nthen, rpc " + all[begin].RPC
+		}
+		s += all[begin].end(end - begin)
+	}
+	return s
+}
+
+// sameDeath reports whether two deaths have the same text.
+func (e *ProcessError) sameDeath(o *ProcessError) bool { return e.RPC == o.RPC && e.end(1) == o.end(1) }
+
+// end says how the process ended, so many times, and what it said last.
+func (e *ProcessError) end(times int) string {
+	s := ""
 	if e.Exit != "" {
 		s += ": " + e.Exit
+		if times > 1 {
+			s += fmt.Sprintf(", %d times", times)
+		}
 		if e.Err != nil {
 			s += ": " + e.Err.Error()
 		}

@@ -35,7 +35,7 @@ func TestEveryErrorSaysWhereItComesFrom(t *testing.T) {
 		"refused load":  {mode: "fail at load", rpc: "Load", kind: adapters.Corrupt},
 		"panic loading": {mode: "panic at load", rpc: "Load", kind: adapters.Internal},
 		"no start":      {mode: "exit", rpc: "start", kind: adapters.Unavailable, exit: "exit status 3", last: "cannot find libfake.so"},
-		"mute":          {mode: "mute", change: func(c *Config) { c.StartTimeout = 50 * time.Millisecond }, rpc: "start", kind: adapters.Unavailable, exit: "signal: killed"},
+		"mute":          {mode: "mute", change: func(c *Config) { c.StartTimeout = 50 * time.Millisecond }, rpc: "start", kind: adapters.Unavailable, exit: "killed by bridge: it printed no handshake"},
 		"old version":   {mode: "greets 1|0|unix|/x|grpc|", rpc: "start", kind: adapters.Unsupported},
 		"lie":           {mode: "lie", ask: loss, rpc: "Loss", kind: adapters.Internal},
 		"no such method": {mode: "lie", rpc: "Score", kind: adapters.Unsupported, ask: func(ctx context.Context, m adapters.LanguageModel) error {
@@ -100,4 +100,74 @@ func TestPluginsTextsMoveNoTerminal(t *testing.T) {
 			t.Errorf("the error has what a terminal obeys: %q", err)
 		}
 	}
+}
+
+// What a plugin said before it failed or died stands in the error to its end: it is
+// in the pipe when the news arrives, though nobody may have read it yet.
+func TestErrorsHaveTheLastLines(t *testing.T) {
+	for mode, want := range map[string][]string{
+		"long story at loss":           {"\tValueError: the last word", "line 1999\n"},
+		"long story, death at loss":    {"signal: killed", "\tValueError: the last word", "line 1999\n"},
+		"panic of a goroutine at loss": {"exit status 2", "\tpanic: deep down\n", "plugins.dig(", "created by "},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			cfg := config(t, mode, "language")
+			cfg.Restart.Limit = -1
+			m := openLanguage(t, cfg)
+			for range 10 {
+				_, err := m.Loss(t.Context(), lossRequest(false))
+				if err == nil {
+					t.Fatal("no error")
+				}
+				for _, text := range want {
+					if !strings.Contains(err.Error(), text) {
+						t.Fatalf("no %q in %v", text, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Each error says a thing once.
+func TestErrorsSayAThingOnce(t *testing.T) {
+	for mode, c := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"exit": {want: "start: the plugin does not start: plugin fake, rpc start: exit status 3; its last lines on stderr:\n" +
+			"\tcannot find libfake.so"},
+		"closes stdout": {want: "start: the plugin does not start: plugin fake, rpc start: killed by bridge: it closed its standard output without a handshake " +
+			"(start the program by hand: a plugin of bridge says that it is one)"},
+		"exit at loss": {want: "loss: the plugin died 3 times in a row at this request: plugin fake of unknown version, rpc Loss: exit status 7, 3 times; its last lines on stderr:\n" +
+			"\tleaving at loss (its last lines above say why; too little memory is the usual reason)"},
+		"hang at loss": {change: func(c *Config) { c.Limits.Call, c.Restart.Limit = 100*time.Millisecond, -1 },
+			want: "loss: the plugin died: plugin fake of unknown version, rpc Loss: killed by bridge: it did not answer within 100ms " +
+				"(raise call_timeout if a call may take longer; otherwise the plugin hangs: report it to its author)"},
+		"dies otherwise at loss": {want: "loss: the plugin died 3 times in a row at this request: plugin fake of unknown version, rpc Loss: exit status 7; its last lines on stderr:\n" +
+			"\tthe first time\nthen, rpc Loss: signal: killed, 2 times; its last lines on stderr:\n\tdying at loss (its last lines above say why; too little memory is the usual reason)"},
+	} {
+		t.Run(mode, func(t *testing.T) {
+			cfg := config(t, mode, "language")
+			cfg.Restart.Limit = 2
+			if c.change != nil {
+				c.change(&cfg)
+			}
+			m, err := OpenLanguage(t.Context(), cfg)
+			if err == nil {
+				defer m.Close()
+				_, err = m.Loss(t.Context(), lossRequest(false))
+			}
+			if err == nil || err.Error() != c.want {
+				t.Errorf("got\n%v\nwant\n%s", err, c.want)
+			}
+		})
+	}
+}
+
+// A plugin that is busy may take longer to greet than one that is not.
+func TestSlowStart(t *testing.T) {
+	cfg := config(t, "slow start", "language")
+	cfg.StartTimeout = 100 * time.Millisecond
+	openLanguage(t, cfg)
 }

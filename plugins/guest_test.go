@@ -51,6 +51,14 @@ func runPlugin(mode string) {
 		fmt.Println(strings.Repeat("x", 1<<20))
 	case "mute":
 		time.Sleep(time.Hour)
+	case "slow start":
+		for range 40 { // busy all the time
+			fmt.Fprintln(os.Stderr, "importing")
+			time.Sleep(10 * time.Millisecond)
+		}
+	case "closes stdout":
+		os.Stdout.Close()
+		time.Sleep(time.Hour)
 	case "eater":
 		eat()
 	case "exit":
@@ -121,6 +129,12 @@ func misbehave(mode, place string, req *adapters.LoadRequest) error {
 	case "crash at " + place:
 		fmt.Fprintln(os.Stderr, "dying at", place)
 		kill()
+	case "dies otherwise at " + place:
+		if once() {
+			fmt.Fprintln(os.Stderr, "the first time")
+			os.Exit(7)
+		}
+		return misbehave("crash at "+place, place, req)
 	case "exit at " + place:
 		fmt.Fprintln(os.Stderr, "leaving at", place)
 		os.Exit(7)
@@ -132,6 +146,15 @@ func misbehave(mode, place string, req *adapters.LoadRequest) error {
 		return adapters.Errorf(adapters.Corrupt, "%s", rude).WithOp(rude).WithField(rude).WithRemedy("%s", rude)
 	case "panic at " + place:
 		panic("on purpose")
+	case "long story at " + place:
+		tell(2000)
+		return adapters.Errorf(adapters.Internal, "on purpose")
+	case "long story, death at " + place:
+		tell(2000)
+		kill()
+	case "panic of a goroutine at " + place:
+		go dig(20)
+		select {}
 	case "fail at " + place:
 		return adapters.Errorf(adapters.Corrupt, "bad tensor: %w", os.ErrInvalid).WithOp("reading").WithField("model.safetensors: wte").WithRemedy("download it again")
 	case "noise at " + place:
@@ -169,6 +192,22 @@ func misbehave(mode, place string, req *adapters.LoadRequest) error {
 		}
 	}
 	return nil
+}
+
+// tell prints what an error has to show of, and more than it can.
+func tell(lines int) {
+	for i := range lines {
+		fmt.Fprintf(os.Stderr, "  File \"model.py\", line %d\n", i)
+	}
+	fmt.Fprintln(os.Stderr, "ValueError: the last word")
+}
+
+// dig panics where the stack is deep.
+func dig(depth int) {
+	if depth == 0 {
+		panic("deep down")
+	}
+	dig(depth - 1)
 }
 
 // moody is the fake with a mode.

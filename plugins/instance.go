@@ -126,7 +126,7 @@ func (i *instance) clientConfig(identity *tls.Config, certificate []byte, begun 
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		TLSConfig:        identity,
 		SkipHostEnv:      true,
-		StartTimeout:     i.cfg.StartTimeout,
+		StartTimeout:     startWindows*i.cfg.StartTimeout + time.Minute, // watchStart comes first
 		Stderr:           i.log,
 		SyncStdout:       i.log, // of plugins whose SDK leaves go-plugin's redirection in place
 		SyncStderr:       i.log,
@@ -174,8 +174,10 @@ func (i *instance) explainStart(ctx context.Context, err error) error {
 	default:
 		_ = i.runner.Kill(context.Background())
 		<-i.runner.done
-		where = i.where("start")
-		where.Err = err
+		connected := where.Err
+		if where = i.where("start"); i.runner.hasGreeted() { // else go-plugin's words are of its own doing
+			where.Err = connected
+		}
 		remedy = i.runner.remedy()
 	}
 	return &adapters.Error{Kind: kind, Op: "start", Message: message, Remedy: remedy, Err: where}
@@ -187,7 +189,7 @@ func (i *instance) refused(reason error, where *ProcessError) error {
 	if !errors.As(reason, &why) {
 		return reason
 	}
-	where.Err = nil
+	where.Err, where.Exit = nil, "" // who is refused is killed
 	return &adapters.Error{Kind: why.Kind, Op: "start", Message: why.Message, Remedy: why.Remedy, Err: where}
 }
 
@@ -252,8 +254,11 @@ func (i *instance) protocol() int {
 	return i.client.NegotiatedVersion()
 }
 
-// where says where an error comes from.
+// where says where an error comes from, and what the process has said so far.
 func (i *instance) where(rpc string) *ProcessError {
+	if i.runner != nil {
+		i.runner.catchUp()
+	}
 	e := &ProcessError{Plugin: i.cfg.Name, Version: i.version, RPC: rpc, Stderr: i.log.lines()}
 	e.Exit, _ = i.ended()
 	return e

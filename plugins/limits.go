@@ -59,9 +59,9 @@ func (l *Limits) tooMuchMemory(used int64) verdict {
 }
 
 // tooSlow is the verdict on a plugin that does not answer.
-func (l *Limits) tooSlow(rpc string) verdict {
+func (l *Limits) tooSlow() verdict {
 	return verdict{
-		fmt.Sprintf("killed by bridge: it did not answer %s within %v", rpc, l.Call),
+		fmt.Sprintf("killed by bridge: it did not answer within %v", l.Call),
 		"raise call_timeout if a call may take longer; otherwise the plugin hangs: report it to its author",
 	}
 }

@@ -3,6 +3,7 @@ package plugins
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -12,19 +13,24 @@ import (
 
 const (
 	keptLines    = 20
+	keptHead     = 10
+	headReach    = 1000 // lines after which a head says nothing of the last ones
 	keptLineSize = 4 << 10
 )
 
 // plugLog is an io.Writer that takes what a plugin prints: every line goes to
-// the log, the last ones are kept for errors. Lines longer than keptLineSize
-// are cut there.
+// the log, the last ones are kept for errors, and the first ones of the last panic
+// or traceback. Lines longer than keptLineSize are cut there.
 type plugLog struct {
 	log *slog.Logger
 
 	mu      sync.Mutex
+	taken   int64 // bytes so far
 	partial []byte
 	cut     bool // the rest of the line is dropped
 	last    []string
+	head    []string // of what began with a word of fatal
+	since   int      // lines since head began
 }
 
 // Write never fails.
@@ -32,6 +38,7 @@ func (l *plugLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(p)
+	l.taken += int64(n)
 	for len(p) > 0 {
 		line, rest, whole := bytes.Cut(p, []byte("\n"))
 		if room := keptLineSize - len(l.partial); len(line) > room {
@@ -55,11 +62,44 @@ func (l *plugLog) flush() {
 	if line == "" {
 		return
 	}
+	l.keep(line)
+	l.log.Log(context.Background(), level(line), line)
+}
+
+// bytes is how much was printed so far.
+func (l *plugLog) bytes() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.taken
+}
+
+// keep keeps a line for errors.
+func (l *plugLog) keep(line string) {
 	if len(l.last) == keptLines {
 		l.last = append(l.last[:0], l.last[1:]...)
 	}
 	l.last = append(l.last, line)
-	l.log.Log(context.Background(), level(line), line)
+	begins := fatal(line)
+	if begins || l.since >= headReach {
+		l.head, l.since = nil, 0
+	}
+	if begins || l.head != nil {
+		l.since++
+	}
+	if begins || l.head != nil && len(l.head) < keptHead {
+		l.head = append(l.head, line)
+	}
+}
+
+// fatal reports whether a line begins what Go and Python print of what they could
+// not handle.
+func fatal(line string) bool {
+	for _, prefix := range []string{"panic: ", "fatal error: ", "Traceback (most recent call last)"} {
+		if strings.HasPrefix(line, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // level guesses from the prefixes that loggers and Go's runtime use. What says
@@ -78,12 +118,20 @@ func level(line string) slog.Level {
 	return slog.LevelDebug
 }
 
-// lines returns the last lines, an unfinished one included.
+// lines returns the last lines, an unfinished one included, after the first ones of
+// a panic that began before them.
 func (l *plugLog) lines() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.partial) > 0 {
 		l.flush()
 	}
-	return append([]string(nil), l.last...)
+	var all []string
+	if missing := l.since - len(l.last); missing > 0 {
+		all = append(all, l.head[:min(missing, len(l.head))]...)
+		if missing > len(l.head) {
+			all = append(all, fmt.Sprintf("… (%d lines)", missing-len(l.head)))
+		}
+	}
+	return append(all, l.last...)
 }

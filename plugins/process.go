@@ -158,7 +158,7 @@ func (p *Process) try(ctx context.Context, name, op string, attempt rpc) error {
 	defer cancel()
 	if err := attempt(undated{limited}, i, func() *ProcessError { return i.where(name) }); err != nil {
 		if limited.Err() != nil && ctx.Err() == nil && i.runner != nil {
-			i.runner.condemn(p.cfg.Limits.tooSlow(name))
+			i.runner.condemn(p.cfg.Limits.tooSlow())
 			<-i.runner.done
 			err = limited.Err() // not what the adapter said when its time was over
 		}
@@ -188,19 +188,26 @@ type undated struct{ context.Context }
 // Deadline has nothing to tell.
 func (undated) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-// giveUp tells the whole story.
+// giveUp tells the whole story, of deaths.
 func (p *Process) giveUp(op string, story []error) error {
+	var all []*ProcessError
 	remedy := "its last lines above say why; too little memory is the usual reason"
-	var last *adapters.Error
-	if errors.As(story[len(story)-1], &last) && last.Remedy != "" {
-		remedy = last.Remedy
+	for _, death := range story {
+		var where *ProcessError
+		errors.As(death, &where) // isDeath has found it
+		all = append(all, where)
+		var said *adapters.Error
+		if errors.As(death, &said) && said.Remedy != "" {
+			remedy = said.Remedy
+		}
 	}
-	return &adapters.Error{
-		Kind: adapters.Unavailable, Op: op,
-		Message: fmt.Sprintf("plugin %s died %d times in a row at this request", p.cfg.Name, len(story)),
-		Remedy:  remedy,
-		Err:     errors.Join(story...),
+	message := "the plugin died"
+	if n := len(all); n > 1 {
+		message = fmt.Sprintf("the plugin died %d times in a row at this request", n)
 	}
+	last := *all[len(all)-1]
+	last.before = all[:len(all)-1]
+	return &adapters.Error{Kind: adapters.Unavailable, Op: op, Message: message, Remedy: remedy, Err: &last}
 }
 
 // instance returns the running process, started anew where it died.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -25,13 +26,15 @@ import (
 type runnerProcess struct {
 	cfg   *Config
 	cmd   *exec.Cmd
-	log   *plugLog // for stdout; go-plugin copies stderr there
+	log   *plugLog // for what it prints
 	begun func()   // called when the process runs
 	done  chan struct{}
 
 	stdout   io.ReadCloser
-	stderr   *drainReader
-	lifeline *os.File // this end; closing it ends the plugin
+	stderr   *drain
+	lifeline *os.File      // this end; closing it ends the plugin
+	silent   chan struct{} // closed when standard output has ended
+	greeted  chan struct{} // closed when it has printed a handshake, be it refused
 
 	mu      sync.Mutex
 	refusal error // why its handshake was refused
@@ -53,7 +56,7 @@ func newRunner(cfg *Config, private string, log *plugLog, arenas *hostArenas, pr
 	files, variables := arenas.handOver(firstFD)
 	cmd.ExtraFiles, cmd.Env = files, append(cmd.Env, variables...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return &runnerProcess{cfg: cfg, cmd: cmd, log: log, begun: begun, done: make(chan struct{})}
+	return &runnerProcess{cfg: cfg, cmd: cmd, log: log, begun: begun, done: make(chan struct{}), silent: make(chan struct{}), greeted: make(chan struct{})}
 }
 
 // Start starts the process.
@@ -91,6 +94,9 @@ func (r *runnerProcess) Start(context.Context) (err error) {
 	r.cmd.Stdout, r.cmd.Stderr = theirStdout, theirStderr
 	r.inherit(lifelineFDKey, theirLifeline)
 	r.inherit(certificateFDKey, theirCertificate)
+	if r.stderr, err = newDrain(stderr, r.log); err != nil {
+		return err
+	}
 	if err := r.startPrepared(); err != nil {
 		return err
 	}
@@ -102,10 +108,11 @@ func (r *runnerProcess) Start(context.Context) (err error) {
 		certificate.Close()
 	}()
 	first, handshake := io.Pipe()
-	r.stdout, r.stderr, r.lifeline = first, &drainReader{File: stderr, drained: make(chan struct{})}, lifeline
+	r.stdout, r.lifeline = first, lifeline
 	r.begun()
 	go r.filterStdout(stdout, handshake)
 	go r.reap()
+	go r.watchStart()
 	go r.watchMemory(&r.cfg.Limits, r.cfg.Logger)
 	return nil
 }
@@ -134,15 +141,17 @@ func (r *runnerProcess) startPrepared() error {
 }
 
 // reap waits for the process, takes its group down with it, and records how it
-// ended.
+// ended. Its last lines are in the log then.
 func (r *runnerProcess) reap() {
 	err := r.cmd.Wait()
 	r.killGroup()
 	r.lifeline.Close()
-	select { // its last lines belong to the story
-	case <-r.stderr.drained:
-	case <-time.After(time.Second): // a grandchild that left the group holds the pipe
+	r.stderr.catchUp()
+	select {
+	case <-r.silent:
+	case <-time.After(time.Second): // somebody that left the group holds the pipe
 	}
+	r.stderr.close()
 	r.mu.Lock()
 	r.err, r.exit = err, "exit status 0"
 	if err != nil {
@@ -155,36 +164,40 @@ func (r *runnerProcess) reap() {
 	close(r.done)
 }
 
-// drainReader tells when its end was reached.
-type drainReader struct {
-	*os.File
-	once    sync.Once
-	drained chan struct{}
-}
-
-// Read closes the file at its end.
-func (d *drainReader) Read(p []byte) (int, error) {
-	n, err := d.File.Read(p)
-	if err != nil {
-		d.once.Do(func() {
-			d.File.Close()
-			close(d.drained)
-		})
+// catchUp brings the log to where the process is.
+func (r *runnerProcess) catchUp() {
+	if r.stderr != nil {
+		r.stderr.catchUp()
 	}
-	return n, err
 }
 
 // filterStdout gives go-plugin the one line that it must see, or nothing where
 // that is refused. What a plugin prints before or after it, whose SDK does not
 // protect its standard output, goes to the log.
 func (r *runnerProcess) filterStdout(stdout io.ReadCloser, handshake *io.PipeWriter) {
-	defer stdout.Close()
 	defer handshake.Close()
+	if r.readStdout(stdout, handshake) {
+		return
+	}
+	select { // go-plugin kills who says nothing: first it may say how it ends
+	case <-r.done:
+	case <-time.After(exitGrace):
+		r.condemn(mute())
+		<-r.done
+	}
+}
+
+// readStdout reads to the end, and reports whether a handshake was there.
+func (r *runnerProcess) readStdout(stdout io.ReadCloser, handshake *io.PipeWriter) (greeted bool) {
+	defer close(r.silent)
+	defer stdout.Close()
 	reader := bufio.NewReaderSize(stdout, 64<<10)
 	for {
 		line, err := reader.ReadSlice('\n')
 		if greets.Match(line) && err == nil {
-			if err := r.accept(string(line)); err == nil {
+			err := r.accept(string(line))
+			close(r.greeted)
+			if err == nil {
 				_, _ = handshake.Write(line)
 			}
 			handshake.Close()
@@ -192,10 +205,11 @@ func (r *runnerProcess) filterStdout(stdout io.ReadCloser, handshake *io.PipeWri
 		}
 		_, _ = r.log.Write(line)
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return
+			return false
 		}
 	}
 	_, _ = io.Copy(r.log, reader)
+	return true
 }
 
 // accept checks the plugin's handshake.
@@ -212,6 +226,16 @@ func (r *runnerProcess) refused() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.refusal
+}
+
+// hasGreeted reports whether it has printed a handshake.
+func (r *runnerProcess) hasGreeted() bool {
+	select {
+	case <-r.greeted:
+		return true
+	default:
+		return false
+	}
 }
 
 // condemn kills the process and its group, and says why.
@@ -271,8 +295,8 @@ func (r *runnerProcess) Kill(context.Context) error {
 // Stdout returns the handshake, then nothing.
 func (r *runnerProcess) Stdout() io.ReadCloser { return r.stdout }
 
-// Stderr returns the plugin's log.
-func (r *runnerProcess) Stderr() io.ReadCloser { return r.stderr }
+// Stderr returns nothing: go-plugin would copy it to the log too late for errors.
+func (r *runnerProcess) Stderr() io.ReadCloser { return io.NopCloser(strings.NewReader("")) }
 
 // Name returns the executable.
 func (r *runnerProcess) Name() string { return r.cmd.Path }

@@ -9,11 +9,15 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Process is one process, as its line in /proc says.
 type Process struct {
 	PID, Parent, Group int
+	// CPU is how long it has computed, in user and system mode, to a hundredth of a
+	// second; 0 where the line does not say.
+	CPU time.Duration
 	// State is a letter: "R", "S", … ; "Z" for one that has ended and that its parent
 	// has not noticed.
 	State string
@@ -65,5 +69,16 @@ func parse(text string) (p Process, err error) {
 			return p, fmt.Errorf("%q is no line of a process: %w", text, err)
 		}
 	}
+	if len(fields) > 12 {
+		for _, ticks := range fields[11:13] {
+			if n, err := strconv.ParseInt(ticks, 10, 64); err == nil {
+				p.CPU += time.Duration(n) * (time.Second / ticksPerSecond)
+			}
+		}
+	}
 	return p, nil
 }
+
+// ticksPerSecond is the unit of times in /proc, the same on every architecture that
+// Go has.
+const ticksPerSecond = 100

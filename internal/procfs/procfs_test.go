@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -12,8 +13,9 @@ import (
 
 func TestParse(t *testing.T) {
 	for text, want := range map[string]Process{
-		"7 (sh) S 1 7 7 0 -1":       {7, 1, 7, "S"},
-		"12 (a) b) Z 3 (x) R 2 4 0": {12, 2, 4, "R"}, // the name is "a) b) Z 3 (x"
+		"7 (sh) S 1 7 7 0 -1": {PID: 7, Parent: 1, Group: 7, State: "S"},
+		"9 (py) R 1 9 9 0 -1 4194304 100 0 3 0 250 50 0 0 20": {PID: 9, Parent: 1, Group: 9, State: "R", CPU: 3 * time.Second},
+		"12 (a) b) Z 3 (x) R 2 4 0":                           {PID: 12, Parent: 2, Group: 4, State: "R"}, // the name is "a) b) Z 3 (x"
 	} {
 		if got, err := parse(text); err != nil || got != want {
 			t.Errorf("%q is %+v, %v; want %+v", text, got, err, want)
