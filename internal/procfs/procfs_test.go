@@ -3,6 +3,7 @@ package procfs
 import (
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,5 +59,24 @@ func TestProcesses(t *testing.T) {
 	}
 	if p, err := Of(cmd.Process.Pid); !os.IsNotExist(err) {
 		t.Errorf("the reaped child is %+v, %v", p, err)
+	}
+}
+
+func TestActivity(t *testing.T) {
+	if err := Available(); err != nil {
+		needs.Lacking(t, "a /proc to find processes in", err)
+	}
+	for script, want := range map[string]bool{"exec sleep 60": false, "while :; do :; done": true} {
+		cmd := exec.Command("sh", "-c", script)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		a := Watch(cmd.Process.Pid)
+		for a.Busy() != want { // the first starts by and by
+			time.Sleep(10 * time.Millisecond)
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/modular-bridging/bridge/internal/procfs"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/internal/identity"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
@@ -161,13 +162,9 @@ func (g *guest) greet(limit time.Duration, greeted <-chan string) error {
 	if limit == 0 {
 		limit = 30 * time.Second
 	}
-	var line string
-	select {
-	case line = <-greeted:
-	case <-g.exited:
-		return fmt.Errorf("the process ended before the handshake: %s", g.story())
-	case <-time.After(limit):
-		return fmt.Errorf("no handshake after %v: %s", limit, g.story())
+	line, err := g.handshake(limit, greeted)
+	if err != nil {
+		return err
 	}
 	fields := strings.Split(line, "|")
 	g.greeting = greeting{core: number(fields[0]), protocol: number(fields[1]), network: fields[2], address: fields[3], speak: fields[4]}
@@ -175,6 +172,24 @@ func (g *guest) greet(limit time.Duration, greeted <-chan string) error {
 		g.greeting.certificate, _ = base64.RawStdEncoding.DecodeString(strings.TrimRight(fields[5], "="))
 	}
 	return g.connect()
+}
+
+// handshake waits for the line as long as the host would: a process that is busy
+// has more time.
+func (g *guest) handshake(limit time.Duration, greeted <-chan string) (string, error) {
+	does := procfs.Watch(g.pid())
+	for window := 1; ; window++ {
+		select {
+		case line := <-greeted:
+			return line, nil
+		case <-g.exited:
+			return "", fmt.Errorf("the process ended before the handshake: %s", g.story())
+		case <-time.After(limit):
+			if !does.Busy() || window == 10 {
+				return "", fmt.Errorf("no handshake after %v: %s", time.Duration(window)*limit, g.story())
+			}
+		}
+	}
 }
 
 func (g *guest) connect() error {
