@@ -177,6 +177,7 @@ func holdLifeline() error {
 	go func() {
 		_, _ = io.Copy(io.Discard, pipe)
 		fmt.Fprintln(os.Stderr, "the host is gone: the plugin ends")
+		killStrays(os.Getenv(groupKey))
 		if pid := os.Getpid(); unix.Getpgrp() == pid {
 			_ = unix.Kill(-pid, syscall.SIGKILL)
 		}

@@ -30,7 +30,9 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(m.Run())
 	case "host":
-		runHost()
+		runHost("hang at loss")
+	case "host, stray":
+		runHost("stray at load")
 	default:
 		runPlugin(mode)
 	}
@@ -169,6 +171,8 @@ func misbehave(mode, place string, req *adapters.LoadRequest) error {
 		if once() {
 			select {}
 		}
+	case "stray at " + place:
+		return stray()
 	case "eat at " + place:
 		eat()
 	case "eat once at " + place:
@@ -218,7 +222,7 @@ type moody struct {
 
 func (m *moody) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
 	switch m.mode {
-	case "hang at loss":
+	case "hang at loss", "stray at load":
 		select {} // an adapter that heeds no context
 	case "secret":
 		_, leaked := os.LookupEnv(secretKey)

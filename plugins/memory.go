@@ -22,7 +22,7 @@ func (r *runnerProcess) watchMemory(limits *Limits, log *slog.Logger) {
 	}
 	ticks := time.NewTicker(memoryInterval)
 	defer ticks.Stop()
-	group := memoryGroup{leader: r.cmd.Process.Pid}
+	group := memoryGroup{leader: r.cmd.Process.Pid, folder: r.folder}
 	for look := 0; ; look++ {
 		if look%membersEvery == 0 {
 			group.list()

@@ -3,15 +3,17 @@ package plugins
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/modular-bridging/bridge/internal/procfs"
 )
 
-// memoryGroup is a process group whose memory is counted.
+// memoryGroup is a plugin's processes, whose memory is counted.
 type memoryGroup struct {
 	leader  int
+	folder  string // of the plugin
 	members []int
 }
 
@@ -21,6 +23,11 @@ func (g *memoryGroup) list() {
 	for p := range procfs.All() {
 		if p.Group == g.leader {
 			g.members = append(g.members, p.PID)
+		}
+	}
+	for pid := range procfs.Marked(groupKey, g.folder) { // who has left the group
+		if !slices.Contains(g.members, pid) {
+			g.members = append(g.members, pid)
 		}
 	}
 }

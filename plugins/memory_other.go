@@ -7,8 +7,11 @@ import (
 	"runtime"
 )
 
-// memoryGroup is a process group whose memory is not counted on this system.
-type memoryGroup struct{ leader int }
+// memoryGroup is a plugin's processes, whose memory is not counted on this system.
+type memoryGroup struct {
+	leader int
+	folder string
+}
 
 func (g *memoryGroup) list() {}
 

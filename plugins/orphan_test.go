@@ -19,13 +19,13 @@ import (
 
 // runHost is the main function of a host that is killed: it prints the
 // plugin's process id and waits in a call that does not end.
-func runHost() {
+func runHost(mode string) {
 	path, err := os.Executable()
 	if err != nil {
 		panic(err)
 	}
 	p, err := Launch(context.Background(), Config{Path: path, Family: "language", Load: adapters.LoadRequest{ID: "tiny"},
-		Env: []string{modeKey + "=hang at loss"}})
+		Env: []string{modeKey + "=" + mode, "BRIDGE_TEST_STRAY"}})
 	if err != nil {
 		panic(err)
 	}
@@ -43,22 +43,7 @@ func TestKilledHostLeavesNoProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path)
-	cmd.Env = append(os.Environ(), modeKey+"=host")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	id, sock, ok := strings.Cut(strings.TrimSpace(line), " ")
-	pid, _ := strconv.Atoi(id)
-	if err != nil || !ok || pid <= 0 {
-		t.Fatalf("the host says %q, %v", line, err)
-	}
+	cmd, pid, sock := startHost(t, path, "host")
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	for deadline := time.Now().Add(20 * time.Second); alive(pid); time.Sleep(10 * time.Millisecond) {
@@ -78,6 +63,28 @@ func TestKilledHostLeavesNoProcess(t *testing.T) {
 	if _, err := os.Stat(sock); err == nil {
 		t.Error("the socket folder of the killed host is still there after a sweep")
 	}
+}
+
+// startHost starts a host and returns it, its plugin's process id, and that's folder.
+func startHost(t *testing.T, path, mode string, env ...string) (host *exec.Cmd, plugin int, sock string) {
+	t.Helper()
+	cmd := exec.Command(path)
+	cmd.Env = append(append(os.Environ(), modeKey+"="+mode), env...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	id, sock, ok := strings.Cut(strings.TrimSpace(line), " ")
+	pid, _ := strconv.Atoi(id)
+	if err != nil || !ok || pid <= 0 {
+		t.Fatalf("the host says %q, %v", line, err)
+	}
+	return cmd, pid, sock
 }
 
 // alive reports whether a process runs; a zombie, which waits for an init that

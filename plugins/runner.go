@@ -24,11 +24,12 @@ import (
 // kills one pid only, notices a death no sooner than the last grandchild has
 // closed the pipes, and stops reading at a line of 64 KiB.
 type runnerProcess struct {
-	cfg   *Config
-	cmd   *exec.Cmd
-	log   *plugLog // for what it prints
-	begun func()   // called when the process runs
-	done  chan struct{}
+	cfg    *Config
+	cmd    *exec.Cmd
+	log    *plugLog // for what it prints
+	begun  func()   // called when the process runs
+	folder string   // private, of the process
+	done   chan struct{}
 
 	stdout   io.ReadCloser
 	stderr   *drain
@@ -52,11 +53,11 @@ const firstFD = 3
 func newRunner(cfg *Config, private string, log *plugLog, arenas *hostArenas, protocolEnv []string, begun func()) *runnerProcess {
 	cmd := exec.Command(cfg.Path, cfg.Args...)
 	cmd.Dir = private
-	cmd.Env = append(cfg.environment(private), protocolEnv...)
+	cmd.Env = append(append(cfg.environment(private), protocolEnv...), groupKey+"="+private)
 	files, variables := arenas.handOver(firstFD)
 	cmd.ExtraFiles, cmd.Env = files, append(cmd.Env, variables...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return &runnerProcess{cfg: cfg, cmd: cmd, log: log, begun: begun, done: make(chan struct{}), silent: make(chan struct{}), greeted: make(chan struct{})}
+	return &runnerProcess{cfg: cfg, cmd: cmd, log: log, begun: begun, folder: private, done: make(chan struct{}), silent: make(chan struct{}), greeted: make(chan struct{})}
 }
 
 // Start starts the process.
@@ -140,11 +141,12 @@ func (r *runnerProcess) startPrepared() error {
 	return err
 }
 
-// reap waits for the process, takes its group down with it, and records how it
-// ended. Its last lines are in the log then.
+// reap waits for the process, takes down with it its group and what has left that,
+// and records how it ended. Its last lines are in the log then.
 func (r *runnerProcess) reap() {
 	err := r.cmd.Wait()
 	r.killGroup()
+	killStrays(r.folder)
 	r.lifeline.Close()
 	r.stderr.catchUp()
 	select {

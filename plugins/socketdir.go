@@ -63,8 +63,8 @@ func (d *socketDir) remove() {
 	d.lock.Close()
 }
 
-// sweep removes every folder below base whose lock nobody holds. The caller
-// holds the lock of base.
+// sweep removes every folder below base whose lock nobody holds, and ends what runs
+// of the plugin that worked there. The caller holds the lock of base.
 func sweep(base string) {
 	locks, _ := filepath.Glob(filepath.Join(base, "p*.lock"))
 	for _, name := range locks {
@@ -73,6 +73,7 @@ func sweep(base string) {
 			continue // in use
 		}
 		d := &socketDir{path: strings.TrimSuffix(name, ".lock"), lock: lock}
+		killStrays(d.work())
 		d.remove()
 	}
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
 import sys
 import threading
+import time
 from typing import IO, List, Optional
 
 COOKIE_KEY = "BRIDGE_PLUGIN"
@@ -14,6 +16,7 @@ COOKIE_VALUE = "3d0c5a2e8f5b4c4f9d7e-bridge-adapter"
 LIFELINE_KEY = "BRIDGE_LIFELINE_FD"
 CERTIFICATE_KEY = "BRIDGE_SERVER_CERT_FD"
 ARENAS_KEY = "BRIDGE_ARENAS"
+GROUP_KEY = "BRIDGE_GROUP"
 
 _handshake: Optional[IO[str]] = None
 
@@ -83,7 +86,39 @@ def _wait_for_end(fd: int) -> None:
         os.write(2, b"the host is gone: the plugin ends\n")
     except OSError:
         pass
+    end_strays(os.environ.get(GROUP_KEY, ""))
     end_group()
+
+
+def end_strays(folder: str) -> None:
+    """Kills what a plugin has started and that has left its process group: the
+    environment has the plugin's private folder. Where there is no /proc nothing is found."""
+    mark = f"{GROUP_KEY}={folder}".encode()
+    until = time.monotonic() + 2  # one that hangs in the kernel does not end
+    while folder and time.monotonic() < until:
+        found = [pid for pid in _processes() if pid != os.getpid() and mark in _environment(pid)]
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.001)
+
+
+def _processes() -> List[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+
+
+def _environment(pid: int) -> List[bytes]:
+    """Returns what a process was started with; of one that has ended, nothing."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:
+        return []
 
 
 def end_group() -> None:

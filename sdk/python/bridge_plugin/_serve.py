@@ -8,10 +8,8 @@ import json
 import logging
 import os
 import re
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from concurrent import futures
 from typing import Callable, NoReturn, Optional, Tuple
@@ -20,6 +18,7 @@ import grpc
 
 from . import _process
 from ._arenas import Arenas
+from ._folder import PrivateFolder
 from ._server import MAX_MESSAGE_BYTES, Service
 from .contract import Model
 from .errors import Error, Kind
@@ -74,7 +73,9 @@ def _serve_host(model: Callable[[], Model], name: str, version: str) -> NoReturn
     _start_logging()
     service = Service(model, name, version, _map_arenas())
     server = _new_server(service)
-    path = os.path.join(os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.mkdtemp(prefix="bridge-plugin-"), f"plugin-{os.getpid()}.sock")
+    given = os.environ.get("PLUGIN_UNIX_SOCKET_DIR", "")
+    own = None if given else PrivateFolder()
+    path = os.path.join(own.path if own else given, f"plugin-{os.getpid()}.sock")
     credentials, certificate = _credentials()
     if credentials is not None:
         server.add_secure_port("unix:" + path, credentials)
@@ -88,6 +89,8 @@ def _serve_host(model: Callable[[], Model], name: str, version: str) -> NoReturn
     stopped.wait(0.3)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+    if own:
+        own.remove()
     _leave(0)
 
 
@@ -105,23 +108,21 @@ def _leave(status: int) -> NoReturn:
 def _debug(model: Callable[[], Model], name: str, version: str) -> NoReturn:
     _start_logging()
     service = Service(model, name, version, again=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: service.stop.set())
     server = _new_server(service)
-    folder = tempfile.mkdtemp(prefix="bridge-plugin-")
-    path = os.path.join(folder, "plugin.sock")
+    folder = PrivateFolder()
+    path = os.path.join(folder.path, "plugin.sock")
     server.add_insecure_port("unix:" + path)
     server.start()
     attach = {name: {"Protocol": "grpc", "ProtocolVersion": _protocol(), "Pid": os.getpid(), "Test": True,
                      "Addr": {"Network": "unix", "String": path}}}
     print(f"The plugin runs and waits for bridge. In the shell where bridge runs:\n\n    export BRIDGE_REATTACH='{json.dumps(attach)}'\n", flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: service.stop.set())
-    try:
-        while not service.stop.wait(0.5):
-            pass
-    except KeyboardInterrupt:
+    while not service.stop.wait(0.5):  # handlers run in between
         pass
     server.stop(0.2)
     service.end()
-    shutil.rmtree(folder, ignore_errors=True)
+    folder.remove()
     _leave(0)
 
 

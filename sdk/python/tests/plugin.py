@@ -21,6 +21,9 @@ class Model(bp.LanguageModel):
         if MODE == "child":
             child = subprocess.Popen(["sleep", "600"])
             print("child", child.pid, file=sys.stderr, flush=True)
+        if MODE == "stray":  # it leaves the group, and its parent ends
+            shell = subprocess.run(["/bin/sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"], start_new_session=True, stdout=subprocess.PIPE, text=True)
+            print("child", shell.stdout, file=sys.stderr, flush=True)
         if MODE == "load fails":
             raise bp.Error(bp.Kind.CORRUPT, "bad tensor", "download it again", field="model.safetensors")
         if MODE == "noise":

@@ -38,7 +38,7 @@ class Host:
         lifeline, self.lifeline = os.pipe()
         self.environment = {
             "PATH": os.environ["PATH"], "PYTHONPATH": str(SDK), "MODE": mode, COOKIE_KEY: COOKIE_VALUE, "PLUGIN_PROTOCOL_VERSIONS": "1",
-            "PLUGIN_UNIX_SOCKET_DIR": folder.name, "BRIDGE_LIFELINE_FD": str(lifeline), **dict(environment)}
+            "PLUGIN_UNIX_SOCKET_DIR": folder.name, "BRIDGE_LIFELINE_FD": str(lifeline), "BRIDGE_GROUP": folder.name, **dict(environment)}
         inherited = [lifeline]
         self.inbound = self.outbound = None
         if arenas:
@@ -155,6 +155,24 @@ class Start(unittest.TestCase):
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(PATIENCE), 0)
         self.assertFalse(os.path.exists(attach["Addr"]["String"]))
+
+    def test_what_a_killed_debug_run_leaves_the_next_one_removes(self):
+        with tempfile.TemporaryDirectory(dir="/tmp") as temporary:
+            left = []
+            for end in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
+                process = subprocess.Popen([sys.executable, str(PLUGIN), "--debug"], env={"PYTHONPATH": str(SDK), "PATH": os.environ["PATH"], "TMPDIR": temporary},
+                                           stdout=subprocess.PIPE, text=True)
+                self.addCleanup(process.stdout.close)
+                self.addCleanup(process.kill)
+                line = next(line for line in process.stdout if "export" in line)
+                socket = json.loads(line.split("'")[1])["test"]["Addr"]["String"]
+                self.assertEqual([path for path in left if os.path.exists(os.path.dirname(path))], [])
+                self.assertEqual(os.stat(os.path.dirname(socket)).st_mode & 0o777, 0o700)
+                process.send_signal(end)
+                process.wait(PATIENCE)
+                left.append(socket)
+            self.assertEqual(os.listdir(os.path.join(temporary, f"bridge-{os.getuid()}")), ["lock"])
+            self.assertEqual(os.listdir(temporary), [f"bridge-{os.getuid()}"])
 
 
 class Calls(unittest.TestCase):
@@ -309,7 +327,13 @@ class End(unittest.TestCase):
         self.assertEqual(next(iter(host.loss("abc"))).loss.loss, [3.0])
 
     def test_the_lifeline_takes_the_group_down(self):
-        host = Host(self, "child")
+        self.lose_host("child")
+
+    def test_the_lifeline_takes_down_what_has_left_the_group(self):
+        self.lose_host("stray")
+
+    def lose_host(self, mode):
+        host = Host(self, mode)
         host.load()
         child = int(host.said().split("child")[1].split()[0])
         os.close(host.lifeline)
