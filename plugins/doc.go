@@ -28,9 +28,11 @@
 //	Close: go-plugin's Shutdown       ──►  closes the model and exits; after 2 s it is killed
 //
 // The handshake must come within Config.StartTimeout, or ten times that from a
-// process that computes or prints meanwhile; Load may take as long as it needs. The lifeline is a pipe whose other end only the host holds: it
-// closes however the host dies, and the plugin exits. What is left of the
-// socket's folder, the next host removes.
+// process that computes or prints meanwhile; Load may take as long as it needs. The
+// lifeline is a pipe whose other end only the host holds: it closes however the host
+// dies, and the plugin exits. What is left of the socket's folder, the next host
+// removes. What a plugin has started ends with it, in its process group or out of
+// it: an environment variable marks it.
 //
 // The handshake's line is read by the host itself before go-plugin sees it: a
 // plugin that is too old or too new is refused with which version of which side
