@@ -48,6 +48,9 @@ type Config struct {
 	Transport  Transport // of tensors; empty means TransportAuto
 	ArenaBytes int64     // of shared memory in each direction, of which only used pages exist; 0 means 1 GiB
 
+	// Running, where not nil, knows the process as long as it runs.
+	Running *Running
+
 	// Started is told the process id of every process that is started, at once.
 	// Watch sees every message on the connection to the plugin, as gRPC's stats.
 	// Both are for measurements and tests; nil is fine.

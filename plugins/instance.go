@@ -76,6 +76,9 @@ func (i *instance) start(ctx context.Context) (err error) {
 	if i.sock, err = newSocketDir(); err != nil {
 		return adapters.Errorf(adapters.Exhausted, "no folder for the plugin's socket: %w", err).WithOp("start")
 	}
+	if err := i.cfg.Running.add(i.sock, nil); err != nil {
+		return err
+	}
 	identity, certificate, err := clientIdentity()
 	if err != nil {
 		return adapters.Errorf(adapters.Internal, "no certificate for the host: %w", err).WithOp("start")
@@ -87,6 +90,9 @@ func (i *instance) start(ctx context.Context) (err error) {
 	begun := make(chan struct{})
 	i.client = goplugin.NewClient(i.clientConfig(identity, certificate, sync.OnceFunc(func() {
 		i.arenas.started()
+		if i.cfg.Running.add(i.sock, i.runner) != nil { // it came to life while all others were killed
+			_ = i.runner.Kill(context.Background())
+		}
 		close(begun)
 	})))
 	go func() {
@@ -368,5 +374,6 @@ func (i *instance) stop() {
 	}
 	if i.sock != nil {
 		i.sock.remove()
+		i.cfg.Running.remove(i.sock)
 	}
 }

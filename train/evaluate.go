@@ -141,7 +141,9 @@ func (s *Session) writeCaptions(ctx context.Context, scores *Scores, features *a
 
 // publish writes scores to the metrics and to the screen.
 func (s *Session) publish(scores Scores) error {
+	s.state.Lock()
 	s.scores = append(s.scores, scores)
+	s.state.Unlock()
 	values := map[string]float64{}
 	if g := scores.Grounding; g != nil {
 		values["held_out/loss"], values["held_out/loss_other_picture"], values["held_out/loss_no_picture"] = g.Right, g.Other, g.None

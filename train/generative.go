@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
@@ -123,23 +124,38 @@ func (g *generative) close() {
 
 func (g *generative) optimizer() *optim.AdamW { return g.opt }
 
-// step does optimizer step n, counted from 0: nothing of it is applied unless
-// all of it can be.
-func (g *generative) step(ctx context.Context, n int) (outcome, error) {
+// prepare does optimizer step n, counted from 0, up to the gradient of the language
+// model: nothing of it is applied unless all of it can be.
+func (g *generative) prepare(ctx context.Context, n int) (*prepared, error) {
 	batch := g.session.picks(g.stage, n)
-	micro := max(1, g.stage.Accumulate)
-	size := len(batch) / micro
-	runs := make([]*microBatch, 0, micro)
-	defer func() {
+	runs, total, err := g.runs(ctx, n, batch)
+	free := func() {
 		for _, m := range runs {
 			m.free()
 		}
-	}()
-	var total loss
+	}
+	if err == nil {
+		err = g.compileUpdate(runs[0])
+	}
+	if err != nil {
+		free()
+		return nil, err
+	}
+	return &prepared{free: free, apply: func() (outcome, error) {
+		norm, err := g.apply(n, runs, total)
+		return outcome{Losses: map[string]float64{"loss": total.perToken()}, Images: len(batch), GradNorm: float64(norm)}, err
+	}}, nil
+}
+
+// runs does the micro-batches of a step up to their gradients. What it returns is to
+// be freed, also with an error.
+func (g *generative) runs(ctx context.Context, n int, batch []data.Pick) (runs []*microBatch, total loss, err error) {
+	micro := max(1, g.stage.Accumulate)
+	size := len(batch) / micro
 	for k, ahead := 0, g.start(ctx, n, 0, batch[:size]); k < micro; k++ {
 		m := <-ahead
 		if m.err != nil {
-			return outcome{}, m.err
+			return runs, total, m.err
 		}
 		runs = append(runs, m)
 		if k+1 < micro { // the Q-Former works on the next while the language model works on this
@@ -151,11 +167,40 @@ func (g *generative) step(ctx context.Context, n int) (outcome, error) {
 			if k+1 < micro {
 				(<-ahead).free()
 			}
-			return outcome{}, err
+			return runs, total, err
 		}
 	}
-	norm, err := g.apply(n, runs, total)
-	return outcome{Losses: map[string]float64{"loss": total.perToken()}, Images: len(batch), GradNorm: float64(norm)}, err
+	return runs, total, nil
+}
+
+// compileUpdate compiles what apply will run with micro-batches like this one.
+func (g *generative) compileUpdate(m *microBatch) error {
+	cotangent := shapes.Make(dtypes.Float32, m.cotangent.Shape...)
+	if g.update != nil {
+		learning, err := g.opt.Rates(g.rates.at(0))
+		if err != nil {
+			return err
+		}
+		defer learning.FinalizeAll()
+		_, err = g.update.Compile(m.in.Shape(), m.rng.Shape(), cotangent, learning.Shape())
+		return err
+	}
+	all := []shapes.Shape{m.in.Shape(), m.rng.Shape(), cotangent}
+	for _, p := range g.opt.Names() {
+		all = append(all, g.session.Bridge.Store().GetVariable(layers.VariablePath(p)).Shape())
+	}
+	_, err := g.accumulate.Compile(all...)
+	return err
+}
+
+// compileFor compiles a graph for arguments, where that is not done yet.
+func compileFor(e *model.Exec, args ...*tensors.Tensor) error {
+	all := make([]shapes.Shape, len(args))
+	for i, t := range args {
+		all[i] = t.Shape()
+	}
+	_, err := e.Compile(all...)
+	return err
 }
 
 // loss is a sum over target tokens, in nats.

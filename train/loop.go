@@ -18,10 +18,18 @@ type outcome struct {
 
 // stepper does the steps of one stage.
 type stepper interface {
-	// step does step n, counted from 0: wholly or not at all.
-	step(ctx context.Context, n int) (outcome, error)
+	// prepare does of step n, counted from 0, all that changes nothing, the
+	// compilation of graphs included: the state stays that of the step before.
+	prepare(ctx context.Context, n int) (*prepared, error)
 	optimizer() *optim.AdamW
 	close()
+}
+
+// prepared is a step that is ready. apply does it, wholly or not at all; free gives
+// back what it holds, whether it was done or not.
+type prepared struct {
+	apply func() (outcome, error)
+	free  func()
 }
 
 // Run trains all stages of the plan, in order, and returns what the last
@@ -74,13 +82,10 @@ func (s *Session) runStage(ctx context.Context, index int, from position) error 
 	task := s.Progress.Start(st.Name, st.Schedule.Steps, from.step)
 	defer task.Done()
 	for n := from.step; n < st.Schedule.Steps; n++ {
-		began := time.Now()
-		out, err := steps.step(ctx, n)
+		out, err := s.step(ctx, index, n, steps)
 		if err != nil {
 			return s.interrupted(ctx, index, n, steps, err)
 		}
-		s.clock += time.Since(began)
-		s.done++
 		task.Step(n+1, out.Images, out.Losses["loss"])
 		if err := s.record(st, n, out); err != nil {
 			return err
@@ -90,6 +95,27 @@ func (s *Session) runStage(ctx context.Context, index int, from position) error 
 		}
 	}
 	return nil
+}
+
+// step does step n of a stage.
+func (s *Session) step(ctx context.Context, index, n int, steps stepper) (outcome, error) {
+	began := time.Now()
+	ready, err := steps.prepare(ctx, n)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer ready.free()
+	s.state.Lock()
+	defer s.state.Unlock()
+	out, err := ready.apply()
+	if err != nil {
+		return outcome{}, err
+	}
+	s.clock += time.Since(began)
+	s.done++
+	s.place.stage, s.place.step, s.place.stepper = index, n+1, steps
+	s.unsaved.Store(true)
+	return out, nil
 }
 
 // pause evaluates and writes a checkpoint where the plan wants it after `done`
@@ -144,6 +170,6 @@ func (s *Session) interrupted(ctx context.Context, index, done int, steps steppe
 	if err := s.save(index, done, steps); err != nil {
 		return errors.Join(cause, err)
 	}
-	s.Log.Info("interrupted: checkpoint written", "run", s.Dir, "step", s.done)
+	s.sayInterrupted()
 	return cause
 }

@@ -83,16 +83,20 @@ func (r *representation) close() {
 	r.opt.Close()
 }
 
-func (r *representation) step(ctx context.Context, n int) (outcome, error) {
+func (r *representation) prepare(ctx context.Context, n int) (*prepared, error) {
 	args, images, err := r.inputs(ctx, n)
-	defer func() {
-		for _, t := range args {
-			t.FinalizeAll()
-		}
-	}()
-	if err != nil {
-		return outcome{}, err
+	free := func() { finalize(anys(args)) }
+	if err == nil {
+		err = compileFor(r.exec, args...)
 	}
+	if err != nil {
+		free()
+		return nil, err
+	}
+	return &prepared{apply: func() (outcome, error) { return r.apply(args, images) }, free: free}, nil
+}
+
+func (r *representation) apply(args []*tensors.Tensor, images int) (outcome, error) {
 	losses, norms, err := r.exec.Call2(anys(args)...)
 	if err != nil {
 		return outcome{}, fmt.Errorf("stage-1 step: %w", err)

@@ -3,6 +3,8 @@ package train
 import (
 	"context"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -46,6 +48,14 @@ type Session struct {
 	Metrics  *metrics.Writer
 	Progress metrics.Progress
 	Log      *slog.Logger
+
+	// state is held while weights, moments and what follows change, or are saved.
+	state   sync.Mutex
+	unsaved atomic.Bool // a step was done since the last checkpoint
+	place   struct {    // of the last step that was done
+		stage, step int
+		stepper     stepper
+	}
 
 	clock  time.Duration // of training so far, evaluation not counted
 	done   int           // optimizer steps so far, in all stages

@@ -37,8 +37,40 @@ type state struct {
 
 func (s *Session) checkpoints() string { return filepath.Join(s.Dir, "checkpoints") }
 
+// Rescue writes the checkpoint of a run that was told to stop and does not come
+// back, because it compiles a graph, which nothing interrupts: that changes nothing
+// of the last step's state. It waits for a step that is just being applied. Call it
+// from another goroutine, and then end the process: Run does no step any more, and
+// may not return.
+func (s *Session) Rescue() error {
+	if !s.unsaved.Load() {
+		return nil
+	}
+	s.state.Lock() // for ever
+	if !s.unsaved.Load() {
+		return nil
+	}
+	if err := s.write(s.place.stage, s.place.step, s.place.stepper); err != nil {
+		return err
+	}
+	s.sayInterrupted()
+	return nil
+}
+
+// sayInterrupted is for whoever has interrupted the run.
+func (s *Session) sayInterrupted() {
+	s.Log.Info("interrupted: checkpoint written", "run", s.Dir, "step", s.done)
+}
+
 // save writes a checkpoint after `step` steps of a stage.
 func (s *Session) save(stage, step int, steps stepper) error {
+	s.state.Lock()
+	defer s.state.Unlock()
+	return s.write(stage, step, steps)
+}
+
+// write is save for whoever holds the state.
+func (s *Session) write(stage, step int, steps stepper) error {
 	_, err := folders.Write(s.checkpoints(), s.done, cmp.Or(s.Keep, 2), func(tmp string) error {
 		if err := s.Bridge.Save(tmp, adapters.Float32); err != nil {
 			return err
@@ -59,6 +91,7 @@ func (s *Session) save(stage, step int, steps stepper) error {
 	if err != nil {
 		return fmt.Errorf("checkpoint after step %d: %w", s.done, err)
 	}
+	s.unsaved.Store(false)
 	return nil
 }
 

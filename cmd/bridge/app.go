@@ -57,6 +57,8 @@ type program struct {
 	level          *slog.LevelVar
 	asked          trust.Settings // of all plugins, on the command line
 	moved          moves
+	running        plugins.Running
+	rescue         rescue
 }
 
 // builtin lists the adapter families of this binary: the one place that names
@@ -73,12 +75,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p := &program{stdout: stdout, stderr: stderr, level: &slog.LevelVar{}}
 	p.sinks = newSinks(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: p.level, ReplaceAttr: withoutTime}))
 	p.log = slog.New(p.sinks)
-	app := p.app()
-	ordered, err := reorder(app, args)
-	if err == nil {
-		err = app.RunContext(ctx, ordered)
-	}
-	return p.status(ctx, err)
+	ended := make(chan int, 1)
+	go func() {
+		app := p.app()
+		ordered, err := reorder(app, args)
+		if err == nil {
+			err = app.RunContext(ctx, ordered)
+		}
+		ended <- p.status(ctx, err)
+	}()
+	return p.await(ctx, ended)
 }
 
 // status reports err and returns the exit status that it means.
@@ -143,8 +149,9 @@ func (p *program) app() *cli.App {
 			return p.askTrust(c)
 		},
 		Commands: []*cli.Command{
-			p.demoCommand(), p.doctorCommand(), p.modelsCommand(), p.recipesCommand(), p.trainCommand(), p.retrainCommand(),
-			p.captionCommand(), p.askCommand(), p.compareCommand(), p.convertCommand(), p.verifyCommand(), p.pluginCommand(), p.adapterCommand(),
+			p.computing(p.demoCommand()), p.doctorCommand(), p.modelsCommand(), p.recipesCommand(),
+			p.computing(p.trainCommand()), p.computing(p.retrainCommand()), p.computing(p.captionCommand()), p.computing(p.askCommand()),
+			p.computing(p.compareCommand()), p.convertCommand(), p.computing(p.verifyCommand()), p.pluginCommand(), p.adapterCommand(),
 		},
 	}
 	settle(app.Commands)

@@ -64,7 +64,7 @@ func (p *program) loading(id string) func(adapters.Progress) {
 // process returns the plugin to start: a third-party one, or this binary as the
 // server of a built-in family.
 func (p *program) process(o opening, family string, req adapters.LoadRequest) (plugins.Config, error) {
-	cfg := plugins.Config{Transport: plugins.Transport(o.transport), Load: req, Logger: p.log, Limits: plugins.Limits{
+	cfg := plugins.Config{Transport: plugins.Transport(o.transport), Load: req, Logger: p.log, Running: &p.running, Limits: plugins.Limits{
 		Memory: o.limits.Memory(), Devices: o.limits.Devices, Threads: o.limits.Threads, Call: o.limits.Call(),
 	}}
 	if n := o.limits.Restarts; n != nil {

@@ -115,8 +115,16 @@ func (b *bench) train1(ctx context.Context, r *recipes.Resolved, dir string, res
 	if err := b.record(r, dir, resume); err != nil {
 		return out, err
 	}
-	if out.result, err = b.run(ctx, s); err != nil {
+	toGoOn := func() {
 		b.program.log.Info("to go on: bridge train " + filepath.Join(dir, recipeFile) + " --out " + dir + " --resume")
+	}
+	defer b.program.rescue.by(func() error {
+		defer toGoOn()
+		b.program.log.Info("the run was interrupted", "where", "in a computation that cannot be interrupted")
+		return s.Rescue()
+	})()
+	if out.result, err = b.run(ctx, s); err != nil {
+		toGoOn()
 		return out, err
 	}
 	out.summary = b.summarize(r, trained, out.result)
