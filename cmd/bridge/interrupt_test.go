@@ -154,8 +154,22 @@ func running(pid int) bool {
 // does. Nothing may be left of it.
 func (p stallingPlugin) interrupt(t *testing.T, mode string, args ...string) string {
 	t.Helper()
+	p.set(t, mode)
+	return p.interruptAt(t, mode, p.reached, args...)
+}
+
+// reached reports whether the plugin is where it stalls.
+func (p stallingPlugin) reached() bool {
+	_, err := os.Stat(string(p) + ".reached")
+	return err == nil
+}
+
+// interruptAt runs a command until it has come to a place, and then does what Ctrl-C
+// does. Nothing may be left of it.
+func (p stallingPlugin) interruptAt(t *testing.T, place string, reached func() bool, args ...string) string {
+	t.Helper()
 	temporary := shortTemporary(t)
-	state, said := p.strike(t, temporary, os.Interrupt, mode, args...)
+	state, said := strikeAt(t, temporary, os.Interrupt, place, reached, args...)
 	if got := state.ExitCode(); got != exitInterrupted {
 		t.Errorf("status %d, want %d\n%s", got, exitInterrupted, said)
 	}
@@ -197,6 +211,13 @@ func sockets(t *testing.T, temporary string) []string {
 func (p stallingPlugin) strike(t *testing.T, temporary string, signal os.Signal, mode string, args ...string) (*os.ProcessState, string) {
 	t.Helper()
 	p.set(t, mode)
+	return strikeAt(t, temporary, signal, mode, p.reached, args...)
+}
+
+// strikeAt runs a command until it has come to a place, sends it a signal, and
+// returns how it ended and what it said.
+func strikeAt(t *testing.T, temporary string, signal os.Signal, place string, reached func() bool, args ...string) (*os.ProcessState, string) {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -210,13 +231,10 @@ func (p stallingPlugin) strike(t *testing.T, temporary string, signal os.Signal,
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	for {
-		if _, err := os.Stat(string(p) + ".reached"); err == nil {
-			break
-		}
+	for !reached() {
 		select {
 		case err := <-ended:
-			t.Fatalf("the command ended before the plugin stalled at %s: %v\n%s", mode, err, &said)
+			t.Fatalf("the command ended before it came to %s: %v\n%s", place, err, &said)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
@@ -268,6 +286,20 @@ func TestInterruptLeavesNothing(t *testing.T) {
 	})
 	t.Run("caption, generate", func(t *testing.T) {
 		p.interrupt(t, "generate", "caption", dir, "kit:held-out/0", "--backend", "go")
+	})
+	t.Run("caption, in the host", func(t *testing.T) { // which hears nothing while it reads
+		p.set(t, "nowhere")
+		picture := filepath.Join(t.TempDir(), "picture.png")
+		if err := syscall.Mkfifo(picture, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var writer *os.File
+		defer func() { writer.Close() }()
+		p.interruptAt(t, "the picture", func() bool {
+			var err error
+			writer, err = os.OpenFile(picture, os.O_WRONLY|syscall.O_NONBLOCK, 0) // it fails where nobody reads
+			return err == nil
+		}, "caption", dir, picture, "--backend", "go")
 	})
 	t.Run("verify, loss", func(t *testing.T) {
 		p.interrupt(t, "loss", "verify", filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm"), "--plugin", string(p), "--backend", "go")

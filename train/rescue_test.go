@@ -1,0 +1,97 @@
+package train_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/checkpoint"
+)
+
+// deaf stands still after some batches of features, heeding nothing, as a run does
+// that compiles a graph.
+type deaf struct {
+	from    train.Features
+	left    int
+	reached chan struct{}
+}
+
+func (f *deaf) Features(ctx context.Context, rows []int) (*adapters.Tensor, error) {
+	if f.left--; f.left < 0 {
+		close(f.reached)
+		select {}
+	}
+	return f.from.Features(ctx, rows)
+}
+
+// A run that does not come back is saved from outside, wherever it stands, and goes
+// on with the same bits.
+func TestRescuedRunsGoOnWithTheSameBits(t *testing.T) {
+	for name, c := range map[string]struct {
+		objective  train.Objective
+		accumulate int
+		every      int // steps between checkpoints
+		batches    int // of features before it stands still
+		evaluation bool
+		done       int // steps in the checkpoint; 0: there is none
+	}{
+		"stage 1":              {objective: train.Representation, batches: 3, done: 3},
+		"stage 2":              {objective: train.PromptCaption, batches: 2, done: 2},
+		"in portions":          {objective: train.PromptCaption, accumulate: 2, batches: 5, done: 2},
+		"in an evaluation":     {objective: train.PromptCaption, batches: 1, evaluation: true, done: 2},
+		"nothing done":         {objective: train.PromptCaption, batches: 0, done: 0},
+		"nothing done since":   {objective: train.PromptCaption, every: 2, batches: 2, done: 2},
+		"after a checkpoint":   {objective: train.PromptCaption, every: 2, batches: 3, done: 3},
+		"in the first portion": {objective: train.PromptCaption, accumulate: 2, batches: 1, done: 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan := quickPlan(c.objective, 5)
+			plan.CheckpointEvery, plan.Stages[0].Accumulate = c.every, c.accumulate
+			if c.evaluation {
+				plan.Evaluation = train.Evaluation{Every: 2, Examples: 4}
+			}
+			session := func(dir string) *train.Session {
+				if c.objective == train.Representation {
+					return quick(t, tiny(t, 0.1), nil, plan, dir)
+				}
+				lm := fakeLanguage()
+				return quick(t, tinyFor(t, lm, 0.1), lm, plan, dir)
+			}
+			whole, dir := t.TempDir(), t.TempDir()
+			if _, err := session(whole).Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			stuck, at := session(dir), &deaf{left: c.batches, reached: make(chan struct{})}
+			if c.evaluation {
+				at.from, stuck.Held.Features = stuck.Held.Features, at
+			} else {
+				at.from, stuck.Train.Features = stuck.Train.Features, at
+			}
+			go func() {
+				_, err := stuck.Run(context.Background())
+				t.Errorf("the run came back: %v", err)
+			}()
+			<-at.reached
+			if err := stuck.Rescue(); err != nil {
+				t.Fatal(err)
+			}
+			saved, _, err := checkpoint.Latest(filepath.Join(dir, "checkpoints"))
+			if (err == nil) != (c.done > 0) {
+				t.Fatalf("the newest checkpoint is %q, %v", saved, err)
+			}
+			again := session(dir)
+			again.Resume = true
+			if result, err := again.Run(t.Context()); err != nil || result.Steps != 5 {
+				t.Fatalf("resumed: %d steps, %v", result.Steps, err)
+			}
+			sameBits(t, weights(t, dir), weights(t, whole))
+			if c.done > 0 && !strings.HasSuffix(saved, fmt.Sprintf("%06d", c.done)) {
+				t.Errorf("the rescued state is %s, want that after step %d", filepath.Base(saved), c.done)
+			}
+		})
+	}
+}
