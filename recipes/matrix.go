@@ -10,6 +10,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
+	"github.com/modular-bridging/bridge/registry"
 )
 
 // Matrix is a set of swaps that are to be compared: every encoder with every
@@ -42,7 +43,7 @@ type Cell struct {
 
 // Name names the cell's run folder.
 func (c Cell) Name() string {
-	return fmt.Sprintf("%s_%s_%s_seed%d", filepath.Base(c.Encoder), filepath.Base(c.LLM), c.Option, c.Seed)
+	return fmt.Sprintf("%s_%s_%s_seed%d", registry.FolderName(c.Encoder), registry.FolderName(c.LLM), c.Option, c.Seed)
 }
 
 // IsMatrix reports whether a file is a matrix and not a recipe.

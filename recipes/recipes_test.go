@@ -3,6 +3,7 @@ package recipes
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -383,6 +384,38 @@ func TestInstalledPlugins(t *testing.T) {
 	}
 	if _, err := load(t, "tiny-stage2-opt", "vision={plugin='mine'}").Resolve(reg); err == nil || !strings.Contains(err.Error(), `vision.plugin: is "mine", a language-model, want a vision-encoder`) {
 		t.Errorf("a plugin of the other kind: %v", err)
+	}
+}
+
+// Models of plugins have names that tell them apart in tables: "checkpoint" is the
+// folder of every project.
+func TestModelsOfPluginsAreNamed(t *testing.T) {
+	root := t.TempDir()
+	project := filepath.Join(root, "words")
+	for _, dir := range []string{"words/checkpoint", "words/large/checkpoint", "words/small", "elsewhere/checkpoint", "llama-3b"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for file, text := range map[string]string{
+		"words/plugin.toml":                  "name = 'mine'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'language-model'\n",
+		"words/bridge-adapter-mine":          "#!/bin/sh\n",
+		"words/large/checkpoint/config.json": `{"model_type": "opt"}`, // which a built-in family reads, too
+	} {
+		if err := os.WriteFile(filepath.Join(root, file), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{
+		"words": "mine", "words/checkpoint": "mine", "words/large/checkpoint": "mine-large", "words/small": "mine-small",
+		"elsewhere/checkpoint": "elsewhere", "llama-3b": "llama-3b",
+	} {
+		for _, plugin := range []string{project, filepath.Join(project, "bridge-adapter-mine")} {
+			got := resolve(t, load(t, "tiny-stage2-opt", fmt.Sprintf("language={plugin=%q, path=%q}", plugin, filepath.Join(root, path))))
+			if got.LanguageModel.ID != want {
+				t.Errorf("%s of %s is called %q, want %q", path, plugin, got.LanguageModel.ID, want)
+			}
+		}
 	}
 }
 

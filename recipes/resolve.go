@@ -108,7 +108,24 @@ func (r *Recipe) lookup(reg *registry.Registry, plugin store.Plugin, table strin
 		r.doc.Errorf(key, "%v", err)
 		return found, false
 	}
+	if b.Plugin != "" && found.Source == registry.FromFolder {
+		found.ID = modelName(plugin, found.Path)
+	}
 	return found, true
+}
+
+// modelName is what tables call the model in a folder that a plugin reads: by the
+// plugin where the folder lies in the plugin's own, as a project's "checkpoint" does.
+func modelName(plugin store.Plugin, path string) string {
+	inside, err := filepath.Rel(plugin.Dir, path)
+	if plugin.Dir == "" || err != nil || !filepath.IsLocal(inside) {
+		return registry.FolderName(path)
+	}
+	parts := strings.Split(inside, string(filepath.Separator))
+	if last := len(parts) - 1; parts[last] == "." || parts[last] == "checkpoint" {
+		parts = parts[:last]
+	}
+	return strings.Join(append([]string{plugin.Name}, parts...), "-")
 }
 
 // ofPlugin returns a model that the plugin alone knows: one that it brings, or a
@@ -129,7 +146,7 @@ func ofPlugin(reg *registry.Registry, plugin store.Plugin, b Backbone, kind adap
 	if _, err := reg.LookupOf(dir, kind); err == nil {
 		return registry.Backbone{}, false
 	}
-	m.ID = filepath.Base(path)
+	m.ID = modelName(plugin, path)
 	return registry.Backbone{Manifest: m, Source: registry.FromFolder, Path: path}, true
 }
 

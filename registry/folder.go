@@ -31,7 +31,7 @@ type hfConfig struct {
 }
 
 // Folder returns the backbone of a Hugging Face checkpoint folder. Its id is
-// the folder's name; its family follows from config.json's model_type. A folder
+// the folder's name ([FolderName]); its family follows from config.json's model_type. A folder
 // with a whole BLIP-2 is refused, for it holds two: [Registry.FolderOf] takes one.
 func (r *Registry) Folder(dir string) (Backbone, error) { return r.FolderOf(dir, "") }
 
@@ -53,13 +53,23 @@ func (r *Registry) FolderOf(dir string, kind adapters.ModelKind) (Backbone, erro
 	if err != nil {
 		return Backbone{}, err
 	}
-	m := Manifest{ID: filepath.Base(path), Family: family.Name, Kind: family.Kind, DType: "float32"}
+	m := Manifest{ID: FolderName(path), Family: family.Name, Kind: family.Kind, DType: "float32"}
 	if family.Kind == adapters.KindLanguage {
 		config.describeLanguage(&m)
 	} else if err := m.describeVision(family, path); err != nil {
 		return Backbone{}, err
 	}
 	return Backbone{Manifest: m, Source: FromFolder, Path: path}, nil
+}
+
+// FolderName is what the model in a folder is called: the folder's name or, where
+// that is "checkpoint" and says nothing, the name of the folder that it lies in.
+func FolderName(path string) string {
+	name := filepath.Base(path)
+	if above := filepath.Dir(path); name == "checkpoint" && above != "." && above != filepath.Dir(above) {
+		return filepath.Base(above)
+	}
+	return name
 }
 
 func readConfig(dir string) (c hfConfig, err error) {

@@ -171,6 +171,17 @@ func TestFoldersDescribeThemselves(t *testing.T) {
 	}
 }
 
+func TestFolderName(t *testing.T) {
+	for path, want := range map[string]string{
+		"/models/llama": "llama", "/models/llama/checkpoint": "llama", "words/checkpoint": "words", "opt-125m": "opt-125m",
+		"checkpoint": "checkpoint", "/checkpoint": "checkpoint",
+	} {
+		if got := FolderName(path); got != want {
+			t.Errorf("%s is called %q, want %q", path, got, want)
+		}
+	}
+}
+
 func TestWholeBLIP2HoldsTwoModels(t *testing.T) {
 	dir := folder(t, t.TempDir(), `{"model_type": "blip-2", "vision_config": {"patch_size": 16}, "text_config": {"model_type": "t5", "d_model": 24}}`)
 	describe := func(path string) (adapters.VisionSpec, error) {

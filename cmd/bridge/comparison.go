@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
 )
 
@@ -66,7 +67,7 @@ func (c *comparison) addCells(m *recipes.Matrix, runs []cellRun) error {
 			c.failed = append(c.failed, run)
 			continue
 		}
-		name := filepath.Base(run.Encoder) + " + " + filepath.Base(run.LLM)
+		name := registry.FolderName(run.Encoder) + " + " + registry.FolderName(run.LLM)
 		if len(m.Options) > 1 {
 			name += ", " + run.Option
 		}

@@ -79,6 +79,9 @@ func trains(t *testing.T, project *pluginproject.Project) {
 	t.Setenv("BRIDGE_CACHE", t.TempDir())
 	want(t, exitDone, "train", "recipe.toml", "--backend", "go", "--out", "runs/short", "--set", "optimizer.steps=16", "--set", "optimizer.batch=8",
 		"--set", "optimizer.warmup=2", "--set", "data.train.pictures=64", "--set", "evaluation.every=0", "--set", "evaluation.captions=4", "--set", "evaluation.examples=16")
+	if s, err := readSummary("runs/short"); err != nil || s.Encoder != "fresh" && s.LLM != "fresh" {
+		t.Errorf("the models are called %s and %s, want one by the plugin's name, fresh; %v", s.Encoder, s.LLM, err)
+	}
 	text, err := os.ReadFile("runs/short/metrics.jsonl")
 	if err != nil {
 		t.Fatal(err)

@@ -127,7 +127,7 @@ func (s swap) name() string {
 	name := "retrain"
 	for _, id := range []string{s.encoder, s.llm} {
 		if id != "" {
-			name += "-" + filepath.Base(id)
+			name += "-" + registry.FolderName(id)
 		}
 	}
 	return name
