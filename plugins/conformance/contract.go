@@ -33,7 +33,11 @@ func (k *kit) contract(ctx context.Context) {
 	switch kind {
 	case adapters.KindVision:
 		suite(ctx, k, contractPrefix, adaptertest.Vision(k.o.Contract), func(ctx context.Context) (adapters.VisionEncoder, error) {
-			return plugins.OpenVision(ctx, k.target.Config)
+			m, err := plugins.OpenVision(ctx, k.target.Config)
+			if err == nil {
+				k.opened(m.Spec().ID)
+			}
+			return m, err
 		})
 		if family != nil {
 			suite(ctx, k, inProcessPrefix, adaptertest.Vision(k.o.Contract), func(ctx context.Context) (adapters.VisionEncoder, error) {
@@ -43,7 +47,11 @@ func (k *kit) contract(ctx context.Context) {
 		}
 	case adapters.KindLanguage:
 		suite(ctx, k, contractPrefix, adaptertest.Language(k.o.Contract), func(ctx context.Context) (adapters.LanguageModel, error) {
-			return plugins.OpenLanguage(ctx, k.target.Config)
+			m, err := plugins.OpenLanguage(ctx, k.target.Config)
+			if err == nil {
+				k.opened(m.Spec().ID)
+			}
+			return m, err
 		})
 		if family != nil {
 			suite(ctx, k, inProcessPrefix, adaptertest.Language(k.o.Contract), func(ctx context.Context) (adapters.LanguageModel, error) {
@@ -53,6 +61,9 @@ func (k *kit) contract(ctx context.Context) {
 		}
 	}
 }
+
+// opened notes the id of a model that was opened; a case that hung may do so late.
+func (k *kit) opened(id string) { k.model.Store(&id) }
 
 // wantsContract reports whether the plugin is to be opened for cases of the
 // contract: some are wanted, and no other case has tried.

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
 // T, Info, Result and the verdicts are those of the contract's suite.
@@ -56,10 +58,12 @@ type Options struct {
 
 // Report says how a plugin did.
 type Report struct {
-	Name    string             `json:"name"` // as its hello says
+	// Name and Version are as its hello says, whatever was run; of a plugin that
+	// says none, as its configuration has them.
+	Name    string             `json:"name"`
 	Version string             `json:"version"`
 	Kind    adapters.ModelKind `json:"kind"`
-	Model   string             `json:"model"` // the spec's id
+	Model   string             `json:"model"` // the spec's id; empty where no model was loaded
 	Results []Result           `json:"-"`
 	Took    time.Duration      `json:"-"`
 }
@@ -86,6 +90,7 @@ type kit struct {
 	// unready counts how often in a row the plugin did not start or load: two such
 	// stories are enough.
 	unready atomic.Int32
+	model   atomic.Pointer[string] // the id of the last one that was opened
 }
 
 // Run examines a plugin. The error says that the run itself did not come to its
@@ -120,6 +125,7 @@ func Run(ctx context.Context, target Target, o Options) (*Report, error) {
 	k := &kit{target: target, o: o, report: &Report{Kind: target.Kind}}
 	defer func() { k.report.Took = time.Since(began) }()
 	defer k.drop()
+	defer k.introduce(ctx)
 	for _, c := range processCases() {
 		k.attempt(ctx, c.Info, func(t T) { c.run(k, t) })
 	}
@@ -226,7 +232,48 @@ func (k *kit) note(g *guest, l *loaded) {
 	if l.hello != nil {
 		k.report.Name, k.report.Version = l.hello.Name, l.hello.Version
 	}
-	k.report.Kind, k.report.Model = adapters.ModelKind(g.spec.Kind), g.spec.Id
+	k.report.Kind = adapters.ModelKind(g.spec.Kind)
+	k.opened(g.spec.Id)
+}
+
+// unknownVersion is that of a plugin which says none.
+const unknownVersion = "unknown"
+
+// introduce completes what the report says of the plugin: where no case has heard
+// its hello, it is started once more for that, which needs no model.
+func (k *kit) introduce(ctx context.Context) {
+	r := k.report
+	if id := k.model.Load(); id != nil {
+		r.Model = *id
+	}
+	if (r.Name == "" || r.Version == "") && ctx.Err() == nil && k.unready.Load() == 0 {
+		if hello := k.hello(ctx); hello != nil {
+			r.Name, r.Version = hello.Name, hello.Version
+		}
+	}
+	cfg := k.target.Config
+	r.Name = cmp.Or(r.Name, cfg.Name, filepath.Base(cfg.Path))
+	r.Version = cmp.Or(r.Version, cfg.Version, unknownVersion)
+}
+
+// hello returns what the plugin says first of all; nil where it does not come so far.
+func (k *kit) hello(ctx context.Context) (hello *pb.Hello) {
+	g, err := start(k.target.Config, "1")
+	if err != nil {
+		return nil
+	}
+	defer g.kill()
+	ctx, cancel := context.WithTimeout(ctx, k.o.Limit)
+	defer cancel()
+	stream, err := g.client.Load(ctx, loadRequest(k.target.Config))
+	if err != nil {
+		return nil
+	}
+	event, err := stream.Recv()
+	if err != nil {
+		return nil
+	}
+	return event.GetHello()
 }
 
 // patient is a time that the contract gives, on this machine.

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -112,6 +113,29 @@ func TestNoPlugin(t *testing.T) {
 	}
 	if _, err := Run(t.Context(), Target{Config: plugins.Config{Path: "/no/such/plugin"}}, options(t)); adapters.KindOf(err) != adapters.NotFound {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A report says which plugin it is of, whatever was run and however it did.
+func TestReportNamesThePlugin(t *testing.T) {
+	for _, run := range []string{"^process: handshake$", "^contract: loss$", "^contract: no such case$"} {
+		o := options(t)
+		o.Run = regexp.MustCompile(run)
+		r := examine(t, target(t, "good", adapters.KindLanguage), o)
+		if want := filepath.Base(r.Name); r.Name == "" || r.Name == "bad" || want != r.Name || r.Version == "" {
+			t.Errorf("%s: the report is of %q %q, want what the plugin's hello says", run, r.Name, r.Version)
+		}
+		if model := map[bool]string{true: "tiny"}[strings.HasSuffix(run, "loss$")]; r.Model != model {
+			t.Errorf("%s: the model is %q, want %q", run, r.Model, model)
+		}
+	}
+	r := examine(t, Target{Config: plugins.Config{Name: "mine", Version: "1.2.0", Path: "/bin/true"}}, options(t))
+	if r.Name != "mine" || r.Version != "1.2.0" {
+		t.Errorf("of a plugin that does not start the report says %q %q", r.Name, r.Version)
+	}
+	r = examine(t, Target{Config: plugins.Config{Path: "/bin/true"}}, options(t))
+	if r.Name != "true" || r.Version != "unknown" {
+		t.Errorf("of a program that is no plugin the report says %q %q", r.Name, r.Version)
 	}
 }
 

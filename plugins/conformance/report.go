@@ -65,9 +65,6 @@ func indented(text string) string {
 // Summary is the last line of a report.
 func (r *Report) Summary() string {
 	name := strings.TrimSpace(r.Name + " " + r.Version)
-	if name == "" {
-		name = "the plugin"
-	}
 	if r.Kind != "" {
 		name += ", a " + string(r.Kind)
 	}
@@ -114,13 +111,19 @@ type (
 		Suites   []xmlSuite `xml:"testsuite"`
 	}
 	xmlSuite struct {
-		Name     string    `xml:"name,attr"`
-		Tests    int       `xml:"tests,attr"`
-		Failures int       `xml:"failures,attr"`
-		Errors   int       `xml:"errors,attr"`
-		Skipped  int       `xml:"skipped,attr"`
-		Time     string    `xml:"time,attr"`
-		Cases    []xmlCase `xml:"testcase"`
+		Name     string `xml:"name,attr"`
+		Tests    int    `xml:"tests,attr"`
+		Failures int    `xml:"failures,attr"`
+		Errors   int    `xml:"errors,attr"`
+		Skipped  int    `xml:"skipped,attr"`
+		Time     string `xml:"time,attr"`
+
+		Properties []xmlProperty `xml:"properties>property"`
+		Cases      []xmlCase     `xml:"testcase"`
+	}
+	xmlProperty struct {
+		Name  string `xml:"name,attr"`
+		Value string `xml:"value,attr"`
 	}
 	xmlCase struct {
 		Name    string      `xml:"name,attr"`
@@ -147,7 +150,8 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 		group, name, _ := strings.Cut(c.Name, ": ")
 		n := len(all.Suites)
 		if n == 0 || all.Suites[n-1].Name != group {
-			all.Suites = append(all.Suites, xmlSuite{Name: group})
+			all.Suites = append(all.Suites, xmlSuite{Name: group, Properties: []xmlProperty{
+				{"plugin", r.Name}, {"version", r.Version}, {"kind", string(r.Kind)}, {"model", r.Model}}})
 			n++
 		}
 		s := &all.Suites[n-1]

@@ -95,8 +95,10 @@ func schema() map[string]element {
 			[]string{"properties", "testcase", "system-out", "system-err"}},
 		"testcase": {[]string{"name", "classname"}, []string{"assertions", "time", "status"},
 			[]string{"skipped", "error", "failure", "system-out", "system-err"}},
-		"failure": {nil, []string{"type", "message"}, nil},
-		"skipped": {nil, []string{"message"}, nil},
+		"properties": {nil, nil, []string{"property"}},
+		"property":   {[]string{"name", "value"}, nil, nil},
+		"failure":    {nil, []string{"type", "message"}, nil},
+		"skipped":    {nil, []string{"message"}, nil},
 	}
 }
 
@@ -130,7 +132,7 @@ func TestJUnit(t *testing.T) {
 			}
 		}
 	}
-	for name, want := range map[string]int{"testsuites": 1, "testsuite": 3, "testcase": 4, "failure": 1, "skipped": 1} {
+	for name, want := range map[string]int{"testsuites": 1, "testsuite": 3, "property": 12, "testcase": 4, "failure": 1, "skipped": 1} {
 		if counts[name] != want {
 			t.Errorf("%d elements %s, want %d", counts[name], name, want)
 		}
@@ -166,6 +168,9 @@ func checkElement(t *testing.T, path []string, e xml.StartElement) {
 	}
 	if name == "testsuite" && have["name"] == "contract" && (have["tests"] != "2" || have["failures"] != "1" || have["skipped"] != "1") {
 		t.Errorf("the suite of the contract says %v", have)
+	}
+	if want := map[string]string{"plugin": "mine", "version": "1.2.0", "kind": "language-model", "model": "tiny"}; name == "property" && have["value"] != want[have["name"]] {
+		t.Errorf("the property %s is %q, want %q", have["name"], have["value"], want[have["name"]])
 	}
 	if name == "testcase" && have["name"] == "folder: a: b" && have["classname"] != "mine golden" {
 		t.Errorf("a golden case is %v", have)
