@@ -11,8 +11,8 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 .PHONY: build
-build: ## build bin/bridge
-	$(GO) build -o bin/bridge ./cmd/bridge
+build: ## build bin/bridge, with the commit in it where git knows one
+	$(GO) build -buildvcs=$$(git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && echo true || echo false) -o bin/bridge ./cmd/bridge
 
 .PHONY: demo
 demo: build ## the main job on the built-in kit: swap the LLM, retrain stage 2, caption what was never seen

@@ -128,7 +128,7 @@ func (p *program) app() *cli.App {
 			"(kit:stage1, kit:stage2). caption and ask take a stage-2 .pth file of LAVIS too.\n" +
 			"An ID is a registry id (bridge models list) or a folder with a Hugging Face checkpoint.\n\n" +
 			"Begin with: bridge demo",
-		HideVersion:    true,
+		Version:        version().String(),
 		Writer:         p.stdout,
 		ErrWriter:      p.stderr,
 		ExitErrHandler: func(*cli.Context, error) {}, // run decides
@@ -151,7 +151,7 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.computing(p.demoCommand()), p.doctorCommand(), p.modelsCommand(), p.recipesCommand(),
 			p.computing(p.trainCommand()), p.computing(p.retrainCommand()), p.computing(p.captionCommand()), p.computing(p.askCommand()),
-			p.computing(p.compareCommand()), p.convertCommand(), p.computing(p.verifyCommand()), p.pluginCommand(), p.adapterCommand(),
+			p.computing(p.compareCommand()), p.convertCommand(), p.computing(p.verifyCommand()), p.pluginCommand(), p.versionCommand(), p.adapterCommand(),
 		},
 	}
 	settle(app.Commands)

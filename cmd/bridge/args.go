@@ -14,7 +14,7 @@ import (
 // positional arguments. An unknown command or flag, wherever it stands, is
 // wrong usage.
 func reorder(app *cli.App, args []string) ([]string, error) {
-	o := ordering{rootFlags: app.Flags, commands: app.Commands}
+	o := ordering{rootFlags: append(slices.Clone(app.Flags), cli.VersionFlag), commands: app.Commands}
 	o.out.root = args[:1:1]
 	for rest := args[1:]; len(rest) > 0; {
 		var err error

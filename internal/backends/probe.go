@@ -36,6 +36,19 @@ type Report struct {
 	SIMD    bool     // the binary was built with GOEXPERIMENT=simd
 }
 
+// Compiled names the backends that the binary has or can load, without looking
+// for what they need.
+func Compiled() []string {
+	names := []string{Go}
+	if hasSIMD {
+		names[0] += " (simd)"
+	}
+	if hasXLA {
+		names = append(names, "xla")
+	}
+	return names
+}
+
 // Probe looks for backends.
 func Probe() Report { return thisMachine().report() }
 
