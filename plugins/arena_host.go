@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/internal/memfile"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
@@ -83,17 +84,17 @@ func newHostArenas(size int64, log *slog.Logger) (_ *hostArenas, err error) {
 	if a.in, err = a.create(unix.PROT_READ | unix.PROT_WRITE); err != nil {
 		return nil, err
 	}
-	if err := seal(a.files[0], true); err != nil { // from here on only this mapping can write
+	if err := memfile.Seal(a.files[0], true); err != nil { // from here on only this mapping can write
 		return nil, err
 	}
 	if a.out, err = a.create(unix.PROT_READ); err != nil {
 		return nil, err
 	}
-	return a, seal(a.files[1], false)
+	return a, memfile.Seal(a.files[1], false)
 }
 
 func (a *hostArenas) create(protection int) ([]byte, error) {
-	file, err := newMemory(int64(a.size))
+	file, err := memfile.New(int64(a.size))
 	if err != nil {
 		return nil, err
 	}
@@ -248,7 +249,7 @@ func (a *hostArenas) giveBack(p part) {
 	if a.out == nil {
 		return
 	}
-	if err := punch(a.files[1], p); err != nil {
+	if err := memfile.Punch(a.files[1], int64(p.offset), int64(p.nbytes)); err != nil {
 		a.log.Debug("the pages of a large answer stay", "bytes", p.nbytes, "error", err)
 	}
 }

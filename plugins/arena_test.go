@@ -16,6 +16,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/plugins/internal/memfile"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
@@ -283,7 +284,7 @@ func TestSettle(t *testing.T) {
 }
 
 func TestArenaVariableIsChecked(t *testing.T) {
-	file, err := newMemory(4096)
+	file, err := memfile.New(4096)
 	if err != nil {
 		needs.Lacking(t, "memory files", err)
 	}
@@ -317,7 +318,7 @@ func TestAFileSizeLimitIsRespected(t *testing.T) {
 			t.Fatal(err)
 		}
 	}()
-	if f, err := newMemory(1 << 21); err == nil {
+	if f, err := memfile.New(1 << 21); err == nil {
 		f.Close()
 		t.Error("got a memory file beyond the limit")
 	}

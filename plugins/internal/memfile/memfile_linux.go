@@ -1,4 +1,4 @@
-package plugins
+package memfile
 
 import (
 	"errors"
@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newMemory makes a memory file without a name, of a fixed size. Its pages
+// New makes a memory file without a name, of a fixed size. Its pages
 // appear when they are first touched.
-func newMemory(size int64) (*os.File, error) {
+func New(size int64) (*os.File, error) {
 	var limit unix.Rlimit // beyond it the kernel does not refuse, it kills
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &limit); err == nil && limit.Cur < uint64(size) {
 		return nil, fmt.Errorf("files may have %d bytes (RLIMIT_FSIZE), want %d", limit.Cur, size)
@@ -34,9 +34,9 @@ func newMemory(size int64) (*os.File, error) {
 	return file, nil
 }
 
-// seal fixes a memory file's size for good and, where the plugin shall not
+// Seal fixes a memory file's size for good and, where the plugin shall not
 // write, refuses every write but those through mappings that exist.
-func seal(file *os.File, readOnly bool) error {
+func Seal(file *os.File, readOnly bool) error {
 	seals := unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 	if readOnly {
 		seals |= unix.F_SEAL_FUTURE_WRITE
@@ -47,7 +47,8 @@ func seal(file *os.File, readOnly bool) error {
 	return nil
 }
 
-// punch frees a part's pages: it reads as zeros until it is written again.
-func punch(file *os.File, p part) error {
-	return unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(p.offset), int64(p.nbytes))
+// Punch frees the pages of n bytes from offset on: they read as zeros until they are
+// written again.
+func Punch(file *os.File, offset, n int64) error {
+	return unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, offset, n)
 }
