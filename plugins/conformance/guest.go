@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,6 +44,9 @@ type guest struct {
 	client   pb.AdapterClient
 	spec     *pb.ModelSpec // once it is loaded
 
+	arenas     *arenas // lent to it; nil where there are none
+	generation uint64  // of its last call with a lease
+
 	mu     sync.Mutex
 	stdout []string // lines other than the handshake
 	stderr []string // the last lines
@@ -63,8 +67,11 @@ const (
 
 // start runs the plugin for a host that speaks the majors, "1" or "1,2". The
 // caller ends it with kill.
-func start(cfg plugins.Config, majors string) (g *guest, err error) {
-	g = &guest{exited: make(chan struct{})}
+func start(cfg plugins.Config, majors string) (*guest, error) { return startWith(cfg, majors, nil) }
+
+// startWith is [start] with arenas that the plugin may use; they end with it.
+func startWith(cfg plugins.Config, majors string, lent *arenas) (g *guest, err error) {
+	g = &guest{exited: make(chan struct{}), arenas: lent}
 	if g.dir, err = os.MkdirTemp("", "bridge-kit-"); err != nil {
 		return nil, err
 	}
@@ -89,7 +96,9 @@ func start(cfg plugins.Config, majors string) (g *guest, err error) {
 	g.cmd.Env = append(cfg.Environ(g.dir), "PLUGIN_PROTOCOL_VERSIONS="+majors, "PLUGIN_UNIX_SOCKET_DIR="+g.dir,
 		"PLUGIN_CLIENT_CERT="+string(g.identity.Certificate),
 		"BRIDGE_LIFELINE_FD=3", "BRIDGE_SERVER_CERT_FD=4")
-	g.cmd.Stdout, g.cmd.Stderr, g.cmd.ExtraFiles = theirs[0], theirs[1], theirs[2:]
+	memory, variable := lent.handOver(5)
+	g.cmd.Env = append(g.cmd.Env, variable...)
+	g.cmd.Stdout, g.cmd.Stderr, g.cmd.ExtraFiles = theirs[0], theirs[1], append(slices.Clone(theirs[2:]), memory...)
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = g.cmd.Start()
 	for _, f := range theirs {
@@ -324,6 +333,7 @@ func (g *guest) kill() {
 	if g.lifeline != nil {
 		g.lifeline.Close()
 	}
+	g.arenas.close()
 	_ = os.RemoveAll(g.dir)
 }
 

@@ -193,6 +193,13 @@ func (k *kit) guest(t T) *guest {
 // fresh starts and loads a plugin; the case kills it.
 func (k *kit) fresh(t T) *guest {
 	g := k.start(t)
+	k.ready(t, g)
+	return g
+}
+
+// ready loads what was started, or kills it.
+func (k *kit) ready(t T, g *guest) *loaded {
+	t.Helper()
 	l, err := g.load(t.Context(), loadRequest(k.target.Config), nil)
 	if err == nil && l.failure != nil {
 		err = adapters.Errorf(adapters.Kind(l.failure.Kind), "%s", l.failure.Message).WithRemedy("%s", l.failure.Remedy)
@@ -205,7 +212,7 @@ func (k *kit) fresh(t T) *guest {
 	}
 	k.unready.Store(0)
 	k.note(g, l)
-	return g
+	return l
 }
 
 // start starts a plugin that is not loaded; the case kills it.

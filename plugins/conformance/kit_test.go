@@ -155,7 +155,7 @@ func TestInterrupted(t *testing.T) {
 }
 
 // quick are the cases about the process that do not wait.
-const quick = "process: (started|handshake|other|load|one|a check|stdout|interrupt|shutdown|the host|chunks|malformed|a message|refusals|calls|leaks)"
+const quick = "process: (started|handshake|other|load|one|a check|stdout|interrupt|shutdown|the host|chunks|malformed|a message|refusals|calls|leaks|arenas|handles|leases)"
 
 // fault is a mode of the plugin and the cases that it must fail, and no other.
 type fault struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -23,6 +24,8 @@ func TestMain(m *testing.M) {
 	case os.Getenv(hostKey) != "":
 		fmt.Fprintln(os.Stderr, RunHost(context.Background(), os.Stdin, os.Stdout))
 		os.Exit(1)
+	case strings.HasPrefix(mode, sloppyMode):
+		runSloppy(strings.TrimPrefix(mode, sloppyMode))
 	case mode != "":
 		runPlugin(mode)
 	default:

@@ -43,7 +43,7 @@ func about(name, wants, rule, fix string) Info {
 }
 
 func processCases() []processCase {
-	return append(append(startCases(), lifeCases()...), callCases()...)
+	return slices.Concat(startCases(), lifeCases(), callCases(), arenaCases())
 }
 
 func startCases() []processCase {
