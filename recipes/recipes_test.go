@@ -239,7 +239,7 @@ func TestProblems(t *testing.T) {
 		{"bridge of the kit", "tiny-stage2-opt", []string{"from=kit:stag1"}, []string{`from: is "kit:stag1", want one of kit:stage1, kit:stage2`, "did you mean kit:stage1?"}},
 		{"bridge that is not there", "tiny-stage2-opt", []string{"from=runs/none"}, []string{"from: is ", "which is no folder"}},
 		{"plugin that is not there", "tiny-stage2-opt", []string{"language.plugin=bin/none"}, []string{"language.plugin: no plugin: ", "no such file", "name a plugin's folder, or its executable"}},
-		{"plugin that is no program", "tiny-stage2-opt", []string{"language.plugin=./doc.go"}, []string{"language.plugin: ", "permission denied", "chmod +x"}},
+		{"plugin that is no program", "tiny-stage2-opt", []string{"language.plugin=./doc.go"}, []string{"language.plugin: ", "is not executable", "chmod +x"}},
 		{"plugin of no such name", "tiny-stage2-opt", []string{"language.plugin=mine"}, []string{`language.plugin: no plugin "mine"`, "bridge plugin list"}},
 		{"sandbox", "tiny-stage2-opt", []string{"language={plugin='/bin/sh', sandbox='onn'}"}, []string{`language.sandbox: is "onn", want one of none, on`}},
 		{"environment", "tiny-stage2-opt", []string{"language={plugin='/bin/sh', environment=['BRIDGE_X']}"}, []string{`language.environment: holds "BRIDGE_X"`}},

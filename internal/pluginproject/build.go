@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/execfault"
 )
 
 // Build makes the executable as plugin.toml says, in the project's folder, and
@@ -29,7 +30,12 @@ func (p *Project) Build(ctx context.Context, out io.Writer) error {
 		return adapters.Errorf(adapters.NotFound, "the plugin's executable is not there: %w", err).WithRemedy("%s", p.remedy())
 	}
 	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
-		return adapters.Errorf(adapters.Invalid, "%s cannot be run", p.Program).WithRemedy("chmod +x it, if it is the plugin's program")
+		_, err := exec.LookPath(p.Program)
+		fact, remedy := execfault.Explain(p.Program, err)
+		if fact == "" {
+			fact, remedy = p.Program+" is no plain file", "let [build] command make a program there"
+		}
+		return adapters.Errorf(adapters.Invalid, "the plugin's executable cannot be run: %s", fact).WithRemedy("%s", remedy)
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/execfault"
 	"github.com/modular-bridging/bridge/internal/procfs"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/internal/identity"
@@ -72,12 +74,13 @@ func start(cfg plugins.Config, majors string) (*guest, error) { return startWith
 // startWith is [start] with arenas that the plugin may use; they end with it.
 func startWith(cfg plugins.Config, majors string, lent *arenas) (g *guest, err error) {
 	g = &guest{exited: make(chan struct{}), arenas: lent}
+	made := g // what is returned with an error is nil
 	if g.dir, err = os.MkdirTemp("", "bridge-kit-"); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			g.kill()
+			made.kill()
 		}
 	}()
 	if g.identity, err = identity.New(); err != nil {
@@ -106,7 +109,10 @@ func startWith(cfg plugins.Config, majors string, lent *arenas) (g *guest, err e
 	}
 	if err != nil {
 		close(g.exited)
-		return nil, err
+		for _, f := range []*os.File{pipes[0][0], pipes[1][0], pipes[3][1]} {
+			f.Close()
+		}
+		return nil, unrunnable(cfg.Path, err)
 	}
 	go func() {
 		defer pipes[3][1].Close()
@@ -125,6 +131,14 @@ func startWith(cfg plugins.Config, majors string, lent *arenas) (g *guest, err e
 		close(g.exited)
 	}()
 	return g, g.greet(cfg.StartTimeout, greeted)
+}
+
+// unrunnable says why a program was not started.
+func unrunnable(path string, err error) error {
+	if fact, remedy := execfault.Explain(path, err); fact != "" {
+		return adapters.Errorf(adapters.NotFound, "%s", fact).WithRemedy("%s", remedy)
+	}
+	return err
 }
 
 func waitFor(wg *sync.WaitGroup, limit time.Duration) {

@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/execfault"
 	"github.com/modular-bridging/bridge/internal/nearest"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 )
@@ -268,10 +269,13 @@ func (p Plugin) Ready() error {
 	if err == nil {
 		return nil
 	}
+	if fact, remedy := execfault.Explain(p.Program, err); fact != "" {
+		return adapters.Errorf(adapters.NotFound, "plugin %s has no executable: %s", p.Name, fact).WithRemedy("%s", remedy)
+	}
 	e := adapters.Errorf(adapters.NotFound, "plugin %s has no executable: %w", p.Name, err)
 	switch {
 	case !errors.Is(err, fs.ErrNotExist):
-		return e.WithRemedy("chmod +x %s", p.Program)
+		return e.WithRemedy("look whether you may enter the folders above it")
 	case p.Manifest.Build.Command != "":
 		return e.WithRemedy("build it: in %s, %s", p.Dir, p.Manifest.Build.Command)
 	}
