@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -209,7 +210,8 @@ func arguments(c *cli.Context, min, max int) ([]string, error) {
 	got := c.Args().Slice()
 	if len(got) < min || max >= 0 && len(got) > max {
 		name := c.Command.HelpName // with the program's and the groups' before it
-		return nil, usagef("%s got %d arguments, want: %s", name, len(got), strings.TrimSpace(name+" "+c.Command.ArgsUsage))
+		want := cmp.Or(c.Command.UsageText, strings.TrimSpace(name+" "+c.Command.ArgsUsage))
+		return nil, usagef("%s got %d arguments, want: %s", name, len(got), want)
 	}
 	return got, nil
 }

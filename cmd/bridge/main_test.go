@@ -166,7 +166,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"ask", "m", "i", "q", "--min-new-tokens", "21"}, "--min-new-tokens is 21, want at most --max-new-tokens, 20"},
 		{[]string{"caption", "m", "i", "--isolation", "some"}, "--isolation is \"some\""},
 		{[]string{"models", "show"}, "bridge models show got 0 arguments, want: bridge models show ID"},
-		{[]string{"recipes", "list", "x"}, "bridge recipes list got 1 arguments, want: bridge recipes list\n"},
+		{[]string{"recipes", "list", "x"}, "bridge recipes list got 1 arguments, want: bridge recipes list [--json]\n"},
 		{[]string{"adapter", "serve"}, "bridge adapter serve got 0 arguments, want: bridge adapter serve FAMILY"},
 		{[]string{"doctor", "--log-level", "loud"}, "--log-level"},
 		{[]string{"retrain"}, "wants --llm ID"},

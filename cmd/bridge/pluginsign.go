@@ -78,7 +78,7 @@ func writeNew(path, text string, mode fs.FileMode) error {
 		return adapters.Errorf(adapters.Invalid, "%s is there already", path).WithRemedy("name another file: a key that is lost cannot be made again")
 	}
 	if err != nil {
-		return adapters.Errorf(adapters.Unknown, "the key cannot be written: %w", err)
+		return adapters.Errorf(adapters.Unknown, "the key cannot be written: %w", err).WithRemedy("name a file in a folder that is there and that you may write to")
 	}
 	_, err = f.WriteString(text)
 	return errors.Join(err, f.Close())

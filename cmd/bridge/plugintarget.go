@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -14,6 +15,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/pluginproject"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/manifest"
+	"github.com/modular-bridging/bridge/plugins/store"
 )
 
 // foundPlugin is what the PATH of `bridge plugin test` means.
@@ -37,8 +39,11 @@ func (p *program) findPlugin(ctx context.Context, path string) (foundPlugin, err
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return foundPlugin{}, adapters.Errorf(adapters.NotFound, "no plugin %q: %w", path, err).
-			WithRemedy("name an executable, a plugin's folder or project, or builtin:FAMILY")
+		e := adapters.Errorf(adapters.NotFound, "no plugin %q: %w", path, err)
+		if installed, err := store.Default().Find(path); err == nil {
+			return foundPlugin{}, e.WithRemedy("name the folder of the one that is installed: bridge plugin test %s", installed.Dir)
+		}
+		return foundPlugin{}, e.WithRemedy("name an executable, a plugin's folder or project, or builtin:FAMILY")
 	}
 	if info.IsDir() {
 		return p.findProject(ctx, path)
@@ -91,6 +96,7 @@ func held(m manifest.Manifest) func(plugins.Said) []string {
 // findExecutable is the one executable of a folder without a manifest.
 func findExecutable(dir string) (foundPlugin, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, manifest.Prefix+"*"))
+	paths = slices.DeleteFunc(paths, isDir)
 	if err == nil && len(paths) != 1 {
 		err = fmt.Errorf("it has no plugin.toml and %d executables named %sNAME", len(paths), manifest.Prefix)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"time"
 
@@ -45,6 +46,9 @@ func (p *program) pluginTest(c *cli.Context) error {
 	}
 	o, err := p.testOptions(c)
 	if err != nil {
+		return err
+	}
+	if err := checkTestFlags(c); err != nil {
 		return err
 	}
 	target, err := p.testTarget(c, args[0])
@@ -102,6 +106,28 @@ func (p *program) testOptions(c *cli.Context) (conformance.Options, error) {
 	return o, nil
 }
 
+// checkTestFlags refuses, before anything is built or run, what is found wrong
+// without the plugin.
+func checkTestFlags(c *cli.Context) error {
+	if kind := adapters.ModelKind(c.String("kind")); kind != "" && kind != adapters.KindLanguage && kind != adapters.KindVision {
+		return usagef("--kind is %q, want %s or %s", kind, adapters.KindLanguage, adapters.KindVision)
+	}
+	if dir := c.String("checkpoint"); c.IsSet("checkpoint") && !isDir(dir) {
+		return adapters.Errorf(adapters.NotFound, "no checkpoint %q: there is no such folder", dir).
+			WithRemedy("name a folder with what the plugin loads")
+	}
+	for _, dir := range c.StringSlice("golden") {
+		if _, err := golden.Open(dir); err != nil {
+			return err
+		}
+	}
+	if dir := filepath.Dir(c.String("junit")); c.IsSet("junit") && !isDir(dir) {
+		return adapters.Errorf(adapters.NotFound, "--junit is %s, and there is no folder %s", c.String("junit"), dir).
+			WithRemedy("mkdir -p %s", dir)
+	}
+	return nil
+}
+
 // testTarget finds the plugin that a PATH means, and what it is to load.
 func (p *program) testTarget(c *cli.Context, path string) (conformance.Target, error) {
 	found, err := p.findPlugin(c.Context, path)
@@ -110,9 +136,6 @@ func (p *program) testTarget(c *cli.Context, path string) (conformance.Target, e
 	}
 	target := conformance.Target{Config: found.config, InProcess: found.family, Kind: found.kind, Manifest: found.manifest}
 	if kind := adapters.ModelKind(c.String("kind")); kind != "" {
-		if kind != adapters.KindLanguage && kind != adapters.KindVision {
-			return target, usagef("--kind is %q, want %s or %s", kind, adapters.KindLanguage, adapters.KindVision)
-		}
 		target.Kind = kind
 	}
 	if c.IsSet("family") {
@@ -137,10 +160,6 @@ func testCheckpoint(c *cli.Context, manifest string) (string, error) {
 	folders := c.StringSlice("golden")
 	switch {
 	case c.IsSet("checkpoint"):
-		if dir := c.String("checkpoint"); !isDir(dir) {
-			return "", adapters.Errorf(adapters.NotFound, "no checkpoint %q: there is no such folder", dir).
-				WithRemedy("name a folder with what the plugin loads")
-		}
 		return c.String("checkpoint"), nil
 	case manifest != "":
 		return manifest, nil

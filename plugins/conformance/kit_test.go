@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -110,6 +111,14 @@ func TestNoPlugin(t *testing.T) {
 	failed := names(r, adaptertest.Fail)
 	if want := []string{"process: started by hand", "process: handshake", "process: other versions of the protocol", "process: load"}; !slices.Equal(failed, want) || r.Count(adaptertest.Pass) > 0 {
 		t.Errorf("%q fail, %d pass", failed, r.Count(adaptertest.Pass))
+	}
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("hello\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r = examine(t, Target{Config: plugins.Config{Path: text}}, options(t))
+	if c := r.Results[1]; r.Count(adaptertest.Pass) > 0 || c.Name != "process: handshake" || !strings.Contains(explanation(c), text+" is neither a program nor a script") {
+		t.Errorf("of a text, the case %s says %s", c.Name, explanation(c))
 	}
 	if _, err := Run(t.Context(), Target{Config: plugins.Config{Path: "/no/such/plugin"}}, options(t)); adapters.KindOf(err) != adapters.NotFound {
 		t.Errorf("got %v", err)

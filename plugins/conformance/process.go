@@ -180,7 +180,7 @@ func (k *kit) load(t T) {
 	case err != nil:
 		t.Fatalf("load: %v; %s", err, g.story())
 	case l.failure != nil:
-		t.Fatalf("load fails with kind %q: %s (%s)", adapters.Kind(l.failure.Kind), l.failure.Message, l.failure.Remedy)
+		t.Fatalf("load gives %s", describe(&answer{reply: &pb.Reply{Part: &pb.Reply_Failure{Failure: l.failure}}}, nil))
 	case l.hello == nil || !l.first:
 		t.Errorf("the load does not begin with a hello")
 	case l.hello.Name == "" || l.hello.Version == "":

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"golang.org/x/mod/semver"
@@ -32,6 +33,10 @@ func Load(dir string) (Manifest, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return Manifest{}, adapters.Errorf(adapters.NotFound, "%s is no plugin's folder: %w", dir, err).
 			WithRemedy("name a folder with a %s; `bridge plugin new NAME` makes one", File)
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return Manifest{}, adapters.Errorf(adapters.Invalid, "%s is a file, want a plugin's folder", dir).
+			WithRemedy("name the folder that holds its %s", File)
 	}
 	if err != nil {
 		return Manifest{}, adapters.Errorf(adapters.Invalid, "%s cannot be read: %w", file, err).

@@ -207,6 +207,9 @@ func unknown(name string, known, looked []string) error {
 		where = " in " + strings.Join(looked, " or ")
 	}
 	err := adapters.Errorf(adapters.NotFound, "no plugin %q%s%s", name, where, nearest.Hint(name, known))
+	if strings.ContainsAny(name, `/\`) { // only Remove comes here with a path: it deletes what is in a store
+		return err.WithRemedy("want a name that `bridge plugin list` shows; a folder elsewhere is yours to delete")
+	}
 	if _, statErr := os.Stat(name); statErr == nil {
 		return err.WithRemedy("./%s names what is there in this folder", name)
 	}
