@@ -49,6 +49,12 @@ def tensor(name: str, array: Any, shape: Sequence[int], *dtypes: DType) -> Optio
     return None
 
 
+def answer(method: str, got: Any, want: type) -> None:
+    """Refuses what is of another class: a forgotten return, a tuple."""
+    if not isinstance(got, want):
+        raise broken(f"{method} returned {describe(got) if got is not None else 'nothing'}, want a {want.__name__}")
+
+
 def inputs(spec: LanguageSpec, prompts: Optional[Array], examples: Sequence[contract.Example]) -> None:
     if not examples:
         raise invalid("the request has no examples, want at least one", "examples")
@@ -77,6 +83,7 @@ def loss_request(spec: LanguageSpec, can: Sequence[str], request: contract.LossR
 
 
 def loss_response(request: contract.LossRequest, response: contract.LossResponse) -> None:
+    answer("loss", response, contract.LossResponse)
     n = len(request.examples)
     if len(response.loss) != n or len(response.tokens) != n:
         raise broken(f"response has {len(response.loss)} losses and {len(response.tokens)} token counts for {n} examples")
@@ -105,6 +112,7 @@ def options(o: GenerateOptions) -> None:
 
 
 def generate_response(request: contract.GenerateRequest, response: contract.GenerateResponse) -> None:
+    answer("generate", response, contract.GenerateResponse)
     n = len(request.examples)
     if len(response.texts) != n or len(response.tokens) != n:
         raise broken(f"response has {len(response.texts)} texts and {len(response.tokens)} token counts for {n} examples")
@@ -127,6 +135,7 @@ def score_response(request: contract.ScoreRequest, scores: Any) -> None:
 
 
 def embed_tokens_response(spec: LanguageSpec, texts: Sequence[str], response: contract.EmbedTokensResponse) -> None:
+    answer("embed_tokens", response, contract.EmbedTokensResponse)
     if texts and len(response.counts) != len(texts):
         raise broken(f"response has {len(response.counts)} counts for {len(texts)} texts")
     wrong = tensor("embeddings", response.embeddings, (len(response.surfaces), spec.width), DType.FLOAT32)

@@ -18,6 +18,8 @@ CERTIFICATE_KEY = "BRIDGE_SERVER_CERT_FD"
 ARENAS_KEY = "BRIDGE_ARENAS"
 GROUP_KEY = "BRIDGE_GROUP"
 
+TRACE = 5  # a level of logging, below debug
+
 _handshake: Optional[IO[str]] = None
 
 

@@ -26,7 +26,7 @@ from .errors import Error, Kind
 PROTOCOLS = (1,)  # majors that this SDK speaks
 THREADS = 128  # of calls, pings and shutdown together; started as they are needed
 
-LEVELS = {"trace": 5, "debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+LEVELS = {"trace": _process.TRACE, "debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
 log = logging.getLogger("bridge_plugin")
 
@@ -137,7 +137,7 @@ def _new_server(service: Service) -> grpc.Server:
 
 def _start_logging() -> None:
     """Sends the log to the standard error, from the level that the host wants."""
-    logging.addLevelName(5, "TRACE")
+    logging.addLevelName(_process.TRACE, "TRACE")
     level = LEVELS.get(os.environ.get("BRIDGE_LOG_LEVEL", ""), logging.INFO)
     logging.addLevelName(logging.WARNING, "WARN")
     # The host logs a line at the level that it begins with.

@@ -8,7 +8,6 @@ import os
 import queue
 import threading
 import time
-import traceback
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Union
 
@@ -18,8 +17,10 @@ import numpy as np
 from . import _checks, contract
 from . import _messages as pb
 from ._arenas import Arenas, Calls, Lease
+from ._failures import failure, print_traceback
+from ._process import TRACE
 from ._transport import Inbound, Outbound
-from ._wire import Field, Message, WireError, decode, describe, encode
+from ._wire import Field, Message, decode, describe, encode
 from .contract import Context, Example, GenerateOptions, LanguageModel, LanguageSpec, Model, Segment, VisionEncoder, VisionSpec
 from .errors import Error, Kind, ProtocolError, canceled
 from .tensors import Array, DType, to_float32
@@ -27,7 +28,6 @@ from .tensors import Array, DType, to_float32
 log = logging.getLogger("bridge_plugin")
 
 MAX_MESSAGE_BYTES = 16 << 20
-MAX_ERROR_TEXT = 64 << 10
 GIVE_UP = 1.0  # seconds that running calls and the model have to end at a shutdown
 
 OPS = {"Encode": "encode", "Loss": "loss", "Generate": "generate", "Score": "score",
@@ -158,7 +158,7 @@ class Service:
             self.model, self.spec, self.can = model, spec, can
             yield pb.LoadEvent(spec=wire)
         except BaseException as err:  # noqa: B036 an adapter may call sys.exit
-            yield pb.LoadEvent(failure=_failure("load", err, loading=True))
+            yield pb.LoadEvent(failure=failure("load", err, loading=True))
 
     def _wait_for_calls(self) -> None:
         """Lets the calls of a bridge that was attached before come to their ends."""
@@ -188,11 +188,10 @@ class Service:
                 call.begin(part)
                 reply = pb.Reply(**{part: answer(call, send)})
             except BaseException as err:  # noqa: B036
-                reply = pb.Reply(failure=_failure(op, err))
+                reply = pb.Reply(failure=failure(op, err))
             finally:
                 call.leave()
-            log.debug("%s took %.1f ms%s", rpc, 1e3 * (time.monotonic() - began),
-                      f" and failed: {reply.failure.message}" if reply.failure else "")
+            log.log(TRACE, "%s took %.1f ms%s", rpc, 1e3 * (time.monotonic() - began), " and failed" if reply.failure else "")
             yield reply
             if reply.failure is None:
                 yield from (pb.Reply(chunk=chunk) for chunk in call.outbound.chunks())
@@ -227,7 +226,7 @@ class Service:
         asked = _without_empty_prompts(request)
         with self._take_turn(call.context):
             response = model.loss(asked, call.context)
-        if asked is not request and request.gradient:
+        if asked is not request and request.gradient and isinstance(response, contract.LossResponse):
             response.gradient = np.zeros_like(request.prompts)
         _checks.loss_response(request, response)
         gradient = call.outbound.announce(response.gradient) if request.gradient else None
@@ -343,8 +342,8 @@ class Service:
     def _close_quietly(self) -> None:
         try:
             self.close()
-        except BaseException:  # noqa: B036
-            traceback.print_exc()
+        except BaseException as err:  # noqa: B036
+            print_traceback(err)
 
 
 def _reader(cls: Any) -> Callable[[bytes], Any]:
@@ -409,36 +408,6 @@ def _without_empty_prompts(request: Any) -> Any:
     if isinstance(asked, contract.LossRequest):
         asked.gradient = False
     return asked
-
-
-def _failure(op: str, err: BaseException, loading: bool = False) -> pb.Failure:
-    """Turns what an adapter raised into what the host gets."""
-    if isinstance(err, (ProtocolError, WireError)):
-        err = Error(Kind.INVALID, f"the request breaks the protocol: {err}")
-    elif isinstance(err, grpc.RpcError):  # while the request was received
-        err = canceled()
-    elif isinstance(err, NotImplementedError):
-        err = Error(Kind.UNSUPPORTED, str(err) or "the adapter does not have this")
-    elif isinstance(err, MemoryError) or type(err).__name__ == "OutOfMemoryError":  # torch's
-        err = Error(Kind.EXHAUSTED, f"out of memory: {_first_line(err)}", "use a smaller batch, or a smaller model")
-    elif loading and isinstance(err, FileNotFoundError):
-        err = Error(Kind.NOT_FOUND, str(err))
-    elif not isinstance(err, Error):
-        traceback.print_exception(type(err), err, err.__traceback__)
-        err = Error(Kind.INTERNAL, f"exception in the adapter: {type(err).__name__}: {err}",
-                    "this is a bug in the adapter: the plugin's log shows where")
-    return pb.Failure(kind=int(err.kind), op=_short(err.op or op), message=_short(err.message), remedy=_short(err.remedy), field=_short(err.field))
-
-
-def _first_line(err: BaseException) -> str:
-    return (str(err).splitlines() or [type(err).__name__])[0]
-
-
-def _short(text: str) -> str:
-    data = text.encode("utf-8", "replace")
-    if len(data) > MAX_ERROR_TEXT:
-        data = data[:MAX_ERROR_TEXT] + "…".encode()
-    return data.decode("utf-8", "replace")
 
 
 def _options(w: pb.GenerateOptions) -> GenerateOptions:

@@ -30,9 +30,9 @@ class Error(Exception):
 
     def __init__(self, kind: Kind, message: str, remedy: str = "", field: str = "", op: str = "") -> None:
         super().__init__(kind, message, remedy, field, op)
-        self.kind = kind
-        self.message = message
-        self.remedy = remedy
+        self.kind = Kind(kind)
+        self.message = str(message)
+        self.remedy = str(remedy)
         self.field = field
         self.op = op
 

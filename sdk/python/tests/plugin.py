@@ -26,6 +26,8 @@ class Model(bp.LanguageModel):
             print("child", shell.stdout, file=sys.stderr, flush=True)
         if MODE == "load fails":
             raise bp.Error(bp.Kind.CORRUPT, "bad tensor", "download it again", field="model.safetensors")
+        if MODE == "lacks a package":
+            import no_such_package  # noqa: F401
         if MODE == "noise":
             os.write(1, b"n" * (1 << 20) + b"\n")
             print("printed" * 20000)
@@ -40,6 +42,10 @@ class Model(bp.LanguageModel):
             time.sleep(600)
         if what == "fall":
             raise ZeroDivisionError("on purpose")
+        if what == "forget":
+            return None
+        if what == "misuse":
+            raise bp.Error("no kind", "no remedy")
         if what == "memory":
             raise MemoryError("too much")
         if what == "lie":

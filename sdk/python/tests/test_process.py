@@ -193,6 +193,12 @@ class Calls(unittest.TestCase):
         got = Host(self, "load fails").load()[-1].failure
         self.assertEqual((got.kind, got.op, got.message, got.remedy, got.field), (4, "load", "bad tensor", "download it again", "model.safetensors"))
 
+    def test_a_package_that_is_not_installed(self):
+        got = Host(self, "lacks a package").load()[-1].failure
+        self.assertEqual((got.kind, got.remedy), (2, "add the package to the plugin's requirements.txt, and build the plugin anew"))
+        self.assertIn("'no_such_package'", got.message)
+        self.assertIn(sys.executable, got.message)
+
     def test_loss_over_chunks(self):
         prompts = np.arange(3 * 2**17, dtype=np.float32).reshape(2, -1, 3)
         reply, *chunks = self.host.loss("ab", prompts)
@@ -210,11 +216,15 @@ class Calls(unittest.TestCase):
         self.assertEqual(([p.piece.text for p in pieces], last.generate.texts), (["one", " two"], ["one two"]))
 
     def test_failures(self):
-        for target, kind, text in (("fall", 8, "ZeroDivisionError: on purpose"), ("memory", 5, "too much"), ("lie", 8, "broke the contract: gradient is float32[1, 1]")):
+        for target, kind, text in (("fall", 8, "ZeroDivisionError: on purpose, plugin.py line "), ("memory", 5, "too much"),
+                                   ("lie", 8, "broke the contract: gradient is float32[1, 1]"), ("forget", 8, "loss returned nothing, want a LossResponse"),
+                                   ("misuse", 8, "'no kind' is not a valid Kind, plugin.py line ")):
             got = failure(self.host.loss(target, np.zeros((1, 1, 3), np.float32)))
             self.assertEqual((got.kind, got.op), (kind, "loss"))
             self.assertIn(text, got.message)
-        self.assertIn("ZeroDivisionError", self.host.said())
+        said = self.host.said()
+        self.assertRegex(said, r'Traceback.*\n  File ".*plugin.py", line \d+, in loss\n    raise ZeroDivisionError\("on purpose"\)\nZeroDivisionError: on purpose\n')
+        self.assertEqual(said.count("ZeroDivisionError: on purpose"), 1)
         broken = failure(self.host.call("Loss", pb.Call(score=pb.ScoreRequest())))
         self.assertEqual((broken.kind, broken.message), (1, "the request breaks the protocol: got score, want loss"))
         self.assertIn('lacks the capability "score", it has ["gradient"]', failure(self.host.call("Score", pb.Call(score=pb.ScoreRequest()))).message)
