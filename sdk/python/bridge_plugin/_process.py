@@ -34,11 +34,14 @@ def protect() -> None:
     A line that a library prints would otherwise be taken for it, or block the process.
     From here on 1 leads to the standard error, descriptors that the host handed over
     are closed in what the process starts, and SIGINT is ignored: the host decides when
-    to stop. Does nothing in a process that no host has started, and the second time.
+    to stop. gRPC is told to leave forks alone: its handlers print to the log at each one,
+    and may wait for threads that never come. Does nothing in a process that no host has
+    started, and the second time.
     """
     global _handshake
     if _handshake is not None or not started_by_host():
         return
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     sys.stdout.flush()
     saved = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)
     os.dup2(2, 1)

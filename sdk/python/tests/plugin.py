@@ -42,6 +42,12 @@ class Model(bp.LanguageModel):
             time.sleep(600)
         if what == "fall":
             raise ZeroDivisionError("on purpose")
+        if what == "fork":
+            for _ in range(3):
+                child = os.fork()
+                if child == 0:
+                    os._exit(0)
+                os.waitpid(child, 0)
         if what == "forget":
             return None
         if what == "misuse":

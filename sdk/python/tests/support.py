@@ -6,6 +6,10 @@ import os
 import pathlib
 import unittest
 
+# Tests start processes while gRPC runs in this one. Python 3.9 forks for that, and gRPC's
+# own handlers of forks may wait for ever: set before it is imported.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 SDK = pathlib.Path(__file__).resolve().parents[1]
 ROOT = SDK.parents[1]
 

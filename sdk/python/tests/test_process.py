@@ -17,9 +17,10 @@ import time
 import unittest
 from pathlib import Path
 
+from support import SDK  # before grpc
+
 import grpc
 import numpy as np
-from support import SDK
 
 from bridge_plugin import _messages as pb
 from bridge_plugin._process import COOKIE_KEY, COOKIE_VALUE
@@ -228,6 +229,11 @@ class Calls(unittest.TestCase):
         broken = failure(self.host.call("Loss", pb.Call(score=pb.ScoreRequest())))
         self.assertEqual((broken.kind, broken.message), (1, "the request breaks the protocol: got score, want loss"))
         self.assertIn('lacks the capability "score", it has ["gradient"]', failure(self.host.call("Score", pb.Call(score=pb.ScoreRequest()))).message)
+
+    def test_a_model_may_fork(self):
+        reply, = self.host.loss("fork")
+        self.assertEqual(reply.loss.loss, [4.0])
+        self.assertEqual(self.host.said(), "")
 
     def test_a_message_that_is_too_big(self):
         with self.assertRaises(grpc.RpcError) as caught:
