@@ -107,6 +107,13 @@ func TestLockedPlugins(t *testing.T) {
 	verify := "verify " + w.golden + " --plugin my-vit --backend go"
 	w.bridge(exitFailed, verify+" --locked", "plugin my-vit is not in bridge.lock", "bridge plugin lock my-vit")
 	w.bridge(exitFailed, "plugin test ./plugins/my-vit --locked", "plugin my-vit is not in bridge.lock")
+	manifest, err := os.ReadFile("plugins/my-vit/plugin.toml")
+	mustDo(t, err)
+	mustDo(t, os.WriteFile("plugins/my-vit/plugin.toml", append(manifest, "[build]\ncommand = ': >"+w.ran+"'\n"...), 0o644))
+	for _, flag := range []string{"--locked", "--require-signed"} { // asked before it is built
+		w.bridge(exitFailed, "plugin test ./plugins/my-vit "+flag)
+	}
+	mustDo(t, os.WriteFile("plugins/my-vit/plugin.toml", manifest, 0o644))
 	w.bridge(exitFailed, "plugin test ./plugins/my-vit --sandbox on", "starts plugins without a sandbox")
 	if _, err := os.Stat(w.ran); err == nil {
 		t.Error("a plugin was run that is not locked")
@@ -183,7 +190,7 @@ func TestWhatIsNoPluginIsLeftOut(t *testing.T) {
 	w.bridge(exitDone, "plugin lock ./ --check", "my-vit: as it was pinned")
 	w.bridge(exitDone, verify)
 	w.write("runs/t/x.py", "")
-	w.bridge(exitFailed, verify, "holds code that does not belong to the plugin", "runs/t/x.py", "remove it")
+	w.bridge(exitFailed, verify, "holds code that does not belong to the plugin", "remove "+w.plugin+"/runs/t/x.py;")
 	w.bridge(exitFailed, "plugin lock ./", "runs/t/x.py")
 }
 

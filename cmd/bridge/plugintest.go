@@ -51,6 +51,9 @@ func (p *program) pluginTest(c *cli.Context) error {
 	if err := checkTestFlags(c); err != nil {
 		return err
 	}
+	if err := p.mayBuild(args[0]); err != nil {
+		return err
+	}
 	target, err := p.testTarget(c, args[0])
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/registry"
@@ -119,6 +120,20 @@ func (p *program) announce(found store.Plugin, policy trust.Policy) {
 		p.log.Info("the plugin asks for variables that it does not see; `environment` in the recipe or in "+trust.SettingsFile+" lets it",
 			"plugin", found.Name, "variables", strings.Join(wanted, " "))
 	}
+}
+
+// mayBuild checks a plugin whose build command is about to run, where only locked or
+// signed plugins may start.
+func (p *program) mayBuild(path string) error {
+	policy, err := p.policy(wishes{})
+	if err != nil || !policy.Locked && !policy.RequireSigned || !isFile(filepath.Join(path, manifest.File)) {
+		return err
+	}
+	found, err := store.ByItsPath(path)
+	if err != nil || found.Manifest.Build.Command == "" {
+		return err
+	}
+	return p.mayTest(path)
 }
 
 // mayTest checks a plugin that the conformance kit is about to start, once: the kit

@@ -20,9 +20,9 @@ func atRoot() map[string]foldertree.Stay {
 	}
 }
 
-// bytecode is where Python keeps what it has compiled; a virtual environment comes
+// Bytecode is where Python keeps what it has compiled; a virtual environment comes
 // with it.
-const bytecode = "__pycache__"
+const Bytecode = "__pycache__"
 
 // Stays says whether an entry of the plugin's folder, a path with slashes, is the
 // plugin's. It is the one rule of what is pinned, signed and copied: all is the
@@ -32,7 +32,7 @@ func (m Manifest) Stays(name string) foldertree.Stay {
 	if stay, ok := atRoot()[name]; ok {
 		return stay
 	}
-	if path.Base(name) == bytecode && !environment(name) {
+	if path.Base(name) == Bytecode && !environment(name) {
 		return foldertree.Out
 	}
 	if slices.Contains(m.Exclude, name) {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os/exec"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -121,7 +123,20 @@ func strays(s store.Snapshot) error {
 	}
 	return adapters.Errorf(adapters.Invalid, "the folder of plugin %s, %s, holds code that does not belong to the plugin, and that no lock pins and no signature covers: %s",
 		s.Name, s.Dir, strings.Join(s.Tree.Code, ", ")).
-		WithRemedy("remove it; if the plugin needs it, take it out of exclude in %s, or give it another name", manifest.File)
+		WithRemedy("remove %s; if the plugin needs it, take it out of exclude in %s, or give it another name", strings.Join(removable(s), " "), manifest.File)
+}
+
+// removable are the paths of code that was left out: of what Python has compiled the
+// whole folder, which it makes anew.
+func removable(s store.Snapshot) []string {
+	var paths []string
+	for _, name := range s.Tree.Code {
+		if path.Base(path.Dir(name)) == manifest.Bytecode {
+			name = path.Dir(name)
+		}
+		paths = append(paths, filepath.Join(s.Dir, filepath.FromSlash(name)))
+	}
+	return paths
 }
 
 // same refuses a plugin that is another than at this guard's first start, locked

@@ -61,7 +61,7 @@ func tamperings() []tampering {
 		{"bytecode", func(p *project) {
 			must(p.t, os.Mkdir(p.at("lib/__pycache__"), 0o755))
 			p.write("lib/__pycache__/x.cpython-311.pyc", "")
-		}, []string{"holds code that does not belong to the plugin", "lib/__pycache__/x.cpython-311.pyc", "remove it"}, []string{"holds code that does not belong", "remove it"}},
+		}, []string{"holds code that does not belong to the plugin", "lib/__pycache__/x.cpython-311.pyc", "plugins/x/lib/__pycache__; if"}, []string{"holds code that does not belong"}},
 		{"code among runs", func(p *project) {
 			must(p.t, os.Mkdir(p.at("runs"), 0o755))
 			p.write("runs/__init__.py", "")
