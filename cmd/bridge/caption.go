@@ -170,7 +170,7 @@ func (p *program) openParts(c *cli.Context, dir string, info bridge.Info, dtype 
 			closeAll()
 		}
 	}()
-	vision, language, err := p.openSides(c, info, dtype)
+	vision, language, err := p.openSides(c, dir, info, dtype)
 	if vision != nil {
 		closers = append(closers, p.closing(vision))
 	}
@@ -195,8 +195,12 @@ func (p *program) openParts(c *cli.Context, dir string, info bridge.Info, dtype 
 
 // openSides opens the frozen models that a bridge names; the language model is
 // nil in stage 1. On an error the encoder may be open already.
-func (p *program) openSides(c *cli.Context, info bridge.Info, dtype string) (adapters.VisionEncoder, adapters.LanguageModel, error) {
+func (p *program) openSides(c *cli.Context, dir string, info bridge.Info, dtype string) (adapters.VisionEncoder, adapters.LanguageModel, error) {
 	reg, err := p.registry(c.Context)
+	if err != nil {
+		return nil, nil, err
+	}
+	ofVision, ofLanguage, err := wishesOf(dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -204,6 +208,7 @@ func (p *program) openSides(c *cli.Context, info bridge.Info, dtype string) (ada
 	if err != nil {
 		return nil, nil, err
 	}
+	vo.ask(ofVision)
 	vo.dtype, vo.transport = dtype, c.String("transport")
 	if info.Vision.Layer != 0 {
 		vo.layer = &info.Vision.Layer
@@ -216,6 +221,7 @@ func (p *program) openSides(c *cli.Context, info bridge.Info, dtype string) (ada
 	if err != nil {
 		return nil, nil, err
 	}
+	lo.ask(ofLanguage)
 	lo.dtype, lo.transport = dtype, c.String("transport")
 	vision, err := p.openVision(c.Context, reg, vo)
 	if err != nil {

@@ -54,6 +54,9 @@ func (b *bench) foldEncoder(ctx context.Context, r *recipes.Resolved, from, to *
 	if err != nil {
 		return err
 	}
+	if o.wishes, _, err = b.oldWishes(ctx, o.wishes.trained); err != nil {
+		return err
+	}
 	o.transport = r.Vision.Transport
 	if layer := from.Info.Vision.Layer; layer != 0 {
 		o.layer = &layer

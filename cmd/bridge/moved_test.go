@@ -104,6 +104,54 @@ func TestPluginsThatChangedSinceTraining(t *testing.T) {
 	}
 }
 
+// What the recipe of a run asks of its plugins holds for who uses the run, and a run
+// does not bring its plugin along.
+func TestRunsAskWhatTheirRecipesAsk(t *testing.T) {
+	w := trained(t)
+	t.Setenv("MY_TOKEN", "secret")
+	recipe := filepath.Join("runs", "t", recipeFile)
+	was, err := os.ReadFile(recipe)
+	mustDo(t, err)
+	asks := func(lines string) {
+		t.Helper()
+		mustDo(t, os.WriteFile(recipe, []byte(strings.Replace(string(was), "[vision]\n", "[vision]\n"+lines+"\n", 1)), 0o644))
+	}
+	ran := func(want string) {
+		t.Helper()
+		if text, err := os.ReadFile(w.ran); err != nil || string(text) != want {
+			t.Errorf("the plugin has run with %q, %v; want %q", text, err, want)
+		}
+		mustDo(t, os.RemoveAll(w.ran))
+	}
+	w.bridge(exitDone, "caption runs/t"+captionOne)
+	ran("token \n")
+	asks("environment = ['MY_TOKEN']")
+	w.bridge(exitDone, "caption runs/t"+captionOne)
+	ran("token secret\n")
+	asks("locked = true")
+	w.bridge(exitFailed, "caption runs/t"+captionOne, "plugin my-vit is not in bridge.lock, and only locked plugins may start")
+	w.bridge(exitFailed, "train runs/t/recipe.toml --out runs/t --resume", "only locked plugins may start")
+	asks("sandbox = 'on'")
+	w.bridge(exitFailed, "caption runs/t"+captionOne) // what the plugin runs lies elsewhere
+	asks("")
+
+	mustDo(t, os.Rename(filepath.Join("plugins", "my-vit"), filepath.Join("runs", "t", "own")))
+	file := filepath.Join("runs", "t", "bridge", "bridge.json")
+	text, err := os.ReadFile(file)
+	mustDo(t, err)
+	changed := strings.Replace(string(text), `"../../../plugins/my-vit"`, `"../own"`, 1)
+	if changed == string(text) {
+		t.Fatalf("the bridge does not name its plugin:\n%s", text)
+	}
+	mustDo(t, os.WriteFile(file, []byte(changed), 0o644))
+	mustDo(t, os.RemoveAll(w.ran))
+	w.bridge(exitFailed, "caption runs/t"+captionOne, "brings the plugin of", "a model's folder has no programs to run", "bridge plugin add")
+	w.bridge(exitFailed, "retrain --from runs/t --llm tiny-flan-t5 --out runs/swap", "a model's folder has no programs to run")
+	if _, err := os.Stat(w.ran); err == nil {
+		t.Error("what a run brought along was run")
+	}
+}
+
 // forgetPlugin makes a bridge one of a version that did not write what its plugin was.
 func forgetPlugin(t *testing.T, file string) {
 	t.Helper()

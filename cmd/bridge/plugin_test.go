@@ -42,7 +42,7 @@ func newWorkplace(t *testing.T) *workplace {
 	self, err := os.Executable()
 	mustDo(t, err)
 	w.write("plugin.toml", "name = 'my-vit'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'vision-encoder'\ndescription = 'another vit'\nenvironment = ['MY_TOKEN']\n")
-	w.write("bridge-adapter-my-vit", fmt.Sprintf("#!/bin/sh\n: >%s\nexec %s adapter serve vit\n", w.ran, self))
+	w.write("bridge-adapter-my-vit", fmt.Sprintf("#!/bin/sh\necho \"token $MY_TOKEN\" >%s\nexec %s adapter serve vit\n", w.ran, self))
 	mustDo(t, os.Chmod(filepath.Join(w.plugin, "bridge-adapter-my-vit"), 0o755))
 	return w
 }
@@ -90,6 +90,9 @@ func TestPluginsAreNotRunByLooking(t *testing.T) {
 	w.bridge(exitDone, "plugin lock --check", "my-vit: as it was pinned", "other: as it was pinned")
 	w.bridge(exitDone, "doctor", "my-vit 1.0.0, a vision-encoder of the project, in ", "as locked; signed by nobody; sees what every plugin sees, asks for MY_TOKEN", "sandbox none")
 	w.bridge(exitDone, "recipes check tiny-stage1 --set vision.plugin=my-vit --set vision.locked=true", `plugin = "`, "locked = true")
+	w.bridge(exitDone, "plugin keygen my.key --no-password")
+	w.bridge(exitDone, "plugin sign ./plugins/my-vit --key my.key")
+	w.bridge(exitDone, "models list")
 	w.bridge(exitFailed, "plugin remove my-vitt", "did you mean my-vit?")
 	w.bridge(exitDone, "plugin remove my-vit", "removed plugins")
 	if lock, err := registry.ReadLock(registry.LockFile); err != nil || len(lock.Plugins) != 1 {
@@ -115,6 +118,17 @@ func TestLockedPlugins(t *testing.T) {
 	}
 	mustDo(t, os.WriteFile("plugins/my-vit/plugin.toml", manifest, 0o644))
 	w.bridge(exitFailed, "plugin test ./plugins/my-vit --sandbox on", "starts plugins without a sandbox")
+	if _, err := os.Stat(w.ran); err == nil {
+		t.Error("a plugin was run that is not locked")
+	}
+	recipe := "train tiny-stage1 --set vision={plugin=\"my-vit\",path=\"" + filepath.Join(w.golden, "checkpoint") + "\"} --out run"
+	w.bridge(exitFailed, recipe+" --set vision.locked=true", "plugin my-vit is not in bridge.lock")
+	settings := filepath.Join(registry.ConfigDir(), trust.SettingsFile)
+	mustDo(t, os.WriteFile(settings, []byte("locked = true\n"), 0o644))
+	for _, line := range []string{verify, recipe} {
+		w.bridge(exitFailed, line, "plugin my-vit is not in bridge.lock")
+	}
+	mustDo(t, os.Remove(settings))
 	if _, err := os.Stat(w.ran); err == nil {
 		t.Error("a plugin was run that is not locked")
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/registry"
 )
@@ -48,7 +49,7 @@ func record(side *bridge.Side, model registry.Backbone, entry registry.LockEntry
 // settleInfo completes what was read of the bridge in a folder: with what the run
 // that it lies in has recorded, and where the command line says things are now.
 func (p *program) settleInfo(dir string, info *bridge.Info) error {
-	l, err := lockOf(dir)
+	run, l, err := runOf(dir)
 	if err != nil {
 		return err
 	}
@@ -63,6 +64,22 @@ func (p *program) settleInfo(dir string, info *bridge.Info) error {
 		info.Language = &language
 	}
 	info.Stage1 = p.moved.now(info.Stage1)
+	return bringsNone(run, *info)
+}
+
+// bringsNone refuses a bridge whose plugin lies in the folder that it was read from,
+// or in its run's: who opens a model does not mean to run a program that came with it.
+func bringsNone(folder string, info bridge.Info) error {
+	sides := []bridge.Side{info.Vision}
+	if info.Language != nil {
+		sides = append(sides, *info.Language)
+	}
+	for _, side := range sides {
+		if filepath.IsAbs(side.Plugin) && bridge.Inside(folder, side.Plugin) {
+			return adapters.Errorf(adapters.Invalid, "the bridge in %s brings the plugin of %s along, %s: a model's folder has no programs to run", folder, side.ID, side.Plugin).
+				WithRemedy("if you trust it, `bridge plugin add %s` it, and name it with --moved %s=NAME", side.Plugin, side.Plugin)
+		}
+	}
 	return nil
 }
 
@@ -75,15 +92,62 @@ func (p *program) settleSide(side *bridge.Side, recorded registry.LockEntry) {
 	side.Path, side.Plugin = p.moved.now(side.Path), p.moved.now(side.Plugin)
 }
 
-// lockOf reads the lock of the run that a bridge's folder lies in: RUN/bridge, or
-// RUN/checkpoints/STEP. It is empty where there is none.
-func lockOf(dir string) (registry.Lock, error) {
+// runOf finds the run that a bridge's folder lies in, RUN/bridge or
+// RUN/checkpoints/STEP, and reads its lock. Of a folder in no run it returns the
+// folder and an empty lock.
+func runOf(dir string) (folder string, l registry.Lock, err error) {
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", l, err
+	}
 	for _, run := range []string{filepath.Dir(dir), filepath.Dir(filepath.Dir(dir))} {
-		if isFile(filepath.Join(run, recipeFile)) {
-			return registry.ReadProjectLock(filepath.Join(run, registry.LockFile))
+		if !isFile(filepath.Join(run, recipeFile)) {
+			continue
+		}
+		l, err := registry.ReadProjectLock(filepath.Join(run, registry.LockFile))
+		if err != nil || l.Vision.ID != "" { // else it is a project's
+			return run, l, err
 		}
 	}
-	return registry.Lock{}, nil
+	return dir, l, nil
+}
+
+// wishesOf reads what the recipe of a bridge's run asks of its plugins: it holds for
+// whoever uses the bridge, too. Of a folder in no run nothing is asked.
+func wishesOf(dir string) (vision, language wishes, err error) {
+	run, l, err := runOf(dir)
+	if err != nil || l.Vision.ID == "" {
+		return vision, language, err
+	}
+	doc, err := stricttoml.Read(filepath.Join(run, recipeFile))
+	if err != nil {
+		return vision, language, err
+	}
+	return wishesIn(doc, "vision"), wishesIn(doc, "language"), nil
+}
+
+// wishesIn reads those of a recipe's table. Of a recipe that another version of bridge
+// has resolved the other keys need not be known.
+func wishesIn(doc *stricttoml.Document, table string) (w wishes) {
+	if v, ok := doc.Value(table + ".locked"); ok {
+		w.locked = v == true
+	}
+	if v, ok := doc.Value(table + ".sandbox"); ok && v == string(trust.SandboxOn) {
+		w.sandbox = trust.SandboxOn
+	}
+	names, _ := doc.Value(table + ".environment")
+	list, _ := names.([]any)
+	for _, name := range list {
+		if text, ok := name.(string); ok {
+			w.environment = append(w.environment, text)
+		}
+	}
+	return w
+}
+
+// ask adds to an opening what a run's recipe asks.
+func (o *opening) ask(w wishes) {
+	w.trained = o.wishes.trained
+	o.wishes = w
 }
 
 // readInfo reads what the bridge in a folder was trained with.
