@@ -22,7 +22,7 @@ func (p *program) pluginCommand() *cli.Command {
 	return group("plugin", "adapters of your own: make, build, test and trust them",
 		p.pluginNewCommand(), p.pluginBuildCommand(), p.pluginTestCommand(),
 		p.pluginListCommand(), p.pluginShowCommand(), p.pluginAddCommand(), p.pluginRemoveCommand(), p.pluginLockCommand(),
-		p.pluginKeygenCommand(), p.pluginSignCommand())
+		p.pluginKeygenCommand(), p.pluginSignCommand(), p.pluginPackCommand())
 }
 
 func (p *program) pluginListCommand() *cli.Command {

@@ -194,6 +194,8 @@ func TestWhatIsNoPluginIsLeftOut(t *testing.T) {
 	if again := w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key", left); !strings.HasPrefix(again, clean) {
 		t.Errorf("with a run in its folder the plugin is another:\n%s%s", clean, again)
 	}
+	w.bridge(exitDone, "plugin pack "+w.plugin+" vit.tar.gz", "my-vit 1.0.0: vit.tar.gz", left)
+	w.bridge(exitUsage, "plugin pack "+w.plugin+" "+w.plugin+"/vit.tar.gz", "lies in the plugin's folder")
 	w.bridge(exitDone, "plugin add "+w.plugin, left)
 	if _, err := os.Stat("plugins/my-vit/runs"); err == nil {
 		t.Error("a run was added")

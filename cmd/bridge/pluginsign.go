@@ -3,14 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/plugins/trust"
@@ -38,6 +42,52 @@ func (p *program) pluginSignCommand() *cli.Command {
 		Flags:  []cli.Flag{&cli.StringFlag{Name: "key", Usage: "`FILE` with the private key"}},
 		Action: p.pluginSign,
 	}
+}
+
+func (p *program) pluginPackCommand() *cli.Command {
+	return &cli.Command{
+		Name: "pack", Usage: "write what is released of a plugin as a .tar.gz", ArgsUsage: "PATH FILE", UsageText: "bridge plugin pack PATH FILE",
+		Description: "FILE holds one folder with what is the plugin's (docs/trust.md has the rule), its signature if there is one, and not what\n" +
+			"its build makes on each machine.\n\nExample: bridge plugin pack ../mybackbone mybackbone.tar.gz",
+		Action: p.pluginPack,
+	}
+}
+
+func (p *program) pluginPack(c *cli.Context) error {
+	args, err := arguments(c, 2, 2)
+	if err != nil {
+		return err
+	}
+	found, err := findByPath(args[0])
+	if err != nil {
+		return err
+	}
+	if file, err := filepath.Abs(args[1]); err != nil || bridge.Inside(found.Dir, file) {
+		return usagef("%s lies in the plugin's folder, want a FILE outside of it", args[1])
+	}
+	var r release.Release
+	err = atomicfile.Write(args[1], func(w io.Writer) error {
+		r, err = release.Pack(found, w)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s %s: %s\n", r.Name, r.Version, args[1])
+	p.leftOut(r.Left)
+	if len(r.Built) > 0 {
+		fmt.Fprintf(p.stdout, "  not packed, for each machine builds its own: %s\n", strings.Join(r.Built, ", "))
+	}
+	return nil
+}
+
+// findByPath finds a plugin by its path: a name is of a store, and what is in it is
+// somebody's release.
+func findByPath(path string) (store.Plugin, error) {
+	if !strings.Contains(path, "/") {
+		path = "./" + path
+	}
+	return store.Default().Find(path)
 }
 
 func (p *program) pluginKeygen(c *cli.Context) error {
@@ -96,11 +146,7 @@ func (p *program) pluginSign(c *cli.Context) error {
 	if err != nil {
 		return adapters.Errorf(adapters.NotFound, "the key: %w", err).WithRemedy("`bridge plugin keygen FILE` makes one")
 	}
-	path := args[0]
-	if !strings.Contains(path, "/") { // a name is of a store, and what is in it is somebody's release
-		path = "./" + path
-	}
-	found, err := store.Default().Find(path)
+	found, err := findByPath(args[0])
 	if err != nil {
 		return err
 	}

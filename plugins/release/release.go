@@ -93,7 +93,7 @@ func Encrypted(private string) bool { return minisign.IsEncrypted([]byte(private
 // Sign writes the release files of a plugin into its folder.
 func Sign(p store.Plugin, private, password string) (Release, error) {
 	if p.Dir == "" {
-		return Release{}, adapters.Errorf(adapters.Invalid, "%s has no manifest, which a release needs", p.Program).WithRemedy("write a plugin.toml beside it")
+		return Release{}, noManifest(p)
 	}
 	key, err := open(private, password)
 	if err != nil {
@@ -114,6 +114,10 @@ func Sign(p store.Plugin, private, password string) (Release, error) {
 		return Release{}, err
 	}
 	return r, atomicfile.WriteBytes(filepath.Join(p.Dir, store.SignatureFile), signature)
+}
+
+func noManifest(p store.Plugin) error {
+	return adapters.Errorf(adapters.Invalid, "%s has no manifest, which a release needs", p.Program).WithRemedy("write a plugin.toml beside it")
 }
 
 func open(private, password string) (minisign.PrivateKey, error) {
@@ -204,21 +208,15 @@ func Check(s store.Snapshot, keys Keys) (Signer, error) {
 
 // verify checks the signature and that it is of the plugin as it is.
 func verify(s store.Snapshot, key minisign.PublicKey, signature []byte) error {
-	path := filepath.Join(s.Dir, store.ReleaseFile)
-	text, err := read(path)
+	text, err := read(filepath.Join(s.Dir, store.ReleaseFile))
 	if err != nil {
 		return bad(s, err)
 	}
 	if !minisign.Verify(key, text, signature) {
 		return bad(s, errors.New("it is not of this release by this key"))
 	}
-	doc, err := stricttoml.Parse(path, text)
+	signed, err := parse(s, text)
 	if err != nil {
-		return bad(s, err)
-	}
-	var signed Release
-	doc.Decode(&signed)
-	if err := doc.Err(); err != nil {
 		return bad(s, err)
 	}
 	if now := Of(s); !signed.equal(now) {
@@ -226,6 +224,24 @@ func verify(s store.Snapshot, key minisign.PublicKey, signature []byte) error {
 			signed.Name, signed.Version, signed.Digest, now.Name, now.Version, now.Digest))
 	}
 	return nil
+}
+
+// readRelease reads what was signed, whoever did.
+func readRelease(s store.Snapshot) (Release, error) {
+	text, err := read(filepath.Join(s.Dir, store.ReleaseFile))
+	if err != nil {
+		return Release{}, err
+	}
+	return parse(s, text)
+}
+
+func parse(s store.Snapshot, text []byte) (r Release, err error) {
+	doc, err := stricttoml.Parse(filepath.Join(s.Dir, store.ReleaseFile), text)
+	if err != nil {
+		return r, err
+	}
+	doc.Decode(&r)
+	return r, doc.Err()
 }
 
 func bad(s store.Snapshot, err error) error {

@@ -1,0 +1,118 @@
+package release
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/foldertree"
+	"github.com/modular-bridging/bridge/plugins/store"
+)
+
+// Pack writes what is released of a plugin as a .tar.gz of one folder with the
+// plugin's name: what a signature covers, and the signature. The same files make the
+// same archive. A signature that is of something else is refused.
+func Pack(p store.Plugin, w io.Writer) (Release, error) {
+	if p.Dir == "" {
+		return Release{}, noManifest(p)
+	}
+	now, err := p.Read()
+	if err != nil {
+		return Release{}, err
+	}
+	r := Of(now)
+	if err := ofThis(now, r); err != nil {
+		return r, err
+	}
+	if err := archive(now, r, w); err != nil {
+		return r, adapters.Errorf(adapters.Unknown, "packing %s: %w", p.Name, err)
+	}
+	again, err := p.Read()
+	if err == nil && again.Pin.Digest != now.Pin.Digest {
+		err = adapters.Errorf(adapters.Corrupt, "%s changed while it was packed", p.Dir).WithRemedy("try again")
+	}
+	return r, err
+}
+
+// ofThis refuses a signature of what the plugin was before.
+func ofThis(now store.Snapshot, r Release) error {
+	if !now.Signed() {
+		return nil
+	}
+	signed, err := readRelease(now)
+	if err != nil {
+		return bad(now, err)
+	}
+	if !signed.equal(r) {
+		return adapters.Errorf(adapters.Invalid, "%s has changed since it was signed: the signature is of %s %s with %s, and here is %s %s with %s",
+			now.Dir, signed.Name, signed.Version, signed.Digest, r.Name, r.Version, r.Digest).
+			WithRemedy("sign it anew (`bridge plugin sign`), or remove %s", store.SignatureFile)
+	}
+	return nil
+}
+
+func archive(now store.Snapshot, r Release, w io.Writer) error {
+	root, err := os.OpenRoot(now.Dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	zipped := gzip.NewWriter(w)
+	out := tar.NewWriter(zipped)
+	if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: r.Name + "/", Mode: 0o755, ModTime: packed()}); err != nil {
+		return err
+	}
+	for _, e := range now.Tree.Entries {
+		if top, _, _ := strings.Cut(e.Path, "/"); slices.Contains(r.Built, top) {
+			continue
+		}
+		if err := pack(out, root, r.Name+"/", e); err != nil {
+			return err
+		}
+	}
+	return errors.Join(out.Close(), zipped.Close())
+}
+
+// packed is the time of all files in an archive: what they hold counts alone.
+func packed() time.Time { return time.Unix(0, 0) }
+
+func pack(out *tar.Writer, root *os.Root, prefix string, e foldertree.Entry) error {
+	name := filepath.FromSlash(e.Path)
+	h := &tar.Header{Name: prefix + e.Path, Mode: 0o644, ModTime: packed()}
+	switch e.Kind {
+	case foldertree.Folder:
+		h.Typeflag, h.Name, h.Mode = tar.TypeDir, h.Name+"/", 0o755
+		return out.WriteHeader(h)
+	case foldertree.Link:
+		leads, err := root.Readlink(name)
+		if err != nil {
+			return err
+		}
+		h.Typeflag, h.Linkname = tar.TypeSymlink, leads
+		return out.WriteHeader(h)
+	case foldertree.Exec:
+		h.Mode = 0o755
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	h.Typeflag, h.Size = tar.TypeReg, info.Size()
+	if err := out.WriteHeader(h); err != nil {
+		return err
+	}
+	_, err = io.Copy(out, f)
+	return err
+}
