@@ -5,11 +5,8 @@ package trust
 
 import (
 	"cmp"
-	"fmt"
 	"log/slog"
 	"os/exec"
-	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +14,6 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/foldertree"
 	"github.com/modular-bridging/bridge/internal/sandbox"
-	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/registry"
@@ -40,9 +36,6 @@ type Policy struct {
 	Trained Trained
 	Log     *slog.Logger // nil is silent
 }
-
-// Trained is a plugin as a run has recorded it.
-type Trained struct{ Version, Digest string }
 
 // Guard is asked before every start of one plugin.
 type Guard struct {
@@ -104,39 +97,6 @@ func (g *Guard) Check() (Verdict, error) {
 		return v, err
 	}
 	return v, g.strays(v)
-}
-
-// strays refuses code that lies in the plugin's folder and is left out of what is
-// pinned, signed and copied: a program could take it for its own. Of a folder that a
-// path names and nothing vouches for, all is the author's.
-func (g *Guard) strays(v Verdict) error {
-	vouched := v.Locked || g.policy.Locked || g.policy.RequireSigned || v.Signer.Name != ""
-	if !vouched && v.Place == store.ByPath {
-		return nil
-	}
-	return strays(v.Snapshot)
-}
-
-func strays(s store.Snapshot) error {
-	if len(s.Tree.Code) == 0 {
-		return nil
-	}
-	return adapters.Errorf(adapters.Invalid, "the folder of plugin %s, %s, holds code that does not belong to the plugin, and that no lock pins and no signature covers: %s",
-		s.Name, s.Dir, strings.Join(s.Tree.Code, ", ")).
-		WithRemedy("remove %s; if the plugin needs it, take it out of exclude in %s, or give it another name", strings.Join(removable(s), " "), manifest.File)
-}
-
-// removable are the paths of code that was left out: of what Python has compiled the
-// whole folder, which it makes anew.
-func removable(s store.Snapshot) []string {
-	var paths []string
-	for _, name := range s.Tree.Code {
-		if path.Base(path.Dir(name)) == manifest.Bytecode {
-			name = path.Dir(name)
-		}
-		paths = append(paths, filepath.Join(s.Dir, filepath.FromSlash(name)))
-	}
-	return paths
 }
 
 // same refuses a plugin that is another than at this guard's first start, locked
@@ -247,59 +207,6 @@ func Differences(was, is store.Pin) []string {
 		found = append(found, foldertree.Differences(was.Parts, is.Parts)...)
 	}
 	return found
-}
-
-// Accept holds what the program that was started says of itself against its
-// manifest, which is what a lock pins and what people read. Where only locked or
-// signed plugins start, or the lock file has the plugin, an error says what differs;
-// else a word does.
-func (g *Guard) Accept(version string, protocol int, capabilities []adapters.Capability) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	v := g.last
-	if v.Dir == "" {
-		return nil
-	}
-	found := strings.Join(v.Manifest.Against(version, protocol, capabilities), "; ")
-	if found == "" {
-		return nil
-	}
-	err := adapters.Errorf(adapters.Invalid, "plugin %s is not what its manifest says: %s", v.Name, found).
-		WithRemedy("make %s and the program the same: build it anew, or mend the file; of a plugin that is not yours, ask its author for a release where they agree", manifest.File)
-	if g.policy.Locked || g.policy.RequireSigned || v.Locked {
-		return err
-	}
-	g.warn(err)
-	return nil
-}
-
-// warn says what is wrong, once. It is called with mu held.
-func (g *Guard) warn(err error) {
-	if !g.said[err.Error()] {
-		g.said[err.Error()] = true
-		g.policy.Log.Warn(err.Error())
-	}
-}
-
-// asTrained says that a plugin is another than the bridge was trained with, which is
-// refused where only locked plugins start.
-func (g *Guard) asTrained(v Verdict) error {
-	was := g.policy.Trained
-	if was.Digest == "" || was.Digest == v.Pin.Digest {
-		return nil
-	}
-	version := ""
-	if was.Version != v.Pin.Version {
-		version = fmt.Sprintf("the version was %s, is %s; ", cmp.Or(was.Version, "none"), cmp.Or(v.Pin.Version, "none"))
-	}
-	err := adapters.Errorf(adapters.Corrupt, "plugin %s is another than the bridge was trained with: %sthe digest was %s, is %s", v.Name, version, was.Digest, v.Pin.Digest)
-	if g.policy.Locked {
-		return err.WithRemedy("put back what it was, or train a bridge with what it is; without --locked it is used as it is")
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.warn(err.WithRemedy("put back what it was, if what comes out is not what it was"))
-	return nil
 }
 
 // Prepare checks the plugin and changes the command that is about to start it: its
