@@ -179,6 +179,9 @@ func (l pluginLine) row() []string {
 	}
 	if l.Problem != "" {
 		about = briefly(l.Problem)
+		if words := []rune(about); len(words) > aboutWidth {
+			about = string(words[:aboutWidth-1]) + "…" // `plugin show` says all of it
+		}
 	}
 	name := strconv.QuoteToGraphic(l.Name)
 	return []string{name[1 : len(name)-1], l.Version, string(l.Kind), string(l.Place), l.pinnedWords(), l.signedWords(), strings.TrimSpace(about)}
@@ -222,6 +225,9 @@ func (l pluginLine) signedWords() string {
 	}
 	return word
 }
+
+// aboutWidth is the most that a table says of a plugin's problem.
+const aboutWidth = 100
 
 // briefly is the first line of a problem, and how many there are.
 func briefly(problem string) string {
