@@ -117,7 +117,6 @@ func TestLockedPlugins(t *testing.T) {
 		w.bridge(exitFailed, "plugin test ./plugins/my-vit "+flag)
 	}
 	mustDo(t, os.WriteFile("plugins/my-vit/plugin.toml", manifest, 0o644))
-	w.bridge(exitFailed, "plugin test ./plugins/my-vit --sandbox on", "starts plugins without a sandbox")
 	if _, err := os.Stat(w.ran); err == nil {
 		t.Error("a plugin was run that is not locked")
 	}
@@ -243,6 +242,7 @@ func TestConfinedPlugins(t *testing.T) {
 	w := newWorkplace(t)
 	verify := "verify " + w.golden + " --backend go --sandbox on --plugin " + w.plugin
 	w.bridge(exitFailed, verify, "Permission denied") // what it runs lies elsewhere
+	w.bridge(exitFailed, "plugin test "+w.plugin+" --sandbox on --golden "+w.golden+" --run handshake", "Permission denied")
 	self, err := os.Executable()
 	mustDo(t, err)
 	program, err := os.ReadFile(self)
@@ -251,6 +251,7 @@ func TestConfinedPlugins(t *testing.T) {
 	mustDo(t, os.Chmod(filepath.Join(w.plugin, "program"), 0o755))
 	w.write("bridge-adapter-my-vit", "#!/bin/sh\nexec \"$(dirname \"$0\")/program\" adapter serve vit\n")
 	w.bridge(exitDone, verify)
+	w.bridge(exitDone, "plugin test "+w.plugin+" --sandbox on --golden "+w.golden+" --backend go --run ^process|^contract|^golden|spec$", "0 failed")
 	w.write("plugin.toml", "name = 'my-vit'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'vision-encoder'\nnetwork = true\n")
 	w.bridge(exitFailed, verify, "needs the network, which the sandbox does not give")
 	w.bridge(exitUsage, "doctor --sandbox onn", "--sandbox is \"onn\", want none or on")

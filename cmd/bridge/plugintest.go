@@ -59,7 +59,7 @@ func (p *program) pluginTest(c *cli.Context) error {
 		return err
 	}
 	if target.InProcess == nil {
-		if err := p.mayTest(target.Config.Path); err != nil {
+		if err := p.mayTest(&target, o.Golden); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/conformance"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/plugins/trust"
@@ -129,21 +130,27 @@ func (p *program) mayBuild(path string) error {
 	if err != nil || !policy.Locked && !policy.RequireSigned || !isFile(filepath.Join(path, manifest.File)) {
 		return err
 	}
-	found, err := store.ByItsPath(path)
+	found, err := storedAt(path)
 	if err != nil || found.Manifest.Build.Command == "" {
 		return err
 	}
-	return p.mayTest(path)
+	_, err = examinePlugin(found, policy)
+	return err
+}
+
+// storedAt finds the plugin that a path means, which may have no slash.
+func storedAt(path string) (store.Plugin, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return store.Plugin{}, err
+	}
+	return store.Default().Find(path)
 }
 
 // mayTest checks a plugin that the conformance kit is about to start, once: the kit
-// starts it in ways of its own, which know no sandbox.
-func (p *program) mayTest(program string) error {
-	path, err := filepath.Abs(program)
-	if err != nil {
-		return err
-	}
-	found, err := store.Default().Find(path)
+// starts it in ways of its own, in the sandbox where one is asked for.
+func (p *program) mayTest(target *conformance.Target, golden []string) error {
+	found, err := storedAt(target.Config.Path)
 	if err != nil {
 		return err
 	}
@@ -151,10 +158,31 @@ func (p *program) mayTest(program string) error {
 	if err != nil {
 		return err
 	}
-	if policy.Sandbox == trust.SandboxOn {
-		return adapters.Errorf(adapters.Unsupported, "the conformance kit starts plugins without a sandbox, and one is asked for").
-			WithRemedy("test only what you trust, with --sandbox none")
+	if policy.Sandbox != trust.SandboxOn {
+		_, err = examinePlugin(found, policy)
+		return err
 	}
-	_, err = examinePlugin(found, policy)
+	if err := startable(found, policy); err != nil {
+		return err
+	}
+	policy.Libraries = backends.Probe().Folders
+	if policy.Checkpoint, err = absolute(target.Config.Load.Checkpoint); err != nil {
+		return err
+	}
+	for _, dir := range golden {
+		if dir, err = absolute(dir); err != nil {
+			return err
+		}
+		policy.Read = append(policy.Read, dir)
+	}
+	target.Confine, err = trust.NewGuard(found, policy).Confine()
 	return err
+}
+
+// absolute is filepath.Abs but for an empty path.
+func absolute(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	return filepath.Abs(path)
 }

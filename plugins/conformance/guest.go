@@ -98,12 +98,12 @@ func startWith(cfg plugins.Config, majors string, lent *arenas) (g *guest, err e
 	g.cmd.Dir = g.dir
 	g.cmd.Env = append(cfg.Environ(g.dir), "PLUGIN_PROTOCOL_VERSIONS="+majors, "PLUGIN_UNIX_SOCKET_DIR="+g.dir,
 		"PLUGIN_CLIENT_CERT="+string(g.identity.Certificate),
-		"BRIDGE_LIFELINE_FD=3", "BRIDGE_SERVER_CERT_FD=4")
+		"BRIDGE_LIFELINE_FD=3", "BRIDGE_SERVER_CERT_FD=4", groupKey+"="+g.dir)
 	memory, variable := lent.handOver(5)
 	g.cmd.Env = append(g.cmd.Env, variable...)
 	g.cmd.Stdout, g.cmd.Stderr, g.cmd.ExtraFiles = theirs[0], theirs[1], append(slices.Clone(theirs[2:]), memory...)
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err = g.cmd.Start()
+	err = run(cfg, g.cmd)
 	for _, f := range theirs {
 		f.Close()
 	}
@@ -137,6 +137,22 @@ func startWith(cfg plugins.Config, majors string, lent *arenas) (g *guest, err e
 func unrunnable(path string, err error) error {
 	if fact, remedy := execfault.Explain(path, err); fact != "" {
 		return adapters.Errorf(adapters.NotFound, "%s", fact).WithRemedy("%s", remedy)
+	}
+	return err
+}
+
+// run starts a command as the configuration wants it prepared.
+func run(cfg plugins.Config, cmd *exec.Cmd) error {
+	if cfg.Prepare == nil {
+		return cmd.Start()
+	}
+	own := len(cmd.ExtraFiles)
+	err := cfg.Prepare(cmd)
+	if err == nil {
+		err = cmd.Start()
+	}
+	for _, f := range cmd.ExtraFiles[own:] {
+		f.Close()
 	}
 	return err
 }
@@ -342,6 +358,9 @@ func (g *guest) kill() {
 	}
 	if g.cmd != nil && g.cmd.Process != nil {
 		_ = syscall.Kill(-g.pid(), syscall.SIGKILL)
+		for _, pid := range g.strays() {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
 		<-g.exited
 	}
 	if g.lifeline != nil {
@@ -349,6 +368,20 @@ func (g *guest) kill() {
 	}
 	g.arenas.close()
 	_ = os.RemoveAll(g.dir)
+}
+
+// groupKey names the variable that marks what a plugin starts.
+const groupKey = "BRIDGE_GROUP"
+
+// strays are what the plugin has started and that runs, in its process group or out
+// of it, by /proc.
+func (g *guest) strays() (pids []int) {
+	for pid := range procfs.Marked(groupKey, g.dir) {
+		if pid != g.pid() {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // descriptors returns what the process has open, by /proc; ok is false where

@@ -27,6 +27,10 @@ type Target struct {
 	// Config says how it starts and what it loads. Its restarts are not used: a
 	// process that dies fails the case that it dies in.
 	Config plugins.Config
+	// Confine, where not nil, puts every start of the plugin into a sandbox, with
+	// folders that it may write to beside the one that it works in. It takes the place
+	// of Config's Prepare.
+	Confine func(cmd *exec.Cmd, writable ...string) error
 	// InProcess, where not nil, is the family that the plugin serves: its cases
 	// run in this process, too.
 	InProcess *adapters.Family
@@ -107,6 +111,9 @@ func Run(ctx context.Context, target Target, o Options) (*Report, error) {
 		o.Contract.Wait = o.Limit / 2
 	}
 	target.Config.Restart.Limit = -1
+	if target.Confine != nil {
+		target.Config.Prepare = func(cmd *exec.Cmd) error { return target.Confine(cmd) }
+	}
 	var err error
 	if target.Config.Path, err = exec.LookPath(target.Config.Path); err == nil {
 		target.Config.Path, err = filepath.Abs(target.Config.Path)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 
@@ -36,6 +37,9 @@ func (k *kit) noisy(t T, script string, waits bool) {
 	defer os.RemoveAll(dir)
 	cfg, gate := k.target.Config, filepath.Join(dir, "gate")
 	cfg.Env = append(slices.Clone(cfg.Env), gateKey+"="+gate)
+	if confine := k.target.Confine; confine != nil {
+		cfg.Prepare = func(cmd *exec.Cmd) error { return confine(cmd, dir) }
+	}
 	cfg.Name, cfg.Path, cfg.Args = "noisy", "/bin/sh", append([]string{"-c", script, cfg.Path}, cfg.Args...)
 	p, err := plugins.Launch(t.Context(), cfg)
 	if err != nil {

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -90,9 +91,15 @@ func lifeCases() []processCase {
 }
 
 func (k *kit) byHand(t T) {
+	dir, err := os.MkdirTemp("", "bridge-kit-")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	defer os.RemoveAll(dir)
 	cfg := k.target.Config
 	cmd := exec.CommandContext(t.Context(), cfg.Path, cfg.Args...)
-	for _, entry := range cfg.Environ(os.TempDir()) {
+	cmd.Dir = dir
+	for _, entry := range cfg.Environ(dir) {
 		if !strings.HasPrefix(entry, "BRIDGE_PLUGIN=") {
 			cmd.Env = append(cmd.Env, entry)
 		}
@@ -100,12 +107,16 @@ func (k *kit) byHand(t T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err = run(cfg, cmd); err == nil {
+		err = cmd.Wait()
+	}
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 2 {
 		t.Errorf("it ended with %v, want exit status 2", orZero(err))
 	}
-	if strings.TrimSpace(string(out)) == "" {
+	if strings.TrimSpace(out.String()) == "" {
 		t.Errorf("it says nothing, want what it is for")
 	}
 }
@@ -392,13 +403,19 @@ func (k *kit) shutdownLoading(t T) {
 // hostDies kills a host whose plugin works, or lets go of the lifeline.
 func (k *kit) hostDies(t T) {
 	limit := k.patient(5 * time.Second)
-	if len(k.o.Host) == 0 {
+	if len(k.o.Host) == 0 || k.target.Confine != nil { // a host of its own cannot be told how to confine
 		g := k.fresh(t)
 		defer g.kill()
 		done := k.sample(g).inFlight(t.Context())
 		g.lifeline.Close()
 		if !g.ended(limit) {
 			t.Errorf("it runs %v after the host's end of the lifeline was closed", limit)
+		}
+		for deadline := time.Now().Add(limit); len(g.strays()) > 0; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Errorf("%d programs that it has started run %v after the host's end of the lifeline was closed", len(g.strays()), limit)
+				break
+			}
 		}
 		g.kill()
 		<-done

@@ -31,6 +31,8 @@ type Policy struct {
 	Checkpoint string
 	// Libraries are folders that a confined plugin may read beside the system's.
 	Libraries []string
+	// Read are files and folders that a confined plugin may read, too.
+	Read []string
 	// Trained is what the plugin was when a bridge was trained with it; zero where
 	// that is not known.
 	Trained Trained
@@ -227,6 +229,17 @@ func (g *Guard) Prepare(cmd *exec.Cmd) error {
 		return nil
 	}
 	return g.policy.confine(cmd, v)
+}
+
+// Confine checks the plugin once, for whoever starts it many times in ways of his
+// own, and returns what puts each start into the sandbox, with folders that it may
+// write to beside the one that it works in.
+func (g *Guard) Confine() (func(cmd *exec.Cmd, writable ...string) error, error) {
+	v, err := g.Check()
+	if err != nil {
+		return nil, err
+	}
+	return func(cmd *exec.Cmd, writable ...string) error { return g.policy.confine(cmd, v, writable...) }, nil
 }
 
 // Wanted are the variables that the plugin asks for and nobody has allowed.

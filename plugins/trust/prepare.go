@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -49,13 +50,12 @@ func pinProgram(cmd *exec.Cmd, v Verdict) error {
 
 // confine puts the plugin into a sandbox: it reads its folder, the checkpoint, the
 // system's programs and libraries, and has no other folder to write to than the
-// private one that it works in.
-func (p Policy) confine(cmd *exec.Cmd, v Verdict) error {
+// private one that it works in, and those given.
+func (p Policy) confine(cmd *exec.Cmd, v Verdict, writable ...string) error {
 	if _, err := p.Confined(v.Plugin); err != nil {
 		return err
 	}
-	read := append(sandbox.System(), p.Libraries...)
-	read = append(read, v.Program)
+	read := slices.Concat(sandbox.System(), p.Libraries, p.Read, []string{v.Program})
 	if v.Dir != "" {
 		read = append(read, v.Dir)
 	}
@@ -67,7 +67,7 @@ func (p Policy) confine(cmd *exec.Cmd, v Verdict) error {
 		}
 		read = append(read, files...)
 	}
-	write := append(sandbox.Devices(), cmd.Dir)
+	write := append(append(sandbox.Devices(), cmd.Dir), writable...)
 	for _, entry := range cmd.Env {
 		if dir, ok := strings.CutPrefix(entry, "PLUGIN_UNIX_SOCKET_DIR="); ok {
 			write = append(write, dir)
