@@ -58,11 +58,11 @@ test-long: ## the long form of tests that have two: every adapter killed at ever
 # The environment has torch and transformers for the CPU, and what the Python SDK needs.
 TORCH := .venv/torch
 .PHONY: test-torch
-test-torch: ## plugins that need PyTorch: the Python examples on golden folders and in training (makes its own Python environment)
+test-torch: ## plugins that need PyTorch: the Python examples on golden folders, in training, and killed at every stage (makes its own Python environment)
 	@[ -x $(TORCH)/bin/python ] || python3 -m venv $(TORCH)
 	$(TORCH)/bin/python -m pip install --quiet --requirement tools/kit/requirements.txt --requirement sdk/python/tests/requirements.txt --requirement examples/adapter-python-hf/requirements.txt
 	BRIDGE_TEST_TORCH=$(CURDIR)/$(TORCH)/bin/python $(GO) test -timeout 60m -run 'Golden|Conformance|PromptEmbeddings' ./examples/adapter-python-hf ./examples/adapter-python-hf-vision ./examples/adapter-python-remote
-	BRIDGE_TEST_TORCH=$(CURDIR)/$(TORCH)/bin/python $(GO) test -timeout 60m -run Stage2ThroughPython ./cmd/bridge
+	BRIDGE_TEST_TORCH=$(CURDIR)/$(TORCH)/bin/python $(GO) test -timeout 60m -run 'Stage2ThroughPython|KillMatrix/adapter-python-hf' ./cmd/bridge
 
 .PHONY: verify-hf
 verify-hf: build ## captions and conversions of whole BLIP-2 folders against transformers (makes its own Python environment)

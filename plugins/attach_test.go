@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -181,4 +182,35 @@ func TestAttachmentIsFoundByName(t *testing.T) {
 		_, err := Launch(t.Context(), Config{Name: "mine"})
 		wantError(t, err, adapters.Invalid, reattachKey, says, "BRIDGE_DEBUG=1")
 	}
+}
+
+func TestTheNextStartRemovesWhatAKilledDebuggedPluginLeaves(t *testing.T) {
+	d := startByHand(t, "normal")
+	all, err := parseAttachments(d.value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Dir(all[d.name].Addr.String)
+	if _, err := os.Stat(folder); err != nil {
+		t.Fatalf("there is no folder: %v", err)
+	}
+	if err := errors.Join(d.Process.Kill(), ignoreExit(d.Wait())); err != nil {
+		t.Fatal(err)
+	}
+	next, err := newSocketDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.remove()
+	if left, _ := filepath.Glob(folder + "*"); len(left) > 0 {
+		t.Errorf("%v is left", left)
+	}
+}
+
+func ignoreExit(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return nil
+	}
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -37,6 +38,34 @@ func TestPrivateFolder(t *testing.T) {
 	}
 	if _, err := os.Stat(got[0]); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("its folder is left: %v", err)
+	}
+}
+
+// What the user types is none of a plugin's business.
+func TestPluginsHaveNoStandardInput(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	if _, err := write.WriteString("the user's\n"); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	before := os.Stdin
+	os.Stdin = read
+	defer func() { os.Stdin = before }()
+	_, err = Launch(t.Context(), shell(t, `echo "got $(cat)." >&2`))
+	wantError(t, err, adapters.Unavailable, "\tgot .")
+}
+
+func TestRestartsComeAfterLongerAndLongerPauses(t *testing.T) {
+	r := Restart{Backoff: 200 * time.Millisecond, MaxBackoff: 10 * time.Second}
+	for deaths, want := range map[int]time.Duration{0: 200 * time.Millisecond, 1: 200 * time.Millisecond, 2: 400 * time.Millisecond, 6: 6400 * time.Millisecond,
+		7: 10 * time.Second, 1000: 10 * time.Second} {
+		if got := r.delay(deaths); got != want {
+			t.Errorf("after %d deaths %v, want %v", deaths, got, want)
+		}
 	}
 }
 

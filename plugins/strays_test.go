@@ -133,6 +133,34 @@ func TestNoStrayOutlivesAKilledHost(t *testing.T) {
 	}
 }
 
+// A plugin that is deaf to its lifeline, since it is stopped or hangs before it has
+// heard of one, is ended by the next host.
+func TestNoDeafPluginOutlivesTheNextHost(t *testing.T) {
+	needsProc(t)
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, plugin, _ := startHost(t, path, "host", strayKey+"=")
+	defer syscall.Kill(-plugin, syscall.SIGKILL)
+	if err := syscall.Kill(-plugin, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	_ = host.Process.Kill()
+	_ = host.Wait()
+	if !alive(plugin) {
+		t.Fatal("the plugin is not deaf")
+	}
+	next, err := newSocketDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.remove()
+	if alive(plugin) {
+		t.Error("the plugin lives on")
+	}
+}
+
 // Another plugin's processes are none of a plugin's business.
 func TestStraysOfOthersLiveOn(t *testing.T) {
 	needsProc(t)

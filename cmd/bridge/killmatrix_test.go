@@ -127,7 +127,8 @@ type victim struct {
 
 // victims are the built-in families with their first golden folder, and the
 // example adapters, each with both transports; in the short form one family of
-// each kind and the examples that need no torch, with one of them.
+// each kind and the examples that need no torch, with one of them. Where there is
+// torch, the examples that need it come with both.
 func victims() (all []victim) {
 	for _, f := range builtin() {
 		if needs.Long() || f.Name == "opt" || f.Name == "vit" {
@@ -140,14 +141,15 @@ func victims() (all []victim) {
 		all = append(all, victim{name: "adapter-go-gomlx", kind: adapters.KindLanguage, config: exampleOnGoMLX},
 			victim{name: "adapter-python-remote", kind: adapters.KindLanguage, config: exampleWithServer})
 	}
-	if needs.Long() && os.Getenv(pythontest.TorchVariable) != "" {
+	short := len(all)
+	if os.Getenv(pythontest.TorchVariable) != "" {
 		all = append(all, victim{name: "adapter-python-hf", kind: adapters.KindLanguage, config: exampleWithTorch("adapter-python-hf", "opt")},
 			victim{name: "adapter-python-hf-vision", kind: adapters.KindVision, config: exampleWithTorch("adapter-python-hf-vision", "vit")})
 	}
 	var both []victim
 	for i, v := range all {
 		for j, transport := range []plugins.Transport{plugins.TransportAuto, plugins.TransportGRPC} {
-			if needs.Long() || i%2 == j {
+			if needs.Long() || i >= short || i%2 == j {
 				v.transport = transport
 				both = append(both, v)
 			}
