@@ -12,7 +12,7 @@ import (
 // patience is how long a command that was interrupted may take to end by itself.
 // What it may be in the middle of and cannot leave is the compilation of a graph, or
 // one computation of this process.
-const patience = time.Second
+const patience = 750 * time.Millisecond
 
 // await returns the exit status of a command. One that is interrupted and does not
 // end is ended: what it has of a run's state is saved and its plugins are killed.
