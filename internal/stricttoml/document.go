@@ -17,6 +17,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // Document is a parsed file with overrides. The methods that check it add to
@@ -64,17 +65,18 @@ type Problem struct {
 // Problems is the error that holds them, in the order of the file.
 type Problems []Problem
 
-// Error returns one line a problem.
+// Error returns one line a problem, for people: a file of somebody else's moves no
+// terminal by its keys, nor by what TOML's reader says of it.
 func (p Problems) Error() string {
 	lines := make([]string, len(p))
 	for i, q := range p {
 		lines[i] = q.Place + ": "
 		if q.Key != "" {
-			lines[i] += q.Key + ": "
+			lines[i] += strings.ReplaceAll(q.Key, "\n", `\n`) + ": "
 		}
 		lines[i] += q.Message
 	}
-	return strings.Join(lines, "\n")
+	return printable.Text(strings.Join(lines, "\n"))
 }
 
 // Override reports whether one of the problems is a mistake on the command line:

@@ -274,3 +274,22 @@ func TestNotUTF8(t *testing.T) {
 		t.Errorf("a mark at the beginning, and the character that stands for what cannot be read: %v", err)
 	}
 }
+
+// A file of somebody else's moves no terminal and adds no line.
+func TestProblemsArePrintable(t *testing.T) {
+	for text, want := range map[string]string{
+		"\"na\\u001b[2Jme\" = 1":         `f.toml: na\x1b[2Jme: unknown key`,
+		"\"x\\nbridge: it is well\" = 1": `f.toml: x\nbridge: it is well: unknown key`,
+		"name = 0b\x1b[2J":               `f.toml:1: name: not valid TOML: `,
+	} {
+		doc, err := Parse("f.toml", []byte(text))
+		if err == nil {
+			var o outer
+			doc.Decode(&o)
+			err = doc.Err()
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.ContainsAny(err.Error(), "\n\x1b") {
+			t.Errorf("%q is refused with %q, want %q", text, err, want)
+		}
+	}
+}
