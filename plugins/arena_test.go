@@ -362,6 +362,74 @@ func TestNotFinite(t *testing.T) {
 	}
 }
 
+// FuzzLease holds what a host says of a lease, and of a request's handle, against the
+// same conditions in integers that cannot wrap around. What the plugin then puts into
+// the lease lies in it, apart and aligned, and can be read there.
+func FuzzLease(f *testing.F) {
+	const size, far = 1 << 14, math.MaxUint64
+	add := func(generation, offset, nbytes, at, n uint64, puts ...byte) {
+		f.Add(generation, offset, nbytes, at, n, puts)
+	}
+	add(1, 0, size, 0, 64, 64, 1, 0, 200)
+	add(1, 128, 256, 64, 100, 100, 100, 100)
+	add(0, 0, 64, 0, 1, 1)              // no generation
+	add(1, 32, 64, 0, 1, 1)             // not aligned
+	add(1, 0, size+1, 0, 1, 1)          // too long
+	add(1, size, 0, size, 0, 0)         // empty, at the end
+	add(1, size, 64, size-64, 65, 1)    // beyond it
+	add(1, size+64, 0, size+64, 0, 1)   // an empty one beyond it
+	add(1, far-63, 64, far-63, 64, 1)   // whose end is 2**64
+	add(1, far-63, 128, far-63, 128, 1) // whose end wraps around
+	add(1, 64, far-31, 0, far-31, 1)
+	add(far, 64, 63, 33, 1, 63, 64)
+	_, guest := bothEnds(f, size)
+	f.Fuzz(func(t *testing.T, generation, offset, nbytes, at, n uint64, puts []byte) {
+		fits := func(offset, n uint64) bool {
+			end := new(big.Int).Add(new(big.Int).SetUint64(offset), new(big.Int).SetUint64(n))
+			return offset%alignment == 0 && end.Cmp(big.NewInt(size)) <= 0
+		}
+		w := &pb.Lease{Generation: generation, Slot: 3, Offset: offset, Nbytes: nbytes}
+		l, err := guest.enter(w)
+		if good := generation != 0 && fits(offset, nbytes); good != (err == nil) {
+			t.Fatalf("%d bytes at %d of generation %d: got %v", nbytes, offset, generation, err)
+		}
+		if err != nil {
+			return
+		}
+		defer l.leave()
+		place, err := l.find(&pb.Handle{Arena: arenaToPlugin, Slot: 3, Generation: generation, Offset: at}, n)
+		if good := fits(at, n); good != (err == nil) {
+			t.Fatalf("a request's %d bytes at %d: got %v", n, at, err)
+		}
+		if err == nil {
+			if data, err := l.read(place); err != nil || uint64(len(data)) != n {
+				t.Fatalf("read %d bytes of %d: %v", len(data), n, err)
+			}
+		}
+		var taken []part
+		for _, n := range puts[:min(len(puts), 64)] {
+			if n == 0 {
+				continue // it needs no place
+			}
+			data := bytes.Repeat([]byte{n}, int(n))
+			h := l.put(data)
+			if h == nil {
+				continue
+			}
+			p := part{h.Offset, uint64(n)}
+			if h.Arena != arenaToHost || h.Slot != 3 || h.Generation != generation || h.Offset%alignment != 0 || !(part{offset, nbytes}).holds(p.offset, p.nbytes) {
+				t.Fatalf("%d bytes were put at %+v, the lease is %+v", n, h, w)
+			}
+			if i := slices.IndexFunc(taken, p.overlaps); i >= 0 {
+				t.Fatalf("%+v was put where %+v is", p, taken[i])
+			}
+			if taken = append(taken, p); !bytes.Equal(p.in(guest.out), data) {
+				t.Fatalf("at %+v there is %x", p, p.in(guest.out))
+			}
+		}
+	})
+}
+
 // FuzzHandle holds what a plugin says of a tensor in shared memory against the
 // same conditions in integers that cannot wrap around, and reads what it lets
 // through.

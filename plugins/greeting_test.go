@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/plugins/internal/identity"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
@@ -219,9 +221,9 @@ func readByGoPlugin(line string) (string, error) {
 	return address.String(), nil
 }
 
-// FuzzHandshake holds the reading of a plugin's first line to three promises: it
-// never panics, what it refuses has a remedy, and what it accepts go-plugin reads
-// in the same way.
+// FuzzHandshake holds the reading of a plugin's first line to these promises: it
+// never panics; what it refuses has a remedy, and a text that moves no terminal; what
+// it accepts is what it can be, and go-plugin reads it in the same way.
 func FuzzHandshake(f *testing.F) {
 	good := goodGreeting(f)
 	f.Add(good)
@@ -230,6 +232,18 @@ func FuzzHandshake(f *testing.F) {
 	f.Add("1|1|unix|/x|netrpc|")
 	f.Add("1|1|tcp|127.0.0.1:1234|grpc|QUJD")
 	f.Add("1|1||||||||")
+	address, certificate := strings.Split(good, "|")[3], strings.Split(good, "|")[5]
+	for _, lie := range []string{
+		"1|2|unix|/x|grpc|" + certificate, "1|0|unix|/x|grpc|" + certificate, "1|-1|unix|/x|grpc|" + certificate, "1|01|unix|/x|grpc|" + certificate,
+		"1|9223372036854775808|unix|/x|grpc|" + certificate, "99999999999999999999|1|unix|/x|grpc|" + certificate, "+1|1|unix|/x|grpc|" + certificate,
+		"1|1|unix|relative|grpc|" + certificate, "1|1|unix|@abstract|grpc|" + certificate, "1|1|unix||grpc|" + certificate,
+		"1|1|unix|/" + strings.Repeat("x", 200) + "|grpc|" + certificate, "1|1|unix|/a\x00b|grpc|" + certificate, "1|1|unix|/\x1b[2J|grpc|" + certificate,
+		"1|1|unix|" + address + "|GRPC|" + certificate, "1|1|unix|" + address + "|grpc|" + certificate + "==", "1|1|unix|" + address + "|grpc|" + certificate[1:],
+		"1|1|unix|" + address + "|grpc|-_-_", "1|1|unix|" + address + "|grpc|" + certificate + "\r", "1|1|UNIX|" + address + "|grpc|" + certificate,
+		"\xff|\xff|\xff", "1", "|", good + "\n" + good, good + strings.Repeat("|", 1000),
+	} {
+		f.Add(lie)
+	}
 	f.Fuzz(func(t *testing.T, line string) {
 		g, err := parseGreeting(line, []int{1}, "fuzzed", "")
 		if err != nil {
@@ -237,7 +251,13 @@ func FuzzHandshake(f *testing.F) {
 			if !errors.As(err, &e) || e.Remedy == "" || !reflect.DeepEqual(g, greeting{}) && e.Kind == adapters.Unknown {
 				t.Errorf("%q is refused with %v", line, err)
 			}
+			if text := err.Error(); text != printable.Text(text) {
+				t.Errorf("%q is refused with a text that a terminal obeys: %q", line, text)
+			}
 			return
+		}
+		if !filepath.IsAbs(g.address) || len(g.address) > maxSocketPath || strings.Count(line, "|") < 5 {
+			t.Errorf("%q is accepted, with the address %q", line, g.address)
 		}
 		if strings.ContainsAny(strings.TrimRight(line, "\r\n"), "\r\n") {
 			return // the host reads lines

@@ -9,6 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/foldertree"
+	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
@@ -36,8 +37,9 @@ func TestProjectLock(t *testing.T) {
 	}
 }
 
-func TestDamagedLock(t *testing.T) {
-	for text, want := range map[string]string{
+// damagedLocks are texts of no lock, with what is said of them.
+func damagedLocks() map[string]string {
+	return map[string]string{
 		"[plugins.x]\n":                        `bridge.lock:1: plugins.x.digest: is "", want a digest`,
 		"[plugins.x]\ndigest = \"sha256:0\"\n": `bridge.lock:2: plugins.x.digest: is "sha256:0"`,
 		"[plugins.x]\ndigst = \"x\"\n":         "plugins.x.digst: unknown key; did you mean plugins.x.digest?",
@@ -46,7 +48,11 @@ func TestDamagedLock(t *testing.T) {
 		"[plugins.x\n":                         "not valid TOML",
 		"\xff\xfe":                             "bridge.lock:1: not UTF-8",
 		"[plugins.x]\ndigest = \"sha256:" + strings.ToUpper(hex) + "\"\n": "want a digest",
-	} {
+	}
+}
+
+func TestDamagedLock(t *testing.T) {
+	for text, want := range damagedLocks() {
 		if _, err := ParseLock(LockFile, []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q in it", text, err, want)
 		}
@@ -82,6 +88,33 @@ func TestEntryOfAPluginsFolder(t *testing.T) {
 	}
 }
 
+// checksItself fails unless a lock agrees with itself, and with no other digest.
+func checksItself(t *testing.T, l Lock) {
+	t.Helper()
+	if err := l.Check(l); err != nil {
+		t.Fatalf("%+v does not agree with itself: %v", l, err)
+	}
+	for what, change := range map[string]func(e *LockEntry){
+		"weights": func(e *LockEntry) { e.Digest += "0" }, "plugin": func(e *LockEntry) { e.PluginDigest += "0" }, "id": func(e *LockEntry) { e.ID += "0" },
+	} {
+		changed := l
+		change(&changed.Vision)
+		if l.Check(changed) == nil {
+			t.Fatalf("%+v agrees with another %s", l, what)
+		}
+		if l.Language == nil {
+			continue
+		}
+		language := *l.Language
+		changed = l
+		changed.Language = &language
+		change(&language)
+		if l.Check(changed) == nil {
+			t.Fatalf("%+v agrees with another %s of the language model", l, what)
+		}
+	}
+}
+
 // Whatever the text is, reading it ends; what is read is written to the same.
 func FuzzLock(f *testing.F) {
 	for _, seed := range []string{
@@ -90,11 +123,18 @@ func FuzzLock(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
+	for lie := range damagedLocks() {
+		f.Add(lie)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		l, err := ParseLock(LockFile, []byte(text))
 		if err != nil {
+			if text := err.Error(); text != printable.Text(text) {
+				t.Fatalf("refused with a text that a terminal obeys: %q", text)
+			}
 			return
 		}
+		checksItself(t, l)
 		for name, pin := range l.Plugins {
 			if !store.ValidDigest(pin.Digest) {
 				t.Fatalf("accepted %s with %q", name, pin.Digest)

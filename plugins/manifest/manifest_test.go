@@ -5,12 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"unicode"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/foldertree"
+	terminal "github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 )
 
@@ -61,8 +64,13 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
-	for _, c := range []struct{ change, to, want string }{
+// refusal is a change of [least] that makes it wrong.
+type refusal struct{ change, to, want string }
+
+func (r refusal) text() []byte { return []byte(strings.Replace(least, r.change, r.to, 1)) }
+
+func refusals() []refusal {
+	return []refusal{
 		{"name = 'x'", "nam = 'x'", "plugin.toml:1: nam: unknown key; did you mean name?"},
 		{"name = 'x'", "name = '../x'", `plugin.toml:1: name: the name is "../x", want lower case letters`},
 		{"name = 'x'", "name = 'X'", `the name is "X"`},
@@ -103,8 +111,12 @@ func TestRefusals(t *testing.T) {
 		{"kind", "exclude = ['a', 'a']\nkind", `exclude: holds "a" twice`},
 		{"kind = 'vision-encoder'", "kind = 'vision-encoder'\n[build]\nmakes = ['a/b']", `build.makes: holds "a/b", want names at the root`},
 		{"kind = 'vision-encoder'", "kind = 'vision-encoder'\n[build]\nmakes = ['plugin.toml']", `build.makes: holds "plugin.toml", which no build makes`},
-	} {
-		_, err := Parse("plugin.toml", []byte(strings.Replace(least, c.change, c.to, 1)))
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, c := range refusals() {
+		_, err := Parse("plugin.toml", c.text())
 		var problems stricttoml.Problems
 		if !errors.As(err, &problems) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: got %v, want %q in it", c.to, err, c.want)
@@ -160,19 +172,50 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// accepted fails unless a manifest is one that bridge can act on, whatever it says.
+func accepted(t *testing.T, m Manifest) {
+	t.Helper()
+	in := func(dir, path string) bool { return strings.HasPrefix(filepath.Join(dir, path), dir+"/") }
+	switch {
+	case CheckName(m.Name) != nil || !in("/plugin", m.Name):
+		t.Fatalf("accepted the name %q", m.Name)
+	case !in("/plugin", m.Program()) || filepath.Base(m.Program()) != Prefix+m.Name:
+		t.Fatalf("accepted the program %q", m.Program())
+	case m.Test.Checkpoint != "" && m.Test.Checkpoint != "." && !in("/plugin", m.Test.Checkpoint):
+		t.Fatalf("accepted the checkpoint %q", m.Test.Checkpoint)
+	case m.Kind != adapters.KindLanguage && m.Kind != adapters.KindVision:
+		t.Fatalf("accepted the kind %q", m.Kind)
+	case len(m.Protocol) == 0 || slices.Min(m.Protocol) < 1:
+		t.Fatalf("accepted the protocol %v", m.Protocol)
+	case m.Version == "" || strings.ContainsAny(m.Version, " /\n"):
+		t.Fatalf("accepted the version %q", m.Version)
+	case strings.ContainsFunc(m.Description+m.License+m.Homepage+m.PublicKey+m.Build.Command, func(r rune) bool { return !unicode.IsPrint(r) }):
+		t.Fatalf("accepted what moves a terminal: %+v", m)
+	}
+	for _, v := range m.Environment {
+		if strings.ContainsAny(v, "= \x00") || v == "" || strings.HasPrefix(v, "BRIDGE_") || strings.HasPrefix(v, "PLUGIN_") {
+			t.Fatalf("accepted the variable %q", v)
+		}
+	}
+}
+
 // Whatever the text is, reading it ends; what is read is written to the same.
 func FuzzManifest(f *testing.F) {
 	for _, seed := range []string{whole, least, "", "name", "a = [[[1]]]\n[a]\n", "name.x = 1", "protocol = [9223372036854775807]", "[build]\n[build]\n", "\xff", "kind = 'vision-encoder'\n[test]\ncheckpoint='.'"} {
 		f.Add(seed)
 	}
+	for _, r := range refusals() { // every lie that is known
+		f.Add(string(r.text()))
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		m, err := Parse("plugin.toml", []byte(text))
 		if err != nil {
+			if m := err.Error(); m != terminal.Text(m) {
+				t.Fatalf("refused with a text that a terminal obeys: %q", m)
+			}
 			return
 		}
-		if !filepath.IsLocal(m.Program()) || CheckName(m.Name) != nil || strings.ContainsAny(m.Description+m.License+m.Homepage, "\x1b\n") {
-			t.Fatalf("accepted %+v", m)
-		}
+		accepted(t, m)
 		encoded, err := m.Encode()
 		if err != nil {
 			t.Fatal(err)
