@@ -52,12 +52,12 @@ func TestDocumentedCommandsParse(t *testing.T) {
 
 // The parser of the test above lets nothing wrong pass.
 func TestDocumentedCommandsAreReallyParsed(t *testing.T) {
-	page := "Text `bridge a` and `bridge`.\n\n    bin/bridge b  # why\n    $ bridge c 'd  e'\n\n```sh\nBRIDGE_CACHE=x bridge f \\\n  --g\n```\n\nbridge h is prose.\n"
+	page := "Text `bridge a` and `bridge`.\n\n    bin/bridge b  # why\n    $ bridge c 'd  e'\n\n```sh\nBRIDGE_CACHE=x bridge f \\\n  --g\ncd x && bridge i\n```\n\nbridge h is prose.\n"
 	var lines []string
 	for _, d := range inPage("page", page) {
 		lines = append(lines, d.line)
 	}
-	if got := strings.Join(lines, "|"); got != "bridge b|bridge c 'd  e'|bridge f    --g|bridge a" {
+	if got := strings.Join(lines, "|"); got != "bridge b|bridge c 'd  e'|bridge f    --g|bridge i|bridge a" {
 		t.Errorf("found %s", got)
 	}
 	for line, ok := range map[string]bool{
@@ -116,12 +116,15 @@ func inPage(where, text string) (all []documented) {
 			continue
 		}
 		line, _, _ = strings.Cut(line, " #")
-		if found := commandLine.FindStringSubmatch(strings.TrimSpace(line)); found != nil {
-			all = append(all, documented{where: where, line: found[1]})
+		for command := range strings.SplitSeq(line, "&&") {
+			if found := commandLine.FindStringSubmatch(strings.TrimSpace(command)); found != nil {
+				all = append(all, documented{where: where, line: found[1]})
+			}
 		}
 	}
 	for _, found := range inlineCode.FindAllStringSubmatch(strings.ReplaceAll(prose.String(), "\n", " "), -1) {
-		all = append(all, documented{where, found[1], true})
+		command, _, _ := strings.Cut(found[1], "&&")
+		all = append(all, documented{where, strings.TrimSpace(command), true})
 	}
 	return all
 }
