@@ -89,6 +89,42 @@ func TestGuide(t *testing.T) {
 	}
 }
 
+// Nothing in the guide's blocks is left out of the test above: all fenced ones are for
+// a shell, and no other holds a command.
+func TestGuideHasNoOtherCommands(t *testing.T) {
+	text, err := os.ReadFile(guideFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`^\s*(\$ )?(\w+=\S* )*(\./|\.venv/bin/)?(bridge|bridge-adapter-\w+|go|python3?|pip3?|cd|tar|git|make|sh|cp|mv|rm|export) `)
+	for i, line := range otherLines(string(text)) {
+		if strings.HasPrefix(line, "```") {
+			t.Errorf("line %d opens a block with %s, want ```sh, which is run", i, strings.TrimSpace(line))
+		}
+		if strings.HasPrefix(line, "    ") && command.MatchString(line) {
+			t.Errorf("line %d is a command that no test runs: %s", i, strings.TrimSpace(line))
+		}
+	}
+}
+
+// otherLines are those outside of the blocks that [guideBlocks] finds, by number.
+func otherLines(text string) map[int]string {
+	lines := map[int]string{}
+	n, inside := 0, false
+	for line := range strings.Lines(text) {
+		n++
+		switch {
+		case strings.HasPrefix(line, "```sh"):
+			inside = true
+		case inside && strings.HasPrefix(line, "```"):
+			inside = false
+		case !inside:
+			lines[n] = line
+		}
+	}
+	return lines
+}
+
 // pinnedPython is [carriedPython] where its packages are those that a project pins.
 func pinnedPython(t *testing.T) (packages []string) {
 	t.Helper()
