@@ -76,7 +76,7 @@ func (p *Project) checkTool() error {
 	tool := words[max(0, slices.IndexFunc(words, func(w string) bool { return !strings.Contains(w, "=") }))] // variables stand before it
 	remedies := map[string]string{
 		"go":      "install Go, see https://go.dev/doc/install, and have it in PATH",
-		"python3": "install Python 3.10 or newer with its venv (on Debian and Ubuntu: apt install python3 python3-venv), and have it in PATH",
+		"python3": "install Python 3.9 or newer with its venv (on Debian and Ubuntu: apt install python3 python3-venv), and have it in PATH",
 	}
 	remedy, known := remedies[tool]
 	if !known {

@@ -18,8 +18,8 @@ MADE_FROM = VENV / "made-from"  # written last: without it the .venv is not whol
 
 
 def main() -> None:
-    if sys.version_info < (3, 10):
-        sys.exit(f"build.py: this is Python {sys.version.split()[0]}, want 3.10 or newer")
+    if sys.version_info < (3, 9):
+        sys.exit(f"build.py: this is Python {sys.version.split()[0]}, want 3.9 or newer")
     base = f"{sys.version} in {sys.base_prefix}\n"
     wanted = base + (PROJECT / "requirements.txt").read_text(encoding="utf-8")
     made_from = MADE_FROM.read_text(encoding="utf-8") if MADE_FROM.exists() else ""
