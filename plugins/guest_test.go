@@ -180,7 +180,9 @@ func misbehave(mode, place string, req *adapters.LoadRequest) error {
 			eat()
 		}
 	case "a child eats at " + place:
-		return eatInAChild()
+		return eatInAChild(false)
+	case "a stray eats at " + place:
+		return eatInAChild(true)
 	case "tells limits":
 		if place != "load" {
 			return tellLimits()

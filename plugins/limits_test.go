@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,14 +31,15 @@ func eat() {
 	fmt.Fprintln(os.Stderr, len(all))
 }
 
-// eatInAChild lets another process of the group do it.
-func eatInAChild() error {
+// eatInAChild lets another process do it, of the group or in a session of its own.
+func eatInAChild(leaves bool) error {
 	path, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	cmd := exec.Command(path)
 	cmd.Env = append(os.Environ(), modeKey+"=eater")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: leaves}
 	return cmd.Run()
 }
 
@@ -51,7 +53,7 @@ func needsProc(t *testing.T) {
 func TestMemoryLimit(t *testing.T) {
 	needsProc(t)
 	const limit = 200e6
-	for _, place := range []string{"eat at loss", "a child eats at loss"} {
+	for _, place := range []string{"eat at loss", "a child eats at loss", "a stray eats at loss"} {
 		t.Run(place, func(t *testing.T) {
 			cfg := config(t, place, "language")
 			cfg.Limits.Memory, cfg.Restart.Limit = limit, -1
