@@ -21,6 +21,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/golden"
 	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/procfs"
 	"github.com/modular-bridging/bridge/internal/pythontest"
 	"github.com/modular-bridging/bridge/plugins"
 )
@@ -46,7 +47,7 @@ func (s strike) String() string {
 type killer struct {
 	mu      sync.Mutex
 	pid     int
-	all     []int
+	all     []procfs.Process
 	strikes []strike // to come, in this order
 	done    int
 }
@@ -70,7 +71,9 @@ func (k *killer) dealt() int {
 func (k *killer) started(pid int) {
 	k.mu.Lock()
 	k.pid = pid
-	k.all = append(k.all, pid)
+	if p, err := procfs.Of(pid); err == nil { // else there is no /proc
+		k.all = append(k.all, p)
+	}
 	k.mu.Unlock()
 	k.see(strike{rpc: "start"})
 }
@@ -389,9 +392,9 @@ func TestKillMatrix(t *testing.T) {
 				})
 			}
 			closeModel()
-			for _, pid := range k.all {
-				if running(pid) {
-					t.Errorf("process %d is left", pid)
+			for _, p := range k.all {
+				if p.Runs() {
+					t.Errorf("process %d is left", p.PID)
 				}
 			}
 		})

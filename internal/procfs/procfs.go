@@ -18,6 +18,9 @@ type Process struct {
 	// CPU is how long it has computed, in user and system mode, to a hundredth of a
 	// second; 0 where the line does not say.
 	CPU time.Duration
+	// Began is when it was started, in hundredths of a second since the machine was:
+	// with PID it names a process for good. 0 where the line does not say.
+	Began int64
 	// State is a letter: "R", "S", … ; "Z" for one that has ended and that its parent
 	// has not noticed.
 	State string
@@ -76,7 +79,19 @@ func parse(text string) (p Process, err error) {
 			}
 		}
 	}
+	if len(fields) > 19 {
+		if n, err := strconv.ParseInt(fields[19], 10, 64); err == nil {
+			p.Began = n
+		}
+	}
 	return p, nil
+}
+
+// Runs reports whether this process runs yet; another that has got its number since
+// does not count.
+func (p Process) Runs() bool {
+	now, err := Of(p.PID)
+	return err == nil && now.Began == p.Began && !now.Ended()
 }
 
 // ticksPerSecond is the unit of times in /proc, the same on every architecture that

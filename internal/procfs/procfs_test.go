@@ -45,6 +45,13 @@ func TestProcesses(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	same, err := Of(os.Getpid())
+	if err != nil || same.Began == 0 || !same.Runs() {
+		t.Errorf("this process is %+v, %v, and runs %v", same, err, same.Runs())
+	}
+	if same.Began++; same.Runs() {
+		t.Error("an earlier process with this number runs")
+	}
 	for { // nobody reaps it yet
 		p, err := Of(cmd.Process.Pid)
 		if err != nil || p.Parent != want.PID {
