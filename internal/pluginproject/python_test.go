@@ -75,6 +75,34 @@ func TestPythonWithoutNetwork(t *testing.T) {
 	}
 }
 
+// A .venv whose Python leads nowhere is made again by the next build, which is what the
+// launcher asks for.
+func TestBrokenVenvIsMadeAgain(t *testing.T) {
+	p := pythonProject(t, "")
+	var out strings.Builder
+	if err := p.Build(t.Context(), &out); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	python := filepath.Join(p.Dir, ".venv", "bin", "python")
+	if err := os.Remove(python); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/no/such/python", python); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if err := p.Build(t.Context(), &out); err != nil || !strings.Contains(out.String(), "-m venv --clear .venv") {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	if text, err := exec.Command(python, "-c", "raise SystemExit(7)").CombinedOutput(); err == nil || err.Error() != "exit status 7" {
+		t.Errorf("it is not mended: %s, %v", text, err)
+	}
+	out.Reset()
+	if err := p.Build(t.Context(), &out); err != nil || strings.Contains(out.String(), "$ ") {
+		t.Errorf("one that is whole is made again: %v\n%s", err, out.String())
+	}
+}
+
 // The launcher of a project that is not built says how to build it.
 func TestPythonNotBuilt(t *testing.T) {
 	p := pythonProject(t, "")

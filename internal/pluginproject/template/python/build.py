@@ -23,14 +23,22 @@ def main() -> None:
     base = f"{sys.version} in {sys.base_prefix}\n"
     wanted = base + (PROJECT / "requirements.txt").read_text(encoding="utf-8")
     made_from = MADE_FROM.read_text(encoding="utf-8") if MADE_FROM.exists() else ""
-    if made_from == wanted:
+    if made_from == wanted and runs():
         return
-    if not made_from.startswith(base):
+    if not made_from.startswith(base) or not runs():
         make_venv()
     MADE_FROM.unlink(missing_ok=True)
     install()
     link_sdk()
     MADE_FROM.write_text(wanted, encoding="utf-8")
+
+
+def runs() -> bool:
+    """Whether the .venv's Python can be run: it is a link to one that may be gone."""
+    try:
+        return subprocess.run([str(PYTHON), "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+    except OSError:
+        return False
 
 
 def make_venv() -> None:
