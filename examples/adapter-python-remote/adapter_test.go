@@ -87,12 +87,15 @@ func TestWhatTextServersCanDo(t *testing.T) {
 	url := serve(t, dir)
 	text := []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment("a photo of")}, Target: " a cat"}}
 	var answers []string
+	var losses []float32
 	for _, remote := range []map[string]string{
 		{"api": "vllm", "url": url + "/v1", "model": "small"},
 		{"api": "openai", "url": url + "/v1", "model": "small"},
+		{"api": "openai", "url": url + "/v1", "model": "text"},
+		{"api": "openai", "url": url + "/v1", "model": "mute"},
 		{"api": "ollama", "url": url, "model": "small"},
 	} {
-		t.Run(remote["api"], func(t *testing.T) {
+		t.Run(remote["api"]+" "+remote["model"], func(t *testing.T) {
 			m, err := open(t, dir, remote)
 			if err != nil {
 				t.Fatal(err)
@@ -113,14 +116,31 @@ func TestWhatTextServersCanDo(t *testing.T) {
 			if adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "gives no gradient") {
 				t.Errorf("a gradient: %v", err)
 			}
-			if scores := m.Spec().Has(adapters.CapScore); scores != (remote["api"] != "ollama") {
+			scores := m.Spec().Has(adapters.CapScore)
+			if scores != (remote["api"] != "ollama" && remote["model"] != "mute") {
 				t.Errorf("it has the capabilities %v", m.Spec().Capabilities)
 			}
+			loss, err := m.Loss(t.Context(), &adapters.LossRequest{Examples: text})
+			if !scores {
+				if adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "log-probabilities") {
+					t.Errorf("a loss: %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			losses = append(losses, loss.Loss[0])
 		})
 	}
 	for _, answer := range answers {
 		if answer == "" || answer != answers[0] {
-			t.Errorf("one model answers %q through three interfaces", answers)
+			t.Errorf("one model answers %q through several interfaces", answers)
+		}
+	}
+	for _, loss := range losses {
+		if loss != losses[0] {
+			t.Errorf("one model has the losses %v through several interfaces", losses)
 		}
 	}
 }
@@ -143,7 +163,7 @@ func TestErrorsSayWhatTheServerSaid(t *testing.T) {
 		kind   adapters.Kind
 		part   string
 	}{
-		"another model": {map[string]string{"api": "vllm", "url": url + "/v1", "model": "large"}, adapters.NotFound, "model large"},
+		"another model": {map[string]string{"api": "vllm", "url": url + "/v1", "model": "large"}, adapters.NotFound, `serves small, text, mute, remote.json names the model 'large'`},
 		"no server":     {map[string]string{"api": "vllm", "url": "http://127.0.0.1:1/v1", "model": "small"}, adapters.Unavailable, "start the server"},
 		"no such api":   {map[string]string{"api": "telnet", "url": url}, adapters.Invalid, "vllm, openai, ollama"},
 	} {

@@ -3,6 +3,10 @@ adapter's tests talk to.
 
     server.py CHECKPOINT
 
+It serves three models, which are one: "small" as vLLM does, "text" as llama.cpp's server
+in Python does (text alone, which it tokenizes; its echo begins after the first token), and
+"mute" as transformers serve does (text alone, no log-probabilities).
+
 It reads the checkpoint's token embeddings E and continues rows x (embeddings of ids, or
 prompt embeddings) with the logits E · tanh(c), c the sum of 0.7^k x over the rows, the
 last first. It prints its address, and ends when its standard input does.
@@ -22,11 +26,14 @@ from bridge_plugin import checkpoint, tokens
 
 from adapter import TABLES
 
+END = "<|end_of_text|>"
+
 
 class Model:
     def __init__(self, folder):
         self.table = checkpoint.read_tensor(folder, TABLES).astype(np.float64)
         self.tokenizer = tokens.HFTokenizer.open(folder)
+        self.end = next(id for id in range(len(self.table)) if self.tokenizer.token(id) == END)
 
     def states(self, rows, c=0.0):
         """Returns [T, D]: c after each of the rows [T, D]."""
@@ -70,14 +77,26 @@ class Model:
         return ids, chances
 
     def answer(self, body):
+        ids, echoed = [], []
         if "prompt_embeds" in body:
-            states, echoed = self.states(decode(body["prompt_embeds"]).astype(np.float64)), []
+            states = self.states(decode(body["prompt_embeds"]).astype(np.float64))
         else:
-            states = self.states(self.table[body["prompt"]])
-            echoed = [None, *(self.log_softmax(states)[range(len(states) - 1), body["prompt"][1:]].tolist())] if body.get("echo") else []
-        ids, chances = self.complete(states[-1], body)
-        return {"choices": [{"text": self.tokenizer.decode(ids), "logprobs": {"token_logprobs": echoed + chances}}],
-                "usage": {"completion_tokens": len(ids)}}
+            ids = body["prompt"] if isinstance(body["prompt"], list) else self.tokens(body["prompt"])
+            states = self.states(self.table[ids])
+        if body.get("echo"):
+            echoed = [None, *self.log_softmax(states)[range(len(states) - 1), ids[1:]].tolist()]
+        found, chances = self.complete(states[-1], body)
+        texts = [self.tokenizer.decode([id]) for id in [*ids[: len(echoed)], *found]]
+        choice = {"text": self.tokenizer.decode(found), "logprobs": {"token_logprobs": echoed + chances, "tokens": texts}}
+        if body.get("return_token_ids"):
+            choice["token_ids"] = found
+        return {"choices": [choice], "usage": {"completion_tokens": len(found)}}
+
+    def tokens(self, text):
+        """Returns ids of a text, in which an end of text may be spelled."""
+        plain = text.removesuffix(END)
+        ids = self.tokenizer.encode(plain)[0]
+        return [*([] if self.tokenizer.bos is None else [self.tokenizer.bos]), *ids, *([self.end] if plain != text else [])]
 
 
 class Unpickler(pickle.Unpickler):
@@ -103,12 +122,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
     model = None
     wbufsize = -1  # headers and body in one packet
 
+    def do_GET(self):
+        self.reply(lambda _: {"data": [{"id": "small", "max_model_len": 162}, {"id": "text"}, {"id": "mute"}]})
+
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.reply(self.route, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def reply(self, route, body=None):
         try:
-            status, answer = 200, self.route(body)
+            status, answer = 200, route(body)
         except KeyError as err:
             status, answer = 404, {"error": f"there is no {err}"}
+        except TypeError as err:
+            status, answer = 422, {"error": str(err)}
         data = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
@@ -116,19 +142,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def route(self, body):
-        if body["model"] != "small":
-            raise KeyError(f"model {body['model']}")
-        if self.path == "/v1/completions":
-            return self.model.answer(body)
+        name = body["model"]
+        if name not in ("small", "text", "mute"):
+            raise KeyError(f"model {name}")
+        if self.path == "/api/show":
+            return {}
         if self.path == "/api/generate":
-            ids = self.model.tokenizer.encode(body["prompt"])[0]
-            if self.model.tokenizer.bos is not None:
-                ids = [self.model.tokenizer.bos, *ids]
             o = body["options"]
-            ends = [id for stop in o.get("stop", []) for id in self.model.tokenizer.encode(stop)[0]]
-            got = self.model.answer({**o, "prompt": ids, "max_tokens": o["num_predict"], "stop_token_ids": ends})
+            ends = [self.model.end] if END in o["stop"] else []
+            got = self.model.answer({**o, "prompt": body["prompt"], "max_tokens": o["num_predict"], "stop_token_ids": ends})
             return {"response": got["choices"][0]["text"], "eval_count": got["usage"]["completion_tokens"]}
-        raise KeyError(f"path {self.path}")
+        if self.path != "/v1/completions":
+            raise KeyError(f"path {self.path}")
+        if name != "small" and not isinstance(body["prompt"], str):
+            raise TypeError("prompt must be a string")
+        got = self.model.answer({"temperature": 1, **body, "echo": body.get("echo") and name != "mute"})
+        chances = got["choices"][0]["logprobs"]
+        if name == "mute":
+            got["choices"][0]["logprobs"] = None
+        if name == "text" and body.get("echo"):  # not the first token
+            got["choices"][0]["logprobs"] = {key: [None, *list[2:]] if key == "token_logprobs" else list[1:] for key, list in chances.items()}
+        return got
 
     def log_message(self, *_):
         pass
