@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import sys
-import threading
 from concurrent import futures
 from typing import Callable, NoReturn, Optional, Tuple
 

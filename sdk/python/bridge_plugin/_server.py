@@ -313,7 +313,7 @@ class Service:
     def register(self, server: grpc.Server) -> None:
         """Adds all services to a gRPC server."""
         methods: Dict[str, Any] = {}
-        for name, request, response, asks, answers in pb.ADAPTER:
+        for name, request, _response, asks, answers in pb.ADAPTER:
             if asks:
                 methods[name] = grpc.stream_stream_rpc_method_handler(self.handler(name), None, encode)
             elif answers:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import tempfile
 import unittest
 from pathlib import Path
 
 import numpy as np
-from bridge_plugin import (DType, EmbedTokensResponse, EncodeRequest, Error, Example, GenerateOptions, ImageSpec, Kind, LanguageModel, LanguageSpec,
+from bridge_plugin import (EmbedTokensResponse, EncodeRequest, Error, Example, GenerateOptions, ImageSpec, Kind, LanguageModel, LanguageSpec,
                            LossRequest, LossResponse, ScoreRequest, Segment, VisionSpec, checkpoint, to_bfloat16, to_float32)
 from bridge_plugin import _checks as checks
 from bridge_plugin import _messages as pb
