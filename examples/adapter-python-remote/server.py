@@ -119,7 +119,7 @@ def decode(text):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    model = None
+    model: Model
     wbufsize = -1  # headers and body in one packet
 
     def do_GET(self):

@@ -143,7 +143,7 @@ class GenerateOptions:
 class GenerateRequest:
     """Asks for text. What it holds is valid during the call alone."""
 
-    prompts: Optional[Array]
+    prompts: Optional[Array]  #: float32[M, Q, D], as in LossRequest
     examples: List[Example]
     options: GenerateOptions = field(default_factory=GenerateOptions)
 
@@ -165,7 +165,7 @@ class GenerateResponse:
 class ScoreRequest:
     """Asks for Σ log p of candidates. What it holds is valid during the call alone."""
 
-    prompts: Optional[Array]
+    prompts: Optional[Array]  #: float32[M, Q, D], as in LossRequest
     examples: List[Example]
     candidates: List[List[str]]  #: per example, all of one length C
 
@@ -176,7 +176,7 @@ class EmbedTokensResponse:
 
     surfaces: Sequence[str]  #: [T] the text that a token stands for, a leading space where it starts a word
     embeddings: Array  #: float32[T, D], as soft prompts would enter the model
-    counts: Any = ()  #: rows of each text; empty for the whole vocabulary
+    counts: Any = ()  #: [texts] rows of each text; empty for the whole vocabulary
 
 
 @dataclass

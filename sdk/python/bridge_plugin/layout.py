@@ -62,7 +62,8 @@ class Layout:
         ``start`` is the decoder's first token, and makes this an encoder-decoder model."""
         if not ends:
             raise Error(Kind.CORRUPT, "no token ends an answer", "set eos_token_id in config.json", field="config.json")
-        self.tokenizer, self.ends, self.bos, self.start = tokenizer, list(ends), bos, start
+        self.tokenizer: Any = tokenizer  # as it was given: one of Hugging Face does more than Tokenizer says
+        self.ends, self.bos, self.start = list(ends), bos, start
         self.context, self.vocabulary = context, vocabulary
 
     @classmethod
@@ -132,7 +133,7 @@ class Layout:
     def end_of_answer(self) -> str:
         """Returns what ends an answer, for people."""
         end = self.ends[0]
-        return self.tokenizer.decode([end]) or self.tokenizer.token(end)
+        return str(self.tokenizer.decode([end]) or self.tokenizer.token(end))
 
     def generation(self, options: GenerateOptions) -> Dict[str, Any]:
         """Returns what transformers' GenerationConfig shall say for a request."""
@@ -188,7 +189,7 @@ class Layout:
 
     def _run(self, run: object, rows: int) -> List[int]:
         if isinstance(run, str):
-            return self.tokenizer.encode(run)[0]
+            return list(self.tokenizer.encode(run)[0])
         return [-1 - int(run) * rows - q for q in range(rows)]  # type: ignore[call-overload]
 
 

@@ -233,7 +233,7 @@ class Calls(unittest.TestCase):
     def test_a_model_may_fork(self):
         reply, = self.host.loss("fork")
         self.assertEqual(reply.loss.loss, [4.0])
-        self.assertEqual(self.host.said(), "")
+        self.assertNotIn("fork_posix", self.host.said())  # gRPC's; Python 3.12 has a warning of its own
 
     def test_a_message_that_is_too_big(self):
         with self.assertRaises(grpc.RpcError) as caught:
