@@ -22,6 +22,10 @@ demo: build ## the main job on the built-in kit: swap the LLM, retrain stage 2, 
 test: lint ## all tests, on the Go backend
 	$(GO) test -timeout 20m ./...
 
+.PHONY: vet-macos
+vet-macos: ## type-checks all code and tests for macOS, from any system
+	GOOS=darwin GOARCH=arm64 GOEXPERIMENT= $(GO) vet ./...
+
 FUZZTIME ?= 10s
 .PHONY: fuzz
 fuzz: ## every fuzzer for FUZZTIME (10s)

@@ -81,13 +81,6 @@ func TestMemoryLimit(t *testing.T) {
 	})
 }
 
-func TestHeldBytes(t *testing.T) {
-	status := "Name:\tx\nVmRSS:\t    9000 kB\nRssAnon:\t     112 kB\nRssFile:\t    1496 kB\nRssShmem:\t       8 kB\nVmSwap:\t       4 kB\n"
-	if got := heldBytes(status); got != 124<<10 {
-		t.Errorf("held are %d bytes, want %d", got, 124<<10)
-	}
-}
-
 func TestDevicesAndThreads(t *testing.T) {
 	t.Setenv("CUDA_VISIBLE_DEVICES", "5")
 	t.Setenv("OMP_NUM_THREADS", "64")
