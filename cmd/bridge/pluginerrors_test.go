@@ -95,7 +95,7 @@ func TestPluginCommandsSayWhatIsWrong(t *testing.T) {
 func TestToolsThatAreMissingAreNamed(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("PATH", t.TempDir())
-	for language, tool := range map[string]string{"go": "install Go, see https://go.dev/doc/install", "python": "install Python 3.10 or newer with its venv"} {
+	for language, tool := range map[string]string{"go": "install Go, see https://go.dev/doc/install", "python": "install Python 3.9 or newer with its venv"} {
 		for _, line := range []string{fmt.Sprintf("new in-%s --lang %s --kind vision-encoder", language, language), "build in-" + language, "test in-" + language} {
 			_, stderr := want(t, exitFailed, append([]string{"plugin"}, strings.Fields(line)...)...)
 			if !strings.Contains(stderr, tool) || !strings.Contains(stderr, "then: bridge plugin build ") {

@@ -24,6 +24,11 @@ func kitModel(t *testing.T, id string) string {
 	return filepath.Join(dir, id)
 }
 
+// tinyLlama is the folder of a Llama with random weights.
+func tinyLlama() string {
+	return filepath.Join(pythontest.Root(), "adapters", "llama", "testdata", "golden-llama-3", "checkpoint")
+}
+
 // losses reads every loss of a run, in order.
 func losses(t *testing.T, dir string) (names []string, values []float64) {
 	t.Helper()
@@ -51,11 +56,10 @@ func losses(t *testing.T, dir string) (names []string, values []float64) {
 // on the Go backend and on XLA do.
 func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
 	program := pythontest.Program(t, pythontest.Torch(t), "examples/adapter-python-hf/adapter.py")
-	llama := filepath.Join(pythontest.Root(), "adapters/llama/testdata/golden-llama-3/checkpoint")
 	for _, c := range []struct{ name, recipe, model string }{
 		{"tiny-opt", "tiny-stage2-opt", kitModel(t, "tiny-opt")},
 		{"tiny-flan-t5", "tiny-stage2-flan-t5", kitModel(t, "tiny-flan-t5")},
-		{"tiny-llama", "tiny-stage2-opt", llama},
+		{"tiny-llama", "tiny-stage2-opt", tinyLlama()},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var runs [2][]float64
@@ -82,19 +86,21 @@ func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
 
 // A model that gives no gradient is refused before anything is computed.
 func TestTrainingThroughARemoteModelIsRefused(t *testing.T) {
-	program := pythontest.Program(t, pythontest.PythonWith(t, "tokenizers"), "examples/adapter-python-remote/adapter.py")
-	model := filepath.Join(t.TempDir(), "tiny-opt")
-	if err := os.CopyFS(model, os.DirFS(kitModel(t, "tiny-opt"))); err != nil {
+	python := pythontest.PythonWith(t, "tokenizers")
+	program := pythontest.Program(t, python, "examples/adapter-python-remote/adapter.py")
+	model := filepath.Join(t.TempDir(), "tiny-llama")
+	if err := os.CopyFS(model, os.DirFS(tinyLlama())); err != nil {
 		t.Fatal(err)
 	}
-	remote := `{"api": "vllm", "url": "http://127.0.0.1:1/v1", "model": "small"}`
+	url := pythontest.Server(t, pythontest.Program(t, python, "examples/adapter-python-remote/server.py", model))
+	remote := fmt.Sprintf(`{"api": "vllm", "url": "%s/v1", "model": "small"}`, url)
 	if err := os.WriteFile(filepath.Join(model, "remote.json"), []byte(remote), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	out := filepath.Join(t.TempDir(), "run")
 	_, stderr := want(t, exitFailed, append(short("train", "tiny-stage2-opt", "--out", out),
 		"--set", fmt.Sprintf("language={path=%q,plugin=%q}", model, program))...)
-	for _, part := range []string{"tiny-opt gives no gradient by the soft prompts", "captions and scores work with this one"} {
+	for _, part := range []string{"tiny-llama gives no gradient by the soft prompts", "captions and scores work with this one"} {
 		if !strings.Contains(stderr, part) {
 			t.Errorf("the error does not say %q: %s", part, stderr)
 		}

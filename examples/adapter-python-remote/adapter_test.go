@@ -1,7 +1,6 @@
 package remoteadapter
 
 import (
-	"bufio"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -30,28 +29,7 @@ func checkpoint(t *testing.T) string {
 // serve starts the server and returns its address.
 func serve(t *testing.T, dir string) string {
 	t.Helper()
-	cmd := exec.Command(pythontest.Program(t, pythontest.PythonWith(t, "tokenizers"), folder+"/server.py", dir))
-	stdin, err := cmd.StdinPipe() // the server ends with it
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stdin.Close()
-		_ = cmd.Wait()
-	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the server does not start: %v", err)
-	}
-	return strings.TrimSpace(line)
+	return pythontest.Server(t, pythontest.Program(t, pythontest.PythonWith(t, "tokenizers"), folder+"/server.py", dir))
 }
 
 // open starts the adapter with a remote.json.

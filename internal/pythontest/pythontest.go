@@ -3,6 +3,7 @@
 package pythontest
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -88,6 +89,34 @@ func Run(t testing.TB, program string, args ...string) {
 	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s %v: %v\n%s", program, args, err, out)
 	}
+}
+
+// Server starts a program that prints its address in a line and ends with its stdin,
+// and returns the address. It ends with the test.
+func Server(t testing.TB, program string) string {
+	t.Helper()
+	cmd := exec.Command(program)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("%s does not start: %v", program, err)
+	}
+	return strings.TrimSpace(line)
 }
 
 // quote makes one word of s for a shell.
