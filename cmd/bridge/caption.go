@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,9 +22,9 @@ import (
 func (p *program) captionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "caption", Usage: "describe pictures", ArgsUsage: "MODEL IMAGE...",
-		UsageText:   "bridge caption MODEL IMAGE... [--prompt TEXT] [generation options] [--encoder ID] [--llm ID] [--json]",
+		UsageText:   "bridge caption MODEL IMAGE... [--prompt TEXT] [generation options] [--encoder ID] [--llm ID] [--encoder-plugin PLUGIN] [--llm-plugin PLUGIN] [--json]",
 		Description: "An IMAGE is a PNG, JPEG, GIF or WebP file, or one of the kit's (kit:held-out/17).\n\nExample: bridge caption runs/demo/warm kit:held-out/17 photo.png",
-		Flags: append(append(generationFlags(), lavisFlags()...), backendFlag(), isolationFlag(), transportFlag(), jsonFlag(),
+		Flags: append(slices.Concat(generationFlags(), lavisFlags(), adapterFlags()), backendFlag(), isolationFlag(), transportFlag(), jsonFlag(),
 			&cli.StringFlag{Name: "prompt", Usage: "`TEXT` that the caption continues (default: the one that the bridge was trained with)"}),
 		Action: p.caption,
 	}
@@ -32,9 +33,9 @@ func (p *program) captionCommand() *cli.Command {
 func (p *program) askCommand() *cli.Command {
 	return &cli.Command{
 		Name: "ask", Usage: "answer a question about a picture", ArgsUsage: "MODEL IMAGE QUESTION",
-		UsageText:   "bridge ask MODEL IMAGE QUESTION [generation options] [--encoder ID] [--llm ID] [--json]",
+		UsageText:   "bridge ask MODEL IMAGE QUESTION [generation options] [--encoder ID] [--llm ID] [--encoder-plugin PLUGIN] [--llm-plugin PLUGIN] [--json]",
 		Description: "Example: bridge ask runs/demo/warm kit:held-out/17 \"what color is the background?\"",
-		Flags:       append(append(generationFlags(), lavisFlags()...), backendFlag(), isolationFlag(), transportFlag(), jsonFlag()),
+		Flags:       append(slices.Concat(generationFlags(), lavisFlags(), adapterFlags()), backendFlag(), isolationFlag(), transportFlag(), jsonFlag()),
 		Action:      p.ask,
 	}
 }
@@ -202,6 +203,9 @@ func (p *program) openSides(c *cli.Context, dir string, info bridge.Info, dtype 
 	}
 	ofVision, ofLanguage, err := wishesOf(dir)
 	if err != nil {
+		return nil, nil, err
+	}
+	if info, err = otherAdapters(c, reg, info); err != nil {
 		return nil, nil, err
 	}
 	vo, err := openingOfSide(reg, info.Vision, adapters.KindVision, c.String("backend"), c.String("isolation"))

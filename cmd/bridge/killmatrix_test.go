@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -222,35 +221,7 @@ func exampleInPython(t *testing.T) plugins.Config {
 // when the adapter dies.
 func exampleWithServer(t *testing.T) plugins.Config {
 	t.Helper()
-	python, checkpoint := pythontest.PythonWith(t, "tokenizers"), filepath.Join(t.TempDir(), "small")
-	if err := os.CopyFS(checkpoint, os.DirFS(filepath.Join("..", "..", "adapters", "llama", "testdata", "golden-llama-3", "checkpoint"))); err != nil {
-		t.Fatal(err)
-	}
-	server := exec.Command(pythontest.Program(t, python, "examples/adapter-python-remote/server.py", checkpoint))
-	stdin, err := server.StdinPipe() // the server ends with it
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := server.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stdin.Close()
-		_ = server.Wait()
-	})
-	url, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the server does not start: %v", err)
-	}
-	remote := fmt.Sprintf(`{"api": "vllm", "url": "%s/v1", "model": "small"}`, strings.TrimSpace(url))
-	if err := os.WriteFile(filepath.Join(checkpoint, "remote.json"), []byte(remote), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	program := pythontest.Program(t, python, "examples/adapter-python-remote/adapter.py")
+	checkpoint, program := served(t)
 	return plugins.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
 }
 

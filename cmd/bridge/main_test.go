@@ -345,7 +345,7 @@ func TestRecipesChooseTheTransport(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, b := range []recipes.Backbone{r.Vision.Backbone, r.Language.Backbone} {
-			cfg, err := (&program{}).process(openingOf(registry.Backbone{}, b, ""), "opt", adapters.LoadRequest{})
+			cfg, err := (&program{}).process(openingOf(registry.Backbone{}, b, ""), adapters.KindLanguage, "opt", adapters.LoadRequest{})
 			if err != nil || string(cfg.Transport) != transport {
 				t.Errorf("asked for %s, the plugin gets %q, %v", transport, cfg.Transport, err)
 			}

@@ -63,7 +63,7 @@ func (p *program) loading(id string) func(adapters.Progress) {
 
 // process returns the plugin to start: a third-party one, or this binary as the
 // server of a built-in family.
-func (p *program) process(o opening, family string, req adapters.LoadRequest) (plugins.Config, error) {
+func (p *program) process(o opening, kind adapters.ModelKind, family string, req adapters.LoadRequest) (plugins.Config, error) {
 	cfg := plugins.Config{Transport: plugins.Transport(o.transport), Load: req, Logger: p.log, Running: &p.running, Limits: plugins.Limits{
 		Memory: o.limits.Memory(), Devices: o.limits.Devices, Threads: o.limits.Threads, Call: o.limits.Call(),
 	}}
@@ -77,6 +77,10 @@ func (p *program) process(o opening, family string, req adapters.LoadRequest) (p
 		found, err := store.Default().Find(o.plugin)
 		if err != nil {
 			return plugins.Config{}, err
+		}
+		if got := found.Manifest.Kind; got != "" && got != kind {
+			return plugins.Config{}, adapters.Errorf(adapters.Invalid, "plugin %s is a %s, want a %s", found.Name, got, kind).
+				WithRemedy("see `bridge plugin list` for the plugins of each kind")
 		}
 		err = p.trusted(&cfg, found, o.wishes) // changes cfg: not in one statement with its use
 		return cfg, err
@@ -125,7 +129,7 @@ func (p *program) startVision(ctx context.Context, o opening, f adapters.Family,
 	if o.isolation == "none" && o.plugin == "" {
 		return f.OpenVision(ctx, &req)
 	}
-	cfg, err := p.process(o, f.Name, req)
+	cfg, err := p.process(o, adapters.KindVision, f.Name, req)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +148,7 @@ func (p *program) openLanguage(ctx context.Context, reg *registry.Registry, o op
 	if o.isolation == "none" && o.plugin == "" {
 		return f.OpenLanguage(ctx, &req)
 	}
-	cfg, err := p.process(o, f.Name, req)
+	cfg, err := p.process(o, adapters.KindLanguage, f.Name, req)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,7 @@ func (p *program) findBuiltin(name string) (foundPlugin, error) {
 			names = append(names, f.Name)
 			continue
 		}
-		cfg, err := p.process(opening{}, f.Name, adapters.LoadRequest{})
+		cfg, err := p.process(opening{}, f.Kind, f.Name, adapters.LoadRequest{})
 		return foundPlugin{config: cfg, family: &f, kind: f.Kind}, err
 	}
 	return foundPlugin{}, usagef("no built-in adapter %q%s (there are %s)", name, nearest.Hint(name, names), list(names))

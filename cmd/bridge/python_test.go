@@ -84,11 +84,12 @@ func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
 	}
 }
 
-// A model that gives no gradient is refused before anything is computed.
-func TestTrainingThroughARemoteModelIsRefused(t *testing.T) {
+// served copies the folder of a small Llama, starts a server of it, and returns the
+// folder and the example adapter that asks the server.
+func served(t *testing.T) (model, program string) {
+	t.Helper()
 	python := pythontest.PythonWith(t, "tokenizers")
-	program := pythontest.Program(t, python, "examples/adapter-python-remote/adapter.py")
-	model := filepath.Join(t.TempDir(), "tiny-llama")
+	model = filepath.Join(t.TempDir(), "tiny-llama")
 	if err := os.CopyFS(model, os.DirFS(tinyLlama())); err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +98,12 @@ func TestTrainingThroughARemoteModelIsRefused(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(model, "remote.json"), []byte(remote), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	return model, pythontest.Program(t, python, "examples/adapter-python-remote/adapter.py")
+}
+
+// A model that gives no gradient is refused before anything is computed.
+func TestTrainingThroughARemoteModelIsRefused(t *testing.T) {
+	model, program := served(t)
 	out := filepath.Join(t.TempDir(), "run")
 	_, stderr := want(t, exitFailed, append(short("train", "tiny-stage2-opt", "--out", out),
 		"--set", fmt.Sprintf("language={path=%q,plugin=%q}", model, program))...)
