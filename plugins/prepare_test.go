@@ -2,12 +2,15 @@ package plugins
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -98,5 +101,30 @@ func TestPrepareAtEveryStart(t *testing.T) {
 	wantError(t, err, adapters.Corrupt, "it changed")
 	if starts != 3 {
 		t.Errorf("prepared %d starts, want 3", starts)
+	}
+}
+
+// What the host has open, and what it was started with, a plugin does not get.
+func TestOpenFilesAreNotInherited(t *testing.T) {
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fd, err := unix.Dup(int(f.Fd())) // not marked, as a shell's
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	wrote := filepath.Join(dir, "wrote")
+	if _, err := OpenLanguage(t.Context(), shell(t, fmt.Sprintf(">%s; echo got it >&%d", wrote, fd))); err == nil {
+		t.Fatal("a script is no plugin")
+	}
+	if _, err := os.Stat(wrote); err != nil {
+		t.Fatal("the program did not run")
+	}
+	if text, err := os.ReadFile(f.Name()); err != nil || len(text) > 0 {
+		t.Errorf("the plugin wrote %q, %v", text, err)
 	}
 }

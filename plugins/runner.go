@@ -16,6 +16,7 @@ import (
 
 	"github.com/hashicorp/go-plugin/runner"
 
+	"github.com/modular-bridging/bridge/internal/descriptors"
 	"github.com/modular-bridging/bridge/plugins/internal/identity"
 )
 
@@ -124,9 +125,12 @@ func (r *runnerProcess) inherit(key string, f *os.File) {
 	r.cmd.Env = append(r.cmd.Env, fmt.Sprintf("%s=%d", key, firstFD-1+len(r.cmd.ExtraFiles)))
 }
 
-// startPrepared starts the process. Prepare comes as late as can be: what it has
-// checked is what starts.
+// startPrepared starts the process, with no file of this one's but those handed over.
+// Prepare comes as late as can be: what it has checked is what starts.
 func (r *runnerProcess) startPrepared() error {
+	if err := descriptors.Keep(); err != nil {
+		return err
+	}
 	if r.cfg.Prepare == nil {
 		return r.cmd.Start()
 	}

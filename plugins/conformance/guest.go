@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/descriptors"
 	"github.com/modular-bridging/bridge/internal/execfault"
 	"github.com/modular-bridging/bridge/internal/procfs"
 	"github.com/modular-bridging/bridge/plugins"
@@ -141,8 +142,12 @@ func unrunnable(path string, err error) error {
 	return err
 }
 
-// run starts a command as the configuration wants it prepared.
+// run starts a command as the configuration wants it prepared, with no file of this
+// process's but those handed over.
 func run(cfg plugins.Config, cmd *exec.Cmd) error {
+	if err := descriptors.Keep(); err != nil {
+		return err
+	}
 	if cfg.Prepare == nil {
 		return cmd.Start()
 	}
