@@ -139,6 +139,9 @@ func (s *Session) writeCaptions(ctx context.Context, scores *Scores, features *a
 	return nil
 }
 
+// heldOut begins the names of an evaluation's figures.
+const heldOut = "held_out/"
+
 // publish writes scores to the metrics and to the screen.
 func (s *Session) publish(scores Scores) error {
 	s.state.Lock()
@@ -146,13 +149,13 @@ func (s *Session) publish(scores Scores) error {
 	s.state.Unlock()
 	values := map[string]float64{}
 	if g := scores.Grounding; g != nil {
-		values["held_out/loss"], values["held_out/loss_other_picture"], values["held_out/loss_no_picture"] = g.Right, g.Other, g.None
+		values[heldOut+"loss"], values[heldOut+"loss_other_picture"], values[heldOut+"loss_no_picture"] = g.Right, g.Other, g.None
 	}
 	if scores.ExactMatch != nil {
-		values["held_out/exact_match"], values["held_out/cider_d"] = *scores.ExactMatch, *scores.CIDErD
+		values[heldOut+"exact_match"], values[heldOut+"cider_d"] = *scores.ExactMatch, *scores.CIDErD
 	}
 	if r := scores.Retrieval; r != nil {
-		values["held_out/text_r1"], values["held_out/image_r1"] = r.TextR1, r.ImageR1
+		values[heldOut+"text_r1"], values[heldOut+"image_r1"] = r.TextR1, r.ImageR1
 	}
 	return s.Metrics.Write(s.done, s.clock, values)
 }

@@ -43,7 +43,7 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if s.due(false) { // where the curves begin, or where a run was interrupted
+	if !s.over(from) && s.due(false) { // where the curves begin, or where a run was interrupted
 		if _, err := s.evaluate(ctx, s.Plan.Evaluation.Captions, 0); err != nil {
 			return Result{}, err
 		}
@@ -144,6 +144,9 @@ func (s *Session) due(last bool) bool {
 	every := s.Plan.Evaluation.Every
 	return last || every > 0 && s.done%every == 0
 }
+
+// over reports whether no stage is left.
+func (s *Session) over(at position) bool { return at.stage == len(s.Plan.Stages) }
 
 // ends reports whether the run is over after the last step of a stage: [Session.finish]
 // evaluates then.

@@ -140,7 +140,11 @@ func (s *Session) restore(ctx context.Context) (position, error) {
 	s.clock = time.Duration(st.Seconds * float64(time.Second))
 	s.Log.Info("resuming", "checkpoint", dir, "stage", s.Plan.Stages[st.Stage].Name, "step", st.Step)
 	if st.Step == s.Plan.Stages[st.Stage].Schedule.Steps {
-		return position{stage: st.Stage + 1}, s.Metrics.Truncate(s.done)
+		next := position{stage: st.Stage + 1}
+		if s.over(next) { // all that is left is the last evaluation
+			return next, s.Metrics.Truncate(s.done, heldOut)
+		}
+		return next, s.Metrics.Truncate(s.done)
 	}
 	return position{stage: st.Stage, step: st.Step, optimizer: filepath.Join(dir, optimizerFile)}, s.Metrics.Truncate(s.done)
 }

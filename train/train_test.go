@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/gomlx/compute"
@@ -195,6 +196,28 @@ func TestResumedRunGivesTheSameBits(t *testing.T) {
 			t.Errorf("resumed after %d calls: %d steps, want 7", calls, result.Steps)
 		}
 		sameBits(t, weights(t, dir), weights(t, whole))
+	}
+}
+
+// A run that has ended is evaluated once more where it is resumed, and its figures
+// stand once.
+func TestResumingWhatHasEndedRepeatsNoFigure(t *testing.T) {
+	s, dir := newStand(t), t.TempDir()
+	var figures [2]string
+	for i := range figures {
+		session := s.session(t, s.stage2(t), generativePlan(5), dir)
+		session.Resume = i > 0
+		if _, err := session.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(filepath.Join(dir, metrics.File))
+		if err != nil {
+			t.Fatal(err)
+		}
+		figures[i] = regexp.MustCompile(`"seconds":[0-9.]+`).ReplaceAllString(string(data), "")
+	}
+	if figures[0] != figures[1] {
+		t.Errorf("figures of the run\n%sresumed\n%s", figures[0], figures[1])
 	}
 }
 

@@ -122,6 +122,27 @@ func mustResume(t *testing.T, dir string) {
 	mustHold(t, dir, line1, line2, line4)
 }
 
+// What is measured again at the last step goes, what was measured else stays.
+func TestTruncateDropsWhatIsMeasuredAgain(t *testing.T) {
+	dir := t.TempDir()
+	w := mustOpen(t, dir)
+	for _, line := range []struct {
+		step int
+		name string
+	}{{1, "held_out/loss"}, {2, "train/loss"}, {2, "held_out/loss"}, {3, "train/loss"}} {
+		if err := w.Write(line.step, 0, map[string]float64{line.name: 0.5}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Truncate(2, "held_out/"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mustHold(t, dir, `{"held_out/loss":0.5,"seconds":0,"step":1}`, `{"seconds":0,"step":2,"train/loss":0.5}`)
+}
+
 // TensorBoard shows steps 1, 2 and 4 and not the 3 and the 4 that were lost.
 func TestTensorBoardShowsEveryStepOnce(t *testing.T) {
 	python := os.Getenv("BRIDGE_TENSORBOARD_PYTHON")

@@ -11,6 +11,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/modular-bridging/bridge/internal/atomicfile"
@@ -68,11 +70,12 @@ func (w *Writer) Write(step int, clock time.Duration, values map[string]float64)
 	return nil
 }
 
-// Truncate drops the lines of steps after the given one, and a last line that
-// was cut off when the run was killed. TensorBoard learns of it by an event that
-// marks the steps after as gone.
-func (w *Writer) Truncate(step int) error {
-	lines, err := keep(w.path, step)
+// Truncate drops the lines of steps after the given one, of that step those with a
+// figure whose name begins with one of again, which will be measured again, and a last
+// line that was cut off when the run was killed. TensorBoard learns of it by an event
+// that marks the steps after as gone.
+func (w *Writer) Truncate(step int, again ...string) error {
+	lines, err := keep(w.path, step, again)
 	if err != nil {
 		return failed(err)
 	}
@@ -96,8 +99,9 @@ func failed(err error) error {
 	return fmt.Errorf("metrics: %w", err)
 }
 
-// keep returns the whole lines of steps up to the given one.
-func keep(path string, step int) ([]byte, error) {
+// keep returns the whole lines of steps up to the given one, without those of the
+// step that are measured again.
+func keep(path string, step int, again []string) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -116,11 +120,24 @@ func keep(path string, step int) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		var at struct{ Step int }
-		if json.Unmarshal(line, &at) == nil && at.Step <= step {
+		var figures map[string]any
+		if json.Unmarshal(line, &figures) != nil {
+			continue
+		}
+		if at, ok := figures["step"].(float64); ok && (int(at) < step || int(at) == step && !holds(figures, again)) {
 			out.Write(line)
 		}
 	}
+}
+
+// holds reports whether a figure's name begins with one of the prefixes.
+func holds(figures map[string]any, prefixes []string) bool {
+	for name := range figures {
+		if slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // Close ends the files.
