@@ -1,6 +1,7 @@
 package adapters
 
 import (
+	"fmt"
 	"math"
 	"unicode/utf8"
 )
@@ -22,6 +23,12 @@ func (r *LossResponse) Check(spec LanguageSpec, req *LossRequest) error {
 	if len(r.Loss) != len(req.Examples) || len(r.Tokens) != len(req.Examples) {
 		return Errorf(Invalid, "response has %d losses and %d token counts for %d examples",
 			len(r.Loss), len(r.Tokens), len(req.Examples))
+	}
+	for i, n := range r.Tokens { // what the loss and its gradient are divided by
+		if n < 1 || spec.ContextTokens > 0 && int(n) > spec.ContextTokens {
+			return Errorf(Invalid, "tokens[%d] is %d, want the number of target tokens, the end included: at least 1%s", i, n, atMost(spec.ContextTokens)).
+				WithField("tokens[%d]", i)
+		}
 	}
 	if !req.Gradient {
 		return nil
@@ -79,7 +86,20 @@ func (r *GenerateResponse) Check(req *GenerateRequest) error {
 		return Errorf(Invalid, "response has %d texts and %d token counts for %d examples",
 			len(r.Texts), len(r.Tokens), len(req.Examples))
 	}
+	for i, n := range r.Tokens {
+		if n < 0 {
+			return Errorf(Invalid, "tokens[%d] is %d, want the number of generated tokens", i, n).WithField("tokens[%d]", i)
+		}
+	}
 	return nil
+}
+
+// atMost says the largest number that is wanted, where there is one.
+func atMost(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" and at most %d", n)
 }
 
 // Check verifies a request against the model's spec.

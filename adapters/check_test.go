@@ -91,3 +91,25 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		t.Errorf("a field that the message names is said twice: %q", text)
 	}
 }
+
+// Losses and gradients are divided by the counts of tokens: what cannot be one is refused.
+func TestCountsOfTokensAreChecked(t *testing.T) {
+	spec := adapters.LanguageSpec{ContextTokens: 100}
+	loss := func(tokens int32) error {
+		return (&adapters.LossResponse{Loss: []float32{1}, Tokens: []int32{tokens}}).Check(spec, &adapters.LossRequest{Examples: make([]adapters.Example, 1)})
+	}
+	generated := func(tokens int32) error {
+		return (&adapters.GenerateResponse{Texts: []string{""}, Tokens: []int32{tokens}}).Check(&adapters.GenerateRequest{Examples: make([]adapters.Example, 1)})
+	}
+	for want, err := range map[string]error{
+		"": errors.Join(loss(1), loss(100), generated(0), generated(20)),
+		"tokens[0] is 0, want the number of target tokens, the end included: at least 1 and at most 100": loss(0),
+		"tokens[0] is -5, want":                                loss(-5),
+		"tokens[0] is 101, want":                               loss(101),
+		"tokens[0] is -1, want the number of generated tokens": generated(-1),
+	} {
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}

@@ -46,7 +46,7 @@ type Error struct {
 }
 
 // Error returns "op: message: cause (in field; remedy)", without a field that the
-// message names.
+// message names. After several lines, what is in parentheses has one of its own.
 func (e *Error) Error() string {
 	s := e.Message
 	if e.Op != "" {
@@ -63,7 +63,11 @@ func (e *Error) Error() string {
 		notes = append(notes, e.Remedy)
 	}
 	if len(notes) > 0 {
-		s += " (" + strings.Join(notes, "; ") + ")"
+		between := " "
+		if strings.Contains(s, "\n") {
+			between = "\n"
+		}
+		s += between + "(" + strings.Join(notes, "; ") + ")"
 	}
 	return s
 }

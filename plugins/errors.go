@@ -71,6 +71,21 @@ func (e *ProcessError) end(times int) string {
 	return s
 }
 
+// advice is what to do about a process that has ended, where nothing else says.
+func (e *ProcessError) advice() string {
+	switch killed, spoke := e.Exit == "signal: killed", len(e.Stderr) > 0; {
+	case killed && spoke:
+		return "too little memory is the usual reason, if its last lines say no other"
+	case killed:
+		return "too little memory is the usual reason"
+	case spoke:
+		return "its last lines above say why"
+	case e.RPC == "start":
+		return "start the program by hand: a plugin of bridge says that it is one"
+	}
+	return "it printed nothing: start it with BRIDGE_DEBUG=1 under a debugger, or let it print what it does"
+}
+
 // Unwrap returns the cause.
 func (e *ProcessError) Unwrap() error { return e.Err }
 

@@ -135,17 +135,17 @@ func TestErrorsSayAThingOnce(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		"exit": {want: "start: the plugin does not start: plugin fake, rpc start: exit status 3; its last lines on stderr:\n" +
-			"\tcannot find libfake.so"},
+		"exit": {want: "start: the plugin does not start: it ended without a handshake: plugin fake, rpc start: exit status 3; its last lines on stderr:\n" +
+			"\tcannot find libfake.so\n(its last lines above say why)"},
 		"closes stdout": {want: "start: the plugin does not start: plugin fake, rpc start: killed by bridge: it closed its standard output without a handshake " +
 			"(start the program by hand: a plugin of bridge says that it is one)"},
 		"exit at loss": {want: "loss: the plugin died 3 times in a row at this request: plugin fake of unknown version, rpc Loss: exit status 7, 3 times; its last lines on stderr:\n" +
-			"\tleaving at loss (its last lines above say why; too little memory is the usual reason)"},
+			"\tleaving at loss\n(its last lines above say why)"},
 		"hang at loss": {change: func(c *Config) { c.Limits.Call, c.Restart.Limit = 100*time.Millisecond, -1 },
 			want: "loss: the plugin died: plugin fake of unknown version, rpc Loss: killed by bridge: it did not answer within 100ms " +
 				"(raise call_timeout if a call may take longer; otherwise the plugin hangs: report it to its author)"},
 		"dies otherwise at loss": {want: "loss: the plugin died 3 times in a row at this request: plugin fake of unknown version, rpc Loss: exit status 7; its last lines on stderr:\n" +
-			"\tthe first time\nthen, rpc Loss: signal: killed, 2 times; its last lines on stderr:\n\tdying at loss (its last lines above say why; too little memory is the usual reason)"},
+			"\tthe first time\nthen, rpc Loss: signal: killed, 2 times; its last lines on stderr:\n\tdying at loss\n(too little memory is the usual reason, if its last lines say no other)"},
 	} {
 		t.Run(mode, func(t *testing.T) {
 			cfg := config(t, mode, "language")
@@ -162,6 +162,18 @@ func TestErrorsSayAThingOnce(t *testing.T) {
 				t.Errorf("got\n%v\nwant\n%s", err, c.want)
 			}
 		})
+	}
+}
+
+// A program that ends at once, and well by its own account, is no plugin.
+func TestSilentEndSaysWhatToDo(t *testing.T) {
+	for script, want := range map[string]string{
+		"exit 0":        "start: the plugin does not start: it ended without a handshake: plugin shell, rpc start: exit status 0 (start the program by hand: a plugin of bridge says that it is one)",
+		"kill -KILL $$": "start: the plugin does not start: it ended without a handshake: plugin shell, rpc start: signal: killed (too little memory is the usual reason)",
+	} {
+		if _, err := OpenLanguage(t.Context(), shell(t, script)); err == nil || err.Error() != want {
+			t.Errorf("%s: got\n%v\nwant\n%s", script, err, want)
+		}
 	}
 }
 

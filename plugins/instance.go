@@ -1,6 +1,7 @@
 package plugins
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -187,8 +188,10 @@ func (i *instance) explainStart(ctx context.Context, err error) error {
 		connected := where.Err
 		if where = i.where("start"); i.runner.hasGreeted() { // else go-plugin's words are of its own doing
 			where.Err = connected
+		} else if i.runner.remedy() == "" {
+			message += ": it ended without a handshake"
 		}
-		remedy = i.runner.remedy()
+		remedy = cmp.Or(i.runner.remedy(), where.advice())
 	}
 	return &adapters.Error{Kind: kind, Op: "start", Message: message, Remedy: remedy, Err: where}
 }
@@ -307,7 +310,7 @@ func (i *instance) explain(ctx context.Context, rpc, op string, err error) error
 	}
 	if i.attached == nil && i.died(status.Code(err)) {
 		where := i.where(rpc)
-		return &adapters.Error{Kind: adapters.Unavailable, Op: op, Message: "the plugin died", Remedy: i.runner.remedy(), Err: where}
+		return &adapters.Error{Kind: adapters.Unavailable, Op: op, Message: "the plugin died", Remedy: cmp.Or(i.runner.remedy(), where.advice()), Err: where}
 	}
 	kind, remedy := adapters.Internal, ""
 	switch status.Code(err) {

@@ -191,7 +191,7 @@ func (undated) Deadline() (time.Time, bool) { return time.Time{}, false }
 // giveUp tells the whole story, of deaths.
 func (p *Process) giveUp(op string, story []error) error {
 	var all []*ProcessError
-	remedy := "its last lines above say why; too little memory is the usual reason"
+	remedy := ""
 	for _, death := range story {
 		var where *ProcessError
 		errors.As(death, &where) // isDeath has found it

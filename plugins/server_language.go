@@ -173,6 +173,11 @@ func checkCounts(counts []int32, texts []string) error {
 	if len(counts) != len(texts) {
 		return adapters.Errorf(adapters.Invalid, "response has %d counts for %d texts", len(counts), len(texts))
 	}
+	for i, n := range counts {
+		if n < 0 {
+			return adapters.Errorf(adapters.Invalid, "counts[%d] is %d, want a number of tokens", i, n)
+		}
+	}
 	return nil
 }
 
