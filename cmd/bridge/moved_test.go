@@ -64,7 +64,8 @@ func TestMovedProjects(t *testing.T) {
 	w.bridge(exitDone, "caption runs/t"+captionOne+" --moved "+old+"=vit --moved "+gone+"=other")
 	w.bridge(exitFailed, "train runs/t/recipe.toml --out runs/t --resume", "vision.plugin: no plugin: stat "+moved+"/plugins/my-vit", "vision.path")
 	w.bridge(exitUsage, "caption runs/t"+captionOne+" --moved vit", "want OLD=NEW")
-	w.bridge(exitUsage, "caption runs/t"+captionOne+" --moved encoder=vit", "an absolute OLD")
+	w.bridge(exitUsage, "caption runs/t"+captionOne+" --moved =vit", "want OLD=NEW")
+	w.bridge(exitDone, "caption runs/t"+captionOne+" --moved ./encoder=vit --moved plugins/my-vit=other", was[strings.LastIndex(was, "kit:"):])
 }
 
 // A plugin that is another than the run was made with is said to be, and not used

@@ -178,7 +178,7 @@ func there(side bridge.Side, kind adapters.ModelKind) error {
 type moves [][2]string
 
 func movedFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "moved", Usage: "`OLD=NEW`: what a run names by a path at or below OLD lies at or below NEW now; may be repeated"}
+	return &cli.StringSliceFlag{Name: "moved", Usage: "`OLD=NEW`: what a run names by a path at or below OLD lies at or below NEW now, both from the working folder or absolute; may be repeated"}
 }
 
 // parseMoves reads the flag's values.
@@ -186,8 +186,12 @@ func parseMoves(values []string) (moves, error) {
 	var all moves
 	for _, v := range values {
 		was, is, ok := strings.Cut(v, "=")
-		if !ok || !filepath.IsAbs(was) || is == "" {
-			return nil, usagef("--moved is %q, want OLD=NEW with an absolute OLD", v)
+		if !ok || was == "" || is == "" {
+			return nil, usagef("--moved is %q, want OLD=NEW", v)
+		}
+		was, err := filepath.Abs(was) // as runs are read: what they name from their project is absolute then
+		if err != nil {
+			return nil, err
 		}
 		if strings.ContainsAny(is, `/\`) || isDir(is) {
 			abs, err := filepath.Abs(is)
@@ -196,7 +200,7 @@ func parseMoves(values []string) (moves, error) {
 			}
 			is = abs
 		}
-		all = append(all, [2]string{filepath.Clean(was), is})
+		all = append(all, [2]string{was, is})
 	}
 	return all, nil
 }
