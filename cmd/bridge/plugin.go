@@ -68,7 +68,8 @@ func (p *program) pluginAddCommand() *cli.Command {
 		Name: "add", Usage: "copy a plugin that is built into the project or the user's folder", ArgsUsage: "PATH",
 		UsageText: "bridge plugin add PATH [--name NAME] [--project|--user]",
 		Description: "PATH is a plugin's folder, or its executable. Links are copied as links, and one that leads out of the folder is refused,\n" +
-			"but for the Python of a virtual environment.\n\nExample: bridge plugin add ../mybackbone",
+			"but for the Python of a virtual environment. It says who signed the plugin; with --require-signed, it has to be somebody\n" +
+			"whose key you trust.\n\nExample: bridge plugin add ../mybackbone",
 		Flags:  append(placeFlags("for"), &cli.StringFlag{Name: "name", Usage: "`NAME` that recipes call it (default: its own)"}),
 		Action: p.pluginAdd,
 	}
@@ -282,15 +283,23 @@ func (p *program) printPlugin(c *cli.Context, line pluginLine, allowed []string)
 	return nil
 }
 
-// examinePlugin says whether a plugin would start, without starting it. Here
-// nothing is said of what is not locked, which is seen.
+// examinePlugin says whether a plugin would start, without starting it.
 func examinePlugin(found store.Plugin, policy trust.Policy) (trust.Verdict, error) {
-	policy.Log = nil
-	v, err := trust.NewGuard(found, policy).Check()
+	v, err := checkPlugin(found, policy)
+	if err == nil {
+		err = found.Complete()
+	}
 	if err == nil {
 		_, err = policy.Confined(found)
 	}
 	return v, err
+}
+
+// checkPlugin holds a plugin's files against lock and signature; what its build makes
+// need not be there. Here nothing is said of what is not locked, which is seen.
+func checkPlugin(found store.Plugin, policy trust.Policy) (trust.Verdict, error) {
+	policy.Log = nil
+	return trust.NewGuard(found, policy).Check()
 }
 
 // facts is what `plugin show` says.
@@ -325,11 +334,19 @@ func (p *program) pluginAdd(c *cli.Context) error {
 	if to == "" {
 		to = store.InProject
 	}
-	added, err := store.Default().Add(args[0], c.String("name"), to)
+	policy, err := p.policy(wishes{})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s %s: %s\n", added.Name, added.Manifest.Version, added.Dir)
+	var signer release.Signer
+	added, err := store.Default().Add(args[0], c.String("name"), to, func(now store.Snapshot) (err error) {
+		signer, err = trust.Signer(now, policy)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%s %s: %s\n  signed by %s\n", added.Name, added.Manifest.Version, added.Dir, signer)
 	p.leftOut(added.Left)
 	fmt.Fprintf(p.stdout, "next: `bridge plugin lock %s` pins it, plugin = %q in a recipe uses it\n",
 		added.Name, added.Name)

@@ -153,6 +153,9 @@ func TestSignedPlugins(t *testing.T) {
 	w := newWorkplace(t)
 	verify := "verify " + w.golden + " --backend go --require-signed --plugin " + w.plugin
 	w.bridge(exitFailed, verify, "plugin my-vit is not signed, and require_signed is set", "bridge plugin sign")
+	w.bridge(exitFailed, "plugin add "+w.plugin+" --require-signed", "plugin my-vit is not signed, and require_signed is set")
+	w.bridge(exitDone, "plugin add "+w.plugin+" --user", "  signed by nobody\n")
+	w.bridge(exitDone, "plugin remove my-vit --user")
 	out := w.bridge(exitDone, "plugin keygen my.key --no-password", "plugins.toml")
 	if info, err := os.Stat("my.key"); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key is %v, %v", info, err)
@@ -161,7 +164,11 @@ func TestSignedPlugins(t *testing.T) {
 	w.bridge(exitUsage, "plugin sign "+w.plugin, "wants --key FILE")
 	w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key", "my-vit 1.0.0 is signed: tree1-sha256:")
 	w.bridge(exitFailed, verify, "none that you trust", "[keys] in plugins.toml")
-	w.bridge(exitDone, "plugin add "+w.plugin)
+	w.bridge(exitFailed, "plugin add "+w.plugin+" --require-signed", "none that you trust")
+	if left, err := os.ReadDir("plugins"); err == nil && len(left) > 0 {
+		t.Errorf("what was refused left %v", left)
+	}
+	w.bridge(exitDone, "plugin add "+w.plugin, "  signed by unknown key ")
 	w.bridge(exitDone, "plugin list", "project  no      unknown key ")
 	w.bridge(exitDone, "plugin list --json", `"signed":false,"`, `"signature":"unknown key `)
 	w.bridge(exitFailed, "plugin show my-vit --require-signed", "none that you trust")
@@ -169,15 +176,51 @@ func TestSignedPlugins(t *testing.T) {
 	mustDo(t, os.WriteFile(filepath.Join(registry.ConfigDir(), trust.SettingsFile), []byte("require_signed = true\n[keys]\nme = "+line), 0o644))
 	w.bridge(exitDone, strings.Replace(verify, "--require-signed ", "", 1))
 	w.bridge(exitDone, "plugin show "+w.plugin, "signed by        me (key ")
+	w.bridge(exitDone, "plugin add "+w.plugin+" --user", "  signed by me (key ")
+	w.bridge(exitDone, "plugin remove my-vit --user")
 	w.bridge(exitDone, "plugin list", "project  no      yes, me (key ")
 	w.bridge(exitDone, "plugin list --json", `"signed":true`, `"signature":"me (key `)
 	w.write("new", "")
+	w.bridge(exitFailed, "plugin add "+w.plugin+" --user", "the signature of plugin my-vit does not hold")
 	mustDo(t, os.WriteFile("plugins/my-vit/new", nil, 0o644))
 	w.bridge(exitDone, "plugin list", "project  no      INVALID  the signature of plugin my-vit does not hold")
 	w.bridge(exitFailed, "plugin show my-vit", "signed by        INVALID: the signature of plugin my-vit does not hold")
 	mustDo(t, os.Chmod("plugins/my-vit", 0o777))
 	w.bridge(exitDone, "plugin list", "not checked")
 	w.bridge(exitFailed, verify, "the signature of plugin my-vit does not hold")
+}
+
+// A project that was unpacked from a release is not used before it is built.
+func TestUnbuiltProjectsAreNoPlugins(t *testing.T) {
+	w := newWorkplace(t)
+	manifest, err := os.ReadFile(filepath.Join(w.plugin, "plugin.toml"))
+	mustDo(t, err)
+	w.write("plugin.toml", string(manifest)+"[build]\ncommand = 'mkdir .venv'\nmakes = ['.venv']\n")
+	says, todo := "plugin my-vit is not built here: it lacks .venv, which its build makes", "bridge plugin build "+w.plugin
+	w.bridge(exitFailed, "plugin add "+w.plugin, says, todo)
+	w.bridge(exitFailed, "plugin show "+w.plugin, "would not start  "+says, todo)
+	w.bridge(exitFailed, "plugin lock "+w.plugin, says, todo)
+	w.bridge(exitFailed, "verify "+w.golden+" --backend go --plugin "+w.plugin, says, todo)
+	w.bridge(exitUsage, "recipes check tiny-stage1 --set vision.plugin=\""+w.plugin+"\"", "vision.plugin: "+says, todo)
+	w.bridge(exitDone, "plugin build "+w.plugin)
+	w.bridge(exitDone, "plugin show "+w.plugin)
+	w.bridge(exitDone, "plugin add "+w.plugin)
+	w.bridge(exitDone, "plugin lock")
+
+	mustDo(t, os.Remove("plugins/my-vit/.venv"))
+	w.bridge(exitDone, "doctor", "it would not start: plugin my-vit is not as it was locked")
+	mustDo(t, os.Remove(registry.LockFile))
+	w.bridge(exitDone, "plugin keygen my.key --no-password")
+	mustDo(t, os.Remove(filepath.Join(w.plugin, ".venv")))
+	w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key") // as it will be released
+	w.bridge(exitDone, "plugin pack "+w.plugin+" vit.tar.gz")
+	public, err := os.ReadFile("my.key.pub")
+	mustDo(t, err)
+	_, line, _ := strings.Cut(string(public), "\n")
+	mustDo(t, os.WriteFile(filepath.Join(registry.ConfigDir(), trust.SettingsFile), []byte("[keys]\nme = \""+strings.TrimSpace(line)+"\"\n"), 0o644))
+	// as it was signed it may be built, and then it is not the author's alone
+	w.bridge(exitFailed, "plugin test "+w.plugin+" --require-signed --golden "+w.golden+" --run handshake", "without .venv: that was built here")
+	w.bridge(exitDone, "plugin lock "+w.plugin+" --require-signed")
 }
 
 // What lies beside a plugin and is none of it is neither added, signed nor pinned, and

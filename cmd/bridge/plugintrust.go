@@ -98,7 +98,7 @@ func startable(found store.Plugin, policy trust.Policy) error {
 	}
 	if !attached {
 		_, err := policy.Confined(found)
-		return cmp.Or(found.Ready(), err)
+		return cmp.Or(found.Complete(), err)
 	}
 	if policy.Locked || policy.RequireSigned || policy.Sandbox == trust.SandboxOn {
 		return adapters.Errorf(adapters.Unsupported, "plugin %s runs already, by BRIDGE_REATTACH: it can be neither checked nor confined, as is asked", found.Name).
@@ -134,7 +134,7 @@ func (p *program) mayBuild(path string) error {
 	if err != nil || found.Manifest.Build.Command == "" {
 		return err
 	}
-	_, err = examinePlugin(found, policy)
+	_, err = checkPlugin(found, policy)
 	return err
 }
 

@@ -26,8 +26,9 @@ type Added struct {
 // whole or not at all, under its own name or another. What does not belong to the
 // plugin stays where it is, and links are copied as links.
 // Folders that others can change, or that would run something outside of the
-// copy, are refused.
-func (f Folders) Add(from, name string, place Place) (Added, error) {
+// copy, are refused, and what accept refuses of the plugin as it was read and is
+// copied; nil accepts all.
+func (f Folders) Add(from, name string, place Place, accept func(Snapshot) error) (Added, error) {
 	source, err := f.source(from)
 	if err != nil {
 		return Added{}, err
@@ -44,6 +45,11 @@ func (f Folders) Add(from, name string, place Place) (Added, error) {
 	now, err := source.Read()
 	if err != nil {
 		return Added{}, err
+	}
+	if accept != nil {
+		if err := accept(now); err != nil {
+			return Added{}, err
+		}
 	}
 	tree := now.Tree
 	if err := movable(source, tree); err != nil {
@@ -76,7 +82,7 @@ func (f Folders) source(from string) (Plugin, error) {
 		return p, adapters.Errorf(adapters.Invalid, "%s has no %s beside it, which says what it is", from, manifest.File).
 			WithRemedy("write one (docs/trust.md), or name the executable by its path in a recipe")
 	}
-	return p, p.Ready()
+	return p, p.Complete()
 }
 
 // vacant returns where a plugin of the name goes, if there is none yet.

@@ -284,3 +284,24 @@ func (p Plugin) Ready() error {
 	}
 	return e.WithRemedy("put it there, or mend executable in %s", filepath.Join(p.Dir, manifest.File))
 }
+
+// Complete is [Plugin.Ready], and checks that what the plugin's build makes on each
+// machine is there: it is not released, and the executable may be of no use without
+// it.
+func (p Plugin) Complete() error {
+	if err := p.Ready(); err != nil {
+		return err
+	}
+	for _, name := range p.Manifest.Build.Makes {
+		_, err := os.Lstat(filepath.Join(p.Dir, name))
+		if err == nil {
+			continue
+		}
+		e := adapters.Errorf(adapters.NotFound, "plugin %s is not built here: it lacks %s, which its build makes: %w", p.Name, name, err)
+		if p.Manifest.Build.Command == "" {
+			return e.WithRemedy("put it there, or take it out of makes in %s", filepath.Join(p.Dir, manifest.File))
+		}
+		return e.WithRemedy("build it, which runs its command as you: bridge plugin build %s", p.Dir)
+	}
+	return nil
+}

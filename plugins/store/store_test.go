@@ -134,6 +134,32 @@ func TestReady(t *testing.T) {
 	}
 }
 
+// A launcher of the plugin's release is of no use without what its build makes.
+func TestComplete(t *testing.T) {
+	f, from := folders(t), plugin(t, filepath.Join(t.TempDir(), "x"), "x")
+	text, err := os.ReadFile(filepath.Join(from, "plugin.toml"))
+	must(t, err)
+	must(t, file(from, "plugin.toml", string(text)+"[build]\ncommand = 'mkdir .venv'\nmakes = ['.venv']\n"))
+	p, err := ByItsPath(from)
+	must(t, err)
+	must(t, p.Ready())
+	if err := p.Complete(); err == nil || !strings.Contains(err.Error(), "plugin x is not built here: it lacks .venv") || !strings.Contains(err.Error(), "bridge plugin build "+from) {
+		t.Errorf("not built: %v", err)
+	}
+	if _, err := f.Add(from, "", InProject, nil); err == nil || !strings.Contains(err.Error(), "is not built") {
+		t.Errorf("added as it was released: %v", err)
+	}
+	p.Manifest.Build.Command = ""
+	if err := p.Complete(); err == nil || !strings.Contains(err.Error(), "take it out of makes in "+filepath.Join(from, "plugin.toml")) {
+		t.Errorf("nothing builds it: %v", err)
+	}
+	must(t, os.Mkdir(filepath.Join(from, ".venv"), 0o755))
+	must(t, p.Complete())
+	if _, err := f.Add(from, "", InProject, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAddAndRemove(t *testing.T) {
 	f := folders(t)
 	from := plugin(t, filepath.Join(t.TempDir(), "x"), "x")
@@ -143,7 +169,7 @@ func TestAddAndRemove(t *testing.T) {
 	then := time.Unix(1e9, 0)
 	must(t, os.Chtimes(filepath.Join(from, "lib", "a.py"), then, then))
 
-	p, err := f.Add(from, "", InProject)
+	p, err := f.Add(from, "", InProject, nil)
 	if err != nil || p.Name != "x" || p.Dir != filepath.Join(f.Project, "x") || p.Place != InProject {
 		t.Fatalf("added %+v, %v", p, err)
 	}
@@ -157,10 +183,10 @@ func TestAddAndRemove(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(p.Dir, "lib", "a.py")); err != nil || !info.ModTime().Equal(then) || info.Mode().Perm() != 0o644 {
 		t.Errorf("the copied file is %v, %v", info, err)
 	}
-	if _, err := f.Add(from, "", InProject); err == nil || !strings.Contains(err.Error(), "bridge plugin remove x --project") {
+	if _, err := f.Add(from, "", InProject, nil); err == nil || !strings.Contains(err.Error(), "bridge plugin remove x --project") {
 		t.Errorf("added twice: %v", err)
 	}
-	if p, err := f.Add(filepath.Join(from, "bridge-adapter-x"), "y", OfUser); err != nil || p.Name != "y" || p.Dir != filepath.Join(f.User, "y") {
+	if p, err := f.Add(filepath.Join(from, "bridge-adapter-x"), "y", OfUser, nil); err != nil || p.Name != "y" || p.Dir != filepath.Join(f.User, "y") {
 		t.Errorf("under another name %+v, %v", p, err)
 	}
 	if _, err := f.Remove("x", OfUser); adapters.KindOf(err) != adapters.NotFound {
@@ -194,7 +220,7 @@ func TestAddLeavesOut(t *testing.T) {
 	for _, name := range []string{"runs/t/report.html", ".git/config", "__pycache__/x.pyc", "bridge.lock"} {
 		must(t, file(from, name, "x"))
 	}
-	added, err := f.Add(from, "", InProject)
+	added, err := f.Add(from, "", InProject, nil)
 	if err != nil || strings.Join(added.Left, " ") != ".git __pycache__ bridge.lock runs" {
 		t.Fatalf("left %v, %v", added.Left, err)
 	}
@@ -204,7 +230,7 @@ func TestAddLeavesOut(t *testing.T) {
 		t.Errorf("the copy is another: %v, left %v", foldertree.Differences(was.Pin.Parts, is.Pin.Parts), is.Tree.Left)
 	}
 	must(t, file(from, ".venv/lib/__pycache__/x.pyc", "x")) // comes with the environment
-	if added, err = f.Add(from, "y", InProject); err != nil {
+	if added, err = f.Add(from, "y", InProject, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(added.Dir, ".venv/lib/__pycache__/x.pyc")); err != nil {
@@ -232,7 +258,7 @@ func TestAddRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f, from := folders(t), plugin(t, filepath.Join(t.TempDir(), "x"), "x")
 			must(t, c.change(from))
-			_, err := f.Add(from, "", InProject)
+			_, err := f.Add(from, "", InProject, nil)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q in it", err, c.want)
 			}
@@ -242,11 +268,15 @@ func TestAddRefuses(t *testing.T) {
 		})
 	}
 	f, from := folders(t), plugin(t, filepath.Join(t.TempDir(), "x"), "x")
-	if _, err := f.Add(from, "../y", InProject); err == nil || !strings.Contains(err.Error(), `the name is "../y"`) {
+	if _, err := f.Add(from, "../y", InProject, nil); err == nil || !strings.Contains(err.Error(), `the name is "../y"`) {
 		t.Errorf("a name that leads out: %v", err)
 	}
+	read, no := Snapshot{}, errors.New("no")
+	if _, err := f.Add(from, "", InProject, func(s Snapshot) error { read = s; return no }); !errors.Is(err, no) || read.Dir != from || read.Pin.Digest == "" {
+		t.Errorf("it was not accepted, having read %+v: %v", read.Pin, err)
+	}
 	must(t, file(from, ".venv/lib/python3.11/site-packages/distutils-precedence.pth", "import os\n")) // as pip makes it
-	if _, err := f.Add(from, "", InProject); err != nil {
+	if _, err := f.Add(from, "", InProject, nil); err != nil {
 		t.Error(err)
 	}
 }

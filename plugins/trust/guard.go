@@ -271,18 +271,29 @@ func (p Policy) Confined(plugin store.Plugin) (bool, error) {
 	return true, sandbox.Supported()
 }
 
+// Signer says who signed a plugin that is about to be added or locked. It refuses a
+// signature that is wrong and, where one is required, a plugin that has none by a key
+// that the user trusts. What the plugin's build has made here a lock will pin.
+func Signer(now store.Snapshot, p Policy) (release.Signer, error) {
+	signer, err := release.Check(now, p.keys)
+	if err == nil {
+		err = p.signed(Verdict{Snapshot: now, Signer: signer, Locked: true})
+	}
+	return signer, err
+}
+
 // Lock reads a plugin and returns it with the pin for a lock file. A signature counts
 // if it is by a key that the user trusts, and what is wrong is not pinned.
 func Lock(plugin store.Plugin, p Policy) (store.Snapshot, error) {
+	if err := plugin.Complete(); err != nil {
+		return store.Snapshot{}, err
+	}
 	now, err := plugin.Read()
 	if err != nil {
 		return now, err
 	}
-	signer, err := release.Check(now, p.keys)
+	signer, err := Signer(now, p)
 	if err != nil {
-		return now, err
-	}
-	if err := p.signed(Verdict{Snapshot: now, Signer: signer, Locked: true}); err != nil {
 		return now, err
 	}
 	if signer.Name != "" {

@@ -304,6 +304,8 @@ func TestWhatABuildMakes(t *testing.T) {
 	if _, err := NewGuard(p.plugin(), policy).Check(); err != nil {
 		t.Errorf("as it was released: %v", err)
 	}
+	_, err = Lock(p.plugin(), policy)
+	wantAll(t, err, "plugin x is not built here: it lacks .venv")
 	must(t, os.Mkdir(p.at(".venv"), 0o755))
 	p.write(".venv/x.py", "")
 	loose := policy
