@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -57,7 +58,7 @@ func TestSaveAndLoadLoseNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(again.Close)
-	if again.Info.Vision != b.Info.Vision || again.Config() != b.Config() {
+	if !reflect.DeepEqual(again.Info.Vision, b.Info.Vision) || again.Config() != b.Config() {
 		t.Errorf("got %+v %+v, want %+v %+v", again.Info, again.Config(), b.Info, b.Config())
 	}
 	texts := []string{"a dog on a red background", "two cats"}

@@ -43,10 +43,11 @@ type Side struct {
 	ID     string `json:"id"`
 	Path   string `json:"path,omitempty"`   // of the checkpoint folder, where the id is not a registry's
 	Plugin string `json:"plugin,omitempty"` // path of a third-party adapter: its folder or executable
-	// PluginVersion and PluginDigest are what the plugin was in training; bridges of
-	// older versions have none.
-	PluginVersion string `json:"plugin_version,omitempty"`
-	PluginDigest  string `json:"plugin_digest,omitempty"`
+	// PluginVersion, PluginDigest and PluginParts are what the plugin was in training,
+	// the last by the entries of its folder; bridges of older versions have none.
+	PluginVersion string            `json:"plugin_version,omitempty"`
+	PluginDigest  string            `json:"plugin_digest,omitempty"`
+	PluginParts   map[string]string `json:"plugin_parts,omitempty"`
 	// PathHere and PluginHere are Path and Plugin from the bridge's own folder, with
 	// slashes, in the file alone: [ReadInfo] takes what is there, so that a project
 	// can be moved as a whole.

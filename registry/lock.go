@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,9 +40,13 @@ type LockEntry struct {
 	Digest       string `toml:"digest"`                  // of the weights, "sha256:…"
 	Family       string `toml:"family"`                  // of the adapter
 	Plugin       string `toml:"plugin,omitempty"`        // folder or executable of a third-party adapter
-	PluginDigest string `toml:"plugin_digest,omitempty"` // of all of it
+	PluginDigest string `toml:"plugin_digest,omitempty"` // of all of it but a signature
 	// PluginVersion is the one of its manifest, for people.
 	PluginVersion string `toml:"plugin_version,omitempty"`
+	// PluginParts are [store.Pin.Parts] of it; locks of older versions have none.
+	PluginParts map[string]string `toml:"plugin_parts,omitempty"`
+	// withSignature is the digest that older versions wrote of a signed plugin.
+	withSignature string
 	Activation    string `toml:"activation,omitempty"` // in place of the checkpoint's
 	Repository    string `toml:"repository,omitempty"` // on the hub, where the weights came from there
 	Revision      string `toml:"revision,omitempty"`   // its commit
@@ -66,8 +71,15 @@ func (b Backbone) Entry(spec adapters.Spec, plugin string) (LockEntry, error) {
 		return e, err
 	}
 	now, err := found.Read()
-	e.PluginDigest, e.PluginVersion = now.Pin.Digest, now.Pin.Version
-	return e, err
+	if err != nil {
+		return e, err
+	}
+	kept := now.Unsigned()
+	e.PluginVersion, e.PluginDigest, e.PluginParts = kept.Version, kept.Digest, kept.Parts
+	if now.Pin.Digest != kept.Digest {
+		e.withSignature = now.Pin.Digest
+	}
+	return e, nil
 }
 
 // fileDigests returns the digests of what a model needs of its folder; nil where
@@ -153,17 +165,19 @@ func ReadProjectLock(path string) (Lock, error) {
 
 // Check returns an error that names what is no longer as it was locked.
 func (l Lock) Check(now Lock) error {
-	problems := l.Vision.differences("vision encoder", now.Vision)
+	problems, remedies := l.Vision.differences("vision encoder", now.Vision)
 	switch {
 	case (l.Language == nil) != (now.Language == nil):
 		problems = append(problems, "one of the two has a language model, the other has none")
+		remedies = append(remedies, "give what "+LockFile+" names")
 	case l.Language != nil:
-		problems = append(problems, l.Language.differences("language model", *now.Language)...)
+		more, mend := l.Language.differences("language model", *now.Language)
+		problems, remedies = append(problems, more...), append(remedies, mend...)
 	}
 	if len(problems) == 0 {
 		return nil
 	}
-	remedy := fmt.Sprintf("put back what %s names, or start a new run", LockFile)
+	remedy := strings.Join(append(remedies, "or start a new run with another --out"), ", ")
 	for _, was := range []*LockEntry{&l.Vision, l.Language} {
 		if was != nil && was.Revision != "" {
 			remedy += fmt.Sprintf("; `bridge models pull %s --revision %s` fetches what %s was, `bridge models add %s --path` the folder that it prints puts it back",
@@ -173,11 +187,39 @@ func (l Lock) Check(now Lock) error {
 	return adapters.Errorf(adapters.Invalid, "the run was made with something else: %s", strings.Join(problems, "; ")).WithRemedy("%s", remedy)
 }
 
-func (e LockEntry) differences(role string, now LockEntry) []string {
+// differences says what of a model is not as it was, and what would put it back.
+func (e LockEntry) differences(role string, now LockEntry) (found, remedies []string) {
+	found = e.modelDifferences(role, now)
+	if len(found) > 0 {
+		remedies = append(remedies, fmt.Sprintf("put the %s %s back as it was", role, e.ID))
+	}
+	if how := e.pluginDifferences(now); len(how) > 0 {
+		found = append(found, role+": the plugin is another: "+strings.Join(how, ", "))
+		remedies = append(remedies, fmt.Sprintf("put its plugin, %s, back as it was", cmp.Or(now.Plugin, e.Plugin)))
+	}
+	return found, remedies
+}
+
+// pluginDifferences says how the plugin of a model is not as it was.
+func (e LockEntry) pluginDifferences(now LockEntry) []string {
+	switch {
+	case e.PluginDigest == now.PluginDigest, now.withSignature != "" && e.PluginDigest == now.withSignature:
+		return nil
+	case e.PluginDigest == "":
+		return []string{"there was none, is " + now.Plugin}
+	case now.PluginDigest == "":
+		return []string{"it was " + e.Plugin + ", is none"}
+	}
+	return store.Pin{Version: e.PluginVersion, Digest: e.PluginDigest, Parts: e.PluginParts}.Differences(
+		store.Pin{Version: now.PluginVersion, Digest: now.PluginDigest, Parts: now.PluginParts})
+}
+
+// modelDifferences says what of a model is not as it was, its plugin aside.
+func (e LockEntry) modelDifferences(role string, now LockEntry) []string {
 	var found []string
 	for _, f := range []struct{ name, was, is string }{
 		{"id", e.ID, now.ID}, {"weights", e.Digest, now.Digest}, {"adapter family", e.Family, now.Family},
-		{"plugin", e.PluginDigest, now.PluginDigest}, {"activation", e.Activation, now.Activation},
+		{"activation", e.Activation, now.Activation},
 	} {
 		if f.was != f.is {
 			found = append(found, fmt.Sprintf("%s: %s was %q, is %q", role, f.name, f.was, f.is))

@@ -83,8 +83,32 @@ func TestEntryOfAPluginsFolder(t *testing.T) {
 		t.Errorf("folder %+v, its executable %+v", was, program)
 	}
 	write(t, filepath.Join(dir, "lib", "x.py"), "2")
-	if err := (Lock{Vision: was}).Check(Lock{Vision: entry(dir)}); err == nil || !strings.Contains(err.Error(), "plugin was") {
-		t.Errorf("a changed file: %v", err)
+	for _, want := range []string{"vision encoder: the plugin is another: the digest was " + was.PluginDigest, ", lib changed", "put its plugin, " + dir + ", back as it was"} {
+		if err := (Lock{Vision: was}).Check(Lock{Vision: entry(dir)}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("a changed file: %v, want %q in it", err, want)
+		}
+	}
+	built := was
+	built.Plugin, built.PluginDigest, built.PluginParts, built.withSignature = "", "", nil, ""
+	if err := (Lock{Vision: built}).Check(Lock{Vision: was}); err == nil || !strings.Contains(err.Error(), "there was none, is "+dir) {
+		t.Errorf("a plugin in place of none: %v", err)
+	}
+	if err := (Lock{Vision: was}).Check(Lock{Vision: built}); err == nil || !strings.Contains(err.Error(), "it was "+dir+", is none") {
+		t.Errorf("none in place of a plugin: %v", err)
+	}
+
+	// Who signs it changes nothing of what a run used.
+	was = entry(dir)
+	write(t, filepath.Join(dir, store.ReleaseFile), "1")
+	write(t, filepath.Join(dir, store.SignatureFile), "1")
+	signed := entry(dir)
+	if err := (Lock{Vision: was}).Check(Lock{Vision: signed}); err != nil || !reflect.DeepEqual(was.PluginParts, signed.PluginParts) {
+		t.Errorf("signed: %v, parts %v", err, signed.PluginParts)
+	}
+	older := signed
+	older.PluginDigest, older.PluginParts = signed.withSignature, nil
+	if err := (Lock{Vision: older}).Check(Lock{Vision: signed}); err != nil || older.PluginDigest == signed.PluginDigest {
+		t.Errorf("recorded by an older version: %v", err)
 	}
 }
 

@@ -408,11 +408,12 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = back.Check(Lock{Vision: lock.Vision, Language: &changed})
-	if err == nil || !strings.Contains(err.Error(), `weights was "sha256:1", is "sha256:3"`) || !strings.Contains(err.Error(), "plugin was") {
+	if err == nil || !strings.Contains(err.Error(), `weights was "sha256:1", is "sha256:3"`) || !strings.Contains(err.Error(), "language model: the plugin is another: the digest was sha256:") ||
+		!strings.Contains(err.Error(), "put the language model tiny-opt back as it was, put its plugin, "+plugin+", back as it was, or start a new run") {
 		t.Errorf("changed weights and plugin: %v", err)
 	}
-	if err := back.Check(Lock{Vision: lock.Vision}); err == nil {
-		t.Error("a lost language model passed")
+	if err := back.Check(Lock{Vision: lock.Vision}); err == nil || !strings.Contains(err.Error(), "(give what bridge.lock names, or start") {
+		t.Errorf("a lost language model: %v", err)
 	}
 	if _, err := (Backbone{}).Entry(spec, filepath.Join(dir, "none")); adapters.KindOf(err) != adapters.NotFound {
 		t.Errorf("missing plugin: %v", err)

@@ -82,6 +82,12 @@ func TestPluginsThatChangedSinceTraining(t *testing.T) {
 	mustDo(t, err)
 	mustDo(t, os.CopyFS("runs/old", os.DirFS("runs/t")))
 	forgetPlugin(t, filepath.Join("runs", "old", "bridge", "bridge.json"))
+	w.bridge(exitDone, "plugin keygen my.key --no-password")
+	w.bridge(exitDone, "plugin sign ./plugins/my-vit --key my.key")
+	w.bridge(exitFailed, "caption runs/t"+captionOne, "plugin my-vit is not as it was locked", "plugin.release was added") // the project's lock has all
+	w.bridge(exitDone, "plugin lock")
+	w.bridge(exitDone, "caption runs/t"+captionOne+" --locked")
+	w.bridge(exitDone, "train runs/t/recipe.toml --out runs/t --resume")
 
 	manifest := filepath.Join("plugins", "my-vit", "plugin.toml")
 	text, err := os.ReadFile(manifest)
@@ -92,13 +98,13 @@ func TestPluginsThatChangedSinceTraining(t *testing.T) {
 	says := "plugin my-vit is another than the bridge was trained with: the version was 1.0.0, is 1.1.0; the digest was " + info.Vision.PluginDigest
 	swap := " --out runs/swap --set swap.warmup_steps=0 --set optimizer.steps=1 --set optimizer.warmup=0 --set language.isolation=none"
 	for _, run := range []string{"runs/t", "runs/old"} { // old: of a version that wrote the run's lock alone
-		w.bridge(exitDone, "caption "+run+captionOne, says, "put back what it was")
+		w.bridge(exitDone, "caption "+run+captionOne, says, "; plugin.toml changed", "/plugins/my-vit back as it was")
 		w.bridge(exitFailed, "caption "+run+captionOne+" --locked", says, "without --locked it is used as it is")
 		w.bridge(exitFailed, "ask "+run+" kit:held-out/17 what? --backend go --locked", says)
 		w.bridge(exitFailed, "retrain --from "+run+" --llm tiny-flan-t5 --locked"+swap, says)
 		mustDo(t, os.RemoveAll("runs/swap"))
 	}
-	w.bridge(exitFailed, "train runs/t/recipe.toml --out runs/t --resume", "the run was made with something else: vision encoder: plugin was")
+	w.bridge(exitFailed, "train runs/t/recipe.toml --out runs/t --resume", "the run was made with something else: vision encoder: the plugin is another: the version was 1.0.0, is 1.1.0, ", ", plugin.toml changed", "/plugins/my-vit, back as it was, or start a new run")
 	w.bridge(exitDone, "retrain --from runs/t --llm tiny-flan-t5"+swap, says)
 	if l, err := registry.ReadLock("runs/swap/bridge.lock"); err != nil || l.Vision.PluginVersion != "1.1.0" || l.Vision.Plugin != "plugins/my-vit" {
 		t.Errorf("the new run's lock has %+v, %v", l.Vision, err)
@@ -164,7 +170,7 @@ func forgetPlugin(t *testing.T, file string) {
 	if !ok || vision["plugin_digest"] == nil {
 		t.Fatalf("%s does not say what the plugin is:\n%s", file, text)
 	}
-	for _, key := range []string{"plugin_version", "plugin_digest", "path_from_here", "plugin_from_here"} {
+	for _, key := range []string{"plugin_version", "plugin_digest", "plugin_parts", "path_from_here", "plugin_from_here"} {
 		delete(vision, key)
 	}
 	text, err = json.Marshal(info)

@@ -49,6 +49,6 @@ func otherAdapter(reg *registry.Registry, side bridge.Side, kind adapters.ModelK
 			return side, err
 		}
 	}
-	side.Plugin, side.PluginVersion, side.PluginDigest = plugin, "", ""
+	side.Plugin, side.PluginVersion, side.PluginDigest, side.PluginParts = plugin, "", "", nil
 	return side, nil
 }

@@ -411,7 +411,7 @@ func (p *program) pluginLock(c *cli.Context) error {
 		}
 		pin := now.Pin
 		was, pinned := lock.Plugins[f.Name]
-		changes := trust.Differences(was, pin)
+		changes := was.Differences(pin)
 		switch {
 		case !pinned:
 			fmt.Fprintf(p.stdout, "%s: pinned, %s\n", f.Name, pin.Digest)

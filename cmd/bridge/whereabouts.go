@@ -43,7 +43,7 @@ func record(side *bridge.Side, model registry.Backbone, entry registry.LockEntry
 	if model.Source == registry.FromFolder {
 		side.Path = model.Path
 	}
-	side.Plugin, side.PluginVersion, side.PluginDigest = entry.Plugin, entry.PluginVersion, entry.PluginDigest
+	side.Plugin, side.PluginVersion, side.PluginDigest, side.PluginParts = entry.Plugin, entry.PluginVersion, entry.PluginDigest, entry.PluginParts
 }
 
 // settleInfo completes what was read of the bridge in a folder: with what the run
@@ -87,7 +87,7 @@ func bringsNone(folder string, info bridge.Info) error {
 // was; the locks of their runs do.
 func (p *program) settleSide(side *bridge.Side, recorded registry.LockEntry) {
 	if side.Plugin != "" && side.PluginDigest == "" && side.Digest == recorded.Digest {
-		side.PluginVersion, side.PluginDigest = recorded.PluginVersion, recorded.PluginDigest
+		side.PluginVersion, side.PluginDigest, side.PluginParts = recorded.PluginVersion, recorded.PluginDigest, recorded.PluginParts
 	}
 	side.Path, side.Plugin = p.moved.now(side.Path), p.moved.now(side.Plugin)
 }
@@ -220,7 +220,7 @@ func (m moves) now(path string) string {
 
 // trainedWith is the plugin behind a side as it was in training.
 func trainedWith(side bridge.Side) trust.Trained {
-	return trust.Trained{Version: side.PluginVersion, Digest: side.PluginDigest}
+	return trust.Trained{Version: side.PluginVersion, Digest: side.PluginDigest, Parts: side.PluginParts}
 }
 
 // projectFolder is the working folder: paths in it are written so that it can be

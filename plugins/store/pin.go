@@ -1,10 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -37,6 +40,25 @@ type Pin struct {
 	// Parts are the digests of the entries at the folder's root, by name, so that
 	// what changed can be named; empty where there are too many.
 	Parts map[string]string `toml:"parts,omitempty"`
+}
+
+// Differences says in words how a plugin, as it is, is not as it was pinned,
+// signatures aside. What a pin does not hold is not compared.
+func (was Pin) Differences(is Pin) []string {
+	var found []string
+	if was.Version != is.Version {
+		found = append(found, "the version was "+cmp.Or(was.Version, "none")+", is "+cmp.Or(is.Version, "none"))
+	}
+	if was.Protocol != nil && !slices.Equal(was.Protocol, is.Protocol) || was.Capabilities != nil && !slices.Equal(was.Capabilities, is.Capabilities) {
+		found = append(found, "its protocol or its capabilities are others")
+	}
+	if was.Digest != is.Digest {
+		found = append(found, "the digest was "+was.Digest+", is "+is.Digest)
+	}
+	if was.Parts != nil && is.Parts != nil {
+		found = append(found, foldertree.Differences(was.Parts, is.Parts)...)
+	}
+	return found
 }
 
 // Snapshot is a plugin as it lies on the disk.
@@ -86,6 +108,20 @@ func (p Plugin) Read() (Snapshot, error) {
 	}
 	return Snapshot{Plugin: p, Release: tree.Digest(p.unsigned()...), Executable: program, Tree: tree, Pin: Pin{
 		Version: p.Manifest.Version, Protocol: p.Manifest.Protocol, Capabilities: p.Manifest.Capabilities, Digest: tree.Digest(), Parts: parts}}, nil
+}
+
+// Unsigned is the pin that the plugin would have if nobody had signed it. A run keeps
+// it, for who signs a plugin changes nothing of what it computes.
+func (s Snapshot) Unsigned() Pin {
+	pin := s.Pin
+	if s.Dir == "" {
+		return pin
+	}
+	pin.Digest = s.Tree.Digest(ReleaseFile, SignatureFile)
+	pin.Parts = maps.Clone(s.Pin.Parts)
+	delete(pin.Parts, ReleaseFile)
+	delete(pin.Parts, SignatureFile)
+	return pin
 }
 
 // unsigned are the entries at the folder's root that a signature does not cover.

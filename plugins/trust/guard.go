@@ -117,7 +117,7 @@ func (g *Guard) same(v Verdict) error {
 	if g.first.Pin.Digest == v.Pin.Digest || loose && g.first.Executable == v.Executable {
 		return nil
 	}
-	return adapters.Errorf(adapters.Corrupt, "plugin %s changed since it was started first: %s", v.Name, strings.Join(Differences(g.first.Pin, v.Pin), "; ")).
+	return adapters.Errorf(adapters.Corrupt, "plugin %s changed since it was started first: %s", v.Name, strings.Join(g.first.Pin.Differences(v.Pin), "; ")).
 		WithRemedy("see what changed it; then start again")
 }
 
@@ -181,7 +181,7 @@ func argument(p store.Plugin) string {
 
 // matches says how a plugin is not what was locked.
 func matches(v Verdict, pin store.Pin) error {
-	if found := Differences(pin, v.Pin); len(found) > 0 {
+	if found := pin.Differences(v.Pin); len(found) > 0 {
 		return otherThanLocked(v, strings.Join(found, "; "))
 	}
 	return nil
@@ -190,25 +190,6 @@ func matches(v Verdict, pin store.Pin) error {
 func otherThanLocked(v Verdict, how string) error {
 	return adapters.Errorf(adapters.Corrupt, "plugin %s is not as it was locked: %s", v.Name, how).
 		WithRemedy("put back what was locked; or, if you changed it yourself, lock it anew: bridge plugin lock %s", argument(v.Plugin))
-}
-
-// Differences says in words what of a plugin is not as it was pinned, signatures
-// aside.
-func Differences(was, is store.Pin) []string {
-	var found []string
-	if was.Version != is.Version {
-		found = append(found, "the version was "+was.Version+", is "+is.Version)
-	}
-	if !slices.Equal(was.Protocol, is.Protocol) || !slices.Equal(was.Capabilities, is.Capabilities) {
-		found = append(found, "its protocol or its capabilities are others")
-	}
-	if was.Digest != is.Digest {
-		found = append(found, "the digest was "+was.Digest+", is "+is.Digest)
-	}
-	if was.Parts != nil && is.Parts != nil {
-		found = append(found, foldertree.Differences(was.Parts, is.Parts)...)
-	}
-	return found
 }
 
 // Prepare checks the plugin and changes the command that is about to start it: its

@@ -2,18 +2,21 @@ package trust
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/plugins/manifest"
+	"github.com/modular-bridging/bridge/plugins/store"
 )
 
 // What a plugin is taken for: by its manifest, and by the bridge that was trained
 // with it.
 
-// Trained is a plugin as a run has recorded it.
-type Trained struct{ Version, Digest string }
+// Trained is a plugin as a run has recorded it, of [store.Snapshot.Unsigned].
+type Trained struct {
+	Version, Digest string
+	Parts           map[string]string // nil where they are not known
+}
 
 // Accept holds what the program that was started says of itself against its
 // manifest, which is what a lock pins and what people read. Where only locked or
@@ -50,20 +53,18 @@ func (g *Guard) warn(err error) {
 // asTrained says that a plugin is another than the bridge was trained with, which is
 // refused where only locked plugins start.
 func (g *Guard) asTrained(v Verdict) error {
-	was := g.policy.Trained
-	if was.Digest == "" || was.Digest == v.Pin.Digest {
+	was, is := g.policy.Trained, v.Unsigned()
+	if was.Digest == "" || was.Digest == is.Digest || was.Digest == v.Pin.Digest { // older versions kept the last
 		return nil
 	}
-	version := ""
-	if was.Version != v.Pin.Version {
-		version = fmt.Sprintf("the version was %s, is %s; ", cmp.Or(was.Version, "none"), cmp.Or(v.Pin.Version, "none"))
-	}
-	err := adapters.Errorf(adapters.Corrupt, "plugin %s is another than the bridge was trained with: %sthe digest was %s, is %s", v.Name, version, was.Digest, v.Pin.Digest)
+	found := store.Pin{Version: was.Version, Digest: was.Digest, Parts: was.Parts}.Differences(is)
+	err := adapters.Errorf(adapters.Corrupt, "plugin %s is another than the bridge was trained with: %s", v.Name, strings.Join(found, "; "))
+	where := cmp.Or(v.Dir, v.Program)
 	if g.policy.Locked {
-		return err.WithRemedy("put back what it was, or train a bridge with what it is; without --locked it is used as it is")
+		return err.WithRemedy("put %s back as it was, or train a bridge with what it is; without --locked it is used as it is", where)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.warn(err.WithRemedy("put back what it was, if what comes out is not what it was"))
+	g.warn(err.WithRemedy("put %s back as it was, if what comes out is not what it was", where))
 	return nil
 }
