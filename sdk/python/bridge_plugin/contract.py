@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from .errors import Error, Kind, canceled
-from .tensors import Array, DType
+from .tensors import Array, DType, numpy_type
 
 
 @dataclass(frozen=True)
@@ -272,10 +272,15 @@ class Context:
 
     def empty(self, shape: Sequence[int], dtype: Any = np.float32) -> Array:
         """Returns an array for the answer, in shared memory where there is room: what is
-        written to it needs no copy. Otherwise it is an array like any other."""
+        written to it needs no copy. Otherwise it is an array like any other.
+
+        ``dtype`` is a DType or one of numpy's: FLOAT32, BFLOAT16 (an array of ``uint16``
+        for the bits, which ``to_bfloat16`` makes), INT32, UINT8. Another one is an Error of
+        kind INVALID."""
+        own = numpy_type(dtype)
         if self._allocate is not None:
-            return self._allocate(shape, dtype)
-        return np.empty(tuple(shape), dtype)
+            return self._allocate(shape, own)
+        return np.empty(tuple(shape), own)
 
     def cancel(self) -> None:
         """Gives the call up, as the host does; tests of an adapter use it."""

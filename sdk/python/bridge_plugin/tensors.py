@@ -11,6 +11,8 @@ from typing import Any, Dict, Sequence, Tuple
 
 import numpy as np
 
+from .errors import Error, Kind
+
 Array = Any  # numpy.ndarray; numpy before 1.22 has no generic one
 
 
@@ -43,6 +45,25 @@ _NUMPY: Dict[DType, Any] = {
     DType.FLOAT32: np.dtype("<f4"),
     DType.BFLOAT16: np.dtype("<u2"),
 }
+
+
+def numpy_type(dtype: Any) -> Any:
+    """Returns the numpy type of elements that a member of DType or numpy names: of
+    BFLOAT16 it is ``uint16``, for the bits. Raises an Error of kind INVALID where an
+    answer can have no such elements."""
+    own = None
+    if isinstance(dtype, DType):
+        own = _NUMPY.get(dtype)
+    elif dtype is not None:  # which numpy takes for float64
+        try:
+            own = next((t for t in _NUMPY.values() if t == np.dtype(dtype)), None)
+        except (TypeError, ValueError):
+            pass
+    if own is None:
+        raise Error(Kind.INVALID, f"dtype is {dtype!r}, want one of {', '.join(f'DType.{d.name}' for d in _NUMPY)}, or numpy's "
+                    + ", ".join(str(t) for t in _NUMPY.values()),
+                    "name an element type that an answer can have: DType.FLOAT32, or DType.BFLOAT16 for the bits as uint16", field="dtype")
+    return own
 
 
 def dtype_of(array: Array) -> DType:

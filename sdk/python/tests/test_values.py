@@ -10,8 +10,8 @@ import unittest
 from pathlib import Path
 
 import numpy as np
-from bridge_plugin import (EmbedTokensResponse, EncodeRequest, Error, Example, GenerateOptions, ImageSpec, Kind, LanguageModel, LanguageSpec,
-                           LossRequest, LossResponse, ScoreRequest, Segment, VisionSpec, checkpoint, to_bfloat16, to_float32)
+from bridge_plugin import (Context, DType, EmbedTokensResponse, EncodeRequest, Error, Example, GenerateOptions, ImageSpec, Kind, LanguageModel,
+                           LanguageSpec, LossRequest, LossResponse, ScoreRequest, Segment, VisionSpec, checkpoint, to_bfloat16, to_float32)
 from bridge_plugin import _checks as checks
 from bridge_plugin import _messages as pb
 from bridge_plugin._arenas import Arenas, Calls, Lease
@@ -218,6 +218,21 @@ class Leases(unittest.TestCase):
         self.assertEqual(lease.allocate((1000,), np.float32).base, None)
         self.assertEqual(a.outbound[64:96].view(np.float32).tolist(), [7] * 8)
         self.assertEqual(int(a.outbound[:64].sum()) + int(a.outbound[96:].sum()), 0)
+
+    def test_memory_of_every_dtype(self):
+        for lease in (None, self.lease(arenas())):
+            context = Context(lease.allocate if lease else None)
+            for dtype, want in ((DType.BFLOAT16, np.uint16), (DType.FLOAT32, np.float32), (DType.INT32, np.int32), (DType.UINT8, np.uint8),
+                                (np.float32, np.float32), (np.dtype("<u2"), np.uint16), ("float32", np.float32)):
+                array = context.empty((2, 3), dtype)
+                self.assertEqual((array.dtype, array.shape), (np.dtype(want), (2, 3)))
+                self.assertEqual(lease is not None, array.base is not None)
+            self.assertEqual(context.empty([4]).dtype, np.float32)
+            for wrong in (np.float64, "float16", DType.INVALID, None, "no type", object(), 4):
+                with self.assertRaises(Error, msg=repr(wrong)) as caught:
+                    context.empty((2, 3), wrong)
+                self.assertEqual((caught.exception.kind, caught.exception.field), (Kind.INVALID, "dtype"))
+                self.assertIn(f"dtype is {wrong!r}, want one of DType.UINT8, DType.INT32, DType.FLOAT32, DType.BFLOAT16, or numpy's uint8", str(caught.exception))
 
     def test_settled_calls_are_refused(self):
         calls = Calls()
