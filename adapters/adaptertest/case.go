@@ -51,8 +51,14 @@ type Subject[M any] struct {
 // the model as it found it: cases run in any order, and alone.
 type Case[M any] struct {
 	Info
-	Run func(t T, s Subject[M])
+	// Needs names the cases, earlier in the list, that make the plainest form of the
+	// calls which this one makes: where one of them fails, this one says nothing more.
+	Needs []string
+	Run   func(t T, s Subject[M])
 }
+
+// NeedsFailed is why a case is skipped: the one that it needs failed.
+func NeedsFailed(name string) string { return fmt.Sprintf("needs `%s`, which failed", name) }
 
 // model is what both kinds of adapter have.
 type model interface{ Close() error }
@@ -61,8 +67,14 @@ type model interface{ Close() error }
 func test[M model](t *testing.T, cases []Case[M], open func() M) {
 	m := open()
 	s := Subject[M]{Model: m, Another: func(context.Context) (M, error) { return open(), nil }}
+	failed := map[string]bool{}
 	for _, c := range cases {
-		t.Run(c.Name, func(t *testing.T) {
+		failed[c.Name] = !t.Run(c.Name, func(t *testing.T) {
+			for _, name := range c.Needs {
+				if failed[name] {
+					t.Skip(NeedsFailed(name))
+				}
+			}
 			defer func() {
 				if t.Failed() {
 					t.Log(c.Advice())

@@ -23,30 +23,59 @@ func TestLanguage(t *testing.T, open func() adapters.LanguageModel, options Opti
 // Language lists the cases of language models.
 func Language(o Options) []Case[adapters.LanguageModel] {
 	l := &languageList{o: o}
+	l.plain()
+	l.calling = []string{PlainLoss}
 	l.specs()
 	l.losses()
+	l.calling = []string{PlainGenerate}
 	l.generations()
+	l.calling = []string{PlainLoss}
 	l.optional()
 	l.requests()
 	l.calls()
 	return l.cases
 }
 
+// The names of the cases that make the plainest calls, which others need.
+const (
+	PlainLoss     = "plain loss"
+	PlainGenerate = "plain generate"
+	PlainEncode   = "plain encode"
+)
+
+// fixPlain says where to look when the plainest call fails.
+const fixPlain = "mend what the message says of your own code, or of its answer; the plugin's log has the traceback. The cases that need this call are skipped until it works"
+
 // languageList is the list as it grows.
 type languageList struct {
-	o     Options
-	cases []Case[adapters.LanguageModel]
+	o       Options
+	calling []string // the cases of plain calls that the next ones need
+	cases   []Case[adapters.LanguageModel]
 }
 
 // add appends a case. Without the capability that it needs it is skipped.
 func (l *languageList) add(info Info, needs adapters.Capability, run func(*languageCases, T)) {
-	l.cases = append(l.cases, Case[adapters.LanguageModel]{info, func(t T, s Subject[adapters.LanguageModel]) {
+	calls := l.calling
+	switch info.Name {
+	case "spec, loaded again", "token norm", "embed tokens", "count tokens":
+		calls = nil
+	case "context", "request unchanged", "many examples", "empty parts", "canceled", "canceled at work", "at once":
+		calls = []string{PlainLoss, PlainGenerate}
+	}
+	l.cases = append(l.cases, Case[adapters.LanguageModel]{info, calls, func(t T, s Subject[adapters.LanguageModel]) {
 		spec := s.Model.Spec()
 		if needs != "" && !spec.Has(needs) {
 			t.Skipf("the spec does not name the capability %q", needs)
 		}
 		run(&languageCases{m: s.Model, spec: spec, o: l.o.withDefaults(spec.DType, spec.TokenNorm), another: s.Another}, t)
 	}})
+}
+
+func (l *languageList) plain() {
+	l.add(Info{PlainLoss, "the plainest call, a loss of one text and target without soft prompts, is answered",
+		ruleNumbers, fixPlain}, "", (*languageCases).testPlainLoss)
+	l.add(Info{PlainGenerate, "the plainest call of its kind, an answer of up to two tokens to one text, is answered",
+		ruleGeneration, fixPlain}, "", (*languageCases).testPlainGenerate)
 }
 
 func (l *languageList) specs() {
@@ -205,6 +234,24 @@ func (l *languageCases) generateRequest() *adapters.GenerateRequest {
 	req := l.request()
 	return &adapters.GenerateRequest{Prompts: req.Prompts, Examples: req.Examples,
 		Options: adapters.GenerateOptions{MaxNewTokens: 6}}
+}
+
+// plainExamples is one text with its target.
+func (l *languageCases) plainExamples() []adapters.Example {
+	return []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment(l.o.Texts[0])}, Target: l.o.Texts[1]}}
+}
+
+func (l *languageCases) testPlainLoss(t T) {
+	l.loss(t, &adapters.LossRequest{Examples: l.plainExamples()})
+}
+
+// testPlainGenerate looks at no more than that there is an answer: the case "generate"
+// holds it to the contract.
+func (l *languageCases) testPlainGenerate(t T) {
+	if _, err := l.m.Generate(t.Context(), &adapters.GenerateRequest{Examples: l.plainExamples(),
+		Options: adapters.GenerateOptions{MaxNewTokens: 2}}, nil); err != nil {
+		t.Fatalf("generate: %v", err)
+	}
 }
 
 // exact says whether the same numbers are to be expected from batches of other

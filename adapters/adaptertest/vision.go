@@ -21,11 +21,17 @@ func TestVision(t *testing.T, open func() adapters.VisionEncoder) {
 func Vision(o Options) []Case[adapters.VisionEncoder] {
 	var cases []Case[adapters.VisionEncoder]
 	add := func(info Info, run func(v *visionCases, t T)) {
-		cases = append(cases, Case[adapters.VisionEncoder]{info, func(t T, s Subject[adapters.VisionEncoder]) {
+		calls := []string{PlainEncode}
+		if info.Name == PlainEncode || info.Name == "spec, loaded again" {
+			calls = nil
+		}
+		cases = append(cases, Case[adapters.VisionEncoder]{info, calls, func(t T, s Subject[adapters.VisionEncoder]) {
 			spec := s.Model.Spec()
 			run(&visionCases{m: s.Model, spec: spec, o: o.withDefaults(spec.DType, 0), another: s.Another}, t)
 		}})
 	}
+	add(Info{PlainEncode, "the plainest call, an encode of one picture, is answered",
+		ruleNumbers, fixPlain}, func(v *visionCases, t T) { v.encode(t, pictures(v.spec, 1)) })
 	add(Info{"spec", "the spec says what is so: an id, a family, a digest of the weights, positive numbers, and the same each time",
 		ruleSpec, "fill in every field of the spec once, when the model is opened, from the checkpoint"}, (*visionCases).testSpec)
 	add(Info{"spec, loaded again", "the same checkpoint has the same spec and digest each time it is loaded",

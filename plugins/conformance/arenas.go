@@ -92,13 +92,13 @@ func (a *arenas) close() {
 func arenaCases() []processCase {
 	return []processCase{
 		{about("arenas", "a tensor in shared memory gives what chunks give, and the answer lies in its lease: nothing is written beside it", ruleArenas,
-			"map both arenas, copy what a handle names, put each tensor of the answer into the lease at a multiple of 64; an SDK does it"), (*kit).shares},
+			"map both arenas, copy what a handle names, put each tensor of the answer into the lease at a multiple of 64; an SDK does it"), needsCall, (*kit).shares},
 		{about("handles that lie", "a handle that is of another arena, call or place, unaligned, or larger than what is there gets a failure of kind invalid (exhausted, where it is too large), and the plugin works on", ruleArenas,
-			"compare arena, slot and generation; check offset and size by subtraction (offset <= size && n <= size-offset) before anything is read"), (*kit).lyingHandles},
+			"compare arena, slot and generation; check offset and size by subtraction (offset <= size && n <= size-offset) before anything is read"), needsCall, (*kit).lyingHandles},
 		{about("leases that lie", "a lease that is unaligned, reaches beyond the arena, or names a call that runs gets a failure of kind invalid, and the plugin works on", ruleArenas,
-			"check a lease as a handle, before the call begins; keep the generations of the calls that run"), (*kit).lyingLeases},
+			"check a lease as a handle, before the call begins; keep the generations of the calls that run"), needsCall, (*kit).lyingLeases},
 		{about("calls that are settled", "once Settle has answered, nothing of a call that was given up is written, and one that comes late is refused", ruleArenas,
-			"let Settle wait until the calls that it names have left their lease, and remember those that have not come"), (*kit).settled},
+			"let Settle wait until the calls that it names have left their lease, and remember those that have not come"), needsCall, (*kit).settled},
 	}
 }
 
@@ -109,11 +109,7 @@ func (k *kit) lent(t T) *guest {
 	if err != nil {
 		t.Skipf("this machine has no memory to lend: %v", err)
 	}
-	g, err := startWith(k.target.Config, "1", a)
-	if err != nil {
-		k.unready.Add(1)
-		t.Fatalf("lent shared memory, the plugin does not start: %v", err)
-	}
+	g := k.started(t, a)
 	if l := k.ready(t, g); l.hello == nil || !slices.Contains(l.hello.Capabilities, "arenas") {
 		g.kill()
 		t.Skipf("it takes no shared memory: \"arenas\" is not among the capabilities of its hello")

@@ -31,6 +31,11 @@ func runPlugin(mode string) {
 		os.Unsetenv("BRIDGE_LIFELINE_FD")
 	case "late":
 		time.Sleep(time.Hour)
+	case "lacks a package":
+		if os.Getenv("BRIDGE_PLUGIN") != "" {
+			fmt.Fprintln(os.Stderr, "ModuleNotFoundError: No module named 'torch'")
+			os.Exit(1)
+		}
 	case "any client":
 		os.Unsetenv("PLUGIN_CLIENT_CERT")
 	}
@@ -70,6 +75,10 @@ func atLoad(mode string, req *adapters.LoadRequest) error {
 	switch mode {
 	case "any checkpoint":
 		return nil
+	case "no load":
+		return adapters.Errorf(adapters.Internal, "TypeError: on purpose")
+	case "no load for want of a file":
+		return adapters.Errorf(adapters.NotFound, "tokens.json is not there").WithRemedy("download it again")
 	case "ends at SIGINT":
 		interrupts := make(chan os.Signal, 1)
 		signal.Notify(interrupts, os.Interrupt)
@@ -134,6 +143,9 @@ func (m *badLanguage) Close() error {
 
 func (m *badLanguage) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
 	n := m.calls.Add(1)
+	if m.mode == "no loss" || m.mode == "no gradient" && req.Gradient {
+		return nil, adapters.Errorf(adapters.Internal, "TypeError: on purpose").WithRemedy("this is a bug in the adapter")
+	}
 	if m.mode == "two at once" {
 		defer m.busy.Add(-1)
 		if m.busy.Add(1) > 1 {
@@ -273,6 +285,8 @@ func gradient(resp *adapters.LossResponse) []float32 {
 func (m *badLanguage) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
 	c := *req
 	switch m.mode {
+	case "no answers":
+		return nil, adapters.Errorf(adapters.Internal, "TypeError: on purpose")
 	case "ignores top-k":
 		c.Options.TopK, c.Options.Temperature = 0, 1
 	case "ignores sampling":
@@ -331,6 +345,9 @@ type badVision struct {
 }
 
 func (m *badVision) Encode(ctx context.Context, req *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
+	if m.mode == "no features" {
+		return nil, adapters.Errorf(adapters.Internal, "TypeError: on purpose")
+	}
 	resp, err := m.FakeVision.Encode(ctx, req)
 	if err != nil {
 		return nil, err

@@ -117,6 +117,29 @@ func (s sample) call(n int) wireCall {
 	return s.callWith(n, tensor, chunk(0, 0, data))
 }
 
+// plainest is a request for one picture, or for the loss of one text without soft
+// prompts.
+func (s sample) plainest() wireCall {
+	if s.vision() {
+		return s.call(1)
+	}
+	c := s.callWith(0, nil)
+	c.messages[0].GetLoss().Examples = []*pb.Example{{Segments: []*pb.Segment{{Part: &pb.Segment_Text{Text: s.text[0]}}}, Target: s.text[1]}}
+	c.messages[0].GetLoss().Gradient = false
+	return c
+}
+
+// calledTwo says in words what call(2) is.
+func (s sample) calledTwo() string {
+	switch {
+	case s.vision():
+		return "an encode of two pictures"
+	case s.gradient():
+		return "a loss of two examples with soft prompts, and its gradient,"
+	}
+	return "a loss of two examples with soft prompts"
+}
+
 // callWith is that request with the tensor announced and sent as given.
 func (s sample) callWith(n int, tensor *pb.Tensor, chunks ...*pb.Call) wireCall {
 	if s.vision() {

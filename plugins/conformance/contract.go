@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -85,10 +86,11 @@ func (k *kit) wantsContract() bool {
 // opens is the case of a plugin that is to be opened for others.
 func opens() Info {
 	return about("open", "the plugin starts, loads the checkpoint and answers with a spec", ruleProcess,
-		"the message has its last lines on stderr; `bridge plugin test PATH --run process` has more")
+		fixOpen)
 }
 
 // suite runs cases on one model, opened anew after a case that failed or hung.
+// Those that need what a case before them found not to work are skipped.
 func suite[M closer](ctx context.Context, k *kit, prefix string, cases []adaptertest.Case[M], open func(context.Context) (M, error)) {
 	var model atomic.Pointer[M] // a case that hung may yet set it
 	done := func() {
@@ -97,23 +99,26 @@ func suite[M closer](ctx context.Context, k *kit, prefix string, cases []adapter
 		}
 	}
 	defer done()
+	var own lost // of this suite's model
+	plain := k.plain(prefix)
 	for _, c := range cases {
-		c.Name = prefix + c.Name
-		r := k.attempt(ctx, c.Info, func(t T) {
+		info := c.Info
+		info.Name = prefix + c.Name
+		run := func(t T) {
 			m := model.Load()
 			if m == nil {
-				k.hopeful(t)
-				opened, err := open(ctx) // the model outlives the case that opens it
-				if err != nil {
-					k.unready.Add(1)
-					t.Fatalf("the model does not open: %v", err)
-				}
-				k.unready.Store(0)
-				m = &opened
+				m = openFor(ctx, k, t, &own, open)
 				model.Store(m)
 			}
 			c.Run(t, adaptertest.Subject[M]{Model: *m, Another: open})
-		})
+		}
+		for _, n := range append([]string{"", c.Name}, c.Needs...) {
+			if name := cmp.Or(own.blames(needsLoad), plain[n]); name != "" {
+				run = needsFailed(name)
+				break
+			}
+		}
+		r := k.attempt(ctx, info, run)
 		switch {
 		case r == nil:
 		case r.Hung: // closing it here would wait for what hangs
@@ -121,5 +126,45 @@ func suite[M closer](ctx context.Context, k *kit, prefix string, cases []adapter
 		case r.Verdict == adaptertest.Fail:
 			done()
 		}
+		if r != nil && r.Verdict == adaptertest.Fail {
+			k.plainFailed(plain, prefix, c.Name)
+		}
+	}
+}
+
+// openFor opens the suite's model, which outlives the case that it is opened in.
+func openFor[M closer](ctx context.Context, k *kit, t T, own *lost, open func(context.Context) (M, error)) *M {
+	k.hopeful(t)
+	opened, err := open(ctx)
+	if err != nil {
+		k.unready.Add(1)
+		own.fails(needsLoad, t)
+		t.Fatalf("the model does not open: %v", adviseOf(t, err, fixOpen))
+	}
+	k.unready.Store(0)
+	own.works(needsLoad)
+	return &opened
+}
+
+// plain returns, for a suite, the names of the cases about plain calls that are known
+// to fail before it begins, each with the case that found it; under "" stands what
+// takes all of them.
+func (k *kit) plain(prefix string) map[string]string {
+	found := map[string]string{}
+	if prefix != contractPrefix {
+		return found // in this process the plugin's own does not matter
+	}
+	found[""] = k.lost.blames(needsLoad)
+	found[adaptertest.PlainLoss], found[adaptertest.PlainEncode] = k.lost.only(needsPlain), k.lost.only(needsPlain)
+	return found
+}
+
+// plainFailed notes that a case failed which others may need.
+func (k *kit) plainFailed(plain map[string]string, prefix, name string) {
+	if plain[name] == "" {
+		plain[name] = prefix + name
+	}
+	if prefix == contractPrefix && (name == adaptertest.PlainLoss || name == adaptertest.PlainEncode) {
+		k.lost.take(needsPlain, prefix+name) // golden cases need it, too
 	}
 }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -20,6 +21,7 @@ func (k *kit) golden(ctx context.Context, dir string) {
 	}
 	var runner golden.Runner
 	var model closer
+	var own lost // of this folder's checkpoint
 	defer func() {
 		if model != nil {
 			_ = model.Close()
@@ -28,15 +30,17 @@ func (k *kit) golden(ctx context.Context, dir string) {
 	for i := range folder.Cases {
 		one := *folder
 		one.Cases = folder.Cases[i : i+1]
-		k.attempt(ctx, goldenInfo(prefix+one.Cases[0].Name, folder.Source), func(t T) {
+		run := func(t T) {
 			if runner == nil {
 				k.hopeful(t)
 				var err error
 				if runner, model, err = k.openGolden(ctx, folder); err != nil {
 					k.unready.Add(1)
-					t.Fatalf("the checkpoint of %s does not open: %v", folder.Dir, err)
+					own.fails(needsLoad, t)
+					t.Fatalf("the checkpoint of %s does not open: %v", folder.Dir, adviseOf(t, err, fixOpen))
 				}
 				k.unready.Store(0)
+				own.works(needsLoad)
 			}
 			results, err := golden.Run(t.Context(), &one, runner)
 			if err != nil {
@@ -49,8 +53,21 @@ func (k *kit) golden(ctx context.Context, dir string) {
 					t.Logf("largest error %.2g", r.MaxAbs)
 				}
 			}
-		})
+		}
+		if name := cmp.Or(k.goldenNeeds(folder), own.blames(needsLoad)); name != "" {
+			run = needsFailed(name)
+		}
+		k.attempt(ctx, goldenInfo(prefix+one.Cases[0].Name, folder.Source), run)
 	}
+}
+
+// goldenNeeds names the case that found what a golden folder needs not to work; empty
+// where there is none. Another checkpoint than the one that was tried may load.
+func (k *kit) goldenNeeds(f *golden.Folder) string {
+	if dir, err := filepath.Abs(f.Checkpoint()); err == nil && dir == k.target.Config.Load.Checkpoint {
+		return k.lost.blames(needsPlain)
+	}
+	return cmp.Or(k.lost.blames(needsStart), k.lost.only(needsPlain))
 }
 
 func goldenInfo(name, source string) Info {

@@ -227,10 +227,10 @@ func (g *guest) handshake(limit time.Duration, greeted <-chan string) (string, e
 		case line := <-greeted:
 			return line, nil
 		case <-g.exited:
-			return "", fmt.Errorf("the process ended before the handshake: %s", g.story())
+			return "", adapters.Errorf(adapters.Unavailable, "the process ended before the handshake: %s", g.story()).WithRemedy("%s", fixEnded)
 		case <-time.After(limit):
 			if !does.Busy() || window == 10 {
-				return "", fmt.Errorf("no handshake after %v: %s", time.Duration(window)*limit, g.story())
+				return "", adapters.Errorf(adapters.Unavailable, "no handshake after %v: %s", time.Duration(window)*limit, g.story()).WithRemedy("%s", fixSilent)
 			}
 		}
 	}

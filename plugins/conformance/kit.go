@@ -94,6 +94,7 @@ type kit struct {
 	// unready counts how often in a row the plugin did not start or load: two such
 	// stories are enough.
 	unready atomic.Int32
+	lost    lost
 	model   atomic.Pointer[string] // the id of the last one that was opened
 }
 
@@ -134,7 +135,11 @@ func Run(ctx context.Context, target Target, o Options) (*Report, error) {
 	defer k.drop()
 	defer k.introduce(ctx)
 	for _, c := range processCases() {
-		k.attempt(ctx, c.Info, func(t T) { c.run(k, t) })
+		run := func(t T) { c.run(k, t) }
+		if name := k.lost.blames(c.needs); name != "" {
+			run = needsFailed(name)
+		}
+		k.attempt(ctx, c.Info, run)
 	}
 	k.drop()
 	k.contract(ctx)
@@ -166,9 +171,16 @@ func (k *kit) judge(ctx context.Context, info Info, run func(T)) *Result {
 	if k.o.Began != nil {
 		k.o.Began(info.Name)
 	}
-	r := adaptertest.Attempt(ctx, info, k.o.Limit, run)
+	j := &judged{name: info.Name}
+	r := adaptertest.Attempt(ctx, info, k.o.Limit, func(t T) {
+		j.T = t
+		run(j)
+	})
 	if ctx.Err() != nil {
 		return nil // interrupted: it says nothing about the plugin
+	}
+	if fix := j.fix.Load(); fix != nil {
+		r.Fix = *fix
 	}
 	if r.Hung || r.Verdict == adaptertest.Fail {
 		k.drop()
@@ -214,22 +226,42 @@ func (k *kit) ready(t T, g *guest) *loaded {
 	if err != nil {
 		story := g.story()
 		g.kill()
-		k.unready.Add(1)
-		t.Fatalf("load: %v; %s", err, story)
+		k.unloaded(t, err, story)
 	}
 	k.unready.Store(0)
+	k.lost.works(needsLoad)
 	k.note(g, l)
 	return l
+}
+
+// unloaded fails a case because the plugin does not load.
+func (k *kit) unloaded(t T, err error, story string) {
+	t.Helper()
+	k.unready.Add(1)
+	k.lost.fails(needsLoad, t)
+	t.Fatalf("load: %v; %s", adviseOf(t, err, fixLoad), story)
 }
 
 // start starts a plugin that is not loaded; the case kills it.
 func (k *kit) start(t T) *guest {
 	k.hopeful(t)
-	g, err := start(k.target.Config, "1")
+	return k.started(t, nil)
+}
+
+// started starts a plugin, lent arenas where there are some.
+func (k *kit) started(t T, lent *arenas) *guest {
+	t.Helper()
+	g, err := startWith(k.target.Config, "1", lent)
 	if err != nil {
 		k.unready.Add(1)
-		t.Fatalf("the plugin does not start: %v", err)
+		k.lost.fails(needsStart, t)
+		with := ""
+		if lent != nil {
+			with = "lent shared memory, "
+		}
+		t.Fatalf("%sthe plugin does not start: %v", with, adviseOf(t, err, fixHandshake))
 	}
+	k.lost.works(needsStart)
 	return g
 }
 

@@ -109,7 +109,7 @@ func TestManifest(t *testing.T) {
 func TestNoPlugin(t *testing.T) {
 	r := examine(t, Target{Config: plugins.Config{Path: "/bin/true"}}, options(t))
 	failed := names(r, adaptertest.Fail)
-	if want := []string{"process: started by hand", "process: handshake", "process: other versions of the protocol", "process: load"}; !slices.Equal(failed, want) || r.Count(adaptertest.Pass) > 0 {
+	if want := []string{"process: started by hand", "process: handshake"}; !slices.Equal(failed, want) || r.Count(adaptertest.Pass) > 0 {
 		t.Errorf("%q fail, %d pass", failed, r.Count(adaptertest.Pass))
 	}
 	text := filepath.Join(t.TempDir(), "text")
@@ -164,7 +164,7 @@ func TestInterrupted(t *testing.T) {
 }
 
 // quick are the cases about the process that do not wait.
-const quick = "process: (started|handshake|other|load|one|a check|stdout|interrupt|shutdown|the host|chunks|malformed|a message|refusals|calls|leaks|arenas|handles|leases)"
+const quick = "process: (started|handshake|other|load|plain|one|a check|stdout|interrupt|shutdown|the host|chunks|malformed|a message|refusals|calls|leaks|arenas|handles|leases)"
 
 // fault is a mode of the plugin and the cases that it must fail, and no other.
 type fault struct {

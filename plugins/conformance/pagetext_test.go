@@ -51,8 +51,11 @@ project (` + "`plugin new`" + ` makes one; it is built first, and the command sh
 
 Each case stands alone: one that hangs or kills the plugin costs its own verdict, and the
 plugin is started anew for the next. A case is skipped where the spec names no such
-capability, or where the adapter refuses what it may refuse. The exit status is 1 where a
-case fails.
+capability, or where the adapter refuses what it may refuse. What fails first is said once:
+where the plugin does not start, does not load, or does not answer the plainest call, the
+cases that need that are skipped as "needs ` + "`process: plain call`" + `, which failed", with the
+name of the case that has the plugin's error and how to mend it. The exit status is 1 where
+a case fails.
 
 The suite for Go tests is the same: ` + "`adaptertest.TestLanguage`" + ` and ` + "`TestVision`" + `.
 `

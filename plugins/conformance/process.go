@@ -37,7 +37,8 @@ const (
 // processCase is a case about the plugin's process.
 type processCase struct {
 	Info
-	run func(k *kit, t T)
+	needs need
+	run   func(k *kit, t T)
 }
 
 func about(name, wants, rule, fix string) Info {
@@ -51,42 +52,44 @@ func processCases() []processCase {
 func startCases() []processCase {
 	return []processCase{
 		{about("started by hand", "without BRIDGE_PLUGIN in its environment the program says what it is for and exits with status 2", ruleProcess,
-			"call the SDK's serve first thing in main: it looks at the variable"), (*kit).byHand},
+			"call the SDK's serve first thing in main: it looks at the variable"), needsNothing, (*kit).byHand},
 		{about("handshake", "one line on stdout within 30 seconds, then a TLS server that asks for the host's certificate and says that it serves", ruleHandshake,
-			"load the model in Load, not before serve; import what is slow there, too"), (*kit).handshake},
+			fixSilent), needsNothing, (*kit).handshake},
 		{about("other versions of the protocol", "it takes the highest version that both speak, else its own highest", ruleProcess,
-			"choose from PLUGIN_PROTOCOL_VERSIONS; an SDK does it"), (*kit).otherVersions},
+			"choose from PLUGIN_PROTOCOL_VERSIONS; an SDK does it"), needsStart, (*kit).otherVersions},
 		{about("load", "hello with a name and a version first, then progress, then a spec", ruleProcess,
-			"give name and version to serve; report progress with done of total while the weights are read"), (*kit).load},
+			"give name and version to serve; report progress with done of total while the weights are read"), needsStart, (*kit).load},
+		{about("plain call", "the plainest call, a loss of one text and target or an encode of one picture, is answered; so are two, with a gradient where the spec names it", ruleProcess,
+			"mend what the message says of your own code; the plugin's log has the traceback. The cases that need this call are skipped until it works"), needsLoad, (*kit).plainCall},
 		{about("manifest", "version, protocol and capabilities in plugin.toml are those of the program that runs", ruleProcess,
-			"make plugin.toml and what the program says the same: build it anew, give serve the version, name the spec's capabilities"), (*kit).manifest},
+			"make plugin.toml and what the program says the same: build it anew, give serve the version, name the spec's capabilities"), needsLoad, (*kit).manifest},
 		{about("slow load", "a host that waits in the middle of a load gets the spec in the end", ruleProcess,
-			"put no deadline on the load"), (*kit).slowLoad},
+			"put no deadline on the load"), needsLoad, (*kit).slowLoad},
 		{about("one model a process", "calls before Load and a second Load are refused, and the model works on", ruleProcess,
-			"answer a second Load with a failure of kind invalid; keep the first model"), (*kit).oneModel},
+			"answer a second Load with a failure of kind invalid; keep the first model"), needsCall, (*kit).oneModel},
 		{about("a checkpoint that is not there", "load fails with kind not found, and names the path", "docs/contract.md, Refusals",
-			"check that the folder is there before anything else, and put its path in the message"), (*kit).noCheckpoint},
+			"check that the folder is there before anything else, and put its path in the message"), needsLoad, (*kit).noCheckpoint},
 		{about("stdout", "nothing but the handshake goes to the stdout that the host gave; descriptor 1 leads to stderr", ruleProcess,
-			"call serve before anything prints, is imported or loaded: it moves descriptor 1 aside"), (*kit).stdout},
+			"call serve before anything prints, is imported or loaded: it moves descriptor 1 aside"), needsCall, (*kit).stdout},
 		{about("noise before the handshake", "a program around the plugin that prints first, a line of 1 MiB too, does not keep it from starting", ruleHandshake,
-			"write the handshake as a line of its own, and flush it"), (*kit).noiseBefore},
+			"write the handshake as a line of its own, and flush it"), needsCall, (*kit).noiseBefore},
 		{about("noise after the handshake", "lines on stdout later, one of 1 MiB too, do not stop a call", ruleHandshake,
-			"let nothing write to the host's stdout while it holds a lock"), (*kit).noiseAfter},
+			"let nothing write to the host's stdout while it holds a lock"), needsCall, (*kit).noiseAfter},
 	}
 }
 
 func lifeCases() []processCase {
 	return []processCase{
 		{about("interrupt", "SIGINT does not end the plugin: the host decides when to stop", ruleProcess,
-			"ignore SIGINT (Go: Serve does; Python: serve does), also in what you start"), (*kit).interrupt},
+			"ignore SIGINT (Go: Serve does; Python: serve does), also in what you start"), needsCall, (*kit).interrupt},
 		{about("shutdown when idle", "asked to shut down it ends with status 0 within 2 seconds, with all that it has started", ruleHandshake,
-			"serve GRPCController/Shutdown; close the model; leave no thread or program that keeps the process"), (*kit).shutdownIdle},
+			"serve GRPCController/Shutdown; close the model; leave no thread or program that keeps the process"), needsCall, (*kit).shutdownIdle},
 		{about("shutdown during a call", "asked to shut down while it works it cancels that, and ends with status 0 within 2 seconds", ruleHandshake,
-			"cancel the calls in flight; do not wait for them longer than 2 seconds"), (*kit).shutdownBusy},
+			"cancel the calls in flight; do not wait for them longer than 2 seconds"), needsCall, (*kit).shutdownBusy},
 		{about("shutdown during load", "asked to shut down while it loads it ends with status 0 within 2 seconds", ruleHandshake,
-			"do not wait for the load"), (*kit).shutdownLoading},
+			"do not wait for the load"), needsLoad, (*kit).shutdownLoading},
 		{about("the host dies", "however the host ends, the plugin and all that it has started end with it", ruleProcess,
-			"read BRIDGE_LIFELINE_FD in a thread from the start; at its end kill the process group"), (*kit).hostDies},
+			"read BRIDGE_LIFELINE_FD in a thread from the start; at its end kill the process group"), needsLoad, (*kit).hostDies},
 	}
 }
 
@@ -190,9 +193,10 @@ func (k *kit) load(t T) {
 	took := time.Since(began)
 	switch {
 	case err != nil:
-		t.Fatalf("load: %v; %s", err, g.story())
+		k.unloaded(t, err, g.story())
 	case l.failure != nil:
-		t.Fatalf("load gives %s", describe(&answer{reply: &pb.Reply{Part: &pb.Reply_Failure{Failure: l.failure}}}, nil))
+		k.unloaded(t, adapters.Errorf(adapters.Kind(min(l.failure.Kind, 255)), "a failure of kind %q: %s", adapters.Kind(min(l.failure.Kind, 255)), l.failure.Message).
+			WithRemedy("%s", l.failure.Remedy), g.story())
 	case l.hello == nil || !l.first:
 		t.Errorf("the load does not begin with a hello")
 	case l.hello.Name == "" || l.hello.Version == "":
@@ -206,9 +210,35 @@ func (k *kit) load(t T) {
 	if len(l.progress) == 0 && took > 5*time.Second {
 		t.Errorf("the load took %v and reported no progress", took.Round(time.Second))
 	}
+	k.lost.works(needsLoad)
 	k.note(g, l)
 	if want := k.target.Kind; want != "" && want != k.report.Kind {
 		t.Errorf("it holds a %s, want a %s", k.report.Kind, want)
+	}
+}
+
+// plainCall makes the calls that most cases begin with, and says what becomes of them.
+func (k *kit) plainCall(t T) {
+	g := k.guest(t)
+	s := k.sample(g)
+	for _, c := range []struct {
+		needs need
+		what  string
+		call  wireCall
+	}{{needsPlain, "the plainest call", s.plainest()}, {needsCall, s.calledTwo(), s.call(2)}} {
+		a, err := c.call.ask(t.Context())
+		if err == nil && a.failure() == nil {
+			k.lost.works(c.needs)
+			continue
+		}
+		k.lost.fails(c.needs, t)
+		if f := a.failure(); f != nil && f.Remedy != "" {
+			if adapters.Kind(f.Kind) != adapters.Internal { // then the case's own says more
+				advise(t, "%s", f.Remedy)
+			}
+			f.Remedy = ""
+		}
+		t.Fatalf("%s gives %s; %s", c.what, describe(a, err), g.story())
 	}
 }
 
