@@ -19,7 +19,9 @@ func (l *languageCases) testOwned(t T) {
 		clear(mine.Gradient.Data)
 	}
 	clear(mine.Loss)
-	clear(mine.Tokens)
+	for i := range mine.Tokens {
+		mine.Tokens[i] = 1 // what a count can be, so that the answer is compared
+	}
 	l.same(t, req, want)
 }
 
