@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/stats"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/descriptors"
 )
 
 // Config says which plugin to start and which model it shall load.
@@ -189,4 +190,25 @@ func (c *Config) environment(private string) []string {
 	}
 	env = append(env, c.Limits.environment()...)
 	return append(env, logLevelKey+"="+levelOf(c.Logger))
+}
+
+// StartCommand starts a plugin's process as the configuration wants it prepared, with
+// no file of this process's but those handed over. Prepare comes as late as can be:
+// what it has checked is what starts.
+func (c *Config) StartCommand(cmd *exec.Cmd) error {
+	if err := descriptors.Keep(); err != nil {
+		return err
+	}
+	if c.Prepare == nil {
+		return cmd.Start()
+	}
+	own := len(cmd.ExtraFiles)
+	err := c.Prepare(cmd)
+	if err == nil {
+		err = cmd.Start()
+	}
+	for _, f := range cmd.ExtraFiles[own:] {
+		f.Close()
+	}
+	return err
 }

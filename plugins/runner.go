@@ -16,7 +16,6 @@ import (
 
 	"github.com/hashicorp/go-plugin/runner"
 
-	"github.com/modular-bridging/bridge/internal/descriptors"
 	"github.com/modular-bridging/bridge/plugins/internal/identity"
 )
 
@@ -99,7 +98,7 @@ func (r *runnerProcess) Start(context.Context) (err error) {
 	if r.stderr, err = newDrain(stderr, r.log); err != nil {
 		return err
 	}
-	if err := r.startPrepared(); err != nil {
+	if err := r.cfg.StartCommand(r.cmd); err != nil {
 		return err
 	}
 	if r.cfg.Started != nil {
@@ -123,26 +122,6 @@ func (r *runnerProcess) Start(context.Context) (err error) {
 func (r *runnerProcess) inherit(key string, f *os.File) {
 	r.cmd.ExtraFiles = append(r.cmd.ExtraFiles, f)
 	r.cmd.Env = append(r.cmd.Env, fmt.Sprintf("%s=%d", key, firstFD-1+len(r.cmd.ExtraFiles)))
-}
-
-// startPrepared starts the process, with no file of this one's but those handed over.
-// Prepare comes as late as can be: what it has checked is what starts.
-func (r *runnerProcess) startPrepared() error {
-	if err := descriptors.Keep(); err != nil {
-		return err
-	}
-	if r.cfg.Prepare == nil {
-		return r.cmd.Start()
-	}
-	own := len(r.cmd.ExtraFiles)
-	err := r.cfg.Prepare(r.cmd)
-	if err == nil {
-		err = r.cmd.Start()
-	}
-	for _, f := range r.cmd.ExtraFiles[own:] {
-		f.Close()
-	}
-	return err
 }
 
 // reap waits for the process, takes down with it its group and what has left that,

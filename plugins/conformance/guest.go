@@ -24,7 +24,6 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/descriptors"
 	"github.com/modular-bridging/bridge/internal/execfault"
 	"github.com/modular-bridging/bridge/internal/procfs"
 	"github.com/modular-bridging/bridge/plugins"
@@ -104,7 +103,7 @@ func startWith(cfg plugins.Config, majors string, lent *arenas) (g *guest, err e
 	g.cmd.Env = append(g.cmd.Env, variable...)
 	g.cmd.Stdout, g.cmd.Stderr, g.cmd.ExtraFiles = theirs[0], theirs[1], append(slices.Clone(theirs[2:]), memory...)
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err = run(cfg, g.cmd)
+	err = cfg.StartCommand(g.cmd)
 	for _, f := range theirs {
 		f.Close()
 	}
@@ -138,26 +137,6 @@ func startWith(cfg plugins.Config, majors string, lent *arenas) (g *guest, err e
 func unrunnable(path string, err error) error {
 	if fact, remedy := execfault.Explain(path, err); fact != "" {
 		return adapters.Errorf(adapters.NotFound, "%s", fact).WithRemedy("%s", remedy)
-	}
-	return err
-}
-
-// run starts a command as the configuration wants it prepared, with no file of this
-// process's but those handed over.
-func run(cfg plugins.Config, cmd *exec.Cmd) error {
-	if err := descriptors.Keep(); err != nil {
-		return err
-	}
-	if cfg.Prepare == nil {
-		return cmd.Start()
-	}
-	own := len(cmd.ExtraFiles)
-	err := cfg.Prepare(cmd)
-	if err == nil {
-		err = cmd.Start()
-	}
-	for _, f := range cmd.ExtraFiles[own:] {
-		f.Close()
 	}
 	return err
 }

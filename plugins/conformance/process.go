@@ -112,7 +112,7 @@ func (k *kit) byHand(t T) {
 	cmd.WaitDelay = time.Second
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err = run(cfg, cmd); err == nil {
+	if err = cfg.StartCommand(cmd); err == nil {
 		err = cmd.Wait()
 	}
 	var exit *exec.ExitError
