@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -28,7 +29,7 @@ func (p *program) await(ctx context.Context, ended <-chan int) int {
 		return status
 	case <-time.After(patience):
 	}
-	if !p.rescue.hurries() {
+	if !p.rescue.hurry.Load() {
 		return <-ended
 	}
 	if err := p.rescue.save(); err != nil {
@@ -40,8 +41,9 @@ func (p *program) await(ctx context.Context, ended <-chan int) int {
 
 // rescue is what an interrupted command has to do before it is ended.
 type rescue struct {
+	hurry atomic.Bool // the command may be ended in the middle
+
 	mu     sync.Mutex
-	hurry  bool         // the command may be ended in the middle
 	saving func() error // nil: nothing
 }
 
@@ -71,16 +73,8 @@ func (r *rescue) save() error {
 // themselves: they write files, which they remove where they do not become whole.
 func (p *program) computing(c *cli.Command) *cli.Command {
 	c.Before = func(*cli.Context) error {
-		p.rescue.mu.Lock()
-		defer p.rescue.mu.Unlock()
-		p.rescue.hurry = true
+		p.rescue.hurry.Store(true)
 		return nil
 	}
 	return c
-}
-
-func (r *rescue) hurries() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.hurry
 }

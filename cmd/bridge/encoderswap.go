@@ -54,9 +54,11 @@ func (b *bench) foldEncoder(ctx context.Context, r *recipes.Resolved, from, to *
 	if err != nil {
 		return err
 	}
-	if o.wishes, _, err = b.oldWishes(ctx, o.wishes.trained); err != nil {
+	w, _, err := b.oldWishes(ctx)
+	if err != nil {
 		return err
 	}
+	o.ask(w)
 	o.transport = r.Vision.Transport
 	if layer := from.Info.Vision.Layer; layer != 0 {
 		o.layer = &layer

@@ -7,7 +7,6 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/tokenizer"
@@ -172,22 +171,22 @@ func (b *bench) oldLanguage(ctx context.Context, side bridge.Side) (adapters.Lan
 	if err != nil {
 		return nil, err
 	}
-	if _, o.wishes, err = b.oldWishes(ctx, o.wishes.trained); err != nil {
+	_, w, err := b.oldWishes(ctx)
+	if err != nil {
 		return nil, err
 	}
+	o.ask(w)
 	o.transport = b.recipe.Language.Transport
 	return b.program.openLanguage(ctx, b.registry, o)
 }
 
 // oldWishes are what the run from which the recipe starts asks of its plugins.
-func (b *bench) oldWishes(ctx context.Context, trained trust.Trained) (vision, language wishes, err error) {
+func (b *bench) oldWishes(ctx context.Context) (vision, language wishes, err error) {
 	dir, err := bridgeDir(ctx, b.recipe.From)
 	if err != nil {
 		return vision, language, err
 	}
-	vision, language, err = wishesOf(dir)
-	vision.trained, language.trained = trained, trained
-	return vision, language, err
+	return wishesOf(dir)
 }
 
 // wordsDigest is the digest of a language model's tokenizer, empty where it has no
