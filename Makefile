@@ -53,7 +53,7 @@ test-xla: ## the parity tests on XLA CPU; after make xla-cpu
 
 .PHONY: test-xla-long
 test-xla-long: ## all tests of frozen models on XLA CPU: half an hour
-	BRIDGE_TEST_BACKEND=xla:cpu $(UNOPTIMIZED) $(GO) test -timeout 60m ./internal/vision ./adapters/...
+	BRIDGE_TEST_BACKEND=xla:cpu $(UNOPTIMIZED) $(GO) test -timeout 60m ./adapters/internal/vision ./adapters/...
 
 .PHONY: test-long
 test-long: ## the long form of tests that have two: every adapter killed at every stage, 200 loads; half an hour

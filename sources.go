@@ -9,13 +9,13 @@ import (
 	"io/fs"
 )
 
-// A package that the SDK imports must stand here; a test of internal/pluginproject
+// A package that the SDK imports must stand here; a test of plugins/project
 // names the one that is missing.
 //
 //go:embed go.mod go.sum LICENSE
 //go:embed adapters/*.go adapters/adaptertest/*.go
 //go:embed plugins/*.go plugins/internal/identity/*.go plugins/internal/memfile/*.go plugins/internal/pb/*.go plugins/proto
-//go:embed internal/bytesize/*.go internal/descriptors/*.go internal/execfault/*.go internal/procfs/*.go internal/printable/*.go
+//go:embed internal/bytesize/*.go internal/cloexec/*.go internal/execerr/*.go internal/procfs/*.go internal/printable/*.go
 //go:embed sdk/python/README.md sdk/python/pyproject.toml sdk/python/bridge_plugin/*.py sdk/python/bridge_plugin/py.typed
 var files embed.FS
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
@@ -32,7 +32,7 @@ func (b *Bridge) InitFromBERT(dir string) error {
 	if b.Stage() != qformer.Stage1 {
 		return adapters.Errorf(adapters.Invalid, "only a stage-1 bridge is initialised from a BERT, this one is of stage %d", b.Info.Stage)
 	}
-	f, err := checkpoint.Open(dir)
+	f, err := weights.Open(dir)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (b *Bridge) InitFromBERT(dir string) error {
 }
 
 // fitsBERT checks that the Q-Former has BERT's shape.
-func (b *Bridge) fitsBERT(f *checkpoint.Folder) error {
+func (b *Bridge) fitsBERT(f *weights.Folder) error {
 	path := f.Path("config.json")
 	if f.ModelType() != "bert" {
 		return adapters.Errorf(adapters.Unsupported, "%s: model_type is %q, want \"bert\", which the Q-Former is", path, f.ModelType())
@@ -83,7 +83,7 @@ func (b *Bridge) fitsBERT(f *checkpoint.Folder) error {
 }
 
 // fromBERT sets one weight, where BERT has it.
-func (b *Bridge) fromBERT(f *checkpoint.Folder, p qformer.Param) error {
+func (b *Bridge) fromBERT(f *weights.Folder, p qformer.Param) error {
 	name, ok := nameInBERT(p)
 	if !ok {
 		return nil
@@ -132,12 +132,12 @@ func nameInBERT(p qformer.Param) (string, bool) {
 }
 
 // findInBERT knows the prefix of some classes, and what old files call norms.
-func findInBERT(f *checkpoint.Folder, name string) (checkpoint.View, bool) {
+func findInBERT(f *weights.Folder, name string) (weights.View, bool) {
 	old := strings.NewReplacer("LayerNorm.weight", "LayerNorm.gamma", "LayerNorm.bias", "LayerNorm.beta").Replace(name)
 	for _, n := range []string{name, "bert." + name, old, "bert." + old} {
 		if v, ok := f.Tensor(n); ok {
 			return v, true
 		}
 	}
-	return checkpoint.View{}, false
+	return weights.View{}, false
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
@@ -41,7 +41,7 @@ func TestInitFromBERT(t *testing.T) {
 	if err := b.InitFromBERT(filepath.Join("testdata", "bert")); err != nil {
 		t.Fatal(err)
 	}
-	want, _, err := checkpoint.ReadFile(filepath.Join("testdata", "bert", "expected.safetensors"))
+	want, _, err := weights.ReadFile(filepath.Join("testdata", "bert", "expected.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}

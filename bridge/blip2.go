@@ -14,8 +14,8 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
@@ -94,14 +94,14 @@ func (c blip2Config) prompts() Prompts {
 
 // blip2 is an open folder with a whole BLIP-2.
 type blip2 struct {
-	folder *checkpoint.Folder
+	folder *weights.Folder
 	json   blip2Config
 	info   Info
 	config qformer.Config
 }
 
 // isBLIP2 reports whether a folder's config.json is a whole BLIP-2's.
-func isBLIP2(dir string) bool { return modelType(dir) == checkpoint.TypeBLIP2 }
+func isBLIP2(dir string) bool { return modelType(dir) == weights.TypeBLIP2 }
 
 // modelType is what a folder's config.json says it holds, empty where there is
 // none that can be read.
@@ -122,7 +122,7 @@ func openBLIP2(dir string) (*blip2, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder, err := checkpoint.Open(path)
+	folder, err := weights.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -162,10 +162,10 @@ func (b *blip2) read() error {
 
 // wants lists the bridge's own weights. What transformers' retrieval class lacks
 // is optional.
-func (b *blip2) wants() []checkpoint.Want {
-	var wants []checkpoint.Want
+func (b *blip2) wants() []weights.Want {
+	var wants []weights.Want
 	for _, p := range b.config.Parameters(b.info.parameters()) {
-		wants = append(wants, checkpoint.Want{Name: p.Name, Shape: p.Shape, Optional: !inHuggingFace(p)})
+		wants = append(wants, weights.Want{Name: p.Name, Shape: p.Shape, Optional: !inHuggingFace(p)})
 	}
 	return wants
 }
@@ -178,9 +178,9 @@ func inHuggingFace(p qformer.Param) bool { return p.Part != qformer.PartDecoder 
 // sides, a buffer of older files, and in stage 2 a text side that nothing uses.
 func (b *blip2) surplus(name string) bool {
 	switch {
-	case strings.HasPrefix(name, checkpoint.LanguagePrefix), name == "embeddings.position_ids":
+	case strings.HasPrefix(name, weights.LanguagePrefix), name == "embeddings.position_ids":
 		return true
-	case strings.HasPrefix(name, checkpoint.VisionPrefix):
+	case strings.HasPrefix(name, weights.VisionPrefix):
 		return name != normWeight && name != normBias
 	case b.info.Stage == 2 && strings.HasPrefix(name, "qformer.encoder.layer."):
 		return strings.Contains(name, ".intermediate.dense.") || strings.Contains(name, ".output.") && !strings.Contains(name, "attention.output.")
@@ -198,7 +198,7 @@ func (b *blip2) load(ctx context.Context, backend compute.Backend) (*Bridge, err
 	if b.info.Language != nil {
 		b.info.Language.Digest = digest
 	}
-	store, err := b.folder.Load(ctx, backend, b.wants(), checkpoint.Options{Ignore: b.surplus})
+	store, err := b.folder.Load(ctx, backend, b.wants(), weights.Options{Ignore: b.surplus})
 	if err != nil {
 		return nil, err
 	}
@@ -305,7 +305,7 @@ func (b *blip2) readExtra() error {
 // kept them.
 func (b *blip2) loadExtra(store *model.Store) error {
 	path := b.folder.Path(extraWeights)
-	found, _, err := checkpoint.ReadFile(path)
+	found, _, err := weights.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // transformed returns a folder that transformers wrote.
@@ -50,7 +50,7 @@ func TestInfoOfOtherFolders(t *testing.T) {
 }
 
 // changed copies a folder with another config.json and other weights.
-func changed(t *testing.T, name string, config func(string) string, weights func(map[string]*adapters.Tensor)) string {
+func changed(t *testing.T, name string, config func(string) string, change func(map[string]*adapters.Tensor)) string {
 	t.Helper()
 	dir := t.TempDir()
 	data, err := os.ReadFile(filepath.Join(transformed(name), "config.json"))
@@ -60,12 +60,12 @@ func changed(t *testing.T, name string, config func(string) string, weights func
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config(string(data))), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	found, _, err := checkpoint.ReadFile(filepath.Join(transformed(name), "model.safetensors"))
+	found, _, err := weights.ReadFile(filepath.Join(transformed(name), "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	weights(found)
-	if err := checkpoint.Write(filepath.Join(dir, "model.safetensors"), found, nil); err != nil {
+	change(found)
+	if err := weights.Write(filepath.Join(dir, "model.safetensors"), found, nil); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -86,10 +86,10 @@ func TestBLIP2Misfits(t *testing.T) {
 		return func(w map[string]*adapters.Tensor) { delete(w, name) }
 	}
 	for name, c := range map[string]struct {
-		config  func(string) string
-		weights func(map[string]*adapters.Tensor)
-		kind    adapters.Kind
-		want    string
+		config func(string) string
+		change func(map[string]*adapters.Tensor)
+		kind   adapters.Kind
+		want   string
 	}{
 		"neither class":     {same, drop("language_projection.weight"), adapters.Unsupported, "neither language_projection.weight nor itm_head.weight"},
 		"missing":           {same, drop("query_tokens"), adapters.Corrupt, "query_tokens is missing, want [1, 5, 16]"},
@@ -100,7 +100,7 @@ func TestBLIP2Misfits(t *testing.T) {
 		"activation":        {replace(`"hidden_act": "gelu"`, `"hidden_act": "mish"`), none, adapters.Corrupt, `activation is "mish"`},
 		"relative position": {replace(`"cross_attention_frequency": 2`, `"position_embedding_type": "relative_key"`), none, adapters.Unsupported, "relative_key"},
 	} {
-		b, err := Load(context.Background(), backends.ForTest(t), changed(t, "opt", c.config, c.weights))
+		b, err := Load(context.Background(), backends.ForTest(t), changed(t, "opt", c.config, c.change))
 		if err == nil {
 			b.Close()
 		}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
@@ -64,7 +64,7 @@ func (b *Bridge) blip2Config() map[string]any {
 		"vocab_size": defaults.QFormer.Vocabulary, "max_position_embeddings": defaults.QFormer.MaxPositions,
 	}
 	whole := map[string]any{
-		"model_type": checkpoint.TypeBLIP2, "architectures": []string{classGeneration}, "num_query_tokens": c.Queries,
+		"model_type": weights.TypeBLIP2, "architectures": []string{classGeneration}, "num_query_tokens": c.Queries,
 		"image_text_hidden_size": defaults.Projection, "qformer_config": q,
 	}
 	if b.Stage() == qformer.Stage1 {
@@ -91,7 +91,7 @@ func (p *BLIP2) WriteExtra(dir string) error {
 	if err := atomicfile.WriteBytes(filepath.Join(dir, extraFile), append(data, '\n')); err != nil || len(p.extraWeights) == 0 {
 		return err
 	}
-	return checkpoint.Write(filepath.Join(dir, extraWeights), p.extraWeights, map[string]string{"format": "pt"})
+	return weights.Write(filepath.Join(dir, extraWeights), p.extraWeights, map[string]string{"format": "pt"})
 }
 
 // ExtraFiles returns the names of the files that [BLIP2.WriteExtra] writes.

@@ -15,10 +15,10 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/jsonfile"
 	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
@@ -46,17 +46,17 @@ func (b *Bridge) Save(dir string, dtype adapters.DType) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("save bridge: %w", err)
 	}
-	weights := map[string]*adapters.Tensor{}
+	parameters := map[string]*adapters.Tensor{}
 	for _, p := range b.config.Parameters(b.Stage()) {
 		t, err := b.weight(p.Name)
 		if err != nil {
 			return fmt.Errorf("save bridge: %w", err)
 		}
-		if weights[p.Name], err = t.Convert(dtype); err != nil {
+		if parameters[p.Name], err = t.Convert(dtype); err != nil {
 			return fmt.Errorf("save bridge: %s: %w", p.Name, err)
 		}
 	}
-	if err := checkpoint.Write(filepath.Join(dir, weightsFile), weights, map[string]string{"format": "pt"}); err != nil {
+	if err := weights.Write(filepath.Join(dir, weightsFile), parameters, map[string]string{"format": "pt"}); err != nil {
 		return fmt.Errorf("save bridge: %w", err)
 	}
 	if b.words != nil {
@@ -96,7 +96,7 @@ func ReadInfo(dir string) (Info, qformer.Config, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		found := ""
 		if kind := modelType(dir); kind != "" {
-			found = fmt.Sprintf(", and its config.json is of model_type %q, not %q", kind, checkpoint.TypeBLIP2)
+			found = fmt.Sprintf(", and its config.json is of model_type %q, not %q", kind, weights.TypeBLIP2)
 		}
 		return Info{}, qformer.Config{}, adapters.Errorf(adapters.NotFound, "%s holds no bridge: there is no %s%s", dir, infoFile, found).
 			WithRemedy("name a run folder, its checkpoint folder, a folder with a BLIP-2 that transformers saved, or kit:stage1 or kit:stage2")
@@ -129,7 +129,7 @@ func Load(ctx context.Context, backend compute.Backend, dir string) (*Bridge, er
 		return nil, adapters.Errorf(adapters.Corrupt, "%s: %w", filepath.Join(dir, infoFile), err)
 	}
 	path := filepath.Join(dir, weightsFile)
-	found, _, err := checkpoint.ReadFile(path)
+	found, _, err := weights.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func copyVariable(to, from *model.Store, name string) error {
 // same shape: a checkpoint of the same run.
 func (b *Bridge) Reload(ctx context.Context, dir string) error {
 	path := filepath.Join(dir, weightsFile)
-	found, _, err := checkpoint.ReadFile(path)
+	found, _, err := weights.ReadFile(path)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
@@ -54,7 +54,7 @@ func Assemble(ctx context.Context, b *bridge.Bridge, parts Parts) (c *Checkpoint
 		warnings = append(warnings, fmt.Sprintf("the bridge sees pictures of %d by %d pixels: give interpolate_pos_encoding=True to transformers' model", parts.Image.Width, parts.Image.Height))
 	}
 	for name, t := range own.Weights {
-		if c.Tensors[name], err = checkpoint.ViewOf(t); err != nil {
+		if c.Tensors[name], err = weights.ViewOf(t); err != nil {
 			return c, nil, err
 		}
 	}
@@ -70,33 +70,33 @@ func (c *Checkpoint) addVision(parts Parts) error {
 	if parts.Encoder != nil {
 		c.Config["vision_config"] = parts.Encoder.Config
 		for name, v := range parts.Encoder.Tensors {
-			c.Tensors[checkpoint.VisionPrefix+name] = v
+			c.Tensors[weights.VisionPrefix+name] = v
 		}
 		c.Files["preprocessor_config.json"] = parts.Encoder.Files["preprocessor_config.json"]
 		return nil
 	}
-	f, err := checkpoint.OpenPart(parts.Vision, adapters.KindVision)
+	f, err := weights.OpenPart(parts.Vision, adapters.KindVision)
 	if err != nil {
 		return err
 	}
 	c.closer = append(c.closer, f.Close)
-	if f.ModelType() != checkpoint.TypeBLIP2Vision {
+	if f.ModelType() != weights.TypeBLIP2Vision {
 		return adapters.Errorf(adapters.Unsupported, "the vision encoder %s is of model_type %q, and transformers' BLIP-2 has no other than its own (%q, EVA-CLIP)",
-			parts.Vision, f.ModelType(), checkpoint.TypeBLIP2Vision).
+			parts.Vision, f.ModelType(), weights.TypeBLIP2Vision).
 			WithRemedy("keep the run as it is: every command of bridge takes it as a MODEL")
 	}
 	config, err := object(f)
 	if err != nil {
 		return err
 	}
-	config["model_type"] = checkpoint.TypeBLIP2Vision
+	config["model_type"] = weights.TypeBLIP2Vision
 	c.Config["vision_config"] = config
-	c.take(f, checkpoint.VisionPrefix, nil)
+	c.take(f, weights.VisionPrefix, nil)
 	return c.addProcessor(parts, number(config, 224, "image_size"))
 }
 
 // object decodes a folder's configuration.
-func object(f *checkpoint.Folder) (map[string]any, error) {
+func object(f *weights.Folder) (map[string]any, error) {
 	out, err := decode(f.Config())
 	if err != nil {
 		return nil, adapters.Errorf(adapters.Corrupt, "%s: %w", f.Path("config.json"), err)
@@ -198,7 +198,7 @@ func (c *Checkpoint) addRetrieval(own *bridge.BLIP2) error {
 // addLanguage adds the language model, its tokenizer and what generation ends
 // with.
 func (c *Checkpoint) addLanguage(ctx context.Context, b *bridge.Bridge, parts Parts) error {
-	f, err := checkpoint.OpenPart(parts.Language, adapters.KindLanguage)
+	f, err := weights.OpenPart(parts.Language, adapters.KindLanguage)
 	if err != nil {
 		return err
 	}
@@ -244,7 +244,7 @@ func (c *Checkpoint) addLanguage(ctx context.Context, b *bridge.Bridge, parts Pa
 // language adds the language model's weights under transformers' names of today.
 // Where the token of pictures has no embedding, it gets one: a copy of the last,
 // which it is never read of, and which no greedy choice prefers to the original.
-func (c *Checkpoint) language(f *checkpoint.Folder, image int) {
+func (c *Checkpoint) language(f *weights.Folder, image int) {
 	for _, name := range f.Names() {
 		v, _ := f.Tensor(name)
 		if name = nameToday(f.ModelType(), name); name == "" {
@@ -253,7 +253,7 @@ func (c *Checkpoint) language(f *checkpoint.Folder, image int) {
 		if perToken(name) && v.Shape[0] <= image {
 			v = lengthen(v, image+1)
 		}
-		c.Tensors[checkpoint.LanguagePrefix+name] = v
+		c.Tensors[weights.LanguagePrefix+name] = v
 	}
 }
 
@@ -291,7 +291,7 @@ func perToken(name string) bool {
 }
 
 // lengthen repeats the last row until there are n.
-func lengthen(v checkpoint.View, n int) checkpoint.View {
+func lengthen(v weights.View, n int) weights.View {
 	row := len(v.Data) / v.Shape[0]
 	data := append(make([]byte, 0, n*row), v.Data...)
 	for len(data) < n*row {
@@ -299,5 +299,5 @@ func lengthen(v checkpoint.View, n int) checkpoint.View {
 	}
 	shape := slices.Clone(v.Shape)
 	shape[0] = n
-	return checkpoint.View{DType: v.DType, Shape: shape, Data: data}
+	return weights.View{DType: v.DType, Shape: shape, Data: data}
 }

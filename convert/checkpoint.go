@@ -13,7 +13,7 @@ import (
 
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // maxShard is the largest weight file that is written, unless one tensor is
@@ -25,7 +25,7 @@ type Checkpoint struct {
 	// Config is config.json.
 	Config map[string]any
 	// Tensors are the weights; their data may lie in files that Close unmaps.
-	Tensors map[string]checkpoint.View
+	Tensors map[string]weights.View
 	// Files are the small files beside, by name.
 	Files map[string][]byte
 
@@ -34,7 +34,7 @@ type Checkpoint struct {
 }
 
 func newCheckpoint() *Checkpoint {
-	return &Checkpoint{Config: map[string]any{}, Tensors: map[string]checkpoint.View{}, Files: map[string][]byte{}}
+	return &Checkpoint{Config: map[string]any{}, Tensors: map[string]weights.View{}, Files: map[string][]byte{}}
 }
 
 // Write makes the folder dir, which appears whole or not at all. progress, where
@@ -45,7 +45,7 @@ func (c *Checkpoint) Write(ctx context.Context, dir string, progress func(done, 
 		return err
 	}
 	return atomicfile.Dir(dir, func(tmp string) error {
-		if err := checkpoint.WriteFolder(ctx, tmp, c.Tensors, maxShard, progress); err != nil {
+		if err := weights.WriteFolder(ctx, tmp, c.Tensors, maxShard, progress); err != nil {
 			return err
 		}
 		for name, data := range c.Files {
@@ -96,7 +96,7 @@ func (c *Checkpoint) withDType() map[string]any {
 }
 
 // take adds the weights that keep accepts, under a prefix.
-func (c *Checkpoint) take(f *checkpoint.Folder, prefix string, keep func(name string) bool) {
+func (c *Checkpoint) take(f *weights.Folder, prefix string, keep func(name string) bool) {
 	for _, name := range f.Names() {
 		if keep == nil || keep(name) {
 			v, _ := f.Tensor(name)

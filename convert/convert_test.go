@@ -15,7 +15,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/convert"
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // A folder that transformers wrote, as bridge/testdata has it.
@@ -23,9 +23,9 @@ func golden(name string) string {
 	return filepath.Join("..", "bridge", "testdata", "golden-"+name, "checkpoint")
 }
 
-func openFolder(t *testing.T, dir string) *checkpoint.Folder {
+func openFolder(t *testing.T, dir string) *weights.Folder {
 	t.Helper()
-	f, err := checkpoint.Open(dir)
+	f, err := weights.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,20 +225,20 @@ func TestLAVISStage1(t *testing.T) {
 	c, _, err := convert.Assemble(context.Background(), b, convert.Parts{Vision: golden("retrieval")})
 	dir := write(t, c, err)
 	same(t, dir, golden("retrieval"), nil)
-	was, is := weights(t, b), weights(t, load(t, dir))
+	was, is := readWeights(t, b), readWeights(t, load(t, dir))
 	if !maps.EqualFunc(was, is, bytes.Equal) || len(was["temp"]) != 4 || len(was["cls.predictions.transform.dense.weight"]) == 0 {
 		t.Error("the bridge came back with other weights")
 	}
 }
 
 // weights are a bridge's own, by way of its folder.
-func weights(t *testing.T, b *bridge.Bridge) map[string][]byte {
+func readWeights(t *testing.T, b *bridge.Bridge) map[string][]byte {
 	t.Helper()
 	dir := t.TempDir()
 	if err := b.Save(dir, adapters.Float32); err != nil {
 		t.Fatal(err)
 	}
-	tensors, _, err := checkpoint.ReadFile(filepath.Join(dir, "model.safetensors"))
+	tensors, _, err := weights.ReadFile(filepath.Join(dir, "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/nlpodyssey/safetensors"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // What eva_vit_g.pth holds beside the blocks that BLIP-2 runs: a head and norms
@@ -32,7 +32,7 @@ type evaReader struct {
 	used map[string]bool
 }
 
-func (e *evaReader) get(name string) (checkpoint.View, error) {
+func (e *evaReader) get(name string) (weights.View, error) {
 	v, ok := e.l.encoder[name]
 	if !ok {
 		return v, adapters.Errorf(adapters.Corrupt, "%s: the encoder has no %s", e.l.path, name).
@@ -115,7 +115,7 @@ func (e *evaReader) block(i int) error {
 	}
 	// transformers keeps one bias; the keys have none.
 	bias := append(append(append([]byte{}, q.Data...), make([]byte, len(q.Data))...), v.Data...)
-	e.out.Tensors[to+"self_attn.qkv.bias"] = checkpoint.View{DType: q.DType, Shape: []int{3 * q.Shape[0]}, Data: bias}
+	e.out.Tensors[to+"self_attn.qkv.bias"] = weights.View{DType: q.DType, Shape: []int{3 * q.Shape[0]}, Data: bias}
 	return nil
 }
 
@@ -155,7 +155,7 @@ func (e *evaReader) configure(blocks, heads int) error {
 		return adapters.Errorf(adapters.Corrupt, "%s: the encoder has %d blocks to run", e.l.path, blocks)
 	}
 	e.out.Config = map[string]any{
-		"model_type": checkpoint.TypeBLIP2Vision, "architectures": []string{"Blip2VisionModel"}, "hidden_size": width, "intermediate_size": inner.Shape[0],
+		"model_type": weights.TypeBLIP2Vision, "architectures": []string{"Blip2VisionModel"}, "hidden_size": width, "intermediate_size": inner.Shape[0],
 		"num_hidden_layers": blocks, "num_attention_heads": heads, "image_size": side * patch, "patch_size": patch,
 		"hidden_act": "gelu", "layer_norm_eps": 1e-6, "qkv_bias": true,
 	}
@@ -164,10 +164,10 @@ func (e *evaReader) configure(blocks, heads int) error {
 }
 
 // vector holds n times 1 or 0.
-func vector(dtype safetensors.DType, n, value int) checkpoint.View {
+func vector(dtype safetensors.DType, n, value int) weights.View {
 	one := map[safetensors.DType][]byte{safetensors.F32: {0, 0, 0x80, 0x3f}, safetensors.F16: {0, 0x3c}, safetensors.BF16: {0x80, 0x3f}}[dtype]
 	if value == 0 {
 		one = make([]byte, len(one))
 	}
-	return checkpoint.View{DType: dtype, Shape: []int{n}, Data: bytes.Repeat(one, n)}
+	return weights.View{DType: dtype, Shape: []int{n}, Data: bytes.Repeat(one, n)}
 }

@@ -6,14 +6,14 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // FromFolder is a folder of transformers as it is. A generative one that lacks
 // the token of pictures gets it where the language model has an embedding to
 // spare, as transformers has wanted it since version 4.46.
 func FromFolder(ctx context.Context, dir string) (*Checkpoint, error) {
-	f, err := checkpoint.Open(dir)
+	f, err := weights.Open(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -25,10 +25,10 @@ func FromFolder(ctx context.Context, dir string) (*Checkpoint, error) {
 	return c, nil
 }
 
-func (c *Checkpoint) fromFolder(ctx context.Context, f *checkpoint.Folder) error {
-	if f.ModelType() != checkpoint.TypeBLIP2 && f.ModelType() != checkpoint.TypeBLIP2Vision {
+func (c *Checkpoint) fromFolder(ctx context.Context, f *weights.Folder) error {
+	if f.ModelType() != weights.TypeBLIP2 && f.ModelType() != weights.TypeBLIP2Vision {
 		return adapters.Errorf(adapters.Unsupported, "%s: model_type is %q, want %q or %q: frozen models need no conversion",
-			f.Path("config.json"), f.ModelType(), checkpoint.TypeBLIP2, checkpoint.TypeBLIP2Vision).
+			f.Path("config.json"), f.ModelType(), weights.TypeBLIP2, weights.TypeBLIP2Vision).
 			WithRemedy("use the folder itself where an encoder or a language model is wanted")
 	}
 	var err error

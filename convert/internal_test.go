@@ -1,10 +1,9 @@
 package convert
 
 import (
+	"github.com/modular-bridging/bridge/internal/weights"
 	"path/filepath"
 	"testing"
-
-	"github.com/modular-bridging/bridge/internal/checkpoint"
 )
 
 // The names that transformers' classes with a head have in memory.
@@ -46,7 +45,7 @@ func TestEmbeddings(t *testing.T) {
 		"adapters/llama/testdata/golden-llama-3":   324,
 		"adapters/qwen/testdata/golden-qwen3-bias": 325,
 	} {
-		f, err := checkpoint.Open(filepath.Join("..", path, "checkpoint"))
+		f, err := weights.Open(filepath.Join("..", path, "checkpoint"))
 		if err != nil {
 			t.Fatal(err)
 		}

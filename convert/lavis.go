@@ -12,8 +12,8 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/internal/torchfile"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
@@ -22,10 +22,10 @@ import (
 type LAVIS struct {
 	path    string
 	file    *torchfile.File
-	trained map[string]checkpoint.View // under transformers' names
-	encoder map[string]checkpoint.View // under LAVIS's, without their prefix
-	stage   int                        // 0 for an encoder alone
-	project string                     // opt_proj, t5_proj or llm_proj in stage 2
+	trained map[string]weights.View // under transformers' names
+	encoder map[string]weights.View // under LAVIS's, without their prefix
+	stage   int                     // 0 for an encoder alone
+	project string                  // opt_proj, t5_proj or llm_proj in stage 2
 }
 
 // OpenLAVIS reads a file without executing anything of it, and tells its weights
@@ -35,7 +35,7 @@ func OpenLAVIS(path string) (*LAVIS, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &LAVIS{path: path, file: f, trained: map[string]checkpoint.View{}, encoder: map[string]checkpoint.View{}}
+	l := &LAVIS{path: path, file: f, trained: map[string]weights.View{}, encoder: map[string]weights.View{}}
 	if err := l.sort(); err != nil {
 		f.Close()
 		return nil, err
@@ -79,7 +79,7 @@ func (l *LAVIS) sort() error {
 			WithRemedy("bridge reads the checkpoints of LAVIS's blip2_pretrain, blip2_opt, blip2_t5 and of models tuned from them")
 	}
 	if _, clip := l.encoder["class_embedding"]; clip { // LAVIS's CLIP ViT-L
-		l.encoder = map[string]checkpoint.View{}
+		l.encoder = map[string]weights.View{}
 	}
 	return l.findStage()
 }
@@ -118,7 +118,7 @@ func (l *LAVIS) rename(name string) (to string, ok bool) {
 	case name == "query_tokens" || name == "temp" || module == "itm_head":
 		return name, true
 	case module == "ln_vision":
-		return checkpoint.VisionPrefix + "post_layernorm." + parameter, true
+		return weights.VisionPrefix + "post_layernorm." + parameter, true
 	case module == "vision_proj" || module == "text_proj":
 		return strings.TrimSuffix(module, "_proj") + "_projection." + parameter, true
 	case slices.Contains(projections, module):
@@ -171,7 +171,7 @@ func (l *LAVIS) Config(heads int) (qformer.Config, error) {
 		return v.Shape[axis]
 	}
 	c.Queries, c.HiddenSize = shape("query_tokens", 1), shape("query_tokens", 2)
-	c.EncoderWidth = shape(checkpoint.VisionPrefix+"post_layernorm.weight", 0)
+	c.EncoderWidth = shape(weights.VisionPrefix+"post_layernorm.weight", 0)
 	c.Intermediate = shape("qformer.encoder.layer.0.intermediate_query.dense.weight", 0)
 	c.LanguageWidth = shape("language_projection.weight", 0)
 	c.Vocabulary, c.MaxPositions = shape("embeddings.word_embeddings.weight", 0), shape("embeddings.position_embeddings.weight", 0)

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/tokenizer"
 )
 
@@ -32,7 +32,7 @@ type languageWords struct {
 	known      bool
 }
 
-func openLanguageWords(ctx context.Context, f *checkpoint.Folder) (*languageWords, error) {
+func openLanguageWords(ctx context.Context, f *weights.Folder) (*languageWords, error) {
 	tok, err := tokenizer.Open(ctx, f.Dir())
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func openLanguageWords(ctx context.Context, f *checkpoint.Folder) (*languageWord
 
 // embeddings counts the tokens that a language model has weights for. config.json
 // may leave vocab_size to its class's default.
-func embeddings(f *checkpoint.Folder) int {
+func embeddings(f *weights.Folder) int {
 	for _, name := range f.Names() {
 		if v, _ := f.Tensor(name); perToken(name) && len(v.Shape) == 2 {
 			return v.Shape[0]

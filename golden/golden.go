@@ -27,8 +27,8 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/internal/jsonfile"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // The values of [Folder.Kind].
@@ -87,7 +87,7 @@ func Open(dir string) (*Folder, error) {
 		return nil, adapters.Errorf(adapters.NotFound, "%s is not a golden folder: %w", dir, err).
 			WithRemedy("name a folder that holds checkpoint/, cases.json and tensors.safetensors")
 	}
-	tensors, _, err := checkpoint.ReadFile(filepath.Join(dir, "tensors.safetensors"))
+	tensors, _, err := weights.ReadFile(filepath.Join(dir, "tensors.safetensors"))
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // write makes a golden folder of one document and its tensors.
@@ -24,7 +24,7 @@ func write(t *testing.T, document string, tensors map[string]*adapters.Tensor) s
 	if err := os.WriteFile(filepath.Join(dir, "cases.json"), []byte(document), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := checkpoint.Write(filepath.Join(dir, "tensors.safetensors"), tensors, nil); err != nil {
+	if err := weights.Write(filepath.Join(dir, "tensors.safetensors"), tensors, nil); err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -16,7 +16,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
-	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
 // eachTransport runs a test with tensors in shared memory and in chunks.
@@ -34,7 +34,7 @@ func eachTransport(t *testing.T, test func(t *testing.T, transport Transport)) {
 func needsArenas(t testing.TB) {
 	t.Helper()
 	if err := SharedMemory(); err != nil {
-		needs.Lacking(t, "memory files that can be sealed", err)
+		testenv.Lacking(t, "memory files that can be sealed", err)
 	}
 }
 
@@ -416,7 +416,7 @@ func memoryFiles(t *testing.T) (found []string) {
 	t.Helper()
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
-		needs.Lacking(t, "/proc", err)
+		testenv.Lacking(t, "/proc", err)
 	}
 	for line := range strings.Lines(string(maps)) {
 		if strings.Contains(line, "memfd:bridge") {

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins/internal/memfile"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
@@ -26,7 +26,7 @@ func bothEnds(t testing.TB, size int64) (*hostArenas, *guestArenas) {
 	t.Helper()
 	host, err := newHostArenas(size, slog.New(slog.DiscardHandler))
 	if err != nil {
-		needs.Lacking(t, "memory files that can be sealed", err)
+		testenv.Lacking(t, "memory files that can be sealed", err)
 	}
 	t.Cleanup(host.close)
 	var ends []string
@@ -286,7 +286,7 @@ func TestSettle(t *testing.T) {
 func TestArenaVariableIsChecked(t *testing.T) {
 	file, err := memfile.New(4096)
 	if err != nil {
-		needs.Lacking(t, "memory files", err)
+		testenv.Lacking(t, "memory files", err)
 	}
 	defer file.Close()
 	for _, value := range []string{"", "x", "3", ":", "2:4096,2:4096", "-1:4096", "4:-4096", "999999:4096,999999:4096",

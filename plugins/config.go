@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/stats"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/descriptors"
+	"github.com/modular-bridging/bridge/internal/cloexec"
 )
 
 // Config says which plugin to start and which model it shall load.
@@ -196,7 +196,7 @@ func (c *Config) environment(private string) []string {
 // no file of this process's but those handed over. Prepare comes as late as can be:
 // what it has checked is what starts.
 func (c *Config) StartCommand(cmd *exec.Cmd) error {
-	if err := descriptors.Keep(); err != nil {
+	if err := cloexec.Keep(); err != nil {
 		return err
 	}
 	if c.Prepare == nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/modular-bridging/bridge/internal/needs"
 	"github.com/modular-bridging/bridge/internal/procfs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
 // usage is what a host holds.
@@ -60,7 +60,7 @@ func TestLoadAndUnloadLeavesNothing(t *testing.T) {
 	defer os.RemoveAll(temporary)
 	t.Setenv("TMPDIR", temporary)
 	cycles := 20
-	if needs.Long() {
+	if testenv.Long() {
 		cycles = 200
 	}
 	once := func(n int) {

@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/execfault"
+	"github.com/modular-bridging/bridge/internal/execerr"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
@@ -177,7 +177,7 @@ func (i *instance) explainStart(ctx context.Context, err error) error {
 		where.Err = ctx.Err()
 	case i.runner == nil || i.runner.cmd.Process == nil:
 		kind, message = adapters.NotFound, "the plugin's program cannot be run: "+err.Error()
-		if fact, advice := execfault.Explain(i.cfg.Path, err); fact != "" {
+		if fact, advice := execerr.Explain(i.cfg.Path, err); fact != "" {
 			message, remedy = "the plugin's program cannot be run: "+fact, advice
 		}
 	case i.runner.refused() != nil:

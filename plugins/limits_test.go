@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/needs"
 	"github.com/modular-bridging/bridge/internal/procfs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
 // eat takes memory until the process is killed, or an hour has passed.
@@ -46,7 +46,7 @@ func eatInAChild(leaves bool) error {
 func needsProc(t *testing.T) {
 	t.Helper()
 	if err := procfs.Available(); err != nil {
-		needs.Lacking(t, "a /proc to see memory in", err)
+		testenv.Lacking(t, "a /proc to see memory in", err)
 	}
 }
 

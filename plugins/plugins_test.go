@@ -16,7 +16,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
-	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
 // config starts this test binary as a plugin in a mode.
@@ -309,7 +309,7 @@ func TestStart(t *testing.T) {
 	t.Run("no plugin", func(t *testing.T) {
 		path, err := exec.LookPath("true")
 		if err != nil {
-			needs.Lacking(t, "the program true", err)
+			testenv.Lacking(t, "the program true", err)
 		}
 		_, err = Launch(t.Context(), Config{Path: path})
 		wantError(t, err, adapters.Unavailable, "does not start", "exit status 0")

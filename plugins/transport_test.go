@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
@@ -213,7 +213,7 @@ func reassemble(sizes []byte, handled byte, chunks []*pb.Chunk, tensors [][]byte
 func TestLogKeepsTheLastLines(t *testing.T) {
 	cfg, err := Config{Path: "/bin/sh"}.resolve()
 	if err != nil {
-		needs.Lacking(t, "a shell", err)
+		testenv.Lacking(t, "a shell", err)
 	}
 	l := &plugLog{log: cfg.Logger}
 	for range keptLines + 5 {

@@ -13,9 +13,9 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/qformer/objective"
 )
@@ -53,7 +53,7 @@ func openGolden(t *testing.T, name string) *golden {
 	if err := json.Unmarshal(data, g); err != nil {
 		t.Fatal(err)
 	}
-	if g.tensors, _, err = checkpoint.ReadFile(filepath.Join(dir, "tensors.safetensors")); err != nil {
+	if g.tensors, _, err = weights.ReadFile(filepath.Join(dir, "tensors.safetensors")); err != nil {
 		t.Fatal(err)
 	}
 	return g

@@ -9,7 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
@@ -26,7 +26,7 @@ func (r *Recipe) check() {
 	r.checkStage()
 	r.checkQFormer()
 	r.want("from", !strings.HasPrefix(r.From, kitPrefix) || slices.Contains(kitBridges(), r.From),
-		"is %q, want one of %s, or a folder%s", r.From, strings.Join(kitBridges(), ", "), nearest.Hint(r.From, kitBridges()))
+		"is %q, want one of %s, or a folder%s", r.From, strings.Join(kitBridges(), ", "), didyoumean.Hint(r.From, kitBridges()))
 	r.checkData()
 	r.checkMix()
 	r.checkOptimizer()
@@ -48,7 +48,7 @@ func (r *Recipe) want(key string, ok bool, format string, args ...any) {
 
 // oneOf reports a value that is none of the choices, with the nearest.
 func (r *Recipe) oneOf(key, value string, choices ...string) {
-	r.want(key, slices.Contains(choices, value), "is %q, want one of %s%s", value, strings.Join(choices, ", "), nearest.Hint(value, choices))
+	r.want(key, slices.Contains(choices, value), "is %q, want one of %s%s", value, strings.Join(choices, ", "), didyoumean.Hint(value, choices))
 }
 
 func (r *Recipe) fraction(key string, v float64) {
@@ -125,7 +125,7 @@ func (r *Recipe) checkQFormer() {
 		return
 	}
 	names := slices.Sorted(maps.Keys(presets()))
-	r.want("qformer.preset", slices.Contains(names, q.Preset), "is %q, want one of %s%s", q.Preset, strings.Join(names[1:], ", "), nearest.Hint(q.Preset, names))
+	r.want("qformer.preset", slices.Contains(names, q.Preset), "is %q, want one of %s%s", q.Preset, strings.Join(names[1:], ", "), didyoumean.Hint(q.Preset, names))
 	if !slices.Contains(names, q.Preset) {
 		return
 	}
@@ -145,7 +145,7 @@ func (r *Recipe) checkQFormer() {
 		"is %d, want at least %d: the longest text that stage 1 reads, in tokens", q.Positions, bridge.MaxWords)
 	r.want("qformer.tokenizer", q.Tokenizer != "", "is missing, want the tokenizer of the text side: a folder, or %q", kitTokenizer)
 	r.want("qformer.tokenizer", !strings.HasPrefix(q.Tokenizer, kitPrefix) || q.Tokenizer == kitTokenizer,
-		"is %q, want %s, or a folder%s", q.Tokenizer, kitTokenizer, nearest.Hint(q.Tokenizer, []string{kitTokenizer}))
+		"is %q, want %s, or a folder%s", q.Tokenizer, kitTokenizer, didyoumean.Hint(q.Tokenizer, []string{kitTokenizer}))
 }
 
 func (r *Recipe) checkData() {

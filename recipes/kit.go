@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/kit"
 )
 
@@ -28,7 +28,7 @@ func kitSets() []string {
 // from it.
 func (r *Recipe) checkKit(key string, s Source) int {
 	if !slices.Contains(kitSets(), s.ID) {
-		r.doc.Errorf(key, "is %q, want one of %s, or a table of annotations and images%s", s.ID, strings.Join(kitSets(), ", "), nearest.Hint(s.ID, kitSets()))
+		r.doc.Errorf(key, "is %q, want one of %s, or a table of annotations and images%s", s.ID, strings.Join(kitSets(), ", "), didyoumean.Hint(s.ID, kitSets()))
 		return 0
 	}
 	scenes, err := kit.Open(kit.Split(strings.TrimPrefix(s.ID, kitPrefix)))

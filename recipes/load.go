@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/train"
 )
@@ -33,7 +33,7 @@ func Shipped() []string {
 func Text(name string) ([]byte, error) {
 	data, err := shipped.ReadFile(name + ".toml")
 	if err != nil {
-		return nil, adapters.Errorf(adapters.NotFound, "no recipe %q ships with bridge%s", name, nearest.Hint(name, Shipped())).
+		return nil, adapters.Errorf(adapters.NotFound, "no recipe %q ships with bridge%s", name, didyoumean.Hint(name, Shipped())).
 			WithRemedy("`bridge recipes list` shows their names")
 	}
 	return data, nil

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/internal/stricttoml"
-	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 )
 
 // The recipe in a run folder names what lies in its project from the project's
@@ -69,7 +69,7 @@ func inProject(doc *stricttoml.Document, file string) error {
 	if err != nil {
 		return err
 	}
-	lock, err := registry.ReadProjectLock(filepath.Join(run, registry.LockFile))
+	lock, err := lockfile.ReadProject(filepath.Join(run, lockfile.Name))
 	if err != nil || lock.Project == "" {
 		return err
 	}
@@ -89,7 +89,7 @@ func inProject(doc *stricttoml.Document, file string) error {
 
 // projectOf is where a run's project is: where it is from the run's folder or, where
 // not all that the recipe names is there but is where it was, where it was.
-func projectOf(run string, lock registry.Lock, named map[string]string) string {
+func projectOf(run string, lock lockfile.Lock, named map[string]string) string {
 	project := filepath.Join(run, filepath.FromSlash(lock.Project))
 	if !hasAll(project, named) && hasAll(lock.ProjectWas, named) {
 		return lock.ProjectWas

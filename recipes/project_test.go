@@ -9,11 +9,11 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/internal/stricttoml"
-	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 )
 
 // project writes the files that a recipe names, and the recipe of a run there.
-func project(t *testing.T, dir string, l registry.Lock) (run string, want map[string]string) {
+func project(t *testing.T, dir string, l lockfile.Lock) (run string, want map[string]string) {
 	t.Helper()
 	want = map[string]string{}
 	r := &Resolved{Recipe: Recipe{Name: "x", Stage: 2, Language: &Language{}}}
@@ -27,7 +27,7 @@ func project(t *testing.T, dir string, l registry.Lock) (run string, want map[st
 	must(t, os.MkdirAll(filepath.Join(dir, "x"), 0o755))
 	run = filepath.Join(dir, "runs", "t")
 	must(t, os.MkdirAll(run, 0o755))
-	must(t, registry.WriteLock(filepath.Join(run, registry.LockFile), l))
+	must(t, lockfile.Write(filepath.Join(run, lockfile.Name), l))
 	text, err := r.Portable(dir).Encode()
 	must(t, err)
 	if strings.Contains(string(text), dir) || !strings.Contains(string(text), `plugin = "./x"`) {
@@ -70,7 +70,7 @@ func named(t *testing.T, file string) map[string]string {
 func TestRecipesOfMovedProjects(t *testing.T) {
 	root := t.TempDir()
 	old := filepath.Join(root, "p")
-	run, want := project(t, old, registry.Lock{Vision: registry.LockEntry{ID: "x"}, Project: "../..", ProjectWas: old})
+	run, want := project(t, old, lockfile.Lock{Vision: lockfile.Entry{ID: "x"}, Project: "../..", ProjectWas: old})
 	check := func(run string, want map[string]string) {
 		t.Helper()
 		if got := named(t, filepath.Join(run, "recipe.toml")); !reflect.DeepEqual(got, want) {
@@ -93,12 +93,12 @@ func TestRecipesOfMovedProjects(t *testing.T) {
 	must(t, os.CopyFS(alone, os.DirFS(run)))
 	check(alone, want)
 
-	must(t, os.RemoveAll(filepath.Join(alone, registry.LockFile))) // a recipe alone is anybody's
+	must(t, os.RemoveAll(filepath.Join(alone, lockfile.Name))) // a recipe alone is anybody's
 	relative := named(t, filepath.Join(alone, "recipe.toml"))
 	if relative["vision.plugin"] != "./x" || relative["from"] != "in/from" {
 		t.Errorf("without a run's lock it names %v", relative)
 	}
-	must(t, os.WriteFile(filepath.Join(alone, registry.LockFile), []byte("project = 1"), 0o644))
+	must(t, os.WriteFile(filepath.Join(alone, lockfile.Name), []byte("project = 1"), 0o644))
 	if _, err := Load(filepath.Join(alone, "recipe.toml")); err == nil || !strings.Contains(err.Error(), "project: is the integer 1") {
 		t.Errorf("a damaged lock: %v", err)
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
@@ -176,7 +176,7 @@ func suggest(reg *registry.Registry, id string, kind adapters.ModelKind) string 
 			ids = append(ids, candidate)
 		}
 	}
-	if near := nearest.Hint(id, ids); near != "" {
+	if near := didyoumean.Hint(id, ids); near != "" {
 		return near
 	}
 	return fmt.Sprintf(", one of %s", strings.Join(ids, ", "))

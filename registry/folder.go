@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/jsonfile"
-	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // hfConfig is what the registry reads of a Hugging Face config.json. Families
@@ -86,12 +86,12 @@ func readConfig(dir string) (c hfConfig, err error) {
 // part is the configuration of a whole BLIP-2's frozen model, c itself of
 // anything else.
 func (c hfConfig) part(dir string, kind adapters.ModelKind) (hfConfig, error) {
-	if c.ModelType != checkpoint.TypeBLIP2 {
+	if c.ModelType != weights.TypeBLIP2 {
 		return c, nil
 	}
 	switch kind {
 	case adapters.KindVision: // its family describes it
-		return hfConfig{ModelType: checkpoint.TypeBLIP2Vision, key: "vision_config.model_type"}, nil
+		return hfConfig{ModelType: weights.TypeBLIP2Vision, key: "vision_config.model_type"}, nil
 	case adapters.KindLanguage:
 		inner := hfConfig{}
 		if c.TextConfig != nil {
@@ -119,7 +119,7 @@ func (r *Registry) familyOf(dir, key, modelType string) (adapters.Family, error)
 		found = "there is no " + key
 	}
 	return adapters.Family{}, adapters.Errorf(adapters.Unsupported, "%s: %s, this binary reads %s%s",
-		filepath.Join(dir, "config.json"), found, strings.Join(known, ", "), nearest.Relative(modelType, known)).
+		filepath.Join(dir, "config.json"), found, strings.Join(known, ", "), didyoumean.Relative(modelType, known)).
 		WithRemedy("name a plugin that reads it with plugin = \"NAME\" in the recipe (bridge plugin list)")
 }
 

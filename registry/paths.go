@@ -1,22 +1,16 @@
 package registry
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 
-	"github.com/BurntSushi/toml"
-
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/atomicfile"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
-	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // pathsFile is where `bridge models add` records folders.
@@ -40,7 +34,7 @@ func (r *Registry) readPaths() (map[string]string, error) {
 	doc.Decode(&content)
 	for _, id := range slices.Sorted(maps.Keys(content.Paths)) {
 		if _, ok := r.manifests[id]; !ok {
-			doc.Errorf("paths."+id, "no model has the id %q, mend or remove the line%s", id, nearest.Hint(id, r.IDs()))
+			doc.Errorf("paths."+id, "no model has the id %q, mend or remove the line%s", id, didyoumean.Hint(id, r.IDs()))
 		}
 	}
 	return content.Paths, doc.Err()
@@ -75,7 +69,7 @@ func (r *Registry) AddPath(id, dir string) (Backbone, error) {
 		paths = map[string]string{}
 	}
 	paths[id] = b.Path
-	return b, writeTOML(filepath.Join(r.options.Config, pathsFile), "# Folders recorded by `bridge models add`.\n",
+	return b, stricttoml.WriteFile(filepath.Join(r.options.Config, pathsFile), "# Folders recorded by `bridge models add`.\n",
 		map[string]any{"paths": paths})
 }
 
@@ -103,24 +97,9 @@ func (r *Registry) fits(m Manifest, dir string) (Backbone, error) {
 			path, f.Kind, f.Manifest.Family, f.Width, m.ID, m.Kind, m.Family, m.Width).
 			WithRemedy("name the folder itself wherever an id is wanted, or fetch %s", m.Repository)
 	}
-	weights, err := checkpoint.Open(path)
+	weights, err := weights.Open(path)
 	if err != nil {
 		return Backbone{}, err
 	}
 	return b, weights.Close()
-}
-
-// writeTOML replaces a file by header and v, or leaves it as it was.
-func writeTOML(path, header string, v any) error {
-	var buf bytes.Buffer
-	buf.WriteString(header)
-	encoder := toml.NewEncoder(&buf)
-	encoder.Indent = ""
-	if err := encoder.Encode(v); err != nil {
-		return fmt.Errorf("encode %s: %w", path, err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return atomicfile.WriteBytes(path, buf.Bytes())
 }

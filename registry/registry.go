@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/hub"
-	"github.com/modular-bridging/bridge/internal/nearest"
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
@@ -135,7 +135,7 @@ func (r *Registry) LookupOf(id string, kind adapters.ModelKind) (Backbone, error
 		return r.FolderOf(id, kind)
 	}
 	err := adapters.Errorf(adapters.NotFound, "no model %q, neither a registry id nor a folder with a config.json", id)
-	if near := nearest.Names(id, r.IDs(), 3); len(near) > 0 {
+	if near := didyoumean.Names(id, r.IDs(), 3); len(near) > 0 {
 		return Backbone{}, err.WithRemedy("did you mean %s?", strings.Join(near, " or "))
 	}
 	return Backbone{}, err.WithRemedy("`bridge models list` shows the ids")
@@ -221,7 +221,7 @@ func (r *Registry) Family(b Backbone) (adapters.Family, error) {
 	i := slices.Index(names, b.Manifest.Family)
 	if i < 0 {
 		return adapters.Family{}, adapters.Errorf(adapters.Unsupported, "%s needs the adapter family %q, this binary has %s%s",
-			b.ID, b.Manifest.Family, strings.Join(names, ", "), nearest.Hint(b.Manifest.Family, names)).
+			b.ID, b.Manifest.Family, strings.Join(names, ", "), didyoumean.Hint(b.Manifest.Family, names)).
 			WithRemedy("name a plugin that has it with plugin = \"NAME\" in the recipe (bridge plugin list)")
 	}
 	return r.options.Families[i], nil

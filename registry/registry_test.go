@@ -15,7 +15,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters/dinov2"
 	"github.com/modular-bridging/bridge/adapters/siglip"
 	"github.com/modular-bridging/bridge/adapters/vit"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 )
 
 // families stand for the built-in ones: of language models the registry reads
@@ -54,7 +55,7 @@ func checkpointOf(t *testing.T, dir, config string) string {
 	t.Helper()
 	folder(t, dir, config)
 	tensors := map[string]*adapters.Tensor{"w": adapters.NewTensor(adapters.Float32, 1)}
-	if err := checkpoint.Write(filepath.Join(dir, "model.safetensors"), tensors, nil); err != nil {
+	if err := weights.Write(filepath.Join(dir, "model.safetensors"), tensors, nil); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -390,12 +391,12 @@ func TestLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lock := Lock{Vision: LockEntry{ID: "tiny-vit", Source: FromKit, Digest: "sha256:2", Family: "vit"}, Language: &language}
-	path := filepath.Join(dir, LockFile)
-	if err := WriteLock(path, lock); err != nil {
+	lock := lockfile.Lock{Vision: lockfile.Entry{ID: "tiny-vit", Source: string(FromKit), Digest: "sha256:2", Family: "vit"}, Language: &language}
+	path := filepath.Join(dir, lockfile.Name)
+	if err := lockfile.Write(path, lock); err != nil {
 		t.Fatal(err)
 	}
-	back, err := ReadLock(path)
+	back, err := lockfile.Read(path)
 	if err != nil || !reflect.DeepEqual(back, lock) {
 		t.Fatalf("read %+v, %v; wrote %+v", back, err, lock)
 	}
@@ -407,12 +408,12 @@ func TestLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = back.Check(Lock{Vision: lock.Vision, Language: &changed})
+	err = back.Check(lockfile.Lock{Vision: lock.Vision, Language: &changed})
 	if err == nil || !strings.Contains(err.Error(), `weights was "sha256:1", is "sha256:3"`) || !strings.Contains(err.Error(), "language model: the plugin is another: the digest was sha256:") ||
 		!strings.Contains(err.Error(), "put the language model tiny-opt back as it was, put its plugin, "+plugin+", back as it was, or start a new run") {
 		t.Errorf("changed weights and plugin: %v", err)
 	}
-	if err := back.Check(Lock{Vision: lock.Vision}); err == nil || !strings.Contains(err.Error(), "(give what bridge.lock names, or start") {
+	if err := back.Check(lockfile.Lock{Vision: lock.Vision}); err == nil || !strings.Contains(err.Error(), "(give what bridge.lock names, or start") {
 		t.Errorf("a lost language model: %v", err)
 	}
 	if _, err := (Backbone{}).Entry(spec, filepath.Join(dir, "none")); adapters.KindOf(err) != adapters.NotFound {
@@ -439,7 +440,7 @@ func TestLockPinsFiles(t *testing.T) {
 	write(t, filepath.Join(dir, "tokenizer.json"), "{}")
 	write(t, filepath.Join(dir, "README.md"), "not needed")
 	b := Backbone{Manifest: Manifest{ID: "opt-2.7b", Repository: "facebook/opt-2.7b"}, Source: FromHub, Path: dir, Commit: "abc"}
-	entry := func() LockEntry {
+	entry := func() lockfile.Entry {
 		t.Helper()
 		e, err := b.Entry(adapters.Spec{Family: "opt", Digest: "sha256:1"}, "")
 		if err != nil {
@@ -454,20 +455,20 @@ func TestLockPinsFiles(t *testing.T) {
 	if was.Revision != "abc" || was.Repository != "facebook/opt-2.7b" || was.Files["tokenizer.json"] != "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a" {
 		t.Errorf("%+v", was)
 	}
-	path := filepath.Join(t.TempDir(), LockFile)
-	if err := WriteLock(path, Lock{Vision: was}); err != nil {
+	path := filepath.Join(t.TempDir(), lockfile.Name)
+	if err := lockfile.Write(path, lockfile.Lock{Vision: was}); err != nil {
 		t.Fatal(err)
 	}
-	lock, err := ReadLock(path)
+	lock, err := lockfile.Read(path)
 	if err != nil || !reflect.DeepEqual(lock.Vision, was) {
 		t.Fatalf("read %+v, %v", lock, err)
 	}
-	if err := lock.Check(Lock{Vision: entry()}); err != nil {
+	if err := lock.Check(lockfile.Lock{Vision: entry()}); err != nil {
 		t.Error(err)
 	}
 	write(t, filepath.Join(dir, "tokenizer.json"), "{ }")
 	write(t, filepath.Join(dir, "vocab.json"), "{}")
-	err = lock.Check(Lock{Vision: entry()})
+	err = lock.Check(lockfile.Lock{Vision: entry()})
 	for _, want := range []string{"tokenizer.json was \"sha256:4413", "vocab.json was not there", "bridge models pull opt-2.7b --revision abc", "bridge models add opt-2.7b --path"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
@@ -476,11 +477,11 @@ func TestLockPinsFiles(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "tokenizer.json")); err != nil {
 		t.Fatal(err)
 	}
-	if err := lock.Check(Lock{Vision: entry()}); err == nil || !strings.Contains(err.Error(), `is ""`) {
+	if err := lock.Check(lockfile.Lock{Vision: entry()}); err == nil || !strings.Contains(err.Error(), `is ""`) {
 		t.Errorf("a lost file: %v", err)
 	}
 	lock.Vision.Files = nil // of an older version
-	if err := lock.Check(Lock{Vision: entry()}); err != nil {
+	if err := lock.Check(lockfile.Lock{Vision: entry()}); err != nil {
 		t.Error(err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/train"
 )
 
@@ -107,13 +107,13 @@ func TestStepsUseTheScheduledRates(t *testing.T) {
 				t.Fatal(err)
 			}
 			at := func(step string) map[string]*adapters.Tensor {
-				found, _, err := checkpoint.ReadFile(filepath.Join(dir, "checkpoints", step, "model.safetensors"))
+				found, _, err := weights.ReadFile(filepath.Join(dir, "checkpoints", step, "model.safetensors"))
 				if err != nil {
 					t.Fatal(err)
 				}
 				return found
 			}
-			begun, _, err := checkpoint.ReadFile(filepath.Join(start, "model.safetensors"))
+			begun, _, err := weights.ReadFile(filepath.Join(start, "model.safetensors"))
 			if err != nil {
 				t.Fatal(err)
 			}

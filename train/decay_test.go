@@ -8,7 +8,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/train"
 )
 
@@ -39,13 +39,13 @@ func TestMatricesAndQueriesDecayAlone(t *testing.T) {
 				if _, err := quick(t, begin(), lm, plan, dir).Run(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				return weights(t, dir)
+				return weightsOf(t, dir)
 			}
 			dir := t.TempDir()
 			if err := begin().Save(dir, adapters.Float32); err != nil {
 				t.Fatal(err)
 			}
-			start, _, err := checkpoint.ReadFile(filepath.Join(dir, "model.safetensors"))
+			start, _, err := weights.ReadFile(filepath.Join(dir, "model.safetensors"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/checkpoint"
 )
@@ -56,7 +56,7 @@ func TestFullDiskLeavesTheNewestCheckpointAndSaysWhatToDo(t *testing.T) {
 		"at figures":      {40, 20, 21, "step-000020"}, // those of 20 steps do not fit into what is left of a block
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := needs.SmallDisk(t)
+			dir := testenv.SmallDisk(t)
 			lm := fakeLanguage()
 			plan := quickPlan(train.PromptCaption, c.steps)
 			plan.CheckpointEvery = c.every
@@ -83,7 +83,7 @@ func TestFullDiskLeavesTheNewestCheckpointAndSaysWhatToDo(t *testing.T) {
 			if _, err := quick(t, tinyFor(t, lm, 0), lm, plan, whole).Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			sameBits(t, weights(t, dir), weights(t, whole))
+			sameBits(t, weightsOf(t, dir), weightsOf(t, whole))
 		})
 	}
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/train/data"
+	"github.com/modular-bridging/bridge/data"
 )
 
 // picks returns the batch of step n of a stage: which examples, and what is

@@ -13,12 +13,12 @@ import (
 	"github.com/modular-bridging/bridge/adapters/opt"
 	"github.com/modular-bridging/bridge/adapters/t5"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/qformer/objective"
 	"github.com/modular-bridging/bridge/train"
-	"github.com/modular-bridging/bridge/train/data"
 )
 
 // paired says that neighbours show the same picture.

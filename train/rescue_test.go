@@ -88,7 +88,7 @@ func TestRescuedRunsGoOnWithTheSameBits(t *testing.T) {
 			if result, err := again.Run(t.Context()); err != nil || result.Steps != 5 {
 				t.Fatalf("resumed: %d steps, %v", result.Steps, err)
 			}
-			sameBits(t, weights(t, dir), weights(t, whole))
+			sameBits(t, weightsOf(t, dir), weightsOf(t, whole))
 			if c.done > 0 && !strings.HasSuffix(saved, fmt.Sprintf("%06d", c.done)) {
 				t.Errorf("the rescued state is %s, want that after step %d", filepath.Base(saved), c.done)
 			}

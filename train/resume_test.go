@@ -67,7 +67,7 @@ func TestResumedStage1AndAccumulatedRunsGiveTheSameBits(t *testing.T) {
 				if result.Steps != 5 {
 					t.Errorf("resumed after %d batches: %d steps, want 5", batches, result.Steps)
 				}
-				sameBits(t, weights(t, dir), weights(t, whole))
+				sameBits(t, weightsOf(t, dir), weightsOf(t, whole))
 			}
 		})
 	}

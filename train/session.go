@@ -9,12 +9,12 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/train/data"
+	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/train/metrics"
 )
 
 // Features gives the frozen encoder's output for examples of a data set:
-// [len(indices), N, Denc], float32 or bfloat16. Package train/cache implements it.
+// [len(indices), N, Denc], float32 or bfloat16. Package data/featurecache implements it.
 type Features interface {
 	Features(ctx context.Context, indices []int) (*adapters.Tensor, error)
 }

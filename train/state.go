@@ -11,7 +11,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/train/optim"
 
 	folders "github.com/modular-bridging/bridge/train/checkpoint"
@@ -79,7 +79,7 @@ func (s *Session) write(stage, step int, steps stepper) error {
 		if err != nil {
 			return err
 		}
-		if err := checkpoint.Write(filepath.Join(tmp, optimizerFile), moments, nil); err != nil {
+		if err := weights.Write(filepath.Join(tmp, optimizerFile), moments, nil); err != nil {
 			return err
 		}
 		data, err := json.MarshalIndent(state{Stage: stage, Step: step, Done: s.done, Seconds: s.clock.Seconds(), Scores: s.scores, Plan: s.Plan, Data: s.digests()}, "", "  ")
@@ -181,7 +181,7 @@ func samePlan(old, now Plan) error {
 }
 
 func restoreOptimizer(o *optim.AdamW, path string) error {
-	moments, _, err := checkpoint.ReadFile(path)
+	moments, _, err := weights.ReadFile(path)
 	if err != nil {
 		return err
 	}

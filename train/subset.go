@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/train/data"
+	"github.com/modular-bridging/bridge/data"
 )
 
 // Captioned returns the examples of a set that have a caption, and how many

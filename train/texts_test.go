@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/train"
-	"github.com/modular-bridging/bridge/train/data"
 )
 
 // edited is a data set some of whose examples say something else.

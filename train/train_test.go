@@ -16,12 +16,12 @@ import (
 	"github.com/modular-bridging/bridge/adapters/opt"
 	"github.com/modular-bridging/bridge/adapters/vit"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/train"
-	"github.com/modular-bridging/bridge/train/cache"
-	"github.com/modular-bridging/bridge/train/data"
 	"github.com/modular-bridging/bridge/train/metrics"
 )
 
@@ -60,7 +60,7 @@ func (s *stand) open(t *testing.T, dir, split string, n int) train.Set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := cache.Open(dir, s.vision, d, cache.Options{})
+	c, err := featurecache.Open(dir, s.vision, d, featurecache.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,9 +136,9 @@ func (s *stand) session(t *testing.T, b *bridge.Bridge, plan train.Plan, dir str
 }
 
 // weights reads the bridge that a run ended with.
-func weights(t *testing.T, dir string) map[string]*adapters.Tensor {
+func weightsOf(t *testing.T, dir string) map[string]*adapters.Tensor {
 	t.Helper()
-	found, _, err := checkpoint.ReadFile(filepath.Join(train.BridgeDir(dir), "model.safetensors"))
+	found, _, err := weights.ReadFile(filepath.Join(train.BridgeDir(dir), "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestResumedRunGivesTheSameBits(t *testing.T) {
 		if result.Steps != 7 {
 			t.Errorf("resumed after %d calls: %d steps, want 7", calls, result.Steps)
 		}
-		sameBits(t, weights(t, dir), weights(t, whole))
+		sameBits(t, weightsOf(t, dir), weightsOf(t, whole))
 	}
 }
 
@@ -248,7 +248,7 @@ func TestAccumulatedStepIsTheWholeStep(t *testing.T) {
 		if _, err := s.session(t, s.stage2(t), plan, dir).Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return readMetric(t, dir, "stage-2/loss")[0], readMetric(t, dir, "stage-2/grad_norm")[0], weights(t, dir)
+		return readMetric(t, dir, "stage-2/loss")[0], readMetric(t, dir, "stage-2/grad_norm")[0], weightsOf(t, dir)
 	}
 	loss, norm, whole := run(1)
 	partLoss, partNorm, parts := run(4)
@@ -321,14 +321,14 @@ func TestWarmupTrainsTheProjectionAlone(t *testing.T) {
 	if err := b.Save(before, adapters.Float32); err != nil {
 		t.Fatal(err)
 	}
-	old, _, err := checkpoint.ReadFile(filepath.Join(before, "model.safetensors"))
+	old, _, err := weights.ReadFile(filepath.Join(before, "model.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.session(t, b, plan, dir).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for name, w := range weights(t, dir) {
+	for name, w := range weightsOf(t, dir) {
 		changed := string(w.Data) != string(old[name].Data)
 		if projection := name == "language_projection.weight" || name == "language_projection.bias"; changed != projection {
 			t.Errorf("%s changed: %v", name, changed)
@@ -359,7 +359,7 @@ func TestFailedStepAppliesNothing(t *testing.T) {
 	if _, err := s.session(t, s.stage2(t), plan, whole).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	sameBits(t, weights(t, dir), weights(t, whole))
+	sameBits(t, weightsOf(t, dir), weightsOf(t, whole))
 }
 
 type failing struct {

@@ -3,8 +3,8 @@ package dinov2
 import (
 	"fmt"
 
-	"github.com/modular-bridging/bridge/internal/checkpoint"
-	"github.com/modular-bridging/bridge/internal/vision"
+	"github.com/modular-bridging/bridge/adapters/internal/vision"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // The values of model_type that the family reads.
@@ -37,7 +37,7 @@ func defaults(modelType string) config {
 	return c
 }
 
-func readConfig(f *checkpoint.Folder) (config, error) {
+func readConfig(f *weights.Folder) (config, error) {
 	c := defaults(f.ModelType())
 	if f.ModelType() != plain && f.ModelType() != withRegisters {
 		return c, vision.WrongType(f, "dinov2", plain, withRegisters)

@@ -9,16 +9,16 @@
 // 224: the table is resized, with antialias where there are registers. The
 // reference is transformers' Dinov2Model and Dinov2WithRegistersModel
 // (models/dinov2/modeling_dinov2.py and the like). The life of an open encoder is
-// package internal/vision's.
+// package adapters/internal/vision's.
 package dinov2
 
 import (
 	"math"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/adapters/internal/vision"
 	"github.com/modular-bridging/bridge/internal/preprocess"
-	"github.com/modular-bridging/bridge/internal/vision"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // defaultLayer is the last block's output.
@@ -27,7 +27,7 @@ const defaultLayer = -1
 // Family returns the family "dinov2".
 func Family() adapters.Family { return vision.Family("dinov2", read, plain, withRegisters) }
 
-func read(f *checkpoint.Folder) (*vision.Tower, error) {
+func read(f *weights.Folder) (*vision.Tower, error) {
 	c, err := readConfig(f)
 	if err != nil {
 		return nil, err

@@ -5,7 +5,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/dinov2"
-	"github.com/modular-bridging/bridge/internal/vision/visiontest"
+	"github.com/modular-bridging/bridge/adapters/internal/vision/visiontest"
 )
 
 const (

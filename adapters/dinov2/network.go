@@ -6,9 +6,9 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/adapters/internal/vision"
 	"github.com/modular-bridging/bridge/internal/layers"
-	"github.com/modular-bridging/bridge/internal/vision"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // The names of weights in released files. transformers 5 has others in memory
@@ -26,7 +26,7 @@ func prefixes() []string { return []string{"dinov2.", "dinov2_with_registers."} 
 
 // gatesApart reports whether the file holds a SwiGLU's gate and value as two
 // weights.
-func gatesApart(f *checkpoint.Folder) bool {
+func gatesApart(f *weights.Folder) bool {
 	for _, prefix := range append(prefixes(), "") {
 		if _, ok := f.Tensor(prefix + fmt.Sprintf(layer, 0) + ".mlp.gate_proj.weight"); ok {
 			return true
@@ -36,7 +36,7 @@ func gatesApart(f *checkpoint.Folder) bool {
 }
 
 // wants lists the weights of the embeddings and of the first blocks blocks.
-func (c config) wants(blocks int) []checkpoint.Want {
+func (c config) wants(blocks int) []weights.Want {
 	w := &vision.Wants{Prefixes: prefixes()}
 	w.Add(class, []int{1, 1, c.Width})
 	if c.Registers > 0 {

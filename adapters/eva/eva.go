@@ -7,7 +7,7 @@
 // do not pass post_layernorm, which is the bridge's. ViT-g here has 39 blocks: the
 // last of EVA's 40 is left out. The reference is transformers' Blip2VisionModel
 // (models/blip_2/modeling_blip_2.py). The life of an open encoder is package
-// internal/vision's.
+// adapters/internal/vision's.
 package eva
 
 import (
@@ -17,10 +17,10 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/adapters/internal/vision"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/preprocess"
-	"github.com/modular-bridging/bridge/internal/vision"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // modelType is the value of model_type that the family reads.
@@ -38,7 +38,7 @@ type config struct {
 	QKVBias bool `json:"qkv_bias"`
 }
 
-func readConfig(f *checkpoint.Folder) (config, error) {
+func readConfig(f *weights.Folder) (config, error) {
 	c := config{QKVBias: true, Config: vision.Config{
 		Width: 1408, Inner: 6144, Blocks: 39, Heads: 16, Channels: 3, Image: 224, Patch: 14,
 		Activation: "gelu", Epsilon: 1e-6,
@@ -55,7 +55,7 @@ func readConfig(f *checkpoint.Folder) (config, error) {
 	return c, nil
 }
 
-func read(f *checkpoint.Folder) (*vision.Tower, error) {
+func read(f *weights.Folder) (*vision.Tower, error) {
 	c, err := readConfig(f)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ const (
 )
 
 // wants lists the weights of the embeddings and of the first blocks blocks.
-func (c config) wants(blocks int) []checkpoint.Want {
+func (c config) wants(blocks int) []weights.Want {
 	w := &vision.Wants{}
 	w.Add(class, []int{1, 1, c.Width})
 	w.Affine(patches, c.PatchWant())

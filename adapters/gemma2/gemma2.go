@@ -12,10 +12,10 @@ import (
 	"math"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
-	"github.com/modular-bridging/bridge/internal/lm"
-	"github.com/modular-bridging/bridge/internal/lm/decoder"
-	"github.com/modular-bridging/bridge/internal/lm/gated"
+	"github.com/modular-bridging/bridge/adapters/internal/lm"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/gated"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // Family describes the family for a registry.
@@ -54,7 +54,7 @@ func defaults() config {
 	return c
 }
 
-func read(folder *checkpoint.Folder) (decoder.Model, error) {
+func read(folder *weights.Folder) (decoder.Model, error) {
 	c := defaults()
 	if err := folder.DecodeConfig(&c); err != nil {
 		return decoder.Model{}, err
@@ -75,7 +75,7 @@ func read(folder *checkpoint.Folder) (decoder.Model, error) {
 }
 
 // check refuses what the graphs cannot compute.
-func (c config) check(folder *checkpoint.Folder) error {
+func (c config) check(folder *weights.Folder) error {
 	switch {
 	case c.Bidirectional:
 		return decoder.Unsupported(folder, "use_bidirectional_attention is true, only causal attention is supported")

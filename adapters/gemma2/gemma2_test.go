@@ -6,8 +6,8 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/gemma2"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
-	"github.com/modular-bridging/bridge/internal/lm/lmtest"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/lmtest"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 const (
@@ -28,7 +28,7 @@ func TestSpec(t *testing.T) {
 // Soft prompts are not scaled, so the embeddings that they are compared with
 // must be.
 func TestEmbeddingsAreScaled(t *testing.T) {
-	folder, err := checkpoint.Open(turned)
+	folder, err := weights.Open(turned)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/modular-bridging/bridge/internal/checkpoint"
-	"github.com/modular-bridging/bridge/internal/lm"
-	"github.com/modular-bridging/bridge/internal/lm/decoder"
+	"github.com/modular-bridging/bridge/adapters/internal/lm"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // config is what config.json says of a GPT-2 model. reorder_and_upcast_attn
@@ -27,7 +27,7 @@ type config struct {
 }
 
 // readConfig decodes config.json over GPT2Config's defaults.
-func readConfig(folder *checkpoint.Folder) (config, error) {
+func readConfig(folder *weights.Folder) (config, error) {
 	c := config{
 		VocabSize: 50257, Positions: 1024, Width: 768, Layers: 12, Heads: 12, ActivationFunction: "gelu_new",
 		LayerNormEpsilon: 1e-5, ScaleAttnWeights: true, TieWordEmbeddings: true, EOSTokenID: lm.TokenIDs{50256},
@@ -46,7 +46,7 @@ func readConfig(folder *checkpoint.Folder) (config, error) {
 
 // general reads the names that sizes have in other families' files, which
 // GPT2Config takes too.
-func (c *config) general(folder *checkpoint.Folder) error {
+func (c *config) general(folder *weights.Folder) error {
 	var names struct {
 		Positions *int `json:"max_position_embeddings"`
 		Width     *int `json:"hidden_size"`
@@ -65,7 +65,7 @@ func (c *config) general(folder *checkpoint.Folder) error {
 }
 
 // check refuses what the graphs cannot compute.
-func (c config) check(folder *checkpoint.Folder) error {
+func (c config) check(folder *weights.Folder) error {
 	if err := decoder.CheckSizes(folder,
 		decoder.Size{Key: "vocab_size", Value: c.VocabSize}, decoder.Size{Key: "n_positions", Value: c.Positions},
 		decoder.Size{Key: "n_embd", Value: c.Width}, decoder.Size{Key: "n_layer", Value: c.Layers},
@@ -80,7 +80,7 @@ func (c config) check(folder *checkpoint.Folder) error {
 }
 
 // wants lists the weights of the model; matrices lie as [in, out].
-func (b body) wants() []checkpoint.Want {
+func (b body) wants() []weights.Want {
 	d := b.Width
 	w := append(b.Outer(b.VocabSize, d), b.Want("wpe.weight", b.Positions, d))
 	linear := func(name string, in, out int) {

@@ -12,8 +12,8 @@ import (
 	"math"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
-	"github.com/modular-bridging/bridge/internal/lm/decoder"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // Family describes the family for a registry.
@@ -27,7 +27,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	return decoder.Open(ctx, req, "gpt2", Family().ModelTypes, read)
 }
 
-func read(folder *checkpoint.Folder) (decoder.Model, error) {
+func read(folder *weights.Folder) (decoder.Model, error) {
 	c, err := readConfig(folder)
 	if err != nil {
 		return decoder.Model{}, err

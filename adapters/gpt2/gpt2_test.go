@@ -5,7 +5,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/gpt2"
-	"github.com/modular-bridging/bridge/internal/lm/lmtest"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/lmtest"
 )
 
 const (

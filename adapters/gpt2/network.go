@@ -5,8 +5,8 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 
+	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
 	"github.com/modular-bridging/bridge/internal/layers"
-	"github.com/modular-bridging/bridge/internal/lm/decoder"
 )
 
 // body builds what stands around attention (transformers,

@@ -12,10 +12,10 @@ import (
 	"context"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
-	"github.com/modular-bridging/bridge/internal/lm"
-	"github.com/modular-bridging/bridge/internal/lm/decoder"
-	"github.com/modular-bridging/bridge/internal/lm/gated"
+	"github.com/modular-bridging/bridge/adapters/internal/lm"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/gated"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 const (
@@ -53,7 +53,7 @@ func defaults(modelType string) config {
 	return c
 }
 
-func read(folder *checkpoint.Folder) (decoder.Model, error) {
+func read(folder *weights.Folder) (decoder.Model, error) {
 	c := defaults(folder.ModelType())
 	if err := folder.DecodeConfig(&c); err != nil {
 		return decoder.Model{}, err

@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // config is what config.json says of an OPT model. Pointers tell a missing key
@@ -28,7 +28,7 @@ type config struct {
 }
 
 // readConfig decodes config.json over transformers' defaults.
-func readConfig(folder *checkpoint.Folder) (config, error) {
+func readConfig(folder *weights.Folder) (config, error) {
 	c := config{
 		VocabSize: 50272, HiddenSize: 768, FFNDim: 3072, NumHiddenLayers: 12, NumAttentionHeads: 12, MaxPositionEmbeddings: 2048,
 		ActivationFunction: "relu",
@@ -52,7 +52,7 @@ func (c config) check(dir string) error {
 		{"num_hidden_layers", c.NumHiddenLayers}, {"num_attention_heads", c.NumAttentionHeads},
 		{"max_position_embeddings", c.MaxPositionEmbeddings},
 	} {
-		if err := checkpoint.CheckSize(size.key, size.value); err != nil {
+		if err := weights.CheckSize(size.key, size.value); err != nil {
 			return adapters.Errorf(adapters.Corrupt, "%s/config.json: %w", dir, err)
 		}
 	}
@@ -92,8 +92,8 @@ const (
 )
 
 // wants lists the weights of the model.
-func (c config) wants() []checkpoint.Want {
-	w := []checkpoint.Want{
+func (c config) wants() []weights.Want {
+	w := []weights.Want{
 		want(embedTokens+".weight", c.VocabSize, c.WordEmbedProjDim),
 		want("embed_positions.weight", c.MaxPositionEmbeddings+positionOffset, c.HiddenSize),
 	}
@@ -125,8 +125,8 @@ func (c config) wants() []checkpoint.Want {
 }
 
 // want also finds a weight under the name that the first checkpoints gave it.
-func want(name string, shape ...int) checkpoint.Want {
-	return checkpoint.Want{Name: stack + "." + name, Shape: shape, Aliases: []string{"decoder." + name}}
+func want(name string, shape ...int) weights.Want {
+	return weights.Want{Name: stack + "." + name, Shape: shape, Aliases: []string{"decoder." + name}}
 }
 
 // surplus are weights that repeat the token embeddings.

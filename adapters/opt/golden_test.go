@@ -3,8 +3,8 @@ package opt_test
 import (
 	"testing"
 
+	"github.com/modular-bridging/bridge/adapters/internal/lm/lmtest"
 	"github.com/modular-bridging/bridge/adapters/opt"
-	"github.com/modular-bridging/bridge/internal/lm/lmtest"
 )
 
 func TestGoldenCases(t *testing.T) { lmtest.Golden(t, opt.Open) }

@@ -6,8 +6,8 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 
+	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
 	"github.com/modular-bridging/bridge/internal/layers"
-	"github.com/modular-bridging/bridge/internal/lm/decoder"
 )
 
 // epsilon of every LayerNorm; OPT's config has no key for it.

@@ -12,9 +12,9 @@ import (
 	"context"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
-	"github.com/modular-bridging/bridge/internal/lm"
-	"github.com/modular-bridging/bridge/internal/lm/decoder"
+	"github.com/modular-bridging/bridge/adapters/internal/lm"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/tokenizer"
 )
 
@@ -29,7 +29,7 @@ func Family() adapters.Family {
 // Open loads an OPT checkpoint folder: config.json, weights, and tokenizer.json
 // or vocab.json with merges.txt.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
-	folder, err := checkpoint.OpenPart(req.Checkpoint, adapters.KindLanguage)
+	folder, err := weights.OpenPart(req.Checkpoint, adapters.KindLanguage)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 }
 
 // openTokenizer opens the tokenizer and finds in it the token of "\n".
-func openTokenizer(ctx context.Context, folder *checkpoint.Folder) (*tokenizer.Tokenizer, lm.Rules, error) {
+func openTokenizer(ctx context.Context, folder *weights.Folder) (*tokenizer.Tokenizer, lm.Rules, error) {
 	dir := folder.Dir()
 	tok, err := tokenizer.Open(ctx, dir)
 	if err != nil {

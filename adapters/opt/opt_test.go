@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/lmtest"
 	"github.com/modular-bridging/bridge/adapters/opt"
-	"github.com/modular-bridging/bridge/internal/lm/lmtest"
 )
 
 const preNorm = "testdata/golden-pre-norm/checkpoint"

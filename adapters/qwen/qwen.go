@@ -12,9 +12,9 @@ import (
 	"context"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
-	"github.com/modular-bridging/bridge/internal/lm/decoder"
-	"github.com/modular-bridging/bridge/internal/lm/gated"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/gated"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 const (
@@ -53,7 +53,7 @@ func defaults(modelType string) config {
 	return c
 }
 
-func read(folder *checkpoint.Folder) (decoder.Model, error) {
+func read(folder *weights.Folder) (decoder.Model, error) {
 	c := defaults(folder.ModelType())
 	if err := folder.DecodeConfig(&c); err != nil {
 		return decoder.Model{}, err
@@ -71,7 +71,7 @@ func read(folder *checkpoint.Folder) (decoder.Model, error) {
 
 // windows returns the window of each layer. Where layer_types does not say it,
 // the layers from max_window_layers on have one.
-func (c config) windows(folder *checkpoint.Folder) ([]int, error) {
+func (c config) windows(folder *weights.Folder) ([]int, error) {
 	window := c.SlidingWindow
 	if !c.UseSlidingWindow {
 		window = nil

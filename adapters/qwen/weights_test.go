@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/lmtest"
 	"github.com/modular-bridging/bridge/adapters/qwen"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
-	"github.com/modular-bridging/bridge/internal/lm/lmtest"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 const (
@@ -106,9 +106,9 @@ func changed(t *testing.T, change func(map[string]*adapters.Tensor)) string {
 	t.Helper()
 	dir := t.TempDir()
 	lmtest.CopyFiles(t, biased, dir, "config.json", "tokenizer.json")
-	weights := weightsOf(t)
-	change(weights)
-	if err := checkpoint.Write(filepath.Join(dir, "model.safetensors"), weights, nil); err != nil {
+	tensors := weightsOf(t)
+	change(tensors)
+	if err := weights.Write(filepath.Join(dir, "model.safetensors"), tensors, nil); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -116,7 +116,7 @@ func changed(t *testing.T, change func(map[string]*adapters.Tensor)) string {
 
 func weightsOf(t *testing.T) map[string]*adapters.Tensor {
 	t.Helper()
-	folder, err := checkpoint.Open(biased)
+	folder, err := weights.Open(biased)
 	if err != nil {
 		t.Fatal(err)
 	}

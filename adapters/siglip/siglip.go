@@ -7,7 +7,7 @@
 // patches is not looked at. Hidden state 0 is patches and positions; blocks are
 // CLIP's. Features do not pass post_layernorm or the pooling head. The reference is
 // transformers' SiglipVisionModel (models/siglip/modeling_siglip.py). The life of
-// an open encoder is package internal/vision's.
+// an open encoder is package adapters/internal/vision's.
 package siglip
 
 import (
@@ -17,10 +17,10 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/adapters/internal/vision"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/preprocess"
-	"github.com/modular-bridging/bridge/internal/vision"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // The values of model_type that the family knows.
@@ -48,7 +48,7 @@ type config struct {
 	Patches   *int   `json:"num_patches"` // NaFlex's
 }
 
-func readConfig(f *checkpoint.Folder) (vision.Config, error) {
+func readConfig(f *weights.Folder) (vision.Config, error) {
 	c := config{Config: vision.Config{
 		Width: 768, Inner: 3072, Blocks: 12, Heads: 12, Channels: 3, Image: 224, Patch: 16,
 		Activation: "gelu_pytorch_tanh", Epsilon: 1e-6,
@@ -78,13 +78,13 @@ func readConfig(f *checkpoint.Folder) (vision.Config, error) {
 	return c.Config, nil
 }
 
-func refuseNaFlex(f *checkpoint.Folder, modelType string) error {
+func refuseNaFlex(f *weights.Folder, modelType string) error {
 	return adapters.Errorf(adapters.Unsupported, "%s: %s %q is SigLIP 2 NaFlex, whose pictures keep their shape (spatial_shapes), want one size for all",
 		f.Path("config.json"), f.ConfigKey("model_type"), modelType).
 		WithRemedy("use a SigLIP 2 checkpoint of fixed resolution, such as google/siglip2-so400m-patch16-384 (model_type %q)", whole)
 }
 
-func read(f *checkpoint.Folder) (*vision.Tower, error) {
+func read(f *weights.Folder) (*vision.Tower, error) {
 	c, err := readConfig(f)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func read(f *checkpoint.Folder) (*vision.Tower, error) {
 	return &vision.Tower{
 		Config: c, Layer: defaultLayer, Processor: preprocess.SigLIP, Images: images,
 		Table:  c.Table(&vision.Wants{Prefixes: prefixes()}, positions, false),
-		Wants:  func(blocks int) []checkpoint.Want { return wants(c, blocks) },
+		Wants:  func(blocks int) []weights.Want { return wants(c, blocks) },
 		Unused: unused(f.ModelType()),
 		Embed: func(p layers.Params, pixels *Node) *Node {
 			return vision.AddPositions(p, positions, c.PatchEmbedding(p.At(patches), pixels))
@@ -118,7 +118,7 @@ const (
 func prefixes() []string { return []string{"vision_model."} }
 
 // wants lists the weights of the embeddings and of the first blocks blocks.
-func wants(c vision.Config, blocks int) []checkpoint.Want {
+func wants(c vision.Config, blocks int) []weights.Want {
 	w := &vision.Wants{Prefixes: prefixes()}
 	w.Affine(patches, c.PatchWant())
 	for i := range blocks {

@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/internal/vision/visiontest"
 	"github.com/modular-bridging/bridge/adapters/siglip"
-	"github.com/modular-bridging/bridge/internal/vision/visiontest"
 )
 
 const (

@@ -3,7 +3,7 @@ package t5
 import (
 	"testing"
 
-	"github.com/modular-bridging/bridge/internal/lm/lmtest"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/lmtest"
 )
 
 // BenchmarkTiny runs a model of the size of the kit's tiny-flan-t5.

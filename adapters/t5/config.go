@@ -5,9 +5,9 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/adapters/internal/lm"
 	"github.com/modular-bridging/bridge/internal/layers"
-	"github.com/modular-bridging/bridge/internal/lm"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // config is what config.json says of a T5 model. Pointers tell a missing key
@@ -34,7 +34,7 @@ type config struct {
 }
 
 // readConfig decodes config.json over transformers' defaults.
-func readConfig(folder *checkpoint.Folder) (config, error) {
+func readConfig(folder *weights.Folder) (config, error) {
 	c := config{
 		VocabSize: 32128, DModel: 512, DKV: 64, DFF: 2048, NumLayers: 6, NumHeads: 8,
 		NumBuckets: 32, MaxDistance: 128, LayerNormEpsilon: 1e-6, FeedForwardProj: "relu", EOSTokenID: lm.TokenIDs{1},
@@ -106,7 +106,7 @@ func (c config) check(dir string) error {
 		{"relative_attention_num_buckets / 4", c.NumBuckets / 4}, {"eos_token_id (their number)", len(c.EOSTokenID)},
 		{"relative_attention_max_distance - relative_attention_num_buckets / 2", c.MaxDistance - c.NumBuckets/2},
 	} {
-		if err := checkpoint.CheckSize(size.key, size.value); err != nil {
+		if err := weights.CheckSize(size.key, size.value); err != nil {
 			return adapters.Errorf(adapters.Corrupt, "%s/config.json: %w", dir, err)
 		}
 	}
@@ -129,10 +129,10 @@ const (
 )
 
 // wants lists the weights of the model.
-func (c config) wants() []checkpoint.Want {
-	w := []checkpoint.Want{{Name: shared + ".weight", Shape: []int{c.VocabSize, c.DModel},
+func (c config) wants() []weights.Want {
+	w := []weights.Want{{Name: shared + ".weight", Shape: []int{c.VocabSize, c.DModel},
 		Aliases: []string{"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}}}
-	want := func(name string, shape ...int) { w = append(w, checkpoint.Want{Name: name + ".weight", Shape: shape}) }
+	want := func(name string, shape ...int) { w = append(w, weights.Want{Name: name + ".weight", Shape: shape}) }
 	if c.untied {
 		want(head, c.VocabSize, c.DModel)
 	}

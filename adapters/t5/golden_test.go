@@ -3,8 +3,8 @@ package t5_test
 import (
 	"testing"
 
+	"github.com/modular-bridging/bridge/adapters/internal/lm/lmtest"
 	"github.com/modular-bridging/bridge/adapters/t5"
-	"github.com/modular-bridging/bridge/internal/lm/lmtest"
 )
 
 func TestGoldenCases(t *testing.T) { lmtest.Golden(t, t5.Open) }

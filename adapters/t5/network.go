@@ -6,8 +6,8 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 
+	"github.com/modular-bridging/bridge/adapters/internal/lm"
 	"github.com/modular-bridging/bridge/internal/layers"
-	"github.com/modular-bridging/bridge/internal/lm"
 )
 
 // The two stacks.

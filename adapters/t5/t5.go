@@ -12,8 +12,8 @@ import (
 	"context"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
-	"github.com/modular-bridging/bridge/internal/lm"
+	"github.com/modular-bridging/bridge/adapters/internal/lm"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/tokenizer"
 )
 
@@ -25,7 +25,7 @@ func Family() adapters.Family {
 // Open loads a T5 checkpoint folder: config.json, weights, and tokenizer.json or
 // spiece.model.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
-	folder, err := checkpoint.OpenPart(req.Checkpoint, adapters.KindLanguage)
+	folder, err := weights.OpenPart(req.Checkpoint, adapters.KindLanguage)
 	if err != nil {
 		return nil, err
 	}

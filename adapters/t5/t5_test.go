@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/internal/lm/lmtest"
 	"github.com/modular-bridging/bridge/adapters/t5"
-	"github.com/modular-bridging/bridge/internal/lm/lmtest"
 )
 
 const flan = "testdata/golden-flan/checkpoint"

@@ -6,9 +6,9 @@ import (
 
 	. "github.com/gomlx/gomlx/core/graph"
 
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/adapters/internal/vision"
 	"github.com/modular-bridging/bridge/internal/layers"
-	"github.com/modular-bridging/bridge/internal/vision"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // The names of weights.
@@ -24,7 +24,7 @@ const (
 func prefixes() []string { return []string{"vision_model."} }
 
 // wants lists the weights of the embeddings and of the first blocks blocks.
-func wants(c vision.Config, blocks int) []checkpoint.Want {
+func wants(c vision.Config, blocks int) []weights.Want {
 	w := &vision.Wants{Prefixes: prefixes()}
 	w.Add(class, []int{c.Width})
 	w.Add(patches+".weight", c.PatchWant())

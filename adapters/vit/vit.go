@@ -5,7 +5,7 @@
 // precedes the blocks: hidden state 0. N = 1 + (H/patch)·(W/patch), and features
 // do not pass post_layernorm. The reference is transformers' CLIPVisionModel
 // (models/clip/modeling_clip.py). The life of an open encoder is package
-// internal/vision's.
+// adapters/internal/vision's.
 package vit
 
 import (
@@ -14,10 +14,10 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/adapters/internal/vision"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/preprocess"
-	"github.com/modular-bridging/bridge/internal/vision"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // defaultLayer is the hidden state that BLIP-2 takes from CLIP's ViT-L.
@@ -32,7 +32,7 @@ const (
 // Family returns the family "vit".
 func Family() adapters.Family { return vision.Family("vit", read, visionOnly, wholeCLIP) }
 
-func read(f *checkpoint.Folder) (*vision.Tower, error) {
+func read(f *weights.Folder) (*vision.Tower, error) {
 	c, err := readConfig(f)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func read(f *checkpoint.Folder) (*vision.Tower, error) {
 	return &vision.Tower{
 		Config: c, Special: 1, Layer: defaultLayer, Processor: preprocess.CLIP, Images: images,
 		Table:  c.Table(&vision.Wants{Prefixes: prefixes()}, positions, true),
-		Wants:  func(blocks int) []checkpoint.Want { return wants(c, blocks) },
+		Wants:  func(blocks int) []weights.Want { return wants(c, blocks) },
 		Unused: unused(f.ModelType()),
 		Embed:  func(p layers.Params, pixels *Node) *Node { return embed(c, p, pixels) },
 		Block: func(p layers.Params, index int, x *Node) *Node {
@@ -61,7 +61,7 @@ func defaults() vision.Config {
 	}
 }
 
-func readConfig(f *checkpoint.Folder) (vision.Config, error) {
+func readConfig(f *weights.Folder) (vision.Config, error) {
 	c := defaults()
 	switch f.ModelType() {
 	case visionOnly:
@@ -83,7 +83,7 @@ func readConfig(f *checkpoint.Folder) (vision.Config, error) {
 
 // decodeWhole reads the vision part of a whole CLIP. Files of the first versions
 // have vision_config_dict too, which CLIPConfig puts over it, defaults included.
-func decodeWhole(f *checkpoint.Folder, c *vision.Config) error {
+func decodeWhole(f *weights.Folder, c *vision.Config) error {
 	var has struct {
 		First *struct{} `json:"vision_config_dict"`
 	}

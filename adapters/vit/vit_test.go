@@ -6,9 +6,9 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/internal/vision/visiontest"
 	"github.com/modular-bridging/bridge/adapters/vit"
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/vision/visiontest"
 )
 
 const (

@@ -4,7 +4,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/adapters/builtin"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/plugins"
 )
 
@@ -27,7 +28,7 @@ func (p *program) adapterServe(c *cli.Context) error {
 		return err
 	}
 	var names []string
-	for _, f := range builtin() {
+	for _, f := range builtin.Families() {
 		if f.Name == args[0] {
 			err := plugins.ServeWith(plugins.ServeConfig{Families: []adapters.Family{f}, Name: f.Name})
 			if adapters.KindOf(err) == adapters.Invalid { // no host has started it
@@ -37,5 +38,5 @@ func (p *program) adapterServe(c *cli.Context) error {
 		}
 		names = append(names, f.Name)
 	}
-	return usagef("no adapter family %q%s (there are %s)", args[0], nearest.Hint(args[0], names), list(names))
+	return usagef("no adapter family %q%s (there are %s)", args[0], didyoumean.Hint(args[0], names), list(names))
 }

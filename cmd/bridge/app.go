@@ -16,18 +16,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/adapters/dinov2"
-	"github.com/modular-bridging/bridge/adapters/eva"
-	"github.com/modular-bridging/bridge/adapters/gemma2"
-	"github.com/modular-bridging/bridge/adapters/gpt2"
-	"github.com/modular-bridging/bridge/adapters/llama"
-	"github.com/modular-bridging/bridge/adapters/opt"
-	"github.com/modular-bridging/bridge/adapters/qwen"
-	"github.com/modular-bridging/bridge/adapters/siglip"
-	"github.com/modular-bridging/bridge/adapters/t5"
-	"github.com/modular-bridging/bridge/adapters/vit"
+	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/logmux"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/plugins"
@@ -54,7 +45,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(fo
 type program struct {
 	stdout, stderr io.Writer
 	log            *slog.Logger
-	sinks          *sinks // that the log goes to
+	sinks          *logmux.Handler // that the log goes to
 	level          *slog.LevelVar
 	asked          trust.Settings // of all plugins, on the command line
 	moved          moves
@@ -62,19 +53,10 @@ type program struct {
 	rescue         rescue
 }
 
-// builtin lists the adapter families of this binary: the one place that names
-// them.
-func builtin() []adapters.Family {
-	return []adapters.Family{
-		vit.Family(), eva.Family(), siglip.Family(), dinov2.Family(),
-		opt.Family(), t5.Family(), llama.Family(), qwen.Family(), gpt2.Family(), gemma2.Family(),
-	}
-}
-
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p := &program{stdout: stdout, stderr: stderr, level: &slog.LevelVar{}}
-	p.sinks = newSinks(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: p.level, ReplaceAttr: withoutTime}))
+	p.sinks = logmux.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: p.level, ReplaceAttr: withoutTime}))
 	p.log = slog.New(p.sinks)
 	ended := make(chan int, 1)
 	go func() {
@@ -172,7 +154,7 @@ func wrongUsage(_ *cli.Context, err error, _ bool) error { return usagef("%v", e
 // registry builds the registry of this machine.
 func (p *program) registry(ctx context.Context) (*registry.Registry, error) {
 	o := registry.Default()
-	o.Families = builtin()
+	o.Families = builtin.Families()
 	o.KitModels = kit.Models()
 	o.KitFolder = func(id string) (string, error) {
 		dir, err := kit.Extract(ctx, cacheDir())

@@ -4,9 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/urfave/cli/v2"
-
-	"github.com/modular-bridging/bridge/internal/nearest"
 )
 
 // reorder puts the flags of a command line where urfave/cli wants them: the
@@ -68,7 +67,7 @@ func (o *ordering) descend(word string) error {
 		}
 		names = append(names, c.Name)
 	}
-	return usagef("no command %q%s (there are %s)", strings.Join(o.out.path, " "), nearest.Hint(word, names), strings.Join(names, ", "))
+	return usagef("no command %q%s (there are %s)", strings.Join(o.out.path, " "), didyoumean.Hint(word, names), strings.Join(names, ", "))
 }
 
 // flag sorts a flag to the command that has it.
@@ -112,5 +111,5 @@ func (o *ordering) unknown(word string, flags []cli.Flag) error {
 	}
 	name, _, _ := strings.Cut("--"+strings.TrimLeft(word, "-"), "=")
 	where := strings.Join(append([]string{"bridge"}, o.out.path...), " ")
-	return usagef("%s has no flag %s%s (it has %s)", where, name, nearest.Hint(name, names), strings.Join(names, ", "))
+	return usagef("%s has no flag %s%s (it has %s)", where, name, didyoumean.Hint(name, names), strings.Join(names, ", "))
 }

@@ -9,13 +9,14 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/kit"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
-	"github.com/modular-bridging/bridge/train/cache"
-	"github.com/modular-bridging/bridge/train/data"
 )
 
 // bench is what a training borrows: frozen models, data and features. Several
@@ -30,7 +31,7 @@ type bench struct {
 	train    train.Set
 	held     train.Set
 	closers  []func()
-	locked   *registry.Lock // what lock has found
+	locked   *lockfile.Lock // what lock has found
 }
 
 // openBench opens all that the recipe names. What is slow to fail comes last.
@@ -139,7 +140,7 @@ func (b *bench) set(s recipes.Source) (train.Set, error) {
 	if !b.recipe.Run.FeatureCache {
 		return train.Set{Data: d, Features: fresh{b.vision, d}}, nil
 	}
-	c, err := cache.Open(filepath.Join(cacheDir(), "features"), b.vision, d, cache.Options{Log: b.program.log})
+	c, err := featurecache.Open(filepath.Join(cacheDir(), "features"), b.vision, d, featurecache.Options{Log: b.program.log})
 	if err != nil {
 		return train.Set{}, err
 	}
@@ -190,11 +191,11 @@ func (b *bench) fill(ctx context.Context, s train.Set, rows []int) error {
 }
 
 // lock says what the bench uses. The files are read once.
-func (b *bench) lock() (registry.Lock, error) {
+func (b *bench) lock() (lockfile.Lock, error) {
 	if b.locked != nil {
 		return *b.locked, nil
 	}
-	var l registry.Lock
+	var l lockfile.Lock
 	var err error
 	if l.Vision, err = b.recipe.VisionModel.Entry(b.vision.Spec().Spec, b.recipe.Vision.Plugin); err != nil {
 		return l, err

@@ -13,10 +13,10 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/registry"
-	"github.com/modular-bridging/bridge/train/data"
 )
 
 func (p *program) captionCommand() *cli.Command {

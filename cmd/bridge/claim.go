@@ -129,7 +129,7 @@ func (p *program) inRun(ctx context.Context, dir string, c claim, work func() er
 	}
 	defer p.closing(f)()
 	h := slog.NewTextHandler(f, &slog.HandlerOptions{Level: min(slog.LevelDebug, p.level.Level()), ReplaceAttr: plugins.NameTrace})
-	defer p.sinks.add(h)()
+	defer p.sinks.Add(h)()
 	err = work()
 	switch log := slog.New(h); {
 	case err != nil && ctx.Err() != nil:

@@ -7,11 +7,11 @@ import (
 	"strconv"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/eval"
-	"github.com/modular-bridging/bridge/internal/report"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
-	"github.com/modular-bridging/bridge/train/data"
+	"github.com/modular-bridging/bridge/runs/report"
 )
 
 // groupLine is a group as --json shows it.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/registry"
@@ -80,7 +81,7 @@ func examine(r backends.Report) []finding {
 		found = append(found, finding{Name: "pjrt plugin", Value: none})
 	}
 	var families []string
-	for _, f := range builtin() {
+	for _, f := range builtin.Families() {
 		families = append(families, f.Name)
 	}
 	tensors := "between processes through shared memory"

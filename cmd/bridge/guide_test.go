@@ -10,8 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/modular-bridging/bridge/internal/needs"
-	"github.com/modular-bridging/bridge/internal/pythontest"
+	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
 const guideFile = "../../docs/plugins.md"
@@ -129,7 +128,7 @@ func otherLines(text string) map[int]string {
 func pinnedPython(t *testing.T) (packages []string) {
 	t.Helper()
 	packages = carriedPython(t)
-	pins, err := os.ReadFile("../../internal/pluginproject/template/python/requirements.txt")
+	pins, err := os.ReadFile("../../plugins/project/template/python/requirements.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +139,7 @@ func pinnedPython(t *testing.T) (packages []string) {
 	}
 	for _, pin := range strings.Fields(string(have)) {
 		if !strings.Contains(string(pins), pin) {
-			needs.Lacking(t, "a Python with what projects pin", fmt.Errorf("%s has %s; internal/pluginproject/template/python/requirements.txt says what to install", pythontest.Variable, pin))
+			testenv.Lacking(t, "a Python with what projects pin", fmt.Errorf("%s has %s; plugins/project/template/python/requirements.txt says what to install", testenv.PythonVariable, pin))
 		}
 	}
 	return packages

@@ -16,7 +16,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/wheels"
 	"github.com/modular-bridging/bridge/tools/xla"
 )
@@ -32,7 +32,7 @@ func installFlag() cli.Flag {
 		Action: func(_ *cli.Context, what string) error {
 			if what != installXLACPU && what != installXLACuda {
 				return usagef("--install is %q, want %s or %s%s", what, installXLACPU, installXLACuda,
-					nearest.Hint(what, []string{installXLACPU, installXLACuda}))
+					didyoumean.Hint(what, []string{installXLACPU, installXLACuda}))
 			}
 			return nil
 		}}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/tools/xla"
 )
 
@@ -145,7 +145,7 @@ func TestInstallSaysWhatIsMissing(t *testing.T) {
 func TestInstall(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		needs.Lacking(t, "python3", err)
+		testenv.Lacking(t, "python3", err)
 	}
 	i := newInstalling(t)
 	sum := sha256.Sum256(i.wheel(`exec ` + python + ` "$@"`))

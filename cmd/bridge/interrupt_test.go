@@ -19,8 +19,8 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/opt"
-	"github.com/modular-bridging/bridge/internal/needs"
 	"github.com/modular-bridging/bridge/internal/procfs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train/checkpoint"
@@ -259,7 +259,7 @@ func TestInterruptLeavesNothing(t *testing.T) {
 		t.Skip("short: trains for some seconds")
 	}
 	if err := procfs.Available(); err != nil {
-		needs.Lacking(t, "a /proc to find processes in", err)
+		testenv.Lacking(t, "a /proc to find processes in", err)
 	}
 	t.Setenv("BRIDGE_CACHE", t.TempDir())
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
@@ -313,7 +313,7 @@ func TestKilledBridgeLeavesNothing(t *testing.T) {
 		t.Skip("short: starts many processes")
 	}
 	if err := procfs.Available(); err != nil {
-		needs.Lacking(t, "a /proc to find processes in", err)
+		testenv.Lacking(t, "a /proc to find processes in", err)
 	}
 	p := newStallingPlugin(t)
 	folder := filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm")
@@ -343,7 +343,7 @@ func TestKilledBridgeLeavesNothing(t *testing.T) {
 // A recipe's limit ends what exceeds it, and says what to do.
 func TestMemoryLimitOfARecipe(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
-		needs.Lacking(t, "a /proc to see memory in", err)
+		testenv.Lacking(t, "a /proc to see memory in", err)
 	}
 	t.Setenv("BRIDGE_CACHE", t.TempDir())
 	_, stderr := want(t, exitFailed, disturbedRun(filepath.Join(t.TempDir(), "run"), smallStart(t), "process", "--set", "language.memory_limit=1MB")...)

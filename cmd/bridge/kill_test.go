@@ -17,8 +17,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/needs"
 	"github.com/modular-bridging/bridge/internal/procfs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/train/checkpoint"
 )
@@ -188,7 +188,7 @@ func TestDisturbedRunsEndWithTheSameWeights(t *testing.T) {
 func child(t *testing.T, r *training, family string, before int) int {
 	t.Helper()
 	if err := procfs.Available(); err != nil {
-		needs.Lacking(t, "a /proc to find processes in", err)
+		testenv.Lacking(t, "a /proc to find processes in", err)
 	}
 	for {
 		for p := range procfs.All() {

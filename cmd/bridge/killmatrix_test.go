@@ -18,10 +18,10 @@ import (
 	"google.golang.org/grpc/stats"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/golden"
-	"github.com/modular-bridging/bridge/internal/needs"
 	"github.com/modular-bridging/bridge/internal/procfs"
-	"github.com/modular-bridging/bridge/internal/pythontest"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 )
 
@@ -132,26 +132,26 @@ type victim struct {
 // each kind and the examples that need no torch, with one of them. Where there is
 // torch, the examples that need it come with both.
 func victims() (all []victim) {
-	for _, f := range builtin() {
-		if needs.Long() || f.Name == "opt" || f.Name == "vit" {
+	for _, f := range builtin.Families() {
+		if testenv.Long() || f.Name == "opt" || f.Name == "vit" {
 			all = append(all, victim{name: f.Name, kind: f.Kind, config: func(t *testing.T) plugins.Config { return builtinVictim(t, f.Name) }})
 		}
 	}
 	all = append(all, victim{name: "adapter-go", kind: adapters.KindLanguage, config: exampleInGo},
 		victim{name: "adapter-python-numpy", kind: adapters.KindLanguage, config: exampleInPython})
-	if needs.Long() {
+	if testenv.Long() {
 		all = append(all, victim{name: "adapter-go-gomlx", kind: adapters.KindLanguage, config: exampleOnGoMLX},
 			victim{name: "adapter-python-remote", kind: adapters.KindLanguage, config: exampleWithServer})
 	}
 	short := len(all)
-	if os.Getenv(pythontest.TorchVariable) != "" {
+	if os.Getenv(testenv.TorchVariable) != "" {
 		all = append(all, victim{name: "adapter-python-hf", kind: adapters.KindLanguage, config: exampleWithTorch("adapter-python-hf", "opt")},
 			victim{name: "adapter-python-hf-vision", kind: adapters.KindVision, config: exampleWithTorch("adapter-python-hf-vision", "vit")})
 	}
 	var both []victim
 	for i, v := range all {
 		for j, transport := range []plugins.Transport{plugins.TransportAuto, plugins.TransportGRPC} {
-			if needs.Long() || i >= short || i%2 == j {
+			if testenv.Long() || i >= short || i%2 == j {
 				v.transport = transport
 				both = append(both, v)
 			}
@@ -211,9 +211,9 @@ func buildExample(t *testing.T, name string) string {
 
 func exampleInPython(t *testing.T) plugins.Config {
 	t.Helper()
-	program := pythontest.Program(t, pythontest.Python(t), "examples/adapter-python-numpy/adapter.py")
+	program := testenv.Program(t, testenv.Python(t), "examples/adapter-python-numpy/adapter.py")
 	checkpoint := filepath.Join(t.TempDir(), "checkpoint")
-	pythontest.Run(t, program, "--init", checkpoint)
+	testenv.Run(t, program, "--init", checkpoint)
 	return plugins.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
 }
 
@@ -229,7 +229,7 @@ func exampleWithServer(t *testing.T) plugins.Config {
 func exampleWithTorch(example, family string) func(t *testing.T) plugins.Config {
 	return func(t *testing.T) plugins.Config {
 		t.Helper()
-		program := pythontest.Program(t, pythontest.Torch(t), "examples/"+example+"/adapter.py")
+		program := testenv.Program(t, testenv.Torch(t), "examples/"+example+"/adapter.py")
 		return plugins.Config{Path: program, Load: *firstGolden(t, family).LoadRequest(""), Env: []string{"OMP_NUM_THREADS=1"}}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/convert"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/registry"
 )
 
@@ -102,7 +102,7 @@ func (p *program) lavisDir(c *cli.Context, file string) (string, error) {
 // lavisCache is where a file's bridge is kept: by the file's digest and the flags
 // that say what it does not hold.
 func lavisCache(c *cli.Context, file string) (string, error) {
-	digest, err := checkpoint.FileDigest(file)
+	digest, err := weights.FileDigest(file)
 	if err != nil {
 		return "", err
 	}

@@ -80,7 +80,7 @@ func (p *program) modelsList(c *cli.Context) error {
 			}
 			continue
 		}
-		rows = append(rows, []string{id, string(b.Kind), b.Manifest.Family, strconv.Itoa(b.Width), known(b.Parameters, registry.Count), known(b.Download, registry.Size), weights(b)})
+		rows = append(rows, []string{id, string(b.Kind), b.Manifest.Family, strconv.Itoa(b.Width), known(b.Parameters, registry.Count), known(b.Download, registry.Size), weightsPlace(b)})
 	}
 	if c.Bool("json") {
 		return nil
@@ -95,7 +95,7 @@ func known(n int64, format func(int64) string) string {
 	return format(n)
 }
 
-func weights(b registry.Backbone) string {
+func weightsPlace(b registry.Backbone) string {
 	if b.Path != "" {
 		return fmt.Sprintf("%s: %s", b.Source, b.Path)
 	}
@@ -143,7 +143,7 @@ func facts(b registry.Backbone) [][2]string {
 		{"caption prompt", quoted(b.Prompts.Caption)}, {"question prompt", quoted(b.Prompts.Question)},
 		{"parameters", known(b.Parameters, registry.Count)}, {"download", known(b.Download, registry.Size)},
 		{"memory", known(b.Memory.Inference, registry.Size)}, {"memory, stage 2", known(b.Memory.Stage2, registry.Size)},
-		{"weights", weights(b)}, {"commit", b.Commit},
+		{"weights", weightsPlace(b)}, {"commit", b.Commit},
 	}
 }
 

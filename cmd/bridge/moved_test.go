@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/train"
 )
 
@@ -106,7 +106,7 @@ func TestPluginsThatChangedSinceTraining(t *testing.T) {
 	}
 	w.bridge(exitFailed, "train runs/t/recipe.toml --out runs/t --resume", "the run was made with something else: vision encoder: the plugin is another: the version was 1.0.0, is 1.1.0, ", ", plugin.toml changed", "/plugins/my-vit, back as it was, or start a new run")
 	w.bridge(exitDone, "retrain --from runs/t --llm tiny-flan-t5"+swap, says)
-	if l, err := registry.ReadLock("runs/swap/bridge.lock"); err != nil || l.Vision.PluginVersion != "1.1.0" || l.Vision.Plugin != "plugins/my-vit" {
+	if l, err := lockfile.Read("runs/swap/bridge.lock"); err != nil || l.Vision.PluginVersion != "1.1.0" || l.Vision.Plugin != "plugins/my-vit" {
 		t.Errorf("the new run's lock has %+v, %v", l.Vision, err)
 	}
 }

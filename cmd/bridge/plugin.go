@@ -12,10 +12,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/plugins/trust"
-	"github.com/modular-bridging/bridge/registry"
 )
 
 func (p *program) pluginCommand() *cli.Command {
@@ -77,14 +77,14 @@ func (p *program) pluginAddCommand() *cli.Command {
 
 func (p *program) pluginRemoveCommand() *cli.Command {
 	return &cli.Command{
-		Name: "remove", Usage: "delete a plugin's folder, and what " + registry.LockFile + " says of it", ArgsUsage: "NAME", UsageText: "bridge plugin remove NAME [--project|--user]",
+		Name: "remove", Usage: "delete a plugin's folder, and what " + lockfile.Name + " says of it", ArgsUsage: "NAME", UsageText: "bridge plugin remove NAME [--project|--user]",
 		Description: "Example: bridge plugin remove mybackbone", Flags: placeFlags("of"), Action: p.pluginRemove,
 	}
 }
 
 func (p *program) pluginLockCommand() *cli.Command {
 	return &cli.Command{
-		Name: "lock", Usage: "pin plugins as they are in the project's " + registry.LockFile + ", or check that they are as pinned", ArgsUsage: "[NAME...]",
+		Name: "lock", Usage: "pin plugins as they are in the project's " + lockfile.Name + ", or check that they are as pinned", ArgsUsage: "[NAME...]",
 		UsageText: "bridge plugin lock [NAME...] [--check]",
 		Description: "NAME may be a path; without one it is all plugins that `bridge plugin list` shows. Every file, link and executable bit counts.\n" +
 			"A plugin that is pinned starts only as it is pinned; --locked starts no other.\n\nExample: bridge plugin lock --check",
@@ -118,7 +118,7 @@ type pluginLine struct {
 	Problem      string                `json:"problem,omitempty"`   // why it would not start, or its manifest cannot be read
 }
 
-func lineOfPlugin(found store.Plugin, lock registry.Lock) pluginLine {
+func lineOfPlugin(found store.Plugin, lock lockfile.Lock) pluginLine {
 	m := found.Manifest
 	_, pinned := lock.Plugins[found.Name]
 	return pluginLine{Name: found.Name, Version: m.Version, Kind: m.Kind, Families: m.Families, Protocol: m.Protocol, Capabilities: m.Capabilities,
@@ -134,7 +134,7 @@ func (p *program) pluginList(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	lock, err := registry.ReadProjectLock(registry.LockFile)
+	lock, err := lockfile.ReadProject(lockfile.Name)
 	if err != nil {
 		return err
 	}
@@ -259,7 +259,7 @@ func (p *program) pluginShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	lock, err := registry.ReadProjectLock(registry.LockFile)
+	lock, err := lockfile.ReadProject(lockfile.Name)
 	if err != nil {
 		return err
 	}
@@ -367,7 +367,7 @@ func (p *program) pluginRemove(c *cli.Context) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "removed %s\n", dir)
-	lock, err := registry.ReadProjectLock(registry.LockFile)
+	lock, err := lockfile.ReadProject(lockfile.Name)
 	if _, pinned := lock.Plugins[args[0]]; err != nil || !pinned {
 		return err
 	}
@@ -375,7 +375,7 @@ func (p *program) pluginRemove(c *cli.Context) error {
 		return nil // the other of that name, which then has to be what is pinned
 	}
 	delete(lock.Plugins, args[0])
-	return registry.WriteLock(registry.LockFile, lock)
+	return lockfile.Write(lockfile.Name, lock)
 }
 
 func (p *program) pluginLock(c *cli.Context) error {
@@ -387,7 +387,7 @@ func (p *program) pluginLock(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	lock, err := registry.ReadProjectLock(registry.LockFile)
+	lock, err := lockfile.ReadProject(lockfile.Name)
 	if err != nil {
 		return err
 	}
@@ -423,7 +423,7 @@ func (p *program) pluginLock(c *cli.Context) error {
 		p.leftOut(now.Tree.Left)
 		lock.Plugins[f.Name] = pin
 	}
-	return registry.WriteLock(registry.LockFile, lock)
+	return lockfile.Write(lockfile.Name, lock)
 }
 
 // leftOut says what of a folder is not the plugin's.
@@ -455,7 +455,7 @@ func pluginsNamed(names []string) ([]store.Plugin, error) {
 
 // checkPins says of each plugin whether it is as pinned, and fails where one is
 // not.
-func (p *program) checkPins(found []store.Plugin, lock registry.Lock, all bool) error {
+func (p *program) checkPins(found []store.Plugin, lock lockfile.Lock, all bool) error {
 	policy, err := p.policy(wishes{locked: true})
 	if err != nil {
 		return err

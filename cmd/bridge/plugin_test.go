@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/modular-bridging/bridge/internal/needs"
 	"github.com/modular-bridging/bridge/internal/sandbox"
+	"github.com/modular-bridging/bridge/internal/testenv"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/registry"
 )
@@ -95,7 +96,7 @@ func TestPluginsAreNotRunByLooking(t *testing.T) {
 	w.bridge(exitDone, "models list")
 	w.bridge(exitFailed, "plugin remove my-vitt", "did you mean my-vit?")
 	w.bridge(exitDone, "plugin remove my-vit", "removed plugins")
-	if lock, err := registry.ReadLock(registry.LockFile); err != nil || len(lock.Plugins) != 1 {
+	if lock, err := lockfile.Read(lockfile.Name); err != nil || len(lock.Plugins) != 1 {
 		t.Errorf("the lock has %v, %v", lock.Plugins, err)
 	}
 	w.bridge(exitDone, "plugin list --json", `"name":"other"`)
@@ -209,7 +210,7 @@ func TestUnbuiltProjectsAreNoPlugins(t *testing.T) {
 
 	mustDo(t, os.Remove("plugins/my-vit/.venv"))
 	w.bridge(exitDone, "doctor", "it would not start: plugin my-vit is not as it was locked")
-	mustDo(t, os.Remove(registry.LockFile))
+	mustDo(t, os.Remove(lockfile.Name))
 	w.bridge(exitDone, "plugin keygen my.key --no-password")
 	mustDo(t, os.Remove(filepath.Join(w.plugin, ".venv")))
 	w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key") // as it will be released
@@ -280,7 +281,7 @@ func TestAttachedPluginsAreNotTrusted(t *testing.T) {
 // A confined plugin computes the same, and what it would need more it does not get.
 func TestConfinedPlugins(t *testing.T) {
 	if err := sandbox.Supported(); err != nil {
-		needs.Lacking(t, "a kernel that can confine", err)
+		testenv.Lacking(t, "a kernel that can confine", err)
 	}
 	w := newWorkplace(t)
 	verify := "verify " + w.golden + " --backend go --sandbox on --plugin " + w.plugin

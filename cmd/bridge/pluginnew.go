@@ -9,8 +9,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/nearest"
-	"github.com/modular-bridging/bridge/internal/pluginproject"
+	"github.com/modular-bridging/bridge/adapters/builtin"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
+	"github.com/modular-bridging/bridge/plugins/project"
 )
 
 func (p *program) pluginNewCommand() *cli.Command {
@@ -21,7 +22,7 @@ func (p *program) pluginNewCommand() *cli.Command {
 			"is marked YOURS. It needs Go, or Python with venv and a network for pip.\n\n" +
 			"Example: bridge plugin new mybackbone --lang python --kind language-model",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "lang", Usage: "`LANGUAGE` that you write in: " + strings.Join(pluginproject.Languages(), " or ")},
+			&cli.StringFlag{Name: "lang", Usage: "`LANGUAGE` that you write in: " + strings.Join(project.Languages(), " or ")},
 			&cli.StringFlag{Name: "kind", Usage: "`KIND` of model: language-model or vision-encoder"},
 			&cli.StringFlag{Name: "dir", Usage: "`DIR` to make (default: NAME in the working folder)"},
 			&cli.BoolFlag{Name: "no-build", Usage: "write the files only"},
@@ -35,24 +36,24 @@ func (p *program) pluginNew(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	o := pluginproject.Options{Name: args[0], Language: c.String("lang"), Kind: adapters.ModelKind(c.String("kind")), Dir: c.String("dir")}
+	o := project.Options{Name: args[0], Language: c.String("lang"), Kind: adapters.ModelKind(c.String("kind")), Dir: c.String("dir")}
 	var kinds []string
-	for _, k := range pluginproject.Kinds() {
+	for _, k := range project.Kinds() {
 		kinds = append(kinds, string(k))
 	}
-	if err := choice("--lang", o.Language, pluginproject.Languages()); err != nil {
+	if err := choice("--lang", o.Language, project.Languages()); err != nil {
 		return err
 	}
 	if err := choice("--kind", string(o.Kind), kinds); err != nil {
 		return err
 	}
-	for _, f := range builtin() {
+	for _, f := range builtin.Families() {
 		o.Reserved = append(o.Reserved, f.Name)
 	}
 	if o.Dir == "" {
 		o.Dir = o.Name
 	}
-	project, err := pluginproject.New(o)
+	project, err := project.New(o)
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,7 @@ func choice(flag, got string, choices []string) error {
 	if slices.Contains(choices, got) {
 		return nil
 	}
-	return usagef("%s is %q, want one of %s%s", flag, got, strings.Join(choices, ", "), nearest.Hint(got, choices))
+	return usagef("%s is %q, want one of %s%s", flag, got, strings.Join(choices, ", "), didyoumean.Hint(got, choices))
 }
 
 func (p *program) pluginBuildCommand() *cli.Command {
@@ -84,7 +85,7 @@ func (p *program) pluginBuildCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			project, err := pluginproject.Open(args[0])
+			project, err := project.Open(args[0])
 			if err != nil {
 				return err
 			}
@@ -94,7 +95,7 @@ func (p *program) pluginBuildCommand() *cli.Command {
 }
 
 // buildPlugin builds a project, and shows on stderr how.
-func (p *program) buildPlugin(ctx context.Context, project *pluginproject.Project) error {
+func (p *program) buildPlugin(ctx context.Context, project *project.Project) error {
 	if err := project.Build(ctx, p.stderr); err != nil {
 		return err
 	}

@@ -10,10 +10,9 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
-	"github.com/modular-bridging/bridge/internal/needs"
-	"github.com/modular-bridging/bridge/internal/pluginproject"
-	"github.com/modular-bridging/bridge/internal/pythontest"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/project"
 )
 
 // offline lets no go command reach the network, nor see the settings of this
@@ -38,19 +37,19 @@ func output(t *testing.T, dir, program string, args ...string) string {
 }
 
 // newProject makes a project with the command.
-func newProject(t *testing.T, language string, kind adapters.ModelKind, flags ...string) *pluginproject.Project {
+func newProject(t *testing.T, language string, kind adapters.ModelKind, flags ...string) *project.Project {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "it is new") // a folder whose name a shell would cut
 	want(t, exitDone, append([]string{"plugin", "new", "fresh", "--lang", language, "--kind", string(kind), "--dir", dir}, flags...)...)
-	project, err := pluginproject.Open(dir)
+	opened, err := project.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return project
+	return opened
 }
 
 // conforms runs the suite through a project's program.
-func conforms(t *testing.T, project *pluginproject.Project, kind adapters.ModelKind) {
+func conforms(t *testing.T, project *project.Project, kind adapters.ModelKind) {
 	t.Helper()
 	config := plugins.Config{Path: project.Program, Load: adapters.LoadRequest{Checkpoint: filepath.Join(project.Dir, "checkpoint")}}
 	if kind == adapters.KindVision {
@@ -73,7 +72,7 @@ func conforms(t *testing.T, project *pluginproject.Project, kind adapters.ModelK
 }
 
 // trains runs a project's recipe, cut short, and wants the loss to fall.
-func trains(t *testing.T, project *pluginproject.Project) {
+func trains(t *testing.T, project *project.Project) {
 	t.Helper()
 	t.Chdir(project.Dir)
 	t.Setenv("BRIDGE_CACHE", t.TempDir())
@@ -111,8 +110,8 @@ func mean(values []float64) (sum float64) {
 // kindsToTry are the kinds of the tests below. TestGuide does the same and more with
 // language models, so that they are left to the long tests.
 func kindsToTry() []adapters.ModelKind {
-	if needs.Long() {
-		return pluginproject.Kinds()
+	if testenv.Long() {
+		return project.Kinds()
 	}
 	return []adapters.ModelKind{adapters.KindVision}
 }
@@ -135,7 +134,7 @@ func TestPluginNewGo(t *testing.T) {
 // without a network, and returns the folders that they are in.
 func carriedPython(t *testing.T) (packages []string) {
 	t.Helper()
-	python := pythontest.Python(t)
+	python := testenv.Python(t)
 	found := output(t, ".", python, "-c", "import grpc, numpy, os\nfor m in grpc, numpy: print(os.path.dirname(os.path.dirname(m.__file__)))")
 	bin := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "python3"), []byte("#!/bin/sh\nexec '"+python+"' \"$@\"\n"), 0o755); err != nil {
@@ -174,17 +173,17 @@ func TestPluginNewPython(t *testing.T) {
 }
 
 // moved gives a project another folder.
-func moved(t *testing.T, project *pluginproject.Project) *pluginproject.Project {
+func moved(t *testing.T, p *project.Project) *project.Project {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "elsewhere")
-	if err := os.Rename(project.Dir, dir); err != nil {
+	if err := os.Rename(p.Dir, dir); err != nil {
 		t.Fatal(err)
 	}
-	project, err := pluginproject.Open(dir)
+	opened, err := project.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return project
+	return opened
 }
 
 func write(t *testing.T, file, text string) {

@@ -11,10 +11,11 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/nearest"
-	"github.com/modular-bridging/bridge/internal/pluginproject"
+	"github.com/modular-bridging/bridge/adapters/builtin"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/manifest"
+	"github.com/modular-bridging/bridge/plugins/project"
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
@@ -55,7 +56,7 @@ func (p *program) findPlugin(ctx context.Context, path string) (foundPlugin, err
 // findBuiltin is a family of this binary, in a process of its own and in this one.
 func (p *program) findBuiltin(name string) (foundPlugin, error) {
 	var names []string
-	for _, f := range builtin() {
+	for _, f := range builtin.Families() {
 		if f.Name != name {
 			names = append(names, f.Name)
 			continue
@@ -63,7 +64,7 @@ func (p *program) findBuiltin(name string) (foundPlugin, error) {
 		cfg, err := p.process(opening{}, f.Kind, f.Name, adapters.LoadRequest{})
 		return foundPlugin{config: cfg, family: &f, kind: f.Kind}, err
 	}
-	return foundPlugin{}, usagef("no built-in adapter %q%s (there are %s)", name, nearest.Hint(name, names), list(names))
+	return foundPlugin{}, usagef("no built-in adapter %q%s (there are %s)", name, didyoumean.Hint(name, names), list(names))
 }
 
 // findProject is a plugin's folder: with a plugin.toml, whose build command is
@@ -72,7 +73,7 @@ func (p *program) findProject(ctx context.Context, dir string) (foundPlugin, err
 	if _, err := os.Lstat(filepath.Join(dir, manifest.File)); errors.Is(err, fs.ErrNotExist) {
 		return findExecutable(dir)
 	}
-	project, err := pluginproject.Open(dir)
+	project, err := project.Open(dir)
 	if err != nil {
 		return foundPlugin{}, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/golden"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/conformance"
@@ -50,7 +51,7 @@ func TestBuiltinAdaptersConform(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range builtin() {
+	for _, f := range builtin.Families() {
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
 			folder := smallest(t, f.Name)

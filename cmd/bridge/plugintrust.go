@@ -11,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/conformance"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/plugins/trust"
@@ -29,7 +30,7 @@ type wishes struct {
 // trustFlags hold for every command that starts plugins.
 func trustFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "locked", Usage: "start only plugins that " + registry.LockFile + " pins (bridge plugin lock)"},
+		&cli.BoolFlag{Name: "locked", Usage: "start only plugins that " + lockfile.Name + " pins (bridge plugin lock)"},
 		&cli.BoolFlag{Name: "require-signed", Usage: "start only plugins that are signed by a key that you trust"},
 		&cli.StringFlag{Name: "sandbox", Usage: "`WHETHER` plugins are confined, without network and with few files: none or on"},
 	}
@@ -61,7 +62,7 @@ func (p *program) policy(w wishes) (trust.Policy, error) {
 	case w.sandbox == trust.SandboxOn:
 		settings.Sandbox = trust.SandboxOn
 	}
-	return trust.Policy{Settings: settings, LockFile: registry.LockFile, Environment: w.environment, Trained: w.trained, Log: p.log}, nil
+	return trust.Policy{Settings: settings, LockFile: lockfile.Name, Environment: w.environment, Trained: w.trained, Log: p.log}, nil
 }
 
 // trusted completes the configuration of a plugin that is to load a model: it is

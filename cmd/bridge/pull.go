@@ -64,7 +64,7 @@ func (p *program) modelsPull(c *cli.Context) error {
 	}
 	fmt.Fprintln(p.stdout, s.Dir)
 	if now, err := reg.Lookup(m.ID); err == nil && now.Path != s.Dir && now.Manifest.Repository == m.Repository {
-		fmt.Fprintf(p.stderr, "%s stays %s; to use what was pulled: bridge models add %s --path %s\n", m.ID, weights(now), m.ID, s.Dir)
+		fmt.Fprintf(p.stderr, "%s stays %s; to use what was pulled: bridge models add %s --path %s\n", m.ID, weightsPlace(now), m.ID, s.Dir)
 	}
 	return nil
 }

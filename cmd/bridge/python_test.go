@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/modular-bridging/bridge/internal/pythontest"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/kit"
 )
 
@@ -26,7 +26,7 @@ func kitModel(t *testing.T, id string) string {
 
 // tinyLlama is the folder of a Llama with random weights.
 func tinyLlama() string {
-	return filepath.Join(pythontest.Root(), "adapters", "llama", "testdata", "golden-llama-3", "checkpoint")
+	return filepath.Join(testenv.Root(), "adapters", "llama", "testdata", "golden-llama-3", "checkpoint")
 }
 
 // losses reads every loss of a run, in order.
@@ -55,7 +55,7 @@ func losses(t *testing.T, dir string) (names []string, values []float64) {
 // T5 by half each time: any two implementations part in the end, as the built-in adapter
 // on the Go backend and on XLA do.
 func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
-	program := pythontest.Program(t, pythontest.Torch(t), "examples/adapter-python-hf/adapter.py")
+	program := testenv.Program(t, testenv.Torch(t), "examples/adapter-python-hf/adapter.py")
 	for _, c := range []struct{ name, recipe, model string }{
 		{"tiny-opt", "tiny-stage2-opt", kitModel(t, "tiny-opt")},
 		{"tiny-flan-t5", "tiny-stage2-flan-t5", kitModel(t, "tiny-flan-t5")},
@@ -88,17 +88,17 @@ func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
 // folder and the example adapter that asks the server.
 func served(t *testing.T) (model, program string) {
 	t.Helper()
-	python := pythontest.PythonWith(t, "tokenizers")
+	python := testenv.PythonWith(t, "tokenizers")
 	model = filepath.Join(t.TempDir(), "tiny-llama")
 	if err := os.CopyFS(model, os.DirFS(tinyLlama())); err != nil {
 		t.Fatal(err)
 	}
-	url := pythontest.Server(t, pythontest.Program(t, python, "examples/adapter-python-remote/server.py", model))
+	url := testenv.Server(t, testenv.Program(t, python, "examples/adapter-python-remote/server.py", model))
 	remote := fmt.Sprintf(`{"api": "vllm", "url": "%s/v1", "model": "small"}`, url)
 	if err := os.WriteFile(filepath.Join(model, "remote.json"), []byte(remote), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return model, pythontest.Program(t, python, "examples/adapter-python-remote/adapter.py")
+	return model, testenv.Program(t, python, "examples/adapter-python-remote/adapter.py")
 }
 
 // A model that gives no gradient is refused before anything is computed.

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/pythontest"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 )
 
@@ -70,9 +70,9 @@ func TestCommandsAttachToAnAuthorsProcess(t *testing.T) {
 }
 
 func TestAnAuthorsProcessInPythonIsAttachedTo(t *testing.T) {
-	program := pythontest.Program(t, pythontest.Python(t), "examples/adapter-python-numpy/adapter.py")
+	program := testenv.Program(t, testenv.Python(t), "examples/adapter-python-numpy/adapter.py")
 	checkpoint := filepath.Join(t.TempDir(), "checkpoint")
-	pythontest.Run(t, program, "--init", checkpoint)
+	testenv.Run(t, program, "--init", checkpoint)
 	end := attachTo(t, program)
 	for _, id := range []string{"first", "second"} {
 		m, err := plugins.OpenLanguage(t.Context(), plugins.Config{Path: "/no/such/bridge-adapter-numpy", Load: adapters.LoadRequest{ID: id, Checkpoint: checkpoint}})

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/modular-bridging/bridge/eval"
-	"github.com/modular-bridging/bridge/internal/report"
+	"github.com/modular-bridging/bridge/runs/report"
 	"github.com/modular-bridging/bridge/train"
 )
 

@@ -15,9 +15,9 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/recipes"
-	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
 )
 
@@ -125,16 +125,16 @@ func merged(a, b map[string]string) map[string]string {
 
 // lock writes what the run uses or, where the run is resumed, checks that it
 // uses the same.
-func lock(dir string, now registry.Lock, resume bool) error {
-	path := filepath.Join(dir, registry.LockFile)
+func lock(dir string, now lockfile.Lock, resume bool) error {
+	path := filepath.Join(dir, lockfile.Name)
 	if !resume {
 		now, err := portable(dir, now)
 		if err != nil {
 			return err
 		}
-		return registry.WriteLock(path, now)
+		return lockfile.Write(path, now)
 	}
-	was, err := registry.ReadLock(path)
+	was, err := lockfile.Read(path)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func lock(dir string, now registry.Lock, resume bool) error {
 
 // portable notes in a run's lock which project the run is of, if it lies in the
 // working folder, and names the plugins that lie there from there.
-func portable(dir string, l registry.Lock) (registry.Lock, error) {
+func portable(dir string, l lockfile.Lock) (lockfile.Lock, error) {
 	run, err := filepath.Abs(dir)
 	project := projectFolder()
 	if err != nil || project == "" || !bridge.Inside(project, run) {
@@ -158,7 +158,7 @@ func portable(dir string, l registry.Lock) (registry.Lock, error) {
 		language := *l.Language
 		l.Language = &language
 	}
-	for _, e := range []*registry.LockEntry{&l.Vision, l.Language} {
+	for _, e := range []*lockfile.Entry{&l.Vision, l.Language} {
 		if e == nil || !filepath.IsAbs(e.Plugin) || !bridge.Inside(project, e.Plugin) {
 			continue
 		}
@@ -173,7 +173,7 @@ func portable(dir string, l registry.Lock) (registry.Lock, error) {
 // projectOfRun is the folder of the project that a run's recipe names paths from;
 // empty where it names them in full.
 func projectOfRun(dir string) (string, error) {
-	l, err := registry.ReadProjectLock(filepath.Join(dir, registry.LockFile))
+	l, err := lockfile.ReadProject(filepath.Join(dir, lockfile.Name))
 	if err != nil || l.Project == "" {
 		return "", err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/registry"
 )
@@ -39,7 +40,7 @@ func (b *bench) languageSide() (bridge.Side, error) {
 
 // record notes what finds a model again that no registry id names, and what its
 // plugin is.
-func record(side *bridge.Side, model registry.Backbone, entry registry.LockEntry) {
+func record(side *bridge.Side, model registry.Backbone, entry lockfile.Entry) {
 	if model.Source == registry.FromFolder {
 		side.Path = model.Path
 	}
@@ -56,7 +57,7 @@ func (p *program) settleInfo(dir string, info *bridge.Info) error {
 	p.settleSide(&info.Vision, l.Vision)
 	if info.Language != nil {
 		language := *info.Language
-		entry := registry.LockEntry{}
+		entry := lockfile.Entry{}
 		if l.Language != nil {
 			entry = *l.Language
 		}
@@ -85,7 +86,7 @@ func bringsNone(folder string, info bridge.Info) error {
 
 // settleSide completes a side. Bridges of older versions do not say what a plugin
 // was; the locks of their runs do.
-func (p *program) settleSide(side *bridge.Side, recorded registry.LockEntry) {
+func (p *program) settleSide(side *bridge.Side, recorded lockfile.Entry) {
 	if side.Plugin != "" && side.PluginDigest == "" && side.Digest == recorded.Digest {
 		side.PluginVersion, side.PluginDigest, side.PluginParts = recorded.PluginVersion, recorded.PluginDigest, recorded.PluginParts
 	}
@@ -95,7 +96,7 @@ func (p *program) settleSide(side *bridge.Side, recorded registry.LockEntry) {
 // runOf finds the run that a bridge's folder lies in, RUN/bridge or
 // RUN/checkpoints/STEP, and reads its lock. Of a folder in no run it returns the
 // folder and an empty lock.
-func runOf(dir string) (folder string, l registry.Lock, err error) {
+func runOf(dir string) (folder string, l lockfile.Lock, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return "", l, err
 	}
@@ -103,7 +104,7 @@ func runOf(dir string) (folder string, l registry.Lock, err error) {
 		if !isFile(filepath.Join(run, recipeFile)) {
 			continue
 		}
-		l, err := registry.ReadProjectLock(filepath.Join(run, registry.LockFile))
+		l, err := lockfile.ReadProject(filepath.Join(run, lockfile.Name))
 		if err != nil || l.Vision.ID != "" { // else it is a project's
 			return run, l, err
 		}

@@ -6,10 +6,12 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/adapters/dinov2"
+	"github.com/modular-bridging/bridge/adapters/siglip"
+	"github.com/modular-bridging/bridge/adapters/vit"
 	"github.com/modular-bridging/bridge/golden"
 	"github.com/modular-bridging/bridge/golden/goldentest"
-	"github.com/modular-bridging/bridge/internal/preprocess"
-	"github.com/modular-bridging/bridge/internal/pythontest"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 )
 
@@ -25,35 +27,38 @@ func open(t *testing.T, program string, load adapters.LoadRequest) adapters.Visi
 	return m
 }
 
-// testPart runs the cases of one size of pictures; class is the one of transformers'
-// processor where the folder names none.
-func testPart(t *testing.T, program, class string, f *golden.Folder) {
+// testPart runs the cases of one size of pictures.
+func testPart(t *testing.T, program string, builtIn adapters.Family, f *golden.Folder) {
 	t.Helper()
 	m := open(t, program, *f.LoadRequest(""))
 	defer m.Close()
 	goldentest.Run(t, f, golden.Vision(m))
-	// What the SDK reads of preprocessor_config.json is what bridge reads.
-	want, err := preprocess.Read(f.Checkpoint(), class, m.Spec().Image)
-	if want = preprocess.At(want, f.ImageSize()); err != nil || m.Spec().Image != want {
-		t.Errorf("pictures are prepared as %+v, want %+v (%v)", m.Spec().Image, want, err)
+	// The SDK reads preprocessor_config.json as the built-in family does.
+	reference, err := builtIn.OpenVision(t.Context(), f.LoadRequest(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reference.Close()
+	if got, want := m.Spec().Image, reference.Spec().Image; got != want {
+		t.Errorf("pictures are prepared as %+v, want %+v", got, want)
 	}
 }
 
 func TestGolden(t *testing.T) {
-	program := pythontest.Program(t, pythontest.Torch(t), script)
-	for family, class := range map[string]string{"vit": preprocess.CLIP, "siglip": preprocess.SigLIP, "dinov2": preprocess.BiT} {
-		dirs, err := golden.Dirs(filepath.Join(pythontest.Root(), "adapters", family, "testdata"))
+	program := testenv.Program(t, testenv.Torch(t), script)
+	for _, family := range []adapters.Family{vit.Family(), siglip.Family(), dinov2.Family()} {
+		dirs, err := golden.Dirs(filepath.Join(testenv.Root(), "adapters", family.Name, "testdata"))
 		if err != nil || len(dirs) == 0 {
-			t.Fatalf("family %s has the golden folders %v, %v", family, dirs, err)
+			t.Fatalf("family %s has the golden folders %v, %v", family.Name, dirs, err)
 		}
 		for _, dir := range dirs {
-			t.Run(family+"/"+filepath.Base(dir), func(t *testing.T) {
+			t.Run(family.Name+"/"+filepath.Base(dir), func(t *testing.T) {
 				f, err := golden.Open(dir)
 				if err != nil {
 					t.Fatal(err)
 				}
 				for _, part := range f.BySize() {
-					testPart(t, program, class, part)
+					testPart(t, program, family, part)
 				}
 			})
 		}
@@ -61,8 +66,8 @@ func TestGolden(t *testing.T) {
 }
 
 func TestConformance(t *testing.T) {
-	program := pythontest.Program(t, pythontest.Torch(t), script)
-	checkpoint := filepath.Join(pythontest.Root(), "adapters/vit/testdata/golden-quick-gelu/checkpoint")
+	program := testenv.Program(t, testenv.Torch(t), script)
+	checkpoint := filepath.Join(testenv.Root(), "adapters/vit/testdata/golden-quick-gelu/checkpoint")
 	adaptertest.TestVision(t, func() adapters.VisionEncoder {
 		return open(t, program, adapters.LoadRequest{Checkpoint: checkpoint})
 	})

@@ -10,7 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/golden"
 	"github.com/modular-bridging/bridge/golden/goldentest"
-	"github.com/modular-bridging/bridge/internal/pythontest"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 )
 
@@ -28,9 +28,9 @@ func open(t *testing.T, program string, load adapters.LoadRequest) adapters.Lang
 
 // The golden cases were computed by transformers, one example at a time and unpadded.
 func TestGolden(t *testing.T) {
-	program := pythontest.Program(t, pythontest.Torch(t), script)
+	program := testenv.Program(t, testenv.Torch(t), script)
 	for _, family := range []string{"opt", "t5", "llama", "gpt2", "qwen", "gemma2"} {
-		dirs, err := golden.Dirs(filepath.Join(pythontest.Root(), "adapters", family, "testdata"))
+		dirs, err := golden.Dirs(filepath.Join(testenv.Root(), "adapters", family, "testdata"))
 		if err != nil || len(dirs) == 0 {
 			t.Fatalf("family %s has the golden folders %v, %v", family, dirs, err)
 		}
@@ -49,10 +49,10 @@ func TestGolden(t *testing.T) {
 }
 
 func TestConformance(t *testing.T) {
-	program := pythontest.Program(t, pythontest.Torch(t), script)
+	program := testenv.Program(t, testenv.Torch(t), script)
 	for _, folder := range []string{"opt/testdata/golden-pre-norm", "t5/testdata/golden-flan", "llama/testdata/golden-llama-3"} {
 		t.Run(filepath.Base(folder), func(t *testing.T) {
-			checkpoint := filepath.Join(pythontest.Root(), "adapters", folder, "checkpoint")
+			checkpoint := filepath.Join(testenv.Root(), "adapters", folder, "checkpoint")
 			adaptertest.TestLanguage(t, func() adapters.LanguageModel {
 				return open(t, program, adapters.LoadRequest{Checkpoint: checkpoint})
 			}, adaptertest.Options{})
@@ -62,7 +62,7 @@ func TestConformance(t *testing.T) {
 
 // An author shall be able to read it at one go.
 func TestTheExampleIsShort(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(pythontest.Root(), script))
+	text, err := os.ReadFile(filepath.Join(testenv.Root(), script))
 	if err != nil {
 		t.Fatal(err)
 	}

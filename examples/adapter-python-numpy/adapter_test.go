@@ -13,7 +13,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
-	"github.com/modular-bridging/bridge/internal/pythontest"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 )
 
@@ -22,9 +22,9 @@ const script = "examples/adapter-python-numpy/adapter.py"
 // made returns the plugin and a checkpoint that it has made.
 func made(t *testing.T) (program, checkpoint string) {
 	t.Helper()
-	program = pythontest.Program(t, pythontest.Python(t), script)
+	program = testenv.Program(t, testenv.Python(t), script)
 	checkpoint = filepath.Join(t.TempDir(), "checkpoint")
-	pythontest.Run(t, program, "--init", checkpoint)
+	testenv.Run(t, program, "--init", checkpoint)
 	return program, checkpoint
 }
 
@@ -115,9 +115,9 @@ func TestTrainable(t *testing.T) {
 
 // An author runs the plugin under his debugger; bridge connects to it.
 func TestAttached(t *testing.T) {
-	program := pythontest.Program(t, pythontest.Python(t), script)
+	program := testenv.Program(t, testenv.Python(t), script)
 	checkpoint := filepath.Join(t.TempDir(), "checkpoint")
-	pythontest.Run(t, program, "--init", checkpoint)
+	testenv.Run(t, program, "--init", checkpoint)
 	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), "BRIDGE_DEBUG=1")
 	stdout, err := cmd.StdoutPipe()

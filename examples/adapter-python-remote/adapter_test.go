@@ -10,7 +10,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
-	"github.com/modular-bridging/bridge/internal/pythontest"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 )
 
@@ -20,7 +20,7 @@ const folder = "examples/adapter-python-remote"
 func checkpoint(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "small")
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join(pythontest.Root(), "adapters/llama/testdata/golden-llama-3/checkpoint"))); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(testenv.Root(), "adapters/llama/testdata/golden-llama-3/checkpoint"))); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -29,7 +29,7 @@ func checkpoint(t *testing.T) string {
 // serve starts the server and returns its address.
 func serve(t *testing.T, dir string) string {
 	t.Helper()
-	return pythontest.Server(t, pythontest.Program(t, pythontest.PythonWith(t, "tokenizers"), folder+"/server.py", dir))
+	return testenv.Server(t, testenv.Program(t, testenv.PythonWith(t, "tokenizers"), folder+"/server.py", dir))
 }
 
 // open starts the adapter with a remote.json.
@@ -42,7 +42,7 @@ func open(t *testing.T, dir string, remote map[string]string) (adapters.Language
 	if err := os.WriteFile(filepath.Join(dir, "remote.json"), text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	program := pythontest.Program(t, pythontest.PythonWith(t, "tokenizers"), folder+"/adapter.py")
+	program := testenv.Program(t, testenv.PythonWith(t, "tokenizers"), folder+"/adapter.py")
 	return plugins.OpenLanguage(t.Context(), plugins.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: dir}})
 }
 
@@ -153,12 +153,12 @@ func TestErrorsSayWhatTheServerSaid(t *testing.T) {
 
 // torch reads the prompt embeddings as vLLM does.
 func TestPromptEmbeddingsAreTorchs(t *testing.T) {
-	cmd := exec.Command(pythontest.Torch(t), "-c", `
+	cmd := exec.Command(testenv.Torch(t), "-c", `
 import base64, io, numpy, torch, embeds
 array = numpy.random.default_rng(0).standard_normal((5, 7)).astype(numpy.float32)
 read = torch.load(io.BytesIO(base64.b64decode(embeds.encode(array))), weights_only=True)
 assert read.dtype == torch.float32 and (read.numpy() == array).all()`)
-	cmd.Dir = filepath.Join(pythontest.Root(), folder)
+	cmd.Dir = filepath.Join(testenv.Root(), folder)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -7,85 +7,182 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
 const module = "github.com/modular-bridging/bridge"
 
-// rule says which packages of the module a package may import. A name stands
-// for the package and, with "/..." at its end, for those below it.
-type rule struct {
+// row says which packages of the module a package may import. A name stands for one
+// package; "NAME/..." stands for it and all below it, "NAME/*" for those right below it.
+type row struct {
 	packages string
 	may      []string
 }
 
-// rules is the import direction of the design: adapters and qformer below
-// bridge, below train and eval, below recipes, below cmd. The first rule that
-// fits a package counts. Only cmd, examples and tests name a concrete adapter
-// or import plugins.
-func rules() []rule {
-	return []rule{
-		{"", nil}, // the sources that the binary carries
+// table is the import order of the design. The first row that fits a package counts.
+// A row names the highest packages that may be imported; what those may import is
+// allowed too. The root holds the sources that the binary carries.
+func table() []row {
+	adapter := []string{"adapters", "adapters/internal/...", "internal/...", "tokenizer"}
+	return []row{
+		{"", nil},
 		{"adapters", nil},
 		{"adapters/adaptertest", []string{"adapters"}},
-		{"adapters/...", []string{"adapters", "internal/...", "tokenizer"}},
-		{"tokenizer/...", []string{"adapters", "internal/jsonfile"}},
-		{"imaging/...", []string{"adapters"}},
-		{"kit/...", []string{"imaging", "kit/..."}},
-		{"golden", []string{"adapters", "internal/..."}},
-		{"golden/goldentest", []string{"golden"}},
-		{"plugins/manifest", []string{"adapters", "internal/..."}},
-		{"plugins/store", []string{"adapters", "plugins/manifest", "internal/..."}},
-		{"plugins/release", []string{"adapters", "plugins/store", "internal/..."}},
-		{"plugins/trust", []string{"adapters", "plugins/manifest", "plugins/store", "plugins/release", "registry", "internal/..."}},
-		{"plugins/conformance", []string{"adapters", "adapters/adaptertest", "golden", "plugins", "plugins/internal/...", "internal/execfault", "internal/printable", "internal/procfs"}},
-		{"plugins/...", []string{"adapters", "plugins/internal/...", "internal/..."}},
-		{"registry", []string{"adapters", "plugins/store", "internal/..."}},
+		{"adapters/internal/lm/lmtest", append(adapter, "golden", "golden/goldentest")},
+		{"adapters/internal/vision/visiontest", append(adapter, "adapters/adaptertest", "golden", "golden/goldentest")},
+		{"adapters/internal/...", adapter},
+		{"adapters/builtin", []string{"adapters/*"}},
+		{"adapters/*", adapter},
+
+		{"tokenizer/...", []string{"adapters", "internal/..."}},
+		{"imaging/...", []string{"adapters", "internal/..."}},
+		{"kit/...", []string{"adapters", "imaging", "kit/...", "internal/..."}},
+		{"golden/...", []string{"adapters", "golden", "internal/..."}},
+
+		{"plugins", []string{"adapters", "plugins/internal/...", "internal/..."}},
+		{"plugins/host", []string{"adapters", "plugins/internal/...", "internal/..."}},
+		{"plugins/internal/...", []string{"adapters", "plugins/internal/...", "internal/..."}},
+		{"plugins/project/template/*", []string{"adapters", "plugins"}}, // what an outside author can
+		{"plugins/project", []string{"", "plugins/*", "adapters", "internal/..."}},
+		{"plugins/conformance", []string{"plugins/*", "adapters", "adapters/adaptertest", "golden", "internal/..."}},
+		{"plugins/*", []string{"plugins", "plugins/*", "adapters", "internal/..."}},
+		{"registry", []string{"plugins/store", "plugins/lockfile", "internal/..."}},
+
 		{"qformer/...", []string{"qformer/...", "internal/layers"}},
 		{"bridge", []string{"adapters", "qformer", "tokenizer", "imaging", "internal/..."}},
-		{"convert", []string{"adapters", "qformer", "bridge", "tokenizer", "internal/..."}},
-		{"eval", []string{"adapters", "qformer", "bridge", "internal/..."}},
-		{"train/...", []string{"adapters", "qformer/...", "bridge", "eval", "train/...", "kit/...", "imaging", "internal/..."}},
-		{"recipes", []string{"adapters", "qformer", "bridge", "train", "eval", "registry", "kit", "plugins/manifest", "plugins/store", "internal/..."}},
-		{"internal/lm/decoder", []string{"adapters", "tokenizer", "internal/..."}},
-		{"internal/lm/lmtest", []string{"adapters", "golden", "golden/goldentest", "internal/..."}},
-		{"internal/vision/visiontest", []string{"adapters", "adapters/adaptertest", "golden", "golden/goldentest", "internal/..."}},
-		{"internal/lm", []string{"adapters", "tokenizer", "internal/..."}},
-		{"internal/pluginproject", []string{"", "adapters", "plugins/manifest", "internal/..."}},
-		{"internal/pluginproject/template/...", []string{"adapters", "plugins"}}, // what an outside author can
+		{"convert", []string{"bridge"}},
+		{"data/...", []string{"data/...", "adapters", "imaging", "kit", "internal/..."}},
+		{"eval/...", []string{"bridge", "data"}},
+		{"train/...", []string{"train/...", "bridge", "eval", "data", "data/featurecache", "qformer/...", "internal/..."}},
+		{"recipes", []string{"train", "registry", "kit", "plugins/manifest", "plugins/store"}},
+		{"workspace", []string{"recipes", "registry", "plugins/*", "bridge", "convert", "adapters/builtin", "golden"}},
+		{"runs/report", []string{"internal/..."}},
+		{"runs/comparison", []string{"runs", "runs/report"}},
+		{"runs", []string{"workspace", "train", "eval", "runs/report"}},
+		{"cmd/...", []string{"..."}},
+
 		{"internal/...", []string{"adapters", "internal/..."}},
 		{"tools/xla", nil},
 		{"tools/...", []string{"..."}},
 		{"examples/...", []string{"adapters", "plugins", "tokenizer"}}, // what an outside author can
-		{"cmd/...", []string{"..."}},
 	}
+}
+
+// testsMay is what tests import beside what their package may.
+func testsMay() []string {
+	return []string{"kit/...", "golden/...", "adapters/*", "adapters/internal/lm/lmtest", "adapters/internal/vision/visiontest",
+		"internal/testenv", "internal/procfs"}
+}
+
+// families are the concrete adapters. Nothing but the list of built-in ones, other
+// families and tests names one.
+func families(all []listed) []string {
+	var names []string
+	for _, p := range all {
+		name := p.name()
+		if path.Dir(name) == "adapters" && name != "adapters/adaptertest" && name != "adapters/builtin" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // listed is a package as `go list -json` describes it.
 type listed struct {
-	ImportPath string
-	Imports    []string
+	ImportPath                         string
+	Name                               string
+	Export                             string // file with its types
+	Imports, TestImports, XTestImports []string
+}
+
+// name is the package's path in the module; empty for the root.
+func (p listed) name() string { return inModule(p.ImportPath) }
+
+func inModule(importPath string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/")
+}
+
+// own returns the packages of the module among imports.
+func own(imports []string) []string {
+	var names []string
+	for _, i := range imports {
+		if i == module || strings.HasPrefix(i, module+"/") {
+			names = append(names, inModule(i))
+		}
+	}
+	return names
+}
+
+// allowed returns the patterns of all that a package may import: its row's, and
+// those of the rows of the packages that it names.
+func allowed(name string, all []listed) map[string]bool {
+	found := map[string]bool{}
+	var add func(name string)
+	add = func(name string) {
+		for _, pattern := range rowOf(name).may {
+			for _, p := range all {
+				if below := p.name(); covers(pattern, below) && !found[below] {
+					found[below] = true
+					add(below)
+				}
+			}
+		}
+	}
+	add(name)
+	return found
+}
+
+func rowOf(name string) row {
+	i := slices.IndexFunc(table(), func(r row) bool { return covers(r.packages, name) })
+	if i < 0 {
+		return row{packages: "?"}
+	}
+	return table()[i]
 }
 
 func TestImportDirection(t *testing.T) {
-	packages := list(t)
-	if len(packages) < 10 {
-		t.Fatalf("go list found %d packages", len(packages))
+	all := list(t)
+	if len(all) < 10 {
+		t.Fatalf("go list found %d packages", len(all))
 	}
-	for _, p := range packages {
-		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
-		i := slices.IndexFunc(rules(), func(r rule) bool { return covers(r.packages, name) })
-		if i < 0 {
-			t.Errorf("no rule says what %s may import: add one, after a look at the design", name)
+	for _, p := range all {
+		name := p.name()
+		if rowOf(name).packages == "?" {
+			t.Errorf("no row says what %s may import: add one, after a look at the design", name)
 			continue
 		}
-		for _, imported := range p.Imports {
-			below, own := strings.CutPrefix(imported+"/", module+"/")
-			below = strings.TrimSuffix(below, "/") // empty for the root
-			if own && !slices.ContainsFunc(rules()[i].may, func(m string) bool { return covers(m, below) }) {
-				t.Errorf("%s imports %s; the design lets it import %v", name, below, rules()[i].may)
+		may := allowed(name, all)
+		for _, imported := range own(p.Imports) {
+			if !may[imported] {
+				t.Errorf("%s imports %s; its row lets it import %v and what those may", name, imported, rowOf(name).may)
+			}
+		}
+		for _, imported := range own(slices.Concat(p.TestImports, p.XTestImports)) {
+			inTests := func(pattern string) bool { return covers(pattern, imported) }
+			if imported != name && !may[imported] && !slices.ContainsFunc(testsMay(), inTests) {
+				t.Errorf("a test of %s imports %s; its row lets it import %v and what those may", name, imported, rowOf(name).may)
+			}
+		}
+	}
+}
+
+func TestOnlyTheListOfBuiltInsNamesAFamily(t *testing.T) {
+	all := list(t)
+	known := families(all)
+	if len(known) < 10 {
+		t.Fatalf("found the families %v", known)
+	}
+	for _, p := range all {
+		if p.name() == "adapters/builtin" || slices.Contains(known, p.name()) || strings.HasPrefix(p.name(), "tools/") {
+			continue
+		}
+		for _, imported := range own(p.Imports) {
+			if slices.Contains(known, imported) {
+				t.Errorf("%s imports %s; take an [adapters.Family] instead", p.name(), imported)
 			}
 		}
 	}
@@ -94,7 +191,7 @@ func TestImportDirection(t *testing.T) {
 // The contracts need nothing but the standard library.
 func TestAdaptersNeedTheStandardLibraryAlone(t *testing.T) {
 	for _, p := range list(t) {
-		if p.ImportPath != module+"/adapters" {
+		if p.name() != "adapters" {
 			continue
 		}
 		for _, imported := range p.Imports {
@@ -105,36 +202,46 @@ func TestAdaptersNeedTheStandardLibraryAlone(t *testing.T) {
 	}
 }
 
-// Tools are for who builds bridge; the binary carries one of them.
+// Tools are for those who build bridge; the binary carries one of them.
 func TestToolsAreImportedByTheCommandAlone(t *testing.T) {
 	for _, p := range list(t) {
-		for _, imported := range p.Imports {
-			tool, ok := strings.CutPrefix(imported, module+"/tools/")
-			if ok && (p.ImportPath != module+"/cmd/bridge" || tool != "xla") {
-				t.Errorf("%s imports tools/%s; only cmd/bridge may import a tool, and only tools/xla", p.ImportPath, tool)
+		for _, imported := range own(p.Imports) {
+			tool, ok := strings.CutPrefix(imported, "tools/")
+			if ok && (p.name() != "cmd/bridge" || tool != "xla") {
+				t.Errorf("%s imports tools/%s; only cmd/bridge may import a tool, and only tools/xla", p.name(), tool)
 			}
 		}
 	}
 }
 
-// Examples are what others copy: no rule may let them import what others cannot.
+// Others copy the examples, so no row may let them, or their tests, import what others
+// cannot. Helpers of tests are no part of an example.
 func TestExamplesImportNothingInternal(t *testing.T) {
-	for _, r := range rules() {
-		if !strings.HasPrefix(r.packages, "examples") {
+	for _, p := range list(t) {
+		if !strings.HasPrefix(p.name(), "examples/") {
 			continue
 		}
-		if i := slices.IndexFunc(r.may, func(m string) bool { return m == "..." || strings.Contains(m, "internal") }); i >= 0 {
-			t.Errorf("the rule for %s allows %s", r.packages, r.may[i])
+		for _, imported := range own(p.Imports) {
+			if strings.Contains("/"+imported+"/", "/internal/") {
+				t.Errorf("%s imports %s", p.name(), imported)
+			}
+		}
+		for _, imported := range own(slices.Concat(p.TestImports, p.XTestImports)) {
+			if strings.Contains("/"+imported+"/", "/internal/") && imported != "internal/testenv" {
+				t.Errorf("a test of %s imports %s", p.name(), imported)
+			}
 		}
 	}
 }
 
-func TestRulesFit(t *testing.T) {
+func TestPatternsCover(t *testing.T) {
 	for _, c := range []struct {
 		pattern, name string
 		want          bool
 	}{
 		{"adapters", "adapters", true}, {"adapters", "adapters/opt", false}, {"adapters/...", "adapters/opt", true},
+		{"adapters/*", "adapters/opt", true}, {"adapters/*", "adapters", false}, {"adapters/*", "adapters/internal/lm", false},
+		{"adapters/*", "adapters/internal", false},
 		{"train/...", "train", true}, {"train/...", "training", false}, {"...", "cmd/bridge", true},
 	} {
 		if covers(c.pattern, c.name) != c.want {
@@ -144,6 +251,9 @@ func TestRulesFit(t *testing.T) {
 }
 
 func covers(pattern, name string) bool {
+	if parent, ok := strings.CutSuffix(pattern, "/*"); ok {
+		return path.Dir(name) == parent && path.Base(name) != "internal"
+	}
 	prefix, below := strings.CutSuffix(pattern, "...")
 	if !below {
 		return pattern == name
@@ -151,23 +261,32 @@ func covers(pattern, name string) bool {
 	return strings.HasPrefix(name+"/", prefix)
 }
 
-func list(t *testing.T) []listed {
-	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...")
+// packages is `go list` of the module, read once.
+var packages = sync.OnceValues(func() ([]listed, error) {
+	cmd := exec.Command("go", "list", "-export", "-json=ImportPath,Name,Export,Imports,TestImports,XTestImports", module+"/...")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, stderr.String())
+		return nil, errors.Join(err, errors.New(stderr.String()))
 	}
 	var all []listed
 	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p listed
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
-			return all
+			return all, nil
 		} else if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		all = append(all, p)
 	}
+})
+
+func list(t *testing.T) []listed {
+	t.Helper()
+	all, err := packages()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	return all
 }

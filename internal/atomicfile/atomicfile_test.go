@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
 func TestWriteReplaces(t *testing.T) {
@@ -45,7 +45,7 @@ func TestBrokenOffInTheMiddle(t *testing.T) {
 }
 
 func TestFullDisk(t *testing.T) {
-	path := filepath.Join(needs.SmallDisk(t), "x.json")
+	path := filepath.Join(testenv.SmallDisk(t), "x.json")
 	if err := WriteBytes(path, []byte("before")); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
 // TestMain lets the test binary open a backend and compute, alone, so that its
@@ -57,7 +57,7 @@ func TestGo(t *testing.T) {
 
 func TestXLACPU(t *testing.T) {
 	if _, err := Choose(XLACPU); err != nil {
-		needs.Lacking(t, "an XLA CPU plugin (tools/xla/install-cpu.sh installs one)", err)
+		testenv.Lacking(t, "an XLA CPU plugin (tools/xla/install-cpu.sh installs one)", err)
 	}
 	stdout, stderr := openInChild(t, XLACPU)
 	if stdout != "" || !strings.Contains(stderr, "xla:cpu: ") {

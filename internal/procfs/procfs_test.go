@@ -7,9 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"golang.org/x/sys/unix"
-
-	"github.com/modular-bridging/bridge/internal/needs"
 )
 
 func TestParse(t *testing.T) {
@@ -31,7 +30,7 @@ func TestParse(t *testing.T) {
 
 func TestProcesses(t *testing.T) {
 	if err := Available(); err != nil {
-		needs.Lacking(t, "a /proc to find processes in", err)
+		testenv.Lacking(t, "a /proc to find processes in", err)
 	}
 	want := Process{PID: os.Getpid(), Parent: os.Getppid(), Group: unix.Getpgrp()}
 	found := false
@@ -71,7 +70,7 @@ func TestProcesses(t *testing.T) {
 
 func TestActivity(t *testing.T) {
 	if err := Available(); err != nil {
-		needs.Lacking(t, "a /proc to find processes in", err)
+		testenv.Lacking(t, "a /proc to find processes in", err)
 	}
 	for script, want := range map[string]bool{"exec sleep 60": false, "while :; do :; done": true} {
 		cmd := exec.Command("sh", "-c", script)

@@ -19,9 +19,8 @@ import (
 	"testing"
 
 	kernel "github.com/landlock-lsm/go-landlock/landlock/syscall"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"golang.org/x/sys/unix"
-
-	"github.com/modular-bridging/bridge/internal/needs"
 )
 
 // attempt is the variable that makes this binary the program in the sandbox: what
@@ -128,7 +127,7 @@ func run(t *testing.T, p *Policy, what string, files ...*os.File) (ok bool, outp
 func supported(t *testing.T) {
 	t.Helper()
 	if err := Supported(); err != nil {
-		needs.Lacking(t, "a kernel that can confine", err)
+		testenv.Lacking(t, "a kernel that can confine", err)
 	}
 }
 

@@ -3,11 +3,10 @@ package stricttoml
 import (
 	"encoding"
 	"fmt"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"math"
 	"reflect"
 	"strings"
-
-	"github.com/modular-bridging/bridge/internal/nearest"
 )
 
 // Decode writes the document's values into the struct that v points to, over
@@ -42,7 +41,7 @@ func (d *Document) table(dst reflect.Value, src map[string]any, at string) {
 }
 
 func (d *Document) unknown(at, key string, names []string) {
-	if near := nearest.Name(key, names); near != "" {
+	if near := didyoumean.Name(key, names); near != "" {
 		d.Errorf(join(at, key), "unknown key; did you mean %s?", join(at, near))
 		return
 	}

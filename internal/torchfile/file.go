@@ -13,21 +13,21 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // File is an open file of torch.
 type File struct {
 	// Tensors are the state: by name, those of the dictionary that the file is or
 	// that it holds under "model", "state_dict" or "module".
-	Tensors map[string]checkpoint.View
+	Tensors map[string]weights.View
 
 	unmap func() error
 }
 
 // Open maps a file and reads what it names.
 func Open(path string) (*File, error) {
-	data, unmap, err := checkpoint.MapFile(path)
+	data, unmap, err := weights.MapFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, adapters.Errorf(adapters.NotFound, "%w", err).WithRemedy("name a .pth or .pt file")
 	}
@@ -51,7 +51,7 @@ func Open(path string) (*File, error) {
 func (f *File) Close() error { return f.unmap() }
 
 // read returns the state of a mapped file.
-func read(data []byte) (tensors map[string]checkpoint.View, err error) {
+func read(data []byte) (tensors map[string]weights.View, err error) {
 	defer func() { // the pickle reader panics on some lengths that are lies
 		if p := recover(); p != nil {
 			err = fmt.Errorf("its pickle cannot be read: %v", p)
@@ -130,7 +130,7 @@ func content(data []byte, files map[string]*zip.File, name string) ([]byte, erro
 }
 
 // state finds the dictionary of tensors.
-func state(top any) (map[string]checkpoint.View, error) {
+func state(top any) (map[string]weights.View, error) {
 	entries, ok := dict(top)
 	if !ok {
 		return nil, adapters.Errorf(adapters.Unsupported, "it holds a %T, want a dictionary of tensors", top)
@@ -141,7 +141,7 @@ func state(top any) (map[string]checkpoint.View, error) {
 			break
 		}
 	}
-	out := map[string]checkpoint.View{}
+	out := map[string]weights.View{}
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		t, ok := entries[name].(*tensor)
 		if !ok {

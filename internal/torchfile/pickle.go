@@ -11,7 +11,7 @@ import (
 	"github.com/nlpodyssey/safetensors"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // storageTypes are the classes of storages that are known.
@@ -170,20 +170,20 @@ func ints(v any) ([]int, error) {
 const maxSpread = 1 << 20
 
 // view returns the tensor's elements in order: in the mapping where they lie so.
-func (t *tensor) view() (checkpoint.View, error) {
+func (t *tensor) view() (weights.View, error) {
 	size := int(t.storage.dtype.Size())
 	if slices.Contains(t.shape, 0) {
-		return checkpoint.View{DType: t.storage.dtype, Shape: slices.Clone(t.shape)}, nil
+		return weights.View{DType: t.storage.dtype, Shape: slices.Clone(t.shape)}, nil
 	}
 	n, last, contiguous := 1, t.offset, true
 	for i := len(t.shape) - 1; i >= 0; i-- {
 		contiguous = contiguous && (t.shape[i] == 1 || t.stride[i] == n)
 		last += (t.shape[i] - 1) * t.stride[i]
 		if n *= t.shape[i]; n > max(len(t.storage.data)/size, maxSpread) {
-			return checkpoint.View{}, fmt.Errorf("shape %v in a storage of %d bytes", t.shape, len(t.storage.data))
+			return weights.View{}, fmt.Errorf("shape %v in a storage of %d bytes", t.shape, len(t.storage.data))
 		}
 	}
-	out := checkpoint.View{DType: t.storage.dtype, Shape: slices.Clone(t.shape)}
+	out := weights.View{DType: t.storage.dtype, Shape: slices.Clone(t.shape)}
 	if t.offset < 0 || last < 0 || last >= len(t.storage.data)/size {
 		return out, fmt.Errorf("shape %v, strides %v from %d reach out of a storage of %d elements", t.shape, t.stride, t.offset, len(t.storage.data)/size)
 	}

@@ -9,13 +9,13 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 func testFile(name string) string { return filepath.Join("testdata", name) }
 
 // expected are the tensors of the test files as safetensors keeps them.
-func expected(t *testing.T) map[string]checkpoint.View {
+func expected(t *testing.T) map[string]weights.View {
 	t.Helper()
 	dir := t.TempDir()
 	data, err := os.ReadFile(testFile("tensors.safetensors"))
@@ -27,12 +27,12 @@ func expected(t *testing.T) map[string]checkpoint.View {
 			t.Fatal(err)
 		}
 	}
-	f, err := checkpoint.Open(dir)
+	f, err := weights.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	out := map[string]checkpoint.View{}
+	out := map[string]weights.View{}
 	for _, name := range f.Names() {
 		out[name], _ = f.Tensor(name)
 	}

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/dirhash"
 	"github.com/modular-bridging/bridge/internal/diskfull"
-	"github.com/modular-bridging/bridge/internal/filehash"
 )
 
 // Wheel is one file of a package index.
@@ -72,7 +72,7 @@ func (p Pip) Download(ctx context.Context, w Wheel, dir string) (string, error) 
 	if err != nil || len(found) != 1 {
 		return "", adapters.Errorf(adapters.Corrupt, "pip fetched %d wheels for %s %s, want one", len(found), w.Package, w.Version)
 	}
-	sum, err := filehash.SHA256(found[0])
+	sum, err := dirhash.FileSHA256(found[0])
 	if err != nil {
 		return "", err
 	}

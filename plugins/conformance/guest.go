@@ -24,7 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/execfault"
+	"github.com/modular-bridging/bridge/internal/execerr"
 	"github.com/modular-bridging/bridge/internal/procfs"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/internal/identity"
@@ -135,7 +135,7 @@ func startWith(cfg plugins.Config, majors string, lent *arenas) (g *guest, err e
 
 // unrunnable says why a program was not started.
 func unrunnable(path string, err error) error {
-	if fact, remedy := execfault.Explain(path, err); fact != "" {
+	if fact, remedy := execerr.Explain(path, err); fact != "" {
 		return adapters.Errorf(adapters.NotFound, "%s", fact).WithRemedy("%s", remedy)
 	}
 	return err

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/mod/semver"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 )
 
@@ -199,7 +199,7 @@ func printable(s string) bool {
 }
 
 func (c checker) oneOf(key, value string, choices ...string) {
-	c.want(key, slices.Contains(choices, value), "is %q, want one of %s%s", value, strings.Join(choices, ", "), nearest.Hint(value, choices))
+	c.want(key, slices.Contains(choices, value), "is %q, want one of %s%s", value, strings.Join(choices, ", "), didyoumean.Hint(value, choices))
 }
 
 func (c checker) unique(key string, values []string) {

@@ -12,7 +12,7 @@ import (
 	"unicode"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/foldertree"
+	"github.com/modular-bridging/bridge/internal/dirhash"
 	terminal "github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 )
@@ -127,13 +127,13 @@ func TestRefusals(t *testing.T) {
 // The one rule of what is the plugin's.
 func TestStays(t *testing.T) {
 	m := Manifest{Exclude: []string{"data/raw", "notes.md"}}
-	for name, want := range map[string]foldertree.Stay{
-		"main.py": foldertree.In, "plugin.toml": foldertree.In, ".gitignore": foldertree.In, "data": foldertree.In, "data/rawer": foldertree.In,
-		"data/raw": foldertree.Out, "notes.md": foldertree.Out, "runs": foldertree.Out, "bridge.lock": foldertree.Out,
-		".git": foldertree.Unsearched, ".mypy_cache": foldertree.Unsearched,
-		"lib/runs": foldertree.In, "sdk/.git": foldertree.In, // at the root alone
-		"__pycache__": foldertree.Out, "lib/a/__pycache__": foldertree.Out, "lib/__pycache__.py": foldertree.In,
-		".venv": foldertree.In, ".venv/lib/python3.11/__pycache__": foldertree.In, "vendor/site-packages/x/__pycache__": foldertree.In,
+	for name, want := range map[string]dirhash.Stay{
+		"main.py": dirhash.In, "plugin.toml": dirhash.In, ".gitignore": dirhash.In, "data": dirhash.In, "data/rawer": dirhash.In,
+		"data/raw": dirhash.Out, "notes.md": dirhash.Out, "runs": dirhash.Out, "bridge.lock": dirhash.Out,
+		".git": dirhash.Unsearched, ".mypy_cache": dirhash.Unsearched,
+		"lib/runs": dirhash.In, "sdk/.git": dirhash.In, // at the root alone
+		"__pycache__": dirhash.Out, "lib/a/__pycache__": dirhash.Out, "lib/__pycache__.py": dirhash.In,
+		".venv": dirhash.In, ".venv/lib/python3.11/__pycache__": dirhash.In, "vendor/site-packages/x/__pycache__": dirhash.In,
 	} {
 		if got := m.Stays(name); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)

@@ -1,22 +1,21 @@
 package manifest
 
 import (
+	"github.com/modular-bridging/bridge/internal/dirhash"
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/modular-bridging/bridge/internal/foldertree"
 )
 
 // atRoot lists what lies beside a plugin in its folder and is none of it: what
 // version control, editors and checkers keep, and what bridge writes where it is
 // run in the folder.
-func atRoot() map[string]foldertree.Stay {
-	const no = foldertree.Unsearched // no module, and on no path that is searched for programs
-	return map[string]foldertree.Stay{
+func atRoot() map[string]dirhash.Stay {
+	const no = dirhash.Unsearched // no module, and on no path that is searched for programs
+	return map[string]dirhash.Stay{
 		".git": no, ".hg": no, ".svn": no, ".jj": no, ".idea": no, ".vscode": no, ".DS_Store": no,
 		".mypy_cache": no, ".pytest_cache": no, ".ruff_cache": no,
-		"runs": foldertree.Out, "bridge.lock": foldertree.Out,
+		"runs": dirhash.Out, "bridge.lock": dirhash.Out,
 	}
 }
 
@@ -28,17 +27,17 @@ const Bytecode = "__pycache__"
 // plugin's. It is the one rule of what is pinned, signed and copied: all is the
 // plugin's but what atRoot lists, what Python has compiled of the plugin's own
 // sources, and what the manifest excludes.
-func (m Manifest) Stays(name string) foldertree.Stay {
+func (m Manifest) Stays(name string) dirhash.Stay {
 	if stay, ok := atRoot()[name]; ok {
 		return stay
 	}
 	if path.Base(name) == Bytecode && !environment(name) {
-		return foldertree.Out
+		return dirhash.Out
 	}
 	if slices.Contains(m.Exclude, name) {
-		return foldertree.Out
+		return dirhash.Out
 	}
-	return foldertree.In
+	return dirhash.In
 }
 
 // environment reports whether a path is in a virtual environment, by its name.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/foldertree"
+	"github.com/modular-bridging/bridge/internal/dirhash"
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
@@ -83,21 +83,21 @@ func archive(now store.Snapshot, r Release, w io.Writer) error {
 // packed is the time of all files in an archive: what they hold counts alone.
 func packed() time.Time { return time.Unix(0, 0) }
 
-func pack(out *tar.Writer, root *os.Root, prefix string, e foldertree.Entry) error {
+func pack(out *tar.Writer, root *os.Root, prefix string, e dirhash.Entry) error {
 	name := filepath.FromSlash(e.Path)
 	h := &tar.Header{Name: prefix + e.Path, Mode: 0o644, ModTime: packed()}
 	switch e.Kind {
-	case foldertree.Folder:
+	case dirhash.Folder:
 		h.Typeflag, h.Name, h.Mode = tar.TypeDir, h.Name+"/", 0o755
 		return out.WriteHeader(h)
-	case foldertree.Link:
+	case dirhash.Link:
 		leads, err := root.Readlink(name)
 		if err != nil {
 			return err
 		}
 		h.Typeflag, h.Linkname = tar.TypeSymlink, leads
 		return out.WriteHeader(h)
-	case foldertree.Exec:
+	case dirhash.Exec:
 		h.Mode = 0o755
 	}
 	f, err := root.Open(name)

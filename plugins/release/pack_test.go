@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
@@ -17,7 +17,7 @@ import (
 func TestPack(t *testing.T) {
 	tar, err := exec.LookPath("tar")
 	if err != nil {
-		needs.Lacking(t, "tar", err)
+		testenv.Lacking(t, "tar", err)
 	}
 	p := plugin(t)
 	keys, private := keyPair(t)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
@@ -127,7 +127,7 @@ func replace(path, old, new string) error {
 func TestMinisign(t *testing.T) {
 	tool, err := exec.LookPath("minisign")
 	if err != nil {
-		needs.Lacking(t, "minisign", err)
+		testenv.Lacking(t, "minisign", err)
 	}
 	run := func(dir string, args ...string) {
 		t.Helper()

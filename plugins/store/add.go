@@ -12,7 +12,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
-	"github.com/modular-bridging/bridge/internal/foldertree"
+	"github.com/modular-bridging/bridge/internal/dirhash"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
@@ -59,7 +59,7 @@ func (f Folders) Add(from, name string, place Place, accept func(Snapshot) error
 		if err := copyTree(source.Dir, dir, tree); err != nil {
 			return err
 		}
-		copied, err := foldertree.Read(dir)
+		copied, err := dirhash.Read(dir)
 		if err == nil && copied.Digest() != tree.Digest() {
 			err = adapters.Errorf(adapters.Invalid, "%s changed while it was copied", source.Dir).WithRemedy("try again")
 		}
@@ -100,7 +100,7 @@ func (f Folders) vacant(name string, place Place) (string, error) {
 
 // copyTree copies a tree's entries into an empty folder, with the times of files:
 // Python compares them with those that its compiled files name.
-func copyTree(from, to string, tree foldertree.Tree) error {
+func copyTree(from, to string, tree dirhash.Tree) error {
 	source, err := os.OpenRoot(from)
 	if err != nil {
 		return err
@@ -109,9 +109,9 @@ func copyTree(from, to string, tree foldertree.Tree) error {
 	for _, e := range tree.Entries { // a folder comes before what is in it
 		name, target := filepath.FromSlash(e.Path), filepath.Join(to, filepath.FromSlash(e.Path))
 		switch e.Kind {
-		case foldertree.Folder:
+		case dirhash.Folder:
 			err = os.Mkdir(target, 0o755)
-		case foldertree.Link:
+		case dirhash.Link:
 			var leads string
 			if leads, err = source.Readlink(name); err == nil {
 				err = os.Symlink(leads, target)
@@ -126,7 +126,7 @@ func copyTree(from, to string, tree foldertree.Tree) error {
 	return nil
 }
 
-func copyFile(source *os.Root, name, target string, kind foldertree.Kind) error {
+func copyFile(source *os.Root, name, target string, kind dirhash.Kind) error {
 	in, err := source.Open(name)
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ func copyFile(source *os.Root, name, target string, kind foldertree.Kind) error 
 		return err
 	}
 	mode := fs.FileMode(0o644)
-	if kind == foldertree.Exec {
+	if kind == dirhash.Exec {
 		mode = 0o755
 	}
 	out, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
@@ -160,7 +160,7 @@ var inPython = regexp.MustCompile(`/site-packages/([^/]+\.pth|__editable__[^/]*\
 // as links to their source. A virtual environment itself can be copied, as long as
 // its interpreter is started by its path; of its other scripts (pip, say) the first
 // lines name the old folder, and a plugin does not run them.
-func movable(p Plugin, tree foldertree.Tree) error {
+func movable(p Plugin, tree dirhash.Tree) error {
 	line, err := firstLine(p.Program)
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ func movable(p Plugin, tree foldertree.Tree) error {
 			WithRemedy(`make it a script of /bin/sh: exec "$(dirname "$0")/.venv/bin/python" "$(dirname "$0")/main.py"`)
 	}
 	for _, e := range tree.Entries {
-		if e.Kind != foldertree.File || !inPython.MatchString(e.Path) {
+		if e.Kind != dirhash.File || !inPython.MatchString(e.Path) {
 			continue
 		}
 		path := filepath.Join(p.Dir, filepath.FromSlash(e.Path))

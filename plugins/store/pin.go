@@ -11,8 +11,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/filehash"
-	"github.com/modular-bridging/bridge/internal/foldertree"
+	"github.com/modular-bridging/bridge/internal/dirhash"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
@@ -56,7 +55,7 @@ func (was Pin) Differences(is Pin) []string {
 		found = append(found, "the digest was "+was.Digest+", is "+is.Digest)
 	}
 	if was.Parts != nil && is.Parts != nil {
-		found = append(found, foldertree.Differences(was.Parts, is.Parts)...)
+		found = append(found, dirhash.Differences(was.Parts, is.Parts)...)
 	}
 	return found
 }
@@ -68,7 +67,7 @@ type Snapshot struct {
 	Release string // digest of what a signature covers
 	// Executable is the SHA-256 of the program, 64 hex digits.
 	Executable string
-	Tree       foldertree.Tree // empty for an executable without a folder
+	Tree       dirhash.Tree // empty for an executable without a folder
 }
 
 // Read reads all of a plugin's files, and the manifest anew. It refuses what others
@@ -84,7 +83,7 @@ func (p Plugin) Read() (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	tree, err := foldertree.ReadWithout(p.Dir, before.Stays)
+	tree, err := dirhash.ReadWithout(p.Dir, before.Stays)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -143,7 +142,7 @@ func (s Snapshot) Built() []string {
 
 // executable returns the digest of the plugin's program as the tree has it: a
 // plain file, or what a link in the folder leads to.
-func (p Plugin) executable(tree foldertree.Tree) (string, error) {
+func (p Plugin) executable(tree dirhash.Tree) (string, error) {
 	resolved, err := filepath.EvalSymlinks(p.Program)
 	if err != nil {
 		return "", fmt.Errorf("find %s: %w", p.Program, err)
@@ -157,7 +156,7 @@ func (p Plugin) executable(tree foldertree.Tree) (string, error) {
 		return "", fmt.Errorf("find %s: %w", p.Program, err)
 	}
 	e, ok := tree.Find(filepath.ToSlash(name))
-	if !ok || e.Kind != foldertree.Exec {
+	if !ok || e.Kind != dirhash.Exec {
 		return "", adapters.Errorf(adapters.Invalid, "%s is no executable in the plugin's folder", p.Program).WithRemedy("put the program itself there, chmod +x")
 	}
 	return e.SHA256, nil
@@ -165,10 +164,10 @@ func (p Plugin) executable(tree foldertree.Tree) (string, error) {
 
 // readProgram reads an executable without a folder.
 func (p Plugin) readProgram() (Snapshot, error) {
-	if err := foldertree.Trusted(p.Program); err != nil {
+	if err := dirhash.Trusted(p.Program); err != nil {
 		return Snapshot{}, err
 	}
-	sum, err := filehash.SHA256(p.Program)
+	sum, err := dirhash.FileSHA256(p.Program)
 	if err != nil {
 		return Snapshot{}, adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", p.Program, err).WithRemedy("give its user the right to read it")
 	}
@@ -177,7 +176,7 @@ func (p Plugin) readProgram() (Snapshot, error) {
 
 // ValidDigest reports whether s can be the digest of a pin.
 func ValidDigest(s string) bool {
-	hex, ok := strings.CutPrefix(s, foldertree.Prefix)
+	hex, ok := strings.CutPrefix(s, dirhash.Prefix)
 	if !ok {
 		hex, ok = strings.CutPrefix(s, fileDigest)
 	}

@@ -20,8 +20,8 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/execfault"
-	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
+	"github.com/modular-bridging/bridge/internal/execerr"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
@@ -206,7 +206,7 @@ func unknown(name string, known, looked []string) error {
 	if len(looked) > 0 {
 		where = " in " + strings.Join(looked, " or ")
 	}
-	err := adapters.Errorf(adapters.NotFound, "no plugin %q%s%s", name, where, nearest.Hint(name, known))
+	err := adapters.Errorf(adapters.NotFound, "no plugin %q%s%s", name, where, didyoumean.Hint(name, known))
 	if strings.ContainsAny(name, `/\`) { // only Remove comes here with a path: it deletes what is in a store
 		return err.WithRemedy("want a name that `bridge plugin list` shows; a folder elsewhere is yours to delete")
 	}
@@ -272,7 +272,7 @@ func (p Plugin) Ready() error {
 	if err == nil {
 		return nil
 	}
-	if fact, remedy := execfault.Explain(p.Program, err); fact != "" {
+	if fact, remedy := execerr.Explain(p.Program, err); fact != "" {
 		return adapters.Errorf(adapters.NotFound, "plugin %s has no executable: %s", p.Name, fact).WithRemedy("%s", remedy)
 	}
 	e := adapters.Errorf(adapters.NotFound, "plugin %s has no executable: %w", p.Name, err)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/foldertree"
+	"github.com/modular-bridging/bridge/internal/dirhash"
 )
 
 // mark is a program that leaves a file beside it when it is run.
@@ -173,12 +173,12 @@ func TestAddAndRemove(t *testing.T) {
 	if err != nil || p.Name != "x" || p.Dir != filepath.Join(f.Project, "x") || p.Place != InProject {
 		t.Fatalf("added %+v, %v", p, err)
 	}
-	was, err := foldertree.Read(from)
+	was, err := dirhash.Read(from)
 	must(t, err)
-	is, err := foldertree.Read(p.Dir)
+	is, err := dirhash.Read(p.Dir)
 	must(t, err)
 	if was.Digest() != is.Digest() {
-		t.Errorf("the copy is another: %v", foldertree.Differences(was.Parts(), is.Parts()))
+		t.Errorf("the copy is another: %v", dirhash.Differences(was.Parts(), is.Parts()))
 	}
 	if info, err := os.Stat(filepath.Join(p.Dir, "lib", "a.py")); err != nil || !info.ModTime().Equal(then) || info.Mode().Perm() != 0o644 {
 		t.Errorf("the copied file is %v, %v", info, err)
@@ -227,7 +227,7 @@ func TestAddLeavesOut(t *testing.T) {
 	is, err := added.Read()
 	must(t, err)
 	if is.Pin.Digest != was.Pin.Digest || is.Release != was.Release || len(is.Tree.Left) > 0 {
-		t.Errorf("the copy is another: %v, left %v", foldertree.Differences(was.Pin.Parts, is.Pin.Parts), is.Tree.Left)
+		t.Errorf("the copy is another: %v, left %v", dirhash.Differences(was.Pin.Parts, is.Pin.Parts), is.Tree.Left)
 	}
 	must(t, file(from, ".venv/lib/__pycache__/x.pyc", "x")) // comes with the environment
 	if added, err = f.Add(from, "y", InProject, nil); err != nil {

@@ -12,11 +12,11 @@ import (
 	"sync"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/foldertree"
+	"github.com/modular-bridging/bridge/internal/dirhash"
 	"github.com/modular-bridging/bridge/internal/sandbox"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
-	"github.com/modular-bridging/bridge/registry"
 )
 
 // Policy says what is asked of one plugin.
@@ -144,12 +144,12 @@ func (p Policy) signed(v Verdict) error {
 // pin returns what the lock file says of a plugin, nil where it says nothing and
 // need not.
 func (p Policy) pin(plugin store.Plugin) (*store.Pin, error) {
-	lock, err := registry.ReadProjectLock(p.LockFile)
+	lock, err := lockfile.ReadProject(p.LockFile)
 	if err != nil {
 		return nil, err
 	}
 	if lock.Plugins != nil {
-		if err := foldertree.Trusted(p.LockFile); err != nil {
+		if err := dirhash.Trusted(p.LockFile); err != nil {
 			return nil, err
 		}
 	}

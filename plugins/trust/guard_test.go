@@ -10,11 +10,11 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/needs"
 	"github.com/modular-bridging/bridge/internal/sandbox"
+	"github.com/modular-bridging/bridge/internal/testenv"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
-	"github.com/modular-bridging/bridge/registry"
 )
 
 // A program that is put under the name of the one that was checked does not run.
@@ -145,7 +145,7 @@ func TestEnvironment(t *testing.T) {
 
 func TestSandbox(t *testing.T) {
 	if err := sandbox.Supported(); err != nil {
-		needs.Lacking(t, "a kernel that can confine", err)
+		testenv.Lacking(t, "a kernel that can confine", err)
 	}
 	outside := filepath.Join(t.TempDir(), "secret")
 	must(t, os.WriteFile(outside, nil, 0o644))
@@ -317,7 +317,7 @@ func TestWhatABuildMakes(t *testing.T) {
 	wantAll(t, err, "plugin x is signed by me (key ", "without .venv: that was built here, and require_signed is set", "bridge plugin lock x")
 	now, err := Lock(p.plugin(), policy)
 	must(t, err)
-	must(t, registry.WriteLock(p.lock, registry.Lock{Plugins: map[string]store.Pin{"x": now.Pin}}))
+	must(t, lockfile.Write(p.lock, lockfile.Lock{Plugins: map[string]store.Pin{"x": now.Pin}}))
 	if v, err := NewGuard(p.plugin(), policy).Check(); err != nil || !v.Locked {
 		t.Errorf("built and locked: %v", err)
 	}

@@ -15,9 +15,9 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/internal/sandbox"
 	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
-	"github.com/modular-bridging/bridge/registry"
 )
 
 // TestMain makes this binary the plugin, the program in the sandbox, or the tests.
@@ -104,7 +104,7 @@ type project struct {
 func newProject(t *testing.T) *project {
 	t.Helper()
 	root := t.TempDir()
-	p := &project{t: t, dir: filepath.Join(root, "plugins", "x"), lock: filepath.Join(root, registry.LockFile)}
+	p := &project{t: t, dir: filepath.Join(root, "plugins", "x"), lock: filepath.Join(root, lockfile.Name)}
 	must(t, os.MkdirAll(filepath.Join(p.dir, "lib"), 0o755))
 	p.write("plugin.toml", "name = 'x'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'language-model'\ncapabilities = ['gradient', 'score', 'embed-tokens', 'count-tokens']\nenvironment = ['TRUST_TEST_TOKEN']\n")
 	p.write("lib/data", "data")
@@ -165,7 +165,7 @@ func (p *project) pin() {
 	p.t.Helper()
 	now, err := Lock(p.plugin(), p.policy())
 	must(p.t, err)
-	must(p.t, registry.WriteLock(p.lock, registry.Lock{Plugins: map[string]store.Pin{"x": now.Pin}}))
+	must(p.t, lockfile.Write(p.lock, lockfile.Lock{Plugins: map[string]store.Pin{"x": now.Pin}}))
 }
 
 // policy trusts the project's key.

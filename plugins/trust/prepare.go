@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/filehash"
+	"github.com/modular-bridging/bridge/internal/dirhash"
 	"github.com/modular-bridging/bridge/internal/sandbox"
 )
 
@@ -29,7 +29,7 @@ func pinProgram(cmd *exec.Cmd, v Verdict) error {
 	if err != nil {
 		return adapters.Errorf(adapters.NotFound, "the program of plugin %s: %w", v.Name, err)
 	}
-	now, err := filehash.Of(f)
+	now, err := dirhash.SHA256(f)
 	if err != nil {
 		f.Close()
 		return adapters.Errorf(adapters.Unknown, "the program of plugin %s cannot be read: %w", v.Name, err)

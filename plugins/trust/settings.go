@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/nearest"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/plugins/release"
@@ -34,7 +34,7 @@ func CheckSandbox(s string) error {
 	if s == "" || slices.Contains(choices, s) {
 		return nil
 	}
-	return adapters.Errorf(adapters.Invalid, "is %q, want none or on%s", s, nearest.Hint(s, choices))
+	return adapters.Errorf(adapters.Invalid, "is %q, want none or on%s", s, didyoumean.Hint(s, choices))
 }
 
 // Settings are what a user has decided for all plugins.

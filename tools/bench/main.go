@@ -25,7 +25,7 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 func main() {
@@ -54,7 +54,7 @@ func run(path, backend, profile string) error {
 	}
 	var r ready
 	if r.Hash, err = seconds(func() error {
-		_, err := checkpoint.FileDigest(filepath.Join(j.Checkpoint, "model.safetensors"))
+		_, err := weights.FileDigest(filepath.Join(j.Checkpoint, "model.safetensors"))
 		return err
 	}); err != nil {
 		return err

@@ -1,5 +1,5 @@
 """Golden folders of Llama: adapters/llama/testdata/golden-*, and
-internal/lm/decoder/testdata/rotary.json.
+adapters/internal/lm/decoder/testdata/rotary.json.
 
     python llama.py [FOLDER]
 
@@ -91,6 +91,6 @@ def main(folder: pathlib.Path) -> None:
 
 if __name__ == "__main__":
     root = pathlib.Path(__file__).parents[2]
-    write_rotary(root / "internal/lm/decoder/testdata/rotary.json")
+    write_rotary(root / "adapters/internal/lm/decoder/testdata/rotary.json")
     default = root / "adapters/llama/testdata"
     main(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default)

@@ -1,4 +1,4 @@
-"""Resized position tables: internal/vision/testdata/positions.json.
+"""Resized position tables: adapters/internal/vision/testdata/positions.json.
 
     python positions.py [FILE]
 
@@ -36,5 +36,5 @@ def main(path: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    default = pathlib.Path(__file__).parents[2] / "internal/vision/testdata/positions.json"
+    default = pathlib.Path(__file__).parents[2] / "adapters/internal/vision/testdata/positions.json"
     main(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default)

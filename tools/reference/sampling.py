@@ -1,4 +1,4 @@
-"""Distributions that tokens are drawn from: internal/lm/testdata/warpers.json.
+"""Distributions that tokens are drawn from: adapters/internal/lm/testdata/warpers.json.
 
     python sampling.py [FILE]
 
@@ -59,5 +59,5 @@ def main(path: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    default = pathlib.Path(__file__).parents[2] / "internal/lm/testdata/warpers.json"
+    default = pathlib.Path(__file__).parents[2] / "adapters/internal/lm/testdata/warpers.json"
     main(pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else default)

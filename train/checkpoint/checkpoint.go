@@ -18,8 +18,8 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/dirhash"
 	"github.com/modular-bridging/bridge/internal/diskfull"
-	"github.com/modular-bridging/bridge/internal/filehash"
 )
 
 const (
@@ -85,7 +85,7 @@ func seal(dir string, step int) error {
 		if err != nil {
 			return err
 		}
-		m.Files[filepath.ToSlash(name)], err = filehash.SHA256(path)
+		m.Files[filepath.ToSlash(name)], err = dirhash.FileSHA256(path)
 		if err != nil {
 			return err
 		}
@@ -217,7 +217,7 @@ func Verify(path string) error {
 		if !filepath.IsLocal(name) {
 			return corrupt(path, "%s names %q", manifestFile, name)
 		}
-		got, err := filehash.SHA256(filepath.Join(path, filepath.FromSlash(name)))
+		got, err := dirhash.FileSHA256(filepath.Join(path, filepath.FromSlash(name)))
 		if err != nil {
 			return corrupt(path, "%w", err)
 		}

@@ -19,7 +19,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
-	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/train/checkpoint"
 )
 
@@ -131,7 +131,7 @@ func TestFileSizeLimit(t *testing.T) {
 }
 
 func TestFullDisk(t *testing.T) {
-	dir := needs.SmallDisk(t)
+	dir := testenv.SmallDisk(t)
 	mustWrite(t, dir, 1, 1)
 	_, err := checkpoint.Write(dir, 2, 1, func(tmp string) error {
 		return os.WriteFile(filepath.Join(tmp, "weights"), make([]byte, 1<<20), 0o644)

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
 // testdata/reference.tfevents was written by TensorBoard's own code
@@ -147,7 +147,7 @@ func TestTruncateDropsWhatIsMeasuredAgain(t *testing.T) {
 func TestTensorBoardShowsEveryStepOnce(t *testing.T) {
 	python := os.Getenv("BRIDGE_TENSORBOARD_PYTHON")
 	if python == "" {
-		needs.Lacking(t, "TensorBoard", errors.New("BRIDGE_TENSORBOARD_PYTHON names no Python that has it"))
+		testenv.Lacking(t, "TensorBoard", errors.New("BRIDGE_TENSORBOARD_PYTHON names no Python that has it"))
 	}
 	dir := t.TempDir()
 	mustResume(t, dir)
@@ -198,7 +198,7 @@ func TestOpenSaysWhatIsInTheWay(t *testing.T) {
 }
 
 func TestFullDisk(t *testing.T) {
-	dir := needs.SmallDisk(t)
+	dir := testenv.SmallDisk(t)
 	w := mustOpen(t, dir)
 	defer w.Close()
 	mustWrite(t, w, 1)

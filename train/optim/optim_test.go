@@ -18,8 +18,8 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/checkpoint"
 	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/train/optim"
 )
 
@@ -200,10 +200,10 @@ func TestResumedFromStateIsBitIdentical(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "optimizer.safetensors")
-	if err := checkpoint.Write(path, state, nil); err != nil {
+	if err := weights.Write(path, state, nil); err != nil {
 		t.Fatal(err)
 	}
-	if state, _, err = checkpoint.ReadFile(path); err != nil {
+	if state, _, err = weights.ReadFile(path); err != nil {
 		t.Fatal(err)
 	}
 	for name, value := range first.values() {

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 
-	"github.com/modular-bridging/bridge/internal/needs"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
@@ -57,7 +57,7 @@ func TestProtocolKeepsWhatWasReleased(t *testing.T) {
 func TestGeneratedCodeIsOfTheFile(t *testing.T) {
 	protoc, err := exec.LookPath("protoc")
 	if err != nil {
-		needs.Lacking(t, "protoc", err)
+		testenv.Lacking(t, "protoc", err)
 	}
 	path := filepath.Join(t.TempDir(), "now.binpb")
 	out, err := exec.Command(protoc, "--proto_path="+filepath.Join("..", "..", "proto"), "--descriptor_set_out="+path, "bridge/v1/adapter.proto").CombinedOutput()

@@ -1,0 +1,43 @@
+package lm
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/tokenizer"
+)
+
+// A tokenizer may have special tokens beyond the embeddings, and no other token;
+// a text that holds one is refused.
+func TestTokensBeyondTheEmbeddings(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "..", "..", "bridge", "testdata", "golden-t5", "checkpoint", "tokenizer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := tokenizer.New(context.Background(), data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tok.Close()
+	image, ok := tok.IDOf("<image>")
+	if !ok || int(image) != tok.VocabSize()-1 {
+		t.Fatalf("<image> is token %d of %d", image, tok.VocabSize())
+	}
+	fits := bounded{tok, int(image)}
+	if token, found := fits.surplus(); found {
+		t.Errorf("%q has no embedding", token)
+	}
+	if _, err := fits.EncodeBatch([]string{"a cat"}, false); err != nil {
+		t.Error(err)
+	}
+	if _, err := fits.EncodeBatch([]string{"a <image>"}, false); adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), "<image>") {
+		t.Errorf("a text with <image>: %v", err)
+	}
+	if token, found := (bounded{tok, int(image) - 1}).surplus(); !found || token == "<image>" {
+		t.Errorf("a word without an embedding: %q, %v", token, found)
+	}
+}

@@ -1,0 +1,133 @@
+package decoder
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/internal/lm"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
+	"github.com/modular-bridging/bridge/internal/weights"
+	"github.com/modular-bridging/bridge/tokenizer"
+)
+
+// Model is what a family reads from config.json.
+type Model struct {
+	Width          int // of the token embeddings
+	Vocabulary     int // V
+	Context        int // longest sequence
+	End            lm.TokenIDs
+	Network        lm.Network
+	Embedding      string  // checkpoint name of the token embeddings
+	EmbeddingScale float64 // what the network multiplies them by; 0 means 1
+	Wants          []weights.Want
+	Ignore         func(name string) bool // weights that may be there and are not needed
+}
+
+// Open opens a checkpoint folder whose model_type is one of types. An answer
+// ends at the config's eos; what stands in front of a text is the tokenizer's.
+func Open(ctx context.Context, req *adapters.LoadRequest, family string, types []string,
+	read func(*weights.Folder) (Model, error)) (adapters.LanguageModel, error) {
+	folder, err := weights.OpenPart(req.Checkpoint, adapters.KindLanguage)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	if err := checkType(folder, types); err != nil {
+		return nil, err
+	}
+	m, err := read(folder)
+	if err != nil {
+		return nil, err
+	}
+	if m.End, err = end(folder, m); err != nil {
+		return nil, err
+	}
+	tok, err := tokenizer.Open(ctx, folder.Dir())
+	if err != nil {
+		return nil, err
+	}
+	bos, err := BOS(tok, folder)
+	if err != nil {
+		tok.Close()
+		return nil, err
+	}
+	return lm.Load(ctx, req, folder, lm.Family{
+		Name: family, Width: m.Width, Vocabulary: m.Vocabulary, Context: m.Context,
+		EndOfAnswer: tok.Token(m.End[0]),
+		Rules:       lm.Rules{Architecture: adapters.DecoderOnly, BOS: bos, End: m.End},
+		Tokenizer:   tok, Network: m.Network, Embedding: m.Embedding, EmbeddingScale: m.EmbeddingScale,
+		Wants: m.Wants, Ignore: m.Ignore,
+	})
+}
+
+// checkType refuses a folder of another family, and what no family of this form
+// computes.
+func checkType(folder *weights.Folder, types []string) error {
+	if got := folder.ModelType(); !slices.Contains(types, got) {
+		return adapters.Errorf(adapters.Unsupported, "%s: %s is %q, want %s%s",
+			folder.Path("config.json"), folder.ConfigKey("model_type"), got, strings.Join(types, " or "), didyoumean.Relative(got, types)).
+			WithRemedy("name the family that reads this model_type")
+	}
+	var c struct {
+		IsCausal       *bool          `json:"is_causal"`
+		PerLayer       map[string]any `json:"per_layer_config"`
+		CrossAttention bool           `json:"add_cross_attention"`
+		Quantization   *struct {
+			Method string `json:"quant_method"`
+		} `json:"quantization_config"`
+	}
+	if err := folder.DecodeConfig(&c); err != nil {
+		return err
+	}
+	switch {
+	case c.IsCausal != nil && !*c.IsCausal:
+		return Unsupported(folder, "is_causal is false, only causal attention is supported")
+	case len(c.PerLayer) > 0:
+		return Unsupported(folder, "per_layer_config makes blocks differ, only equal ones are supported")
+	case c.CrossAttention:
+		return Unsupported(folder, "add_cross_attention is true, only decoders without an encoder are supported")
+	case c.Quantization != nil:
+		return Unsupported(folder, "quantization_config has quant_method %q, only float32, float16 and bfloat16 weights are read", c.Quantization.Method)
+	}
+	return nil
+}
+
+// end returns the ids that end an answer: the config's, where it has none those
+// of generation_config.json.
+func end(folder *weights.Folder, m Model) (lm.TokenIDs, error) {
+	ids := m.End
+	if len(ids) == 0 {
+		var generation struct {
+			EOSTokenID lm.TokenIDs `json:"eos_token_id"`
+		}
+		if _, err := folder.DecodeFile("generation_config.json", &generation); err != nil {
+			return nil, err
+		}
+		ids = generation.EOSTokenID
+	}
+	if len(ids) == 0 {
+		return nil, adapters.Errorf(adapters.Corrupt, "%s has no eos_token_id, nor has generation_config.json: want the token that ends an answer", folder.Path("config.json")).
+			WithRemedy("set eos_token_id in config.json")
+	}
+	for _, id := range ids {
+		if id < 0 || int(id) >= m.Vocabulary {
+			return nil, adapters.Errorf(adapters.Corrupt, "%s: eos_token_id %d, want one below vocab_size %d", folder.Path("config.json"), id, m.Vocabulary)
+		}
+	}
+	return ids, nil
+}
+
+// BOS returns the token in front of a text, lm.None where there is none.
+func BOS(tok *tokenizer.Tokenizer, folder *weights.Folder) (int32, error) {
+	id, ok, err := tok.BOS()
+	if err != nil {
+		return 0, adapters.Errorf(adapters.KindOf(err), "%s: %w", filepath.Base(folder.Dir()), err)
+	}
+	if !ok {
+		return lm.None, nil
+	}
+	return id, nil
+}

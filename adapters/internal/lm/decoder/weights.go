@@ -1,0 +1,76 @@
+package decoder
+
+import (
+	"bytes"
+
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/internal/weights"
+)
+
+// headName is the weight of a head that is not the token embeddings.
+const headName = "lm_head"
+
+// Weights names the weights of a checkpoint. A base model's are saved without
+// the prefix that they have in the model with a head.
+type Weights struct {
+	Prefix    string // "model."
+	Embedding string // of the token embeddings, without prefix and ".weight"
+	OwnHead   bool   // the head is not the token embeddings
+}
+
+// FindWeights decides about the head as transformers does (tie_weights in
+// modeling_utils.py): it is tied where config.json says so, unless the file
+// holds both and they differ.
+func FindWeights(folder *weights.Folder, prefix, embedding string, tied bool) Weights {
+	w := Weights{Prefix: prefix, Embedding: embedding, OwnHead: !tied}
+	head, hasHead := folder.Tensor(headName + ".weight")
+	table, hasTable := folder.Tensor(w.EmbeddingName())
+	if !hasTable {
+		table, hasTable = folder.Tensor(embedding + ".weight")
+	}
+	if tied && hasHead && hasTable {
+		w.OwnHead = !bytes.Equal(head.Data, table.Data)
+	}
+	return w
+}
+
+// EmbeddingName is the name of the token embeddings.
+func (w Weights) EmbeddingName() string { return w.Prefix + w.Embedding + ".weight" }
+
+// Want finds a weight with and without the prefix.
+func (w Weights) Want(name string, shape ...int) weights.Want {
+	return weights.Want{Name: w.Prefix + name, Shape: shape, Aliases: []string{name}}
+}
+
+// Outer wants the token embeddings [V, D] and, where it has its own weights, the
+// head. A tied model may be saved with its head alone.
+func (w Weights) Outer(vocabulary, width int) []weights.Want {
+	embedding := w.Want(w.Embedding+".weight", vocabulary, width)
+	head := weights.Want{Name: headName + ".weight", Shape: []int{vocabulary, width}}
+	if w.OwnHead {
+		return []weights.Want{embedding, head}
+	}
+	embedding.Aliases = append(embedding.Aliases, head.Name)
+	return []weights.Want{embedding}
+}
+
+// Ignore reports the head that repeats the token embeddings.
+func (w Weights) Ignore(name string) bool { return !w.OwnHead && name == headName+".weight" }
+
+// At returns the weights below the prefix: At(p, "norm").
+func (w Weights) At(p layers.Params, name string) layers.Params { return p.At(w.Prefix + name) }
+
+// Embed looks token embeddings up: int32[...] → float[..., D].
+func (w Weights) Embed(p layers.Params, ids *Node) *Node {
+	return layers.Embedding(w.At(p, w.Embedding), ids)
+}
+
+// Logits is the head: float[..., D] → float[..., V].
+func (w Weights) Logits(p layers.Params, states *Node) *Node {
+	if w.OwnHead {
+		return layers.Linear(p.At(headName), states)
+	}
+	return layers.LinearWith(states, p.Get(w.EmbeddingName()), nil)
+}

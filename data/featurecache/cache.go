@@ -1,0 +1,370 @@
+// Package featurecache keeps a frozen encoder's features of a data set on disk, so that
+// each picture is encoded once for all steps, runs and arms of a comparison.
+//
+// One file holds the rows of one encoder on one data set: it is named after
+// both digests, so other weights or other pictures never meet its rows. A row has
+// a checksum that is written after it: a run that is killed while it fills the
+// file loses the batch that it was at, and a row that a power cut or a bad disk
+// spoiled is computed again. Two processes may use one file: they take turns in
+// filling it. Where the disk is full training goes on, with the rows that are
+// there.
+//
+// Tensors that [Cache.Features] returns belong to the caller.
+package featurecache
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/gofrs/flock"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/diskfull"
+)
+
+// Pictures are what is encoded: the part of a data set that the cache needs.
+type Pictures interface {
+	Len() int
+	Digest() string
+	Image(i int) ([]uint8, error)
+}
+
+// Options steer a cache.
+type Options struct {
+	// DType of the rows on disk: BFloat16 (the zero value means it) or Float32.
+	DType adapters.DType
+	// Batch is the pictures of one request to the encoder; 0 means 64.
+	Batch int
+	// Progress, where not nil, is told how many of the rows asked for are there.
+	Progress func(done, total int)
+	Log      *slog.Logger // nil discards
+}
+
+// remedy is what a user can do about a full disk.
+const remedy = "free disk space, or point BRIDGE_CACHE at a larger disk"
+
+// Cache serves features. Its methods may be called from several goroutines.
+type Cache struct {
+	encoder  adapters.VisionEncoder
+	pictures Pictures
+	options  Options
+	layout   layout
+	lock     *flock.Flock
+
+	mu   sync.Mutex // guards the rest
+	file *os.File   // nil where the disk had no room for the head
+	full bool       // the disk refused a row
+	sums []byte     // uint32 per row: its checksum, 0 where it is not on disk
+}
+
+// layout says where a file keeps what.
+type layout struct {
+	Encoder string         `json:"encoder"` // digest
+	Data    string         `json:"data"`    // digest
+	Layer   int            `json:"layer"`
+	Compute adapters.DType `json:"compute"`
+	Rows    int            `json:"rows"`
+	Shape   []int          `json:"shape"` // [N, D]
+	DType   adapters.DType `json:"dtype"`
+}
+
+// headerSize is a page: the layout as JSON, padded with zeros. The checksums
+// follow, then the rows.
+const headerSize = 4096
+
+const sumSize = 4
+
+func (l layout) rowBytes() int64 { return int64(adapters.Elements(l.Shape) * l.DType.Size()) }
+
+func (l layout) offset(row int) int64 {
+	return headerSize + sumSize*int64(l.Rows) + int64(row)*l.rowBytes()
+}
+
+func (l layout) name() string {
+	data, _ := json.Marshal(l) // plain fields: cannot fail
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:12]) + ".features"
+}
+
+// Bytes estimates the file's size.
+func Bytes(spec adapters.VisionSpec, rows int, dtype adapters.DType) int64 {
+	return layoutOf(spec, "", rows, dtype).offset(rows)
+}
+
+func layoutOf(spec adapters.VisionSpec, data string, rows int, dtype adapters.DType) layout {
+	if dtype == adapters.InvalidDType {
+		dtype = adapters.BFloat16
+	}
+	return layout{
+		Encoder: spec.Digest, Data: data, Layer: spec.Layer, Compute: spec.DType,
+		Rows: rows, Shape: []int{spec.Tokens, spec.Width}, DType: dtype,
+	}
+}
+
+// Open opens or creates the cache file of an encoder and a data set in dir. On a
+// full disk the cache works without a file, and says so in the log.
+func Open(dir string, encoder adapters.VisionEncoder, pictures Pictures, o Options) (*Cache, error) {
+	if o.Batch == 0 {
+		o.Batch = 64
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	spec := encoder.Spec()
+	if spec.Digest == "" {
+		return nil, adapters.Errorf(adapters.Invalid, "feature cache: the encoder %s names no digest of its weights, so that its features cannot be told from another's", spec.ID)
+	}
+	c := &Cache{encoder: encoder, pictures: pictures, options: o}
+	c.layout = layoutOf(spec, pictures.Digest(), pictures.Len(), o.DType)
+	c.sums = make([]byte, sumSize*c.layout.Rows)
+	path := filepath.Join(dir, c.layout.name())
+	err := c.open(path)
+	if diskfull.Is(err) {
+		o.Log.Warn("no room for the feature cache; every picture is encoded anew each time", "error", err, "remedy", remedy)
+		return c, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("feature cache %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func (c *Cache) open(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	c.lock = flock.New(path + ".lock")
+	if err := c.lock.Lock(); err != nil {
+		return err
+	}
+	defer c.lock.Unlock()
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	if err := c.readHead(file); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	c.file = file
+	return nil
+}
+
+// readHead reads the layout and the checksums of an old file, or writes those of
+// a new one. A file whose head is not whole is begun again.
+func (c *Cache) readHead(file *os.File) error {
+	want, err := json.Marshal(c.layout)
+	if err != nil {
+		return err
+	}
+	want = append(want, make([]byte, headerSize-len(want))...)
+	head := make([]byte, headerSize+len(c.sums))
+	_, err = file.ReadAt(head, 0)
+	if err == nil && bytes.Equal(head[:headerSize], want) {
+		copy(c.sums, head[headerSize:])
+		return c.forgetCutOff(file)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if err := file.Truncate(0); err != nil {
+		return err
+	}
+	_, err = file.WriteAt(append(want, c.sums...), 0)
+	return err
+}
+
+// forgetCutOff drops the rows that lie beyond the file's end.
+func (c *Cache) forgetCutOff(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	lost := 0
+	for row := range c.layout.Rows {
+		if c.has(row) && c.layout.offset(row+1) > info.Size() {
+			clear(c.sum(row))
+			lost++
+		}
+	}
+	if lost == 0 {
+		return nil
+	}
+	c.warnDamage(file, lost, "the file is cut off")
+	_, err = file.WriteAt(c.sums, headerSize)
+	return err
+}
+
+func (c *Cache) warnDamage(file *os.File, rows int, reason any) {
+	c.options.Log.Warn("rows of the feature cache are damaged and computed again", "rows", rows, "reason", reason, "file", file.Name())
+}
+
+// checksum is a row's CRC-32C, never 0.
+func checksum(row []byte) uint32 {
+	return max(1, crc32.Checksum(row, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+func (c *Cache) sum(row int) []byte { return c.sums[sumSize*row : sumSize*(row+1)] }
+
+// has reports whether a row is on disk.
+func (c *Cache) has(row int) bool { return binary.LittleEndian.Uint32(c.sum(row)) != 0 }
+
+// read fills data with a row that is on disk, or forgets it and says why it is
+// of no use.
+func (c *Cache) read(row int, data []byte) error {
+	_, err := c.file.ReadAt(data, c.layout.offset(row))
+	if got, want := checksum(data), binary.LittleEndian.Uint32(c.sum(row)); err == nil && got != want {
+		err = fmt.Errorf("the checksum is %08x, want %08x", got, want)
+	}
+	if err != nil {
+		clear(c.sum(row))
+	}
+	return err
+}
+
+// Close closes the file; what it holds serves the next run.
+func (c *Cache) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.file == nil {
+		return nil
+	}
+	err := c.file.Close()
+	c.file = nil
+	return err
+}
+
+// Features returns [len(indices), N, D] in the cache's type. Rows that the file
+// lacks are computed and added to it.
+func (c *Cache) Features(ctx context.Context, indices []int) (*adapters.Tensor, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := adapters.NewTensor(c.layout.DType, append([]int{len(indices)}, c.layout.Shape...)...)
+	missing := map[int][]int{} // row → places in out
+	var order []int
+	var reason error // why the last damaged row is so
+	damaged := 0
+	for place, row := range indices {
+		if row < 0 || row >= c.layout.Rows {
+			return nil, adapters.Errorf(adapters.Invalid, "features of picture %d, the data set has %d", row, c.layout.Rows)
+		}
+		if c.file != nil && c.has(row) {
+			err := c.read(row, out.Row(place).Data)
+			if err == nil {
+				continue
+			}
+			damaged, reason = damaged+1, err
+		}
+		if len(missing[row]) == 0 {
+			order = append(order, row)
+		}
+		missing[row] = append(missing[row], place)
+	}
+	if damaged > 0 {
+		c.warnDamage(c.file, damaged, reason)
+	}
+	return out, c.compute(ctx, order, func(row int, data []byte) {
+		for _, place := range missing[row] {
+			copy(out.Row(place).Data, data)
+		}
+	})
+}
+
+// Fill computes those of the rows that the file lacks. It does nothing where
+// there is no room for them.
+func (c *Cache) Fill(ctx context.Context, rows []int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.file == nil || c.full {
+		return nil
+	}
+	var missing []int
+	for _, row := range rows {
+		if row < 0 || row >= c.layout.Rows {
+			return adapters.Errorf(adapters.Invalid, "features of picture %d, the data set has %d", row, c.layout.Rows)
+		}
+		if !c.has(row) {
+			missing = append(missing, row)
+		}
+	}
+	return c.compute(ctx, missing, func(int, []byte) {})
+}
+
+// compute encodes rows, batch by batch, stores them and hands each to use.
+func (c *Cache) compute(ctx context.Context, rows []int, use func(row int, data []byte)) error {
+	for lo := 0; lo < len(rows); lo += c.options.Batch {
+		part := rows[lo:min(lo+c.options.Batch, len(rows))]
+		features, err := c.encode(ctx, part)
+		if err != nil {
+			return err
+		}
+		for i, row := range part {
+			use(row, features.Row(i).Data)
+		}
+		if c.file != nil && !c.full {
+			if err := c.store(part, features); err != nil {
+				c.options.Log.Warn("the feature cache takes no more rows; those that it lacks are computed each time", "error", err, "remedy", remedy)
+				c.full = true
+			}
+		}
+		if c.options.Progress != nil {
+			c.options.Progress(lo+len(part), len(rows))
+		}
+	}
+	return nil
+}
+
+func (c *Cache) encode(ctx context.Context, rows []int) (*adapters.Tensor, error) {
+	spec := c.encoder.Spec().Image
+	images := adapters.NewTensor(adapters.Uint8, len(rows), spec.Height, spec.Width, 3)
+	for i, row := range rows {
+		pixels, err := c.pictures.Image(row)
+		if err != nil {
+			return nil, err
+		}
+		if copy(images.Row(i).Data, pixels) != len(pixels) || len(pixels) != spec.Height*spec.Width*3 {
+			return nil, adapters.Errorf(adapters.Invalid, "picture %d has %d bytes, want %d×%d×3", row, len(pixels), spec.Height, spec.Width)
+		}
+	}
+	request := &adapters.EncodeRequest{Images: images}
+	resp, err := c.encoder.Encode(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	if err := resp.Check(c.encoder.Spec(), request); err != nil {
+		return nil, err
+	}
+	return resp.Features.Convert(c.layout.DType)
+}
+
+// store writes rows, then their checksums.
+func (c *Cache) store(rows []int, features *adapters.Tensor) error {
+	if err := c.lock.Lock(); err != nil {
+		return err
+	}
+	defer c.lock.Unlock()
+	for i, row := range rows {
+		if _, err := c.file.WriteAt(features.Row(i).Data, c.layout.offset(row)); err != nil {
+			return err
+		}
+	}
+	for i, row := range rows {
+		sum := binary.LittleEndian.AppendUint32(nil, checksum(features.Row(i).Data))
+		if _, err := c.file.WriteAt(sum, headerSize+sumSize*int64(row)); err != nil {
+			return err
+		}
+		copy(c.sum(row), sum)
+	}
+	return nil
+}

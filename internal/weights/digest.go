@@ -1,0 +1,121 @@
+package weights
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/internal/dirhash"
+)
+
+// Digest returns "sha256:…" over the weights: of the one weight file, or of the
+// list of the shards' names and digests ("name sha256:…\n", in name order).
+// Hashing a large file takes a while, so that digests are kept in the user's
+// cache folder by path, size and modification time.
+func (f *Folder) Digest() (string, error) {
+	list := sha256.New()
+	var digest string
+	for _, file := range f.files {
+		var err error
+		if digest, err = file.digest(); err != nil {
+			return "", err
+		}
+		io.WriteString(list, filepath.Base(file.path)+" "+digest+"\n")
+	}
+	if len(f.files) == 1 {
+		return digest, nil
+	}
+	return "sha256:" + hex.EncodeToString(list.Sum(nil)), nil
+}
+
+// stamp is what the cache holds of one file.
+type stamp struct {
+	Path     string `json:"path"`
+	Size     int64  `json:"size"`
+	Modified int64  `json:"modified"` // nanoseconds
+	Digest   string `json:"digest"`
+}
+
+func (f *file) digest() (string, error) {
+	return stamped(f.path, f.size, f.modified, func() (string, error) {
+		sum := sha256.New()
+		for part := range slices.Chunk(f.data, 16<<20) {
+			sum.Write(part)
+			release(part)
+		}
+		return hex.EncodeToString(sum.Sum(nil)), nil
+	})
+}
+
+// FileDigest returns "sha256:…" of any file, kept as the digests of weights are.
+func FileDigest(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", path, err)
+	}
+	return stamped(path, info.Size(), info.ModTime().UnixNano(), func() (string, error) {
+		digest, err := dirhash.FileSHA256(path)
+		if err != nil {
+			return "", adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", path, err)
+		}
+		return digest, nil
+	})
+}
+
+// stamped returns the digest that the cache holds of a file, or computes it.
+func stamped(path string, size, modified int64, sum func() (string, error)) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", adapters.Errorf(adapters.Internal, "digest of %s: %w", path, err)
+	}
+	want := stamp{Path: path, Size: size, Modified: modified}
+	cache := stampFile(path)
+	if got := readStamp(cache); got.Digest != "" {
+		want.Digest = got.Digest
+		if got == want {
+			return got.Digest, nil
+		}
+	}
+	digest, err := sum()
+	if err != nil {
+		return "", err
+	}
+	want.Digest = "sha256:" + digest
+	writeStamp(cache, want)
+	return want.Digest, nil
+}
+
+// stampFile returns where a file's digest is kept, empty without a cache.
+func stampFile(path string) string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	key := sha256.Sum256([]byte(path))
+	return filepath.Join(dir, "bridge", "digests", hex.EncodeToString(key[:16])+".json")
+}
+
+func readStamp(cache string) (s stamp) {
+	if data, err := os.ReadFile(cache); err == nil && json.Unmarshal(data, &s) != nil {
+		return stamp{}
+	}
+	return s
+}
+
+// writeStamp ignores failures: a cache that cannot be written costs time only.
+func writeStamp(cache string, s stamp) {
+	if cache == "" || os.MkdirAll(filepath.Dir(cache), 0o755) != nil {
+		return
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		return
+	}
+	_ = atomicfile.WriteBytes(cache, data)
+}

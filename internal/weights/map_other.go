@@ -1,0 +1,18 @@
+//go:build !unix
+
+package weights
+
+import "os"
+
+// mapFile reads a file into memory where it cannot be mapped.
+func mapFile(path string) ([]byte, os.FileInfo, func() error, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	data, err := os.ReadFile(path)
+	return data, info, func() error { return nil }, err
+}
+
+// release does nothing where files are not mapped.
+func release([]byte) {}

@@ -1,0 +1,97 @@
+package weights
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/backends"
+)
+
+// madeUp writes a checkpoint of n bfloat16 tensors of the given bytes, all zero,
+// which takes no room on the disk.
+func madeUp(t *testing.T, n int, bytes int64) (dir string, wants []Want) {
+	t.Helper()
+	dir = t.TempDir()
+	var entries []string
+	for i := range n {
+		name := fmt.Sprintf("layers.%d.weight", i)
+		wants = append(wants, Want{Name: name, Shape: []int{int(bytes / 2)}})
+		entries = append(entries, fmt.Sprintf(`%q:{"dtype":"BF16","shape":[%d],"data_offsets":[%d,%d]}`, name, bytes/2, int64(i)*bytes, int64(i+1)*bytes))
+	}
+	text := "{" + strings.Join(entries, ",") + "}"
+	header := raw(text+strings.Repeat(" ", (8-len(text)%8)%8), nil) // aligned, as all writers of today do
+	path := filepath.Join(dir, weightsFile)
+	if err := os.WriteFile(path, header, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, int64(len(header))+int64(n)*bytes); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, configFile), []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir, wants
+}
+
+// resident returns a figure of /proc/self/status in bytes: VmRSS, or VmHWM, its
+// peak.
+func resident(t *testing.T, key string) int64 {
+	t.Helper()
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Skip(err)
+	}
+	m := regexp.MustCompile(key + `:\s+(\d+) kB`).FindSubmatch(data)
+	if m == nil {
+		t.Skip("no " + key)
+	}
+	n, err := strconv.ParseInt(string(m[1]), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n << 10
+}
+
+// Opening, hashing and loading takes the file's size and one tensor at most: what
+// was copied is given back before the next is read.
+func TestMemoryOfLoading(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir()) // no digest is known
+	mega := int64(8)
+	if s := os.Getenv("BRIDGE_TEST_CHECKPOINT_MB"); s != "" { // of each of 32 tensors
+		var err error
+		if mega, err = strconv.ParseInt(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const n = 32
+	dir, wants := madeUp(t, n, mega<<20)
+	backend := backends.ForTest(t)
+	debug.FreeOSMemory()
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+		t.Skip("the peak cannot be reset: ", err)
+	}
+	before := resident(t, "VmRSS")
+	f := mustOpen(t, dir)
+	if _, err := f.Digest(); err != nil {
+		t.Fatal(err)
+	}
+	store, err := f.Load(context.Background(), backend, wants, Options{DType: adapters.BFloat16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	took, file := resident(t, "VmHWM")-before, int64(n)*mega<<20
+	store.Finalize()
+	t.Logf("%s on %s: a file of %d MB took %d MB at its peak", adapters.BFloat16, backends.Describe(backend), file>>20, took>>20)
+	const runtime = 24 << 20 // Go's own, a piece of the hash, the first use of a backend
+	if limit := file + mega<<20 + runtime; took > limit {
+		t.Errorf("peak %d MB, want at most %d: the file, one tensor and a little", took>>20, limit>>20)
+	}
+}

@@ -1,0 +1,156 @@
+package weights
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/nlpodyssey/safetensors"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
+)
+
+// Write replaces path, atomically, by a safetensors file of tensors and metadata.
+// The same tensors give the same bytes.
+func Write(path string, tensors map[string]*adapters.Tensor, metadata map[string]string) error {
+	views := make(map[string]hostView, len(tensors))
+	for name, t := range tensors {
+		dtype, ok := fileType(t.DType)
+		if !ok {
+			return adapters.Errorf(adapters.Invalid, "tensor %q is %s, which safetensors files do not hold here", name, t.Describe())
+		}
+		if err := t.Check(name, t.Shape, t.DType); err != nil {
+			return err
+		}
+		views[name] = hostView{t, dtype}
+	}
+	return atomicfile.Write(path, func(w io.Writer) error {
+		return safetensors.SerializeToWriter(views, metadata, w)
+	})
+}
+
+// WriteFolder writes the weights of a checkpoint folder as transformers does:
+// model.safetensors or, beyond shard bytes, shards with an index. progress, where
+// not nil, is called with the bytes written so far and in all.
+func WriteFolder(ctx context.Context, dir string, tensors map[string]View, shard int64, progress func(done, total int64)) error {
+	var last View // that the serializer has asked for
+	shards, total := split(tensors, shard, &last)
+	index := map[string]string{}
+	var done int64
+	for i, part := range shards {
+		name := weightsFile
+		if len(shards) > 1 {
+			name = fmt.Sprintf("model-%05d-of-%05d.safetensors", i+1, len(shards))
+		}
+		for tensor := range part {
+			index[tensor] = name
+		}
+		err := atomicfile.Write(filepath.Join(dir, name), func(w io.Writer) error {
+			defer func() { last.Release() }()
+			return safetensors.SerializeToWriter(part, map[string]string{"format": "pt"}, counter{w, func(n int) error {
+				done += int64(n)
+				if progress != nil {
+					progress(min(done, total), total)
+				}
+				return ctx.Err()
+			}})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(shards) == 1 {
+		return nil
+	}
+	data, err := json.MarshalIndent(map[string]any{"metadata": map[string]any{"total_size": total}, "weight_map": index}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.WriteBytes(filepath.Join(dir, indexFile), append(data, '\n'))
+}
+
+// split puts tensors, in name order, into shards of at most limit bytes where
+// each fits, and returns the bytes of all.
+func split(tensors map[string]View, limit int64, last *View) (shards []map[string]fileView, total int64) {
+	var size int64
+	for _, name := range slices.Sorted(maps.Keys(tensors)) {
+		v := tensors[name]
+		n := int64(len(v.Data))
+		if len(shards) == 0 || size > 0 && size+n > limit {
+			shards, size = append(shards, map[string]fileView{}), 0
+		}
+		shards[len(shards)-1][name] = fileView{v, last}
+		size += n
+		total += n
+	}
+	return shards, total
+}
+
+// counter reports what is written through it, and ends where report says so.
+type counter struct {
+	w      io.Writer
+	report func(n int) error
+}
+
+func (c counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if ended := c.report(n); err == nil {
+		err = ended
+	}
+	return n, err
+}
+
+// fileView shows a view to the serializer, which is through with the last one when
+// it asks for the next.
+type fileView struct {
+	view View
+	last *View
+}
+
+var _ safetensors.View = fileView{}
+
+func (v fileView) DType() safetensors.DType { return v.view.DType }
+func (v fileView) DataLen() uint64          { return uint64(len(v.view.Data)) }
+func (v fileView) Shape() []uint64          { return extents(v.view.Shape) }
+
+func (v fileView) Data() []byte {
+	v.last.Release()
+	*v.last = v.view
+	return v.view.Data
+}
+
+// ViewOf shows a host tensor as one of a file.
+func ViewOf(t *adapters.Tensor) (View, error) {
+	dtype, ok := fileType(t.DType)
+	if !ok {
+		return View{}, adapters.Errorf(adapters.Invalid, "tensor %s, which safetensors files do not hold here", t.Describe())
+	}
+	return View{DType: dtype, Shape: t.Shape, Data: t.Data}, nil
+}
+
+// hostView shows a tensor to the serializer.
+type hostView struct {
+	tensor *adapters.Tensor
+	dtype  safetensors.DType
+}
+
+var _ safetensors.View = hostView{}
+
+func (v hostView) DType() safetensors.DType { return v.dtype }
+func (v hostView) Data() []byte             { return v.tensor.Data }
+func (v hostView) DataLen() uint64          { return uint64(len(v.tensor.Data)) }
+
+func (v hostView) Shape() []uint64 { return extents(v.tensor.Shape) }
+
+func extents(shape []int) []uint64 {
+	out := make([]uint64, len(shape))
+	for i, d := range shape {
+		out[i] = uint64(d)
+	}
+	return out
+}

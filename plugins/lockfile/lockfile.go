@@ -1,0 +1,186 @@
+package lockfile
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/stricttoml"
+	"github.com/modular-bridging/bridge/plugins/store"
+)
+
+// Name is the name of the lock in a run folder, and of that in a project's.
+const Name = "bridge.lock"
+
+// Lock records what a run used, so that resuming it uses the same. In a project's
+// folder it pins plugins, whatever uses them.
+type Lock struct {
+	Vision   Entry                `toml:"vision,omitempty"`  // of a run
+	Language *Entry               `toml:"language"`          // of a run; nil in stage 1
+	Plugins  map[string]store.Pin `toml:"plugins,omitempty"` // of a project, by the plugins' names
+	// Project is the folder of a run's project from the run's own, with slashes: what
+	// paths in its recipe and here are from. It is empty where the run lies outside.
+	// ProjectWas is where it was.
+	Project    string `toml:"project,omitempty"`
+	ProjectWas string `toml:"project_was,omitempty"`
+}
+
+// Entry is one frozen model of a run.
+type Entry struct {
+	ID           string `toml:"id"`
+	Source       string `toml:"source"`                  // where the weights were
+	Digest       string `toml:"digest"`                  // of the weights, "sha256:…"
+	Family       string `toml:"family"`                  // of the adapter
+	Plugin       string `toml:"plugin,omitempty"`        // folder or executable of a third-party adapter
+	PluginDigest string `toml:"plugin_digest,omitempty"` // of all of it but a signature
+	// PluginVersion is the one of its manifest, for people.
+	PluginVersion string `toml:"plugin_version,omitempty"`
+	// PluginParts are [store.Pin.Parts] of it; locks of older versions have none.
+	PluginParts map[string]string `toml:"plugin_parts,omitempty"`
+	// withSignature is the digest that older versions wrote of a signed plugin.
+	withSignature string
+	Activation    string `toml:"activation,omitempty"` // in place of the checkpoint's
+	Repository    string `toml:"repository,omitempty"` // on the hub, where the weights came from there
+	Revision      string `toml:"revision,omitempty"`   // its commit
+	// Files are the digests of the checkpoint folder's files that a model needs, by
+	// name. Locks of older versions have none.
+	Files map[string]string `toml:"files,omitempty"`
+}
+
+// SetPlugin records the plugin behind a model: the path of its folder or executable,
+// and its files as they are.
+func (e *Entry) SetPlugin(path string, now store.Snapshot) {
+	unsigned := now.Unsigned()
+	e.Plugin, e.PluginVersion, e.PluginDigest, e.PluginParts = path, unsigned.Version, unsigned.Digest, unsigned.Parts
+	if now.Pin.Digest != unsigned.Digest {
+		e.withSignature = now.Pin.Digest
+	}
+}
+
+// Write replaces the lock file at path.
+func Write(path string, l Lock) error {
+	header := "# What this run used. Written by bridge; checked when the run is resumed.\n"
+	if l.Vision.ID == "" {
+		header = "# The plugins of this project, as they were. `bridge plugin lock` writes it; checked whenever one is started.\n"
+	}
+	return stricttoml.WriteFile(path, header, l)
+}
+
+// Read reads a lock file.
+func Read(path string) (Lock, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Lock{}, adapters.Errorf(adapters.NotFound, "cannot read the file: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse reads the text of a lock file; name is what messages call it.
+func Parse(name string, data []byte) (Lock, error) {
+	doc, err := stricttoml.Parse(name, data)
+	if err != nil {
+		return Lock{}, err
+	}
+	var l Lock
+	doc.Decode(&l)
+	for _, plugin := range slices.Sorted(maps.Keys(l.Plugins)) {
+		if !store.ValidDigest(l.Plugins[plugin].Digest) {
+			doc.Errorf("plugins."+plugin+".digest", "is %q, want a digest that `bridge plugin lock` wrote", l.Plugins[plugin].Digest)
+		}
+	}
+	return l, doc.Err()
+}
+
+// ReadProject reads a project's lock file, which pins nothing where it is not
+// there.
+func ReadProject(path string) (Lock, error) {
+	l, err := Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Lock{}, nil
+	}
+	return l, err
+}
+
+// Check returns an error that names what is no longer as it was locked.
+func (l Lock) Check(now Lock) error {
+	problems, remedies := l.Vision.differences("vision encoder", now.Vision)
+	switch {
+	case (l.Language == nil) != (now.Language == nil):
+		problems = append(problems, "one of the two has a language model, the other has none")
+		remedies = append(remedies, "give what "+Name+" names")
+	case l.Language != nil:
+		more, mend := l.Language.differences("language model", *now.Language)
+		problems, remedies = append(problems, more...), append(remedies, mend...)
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	remedy := strings.Join(append(remedies, "or start a new run with another --out"), ", ")
+	for _, was := range []*Entry{&l.Vision, l.Language} {
+		if was != nil && was.Revision != "" {
+			remedy += fmt.Sprintf("; `bridge models pull %s --revision %s` fetches what %s was, `bridge models add %s --path` the folder that it prints puts it back",
+				was.ID, was.Revision, was.ID, was.ID)
+		}
+	}
+	return adapters.Errorf(adapters.Invalid, "the run was made with something else: %s", strings.Join(problems, "; ")).WithRemedy("%s", remedy)
+}
+
+// differences says what of a model is not as it was, and what would put it back.
+func (e Entry) differences(role string, now Entry) (found, remedies []string) {
+	found = e.modelDifferences(role, now)
+	if len(found) > 0 {
+		remedies = append(remedies, fmt.Sprintf("put the %s %s back as it was", role, e.ID))
+	}
+	if how := e.pluginDifferences(now); len(how) > 0 {
+		found = append(found, role+": the plugin is another: "+strings.Join(how, ", "))
+		remedies = append(remedies, fmt.Sprintf("put its plugin, %s, back as it was", cmp.Or(now.Plugin, e.Plugin)))
+	}
+	return found, remedies
+}
+
+// pluginDifferences says how the plugin of a model is not as it was.
+func (e Entry) pluginDifferences(now Entry) []string {
+	switch {
+	case e.PluginDigest == now.PluginDigest, now.withSignature != "" && e.PluginDigest == now.withSignature:
+		return nil
+	case e.PluginDigest == "":
+		return []string{"there was none, is " + now.Plugin}
+	case now.PluginDigest == "":
+		return []string{"it was " + e.Plugin + ", is none"}
+	}
+	return store.Pin{Version: e.PluginVersion, Digest: e.PluginDigest, Parts: e.PluginParts}.Differences(
+		store.Pin{Version: now.PluginVersion, Digest: now.PluginDigest, Parts: now.PluginParts})
+}
+
+// modelDifferences says what of a model is not as it was, its plugin aside.
+func (e Entry) modelDifferences(role string, now Entry) []string {
+	var found []string
+	for _, f := range []struct{ name, was, is string }{
+		{"id", e.ID, now.ID}, {"weights", e.Digest, now.Digest}, {"adapter family", e.Family, now.Family},
+		{"activation", e.Activation, now.Activation},
+	} {
+		if f.was != f.is {
+			found = append(found, fmt.Sprintf("%s: %s was %q, is %q", role, f.name, f.was, f.is))
+		}
+	}
+	if e.Files == nil {
+		return found
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Files)) {
+		if was, is := e.Files[name], now.Files[name]; was != is {
+			found = append(found, fmt.Sprintf("%s: %s was %q, is %q", role, name, was, is))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(now.Files)) {
+		if _, ok := e.Files[name]; !ok {
+			found = append(found, fmt.Sprintf("%s: %s was not there, is %q", role, name, now.Files[name]))
+		}
+	}
+	return found
+}

@@ -1,0 +1,68 @@
+package project
+
+import (
+	"path/filepath"
+	"slices"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/manifest"
+)
+
+// Project is a plugin's folder.
+type Project struct {
+	Dir      string // absolute
+	Program  string // path of the executable, absolute
+	Manifest manifest.Manifest
+}
+
+// Open reads the folder of a plugin. What is built from source need not be built
+// yet.
+func Open(dir string) (*Project, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	m, err := manifest.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Project{Dir: dir, Program: m.Path(dir), Manifest: m}, nil
+}
+
+// Checkpoint is what the plugin's tests load, empty where it brings its model.
+func (p *Project) Checkpoint() string {
+	if p.Manifest.Test.Checkpoint == "" {
+		return ""
+	}
+	return filepath.Join(p.Dir, filepath.FromSlash(p.Manifest.Test.Checkpoint))
+}
+
+// Languages are those that projects can be written in.
+func Languages() []string { return []string{"go", "python"} }
+
+// Kinds are what a project's model can be.
+func Kinds() []adapters.ModelKind {
+	return []adapters.ModelKind{adapters.KindLanguage, adapters.KindVision}
+}
+
+// Options say what project to make.
+type Options struct {
+	Name     string
+	Language string // one of [Languages]
+	Kind     adapters.ModelKind
+	Dir      string   // of the project, which must not be there
+	Reserved []string // names that mean something else: the built-in families
+}
+
+func (o Options) check() error {
+	if err := checkName(o.Name, o.Reserved); err != nil {
+		return err
+	}
+	if !slices.Contains(Languages(), o.Language) {
+		return adapters.Errorf(adapters.Invalid, "the language is %q, want one of %v", o.Language, Languages())
+	}
+	if !slices.Contains(Kinds(), o.Kind) {
+		return adapters.Errorf(adapters.Invalid, "the kind is %q, want one of %v", o.Kind, Kinds())
+	}
+	return nil
+}
