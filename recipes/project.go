@@ -9,6 +9,9 @@ import (
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 )
 
+// RunFile is the file in a run folder that holds the recipe as it was resolved.
+const RunFile = "recipe.toml"
+
 // The recipe in a run folder names what lies in its project from the project's
 // folder, which the run's lock names: so a project can be moved or copied as a whole,
 // and the recipe means the same from anywhere.

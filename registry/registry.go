@@ -279,6 +279,14 @@ func Count(n int64) string {
 	return trimmed(v, 1) + unit
 }
 
+// Known returns a number for people, or "-" if it is 0, that is, not known.
+func Known(n int64, format func(int64) string) string {
+	if n == 0 {
+		return "-"
+	}
+	return format(n)
+}
+
 // trimmed formats with at most the given decimals and no ".0".
 func trimmed(v float64, decimals int) string {
 	return strings.TrimSuffix(strconv.FormatFloat(v, 'f', decimals, 64), ".0")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,21 +8,17 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
+	"sync/atomic"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/modular-bridging/bridge/adapters/builtin"
-	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/logmux"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
-	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/trust"
-	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train/metrics"
+	"github.com/modular-bridging/bridge/workspace"
 )
 
 // The exit statuses.
@@ -34,7 +29,7 @@ const (
 	exitInterrupted = 130
 )
 
-// usageError is a command line that cannot be meant: exit status 2.
+// usageError is a command line that makes no sense: exit status 2.
 type usageError struct{ message string }
 
 func (e usageError) Error() string { return e.message }
@@ -44,20 +39,16 @@ func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(fo
 // program is one invocation of the command.
 type program struct {
 	stdout, stderr io.Writer
+	level          slog.LevelVar
 	log            *slog.Logger
-	sinks          *logmux.Handler // that the log goes to
-	level          *slog.LevelVar
-	asked          trust.Settings // of all plugins, on the command line
-	moved          moves
-	running        plugins.Running
-	rescue         rescue
+	workspace      *workspace.Workspace
+	abortable      atomic.Bool // the command may be ended in the middle of its work
 }
 
 // run executes one command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	p := &program{stdout: stdout, stderr: stderr, level: &slog.LevelVar{}}
-	p.sinks = logmux.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: p.level, ReplaceAttr: withoutTime}))
-	p.log = slog.New(p.sinks)
+	p := &program{stdout: stdout, stderr: stderr}
+	p.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &p.level, ReplaceAttr: withoutTime}))
 	ended := make(chan int, 1)
 	go func() {
 		app := p.app()
@@ -70,9 +61,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return p.await(ctx, ended)
 }
 
-// status reports err and returns the exit status that it means.
+// status prints err and returns the exit status for it.
 func (p *program) status(ctx context.Context, err error) int {
 	var usage usageError
+	var option workspace.OptionError
 	var problems stricttoml.Problems
 	switch {
 	case err == nil:
@@ -80,7 +72,7 @@ func (p *program) status(ctx context.Context, err error) int {
 	case ctx.Err() != nil:
 		fmt.Fprintln(p.stderr, "bridge: interrupted")
 		return exitInterrupted
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &option):
 		fmt.Fprintf(p.stderr, "bridge: %v\n`bridge help` and `bridge COMMAND --help` show what there is.\n", err)
 		return exitUsage
 	case errors.As(err, &problems):
@@ -120,117 +112,52 @@ func (p *program) app() *cli.App {
 			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "`LEVEL` of logs on stderr: trace (every call of an adapter, with sizes and times), debug, info, warn or error"},
 			movedFlag(),
 		}, trustFlags()...),
-		Before: func(c *cli.Context) error {
-			level, err := plugins.ParseLevel(c.String("log-level"))
-			if err != nil {
-				return usagef("--log-level is %q, want trace, debug, info, warn or error", c.String("log-level"))
-			}
-			p.level.Set(level)
-			if p.moved, err = parseMoves(c.StringSlice("moved")); err != nil {
-				return err
-			}
-			return p.askTrust(c)
-		},
+		Before: p.before,
 		Commands: []*cli.Command{
 			p.computing(p.demoCommand()), p.doctorCommand(), p.modelsCommand(), p.recipesCommand(),
 			p.computing(p.trainCommand()), p.computing(p.retrainCommand()), p.computing(p.captionCommand()), p.computing(p.askCommand()),
 			p.computing(p.compareCommand()), p.convertCommand(), p.computing(p.verifyCommand()), p.pluginCommand(), p.versionCommand(), p.adapterCommand(),
 		},
 	}
-	settle(app.Commands)
+	complete(app.Commands)
 	return app
 }
 
-// settle gives all commands what urfave/cli does not inherit.
-func settle(commands []*cli.Command) {
+// before reads the flags that hold for all commands.
+func (p *program) before(c *cli.Context) error {
+	level, err := plugins.ParseLevel(c.String("log-level"))
+	if err != nil {
+		return usagef("--log-level is %q, want trace, debug, info, warn or error", c.String("log-level"))
+	}
+	p.level.Set(level)
+	relocations, err := workspace.ParseRelocations(c.StringSlice("moved"))
+	if err != nil {
+		return usagef("--moved: %v", err)
+	}
+	sandbox := c.String("sandbox")
+	if err := trust.CheckSandbox(sandbox); err != nil {
+		return usagef("--sandbox %v", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program to start it as a plugin: %w", err)
+	}
+	p.workspace = workspace.New(workspace.Options{
+		Log: p.log, Progress: metrics.NewProgress(p.stderr), Relocations: relocations, AdapterCommand: []string{self, "adapter", "serve"},
+		Trust: trust.Settings{Locked: c.Bool("locked"), RequireSigned: c.Bool("require-signed"), Sandbox: trust.Sandbox(sandbox)},
+	})
+	return nil
+}
+
+// complete gives all commands what urfave/cli does not inherit.
+func complete(commands []*cli.Command) {
 	for _, c := range commands {
 		c.OnUsageError, c.HideHelpCommand = wrongUsage, true
-		settle(c.Subcommands)
+		complete(c.Subcommands)
 	}
 }
 
 func wrongUsage(_ *cli.Context, err error, _ bool) error { return usagef("%v", err) }
-
-// registry builds the registry of this machine.
-func (p *program) registry(ctx context.Context) (*registry.Registry, error) {
-	o := registry.Default()
-	o.Families = builtin.Families()
-	o.KitModels = kit.Models()
-	o.KitFolder = func(id string) (string, error) {
-		dir, err := kit.Extract(ctx, cacheDir())
-		return filepath.Join(dir, id), err
-	}
-	return registry.New(o)
-}
-
-// cacheDir is where the kit is unpacked and features are kept: $BRIDGE_CACHE or
-// the user's cache folder.
-func cacheDir() string {
-	if dir := os.Getenv("BRIDGE_CACHE"); dir != "" {
-		return dir
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = os.TempDir()
-	}
-	return filepath.Join(dir, "bridge")
-}
-
-// group is a command that only holds others.
-func group(name, usage string, commands ...*cli.Command) *cli.Command {
-	return &cli.Command{Name: name, Usage: usage, Subcommands: commands, Action: func(c *cli.Context) error {
-		var names []string
-		for _, s := range commands {
-			names = append(names, s.Name)
-		}
-		return usagef("bridge %s wants a command: %s", name, strings.Join(names, ", "))
-	}}
-}
-
-// arguments checks the number of positional arguments. max < 0 is any number.
-func arguments(c *cli.Context, min, max int) ([]string, error) {
-	got := c.Args().Slice()
-	if len(got) < min || max >= 0 && len(got) > max {
-		name := c.Command.HelpName // with the program's and the groups' before it
-		want := cmp.Or(c.Command.UsageText, strings.TrimSpace(name+" "+c.Command.ArgsUsage))
-		return nil, usagef("%s got %d arguments, want: %s", name, len(got), want)
-	}
-	return got, nil
-}
-
-func jsonFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "json", Usage: "one JSON object a line on stdout"}
-}
-
-func backendFlag() cli.Flag {
-	return &cli.StringFlag{Name: "backend", Usage: "`BACKEND` that computes: auto, go, xla:cpu, xla:cuda or xla:/abs/plugin.so",
-		Action: func(_ *cli.Context, name string) error {
-			if err := backends.Check(name); err != nil {
-				return usagef("--backend: %v", err)
-			}
-			return nil
-		}}
-}
-
-func isolationFlag() cli.Flag {
-	return &cli.StringFlag{Name: "isolation", Value: "process", Usage: "`WHERE` built-in adapters run: process or none",
-		Action: func(_ *cli.Context, where string) error {
-			if where != "process" && where != "none" {
-				return usagef("--isolation is %q, want process or none", where)
-			}
-			return nil
-		}}
-}
-
-func transportFlag() cli.Flag {
-	return &cli.StringFlag{Name: "transport", Value: string(plugins.TransportAuto), Usage: "how tensors `TRAVEL` to adapters in processes: auto, shared-memory or grpc",
-		Action: func(_ *cli.Context, transport string) error {
-			if !slices.Contains(plugins.Transports(), transport) {
-				return usagef("--transport is %q, want auto, shared-memory or grpc", transport)
-			}
-			return nil
-		}}
-}
 
 // printJSON writes one object a line.
 func (p *program) printJSON(v any) error {
@@ -246,4 +173,14 @@ func (p *program) table(header []string, rows [][]string) error {
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	return w.Flush()
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }

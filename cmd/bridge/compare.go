@@ -1,17 +1,12 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strconv"
 
+	"github.com/modular-bridging/bridge/runs"
+	"github.com/modular-bridging/bridge/runs/comparison"
 	"github.com/urfave/cli/v2"
-
-	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/recipes"
-	"github.com/modular-bridging/bridge/registry"
 )
 
 func (p *program) compareCommand() *cli.Command {
@@ -35,115 +30,51 @@ func (p *program) compare(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var all comparison
-	out := c.String("out")
-	for _, arg := range args {
-		if err := p.gather(c.Context, &all, arg, &out, backendSet(c)); err != nil {
-			return err
-		}
+	all, out, err := comparison.Gather(c.Context, p.workspace, args, c.String("out"), overrides(c))
+	if err != nil {
+		return err
 	}
-	if len(all.runs) == 0 {
-		return fmt.Errorf("nothing to compare: every run failed (%d)", len(all.failed))
+	if len(all.Variants) == 0 {
+		return fmt.Errorf("nothing to compare: every run failed (%d)", len(all.Failed))
 	}
-	if err := p.printComparison(c.Bool("json"), &all); err != nil {
+	if err := p.printComparison(c.Bool("json"), all); err != nil {
 		return err
 	}
 	if out != "" {
-		if err := p.reportComparison(&all, out); err != nil {
+		if err := all.WriteReport(p.workspace, out); err != nil {
 			return err
 		}
 		if !c.Bool("json") {
-			fmt.Fprintf(p.stdout, "\nreport: %s\n", filepath.Join(out, reportFile))
+			fmt.Fprintf(p.stdout, "\nreport: %s\n", filepath.Join(out, runs.ReportFile))
 		}
 	}
-	if len(all.failed) > 0 {
-		return fmt.Errorf("%d of %d runs failed: the first, %s: %v", len(all.failed), len(all.failed)+len(all.runs), all.failed[0].Name(), all.failed[0].err)
+	if failed := all.Failed; len(failed) > 0 {
+		return fmt.Errorf("%d of %d runs failed: the first, %s: %v", len(failed), len(failed)+len(all.Runs()), failed[0].Name(), failed[0].Err)
 	}
 	return nil
 }
 
-// gather adds what an argument names to the comparison. Where it is trained first
-// and there is no folder yet, out becomes one of its name.
-func (p *program) gather(ctx context.Context, all *comparison, arg string, out *string, more []recipes.Override) error {
-	if info, err := os.Stat(arg); err == nil && info.IsDir() {
-		return all.add(filepath.Base(arg), "", false, arg)
+func (p *program) printComparison(asJSON bool, c *comparison.Comparison) error {
+	if asJSON {
+		for _, line := range c.Lines() {
+			if err := p.printJSON(line); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	if recipes.IsMatrix(arg) {
-		m, err := recipes.LoadMatrix(arg)
-		if err != nil {
+	t := c.Table()
+	if err := p.table(t.Header, t.Rows); err != nil {
+		return err
+	}
+	if t := c.SpeedupTable(); len(t.Rows) > 0 {
+		fmt.Fprintln(p.stdout)
+		if err := p.table(t.Header, t.Rows); err != nil {
 			return err
 		}
-		setDefault(out, m.Name)
-		runs, err := p.runMatrix(ctx, m, *out, more)
-		if err != nil {
-			return err
-		}
-		return all.addCells(m, runs)
 	}
-	r, err := recipes.LoadWith(arg, more...)
-	if err != nil {
-		if adapters.KindOf(err) == adapters.NotFound {
-			return adapters.Errorf(adapters.NotFound, "%s is neither the folder of a run, nor a recipe, nor a matrix", arg).
-				WithRemedy("name a run folder, a recipe (bridge recipes list), or a TOML file of encoders, llms and options")
-		}
-		return err
+	if advice := c.Advice(); advice != "" && len(c.Variants) > 1 {
+		fmt.Fprintf(p.stdout, "\n%s\n", advice)
 	}
-	setDefault(out, r.Name)
-	dir := filepath.Join(*out, r.Name)
-	if err := p.runRecipe(ctx, r, dir); err != nil {
-		return err
-	}
-	return all.add(r.Name, "", false, dir)
-}
-
-func setDefault(out *string, name string) {
-	if *out == "" {
-		*out = filepath.Join("runs", name)
-	}
-}
-
-// runRecipe trains a recipe where its run is not there yet.
-func (p *program) runRecipe(ctx context.Context, recipe *recipes.Recipe, dir string) error {
-	reg, err := p.registry(ctx)
-	if err != nil {
-		return err
-	}
-	r, err := recipe.Resolve(reg)
-	if err != nil {
-		return err
-	}
-	_, err = p.finish(ctx, r, dir)
-	return err
-}
-
-// summaryHeader names the columns of [summary.cells].
-func summaryHeader() []string {
-	return []string{"run", "encoder", "llm", "trainable", "steps", "seconds", "held-out loss", "exact match", "retrieval R@1"}
-}
-
-func (s summary) cells() []string {
-	return []string{s.Name, s.Encoder, orDash(s.LLM), registry.Count(int64(s.Trainable)), strconv.Itoa(s.Steps),
-		fmt.Sprintf("%.0f", s.Seconds), decimals(s.HeldOut), decimals(s.ExactMatch), decimals(s.RetrievalT)}
-}
-
-func (p *program) printSummaries(all []summary) error {
-	var rows [][]string
-	for _, s := range all {
-		rows = append(rows, s.cells())
-	}
-	return p.table(summaryHeader(), rows)
-}
-
-func decimals(v *float64) string {
-	if v == nil {
-		return "-"
-	}
-	return fmt.Sprintf("%.3f", *v)
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
+	return nil
 }

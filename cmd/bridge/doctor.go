@@ -11,9 +11,10 @@ import (
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/workspace"
 )
 
-// finding is one line of the doctor's.
+// finding is a line of the doctor.
 type finding struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"`
@@ -54,7 +55,7 @@ func (p *program) doctorCommand() *cli.Command {
 	}
 }
 
-// examine turns what was probed into findings.
+// examine describes what was probed.
 func examine(r backends.Report) []finding {
 	simd := finding{Name: "simd", Value: "yes"}
 	if !r.SIMD {
@@ -86,13 +87,13 @@ func examine(r backends.Report) []finding {
 	}
 	tensors := "between processes through shared memory"
 	if err := plugins.SharedMemory(); err != nil {
-		tensors = "between processes through gRPC, for there is no shared memory: " + err.Error()
+		tensors = "sent over gRPC (no shared memory: " + err.Error() + ")"
 	}
 	return append(found,
 		finding{Name: "adapters", Value: list(families)},
 		finding{Name: "tensors", Value: tensors},
 		finding{Name: "configuration", Value: registry.ConfigDir()},
-		finding{Name: "cache", Value: cacheDir()},
+		finding{Name: "cache", Value: workspace.CacheDir()},
 		finding{Name: "hub cache", Value: registry.Default().Hub})
 }
 

@@ -22,7 +22,6 @@ import (
 	"github.com/modular-bridging/bridge/internal/procfs"
 	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
-	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train/checkpoint"
 )
 
@@ -351,34 +350,5 @@ func TestMemoryLimitOfARecipe(t *testing.T) {
 		if !strings.Contains(stderr, says) {
 			t.Errorf("no %q in %s", says, stderr)
 		}
-	}
-}
-
-func TestResumedRunsMayHaveOtherLimits(t *testing.T) {
-	p := &program{}
-	reg, err := p.registry(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	resolved := func(sets ...string) *recipes.Resolved {
-		r, err := recipes.Load("tiny-stage2-opt", sets...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all, err := r.Resolve(reg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return all
-	}
-	dir := t.TempDir()
-	if err := writeRecipe(dir, resolved("language.memory_limit=1GB", "language.restarts=1")); err != nil {
-		t.Fatal(err)
-	}
-	if err := sameRecipe(dir, resolved("language.memory_limit=2GB", "language.call_timeout=5m", `vision.devices="1"`)); err != nil {
-		t.Errorf("other limits are refused: %v", err)
-	}
-	if err := sameRecipe(dir, resolved("language.dtype=bfloat16")); err == nil {
-		t.Error("another type is not refused")
 	}
 }

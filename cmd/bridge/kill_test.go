@@ -174,7 +174,7 @@ func TestDisturbedRunsEndWithTheSameWeights(t *testing.T) {
 		if _, _, err := checkpoint.Latest(filepath.Join(dir, "checkpoints")); err != nil || !strings.Contains(r.said.String(), "--resume") {
 			t.Fatalf("no checkpoint of what was done, or no word of it: %v\n%s", err, r.said)
 		}
-		log, err := os.ReadFile(filepath.Join(dir, logFile))
+		log, err := os.ReadFile(filepath.Join(dir, "log.txt"))
 		if err != nil || strings.Contains(string(log), "level=ERROR") || !strings.Contains(string(log), "the run was interrupted") {
 			t.Errorf("the log takes an interrupt for an error: %v\n%s", err, log)
 		}

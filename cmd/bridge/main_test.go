@@ -12,11 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/sandbox"
-	"github.com/modular-bridging/bridge/plugins"
-	"github.com/modular-bridging/bridge/recipes"
-	"github.com/modular-bridging/bridge/registry"
 )
 
 // commandVariable is set where the test binary is to be the command.
@@ -147,7 +143,7 @@ func TestWrongUsage(t *testing.T) {
 	}{
 		{[]string{"trian"}, "did you mean train?"},
 		{[]string{"models", "lst"}, "did you mean list?"},
-		{[]string{"models"}, "wants a command: list, show, add, pull, verify"},
+		{[]string{"models"}, "missing command (one of list, show, add, pull, verify)"},
 		{[]string{"caption", "m", "i", "--promt", "x"}, "did you mean --prompt?"},
 		{[]string{"train"}, "got 0 arguments, want: bridge train RECIPE"},
 		{[]string{"doctor", "x"}, "got 1 arguments"},
@@ -162,15 +158,15 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"caption", "m", "i", "--num-beams", "-1"}, "--num-beams is -1, want at least 1"},
 		{[]string{"ask", "m", "i", "q", "--length-penalty", "-Inf"}, "--length-penalty is -Inf, want a finite number"},
 		{[]string{"caption", "m", "i", "--early-stopping", "later"}, "--early-stopping is \"later\", want true, false or never"},
-		{[]string{"caption", "m", "i", "--num-beams", "2", "--sample"}, "--sample and --num-beams 2 exclude each other"},
+		{[]string{"caption", "m", "i", "--num-beams", "2", "--sample"}, "--sample cannot be combined with --num-beams 2"},
 		{[]string{"ask", "m", "i", "q", "--min-new-tokens", "21"}, "--min-new-tokens is 21, want at most --max-new-tokens, 20"},
 		{[]string{"caption", "m", "i", "--isolation", "some"}, "--isolation is \"some\""},
 		{[]string{"models", "show"}, "bridge models show got 0 arguments, want: bridge models show ID"},
 		{[]string{"recipes", "list", "x"}, "bridge recipes list got 1 arguments, want: bridge recipes list [--json]\n"},
 		{[]string{"adapter", "serve"}, "bridge adapter serve got 0 arguments, want: bridge adapter serve FAMILY"},
 		{[]string{"doctor", "--log-level", "loud"}, "--log-level"},
-		{[]string{"retrain"}, "wants --llm ID"},
-		{[]string{"models", "add", "opt-2.7b"}, "wants --path DIR"},
+		{[]string{"retrain"}, "missing --llm ID"},
+		{[]string{"models", "add", "opt-2.7b"}, "needs --path DIR"},
 		{[]string{"adapter", "serve", "optt"}, "did you mean opt?"},
 		{[]string{"verify", "x", "--isolation", "some"}, "--isolation is \"some\""},
 		{[]string{"ask", "m", "i", "q", "--transport", "pigeon"}, "--transport is \"pigeon\", want auto, shared-memory or grpc"},
@@ -242,7 +238,7 @@ func TestFailures(t *testing.T) {
 		{[]string{"caption", filepath.Join(dir, "none"), "x.png"}, "there is no such folder"},
 		{[]string{"compare", dir}, "is no finished run"},
 		{[]string{"verify", dir}, dir},
-		{[]string{"train", "tiny-stage1", "--resume", "--out", dir}, "holds no run to resume"},
+		{[]string{"train", "tiny-stage1", "--resume", "--out", dir}, "no run to resume in"},
 		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run")}, "download 11.4 GB, memory 6.8 GB to caption, 11.6 GB for stage 2; the whole of stage 2, training included: 25600 examples, about 29.3 GB of memory"},
 		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run2")}, "`bridge models pull flant5-xl` fetches google/flan-t5-xl"},
 		{[]string{"train", "vit-l-stage1", "--out", filepath.Join(dir, "run3")}, "`bridge models pull clip-vit-l-14`"},
@@ -334,21 +330,5 @@ func TestVerify(t *testing.T) {
 	both := filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-two-sizes")
 	if stdout, _ := want(t, exitDone, "verify", "--backend=go", "--isolation=none", both); strings.Count(stdout, "ok") != 8 {
 		t.Errorf("two sizes: want 8 cases\n%s", stdout)
-	}
-}
-
-// A recipe takes every transport that there is, and what it says reaches the plugin.
-func TestRecipesChooseTheTransport(t *testing.T) {
-	for _, transport := range plugins.Transports() {
-		r, err := recipes.Load("tiny-stage2-opt", "language.transport="+transport, "vision.transport="+transport)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, b := range []recipes.Backbone{r.Vision.Backbone, r.Language.Backbone} {
-			cfg, err := (&program{}).process(openingOf(registry.Backbone{}, b, ""), adapters.KindLanguage, "opt", adapters.LoadRequest{})
-			if err != nil || string(cfg.Transport) != transport {
-				t.Errorf("asked for %s, the plugin gets %q, %v", transport, cfg.Transport, err)
-			}
-		}
 	}
 }

@@ -64,7 +64,7 @@ func (p *program) modelsList(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
-	reg, err := p.registry(c.Context)
+	reg, err := p.workspace.Registry()
 	if err != nil {
 		return err
 	}
@@ -80,19 +80,12 @@ func (p *program) modelsList(c *cli.Context) error {
 			}
 			continue
 		}
-		rows = append(rows, []string{id, string(b.Kind), b.Manifest.Family, strconv.Itoa(b.Width), known(b.Parameters, registry.Count), known(b.Download, registry.Size), weightsPlace(b)})
+		rows = append(rows, []string{id, string(b.Kind), b.Manifest.Family, strconv.Itoa(b.Width), registry.Known(b.Parameters, registry.Count), registry.Known(b.Download, registry.Size), weightsPlace(b)})
 	}
 	if c.Bool("json") {
 		return nil
 	}
 	return p.table([]string{"ID", "KIND", "FAMILY", "WIDTH", "PARAMETERS", "DOWNLOAD", "WEIGHTS"}, rows)
-}
-
-func known(n int64, format func(int64) string) string {
-	if n == 0 {
-		return "-"
-	}
-	return format(n)
 }
 
 func weightsPlace(b registry.Backbone) string {
@@ -102,13 +95,13 @@ func weightsPlace(b registry.Backbone) string {
 	return string(b.Source)
 }
 
-// named is the model whose ID is a command's one argument.
+// named looks up the model whose ID is a command's one argument.
 func (p *program) named(c *cli.Context) (registry.Backbone, error) {
 	args, err := arguments(c, 1, 1)
 	if err != nil {
 		return registry.Backbone{}, err
 	}
-	reg, err := p.registry(c.Context)
+	reg, err := p.workspace.Registry()
 	if err != nil {
 		return registry.Backbone{}, err
 	}
@@ -134,15 +127,15 @@ func (p *program) modelsShow(c *cli.Context) error {
 	return nil
 }
 
-// facts is what `models show` says of a model.
+// facts returns the lines of `models show`.
 func facts(b registry.Backbone) [][2]string {
 	return [][2]string{
 		{"id", b.ID}, {"about", b.About}, {"kind", string(b.Kind)}, {"family", b.Manifest.Family}, {"repository", b.Repository}, {"revision", b.Revision},
 		{"width", strconv.Itoa(b.Width)}, {"tokens", strconv.Itoa(b.Tokens)}, {"image size", strconv.Itoa(b.ImageSize)},
 		{"architecture", string(b.Architecture)}, {"context", strconv.Itoa(b.Context)}, {"dtype", b.DType}, {"activation", b.Activation}, {"end of answer", quoted(b.EndOfAnswer)},
 		{"caption prompt", quoted(b.Prompts.Caption)}, {"question prompt", quoted(b.Prompts.Question)},
-		{"parameters", known(b.Parameters, registry.Count)}, {"download", known(b.Download, registry.Size)},
-		{"memory", known(b.Memory.Inference, registry.Size)}, {"memory, stage 2", known(b.Memory.Stage2, registry.Size)},
+		{"parameters", registry.Known(b.Parameters, registry.Count)}, {"download", registry.Known(b.Download, registry.Size)},
+		{"memory", registry.Known(b.Memory.Inference, registry.Size)}, {"memory, stage 2", registry.Known(b.Memory.Stage2, registry.Size)},
 		{"weights", weightsPlace(b)}, {"commit", b.Commit},
 	}
 }
@@ -160,9 +153,9 @@ func (p *program) modelsAdd(c *cli.Context) error {
 		return err
 	}
 	if c.String("path") == "" {
-		return usagef("bridge models add %s wants --path DIR, the folder with config.json and the weights", args[0])
+		return usagef("bridge models add %s needs --path DIR, the folder with config.json and the weights", args[0])
 	}
-	reg, err := p.registry(c.Context)
+	reg, err := p.workspace.Registry()
 	if err != nil {
 		return err
 	}

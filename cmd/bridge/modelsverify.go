@@ -46,7 +46,7 @@ func (p *program) modelsVerify(c *cli.Context) error {
 	if err := p.printChecked(checked, c.Bool("json")); err != nil {
 		return err
 	}
-	return p.judge(c, b, dir, checked)
+	return p.repairOrFail(c, b, dir, checked)
 }
 
 func (p *program) printChecked(checked []hub.Checked, asJSON bool) error {
@@ -73,8 +73,8 @@ func (p *program) printChecked(checked []hub.Checked, asJSON bool) error {
 	return p.table([]string{"FILE", "SIZE", "CHECKSUM", "STATE"}, rows)
 }
 
-// judge fails where a file is damaged, or has it fetched again.
-func (p *program) judge(c *cli.Context, b registry.Backbone, dir string, checked []hub.Checked) error {
+// repairOrFail fails if a file is damaged, or fetches it again.
+func (p *program) repairOrFail(c *cli.Context, b registry.Backbone, dir string, checked []hub.Checked) error {
 	damaged := 0
 	for _, f := range checked {
 		if f.OK() {

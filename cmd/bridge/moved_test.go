@@ -9,6 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
+	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train"
 )
 
@@ -37,7 +38,7 @@ func TestMovedProjects(t *testing.T) {
 	was := w.bridge(exitDone, "caption runs/t"+captionOne)
 	here, err := os.Getwd()
 	mustDo(t, err)
-	for _, file := range []string{recipeFile, resultFile, summaryFile} {
+	for _, file := range []string{recipes.RunFile, "result.json", "summary.json"} {
 		if text, err := os.ReadFile(filepath.Join("runs", "t", file)); err != nil || strings.Contains(string(text), here) {
 			t.Errorf("%s names the project's folder, %v:\n%s", file, err, text)
 		}
@@ -54,13 +55,13 @@ func TestMovedProjects(t *testing.T) {
 
 	mustDo(t, os.Rename("encoder", "vit"))
 	old := filepath.Join(moved, "encoder") // resumed, the run names it so
-	w.bridge(exitFailed, "caption runs/t"+captionOne, "the folder of the bridge's vision-encoder encoder is not there: "+old, "--moved "+old+"=DIR")
+	w.bridge(exitFailed, "caption runs/t"+captionOne, "the folder of the bridge's vision-encoder encoder was not found at "+old, "--moved "+old+"=DIR")
 	if is := w.bridge(exitDone, "caption runs/t"+captionOne+" --moved "+old+"=vit"); is != was {
 		t.Errorf("with --moved it says %q, said %q", is, was)
 	}
 	mustDo(t, os.Rename("plugins/my-vit", "plugins/other"))
 	gone := filepath.Join(moved, "plugins", "my-vit")
-	w.bridge(exitFailed, "caption runs/t"+captionOne+" --moved "+old+"=vit", "the plugin of the bridge's vision-encoder encoder is not there: "+gone, "--moved "+gone+"=PATH, or =NAME")
+	w.bridge(exitFailed, "caption runs/t"+captionOne+" --moved "+old+"=vit", "the plugin of the bridge's vision-encoder encoder was not found at "+gone, "--moved "+gone+"=PATH, or =NAME")
 	w.bridge(exitDone, "caption runs/t"+captionOne+" --moved "+old+"=vit --moved "+gone+"=other")
 	w.bridge(exitFailed, "train runs/t/recipe.toml --out runs/t --resume", "vision.plugin: no plugin: stat "+moved+"/plugins/my-vit", "vision.path")
 	w.bridge(exitUsage, "caption runs/t"+captionOne+" --moved vit", "want OLD=NEW")
@@ -116,7 +117,7 @@ func TestPluginsThatChangedSinceTraining(t *testing.T) {
 func TestRunsAskWhatTheirRecipesAsk(t *testing.T) {
 	w := trained(t)
 	t.Setenv("MY_TOKEN", "secret")
-	recipe := filepath.Join("runs", "t", recipeFile)
+	recipe := filepath.Join("runs", "t", recipes.RunFile)
 	was, err := os.ReadFile(recipe)
 	mustDo(t, err)
 	asks := func(lines string) {

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
-	"maps"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
-	"github.com/modular-bridging/bridge/plugins/trust"
+	"github.com/modular-bridging/bridge/workspace"
 )
 
 func (p *program) pluginCommand() *cli.Command {
@@ -43,15 +40,15 @@ func (p *program) pluginShowCommand() *cli.Command {
 	}
 }
 
-func placeFlags(what string) []cli.Flag {
+func scopeFlags(what string) []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "project", Usage: what + " the project, in the folder plugins of the working folder"},
 		&cli.BoolFlag{Name: "user", Usage: what + " the user, for all projects"},
 	}
 }
 
-// place is what the flags say; empty where they say nothing.
-func place(c *cli.Context) (store.Place, error) {
+// pluginScope reads the flags of [scopeFlags]; it is empty if none is given.
+func pluginScope(c *cli.Context) (store.Place, error) {
 	switch project, user := c.Bool("project"), c.Bool("user"); {
 	case project && user:
 		return "", usagef("--project and --user are given, want one of the two")
@@ -70,7 +67,7 @@ func (p *program) pluginAddCommand() *cli.Command {
 		Description: "PATH is a plugin's folder, or its executable. Links are copied as links, and one that leads out of the folder is refused,\n" +
 			"but for the Python of a virtual environment. It says who signed the plugin; with --require-signed, it has to be somebody\n" +
 			"whose key you trust.\n\nExample: bridge plugin add ../mybackbone",
-		Flags:  append(placeFlags("for"), &cli.StringFlag{Name: "name", Usage: "`NAME` that recipes call it (default: its own)"}),
+		Flags:  append(scopeFlags("for"), &cli.StringFlag{Name: "name", Usage: "`NAME` that recipes call it (default: its own)"}),
 		Action: p.pluginAdd,
 	}
 }
@@ -78,7 +75,7 @@ func (p *program) pluginAddCommand() *cli.Command {
 func (p *program) pluginRemoveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "remove", Usage: "delete a plugin's folder, and what " + lockfile.Name + " says of it", ArgsUsage: "NAME", UsageText: "bridge plugin remove NAME [--project|--user]",
-		Description: "Example: bridge plugin remove mybackbone", Flags: placeFlags("of"), Action: p.pluginRemove,
+		Description: "Example: bridge plugin remove mybackbone", Flags: scopeFlags("of"), Action: p.pluginRemove,
 	}
 }
 
@@ -92,134 +89,65 @@ func (p *program) pluginLockCommand() *cli.Command {
 	}
 }
 
-// pluginLine is a plugin as --json shows it.
-type pluginLine struct {
-	Name         string                `json:"name"`
-	Version      string                `json:"version,omitempty"`
-	Kind         adapters.ModelKind    `json:"kind,omitempty"`
-	Families     []string              `json:"families,omitempty"`
-	Protocol     []int                 `json:"protocol,omitempty"`
-	Capabilities []adapters.Capability `json:"capabilities,omitempty"`
-	Place        store.Place           `json:"place"`
-	Dir          string                `json:"dir,omitempty"`
-	Program      string                `json:"program,omitempty"`
-	Shadows      string                `json:"shadows,omitempty"`
-	Pinned       bool                  `json:"pinned"`              // the lock file has it
-	AsPinned     bool                  `json:"as_pinned,omitempty"` // and it is as that says
-	Signed       bool                  `json:"signed"`              // a signature by a key that the user trusts holds
-	Environment  []string              `json:"environment,omitempty"`
-	Network      bool                  `json:"network"`
-	Description  string                `json:"description,omitempty"`
-	License      string                `json:"license,omitempty"`
-	Homepage     string                `json:"homepage,omitempty"`
-	PublicKey    string                `json:"public_key,omitempty"`
-	Signature    string                `json:"signature,omitempty"` // in words: who signed it, and whether that holds
-	Digest       string                `json:"digest,omitempty"`    // where its files have been read
-	Problem      string                `json:"problem,omitempty"`   // why it would not start, or its manifest cannot be read
-}
-
-func lineOfPlugin(found store.Plugin, lock lockfile.Lock) pluginLine {
-	m := found.Manifest
-	_, pinned := lock.Plugins[found.Name]
-	return pluginLine{Name: found.Name, Version: m.Version, Kind: m.Kind, Families: m.Families, Protocol: m.Protocol, Capabilities: m.Capabilities,
-		Place: found.Place, Dir: found.Dir, Program: found.Program, Shadows: found.Shadows, Pinned: pinned,
-		Environment: m.Environment, Network: m.Network, Description: m.Description, License: m.License, Homepage: m.Homepage, PublicKey: m.PublicKey}
-}
-
 func (p *program) pluginList(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
-	found, broken, err := store.Default().List()
+	found, err := p.workspace.Plugins(false)
 	if err != nil {
 		return err
 	}
-	lock, err := lockfile.ReadProject(lockfile.Name)
-	if err != nil {
-		return err
-	}
-	policy, err := p.policy(wishes{})
-	if err != nil {
-		return err
-	}
-	var lines []pluginLine
-	for _, f := range found {
-		line := lineOfPlugin(f, lock)
-		if line.Pinned || f.Signed() { // else there is nothing to read all its files for
-			line.examine(f, policy)
-		}
-		lines = append(lines, line)
-	}
-	for _, b := range broken {
-		lines = append(lines, pluginLine{Name: b.Name, Place: b.Place, Dir: b.Dir, Problem: b.Err.Error()})
-	}
-	if c.Bool("json") {
-		for _, l := range lines {
-			if err := p.printJSON(l); err != nil {
+	var rows [][]string
+	for _, s := range found {
+		if c.Bool("json") {
+			if err := p.printJSON(s); err != nil {
 				return err
 			}
+			continue
 		}
+		rows = append(rows, pluginRow(s))
+	}
+	if c.Bool("json") {
 		return nil
 	}
-	if len(lines) == 0 {
+	if len(rows) == 0 {
 		folders := store.Default()
 		fmt.Fprintf(p.stdout, "no plugins in %s or %s; `bridge plugin add PATH` adds one\n", folders.Project, folders.User)
 		return nil
 	}
-	var rows [][]string
-	for _, l := range lines {
-		rows = append(rows, l.row())
-	}
 	return p.table([]string{"NAME", "VERSION", "KIND", "OF", "PINNED", "SIGNED", "ABOUT"}, rows)
 }
 
-func (l pluginLine) row() []string {
-	about := l.Description
-	if l.Shadows != "" {
+// pluginRow returns a plugin as a row of the list.
+func pluginRow(s workspace.PluginStatus) []string {
+	about := s.Description
+	if s.Shadows != "" {
 		about += " (the user's of this name does not count)"
 	}
-	if l.Problem != "" {
-		about = briefly(l.Problem)
+	if s.Problem != "" {
+		about = firstLine(s.Problem)
 		if words := []rune(about); len(words) > aboutWidth {
 			about = string(words[:aboutWidth-1]) + "…" // `plugin show` says all of it
 		}
 	}
-	name := strconv.QuoteToGraphic(l.Name)
-	return []string{name[1 : len(name)-1], l.Version, string(l.Kind), string(l.Place), l.pinnedWords(), l.signedWords(), strings.TrimSpace(about)}
+	name := strconv.QuoteToGraphic(s.Name)
+	return []string{name[1 : len(name)-1], s.Version, string(s.Kind), string(s.Place), pinnedWords(s), signedWords(s), strings.TrimSpace(about)}
 }
 
-// examine says what there is to say of a plugin's files as they are.
-func (l *pluginLine) examine(found store.Plugin, policy trust.Policy) {
-	v, err := examinePlugin(found, policy)
-	l.AsPinned, l.Digest = v.Locked, v.Pin.Digest
-	if err != nil {
-		l.Problem = err.Error()
-	}
-	if v.Pin.Digest == "" { // its files could not be read
-		l.Signature = "not checked"
-		return
-	}
-	signer, broken := release.Check(v.Snapshot, policy.PublicKeys())
-	l.Signed, l.Signature = broken == nil && signer.Name != "", signer.String()
-	if broken != nil {
-		l.Signature = "INVALID: " + broken.Error()
-	}
-}
-
-func (l pluginLine) pinnedWords() string {
+func pinnedWords(s workspace.PluginStatus) string {
 	switch {
-	case !l.Pinned || l.AsPinned:
-		return yes(l.Pinned)
-	case l.Digest == "":
+	case !s.Pinned || s.AsPinned:
+		return yes(s.Pinned)
+	case s.Digest == "":
 		return "not checked"
 	}
 	return "CHANGED"
 }
 
-func (l pluginLine) signedWords() string {
-	word, _, _ := strings.Cut(l.Signature, ":")
+func signedWords(s workspace.PluginStatus) string {
+	word, _, _ := strings.Cut(s.Signature, ":")
 	switch {
-	case l.Signed:
+	case s.Signed:
 		return "yes, " + word
 	case word == "" || word == release.Signer{}.String():
 		return "no"
@@ -227,11 +155,11 @@ func (l pluginLine) signedWords() string {
 	return word
 }
 
-// aboutWidth is the most that a table says of a plugin's problem.
+// aboutWidth is the width of a plugin's problem in a table.
 const aboutWidth = 100
 
-// briefly is the first line of a problem, and how many there are.
-func briefly(problem string) string {
+// firstLine returns the first line of a problem, and how many more there are.
+func firstLine(problem string) string {
 	first, _, more := strings.Cut(problem, "\n")
 	if more {
 		first += fmt.Sprintf(" (and %d more)", strings.Count(problem, "\n"))
@@ -251,74 +179,42 @@ func (p *program) pluginShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := store.Default().Find(args[0])
+	s, err := p.workspace.Plugin(args[0])
 	if err != nil {
 		return err
 	}
-	policy, err := p.policy(wishes{})
-	if err != nil {
-		return err
-	}
-	lock, err := lockfile.ReadProject(lockfile.Name)
-	if err != nil {
-		return err
-	}
-	line := lineOfPlugin(found, lock)
-	line.examine(found, policy)
-	if err := p.printPlugin(c, line, policy.Allowed(found)); err != nil || line.Problem == "" {
-		return err
-	}
-	return adapters.Errorf(adapters.Invalid, "plugin %s would not start", line.Name).WithRemedy("what is said of it has the reason, and what to do")
-}
-
-func (p *program) printPlugin(c *cli.Context, line pluginLine, allowed []string) error {
 	if c.Bool("json") {
-		return p.printJSON(line)
-	}
-	for _, f := range line.facts(allowed) {
-		if f[1] != "" {
-			fmt.Fprintf(p.stdout, "%-16s %s\n", f[0], f[1])
+		err = p.printJSON(s)
+	} else {
+		for _, f := range pluginFacts(s) {
+			if f[1] != "" {
+				fmt.Fprintf(p.stdout, "%-16s %s\n", f[0], f[1])
+			}
 		}
 	}
-	return nil
-}
-
-// examinePlugin says whether a plugin would start, without starting it.
-func examinePlugin(found store.Plugin, policy trust.Policy) (trust.Verdict, error) {
-	v, err := checkPlugin(found, policy)
-	if err == nil {
-		err = found.Complete()
+	if err != nil || s.Problem == "" {
+		return err
 	}
-	if err == nil {
-		_, err = policy.Confined(found)
-	}
-	return v, err
+	return adapters.Errorf(adapters.Invalid, "plugin %s would not start", s.Name).WithRemedy("the line \"would not start\" has the reason, and what to do")
 }
 
-// checkPlugin holds a plugin's files against lock and signature; what its build makes
-// need not be there. Here nothing is said of what is not locked, which is seen.
-func checkPlugin(found store.Plugin, policy trust.Policy) (trust.Verdict, error) {
-	policy.Log = nil
-	return trust.NewGuard(found, policy).Check()
-}
-
-// facts is what `plugin show` says.
-func (l pluginLine) facts(allowed []string) [][2]string {
+// pluginFacts returns the lines of `plugin show`.
+func pluginFacts(s workspace.PluginStatus) [][2]string {
 	var capabilities []string
-	for _, c := range l.Capabilities {
+	for _, c := range s.Capabilities {
 		capabilities = append(capabilities, string(c))
 	}
 	network := ""
-	if l.Network {
-		network = "it says that it needs it"
+	if s.Network {
+		network = "its manifest asks for it"
 	}
 	return [][2]string{
-		{"name", l.Name}, {"version", l.Version}, {"about", l.Description}, {"kind", string(l.Kind)}, {"families", strings.Join(l.Families, ", ")},
-		{"protocol", strings.Trim(fmt.Sprint(l.Protocol), "[]")}, {"capabilities", strings.Join(capabilities, ", ")},
-		{"of", string(l.Place)}, {"folder", l.Dir}, {"program", l.Program}, {"not used", l.Shadows},
-		{"license", l.License}, {"homepage", l.Homepage}, {"author's key", l.PublicKey},
-		{"asks for", strings.Join(l.Environment, " ")}, {"may see", strings.Join(allowed, " ")}, {"network", network},
-		{"digest", l.Digest}, {"pinned", l.pinnedWords()}, {"signed by", l.Signature}, {"would not start", l.Problem},
+		{"name", s.Name}, {"version", s.Version}, {"about", s.Description}, {"kind", string(s.Kind)}, {"families", strings.Join(s.Families, ", ")},
+		{"protocol", strings.Trim(fmt.Sprint(s.Protocol), "[]")}, {"capabilities", strings.Join(capabilities, ", ")},
+		{"of", string(s.Place)}, {"folder", s.Dir}, {"program", s.Program}, {"not used", s.Shadows},
+		{"license", s.License}, {"homepage", s.Homepage}, {"author's key", s.PublicKey},
+		{"asks for", strings.Join(s.Environment, " ")}, {"may see", strings.Join(s.Allowed, " ")}, {"network", network},
+		{"digest", s.Digest}, {"pinned", pinnedWords(s)}, {"signed by", s.Signature}, {"would not start", s.Problem},
 	}
 }
 
@@ -327,27 +223,16 @@ func (p *program) pluginAdd(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	to, err := place(c)
+	to, err := pluginScope(c)
 	if err != nil {
 		return err
 	}
-	if to == "" {
-		to = store.InProject
-	}
-	policy, err := p.policy(wishes{})
-	if err != nil {
-		return err
-	}
-	var signer release.Signer
-	added, err := store.Default().Add(args[0], c.String("name"), to, func(now store.Snapshot) (err error) {
-		signer, err = trust.Signer(now, policy)
-		return err
-	})
+	added, signer, err := p.workspace.AddPlugin(args[0], c.String("name"), cmp.Or(to, store.InProject))
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s %s: %s\n  signed by %s\n", added.Name, added.Manifest.Version, added.Dir, signer)
-	p.leftOut(added.Left)
+	p.printSkipped(added.Left)
 	fmt.Fprintf(p.stdout, "next: `bridge plugin lock %s` pins it, plugin = %q in a recipe uses it\n",
 		added.Name, added.Name)
 	return nil
@@ -358,24 +243,15 @@ func (p *program) pluginRemove(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	from, err := place(c)
+	from, err := pluginScope(c)
 	if err != nil {
 		return err
 	}
-	dir, err := store.Default().Remove(args[0], from)
-	if err != nil {
-		return err
+	dir, err := p.workspace.RemovePlugin(args[0], from)
+	if dir != "" {
+		fmt.Fprintf(p.stdout, "removed %s\n", dir)
 	}
-	fmt.Fprintf(p.stdout, "removed %s\n", dir)
-	lock, err := lockfile.ReadProject(lockfile.Name)
-	if _, pinned := lock.Plugins[args[0]]; err != nil || !pinned {
-		return err
-	}
-	if _, err := store.Default().Find(args[0]); err == nil {
-		return nil // the other of that name, which then has to be what is pinned
-	}
-	delete(lock.Plugins, args[0])
-	return lockfile.Write(lockfile.Name, lock)
+	return err
 }
 
 func (p *program) pluginLock(c *cli.Context) error {
@@ -383,98 +259,31 @@ func (p *program) pluginLock(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	found, err := pluginsNamed(names)
-	if err != nil {
-		return err
-	}
-	lock, err := lockfile.ReadProject(lockfile.Name)
-	if err != nil {
-		return err
-	}
 	if c.Bool("check") {
-		return p.checkPins(found, lock, len(names) == 0)
-	}
-	policy, err := p.policy(wishes{})
-	if err != nil {
+		asPinned, err := p.workspace.CheckPins(names)
+		for _, name := range asPinned {
+			fmt.Fprintf(p.stdout, "%s: as it was pinned\n", name)
+		}
 		return err
 	}
-	if len(found) == 0 {
-		return adapters.Errorf(adapters.NotFound, "there are no plugins to pin").WithRemedy("name one by its path, or add one: bridge plugin add PATH")
-	}
-	if lock.Plugins == nil {
-		lock.Plugins = map[string]store.Pin{}
-	}
-	for _, f := range found {
-		now, err := trust.Lock(f, policy)
-		if err != nil {
-			return err
-		}
-		pin := now.Pin
-		was, pinned := lock.Plugins[f.Name]
-		changes := was.Differences(pin)
+	pins, err := p.workspace.LockPlugins(names)
+	for _, pin := range pins {
 		switch {
-		case !pinned:
-			fmt.Fprintf(p.stdout, "%s: pinned, %s\n", f.Name, pin.Digest)
-		case len(changes) == 0:
-			fmt.Fprintf(p.stdout, "%s: as it was pinned\n", f.Name)
+		case pin.New:
+			fmt.Fprintf(p.stdout, "%s: pinned, %s\n", pin.Name, pin.Digest)
+		case len(pin.Changes) == 0:
+			fmt.Fprintf(p.stdout, "%s: as it was pinned\n", pin.Name)
 		default:
-			fmt.Fprintf(p.stdout, "%s: pinned anew: %s\n", f.Name, strings.Join(changes, "; "))
+			fmt.Fprintf(p.stdout, "%s: pinned anew: %s\n", pin.Name, strings.Join(pin.Changes, "; "))
 		}
-		p.leftOut(now.Tree.Left)
-		lock.Plugins[f.Name] = pin
+		p.printSkipped(pin.Left)
 	}
-	return lockfile.Write(lockfile.Name, lock)
+	return err
 }
 
-// leftOut says what of a folder is not the plugin's.
-func (p *program) leftOut(paths []string) {
+// printSkipped prints what in a folder is not part of the plugin.
+func (p *program) printSkipped(paths []string) {
 	if len(paths) > 0 {
-		fmt.Fprintf(p.stdout, "  left out, for it is not the plugin's: %s\n", strings.Join(paths, ", "))
+		fmt.Fprintf(p.stdout, "  not part of the plugin, skipped: %s\n", strings.Join(paths, ", "))
 	}
-}
-
-// pluginsNamed finds plugins by names and paths, or all where there are none.
-func pluginsNamed(names []string) ([]store.Plugin, error) {
-	if len(names) == 0 {
-		found, broken, err := store.Default().List()
-		for _, b := range broken {
-			err = errors.Join(err, fmt.Errorf("%s: %w", b.Dir, b.Err))
-		}
-		return found, err
-	}
-	var found []store.Plugin
-	for _, name := range names {
-		f, err := store.Default().Find(name)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, f)
-	}
-	return found, nil
-}
-
-// checkPins says of each plugin whether it is as pinned, and fails where one is
-// not.
-func (p *program) checkPins(found []store.Plugin, lock lockfile.Lock, all bool) error {
-	policy, err := p.policy(wishes{locked: true})
-	if err != nil {
-		return err
-	}
-	var problems []error
-	missing := maps.Clone(lock.Plugins)
-	for _, f := range found {
-		delete(missing, f.Name)
-		if _, err := examinePlugin(f, policy); err != nil {
-			problems = append(problems, err)
-			continue
-		}
-		fmt.Fprintf(p.stdout, "%s: as it was pinned\n", f.Name)
-	}
-	if all {
-		for _, name := range slices.Sorted(maps.Keys(missing)) {
-			problems = append(problems, adapters.Errorf(adapters.NotFound, "plugin %s is pinned, and not in %s or the user's", name, filepath.Clean(store.Default().Project)).
-				WithRemedy("put it back, or name its path to check it; bridge plugin remove %s ends the pin", name))
-		}
-	}
-	return errors.Join(problems...)
 }

@@ -162,7 +162,7 @@ func TestSignedPlugins(t *testing.T) {
 		t.Errorf("the key is %v, %v", info, err)
 	}
 	w.bridge(exitFailed, "plugin keygen my.key --no-password", "is there already")
-	w.bridge(exitUsage, "plugin sign "+w.plugin, "wants --key FILE")
+	w.bridge(exitUsage, "plugin sign "+w.plugin, "needs --key FILE")
 	w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key", "my-vit 1.0.0 is signed: tree1-sha256:")
 	w.bridge(exitFailed, verify, "none that you trust", "[keys] in plugins.toml")
 	w.bridge(exitFailed, "plugin add "+w.plugin+" --require-signed", "none that you trust")
@@ -233,7 +233,7 @@ func TestWhatIsNoPluginIsLeftOut(t *testing.T) {
 	mustDo(t, os.MkdirAll(filepath.Join(w.plugin, "runs", "t"), 0o755))
 	mustDo(t, os.MkdirAll(filepath.Join(w.plugin, ".git"), 0o755))
 	w.write("runs/t/report.html", "")
-	left := "left out, for it is not the plugin's: .git, runs"
+	left := "not part of the plugin, skipped: .git, runs"
 	if again := w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key", left); !strings.HasPrefix(again, clean) {
 		t.Errorf("with a run in its folder the plugin is another:\n%s%s", clean, again)
 	}
@@ -271,11 +271,11 @@ func TestAttachedPluginsAreNotTrusted(t *testing.T) {
 	t.Setenv("BRIDGE_REATTACH", `{"my-vit":{"Protocol":"grpc","ProtocolVersion":1,"Pid":1,"Test":true,"Addr":{"Network":"unix","String":"/not/there"}}}`)
 	verify := "verify " + w.golden + " --backend go --plugin " + w.plugin
 	for _, flag := range []string{"--locked", "--require-signed", "--sandbox on"} {
-		w.bridge(exitFailed, verify+" "+flag, "plugin my-vit runs already, by BRIDGE_REATTACH", "unset BRIDGE_REATTACH")
+		w.bridge(exitFailed, verify+" "+flag, "plugin my-vit already runs (BRIDGE_REATTACH)", "unset BRIDGE_REATTACH")
 	}
 	w.bridge(exitFailed, verify, "/not/there")
 	w.bridge(exitDone, "plugin lock "+w.plugin)
-	w.bridge(exitFailed, verify, "plugin my-vit runs already, by BRIDGE_REATTACH, and bridge.lock pins it", "unset BRIDGE_REATTACH; or, to work on the plugin, take [plugins.my-vit] out of bridge.lock")
+	w.bridge(exitFailed, verify, "plugin my-vit already runs (BRIDGE_REATTACH), so it cannot be compared with bridge.lock, which pins it", "unset BRIDGE_REATTACH; or, to work on the plugin, take [plugins.my-vit] out of bridge.lock")
 }
 
 // A confined plugin computes the same, and what it would need more it does not get.

@@ -9,28 +9,26 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/workspace"
 )
 
-// examinePlugins says which third-party plugins there are, where they come from,
-// whether they would start, and what they may see. None is run.
+// examinePlugins reports which third-party plugins there are, where they come from, whether
+// they would start, and what they may see. None is run.
 func (p *program) examinePlugins() []finding {
 	all := []finding{{Name: "plugins", Value: pluginFolders(store.Default())}}
-	policy, err := p.policy(wishes{})
+	policy, err := p.workspace.Policy(workspace.PluginConstraints{})
 	if err != nil {
 		all[0].Warning = err.Error()
 		return all
 	}
-	found, broken, err := store.Default().List()
+	found, err := p.workspace.Plugins(true)
 	if err != nil {
 		all[0].Warning = err.Error()
 	}
-	for _, f := range found {
-		all = append(all, examineOne(f, policy))
+	for _, s := range found {
+		all = append(all, examinePlugin(s))
 	}
-	for _, b := range broken {
-		all = append(all, finding{Name: "plugin", Value: fmt.Sprintf("%q, in %s", b.Name, b.Dir), Warning: briefly(b.Err.Error())})
-	}
-	confinement := finding{Name: "sandbox", Value: "this system has what it takes; --sandbox on uses it"}
+	confinement := finding{Name: "sandbox", Value: "this system supports it; --sandbox on uses it"}
 	if err := sandbox.Supported(); err != nil {
 		confinement.Value = "none: " + err.Error()
 	}
@@ -48,37 +46,39 @@ func pluginFolders(f store.Folders) string {
 	return "in " + strings.Join(folders, " and ")
 }
 
-func examineOne(f store.Plugin, policy trust.Policy) finding {
-	v, err := examinePlugin(f, policy)
-	facts := []string{fmt.Sprintf("%s %s, a %s of the %s, in %s", f.Name, f.Manifest.Version, f.Manifest.Kind, f.Place, f.Dir)}
+func examinePlugin(s workspace.PluginStatus) finding {
+	if s.Program == "" { // its manifest cannot be read
+		return finding{Name: "plugin", Value: fmt.Sprintf("%q, in %s", s.Name, s.Dir), Warning: firstLine(s.Problem)}
+	}
 	found := finding{Name: "plugin"}
-	if err != nil {
-		found.Warning = "it would not start: " + err.Error()
+	facts := []string{fmt.Sprintf("%s %s, a %s of the %s, in %s", s.Name, s.Version, s.Kind, s.Place, s.Dir)}
+	if s.Problem != "" {
+		found.Warning = "it would not start: " + s.Problem
 	} else {
-		lock, signer := "not locked", "signed by "+v.Signer.String()
-		if v.Locked {
+		lock := "not locked"
+		if s.AsPinned {
 			lock = "as locked"
 		}
-		facts = append(facts, lock, signer)
+		facts = append(facts, lock, "signed by "+s.Signature)
 	}
-	if f.Shadows != "" {
+	if s.Shadows != "" {
 		facts = append(facts, "not the user's of this name")
 	}
 	sees := "sees what every plugin sees"
-	if allowed := policy.Allowed(f); len(allowed) > 0 {
-		sees += " and " + strings.Join(allowed, ", ")
+	if len(s.Allowed) > 0 {
+		sees += " and " + strings.Join(s.Allowed, ", ")
 	}
-	if wanted := policy.Wanted(f); len(wanted) > 0 {
-		sees += ", asks for " + strings.Join(wanted, ", ")
+	if len(s.Wanted) > 0 {
+		sees += ", asks for " + strings.Join(s.Wanted, ", ")
 	}
-	if f.Manifest.Network {
+	if s.Network {
 		sees += ", needs the network"
 	}
 	found.Value = strings.Join(append(facts, sees), "; ")
 	return found
 }
 
-// trustWords says what the user has decided.
+// trustWords describes the user's settings.
 func trustWords(p trust.Policy) string {
 	words := []string{"sandbox " + string(trust.SandboxNone)}
 	if p.Sandbox != "" {

@@ -58,7 +58,7 @@ func TestPluginCommandsSayWhatIsWrong(t *testing.T) {
 		{"test project --limit 0s", exitUsage, []string{"--limit is 0s"}},
 		{"test project --text a", exitUsage, []string{"--text and --target go together"}},
 		{"test builtin:otp", exitUsage, []string{"did you mean opt?"}},
-		{"test builtin:opt", exitUsage, []string{"wants --checkpoint DIR"}},
+		{"test builtin:opt", exitUsage, []string{"needs --checkpoint DIR"}},
 		{"build nothing", exitFailed, []string{"nothing is no plugin's folder", "bridge plugin new NAME"}},
 		{"build text.txt", exitFailed, []string{"text.txt is a file, want a plugin's folder", "plugin.toml"}},
 		{"add nothing", exitFailed, []string{"no plugin: ", "name a plugin's folder, or its executable"}},

@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/builtin"
-	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/plugins/project"
 )
 
@@ -41,10 +39,10 @@ func (p *program) pluginNew(c *cli.Context) error {
 	for _, k := range project.Kinds() {
 		kinds = append(kinds, string(k))
 	}
-	if err := choice("--lang", o.Language, project.Languages()); err != nil {
+	if err := checkChoice("--lang", o.Language, project.Languages()); err != nil {
 		return err
 	}
-	if err := choice("--kind", string(o.Kind), kinds); err != nil {
+	if err := checkChoice("--kind", string(o.Kind), kinds); err != nil {
 		return err
 	}
 	for _, f := range builtin.Families() {
@@ -65,14 +63,6 @@ func (p *program) pluginNew(c *cli.Context) error {
 	}
 	fmt.Fprintf(p.stdout, "\nnext:\n  cd %s\n  bridge plugin test .\n  bridge train recipe.toml\n", o.Dir)
 	return nil
-}
-
-// choice checks a flag that has to be one of some words.
-func choice(flag, got string, choices []string) error {
-	if slices.Contains(choices, got) {
-		return nil
-	}
-	return usagef("%s is %q, want one of %s%s", flag, got, strings.Join(choices, ", "), didyoumean.Hint(got, choices))
 }
 
 func (p *program) pluginBuildCommand() *cli.Command {

@@ -13,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/project"
+	"github.com/modular-bridging/bridge/runs"
 )
 
 // offline lets no go command reach the network, nor see the settings of this
@@ -78,7 +79,7 @@ func trains(t *testing.T, project *project.Project) {
 	t.Setenv("BRIDGE_CACHE", t.TempDir())
 	want(t, exitDone, "train", "recipe.toml", "--backend", "go", "--out", "runs/short", "--set", "optimizer.steps=16", "--set", "optimizer.batch=8",
 		"--set", "optimizer.warmup=2", "--set", "data.train.pictures=64", "--set", "evaluation.every=0", "--set", "evaluation.captions=4", "--set", "evaluation.examples=16")
-	if s, err := readSummary("runs/short"); err != nil || s.Encoder != "fresh" && s.LLM != "fresh" {
+	if s, err := runs.ReadSummary("runs/short"); err != nil || s.Encoder != "fresh" && s.LLM != "fresh" {
 		t.Errorf("the models are called %s and %s, want one by the plugin's name, fresh; %v", s.Encoder, s.LLM, err)
 	}
 	text, err := os.ReadFile("runs/short/metrics.jsonl")

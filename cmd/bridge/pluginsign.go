@@ -74,9 +74,9 @@ func (p *program) pluginPack(c *cli.Context) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s %s: %s\n", r.Name, r.Version, args[1])
-	p.leftOut(r.Left)
+	p.printSkipped(r.Left)
 	if len(r.Built) > 0 {
-		fmt.Fprintf(p.stdout, "  not packed, for each machine builds its own: %s\n", strings.Join(r.Built, ", "))
+		fmt.Fprintf(p.stdout, "  not packed, because each machine builds its own: %s\n", strings.Join(r.Built, ", "))
 	}
 	return nil
 }
@@ -140,7 +140,7 @@ func (p *program) pluginSign(c *cli.Context) error {
 		return err
 	}
 	if c.String("key") == "" {
-		return usagef("bridge plugin sign wants --key FILE, a private key that `bridge plugin keygen` or minisign made")
+		return usagef("bridge plugin sign needs --key FILE, a private key that `bridge plugin keygen` or minisign made")
 	}
 	private, err := os.ReadFile(c.String("key"))
 	if err != nil {
@@ -161,9 +161,9 @@ func (p *program) pluginSign(c *cli.Context) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s %s is signed: %s\n", r.Name, r.Version, r.Digest)
-	p.leftOut(r.Left)
+	p.printSkipped(r.Left)
 	if len(r.Built) > 0 {
-		fmt.Fprintf(p.stdout, "  not signed, for each machine builds its own: %s\n", strings.Join(r.Built, ", "))
+		fmt.Fprintf(p.stdout, "  not signed, because each machine builds its own: %s\n", strings.Join(r.Built, ", "))
 	}
 	return nil
 }
@@ -174,7 +174,7 @@ func (p *program) password(prompt string) (string, error) {
 		return password, nil
 	}
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return "", adapters.Errorf(adapters.Invalid, "a password is wanted, and there is no terminal to ask on").
+		return "", adapters.Errorf(adapters.Invalid, "a password is needed, and there is no terminal to ask on").
 			WithRemedy("set %s, or make a key with --no-password", passwordVariable)
 	}
 	fmt.Fprint(p.stderr, prompt)

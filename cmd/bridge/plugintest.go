@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/golden"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/plugins/conformance"
+	"github.com/modular-bridging/bridge/workspace"
 )
 
 func (p *program) pluginTestCommand() *cli.Command {
@@ -51,17 +52,10 @@ func (p *program) pluginTest(c *cli.Context) error {
 	if err := checkTestFlags(c); err != nil {
 		return err
 	}
-	if err := p.mayBuild(args[0]); err != nil {
-		return err
-	}
-	target, err := p.testTarget(c, args[0])
+	target, err := p.workspace.PluginTarget(c.Context, args[0], workspace.TargetOptions{Checkpoint: c.String("checkpoint"), Golden: o.Golden,
+		Kind: adapters.ModelKind(c.String("kind")), Family: c.String("family"), Backend: c.String("backend"), BuildLog: p.stderr})
 	if err != nil {
 		return err
-	}
-	if target.InProcess == nil {
-		if err := p.mayTest(&target, o.Golden); err != nil {
-			return err
-		}
 	}
 	report, err := conformance.Run(c.Context, target, o)
 	if report == nil {
@@ -129,51 +123,6 @@ func checkTestFlags(c *cli.Context) error {
 			WithRemedy("mkdir -p %s", dir)
 	}
 	return nil
-}
-
-// testTarget finds the plugin that a PATH means, and what it is to load.
-func (p *program) testTarget(c *cli.Context, path string) (conformance.Target, error) {
-	found, err := p.findPlugin(c.Context, path)
-	if err != nil {
-		return conformance.Target{}, err
-	}
-	target := conformance.Target{Config: found.config, InProcess: found.family, Kind: found.kind, Manifest: found.manifest}
-	if kind := adapters.ModelKind(c.String("kind")); kind != "" {
-		target.Kind = kind
-	}
-	if c.IsSet("family") {
-		target.Config.Family = c.String("family")
-	}
-	checkpoint, err := testCheckpoint(c, found.checkpoint)
-	if err != nil {
-		return target, err
-	}
-	if checkpoint == "" && found.family != nil {
-		return target, usagef("%s wants --checkpoint DIR", path)
-	}
-	load := adapters.LoadRequest{Checkpoint: checkpoint, Backend: c.String("backend")}
-	load.Progress = p.loading(path)
-	target.Config.Load, target.Config.Logger = load, p.log
-	return target, nil
-}
-
-// testCheckpoint is the folder to load: what the command line says, what the
-// plugin's manifest says, that of a golden folder, or none.
-func testCheckpoint(c *cli.Context, manifest string) (string, error) {
-	folders := c.StringSlice("golden")
-	switch {
-	case c.IsSet("checkpoint"):
-		return c.String("checkpoint"), nil
-	case manifest != "":
-		return manifest, nil
-	case len(folders) > 0:
-		folder, err := golden.Open(folders[0])
-		if err != nil {
-			return "", err
-		}
-		return folder.Checkpoint(), nil
-	}
-	return "", nil
 }
 
 func (p *program) printReport(c *cli.Context, r *conformance.Report) error {

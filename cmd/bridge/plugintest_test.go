@@ -138,7 +138,7 @@ func TestPluginTestRefusals(t *testing.T) {
 		args   []string
 	}{
 		{exitUsage, "no built-in adapter \"optt\"; did you mean", []string{"builtin:optt"}},
-		{exitUsage, "wants --checkpoint", []string{"builtin:opt"}},
+		{exitUsage, "needs --checkpoint", []string{"builtin:opt"}},
 		{exitFailed, "no plugin \"/no/such\"", []string{"/no/such"}},
 		{exitFailed, "no checkpoint \"/no/such\"", []string{"builtin:opt", "--checkpoint", "/no/such"}},
 		{exitFailed, "0 executables named bridge-adapter-NAME", []string{empty}},
@@ -149,7 +149,7 @@ func TestPluginTestRefusals(t *testing.T) {
 		{exitUsage, "--kind is \"sound\"", []string{self, "--kind", "sound"}},
 		{exitUsage, "go together", []string{self, "--text", "a"}},
 		{exitUsage, "positive", []string{self, "--patience", "0"}},
-		{exitUsage, "no case was run", []string{self, "--run", "no such case"}},
+		{exitUsage, "no case was run", []string{"/bin/true", "--run", "no such case"}},
 		{exitFailed, "fails 1 of 1 cases", []string{"/bin/true", "--run", "started by hand"}},
 	} {
 		status, out, errs := call(t, append([]string{"plugin", "test"}, c.args...)...)

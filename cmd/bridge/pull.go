@@ -41,7 +41,7 @@ func (p *program) modelsPull(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	reg, err := p.registry(c.Context)
+	reg, err := p.workspace.Registry()
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func toPull(reg *registry.Registry, id string) (registry.Manifest, error) {
 // pull fetches with progress on stderr.
 func (p *program) pull(ctx context.Context, m registry.Manifest) (hub.Snapshot, error) {
 	bar, client := newFetching(p.stderr), hub.FromEnvironment()
-	answered := patiently(p.stderr, 2*time.Second, fmt.Sprintf("waiting for %s to answer", cmp.Or(client.Endpoint, hub.DefaultEndpoint)))
+	answered := notifyIfSlow(p.stderr, 2*time.Second, fmt.Sprintf("waiting for %s to answer", cmp.Or(client.Endpoint, hub.DefaultEndpoint)))
 	defer answered()
 	s, err := client.Pull(ctx, hub.Request{
 		Repository: m.Repository, Revision: m.Revision, Patterns: m.Patterns(), Progress: bar.step,
@@ -110,9 +110,9 @@ func (p *program) pull(ctx context.Context, m registry.Manifest) (hub.Snapshot, 
 	return s, err
 }
 
-// patiently writes a message where done is not called for a while. After done
+// notifyIfSlow writes a message where done is not called for a while. After done
 // nothing is written.
-func patiently(w io.Writer, while time.Duration, message string) (done func()) {
+func notifyIfSlow(w io.Writer, while time.Duration, message string) (done func()) {
 	var mu sync.Mutex
 	over := false
 	timer := time.AfterFunc(while, func() {

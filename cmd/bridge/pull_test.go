@@ -152,7 +152,7 @@ func TestPullSaysWhatItWaitsFor(t *testing.T) {
 		t.Errorf("nothing is said of the wait:\n%s", stderr)
 	}
 	var said bytes.Buffer
-	patiently(&said, time.Hour, "later")()
+	notifyIfSlow(&said, time.Hour, "later")()
 	if strings.Contains(said.String(), "later") {
 		t.Errorf("said %q after it was over", said.String())
 	}

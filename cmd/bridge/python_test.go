@@ -12,12 +12,13 @@ import (
 
 	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/kit"
+	"github.com/modular-bridging/bridge/workspace"
 )
 
 // kitModel returns the folder of one of the kit's frozen models.
 func kitModel(t *testing.T, id string) string {
 	t.Helper()
-	dir, err := kit.Extract(t.Context(), cacheDir())
+	dir, err := kit.Extract(t.Context(), workspace.CacheDir())
 	if err != nil {
 		t.Fatal(err)
 	}

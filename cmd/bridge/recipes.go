@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/runs"
 )
 
 func (p *program) recipesCommand() *cli.Command {
@@ -23,36 +25,6 @@ func (p *program) recipesCommand() *cli.Command {
 			Name: "check", Usage: "check a recipe and print it as it is resolved", ArgsUsage: "FILE", UsageText: "bridge recipes check FILE [--set key=value]...",
 			Description: "Example: bridge recipes check mine.toml --set optimizer.lr=1e-4", Flags: []cli.Flag{setFlag()}, Action: p.recipesCheck,
 		})
-}
-
-func setFlag() cli.Flag {
-	return &cli.GenericFlag{Name: "set", Value: &assignments{}, Usage: "`KEY=VALUE` that replaces one of the recipe's; may be repeated"}
-}
-
-// assignments collects --set. Unlike urfave/cli's slices it does not split
-// values at commas, which TOML arrays hold.
-type assignments []string
-
-func (a *assignments) Set(s string) error { *a = append(*a, s); return nil }
-func (a *assignments) String() string     { return strings.Join(*a, " ") }
-
-func sets(c *cli.Context) []recipes.Override {
-	var all []recipes.Override
-	if a, ok := c.Generic("set").(*assignments); ok {
-		for _, s := range *a {
-			all = append(all, recipes.Override{Assignment: s})
-		}
-	}
-	return all
-}
-
-// given is what a flag of its own makes of a recipe.
-func given(flag, typed string, assignments ...string) []recipes.Override {
-	var all []recipes.Override
-	for _, a := range assignments {
-		all = append(all, recipes.Override{Assignment: a, Flag: "--" + flag + " " + typed})
-	}
-	return all
 }
 
 func (p *program) recipesList(c *cli.Context) error {
@@ -80,7 +52,7 @@ func (p *program) recipesList(c *cli.Context) error {
 	return p.table([]string{"NAME", "ABOUT"}, rows)
 }
 
-// firstSentence is what a header says first.
+// firstSentence returns the first sentence of a header.
 func firstSentence(header []string) string {
 	text, _, _ := strings.Cut(strings.Join(header, " "), ". ")
 	text, _, _ = strings.Cut(text, ": ")
@@ -100,16 +72,24 @@ func (p *program) recipesShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	reg, err := p.registry(c.Context)
+	counts, err := runs.Count(c.Context, p.workspace, r)
 	if err != nil {
 		return err
 	}
-	counts, err := p.count(c.Context, reg, r)
-	if err != nil {
-		return err
-	}
-	_, err = p.stdout.Write(annotated(text, counts.comment()))
+	_, err = p.stdout.Write(insertComment(text, counts.Comment()))
 	return err
+}
+
+// insertComment puts a comment after the one that a recipe begins with.
+func insertComment(text []byte, comment string) []byte {
+	end := 0
+	for line := range bytes.Lines(text) {
+		if line[0] != '#' {
+			break
+		}
+		end += len(line)
+	}
+	return bytes.Join([][]byte{text[:end], []byte(comment), text[end:]}, nil)
 }
 
 func (p *program) recipesCheck(c *cli.Context) error {
@@ -117,7 +97,7 @@ func (p *program) recipesCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	resolved, err := p.resolve(c, args[0])
+	resolved, err := p.resolve(args[0], overrides(c))
 	if err != nil {
 		return err
 	}
@@ -129,14 +109,13 @@ func (p *program) recipesCheck(c *cli.Context) error {
 	return nil
 }
 
-// resolve loads a recipe with the command line's overrides and looks its models
-// up.
-func (p *program) resolve(c *cli.Context, nameOrFile string, more ...recipes.Override) (*recipes.Resolved, error) {
-	r, err := recipes.LoadWith(nameOrFile, append(more, sets(c)...)...)
+// resolve loads a recipe and looks its models up.
+func (p *program) resolve(nameOrFile string, overrides []recipes.Override) (*recipes.Resolved, error) {
+	r, err := recipes.LoadWith(nameOrFile, overrides...)
 	if err != nil {
 		return nil, err
 	}
-	reg, err := p.registry(c.Context)
+	reg, err := p.workspace.Registry()
 	if err != nil {
 		return nil, err
 	}

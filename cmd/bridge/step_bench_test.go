@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -15,10 +13,13 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/metrics"
+	"github.com/modular-bridging/bridge/workspace"
 )
 
 // places are where the benchmarks below run frozen models: in this process, and
@@ -109,8 +110,8 @@ func BenchmarkLanguageIsolation(b *testing.B) {
 	if dir == "" {
 		b.Skip("no " + checkpointVariable)
 	}
-	p := &program{stdout: io.Discard, stderr: io.Discard, log: slog.New(slog.DiscardHandler)}
-	reg, err := p.registry(b.Context())
+	w := benchWorkspace(b, nil)
+	reg, err := w.Registry()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -121,7 +122,7 @@ func BenchmarkLanguageIsolation(b *testing.B) {
 	var models []adapters.LanguageModel
 	for _, place := range places() {
 		place.DType = "float32"
-		m, err := p.openLanguage(b.Context(), reg, openingOf(found, place, os.Getenv("BRIDGE_TEST_BACKEND")))
+		m, err := w.OpenLanguage(b.Context(), workspace.SpecForRecipe(found, place, os.Getenv("BRIDGE_TEST_BACKEND")))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -181,7 +182,7 @@ func runSteps(b *testing.B, place recipes.Backbone, progress metrics.Progress) i
 }
 
 func stage2(b *testing.B, place recipes.Backbone, progress metrics.Progress) (prompts int, err error) {
-	p := &program{stdout: io.Discard, stderr: io.Discard, log: slog.New(slog.DiscardHandler)}
+	w := benchWorkspace(b, onlyStage2{progress})
 	sets := []string{`data.train={id="kit:train",pictures=256}`, `data.eval={id="kit:held-out",pictures=2}`,
 		fmt.Sprintf("optimizer.steps=%d", b.N+settling), "optimizer.warmup=1", "evaluation.every=0",
 		"evaluation.examples=1", "evaluation.captions=0", "evaluation.final_captions=0", "run.checkpoint_every=0"}
@@ -195,7 +196,7 @@ func stage2(b *testing.B, place recipes.Backbone, progress metrics.Progress) (pr
 	if err != nil {
 		return 0, err
 	}
-	reg, err := p.registry(b.Context())
+	reg, err := w.Registry()
 	if err != nil {
 		return 0, err
 	}
@@ -203,29 +204,32 @@ func stage2(b *testing.B, place recipes.Backbone, progress metrics.Progress) (pr
 	if err != nil {
 		return 0, err
 	}
-	bench, err := p.openBench(b.Context(), resolved)
+	out, err := runs.Train(b.Context(), w, resolved, runs.Options{Dir: filepath.Join(b.TempDir(), "run")})
 	if err != nil {
 		return 0, err
 	}
-	defer bench.close()
-	trained, _, err := bench.start(b.Context(), resolved, false)
+	_, config, err := bridge.ReadInfo(train.BridgeDir(out.Dir))
+	return r.Optimizer.Batch * config.Queries * config.LanguageWidth * adapters.Float32.Size(), err
+}
+
+// benchWorkspace returns a workspace that serves built-in adapters by this binary.
+func benchWorkspace(b *testing.B, progress metrics.Progress) *workspace.Workspace {
+	b.Helper()
+	self, err := os.Executable()
 	if err != nil {
-		return 0, err
+		b.Fatal(err)
 	}
-	defer trained.Close()
-	dir := b.TempDir()
-	figures, err := metrics.Open(filepath.Join(dir, "run"))
-	if err != nil {
-		return 0, err
+	return workspace.New(workspace.Options{Progress: progress, AdapterCommand: []string{self, "adapter", "serve"}})
+}
+
+// onlyStage2 passes the steps of stage 2 on, and no other long work.
+type onlyStage2 struct{ metrics.Progress }
+
+func (p onlyStage2) Start(name string, total, done int) metrics.Task {
+	if name != "stage-2" {
+		return metrics.Silent().Start(name, total, done)
 	}
-	defer figures.Close()
-	s := &train.Session{Plan: resolved.Plan(), Bridge: trained, Language: bench.language, Train: bench.train, Held: bench.held,
-		Dir: dir, Metrics: figures, Progress: progress, Log: p.log}
-	if err := bench.fill(b.Context(), bench.train, s.Needs()); err != nil {
-		return 0, err
-	}
-	_, err = s.Run(b.Context())
-	return r.Optimizer.Batch * trained.Config().Queries * bench.language.Spec().Width * adapters.Float32.Size(), err
+	return p.Progress.Start(name, total, done)
 }
 
 // stopwatch makes a benchmark's timer run from the last settling step to the

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,7 +9,8 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/train"
 )
 
@@ -40,19 +39,19 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 	retrain := append(short("retrain", "--llm", "tiny-flan-t5", "--from", stage2, "--out", swapped,
 		"--set", "swap.warmup_steps=1", "--set", "swap.warmup_images=8"), language...)
 	want(t, exitDone, retrain...)
-	for _, file := range []string{recipeFile, "bridge.lock", summaryFile, resultFile, reportFile, logFile, "metrics.jsonl", "bridge/model.safetensors"} {
+	for _, file := range []string{recipes.RunFile, "bridge.lock", "summary.json", "result.json", runs.ReportFile, "log.txt", "metrics.jsonl", "bridge/model.safetensors"} {
 		if _, err := os.Stat(filepath.Join(swapped, file)); err != nil {
 			t.Errorf("the run folder lacks %s", file)
 		}
 	}
-	if _, stderr := want(t, exitFailed, retrain...); !strings.Contains(stderr, "holds a run already") {
-		t.Errorf("a run was begun over another: %s", stderr)
+	if _, stderr := want(t, exitFailed, retrain...); !strings.Contains(stderr, "already contains a run") {
+		t.Errorf("a run was started over another: %s", stderr)
 	}
 
 	// The way back follows the recipe of the run that it starts from.
 	back := filepath.Join(dir, "back")
 	want(t, exitDone, "retrain", "--llm", "tiny-opt", "--from", swapped, "--out", back)
-	text, err := os.ReadFile(filepath.Join(back, recipeFile))
+	text, err := os.ReadFile(filepath.Join(back, recipes.RunFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,34 +86,6 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 	checkMatrix(t, dir, stage2, append(short(), language...))
 }
 
-// A language model whose tokenizer changed is warned of, though its weights have
-// not.
-func TestAnotherTokenizerIsWarnedOf(t *testing.T) {
-	dir := t.TempDir()
-	write := func(text string) {
-		if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	model := registry.Backbone{Manifest: registry.Manifest{ID: "mine"}, Source: registry.FromFolder, Path: dir}
-	write("{}")
-	words, err := wordsDigest(model)
-	if err != nil || words == "" {
-		t.Fatalf("digest %q, %v", words, err)
-	}
-	for _, c := range []struct {
-		text, trained string
-		warns         bool
-	}{{"{}", words, false}, {"[]", words, true}, {"[]", "", false}} {
-		write(c.text)
-		var log bytes.Buffer
-		(&program{log: slog.New(slog.NewTextHandler(&log, nil))}).warnOtherWords(model, bridge.Side{Words: c.trained})
-		if strings.Contains(log.String(), "another tokenizer") != c.warns {
-			t.Errorf("%+v: %s", c, log.String())
-		}
-	}
-}
-
 // A matrix trains what is not there yet, once; a cell that cannot be trained does
 // not keep the others from it.
 func checkMatrix(t *testing.T, dir, from string, settings []string) {
@@ -144,7 +115,7 @@ set = ["swap.projection=caption-tokens", "optimizer.batch=33"]
 	if len(groups) != 4 || groups[0]["runs"] != 2.0 || !strings.Contains(stderr, "4 of 12 runs failed") || !strings.Contains(stderr, "run 12 of 12") {
 		t.Errorf("groups %v\n%s", groups, stderr)
 	}
-	page, err := os.ReadFile(filepath.Join(out, reportFile))
+	page, err := os.ReadFile(filepath.Join(out, runs.ReportFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +139,7 @@ set = ["swap.projection=caption-tokens", "optimizer.batch=33"]
 // objectsOf lists the results of the runs below a folder.
 func objectsOf(t *testing.T, dir string) (all []os.FileInfo) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*", resultFile))
+	files, err := filepath.Glob(filepath.Join(dir, "*", "result.json"))
 	if err != nil || len(files) != 8 {
 		t.Fatalf("%d finished runs (%v), want 8", len(files), err)
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/vit"
 	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/runs"
 )
 
 func TestSecondProcessIsRefused(t *testing.T) {
@@ -27,12 +29,12 @@ func TestSecondProcessIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "run")
 			held := filepath.Join(out, c.held)
-			release, err := hold(held)
+			release, err := runs.LockRunDir(held)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer release()
-			recipe := filepath.Join(held, recipeFile)
+			recipe := filepath.Join(held, recipes.RunFile)
 			if name != "train" {
 				if err := os.WriteFile(recipe, []byte("mine"), 0o644); err != nil {
 					t.Fatal(err)
@@ -66,31 +68,6 @@ func listed(t *testing.T, dir string) string {
 		all = append(all, fmt.Sprint(e.Name(), ":", info.Size()))
 	}
 	return strings.Join(all, " ")
-}
-
-func TestReleasedFolderCanBeClaimed(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "run")
-	for range 2 {
-		release, err := claimNew(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		release()
-	}
-	if err := os.WriteFile(filepath.Join(dir, recipeFile), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := claimNew(dir); err == nil || !strings.Contains(err.Error(), "holds a run already") {
-		t.Errorf("a run was begun over another: %v", err)
-	}
-	release, err := claimAnew(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	release()
-	if got := listed(t, dir); got != claimFile+":0" {
-		t.Errorf("the replaced run left %s", got)
-	}
 }
 
 // panicVariable makes this binary a plugin whose encoder brings it down.
@@ -141,7 +118,7 @@ func mustLog(t *testing.T, status int, plugin string, wants ...string) {
 	out := filepath.Join(t.TempDir(), "run")
 	want(t, status, append(short("train", "tiny-stage1", "--out", out), "--set", "vision.isolation=process", "--set", "vision.plugin="+plugin,
 		"--set", "vision.id="+copyModel(t, "tiny-vit"))...)
-	text, err := os.ReadFile(filepath.Join(out, logFile))
+	text, err := os.ReadFile(filepath.Join(out, "log.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}

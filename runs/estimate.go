@@ -1,7 +1,6 @@
-package main
+package runs
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -15,30 +14,35 @@ import (
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/workspace"
 )
 
-// counted is a recipe's parameters, and what was taken for granted to count them.
-type counted struct {
+// ParameterCount is a recipe's parameter count and the assumptions behind it.
+type ParameterCount struct {
 	recipes.Counts
 	assumed string
 }
 
-// count counts a recipe's parameters without loading weights.
-func (p *program) count(ctx context.Context, reg *registry.Registry, r *recipes.Recipe) (counted, error) {
+// Count counts a recipe's parameters without loading weights.
+func Count(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe) (ParameterCount, error) {
+	reg, err := w.Registry()
+	if err != nil {
+		return ParameterCount{}, err
+	}
 	vision, err := manifestOf(reg, r.Vision.Backbone)
 	if err != nil {
-		return counted{}, err
+		return ParameterCount{}, err
 	}
 	models, width := []registry.Manifest{vision}, 0
 	if r.Language != nil {
 		language, err := manifestOf(reg, r.Language.Backbone)
 		if err != nil {
-			return counted{}, err
+			return ParameterCount{}, err
 		}
 		models, width = append(models, language), language.Width
 	}
-	shape, assumed, err := p.shape(ctx, reg, r, vision.Width, width)
-	return counted{r.Count(shape, models...), assumed}, err
+	shape, assumed, err := shapeOf(ctx, w, r, vision.Width, width)
+	return ParameterCount{r.Count(shape, models...), assumed}, err
 }
 
 // manifestOf describes a frozen model that a recipe names. Its adapter need not
@@ -52,11 +56,11 @@ func manifestOf(reg *registry.Registry, b recipes.Backbone) (registry.Manifest, 
 	return found.Manifest, err
 }
 
-// shape is that of a recipe's Q-Former. A bridge to start from that is not there
-// yet is taken to be of the paper's size.
-func (p *program) shape(ctx context.Context, reg *registry.Registry, r *recipes.Recipe, vision, language int) (c qformer.Config, assumed string, err error) {
+// shapeOf returns the shape of a recipe's Q-Former. If the bridge to start from does not
+// exist yet, the paper's size is assumed.
+func shapeOf(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe, vision, language int) (c qformer.Config, assumed string, err error) {
 	if r.From != "" {
-		dir, err := bridgeDir(ctx, r.From)
+		dir, err := w.BridgeDir(ctx, r.From)
 		if adapters.KindOf(err) == adapters.NotFound {
 			c = r.Shape(nil, vision, language, qformer.Base().Vocabulary)
 			return c, "a bridge of the paper's size in " + r.From, nil
@@ -69,7 +73,7 @@ func (p *program) shape(ctx context.Context, reg *registry.Registry, r *recipes.
 	}
 	vocabulary, assumed := qformer.Base().Vocabulary, ""
 	if r.Stage == 1 {
-		path, err := wordsFile(ctx, reg, r.QFormer.Tokenizer)
+		path, err := tokenizerFile(ctx, w, r.QFormer.Tokenizer)
 		if err != nil {
 			return c, "", err
 		}
@@ -77,17 +81,21 @@ func (p *program) shape(ctx context.Context, reg *registry.Registry, r *recipes.
 			vocabulary = words.Vocabulary()
 			defer words.Close()
 		} else {
-			assumed = fmt.Sprintf("a vocabulary of %s words, for %s is not there", thousands(int64(vocabulary)), r.QFormer.Tokenizer)
+			assumed = fmt.Sprintf("a vocabulary of %s words, because there is no %s", thousands(int64(vocabulary)), r.QFormer.Tokenizer)
 		}
 	}
 	return r.Shape(nil, vision, language, vocabulary), assumed, nil
 }
 
-// wordsFile finds the tokenizer.json of a Q-Former's text side.
-func wordsFile(ctx context.Context, reg *registry.Registry, name string) (string, error) {
+// tokenizerFile returns the tokenizer.json of a Q-Former's text side.
+func tokenizerFile(ctx context.Context, w *workspace.Workspace, name string) (string, error) {
 	if id, ok := strings.CutPrefix(name, "kit:"); ok {
-		dir, err := kit.Extract(ctx, cacheDir())
+		dir, err := kit.Extract(ctx, workspace.CacheDir())
 		return filepath.Join(dir, id+"-tokenizer", "tokenizer.json"), err
+	}
+	reg, err := w.Registry()
+	if err != nil {
+		return "", err
 	}
 	if dir, ok := reg.Snapshot(name, "tokenizer.json"); ok {
 		name = dir
@@ -95,8 +103,8 @@ func wordsFile(ctx context.Context, reg *registry.Registry, name string) (string
 	return filepath.Join(name, "tokenizer.json"), nil
 }
 
-// comment says the counts as a line of a recipe's header.
-func (c counted) comment() string {
+// Comment returns the counts as comment lines of a recipe.
+func (c ParameterCount) Comment() string {
 	var frozen []string
 	for _, f := range c.Frozen {
 		count := "not known"
@@ -112,18 +120,6 @@ func (c counted) comment() string {
 	return text
 }
 
-// annotated puts a comment behind the one that a recipe begins with.
-func annotated(text []byte, comment string) []byte {
-	end := 0
-	for line := range bytes.Lines(text) {
-		if line[0] != '#' {
-			break
-		}
-		end += len(line)
-	}
-	return bytes.Join([][]byte{text[:end], []byte(comment), text[end:]}, nil)
-}
-
 // thousands writes a number with commas.
 func thousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
@@ -133,9 +129,9 @@ func thousands(n int64) string {
 	return s
 }
 
-// weightsThere says all that a recipe misses at once: what to pull, how big it
-// is, and what the run then needs.
-func (p *program) weightsThere(ctx context.Context, reg *registry.Registry, r *recipes.Resolved) error {
+// checkWeights returns an error that names all missing weights of a recipe at once: what to
+// pull, how big it is, and what the run then needs.
+func checkWeights(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) error {
 	var missing []*registry.Backbone
 	if r.LanguageModel != nil && r.Language.Plugin == "" {
 		missing = append(missing, r.LanguageModel)
@@ -159,7 +155,7 @@ func (p *program) weightsThere(ctx context.Context, reg *registry.Registry, r *r
 	if r.LanguageModel != nil {
 		width = r.LanguageModel.Width
 	}
-	shape, _, err := p.shape(ctx, reg, &r.Recipe, r.VisionModel.Width, width)
+	shape, _, err := shapeOf(ctx, w, &r.Recipe, r.VisionModel.Width, width)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+)
+
+// generationFlags have transformers' names, meaning and defaults.
+func generationFlags() []cli.Flag {
+	return []cli.Flag{
+		countFlag("max-new-tokens", 20, 1, "`N` tokens at most"),
+		countFlag("min-new-tokens", 0, 0, "`N` tokens at least"),
+		countFlag("num-beams", 1, 1, "`N` beams of the search; 1 takes the likeliest token each time"),
+		lengthPenaltyFlag(),
+		earlyStoppingFlag(),
+		factorFlag("repetition-penalty", math.MaxFloat32, "`X`; 1 is none"),
+		&cli.BoolFlag{Name: "sample", Usage: "draw tokens instead of taking the likeliest"},
+		factorFlag("temperature", math.MaxFloat32, "`X` of sampling"),
+		countFlag("top-k", 50, 0, "`N` likeliest tokens to draw from; 0 is all"),
+		factorFlag("top-p", 1, "`X` of probability to draw from"),
+		&cli.Uint64Flag{Name: "seed", Usage: "`N` of sampling"},
+	}
+}
+
+func lengthPenaltyFlag() cli.Flag {
+	return &cli.Float64Flag{
+		Name: "length-penalty", Value: 1, Usage: "`X` of beams: an answer's log-probability is divided by its length to this power; above 0 favours long ones",
+		Action: func(_ *cli.Context, got float64) error {
+			if got-got != 0 {
+				return usagef("--length-penalty is %v, want a finite number", got)
+			}
+			return nil
+		},
+	}
+}
+
+func earlyStoppingFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "early-stopping", Value: "false", Usage: "`WHEN` beams end: true, with as many answers as beams; false, when a better one is unlikely; never, when there can be none",
+		Action: func(_ *cli.Context, got string) error {
+			if _, err := adapters.ParseEarlyStopping(got); err != nil {
+				return usagef("--early-stopping is %q, want true, false or never", got)
+			}
+			return nil
+		},
+	}
+}
+
+// generation reads the generation flags. Flags that contradict each other are wrong
+// usage; a flag without effect is warned of.
+func (p *program) generation(c *cli.Context) (bridge.GenerateOptions, error) {
+	lengthPenalty := c.Float64("length-penalty")
+	early, err := adapters.ParseEarlyStopping(c.String("early-stopping"))
+	if err != nil {
+		return bridge.GenerateOptions{}, err
+	}
+	o := bridge.GenerateOptions{
+		MaxNewTokens: c.Int("max-new-tokens"), MinNewTokens: c.Int("min-new-tokens"),
+		NumBeams: c.Int("num-beams"), LengthPenalty: &lengthPenalty, EarlyStopping: early,
+		RepetitionPenalty: c.Float64("repetition-penalty"), Sample: c.Bool("sample"), Temperature: c.Float64("temperature"),
+		TopK: c.Int("top-k"), TopP: c.Float64("top-p"), Seed: c.Uint64("seed"),
+	}
+	if o.MinNewTokens > o.MaxNewTokens {
+		return o, usagef("--min-new-tokens is %d, want at most --max-new-tokens, %d", o.MinNewTokens, o.MaxNewTokens)
+	}
+	if o.Sample && o.NumBeams > 1 {
+		return o, usagef("--sample cannot be combined with --num-beams %d", o.NumBeams)
+	}
+	if !o.Sample {
+		p.warnWithout(c, "--sample", "temperature", "top-k", "top-p", "seed")
+	}
+	if o.NumBeams == 1 {
+		p.warnWithout(c, "--num-beams of 2 or more", "length-penalty", "early-stopping")
+	}
+	return o, nil
+}
+
+// warnWithout warns of flags that need another one to have an effect.
+func (p *program) warnWithout(c *cli.Context, needed string, flags ...string) {
+	for _, name := range flags {
+		if c.IsSet(name) {
+			p.log.Warn(fmt.Sprintf("--%s has no effect without %s", name, needed))
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package comparison
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/runs"
+	"github.com/modular-bridging/bridge/train"
+)
+
+// Comparison holds runs side by side.
+type Comparison struct {
+	Variants []*Variant
+	Failed   []runs.MatrixRun
+}
+
+// Variant is a setting with its runs, which differ in the seed alone.
+type Variant struct {
+	Name   string // for people
+	Option string // of a matrix; empty for a single run
+	Cold   bool   // the option is a baseline
+	Runs   []Run
+}
+
+// Run is a finished run as its folder describes it.
+type Run struct {
+	runs.Summary
+	Dir    string
+	result train.Result
+}
+
+// Runs returns all finished runs.
+func (c *Comparison) Runs() []Run {
+	var all []Run
+	for _, v := range c.Variants {
+		all = append(all, v.Runs...)
+	}
+	return all
+}
+
+// Add reads a finished run's folder. A run of a matrix joins the variant of its name.
+func (c *Comparison) Add(name, option string, cold bool, dir string) error {
+	s, err := runs.ReadSummary(dir)
+	if err != nil {
+		return err
+	}
+	run := Run{Summary: s, Dir: dir}
+	if run.result, err = runs.ReadResult(dir); err != nil {
+		return err
+	}
+	for _, v := range c.Variants {
+		if v.Name == name && option != "" {
+			v.Runs = append(v.Runs, run)
+			return nil
+		}
+	}
+	c.Variants = append(c.Variants, &Variant{Name: name, Option: option, Cold: cold, Runs: []Run{run}})
+	return nil
+}
+
+// AddMatrix adds the runs of a matrix.
+func (c *Comparison) AddMatrix(m *recipes.Matrix, all []runs.MatrixRun) error {
+	for _, run := range all {
+		if run.Err != nil {
+			c.Failed = append(c.Failed, run)
+			continue
+		}
+		name := registry.FolderName(run.Encoder) + " + " + registry.FolderName(run.LLM)
+		if len(m.Options) > 1 {
+			name += ", " + run.Option
+		}
+		if err := c.Add(name, run.Option, m.Options[run.Option].Cold, run.Dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// first returns what all runs of a variant have in common.
+func (v *Variant) first() runs.Summary { return v.Runs[0].Summary }
+
+// Label returns the variant's name with the models that it joins, unless the name has them.
+func (v *Variant) Label() string {
+	s := v.first()
+	if v.Option != "" {
+		return v.Name
+	}
+	return fmt.Sprintf("%s (%s + %s)", v.Name, s.Encoder, runs.OrDash(s.LLM))
+}
+
+// spread is a figure over a variant's runs.
+type spread struct{ mean, low, high float64 }
+
+// over gathers a figure; ok is false if a run lacks it.
+func (v *Variant) over(value func(Run) *float64) (s spread, ok bool) {
+	s.low, s.high = math.Inf(1), math.Inf(-1)
+	for _, run := range v.Runs {
+		x := value(run)
+		if x == nil {
+			return spread{}, false
+		}
+		s.mean += *x / float64(len(v.Runs))
+		s.low, s.high = min(s.low, *x), max(s.high, *x)
+	}
+	return s, true
+}
+
+// text returns the mean and, of several runs, the lowest and the highest value.
+func (v *Variant) text(format string, value func(Run) *float64) string {
+	s, ok := v.over(value)
+	switch {
+	case !ok:
+		return "-"
+	case len(v.Runs) == 1:
+		return fmt.Sprintf(format, s.mean)
+	}
+	return fmt.Sprintf(format+" ("+format+" to "+format+")", s.mean, s.low, s.high)
+}
+
+func evalLoss(r Run) *float64               { return r.EvalLoss }
+func exactMatch(r Run) *float64             { return r.ExactMatch }
+func ciderD(r Run) *float64                 { return r.CIDErD }
+func textRecall(r Run) *float64             { return r.RetrievalT }
+func seconds(r Run) *float64                { return &r.Seconds }
+func lossAt(s train.Scores) (float64, bool) { return s.HeldOutLoss(), s.Grounding != nil }
+
+// curve is a figure at the steps at which all runs of a variant measured it.
+type curve struct{ steps, seconds, mean, low, high []float64 }
+
+func (v *Variant) curve(value func(train.Scores) (float64, bool)) (c curve) {
+	for _, at := range v.Runs[0].result.Curve {
+		values, clock := v.valuesAt(at.Step, value)
+		if len(values) < len(v.Runs) {
+			continue
+		}
+		mean, low, high := 0.0, math.Inf(1), math.Inf(-1)
+		for _, x := range values {
+			mean += x / float64(len(values))
+			low, high = min(low, x), max(high, x)
+		}
+		c.steps, c.seconds = append(c.steps, float64(at.Step)), append(c.seconds, clock)
+		c.mean, c.low, c.high = append(c.mean, mean), append(c.low, low), append(c.high, high)
+	}
+	return c
+}
+
+// valuesAt returns a figure of each run that measured it at a step, and the mean of the
+// seconds that it took to get there.
+func (v *Variant) valuesAt(step int, value func(train.Scores) (float64, bool)) (values []float64, clock float64) {
+	for _, run := range v.Runs {
+		for _, s := range run.result.Curve {
+			if x, ok := value(s); ok && s.Step == step {
+				values = append(values, x)
+				clock += s.Seconds / float64(len(v.Runs))
+				break
+			}
+		}
+	}
+	return values, clock
+}
+
+// reaches returns where the mean first comes down to a value, interpolated between two
+// measurements.
+func (c curve) reaches(value float64) (steps, seconds float64, ok bool) {
+	for i, v := range c.mean {
+		if v > value {
+			continue
+		}
+		if i == 0 {
+			return c.steps[0], c.seconds[0], true
+		}
+		part := (c.mean[i-1] - value) / (c.mean[i-1] - v)
+		between := func(x []float64) float64 { return x[i-1] + part*(x[i]-x[i-1]) }
+		return between(c.steps), between(c.seconds), true
+	}
+	return 0, 0, false
+}
+
+// Speedup is how soon a variant reached the cold start's final loss.
+type Speedup struct {
+	Variant, Cold  *Variant
+	Loss           float64 // of the cold start at its end
+	Steps, Seconds float64 // to that loss
+	Reached        bool
+}
+
+// Fraction returns the part of the cold start's steps that it took.
+func (s Speedup) Fraction() float64 { return s.Steps / float64(s.Cold.first().Steps) }
+
+// Speedups compares every variant with the cold starts of the same models.
+func (c *Comparison) Speedups() []Speedup {
+	var all []Speedup
+	for _, cold := range c.Variants {
+		if !cold.Cold {
+			continue
+		}
+		loss, ok := cold.over(evalLoss)
+		if !ok {
+			continue
+		}
+		for _, v := range c.Variants {
+			if v.Cold || v.first().Encoder != cold.first().Encoder || v.first().LLM != cold.first().LLM {
+				continue
+			}
+			s := Speedup{Variant: v, Cold: cold, Loss: loss.mean}
+			s.Steps, s.Seconds, s.Reached = v.curve(lossAt).reaches(loss.mean)
+			all = append(all, s)
+		}
+	}
+	return all
+}

@@ -1,0 +1,124 @@
+package runs
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/modular-bridging/bridge/eval"
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/workspace"
+)
+
+// DemoRecipe is the swap that the demo shows.
+const DemoRecipe = "tiny-demo"
+
+// Demo is the main job on the built-in kit: the language model of a bridge is swapped, and
+// stage 2 is retrained once from that bridge and once from stage 1.
+type Demo struct {
+	Warm, Cold *recipes.Resolved
+	OldLLM     string // ID of the language model that is swapped out
+
+	workspace *workspace.Workspace
+}
+
+// DemoResult is what the demo ended with.
+type DemoResult struct {
+	Warm, Cold Outcome
+	Samples    []DemoSample
+}
+
+// DemoSample is a caption of the warm bridge and the name of its picture.
+type DemoSample struct {
+	Picture string
+	eval.Caption
+}
+
+// demoSummary is the demo's summary.json.
+type demoSummary struct {
+	Warm    Summary `json:"warm"`
+	Cold    Summary `json:"cold"`
+	Encoder string  `json:"encoder"`
+	From    string  `json:"from"`
+	LLM     string  `json:"llm"`
+}
+
+// NewDemo resolves the demo's two recipes.
+func NewDemo(ctx context.Context, w *workspace.Workspace, overrides []recipes.Override) (*Demo, error) {
+	warm, err := recipes.LoadWith(DemoRecipe, overrides...)
+	if err != nil {
+		return nil, err
+	}
+	cold, err := coldRecipe(ctx, w, warm)
+	if err != nil {
+		return nil, err
+	}
+	cold.Name = "cold"
+	reg, err := w.Registry()
+	if err != nil {
+		return nil, err
+	}
+	d := &Demo{workspace: w}
+	if d.Warm, err = warm.Resolve(reg); err != nil {
+		return nil, err
+	}
+	if d.Cold, err = cold.Resolve(reg); err != nil {
+		return nil, err
+	}
+	info, err := w.BridgeInfo(ctx, warm.From)
+	if err != nil {
+		return nil, err
+	}
+	d.OldLLM = info.Language.ID
+	return d, nil
+}
+
+// Run trains both recipes into folders below out, replacing an earlier demo, and writes
+// one report and one summary of both. The two runs share models, data and features.
+func (d *Demo) Run(ctx context.Context, out string) (DemoResult, error) {
+	release, err := LockRunDir(out)
+	if err != nil {
+		return DemoResult{}, err
+	}
+	defer release()
+	var result DemoResult
+	err = logged(ctx, d.workspace, out, func() error {
+		res, err := openResources(ctx, d.workspace, d.Warm)
+		if err != nil {
+			return err
+		}
+		defer res.close()
+		result, err = d.run(ctx, res, out)
+		return err
+	})
+	return result, err
+}
+
+func (d *Demo) run(ctx context.Context, res *resources, out string) (result DemoResult, err error) {
+	for _, both := range []struct {
+		recipe  *recipes.Resolved
+		outcome *Outcome
+	}{{d.Warm, &result.Warm}, {d.Cold, &result.Cold}} {
+		dir := filepath.Join(out, both.recipe.Name)
+		err := inRunDir(ctx, d.workspace, dir, lockReplace, func() (err error) {
+			*both.outcome, err = res.trainInto(ctx, both.recipe, Options{Dir: dir})
+			return err
+		})
+		if err != nil {
+			return result, fmt.Errorf("%s: %w", both.recipe.Name, err)
+		}
+	}
+	page, err := res.report("The language model swapped: warm against cold", []namedRun{{d.Warm.Name, result.Warm}, {d.Cold.Name, result.Cold}})
+	if err != nil {
+		return result, err
+	}
+	page.Footer = "Made by bridge demo on the built-in kit."
+	if err := page.WriteFile(filepath.Join(out, ReportFile)); err != nil {
+		return result, err
+	}
+	for _, c := range result.Warm.Result.Samples {
+		result.Samples = append(result.Samples, DemoSample{res.eval.Data.Example(c.Index).ID, c})
+	}
+	return result, writeJSON(filepath.Join(out, summaryFile), demoSummary{Warm: result.Warm.Summary, Cold: result.Cold.Summary,
+		Encoder: d.Warm.VisionModel.ID, From: d.Warm.From, LLM: d.Warm.LanguageModel.ID})
+}

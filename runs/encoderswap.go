@@ -1,0 +1,105 @@
+package runs
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/data/featurecache"
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/train"
+)
+
+// forEncoder makes the bridge that a recipe starts from fit its encoder. It takes over
+// from: the bridge that it returns is closed in its place. plain leaves cross-attention
+// random, as in [resources.start].
+func (res *resources) forEncoder(ctx context.Context, r *recipes.Resolved, from *bridge.Bridge, plain bool) (*bridge.Bridge, error) {
+	now, trained := res.vision.Spec(), from.Info.Vision
+	same := trained.Digest == "" || trained.Digest == now.Digest && trained.Layer == now.Layer
+	if same && now.Width == from.Config().EncoderWidth {
+		return from, nil
+	}
+	if r.Swap == nil || r.Swap.Encoder == "" {
+		if err := res.checkUnswappedEncoder(r, from); err != nil {
+			from.Close()
+			return nil, err
+		}
+		return from, nil
+	}
+	defer from.Close()
+	to, err := from.ForEncoder(ctx, now, r.Seed)
+	if err != nil {
+		return nil, err
+	}
+	if r.Swap.Encoder == train.EncoderLeastSquares && !plain {
+		if err := res.foldEncoder(ctx, r, from, to); err != nil {
+			to.Close()
+			return nil, err
+		}
+	}
+	return to, nil
+}
+
+// checkUnswappedEncoder refuses an encoder of another width, and warns of other weights or
+// another layer, if the recipe does not swap the encoder.
+func (res *resources) checkUnswappedEncoder(r *recipes.Resolved, from *bridge.Bridge) error {
+	now, trained := res.vision.Spec(), from.Info.Vision
+	if now.Width != from.Config().EncoderWidth {
+		return adapters.Errorf(adapters.Invalid, "%s gives features of width %d, the bridge %s was trained for width %d (%s)",
+			now.ID, now.Width, r.From, trained.Width, trained.ID).
+			WithRemedy("swap it with `bridge retrain --encoder %s`, or set swap.encoder = %q", now.ID, train.EncoderLeastSquares)
+	}
+	res.workspace.Log().Warn("the bridge was trained on features of another encoder; swap.encoder would fit it to them", "bridge", r.From,
+		"encoder", now.ID, "layer", now.Layer, "digest", now.Digest, "trained with", trained.ID, "its layer", trained.Layer, "its digest", trained.Digest)
+	return nil
+}
+
+// foldPictures is how many pictures the map between two encoders is fitted on.
+const foldPictures = 384
+
+// foldEncoder starts cross-attention from the old encoder's. If the tokens of the two
+// encoders cannot be matched, it starts random, with a warning.
+func (res *resources) foldEncoder(ctx context.Context, r *recipes.Resolved, from, to *bridge.Bridge) error {
+	s, err := res.oldSpec(ctx, from.Info.Vision, adapters.KindVision)
+	if err != nil {
+		return err
+	}
+	s.Isolation, s.Transport = r.Vision.Isolation, r.Vision.Transport
+	old, err := res.workspace.OpenVision(ctx, s)
+	if err != nil {
+		return fmt.Errorf("the old encoder: %w", err)
+	}
+	defer res.workspace.Closer(old)()
+	before, n, err := res.foldFeatures(ctx, old)
+	if err != nil {
+		return err
+	}
+	after, _, err := res.foldFeatures(ctx, res.vision)
+	if err != nil {
+		return err
+	}
+	f, err := train.FoldEncoder(from, to, before, after, r.Seed)
+	if adapters.KindOf(err) == adapters.Unsupported {
+		res.workspace.Log().Warn("cross-attention starts fresh", "reason", err)
+		return nil
+	}
+	if err == nil {
+		res.workspace.Log().Info("cross-attention carried over through the encoders' features", "pictures", n, "R2", fmt.Sprintf("%.3f", f.R2), "ridge", f.Ridge)
+	}
+	return err
+}
+
+// foldFeatures returns an encoder's features of the first training pictures.
+func (res *resources) foldFeatures(ctx context.Context, encoder adapters.VisionEncoder) (features *adapters.Tensor, n int, err error) {
+	pictures, err := res.dataset(res.recipe.Data.Train, encoder.Spec().Image)
+	if err != nil {
+		return nil, 0, err
+	}
+	rows := make([]int, min(foldPictures, pictures.Len()))
+	for i := range rows {
+		rows[i] = i
+	}
+	features, err = featurecache.Uncached{Encoder: encoder, Pictures: pictures}.Features(ctx, rows)
+	return features, len(rows), err
+}

@@ -1,0 +1,162 @@
+package runs
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/modular-bridging/bridge/eval"
+	"github.com/modular-bridging/bridge/runs/report"
+	"github.com/modular-bridging/bridge/train"
+)
+
+// namedRun is a finished run under the name that a report gives it.
+type namedRun struct {
+	name string
+	Outcome
+}
+
+// ReportSamples is how many pictures a report shows.
+const ReportSamples = 24
+
+// report puts finished runs on the same data side by side.
+func (res *resources) report(title string, all []namedRun) (report.Report, error) {
+	r := report.Report{Title: title, Paragraphs: []string{fmt.Sprintf(
+		"The encoder %s and the language model are frozen; only the bridge between them was trained. "+
+			"All figures are of held-out data (%s), which nothing was trained on.", res.vision.Spec().ID, res.eval.Data.Name())}}
+	table := report.Table{Title: "Figures", Header: SummaryHeader()}
+	for _, run := range all {
+		row := run.Summary.Cells()
+		row[0] = run.name
+		table.Rows = append(table.Rows, row)
+	}
+	r.Tables = append(r.Tables, table)
+	var names []string
+	var runs [][]Summary
+	for _, run := range all {
+		names, runs = append(names, run.name), append(runs, []Summary{run.Summary})
+	}
+	if kinds := KindsTable(names, runs); len(kinds.Rows) > 0 {
+		r.Tables = append(r.Tables, kinds)
+	}
+	r.Charts = charts(all)
+	return r, res.samples(&r, all)
+}
+
+// KindsTable returns how much is right of each kind of picture and of question. Each row
+// counts all runs of a name together.
+func KindsTable(names []string, runs [][]Summary) report.Table {
+	parts := []struct {
+		prefix string
+		of     func(Summary) map[string]eval.Rate
+	}{
+		{"picture: ", func(s Summary) map[string]eval.Rate { return s.ByKind }},
+		{"question: ", func(s Summary) map[string]eval.Rate { return s.Answers }},
+	}
+	kinds := map[string]bool{}
+	totals := make([]map[string]eval.Rate, len(names))
+	for i := range names {
+		totals[i] = map[string]eval.Rate{}
+		for _, run := range runs[i] {
+			for _, part := range parts {
+				for kind, rate := range part.of(run) {
+					kind = part.prefix + cmp.Or(kind, "any")
+					t := totals[i][kind]
+					totals[i][kind] = eval.Rate{Right: t.Right + rate.Right, Of: t.Of + rate.Of}
+					kinds[kind] = true
+				}
+			}
+		}
+	}
+	t := report.Table{Title: "Right, by kind", Header: append([]string{"run"}, slices.Sorted(maps.Keys(kinds))...)}
+	for i, name := range names {
+		row := []string{name}
+		for _, kind := range t.Header[1:] {
+			cell := "-"
+			if rate, ok := totals[i][kind]; ok {
+				cell = fmt.Sprintf("%.3f of %d", rate.Fraction(), rate.Of)
+			}
+			row = append(row, cell)
+		}
+		if len(totals[i]) > 0 {
+			t.Rows = append(t.Rows, row)
+		}
+	}
+	return t
+}
+
+// Quantity is a figure that a chart shows over the steps.
+type Quantity struct {
+	Title, Unit string
+	Value       func(train.Scores) (float64, bool)
+}
+
+// Quantities returns the figures that charts show, in order.
+func Quantities() []Quantity {
+	return []Quantity{
+		{"Held-out loss", "nats per token", evalLoss},
+		{"Exact match of captions", "fraction", func(s train.Scores) (float64, bool) { return deref(s.ExactMatch), s.ExactMatch != nil }},
+		{"Retrieval of the caption, R@1", "fraction", func(s train.Scores) (float64, bool) {
+			if s.Retrieval == nil {
+				return 0, false
+			}
+			return s.Retrieval.TextR1, true
+		}},
+	}
+}
+
+// charts are the curves of what was measured more than once.
+func charts(all []namedRun) []report.Chart {
+	var drawn []report.Chart
+	for _, q := range Quantities() {
+		chart := report.Chart{Title: q.Title, YLabel: q.Unit}
+		for _, run := range all {
+			line := report.Series{Name: run.name}
+			for _, s := range run.Result.Curve {
+				if v, ok := q.Value(s); ok {
+					line.Steps, line.Seconds, line.Values = append(line.Steps, float64(s.Step)), append(line.Seconds, s.Seconds), append(line.Values, v)
+				}
+			}
+			if len(line.Values) > 1 {
+				chart.Series = append(chart.Series, line)
+			}
+		}
+		if len(chart.Series) > 0 {
+			drawn = append(drawn, chart)
+		}
+	}
+	return drawn
+}
+
+func deref(v *float64) float64 {
+	if v == nil {
+		return 0
+	}
+	return *v
+}
+
+// samples adds pictures with the caption of every run.
+func (res *resources) samples(r *report.Report, all []namedRun) error {
+	spec := res.vision.Spec().Image
+	for _, run := range all {
+		if len(run.Result.Samples) == 0 {
+			return nil
+		}
+		r.Arms = append(r.Arms, run.name)
+	}
+	for i, s := range all[0].Result.Samples[:min(ReportSamples, len(all[0].Result.Samples))] {
+		pixels, err := res.eval.Data.Image(s.Index)
+		if err != nil {
+			return err
+		}
+		sample := report.Sample{Image: report.FromRGB(pixels, spec.Width, spec.Height), Truth: s.Want}
+		for _, run := range all {
+			sample.Captions = append(sample.Captions, run.Result.Samples[i].Got)
+		}
+		r.Samples = append(r.Samples, sample)
+	}
+	return nil
+}
+
+func evalLoss(s train.Scores) (float64, bool) { return s.HeldOutLoss(), s.Grounding != nil }

@@ -1,0 +1,39 @@
+package runs
+
+import (
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
+	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/workspace"
+)
+
+// This file records which frozen models and plugins a bridge is trained with.
+
+// visionSide describes the encoder that is trained with.
+func (res *resources) visionSide() (bridge.Side, error) {
+	l, err := res.lock()
+	side := bridge.VisionSide(res.vision.Spec())
+	addProvenance(&side, res.recipe.VisionModel, l.Vision)
+	return side, err
+}
+
+// languageSide describes the language model that is trained with.
+func (res *resources) languageSide() (bridge.Side, error) {
+	l, err := res.lock()
+	side := bridge.LanguageSide(res.language.Spec())
+	if err != nil {
+		return side, err
+	}
+	addProvenance(&side, *res.recipe.LanguageModel, *l.Language)
+	side.Words, err = workspace.TokenizerDigest(*res.recipe.LanguageModel)
+	return side, err
+}
+
+// addProvenance records where a model is found again that has no registry id, and which
+// plugin served it.
+func addProvenance(side *bridge.Side, model registry.Backbone, entry lockfile.Entry) {
+	if model.Source == registry.FromFolder {
+		side.Path = model.Path
+	}
+	side.Plugin, side.PluginVersion, side.PluginDigest, side.PluginParts = entry.Plugin, entry.PluginVersion, entry.PluginDigest, entry.PluginParts
+}

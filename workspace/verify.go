@@ -1,0 +1,84 @@
+package workspace
+
+import (
+	"context"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/golden"
+	"github.com/modular-bridging/bridge/registry"
+)
+
+// VerifyOptions say what runs the cases of a golden folder.
+type VerifyOptions struct {
+	Backend   string // as in OpenOptions
+	Isolation string
+	Transport string
+	Plugin    string // name or path of a third-party adapter; empty for the built-in one
+}
+
+// Verify runs the cases of a golden folder in float32 and compares with the reference's
+// numbers. The folder's model is opened once for each size of pictures.
+func (w *Workspace) Verify(ctx context.Context, folder *golden.Folder, o VerifyOptions) ([]golden.Result, error) {
+	var results []golden.Result
+	for _, part := range folder.BySize() {
+		runner, done, err := w.goldenRunner(ctx, part, o)
+		if err != nil {
+			return nil, err
+		}
+		some, err := golden.Run(ctx, part, runner)
+		done()
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, some...)
+	}
+	return results, nil
+}
+
+// goldenRunner opens the model of a golden folder.
+func (w *Workspace) goldenRunner(ctx context.Context, f *golden.Folder, o VerifyOptions) (golden.Runner, func(), error) {
+	if f.Kind == golden.KindVision || f.Kind == golden.KindLanguage {
+		return w.adapterRunner(ctx, f, o)
+	}
+	if o.Plugin != "" {
+		return nil, nil, OptionErrorf("--plugin names an adapter, and %s holds cases of a %s", f.Dir, f.Kind)
+	}
+	info, _, err := bridge.ReadInfo(f.Checkpoint())
+	if err != nil {
+		return nil, nil, err
+	}
+	info.Vision.Image = f.ImageSize()
+	m, err := w.openParts(ctx, f.Checkpoint(), info, OpenOptions{Backend: o.Backend, Isolation: o.Isolation, Transport: o.Transport, DType: "float32"})
+	if err != nil {
+		return nil, nil, err
+	}
+	return golden.Bridge(m.Model, m.Language), m.Close, nil
+}
+
+func (w *Workspace) adapterRunner(ctx context.Context, f *golden.Folder, o VerifyOptions) (golden.Runner, func(), error) {
+	reg, err := w.Registry()
+	if err != nil {
+		return nil, nil, err
+	}
+	s := OpenSpec{Plugin: o.Plugin, Isolation: o.Isolation, Transport: o.Transport, DType: "float32", Backend: o.Backend,
+		FeatureLayer: f.Options.FeatureLayer, ImageSize: f.ImageSize()}
+	if s.Model, err = reg.FolderOf(f.Checkpoint(), adapters.ModelKind(f.Kind)); err != nil {
+		if o.Plugin == "" {
+			return nil, nil, err
+		}
+		s.Model = registry.Backbone{Source: registry.FromFolder, Path: f.Checkpoint()} // only the plugin reads this model type
+	}
+	if f.Kind == golden.KindVision {
+		encoder, err := w.OpenVision(ctx, s)
+		if err != nil {
+			return nil, nil, err
+		}
+		return golden.Vision(encoder), w.Closer(encoder), nil
+	}
+	model, err := w.OpenLanguage(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	return golden.Language(model), w.Closer(model), nil
+}
