@@ -134,7 +134,7 @@ func defaults(doc *stricttoml.Document) *Recipe {
 		r.Language = &Language{Backbone: Backbone{Isolation: "process"}}
 	}
 	if doc.Has("swap") {
-		r.Swap = &Swap{Projection: train.StartSharedTokens}
+		r.Swap = &Swap{Projection: train.ProjectionSharedTokens}
 	}
 	if from, _ := doc.Value("from"); from == nil || from == "" {
 		name, _ := doc.Value("qformer.preset")

@@ -20,25 +20,25 @@ func (r *Resolved) Plan() train.Plan {
 	plan := train.Plan{
 		Seed:            r.Seed,
 		Evaluation:      train.Evaluation(r.Evaluation),
-		Prompts:         r.Prompts(),
-		Start:           train.StartFresh,
+		Templates:       r.Prompts(),
+		ProjectionInit:  train.ProjectionFresh,
 		MaxTextTokens:   r.Data.MaxTextTokens,
 		CheckpointEvery: r.Run.CheckpointEvery,
 	}
 	if r.Swap != nil && r.Stage == 2 {
-		plan.Start = r.Swap.Projection
+		plan.ProjectionInit = r.Swap.Projection
 		if r.Swap.WarmupSteps > 0 {
-			plan.Stages = append(plan.Stages, r.warmup())
+			plan.Phases = append(plan.Phases, r.warmup())
 		}
 	}
-	plan.Stages = append(plan.Stages, r.stage())
+	plan.Phases = append(plan.Phases, r.stage())
 	return plan
 }
 
 // stage is the recipe's own stage.
-func (r *Resolved) stage() train.Stage {
+func (r *Resolved) stage() train.Phase {
 	o := r.Optimizer
-	s := train.Stage{
+	s := train.Phase{
 		Name:       "stage-1",
 		Objective:  r.Objective.Name,
 		Train:      []train.Module{train.QFormer},
@@ -64,10 +64,10 @@ func (r *Resolved) stage() train.Stage {
 // warmup trains the projection alone, on cached Q-Former outputs: a tenth of
 // its steps up to the peak, then down to a fifth of it, without decay, since a
 // matrix that has just been carried over should not be pulled towards zero.
-func (r *Resolved) warmup() train.Stage {
+func (r *Resolved) warmup() train.Phase {
 	o := r.adamW(map[train.Module]float64{train.Projection: r.Swap.WarmupLR})
 	o.WeightDecay = 0
-	return train.Stage{
+	return train.Phase{
 		Name:          "projector-warmup",
 		Objective:     r.Objective.Name,
 		Train:         []train.Module{train.Projection},

@@ -27,8 +27,8 @@ func TestEvaluationsAreCountedOverAllStages(t *testing.T) {
 	} {
 		lm := fakeLanguage()
 		plan := quickPlan(train.PromptCaption, c.warmup)
-		plan.Stages = append(plan.Stages, plan.Stages[0])
-		plan.Stages[1].Name, plan.Stages[1].Schedule.Steps = "second", c.steps
+		plan.Phases = append(plan.Phases, plan.Phases[0])
+		plan.Phases[1].Name, plan.Phases[1].Schedule.Steps = "second", c.steps
 		plan.Evaluation = train.Evaluation{Every: c.every, Examples: 2}
 		result, err := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir()).Run(t.Context())
 		if err != nil {
@@ -51,13 +51,13 @@ func TestEvaluationsAreCountedOverAllStages(t *testing.T) {
 func TestLearningRatesFollowWarmupAndCosine(t *testing.T) {
 	const steps, warmup, floor = 7, 3, 0.1
 	plan, dir := quickPlan(train.PromptCaption, steps), t.TempDir()
-	plan.Stages[0].Schedule = train.Schedule{Steps: steps, Warmup: warmup, MinFactor: floor}
-	plan.Stages[0].Optimizer.LearningRate = map[train.Module]float64{train.QFormer: 1e-3, train.Projection: 4e-3}
+	plan.Phases[0].Schedule = train.Schedule{Steps: steps, Warmup: warmup, MinFactor: floor}
+	plan.Phases[0].Optimizer.LearningRate = map[train.Module]float64{train.QFormer: 1e-3, train.Projection: 4e-3}
 	lm := fakeLanguage()
 	if _, err := quick(t, tinyFor(t, lm, 0), lm, plan, dir).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for module, peak := range plan.Stages[0].Optimizer.LearningRate {
+	for module, peak := range plan.Phases[0].Optimizer.LearningRate {
 		got := readMetric(t, dir, "only/lr_"+string(module))
 		if len(got) != steps {
 			t.Fatalf("%d rates of %s, want %d", len(got), module, steps)
@@ -100,7 +100,7 @@ func TestStepsUseTheScheduledRates(t *testing.T) {
 			}
 			plan := quickPlan(c.objective, 3)
 			plan.CheckpointEvery = 1
-			plan.Stages[0].Schedule.Warmup, plan.Stages[0].Accumulate = 2, c.accumulate
+			plan.Phases[0].Schedule.Warmup, plan.Phases[0].Accumulate = 2, c.accumulate
 			s := quick(t, b, lm, plan, dir)
 			s.Keep = 3
 			if _, err := s.Run(t.Context()); err != nil {

@@ -33,9 +33,9 @@ func TestMatricesAndQueriesDecayAlone(t *testing.T) {
 			}
 			after := func(decay float64) map[string]*adapters.Tensor {
 				plan, dir := quickPlan(objective, 1), t.TempDir()
-				plan.Stages[0].Schedule.Warmup, plan.Stages[0].Schedule.MinFactor = 0, 1
-				plan.Stages[0].Optimizer.LearningRate = map[train.Module]float64{train.QFormer: rate, train.Projection: rate}
-				plan.Stages[0].Optimizer.WeightDecay = decay
+				plan.Phases[0].Schedule.Warmup, plan.Phases[0].Schedule.MinFactor = 0, 1
+				plan.Phases[0].Optimizer.LearningRate = map[train.Module]float64{train.QFormer: rate, train.Projection: rate}
+				plan.Phases[0].Optimizer.WeightDecay = decay
 				if _, err := quick(t, begin(), lm, plan, dir).Run(t.Context()); err != nil {
 					t.Fatal(err)
 				}

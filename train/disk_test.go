@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/checkpoint"
@@ -18,7 +19,7 @@ import (
 
 // filling takes all that is left of a disk at a batch of features.
 type filling struct {
-	from    train.Features
+	from    featurecache.Features
 	left    int
 	ballast string
 }

@@ -24,8 +24,8 @@ import (
 // paired says that neighbours show the same picture.
 type paired struct{ data.Dataset }
 
-func (p paired) Example(i int) data.Example {
-	e := p.Dataset.Example(i)
+func (p paired) Record(i int) data.Record {
+	e := p.Dataset.Record(i)
 	e.ImageID = int32(i / 2)
 	return e
 }
@@ -35,7 +35,7 @@ func direct(t *testing.T, b *bridge.Bridge, set train.Set, begin int32) (itc, it
 	t.Helper()
 	rows, ids, texts := []int{}, []int32{}, []string{}
 	for i := range set.Data.Len() {
-		e := set.Data.Example(i)
+		e := set.Data.Record(i)
 		rows, ids, texts = append(rows, i), append(ids, e.ImageID), append(texts, e.Captions[0])
 	}
 	features, err := set.Features.Features(t.Context(), rows)
@@ -82,7 +82,7 @@ func TestStage1SeesImageIDsAndBeginsWithDEC(t *testing.T) {
 		t.Fatalf("the batch does not tell: ITC %g and %g, ITG %g and %g", wantITC, otherITC, wantITG, otherITG)
 	}
 	plan, dir := quickPlan(train.Representation, 4), t.TempDir()
-	plan.Stages[0].Batch = 6
+	plan.Phases[0].Batch = 6
 	s := quick(t, b, nil, plan, dir)
 	s.Train = set
 	if _, err := s.Run(t.Context()); err != nil {
@@ -99,7 +99,7 @@ func TestStage1SeesImageIDsAndBeginsWithDEC(t *testing.T) {
 // Weights that were ignored would train all three objectives alike.
 func TestStage1WeighsItsObjectives(t *testing.T) {
 	plan, dir := quickPlan(train.Representation, 4), t.TempDir()
-	plan.Stages[0].ITC, plan.Stages[0].ITM = 2, 0.5
+	plan.Phases[0].ITC, plan.Phases[0].ITM = 2, 0.5
 	if _, err := quick(t, tiny(t, 0), nil, plan, dir).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -128,10 +128,10 @@ func train1(t *testing.T, s *train.Session, check func(text, target string)) {
 			n++
 		}
 	}
-	if st := s.Plan.Stages[0]; n != st.Batch*st.Schedule.Steps {
+	if st := s.Plan.Phases[0]; n != st.Batch*st.Schedule.Steps {
 		t.Errorf("%d examples, want %d", n, st.Batch*st.Schedule.Steps)
 	}
-	if st := s.Plan.Stages[0]; st.Batch == s.Train.Data.Len() {
+	if st := s.Plan.Phases[0]; st.Batch == s.Train.Data.Len() {
 		losses := readMetric(t, s.Dir, st.Name+"/loss")
 		if head, tail := losses[0], losses[len(losses)-1]; !(tail < head) {
 			t.Errorf("the loss went from %g to %g", head, tail)
@@ -147,7 +147,7 @@ func TestLanguageModelingIsPictureThenCaption(t *testing.T) {
 	}
 	defer lm.Close()
 	plan := quickPlan(train.LanguageModeling, 4)
-	plan.Stages[0].Schedule.Warmup = 0
+	plan.Phases[0].Schedule.Warmup = 0
 	s := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	s.Train = scenes(t, "train", 8)
 	captions := captionSet(s.Train.Data)
@@ -167,7 +167,7 @@ func TestPrefixLMSplitsCaptionsBetweenEncoderAndDecoder(t *testing.T) {
 	}
 	defer lm.Close()
 	plan := quickPlan(train.PrefixLM, 4)
-	plan.Prompts.TargetPrefix = ""
+	plan.Templates.TargetPrefix = ""
 	s := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	captions, lengths := captionSet(s.Train.Data), map[int]bool{}
 	train1(t, s, func(prefix, rest string) {
@@ -186,11 +186,11 @@ func TestPrefixLMSplitsCaptionsBetweenEncoderAndDecoder(t *testing.T) {
 func TestQuestionsAreDrawnAsOftenAsTheMixSays(t *testing.T) {
 	lm := fakeLanguage()
 	plan := quickPlan(train.PromptCaption, 8)
-	plan.Stages[0].Mix.Questions = 0.5
+	plan.Phases[0].Mix.Questions = 0.5
 	s := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	captions, answers := captionSet(s.Train.Data), map[string]bool{}
 	for i := range s.Train.Data.Len() {
-		for _, q := range s.Train.Data.Example(i).Questions {
+		for _, q := range s.Train.Data.Record(i).Questions {
 			answers["Question: "+q.Question+" Answer:| "+q.Answer] = true
 		}
 	}
@@ -216,9 +216,9 @@ func TestSoftPromptsAreOfTheirOwnPicture(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			lm := fakeLanguage()
 			plan := quickPlan(train.PromptCaption, 1)
-			plan.Stages[0].Batch, plan.Stages[0].CachedQueries = 70, cached // more than are cached at once
+			plan.Phases[0].Batch, plan.Phases[0].CachedQueries = 70, cached // more than are cached at once
 			if cached > 0 {
-				plan.Stages[0].Train = plan.Stages[0].Train[1:]
+				plan.Phases[0].Train = plan.Phases[0].Train[1:]
 			}
 			b := tinyFor(t, lm, 0)
 			l := &listening{LanguageModel: lm}
@@ -251,7 +251,7 @@ func TestSoftPromptsAreOfTheirOwnPicture(t *testing.T) {
 				_, target := parts(t, i, e)
 				own := false
 				for row := range 70 { // captions may be equal
-					own = own || " "+s.Train.Data.Example(row).Captions[0] == target && near(l.asked[0].Prompts.Row(i), row)
+					own = own || " "+s.Train.Data.Record(row).Captions[0] == target && near(l.asked[0].Prompts.Row(i), row)
 				}
 				if !own {
 					t.Errorf("example %d, %q: the soft prompt is of another picture", i, target)

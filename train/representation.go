@@ -20,14 +20,14 @@ import (
 // the optimizer's update in one graph per text length.
 type representation struct {
 	session *Session
-	stage   Stage
+	phase   Phase
 	config  objective.Config
 	opt     *optim.AdamW
 	rates   rates
 	exec    *model.Exec
 }
 
-func newRepresentation(s *Session, st Stage) (*representation, error) {
+func newRepresentation(s *Session, st Phase) (*representation, error) {
 	words := s.Bridge.Words()
 	if words == nil {
 		return nil, fmt.Errorf("stage %s (%s) needs a bridge of stage 1; this one has lost its text side", st.Name, st.Objective)
@@ -35,7 +35,7 @@ func newRepresentation(s *Session, st Stage) (*representation, error) {
 	if st.Accumulate > 1 {
 		return nil, fmt.Errorf("stage %s: accumulate = %d, but ITC compares the whole batch at once; use 1 and a smaller batch", st.Name, st.Accumulate)
 	}
-	r := &representation{session: s, stage: st, config: objectiveConfig(st, words.DEC())}
+	r := &representation{session: s, phase: st, config: objectiveConfig(st, words.DEC())}
 	var err error
 	if r.opt, r.rates, err = newOptimizer(s.Bridge, st); err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func newRepresentation(s *Session, st Stage) (*representation, error) {
 
 // objectiveConfig is the paper's with the stage's weights; no weight at all
 // means all of them.
-func objectiveConfig(st Stage, begin int32) objective.Config {
+func objectiveConfig(st Phase, begin int32) objective.Config {
 	c := objective.BLIP2()
 	c.Begin = int(begin)
 	if st.ITC != 0 || st.ITM != 0 || st.ITG != 0 {
@@ -83,7 +83,7 @@ func (r *representation) close() {
 	r.opt.Close()
 }
 
-func (r *representation) prepare(ctx context.Context, n int) (*prepared, error) {
+func (r *representation) prepare(ctx context.Context, n int) (*preparedStep, error) {
 	args, images, err := r.inputs(ctx, n)
 	free := func() { finalize(anys(args)) }
 	if err == nil {
@@ -93,21 +93,21 @@ func (r *representation) prepare(ctx context.Context, n int) (*prepared, error) 
 		free()
 		return nil, err
 	}
-	return &prepared{apply: func() (outcome, error) { return r.apply(args, images) }, free: free}, nil
+	return &preparedStep{apply: func() (stepResult, error) { return r.apply(args, images) }, free: free}, nil
 }
 
-func (r *representation) apply(args []*tensors.Tensor, images int) (outcome, error) {
+func (r *representation) apply(args []*tensors.Tensor, images int) (stepResult, error) {
 	losses, norms, err := r.exec.Call2(anys(args)...)
 	if err != nil {
-		return outcome{}, fmt.Errorf("stage-1 step: %w", err)
+		return stepResult{}, fmt.Errorf("stage-1 step: %w", err)
 	}
 	defer norms.FinalizeAll()
 	values, err := hosttensor.Float32s(losses)
 	if err != nil {
-		return outcome{}, err
+		return stepResult{}, err
 	}
 	norm, err := r.opt.Commit(norms)
-	return outcome{
+	return stepResult{
 		Losses: map[string]float64{"loss": float64(values[0]), "itc": float64(values[1]), "itm": float64(values[2]), "itg": float64(values[3])},
 		Images: images, GradNorm: float64(norm),
 	}, err
@@ -115,10 +115,10 @@ func (r *representation) apply(args []*tensors.Tensor, images int) (outcome, err
 
 // inputs gathers what build takes.
 func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Tensor, images int, err error) {
-	picks := r.session.picks(r.stage, n)
+	picks := r.session.batch(r.phase, n)
 	rows, texts, ids := make([]int, len(picks)), make([]string, len(picks)), make([]int32, len(picks))
 	for i, p := range picks {
-		rows[i], texts[i], ids[i] = p.Index, p.Caption, r.session.Train.Data.Example(p.Index).ImageID
+		rows[i], texts[i], ids[i] = p.Index, p.Caption, r.session.Train.Data.Record(p.Index).ImageID
 	}
 	features, err := r.session.Train.Features.Features(ctx, rows)
 	if err != nil {
@@ -139,7 +139,7 @@ func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Ten
 		return args, 0, err
 	}
 	args = append(args, w, tensors.FromFlatDataAndDimensions(ids, len(ids)))
-	state, err := rngState(r.session.Plan.Seed, r.stage.Name, n, 0)
+	state, err := rngState(r.session.Plan.Seed, r.phase.Name, n, 0)
 	if err != nil {
 		return args, 0, err
 	}

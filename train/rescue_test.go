@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/checkpoint"
 )
@@ -15,7 +16,7 @@ import (
 // deaf stands still after some batches of features, heeding nothing, as a run does
 // that compiles a graph.
 type deaf struct {
-	from    train.Features
+	from    featurecache.Features
 	left    int
 	reached chan struct{}
 }
@@ -50,7 +51,7 @@ func TestRescuedRunsGoOnWithTheSameBits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := quickPlan(c.objective, 5)
-			plan.CheckpointEvery, plan.Stages[0].Accumulate = c.every, c.accumulate
+			plan.CheckpointEvery, plan.Phases[0].Accumulate = c.every, c.accumulate
 			if c.evaluation {
 				plan.Evaluation = train.Evaluation{Every: 2, Examples: 4}
 			}
@@ -67,7 +68,7 @@ func TestRescuedRunsGoOnWithTheSameBits(t *testing.T) {
 			}
 			stuck, at := session(dir), &deaf{left: c.batches, reached: make(chan struct{})}
 			if c.evaluation {
-				at.from, stuck.Held.Features = stuck.Held.Features, at
+				at.from, stuck.Eval.Features = stuck.Eval.Features, at
 			} else {
 				at.from, stuck.Train.Features = stuck.Train.Features, at
 			}

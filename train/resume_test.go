@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/train"
 )
 
 // interrupting ends a run's context after some batches of features.
 type interrupting struct {
-	from train.Features
+	from featurecache.Features
 	left int
 	stop context.CancelFunc
 }
@@ -37,12 +38,12 @@ func TestResumedStage1AndAccumulatedRunsGiveTheSameBits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			plan := c.plan
 			plan.CheckpointEvery = 2
-			plan.Stages[0].Mix.Similar = 0.5
+			plan.Phases[0].Mix.Similar = 0.5
 			session := func(dir string) *train.Session {
-				if plan.Stages[0].Objective == train.Representation {
+				if plan.Phases[0].Objective == train.Representation {
 					return quick(t, tiny(t, 0.1), nil, plan, dir)
 				}
-				plan.Stages[0].Accumulate = 2
+				plan.Phases[0].Accumulate = 2
 				lm := fakeLanguage()
 				return quick(t, tinyFor(t, lm, 0.1), lm, plan, dir)
 			}

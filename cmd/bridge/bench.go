@@ -112,7 +112,7 @@ func (b *bench) kept(ctx context.Context) (bridge.Info, error) {
 // withoutQuestions leaves out pictures of which only questions are asked, where
 // the recipe asks none.
 func (b *bench) withoutQuestions() error {
-	captioned, left := train.Captioned(b.train)
+	captioned, left := train.WithCaptions(b.train)
 	if captioned.Data.Len() == 0 {
 		return adapters.Errorf(adapters.Invalid, "%s: none of %d pictures has a caption, and the recipe asks no questions", b.train.Data.Name(), left).
 			WithRemedy("set data.questions above 0, or give captions")
@@ -173,7 +173,7 @@ func openSource(s recipes.Source, process bool, image adapters.ImageSpec) (d dat
 // fill computes those of a set's features that are not cached yet, with
 // progress.
 func (b *bench) fill(ctx context.Context, s train.Set, rows []int) error {
-	f, ok := s.Features.(train.Filler)
+	f, ok := s.Features.(featurecache.Prefetcher)
 	if !ok || len(rows) == 0 {
 		return nil
 	}
@@ -181,7 +181,7 @@ func (b *bench) fill(ctx context.Context, s train.Set, rows []int) error {
 	defer task.Done()
 	done := 0
 	for part := range slices.Chunk(rows, 512) {
-		if err := f.Fill(ctx, part); err != nil {
+		if err := f.Prefetch(ctx, part); err != nil {
 			return err
 		}
 		done += len(part)
@@ -217,7 +217,7 @@ type fresh struct {
 	data    data.Dataset
 }
 
-var _ train.Features = fresh{}
+var _ featurecache.Features = fresh{}
 
 // Features implements [train.Features].
 func (f fresh) Features(ctx context.Context, indices []int) (*adapters.Tensor, error) {

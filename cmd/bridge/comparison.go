@@ -195,7 +195,7 @@ func (c *comparison) savings() []saving {
 	return all
 }
 
-func lossOf(s train.Scores) (float64, bool) { return s.HeldOutLoss(), s.Grounding != nil }
+func lossOf(s train.Scores) (float64, bool) { return s.EvalLoss(), s.Grounding != nil }
 
 // fewCaptions is how many captions say too little to choose by.
 const fewCaptions = 50

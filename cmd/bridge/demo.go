@@ -121,7 +121,7 @@ func (p *program) printDemo(b *bench, out string, arms []arm) error {
 		if shown++; shown > 5 {
 			break
 		}
-		fmt.Fprintf(p.stdout, "  %-28s %s%s\n", b.held.Data.Example(caption.Index).ID, caption.Got, verdict(caption))
+		fmt.Fprintf(p.stdout, "  %-28s %s%s\n", b.held.Data.Record(caption.Index).ID, caption.Got, verdict(caption))
 	}
 	fmt.Fprintln(p.stdout)
 	if err := p.printSummaries([]summary{arms[0].summary, arms[1].summary}); err != nil {

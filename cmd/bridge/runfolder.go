@@ -234,7 +234,7 @@ func (b *bench) summarize(r *recipes.Resolved, trained *bridge.Bridge, result tr
 		s.Memory += b.language.Spec().MemoryBytes
 	}
 	if result.Final.Grounding != nil {
-		loss := result.Final.HeldOutLoss()
+		loss := result.Final.EvalLoss()
 		s.HeldOut = &loss
 	}
 	if m := trained.Info.Retrieval; m != nil {

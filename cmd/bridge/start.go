@@ -117,47 +117,47 @@ func (b *bench) join(ctx context.Context, r *recipes.Resolved, from *bridge.Brid
 	if err := train.CheckLanguage(b.language); err != nil {
 		return nil, 0, err
 	}
-	begin := r.Plan().Start
+	begin := r.Plan().ProjectionInit
 	same := from.Info.Stage == 2 && from.Info.Language.Digest == b.language.Spec().Digest
 	switch {
 	case plain:
-		begin = train.StartFresh
-	case from.Info.Stage == 1 && (begin.NeedsOld() || begin == train.StartKeep):
+		begin = train.ProjectionFresh
+	case from.Info.Stage == 1 && (begin.NeedsOldLanguage() || begin == train.ProjectionKeep):
 		b.program.log.Warn("a stage-1 bridge has no projection to carry over: it starts fresh", "from", r.From)
-		begin = train.StartFresh
-	case same && (r.Swap == nil || begin.NeedsOld()):
-		begin = train.StartKeep
+		begin = train.ProjectionFresh
+	case same && (r.Swap == nil || begin.NeedsOldLanguage()):
+		begin = train.ProjectionKeep
 	}
-	j := train.Join{From: from, Language: b.language, Prompts: r.Prompts(), Start: begin, Seed: r.Seed, Log: b.program.log}
-	if begin.NeedsOld() {
+	j := train.ProjectionTransfer{From: from, Language: b.language, Templates: r.Prompts(), Init: begin, Seed: r.Seed, Log: b.program.log}
+	if begin.NeedsOldLanguage() {
 		old, err := b.oldLanguage(ctx, *from.Info.Language)
 		if err != nil {
 			return nil, 0, err
 		}
 		defer b.program.closing(old)()
-		j.Old = old
+		j.OldLanguage = old
 	}
-	if begin.NeedsOld() || begin == train.StartCaptionTokens {
-		if j.Sample, j.Captions, err = b.sample(ctx, begin); err != nil {
+	if begin.NeedsOldLanguage() || begin == train.ProjectionCaptionTokens {
+		if j.Features, j.Captions, err = b.sample(ctx, begin); err != nil {
 			return nil, 0, err
 		}
 	}
 	began := time.Now()
-	joined, err = j.Begin(ctx)
+	joined, err = j.NewBridge(ctx)
 	return joined, time.Since(began), err
 }
 
 // sample returns features of some training pictures, and their captions: few to
 // measure a norm on, many to fit a projection to.
-func (b *bench) sample(ctx context.Context, begin train.Start) (*adapters.Tensor, []string, error) {
+func (b *bench) sample(ctx context.Context, begin train.ProjectionInit) (*adapters.Tensor, []string, error) {
 	n := 128
-	if begin == train.StartCaptionTokens {
+	if begin == train.ProjectionCaptionTokens {
 		n = 2048
 	}
 	rows, captions := make([]int, min(n, b.train.Data.Len())), make([]string, min(n, b.train.Data.Len()))
 	for i := range rows {
 		rows[i] = i
-		if all := b.train.Data.Example(i).Captions; len(all) > 0 {
+		if all := b.train.Data.Record(i).Captions; len(all) > 0 {
 			captions[i] = all[0]
 		}
 	}

@@ -219,9 +219,9 @@ func stage2(b *testing.B, place recipes.Backbone, progress metrics.Progress) (pr
 		return 0, err
 	}
 	defer figures.Close()
-	s := &train.Session{Plan: resolved.Plan(), Bridge: trained, Language: bench.language, Train: bench.train, Held: bench.held,
+	s := &train.Session{Plan: resolved.Plan(), Bridge: trained, Language: bench.language, Train: bench.train, Eval: bench.held,
 		Dir: dir, Metrics: figures, Progress: progress, Log: p.log}
-	if err := bench.fill(b.Context(), bench.train, s.Needs()); err != nil {
+	if err := bench.fill(b.Context(), bench.train, s.TrainRows()); err != nil {
 		return 0, err
 	}
 	_, err = s.Run(b.Context())

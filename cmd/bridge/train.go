@@ -107,8 +107,8 @@ func (b *bench) train1(ctx context.Context, r *recipes.Resolved, dir string, res
 		return out, err
 	}
 	defer trained.Close()
-	s := &train.Session{Plan: r.Plan(), Bridge: trained, Language: b.language, Train: b.train, Held: b.held,
-		Dir: dir, Keep: r.Run.Keep, Resume: resume, Spent: spent, Progress: b.program.progress(), Log: b.program.log}
+	s := &train.Session{Plan: r.Plan(), Bridge: trained, Language: b.language, Train: b.train, Eval: b.held,
+		Dir: dir, Keep: r.Run.Keep, Resume: resume, SetupTime: spent, Progress: b.program.progress(), Log: b.program.log}
 	if err := s.Check(); err != nil {
 		return out, err
 	}
@@ -148,10 +148,10 @@ func (b *bench) record(r *recipes.Resolved, dir string, resume bool) error {
 
 // run computes the features that are not there yet, and trains with metrics.
 func (b *bench) run(ctx context.Context, s *train.Session) (train.Result, error) {
-	if err := b.fill(ctx, b.train, s.Needs()); err != nil {
+	if err := b.fill(ctx, b.train, s.TrainRows()); err != nil {
 		return train.Result{}, err
 	}
-	if err := b.fill(ctx, b.held, s.HeldNeeds()); err != nil {
+	if err := b.fill(ctx, b.held, s.EvalRows()); err != nil {
 		return train.Result{}, err
 	}
 	figures, err := metrics.Open(s.Dir)
