@@ -131,10 +131,10 @@ func (s Source) shares(o Source) bool {
 
 // Objective is what is minimised.
 type Objective struct {
-	Name train.Objective `toml:"name"`
-	ITC  float64         `toml:"itc,omitzero"` // weights of stage 1's three losses
-	ITM  float64         `toml:"itm,omitzero"`
-	ITG  float64         `toml:"itg,omitzero"`
+	Name string  `toml:"name"`         // of an objective in package train/objective
+	ITC  float64 `toml:"itc,omitzero"` // weights of stage 1's three losses
+	ITM  float64 `toml:"itm,omitzero"`
+	ITG  float64 `toml:"itg,omitzero"`
 }
 
 // Optimizer is AdamW's figures and the schedule: linear warm-up, then a cosine

@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -102,6 +103,16 @@ func TestShippedRecipes(t *testing.T) {
 	}
 }
 
+// planText is a recipe's plan as a checkpoint holds it, and as resumed runs compare it.
+func planText(t *testing.T, r *Resolved) string {
+	t.Helper()
+	text, err := json.Marshal(r.Plan())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // A recipe in a run folder means what the run was.
 func TestResolvedRecipesLoadAgain(t *testing.T) {
 	workplace(t)
@@ -121,7 +132,7 @@ func TestResolvedRecipesLoadAgain(t *testing.T) {
 		if !reflect.DeepEqual(&first.Recipe, loaded) {
 			t.Errorf("%s: loaded %+v, want %+v", name, loaded, first.Recipe)
 		}
-		if !reflect.DeepEqual(first.Recipe, second.Recipe) || !reflect.DeepEqual(first.Plan(), second.Plan()) {
+		if !reflect.DeepEqual(first.Recipe, second.Recipe) || planText(t, first) != planText(t, second) {
 			t.Errorf("%s: resolved again %+v, want %+v", name, second.Recipe, first.Recipe)
 		}
 	}
@@ -182,7 +193,7 @@ func TestSwapPlan(t *testing.T) {
 func TestStage1Plan(t *testing.T) {
 	r := resolve(t, load(t, "vit-l-stage1", "qformer.query_tokens=16"))
 	s := r.Plan().Phases[0]
-	if s.ITC != 1 || s.ITM != 1 || s.ITG != 1 || s.Objective != train.Representation || len(s.Optimizer.LearningRate) != 1 {
+	if s.ITC != 1 || s.ITM != 1 || s.ITG != 1 || s.Objective.Name != "representation" || len(s.Optimizer.LearningRate) != 1 {
 		t.Errorf("stage %+v", s)
 	}
 	want := qformer.Base()

@@ -3,8 +3,6 @@ package train
 import (
 	"math/rand/v2"
 
-	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 )
 
@@ -15,7 +13,8 @@ func (s *Session) batch(phase Phase, n int) []data.Sample {
 	rng := rand.New(rand.NewPCG(seedAt(s.Plan.Seed, phase.Name, n, -1), 0))
 	batch := make([]data.Sample, len(rows))
 	for i, row := range rows {
-		batch[i] = draw(rng, s.Train.Data.Record(row), row, phase)
+		batch[i] = phase.Objective.Draw(rng, s.Train.Data.Record(row), phase.Mix)
+		batch[i].Index = row
 	}
 	return batch
 }
@@ -35,30 +34,4 @@ func (s *Session) sampler(phase Phase) *data.Sampler {
 		sampler.Words = s.wordIndex
 	}
 	return sampler
-}
-
-// draw draws a caption or a question of a record.
-func draw(rng *rand.Rand, record data.Record, row int, phase Phase) data.Sample {
-	ask := rng.Float64() < phase.Mix.Questions
-	if len(record.Questions) > 0 && (ask || len(record.Captions) == 0) {
-		return data.Sample{Index: row, Question: &record.Questions[rng.IntN(len(record.Questions))]}
-	}
-	sample := data.Sample{Index: row, Caption: record.Captions[rng.IntN(len(record.Captions))]}
-	if phase.Objective == PrefixLM {
-		sample.Prefix, sample.Caption = data.SplitPrefix(rng, sample.Caption)
-	}
-	return sample
-}
-
-// example returns the language model's example for a sample about soft prompt i.
-func example(templates bridge.Prompts, objective Objective, sample data.Sample, i int) adapters.Example {
-	switch {
-	case sample.Question != nil:
-		return templates.QuestionExample(i, sample.Question.Question, sample.Question.Answer)
-	case objective == PrefixLM:
-		return templates.PrefixExample(i, sample.Prefix, sample.Caption)
-	case objective == LanguageModeling:
-		return templates.BareExample(i, sample.Caption)
-	}
-	return templates.CaptionExample(i, sample.Caption)
 }

@@ -25,16 +25,23 @@ func (s *Session) Check() error {
 }
 
 func (s *Session) checkPhase(phase Phase) error {
-	if phase.Objective != Representation {
+	if err := phase.Objective.Check(); err != nil {
+		return err
+	}
+	if phase.Objective.Stage == 2 {
 		if err := CheckLanguage(s.Language); err != nil {
 			return err
 		}
 	}
 	switch {
+	case phase.Objective.Stage != s.Bridge.Info.Stage:
+		return fmt.Errorf("%s is an objective of stage %d, but the bridge is of stage %d", phase.Objective, phase.Objective.Stage, s.Bridge.Info.Stage)
 	case phase.Schedule.Steps < 1:
 		return fmt.Errorf("%d steps, want at least 1", phase.Schedule.Steps)
 	case phase.Batch < 1:
 		return fmt.Errorf("batch of %d, want at least 1", phase.Batch)
+	case phase.Accumulate > 1 && phase.Objective.Stage == 1:
+		return fmt.Errorf("accumulate = %d, but ITC compares the whole batch at once; use 1 and a smaller batch", phase.Accumulate)
 	case phase.Accumulate > 1 && phase.Batch%phase.Accumulate != 0:
 		return fmt.Errorf("a batch of %d does not divide into %d micro-batches", phase.Batch, phase.Accumulate)
 	case phase.Batch > s.Train.Data.Len():

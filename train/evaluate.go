@@ -111,10 +111,8 @@ func (s *Session) grounding(ctx context.Context, features *adapters.Tensor, rows
 
 // evalExample returns an example that asks for a caption as the run's last phase does.
 func (s *Session) evalExample(i int, caption string) adapters.Example {
-	if s.Plan.Phases[len(s.Plan.Phases)-1].Objective == LanguageModeling {
-		return s.Plan.Templates.BareExample(i, caption)
-	}
-	return s.Plan.Templates.CaptionExample(i, caption)
+	last := s.Plan.Phases[len(s.Plan.Phases)-1]
+	return last.Objective.EvalExample(s.Plan.Templates, i, caption)
 }
 
 func (s *Session) model() *bridge.Model { return &bridge.Model{Bridge: s.Bridge, Language: s.Language} }

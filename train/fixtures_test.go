@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/metrics"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // made is features that are a function of the row alone: no encoder runs.
@@ -86,12 +87,12 @@ func quick(t *testing.T, b *bridge.Bridge, lm adapters.LanguageModel, plan train
 }
 
 // quickPlan is one stage of so many steps, nothing evaluated.
-func quickPlan(objective train.Objective, steps int) train.Plan {
+func quickPlan(o objective.Objective, steps int) train.Plan {
 	modules := map[train.Module]float64{train.QFormer: 1e-3}
-	if objective != train.Representation {
+	if o.Stage != 1 {
 		modules[train.Projection] = 1e-3
 	}
-	st := train.Phase{Name: "only", Objective: objective, Batch: 8, Schedule: train.Schedule{Steps: steps, Warmup: 1}, Optimizer: optimizer(modules)}
+	st := train.Phase{Name: "only", Objective: o, Batch: 8, Schedule: train.Schedule{Steps: steps, Warmup: 1}, Optimizer: optimizer(modules)}
 	for _, m := range []train.Module{train.QFormer, train.Projection} {
 		if _, ok := modules[m]; ok {
 			st.Train = append(st.Train, m)

@@ -234,7 +234,7 @@ func (g *generative) runForward(ctx context.Context, m *microBatch, n, k int, ba
 		if err := g.truncateSample(ctx, &p); err != nil {
 			return err
 		}
-		m.examples = append(m.examples, example(g.session.Plan.Templates, g.phase.Objective, p, i))
+		m.examples = append(m.examples, g.phase.Objective.Example(g.session.Plan.Templates, i, p))
 	}
 	features, err := g.source.Features(ctx, rows)
 	if err != nil {

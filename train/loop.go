@@ -102,7 +102,7 @@ func (s *Session) runPhase(ctx context.Context, index int, from position) error 
 
 // newStepper returns the stepper of a phase.
 func (s *Session) newStepper(ctx context.Context, phase Phase) (stepper, error) {
-	if phase.Objective == Representation {
+	if phase.Objective.Stage == 1 {
 		return newRepresentation(s, phase)
 	}
 	return newGenerative(ctx, s, phase)

@@ -17,8 +17,9 @@ import (
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
-	"github.com/modular-bridging/bridge/qformer/objective"
+	losses "github.com/modular-bridging/bridge/qformer/objective"
 	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // paired says that neighbours show the same picture.
@@ -54,12 +55,12 @@ func direct(t *testing.T, b *bridge.Bridge, set train.Set, begin int32) (itc, it
 		}
 		args = append(args, d)
 	}
-	c := objective.BLIP2()
+	c := losses.BLIP2()
 	c.Begin, c.ITM = int(begin), 0
 	exec := model.MustNewExec(b.Backend(), b.Store(), func(_ *model.Scope, in []*Node) []*Node {
 		pad := Scalar(in[1].Graph(), in[1].DType(), b.Words().Pad())
-		l := objective.Stage1(qformer.New(b.Config(), layers.NewParams(b.Store(), in[0].Graph()), nil), c,
-			objective.Batch{Features: in[0], IDs: in[1], Visible: NotEqual(in[1], pad), ImageIDs: in[2]}, nil)
+		l := losses.Stage1(qformer.New(b.Config(), layers.NewParams(b.Store(), in[0].Graph()), nil), c,
+			losses.Batch{Features: in[0], IDs: in[1], Visible: NotEqual(in[1], pad), ImageIDs: in[2]}, nil)
 		return []*Node{l.ITC, l.ITG}
 	})
 	defer exec.Finalize()
@@ -81,7 +82,7 @@ func TestStage1SeesImageIDsAndBeginsWithDEC(t *testing.T) {
 	if math.Abs(wantITC-otherITC) < 1e-3 || math.Abs(wantITG-otherITG) < 1e-3 {
 		t.Fatalf("the batch does not tell: ITC %g and %g, ITG %g and %g", wantITC, otherITC, wantITG, otherITG)
 	}
-	plan, dir := quickPlan(train.Representation, 4), t.TempDir()
+	plan, dir := quickPlan(objective.Representation(), 4), t.TempDir()
 	plan.Phases[0].Batch = 6
 	s := quick(t, b, nil, plan, dir)
 	s.Train = set
@@ -98,7 +99,7 @@ func TestStage1SeesImageIDsAndBeginsWithDEC(t *testing.T) {
 
 // Weights that were ignored would train all three objectives alike.
 func TestStage1WeighsItsObjectives(t *testing.T) {
-	plan, dir := quickPlan(train.Representation, 4), t.TempDir()
+	plan, dir := quickPlan(objective.Representation(), 4), t.TempDir()
 	plan.Phases[0].ITC, plan.Phases[0].ITM = 2, 0.5
 	if _, err := quick(t, tiny(t, 0), nil, plan, dir).Run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -146,7 +147,7 @@ func TestLanguageModelingIsPictureThenCaption(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lm.Close()
-	plan := quickPlan(train.LanguageModeling, 4)
+	plan := quickPlan(objective.LanguageModeling(), 4)
 	plan.Phases[0].Schedule.Warmup = 0
 	s := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	s.Train = scenes(t, "train", 8)
@@ -166,7 +167,7 @@ func TestPrefixLMSplitsCaptionsBetweenEncoderAndDecoder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lm.Close()
-	plan := quickPlan(train.PrefixLM, 4)
+	plan := quickPlan(objective.PrefixLM(), 4)
 	plan.Templates.TargetPrefix = ""
 	s := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	captions, lengths := captionSet(s.Train.Data), map[int]bool{}
@@ -185,7 +186,7 @@ func TestPrefixLMSplitsCaptionsBetweenEncoderAndDecoder(t *testing.T) {
 // Questions that are never drawn leave a bridge that cannot answer.
 func TestQuestionsAreDrawnAsOftenAsTheMixSays(t *testing.T) {
 	lm := fakeLanguage()
-	plan := quickPlan(train.PromptCaption, 8)
+	plan := quickPlan(objective.PromptCaption(), 8)
 	plan.Phases[0].Mix.Questions = 0.5
 	s := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	captions, answers := captionSet(s.Train.Data), map[string]bool{}
@@ -215,7 +216,7 @@ func TestSoftPromptsAreOfTheirOwnPicture(t *testing.T) {
 	for name, cached := range map[string]int{"features": 0, "cached Q-Former outputs": 70} {
 		t.Run(name, func(t *testing.T) {
 			lm := fakeLanguage()
-			plan := quickPlan(train.PromptCaption, 1)
+			plan := quickPlan(objective.PromptCaption(), 1)
 			plan.Phases[0].Batch, plan.Phases[0].CachedQueries = 70, cached // more than are cached at once
 			if cached > 0 {
 				plan.Phases[0].Train = plan.Phases[0].Train[1:]

@@ -1,6 +1,9 @@
 package train
 
-import "github.com/modular-bridging/bridge/bridge"
+import (
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/train/objective"
+)
 
 // Module names a part of the bridge that a phase can train.
 type Module string
@@ -9,26 +12,6 @@ type Module string
 const (
 	QFormer    Module = "qformer"    // queries, Q-Former layers, ln_vision; in stage 1 the text side and the heads too
 	Projection Module = "projection" // the linear map from the Q-Former's width to the language model's
-)
-
-// Objective names what a phase minimises.
-type Objective string
-
-// The objectives.
-const (
-	// Representation is stage 1: ITC + ITM + ITG between pictures and captions
-	// (BLIP-2, section 3.1). No language model takes part.
-	Representation Objective = "representation"
-	// LanguageModeling is stage 2 for a decoder-only model as BLIP-2 pretrains:
-	// soft prompts, then the caption, no text in between.
-	LanguageModeling Objective = "lm"
-	// PrefixLM is stage 2 for an encoder-decoder as LAVIS pretrains: the caption
-	// is split at a place drawn uniformly between its first word and its
-	// midpoint; the first part goes to the encoder, the rest is the target.
-	PrefixLM Objective = "prefix-lm"
-	// PromptCaption is soft prompts and the caption prompt, target the caption;
-	// for both kinds of language model.
-	PromptCaption Objective = "prompt-caption"
 )
 
 // Schedule is linear warm-up from 0 to the peak, then a cosine down to
@@ -50,23 +33,12 @@ type Optimizer struct {
 	ClipNorm     float64 // of the global gradient norm; 0 does not clip
 }
 
-// Mix says what a batch is made of.
-type Mix struct {
-	// Questions is the fraction of examples that are a question and its answer
-	// instead of a caption; stage 2 only.
-	Questions float64
-	// Similar is the fraction of a batch that is drawn to share a word with the
-	// rest of it, so that ITM meets negatives that are hard to tell; stage 1
-	// only.
-	Similar float64
-}
-
 // Phase is one training of a plan: a value, so that stage 1, stage 2, projector
 // warm-up and fine-tuning differ in nothing else. (The stages 1 and 2 are BLIP-2's;
 // a plan for stage 2 can have two phases, a warm-up and the training itself.)
 type Phase struct {
 	Name      string // "stage-1", "projector-warmup", "stage-2": names its metrics and checkpoints
-	Objective Objective
+	Objective objective.Objective
 	Train     []Module
 	Schedule  Schedule
 	Optimizer Optimizer
@@ -74,13 +46,11 @@ type Phase struct {
 	// Accumulate micro-batches of equal size whose gradients add up. Stage 1 takes
 	// no more than 1, because ITC compares the whole batch at once.
 	Batch, Accumulate int
-	Mix               Mix
+	Mix               objective.Mix
 	// CachedQueries, in a phase that trains the projection alone, is the number
 	// of training pictures whose Q-Former outputs are computed once and reused.
-	CachedQueries int
-	// Weights of ITC, ITM and ITG in stage 1. All three zero mean 1 each; beside
-	// another weight, zero leaves the loss out.
-	ITC, ITM, ITG float64
+	CachedQueries     int
+	objective.Weights // stage 1 only
 }
 
 // Evaluation says what is measured on the evaluation set, and how often.

@@ -12,32 +12,29 @@ import (
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
-	"github.com/modular-bridging/bridge/qformer/objective"
+	losses "github.com/modular-bridging/bridge/qformer/objective"
 	"github.com/modular-bridging/bridge/train/optim"
 )
 
-// representation is the step of stage 1: ITC, ITM and ITG, their gradients and
-// the optimizer's update in one graph per text length.
+// representation runs the steps of stage 1 ([objective.Representation]). One graph per
+// text length computes ITC, ITM and ITG, their gradients and the optimizer's update.
 type representation struct {
 	session *Session
 	phase   Phase
-	config  objective.Config
+	losses  losses.Config
 	opt     *optim.AdamW
 	rates   rates
 	exec    *model.Exec
 }
 
-func newRepresentation(s *Session, st Phase) (*representation, error) {
+func newRepresentation(s *Session, phase Phase) (*representation, error) {
 	words := s.Bridge.Words()
 	if words == nil {
-		return nil, fmt.Errorf("stage %s (%s) needs a bridge of stage 1; this one has lost its text side", st.Name, st.Objective)
+		return nil, fmt.Errorf("%s needs a bridge with its text side, which this one has lost", phase.Objective)
 	}
-	if st.Accumulate > 1 {
-		return nil, fmt.Errorf("stage %s: accumulate = %d, but ITC compares the whole batch at once; use 1 and a smaller batch", st.Name, st.Accumulate)
-	}
-	r := &representation{session: s, phase: st, config: objectiveConfig(st, words.DEC())}
+	r := &representation{session: s, phase: phase, losses: phase.Weights.Losses(words.DEC())}
 	var err error
-	if r.opt, r.rates, err = newOptimizer(s.Bridge, st); err != nil {
+	if r.opt, r.rates, err = newOptimizer(s.Bridge, phase); err != nil {
 		return nil, err
 	}
 	r.exec, err = model.NewExec(s.Bridge.Backend(), s.Bridge.Store(), func(_ *model.Scope, in []*Node) []*Node { return r.build(in) })
@@ -48,26 +45,15 @@ func newRepresentation(s *Session, st Phase) (*representation, error) {
 	return r, nil
 }
 
-// objectiveConfig is the paper's with the stage's weights; no weight at all
-// means all of them.
-func objectiveConfig(st Phase, begin int32) objective.Config {
-	c := objective.BLIP2()
-	c.Begin = int(begin)
-	if st.ITC != 0 || st.ITM != 0 || st.ITG != 0 {
-		c.ITC, c.ITM, c.ITG = st.ITC, st.ITM, st.ITG
-	}
-	return c
-}
-
-// build takes features, ids int32[B, T], image ids int32[B], a state of random
-// numbers and the optimizer's rates, and returns losses float32[4] and the
-// gradients' norms.
+// build builds a step. It takes features [B, N, Denc], ids int32[B, T], image ids
+// int32[B], a state of random numbers and the optimizer's rates. It returns the losses
+// float32[4] and the gradients' norms.
 func (r *representation) build(in []*Node) []*Node {
 	features, ids, images, learning := in[0], in[1], in[2], in[4]
 	rng := layers.NewRNG(in[3])
 	p := layers.NewParams(r.session.Bridge.Store(), ids.Graph())
 	pad := Scalar(ids.Graph(), dtypes.Int32, r.session.Bridge.Words().Pad())
-	l := objective.Stage1(qformer.New(r.session.Bridge.Config(), p, rng), r.config, objective.Batch{
+	l := losses.Stage1(qformer.New(r.session.Bridge.Config(), p, rng), r.losses, losses.Batch{
 		Features: features, IDs: ids, Visible: NotEqual(ids, pad), ImageIDs: images,
 	}, rng)
 	norms := r.opt.Apply(Gradient(l.Total, r.opt.Parameters(ids.Graph())...), learning)
@@ -113,12 +99,12 @@ func (r *representation) apply(args []*tensors.Tensor, images int) (stepResult, 
 	}, err
 }
 
-// inputs gathers what build takes.
+// inputs returns the inputs of build for step n.
 func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Tensor, images int, err error) {
-	picks := r.session.batch(r.phase, n)
-	rows, texts, ids := make([]int, len(picks)), make([]string, len(picks)), make([]int32, len(picks))
-	for i, p := range picks {
-		rows[i], texts[i], ids[i] = p.Index, p.Caption, r.session.Train.Data.Record(p.Index).ImageID
+	batch := r.session.batch(r.phase, n)
+	rows, texts, ids := make([]int, len(batch)), make([]string, len(batch)), make([]int32, len(batch))
+	for i, sample := range batch {
+		rows[i], texts[i], ids[i] = sample.Index, sample.Caption, r.session.Train.Data.Record(sample.Index).ImageID
 	}
 	features, err := r.session.Train.Features.Features(ctx, rows)
 	if err != nil {
@@ -147,5 +133,5 @@ func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Ten
 	if err != nil {
 		return append(args, state), 0, err
 	}
-	return append(args, state, learning), len(picks), nil
+	return append(args, state, learning), len(batch), nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/checkpoint"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // deaf stands still after some batches of features, heeding nothing, as a run does
@@ -33,21 +34,21 @@ func (f *deaf) Features(ctx context.Context, rows []int) (*adapters.Tensor, erro
 // on with the same bits.
 func TestRescuedRunsGoOnWithTheSameBits(t *testing.T) {
 	for name, c := range map[string]struct {
-		objective  train.Objective
+		objective  objective.Objective
 		accumulate int
 		every      int // steps between checkpoints
 		batches    int // of features before it stands still
 		evaluation bool
 		done       int // steps in the checkpoint; 0: there is none
 	}{
-		"stage 1":              {objective: train.Representation, batches: 3, done: 3},
-		"stage 2":              {objective: train.PromptCaption, batches: 2, done: 2},
-		"in portions":          {objective: train.PromptCaption, accumulate: 2, batches: 5, done: 2},
-		"in an evaluation":     {objective: train.PromptCaption, batches: 1, evaluation: true, done: 2},
-		"nothing done":         {objective: train.PromptCaption, batches: 0, done: 0},
-		"nothing done since":   {objective: train.PromptCaption, every: 2, batches: 2, done: 2},
-		"after a checkpoint":   {objective: train.PromptCaption, every: 2, batches: 3, done: 3},
-		"in the first portion": {objective: train.PromptCaption, accumulate: 2, batches: 1, done: 0},
+		"stage 1":              {objective: objective.Representation(), batches: 3, done: 3},
+		"stage 2":              {objective: objective.PromptCaption(), batches: 2, done: 2},
+		"in portions":          {objective: objective.PromptCaption(), accumulate: 2, batches: 5, done: 2},
+		"in an evaluation":     {objective: objective.PromptCaption(), batches: 1, evaluation: true, done: 2},
+		"nothing done":         {objective: objective.PromptCaption(), batches: 0, done: 0},
+		"nothing done since":   {objective: objective.PromptCaption(), every: 2, batches: 2, done: 2},
+		"after a checkpoint":   {objective: objective.PromptCaption(), every: 2, batches: 3, done: 3},
+		"in the first portion": {objective: objective.PromptCaption(), accumulate: 2, batches: 1, done: 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := quickPlan(c.objective, 5)
@@ -56,7 +57,7 @@ func TestRescuedRunsGoOnWithTheSameBits(t *testing.T) {
 				plan.Evaluation = train.Evaluation{Every: 2, Examples: 4}
 			}
 			session := func(dir string) *train.Session {
-				if c.objective == train.Representation {
+				if c.objective.Stage == 1 {
 					return quick(t, tiny(t, 0.1), nil, plan, dir)
 				}
 				lm := fakeLanguage()
