@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// maxCaptionWords is where LAVIS cuts captions.
+// maxCaptionWords is the number of words after which LAVIS cuts a caption.
 const maxCaptionWords = 50
 
 // ProcessCaption prepares a caption as LAVIS does (processors/blip_processors.py):
@@ -21,9 +21,9 @@ func ProcessCaption(s string) string {
 	return strings.Join(words[:min(len(words), maxCaptionWords)], " ")
 }
 
-// SplitPrefix cuts a caption for prefix-LM training as LAVIS's authors did: the
-// prefix is between one word and half of the words long, drawn uniformly, and
-// never the whole caption. A caption of one word has an empty prefix.
+// SplitPrefix splits a caption for prefix-LM training as LAVIS does: the length of the
+// prefix is drawn uniformly between one word and half of the words. A caption of one
+// word has an empty prefix.
 func SplitPrefix(rng *rand.Rand, caption string) (prefix, rest string) {
 	words := strings.Fields(caption)
 	if len(words) < 2 {

@@ -67,8 +67,8 @@ func TestFilesMergeCaptionsAndQuestionsOfAPicture(t *testing.T) {
 	if err != nil || len(broken) != 0 {
 		t.Fatal(err, broken)
 	}
-	got := []data.Example{d.Example(0), d.Example(1)}
-	want := []data.Example{
+	got := []data.Record{d.Record(0), d.Record(1)}
+	want := []data.Record{
 		{ID: "red.png", ImageID: 0, Captions: []string{"a red picture", "red"}, Questions: []data.QA{{Question: "what color?", Answer: "red", Kind: "color"}}},
 		{ID: "sub/gray.jpg", ImageID: 1, Captions: []string{"gray", "plain"}},
 	}
@@ -97,8 +97,8 @@ func TestBrokenPicturesAreNamedAndLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Len() != 1 || d.Example(0).ID != "red.png" {
-		t.Errorf("%d examples are left, the first %q", d.Len(), d.Example(0).ID)
+	if d.Len() != 1 || d.Record(0).ID != "red.png" {
+		t.Errorf("%d examples are left, the first %q", d.Len(), d.Record(0).ID)
 	}
 	for i, name := range []string{"text.png", "gone.png", "gray.jpg", "empty.png"} {
 		if len(broken) != 4 || !strings.Contains(broken[i].Error(), name) {
@@ -186,7 +186,7 @@ func TestFilesCompareImageIDsByWhatTheySay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a, b := d.Example(0), d.Example(1); a.ImageID != b.ImageID || len(a.Captions) != 1 {
+		if a, b := d.Record(0), d.Record(1); a.ImageID != b.ImageID || len(a.Captions) != 1 {
 			t.Errorf("ids %v: image ids %d and %d, captions %q; want equal ids and one caption", ids, a.ImageID, b.ImageID, a.Captions)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/kit/scene"
 )
 
-// kitSet is a split of the kit's emoji scenes.
+// kitSet is the data set of a split of the kit's emoji scenes.
 type kitSet struct {
 	split  kit.Split
 	scenes *kit.Data
@@ -17,15 +17,15 @@ type kitSet struct {
 	n      int
 }
 
-// OpenKit returns a split of the kit's emoji scenes at an encoder's size; n is
-// how many of its pictures, 0 for all.
+// OpenKit opens the first n pictures of a split of the kit's emoji scenes, at an
+// encoder's size. n = 0 opens all of them.
 func OpenKit(split kit.Split, n int, spec adapters.ImageSpec) (Dataset, error) {
 	scenes, err := kit.Open(split)
 	if err != nil {
 		return nil, err
 	}
 	if n < 0 || n > scenes.Len() {
-		return nil, adapters.Errorf(adapters.Invalid, "kit:%s has %d pictures, %d are wanted", split, scenes.Len(), n)
+		return nil, adapters.Errorf(adapters.Invalid, "kit:%s has %d pictures, want %d", split, scenes.Len(), n)
 	}
 	if n == 0 {
 		n = scenes.Len()
@@ -39,9 +39,9 @@ func (k *kitSet) Digest() string { return k.scenes.Digest() + sizeKey(k.spec) }
 
 func (k *kitSet) Len() int { return k.n }
 
-func (k *kitSet) Example(i int) Example {
+func (k *kitSet) Record(i int) Record {
 	e := k.scenes.Example(i)
-	out := Example{ID: e.ID, ImageID: e.ImageID, Captions: []string{e.Caption}, Kind: e.Scene.Kind.String(), Questions: make([]QA, len(e.Questions))}
+	out := Record{ID: e.ID, ImageID: e.ImageID, Captions: []string{e.Caption}, Kind: e.Scene.Kind.String(), Questions: make([]QA, len(e.Questions))}
 	for j, q := range e.Questions {
 		out.Questions[j] = QA{Question: q.Question, Answer: q.Answer, Kind: string(q.Kind)}
 	}

@@ -19,18 +19,17 @@ import (
 	"github.com/modular-bridging/bridge/imaging"
 )
 
-// Files names annotations in LAVIS's layout beside an image folder.
+// Files names annotation files in LAVIS's layout and the folder of their pictures.
 type Files struct {
 	Name      string // for people; empty means the annotation file's
 	Captions  string // JSON list of {"image", "caption", "image_id"}; may be empty
 	Questions string // JSON list of {"image", "question", "answer", "kind"}; may be empty
 	Images    string // folder that "image" is relative to
-	// Process prepares captions as LAVIS does ([ProcessCaption]).
+	// Process prepares captions with [ProcessCaption], as LAVIS does.
 	Process bool
 }
 
-// entry is one element of either list; LAVIS's lists have further keys, which
-// are passed over.
+// entry is one element of either list. Further keys of LAVIS's lists are ignored.
 type entry struct {
 	Image    string          `json:"image"`
 	Caption  oneOrMore       `json:"caption"`
@@ -60,16 +59,16 @@ func (o *oneOrMore) UnmarshalJSON(data []byte) error {
 
 // fileSet is a data set of files.
 type fileSet struct {
-	name     string
-	spec     adapters.ImageSpec
-	paths    []string
-	examples []Example
-	digest   string
+	name    string
+	spec    adapters.ImageSpec
+	paths   []string
+	records []Record
+	digest  string
 }
 
-// OpenFiles reads annotations and checks that every picture is there and can be
-// decoded. Pictures that are not are left out and returned as errors, one each;
-// err is set where nothing is left or the annotations themselves are wrong.
+// OpenFiles reads annotations and checks that every picture exists and can be decoded.
+// It leaves out pictures that cannot be read and returns an error for each in broken.
+// It returns err if no picture is left or if the annotations themselves are wrong.
 func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err error) {
 	if f.Captions == "" && f.Questions == "" {
 		return nil, nil, adapters.Errorf(adapters.Invalid, "a data set of files needs captions, questions or both")
@@ -78,7 +77,7 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 	if s.name == "" {
 		s.name = filepath.Base(cmp.Or(f.Captions, f.Questions))
 	}
-	rows := map[string]int{} // path → example
+	rows := map[string]int{} // path → record
 	ids := map[string]int32{}
 	for _, file := range []string{f.Captions, f.Questions} {
 		if file == "" {
@@ -94,12 +93,12 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 			}
 		}
 	}
-	if f.Captions != "" && !slices.ContainsFunc(s.examples, func(e Example) bool { return len(e.Captions) > 0 }) {
+	if f.Captions != "" && !slices.ContainsFunc(s.records, func(e Record) bool { return len(e.Captions) > 0 }) {
 		return nil, nil, adapters.Errorf(adapters.Invalid, "%s holds no caption", f.Captions).
-			WithRemedy("give questions by the key questions, and leave annotations out where there are no captions")
+			WithRemedy("give questions by the key questions, and leave annotations out if there are no captions")
 	}
 	broken = s.dropBroken()
-	if len(s.examples) == 0 {
+	if len(s.records) == 0 {
 		return nil, broken, adapters.Errorf(adapters.Invalid, "%s: none of %d pictures can be read", s.name, len(broken)).
 			WithRemedy("the first problem: %v", broken[0])
 	}
@@ -122,7 +121,7 @@ func readEntries(file string) ([]entry, error) {
 	return entries, nil
 }
 
-// add merges an entry into the example of its picture.
+// add merges an entry into the record of its picture.
 func (s *fileSet) add(f Files, e entry, rows map[string]int, ids map[string]int32) error {
 	path, err := picturePath(f.Images, e.Image)
 	if err != nil {
@@ -130,7 +129,7 @@ func (s *fileSet) add(f Files, e entry, rows map[string]int, ids map[string]int3
 	}
 	row, ok := rows[path]
 	if !ok {
-		row = len(s.examples)
+		row = len(s.records)
 		rows[path] = row
 		s.paths = append(s.paths, path)
 		key := imageKey(e.ImageID, path)
@@ -139,9 +138,9 @@ func (s *fileSet) add(f Files, e entry, rows map[string]int, ids map[string]int3
 			id = int32(len(ids))
 			ids[key] = id
 		}
-		s.examples = append(s.examples, Example{ID: e.Image, ImageID: id})
+		s.records = append(s.records, Record{ID: e.Image, ImageID: id})
 	}
-	x := &s.examples[row]
+	x := &s.records[row]
 	for _, c := range e.Caption {
 		if f.Process {
 			c = ProcessCaption(c)
@@ -159,8 +158,8 @@ func (s *fileSet) add(f Files, e entry, rows map[string]int, ids map[string]int3
 	return nil
 }
 
-// imageKey is what examples of one image_id have in common, whether it is
-// written as a number or as a string; a picture without one is its own.
+// imageKey returns a key that is equal for entries with the same image_id, written as
+// a number or as a string. A picture without an image_id has a key of its own.
 func imageKey(raw json.RawMessage, path string) string {
 	var text string
 	if json.Unmarshal(raw, &text) != nil {
@@ -172,8 +171,8 @@ func imageKey(raw json.RawMessage, path string) string {
 	return norm.NFC.String(text)
 }
 
-// picturePath joins folder and name. A relative name must stay in the folder: an
-// annotation file that was downloaded does not get to read elsewhere.
+// picturePath joins folder and name. It refuses names that leave the folder, so that a
+// downloaded annotation file cannot read other files.
 func picturePath(folder, name string) (string, error) {
 	if name == "" {
 		return "", errors.New(`"image" is empty, want a file name`)
@@ -187,13 +186,13 @@ func picturePath(folder, name string) (string, error) {
 	return filepath.Join(folder, name), nil
 }
 
-// dropBroken leaves out pictures that cannot be read and examples of which
-// nothing is said, and computes the digest of the rest.
+// dropBroken removes pictures that cannot be read and records without captions and
+// questions, returns an error for each, and computes the digest of the rest.
 func (s *fileSet) dropBroken() (broken []error) {
 	sum := sha256.New()
-	paths, examples := s.paths[:0], s.examples[:0]
+	paths, records := s.paths[:0], s.records[:0]
 	for i, path := range s.paths {
-		if len(s.examples[i].Captions)+len(s.examples[i].Questions) == 0 {
+		if len(s.records[i].Captions)+len(s.records[i].Questions) == 0 {
 			broken = append(broken, adapters.Errorf(adapters.Invalid, "%s has neither a caption nor a question", path))
 			continue
 		}
@@ -203,15 +202,15 @@ func (s *fileSet) dropBroken() (broken []error) {
 			continue
 		}
 		fmt.Fprintln(sum, path, info.Size(), info.ModTime().UnixNano())
-		paths, examples = append(paths, path), append(examples, s.examples[i])
+		paths, records = append(paths, path), append(records, s.records[i])
 	}
-	s.paths, s.examples = paths, examples
+	s.paths, s.records = paths, records
 	s.digest = hex.EncodeToString(sum.Sum(nil)) + sizeKey(s.spec)
 	return broken
 }
 
-// checkPicture reads a picture's header, and looks whether the file goes on to
-// its end: a download that was cut off does not.
+// checkPicture reads a picture's header and checks that the end of the file is there:
+// a download that was cut off lacks it.
 func checkPicture(path string) (os.FileInfo, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -235,9 +234,9 @@ func (s *fileSet) Name() string { return s.name }
 
 func (s *fileSet) Digest() string { return s.digest }
 
-func (s *fileSet) Len() int { return len(s.examples) }
+func (s *fileSet) Len() int { return len(s.records) }
 
-func (s *fileSet) Example(i int) Example { return s.examples[i] }
+func (s *fileSet) Record(i int) Record { return s.records[i] }
 
 func (s *fileSet) Image(i int) ([]uint8, error) { return ReadImage(s.paths[i], s.spec) }
 
@@ -277,7 +276,7 @@ func imagingSpec(s adapters.ImageSpec) imaging.Spec {
 	return imaging.Spec{Width: s.Width, Height: s.Height, Filter: imaging.Filter(s.Resample), Mode: imaging.Mode(s.Mode), ShortestEdge: s.ShortestEdge}
 }
 
-// sizeKey makes digests of one data set at two sizes differ.
+// sizeKey returns the part of a digest that differs between sizes of one data set.
 func sizeKey(s adapters.ImageSpec) string {
 	key := fmt.Sprintf("/%dx%d-%s-%s", s.Width, s.Height, s.Resample, s.Mode)
 	if s.ShortestEdge != 0 {

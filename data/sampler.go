@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// Sampler chooses which examples make up a batch: a pure function of its fields
-// and the step. Within an epoch (as many steps as fit into the data set) no
-// example is drawn twice, the similar ones excepted; what does not fill a batch
-// at the epoch's end is left out. No batch holds an example twice, as long as it
-// is not larger than the data set.
+// Sampler chooses the records of batches. Its choice depends only on its fields and
+// the step. Within an epoch (as many steps as fit into the data set) it draws no record
+// twice, except similar ones. It leaves out the records that do not fill a batch at the
+// end of the epoch. No batch holds a record twice, unless the batch is larger than the
+// data set.
 type Sampler struct {
 	Seed  uint64
 	Batch int
 	Len   int // of the data set
-	// Words, where not nil, and Similar: this fraction of a batch, but never the
-	// whole, shares a word with an example of the rest, so that negatives are hard
-	// to tell.
-	Words   *WordIndex
+	// Similar is the fraction of a batch, but never the whole batch, that shares a word
+	// with a record of the rest, so that negatives are hard to tell. It has no effect
+	// if Words is nil.
 	Similar float64
+	Words   *WordIndex
 }
 
 // Indices returns the batch of step n, counted from 0.
@@ -48,8 +48,8 @@ func (s *Sampler) Indices(n int) []int {
 	return rows
 }
 
-// permutation is a bijection of [0, n): four Feistel rounds over the next power
-// of four, walked until the value lies inside. It needs no memory, whatever n.
+// permutation is a bijection of [0, n): four Feistel rounds over the next power of
+// four, repeated until the value lies inside. It needs no memory, however large n is.
 type permutation struct {
 	seed uint64
 	n    int
@@ -73,7 +73,7 @@ func (p permutation) at(i int) int {
 	}
 }
 
-// mix is the finalizer of SplitMix64.
+// mix mixes the bits of x: it is the finalizer of SplitMix64.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -81,20 +81,20 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// WordIndex finds examples that share a word.
+// WordIndex finds records that share a word.
 type WordIndex struct {
 	byWord map[string][]int
-	words  [][]string // of each example, only those worth sharing
+	words  [][]string // of each record, only those worth sharing
 	n      int
 }
 
-// NewWordIndex reads all captions once. A word that stands in more than a fifth
-// of the examples says little about any of them and is not shared.
+// NewWordIndex indexes the words of all captions. It leaves out words that occur in
+// more than a fifth of the records, because they say little about any of them.
 func NewWordIndex(d Dataset) *WordIndex {
 	x := &WordIndex{byWord: map[string][]int{}, words: make([][]string, d.Len()), n: d.Len()}
 	for i := range d.Len() {
 		seen := map[string]bool{}
-		for _, caption := range d.Example(i).Captions {
+		for _, caption := range d.Record(i).Captions {
 			for _, w := range strings.Fields(strings.ToLower(caption)) {
 				if !seen[w] {
 					seen[w] = true
@@ -116,8 +116,8 @@ func NewWordIndex(d Dataset) *WordIndex {
 	return x
 }
 
-// alike returns an example that shares a word with example i and is not taken.
-// Where chance finds none in a few draws, any example that is not taken will do.
+// alike returns a record that shares a word with record i and is not taken. If a few
+// random draws find none, it returns any record that is not taken.
 func (x *WordIndex) alike(rng *rand.Rand, i int, taken map[int]bool) int {
 	const draws = 16
 	words := x.words[i]

@@ -69,7 +69,7 @@ type captions []string
 func (c captions) Name() string                 { return "captions" }
 func (c captions) Digest() string               { return "" }
 func (c captions) Len() int                     { return len(c) }
-func (c captions) Example(i int) data.Example   { return data.Example{Captions: []string{c[i]}} }
+func (c captions) Record(i int) data.Record     { return data.Record{Captions: []string{c[i]}} }
 func (c captions) Image(i int) ([]uint8, error) { return nil, fmt.Errorf("no picture %d", i) }
 
 func animals() captions {

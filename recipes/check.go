@@ -13,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // check adds to the document's problems all that can be said without a
@@ -87,9 +88,9 @@ var lossNames = [...]string{"itc", "itm", "itg"}
 
 // checkStage holds what belongs to one stage only.
 func (r *Recipe) checkStage() {
-	objectives := []string{string(train.LanguageModeling), string(train.PrefixLM), string(train.PromptCaption)}
+	stage := 2
 	if r.Stage == 1 {
-		objectives = []string{string(train.Representation)}
+		stage = 1
 		r.want("language", r.Language == nil, "is given, but stage 1 trains without a language model; remove it or set stage = 2")
 		r.want("optimizer.accumulate", r.Optimizer.Accumulate <= 1, "is %d, want 1: ITC compares the pictures of a whole batch", r.Optimizer.Accumulate)
 		r.want("optimizer.projection_lr", r.Optimizer.ProjectionLR == 0, "is given, but stage 1 has no projection to a language model")
@@ -104,7 +105,7 @@ func (r *Recipe) checkStage() {
 			r.want("objective."+name, !r.doc.Has("objective."+name), "is given, but it weighs a loss of stage 1")
 		}
 	}
-	r.oneOf("objective.name", string(r.Objective.Name), objectives...)
+	r.oneOf("objective.name", r.Objective.Name, objective.Names(stage, "")...)
 	if r.Language != nil {
 		r.checkBackbone("language", r.Language.Backbone)
 		if q := r.Language.QuestionPrompt; q != nil {
@@ -223,8 +224,8 @@ func (r *Recipe) checkSwap() {
 	if s.Encoder != "" {
 		r.oneOf("swap.encoder", string(s.Encoder), string(train.EncoderLeastSquares), string(train.EncoderFresh))
 	}
-	r.oneOf("swap.projection", string(s.Projection), string(train.StartSharedTokens), string(train.StartOrthogonal),
-		string(train.StartCaptionTokens), string(train.StartFresh), string(train.StartKeep))
+	r.oneOf("swap.projection", string(s.Projection), string(train.ProjectionSharedTokens), string(train.ProjectionOrthogonal),
+		string(train.ProjectionCaptionTokens), string(train.ProjectionFresh), string(train.ProjectionKeep))
 	if r.Stage == 1 {
 		r.want("swap", s.Encoder != "", "is given, but only stage 2 has a projection to carry over; stage 1 takes swap.encoder alone")
 		r.want("from", r.From != "", "is empty, want the stage-1 bridge whose encoder is swapped")

@@ -11,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 //go:embed *.toml
@@ -121,20 +122,20 @@ func defaults(doc *stricttoml.Document) *Recipe {
 	r := &Recipe{
 		Vision:     Vision{Backbone: Backbone{Isolation: "process"}},
 		Data:       Data{CaptionProcessing: "none", MaxTextTokens: 32},
-		Objective:  Objective{Name: train.PromptCaption},
+		Objective:  Objective{Name: objective.PromptCaption().Name},
 		Optimizer:  Optimizer{Betas: [2]float64{0.9, 0.98}, Eps: 1e-8, WeightDecay: 0.05, ClipNorm: 1, Accumulate: 1},
 		Evaluation: Evaluation{Examples: 256},
 		Run:        Run{Backend: "auto", Keep: 2, FeatureCache: true},
 	}
 	if stage, _ := doc.Value("stage"); stage == int64(1) {
-		r.Objective = Objective{Name: train.Representation, ITC: 1, ITM: 1, ITG: 1}
+		r.Objective = Objective{Name: objective.Representation().Name, ITC: 1, ITM: 1, ITG: 1}
 		r.Evaluation.Rerank = 16
 	}
 	if doc.Has("language") {
 		r.Language = &Language{Backbone: Backbone{Isolation: "process"}}
 	}
 	if doc.Has("swap") {
-		r.Swap = &Swap{Projection: train.StartSharedTokens}
+		r.Swap = &Swap{Projection: train.ProjectionSharedTokens}
 	}
 	if from, _ := doc.Value("from"); from == nil || from == "" {
 		name, _ := doc.Value("qformer.preset")

@@ -3,6 +3,7 @@ package recipes
 import (
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // QFormerConfig returns the shape of the Q-Former that a recipe without From
@@ -20,34 +21,34 @@ func (r *Resolved) Plan() train.Plan {
 	plan := train.Plan{
 		Seed:            r.Seed,
 		Evaluation:      train.Evaluation(r.Evaluation),
-		Prompts:         r.Prompts(),
-		Start:           train.StartFresh,
+		Templates:       r.Prompts(),
+		ProjectionInit:  train.ProjectionFresh,
 		MaxTextTokens:   r.Data.MaxTextTokens,
 		CheckpointEvery: r.Run.CheckpointEvery,
 	}
 	if r.Swap != nil && r.Stage == 2 {
-		plan.Start = r.Swap.Projection
+		plan.ProjectionInit = r.Swap.Projection
 		if r.Swap.WarmupSteps > 0 {
-			plan.Stages = append(plan.Stages, r.warmup())
+			plan.Phases = append(plan.Phases, r.warmup())
 		}
 	}
-	plan.Stages = append(plan.Stages, r.stage())
+	plan.Phases = append(plan.Phases, r.stage())
 	return plan
 }
 
 // stage is the recipe's own stage.
-func (r *Resolved) stage() train.Stage {
+func (r *Resolved) stage() train.Phase {
 	o := r.Optimizer
-	s := train.Stage{
+	s := train.Phase{
 		Name:       "stage-1",
-		Objective:  r.Objective.Name,
+		Objective:  r.objective(),
 		Train:      []train.Module{train.QFormer},
 		Schedule:   train.Schedule{Steps: o.Steps, Warmup: o.Warmup, MinFactor: o.MinFactor},
 		Optimizer:  r.adamW(map[train.Module]float64{train.QFormer: either(o.QFormerLR, o.LR)}),
 		Batch:      o.Batch,
 		Accumulate: o.Accumulate,
-		Mix:        train.Mix{Questions: r.Data.Questions, Similar: r.Data.Similar},
-		ITC:        r.Objective.ITC, ITM: r.Objective.ITM, ITG: r.Objective.ITG,
+		Mix:        objective.Mix{Questions: r.Data.Questions, Similar: r.Data.Similar},
+		Weights:    objective.Weights{ITC: r.Objective.ITC, ITM: r.Objective.ITM, ITG: r.Objective.ITG},
 	}
 	if r.Stage == 2 {
 		s.Name = "stage-2"
@@ -61,21 +62,27 @@ func (r *Resolved) stage() train.Stage {
 	return s
 }
 
+// objective returns the objective that the recipe names. check has verified the name.
+func (r *Resolved) objective() objective.Objective {
+	o, _ := objective.ByName(r.Objective.Name)
+	return o
+}
+
 // warmup trains the projection alone, on cached Q-Former outputs: a tenth of
 // its steps up to the peak, then down to a fifth of it, without decay, since a
 // matrix that has just been carried over should not be pulled towards zero.
-func (r *Resolved) warmup() train.Stage {
+func (r *Resolved) warmup() train.Phase {
 	o := r.adamW(map[train.Module]float64{train.Projection: r.Swap.WarmupLR})
 	o.WeightDecay = 0
-	return train.Stage{
+	return train.Phase{
 		Name:          "projector-warmup",
-		Objective:     r.Objective.Name,
+		Objective:     r.objective(),
 		Train:         []train.Module{train.Projection},
 		Schedule:      train.Schedule{Steps: r.Swap.WarmupSteps, Warmup: r.Swap.WarmupSteps / 10, MinFactor: 0.2},
 		Optimizer:     o,
 		Batch:         r.Optimizer.Batch,
 		Accumulate:    r.Optimizer.Accumulate,
-		Mix:           train.Mix{Questions: r.Data.Questions},
+		Mix:           objective.Mix{Questions: r.Data.Questions},
 		CachedQueries: r.Swap.WarmupImages,
 	}
 }

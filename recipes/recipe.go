@@ -131,10 +131,10 @@ func (s Source) shares(o Source) bool {
 
 // Objective is what is minimised.
 type Objective struct {
-	Name train.Objective `toml:"name"`
-	ITC  float64         `toml:"itc,omitzero"` // weights of stage 1's three losses
-	ITM  float64         `toml:"itm,omitzero"`
-	ITG  float64         `toml:"itg,omitzero"`
+	Name string  `toml:"name"`         // of an objective in package train/objective
+	ITC  float64 `toml:"itc,omitzero"` // weights of stage 1's three losses
+	ITM  float64 `toml:"itm,omitzero"`
+	ITG  float64 `toml:"itg,omitzero"`
 }
 
 // Optimizer is AdamW's figures and the schedule: linear warm-up, then a cosine
@@ -159,13 +159,13 @@ type Optimizer struct {
 type Swap struct {
 	// Encoder is where cross-attention's keys and values come from when the
 	// encoder is another one; without it another encoder is refused.
-	Encoder       train.EncoderStart `toml:"encoder,omitempty"`
-	Projection    train.Start        `toml:"projection"`
-	WarmupSteps   int                `toml:"warmup_steps"`   // of the projection alone; 0 skips the warm-up
-	FreezeQFormer bool               `toml:"freeze_qformer"` // to the end: the projection alone is trained
-	WarmupLR      float64            `toml:"warmup_lr"`
-	WarmupImages  int                `toml:"warmup_images"`    // whose Q-Former outputs are cached
-	ColdLR        float64            `toml:"cold_lr,omitzero"` // of the cold start that is compared; 0: optimizer.lr
+	Encoder       train.EncoderInit    `toml:"encoder,omitempty"`
+	Projection    train.ProjectionInit `toml:"projection"`
+	WarmupSteps   int                  `toml:"warmup_steps"`   // of the projection alone; 0 skips the warm-up
+	FreezeQFormer bool                 `toml:"freeze_qformer"` // to the end: the projection alone is trained
+	WarmupLR      float64              `toml:"warmup_lr"`
+	WarmupImages  int                  `toml:"warmup_images"`    // whose Q-Former outputs are cached
+	ColdLR        float64              `toml:"cold_lr,omitzero"` // of the cold start that is compared; 0: optimizer.lr
 }
 
 // Evaluation is what is measured on held-out data.
@@ -208,7 +208,7 @@ func (r *Recipe) Cold(stage1 string) *Recipe {
 	}
 	c.Swap = nil
 	if r.Swap.Encoder != "" { // another encoder's keys and values mean nothing to the old ones
-		c.Swap = &Swap{Encoder: train.EncoderFresh, Projection: train.StartFresh}
+		c.Swap = &Swap{Encoder: train.EncoderFresh, Projection: train.ProjectionFresh}
 	}
 	c.Optimizer.Steps += r.Swap.WarmupSteps
 	if r.Swap.ColdLR > 0 {

@@ -11,7 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/registry"
-	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // Resolved is a recipe whose names have a meaning: the frozen models are
@@ -211,27 +211,26 @@ func (r *Resolved) resolveLanguage() {
 		}
 	}
 	r.want("data.questions", r.Data.Questions == 0 || *l.QuestionPrompt != "", "is %v, but language.question_prompt is empty", r.Data.Questions)
-	wants := map[train.Objective]adapters.Architecture{train.LanguageModeling: adapters.DecoderOnly, train.PrefixLM: adapters.EncoderDecoder}
-	if a, ok := wants[r.Objective.Name]; ok && m.Architecture != "" {
-		r.want("objective.name", m.Architecture == a, "is %q, which is for %s models, but %s is %s; want %q or %q",
-			r.Objective.Name, a, m.ID, m.Architecture, train.PromptCaption, objectiveOf(m.Architecture))
+	if o := r.objective(); m.Architecture != "" {
+		r.want("objective.name", o.Fits(m.Architecture), "is %q, which is for %s models, but %s is %s; want %s",
+			o.Name, join(o.Architectures, "%s", " and "), m.ID, m.Architecture, join(objective.Names(o.Stage, m.Architecture), "%q", " or "))
 	}
 }
 
-// ObjectiveFor returns the objective that does for a model of another
-// architecture what o does for its own.
-func ObjectiveFor(a adapters.Architecture, o train.Objective) train.Objective {
-	if o == train.LanguageModeling || o == train.PrefixLM {
-		return objectiveOf(a)
+// join formats each item and joins the results.
+func join[T any](items []T, format, separator string) string {
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = fmt.Sprintf(format, item)
 	}
-	return o
+	return strings.Join(texts, separator)
 }
 
-func objectiveOf(a adapters.Architecture) train.Objective {
-	if a == adapters.DecoderOnly {
-		return train.LanguageModeling
-	}
-	return train.PrefixLM
+// ObjectiveFor returns the name of the objective that takes the place of the named one
+// for a language model of another architecture.
+func ObjectiveFor(a adapters.Architecture, name string) string {
+	o, _ := objective.ByName(name)
+	return o.For(a).Name
 }
 
 // absolutePaths makes every path absolute, so that the recipe in a run folder

@@ -159,4 +159,4 @@ func (res *resources) samples(r *report.Report, all []namedRun) error {
 	return nil
 }
 
-func evalLoss(s train.Scores) (float64, bool) { return s.HeldOutLoss(), s.Grounding != nil }
+func evalLoss(s train.Scores) (float64, bool) { return s.EvalLoss(), s.Grounding != nil }

@@ -128,7 +128,7 @@ func (res *resources) keptSides(ctx context.Context) (bridge.Info, error) {
 
 // leaveOutQuestions leaves out pictures that have questions only, if the recipe asks none.
 func (res *resources) leaveOutQuestions() error {
-	captioned, left := train.Captioned(res.train)
+	captioned, left := train.WithCaptions(res.train)
 	if captioned.Data.Len() == 0 {
 		return adapters.Errorf(adapters.Invalid, "%s: none of %d pictures has a caption, and the recipe asks no questions", res.train.Data.Name(), left).
 			WithRemedy("set data.questions above 0, or give captions")
@@ -191,7 +191,7 @@ func OpenSource(s recipes.Source, process bool, image adapters.ImageSpec) (d dat
 
 // prefetch computes the features of a set's rows that are not cached, with progress.
 func (res *resources) prefetch(ctx context.Context, s train.Set, rows []int) error {
-	f, ok := s.Features.(train.Filler)
+	f, ok := s.Features.(featurecache.Prefetcher)
 	if !ok || len(rows) == 0 {
 		return nil
 	}
@@ -199,7 +199,7 @@ func (res *resources) prefetch(ctx context.Context, s train.Set, rows []int) err
 	defer task.Done()
 	done := 0
 	for part := range slices.Chunk(rows, 512) {
-		if err := f.Fill(ctx, part); err != nil {
+		if err := f.Prefetch(ctx, part); err != nil {
 			return err
 		}
 		done += len(part)

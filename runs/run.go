@@ -98,8 +98,8 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 		return out, err
 	}
 	defer trained.Close()
-	s := &train.Session{Plan: r.Plan(), Bridge: trained, Language: res.language, Train: res.train, Held: res.eval,
-		Dir: o.Dir, Keep: r.Run.Keep, Resume: o.Resume, Spent: spent, Progress: res.workspace.Progress(), Log: res.workspace.Log()}
+	s := &train.Session{Plan: r.Plan(), Bridge: trained, Language: res.language, Train: res.train, Eval: res.eval,
+		Dir: o.Dir, Keep: r.Run.Keep, Resume: o.Resume, SetupTime: spent, Progress: res.workspace.Progress(), Log: res.workspace.Log()}
 	if err := s.Check(); err != nil {
 		return out, err
 	}
@@ -140,10 +140,10 @@ func (res *resources) record(r *recipes.Resolved, o Options) error {
 
 // run computes the features that are missing, and trains with metrics.
 func (res *resources) run(ctx context.Context, s *train.Session) (train.Result, error) {
-	if err := res.prefetch(ctx, res.train, s.Needs()); err != nil {
+	if err := res.prefetch(ctx, res.train, s.TrainRows()); err != nil {
 		return train.Result{}, err
 	}
-	if err := res.prefetch(ctx, res.eval, s.HeldNeeds()); err != nil {
+	if err := res.prefetch(ctx, res.eval, s.EvalRows()); err != nil {
 		return train.Result{}, err
 	}
 	figures, err := metrics.Open(s.Dir)

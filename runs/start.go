@@ -117,54 +117,54 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 		return nil, 0, err
 	}
 	begin := res.projectionInit(r, from, plain)
-	j := train.Join{From: from, Language: res.language, Prompts: r.Prompts(), Start: begin, Seed: r.Seed, Log: res.workspace.Log()}
-	if begin.NeedsOld() {
+	j := train.ProjectionTransfer{From: from, Language: res.language, Templates: r.Prompts(), Init: begin, Seed: r.Seed, Log: res.workspace.Log()}
+	if begin.NeedsOldLanguage() {
 		old, err := res.openOldLanguage(ctx, *from.Info.Language)
 		if err != nil {
 			return nil, 0, err
 		}
 		defer res.workspace.Closer(old)()
-		j.Old = old
+		j.OldLanguage = old
 	}
-	if begin.NeedsOld() || begin == train.StartCaptionTokens {
-		if j.Sample, j.Captions, err = res.sample(ctx, begin); err != nil {
+	if begin.NeedsOldLanguage() || begin == train.ProjectionCaptionTokens {
+		if j.Features, j.Captions, err = res.sample(ctx, begin); err != nil {
 			return nil, 0, err
 		}
 	}
 	began := time.Now()
-	joined, err = j.Begin(ctx)
+	joined, err = j.NewBridge(ctx)
 	return joined, time.Since(began), err
 }
 
 // projectionInit returns how the projection is initialised: as the recipe says, as far as
 // the starting bridge allows.
-func (res *resources) projectionInit(r *recipes.Resolved, from *bridge.Bridge, plain bool) train.Start {
-	begin := r.Plan().Start
+func (res *resources) projectionInit(r *recipes.Resolved, from *bridge.Bridge, plain bool) train.ProjectionInit {
+	begin := r.Plan().ProjectionInit
 	same := from.Info.Stage == 2 && from.Info.Language.Digest == res.language.Spec().Digest
 	switch {
 	case plain:
-		return train.StartFresh
-	case from.Info.Stage == 1 && (begin.NeedsOld() || begin == train.StartKeep):
+		return train.ProjectionFresh
+	case from.Info.Stage == 1 && (begin.NeedsOldLanguage() || begin == train.ProjectionKeep):
 		res.workspace.Log().Warn("a stage-1 bridge has no projection to carry over: it starts fresh", "from", r.From)
-		return train.StartFresh
-	case same && (r.Swap == nil || begin.NeedsOld()):
-		return train.StartKeep
+		return train.ProjectionFresh
+	case same && (r.Swap == nil || begin.NeedsOldLanguage()):
+		return train.ProjectionKeep
 	}
 	return begin
 }
 
 // sample returns the features of some training pictures, and their captions: few to
 // measure a norm on, many to fit a projection to.
-func (res *resources) sample(ctx context.Context, begin train.Start) (*adapters.Tensor, []string, error) {
+func (res *resources) sample(ctx context.Context, begin train.ProjectionInit) (*adapters.Tensor, []string, error) {
 	n := 128
-	if begin == train.StartCaptionTokens {
+	if begin == train.ProjectionCaptionTokens {
 		n = 2048
 	}
 	n = min(n, res.train.Data.Len())
 	rows, captions := make([]int, n), make([]string, n)
 	for i := range rows {
 		rows[i] = i
-		if all := res.train.Data.Example(i).Captions; len(all) > 0 {
+		if all := res.train.Data.Record(i).Captions; len(all) > 0 {
 			captions[i] = all[0]
 		}
 	}

@@ -52,7 +52,7 @@ func (res *resources) summarize(r *recipes.Resolved, trained *bridge.Bridge, res
 		s.Memory += res.language.Spec().MemoryBytes
 	}
 	if result.Final.Grounding != nil {
-		loss := result.Final.HeldOutLoss()
+		loss := result.Final.EvalLoss()
 		s.EvalLoss = &loss
 	}
 	if m := trained.Info.Retrieval; m != nil {

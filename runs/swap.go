@@ -175,7 +175,7 @@ func derive(file string, reg *registry.Registry, llm string) ([]string, error) {
 		warmup := (steps + 3) / 4
 		images := max(old.Optimizer.Batch, old.Optimizer.Batch*steps/4)
 		overrides = append(overrides, fmt.Sprintf("optimizer.steps=%d", steps), fmt.Sprintf("optimizer.warmup=%d", min(old.Optimizer.Warmup, steps/10)),
-			fmt.Sprintf("swap={projection=%q, warmup_steps=%d, warmup_lr=%g, warmup_images=%d}", train.StartSharedTokens, warmup, min(1, 2*old.Optimizer.LR), images))
+			fmt.Sprintf("swap={projection=%q, warmup_steps=%d, warmup_lr=%g, warmup_images=%d}", train.ProjectionSharedTokens, warmup, min(1, 2*old.Optimizer.LR), images))
 	}
 	return overrides, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // Evaluations that never came, or were counted stage by stage, would leave no
@@ -26,9 +27,9 @@ func TestEvaluationsAreCountedOverAllStages(t *testing.T) {
 		{0, 1, 2, []int{1, 3}},
 	} {
 		lm := fakeLanguage()
-		plan := quickPlan(train.PromptCaption, c.warmup)
-		plan.Stages = append(plan.Stages, plan.Stages[0])
-		plan.Stages[1].Name, plan.Stages[1].Schedule.Steps = "second", c.steps
+		plan := quickPlan(objective.PromptCaption(), c.warmup)
+		plan.Phases = append(plan.Phases, plan.Phases[0])
+		plan.Phases[1].Name, plan.Phases[1].Schedule.Steps = "second", c.steps
 		plan.Evaluation = train.Evaluation{Every: c.every, Examples: 2}
 		result, err := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir()).Run(t.Context())
 		if err != nil {
@@ -50,14 +51,14 @@ func TestEvaluationsAreCountedOverAllStages(t *testing.T) {
 // A learning rate that stayed where it began would neither warm up nor settle.
 func TestLearningRatesFollowWarmupAndCosine(t *testing.T) {
 	const steps, warmup, floor = 7, 3, 0.1
-	plan, dir := quickPlan(train.PromptCaption, steps), t.TempDir()
-	plan.Stages[0].Schedule = train.Schedule{Steps: steps, Warmup: warmup, MinFactor: floor}
-	plan.Stages[0].Optimizer.LearningRate = map[train.Module]float64{train.QFormer: 1e-3, train.Projection: 4e-3}
+	plan, dir := quickPlan(objective.PromptCaption(), steps), t.TempDir()
+	plan.Phases[0].Schedule = train.Schedule{Steps: steps, Warmup: warmup, MinFactor: floor}
+	plan.Phases[0].Optimizer.LearningRate = map[train.Module]float64{train.QFormer: 1e-3, train.Projection: 4e-3}
 	lm := fakeLanguage()
 	if _, err := quick(t, tinyFor(t, lm, 0), lm, plan, dir).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for module, peak := range plan.Stages[0].Optimizer.LearningRate {
+	for module, peak := range plan.Phases[0].Optimizer.LearningRate {
 		got := readMetric(t, dir, "only/lr_"+string(module))
 		if len(got) != steps {
 			t.Fatalf("%d rates of %s, want %d", len(got), module, steps)
@@ -81,17 +82,17 @@ func TestLearningRatesFollowWarmupAndCosine(t *testing.T) {
 func TestStepsUseTheScheduledRates(t *testing.T) {
 	const peak = 1e-3
 	for name, c := range map[string]struct {
-		objective  train.Objective
+		objective  objective.Objective
 		accumulate int
 	}{
-		"stage 1":         {train.Representation, 1},
-		"stage 2":         {train.PromptCaption, 1},
-		"in two portions": {train.PromptCaption, 2},
+		"stage 1":         {objective.Representation(), 1},
+		"stage 2":         {objective.PromptCaption(), 1},
+		"in two portions": {objective.PromptCaption(), 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			lm := fakeLanguage()
 			b := tiny(t, 0)
-			if c.objective != train.Representation {
+			if c.objective.Stage != 1 {
 				b = tinyFor(t, lm, 0)
 			}
 			start, dir := t.TempDir(), t.TempDir()
@@ -100,7 +101,7 @@ func TestStepsUseTheScheduledRates(t *testing.T) {
 			}
 			plan := quickPlan(c.objective, 3)
 			plan.CheckpointEvery = 1
-			plan.Stages[0].Schedule.Warmup, plan.Stages[0].Accumulate = 2, c.accumulate
+			plan.Phases[0].Schedule.Warmup, plan.Phases[0].Accumulate = 2, c.accumulate
 			s := quick(t, b, lm, plan, dir)
 			s.Keep = 3
 			if _, err := s.Run(t.Context()); err != nil {

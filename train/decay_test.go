@@ -10,6 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // spared says by name what BLIP-2 does not decay: biases, norms, temperature.
@@ -22,20 +23,20 @@ func spared(name string) bool {
 // that two first steps differ by rate · decay · weight, where there is decay.
 func TestMatricesAndQueriesDecayAlone(t *testing.T) {
 	const rate, decay = 1e-2, 0.5
-	for _, objective := range []train.Objective{train.Representation, train.PromptCaption} {
-		t.Run(string(objective), func(t *testing.T) {
+	for _, o := range []objective.Objective{objective.Representation(), objective.PromptCaption()} {
+		t.Run(o.Name, func(t *testing.T) {
 			lm := fakeLanguage()
 			begin := func() *bridge.Bridge {
-				if objective == train.Representation {
+				if o.Stage == 1 {
 					return tiny(t, 0)
 				}
 				return tinyFor(t, lm, 0)
 			}
 			after := func(decay float64) map[string]*adapters.Tensor {
-				plan, dir := quickPlan(objective, 1), t.TempDir()
-				plan.Stages[0].Schedule.Warmup, plan.Stages[0].Schedule.MinFactor = 0, 1
-				plan.Stages[0].Optimizer.LearningRate = map[train.Module]float64{train.QFormer: rate, train.Projection: rate}
-				plan.Stages[0].Optimizer.WeightDecay = decay
+				plan, dir := quickPlan(o, 1), t.TempDir()
+				plan.Phases[0].Schedule.Warmup, plan.Phases[0].Schedule.MinFactor = 0, 1
+				plan.Phases[0].Optimizer.LearningRate = map[train.Module]float64{train.QFormer: rate, train.Projection: rate}
+				plan.Phases[0].Optimizer.WeightDecay = decay
 				if _, err := quick(t, begin(), lm, plan, dir).Run(t.Context()); err != nil {
 					t.Fatal(err)
 				}

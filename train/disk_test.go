@@ -11,14 +11,15 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/internal/testenv"
-	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/checkpoint"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // filling takes all that is left of a disk at a batch of features.
 type filling struct {
-	from    train.Features
+	from    featurecache.Features
 	left    int
 	ballast string
 }
@@ -58,7 +59,7 @@ func TestFullDiskLeavesTheNewestCheckpointAndSaysWhatToDo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := testenv.SmallDisk(t)
 			lm := fakeLanguage()
-			plan := quickPlan(train.PromptCaption, c.steps)
+			plan := quickPlan(objective.PromptCaption(), c.steps)
 			plan.CheckpointEvery = c.every
 			s := quick(t, tinyFor(t, lm, 0), lm, plan, dir)
 			ballast := filepath.Join(dir, "ballast")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
@@ -24,18 +25,18 @@ import (
 // its contract, then the backward pass of the bridge with that gradient.
 type generative struct {
 	session *Session
-	stage   Stage
+	phase   Phase
 	opt     *optim.AdamW
 	rates   rates
 	// source gives the graph's input for examples: features, or Q-Former
 	// outputs where only the projection is trained.
-	source Features
+	source featurecache.Features
 
 	forward, update, accumulate, scale *model.Exec
 }
 
-func newGenerative(ctx context.Context, s *Session, st Stage) (_ *generative, err error) {
-	g := &generative{session: s, stage: st, source: s.Train.Features}
+func newGenerative(ctx context.Context, s *Session, st Phase) (_ *generative, err error) {
+	g := &generative{session: s, phase: st, source: s.Train.Features}
 	if st.CachedQueries > 0 {
 		if g.source, err = cacheQueries(ctx, s, st); err != nil {
 			return nil, err
@@ -51,22 +52,10 @@ func newGenerative(ctx context.Context, s *Session, st Stage) (_ *generative, er
 	return g, nil
 }
 
-// CheckLanguage verifies that something can be trained through a language model.
-func CheckLanguage(m adapters.LanguageModel) error {
-	if m == nil {
-		return adapters.Errorf(adapters.Invalid, "stage 2 needs a language model")
-	}
-	if spec := m.Spec(); !spec.Has(adapters.CapGradient) {
-		return adapters.Errorf(adapters.Unsupported, "%s gives no gradient by the soft prompts, so nothing can be trained through it", spec.ID).
-			WithRemedy("train with an adapter that does, on the same checkpoint; captions and scores work with this one")
-	}
-	return nil
-}
-
 // prompts builds float32[B, Q, Dllm] from the source's tensor.
 func (g *generative) prompts(in, rng *Node) *Node {
 	config, p := g.session.Bridge.Config(), layers.NewParams(g.session.Bridge.Store(), in.Graph())
-	if g.stage.CachedQueries > 0 {
+	if g.phase.CachedQueries > 0 {
 		return qformer.New(config, p, nil).Project(ConvertDType(in, dtypes.Float32))
 	}
 	return qformer.New(config, p, layers.NewRNG(rng)).Prompts(in)
@@ -90,7 +79,7 @@ func (g *generative) compile() error {
 	}); err != nil {
 		return err
 	}
-	if g.stage.Accumulate <= 1 {
+	if g.phase.Accumulate <= 1 {
 		return build(&g.update, func(in []*Node) []*Node {
 			return []*Node{g.opt.Apply(g.gradients(in[0], in[1], in[2]), in[3])}
 		})
@@ -126,9 +115,9 @@ func (g *generative) optimizer() *optim.AdamW { return g.opt }
 
 // prepare does optimizer step n, counted from 0, up to the gradient of the language
 // model: nothing of it is applied unless all of it can be.
-func (g *generative) prepare(ctx context.Context, n int) (*prepared, error) {
-	batch := g.session.picks(g.stage, n)
-	runs, total, err := g.runs(ctx, n, batch)
+func (g *generative) prepare(ctx context.Context, n int) (*preparedStep, error) {
+	batch := g.session.batch(g.phase, n)
+	runs, total, err := g.runMicroBatches(ctx, n, batch)
 	free := func() {
 		for _, m := range runs {
 			m.free()
@@ -141,27 +130,27 @@ func (g *generative) prepare(ctx context.Context, n int) (*prepared, error) {
 		free()
 		return nil, err
 	}
-	return &prepared{free: free, apply: func() (outcome, error) {
+	return &preparedStep{free: free, apply: func() (stepResult, error) {
 		norm, err := g.apply(n, runs, total)
-		return outcome{Losses: map[string]float64{"loss": total.perToken()}, Images: len(batch), GradNorm: float64(norm)}, err
+		return stepResult{Losses: map[string]float64{"loss": total.perToken()}, Images: len(batch), GradNorm: float64(norm)}, err
 	}}, nil
 }
 
-// runs does the micro-batches of a step up to their gradients. What it returns is to
+// runMicroBatches does the micro-batches of a step up to their gradients. What it returns is to
 // be freed, also with an error.
-func (g *generative) runs(ctx context.Context, n int, batch []data.Pick) (runs []*microBatch, total loss, err error) {
-	micro := max(1, g.stage.Accumulate)
+func (g *generative) runMicroBatches(ctx context.Context, n int, batch []data.Sample) (runs []*microBatch, total loss, err error) {
+	micro := max(1, g.phase.Accumulate)
 	size := len(batch) / micro
-	for k, ahead := 0, g.start(ctx, n, 0, batch[:size]); k < micro; k++ {
+	for k, ahead := 0, g.startForward(ctx, n, 0, batch[:size]); k < micro; k++ {
 		m := <-ahead
 		if m.err != nil {
 			return runs, total, m.err
 		}
 		runs = append(runs, m)
 		if k+1 < micro { // the Q-Former works on the next while the language model works on this
-			ahead = g.start(ctx, n, k+1, batch[(k+1)*size:(k+2)*size])
+			ahead = g.startForward(ctx, n, k+1, batch[(k+1)*size:(k+2)*size])
 		}
-		part, err := g.score(ctx, m)
+		part, err := g.scoreMicroBatch(ctx, m)
 		total.add(part)
 		if err != nil {
 			if k+1 < micro {
@@ -214,7 +203,7 @@ func (l loss) perToken() float64 { return l.nats / max(1, l.tokens) }
 type microBatch struct {
 	examples  []adapters.Example
 	in, rng   *tensors.Tensor
-	host      *adapters.Tensor // prompts
+	prompts   *adapters.Tensor // prompts
 	cotangent *adapters.Tensor // gradient of the summed loss by prompts
 	err       error
 }
@@ -227,25 +216,25 @@ func (m *microBatch) free() {
 	}
 }
 
-// start runs the forward pass of one micro-batch in the background.
-func (g *generative) start(ctx context.Context, n, k int, batch []data.Pick) <-chan *microBatch {
+// startForward runs the forward pass of one micro-batch in the background.
+func (g *generative) startForward(ctx context.Context, n, k int, batch []data.Sample) <-chan *microBatch {
 	done := make(chan *microBatch, 1)
 	go func() {
 		m := &microBatch{}
-		m.err = g.run(ctx, m, n, k, batch)
+		m.err = g.runForward(ctx, m, n, k, batch)
 		done <- m
 	}()
 	return done
 }
 
-func (g *generative) run(ctx context.Context, m *microBatch, n, k int, batch []data.Pick) (err error) {
+func (g *generative) runForward(ctx context.Context, m *microBatch, n, k int, batch []data.Sample) (err error) {
 	rows := make([]int, len(batch))
 	for i, p := range batch {
 		rows[i] = p.Index
-		if err := g.cut(ctx, &p); err != nil {
+		if err := g.truncateSample(ctx, &p); err != nil {
 			return err
 		}
-		m.examples = append(m.examples, example(g.session.Plan.Prompts, g.stage.Objective, p, i))
+		m.examples = append(m.examples, g.phase.Objective.Example(g.session.Plan.Templates, i, p))
 	}
 	features, err := g.source.Features(ctx, rows)
 	if err != nil {
@@ -254,34 +243,34 @@ func (g *generative) run(ctx context.Context, m *microBatch, n, k int, batch []d
 	if m.in, err = hosttensor.ToDevice(g.session.Bridge.Backend(), features); err != nil {
 		return err
 	}
-	if m.rng, err = rngState(g.session.Plan.Seed, g.stage.Name, n, k); err != nil {
+	if m.rng, err = rngState(g.session.Plan.Seed, g.phase.Name, n, k); err != nil {
 		return err
 	}
 	prompts, err := g.forward.Call1(m.in, m.rng)
 	if err != nil {
 		return fmt.Errorf("forward pass of the bridge: %w", err)
 	}
-	m.host, err = hosttensor.FromDevice(prompts)
+	m.prompts, err = hosttensor.FromDevice(prompts)
 	return err
 }
 
-// cut shortens what is too long of a pick.
-func (g *generative) cut(ctx context.Context, p *data.Pick) (err error) {
+// truncateSample shortens what is too long of a pick.
+func (g *generative) truncateSample(ctx context.Context, p *data.Sample) (err error) {
 	if p.Question != nil {
 		q := *p.Question
-		q.Answer, err = g.session.fit(ctx, q.Answer)
+		q.Answer, err = g.session.truncate(ctx, q.Answer)
 		p.Question = &q
 		return err
 	}
-	if p.Prefix, err = g.session.fit(ctx, p.Prefix); err == nil {
-		p.Caption, err = g.session.fit(ctx, p.Caption)
+	if p.Prefix, err = g.session.truncate(ctx, p.Prefix); err == nil {
+		p.Caption, err = g.session.truncate(ctx, p.Caption)
 	}
 	return err
 }
 
-// score asks the language model for loss and gradient.
-func (g *generative) score(ctx context.Context, m *microBatch) (loss, error) {
-	resp, err := g.session.Language.Loss(ctx, &adapters.LossRequest{Prompts: m.host, Examples: m.examples, Gradient: true})
+// scoreMicroBatch asks the language model for loss and gradient.
+func (g *generative) scoreMicroBatch(ctx context.Context, m *microBatch) (loss, error) {
+	resp, err := g.session.Language.Loss(ctx, &adapters.LossRequest{Prompts: m.prompts, Examples: m.examples, Gradient: true})
 	if err != nil {
 		return loss{}, err
 	}

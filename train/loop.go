@@ -9,32 +9,34 @@ import (
 	"github.com/modular-bridging/bridge/train/optim"
 )
 
-// outcome is what a step has to say.
-type outcome struct {
+// stepResult holds the figures of a step.
+type stepResult struct {
 	Losses   map[string]float64 // mean per token or per pair; "loss" is what is minimised
 	Images   int
 	GradNorm float64
 }
 
-// stepper does the steps of one stage.
+// stepper runs the steps of one phase.
 type stepper interface {
-	// prepare does of step n, counted from 0, all that changes nothing, the
-	// compilation of graphs included: the state stays that of the step before.
-	prepare(ctx context.Context, n int) (*prepared, error)
+	// prepare runs the part of step n, counted from 0, that changes nothing: it
+	// gathers inputs, compiles graphs and calls the language model. The training
+	// state stays that of the step before.
+	prepare(ctx context.Context, n int) (*preparedStep, error)
 	optimizer() *optim.AdamW
 	close()
 }
 
-// prepared is a step that is ready. apply does it, wholly or not at all; free gives
-// back what it holds, whether it was done or not.
-type prepared struct {
-	apply func() (outcome, error)
-	free  func()
+// preparedStep is a step that is ready to be applied.
+type preparedStep struct {
+	// apply applies the step wholly or not at all. It runs while the training state
+	// is locked, so it compiles nothing.
+	apply func() (stepResult, error)
+	free  func() // releases the step's tensors, applied or not
 }
 
-// Run trains all stages of the plan, in order, and returns what the last
-// evaluation measured. An error leaves the newest checkpoint intact; with Resume
-// the next Run goes on from there, bit for bit as if it had not ended.
+// Run trains all phases of the plan in order and returns the results of the last
+// evaluation. An error leaves the newest checkpoint intact. With Resume, the next Run
+// continues from that checkpoint, bit for bit as if the run had not stopped.
 func (s *Session) Run(ctx context.Context) (Result, error) {
 	if err := s.Check(); err != nil {
 		return Result{}, err
@@ -43,35 +45,36 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if !s.over(from) && s.due(false) { // where the curves begin, or where a run was interrupted
+	if !s.finished(from) && s.evalDue(false) { // at step 0, or where a run was interrupted
 		if _, err := s.evaluate(ctx, s.Plan.Evaluation.Captions, 0); err != nil {
 			return Result{}, err
 		}
 	}
-	for i := from.stage; i < len(s.Plan.Stages); i++ {
-		if err := s.runStage(ctx, i, from); err != nil {
-			return Result{}, fmt.Errorf("stage %s: %w", s.Plan.Stages[i].Name, err)
+	for i := from.phase; i < len(s.Plan.Phases); i++ {
+		if err := s.runPhase(ctx, i, from); err != nil {
+			return Result{}, fmt.Errorf("%s: %w", s.Plan.Phases[i].Name, err)
 		}
-		from = position{stage: i + 1}
+		from = position{phase: i + 1}
 	}
 	return s.finish(ctx)
 }
 
-// position is a place in a run: step counts within the stage.
+// position is a place in a run: step counts within the phase.
 type position struct {
-	stage, step int
-	optimizer   string // file of the optimizer's state, empty at a stage's start
+	phase, step int
+	optimizer   string // file of the optimizer's state; empty at the start of a phase
 }
 
-func (s *Session) runStage(ctx context.Context, index int, from position) error {
-	st := s.Plan.Stages[index]
+// runPhase runs a phase of the plan from a position in it.
+func (s *Session) runPhase(ctx context.Context, index int, from position) error {
+	phase := s.Plan.Phases[index]
 	began := time.Now()
-	steps, err := s.stepper(ctx, st)
+	steps, err := s.newStepper(ctx, phase)
 	if err != nil {
 		return err
 	}
 	defer steps.close()
-	if from.step == 0 { // a warm-up's cache belongs to its time; a resumed run has paid for it
+	if from.step == 0 { // cached Q-Former outputs cost time of training; a resumed run has counted it already
 		s.clock += time.Since(began)
 	}
 	if from.optimizer != "" {
@@ -79,100 +82,110 @@ func (s *Session) runStage(ctx context.Context, index int, from position) error 
 			return err
 		}
 	}
-	task := s.Progress.Start(st.Name, st.Schedule.Steps, from.step)
+	task := s.Progress.Start(phase.Name, phase.Schedule.Steps, from.step)
 	defer task.Done()
-	for n := from.step; n < st.Schedule.Steps; n++ {
-		out, err := s.step(ctx, index, n, steps)
+	for n := from.step; n < phase.Schedule.Steps; n++ {
+		result, err := s.step(ctx, index, n, steps)
 		if err != nil {
 			return s.interrupted(ctx, index, n, steps, err)
 		}
-		task.Step(n+1, out.Images, out.Losses["loss"])
-		if err := s.record(st, n, out); err != nil {
+		task.Step(n+1, result.Images, result.Losses["loss"])
+		if err := s.record(phase, n, result); err != nil {
 			return err
 		}
-		if err := s.pause(ctx, index, n+1, steps); err != nil {
+		if err := s.afterStep(ctx, index, n+1, steps); err != nil {
 			return s.interrupted(ctx, index, n+1, steps, err)
 		}
 	}
 	return nil
 }
 
-// step does step n of a stage.
-func (s *Session) step(ctx context.Context, index, n int, steps stepper) (outcome, error) {
+// newStepper returns the stepper of a phase.
+func (s *Session) newStepper(ctx context.Context, phase Phase) (stepper, error) {
+	if phase.Objective.Stage == 1 {
+		return newRepresentation(s, phase)
+	}
+	return newGenerative(ctx, s, phase)
+}
+
+// step runs step n of a phase.
+func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepResult, error) {
 	began := time.Now()
 	ready, err := steps.prepare(ctx, n)
 	if err != nil {
-		return outcome{}, err
+		return stepResult{}, err
 	}
 	defer ready.free()
 	s.state.Lock()
 	defer s.state.Unlock()
-	out, err := ready.apply()
+	result, err := ready.apply()
 	if err != nil {
-		return outcome{}, err
+		return stepResult{}, err
 	}
 	s.clock += time.Since(began)
-	s.done++
-	s.place.stage, s.place.step, s.place.stepper = index, n+1, steps
+	s.stepsDone++
+	s.lastStep.phase, s.lastStep.step, s.lastStep.stepper = index, n+1, steps
 	s.unsaved.Store(true)
-	return out, nil
+	return result, nil
 }
 
-// pause evaluates and writes a checkpoint where the plan wants it after `done`
-// steps of a stage. Evaluations are counted over all stages, so that runs with
-// and without a warm-up are measured at the same steps.
-func (s *Session) pause(ctx context.Context, index, done int, steps stepper) error {
-	last := done == s.Plan.Stages[index].Schedule.Steps
-	if s.due(last) && !s.ends(index, last) {
+// afterStep evaluates and writes a checkpoint if the plan has one after n steps of a
+// phase. Evaluations are counted over all phases, so that runs with and without a
+// warm-up are measured at the same steps.
+func (s *Session) afterStep(ctx context.Context, index, n int, steps stepper) error {
+	last := n == s.Plan.Phases[index].Schedule.Steps
+	if s.evalDue(last) && !s.isLastStep(index, last) {
 		if _, err := s.evaluate(ctx, s.Plan.Evaluation.Captions, 0); err != nil {
 			return err
 		}
 	}
-	if every := s.Plan.CheckpointEvery; last || every > 0 && done%every == 0 {
-		return s.save(index, done, steps)
+	if every := s.Plan.CheckpointEvery; last || every > 0 && n%every == 0 {
+		return s.save(index, n, steps)
 	}
 	return nil
 }
 
-// due reports whether an evaluation belongs here: every so many steps, the first
-// before any, and at the end of a stage.
-func (s *Session) due(last bool) bool {
+// evalDue reports whether the plan has an evaluation here: before the first step,
+// every so many steps, and after the last step of a phase.
+func (s *Session) evalDue(last bool) bool {
 	n := len(s.scores)
-	if n > 0 && s.scores[n-1].Step == s.done {
+	if n > 0 && s.scores[n-1].Step == s.stepsDone {
 		return false
 	}
 	every := s.Plan.Evaluation.Every
-	return last || every > 0 && s.done%every == 0
+	return last || every > 0 && s.stepsDone%every == 0
 }
 
-// over reports whether no stage is left.
-func (s *Session) over(at position) bool { return at.stage == len(s.Plan.Stages) }
+// finished reports whether no phase is left.
+func (s *Session) finished(at position) bool { return at.phase == len(s.Plan.Phases) }
 
-// ends reports whether the run is over after the last step of a stage: [Session.finish]
-// evaluates then.
-func (s *Session) ends(index int, last bool) bool { return last && index == len(s.Plan.Stages)-1 }
+// isLastStep reports whether the last step of a phase is the run's last one, too.
+// [Session.finish] evaluates after that one.
+func (s *Session) isLastStep(index int, last bool) bool {
+	return last && index == len(s.Plan.Phases)-1
+}
 
 // record writes a step's figures.
-func (s *Session) record(st Stage, n int, out outcome) error {
-	values := map[string]float64{st.Name + "/grad_norm": out.GradNorm}
-	for name, v := range out.Losses {
-		values[st.Name+"/"+name] = v
+func (s *Session) record(phase Phase, n int, result stepResult) error {
+	values := map[string]float64{phase.Name + "/grad_norm": result.GradNorm}
+	for name, v := range result.Losses {
+		values[phase.Name+"/"+name] = v
 	}
-	for _, m := range st.Train {
-		values[st.Name+"/lr_"+string(m)] = schedule(st, m).Rate(n + 1)
+	for _, m := range phase.Train {
+		values[phase.Name+"/lr_"+string(m)] = schedule(phase, m).Rate(n + 1)
 	}
-	return s.Metrics.Write(s.done, s.clock, values)
+	return s.Metrics.Write(s.stepsDone, s.clock, values)
 }
 
-// interrupted writes a checkpoint of the steps done so far where the run was
-// stopped, so that nothing is lost, and returns why it stopped.
-func (s *Session) interrupted(ctx context.Context, index, done int, steps stepper, cause error) error {
-	if ctx.Err() == nil || done == 0 {
+// interrupted writes a checkpoint after n steps of a phase if the run's context was
+// cancelled, so that no step is lost. It returns the cause.
+func (s *Session) interrupted(ctx context.Context, index, n int, steps stepper, cause error) error {
+	if ctx.Err() == nil || n == 0 {
 		return cause
 	}
-	if err := s.save(index, done, steps); err != nil {
+	if err := s.save(index, n, steps); err != nil {
 		return errors.Join(cause, err)
 	}
-	s.sayInterrupted()
+	s.logInterrupted()
 	return cause
 }

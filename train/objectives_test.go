@@ -17,15 +17,16 @@ import (
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
-	"github.com/modular-bridging/bridge/qformer/objective"
+	losses "github.com/modular-bridging/bridge/qformer/objective"
 	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // paired says that neighbours show the same picture.
 type paired struct{ data.Dataset }
 
-func (p paired) Example(i int) data.Example {
-	e := p.Dataset.Example(i)
+func (p paired) Record(i int) data.Record {
+	e := p.Dataset.Record(i)
 	e.ImageID = int32(i / 2)
 	return e
 }
@@ -35,7 +36,7 @@ func direct(t *testing.T, b *bridge.Bridge, set train.Set, begin int32) (itc, it
 	t.Helper()
 	rows, ids, texts := []int{}, []int32{}, []string{}
 	for i := range set.Data.Len() {
-		e := set.Data.Example(i)
+		e := set.Data.Record(i)
 		rows, ids, texts = append(rows, i), append(ids, e.ImageID), append(texts, e.Captions[0])
 	}
 	features, err := set.Features.Features(t.Context(), rows)
@@ -54,12 +55,12 @@ func direct(t *testing.T, b *bridge.Bridge, set train.Set, begin int32) (itc, it
 		}
 		args = append(args, d)
 	}
-	c := objective.BLIP2()
+	c := losses.BLIP2()
 	c.Begin, c.ITM = int(begin), 0
 	exec := model.MustNewExec(b.Backend(), b.Store(), func(_ *model.Scope, in []*Node) []*Node {
 		pad := Scalar(in[1].Graph(), in[1].DType(), b.Words().Pad())
-		l := objective.Stage1(qformer.New(b.Config(), layers.NewParams(b.Store(), in[0].Graph()), nil), c,
-			objective.Batch{Features: in[0], IDs: in[1], Visible: NotEqual(in[1], pad), ImageIDs: in[2]}, nil)
+		l := losses.Stage1(qformer.New(b.Config(), layers.NewParams(b.Store(), in[0].Graph()), nil), c,
+			losses.Batch{Features: in[0], IDs: in[1], Visible: NotEqual(in[1], pad), ImageIDs: in[2]}, nil)
 		return []*Node{l.ITC, l.ITG}
 	})
 	defer exec.Finalize()
@@ -81,8 +82,8 @@ func TestStage1SeesImageIDsAndBeginsWithDEC(t *testing.T) {
 	if math.Abs(wantITC-otherITC) < 1e-3 || math.Abs(wantITG-otherITG) < 1e-3 {
 		t.Fatalf("the batch does not tell: ITC %g and %g, ITG %g and %g", wantITC, otherITC, wantITG, otherITG)
 	}
-	plan, dir := quickPlan(train.Representation, 4), t.TempDir()
-	plan.Stages[0].Batch = 6
+	plan, dir := quickPlan(objective.Representation(), 4), t.TempDir()
+	plan.Phases[0].Batch = 6
 	s := quick(t, b, nil, plan, dir)
 	s.Train = set
 	if _, err := s.Run(t.Context()); err != nil {
@@ -98,8 +99,8 @@ func TestStage1SeesImageIDsAndBeginsWithDEC(t *testing.T) {
 
 // Weights that were ignored would train all three objectives alike.
 func TestStage1WeighsItsObjectives(t *testing.T) {
-	plan, dir := quickPlan(train.Representation, 4), t.TempDir()
-	plan.Stages[0].ITC, plan.Stages[0].ITM = 2, 0.5
+	plan, dir := quickPlan(objective.Representation(), 4), t.TempDir()
+	plan.Phases[0].ITC, plan.Phases[0].ITM = 2, 0.5
 	if _, err := quick(t, tiny(t, 0), nil, plan, dir).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -128,10 +129,10 @@ func train1(t *testing.T, s *train.Session, check func(text, target string)) {
 			n++
 		}
 	}
-	if st := s.Plan.Stages[0]; n != st.Batch*st.Schedule.Steps {
+	if st := s.Plan.Phases[0]; n != st.Batch*st.Schedule.Steps {
 		t.Errorf("%d examples, want %d", n, st.Batch*st.Schedule.Steps)
 	}
-	if st := s.Plan.Stages[0]; st.Batch == s.Train.Data.Len() {
+	if st := s.Plan.Phases[0]; st.Batch == s.Train.Data.Len() {
 		losses := readMetric(t, s.Dir, st.Name+"/loss")
 		if head, tail := losses[0], losses[len(losses)-1]; !(tail < head) {
 			t.Errorf("the loss went from %g to %g", head, tail)
@@ -146,8 +147,8 @@ func TestLanguageModelingIsPictureThenCaption(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lm.Close()
-	plan := quickPlan(train.LanguageModeling, 4)
-	plan.Stages[0].Schedule.Warmup = 0
+	plan := quickPlan(objective.LanguageModeling(), 4)
+	plan.Phases[0].Schedule.Warmup = 0
 	s := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	s.Train = scenes(t, "train", 8)
 	captions := captionSet(s.Train.Data)
@@ -166,8 +167,8 @@ func TestPrefixLMSplitsCaptionsBetweenEncoderAndDecoder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lm.Close()
-	plan := quickPlan(train.PrefixLM, 4)
-	plan.Prompts.TargetPrefix = ""
+	plan := quickPlan(objective.PrefixLM(), 4)
+	plan.Templates.TargetPrefix = ""
 	s := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	captions, lengths := captionSet(s.Train.Data), map[int]bool{}
 	train1(t, s, func(prefix, rest string) {
@@ -185,12 +186,12 @@ func TestPrefixLMSplitsCaptionsBetweenEncoderAndDecoder(t *testing.T) {
 // Questions that are never drawn leave a bridge that cannot answer.
 func TestQuestionsAreDrawnAsOftenAsTheMixSays(t *testing.T) {
 	lm := fakeLanguage()
-	plan := quickPlan(train.PromptCaption, 8)
-	plan.Stages[0].Mix.Questions = 0.5
+	plan := quickPlan(objective.PromptCaption(), 8)
+	plan.Phases[0].Mix.Questions = 0.5
 	s := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	captions, answers := captionSet(s.Train.Data), map[string]bool{}
 	for i := range s.Train.Data.Len() {
-		for _, q := range s.Train.Data.Example(i).Questions {
+		for _, q := range s.Train.Data.Record(i).Questions {
 			answers["Question: "+q.Question+" Answer:| "+q.Answer] = true
 		}
 	}
@@ -215,10 +216,10 @@ func TestSoftPromptsAreOfTheirOwnPicture(t *testing.T) {
 	for name, cached := range map[string]int{"features": 0, "cached Q-Former outputs": 70} {
 		t.Run(name, func(t *testing.T) {
 			lm := fakeLanguage()
-			plan := quickPlan(train.PromptCaption, 1)
-			plan.Stages[0].Batch, plan.Stages[0].CachedQueries = 70, cached // more than are cached at once
+			plan := quickPlan(objective.PromptCaption(), 1)
+			plan.Phases[0].Batch, plan.Phases[0].CachedQueries = 70, cached // more than are cached at once
 			if cached > 0 {
-				plan.Stages[0].Train = plan.Stages[0].Train[1:]
+				plan.Phases[0].Train = plan.Phases[0].Train[1:]
 			}
 			b := tinyFor(t, lm, 0)
 			l := &listening{LanguageModel: lm}
@@ -251,7 +252,7 @@ func TestSoftPromptsAreOfTheirOwnPicture(t *testing.T) {
 				_, target := parts(t, i, e)
 				own := false
 				for row := range 70 { // captions may be equal
-					own = own || " "+s.Train.Data.Example(row).Captions[0] == target && near(l.asked[0].Prompts.Row(i), row)
+					own = own || " "+s.Train.Data.Record(row).Captions[0] == target && near(l.asked[0].Prompts.Row(i), row)
 				}
 				if !own {
 					t.Errorf("example %d, %q: the soft prompt is of another picture", i, target)

@@ -12,44 +12,37 @@ import (
 	"github.com/modular-bridging/bridge/internal/affine"
 )
 
-// Carried is the outcome of [CarryProjection] and [ProjectToCaptions].
-type Carried struct {
-	Rows  int     // that the map was fitted to: shared tokens, or Q-Former outputs
-	R2    float64 // of the map on rows that it was not fitted to
-	Ridge float64 // chosen on those; 0 of an orthogonal map
-	Scale float64 // that brought the soft prompts to the new model's token norm
-}
+// fitter fits an affine map from the rows of a to those of b; [affine.Ridge] and
+// [affine.Orthogonal] do.
+type fitter func(a, b *mat.Dense, seed uint64) (affine.Fit, error)
 
-// mapping fits a map; package affine has them.
-type mapping func(a, b *mat.Dense, seed uint64) (affine.Fit, error)
-
-// minShared is the fewest tokens that a map is fitted to.
+// minShared is the fewest shared tokens that a map may be fitted to.
 const minShared = 16
 
-// CarryProjection starts to's projection from from's, through the token
-// embeddings that the two language models share: fit finds the affine map that
-// takes the old model's embedding of a token to the new model's, which then
-// follows the old projection (VPGTrans, arXiv 2305.01278, section 3). features
-// are some pictures' [B, N, Denc], on which the soft prompts are scaled to the
-// new model's token norm.
-func CarryProjection(ctx context.Context, from, to *bridge.Bridge, old, new adapters.TokenEmbedder, features *adapters.Tensor, fit mapping, seed uint64) (Carried, error) {
+// transferProjection initialises to's projection from from's, through the tokens
+// that the two language models share: fit finds the affine map from the old model's
+// token embeddings to the new model's, and the new projection is the old one followed
+// by that map (VPGTrans, arXiv 2305.01278, section 3). features are those of some
+// pictures, [B, N, Denc], on which the soft prompts are scaled to the new model's
+// token norm.
+func transferProjection(ctx context.Context, from, to *bridge.Bridge, old, new adapters.TokenEmbedder, features *adapters.Tensor, fit fitter, seed uint64) (TransferStats, error) {
 	a, b, err := sharedEmbeddings(ctx, old, new)
 	if err != nil {
-		return Carried{}, err
+		return TransferStats{}, err
 	}
 	n, _ := a.Dims()
 	if n < minShared {
-		return Carried{}, adapters.Errorf(adapters.Unsupported, "the vocabularies share %d tokens, want at least %d", n, minShared)
+		return TransferStats{}, adapters.Errorf(adapters.Unsupported, "the vocabularies share %d tokens, want at least %d", n, minShared)
 	}
 	f, err := fit(a, b, seed)
 	if err != nil {
-		return Carried{}, err
+		return TransferStats{}, err
 	}
-	if err := compose(from, to, f.Map); err != nil {
-		return Carried{}, err
+	if err := composeProjection(from, to, f.Map); err != nil {
+		return TransferStats{}, err
 	}
 	scale, err := rescale(ctx, to, features, float64(to.Info.Language.TokenNorm))
-	return Carried{Rows: n, R2: f.R2, Ridge: f.Ridge, Scale: scale}, err
+	return TransferStats{Rows: n, R2: f.R2, Ridge: f.Ridge, Scale: scale}, err
 }
 
 // sharedEmbeddings returns the embeddings [n, Dold] and [n, Dnew] of the tokens
@@ -91,8 +84,8 @@ func sharedEmbeddings(ctx context.Context, old, new adapters.TokenEmbedder) (a, 
 	return pick(x.Embeddings, 0), pick(y.Embeddings, 1), nil
 }
 
-// compose sets to's projection to M after from's: y = (x·Wᵀ + b)·M' + m0.
-func compose(from, to *bridge.Bridge, m *mat.Dense) error {
+// composeProjection sets to's projection to from's followed by M: y = (x·Wᵀ + b)·M' + m0.
+func composeProjection(from, to *bridge.Bridge, m *mat.Dense) error {
 	w, bias, err := from.Projection()
 	if err != nil {
 		return err
@@ -110,14 +103,14 @@ func compose(from, to *bridge.Bridge, m *mat.Dense) error {
 	return to.SetProjection(affine.Float32s(w2.RawMatrix().Data), newBias)
 }
 
-// rescale brings the mean norm of the soft prompts of some pictures to norm and
-// returns the factor.
+// rescale scales b's projection so that the soft prompts of some pictures have the
+// mean norm given, and returns the factor.
 func rescale(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, norm float64) (float64, error) {
 	prompts, err := b.SoftPrompts(ctx, features)
 	if err != nil {
 		return 0, err
 	}
-	scale := norm / MeanNorm(prompts)
+	scale := norm / meanNorm(prompts)
 	w, bias, err := b.Projection()
 	if err != nil {
 		return 0, err
@@ -131,9 +124,9 @@ func rescale(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, n
 	return scale, b.SetProjection(w, bias)
 }
 
-// MeanNorm returns the mean L2 norm of the vectors along the last axis of a
+// meanNorm returns the mean L2 norm of the vectors along the last axis of a
 // float32 tensor.
-func MeanNorm(t *adapters.Tensor) float64 {
+func meanNorm(t *adapters.Tensor) float64 {
 	d := t.Shape[len(t.Shape)-1]
 	values := t.Float32s()
 	var sum float64

@@ -12,32 +12,29 @@ import (
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
-	"github.com/modular-bridging/bridge/qformer/objective"
+	losses "github.com/modular-bridging/bridge/qformer/objective"
 	"github.com/modular-bridging/bridge/train/optim"
 )
 
-// representation is the step of stage 1: ITC, ITM and ITG, their gradients and
-// the optimizer's update in one graph per text length.
+// representation runs the steps of stage 1 ([objective.Representation]). One graph per
+// text length computes ITC, ITM and ITG, their gradients and the optimizer's update.
 type representation struct {
 	session *Session
-	stage   Stage
-	config  objective.Config
+	phase   Phase
+	losses  losses.Config
 	opt     *optim.AdamW
 	rates   rates
 	exec    *model.Exec
 }
 
-func newRepresentation(s *Session, st Stage) (*representation, error) {
+func newRepresentation(s *Session, phase Phase) (*representation, error) {
 	words := s.Bridge.Words()
 	if words == nil {
-		return nil, fmt.Errorf("stage %s (%s) needs a bridge of stage 1; this one has lost its text side", st.Name, st.Objective)
+		return nil, fmt.Errorf("%s needs a bridge with its text side, which this one has lost", phase.Objective)
 	}
-	if st.Accumulate > 1 {
-		return nil, fmt.Errorf("stage %s: accumulate = %d, but ITC compares the whole batch at once; use 1 and a smaller batch", st.Name, st.Accumulate)
-	}
-	r := &representation{session: s, stage: st, config: objectiveConfig(st, words.DEC())}
+	r := &representation{session: s, phase: phase, losses: phase.Weights.Losses(words.DEC())}
 	var err error
-	if r.opt, r.rates, err = newOptimizer(s.Bridge, st); err != nil {
+	if r.opt, r.rates, err = newOptimizer(s.Bridge, phase); err != nil {
 		return nil, err
 	}
 	r.exec, err = model.NewExec(s.Bridge.Backend(), s.Bridge.Store(), func(_ *model.Scope, in []*Node) []*Node { return r.build(in) })
@@ -48,26 +45,15 @@ func newRepresentation(s *Session, st Stage) (*representation, error) {
 	return r, nil
 }
 
-// objectiveConfig is the paper's with the stage's weights; no weight at all
-// means all of them.
-func objectiveConfig(st Stage, begin int32) objective.Config {
-	c := objective.BLIP2()
-	c.Begin = int(begin)
-	if st.ITC != 0 || st.ITM != 0 || st.ITG != 0 {
-		c.ITC, c.ITM, c.ITG = st.ITC, st.ITM, st.ITG
-	}
-	return c
-}
-
-// build takes features, ids int32[B, T], image ids int32[B], a state of random
-// numbers and the optimizer's rates, and returns losses float32[4] and the
-// gradients' norms.
+// build builds a step. It takes features [B, N, Denc], ids int32[B, T], image ids
+// int32[B], a state of random numbers and the optimizer's rates. It returns the losses
+// float32[4] and the gradients' norms.
 func (r *representation) build(in []*Node) []*Node {
 	features, ids, images, learning := in[0], in[1], in[2], in[4]
 	rng := layers.NewRNG(in[3])
 	p := layers.NewParams(r.session.Bridge.Store(), ids.Graph())
 	pad := Scalar(ids.Graph(), dtypes.Int32, r.session.Bridge.Words().Pad())
-	l := objective.Stage1(qformer.New(r.session.Bridge.Config(), p, rng), r.config, objective.Batch{
+	l := losses.Stage1(qformer.New(r.session.Bridge.Config(), p, rng), r.losses, losses.Batch{
 		Features: features, IDs: ids, Visible: NotEqual(ids, pad), ImageIDs: images,
 	}, rng)
 	norms := r.opt.Apply(Gradient(l.Total, r.opt.Parameters(ids.Graph())...), learning)
@@ -83,7 +69,7 @@ func (r *representation) close() {
 	r.opt.Close()
 }
 
-func (r *representation) prepare(ctx context.Context, n int) (*prepared, error) {
+func (r *representation) prepare(ctx context.Context, n int) (*preparedStep, error) {
 	args, images, err := r.inputs(ctx, n)
 	free := func() { finalize(anys(args)) }
 	if err == nil {
@@ -93,32 +79,32 @@ func (r *representation) prepare(ctx context.Context, n int) (*prepared, error) 
 		free()
 		return nil, err
 	}
-	return &prepared{apply: func() (outcome, error) { return r.apply(args, images) }, free: free}, nil
+	return &preparedStep{apply: func() (stepResult, error) { return r.apply(args, images) }, free: free}, nil
 }
 
-func (r *representation) apply(args []*tensors.Tensor, images int) (outcome, error) {
+func (r *representation) apply(args []*tensors.Tensor, images int) (stepResult, error) {
 	losses, norms, err := r.exec.Call2(anys(args)...)
 	if err != nil {
-		return outcome{}, fmt.Errorf("stage-1 step: %w", err)
+		return stepResult{}, fmt.Errorf("stage-1 step: %w", err)
 	}
 	defer norms.FinalizeAll()
 	values, err := hosttensor.Float32s(losses)
 	if err != nil {
-		return outcome{}, err
+		return stepResult{}, err
 	}
 	norm, err := r.opt.Commit(norms)
-	return outcome{
+	return stepResult{
 		Losses: map[string]float64{"loss": float64(values[0]), "itc": float64(values[1]), "itm": float64(values[2]), "itg": float64(values[3])},
 		Images: images, GradNorm: float64(norm),
 	}, err
 }
 
-// inputs gathers what build takes.
+// inputs returns the inputs of build for step n.
 func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Tensor, images int, err error) {
-	picks := r.session.picks(r.stage, n)
-	rows, texts, ids := make([]int, len(picks)), make([]string, len(picks)), make([]int32, len(picks))
-	for i, p := range picks {
-		rows[i], texts[i], ids[i] = p.Index, p.Caption, r.session.Train.Data.Example(p.Index).ImageID
+	batch := r.session.batch(r.phase, n)
+	rows, texts, ids := make([]int, len(batch)), make([]string, len(batch)), make([]int32, len(batch))
+	for i, sample := range batch {
+		rows[i], texts[i], ids[i] = sample.Index, sample.Caption, r.session.Train.Data.Record(sample.Index).ImageID
 	}
 	features, err := r.session.Train.Features.Features(ctx, rows)
 	if err != nil {
@@ -139,7 +125,7 @@ func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Ten
 		return args, 0, err
 	}
 	args = append(args, w, tensors.FromFlatDataAndDimensions(ids, len(ids)))
-	state, err := rngState(r.session.Plan.Seed, r.stage.Name, n, 0)
+	state, err := rngState(r.session.Plan.Seed, r.phase.Name, n, 0)
 	if err != nil {
 		return args, 0, err
 	}
@@ -147,5 +133,5 @@ func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Ten
 	if err != nil {
 		return append(args, state), 0, err
 	}
-	return append(args, state, learning), len(picks), nil
+	return append(args, state, learning), len(batch), nil
 }

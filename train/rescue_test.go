@@ -8,14 +8,16 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/checkpoint"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // deaf stands still after some batches of features, heeding nothing, as a run does
 // that compiles a graph.
 type deaf struct {
-	from    train.Features
+	from    featurecache.Features
 	left    int
 	reached chan struct{}
 }
@@ -32,30 +34,30 @@ func (f *deaf) Features(ctx context.Context, rows []int) (*adapters.Tensor, erro
 // on with the same bits.
 func TestRescuedRunsGoOnWithTheSameBits(t *testing.T) {
 	for name, c := range map[string]struct {
-		objective  train.Objective
+		objective  objective.Objective
 		accumulate int
 		every      int // steps between checkpoints
 		batches    int // of features before it stands still
 		evaluation bool
 		done       int // steps in the checkpoint; 0: there is none
 	}{
-		"stage 1":              {objective: train.Representation, batches: 3, done: 3},
-		"stage 2":              {objective: train.PromptCaption, batches: 2, done: 2},
-		"in portions":          {objective: train.PromptCaption, accumulate: 2, batches: 5, done: 2},
-		"in an evaluation":     {objective: train.PromptCaption, batches: 1, evaluation: true, done: 2},
-		"nothing done":         {objective: train.PromptCaption, batches: 0, done: 0},
-		"nothing done since":   {objective: train.PromptCaption, every: 2, batches: 2, done: 2},
-		"after a checkpoint":   {objective: train.PromptCaption, every: 2, batches: 3, done: 3},
-		"in the first portion": {objective: train.PromptCaption, accumulate: 2, batches: 1, done: 0},
+		"stage 1":              {objective: objective.Representation(), batches: 3, done: 3},
+		"stage 2":              {objective: objective.PromptCaption(), batches: 2, done: 2},
+		"in portions":          {objective: objective.PromptCaption(), accumulate: 2, batches: 5, done: 2},
+		"in an evaluation":     {objective: objective.PromptCaption(), batches: 1, evaluation: true, done: 2},
+		"nothing done":         {objective: objective.PromptCaption(), batches: 0, done: 0},
+		"nothing done since":   {objective: objective.PromptCaption(), every: 2, batches: 2, done: 2},
+		"after a checkpoint":   {objective: objective.PromptCaption(), every: 2, batches: 3, done: 3},
+		"in the first portion": {objective: objective.PromptCaption(), accumulate: 2, batches: 1, done: 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := quickPlan(c.objective, 5)
-			plan.CheckpointEvery, plan.Stages[0].Accumulate = c.every, c.accumulate
+			plan.CheckpointEvery, plan.Phases[0].Accumulate = c.every, c.accumulate
 			if c.evaluation {
 				plan.Evaluation = train.Evaluation{Every: 2, Examples: 4}
 			}
 			session := func(dir string) *train.Session {
-				if c.objective == train.Representation {
+				if c.objective.Stage == 1 {
 					return quick(t, tiny(t, 0.1), nil, plan, dir)
 				}
 				lm := fakeLanguage()
@@ -67,7 +69,7 @@ func TestRescuedRunsGoOnWithTheSameBits(t *testing.T) {
 			}
 			stuck, at := session(dir), &deaf{left: c.batches, reached: make(chan struct{})}
 			if c.evaluation {
-				at.from, stuck.Held.Features = stuck.Held.Features, at
+				at.from, stuck.Eval.Features = stuck.Eval.Features, at
 			} else {
 				at.from, stuck.Train.Features = stuck.Train.Features, at
 			}

@@ -6,12 +6,14 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // interrupting ends a run's context after some batches of features.
 type interrupting struct {
-	from train.Features
+	from featurecache.Features
 	left int
 	stop context.CancelFunc
 }
@@ -31,18 +33,18 @@ func TestResumedStage1AndAccumulatedRunsGiveTheSameBits(t *testing.T) {
 		plan  train.Plan
 		after []int // batches of features
 	}{
-		"stage 1":         {quickPlan(train.Representation, 5), []int{1, 3}},
-		"in two portions": {quickPlan(train.PromptCaption, 5), []int{3, 6, 7}}, // within a step, between steps
+		"stage 1":         {quickPlan(objective.Representation(), 5), []int{1, 3}},
+		"in two portions": {quickPlan(objective.PromptCaption(), 5), []int{3, 6, 7}}, // within a step, between steps
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan := c.plan
 			plan.CheckpointEvery = 2
-			plan.Stages[0].Mix.Similar = 0.5
+			plan.Phases[0].Mix.Similar = 0.5
 			session := func(dir string) *train.Session {
-				if plan.Stages[0].Objective == train.Representation {
+				if plan.Phases[0].Objective.Stage == 1 {
 					return quick(t, tiny(t, 0.1), nil, plan, dir)
 				}
-				plan.Stages[0].Accumulate = 2
+				plan.Phases[0].Accumulate = 2
 				lm := fakeLanguage()
 				return quick(t, tinyFor(t, lm, 0.1), lm, plan, dir)
 			}

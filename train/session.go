@@ -1,7 +1,6 @@
 package train
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -10,76 +9,68 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/train/metrics"
 )
-
-// Features gives the frozen encoder's output for examples of a data set:
-// [len(indices), N, Denc], float32 or bfloat16. Package data/featurecache implements it.
-type Features interface {
-	Features(ctx context.Context, indices []int) (*adapters.Tensor, error)
-}
-
-// Filler is [Features] that can be computed ahead.
-type Filler interface {
-	Fill(ctx context.Context, indices []int) error
-}
 
 // Set is a data set with its features.
 type Set struct {
 	Data     data.Dataset
-	Features Features
+	Features featurecache.Features
 }
 
-// Session is a run: what is trained, on what, with what beside it, and where
-// the results go. It borrows everything that it names.
+// Session is a run: a plan, the bridge that it trains, the frozen language model, the
+// data, and the places for results. The caller owns what the fields refer to, and
+// closes it after [Session.Run].
 type Session struct {
 	Plan     Plan
-	Bridge   *bridge.Bridge         // its weights are what changes
+	Bridge   *bridge.Bridge         // Run changes its weights
 	Language adapters.LanguageModel // nil in stage 1
 	Train    Set
-	Held     Set // evaluated, never trained on
+	Eval     Set // evaluated, never trained on
 
 	Dir    string // run folder; checkpoints and metrics go below it
-	Keep   int    // checkpoints that are kept; 0 means 2
-	Resume bool   // go on from the newest intact checkpoint
-	// Spent is the time that making the bridge's start took; the run's clock
-	// begins there.
-	Spent    time.Duration
-	Metrics  *metrics.Writer
-	Progress metrics.Progress
-	Log      *slog.Logger
+	Keep   int    // number of checkpoints to keep; 0 means 2
+	Resume bool   // continue from the newest intact checkpoint
+	// SetupTime is how long the initialisation of the bridge took. It counts as time
+	// of training.
+	SetupTime time.Duration
+	Metrics   *metrics.Writer
+	Progress  metrics.Progress
+	Log       *slog.Logger
 
-	// state is held while weights, moments and what follows change, or are saved.
-	state   sync.Mutex
-	unsaved atomic.Bool // a step was done since the last checkpoint
-	place   struct {    // of the last step that was done
-		stage, step int
+	// state guards the weights, the optimizer's moments and the fields below while a
+	// step or a checkpoint uses them.
+	state    sync.Mutex
+	unsaved  atomic.Bool // a step was applied since the last checkpoint
+	lastStep struct {    // the last step that was applied
+		phase, step int
 		stepper     stepper
 	}
 
-	clock  time.Duration // of training so far, evaluation not counted
-	done   int           // optimizer steps so far, in all stages
-	scores []Scores      // evaluations so far
-	words  *data.WordIndex
-	cuts   map[string]string // long texts, cut
+	clock     time.Duration // time of training so far, without evaluation
+	stepsDone int           // optimizer steps so far, in all phases
+	scores    []Scores      // evaluations so far
+	wordIndex *data.WordIndex
+	truncated map[string]string // long texts, cut
 }
 
-// Needs returns the rows of the training set whose features the run reads, in
-// order: all of them where it draws at least twice as many.
-func (s *Session) Needs() []int {
+// TrainRows returns the rows of the training set whose features the run reads, in
+// order. It returns all rows if the run draws at least twice as many.
+func (s *Session) TrainRows() []int {
 	n := s.Train.Data.Len()
 	used := make([]bool, n)
-	for _, st := range s.Plan.Stages {
-		if st.Schedule.Steps*st.Batch >= 2*n {
+	for _, phase := range s.Plan.Phases {
+		if phase.Schedule.Steps*phase.Batch >= 2*n {
 			return span(0, n)
 		}
-		x := s.sampler(st)
-		for step := range st.Schedule.Steps {
-			for _, row := range x.Indices(step) {
+		sampler := s.sampler(phase)
+		for step := range phase.Schedule.Steps {
+			for _, row := range sampler.Indices(step) {
 				used[row] = true
 			}
 		}
-		for row := range min(st.CachedQueries, n) {
+		for row := range min(phase.CachedQueries, n) {
 			used[row] = true
 		}
 	}
@@ -92,8 +83,18 @@ func (s *Session) Needs() []int {
 	return rows
 }
 
-// HeldNeeds returns the rows of the held-out set that evaluations read.
-func (s *Session) HeldNeeds() []int {
+// EvalRows returns the rows of the evaluation set whose features the run's evaluations
+// read.
+func (s *Session) EvalRows() []int {
 	e := s.Plan.Evaluation
-	return s.probes(max(e.Examples, e.Captions, e.FinalCaptions))
+	return s.evalRows(max(e.Examples, e.Captions, e.FinalCaptions))
+}
+
+// span returns lo, lo+1, …, hi−1.
+func span(lo, hi int) []int {
+	rows := make([]int, hi-lo)
+	for i := range rows {
+		rows[i] = lo + i
+	}
+	return rows
 }

@@ -89,7 +89,7 @@ func TestComposeIsTheMapAfterTheProjection(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	from, to, w, bias, _ := swapped(t, rng)
 	m := random(rng, oldWidth+1, newWidth)
-	if err := compose(from, to, m); err != nil {
+	if err := composeProjection(from, to, m); err != nil {
 		t.Fatal(err)
 	}
 	mustProject(t, to, w, bias, m, 1, 1e-5)
@@ -115,7 +115,7 @@ func TestRescaleMeetsTheTokenNorm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := MeanNorm(prompts); math.Abs(got-newNorm) > 1e-4 || math.Abs(scale-1) < 1e-3 {
+	if got := meanNorm(prompts); math.Abs(got-newNorm) > 1e-4 || math.Abs(scale-1) < 1e-3 {
 		t.Errorf("the prompts' norm is %g after scaling by %g, want %g", got, scale, newNorm)
 	}
 	gotW, gotBias := must(to.Projection())
@@ -154,7 +154,7 @@ func TestCarryProjectionFollowsTheMapBetweenTheTokens(t *testing.T) {
 		young.surfaces[at] = text
 		young.rows.SetRow(at, mapped.RawRowView(i))
 	}
-	shared, err := CarryProjection(t.Context(), from, to, old, young, features, affine.Ridge, 1)
+	shared, err := transferProjection(t.Context(), from, to, old, young, features, affine.Ridge, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestCarryProjectionFollowsTheMapBetweenTheTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := MeanNorm(prompts); math.Abs(got-newNorm) > 1e-4 {
+	if got := meanNorm(prompts); math.Abs(got-newNorm) > 1e-4 {
 		t.Errorf("the prompts' norm is %g, want the new model's %g", got, newNorm)
 	}
 }

@@ -1,15 +1,3 @@
-// Package featurecache keeps a frozen encoder's features of a data set on disk, so that
-// each picture is encoded once for all steps, runs and arms of a comparison.
-//
-// One file holds the rows of one encoder on one data set: it is named after
-// both digests, so other weights or other pictures never meet its rows. A row has
-// a checksum that is written after it: a run that is killed while it fills the
-// file loses the batch that it was at, and a row that a power cut or a bad disk
-// spoiled is computed again. Two processes may use one file: they take turns in
-// filling it. Where the disk is full training goes on, with the rows that are
-// there.
-//
-// Tensors that [Cache.Features] returns belong to the caller.
 package featurecache
 
 import (
@@ -34,28 +22,30 @@ import (
 	"github.com/modular-bridging/bridge/internal/diskfull"
 )
 
-// Pictures are what is encoded: the part of a data set that the cache needs.
+// Pictures is the part of a data set that the cache needs.
 type Pictures interface {
 	Len() int
 	Digest() string
 	Image(i int) ([]uint8, error)
 }
 
-// Options steer a cache.
+// Options configure a cache.
 type Options struct {
-	// DType of the rows on disk: BFloat16 (the zero value means it) or Float32.
+	// DType is the type of the rows on disk: BFloat16, which the zero value means, or
+	// Float32.
 	DType adapters.DType
-	// Batch is the pictures of one request to the encoder; 0 means 64.
+	// Batch is the number of pictures in one request to the encoder; 0 means 64.
 	Batch int
-	// Progress, where not nil, is told how many of the rows asked for are there.
+	// Progress, if non-nil, is called with how many of the requested rows are computed.
 	Progress func(done, total int)
 	Log      *slog.Logger // nil discards
 }
 
-// remedy is what a user can do about a full disk.
+// remedy tells the user what to do about a full disk.
 const remedy = "free disk space, or point BRIDGE_CACHE at a larger disk"
 
-// Cache serves features. Its methods may be called from several goroutines.
+// Cache gives the features of a data set. Its methods may be called from several
+// goroutines.
 type Cache struct {
 	encoder  adapters.VisionEncoder
 	pictures Pictures
@@ -64,12 +54,12 @@ type Cache struct {
 	lock     *flock.Flock
 
 	mu   sync.Mutex // guards the rest
-	file *os.File   // nil where the disk had no room for the head
-	full bool       // the disk refused a row
-	sums []byte     // uint32 per row: its checksum, 0 where it is not on disk
+	file *os.File   // nil if the disk had no room for the header
+	full bool       // the disk had no room for a row
+	sums []byte     // uint32 per row: its checksum, or 0 if the row is not on disk
 }
 
-// layout says where a file keeps what.
+// layout describes a file: its key and where its rows are.
 type layout struct {
 	Encoder string         `json:"encoder"` // digest
 	Data    string         `json:"data"`    // digest
@@ -80,8 +70,8 @@ type layout struct {
 	DType   adapters.DType `json:"dtype"`
 }
 
-// headerSize is a page: the layout as JSON, padded with zeros. The checksums
-// follow, then the rows.
+// headerSize is the size of a page, which holds the layout as JSON, padded with zeros.
+// The checksums follow, then the rows.
 const headerSize = 4096
 
 const sumSize = 4
@@ -98,7 +88,7 @@ func (l layout) name() string {
 	return hex.EncodeToString(sum[:12]) + ".features"
 }
 
-// Bytes estimates the file's size.
+// Bytes returns the size of the file once all rows are in it.
 func Bytes(spec adapters.VisionSpec, rows int, dtype adapters.DType) int64 {
 	return layoutOf(spec, "", rows, dtype).offset(rows)
 }
@@ -113,8 +103,8 @@ func layoutOf(spec adapters.VisionSpec, data string, rows int, dtype adapters.DT
 	}
 }
 
-// Open opens or creates the cache file of an encoder and a data set in dir. On a
-// full disk the cache works without a file, and says so in the log.
+// Open opens or creates the cache file of an encoder and a data set in dir. If the disk
+// is full, Open logs a warning and the cache works without a file.
 func Open(dir string, encoder adapters.VisionEncoder, pictures Pictures, o Options) (*Cache, error) {
 	if o.Batch == 0 {
 		o.Batch = 64
@@ -124,7 +114,7 @@ func Open(dir string, encoder adapters.VisionEncoder, pictures Pictures, o Optio
 	}
 	spec := encoder.Spec()
 	if spec.Digest == "" {
-		return nil, adapters.Errorf(adapters.Invalid, "feature cache: the encoder %s names no digest of its weights, so that its features cannot be told from another's", spec.ID)
+		return nil, adapters.Errorf(adapters.Invalid, "feature cache: the encoder %s reports no digest of its weights, so its features cannot be told from those of others", spec.ID)
 	}
 	c := &Cache{encoder: encoder, pictures: pictures, options: o}
 	c.layout = layoutOf(spec, pictures.Digest(), pictures.Len(), o.DType)
@@ -132,7 +122,7 @@ func Open(dir string, encoder adapters.VisionEncoder, pictures Pictures, o Optio
 	path := filepath.Join(dir, c.layout.name())
 	err := c.open(path)
 	if diskfull.Is(err) {
-		o.Log.Warn("no room for the feature cache; every picture is encoded anew each time", "error", err, "remedy", remedy)
+		o.Log.Warn("no room for the feature cache; every picture is encoded each time", "error", err, "remedy", remedy)
 		return c, nil
 	}
 	if err != nil {
@@ -154,16 +144,16 @@ func (c *Cache) open(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.readHead(file); err != nil {
+	if err := c.readHeader(file); err != nil {
 		return errors.Join(err, file.Close())
 	}
 	c.file = file
 	return nil
 }
 
-// readHead reads the layout and the checksums of an old file, or writes those of
-// a new one. A file whose head is not whole is begun again.
-func (c *Cache) readHead(file *os.File) error {
+// readHeader reads the layout and the checksums of an existing file, or writes those of a
+// new one. It empties a file whose header is incomplete.
+func (c *Cache) readHeader(file *os.File) error {
 	want, err := json.Marshal(c.layout)
 	if err != nil {
 		return err
@@ -173,7 +163,7 @@ func (c *Cache) readHead(file *os.File) error {
 	_, err = file.ReadAt(head, 0)
 	if err == nil && bytes.Equal(head[:headerSize], want) {
 		copy(c.sums, head[headerSize:])
-		return c.forgetCutOff(file)
+		return c.dropCutOff(file)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
@@ -185,8 +175,8 @@ func (c *Cache) readHead(file *os.File) error {
 	return err
 }
 
-// forgetCutOff drops the rows that lie beyond the file's end.
-func (c *Cache) forgetCutOff(file *os.File) error {
+// dropCutOff clears the checksums of rows that lie beyond the end of the file.
+func (c *Cache) dropCutOff(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
@@ -210,7 +200,7 @@ func (c *Cache) warnDamage(file *os.File, rows int, reason any) {
 	c.options.Log.Warn("rows of the feature cache are damaged and computed again", "rows", rows, "reason", reason, "file", file.Name())
 }
 
-// checksum is a row's CRC-32C, never 0.
+// checksum returns a row's CRC-32C, or 1 if that is 0.
 func checksum(row []byte) uint32 {
 	return max(1, crc32.Checksum(row, crc32.MakeTable(crc32.Castagnoli)))
 }
@@ -220,8 +210,8 @@ func (c *Cache) sum(row int) []byte { return c.sums[sumSize*row : sumSize*(row+1
 // has reports whether a row is on disk.
 func (c *Cache) has(row int) bool { return binary.LittleEndian.Uint32(c.sum(row)) != 0 }
 
-// read fills data with a row that is on disk, or forgets it and says why it is
-// of no use.
+// read fills data with a row that is on disk. If the row is damaged, read clears its
+// checksum and returns an error.
 func (c *Cache) read(row int, data []byte) error {
 	_, err := c.file.ReadAt(data, c.layout.offset(row))
 	if got, want := checksum(data), binary.LittleEndian.Uint32(c.sum(row)); err == nil && got != want {
@@ -233,7 +223,7 @@ func (c *Cache) read(row int, data []byte) error {
 	return err
 }
 
-// Close closes the file; what it holds serves the next run.
+// Close closes the file.
 func (c *Cache) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -281,9 +271,9 @@ func (c *Cache) Features(ctx context.Context, indices []int) (*adapters.Tensor, 
 	})
 }
 
-// Fill computes those of the rows that the file lacks. It does nothing where
-// there is no room for them.
-func (c *Cache) Fill(ctx context.Context, rows []int) error {
+// Prefetch computes the rows that the file lacks. It does nothing if the disk has no
+// room for them.
+func (c *Cache) Prefetch(ctx context.Context, rows []int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.file == nil || c.full {
@@ -301,7 +291,7 @@ func (c *Cache) Fill(ctx context.Context, rows []int) error {
 	return c.compute(ctx, missing, func(int, []byte) {})
 }
 
-// compute encodes rows, batch by batch, stores them and hands each to use.
+// compute encodes rows batch by batch, stores them and calls use with each.
 func (c *Cache) compute(ctx context.Context, rows []int, use func(row int, data []byte)) error {
 	for lo := 0; lo < len(rows); lo += c.options.Batch {
 		part := rows[lo:min(lo+c.options.Batch, len(rows))]
@@ -314,7 +304,7 @@ func (c *Cache) compute(ctx context.Context, rows []int, use func(row int, data 
 		}
 		if c.file != nil && !c.full {
 			if err := c.store(part, features); err != nil {
-				c.options.Log.Warn("the feature cache takes no more rows; those that it lacks are computed each time", "error", err, "remedy", remedy)
+				c.options.Log.Warn("no room for more rows in the feature cache; missing rows are computed each time", "error", err, "remedy", remedy)
 				c.full = true
 			}
 		}

@@ -151,7 +151,7 @@ func TestEachPictureIsEncodedOnce(t *testing.T) {
 		e.mustEncode(t, 3)
 		mustServe(t, c, 0, 1, 7)
 		e.mustEncode(t, 1)
-		if err := c.Fill(context.Background(), upTo(10)); err != nil {
+		if err := c.Prefetch(context.Background(), upTo(10)); err != nil {
 			t.Fatal(err)
 		}
 		e.mustEncode(t, 7) // 2–6, 8, 9
@@ -161,7 +161,7 @@ func TestEachPictureIsEncodedOnce(t *testing.T) {
 		again := open(t, dir, e, p, featurecache.Options{DType: dtype})
 		mustServe(t, again, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 299)
 		e.mustEncode(t, 0)
-		if err := again.Fill(context.Background(), upTo(300)); err != nil {
+		if err := again.Prefetch(context.Background(), upTo(300)); err != nil {
 			t.Fatal(err)
 		}
 		e.mustEncode(t, 289)
@@ -289,7 +289,7 @@ func TestProgressCountsWhatIsMissing(t *testing.T) {
 	o := featurecache.Options{Batch: 4, Progress: func(done, total int) { told = append(told, fmt.Sprintf("%d/%d", done, total)) }}
 	c := open(t, t.TempDir(), &encoder{digest: "e"}, pictures{10, "d"}, o)
 	mustServe(t, c, 3)
-	if err := c.Fill(context.Background(), upTo(10)); err != nil {
+	if err := c.Prefetch(context.Background(), upTo(10)); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := strings.Join(told, " "), "1/1 4/9 8/9 9/9"; got != want {

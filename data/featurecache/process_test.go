@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 func fill(dir string, before func([]int)) int {
 	c, err := featurecache.Open(dir, &encoder{digest: "e", before: before}, shared, featurecache.Options{Batch: 10})
 	if err == nil {
-		err = c.Fill(context.Background(), upTo(shared.n))
+		err = c.Prefetch(context.Background(), upTo(shared.n))
 	}
 	if err != nil {
 		fmt.Println(err)

@@ -124,7 +124,7 @@ func exactMatch(r Run) *float64             { return r.ExactMatch }
 func ciderD(r Run) *float64                 { return r.CIDErD }
 func textRecall(r Run) *float64             { return r.RetrievalT }
 func seconds(r Run) *float64                { return &r.Seconds }
-func lossAt(s train.Scores) (float64, bool) { return s.HeldOutLoss(), s.Grounding != nil }
+func lossAt(s train.Scores) (float64, bool) { return s.EvalLoss(), s.Grounding != nil }
 
 // curve is a figure at the steps at which all runs of a variant measured it.
 type curve struct{ steps, seconds, mean, low, high []float64 }

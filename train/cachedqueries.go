@@ -6,14 +6,14 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// cachedQueries serves Q-Former outputs [n, Q, D] that were computed once, for
-// a stage that trains nothing before them.
+// cachedQueries holds Q-Former outputs [n, Q, D] that were computed once, for a phase
+// that trains the projection alone.
 type cachedQueries struct{ rows *adapters.Tensor }
 
-// cacheQueries computes the Q-Former's outputs of the stage's first pictures,
-// without dropout.
-func cacheQueries(ctx context.Context, s *Session, st Stage) (*cachedQueries, error) {
-	n := min(st.CachedQueries, s.Train.Data.Len())
+// cacheQueries computes the Q-Former's outputs, without dropout, for the first
+// pictures of the training set.
+func cacheQueries(ctx context.Context, s *Session, phase Phase) (*cachedQueries, error) {
+	n := min(phase.CachedQueries, s.Train.Data.Len())
 	config := s.Bridge.Config()
 	c := &cachedQueries{rows: adapters.NewTensor(adapters.Float32, n, config.Queries, config.HiddenSize)}
 	task := s.Progress.Start("Q-Former outputs", n, 0)
@@ -38,13 +38,4 @@ func cacheQueries(ctx context.Context, s *Session, st Stage) (*cachedQueries, er
 // Features implements [Features] for the cached rows.
 func (c *cachedQueries) Features(_ context.Context, indices []int) (*adapters.Tensor, error) {
 	return c.rows.Gather(indices), nil
-}
-
-// span returns lo, lo+1, …, hi−1.
-func span(lo, hi int) []int {
-	rows := make([]int, hi-lo)
-	for i := range rows {
-		rows[i] = lo + i
-	}
-	return rows
 }

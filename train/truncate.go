@@ -8,16 +8,16 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// fit cuts a text that the language model would read as more tokens than the
-// plan allows, the end of an answer counted, after the last word that fits (LAVIS
-// cuts after the last token). A model that cannot count is given the whole text.
-func (s *Session) fit(ctx context.Context, text string) (string, error) {
+// truncate cuts a text that has more tokens than the plan allows, the end of the
+// answer counted, after the last word that fits (LAVIS cuts after the last token). If
+// the language model cannot count tokens, truncate returns the whole text.
+func (s *Session) truncate(ctx context.Context, text string) (string, error) {
 	limit := s.Plan.MaxTextTokens - 1
 	counter, ok := adapters.AsTokenCounter(s.Language)
 	if limit < 1 || !ok || len(text) < limit { // no token is shorter than a byte
 		return text, nil
 	}
-	if cut, ok := s.cuts[text]; ok {
+	if cut, ok := s.truncated[text]; ok {
 		return cut, nil
 	}
 	words := strings.SplitAfter(text, " ")
@@ -33,9 +33,9 @@ func (s *Session) fit(ctx context.Context, text string) (string, error) {
 	if n := sort.Search(len(counts), func(i int) bool { return int(counts[i]) > limit }); n < len(heads) {
 		cut = heads[max(0, n-1)]
 	}
-	if s.cuts == nil {
-		s.cuts = map[string]string{}
+	if s.truncated == nil {
+		s.truncated = map[string]string{}
 	}
-	s.cuts[text] = cut
+	s.truncated[text] = cut
 	return cut, nil
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/metrics"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // stand is what the tests train on: the kit's encoder and language model, a few
@@ -104,14 +105,14 @@ func prompts() bridge.Prompts {
 
 func generativePlan(steps int) train.Plan {
 	return train.Plan{
-		Seed: 7, Prompts: prompts(), CheckpointEvery: 2,
+		Seed: 7, Templates: prompts(), CheckpointEvery: 2,
 		Evaluation: train.Evaluation{Examples: 4, Captions: 2},
-		Stages: []train.Stage{
-			{Name: "projector-warmup", Objective: train.PromptCaption, Train: []train.Module{train.Projection}, Batch: 8, CachedQueries: 16,
+		Phases: []train.Phase{
+			{Name: "projector-warmup", Objective: objective.PromptCaption(), Train: []train.Module{train.Projection}, Batch: 8, CachedQueries: 16,
 				Schedule:  train.Schedule{Steps: 2},
 				Optimizer: optimizer(map[train.Module]float64{train.Projection: 1e-3})},
-			{Name: "stage-2", Objective: train.PromptCaption, Train: []train.Module{train.QFormer, train.Projection}, Batch: 8,
-				Schedule: train.Schedule{Steps: steps, Warmup: 1}, Mix: train.Mix{Questions: 0.3},
+			{Name: "stage-2", Objective: objective.PromptCaption(), Train: []train.Module{train.QFormer, train.Projection}, Batch: 8,
+				Schedule: train.Schedule{Steps: steps, Warmup: 1}, Mix: objective.Mix{Questions: 0.3},
 				Optimizer: optimizer(map[train.Module]float64{train.QFormer: 1e-3, train.Projection: 2e-3})},
 		},
 	}
@@ -130,7 +131,7 @@ func (s *stand) session(t *testing.T, b *bridge.Bridge, plan train.Plan, dir str
 	}
 	t.Cleanup(func() { w.Close() })
 	return &train.Session{
-		Plan: plan, Bridge: b, Language: s.language, Train: s.train, Held: s.held, Dir: dir,
+		Plan: plan, Bridge: b, Language: s.language, Train: s.train, Eval: s.held, Dir: dir,
 		Metrics: w, Progress: metrics.Silent(), Log: slog.New(slog.DiscardHandler),
 	}
 }
@@ -242,8 +243,8 @@ func TestAccumulatedStepIsTheWholeStep(t *testing.T) {
 	s.dropout = 0 // its keys are one per micro-batch
 	run := func(accumulate int) (loss, norm float64, w map[string]*adapters.Tensor) {
 		plan := generativePlan(4)
-		plan.Stages = plan.Stages[1:]
-		plan.Stages[0].Accumulate = accumulate
+		plan.Phases = plan.Phases[1:]
+		plan.Phases[0].Accumulate = accumulate
 		dir := t.TempDir()
 		if _, err := s.session(t, s.stage2(t), plan, dir).Run(t.Context()); err != nil {
 			t.Fatal(err)
@@ -279,9 +280,9 @@ func TestStagesLowerTheirLosses(t *testing.T) {
 	}
 	t.Run("stage 1", func(t *testing.T) {
 		dir := t.TempDir()
-		plan := train.Plan{Seed: 3, Evaluation: train.Evaluation{Examples: 8}, Stages: []train.Stage{{
-			Name: "stage-1", Objective: train.Representation, Train: []train.Module{train.QFormer}, Batch: 16,
-			Schedule: train.Schedule{Steps: 24, Warmup: 2}, Mix: train.Mix{Similar: 0.5},
+		plan := train.Plan{Seed: 3, Evaluation: train.Evaluation{Examples: 8}, Phases: []train.Phase{{
+			Name: "stage-1", Objective: objective.Representation(), Train: []train.Module{train.QFormer}, Batch: 16,
+			Schedule: train.Schedule{Steps: 24, Warmup: 2}, Mix: objective.Mix{Similar: 0.5},
 			Optimizer: optimizer(map[train.Module]float64{train.QFormer: 3e-3}),
 		}}}
 		result, err := s.session(t, s.stage1(t), plan, dir).Run(t.Context())
@@ -315,7 +316,7 @@ func TestStagesLowerTheirLosses(t *testing.T) {
 func TestWarmupTrainsTheProjectionAlone(t *testing.T) {
 	s := newStand(t)
 	plan := generativePlan(1)
-	plan.Stages = plan.Stages[:1]
+	plan.Phases = plan.Phases[:1]
 	b, dir := s.stage2(t), t.TempDir()
 	before := t.TempDir()
 	if err := b.Save(before, adapters.Float32); err != nil {
@@ -339,7 +340,7 @@ func TestWarmupTrainsTheProjectionAlone(t *testing.T) {
 func TestFailedStepAppliesNothing(t *testing.T) {
 	s := newStand(t)
 	plan := generativePlan(3)
-	plan.Stages, plan.CheckpointEvery = plan.Stages[1:], 1
+	plan.Phases, plan.CheckpointEvery = plan.Phases[1:], 1
 	dir := t.TempDir()
 	session := s.session(t, s.stage2(t), plan, dir)
 	broken := errors.New("the plugin is gone")

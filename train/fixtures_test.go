@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/metrics"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // made is features that are a function of the row alone: no encoder runs.
@@ -80,24 +81,24 @@ func quick(t *testing.T, b *bridge.Bridge, lm adapters.LanguageModel, plan train
 	}
 	t.Cleanup(func() { w.Close() })
 	return &train.Session{
-		Plan: plan, Bridge: b, Language: lm, Train: scenes(t, "train", 32), Held: scenes(t, "held-out", 6), Dir: dir,
+		Plan: plan, Bridge: b, Language: lm, Train: scenes(t, "train", 32), Eval: scenes(t, "held-out", 6), Dir: dir,
 		Metrics: w, Progress: metrics.Silent(), Log: slog.New(slog.DiscardHandler),
 	}
 }
 
 // quickPlan is one stage of so many steps, nothing evaluated.
-func quickPlan(objective train.Objective, steps int) train.Plan {
+func quickPlan(o objective.Objective, steps int) train.Plan {
 	modules := map[train.Module]float64{train.QFormer: 1e-3}
-	if objective != train.Representation {
+	if o.Stage != 1 {
 		modules[train.Projection] = 1e-3
 	}
-	st := train.Stage{Name: "only", Objective: objective, Batch: 8, Schedule: train.Schedule{Steps: steps, Warmup: 1}, Optimizer: optimizer(modules)}
+	st := train.Phase{Name: "only", Objective: o, Batch: 8, Schedule: train.Schedule{Steps: steps, Warmup: 1}, Optimizer: optimizer(modules)}
 	for _, m := range []train.Module{train.QFormer, train.Projection} {
 		if _, ok := modules[m]; ok {
 			st.Train = append(st.Train, m)
 		}
 	}
-	return train.Plan{Seed: 7, Prompts: prompts(), Stages: []train.Stage{st}}
+	return train.Plan{Seed: 7, Templates: prompts(), Phases: []train.Phase{st}}
 }
 
 // listening keeps what a language model was asked.
@@ -128,7 +129,7 @@ func parts(t *testing.T, i int, e adapters.Example) (text, target string) {
 func captionSet(d data.Dataset) map[string]int {
 	all := map[string]int{}
 	for i := range d.Len() {
-		for _, c := range d.Example(i).Captions {
+		for _, c := range d.Record(i).Captions {
 			all[c] = i
 		}
 	}

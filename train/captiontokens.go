@@ -11,40 +11,40 @@ import (
 	"github.com/modular-bridging/bridge/internal/affine"
 )
 
-// ProjectToCaptions starts a bridge's projection without an old one: a ridge
-// regression from the Q-Former's outputs on pictures, features [B, N, Denc], to
-// the language model's own embeddings of the tokens of their captions. Query q of
-// Q stands for the token q/Q of the way through the caption.
-func ProjectToCaptions(ctx context.Context, to *bridge.Bridge, new adapters.TokenEmbedder, features *adapters.Tensor, captions []string, seed uint64) (Carried, error) {
+// fitProjectionToCaptions initialises a bridge's projection without an old one: by a
+// ridge regression from the Q-Former's outputs on pictures, features [B, N, Denc], to
+// the language model's embeddings of the tokens of their captions. Query q of Q
+// stands for the token q/Q of the way through the caption.
+func fitProjectionToCaptions(ctx context.Context, to *bridge.Bridge, new adapters.TokenEmbedder, features *adapters.Tensor, captions []string, seed uint64) (TransferStats, error) {
 	queries, err := to.Queries(ctx, features)
 	if err != nil {
-		return Carried{}, err
+		return TransferStats{}, err
 	}
 	embedded, err := new.EmbedTokens(ctx, &adapters.EmbedTokensRequest{Texts: captions})
 	if err != nil {
-		return Carried{}, fmt.Errorf("token embeddings of captions: %w", err)
+		return TransferStats{}, fmt.Errorf("token embeddings of captions: %w", err)
 	}
 	a, b, err := queryTokens(queries, embedded)
 	if err != nil {
-		return Carried{}, err
+		return TransferStats{}, err
 	}
 	f, err := affine.Ridge(a, b, seed)
 	if err != nil {
-		return Carried{}, err
+		return TransferStats{}, err
 	}
 	in, out := f.Map.Dims()
 	var w mat.Dense
 	w.CloneFrom(f.Map.Slice(0, in-1, 0, out).T())
 	if err := to.SetProjection(affine.Float32s(w.RawMatrix().Data), affine.Float32s(f.Map.RawRowView(in-1))); err != nil {
-		return Carried{}, err
+		return TransferStats{}, err
 	}
 	n, _ := a.Dims()
 	scale, err := rescale(ctx, to, features, float64(to.Info.Language.TokenNorm))
-	return Carried{Rows: n, R2: f.R2, Ridge: f.Ridge, Scale: scale}, err
+	return TransferStats{Rows: n, R2: f.R2, Ridge: f.Ridge, Scale: scale}, err
 }
 
 // queryTokens pairs the rows of queries float32[B, Q, D] with embeddings of the
-// B captions' tokens, in order. Captions without a token are left out.
+// B captions' tokens, in order. It leaves out captions without a token.
 func queryTokens(queries *adapters.Tensor, captions *adapters.EmbedTokensResponse) (a, b *mat.Dense, err error) {
 	q, d := queries.Shape[1], queries.Shape[2]
 	var from, to []float64

@@ -11,7 +11,7 @@ func TestAsManyCheckpointsAreKeptAsAreWanted(t *testing.T) {
 	s := newStand(t)
 	for keep, want := range map[int]int{0: 2, 1: 1, 3: 3} {
 		plan := generativePlan(3)
-		plan.Stages, plan.CheckpointEvery = plan.Stages[1:], 1
+		plan.Phases, plan.CheckpointEvery = plan.Phases[1:], 1
 		session := s.session(t, s.stage2(t), plan, t.TempDir())
 		session.Keep = keep
 		if _, err := session.Run(t.Context()); err != nil {

@@ -8,22 +8,23 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/train"
 )
 
 // edited is a data set some of whose examples say something else.
 type edited struct {
 	data.Dataset
-	edit func(i int, e *data.Example)
+	edit func(i int, e *data.Record)
 }
 
-func (d edited) Example(i int) data.Example {
-	e := d.Dataset.Example(i)
+func (d edited) Record(i int) data.Record {
+	e := d.Dataset.Record(i)
 	d.edit(i, &e)
 	return e
 }
 
-func edit(s train.Set, f func(i int, e *data.Example)) train.Set {
+func edit(s train.Set, f func(i int, e *data.Record)) train.Set {
 	return train.Set{Data: edited{s.Data, f}, Features: s.Features}
 }
 
@@ -47,11 +48,11 @@ func (l *hearing) CountTokens(ctx context.Context, texts []string) ([]int32, err
 func TestLongTextsAreCut(t *testing.T) {
 	s := newStand(t)
 	long := strings.TrimSpace(strings.Repeat("a dog left of an apple ", 60))
-	s.train = edit(s.train, func(_ int, e *data.Example) { e.Captions = []string{long} })
-	s.held = edit(s.held, func(_ int, e *data.Example) { e.Captions = []string{long} })
+	s.train = edit(s.train, func(_ int, e *data.Record) { e.Captions = []string{long} })
+	s.held = edit(s.held, func(_ int, e *data.Record) { e.Captions = []string{long} })
 	plan := generativePlan(1)
-	plan.Stages, plan.MaxTextTokens = plan.Stages[1:], 12
-	plan.Stages[0].Mix.Questions = 0
+	plan.Phases, plan.MaxTextTokens = plan.Phases[1:], 12
+	plan.Phases[0].Mix.Questions = 0
 	session := s.session(t, s.stage2(t), plan, t.TempDir())
 	model := &hearing{LanguageModel: s.language}
 	session.Language = model
@@ -73,15 +74,15 @@ func TestLongTextsAreCut(t *testing.T) {
 // asked, and are measured by their answers where there is nothing else.
 func TestQuestionsWithoutCaptions(t *testing.T) {
 	s := newStand(t)
-	bare := func(_ int, e *data.Example) { e.Captions = nil }
+	bare := func(_ int, e *data.Record) { e.Captions = nil }
 	whole := s.train
-	s.train, s.held = edit(s.train, func(i int, e *data.Example) {
+	s.train, s.held = edit(s.train, func(i int, e *data.Record) {
 		if i%2 == 0 {
 			e.Captions = nil
 		}
 	}), edit(s.held, bare)
 	plan := generativePlan(2)
-	plan.Stages = plan.Stages[1:]
+	plan.Phases = plan.Phases[1:]
 	result, err := s.session(t, s.stage2(t), plan, t.TempDir()).Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -89,11 +90,11 @@ func TestQuestionsWithoutCaptions(t *testing.T) {
 	if g := result.Final.Grounding; g == nil || g.Right <= 0 || result.Final.ExactMatch != nil {
 		t.Errorf("grounding %+v, exact match %v; want the loss of the answers and no captions", g, result.Final.ExactMatch)
 	}
-	plan.Stages[0].Mix.Questions = 0
+	plan.Phases[0].Mix.Questions = 0
 	if _, err := s.session(t, s.stage2(t), plan, t.TempDir()).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "24 pictures of kit:train have no caption") {
 		t.Errorf("without questions: %v", err)
 	}
-	captioned, left := train.Captioned(s.train)
+	captioned, left := train.WithCaptions(s.train)
 	if left != 24 || captioned.Data.Len() != 24 || captioned.Data.Digest() == s.train.Data.Digest() {
 		t.Fatalf("%d left out of %d, digest the same: %v", left, captioned.Data.Len(), captioned.Data.Digest() == s.train.Data.Digest())
 	}
@@ -105,7 +106,7 @@ func TestQuestionsWithoutCaptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(got.Data) != string(want.Data) || captioned.Data.Example(3).ID != whole.Data.Example(7).ID {
+	if string(got.Data) != string(want.Data) || captioned.Data.Record(3).ID != whole.Data.Record(7).ID {
 		t.Error("row 3 of the captioned pictures is not row 7 of all")
 	}
 }
@@ -124,7 +125,7 @@ func (d diseased) Loss(ctx context.Context, req *adapters.LossRequest) (*adapter
 func TestLossThatIsNoNumberIsTheLanguageModels(t *testing.T) {
 	s := newStand(t)
 	plan := generativePlan(1)
-	plan.Stages = plan.Stages[1:]
+	plan.Phases = plan.Phases[1:]
 	session := s.session(t, s.stage2(t), plan, t.TempDir())
 	session.Language = diseased{s.language}
 	_, err := session.Run(t.Context())
@@ -137,11 +138,11 @@ func TestLossThatIsNoNumberIsTheLanguageModels(t *testing.T) {
 func TestNeedsAreTheRowsThatARunReads(t *testing.T) {
 	s := newStand(t)
 	plan := generativePlan(2)
-	plan.Stages = plan.Stages[1:]
+	plan.Phases = plan.Phases[1:]
 	reader := &reading{all: s.train.Features, rows: map[int]bool{}}
 	s.train.Features = reader
 	session := s.session(t, s.stage2(t), plan, t.TempDir())
-	needs := session.Needs()
+	needs := session.TrainRows()
 	if _, err := session.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +157,7 @@ func TestNeedsAreTheRowsThatARunReads(t *testing.T) {
 }
 
 type reading struct {
-	all  train.Features
+	all  featurecache.Features
 	rows map[int]bool
 }
 

@@ -68,7 +68,7 @@ func distance(a, b *adapters.Tensor) (far float64) {
 	return far
 }
 
-func TestMatchPlaces(t *testing.T) {
+func TestMatchPositions(t *testing.T) {
 	for _, c := range []struct {
 		old, young int
 		want       []int
@@ -79,13 +79,13 @@ func TestMatchPlaces(t *testing.T) {
 		{5, 17, []int{0, 1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4}},
 		{5, 4, []int{1, 2, 3, 4}}, // no class token in the new
 	} {
-		got, err := matchPlaces(c.old, c.young)
+		got, err := matchPositions(c.old, c.young)
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%d to %d: %v (%v), want %v", c.old, c.young, got, err, c.want)
 		}
 	}
 	for _, c := range [][2]int{{7, 5}, {5, 7}, {4, 5}} {
-		if _, err := matchPlaces(c[0], c[1]); adapters.KindOf(err) != adapters.Unsupported {
+		if _, err := matchPositions(c[0], c[1]); adapters.KindOf(err) != adapters.Unsupported {
 			t.Errorf("%v: got %v, want an error of kind unsupported", c, err)
 		}
 	}

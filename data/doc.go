@@ -1,0 +1,16 @@
+// Package data opens data sets (pictures with captions, and questions with answers)
+// and chooses the records of batches.
+//
+// A [Dataset] is a fixed list of records. It never changes while it is open, and
+// several goroutines may read it at once. [OpenKit] opens the emoji scenes of the kit,
+// [OpenFiles] annotation files in LAVIS's layout beside a folder of pictures. A new
+// format is another function that returns a Dataset.
+//
+// A [Sampler] chooses the records of a step's batch. Its choice depends only on its
+// fields and the step, so a resumed run needs no saved state. The training objective
+// draws a [Sample] from each record: a caption or a question.
+//
+// Package data knows the image size that an encoder reads, but no model, no objective
+// and no recipe. Package data/featurecache keeps the frozen encoder's features of a
+// data set.
+package data

@@ -1,0 +1,24 @@
+package featurecache
+
+import (
+	"context"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// Features gives the frozen encoder's output for records of a data set:
+// [len(indices), N, Denc], float32 or bfloat16. [Cache] implements it.
+type Features interface {
+	Features(ctx context.Context, indices []int) (*adapters.Tensor, error)
+}
+
+// Prefetcher computes features ahead of their use. [Cache] implements it; other
+// [Features] need not.
+type Prefetcher interface {
+	Prefetch(ctx context.Context, indices []int) error
+}
+
+var (
+	_ Features   = (*Cache)(nil)
+	_ Prefetcher = (*Cache)(nil)
+)

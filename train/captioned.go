@@ -1,0 +1,73 @@
+package train
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/data/featurecache"
+)
+
+// WithCaptions returns the records of a set that have a caption, and the number of
+// records that have none: only a plan that asks questions can use those.
+func WithCaptions(s Set) (captioned Set, without int) {
+	var rows []int
+	for i := range s.Data.Len() {
+		if len(s.Data.Record(i).Captions) > 0 {
+			rows = append(rows, i)
+		}
+	}
+	if without = s.Data.Len() - len(rows); without == 0 {
+		return s, 0
+	}
+	return Set{Data: subset{s.Data, rows}, Features: subsetFeatures{s.Features, rows}}, without
+}
+
+// subset is a data set of some records of another.
+type subset struct {
+	data.Dataset
+	rows []int
+}
+
+var _ data.Dataset = subset{}
+
+func (s subset) Len() int                     { return len(s.rows) }
+func (s subset) Record(i int) data.Record     { return s.Dataset.Record(s.rows[i]) }
+func (s subset) Image(i int) ([]uint8, error) { return s.Dataset.Image(s.rows[i]) }
+
+func (s subset) Digest() string {
+	sum := sha256.New()
+	fmt.Fprintln(sum, s.Dataset.Digest(), s.rows)
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// subsetFeatures are the features of a subset.
+type subsetFeatures struct {
+	all  featurecache.Features
+	rows []int
+}
+
+func (s subsetFeatures) Features(ctx context.Context, indices []int) (*adapters.Tensor, error) {
+	return s.all.Features(ctx, s.rowsInSet(indices))
+}
+
+// Prefetch implements [Prefetcher]. It does nothing if the whole set's features cannot
+// be computed ahead.
+func (s subsetFeatures) Prefetch(ctx context.Context, indices []int) error {
+	if f, ok := s.all.(featurecache.Prefetcher); ok {
+		return f.Prefetch(ctx, s.rowsInSet(indices))
+	}
+	return nil
+}
+
+// rowsInSet returns the rows of the whole set at indices of the subset.
+func (s subsetFeatures) rowsInSet(indices []int) []int {
+	rows := make([]int, len(indices))
+	for i, index := range indices {
+		rows[i] = s.rows[index]
+	}
+	return rows
+}

@@ -1,0 +1,68 @@
+package train
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// Check returns an error if the session cannot run.
+func (s *Session) Check() error {
+	if len(s.Plan.Phases) == 0 {
+		return fmt.Errorf("the plan has no phases")
+	}
+	questions := slices.ContainsFunc(s.Plan.Phases, func(p Phase) bool { return p.Mix.Questions > 0 })
+	if _, without := WithCaptions(s.Train); without > 0 && !questions {
+		return fmt.Errorf("%d pictures of %s have no caption, and the plan asks no questions", without, s.Train.Data.Name())
+	}
+	for _, phase := range s.Plan.Phases {
+		if err := s.checkPhase(phase); err != nil {
+			return fmt.Errorf("%s: %w", phase.Name, err)
+		}
+	}
+	return nil
+}
+
+func (s *Session) checkPhase(phase Phase) error {
+	if err := phase.Objective.Check(); err != nil {
+		return err
+	}
+	if phase.Objective.Stage == 2 {
+		if err := CheckLanguage(s.Language); err != nil {
+			return err
+		}
+	}
+	switch {
+	case phase.Objective.Stage != s.Bridge.Info.Stage:
+		return fmt.Errorf("%s is an objective of stage %d, but the bridge is of stage %d", phase.Objective, phase.Objective.Stage, s.Bridge.Info.Stage)
+	case phase.Schedule.Steps < 1:
+		return fmt.Errorf("%d steps, want at least 1", phase.Schedule.Steps)
+	case phase.Batch < 1:
+		return fmt.Errorf("batch of %d, want at least 1", phase.Batch)
+	case phase.Accumulate > 1 && phase.Objective.Stage == 1:
+		return fmt.Errorf("accumulate = %d, but ITC compares the whole batch at once; use 1 and a smaller batch", phase.Accumulate)
+	case phase.Accumulate > 1 && phase.Batch%phase.Accumulate != 0:
+		return fmt.Errorf("a batch of %d does not divide into %d micro-batches", phase.Batch, phase.Accumulate)
+	case phase.Batch > s.Train.Data.Len():
+		return adapters.Errorf(adapters.Invalid, "a batch of %d from %d examples (%s)", phase.Batch, s.Train.Data.Len(), s.Train.Data.Name()).
+			WithRemedy("lower optimizer.batch, or give more data")
+	case phase.CachedQueries > 0 && slices.Contains(phase.Train, QFormer):
+		return fmt.Errorf("the phase trains the Q-Former, so its outputs cannot be cached")
+	case phase.CachedQueries > 0 && phase.Batch > phase.CachedQueries:
+		return fmt.Errorf("a batch of %d from %d cached pictures", phase.Batch, phase.CachedQueries)
+	}
+	return nil
+}
+
+// CheckLanguage returns an error if nothing can be trained through a language model.
+func CheckLanguage(m adapters.LanguageModel) error {
+	if m == nil {
+		return adapters.Errorf(adapters.Invalid, "stage 2 needs a language model")
+	}
+	if spec := m.Spec(); !spec.Has(adapters.CapGradient) {
+		return adapters.Errorf(adapters.Unsupported, "%s gives no gradient by the soft prompts, so nothing can be trained through it", spec.ID).
+			WithRemedy("train with an adapter that does, on the same checkpoint; captions and scores work with this one")
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/affine"
+)
+
+// ProjectionInit says where the projection of a stage-2 bridge comes from.
+type ProjectionInit string
+
+// The ways to initialise a projection.
+const (
+	// ProjectionFresh is random, scaled to the language model's token norm.
+	ProjectionFresh ProjectionInit = "fresh"
+	// ProjectionSharedTokens carries the old projection over by a least-squares map
+	// between the embeddings of the tokens that both language models share.
+	ProjectionSharedTokens ProjectionInit = "shared-tokens"
+	// ProjectionOrthogonal does the same with a scaled rotation for the map.
+	ProjectionOrthogonal ProjectionInit = "orthogonal"
+	// ProjectionCaptionTokens needs no old projection: a ridge regression from Q-Former
+	// outputs to the new model's embeddings of the captions' tokens.
+	ProjectionCaptionTokens ProjectionInit = "caption-tokens"
+	// ProjectionKeep takes the old projection as it is: the language model is the same.
+	ProjectionKeep ProjectionInit = "keep"
+)
+
+// NeedsOldLanguage reports whether the initialisation carries an old projection
+// over and so needs the language model that it was trained with.
+func (p ProjectionInit) NeedsOldLanguage() bool {
+	return p == ProjectionSharedTokens || p == ProjectionOrthogonal
+}
+
+// ProjectionTransfer joins a bridge with a language model for stage 2.
+type ProjectionTransfer struct {
+	From        *bridge.Bridge         // stage 1, or stage 2 with another language model
+	Language    adapters.LanguageModel // the one to join with
+	OldLanguage adapters.LanguageModel // the one that From was trained with; see [ProjectionInit.NeedsOldLanguage]
+	Templates   bridge.Prompts         // texts around captions and questions
+	Init        ProjectionInit
+	Seed        uint64
+	// Features are those of some training pictures, on which the soft prompts are
+	// scaled to the model's token norm. Captions are these pictures' captions.
+	Features *adapters.Tensor
+	Captions []string
+	Log      *slog.Logger
+}
+
+// TransferStats describes a map between two models that was fitted to carry
+// trained weights over: a projection ([ProjectionTransfer]) or cross-attention
+// ([FoldEncoder]).
+type TransferStats struct {
+	Rows  int     // that the map was fitted to: shared tokens, Q-Former outputs or feature tokens
+	R2    float64 // of the map on rows that it was not fitted to
+	Ridge float64 // chosen on those; 0 for an orthogonal map
+	Scale float64 // that brought the soft prompts to the new model's token norm; 0 for cross-attention
+}
+
+// NewBridge returns the stage-2 bridge that training starts from. From is not
+// changed. If the projection cannot be carried over (a model shows no token
+// embeddings, or the vocabularies share too few tokens), NewBridge logs a warning
+// and the projection starts fresh.
+func (p ProjectionTransfer) NewBridge(ctx context.Context) (*bridge.Bridge, error) {
+	b, err := p.From.ForLanguage(p.Language.Spec(), p.Templates, p.Seed)
+	if err != nil {
+		return nil, err
+	}
+	switch p.Init {
+	case ProjectionSharedTokens:
+		err = p.fromOldProjection(ctx, b, affine.Ridge)
+	case ProjectionOrthogonal:
+		err = p.fromOldProjection(ctx, b, affine.Orthogonal)
+	case ProjectionCaptionTokens:
+		err = p.fromCaptionTokens(ctx, b)
+	case ProjectionKeep:
+		err = keepProjection(p.From, b)
+	}
+	if err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (p ProjectionTransfer) fromOldProjection(ctx context.Context, b *bridge.Bridge, fit fitter) error {
+	if p.OldLanguage == nil {
+		return fmt.Errorf("the old projection is carried over through the old language model %s, which is not open", p.From.Info.Language.ID)
+	}
+	from, ok := adapters.AsTokenEmbedder(p.OldLanguage)
+	to, ok2 := adapters.AsTokenEmbedder(p.Language)
+	if !ok || !ok2 {
+		p.Log.Warn("a language model shows no token embeddings: the projection starts fresh", "old", p.OldLanguage.Spec().ID, "new", p.Language.Spec().ID)
+		return nil
+	}
+	stats, err := transferProjection(ctx, p.From, b, from, to, p.Features, fit, p.Seed)
+	return p.logTransfer("projection carried over through shared tokens", stats, err)
+}
+
+func (p ProjectionTransfer) fromCaptionTokens(ctx context.Context, b *bridge.Bridge) error {
+	to, ok := adapters.AsTokenEmbedder(p.Language)
+	if !ok {
+		p.Log.Warn("the language model shows no token embeddings: the projection starts fresh", "model", p.Language.Spec().ID)
+		return nil
+	}
+	captions := make([]string, len(p.Captions))
+	for i, c := range p.Captions {
+		captions[i] = p.Templates.TargetPrefix + c
+	}
+	stats, err := fitProjectionToCaptions(ctx, b, to, p.Features, captions, p.Seed)
+	return p.logTransfer("projection fitted to the captions' tokens", stats, err)
+}
+
+// logTransfer logs how the projection was initialised. An error of kind
+// Unsupported is logged, too, and dropped: the projection starts fresh.
+func (p ProjectionTransfer) logTransfer(message string, stats TransferStats, err error) error {
+	if adapters.KindOf(err) == adapters.Unsupported {
+		p.Log.Warn("the projection starts fresh", "reason", err)
+		return nil
+	}
+	if err == nil {
+		p.Log.Info(message, "rows", stats.Rows, "R2", fmt.Sprintf("%.3f", stats.R2), "ridge", stats.Ridge, "rescaled", fmt.Sprintf("%.2f", stats.Scale))
+	}
+	return err
+}
+
+func keepProjection(from, to *bridge.Bridge) error {
+	w, bias, err := from.Projection()
+	if err != nil {
+		return err
+	}
+	return to.SetProjection(w, bias)
+}

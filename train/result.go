@@ -1,0 +1,85 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/eval"
+)
+
+// Result holds the results of a finished run.
+type Result struct {
+	Final   Scores               `json:"final"`
+	Curve   []Scores             `json:"curve"`             // every evaluation, in order
+	Answers map[string]eval.Rate `json:"answers,omitempty"` // by kind of question
+	Samples []eval.Caption       `json:"samples,omitempty"`
+	Steps   int                  `json:"steps"`
+	Seconds float64              `json:"seconds"` // of training, with initialisation, warm-up and caches, without evaluation
+}
+
+// finish runs the last evaluation, saves the trained bridge and returns the results.
+func (s *Session) finish(ctx context.Context) (Result, error) {
+	captions := s.Plan.Evaluation.FinalCaptions
+	if captions == 0 {
+		captions = s.Plan.Evaluation.Captions
+	}
+	final, err := s.evaluate(ctx, captions, s.Plan.Evaluation.Rerank)
+	if err != nil {
+		return Result{}, err
+	}
+	r := Result{Final: final, Curve: s.scores, Samples: final.samples, Steps: s.stepsDone, Seconds: s.clock.Seconds()}
+	if s.Bridge.Info.Stage == 2 && captions > 0 {
+		if r.Answers, err = s.answers(ctx, s.Plan.Evaluation.Examples); err != nil {
+			return Result{}, err
+		}
+	}
+	if final.Retrieval != nil {
+		s.Bridge.Info.Retrieval = &bridge.Retrieval{Pairs: final.Retrieval.Pairs, TextR1: final.Retrieval.TextR1, ImageR1: final.Retrieval.ImageR1}
+	}
+	return r, s.saveBridge()
+}
+
+// answers generates answers to all questions about the first n pictures of the
+// evaluation set and counts the right ones by kind.
+func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, error) {
+	n = min(n, s.Eval.Data.Len())
+	var questions []eval.Question
+	for i := range n {
+		for _, q := range s.Eval.Data.Record(i).Questions {
+			questions = append(questions, eval.Question{Row: i, Question: q.Question, Answer: q.Answer, Kind: q.Kind})
+		}
+	}
+	if len(questions) == 0 {
+		return nil, nil
+	}
+	features, err := s.Eval.Features.Features(ctx, span(0, n))
+	if err != nil {
+		return nil, err
+	}
+	return eval.Answers(ctx, s.model(), features, questions)
+}
+
+// BridgeDir returns the folder in which a run keeps its trained bridge.
+func BridgeDir(run string) string { return filepath.Join(run, "bridge") }
+
+// saveBridge writes the trained bridge to the run folder.
+func (s *Session) saveBridge() error {
+	info := &s.Bridge.Info
+	for _, phase := range s.Plan.Phases {
+		info.TrainedOn = append(info.TrainedOn, s.describePhase(phase))
+	}
+	info.Steps += s.stepsDone
+	return s.Bridge.Save(BridgeDir(s.Dir), adapters.Float32)
+}
+
+// describePhase describes a phase and its data for [bridge.Info].
+func (s *Session) describePhase(phase Phase) string {
+	text := fmt.Sprintf("%s: %s on %s, %d steps of %d", phase.Name, phase.Objective, s.Train.Data.Name(), phase.Schedule.Steps, phase.Batch)
+	if phase.Mix.Questions > 0 {
+		text += fmt.Sprintf(", %.0f %% questions", 100*phase.Mix.Questions)
+	}
+	return text
+}
