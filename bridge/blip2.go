@@ -83,13 +83,13 @@ func (c blip2Config) config(stage qformer.Stage, language int) qformer.Config {
 	return out
 }
 
-// prompts are the texts that BLIP-2's own model cards use. A caption follows the
-// picture alone, as transformers writes it where it is given no text.
-func (c blip2Config) prompts() Prompts {
+// templates returns the texts of BLIP-2's model cards. A caption follows the picture
+// directly, as transformers generates it without a text.
+func (c blip2Config) templates() Templates {
 	if c.EncoderDecoder || c.Text.EncoderDecoder || c.Text.ModelType == "t5" {
-		return Prompts{Question: "Question: {} Short answer:"}
+		return Templates{Question: "Question: {} Short answer:"}
 	}
-	return Prompts{Question: "Question: {} Answer:", TargetPrefix: " "}
+	return Templates{Question: "Question: {} Answer:", TargetPrefix: " "}
 }
 
 // blip2 is an open folder with a whole BLIP-2.
@@ -146,8 +146,8 @@ func (b *blip2) read() error {
 	width := 0
 	if w, ok := b.folder.Tensor(projectionWeight); ok && len(w.Shape) == 2 {
 		width = w.Shape[0]
-		prompts := c.prompts()
-		b.info.Stage, b.info.Prompts = 2, &prompts
+		templates := c.templates()
+		b.info.Stage, b.info.Templates = 2, &templates
 		b.info.Language = &Side{ID: filepath.Base(dir), Path: dir, Family: c.Text.ModelType, Width: width}
 	} else if _, ok := b.folder.Tensor("itm_head.weight"); !ok {
 		return adapters.Errorf(adapters.Unsupported, "%s has neither language_projection.weight nor itm_head.weight: it is no Blip2ForConditionalGeneration and no Blip2ForImageTextRetrieval", dir).
@@ -160,23 +160,23 @@ func (b *blip2) read() error {
 	return b.readExtra()
 }
 
-// wants lists the bridge's own weights. What transformers' retrieval class lacks
-// is optional.
-func (b *blip2) wants() []weights.Want {
-	var wants []weights.Want
+// tensorSpecs lists the bridge's tensors. Those that transformers' retrieval class lacks
+// are optional.
+func (b *blip2) tensorSpecs() []weights.TensorSpec {
+	var specs []weights.TensorSpec
 	for _, p := range b.config.Parameters(b.info.parameters()) {
-		wants = append(wants, weights.Want{Name: p.Name, Shape: p.Shape, Optional: !inHuggingFace(p)})
+		specs = append(specs, weights.TensorSpec{Name: p.Name, Shape: p.Shape, Optional: !inHuggingFace(p)})
 	}
-	return wants
+	return specs
 }
 
 // inHuggingFace reports whether transformers' classes have a weight: they lack
 // stage 1's temperature and the head that predicts words.
 func inHuggingFace(p qformer.Param) bool { return p.Part != qformer.PartDecoder && p.Name != "temp" }
 
-// surplus are the weights that a bridge has no place for: those of the frozen
-// sides, a buffer of older files, and in stage 2 a text side that nothing uses.
-func (b *blip2) surplus(name string) bool {
+// ignored reports tensors that are not the bridge's: those of the frozen sides, a buffer of
+// older files, and in stage 2 the text side, which nothing uses.
+func (b *blip2) ignored(name string) bool {
 	switch {
 	case strings.HasPrefix(name, weights.LanguagePrefix), name == "embeddings.position_ids":
 		return true
@@ -198,11 +198,11 @@ func (b *blip2) load(ctx context.Context, backend compute.Backend) (*Bridge, err
 	if b.info.Language != nil {
 		b.info.Language.Digest = digest
 	}
-	store, err := b.folder.Load(ctx, backend, b.wants(), weights.Options{Ignore: b.surplus})
+	store, err := b.folder.Load(ctx, backend, b.tensorSpecs(), weights.Options{Ignore: b.ignored})
 	if err != nil {
 		return nil, err
 	}
-	out := assemble(backend, b.config, store, nil, b.info)
+	out := newBridge(backend, b.config, store, nil, b.info)
 	if err := b.complete(ctx, out); err != nil {
 		out.Close()
 		return nil, err
@@ -232,7 +232,7 @@ func (b *blip2) complete(ctx context.Context, out *Bridge) error {
 		return err
 	}
 	var err error
-	out.words, err = OpenWords(ctx, b.folder.Path(wordsFile))
+	out.tokenizer, err = OpenTokenizer(ctx, b.folder.Path(tokenizerFile))
 	return err
 }
 
@@ -295,8 +295,8 @@ func (b *blip2) readExtra() error {
 	if kept.Language != nil && e.Info.Language != nil {
 		b.info.Language.TokenNorm = e.Info.Language.TokenNorm
 	}
-	if b.info.Prompts == nil {
-		b.info.Prompts = kept.Prompts
+	if b.info.Templates == nil {
+		b.info.Templates = kept.Templates
 	}
 	return nil
 }
@@ -318,5 +318,5 @@ func (b *blip2) loadExtra(store *model.Store) error {
 			params = append(params, p)
 		}
 	}
-	return fill(store, path, found, params)
+	return createParameters(store, path, found, params)
 }

@@ -26,8 +26,8 @@ func TestInfoOfBLIP2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.Stage != 2 || info.Vision.Path != dir || info.Vision.Layer != -1 || info.Language.Path != dir || info.Language.Family != "t5" || info.Prompts.TargetPrefix != "" {
-		t.Errorf("info %+v, language %+v, prompts %+v", info, info.Language, info.Prompts)
+	if info.Stage != 2 || info.Vision.Path != dir || info.Vision.Layer != -1 || info.Language.Path != dir || info.Language.Family != "t5" || info.Templates.TargetPrefix != "" {
+		t.Errorf("info %+v, language %+v, prompts %+v", info, info.Language, info.Templates)
 	}
 	if config.Queries != 4 || config.CrossEvery != 3 || config.Layers != 4 || config.Activation != "relu" || config.LanguageWidth != 24 || config.EncoderWidth != 18 || config.VisionEps != 1e-6 {
 		t.Errorf("config %+v", config)

@@ -91,7 +91,7 @@ func (c *Checkpoint) addVision(parts Parts) error {
 	}
 	config["model_type"] = weights.TypeBLIP2Vision
 	c.Config["vision_config"] = config
-	c.take(f, weights.VisionPrefix, nil)
+	c.addTensors(f, weights.VisionPrefix, nil)
 	return c.addProcessor(parts, number(config, 224, "image_size"))
 }
 
@@ -188,10 +188,10 @@ func (c *Checkpoint) putJSON(name string, v any) error {
 func (c *Checkpoint) addRetrieval(own *bridge.BLIP2) error {
 	c.Config["text_config"] = map[string]any{"model_type": "opt"} // unused, and wanted
 	c.Config["image_token_index"] = nil
-	c.Files["tokenizer.json"] = own.Words
+	c.Files["tokenizer.json"] = own.TokenizerJSON
 	return errors.Join(
 		c.putJSON("tokenizer_config.json", map[string]any{"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]", "unk_token": "[UNK]",
-			"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]", "model_max_length": bridge.MaxWords}),
+			"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]", "model_max_length": bridge.MaxTextTokens}),
 		c.putJSON("processor_config.json", map[string]any{"processor_class": "Blip2Processor"}))
 }
 
@@ -215,12 +215,12 @@ func (c *Checkpoint) addLanguage(ctx context.Context, b *bridge.Bridge, parts Pa
 			b.Config().LanguageWidth, parts.Language, width).
 			WithRemedy("keep the run as it is: every command of bridge takes it as a MODEL")
 	}
-	words, err := openLanguageWords(ctx, f)
+	words, err := openLanguageTokenizer(ctx, f)
 	if err != nil {
 		return err
 	}
 	defer words.Close()
-	c.language(f, words.image)
+	c.addLanguageTensors(f, words.image)
 	if words.image >= words.vocabulary {
 		config["vocab_size"] = words.image + 1
 	}
@@ -237,31 +237,31 @@ func (c *Checkpoint) addLanguage(ctx context.Context, b *bridge.Bridge, parts Pa
 			generation[key] = v
 		}
 	}
-	return errors.Join(c.addWords(words), c.putJSON(generationFile, generation),
+	return errors.Join(c.addTokenizer(words), c.putJSON(generationFile, generation),
 		c.putJSON("processor_config.json", map[string]any{"processor_class": "Blip2Processor", "num_query_tokens": b.Config().Queries}))
 }
 
-// language adds the language model's weights under transformers' names of today.
+// addLanguageTensors adds the language model's weights under transformers' names of today.
 // Where the token of pictures has no embedding, it gets one: a copy of the last,
 // which it is never read of, and which no greedy choice prefers to the original.
-func (c *Checkpoint) language(f *weights.Folder, image int) {
+func (c *Checkpoint) addLanguageTensors(f *weights.Folder, image int) {
 	for _, name := range f.Names() {
 		v, _ := f.Tensor(name)
-		if name = nameToday(f.ModelType(), name); name == "" {
+		if name = currentName(f.ModelType(), name); name == "" {
 			continue
 		}
-		if perToken(name) && v.Shape[0] <= image {
-			v = lengthen(v, image+1)
+		if isTokenTable(name) && v.Shape[0] <= image {
+			v = appendRows(v, image+1)
 		}
 		c.Tensors[weights.LanguagePrefix+name] = v
 	}
 }
 
-// nameToday returns the name that a weight has in transformers' class with a
+// currentName returns the name that a weight has in transformers' class with a
 // head, or "" where the class has none: for constants of older files. GPT-2 and
 // the first OPTs are released without the prefix that transformers adds to a model
 // while loading it, but not to one inside of another.
-func nameToday(modelType, name string) string {
+func currentName(modelType, name string) string {
 	var prefix string
 	var constants []string
 	switch modelType {
@@ -283,15 +283,15 @@ func nameToday(modelType, name string) string {
 	return prefix + name
 }
 
-// perToken reports whether a weight has a row for each token.
-func perToken(name string) bool {
+// isTokenTable reports whether a weight has a row for each token.
+func isTokenTable(name string) bool {
 	return slices.ContainsFunc([]string{"embed_tokens.weight", "shared.weight", "lm_head.weight", "wte.weight"}, func(s string) bool {
 		return name == s || strings.HasSuffix(name, "."+s)
 	})
 }
 
-// lengthen repeats the last row until there are n.
-func lengthen(v weights.View, n int) weights.View {
+// appendRows repeats the last row until there are n.
+func appendRows(v weights.View, n int) weights.View {
 	row := len(v.Data) / v.Shape[0]
 	data := append(make([]byte, 0, n*row), v.Data...)
 	for len(data) < n*row {

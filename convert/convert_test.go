@@ -157,7 +157,7 @@ func TestLAVISStage2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := l.Bridge(backends.ForTest(t), config, nil, bridge.Info{Vision: bridge.Side{ID: "eva"}, Language: &bridge.Side{ID: "opt"}, Prompts: &bridge.Prompts{}})
+	b, err := l.Bridge(backends.ForTest(t), config, nil, bridge.Info{Vision: bridge.Side{ID: "eva"}, Language: &bridge.Side{ID: "opt"}, Templates: &bridge.Templates{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestLAVISStage1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	words, err := bridge.OpenWords(context.Background(), filepath.Join(golden("retrieval"), "tokenizer.json"))
+	words, err := bridge.OpenTokenizer(context.Background(), filepath.Join(golden("retrieval"), "tokenizer.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

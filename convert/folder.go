@@ -35,7 +35,7 @@ func (c *Checkpoint) fromFolder(ctx context.Context, f *weights.Folder) error {
 	if c.Config, err = object(f); err != nil {
 		return err
 	}
-	c.take(f, "", nil)
+	c.addTensors(f, "", nil)
 	names := append(append(append([]string{}, tokenizerFiles...), processorFiles...), bridge.ExtraFiles()...)
 	if err := c.copyFiles(f.Dir(), append(names, generationFile)); err != nil {
 		return err
@@ -43,7 +43,7 @@ func (c *Checkpoint) fromFolder(ctx context.Context, f *weights.Folder) error {
 	if _, generative := f.Tensor("language_projection.weight"); !generative || c.Config["image_token_index"] != nil {
 		return nil
 	}
-	words, err := openLanguageWords(ctx, f)
+	words, err := openLanguageTokenizer(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (c *Checkpoint) fromFolder(ctx context.Context, f *weights.Folder) error {
 		return nil // of the older form, as it was
 	}
 	c.Config["image_token_index"] = words.image
-	return errors.Join(c.addWords(words), c.countQueries())
+	return errors.Join(c.addTokenizer(words), c.countQueries())
 }
 
 // countQueries tells transformers' processor how often to repeat the token.

@@ -24,7 +24,7 @@ func TestNameToday(t *testing.T) {
 		{"gemma2", "lm_head.weight", "lm_head.weight"},
 		{"of a plugin", "a.weight", "a.weight"},
 	} {
-		if got := nameToday(c.model, c.name); got != c.want {
+		if got := currentName(c.model, c.name); got != c.want {
 			t.Errorf("%s: %s is now %q, want %q", c.model, c.name, got, c.want)
 		}
 	}

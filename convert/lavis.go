@@ -36,7 +36,7 @@ func OpenLAVIS(path string) (*LAVIS, error) {
 		return nil, err
 	}
 	l := &LAVIS{path: path, file: f, trained: map[string]weights.View{}, encoder: map[string]weights.View{}}
-	if err := l.sort(); err != nil {
+	if err := l.classify(); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -55,9 +55,9 @@ func (l *LAVIS) HasEncoder() bool { return len(l.encoder) > 0 }
 // projections are LAVIS's names of the projection to the language model.
 var projections = []string{"opt_proj", "t5_proj", "llm_proj"}
 
-func (l *LAVIS) sort() error {
+func (l *LAVIS) classify() error {
 	if _, ok := l.file.Tensors["query_tokens"]; !ok {
-		return l.sortEncoder()
+		return l.classifyEncoder()
 	}
 	var unknown []string
 	for name, v := range l.file.Tensors {
@@ -97,8 +97,8 @@ func (l *LAVIS) findStage() error {
 	return nil
 }
 
-// sortEncoder takes the file as eva_vit_g.pth.
-func (l *LAVIS) sortEncoder() error {
+// classifyEncoder takes the file as eva_vit_g.pth.
+func (l *LAVIS) classifyEncoder() error {
 	if _, ok := l.file.Tensors["blocks.0.attn.qkv.weight"]; !ok {
 		names := slices.Sorted(maps.Keys(l.file.Tensors))
 		return adapters.Errorf(adapters.Unsupported, "%s has neither query_tokens nor blocks.0.attn.qkv.weight: it is no BLIP-2 and no EVA-CLIP of LAVIS (its first weight is %s)", l.path, names[0])
@@ -204,7 +204,7 @@ func (l *LAVIS) has(layer int, block string) bool {
 
 // Bridge makes a bridge of the trained part. It takes over words, the text side's
 // tokenizer, which a stage-1 checkpoint wants.
-func (l *LAVIS) Bridge(backend compute.Backend, config qformer.Config, words *bridge.Words, info bridge.Info) (*bridge.Bridge, error) {
+func (l *LAVIS) Bridge(backend compute.Backend, config qformer.Config, words *bridge.Tokenizer, info bridge.Info) (*bridge.Bridge, error) {
 	weights := make(map[string]*adapters.Tensor, len(l.trained))
 	for name, v := range l.trained {
 		values, err := v.Float32s()

@@ -20,7 +20,7 @@ func (r *Resolved) Plan() train.Plan {
 	plan := train.Plan{
 		Seed:            r.Seed,
 		Evaluation:      train.Evaluation(r.Evaluation),
-		Prompts:         r.Prompts(),
+		Prompts:         r.Templates(),
 		Start:           train.StartFresh,
 		MaxTextTokens:   r.Data.MaxTextTokens,
 		CheckpointEvery: r.Run.CheckpointEvery,

@@ -30,14 +30,14 @@ type hfConfig struct {
 	Positions      int  `json:"n_positions"`
 }
 
-// Folder returns the backbone of a Hugging Face checkpoint folder. Its id is
-// the folder's name ([FolderName]); its family follows from config.json's model_type. A folder
-// with a whole BLIP-2 is refused, for it holds two: [Registry.FolderOf] takes one.
-func (r *Registry) Folder(dir string) (Backbone, error) { return r.FolderOf(dir, "") }
+// Folder returns the backbone of a Hugging Face checkpoint folder. Its id is the folder's
+// name ([FolderName]); its family follows from config.json's model_type. A folder with a
+// whole BLIP-2 is an error because it holds two models: [Registry.FolderKind] selects one.
+func (r *Registry) Folder(dir string) (Backbone, error) { return r.FolderKind(dir, "") }
 
-// FolderOf is [Registry.Folder] for who knows what kind of model is wanted: of a
-// whole BLIP-2 it is the one of that kind.
-func (r *Registry) FolderOf(dir string, kind adapters.ModelKind) (Backbone, error) {
+// FolderKind is like [Registry.Folder], for a model of the given kind: of a folder with a
+// whole BLIP-2 it returns that part.
+func (r *Registry) FolderKind(dir string, kind adapters.ModelKind) (Backbone, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
 		return Backbone{}, err
@@ -46,7 +46,7 @@ func (r *Registry) FolderOf(dir string, kind adapters.ModelKind) (Backbone, erro
 	if err != nil {
 		return Backbone{}, err
 	}
-	if config, err = config.part(path, kind); err != nil {
+	if config, err = config.frozenPart(path, kind); err != nil {
 		return Backbone{}, err
 	}
 	family, err := r.familyOf(path, config.key, config.ModelType)
@@ -83,9 +83,9 @@ func readConfig(dir string) (c hfConfig, err error) {
 	return c, jsonfile.Decode(file, data, &c)
 }
 
-// part is the configuration of a whole BLIP-2's frozen model, c itself of
-// anything else.
-func (c hfConfig) part(dir string, kind adapters.ModelKind) (hfConfig, error) {
+// frozenPart returns the configuration of a whole BLIP-2's frozen model of the given kind,
+// and c itself for any other folder.
+func (c hfConfig) frozenPart(dir string, kind adapters.ModelKind) (hfConfig, error) {
 	if c.ModelType != weights.TypeBLIP2 {
 		return c, nil
 	}
@@ -144,10 +144,10 @@ func (c hfConfig) describeLanguage(m *Manifest) {
 	m.Width = firstPositive(c.EmbedWidth, c.HiddenSize, c.DModel, c.Embd)
 	m.Context = firstPositive(c.MaxPositions, c.Positions)
 	m.Architecture = adapters.DecoderOnly
-	m.Prompts = DefaultPrompts()
+	m.Templates = DefaultTemplates()
 	if c.EncoderDecoder {
 		m.Architecture = adapters.EncoderDecoder
-		m.Prompts = Prompts{Caption: "a photo of", Question: "Question: {} Short answer:"}
+		m.Templates = Templates{Caption: "a photo of", Question: "Question: {} Short answer:"}
 	}
 }
 

@@ -45,12 +45,12 @@ func assemble(dir string) ([]byte, error) {
 		return nil, err
 	}
 	if vocab == nil || merges == nil {
-		if text, err := pieces(dir); err != nil || text != nil {
+		if text, err := fromSentencePiece(dir); err != nil || text != nil {
 			return text, err
 		}
 		return nil, missing(dir)
 	}
-	family, err := readFamily(dir)
+	family, err := readBPEConfig(dir)
 	if err != nil {
 		return nil, err
 	}

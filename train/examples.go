@@ -51,7 +51,7 @@ func draw(rng *rand.Rand, e data.Example, row int, st Stage) data.Pick {
 }
 
 // example turns a pick into a language model's example about soft prompt i.
-func example(prompts bridge.Prompts, objective Objective, p data.Pick, i int) adapters.Example {
+func example(prompts bridge.Templates, objective Objective, p data.Pick, i int) adapters.Example {
 	switch {
 	case p.Question != nil:
 		return prompts.QuestionExample(i, p.Question.Question, p.Question.Answer)

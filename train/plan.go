@@ -114,7 +114,7 @@ type Plan struct {
 	Seed       uint64
 	Stages     []Stage
 	Evaluation Evaluation
-	Prompts    bridge.Prompts
+	Prompts    bridge.Templates
 	Start      Start
 	// MaxTextTokens is the most tokens of a caption or an answer, the end of the
 	// answer counted; longer ones are cut (LAVIS: max_txt_len 32). 0 cuts none.

@@ -28,7 +28,7 @@ type representation struct {
 }
 
 func newRepresentation(s *Session, st Stage) (*representation, error) {
-	words := s.Bridge.Words()
+	words := s.Bridge.Tokenizer()
 	if words == nil {
 		return nil, fmt.Errorf("stage %s (%s) needs a bridge of stage 1; this one has lost its text side", st.Name, st.Objective)
 	}
@@ -66,7 +66,7 @@ func (r *representation) build(in []*Node) []*Node {
 	features, ids, images, learning := in[0], in[1], in[2], in[4]
 	rng := layers.NewRNG(in[3])
 	p := layers.NewParams(r.session.Bridge.Store(), ids.Graph())
-	pad := Scalar(ids.Graph(), dtypes.Int32, r.session.Bridge.Words().Pad())
+	pad := Scalar(ids.Graph(), dtypes.Int32, r.session.Bridge.Tokenizer().Pad())
 	l := objective.Stage1(qformer.New(r.session.Bridge.Config(), p, rng), r.config, objective.Batch{
 		Features: features, IDs: ids, Visible: NotEqual(ids, pad), ImageIDs: images,
 	}, rng)
@@ -124,7 +124,7 @@ func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Ten
 	if err != nil {
 		return nil, 0, err
 	}
-	words, err := r.session.Bridge.Words().Batch(texts)
+	words, err := r.session.Bridge.Tokenizer().Batch(texts)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -15,7 +15,7 @@ type Join struct {
 	From     *bridge.Bridge         // stage 1, or stage 2 with another language model
 	Language adapters.LanguageModel // the one to join with
 	Old      adapters.LanguageModel // the one that From was trained with; see [Start.NeedsOld]
-	Prompts  bridge.Prompts
+	Prompts  bridge.Templates
 	Start    Start
 	Seed     uint64
 	// Sample is features of some training pictures, on which soft prompts are
@@ -43,7 +43,7 @@ func (j Join) Begin(ctx context.Context) (*bridge.Bridge, error) {
 	case StartSharedTokens:
 		err = j.carry(ctx, b, affine.Ridge)
 	case StartOrthogonal:
-		err = j.carry(ctx, b, affine.Orthogonal)
+		err = j.carry(ctx, b, affine.Procrustes)
 	case StartCaptionTokens:
 		err = j.project(ctx, b)
 	case StartKeep:

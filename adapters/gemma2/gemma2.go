@@ -54,20 +54,20 @@ func defaults() config {
 	return c
 }
 
-func read(folder *weights.Folder) (decoder.Model, error) {
+func read(folder *weights.Folder) (decoder.Definition, error) {
 	c := defaults()
 	if err := folder.DecodeConfig(&c); err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
 	if err := c.check(folder); err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
 	windows, err := decoder.Windows(folder, c.layerTypes(), c.NumHiddenLayers, c.SlidingWindow)
 	if err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
 	c.HiddenAct = c.HiddenActivation
-	return gated.Model{
+	return gated.Variant{
 		Config: c.Config, QKVBias: c.AttentionBias, OutputBias: c.AttentionBias, NormPlus1: true, Sandwich: true,
 		EmbedScale: math.Sqrt(float64(c.HiddenSize)), Scale: 1 / math.Sqrt(c.QueryPreAttnScalar),
 		Cap: valueOf(c.AttentionCap), FinalCap: valueOf(c.FinalCap), Windows: windows,

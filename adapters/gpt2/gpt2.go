@@ -27,22 +27,22 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	return decoder.Open(ctx, req, "gpt2", Family().ModelTypes, read)
 }
 
-func read(folder *weights.Folder) (decoder.Model, error) {
+func read(folder *weights.Folder) (decoder.Definition, error) {
 	c, err := readConfig(folder)
 	if err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
 	b := body{c, decoder.FindWeights(folder, "transformer.", "wte", c.TieWordEmbeddings)}
-	return decoder.Model{
+	return decoder.Definition{
 		Width: c.Width, Vocabulary: c.VocabSize, Context: c.Positions, End: c.EOSTokenID,
 		Network:   decoder.Network{Body: b, Heads: c.Heads, KVHeads: c.Heads, HeadDim: c.Width / c.Heads, Blocks: c.blocks()},
-		Embedding: b.EmbeddingName(), Wants: b.wants(), Ignore: b.ignore,
+		Embedding: b.EmbeddingName(), Tensors: b.tensorSpecs(), Ignore: b.ignored,
 	}, nil
 }
 
-// blocks says how each block scales its scores.
-func (c config) blocks() []decoder.Block {
-	blocks := decoder.Repeat(c.Layers, decoder.Block{Scale: 1})
+// blocks returns the attention of each block, with the scale of its scores.
+func (c config) blocks() []decoder.BlockAttention {
+	blocks := decoder.Repeat(c.Layers, decoder.BlockAttention{Scale: 1})
 	for i := range blocks {
 		if c.ScaleAttnWeights {
 			blocks[i].Scale /= math.Sqrt(float64(c.Width / c.Heads))

@@ -53,19 +53,19 @@ func defaults(modelType string) config {
 	return c
 }
 
-func read(folder *weights.Folder) (decoder.Model, error) {
+func read(folder *weights.Folder) (decoder.Definition, error) {
 	c := defaults(folder.ModelType())
 	if err := folder.DecodeConfig(&c); err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
-	m := gated.Model{Config: c.Config}
+	m := gated.Variant{Config: c.Config}
 	if folder.ModelType() == typeLlama {
 		m.QKVBias, m.OutputBias, m.MLPBias = c.AttentionBias, c.AttentionBias, c.MLPBias
 		return m.Read(folder)
 	}
 	if c.SlidingWindow != nil {
 		if err := decoder.CheckSizes(folder, decoder.Size{Key: "sliding_window", Value: *c.SlidingWindow}); err != nil {
-			return decoder.Model{}, err
+			return decoder.Definition{}, err
 		}
 		for range c.NumHiddenLayers {
 			m.Windows = append(m.Windows, *c.SlidingWindow)

@@ -38,31 +38,32 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	if err != nil {
 		return nil, err
 	}
-	tok, rules, err := openTokenizer(ctx, folder)
+	tok, special, err := openTokenizer(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
-	return lm.Load(ctx, req, folder, lm.Family{
-		Name:        "opt",
-		Width:       c.WordEmbedProjDim,
-		Vocabulary:  c.VocabSize,
-		Context:     c.MaxPositionEmbeddings,
-		EndOfAnswer: endOfAnswer,
-		Rules:       rules,
-		Tokenizer:   tok,
-		Network:     c.network(),
-		Embedding:   embeddingName,
-		Wants:       c.wants(),
-		Ignore:      surplus,
+	return lm.Load(ctx, req, folder, lm.Definition{
+		Name:          "opt",
+		Width:         c.WordEmbedProjDim,
+		Vocabulary:    c.VocabSize,
+		Context:       c.MaxPositionEmbeddings,
+		Architecture:  adapters.DecoderOnly,
+		EndOfAnswer:   endOfAnswer,
+		SpecialTokens: special,
+		Tokenizer:     tok,
+		Network:       c.network(),
+		Embedding:     embeddingName,
+		Tensors:       c.tensorSpecs(),
+		Ignore:        ignored,
 	})
 }
 
-// openTokenizer opens the tokenizer and finds in it the token of "\n".
-func openTokenizer(ctx context.Context, folder *weights.Folder) (*tokenizer.Tokenizer, lm.Rules, error) {
+// openTokenizer opens the tokenizer and finds its token of "\n".
+func openTokenizer(ctx context.Context, folder *weights.Folder) (*tokenizer.Tokenizer, lm.SpecialTokens, error) {
 	dir := folder.Dir()
 	tok, err := tokenizer.Open(ctx, dir)
 	if err != nil {
-		return nil, lm.Rules{}, err
+		return nil, lm.SpecialTokens{}, err
 	}
 	end, err := tok.Encode(endOfAnswer, false)
 	if err == nil && len(end.IDs) != 1 {
@@ -74,7 +75,7 @@ func openTokenizer(ctx context.Context, folder *weights.Folder) (*tokenizer.Toke
 	}
 	if err != nil {
 		tok.Close()
-		return nil, lm.Rules{}, err
+		return nil, lm.SpecialTokens{}, err
 	}
-	return tok, lm.Rules{Architecture: adapters.DecoderOnly, BOS: bos, End: end.IDs}, nil
+	return tok, lm.SpecialTokens{BOS: bos, End: end.IDs}, nil
 }

@@ -53,18 +53,18 @@ func defaults(modelType string) config {
 	return c
 }
 
-func read(folder *weights.Folder) (decoder.Model, error) {
+func read(folder *weights.Folder) (decoder.Definition, error) {
 	c := defaults(folder.ModelType())
 	if err := folder.DecodeConfig(&c); err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
-	m := gated.Model{Config: c.Config, QKVBias: true}
+	m := gated.Variant{Config: c.Config, QKVBias: true}
 	if folder.ModelType() == typeQwen3 {
 		m.QKNorm, m.QKVBias, m.OutputBias = true, c.AttentionBias, c.AttentionBias
 	}
 	var err error
 	if m.Windows, err = c.windows(folder); err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
 	return m.Read(folder)
 }

@@ -41,19 +41,18 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	if err != nil {
 		return nil, err
 	}
-	return lm.Load(ctx, req, folder, lm.Family{
-		Name:        "t5",
-		Width:       c.DModel,
-		Vocabulary:  c.VocabSize,
-		EndOfAnswer: tok.Token(c.EOSTokenID[0]),
-		Rules: lm.Rules{
-			Architecture: adapters.EncoderDecoder, BOS: lm.None, End: c.EOSTokenID, Start: c.start(),
-		},
-		Tokenizer: tok,
-		Network:   network{c},
-		Embedding: shared + ".weight",
-		Wants:     c.wants(),
-		Ignore:    surplus,
-		Activates: true,
+	return lm.Load(ctx, req, folder, lm.Definition{
+		Name:            "t5",
+		Width:           c.DModel,
+		Vocabulary:      c.VocabSize,
+		Architecture:    adapters.EncoderDecoder,
+		EndOfAnswer:     tok.Token(c.EOSTokenID[0]),
+		SpecialTokens:   lm.SpecialTokens{BOS: lm.None, End: c.EOSTokenID, Start: c.start()},
+		Tokenizer:       tok,
+		Network:         network{c},
+		Embedding:       shared + ".weight",
+		Tensors:         c.tensorSpecs(),
+		Ignore:          ignored,
+		TakesActivation: true,
 	})
 }

@@ -241,10 +241,10 @@ func (p *program) openSides(c *cli.Context, dir string, info bridge.Info, dtype 
 // warnOtherWords warns of another tokenizer than the bridge was trained with: the
 // language model's weights may still be the same.
 func (p *program) warnOtherWords(model registry.Backbone, trained bridge.Side) {
-	if trained.Words == "" {
+	if trained.TokenizerDigest == "" {
 		return
 	}
-	if now, err := wordsDigest(model); err == nil && now != "" && now != trained.Words {
+	if now, err := wordsDigest(model); err == nil && now != "" && now != trained.TokenizerDigest {
 		p.log.Warn("language model has another tokenizer than the bridge was trained with", "language model", model.ID)
 	}
 }
@@ -266,7 +266,7 @@ func (p *program) caption(c *cli.Context) error {
 		return err
 	}
 	defer done()
-	prompt := m.Info.Prompts.Caption
+	prompt := m.Info.Templates.Caption
 	if c.IsSet("prompt") {
 		prompt = c.String("prompt")
 	}

@@ -220,7 +220,7 @@ func (p *program) lavisBridge(c *cli.Context, reg *registry.Registry, l *convert
 	} else if !l.HasEncoder() || c.String("to") == toBridge {
 		return nil, parts, usagef("%s does not say which encoder it was trained with; name it with --encoder ID (eva-vit-g, or the folder that bridge convert makes of eva_vit_g.pth)", c.Args().First())
 	}
-	var words *bridge.Words
+	var words *bridge.Tokenizer
 	if l.Stage() == 1 {
 		words, err = p.lavisWords(c, reg)
 	} else {
@@ -239,7 +239,7 @@ func (p *program) lavisBridge(c *cli.Context, reg *registry.Registry, l *convert
 
 // lavisSide describes a frozen model that a flag names.
 func lavisSide(reg *registry.Registry, id string, kind adapters.ModelKind) (bridge.Side, string, error) {
-	m, err := reg.LookupOf(id, kind)
+	m, err := reg.LookupKind(id, kind)
 	if err != nil {
 		return bridge.Side{}, "", err
 	}
@@ -270,17 +270,17 @@ func lavisLanguage(c *cli.Context, reg *registry.Registry, l *convert.LAVIS, inf
 	if err != nil {
 		return err
 	}
-	m, err := reg.LookupOf(id, adapters.KindLanguage)
+	m, err := reg.LookupKind(id, adapters.KindLanguage)
 	if err != nil {
 		return err
 	}
-	prompts := bridge.Prompts(m.Prompts)
-	info.Language, info.Prompts, parts.Language = &side, &prompts, dir
+	prompts := bridge.Templates(m.Templates)
+	info.Language, info.Templates, parts.Language = &side, &prompts, dir
 	return nil
 }
 
 // lavisWords opens the tokenizer of a stage-1 file's text side.
-func (p *program) lavisWords(c *cli.Context, reg *registry.Registry) (*bridge.Words, error) {
+func (p *program) lavisWords(c *cli.Context, reg *registry.Registry) (*bridge.Tokenizer, error) {
 	name := c.String("tokenizer")
 	if name == "" {
 		return nil, usagef("%s is of stage 1 and does not hold its tokenizer; name the folder of bert-base-uncased with --tokenizer DIR", c.Args().First())
@@ -288,5 +288,5 @@ func (p *program) lavisWords(c *cli.Context, reg *registry.Registry) (*bridge.Wo
 	if dir, ok := reg.Snapshot(name, "tokenizer.json"); ok {
 		name = dir
 	}
-	return bridge.OpenWords(c.Context, filepath.Join(name, "tokenizer.json"))
+	return bridge.OpenTokenizer(c.Context, filepath.Join(name, "tokenizer.json"))
 }

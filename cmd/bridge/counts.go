@@ -73,7 +73,7 @@ func (p *program) shape(ctx context.Context, reg *registry.Registry, r *recipes.
 		if err != nil {
 			return c, "", err
 		}
-		if words, err := bridge.OpenWords(ctx, path); err == nil {
+		if words, err := bridge.OpenTokenizer(ctx, path); err == nil {
 			vocabulary = words.Vocabulary()
 			defer words.Close()
 		} else {

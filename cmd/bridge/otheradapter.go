@@ -41,7 +41,7 @@ func otherAdapter(reg *registry.Registry, side bridge.Side, kind adapters.ModelK
 		return side, err
 	}
 	if side.Path == "" && side.Plugin == "" {
-		model, err := reg.LookupOf(side.ID, kind)
+		model, err := reg.LookupKind(side.ID, kind)
 		if err != nil {
 			return side, err
 		}

@@ -76,7 +76,7 @@ func (b *bench) origin(ctx context.Context, r *recipes.Resolved, plain bool) (*b
 	if err != nil {
 		return nil, err
 	}
-	words, err := bridge.OpenWords(ctx, path)
+	words, err := bridge.OpenTokenizer(ctx, path)
 	if err != nil {
 		return nil, noWords(r.QFormer.Tokenizer, path, err)
 	}
@@ -128,7 +128,7 @@ func (b *bench) join(ctx context.Context, r *recipes.Resolved, from *bridge.Brid
 	case same && (r.Swap == nil || begin.NeedsOld()):
 		begin = train.StartKeep
 	}
-	j := train.Join{From: from, Language: b.language, Prompts: r.Prompts(), Start: begin, Seed: r.Seed, Log: b.program.log}
+	j := train.Join{From: from, Language: b.language, Prompts: r.Templates(), Start: begin, Seed: r.Seed, Log: b.program.log}
 	if begin.NeedsOld() {
 		old, err := b.oldLanguage(ctx, *from.Info.Language)
 		if err != nil {
@@ -213,11 +213,11 @@ func openingOfSide(reg *registry.Registry, side bridge.Side, kind adapters.Model
 	case side.Path != "" && side.Plugin != "":
 		o.model = registry.Backbone{Manifest: registry.Manifest{ID: side.ID}, Source: registry.FromFolder, Path: side.Path}
 	case side.Path != "":
-		o.model, err = reg.FolderOf(side.Path, kind)
+		o.model, err = reg.FolderKind(side.Path, kind)
 	case side.Plugin != "":
 		o.model = registry.Backbone{Manifest: registry.Manifest{ID: side.ID}, Source: registry.FromFolder}
 	default:
-		o.model, err = reg.LookupOf(side.ID, kind)
+		o.model, err = reg.LookupKind(side.ID, kind)
 	}
 	return o, err
 }

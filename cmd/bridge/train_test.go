@@ -74,7 +74,7 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 	if strings.TrimSpace(stdout) == "" || strings.Contains(stderr, "another tokenizer") {
 		t.Errorf("the answer %q, stderr %s", stdout, stderr)
 	}
-	if info, _, err := bridge.ReadInfo(train.BridgeDir(swapped)); err != nil || !strings.HasPrefix(info.Language.Words, "sha256:") {
+	if info, _, err := bridge.ReadInfo(train.BridgeDir(swapped)); err != nil || !strings.HasPrefix(info.Language.TokenizerDigest, "sha256:") {
 		t.Errorf("the bridge does not say its tokenizer: %+v, %v", info.Language, err)
 	}
 	stdout, _ = want(t, exitDone, "compare", stage1, stage2, swapped, "--json")
@@ -108,7 +108,7 @@ func TestAnotherTokenizerIsWarnedOf(t *testing.T) {
 	}{{"{}", words, false}, {"[]", words, true}, {"[]", "", false}} {
 		write(c.text)
 		var log bytes.Buffer
-		(&program{log: slog.New(slog.NewTextHandler(&log, nil))}).warnOtherWords(model, bridge.Side{Words: c.trained})
+		(&program{log: slog.New(slog.NewTextHandler(&log, nil))}).warnOtherWords(model, bridge.Side{TokenizerDigest: c.trained})
 		if strings.Contains(log.String(), "another tokenizer") != c.warns {
 			t.Errorf("%+v: %s", c, log.String())
 		}

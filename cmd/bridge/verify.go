@@ -81,7 +81,7 @@ func (p *program) runner(c *cli.Context, f *golden.Folder) (golden.Runner, func(
 		layer: f.Options.FeatureLayer, image: f.ImageSize()}
 	switch f.Kind {
 	case golden.KindVision, golden.KindLanguage:
-		if o.model, err = reg.FolderOf(f.Checkpoint(), adapters.ModelKind(f.Kind)); err != nil && o.plugin == "" {
+		if o.model, err = reg.FolderKind(f.Checkpoint(), adapters.ModelKind(f.Kind)); err != nil && o.plugin == "" {
 			return nil, nil, err
 		}
 		if err != nil { // a model type that only the plugin reads

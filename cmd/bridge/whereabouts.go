@@ -34,7 +34,7 @@ func (b *bench) languageSide() (bridge.Side, error) {
 		return side, err
 	}
 	record(&side, *b.recipe.LanguageModel, *l.Language)
-	side.Words, err = wordsDigest(*b.recipe.LanguageModel)
+	side.TokenizerDigest, err = wordsDigest(*b.recipe.LanguageModel)
 	return side, err
 }
 

@@ -22,8 +22,8 @@ var (
 
 const generationFile = "generation_config.json"
 
-// languageWords is a language model's tokenizer with the token of pictures.
-type languageWords struct {
+// languageTokenizer is a language model's tokenizer with the token of pictures.
+type languageTokenizer struct {
 	*tokenizer.Tokenizer
 	dir        string
 	image      int // id of imageToken
@@ -32,12 +32,12 @@ type languageWords struct {
 	known      bool
 }
 
-func openLanguageWords(ctx context.Context, f *weights.Folder) (*languageWords, error) {
+func openLanguageTokenizer(ctx context.Context, f *weights.Folder) (*languageTokenizer, error) {
 	tok, err := tokenizer.Open(ctx, f.Dir())
 	if err != nil {
 		return nil, err
 	}
-	w := &languageWords{Tokenizer: tok, dir: f.Dir(), vocabulary: embeddings(f), newline: -1}
+	w := &languageTokenizer{Tokenizer: tok, dir: f.Dir(), vocabulary: embeddings(f), newline: -1}
 	if end, err := tok.Encode("\n", false); err == nil && len(end.IDs) == 1 {
 		w.newline = int(end.IDs[0])
 	}
@@ -57,7 +57,7 @@ func openLanguageWords(ctx context.Context, f *weights.Folder) (*languageWords, 
 // may leave vocab_size to its class's default.
 func embeddings(f *weights.Folder) int {
 	for _, name := range f.Names() {
-		if v, _ := f.Tensor(name); perToken(name) && len(v.Shape) == 2 {
+		if v, _ := f.Tensor(name); isTokenTable(name) && len(v.Shape) == 2 {
 			return v.Shape[0]
 		}
 	}
@@ -79,8 +79,8 @@ func number(config map[string]any, otherwise int, keys ...string) int {
 	return otherwise
 }
 
-// addWords adds the tokenizer's files, the token of pictures among its tokens.
-func (c *Checkpoint) addWords(w *languageWords) error {
+// addTokenizer adds the tokenizer's files, the token of pictures among its tokens.
+func (c *Checkpoint) addTokenizer(w *languageTokenizer) error {
 	if err := c.copyFiles(w.dir, tokenizerFiles); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (c *Checkpoint) addWords(w *languageWords) error {
 
 // withImage is the tokenizer.json with the token of pictures, and for OPT with
 // the bos that stands in front of its texts.
-func (w *languageWords) withImage(config map[string]any) ([]byte, error) {
+func (w *languageTokenizer) withImage(config map[string]any) ([]byte, error) {
 	var doc map[string]json.RawMessage
 	if err := json.Unmarshal(w.JSON(), &doc); err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func (w *languageWords) withImage(config map[string]any) ([]byte, error) {
 }
 
 // addBOS makes the tokenizer put OPT's bos in front of a text, where it does not.
-func (w *languageWords) addBOS(doc map[string]json.RawMessage, config map[string]any) error {
+func (w *languageTokenizer) addBOS(doc map[string]json.RawMessage, config map[string]any) error {
 	if config["model_type"] != "opt" {
 		return nil
 	}
