@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute"
@@ -24,7 +25,7 @@ import (
 // stage 2, Blip2ForImageTextRetrieval one of stage 1. Its Q-Former has the names
 // that a bridge uses anyway.
 
-// blip2Config is what config.json of such a folder says of the bridge.
+// blip2Config holds the keys of such a folder's config.json that concern the bridge.
 type blip2Config struct {
 	ModelType      string `json:"model_type"`
 	Queries        int    `json:"num_query_tokens"`
@@ -54,7 +55,10 @@ type blip2Config struct {
 	} `json:"text_config"`
 }
 
-// defaultBLIP2 holds what a key that is left out means (transformers,
+// visionFamily is the name of the family that reads BLIP-2's vision encoder, for [Info].
+const visionFamily = "eva"
+
+// defaultBLIP2 returns the defaults of missing keys (transformers,
 // configuration_blip_2.py).
 func defaultBLIP2() blip2Config {
 	c := blip2Config{Queries: 32, Projection: 256}
@@ -62,7 +66,7 @@ func defaultBLIP2() blip2Config {
 	q := &c.QFormer
 	q.Vocabulary, q.HiddenSize, q.Layers, q.Heads, q.Intermediate, q.Activation = 30522, 768, 12, 12, 3072, "gelu"
 	q.Dropout, q.MaxPositions, q.Positions, q.InitStd, q.Eps, q.CrossEvery = 0.1, 512, "absolute", 0.02, 1e-12, 2
-	c.Text.ModelType = "opt"
+	c.Text.ModelType = weights.DefaultBLIP2Text
 	return c
 }
 
@@ -85,11 +89,19 @@ func (c blip2Config) config(stage qformer.Stage, language int) qformer.Config {
 
 // templates returns the texts of BLIP-2's model cards. A caption follows the picture
 // directly, as transformers generates it without a text.
-func (c blip2Config) templates() Templates {
-	if c.EncoderDecoder || c.Text.EncoderDecoder || c.Text.ModelType == "t5" {
+func (b *blip2) templates() Templates {
+	if b.json.EncoderDecoder || b.json.Text.EncoderDecoder || b.hasTextEncoder() {
 		return Templates{Question: "Question: {} Short answer:"}
 	}
 	return Templates{Question: "Question: {} Answer:", TargetPrefix: " "}
+}
+
+// hasTextEncoder reports whether the folder's language model has an encoder, by the names
+// of its weights: config.json may leave out that it is an encoder-decoder model.
+func (b *blip2) hasTextEncoder() bool {
+	return slices.ContainsFunc(b.folder.Names(), func(name string) bool {
+		return strings.HasPrefix(name, weights.LanguagePrefix+"encoder.") || strings.HasPrefix(name, weights.LanguagePrefix+"model.encoder.")
+	})
 }
 
 // blip2 is an open folder with a whole BLIP-2.
@@ -141,12 +153,12 @@ func (b *blip2) read() error {
 	if c.QFormer.Positions != "absolute" {
 		return adapters.Errorf(adapters.Unsupported, "%s: qformer_config.position_embedding_type is %q, want \"absolute\"", b.folder.Path("config.json"), c.QFormer.Positions)
 	}
-	side := Side{ID: filepath.Base(dir), Path: dir, Family: "eva", Width: c.Vision.Width, Layer: -1}
+	side := Side{ID: filepath.Base(dir), Path: dir, Family: visionFamily, Width: c.Vision.Width, Layer: -1}
 	b.info = Info{Stage: 1, Vision: side}
 	width := 0
 	if w, ok := b.folder.Tensor(projectionWeight); ok && len(w.Shape) == 2 {
 		width = w.Shape[0]
-		templates := c.templates()
+		templates := b.templates()
 		b.info.Stage, b.info.Templates = 2, &templates
 		b.info.Language = &Side{ID: filepath.Base(dir), Path: dir, Family: c.Text.ModelType, Width: width}
 	} else if _, ok := b.folder.Tensor("itm_head.weight"); !ok {

@@ -26,7 +26,7 @@ func families() []adapters.Family {
 	return []adapters.Family{
 		vit.Family(), siglip.Family(), dinov2.Family(),
 		{Name: "opt", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"opt"}},
-		{Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"t5"}},
+		{Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"t5"}, Architecture: adapters.EncoderDecoder},
 		{Name: "gpt2", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"gpt2"}},
 	}
 }
@@ -150,7 +150,7 @@ func TestFoldersDescribeThemselves(t *testing.T) {
 		{`{"model_type": "opt", "hidden_size": 1024, "word_embed_proj_dim": 512, "max_position_embeddings": 2048}`,
 			Manifest{Family: "opt", Kind: adapters.KindLanguage, Width: 512, Context: 2048, Architecture: adapters.DecoderOnly,
 				Templates: Templates{"a photo of", "Question: {} Answer:", " "}}},
-		{`{"model_type": "t5", "d_model": 768, "is_encoder_decoder": true}`,
+		{`{"model_type": "t5", "d_model": 768}`,
 			Manifest{Family: "t5", Kind: adapters.KindLanguage, Width: 768, Architecture: adapters.EncoderDecoder,
 				Templates: Templates{"a photo of", "Question: {} Short answer:", ""}}},
 		{`{"model_type": "gpt2", "n_embd": 768, "n_positions": 1024}`,

@@ -10,9 +10,10 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// bpeConfig is what a folder without tokenizer.json says about its tokenizer.
+// bpeConfig is the configuration of a byte-level tokenizer in a folder without
+// tokenizer.json.
 type bpeConfig struct {
-	bos            string // in front of every text; "" for nothing
+	bos            string // the token before every text; "" for none
 	addPrefixSpace bool
 	added          []addedToken
 }
@@ -53,9 +54,9 @@ type specialNames struct {
 	PAD name `json:"pad_token"`
 }
 
-// readBPEConfig reads a folder's configuration files. Only GPT-2's tokenizer class,
-// which OPT shares, can be put together from vocab.json and merges.txt alone.
-func readBPEConfig(dir string) (bpeConfig, error) {
+// readBPEConfig reads a folder's configuration files. Only GPT-2's tokenizer class, which
+// OPT shares, can be assembled from vocab.json and merges.txt alone.
+func readBPEConfig(dir string, defaults adapters.TokenizerDefaults) (bpeConfig, error) {
 	var config struct {
 		specialNames
 		AddBOS         *bool                 `json:"add_bos_token"`
@@ -71,25 +72,20 @@ func readBPEConfig(dir string) (bpeConfig, error) {
 			return bpeConfig{}, err
 		}
 	}
-	class, err := readClass(dir)
+	class, err := readClass(dir, defaults)
 	if err != nil {
 		return bpeConfig{}, err
 	}
-	known := []string{"gpt2", "opt", "gpt_neo", "gptj"}
-	if name := strings.TrimSuffix(class.given, "Fast"); name != "GPT2Tokenizer" && (name != "" || !slices.Contains(known, class.modelType)) {
+	if cmp.Or(strings.TrimSuffix(class.given, "Fast"), defaults.Class) != "GPT2Tokenizer" {
 		return bpeConfig{}, adapters.Errorf(adapters.Unsupported,
 			"no tokenizer.json in %s, and vocab.json and merges.txt are enough only for GPT-2's and OPT's tokenizer: got tokenizer_class %q, model_type %q",
-			dir, class.given, class.modelType).WithRemedy(writeRemedy)
+			dir, class.given, defaults.ModelType).WithRemedy(writeRemedy)
 	}
 
 	f := bpeConfig{addPrefixSpace: config.AddPrefixSpace}
-	fallback := name("<|endoftext|>")
-	isOPT := class.modelType == "opt"
-	if isOPT {
-		fallback = "</s>"
-	}
+	fallback := name(cmp.Or(defaults.SpecialToken, "<|endoftext|>"))
 	bos := cmp.Or(names.BOS, config.BOS, fallback)
-	if config.AddBOS != nil && *config.AddBOS || config.AddBOS == nil && isOPT {
+	if config.AddBOS != nil && *config.AddBOS || config.AddBOS == nil && defaults.BOS {
 		f.bos = string(bos)
 	}
 	f.add(config.Added, extra, bos,
@@ -97,8 +93,7 @@ func readBPEConfig(dir string) (bpeConfig, error) {
 	return f, nil
 }
 
-// add collects the added tokens. An id of -1 is to be looked up in the
-// vocabulary.
+// add collects the added tokens. The id -1 means that the vocabulary has the id.
 func (f *bpeConfig) add(decoder map[string]addedToken, extra map[string]int32, special ...name) {
 	for id, token := range decoder {
 		if _, err := fmt.Sscan(id, &token.ID); err == nil {

@@ -10,14 +10,14 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// fromSentencePiece makes a tokenizer.json of a SentencePiece model: the tokenizer that
-// transformers' own class makes of it. nil where the folder has no such model.
-func fromSentencePiece(dir string) ([]byte, error) {
+// fromSentencePiece makes a tokenizer.json from a folder's SentencePiece model, as
+// transformers' class does. It returns nil if the folder has no such model.
+func fromSentencePiece(dir string, defaults adapters.TokenizerDefaults) ([]byte, error) {
 	name, data, err := readFirst(dir, "tokenizer.model", "spiece.model")
 	if err != nil || data == nil {
 		return nil, err
 	}
-	class, err := readClass(dir)
+	class, err := readClass(dir, defaults)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func fromSentencePiece(dir string) ([]byte, error) {
 	build := map[string]func(*sentencePiece, *settings) (object, error){"LlamaTokenizer": llamaTokenizer, "T5Tokenizer": t5Tokenizer}[class.name]
 	if build == nil {
 		return nil, s.unsupported("no tokenizer.json, and %s alone is read where tokenizer_class is LlamaTokenizer or T5Tokenizer only: got tokenizer_class %q, model_type %q",
-			name, class.given, class.modelType)
+			name, class.given, defaults.ModelType)
 	}
 	m, err := parseSentencePiece(data)
 	if err != nil {
@@ -44,7 +44,7 @@ func fromSentencePiece(dir string) ([]byte, error) {
 	return json.Marshal(file)
 }
 
-// readFirst reads the first of a folder's files that is there.
+// readFirst reads the first of the named files that the folder has.
 func readFirst(dir string, names ...string) (name string, data []byte, err error) {
 	for _, name := range names {
 		if data, err := read(dir, name); err != nil || data != nil {
@@ -54,23 +54,15 @@ func readFirst(dir string, names ...string) (name string, data []byte, err error
 	return "", nil, nil
 }
 
-// tokenizerClass is whose tokenizer a folder's is.
+// tokenizerClass is transformers' class of a folder's tokenizer.
 type tokenizerClass struct {
-	name      string // of the class that transformers 5 takes
-	given     string // tokenizer_class, "" where the folder does not say
-	modelType string // of the language model
+	name  string // the class that transformers 5 uses
+	given string // tokenizer_class; "" if the folder names none
 }
 
 // readClass reads tokenizer_config.json and config.json.
-func readClass(dir string) (tokenizerClass, error) {
-	var model struct {
-		ModelType string `json:"model_type"`
-		Class     string `json:"tokenizer_class"`
-		Text      struct {
-			ModelType string `json:"model_type"`
-		} `json:"text_config"`
-	}
-	var config struct {
+func readClass(dir string, defaults adapters.TokenizerDefaults) (tokenizerClass, error) {
+	var model, config struct {
 		Class string `json:"tokenizer_class"`
 	}
 	if err := readJSON(dir, "config.json", &model); err != nil {
@@ -79,16 +71,10 @@ func readClass(dir string) (tokenizerClass, error) {
 	if err := readJSON(dir, "tokenizer_config.json", &config); err != nil {
 		return tokenizerClass{}, err
 	}
-	c := tokenizerClass{given: cmp.Or(config.Class, model.Class), modelType: model.ModelType}
-	if c.modelType == "blip-2" { // the tokenizer of a whole BLIP-2 is its language model's, OPT where it does not say
-		c.modelType = cmp.Or(model.Text.ModelType, "opt")
-	}
+	c := tokenizerClass{given: cmp.Or(config.Class, model.Class)}
 	c.name = strings.TrimSuffix(c.given, "Fast")
-	switch {
-	case c.modelType == "mistral": // whatever the folder says
-		c.name = "TokenizersBackend"
-	case c.name == "" && c.modelType == "t5": // for a Llama it would be TokenizersBackend, which puts no space in front
-		c.name = "T5Tokenizer"
+	if c.name == "" || defaults.IgnoreClass {
+		c.name = defaults.Class
 	}
 	return c, nil
 }
@@ -161,7 +147,7 @@ func llamaTokenizer(m *sentencePiece, s *settings) (object, error) {
 	}, nil
 }
 
-// spaceMark stands for a space in pieces.
+// spaceMark represents a space in pieces.
 const spaceMark = "▁"
 
 // spaces says how LlamaTokenizer marks spaces, and how it takes the marks away:
@@ -264,8 +250,8 @@ func (s *settings) idOf(key string, defaults map[string]string, added []addedTok
 	return added[at].ID, nil
 }
 
-// postProcessor is the post-processor that add_bos_token and add_eos_token ask for. A
-// folder that does not say has neither.
+// postProcessor returns the post-processor for add_bos_token and add_eos_token, which are
+// false by default.
 func (s *settings) postProcessor(defaults map[string]string, added []addedToken) (object, error) {
 	single, pair, special := []object{templatePart("Sequence", "A", 0)}, []object{templatePart("Sequence", "B", 1)}, object{}
 	for _, key := range []string{"bos_token", "eos_token"} {

@@ -250,7 +250,7 @@ func TestClose(t *testing.T) {
 func TestCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Open(ctx, filepath.Join("testdata", "opt")); adapters.KindOf(err) != adapters.Canceled {
+	if _, err := Open(ctx, filepath.Join("testdata", "opt"), adapters.TokenizerDefaults{Class: "GPT2Tokenizer"}); adapters.KindOf(err) != adapters.Canceled {
 		t.Errorf("got %v, want canceled", err)
 	}
 }

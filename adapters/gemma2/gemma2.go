@@ -20,12 +20,15 @@ import (
 
 // Family describes the family for a registry.
 func Family() adapters.Family {
-	return adapters.Family{Name: "gemma2", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"gemma2"}}
+	return adapters.Family{
+		Name: "gemma2", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"gemma2"},
+		Architecture: adapters.DecoderOnly, TensorName: gated.TensorName(),
+	}
 }
 
 // Open loads a checkpoint folder: config.json, weights and tokenizer.json.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
-	return decoder.Open(ctx, req, "gemma2", Family().ModelTypes, read)
+	return decoder.Open(ctx, req, Family(), read)
 }
 
 // config is what config.json says beyond the shared keys. A null turns a cap

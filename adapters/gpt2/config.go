@@ -2,6 +2,7 @@ package gpt2
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters/internal/lm"
@@ -103,5 +104,8 @@ func (b body) tensorSpecs() []weights.TensorSpec {
 // ignored reports whether a tensor repeats others, or is a causal mask, which old files
 // contain.
 func (b body) ignored(name string) bool {
-	return b.Ignore(name) || strings.HasSuffix(name, ".attn.bias") || strings.HasSuffix(name, ".attn.masked_bias")
+	return b.Ignore(name) || slices.ContainsFunc(causalMasks(), func(suffix string) bool { return strings.HasSuffix(name, suffix) })
 }
+
+// causalMasks returns the suffixes of the causal masks that old files contain.
+func causalMasks() []string { return []string{".attn.bias", ".attn.masked_bias"} }

@@ -12,19 +12,26 @@ import (
 	"math"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/internal/lm"
 	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // Family describes the family for a registry.
 func Family() adapters.Family {
-	return adapters.Family{Name: "gpt2", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"gpt2"}}
+	return adapters.Family{
+		Name: "gpt2", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"gpt2"},
+		Architecture: adapters.DecoderOnly, TensorName: lm.TensorName("transformer.", causalMasks()...),
+		Tokenizer: func(string) adapters.TokenizerDefaults {
+			return adapters.TokenizerDefaults{Class: "GPT2Tokenizer"}
+		},
+	}
 }
 
 // Open loads a checkpoint folder: config.json, weights, and tokenizer.json or
 // vocab.json with merges.txt.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
-	return decoder.Open(ctx, req, "gpt2", Family().ModelTypes, read)
+	return decoder.Open(ctx, req, Family(), read)
 }
 
 func read(folder *weights.Folder) (decoder.Definition, error) {

@@ -25,13 +25,27 @@ const (
 
 // Family describes the family for a registry.
 func Family() adapters.Family {
-	return adapters.Family{Name: "llama", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{typeLlama, typeMistral}}
+	return adapters.Family{
+		Name: "llama", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{typeLlama, typeMistral},
+		Architecture: adapters.DecoderOnly, Tokenizer: tokenizerDefaults, TensorName: gated.TensorName(),
+	}
+}
+
+// tokenizerDefaults returns those of Llama, or of Mistral, whose SentencePiece model
+// transformers never reads as LlamaTokenizer. A Llama folder must name its class:
+// transformers' default for it puts no space before a text.
+func tokenizerDefaults(modelType string) adapters.TokenizerDefaults {
+	d := adapters.TokenizerDefaults{SentencePiece: "tokenizer.model"}
+	if modelType == typeMistral {
+		d.Class, d.IgnoreClass = "TokenizersBackend", true
+	}
+	return d
 }
 
 // Open loads a checkpoint folder: config.json, weights, and tokenizer.json or
 // tokenizer.model.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
-	return decoder.Open(ctx, req, "llama", Family().ModelTypes, read)
+	return decoder.Open(ctx, req, Family(), read)
 }
 
 // config is what config.json says beyond the shared keys.

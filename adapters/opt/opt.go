@@ -23,7 +23,15 @@ const endOfAnswer = "\n"
 
 // Family describes the family for a registry.
 func Family() adapters.Family {
-	return adapters.Family{Name: "opt", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"opt"}}
+	return adapters.Family{
+		Name: "opt", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"opt"},
+		Architecture: adapters.DecoderOnly, EndOfAnswer: endOfAnswer, Tokenizer: tokenizerDefaults, TensorName: lm.TensorName("model."),
+	}
+}
+
+// tokenizerDefaults are those of GPT-2's class, which OPT uses with tokens of its own.
+func tokenizerDefaults(string) adapters.TokenizerDefaults {
+	return adapters.TokenizerDefaults{Class: "GPT2Tokenizer", BOS: true, SpecialToken: "</s>"}
 }
 
 // Open loads an OPT checkpoint folder: config.json, weights, and tokenizer.json
@@ -43,11 +51,10 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 		return nil, err
 	}
 	return lm.Load(ctx, req, folder, lm.Definition{
-		Name:          "opt",
+		Family:        Family(),
 		Width:         c.WordEmbedProjDim,
 		Vocabulary:    c.VocabSize,
 		Context:       c.MaxPositionEmbeddings,
-		Architecture:  adapters.DecoderOnly,
 		EndOfAnswer:   endOfAnswer,
 		SpecialTokens: special,
 		Tokenizer:     tok,
@@ -61,7 +68,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 // openTokenizer opens the tokenizer and finds its token of "\n".
 func openTokenizer(ctx context.Context, folder *weights.Folder) (*tokenizer.Tokenizer, lm.SpecialTokens, error) {
 	dir := folder.Dir()
-	tok, err := tokenizer.Open(ctx, dir)
+	tok, err := tokenizer.Open(ctx, dir, Family().TokenizerFor(folder.ModelType()))
 	if err != nil {
 		return nil, lm.SpecialTokens{}, err
 	}

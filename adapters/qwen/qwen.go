@@ -24,12 +24,15 @@ const (
 
 // Family describes the family for a registry.
 func Family() adapters.Family {
-	return adapters.Family{Name: "qwen", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{typeQwen2, typeQwen3}}
+	return adapters.Family{
+		Name: "qwen", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{typeQwen2, typeQwen3},
+		Architecture: adapters.DecoderOnly, TensorName: gated.TensorName(),
+	}
 }
 
 // Open loads a checkpoint folder: config.json, weights and tokenizer.json.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
-	return decoder.Open(ctx, req, "qwen", Family().ModelTypes, read)
+	return decoder.Open(ctx, req, Family(), read)
 }
 
 // config is what config.json says beyond the shared keys.

@@ -184,13 +184,11 @@ func (c config) inputsOfFeedForward() []string {
 	return []string{"wi"}
 }
 
+// unusedBias is the suffix of a tensor that the first release holds and no class uses.
+const unusedBias = ".EncDecAttention.relative_attention_bias.weight"
+
 // ignored reports whether a tensor repeats the token embeddings, or is the unused bias of
 // the first release.
 func ignored(name string) bool {
-	switch name {
-	case "encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
-		"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight":
-		return true
-	}
-	return false
+	return name == "encoder.embed_tokens.weight" || name == "decoder.embed_tokens.weight" || name == "decoder.block.0.layer.1"+unusedBias
 }

@@ -10,10 +10,12 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/convert"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/registry"
 )
 
@@ -71,7 +73,7 @@ func (p *program) convert(c *cli.Context) error {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "bridge.json")); err != nil {
 		if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
-			checkpoint, err := convert.FromFolder(c.Context, dir)
+			checkpoint, err := convert.FromFolder(c.Context, dir, builtin.Families())
 			if err != nil {
 				return err
 			}
@@ -141,6 +143,7 @@ func sideFolder(reg *registry.Registry, side bridge.Side, kind adapters.ModelKin
 }
 
 func (p *program) assemble(c *cli.Context, b *bridge.Bridge, parts convert.Parts, to string) error {
+	parts.Families = builtin.Families()
 	checkpoint, warnings, err := convert.Assemble(c.Context, b, parts)
 	if err != nil {
 		return err
@@ -207,12 +210,13 @@ func (p *program) convertLAVIS(c *cli.Context, from, to string) error {
 
 // lavisBridge makes a bridge of a .pth file, and finds its frozen models.
 func (p *program) lavisBridge(c *cli.Context, reg *registry.Registry, l *convert.LAVIS) (*bridge.Bridge, convert.Parts, error) {
-	parts := convert.Parts{ExactGELU: l.Projection() == "t5_proj"}
+	parts := convert.Parts{Activation: l.Activation()}
 	config, err := l.Config(c.Int("heads"))
 	if err != nil {
 		return nil, parts, err
 	}
-	info := bridge.Info{Vision: bridge.Side{ID: "eva-vit-g", Family: "eva", Width: config.EncoderWidth, Layer: -1}}
+	encoder, _ := adapters.FamilyOf(reg.Families(), weights.TypeBLIP2Vision)
+	info := bridge.Info{Vision: bridge.Side{ID: "eva-vit-g", Family: encoder.Name, Width: config.EncoderWidth, Layer: -1}}
 	if id := c.String("encoder"); id != "" {
 		if info.Vision, parts.Vision, err = lavisSide(reg, id, adapters.KindVision); err != nil {
 			return nil, parts, err

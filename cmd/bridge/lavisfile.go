@@ -88,7 +88,7 @@ func (p *program) lavisDir(c *cli.Context, file string) (string, error) {
 		return "", err
 	}
 	defer b.Close()
-	if parts.ExactGELU && b.Info.Language.Path != "" {
+	if parts.Activation != "" && b.Info.Language.Path != "" {
 		p.log.Warn("LAVIS computes T5 with the exact gelu; a model that is named by its folder has its own activation", "llm", b.Info.Language.Path)
 	}
 	fmt.Fprintf(p.stderr, "%s is converted into %s, once\n", file, dir)
@@ -127,9 +127,8 @@ func (p *program) inferSides(c *cli.Context, reg *registry.Registry, l *convert.
 	if err != nil {
 		return err
 	}
-	families := map[string]string{"opt_proj": "opt", "t5_proj": "t5"}
-	infer := func(flag, family string, width int) error {
-		id := onlyOne(reg, family, width)
+	infer := func(flag, modelType string, width int) error {
+		id := onlyOne(reg, modelType, width)
 		if c.IsSet(flag) || id == "" {
 			return nil
 		}
@@ -137,18 +136,22 @@ func (p *program) inferSides(c *cli.Context, reg *registry.Registry, l *convert.
 		return c.Set(flag, id)
 	}
 	if !l.HasEncoder() {
-		err = infer("encoder", "eva", config.EncoderWidth)
+		err = infer("encoder", weights.TypeBLIP2Vision, config.EncoderWidth)
 	}
-	return errors.Join(err, infer("llm", families[l.Projection()], config.LanguageWidth))
+	return errors.Join(err, infer("llm", l.LanguageType(), config.LanguageWidth))
 }
 
-// onlyOne returns the id of a family's only model of a width, empty where there
-// are none or several.
-func onlyOne(reg *registry.Registry, family string, width int) string {
+// onlyOne returns the id of the only model of a width that the family of a model_type
+// reads, empty if there are none or several.
+func onlyOne(reg *registry.Registry, modelType string, width int) string {
+	family, ok := adapters.FamilyOf(reg.Families(), modelType)
+	if !ok {
+		return ""
+	}
 	found := ""
 	for _, id := range reg.IDs() {
 		m, err := reg.Lookup(id)
-		if err != nil || m.Manifest.Family != family || m.Width != width {
+		if err != nil || m.Manifest.Family != family.Name || m.Width != width {
 			continue
 		}
 		if found != "" {

@@ -16,18 +16,22 @@ const TypeBLIP2 = "blip-2"
 // TypeBLIP2Vision is the model_type of its vision encoder.
 const TypeBLIP2Vision = "blip_2_vision_model"
 
+// DefaultBLIP2Text is the model_type of its language model if text_config names none
+// (transformers' Blip2Config).
+const DefaultBLIP2Text = "opt"
+
 // blip2Part says where the folder of a whole BLIP-2 keeps one of its frozen models.
 type blip2Part struct {
 	config    string // key of config.json
 	prefix    string // of the weights' names
-	modelType string // where the configuration does not say
+	modelType string // the default
 }
 
 func blip2PartOf(kind adapters.ModelKind) blip2Part {
 	if kind == adapters.KindVision {
 		return blip2Part{"vision_config", VisionPrefix, TypeBLIP2Vision}
 	}
-	return blip2Part{"text_config", LanguagePrefix, "opt"}
+	return blip2Part{"text_config", LanguagePrefix, DefaultBLIP2Text}
 }
 
 // The prefixes of a frozen model's tensors in a whole BLIP-2.

@@ -15,21 +15,19 @@ import (
 // Definition describes the model of a checkpoint folder, as a family reads it from
 // config.json and the tokenizer.
 type Definition struct {
-	Name          string
-	Width         int // D
-	Vocabulary    int // V
-	Context       int // longest sequence, 0 if unbounded
-	Architecture  adapters.Architecture
-	EndOfAnswer   string
+	Family        adapters.Family
+	Width         int    // D
+	Vocabulary    int    // V
+	Context       int    // longest sequence, 0 if unbounded
+	EndOfAnswer   string // the token that ends an answer, for people
 	SpecialTokens SpecialTokens
 	Tokenizer     *tokenizer.Tokenizer
 	Network       Network
 	Embedding     string // checkpoint name of the token embeddings
 	// EmbeddingScale is the factor by which the network multiplies them; 0 means 1.
-	EmbeddingScale  float64
-	Tensors         []weights.TensorSpec
-	Ignore          func(name string) bool // reports tensors that the file may hold and the model does not need
-	TakesActivation bool                   // the network can compute LoadRequest.Activation
+	EmbeddingScale float64
+	Tensors        []weights.TensorSpec
+	Ignore         func(name string) bool // reports tensors that the file may hold and the model does not need
 }
 
 // Load reads the weights of folder and returns the model. It takes over d's
@@ -44,8 +42,8 @@ func Load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder
 }
 
 func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder, d Definition) (Config, error) {
-	if req.Activation != "" && !d.TakesActivation {
-		return Config{}, adapters.Errorf(adapters.Unsupported, "the activation %q in place of the checkpoint's own, which family %s cannot do", req.Activation, d.Name).
+	if req.Activation != "" && d.Family.ActivationKey == "" {
+		return Config{}, adapters.Errorf(adapters.Unsupported, "the activation %q in place of the checkpoint's own, which family %s cannot do", req.Activation, d.Family.Name).
 			WithRemedy("remove activation from the model's manifest")
 	}
 	backend, err := backends.Open(req.Backend)
@@ -80,11 +78,11 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder
 	return Config{
 		Spec: adapters.LanguageSpec{
 			Spec: adapters.Spec{
-				ID: id, Family: d.Name, Width: d.Width, DType: dtype,
+				ID: id, Family: d.Family.Name, Width: d.Width, DType: dtype,
 				Parameters: int64(store.NumParameters()), MemoryBytes: store.ByteSize(),
 				Digest: digest, Backend: backends.Describe(backend), Source: folder.Dir(),
 			},
-			Architecture: d.Architecture, ContextTokens: d.Context, Vocabulary: d.Vocabulary, EndOfAnswer: d.EndOfAnswer,
+			Architecture: d.Family.Architecture, ContextTokens: d.Context, Vocabulary: d.Vocabulary, EndOfAnswer: d.EndOfAnswer,
 		},
 		SpecialTokens: d.SpecialTokens, Tokenizer: d.Tokenizer, Network: d.Network,
 		Store: store, Backend: backend, Embedding: d.Embedding, EmbeddingScale: d.EmbeddingScale,

@@ -26,16 +26,16 @@ type Definition struct {
 	Ignore         func(name string) bool // reports tensors that the file may hold and the model does not need
 }
 
-// Open opens a checkpoint folder whose model_type is one of types. An answer ends at
-// the config's eos_token_id. The tokenizer decides which token stands before a text.
-func Open(ctx context.Context, req *adapters.LoadRequest, family string, types []string,
+// Open opens a checkpoint folder whose model_type is one of the family's. An answer ends
+// at the config's eos_token_id. The tokenizer decides which token stands before a text.
+func Open(ctx context.Context, req *adapters.LoadRequest, family adapters.Family,
 	read func(*weights.Folder) (Definition, error)) (adapters.LanguageModel, error) {
 	folder, err := weights.OpenPart(req.Checkpoint, adapters.KindLanguage)
 	if err != nil {
 		return nil, err
 	}
 	defer folder.Close()
-	if err := checkType(folder, types); err != nil {
+	if err := checkType(folder, family.ModelTypes); err != nil {
 		return nil, err
 	}
 	m, err := read(folder)
@@ -45,7 +45,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest, family string, types [
 	if m.End, err = end(folder, m); err != nil {
 		return nil, err
 	}
-	tok, err := tokenizer.Open(ctx, folder.Dir())
+	tok, err := tokenizer.Open(ctx, folder.Dir(), family.TokenizerFor(folder.ModelType()))
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +55,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest, family string, types [
 		return nil, err
 	}
 	return lm.Load(ctx, req, folder, lm.Definition{
-		Name: family, Width: m.Width, Vocabulary: m.Vocabulary, Context: m.Context,
-		Architecture:  adapters.DecoderOnly,
+		Family: family, Width: m.Width, Vocabulary: m.Vocabulary, Context: m.Context,
 		EndOfAnswer:   tok.Token(m.End[0]),
 		SpecialTokens: lm.SpecialTokens{BOS: bos, End: m.End},
 		Tokenizer:     tok, Network: m.Network, Embedding: m.Embedding, EmbeddingScale: m.EmbeddingScale,

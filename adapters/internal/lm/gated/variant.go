@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/modular-bridging/bridge/adapters/internal/lm"
 	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
 	"github.com/modular-bridging/bridge/internal/weights"
 )
@@ -38,7 +39,7 @@ func (m Variant) Read(folder *weights.Folder) (decoder.Definition, error) {
 	if err != nil {
 		return decoder.Definition{}, err
 	}
-	b := body{m, decoder.FindWeights(folder, "model.", "embed_tokens", m.TieWordEmbeddings)}
+	b := body{m, decoder.FindWeights(folder, prefix, "embed_tokens", m.TieWordEmbeddings)}
 	return decoder.Definition{
 		Width: m.HiddenSize, Vocabulary: m.VocabSize, Context: m.MaxPositionEmbeddings, End: m.EOSTokenID,
 		Network: decoder.Network{
@@ -116,5 +117,14 @@ func (b body) tensorSpecs() []weights.TensorSpec {
 // ignored reports whether a tensor repeats others, or holds the rotary frequencies that
 // old files contain.
 func (b body) ignored(name string) bool {
-	return b.Ignore(name) || strings.HasSuffix(name, "rotary_emb.inv_freq")
+	return b.Ignore(name) || strings.HasSuffix(name, rotaryConstant)
 }
+
+// rotaryConstant is the suffix of the rotary frequencies that old files contain.
+const rotaryConstant = "rotary_emb.inv_freq"
+
+// TensorName returns the function adapters.Family.TensorName of these families.
+func TensorName() func(name string) string { return lm.TensorName(prefix, rotaryConstant) }
+
+// prefix stands before the tensors of the base model.
+const prefix = "model."
