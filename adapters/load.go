@@ -1,7 +1,5 @@
 package adapters
 
-import "context"
-
 // LoadRequest says which frozen model to open and how to compute it.
 type LoadRequest struct {
 	ID         string // for the spec; empty means the folder's name
@@ -54,20 +52,4 @@ func (r *LoadRequest) Report(stage string, done, total int64) {
 	if r.Progress != nil {
 		r.Progress(Progress{Stage: stage, Done: done, Total: total})
 	}
-}
-
-// Family opens the models of one backbone family. Exactly one of the two
-// functions is set, as Kind says.
-type Family struct {
-	Name         string // "vit", "opt", …
-	Kind         ModelKind
-	OpenVision   func(ctx context.Context, req *LoadRequest) (VisionEncoder, error)
-	OpenLanguage func(ctx context.Context, req *LoadRequest) (LanguageModel, error)
-	// ModelTypes are the values of config.json's model_type that the family reads.
-	ModelTypes []string
-	// Refused are those that its functions refuse with a reason of their own.
-	Refused []string
-	// DescribeVision, where not nil, returns what OpenVision's encoder will be,
-	// as far as a folder says so without its weights.
-	DescribeVision func(checkpoint string) (VisionSpec, error)
 }

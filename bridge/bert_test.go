@@ -14,20 +14,20 @@ import (
 )
 
 // bertShape is the shape of the BERT in testdata/bert.
-func bertShape(words int) qformer.Config {
+func bertShape(vocabulary int) qformer.Config {
 	c := qformer.Base()
 	c.HiddenSize, c.Layers, c.Heads, c.Intermediate, c.Queries, c.MaxPositions = 16, 3, 2, 24, 5, 33
-	c.EncoderWidth, c.ProjectionDim, c.Vocabulary = 20, 12, words
+	c.EncoderWidth, c.ProjectionDim, c.Vocabulary = 20, 12, vocabulary
 	return c
 }
 
 func freshForBERT(t *testing.T) *Bridge {
 	t.Helper()
-	words, err := OpenWords(context.Background(), filepath.Join("testdata", "bert", "tokenizer.json"))
+	tok, err := OpenTokenizer(context.Background(), filepath.Join("testdata", "bert", "tokenizer.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(backends.ForTest(t), bertShape(words.Vocabulary()), words, 3)
+	b, err := New(backends.ForTest(t), bertShape(tok.Vocabulary()), tok, 3)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute"
@@ -24,7 +25,7 @@ import (
 // stage 2, Blip2ForImageTextRetrieval one of stage 1. Its Q-Former has the names
 // that a bridge uses anyway.
 
-// blip2Config is what config.json of such a folder says of the bridge.
+// blip2Config holds the keys of such a folder's config.json that concern the bridge.
 type blip2Config struct {
 	ModelType      string `json:"model_type"`
 	Queries        int    `json:"num_query_tokens"`
@@ -54,7 +55,10 @@ type blip2Config struct {
 	} `json:"text_config"`
 }
 
-// defaultBLIP2 holds what a key that is left out means (transformers,
+// visionFamily is the name of the family that reads BLIP-2's vision encoder, for [Info].
+const visionFamily = "eva"
+
+// defaultBLIP2 returns the defaults of missing keys (transformers,
 // configuration_blip_2.py).
 func defaultBLIP2() blip2Config {
 	c := blip2Config{Queries: 32, Projection: 256}
@@ -62,7 +66,7 @@ func defaultBLIP2() blip2Config {
 	q := &c.QFormer
 	q.Vocabulary, q.HiddenSize, q.Layers, q.Heads, q.Intermediate, q.Activation = 30522, 768, 12, 12, 3072, "gelu"
 	q.Dropout, q.MaxPositions, q.Positions, q.InitStd, q.Eps, q.CrossEvery = 0.1, 512, "absolute", 0.02, 1e-12, 2
-	c.Text.ModelType = "opt"
+	c.Text.ModelType = weights.DefaultBLIP2Text
 	return c
 }
 
@@ -83,13 +87,21 @@ func (c blip2Config) config(stage qformer.Stage, language int) qformer.Config {
 	return out
 }
 
-// prompts are the texts that BLIP-2's own model cards use. A caption follows the
-// picture alone, as transformers writes it where it is given no text.
-func (c blip2Config) prompts() Prompts {
-	if c.EncoderDecoder || c.Text.EncoderDecoder || c.Text.ModelType == "t5" {
-		return Prompts{Question: "Question: {} Short answer:"}
+// templates returns the texts of BLIP-2's model cards. A caption follows the picture
+// directly, as transformers generates it without a text.
+func (b *blip2) templates() Templates {
+	if b.json.EncoderDecoder || b.json.Text.EncoderDecoder || b.hasTextEncoder() {
+		return Templates{Question: "Question: {} Short answer:"}
 	}
-	return Prompts{Question: "Question: {} Answer:", TargetPrefix: " "}
+	return Templates{Question: "Question: {} Answer:", TargetPrefix: " "}
+}
+
+// hasTextEncoder reports whether the folder's language model has an encoder, by the names
+// of its weights: config.json may leave out that it is an encoder-decoder model.
+func (b *blip2) hasTextEncoder() bool {
+	return slices.ContainsFunc(b.folder.Names(), func(name string) bool {
+		return strings.HasPrefix(name, weights.LanguagePrefix+"encoder.") || strings.HasPrefix(name, weights.LanguagePrefix+"model.encoder.")
+	})
 }
 
 // blip2 is an open folder with a whole BLIP-2.
@@ -141,13 +153,13 @@ func (b *blip2) read() error {
 	if c.QFormer.Positions != "absolute" {
 		return adapters.Errorf(adapters.Unsupported, "%s: qformer_config.position_embedding_type is %q, want \"absolute\"", b.folder.Path("config.json"), c.QFormer.Positions)
 	}
-	side := Side{ID: filepath.Base(dir), Path: dir, Family: "eva", Width: c.Vision.Width, Layer: -1}
+	side := Side{ID: filepath.Base(dir), Path: dir, Family: visionFamily, Width: c.Vision.Width, Layer: -1}
 	b.info = Info{Stage: 1, Vision: side}
 	width := 0
 	if w, ok := b.folder.Tensor(projectionWeight); ok && len(w.Shape) == 2 {
 		width = w.Shape[0]
-		prompts := c.prompts()
-		b.info.Stage, b.info.Prompts = 2, &prompts
+		templates := b.templates()
+		b.info.Stage, b.info.Templates = 2, &templates
 		b.info.Language = &Side{ID: filepath.Base(dir), Path: dir, Family: c.Text.ModelType, Width: width}
 	} else if _, ok := b.folder.Tensor("itm_head.weight"); !ok {
 		return adapters.Errorf(adapters.Unsupported, "%s has neither language_projection.weight nor itm_head.weight: it is no Blip2ForConditionalGeneration and no Blip2ForImageTextRetrieval", dir).
@@ -160,23 +172,23 @@ func (b *blip2) read() error {
 	return b.readExtra()
 }
 
-// wants lists the bridge's own weights. What transformers' retrieval class lacks
-// is optional.
-func (b *blip2) wants() []weights.Want {
-	var wants []weights.Want
+// tensorSpecs lists the bridge's tensors. Those that transformers' retrieval class lacks
+// are optional.
+func (b *blip2) tensorSpecs() []weights.TensorSpec {
+	var specs []weights.TensorSpec
 	for _, p := range b.config.Parameters(b.info.parameters()) {
-		wants = append(wants, weights.Want{Name: p.Name, Shape: p.Shape, Optional: !inHuggingFace(p)})
+		specs = append(specs, weights.TensorSpec{Name: p.Name, Shape: p.Shape, Optional: !inHuggingFace(p)})
 	}
-	return wants
+	return specs
 }
 
 // inHuggingFace reports whether transformers' classes have a weight: they lack
 // stage 1's temperature and the head that predicts words.
 func inHuggingFace(p qformer.Param) bool { return p.Part != qformer.PartDecoder && p.Name != "temp" }
 
-// surplus are the weights that a bridge has no place for: those of the frozen
-// sides, a buffer of older files, and in stage 2 a text side that nothing uses.
-func (b *blip2) surplus(name string) bool {
+// ignored reports tensors that are not the bridge's: those of the frozen sides, a buffer of
+// older files, and in stage 2 the text side, which nothing uses.
+func (b *blip2) ignored(name string) bool {
 	switch {
 	case strings.HasPrefix(name, weights.LanguagePrefix), name == "embeddings.position_ids":
 		return true
@@ -198,11 +210,11 @@ func (b *blip2) load(ctx context.Context, backend compute.Backend) (*Bridge, err
 	if b.info.Language != nil {
 		b.info.Language.Digest = digest
 	}
-	store, err := b.folder.Load(ctx, backend, b.wants(), weights.Options{Ignore: b.surplus})
+	store, err := b.folder.Load(ctx, backend, b.tensorSpecs(), weights.Options{Ignore: b.ignored})
 	if err != nil {
 		return nil, err
 	}
-	out := assemble(backend, b.config, store, nil, b.info)
+	out := newBridge(backend, b.config, store, nil, b.info)
 	if err := b.complete(ctx, out); err != nil {
 		out.Close()
 		return nil, err
@@ -232,7 +244,7 @@ func (b *blip2) complete(ctx context.Context, out *Bridge) error {
 		return err
 	}
 	var err error
-	out.words, err = OpenWords(ctx, b.folder.Path(wordsFile))
+	out.tokenizer, err = OpenTokenizer(ctx, b.folder.Path(tokenizerFile))
 	return err
 }
 
@@ -295,8 +307,8 @@ func (b *blip2) readExtra() error {
 	if kept.Language != nil && e.Info.Language != nil {
 		b.info.Language.TokenNorm = e.Info.Language.TokenNorm
 	}
-	if b.info.Prompts == nil {
-		b.info.Prompts = kept.Prompts
+	if b.info.Templates == nil {
+		b.info.Templates = kept.Templates
 	}
 	return nil
 }
@@ -318,5 +330,5 @@ func (b *blip2) loadExtra(store *model.Store) error {
 			params = append(params, p)
 		}
 	}
-	return fill(store, path, found, params)
+	return createParameters(store, path, found, params)
 }

@@ -26,14 +26,39 @@ func TestInfoOfBLIP2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if info.Stage != 2 || info.Vision.Path != dir || info.Vision.Layer != -1 || info.Language.Path != dir || info.Language.Family != "t5" || info.Prompts.TargetPrefix != "" {
-		t.Errorf("info %+v, language %+v, prompts %+v", info, info.Language, info.Prompts)
+	if info.Stage != 2 || info.Vision.Path != dir || info.Vision.Layer != -1 || info.Language.Path != dir || info.Language.Family != "t5" || info.Templates.TargetPrefix != "" {
+		t.Errorf("info %+v, language %+v, templates %+v", info, info.Language, info.Templates)
 	}
 	if config.Queries != 4 || config.CrossEvery != 3 || config.Layers != 4 || config.Activation != "relu" || config.LanguageWidth != 24 || config.EncoderWidth != 18 || config.VisionEps != 1e-6 {
 		t.Errorf("config %+v", config)
 	}
 	if info, config, err = ReadInfo(transformed("retrieval")); err != nil || info.Stage != 1 || info.Language != nil || config.Vocabulary != 98 || config.ProjectionDim != 12 {
 		t.Errorf("retrieval: %+v, %+v, %v", info, config, err)
+	}
+}
+
+// The weights of the language model tell that it has an encoder, even if config.json does
+// not.
+func TestTemplatesOfAnEncoderDecoder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(transformed("t5"))); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "config.json")
+	config, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent := strings.ReplaceAll(string(config), `"is_encoder_decoder": true`, `"is_encoder_decoder": false`)
+	if silent == string(config) {
+		t.Fatal("config.json does not say that the model is an encoder-decoder model")
+	}
+	if err := os.WriteFile(path, []byte(silent), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	info, _, err := ReadInfo(dir)
+	if err != nil || info.Templates.Question != "Question: {} Short answer:" || info.Templates.TargetPrefix != "" {
+		t.Errorf("templates %+v, %v", info.Templates, err)
 	}
 }
 

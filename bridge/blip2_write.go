@@ -14,14 +14,14 @@ import (
 	"github.com/modular-bridging/bridge/qformer"
 )
 
-// BLIP2 is a bridge's share of a whole BLIP-2 as transformers saves it.
+// BLIP2 is the trained part of a whole BLIP-2 as transformers saves it.
 type BLIP2 struct {
 	// Config holds the keys of config.json that the bridge decides.
 	Config map[string]any
 	// Weights are what transformers' class has of the bridge, float32.
 	Weights map[string]*adapters.Tensor
-	// Words is the tokenizer.json of the text side; nil in stage 2.
-	Words []byte
+	// TokenizerJSON is the tokenizer.json of the text side; nil in stage 2.
+	TokenizerJSON []byte
 
 	extra        extraJSON
 	extraWeights map[string]*adapters.Tensor
@@ -33,7 +33,7 @@ const (
 	classGeneration = "Blip2ForConditionalGeneration"
 )
 
-// BLIP2 returns copies of what a whole BLIP-2 holds of the bridge.
+// BLIP2 returns a copy of the bridge in the form of a whole BLIP-2.
 func (b *Bridge) BLIP2() (*BLIP2, error) {
 	out := &BLIP2{Config: b.blip2Config(), Weights: map[string]*adapters.Tensor{}, extraWeights: map[string]*adapters.Tensor{},
 		extra: extraJSON{Format: formatVersion, VisionEps: b.config.VisionEps, InitTemp: b.config.InitTemp, Info: b.Info}}
@@ -48,8 +48,8 @@ func (b *Bridge) BLIP2() (*BLIP2, error) {
 			out.extraWeights[p.Name] = t
 		}
 	}
-	if b.words != nil {
-		out.Words = b.words.json
+	if b.tokenizer != nil {
+		out.TokenizerJSON = b.tokenizer.json
 	}
 	return out, nil
 }
@@ -81,8 +81,8 @@ func orDefault(s, otherwise string) string {
 	return s
 }
 
-// WriteExtra writes into a folder what transformers has no place for, so that
-// the bridge comes back from there as it was: transformers overlooks the files.
+// WriteExtra writes what transformers has no place for into files that transformers
+// ignores, so that the bridge can be read back from the folder unchanged.
 func (p *BLIP2) WriteExtra(dir string) error {
 	data, err := json.MarshalIndent(p.extra, "", "  ")
 	if err != nil {
@@ -97,17 +97,17 @@ func (p *BLIP2) WriteExtra(dir string) error {
 // ExtraFiles returns the names of the files that [BLIP2.WriteExtra] writes.
 func ExtraFiles() []string { return []string{extraFile, extraWeights} }
 
-// FromWeights makes a bridge of weights under their Hugging Face names, float32
-// or bfloat16, all of its stage and no others. It takes over words, the text
-// side's tokenizer in stage 1.
-func FromWeights(backend compute.Backend, config qformer.Config, weights map[string]*adapters.Tensor, words *Words, info Info) (*Bridge, error) {
+// FromWeights makes a bridge of weights under their Hugging Face names, float32 or
+// bfloat16: all of the stage and no others. It takes over tok, the text side's tokenizer
+// in stage 1.
+func FromWeights(backend compute.Backend, config qformer.Config, weights map[string]*adapters.Tensor, tok *Tokenizer, info Info) (*Bridge, error) {
 	if err := config.Validate(info.parameters()); err != nil {
 		return nil, adapters.Errorf(adapters.Invalid, "%w", err)
 	}
 	store := model.NewStore()
-	if err := fill(store, "the checkpoint", weights, config.Parameters(info.parameters())); err != nil {
+	if err := createParameters(store, "the checkpoint", weights, config.Parameters(info.parameters())); err != nil {
 		store.Finalize()
 		return nil, err
 	}
-	return assemble(backend, config, store, words, info), nil
+	return newBridge(backend, config, store, tok, info), nil
 }

@@ -26,18 +26,18 @@ type Bridge struct {
 	// Info may be changed until the bridge is saved.
 	Info Info
 
-	backend compute.Backend
-	config  qformer.Config
-	store   *model.Store
-	words   *Words // of the text side; nil in stage 2
+	backend   compute.Backend
+	config    qformer.Config
+	store     *model.Store
+	tokenizer *Tokenizer // of the text side; nil in stage 2
 
 	mu    sync.Mutex // guards execs
 	execs map[string]*model.Exec
 }
 
-// New makes a bridge for stage 1 with random weights, a function of seed alone.
-// The bridge takes over words, the Q-Former's tokenizer.
-func New(backend compute.Backend, config qformer.Config, words *Words, seed uint64) (*Bridge, error) {
+// New makes a bridge for stage 1 with random weights, which depend on seed alone. The
+// bridge takes over tok, the Q-Former's tokenizer.
+func New(backend compute.Backend, config qformer.Config, tok *Tokenizer, seed uint64) (*Bridge, error) {
 	if err := config.Validate(qformer.Stage1); err != nil {
 		return nil, adapters.Errorf(adapters.Invalid, "%w", err)
 	}
@@ -45,33 +45,33 @@ func New(backend compute.Backend, config qformer.Config, words *Words, seed uint
 	if err := qformer.Init(store, config, config.Parameters(qformer.Stage1), seed); err != nil {
 		return nil, err
 	}
-	return assemble(backend, config, store, words, Info{Stage: 1}), nil
+	return newBridge(backend, config, store, tok, Info{Stage: 1}), nil
 }
 
-func assemble(backend compute.Backend, config qformer.Config, store *model.Store, words *Words, info Info) *Bridge {
-	return &Bridge{Info: info, backend: backend, config: config, store: store, words: words, execs: map[string]*model.Exec{}}
+func newBridge(backend compute.Backend, config qformer.Config, store *model.Store, tok *Tokenizer, info Info) *Bridge {
+	return &Bridge{Info: info, backend: backend, config: config, store: store, tokenizer: tok, execs: map[string]*model.Exec{}}
 }
 
-// Backend returns what the bridge computes on.
+// Backend returns the backend that the bridge computes on.
 func (b *Bridge) Backend() compute.Backend { return b.backend }
 
 // Config returns the Q-Former's shape.
 func (b *Bridge) Config() qformer.Config { return b.config }
 
-// SetDropout changes how much is dropped in training; 0 ≤ p < 1.
+// SetDropout changes the dropout probability of the training; 0 ≤ p < 1.
 func (b *Bridge) SetDropout(p float64) { b.config.Dropout = p }
 
-// Store returns the weights, under their Hugging Face names: what a training
-// changes. The bridge keeps owning it.
+// Store returns the weights, under their Hugging Face names, for a training to change.
+// The bridge still owns the store.
 func (b *Bridge) Store() *model.Store { return b.store }
 
-// Words returns the tokenizer of the Q-Former's text side, nil in stage 2.
-func (b *Bridge) Words() *Words { return b.words }
+// Tokenizer returns the tokenizer of the Q-Former's text side, nil in stage 2.
+func (b *Bridge) Tokenizer() *Tokenizer { return b.tokenizer }
 
-// Stage returns which parameters the bridge has.
+// Stage returns the stage whose parameters the bridge has.
 func (b *Bridge) Stage() qformer.Stage { return b.Info.parameters() }
 
-// parameters says which parameters a bridge has.
+// parameters returns the stage whose parameters a bridge has.
 func (i Info) parameters() qformer.Stage {
 	if i.Stage == 2 {
 		return qformer.Stage2
@@ -88,8 +88,8 @@ func (b *Bridge) Close() {
 	}
 	b.execs = nil
 	b.store.Finalize()
-	if b.words != nil {
-		b.words.Close()
+	if b.tokenizer != nil {
+		b.tokenizer.Close()
 	}
 }
 
@@ -97,31 +97,31 @@ func (b *Bridge) Close() {
 // a copy of b's query side with a fresh projection whose soft prompts begin
 // near the model's token norm, so that the frozen model reads them from the
 // first step on. b is not changed.
-func (b *Bridge) ForLanguage(spec adapters.LanguageSpec, prompts Prompts, seed uint64) (*Bridge, error) {
+func (b *Bridge) ForLanguage(spec adapters.LanguageSpec, templates Templates, seed uint64) (*Bridge, error) {
 	if !(spec.TokenNorm > 0) {
 		return nil, adapters.Errorf(adapters.Invalid, "language model %s says that its token embeddings have norm %g, want above 0: soft prompts start near it", spec.ID, spec.TokenNorm).
 			WithRemedy("let the adapter's spec give the mean L2 norm of its token embeddings")
 	}
 	config := b.config
 	config.LanguageWidth = spec.Width
-	store, err := b.renewed(config, qformer.Stage2, qformer.PartLanguage, seed)
+	store, err := b.withFreshPart(config, qformer.Stage2, qformer.PartLanguage, seed)
 	if err != nil {
 		return nil, err
 	}
 	info := b.Info
 	info.Stage = 2
 	info.Language = &Side{ID: spec.ID, Family: spec.Family, Width: spec.Width, Digest: spec.Digest, TokenNorm: spec.TokenNorm}
-	info.Prompts = &prompts
-	next := assemble(b.backend, config, store, nil, info)
-	if err := next.freshProjection(spec, seed); err != nil {
+	info.Templates = &templates
+	next := newBridge(b.backend, config, store, nil, info)
+	if err := next.initProjection(spec, seed); err != nil {
 		return nil, err
 	}
 	return next, nil
 }
 
-// renewed returns the weights of a stage in another configuration: copies of b's
-// but for one part, which is random.
-func (b *Bridge) renewed(config qformer.Config, stage qformer.Stage, part qformer.Part, seed uint64) (*model.Store, error) {
+// withFreshPart returns the weights of a stage in another configuration: copies of b's
+// weights, except one part, which is random.
+func (b *Bridge) withFreshPart(config qformer.Config, stage qformer.Stage, part qformer.Part, seed uint64) (*model.Store, error) {
 	params := config.Parameters(stage)
 	store := model.NewStore()
 	if err := qformer.Init(store, config, params, seed); err != nil {
@@ -138,10 +138,9 @@ func (b *Bridge) renewed(config qformer.Config, stage qformer.Stage, part qforme
 	return store, nil
 }
 
-// freshProjection draws the projection so that a Q-Former output, which is
-// layer-normed and so of norm √width, becomes a soft prompt of the model's
-// token norm.
-func (b *Bridge) freshProjection(spec adapters.LanguageSpec, seed uint64) error {
+// initProjection draws a random projection that maps a Q-Former output, which is
+// layer-normed and therefore has norm √width, to a soft prompt of the model's token norm.
+func (b *Bridge) initProjection(spec adapters.LanguageSpec, seed uint64) error {
 	in, out := b.config.HiddenSize, spec.Width
 	rng := rand.New(rand.NewPCG(seed, 0x70726f6a)) // "proj"
 	std := float64(spec.TokenNorm) / math.Sqrt(float64(in)*float64(out))

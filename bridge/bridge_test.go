@@ -15,18 +15,18 @@ import (
 	"github.com/modular-bridging/bridge/qformer"
 )
 
-const wordsPath = "../kit/models/qformer-tokenizer/tokenizer.json"
+const tokenizerPath = "../kit/models/qformer-tokenizer/tokenizer.json"
 
 func small(t *testing.T) *bridge.Bridge {
 	t.Helper()
-	words, err := bridge.OpenWords(t.Context(), wordsPath)
+	tok, err := bridge.OpenTokenizer(t.Context(), tokenizerPath)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := qformer.Base()
 	c.HiddenSize, c.Layers, c.Heads, c.Intermediate, c.Queries = 16, 2, 2, 32, 3
-	c.EncoderWidth, c.Vocabulary, c.MaxPositions, c.ProjectionDim, c.InitStd = 8, words.Vocabulary(), 32, 8, 0.2
-	b, err := bridge.New(backends.ForTest(t), c, words, 1)
+	c.EncoderWidth, c.Vocabulary, c.MaxPositions, c.ProjectionDim, c.InitStd = 8, tok.Vocabulary(), 32, 8, 0.2
+	b, err := bridge.New(backends.ForTest(t), c, tok, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestRowsDoNotDependOnTheBatch(t *testing.T) {
 
 func TestForLanguageKeepsQueriesAndMeetsTheTokenNorm(t *testing.T) {
 	b := small(t)
-	joined, err := b.ForLanguage(language(12, 3), bridge.Prompts{}, 1)
+	joined, err := b.ForLanguage(language(12, 3), bridge.Templates{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,26 +231,26 @@ func TestSaveReplacesFiles(t *testing.T) {
 }
 
 func TestWordsKeepTheEnd(t *testing.T) {
-	words, err := bridge.OpenWords(t.Context(), wordsPath)
+	tok, err := bridge.OpenTokenizer(t.Context(), tokenizerPath)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { words.Close() })
-	ids, err := words.Batch([]string{strings.Repeat("dog ", 60), "a dog"})
+	t.Cleanup(func() { tok.Close() })
+	ids, err := tok.Batch([]string{strings.Repeat("dog ", 60), "a dog"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ids.Shape[1] != bridge.MaxWords {
+	if ids.Shape[1] != bridge.MaxTextTokens {
 		t.Fatalf("ids %s", ids.Describe())
 	}
 	long, short := ids.Row(0).Int32s(), ids.Row(1).Int32s()
-	if long[0] != short[0] || long[31] != short[3] || short[4] != words.Pad() || short[3] == words.Pad() {
+	if long[0] != short[0] || long[31] != short[3] || short[4] != tok.Pad() || short[3] == tok.Pad() {
 		t.Errorf("long %v, short %v: want [CLS] … [SEP], then padding", long, short[:6])
 	}
 }
 
 func TestPromptsUseStringsAsGiven(t *testing.T) {
-	p := bridge.Prompts{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
+	p := bridge.Templates{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
 	e := p.QuestionExample(3, "how many?", "two")
 	if len(e.Segments) != 2 || e.Segments[0] != adapters.PromptSegment(3) || e.Segments[1].Text != "Question: how many? Answer:" || e.Target != " two" {
 		t.Errorf("%+v", e)

@@ -19,23 +19,23 @@ const (
 	normBias   = "vision_model.post_layernorm.bias"
 )
 
-// ForEncoder returns a bridge of the same stage for another vision encoder: a
-// copy of b but for what knows the encoder, which is fresh (the norm on features,
-// the keys and values of cross-attention). b is not changed.
+// ForEncoder returns a bridge of the same stage for another vision encoder: a copy of b
+// with fresh values for the weights that depend on the encoder (the norm on features, and
+// the keys and values of cross-attention). It does not change b.
 func (b *Bridge) ForEncoder(ctx context.Context, spec adapters.VisionSpec, seed uint64) (*Bridge, error) {
 	config := b.config
 	config.EncoderWidth = spec.Width
-	store, err := b.renewed(config, b.Stage(), qformer.PartEncoder, seed)
+	store, err := b.withFreshPart(config, b.Stage(), qformer.PartEncoder, seed)
 	if err != nil {
 		return nil, err
 	}
-	words, err := b.words.clone(ctx)
+	tok, err := b.tokenizer.clone(ctx)
 	if err != nil {
 		return nil, err
 	}
 	info := b.Info
 	info.Vision, info.Retrieval = VisionSide(spec), nil
-	return assemble(b.backend, config, store, words, info), nil
+	return newBridge(b.backend, config, store, tok, info), nil
 }
 
 // NormFeatures returns features [B, N, Denc] as cross-attention sees them, after

@@ -24,9 +24,9 @@ import (
 
 // The files of a bridge's folder.
 const (
-	infoFile    = "bridge.json"
-	weightsFile = "model.safetensors"
-	wordsFile   = "tokenizer.json" // stage 1 only
+	infoFile      = "bridge.json"
+	weightsFile   = "model.safetensors"
+	tokenizerFile = "tokenizer.json" // stage 1 only
 )
 
 // formatVersion is written to bridge.json; a newer one is refused.
@@ -59,12 +59,12 @@ func (b *Bridge) Save(dir string, dtype adapters.DType) error {
 	if err := weights.Write(filepath.Join(dir, weightsFile), parameters, map[string]string{"format": "pt"}); err != nil {
 		return fmt.Errorf("save bridge: %w", err)
 	}
-	if b.words != nil {
-		if err := atomicfile.WriteBytes(filepath.Join(dir, wordsFile), b.words.json); err != nil {
+	if b.tokenizer != nil {
+		if err := atomicfile.WriteBytes(filepath.Join(dir, tokenizerFile), b.tokenizer.json); err != nil {
 			return fmt.Errorf("save bridge: %w", err)
 		}
 	}
-	data, err := json.MarshalIndent(infoJSON{Format: formatVersion, QFormer: b.config, Info: b.Info.portable(dir)}, "", "  ")
+	data, err := json.MarshalIndent(infoJSON{Format: formatVersion, QFormer: b.config, Info: b.Info.withRelPaths(dir)}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("save bridge: %w", err)
 	}
@@ -112,7 +112,7 @@ func ReadInfo(dir string) (Info, qformer.Config, error) {
 		return Info{}, qformer.Config{}, adapters.Errorf(adapters.Unsupported, "%s is of format %d, this bridge reads up to %d", dir, j.Format, formatVersion).
 			WithRemedy("use a newer bridge")
 	}
-	return j.Info.located(dir), j.QFormer, nil
+	return j.Info.resolveRelPaths(dir), j.QFormer, nil
 }
 
 // Load reads a bridge that [Bridge.Save] wrote, or that of a whole BLIP-2 as
@@ -134,21 +134,21 @@ func Load(ctx context.Context, backend compute.Backend, dir string) (*Bridge, er
 		return nil, err
 	}
 	store := model.NewStore()
-	b := assemble(backend, config, store, nil, info)
-	if err := fill(store, path, found, config.Parameters(b.Stage())); err != nil {
+	b := newBridge(backend, config, store, nil, info)
+	if err := createParameters(store, path, found, config.Parameters(b.Stage())); err != nil {
 		return nil, err
 	}
 	if info.Stage == 1 {
-		if b.words, err = OpenWords(ctx, filepath.Join(dir, wordsFile)); err != nil {
+		if b.tokenizer, err = OpenTokenizer(ctx, filepath.Join(dir, tokenizerFile)); err != nil {
 			return nil, err
 		}
 	}
 	return b, nil
 }
 
-// fill makes a trainable float32 variable of each parameter, and refuses a file
-// that lacks one, has another shape, or holds more.
-func fill(store *model.Store, path string, found map[string]*adapters.Tensor, want []qformer.Param) error {
+// createParameters makes a trainable float32 variable for each parameter. A file that
+// lacks one, has another shape, or holds more tensors is an error.
+func createParameters(store *model.Store, path string, found map[string]*adapters.Tensor, want []qformer.Param) error {
 	for _, p := range want {
 		t, ok := found[p.Name]
 		if !ok {
@@ -198,7 +198,7 @@ func (b *Bridge) Reload(ctx context.Context, dir string) error {
 	}
 	fresh := model.NewStore()
 	params := b.config.Parameters(b.Stage())
-	if err := fill(fresh, path, found, params); err != nil {
+	if err := createParameters(fresh, path, found, params); err != nil {
 		return err
 	}
 	for _, p := range params {

@@ -17,7 +17,7 @@ var errNoTextSide = errors.New("this bridge is of stage 2 and has no text side; 
 // EmbedImages returns unit vectors float32[B, Q, P] for features [B, N, Denc],
 // comparable with [Bridge.EmbedTexts]'s (ITC).
 func (b *Bridge) EmbedImages(ctx context.Context, features *adapters.Tensor) (*adapters.Tensor, error) {
-	if b.words == nil {
+	if b.tokenizer == nil {
 		return nil, errNoTextSide
 	}
 	return b.inBuckets(ctx, "embed-images", features, func(p layers.Params, features *Node) *Node {
@@ -28,7 +28,7 @@ func (b *Bridge) EmbedImages(ctx context.Context, features *adapters.Tensor) (*a
 
 // EmbedTexts returns unit vectors float32[B, P].
 func (b *Bridge) EmbedTexts(ctx context.Context, texts []string) (*adapters.Tensor, error) {
-	if b.words == nil {
+	if b.tokenizer == nil {
 		return nil, errNoTextSide
 	}
 	ids, err := b.ids(texts)
@@ -43,7 +43,7 @@ func (b *Bridge) EmbedTexts(ctx context.Context, texts []string) (*adapters.Tens
 
 // ids encodes texts as int32[B, T], of which the Q-Former can read every one.
 func (b *Bridge) ids(texts []string) (*adapters.Tensor, error) {
-	ids, err := b.words.batch(texts, b.config.MaxPositions)
+	ids, err := b.tokenizer.batch(texts, b.config.MaxPositions)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (b *Bridge) ids(texts []string) (*adapters.Tensor, error) {
 
 // visible returns bool[B, T], false at padding.
 func (b *Bridge) visible(ids *Node) *Node {
-	return NotEqual(ids, Scalar(ids.Graph(), dtypes.Int32, b.words.pad))
+	return NotEqual(ids, Scalar(ids.Graph(), dtypes.Int32, b.tokenizer.pad))
 }
 
 // Similarity returns ITC's cosines float32[B, T] of features [B, N, Denc] and
@@ -68,13 +68,13 @@ func (b *Bridge) Similarity(ctx context.Context, features *adapters.Tensor, text
 	if err != nil {
 		return nil, err
 	}
-	words, err := b.EmbedTexts(ctx, texts)
+	embedded, err := b.EmbedTexts(ctx, texts)
 	if err != nil {
 		return nil, err
 	}
 	out, err := b.run("similarity", func(_ layers.Params, in []*Node) []*Node {
 		return []*Node{qformer.Similarity(in[0], in[1])}
-	}, images, words)
+	}, images, embedded)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (b *Bridge) Similarity(ctx context.Context, features *adapters.Tensor, text
 // Match returns ITM's logits float32[B, 2] for pairs of features [B, N, Denc]
 // and texts; index 1 says yes.
 func (b *Bridge) Match(ctx context.Context, features *adapters.Tensor, texts []string) (*adapters.Tensor, error) {
-	if b.words == nil {
+	if b.tokenizer == nil {
 		return nil, errNoTextSide
 	}
 	ids, err := b.ids(texts)
@@ -94,7 +94,7 @@ func (b *Bridge) Match(ctx context.Context, features *adapters.Tensor, texts []s
 	n, size := len(texts), bucket(len(texts))
 	out, err := b.run("match", func(p layers.Params, in []*Node) []*Node {
 		m := qformer.New(b.config, p, nil)
-		return []*Node{m.Match(m.Vision(in[0]), in[1], b.visible(in[1]))}
+		return []*Node{m.Match(m.ImageKV(in[0]), in[1], b.visible(in[1]))}
 	}, padRows(features, size), padRows(ids, size))
 	if err != nil {
 		return nil, err

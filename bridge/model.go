@@ -25,7 +25,7 @@ func Compose(b *Bridge, vision adapters.VisionEncoder, language adapters.Languag
 		return nil, fmt.Errorf("vision encoder %s gives features of width %d, the bridge was trained for width %d (%s); swap it with: bridge retrain --encoder %s",
 			vs.ID, vs.Width, b.config.EncoderWidth, b.Info.Vision.ID, vs.ID)
 	}
-	warnOther(log, "vision encoder", vs.ID, vs.Digest, b.Info.Vision)
+	warnOtherWeights(log, "vision encoder", vs.ID, vs.Digest, b.Info.Vision)
 	if b.Info.Stage != 2 {
 		return &Model{Bridge: b, Vision: vision}, nil
 	}
@@ -37,11 +37,11 @@ func Compose(b *Bridge, vision adapters.VisionEncoder, language adapters.Languag
 		return nil, fmt.Errorf("language model %s reads soft prompts of width %d, the bridge makes width %d (for %s); swap it with: bridge retrain --llm %s",
 			ls.ID, ls.Width, b.config.LanguageWidth, b.Info.Language.ID, ls.ID)
 	}
-	warnOther(log, "language model", ls.ID, ls.Digest, *b.Info.Language)
+	warnOtherWeights(log, "language model", ls.ID, ls.Digest, *b.Info.Language)
 	return &Model{Bridge: b, Vision: vision, Language: language}, nil
 }
 
-func warnOther(log *slog.Logger, what, id, digest string, trained Side) {
+func warnOtherWeights(log *slog.Logger, what, id, digest string, trained Side) {
 	if log == nil || trained.Digest == "" || digest == "" || digest == trained.Digest {
 		return
 	}
@@ -81,12 +81,12 @@ func (m *Model) Caption(ctx context.Context, images *adapters.Tensor, o Generate
 	if err != nil {
 		return nil, err
 	}
-	return m.CaptionFeatures(ctx, features, m.Info.Prompts.Caption, o)
+	return m.CaptionFeatures(ctx, features, m.Info.Templates.Caption, o)
 }
 
 // CaptionFeatures continues prompt for each row of features [B, N, Denc].
 func (m *Model) CaptionFeatures(ctx context.Context, features *adapters.Tensor, prompt string, o GenerateOptions) ([]string, error) {
-	p := *m.Info.Prompts
+	p := *m.Info.Templates
 	p.Caption = prompt
 	examples := make([]adapters.Example, features.Shape[0])
 	for i := range examples {
@@ -102,7 +102,7 @@ func (m *Model) AnswerFeatures(ctx context.Context, features *adapters.Tensor, q
 	}
 	examples := make([]adapters.Example, len(questions))
 	for i, q := range questions {
-		examples[i] = m.Info.Prompts.QuestionExample(i, q, "")
+		examples[i] = m.Info.Templates.QuestionExample(i, q, "")
 	}
 	return m.generate(ctx, features, examples, o)
 }

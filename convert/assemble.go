@@ -18,20 +18,24 @@ import (
 
 // Parts are the frozen sides of a bridge that is assembled.
 type Parts struct {
+	// Families are the adapter families, which describe the checkpoints of language
+	// models.
+	Families []adapters.Family
 	// Vision is a folder with a Blip2VisionModel, alone or in a whole BLIP-2.
 	Vision string
-	// Image is the size of pictures that the encoder was run at; zero: its own.
+	// Image is the size of the pictures that the encoder was used with; zero: its own.
 	Image adapters.Size
 	// Language is the language model's folder; empty in stage 1.
 	Language string
-	// ExactGELU sets T5's activation to exact gelu, as LAVIS does.
-	ExactGELU bool
-	// Encoder, where not nil, is the encoder itself, in Vision's place.
+	// Activation, if not empty, replaces the language model's activation, as LAVIS does
+	// ([LAVIS.Activation]).
+	Activation string
+	// Encoder, if not nil, is the encoder itself, instead of Vision.
 	Encoder *Checkpoint
 }
 
-// Assemble joins a bridge with its frozen sides to a whole BLIP-2. Warnings say
-// what of the bridge transformers computes slightly otherwise.
+// Assemble joins a bridge with its frozen sides to a whole BLIP-2. The warnings say what
+// transformers computes slightly differently.
 func Assemble(ctx context.Context, b *bridge.Bridge, parts Parts) (c *Checkpoint, warnings []string, err error) {
 	c = newCheckpoint()
 	defer func() {
@@ -64,8 +68,7 @@ func Assemble(ctx context.Context, b *bridge.Bridge, parts Parts) (c *Checkpoint
 	return c, warnings, c.addLanguage(ctx, b, parts)
 }
 
-// addVision adds the encoder, the norm on its features excepted: that is the
-// bridge's.
+// addVision adds the encoder without the norm on its features, which is the bridge's.
 func (c *Checkpoint) addVision(parts Parts) error {
 	if parts.Encoder != nil {
 		c.Config["vision_config"] = parts.Encoder.Config
@@ -91,7 +94,7 @@ func (c *Checkpoint) addVision(parts Parts) error {
 	}
 	config["model_type"] = weights.TypeBLIP2Vision
 	c.Config["vision_config"] = config
-	c.take(f, weights.VisionPrefix, nil)
+	c.addTensors(f, weights.VisionPrefix, nil)
 	return c.addProcessor(parts, number(config, 224, "image_size"))
 }
 
@@ -135,8 +138,7 @@ func (c *Checkpoint) visionEps() float64 {
 	return 1e-6
 }
 
-// addProcessor says how pictures are prepared: as the encoder's folder says, or
-// as BLIP-2 does.
+// addProcessor adds the image processor of the encoder's folder, or BLIP-2's.
 func (c *Checkpoint) addProcessor(parts Parts, size int) error {
 	dir := parts.Vision
 	if err := c.copyFiles(dir, processorFiles); err != nil {
@@ -169,7 +171,7 @@ func (c *Checkpoint) addProcessor(parts Parts, size int) error {
 	return c.putJSON("preprocessor_config.json", image)
 }
 
-// blipProcessor is transformers' BlipImageProcessor.
+// blipProcessor returns the configuration of transformers' BlipImageProcessor.
 func blipProcessor(size int) map[string]any {
 	return map[string]any{
 		"image_processor_type": "BlipImageProcessor", "do_convert_rgb": true, "do_resize": true, "resample": 3,
@@ -186,17 +188,16 @@ func (c *Checkpoint) putJSON(name string, v any) error {
 
 // addRetrieval finishes a Blip2ForImageTextRetrieval.
 func (c *Checkpoint) addRetrieval(own *bridge.BLIP2) error {
-	c.Config["text_config"] = map[string]any{"model_type": "opt"} // unused, and wanted
+	c.Config["text_config"] = defaultText() // unused, but required
 	c.Config["image_token_index"] = nil
-	c.Files["tokenizer.json"] = own.Words
+	c.Files["tokenizer.json"] = own.TokenizerJSON
 	return errors.Join(
 		c.putJSON("tokenizer_config.json", map[string]any{"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]", "unk_token": "[UNK]",
-			"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]", "model_max_length": bridge.MaxWords}),
+			"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]", "model_max_length": bridge.MaxTextTokens}),
 		c.putJSON("processor_config.json", map[string]any{"processor_class": "Blip2Processor"}))
 }
 
-// addLanguage adds the language model, its tokenizer and what generation ends
-// with.
+// addLanguage adds the language model, its tokenizer and the tokens that end an answer.
 func (c *Checkpoint) addLanguage(ctx context.Context, b *bridge.Bridge, parts Parts) error {
 	f, err := weights.OpenPart(parts.Language, adapters.KindLanguage)
 	if err != nil {
@@ -215,83 +216,63 @@ func (c *Checkpoint) addLanguage(ctx context.Context, b *bridge.Bridge, parts Pa
 			b.Config().LanguageWidth, parts.Language, width).
 			WithRemedy("keep the run as it is: every command of bridge takes it as a MODEL")
 	}
-	words, err := openLanguageWords(ctx, f)
+	family, _ := adapters.FamilyOf(parts.Families, f.ModelType())
+	tok, err := openLanguageTokenizer(ctx, f, family.TokenizerFor(f.ModelType()))
 	if err != nil {
 		return err
 	}
-	defer words.Close()
-	c.language(f, words.image)
-	if words.image >= words.vocabulary {
-		config["vocab_size"] = words.image + 1
+	defer tok.Close()
+	c.addLanguageTensors(f, family, tok.image)
+	if tok.image >= tok.vocabulary {
+		config["vocab_size"] = tok.image + 1
 	}
-	if f.ModelType() == "opt" && words.newline >= 0 { // a bridge's answers end so
-		config["eos_token_id"] = words.newline
+	if id, ok := tok.single(family.EndOfAnswer); ok {
+		config["eos_token_id"] = id
 	}
-	if parts.ExactGELU && f.ModelType() == "t5" {
-		config["dense_act_fn"] = "gelu"
+	if parts.Activation != "" && family.ActivationKey != "" {
+		config[family.ActivationKey] = parts.Activation
 	}
-	c.Config["image_token_index"] = words.image
+	c.Config["image_token_index"] = tok.image
 	generation := map[string]any{}
 	for _, key := range []string{"bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"} {
 		if v, ok := config[key]; ok && v != nil {
 			generation[key] = v
 		}
 	}
-	return errors.Join(c.addWords(words), c.putJSON(generationFile, generation),
+	return errors.Join(c.addTokenizer(tok), c.putJSON(generationFile, generation),
 		c.putJSON("processor_config.json", map[string]any{"processor_class": "Blip2Processor", "num_query_tokens": b.Config().Queries}))
 }
 
-// language adds the language model's weights under transformers' names of today.
-// Where the token of pictures has no embedding, it gets one: a copy of the last,
-// which it is never read of, and which no greedy choice prefers to the original.
-func (c *Checkpoint) language(f *weights.Folder, image int) {
+// addLanguageTensors adds the language model's tensors under the names that transformers'
+// class with a head gives them: it adds a missing prefix while loading a model, but not
+// while loading one inside another. If the token of pictures has no embedding, it gets a
+// copy of the last one. The copy is never read, and no greedy choice prefers it to the
+// original.
+func (c *Checkpoint) addLanguageTensors(f *weights.Folder, family adapters.Family, image int) {
 	for _, name := range f.Names() {
 		v, _ := f.Tensor(name)
-		if name = nameToday(f.ModelType(), name); name == "" {
+		if family.TensorName != nil {
+			name = family.TensorName(name)
+		}
+		if name == "" {
 			continue
 		}
-		if perToken(name) && v.Shape[0] <= image {
-			v = lengthen(v, image+1)
+		if isTokenTable(name) && v.Shape[0] <= image {
+			v = appendRows(v, image+1)
 		}
 		c.Tensors[weights.LanguagePrefix+name] = v
 	}
 }
 
-// nameToday returns the name that a weight has in transformers' class with a
-// head, or "" where the class has none: for constants of older files. GPT-2 and
-// the first OPTs are released without the prefix that transformers adds to a model
-// while loading it, but not to one inside of another.
-func nameToday(modelType, name string) string {
-	var prefix string
-	var constants []string
-	switch modelType {
-	case "opt":
-		prefix = "model."
-	case "gpt2":
-		prefix, constants = "transformer.", []string{".attn.bias", ".attn.masked_bias"}
-	case "t5":
-		constants = []string{".EncDecAttention.relative_attention_bias.weight"}
-	case "llama", "mistral", "qwen2", "qwen3", "gemma2":
-		prefix, constants = "model.", []string{".rotary_emb.inv_freq"}
-	}
-	switch {
-	case slices.ContainsFunc(constants, func(end string) bool { return strings.HasSuffix(name, end) }):
-		return ""
-	case strings.HasPrefix(name, prefix), name == "lm_head.weight":
-		return name
-	}
-	return prefix + name
-}
-
-// perToken reports whether a weight has a row for each token.
-func perToken(name string) bool {
+// isTokenTable reports whether a tensor has a row for each token.
+func isTokenTable(name string) bool {
 	return slices.ContainsFunc([]string{"embed_tokens.weight", "shared.weight", "lm_head.weight", "wte.weight"}, func(s string) bool {
 		return name == s || strings.HasSuffix(name, "."+s)
 	})
 }
 
-// lengthen repeats the last row until there are n.
-func lengthen(v weights.View, n int) weights.View {
+// appendRows repeats the last row until there are n rows.
+func appendRows(v weights.View, n int) weights.View {
 	row := len(v.Data) / v.Shape[0]
 	data := append(make([]byte, 0, n*row), v.Data...)
 	for len(data) < n*row {

@@ -95,8 +95,9 @@ func (c *Checkpoint) withDType() map[string]any {
 	return out
 }
 
-// take adds the weights that keep accepts, under a prefix.
-func (c *Checkpoint) take(f *weights.Folder, prefix string, keep func(name string) bool) {
+// addTensors adds the tensors of f that keep accepts, with a prefix before their names. A
+// nil keep accepts all.
+func (c *Checkpoint) addTensors(f *weights.Folder, prefix string, keep func(name string) bool) {
 	for _, name := range f.Names() {
 		if keep == nil || keep(name) {
 			v, _ := f.Tensor(name)

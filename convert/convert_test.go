@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/convert"
 	"github.com/modular-bridging/bridge/internal/backends"
@@ -80,7 +81,7 @@ func same(t *testing.T, got, want string, differs func(name string) bool) {
 
 func TestFoldersOfTransformersStayAsTheyAre(t *testing.T) {
 	for _, name := range []string{"opt", "t5", "retrieval"} {
-		c, err := convert.FromFolder(context.Background(), golden(name))
+		c, err := convert.FromFolder(context.Background(), golden(name), builtin.Families())
 		dir := write(t, c, err)
 		same(t, dir, golden(name), nil)
 		for _, file := range []string{"tokenizer.json", "preprocessor_config.json"} {
@@ -102,7 +103,7 @@ func TestBridgesComeBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := load(t, own)
-		parts := convert.Parts{Vision: again.Info.Vision.Path}
+		parts := convert.Parts{Families: builtin.Families(), Vision: again.Info.Vision.Path}
 		if again.Info.Language != nil {
 			parts.Language = again.Info.Language.Path
 		}
@@ -119,6 +120,24 @@ func TestBridgesComeBack(t *testing.T) {
 		config := decodeFile(t, filepath.Join(dir, "config.json"))
 		if got, want := config["architectures"], decodeFile(t, filepath.Join(golden(name), "config.json"))["architectures"]; got.([]any)[0] != want.([]any)[0] {
 			t.Errorf("%s: class %v, want %v", name, got, want)
+		}
+	}
+}
+
+// The family of a language model says which key of its configuration is the activation,
+// and which token ends an answer.
+func TestFamiliesCompleteTheConfiguration(t *testing.T) {
+	for name, want := range map[string]map[string]any{
+		"t5":  {"dense_act_fn": "gelu", "eos_token_id": 1.0},
+		"opt": {"activation_function": "relu"},
+	} {
+		parts := convert.Parts{Families: builtin.Families(), Vision: golden(name), Language: golden(name), Activation: "gelu"}
+		c, _, err := convert.Assemble(context.Background(), load(t, golden(name)), parts)
+		text := decodeFile(t, filepath.Join(write(t, c, err), "config.json"))["text_config"].(map[string]any)
+		for key, value := range want {
+			if text[key] != value {
+				t.Errorf("%s: %s is %v, want %v", name, key, text[key], value)
+			}
 		}
 	}
 }
@@ -150,14 +169,14 @@ func openLAVIS(t *testing.T, name string) *convert.LAVIS {
 // model, but for the keys' bias, which LAVIS has not.
 func TestLAVISStage2(t *testing.T) {
 	l := openLAVIS(t, "stage2.pth")
-	if l.Stage() != 2 || !l.HasEncoder() || l.Projection() != "opt_proj" {
-		t.Fatalf("stage %d, encoder %v, projection %q", l.Stage(), l.HasEncoder(), l.Projection())
+	if l.Stage() != 2 || !l.HasEncoder() || l.Projection() != "opt_proj" || l.LanguageType() != "opt" || l.Activation() != "" {
+		t.Fatalf("stage %d, encoder %v, projection %q to %q, activation %q", l.Stage(), l.HasEncoder(), l.Projection(), l.LanguageType(), l.Activation())
 	}
 	config, err := l.Config(2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := l.Bridge(backends.ForTest(t), config, nil, bridge.Info{Vision: bridge.Side{ID: "eva"}, Language: &bridge.Side{ID: "opt"}, Prompts: &bridge.Prompts{}})
+	b, err := l.Bridge(backends.ForTest(t), config, nil, bridge.Info{Vision: bridge.Side{ID: "eva"}, Language: &bridge.Side{ID: "opt"}, Templates: &bridge.Templates{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +185,7 @@ func TestLAVISStage2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, warnings, err := convert.Assemble(context.Background(), b, convert.Parts{Encoder: encoder, Language: golden("opt")})
+	c, warnings, err := convert.Assemble(context.Background(), b, convert.Parts{Families: builtin.Families(), Encoder: encoder, Language: golden("opt")})
 	if len(warnings) != 1 || !strings.Contains(warnings[0], "epsilon, 1e-06; this bridge's is 1e-05") {
 		t.Errorf("warnings %q, want one of the norm's epsilon", warnings)
 	}
@@ -213,16 +232,16 @@ func TestLAVISStage1(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	words, err := bridge.OpenWords(context.Background(), filepath.Join(golden("retrieval"), "tokenizer.json"))
+	tok, err := bridge.OpenTokenizer(context.Background(), filepath.Join(golden("retrieval"), "tokenizer.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := l.Bridge(backends.ForTest(t), config, words, bridge.Info{Vision: bridge.Side{ID: "eva"}})
+	b, err := l.Bridge(backends.ForTest(t), config, tok, bridge.Info{Vision: bridge.Side{ID: "eva"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	c, _, err := convert.Assemble(context.Background(), b, convert.Parts{Vision: golden("retrieval")})
+	c, _, err := convert.Assemble(context.Background(), b, convert.Parts{Families: builtin.Families(), Vision: golden("retrieval")})
 	dir := write(t, c, err)
 	same(t, dir, golden("retrieval"), nil)
 	was, is := readWeights(t, b), readWeights(t, load(t, dir))
@@ -231,7 +250,7 @@ func TestLAVISStage1(t *testing.T) {
 	}
 }
 
-// weights are a bridge's own, by way of its folder.
+// readWeights returns a bridge's weights, by way of its folder.
 func readWeights(t *testing.T, b *bridge.Bridge) map[string][]byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -302,16 +321,16 @@ func TestWhatTransformersCannotExpress(t *testing.T) {
 		parts convert.Parts
 		want  string
 	}{
-		{convert.Parts{Vision: filepath.Join("..", "adapters", "vit", "testdata", "golden-quick-gelu", "checkpoint"), Language: golden("opt")}, `model_type "clip_vision_model"`},
-		{convert.Parts{Vision: golden("opt"), Language: filepath.Join("..", "adapters", "opt", "testdata", "golden-post-norm", "checkpoint")}, "wide as the language model"},
-		{convert.Parts{Vision: golden("retrieval"), Language: golden("retrieval")}, "no weight is named language_model."},
+		{convert.Parts{Families: builtin.Families(), Vision: filepath.Join("..", "adapters", "vit", "testdata", "golden-quick-gelu", "checkpoint"), Language: golden("opt")}, `model_type "clip_vision_model"`},
+		{convert.Parts{Families: builtin.Families(), Vision: golden("opt"), Language: filepath.Join("..", "adapters", "opt", "testdata", "golden-post-norm", "checkpoint")}, "wide as the language model"},
+		{convert.Parts{Families: builtin.Families(), Vision: golden("retrieval"), Language: golden("retrieval")}, "no weight is named language_model."},
 	} {
 		_, _, err := convert.Assemble(context.Background(), b, c.parts)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c.parts, err, c.want)
 		}
 	}
-	if _, err := convert.FromFolder(context.Background(), filepath.Join("..", "adapters", "opt", "testdata", "golden-pre-norm", "checkpoint")); adapters.KindOf(err) != adapters.Unsupported {
+	if _, err := convert.FromFolder(context.Background(), filepath.Join("..", "adapters", "opt", "testdata", "golden-pre-norm", "checkpoint"), builtin.Families()); adapters.KindOf(err) != adapters.Unsupported {
 		t.Errorf("a language model alone: %v", err)
 	}
 }

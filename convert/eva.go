@@ -14,7 +14,7 @@ import (
 
 // What eva_vit_g.pth holds beside the blocks that BLIP-2 runs: a head and norms
 // of its own training.
-var evaSurplus = []string{"norm.", "fc_norm.", "head.", "lm_head.", "mask_token", "rel_pos_bias."}
+var evaIgnored = []string{"norm.", "fc_norm.", "head.", "lm_head.", "mask_token", "rel_pos_bias."}
 
 // Encoder is the EVA-CLIP encoder as transformers' Blip2VisionModel. heads 0
 // means heads of 88, ViT-g's. Of an encoder alone the last block is left out, as
@@ -123,7 +123,7 @@ func (e *evaReader) block(i int) error {
 func (e *evaReader) checkRest(blocks int) error {
 	for name := range e.l.encoder {
 		known := e.used[name] || e.l.stage == 0 && strings.HasPrefix(name, fmt.Sprintf("blocks.%d.", blocks))
-		for _, prefix := range evaSurplus {
+		for _, prefix := range evaIgnored {
 			known = known || strings.HasPrefix(name, prefix)
 		}
 		if !known {

@@ -9,23 +9,24 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// FromFolder is a folder of transformers as it is. A generative one that lacks
-// the token of pictures gets it where the language model has an embedding to
-// spare, as transformers has wanted it since version 4.46.
-func FromFolder(ctx context.Context, dir string) (*Checkpoint, error) {
+// FromFolder returns a folder of transformers as it is. If a generative model lacks the
+// token of pictures, which transformers needs since version 4.46, and the language model
+// has an unused embedding for it, FromFolder adds the token. families describe the
+// tokenizers of language models.
+func FromFolder(ctx context.Context, dir string, families []adapters.Family) (*Checkpoint, error) {
 	f, err := weights.Open(dir)
 	if err != nil {
 		return nil, err
 	}
 	c := newCheckpoint()
 	c.closer = append(c.closer, f.Close)
-	if err := c.fromFolder(ctx, f); err != nil {
+	if err := c.fromFolder(ctx, f, families); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }
 
-func (c *Checkpoint) fromFolder(ctx context.Context, f *weights.Folder) error {
+func (c *Checkpoint) fromFolder(ctx context.Context, f *weights.Folder, families []adapters.Family) error {
 	if f.ModelType() != weights.TypeBLIP2 && f.ModelType() != weights.TypeBLIP2Vision {
 		return adapters.Errorf(adapters.Unsupported, "%s: model_type is %q, want %q or %q: frozen models need no conversion",
 			f.Path("config.json"), f.ModelType(), weights.TypeBLIP2, weights.TypeBLIP2Vision).
@@ -35,7 +36,7 @@ func (c *Checkpoint) fromFolder(ctx context.Context, f *weights.Folder) error {
 	if c.Config, err = object(f); err != nil {
 		return err
 	}
-	c.take(f, "", nil)
+	c.addTensors(f, "", nil)
 	names := append(append(append([]string{}, tokenizerFiles...), processorFiles...), bridge.ExtraFiles()...)
 	if err := c.copyFiles(f.Dir(), append(names, generationFile)); err != nil {
 		return err
@@ -43,19 +44,21 @@ func (c *Checkpoint) fromFolder(ctx context.Context, f *weights.Folder) error {
 	if _, generative := f.Tensor("language_projection.weight"); !generative || c.Config["image_token_index"] != nil {
 		return nil
 	}
-	words, err := openLanguageWords(ctx, f)
+	modelType, _ := c.textConfig()["model_type"].(string)
+	family, _ := adapters.FamilyOf(families, modelType)
+	tok, err := openLanguageTokenizer(ctx, f, family.TokenizerFor(modelType))
 	if err != nil {
 		return err
 	}
-	defer words.Close()
-	if words.image >= words.vocabulary {
-		return nil // of the older form, as it was
+	defer tok.Close()
+	if tok.image >= tok.vocabulary {
+		return nil // the older form, unchanged
 	}
-	c.Config["image_token_index"] = words.image
-	return errors.Join(c.addWords(words), c.countQueries())
+	c.Config["image_token_index"] = tok.image
+	return errors.Join(c.addTokenizer(tok), c.countQueries())
 }
 
-// countQueries tells transformers' processor how often to repeat the token.
+// countQueries sets how often transformers' processor repeats the token.
 func (c *Checkpoint) countQueries() error {
 	processor := map[string]any{}
 	if data, ok := c.Files["processor_config.json"]; ok {
@@ -71,7 +74,12 @@ func (c *Checkpoint) countQueries() error {
 func (c *Checkpoint) textConfig() map[string]any {
 	text, _ := c.Config["text_config"].(map[string]any)
 	if text == nil {
-		text = map[string]any{"model_type": "opt"}
+		text = defaultText()
 	}
 	return text
+}
+
+// defaultText returns the text_config that transformers' Blip2Config assumes.
+func defaultText() map[string]any {
+	return map[string]any{"model_type": weights.DefaultBLIP2Text}
 }

@@ -1,13 +1,16 @@
 package convert
 
 import (
-	"github.com/modular-bridging/bridge/internal/weights"
 	"path/filepath"
 	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/builtin"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // The names that transformers' classes with a head have in memory.
-func TestNameToday(t *testing.T) {
+func TestTensorNames(t *testing.T) {
 	for _, c := range []struct{ model, name, want string }{
 		{"opt", "decoder.layers.0.fc1.bias", "model.decoder.layers.0.fc1.bias"},
 		{"opt", "model.decoder.layers.0.fc1.bias", "model.decoder.layers.0.fc1.bias"},
@@ -22,10 +25,15 @@ func TestNameToday(t *testing.T) {
 		{"llama", "layers.0.self_attn.rotary_emb.inv_freq", ""},
 		{"qwen3", "layers.0.self_attn.q_norm.weight", "model.layers.0.self_attn.q_norm.weight"},
 		{"gemma2", "lm_head.weight", "lm_head.weight"},
-		{"of a plugin", "a.weight", "a.weight"},
+		{"mistral", "model.norm.weight", "model.norm.weight"},
 	} {
-		if got := nameToday(c.model, c.name); got != c.want {
-			t.Errorf("%s: %s is now %q, want %q", c.model, c.name, got, c.want)
+		family, ok := adapters.FamilyOf(builtin.Families(), c.model)
+		if !ok {
+			t.Errorf("no family reads %s", c.model)
+			continue
+		}
+		if got := family.TensorName(c.name); got != c.want {
+			t.Errorf("%s: %s is named %q, want %q", c.model, c.name, got, c.want)
 		}
 	}
 }

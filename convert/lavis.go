@@ -25,7 +25,7 @@ type LAVIS struct {
 	trained map[string]weights.View // under transformers' names
 	encoder map[string]weights.View // under LAVIS's, without their prefix
 	stage   int                     // 0 for an encoder alone
-	project string                  // opt_proj, t5_proj or llm_proj in stage 2
+	project string                  // a key of lavisLanguages in stage 2
 }
 
 // OpenLAVIS reads a file without executing anything of it, and tells its weights
@@ -36,7 +36,7 @@ func OpenLAVIS(path string) (*LAVIS, error) {
 		return nil, err
 	}
 	l := &LAVIS{path: path, file: f, trained: map[string]weights.View{}, encoder: map[string]weights.View{}}
-	if err := l.sort(); err != nil {
+	if err := l.classify(); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -52,12 +52,26 @@ func (l *LAVIS) Stage() int { return l.stage }
 // HasEncoder reports whether the file holds the EVA-CLIP encoder.
 func (l *LAVIS) HasEncoder() bool { return len(l.encoder) > 0 }
 
-// projections are LAVIS's names of the projection to the language model.
-var projections = []string{"opt_proj", "t5_proj", "llm_proj"}
+// lavisLanguage describes one of LAVIS's classes of BLIP-2 by its language model.
+type lavisLanguage struct {
+	module     string // LAVIS's name of the language model
+	modelType  string // of the checkpoint that it loads; empty if it loads several
+	activation string // that it computes the checkpoint with, if not the checkpoint's own
+}
 
-func (l *LAVIS) sort() error {
+// lavisLanguages returns LAVIS's classes by their name of the projection to the language
+// model (blip2_opt.py, blip2_t5.py, blip2_vicuna_instruct.py).
+func lavisLanguages() map[string]lavisLanguage {
+	return map[string]lavisLanguage{
+		"opt_proj": {module: "opt_model", modelType: "opt"},
+		"t5_proj":  {module: "t5_model", modelType: "t5", activation: "gelu"},
+		"llm_proj": {module: "llm_model"},
+	}
+}
+
+func (l *LAVIS) classify() error {
 	if _, ok := l.file.Tensors["query_tokens"]; !ok {
-		return l.sortEncoder()
+		return l.classifyEncoder()
 	}
 	var unknown []string
 	for name, v := range l.file.Tensors {
@@ -97,8 +111,8 @@ func (l *LAVIS) findStage() error {
 	return nil
 }
 
-// sortEncoder takes the file as eva_vit_g.pth.
-func (l *LAVIS) sortEncoder() error {
+// classifyEncoder takes the file as eva_vit_g.pth.
+func (l *LAVIS) classifyEncoder() error {
 	if _, ok := l.file.Tensors["blocks.0.attn.qkv.weight"]; !ok {
 		names := slices.Sorted(maps.Keys(l.file.Tensors))
 		return adapters.Errorf(adapters.Unsupported, "%s has neither query_tokens nor blocks.0.attn.qkv.weight: it is no BLIP-2 and no EVA-CLIP of LAVIS (its first weight is %s)", l.path, names[0])
@@ -121,15 +135,19 @@ func (l *LAVIS) rename(name string) (to string, ok bool) {
 		return weights.VisionPrefix + "post_layernorm." + parameter, true
 	case module == "vision_proj" || module == "text_proj":
 		return strings.TrimSuffix(module, "_proj") + "_projection." + parameter, true
-	case slices.Contains(projections, module):
-		l.project = module
-		return "language_projection." + parameter, true
 	case module == "Qformer":
 		return renameQFormer(parameter)
 	}
-	// Frozen language models, where a checkpoint holds one: its own folder has it.
-	frozen := module == "opt_model" || module == "t5_model" || module == "llm_model"
-	return "", frozen
+	for projection, language := range lavisLanguages() {
+		switch module {
+		case projection:
+			l.project = projection
+			return "language_projection." + parameter, true
+		case language.module: // frozen: its own folder has it
+			return "", true
+		}
+	}
+	return "", false
 }
 
 func renameQFormer(name string) (to string, ok bool) {
@@ -202,9 +220,9 @@ func (l *LAVIS) has(layer int, block string) bool {
 	return ok
 }
 
-// Bridge makes a bridge of the trained part. It takes over words, the text side's
-// tokenizer, which a stage-1 checkpoint wants.
-func (l *LAVIS) Bridge(backend compute.Backend, config qformer.Config, words *bridge.Words, info bridge.Info) (*bridge.Bridge, error) {
+// Bridge makes a bridge of the trained part. It takes over tok, the text side's tokenizer,
+// which a stage-1 checkpoint needs.
+func (l *LAVIS) Bridge(backend compute.Backend, config qformer.Config, tok *bridge.Tokenizer, info bridge.Info) (*bridge.Bridge, error) {
 	weights := make(map[string]*adapters.Tensor, len(l.trained))
 	for name, v := range l.trained {
 		values, err := v.Float32s()
@@ -218,13 +236,21 @@ func (l *LAVIS) Bridge(backend compute.Backend, config qformer.Config, words *br
 		weights[name] = adapters.FromFloat32(values, shape...)
 	}
 	info.Stage = l.stage
-	b, err := bridge.FromWeights(backend, config, weights, words, info)
+	b, err := bridge.FromWeights(backend, config, weights, tok, info)
 	if err != nil {
 		return nil, adapters.Errorf(adapters.KindOf(err), "%s: %w", l.path, err)
 	}
 	return b, nil
 }
 
-// Projection returns LAVIS's name of the projection to the language model, empty
-// without one: it says which family that is of.
+// Projection returns LAVIS's name of the projection to the language model, empty if the
+// file has none.
 func (l *LAVIS) Projection() string { return l.project }
+
+// LanguageType returns the model_type of the language model that the file was trained
+// with, empty if the file does not tell.
+func (l *LAVIS) LanguageType() string { return lavisLanguages()[l.project].modelType }
+
+// Activation returns the activation with which LAVIS computes the language model, empty for
+// that of its checkpoint.
+func (l *LAVIS) Activation() string { return lavisLanguages()[l.project].activation }

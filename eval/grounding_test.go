@@ -24,7 +24,7 @@ func gauge(t *testing.T, n int) (*bridge.Model, *adapters.Tensor) {
 	}
 	t.Cleanup(first.Close)
 	lm := adaptertest.NewFakeLanguage("fake", 3)
-	b, err := first.ForLanguage(lm.Spec(), bridge.Prompts{Caption: "a"}, 1)
+	b, err := first.ForLanguage(lm.Spec(), bridge.Templates{Caption: "a"}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestGroundingShowsTheRightPictureAnotherAndNone(t *testing.T) {
 		}
 		for i := range n {
 			captions[i], rows[i] = string(rune(33+i)), all.Slice(i, i+1)
-			examples[i] = m.Info.Prompts.CaptionExample(i, captions[i])
+			examples[i] = m.Info.Templates.CaptionExample(i, captions[i])
 		}
 		got, err := MeasureGrounding(t.Context(), m, features, examples)
 		if err != nil {

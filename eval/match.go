@@ -77,7 +77,7 @@ func Captions(ctx context.Context, m *bridge.Model, features *adapters.Tensor, t
 	out := make([]Caption, 0, len(truth))
 	for lo := 0; lo < len(truth); lo += batch {
 		hi := min(lo+batch, len(truth))
-		texts, err := m.CaptionFeatures(ctx, features.Slice(lo, hi), m.Info.Prompts.Caption, bridge.GenerateOptions{MaxNewTokens: 32})
+		texts, err := m.CaptionFeatures(ctx, features.Slice(lo, hi), m.Info.Templates.Caption, bridge.GenerateOptions{MaxNewTokens: 32})
 		if err != nil {
 			return nil, err
 		}

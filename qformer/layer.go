@@ -6,35 +6,14 @@ import (
 	"github.com/modular-bridging/bridge/internal/layers"
 )
 
-// keyValue holds an attention's keys and values: float[B, H, T, D/H].
-type keyValue struct{ key, value *Node }
-
-// Vision is a batch of pictures as cross-attention sees them: keys and values
-// of every layer that looks, projected once and used in every pass.
-type Vision struct {
-	byLayer map[int]keyValue
-	batch   int
-}
-
-// Rows returns the pictures at rows int32[B'].
-func (v *Vision) Rows(rows *Node) *Vision {
-	rows.AssertRank(1)
-	picked := &Vision{byLayer: make(map[int]keyValue, len(v.byLayer)), batch: rows.Shape().Dimensions[0]}
-	for i, kv := range v.byLayer {
-		index := InsertAxes(rows, -1)
-		picked.byLayer[i] = keyValue{Gather(kv.key, index), Gather(kv.value, index)}
-	}
-	return picked
-}
-
-// pass is one run through the layers.
+// pass configures one run through the layers.
 type pass struct {
 	queries int        // leading positions that are queries
-	vision  *Vision    // what they look at; not needed without queries
+	images  *ImageKV   // for cross-attention; not needed without queries
 	bias    *Node      // float32, broadcastable to [B, H, Tq, Tk], or nil
 	past    []keyValue // keys and values that stand before the input's own, or nil
-	// readout is how many leading positions the caller reads: the last layer
-	// computes no others. 0 means all.
+	// readout is the number of leading positions that the caller reads. The last layer
+	// computes only these; 0 means all.
 	readout int
 }
 
@@ -66,7 +45,7 @@ func (m *Model) layer(i int, x *Node, s pass, rows int) (*Node, keyValue) {
 	}
 	q := leading(attended, s.queries)
 	if m.cfg.hasCross(i) {
-		q = m.attention(p.At("crossattention"), q, s.vision.byLayer[i], nil)
+		q = m.attention(p.At("crossattention"), q, s.images.byLayer[i], nil)
 	}
 	q = m.feedForward(p, q, querySuffix)
 	if rows == s.queries {
@@ -76,46 +55,13 @@ func (m *Model) layer(i int, x *Node, s pass, rows int) (*Node, keyValue) {
 	return Concatenate([]*Node{q, text}, 1), own
 }
 
-// selfAttention computes the first rows positions of x attending to past and
-// to all of x. It returns x's own keys and values beside them.
-func (m *Model) selfAttention(p layers.Params, x *Node, past keyValue, bias *Node, rows int) (*Node, keyValue) {
-	own := m.keyValue(p, x)
-	all := own
-	if past.key != nil {
-		all = keyValue{
-			Concatenate([]*Node{past.key, own.key}, 2),
-			Concatenate([]*Node{past.value, own.value}, 2),
-		}
-	}
-	if bias != nil && bias.Shape().Dimensions[2] > rows {
-		bias = Slice(bias, AxisRange(), AxisRange(), AxisRangeFromStart(rows))
-	}
-	return m.attention(p, leading(x, rows), all, bias), own
-}
-
-// keyValue projects x float[B, T, ...] to keys and values.
-func (m *Model) keyValue(p layers.Params, x *Node) keyValue {
-	return keyValue{
-		layers.SplitHeads(layers.Linear(p.At("attention.key"), x), m.cfg.Heads),
-		layers.SplitHeads(layers.Linear(p.At("attention.value"), x), m.cfg.Heads),
-	}
-}
-
-// attention is a BERT attention block with its residual and norm: x attends to
-// kv.
-func (m *Model) attention(p layers.Params, x *Node, kv keyValue, bias *Node) *Node {
-	query := layers.SplitHeads(layers.Linear(p.At("attention.query"), x), m.cfg.Heads)
-	context := layers.MergeHeads(layers.Attention(query, kv.key, kv.value, layers.AttentionOptions{Bias: bias, Dropout: m.cfg.Dropout, RNG: m.rng}))
-	return m.output(p.At("output"), context, x)
-}
-
-// feedForward is a BERT feed-forward block with its residual and norm.
+// feedForward computes a BERT feed-forward block with its residual and norm.
 func (m *Model) feedForward(p layers.Params, x *Node, suffix string) *Node {
 	inner := layers.Activation(m.cfg.activation(), layers.Linear(p.At("intermediate"+suffix+".dense"), x))
 	return m.output(p.At("output"+suffix), inner, x)
 }
 
-// output closes a block: norm(dropout(linear(x)) + residual).
+// output returns norm(dropout(linear(x)) + residual), the end of a block.
 func (m *Model) output(p layers.Params, x, residual *Node) *Node {
 	y := layers.Dropout(layers.Linear(p.At("dense"), x), m.cfg.Dropout, m.rng)
 	return m.norm(p.At("LayerNorm"), Add(y, residual))

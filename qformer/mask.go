@@ -8,8 +8,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/layers"
 )
 
-// hidden is what BERT adds to the score of a key that must not be seen.
-const hidden = -10000
+// maskedScore is the bias that BERT adds to the score of a masked key.
+const maskedScore = -10000
 
 // The masks of the paper's figure 2, true where a key is visible. Text is
 // bool[B, T], true at tokens and false at padding; keys stand as [queries; text].
@@ -46,5 +46,5 @@ func CausalMask(text *Node, queries int) *Node {
 	return Concatenate([]*Node{all, past}, -1)
 }
 
-// bias turns a mask into what is added to the scores.
-func bias(mask *Node) *Node { return layers.MaskBias(mask, hidden) }
+// bias turns a mask into a bias of the scores.
+func bias(mask *Node) *Node { return layers.MaskBias(mask, maskedScore) }

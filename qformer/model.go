@@ -23,38 +23,38 @@ func New(cfg Config, p layers.Params, rng *layers.RNG) *Model {
 // Config returns the size that the model was made with.
 func (m *Model) Config() Config { return m.cfg }
 
-// Vision norms a batch of features float[B, N, EncoderWidth], in float32, and
-// projects them to the keys and values of every cross-attention.
-func (m *Model) Vision(features *Node) *Vision {
+// ImageKV norms a batch of features float[B, N, EncoderWidth], in float32, and projects
+// them to the keys and values of every cross-attention.
+func (m *Model) ImageKV(features *Node) *ImageKV {
 	features.AssertDims(-1, -1, m.cfg.EncoderWidth)
 	x := ConvertDType(features, dtypes.Float32)
 	x = layers.LayerNorm(m.exact(nameVisionNorm), x, m.cfg.VisionEps)
 	x = ConvertDType(x, m.dtype())
-	v := &Vision{byLayer: map[int]keyValue{}, batch: features.Shape().Dimensions[0]}
+	v := &ImageKV{byLayer: map[int]keyValue{}, batch: features.Shape().Dimensions[0]}
 	for i := 0; i < m.cfg.Layers; i += m.cfg.CrossEvery {
 		v.byLayer[i] = m.keyValue(m.p.At(nameLayer(i)).At("crossattention"), x)
 	}
 	return v
 }
 
-// Seen is what the queries made of a batch of pictures.
-type Seen struct {
-	// Queries holds the last hidden states: float[B, Q, D].
-	Queries *Node
-	cache   []keyValue
+// QueryStates is the result of [Model.RunQueries] for a batch of pictures.
+type QueryStates struct {
+	// Hidden holds the last hidden states: float[B, Q, D].
+	Hidden *Node
+	cache  []keyValue
 }
 
-// See runs the queries over pictures, without text.
-func (m *Model) See(v *Vision) Seen {
-	x := m.embedQueries(v.batch)
-	hidden, cache := m.run(x, pass{queries: m.cfg.Queries, vision: v})
-	hidden.AssertDims(v.batch, m.cfg.Queries, m.cfg.HiddenSize)
-	return Seen{Queries: hidden, cache: cache}
+// RunQueries runs the queries over pictures, without text.
+func (m *Model) RunQueries(images *ImageKV) QueryStates {
+	x := m.embedQueries(images.batch)
+	hidden, cache := m.run(x, pass{queries: m.cfg.Queries, images: images})
+	hidden.AssertDims(images.batch, m.cfg.Queries, m.cfg.HiddenSize)
+	return QueryStates{Hidden: hidden, cache: cache}
 }
 
 // Queries returns the queries' last hidden states on features
 // float[B, N, EncoderWidth]: float[B, Q, D].
-func (m *Model) Queries(features *Node) *Node { return m.See(m.Vision(features)).Queries }
+func (m *Model) Queries(features *Node) *Node { return m.RunQueries(m.ImageKV(features)).Hidden }
 
 // Project maps query states float[B, Q, D] to soft prompts
 // float32[B, Q, LanguageWidth].
@@ -69,62 +69,62 @@ func (m *Model) Project(queries *Node) *Node {
 // float32[B, Q, LanguageWidth].
 func (m *Model) Prompts(features *Node) *Node { return m.Project(m.Queries(features)) }
 
-// Text returns the first token's last hidden state of texts read alone: ids
+// Text returns the last hidden state of the first token of texts without pictures: ids
 // int32[B, T], visible bool[B, T] (false at padding) → float[B, D].
 func (m *Model) Text(ids, visible *Node) *Node {
 	hidden, _ := m.run(m.embedText(ids), pass{bias: bias(UnimodalMask(visible)), readout: 1})
 	return Squeeze(hidden, 1)
 }
 
-// Read runs queries and text together: pictures and ids int32[B, T], visible
-// bool[B, T] → the queries' last hidden states float[B, Q, D].
-func (m *Model) Read(v *Vision, ids, visible *Node) *Node {
-	ids.AssertDims(v.batch, -1)
-	x := Concatenate([]*Node{m.embedQueries(v.batch), m.embedText(ids)}, 1)
+// RunWithText runs queries and text together, with attention between them: ids
+// int32[B, T], visible bool[B, T] → the queries' last hidden states float[B, Q, D].
+func (m *Model) RunWithText(images *ImageKV, ids, visible *Node) *Node {
+	ids.AssertDims(images.batch, -1)
+	x := Concatenate([]*Node{m.embedQueries(images.batch), m.embedText(ids)}, 1)
 	mask := BidirectionalMask(visible, m.cfg.Queries)
-	hidden, _ := m.run(x, pass{queries: m.cfg.Queries, vision: v, bias: bias(mask), readout: m.cfg.Queries})
+	hidden, _ := m.run(x, pass{queries: m.cfg.Queries, images: images, bias: bias(mask), readout: m.cfg.Queries})
 	return hidden
 }
 
 // Match says whether texts describe pictures, as [Model.Read] takes them:
 // logits float32[B, 2], index 1 for "yes", averaged over the queries.
-func (m *Model) Match(v *Vision, ids, visible *Node) *Node {
+func (m *Model) Match(images *ImageKV, ids, visible *Node) *Node {
 	// The head is linear: averaging before it is averaging after it.
-	mean := ReduceMean(ConvertDType(m.Read(v, ids, visible), dtypes.Float32), 1)
+	mean := ReduceMean(ConvertDType(m.RunWithText(images, ids, visible), dtypes.Float32), 1)
 	logits := layers.Linear(m.exact(nameMatchHead), mean)
 	logits.AssertDims(-1, 2)
 	return logits
 }
 
-// Decode reads text causally after seen pictures: ids int32[B, T] that begin
-// with [DEC], visible bool[B, T] → last hidden states after the decoder's
-// transform, float[B, T, D]. [Model.WordLogits] makes logits of them.
-func (m *Model) Decode(s Seen, ids, visible *Node) *Node {
+// Decode reads text causally after the queries: ids int32[B, T] that begin with [DEC],
+// visible bool[B, T] → last hidden states after the decoder's transform,
+// float[B, T, D]. [Model.TokenLogits] turns them into logits.
+func (m *Model) Decode(s QueryStates, ids, visible *Node) *Node {
 	hidden, _ := m.run(m.embedText(ids), pass{bias: bias(CausalMask(visible, m.cfg.Queries)), past: s.cache})
 	p := m.p.At(nameDecoder).At("transform")
 	return m.norm(p.At("LayerNorm"), layers.Activation(m.cfg.activation(), layers.Linear(p.At("dense"), hidden)))
 }
 
-// WordLogits scores every word after decoded states float[..., D]:
+// TokenLogits scores every token of the vocabulary after decoded states float[..., D]:
 // float32[..., V].
-func (m *Model) WordLogits(decoded *Node) *Node {
-	words, biases := m.p.At(nameWords).Get("weight"), m.p.At(nameDecoder).Get("bias")
-	return ConvertDType(layers.LinearWith(decoded, words, biases), dtypes.Float32)
+func (m *Model) TokenLogits(decoded *Node) *Node {
+	embeddings, biases := m.p.At(nameTokenEmbeddings).Get("weight"), m.p.At(nameDecoder).Get("bias")
+	return ConvertDType(layers.LinearWith(decoded, embeddings, biases), dtypes.Float32)
 }
 
-// LogitsAt is [Model.WordLogits] at one word each: decoded float[B, T, D], ids
+// LogitsAt returns [Model.TokenLogits] at one token each: decoded float[B, T, D], ids
 // int32[B, T] → float32[B, T].
 func (m *Model) LogitsAt(decoded, ids *Node) *Node {
-	words := ConvertDType(layers.Embedding(m.p.At(nameWords), ids), dtypes.Float32)
+	embeddings := ConvertDType(layers.Embedding(m.p.At(nameTokenEmbeddings), ids), dtypes.Float32)
 	biases := Gather(m.exact(nameDecoder).Get("bias"), InsertAxes(ids, -1))
-	return Add(ReduceSum(Mul(ConvertDType(decoded, dtypes.Float32), words), -1), biases)
+	return Add(ReduceSum(Mul(ConvertDType(decoded, dtypes.Float32), embeddings), -1), biases)
 }
 
-// MeanLogits is the mean of [Model.WordLogits] over the vocabulary:
+// MeanLogits returns the mean of [Model.TokenLogits] over the vocabulary:
 // float[B, T, D] → float32[B, T].
 func (m *Model) MeanLogits(decoded *Node) *Node {
-	words := ReduceMean(m.exact(nameWords).Get("weight"), 0)
-	product := Mul(ConvertDType(decoded, dtypes.Float32), ExpandLeftToRank(words, decoded.Rank()))
+	embeddings := ReduceMean(m.exact(nameTokenEmbeddings).Get("weight"), 0)
+	product := Mul(ConvertDType(decoded, dtypes.Float32), ExpandLeftToRank(embeddings, decoded.Rank()))
 	return Add(ReduceSum(product, -1), ReduceAllMean(m.exact(nameDecoder).Get("bias")))
 }
 
@@ -139,10 +139,10 @@ func (m *Model) ProjectText(text *Node) *Node {
 	return unit(layers.Linear(m.exact(nameTextProj), ConvertDType(text, dtypes.Float32)))
 }
 
-// Temperature divides contrastive similarities: float32[].
+// Temperature returns the divisor of contrastive similarities: float32[].
 func (m *Model) Temperature() *Node { return m.p.WithDType(dtypes.Float32).Get(nameTemperature) }
 
-// Similarity is the cosine of the query that fits a text best: unit vectors
+// Similarity returns the cosine of the query that fits a text best: unit vectors
 // float32[B, Q, P] and float32[T, P] → float32[B, T], pictures by texts.
 func Similarity(vision, text *Node) *Node {
 	perQuery := EinsumAxes(vision, text, [][2]int{{2, 1}}, nil)
@@ -183,13 +183,13 @@ func (m *Model) embedText(ids *Node) *Node {
 	ids.AssertRank(2)
 	d := ids.Shape().Dimensions
 	positions := Slice(m.p.At(namePositions).Get("weight"), AxisRangeFromStart(d[1]))
-	x := Add(layers.Embedding(m.p.At(nameWords), ids), InsertAxes(positions, 0))
+	x := Add(layers.Embedding(m.p.At(nameTokenEmbeddings), ids), InsertAxes(positions, 0))
 	x = m.norm(m.p.At(nameLayerNorm), x)
 	x.AssertDims(d[0], d[1], m.cfg.HiddenSize)
 	return layers.Dropout(x, m.cfg.Dropout, m.rng)
 }
 
-// norm is a layer norm with the Q-Former's epsilon.
+// norm applies a layer norm with the Q-Former's epsilon.
 func (m *Model) norm(p layers.Params, x *Node) *Node {
 	return layers.LayerNorm(p.WithDType(dtypes.Float32), x, m.cfg.LayerNormEps)
 }

@@ -163,8 +163,8 @@ func TestTextDoesNotSeePadding(t *testing.T) {
 	}
 	exec := model.MustNewExec(backends.ForTest(t), store, func(_ *model.Scope, in []*Node) []*Node {
 		m := qformer.New(cfg, layers.NewParams(store, in[0].Graph()), nil)
-		v := m.Vision(in[0])
-		return []*Node{m.Text(in[1], in[2]), m.Read(v, in[1], in[2])}
+		v := m.ImageKV(in[0])
+		return []*Node{m.Text(in[1], in[2]), m.RunWithText(v, in[1], in[2])}
 	})
 	features := tensors.FromFlatDataAndDimensions(make([]float32, 2*cfg.EncoderWidth), 1, 2, cfg.EncoderWidth)
 	short := exec.MustCall(features, [][]int32{{1, 5, 2}}, [][]bool{{true, true, true}})

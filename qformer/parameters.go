@@ -76,17 +76,17 @@ func Count(params []Param) int {
 
 // Names of the weights outside the layers.
 const (
-	nameQueryTokens = "query_tokens"
-	nameVisionNorm  = "vision_model.post_layernorm"
-	nameLayerNorm   = "qformer.layernorm"
-	nameWords       = "embeddings.word_embeddings"
-	namePositions   = "embeddings.position_embeddings"
-	nameVisionProj  = "vision_projection"
-	nameTextProj    = "text_projection"
-	nameMatchHead   = "itm_head"
-	nameTemperature = "temp"
-	nameDecoder     = "cls.predictions"
-	nameLanguage    = "language_projection"
+	nameQueryTokens     = "query_tokens"
+	nameVisionNorm      = "vision_model.post_layernorm"
+	nameLayerNorm       = "qformer.layernorm"
+	nameTokenEmbeddings = "embeddings.word_embeddings"
+	namePositions       = "embeddings.position_embeddings"
+	nameVisionProj      = "vision_projection"
+	nameTextProj        = "text_projection"
+	nameMatchHead       = "itm_head"
+	nameTemperature     = "temp"
+	nameDecoder         = "cls.predictions"
+	nameLanguage        = "language_projection"
 )
 
 // nameLayer returns the name under which a layer's weights stand.
@@ -99,7 +99,7 @@ func (c Config) Parameters(stage Stage) []Param {
 	l.norm(PartEncoder, nameVisionNorm, c.EncoderWidth)
 	l.add(PartQueries, nameQueryTokens, normal, 1, c.Queries, c.HiddenSize)
 	if stage == Stage1 {
-		l.add(PartText, nameWords+".weight", normal, c.Vocabulary, c.HiddenSize)
+		l.add(PartText, nameTokenEmbeddings+".weight", normal, c.Vocabulary, c.HiddenSize)
 		l.add(PartText, namePositions+".weight", normal, c.MaxPositions, c.HiddenSize)
 	}
 	l.norm(PartQueries, nameLayerNorm, c.HiddenSize)

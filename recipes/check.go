@@ -108,7 +108,7 @@ func (r *Recipe) checkStage() {
 	r.oneOf("objective.name", r.Objective.Name, objective.Names(stage, "")...)
 	if r.Language != nil {
 		r.checkBackbone("language", r.Language.Backbone)
-		if q := r.Language.QuestionPrompt; q != nil {
+		if q := r.Language.QuestionTemplate; q != nil {
 			r.want("language.question_prompt", *q == "" || strings.Count(*q, "{}") == 1, "is %q, want {} once, where the question goes", *q)
 		}
 	}
@@ -142,8 +142,8 @@ func (r *Recipe) checkQFormer() {
 	if q.Heads > 0 {
 		r.want("qformer.heads", q.HiddenSize%q.Heads == 0, "is %d, want a divisor of hidden_size, %d", q.Heads, q.HiddenSize)
 	}
-	r.want("qformer.max_position_embeddings", r.Stage != 1 || q.Positions <= 0 || q.Positions >= bridge.MaxWords,
-		"is %d, want at least %d: the longest text that stage 1 reads, in tokens", q.Positions, bridge.MaxWords)
+	r.want("qformer.max_position_embeddings", r.Stage != 1 || q.Positions <= 0 || q.Positions >= bridge.MaxTextTokens,
+		"is %d, want at least %d: the longest text that stage 1 reads, in tokens", q.Positions, bridge.MaxTextTokens)
 	r.want("qformer.tokenizer", q.Tokenizer != "", "is missing, want the tokenizer of the text side: a folder, or %q", kitTokenizer)
 	r.want("qformer.tokenizer", !strings.HasPrefix(q.Tokenizer, kitPrefix) || q.Tokenizer == kitTokenizer,
 		"is %q, want %s, or a folder%s", q.Tokenizer, kitTokenizer, didyoumean.Hint(q.Tokenizer, []string{kitTokenizer}))

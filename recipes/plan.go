@@ -21,7 +21,7 @@ func (r *Resolved) Plan() train.Plan {
 	plan := train.Plan{
 		Seed:            r.Seed,
 		Evaluation:      train.Evaluation(r.Evaluation),
-		Templates:       r.Prompts(),
+		Templates:       r.Templates(),
 		ProjectionInit:  train.ProjectionFresh,
 		MaxTextTokens:   r.Data.MaxTextTokens,
 		CheckpointEvery: r.Run.CheckpointEvery,

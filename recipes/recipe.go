@@ -60,9 +60,9 @@ type Vision struct {
 // Language is the frozen language model. The texts replace the manifest's.
 type Language struct {
 	Backbone
-	CaptionPrompt  *string `toml:"caption_prompt"`
-	QuestionPrompt *string `toml:"question_prompt"`
-	TargetPrefix   *string `toml:"target_prefix"`
+	CaptionTemplate  *string `toml:"caption_prompt"`
+	QuestionTemplate *string `toml:"question_prompt"`
+	TargetPrefix     *string `toml:"target_prefix"`
 }
 
 // QFormer is the shape of a Q-Former that starts from random weights, under

@@ -329,7 +329,7 @@ func TestFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := resolve(t, r); got.LanguageModel.Width != 64 || got.LanguageModel.ID != "mine" || got.Prompts().TargetPrefix != " " {
+	if got := resolve(t, r); got.LanguageModel.Width != 64 || got.LanguageModel.ID != "mine" || got.Templates().TargetPrefix != " " {
 		t.Errorf("folder resolved to %+v", got.LanguageModel)
 	}
 }
@@ -348,7 +348,7 @@ func program(t *testing.T) string {
 // are not dropped.
 func TestModelsOfPlugins(t *testing.T) {
 	plugin, dir := program(t), t.TempDir() // without a config.json
-	want := bridge.Prompts{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
+	want := bridge.Templates{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
 	for name, c := range map[string]struct{ table, id, path string }{
 		"its own":         {`plugin = "` + plugin + `"`, "my-llm", ""},
 		"path":            {`plugin = "` + plugin + `", path = "` + dir + `"`, filepath.Base(dir), dir},
@@ -359,12 +359,12 @@ func TestModelsOfPlugins(t *testing.T) {
 		if got.LanguageModel.ID != c.id || got.LanguageModel.Path != c.path || got.Language.Path != c.path || got.Language.Plugin != plugin {
 			t.Errorf("%s: resolved to %+v, %+v", name, got.LanguageModel, got.Language)
 		}
-		if got.Prompts() != want {
-			t.Errorf("%s: prompts %+v, want %+v", name, got.Prompts(), want)
+		if got.Templates() != want {
+			t.Errorf("%s: prompts %+v, want %+v", name, got.Templates(), want)
 		}
 	}
 	own := resolve(t, load(t, "tiny-stage2-opt", `language={plugin="`+plugin+`", question_prompt="Q: {}"}`))
-	if got := own.Prompts().Question; got != "Q: {}" {
+	if got := own.Templates().Question; got != "Q: {}" {
 		t.Errorf("question prompt %q, want the recipe's", got)
 	}
 }

@@ -87,9 +87,9 @@ func (r *Recipe) lookup(reg *registry.Registry, plugin store.Plugin, table strin
 			return found, true
 		}
 	}
-	key, find := table+".id", reg.LookupOf
+	key, find := table+".id", reg.LookupKind
 	if b.Path != "" {
-		key, find = table+".path", reg.FolderOf
+		key, find = table+".path", reg.FolderKind
 	}
 	found, err := find(b.ID+b.Path, kind)
 	if err != nil && b.Plugin != "" && b.Path != "" {
@@ -133,7 +133,7 @@ func modelName(plugin store.Plugin, path string) string {
 func ofPlugin(reg *registry.Registry, plugin store.Plugin, b Backbone, kind adapters.ModelKind) (registry.Backbone, bool) {
 	m := registry.Manifest{ID: plugin.Name, Kind: kind}
 	if kind == adapters.KindLanguage {
-		m.Prompts = registry.DefaultPrompts()
+		m.Templates = registry.DefaultTemplates()
 	}
 	dir := b.ID + b.Path
 	if dir == "" {
@@ -143,7 +143,7 @@ func ofPlugin(reg *registry.Registry, plugin store.Plugin, b Backbone, kind adap
 	if err != nil || !isFolder(path) {
 		return registry.Backbone{}, false
 	}
-	if _, err := reg.LookupOf(dir, kind); err == nil {
+	if _, err := reg.LookupKind(dir, kind); err == nil {
 		return registry.Backbone{}, false
 	}
 	m.ID = modelName(plugin, path)
@@ -205,12 +205,12 @@ func (r *Resolved) resolveLanguage() {
 	for _, t := range []struct {
 		text  **string
 		value string
-	}{{&l.CaptionPrompt, m.Prompts.Caption}, {&l.QuestionPrompt, m.Prompts.Question}, {&l.TargetPrefix, m.Prompts.TargetPrefix}} {
+	}{{&l.CaptionTemplate, m.Templates.Caption}, {&l.QuestionTemplate, m.Templates.Question}, {&l.TargetPrefix, m.Templates.TargetPrefix}} {
 		if *t.text == nil {
 			*t.text = &t.value
 		}
 	}
-	r.want("data.questions", r.Data.Questions == 0 || *l.QuestionPrompt != "", "is %v, but language.question_prompt is empty", r.Data.Questions)
+	r.want("data.questions", r.Data.Questions == 0 || *l.QuestionTemplate != "", "is %v, but language.question_prompt is empty", r.Data.Questions)
 	if o := r.objective(); m.Architecture != "" {
 		r.want("objective.name", o.Fits(m.Architecture), "is %q, which is for %s models, but %s is %s; want %s",
 			o.Name, join(o.Architectures, "%s", " and "), m.ID, m.Architecture, join(objective.Names(o.Stage, m.Architecture), "%q", " or "))
@@ -263,9 +263,9 @@ func (r *Resolved) absolutePaths() error {
 }
 
 // Prompts returns the texts around captions and questions; zero in stage 1.
-func (r *Resolved) Prompts() bridge.Prompts {
+func (r *Resolved) Templates() bridge.Templates {
 	if r.Language == nil {
-		return bridge.Prompts{}
+		return bridge.Templates{}
 	}
 	text := func(s *string) string {
 		if s == nil {
@@ -273,5 +273,5 @@ func (r *Resolved) Prompts() bridge.Prompts {
 		}
 		return *s
 	}
-	return bridge.Prompts{Caption: text(r.Language.CaptionPrompt), Question: text(r.Language.QuestionPrompt), TargetPrefix: text(r.Language.TargetPrefix)}
+	return bridge.Templates{Caption: text(r.Language.CaptionTemplate), Question: text(r.Language.QuestionTemplate), TargetPrefix: text(r.Language.TargetPrefix)}
 }

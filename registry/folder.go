@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -14,30 +13,29 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// hfConfig is what the registry reads of a Hugging Face config.json. Families
-// name the same thing differently; the zero value means absent.
+// hfConfig holds the keys of a Hugging Face config.json that the registry reads. Families
+// use different keys for the same size; zero means that the key is absent.
 type hfConfig struct {
 	ModelType  string    `json:"model_type"`
 	TextConfig *hfConfig `json:"text_config"`
 	key        string    // of ModelType
 
-	HiddenSize     int  `json:"hidden_size"`
-	DModel         int  `json:"d_model"`
-	EmbedWidth     int  `json:"word_embed_proj_dim"` // OPT: the width at which soft prompts enter
-	MaxPositions   int  `json:"max_position_embeddings"`
-	EncoderDecoder bool `json:"is_encoder_decoder"`
-	Embd           int  `json:"n_embd"` // GPT-2
-	Positions      int  `json:"n_positions"`
+	HiddenSize   int `json:"hidden_size"`
+	DModel       int `json:"d_model"`
+	EmbedWidth   int `json:"word_embed_proj_dim"` // OPT: the width at which soft prompts enter
+	MaxPositions int `json:"max_position_embeddings"`
+	Embd         int `json:"n_embd"` // GPT-2
+	Positions    int `json:"n_positions"`
 }
 
-// Folder returns the backbone of a Hugging Face checkpoint folder. Its id is
-// the folder's name ([FolderName]); its family follows from config.json's model_type. A folder
-// with a whole BLIP-2 is refused, for it holds two: [Registry.FolderOf] takes one.
-func (r *Registry) Folder(dir string) (Backbone, error) { return r.FolderOf(dir, "") }
+// Folder returns the backbone of a Hugging Face checkpoint folder. Its id is the folder's
+// name ([FolderName]); its family follows from config.json's model_type. A folder with a
+// whole BLIP-2 is an error because it holds two models: [Registry.FolderKind] selects one.
+func (r *Registry) Folder(dir string) (Backbone, error) { return r.FolderKind(dir, "") }
 
-// FolderOf is [Registry.Folder] for who knows what kind of model is wanted: of a
-// whole BLIP-2 it is the one of that kind.
-func (r *Registry) FolderOf(dir string, kind adapters.ModelKind) (Backbone, error) {
+// FolderKind is like [Registry.Folder], for a model of the given kind: of a folder with a
+// whole BLIP-2 it returns that part.
+func (r *Registry) FolderKind(dir string, kind adapters.ModelKind) (Backbone, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
 		return Backbone{}, err
@@ -46,7 +44,7 @@ func (r *Registry) FolderOf(dir string, kind adapters.ModelKind) (Backbone, erro
 	if err != nil {
 		return Backbone{}, err
 	}
-	if config, err = config.part(path, kind); err != nil {
+	if config, err = config.frozenPart(path, kind); err != nil {
 		return Backbone{}, err
 	}
 	family, err := r.familyOf(path, config.key, config.ModelType)
@@ -55,15 +53,15 @@ func (r *Registry) FolderOf(dir string, kind adapters.ModelKind) (Backbone, erro
 	}
 	m := Manifest{ID: FolderName(path), Family: family.Name, Kind: family.Kind, DType: "float32"}
 	if family.Kind == adapters.KindLanguage {
-		config.describeLanguage(&m)
+		config.describeLanguage(&m, family)
 	} else if err := m.describeVision(family, path); err != nil {
 		return Backbone{}, err
 	}
 	return Backbone{Manifest: m, Source: FromFolder, Path: path}, nil
 }
 
-// FolderName is what the model in a folder is called: the folder's name or, where
-// that is "checkpoint" and says nothing, the name of the folder that it lies in.
+// FolderName returns the name of the model in a folder: the folder's name or, if that is
+// "checkpoint", the name of its parent.
 func FolderName(path string) string {
 	name := filepath.Base(path)
 	if above := filepath.Dir(path); name == "checkpoint" && above != "." && above != filepath.Dir(above) {
@@ -83,9 +81,9 @@ func readConfig(dir string) (c hfConfig, err error) {
 	return c, jsonfile.Decode(file, data, &c)
 }
 
-// part is the configuration of a whole BLIP-2's frozen model, c itself of
-// anything else.
-func (c hfConfig) part(dir string, kind adapters.ModelKind) (hfConfig, error) {
+// frozenPart returns the configuration of a whole BLIP-2's frozen model of the given kind,
+// and c itself for any other folder.
+func (c hfConfig) frozenPart(dir string, kind adapters.ModelKind) (hfConfig, error) {
 	if c.ModelType != weights.TypeBLIP2 {
 		return c, nil
 	}
@@ -97,21 +95,20 @@ func (c hfConfig) part(dir string, kind adapters.ModelKind) (hfConfig, error) {
 		if c.TextConfig != nil {
 			inner = *c.TextConfig
 		}
-		inner.ModelType, inner.key = cmp.Or(inner.ModelType, "opt"), "text_config.model_type"
-		inner.EncoderDecoder = inner.EncoderDecoder || inner.ModelType == "t5"
+		inner.ModelType, inner.key = cmp.Or(inner.ModelType, weights.DefaultBLIP2Text), "text_config.model_type"
 		return inner, nil
 	}
 	return c, adapters.Errorf(adapters.Invalid, "%s holds a whole BLIP-2, not one model", dir).
 		WithRemedy("use it as a MODEL (bridge caption %s IMAGE), or where an encoder or a language model alone is wanted", dir)
 }
 
-// familyOf finds the family of a folder by the value of key, its model_type.
+// familyOf finds the family of a folder by its model_type, the value of key.
 func (r *Registry) familyOf(dir, key, modelType string) (adapters.Family, error) {
+	if f, ok := adapters.FamilyOf(r.options.Families, modelType); ok {
+		return f, nil
+	}
 	var known []string
 	for _, f := range r.options.Families {
-		if slices.Contains(f.ModelTypes, modelType) || slices.Contains(f.Refused, modelType) {
-			return f, nil
-		}
 		known = append(known, f.ModelTypes...)
 	}
 	found := fmt.Sprintf("%s is %q", key, modelType)
@@ -123,8 +120,8 @@ func (r *Registry) familyOf(dir, key, modelType string) (adapters.Family, error)
 		WithRemedy("name a plugin that reads it with plugin = \"NAME\" in the recipe (bridge plugin list)")
 }
 
-// describeVision asks the family, which knows its tokens and the defaults of what
-// a configuration leaves out.
+// describeVision fills in what the family says about a folder: the family knows its
+// tokens and its configuration's defaults.
 func (m *Manifest) describeVision(family adapters.Family, path string) error {
 	if family.DescribeVision == nil {
 		return nil
@@ -140,14 +137,13 @@ func (m *Manifest) describeVision(family adapters.Family, path string) error {
 	return nil
 }
 
-func (c hfConfig) describeLanguage(m *Manifest) {
+func (c hfConfig) describeLanguage(m *Manifest, family adapters.Family) {
 	m.Width = firstPositive(c.EmbedWidth, c.HiddenSize, c.DModel, c.Embd)
 	m.Context = firstPositive(c.MaxPositions, c.Positions)
-	m.Architecture = adapters.DecoderOnly
-	m.Prompts = DefaultPrompts()
-	if c.EncoderDecoder {
-		m.Architecture = adapters.EncoderDecoder
-		m.Prompts = Prompts{Caption: "a photo of", Question: "Question: {} Short answer:"}
+	m.Architecture = cmp.Or(family.Architecture, adapters.DecoderOnly)
+	m.Templates = DefaultTemplates()
+	if m.Architecture == adapters.EncoderDecoder {
+		m.Templates = Templates{Caption: "a photo of", Question: "Question: {} Short answer:"}
 	}
 }
 

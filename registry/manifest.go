@@ -33,24 +33,24 @@ type Manifest struct {
 	DType        string                `toml:"dtype"`         // that it is usually computed in
 	Activation   string                `toml:"activation"`    // of feed-forwards, in place of the one that config.json names; language only
 	EndOfAnswer  string                `toml:"end_of_answer"` // the token that ends an answer, for people; language only
-	Prompts      Prompts               `toml:"prompts"`       // language only
+	Templates    Templates             `toml:"prompts"`       // language only
 	Parameters   int64                 `toml:"parameters"`    // 0 where not known before the weights are there
 	Download     int64                 `toml:"download"`      // bytes of the weights to fetch; 0 for the kit's
 	Memory       Memory                `toml:"memory"`
 }
 
-// Prompts are the texts around captions and questions; bridge.Prompts says
-// exactly what they mean.
-type Prompts struct {
+// Templates are the texts around captions and questions; bridge.Templates defines their
+// meaning.
+type Templates struct {
 	Caption      string `toml:"caption"`
 	Question     string `toml:"question"`
 	TargetPrefix string `toml:"target_prefix"`
 }
 
-// DefaultPrompts are BLIP-2's for decoder-only models; what a language model
-// that no manifest describes is given.
-func DefaultPrompts() Prompts {
-	return Prompts{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
+// DefaultTemplates returns BLIP-2's texts for decoder-only models: the templates of a
+// language model that no manifest describes.
+func DefaultTemplates() Templates {
+	return Templates{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
 }
 
 // DefaultFiles are the files that a model needs of its repository: weights as
@@ -154,8 +154,8 @@ func (m *Manifest) checkLanguage(doc *stricttoml.Document) {
 	if m.Architecture != adapters.DecoderOnly && m.Architecture != adapters.EncoderDecoder {
 		doc.Errorf("architecture", "is %q, want %q or %q", m.Architecture, adapters.DecoderOnly, adapters.EncoderDecoder)
 	}
-	if m.Prompts.Question != "" && strings.Count(m.Prompts.Question, "{}") != 1 {
-		doc.Errorf("prompts.question", "is %q, want {} once, where the question goes", m.Prompts.Question)
+	if m.Templates.Question != "" && strings.Count(m.Templates.Question, "{}") != 1 {
+		doc.Errorf("prompts.question", "is %q, want {} once, where the question goes", m.Templates.Question)
 	}
 	for _, key := range []string{"tokens", "image_size", "patch_size", "feature_layer"} {
 		if doc.Has(key) {

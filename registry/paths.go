@@ -57,7 +57,7 @@ func (r *Registry) AddPath(id, dir string) (Backbone, error) {
 		return Backbone{}, adapters.Errorf(adapters.Unsupported, "there is no configuration folder to record the path in").
 			WithRemedy("set BRIDGE_CONFIG to a folder")
 	}
-	b, err := r.fits(m, dir)
+	b, err := r.checkFits(m, dir)
 	if err != nil {
 		return Backbone{}, err
 	}
@@ -73,10 +73,9 @@ func (r *Registry) AddPath(id, dir string) (Backbone, error) {
 		map[string]any{"paths": paths})
 }
 
-// fits checks that a folder can be the model of a manifest, weights included.
-// Where no built-in family reads the folder, only a plugin can, which checks it
-// itself.
-func (r *Registry) fits(m Manifest, dir string) (Backbone, error) {
+// checkFits checks that a folder can be the model of a manifest, weights included. If no
+// built-in family reads the folder, it leaves the check to the plugin that does.
+func (r *Registry) checkFits(m Manifest, dir string) (Backbone, error) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
 		return Backbone{}, err
@@ -88,7 +87,7 @@ func (r *Registry) fits(m Manifest, dir string) (Backbone, error) {
 	if _, err := r.Family(b); err != nil {
 		return b, nil
 	}
-	f, err := r.FolderOf(path, m.Kind)
+	f, err := r.FolderKind(path, m.Kind)
 	if err != nil {
 		return Backbone{}, err
 	}

@@ -123,16 +123,16 @@ func (r *Registry) IDs() []string {
 }
 
 // Lookup finds a backbone by id, or by the path of a checkpoint folder.
-func (r *Registry) Lookup(id string) (Backbone, error) { return r.LookupOf(id, "") }
+func (r *Registry) Lookup(id string) (Backbone, error) { return r.LookupKind(id, "") }
 
-// LookupOf is [Registry.Lookup] for who knows what kind of model is wanted, as
-// [Registry.FolderOf] takes it.
-func (r *Registry) LookupOf(id string, kind adapters.ModelKind) (Backbone, error) {
+// LookupKind is like [Registry.Lookup], for a model of the given kind: of a folder with a
+// whole BLIP-2 it returns that part. It does not check the kind of a registry id.
+func (r *Registry) LookupKind(id string, kind adapters.ModelKind) (Backbone, error) {
 	if m, ok := r.manifests[id]; ok {
 		return r.locate(m), nil
 	}
-	if isFolder(id) {
-		return r.FolderOf(id, kind)
+	if isCheckpoint(id) {
+		return r.FolderKind(id, kind)
 	}
 	err := adapters.Errorf(adapters.NotFound, "no model %q, neither a registry id nor a folder with a config.json", id)
 	if near := didyoumean.Names(id, r.IDs(), 3); len(near) > 0 {
@@ -149,7 +149,7 @@ func (r *Registry) locate(m Manifest) Backbone {
 	b := Backbone{Manifest: m, Source: Missing, kit: r.options.KitFolder}
 	if dir, ok := r.paths[m.ID]; ok {
 		b.Path = dir
-		if isFolder(dir) {
+		if isCheckpoint(dir) {
 			b.Source = FromPath
 		}
 		return b
@@ -178,7 +178,7 @@ func (b Backbone) Folder() (string, error) {
 			return "", adapters.Errorf(adapters.NotFound, "%s is not there, or no folder", b.Path).
 				WithRemedy("put the checkpoint back, or name another folder")
 		}
-	case !isFolder(b.Path):
+	case !isCheckpoint(b.Path):
 		return "", adapters.Errorf(adapters.NotFound, "the folder of %s, %s, has no config.json", b.ID, b.Path).
 			WithRemedy("put the checkpoint back, or record another folder with `bridge models add %s --path DIR`", b.ID)
 	}
@@ -238,7 +238,7 @@ func (r *Registry) familyNames() []string {
 	return names
 }
 
-func isFolder(dir string) bool {
+func isCheckpoint(dir string) bool {
 	_, err := os.Stat(filepath.Join(dir, "config.json"))
 	return dir != "" && err == nil
 }

@@ -26,7 +26,7 @@ func families() []adapters.Family {
 	return []adapters.Family{
 		vit.Family(), siglip.Family(), dinov2.Family(),
 		{Name: "opt", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"opt"}},
-		{Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"t5"}},
+		{Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"t5"}, Architecture: adapters.EncoderDecoder},
 		{Name: "gpt2", Kind: adapters.KindLanguage, OpenLanguage: openLanguage, ModelTypes: []string{"gpt2"}},
 	}
 }
@@ -87,8 +87,8 @@ func TestShippedManifests(t *testing.T) {
 		if b.Kind == adapters.KindVision && b.TokensAt(b.ImageSize) != b.Tokens {
 			t.Errorf("%s: %d tokens at its own size, want %d", id, b.TokensAt(b.ImageSize), b.Tokens)
 		}
-		if b.Kind == adapters.KindLanguage && (b.EndOfAnswer == "" || b.Prompts.Caption == "" || b.Prompts.Question == "") {
-			t.Errorf("%s: end of answer %q, prompts %+v", id, b.EndOfAnswer, b.Prompts)
+		if b.Kind == adapters.KindLanguage && (b.EndOfAnswer == "" || b.Templates.Caption == "" || b.Templates.Question == "") {
+			t.Errorf("%s: end of answer %q, prompts %+v", id, b.EndOfAnswer, b.Templates)
 		}
 		if b.Repository != "" && (b.Download == 0 || b.Parameters == 0 || b.Memory.Inference == 0 || b.Memory.Stage2 <= b.Memory.Inference) {
 			t.Errorf("%s: download %d, parameters %d, memory %+v", id, b.Download, b.Parameters, b.Memory)
@@ -149,13 +149,13 @@ func TestFoldersDescribeThemselves(t *testing.T) {
 			Manifest{Family: "dinov2", Kind: adapters.KindVision, Width: 768, ImageSize: 224, PatchSize: 16, Tokens: 201, Parameters: 85_818_624}},
 		{`{"model_type": "opt", "hidden_size": 1024, "word_embed_proj_dim": 512, "max_position_embeddings": 2048}`,
 			Manifest{Family: "opt", Kind: adapters.KindLanguage, Width: 512, Context: 2048, Architecture: adapters.DecoderOnly,
-				Prompts: Prompts{"a photo of", "Question: {} Answer:", " "}}},
-		{`{"model_type": "t5", "d_model": 768, "is_encoder_decoder": true}`,
+				Templates: Templates{"a photo of", "Question: {} Answer:", " "}}},
+		{`{"model_type": "t5", "d_model": 768}`,
 			Manifest{Family: "t5", Kind: adapters.KindLanguage, Width: 768, Architecture: adapters.EncoderDecoder,
-				Prompts: Prompts{"a photo of", "Question: {} Short answer:", ""}}},
+				Templates: Templates{"a photo of", "Question: {} Short answer:", ""}}},
 		{`{"model_type": "gpt2", "n_embd": 768, "n_positions": 1024}`,
 			Manifest{Family: "gpt2", Kind: adapters.KindLanguage, Width: 768, Context: 1024, Architecture: adapters.DecoderOnly,
-				Prompts: Prompts{"a photo of", "Question: {} Answer:", " "}}},
+				Templates: Templates{"a photo of", "Question: {} Answer:", " "}}},
 	} {
 		dir := folder(t, filepath.Join(t.TempDir(), "my-model"), c.config)
 		b, err := r.Lookup(dir)
@@ -193,11 +193,11 @@ func TestWholeBLIP2HoldsTwoModels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	vision, err := r.LookupOf(dir, adapters.KindVision)
+	vision, err := r.LookupKind(dir, adapters.KindVision)
 	if err != nil || vision.Manifest.Family != "eva" || vision.Width != 1408 || vision.Tokens != 197 || vision.Path != dir {
 		t.Errorf("vision %+v, %v", vision.Manifest, err)
 	}
-	language, err := r.FolderOf(dir, adapters.KindLanguage)
+	language, err := r.FolderKind(dir, adapters.KindLanguage)
 	if err != nil || language.Manifest.Family != "t5" || language.Width != 24 || language.Architecture != adapters.EncoderDecoder {
 		t.Errorf("language %+v, %v", language.Manifest, err)
 	}
@@ -225,7 +225,7 @@ func TestFolderErrors(t *testing.T) {
 		}
 	}
 	dir := folder(t, t.TempDir(), `{"model_type": "blip-2", "text_config": {"model_type": "gpt_neox"}}`)
-	_, err := r.FolderOf(dir, adapters.KindLanguage)
+	_, err := r.FolderKind(dir, adapters.KindLanguage)
 	if want := `text_config.model_type is "gpt_neox", this binary reads`; adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), want) {
 		t.Errorf("the language model of a whole BLIP-2: %v, want %q", err, want)
 	}

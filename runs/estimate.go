@@ -77,7 +77,7 @@ func shapeOf(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe, vis
 		if err != nil {
 			return c, "", err
 		}
-		if words, err := bridge.OpenWords(ctx, path); err == nil {
+		if words, err := bridge.OpenTokenizer(ctx, path); err == nil {
 			vocabulary = words.Vocabulary()
 			defer words.Close()
 		} else {

@@ -25,7 +25,7 @@ func (res *resources) languageSide() (bridge.Side, error) {
 		return side, err
 	}
 	addProvenance(&side, *res.recipe.LanguageModel, *l.Language)
-	side.Words, err = workspace.TokenizerDigest(*res.recipe.LanguageModel)
+	side.TokenizerDigest, err = workspace.TokenizerDigest(*res.recipe.LanguageModel)
 	return side, err
 }
 

@@ -67,7 +67,7 @@ func (res *resources) origin(ctx context.Context, r *recipes.Resolved, plain boo
 	if err != nil {
 		return nil, err
 	}
-	words, err := bridge.OpenWords(ctx, path)
+	words, err := bridge.OpenTokenizer(ctx, path)
 	if err != nil {
 		return nil, explainTokenizer(r.QFormer.Tokenizer, path, err)
 	}
@@ -117,7 +117,7 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 		return nil, 0, err
 	}
 	begin := res.projectionInit(r, from, plain)
-	j := train.ProjectionTransfer{From: from, Language: res.language, Templates: r.Prompts(), Init: begin, Seed: r.Seed, Log: res.workspace.Log()}
+	j := train.ProjectionTransfer{From: from, Language: res.language, Templates: r.Templates(), Init: begin, Seed: r.Seed, Log: res.workspace.Log()}
 	if begin.NeedsOldLanguage() {
 		old, err := res.openOldLanguage(ctx, *from.Info.Language)
 		if err != nil {

@@ -167,7 +167,7 @@ func derive(file string, reg *registry.Registry, llm string) ([]string, error) {
 	if old.Language.Transport != "" {
 		overrides = append(overrides, fmt.Sprintf("language.transport=%q", old.Language.Transport))
 	}
-	if found, err := reg.LookupOf(llm, adapters.KindLanguage); err == nil {
+	if found, err := reg.LookupKind(llm, adapters.KindLanguage); err == nil {
 		overrides = append(overrides, fmt.Sprintf("objective.name=%q", recipes.ObjectiveFor(found.Architecture, old.Objective.Name)))
 	}
 	if old.Swap == nil {

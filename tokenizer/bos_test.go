@@ -47,7 +47,7 @@ func TestBOS(t *testing.T) {
 			if test.config != "" {
 				write(t, dir, "tokenizer_config.json", test.config)
 			}
-			tok, err := Open(t.Context(), dir)
+			tok, err := Open(t.Context(), dir, adapters.TokenizerDefaults{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -58,9 +58,11 @@ func fixture(t testing.TB, name string) (*Tokenizer, golden) {
 	var err error
 	switch name {
 	case "opt":
-		tok, err = Open(t.Context(), filepath.Join("testdata", "opt"))
+		dir := filepath.Join("testdata", "opt")
+		tok, err = Open(t.Context(), dir, defaultsOf(t, dir))
 	case "gpt2":
-		tok, err = Open(t.Context(), gpt2Folder(t))
+		dir := gpt2Folder(t)
+		tok, err = Open(t.Context(), dir, defaultsOf(t, dir))
 	default:
 		tok, err = New(t.Context(), g.Tokenizer)
 	}

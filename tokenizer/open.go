@@ -7,21 +7,22 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/jsonfile"
 )
 
-// Open returns the tokenizer of a folder as Hugging Face saves it: the one of
-// its tokenizer.json or, where there is none, the byte-level BPE of vocab.json
-// and merges.txt (GPT-2, OPT), or what transformers makes of a SentencePiece
-// model: tokenizer.model (Llama 2, Vicuna) or spiece.model (T5). In the latter
-// cases tokenizer_config.json and config.json say which family it is, and what
-// goes in front of every text.
-func Open(ctx context.Context, dir string) (*Tokenizer, error) {
+// Open returns the tokenizer of a folder as Hugging Face saves it: the tokenizer of its
+// tokenizer.json. Without one it is the byte-level BPE of vocab.json and merges.txt, or
+// the tokenizer that transformers makes of a SentencePiece model, tokenizer.model or
+// spiece.model. In these cases tokenizer_config.json and config.json name the class of the
+// tokenizer and the token before every text; defaults has what they leave out, which
+// follows from the model type ([adapters.Family.TokenizerFor]).
+func Open(ctx context.Context, dir string, defaults adapters.TokenizerDefaults) (*Tokenizer, error) {
 	text, err := read(dir, "tokenizer.json")
-	if err == nil && text == nil { // with the token in front that the folder asks for
-		text, err = assemble(dir)
+	if err == nil && text == nil {
+		text, err = assemble(dir, defaults)
 	}
 	if err != nil {
 		return nil, err
@@ -33,9 +34,16 @@ func Open(ctx context.Context, dir string) (*Tokenizer, error) {
 	return t, nil
 }
 
-// assemble makes a tokenizer.json of a folder's vocab.json and merges.txt, or of
-// its SentencePiece model.
-func assemble(dir string) ([]byte, error) {
+// Readable reports whether [Open] finds a tokenizer among the names of a folder's files.
+func Readable(names []string, defaults adapters.TokenizerDefaults) bool {
+	has := func(name string) bool { return slices.Contains(names, name) }
+	return has("tokenizer.json") || has("vocab.json") && has("merges.txt") ||
+		defaults.SentencePiece != "" && has(defaults.SentencePiece)
+}
+
+// assemble makes a tokenizer.json from a folder's vocab.json and merges.txt, or from its
+// SentencePiece model.
+func assemble(dir string, defaults adapters.TokenizerDefaults) ([]byte, error) {
 	vocab, err := read(dir, "vocab.json")
 	if err != nil {
 		return nil, err
@@ -45,12 +53,12 @@ func assemble(dir string) ([]byte, error) {
 		return nil, err
 	}
 	if vocab == nil || merges == nil {
-		if text, err := pieces(dir); err != nil || text != nil {
+		if text, err := fromSentencePiece(dir, defaults); err != nil || text != nil {
 			return text, err
 		}
 		return nil, missing(dir)
 	}
-	family, err := readFamily(dir)
+	config, err := readBPEConfig(dir, defaults)
 	if err != nil {
 		return nil, err
 	}
@@ -61,14 +69,14 @@ func assemble(dir string) ([]byte, error) {
 	if b.merges, err = parseMerges(merges); err != nil {
 		return nil, corrupt(dir, "merges.txt", err)
 	}
-	text, err := b.tokenizerJSON(family)
+	text, err := b.tokenizerJSON(config)
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer of %s: %w", dir, err)
 	}
 	return text, nil
 }
 
-// missing explains that a folder holds no tokenizer that can be read.
+// missing returns the error for a folder without a tokenizer that can be read.
 func missing(dir string) error {
 	if _, err := os.Stat(dir); err != nil {
 		return adapters.Errorf(adapters.NotFound, "tokenizer folder: %w", err)
@@ -84,7 +92,7 @@ func missing(dir string) error {
 	return e.WithRemedy(writeRemedy)
 }
 
-// read returns a file's text, or nil where there is no such file.
+// read returns a file's text, or nil if there is no such file.
 func read(dir, name string) ([]byte, error) {
 	text, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -99,7 +107,7 @@ func read(dir, name string) ([]byte, error) {
 	return text, nil
 }
 
-// readJSON reads a file into v; a file that is not there leaves v as it is.
+// readJSON decodes a file into v. It leaves v unchanged if there is no such file.
 func readJSON(dir, name string, v any) error {
 	text, err := read(dir, name)
 	if err != nil || text == nil {

@@ -1,6 +1,8 @@
 package tokenizer
 
 import (
+	"encoding/json"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,7 +15,7 @@ func TestOpenTokenizerJSON(t *testing.T) {
 	g := readGolden(t, "t5")
 	dir := t.TempDir()
 	write(t, dir, "tokenizer.json", string(g.Tokenizer))
-	tok, err := Open(t.Context(), dir)
+	tok, err := Open(t.Context(), dir, defaultsOf(t, dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,9 +34,8 @@ func TestOpenFamilies(t *testing.T) {
 		bos     string // "" for none
 		special []string
 	}{
-		"opt by model type":     {files{"config.json": `{"model_type": "opt"}`}, "</s>", []string{"</s>"}},
-		"opt in a whole BLIP-2": {files{"config.json": `{"model_type": "blip-2", "text_config": {"model_type": "opt"}}`}, "</s>", []string{"</s>"}},
-		"gpt2 by class":         {files{"tokenizer_config.json": `{"tokenizer_class": "GPT2TokenizerFast"}`}, "", []string{"<|endoftext|>"}},
+		"opt by model type": {files{"config.json": `{"model_type": "opt"}`}, "</s>", []string{"</s>"}},
+		"gpt2 by class":     {files{"tokenizer_config.json": `{"tokenizer_class": "GPT2TokenizerFast"}`}, "", []string{"<|endoftext|>"}},
 		"bos asked for": {files{"tokenizer_config.json": `{"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true, "bos_token": {"content": "<s>"}}`},
 			"<s>", []string{"<s>", "<|endoftext|>"}},
 		"bos refused": {files{"config.json": `{"model_type": "opt"}`, "tokenizer_config.json": `{"add_bos_token": false}`}, "", []string{"</s>"}},
@@ -49,7 +50,7 @@ func TestOpenFamilies(t *testing.T) {
 			for file, text := range test.files {
 				write(t, dir, file, text)
 			}
-			tok, err := Open(t.Context(), dir)
+			tok, err := Open(t.Context(), dir, defaultsOf(t, dir))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +112,7 @@ func TestOpenErrors(t *testing.T) {
 			for file, text := range test.files {
 				write(t, dir, file, text)
 			}
-			_, err := Open(t.Context(), dir)
+			_, err := Open(t.Context(), dir, defaultsOf(t, dir))
 			if err == nil || adapters.KindOf(err) != test.kind {
 				t.Fatalf("got %v (%v), want %v", err, adapters.KindOf(err), test.kind)
 			}
@@ -121,5 +122,46 @@ func TestOpenErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// defaultsOf returns the defaults for the model type of a folder, as families declare
+// them.
+func defaultsOf(t testing.TB, dir string) adapters.TokenizerDefaults {
+	t.Helper()
+	var config struct {
+		ModelType string `json:"model_type"`
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "config.json")); err == nil {
+		_ = json.Unmarshal(text, &config) // Open reports what is wrong with it
+	}
+	d := map[string]adapters.TokenizerDefaults{
+		"opt":     {Class: "GPT2Tokenizer", BOS: true, SpecialToken: "</s>"},
+		"gpt2":    {Class: "GPT2Tokenizer"},
+		"t5":      {Class: "T5Tokenizer", SentencePiece: "spiece.model"},
+		"llama":   {SentencePiece: "tokenizer.model"},
+		"mistral": {Class: "TokenizersBackend", IgnoreClass: true, SentencePiece: "tokenizer.model"},
+	}[config.ModelType]
+	d.ModelType = config.ModelType
+	return d
+}
+
+func TestReadable(t *testing.T) {
+	llama := adapters.TokenizerDefaults{SentencePiece: "tokenizer.model"}
+	for _, c := range []struct {
+		names    []string
+		defaults adapters.TokenizerDefaults
+		want     bool
+	}{
+		{[]string{"config.json", "tokenizer.json"}, adapters.TokenizerDefaults{}, true},
+		{[]string{"vocab.json", "merges.txt"}, adapters.TokenizerDefaults{}, true},
+		{[]string{"vocab.json"}, adapters.TokenizerDefaults{}, false},
+		{[]string{"tokenizer.model"}, llama, true},
+		{[]string{"spiece.model"}, llama, false},
+		{[]string{"tokenizer.model"}, adapters.TokenizerDefaults{}, false},
+	} {
+		if got := Readable(c.names, c.defaults); got != c.want {
+			t.Errorf("Readable(%v, %+v) = %v", c.names, c.defaults, got)
+		}
 	}
 }

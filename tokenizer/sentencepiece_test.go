@@ -83,7 +83,8 @@ func TestSentencePiece(t *testing.T) {
 	table := readSPM(t)
 	for _, row := range table.Rows {
 		t.Run(row.Name, func(t *testing.T) {
-			tok, err := Open(t.Context(), table.folder(t, row))
+			dir := table.folder(t, row)
+			tok, err := Open(t.Context(), dir, defaultsOf(t, dir))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -139,7 +140,8 @@ func TestSentencePieceBOS(t *testing.T) {
 	for name, want := range map[string]string{
 		"vicuna": "<s>", "class alone": "", "legacy null": "<s>", "end alone": "", "bos null": "", "other bos": "<ctl>", "t5": "",
 	} {
-		tok, err := Open(t.Context(), table.folder(t, table.row(t, name)))
+		dir := table.folder(t, table.row(t, name))
+		tok, err := Open(t.Context(), dir, defaultsOf(t, dir))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +200,7 @@ func TestSentencePieceErrors(t *testing.T) {
 			for file, text := range test.files {
 				write(t, dir, file, text)
 			}
-			_, err := Open(t.Context(), dir)
+			_, err := Open(t.Context(), dir, defaultsOf(t, dir))
 			if err == nil || adapters.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), dir) {
 				t.Errorf("got %v (%v), want %v with %q", err, adapters.KindOf(err), test.kind, test.want)
 			}

@@ -209,10 +209,10 @@ func (s *settings) unsupported(format string, args ...any) error {
 // writeRemedy is what to do where a folder's own files are not enough.
 const writeRemedy = "write tokenizer.json with transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"
 
-// numbered returns the added tokens as transformers adds them: those with ids,
+// withIDs returns the added tokens as transformers adds them: those with ids,
 // then named ones, then the extra ones or, where the folder lists none, own.
 // ids are the model's; a token that is not among them gets the next one.
-func (s *settings) numbered(named, own []setToken, ids map[string]int32) ([]addedToken, error) {
+func (s *settings) withIDs(named, own []setToken, ids map[string]int32) ([]addedToken, error) {
 	if s.alone {
 		own = s.extra
 	}

@@ -97,11 +97,11 @@ func (t *Tokenizer) Surfaces() []string {
 	return out
 }
 
-// Certain returns the first of ids, those whose text does not depend on what may
+// CertainPrefix returns the first of ids, those whose text does not depend on what may
 // follow. Tokens that stand for single bytes ("<0x0A>") are text only together,
 // so a run of them at the end is left out; special tokens do not end a run, for
 // they are no text.
-func (t *Tokenizer) Certain(ids []int32) []int32 {
+func (t *Tokenizer) CertainPrefix(ids []int32) []int32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := len(ids)

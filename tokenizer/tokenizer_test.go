@@ -250,7 +250,7 @@ func TestClose(t *testing.T) {
 func TestCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Open(ctx, filepath.Join("testdata", "opt")); adapters.KindOf(err) != adapters.Canceled {
+	if _, err := Open(ctx, filepath.Join("testdata", "opt"), adapters.TokenizerDefaults{Class: "GPT2Tokenizer"}); adapters.KindOf(err) != adapters.Canceled {
 		t.Errorf("got %v, want canceled", err)
 	}
 }
@@ -317,12 +317,12 @@ func TestCertain(t *testing.T) {
 		ids  []int32
 		want int
 	}{{nil, 0}, {[]int32{a, llama.SpecialIDs()[0], 1 << 20, b}, 0}, {[]int32{word, word}, 2}, {[]int32{word, a, b}, 1}, {[]int32{word, a, word}, 3}, {[]int32{a, b}, 0}} {
-		if got := llama.Certain(test.ids); len(got) != test.want {
+		if got := llama.CertainPrefix(test.ids); len(got) != test.want {
 			t.Errorf("of %v %d are certain, want %d", test.ids, len(got), test.want)
 		}
 	}
 	gpt2, _ := fixture(t, "gpt2")
-	if got := gpt2.Certain([]int32{1, 2}); len(got) != 2 {
+	if got := gpt2.CertainPrefix([]int32{1, 2}); len(got) != 2 {
 		t.Errorf("without byte tokens %v are certain", got)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // briefly is an objective that this program adds: the language model reads the picture and
 // "briefly:", and must write the first three words of the caption.
 func briefly() objective.Objective {
-	example := func(_ bridge.Prompts, i int, caption string) adapters.Example {
+	example := func(_ bridge.Templates, i int, caption string) adapters.Example {
 		words := strings.Fields(caption)
 		return adapters.Example{
 			Segments: []adapters.Segment{adapters.PromptSegment(i), adapters.TextSegment("briefly:")},
@@ -27,7 +27,7 @@ func briefly() objective.Objective {
 		Name:  "briefly",
 		Stage: 2,
 		Draw:  objective.CaptionOrQuestion,
-		Example: objective.QuestionOr(func(t bridge.Prompts, i int, sample data.Sample) adapters.Example {
+		Example: objective.QuestionOr(func(t bridge.Templates, i int, sample data.Sample) adapters.Example {
 			return example(t, i, sample.Caption)
 		}),
 		EvalExample: example,
@@ -50,7 +50,7 @@ func Example_newObjective() {
 			},
 		}},
 		Evaluation: train.Evaluation{Examples: 2},
-		Templates:  *session.Bridge.Info.Prompts,
+		Templates:  *session.Bridge.Info.Templates,
 	}
 	session.Language = &printedExamples{session.Language}
 

@@ -37,7 +37,7 @@ func Example() {
 			},
 		}},
 		Evaluation: train.Evaluation{Examples: 8, Captions: 4},
-		Templates:  *session.Bridge.Info.Prompts,
+		Templates:  *session.Bridge.Info.Templates,
 	}
 	session.Progress = printedProgress{}
 

@@ -43,7 +43,7 @@ func scenes(t *testing.T, split string, n int) train.Set {
 // tiny is the smallest bridge that has every part.
 func tiny(t *testing.T, dropout float64) *bridge.Bridge {
 	t.Helper()
-	words, err := bridge.OpenWords(t.Context(), models("qformer-tokenizer")+"/tokenizer.json")
+	words, err := bridge.OpenTokenizer(t.Context(), models("qformer-tokenizer")+"/tokenizer.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func direct(t *testing.T, b *bridge.Bridge, set train.Set, begin int32) (itc, it
 	if err != nil {
 		t.Fatal(err)
 	}
-	words, err := b.Words().Batch(texts)
+	words, err := b.Tokenizer().Batch(texts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func direct(t *testing.T, b *bridge.Bridge, set train.Set, begin int32) (itc, it
 	c := losses.BLIP2()
 	c.Begin, c.ITM = int(begin), 0
 	exec := model.MustNewExec(b.Backend(), b.Store(), func(_ *model.Scope, in []*Node) []*Node {
-		pad := Scalar(in[1].Graph(), in[1].DType(), b.Words().Pad())
+		pad := Scalar(in[1].Graph(), in[1].DType(), b.Tokenizer().Pad())
 		l := losses.Stage1(qformer.New(b.Config(), layers.NewParams(b.Store(), in[0].Graph()), nil), c,
 			losses.Batch{Features: in[0], IDs: in[1], Visible: NotEqual(in[1], pad), ImageIDs: in[2]}, nil)
 		return []*Node{l.ITC, l.ITG}
@@ -76,8 +76,8 @@ func TestStage1SeesImageIDsAndBeginsWithDEC(t *testing.T) {
 	set := scenes(t, "train", 6)
 	distinct := set
 	set.Data = paired{set.Data}
-	wantITC, wantITG := direct(t, b, set, b.Words().DEC())
-	otherITC, _ := direct(t, b, distinct, b.Words().DEC())
+	wantITC, wantITG := direct(t, b, set, b.Tokenizer().DEC())
+	otherITC, _ := direct(t, b, distinct, b.Tokenizer().DEC())
 	_, otherITG := direct(t, b, set, 0)
 	if math.Abs(wantITC-otherITC) < 1e-3 || math.Abs(wantITG-otherITG) < 1e-3 {
 		t.Fatalf("the batch does not tell: ITC %g and %g, ITG %g and %g", wantITC, otherITC, wantITG, otherITG)

@@ -31,7 +31,7 @@ func TestPlansKeepTheirKeysInCheckpoints(t *testing.T) {
 	}
 	phase := p.Phases[0]
 	if phase.Objective.Name != objective.PrefixLM().Name || phase.Optimizer.LearningRate[train.Projection] != 0.002 || phase.ITG != 3 ||
-		p.ProjectionInit != train.ProjectionSharedTokens || !reflect.DeepEqual(p.Templates, bridge.Prompts{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}) {
+		p.ProjectionInit != train.ProjectionSharedTokens || !reflect.DeepEqual(p.Templates, bridge.Templates{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}) {
 		t.Errorf("the plan is read as %+v", p)
 	}
 }

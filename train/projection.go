@@ -13,7 +13,7 @@ import (
 )
 
 // fitter fits an affine map from the rows of a to those of b; [affine.Ridge] and
-// [affine.Orthogonal] do.
+// [affine.Procrustes] do.
 type fitter func(a, b *mat.Dense, seed uint64) (affine.Fit, error)
 
 // minShared is the fewest shared tokens that a map may be fitted to.

@@ -28,7 +28,7 @@ type representation struct {
 }
 
 func newRepresentation(s *Session, phase Phase) (*representation, error) {
-	words := s.Bridge.Words()
+	words := s.Bridge.Tokenizer()
 	if words == nil {
 		return nil, fmt.Errorf("%s needs a bridge with its text side, which this one has lost", phase.Objective)
 	}
@@ -52,7 +52,7 @@ func (r *representation) build(in []*Node) []*Node {
 	features, ids, images, learning := in[0], in[1], in[2], in[4]
 	rng := layers.NewRNG(in[3])
 	p := layers.NewParams(r.session.Bridge.Store(), ids.Graph())
-	pad := Scalar(ids.Graph(), dtypes.Int32, r.session.Bridge.Words().Pad())
+	pad := Scalar(ids.Graph(), dtypes.Int32, r.session.Bridge.Tokenizer().Pad())
 	l := losses.Stage1(qformer.New(r.session.Bridge.Config(), p, rng), r.losses, losses.Batch{
 		Features: features, IDs: ids, Visible: NotEqual(ids, pad), ImageIDs: images,
 	}, rng)
@@ -110,7 +110,7 @@ func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Ten
 	if err != nil {
 		return nil, 0, err
 	}
-	words, err := r.session.Bridge.Words().Batch(texts)
+	words, err := r.session.Bridge.Tokenizer().Batch(texts)
 	if err != nil {
 		return nil, 0, err
 	}

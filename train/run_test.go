@@ -72,7 +72,7 @@ func (s *stand) open(t *testing.T, dir, split string, n int) train.Set {
 // stage1 returns a random bridge, the same each time.
 func (s *stand) stage1(t *testing.T) *bridge.Bridge {
 	t.Helper()
-	words, err := bridge.OpenWords(t.Context(), filepath.Join(models("qformer-tokenizer"), "tokenizer.json"))
+	words, err := bridge.OpenTokenizer(t.Context(), filepath.Join(models("qformer-tokenizer"), "tokenizer.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +99,8 @@ func (s *stand) stage2(t *testing.T) *bridge.Bridge {
 	return b
 }
 
-func prompts() bridge.Prompts {
-	return bridge.Prompts{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
+func prompts() bridge.Templates {
+	return bridge.Templates{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
 }
 
 func generativePlan(steps int) train.Plan {

@@ -36,7 +36,7 @@ func swapped(t *testing.T, rng *rand.Rand) (from, to *bridge.Bridge, w, bias *ma
 	}
 	t.Cleanup(first.Close)
 	join := func(width int, norm float32) *bridge.Bridge {
-		b, err := first.ForLanguage(adapters.LanguageSpec{Spec: adapters.Spec{ID: "tongue", Width: width}, TokenNorm: norm}, bridge.Prompts{}, 1)
+		b, err := first.ForLanguage(adapters.LanguageSpec{Spec: adapters.Spec{ID: "tongue", Width: width}, TokenNorm: norm}, bridge.Templates{}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/convert"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
@@ -51,7 +52,7 @@ func (w *Workspace) Convert(ctx context.Context, from, to string, o ConvertOptio
 		return saveBridge(b, to)
 	}
 	if isTransformers(dir) {
-		checkpoint, err := convert.FromFolder(ctx, dir)
+		checkpoint, err := convert.FromFolder(ctx, dir, builtin.Families())
 		if err != nil {
 			return Converted{}, err
 		}
@@ -118,6 +119,7 @@ func (w *Workspace) sideFolder(side bridge.Side, kind adapters.ModelKind) (strin
 }
 
 func (w *Workspace) assemble(ctx context.Context, b *bridge.Bridge, parts convert.Parts, to string) (Converted, error) {
+	parts.Families = builtin.Families()
 	checkpoint, warnings, err := convert.Assemble(ctx, b, parts)
 	if err != nil {
 		return Converted{}, err

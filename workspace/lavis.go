@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/convert"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
@@ -60,7 +61,7 @@ func (w *Workspace) lavisDir(ctx context.Context, path string, o LAVISOptions) (
 		return "", err
 	}
 	defer b.Close()
-	if parts.ExactGELU && b.Info.Language.Path != "" {
+	if parts.Activation != "" && b.Info.Language.Path != "" {
 		w.log.Warn("LAVIS computes T5 with the exact gelu; a model that is named by its folder has its own activation", "llm", b.Info.Language.Path)
 	}
 	w.log.Info("converting the file, once", "file", path, "into", dir)
@@ -115,8 +116,8 @@ func (w *Workspace) inferSides(f *lavisFile) error {
 	if err != nil {
 		return err
 	}
-	infer := func(flag string, option *string, family string, width int) {
-		id := onlyModel(reg, family, width)
+	infer := func(flag string, option *string, modelType string, width int) {
+		id := onlyModel(reg, modelType, width)
 		if *option != "" || id == "" {
 			return
 		}
@@ -124,20 +125,23 @@ func (w *Workspace) inferSides(f *lavisFile) error {
 		*option = id
 	}
 	if !f.HasEncoder() {
-		infer("encoder", &f.options.Encoder, "eva", config.EncoderWidth)
+		infer("encoder", &f.options.Encoder, weights.TypeBLIP2Vision, config.EncoderWidth)
 	}
-	families := map[string]string{"opt_proj": "opt", "t5_proj": "t5"}
-	infer("llm", &f.options.LLM, families[f.Projection()], config.LanguageWidth)
+	infer("llm", &f.options.LLM, f.LanguageType(), config.LanguageWidth)
 	return nil
 }
 
-// onlyModel returns the id of a family's only model of a width. It is empty if there are
-// none or several.
-func onlyModel(reg *registry.Registry, family string, width int) string {
+// onlyModel returns the id of the only model of a width that the family of a model_type
+// reads. It is empty if there are none or several.
+func onlyModel(reg *registry.Registry, modelType string, width int) string {
+	family, ok := adapters.FamilyOf(reg.Families(), modelType)
+	if !ok {
+		return ""
+	}
 	found := ""
 	for _, id := range reg.IDs() {
 		m, err := reg.Lookup(id)
-		if err != nil || m.Manifest.Family != family || m.Width != width {
+		if err != nil || m.Manifest.Family != family.Name || m.Width != width {
 			continue
 		}
 		if found != "" {
@@ -171,12 +175,13 @@ func (f lavisFile) ownEncoder() bool { return f.HasEncoder() && f.options.Encode
 // lavisBridge makes a bridge of a .pth file, and finds its frozen models. The file's own
 // encoder counts only if it is written beside the bridge.
 func (w *Workspace) lavisBridge(ctx context.Context, f lavisFile, withEncoder bool) (*bridge.Bridge, convert.Parts, error) {
-	parts := convert.Parts{ExactGELU: f.Projection() == "t5_proj"}
+	parts := convert.Parts{Activation: f.Activation()}
 	config, err := f.Config(f.options.Heads)
 	if err != nil {
 		return nil, parts, err
 	}
-	info := bridge.Info{Vision: bridge.Side{ID: "eva-vit-g", Family: "eva", Width: config.EncoderWidth, Layer: -1}}
+	encoder, _ := adapters.FamilyOf(builtin.Families(), weights.TypeBLIP2Vision)
+	info := bridge.Info{Vision: bridge.Side{ID: "eva-vit-g", Family: encoder.Name, Width: config.EncoderWidth, Layer: -1}}
 	if f.options.Encoder != "" {
 		if info.Vision, parts.Vision, err = w.lavisSide(f.options.Encoder, adapters.KindVision); err != nil {
 			return nil, parts, err
@@ -184,7 +189,7 @@ func (w *Workspace) lavisBridge(ctx context.Context, f lavisFile, withEncoder bo
 	} else if !f.HasEncoder() || !withEncoder {
 		return nil, parts, OptionErrorf("%s does not say which encoder it was trained with; name it with --encoder ID (eva-vit-g, or the folder that bridge convert makes of eva_vit_g.pth)", f.path)
 	}
-	var words *bridge.Words
+	var words *bridge.Tokenizer
 	if f.Stage() == 1 {
 		words, err = w.lavisWords(ctx, f)
 	} else {
@@ -207,7 +212,7 @@ func (w *Workspace) lavisSide(id string, kind adapters.ModelKind) (bridge.Side, 
 	if err != nil {
 		return bridge.Side{}, "", err
 	}
-	m, err := reg.LookupOf(id, kind)
+	m, err := reg.LookupKind(id, kind)
 	if err != nil {
 		return bridge.Side{}, "", err
 	}
@@ -242,17 +247,17 @@ func (w *Workspace) lavisLanguage(f lavisFile, info *bridge.Info, parts *convert
 	if err != nil {
 		return err
 	}
-	m, err := reg.LookupOf(id, adapters.KindLanguage)
+	m, err := reg.LookupKind(id, adapters.KindLanguage)
 	if err != nil {
 		return err
 	}
-	prompts := bridge.Prompts(m.Prompts)
-	info.Language, info.Prompts, parts.Language = &side, &prompts, dir
+	prompts := bridge.Templates(m.Templates)
+	info.Language, info.Templates, parts.Language = &side, &prompts, dir
 	return nil
 }
 
 // lavisWords opens the tokenizer of a stage-1 file's text side.
-func (w *Workspace) lavisWords(ctx context.Context, f lavisFile) (*bridge.Words, error) {
+func (w *Workspace) lavisWords(ctx context.Context, f lavisFile) (*bridge.Tokenizer, error) {
 	name := f.options.Tokenizer
 	if name == "" {
 		return nil, OptionErrorf("%s is of stage 1 and does not hold its tokenizer; name the folder of bert-base-uncased with --tokenizer DIR", f.path)
@@ -264,5 +269,5 @@ func (w *Workspace) lavisWords(ctx context.Context, f lavisFile) (*bridge.Words,
 	if dir, ok := reg.Snapshot(name, "tokenizer.json"); ok {
 		name = dir
 	}
-	return bridge.OpenWords(ctx, filepath.Join(name, "tokenizer.json"))
+	return bridge.OpenTokenizer(ctx, filepath.Join(name, "tokenizer.json"))
 }

@@ -143,10 +143,10 @@ func (o OpenOptions) on(s OpenSpec) OpenSpec {
 // warnOtherTokenizer warns if the tokenizer is not the one that the bridge was trained
 // with. The language model's weights may still be the same.
 func (w *Workspace) warnOtherTokenizer(model registry.Backbone, trained bridge.Side) {
-	if trained.Words == "" {
+	if trained.TokenizerDigest == "" {
 		return
 	}
-	if now, err := TokenizerDigest(model); err == nil && now != "" && now != trained.Words {
+	if now, err := TokenizerDigest(model); err == nil && now != "" && now != trained.TokenizerDigest {
 		w.log.Warn("language model has another tokenizer than the bridge was trained with", "language model", model.ID)
 	}
 }

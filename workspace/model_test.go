@@ -32,7 +32,7 @@ func TestAnotherTokenizerIsWarnedOf(t *testing.T) {
 	}{{"{}", words, false}, {"[]", words, true}, {"[]", "", false}} {
 		write(c.text)
 		var log bytes.Buffer
-		New(Options{Log: slog.New(slog.NewTextHandler(&log, nil))}).warnOtherTokenizer(model, bridge.Side{Words: c.trained})
+		New(Options{Log: slog.New(slog.NewTextHandler(&log, nil))}).warnOtherTokenizer(model, bridge.Side{TokenizerDigest: c.trained})
 		if strings.Contains(log.String(), "another tokenizer") != c.warns {
 			t.Errorf("%+v: %s", c, log.String())
 		}

@@ -70,9 +70,9 @@ func (w *Workspace) specForSide(side bridge.Side, kind adapters.ModelKind) (Open
 	case side.Plugin != "": // it reads the folder itself, or brings its weights
 		s.Model = registry.Backbone{Manifest: registry.Manifest{ID: side.ID}, Source: registry.FromFolder, Path: side.Path}
 	case side.Path != "":
-		s.Model, err = reg.FolderOf(side.Path, kind)
+		s.Model, err = reg.FolderKind(side.Path, kind)
 	default:
-		s.Model, err = reg.LookupOf(side.ID, kind)
+		s.Model, err = reg.LookupKind(side.ID, kind)
 	}
 	return s, err
 }

@@ -32,7 +32,7 @@ func (w *Workspace) overrideAdapter(side bridge.Side, kind adapters.ModelKind, p
 		if err != nil {
 			return side, err
 		}
-		model, err := reg.LookupOf(side.ID, kind)
+		model, err := reg.LookupKind(side.ID, kind)
 		if err != nil {
 			return side, err
 		}

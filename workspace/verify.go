@@ -63,7 +63,7 @@ func (w *Workspace) adapterRunner(ctx context.Context, f *golden.Folder, o Verif
 	}
 	s := OpenSpec{Plugin: o.Plugin, Isolation: o.Isolation, Transport: o.Transport, DType: "float32", Backend: o.Backend,
 		FeatureLayer: f.Options.FeatureLayer, ImageSize: f.ImageSize()}
-	if s.Model, err = reg.FolderOf(f.Checkpoint(), adapters.ModelKind(f.Kind)); err != nil {
+	if s.Model, err = reg.FolderKind(f.Checkpoint(), adapters.ModelKind(f.Kind)); err != nil {
 		if o.Plugin == "" {
 			return nil, nil, err
 		}

@@ -50,7 +50,7 @@ func readConfig(f *weights.Folder) (config, error) {
 	}
 	c.Inner = c.inner()
 	if err := c.check(); err != nil {
-		return c, vision.Refuse(f, err)
+		return c, vision.ConfigError(f, err)
 	}
 	return c, nil
 }

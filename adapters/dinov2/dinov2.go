@@ -37,12 +37,12 @@ func read(f *weights.Folder) (*vision.Tower, error) {
 		return nil, err
 	}
 	c.split = c.SwiGLU && gatesApart(f)
-	w := &vision.Wants{Prefixes: prefixes()}
-	table := c.Table(w, positions, true, 1)
+	w := &vision.TensorSpecs{Prefixes: prefixes()}
+	table := c.PositionTable(w, positions, true, 1)
 	table.Antialias = c.antialias
 	return &vision.Tower{
 		Config: c.Config, Special: 1 + c.Registers, Layer: defaultLayer, Processor: preprocess.BiT, Images: images,
-		Table: table, Wants: c.wants, Unused: c.unused, Embed: c.embed, Block: c.block,
+		Positions: table, Tensors: c.tensorSpecs, Ignore: c.ignored, Embed: c.embed, Block: c.block,
 	}, nil
 }
 

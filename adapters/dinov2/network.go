@@ -21,7 +21,7 @@ const (
 	layer     = "encoder.layer.%d"
 )
 
-// prefixes go before the names in checkpoints of classifiers.
+// prefixes stand before the names in checkpoints of classifiers.
 func prefixes() []string { return []string{"dinov2.", "dinov2_with_registers."} }
 
 // gatesApart reports whether the file holds a SwiGLU's gate and value as two
@@ -35,21 +35,21 @@ func gatesApart(f *weights.Folder) bool {
 	return false
 }
 
-// wants lists the weights of the embeddings and of the first blocks blocks.
-func (c config) wants(blocks int) []weights.Want {
-	w := &vision.Wants{Prefixes: prefixes()}
+// tensorSpecs lists the tensors of the embeddings and of the first blocks blocks.
+func (c config) tensorSpecs(blocks int) []weights.TensorSpec {
+	w := &vision.TensorSpecs{Prefixes: prefixes()}
 	w.Add(class, []int{1, 1, c.Width})
 	if c.Registers > 0 {
 		w.Add(registers, []int{1, c.Registers, c.Width})
 	}
-	w.Affine(patches, c.PatchWant())
+	w.AddAffine(patches, c.PatchShape())
 	for i := range blocks {
-		c.blockWants(w, fmt.Sprintf(layer, i))
+		c.addBlock(w, fmt.Sprintf(layer, i))
 	}
 	return w.List
 }
 
-func (c config) blockWants(w *vision.Wants, name string) {
+func (c config) addBlock(w *vision.TensorSpecs, name string) {
 	for _, names := range [][2]string{{"query", "q_proj"}, {"key", "k_proj"}, {"value", "v_proj"}} {
 		part, other := name+".attention.attention."+names[0], name+".attention."+names[1]
 		w.Add(part+".weight", []int{c.Width, c.Width}, other+".weight")
@@ -57,28 +57,28 @@ func (c config) blockWants(w *vision.Wants, name string) {
 			w.Add(part+".bias", []int{c.Width}, other+".bias")
 		}
 	}
-	w.Affine(name+".attention.output.dense", []int{c.Width, c.Width}, name+".attention.o_proj")
+	w.AddAffine(name+".attention.output.dense", []int{c.Width, c.Width}, name+".attention.o_proj")
 	for _, half := range []string{"1", "2"} {
-		w.Affine(name+".norm"+half, []int{c.Width})
+		w.AddAffine(name+".norm"+half, []int{c.Width})
 		w.Add(name+".layer_scale"+half+".lambda1", []int{c.Width})
 	}
 	switch {
 	case !c.SwiGLU:
-		c.MLPWants(w, name+".mlp")
+		c.AddMLP(w, name+".mlp")
 		return
 	case c.split:
-		w.Affine(name+".mlp.gate_proj", []int{c.Inner, c.Width})
-		w.Affine(name+".mlp.up_proj", []int{c.Inner, c.Width})
+		w.AddAffine(name+".mlp.gate_proj", []int{c.Inner, c.Width})
+		w.AddAffine(name+".mlp.up_proj", []int{c.Inner, c.Width})
 	default:
-		w.Affine(name+".mlp.weights_in", []int{2 * c.Inner, c.Width})
+		w.AddAffine(name+".mlp.weights_in", []int{2 * c.Inner, c.Width})
 	}
-	w.Affine(name+".mlp.weights_out", []int{c.Width, c.Inner}, name+".mlp.down_proj")
+	w.AddAffine(name+".mlp.weights_out", []int{c.Width, c.Inner}, name+".mlp.down_proj")
 }
 
-// unused reports the tensors that a checkpoint may hold besides: what stands for
+// ignored reports the tensors that a checkpoint may hold besides: what stands for
 // masked patches in pre-training, the final norm, which features do not pass, a
 // classifier, and registers where there are none.
-func (c config) unused(name string) bool {
+func (c config) ignored(name string) bool {
 	for _, prefix := range prefixes() {
 		name = strings.TrimPrefix(name, prefix)
 	}
@@ -107,7 +107,7 @@ func (c config) block(p layers.Params, index int, x *Node) *Node {
 	}
 	x = c.Residual(p.At("norm1"), x, func(x *Node) *Node {
 		linear := func(name string) *Node { return layers.Linear(p.At("attention.attention."+name), x) }
-		x = c.Attend(linear("query"), linear("key"), linear("value"))
+		x = c.SelfAttention(linear("query"), linear("key"), linear("value"))
 		return scale("1", layers.Linear(p.At("attention.output.dense"), x))
 	})
 	return c.Residual(p.At("norm2"), x, func(x *Node) *Node { return scale("2", c.feedForward(p.At("mlp"), x)) })

@@ -50,7 +50,7 @@ func readConfig(f *weights.Folder) (config, error) {
 		return c, err
 	}
 	if err := c.Check(); err != nil {
-		return c, vision.Refuse(f, err)
+		return c, vision.ConfigError(f, err)
 	}
 	return c, nil
 }
@@ -66,15 +66,15 @@ func read(f *weights.Folder) (*vision.Tower, error) {
 	}
 	return &vision.Tower{
 		Config: c.Config, Special: 1, Layer: defaultLayer, Processor: preprocess.BLIP, Images: images,
-		Table:  c.Table(&vision.Wants{}, positions, true, 1),
-		Wants:  c.wants,
-		Unused: unused,
-		Embed:  c.embed,
-		Block:  c.block,
+		Positions: c.PositionTable(&vision.TensorSpecs{}, positions, true, 1),
+		Tensors:   c.tensorSpecs,
+		Ignore:    ignored,
+		Embed:     c.embed,
+		Block:     c.block,
 	}, nil
 }
 
-// The names of weights.
+// The names of tensors.
 const (
 	class     = "embeddings.class_embedding"
 	patches   = "embeddings.patch_embedding"
@@ -82,27 +82,27 @@ const (
 	layer     = "encoder.layers.%d"
 )
 
-// wants lists the weights of the embeddings and of the first blocks blocks.
-func (c config) wants(blocks int) []weights.Want {
-	w := &vision.Wants{}
+// tensorSpecs lists the tensors of the embeddings and of the first blocks blocks.
+func (c config) tensorSpecs(blocks int) []weights.TensorSpec {
+	w := &vision.TensorSpecs{}
 	w.Add(class, []int{1, 1, c.Width})
-	w.Affine(patches, c.PatchWant())
+	w.AddAffine(patches, c.PatchShape())
 	for i := range blocks {
 		block := fmt.Sprintf(layer, i)
 		w.Add(block+".self_attn.qkv.weight", []int{3 * c.Width, c.Width})
 		if c.QKVBias {
 			w.Add(block+".self_attn.qkv.bias", []int{3 * c.Width})
 		}
-		w.Affine(block+".self_attn.projection", []int{c.Width, c.Width})
-		w.Affine(block+".layer_norm1", []int{c.Width})
-		c.MLPWants(w, block+".mlp")
-		w.Affine(block+".layer_norm2", []int{c.Width})
+		w.AddAffine(block+".self_attn.projection", []int{c.Width, c.Width})
+		w.AddAffine(block+".layer_norm1", []int{c.Width})
+		c.AddMLP(w, block+".mlp")
+		w.AddAffine(block+".layer_norm2", []int{c.Width})
 	}
 	return w.List
 }
 
-// unused reports the norm that features do not pass.
-func unused(name string) bool { return strings.HasPrefix(name, "post_layernorm.") }
+// ignored reports the norm that features do not pass.
+func ignored(name string) bool { return strings.HasPrefix(name, "post_layernorm.") }
 
 // embed builds hidden state 0: float32[B, H, W, 3] → float[B, N, D].
 func (c config) embed(p layers.Params, pixels *Node) *Node {
@@ -116,7 +116,7 @@ func (c config) block(p layers.Params, index int, x *Node) *Node {
 	x = c.Residual(p.At("layer_norm1"), x, func(x *Node) *Node {
 		qkv := layers.Linear(p.At("self_attn.qkv"), x)
 		part := func(i int) *Node { return Slice(qkv, AxisRange(), AxisRange(), AxisRange(i*c.Width, (i+1)*c.Width)) }
-		return layers.Linear(p.At("self_attn.projection"), c.Attend(part(0), part(1), part(2)))
+		return layers.Linear(p.At("self_attn.projection"), c.SelfAttention(part(0), part(1), part(2)))
 	})
 	return c.Residual(p.At("layer_norm2"), x, func(x *Node) *Node { return c.MLP(p.At("mlp"), x) })
 }

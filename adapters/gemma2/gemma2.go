@@ -20,12 +20,15 @@ import (
 
 // Family describes the family for a registry.
 func Family() adapters.Family {
-	return adapters.Family{Name: "gemma2", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"gemma2"}}
+	return adapters.Family{
+		Name: "gemma2", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"gemma2"},
+		Architecture: adapters.DecoderOnly, TensorName: gated.TensorName(),
+	}
 }
 
 // Open loads a checkpoint folder: config.json, weights and tokenizer.json.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
-	return decoder.Open(ctx, req, "gemma2", Family().ModelTypes, read)
+	return decoder.Open(ctx, req, Family(), read)
 }
 
 // config is what config.json says beyond the shared keys. A null turns a cap
@@ -54,20 +57,20 @@ func defaults() config {
 	return c
 }
 
-func read(folder *weights.Folder) (decoder.Model, error) {
+func read(folder *weights.Folder) (decoder.Definition, error) {
 	c := defaults()
 	if err := folder.DecodeConfig(&c); err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
 	if err := c.check(folder); err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
 	windows, err := decoder.Windows(folder, c.layerTypes(), c.NumHiddenLayers, c.SlidingWindow)
 	if err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
 	c.HiddenAct = c.HiddenActivation
-	return gated.Model{
+	return gated.Variant{
 		Config: c.Config, QKVBias: c.AttentionBias, OutputBias: c.AttentionBias, NormPlus1: true, Sandwich: true,
 		EmbedScale: math.Sqrt(float64(c.HiddenSize)), Scale: 1 / math.Sqrt(c.QueryPreAttnScalar),
 		Cap: valueOf(c.AttentionCap), FinalCap: valueOf(c.FinalCap), Windows: windows,

@@ -2,6 +2,7 @@ package gpt2
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters/internal/lm"
@@ -9,8 +10,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// config is what config.json says of a GPT-2 model. reorder_and_upcast_attn
-// changes what float16 rounds, and nothing here: scores are float32 anyway.
+// config holds the keys of a GPT-2 model's config.json. reorder_and_upcast_attn is not
+// read: it changes rounding in float16 only, and scores are float32 here.
 type config struct {
 	VocabSize           int         `json:"vocab_size"`
 	Positions           int         `json:"n_positions"`
@@ -35,7 +36,7 @@ func readConfig(folder *weights.Folder) (config, error) {
 	if err := folder.DecodeConfig(&c); err != nil {
 		return c, err
 	}
-	if err := c.general(folder); err != nil {
+	if err := c.readCommonNames(folder); err != nil {
 		return c, err
 	}
 	if c.Inner == nil {
@@ -44,9 +45,9 @@ func readConfig(folder *weights.Folder) (config, error) {
 	return c, c.check(folder)
 }
 
-// general reads the names that sizes have in other families' files, which
-// GPT2Config takes too.
-func (c *config) general(folder *weights.Folder) error {
+// readCommonNames reads the names that sizes have in other families' files, which
+// GPT2Config accepts too.
+func (c *config) readCommonNames(folder *weights.Folder) error {
 	var names struct {
 		Positions *int `json:"max_position_embeddings"`
 		Width     *int `json:"hidden_size"`
@@ -64,7 +65,7 @@ func (c *config) general(folder *weights.Folder) error {
 	return nil
 }
 
-// check refuses what the graphs cannot compute.
+// check returns an error for a configuration that the graphs cannot compute.
 func (c config) check(folder *weights.Folder) error {
 	if err := decoder.CheckSizes(folder,
 		decoder.Size{Key: "vocab_size", Value: c.VocabSize}, decoder.Size{Key: "n_positions", Value: c.Positions},
@@ -79,14 +80,14 @@ func (c config) check(folder *weights.Folder) error {
 	return decoder.CheckActivation(folder, "activation_function", c.ActivationFunction)
 }
 
-// wants lists the weights of the model; matrices lie as [in, out].
-func (b body) wants() []weights.Want {
+// tensorSpecs lists the tensors of the model. Matrices are [in, out].
+func (b body) tensorSpecs() []weights.TensorSpec {
 	d := b.Width
-	w := append(b.Outer(b.VocabSize, d), b.Want("wpe.weight", b.Positions, d))
+	w := append(b.Outer(b.VocabSize, d), b.Spec("wpe.weight", b.Positions, d))
 	linear := func(name string, in, out int) {
-		w = append(w, b.Want(name+".weight", in, out), b.Want(name+".bias", out))
+		w = append(w, b.Spec(name+".weight", in, out), b.Spec(name+".bias", out))
 	}
-	norm := func(name string) { w = append(w, b.Want(name+".weight", d), b.Want(name+".bias", d)) }
+	norm := func(name string) { w = append(w, b.Spec(name+".weight", d), b.Spec(name+".bias", d)) }
 	for i := range b.Layers {
 		layer := fmt.Sprintf("h.%d.", i)
 		norm(layer + "ln_1")
@@ -100,8 +101,11 @@ func (b body) wants() []weights.Want {
 	return w
 }
 
-// ignore reports weights that repeat others, and the causal masks that old files
-// keep.
-func (b body) ignore(name string) bool {
-	return b.Ignore(name) || strings.HasSuffix(name, ".attn.bias") || strings.HasSuffix(name, ".attn.masked_bias")
+// ignored reports whether a tensor repeats others, or is a causal mask, which old files
+// contain.
+func (b body) ignored(name string) bool {
+	return b.Ignore(name) || slices.ContainsFunc(causalMasks(), func(suffix string) bool { return strings.HasSuffix(name, suffix) })
 }
+
+// causalMasks returns the suffixes of the causal masks that old files contain.
+func causalMasks() []string { return []string{".attn.bias", ".attn.masked_bias"} }

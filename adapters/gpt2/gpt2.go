@@ -12,37 +12,44 @@ import (
 	"math"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/internal/lm"
 	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // Family describes the family for a registry.
 func Family() adapters.Family {
-	return adapters.Family{Name: "gpt2", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"gpt2"}}
+	return adapters.Family{
+		Name: "gpt2", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"gpt2"},
+		Architecture: adapters.DecoderOnly, TensorName: lm.TensorName("transformer.", causalMasks()...),
+		Tokenizer: func(string) adapters.TokenizerDefaults {
+			return adapters.TokenizerDefaults{Class: "GPT2Tokenizer"}
+		},
+	}
 }
 
 // Open loads a checkpoint folder: config.json, weights, and tokenizer.json or
 // vocab.json with merges.txt.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
-	return decoder.Open(ctx, req, "gpt2", Family().ModelTypes, read)
+	return decoder.Open(ctx, req, Family(), read)
 }
 
-func read(folder *weights.Folder) (decoder.Model, error) {
+func read(folder *weights.Folder) (decoder.Definition, error) {
 	c, err := readConfig(folder)
 	if err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
 	b := body{c, decoder.FindWeights(folder, "transformer.", "wte", c.TieWordEmbeddings)}
-	return decoder.Model{
+	return decoder.Definition{
 		Width: c.Width, Vocabulary: c.VocabSize, Context: c.Positions, End: c.EOSTokenID,
 		Network:   decoder.Network{Body: b, Heads: c.Heads, KVHeads: c.Heads, HeadDim: c.Width / c.Heads, Blocks: c.blocks()},
-		Embedding: b.EmbeddingName(), Wants: b.wants(), Ignore: b.ignore,
+		Embedding: b.EmbeddingName(), Tensors: b.tensorSpecs(), Ignore: b.ignored,
 	}, nil
 }
 
-// blocks says how each block scales its scores.
-func (c config) blocks() []decoder.Block {
-	blocks := decoder.Repeat(c.Layers, decoder.Block{Scale: 1})
+// blocks returns the attention of each block, with the scale of its scores.
+func (c config) blocks() []decoder.BlockAttention {
+	blocks := decoder.Repeat(c.Layers, decoder.BlockAttention{Scale: 1})
 	for i := range blocks {
 		if c.ScaleAttnWeights {
 			blocks[i].Scale /= math.Sqrt(float64(c.Width / c.Heads))

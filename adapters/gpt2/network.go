@@ -9,7 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/layers"
 )
 
-// body builds what stands around attention (transformers,
+// body builds everything of the network except attention (transformers,
 // models/gpt2/modeling_gpt2.py).
 type body struct {
 	config
@@ -24,7 +24,7 @@ func (b body) Enter(p layers.Params, x, positions *Node) *Node {
 	return Add(x, BroadcastToDims(learned, x.Shape().Dimensions...))
 }
 
-// Block is attention and feed-forward, each normed before.
+// Block computes attention and feed-forward, each with a norm before it.
 func (b body) Block(p layers.Params, index int, x *Node, attend decoder.Attend) *Node {
 	p = b.At(p, fmt.Sprintf("h.%d", index))
 	x = Add(x, b.attention(p.At("attn"), b.norm(p.At("ln_1"), x), attend))
@@ -32,7 +32,7 @@ func (b body) Block(p layers.Params, index int, x *Node, attend decoder.Attend) 
 	return Add(x, layers.LinearTransposed(p.At("mlp.c_proj"), y))
 }
 
-// attention finds queries, keys and values side by side in one map.
+// attention computes queries, keys and values with one linear map.
 func (b body) attention(p layers.Params, x *Node, attend decoder.Attend) *Node {
 	all := layers.LinearTransposed(p.At("c_attn"), x)
 	heads := func(i int) *Node {
@@ -41,7 +41,7 @@ func (b body) attention(p layers.Params, x *Node, attend decoder.Attend) *Node {
 	return layers.LinearTransposed(p.At("c_proj"), layers.MergeHeads(attend(heads(0), heads(1), heads(2))))
 }
 
-// Leave is the final norm.
+// Leave applies the final norm.
 func (b body) Leave(p layers.Params, x *Node) *Node { return b.norm(b.At(p, "ln_f"), x) }
 
 func (b body) norm(p layers.Params, x *Node) *Node { return layers.LayerNorm(p, x, b.LayerNormEpsilon) }

@@ -25,13 +25,27 @@ const (
 
 // Family describes the family for a registry.
 func Family() adapters.Family {
-	return adapters.Family{Name: "llama", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{typeLlama, typeMistral}}
+	return adapters.Family{
+		Name: "llama", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{typeLlama, typeMistral},
+		Architecture: adapters.DecoderOnly, Tokenizer: tokenizerDefaults, TensorName: gated.TensorName(),
+	}
+}
+
+// tokenizerDefaults returns those of Llama, or of Mistral, whose SentencePiece model
+// transformers never reads as LlamaTokenizer. A Llama folder must name its class:
+// transformers' default for it puts no space before a text.
+func tokenizerDefaults(modelType string) adapters.TokenizerDefaults {
+	d := adapters.TokenizerDefaults{SentencePiece: "tokenizer.model"}
+	if modelType == typeMistral {
+		d.Class, d.IgnoreClass = "TokenizersBackend", true
+	}
+	return d
 }
 
 // Open loads a checkpoint folder: config.json, weights, and tokenizer.json or
 // tokenizer.model.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
-	return decoder.Open(ctx, req, "llama", Family().ModelTypes, read)
+	return decoder.Open(ctx, req, Family(), read)
 }
 
 // config is what config.json says beyond the shared keys.
@@ -53,19 +67,19 @@ func defaults(modelType string) config {
 	return c
 }
 
-func read(folder *weights.Folder) (decoder.Model, error) {
+func read(folder *weights.Folder) (decoder.Definition, error) {
 	c := defaults(folder.ModelType())
 	if err := folder.DecodeConfig(&c); err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
-	m := gated.Model{Config: c.Config}
+	m := gated.Variant{Config: c.Config}
 	if folder.ModelType() == typeLlama {
 		m.QKVBias, m.OutputBias, m.MLPBias = c.AttentionBias, c.AttentionBias, c.MLPBias
 		return m.Read(folder)
 	}
 	if c.SlidingWindow != nil {
 		if err := decoder.CheckSizes(folder, decoder.Size{Key: "sliding_window", Value: *c.SlidingWindow}); err != nil {
-			return decoder.Model{}, err
+			return decoder.Definition{}, err
 		}
 		for range c.NumHiddenLayers {
 			m.Windows = append(m.Windows, *c.SlidingWindow)

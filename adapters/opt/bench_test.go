@@ -14,6 +14,6 @@ func BenchmarkTiny(b *testing.B) {
 		"model_type": "opt", "vocab_size": c.VocabSize, "hidden_size": c.HiddenSize, "ffn_dim": c.FFNDim,
 		"num_hidden_layers": c.NumHiddenLayers, "num_attention_heads": c.NumAttentionHeads,
 		"max_position_embeddings": c.MaxPositionEmbeddings,
-	}, c.wants(), "testdata/golden-pre-norm/checkpoint")
+	}, c.tensorSpecs(), "testdata/golden-pre-norm/checkpoint")
 	lmtest.Benchmark(b, lmtest.Open(b, Open, dir))
 }

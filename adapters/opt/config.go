@@ -9,8 +9,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// config is what config.json says of an OPT model. Pointers tell a missing key
-// from a false one.
+// config holds the keys of an OPT model's config.json. Pointers distinguish a missing key
+// from false.
 type config struct {
 	VocabSize             int    `json:"vocab_size"`
 	HiddenSize            int    `json:"hidden_size"`
@@ -42,7 +42,7 @@ func readConfig(folder *weights.Folder) (config, error) {
 	return c, c.check(folder.Dir())
 }
 
-// check refuses what the graphs cannot compute.
+// check returns an error for a configuration that the graphs cannot compute.
 func (c config) check(dir string) error {
 	for _, size := range []struct {
 		key   string
@@ -81,28 +81,25 @@ func (c config) preNorm() bool   { return isTrue(c.DoLayerNormBefore) }
 func (c config) finalNorm() bool { return c.preNorm() && !c.RemoveFinalLayerNorm }
 func (c config) projected() bool { return c.WordEmbedProjDim != c.HiddenSize }
 
-// positionOffset is what OPT adds to a position before it looks it up.
-const positionOffset = 2
-
-// The names of weights outside of the layers.
+// The names of tensors outside the layers.
 const (
 	stack         = "model.decoder"
 	embedTokens   = "embed_tokens"
 	embeddingName = stack + "." + embedTokens + ".weight"
 )
 
-// wants lists the weights of the model.
-func (c config) wants() []weights.Want {
-	w := []weights.Want{
-		want(embedTokens+".weight", c.VocabSize, c.WordEmbedProjDim),
-		want("embed_positions.weight", c.MaxPositionEmbeddings+positionOffset, c.HiddenSize),
+// tensorSpecs lists the tensors of the model.
+func (c config) tensorSpecs() []weights.TensorSpec {
+	w := []weights.TensorSpec{
+		spec(embedTokens+".weight", c.VocabSize, c.WordEmbedProjDim),
+		spec("embed_positions.weight", c.MaxPositionEmbeddings+positionOffset, c.HiddenSize),
 	}
 	if c.projected() {
-		w = append(w, want("project_in.weight", c.HiddenSize, c.WordEmbedProjDim),
-			want("project_out.weight", c.WordEmbedProjDim, c.HiddenSize))
+		w = append(w, spec("project_in.weight", c.HiddenSize, c.WordEmbedProjDim),
+			spec("project_out.weight", c.WordEmbedProjDim, c.HiddenSize))
 	}
 	if c.finalNorm() {
-		w = append(w, want("final_layer_norm.weight", c.HiddenSize), want("final_layer_norm.bias", c.HiddenSize))
+		w = append(w, spec("final_layer_norm.weight", c.HiddenSize), spec("final_layer_norm.bias", c.HiddenSize))
 	}
 	for i := range c.NumHiddenLayers {
 		for _, linear := range []struct {
@@ -114,20 +111,21 @@ func (c config) wants() []weights.Want {
 			{"fc1", c.FFNDim, c.HiddenSize}, {"fc2", c.HiddenSize, c.FFNDim},
 		} {
 			at := fmt.Sprintf("layers.%d.%s", i, linear.name)
-			w = append(w, want(at+".weight", linear.out, linear.in), want(at+".bias", linear.out))
+			w = append(w, spec(at+".weight", linear.out, linear.in), spec(at+".bias", linear.out))
 		}
 		for _, norm := range []string{"self_attn_layer_norm", "final_layer_norm"} {
 			at := fmt.Sprintf("layers.%d.%s", i, norm)
-			w = append(w, want(at+".weight", c.HiddenSize), want(at+".bias", c.HiddenSize))
+			w = append(w, spec(at+".weight", c.HiddenSize), spec(at+".bias", c.HiddenSize))
 		}
 	}
 	return w
 }
 
-// want also finds a weight under the name that the first checkpoints gave it.
-func want(name string, shape ...int) weights.Want {
-	return weights.Want{Name: stack + "." + name, Shape: shape, Aliases: []string{"decoder." + name}}
+// spec describes a tensor of the decoder, with its name in the first checkpoints as an
+// alias.
+func spec(name string, shape ...int) weights.TensorSpec {
+	return weights.TensorSpec{Name: stack + "." + name, Shape: shape, Aliases: []string{"decoder." + name}}
 }
 
-// surplus are weights that repeat the token embeddings.
-func surplus(name string) bool { return name == "lm_head.weight" }
+// ignored reports whether a tensor repeats the token embeddings.
+func ignored(name string) bool { return name == "lm_head.weight" }

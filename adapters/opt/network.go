@@ -13,18 +13,18 @@ import (
 // epsilon of every LayerNorm; OPT's config has no key for it.
 const epsilon = 1e-5
 
-// body builds what stands around attention (transformers,
+// body builds everything of the network except attention (transformers,
 // models/opt/modeling_opt.py).
 type body struct{ config }
 
 var _ decoder.Body = body{}
 
-// network returns the graphs.
+// network returns the model's network.
 func (c config) network() decoder.Network {
 	headDim := c.HiddenSize / c.NumAttentionHeads
 	return decoder.Network{
 		Body: body{c}, Heads: c.NumAttentionHeads, KVHeads: c.NumAttentionHeads, HeadDim: headDim,
-		Blocks: decoder.Repeat(c.NumHiddenLayers, decoder.Block{Scale: 1 / math.Sqrt(float64(headDim))}),
+		Blocks: decoder.Repeat(c.NumHiddenLayers, decoder.BlockAttention{Scale: 1 / math.Sqrt(float64(headDim))}),
 	}
 }
 
@@ -33,17 +33,16 @@ func (b body) Embed(p layers.Params, ids *Node) *Node {
 	return layers.Embedding(p.At(stack+"."+embedTokens), ids)
 }
 
-// Enter projects embeddings where the model does and adds learned positions.
+// Enter projects embeddings if the model does, and adds learned positions.
 func (b body) Enter(p layers.Params, x, positions *Node) *Node {
 	p = p.At(stack)
 	if b.projected() {
 		x = layers.Linear(p.At("project_in"), x)
 	}
-	learned := layers.Embedding(p.At("embed_positions"), AddScalar(positions, positionOffset))
-	return Add(x, BroadcastToDims(learned, x.Shape().Dimensions...))
+	return addPositions(p, x, positions)
 }
 
-// Block is attention and feed-forward, each normed before or after.
+// Block computes attention and feed-forward, each with a norm before or after it.
 func (b body) Block(p layers.Params, index int, x *Node, attend decoder.Attend) *Node {
 	p = p.At(fmt.Sprintf("%s.layers.%d", stack, index))
 	x = b.sublayer(p.At("self_attn_layer_norm"), x, func(x *Node) *Node {
@@ -66,7 +65,7 @@ func (b body) sublayer(norm layers.Params, x *Node, f func(x *Node) *Node) *Node
 	return layers.LayerNorm(norm, Add(x, f(x)), epsilon)
 }
 
-// Leave is the final norm, where there is one, and the projection back.
+// Leave applies the final norm and the projection back, if the model has them.
 func (b body) Leave(p layers.Params, x *Node) *Node {
 	p = p.At(stack)
 	if b.finalNorm() {
@@ -78,7 +77,7 @@ func (b body) Leave(p layers.Params, x *Node) *Node {
 	return x
 }
 
-// Logits is the tied head.
+// Logits applies the tied head.
 func (b body) Logits(p layers.Params, states *Node) *Node {
 	return layers.LinearWith(states, p.Get(embeddingName), nil)
 }

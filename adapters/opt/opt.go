@@ -23,7 +23,15 @@ const endOfAnswer = "\n"
 
 // Family describes the family for a registry.
 func Family() adapters.Family {
-	return adapters.Family{Name: "opt", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"opt"}}
+	return adapters.Family{
+		Name: "opt", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"opt"},
+		Architecture: adapters.DecoderOnly, EndOfAnswer: endOfAnswer, Tokenizer: tokenizerDefaults, TensorName: lm.TensorName("model."),
+	}
+}
+
+// tokenizerDefaults are those of GPT-2's class, which OPT uses with tokens of its own.
+func tokenizerDefaults(string) adapters.TokenizerDefaults {
+	return adapters.TokenizerDefaults{Class: "GPT2Tokenizer", BOS: true, SpecialToken: "</s>"}
 }
 
 // Open loads an OPT checkpoint folder: config.json, weights, and tokenizer.json
@@ -38,31 +46,31 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	if err != nil {
 		return nil, err
 	}
-	tok, rules, err := openTokenizer(ctx, folder)
+	tok, special, err := openTokenizer(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
-	return lm.Load(ctx, req, folder, lm.Family{
-		Name:        "opt",
-		Width:       c.WordEmbedProjDim,
-		Vocabulary:  c.VocabSize,
-		Context:     c.MaxPositionEmbeddings,
-		EndOfAnswer: endOfAnswer,
-		Rules:       rules,
-		Tokenizer:   tok,
-		Network:     c.network(),
-		Embedding:   embeddingName,
-		Wants:       c.wants(),
-		Ignore:      surplus,
+	return lm.Load(ctx, req, folder, lm.Definition{
+		Family:        Family(),
+		Width:         c.WordEmbedProjDim,
+		Vocabulary:    c.VocabSize,
+		Context:       c.MaxPositionEmbeddings,
+		EndOfAnswer:   endOfAnswer,
+		SpecialTokens: special,
+		Tokenizer:     tok,
+		Network:       c.network(),
+		Embedding:     embeddingName,
+		Tensors:       c.tensorSpecs(),
+		Ignore:        ignored,
 	})
 }
 
-// openTokenizer opens the tokenizer and finds in it the token of "\n".
-func openTokenizer(ctx context.Context, folder *weights.Folder) (*tokenizer.Tokenizer, lm.Rules, error) {
+// openTokenizer opens the tokenizer and finds its token of "\n".
+func openTokenizer(ctx context.Context, folder *weights.Folder) (*tokenizer.Tokenizer, lm.SpecialTokens, error) {
 	dir := folder.Dir()
-	tok, err := tokenizer.Open(ctx, dir)
+	tok, err := tokenizer.Open(ctx, dir, Family().TokenizerFor(folder.ModelType()))
 	if err != nil {
-		return nil, lm.Rules{}, err
+		return nil, lm.SpecialTokens{}, err
 	}
 	end, err := tok.Encode(endOfAnswer, false)
 	if err == nil && len(end.IDs) != 1 {
@@ -74,7 +82,7 @@ func openTokenizer(ctx context.Context, folder *weights.Folder) (*tokenizer.Toke
 	}
 	if err != nil {
 		tok.Close()
-		return nil, lm.Rules{}, err
+		return nil, lm.SpecialTokens{}, err
 	}
-	return tok, lm.Rules{Architecture: adapters.DecoderOnly, BOS: bos, End: end.IDs}, nil
+	return tok, lm.SpecialTokens{BOS: bos, End: end.IDs}, nil
 }

@@ -1,6 +1,7 @@
 package opt_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/internal/lm/lmtest"
 	"github.com/modular-bridging/bridge/adapters/opt"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 const preNorm = "testdata/golden-pre-norm/checkpoint"
@@ -54,17 +56,57 @@ func TestBOSIsTheTokenizers(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "tokenizer_config.json"), []byte(`{"add_bos_token": false}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	tokens := func(checkpoint string) int32 {
-		res, err := lmtest.Open(t, opt.Open, checkpoint).Loss(t.Context(), &adapters.LossRequest{
-			Prompts:  adapters.NewTensor(adapters.Float32, 1, 2, 24),
-			Examples: []adapters.Example{{Segments: []adapters.Segment{adapters.PromptSegment(0)}, Target: "a cat"}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res.Tokens[0]
-	}
-	if with, without := tokens(preNorm), tokens(dir); with != without+1 {
+	if with, without := targetTokens(t, preNorm), targetTokens(t, dir); with != without+1 {
 		t.Errorf("%d target tokens, and %d with a bos", without, with)
+	}
+}
+
+// targetTokens returns the number of target tokens after a soft prompt, bos included.
+func targetTokens(t *testing.T, checkpoint string) int32 {
+	t.Helper()
+	res, err := lmtest.Open(t, opt.Open, checkpoint).Loss(t.Context(), &adapters.LossRequest{
+		Prompts:  adapters.NewTensor(adapters.Float32, 1, 2, 24),
+		Examples: []adapters.Example{{Segments: []adapters.Segment{adapters.PromptSegment(0)}, Target: "a cat"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.Tokens[0]
+}
+
+// A whole BLIP-2 names neither the model_type of an OPT nor the class of its tokenizer: both
+// are transformers' defaults.
+func TestModelInAWholeBLIP2(t *testing.T) {
+	dir := t.TempDir()
+	lmtest.CopyFiles(t, preNorm, dir, "vocab.json", "merges.txt")
+	config, err := os.ReadFile(filepath.Join(preNorm, "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := map[string]any{}
+	if err := json.Unmarshal(config, &text); err != nil {
+		t.Fatal(err)
+	}
+	delete(text, "model_type")
+	if config, err = json.Marshal(map[string]any{"model_type": weights.TypeBLIP2, "text_config": text}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), config, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	alone, _, err := weights.ReadFile(filepath.Join(preNorm, "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := map[string]*adapters.Tensor{}
+	for name, tensor := range alone {
+		whole[weights.LanguagePrefix+name] = tensor
+	}
+	if err := weights.Write(filepath.Join(dir, "model.safetensors"), whole, nil); err != nil {
+		t.Fatal(err)
+	}
+	want, got := targetTokens(t, preNorm), targetTokens(t, dir)
+	if got != want {
+		t.Errorf("%d target tokens in a whole BLIP-2, %d alone", got, want)
 	}
 }

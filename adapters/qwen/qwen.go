@@ -24,12 +24,15 @@ const (
 
 // Family describes the family for a registry.
 func Family() adapters.Family {
-	return adapters.Family{Name: "qwen", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{typeQwen2, typeQwen3}}
+	return adapters.Family{
+		Name: "qwen", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{typeQwen2, typeQwen3},
+		Architecture: adapters.DecoderOnly, TensorName: gated.TensorName(),
+	}
 }
 
 // Open loads a checkpoint folder: config.json, weights and tokenizer.json.
 func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
-	return decoder.Open(ctx, req, "qwen", Family().ModelTypes, read)
+	return decoder.Open(ctx, req, Family(), read)
 }
 
 // config is what config.json says beyond the shared keys.
@@ -53,18 +56,18 @@ func defaults(modelType string) config {
 	return c
 }
 
-func read(folder *weights.Folder) (decoder.Model, error) {
+func read(folder *weights.Folder) (decoder.Definition, error) {
 	c := defaults(folder.ModelType())
 	if err := folder.DecodeConfig(&c); err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
-	m := gated.Model{Config: c.Config, QKVBias: true}
+	m := gated.Variant{Config: c.Config, QKVBias: true}
 	if folder.ModelType() == typeQwen3 {
 		m.QKNorm, m.QKVBias, m.OutputBias = true, c.AttentionBias, c.AttentionBias
 	}
 	var err error
 	if m.Windows, err = c.windows(folder); err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
 	return m.Read(folder)
 }

@@ -73,7 +73,7 @@ func readConfig(f *weights.Folder) (vision.Config, error) {
 		return c.Config, refuseNaFlex(f, naFlexVision)
 	}
 	if err := c.Check(); err != nil {
-		return c.Config, vision.Refuse(f, err)
+		return c.Config, vision.ConfigError(f, err)
 	}
 	return c.Config, nil
 }
@@ -95,9 +95,9 @@ func read(f *weights.Folder) (*vision.Tower, error) {
 	}
 	return &vision.Tower{
 		Config: c, Layer: defaultLayer, Processor: preprocess.SigLIP, Images: images,
-		Table:  c.Table(&vision.Wants{Prefixes: prefixes()}, positions, false),
-		Wants:  func(blocks int) []weights.Want { return wants(c, blocks) },
-		Unused: unused(f.ModelType()),
+		Positions: c.PositionTable(&vision.TensorSpecs{Prefixes: prefixes()}, positions, false),
+		Tensors:   func(blocks int) []weights.TensorSpec { return tensorSpecs(c, blocks) },
+		Ignore:    ignored(f.ModelType()),
 		Embed: func(p layers.Params, pixels *Node) *Node {
 			return vision.AddPositions(p, positions, c.PatchEmbedding(p.At(patches), pixels))
 		},
@@ -107,30 +107,30 @@ func read(f *weights.Folder) (*vision.Tower, error) {
 	}, nil
 }
 
-// The names of weights.
+// The names of tensors.
 const (
 	patches   = "embeddings.patch_embedding"
 	positions = "embeddings.position_embedding.weight"
 	block     = "encoder.layers.%d"
 )
 
-// prefixes go before the names in some checkpoints and not in others.
+// prefixes stand before the names in some checkpoints.
 func prefixes() []string { return []string{"vision_model."} }
 
-// wants lists the weights of the embeddings and of the first blocks blocks.
-func wants(c vision.Config, blocks int) []weights.Want {
-	w := &vision.Wants{Prefixes: prefixes()}
-	w.Affine(patches, c.PatchWant())
+// tensorSpecs lists the tensors of the embeddings and of the first blocks blocks.
+func tensorSpecs(c vision.Config, blocks int) []weights.TensorSpec {
+	w := &vision.TensorSpecs{Prefixes: prefixes()}
+	w.AddAffine(patches, c.PatchShape())
 	for i := range blocks {
-		c.CLIPBlockWants(w, fmt.Sprintf(block, i))
+		c.AddCLIPBlock(w, fmt.Sprintf(block, i))
 	}
 	return w.List
 }
 
-// unused reports the tensors that a checkpoint may hold beside those of the
+// ignored reports the tensors that a checkpoint may hold beside those of the
 // blocks: final norm and pooling head, which features do not pass, position ids
 // of older files, a classifier, and a whole SigLIP's text side.
-func unused(modelType string) func(name string) bool {
+func ignored(modelType string) func(name string) bool {
 	return func(name string) bool {
 		inner := strings.TrimPrefix(name, prefixes()[0])
 		if strings.HasPrefix(inner, "post_layernorm.") || strings.HasPrefix(inner, "head.") || inner == "embeddings.position_ids" {

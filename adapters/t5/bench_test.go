@@ -13,6 +13,6 @@ func BenchmarkTiny(b *testing.B) {
 	dir := lmtest.RandomCheckpoint(b, map[string]any{
 		"model_type": "t5", "vocab_size": c.VocabSize, "d_model": c.DModel, "d_kv": c.DKV, "d_ff": c.DFF,
 		"num_heads": c.NumHeads, "num_layers": c.NumLayers, "feed_forward_proj": c.FeedForwardProj,
-	}, c.wants(), "testdata/golden-flan/checkpoint")
+	}, c.tensorSpecs(), "testdata/golden-flan/checkpoint")
 	lmtest.Benchmark(b, lmtest.Open(b, Open, dir))
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// config is what config.json says of a T5 model. Pointers tell a missing key
-// from a zero one.
+// config holds the keys of a T5 model's config.json. Pointers distinguish a missing key
+// from zero.
 type config struct {
 	VocabSize           int         `json:"vocab_size"`
 	DModel              int         `json:"d_model"`
@@ -61,8 +61,8 @@ func activationOf(proj string) string {
 	return strings.TrimPrefix(proj, gatedPrefix)
 }
 
-// activate puts another activation in the place of the checkpoint's: LAVIS
-// computes FlanT5 with the exact gelu (lavis/models/blip2_models/blip2_t5.py).
+// activate replaces the checkpoint's activation: LAVIS computes FlanT5 with the exact gelu
+// (lavis/models/blip2_models/blip2_t5.py).
 func (c *config) activate(name string) error {
 	if name == "" {
 		return nil
@@ -79,8 +79,8 @@ const gatedPrefix = "gated-"
 
 func (c config) gated() bool { return strings.HasPrefix(c.FeedForwardProj, gatedPrefix) }
 
-// scaled reports whether the decoder's output is scaled before the head: where
-// the file does not say, it is if the head is the token embeddings.
+// scaled reports whether the decoder's output is scaled before the head. If the file does
+// not say, it is scaled if the head is tied to the token embeddings.
 func (c config) scaled() bool {
 	if c.ScaleDecoderOutputs != nil {
 		return *c.ScaleDecoderOutputs
@@ -95,7 +95,7 @@ func (c config) start() int32 {
 	return c.PadTokenID
 }
 
-// check refuses what the graphs cannot compute.
+// check returns an error for a configuration that the graphs cannot compute.
 func (c config) check(dir string) error {
 	for _, size := range []struct {
 		key   string
@@ -122,34 +122,36 @@ func (c config) check(dir string) error {
 	return nil
 }
 
-// The names of weights outside of the blocks.
+// The names of tensors outside the blocks.
 const (
 	shared = "shared"
 	head   = "lm_head"
 )
 
-// wants lists the weights of the model.
-func (c config) wants() []weights.Want {
-	w := []weights.Want{{Name: shared + ".weight", Shape: []int{c.VocabSize, c.DModel},
+// tensorSpecs lists the tensors of the model.
+func (c config) tensorSpecs() []weights.TensorSpec {
+	w := []weights.TensorSpec{{Name: shared + ".weight", Shape: []int{c.VocabSize, c.DModel},
 		Aliases: []string{"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}}}
-	want := func(name string, shape ...int) { w = append(w, weights.Want{Name: name + ".weight", Shape: shape}) }
+	add := func(name string, shape ...int) {
+		w = append(w, weights.TensorSpec{Name: name + ".weight", Shape: shape})
+	}
 	if c.untied {
-		want(head, c.VocabSize, c.DModel)
+		add(head, c.VocabSize, c.DModel)
 	}
 	inner := c.NumHeads * c.DKV
 	attention := func(layer, name string) {
 		for _, in := range []string{"q", "k", "v"} {
-			want(layer+"."+name+"."+in, inner, c.DModel)
+			add(layer+"."+name+"."+in, inner, c.DModel)
 		}
-		want(layer+"."+name+".o", c.DModel, inner)
-		want(layer+".layer_norm", c.DModel)
+		add(layer+"."+name+".o", c.DModel, inner)
+		add(layer+".layer_norm", c.DModel)
 	}
 	feedForward := func(layer string) {
 		for _, in := range c.inputsOfFeedForward() {
-			want(layer+".DenseReluDense."+in, c.DFF, c.DModel)
+			add(layer+".DenseReluDense."+in, c.DFF, c.DModel)
 		}
-		want(layer+".DenseReluDense.wo", c.DModel, c.DFF)
-		want(layer+".layer_norm", c.DModel)
+		add(layer+".DenseReluDense.wo", c.DModel, c.DFF)
+		add(layer+".layer_norm", c.DModel)
 	}
 	for i := range c.NumLayers {
 		attention(fmt.Sprintf("encoder.block.%d.layer.0", i), "SelfAttention")
@@ -161,8 +163,8 @@ func (c config) wants() []weights.Want {
 		feedForward(fmt.Sprintf("decoder.block.%d.layer.2", i))
 	}
 	for _, stack := range []string{"encoder", "decoder"} {
-		want(relativeBias(stack), c.NumBuckets, c.NumHeads)
-		want(stack+".final_layer_norm", c.DModel)
+		add(relativeBias(stack), c.NumBuckets, c.NumHeads)
+		add(stack+".final_layer_norm", c.DModel)
 	}
 	return w
 }
@@ -182,13 +184,11 @@ func (c config) inputsOfFeedForward() []string {
 	return []string{"wi"}
 }
 
-// surplus are weights that repeat the token embeddings, and a bias that the
-// first release had and nobody used.
-func surplus(name string) bool {
-	switch name {
-	case "encoder.embed_tokens.weight", "decoder.embed_tokens.weight",
-		"decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight":
-		return true
-	}
-	return false
+// unusedBias is the suffix of a tensor that the first release holds and no class uses.
+const unusedBias = ".EncDecAttention.relative_attention_bias.weight"
+
+// ignored reports whether a tensor repeats the token embeddings, or is the unused bias of
+// the first release.
+func ignored(name string) bool {
+	return name == "encoder.embed_tokens.weight" || name == "decoder.embed_tokens.weight" || name == "decoder.block.0.layer.1"+unusedBias
 }

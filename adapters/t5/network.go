@@ -26,21 +26,21 @@ func (n network) Embed(p layers.Params, ids *Node) *Node { return layers.Embeddi
 
 // States returns the decoder's states float[B, K, D].
 func (n network) States(p layers.Params, in lm.Input) *Node {
-	memory := n.encode(p, in)
-	before := lm.BeforeBias(in.Lengths, memory.Shape().Dimensions[1])
+	encoded := n.encode(p, in)
+	padding := lm.PaddingBias(in.Lengths, encoded.Shape().Dimensions[1])
 	x := n.Embed(p, in.Decoder)
 	b, k := x.Shape().Dimensions[0], x.Shape().Dimensions[1]
-	bias := sum(n.bias(p, decoder, k), lm.CausalBias(p.Graph(), k), b)
+	bias := addBiases(n.positionBias(p, decoder, k), lm.CausalBias(p.Graph(), k), b)
 	return n.decode(p, x, blockAttention{
 		self: func(_ int, q, k, v *Node) *Node { return attend(q, k, v, bias) },
 		cross: func(i int, q *Node) *Node {
-			k, v := n.memory(p, i, memory)
-			return attend(q, k, v, before)
+			k, v := n.inputKV(p, i, encoded)
+			return attend(q, k, v, padding)
 		},
 	})
 }
 
-// Logits is the head, the token embeddings where it is tied to them.
+// Logits applies the head, or the token embeddings if the head is tied to them.
 func (n network) Logits(p layers.Params, states *Node) *Node {
 	if n.scaled() {
 		states = MulScalar(states, 1/math.Sqrt(float64(n.DModel)))
@@ -51,58 +51,45 @@ func (n network) Logits(p layers.Params, states *Node) *Node {
 	return layers.Linear(p.At(shared), states)
 }
 
-// Prefill keeps, for each block of the decoder, keys and values of the encoded
+// Prefill returns, for each block of the decoder, the keys and values of the encoded
 // input.
 func (n network) Prefill(p layers.Params, in lm.Input) lm.Prefilled {
-	memory := n.encode(p, in)
-	var fixed []*Node
+	encoded := n.encode(p, in)
+	var promptKV []*Node
 	for i := range n.NumDecoderLayers {
-		k, v := n.memory(p, i, memory)
-		fixed = append(fixed, k, v)
+		k, v := n.inputKV(p, i, encoded)
+		promptKV = append(promptKV, k, v)
 	}
-	return lm.Prefilled{Fixed: fixed}
+	return lm.Prefilled{PromptKV: promptKV}
 }
 
 // Step reads the decoder's token at position step.
 func (n network) Step(p layers.Params, in lm.StepInput) lm.StepOutput {
-	room := in.Grown[0].Shape().Dimensions[2]
-	before := lm.BeforeBias(in.Lengths, in.Fixed[0].Shape().Dimensions[2])
-	bias := sum(n.stepBias(p, in.Step, room), lm.UpToBias(in.Step, room), in.Tokens.Shape().Dimensions[0])
-	var grown []*Node
+	capacity := in.GeneratedKV[0].Shape().Dimensions[2]
+	padding := lm.PaddingBias(in.Lengths, in.PromptKV[0].Shape().Dimensions[2])
+	bias := addBiases(n.stepPositionBias(p, in.Step, capacity), lm.StepBias(in.Step, capacity), in.Tokens.Shape().Dimensions[0])
+	var generatedKV []*Node
 	states := n.decode(p, InsertAxes(n.Embed(p, in.Tokens), 1), blockAttention{
 		self: func(i int, q, k, v *Node) *Node {
-			k, v = lm.Append(in.Grown[2*i], k, in.Step), lm.Append(in.Grown[2*i+1], v, in.Step)
-			grown = append(grown, k, v)
+			k, v = lm.UpdateCache(in.GeneratedKV[2*i], k, in.Step), lm.UpdateCache(in.GeneratedKV[2*i+1], v, in.Step)
+			generatedKV = append(generatedKV, k, v)
 			return attend(q, k, v, bias)
 		},
-		cross: func(i int, q *Node) *Node { return attend(q, in.Fixed[2*i], in.Fixed[2*i+1], before) },
+		cross: func(i int, q *Node) *Node { return attend(q, in.PromptKV[2*i], in.PromptKV[2*i+1], padding) },
 	})
-	return lm.StepOutput{States: Squeeze(states, 1), Grown: grown}
+	return lm.StepOutput{States: Squeeze(states, 1), GeneratedKV: generatedKV}
 }
 
-// Cache is a key and a value for each block of the decoder.
+// Cache describes a key and a value tensor for each block of the decoder.
 func (n network) Cache() lm.CacheShape {
 	return lm.CacheShape{Tensors: 2 * n.NumDecoderLayers, Heads: n.NumHeads, Dim: n.DKV}
-}
-
-// attend is T5's attention, which does not scale the scores.
-func attend(q, k, v, bias *Node) *Node {
-	return layers.Attention(q, k, v, layers.AttentionOptions{Bias: bias, Scale: 1})
-}
-
-// sum adds a position bias float[1, H, Tq, Tk] and a mask's bias
-// float32[B or 1, 1, Tq or 1, Tk] for a batch: float32[B, H, Tq, Tk].
-func sum(position, mask *Node, batch int) *Node {
-	d := position.Shape().Dimensions
-	dims := []int{batch, d[1], d[2], d[3]}
-	return Add(BroadcastToDims(ConvertDType(position, mask.DType()), dims...), BroadcastToDims(mask, dims...))
 }
 
 // encode runs the encoder: float[B, T, D].
 func (n network) encode(p layers.Params, in lm.Input) *Node {
 	x := in.Embeds
 	b, t := x.Shape().Dimensions[0], x.Shape().Dimensions[1]
-	bias := sum(n.bias(p, encoder, t), lm.BeforeBias(in.Lengths, t), b)
+	bias := addBiases(n.positionBias(p, encoder, t), lm.PaddingBias(in.Lengths, t), b)
 	for i := range n.NumLayers {
 		block := p.At(fmt.Sprintf("%s.block.%d", encoder, i))
 		x = n.sublayer(block.At("layer.0"), x, func(x *Node) *Node {
@@ -113,13 +100,6 @@ func (n network) encode(p layers.Params, in lm.Input) *Node {
 		x = n.sublayer(block.At("layer.1"), x, func(x *Node) *Node { return n.feedForward(block.At("layer.1.DenseReluDense"), x) })
 	}
 	return n.norm(p.At(encoder+".final_layer_norm"), x)
-}
-
-// blockAttention is the attention of a decoder's block over heads
-// float[B, H, T, Dh]: to the answer so far, and to the encoded input.
-type blockAttention struct {
-	self  func(block int, q, k, v *Node) *Node
-	cross func(block int, q *Node) *Node
 }
 
 // decode runs the decoder: float[B, K, D].
@@ -140,27 +120,16 @@ func (n network) decode(p layers.Params, x *Node, attention blockAttention) *Nod
 	return n.norm(p.At(decoder+".final_layer_norm"), x)
 }
 
-// memory returns the keys and values of the encoded input for a block of the
-// decoder: float[B, H, T, Dh].
-func (n network) memory(p layers.Params, block int, encoded *Node) (keys, values *Node) {
-	a := p.At(fmt.Sprintf("%s.block.%d.layer.1.EncDecAttention", decoder, block))
-	return n.heads(a.At("k"), encoded), n.heads(a.At("v"), encoded)
-}
-
-func (n network) heads(p layers.Params, x *Node) *Node {
-	return layers.SplitHeads(layers.Linear(p, x), n.NumHeads)
-}
-
 func (n network) norm(p layers.Params, x *Node) *Node {
 	return layers.RMSNorm(p, x, n.LayerNormEpsilon)
 }
 
-// sublayer is x + f(norm(x)).
+// sublayer returns x + f(norm(x)).
 func (n network) sublayer(p layers.Params, x *Node, f func(x *Node) *Node) *Node {
 	return Add(x, f(n.norm(p.At("layer_norm"), x)))
 }
 
-// feedForward is wo(act(wi_0 x) · wi_1 x), or wo(act(wi x)) without a gate.
+// feedForward returns wo(act(wi_0 x) · wi_1 x), or wo(act(wi x)) without a gate.
 func (n network) feedForward(p layers.Params, x *Node) *Node {
 	inputs := n.inputsOfFeedForward()
 	y := layers.Activation(n.DenseActFn, layers.Linear(p.At(inputs[0]), x))

@@ -19,7 +19,14 @@ import (
 
 // Family describes the family for a registry.
 func Family() adapters.Family {
-	return adapters.Family{Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"t5"}}
+	return adapters.Family{
+		Name: "t5", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"t5"},
+		Architecture: adapters.EncoderDecoder, ActivationKey: "dense_act_fn",
+		Tokenizer: func(string) adapters.TokenizerDefaults {
+			return adapters.TokenizerDefaults{Class: "T5Tokenizer", SentencePiece: "spiece.model"}
+		},
+		TensorName: lm.TensorName("", unusedBias),
+	}
 }
 
 // Open loads a T5 checkpoint folder: config.json, weights, and tokenizer.json or
@@ -37,23 +44,20 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	if err := c.activate(req.Activation); err != nil {
 		return nil, err
 	}
-	tok, err := tokenizer.Open(ctx, folder.Dir())
+	tok, err := tokenizer.Open(ctx, folder.Dir(), Family().TokenizerFor(folder.ModelType()))
 	if err != nil {
 		return nil, err
 	}
-	return lm.Load(ctx, req, folder, lm.Family{
-		Name:        "t5",
-		Width:       c.DModel,
-		Vocabulary:  c.VocabSize,
-		EndOfAnswer: tok.Token(c.EOSTokenID[0]),
-		Rules: lm.Rules{
-			Architecture: adapters.EncoderDecoder, BOS: lm.None, End: c.EOSTokenID, Start: c.start(),
-		},
-		Tokenizer: tok,
-		Network:   network{c},
-		Embedding: shared + ".weight",
-		Wants:     c.wants(),
-		Ignore:    surplus,
-		Activates: true,
+	return lm.Load(ctx, req, folder, lm.Definition{
+		Family:        Family(),
+		Width:         c.DModel,
+		Vocabulary:    c.VocabSize,
+		EndOfAnswer:   tok.Token(c.EOSTokenID[0]),
+		SpecialTokens: lm.SpecialTokens{BOS: lm.None, End: c.EOSTokenID, Start: c.start()},
+		Tokenizer:     tok,
+		Network:       network{c},
+		Embedding:     shared + ".weight",
+		Tensors:       c.tensorSpecs(),
+		Ignore:        ignored,
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// The names of weights.
+// The names of tensors.
 const (
 	class     = "embeddings.class_embedding"
 	patches   = "embeddings.patch_embedding"
@@ -20,25 +20,25 @@ const (
 	block     = "encoder.layers.%d"
 )
 
-// prefixes go before the names in some checkpoints and not in others.
+// prefixes stand before the names in some checkpoints.
 func prefixes() []string { return []string{"vision_model."} }
 
-// wants lists the weights of the embeddings and of the first blocks blocks.
-func wants(c vision.Config, blocks int) []weights.Want {
-	w := &vision.Wants{Prefixes: prefixes()}
+// tensorSpecs lists the tensors of the embeddings and of the first blocks blocks.
+func tensorSpecs(c vision.Config, blocks int) []weights.TensorSpec {
+	w := &vision.TensorSpecs{Prefixes: prefixes()}
 	w.Add(class, []int{c.Width})
-	w.Add(patches+".weight", c.PatchWant())
-	w.Affine(firstNorm, []int{c.Width})
+	w.Add(patches+".weight", c.PatchShape())
+	w.AddAffine(firstNorm, []int{c.Width})
 	for i := range blocks {
-		c.CLIPBlockWants(w, fmt.Sprintf(block, i))
+		c.AddCLIPBlock(w, fmt.Sprintf(block, i))
 	}
 	return w.List
 }
 
-// unused reports the tensors that a checkpoint may hold beside those of the
+// ignored reports the tensors that a checkpoint may hold beside those of the
 // blocks: the final norm, which features do not pass, position ids of older
 // files, projections and heads, and a whole CLIP's text side.
-func unused(modelType string) func(name string) bool {
+func ignored(modelType string) func(name string) bool {
 	return func(name string) bool {
 		switch strings.TrimPrefix(name, prefixes()[0]) {
 		case "post_layernorm.weight", "post_layernorm.bias", "embeddings.position_ids":

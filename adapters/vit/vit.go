@@ -43,10 +43,10 @@ func read(f *weights.Folder) (*vision.Tower, error) {
 	}
 	return &vision.Tower{
 		Config: c, Special: 1, Layer: defaultLayer, Processor: preprocess.CLIP, Images: images,
-		Table:  c.Table(&vision.Wants{Prefixes: prefixes()}, positions, true),
-		Wants:  func(blocks int) []weights.Want { return wants(c, blocks) },
-		Unused: unused(f.ModelType()),
-		Embed:  func(p layers.Params, pixels *Node) *Node { return embed(c, p, pixels) },
+		Positions: c.PositionTable(&vision.TensorSpecs{Prefixes: prefixes()}, positions, true),
+		Tensors:   func(blocks int) []weights.TensorSpec { return tensorSpecs(c, blocks) },
+		Ignore:    ignored(f.ModelType()),
+		Embed:     func(p layers.Params, pixels *Node) *Node { return embed(c, p, pixels) },
 		Block: func(p layers.Params, index int, x *Node) *Node {
 			return c.CLIPBlock(p.At(fmt.Sprintf(block, index)), x)
 		},
@@ -76,7 +76,7 @@ func readConfig(f *weights.Folder) (vision.Config, error) {
 		return c, vision.WrongType(f, "vit", visionOnly, wholeCLIP)
 	}
 	if err := c.Check(); err != nil {
-		return c, vision.Refuse(f, err)
+		return c, vision.ConfigError(f, err)
 	}
 	return c, nil
 }

@@ -47,7 +47,7 @@ func (p *program) caption(c *cli.Context) error {
 		return err
 	}
 	defer m.Close()
-	prompt := m.Info.Prompts.Caption
+	prompt := m.Info.Templates.Caption
 	if c.IsSet("prompt") {
 		prompt = c.String("prompt")
 	}

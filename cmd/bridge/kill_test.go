@@ -34,7 +34,7 @@ type training struct {
 // smallStart saves a random stage-1 bridge, smaller than the kit's, in a folder.
 func smallStart(t *testing.T) string {
 	t.Helper()
-	words, err := bridge.OpenWords(t.Context(), filepath.Join("..", "..", "kit", "models", "qformer-tokenizer", "tokenizer.json"))
+	words, err := bridge.OpenTokenizer(t.Context(), filepath.Join("..", "..", "kit", "models", "qformer-tokenizer", "tokenizer.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

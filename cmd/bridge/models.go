@@ -133,7 +133,7 @@ func facts(b registry.Backbone) [][2]string {
 		{"id", b.ID}, {"about", b.About}, {"kind", string(b.Kind)}, {"family", b.Manifest.Family}, {"repository", b.Repository}, {"revision", b.Revision},
 		{"width", strconv.Itoa(b.Width)}, {"tokens", strconv.Itoa(b.Tokens)}, {"image size", strconv.Itoa(b.ImageSize)},
 		{"architecture", string(b.Architecture)}, {"context", strconv.Itoa(b.Context)}, {"dtype", b.DType}, {"activation", b.Activation}, {"end of answer", quoted(b.EndOfAnswer)},
-		{"caption prompt", quoted(b.Prompts.Caption)}, {"question prompt", quoted(b.Prompts.Question)},
+		{"caption prompt", quoted(b.Templates.Caption)}, {"question prompt", quoted(b.Templates.Question)},
 		{"parameters", registry.Known(b.Parameters, registry.Count)}, {"download", registry.Known(b.Download, registry.Size)},
 		{"memory", registry.Known(b.Memory.Inference, registry.Size)}, {"memory, stage 2", registry.Known(b.Memory.Stage2, registry.Size)},
 		{"weights", weightsPlace(b)}, {"commit", b.Commit},

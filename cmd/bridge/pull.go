@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,9 +14,11 @@ import (
 	"golang.org/x/term"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/internal/hub"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/tokenizer"
 )
 
 func (p *program) pullCommand() *cli.Command {
@@ -132,11 +133,17 @@ func notifyIfSlow(w io.Writer, while time.Duration, message string) (done func()
 
 // hasTokenizer reports whether bridge finds a tokenizer of a family among files.
 func hasTokenizer(files []hub.File, family string) bool {
-	has := func(name string) bool {
-		return slices.ContainsFunc(files, func(f hub.File) bool { return f.Path == name })
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Path)
 	}
-	pieces := map[string]string{"llama": "tokenizer.model", "t5": "spiece.model"}[family]
-	return has("tokenizer.json") || has("vocab.json") && has("merges.txt") || pieces != "" && has(pieces)
+	var defaults adapters.TokenizerDefaults
+	for _, f := range builtin.Families() {
+		if f.Name == family {
+			defaults = f.TokenizerFor("")
+		}
+	}
+	return tokenizer.Readable(names, defaults)
 }
 
 // fetching shows how far a download is.

@@ -115,7 +115,7 @@ func BenchmarkLanguageIsolation(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	found, err := reg.FolderOf(dir, adapters.KindLanguage)
+	found, err := reg.FolderKind(dir, adapters.KindLanguage)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 	if strings.TrimSpace(stdout) == "" || strings.Contains(stderr, "another tokenizer") {
 		t.Errorf("the answer %q, stderr %s", stdout, stderr)
 	}
-	if info, _, err := bridge.ReadInfo(train.BridgeDir(swapped)); err != nil || !strings.HasPrefix(info.Language.Words, "sha256:") {
+	if info, _, err := bridge.ReadInfo(train.BridgeDir(swapped)); err != nil || !strings.HasPrefix(info.Language.TokenizerDigest, "sha256:") {
 		t.Errorf("the bridge does not say its tokenizer: %+v, %v", info.Language, err)
 	}
 	stdout, _ = want(t, exitDone, "compare", stage1, stage2, swapped, "--json")

@@ -1,8 +1,9 @@
-// Package affine fits maps between two spaces in which the same things are
-// known: token embeddings of two language models, features of two encoders.
+// Package affine fits affine maps between two spaces that have vectors for the same
+// things: token embeddings of two language models, or features of two encoders. It owns
+// the linear algebra and must not know what the vectors stand for.
 //
-// A map is a matrix [in+1, out] whose last row is the constant: row x becomes
-// [x 1]·M. Fits are functions of their arguments and the seed alone.
+// A map is a matrix [in+1, out] whose last row is the constant: row x maps to [x 1]·M.
+// Fits depend on their arguments and the seed alone.
 package affine
 
 import (
@@ -14,28 +15,29 @@ import (
 	"gonum.org/v1/gonum/mat"
 )
 
-// Fit is a map, and how well it does on rows that it was not fitted to.
+// Fit is an affine map, with its quality on held-out rows.
 type Fit struct {
 	Map   *mat.Dense // [in+1, out]
-	R2    float64    // 1 − residual/variance on the rows left out
-	Ridge float64    // chosen on those; 0 where there is none
+	R2    float64    // 1 − residual/variance on the held-out rows
+	Ridge float64    // the ridge penalty chosen on them; 0 for [Procrustes]
 }
 
-// ridges are tried as multiples of the mean squared norm of a column.
-var ridges = []float64{1e-4, 1e-3, 1e-2, 1e-1, 1}
+// penalties are the ridge penalties that are tried, as multiples of the mean squared norm
+// of a column.
+var penalties = []float64{1e-4, 1e-3, 1e-2, 1e-1, 1}
 
-// Ridge minimises ‖[A 1]·M − B‖² plus a ridge on all but the constant row. The
-// ridge is the one that is best on a fifth of the rows when fitted to the rest;
-// the map is then fitted to all.
+// Ridge minimises ‖[A 1]·M − B‖² plus a ridge penalty on all rows of M except the
+// constant one. It chooses the penalty that is best on a held-out fifth of the rows, then
+// fits the map to all rows.
 func Ridge(a, b *mat.Dense, seed uint64) (Fit, error) {
-	fitA, fitB, outA, outB := split(a, b, seed)
+	fitA, fitB, outA, outB := holdOut(a, b, seed)
 	best := Fit{R2: math.Inf(-1)}
-	for _, lambda := range ridges {
+	for _, lambda := range penalties {
 		m, err := solveRidge(fitA, fitB, lambda)
 		if err != nil {
 			return Fit{}, err
 		}
-		if r2 := explained(outA, outB, m); r2 > best.R2 {
+		if r2 := rSquared(outA, outB, m); r2 > best.R2 {
 			best.Ridge, best.R2 = lambda, r2
 		}
 	}
@@ -44,17 +46,17 @@ func Ridge(a, b *mat.Dense, seed uint64) (Fit, error) {
 	return best, err
 }
 
-// Orthogonal minimises the same over scaled rotations (Procrustes): lengths and
-// angles stay as they are, whatever the rows are few of. Where the widths differ
-// the rotation goes into, or out of, a subspace.
-func Orthogonal(a, b *mat.Dense, seed uint64) (Fit, error) {
-	fitA, fitB, outA, outB := split(a, b, seed)
-	m, err := solveOrthogonal(fitA, fitB)
+// Procrustes minimises the same over scaled rotations (orthogonal Procrustes), which keep
+// angles and the ratios of lengths even if there are few rows. If the widths differ, the
+// rotation maps into, or out of, a subspace.
+func Procrustes(a, b *mat.Dense, seed uint64) (Fit, error) {
+	fitA, fitB, outA, outB := holdOut(a, b, seed)
+	m, err := solveProcrustes(fitA, fitB)
 	if err != nil {
 		return Fit{}, err
 	}
-	f := Fit{R2: explained(outA, outB, m)}
-	f.Map, err = solveOrthogonal(a, b)
+	f := Fit{R2: rSquared(outA, outB, m)}
+	f.Map, err = solveProcrustes(a, b)
 	return f, err
 }
 
@@ -73,8 +75,8 @@ func Apply(a, m *mat.Dense) *mat.Dense {
 	return y
 }
 
-// split leaves a fifth of the rows out of the fit.
-func split(a, b *mat.Dense, seed uint64) (fitA, fitB, outA, outB *mat.Dense) {
+// holdOut splits off a random fifth of the rows.
+func holdOut(a, b *mat.Dense, seed uint64) (fitA, fitB, outA, outB *mat.Dense) {
 	n, _ := a.Dims()
 	order := rand.New(rand.NewPCG(seed, 0x726964)).Perm(n)
 	held := max(1, n/5)
@@ -99,9 +101,9 @@ func solveRidge(a, b *mat.Dense, lambda float64) (*mat.Dense, error) {
 	return &m, nil
 }
 
-func solveOrthogonal(a, b *mat.Dense) (*mat.Dense, error) {
+func solveProcrustes(a, b *mat.Dense) (*mat.Dense, error) {
 	meanA, meanB := columnMeans(a), columnMeans(b)
-	x, y := minus(a, meanA), minus(b, meanB)
+	x, y := subtractRow(a, meanA), subtractRow(b, meanB)
 	var cross mat.Dense
 	cross.Mul(x.T(), y)
 	var svd mat.SVD
@@ -132,12 +134,12 @@ func solveOrthogonal(a, b *mat.Dense) (*mat.Dense, error) {
 	return m, nil
 }
 
-// explained is R²: 1 − residual / variance.
-func explained(a, b, m *mat.Dense) float64 {
+// rSquared returns R²: 1 − residual / variance.
+func rSquared(a, b, m *mat.Dense) float64 {
 	var difference mat.Dense
 	difference.Sub(Apply(a, m), b)
 	residual := mat.Norm(&difference, 2)
-	variance := mat.Norm(minus(b, columnMeans(b)), 2)
+	variance := mat.Norm(subtractRow(b, columnMeans(b)), 2)
 	return 1 - residual*residual/(variance*variance)
 }
 
@@ -152,7 +154,7 @@ func columnMeans(m *mat.Dense) []float64 {
 	return means
 }
 
-func minus(m *mat.Dense, row []float64) *mat.Dense {
+func subtractRow(m *mat.Dense, row []float64) *mat.Dense {
 	out := mat.DenseCopyOf(m)
 	n, _ := out.Dims()
 	for r := range n {
@@ -182,7 +184,7 @@ func rowsOf(a *mat.Dense, rows []int) *mat.Dense {
 	return out
 }
 
-// Float64s widens weights for the arithmetic here.
+// Float64s converts weights for the arithmetic of this package.
 func Float64s(v []float32) []float64 {
 	out := make([]float64, len(v))
 	for i, x := range v {
@@ -191,7 +193,7 @@ func Float64s(v []float32) []float64 {
 	return out
 }
 
-// Float32s narrows results to weights.
+// Float32s converts results to weights.
 func Float32s(v []float64) []float32 {
 	out := make([]float32, len(v))
 	for i, x := range v {

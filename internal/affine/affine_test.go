@@ -32,7 +32,7 @@ func TestRidgeFindsTheMap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.R2 < 0.999 || f.Ridge != ridges[0] {
+	if f.R2 < 0.999 || f.Ridge != penalties[0] {
 		t.Errorf("R² %g with ridge %g on an exact map", f.R2, f.Ridge)
 	}
 	mustEqual(t, "the map", f.Map, m, 0.01)
@@ -44,7 +44,7 @@ func TestRidgeIsStrongOnNoise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.Ridge != ridges[len(ridges)-1] || f.R2 > 0.3 {
+	if f.Ridge != penalties[len(penalties)-1] || f.R2 > 0.3 {
 		t.Errorf("ridge %g, R² %g on noise", f.Ridge, f.R2)
 	}
 }
@@ -61,7 +61,7 @@ func TestOrthogonalFindsAScaledRotation(t *testing.T) {
 		m.Set(12, c, float64(c))
 	}
 	a := random(rng, 20, 12)
-	f, err := Orthogonal(a, Apply(a, m), 1)
+	f, err := Procrustes(a, Apply(a, m), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestOrthogonalFindsAScaledRotation(t *testing.T) {
 func TestOrthogonalBetweenWidths(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 8))
 	for _, widths := range [][2]int{{5, 9}, {9, 5}} {
-		f, err := Orthogonal(random(rng, 60, widths[0]), random(rng, 60, widths[1]), 1)
+		f, err := Procrustes(random(rng, 60, widths[0]), random(rng, 60, widths[1]), 1)
 		if err != nil {
 			t.Fatal(err)
 		}

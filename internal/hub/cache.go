@@ -182,7 +182,7 @@ func copyFile(from, to string) error {
 	}
 	if _, err := io.Copy(out, in); err != nil {
 		out.Close()
-		return explained(err)
+		return explainDiskFull(err)
 	}
 	return out.Close()
 }

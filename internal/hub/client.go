@@ -26,12 +26,12 @@ type Client struct {
 	Token    string // sent to the endpoint's host and to no other; may be empty
 	Offline  bool   // refuses to ask the network
 
-	Parallel  int                       // files at once; 0: 4
-	Attempts  int                       // in a row that may bring nothing; 0: 5
-	Pause     func(n int) time.Duration // before attempt n, from 1; nil: 1 s, 2 s, 4 s, … and at most 30 s
-	Silence   time.Duration             // without a byte, after which an attempt is given up; 0: a minute
-	Transport http.RoundTripper         // nil: http.DefaultTransport
-	Free      func(dir string) (int64, error)
+	Parallel     int                       // files at once; 0: 4
+	Attempts     int                       // consecutive failed attempts before giving up; 0: 5
+	Pause        func(n int) time.Duration // before attempt n, from 1; nil: 1 s, 2 s, 4 s, … and at most 30 s
+	StallTimeout time.Duration             // time without a byte after which an attempt fails; 0: a minute
+	Transport    http.RoundTripper         // nil: http.DefaultTransport
+	Free         func(dir string) (int64, error)
 }
 
 // FromEnvironment returns the client that Hugging Face's variables describe:
@@ -124,7 +124,7 @@ func (c *Client) endpoint() string {
 func (c *Client) parallel() int { return orDefault(c.Parallel, 4) }
 func (c *Client) attempts() int { return orDefault(c.Attempts, 5) }
 
-func (c *Client) silence() time.Duration { return orDefault(c.Silence, time.Minute) }
+func (c *Client) stallTimeout() time.Duration { return orDefault(c.StallTimeout, time.Minute) }
 
 func orDefault[N int | time.Duration](n, otherwise N) N {
 	if n > 0 {
@@ -147,10 +147,10 @@ func (c *Client) free(dir string) (int64, error) {
 	return freeSpace(dir)
 }
 
-// guard adds the token to requests for the endpoint itself. It stands below
-// redirects, so that no other host ever sees the token. It gives up an answer
-// that falls silent.
-type guard struct {
+// tokenTransport adds the token to requests for the endpoint's own host. It sees each
+// redirect as a separate request, so that no other host receives the token. It cancels a
+// response that stalls.
+type tokenTransport struct {
 	endpoint *url.URL
 	token    string
 	silence  time.Duration
@@ -158,7 +158,7 @@ type guard struct {
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
+func (g tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	r = r.Clone(ctx)
 	r.Header.Del("Authorization")
@@ -171,34 +171,34 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	resp.Body = &watched{ReadCloser: resp.Body, limit: g.silence, cancel: cancel}
+	resp.Body = &stallReader{ReadCloser: resp.Body, limit: g.silence, cancel: cancel}
 	return resp, nil
 }
 
-// watched is the body of an answer. A read that takes longer than the limit
-// cancels the request, and so fails.
-type watched struct {
+// stallReader is the body of a response. A read that takes longer than the limit cancels
+// the request and fails.
+type stallReader struct {
 	io.ReadCloser
 	limit  time.Duration
 	cancel context.CancelCauseFunc
 }
 
 // Read implements [io.Reader].
-func (w *watched) Read(p []byte) (int, error) {
+func (w *stallReader) Read(p []byte) (int, error) {
 	timer := time.AfterFunc(w.limit, func() { w.cancel(fmt.Errorf("nothing came for %s", w.limit)) })
 	defer timer.Stop()
 	return w.ReadCloser.Read(p)
 }
 
 // Close implements [io.Closer].
-func (w *watched) Close() error {
+func (w *stallReader) Close() error {
 	defer w.cancel(nil)
 	return w.ReadCloser.Close()
 }
 
-// web returns an HTTP client. One that does not follow stops at a redirect to
-// another host: what the hub says of a file stands in its own answer.
-func (c *Client) web(follow bool) (*http.Client, error) {
+// httpClient returns an HTTP client. Without follow it stops at a redirect to another
+// host, because the hub's own response has the headers that describe a file.
+func (c *Client) httpClient(follow bool) (*http.Client, error) {
 	endpoint, err := url.Parse(c.endpoint())
 	if err != nil {
 		return nil, err
@@ -206,12 +206,12 @@ func (c *Client) web(follow bool) (*http.Client, error) {
 	next := c.Transport
 	if next == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.ResponseHeaderTimeout = c.silence()
+		t.ResponseHeaderTimeout = c.stallTimeout()
 		t.DisableCompression = true // sizes and ranges are of the files themselves
 		next = t
 	}
 	return &http.Client{
-		Transport: guard{endpoint, c.Token, c.silence(), next},
+		Transport: tokenTransport{endpoint, c.Token, c.stallTimeout(), next},
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if len(via) > 10 || !follow && r.URL.Host != endpoint.Host {
 				return http.ErrUseLastResponse

@@ -106,12 +106,12 @@ func (b *blob) download(ctx context.Context) error {
 		}
 		b.report(0)
 		if !resumed {
-			return errors.Join(changed(b.listing, b.file.Path, fmt.Sprintf("its checksum is %s, the hub says %s", sum, b.file.Checksum)), os.Remove(part))
+			return errors.Join(changedError(b.listing, b.file.Path, fmt.Sprintf("its checksum is %s, the hub says %s", sum, b.file.Checksum)), os.Remove(part))
 		}
 		h, have, resumed = digest(b.file.Checksum, b.file.Size), 0, false
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return explained(err)
+		return explainDiskFull(err)
 	}
 	return os.Rename(part, b.path)
 }
@@ -136,7 +136,7 @@ func (b *blob) transfer(ctx context.Context, f *os.File, h hash.Hash, have int64
 			return false, nil
 		}
 		before := have
-		resp, err := b.client.once(ctx, http.MethodGet, b.client.fileURL(b.listing, b.file.Path), b.listing.Repository, b.listing.Revision, have, true)
+		resp, err := b.client.doOnce(ctx, http.MethodGet, b.client.fileURL(b.listing, b.file.Path), b.listing.Repository, b.listing.Revision, have, true)
 		if err != nil {
 			return false, err
 		}
@@ -171,7 +171,7 @@ func (b *blob) sameFile(resp *http.Response) error {
 	etag := strings.Trim(resp.Header.Get("ETag"), `"`)
 	own := strings.HasPrefix(resp.Request.URL.String(), b.client.endpoint()+"/")
 	if own && checksumPattern.MatchString(etag) && len(etag) == len(b.file.Checksum) && etag != b.file.Checksum {
-		return changed(b.listing, b.file.Path, "its ETag is "+etag+", was "+b.file.Checksum)
+		return changedError(b.listing, b.file.Path, "its ETag is "+etag+", was "+b.file.Checksum)
 	}
 	return nil
 }
@@ -219,7 +219,7 @@ func (b *blob) copy(f *os.File, h hash.Hash, body io.Reader, have int64) (int64,
 			return have, b.wrongSize(have + int64(n))
 		}
 		if _, err := f.Write(buf[:n]); err != nil {
-			return have, explained(err)
+			return have, explainDiskFull(err)
 		}
 		h.Write(buf[:n])
 		have += int64(n)
@@ -228,13 +228,13 @@ func (b *blob) copy(f *os.File, h hash.Hash, body io.Reader, have int64) (int64,
 		case err == io.EOF && have == b.file.Size:
 			return have, nil
 		case err == io.EOF:
-			return have, temporary{err: fmt.Errorf("%s ended after %d of %d bytes", b.file.Path, have, b.file.Size)}
+			return have, retryable{err: fmt.Errorf("%s ended after %d of %d bytes", b.file.Path, have, b.file.Size)}
 		case err != nil:
-			return have, temporary{err: fmt.Errorf("%s broke off after %d of %d bytes: %w", b.file.Path, have, b.file.Size, err)}
+			return have, retryable{err: fmt.Errorf("%s broke off after %d of %d bytes: %w", b.file.Path, have, b.file.Size, err)}
 		}
 	}
 }
 
-func explained(err error) error {
+func explainDiskFull(err error) error {
 	return diskfull.Explain(err, "the download cannot be written", "free disk space and pull again: it goes on where it stopped")
 }

@@ -83,13 +83,13 @@ func (l Listing) Matching(patterns []string) []string {
 // stat asks for a file's size and checksum.
 func (c *Client) stat(ctx context.Context, l Listing, name string) (File, error) {
 	f := File{Path: name}
-	resp, err := c.ask(ctx, http.MethodHead, c.fileURL(l, name), l.Repository, l.Revision, false)
+	resp, err := c.do(ctx, http.MethodHead, c.fileURL(l, name), l.Repository, l.Revision, false)
 	if err != nil {
 		return f, err
 	}
 	resp.Body.Close()
 	if commit := resp.Header.Get("X-Repo-Commit"); commit != "" && commit != l.Commit {
-		return f, changed(l, name, "its commit is "+commit+", was "+l.Commit)
+		return f, changedError(l, name, "its commit is "+commit+", was "+l.Commit)
 	}
 	etag, size := resp.Header.Get("X-Linked-Etag"), resp.Header.Get("X-Linked-Size")
 	if etag == "" {
@@ -116,10 +116,10 @@ func (c *Client) fileURL(l Listing, name string) string {
 	return c.endpoint() + "/" + l.Repository + "/resolve/" + l.Commit + "/" + strings.Join(parts, "/")
 }
 
-// conversion finds the pull request in which the hub's own service adds a
-// repository's weights as safetensors: what transformers falls back to as well
-// (transformers/safetensors_conversion.py). It returns "" where there is none.
-func (c *Client) conversion(ctx context.Context, repository string) (string, error) {
+// findConversion finds the pull request in which the hub's conversion service adds a
+// repository's weights as safetensors. transformers falls back to it too
+// (transformers/safetensors_conversion.py). It returns "" if there is none.
+func (c *Client) findConversion(ctx context.Context, repository string) (string, error) {
 	var page struct {
 		Discussions []struct {
 			Number int    `json:"num"`
@@ -143,7 +143,7 @@ func (c *Client) conversion(ctx context.Context, repository string) (string, err
 }
 
 func (c *Client) getJSON(ctx context.Context, path, repository, revision string, v any) error {
-	resp, err := c.ask(ctx, http.MethodGet, c.endpoint()+path, repository, revision, true)
+	resp, err := c.do(ctx, http.MethodGet, c.endpoint()+path, repository, revision, true)
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (c *Client) getJSON(ctx context.Context, path, repository, revision string,
 	return nil
 }
 
-func changed(l Listing, name, how string) error {
+func changedError(l Listing, name, how string) error {
 	return adapters.Errorf(adapters.Corrupt, "%s of %s changed while it was fetched: %s", name, l.Repository, how).
 		WithRemedy("pull again")
 }

@@ -61,7 +61,7 @@ func (c *Client) Pull(ctx context.Context, r Request) (Snapshot, error) {
 	if r.Planned != nil {
 		r.Planned(plan)
 	}
-	if err := c.room(plan); err != nil {
+	if err := c.checkDiskSpace(plan); err != nil {
 		return Snapshot{}, err
 	}
 	if err := c.fetchAll(ctx, plan, r.Progress); err != nil {
@@ -73,7 +73,7 @@ func (c *Client) Pull(ctx context.Context, r Request) (Snapshot, error) {
 // offline returns what the cache holds of a revision.
 func (c *Client) offline(r Request) (Snapshot, error) {
 	accept := IsModel
-	if !wants(r.Patterns) {
+	if !wantWeights(r.Patterns) {
 		accept = func(dir string) bool { return Holds(dir, r.Patterns...) }
 	}
 	dir, commit, ok := Find(c.Cache, r.Repository, r.Revision, accept)
@@ -92,7 +92,7 @@ func (c *Client) plan(ctx context.Context, r Request) (Plan, error) {
 		return Plan{}, err
 	}
 	paths := listing.Matching(r.Patterns)
-	if wants(r.Patterns) && !slices.ContainsFunc(paths, isWeights) {
+	if wantWeights(r.Patterns) && !slices.ContainsFunc(paths, isWeights) {
 		if listing, err = c.converted(ctx, listing); err != nil {
 			return Plan{}, err
 		}
@@ -101,17 +101,17 @@ func (c *Client) plan(ctx context.Context, r Request) (Plan, error) {
 	if len(paths) == 0 {
 		return Plan{}, adapters.Errorf(adapters.NotFound, "%s at %s has no file that matches %s", r.Repository, r.Revision, strings.Join(r.Patterns, ", "))
 	}
-	return c.measure(ctx, listing, paths)
+	return c.statAll(ctx, listing, paths)
 }
 
-func isWeights(path string) bool   { return strings.HasSuffix(path, ".safetensors") }
-func wants(patterns []string) bool { return slices.ContainsFunc(patterns, isWeights) }
+func isWeights(path string) bool         { return strings.HasSuffix(path, ".safetensors") }
+func wantWeights(patterns []string) bool { return slices.ContainsFunc(patterns, isWeights) }
 
 func (c *Client) converted(ctx context.Context, l Listing) (Listing, error) {
 	revision := ""
 	if l.Revision == Main {
 		var err error
-		if revision, err = c.conversion(ctx, l.Repository); err != nil {
+		if revision, err = c.findConversion(ctx, l.Repository); err != nil {
 			return l, err
 		}
 	}
@@ -122,10 +122,10 @@ func (c *Client) converted(ctx context.Context, l Listing) (Listing, error) {
 		WithRemedy("load it in transformers, save it with save_pretrained, and record that folder with `bridge models add ID --path DIR`; or name a --revision that has them")
 }
 
-// measure asks for sizes and checksums.
-func (c *Client) measure(ctx context.Context, l Listing, paths []string) (Plan, error) {
+// statAll requests the size and checksum of each path.
+func (c *Client) statAll(ctx context.Context, l Listing, paths []string) (Plan, error) {
 	p := Plan{Listing: l, Files: make([]File, len(paths))}
-	err := c.each(ctx, len(paths), func(ctx context.Context, i int) (err error) {
+	err := c.parallelDo(ctx, len(paths), func(ctx context.Context, i int) (err error) {
 		p.Files[i], err = c.stat(ctx, l, paths[i])
 		return err
 	})
@@ -155,13 +155,13 @@ func (c *Client) present(repository string, f File) int64 {
 	return 0
 }
 
-// room checks that the disk takes what is missing, with a little to spare.
-func (c *Client) room(p Plan) error {
+// checkDiskSpace checks that the disk has room for the missing bytes and a margin.
+func (c *Client) checkDiskSpace(p Plan) error {
 	if err := os.MkdirAll(c.Cache, 0o755); err != nil {
 		return err
 	}
 	free, err := c.free(c.Cache)
-	if err != nil { // a system that does not say finds out while writing
+	if err != nil { // the system does not report it: writing will fail instead
 		return nil
 	}
 	const spare = 64 << 20
@@ -188,14 +188,15 @@ func (c *Client) fetchAll(ctx context.Context, p Plan, progress func(done, total
 			unique = append(unique, f)
 		}
 	}
-	return c.each(ctx, len(unique), func(ctx context.Context, i int) error {
+	return c.parallelDo(ctx, len(unique), func(ctx context.Context, i int) error {
 		b := blob{client: c, listing: p.Listing, file: unique[i], path: c.blobPath(p.Repository, unique[i].Checksum), progress: report}
 		return b.fetch(ctx)
 	})
 }
 
-// each calls f for 0 … n−1, c.parallel() at a time. The first failure ends all.
-func (c *Client) each(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
+// parallelDo calls f for 0 … n−1, c.parallel() at a time. The first error cancels the
+// rest.
+func (c *Client) parallelDo(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wait sync.WaitGroup

@@ -316,7 +316,7 @@ func TestPullFromAServerThatFallsSilent(t *testing.T) {
 	}
 	t.Cleanup(func() { close(ended) })
 	c := f.client(t.TempDir())
-	c.Silence, c.Attempts = 50*time.Millisecond, 1
+	c.StallTimeout, c.Attempts = 50*time.Millisecond, 1
 	_, err := f.pull(c)
 	if err == nil || !strings.Contains(err.Error(), "broke off after 70000 of 320000 bytes: nothing came for 50ms") {
 		t.Fatalf("got %v, want what broke off and why", err)

@@ -52,13 +52,13 @@ func describe(data []byte, before string, wrong *json.UnmarshalTypeError) error 
 	key, value := find(data, wrong.Field)
 	key = strings.Trim(before+"."+key, ".")
 	found, _, _ := strings.Cut(wrong.Value, " ") // "number 1.5"
-	switch wanted := want(wrong.Type); {
+	switch wanted := wantedType(wrong.Type); {
 	case key == "":
 		return fmt.Errorf("%s is found where %s is wanted", name(found), wanted)
 	case kind(value) != found: // it is inside the key's value
 		return fmt.Errorf("in %s %s is found where %s is wanted", key, name(found), wanted)
 	default:
-		return fmt.Errorf("%s is %s, want %s", key, short(value), wanted)
+		return fmt.Errorf("%s is %s, want %s", key, abbreviate(value), wanted)
 	}
 }
 
@@ -108,11 +108,11 @@ func name(kind string) string {
 	return "a " + kind
 }
 
-// want names the values that a Go type takes.
-func want(t reflect.Type) string {
+// wantedType describes the JSON values that a Go type accepts.
+func wantedType(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Pointer:
-		return want(t.Elem())
+		return wantedType(t.Elem())
 	case reflect.Bool:
 		return name("bool")
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
@@ -129,8 +129,8 @@ func want(t reflect.Type) string {
 	return name("object")
 }
 
-// short is a value's own text, cut where it is long.
-func short(value json.RawMessage) string {
+// abbreviate returns a value's text, cut if it is long.
+func abbreviate(value json.RawMessage) string {
 	const most = 40
 	text := strings.Join(strings.Fields(string(value)), " ")
 	if utf8.RuneCountInString(text) <= most {

@@ -21,7 +21,7 @@ func Default(class string, side int) (adapters.ImageSpec, error) {
 		return adapters.ImageSpec{}, err
 	}
 	spec, err := p.spec()
-	return At(spec, adapters.Size{Width: side, Height: side}), err
+	return WithSize(spec, adapters.Size{Width: side, Height: side}), err
 }
 
 // Read returns how the pictures for the checkpoint in dir are prepared: fallback
@@ -40,14 +40,14 @@ func Read(dir, class string, fallback adapters.ImageSpec) (adapters.ImageSpec, e
 	}
 	p, err := classOf(named.Class, named.Old, class)
 	if err != nil {
-		return fallback, within(path, err)
+		return fallback, inFile(path, err)
 	}
 	if err := jsonfile.DecodePart(path, key, data, &p); err != nil {
 		return fallback, err
 	}
 	spec, err := p.spec()
 	if err != nil {
-		return fallback, within(path, err)
+		return fallback, inFile(path, err)
 	}
 	return spec, nil
 }
@@ -86,8 +86,8 @@ func readFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// within puts the file's path before an error, which keeps its kind and remedy.
-func within(path string, err error) error {
+// inFile adds the file's path to an error and keeps its kind and remedy.
+func inFile(path string, err error) error {
 	var e *adapters.Error
 	if !errors.As(err, &e) {
 		return err
@@ -97,9 +97,9 @@ func within(path string, err error) error {
 	return &c
 }
 
-// At returns spec for pictures of another size, zero for its own. The edge
-// before a cut grows as the cut does.
-func At(spec adapters.ImageSpec, size adapters.Size) adapters.ImageSpec {
+// WithSize returns spec for pictures of another size; zero means its own. The shortest
+// edge before a crop scales with the crop.
+func WithSize(spec adapters.ImageSpec, size adapters.Size) adapters.ImageSpec {
 	if size == (adapters.Size{}) || size == spec.Size() {
 		return spec
 	}

@@ -20,7 +20,7 @@ func spec(w, h int, filter, mode string, edge int) adapters.ImageSpec {
 	return s
 }
 
-func halves(s adapters.ImageSpec) adapters.ImageSpec {
+func half(s adapters.ImageSpec) adapters.ImageSpec {
 	s.Mean, s.Std = [3]float32{0.5, 0.5, 0.5}, [3]float32{0.5, 0.5, 0.5}
 	return s
 }
@@ -58,9 +58,9 @@ func TestRead(t *testing.T) {
 			`{"image_processor_type": "BlipImageProcessorPil", "size": 364}`, spec(364, 364, "bicubic", "squash", 0)},
 		{"SigLIP 2", SigLIP, plainFile,
 			`{"image_processor_type": "SiglipImageProcessor", "size": {"height": 384, "width": 384}, "resample": 2, "do_convert_rgb": null}`,
-			halves(spec(384, 384, "bilinear", "squash", 0))},
-		{"a pair and one mean for all", SigLIP, plainFile, `{"size": [32, 48], "image_mean": 0.5}`, halves(spec(48, 32, "bicubic", "squash", 0))},
-		{"ViT's", SigLIP, plainFile, `{"feature_extractor_type": "ViTFeatureExtractor", "size": 384}`, halves(spec(384, 384, "bilinear", "squash", 0))},
+			half(spec(384, 384, "bilinear", "squash", 0))},
+		{"a pair and one mean for all", SigLIP, plainFile, `{"size": [32, 48], "image_mean": 0.5}`, half(spec(48, 32, "bicubic", "squash", 0))},
+		{"ViT's", SigLIP, plainFile, `{"feature_extractor_type": "ViTFeatureExtractor", "size": 384}`, half(spec(384, 384, "bilinear", "squash", 0))},
 		{"DINOv2", BiT, plainFile,
 			`{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}`,
 			spec(224, 224, "bicubic", "shortest-edge-crop", 256)},
@@ -121,14 +121,14 @@ func TestOtherScalesMoveIntoMeanAndDeviation(t *testing.T) {
 
 func TestAnotherSizeKeepsTheRest(t *testing.T) {
 	dino := spec(224, 224, "bicubic", "shortest-edge-crop", 256)
-	if got := At(dino, adapters.Size{Width: 448, Height: 448}); got != spec(448, 448, "bicubic", "shortest-edge-crop", 512) {
+	if got := WithSize(dino, adapters.Size{Width: 448, Height: 448}); got != spec(448, 448, "bicubic", "shortest-edge-crop", 512) {
 		t.Errorf("DINOv2's at 448: %+v", got)
 	}
-	if got := At(dino, adapters.Size{}); got != dino {
+	if got := WithSize(dino, adapters.Size{}); got != dino {
 		t.Errorf("no size asked for: %+v", got)
 	}
 	clip := spec(224, 224, "bicubic", "shortest-edge-crop", 0)
-	if got := At(clip, adapters.Size{Width: 336, Height: 336}); got != spec(336, 336, "bicubic", "shortest-edge-crop", 0) {
+	if got := WithSize(clip, adapters.Size{Width: 336, Height: 336}); got != spec(336, 336, "bicubic", "shortest-edge-crop", 0) {
 		t.Errorf("CLIP's at 336: %+v", got)
 	}
 }

@@ -66,7 +66,7 @@ func read(data []byte) (tensors map[string]weights.View, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return state(top)
+	return findStateDict(top)
 }
 
 // readZip reads the form of today: a pickle data.pkl, and each storage in a file
@@ -94,12 +94,12 @@ func readZip(data []byte) (any, error) {
 	if order, err := content(data, files, root+"byteorder"); err == nil && string(order) != "little" {
 		return nil, adapters.Errorf(adapters.Unsupported, "its byte order is %q, want little", order)
 	}
-	object, _, err := unpickle(pickled, func(s storageID) (*storage, error) {
+	object, _, err := unpickle(pickled, func(s storageRef) (*storage, error) {
 		bytes, err := content(data, files, root+"data/"+s.key)
 		if err != nil {
 			return nil, err
 		}
-		return s.over(bytes)
+		return s.storageIn(bytes)
 	})
 	return object, err
 }
@@ -129,8 +129,8 @@ func content(data []byte, files map[string]*zip.File, name string) ([]byte, erro
 	return io.ReadAll(r)
 }
 
-// state finds the dictionary of tensors.
-func state(top any) (map[string]weights.View, error) {
+// findStateDict returns the tensors of the file's dictionary.
+func findStateDict(top any) (map[string]weights.View, error) {
 	entries, ok := dict(top)
 	if !ok {
 		return nil, adapters.Errorf(adapters.Unsupported, "it holds a %T, want a dictionary of tensors", top)

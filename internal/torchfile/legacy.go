@@ -14,7 +14,7 @@ const magic = "119547037146038801333356"
 // readLegacy reads pickles in a row (magic number, protocol, system, the object,
 // the keys of its storages), then each storage: its length and its elements.
 func readLegacy(data []byte) (any, error) {
-	none := func(s storageID) (*storage, error) { return nil, fmt.Errorf("storage %s before the object", s.key) }
+	none := func(s storageRef) (*storage, error) { return nil, fmt.Errorf("storage %s before the object", s.key) }
 	first, rest, err := unpickle(data, none)
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func readLegacy(data []byte) (any, error) {
 	}
 	named := map[string]*storage{}
 	elements := map[string]int{}
-	object, rest, err := unpickle(rest, func(s storageID) (*storage, error) {
+	object, rest, err := unpickle(rest, func(s storageRef) (*storage, error) {
 		named[s.key], elements[s.key] = &storage{dtype: s.dtype}, s.elements
 		return named[s.key], nil
 	})

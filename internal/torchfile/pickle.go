@@ -23,8 +23,8 @@ func storageTypes() map[string]safetensors.DType {
 	}
 }
 
-// storageID is what a pickle says of a storage.
-type storageID struct {
+// storageRef is a pickle's reference to a storage.
+type storageRef struct {
 	dtype    safetensors.DType
 	key      string
 	elements int
@@ -36,8 +36,8 @@ type storage struct {
 	data  []byte
 }
 
-// over is the storage in bytes, which must hold all of it.
-func (s storageID) over(bytes []byte) (*storage, error) {
+// storageIn returns the storage in bytes, which must hold all of it.
+func (s storageRef) storageIn(bytes []byte) (*storage, error) {
 	if s.elements < 0 || len(bytes)/int(s.dtype.Size()) < s.elements {
 		return nil, fmt.Errorf("storage %s has %d bytes, want %d elements of %s", s.key, len(bytes), s.elements, s.dtype)
 	}
@@ -53,7 +53,7 @@ type tensor struct {
 
 // unpickle reads the pickle that data begins with, and returns what follows it.
 // find returns the storage that it names.
-func unpickle(data []byte, find func(storageID) (*storage, error)) (object any, rest []byte, err error) {
+func unpickle(data []byte, find func(storageRef) (*storage, error)) (object any, rest []byte, err error) {
 	n, err := scan(data)
 	if err != nil {
 		return nil, nil, err
@@ -71,13 +71,13 @@ func unpickle(data []byte, find func(storageID) (*storage, error)) (object any, 
 		}
 		return seen[s.key], nil
 	}
-	u.GetExtension = func(code int) (any, error) { return nil, refuse(fmt.Sprintf("extension %d", code)) }
+	u.GetExtension = func(code int) (any, error) { return nil, unsupportedClass(fmt.Sprintf("extension %d", code)) }
 	object, err = u.Load()
 	return object, data[n:], err
 }
 
 // parseStorage reads ("storage", class, key, location, elements, ...).
-func parseStorage(id any) (s storageID, err error) {
+func parseStorage(id any) (s storageRef, err error) {
 	t, ok := id.(*types.Tuple)
 	if !ok || t.Len() < 5 || t.Get(0) != "storage" {
 		return s, fmt.Errorf("a persistent id that is no storage: %v", id)
@@ -91,7 +91,7 @@ func parseStorage(id any) (s storageID, err error) {
 	if t.Len() > 5 && t.Get(5) != nil {
 		return s, adapters.Errorf(adapters.Unsupported, "storage %s is a view of another, which only files of torch before 0.4 have", key)
 	}
-	return storageID{safetensors.DType(class), key, elements}, nil
+	return storageRef{safetensors.DType(class), key, elements}, nil
 }
 
 // storageClass is torch.FloatStorage and its like.
@@ -101,28 +101,28 @@ type storageClass safetensors.DType
 func findClass(module, name string) (any, error) {
 	switch module + "." + name {
 	case "torch._utils._rebuild_tensor_v2":
-		return rebuild(rebuildTensor), nil
+		return callable(rebuildTensor), nil
 	case "torch._utils._rebuild_parameter":
-		return rebuild(rebuildParameter), nil
+		return callable(rebuildParameter), nil
 	case "torch.Size":
-		return rebuild(func(args []any) (any, error) { return types.NewTupleFromSlice(args), nil }), nil
+		return callable(func(args []any) (any, error) { return types.NewTupleFromSlice(args), nil }), nil
 	}
 	if dtype, ok := storageTypes()[name]; ok && module == "torch" {
 		return storageClass(dtype), nil
 	}
-	return nil, refuse(module + "." + name)
+	return nil, unsupportedClass(module + "." + name)
 }
 
-func refuse(what string) error {
+func unsupportedClass(what string) error {
 	return adapters.Errorf(adapters.Unsupported, "its pickle asks for %s, and only tensors and dictionaries are read: nothing of the file was executed", what).
 		WithRemedy("if you trust the file, load it in PyTorch and save its state_dict alone with torch.save")
 }
 
-// rebuild is a function that a pickle may call.
-type rebuild func(args []any) (any, error)
+// callable is a function that the unpickler may call.
+type callable func(args []any) (any, error)
 
 // Call implements types.Callable.
-func (f rebuild) Call(args ...any) (any, error) { return f(args) }
+func (f callable) Call(args ...any) (any, error) { return f(args) }
 
 // rebuildTensor is _rebuild_tensor_v2(storage, offset, size, stride, ...).
 func rebuildTensor(args []any) (any, error) {

@@ -34,8 +34,8 @@ func (f *Folder) Digest() (string, error) {
 	return "sha256:" + hex.EncodeToString(list.Sum(nil)), nil
 }
 
-// stamp is what the cache holds of one file.
-type stamp struct {
+// digestRecord is the cached digest of one file.
+type digestRecord struct {
 	Path     string `json:"path"`
 	Size     int64  `json:"size"`
 	Modified int64  `json:"modified"` // nanoseconds
@@ -43,7 +43,7 @@ type stamp struct {
 }
 
 func (f *file) digest() (string, error) {
-	return stamped(f.path, f.size, f.modified, func() (string, error) {
+	return cachedDigest(f.path, f.size, f.modified, func() (string, error) {
 		sum := sha256.New()
 		for part := range slices.Chunk(f.data, 16<<20) {
 			sum.Write(part)
@@ -59,7 +59,7 @@ func FileDigest(path string) (string, error) {
 	if err != nil {
 		return "", adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", path, err)
 	}
-	return stamped(path, info.Size(), info.ModTime().UnixNano(), func() (string, error) {
+	return cachedDigest(path, info.Size(), info.ModTime().UnixNano(), func() (string, error) {
 		digest, err := dirhash.FileSHA256(path)
 		if err != nil {
 			return "", adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", path, err)
@@ -68,15 +68,15 @@ func FileDigest(path string) (string, error) {
 	})
 }
 
-// stamped returns the digest that the cache holds of a file, or computes it.
-func stamped(path string, size, modified int64, sum func() (string, error)) (string, error) {
+// cachedDigest returns a file's digest from the cache, or computes and caches it.
+func cachedDigest(path string, size, modified int64, sum func() (string, error)) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", adapters.Errorf(adapters.Internal, "digest of %s: %w", path, err)
 	}
-	want := stamp{Path: path, Size: size, Modified: modified}
-	cache := stampFile(path)
-	if got := readStamp(cache); got.Digest != "" {
+	want := digestRecord{Path: path, Size: size, Modified: modified}
+	cache := digestRecordPath(path)
+	if got := readDigestRecord(cache); got.Digest != "" {
 		want.Digest = got.Digest
 		if got == want {
 			return got.Digest, nil
@@ -87,12 +87,12 @@ func stamped(path string, size, modified int64, sum func() (string, error)) (str
 		return "", err
 	}
 	want.Digest = "sha256:" + digest
-	writeStamp(cache, want)
+	writeDigestRecord(cache, want)
 	return want.Digest, nil
 }
 
-// stampFile returns where a file's digest is kept, empty without a cache.
-func stampFile(path string) string {
+// digestRecordPath returns the path of a file's cached digest, empty without a cache.
+func digestRecordPath(path string) string {
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		return ""
@@ -101,15 +101,15 @@ func stampFile(path string) string {
 	return filepath.Join(dir, "bridge", "digests", hex.EncodeToString(key[:16])+".json")
 }
 
-func readStamp(cache string) (s stamp) {
+func readDigestRecord(cache string) (s digestRecord) {
 	if data, err := os.ReadFile(cache); err == nil && json.Unmarshal(data, &s) != nil {
-		return stamp{}
+		return digestRecord{}
 	}
 	return s
 }
 
-// writeStamp ignores failures: a cache that cannot be written costs time only.
-func writeStamp(cache string, s stamp) {
+// writeDigestRecord ignores failures: without a cache the digest is computed again.
+func writeDigestRecord(cache string, s digestRecord) {
 	if cache == "" || os.MkdirAll(filepath.Dir(cache), 0o755) != nil {
 		return
 	}

@@ -97,7 +97,7 @@ func (f *Folder) weightFiles() ([]string, map[string]string, error) {
 	path := filepath.Join(f.dir, indexFile)
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, nil, f.noWeights()
+		return nil, nil, f.missingWeights()
 	}
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
@@ -119,7 +119,7 @@ func (f *Folder) weightFiles() ([]string, map[string]string, error) {
 	return slices.Compact(names), index.WeightMap, nil
 }
 
-func (f *Folder) noWeights() error {
+func (f *Folder) missingWeights() error {
 	err := adapters.Errorf(adapters.NotFound, "%s has neither %s nor %s", f.dir, weightsFile, indexFile)
 	if exists(filepath.Join(f.dir, "pytorch_model.bin")) || exists(filepath.Join(f.dir, "pytorch_model.bin.index.json")) {
 		err.Kind = adapters.Unsupported

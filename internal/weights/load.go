@@ -19,41 +19,41 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Want is a tensor that a model needs.
-type Want struct {
+// TensorSpec describes a tensor that a model needs.
+type TensorSpec struct {
 	Name     string   // of the variable, and of the tensor in the file
 	Shape    []int    // exactly this one
-	Optional bool     // the model can do without
-	Aliases  []string // other names that the tensor may have in the file, the first found is taken
+	Optional bool     // the model works without it
+	Aliases  []string // other names that the tensor may have in the file; the first one found is used
 }
 
 // Options steer [Folder.Load].
 type Options struct {
 	// DType of the variables: Float32 (the zero value means it) or BFloat16.
 	DType adapters.DType
-	// Ignore reports the tensors that may be there and are not needed; nil
+	// Ignore reports tensors that the file may hold and the model does not need; nil
 	// means none.
 	Ignore func(name string) bool
-	// Progress, where not nil, is called with the bytes read so far and in all.
+	// Progress, if not nil, is called with the bytes read so far and in all.
 	Progress func(done, total int64)
 }
 
-// found is a want and the tensor that satisfies it.
-type found struct {
-	want Want
+// tensorMatch is a spec with the tensor that satisfies it.
+type tensorMatch struct {
+	spec TensorSpec
 	view View
 }
 
-// Load makes a store with a non-trainable variable "/"+Name for every want that
-// the folder holds. Before anything is computed or copied it checks all tensors
-// and reports, in one error, the ones that are missing, have another shape or
-// no float type, or that the model has no place for.
-func (f *Folder) Load(ctx context.Context, backend compute.Backend, wants []Want, o Options) (*model.Store, error) {
+// Load makes a store with a non-trainable variable "/"+Name for every spec whose tensor
+// the folder holds. Before it copies anything it checks all tensors. One error reports
+// all that are missing, have another shape or no float type, or are not part of the
+// model.
+func (f *Folder) Load(ctx context.Context, backend compute.Backend, specs []TensorSpec, o Options) (*model.Store, error) {
 	dtype, err := variableType(o.DType)
 	if err != nil {
 		return nil, err
 	}
-	matched, err := f.match(wants, o.Ignore)
+	matched, err := f.match(specs, o.Ignore)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (f *Folder) Load(ctx context.Context, backend compute.Backend, wants []Want
 		}
 		if err := addVariable(store, backend, m, dtype); err != nil {
 			store.Finalize()
-			return nil, adapters.Errorf(adapters.Exhausted, "%s: tensor %q %s cannot be loaded: %w", f.dir, m.want.Name, m.view.Describe(), err)
+			return nil, adapters.Errorf(adapters.Exhausted, "%s: tensor %q %s cannot be loaded: %w", f.dir, m.spec.Name, m.view.Describe(), err)
 		}
 		m.view.Release()
 		done += int64(len(m.view.Data))
@@ -80,33 +80,33 @@ func (f *Folder) Load(ctx context.Context, backend compute.Backend, wants []Want
 	return store, nil
 }
 
-// Check is the part of [Folder.Load] that reads no data.
-func (f *Folder) Check(wants []Want, ignore func(name string) bool) error {
-	_, err := f.match(wants, ignore)
+// Check checks all tensors as [Folder.Load] does, without reading their data.
+func (f *Folder) Check(specs []TensorSpec, ignore func(name string) bool) error {
+	_, err := f.match(specs, ignore)
 	return err
 }
 
-// match finds the tensor of every want, or says all that does not fit.
-func (f *Folder) match(wants []Want, ignore func(string) bool) ([]found, error) {
+// match finds the tensor of every spec, or returns one error for all that do not fit.
+func (f *Folder) match(specs []TensorSpec, ignore func(string) bool) ([]tensorMatch, error) {
 	var problems []string
-	var matched []found
-	used := make(map[string]bool, len(wants))
-	for _, w := range wants {
-		name, view, ok := f.find(w)
+	var matched []tensorMatch
+	used := make(map[string]bool, len(specs))
+	for _, s := range specs {
+		name, view, ok := f.Find(s)
 		if !ok {
-			if !w.Optional {
-				problems = append(problems, fmt.Sprintf("%s is missing, want %s", w.Name, adapters.ShapeString(w.Shape)))
+			if !s.Optional {
+				problems = append(problems, fmt.Sprintf("%s is missing, want %s", s.Name, adapters.ShapeString(s.Shape)))
 			}
 			continue
 		}
 		used[name] = true
 		switch {
-		case !slices.Equal(view.Shape, w.Shape):
-			problems = append(problems, fmt.Sprintf("%s is %s, want %s", name, view.Describe(), adapters.ShapeString(w.Shape)))
+		case !slices.Equal(view.Shape, s.Shape):
+			problems = append(problems, fmt.Sprintf("%s is %s, want %s", name, view.Describe(), adapters.ShapeString(s.Shape)))
 		case !isFloat(view.DType):
 			problems = append(problems, fmt.Sprintf("%s is %s, want F32, F16 or BF16", name, view.Describe()))
 		default:
-			matched = append(matched, found{w, view})
+			matched = append(matched, tensorMatch{s, view})
 		}
 	}
 	for _, name := range f.Names() {
@@ -115,13 +115,15 @@ func (f *Folder) match(wants []Want, ignore func(string) bool) ([]found, error) 
 		}
 	}
 	if len(problems) > 0 {
-		return nil, f.misfit(problems)
+		return nil, f.mismatch(problems)
 	}
 	return matched, nil
 }
 
-func (f *Folder) find(w Want) (string, View, bool) {
-	for _, name := range append([]string{w.Name}, w.Aliases...) {
+// Find returns the tensor of a spec, by its name or else by the first of its aliases that
+// the folder holds, and the name under which it was found. It does not check the shape.
+func (f *Folder) Find(s TensorSpec) (string, View, bool) {
+	for _, name := range append([]string{s.Name}, s.Aliases...) {
 		if view, ok := f.tensors[name]; ok {
 			return name, view, true
 		}
@@ -129,8 +131,8 @@ func (f *Folder) find(w Want) (string, View, bool) {
 	return "", View{}, false
 }
 
-// misfit names the first few problems and counts the rest.
-func (f *Folder) misfit(problems []string) error {
+// mismatch returns an error that names the first few problems and counts the rest.
+func (f *Folder) mismatch(problems []string) error {
 	const shown = 5
 	text := strings.Join(problems[:min(shown, len(problems))], "; ")
 	if more := len(problems) - shown; more > 0 {
@@ -151,8 +153,8 @@ func variableType(d adapters.DType) (dtypes.DType, error) {
 	return dtypes.InvalidDType, adapters.Errorf(adapters.Unsupported, "weights as %s, want float32 or bfloat16", d)
 }
 
-func addVariable(store *model.Store, backend compute.Backend, m found, dtype dtypes.DType) error {
-	data, err := m.view.as(dtype)
+func addVariable(store *model.Store, backend compute.Backend, m tensorMatch, dtype dtypes.DType) error {
+	data, err := m.view.dataAs(dtype)
 	if err != nil {
 		return err
 	}
@@ -160,7 +162,7 @@ func addVariable(store *model.Store, backend compute.Backend, m found, dtype dty
 	if err != nil {
 		return err
 	}
-	v, err := store.CreateVariable("/"+m.want.Name, t)
+	v, err := store.CreateVariable("/"+m.spec.Name, t)
 	if err != nil {
 		return err
 	}
@@ -168,8 +170,8 @@ func addVariable(store *model.Store, backend compute.Backend, m found, dtype dty
 	return nil
 }
 
-// as returns the data as dtype: the mapping itself where the file has it so.
-func (v View) as(dtype dtypes.DType) ([]byte, error) {
+// dataAs returns the data as dtype: the mapping itself if the file holds that type.
+func (v View) dataAs(dtype dtypes.DType) ([]byte, error) {
 	same := v.DType == safetensors.F32 && dtype == dtypes.Float32 || v.DType == safetensors.BF16 && dtype == dtypes.BFloat16
 	if same && aligned(v.Data, dtype.Size()) {
 		return v.Data, nil

@@ -17,13 +17,13 @@ import (
 
 // madeUp writes a checkpoint of n bfloat16 tensors of the given bytes, all zero,
 // which takes no room on the disk.
-func madeUp(t *testing.T, n int, bytes int64) (dir string, wants []Want) {
+func madeUp(t *testing.T, n int, bytes int64) (dir string, wants []TensorSpec) {
 	t.Helper()
 	dir = t.TempDir()
 	var entries []string
 	for i := range n {
 		name := fmt.Sprintf("layers.%d.weight", i)
-		wants = append(wants, Want{Name: name, Shape: []int{int(bytes / 2)}})
+		wants = append(wants, TensorSpec{Name: name, Shape: []int{int(bytes / 2)}})
 		entries = append(entries, fmt.Sprintf(`%q:{"dtype":"BF16","shape":[%d],"data_offsets":[%d,%d]}`, name, bytes/2, int64(i)*bytes, int64(i+1)*bytes))
 	}
 	text := "{" + strings.Join(entries, ",") + "}"

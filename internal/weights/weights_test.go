@@ -61,7 +61,7 @@ func small(t *testing.T) string {
 	})
 }
 
-var smallWants = []Want{{Name: "a", Shape: []int{2, 2}}, {Name: "half", Shape: []int{2}, Aliases: []string{"b.half"}}, {Name: "c", Shape: []int{}}}
+var smallWants = []TensorSpec{{Name: "a", Shape: []int{2, 2}}, {Name: "half", Shape: []int{2}, Aliases: []string{"b.half"}}, {Name: "c", Shape: []int{}}}
 
 func ignoreIDs(name string) bool { return name == "ids" }
 
@@ -165,14 +165,14 @@ func TestFloat16Widening(t *testing.T) {
 func TestLoadMisfits(t *testing.T) {
 	tests := []struct {
 		name  string
-		wants []Want
+		wants []TensorSpec
 		has   []string
 	}{
-		{"missing", append([]Want{{Name: "x.weight", Shape: []int{3}}}, smallWants...), []string{"in 1 places", "x.weight is missing, want [3]"}},
-		{"shape", []Want{{Name: "a", Shape: []int{4}}, smallWants[1], smallWants[2]}, []string{"a is F32[2, 2], want [4]"}},
+		{"missing", append([]TensorSpec{{Name: "x.weight", Shape: []int{3}}}, smallWants...), []string{"in 1 places", "x.weight is missing, want [3]"}},
+		{"shape", []TensorSpec{{Name: "a", Shape: []int{4}}, smallWants[1], smallWants[2]}, []string{"a is F32[2, 2], want [4]"}},
 		{"surplus", smallWants[:2], []string{"c BF16[] is not part of the model"}},
-		{"type", append([]Want{{Name: "ids", Shape: []int{1}}}, smallWants...), []string{"ids is I64[1], want F32, F16 or BF16"}},
-		{"all", []Want{{Name: "x", Shape: []int{1}}, {Name: "y", Shape: []int{1}}, {Name: "z", Shape: []int{1}}},
+		{"type", append([]TensorSpec{{Name: "ids", Shape: []int{1}}}, smallWants...), []string{"ids is I64[1], want F32, F16 or BF16"}},
+		{"all", []TensorSpec{{Name: "x", Shape: []int{1}}, {Name: "y", Shape: []int{1}}, {Name: "z", Shape: []int{1}}},
 			[]string{"in 6 places", "x is missing", "y is missing", "z is missing", "a F32[2, 2]", "and 1 more"}},
 	}
 	for _, test := range tests {

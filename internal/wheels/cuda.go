@@ -65,7 +65,7 @@ func InstallCuda(ctx context.Context, pip Pip, wheels []Wheel, lib string) (plug
 			return "", err
 		}
 	}
-	if err := settle(tree); err != nil {
+	if err := linkTools(tree); err != nil {
 		return "", err
 	}
 	target := filepath.Join(lib, "nvidia")
@@ -104,9 +104,9 @@ func placeCuda(member string) string {
 	return ""
 }
 
-// settle checks that the tree holds what is needed and links the tools to where
-// XLA looks for them.
-func settle(tree string) error {
+// linkTools checks that the tree is complete, and links the tools to where XLA looks for
+// them.
+func linkTools(tree string) error {
 	for _, name := range []string{CudaPlugin, "cu13/lib/libcudart.so.13", "cu13/lib/libcublas.so.13", "cudnn/lib/libcudnn.so.9", "nccl/lib/libnccl.so.2",
 		"cu13/bin/ptxas", "cu13/nvvm/libdevice/libdevice.10.bc"} {
 		if _, err := os.Stat(filepath.Join(tree, filepath.FromSlash(name))); err != nil {

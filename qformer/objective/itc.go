@@ -5,12 +5,12 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// Contrast is the ITC loss: the mean of the cross-entropies of each picture
+// ContrastiveLoss returns the ITC loss: the mean of the cross-entropies of each picture
 // over the texts and of each text over the pictures. Scores float32[B, B] are
 // similarities over temperature, pictures by texts; positive bool[B, B] marks
 // right pairs, which share the target's weight equally; smoothing/B goes to
 // every pair.
-func Contrast(scores, positive *Node, smoothing float64) *Node {
+func ContrastiveLoss(scores, positive *Node, smoothing float64) *Node {
 	n := scores.Shape().Dimensions[0]
 	scores.AssertDims(n, n)
 	positive.AssertDims(n, n)
@@ -21,14 +21,14 @@ func Contrast(scores, positive *Node, smoothing float64) *Node {
 	return MulScalar(loss, 0.5)
 }
 
-// softCrossEntropy is the mean over rows of −Σ target·log softmax(logits), both
+// softCrossEntropy returns the mean over rows of −Σ target·log softmax(logits), both
 // float32[B, C].
 func softCrossEntropy(logits, target *Node) *Node {
-	surprise := Sub(ReduceAndKeep(logits, logSumExp, -1), logits)
-	return ReduceMean(ReduceSum(Mul(target, surprise), -1), 0)
+	nll := Sub(ReduceAndKeep(logits, logSumExp, -1), logits)
+	return ReduceMean(ReduceSum(Mul(target, nll), -1), 0)
 }
 
-// logSumExp is log Σ exp over axes, without overflow. It has the type of a
+// logSumExp returns log Σ exp over axes, without overflow. It has the signature of a
 // reduction, for ReduceAndKeep.
 func logSumExp(x *Node, axes ...int) *Node {
 	top := StopGradient(ReduceAndKeep(x, ReduceMax, axes...))

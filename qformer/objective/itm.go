@@ -18,15 +18,14 @@ type Negatives struct {
 	Texts  *Node // Texts[b] is the wrong text for picture b
 }
 
-// Draw picks a hard negative for each text and each picture: from softmax of
-// its scores over the candidates, which are the pairs that are not positive.
-// Where all are positive (a batch of one picture) the candidates are all pairs
-// but the own one, so that there always is one. Without rng the candidate with
-// the highest score is taken. No gradient passes. A batch of one has no
-// negatives: panic.
+// DrawNegatives draws a hard negative for each text and each picture, from the softmax of
+// its scores over the candidates: the pairs that are not positive. If all are positive
+// (a batch of one picture), the candidates are all pairs except its own, so that there
+// always is one. Without rng it takes the candidate with the highest score. No gradient
+// passes. It panics for a batch of one, which has no negatives.
 //
 // Scores are float32[B, B], pictures by texts; positive is bool[B, B].
-func Draw(scores, positive *Node, rng *layers.RNG) Negatives {
+func DrawNegatives(scores, positive *Node, rng *layers.RNG) Negatives {
 	n := scores.Shape().Dimensions[0]
 	scores.AssertDims(n, n)
 	positive.AssertDims(n, n)
@@ -55,18 +54,18 @@ func drawRows(scores, positive *Node, rng *layers.RNG) *Node {
 	return ArgMax(scores, 1, dtypes.Int32)
 }
 
-// Matching is the ITM loss: the mean cross-entropy of "do they belong together"
+// MatchingLoss returns the ITM loss: the mean cross-entropy of "do they belong together"
 // over 3·B pairs, in LAVIS's order: (picture, text), (wrong picture, text),
 // (picture, wrong text). b.Negatives must be set.
-func Matching(m *qformer.Model, vision *qformer.Vision, b Batch) *Node {
+func MatchingLoss(m *qformer.Model, images *qformer.ImageKV, b Batch) *Node {
 	n := b.IDs.Shape().Dimensions[0]
 	b.Negatives.Images.AssertDims(n)
 	b.Negatives.Texts.AssertDims(n)
 	g := b.IDs.Graph()
 	own := Iota(g, shapes.Make(dtypes.Int32, n), 0)
-	images := Concatenate([]*Node{own, b.Negatives.Images, own}, 0)
+	rows := Concatenate([]*Node{own, b.Negatives.Images, own}, 0)
 	texts := InsertAxes(Concatenate([]*Node{own, own, b.Negatives.Texts}, 0), -1)
-	logits := m.Match(vision.Rows(images), Gather(b.IDs, texts), gatherBool(b.Visible, texts))
+	logits := m.Match(images.Rows(rows), Gather(b.IDs, texts), gatherBool(b.Visible, texts))
 	logits.AssertDims(3*n, 2)
 	together := LessThan(Iota(g, shapes.Make(dtypes.Int32, 3*n), 0), Scalar(g, dtypes.Int32, int32(n)))
 	target := OneHot(ConvertDType(together, dtypes.Int32), 2, dtypes.Float32)

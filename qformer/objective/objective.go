@@ -56,27 +56,27 @@ type Losses struct{ Total, ITC, ITM, ITG *Node }
 func Stage1(m *qformer.Model, c Config, b Batch, rng *layers.RNG) Losses {
 	check(b)
 	g := b.Features.Graph()
-	vision := m.Vision(b.Features)
-	seen := m.See(vision)
+	images := m.ImageKV(b.Features)
+	queries := m.RunQueries(images)
 	zero := Scalar(g, dtypes.Float32, 0.0)
 	l := Losses{Total: zero, ITC: zero, ITM: zero, ITG: zero}
 	positive := positives(b)
 	if c.ITC != 0 || c.ITM != 0 && b.Negatives == nil {
 		text := m.ProjectText(m.Text(b.IDs, b.Visible))
-		scores := Div(qformer.Similarity(m.ProjectVision(seen.Queries), text), m.Temperature())
+		scores := Div(qformer.Similarity(m.ProjectVision(queries.Hidden), text), m.Temperature())
 		if c.ITC != 0 {
-			l.ITC = Contrast(scores, positive, c.Smoothing)
+			l.ITC = ContrastiveLoss(scores, positive, c.Smoothing)
 		}
 		if b.Negatives == nil {
-			drawn := Draw(scores, positive, rng)
+			drawn := DrawNegatives(scores, positive, rng)
 			b.Negatives = &drawn
 		}
 	}
 	if c.ITM != 0 {
-		l.ITM = Matching(m, vision, b)
+		l.ITM = MatchingLoss(m, images, b)
 	}
 	if c.ITG != 0 {
-		l.ITG = Generation(m, seen, b.IDs, b.Visible, c)
+		l.ITG = GenerationLoss(m, queries, b.IDs, b.Visible, c)
 	}
 	for _, part := range []struct {
 		weight float64

@@ -18,7 +18,7 @@ import (
 func drawer(t *testing.T) func(scores [][]float32, positive [][]bool, seed int64) (images, texts []int32) {
 	t.Helper()
 	exec := MustNewExec(backends.ForTest(t), func(scores, positive, state *Node) (*Node, *Node) {
-		n := objective.Draw(scores, positive, layers.NewRNG(state))
+		n := objective.DrawNegatives(scores, positive, layers.NewRNG(state))
 		return n.Images, n.Texts
 	})
 	return func(scores [][]float32, positive [][]bool, seed int64) (images, texts []int32) {
@@ -104,7 +104,7 @@ func TestNegativesFollowTheSoftmax(t *testing.T) {
 func TestWithoutAKeyTheMostSimilarIsTaken(t *testing.T) {
 	scores := [][]float32{{9, 1, 3}, {2, 9, 0}, {0, 4, 9}}
 	out := MustExecOnceN(backends.ForTest(t), func(s, p *Node) (*Node, *Node) {
-		n := objective.Draw(s, p, nil)
+		n := objective.DrawNegatives(s, p, nil)
 		return n.Images, n.Texts
 	}, scores, sameIDs([]int{0, 1, 2}))
 	images, texts := tensors.MustCopyFlatData[int32](out[0]), tensors.MustCopyFlatData[int32](out[1])
@@ -114,7 +114,7 @@ func TestWithoutAKeyTheMostSimilarIsTaken(t *testing.T) {
 }
 
 func TestABatchOfOneHasNoNegatives(t *testing.T) {
-	_, err := ExecOnceN(backends.ForTest(t), func(s, p *Node) *Node { return objective.Draw(s, p, nil).Images },
+	_, err := ExecOnceN(backends.ForTest(t), func(s, p *Node) *Node { return objective.DrawNegatives(s, p, nil).Images },
 		[][]float32{{1}}, [][]bool{{true}})
 	if err == nil || !strings.Contains(err.Error(), "batch of 1 has no negatives") {
 		t.Errorf("got %v, want an error about a batch of 1", err)
@@ -123,7 +123,7 @@ func TestABatchOfOneHasNoNegatives(t *testing.T) {
 
 func TestContrastOnAKnownTable(t *testing.T) {
 	// Two pictures, equal scores: every softmax is 1/2, every target sums to 1.
-	got := MustExecOnce(backends.ForTest(t), func(s, p *Node) *Node { return objective.Contrast(s, p, 0.1) },
+	got := MustExecOnce(backends.ForTest(t), func(s, p *Node) *Node { return objective.ContrastiveLoss(s, p, 0.1) },
 		[][]float32{{3, 3}, {3, 3}}, sameIDs([]int{0, 1}))
 	if v := tensors.ToScalar[float32](got); math.Abs(float64(v)-math.Ln2) > 1e-6 {
 		t.Errorf("got %v, want log 2", v)

@@ -30,8 +30,8 @@ func CaptionOrQuestion(rng *rand.Rand, record data.Record, mix Mix) data.Sample 
 
 // QuestionOr returns an Example function: it asks the sample's question if there is one,
 // and calls caption otherwise.
-func QuestionOr(caption func(templates bridge.Prompts, i int, sample data.Sample) adapters.Example) func(bridge.Prompts, int, data.Sample) adapters.Example {
-	return func(templates bridge.Prompts, i int, sample data.Sample) adapters.Example {
+func QuestionOr(caption func(templates bridge.Templates, i int, sample data.Sample) adapters.Example) func(bridge.Templates, int, data.Sample) adapters.Example {
+	return func(templates bridge.Templates, i int, sample data.Sample) adapters.Example {
 		if q := sample.Question; q != nil {
 			return templates.QuestionExample(i, q.Question, q.Answer)
 		}

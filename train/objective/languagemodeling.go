@@ -14,9 +14,9 @@ func LanguageModeling() Objective {
 		Stage:         2,
 		Architectures: []adapters.Architecture{adapters.DecoderOnly},
 		Draw:          CaptionOrQuestion,
-		Example: QuestionOr(func(templates bridge.Prompts, i int, sample data.Sample) adapters.Example {
+		Example: QuestionOr(func(templates bridge.Templates, i int, sample data.Sample) adapters.Example {
 			return templates.BareExample(i, sample.Caption)
 		}),
-		EvalExample: bridge.Prompts.BareExample,
+		EvalExample: bridge.Templates.BareExample,
 	}
 }

@@ -25,10 +25,10 @@ type Objective struct {
 	Draw func(rng *rand.Rand, record data.Record, mix Mix) data.Sample
 	// Example returns the example whose loss trains the bridge: the sample's text, about
 	// soft prompt i. Stage 2 only.
-	Example func(templates bridge.Prompts, i int, sample data.Sample) adapters.Example
+	Example func(templates bridge.Templates, i int, sample data.Sample) adapters.Example
 	// EvalExample returns the example by which an evaluation measures the loss of a
 	// caption, about soft prompt i. Stage 2 only.
-	EvalExample func(templates bridge.Prompts, i int, caption string) adapters.Example
+	EvalExample func(templates bridge.Templates, i int, caption string) adapters.Example
 }
 
 // All returns the objectives that recipes can name.

@@ -23,9 +23,9 @@ func PrefixLM() Objective {
 			}
 			return sample
 		},
-		Example: QuestionOr(func(templates bridge.Prompts, i int, sample data.Sample) adapters.Example {
+		Example: QuestionOr(func(templates bridge.Templates, i int, sample data.Sample) adapters.Example {
 			return templates.PrefixExample(i, sample.Prefix, sample.Caption)
 		}),
-		EvalExample: bridge.Prompts.CaptionExample,
+		EvalExample: bridge.Templates.CaptionExample,
 	}
 }

@@ -13,9 +13,9 @@ func PromptCaption() Objective {
 		Name:  "prompt-caption",
 		Stage: 2,
 		Draw:  CaptionOrQuestion,
-		Example: QuestionOr(func(templates bridge.Prompts, i int, sample data.Sample) adapters.Example {
+		Example: QuestionOr(func(templates bridge.Templates, i int, sample data.Sample) adapters.Example {
 			return templates.CaptionExample(i, sample.Caption)
 		}),
-		EvalExample: bridge.Prompts.CaptionExample,
+		EvalExample: bridge.Templates.CaptionExample,
 	}
 }

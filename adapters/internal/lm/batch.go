@@ -2,30 +2,30 @@ package lm
 
 import "slices"
 
-// shape is what a loss graph is compiled for.
+// shape is the shape of a batch, for which a graph is compiled.
 type shape struct {
 	batch   int // B
 	length  int // T, positions of the input
 	targets int // K, 0 in generation
-	prompts int // M, 0 where no example has a soft prompt
+	prompts int // M, 0 if no example has a soft prompt
 	rows    int // Q
 }
 
 // batch is a chunk of sequences, padded on the right to the bucketed shape.
 type batch struct {
 	shape
-	size    int     // examples, without the rows of padding
-	used    []int   // the request's soft prompts that the chunk reads, in order
-	ids     []int32 // [B, T] token ids; 0 at soft prompts and padding
-	source  []int32 // [B, T] rows of the used prompts; −1 where there is none
-	lengths []int32 // [B] positions that are not padding
-	decoder []int32 // [B, K] what an encoder-decoder's decoder reads
-	pick    []int32 // [B, K] flat positions (b·T + t) that predict the targets
-	target  []int32 // [B, K]
-	weight  []float32
+	size            int     // examples, without the rows of padding
+	used            []int   // the request's soft prompts that the chunk reads, in order
+	ids             []int32 // [B, T] token ids; 0 at soft prompts and padding
+	promptRows      []int32 // [B, T] rows of the used prompts; −1 at tokens and padding
+	lengths         []int32 // [B] positions that are not padding
+	decoder         []int32 // [B, K] the decoder's input in an encoder-decoder model
+	targetPositions []int32 // [B, K] flat positions (b·T + t) that predict the targets
+	target          []int32 // [B, K]
+	weight          []float32
 }
 
-// pack lays sequences of an input with Q rows per prompt into a batch.
+// pack makes a batch of sequences whose soft prompts have the given number of rows.
 func pack(sequences []Sequence, rows int, start int32) *batch {
 	b := &batch{size: len(sequences)}
 	b.batch, b.rows = batchBucket(len(sequences)), rows
@@ -50,10 +50,10 @@ func pack(sequences []Sequence, rows int, start int32) *batch {
 		b.rows = 0
 	}
 	b.ids = make([]int32, b.batch*b.length)
-	b.source = make([]int32, b.batch*b.length)
+	b.promptRows = make([]int32, b.batch*b.length)
 	b.lengths = make([]int32, b.batch)
 	b.decoder = make([]int32, b.batch*b.targets)
-	b.pick = make([]int32, b.batch*b.targets)
+	b.targetPositions = make([]int32, b.batch*b.targets)
 	b.target = make([]int32, b.batch*b.targets)
 	b.weight = make([]float32, b.batch*b.targets)
 	b.fill(sequences, start)
@@ -65,16 +65,16 @@ func (b *batch) fill(sequences []Sequence, start int32) {
 	for i, prompt := range b.used {
 		local[prompt] = i
 	}
-	for i := range b.source {
-		b.source[i] = -1
+	for i := range b.promptRows {
+		b.promptRows[i] = -1
 	}
 	for i := range b.lengths {
-		b.lengths[i] = 1 // a row of padding attends to something
+		b.lengths[i] = 1 // a row of padding must attend to something
 	}
 	for i, s := range sequences {
 		b.lengths[i] = int32(len(s.Input))
-		for k := range b.targets { // padding reads the example's own row: what is no number stays there
-			b.pick[i*b.targets+k] = int32(i * b.length)
+		for k := range b.targets { // padding reads the example's own row, so that NaNs stay there
+			b.targetPositions[i*b.targets+k] = int32(i * b.length)
 		}
 		for t, in := range s.Input {
 			if in >= 0 {
@@ -82,13 +82,13 @@ func (b *batch) fill(sequences []Sequence, start int32) {
 				continue
 			}
 			row := int(^in)
-			b.source[i*b.length+t] = int32(local[row/b.rows]*b.rows + row%b.rows)
+			b.promptRows[i*b.length+t] = int32(local[row/b.rows]*b.rows + row%b.rows)
 		}
 		previous := start
 		for k, id := range s.Target {
 			at := i*b.targets + k
 			b.decoder[at], previous = previous, id
-			b.pick[at] = int32(i*b.length + s.First + k)
+			b.targetPositions[at] = int32(i*b.length + s.First + k)
 			b.target[at] = id
 			b.weight[at] = 1
 		}

@@ -8,13 +8,13 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// farBelow takes a score out of the running, as transformers does it.
-const farBelow float32 = -1e9
+// excludedScore is added to a score to exclude it, as transformers does it.
+const excludedScore float32 = -1e9
 
-// hypothesis is a beam.
+// hypothesis is a beam: one candidate answer.
 type hypothesis struct {
-	ids      []int32 // generated, the end token among them
-	score    float32 // Σ log p; of a finished one, divided by its length^penalty
+	ids      []int32 // generated, the end token included
+	score    float32 // Σ log p; divided by length^penalty in a finished one
 	parent   int32   // the beam that it continues
 	finished bool
 }
@@ -22,25 +22,25 @@ type hypothesis struct {
 // beams is a search with k beams for one answer: transformers' _beam_search
 // (generation/utils.py) for one example, in float32 as there.
 //
-// Each step ranks the continuations of all beams and keeps the best of them, 2k
-// and more where several tokens end an answer. The k best that do not end run
-// on. One that ends is finished only if it is among the first k; the k best
-// finished ones are kept. The answer is the best of them.
+// Each step ranks the continuations of all beams and keeps the best 2k of them, or
+// more if several tokens end an answer. The k best that do not end keep running. One
+// that ends is finished only if it is among the first k; the k best finished ones are
+// kept. The answer is the best of these.
 type beams struct {
 	search   *search
 	running  []hypothesis // k, descending
-	finished []hypothesis // k, descending; those not finished are empty places
+	finished []hypothesis // k, descending; entries that are not finished are placeholders
 	steps    int
-	// improvable: a running beam may yet become one of the finished. Once it is
-	// false it stays so.
+	// improvable is set while a running beam can still become one of the finished
+	// ones. Once false it stays false.
 	improvable bool
-	over       bool
+	complete   bool
 }
 
 func newBeams(s *search) *beams {
 	b := &beams{search: s, improvable: true}
 	for i := range s.NumBeams {
-		h := hypothesis{score: farBelow}
+		h := hypothesis{score: excludedScore}
 		b.finished = append(b.finished, h)
 		if i == 0 {
 			h.score = 0 // all beams start equal: one is enough
@@ -50,10 +50,10 @@ func newBeams(s *search) *beams {
 	return b
 }
 
-func (b *beams) done() bool { return b.over }
+func (b *beams) done() bool { return b.complete }
 
-func (b *beams) settled() []int32 {
-	if !b.over {
+func (b *beams) certainIDs() []int32 {
+	if !b.complete {
 		return nil
 	}
 	ids := b.finished[0].ids
@@ -87,26 +87,26 @@ func (b *beams) extend(logits []float32) error {
 	b.run(best, ended)
 	b.finish(best, ended)
 	b.improvable = b.improvable && b.canImprove()
-	b.over = !b.improvable || b.full() || !slices.Contains(ended, false)
+	b.complete = !b.improvable || b.full() || !slices.Contains(ended, false)
 	return nil
 }
 
-// continuations ranks what the beams may become by logits float32[k, V].
+// continuations ranks all continuations of the beams by logits float32[k, V].
 func (b *beams) continuations(logits []float32) ([]hypothesis, error) {
 	type token struct {
 		parent int
 		id     int32
 	}
 	v := len(logits) / len(b.running)
-	best := ranking[token]{n: min(max(2, 1+len(b.search.end))*len(b.running), len(logits))}
+	best := topK[token]{n: min(max(2, 1+len(b.search.end))*len(b.running), len(logits))}
 	for i, h := range b.running {
 		row := logits[i*v : (i+1)*v]
 		if !logSoftmax(row) {
-			return nil, noNumbers(b.steps)
+			return nil, notFinite(b.steps)
 		}
 		b.search.process(row, h.ids)
 		for id, x := range row {
-			best.offer(x+h.score, token{i, int32(id)})
+			best.add(x+h.score, token{i, int32(id)})
 		}
 	}
 	out := make([]hypothesis, len(best.items))
@@ -117,19 +117,18 @@ func (b *beams) continuations(logits []float32) ([]hypothesis, error) {
 	return out, nil
 }
 
-// run lets the k best continuations that have not ended run on.
+// run keeps the k best continuations that have not ended.
 func (b *beams) run(best []hypothesis, ended []bool) {
 	next := slices.Clone(best)
 	for i := range next {
 		if ended[i] {
-			next[i].score += farBelow
+			next[i].score += excludedScore
 		}
 	}
-	b.running = firstOf(next, len(b.running))
+	b.running = highest(next, len(b.running))
 }
 
-// finish merges those of the first k continuations that have ended into the
-// finished ones.
+// finish merges the ended ones of the first k continuations into the finished ones.
 func (b *beams) finish(best []hypothesis, ended []bool) {
 	k := len(b.finished)
 	closed := !b.improvable || b.full()
@@ -138,17 +137,17 @@ func (b *beams) finish(best []hypothesis, ended []bool) {
 		h.score /= b.penalty(b.steps)
 		h.finished = ended[i] && i < k
 		if closed {
-			h.score += farBelow
+			h.score += excludedScore
 		}
 		if !h.finished {
-			h.score += farBelow
+			h.score += excludedScore
 		}
 		merged = append(merged, h)
 	}
-	b.finished = firstOf(merged, k)
+	b.finished = highest(merged, k)
 }
 
-// full reports that early stopping wants no more than what has finished.
+// full reports whether early stopping needs no further finished hypothesis.
 func (b *beams) full() bool {
 	return b.search.EarlyStopping == adapters.EarlyStoppingTrue && b.allFinished()
 }
@@ -157,13 +156,13 @@ func (b *beams) allFinished() bool {
 	return !slices.ContainsFunc(b.finished, func(h hypothesis) bool { return !h.finished })
 }
 
-// canImprove guesses whether the best running beam can beat the worst finished.
+// canImprove estimates whether the best running beam can beat the worst finished one.
 func (b *beams) canImprove() bool {
 	length := b.steps
 	if b.search.EarlyStopping == adapters.EarlyStoppingNever && b.search.lengthPenalty > 0 {
 		length = b.search.MaxNewTokens
 	}
-	worst := farBelow
+	worst := excludedScore
 	if b.allFinished() {
 		worst = b.finished[len(b.finished)-1].score
 	}
@@ -174,14 +173,13 @@ func (b *beams) penalty(length int) float32 {
 	return float32(math.Pow(float64(length), b.search.lengthPenalty))
 }
 
-// firstOf returns the n highest scores, descending.
-func firstOf(h []hypothesis, n int) []hypothesis {
+// highest returns the n highest scores, descending.
+func highest(h []hypothesis, n int) []hypothesis {
 	slices.SortStableFunc(h, func(a, b hypothesis) int { return cmp.Compare(b.score, a.score) })
 	return slices.Clip(h[:n])
 }
 
-// logSoftmax turns logits into log-probabilities and reports whether they are
-// numbers.
+// logSoftmax turns logits into log-probabilities and reports whether they are finite.
 func logSoftmax(x []float32) bool {
 	top := slices.Max(x)
 	sum := 0.0

@@ -31,9 +31,9 @@ func (g grammar) logits(ids []int32) []float32 {
 
 // searched runs a beam search over a grammar, following tokens and parents as
 // the device's cache would.
-func searched(t *testing.T, g grammar, o adapters.GenerateOptions, rules Rules) continuation {
+func searched(t *testing.T, g grammar, o adapters.GenerateOptions, special SpecialTokens) continuation {
 	t.Helper()
-	s, err := newSearch(o, rules)
+	s, err := newSearch(o, adapters.DecoderOnly, special)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func searched(t *testing.T, g grammar, o adapters.GenerateOptions, rules Rules) 
 	rows := make([][]int32, s.NumBeams)
 	tokens, parents := make([]int32, s.NumBeams), make([]int32, s.NumBeams)
 	for !c.done() {
-		if c.settled() != nil {
+		if c.certainIDs() != nil {
 			t.Fatal("ids are certain before the search has ended")
 		}
 		var logits []float32
@@ -63,7 +63,7 @@ func searched(t *testing.T, g grammar, o adapters.GenerateOptions, rules Rules) 
 // TestWideBeamsFindTheBest compares beams that miss nothing with a search of all
 // answers.
 func TestWideBeamsFindTheBest(t *testing.T) {
-	rules := Rules{Architecture: adapters.DecoderOnly, End: []int32{0, 3}}
+	tokens := SpecialTokens{End: []int32{0, 3}}
 	for seed := range uint64(20) {
 		for _, penalty := range []float64{0, 1, 2} {
 			g := grammar{size: 5, seed: seed}
@@ -71,7 +71,7 @@ func TestWideBeamsFindTheBest(t *testing.T) {
 			best, want := math.Inf(-1), []int32(nil)
 			var try func(ids []int32, sum float64)
 			try = func(ids []int32, sum float64) {
-				ended := len(ids) > 0 && slices.Contains(rules.End, ids[len(ids)-1])
+				ended := len(ids) > 0 && slices.Contains(tokens.End, ids[len(ids)-1])
 				if ended || len(ids) == 3 {
 					if score := sum / math.Pow(float64(len(ids)), penalty); score > best {
 						best, want = score, slices.Clone(ids)
@@ -85,9 +85,9 @@ func TestWideBeamsFindTheBest(t *testing.T) {
 				}
 			}
 			try(nil, 0)
-			got := searched(t, g, o, rules)
-			if int(got.tokens()) != len(want) || !slices.Equal(got.settled(), want[:len(got.settled())]) {
-				t.Errorf("seed %d, length penalty %v: got %v (%d tokens), the best is %v", seed, penalty, got.settled(), got.tokens(), want)
+			got := searched(t, g, o, tokens)
+			if int(got.tokens()) != len(want) || !slices.Equal(got.certainIDs(), want[:len(got.certainIDs())]) {
+				t.Errorf("seed %d, length penalty %v: got %v (%d tokens), the best is %v", seed, penalty, got.certainIDs(), got.tokens(), want)
 			}
 		}
 	}
@@ -96,7 +96,7 @@ func TestWideBeamsFindTheBest(t *testing.T) {
 // constant gives the same probabilities after whatever ids.
 func constant(t *testing.T, o adapters.GenerateOptions, probabilities ...float64) ([]int32, int) {
 	t.Helper()
-	s, err := newSearch(o, Rules{Architecture: adapters.DecoderOnly, End: []int32{0}})
+	s, err := newSearch(o, adapters.DecoderOnly, SpecialTokens{End: []int32{0}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func constant(t *testing.T, o adapters.GenerateOptions, probabilities ...float64
 			t.Fatal(err)
 		}
 	}
-	return c.settled(), steps
+	return c.certainIDs(), steps
 }
 
 // TestBeamSearchRules pins the rules that transformers' search has. The token 0

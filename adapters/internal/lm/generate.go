@@ -22,16 +22,16 @@ func (m *Model) Generate(ctx context.Context, req *adapters.GenerateRequest, emi
 	if err := req.Check(m.c.Spec); err != nil {
 		return nil, err
 	}
-	search, err := newSearch(req.Options, m.c.Rules)
+	search, err := newSearch(req.Options, m.c.Spec.Architecture, m.c.SpecialTokens)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.begin(ctx); err != nil {
+	if err := m.acquire(ctx); err != nil {
 		return nil, err
 	}
-	defer m.end()
+	defer m.release()
 	layout := m.layout(req.Prompts)
-	sequences, err := layout.Open(req.Examples)
+	sequences, err := layout.WithoutTargets(req.Examples)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (m *Model) Generate(ctx context.Context, req *adapters.GenerateRequest, emi
 	for from := 0; from < len(sequences); from += examples {
 		chunk := sequences[from:min(from+examples, len(sequences))]
 		g := &generation{
-			model: m, search: &search, batch: pack(chunk, layout.Rows, m.c.Rules.Start),
+			model: m, search: &search, batch: pack(chunk, layout.Rows, m.c.SpecialTokens.Start),
 			emitted: make([]string, len(chunk)), first: from, emit: emit,
 		}
 		for i := range chunk {
@@ -58,7 +58,7 @@ func (m *Model) Generate(ctx context.Context, req *adapters.GenerateRequest, emi
 		if err := g.run(ctx, req.Prompts); err != nil {
 			return nil, err
 		}
-		texts, err := g.texts()
+		texts, err := g.certainTexts()
 		if err != nil {
 			return nil, err
 		}
@@ -70,8 +70,8 @@ func (m *Model) Generate(ctx context.Context, req *adapters.GenerateRequest, emi
 	return res, nil
 }
 
-// generateRows returns how many examples of k beams to compute at once: a number
-// whose batch needs no padding.
+// generateRows returns how many examples with k beams to compute at once. A batch of
+// that many needs no padding.
 func (m *Model) generateRows(k int) int {
 	examples := maxRows
 	for examples > 1 && (examples*k > maxRows || examples*k*m.c.Spec.Vocabulary > maxLogits) {
@@ -80,8 +80,8 @@ func (m *Model) generateRows(k int) int {
 	return examples
 }
 
-// generation is a batch of answers as they grow, with what lies on the device.
-// Row i·k + j of a step is beam j of answer i.
+// generation is a batch of answers that are being generated, with their KV cache on the
+// device. Row i·k + j of a step is beam j of answer i.
 type generation struct {
 	model   *Model
 	search  *search
@@ -91,19 +91,19 @@ type generation struct {
 	first   int // index of the first answer in the request
 	emit    func(adapters.Piece) error
 
-	tokens  []int32 // [B·k] what the next step reads
-	parents []int32 // [B·k] rows that its rows continue
-	lengths *tensors.Tensor
-	fixed   []*tensors.Tensor
-	grown   []*tensors.Tensor
-	steps   int
+	tokens      []int32 // [B·k] that the next step reads
+	parents     []int32 // [B·k] rows of the cache that its rows continue
+	lengths     *tensors.Tensor
+	promptKV    []*tensors.Tensor
+	generatedKV []*tensors.Tensor
+	steps       int
 }
 
-// run extends the answers until all are done.
+// run extends the answers until all are complete.
 func (g *generation) run(ctx context.Context, prompts *adapters.Tensor) error {
 	defer g.free()
 	rows := g.batch.batch * g.search.NumBeams
-	g.tokens, g.parents = slices.Repeat([]int32{g.model.c.Rules.Start}, rows), make([]int32, rows)
+	g.tokens, g.parents = slices.Repeat([]int32{g.model.c.SpecialTokens.Start}, rows), make([]int32, rows)
 	logits, err := g.prefill(prompts)
 	for i := range g.parents {
 		g.parents[i] = int32(i)
@@ -130,8 +130,8 @@ func (g *generation) run(ctx context.Context, prompts *adapters.Tensor) error {
 	return err
 }
 
-// extend chooses the next token of every answer that is not done and reports
-// whether all are.
+// extend chooses the next token of every incomplete answer and reports whether all
+// answers are complete.
 func (g *generation) extend(logits []float32) (bool, error) {
 	k := g.search.NumBeams
 	n := len(logits) / g.batch.batch // k·V
@@ -153,8 +153,8 @@ func (g *generation) extend(logits []float32) (bool, error) {
 	return all, nil
 }
 
-// prefill reads the input. It returns the logits float32[B·k, V] of the first
-// token, or nil where the first step gives them.
+// prefill reads the input and fills promptKV. It returns the logits float32[B·k, V] of
+// the first token, or nil if the first step computes them.
 func (g *generation) prefill(prompts *adapters.Tensor) ([]float32, error) {
 	b, k := g.batch, g.search.NumBeams
 	lengths := make([]int32, 0, b.batch*k)
@@ -165,10 +165,10 @@ func (g *generation) prefill(prompts *adapters.Tensor) ([]float32, error) {
 	args := []any{
 		tensors.FromFlatDataAndDimensions(b.lengths, b.batch),
 		tensors.FromFlatDataAndDimensions(b.ids, b.batch, b.length),
-		tensors.FromFlatDataAndDimensions(b.source, b.batch, b.length),
+		tensors.FromFlatDataAndDimensions(b.promptRows, b.batch, b.length),
 	}
 	if b.prompts > 0 {
-		p, err := b.upload(prompts)
+		p, err := b.uploadPrompts(prompts)
 		if err != nil {
 			return nil, err
 		}
@@ -180,11 +180,11 @@ func (g *generation) prefill(prompts *adapters.Tensor) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.model.c.Rules.Architecture == adapters.EncoderDecoder {
-		g.fixed = out
+	if g.model.c.Spec.Architecture == adapters.EncoderDecoder {
+		g.promptKV = out
 		return nil, nil
 	}
-	g.fixed = out[1:]
+	g.promptKV = out[1:]
 	logits, err := hosttensor.Float32s(out[0])
 	if err != nil || k == 1 {
 		return logits, err
@@ -199,19 +199,19 @@ func (g *generation) prefill(prompts *adapters.Tensor) ([]float32, error) {
 	return repeated, nil
 }
 
-// buildPrefill builds the graph from lengths, ids, source and, where there are
-// any, soft prompts. What is fixed leaves it with k rows for each example.
+// buildPrefill builds the graph from lengths, ids, promptRows and, if there are any,
+// soft prompts. It returns promptKV with k rows for each example.
 func (m *Model) buildPrefill(p layers.Params, in []*Node, k int) []*Node {
 	var prompts *Node
 	if len(in) > 3 {
 		prompts = in[3]
 	}
-	done := m.c.Network.Prefill(p, Input{Embeds: embed(m.c.Network, p, in[1], in[2], prompts), Lengths: in[0]})
+	prefilled := m.c.Network.Prefill(p, Input{Embeds: embed(m.c.Network, p, in[1], in[2], prompts), Lengths: in[0]})
 	var out []*Node
-	if done.States != nil {
-		out = append(out, ConvertDType(m.c.Network.Logits(p, done.States), dtypes.Float32))
+	if prefilled.States != nil {
+		out = append(out, ConvertDType(m.c.Network.Logits(p, prefilled.States), dtypes.Float32))
 	}
-	for _, x := range done.Fixed {
+	for _, x := range prefilled.PromptKV {
 		out = append(out, repeatRows(x, k))
 	}
 	return out
@@ -227,19 +227,19 @@ func repeatRows(x *Node, k int) *Node {
 	return Reshape(wide, append([]int{d[0] * k}, d[1:]...)...)
 }
 
-// step reads one token of each row and returns the logits float32[B·k, V] of
-// the next.
+// step reads one token of each row, extends generatedKV and returns the logits
+// float32[B·k, V] of the next token.
 func (g *generation) step() ([]float32, error) {
 	m, k := g.model, g.search.NumBeams
 	shape := key{
 		purpose: stepGraph, shape: shape{batch: g.batch.batch, length: g.batch.length},
-		room: lengthBucket(g.search.MaxNewTokens), beams: k,
+		capacity: lengthBucket(g.search.MaxNewTokens), beams: k,
 	}
-	if g.grown == nil {
+	if g.generatedKV == nil {
 		c := m.c.Network.Cache()
 		for range c.Tensors {
-			zeros := tensors.FromShape(shapes.Make(hosttensor.DType(m.c.Spec.DType), len(g.tokens), c.Heads, shape.room, c.Dim))
-			g.grown = append(g.grown, zeros)
+			zeros := tensors.FromShape(shapes.Make(hosttensor.DType(m.c.Spec.DType), len(g.tokens), c.Heads, shape.capacity, c.Dim))
+			g.generatedKV = append(g.generatedKV, zeros)
 		}
 	}
 	token := tensors.FromFlatDataAndDimensions(g.tokens, len(g.tokens))
@@ -247,59 +247,59 @@ func (g *generation) step() ([]float32, error) {
 	step := tensors.FromScalar(int32(g.steps))
 	defer free([]any{token, parents, step})
 	args := []any{token, step, g.lengths, parents}
-	for _, t := range g.fixed {
+	for _, t := range g.promptKV {
 		args = append(args, t)
 	}
-	for _, t := range g.grown {
+	for _, t := range g.generatedKV {
 		donated, err := DonateTensorBuffer(t, m.c.Backend, 0)
 		if err != nil {
-			return nil, adapters.Errorf(adapters.Internal, "cache: %w", err)
+			return nil, adapters.Errorf(adapters.Internal, "KV cache: %w", err)
 		}
 		args = append(args, donated)
 		_ = t.FinalizeAll()
 	}
-	g.grown = g.grown[:0]
-	fixed := len(g.fixed)
-	out, err := m.graphs.run(shape, func(p layers.Params, in []*Node) []*Node { return m.buildStep(p, in, fixed, k) }, args...)
+	g.generatedKV = g.generatedKV[:0]
+	promptTensors := len(g.promptKV)
+	out, err := m.graphs.run(shape, func(p layers.Params, in []*Node) []*Node { return m.buildStep(p, in, promptTensors, k) }, args...)
 	if err != nil {
 		return nil, err
 	}
-	g.grown = out[1:]
+	g.generatedKV = out[1:]
 	g.steps++
 	return hosttensor.Float32s(out[0])
 }
 
-// buildStep builds the graph from tokens, step, lengths, parents, the fixed and
-// the grown tensors. With beams, each row first takes over what its parent has
-// grown.
-func (m *Model) buildStep(p layers.Params, in []*Node, fixed, k int) []*Node {
-	grown := slices.Clone(in[4+fixed:])
-	for i := range grown {
+// buildStep builds the graph from tokens, step, lengths, parents, promptKV (of
+// promptTensors tensors) and generatedKV. With beams, each row first takes over its
+// parent's row of generatedKV.
+func (m *Model) buildStep(p layers.Params, in []*Node, promptTensors, k int) []*Node {
+	promptKV, generatedKV := in[4:4+promptTensors], slices.Clone(in[4+promptTensors:])
+	for i := range generatedKV {
 		if k > 1 {
-			grown[i] = Gather(grown[i], InsertAxes(in[3], -1))
+			generatedKV[i] = Gather(generatedKV[i], InsertAxes(in[3], -1))
 		}
 	}
 	out := m.c.Network.Step(p, StepInput{
-		Tokens: in[0], Step: in[1], Lengths: in[2], Fixed: in[4 : 4+fixed], Grown: grown,
+		Tokens: in[0], Step: in[1], Lengths: in[2], PromptKV: promptKV, GeneratedKV: generatedKV,
 	})
 	logits := ConvertDType(m.c.Network.Logits(p, out.States), dtypes.Float32)
-	return append([]*Node{logits}, out.Grown...)
+	return append([]*Node{logits}, out.GeneratedKV...)
 }
 
 func (g *generation) free() {
 	free([]any{g.lengths})
-	for _, t := range append(g.fixed, g.grown...) {
+	for _, t := range append(g.promptKV, g.generatedKV...) {
 		_ = t.FinalizeAll()
 	}
 }
 
-// texts decodes what is certain of the answers.
-func (g *generation) texts() ([]string, error) {
+// certainTexts decodes the part of each answer that later steps cannot change.
+func (g *generation) certainTexts() ([]string, error) {
 	ids := make([][]int32, len(g.answers))
 	for i, a := range g.answers {
-		ids[i] = a.settled()
+		ids[i] = a.certainIDs()
 		if !a.done() {
-			ids[i] = g.model.c.Tokenizer.Certain(ids[i])
+			ids[i] = g.model.c.Tokenizer.CertainPrefix(ids[i])
 		}
 	}
 	texts, err := g.model.c.Tokenizer.DecodeBatch(ids, true)
@@ -309,18 +309,18 @@ func (g *generation) texts() ([]string, error) {
 	return texts, err
 }
 
-// isSpace is white space as Python's strip takes it, by which the reference
-// trims: Unicode's, and the separators U+001C to U+001F.
+// isSpace reports what Python's strip takes for white space, which the reference uses
+// to trim: Unicode's white space, and the separators U+001C to U+001F.
 func isSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
 
-// stream emits what has become certain of each answer: no white space that may
-// turn out to be the last, no half of a character. All pieces of an answer make
-// its text. One that is searched with beams comes in one piece, at its end.
+// stream emits the text of each answer that has become certain: no white space that may
+// turn out to be the last, no half of a character. The pieces of an answer concatenate
+// to its text. With beams an answer comes in one piece, at its end.
 func (g *generation) stream() error {
 	if g.emit == nil {
 		return nil
 	}
-	texts, err := g.texts()
+	texts, err := g.certainTexts()
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 // maxGraphs bounds the compiled graphs that are kept.
 const maxGraphs = 32
 
-// purpose says what a graph computes.
+// purpose is what a graph computes.
 type purpose uint8
 
 const (
@@ -28,15 +28,15 @@ const (
 type key struct {
 	purpose purpose
 	shape
-	room  int // C, positions of the cache
-	beams int // k, rows of each example in generation
+	capacity int // C, positions of generatedKV
+	beams    int // k, rows of each example in generation
 }
 
-// builder builds a graph of its inputs.
+// builder builds a graph from its inputs.
 type builder func(p layers.Params, in []*Node) []*Node
 
-// graphs compiles graphs when they are first asked for and drops those that
-// have not been used for the longest time.
+// graphs caches compiled graphs. It compiles a graph when it is first needed and drops
+// the least recently used.
 type graphs struct {
 	backend compute.Backend
 	store   *model.Store

@@ -78,11 +78,11 @@ func TestDecoderOnlyLayout(t *testing.T) {
 		{"empty text alone", []adapters.Segment{text("")}, "ab", "BOS ab END", 2, "BOS"},
 		{"empty text between texts", []adapters.Segment{text("a"), text(""), text("b")}, "c", "BOS ab c END", 2, "BOS ab"},
 	}
-	l := Layout{Rules: Rules{Architecture: adapters.DecoderOnly, BOS: bos, End: []int32{end}}, Encoder: pairs{}, Rows: 2}
+	l := Layout{Architecture: adapters.DecoderOnly, SpecialTokens: SpecialTokens{BOS: bos, End: []int32{end}}, Tokenizer: pairs{}, Rows: 2}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			example := []adapters.Example{{Segments: test.segments, Target: test.target}}
-			scored, err := l.Scored(example)
+			scored, err := l.WithTargets(example)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +97,7 @@ func TestDecoderOnlyLayout(t *testing.T) {
 			if s.First != n-test.targets-1 {
 				t.Errorf("first target predicted at %d, want %d", s.First, n-test.targets-1)
 			}
-			open, err := l.Open(example)
+			open, err := l.WithoutTargets(example)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -109,8 +109,8 @@ func TestDecoderOnlyLayout(t *testing.T) {
 }
 
 func TestDecoderOnlyWithoutBOS(t *testing.T) {
-	l := Layout{Rules: Rules{Architecture: adapters.DecoderOnly, BOS: None, End: []int32{end}}, Encoder: pairs{}, Rows: 1}
-	got, err := l.Scored([]adapters.Example{{Segments: []adapters.Segment{prompt(0)}, Target: "ab"}})
+	l := Layout{Architecture: adapters.DecoderOnly, SpecialTokens: SpecialTokens{BOS: None, End: []int32{end}}, Tokenizer: pairs{}, Rows: 1}
+	got, err := l.WithTargets([]adapters.Example{{Segments: []adapters.Segment{prompt(0)}, Target: "ab"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,10 +118,10 @@ func TestDecoderOnlyWithoutBOS(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 	empty := []adapters.Example{{Segments: []adapters.Segment{text("")}, Target: "ab"}}
-	if _, err := l.Scored(empty); adapters.KindOf(err) != adapters.Invalid {
+	if _, err := l.WithTargets(empty); adapters.KindOf(err) != adapters.Invalid {
 		t.Errorf("target without anything before it: %v, want an invalid request", err)
 	}
-	if _, err := l.Open(empty); adapters.KindOf(err) != adapters.Invalid {
+	if _, err := l.WithoutTargets(empty); adapters.KindOf(err) != adapters.Invalid {
 		t.Errorf("generation from nothing: %v, want an invalid request", err)
 	}
 }
@@ -140,18 +140,18 @@ func TestEncoderDecoderLayout(t *testing.T) {
 		{"only prompts", []adapters.Segment{prompt(0)}, "abc", "<0 <1 END", "ab c END"},
 		{"empty text", []adapters.Segment{text("")}, "a", "END", "a END"},
 	}
-	l := Layout{Rules: Rules{Architecture: adapters.EncoderDecoder, BOS: None, End: []int32{end}, Start: start}, Encoder: pairs{}, Rows: 2}
+	l := Layout{Architecture: adapters.EncoderDecoder, SpecialTokens: SpecialTokens{BOS: None, End: []int32{end}, Start: start}, Tokenizer: pairs{}, Rows: 2}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			example := []adapters.Example{{Segments: test.segments, Target: test.target}}
-			scored, err := l.Scored(example)
+			scored, err := l.WithTargets(example)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if s := scored[0]; !slices.Equal(s.Input, line(test.input)) || !slices.Equal(s.Target, line(test.targets)) {
 				t.Errorf("got %v → %v, want %v → %v", s.Input, s.Target, line(test.input), line(test.targets))
 			}
-			open, err := l.Open(example)
+			open, err := l.WithoutTargets(example)
 			if err != nil {
 				t.Fatal(err)
 			}

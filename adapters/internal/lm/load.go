@@ -12,39 +12,38 @@ import (
 	"github.com/modular-bridging/bridge/tokenizer"
 )
 
-// Family is what a family reads from a checkpoint folder's config.json and
-// tokenizer.
-type Family struct {
-	Name        string
-	Width       int // D
-	Vocabulary  int // V
-	Context     int // longest sequence, 0 if unbounded
-	EndOfAnswer string
-	Rules       Rules
-	Tokenizer   *tokenizer.Tokenizer
-	Network     Network
-	Embedding   string // checkpoint name of the token embeddings
-	// EmbeddingScale is what the network multiplies them by; 0 means 1.
+// Definition describes the model of a checkpoint folder, as a family reads it from
+// config.json and the tokenizer.
+type Definition struct {
+	Family        adapters.Family
+	Width         int    // D
+	Vocabulary    int    // V
+	Context       int    // longest sequence, 0 if unbounded
+	EndOfAnswer   string // the token that ends an answer, for people
+	SpecialTokens SpecialTokens
+	Tokenizer     *tokenizer.Tokenizer
+	Network       Network
+	Embedding     string // checkpoint name of the token embeddings
+	// EmbeddingScale is the factor by which the network multiplies them; 0 means 1.
 	EmbeddingScale float64
-	Wants          []weights.Want
-	Ignore         func(name string) bool // weights that may be there and are not needed
-	Activates      bool                   // the network computes the request's activation
+	Tensors        []weights.TensorSpec
+	Ignore         func(name string) bool // reports tensors that the file may hold and the model does not need
 }
 
-// Load reads the weights of folder and returns the model. It owns f's
+// Load reads the weights of folder and returns the model. It takes over d's
 // tokenizer, also if it fails; the folder stays the caller's.
-func Load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder, f Family) (*Model, error) {
-	config, err := load(ctx, req, folder, f)
+func Load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder, d Definition) (*Model, error) {
+	config, err := load(ctx, req, folder, d)
 	if err != nil {
-		f.Tokenizer.Close()
+		d.Tokenizer.Close()
 		return nil, err
 	}
 	return New(config)
 }
 
-func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder, f Family) (Config, error) {
-	if req.Activation != "" && !f.Activates {
-		return Config{}, adapters.Errorf(adapters.Unsupported, "the activation %q in place of the checkpoint's own, which family %s cannot do", req.Activation, f.Name).
+func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder, d Definition) (Config, error) {
+	if req.Activation != "" && d.Family.ActivationKey == "" {
+		return Config{}, adapters.Errorf(adapters.Unsupported, "the activation %q in place of the checkpoint's own, which family %s cannot do", req.Activation, d.Family.Name).
 			WithRemedy("remove activation from the model's manifest")
 	}
 	backend, err := backends.Open(req.Backend)
@@ -53,7 +52,7 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder
 	}
 	dtype := req.DType
 	if dtype == adapters.InvalidDType {
-		dtype = defaultDType(folder, f, backends.Describe(backend))
+		dtype = defaultDType(folder, d, backends.Describe(backend))
 	}
 	if dtype == adapters.BFloat16 && backends.Describe(backend) == backends.Go {
 		// Measured with compute v0.1.3 and simd (AVX2): a batched product
@@ -65,8 +64,8 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder
 	if err != nil {
 		return Config{}, err
 	}
-	store, err := folder.Load(ctx, backend, f.Wants, weights.Options{
-		DType: dtype, Ignore: f.Ignore,
+	store, err := folder.Load(ctx, backend, d.Tensors, weights.Options{
+		DType: dtype, Ignore: d.Ignore,
 		Progress: func(done, total int64) { req.Report("weights", done, total) },
 	})
 	if err != nil {
@@ -79,35 +78,34 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder
 	return Config{
 		Spec: adapters.LanguageSpec{
 			Spec: adapters.Spec{
-				ID: id, Family: f.Name, Width: f.Width, DType: dtype,
+				ID: id, Family: d.Family.Name, Width: d.Width, DType: dtype,
 				Parameters: int64(store.NumParameters()), MemoryBytes: store.ByteSize(),
 				Digest: digest, Backend: backends.Describe(backend), Source: folder.Dir(),
 			},
-			ContextTokens: f.Context, Vocabulary: f.Vocabulary, EndOfAnswer: f.EndOfAnswer,
+			Architecture: d.Family.Architecture, ContextTokens: d.Context, Vocabulary: d.Vocabulary, EndOfAnswer: d.EndOfAnswer,
 		},
-		Rules: f.Rules, Tokenizer: f.Tokenizer, Network: f.Network,
-		Store: store, Backend: backend, Embedding: f.Embedding, EmbeddingScale: f.EmbeddingScale,
+		SpecialTokens: d.SpecialTokens, Tokenizer: d.Tokenizer, Network: d.Network,
+		Store: store, Backend: backend, Embedding: d.Embedding, EmbeddingScale: d.EmbeddingScale,
 	}, nil
 }
 
-// defaultDType is what a model is held and computed in where the request leaves
-// it open: bfloat16 where its weights are and the backend can, else float32.
+// defaultDType returns the type of the weights and of the computation if the request
+// names none: bfloat16 if the weights are bfloat16 and the backend computes in it, else
+// float32.
 //
-// The Go backend cannot. To hold bfloat16 there and widen a weight where it is
-// used would save nothing: the backend starts every operation as soon as its
-// inputs are there, and so would widen all weights at once, in every step.
-func defaultDType(folder *weights.Folder, f Family, backend string) adapters.DType {
+// The Go backend cannot. Holding bfloat16 there and widening each weight where it is
+// used would save nothing: the backend starts every operation as soon as its inputs
+// are ready, so it would widen all weights at once, in every step.
+func defaultDType(folder *weights.Folder, d Definition, backend string) adapters.DType {
 	if backend == backends.Go {
 		return adapters.Float32
 	}
-	for _, w := range f.Wants {
-		if w.Name != f.Embedding {
+	for _, spec := range d.Tensors {
+		if spec.Name != d.Embedding {
 			continue
 		}
-		for _, name := range append([]string{w.Name}, w.Aliases...) {
-			if t, ok := folder.Tensor(name); ok && t.DType == safetensors.BF16 {
-				return adapters.BFloat16
-			}
+		if _, t, ok := folder.Find(spec); ok && t.DType == safetensors.BF16 {
+			return adapters.BFloat16
 		}
 	}
 	return adapters.Float32

@@ -18,17 +18,17 @@ func (m *Model) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.
 	if err := req.Check(m.c.Spec); err != nil {
 		return nil, err
 	}
-	if err := m.begin(ctx); err != nil {
+	if err := m.acquire(ctx); err != nil {
 		return nil, err
 	}
-	defer m.end()
+	defer m.release()
 	return m.loss(ctx, req)
 }
 
-// loss computes the request in chunks; the caller has the turn.
+// loss computes the request in chunks; the caller holds the lock.
 func (m *Model) loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
 	layout := m.layout(req.Prompts)
-	sequences, err := layout.Scored(req.Examples)
+	sequences, err := layout.WithTargets(req.Examples)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (m *Model) loss(ctx context.Context, req *adapters.LossRequest) (*adapters.
 		if err := ctx.Err(); err != nil {
 			return nil, canceled(err)
 		}
-		b := pack(sequences[from:min(from+rows, len(sequences))], layout.Rows, m.c.Rules.Start)
+		b := pack(sequences[from:min(from+rows, len(sequences))], layout.Rows, m.c.SpecialTokens.Start)
 		losses, err := m.chunkLoss(b, req.Prompts, res.Gradient)
 		if err != nil {
 			return nil, err
@@ -59,8 +59,8 @@ func (m *Model) loss(ctx context.Context, req *adapters.LossRequest) (*adapters.
 	return res, nil
 }
 
-// chunkLoss returns the losses of a batch and adds its gradient to gradient, if
-// there is one.
+// chunkLoss returns the losses of a batch and adds its gradient to gradient, if that is
+// not nil.
 func (m *Model) chunkLoss(b *batch, prompts, gradient *adapters.Tensor) ([]float32, error) {
 	k := key{purpose: lossGraph, shape: b.shape}
 	if gradient != nil && b.prompts > 0 {
@@ -68,15 +68,15 @@ func (m *Model) chunkLoss(b *batch, prompts, gradient *adapters.Tensor) ([]float
 	}
 	args := []any{
 		tensors.FromFlatDataAndDimensions(b.ids, b.batch, b.length),
-		tensors.FromFlatDataAndDimensions(b.source, b.batch, b.length),
+		tensors.FromFlatDataAndDimensions(b.promptRows, b.batch, b.length),
 		tensors.FromFlatDataAndDimensions(b.lengths, b.batch),
 		tensors.FromFlatDataAndDimensions(b.decoder, b.batch, b.targets),
-		tensors.FromFlatDataAndDimensions(b.pick, b.batch*b.targets),
+		tensors.FromFlatDataAndDimensions(b.targetPositions, b.batch*b.targets),
 		tensors.FromFlatDataAndDimensions(b.target, b.batch*b.targets),
 		tensors.FromFlatDataAndDimensions(b.weight, b.batch*b.targets),
 	}
 	if b.prompts > 0 {
-		p, err := b.upload(prompts)
+		p, err := b.uploadPrompts(prompts)
 		if err != nil {
 			return nil, err
 		}
@@ -94,7 +94,7 @@ func (m *Model) chunkLoss(b *batch, prompts, gradient *adapters.Tensor) ([]float
 		if err != nil {
 			return nil, adapters.Errorf(adapters.Internal, "gradient: %w", err)
 		}
-		b.scatter(g, gradient)
+		b.addGradient(g, gradient)
 	}
 	losses, err := hosttensor.Float32s(out[0])
 	if err != nil {
@@ -103,8 +103,9 @@ func (m *Model) chunkLoss(b *batch, prompts, gradient *adapters.Tensor) ([]float
 	return losses[:b.size], nil
 }
 
-// scatter adds the gradient of the prompts that the batch used to all of them.
-func (b *batch) scatter(used []float32, gradient *adapters.Tensor) {
+// addGradient adds the gradient by the prompts that the batch used to the gradient by
+// all prompts.
+func (b *batch) addGradient(used []float32, gradient *adapters.Tensor) {
 	all := gradient.Float32s()
 	n := b.rows * gradient.Shape[2]
 	for i, p := range b.used {
@@ -114,20 +115,20 @@ func (b *batch) scatter(used []float32, gradient *adapters.Tensor) {
 	}
 }
 
-// buildLoss builds the graph from ids, source, lengths, decoder, pick, target,
-// weight and, where there are any, soft prompts. It returns float32[B] and, if
-// asked, the gradient float32[M, Q, D].
+// buildLoss builds the graph from ids, promptRows, lengths, decoder, targetPositions,
+// target, weight and, if there are any, soft prompts. It returns float32[B] and, if
+// requested, the gradient float32[M, Q, D].
 func (m *Model) buildLoss(p layers.Params, in []*Node, gradient bool) []*Node {
-	ids, source, lengths, decoder, pick, target, weight := in[0], in[1], in[2], in[3], in[4], in[5], in[6]
+	ids, promptRows, lengths, decoder, targetPositions, target, weight := in[0], in[1], in[2], in[3], in[4], in[5], in[6]
 	var prompts *Node
 	if len(in) > 7 {
 		prompts = in[7]
 	}
-	states := m.c.Network.States(p, Input{Embeds: embed(m.c.Network, p, ids, source, prompts), Lengths: lengths, Decoder: decoder})
+	states := m.c.Network.States(p, Input{Embeds: embed(m.c.Network, p, ids, promptRows, prompts), Lengths: lengths, Decoder: decoder})
 	d := states.Shape().Dimensions
 	states = Reshape(states, d[0]*d[1], d[2])
-	if m.c.Rules.Architecture == adapters.DecoderOnly {
-		states = Gather(states, InsertAxes(pick, -1))
+	if m.c.Spec.Architecture == adapters.DecoderOnly {
+		states = Gather(states, InsertAxes(targetPositions, -1))
 	}
 	logits := ConvertDType(m.c.Network.Logits(p, states), dtypes.Float32)
 	nll := Mul(negativeLogLikelihood(logits, target), weight)

@@ -20,44 +20,42 @@ var (
 	_ adapters.Scorer        = (*Model)(nil)
 	_ adapters.TokenEmbedder = (*Model)(nil)
 	_ adapters.TokenCounter  = (*Model)(nil)
-	_ Encoder                = (*tokenizer.Tokenizer)(nil)
+	_ TextEncoder            = (*tokenizer.Tokenizer)(nil)
 )
 
-// Config is what a family tells of a model that it has loaded.
+// Config describes a loaded model.
 type Config struct {
-	// Spec describes the model. [New] fills in Kind, Architecture, Capabilities and
-	// TokenNorm.
-	Spec      adapters.LanguageSpec
-	Rules     Rules
-	Tokenizer *tokenizer.Tokenizer
-	Network   Network
-	Store     *model.Store
-	Backend   compute.Backend
+	// Spec describes the model. [New] fills in Kind, Capabilities and TokenNorm.
+	Spec          adapters.LanguageSpec
+	SpecialTokens SpecialTokens
+	Tokenizer     *tokenizer.Tokenizer
+	Network       Network
+	Store         *model.Store
+	Backend       compute.Backend
 	// Embedding is the checkpoint name of the token embeddings [V, D].
 	Embedding string
-	// EmbeddingScale is what Network.Embed multiplies them by; 0 means 1.
+	// EmbeddingScale is the factor by which Network.Embed multiplies them; 0 means 1.
 	EmbeddingScale float64
 }
 
 // Model is a language model whose graphs a [Network] builds. It computes one
-// request at a time; others wait for their turn.
+// request at a time; other requests wait.
 type Model struct {
 	c      Config
 	graphs *graphs
-	turn   chan struct{} // holds one token; closed models never give it back
+	lock   chan struct{} // holds one element while the model is free; a closed model keeps it
 	closed chan struct{}
 }
 
 // New returns a model that owns c's store and tokenizer, also if it fails.
 func New(c Config) (*Model, error) {
-	m := &Model{c: c, graphs: newGraphs(c.Backend, c.Store), turn: make(chan struct{}, 1), closed: make(chan struct{})}
-	if token, found := m.texts().surplus(); found {
+	m := &Model{c: c, graphs: newGraphs(c.Backend, c.Store), lock: make(chan struct{}, 1), closed: make(chan struct{})}
+	if token, found := m.tokenizer().tokenWithoutEmbedding(); found {
 		m.free()
 		return nil, adapters.Errorf(adapters.Corrupt, "the tokenizer has %d tokens, the model %d embeddings: none for %q", c.Tokenizer.VocabSize(), c.Spec.Vocabulary, token).
 			WithRemedy("the tokenizer's files and the weights must come from one model")
 	}
 	m.c.Spec.Kind = adapters.KindLanguage
-	m.c.Spec.Architecture = c.Rules.Architecture
 	m.c.Spec.Capabilities = []adapters.Capability{
 		adapters.CapGradient, adapters.CapScore, adapters.CapEmbedTokens, adapters.CapCountTokens,
 	}
@@ -66,7 +64,7 @@ func New(c Config) (*Model, error) {
 		m.free()
 		return nil, err
 	}
-	m.turn <- struct{}{}
+	m.lock <- struct{}{}
 	return m, nil
 }
 
@@ -82,7 +80,7 @@ func (m *Model) Close() error {
 	select {
 	case <-m.closed:
 		return nil
-	case <-m.turn:
+	case <-m.lock:
 	}
 	close(m.closed)
 	return m.free()
@@ -94,13 +92,13 @@ func (m *Model) free() error {
 	return m.c.Tokenizer.Close()
 }
 
-// begin waits for the model to be free; the caller calls end afterwards.
-func (m *Model) begin(ctx context.Context) error {
+// acquire waits until the model is free. The caller must call release afterwards.
+func (m *Model) acquire(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return canceled(err)
 	}
 	select {
-	case <-m.turn:
+	case <-m.lock:
 		return nil
 	case <-m.closed:
 		return adapters.Errorf(adapters.Invalid, "model %s is closed", m.c.Spec.ID)
@@ -109,26 +107,26 @@ func (m *Model) begin(ctx context.Context) error {
 	}
 }
 
-func (m *Model) end() { m.turn <- struct{}{} }
+func (m *Model) release() { m.lock <- struct{}{} }
 
 func canceled(err error) error {
 	return adapters.Errorf(adapters.Canceled, "the request was given up: %w", err)
 }
 
-// texts returns the tokenizer as requests use it.
-func (m *Model) texts() bounded { return bounded{m.c.Tokenizer, m.c.Spec.Vocabulary} }
+// tokenizer returns the tokenizer for the texts of requests.
+func (m *Model) tokenizer() vocabChecked { return vocabChecked{m.c.Tokenizer, m.c.Spec.Vocabulary} }
 
 // layout returns the layout for a request's prompts float[M, Q, D] or nil.
 func (m *Model) layout(prompts *adapters.Tensor) Layout {
-	l := Layout{Rules: m.c.Rules, Encoder: m.texts()}
+	l := Layout{Architecture: m.c.Spec.Architecture, SpecialTokens: m.c.SpecialTokens, Tokenizer: m.tokenizer()}
 	if prompts != nil {
 		l.Rows = prompts.Shape[1]
 	}
 	return l
 }
 
-// checkContext reports an example that is longer than the model can read. extra
-// are the positions that its answer may take.
+// checkContext returns an error if an example is longer than the model can read.
+// extra is the number of positions that the answer may take.
 func (m *Model) checkContext(sequences []Sequence, extra int) error {
 	limit := m.c.Spec.ContextTokens
 	if limit == 0 {
@@ -161,8 +159,8 @@ func (m *Model) chunkRows(k int) int {
 	return rows
 }
 
-// upload copies the soft prompts that a batch reads to float32[M, Q, D].
-func (b *batch) upload(prompts *adapters.Tensor) (*tensors.Tensor, error) {
+// uploadPrompts copies the soft prompts that a batch reads to float32[M, Q, D].
+func (b *batch) uploadPrompts(prompts *adapters.Tensor) (*tensors.Tensor, error) {
 	d := prompts.Shape[2]
 	values := make([]float32, b.prompts*b.rows*d)
 	for i, p := range b.used {
@@ -185,7 +183,7 @@ func (m *Model) embeddings() ([]float32, error) {
 	if err != nil {
 		return nil, adapters.Errorf(adapters.Internal, "token embeddings: %w", err)
 	}
-	rows, err := widened(value)
+	rows, err := toFloat32(value)
 	if scale := float32(m.c.EmbeddingScale); scale != 0 && err == nil {
 		for i := range rows {
 			rows[i] *= scale

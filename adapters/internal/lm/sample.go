@@ -12,14 +12,14 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// choice is a distribution over tokens.
-type choice struct {
-	ids     []int32   // ascending: what differs in the last bits hardly changes a draw
+// distribution is a distribution over tokens.
+type distribution struct {
+	ids     []int32   // ascending, so that rounding hardly changes a draw
 	weights []float64 // not normalised
 }
 
-// draw takes a token with the probability of its weight.
-func (c choice) draw(random *rand.Rand) int32 {
+// sample takes a token with the probability of its weight.
+func (c distribution) sample(random *rand.Rand) int32 {
 	sum := 0.0
 	for _, w := range c.weights {
 		sum += w
@@ -34,10 +34,10 @@ func (c choice) draw(random *rand.Rand) int32 {
 	return c.ids[last]
 }
 
-// warp makes a distribution of logits float32[V], of which one is finite:
-// temperature, top-k, top-p, in transformers' order (TemperatureLogitsWarper and
-// its neighbours, generation/logits_process.py).
-func (s *search) warp(logits []float32) choice {
+// warp turns logits float32[V], of which at least one is finite, into a distribution:
+// it applies temperature, top-k and top-p, in transformers' order
+// (TemperatureLogitsWarper and its neighbours, generation/logits_process.py).
+func (s *search) warp(logits []float32) distribution {
 	if t := float32(s.Temperature); t != 1 {
 		for i := range logits {
 			logits[i] /= t
@@ -45,14 +45,14 @@ func (s *search) warp(logits []float32) choice {
 	}
 	least := float32(math.Inf(-1))
 	if s.TopK > 0 && s.TopK < len(logits) {
-		r := ranking[struct{}]{n: s.TopK}
+		r := topK[struct{}]{n: s.TopK}
 		for _, x := range logits {
-			r.offer(x, struct{}{})
+			r.add(x, struct{}{})
 		}
-		least = r.scores[len(r.scores)-1] // all that equal it are kept
+		least = r.scores[len(r.scores)-1] // all equal ones are kept
 	}
 	top := slices.Max(logits)
-	var c choice
+	var c distribution
 	for i, x := range logits {
 		if x >= least && !math.IsInf(float64(x), -1) {
 			c.ids = append(c.ids, int32(i))
@@ -65,16 +65,16 @@ func (s *search) warp(logits []float32) choice {
 	return c
 }
 
-// nucleus drops the least likely tokens that have a probability of at most 1 − p
-// together; one stays.
-func (c choice) nucleus(p float64) choice {
+// nucleus applies top-p: it drops the least likely tokens whose probabilities sum to at
+// most 1 − p. At least one token stays.
+func (c distribution) nucleus(p float64) distribution {
 	total := 0.0
 	for _, w := range c.weights {
 		total += w
 	}
 	rest := (1 - p) * total
-	// What lies below the mean of that share goes in any case; so there is little
-	// to sort.
+	// Tokens below the mean of that share are dropped in any case, so that few are
+	// left to sort.
 	order, dropped := []int(nil), 0.0
 	for i, w := range c.weights {
 		if w < rest/float64(len(c.weights)) {
@@ -93,19 +93,19 @@ func (c choice) nucleus(p float64) choice {
 	}
 	order = order[first:]
 	slices.Sort(order)
-	var kept choice
+	var kept distribution
 	for _, i := range order {
 		kept.ids, kept.weights = append(kept.ids, c.ids[i]), append(kept.weights, c.weights[i])
 	}
 	return kept
 }
 
-// randomStreams numbers the random streams of a request's sequences. One depends
-// on the sequence's text, on the signs of some values of its soft prompts (which
-// rounding hardly changes, so that a picture in another batch keeps its stream),
-// and on how many equal sequences precede it: never on the rest of the request.
+// randomStreams returns the random stream of each sequence of a request. A stream
+// depends on the sequence's text, on the signs of some values of its soft prompts (which
+// rounding hardly changes, so that a picture keeps its stream in another batch), and on
+// how many equal sequences precede it. It never depends on the rest of the request.
 func randomStreams(sequences []Sequence, prompts *adapters.Tensor) ([]uint64, error) {
-	of := promptMarks{}
+	fingerprints := promptFingerprints{}
 	times := map[string]uint64{}
 	out := make([]uint64, len(sequences))
 	for i, s := range sequences {
@@ -116,12 +116,12 @@ func randomStreams(sequences []Sequence, prompts *adapters.Tensor) ([]uint64, er
 			if in >= 0 {
 				continue
 			}
-			mark, err := of.mark(prompts, int(^in)/prompts.Shape[1])
+			fingerprint, err := fingerprints.of(prompts, int(^in)/prompts.Shape[1])
 			if err != nil {
 				return nil, err
 			}
-			rough = binary.LittleEndian.AppendUint64(rough, mark.signs)
-			whole = append(whole, mark.digest[:]...)
+			rough = binary.LittleEndian.AppendUint64(rough, fingerprint.signs)
+			whole = append(whole, fingerprint.digest[:]...)
 		}
 		h := fnv.New64a()
 		h.Write(binary.LittleEndian.AppendUint64(rough, times[string(whole)]))
@@ -131,30 +131,30 @@ func randomStreams(sequences []Sequence, prompts *adapters.Tensor) ([]uint64, er
 	return out, nil
 }
 
-// promptMark tells soft prompts apart: exactly, and but for rounding.
-type promptMark struct {
+// promptFingerprint identifies a soft prompt: exactly, and up to rounding.
+type promptFingerprint struct {
 	digest [sha256.Size]byte
 	signs  uint64 // of 64 values, evenly spread
 }
 
-// promptMarks are the marks of a request's soft prompts that have been asked for.
-type promptMarks map[int]promptMark
+// promptFingerprints caches the fingerprints of a request's soft prompts.
+type promptFingerprints map[int]promptFingerprint
 
-func (m promptMarks) mark(prompts *adapters.Tensor, i int) (promptMark, error) {
-	if mark, ok := m[i]; ok {
-		return mark, nil
+func (m promptFingerprints) of(prompts *adapters.Tensor, i int) (promptFingerprint, error) {
+	if fingerprint, ok := m[i]; ok {
+		return fingerprint, nil
 	}
 	row := prompts.Row(i)
 	values, err := row.ToFloat32()
 	if err != nil {
-		return promptMark{}, err
+		return promptFingerprint{}, err
 	}
-	mark := promptMark{digest: sha256.Sum256(row.Data)}
+	fingerprint := promptFingerprint{digest: sha256.Sum256(row.Data)}
 	for bit := range 64 {
 		if values[bit*len(values)/64] > 0 {
-			mark.signs |= 1 << bit
+			fingerprint.signs |= 1 << bit
 		}
 	}
-	m[i] = mark
-	return mark, nil
+	m[i] = fingerprint
+	return fingerprint, nil
 }

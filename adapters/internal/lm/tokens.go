@@ -10,12 +10,12 @@ import (
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 )
 
-// EmbedTokens returns token embeddings as soft prompts would enter the model.
+// EmbedTokens returns token embeddings, in the space of the soft prompts.
 func (m *Model) EmbedTokens(ctx context.Context, req *adapters.EmbedTokensRequest) (*adapters.EmbedTokensResponse, error) {
-	if err := m.begin(ctx); err != nil {
+	if err := m.acquire(ctx); err != nil {
 		return nil, err
 	}
-	defer m.end()
+	defer m.release()
 	table, err := m.embeddings()
 	if err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func (m *Model) EmbedTokens(ctx context.Context, req *adapters.EmbedTokensReques
 			}
 		}
 	} else {
-		encodings, err := m.texts().EncodeBatch(req.Texts, false)
+		encodings, err := m.tokenizer().EncodeBatch(req.Texts, false)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +54,7 @@ func (m *Model) CountTokens(ctx context.Context, texts []string) ([]int32, error
 	if err := ctx.Err(); err != nil {
 		return nil, canceled(err)
 	}
-	encodings, err := m.texts().EncodeBatch(texts, false)
+	encodings, err := m.tokenizer().EncodeBatch(texts, false)
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +65,8 @@ func (m *Model) CountTokens(ctx context.Context, texts []string) ([]int32, error
 	return counts, nil
 }
 
-// widened copies a float tensor to float32 on the host.
-func widened(t *tensors.Tensor) ([]float32, error) {
+// toFloat32 copies a float tensor to float32 on the host.
+func toFloat32(t *tensors.Tensor) ([]float32, error) {
 	if t.DType() != dtypes.Float32 && t.DType() != dtypes.BFloat16 {
 		return nil, adapters.Errorf(adapters.Internal, "tensor of %s, want float32 or bfloat16", t.DType())
 	}

@@ -13,26 +13,26 @@ import (
 // channels of a picture: red, green, blue.
 const channels = 3
 
-// Config is what the families' configurations have in common, under the names
-// of config.json. A family decodes over its class's defaults.
+// Config holds the keys of config.json that the families share. A family decodes over
+// its class's defaults.
 type Config struct {
-	Width      int     `json:"hidden_size"`
-	Inner      int     `json:"intermediate_size"`
-	Blocks     int     `json:"num_hidden_layers"`
-	Heads      int     `json:"num_attention_heads"`
-	HeadDim    *int    `json:"head_dim"` // of classes that read the key
-	Channels   int     `json:"num_channels"`
-	Image      Side    `json:"image_size"` // that the position table is for
-	Patch      Side    `json:"patch_size"`
-	Activation string  `json:"hidden_act"`
-	Epsilon    float64 `json:"layer_norm_eps"`
+	Width      int        `json:"hidden_size"`
+	Inner      int        `json:"intermediate_size"`
+	Blocks     int        `json:"num_hidden_layers"`
+	Heads      int        `json:"num_attention_heads"`
+	HeadDim    *int       `json:"head_dim"` // only in classes that read the key
+	Channels   int        `json:"num_channels"`
+	Image      SquareSide `json:"image_size"` // of the position table
+	Patch      SquareSide `json:"patch_size"`
+	Activation string     `json:"hidden_act"`
+	Epsilon    float64    `json:"layer_norm_eps"`
 }
 
-// Side is the length of a square's side; a file may give it as a pair.
-type Side int
+// SquareSide is the side of a square in pixels. A file may give it as a pair.
+type SquareSide int
 
 // UnmarshalJSON reads both spellings; null leaves the default.
-func (s *Side) UnmarshalJSON(data []byte) error {
+func (s *SquareSide) UnmarshalJSON(data []byte) error {
 	data = bytes.TrimSpace(data)
 	if bytes.Equal(data, []byte("null")) {
 		return nil
@@ -47,11 +47,11 @@ func (s *Side) UnmarshalJSON(data []byte) error {
 	if len(pair) != 2 || pair[0] != pair[1] {
 		return adapters.Errorf(adapters.Unsupported, "image_size or patch_size is %v, want a square", pair)
 	}
-	*s = Side(pair[0])
+	*s = SquareSide(pair[0])
 	return nil
 }
 
-// Check refuses what no family's graph can build.
+// Check returns an error for a configuration that no family's graph can build.
 func (c Config) Check() error {
 	for _, n := range []struct {
 		key   string
@@ -81,12 +81,11 @@ func (c Config) Check() error {
 	return nil
 }
 
-// side is the number of patches along a side of the position table. What is left
-// of a picture beyond whole patches is not looked at (SigLIP's 384 pixels in
-// patches of 14).
+// side returns the number of patches along a side of the position table. Pixels beyond
+// the last whole patch are ignored (SigLIP's 384 pixels in patches of 14).
 func (c Config) side() int { return int(c.Image / c.Patch) }
 
-// grid is the number of patches of pictures of a size.
+// grid returns the number of patches of pictures of a size.
 func (c Config) grid(size adapters.Size) (rows, columns int) {
 	return size.Height / int(c.Patch), size.Width / int(c.Patch)
 }

@@ -20,7 +20,7 @@ const maxBatch = 64
 type encoder struct {
 	spec    adapters.VisionSpec
 	backend compute.Backend
-	turn    chan struct{} // holds one element while somebody computes or closes
+	lock    chan struct{} // holds one element while a call computes or closes
 	store   *model.Store  // nil once closed
 	exec    *model.Exec
 }
@@ -35,10 +35,10 @@ func newEncoder(t *Tower, spec adapters.VisionSpec, backend compute.Backend, sto
 		store.Finalize()
 		return nil, adapters.Errorf(adapters.Internal, "%s: %w", spec.ID, err)
 	}
-	return &encoder{spec: spec, backend: backend, turn: make(chan struct{}, 1), store: store, exec: exec}, nil
+	return &encoder{spec: spec, backend: backend, lock: make(chan struct{}, 1), store: store, exec: exec}, nil
 }
 
-// Spec returns what the encoder is.
+// Spec describes the encoder.
 func (e *encoder) Spec() adapters.VisionSpec { return e.spec }
 
 // Encode returns the features of the request's pictures.
@@ -47,8 +47,8 @@ func (e *encoder) Encode(ctx context.Context, req *adapters.EncodeRequest) (*ada
 		return nil, err
 	}
 	select {
-	case e.turn <- struct{}{}:
-		defer func() { <-e.turn }()
+	case e.lock <- struct{}{}:
+		defer func() { <-e.lock }()
 	case <-ctx.Done():
 		return nil, canceled(ctx)
 	}
@@ -94,8 +94,8 @@ func (e *encoder) encode(images *adapters.Tensor, batch int, features *adapters.
 	return nil
 }
 
-// nextBatch returns how many of n pictures to compute next, and in a batch of
-// what size: a power of two that is at most a third too large.
+// nextBatch returns how many of n pictures to compute next, and the size of the batch:
+// a power of two, at most a third larger than needed.
 func nextBatch(n int) (take, batch int) {
 	if n >= maxBatch {
 		return maxBatch, maxBatch
@@ -110,10 +110,10 @@ func nextBatch(n int) (take, batch int) {
 	return n, batch
 }
 
-// Close frees the weights once nobody computes.
+// Close waits for the call that computes, then frees the weights.
 func (e *encoder) Close() error {
-	e.turn <- struct{}{}
-	defer func() { <-e.turn }()
+	e.lock <- struct{}{}
+	defer func() { <-e.lock }()
 	if e.store == nil {
 		return nil
 	}

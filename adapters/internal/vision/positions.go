@@ -1,21 +1,32 @@
 package vision
 
 import (
-	"github.com/modular-bridging/bridge/internal/weights"
 	"math"
+
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// Table is a family's table of position embeddings.
-type Table struct {
-	Want      weights.Want // [rows, D] or [1, rows, D]
-	Class     bool         // the first row is the class token's, and stays as it is
-	Antialias bool         // the reference resizes with antialias
+// PositionTable is a family's table of position embeddings.
+type PositionTable struct {
+	Spec      weights.TensorSpec // [rows, D] or [1, rows, D]
+	Class     bool               // the first row belongs to the class token and is not resized
+	Antialias bool               // the reference resizes with antialias
 }
 
-// resized returns rows × columns places of the table: float32[Class + rows·columns, D]
-// from float32[Class + side·side, D]. As the reference does it: bicubic,
+// PositionTable returns the family's table: the tensor name has a row for each patch,
+// and one for the class token if class is set.
+func (c Config) PositionTable(w *TensorSpecs, name string, class bool, leading ...int) PositionTable {
+	rows := c.side() * c.side()
+	if class {
+		rows++
+	}
+	return PositionTable{Spec: w.Spec(name, append(leading, rows, c.Width)), Class: class}
+}
+
+// resized returns the table for rows × columns patches: float32[Class + rows·columns, D]
+// from float32[Class + side·side, D]. It interpolates as the reference does: bicubic,
 // align_corners false (transformers' interpolate_pos_encoding).
-func (t Table) resized(values []float32, width, side, rows, columns int) []float32 {
+func (t PositionTable) resized(values []float32, width, side, rows, columns int) []float32 {
 	var class []float32
 	if t.Class {
 		class, values = values[:width], values[width:]
@@ -38,7 +49,7 @@ func (t Table) resized(values []float32, width, side, rows, columns int) []float
 	return append(class[:len(class):len(class)], out...)
 }
 
-// tap is what one place of a resized axis is made of.
+// tap holds the source positions of one position of a resized axis, and their weights.
 type tap struct {
 	index  []int
 	weight []float32

@@ -26,12 +26,12 @@ func TestResizedPositions(t *testing.T) {
 	var worst float64
 	for _, c := range cases {
 		width := len(c.Table) / (c.Side * c.Side)
-		got := Table{Antialias: c.Antialias}.resized(c.Table, width, c.Side, c.Height, c.Width)
+		got := PositionTable{Antialias: c.Antialias}.resized(c.Table, width, c.Side, c.Height, c.Width)
 		class := make([]float32, width)
 		for i := range class {
 			class[i] = float32(100 + i)
 		}
-		with := Table{Antialias: c.Antialias, Class: true}.resized(append(class, c.Table...), width, c.Side, c.Height, c.Width)
+		with := PositionTable{Antialias: c.Antialias, Class: true}.resized(append(class, c.Table...), width, c.Side, c.Height, c.Width)
 		if len(got) != len(c.Want) || len(with) != width+len(c.Want) {
 			t.Fatalf("%d by %d: %d and %d values, want %d", c.Height, c.Width, len(got), len(with), len(c.Want))
 		}

@@ -17,30 +17,31 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// Tower is a vision transformer as its checkpoint's configuration describes it.
+// Tower describes a vision transformer, as its checkpoint's configuration says.
 type Tower struct {
 	Config
 	// Special is the number of tokens that are not patches: class token,
 	// registers.
 	Special int
-	// Layer is the hidden state that is returned where none is asked for.
+	// Layer is the default feature layer.
 	Layer int
-	// Processor is the class of image processor where the folder's file names
-	// none; Images is how pictures are prepared where there is no file.
+	// Processor is the default class of the folder's image processor file. Images says
+	// how to prepare pictures if there is no such file.
 	Processor string
 	Images    adapters.ImageSpec
-	Table     Table
-	// Wants lists the weights, the table aside, of the embeddings and of the
-	// first blocks blocks. Unused reports what a file may hold besides.
-	Wants  func(blocks int) []weights.Want
-	Unused func(name string) bool
-	// Embed builds hidden state 0, float[B, N, D], of normalised pictures
-	// float32[B, H, W, 3]; Block is one block, float[B, N, D] → float[B, N, D].
+	Positions PositionTable
+	// Tensors lists the tensors of the embeddings and of the first blocks blocks,
+	// without the position table. Ignore reports tensors that the file may hold and the
+	// model does not need.
+	Tensors func(blocks int) []weights.TensorSpec
+	Ignore  func(name string) bool
+	// Embed builds hidden state 0, float[B, N, D], from normalised pictures
+	// float32[B, H, W, 3]. Block builds one block, float[B, N, D] → float[B, N, D].
 	Embed func(p layers.Params, pixels *Node) *Node
 	Block func(p layers.Params, index int, x *Node) *Node
 }
 
-// Reader reads a folder's configuration, which may be open without weights.
+// Reader reads a folder's configuration. The folder may be open without weights.
 type Reader func(f *weights.Folder) (*Tower, error)
 
 // Family returns the adapter of a family of vision transformers.
@@ -54,8 +55,8 @@ func Family(name string, read Reader, modelTypes ...string) adapters.Family {
 	}
 }
 
-// Refuse names a configuration that a family cannot compute.
-func Refuse(f *weights.Folder, err error) error {
+// ConfigError returns the error for a configuration that a family cannot compute.
+func ConfigError(f *weights.Folder, err error) error {
 	var known *adapters.Error
 	if errors.As(err, &known) {
 		c := *known
@@ -65,13 +66,13 @@ func Refuse(f *weights.Folder, err error) error {
 	return adapters.Errorf(adapters.Unsupported, "%s: %w", f.Path("config.json"), err)
 }
 
-// WrongType says that a family does not read a folder's model_type.
+// WrongType returns the error for a folder whose model_type the family does not read.
 func WrongType(f *weights.Folder, family string, known ...string) error {
 	return adapters.Errorf(adapters.Unsupported, "%s: %s is %q, family %s reads %q",
 		f.Path("config.json"), f.ConfigKey("model_type"), f.ModelType(), family, known)
 }
 
-// describe says what an encoder of dir would be, without its weights.
+// describe returns the spec of an encoder of dir, without reading its weights.
 func describe(family string, read Reader, dir string) (adapters.VisionSpec, error) {
 	f, err := weights.OpenConfig(dir, adapters.KindVision)
 	if err != nil {
@@ -84,7 +85,7 @@ func describe(family string, read Reader, dir string) (adapters.VisionSpec, erro
 	return t.spec(family, &adapters.LoadRequest{Checkpoint: dir})
 }
 
-// spec is what the request and the configuration say of the encoder.
+// spec returns the encoder's spec for a request.
 func (t *Tower) spec(family string, req *adapters.LoadRequest) (adapters.VisionSpec, error) {
 	layer := t.Layer
 	if req.FeatureLayer != nil {
@@ -98,7 +99,7 @@ func (t *Tower) spec(family string, req *adapters.LoadRequest) (adapters.VisionS
 	if err != nil {
 		return adapters.VisionSpec{}, err
 	}
-	images = preprocess.At(images, req.ImageSize)
+	images = preprocess.WithSize(images, req.ImageSize)
 	rows, columns := t.grid(images.Size())
 	if rows < 1 || columns < 1 {
 		return adapters.VisionSpec{}, adapters.Errorf(adapters.Invalid, "pictures of %d by %d pixels are smaller than a patch of %d", images.Width, images.Height, t.Patch)
@@ -123,7 +124,7 @@ func (t *Tower) spec(family string, req *adapters.LoadRequest) (adapters.VisionS
 // parameters counts the weights of all blocks.
 func (t *Tower) parameters() int64 {
 	var n int64
-	for _, w := range append(t.Wants(t.Blocks), t.Table.Want) {
+	for _, w := range append(t.Tensors(t.Blocks), t.Positions.Spec) {
 		n += int64(adapters.Elements(w.Shape))
 	}
 	return n
@@ -164,39 +165,30 @@ func open(ctx context.Context, family string, read Reader, req *adapters.LoadReq
 	return newEncoder(t, spec, backend, store)
 }
 
-// check compares all the weights with the configuration, and explains the one
-// misfit that is a matter of picture size.
+// check compares all tensors with the configuration. It explains the one mismatch that
+// comes from the picture size.
 func (t *Tower) check(f *weights.Folder) error {
-	name, view, ok := find(f, t.Table.Want)
-	rows := len(t.Table.Want.Shape) - 2
-	if ok && len(view.Shape) == rows+2 && view.Shape[rows+1] == t.Width && view.Shape[rows] != t.Table.Want.Shape[rows] {
+	name, view, ok := f.Find(t.Positions.Spec)
+	rows := len(t.Positions.Spec.Shape) - 2
+	if ok && len(view.Shape) == rows+2 && view.Shape[rows+1] == t.Width && view.Shape[rows] != t.Positions.Spec.Shape[rows] {
 		return adapters.Errorf(adapters.Unsupported, "%s: %s has %d positions, but image_size %d in patches of %d needs %d",
-			f.Dir(), name, view.Shape[rows], t.Image, t.Patch, t.Table.Want.Shape[rows]).
+			f.Dir(), name, view.Shape[rows], t.Image, t.Patch, t.Positions.Spec.Shape[rows]).
 			WithRemedy("config.json's image_size is that of the weights; ask for pictures of another size with image_size in the recipe")
 	}
-	return f.Check(append(t.Wants(t.Blocks), t.Table.Want), t.Unused)
+	return f.Check(append(t.Tensors(t.Blocks), t.Positions.Spec), t.Ignore)
 }
 
-func find(f *weights.Folder, w weights.Want) (string, weights.View, bool) {
-	for _, name := range append([]string{w.Name}, w.Aliases...) {
-		if view, ok := f.Tensor(name); ok {
-			return name, view, true
-		}
-	}
-	return "", weights.View{}, false
-}
-
-// load reads the weights of the blocks that are run, the table at the pictures'
-// size.
+// load reads the tensors of the blocks that are computed, with the position table at the
+// pictures' size.
 func (t *Tower) load(ctx context.Context, f *weights.Folder, backend compute.Backend, spec adapters.VisionSpec,
 	req *adapters.LoadRequest) (*model.Store, error) {
 	rows, columns := t.grid(spec.Image.Size())
 	resized := rows != t.side() || columns != t.side()
-	wants := t.Wants(t.blocksOf(spec))
+	specs := t.Tensors(t.blocksOf(spec))
 	if !resized {
-		wants = append(wants, t.Table.Want)
+		specs = append(specs, t.Positions.Spec)
 	}
-	store, err := f.Load(ctx, backend, wants, weights.Options{
+	store, err := f.Load(ctx, backend, specs, weights.Options{
 		DType:    spec.DType,
 		Ignore:   func(string) bool { return true }, // checked before
 		Progress: func(done, total int64) { req.Report("weights", done, total) },
@@ -211,16 +203,16 @@ func (t *Tower) load(ctx context.Context, f *weights.Folder, backend compute.Bac
 	return store, nil
 }
 
-// loadResized adds the table for rows × columns patches to the store.
+// loadResized adds the position table for rows × columns patches to the store.
 func (t *Tower) loadResized(f *weights.Folder, backend compute.Backend, dtype adapters.DType, rows, columns int, store *model.Store) error {
-	want := t.Table.Want
-	_, view, _ := find(f, want)
+	table := t.Positions.Spec
+	_, view, _ := f.Find(table)
 	values, err := view.Float32s()
 	if err != nil {
 		return err
 	}
-	values = t.Table.resized(values, t.Width, t.side(), rows, columns)
-	shape := append([]int(nil), want.Shape...)
+	values = t.Positions.resized(values, t.Width, t.side(), rows, columns)
+	shape := append([]int(nil), table.Shape...)
 	shape[len(shape)-2] = len(values) / t.Width
 	host, err := adapters.FromFloat32(values, shape...).Convert(dtype)
 	if err != nil {
@@ -230,19 +222,19 @@ func (t *Tower) loadResized(f *weights.Folder, backend compute.Backend, dtype ad
 	if err != nil {
 		return err
 	}
-	v, err := store.CreateVariable(layers.VariablePath(want.Name), tensor)
+	v, err := store.CreateVariable(layers.VariablePath(table.Name), tensor)
 	if err != nil {
-		return adapters.Errorf(adapters.Internal, "%s: %w", want.Name, err)
+		return adapters.Errorf(adapters.Internal, "%s: %w", table.Name, err)
 	}
 	v.SetTrainable(false)
 	return nil
 }
 
-// blocksOf is how many blocks lead to the spec's hidden state.
+// blocksOf returns how many blocks lead to the spec's hidden state.
 func (t *Tower) blocksOf(spec adapters.VisionSpec) int { return spec.Layer + t.Blocks + 1 }
 
-// features builds uint8[B, H, W, 3] → float[B, N, D]: the spec's hidden state,
-// computed in its type.
+// features builds the spec's hidden state, in the spec's type: uint8[B, H, W, 3] →
+// float[B, N, D].
 func (t *Tower) features(p layers.Params, images *Node, spec adapters.VisionSpec) *Node {
 	x := t.Embed(p, normalize(images, spec.Image))
 	x.AssertDims(images.Shape().Dimensions[0], spec.Tokens, t.Width)

@@ -8,29 +8,29 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// Unsupported refuses what config.json asks for.
+// Unsupported returns an error for a configuration that the family does not compute.
 func Unsupported(folder *weights.Folder, format string, args ...any) error {
-	return refuse(adapters.Unsupported, folder, format, args...)
+	return configError(adapters.Unsupported, folder, format, args...)
 }
 
-// Corrupt refuses what config.json cannot mean.
+// Corrupt returns an error for a configuration that is impossible.
 func Corrupt(folder *weights.Folder, format string, args ...any) error {
-	return refuse(adapters.Corrupt, folder, format, args...)
+	return configError(adapters.Corrupt, folder, format, args...)
 }
 
-func refuse(kind adapters.Kind, folder *weights.Folder, format string, args ...any) error {
+func configError(kind adapters.Kind, folder *weights.Folder, format string, args ...any) error {
 	err := adapters.Errorf(kind, format, args...)
 	err.Message = folder.Path("config.json") + ": " + err.Message
 	return err
 }
 
-// Size is a number of config.json that must be positive.
+// Size is a value of config.json that must be positive.
 type Size struct {
 	Key   string
 	Value int
 }
 
-// CheckSizes refuses what [checkpoint.CheckSize] refuses.
+// CheckSizes checks each size with [weights.CheckSize].
 func CheckSizes(folder *weights.Folder, sizes ...Size) error {
 	for _, s := range sizes {
 		if err := weights.CheckSize(s.Key, s.Value); err != nil {
@@ -40,7 +40,7 @@ func CheckSizes(folder *weights.Folder, sizes ...Size) error {
 	return nil
 }
 
-// CheckActivation refuses an activation that package layers lacks.
+// CheckActivation returns an error for an activation that package layers lacks.
 func CheckActivation(folder *weights.Folder, key, name string) error {
 	if !layers.KnownActivation(name) {
 		return Unsupported(folder, "%s %q, want one of %s", key, name, strings.Join(layers.Activations(), ", "))
@@ -48,8 +48,9 @@ func CheckActivation(folder *weights.Folder, key, name string) error {
 	return nil
 }
 
-// Windows returns the window of each block: 0 for the types "full_attention",
-// window for "sliding_attention" (transformers, configuration_utils.py).
+// Windows returns the sliding window of each block: 0 for layers of type
+// "full_attention", window for "sliding_attention" (transformers,
+// configuration_utils.py).
 func Windows(folder *weights.Folder, types []string, blocks int, window *int) ([]int, error) {
 	if len(types) != blocks {
 		return nil, Corrupt(folder, "layer_types names %d layers, num_hidden_layers is %d", len(types), blocks)

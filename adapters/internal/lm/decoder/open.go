@@ -13,29 +13,29 @@ import (
 	"github.com/modular-bridging/bridge/tokenizer"
 )
 
-// Model is what a family reads from config.json.
-type Model struct {
+// Definition describes a model, as a family reads it from config.json.
+type Definition struct {
 	Width          int // of the token embeddings
 	Vocabulary     int // V
 	Context        int // longest sequence
 	End            lm.TokenIDs
 	Network        lm.Network
 	Embedding      string  // checkpoint name of the token embeddings
-	EmbeddingScale float64 // what the network multiplies them by; 0 means 1
-	Wants          []weights.Want
-	Ignore         func(name string) bool // weights that may be there and are not needed
+	EmbeddingScale float64 // the factor by which the network multiplies them; 0 means 1
+	Tensors        []weights.TensorSpec
+	Ignore         func(name string) bool // reports tensors that the file may hold and the model does not need
 }
 
-// Open opens a checkpoint folder whose model_type is one of types. An answer
-// ends at the config's eos; what stands in front of a text is the tokenizer's.
-func Open(ctx context.Context, req *adapters.LoadRequest, family string, types []string,
-	read func(*weights.Folder) (Model, error)) (adapters.LanguageModel, error) {
+// Open opens a checkpoint folder whose model_type is one of the family's. An answer ends
+// at the config's eos_token_id. The tokenizer decides which token stands before a text.
+func Open(ctx context.Context, req *adapters.LoadRequest, family adapters.Family,
+	read func(*weights.Folder) (Definition, error)) (adapters.LanguageModel, error) {
 	folder, err := weights.OpenPart(req.Checkpoint, adapters.KindLanguage)
 	if err != nil {
 		return nil, err
 	}
 	defer folder.Close()
-	if err := checkType(folder, types); err != nil {
+	if err := checkType(folder, family.ModelTypes); err != nil {
 		return nil, err
 	}
 	m, err := read(folder)
@@ -45,7 +45,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest, family string, types [
 	if m.End, err = end(folder, m); err != nil {
 		return nil, err
 	}
-	tok, err := tokenizer.Open(ctx, folder.Dir())
+	tok, err := tokenizer.Open(ctx, folder.Dir(), family.TokenizerFor(folder.ModelType()))
 	if err != nil {
 		return nil, err
 	}
@@ -54,17 +54,17 @@ func Open(ctx context.Context, req *adapters.LoadRequest, family string, types [
 		tok.Close()
 		return nil, err
 	}
-	return lm.Load(ctx, req, folder, lm.Family{
-		Name: family, Width: m.Width, Vocabulary: m.Vocabulary, Context: m.Context,
-		EndOfAnswer: tok.Token(m.End[0]),
-		Rules:       lm.Rules{Architecture: adapters.DecoderOnly, BOS: bos, End: m.End},
-		Tokenizer:   tok, Network: m.Network, Embedding: m.Embedding, EmbeddingScale: m.EmbeddingScale,
-		Wants: m.Wants, Ignore: m.Ignore,
+	return lm.Load(ctx, req, folder, lm.Definition{
+		Family: family, Width: m.Width, Vocabulary: m.Vocabulary, Context: m.Context,
+		EndOfAnswer:   tok.Token(m.End[0]),
+		SpecialTokens: lm.SpecialTokens{BOS: bos, End: m.End},
+		Tokenizer:     tok, Network: m.Network, Embedding: m.Embedding, EmbeddingScale: m.EmbeddingScale,
+		Tensors: m.Tensors, Ignore: m.Ignore,
 	})
 }
 
-// checkType refuses a folder of another family, and what no family of this form
-// computes.
+// checkType returns an error for a folder of another family, and for configurations that
+// no family of this form computes.
 func checkType(folder *weights.Folder, types []string) error {
 	if got := folder.ModelType(); !slices.Contains(types, got) {
 		return adapters.Errorf(adapters.Unsupported, "%s: %s is %q, want %s%s",
@@ -95,9 +95,9 @@ func checkType(folder *weights.Folder, types []string) error {
 	return nil
 }
 
-// end returns the ids that end an answer: the config's, where it has none those
-// of generation_config.json.
-func end(folder *weights.Folder, m Model) (lm.TokenIDs, error) {
+// end returns the ids that end an answer: those of config.json, or those of
+// generation_config.json if config.json has none.
+func end(folder *weights.Folder, m Definition) (lm.TokenIDs, error) {
 	ids := m.End
 	if len(ids) == 0 {
 		var generation struct {
@@ -120,7 +120,7 @@ func end(folder *weights.Folder, m Model) (lm.TokenIDs, error) {
 	return ids, nil
 }
 
-// BOS returns the token in front of a text, lm.None where there is none.
+// BOS returns the token before a text, or lm.None if there is none.
 func BOS(tok *tokenizer.Tokenizer, folder *weights.Folder) (int32, error) {
 	id, ok, err := tok.BOS()
 	if err != nil {

@@ -34,11 +34,11 @@ func TestAnglesAreTransformers(t *testing.T) {
 		case "llama3":
 			r.Llama3(table.Factor, table.Low, table.High, table.Context)
 		}
-		if len(r.Inverse) != len(table.Inverse) {
-			t.Fatalf("%d angles, want %d", len(r.Inverse), len(table.Inverse))
+		if len(r.InverseFrequencies) != len(table.Inverse) {
+			t.Fatalf("%d angles, want %d", len(r.InverseFrequencies), len(table.Inverse))
 		}
 		for i, want := range table.Inverse {
-			if got := float64(r.Inverse[i]); math.Abs(got-want) > 3e-7*want {
+			if got := float64(r.InverseFrequencies[i]); math.Abs(got-want) > 3e-7*want {
 				t.Errorf("%s, theta %v, factor %v: angle %d is %v, want %v", table.Type, table.Theta, table.Factor, i, got, want)
 			}
 		}

@@ -20,9 +20,9 @@ type Weights struct {
 	OwnHead   bool   // the head is not the token embeddings
 }
 
-// FindWeights decides about the head as transformers does (tie_weights in
-// modeling_utils.py): it is tied where config.json says so, unless the file
-// holds both and they differ.
+// FindWeights decides whether the head is tied as transformers does (tie_weights in
+// modeling_utils.py): it is tied if config.json says so, unless the file holds both
+// tensors and they differ.
 func FindWeights(folder *weights.Folder, prefix, embedding string, tied bool) Weights {
 	w := Weights{Prefix: prefix, Embedding: embedding, OwnHead: !tied}
 	head, hasHead := folder.Tensor(headName + ".weight")
@@ -39,24 +39,24 @@ func FindWeights(folder *weights.Folder, prefix, embedding string, tied bool) We
 // EmbeddingName is the name of the token embeddings.
 func (w Weights) EmbeddingName() string { return w.Prefix + w.Embedding + ".weight" }
 
-// Want finds a weight with and without the prefix.
-func (w Weights) Want(name string, shape ...int) weights.Want {
-	return weights.Want{Name: w.Prefix + name, Shape: shape, Aliases: []string{name}}
+// Spec describes a tensor that the file holds with or without the prefix.
+func (w Weights) Spec(name string, shape ...int) weights.TensorSpec {
+	return weights.TensorSpec{Name: w.Prefix + name, Shape: shape, Aliases: []string{name}}
 }
 
-// Outer wants the token embeddings [V, D] and, where it has its own weights, the
-// head. A tied model may be saved with its head alone.
-func (w Weights) Outer(vocabulary, width int) []weights.Want {
-	embedding := w.Want(w.Embedding+".weight", vocabulary, width)
-	head := weights.Want{Name: headName + ".weight", Shape: []int{vocabulary, width}}
+// Outer describes the token embeddings [V, D] and the head, if it is not tied. A tied
+// model may be saved with its head alone.
+func (w Weights) Outer(vocabulary, width int) []weights.TensorSpec {
+	embedding := w.Spec(w.Embedding+".weight", vocabulary, width)
+	head := weights.TensorSpec{Name: headName + ".weight", Shape: []int{vocabulary, width}}
 	if w.OwnHead {
-		return []weights.Want{embedding, head}
+		return []weights.TensorSpec{embedding, head}
 	}
 	embedding.Aliases = append(embedding.Aliases, head.Name)
-	return []weights.Want{embedding}
+	return []weights.TensorSpec{embedding}
 }
 
-// Ignore reports the head that repeats the token embeddings.
+// Ignore reports whether a tensor is a tied head, which repeats the token embeddings.
 func (w Weights) Ignore(name string) bool { return !w.OwnHead && name == headName+".weight" }
 
 // At returns the weights below the prefix: At(p, "norm").

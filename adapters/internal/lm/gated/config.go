@@ -6,9 +6,9 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// Config is what config.json says of every model of this form. A family sets its
-// defaults before it decodes; where a pointer is nil after that, the file has a
-// null or the family no default.
+// Config holds the keys of config.json that all families of this form share. A family
+// sets its defaults before it decodes. A pointer that is nil afterwards was null in the
+// file, or has no default in the family.
 type Config struct {
 	VocabSize             int         `json:"vocab_size"`
 	HiddenSize            int         `json:"hidden_size"`
@@ -25,7 +25,7 @@ type Config struct {
 	RoPE
 }
 
-// Defaults are those that the config classes share.
+// Defaults returns the defaults that the config classes share.
 func Defaults() Config { return Config{HiddenAct: "silu", RMSNormEps: 1e-6} }
 
 func (c Config) headDim() int {
@@ -42,7 +42,7 @@ func (c Config) kvHeads() int {
 	return c.NumAttentionHeads
 }
 
-// check refuses what the graphs cannot compute.
+// check returns an error for a configuration that the graphs cannot compute.
 func (c Config) check(folder *weights.Folder) error {
 	if err := decoder.CheckSizes(folder,
 		decoder.Size{Key: "vocab_size", Value: c.VocabSize}, decoder.Size{Key: "hidden_size", Value: c.HiddenSize},

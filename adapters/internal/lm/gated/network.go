@@ -9,9 +9,9 @@ import (
 	"github.com/modular-bridging/bridge/internal/layers"
 )
 
-// body builds what stands around attention.
+// body builds everything of a block except attention.
 type body struct {
-	Model
+	Variant
 	decoder.Weights
 }
 
@@ -26,10 +26,10 @@ func (b body) Embed(p layers.Params, ids *Node) *Node {
 	return x
 }
 
-// Enter leaves embeddings as they are: positions turn heads.
+// Enter returns the embeddings unchanged, because positions rotate heads.
 func (b body) Enter(_ layers.Params, x, _ *Node) *Node { return x }
 
-// Block is attention and gated feed-forward.
+// Block computes attention and the gated feed-forward.
 func (b body) Block(p layers.Params, index int, x *Node, attend decoder.Attend) *Node {
 	p = b.At(p, fmt.Sprintf("layers.%d", index))
 	beforeAttention, afterAttention, beforeMLP, afterMLP := b.norms()
@@ -37,15 +37,15 @@ func (b body) Block(p layers.Params, index int, x *Node, attend decoder.Attend) 
 	return b.sublayer(p, beforeMLP, afterMLP, x, func(x *Node) *Node { return b.feedForward(p.At("mlp"), x) })
 }
 
-// Leave is the final norm.
+// Leave applies the final norm.
 func (b body) Leave(p layers.Params, x *Node) *Node { return b.norm(b.At(p, "norm"), x) }
 
-// Logits is the head, soft-capped where the model has it.
+// Logits applies the head, and soft-caps the logits if the model does.
 func (b body) Logits(p layers.Params, states *Node) *Node {
 	return layers.SoftCap(b.Weights.Logits(p, states), b.FinalCap)
 }
 
-// sublayer is x + after(f(before(x))); a norm without a name is none.
+// sublayer returns x + after(f(before(x))). A norm without a name is left out.
 func (b body) sublayer(p layers.Params, before, after string, x *Node, f func(x *Node) *Node) *Node {
 	y := f(b.norm(p.At(before), x))
 	if after != "" {

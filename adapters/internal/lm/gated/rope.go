@@ -5,8 +5,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// RoPE is what config.json says of rotary positions, in the form that it had up
-// to transformers 4 (rope_theta, rope_scaling) or has now (rope_parameters).
+// RoPE holds the keys of config.json about rotary positions, in the form of
+// transformers 4 (rope_theta, rope_scaling) or 5 (rope_parameters).
 type RoPE struct {
 	Theta           *float64    `json:"rope_theta"`
 	Scaling         *parameters `json:"rope_scaling"`
@@ -47,7 +47,7 @@ func (r RoPE) effective(context int) parameters {
 	return p
 }
 
-// empty reports an object without anything in it, which counts as none.
+// empty reports whether the object has no key, in which case it counts as missing.
 func (p parameters) empty() bool {
 	return p.RopeType == nil && p.OldType == nil && p.Theta == nil && p.Partial == nil && p.Factor == nil &&
 		p.LowFactor == nil && p.HighFactor == nil && p.OriginalContext == nil && p.Full == nil && p.Sliding == nil
@@ -80,13 +80,13 @@ func (r RoPE) rotary(folder *weights.Folder, headDim, context int) (*decoder.Rot
 		return rotary, nil
 	case "linear":
 		if p.Factor == nil || *p.Factor <= 0 {
-			return nil, decoder.Corrupt(folder, "rope type linear wants a positive factor")
+			return nil, decoder.Corrupt(folder, "rope type linear needs a positive factor")
 		}
 		rotary.Linear(*p.Factor)
 		return rotary, nil
 	case "llama3":
 		if p.Factor == nil || p.LowFactor == nil || p.HighFactor == nil || *p.Factor <= 0 || *p.LowFactor <= 0 || *p.HighFactor <= *p.LowFactor {
-			return nil, decoder.Corrupt(folder, "rope type llama3 wants factor, low_freq_factor and a larger high_freq_factor")
+			return nil, decoder.Corrupt(folder, "rope type llama3 needs factor, low_freq_factor and a larger high_freq_factor")
 		}
 		rotary.Llama3(*p.Factor, *p.LowFactor, *p.HighFactor, *p.OriginalContext)
 		return rotary, nil

@@ -13,7 +13,7 @@ import (
 
 // RandomCheckpoint writes a checkpoint folder with random weights and the
 // tokenizer files of another.
-func RandomCheckpoint(t testing.TB, config map[string]any, wants []weights.Want, tokenizer string) string {
+func RandomCheckpoint(t testing.TB, config map[string]any, wants []weights.TensorSpec, tokenizer string) string {
 	t.Helper()
 	dir := t.TempDir()
 	text, err := json.Marshal(config)

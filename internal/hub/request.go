@@ -13,37 +13,37 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// temporary is a failure that may be gone at the next attempt.
-type temporary struct {
+// retryable is an error that the next attempt may not have.
+type retryable struct {
 	err   error
-	after time.Duration // that the server asks to wait; 0: it says nothing
+	after time.Duration // the wait that the server requests; 0: none
 }
 
-func (t temporary) Error() string { return t.err.Error() }
-func (t temporary) Unwrap() error { return t.err }
+func (t retryable) Error() string { return t.err.Error() }
+func (t retryable) Unwrap() error { return t.err }
 
-// ask makes a request until it is answered or has failed too often. It returns
-// 2xx, and 3xx where redirects to other hosts are not followed.
-func (c *Client) ask(ctx context.Context, method, url, repository, revision string, follow bool) (*http.Response, error) {
+// do makes a request, with retries. It returns a response of status 2xx, or 3xx if it
+// does not follow redirects to other hosts.
+func (c *Client) do(ctx context.Context, method, url, repository, revision string, follow bool) (*http.Response, error) {
 	var resp *http.Response
 	err := c.retry(ctx, func() (bool, error) {
 		var err error
-		resp, err = c.once(ctx, method, url, repository, revision, 0, follow)
+		resp, err = c.doOnce(ctx, method, url, repository, revision, 0, follow)
 		return false, err
 	})
 	return resp, err
 }
 
-// retry calls f until it succeeds, fails for good, or has failed for a while
-// c.attempts() times in a row without getting on.
-func (c *Client) retry(ctx context.Context, f func() (gotOn bool, err error)) error {
+// retry calls f until it succeeds, fails with an error that is not retryable, or fails
+// c.attempts() times in a row without progress.
+func (c *Client) retry(ctx context.Context, f func() (progress bool, err error)) error {
 	for n := 1; ; n++ {
-		gotOn, err := f()
-		var again temporary
+		progress, err := f()
+		var again retryable
 		if err == nil || !errors.As(err, &again) || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
-		if gotOn {
+		if progress {
 			n = 1
 		}
 		if n >= c.attempts() {
@@ -62,8 +62,8 @@ func (c *Client) retry(ctx context.Context, f func() (gotOn bool, err error)) er
 	}
 }
 
-// once makes a request for what follows the first from bytes.
-func (c *Client) once(ctx context.Context, method, url, repository, revision string, from int64, follow bool) (*http.Response, error) {
+// doOnce makes one request, for the bytes from offset from on.
+func (c *Client) doOnce(ctx context.Context, method, url, repository, revision string, from int64, follow bool) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (c *Client) once(ctx context.Context, method, url, repository, revision str
 	if from > 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(from, 10)+"-")
 	}
-	client, err := c.web(follow)
+	client, err := c.httpClient(follow)
 	if err != nil {
 		return nil, adapters.Errorf(adapters.Invalid, "HF_ENDPOINT: %w", err)
 	}
@@ -81,18 +81,18 @@ func (c *Client) once(ctx context.Context, method, url, repository, revision str
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, temporary{err: err}
+		return nil, retryable{err: err}
 	}
 	if resp.StatusCode < 400 || resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		return resp, nil
 	}
 	defer resp.Body.Close()
-	return nil, c.refusal(resp, repository, revision)
+	return nil, c.statusError(resp, repository, revision)
 }
 
-// refusal says what a status means. X-Error-Code tells cases apart that share a
-// status (huggingface_hub, utils/_http.py).
-func (c *Client) refusal(resp *http.Response, repository, revision string) error {
+// statusError returns the error for a response's status. X-Error-Code distinguishes cases
+// that share a status (huggingface_hub, utils/_http.py).
+func (c *Client) statusError(resp *http.Response, repository, revision string) error {
 	code, page := resp.Header.Get("X-Error-Code"), c.endpoint()+"/"+repository
 	said := message(resp)
 	switch status := resp.StatusCode; {
@@ -111,7 +111,7 @@ func (c *Client) refusal(resp *http.Response, repository, revision string) error
 		return adapters.Errorf(adapters.NotFound, "the hub has no repository %s, or it is private%s", repository, said).
 			WithRemedy("check the name; for a private one set HF_TOKEN to a token that may read it")
 	case status == http.StatusTooManyRequests || status >= 500 || status == http.StatusRequestTimeout:
-		return temporary{adapters.Errorf(adapters.Unavailable, "the hub answers %s%s", resp.Status, said), retryAfter(resp)}
+		return retryable{adapters.Errorf(adapters.Unavailable, "the hub answers %s%s", resp.Status, said), retryAfter(resp)}
 	default:
 		return adapters.Errorf(adapters.Unavailable, "the hub answers %s for %s%s", resp.Status, repository, said)
 	}

@@ -27,8 +27,8 @@ func TestTokensBeyondTheEmbeddings(t *testing.T) {
 	if !ok || int(image) != tok.VocabSize()-1 {
 		t.Fatalf("<image> is token %d of %d", image, tok.VocabSize())
 	}
-	fits := bounded{tok, int(image)}
-	if token, found := fits.surplus(); found {
+	fits := vocabChecked{tok, int(image)}
+	if token, found := fits.tokenWithoutEmbedding(); found {
 		t.Errorf("%q has no embedding", token)
 	}
 	if _, err := fits.EncodeBatch([]string{"a cat"}, false); err != nil {
@@ -37,7 +37,7 @@ func TestTokensBeyondTheEmbeddings(t *testing.T) {
 	if _, err := fits.EncodeBatch([]string{"a <image>"}, false); adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), "<image>") {
 		t.Errorf("a text with <image>: %v", err)
 	}
-	if token, found := (bounded{tok, int(image) - 1}).surplus(); !found || token == "<image>" {
+	if token, found := (vocabChecked{tok, int(image) - 1}).tokenWithoutEmbedding(); !found || token == "<image>" {
 		t.Errorf("a word without an embedding: %q, %v", token, found)
 	}
 }

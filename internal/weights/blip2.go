@@ -9,54 +9,57 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// TypeBLIP2 is the model_type of a folder that holds a whole bridge: vision
-// encoder, Q-Former and, in Blip2ForConditionalGeneration, language model.
+// TypeBLIP2 is the model_type of a folder that holds a whole BLIP-2: vision encoder,
+// Q-Former and, in Blip2ForConditionalGeneration, language model.
 const TypeBLIP2 = "blip-2"
 
 // TypeBLIP2Vision is the model_type of its vision encoder.
 const TypeBLIP2Vision = "blip_2_vision_model"
 
-// part says where a whole bridge keeps one of its frozen models.
-type part struct {
+// DefaultBLIP2Text is the model_type of its language model if text_config names none
+// (transformers' Blip2Config).
+const DefaultBLIP2Text = "opt"
+
+// blip2Part says where the folder of a whole BLIP-2 keeps one of its frozen models.
+type blip2Part struct {
 	config    string // key of config.json
 	prefix    string // of the weights' names
-	modelType string // where the configuration does not say
+	modelType string // the default
 }
 
-func partOf(kind adapters.ModelKind) part {
+func blip2PartOf(kind adapters.ModelKind) blip2Part {
 	if kind == adapters.KindVision {
-		return part{"vision_config", VisionPrefix, TypeBLIP2Vision}
+		return blip2Part{"vision_config", VisionPrefix, TypeBLIP2Vision}
 	}
-	return part{"text_config", LanguagePrefix, "opt"}
+	return blip2Part{"text_config", LanguagePrefix, DefaultBLIP2Text}
 }
 
-// What the names of a frozen model's weights begin with in a whole BLIP-2.
+// The prefixes of a frozen model's tensors in a whole BLIP-2.
 const (
 	VisionPrefix   = "vision_model."
 	LanguagePrefix = "language_model."
 )
 
-// OpenPart opens dir as [Open] does. Where it holds a whole bridge, the result
-// shows only the frozen model of the given kind, as if it were saved alone: its
-// own configuration and model_type, and its weights without their prefix.
+// OpenPart opens dir as [Open] does. If dir holds a whole BLIP-2, the result contains only
+// the frozen model of the given kind, as if it were saved alone: its own configuration
+// and model_type, and its tensors without their prefix.
 func OpenPart(dir string, kind adapters.ModelKind) (*Folder, error) {
 	f, err := Open(dir)
 	if err != nil || f.modelType != TypeBLIP2 {
 		return f, err
 	}
-	if err := f.narrow(partOf(kind)); err != nil {
+	if err := f.restrictTo(blip2PartOf(kind)); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
-// OpenConfig is [OpenPart] of the configuration alone: the folder need not hold
-// weights, and shows none.
+// OpenConfig is like [OpenPart], without weights: the folder need not hold any.
 func OpenConfig(dir string, kind adapters.ModelKind) (*Folder, error) {
 	f := &Folder{dir: dir, tensors: map[string]View{}}
 	err := f.readConfig()
 	if err == nil && f.modelType == TypeBLIP2 {
-		err = f.narrowConfig(partOf(kind))
+		err = f.restrictConfigTo(blip2PartOf(kind))
 	}
 	if err != nil {
 		return nil, err
@@ -64,14 +67,14 @@ func OpenConfig(dir string, kind adapters.ModelKind) (*Folder, error) {
 	return f, nil
 }
 
-// narrowConfig leaves only a part's configuration.
-func (f *Folder) narrowConfig(p part) error {
+// restrictConfigTo keeps only a part's configuration.
+func (f *Folder) restrictConfigTo(p blip2Part) error {
 	var whole map[string]json.RawMessage
 	if err := f.DecodeConfig(&whole); err != nil {
 		return err
 	}
 	config := whole[p.config]
-	if len(config) == 0 || string(config) == "null" { // all of it as transformers' defaults
+	if len(config) == 0 || string(config) == "null" { // transformers' defaults
 		config = json.RawMessage("{}")
 	}
 	f.config, f.key = config, p.config
@@ -80,9 +83,9 @@ func (f *Folder) narrowConfig(p part) error {
 	return err
 }
 
-// narrow leaves only a part's configuration and weights.
-func (f *Folder) narrow(p part) error {
-	if err := f.narrowConfig(p); err != nil {
+// restrictTo keeps only a part's configuration and tensors.
+func (f *Folder) restrictTo(p blip2Part) error {
+	if err := f.restrictConfigTo(p); err != nil {
 		return err
 	}
 	inner := map[string]View{}

@@ -8,15 +8,15 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// search is a request's options with their defaults, transformers' ones.
+// search holds a request's options, with transformers' defaults filled in.
 type search struct {
 	adapters.GenerateOptions
 	lengthPenalty float64
 	end           []int32
-	start         []int32 // what the repetition penalty counts beside generated tokens
+	start         []int32 // tokens that the repetition penalty counts beside the generated ones
 }
 
-func newSearch(o adapters.GenerateOptions, rules Rules) (search, error) {
+func newSearch(o adapters.GenerateOptions, architecture adapters.Architecture, tokens SpecialTokens) (search, error) {
 	if o.NumBeams > 1 && o.Sample {
 		return search{}, adapters.Errorf(adapters.Unsupported, "sampling with num_beams %d is not supported, only with one", o.NumBeams).
 			WithRemedy("sample with num_beams 1, or search with beams and without sampling")
@@ -39,21 +39,21 @@ func newSearch(o adapters.GenerateOptions, rules Rules) (search, error) {
 	if o.MinNewTokens > o.MaxNewTokens {
 		return search{}, adapters.Errorf(adapters.Invalid, "min_new_tokens is %d, max_new_tokens %d: want at most as many", o.MinNewTokens, o.MaxNewTokens)
 	}
-	s := search{GenerateOptions: o, lengthPenalty: 1, end: rules.End}
+	s := search{GenerateOptions: o, lengthPenalty: 1, end: tokens.End}
 	if o.LengthPenalty != nil {
 		s.lengthPenalty = *o.LengthPenalty
 	}
-	if rules.Architecture == adapters.EncoderDecoder {
-		s.start = []int32{rules.Start}
+	if architecture == adapters.EncoderDecoder {
+		s.start = []int32{tokens.Start}
 	}
 	return s, nil
 }
 
 func (s *search) ends(id int32) bool { return slices.Contains(s.end, id) }
 
-// process changes the scores float32[V] of the token after the generated ids as
-// transformers' logits processors do: the repetition penalty, then the minimum
-// of new tokens.
+// process changes the scores float32[V] of the token after the generated ids, as
+// transformers' logits processors do: by the repetition penalty, then by the minimum
+// number of new tokens.
 func (s *search) process(scores []float32, ids []int32) {
 	if penalty := float32(s.RepetitionPenalty); penalty != 1 {
 		seen := slices.Concat(s.start, ids)
@@ -73,33 +73,32 @@ func (s *search) process(scores []float32, ids []int32) {
 	}
 }
 
-// noNumbers is the error of logits that nothing can be chosen by.
-func noNumbers(generated int) error {
+// notFinite returns the error for logits without a finite number.
+func notFinite(generated int) error {
 	return adapters.Errorf(adapters.Internal, "the logits after %d generated tokens are not finite", generated).
 		WithRemedy("check the weights, or compute in float32")
 }
 
-// continuation is an answer as it grows. It has one row of the batch, or one for
-// each beam.
+// continuation is an answer that is being generated. It has one row of the batch, or
+// one row for each beam.
 type continuation interface {
-	// extend reads the logits float32[rows, V] of the next token and overwrites
-	// them.
+	// extend chooses the next token by its logits float32[rows, V], which it
+	// overwrites.
 	extend(logits []float32) error
-	// next gives, for each row, the token that the following step reads and the
-	// row that it continues.
+	// next writes, for each row, the token that the following step reads and the row
+	// whose cache it continues.
 	next(tokens, parents []int32)
-	// done reports that there is nothing to extend.
+	// done reports whether the answer is complete.
 	done() bool
-	// settled are the ids of the answer that are certain, the end token not among
-	// them.
-	settled() []int32
-	// tokens is the number of generated tokens once it is done, the end token
-	// included.
+	// certainIDs returns the ids of the answer that later steps cannot change,
+	// without the end token.
+	certainIDs() []int32
+	// tokens returns the number of generated tokens, the end token included, of a
+	// complete answer.
 	tokens() int32
 }
 
-// newContinuation starts an answer whose random numbers, if it needs any, are
-// those of a stream.
+// newContinuation starts an answer. stream selects its random numbers, if it samples.
 func newContinuation(s *search, stream uint64) continuation {
 	if s.NumBeams > 1 {
 		return newBeams(s)
@@ -107,10 +106,10 @@ func newContinuation(s *search, stream uint64) continuation {
 	return &answer{search: s, random: rand.New(rand.NewPCG(s.Seed, stream))}
 }
 
-// answer grows greedily or by sampling.
+// answer is a continuation by greedy search or by sampling.
 type answer struct {
 	search *search
-	ids    []int32 // the end token not among them
+	ids    []int32 // without the end token
 	ended  bool    // by an end token
 	last   int32
 	random *rand.Rand
@@ -118,7 +117,7 @@ type answer struct {
 
 func (a *answer) done() bool { return a.ended || len(a.ids) >= a.search.MaxNewTokens }
 
-func (a *answer) settled() []int32 { return a.ids }
+func (a *answer) certainIDs() []int32 { return a.ids }
 
 func (a *answer) tokens() int32 {
 	if a.ended {
@@ -133,10 +132,10 @@ func (a *answer) extend(logits []float32) error {
 	a.search.process(logits, a.ids)
 	a.last = argmax(logits)
 	if a.last < 0 {
-		return noNumbers(len(a.ids))
+		return notFinite(len(a.ids))
 	}
 	if a.search.Sample {
-		a.last = a.search.warp(logits).draw(a.random)
+		a.last = a.search.warp(logits).sample(a.random)
 	}
 	if a.search.ends(a.last) {
 		a.ended = true

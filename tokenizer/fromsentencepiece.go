@@ -10,14 +10,14 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// pieces makes a tokenizer.json of a SentencePiece model: the tokenizer that
-// transformers' own class makes of it. nil where the folder has no such model.
-func pieces(dir string) ([]byte, error) {
+// fromSentencePiece makes a tokenizer.json from a folder's SentencePiece model, as
+// transformers' class does. It returns nil if the folder has no such model.
+func fromSentencePiece(dir string, defaults adapters.TokenizerDefaults) ([]byte, error) {
 	name, data, err := readFirst(dir, "tokenizer.model", "spiece.model")
 	if err != nil || data == nil {
 		return nil, err
 	}
-	class, err := readClass(dir)
+	class, err := readClass(dir, defaults)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ func pieces(dir string) ([]byte, error) {
 	build := map[string]func(*sentencePiece, *settings) (object, error){"LlamaTokenizer": llamaTokenizer, "T5Tokenizer": t5Tokenizer}[class.name]
 	if build == nil {
 		return nil, s.unsupported("no tokenizer.json, and %s alone is read where tokenizer_class is LlamaTokenizer or T5Tokenizer only: got tokenizer_class %q, model_type %q",
-			name, class.given, class.modelType)
+			name, class.given, defaults.ModelType)
 	}
 	m, err := parseSentencePiece(data)
 	if err != nil {
@@ -44,7 +44,7 @@ func pieces(dir string) ([]byte, error) {
 	return json.Marshal(file)
 }
 
-// readFirst reads the first of a folder's files that is there.
+// readFirst reads the first of the named files that the folder has.
 func readFirst(dir string, names ...string) (name string, data []byte, err error) {
 	for _, name := range names {
 		if data, err := read(dir, name); err != nil || data != nil {
@@ -54,23 +54,15 @@ func readFirst(dir string, names ...string) (name string, data []byte, err error
 	return "", nil, nil
 }
 
-// tokenizerClass is whose tokenizer a folder's is.
+// tokenizerClass is transformers' class of a folder's tokenizer.
 type tokenizerClass struct {
-	name      string // of the class that transformers 5 takes
-	given     string // tokenizer_class, "" where the folder does not say
-	modelType string // of the language model
+	name  string // the class that transformers 5 uses
+	given string // tokenizer_class; "" if the folder names none
 }
 
 // readClass reads tokenizer_config.json and config.json.
-func readClass(dir string) (tokenizerClass, error) {
-	var model struct {
-		ModelType string `json:"model_type"`
-		Class     string `json:"tokenizer_class"`
-		Text      struct {
-			ModelType string `json:"model_type"`
-		} `json:"text_config"`
-	}
-	var config struct {
+func readClass(dir string, defaults adapters.TokenizerDefaults) (tokenizerClass, error) {
+	var model, config struct {
 		Class string `json:"tokenizer_class"`
 	}
 	if err := readJSON(dir, "config.json", &model); err != nil {
@@ -79,16 +71,10 @@ func readClass(dir string) (tokenizerClass, error) {
 	if err := readJSON(dir, "tokenizer_config.json", &config); err != nil {
 		return tokenizerClass{}, err
 	}
-	c := tokenizerClass{given: cmp.Or(config.Class, model.Class), modelType: model.ModelType}
-	if c.modelType == "blip-2" { // the tokenizer of a whole BLIP-2 is its language model's, OPT where it does not say
-		c.modelType = cmp.Or(model.Text.ModelType, "opt")
-	}
+	c := tokenizerClass{given: cmp.Or(config.Class, model.Class)}
 	c.name = strings.TrimSuffix(c.given, "Fast")
-	switch {
-	case c.modelType == "mistral": // whatever the folder says
-		c.name = "TokenizersBackend"
-	case c.name == "" && c.modelType == "t5": // for a Llama it would be TokenizersBackend, which puts no space in front
-		c.name = "T5Tokenizer"
+	if c.name == "" || defaults.IgnoreClass {
+		c.name = defaults.Class
 	}
 	return c, nil
 }
@@ -147,7 +133,7 @@ func llamaTokenizer(m *sentencePiece, s *settings) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	post, err := s.around(defaults, added)
+	post, err := s.postProcessor(defaults, added)
 	if err != nil {
 		return nil, err
 	}
@@ -161,8 +147,8 @@ func llamaTokenizer(m *sentencePiece, s *settings) (object, error) {
 	}, nil
 }
 
-// mark stands for a space in pieces.
-const mark = "▁"
+// spaceMark represents a space in pieces.
+const spaceMark = "▁"
 
 // spaces says how LlamaTokenizer marks spaces, and how it takes the marks away:
 // before the first word ("first"), or with legacy behind special tokens too.
@@ -173,7 +159,7 @@ func (s *settings) spaces() (before, decoder object, err error) {
 	}
 	legacy, err := s.flag("legacy", false)
 	scheme := "first"
-	steps := []object{{"type": "Replace", "pattern": object{"String": mark}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}}
+	steps := []object{{"type": "Replace", "pattern": object{"String": spaceMark}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}}
 	switch {
 	case !prefix:
 		scheme = "never"
@@ -183,7 +169,7 @@ func (s *settings) spaces() (before, decoder object, err error) {
 	if prefix {
 		steps = append(steps, object{"type": "Strip", "content": " ", "start": 1, "stop": 0})
 	}
-	return object{"type": "Metaspace", "replacement": mark, "prepend_scheme": scheme, "split": false},
+	return object{"type": "Metaspace", "replacement": spaceMark, "prepend_scheme": scheme, "split": false},
 		object{"type": "Sequence", "decoders": steps}, err
 }
 
@@ -220,13 +206,13 @@ func t5Tokenizer(m *sentencePiece, s *settings) (object, error) {
 	if m.charsmap != nil {
 		normalizer = object{"type": "Precompiled", "precompiled_charsmap": m.charsmap} // as base64
 	}
-	space := object{"type": "Metaspace", "replacement": mark, "prepend_scheme": "always", "split": true}
-	behind := []object{part("Sequence", "A", 0), part("SpecialToken", "</s>", 0)}
+	space := object{"type": "Metaspace", "replacement": spaceMark, "prepend_scheme": "always", "split": true}
+	behind := []object{templatePart("Sequence", "A", 0), templatePart("SpecialToken", "</s>", 0)}
 	return object{
 		"version": "1.0", "truncation": nil, "padding": nil, "added_tokens": added, "normalizer": normalizer,
 		"pre_tokenizer": object{"type": "Sequence", "pretokenizers": []object{{"type": "WhitespaceSplit"}, space}},
 		"post_processor": object{"type": "TemplateProcessing", "single": behind,
-			"pair":           append(behind, part("Sequence", "B", 0), part("SpecialToken", "</s>", 0)),
+			"pair":           append(behind, templatePart("Sequence", "B", 0), templatePart("SpecialToken", "</s>", 0)),
 			"special_tokens": object{"</s>": templateToken("</s>", end)}},
 		"decoder": space,
 		"model":   object{"type": "Unigram", "unk_id": 2, "vocab": m.scores(), "byte_fallback": false},
@@ -248,7 +234,7 @@ func (s *settings) addedTokens(defaults map[string]string, own []setToken, ids m
 	if err != nil {
 		return nil, err
 	}
-	return s.numbered(named, own, ids)
+	return s.withIDs(named, own, ids)
 }
 
 // idOf returns the id of a named special token.
@@ -264,10 +250,10 @@ func (s *settings) idOf(key string, defaults map[string]string, added []addedTok
 	return added[at].ID, nil
 }
 
-// around is the post-processor that add_bos_token and add_eos_token ask for. A
-// folder that does not say has neither.
-func (s *settings) around(defaults map[string]string, added []addedToken) (object, error) {
-	single, pair, special := []object{part("Sequence", "A", 0)}, []object{part("Sequence", "B", 1)}, object{}
+// postProcessor returns the post-processor for add_bos_token and add_eos_token, which are
+// false by default.
+func (s *settings) postProcessor(defaults map[string]string, added []addedToken) (object, error) {
+	single, pair, special := []object{templatePart("Sequence", "A", 0)}, []object{templatePart("Sequence", "B", 1)}, object{}
 	for _, key := range []string{"bos_token", "eos_token"} {
 		wanted, err := s.flag("add_"+key, false)
 		if err != nil {
@@ -289,14 +275,14 @@ func (s *settings) around(defaults map[string]string, added []addedToken) (objec
 		if key == "eos_token" {
 			at = len(single) // which is len(pair)
 		}
-		single = slices.Insert(single, at, part("SpecialToken", content, 0))
-		pair = slices.Insert(pair, at, part("SpecialToken", content, 1))
+		single = slices.Insert(single, at, templatePart("SpecialToken", content, 0))
+		pair = slices.Insert(pair, at, templatePart("SpecialToken", content, 1))
 	}
 	return object{"type": "TemplateProcessing", "single": single, "pair": slices.Concat(single, pair), "special_tokens": special}, nil
 }
 
-// part is a part of a template.
-func part(kind, id string, typeID int) object {
+// templatePart is a part of a template.
+func templatePart(kind, id string, typeID int) object {
 	return object{kind: object{"id": id, "type_id": typeID}}
 }
 

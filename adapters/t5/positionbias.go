@@ -35,9 +35,9 @@ func bucket(distance, buckets, maxDistance int, bidirectional bool) int {
 	return first + min(large, buckets-1)
 }
 
-// bias returns the relative position bias of a stack for queries and keys at
+// positionBias returns the relative position bias of a stack for queries and keys at
 // positions 0 … T−1: float[1, H, T, T].
-func (n network) bias(p layers.Params, stack string, t int) *Node {
+func (n network) positionBias(p layers.Params, stack string, t int) *Node {
 	table := make([][]int32, t)
 	for q := range table {
 		table[q] = make([]int32, t)
@@ -49,10 +49,10 @@ func (n network) bias(p layers.Params, stack string, t int) *Node {
 	return InsertAxes(TransposeAllDims(rows, 2, 0, 1), 0)
 }
 
-// stepBias returns the decoder's bias for a query at position step int32[] and
+// stepPositionBias returns the decoder's bias for a query at position step int32[] and
 // keys at positions 0 … C−1: float[1, H, 1, C]. Later keys get that of distance
 // 0; a mask must hide them.
-func (n network) stepBias(p layers.Params, step *Node, c int) *Node {
+func (n network) stepPositionBias(p layers.Params, step *Node, c int) *Node {
 	table := make([]int32, c)
 	for d := range table {
 		table[d] = int32(bucket(-d, n.NumBuckets, n.MaxDistance, false))

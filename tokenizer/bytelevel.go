@@ -10,9 +10,10 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// family is what a folder without tokenizer.json says about its tokenizer.
-type family struct {
-	bos            string // in front of every text; "" for nothing
+// bpeConfig is the configuration of a byte-level tokenizer in a folder without
+// tokenizer.json.
+type bpeConfig struct {
+	bos            string // the token before every text; "" for none
 	addPrefixSpace bool
 	added          []addedToken
 }
@@ -53,9 +54,9 @@ type specialNames struct {
 	PAD name `json:"pad_token"`
 }
 
-// readFamily reads a folder's configuration files. Only GPT-2's tokenizer class,
-// which OPT shares, can be put together from vocab.json and merges.txt alone.
-func readFamily(dir string) (family, error) {
+// readBPEConfig reads a folder's configuration files. Only GPT-2's tokenizer class, which
+// OPT shares, can be assembled from vocab.json and merges.txt alone.
+func readBPEConfig(dir string, defaults adapters.TokenizerDefaults) (bpeConfig, error) {
 	var config struct {
 		specialNames
 		AddBOS         *bool                 `json:"add_bos_token"`
@@ -68,28 +69,23 @@ func readFamily(dir string) (family, error) {
 		"tokenizer_config.json": &config, "special_tokens_map.json": &names, "added_tokens.json": &extra,
 	} {
 		if err := readJSON(dir, file, into); err != nil {
-			return family{}, err
+			return bpeConfig{}, err
 		}
 	}
-	class, err := readClass(dir)
+	class, err := readClass(dir, defaults)
 	if err != nil {
-		return family{}, err
+		return bpeConfig{}, err
 	}
-	known := []string{"gpt2", "opt", "gpt_neo", "gptj"}
-	if name := strings.TrimSuffix(class.given, "Fast"); name != "GPT2Tokenizer" && (name != "" || !slices.Contains(known, class.modelType)) {
-		return family{}, adapters.Errorf(adapters.Unsupported,
+	if cmp.Or(strings.TrimSuffix(class.given, "Fast"), defaults.Class) != "GPT2Tokenizer" {
+		return bpeConfig{}, adapters.Errorf(adapters.Unsupported,
 			"no tokenizer.json in %s, and vocab.json and merges.txt are enough only for GPT-2's and OPT's tokenizer: got tokenizer_class %q, model_type %q",
-			dir, class.given, class.modelType).WithRemedy(writeRemedy)
+			dir, class.given, defaults.ModelType).WithRemedy(writeRemedy)
 	}
 
-	f := family{addPrefixSpace: config.AddPrefixSpace}
-	fallback := name("<|endoftext|>")
-	isOPT := class.modelType == "opt"
-	if isOPT {
-		fallback = "</s>"
-	}
+	f := bpeConfig{addPrefixSpace: config.AddPrefixSpace}
+	fallback := name(cmp.Or(defaults.SpecialToken, "<|endoftext|>"))
 	bos := cmp.Or(names.BOS, config.BOS, fallback)
-	if config.AddBOS != nil && *config.AddBOS || config.AddBOS == nil && isOPT {
+	if config.AddBOS != nil && *config.AddBOS || config.AddBOS == nil && defaults.BOS {
 		f.bos = string(bos)
 	}
 	f.add(config.Added, extra, bos,
@@ -97,9 +93,8 @@ func readFamily(dir string) (family, error) {
 	return f, nil
 }
 
-// add collects the added tokens. An id of -1 is to be looked up in the
-// vocabulary.
-func (f *family) add(decoder map[string]addedToken, extra map[string]int32, special ...name) {
+// add collects the added tokens. The id -1 means that the vocabulary has the id.
+func (f *bpeConfig) add(decoder map[string]addedToken, extra map[string]int32, special ...name) {
 	for id, token := range decoder {
 		if _, err := fmt.Sscan(id, &token.ID); err == nil {
 			f.added = append(f.added, token)
@@ -141,7 +136,7 @@ type object map[string]any
 
 // tokenizerJSON writes the tokenizer.json that transformers makes of the same
 // files (GPT2Converter in its convert_slow_tokenizer.py).
-func (b *bpe) tokenizerJSON(f family) ([]byte, error) {
+func (b *bpe) tokenizerJSON(f bpeConfig) ([]byte, error) {
 	added, err := b.resolve(f.added)
 	if err != nil {
 		return nil, err

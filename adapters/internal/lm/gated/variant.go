@@ -5,13 +5,14 @@ import (
 	"math"
 	"strings"
 
+	"github.com/modular-bridging/bridge/adapters/internal/lm"
 	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// Model is a configuration and how the family's blocks differ from Llama's. The
-// zero value of all but Config is Llama without biases.
-type Model struct {
+// Variant is a configuration with the ways in which a family's blocks differ from
+// Llama's. Only Config set, it is Llama without biases.
+type Variant struct {
 	Config
 	QKVBias    bool    // queries, keys and values have biases
 	OutputBias bool    // attention's output has a bias
@@ -23,39 +24,39 @@ type Model struct {
 	Scale      float64 // of the scores; 0 means 1/√Dh
 	Cap        float64 // soft-caps the scores; 0 for none
 	FinalCap   float64 // soft-caps the logits; 0 for none
-	Windows    []int   // of each block, 0 for none; nil where none has one
+	Windows    []int   // sliding window of each block, 0 for none; nil if no block has one
 }
 
-// Read checks the configuration and makes of it what decoder.Open wants.
-func (m Model) Read(folder *weights.Folder) (decoder.Model, error) {
+// Read checks the configuration and returns the model that decoder.Open opens.
+func (m Variant) Read(folder *weights.Folder) (decoder.Definition, error) {
 	if err := m.check(folder); err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
 	if err := decoder.CheckActivation(folder, "hidden_act", m.HiddenAct); err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
 	rotary, err := m.rotary(folder, m.headDim(), m.MaxPositionEmbeddings)
 	if err != nil {
-		return decoder.Model{}, err
+		return decoder.Definition{}, err
 	}
-	b := body{m, decoder.FindWeights(folder, "model.", "embed_tokens", m.TieWordEmbeddings)}
-	return decoder.Model{
+	b := body{m, decoder.FindWeights(folder, prefix, "embed_tokens", m.TieWordEmbeddings)}
+	return decoder.Definition{
 		Width: m.HiddenSize, Vocabulary: m.VocabSize, Context: m.MaxPositionEmbeddings, End: m.EOSTokenID,
 		Network: decoder.Network{
 			Body: b, Heads: m.NumAttentionHeads, KVHeads: m.kvHeads(), HeadDim: m.headDim(),
 			Blocks: m.blocks(), Cap: m.Cap, Rotary: rotary,
 		},
 		Embedding: b.EmbeddingName(), EmbeddingScale: m.EmbedScale,
-		Wants: b.wants(), Ignore: b.ignore,
+		Tensors: b.tensorSpecs(), Ignore: b.ignored,
 	}, nil
 }
 
-func (m Model) blocks() []decoder.Block {
+func (m Variant) blocks() []decoder.BlockAttention {
 	scale := m.Scale
 	if scale == 0 {
 		scale = 1 / math.Sqrt(float64(m.headDim()))
 	}
-	blocks := decoder.Repeat(m.NumHiddenLayers, decoder.Block{Scale: scale})
+	blocks := decoder.Repeat(m.NumHiddenLayers, decoder.BlockAttention{Scale: scale})
 	for i, w := range m.Windows {
 		blocks[i].Window = w
 	}
@@ -70,28 +71,28 @@ const (
 	afterMLPNorm  = "post_feedforward_layernorm"
 )
 
-// norms names a block's norms in front of and after attention and feed-forward;
-// "" for none.
-func (m Model) norms() (beforeAttention, afterAttention, beforeMLP, afterMLP string) {
+// norms returns the names of a block's norms before and after attention and
+// feed-forward; "" for none.
+func (m Variant) norms() (beforeAttention, afterAttention, beforeMLP, afterMLP string) {
 	if m.Sandwich {
 		return inputNorm, attentionNorm, beforeMLPNorm, afterMLPNorm
 	}
 	return inputNorm, "", attentionNorm, ""
 }
 
-// wants lists the weights of the model.
-func (b body) wants() []weights.Want {
+// tensorSpecs lists the tensors of the model.
+func (b body) tensorSpecs() []weights.TensorSpec {
 	d, dh := b.HiddenSize, b.headDim()
-	w := append(b.Outer(b.VocabSize, d), b.Want("norm.weight", d))
+	w := append(b.Outer(b.VocabSize, d), b.Spec("norm.weight", d))
 	for i := range b.NumHiddenLayers {
 		layer := fmt.Sprintf("layers.%d.", i)
 		linear := func(name string, out, in int, bias bool) {
-			w = append(w, b.Want(layer+name+".weight", out, in))
+			w = append(w, b.Spec(layer+name+".weight", out, in))
 			if bias {
-				w = append(w, b.Want(layer+name+".bias", out))
+				w = append(w, b.Spec(layer+name+".bias", out))
 			}
 		}
-		norm := func(name string, width int) { w = append(w, b.Want(layer+name+".weight", width)) }
+		norm := func(name string, width int) { w = append(w, b.Spec(layer+name+".weight", width)) }
 		linear("self_attn.q_proj", b.NumAttentionHeads*dh, d, b.QKVBias)
 		linear("self_attn.k_proj", b.kvHeads()*dh, d, b.QKVBias)
 		linear("self_attn.v_proj", b.kvHeads()*dh, d, b.QKVBias)
@@ -113,7 +114,17 @@ func (b body) wants() []weights.Want {
 	return w
 }
 
-// ignore reports weights that repeat others, and the angles that old files keep.
-func (b body) ignore(name string) bool {
-	return b.Ignore(name) || strings.HasSuffix(name, "rotary_emb.inv_freq")
+// ignored reports whether a tensor repeats others, or holds the rotary frequencies that
+// old files contain.
+func (b body) ignored(name string) bool {
+	return b.Ignore(name) || strings.HasSuffix(name, rotaryConstant)
 }
+
+// rotaryConstant is the suffix of the rotary frequencies that old files contain.
+const rotaryConstant = "rotary_emb.inv_freq"
+
+// TensorName returns the function adapters.Family.TensorName of these families.
+func TensorName() func(name string) string { return lm.TensorName(prefix, rotaryConstant) }
+
+// prefix stands before the tensors of the base model.
+const prefix = "model."

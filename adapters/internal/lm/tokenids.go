@@ -2,7 +2,7 @@ package lm
 
 import "encoding/json"
 
-// TokenIDs is config.json's eos_token_id: a token id, a list of them, or null.
+// TokenIDs decodes config.json's eos_token_id: a token id, a list of them, or null.
 type TokenIDs []int32
 
 // UnmarshalJSON reads a number, a list or null.

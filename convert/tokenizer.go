@@ -22,25 +22,22 @@ var (
 
 const generationFile = "generation_config.json"
 
-// languageWords is a language model's tokenizer with the token of pictures.
-type languageWords struct {
+// languageTokenizer is a language model's tokenizer with the token of pictures.
+type languageTokenizer struct {
 	*tokenizer.Tokenizer
+	defaults   adapters.TokenizerDefaults
 	dir        string
-	image      int // id of imageToken
-	vocabulary int // embeddings of the model
-	newline    int // id of "\n" where it is one token, else -1
-	known      bool
+	image      int  // id of imageToken
+	vocabulary int  // embeddings of the model
+	known      bool // the folder's tokenizer has imageToken
 }
 
-func openLanguageWords(ctx context.Context, f *weights.Folder) (*languageWords, error) {
-	tok, err := tokenizer.Open(ctx, f.Dir())
+func openLanguageTokenizer(ctx context.Context, f *weights.Folder, defaults adapters.TokenizerDefaults) (*languageTokenizer, error) {
+	tok, err := tokenizer.Open(ctx, f.Dir(), defaults)
 	if err != nil {
 		return nil, err
 	}
-	w := &languageWords{Tokenizer: tok, dir: f.Dir(), vocabulary: embeddings(f), newline: -1}
-	if end, err := tok.Encode("\n", false); err == nil && len(end.IDs) == 1 {
-		w.newline = int(end.IDs[0])
-	}
+	w := &languageTokenizer{Tokenizer: tok, defaults: defaults, dir: f.Dir(), vocabulary: embeddings(f)}
 	id, known := tok.IDOf(imageToken)
 	if w.known = known; !known {
 		if err := tok.AddTokens([]string{imageToken}); err != nil {
@@ -53,18 +50,27 @@ func openLanguageWords(ctx context.Context, f *weights.Folder) (*languageWords, 
 	return w, nil
 }
 
-// embeddings counts the tokens that a language model has weights for. config.json
-// may leave vocab_size to its class's default.
+// single returns the id of a text that is one token.
+func (w *languageTokenizer) single(text string) (id int, ok bool) {
+	encoded, err := w.Encode(text, false)
+	if err != nil || len(encoded.IDs) != 1 {
+		return 0, false
+	}
+	return int(encoded.IDs[0]), true
+}
+
+// embeddings returns the number of tokens that a language model has weights for:
+// config.json may leave out vocab_size.
 func embeddings(f *weights.Folder) int {
 	for _, name := range f.Names() {
-		if v, _ := f.Tensor(name); perToken(name) && len(v.Shape) == 2 {
+		if v, _ := f.Tensor(name); isTokenTable(name) && len(v.Shape) == 2 {
 			return v.Shape[0]
 		}
 	}
 	return 0
 }
 
-// number reads the first of some keys that holds a number.
+// number returns the first of the keys that is a number, or otherwise.
 func number(config map[string]any, otherwise int, keys ...string) int {
 	for _, key := range keys {
 		switch v := config[key].(type) {
@@ -79,8 +85,8 @@ func number(config map[string]any, otherwise int, keys ...string) int {
 	return otherwise
 }
 
-// addWords adds the tokenizer's files, the token of pictures among its tokens.
-func (c *Checkpoint) addWords(w *languageWords) error {
+// addTokenizer adds the tokenizer's files, with the token of pictures.
+func (c *Checkpoint) addTokenizer(w *languageTokenizer) error {
 	if err := c.copyFiles(w.dir, tokenizerFiles); err != nil {
 		return err
 	}
@@ -104,9 +110,9 @@ func (c *Checkpoint) addWords(w *languageWords) error {
 	return err
 }
 
-// withImage is the tokenizer.json with the token of pictures, and for OPT with
-// the bos that stands in front of its texts.
-func (w *languageWords) withImage(config map[string]any) ([]byte, error) {
+// withImage returns the tokenizer.json with the token of pictures, and with the bos token
+// before a text if the family's tokenizer adds one.
+func (w *languageTokenizer) withImage(config map[string]any) ([]byte, error) {
 	var doc map[string]json.RawMessage
 	if err := json.Unmarshal(w.JSON(), &doc); err != nil {
 		return nil, err
@@ -131,12 +137,14 @@ func (w *languageWords) withImage(config map[string]any) ([]byte, error) {
 	return json.Marshal(doc)
 }
 
-// addBOS makes the tokenizer put OPT's bos in front of a text, where it does not.
-func (w *languageWords) addBOS(doc map[string]json.RawMessage, config map[string]any) error {
-	if config["model_type"] != "opt" {
+// addBOS makes the tokenizer add the bos token before a text, if the family's tokenizer
+// does and tokenizer.json does not.
+func (w *languageTokenizer) addBOS(doc map[string]json.RawMessage, config map[string]any) error {
+	if !w.defaults.BOS {
 		return nil
 	}
-	bos := number(config, 2, "bos_token_id")
+	special, _ := w.IDOf(w.defaults.SpecialToken)
+	bos := number(config, int(special), "bos_token_id")
 	got, err := w.Encode("a", true)
 	if err != nil || len(got.IDs) > 0 && int(got.IDs[0]) == bos {
 		return err

@@ -26,7 +26,7 @@ func TestMovedBridges(t *testing.T) {
 	}
 	save := func(info Info, dir string) {
 		t.Helper()
-		data, err := json.Marshal(infoJSON{Format: formatVersion, Info: info.portable(dir)})
+		data, err := json.Marshal(infoJSON{Format: formatVersion, Info: info.withRelPaths(dir)})
 		must(t, err)
 		must(t, os.WriteFile(filepath.Join(dir, infoFile), data, 0o644))
 	}
@@ -74,7 +74,7 @@ func TestOutsideOfTheProject(t *testing.T) {
 		{"/p", "/p/runs", "", ""},
 		{"", "/p/runs", "/p/x", ""},
 	} {
-		if got := fromHere(c.project, c.dir, c.path); got != c.want {
+		if got := relPath(c.project, c.dir, c.path); got != c.want {
 			t.Errorf("%+v: got %q", c, got)
 		}
 	}

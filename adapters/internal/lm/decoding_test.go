@@ -13,9 +13,9 @@ import (
 )
 
 // extended runs an answer over the same logits at every step.
-func extended(t *testing.T, o adapters.GenerateOptions, rules Rules, stream uint64, logits ...float32) ([]int32, bool) {
+func extended(t *testing.T, o adapters.GenerateOptions, architecture adapters.Architecture, tokens SpecialTokens, stream uint64, logits ...float32) ([]int32, bool) {
 	t.Helper()
-	s, err := newSearch(o, rules)
+	s, err := newSearch(o, architecture, tokens)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,19 +25,21 @@ func extended(t *testing.T, o adapters.GenerateOptions, rules Rules, stream uint
 			t.Fatal(err)
 		}
 	}
-	return a.settled(), int(a.tokens()) > len(a.settled())
+	return a.certainIDs(), int(a.tokens()) > len(a.certainIDs())
 }
 
 func TestGreedyAnswers(t *testing.T) {
-	decoderOnly := Rules{Architecture: adapters.DecoderOnly, End: []int32{0, 4}}
-	encoderDecoder := Rules{Architecture: adapters.EncoderDecoder, End: []int32{0}, Start: 1}
+	const decoderOnly, encoderDecoder = adapters.DecoderOnly, adapters.EncoderDecoder
+	tokens := map[adapters.Architecture]SpecialTokens{
+		decoderOnly: {End: []int32{0, 4}}, encoderDecoder: {End: []int32{0}, Start: 1},
+	}
 	tests := []struct {
-		name    string
-		options adapters.GenerateOptions
-		rules   Rules
-		logits  []float32
-		ids     []int32
-		ended   bool
+		name         string
+		options      adapters.GenerateOptions
+		architecture adapters.Architecture
+		logits       []float32
+		ids          []int32
+		ended        bool
 	}{
 		{"largest, the first of equals", adapters.GenerateOptions{MaxNewTokens: 3}, decoderOnly, []float32{0, 2, 2, 1, 0}, []int32{1, 1, 1}, false},
 		{"any end token ends", adapters.GenerateOptions{}, decoderOnly, []float32{0, 2, 2, 1, 3}, nil, true},
@@ -49,7 +51,7 @@ func TestGreedyAnswers(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			ids, ended := extended(t, test.options, test.rules, 0, test.logits...)
+			ids, ended := extended(t, test.options, test.architecture, tokens[test.architecture], 0, test.logits...)
 			if !slices.Equal(ids, test.ids) || ended != test.ended {
 				t.Errorf("got %v, ended %v; want %v, %v", ids, ended, test.ids, test.ended)
 			}
@@ -58,11 +60,11 @@ func TestGreedyAnswers(t *testing.T) {
 }
 
 func TestSampling(t *testing.T) {
-	rules := Rules{Architecture: adapters.DecoderOnly, End: []int32{0}}
+	tokens := SpecialTokens{End: []int32{0}}
 	logits := []float32{float32(math.Inf(-1)), 1, 2, 0, 1.5}
 	sample := func(o adapters.GenerateOptions, stream uint64) []int32 {
 		o.Sample, o.MaxNewTokens = true, 4000
-		ids, _ := extended(t, o, rules, stream, logits...)
+		ids, _ := extended(t, o, adapters.DecoderOnly, tokens, stream, logits...)
 		return ids
 	}
 	if a, b := sample(adapters.GenerateOptions{Seed: 3}, 1), sample(adapters.GenerateOptions{Seed: 3}, 1); !slices.Equal(a, b) {
@@ -101,37 +103,37 @@ func TestWarpersAgainstTransformers(t *testing.T) {
 		s, err := newSearch(adapters.GenerateOptions{
 			Sample: true, Temperature: c.Options.Temperature, TopK: c.Options.TopK, TopP: c.Options.TopP,
 			RepetitionPenalty: c.Options.RepetitionPenalty, MinNewTokens: c.Options.MinNewTokens,
-		}, Rules{Architecture: adapters.DecoderOnly, End: c.End})
+		}, adapters.DecoderOnly, SpecialTokens{End: c.End})
 		if err != nil {
 			t.Fatal(err)
 		}
 		s.process(c.Logits, c.Options.IDs)
-		choice := s.warp(c.Logits)
+		distribution := s.warp(c.Logits)
 		got := make([]float64, len(c.Probabilities))
 		total := 0.0
-		for _, w := range choice.weights {
+		for _, w := range distribution.weights {
 			total += w
 		}
-		for j, id := range choice.ids {
-			got[id] = choice.weights[j] / total
+		for j, id := range distribution.ids {
+			got[id] = distribution.weights[j] / total
 		}
 		for id, want := range c.Probabilities {
 			if math.Abs(got[id]-want) > 1e-6 {
 				t.Errorf("case %d, %+v: token %d has probability %v, want %v", i, c.Options, id, got[id], want)
 			}
 		}
-		chiSquare(t, fmt.Sprintf("case %d", i), choice, c.Probabilities)
+		chiSquare(t, fmt.Sprintf("case %d", i), distribution, c.Probabilities)
 	}
 }
 
 // chiSquare draws many tokens and compares their numbers with what is expected.
-func chiSquare(t *testing.T, what string, c choice, probabilities []float64) {
+func chiSquare(t *testing.T, what string, c distribution, probabilities []float64) {
 	t.Helper()
 	const draws = 20000
 	counts := make([]float64, len(probabilities))
 	random := rand.New(rand.NewPCG(5, 6))
 	for range draws {
-		counts[c.draw(random)]++
+		counts[c.sample(random)]++
 	}
 	chi, free, rare, rareCount := 0.0, -1.0, 0.0, 0.0
 	for id, p := range probabilities {
@@ -183,16 +185,16 @@ func TestRandomStreams(t *testing.T) {
 }
 
 func TestAnswersThatCannotBe(t *testing.T) {
-	rules := Rules{Architecture: adapters.DecoderOnly, End: []int32{0}}
-	if _, err := newSearch(adapters.GenerateOptions{NumBeams: 2, Sample: true}, rules); adapters.KindOf(err) != adapters.Unsupported {
+	tokens := SpecialTokens{End: []int32{0}}
+	if _, err := newSearch(adapters.GenerateOptions{NumBeams: 2, Sample: true}, adapters.DecoderOnly, tokens); adapters.KindOf(err) != adapters.Unsupported {
 		t.Errorf("sampling with beams: %v, want unsupported", err)
 	}
-	if _, err := newSearch(adapters.GenerateOptions{MinNewTokens: 21}, rules); adapters.KindOf(err) != adapters.Invalid {
+	if _, err := newSearch(adapters.GenerateOptions{MinNewTokens: 21}, adapters.DecoderOnly, tokens); adapters.KindOf(err) != adapters.Invalid {
 		t.Errorf("minimum over the maximum: %v, want invalid", err)
 	}
 	nan := float32(math.NaN())
 	for _, beams := range []int{1, 2} {
-		s, err := newSearch(adapters.GenerateOptions{NumBeams: beams}, rules)
+		s, err := newSearch(adapters.GenerateOptions{NumBeams: beams}, adapters.DecoderOnly, tokens)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,36 @@
+package vision
+
+import "github.com/modular-bridging/bridge/internal/weights"
+
+// TensorSpecs lists the tensors that a family's graph needs.
+type TensorSpecs struct {
+	// Prefixes stand before the names in some checkpoints.
+	Prefixes []string
+	List     []weights.TensorSpec
+}
+
+// Add appends a tensor; aliases are its names in some files.
+func (t *TensorSpecs) Add(name string, shape []int, aliases ...string) {
+	t.List = append(t.List, t.Spec(name, shape, aliases...))
+}
+
+// AddAffine appends a weight of the given shape, and a bias of its first axis.
+func (t *TensorSpecs) AddAffine(name string, shape []int, aliases ...string) {
+	weights, biases := make([]string, len(aliases)), make([]string, len(aliases))
+	for i, alias := range aliases {
+		weights[i], biases[i] = alias+".weight", alias+".bias"
+	}
+	t.Add(name+".weight", shape, weights...)
+	t.Add(name+".bias", shape[:1], biases...)
+}
+
+// Spec describes a tensor with all the names that it may have.
+func (t *TensorSpecs) Spec(name string, shape []int, aliases ...string) weights.TensorSpec {
+	spec := weights.TensorSpec{Name: name, Shape: shape, Aliases: aliases}
+	for _, prefix := range t.Prefixes {
+		for _, n := range append([]string{name}, aliases...) {
+			spec.Aliases = append(spec.Aliases, prefix+n)
+		}
+	}
+	return spec
+}

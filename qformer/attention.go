@@ -1,0 +1,60 @@
+package qformer
+
+import (
+	. "github.com/gomlx/gomlx/core/graph"
+
+	"github.com/modular-bridging/bridge/internal/layers"
+)
+
+// keyValue holds the keys and values of one attention: float[B, H, T, D/H].
+type keyValue struct{ key, value *Node }
+
+// ImageKV holds the keys and values that cross-attention reads of a batch of pictures, for
+// each layer that has cross-attention. They are projected once and used in every pass.
+type ImageKV struct {
+	byLayer map[int]keyValue
+	batch   int
+}
+
+// Rows selects the pictures at rows int32[B'].
+func (v *ImageKV) Rows(rows *Node) *ImageKV {
+	rows.AssertRank(1)
+	picked := &ImageKV{byLayer: make(map[int]keyValue, len(v.byLayer)), batch: rows.Shape().Dimensions[0]}
+	for i, kv := range v.byLayer {
+		index := InsertAxes(rows, -1)
+		picked.byLayer[i] = keyValue{Gather(kv.key, index), Gather(kv.value, index)}
+	}
+	return picked
+}
+
+// selfAttention computes the first rows positions of x, which attend to past and to all
+// of x. It also returns x's own keys and values.
+func (m *Model) selfAttention(p layers.Params, x *Node, past keyValue, bias *Node, rows int) (*Node, keyValue) {
+	own := m.keyValue(p, x)
+	all := own
+	if past.key != nil {
+		all = keyValue{
+			Concatenate([]*Node{past.key, own.key}, 2),
+			Concatenate([]*Node{past.value, own.value}, 2),
+		}
+	}
+	if bias != nil && bias.Shape().Dimensions[2] > rows {
+		bias = Slice(bias, AxisRange(), AxisRange(), AxisRangeFromStart(rows))
+	}
+	return m.attention(p, leading(x, rows), all, bias), own
+}
+
+// keyValue projects x float[B, T, ...] to keys and values.
+func (m *Model) keyValue(p layers.Params, x *Node) keyValue {
+	return keyValue{
+		layers.SplitHeads(layers.Linear(p.At("attention.key"), x), m.cfg.Heads),
+		layers.SplitHeads(layers.Linear(p.At("attention.value"), x), m.cfg.Heads),
+	}
+}
+
+// attention computes a BERT attention block with its residual and norm: x attends to kv.
+func (m *Model) attention(p layers.Params, x *Node, kv keyValue, bias *Node) *Node {
+	query := layers.SplitHeads(layers.Linear(p.At("attention.query"), x), m.cfg.Heads)
+	context := layers.MergeHeads(layers.Attention(query, kv.key, kv.value, layers.AttentionOptions{Bias: bias, Dropout: m.cfg.Dropout, RNG: m.rng}))
+	return m.output(p.At("output"), context, x)
+}
