@@ -18,10 +18,11 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/loglevel"
 	"github.com/modular-bridging/bridge/internal/logmux"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/kit"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/registry"
 )
@@ -49,7 +50,7 @@ type program struct {
 	level          *slog.LevelVar
 	asked          trust.Settings // of all plugins, on the command line
 	moved          moves
-	running        plugins.Running
+	running        host.Running
 	rescue         rescue
 }
 
@@ -100,7 +101,7 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey {
 		return slog.Attr{}
 	}
-	return plugins.NameTrace(groups, a)
+	return loglevel.NameTrace(groups, a)
 }
 
 func (p *program) app() *cli.App {
@@ -121,7 +122,7 @@ func (p *program) app() *cli.App {
 			movedFlag(),
 		}, trustFlags()...),
 		Before: func(c *cli.Context) error {
-			level, err := plugins.ParseLevel(c.String("log-level"))
+			level, err := loglevel.Parse(c.String("log-level"))
 			if err != nil {
 				return usagef("--log-level is %q, want trace, debug, info, warn or error", c.String("log-level"))
 			}
@@ -223,9 +224,9 @@ func isolationFlag() cli.Flag {
 }
 
 func transportFlag() cli.Flag {
-	return &cli.StringFlag{Name: "transport", Value: string(plugins.TransportAuto), Usage: "how tensors `TRAVEL` to adapters in processes: auto, shared-memory or grpc",
+	return &cli.StringFlag{Name: "transport", Value: string(host.TransportAuto), Usage: "how tensors `TRAVEL` to adapters in processes: auto, shared-memory or grpc",
 		Action: func(_ *cli.Context, transport string) error {
-			if !slices.Contains(plugins.Transports(), transport) {
+			if !slices.Contains(host.Transports(), transport) {
 				return usagef("--transport is %q, want auto, shared-memory or grpc", transport)
 			}
 			return nil

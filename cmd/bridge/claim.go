@@ -12,7 +12,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/internal/loglevel"
 )
 
 // claimFile is locked as long as a process writes into a run folder. It stays
@@ -128,7 +128,7 @@ func (p *program) inRun(ctx context.Context, dir string, c claim, work func() er
 		return fmt.Errorf("open the run's log: %w", err)
 	}
 	defer p.closing(f)()
-	h := slog.NewTextHandler(f, &slog.HandlerOptions{Level: min(slog.LevelDebug, p.level.Level()), ReplaceAttr: plugins.NameTrace})
+	h := slog.NewTextHandler(f, &slog.HandlerOptions{Level: min(slog.LevelDebug, p.level.Level()), ReplaceAttr: loglevel.NameTrace})
 	defer p.sinks.Add(h)()
 	err = work()
 	switch log := slog.New(h); {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/sandbox"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 )
@@ -339,7 +339,7 @@ func TestVerify(t *testing.T) {
 
 // A recipe takes every transport that there is, and what it says reaches the plugin.
 func TestRecipesChooseTheTransport(t *testing.T) {
-	for _, transport := range plugins.Transports() {
+	for _, transport := range host.Transports() {
 		r, err := recipes.Load("tiny-stage2-opt", "language.transport="+transport, "vision.transport="+transport)
 		if err != nil {
 			t.Fatal(err)

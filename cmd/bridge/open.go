@@ -10,7 +10,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/kit"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/recipes"
@@ -63,8 +63,8 @@ func (p *program) loading(id string) func(adapters.Progress) {
 
 // process returns the plugin to start: a third-party one, or this binary as the
 // server of a built-in family.
-func (p *program) process(o opening, kind adapters.ModelKind, family string, req adapters.LoadRequest) (plugins.Config, error) {
-	cfg := plugins.Config{Transport: plugins.Transport(o.transport), Load: req, Logger: p.log, Running: &p.running, Limits: plugins.Limits{
+func (p *program) process(o opening, kind adapters.ModelKind, family string, req adapters.LoadRequest) (host.Config, error) {
+	cfg := host.Config{Transport: host.Transport(o.transport), Load: req, Logger: p.log, Running: &p.running, Limits: host.Limits{
 		Memory: o.limits.Memory(), Devices: o.limits.Devices, Threads: o.limits.Threads, Call: o.limits.Call(),
 	}}
 	if n := o.limits.Restarts; n != nil {
@@ -76,10 +76,10 @@ func (p *program) process(o opening, kind adapters.ModelKind, family string, req
 	if o.plugin != "" {
 		found, err := store.Default().Find(o.plugin)
 		if err != nil {
-			return plugins.Config{}, err
+			return host.Config{}, err
 		}
 		if got := found.Manifest.Kind; got != "" && got != kind {
-			return plugins.Config{}, adapters.Errorf(adapters.Invalid, "plugin %s is a %s, want a %s", found.Name, got, kind).
+			return host.Config{}, adapters.Errorf(adapters.Invalid, "plugin %s is a %s, want a %s", found.Name, got, kind).
 				WithRemedy("see `bridge plugin list` for the plugins of each kind")
 		}
 		err = p.trusted(&cfg, found, o.wishes) // changes cfg: not in one statement with its use
@@ -133,7 +133,7 @@ func (p *program) startVision(ctx context.Context, o opening, f adapters.Family,
 	if err != nil {
 		return nil, err
 	}
-	return plugins.OpenVision(ctx, cfg)
+	return host.OpenVision(ctx, cfg)
 }
 
 func (p *program) openLanguage(ctx context.Context, reg *registry.Registry, o opening) (adapters.LanguageModel, error) {
@@ -152,7 +152,7 @@ func (p *program) openLanguage(ctx context.Context, reg *registry.Registry, o op
 	if err != nil {
 		return nil, err
 	}
-	return plugins.OpenLanguage(ctx, cfg)
+	return host.OpenLanguage(ctx, cfg)
 }
 
 // bridgeDir returns the folder of a bridge that a MODEL names: a run folder's,

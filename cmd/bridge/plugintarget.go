@@ -13,7 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/plugins/project"
 	"github.com/modular-bridging/bridge/plugins/store"
@@ -21,13 +21,13 @@ import (
 
 // foundPlugin is what the PATH of `bridge plugin test` means.
 type foundPlugin struct {
-	config plugins.Config
+	config host.Config
 	family *adapters.Family // of this binary; nil where it is none
 	kind   adapters.ModelKind
 
 	// What a manifest says.
 	checkpoint string
-	manifest   func(plugins.Said) []string // nil where there is none
+	manifest   func(host.Identity) []string // nil where there is none
 }
 
 // builtinPrefix marks a family of this binary.
@@ -50,7 +50,7 @@ func (p *program) findPlugin(ctx context.Context, path string) (foundPlugin, err
 		return p.findProject(ctx, path)
 	}
 	path, err = filepath.Abs(path)
-	return foundPlugin{config: plugins.Config{Name: filepath.Base(path), Path: path}}, err
+	return foundPlugin{config: host.Config{Name: filepath.Base(path), Path: path}}, err
 }
 
 // findBuiltin is a family of this binary, in a process of its own and in this one.
@@ -82,7 +82,7 @@ func (p *program) findProject(ctx context.Context, dir string) (foundPlugin, err
 	}
 	m := project.Manifest
 	found := foundPlugin{kind: m.Kind, checkpoint: project.Checkpoint(), manifest: held(m),
-		config: plugins.Config{Name: m.Name, Version: m.Version, Path: project.Program}}
+		config: host.Config{Name: m.Name, Version: m.Version, Path: project.Program}}
 	if len(m.Families) > 0 {
 		found.config.Family = m.Families[0]
 	}
@@ -90,8 +90,8 @@ func (p *program) findProject(ctx context.Context, dir string) (foundPlugin, err
 }
 
 // held compares a manifest with what the program says.
-func held(m manifest.Manifest) func(plugins.Said) []string {
-	return func(s plugins.Said) []string { return m.Against(s.Version, s.Protocol, s.Capabilities) }
+func held(m manifest.Manifest) func(host.Identity) []string {
+	return func(s host.Identity) []string { return m.Against(s.Version, s.Protocol, s.Capabilities) }
 }
 
 // findExecutable is the one executable of a folder without a manifest.
@@ -106,5 +106,5 @@ func findExecutable(dir string) (foundPlugin, error) {
 			WithRemedy("name a folder with a plugin.toml, or the executable itself")
 	}
 	path, err := filepath.Abs(paths[0])
-	return foundPlugin{config: plugins.Config{Name: filepath.Base(path), Path: path}}, err
+	return foundPlugin{config: host.Config{Name: filepath.Base(path), Path: path}}, err
 }

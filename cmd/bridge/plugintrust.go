@@ -9,8 +9,8 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/conformance"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/plugins/store"
@@ -67,7 +67,7 @@ func (p *program) policy(w wishes) (trust.Policy, error) {
 
 // trusted completes the configuration of a plugin that is to load a model: it is
 // checked before each start, and sees the environment that it may see.
-func (p *program) trusted(cfg *plugins.Config, found store.Plugin, w wishes) error {
+func (p *program) trusted(cfg *host.Config, found store.Plugin, w wishes) error {
 	policy, err := p.policy(w)
 	if err != nil {
 		return err
@@ -87,13 +87,13 @@ func (p *program) trusted(cfg *plugins.Config, found store.Plugin, w wishes) err
 	cfg.Env = append(cfg.Env, policy.Allowed(found)...)
 	guard := trust.NewGuard(found, policy)
 	cfg.Prepare = guard.Prepare
-	cfg.Accept = func(s plugins.Said) error { return guard.Accept(s.Version, s.Protocol, s.Capabilities) }
+	cfg.Accept = func(s host.Identity) error { return guard.Accept(s.Version, s.Protocol, s.Capabilities) }
 	return nil
 }
 
 // startable says at once what every start would say.
 func startable(found store.Plugin, policy trust.Policy) error {
-	attached, err := plugins.Attached(found.Name)
+	attached, err := host.Attached(found.Name)
 	if err != nil {
 		return err
 	}

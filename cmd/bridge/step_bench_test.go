@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/metrics"
@@ -26,8 +26,8 @@ import (
 func places() []recipes.Backbone {
 	return []recipes.Backbone{
 		{Isolation: "none"},
-		{Isolation: "process", Transport: string(plugins.TransportShared)},
-		{Isolation: "process", Transport: string(plugins.TransportGRPC)},
+		{Isolation: "process", Transport: string(host.TransportShared)},
+		{Isolation: "process", Transport: string(host.TransportGRPC)},
 	}
 }
 

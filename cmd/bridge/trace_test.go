@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/modular-bridging/bridge/internal/loglevel"
 	"github.com/modular-bridging/bridge/internal/logmux"
-	"github.com/modular-bridging/bridge/plugins"
 )
 
 // The calls of adapters are shown where they are asked for, on stderr and in a
@@ -25,10 +25,10 @@ func TestTraceIsShownAndKept(t *testing.T) {
 	dir := t.TempDir()
 	p := &program{level: &slog.LevelVar{}, sinks: logmux.New(slog.DiscardHandler)}
 	p.log = slog.New(p.sinks)
-	for _, level := range []slog.Level{slog.LevelInfo, plugins.LevelTrace} {
+	for _, level := range []slog.Level{slog.LevelInfo, loglevel.Trace} {
 		p.level.Set(level)
 		if err := p.inRun(t.Context(), dir, hold, func() error {
-			p.log.Log(t.Context(), plugins.LevelTrace, fmt.Sprint("at ", level))
+			p.log.Log(t.Context(), loglevel.Trace, fmt.Sprint("at ", level))
 			return nil
 		}); err != nil {
 			t.Fatal(err)
