@@ -1,123 +1,164 @@
 package plugins
 
 import (
+	"context"
+	"fmt"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
+	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// This file has what both ends of the arenas share: where a handle may point,
-// and which parts of an arena are taken. arena_host.go and arena_guest.go have
-// the two ends.
+// arenas is the plugin's end of the two arenas, with the calls that use them. Nil means
+// that there are none.
+type arenas struct {
+	in  []byte // from the host; a write to it faults
+	out []byte // to the host
 
-const (
-	arenasKey = "BRIDGE_ARENAS"
-	capArenas = "arenas"
-
-	arenaToPlugin = 1
-	arenaToHost   = 2
-
-	// alignment is that of every tensor in an arena, in bytes.
-	alignment = 64
-)
-
-// part is a range of an arena's bytes.
-type part struct{ offset, nbytes uint64 }
-
-// holds reports whether the n bytes from offset on lie in p. It subtracts, for a
-// sum of what the other side says may wrap around.
-func (p part) holds(offset, n uint64) bool {
-	return offset >= p.offset && offset-p.offset <= p.nbytes && n <= p.nbytes-(offset-p.offset)
+	mu      sync.Mutex
+	running map[uint64]chan struct{} // by generation; closed when the call ends
+	settled map[uint64]bool          // by generation; settled before the call came
 }
 
-// overlaps reports whether two parts of one arena have a byte in common.
-func (p part) overlaps(q part) bool {
-	return p.nbytes > 0 && q.nbytes > 0 && p.offset < q.offset+q.nbytes && q.offset < p.offset+p.nbytes
-}
-
-// in returns the part's bytes of an arena that holds it.
-func (p part) in(arena []byte) []byte { return arena[p.offset : p.offset+p.nbytes] }
-
-// aligned rounds up to a multiple of alignment; what would wrap around stays too
-// large for any arena.
-func aligned(n uint64) uint64 {
-	if up := n + alignment - 1; up >= n {
-		return up / alignment * alignment
+// mapArenas maps the arenas that the host has passed to the process. If that fails, it
+// logs the reason and returns nil: tensors then go through gRPC.
+func mapArenas() *arenas {
+	value := os.Getenv(wire.ArenasKey)
+	if value == "" {
+		return nil
 	}
-	return n
-}
-
-// window is where the handles of one message may point: a part of an arena, as
-// long as one call lasts.
-type window struct {
-	part
-	arena      uint32
-	slot       uint32
-	generation uint64
-}
-
-// find checks a handle of n bytes against the window. It believes no number.
-func (w *window) find(h *pb.Handle, n uint64) (part, error) {
-	switch {
-	case h.Arena != w.arena:
-		return part{}, protocolErrorf("handle of arena %d, want arena %d", h.Arena, w.arena)
-	case h.Generation != w.generation || h.Slot != w.slot:
-		return part{}, protocolErrorf("handle of another call: generation %d in slot %d", h.Generation, h.Slot)
-	case h.Offset%alignment != 0:
-		return part{}, protocolErrorf("handle at byte %d, want a multiple of %d", h.Offset, alignment)
-	case !w.holds(h.Offset, n):
-		return part{}, protocolErrorf("handle of %d bytes at byte %d, outside the part that was lent", n, h.Offset)
+	a, err := newArenas(value)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "no shared memory with the host:", err)
+		return nil
 	}
-	return part{h.Offset, n}, nil
+	return a
 }
 
-// handle returns one for a part of the window's arena.
-func (w *window) handle(offset uint64) *pb.Handle {
-	return &pb.Handle{Arena: w.arena, Slot: w.slot, Generation: w.generation, Offset: offset}
+// newArenas maps the two descriptors in value, "FD:BYTES,FD:BYTES", and closes them. The
+// mappings keep the memory, and a program that the plugin starts must not inherit it.
+func newArenas(value string) (*arenas, error) {
+	first, second, _ := strings.Cut(value, ",")
+	a := &arenas{running: map[uint64]chan struct{}{}, settled: map[uint64]bool{}}
+	var err error
+	if a.in, err = mapArena(first, unix.PROT_READ); err != nil {
+		return nil, err
+	}
+	if a.out, err = mapArena(second, unix.PROT_READ|unix.PROT_WRITE); err != nil {
+		_ = unix.Munmap(a.in)
+		return nil, err
+	}
+	return a, nil
 }
 
-// shared is the shared memory of one call, as one end sees it.
-type shared interface {
-	// put copies data in and says where it is; nil where there is no room.
-	put(data []byte) *pb.Handle
-	// find checks a handle of n bytes that the other side has sent.
-	find(h *pb.Handle, n uint64) (part, error)
-	// read returns a copy of what find has found.
-	read(p part) ([]byte, error)
+func mapArena(value string, protection int) ([]byte, error) {
+	number, bytes, _ := strings.Cut(value, ":")
+	fd, err := strconv.Atoi(number)
+	size, err2 := strconv.Atoi(bytes)
+	if err != nil || err2 != nil || fd < 3 || size <= 0 {
+		return nil, fmt.Errorf("%s has %q, want a file descriptor and a size", wire.ArenasKey, value)
+	}
+	file := os.NewFile(uintptr(fd), "arena")
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() != int64(size) {
+		return nil, fmt.Errorf("the arena has %d bytes, %s says %d", info.Size(), wire.ArenasKey, size)
+	}
+	return unix.Mmap(fd, 0, size, protection, unix.MAP_SHARED)
 }
 
-// allocator knows the parts of an arena that are taken. A part goes to the
-// lowest place where it fits, so that equal steps use the same pages again and
-// the arena has no more pages than it once held bytes.
-type allocator struct {
-	size  uint64
-	taken []part // by offset, none touching another's bytes
+// capabilities returns what the arenas add to the capabilities in the hello.
+func (a *arenas) capabilities() []string {
+	if a == nil {
+		return nil
+	}
+	return []string{wire.CapArenas}
 }
 
-// take reserves n bytes, rounded up; n must be above 0.
-func (a *allocator) take(n uint64) (part, bool) {
-	n = aligned(n)
-	var from uint64
-	for i, p := range a.taken {
-		if n <= p.offset-from {
-			return a.insert(i, part{from, n}), true
+// lease is the share of one call in the arenas: a window for the handles of its request,
+// which is the whole arena, and a part for its reply.
+type lease struct {
+	wire.Window
+	arenas *arenas
+	reply  wire.Window
+	used   uint64 // bytes of the reply's part
+	ended  chan struct{}
+}
+
+var _ wire.Shared = (*lease)(nil)
+
+// begin returns the lease of a call that begins. The caller ends it.
+func (a *arenas) begin(w *pb.Lease) (*lease, error) {
+	whole := wire.Part{Bytes: uint64(len(a.out))}
+	if w.Generation == 0 || w.Offset%wire.Alignment != 0 || !whole.Holds(w.Offset, w.Nbytes) {
+		return nil, wire.ProtocolErrorf("the lease of %d bytes at byte %d, generation %d, is not valid", w.Nbytes, w.Offset, w.Generation)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.settled[w.Generation] {
+		delete(a.settled, w.Generation)
+		return nil, wire.ProtocolErrorf("the call of generation %d was given up before it came", w.Generation)
+	}
+	if a.running[w.Generation] != nil {
+		return nil, wire.ProtocolErrorf("a call of generation %d is running", w.Generation)
+	}
+	l := &lease{arenas: a, ended: make(chan struct{})}
+	l.Window = wire.Window{Arena: wire.ArenaToPlugin, Slot: w.Slot, Generation: w.Generation, Part: wire.Part{Bytes: uint64(len(a.in))}}
+	l.reply = wire.Window{Arena: wire.ArenaToHost, Slot: w.Slot, Generation: w.Generation, Part: wire.Part{Offset: w.Offset, Bytes: w.Nbytes}}
+	a.running[w.Generation] = l.ended
+	return l, nil
+}
+
+// end marks the call as ended: it does not touch its lease any more.
+func (l *lease) end() {
+	l.arenas.mu.Lock()
+	defer l.arenas.mu.Unlock()
+	delete(l.arenas.running, l.Generation)
+	close(l.ended)
+}
+
+// Put copies data into the reply's part and returns its handle, or nil if there is no room.
+func (l *lease) Put(data []byte) *pb.Handle {
+	offset, n := l.reply.Offset+l.used, uint64(len(data))
+	if !l.reply.Holds(offset, n) {
+		return nil
+	}
+	l.used = min(wire.Align(l.used+n), l.reply.Bytes)
+	copy(wire.Part{Offset: offset, Bytes: n}.In(l.arenas.out), data)
+	return l.reply.Handle(offset)
+}
+
+// Read returns a copy of a part of the request.
+func (l *lease) Read(p wire.Part) ([]byte, error) { return slices.Clone(p.In(l.arenas.in)), nil }
+
+// settle waits until the calls of the given generations have ended. A call that has not
+// come yet will be refused.
+func (a *arenas) settle(ctx context.Context, generations []uint64) error {
+	var wait []chan struct{}
+	a.mu.Lock()
+	for _, g := range generations {
+		if ended := a.running[g]; ended != nil {
+			wait = append(wait, ended)
+		} else {
+			a.settled[g] = true
 		}
-		from = p.offset + p.nbytes
 	}
-	if n > a.size-from {
-		return part{}, false
+	a.mu.Unlock()
+	for _, ended := range wait {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	return a.insert(len(a.taken), part{from, n}), true
-}
-
-func (a *allocator) insert(i int, p part) part {
-	a.taken = slices.Insert(a.taken, i, p)
-	return p
-}
-
-// free gives a part back that take has returned.
-func (a *allocator) free(p part) {
-	if i := slices.Index(a.taken, p); i >= 0 {
-		a.taken = slices.Delete(a.taken, i, i+1)
-	}
+	return nil
 }

@@ -20,61 +20,60 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
+	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// debugKey names the variable that lets a plugin be started by hand.
-const debugKey = "BRIDGE_DEBUG"
-
-// byHand reports whether the plugin was started by its author, to be attached to.
-func (c *ServeConfig) byHand() bool {
-	wanted, err := strconv.ParseBool(os.Getenv(debugKey))
-	return c.Debug || err == nil && wanted
+// debugRequested reports whether the author has started the program by hand, so that a
+// host can attach to it.
+func (c *ServeConfig) debugRequested() bool {
+	debug, err := strconv.ParseBool(os.Getenv(wire.DebugKey))
+	return c.Debug || err == nil && debug
 }
 
-// serveByAuthor serves one host after the other until SIGINT or SIGTERM, and
-// prints what a host needs to attach. There is neither TLS nor a lifeline: the
-// socket is in a folder that nobody else can enter.
-func (c *ServeConfig) serveByAuthor() error {
-	dir, err := newSocketDir()
+// serveDebug prints what a host needs to attach, and serves one host after the other
+// until SIGINT or SIGTERM. There is neither TLS nor a lifeline; the socket is in a folder
+// that nobody else can enter.
+func (c *ServeConfig) serveDebug() error {
+	dir, err := wire.NewSocketDir()
 	if err != nil {
 		return err
 	}
-	defer dir.remove()
+	defer dir.Remove()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
 	s := &server{hello: c.hello(), families: c.Families, onLoad: func() {}}
-	impl := versions(s)
-	if err := errors.Join(os.Setenv(goplugin.EnvUnixSocketDir, dir.path), os.Unsetenv("PLUGIN_CLIENT_CERT"),
-		os.Setenv("PLUGIN_PROTOCOL_VERSIONS", strings.ReplaceAll(strings.Trim(fmt.Sprint(majors(impl)), "[]"), " ", ","))); err != nil {
+	impl := wire.Versions(s)
+	if err := errors.Join(os.Setenv(goplugin.EnvUnixSocketDir, dir.Path), os.Unsetenv("PLUGIN_CLIENT_CERT"),
+		os.Setenv("PLUGIN_PROTOCOL_VERSIONS", strings.ReplaceAll(strings.Trim(fmt.Sprint(wire.Majors(impl)), "[]"), " ", ","))); err != nil {
 		return err
 	}
 	reachable := make(chan *goplugin.ReattachConfig, 1)
-	go func() { announce(c.name(), <-reachable) }()
-	turn := &turns{reset: s.reset, changed: make(chan struct{})}
+	go func() { printReattach(c.name(), <-reachable) }()
+	one := &exclusive{reset: s.reset, changed: make(chan struct{})}
 	goplugin.Serve(&goplugin.ServeConfig{
 		VersionedPlugins: impl,
-		Logger:           hclog.NewNullLogger(), // it calls the end of the server an error
+		Logger:           hclog.NewNullLogger(), // it logs the end of the server as an error
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(maxMessageBytes), grpc.MaxSendMsgSize(maxMessageBytes),
-				grpc.StatsHandler(turn), grpc.StreamInterceptor(turn.serve))...)
+			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes),
+				grpc.StatsHandler(one), grpc.StreamInterceptor(one.intercept))...)
 		},
 		Test: &goplugin.ServeTestConfig{Context: ctx, ReattachConfigCh: reachable},
 	})
 	return s.close()
 }
 
-// announce prints what to set for the host.
-func announce(name string, c *goplugin.ReattachConfig) {
-	text, err := json.Marshal(map[string]attachment{name: {
+// printReattach prints the variable to set for the host.
+func printReattach(name string, c *goplugin.ReattachConfig) {
+	text, err := json.Marshal(map[string]wire.Attachment{name: {
 		Protocol: string(c.Protocol), ProtocolVersion: c.ProtocolVersion, Pid: c.Pid, Test: true,
-		Addr: attachedAddress{c.Addr.Network(), c.Addr.String()},
+		Addr: wire.Address{Network: c.Addr.Network(), String: c.Addr.String()},
 	}})
-	if err != nil { // of strings and numbers
+	if err != nil { // strings and numbers always encode
 		panic(err)
 	}
 	quoted := strings.ReplaceAll(string(text), "'", `\u0027`)
-	fmt.Printf("Plugin %s waits for bridge. Where bridge is to run, set\n\n\texport %s='%s'\n\nCtrl-C ends it.\n", name, reattachKey, quoted)
+	fmt.Printf("Plugin %s waits for bridge. Where bridge is to run, set\n\n\texport %s='%s'\n\nCtrl-C ends it.\n", name, wire.ReattachKey, quoted)
 }
 
 // reset closes the model, so that another can be loaded.
@@ -86,37 +85,38 @@ func (s *server) reset() error {
 	return err
 }
 
-// turns lets one host after the other use a process: the model belongs to the
-// connection that has loaded it, and is closed when another host loads one after
-// that connection has ended.
-type turns struct {
+// exclusive lets one host after the other use a process. The model belongs to the
+// connection that loaded it. After that connection has ended, another host can load a
+// model, which closes the first one.
+type exclusive struct {
 	reset func() error // closes the model
 
 	mu      sync.Mutex
-	owner   *connection // whose model is loaded
-	calls   int         // of the owner, on their way
-	changed chan struct{}
+	owner   *connection   // whose model is loaded
+	calls   int           // of the owner, in flight
+	changed chan struct{} // closed and replaced at every change
 }
 
+// connection is one connection of a host.
 type connection struct{ ended bool }
 
 type connectionKey struct{}
 
-var _ stats.Handler = (*turns)(nil)
+var _ stats.Handler = (*exclusive)(nil)
 
-// handover is how long a host waits for the one before it, whose connection may
-// just be ending.
-const handover = 2 * time.Second
+// handoverTimeout is how long a host waits for the host before it, whose connection may
+// still be closing.
+const handoverTimeout = 2 * time.Second
 
-// serve runs a call; Load waits for the process to be free.
-func (t *turns) serve(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+// intercept runs a call. A Load waits until the process is free.
+func (t *exclusive) intercept(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	if !strings.Contains(info.FullMethod, ".Adapter/") {
 		return handler(srv, stream)
 	}
 	c, _ := stream.Context().Value(connectionKey{}).(*connection)
 	if strings.HasSuffix(info.FullMethod, "/Load") {
-		if err := t.take(stream.Context(), c); err != nil {
-			return stream.SendMsg(&pb.LoadEvent{Part: &pb.LoadEvent_Failure{Failure: failureToWire("load", err)}})
+		if err := t.acquire(stream.Context(), c); err != nil {
+			return stream.SendMsg(&pb.LoadEvent{Part: &pb.LoadEvent_Failure{Failure: wire.EncodeFailure("load", err)}})
 		}
 	}
 	t.count(+1)
@@ -124,23 +124,22 @@ func (t *turns) serve(srv any, stream grpc.ServerStream, info *grpc.StreamServer
 	return handler(srv, stream)
 }
 
-func (t *turns) count(n int) {
+func (t *exclusive) count(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.calls += n
-	t.change()
+	t.notify()
 }
 
-// change wakes whoever waits; the caller holds mu.
-func (t *turns) change() {
+// notify wakes the hosts that wait. The caller holds mu.
+func (t *exclusive) notify() {
 	close(t.changed)
 	t.changed = make(chan struct{})
 }
 
-// take makes a connection the owner, once the last owner has gone and its calls
-// have ended.
-func (t *turns) take(ctx context.Context, c *connection) error {
-	tooLong := time.After(handover)
+// acquire makes c the owner, once the last owner's connection and calls have ended.
+func (t *exclusive) acquire(ctx context.Context, c *connection) error {
+	timeout := time.After(handoverTimeout)
 	for {
 		t.mu.Lock()
 		changed, running := t.changed, t.owner != nil && !t.owner.ended
@@ -154,23 +153,23 @@ func (t *turns) take(ctx context.Context, c *connection) error {
 		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-tooLong:
+		case <-timeout:
 			if running {
 				return adapters.Errorf(adapters.Unavailable, "another run of bridge is attached to this process").WithRemedy("wait until it has ended, or end it")
 			}
-			return adapters.Errorf(adapters.Unavailable, "a call of the run before is not over: the adapter has not heeded its context").
-				WithRemedy("wait until it is, or start the plugin again")
+			return adapters.Errorf(adapters.Unavailable, "a call of the run before has not ended: the adapter ignores its context").
+				WithRemedy("wait until it has ended, or start the plugin again")
 		}
 	}
 }
 
-// TagConn gives a connection its identity.
-func (*turns) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context {
+// TagConn adds a [connection] to the context of a connection.
+func (*exclusive) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context {
 	return context.WithValue(ctx, connectionKey{}, &connection{})
 }
 
-// HandleConn notes the end of a connection.
-func (t *turns) HandleConn(ctx context.Context, event stats.ConnStats) {
+// HandleConn marks a connection that ends.
+func (t *exclusive) HandleConn(ctx context.Context, event stats.ConnStats) {
 	if _, over := event.(*stats.ConnEnd); !over {
 		return
 	}
@@ -178,12 +177,12 @@ func (t *turns) HandleConn(ctx context.Context, event stats.ConnStats) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		c.ended = true
-		t.change()
+		t.notify()
 	}
 }
 
-// TagRPC has nothing to add.
-func (*turns) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+// TagRPC returns ctx.
+func (*exclusive) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
 
-// HandleRPC has nothing to note.
-func (*turns) HandleRPC(context.Context, stats.RPCStats) {}
+// HandleRPC does nothing.
+func (*exclusive) HandleRPC(context.Context, stats.RPCStats) {}

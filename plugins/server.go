@@ -13,16 +13,17 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
+	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// server is the plugin's end of the protocol: it holds the one model of the
-// process and checks what goes in and what comes out.
+// server is the plugin's end of the protocol. It holds the one model of the process, and
+// checks requests and responses.
 type server struct {
 	pb.UnimplementedAdapterServer
 	hello    *pb.Hello
 	families []adapters.Family
-	onLoad   func()       // called once, before the model is opened
-	arenas   *guestArenas // nil where there are none
+	onLoad   func()  // called before the model is opened
+	arenas   *arenas // nil if there are none
 
 	mu       sync.Mutex
 	loading  bool
@@ -32,20 +33,20 @@ type server struct {
 
 var _ pb.AdapterServer = (*server)(nil)
 
-// Load opens the model. A second Load is refused: one process holds one model.
+// Load opens the model. It refuses a second Load, because a process holds one model.
 func (s *server) Load(req *pb.LoadRequest, stream grpc.ServerStreamingServer[pb.LoadEvent]) error {
 	if err := stream.Send(&pb.LoadEvent{Part: &pb.LoadEvent_Hello{Hello: s.hello}}); err != nil {
 		return err
 	}
 	spec, err := s.load(req, stream)
 	if err != nil {
-		return stream.Send(&pb.LoadEvent{Part: &pb.LoadEvent_Failure{Failure: failureToWire("load", err)}})
+		return stream.Send(&pb.LoadEvent{Part: &pb.LoadEvent_Failure{Failure: wire.EncodeFailure("load", err)}})
 	}
 	return stream.Send(&pb.LoadEvent{Part: &pb.LoadEvent_Spec{Spec: spec}})
 }
 
 func (s *server) load(w *pb.LoadRequest, stream grpc.ServerStreamingServer[pb.LoadEvent]) (spec *pb.ModelSpec, err error) {
-	defer recovered(&err)
+	defer recoverPanic(&err)
 	family, err := s.family(w.Family)
 	if err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func (s *server) load(w *pb.LoadRequest, stream grpc.ServerStreamingServer[pb.Lo
 		return nil, adapters.Errorf(adapters.Invalid, "load came a second time, a plugin process holds one model")
 	}
 	s.onLoad()
-	req := loadFromWire(w)
+	req := wire.DecodeLoadRequest(w)
 	req.Progress = func(p adapters.Progress) {
 		// A send fails only if the host is gone; then the lifeline ends the process.
 		_ = stream.Send(&pb.LoadEvent{Part: &pb.LoadEvent_Progress{
@@ -77,7 +78,7 @@ func (s *server) open(ctx context.Context, family adapters.Family, req *adapters
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.vision = model
-		return visionSpecToWire(model.Spec()), nil
+		return wire.EncodeVisionSpec(model.Spec()), nil
 	}
 	model, err := family.OpenLanguage(ctx, req)
 	if err != nil {
@@ -86,11 +87,11 @@ func (s *server) open(ctx context.Context, family adapters.Family, req *adapters
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.language = model
-	return languageSpecToWire(model.Spec()), nil
+	return wire.EncodeLanguageSpec(model.Spec()), nil
 }
 
-// family finds what the host asks for; a plugin that serves one family serves
-// it under any empty name.
+// family returns the family with a name. An empty name means the only family of a plugin
+// that serves one.
 func (s *server) family(name string) (adapters.Family, error) {
 	if name == "" && len(s.families) == 1 {
 		return s.families[0], nil
@@ -138,27 +139,27 @@ func (s *server) languageModel() (adapters.LanguageModel, error) {
 	return s.language, nil
 }
 
-// callStream is the plugin's end of a call.
+// callStream is the plugin's end of a call's stream.
 type callStream = grpc.BidiStreamingServer[pb.Call, pb.Reply]
 
-// call is one request on its way through the plugin.
+// call is one request that the plugin handles.
 type call struct {
 	stream callStream
-	part   *pb.Call // its first message
-	in     inbound
-	out    outbound
-	lease  *guestLease // nil where the host has sent none
+	first  *pb.Call // the first message
+	in     wire.Inbound
+	out    wire.Outbound
+	lease  *lease // nil if the host has sent none
 }
 
-// finish receives the request's tensors, after which the host has no more to say.
-func (c *call) finish() error {
-	err := c.in.receive(func() (*pb.Chunk, error) {
+// receive receives the request's tensors and the end of the request.
+func (c *call) receive() error {
+	err := c.in.Receive(func() (*pb.Chunk, error) {
 		m, err := c.stream.Recv()
 		if err != nil {
 			return nil, err
 		}
 		if m.GetChunk() == nil {
-			return nil, protocolErrorf("got %T, want a chunk", m.Part)
+			return nil, wire.ProtocolErrorf("got %T, want a chunk", m.Part)
 		}
 		return m.GetChunk(), nil
 	})
@@ -166,53 +167,53 @@ func (c *call) finish() error {
 		return err
 	}
 	if m, err := c.stream.Recv(); err == nil {
-		return protocolErrorf("got %T after the last chunk", m.Part)
+		return wire.ProtocolErrorf("got %T after the last chunk", m.Part)
 	} else if !errors.Is(err, io.EOF) {
 		return err
 	}
 	return nil
 }
 
-// answer runs one call: the reply that handle returns, or its error, and the
-// tensors of the reply go back to the host.
-func answer(arenas *guestArenas, stream callStream, op string, handle func(ctx context.Context, c *call) (*pb.Reply, error)) error {
+// serveCall runs one call. It sends the reply that handle returns, with its tensors, or
+// handle's error as a failure of operation op.
+func serveCall(arenas *arenas, stream callStream, op string, handle func(ctx context.Context, c *call) (*pb.Reply, error)) error {
 	c := &call{stream: stream}
-	defer c.leave()
+	defer c.release()
 	reply, err := c.run(arenas, handle)
 	if err != nil {
-		var broken *protocolError
+		var broken *wire.ProtocolError
 		if errors.As(err, &broken) {
 			err = adapters.Errorf(adapters.Invalid, "the request breaks the protocol: %w", err)
 		}
-		return stream.Send(&pb.Reply{Part: &pb.Reply_Failure{Failure: failureToWire(op, err)}})
+		return stream.Send(&pb.Reply{Part: &pb.Reply_Failure{Failure: wire.EncodeFailure(op, err)}})
 	}
 	if err := stream.Send(reply); err != nil {
 		return err
 	}
-	return c.out.deliver(func(chunk *pb.Chunk) error {
+	return c.out.Deliver(func(chunk *pb.Chunk) error {
 		return stream.Send(&pb.Reply{Part: &pb.Reply_Chunk{Chunk: chunk}})
 	})
 }
 
-func (c *call) run(arenas *guestArenas, handle func(ctx context.Context, c *call) (*pb.Reply, error)) (reply *pb.Reply, err error) {
-	defer recovered(&err)
-	c.part, err = c.stream.Recv()
+func (c *call) run(arenas *arenas, handle func(ctx context.Context, c *call) (*pb.Reply, error)) (reply *pb.Reply, err error) {
+	defer recoverPanic(&err)
+	c.first, err = c.stream.Recv()
 	if err != nil {
-		return nil, protocolErrorf("the call has no request: %v", err)
+		return nil, wire.ProtocolErrorf("the call has no request: %v", err)
 	}
-	if arenas != nil && c.part.Lease != nil {
-		if c.lease, err = arenas.enter(c.part.Lease); err != nil {
+	if arenas != nil && c.first.Lease != nil {
+		if c.lease, err = arenas.begin(c.first.Lease); err != nil {
 			return nil, err
 		}
-		c.in.shared, c.out.shared = c.lease, c.lease
+		c.in.Shared, c.out.Shared = c.lease, c.lease
 	}
 	return handle(c.stream.Context(), c)
 }
 
-// leave gives back what was lent to the call.
-func (c *call) leave() {
+// release ends the call's lease.
+func (c *call) release() {
 	if c.lease != nil {
-		c.lease.leave()
+		c.lease.end()
 	}
 }
 
@@ -224,9 +225,9 @@ func (s *server) Settle(ctx context.Context, req *pb.SettleRequest) (*pb.SettleR
 	return &pb.SettleResponse{}, s.arenas.settle(ctx, req.Generations)
 }
 
-// recovered turns a panic of an adapter into an error of kind Internal; where
-// it happened goes to the log.
-func recovered(err *error) {
+// recoverPanic turns a panic of an adapter into an error of kind Internal, and writes the
+// stack to the log.
+func recoverPanic(err *error) {
 	if r := recover(); r != nil {
 		fmt.Fprintf(os.Stderr, "panic: %v\n%s", r, debug.Stack())
 		*err = adapters.Errorf(adapters.Internal, "panic in the adapter: %v", r).
@@ -234,8 +235,8 @@ func recovered(err *error) {
 	}
 }
 
-// ownFault marks a response that fails its check as a bug of the adapter.
-func ownFault(err error) error {
+// adapterFault returns the failed check of a response as a bug of the adapter.
+func adapterFault(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -5,29 +5,30 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
+	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// inputs receives what Loss, Generate and Score have in common, and the model
-// that they are for.
+// inputs receives the prompts and examples of a Loss, Generate or Score request, and
+// returns them with the model.
 func (s *server) inputs(c *call, prompts *pb.Tensor, examples []*pb.Example) (
 	adapters.LanguageModel, *adapters.Tensor, []adapters.Example, error) {
-	t, err := c.in.accept("prompts", prompts)
+	t, err := c.in.Accept("prompts", prompts)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if err := c.finish(); err != nil {
+	if err := c.receive(); err != nil {
 		return nil, nil, nil, err
 	}
 	model, err := s.languageModel()
-	return model, t, examplesFromWire(examples), err
+	return model, t, wire.DecodeExamples(examples), err
 }
 
 // Loss answers the RPC of that name.
 func (s *server) Loss(stream callStream) error {
-	return answer(s.arenas, stream, "loss", func(ctx context.Context, c *call) (*pb.Reply, error) {
-		w := c.part.GetLoss()
+	return serveCall(s.arenas, stream, "loss", func(ctx context.Context, c *call) (*pb.Reply, error) {
+		w := c.first.GetLoss()
 		if w == nil {
-			return nil, protocolErrorf("got %T, want a loss request", c.part.Part)
+			return nil, wire.ProtocolErrorf("got %T, want a loss request", c.first.Part)
 		}
 		model, prompts, examples, err := s.inputs(c, w.Prompts, w.Examples)
 		if err != nil {
@@ -42,25 +43,25 @@ func (s *server) Loss(stream callStream) error {
 			return nil, err
 		}
 		if err := resp.Check(model.Spec(), req); err != nil {
-			return nil, ownFault(err)
+			return nil, adapterFault(err)
 		}
-		out := &pb.LossResponse{Loss: resp.Loss, Tokens: resp.Tokens, Gradient: c.out.announce(resp.Gradient)}
+		out := &pb.LossResponse{Loss: resp.Loss, Tokens: resp.Tokens, Gradient: c.out.Announce(resp.Gradient)}
 		return &pb.Reply{Part: &pb.Reply_Loss{Loss: out}}, nil
 	})
 }
 
 // Generate answers the RPC of that name; pieces go out as they come.
 func (s *server) Generate(stream callStream) error {
-	return answer(s.arenas, stream, "generate", func(ctx context.Context, c *call) (*pb.Reply, error) {
-		w := c.part.GetGenerate()
+	return serveCall(s.arenas, stream, "generate", func(ctx context.Context, c *call) (*pb.Reply, error) {
+		w := c.first.GetGenerate()
 		if w == nil {
-			return nil, protocolErrorf("got %T, want a generate request", c.part.Part)
+			return nil, wire.ProtocolErrorf("got %T, want a generate request", c.first.Part)
 		}
 		model, prompts, examples, err := s.inputs(c, w.Prompts, w.Examples)
 		if err != nil {
 			return nil, err
 		}
-		req := &adapters.GenerateRequest{Prompts: prompts, Examples: examples, Options: optionsFromWire(w.Options)}
+		req := &adapters.GenerateRequest{Prompts: prompts, Examples: examples, Options: wire.DecodeOptions(w.Options)}
 		if err := req.Check(model.Spec()); err != nil {
 			return nil, err
 		}
@@ -71,7 +72,7 @@ func (s *server) Generate(stream callStream) error {
 			return nil, err
 		}
 		if err := resp.Check(req); err != nil {
-			return nil, ownFault(err)
+			return nil, adapterFault(err)
 		}
 		return &pb.Reply{Part: &pb.Reply_Generate{Generate: &pb.GenerateResponse{Texts: resp.Texts, Tokens: resp.Tokens}}}, nil
 	})
@@ -79,10 +80,10 @@ func (s *server) Generate(stream callStream) error {
 
 // Score answers the RPC of that name.
 func (s *server) Score(stream callStream) error {
-	return answer(s.arenas, stream, "score", func(ctx context.Context, c *call) (*pb.Reply, error) {
-		w := c.part.GetScore()
+	return serveCall(s.arenas, stream, "score", func(ctx context.Context, c *call) (*pb.Reply, error) {
+		w := c.first.GetScore()
 		if w == nil {
-			return nil, protocolErrorf("got %T, want a score request", c.part.Part)
+			return nil, wire.ProtocolErrorf("got %T, want a score request", c.first.Part)
 		}
 		model, prompts, examples, err := s.inputs(c, w.Prompts, w.Examples)
 		if err != nil {
@@ -90,9 +91,9 @@ func (s *server) Score(stream callStream) error {
 		}
 		scorer, ok := adapters.AsScorer(model)
 		if !ok {
-			return nil, lacks(model, adapters.CapScore)
+			return nil, lacksCapability(model, adapters.CapScore)
 		}
-		req := &adapters.ScoreRequest{Prompts: prompts, Examples: examples, Candidates: candidatesFromWire(w.Candidates)}
+		req := &adapters.ScoreRequest{Prompts: prompts, Examples: examples, Candidates: wire.DecodeCandidates(w.Candidates)}
 		if err := req.Check(model.Spec()); err != nil {
 			return nil, err
 		}
@@ -101,20 +102,20 @@ func (s *server) Score(stream callStream) error {
 			return nil, err
 		}
 		if err := resp.Check(req); err != nil {
-			return nil, ownFault(err)
+			return nil, adapterFault(err)
 		}
-		return &pb.Reply{Part: &pb.Reply_Score{Score: &pb.ScoreResponse{Scores: c.out.announce(resp.Scores)}}}, nil
+		return &pb.Reply{Part: &pb.Reply_Score{Score: &pb.ScoreResponse{Scores: c.out.Announce(resp.Scores)}}}, nil
 	})
 }
 
 // EmbedTokens answers the RPC of that name.
 func (s *server) EmbedTokens(stream callStream) error {
-	return answer(s.arenas, stream, "embed tokens", func(ctx context.Context, c *call) (*pb.Reply, error) {
-		w := c.part.GetEmbedTokens()
+	return serveCall(s.arenas, stream, "embed tokens", func(ctx context.Context, c *call) (*pb.Reply, error) {
+		w := c.first.GetEmbedTokens()
 		if w == nil {
-			return nil, protocolErrorf("got %T, want an embed tokens request", c.part.Part)
+			return nil, wire.ProtocolErrorf("got %T, want an embed tokens request", c.first.Part)
 		}
-		if err := c.finish(); err != nil {
+		if err := c.receive(); err != nil {
 			return nil, err
 		}
 		model, err := s.languageModel()
@@ -123,7 +124,7 @@ func (s *server) EmbedTokens(stream callStream) error {
 		}
 		embedder, ok := adapters.AsTokenEmbedder(model)
 		if !ok {
-			return nil, lacks(model, adapters.CapEmbedTokens)
+			return nil, lacksCapability(model, adapters.CapEmbedTokens)
 		}
 		req := &adapters.EmbedTokensRequest{Texts: w.Texts}
 		resp, err := embedder.EmbedTokens(ctx, req)
@@ -131,10 +132,10 @@ func (s *server) EmbedTokens(stream callStream) error {
 			return nil, err
 		}
 		if err := resp.Check(model.Spec(), req); err != nil {
-			return nil, ownFault(err)
+			return nil, adapterFault(err)
 		}
 		out := &pb.EmbedTokensResponse{
-			Surfaces: resp.Surfaces, Counts: resp.Counts, Embeddings: c.out.announce(resp.Embeddings),
+			Surfaces: resp.Surfaces, Counts: resp.Counts, Embeddings: c.out.Announce(resp.Embeddings),
 		}
 		return &pb.Reply{Part: &pb.Reply_EmbedTokens{EmbedTokens: out}}, nil
 	})
@@ -142,12 +143,12 @@ func (s *server) EmbedTokens(stream callStream) error {
 
 // CountTokens answers the RPC of that name.
 func (s *server) CountTokens(stream callStream) error {
-	return answer(s.arenas, stream, "count tokens", func(ctx context.Context, c *call) (*pb.Reply, error) {
-		w := c.part.GetCountTokens()
+	return serveCall(s.arenas, stream, "count tokens", func(ctx context.Context, c *call) (*pb.Reply, error) {
+		w := c.first.GetCountTokens()
 		if w == nil {
-			return nil, protocolErrorf("got %T, want a count tokens request", c.part.Part)
+			return nil, wire.ProtocolErrorf("got %T, want a count tokens request", c.first.Part)
 		}
-		if err := c.finish(); err != nil {
+		if err := c.receive(); err != nil {
 			return nil, err
 		}
 		model, err := s.languageModel()
@@ -156,32 +157,20 @@ func (s *server) CountTokens(stream callStream) error {
 		}
 		counter, ok := adapters.AsTokenCounter(model)
 		if !ok {
-			return nil, lacks(model, adapters.CapCountTokens)
+			return nil, lacksCapability(model, adapters.CapCountTokens)
 		}
 		counts, err := counter.CountTokens(ctx, w.Texts)
 		if err != nil {
 			return nil, err
 		}
-		if err := checkCounts(counts, w.Texts); err != nil {
-			return nil, ownFault(err)
+		if err := wire.CheckCounts(counts, w.Texts); err != nil {
+			return nil, adapterFault(err)
 		}
 		return &pb.Reply{Part: &pb.Reply_CountTokens{CountTokens: &pb.CountTokensResponse{Counts: counts}}}, nil
 	})
 }
 
-func checkCounts(counts []int32, texts []string) error {
-	if len(counts) != len(texts) {
-		return adapters.Errorf(adapters.Invalid, "response has %d counts for %d texts", len(counts), len(texts))
-	}
-	for i, n := range counts {
-		if n < 0 {
-			return adapters.Errorf(adapters.Invalid, "counts[%d] is %d, want a number of tokens", i, n)
-		}
-	}
-	return nil
-}
-
-func lacks(model adapters.LanguageModel, c adapters.Capability) error {
+func lacksCapability(model adapters.LanguageModel, c adapters.Capability) error {
 	spec := model.Spec()
 	return adapters.Errorf(adapters.Unsupported, "%s lacks the capability %q, it has %q", spec.ID, c, spec.Capabilities)
 }

@@ -5,20 +5,21 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
+	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
 // Encode answers the RPC of that name.
 func (s *server) Encode(stream callStream) error {
-	return answer(s.arenas, stream, "encode", func(ctx context.Context, c *call) (*pb.Reply, error) {
-		w := c.part.GetEncode()
+	return serveCall(s.arenas, stream, "encode", func(ctx context.Context, c *call) (*pb.Reply, error) {
+		w := c.first.GetEncode()
 		if w == nil {
-			return nil, protocolErrorf("got %T, want an encode request", c.part.Part)
+			return nil, wire.ProtocolErrorf("got %T, want an encode request", c.first.Part)
 		}
-		images, err := c.in.accept("images", w.Images)
+		images, err := c.in.Accept("images", w.Images)
 		if err != nil {
 			return nil, err
 		}
-		if err := c.finish(); err != nil {
+		if err := c.receive(); err != nil {
 			return nil, err
 		}
 		model, err := s.visionModel()
@@ -34,8 +35,8 @@ func (s *server) Encode(stream callStream) error {
 			return nil, err
 		}
 		if err := resp.Check(model.Spec(), req); err != nil {
-			return nil, ownFault(err)
+			return nil, adapterFault(err)
 		}
-		return &pb.Reply{Part: &pb.Reply_Encode{Encode: &pb.EncodeResponse{Features: c.out.announce(resp.Features)}}}, nil
+		return &pb.Reply{Part: &pb.Reply_Encode{Encode: &pb.EncodeResponse{Features: c.out.Announce(resp.Features)}}}, nil
 	})
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
@@ -102,7 +102,7 @@ func (w *Workspace) startVision(ctx context.Context, s OpenSpec, family adapters
 	if err != nil {
 		return nil, err
 	}
-	return plugins.OpenVision(ctx, cfg)
+	return host.OpenVision(ctx, cfg)
 }
 
 // OpenLanguage opens a language model. The caller closes it.
@@ -118,7 +118,7 @@ func (w *Workspace) OpenLanguage(ctx context.Context, s OpenSpec) (adapters.Lang
 	if err != nil {
 		return nil, err
 	}
-	return plugins.OpenLanguage(ctx, cfg)
+	return host.OpenLanguage(ctx, cfg)
 }
 
 // inProcess reports whether a built-in adapter runs in this process.
@@ -171,8 +171,8 @@ func (w *Workspace) LogLoading(id string) func(adapters.Progress) {
 
 // pluginConfig returns the process to start: a third-party plugin, or the command that
 // serves a built-in family.
-func (w *Workspace) pluginConfig(s OpenSpec, kind adapters.ModelKind, family string, req adapters.LoadRequest) (plugins.Config, error) {
-	cfg := plugins.Config{Transport: plugins.Transport(s.Transport), Load: req, Logger: w.log, Running: &w.running, Limits: plugins.Limits{
+func (w *Workspace) pluginConfig(s OpenSpec, kind adapters.ModelKind, family string, req adapters.LoadRequest) (host.Config, error) {
+	cfg := host.Config{Transport: host.Transport(s.Transport), Load: req, Logger: w.log, Running: &w.running, Limits: host.Limits{
 		Memory: s.Limits.Memory(), Devices: s.Limits.Devices, Threads: s.Limits.Threads, Call: s.Limits.Call(),
 	}}
 	if n := s.Limits.Restarts; n != nil {
@@ -198,7 +198,7 @@ func (w *Workspace) pluginConfig(s OpenSpec, kind adapters.ModelKind, family str
 }
 
 // serveBuiltIn completes the configuration of a process that serves a built-in family.
-func (w *Workspace) serveBuiltIn(cfg *plugins.Config, family string) error {
+func (w *Workspace) serveBuiltIn(cfg *host.Config, family string) error {
 	command := w.options.AdapterCommand
 	if len(command) == 0 {
 		return adapters.Errorf(adapters.Unsupported, "the adapter %s cannot run in a process of its own: this program names no command that serves it", family).

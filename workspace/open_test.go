@@ -5,7 +5,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/kit"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 )
@@ -56,7 +56,7 @@ func TestKitManifestsTellTheTruth(t *testing.T) {
 // A recipe takes every transport, and its choice reaches the plugin.
 func TestRecipesChooseTheTransport(t *testing.T) {
 	w := New(Options{AdapterCommand: []string{"bridge", "adapter", "serve"}})
-	for _, transport := range plugins.Transports() {
+	for _, transport := range host.Transports() {
 		r, err := recipes.Load("tiny-stage2-opt", "language.transport="+transport, "vision.transport="+transport)
 		if err != nil {
 			t.Fatal(err)

@@ -16,8 +16,8 @@ import (
 	"github.com/modular-bridging/bridge/golden"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
-	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/conformance"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/plugins/project"
 	"github.com/modular-bridging/bridge/plugins/store"
@@ -105,7 +105,7 @@ func (w *Workspace) findTarget(ctx context.Context, path string, buildLog io.Wri
 		return projectTarget(ctx, path, buildLog)
 	}
 	path, err = filepath.Abs(path)
-	return conformance.Target{Config: plugins.Config{Name: filepath.Base(path), Path: path}}, err
+	return conformance.Target{Config: host.Config{Name: filepath.Base(path), Path: path}}, err
 }
 
 // builtInTarget returns a family of this binary, in a process of its own and in this one.
@@ -136,8 +136,8 @@ func projectTarget(ctx context.Context, dir string, buildLog io.Writer) (conform
 		return conformance.Target{}, err
 	}
 	m := found.Manifest
-	target := conformance.Target{Kind: m.Kind, Config: plugins.Config{Name: m.Name, Version: m.Version, Path: found.Program},
-		Manifest: func(s plugins.Said) []string { return m.Against(s.Version, s.Protocol, s.Capabilities) }}
+	target := conformance.Target{Kind: m.Kind, Config: host.Config{Name: m.Name, Version: m.Version, Path: found.Program},
+		Manifest: func(s host.Identity) []string { return m.Against(s.Version, s.Protocol, s.Capabilities) }}
 	target.Config.Load.Checkpoint = found.Checkpoint()
 	if len(m.Families) > 0 {
 		target.Config.Family = m.Families[0]
@@ -157,7 +157,7 @@ func executableTarget(dir string) (conformance.Target, error) {
 			WithRemedy("name a folder with a plugin.toml, or the executable itself")
 	}
 	path, err := filepath.Abs(paths[0])
-	return conformance.Target{Config: plugins.Config{Name: filepath.Base(path), Path: path}}, err
+	return conformance.Target{Config: host.Config{Name: filepath.Base(path), Path: path}}, err
 }
 
 // checkBeforeBuild checks a plugin whose build command is about to run, if only locked or

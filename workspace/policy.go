@@ -6,7 +6,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/plugins/trust"
@@ -50,7 +50,7 @@ func (w *Workspace) Policy(c PluginConstraints) (trust.Policy, error) {
 
 // guard completes the configuration of a plugin that is to load a model: the plugin is
 // checked before each start, and sees the environment that the policy allows.
-func (w *Workspace) guard(cfg *plugins.Config, found store.Plugin, c PluginConstraints) error {
+func (w *Workspace) guard(cfg *host.Config, found store.Plugin, c PluginConstraints) error {
 	policy, err := w.Policy(c)
 	if err != nil {
 		return err
@@ -70,13 +70,13 @@ func (w *Workspace) guard(cfg *plugins.Config, found store.Plugin, c PluginConst
 	cfg.Env = append(cfg.Env, policy.Allowed(found)...)
 	guard := trust.NewGuard(found, policy)
 	cfg.Prepare = guard.Prepare
-	cfg.Accept = func(s plugins.Said) error { return guard.Accept(s.Version, s.Protocol, s.Capabilities) }
+	cfg.Accept = func(s host.Identity) error { return guard.Accept(s.Version, s.Protocol, s.Capabilities) }
 	return nil
 }
 
 // checkStartable returns at once the error that every start would return.
 func checkStartable(found store.Plugin, policy trust.Policy) error {
-	attached, err := plugins.Attached(found.Name)
+	attached, err := host.Attached(found.Name)
 	if err != nil {
 		return err
 	}

@@ -10,9 +10,10 @@ import (
 	"sync"
 
 	"github.com/modular-bridging/bridge/adapters/builtin"
+	"github.com/modular-bridging/bridge/internal/loglevel"
 	"github.com/modular-bridging/bridge/internal/logmux"
 	"github.com/modular-bridging/bridge/kit"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train/metrics"
@@ -42,7 +43,7 @@ type Workspace struct {
 	logs     *logmux.Handler
 	log      *slog.Logger
 	registry func() (*registry.Registry, error)
-	running  plugins.Running
+	running  host.Running
 
 	interrupt interrupt
 }
@@ -91,10 +92,10 @@ func (w *Workspace) LogTo(file string) (only *slog.Logger, stop func(), err erro
 		return nil, nil, fmt.Errorf("open the run's log: %w", err)
 	}
 	level := slog.LevelDebug
-	if w.log.Enabled(context.Background(), plugins.LevelTrace) {
-		level = plugins.LevelTrace
+	if w.log.Enabled(context.Background(), loglevel.Trace) {
+		level = loglevel.Trace
 	}
-	h := slog.NewTextHandler(f, &slog.HandlerOptions{Level: level, ReplaceAttr: plugins.NameTrace})
+	h := slog.NewTextHandler(f, &slog.HandlerOptions{Level: level, ReplaceAttr: loglevel.NameTrace})
 	remove := w.logs.Add(h)
 	return slog.New(h), func() {
 		remove()

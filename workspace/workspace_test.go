@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/internal/loglevel"
 )
 
 // The log of a run has the calls of adapters only if the workspace's own log shows them.
@@ -17,13 +17,13 @@ func TestCallsAreLoggedIfTheyAreShown(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "log.txt")
 	var level slog.LevelVar
 	w := New(Options{Log: slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: &level}))})
-	for _, l := range []slog.Level{slog.LevelInfo, plugins.LevelTrace} {
+	for _, l := range []slog.Level{slog.LevelInfo, loglevel.Trace} {
 		level.Set(l)
 		only, stop, err := w.LogTo(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.Log().Log(t.Context(), plugins.LevelTrace, fmt.Sprint("at ", l))
+		w.Log().Log(t.Context(), loglevel.Trace, fmt.Sprint("at ", l))
 		only.Info(fmt.Sprint("alone ", l))
 		stop()
 		w.Log().Info("after")

@@ -14,8 +14,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/modular-bridging/bridge/internal/loglevel"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
-	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/train/metrics"
 	"github.com/modular-bridging/bridge/workspace"
@@ -92,7 +92,7 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey {
 		return slog.Attr{}
 	}
-	return plugins.NameTrace(groups, a)
+	return loglevel.NameTrace(groups, a)
 }
 
 func (p *program) app() *cli.App {
@@ -125,7 +125,7 @@ func (p *program) app() *cli.App {
 
 // before reads the flags that hold for all commands.
 func (p *program) before(c *cli.Context) error {
-	level, err := plugins.ParseLevel(c.String("log-level"))
+	level, err := loglevel.Parse(c.String("log-level"))
 	if err != nil {
 		return usagef("--log-level is %q, want trace, debug, info, warn or error", c.String("log-level"))
 	}

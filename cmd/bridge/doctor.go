@@ -9,7 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/workspace"
 )
@@ -86,7 +86,7 @@ func examine(r backends.Report) []finding {
 		families = append(families, f.Name)
 	}
 	tensors := "between processes through shared memory"
-	if err := plugins.SharedMemory(); err != nil {
+	if err := host.SharedMemory(); err != nil {
 		tensors = "sent over gRPC (no shared memory: " + err.Error() + ")"
 	}
 	return append(found,

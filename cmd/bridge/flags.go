@@ -11,7 +11,7 @@ import (
 
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/runs"
@@ -73,9 +73,9 @@ func isolationFlag() cli.Flag {
 }
 
 func transportFlag() cli.Flag {
-	return &cli.StringFlag{Name: "transport", Value: string(plugins.TransportAuto), Usage: "how tensors `TRAVEL` to adapters in processes: auto, shared-memory or grpc",
+	return &cli.StringFlag{Name: "transport", Value: string(host.TransportAuto), Usage: "how tensors `TRAVEL` to adapters in processes: auto, shared-memory or grpc",
 		Action: func(_ *cli.Context, transport string) error {
-			if !slices.Contains(plugins.Transports(), transport) {
+			if !slices.Contains(host.Transports(), transport) {
 				return usagef("--transport is %q, want auto, shared-memory or grpc", transport)
 			}
 			return nil

@@ -22,7 +22,7 @@ import (
 	"github.com/modular-bridging/bridge/golden"
 	"github.com/modular-bridging/bridge/internal/procfs"
 	"github.com/modular-bridging/bridge/internal/testenv"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 // strike says when a process is killed: as the nth message of an RPC has been
@@ -123,8 +123,8 @@ func (k *killer) HandleConn(context.Context, stats.ConnStats)                   
 type victim struct {
 	name      string
 	kind      adapters.ModelKind
-	transport plugins.Transport
-	config    func(t *testing.T) plugins.Config
+	transport host.Transport
+	config    func(t *testing.T) host.Config
 }
 
 // victims are the built-in families with their first golden folder, and the
@@ -134,7 +134,7 @@ type victim struct {
 func victims() (all []victim) {
 	for _, f := range builtin.Families() {
 		if testenv.Long() || f.Name == "opt" || f.Name == "vit" {
-			all = append(all, victim{name: f.Name, kind: f.Kind, config: func(t *testing.T) plugins.Config { return builtinVictim(t, f.Name) }})
+			all = append(all, victim{name: f.Name, kind: f.Kind, config: func(t *testing.T) host.Config { return builtinVictim(t, f.Name) }})
 		}
 	}
 	all = append(all, victim{name: "adapter-go", kind: adapters.KindLanguage, config: exampleInGo},
@@ -150,7 +150,7 @@ func victims() (all []victim) {
 	}
 	var both []victim
 	for i, v := range all {
-		for j, transport := range []plugins.Transport{plugins.TransportAuto, plugins.TransportGRPC} {
+		for j, transport := range []host.Transport{host.TransportAuto, host.TransportGRPC} {
 			if testenv.Long() || i >= short || i%2 == j {
 				v.transport = transport
 				both = append(both, v)
@@ -174,28 +174,28 @@ func firstGolden(t *testing.T, family string) *golden.Folder {
 	return g
 }
 
-func builtinVictim(t *testing.T, family string) plugins.Config {
+func builtinVictim(t *testing.T, family string) host.Config {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return plugins.Config{Name: family, Path: self, Args: []string{"adapter", "serve", family}, Family: family, Load: *firstGolden(t, family).LoadRequest("go")}
+	return host.Config{Name: family, Path: self, Args: []string{"adapter", "serve", family}, Family: family, Load: *firstGolden(t, family).LoadRequest("go")}
 }
 
-func exampleInGo(t *testing.T) plugins.Config {
+func exampleInGo(t *testing.T) host.Config {
 	t.Helper()
 	program, checkpoint := buildExample(t, "adapter-go"), filepath.Join(t.TempDir(), "checkpoint")
 	if out, err := exec.Command(program, "-init", checkpoint).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return plugins.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
+	return host.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
 }
 
-func exampleOnGoMLX(t *testing.T) plugins.Config {
+func exampleOnGoMLX(t *testing.T) host.Config {
 	t.Helper()
 	checkpoint := filepath.Join("..", "..", "examples", "adapter-go-gomlx", "checkpoint")
-	return plugins.Config{Path: buildExample(t, "adapter-go-gomlx"), Load: adapters.LoadRequest{Checkpoint: checkpoint, Backend: "go"}}
+	return host.Config{Path: buildExample(t, "adapter-go-gomlx"), Load: adapters.LoadRequest{Checkpoint: checkpoint, Backend: "go"}}
 }
 
 func buildExample(t *testing.T, name string) string {
@@ -209,28 +209,28 @@ func buildExample(t *testing.T, name string) string {
 	return program
 }
 
-func exampleInPython(t *testing.T) plugins.Config {
+func exampleInPython(t *testing.T) host.Config {
 	t.Helper()
 	program := testenv.Program(t, testenv.Python(t), "examples/adapter-python-numpy/adapter.py")
 	checkpoint := filepath.Join(t.TempDir(), "checkpoint")
 	testenv.Run(t, program, "--init", checkpoint)
-	return plugins.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
+	return host.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
 }
 
 // exampleWithServer is the example whose model is behind a server, which lives on
 // when the adapter dies.
-func exampleWithServer(t *testing.T) plugins.Config {
+func exampleWithServer(t *testing.T) host.Config {
 	t.Helper()
 	checkpoint, program := served(t)
-	return plugins.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
+	return host.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
 }
 
 // exampleWithTorch is an example adapter on the checkpoint of a built-in family.
-func exampleWithTorch(example, family string) func(t *testing.T) plugins.Config {
-	return func(t *testing.T) plugins.Config {
+func exampleWithTorch(example, family string) func(t *testing.T) host.Config {
+	return func(t *testing.T) host.Config {
 		t.Helper()
 		program := testenv.Program(t, testenv.Torch(t), "examples/"+example+"/adapter.py")
-		return plugins.Config{Path: program, Load: *firstGolden(t, family).LoadRequest(""), Env: []string{"OMP_NUM_THREADS=1"}}
+		return host.Config{Path: program, Load: *firstGolden(t, family).LoadRequest(""), Env: []string{"OMP_NUM_THREADS=1"}}
 	}
 }
 
@@ -337,7 +337,7 @@ func TestKillMatrix(t *testing.T) {
 			k := &killer{}
 			cfg := v.config(t)
 			cfg.Started, cfg.Watch, cfg.Transport = k.started, k, v.transport
-			cfg.Restart = plugins.Restart{Backoff: time.Millisecond}
+			cfg.Restart = host.Restart{Backoff: time.Millisecond}
 			t.Run("first start", func(t *testing.T) { killFirstStart(t, cfg, k) })
 			requests, closeModel := openVictim(t, cfg, v.kind)
 			for _, r := range requests {
@@ -346,7 +346,7 @@ func TestKillMatrix(t *testing.T) {
 					t.Fatal(err)
 				}
 				for _, s := range r.strikes {
-					if s.nth > 1 && v.transport != plugins.TransportGRPC && !(s.rpc == "Generate" && s.received) {
+					if s.nth > 1 && v.transport != host.TransportGRPC && !(s.rpc == "Generate" && s.received) {
 						continue // in shared memory a request is one message, and an answer another
 					}
 					t.Run(s.String(), func(t *testing.T) { killAt(t, k, r, want, s) })
@@ -378,9 +378,9 @@ func lifeStrikes() []strike {
 	return append([]strike{{rpc: "start"}}, sentAndReceived("Load", []int{1}, []int{1, 2})...)
 }
 
-func openVictim(t *testing.T, cfg plugins.Config, kind adapters.ModelKind) ([]request, func()) {
+func openVictim(t *testing.T, cfg host.Config, kind adapters.ModelKind) ([]request, func()) {
 	t.Helper()
-	p, err := plugins.Launch(t.Context(), cfg)
+	p, err := host.Launch(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,10 +406,10 @@ func openVictim(t *testing.T, cfg plugins.Config, kind adapters.ModelKind) ([]re
 
 // killFirstStart strikes before there is a model: opening it fails with the
 // whole story, and works the next time.
-func killFirstStart(t *testing.T, cfg plugins.Config, k *killer) {
+func killFirstStart(t *testing.T, cfg host.Config, k *killer) {
 	for _, s := range lifeStrikes() {
 		k.arm(s)
-		p, err := plugins.Launch(t.Context(), cfg)
+		p, err := host.Launch(t.Context(), cfg)
 		if err == nil { // the spec was on its way
 			p.Close()
 			if !s.received {

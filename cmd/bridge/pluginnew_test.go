@@ -11,7 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/internal/testenv"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/project"
 	"github.com/modular-bridging/bridge/runs"
 )
@@ -52,10 +52,10 @@ func newProject(t *testing.T, language string, kind adapters.ModelKind, flags ..
 // conforms runs the suite through a project's program.
 func conforms(t *testing.T, project *project.Project, kind adapters.ModelKind) {
 	t.Helper()
-	config := plugins.Config{Path: project.Program, Load: adapters.LoadRequest{Checkpoint: filepath.Join(project.Dir, "checkpoint")}}
+	config := host.Config{Path: project.Program, Load: adapters.LoadRequest{Checkpoint: filepath.Join(project.Dir, "checkpoint")}}
 	if kind == adapters.KindVision {
 		adaptertest.TestVision(t, func() adapters.VisionEncoder {
-			m, err := plugins.OpenVision(t.Context(), config)
+			m, err := host.OpenVision(t.Context(), config)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,7 +64,7 @@ func conforms(t *testing.T, project *project.Project, kind adapters.ModelKind) {
 		return
 	}
 	adaptertest.TestLanguage(t, func() adapters.LanguageModel {
-		m, err := plugins.OpenLanguage(t.Context(), config)
+		m, err := host.OpenLanguage(t.Context(), config)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/golden"
-	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/conformance"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 // smallest returns a family's golden folder with the smallest checkpoint.
@@ -55,7 +55,7 @@ func TestBuiltinAdaptersConform(t *testing.T) {
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
 			folder := smallest(t, f.Name)
-			target := conformance.Target{Kind: f.Kind, InProcess: &f, Config: plugins.Config{
+			target := conformance.Target{Kind: f.Kind, InProcess: &f, Config: host.Config{
 				Name: f.Name, Path: self, Args: []string{"adapter", "serve", f.Name}, Family: f.Name,
 				Load: adapters.LoadRequest{Checkpoint: folder.Checkpoint(), Backend: "go", ImageSize: folder.ImageSize()}}}
 			r, err := conformance.Run(t.Context(), target, conformance.Options{

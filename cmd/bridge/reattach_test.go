@@ -12,7 +12,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/testenv"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 // attachTo starts a program as an author does under his debugger, and sets what
@@ -59,7 +59,7 @@ func TestCommandsAttachToAnAuthorsProcess(t *testing.T) {
 	end := attachTo(t, self, "adapter", "serve", "opt")
 	verify := []string{"verify", filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm"), "--backend", "go"}
 	for range 2 {
-		if _, stderr := want(t, exitDone, verify...); !strings.Contains(stderr, "attached to a plugin that is not bridge's own") {
+		if _, stderr := want(t, exitDone, verify...); !strings.Contains(stderr, "attached to a plugin that bridge has not started") {
 			t.Errorf("bridge has started a process of its own: %s", stderr)
 		}
 	}
@@ -75,7 +75,7 @@ func TestAnAuthorsProcessInPythonIsAttachedTo(t *testing.T) {
 	testenv.Run(t, program, "--init", checkpoint)
 	end := attachTo(t, program)
 	for _, id := range []string{"first", "second"} {
-		m, err := plugins.OpenLanguage(t.Context(), plugins.Config{Path: "/no/such/bridge-adapter-numpy", Load: adapters.LoadRequest{ID: id, Checkpoint: checkpoint}})
+		m, err := host.OpenLanguage(t.Context(), host.Config{Path: "/no/such/bridge-adapter-numpy", Load: adapters.LoadRequest{ID: id, Checkpoint: checkpoint}})
 		if err != nil {
 			t.Fatal(err)
 		}

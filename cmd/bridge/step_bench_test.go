@@ -14,7 +14,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/train"
@@ -27,8 +27,8 @@ import (
 func places() []recipes.Backbone {
 	return []recipes.Backbone{
 		{Isolation: "none"},
-		{Isolation: "process", Transport: string(plugins.TransportShared)},
-		{Isolation: "process", Transport: string(plugins.TransportGRPC)},
+		{Isolation: "process", Transport: string(host.TransportShared)},
+		{Isolation: "process", Transport: string(host.TransportGRPC)},
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters/opt"
 	"github.com/modular-bridging/bridge/adapters/vit"
 	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 // unsoundVariable makes this binary a plugin with one bad value, "gradient NaN",
@@ -90,7 +91,7 @@ func TestARunRefusesUnsoundNumbers(t *testing.T) {
 		"gradient NaN":  "gradient[0, 0, 2] is NaN",
 		"features -Inf": "features[0, 0, 2] is -Inf",
 	} {
-		for _, transport := range plugins.Transports()[1:] {
+		for _, transport := range host.Transports()[1:] {
 			t.Run(what+"/"+transport, func(t *testing.T) {
 				t.Setenv("BRIDGE_CACHE", t.TempDir())
 				path := filepath.Join(t.TempDir(), "adapter")

@@ -10,7 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 // versionLine says which bridge this is, as --json shows it.
@@ -31,7 +31,7 @@ const unreleased = "unreleased"
 // recorded nothing. A build with -buildvcs=false has no commit.
 func versionOf(info *debug.BuildInfo) versionLine {
 	v := versionLine{Version: unreleased, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Backends: backends.Compiled(), Protocol: plugins.ProtocolVersion}
+		Backends: backends.Compiled(), Protocol: host.ProtocolVersion}
 	if info == nil {
 		return v
 	}

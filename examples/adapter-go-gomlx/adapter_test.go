@@ -7,7 +7,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 const checkpoint = "checkpoint"
@@ -32,7 +32,7 @@ func TestPlugin(t *testing.T) {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	adaptertest.TestLanguage(t, func() adapters.LanguageModel {
-		m, err := plugins.OpenLanguage(t.Context(), plugins.Config{Path: program,
+		m, err := host.OpenLanguage(t.Context(), host.Config{Path: program,
 			Load: adapters.LoadRequest{Checkpoint: checkpoint, Backend: "go"}})
 		if err != nil {
 			t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 func suite() adaptertest.Options {
@@ -39,7 +39,7 @@ func TestPlugin(t *testing.T) {
 		}
 	}
 	adaptertest.TestLanguage(t, func() adapters.LanguageModel {
-		m, err := plugins.OpenLanguage(t.Context(), plugins.Config{
+		m, err := host.OpenLanguage(t.Context(), host.Config{
 			Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}})
 		if err != nil {
 			t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/golden"
 	"github.com/modular-bridging/bridge/golden/goldentest"
 	"github.com/modular-bridging/bridge/internal/testenv"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 const script = "examples/adapter-python-hf-vision/adapter.py"
@@ -20,7 +20,7 @@ const script = "examples/adapter-python-hf-vision/adapter.py"
 // open starts the plugin on a checkpoint folder, with one thread.
 func open(t *testing.T, program string, load adapters.LoadRequest) adapters.VisionEncoder {
 	t.Helper()
-	m, err := plugins.OpenVision(t.Context(), plugins.Config{Path: program, Load: load, Env: []string{"OMP_NUM_THREADS=1"}})
+	m, err := host.OpenVision(t.Context(), host.Config{Path: program, Load: load, Env: []string{"OMP_NUM_THREADS=1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/golden"
 	"github.com/modular-bridging/bridge/golden/goldentest"
 	"github.com/modular-bridging/bridge/internal/testenv"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 const script = "examples/adapter-python-hf/adapter.py"
@@ -19,7 +19,7 @@ const script = "examples/adapter-python-hf/adapter.py"
 // open starts the plugin on a checkpoint folder, with one thread.
 func open(t *testing.T, program string, load adapters.LoadRequest) adapters.LanguageModel {
 	t.Helper()
-	m, err := plugins.OpenLanguage(t.Context(), plugins.Config{Path: program, Load: load, Env: []string{"OMP_NUM_THREADS=1"}})
+	m, err := host.OpenLanguage(t.Context(), host.Config{Path: program, Load: load, Env: []string{"OMP_NUM_THREADS=1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/internal/testenv"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 const script = "examples/adapter-python-numpy/adapter.py"
@@ -29,9 +29,9 @@ func made(t *testing.T) (program, checkpoint string) {
 }
 
 // open starts the plugin as bridge does.
-func open(t *testing.T, program, checkpoint string, transport plugins.Transport) adapters.LanguageModel {
+func open(t *testing.T, program, checkpoint string, transport host.Transport) adapters.LanguageModel {
 	t.Helper()
-	m, err := plugins.OpenLanguage(t.Context(), plugins.Config{Path: program, Transport: transport, Load: adapters.LoadRequest{Checkpoint: checkpoint}})
+	m, err := host.OpenLanguage(t.Context(), host.Config{Path: program, Transport: transport, Load: adapters.LoadRequest{Checkpoint: checkpoint}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func open(t *testing.T, program, checkpoint string, transport plugins.Transport)
 }
 
 func TestConformance(t *testing.T) {
-	for _, transport := range []plugins.Transport{plugins.TransportAuto, plugins.TransportGRPC} {
+	for _, transport := range []host.Transport{host.TransportAuto, host.TransportGRPC} {
 		t.Run(string(transport), func(t *testing.T) {
 			program, checkpoint := made(t)
 			adaptertest.TestLanguage(t, func() adapters.LanguageModel { return open(t, program, checkpoint, transport) },
@@ -55,7 +55,7 @@ func TestTransportsAgree(t *testing.T) {
 	}
 	program, checkpoint := made(t)
 	var want []any
-	for _, transport := range []plugins.Transport{plugins.TransportGRPC, plugins.TransportShared} {
+	for _, transport := range []host.Transport{host.TransportGRPC, host.TransportShared} {
 		m := open(t, program, checkpoint, transport)
 		defer m.Close()
 		req := &adapters.LossRequest{Prompts: adapters.NewTensor(adapters.Float32, 2, 8, m.Spec().Width), Gradient: true}
@@ -89,7 +89,7 @@ func TestTransportsAgree(t *testing.T) {
 // then the model says it.
 func TestTrainable(t *testing.T) {
 	program, checkpoint := made(t)
-	m := open(t, program, checkpoint, plugins.TransportAuto)
+	m := open(t, program, checkpoint, host.TransportAuto)
 	defer m.Close()
 	example := []adapters.Example{{Segments: []adapters.Segment{adapters.PromptSegment(0)}, Target: "two apple left a blue dog"}}
 	prompts := adapters.NewTensor(adapters.Float32, 1, 8, m.Spec().Width)
@@ -139,7 +139,7 @@ func TestAttached(t *testing.T) {
 	}
 	t.Setenv("BRIDGE_REATTACH", attach)
 	for range 2 {
-		m, err := plugins.OpenLanguage(t.Context(), plugins.Config{Name: "numpy", Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}})
+		m, err := host.OpenLanguage(t.Context(), host.Config{Name: "numpy", Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}})
 		if err != nil {
 			t.Fatal(err)
 		}

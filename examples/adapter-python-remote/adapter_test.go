@@ -11,7 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/internal/testenv"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 const folder = "examples/adapter-python-remote"
@@ -43,7 +43,7 @@ func open(t *testing.T, dir string, remote map[string]string) (adapters.Language
 		t.Fatal(err)
 	}
 	program := testenv.Program(t, testenv.PythonWith(t, "tokenizers"), folder+"/adapter.py")
-	return plugins.OpenLanguage(t.Context(), plugins.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: dir}})
+	return host.OpenLanguage(t.Context(), host.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: dir}})
 }
 
 // With vLLM's prompt embeddings everything works but gradients: soft prompts, losses,

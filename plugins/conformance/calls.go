@@ -13,20 +13,14 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
+	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// loadRequest is what the protocol sends of a configuration.
-func loadRequest(cfg plugins.Config) *pb.LoadRequest {
-	r := cfg.Load
-	w := &pb.LoadRequest{Family: cfg.Family, Id: r.ID, Checkpoint: r.Checkpoint, Backend: r.Backend, Dtype: uint32(r.DType),
-		Activation: r.Activation, ImageWidth: int64(r.ImageSize.Width), ImageHeight: int64(r.ImageSize.Height)}
-	if r.FeatureLayer != nil {
-		layer := int32(*r.FeatureLayer)
-		w.FeatureLayer = &layer
-	}
-	return w
+// loadRequest returns the load request of a configuration as a message.
+func loadRequest(cfg host.Config) *pb.LoadRequest {
+	return wire.EncodeLoadRequest(cfg.Family, &cfg.Load)
 }
 
 // stream is one call of a method that exchanges envelopes.

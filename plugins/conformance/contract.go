@@ -9,7 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 // What the names of the contract's cases begin with.
@@ -34,7 +34,7 @@ func (k *kit) contract(ctx context.Context) {
 	switch kind {
 	case adapters.KindVision:
 		suite(ctx, k, contractPrefix, adaptertest.Vision(k.o.Contract), func(ctx context.Context) (adapters.VisionEncoder, error) {
-			m, err := plugins.OpenVision(ctx, k.target.Config)
+			m, err := host.OpenVision(ctx, k.target.Config)
 			if err == nil {
 				k.opened(m.Spec().ID)
 			}
@@ -48,7 +48,7 @@ func (k *kit) contract(ctx context.Context) {
 		}
 	case adapters.KindLanguage:
 		suite(ctx, k, contractPrefix, adaptertest.Language(k.o.Contract), func(ctx context.Context) (adapters.LanguageModel, error) {
-			m, err := plugins.OpenLanguage(ctx, k.target.Config)
+			m, err := host.OpenLanguage(ctx, k.target.Config)
 			if err == nil {
 				k.opened(m.Spec().ID)
 			}

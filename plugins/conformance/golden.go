@@ -8,7 +8,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/golden"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 // golden runs the cases of a golden folder with its own checkpoint.
@@ -83,13 +83,13 @@ func (k *kit) openGolden(ctx context.Context, f *golden.Folder) (golden.Runner, 
 	cfg.Load = *req
 	switch f.Kind {
 	case golden.KindVision:
-		m, err := plugins.OpenVision(ctx, cfg)
+		m, err := host.OpenVision(ctx, cfg)
 		if err != nil {
 			return nil, nil, err
 		}
 		return golden.Vision(m), m, nil
 	case golden.KindLanguage:
-		m, err := plugins.OpenLanguage(ctx, cfg)
+		m, err := host.OpenLanguage(ctx, cfg)
 		if err != nil {
 			return nil, nil, err
 		}

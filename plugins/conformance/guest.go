@@ -26,7 +26,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/execerr"
 	"github.com/modular-bridging/bridge/internal/procfs"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/internal/identity"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
@@ -69,10 +69,10 @@ const (
 
 // start runs the plugin for a host that speaks the majors, "1" or "1,2". The
 // caller ends it with kill.
-func start(cfg plugins.Config, majors string) (*guest, error) { return startWith(cfg, majors, nil) }
+func start(cfg host.Config, majors string) (*guest, error) { return startWith(cfg, majors, nil) }
 
 // startWith is [start] with arenas that the plugin may use; they end with it.
-func startWith(cfg plugins.Config, majors string, lent *arenas) (g *guest, err error) {
+func startWith(cfg host.Config, majors string, lent *arenas) (g *guest, err error) {
 	g = &guest{exited: make(chan struct{}), arenas: lent}
 	made := g // what is returned with an error is nil
 	if g.dir, err = os.MkdirTemp("", "bridge-kit-"); err != nil {

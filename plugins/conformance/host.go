@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
@@ -43,7 +43,7 @@ func RunHost(ctx context.Context, order io.Reader, out io.Writer) error {
 	if err := proto.Unmarshal(o.Load, load); err != nil {
 		return err
 	}
-	g, err := start(plugins.Config{Path: o.Path, Args: o.Args, Env: o.Env}, "1")
+	g, err := start(host.Config{Path: o.Path, Args: o.Args, Env: o.Env}, "1")
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
@@ -26,7 +26,7 @@ type (
 type Target struct {
 	// Config says how it starts and what it loads. Its restarts are not used: a
 	// process that dies fails the case that it dies in.
-	Config plugins.Config
+	Config host.Config
 	// Confine, where not nil, puts every start of the plugin into a sandbox, with
 	// folders that it may write to beside the one that it works in. It takes the place
 	// of Config's Prepare.
@@ -38,7 +38,7 @@ type Target struct {
 	Kind adapters.ModelKind
 	// Manifest says in words how what the plugin says of itself is not what its
 	// manifest says; nil where it has none.
-	Manifest func(plugins.Said) []string
+	Manifest func(host.Identity) []string
 }
 
 // Options say what is run.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 // names returns the cases with a verdict.
@@ -40,7 +40,7 @@ func TestGood(t *testing.T) {
 	for _, kind := range []adapters.ModelKind{adapters.KindLanguage, adapters.KindVision} {
 		t.Run(string(kind), func(t *testing.T) {
 			o, good := options(t), target(t, "good", kind)
-			o.Host = host(t)
+			o.Host = hostCommand(t)
 			for _, f := range families("good", 0) {
 				if f.Kind == kind {
 					good.InProcess = &f
@@ -89,15 +89,15 @@ func TestManifest(t *testing.T) {
 	if r := examine(t, bad, o); r.Count(adaptertest.Skip) != 1 {
 		t.Errorf("without a manifest: %+v", r.Results)
 	}
-	var said plugins.Said
-	bad.Manifest = func(s plugins.Said) []string {
+	var said host.Identity
+	bad.Manifest = func(s host.Identity) []string {
 		said = s
 		return nil
 	}
 	if r := examine(t, bad, o); !r.OK() || said.Protocol != 1 || !slices.Contains(said.Capabilities, adapters.CapGradient) {
 		t.Errorf("the plugin says %+v: %+v", said, r.Results)
 	}
-	bad.Manifest = func(plugins.Said) []string { return []string{"plugin.toml says version 1.2.0, the program 1.1.0"} }
+	bad.Manifest = func(host.Identity) []string { return []string{"plugin.toml says version 1.2.0, the program 1.1.0"} }
 	r := examine(t, bad, o)
 	if text := explanation(r.Results[0]); r.Results[0].Verdict != adaptertest.Fail || !strings.Contains(text, "says version 1.2.0, the program 1.1.0") ||
 		!strings.Contains(text, "make plugin.toml and what the program says the same") {
@@ -107,7 +107,7 @@ func TestManifest(t *testing.T) {
 
 // What cannot be started says so once, and ends the run; nothing hangs.
 func TestNoPlugin(t *testing.T) {
-	r := examine(t, Target{Config: plugins.Config{Path: "/bin/true"}}, options(t))
+	r := examine(t, Target{Config: host.Config{Path: "/bin/true"}}, options(t))
 	failed := names(r, adaptertest.Fail)
 	if want := []string{"process: started by hand", "process: handshake"}; !slices.Equal(failed, want) || r.Count(adaptertest.Pass) > 0 {
 		t.Errorf("%q fail, %d pass", failed, r.Count(adaptertest.Pass))
@@ -116,11 +116,11 @@ func TestNoPlugin(t *testing.T) {
 	if err := os.WriteFile(text, []byte("hello\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r = examine(t, Target{Config: plugins.Config{Path: text}}, options(t))
+	r = examine(t, Target{Config: host.Config{Path: text}}, options(t))
 	if c := r.Results[1]; r.Count(adaptertest.Pass) > 0 || c.Name != "process: handshake" || !strings.Contains(explanation(c), text+" is neither a program nor a script") {
 		t.Errorf("of a text, the case %s says %s", c.Name, explanation(c))
 	}
-	if _, err := Run(t.Context(), Target{Config: plugins.Config{Path: "/no/such/plugin"}}, options(t)); adapters.KindOf(err) != adapters.NotFound {
+	if _, err := Run(t.Context(), Target{Config: host.Config{Path: "/no/such/plugin"}}, options(t)); adapters.KindOf(err) != adapters.NotFound {
 		t.Errorf("got %v", err)
 	}
 }
@@ -138,11 +138,11 @@ func TestReportNamesThePlugin(t *testing.T) {
 			t.Errorf("%s: the model is %q, want %q", run, r.Model, model)
 		}
 	}
-	r := examine(t, Target{Config: plugins.Config{Name: "mine", Version: "1.2.0", Path: "/bin/true"}}, options(t))
+	r := examine(t, Target{Config: host.Config{Name: "mine", Version: "1.2.0", Path: "/bin/true"}}, options(t))
 	if r.Name != "mine" || r.Version != "1.2.0" {
 		t.Errorf("of a plugin that does not start the report says %q %q", r.Name, r.Version)
 	}
-	r = examine(t, Target{Config: plugins.Config{Path: "/bin/true"}}, options(t))
+	r = examine(t, Target{Config: host.Config{Path: "/bin/true"}}, options(t))
 	if r.Name != "true" || r.Version != "unknown" {
 		t.Errorf("of a program that is no plugin the report says %q %q", r.Name, r.Version)
 	}

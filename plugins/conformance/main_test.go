@@ -9,7 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 const (
@@ -40,7 +40,7 @@ func target(t *testing.T, mode string, kind adapters.ModelKind) Target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Target{Kind: kind, Manifest: func(plugins.Said) []string { return nil }, Config: plugins.Config{Name: "bad", Path: path, Family: string(kind),
+	return Target{Kind: kind, Manifest: func(host.Identity) []string { return nil }, Config: host.Config{Name: "bad", Path: path, Family: string(kind),
 		Load: adapters.LoadRequest{ID: "tiny", Checkpoint: t.TempDir()}, Env: []string{modeKey + "=" + mode}}}
 }
 
@@ -50,7 +50,7 @@ func options(t *testing.T) Options {
 	return Options{Patience: 5, Contract: adaptertest.Options{GradientTolerance: 1e-3}}
 }
 
-func host(t *testing.T) []string {
+func hostCommand(t *testing.T) []string {
 	t.Helper()
 	path, err := os.Executable()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 )
 
 // The programs that stand before the plugin's: $0 and the arguments are its
@@ -41,7 +41,7 @@ func (k *kit) noisy(t T, script string, waits bool) {
 		cfg.Prepare = func(cmd *exec.Cmd) error { return confine(cmd, dir) }
 	}
 	cfg.Name, cfg.Path, cfg.Args = "noisy", "/bin/sh", append([]string{"-c", script, cfg.Path}, cfg.Args...)
-	p, err := plugins.Launch(t.Context(), cfg)
+	p, err := host.Launch(t.Context(), cfg)
 	if err != nil {
 		t.Fatalf("it does not start: %v", err)
 	}
@@ -65,7 +65,7 @@ func (k *kit) noiseAfter(t T) { k.noisy(t, noisyAfter, true) }
 
 // bits makes a call through the host that bridge uses, and returns what came
 // back.
-func (k *kit) bits(ctx context.Context, p *plugins.Process) ([]byte, error) {
+func (k *kit) bits(ctx context.Context, p *host.Process) ([]byte, error) {
 	if p.Kind() == adapters.KindVision {
 		m, err := p.Vision()
 		if err != nil {

@@ -21,7 +21,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/procfs"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/internal/identity"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
@@ -253,7 +253,7 @@ func (k *kit) manifest(t T) {
 	if err != nil || l.failure != nil || l.hello == nil {
 		t.Fatalf("it does not load: %v; %s", err, g.story())
 	}
-	said := plugins.Said{Version: strings.TrimPrefix(l.hello.Version, "unknown"), Protocol: g.greeting.protocol}
+	said := host.Identity{Version: strings.TrimPrefix(l.hello.Version, "unknown"), Protocol: g.greeting.protocol}
 	for _, c := range g.spec.Capabilities {
 		said.Capabilities = append(said.Capabilities, adapters.Capability(c))
 	}

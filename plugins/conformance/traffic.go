@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
@@ -218,11 +218,11 @@ func (k *kit) leaks(t T) {
 func (k *kit) transports(t T) {
 	k.hopeful(t)
 	var want []byte
-	for _, transport := range []plugins.Transport{plugins.TransportGRPC, plugins.TransportShared} {
+	for _, transport := range []host.Transport{host.TransportGRPC, host.TransportShared} {
 		cfg := k.target.Config
 		cfg.Transport = transport
-		p, err := plugins.Launch(t.Context(), cfg)
-		if transport == plugins.TransportShared && adapters.KindOf(err) == adapters.Unsupported {
+		p, err := host.Launch(t.Context(), cfg)
+		if transport == host.TransportShared && adapters.KindOf(err) == adapters.Unsupported {
 			t.Skipf("chunks alone: %v", err)
 		}
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/internal/sandbox"
 	"github.com/modular-bridging/bridge/plugins"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
@@ -182,8 +183,8 @@ func (p *project) start(g *Guard) (adapters.LanguageModel, error) {
 	if err := g.Plugin().Ready(); err != nil {
 		return nil, err
 	}
-	m, err := plugins.OpenLanguage(p.t.Context(), plugins.Config{Name: "x", Path: g.Plugin().Program, Load: adapters.LoadRequest{ID: "tiny"},
-		Prepare: g.Prepare, Accept: func(s plugins.Said) error { return g.Accept(s.Version, s.Protocol, s.Capabilities) }, Restart: plugins.Restart{Backoff: time.Millisecond}, Env: g.policy.Allowed(g.plugin)})
+	m, err := host.OpenLanguage(p.t.Context(), host.Config{Name: "x", Path: g.Plugin().Program, Load: adapters.LoadRequest{ID: "tiny"},
+		Prepare: g.Prepare, Accept: func(s host.Identity) error { return g.Accept(s.Version, s.Protocol, s.Capabilities) }, Restart: host.Restart{Backoff: time.Millisecond}, Env: g.policy.Allowed(g.plugin)})
 	if err == nil {
 		p.t.Cleanup(func() { _ = m.Close() })
 	}
