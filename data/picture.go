@@ -35,3 +35,15 @@ func Stack(pictures [][]uint8, spec adapters.ImageSpec) *adapters.Tensor {
 	}
 	return t
 }
+
+// ReadPictures reads pictures as [ReadPicture] does, and stacks them as uint8[B, H, W, 3].
+func ReadPictures(spec adapters.ImageSpec, names ...string) (*adapters.Tensor, error) {
+	pictures := make([][]uint8, len(names))
+	for i, name := range names {
+		var err error
+		if pictures[i], err = ReadPicture(name, spec); err != nil {
+			return nil, err
+		}
+	}
+	return Stack(pictures, spec), nil
+}
