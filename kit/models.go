@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync"
 )
 
 // files holds the frozen backbones, the Q-Former's tokenizer and the shipped bridges.
@@ -89,7 +90,8 @@ func install(ctx context.Context, fresh, dir string) error {
 }
 
 // contentDigest names the embedded content: the start of a SHA-256 over every path and file.
-func contentDigest() (string, error) {
+// It is computed once in a process.
+var contentDigest = sync.OnceValues(func() (string, error) {
 	sum := sha256.New()
 	err := walk(func(name string, data []byte) error {
 		fmt.Fprintf(sum, "%s\x00%d\x00", name, len(data))
@@ -97,7 +99,7 @@ func contentDigest() (string, error) {
 		return nil
 	})
 	return hex.EncodeToString(sum.Sum(nil))[:16], err
-}
+})
 
 // check compares the files under dir with the embedded ones.
 func check(ctx context.Context, dir string) error {

@@ -59,17 +59,23 @@ type scaledID struct {
 	size   int
 }
 
-// NewRenderer decodes the sprites that this package embeds.
-func NewRenderer() (*Renderer, error) {
-	r := &Renderer{scaled: map[scaledID]*image.RGBA{}}
+// allSprites decodes the sprites of all styles, once in a process: nothing changes them.
+var allSprites = sync.OnceValues(func() (all [StyleCount][]*image.RGBA, err error) {
 	for style := range Style(StyleCount) {
-		sprites, err := loadSprites(style)
-		if err != nil {
-			return nil, fmt.Errorf("sprites of style %s: %w", style, err)
+		if all[style], err = loadSprites(style); err != nil {
+			return all, fmt.Errorf("sprites of style %s: %w", style, err)
 		}
-		r.sprites[style] = sprites
 	}
-	return r, nil
+	return all, nil
+})
+
+// NewRenderer returns a renderer of the sprites that this package embeds.
+func NewRenderer() (*Renderer, error) {
+	sprites, err := allSprites()
+	if err != nil {
+		return nil, err
+	}
+	return &Renderer{sprites: sprites, scaled: map[scaledID]*image.RGBA{}}, nil
 }
 
 // sprite returns the object's artwork scaled to a square of the given size.
