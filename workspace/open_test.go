@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/recipes"
@@ -12,7 +13,7 @@ import (
 
 // The registry describes the kit's models as they describe themselves once they are open.
 func TestKitManifestsTellTheTruth(t *testing.T) {
-	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	testenv.Cache(t)
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
 	w := New(Options{})
 	reg, err := w.Registry()

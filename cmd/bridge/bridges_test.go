@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/golden"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -94,7 +95,7 @@ func TestConvertLAVIS(t *testing.T) {
 // A .pth file of LAVIS is a MODEL: it is converted into the cache once, and
 // captions as the folder does that bridge convert makes of it.
 func TestCaptionOfLAVIS(t *testing.T) {
-	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	testenv.Cache(t)
 	golden := filepath.Join("..", "..", "bridge", "testdata")
 	opt := filepath.Join(golden, "golden-opt", "checkpoint")
 	file := func(name string) string { return filepath.Join("..", "..", "convert", "testdata", name) }

@@ -260,7 +260,7 @@ func TestInterruptLeavesNothing(t *testing.T) {
 	if err := procfs.Available(); err != nil {
 		testenv.Lacking(t, "a /proc to find processes in", err)
 	}
-	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	testenv.Cache(t)
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
 	p, from := newStallingPlugin(t), smallStart(t)
 	model := copyModel(t, "tiny-opt")
@@ -344,7 +344,7 @@ func TestMemoryLimitOfARecipe(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		testenv.Lacking(t, "a /proc to see memory in", err)
 	}
-	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	testenv.Cache(t)
 	_, stderr := want(t, exitFailed, disturbedRun(filepath.Join(t.TempDir(), "run"), smallStart(t), "process", "--set", "language.memory_limit=1MB")...)
 	for _, says := range []string{"plugin opt", "killed by bridge: it held ", "its limit is 1 MB", "raise memory_limit"} {
 		if !strings.Contains(stderr, says) {

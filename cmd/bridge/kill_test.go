@@ -123,7 +123,7 @@ func TestDisturbedRunsEndWithTheSameWeights(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: trains for some seconds")
 	}
-	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	testenv.Cache(t)
 	from, whole := smallStart(t), filepath.Join(t.TempDir(), "whole")
 	want(t, exitDone, disturbedRun(whole, from, "none")...)
 	same := func(t *testing.T, dir string) {

@@ -3,11 +3,13 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
 // The flags of generation reach the language model, and do what they say.
 func TestGenerationFlags(t *testing.T) {
-	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	testenv.Cache(t)
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
 	caption := func(flags ...string) (stdout, stderr string) {
 		args := []string{"caption", "kit:stage2", "kit:held-out/17", "--isolation", "none", "--backend", "go"}

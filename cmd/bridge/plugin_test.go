@@ -38,7 +38,7 @@ func newWorkplace(t *testing.T) *workplace {
 	}
 	t.Setenv("BRIDGE_CONFIG", filepath.Join(root, "config"))
 	t.Setenv("BRIDGE_DATA", filepath.Join(root, "data"))
-	t.Setenv("BRIDGE_CACHE", filepath.Join(root, "cache"))
+	testenv.Cache(t)
 	t.Chdir(filepath.Join(root, "project"))
 	self, err := os.Executable()
 	mustDo(t, err)

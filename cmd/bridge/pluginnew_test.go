@@ -76,7 +76,7 @@ func conforms(t *testing.T, project *project.Project, kind adapters.ModelKind) {
 func trains(t *testing.T, project *project.Project) {
 	t.Helper()
 	t.Chdir(project.Dir)
-	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	testenv.Cache(t)
 	want(t, exitDone, "train", "recipe.toml", "--backend", "go", "--out", "runs/short", "--set", "optimizer.steps=16", "--set", "optimizer.batch=8",
 		"--set", "optimizer.warmup=2", "--set", "data.train.pictures=64", "--set", "evaluation.every=0", "--set", "evaluation.captions=4", "--set", "evaluation.examples=16")
 	if s, err := runs.ReadSummary("runs/short"); err != nil || s.Encoder != "fresh" && s.LLM != "fresh" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/vit"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/runs"
@@ -114,7 +115,7 @@ func plugin(t *testing.T, first string) string {
 // its run folder.
 func mustLog(t *testing.T, status int, plugin string, wants ...string) {
 	t.Helper()
-	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	testenv.Cache(t)
 	out := filepath.Join(t.TempDir(), "run")
 	want(t, status, append(short("train", "tiny-stage1", "--out", out), "--set", "vision.isolation=process", "--set", "vision.plugin="+plugin,
 		"--set", "vision.id="+copyModel(t, "tiny-vit"))...)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/runs"
@@ -41,7 +42,7 @@ func placeName(b recipes.Backbone) string {
 //
 //	go test -run '^$' -bench Stage2Step -benchtime 40x ./cmd/bridge
 func BenchmarkStage2Step(b *testing.B) {
-	b.Setenv("BRIDGE_CACHE", b.TempDir())
+	testenv.Cache(b)
 	for _, place := range places() {
 		b.Run(placeName(place), func(b *testing.B) { runSteps(b, place, stopwatch{b}) })
 	}
@@ -52,7 +53,7 @@ func BenchmarkStage2Step(b *testing.B) {
 //
 //	go test -run '^$' -bench Stage2Isolation -benchtime 40x ./cmd/bridge
 func BenchmarkStage2Isolation(b *testing.B) {
-	b.Setenv("BRIDGE_CACHE", b.TempDir())
+	testenv.Cache(b)
 	turns := newTurns(len(places()))
 	var all sync.WaitGroup
 	prompts := make([]int, len(places()))

@@ -12,6 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/opt"
 	"github.com/modular-bridging/bridge/adapters/vit"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/host"
 )
@@ -93,7 +94,7 @@ func TestARunRefusesUnsoundNumbers(t *testing.T) {
 	} {
 		for _, transport := range host.Transports()[1:] {
 			t.Run(what+"/"+transport, func(t *testing.T) {
-				t.Setenv("BRIDGE_CACHE", t.TempDir())
+				testenv.Cache(t)
 				path := filepath.Join(t.TempDir(), "adapter")
 				script := fmt.Sprintf("#!/bin/sh\nexport %s='%s'\nexec '%s'\n", unsoundVariable, what, self)
 				if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
