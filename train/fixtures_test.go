@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomlx/compute"
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/bridge"
@@ -43,6 +44,11 @@ func scenes(t *testing.T, split string, n int) train.Set {
 // tiny is the smallest bridge that has every part.
 func tiny(t *testing.T, dropout float64) *bridge.Bridge {
 	t.Helper()
+	return tinyOn(t, backends.ForTest(t), dropout)
+}
+
+func tinyOn(t *testing.T, backend compute.Backend, dropout float64) *bridge.Bridge {
+	t.Helper()
 	words, err := bridge.OpenWords(t.Context(), models("qformer-tokenizer")+"/tokenizer.json")
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +57,7 @@ func tiny(t *testing.T, dropout float64) *bridge.Bridge {
 	c.HiddenSize, c.Layers, c.Heads, c.Intermediate, c.Queries = 16, 1, 2, 16, 2
 	c.EncoderWidth, c.Vocabulary, c.MaxPositions, c.ProjectionDim = 8, words.Vocabulary(), 32, 8
 	c.InitStd, c.Dropout = 0.2, dropout
-	b, err := bridge.New(backends.ForTest(t), c, words, 1)
+	b, err := bridge.New(backend, c, words, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +68,13 @@ func tiny(t *testing.T, dropout float64) *bridge.Bridge {
 // tinyFor joins a tiny bridge with a language model.
 func tinyFor(t *testing.T, lm adapters.LanguageModel, dropout float64) *bridge.Bridge {
 	t.Helper()
-	b, err := tiny(t, dropout).ForLanguage(lm.Spec(), prompts(), 1)
+	return join(t, tiny(t, dropout), lm)
+}
+
+// join joins a bridge with a language model.
+func join(t *testing.T, first *bridge.Bridge, lm adapters.LanguageModel) *bridge.Bridge {
+	t.Helper()
+	b, err := first.ForLanguage(lm.Spec(), prompts(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -235,39 +234,6 @@ func TestResumeRefusesOtherSettings(t *testing.T) {
 	other.Resume = true
 	if _, err := other.Run(t.Context()); adapters.KindOf(err) != adapters.Invalid {
 		t.Errorf("got %v, want an error of kind invalid", err)
-	}
-}
-
-func TestAccumulatedStepIsTheWholeStep(t *testing.T) {
-	s := newStand(t)
-	s.dropout = 0 // its keys are one per micro-batch
-	run := func(accumulate int) (loss, norm float64, w map[string]*adapters.Tensor) {
-		plan := generativePlan(4)
-		plan.Phases = plan.Phases[1:]
-		plan.Phases[0].Accumulate = accumulate
-		dir := t.TempDir()
-		if _, err := s.session(t, s.stage2(t), plan, dir).Run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		return readMetric(t, dir, "stage-2/loss")[0], readMetric(t, dir, "stage-2/grad_norm")[0], weightsOf(t, dir)
-	}
-	loss, norm, whole := run(1)
-	partLoss, partNorm, parts := run(4)
-	if math.Abs(partLoss-loss) > 1e-5*loss || math.Abs(partNorm-norm) > 1e-4*norm {
-		t.Errorf("first step: loss %g and gradient norm %g in parts, %g and %g at once", partLoss, partNorm, loss, norm)
-	}
-	far, n := 0, 0
-	for name, w := range whole {
-		for i, v := range w.Float32s() {
-			// AdamW's first steps are about ±rate, so where a gradient is all
-			// rounding a weight may go the other way.
-			if n++; math.Abs(float64(parts[name].Float32s()[i]-v)) > 1e-4 {
-				far++
-			}
-		}
-	}
-	if far > n/50 {
-		t.Errorf("%d of %d weights differ after four steps", far, n)
 	}
 }
 

@@ -26,7 +26,6 @@ type AdamW struct {
 	groups     []Group
 	parameters []parameter
 	steps      int // done
-	exec       *model.Exec
 }
 
 // parameter is a trained variable with its moments.
@@ -52,14 +51,6 @@ func New(backend compute.Backend, store *model.Store, groups []Group, config Con
 			return nil, err
 		}
 	}
-	exec, err := model.NewExec(backend, store, func(_ *model.Scope, inputs []*Node) *Node {
-		return o.Apply(inputs[1:], inputs[0])
-	})
-	if err != nil {
-		o.Close()
-		return nil, adapters.Errorf(adapters.Internal, "optimizer: %w", err)
-	}
-	o.exec = exec
 	return o, nil
 }
 
@@ -108,9 +99,6 @@ func (o *AdamW) zeros(path string, like *model.Variable) (*model.Variable, error
 
 // Close removes the moments from the store.
 func (o *AdamW) Close() {
-	if o.exec != nil {
-		o.exec.Finalize()
-	}
 	for _, p := range o.parameters {
 		for _, v := range []*model.Variable{p.m, p.v} {
 			if v != nil {
@@ -120,8 +108,8 @@ func (o *AdamW) Close() {
 	}
 }
 
-// Names returns the parameters in the order in which gradients are given: group
-// after group, as the groups list them.
+// Names returns the parameters in the order of gradients: group after group, as the
+// groups list them.
 func (o *AdamW) Names() []string {
 	names := make([]string, len(o.parameters))
 	for i, p := range o.parameters {
@@ -133,8 +121,8 @@ func (o *AdamW) Names() []string {
 // Steps returns the number of steps done.
 func (o *AdamW) Steps() int { return o.steps }
 
-// Parameters returns the parameters' values in graph g, in the order of
-// [AdamW.Names]: what a loss is to be derived by.
+// Parameters returns the parameters' values in graph g, in the order of [AdamW.Names],
+// for the caller to differentiate a loss by.
 func (o *AdamW) Parameters(g *Graph) []*Node {
 	nodes := make([]*Node, len(o.parameters))
 	for i, p := range o.parameters {
@@ -177,10 +165,9 @@ func (o *AdamW) Rates(learning []float64) (*tensors.Tensor, error) {
 	return tensors.FromFlatDataAndDimensions(values, len(values)), nil
 }
 
-// Commit ends a step that ran by [AdamW.Apply]: it takes the norms that the
-// graph returned, counts the step and returns the global norm before clipping.
-// Where that is not finite nothing was applied, the step does not count, and
-// the error names the first parameter to blame.
+// Commit ends a step: it takes the norms that the graph of [AdamW.Apply] returned, counts
+// the step and returns the global norm before clipping. If that norm is not finite, nothing
+// was applied and the step does not count: the error names the first parameter to blame.
 func (o *AdamW) Commit(norms *tensors.Tensor) (float32, error) {
 	values, err := tensors.CopyFlatData[float32](norms)
 	if err != nil {
@@ -204,29 +191,3 @@ func (o *AdamW) Commit(norms *tensors.Tensor) (float32, error) {
 }
 
 func finite(x float32) bool { return !math.IsNaN(float64(x)) && !math.IsInf(float64(x), 0) }
-
-// Step applies gradients, in the order of [AdamW.Names], with one learning rate
-// per group, and returns their global norm before clipping.
-func (o *AdamW) Step(gradients []*tensors.Tensor, learning []float64) (float32, error) {
-	if len(gradients) != len(o.parameters) {
-		return 0, adapters.Errorf(adapters.Invalid, "optimizer: %d gradients for %d parameters", len(gradients), len(o.parameters))
-	}
-	rates, err := o.Rates(learning)
-	if err != nil {
-		return 0, err
-	}
-	defer rates.FinalizeAll()
-	arguments := []any{rates}
-	for i, g := range gradients {
-		if !g.Shape().Equal(o.parameters[i].value.Shape()) {
-			return 0, adapters.Errorf(adapters.Invalid, "optimizer: the gradient of %q is %s, want %s", o.parameters[i].name, g.Shape(), o.parameters[i].value.Shape())
-		}
-		arguments = append(arguments, g)
-	}
-	out, err := o.exec.Exec(arguments...)
-	if err != nil {
-		return 0, adapters.Errorf(adapters.Internal, "optimizer step: %w", err)
-	}
-	defer out[0].FinalizeAll()
-	return o.Commit(out[0])
-}
