@@ -11,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/objective"
+	"github.com/modular-bridging/bridge/train/optim"
 )
 
 // Evaluations that never came, or were counted stage by stage, would leave no
@@ -52,7 +53,7 @@ func TestEvaluationsAreCountedOverAllStages(t *testing.T) {
 func TestLearningRatesFollowWarmupAndCosine(t *testing.T) {
 	const steps, warmup, floor = 7, 3, 0.1
 	plan, dir := quickPlan(objective.PromptCaption(), steps), t.TempDir()
-	plan.Phases[0].Schedule = train.Schedule{Steps: steps, Warmup: warmup, MinFactor: floor}
+	plan.Phases[0].Schedule = optim.Schedule{Steps: steps, Warmup: warmup, MinFactor: floor}
 	plan.Phases[0].Optimizer.LearningRate = map[train.Module]float64{train.QFormer: 1e-3, train.Projection: 4e-3}
 	lm := fakeLanguage()
 	if _, err := quick(t, tinyFor(t, lm, 0), lm, plan, dir).Run(t.Context()); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/metrics"
 	"github.com/modular-bridging/bridge/train/objective"
+	"github.com/modular-bridging/bridge/train/optim"
 )
 
 // Example trains the kit's bridge for a few more steps, in this process, and shows the
@@ -30,10 +31,10 @@ func Example() {
 		Seed: 1,
 		Phases: []train.Phase{{
 			Name: "stage-2", Objective: objective.PromptCaption(), Train: []train.Module{train.QFormer, train.Projection}, Batch: 8,
-			Schedule: train.Schedule{Steps: 3, Warmup: 1},
+			Schedule: optim.Schedule{Steps: 3, Warmup: 1},
 			Optimizer: train.Optimizer{
 				LearningRate: map[train.Module]float64{train.QFormer: 1e-4, train.Projection: 2e-4},
-				Beta1:        0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.05, ClipNorm: 1,
+				Config:       optim.Config{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.05, ClipNorm: 1},
 			},
 		}},
 		Evaluation: train.Evaluation{Examples: 8, Captions: 4},

@@ -16,6 +16,7 @@ import (
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/metrics"
 	"github.com/modular-bridging/bridge/train/objective"
+	"github.com/modular-bridging/bridge/train/optim"
 )
 
 // made is features that are a function of the row alone: no encoder runs.
@@ -104,7 +105,7 @@ func quickPlan(o objective.Objective, steps int) train.Plan {
 	if o.Stage != 1 {
 		modules[train.Projection] = 1e-3
 	}
-	st := train.Phase{Name: "only", Objective: o, Batch: 8, Schedule: train.Schedule{Steps: steps, Warmup: 1}, Optimizer: optimizer(modules)}
+	st := train.Phase{Name: "only", Objective: o, Batch: 8, Schedule: optim.Schedule{Steps: steps, Warmup: 1}, Optimizer: optimizer(modules)}
 	for _, m := range []train.Module{train.QFormer, train.Projection} {
 		if _, ok := modules[m]; ok {
 			st.Train = append(st.Train, m)

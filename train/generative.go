@@ -29,7 +29,7 @@ type generative struct {
 	session *Session
 	phase   Phase
 	opt     *optim.AdamW
-	rates   rates
+	peaks   peaks
 	// source gives the input of the graphs: features, or the Q-Former's outputs if the
 	// phase caches them.
 	source featurecache.Features
@@ -46,7 +46,7 @@ func newGenerative(ctx context.Context, s *Session, phase Phase) (_ *generative,
 			return nil, err
 		}
 	}
-	if g.opt, g.rates, err = newOptimizer(s.Bridge, phase); err != nil {
+	if g.opt, g.peaks, err = newOptimizer(s.Bridge, phase); err != nil {
 		return nil, err
 	}
 	if err := g.build(); err != nil {
@@ -162,7 +162,7 @@ func (g *generative) runMicroBatches(ctx context.Context, n int, batch []data.Sa
 // shapes of the first.
 func (g *generative) compile(parts []*microBatch) error {
 	m := parts[0]
-	learning, err := g.opt.Rates(g.rates.at(0))
+	learning, err := g.opt.Rates(g.peaks.at(0, g.phase.Schedule))
 	if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func (g *generative) apply(n int, parts []*microBatch, total loss) (float32, err
 		finalize(anys(sums))
 		sums = next
 	}
-	learning, err := g.opt.Rates(g.rates.at(n))
+	learning, err := g.opt.Rates(g.peaks.at(n, g.phase.Schedule))
 	if err != nil {
 		return 0, err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/metrics"
 	"github.com/modular-bridging/bridge/train/objective"
+	"github.com/modular-bridging/bridge/train/optim"
 )
 
 // stand is what the tests train on: the kit's encoder and language model, a few
@@ -108,17 +109,17 @@ func generativePlan(steps int) train.Plan {
 		Evaluation: train.Evaluation{Examples: 4, Captions: 2},
 		Phases: []train.Phase{
 			{Name: "projector-warmup", Objective: objective.PromptCaption(), Train: []train.Module{train.Projection}, Batch: 8, CachedQueries: 16,
-				Schedule:  train.Schedule{Steps: 2},
+				Schedule:  optim.Schedule{Steps: 2},
 				Optimizer: optimizer(map[train.Module]float64{train.Projection: 1e-3})},
 			{Name: "stage-2", Objective: objective.PromptCaption(), Train: []train.Module{train.QFormer, train.Projection}, Batch: 8,
-				Schedule: train.Schedule{Steps: steps, Warmup: 1}, Mix: objective.Mix{Questions: 0.3},
+				Schedule: optim.Schedule{Steps: steps, Warmup: 1}, Mix: objective.Mix{Questions: 0.3},
 				Optimizer: optimizer(map[train.Module]float64{train.QFormer: 1e-3, train.Projection: 2e-3})},
 		},
 	}
 }
 
 func optimizer(rates map[train.Module]float64) train.Optimizer {
-	return train.Optimizer{LearningRate: rates, Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.05, ClipNorm: 1}
+	return train.Optimizer{LearningRate: rates, Config: optim.Config{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.05, ClipNorm: 1}}
 }
 
 // session joins the stand with a bridge and a run folder.
@@ -248,7 +249,7 @@ func TestStagesLowerTheirLosses(t *testing.T) {
 		dir := t.TempDir()
 		plan := train.Plan{Seed: 3, Evaluation: train.Evaluation{Examples: 8}, Phases: []train.Phase{{
 			Name: "stage-1", Objective: objective.Representation(), Train: []train.Module{train.QFormer}, Batch: 16,
-			Schedule: train.Schedule{Steps: 24, Warmup: 2}, Mix: objective.Mix{Similar: 0.5},
+			Schedule: optim.Schedule{Steps: 24, Warmup: 2}, Mix: objective.Mix{Similar: 0.5},
 			Optimizer: optimizer(map[train.Module]float64{train.QFormer: 3e-3}),
 		}}}
 		result, err := s.session(t, s.stage1(t), plan, dir).Run(t.Context())

@@ -159,7 +159,9 @@ func (o *AdamW) Rates(learning []float64) (*tensors.Tensor, error) {
 	}
 	decays := make([]float64, len(o.groups))
 	for i, g := range o.groups {
-		decays[i] = g.WeightDecay
+		if g.Decay {
+			decays[i] = o.config.WeightDecay
+		}
 	}
 	values := o.config.Rates(learning, decays, o.steps+1)
 	return tensors.FromFlatDataAndDimensions(values, len(values)), nil

@@ -72,8 +72,8 @@ func newRun(t *testing.T) *run {
 		r.variable(p.Name, p.Value, p.Shape)
 	}
 	c := r.reference.Config
-	groups := optim.Groups(r.store, names, c.WeightDecay)
-	r.optimizer, err = optim.New(r.backend, r.store, groups[:], optim.Config{Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon, ClipNorm: c.ClipNorm})
+	groups := optim.Groups(r.store, names)
+	r.optimizer, err = optim.New(r.backend, r.store, groups[:], optim.Config{Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon, WeightDecay: c.WeightDecay, ClipNorm: c.ClipNorm})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -374,19 +374,20 @@ func TestOneOptimizerAtATimeAndCloseCleansUp(t *testing.T) {
 }
 
 func TestRateRisesThenFallsAlongACosine(t *testing.T) {
-	s := optim.Schedule{Peak: 2, Steps: 14, Warmup: 4, MinFactor: 0.1}
+	const peak = 2
+	s := optim.Schedule{Steps: 14, Warmup: 4, MinFactor: 0.1}
 	for step, want := range map[int]float64{1: 0.5, 2: 1, 4: 2, 9: 1.1, 14: 0.2, 20: 0.2} {
-		if got := s.Rate(step); math.Abs(got-want) > 1e-12 {
+		if got := s.Rate(peak, step); math.Abs(got-want) > 1e-12 {
 			t.Errorf("rate at step %d is %v, want %v", step, got, want)
 		}
 	}
-	flat := optim.Schedule{Peak: 3, Steps: 0, Warmup: 0, MinFactor: 1}
-	if got := flat.Rate(1); got != 3 {
+	flat := optim.Schedule{Steps: 0, Warmup: 0, MinFactor: 1}
+	if got := flat.Rate(3, 1); got != 3 {
 		t.Errorf("constant rate is %v, want 3", got)
 	}
 	for step := 2; step <= 14; step++ {
-		if up := s.Rate(step) > s.Rate(step-1); up != (step <= 4) {
-			t.Errorf("step %d: rate %v after %v", step, s.Rate(step), s.Rate(step-1))
+		if up := s.Rate(peak, step) > s.Rate(peak, step-1); up != (step <= 4) {
+			t.Errorf("step %d: rate %v after %v", step, s.Rate(peak, step), s.Rate(peak, step-1))
 		}
 	}
 }
