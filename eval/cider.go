@@ -56,6 +56,12 @@ func CIDErD(got []string, references [][]string) (mean float64, each []float64) 
 	return mean / float64(max(1, len(got))), each
 }
 
+// MeanCIDErD returns the mean of [CIDErD].
+func MeanCIDErD(got []string, references [][]string) float64 {
+	mean, _ := CIDErD(got, references)
+	return mean
+}
+
 // sentence counts a text's n-grams; [n-1] holds those of n words.
 type sentence struct {
 	grams  [ciderWords][]string // each once, in order, so that sums repeat bit for bit

@@ -21,18 +21,19 @@ func (c Caption) Right() bool { return normal(c.Got) == normal(c.Want) }
 
 func normal(s string) string { return strings.ToLower(strings.Join(strings.Fields(s), " ")) }
 
-// ExactMatch is the fraction of captions that are right, 0 of none.
-func ExactMatch(captions []Caption) float64 {
-	if len(captions) == 0 {
+// ExactMatch returns the fraction of captions that equal the first reference of their
+// picture up to case and white space; 0 if there are no captions.
+func ExactMatch(got []string, references [][]string) float64 {
+	if len(got) == 0 {
 		return 0
 	}
 	right := 0
-	for _, c := range captions {
-		if c.Right() {
+	for i, text := range got {
+		if (Caption{Got: text, Want: references[i][0]}).Right() {
 			right++
 		}
 	}
-	return float64(right) / float64(len(captions))
+	return float64(right) / float64(len(got))
 }
 
 // Rate is how many of some answers are right.

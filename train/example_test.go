@@ -13,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/featurecache"
+	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/train"
@@ -46,7 +47,8 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%d steps, %.0f %% of %d captions right\n", result.Steps, 100**result.Final.ExactMatch, result.Final.Captions)
+	right, _ := result.Final.Value(eval.MetricExactMatch)
+	fmt.Printf("%d steps, %.0f %% of %d captions right\n", result.Steps, 100*right, result.Final.Captions)
 	fmt.Printf("%q\n", result.Samples[0].Got)
 	// Output:
 	// stage-2: step 1 of 3

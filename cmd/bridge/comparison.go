@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
@@ -195,7 +196,7 @@ func (c *comparison) savings() []saving {
 	return all
 }
 
-func lossOf(s train.Scores) (float64, bool) { return s.EvalLoss(), s.Grounding != nil }
+func lossOf(s train.Scores) (float64, bool) { return s.Value(eval.MetricLoss) }
 
 // fewCaptions is how many captions say too little to choose by.
 const fewCaptions = 50

@@ -95,13 +95,8 @@ type quantity struct {
 func quantities() []quantity {
 	return []quantity{
 		{"Held-out loss", "nats per token", lossOf},
-		{"Exact match of captions", "fraction", func(s train.Scores) (float64, bool) { return deref(s.ExactMatch), s.ExactMatch != nil }},
-		{"Retrieval of the caption, R@1", "fraction", func(s train.Scores) (float64, bool) {
-			if s.Retrieval == nil {
-				return 0, false
-			}
-			return s.Retrieval.TextR1, true
-		}},
+		{"Exact match of captions", "fraction", func(s train.Scores) (float64, bool) { return s.Value(eval.MetricExactMatch) }},
+		{"Retrieval of the caption, R@1", "fraction", func(s train.Scores) (float64, bool) { return s.Value(eval.MetricTextR1) }},
 	}
 }
 
@@ -126,13 +121,6 @@ func charts(arms []arm) []report.Chart {
 		}
 	}
 	return all
-}
-
-func deref(v *float64) float64 {
-	if v == nil {
-		return 0
-	}
-	return *v
 }
 
 // samples adds pictures with what every arm said of them.

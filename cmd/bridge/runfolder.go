@@ -221,22 +221,27 @@ func noRun(dir, why string) error {
 	return err.WithRemedy("it holds runs, name them: %s", strings.Join(inside, " "))
 }
 
+// figure returns a metric's value, or nil if it was not measured.
+func figure(s train.Scores, name string) *float64 {
+	if v, ok := s.Value(name); ok {
+		return &v
+	}
+	return nil
+}
+
 // summarize puts a result into a line.
 func (b *bench) summarize(r *recipes.Resolved, trained *bridge.Bridge, result train.Result) summary {
 	s := summary{Name: r.Name, Stage: r.Stage, Encoder: r.VisionModel.ID, Steps: result.Steps,
 		Trainable: qformer.Count(trained.Config().Parameters(trained.Stage())),
-		Seconds:   result.Seconds, ExactMatch: result.Final.ExactMatch, Captions: result.Final.Captions,
-		HeldOutOn: b.held.Data.Name() + " " + b.held.Data.Digest()[:8], CIDErD: result.Final.CIDErD, Grounding: result.Final.Grounding, ByKind: result.Final.ByKind, Answers: result.Answers}
+		Seconds:   result.Seconds, ExactMatch: figure(result.Final, eval.MetricExactMatch), Captions: result.Final.Captions,
+		HeldOutOn: b.held.Data.Name() + " " + b.held.Data.Digest()[:8], CIDErD: figure(result.Final, eval.MetricCIDErD), Grounding: result.Final.Grounding, ByKind: result.Final.ByKind, Answers: result.Answers}
 	s.Frozen, s.Memory = b.vision.Spec().Parameters, b.vision.Spec().MemoryBytes+16*int64(s.Trainable)
 	if r.LanguageModel != nil {
 		s.LLM = r.LanguageModel.ID
 		s.Frozen += b.language.Spec().Parameters
 		s.Memory += b.language.Spec().MemoryBytes
 	}
-	if result.Final.Grounding != nil {
-		loss := result.Final.EvalLoss()
-		s.HeldOut = &loss
-	}
+	s.HeldOut = figure(result.Final, eval.MetricLoss)
 	if m := trained.Info.Retrieval; m != nil {
 		s.RetrievalT, s.RetrievalI = &m.TextR1, &m.ImageR1
 	}
