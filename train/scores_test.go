@@ -49,9 +49,9 @@ func TestAMetricIsARow(t *testing.T) {
 		return 2.5
 	}}
 	lm := fakeLanguage()
-	plan, dir := quickPlan(objective.PromptCaption(), 4), t.TempDir()
+	plan, dir := onePhase(objective.PromptCaption(), 4), t.TempDir()
 	plan.Evaluation = train.Evaluation{Every: 1, Examples: 4, Captions: 3}
-	s := quick(t, tinyFor(t, lm, 0), lm, plan, dir)
+	s := newSession(t, tinyFor(t, lm, 0), lm, plan, dir)
 	s.EvalMetrics = append(eval.Metrics(), words)
 	result, err := s.Run(t.Context())
 	if err != nil {

@@ -14,11 +14,11 @@ import (
 	"github.com/modular-bridging/bridge/internal/layers"
 )
 
-// Scope is the part of the store that holds the moments. No checkpoint name
-// begins with it.
+// Scope is the part of the store that holds the moments. No parameter's name begins with
+// it.
 const Scope = "/optim"
 
-// AdamW is an optimizer of named variables of one store.
+// AdamW optimizes named variables of one store.
 type AdamW struct {
 	config     Config
 	backend    compute.Backend
@@ -35,8 +35,8 @@ type parameter struct {
 	value, m, v *model.Variable
 }
 
-// New returns an optimizer whose moments are zero. The store must hold every
-// named variable, float32, each in one group only.
+// New returns an optimizer whose moments are zero. The store must hold every named
+// variable as float32, and each may be in one group only.
 func New(backend compute.Backend, store *model.Store, groups []Group, config Config) (*AdamW, error) {
 	if err := config.check(); err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (o *AdamW) Close() {
 	for _, p := range o.parameters {
 		for _, v := range []*model.Variable{p.m, p.v} {
 			if v != nil {
-				_ = o.store.DeleteVariable(v.Path()) // an error says that it is gone already
+				_ = o.store.DeleteVariable(v.Path()) // an error means that it is deleted already
 			}
 		}
 	}
@@ -131,11 +131,10 @@ func (o *AdamW) Parameters(g *Graph) []*Node {
 	return nodes
 }
 
-// Apply adds a step to the graph of gradients (in the order of [AdamW.Names])
-// and rates (a parameter of the graph, fed with [AdamW.Rates]). The graph must
-// belong to a model.Exec of the optimizer's store, which stores the new values.
-// It returns the gradients' norms before clipping, float32[1+P] with the global
-// one first, for [AdamW.Commit].
+// Apply adds a step to the graph of gradients, which are in the order of [AdamW.Names],
+// and rates, an input that takes [AdamW.Rates]. The graph must belong to a model.Exec of
+// the optimizer's store, which stores the new values. Apply returns the gradients' norms
+// before clipping, float32[1+P] with the global one first, for [AdamW.Commit].
 func (o *AdamW) Apply(gradients []*Node, rates *Node) (norms *Node) {
 	g := rates.Graph()
 	parameters := make([]Slot, len(o.parameters))
@@ -151,8 +150,8 @@ func (o *AdamW) Apply(gradients []*Node, rates *Node) (norms *Node) {
 	return norms
 }
 
-// Rates returns the input of [AdamW.Apply] for the next step: learning has one
-// rate per group.
+// Rates returns the input of [AdamW.Apply] for the next step. learning has a learning rate
+// for each group.
 func (o *AdamW) Rates(learning []float64) (*tensors.Tensor, error) {
 	if len(learning) != len(o.groups) {
 		return nil, adapters.Errorf(adapters.Invalid, "optimizer: %d learning rates for %d groups", len(learning), len(o.groups))
