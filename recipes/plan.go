@@ -4,6 +4,7 @@ import (
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/objective"
+	"github.com/modular-bridging/bridge/train/optim"
 )
 
 // QFormerConfig returns the shape of the Q-Former that a recipe without From
@@ -43,7 +44,7 @@ func (r *Resolved) stage() train.Phase {
 		Name:       "stage-1",
 		Objective:  r.objective(),
 		Train:      []train.Module{train.QFormer},
-		Schedule:   train.Schedule{Steps: o.Steps, Warmup: o.Warmup, MinFactor: o.MinFactor},
+		Schedule:   optim.Schedule{Steps: o.Steps, Warmup: o.Warmup, MinFactor: o.MinFactor},
 		Optimizer:  r.adamW(map[train.Module]float64{train.QFormer: either(o.QFormerLR, o.LR)}),
 		Batch:      o.Batch,
 		Accumulate: o.Accumulate,
@@ -78,7 +79,7 @@ func (r *Resolved) warmup() train.Phase {
 		Name:          "projector-warmup",
 		Objective:     r.objective(),
 		Train:         []train.Module{train.Projection},
-		Schedule:      train.Schedule{Steps: r.Swap.WarmupSteps, Warmup: r.Swap.WarmupSteps / 10, MinFactor: 0.2},
+		Schedule:      optim.Schedule{Steps: r.Swap.WarmupSteps, Warmup: r.Swap.WarmupSteps / 10, MinFactor: 0.2},
 		Optimizer:     o,
 		Batch:         r.Optimizer.Batch,
 		Accumulate:    r.Optimizer.Accumulate,
@@ -89,7 +90,9 @@ func (r *Resolved) warmup() train.Phase {
 
 func (r *Resolved) adamW(rates map[train.Module]float64) train.Optimizer {
 	o := r.Optimizer
-	return train.Optimizer{LearningRate: rates, Beta1: o.Betas[0], Beta2: o.Betas[1], Epsilon: o.Eps, WeightDecay: o.WeightDecay, ClipNorm: o.ClipNorm}
+	return train.Optimizer{LearningRate: rates, Config: optim.Config{
+		Beta1: o.Betas[0], Beta2: o.Betas[1], Epsilon: o.Eps, WeightDecay: o.WeightDecay, ClipNorm: o.ClipNorm,
+	}}
 }
 
 func either(v, otherwise float64) float64 {

@@ -129,7 +129,7 @@ func (s *Session) restore(ctx context.Context) (position, error) {
 	}
 	next := position{phase: saved.Phase + 1}
 	if s.finished(next) { // only the last evaluation is left: its figures are written again
-		return next, s.Metrics.Truncate(s.stepsDone, evalPrefix)
+		return next, s.Metrics.Truncate(s.stepsDone, s.evalSeries()...)
 	}
 	return next, s.Metrics.Truncate(s.stepsDone)
 }

@@ -172,7 +172,7 @@ func (s *Session) record(phase Phase, n int, result stepResult) error {
 		values[phase.Name+"/"+name] = v
 	}
 	for _, m := range phase.Train {
-		values[phase.Name+"/lr_"+string(m)] = schedule(phase, m).Rate(n + 1)
+		values[phase.Name+"/lr_"+string(m)] = phase.Schedule.Rate(phase.Optimizer.LearningRate[m], n+1)
 	}
 	return s.Metrics.Write(s.stepsDone, s.clock, values)
 }

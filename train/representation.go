@@ -23,7 +23,7 @@ type representation struct {
 	phase   Phase
 	losses  losses.Config
 	opt     *optim.AdamW
-	rates   rates
+	peaks   peaks
 	exec    *model.Exec
 }
 
@@ -34,7 +34,7 @@ func newRepresentation(s *Session, phase Phase) (*representation, error) {
 	}
 	r := &representation{session: s, phase: phase, losses: phase.Weights.Losses(words.DEC())}
 	var err error
-	if r.opt, r.rates, err = newOptimizer(s.Bridge, phase); err != nil {
+	if r.opt, r.peaks, err = newOptimizer(s.Bridge, phase); err != nil {
 		return nil, err
 	}
 	r.exec, err = model.NewExec(s.Bridge.Backend(), s.Bridge.Store(), func(_ *model.Scope, in []*Node) []*Node { return r.build(in) })
@@ -129,7 +129,7 @@ func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Ten
 	if err != nil {
 		return args, 0, err
 	}
-	learning, err := r.opt.Rates(r.rates.at(n))
+	learning, err := r.opt.Rates(r.peaks.at(n, r.phase.Schedule))
 	if err != nil {
 		return append(args, state), 0, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/runs/report"
@@ -40,14 +41,14 @@ func (c *Comparison) WriteReport(w *workspace.Workspace, dir string) error {
 	return r.WriteFile(filepath.Join(dir, runs.ReportFile))
 }
 
-// charts returns the curves of figures that were measured more than once. Several runs
+// charts returns the curves of metrics that were measured more than once. Several runs
 // of a variant make a band.
 func (c *Comparison) charts() []report.Chart {
 	var all []report.Chart
-	for _, q := range runs.Quantities() {
-		chart := report.Chart{Title: q.Title, YLabel: q.Unit}
+	for _, m := range eval.MetricsIn(eval.InCharts) {
+		chart := report.Chart{Title: m.Title, YLabel: m.Unit}
 		for _, v := range c.Variants {
-			line := v.curve(q.Value)
+			line := v.curve(m)
 			if len(line.mean) < 2 {
 				continue
 			}
