@@ -72,8 +72,8 @@ type GenerateRequest struct {
 	Options  GenerateOptions
 }
 
-// GenerateOptions steer generation, with transformers' meaning. The zero value
-// is greedy search with at most 20 new tokens.
+// GenerateOptions steer generation, with transformers' meaning. The zero value is greedy
+// search with at most 20 new tokens.
 type GenerateOptions struct {
 	MaxNewTokens      int           // 0 means 20
 	MinNewTokens      int           //
@@ -83,7 +83,7 @@ type GenerateOptions struct {
 	RepetitionPenalty float64       // 0 means 1 (none)
 	Sample            bool
 	Temperature       float64 // 0 means 1
-	TopK              int     // 0 means no limit
+	TopK              int     // 0 means all tokens; the command line sends 50 by default
 	TopP              float64 // 0 means 1
 	Seed              uint64  // of the sampling
 }

@@ -52,13 +52,28 @@ type VisionSpec struct {
 // ImageSpec says how the host prepares a picture for an encoder.
 type ImageSpec struct {
 	Width, Height int
-	Resample      string     // "bicubic", "bilinear", "nearest"
-	Mode          string     // "squash" (LAVIS, BLIP-2) or "shortest-edge-crop" (CLIP)
-	ShortestEdge  int        // of "shortest-edge-crop", before the cut; 0 is the larger of Width and Height
-	Mean, Std     [3]float32 // applied by the encoder to pixel/255; here for the record
+	Resample      string     // [Nearest], [Bilinear] or [Bicubic]
+	Mode          string     // [Squash] or [ShortestEdgeCrop]
+	ShortestEdge  int        // of [ShortestEdgeCrop], before the crop; 0 is the larger of Width and Height
+	Mean, Std     [3]float32 // that the encoder applies to pixel/255; the host does not use them
 }
 
-// Size is that of the prepared pictures.
+// The values of [ImageSpec.Resample]: Pillow's filters.
+const (
+	Nearest  = "nearest"
+	Bilinear = "bilinear"
+	Bicubic  = "bicubic" // with a = -0.5
+)
+
+// The values of [ImageSpec.Mode].
+const (
+	// Squash resizes to Width by Height and ignores the aspect ratio (LAVIS, BLIP-2).
+	Squash = "squash"
+	// ShortestEdgeCrop resizes the shortest edge and crops the centre (CLIP).
+	ShortestEdgeCrop = "shortest-edge-crop"
+)
+
+// Size returns the size of the prepared pictures.
 func (s ImageSpec) Size() Size { return Size{Width: s.Width, Height: s.Height} }
 
 // Architecture says where a language model's segments go.

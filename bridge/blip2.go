@@ -15,7 +15,6 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 )
@@ -236,7 +235,7 @@ func (b *blip2) complete(ctx context.Context, out *Bridge) error {
 	}
 	var fresh []qformer.Param
 	for _, p := range b.config.Parameters(qformer.Stage1) {
-		if out.store.GetVariable(layers.VariablePath(p.Name)) == nil {
+		if out.store.GetVariable(qformer.VariablePath(p.Name)) == nil {
 			fresh = append(fresh, p)
 		}
 	}

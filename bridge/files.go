@@ -17,7 +17,6 @@ import (
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/jsonfile"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 )
@@ -75,7 +74,7 @@ func (b *Bridge) Save(dir string, dtype adapters.DType) error {
 }
 
 func (b *Bridge) weight(name string) (*adapters.Tensor, error) {
-	v := b.store.GetVariable(layers.VariablePath(name))
+	v := b.store.GetVariable(qformer.VariablePath(name))
 	if v == nil {
 		return nil, fmt.Errorf("weight %s is not in the bridge", name)
 	}
@@ -161,7 +160,7 @@ func createParameters(store *model.Store, path string, found map[string]*adapter
 		if err != nil {
 			return err
 		}
-		if _, err := store.CreateVariable(layers.VariablePath(p.Name), tensors.FromFlatDataAndDimensions(values, p.Shape...)); err != nil {
+		if _, err := store.CreateVariable(qformer.VariablePath(p.Name), tensors.FromFlatDataAndDimensions(values, p.Shape...)); err != nil {
 			return err
 		}
 		delete(found, p.Name)
@@ -173,7 +172,7 @@ func createParameters(store *model.Store, path string, found map[string]*adapter
 }
 
 func copyVariable(to, from *model.Store, name string) error {
-	v := from.GetVariable(layers.VariablePath(name))
+	v := from.GetVariable(qformer.VariablePath(name))
 	if v == nil {
 		return fmt.Errorf("weight %s is not in the bridge", name)
 	}
@@ -185,7 +184,7 @@ func copyVariable(to, from *model.Store, name string) error {
 	if err != nil {
 		return err
 	}
-	return to.GetVariable(layers.VariablePath(name)).SetValue(tensors.FromFlatDataAndDimensions(values, t.Shape().Dimensions...))
+	return to.GetVariable(qformer.VariablePath(name)).SetValue(tensors.FromFlatDataAndDimensions(values, t.Shape().Dimensions...))
 }
 
 // Reload replaces the weights by those of a folder that holds a bridge of the

@@ -7,7 +7,7 @@
 // [Init] makes them. [New] binds a store's weights to a graph under
 // construction; the methods of [Model] add nodes to that graph:
 //
-//	prompts := qformer.New(cfg, layers.NewParams(store, g), rng).Prompts(features)
+//	prompts := qformer.New(cfg, store, g, rng).Prompts(features)
 //
 // Weights are variables of a GoMLX store under the names of Hugging Face's
 // checkpoints, linear weights as [out, in]. The store owns them; a Model owns

@@ -14,7 +14,6 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/train/optim"
 )
@@ -65,11 +64,11 @@ func CheckLanguage(m adapters.LanguageModel) error {
 
 // prompts builds float32[B, Q, Dllm] from the source's tensor.
 func (g *generative) prompts(in, rng *Node) *Node {
-	config, p := g.session.Bridge.Config(), layers.NewParams(g.session.Bridge.Store(), in.Graph())
+	config, store := g.session.Bridge.Config(), g.session.Bridge.Store()
 	if g.stage.CachedQueries > 0 {
-		return qformer.New(config, p, nil).Project(ConvertDType(in, dtypes.Float32))
+		return qformer.New(config, store, in.Graph(), nil).Project(ConvertDType(in, dtypes.Float32))
 	}
-	return qformer.New(config, p, layers.NewRNG(rng)).Prompts(in)
+	return qformer.New(config, store, in.Graph(), qformer.NewRNG(rng)).Prompts(in)
 }
 
 // gradients builds the bridge's gradients, given the loss's gradient by the
@@ -187,7 +186,7 @@ func (g *generative) compileUpdate(m *microBatch) error {
 	}
 	all := []shapes.Shape{m.in.Shape(), m.rng.Shape(), cotangent}
 	for _, p := range g.opt.Names() {
-		all = append(all, g.session.Bridge.Store().GetVariable(layers.VariablePath(p)).Shape())
+		all = append(all, g.session.Bridge.Store().GetVariable(qformer.VariablePath(p)).Shape())
 	}
 	_, err := g.accumulate.Compile(all...)
 	return err
@@ -312,7 +311,7 @@ func (g *generative) apply(n int, runs []*microBatch, total loss) (float32, erro
 	}
 	sums := make([]any, len(g.opt.Names()))
 	for i, p := range g.opt.Names() {
-		v := g.session.Bridge.Store().GetVariable(layers.VariablePath(p))
+		v := g.session.Bridge.Store().GetVariable(qformer.VariablePath(p))
 		sums[i] = tensors.FromShape(v.Shape())
 	}
 	for _, m := range runs {

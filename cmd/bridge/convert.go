@@ -158,16 +158,13 @@ func (p *program) assemble(c *cli.Context, b *bridge.Bridge, parts convert.Parts
 func (p *program) writeCheckpoint(ctx context.Context, checkpoint *convert.Checkpoint, to string) (err error) {
 	defer func() { err = errors.Join(err, checkpoint.Close()) }()
 	const mega = 1_000_000
-	var total int
-	for _, v := range checkpoint.Tensors {
-		total += len(v.Data)
-	}
-	task := p.progress().Start("megabytes of "+to, total/mega, 0)
+	total := checkpoint.WeightBytes()
+	task := p.progress().Start("megabytes of "+to, int(total/mega), 0)
 	defer task.Done()
 	if err := checkpoint.Write(ctx, to, func(done, _ int64) { task.Step(int(done/mega), 0, 0) }); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s: %s, %s\n", to, checkpoint.Class(), registry.Size(int64(total)))
+	fmt.Fprintf(p.stdout, "%s: %s, %s\n", to, checkpoint.Class(), registry.Size(total))
 	return nil
 }
 

@@ -7,12 +7,6 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// How the host resizes, as adapters.ImageSpec names it.
-const (
-	squash = "squash"
-	crop   = "shortest-edge-crop"
-)
-
 // The classes of image processor.
 const (
 	CLIP   = "CLIPImageProcessor"
@@ -22,8 +16,9 @@ const (
 	ViT    = "ViTImageProcessor"
 )
 
-// Filters by Pillow's numbers.
+// Pillow's numbers of its filters.
 const (
+	nearest  = 0
 	bilinear = 2
 	bicubic  = 3
 )

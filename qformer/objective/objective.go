@@ -16,7 +16,6 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
@@ -53,7 +52,7 @@ type Losses struct{ Total, ITC, ITM, ITG *Node }
 
 // Stage1 returns the losses of one step with the Q-Former m. Negatives are
 // drawn with rng; without rng the most similar candidates are taken.
-func Stage1(m *qformer.Model, c Config, b Batch, rng *layers.RNG) Losses {
+func Stage1(m *qformer.Model, c Config, b Batch, rng *qformer.RNG) Losses {
 	check(b)
 	g := b.Features.Graph()
 	images := m.ImageKV(b.Features)
