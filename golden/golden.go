@@ -1,16 +1,16 @@
-// Package golden reads golden folders and runs their cases: the one form of
-// every statement "our numbers equal the reference's". bridge verify is this
-// package.
+// Package golden owns golden folders: it reads them, runs their cases and compares the
+// results. Every claim "our numbers equal the reference's" is checked by it; `bridge verify`
+// runs it. It gets open models behind the contracts and must not know what they are.
 //
 // A golden folder holds
 //
 //	checkpoint/           the frozen model, or the whole bridge, as Hugging Face saves it
-//	cases.json            what was run
+//	cases.json            the requests
 //	tensors.safetensors   inputs and expected outputs: float32, int32 or uint8
 //
-// An element passes when |got − want| ≤ abs + rel·|want|. NaN never passes,
-// shapes and texts must be equal. An encoder is opened once for each size of the
-// pictures ([Folder.BySize]). Folders are written by tools/reference.
+// An element passes if |got − want| ≤ abs + rel·|want|. NaN never passes; shapes and texts
+// must be equal. An encoder is opened once for each size of the pictures ([Folder.BySize]).
+// tools/reference writes the folders.
 //
 // A [Folder] owns the tensors of its cases; a [Runner] only reads them.
 package golden

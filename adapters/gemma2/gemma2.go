@@ -1,10 +1,12 @@
-// Package gemma2 is the Gemma 2 family (arXiv 2408.00118) behind
-// adapters.LanguageModel, read from Hugging Face checkpoint folders.
+// Package gemma2 owns the Gemma 2 family (arXiv 2408.00118) behind adapters.LanguageModel: its
+// configuration, read from Hugging Face checkpoint folders; package
+// adapters/internal/lm/gated has the network. It must not know where soft prompts come from,
+// nor how tokens are chosen.
 //
-// Soft prompts enter beside token embeddings that are scaled by √D already, and
-// are not scaled themselves; they take positions as tokens do. An answer ends at
-// the config's eos. A model that [Open] returns owns its weights until it is
-// closed; requests and responses belong to the caller.
+// Token embeddings are scaled by √D before soft prompts enter beside them; soft prompts are
+// not scaled. They take positions as tokens do. An answer ends at the config's eos_token_id.
+// A model that [Open] returns owns its weights until it is closed; requests and responses
+// belong to the caller.
 package gemma2
 
 import (

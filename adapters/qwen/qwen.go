@@ -1,11 +1,12 @@
-// Package qwen is the Qwen family behind adapters.LanguageModel: Qwen2 and
-// Qwen2.5 (arXiv 2407.10671, 2412.15115), which give queries, keys and values
-// biases, and Qwen3 (arXiv 2505.09388), which norms queries and keys; read from
-// Hugging Face checkpoint folders.
+// Package qwen owns the Qwen family behind adapters.LanguageModel: the configurations of Qwen2
+// and Qwen2.5 (arXiv 2407.10671, 2412.15115), whose queries, keys and values have biases, and
+// of Qwen3 (arXiv 2505.09388), which norms queries and keys. It reads Hugging Face checkpoint
+// folders; package adapters/internal/lm/gated has the network. It must not know where soft
+// prompts come from, nor how tokens are chosen.
 //
-// Soft prompts enter where token embeddings do and take positions as tokens do.
-// An answer ends at the config's eos. A model that [Open] returns owns its
-// weights until it is closed; requests and responses belong to the caller.
+// Soft prompts enter in place of token embeddings and take positions as tokens do. An answer
+// ends at the config's eos_token_id. A model that [Open] returns owns its weights until it is
+// closed; requests and responses belong to the caller.
 package qwen
 
 import (

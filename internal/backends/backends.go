@@ -1,14 +1,13 @@
-// Package backends opens what computes: GoMLX's Go backend, or XLA through a
-// PJRT plugin.
+// Package backends owns the compute backends of a process: GoMLX's Go backend, and XLA through
+// a PJRT plugin. It finds plugins, chooses a backend and opens it, and must not know what is
+// computed.
 //
-// A process has one backend of each kind, shared by all that open it and never
-// closed: XLA allows no second client on a device, and the Go backend's worker
-// pool and buffers are best used together. The backends that [Open] returns
-// may be used from several goroutines.
+// A process has one backend of each kind. All callers of [Open] share it and none closes it:
+// XLA allows no second client on a device, and the Go backend should have one worker pool. A
+// backend may be used from several goroutines.
 //
-// Nothing is ever downloaded: GoMLX's auto-installation is off. Nothing is
-// written to stdout, which belongs to results and, in a plugin, to the
-// handshake.
+// The package never downloads anything: GoMLX's auto-installation is off. It never writes to
+// stdout, which belongs to results and, in a plugin, to the handshake.
 package backends
 
 import (

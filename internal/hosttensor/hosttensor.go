@@ -1,5 +1,5 @@
-// Package hosttensor carries tensors between the contracts of package adapters
-// (plain host memory) and GoMLX.
+// Package hosttensor owns the conversion of tensors between the contracts of package adapters
+// (plain host memory) and GoMLX. It must not know what the tensors mean.
 //
 // Both directions copy: the results belong to the caller.
 package hosttensor

@@ -1,5 +1,6 @@
-// Package jsonfile decodes the JSON files of checkpoint folders and says, where a
-// value has the wrong type, which key it has, what was found and what is wanted.
+// Package jsonfile owns the decoding of JSON files of checkpoint folders, with errors for
+// people: the key, the value that was found and the type that is needed. It must not know any
+// file's keys.
 package jsonfile
 
 import (

@@ -1,13 +1,13 @@
-// Package objective holds the three objectives of BLIP-2's first stage on top
-// of a Q-Former: image-text contrast (ITC), image-text matching on hard
-// negatives (ITM), and image-grounded text generation (ITG), after LAVIS
-// models/blip2_models/blip2_qformer.py.
+// Package objective owns the three objectives of BLIP-2's first stage on top of a Q-Former:
+// image-text contrast (ITC), image-text matching on hard negatives (ITM), and image-grounded
+// text generation (ITG), after LAVIS models/blip2_models/blip2_qformer.py. It must not know
+// the optimizer, nor where the batch comes from.
 //
-// [Stage1] adds their sum to a graph. Everything random comes from the key of
-// the caller, so a step can be computed again. Nothing here owns a tensor.
+// [Stage1] adds their weighted sum to a graph. All random numbers come from the caller's
+// [qformer.RNG], so that a step can be computed again. The package owns no tensor.
 //
-// The batch is the whole batch: negatives and contrast reach over all pictures
-// and texts in the graph. Axes: B batch, N patches, Q queries, T tokens.
+// A batch is the whole batch: negatives and contrast reach over all pictures and texts in the
+// graph. Axes: B batch, N patches, Q queries, T tokens.
 package objective
 
 import (

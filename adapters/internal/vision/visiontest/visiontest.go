@@ -1,5 +1,5 @@
-// Package visiontest holds the tests that every family of vision encoders runs
-// on its golden folders.
+// Package visiontest owns the tests that every family of vision encoders runs on its golden
+// folders and on its checkpoints. It gets an adapters.Family and must not know which.
 package visiontest
 
 import (
