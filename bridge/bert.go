@@ -9,7 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/qformer"
 )
 
-// bertConfig is what config.json of a BERT says, over transformers' defaults.
+// bertConfig holds the keys of a BERT's config.json, over transformers' defaults.
 type bertConfig struct {
 	Vocabulary   int     `json:"vocab_size"`
 	HiddenSize   int     `json:"hidden_size"`

@@ -17,10 +17,10 @@ import (
 	"github.com/modular-bridging/bridge/qformer"
 )
 
-// Bridge is the trained part of a vision-language model: Q-Former, ln_vision
-// and, from stage 2 on, the projection to a language model's width; in stage 1
-// the text side and the heads too. Its methods may be called from several
-// goroutines, except while a training changes the weights.
+// Bridge is the trained part of a vision-language model: Q-Former and ln_vision, with the
+// text side and the heads in stage 1, and the projection to a language model's width in
+// stage 2. Its methods may be called from several goroutines, except while a training
+// changes the weights.
 type Bridge struct {
 	// Info may be changed until the bridge is saved.
 	Info Info
@@ -92,10 +92,9 @@ func (b *Bridge) Close() {
 	}
 }
 
-// ForLanguage returns a stage-2 bridge for a language model of the given width:
-// a copy of b's query side with a fresh projection whose soft prompts begin
-// near the model's token norm, so that the frozen model reads them from the
-// first step on. b is not changed.
+// ForLanguage returns a stage-2 bridge for a language model: a copy of b's query side with a
+// fresh projection. Its soft prompts start near the model's token norm, so that the frozen
+// model can read them from the first step on. It does not change b.
 func (b *Bridge) ForLanguage(spec adapters.LanguageSpec, templates Templates, seed uint64) (*Bridge, error) {
 	if !(spec.TokenNorm > 0) {
 		return nil, adapters.Errorf(adapters.Invalid, "language model %s says that its token embeddings have norm %g, want above 0: soft prompts start near it", spec.ID, spec.TokenNorm).

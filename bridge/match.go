@@ -79,7 +79,7 @@ func (b *Bridge) Similarity(ctx context.Context, features *adapters.Tensor, text
 }
 
 // Match returns ITM's logits float32[B, 2] for pairs of features [B, N, Denc]
-// and texts; index 1 says yes.
+// and texts; index 1 is "yes".
 func (b *Bridge) Match(ctx context.Context, features *adapters.Tensor, texts []string) (*adapters.Tensor, error) {
 	if b.tokenizer == nil {
 		return nil, errNoTextSide

@@ -107,7 +107,7 @@ func object(f *weights.Folder) (map[string]any, error) {
 	return out, nil
 }
 
-// decode keeps numbers as they are written: transformers tells 1.0 from 1.
+// decode keeps numbers as they are written, because transformers distinguishes 1.0 from 1.
 func decode(data []byte) (map[string]any, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()

@@ -80,9 +80,9 @@ func (c *Checkpoint) Close() error {
 	return errors.Join(errs...)
 }
 
-// withDType is the configuration with the type that transformers loads the
-// weights in: theirs where all have one, float32 where they differ, for narrowing
-// the trained part would change it.
+// withDType returns the configuration with the type in which transformers loads the weights:
+// their own if all have the same, float32 otherwise, because narrowing would change the
+// trained part.
 func (c *Checkpoint) withDType() map[string]any {
 	names := map[safetensors.DType]string{safetensors.F32: "float32", safetensors.F16: "float16", safetensors.BF16: "bfloat16"}
 	found := map[string]bool{}

@@ -16,10 +16,9 @@ import (
 // of its own training.
 var evaIgnored = []string{"norm.", "fc_norm.", "head.", "lm_head.", "mask_token", "rel_pos_bias."}
 
-// Encoder is the EVA-CLIP encoder as transformers' Blip2VisionModel. heads 0
-// means heads of 88, ViT-g's. Of an encoder alone the last block is left out, as
-// LAVIS does (39 of 40), and the norm on its features is the identity that
-// training begins with.
+// Encoder returns the EVA-CLIP encoder as transformers' Blip2VisionModel. heads 0 means heads
+// of width 88, as ViT-g has. For an encoder alone it leaves out the last block, as LAVIS does
+// (39 of 40), and the norm on the features is the identity that training starts with.
 func (l *LAVIS) Encoder(heads int) (*Checkpoint, error) {
 	e := evaReader{l: l, out: newCheckpoint(), used: map[string]bool{}}
 	return e.out, e.read(heads)

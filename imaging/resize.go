@@ -66,8 +66,7 @@ func cubic(x float64) float64 {
 // weightBits is the fixed-point precision of a weight.
 const weightBits = 22
 
-// window is what one output pixel is made of: the input pixels from first on,
-// with their weights.
+// window holds the input pixels of one output pixel, from first on, with their weights.
 type window struct {
 	first   int
 	weights []int32

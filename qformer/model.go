@@ -99,10 +99,11 @@ func (m *Model) RunWithText(images *ImageKV, ids, visible *Node) *Node {
 	return hidden
 }
 
-// Match says whether texts describe pictures, as [Model.Read] takes them:
-// logits float32[B, 2], index 1 for "yes", averaged over the queries.
+// Match scores whether texts describe pictures; its arguments are those of
+// [Model.RunWithText]. It returns logits float32[B, 2], index 1 for "yes", averaged over the
+// queries.
 func (m *Model) Match(images *ImageKV, ids, visible *Node) *Node {
-	// The head is linear: averaging before it is averaging after it.
+	// The head is linear: averaging before it equals averaging after it.
 	mean := ReduceMean(ConvertDType(m.RunWithText(images, ids, visible), dtypes.Float32), 1)
 	logits := layers.Linear(m.exact(nameMatchHead), mean)
 	logits.AssertDims(-1, 2)

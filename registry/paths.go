@@ -13,7 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// pathsFile is where `bridge models add` records folders.
+// pathsFile is the file in which `bridge models add` records folders.
 const pathsFile = "models.toml"
 
 // readPaths reads the recorded folders of the registry's ids.

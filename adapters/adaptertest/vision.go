@@ -138,7 +138,7 @@ func (v *visionCases) testFeatures(t T) {
 	}
 }
 
-// again encodes the same pictures and wants the same bits.
+// again encodes the same pictures and compares the features bit by bit.
 func (v *visionCases) again(t T, images *adapters.Tensor, want *adapters.EncodeResponse) {
 	t.Helper()
 	wantSame(t, "features of the same pictures", v.encode(t, images).Features, want.Features)

@@ -21,7 +21,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// defaultLayer is the last block's output.
+// defaultLayer selects the last block's output.
 const defaultLayer = -1
 
 // Family returns the family "dinov2".
@@ -46,8 +46,8 @@ func read(f *weights.Folder) (*vision.Tower, error) {
 	}, nil
 }
 
-// images is how DINOv2's own repositories prepare pictures, at another size: the
-// shortest edge is 256 pixels where 224 are cut out.
+// images returns how DINOv2's own repositories prepare pictures, for another size: they
+// resize the shortest edge to 256 pixels and crop 224.
 func images(side int) (adapters.ImageSpec, error) {
 	spec, err := preprocess.Default(preprocess.BiT, side)
 	spec.ShortestEdge = int(math.Round(float64(side) * 256 / 224))

@@ -26,7 +26,7 @@ import (
 // modelType is the value of model_type that the family reads.
 const modelType = "blip_2_vision_model"
 
-// defaultLayer is the last block's output: the file has no block after it.
+// defaultLayer selects the last block's output.
 const defaultLayer = -1
 
 // Family returns the family "eva".

@@ -49,7 +49,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	return decoder.Open(ctx, req, Family(), read)
 }
 
-// config is what config.json says beyond the shared keys.
+// config holds the keys of config.json beyond the shared ones.
 type config struct {
 	gated.Config
 	AttentionBias bool `json:"attention_bias"` // Llama alone has the biases,
@@ -57,7 +57,7 @@ type config struct {
 	SlidingWindow *int `json:"sliding_window"` // Mistral the window
 }
 
-// defaults are those of LlamaConfig and MistralConfig.
+// defaults returns those of LlamaConfig or MistralConfig.
 func defaults(modelType string) config {
 	c := config{Config: gated.Defaults()}
 	c.VocabSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers, c.NumAttentionHeads = 32000, 4096, 11008, 32, 32

@@ -30,7 +30,8 @@ func Family() adapters.Family {
 	}
 }
 
-// tokenizerDefaults are those of GPT-2's class, which OPT uses with tokens of its own.
+// tokenizerDefaults returns those of GPT-2's class, which OPT uses with its own special
+// token.
 func tokenizerDefaults(string) adapters.TokenizerDefaults {
 	return adapters.TokenizerDefaults{Class: "GPT2Tokenizer", BOS: true, SpecialToken: "</s>"}
 }

@@ -36,7 +36,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	return decoder.Open(ctx, req, Family(), read)
 }
 
-// config is what config.json says beyond the shared keys.
+// config holds the keys of config.json beyond the shared ones.
 type config struct {
 	gated.Config
 	AttentionBias    bool     `json:"attention_bias"` // of Qwen3; Qwen2's are fixed
@@ -46,7 +46,7 @@ type config struct {
 	LayerTypes       []string `json:"layer_types"`
 }
 
-// defaults are those of Qwen2Config and Qwen3Config.
+// defaults returns those of Qwen2Config or Qwen3Config.
 func defaults(modelType string) config {
 	c := config{Config: gated.Defaults(), SlidingWindow: new(4096), MaxWindowLayers: 28}
 	c.VocabSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers = 151936, 4096, 22016, 32
@@ -73,8 +73,8 @@ func read(folder *weights.Folder) (decoder.Definition, error) {
 	return m.Read(folder)
 }
 
-// windows returns the window of each layer. Where layer_types does not say it,
-// the layers from max_window_layers on have one.
+// windows returns the sliding window of each layer. Without layer_types, the layers from
+// max_window_layers on have one.
 func (c config) windows(folder *weights.Folder) ([]int, error) {
 	window := c.SlidingWindow
 	if !c.UseSlidingWindow {

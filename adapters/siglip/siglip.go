@@ -30,7 +30,7 @@ const (
 	naFlexVision = "siglip2_vision_model" // refused, with a reason
 )
 
-// defaultLayer is the last block's output.
+// defaultLayer selects the last block's output.
 const defaultLayer = -1
 
 // Family returns the family "siglip".
@@ -40,7 +40,8 @@ func Family() adapters.Family {
 	return f
 }
 
-// config is SiglipVisionConfig, and what tells Siglip2VisionConfig from it.
+// config holds the keys of SiglipVisionConfig, and those that identify
+// Siglip2VisionConfig.
 type config struct {
 	vision.Config
 	ModelType string `json:"model_type"`

@@ -53,7 +53,8 @@ func read(f *weights.Folder) (*vision.Tower, error) {
 	}, nil
 }
 
-// defaults are CLIPVisionConfig's: transformers leaves out keys that have them.
+// defaults returns CLIPVisionConfig's defaults: transformers does not save keys that have
+// the default.
 func defaults() vision.Config {
 	return vision.Config{
 		Width: 768, Inner: 3072, Blocks: 12, Heads: 12, Channels: 3, Image: 224, Patch: 32,

@@ -45,7 +45,7 @@ func FromDevice(t *tensors.Tensor) (*adapters.Tensor, error) {
 	return Copy(t)
 }
 
-// Copy copies t to host memory and leaves it where it is.
+// Copy copies t to host memory and keeps it on the device.
 func Copy(t *tensors.Tensor) (*adapters.Tensor, error) {
 	host := map[dtypes.DType]adapters.DType{
 		dtypes.Uint8: adapters.Uint8, dtypes.Int32: adapters.Int32,

@@ -42,8 +42,8 @@ func classes() map[string]processor {
 	return map[string]processor{CLIP: cropped, BiT: cropped, BLIP: blip, SigLIP: siglip, ViT: vit}
 }
 
-// classOf returns the class that a file names, by its plain name, and fallback
-// where it names none.
+// classOf returns the class that a file names, without suffixes of its variants, or fallback
+// if it names none.
 func classOf(name, old, fallback string) (processor, error) {
 	for _, n := range []string{name, old, fallback} {
 		if n == "" {

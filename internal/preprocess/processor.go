@@ -8,7 +8,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// processor is what counts of a processor's file.
+// processor holds the keys of a processor's file that change pictures.
 type processor struct {
 	Resize     bool     `json:"do_resize"`
 	CenterCrop bool     `json:"do_center_crop"`
@@ -25,7 +25,7 @@ type processor struct {
 	squareInt bool // a size that is one number is that of a square, not of the shortest edge
 }
 
-// spec says what the processor does, or why the host cannot.
+// spec returns what the processor does, or an error if the host cannot do it.
 func (p processor) spec() (adapters.ImageSpec, error) {
 	spec := adapters.ImageSpec{Resample: map[int]string{nearest: adapters.Nearest, bilinear: adapters.Bilinear, bicubic: adapters.Bicubic}[p.Resample]}
 	switch {

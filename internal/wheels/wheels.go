@@ -28,7 +28,7 @@ type Wheel struct {
 	SHA256  string // of the wheel
 }
 
-// Pip is how pip is run.
+// Pip runs pip.
 type Pip struct {
 	Command []string  // empty: $PIP, or python3 -m pip
 	Log     io.Writer // of what pip prints

@@ -24,9 +24,9 @@ type Config struct {
 	// ITC, ITM and ITG multiply the three losses. One with weight 0 is not
 	// computed and reported as 0.
 	ITC, ITM, ITG float64
-	// Smoothing is spread evenly over all answers of ITC and ITG.
+	// Smoothing is the label smoothing of ITC and ITG.
 	Smoothing float64
-	// Begin is the token that opens a text to be generated ([DEC]).
+	// Begin is the first token of a generated text ([DEC]).
 	Begin int
 }
 
@@ -34,13 +34,13 @@ type Config struct {
 // added token numbers it.
 func BLIP2() Config { return Config{ITC: 1, ITM: 1, ITG: 1, Smoothing: 0.1, Begin: 30522} }
 
-// Batch is what a step of stage 1 reads: B pictures with a text each.
+// Batch is the input of a step of stage 1: B pictures with a text each.
 type Batch struct {
 	Features *Node // float[B, N, EncoderWidth]
 	IDs      *Node // int32[B, T]: [CLS] … [SEP], then padding
 	Visible  *Node // bool[B, T]: false at padding
-	// ImageIDs is int32[B], equal where pictures are the same: their texts are
-	// right answers for each other and never negatives. Nil means all differ.
+	// ImageIDs is int32[B], equal for equal pictures: their texts are positives of each
+	// other and never negatives. Nil means that all pictures differ.
 	ImageIDs *Node
 	// Negatives are used as given; nil draws them.
 	Negatives *Negatives
