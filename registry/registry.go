@@ -16,7 +16,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// Options say what a registry is built from.
+// Options are the sources of a registry.
 type Options struct {
 	// Families are the adapters that are built in.
 	Families []adapters.Family
@@ -39,7 +39,7 @@ type Registry struct {
 	paths     map[string]string // recorded by AddPath
 }
 
-// New reads the manifests that ship and the user's.
+// New reads the manifests that ship with bridge, and the user's.
 func New(o Options) (*Registry, error) {
 	r := &Registry{options: o, manifests: map[string]Manifest{}}
 	models, err := fs.Sub(shipped, "models")
@@ -61,9 +61,9 @@ func New(o Options) (*Registry, error) {
 	return r, err
 }
 
-// Default returns the options of a command-line program: the configuration
-// folder is $BRIDGE_CONFIG or the user's, the hub's cache where Hugging Face's
-// own tools have it, plugins those of the working folder and the user's.
+// Default returns the options of a command-line program: $BRIDGE_CONFIG or the user's
+// configuration folder, the cache of Hugging Face's tools, and the plugins of the working
+// folder and of the user.
 func Default() Options {
 	return Options{Config: ConfigDir(), Hub: hub.CacheDir(), Plugins: store.Default()}
 }
