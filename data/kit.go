@@ -52,7 +52,7 @@ func (k *kitSet) Image(i int) ([]uint8, error) {
 	if k.spec.Width == scene.Side && k.spec.Height == scene.Side && k.spec.ShortestEdge <= scene.Side {
 		return k.scenes.Image(i), nil
 	}
-	return imaging.Process(k.Picture(i), imagingSpec(k.spec))
+	return imaging.Process(k.Picture(i), k.spec)
 }
 
 // Picture returns picture i as it was drawn.

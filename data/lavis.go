@@ -255,7 +255,7 @@ func ReadImage(path string, spec adapters.ImageSpec) ([]uint8, error) {
 	if err != nil {
 		return nil, err
 	}
-	return imaging.Process(img, imagingSpec(spec))
+	return imaging.Process(img, spec)
 }
 
 func decode(path string) (image.Image, error) {
@@ -270,10 +270,6 @@ func decode(path string) (image.Image, error) {
 			WithRemedy("replace the file; from a data set, take it out of the annotations")
 	}
 	return img, nil
-}
-
-func imagingSpec(s adapters.ImageSpec) imaging.Spec {
-	return imaging.Spec{Width: s.Width, Height: s.Height, Filter: imaging.Filter(s.Resample), Mode: imaging.Mode(s.Mode), ShortestEdge: s.ShortestEdge}
 }
 
 // sizeKey returns the part of a digest that differs between sizes of one data set.

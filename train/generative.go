@@ -13,7 +13,6 @@ import (
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/train/optim"
 )
@@ -80,11 +79,11 @@ func (g *generative) build() (err error) {
 
 // prompts builds float32[B, Q, Dllm] from the source's tensor.
 func (g *generative) prompts(in, rng *Node) *Node {
-	config, p := g.session.Bridge.Config(), layers.NewParams(g.session.Bridge.Store(), in.Graph())
+	config, store := g.session.Bridge.Config(), g.session.Bridge.Store()
 	if g.phase.CachedQueries > 0 {
-		return qformer.New(config, p, nil).Project(ConvertDType(in, dtypes.Float32))
+		return qformer.New(config, store, in.Graph(), nil).Project(ConvertDType(in, dtypes.Float32))
 	}
-	return qformer.New(config, p, layers.NewRNG(rng)).Prompts(in)
+	return qformer.New(config, store, in.Graph(), qformer.NewRNG(rng)).Prompts(in)
 }
 
 // gradients builds the gradients of the bridge's parameters from the loss's gradient by
@@ -183,7 +182,7 @@ func (g *generative) compile(parts []*microBatch) error {
 func (g *generative) parameterShapes() []shapes.Shape {
 	var all []shapes.Shape
 	for _, name := range g.opt.Names() {
-		all = append(all, g.session.Bridge.Store().GetVariable(layers.VariablePath(name)).Shape())
+		all = append(all, g.session.Bridge.Store().GetVariable(qformer.VariablePath(name)).Shape())
 	}
 	return all
 }

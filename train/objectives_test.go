@@ -15,7 +15,6 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/qformer"
 	losses "github.com/modular-bridging/bridge/qformer/objective"
@@ -60,7 +59,7 @@ func direct(t *testing.T, b *bridge.Bridge, set train.Set, begin int32) (itc, it
 	c.Begin, c.ITM = int(begin), 0
 	exec := model.MustNewExec(b.Backend(), b.Store(), func(_ *model.Scope, in []*Node) []*Node {
 		pad := Scalar(in[1].Graph(), in[1].DType(), b.Tokenizer().Pad())
-		l := losses.Stage1(qformer.New(b.Config(), layers.NewParams(b.Store(), in[0].Graph()), nil), c,
+		l := losses.Stage1(qformer.New(b.Config(), b.Store(), in[0].Graph(), nil), c,
 			losses.Batch{Features: in[0], IDs: in[1], Visible: NotEqual(in[1], pad), ImageIDs: in[2]}, nil)
 		return []*Node{l.ITC, l.ITG}
 	})

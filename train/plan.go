@@ -64,7 +64,7 @@ type Plan struct {
 	Phases         []Phase `json:"Stages"`
 	Evaluation     Evaluation
 	Templates      bridge.Templates `json:"Prompts"` // texts around captions and questions
-	ProjectionInit ProjectionInit `json:"Start"`
+	ProjectionInit ProjectionInit   `json:"Start"`
 	// MaxTextTokens is the most tokens of a caption or an answer, the end of the
 	// answer counted; longer ones are cut (LAVIS: max_txt_len 32). 0 cuts none.
 	MaxTextTokens int

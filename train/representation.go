@@ -10,7 +10,6 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/internal/hosttensor"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 	losses "github.com/modular-bridging/bridge/qformer/objective"
 	"github.com/modular-bridging/bridge/train/optim"
@@ -50,10 +49,10 @@ func newRepresentation(s *Session, phase Phase) (*representation, error) {
 // float32[4] and the gradients' norms.
 func (r *representation) build(in []*Node) []*Node {
 	features, ids, images, learning := in[0], in[1], in[2], in[4]
-	rng := layers.NewRNG(in[3])
-	p := layers.NewParams(r.session.Bridge.Store(), ids.Graph())
+	rng := qformer.NewRNG(in[3])
+	m := qformer.New(r.session.Bridge.Config(), r.session.Bridge.Store(), ids.Graph(), rng)
 	pad := Scalar(ids.Graph(), dtypes.Int32, r.session.Bridge.Tokenizer().Pad())
-	l := losses.Stage1(qformer.New(r.session.Bridge.Config(), p, rng), r.losses, losses.Batch{
+	l := losses.Stage1(m, r.losses, losses.Batch{
 		Features: features, IDs: ids, Visible: NotEqual(ids, pad), ImageIDs: images,
 	}, rng)
 	norms := r.opt.Apply(Gradient(l.Total, r.opt.Parameters(ids.Graph())...), learning)
