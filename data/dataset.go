@@ -28,7 +28,7 @@ type Dataset interface {
 	Image(i int) ([]uint8, error)
 }
 
-// Sample is what was drawn of a record for a batch: a caption or a question.
+// Sample is a caption or a question that was drawn from a record for a batch.
 type Sample struct {
 	Index    int    // of the record in the data set
 	Caption  string // the caption drawn, unless Question is set

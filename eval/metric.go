@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Metric is a named figure of evaluations: where its value comes from, where it is
-// written, and how it is shown.
+// Metric describes a figure of evaluations: its name, where its value comes from, where it
+// is written, and how it is shown.
 type Metric struct {
 	// Name names the metric in Go and is its key in JSON.
 	Name string
@@ -62,7 +62,7 @@ func (m Metric) Of(r Results) (float64, bool) {
 	return v, ok
 }
 
-// Names of metrics that Go code asks for.
+// Names of metrics that Go code reads by name.
 const (
 	MetricLoss       = "held_out_loss"
 	MetricExactMatch = "exact_match"

@@ -77,7 +77,8 @@ func recall(n int, score func(query, candidate int) float32) float64 {
 
 // reranked returns the recall at 1 after ITM has ranked each query's best k candidates
 // again. With byText, texts are the queries and pictures the candidates.
-func reranked(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, texts []string, k int, score func(i, t int) float32, byText bool) (float64, error) {
+func reranked(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, texts []string, k int,
+	score func(i, t int) float32, byText bool) (float64, error) {
 	n := len(texts)
 	pair := func(q, c int) (int, int) {
 		if byText {
@@ -86,14 +87,14 @@ func reranked(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, 
 		return q, c
 	}
 	var images []int
-	var said []string
+	var captions []string
 	for q := range n {
 		for _, c := range best(n, k, func(c int) float32 { return score(pair(q, c)) }) {
 			i, t := pair(q, c)
-			images, said = append(images, i), append(said, texts[t])
+			images, captions = append(images, i), append(captions, texts[t])
 		}
 	}
-	logits, err := matchAll(ctx, b, features, images, said)
+	logits, err := matchAll(ctx, b, features, images, captions)
 	if err != nil {
 		return 0, err
 	}

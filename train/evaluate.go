@@ -86,7 +86,8 @@ func (s *Session) grounding(ctx context.Context, features *adapters.Tensor, rows
 	return &g, err
 }
 
-// evalExample returns an example that asks for a caption as the run's last phase does.
+// evalExample returns the example by which the objective of the run's last phase measures
+// the loss of a caption.
 func (s *Session) evalExample(i int, caption string) adapters.Example {
 	last := s.Plan.Phases[len(s.Plan.Phases)-1]
 	return last.Objective.EvalExample(s.Plan.Templates, i, caption)

@@ -11,7 +11,7 @@ import (
 
 // stepResult holds the figures of a step.
 type stepResult struct {
-	Losses   map[string]float64 // mean per token or per pair; "loss" is what is minimised
+	Losses   map[string]float64 // mean per token or per pair; "loss" is the one that is minimised
 	Images   int
 	GradNorm float64
 }

@@ -98,7 +98,8 @@ func (g *generative) scoreMicroBatch(ctx context.Context, m *microBatch) (loss, 
 	var sum loss
 	for i, nats := range resp.Loss {
 		if math.IsNaN(float64(nats)) || math.IsInf(float64(nats), 0) {
-			return loss{}, adapters.Errorf(adapters.Corrupt, "the frozen language model %s gives a loss of %v for %q", g.session.Language.Spec().ID, nats, m.examples[i].Target).
+			return loss{}, adapters.Errorf(adapters.Corrupt, "the frozen language model %s gives a loss of %v for %q",
+				g.session.Language.Spec().ID, nats, m.examples[i].Target).
 				WithRemedy("its weights may be damaged, or its dtype too narrow: check it with `bridge caption`, or set language.dtype = \"float32\"")
 		}
 		sum.add(loss{float64(nats), float64(resp.Tokens[i])})
