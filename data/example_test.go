@@ -71,13 +71,13 @@ func ExampleOpenFiles() {
 	fmt.Println(len(broken), "picture is missing")
 	for i := range d.Len() {
 		record := d.Record(i)
-		pixels, err := d.Image(i)
+		picture, err := d.Image(i)
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("%s: %q, %+v, %d bytes\n", record.ID, record.Captions, record.Questions, len(pixels))
+		fmt.Printf("%s: %q, %+v, %s\n", record.ID, record.Captions, record.Questions, picture.Describe())
 	}
 	// Output:
 	// 1 picture is missing
-	// 1.png: ["a dog" "a brown dog"], [{Question:how many dogs? Answer:1 Kind:}], 48 bytes
+	// 1.png: ["a dog" "a brown dog"], [{Question:how many dogs? Answer:1 Kind:}], uint8[4, 4, 3]
 }

@@ -110,19 +110,18 @@ func charts(all []namedRun) []report.Chart {
 
 // samples adds pictures with the caption of every run.
 func (res *resources) samples(r *report.Report, all []namedRun) error {
-	spec := res.vision.Spec().Image
 	for _, run := range all {
 		if len(run.Result.Samples) == 0 {
 			return nil
 		}
-		r.Arms = append(r.Arms, run.name)
+		r.Runs = append(r.Runs, run.name)
 	}
 	for i, s := range all[0].Result.Samples[:min(ReportSamples, len(all[0].Result.Samples))] {
-		pixels, err := res.eval.Data.Image(s.Index)
+		picture, err := res.eval.Data.Image(s.Index)
 		if err != nil {
 			return err
 		}
-		sample := report.Sample{Image: report.FromRGB(pixels, spec.Width, spec.Height), Truth: s.Want}
+		sample := report.Sample{Image: report.FromRGB(picture), Truth: s.Want}
 		for _, run := range all {
 			sample.Captions = append(sample.Captions, run.Result.Samples[i].Got)
 		}

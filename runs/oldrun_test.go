@@ -43,11 +43,11 @@ func TestOldRunsCaption(t *testing.T) {
 		var got strings.Builder
 		for i := range 4 {
 			name := fmt.Sprintf("kit:held-out/%d", i)
-			picture, err := data.ReadPicture(name, m.Vision.Spec().Image)
+			picture, err := data.ReadPictures(m.Vision.Spec().Image, name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			captions, err := m.Caption(t.Context(), data.Stack([][]uint8{picture}, m.Vision.Spec().Image), bridge.GenerateOptions{MaxNewTokens: 20})
+			captions, err := m.Caption(t.Context(), picture, bridge.GenerateOptions{MaxNewTokens: 20})
 			if err != nil {
 				t.Fatal(err)
 			}

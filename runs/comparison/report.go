@@ -73,15 +73,15 @@ func (c *Comparison) addSamples(w *workspace.Workspace, r *report.Report) error 
 		return nil
 	}
 	for _, v := range shown {
-		r.Arms = append(r.Arms, v.Name)
+		r.Runs = append(r.Runs, v.Name)
 	}
 	first := shown[0].Runs[0].result.Samples
 	for i, s := range first[:min(runs.ReportSamples, len(first))] {
-		pixels, err := pictures.Image(s.Index)
+		picture, err := pictures.Image(s.Index)
 		if err != nil {
 			return err
 		}
-		sample := report.Sample{Image: report.FromRGB(pixels, sampleSide, sampleSide), Truth: s.Want}
+		sample := report.Sample{Image: report.FromRGB(picture), Truth: s.Want}
 		for _, v := range shown {
 			text := ""
 			if all := v.Runs[0].result.Samples; i < len(all) && all[i].Index == s.Index {
