@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/golden"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // The golden folders of whole bridges, through the command itself, on either side
@@ -143,15 +144,15 @@ func TestOnlyOneModelOfAWidth(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		family string
-		width  int
-		want   string
+		modelType string
+		width     int
+		want      string
 	}{
 		{"opt", 2560, "opt-2.7b"}, {"opt", 4096, "opt-6.7b"}, {"t5", 2048, "flant5-xl"}, {"t5", 4096, "flant5-xxl"},
-		{"eva", 1408, "eva-vit-g"}, {"eva", 1024, ""}, {"llama", 4096, ""}, {"", 4096, ""},
+		{weights.TypeBLIP2Vision, 1408, "eva-vit-g"}, {weights.TypeBLIP2Vision, 1024, ""}, {"llama", 4096, ""}, {"", 4096, ""},
 	} {
-		if got := onlyOne(reg, c.family, c.width); got != c.want {
-			t.Errorf("%s of width %d: %q, want %q", c.family, c.width, got, c.want)
+		if got := onlyOne(reg, c.modelType, c.width); got != c.want {
+			t.Errorf("%s of width %d: %q, want %q", c.modelType, c.width, got, c.want)
 		}
 	}
 }
