@@ -34,6 +34,10 @@ var plans = map[Split]struct {
 	Fresh:   {seed: 103, from: scene.Train, size: 400},
 }
 
+// Len returns the number of a split's examples, without drawing them. It is 0 if there is no
+// such split.
+func (s Split) Len() int { return plans[s].size }
+
 // Example describes one picture.
 type Example struct {
 	ID        string // unique over all splits

@@ -39,23 +39,6 @@ type FrozenCount struct {
 	Parameters int64  `json:"parameters,omitempty"`
 }
 
-// Shape returns the recipe's Q-Former between frozen models of the given widths:
-// of the bridge that it starts from or, where from is nil, as the recipe says.
-// vocabulary is the text side's, [DEC] included.
-func (r *Recipe) Shape(from *qformer.Config, vision, language, vocabulary int) qformer.Config {
-	c := qformer.Base()
-	switch q := r.QFormer; {
-	case from != nil:
-		c = *from
-	case r.From == "":
-		c.HiddenSize, c.Layers, c.Heads, c.Intermediate = q.HiddenSize, q.Layers, q.Heads, q.FFNSize
-		c.Queries, c.CrossEvery, c.ProjectionDim = q.Queries, q.CrossEvery, q.Projection
-		c.MaxPositions, c.InitStd, c.Dropout = q.Positions, q.InitStd, *q.Dropout
-	}
-	c.EncoderWidth, c.LanguageWidth, c.Vocabulary = vision, language, vocabulary
-	return c
-}
-
 // Count counts the parameters of the recipe, whose Q-Former has the shape c,
 // from the manifests alone.
 func (r *Recipe) Count(c qformer.Config, models ...registry.Manifest) Counts {

@@ -31,14 +31,10 @@ func (r *Recipe) checkKit(key string, s Source) int {
 		r.doc.Errorf(key, "is %q, want one of %s, or a table of annotations and images%s", s.ID, strings.Join(kitSets(), ", "), didyoumean.Hint(s.ID, kitSets()))
 		return 0
 	}
-	scenes, err := kit.Open(kit.Split(strings.TrimPrefix(s.ID, kitPrefix)))
-	if err != nil {
-		r.doc.Errorf(key, "%v", err)
-		return 0
-	}
-	r.want(key+".pictures", s.Pictures >= 0 && s.Pictures <= scenes.Len(), "is %d, want between 1 and the %d of %s, or 0 for all", s.Pictures, scenes.Len(), s.ID)
+	all := kit.Split(strings.TrimPrefix(s.ID, kitPrefix)).Len()
+	r.want(key+".pictures", s.Pictures >= 0 && s.Pictures <= all, "is %d, want between 1 and the %d of %s, or 0 for all", s.Pictures, all, s.ID)
 	if s.Pictures > 0 {
-		return min(s.Pictures, scenes.Len())
+		return min(s.Pictures, all)
 	}
-	return scenes.Len()
+	return all
 }

@@ -10,8 +10,6 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
-	"github.com/modular-bridging/bridge/train"
-	"github.com/modular-bridging/bridge/train/objective"
 )
 
 //go:embed *.toml
@@ -107,52 +105,10 @@ func parse(file string, text []byte, change func(*stricttoml.Document) error, ov
 		}
 	}
 	r := defaults(doc)
-	r.doc = doc
 	doc.Decode(r)
 	if err := doc.Err(); err != nil { // further checks would only repeat it
 		return nil, err
 	}
 	r.check()
 	return r, doc.Err()
-}
-
-// defaults returns what a recipe says where its file says nothing; some of it
-// depends on the stage and the Q-Former's preset.
-func defaults(doc *stricttoml.Document) *Recipe {
-	r := &Recipe{
-		Vision:     Vision{Backbone: Backbone{Isolation: "process"}},
-		Data:       Data{CaptionProcessing: "none", MaxTextTokens: 32},
-		Objective:  Objective{Name: objective.PromptCaption().Name},
-		Optimizer:  Optimizer{Betas: [2]float64{0.9, 0.98}, Eps: 1e-8, WeightDecay: 0.05, ClipNorm: 1, Accumulate: 1},
-		Evaluation: Evaluation{Examples: 256},
-		Run:        Run{Backend: "auto", Keep: 2, FeatureCache: true},
-	}
-	if stage, _ := doc.Value("stage"); stage == int64(1) {
-		r.Objective = Objective{Name: objective.Representation().Name, ITC: 1, ITM: 1, ITG: 1}
-		r.Evaluation.Rerank = 16
-	}
-	if doc.Has("language") {
-		r.Language = &Language{Backbone: Backbone{Isolation: "process"}}
-	}
-	if doc.Has("swap") {
-		r.Swap = &Swap{Projection: train.ProjectionSharedTokens}
-	}
-	if from, _ := doc.Value("from"); from == nil || from == "" {
-		name, _ := doc.Value("qformer.preset")
-		preset, _ := name.(string)
-		r.QFormer = presets()[preset]
-	}
-	return r
-}
-
-// presets are Q-Former shapes by name; "" asks for explicit figures.
-func presets() map[string]QFormer {
-	base, none := 0.1, 0.0 // the paper's, and none for the kit's small data
-	return map[string]QFormer{
-		"": {CrossEvery: 2, Positions: 512, InitStd: 0.02, Dropout: &base},
-		"base": {Preset: "base", HiddenSize: 768, Layers: 12, Heads: 12, FFNSize: 3072, Queries: 32, CrossEvery: 2,
-			Projection: 256, Positions: 512, InitStd: 0.02, Dropout: &base, Tokenizer: "bert-base-uncased"},
-		"tiny": {Preset: "tiny", HiddenSize: 128, Layers: 4, Heads: 4, FFNSize: 512, Queries: 10, CrossEvery: 2,
-			Projection: 64, Positions: 32, InitStd: 0.04, Dropout: &none, Tokenizer: "kit:qformer"},
-	}
 }

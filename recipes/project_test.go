@@ -37,13 +37,6 @@ func project(t *testing.T, dir string, l lockfile.Lock) (run string, want map[st
 	return run, want
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // named are the paths that a recipe's file means. The rest of the recipe is none.
 func named(t *testing.T, file string) map[string]string {
 	t.Helper()
