@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -48,9 +49,9 @@ func (o Override) place() place {
 	return place{"--set " + o.Assignment, true}
 }
 
-// problem is about the override as a whole.
-func (o Override) problem(key, message string) Problems {
-	return Problems{{Place: o.place().text, Key: key, Message: message, Override: true}}
+// problem returns a problem with an override that cannot be made.
+func (p place) problem(key, message string) Problems {
+	return Problems{{Place: p.text, Key: key, Message: message, Override: p.override}}
 }
 
 // Problem is one thing that does not fit.
@@ -137,30 +138,41 @@ func notUTF8(name string, data []byte) error {
 func (d *Document) Set(o Override) error {
 	key, text, ok := strings.Cut(o.Assignment, "=")
 	key = strings.TrimSpace(key)
-	path := strings.Split(key, ".")
-	if !ok || slices.Contains(path, "") {
-		return o.problem("", "is not an assignment, want key=value with a dotted key, as in optimizer.lr=1e-3")
+	if !ok || slices.Contains(strings.Split(key, "."), "") {
+		return o.place().problem("", "is not an assignment, want key=value with a dotted key, as in optimizer.lr=1e-3")
 	}
+	return d.set(key, parseValue(strings.TrimSpace(text)), o.place())
+}
+
+// SetValue overrides a value by a Go value; a struct becomes a table, as in [Values].
+// origin is where the value came from, for messages: a flag as it was typed, such as
+// "--llm tiny-opt". It counts as the command line ([Problems.Override]).
+func (d *Document) SetValue(key string, value any, origin string) error {
+	return d.set(key, tomlValue(reflect.ValueOf(value)), place{origin, true})
+}
+
+func (d *Document) set(key string, value any, at place) error {
+	path := strings.Split(key, ".")
 	table := d.values
 	for i, p := range path[:len(path)-1] {
 		next, isTable := table[p].(map[string]any)
 		if _, exists := table[p]; exists && !isTable {
-			return o.problem(key, strings.Join(path[:i+1], ".")+" is not a table")
+			return at.problem(key, strings.Join(path[:i+1], ".")+" is not a table")
 		}
 		if !isTable {
 			next = map[string]any{}
 			table[p] = next
-			d.places[strings.Join(path[:i+1], ".")] = o.place()
+			d.places[strings.Join(path[:i+1], ".")] = at
 		}
 		table = next
 	}
-	table[path[len(path)-1]] = parseValue(strings.TrimSpace(text))
+	table[path[len(path)-1]] = value
 	for inner := range d.places { // the file's: the override stands in their place
 		if strings.HasPrefix(inner, key+".") {
 			delete(d.places, inner)
 		}
 	}
-	d.places[key] = o.place()
+	d.places[key] = at
 	return nil
 }
 
