@@ -1,7 +1,6 @@
 package recipes
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -29,16 +28,6 @@ type Limits struct {
 // limitKeys lists the keys of Limits.
 func limitKeys() []string {
 	return []string{"memory_limit", "devices", "threads", "call_timeout", "restarts"}
-}
-
-// KeepsResults reports whether a run may be resumed with another value of a
-// recipe's key ("language.memory_limit"): one that says how a run is kept or where
-// a frozen model runs, and nothing of what it computes. The number of threads may
-// decide in which order sums are taken.
-func KeepsResults(key string) bool {
-	table, name, _ := strings.Cut(key, ".")
-	may := name == "transport" || name != "threads" && slices.Contains(limitKeys(), name)
-	return table == "run" || (table == "vision" || table == "language") && may
 }
 
 // Memory returns the memory limit in bytes, or 0 if there is none.

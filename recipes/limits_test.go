@@ -37,10 +37,4 @@ func TestLimits(t *testing.T) {
 	if l := first.Vision.Limits; l != (Limits{}) || l.Memory() != 0 || l.Call() != 0 {
 		t.Errorf("without limits they are %+v", l)
 	}
-	for key, want := range map[string]bool{"run.keep": true, "language.memory_limit": true, "vision.restarts": true, "language.threads": false, "vision.transport": true,
-		"language.id": false, "optimizer.devices": false, "seed": false} {
-		if KeepsResults(key) != want {
-			t.Errorf("KeepsResults(%q) is %v", key, !want)
-		}
-	}
 }
