@@ -88,15 +88,21 @@ func testProblems(t *testing.T, tests []problemTest) {
 			if err == nil {
 				_, err = r.Resolve(newRegistry(t))
 			}
-			var problems stricttoml.Problems
-			if !errors.As(err, &problems) {
-				t.Fatalf("got %v, want problems", err)
-			}
-			for _, w := range c.want {
-				if !strings.Contains(err.Error(), w) {
-					t.Errorf("no %q in\n%v", w, err)
-				}
-			}
+			wantProblems(t, err, c.want...)
 		})
+	}
+}
+
+// wantProblems checks that an error is of a recipe's problems and holds the texts.
+func wantProblems(t *testing.T, err error, want ...string) {
+	t.Helper()
+	var problems stricttoml.Problems
+	if !errors.As(err, &problems) {
+		t.Fatalf("got %v, want problems", err)
+	}
+	for _, w := range want {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("no %q in\n%v", w, err)
+		}
 	}
 }

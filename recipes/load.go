@@ -63,42 +63,53 @@ func Load(nameOrFile string, sets ...string) (*Recipe, error) {
 	return LoadWith(nameOrFile, overrides...)
 }
 
-// LoadWith reads a recipe, a file or the name of one that ships, and checks all
-// that needs neither a registry nor other files.
+// LoadWith reads a recipe, a file or the name of one that ships, and checks everything
+// that needs neither a registry nor other files. Overrides pass the same checks.
 func LoadWith(nameOrFile string, overrides ...Override) (*Recipe, error) {
+	doc, err := read(nameOrFile)
+	if err != nil {
+		return nil, err
+	}
+	return decode(doc, overrides)
+}
+
+// Parse is [LoadWith] of a text; file is its name in messages.
+func Parse(file string, text []byte, overrides ...Override) (*Recipe, error) {
+	doc, err := stricttoml.Parse(file, text)
+	if err != nil {
+		return nil, err
+	}
+	return decode(doc, overrides)
+}
+
+// read returns the document of a recipe. The paths of a run's recipe are absolute in it.
+func read(nameOrFile string) (*stricttoml.Document, error) {
 	if slices.Contains(Shipped(), nameOrFile) {
 		data, err := Text(nameOrFile)
 		if err != nil {
 			return nil, err
 		}
-		return Parse(nameOrFile+".toml", data, overrides...)
+		return stricttoml.Parse(nameOrFile+".toml", data)
 	}
 	data, err := os.ReadFile(nameOrFile)
-	if err == nil {
-		return parse(nameOrFile, data, func(doc *stricttoml.Document) error { return inProject(doc, nameOrFile) }, overrides)
-	}
 	if os.IsNotExist(err) && filepath.Base(nameOrFile) == nameOrFile && filepath.Ext(nameOrFile) != ".toml" {
-		_, err := Text(nameOrFile)
+		_, err := Text(nameOrFile) // an error that names the nearest one
 		return nil, err
 	}
-	return nil, adapters.Errorf(adapters.NotFound, "recipe cannot be read: %w", err).
-		WithRemedy("name a file, or one of the recipes that `bridge recipes list` shows")
-}
-
-// Parse is [LoadWith] of a text; file is what messages call it.
-func Parse(file string, text []byte, overrides ...Override) (*Recipe, error) {
-	return parse(file, text, func(*stricttoml.Document) error { return nil }, overrides)
-}
-
-// parse changes what the file says before the overrides take its place.
-func parse(file string, text []byte, change func(*stricttoml.Document) error, overrides []Override) (*Recipe, error) {
-	doc, err := stricttoml.Parse(file, text)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "recipe cannot be read: %w", err).
+			WithRemedy("name a file, or one of the recipes that `bridge recipes list` shows")
+	}
+	doc, err := stricttoml.Parse(nameOrFile, data)
 	if err != nil {
 		return nil, err
 	}
-	if err := change(doc); err != nil {
-		return nil, err
-	}
+	return doc, inProject(doc, nameOrFile)
+}
+
+// decode makes the overrides, then decodes the document over the defaults and checks the
+// recipe.
+func decode(doc *stricttoml.Document, overrides []Override) (*Recipe, error) {
 	for _, o := range overrides {
 		if err := doc.Set(o); err != nil {
 			return nil, err
@@ -106,7 +117,7 @@ func parse(file string, text []byte, change func(*stricttoml.Document) error, ov
 	}
 	r := defaults(doc)
 	doc.Decode(r)
-	if err := doc.Err(); err != nil { // further checks would only repeat it
+	if err := doc.Err(); err != nil { // the checks would only repeat it
 		return nil, err
 	}
 	r.check()

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train/objective"
 )
@@ -60,13 +59,6 @@ func join[T any](items []T, format, separator string) string {
 		texts[i] = fmt.Sprintf(format, item)
 	}
 	return strings.Join(texts, separator)
-}
-
-// ObjectiveFor returns the name of the objective that takes the place of the named one
-// for a language model of another architecture.
-func ObjectiveFor(a adapters.Architecture, name string) string {
-	o, _ := objective.ByName(name)
-	return o.For(a).Name
 }
 
 // objective returns the objective that the recipe names. check has verified the name.

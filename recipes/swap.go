@@ -1,6 +1,10 @@
 package recipes
 
 import (
+	"cmp"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/objective"
 	"github.com/modular-bridging/bridge/train/optim"
@@ -98,6 +102,105 @@ func (r *Resolved) warmupPhase() train.Phase {
 		Accumulate:    r.Optimizer.Accumulate,
 		Mix:           objective.Mix{Questions: r.Data.Questions},
 		CachedQueries: r.Swap.WarmupImages,
+	}
+}
+
+// SwapModels are what a swap puts into a recipe: the bridge to start from, and the frozen
+// models to join it with. Each has an origin, which messages show in place of a line of
+// the file: a flag as it was typed ("--llm tiny-opt"), or the bridge that the value is from.
+type SwapModels struct {
+	// Name names the run.
+	Name string
+	// From is the bridge whose models are swapped. Empty: the recipe's.
+	From, FromOrigin string
+	// Language is the id or the folder of the language model: the new one, or the
+	// bridge's own.
+	Language, LanguageOrigin string
+	// Architecture is that of the language model. Empty if it is not known yet.
+	Architecture adapters.Architecture
+	// Vision is the encoder: the new one, or the bridge's own.
+	Vision       Vision
+	VisionOrigin string
+	// NewEncoder is true if the bridge was trained with another encoder than Vision.
+	NewEncoder bool
+	// Derive is true if the recipe is the one of a stage-2 run, which was not written for
+	// swaps. The swap keeps its data, batch and schedule shape. It drops what was meant for
+	// the old language model, and takes an objective that fits the new one. A recipe
+	// without the table [swap] gets the table, and a quarter of its steps.
+	Derive bool
+}
+
+// LoadForSwap is [LoadWith] for a swap: it puts the models into the recipe before it makes
+// the overrides. So the file may lack what the models give, and the overrides may replace it.
+func LoadForSwap(nameOrFile string, models SwapModels, overrides ...Override) (*Recipe, error) {
+	doc, err := read(nameOrFile)
+	if err != nil {
+		return nil, err
+	}
+	edit := swapEdit{SwapModels: models, doc: doc}
+	if models.Derive {
+		old, err := decode(doc, nil)
+		if err != nil {
+			return nil, err
+		}
+		if old.Stage != 2 {
+			return nil, adapters.Errorf(adapters.Invalid, "%s is of stage %d, and a swap retrains stage 2", nameOrFile, old.Stage).
+				WithRemedy("name a recipe with --recipe")
+		}
+		edit.derive(old)
+	}
+	edit.join()
+	if edit.err != nil {
+		return nil, edit.err
+	}
+	return decode(doc, overrides)
+}
+
+// swapEdit puts the models of a swap into the document of a recipe.
+type swapEdit struct {
+	SwapModels
+	doc *stricttoml.Document
+	err error // the first one
+}
+
+func (e *swapEdit) set(key string, value any, origin string) {
+	if e.err == nil {
+		e.err = e.doc.SetValue(key, value, origin)
+	}
+}
+
+// derive makes the recipe of a stage-2 run a swap's.
+func (e *swapEdit) derive(old *Recipe) {
+	was := old.Language
+	e.set("language", Language{Backbone: Backbone{Isolation: was.Isolation, Transport: was.Transport}}, e.LanguageOrigin)
+	e.set("objective.name", old.objective().For(e.Architecture).Name, e.LanguageOrigin)
+	if old.Swap != nil {
+		return
+	}
+	o := old.Optimizer
+	steps := max(1, o.Steps/4)
+	e.set("optimizer.steps", steps, e.LanguageOrigin)
+	e.set("optimizer.warmup", min(o.Warmup, steps/10), e.LanguageOrigin)
+	e.set("swap", Swap{
+		Projection:   train.ProjectionSharedTokens,
+		WarmupSteps:  (steps + 3) / 4,
+		WarmupLR:     min(1, 2*o.LR),
+		WarmupImages: max(o.Batch, o.Batch*steps/4),
+	}, e.LanguageOrigin)
+}
+
+// join names the run, the bridge and the frozen models.
+func (e *swapEdit) join() {
+	e.set("name", e.Name, e.LanguageOrigin)
+	if e.From != "" {
+		e.set("from", e.From, e.FromOrigin)
+	}
+	e.set("language.id", e.Language, e.LanguageOrigin)
+	vision := e.Vision
+	vision.Isolation = cmp.Or(vision.Isolation, defaultBackbone().Isolation)
+	e.set("vision", vision, e.VisionOrigin)
+	if e.NewEncoder {
+		e.set("swap.encoder", train.EncoderLeastSquares, e.VisionOrigin)
 	}
 }
 
