@@ -8,7 +8,7 @@ import (
 	"github.com/modular-bridging/bridge/kit"
 )
 
-// What the kit has, as recipes name it.
+// Names of what the kit has, in recipes.
 const (
 	kitPrefix    = "kit:"
 	kitTokenizer = "kit:qformer"
@@ -24,8 +24,8 @@ func kitSets() []string {
 	return ids
 }
 
-// checkKit checks a data set of the kit and returns how many pictures are taken
-// from it.
+// checkKit checks a data set of the kit and returns the number of pictures that the recipe
+// takes from it.
 func (r *Recipe) checkKit(key string, s Source) int {
 	if !slices.Contains(kitSets(), s.ID) {
 		r.doc.Errorf(key, "is %q, want one of %s, or a table of annotations and images%s", s.ID, strings.Join(kitSets(), ", "), didyoumean.Hint(s.ID, kitSets()))

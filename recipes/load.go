@@ -15,7 +15,7 @@ import (
 //go:embed *.toml
 var shipped embed.FS
 
-// Shipped returns the names of the recipes that ship, in order.
+// Shipped returns the names of the recipes that ship, sorted.
 func Shipped() []string {
 	files, err := shipped.ReadDir(".")
 	if err != nil {

@@ -9,12 +9,11 @@ import (
 	"github.com/modular-bridging/bridge/registry"
 )
 
-// Resolved is a recipe whose names have a meaning: the frozen models are
-// known, texts and types that the manifests give are written out, paths are
-// absolute.
+// Resolved is a recipe whose frozen models are known. Texts and types that are in the
+// models' manifests are written out, and paths are absolute.
 type Resolved struct {
 	Recipe
-	VisionModel   registry.Backbone  // of a plugin's own model only id, kind and prompts are known
+	VisionModel   registry.Backbone  // if only a plugin knows the model: id, kind and templates
 	LanguageModel *registry.Backbone // nil in stage 1
 }
 
@@ -56,8 +55,8 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// absolutePaths makes every path absolute, so that the recipe in a run folder
-// means the same from anywhere.
+// absolutePaths makes every path absolute, so that the recipe means the same from any
+// working directory.
 func (r *Resolved) absolutePaths() error {
 	paths := []*string{&r.Vision.Path, &r.Data.Train.Annotations, &r.Data.Train.Questions, &r.Data.Train.Images,
 		&r.Data.Eval.Annotations, &r.Data.Eval.Questions, &r.Data.Eval.Images}
@@ -65,7 +64,7 @@ func (r *Resolved) absolutePaths() error {
 		paths = append(paths, &r.Language.Path)
 	}
 	for _, p := range []*string{&r.QFormer.Init, &r.QFormer.Tokenizer} {
-		if isFolder(*p) { // else it is a repository, or the kit's
+		if isFolder(*p) { // otherwise it is a repository, or the kit's
 			paths = append(paths, p)
 		}
 	}

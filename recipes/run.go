@@ -2,8 +2,8 @@ package recipes
 
 import "github.com/modular-bridging/bridge/internal/backends"
 
-// Run is the table [run]: where the run computes and how it is kept. None of its keys
-// changes what the run computes from, so a resumed run may have other values.
+// Run is the table [run]: what computes the run, and how it is kept. A resumed run may have
+// other values.
 type Run struct {
 	// Backend is what computes the bridge: "go", "xla:cpu", "xla:cuda" or "auto", the
 	// quickest one that this machine has. Default "auto".
