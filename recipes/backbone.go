@@ -60,7 +60,8 @@ func (r *Recipe) checkBackbone(table string, b Backbone) {
 		r.doc.Errorf(table+".id", "is missing, want a registry id (`bridge models list`), or path for a checkpoint folder")
 	}
 	r.oneOf(table+".isolation", b.Isolation, "process", "none")
-	r.want(table+".isolation", b.Plugin == "" || b.Isolation == "process", "is %q, want \"process\": an executable cannot run in this one", b.Isolation)
+	r.want(table+".isolation", b.Plugin == "" || b.Isolation == "process",
+		"is %q, want \"process\": an executable cannot run in this one", b.Isolation)
 	if b.Transport != "" {
 		r.oneOf(table+".transport", b.Transport, "auto", "shared-memory", "grpc")
 	}

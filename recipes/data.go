@@ -73,9 +73,11 @@ func (r *Recipe) checkData() {
 	}
 	r.checkSource("data.eval", d.Eval)
 	r.want("data.eval", !d.Eval.overlaps(d.Train), "is the same data as data.train, want data that is held out of training")
-	r.want("data.train.annotations", d.Questions > 0 || d.Train.captioned(), "is missing, but without data.questions a run trains on captions alone")
+	r.want("data.train.annotations", d.Questions > 0 || d.Train.captioned(),
+		"is missing, but without data.questions a run trains on captions alone")
 	r.want("data.eval.annotations", r.Stage != 1 || d.Eval.captioned(), "is missing, but stage 1 is measured on captions")
-	r.want("data.max_text_tokens", d.MaxTextTokens == 0 || d.MaxTextTokens > 1, "is %d, want at least 2 (the end of an answer is counted), or 0 for no limit", d.MaxTextTokens)
+	r.want("data.max_text_tokens", d.MaxTextTokens == 0 || d.MaxTextTokens > 1,
+		"is %d, want at least 2 (the end of an answer is counted), or 0 for no limit", d.MaxTextTokens)
 	r.oneOf("data.caption_processing", d.CaptionProcessing, "none", "blip")
 	r.checkMix()
 }
@@ -103,7 +105,8 @@ func (r *Recipe) checkMix() {
 	r.fraction("data.questions", d.Questions)
 	r.fraction("data.similar", d.Similar)
 	r.want("data.questions", r.Stage != 1 || d.Questions == 0, "is %v, but stage 1 trains on captions alone", d.Questions)
-	r.want("data.questions", d.Questions == 0 || d.Train.ID != "" || d.Train.Questions != "", "is %v, but data.train has no file of questions", d.Questions)
+	r.want("data.questions", d.Questions == 0 || d.Train.ID != "" || d.Train.Questions != "",
+		"is %v, but data.train has no file of questions", d.Questions)
 	r.want("data.similar", int(math.Round(d.Similar*float64(batch))) < max(batch, 1),
 		"is %v of optimizer.batch, %d, which is all of it; want at most %d of %[2]d, so that there is one to be similar to", d.Similar, batch, batch-1)
 	r.want("data.similar", r.Stage == 1 || d.Similar == 0, "is %v, but only stage 1's ITM uses it", d.Similar)

@@ -34,7 +34,8 @@ func (r *Recipe) checkEvaluation() {
 	r.want("evaluation.every", e.Every >= 0, "is %d, want steps, or 0 for the end of a stage only", e.Every)
 	r.want("evaluation.examples", e.Examples > 0, "is %d, want a positive number", e.Examples)
 	r.want("evaluation.captions", e.Captions >= 0, "is %d, want at least 0", e.Captions)
-	r.want("evaluation.captions", r.Stage != 1 || e.Captions == 0 && e.FinalCaptions == 0, "is given, but stage 1 has no language model to write captions")
+	r.want("evaluation.captions", r.Stage != 1 || e.Captions == 0 && e.FinalCaptions == 0,
+		"is given, but stage 1 has no language model to write captions")
 	r.want("evaluation.final_captions", e.FinalCaptions >= 0, "is %d, want at least 0", e.FinalCaptions)
 	r.want("evaluation.rerank", e.Rerank >= 0, "is %d, want at least 0", e.Rerank)
 	r.want("evaluation.rerank", r.Stage == 1 || e.Rerank == 0, "is given, but only a stage-1 bridge has ITM to rank with")

@@ -28,11 +28,13 @@ func kitSets() []string {
 // takes from it.
 func (r *Recipe) checkKit(key string, s Source) int {
 	if !slices.Contains(kitSets(), s.ID) {
-		r.doc.Errorf(key, "is %q, want one of %s, or a table of annotations and images%s", s.ID, strings.Join(kitSets(), ", "), didyoumean.Hint(s.ID, kitSets()))
+		r.doc.Errorf(key, "is %q, want one of %s, or a table of annotations and images%s",
+			s.ID, strings.Join(kitSets(), ", "), didyoumean.Hint(s.ID, kitSets()))
 		return 0
 	}
 	all := kit.Split(strings.TrimPrefix(s.ID, kitPrefix)).Len()
-	r.want(key+".pictures", s.Pictures >= 0 && s.Pictures <= all, "is %d, want between 1 and the %d of %s, or 0 for all", s.Pictures, all, s.ID)
+	r.want(key+".pictures", s.Pictures >= 0 && s.Pictures <= all,
+		"is %d, want between 1 and the %d of %s, or 0 for all", s.Pictures, all, s.ID)
 	if s.Pictures > 0 {
 		return min(s.Pictures, all)
 	}

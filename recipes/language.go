@@ -53,7 +53,8 @@ func (r *Resolved) resolveLanguage() {
 			*t.text = &t.value
 		}
 	}
-	r.want("data.questions", r.Data.Questions == 0 || *l.QuestionTemplate != "", "is %v, but language.question_prompt is empty", r.Data.Questions)
+	r.want("data.questions", r.Data.Questions == 0 || *l.QuestionTemplate != "",
+		"is %v, but language.question_prompt is empty", r.Data.Questions)
 	r.checkArchitecture(m.Manifest)
 }
 
@@ -68,5 +69,9 @@ func (r *Resolved) Templates() bridge.Templates {
 		}
 		return *s
 	}
-	return bridge.Templates{Caption: text(r.Language.CaptionTemplate), Question: text(r.Language.QuestionTemplate), TargetPrefix: text(r.Language.TargetPrefix)}
+	return bridge.Templates{
+		Caption:      text(r.Language.CaptionTemplate),
+		Question:     text(r.Language.QuestionTemplate),
+		TargetPrefix: text(r.Language.TargetPrefix),
+	}
 }

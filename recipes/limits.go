@@ -52,12 +52,15 @@ func (r *Recipe) checkLimits(table string, b Backbone) {
 		r.want(table+".call_timeout", err == nil && d > 0, "is %q, want a time with a unit, such as \"90s\" or \"10m\"", b.CallTimeout)
 	}
 	if b.Devices != nil {
-		r.want(table+".devices", !strings.ContainsAny(*b.Devices, " \t\x00"), "is %q, want GPUs as in CUDA_VISIBLE_DEVICES, such as \"0\" or \"0,1\", or \"\" for none", *b.Devices)
+		r.want(table+".devices", !strings.ContainsAny(*b.Devices, " \t\x00"),
+			"is %q, want GPUs as in CUDA_VISIBLE_DEVICES, such as \"0\" or \"0,1\", or \"\" for none", *b.Devices)
 	}
 	r.want(table+".threads", b.Threads >= 0, "is %d, want a positive number of threads", b.Threads)
-	r.want(table+".restarts", b.Restarts == nil || *b.Restarts >= 0, "is %d, want how often a request is repeated, or 0 for never", valueOf(b.Restarts))
+	r.want(table+".restarts", b.Restarts == nil || *b.Restarts >= 0,
+		"is %d, want how often a request is repeated, or 0 for never", valueOf(b.Restarts))
 	for _, key := range limitKeys() {
-		r.want(table+"."+key, b.Isolation != "none" || !r.doc.Has(table+"."+key), "is given, but %s.isolation is \"none\": only a process of its own has limits", table)
+		r.want(table+"."+key, b.Isolation != "none" || !r.doc.Has(table+"."+key),
+			"is given, but %s.isolation is \"none\": only a process of its own has limits", table)
 	}
 }
 

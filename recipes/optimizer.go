@@ -55,10 +55,12 @@ func (r *Recipe) checkOptimizer() {
 	r.want("optimizer.weight_decay", o.WeightDecay >= 0 && o.WeightDecay < 1, "is %v, want at least 0 and less than 1", o.WeightDecay)
 	r.want("optimizer.clip_norm", o.ClipNorm >= 0, "is %v, want a norm, or 0 for no clipping", o.ClipNorm)
 	r.want("optimizer.steps", o.Steps > 0, "is %d, want a positive number of optimizer steps", o.Steps)
-	r.want("optimizer.warmup", o.Warmup >= 0 && o.Warmup <= max(o.Steps, 0), "is %d, want between 0 and optimizer.steps, %d", o.Warmup, o.Steps)
+	r.want("optimizer.warmup", o.Warmup >= 0 && o.Warmup <= max(o.Steps, 0),
+		"is %d, want between 0 and optimizer.steps, %d", o.Warmup, o.Steps)
 	r.fraction("optimizer.min_factor", o.MinFactor)
 	r.want("optimizer.batch", o.Batch > 0, "is %d, want a positive number of examples", o.Batch)
-	r.want("optimizer.accumulate", o.Accumulate > 0 && o.Batch%max(o.Accumulate, 1) == 0, "is %d, want a divisor of optimizer.batch, %d", o.Accumulate, o.Batch)
+	r.want("optimizer.accumulate", o.Accumulate > 0 && o.Batch%max(o.Accumulate, 1) == 0,
+		"is %d, want a divisor of optimizer.batch, %d", o.Accumulate, o.Batch)
 	if r.Stage == 1 {
 		r.want("optimizer.batch", o.Batch != 1, "is 1, want at least 2: ITC and ITM need other pictures to compare with")
 		r.want("optimizer.accumulate", o.Accumulate <= 1, "is %d, want 1: ITC compares the pictures of a whole batch", o.Accumulate)

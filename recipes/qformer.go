@@ -85,7 +85,8 @@ func (r *Recipe) checkQFormer() {
 	}
 	if r.From != "" {
 		for _, key := range shapeKeys() {
-			r.want("qformer."+key, !r.doc.Has("qformer."+key), "is given, but the Q-Former has the shape of the bridge that `from` names; remove one of the two")
+			r.want("qformer."+key, !r.doc.Has("qformer."+key),
+				"is given, but the Q-Former has the shape of the bridge that `from` names; remove one of the two")
 		}
 		return
 	}
