@@ -91,14 +91,14 @@ func (a *arenas) close() {
 
 func arenaCases() []processCase {
 	return []processCase{
-		{about("arenas", "a tensor in shared memory gives what chunks give, and the answer lies in its lease: nothing is written beside it", ruleArenas,
-			"map both arenas, copy what a handle names, put each tensor of the answer into the lease at a multiple of 64; an SDK does it"), needsCall, (*kit).shares},
-		{about("handles that lie", "a handle that is of another arena, call or place, unaligned, or larger than what is there gets a failure of kind invalid (exhausted, where it is too large), and the plugin works on", ruleArenas,
-			"compare arena, slot and generation; check offset and size by subtraction (offset <= size && n <= size-offset) before anything is read"), needsCall, (*kit).lyingHandles},
-		{about("leases that lie", "a lease that is unaligned, reaches beyond the arena, or names a call that runs gets a failure of kind invalid, and the plugin works on", ruleArenas,
-			"check a lease as a handle, before the call begins; keep the generations of the calls that run"), needsCall, (*kit).lyingLeases},
-		{about("calls that are settled", "once Settle has answered, nothing of a call that was given up is written, and one that comes late is refused", ruleArenas,
-			"let Settle wait until the calls that it names have left their lease, and remember those that have not come"), needsCall, (*kit).settled},
+		{about("arenas", "a tensor in shared memory gives the same answer as chunks; the answer is in its lease, and nothing is written outside it", ruleArenas,
+			"map both arenas, copy the bytes that a handle names, put each tensor of the answer into the lease at a multiple of 64; the SDKs do this"), needsCall, (*kit).shares},
+		{about("handles that lie", "a handle with a wrong arena, call or offset, an unaligned one, or one that is larger than its arena gets a failure of kind invalid (exhausted, if it is too large), and the plugin keeps working", ruleArenas,
+			"compare arena, slot and generation; check offset and size by subtraction (offset <= size && n <= size-offset) before you read"), needsCall, (*kit).lyingHandles},
+		{about("leases that lie", "a lease that is unaligned, reaches beyond the arena, or names a running call gets a failure of kind invalid, and the plugin keeps working", ruleArenas,
+			"check a lease like a handle, before the call begins; keep the generations of the running calls"), needsCall, (*kit).lyingLeases},
+		{about("calls that are settled", "once Settle has returned, a call that was given up writes nothing, and one that comes late is refused", ruleArenas,
+			"let Settle wait until the named calls have left their lease, and remember those that have not come"), needsCall, (*kit).settled},
 	}
 }
 

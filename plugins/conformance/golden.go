@@ -71,9 +71,9 @@ func (k *kit) goldenNeeds(f *golden.Folder) string {
 }
 
 func goldenInfo(name, source string) Info {
-	return Info{Name: name, Wants: "the numbers are the reference's (" + source + ") within the folder's tolerance",
+	return Info{Name: name, Wants: "the numbers match the reference (" + source + ") within the folder's tolerance",
 		Rule: "docs/contract.md, Numbers",
-		Fix:  "`bridge verify DIR --plugin PATH` shows each case; begin with the first loss that is off, alone in its batch"}
+		Fix:  "`bridge verify DIR --plugin PATH` shows each case; start with the first wrong loss, alone in its batch"}
 }
 
 func (k *kit) openGolden(ctx context.Context, f *golden.Folder) (golden.Runner, closer, error) {

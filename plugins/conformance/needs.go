@@ -111,12 +111,12 @@ func adviseOf(t T, err error, otherwise string) error {
 
 // What to do about a plugin that does not come so far that its cases say anything.
 const (
-	fixEnded = "mend what its last lines say, such as a package that is missing or an error at import; where there are none, " +
-		"main has to call the SDK's serve, and nothing may end the program before"
-	fixSilent    = "load the model in Load, not before serve; import what is slow there, too"
-	fixHandshake = "write the handshake as plugins/proto/README.md, Handshake, has it; an SDK does it"
-	fixLoad      = "mend what the message says of the plugin's load or of the checkpoint; --checkpoint DIR names the folder that it is given"
-	fixOpen      = "mend what the message says; `bridge plugin test PATH --run process` has more"
+	fixEnded = "fix the error in its last lines, such as a missing package or an error at import; if there are none, " +
+		"main has to call the SDK's serve, and nothing may end the program before that"
+	fixSilent    = "load the model in Load, not before serve; import slow packages there, too"
+	fixHandshake = "write the handshake as plugins/proto/README.md, Handshake, describes it; the SDKs do this"
+	fixLoad      = "fix the plugin's load or the checkpoint, as the message says; --checkpoint DIR names the folder that it loads"
+	fixOpen      = "fix the error in the message; `bridge plugin test PATH --run process` shows more"
 )
 
 // needsFailed is the reason of a case that is not run.

@@ -19,20 +19,20 @@ import (
 
 func callCases() []processCase {
 	return []processCase{
-		{about("chunks of any size", "the bytes of a tensor may come in chunks of 1 byte to 2 MiB: the answer has the same bits", ruleArenas,
-			"put chunks together by their offsets, before anything is computed; take messages of 16 MiB"), needsCall, (*kit).chunks},
-		{about("malformed messages", "a request that breaks the protocol gets a failure or a gRPC error, and the plugin works on", ruleErrors,
-			"check every size before memory is taken, and end the call with a failure of kind invalid"), needsCall, (*kit).malformed},
-		{about("a message that is too large", "a message over 16 MiB gets RESOURCE_EXHAUSTED or a failure, and the plugin works on", ruleErrors,
-			"set the server's limit for messages to 16 MiB, not to unlimited"), needsCall, (*kit).tooLarge},
-		{about("refusals", "what breaks the contract gets a failure of kind invalid with an op and a message, also from a host that does not check", "docs/contract.md, Refusals",
-			"check each request against the spec before anything is computed; the SDKs do"), needsCall, (*kit).refusals},
-		{about("calls that the host gives up", "after 20 calls that were given up it answers as before", ruleErrors,
-			"look at the call's context; free what the call held"), needsCall, (*kit).givenUp},
-		{about("leaks", "20 calls leave no descriptors open, and the memory where it was", ruleProcess,
-			"close files and sockets that a call opens; keep no request after its answer"), needsCall, (*kit).leaks},
+		{about("chunks of any size", "the bytes of a tensor may come in chunks of 1 byte to 2 MiB, and the answer has the same bits", ruleArenas,
+			"join the chunks by their offsets before you compute; accept messages of 16 MiB"), needsCall, (*kit).chunks},
+		{about("malformed messages", "a request that breaks the protocol gets a failure or a gRPC error, and the plugin keeps working", ruleErrors,
+			"check every size before you allocate memory, and end the call with a failure of kind invalid"), needsCall, (*kit).malformed},
+		{about("a message that is too large", "a message over 16 MiB gets RESOURCE_EXHAUSTED or a failure, and the plugin keeps working", ruleErrors,
+			"set the server's message limit to 16 MiB, not to unlimited"), needsCall, (*kit).tooLarge},
+		{about("refusals", "a request that breaks the contract gets a failure of kind invalid with an op and a message, even if the host does not check it", "docs/contract.md, Refusals",
+			"check each request against the spec before you compute; the SDKs do this"), needsCall, (*kit).refusals},
+		{about("calls that the host gives up", "after 20 calls that were given up, the plugin answers as before", ruleErrors,
+			"check the call's context; free the memory and locks of the call"), needsCall, (*kit).givenUp},
+		{about("leaks", "20 calls leave no descriptors open, and memory does not grow", ruleProcess,
+			"close files and sockets that a call opens; keep no request after you answered it"), needsCall, (*kit).leaks},
 		{about("both transports", "shared memory and chunks give the same bits", ruleArenas,
-			"write answers into the lease as they are, C-contiguous and little-endian"), needsCall, (*kit).transports},
+			"write answers into the lease unchanged, C-contiguous and little-endian"), needsCall, (*kit).transports},
 	}
 }
 
