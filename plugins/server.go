@@ -56,7 +56,7 @@ func (s *server) load(w *pb.LoadRequest, stream grpc.ServerStreamingServer[pb.Lo
 	s.loading = true
 	s.mu.Unlock()
 	if again {
-		return nil, adapters.Errorf(adapters.Invalid, "load came a second time, a plugin process holds one model")
+		return nil, adapters.Errorf(adapters.Invalid, "load was called a second time; a plugin process holds one model")
 	}
 	s.onLoad()
 	req := wire.DecodeLoadRequest(w)
