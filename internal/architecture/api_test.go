@@ -20,7 +20,6 @@ func internalInAPI() map[string]string {
 	return map[string]string{
 		"plugins/manifest.Manifest.Stays": "to mend in plugins: a type of its own",
 		"plugins/store.Snapshot.Tree":     "to mend in plugins: a type of its own",
-		"recipes.Override":                "to mend in recipes: a type of its own",
 	}
 }
 
