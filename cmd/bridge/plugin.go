@@ -265,7 +265,7 @@ func (p *program) pluginShow(c *cli.Context) error {
 	}
 	line := lineOfPlugin(found, lock)
 	line.examine(found, policy)
-	if err := p.printPlugin(c, line, policy.Allowed(found)); err != nil || line.Problem == "" {
+	if err := p.printPlugin(c, line, policy.AllowedVariables(found)); err != nil || line.Problem == "" {
 		return err
 	}
 	return adapters.Errorf(adapters.Invalid, "plugin %s would not start", line.Name).WithRemedy("what is said of it has the reason, and what to do")
@@ -287,7 +287,7 @@ func (p *program) printPlugin(c *cli.Context, line pluginLine, allowed []string)
 func examinePlugin(found store.Plugin, policy trust.Policy) (trust.Verdict, error) {
 	v, err := checkPlugin(found, policy)
 	if err == nil {
-		err = found.Complete()
+		err = found.CheckBuilt()
 	}
 	if err == nil {
 		_, err = policy.Confined(found)
@@ -347,7 +347,7 @@ func (p *program) pluginAdd(c *cli.Context) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s %s: %s\n  signed by %s\n", added.Name, added.Manifest.Version, added.Dir, signer)
-	p.leftOut(added.Left)
+	p.leftOut(added.Excluded)
 	fmt.Fprintf(p.stdout, "next: `bridge plugin lock %s` pins it, plugin = %q in a recipe uses it\n",
 		added.Name, added.Name)
 	return nil

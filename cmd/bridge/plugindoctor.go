@@ -65,10 +65,10 @@ func examineOne(f store.Plugin, policy trust.Policy) finding {
 		facts = append(facts, "not the user's of this name")
 	}
 	sees := "sees what every plugin sees"
-	if allowed := policy.Allowed(f); len(allowed) > 0 {
+	if allowed := policy.AllowedVariables(f); len(allowed) > 0 {
 		sees += " and " + strings.Join(allowed, ", ")
 	}
-	if wanted := policy.Wanted(f); len(wanted) > 0 {
+	if wanted := policy.MissingVariables(f); len(wanted) > 0 {
 		sees += ", asks for " + strings.Join(wanted, ", ")
 	}
 	if f.Manifest.Network {

@@ -74,7 +74,7 @@ func (p *program) pluginPack(c *cli.Context) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s %s: %s\n", r.Name, r.Version, args[1])
-	p.leftOut(r.Left)
+	p.leftOut(r.Excluded)
 	if len(r.Built) > 0 {
 		fmt.Fprintf(p.stdout, "  not packed, for each machine builds its own: %s\n", strings.Join(r.Built, ", "))
 	}
@@ -161,7 +161,7 @@ func (p *program) pluginSign(c *cli.Context) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s %s is signed: %s\n", r.Name, r.Version, r.Digest)
-	p.leftOut(r.Left)
+	p.leftOut(r.Excluded)
 	if len(r.Built) > 0 {
 		fmt.Fprintf(p.stdout, "  not signed, for each machine builds its own: %s\n", strings.Join(r.Built, ", "))
 	}

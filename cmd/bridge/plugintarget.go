@@ -91,7 +91,7 @@ func (p *program) findProject(ctx context.Context, dir string) (foundPlugin, err
 
 // held compares a manifest with what the program says.
 func held(m manifest.Manifest) func(host.Identity) []string {
-	return func(s host.Identity) []string { return m.Against(s.Version, s.Protocol, s.Capabilities) }
+	return func(s host.Identity) []string { return m.Mismatches(s.Version, s.Protocol, s.Capabilities) }
 }
 
 // findExecutable is the one executable of a folder without a manifest.

@@ -84,7 +84,7 @@ func (p *program) trusted(cfg *host.Config, found store.Plugin, w wishes) error 
 	if len(found.Manifest.Families) > 1 {
 		cfg.Family = found.Manifest.Families[0]
 	}
-	cfg.Env = append(cfg.Env, policy.Allowed(found)...)
+	cfg.Env = append(cfg.Env, policy.AllowedVariables(found)...)
 	guard := trust.NewGuard(found, policy)
 	cfg.Prepare = guard.Prepare
 	cfg.Accept = func(s host.Identity) error { return guard.Accept(s.Version, s.Protocol, s.Capabilities) }
@@ -99,7 +99,7 @@ func startable(found store.Plugin, policy trust.Policy) error {
 	}
 	if !attached {
 		_, err := policy.Confined(found)
-		return cmp.Or(found.Complete(), err)
+		return cmp.Or(found.CheckBuilt(), err)
 	}
 	if policy.Locked || policy.RequireSigned || policy.Sandbox == trust.SandboxOn {
 		return adapters.Errorf(adapters.Unsupported, "plugin %s runs already, by BRIDGE_REATTACH: it can be neither checked nor confined, as is asked", found.Name).
@@ -118,7 +118,7 @@ func (p *program) announce(found store.Plugin, policy trust.Policy) {
 	if found.Shadows != "" {
 		p.log.Warn("two plugins have the name: the project's is used", "plugin", found.Name, "used", found.Dir, "not used", found.Shadows)
 	}
-	if wanted := policy.Wanted(found); len(wanted) > 0 {
+	if wanted := policy.MissingVariables(found); len(wanted) > 0 {
 		p.log.Info("the plugin asks for variables that it does not see; `environment` in the recipe or in "+trust.SettingsFile+" lets it",
 			"plugin", found.Name, "variables", strings.Join(wanted, " "))
 	}

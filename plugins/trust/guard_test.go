@@ -100,7 +100,7 @@ func TestRequireSigned(t *testing.T) {
 func TestExecutableAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "my-adapter")
 	must(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
-	plugin, err := store.ByItsPath(path)
+	plugin, err := store.OpenPath(path)
 	must(t, err)
 	g := NewGuard(plugin, Policy{})
 	if v, err := g.Check(); err != nil || v.Pin.Digest == "" || v.Signer.Signed {
@@ -137,7 +137,7 @@ func TestEnvironment(t *testing.T) {
 		must(t, err)
 		_, err = m.Loss(t.Context(), request("env TRUST_TEST_TOKEN"))
 		wantAll(t, err, "TRUST_TEST_TOKEN "+c.want)
-		if got := policy.Wanted(p.plugin()); len(got) != c.wanted {
+		if got := policy.MissingVariables(p.plugin()); len(got) != c.wanted {
 			t.Errorf("%s: wanted %v", name, got)
 		}
 	}
@@ -263,7 +263,7 @@ func TestAuthorsFolder(t *testing.T) {
 	p := newProject(t)
 	must(t, os.Remove(p.lock))
 	must(t, os.Remove(p.at(store.SignatureFile)))
-	byPath, err := store.ByItsPath(p.dir)
+	byPath, err := store.OpenPath(p.dir)
 	must(t, err)
 	m, err := p.start(NewGuard(byPath, p.policy()))
 	must(t, err)
