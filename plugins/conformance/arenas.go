@@ -194,13 +194,13 @@ func (su *suite) arenasCase(t T) {
 }
 
 func fill(memory []byte) {
-	for i := range memory {
-		memory[i] = untouched
+	for n := copy(memory, []byte{untouched}); n < len(memory); n *= 2 { // faster than a loop over bytes
+		copy(memory[n:], memory[:n])
 	}
 }
 
 func isUntouched(memory []byte) bool {
-	return !slices.ContainsFunc(memory, func(b byte) bool { return b != untouched })
+	return bytes.Count(memory, []byte{untouched}) == len(memory) // faster than a loop over bytes
 }
 
 // sameThrough compares an answer whose tensor may be in the arena with one in chunks.
@@ -417,11 +417,15 @@ func (su *suite) settledCalls(t T) {
 	g := su.startWithArenas(t)
 	defer g.kill()
 	s, want := su.sharedSample(t, g)
+	room := uint64(1 << 20) // for the answer to many
+	if t := tensorOf(want.reply); t != nil {
+		room = min(arenaBytes/2, room+t.Nbytes*uint64(s.many()))
+	}
 	limit := su.scaled(10 * time.Second)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	for _, after := range []time.Duration{0, 5 * time.Millisecond, 50 * time.Millisecond} {
-		l := g.lease(0, 0, arenaBytes/2)
+		l := g.lease(0, 0, room)
 		given, giveUp := context.WithTimeout(ctx, after)
 		done := make(chan struct{})
 		go func() {
@@ -433,9 +437,9 @@ func (su *suite) settledCalls(t T) {
 		if _, err := g.client.Settle(ctx, &pb.SettleRequest{Generations: []uint64{l.Generation}}); err != nil {
 			t.Fatalf("Settle for a call that was given up %v after its start: %v, want an answer within %v", after, err, limit)
 		}
-		fill(g.arenas.out[:arenaBytes/2])
+		fill(g.arenas.out[:room])
 		time.Sleep(settleQuiet)
-		if !isUntouched(g.arenas.out[:arenaBytes/2]) {
+		if !isUntouched(g.arenas.out[:room]) {
 			t.Errorf("a call that was given up %v after its start writes to its lease after Settle has answered", after)
 		}
 	}

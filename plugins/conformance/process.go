@@ -358,7 +358,11 @@ func (su *suite) interrupt(t T) {
 	if err := syscall.Kill(g.pid(), syscall.SIGINT); err != nil {
 		t.Fatalf("%v", err)
 	}
-	if g.ended(300 * time.Millisecond) {
+	dies := g.ended(300 * time.Millisecond)
+	if _, err := su.sample(g).call(2).ask(t.Context()); err != nil { // it may take longer to die
+		dies = dies || g.ended(su.scaled(time.Second))
+	}
+	if dies {
 		t.Fatalf("SIGINT ends it: %s", g.status())
 	}
 	su.mustAnswer(t, g)

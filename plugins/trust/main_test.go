@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/internal/sandbox"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
@@ -27,6 +28,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("BRIDGE_PLUGIN") != "" {
 		serve(os.Getenv("TRUST_TEST_SAYS"))
 	}
+	testenv.Parallel(8)
 	os.Exit(m.Run())
 }
 
