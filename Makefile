@@ -73,7 +73,7 @@ verify-hf: build ## captions and conversions of whole BLIP-2 folders against tra
 	tools/reference/verify-hf.sh
 
 .PHONY: conformance-page
-conformance-page: ## write docs/conformance.md from the cases of the conformance kit
+conformance-page: ## write docs/conformance.md from the cases of the conformance suite
 	BRIDGE_WRITE_PAGE=1 $(GO) test -run TestPage ./plugins/conformance
 
 .PHONY: bench

@@ -135,7 +135,7 @@ func TestStays(t *testing.T) {
 		"__pycache__": dirhash.Out, "lib/a/__pycache__": dirhash.Out, "lib/__pycache__.py": dirhash.In,
 		".venv": dirhash.In, ".venv/lib/python3.11/__pycache__": dirhash.In, "vendor/site-packages/x/__pycache__": dirhash.In,
 	} {
-		if got := m.Stays(name); got != want {
+		if got := m.Membership(name); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}

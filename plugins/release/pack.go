@@ -16,9 +16,9 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// Pack writes what is released of a plugin as a .tar.gz of one folder with the
-// plugin's name: what a signature covers, and the signature. The same files make the
-// same archive. A signature that is of something else is refused.
+// Pack writes the files of a release as a .tar.gz of one folder with the plugin's name: the
+// files that a signature covers, and the signature. Equal files make an equal archive. A
+// signature of other files is an error.
 func Pack(p store.Plugin, w io.Writer) (Release, error) {
 	if p.Dir == "" {
 		return Release{}, noManifest(p)
@@ -28,7 +28,7 @@ func Pack(p store.Plugin, w io.Writer) (Release, error) {
 		return Release{}, err
 	}
 	r := Of(now)
-	if err := ofThis(now, r); err != nil {
+	if err := checkSignatureCurrent(now, r); err != nil {
 		return r, err
 	}
 	if err := archive(now, r, w); err != nil {
@@ -41,14 +41,15 @@ func Pack(p store.Plugin, w io.Writer) (Release, error) {
 	return r, err
 }
 
-// ofThis refuses a signature of what the plugin was before.
-func ofThis(now store.Snapshot, r Release) error {
+// checkSignatureCurrent returns an error if the signature is of an earlier state of the
+// plugin.
+func checkSignatureCurrent(now store.Snapshot, r Release) error {
 	if !now.Signed() {
 		return nil
 	}
 	signed, err := readRelease(now)
 	if err != nil {
-		return bad(now, err)
+		return badSignature(now, err)
 	}
 	if !signed.equal(r) {
 		return adapters.Errorf(adapters.Invalid, "%s has changed since it was signed: the signature is of %s %s with %s, and here is %s %s with %s",
@@ -80,7 +81,7 @@ func archive(now store.Snapshot, r Release, w io.Writer) error {
 	return errors.Join(out.Close(), zipped.Close())
 }
 
-// packed is the time of all files in an archive: what they hold counts alone.
+// packed is the time of all files in an archive, so that only their content counts.
 func packed() time.Time { return time.Unix(0, 0) }
 
 func pack(out *tar.Writer, root *os.Root, prefix string, e dirhash.Entry) error {

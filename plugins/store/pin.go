@@ -15,34 +15,34 @@ import (
 	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
-// The files of a signed release. The signature is of the release file, which holds
-// the digest of all others: so these two are not part of that digest. They are of
-// the digest that a lock file pins.
+// The files of a signed release. The signature covers the release file, which holds the
+// digest of all other files. So that digest is without these two; the digest that a lock file
+// pins includes them.
 const (
 	ReleaseFile   = "plugin.release"
 	SignatureFile = ReleaseFile + ".minisig"
 )
 
-// maxParts is the most entries of a folder whose digests a pin holds one by one.
+// maxParts is the largest number of entries whose digests a pin holds one by one.
 const maxParts = 100
 
-// fileDigest begins the digest of an executable without a folder.
+// fileDigest is the prefix of the digest of an executable without a folder.
 const fileDigest = "sha256:"
 
-// Pin is what a plugin was when it was pinned. Lock files hold it.
+// Pin identifies a plugin's files. Lock files hold pins.
 type Pin struct {
 	Version      string                `toml:"version,omitempty"`      // the manifest's
 	Protocol     []int                 `toml:"protocol,omitempty"`     // the manifest's
 	Capabilities []adapters.Capability `toml:"capabilities,omitempty"` // the manifest's
-	Digest       string                `toml:"digest"`                 // of the whole folder, or of the executable where there is no manifest
-	SignedBy     string                `toml:"signed_by,omitempty"`    // id of the key that signed it
-	// Parts are the digests of the entries at the folder's root, by name, so that
-	// what changed can be named; empty where there are too many.
+	Digest       string                `toml:"digest"`                 // of the whole folder, or of the executable if there is no manifest
+	SignedBy     string                `toml:"signed_by,omitempty"`    // id of the signer's key
+	// Parts are the digests of the entries at the folder's root, by name, so that messages
+	// can name what changed. It is empty if there are too many.
 	Parts map[string]string `toml:"parts,omitempty"`
 }
 
-// Differences says in words how a plugin, as it is, is not as it was pinned,
-// signatures aside. What a pin does not hold is not compared.
+// Differences returns the differences between a pin and the present pin of a plugin, in
+// words, except signatures. What the old pin does not hold is not compared.
 func (was Pin) Differences(is Pin) []string {
 	var found []string
 	if was.Version != is.Version {
@@ -60,30 +60,30 @@ func (was Pin) Differences(is Pin) []string {
 	return found
 }
 
-// Snapshot is a plugin as it lies on the disk.
+// Snapshot is a plugin with its files as they were read.
 type Snapshot struct {
 	Plugin
 	Pin     Pin    // without SignedBy
-	Release string // digest of what a signature covers
+	Release string // digest of the files that a signature covers
 	// Executable is the SHA-256 of the program, 64 hex digits.
 	Executable string
-	Tree       dirhash.Tree // empty for an executable without a folder
+	Tree       dirhash.Tree // empty if there is no folder
 }
 
-// Read reads all of a plugin's files, and the manifest anew. It refuses what others
-// than this user and root can change.
+// Read reads all of a plugin's files, including the manifest. It returns an error for files
+// that somebody other than this user and root can change.
 func (p Plugin) Read() (Snapshot, error) {
-	if err := p.Ready(); err != nil {
+	if err := p.CheckExecutable(); err != nil {
 		return Snapshot{}, err
 	}
 	if p.Dir == "" {
 		return p.readProgram()
 	}
-	before, err := manifest.Load(p.Dir) // it says what belongs to the plugin
+	before, err := manifest.Load(p.Dir) // which says what belongs to the plugin
 	if err != nil {
 		return Snapshot{}, err
 	}
-	tree, err := dirhash.ReadWithout(p.Dir, before.Stays)
+	tree, err := dirhash.ReadWithout(p.Dir, before.Membership)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -105,13 +105,13 @@ func (p Plugin) Read() (Snapshot, error) {
 	if len(parts) > maxParts {
 		parts = nil
 	}
-	return Snapshot{Plugin: p, Release: tree.Digest(p.unsigned()...), Executable: program, Tree: tree, Pin: Pin{
+	return Snapshot{Plugin: p, Release: tree.Digest(p.unsignedEntries()...), Executable: program, Tree: tree, Pin: Pin{
 		Version: p.Manifest.Version, Protocol: p.Manifest.Protocol, Capabilities: p.Manifest.Capabilities, Digest: tree.Digest(), Parts: parts}}, nil
 }
 
-// Unsigned is the pin that the plugin would have if nobody had signed it. A run keeps
-// it, for who signs a plugin changes nothing of what it computes.
-func (s Snapshot) Unsigned() Pin {
+// UnsignedPin returns the pin that the plugin would have without a signature. Runs record it,
+// because a signature does not change what a plugin computes.
+func (s Snapshot) UnsignedPin() Pin {
 	pin := s.Pin
 	if s.Dir == "" {
 		return pin
@@ -123,13 +123,13 @@ func (s Snapshot) Unsigned() Pin {
 	return pin
 }
 
-// unsigned are the entries at the folder's root that a signature does not cover.
-func (p Plugin) unsigned() []string {
+// unsignedEntries returns the entries at the folder's root that a signature does not cover.
+func (p Plugin) unsignedEntries() []string {
 	return append([]string{ReleaseFile, SignatureFile}, p.Manifest.Build.Makes...)
 }
 
-// Built are the entries that the plugin's build has made here, which a signature
-// does not cover.
+// Built returns the entries that the plugin's build has made here. A signature does not cover
+// them.
 func (s Snapshot) Built() []string {
 	var built []string
 	for _, name := range s.Manifest.Build.Makes {
@@ -140,8 +140,8 @@ func (s Snapshot) Built() []string {
 	return built
 }
 
-// executable returns the digest of the plugin's program as the tree has it: a
-// plain file, or what a link in the folder leads to.
+// executable returns the digest of the plugin's program in the tree: a plain file, or the
+// target of a link in the folder.
 func (p Plugin) executable(tree dirhash.Tree) (string, error) {
 	resolved, err := filepath.EvalSymlinks(p.Program)
 	if err != nil {
@@ -183,8 +183,7 @@ func ValidDigest(s string) bool {
 	return ok && len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
-// Signed reports whether a release and its signature lie in the plugin's folder.
-// Whether they are right it does not say.
+// Signed reports whether the plugin's folder holds a signature. It does not check it.
 func (p Plugin) Signed() bool {
 	if p.Dir == "" {
 		return false

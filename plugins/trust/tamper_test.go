@@ -103,6 +103,7 @@ func tamperings() []tampering {
 // Whatever is changed and whenever, the plugin does not start, and the refusal says
 // what to do.
 func TestTamper(t *testing.T) {
+	t.Parallel()
 	for _, c := range tamperings() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -186,6 +187,7 @@ func (p *project) dieAfter(g *Guard, change func(*project)) error {
 
 // Nothing that was changed and put back is held against a plugin.
 func TestUntampered(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	policy := p.policy()
 	policy.Locked, policy.RequireSigned = true, true

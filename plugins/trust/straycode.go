@@ -10,29 +10,31 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// strays refuses code that lies in the plugin's folder and is left out of what is
-// pinned, signed and copied: a program could take it for its own. Of a folder that a
-// path names and nothing vouches for, all is the author's.
-func (g *Guard) strays(v Verdict) error {
+// checkStrayCode returns an error if the plugin's folder holds code that is not pinned,
+// signed or copied: a program could run it as its own. It allows such code in a folder that
+// is named by its path and neither pinned nor signed, because that is its author's.
+func (g *Guard) checkStrayCode(v Verdict) error {
 	vouched := v.Locked || g.policy.Locked || g.policy.RequireSigned || v.Signer.Name != ""
 	if !vouched && v.Place == store.ByPath {
 		return nil
 	}
-	return strays(v.Snapshot)
+	return rejectStrayCode(v.Snapshot)
 }
 
-func strays(s store.Snapshot) error {
+// rejectStrayCode returns an error if the folder of a plugin holds code that does not belong
+// to the plugin.
+func rejectStrayCode(s store.Snapshot) error {
 	if len(s.Tree.Code) == 0 {
 		return nil
 	}
 	return adapters.Errorf(adapters.Invalid, "the folder of plugin %s, %s, holds code that does not belong to the plugin, and that no lock pins and no signature covers: %s",
 		s.Name, s.Dir, strings.Join(s.Tree.Code, ", ")).
-		WithRemedy("remove %s; if the plugin needs it, take it out of exclude in %s, or give it another name", strings.Join(removable(s), " "), manifest.File)
+		WithRemedy("remove %s; if the plugin needs it, take it out of exclude in %s, or give it another name", strings.Join(strayPaths(s), " "), manifest.File)
 }
 
-// removable are the paths of code that was left out: of what Python has compiled the
-// whole folder, which it makes anew.
-func removable(s store.Snapshot) []string {
+// strayPaths returns the paths of code that does not belong to the plugin. For bytecode of
+// Python it returns the whole folder, which Python makes anew.
+func strayPaths(s store.Snapshot) []string {
 	var paths []string
 	for _, name := range s.Tree.Code {
 		if path.Base(path.Dir(name)) == manifest.Bytecode {
