@@ -44,7 +44,7 @@ func (r *GenerateRequest) Check(spec LanguageSpec) error {
 	return checkInputs(spec, r.Prompts, r.Examples)
 }
 
-// check is written so that a NaN or an infinity is refused.
+// check returns an error for options out of range, NaNs and infinities included.
 func (o GenerateOptions) check() error {
 	lengthPenalty := 1.0
 	if o.LengthPenalty != nil {
@@ -94,7 +94,7 @@ func (r *GenerateResponse) Check(req *GenerateRequest) error {
 	return nil
 }
 
-// atMost says the largest number that is wanted, where there is one.
+// atMost returns a text for an upper limit, empty if n is 0.
 func atMost(n int) string {
 	if n == 0 {
 		return ""
@@ -165,8 +165,8 @@ func checkInputs(spec LanguageSpec, prompts *Tensor, examples []Example) error {
 	return nil
 }
 
-// checkText refuses what no tokenizer of text can read: a Go string may hold any
-// bytes.
+// checkText returns an error for a string that is not valid UTF-8, which no tokenizer can
+// read.
 func checkText(text string) *Error {
 	if utf8.ValidString(text) {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Kind says what sort of failure an [Error] is, so that a caller can decide
-// what to do about it. The values cross the process boundary: append-only.
+// Kind classifies an [Error], so that a caller can decide what to do about it. The values
+// cross the process boundary: they are append-only.
 type Kind uint8
 
 // The kinds of failure.
@@ -16,8 +16,8 @@ const (
 	Unknown     Kind = iota
 	Invalid          // the request breaks the contract: mend the request
 	NotFound         // a file, folder, id or tensor is not there
-	Unsupported      // the adapter cannot do this, and says what it can
-	Corrupt          // a file is there and is not what it should be
+	Unsupported      // the adapter cannot do this; the message says what it can
+	Corrupt          // a file exists but is not valid
 	Exhausted        // memory, disk or a size limit ran out
 	Canceled         // the caller gave up
 	Unavailable      // the process behind the adapter died or cannot start: a repeat may work
@@ -38,15 +38,16 @@ func (k Kind) String() string {
 // message, field and remedy arrive as they were sent.
 type Error struct {
 	Kind    Kind
-	Op      string // what was being done: "load", "loss", …; empty where the message says it
+	Op      string // the operation: "load", "loss", …; empty if the message names it
 	Message string // what, got, wanted
-	Field   string // what is wrong in the request or the checkpoint: "examples[3].target"; may be empty
-	Remedy  string // what the user can do about it; may be empty
+	Field   string // the wrong part of the request or the checkpoint: "examples[3].target"; may be empty
+	Remedy  string // advice for the user; may be empty
 	Err     error  // the cause; its text is part of Message across a process boundary
 }
 
-// Error returns "op: message: cause (in field; remedy)", without a field that the
-// message names. After several lines, what is in parentheses has one of its own.
+// Error returns "op: message: cause (in field; remedy)". It leaves out a field that the
+// message names. If the message has several lines, the part in parentheses gets its own
+// line.
 func (e *Error) Error() string {
 	s := e.Message
 	if e.Op != "" {
@@ -88,8 +89,8 @@ func (e *Error) WithRemedy(format string, args ...any) *Error {
 	return &c
 }
 
-// WithField returns e with what is wrong in the request or the checkpoint, as a
-// path: "prompts", "examples[3].target", "config.json: hidden_size".
+// WithField returns e with the wrong part of the request or the checkpoint, as a path:
+// "prompts", "examples[3].target", "config.json: hidden_size".
 func (e *Error) WithField(format string, args ...any) *Error {
 	c := *e
 	c.Field = fmt.Sprintf(format, args...)
@@ -116,8 +117,8 @@ func KindOf(err error) Kind {
 	return Unknown
 }
 
-// hidden keeps a cause reachable by errors.Is and errors.As although its text
-// already stands in the message.
+// hidden keeps a cause reachable by errors.Is and errors.As without repeating its text,
+// which the message contains.
 func hidden(err error) error {
 	if err == nil {
 		return nil

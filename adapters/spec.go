@@ -2,7 +2,7 @@ package adapters
 
 import "slices"
 
-// ModelKind says which contract an adapter satisfies.
+// ModelKind is the contract that an adapter implements.
 type ModelKind string
 
 // The two kinds of frozen model.
@@ -22,7 +22,7 @@ const (
 	CapCountTokens Capability = "count-tokens" // [TokenCounter]
 )
 
-// Spec is what every adapter says of the model that it holds.
+// Spec describes the model of any adapter.
 type Spec struct {
 	ID           string       // registry id or the checkpoint folder's name
 	Family       string       // "vit", "opt", "t5", …
@@ -34,7 +34,7 @@ type Spec struct {
 	Digest       string       // "sha256:…" over the weights, for caches and lock files
 	Backend      string       // what computes: "go", "xla:cpu", …; empty if not GoMLX
 	Capabilities []Capability //
-	Source       string       // where the weights came from, for people
+	Source       string       // origin of the weights, for people
 }
 
 // Has reports whether the spec names the capability.
@@ -44,7 +44,7 @@ func (s Spec) Has(c Capability) bool { return slices.Contains(s.Capabilities, c)
 type VisionSpec struct {
 	Spec
 	Tokens int       // N: feature tokens per picture, the class token included
-	Patch  int       // pixels a side of a patch; 0 where pictures are not cut into patches
+	Patch  int       // pixels a side of a patch; 0 if pictures are not cut into patches
 	Image  ImageSpec // how the host prepares pictures
 	Layer  int       // hidden state that is returned, as transformers indexes hidden_states (−1 last)
 }
@@ -52,16 +52,31 @@ type VisionSpec struct {
 // ImageSpec says how the host prepares a picture for an encoder.
 type ImageSpec struct {
 	Width, Height int
-	Resample      string     // "bicubic", "bilinear", "nearest"
-	Mode          string     // "squash" (LAVIS, BLIP-2) or "shortest-edge-crop" (CLIP)
-	ShortestEdge  int        // of "shortest-edge-crop", before the cut; 0 is the larger of Width and Height
-	Mean, Std     [3]float32 // applied by the encoder to pixel/255; here for the record
+	Resample      string     // [Nearest], [Bilinear] or [Bicubic]
+	Mode          string     // [Squash] or [ShortestEdgeCrop]
+	ShortestEdge  int        // of [ShortestEdgeCrop], before the crop; 0 is the larger of Width and Height
+	Mean, Std     [3]float32 // that the encoder applies to pixel/255; the host does not use them
 }
 
-// Size is that of the prepared pictures.
+// The values of [ImageSpec.Resample]: Pillow's filters.
+const (
+	Nearest  = "nearest"
+	Bilinear = "bilinear"
+	Bicubic  = "bicubic" // with a = -0.5
+)
+
+// The values of [ImageSpec.Mode].
+const (
+	// Squash resizes to Width by Height and ignores the aspect ratio (LAVIS, BLIP-2).
+	Squash = "squash"
+	// ShortestEdgeCrop resizes the shortest edge and crops the centre (CLIP).
+	ShortestEdgeCrop = "shortest-edge-crop"
+)
+
+// Size returns the size of the prepared pictures.
 func (s ImageSpec) Size() Size { return Size{Width: s.Width, Height: s.Height} }
 
-// Architecture says where a language model's segments go.
+// Architecture is the arrangement of a language model's input and target.
 type Architecture string
 
 // The two shapes of language model.
@@ -77,5 +92,5 @@ type LanguageSpec struct {
 	ContextTokens int     // the longest sequence, prompts included; 0 if unbounded
 	Vocabulary    int     // V: rows of the token embedding
 	TokenNorm     float32 // mean L2 norm of the token embeddings: soft prompts start near it
-	EndOfAnswer   string  // what ends an answer, for people: "\n", "</s>"
+	EndOfAnswer   string  // the token that ends an answer, for people: "\n", "</s>"
 }

@@ -105,7 +105,7 @@ func (t *Tensor) Float32s() []float32 { return viewOf[float32](t, Float32) }
 func (t *Tensor) Int32s() []int32 { return viewOf[int32](t, Int32) }
 
 // ToFloat32 returns the elements of a float32 or bfloat16 tensor as float32,
-// without a copy where the tensor holds float32 already.
+// without a copy if the tensor holds float32.
 func (t *Tensor) ToFloat32() ([]float32, error) {
 	switch t.DType {
 	case Float32:
@@ -166,9 +166,9 @@ func ShapeString(shape []int) string {
 	return s + "]"
 }
 
-// Check reports an error of kind [Invalid] unless t has one of the types, the
-// wanted shape (−1 stands for any size) and as many bytes as they take. name
-// says what the tensor is, and is the error's field.
+// Check returns an error of kind [Invalid] unless t has one of the types, the given shape
+// (−1 means any size) and the right number of bytes. name names the tensor in the error,
+// and is its field.
 func (t *Tensor) Check(name string, shape []int, dtypes ...DType) error {
 	if t == nil {
 		return Errorf(Invalid, "%s is missing, want %v%s", name, dtypes, ShapeString(shape)).WithField("%s", name)
@@ -213,8 +213,8 @@ func bytesOf[T float32 | int32 | uint16](v []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), len(v)*int(unsafe.Sizeof(v[0])))
 }
 
-// viewOf reinterprets t's bytes; unaligned data (a tensor cut out of a larger
-// message) is copied, since Go's memory model wants aligned elements.
+// viewOf reinterprets t's bytes. It copies unaligned data (a tensor cut out of a larger
+// message), because Go's memory model requires aligned elements.
 func viewOf[T float32 | int32 | uint16](t *Tensor, want DType) []T {
 	if t.DType != want {
 		panic(fmt.Sprintf("adapters: %s read as %s", t.Describe(), want))
@@ -234,8 +234,8 @@ func viewOf[T float32 | int32 | uint16](t *Tensor, want DType) []T {
 	return unsafe.Slice((*T)(p), n)
 }
 
-// Convert returns t as float32 or bfloat16 (rounded to nearest even), t itself
-// where it is of that type.
+// Convert returns t as float32 or bfloat16 (rounded to nearest even). It returns t itself if
+// it has that type.
 func (t *Tensor) Convert(dtype DType) (*Tensor, error) {
 	if t.DType == dtype {
 		return t, nil

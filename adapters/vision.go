@@ -15,10 +15,10 @@ type VisionEncoder interface {
 	Close() error
 }
 
-// EncodeRequest asks for features.
+// EncodeRequest is a request for features.
 type EncodeRequest struct {
-	// Images is uint8[B, H, W, 3], RGB, already resized as [ImageSpec] says;
-	// the encoder normalises.
+	// Images is uint8[B, H, W, 3], RGB, prepared as [ImageSpec] says. The encoder
+	// normalises.
 	Images *Tensor
 }
 

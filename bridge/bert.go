@@ -9,7 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/qformer"
 )
 
-// bertConfig is what config.json of a BERT says, over transformers' defaults.
+// bertConfig holds the keys of a BERT's config.json, over transformers' defaults.
 type bertConfig struct {
 	Vocabulary   int     `json:"vocab_size"`
 	HiddenSize   int     `json:"hidden_size"`
@@ -22,12 +22,11 @@ type bertConfig struct {
 	Eps          float64 `json:"layer_norm_eps"`
 }
 
-// InitFromBERT gives a fresh stage-1 bridge the weights of a BERT, as LAVIS does
-// (blip2.py, init_Qformer; blip2_qformer.py): embeddings, self-attention, the
-// feed-forward blocks, for the queries too, and the head that predicts words.
-// What BERT lacks stays random: cross-attention, query tokens, projections, and
-// the word [DEC]. The folder holds a BertModel or a BertForMaskedLM of the
-// bridge's own shape.
+// InitFromBERT initialises a fresh stage-1 bridge with the weights of a BERT, as LAVIS does
+// (blip2.py, init_Qformer; blip2_qformer.py): embeddings, self-attention, feed-forward blocks,
+// also of the queries, and the language modeling head. Weights that BERT lacks stay random:
+// cross-attention, query tokens, projections, and the embedding of [DEC]. The folder holds a
+// BertModel or a BertForMaskedLM of the bridge's own shape.
 func (b *Bridge) InitFromBERT(dir string) error {
 	if b.Stage() != qformer.Stage1 {
 		return adapters.Errorf(adapters.Invalid, "only a stage-1 bridge is initialised from a BERT, this one is of stage %d", b.Info.Stage)

@@ -15,7 +15,6 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 )
@@ -115,8 +114,8 @@ type blip2 struct {
 // isBLIP2 reports whether a folder's config.json is a whole BLIP-2's.
 func isBLIP2(dir string) bool { return modelType(dir) == weights.TypeBLIP2 }
 
-// modelType is what a folder's config.json says it holds, empty where there is
-// none that can be read.
+// modelType returns the model_type of a folder's config.json, empty if there is no readable
+// one.
 func modelType(dir string) string {
 	var c struct {
 		ModelType string `json:"model_type"`
@@ -183,7 +182,7 @@ func (b *blip2) tensorSpecs() []weights.TensorSpec {
 }
 
 // inHuggingFace reports whether transformers' classes have a weight: they lack
-// stage 1's temperature and the head that predicts words.
+// stage 1's temperature and language modeling head.
 func inHuggingFace(p qformer.Param) bool { return p.Part != qformer.PartDecoder && p.Name != "temp" }
 
 // ignored reports tensors that are not the bridge's: those of the frozen sides, a buffer of
@@ -222,8 +221,8 @@ func (b *blip2) load(ctx context.Context, backend compute.Backend) (*Bridge, err
 	return out, nil
 }
 
-// complete adds what the weights of the folder lack: the text side's tokenizer,
-// and fresh values for what transformers does not keep.
+// complete adds what the folder's weights lack: the text side's tokenizer, and fresh values
+// of weights that transformers does not keep.
 func (b *blip2) complete(ctx context.Context, out *Bridge) error {
 	for v := range out.store.IterVariables() {
 		v.SetTrainable(true)
@@ -236,7 +235,7 @@ func (b *blip2) complete(ctx context.Context, out *Bridge) error {
 	}
 	var fresh []qformer.Param
 	for _, p := range b.config.Parameters(qformer.Stage1) {
-		if out.store.GetVariable(layers.VariablePath(p.Name)) == nil {
+		if out.store.GetVariable(qformer.VariablePath(p.Name)) == nil {
 			fresh = append(fresh, p)
 		}
 	}
@@ -248,7 +247,7 @@ func (b *blip2) complete(ctx context.Context, out *Bridge) error {
 	return err
 }
 
-// readBLIP2 is [ReadInfo] of a whole BLIP-2.
+// readBLIP2 is [ReadInfo] for a whole BLIP-2.
 func readBLIP2(dir string) (Info, qformer.Config, error) {
 	b, err := openBLIP2(dir)
 	if err != nil {
@@ -257,7 +256,7 @@ func readBLIP2(dir string) (Info, qformer.Config, error) {
 	return b.info, b.config, b.folder.Close()
 }
 
-// loadBLIP2 is [Load] of a whole BLIP-2.
+// loadBLIP2 is [Load] for a whole BLIP-2.
 func loadBLIP2(ctx context.Context, backend compute.Backend, dir string) (*Bridge, error) {
 	b, err := openBLIP2(dir)
 	if err != nil {
@@ -267,9 +266,9 @@ func loadBLIP2(ctx context.Context, backend compute.Backend, dir string) (*Bridg
 	return out, errors.Join(err, b.folder.Close())
 }
 
-// extraJSON is what of a bridge transformers has no place for. It lies beside
-// config.json, where transformers overlooks it, so that nothing is lost on the
-// way to a Hugging Face folder and back.
+// extraJSON holds the properties of a bridge that transformers has no place for. It is saved
+// beside config.json, where transformers ignores it, so that a conversion to a Hugging Face
+// folder and back loses nothing.
 type extraJSON struct {
 	Format    int     `json:"format"`
 	VisionEps float64 `json:"vision_layer_norm_eps"`
@@ -277,14 +276,14 @@ type extraJSON struct {
 	Info
 }
 
-// The files of that.
+// The files of what transformers has no place for.
 const (
 	extraFile    = "bridge_info.json"
-	extraWeights = "bridge_extra.safetensors" // of stage 1: the temperature and the head that predicts words
+	extraWeights = "bridge_extra.safetensors" // of stage 1: the temperature and the language modeling head
 )
 
-// readExtra takes over what a converted bridge knows beyond transformers'
-// configuration. The frozen sides stay those of the folder.
+// readExtra reads the properties of a converted bridge that transformers' configuration
+// lacks. The frozen sides stay those of the folder.
 func (b *blip2) readExtra() error {
 	var e extraJSON
 	found, err := b.folder.DecodeFile(extraFile, &e)
@@ -313,8 +312,7 @@ func (b *blip2) readExtra() error {
 	return nil
 }
 
-// loadExtra reads the stage-1 weights that transformers lacks, where a conversion
-// kept them.
+// loadExtra reads the stage-1 weights that transformers lacks, if a conversion kept them.
 func (b *blip2) loadExtra(store *model.Store) error {
 	path := b.folder.Path(extraWeights)
 	found, _, err := weights.ReadFile(path)

@@ -18,7 +18,7 @@ import (
 type BLIP2 struct {
 	// Config holds the keys of config.json that the bridge decides.
 	Config map[string]any
-	// Weights are what transformers' class has of the bridge, float32.
+	// Weights are the bridge's weights that transformers' class has, float32.
 	Weights map[string]*adapters.Tensor
 	// TokenizerJSON is the tokenizer.json of the text side; nil in stage 2.
 	TokenizerJSON []byte

@@ -14,14 +14,13 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
-// Bridge is the trained part of a vision-language model: Q-Former, ln_vision
-// and, from stage 2 on, the projection to a language model's width; in stage 1
-// the text side and the heads too. Its methods may be called from several
-// goroutines, except while a training changes the weights.
+// Bridge is the trained part of a vision-language model: Q-Former and ln_vision, with the
+// text side and the heads in stage 1, and the projection to a language model's width in
+// stage 2. Its methods may be called from several goroutines, except while a training
+// changes the weights.
 type Bridge struct {
 	// Info may be changed until the bridge is saved.
 	Info Info
@@ -93,10 +92,9 @@ func (b *Bridge) Close() {
 	}
 }
 
-// ForLanguage returns a stage-2 bridge for a language model of the given width:
-// a copy of b's query side with a fresh projection whose soft prompts begin
-// near the model's token norm, so that the frozen model reads them from the
-// first step on. b is not changed.
+// ForLanguage returns a stage-2 bridge for a language model: a copy of b's query side with a
+// fresh projection. Its soft prompts start near the model's token norm, so that the frozen
+// model can read them from the first step on. It does not change b.
 func (b *Bridge) ForLanguage(spec adapters.LanguageSpec, templates Templates, seed uint64) (*Bridge, error) {
 	if !(spec.TokenNorm > 0) {
 		return nil, adapters.Errorf(adapters.Invalid, "language model %s says that its token embeddings have norm %g, want above 0: soft prompts start near it", spec.ID, spec.TokenNorm).
@@ -181,7 +179,7 @@ func (b *Bridge) SetProjection(weight, bias []float32) error {
 }
 
 func (b *Bridge) values(name string) ([]float32, error) {
-	v := b.store.GetVariable(layers.VariablePath(name))
+	v := b.store.GetVariable(qformer.VariablePath(name))
 	if v == nil {
 		return nil, fmt.Errorf("the bridge has no %s; it is of stage %d", name, b.Info.Stage)
 	}
@@ -193,7 +191,7 @@ func (b *Bridge) values(name string) ([]float32, error) {
 }
 
 func (b *Bridge) setValues(name string, values []float32, dims ...int) error {
-	v := b.store.GetVariable(layers.VariablePath(name))
+	v := b.store.GetVariable(qformer.VariablePath(name))
 	if v == nil {
 		return fmt.Errorf("the bridge has no %s; it is of stage %d", name, b.Info.Stage)
 	}
@@ -202,8 +200,8 @@ func (b *Bridge) setValues(name string, values []float32, dims ...int) error {
 
 // Queries returns the Q-Former's outputs float32[B, Q, D] for features [B, N, Denc].
 func (b *Bridge) Queries(ctx context.Context, features *adapters.Tensor) (*adapters.Tensor, error) {
-	return b.inBuckets(ctx, "queries", features, func(p layers.Params, features *Node) *Node {
-		return qformer.New(b.config, p, nil).Queries(features)
+	return b.inBuckets(ctx, "queries", features, func(m *qformer.Model, features *Node) *Node {
+		return m.Queries(features)
 	})
 }
 
@@ -212,13 +210,13 @@ func (b *Bridge) SoftPrompts(ctx context.Context, features *adapters.Tensor) (*a
 	if b.Info.Stage != 2 {
 		return nil, fmt.Errorf("soft prompts: this bridge is of stage %d and joined with no language model; train stage 2 first", b.Info.Stage)
 	}
-	return b.inBuckets(ctx, "soft-prompts", features, func(p layers.Params, features *Node) *Node {
-		return qformer.New(b.config, p, nil).Prompts(features)
+	return b.inBuckets(ctx, "soft-prompts", features, func(m *qformer.Model, features *Node) *Node {
+		return m.Prompts(features)
 	})
 }
 
 // run executes the graph that build makes, compiled once per name and shape.
-func (b *Bridge) run(name string, build func(p layers.Params, in []*Node) []*Node, in ...*adapters.Tensor) ([]*adapters.Tensor, error) {
+func (b *Bridge) run(name string, build func(m *qformer.Model, in []*Node) []*Node, in ...*adapters.Tensor) ([]*adapters.Tensor, error) {
 	exec, err := b.exec(name, build)
 	if err != nil {
 		return nil, err
@@ -245,14 +243,14 @@ func (b *Bridge) run(name string, build func(p layers.Params, in []*Node) []*Nod
 	return out, nil
 }
 
-func (b *Bridge) exec(name string, build func(p layers.Params, in []*Node) []*Node) (*model.Exec, error) {
+func (b *Bridge) exec(name string, build func(m *qformer.Model, in []*Node) []*Node) (*model.Exec, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e, ok := b.execs[name]; ok {
 		return e, nil
 	}
 	e, err := model.NewExec(b.backend, b.store, func(_ *model.Scope, in []*Node) []*Node {
-		return build(layers.NewParams(b.store, in[0].Graph()), in)
+		return build(qformer.New(b.config, b.store, in[0].Graph(), nil), in)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

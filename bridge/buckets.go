@@ -7,7 +7,7 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/qformer"
 )
 
 // maxBucket is the largest batch that is computed at once.
@@ -16,15 +16,15 @@ const maxBucket = 64
 // inBuckets maps rows of in through a graph in batches whose sizes are powers
 // of two, so that few graphs are compiled. Rows beyond the input are zero and
 // are cut off again; rows do not influence each other.
-func (b *Bridge) inBuckets(ctx context.Context, name string, in *adapters.Tensor, build func(layers.Params, *Node) *Node) (*adapters.Tensor, error) {
+func (b *Bridge) inBuckets(ctx context.Context, name string, in *adapters.Tensor, build func(*qformer.Model, *Node) *Node) (*adapters.Tensor, error) {
 	var out *adapters.Tensor
 	for lo := 0; lo < in.Shape[0]; lo += maxBucket {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		hi := min(lo+maxBucket, in.Shape[0])
-		part, err := b.run(name, func(p layers.Params, in []*Node) []*Node {
-			return []*Node{build(p, in[0])}
+		part, err := b.run(name, func(m *qformer.Model, in []*Node) []*Node {
+			return []*Node{build(m, in[0])}
 		}, padRows(in.Slice(lo, hi), bucket(hi-lo)))
 		if err != nil {
 			return nil, err

@@ -38,8 +38,8 @@ func (b *Bridge) ForEncoder(ctx context.Context, spec adapters.VisionSpec, seed 
 	return newBridge(b.backend, config, store, tok, info), nil
 }
 
-// NormFeatures returns features [B, N, Denc] as cross-attention sees them, after
-// the bridge's norm: a row for each of the B·N vectors.
+// NormFeatures returns features [B, N, Denc] after the bridge's norm, as cross-attention reads
+// them: a row for each of the B·N vectors.
 func (b *Bridge) NormFeatures(features *adapters.Tensor) (*mat.Dense, error) {
 	weight, err := b.values(normWeight)
 	if err != nil {
@@ -72,9 +72,9 @@ func (b *Bridge) NormFeatures(features *adapters.Tensor) (*mat.Dense, error) {
 	return out, nil
 }
 
-// FoldEncoder makes b look at its encoder's features as from looks at its own:
-// m [Denc+1, from's Denc] takes normed features of b's encoder to those of
-// from's, and is folded into the keys and values of every cross-attention.
+// FoldEncoder makes b read its encoder's features as from reads those of its own encoder. The
+// affine map m [Denc+1, from's Denc] maps normed features of b's encoder to those of from's;
+// FoldEncoder folds it into the keys and values of every cross-attention.
 func (b *Bridge) FoldEncoder(from *Bridge, m *mat.Dense) error {
 	in, out := m.Dims()
 	if in != b.config.EncoderWidth+1 || out != from.config.EncoderWidth {

@@ -17,7 +17,6 @@ import (
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/jsonfile"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 )
@@ -29,7 +28,7 @@ const (
 	tokenizerFile = "tokenizer.json" // stage 1 only
 )
 
-// formatVersion is written to bridge.json; a newer one is refused.
+// formatVersion is written to bridge.json. A newer version is an error when read.
 const formatVersion = 1
 
 type infoJSON struct {
@@ -38,10 +37,10 @@ type infoJSON struct {
 	Info
 }
 
-// Save writes the bridge to a folder: bridge.json, model.safetensors in Hugging
-// Face names, and the text side's tokenizer in stage 1. dtype is Float32, or
-// BFloat16 to halve the size of what is only shipped. Each file is replaced
-// atomically; for a folder that appears at once use package train/checkpoint.
+// Save writes the bridge to a folder: bridge.json, model.safetensors with Hugging Face's
+// names, and the text side's tokenizer in stage 1. dtype is Float32, or BFloat16 to halve
+// the size of a bridge that is not trained further. Each file is replaced atomically; use
+// package train/checkpoint for a folder that appears at once.
 func (b *Bridge) Save(dir string, dtype adapters.DType) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("save bridge: %w", err)
@@ -75,7 +74,7 @@ func (b *Bridge) Save(dir string, dtype adapters.DType) error {
 }
 
 func (b *Bridge) weight(name string) (*adapters.Tensor, error) {
-	v := b.store.GetVariable(layers.VariablePath(name))
+	v := b.store.GetVariable(qformer.VariablePath(name))
 	if v == nil {
 		return nil, fmt.Errorf("weight %s is not in the bridge", name)
 	}
@@ -86,8 +85,8 @@ func (b *Bridge) weight(name string) (*adapters.Tensor, error) {
 	return hosttensor.Copy(t)
 }
 
-// ReadInfo reads what the bridge in a folder was trained with, without its
-// weights. The folder may be a whole BLIP-2 as transformers saves it.
+// ReadInfo reads the [Info] and the shape of the bridge in a folder, without its weights. The
+// folder may hold a whole BLIP-2 as transformers saves it.
 func ReadInfo(dir string) (Info, qformer.Config, error) {
 	data, err := os.ReadFile(filepath.Join(dir, infoFile))
 	if errors.Is(err, fs.ErrNotExist) && isBLIP2(dir) {
@@ -115,7 +114,7 @@ func ReadInfo(dir string) (Info, qformer.Config, error) {
 	return j.Info.resolveRelPaths(dir), j.QFormer, nil
 }
 
-// Load reads a bridge that [Bridge.Save] wrote, or that of a whole BLIP-2 as
+// Load reads a bridge that [Bridge.Save] wrote, or the bridge of a whole BLIP-2 as
 // transformers saves it (Blip2ForConditionalGeneration, Blip2ForImageTextRetrieval).
 func Load(ctx context.Context, backend compute.Backend, dir string) (*Bridge, error) {
 	if _, err := os.Stat(filepath.Join(dir, infoFile)); err != nil && isBLIP2(dir) {
@@ -161,7 +160,7 @@ func createParameters(store *model.Store, path string, found map[string]*adapter
 		if err != nil {
 			return err
 		}
-		if _, err := store.CreateVariable(layers.VariablePath(p.Name), tensors.FromFlatDataAndDimensions(values, p.Shape...)); err != nil {
+		if _, err := store.CreateVariable(qformer.VariablePath(p.Name), tensors.FromFlatDataAndDimensions(values, p.Shape...)); err != nil {
 			return err
 		}
 		delete(found, p.Name)
@@ -173,7 +172,7 @@ func createParameters(store *model.Store, path string, found map[string]*adapter
 }
 
 func copyVariable(to, from *model.Store, name string) error {
-	v := from.GetVariable(layers.VariablePath(name))
+	v := from.GetVariable(qformer.VariablePath(name))
 	if v == nil {
 		return fmt.Errorf("weight %s is not in the bridge", name)
 	}
@@ -185,7 +184,7 @@ func copyVariable(to, from *model.Store, name string) error {
 	if err != nil {
 		return err
 	}
-	return to.GetVariable(layers.VariablePath(name)).SetValue(tensors.FromFlatDataAndDimensions(values, t.Shape().Dimensions...))
+	return to.GetVariable(qformer.VariablePath(name)).SetValue(tensors.FromFlatDataAndDimensions(values, t.Shape().Dimensions...))
 }
 
 // Reload replaces the weights by those of a folder that holds a bridge of the

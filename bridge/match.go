@@ -8,7 +8,6 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
@@ -20,8 +19,7 @@ func (b *Bridge) EmbedImages(ctx context.Context, features *adapters.Tensor) (*a
 	if b.tokenizer == nil {
 		return nil, errNoTextSide
 	}
-	return b.inBuckets(ctx, "embed-images", features, func(p layers.Params, features *Node) *Node {
-		m := qformer.New(b.config, p, nil)
+	return b.inBuckets(ctx, "embed-images", features, func(m *qformer.Model, features *Node) *Node {
 		return m.ProjectVision(m.Queries(features))
 	})
 }
@@ -35,8 +33,7 @@ func (b *Bridge) EmbedTexts(ctx context.Context, texts []string) (*adapters.Tens
 	if err != nil {
 		return nil, err
 	}
-	return b.inBuckets(ctx, "embed-texts", ids, func(p layers.Params, ids *Node) *Node {
-		m := qformer.New(b.config, p, nil)
+	return b.inBuckets(ctx, "embed-texts", ids, func(m *qformer.Model, ids *Node) *Node {
 		return m.ProjectText(m.Text(ids, b.visible(ids)))
 	})
 }
@@ -72,7 +69,7 @@ func (b *Bridge) Similarity(ctx context.Context, features *adapters.Tensor, text
 	if err != nil {
 		return nil, err
 	}
-	out, err := b.run("similarity", func(_ layers.Params, in []*Node) []*Node {
+	out, err := b.run("similarity", func(_ *qformer.Model, in []*Node) []*Node {
 		return []*Node{qformer.Similarity(in[0], in[1])}
 	}, images, embedded)
 	if err != nil {
@@ -82,7 +79,7 @@ func (b *Bridge) Similarity(ctx context.Context, features *adapters.Tensor, text
 }
 
 // Match returns ITM's logits float32[B, 2] for pairs of features [B, N, Denc]
-// and texts; index 1 says yes.
+// and texts; index 1 is "yes".
 func (b *Bridge) Match(ctx context.Context, features *adapters.Tensor, texts []string) (*adapters.Tensor, error) {
 	if b.tokenizer == nil {
 		return nil, errNoTextSide
@@ -92,8 +89,7 @@ func (b *Bridge) Match(ctx context.Context, features *adapters.Tensor, texts []s
 		return nil, err
 	}
 	n, size := len(texts), bucket(len(texts))
-	out, err := b.run("match", func(p layers.Params, in []*Node) []*Node {
-		m := qformer.New(b.config, p, nil)
+	out, err := b.run("match", func(m *qformer.Model, in []*Node) []*Node {
 		return []*Node{m.Match(m.ImageKV(in[0]), in[1], b.visible(in[1]))}
 	}, padRows(features, size), padRows(ids, size))
 	if err != nil {

@@ -16,9 +16,9 @@ type Model struct {
 	Language adapters.LanguageModel // nil in stage 1
 }
 
-// Compose joins b with a vision encoder and, in stage 2, a language model. Width
-// and kind must fit; weights other than those that the bridge was trained with
-// are allowed and reported to log, since that is rarely meant.
+// Compose joins b with a vision encoder and, in stage 2, a language model. Their widths must
+// fit. It logs a warning if their weights are not those of the training, because that is
+// rarely intended; log may be nil.
 func Compose(b *Bridge, vision adapters.VisionEncoder, language adapters.LanguageModel, log *slog.Logger) (*Model, error) {
 	vs := vision.Spec()
 	if vs.Width != b.config.EncoderWidth {
@@ -30,7 +30,7 @@ func Compose(b *Bridge, vision adapters.VisionEncoder, language adapters.Languag
 		return &Model{Bridge: b, Vision: vision}, nil
 	}
 	if language == nil {
-		return nil, fmt.Errorf("the bridge is of stage 2 and wants its language model %s", b.Info.Language.ID)
+		return nil, fmt.Errorf("the bridge is of stage 2 and needs its language model %s", b.Info.Language.ID)
 	}
 	ls := language.Spec()
 	if ls.Width != b.config.LanguageWidth {
@@ -52,7 +52,7 @@ func warnOtherWeights(log *slog.Logger, what, id, digest string, trained Side) {
 	log.Warn(what+" has other weights than the bridge was trained with", "got", got, "trained with", want)
 }
 
-// shortDigest is enough of a digest for people to tell two apart.
+// shortDigest returns the start of a digest, for people.
 func shortDigest(digest string) string {
 	algorithm, sum, ok := strings.Cut(digest, ":")
 	if !ok {
@@ -128,7 +128,7 @@ func (m *Model) generate(ctx context.Context, features *adapters.Tensor, example
 	return resp.Texts, nil
 }
 
-// VisionSide and LanguageSide describe open adapters for [Info].
+// VisionSide describes an open vision encoder for [Info].
 func VisionSide(s adapters.VisionSpec) Side {
 	return Side{ID: s.ID, Family: s.Family, Width: s.Width, Digest: s.Digest, Layer: s.Layer, Image: s.Image.Size()}
 }

@@ -11,7 +11,7 @@ import (
 type Templates struct {
 	Caption      string `json:"caption" toml:"caption"`             // "a photo of"
 	Question     string `json:"question" toml:"question"`           // "Question: {} Answer:", {} is the question
-	TargetPrefix string `json:"target_prefix" toml:"target_prefix"` // before a target: " " where tokens mark word starts by a space, "" where the tokenizer adds it
+	TargetPrefix string `json:"target_prefix" toml:"target_prefix"` // before a target: " " if tokens mark word starts by a space, "" if the tokenizer adds it
 }
 
 // CaptionExample returns an example for the caption of soft prompt i. target is empty

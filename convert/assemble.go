@@ -58,7 +58,7 @@ func Assemble(ctx context.Context, b *bridge.Bridge, parts Parts) (c *Checkpoint
 		warnings = append(warnings, fmt.Sprintf("the bridge sees pictures of %d by %d pixels: give interpolate_pos_encoding=True to transformers' model", parts.Image.Width, parts.Image.Height))
 	}
 	for name, t := range own.Weights {
-		if c.Tensors[name], err = weights.ViewOf(t); err != nil {
+		if c.tensors[name], err = weights.ViewOf(t); err != nil {
 			return c, nil, err
 		}
 	}
@@ -72,8 +72,8 @@ func Assemble(ctx context.Context, b *bridge.Bridge, parts Parts) (c *Checkpoint
 func (c *Checkpoint) addVision(parts Parts) error {
 	if parts.Encoder != nil {
 		c.Config["vision_config"] = parts.Encoder.Config
-		for name, v := range parts.Encoder.Tensors {
-			c.Tensors[weights.VisionPrefix+name] = v
+		for name, v := range parts.Encoder.tensors {
+			c.tensors[weights.VisionPrefix+name] = v
 		}
 		c.Files["preprocessor_config.json"] = parts.Encoder.Files["preprocessor_config.json"]
 		return nil
@@ -107,7 +107,7 @@ func object(f *weights.Folder) (map[string]any, error) {
 	return out, nil
 }
 
-// decode keeps numbers as they are written: transformers tells 1.0 from 1.
+// decode keeps numbers as they are written, because transformers distinguishes 1.0 from 1.
 func decode(data []byte) (map[string]any, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
@@ -260,7 +260,7 @@ func (c *Checkpoint) addLanguageTensors(f *weights.Folder, family adapters.Famil
 		if isTokenTable(name) && v.Shape[0] <= image {
 			v = appendRows(v, image+1)
 		}
-		c.Tensors[weights.LanguagePrefix+name] = v
+		c.tensors[weights.LanguagePrefix+name] = v
 	}
 }
 

@@ -20,32 +20,31 @@ import (
 // larger (transformers' own limit).
 const maxShard = 5_000_000_000
 
-// Checkpoint is a folder of transformers that is to be written.
+// Checkpoint is a checkpoint folder of transformers before it is written.
 type Checkpoint struct {
 	// Config is config.json.
 	Config map[string]any
-	// Tensors are the weights; their data may lie in files that Close unmaps.
-	Tensors map[string]weights.View
-	// Files are the small files beside, by name.
+	// Files are the small files beside the weights, by name.
 	Files map[string][]byte
 
-	extra  *bridge.BLIP2 // what transformers has no place for, or nil
-	closer []func() error
+	tensors map[string]weights.View // their data may lie in files that Close unmaps
+	extra   *bridge.BLIP2           // what transformers has no place for, or nil
+	closer  []func() error
 }
 
 func newCheckpoint() *Checkpoint {
-	return &Checkpoint{Config: map[string]any{}, Tensors: map[string]weights.View{}, Files: map[string][]byte{}}
+	return &Checkpoint{Config: map[string]any{}, tensors: map[string]weights.View{}, Files: map[string][]byte{}}
 }
 
-// Write makes the folder dir, which appears whole or not at all. progress, where
-// not nil, is called with the bytes of weights written so far and in all.
+// Write makes the folder dir, which appears whole or not at all. progress, if not nil, is
+// called with the bytes of weights written so far and in all.
 func (c *Checkpoint) Write(ctx context.Context, dir string, progress func(done, total int64)) error {
 	config, err := json.MarshalIndent(c.withDType(), "", "  ")
 	if err != nil {
 		return err
 	}
 	return atomicfile.Dir(dir, func(tmp string) error {
-		if err := weights.WriteFolder(ctx, tmp, c.Tensors, maxShard, progress); err != nil {
+		if err := weights.WriteFolder(ctx, tmp, c.tensors, maxShard, progress); err != nil {
 			return err
 		}
 		for name, data := range c.Files {
@@ -62,7 +61,16 @@ func (c *Checkpoint) Write(ctx context.Context, dir string, progress func(done, 
 	})
 }
 
-// Close unmaps what the weights lie in.
+// WeightBytes returns the size of the weights.
+func (c *Checkpoint) WeightBytes() int64 {
+	var n int64
+	for _, v := range c.tensors {
+		n += int64(len(v.Data))
+	}
+	return n
+}
+
+// Close unmaps the files of the weights.
 func (c *Checkpoint) Close() error {
 	var errs []error
 	for _, f := range c.closer {
@@ -72,13 +80,13 @@ func (c *Checkpoint) Close() error {
 	return errors.Join(errs...)
 }
 
-// withDType is the configuration with the type that transformers loads the
-// weights in: theirs where all have one, float32 where they differ, for narrowing
-// the trained part would change it.
+// withDType returns the configuration with the type in which transformers loads the weights:
+// their own if all have the same, float32 otherwise, because narrowing would change the
+// trained part.
 func (c *Checkpoint) withDType() map[string]any {
 	names := map[safetensors.DType]string{safetensors.F32: "float32", safetensors.F16: "float16", safetensors.BF16: "bfloat16"}
 	found := map[string]bool{}
-	for _, v := range c.Tensors {
+	for _, v := range c.tensors {
 		if name, ok := names[v.DType]; ok {
 			found[name] = true
 		}
@@ -101,7 +109,7 @@ func (c *Checkpoint) addTensors(f *weights.Folder, prefix string, keep func(name
 	for _, name := range f.Names() {
 		if keep == nil || keep(name) {
 			v, _ := f.Tensor(name)
-			c.Tensors[prefix+name] = v
+			c.tensors[prefix+name] = v
 		}
 	}
 }

@@ -1,15 +1,15 @@
-// Package convert brings whole BLIP-2 checkpoints from one form to another: runs
-// of bridge and LAVIS's .pth files to folders as transformers saves them
-// (Blip2ForConditionalGeneration, Blip2ForImageTextRetrieval, Blip2VisionModel).
+// Package convert owns whole BLIP-2 checkpoints: it turns runs of bridge and LAVIS's .pth files
+// into folders as transformers saves them (Blip2ForConditionalGeneration,
+// Blip2ForImageTextRetrieval, Blip2VisionModel). It knows the forms of BLIP-2; it must not know
+// a language model's family, which adapters.Family describes.
 //
-// A [Checkpoint] is such a folder before it is written. Its weights stay where
-// they lie, mapped, until [Checkpoint.Write] copies them; whoever makes one closes
-// it afterwards:
+// A [Checkpoint] is such a folder before it is written. Its weights stay mapped where they are
+// until [Checkpoint.Write] copies them. The caller must close it:
 //
-//	c, warnings, err := convert.Assemble(ctx, b, convert.Parts{Vision: dir1, Language: dir2})
+//	c, warnings, err := convert.Assemble(ctx, b, convert.Parts{Families: families, Vision: dir1, Language: dir2})
 //	err = c.Write(ctx, "blip2-mine", nil)
 //	err = c.Close()
 //
-// Weights are copied bit by bit in the type that they have. What transformers
-// cannot express is an error of kind Unsupported that says why.
+// Weights are copied bit by bit in their own type. What transformers cannot express is an error
+// of kind Unsupported that explains why.
 package convert

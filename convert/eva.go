@@ -16,10 +16,9 @@ import (
 // of its own training.
 var evaIgnored = []string{"norm.", "fc_norm.", "head.", "lm_head.", "mask_token", "rel_pos_bias."}
 
-// Encoder is the EVA-CLIP encoder as transformers' Blip2VisionModel. heads 0
-// means heads of 88, ViT-g's. Of an encoder alone the last block is left out, as
-// LAVIS does (39 of 40), and the norm on its features is the identity that
-// training begins with.
+// Encoder returns the EVA-CLIP encoder as transformers' Blip2VisionModel. heads 0 means heads
+// of width 88, as ViT-g has. For an encoder alone it leaves out the last block, as LAVIS does
+// (39 of 40), and the norm on the features is the identity that training starts with.
 func (l *LAVIS) Encoder(heads int) (*Checkpoint, error) {
 	e := evaReader{l: l, out: newCheckpoint(), used: map[string]bool{}}
 	return e.out, e.read(heads)
@@ -45,7 +44,7 @@ func (e *evaReader) get(name string) (weights.View, error) {
 // move copies a weight and, with its bias, a layer.
 func (e *evaReader) move(to, from string) error {
 	v, err := e.get(from)
-	e.out.Tensors[to] = v
+	e.out.tensors[to] = v
 	return err
 }
 
@@ -115,7 +114,7 @@ func (e *evaReader) block(i int) error {
 	}
 	// transformers keeps one bias; the keys have none.
 	bias := append(append(append([]byte{}, q.Data...), make([]byte, len(q.Data))...), v.Data...)
-	e.out.Tensors[to+"self_attn.qkv.bias"] = weights.View{DType: q.DType, Shape: []int{3 * q.Shape[0]}, Data: bias}
+	e.out.tensors[to+"self_attn.qkv.bias"] = weights.View{DType: q.DType, Shape: []int{3 * q.Shape[0]}, Data: bias}
 	return nil
 }
 
@@ -134,7 +133,7 @@ func (e *evaReader) checkRest(blocks int) error {
 }
 
 func (e *evaReader) configure(blocks, heads int) error {
-	kernel, positions := e.out.Tensors["embeddings.patch_embedding.weight"], e.out.Tensors["embeddings.position_embedding"]
+	kernel, positions := e.out.tensors["embeddings.patch_embedding.weight"], e.out.tensors["embeddings.position_embedding"]
 	if len(kernel.Shape) != 4 || len(positions.Shape) != 3 {
 		return adapters.Errorf(adapters.Corrupt, "%s: the encoder's kernel is %s and its positions are %s, want four and three axes", e.l.path, kernel.Describe(), positions.Describe())
 	}
@@ -150,7 +149,7 @@ func (e *evaReader) configure(blocks, heads int) error {
 		}
 		heads = width / 88
 	}
-	inner := e.out.Tensors["encoder.layers.0.mlp.fc1.bias"]
+	inner := e.out.tensors["encoder.layers.0.mlp.fc1.bias"]
 	if blocks < 1 || len(inner.Shape) != 1 {
 		return adapters.Errorf(adapters.Corrupt, "%s: the encoder has %d blocks to run", e.l.path, blocks)
 	}
@@ -159,7 +158,7 @@ func (e *evaReader) configure(blocks, heads int) error {
 		"num_hidden_layers": blocks, "num_attention_heads": heads, "image_size": side * patch, "patch_size": patch,
 		"hidden_act": "gelu", "layer_norm_eps": 1e-6, "qkv_bias": true,
 	}
-	e.out.Tensors["post_layernorm.weight"], e.out.Tensors["post_layernorm.bias"] = vector(kernel.DType, width, 1), vector(kernel.DType, width, 0)
+	e.out.tensors["post_layernorm.weight"], e.out.tensors["post_layernorm.bias"] = vector(kernel.DType, width, 1), vector(kernel.DType, width, 0)
 	return e.out.putJSON("preprocessor_config.json", blipProcessor(side*patch))
 }
 

@@ -17,8 +17,8 @@ import (
 	"github.com/modular-bridging/bridge/qformer"
 )
 
-// LAVIS is a checkpoint of LAVIS (.pth): the trained part of a BLIP-2, with or
-// without its EVA-CLIP encoder, or that encoder alone (eva_vit_g.pth).
+// LAVIS is an open checkpoint of LAVIS (.pth): the trained part of a BLIP-2, with or without
+// its EVA-CLIP encoder, or that encoder alone (eva_vit_g.pth).
 type LAVIS struct {
 	path    string
 	file    *torchfile.File
@@ -28,8 +28,8 @@ type LAVIS struct {
 	project string                  // a key of lavisLanguages in stage 2
 }
 
-// OpenLAVIS reads a file without executing anything of it, and tells its weights
-// apart. Those that are of neither part are refused by their names.
+// OpenLAVIS reads a file without executing anything of it, and assigns its weights to the
+// trained part or the encoder. Other weights are an error that names one.
 func OpenLAVIS(path string) (*LAVIS, error) {
 	f, err := torchfile.Open(path)
 	if err != nil {
@@ -111,7 +111,7 @@ func (l *LAVIS) findStage() error {
 	return nil
 }
 
-// classifyEncoder takes the file as eva_vit_g.pth.
+// classifyEncoder reads the file as eva_vit_g.pth.
 func (l *LAVIS) classifyEncoder() error {
 	if _, ok := l.file.Tensors["blocks.0.attn.qkv.weight"]; !ok {
 		names := slices.Sorted(maps.Keys(l.file.Tensors))
@@ -177,8 +177,8 @@ func renameQFormer(name string) (to string, ok bool) {
 	return "qformer.encoder.layer." + m[1] + "." + inner, true
 }
 
-// Config returns the Q-Former's shape. The number of heads does not show in the
-// weights: 0 means heads of 64, as BERT's.
+// Config returns the Q-Former's shape. The weights do not determine the number of heads; 0
+// means heads of width 64, as BERT has.
 func (l *LAVIS) Config(heads int) (qformer.Config, error) {
 	c := qformer.Base()
 	shape := func(name string, axis int) int {
@@ -205,7 +205,8 @@ func (l *LAVIS) Config(heads int) (qformer.Config, error) {
 	return c, nil
 }
 
-// layers counts the Q-Former's layers, and says every how many look at the picture.
+// layers returns the number of the Q-Former's layers, and the distance between layers with
+// cross-attention.
 func (l *LAVIS) layers() (layers, every int) {
 	for l.has(layers, "attention") {
 		layers++

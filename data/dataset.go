@@ -1,5 +1,7 @@
 package data
 
+import "github.com/modular-bridging/bridge/adapters"
+
 // QA is a question about a picture and its answer.
 type QA struct {
 	Question, Answer string
@@ -25,10 +27,10 @@ type Dataset interface {
 	Record(i int) Record
 	// Image returns picture i as uint8[H, W, 3], RGB, at the size that the data set was
 	// opened for: the encoder's.
-	Image(i int) ([]uint8, error)
+	Image(i int) (*adapters.Tensor, error)
 }
 
-// Sample is what was drawn of a record for a batch: a caption or a question.
+// Sample is a caption or a question that was drawn from a record for a batch.
 type Sample struct {
 	Index    int    // of the record in the data set
 	Caption  string // the caption drawn, unless Question is set

@@ -75,10 +75,11 @@ func TestFilesMergeCaptionsAndQuestionsOfAPicture(t *testing.T) {
 	if d.Len() != 2 || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %d examples %+v, want %+v", d.Len(), got, want)
 	}
-	pixels, err := d.Image(0)
+	picture, err := d.Image(0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	pixels := picture.Data
 	for i, p := range pixels {
 		if len(pixels) != 4*4*3 || p != []uint8{200, 0, 0}[i%3] {
 			t.Fatalf("picture 0 is %v, want 4×4 of one red", pixels)

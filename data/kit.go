@@ -4,7 +4,6 @@ import (
 	"image"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/imaging"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/kit/scene"
 )
@@ -48,11 +47,11 @@ func (k *kitSet) Record(i int) Record {
 	return out
 }
 
-func (k *kitSet) Image(i int) ([]uint8, error) {
+func (k *kitSet) Image(i int) (*adapters.Tensor, error) {
 	if k.spec.Width == scene.Side && k.spec.Height == scene.Side && k.spec.ShortestEdge <= scene.Side {
-		return k.scenes.Image(i), nil
+		return adapters.FromUint8(k.scenes.Image(i), scene.Side, scene.Side, 3), nil
 	}
-	return imaging.Process(k.Picture(i), imagingSpec(k.spec))
+	return process(k.Picture(i), k.spec)
 }
 
 // Picture returns picture i as it was drawn.

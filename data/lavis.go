@@ -238,7 +238,7 @@ func (s *fileSet) Len() int { return len(s.records) }
 
 func (s *fileSet) Record(i int) Record { return s.records[i] }
 
-func (s *fileSet) Image(i int) ([]uint8, error) { return ReadImage(s.paths[i], s.spec) }
+func (s *fileSet) Image(i int) (*adapters.Tensor, error) { return readFile(s.paths[i], s.spec) }
 
 // Picture returns picture i at its own size.
 func (s *fileSet) Picture(i int) image.Image {
@@ -247,15 +247,6 @@ func (s *fileSet) Picture(i int) image.Image {
 		return image.NewRGBA(image.Rect(0, 0, 1, 1))
 	}
 	return img
-}
-
-// ReadImage reads a picture file as uint8[H, W, 3] at an encoder's size.
-func ReadImage(path string, spec adapters.ImageSpec) ([]uint8, error) {
-	img, err := decode(path)
-	if err != nil {
-		return nil, err
-	}
-	return imaging.Process(img, imagingSpec(spec))
 }
 
 func decode(path string) (image.Image, error) {
@@ -270,10 +261,6 @@ func decode(path string) (image.Image, error) {
 			WithRemedy("replace the file; from a data set, take it out of the annotations")
 	}
 	return img, nil
-}
-
-func imagingSpec(s adapters.ImageSpec) imaging.Spec {
-	return imaging.Spec{Width: s.Width, Height: s.Height, Filter: imaging.Filter(s.Resample), Mode: imaging.Mode(s.Mode), ShortestEdge: s.ShortestEdge}
 }
 
 // sizeKey returns the part of a digest that differs between sizes of one data set.

@@ -7,28 +7,28 @@ import (
 )
 
 const (
-	ciderWords = 4   // n-grams of 1 to 4 words count
+	ciderWords = 4   // n-grams have 1 to 4 words
 	ciderSigma = 6.0 // of the penalty on another length, in words
 )
 
-// CIDErD scores captions against what people said of the same pictures, from 0
-// to 10 each: got[i] against references[i], one or more texts. It is the CIDEr-D
-// of Vedantam and others (arXiv 1411.5726, section 5) as pycocoevalcap computes
-// it (cider/cider_scorer.py, class CiderScorer): the cosine of the counts of
-// n-grams, each weighted by how few pictures' references hold it, counted no more
-// often than the reference has it, times a penalty on another length; the mean
-// over n = 1 to 4 and over the references, times 10.
+// CIDErD scores captions against people's captions of the same pictures, from 0 to 10
+// each: got[i] against references[i], one or more texts. It is the CIDEr-D of Vedantam and
+// others (arXiv 1411.5726, section 5) as pycocoevalcap computes it
+// (cider/cider_scorer.py, class CiderScorer). For n = 1 to 4 it takes the cosine of the
+// counts of n-grams, where an n-gram weighs more the fewer pictures' references contain
+// it, and counts at most as often as in the reference. It multiplies by a penalty on
+// another length, and takes the mean over n and over the references, times 10.
 //
-// Texts are put in lower case and split at white space. Published scores are of
-// texts that went through the PTB tokenizer, which takes off punctuation; a
-// caller whose texts have any must do so first.
+// Texts are put in lower case and split at white space. Published scores are of texts
+// without punctuation, because the PTB tokenizer removes it: a caller whose texts have
+// punctuation must remove it first.
 //
-// Scores depend on all of references: the weights come from them. An n-gram that
-// every picture's references hold weighs nothing, so a single picture scores 0,
-// and texts of fewer than 4 words stay below 10 even where they are equal. A
-// caption without words scores 0. Of no captions mean is 0 and each is empty.
-// It panics if the numbers of captions and of references differ or a caption has
-// no reference; a reference without words is one.
+// Scores depend on all of references, which the weights are computed from. An n-gram that
+// the references of every picture contain weighs nothing. So a single picture scores 0,
+// and texts of fewer than 4 words stay below 10 even if they are equal. A caption without
+// words scores 0. If there are no captions, mean is 0 and each is empty. CIDErD panics if
+// the numbers of captions and of references differ or a caption has no reference; a
+// reference without words is a reference.
 func CIDErD(got []string, references [][]string) (mean float64, each []float64) {
 	if len(got) != len(references) {
 		panic(fmt.Sprintf("eval: CIDEr-D: %d captions and references of %d, want equal numbers", len(got), len(references)))
@@ -56,7 +56,13 @@ func CIDErD(got []string, references [][]string) (mean float64, each []float64) 
 	return mean / float64(max(1, len(got))), each
 }
 
-// sentence counts a text's n-grams; [n-1] holds those of n words.
+// MeanCIDErD returns the mean of [CIDErD].
+func MeanCIDErD(got []string, references [][]string) float64 {
+	mean, _ := CIDErD(got, references)
+	return mean
+}
+
+// sentence holds the counts of a text's n-grams; [n-1] holds those of n words.
 type sentence struct {
 	grams  [ciderWords][]string // each once, in order, so that sums repeat bit for bit
 	counts [ciderWords]map[string]int
@@ -79,8 +85,8 @@ func newSentence(text string) sentence {
 	return s
 }
 
-// rarity returns an n-gram's weight, its inverse document frequency: log(pictures
-// / pictures with a reference that holds it), at least one.
+// rarity returns a function that returns an n-gram's weight, its inverse document
+// frequency: log(pictures / pictures with a reference that contains it, at least one).
 func rarity(references [][]sentence) func(gram string) float64 {
 	pictures := map[string]int{}
 	for _, sentences := range references {
@@ -100,7 +106,7 @@ func rarity(references [][]sentence) func(gram string) float64 {
 	return func(gram string) float64 { return all - math.Log(float64(max(1, pictures[gram]))) }
 }
 
-// similarity is the score, up to 1, of a caption against one reference.
+// similarity returns the score, up to 1, of a caption against one reference.
 func similarity(got, want *sentence, idf func(gram string) float64) float64 {
 	sum := 0.0
 	for n := range ciderWords {
@@ -109,7 +115,7 @@ func similarity(got, want *sentence, idf func(gram string) float64) float64 {
 			g, w, weight := got.counts[n][gram], want.counts[n][gram], idf(gram)
 			dot += float64(min(g, w)) * weight * float64(w) * weight
 		}
-		if dot != 0 { // then neither norm is
+		if dot != 0 { // then neither norm is 0
 			sum += dot / (got.norm(n, idf) * want.norm(n, idf))
 		}
 	}
@@ -117,7 +123,7 @@ func similarity(got, want *sentence, idf func(gram string) float64) float64 {
 	return sum / ciderWords * math.Exp(-longer*longer/(2*ciderSigma*ciderSigma))
 }
 
-// norm is the length of the vector of weighted n-grams of n+1 words.
+// norm returns the length of the vector of weighted n-grams of n+1 words.
 func (s *sentence) norm(n int, idf func(gram string) float64) float64 {
 	squares := 0.0
 	for _, gram := range s.grams[n] {

@@ -6,16 +6,12 @@ import (
 )
 
 func TestExactMatchIgnoresCaseAndSpaces(t *testing.T) {
-	captions := []Caption{
-		{Got: "A dog  left of\ta cat", Want: "a dog left of a cat"},
-		{Got: "a dog", Want: "a dog on a red background"},
-		{Got: "two cats", Want: "two cats"},
-		{Got: "", Want: "a cat"},
-	}
-	if got := ExactMatch(captions); got != 0.5 {
+	got := []string{"A dog  left of\ta cat", "a dog", "two cats", ""}
+	references := [][]string{{"a dog left of a cat"}, {"a dog on a red background", "a dog"}, {"two cats"}, {"a cat"}}
+	if got := ExactMatch(got, references); got != 0.5 {
 		t.Errorf("exact match %g, want 0.5", got)
 	}
-	if got := ExactMatch(nil); got != 0 {
+	if got := ExactMatch(nil, nil); got != 0 {
 		t.Errorf("exact match of none is %g", got)
 	}
 }

@@ -9,21 +9,21 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 )
 
-// Grounding is the mean loss per target token, in nats, of held-out captions
-// when the language model sees the right picture, another one, and none. As long
-// as captions ignore the picture the three are equal.
+// Grounding is the mean loss per target token, in nats, of captions when the language
+// model sees the right picture, another one, and none. The three are equal as long as the
+// bridge tells the model nothing about the picture.
 type Grounding struct {
 	Right float64 `json:"right"`
 	Other float64 `json:"other"`
 	None  float64 `json:"none"`
 }
 
-// batch is the number of examples of one request.
+// batch is the number of examples in one request.
 const batch = 64
 
-// MeasureGrounding scores examples, each about soft prompt i, which is made of
-// row i of features [B, N, Denc]. "Another picture" is the one half a data set
-// away.
+// MeasureGrounding measures the loss of examples. Example i is about soft prompt i, which
+// the bridge computes from row i of features [B, N, Denc]. "Another picture" is the one
+// half a data set away.
 func MeasureGrounding(ctx context.Context, m *bridge.Model, features *adapters.Tensor, examples []adapters.Example) (Grounding, error) {
 	prompts, err := m.SoftPrompts(ctx, features)
 	if err != nil {
@@ -50,7 +50,7 @@ func MeasureGrounding(ctx context.Context, m *bridge.Model, features *adapters.T
 	return g, nil
 }
 
-// about returns e with soft prompt i in the place of its own.
+// about returns e with soft prompt i instead of its own.
 func about(e adapters.Example, i int) adapters.Example {
 	segments := slices.Clone(e.Segments)
 	for j := range segments {
@@ -61,8 +61,8 @@ func about(e adapters.Example, i int) adapters.Example {
 	return adapters.Example{Segments: segments, Target: e.Target}
 }
 
-// meanLoss averages over the target tokens of n examples. An example names a
-// row of prompts; each request carries only the rows that it needs.
+// meanLoss returns the mean loss over the target tokens of n examples. Examples refer to
+// rows of prompts; each request carries only the rows that it needs.
 func meanLoss(ctx context.Context, lm adapters.LanguageModel, prompts *adapters.Tensor, n int, example func(i int) adapters.Example) (float64, error) {
 	var nats, tokens float64
 	for lo := 0; lo < n; lo += batch {

@@ -8,12 +8,12 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 )
 
-// Caption is what a model said of a picture.
+// Caption is a caption that a model wrote, beside the true one.
 type Caption struct {
-	Index int    `json:"index"` // in the data set
+	Index int    `json:"index"` // of the picture in the data set
 	Got   string `json:"got"`
 	Want  string `json:"want"`
-	Kind  string `json:"kind,omitempty"` // of what is shown, where the data says
+	Kind  string `json:"kind,omitempty"` // of what is shown, if the data has kinds
 }
 
 // Right reports whether the texts are equal up to case and white space.
@@ -21,30 +21,31 @@ func (c Caption) Right() bool { return normal(c.Got) == normal(c.Want) }
 
 func normal(s string) string { return strings.ToLower(strings.Join(strings.Fields(s), " ")) }
 
-// ExactMatch is the fraction of captions that are right, 0 of none.
-func ExactMatch(captions []Caption) float64 {
-	if len(captions) == 0 {
+// ExactMatch returns the fraction of captions that equal the first reference of their
+// picture up to case and white space; 0 if there are no captions.
+func ExactMatch(got []string, references [][]string) float64 {
+	if len(got) == 0 {
 		return 0
 	}
 	right := 0
-	for _, c := range captions {
-		if c.Right() {
+	for i, text := range got {
+		if (Caption{Got: text, Want: references[i][0]}).Right() {
 			right++
 		}
 	}
-	return float64(right) / float64(len(captions))
+	return float64(right) / float64(len(got))
 }
 
-// Rate is how many of some answers are right.
+// Rate counts right answers.
 type Rate struct {
 	Right int `json:"right"`
 	Of    int `json:"of"`
 }
 
-// Fraction is Right / Of, 0 of none.
+// Fraction returns Right / Of, or 0 if Of is 0.
 func (r Rate) Fraction() float64 { return float64(r.Right) / float64(max(1, r.Of)) }
 
-// rates counts by kind.
+// rates counts right answers by kind.
 type rates map[string]Rate
 
 func (r rates) add(kind string, right bool) {
@@ -56,8 +57,8 @@ func (r rates) add(kind string, right bool) {
 	r[kind] = x
 }
 
-// MatchByKind is the exact match by the kind of what is shown; nil where the
-// data does not say kinds.
+// MatchByKind counts the captions that match exactly, by the kind of what is shown. It
+// returns nil if the captions have no kinds.
 func MatchByKind(captions []Caption) map[string]Rate {
 	found := rates{}
 	for _, c := range captions {
@@ -71,8 +72,8 @@ func MatchByKind(captions []Caption) map[string]Rate {
 	return found
 }
 
-// Captions generates a caption for each row of features [B, N, Denc], greedily,
-// and puts it beside the truth.
+// Captions generates a caption for each row of features [B, N, Denc], greedily, and pairs
+// it with the true one.
 func Captions(ctx context.Context, m *bridge.Model, features *adapters.Tensor, truth []string) ([]Caption, error) {
 	out := make([]Caption, 0, len(truth))
 	for lo := 0; lo < len(truth); lo += batch {
@@ -88,14 +89,13 @@ func Captions(ctx context.Context, m *bridge.Model, features *adapters.Tensor, t
 	return out, nil
 }
 
-// Question is a question about a row of features, with its answer and its kind.
+// Question is a question about the picture of a row of features.
 type Question struct {
 	Row                    int
 	Question, Answer, Kind string
 }
 
-// Answers generates an answer to each question and returns how many are right,
-// by kind.
+// Answers generates an answer to each question and counts the right ones by kind.
 func Answers(ctx context.Context, m *bridge.Model, features *adapters.Tensor, questions []Question) (map[string]Rate, error) {
 	found := rates{}
 	for lo := 0; lo < len(questions); lo += batch {

@@ -8,9 +8,9 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 )
 
-// Retrieval is recall at 1 among the pictures and texts measured: how often the
-// best text for a picture (TextR1) and the best picture for a text (ImageR1) is
-// right, ranked by ITC alone and after ITM has re-ranked the best.
+// Retrieval is the recall at 1 among pictures and their texts: how often the best text for
+// a picture (TextR1) and the best picture for a text (ImageR1) is the right one. Ranks are
+// by ITC alone, and after ITM has ranked the best candidates again.
 type Retrieval struct {
 	Pairs           int     `json:"pairs"`
 	TextR1          float64 `json:"text_r1"`
@@ -20,10 +20,10 @@ type Retrieval struct {
 	ImageR1Reranked float64 `json:"image_r1_reranked,omitempty"`
 }
 
-// MeasureRetrieval ranks captions for features [B, N, Denc] and the other way
-// round. Of pictures with equal captions only the first takes part. rerank is
-// the number of candidates that ITM ranks again, 0 for none: by its logit for
-// "yes" plus the cosine (LAVIS; BLIP-2, section 4.4, with k = 128).
+// MeasureRetrieval ranks captions for features [B, N, Denc] and the other way round. It
+// leaves out pictures whose caption an earlier picture has. ITM ranks the best `rerank`
+// candidates again by its logit for "yes" plus the cosine (LAVIS; BLIP-2, section 4.4,
+// with k = 128); 0 skips this.
 func MeasureRetrieval(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, captions []string, rerank int) (*Retrieval, error) {
 	rows, texts := distinct(captions)
 	features = features.Gather(rows)
@@ -58,7 +58,7 @@ func distinct(captions []string) (rows []int, texts []string) {
 	return rows, texts
 }
 
-// recall is the fraction of queries whose own candidate scores best.
+// recall returns the fraction of queries whose own candidate scores best.
 func recall(n int, score func(query, candidate int) float32) float64 {
 	right := 0
 	for q := range n {
@@ -75,9 +75,10 @@ func recall(n int, score func(query, candidate int) float32) float64 {
 	return float64(right) / float64(n)
 }
 
-// reranked is the recall at 1 after ITM has ranked each query's best k again;
-// byText takes texts as queries and pictures as candidates.
-func reranked(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, texts []string, k int, score func(i, t int) float32, byText bool) (float64, error) {
+// reranked returns the recall at 1 after ITM has ranked each query's best k candidates
+// again. With byText, texts are the queries and pictures the candidates.
+func reranked(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, texts []string, k int,
+	score func(i, t int) float32, byText bool) (float64, error) {
 	n := len(texts)
 	pair := func(q, c int) (int, int) {
 		if byText {
@@ -86,14 +87,14 @@ func reranked(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, 
 		return q, c
 	}
 	var images []int
-	var said []string
+	var captions []string
 	for q := range n {
 		for _, c := range best(n, k, func(c int) float32 { return score(pair(q, c)) }) {
 			i, t := pair(q, c)
-			images, said = append(images, i), append(said, texts[t])
+			images, captions = append(images, i), append(captions, texts[t])
 		}
 	}
-	logits, err := matchAll(ctx, b, features, images, said)
+	logits, err := matchAll(ctx, b, features, images, captions)
 	if err != nil {
 		return 0, err
 	}
@@ -118,7 +119,7 @@ func reranked(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, 
 	return float64(right) / float64(n), nil
 }
 
-// best returns the k candidates with the highest scores, best first.
+// best returns the k candidates with the highest scores, the best one first.
 func best(n, k int, score func(c int) float32) []int {
 	order := first(n)
 	slices.SortStableFunc(order, func(a, b int) int {

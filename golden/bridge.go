@@ -6,7 +6,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// BridgeModel is what the cases of a bridge need of it; bridge.Model is one.
+// BridgeModel has the methods that the cases of a bridge call; bridge.Model has them.
 type BridgeModel interface {
 	// Encode returns features [B, N, Denc] of images uint8[B, H, W, 3].
 	Encode(ctx context.Context, images *adapters.Tensor) (*adapters.Tensor, error)

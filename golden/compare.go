@@ -12,12 +12,12 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Result says how a case went.
+// Result is the outcome of a case.
 type Result struct {
 	Case   string  `json:"case"`
 	Op     string  `json:"op"`
 	MaxAbs float64 `json:"max_abs"` // largest |got − want| over all tensors
-	Where  string  `json:"where"`   // of that: "features[0, 3, 7]"; empty where nothing differs
+	Where  string  `json:"where"`   // of that: "features[0, 3, 7]"; empty if nothing differs
 	OK     bool    `json:"ok"`
 	Detail string  `json:"detail,omitempty"` // why it is not OK
 }

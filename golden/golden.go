@@ -1,16 +1,16 @@
-// Package golden reads golden folders and runs their cases: the one form of
-// every statement "our numbers equal the reference's". bridge verify is this
-// package.
+// Package golden owns golden folders: it reads them, runs their cases and compares the
+// results. Every claim "our numbers equal the reference's" is checked by it; `bridge verify`
+// runs it. It gets open models behind the contracts and must not know what they are.
 //
 // A golden folder holds
 //
 //	checkpoint/           the frozen model, or the whole bridge, as Hugging Face saves it
-//	cases.json            what was run
+//	cases.json            the requests
 //	tensors.safetensors   inputs and expected outputs: float32, int32 or uint8
 //
-// An element passes when |got − want| ≤ abs + rel·|want|. NaN never passes,
-// shapes and texts must be equal. An encoder is opened once for each size of the
-// pictures ([Folder.BySize]). Folders are written by tools/reference.
+// An element passes if |got − want| ≤ abs + rel·|want|. NaN never passes; shapes and texts
+// must be equal. An encoder is opened once for each size of the pictures ([Folder.BySize]).
+// tools/reference writes the folders.
 //
 // A [Folder] owns the tensors of its cases; a [Runner] only reads them.
 package golden
@@ -38,7 +38,7 @@ const (
 	KindBridge   = "bridge"
 )
 
-// Folder is a golden folder that was read.
+// Folder is an open golden folder.
 type Folder struct {
 	Dir       string
 	Kind      string // KindVision, KindLanguage or KindBridge
@@ -53,13 +53,13 @@ type Options struct {
 	FeatureLayer *int `json:"feature_layer"` // of a vision encoder, as transformers indexes hidden_states
 }
 
-// Tolerance says how far an element may be off.
+// Tolerance bounds the error of an element.
 type Tolerance struct {
 	Abs float64 `json:"abs"`
 	Rel float64 `json:"rel"`
 }
 
-// Case is one call and what it should give.
+// Case is one call with its expected result.
 type Case struct {
 	Name       string
 	Op         string // "encode", "loss", …
@@ -73,7 +73,7 @@ type Case struct {
 	Want Outputs
 }
 
-// Outputs are what a case gives: tensors by the names of cases.json, and texts.
+// Outputs are the results of a case: tensors by the names of cases.json, and texts.
 type Outputs struct {
 	Tensors map[string]*adapters.Tensor
 	Texts   []string
@@ -114,8 +114,8 @@ func (f *Folder) LoadRequest(backend string) *adapters.LoadRequest {
 	}
 }
 
-// ImageSize is the size of the cases' pictures where there is only one: that is
-// the size that the encoder is opened for. It is zero where there is none.
+// ImageSize returns the size of the cases' pictures if all have the same, and zero without
+// pictures. The encoder is opened for this size.
 func (f *Folder) ImageSize() (size adapters.Size) {
 	if sizes := f.sizes(); len(sizes) == 1 {
 		return sizes[0]
@@ -123,7 +123,7 @@ func (f *Folder) ImageSize() (size adapters.Size) {
 	return adapters.Size{}
 }
 
-// sizes are those of the cases' pictures, each once.
+// sizes returns the distinct sizes of the cases' pictures.
 func (f *Folder) sizes() (sizes []adapters.Size) {
 	for i := range f.Cases {
 		if size := f.Cases[i].imageSize(); size != (adapters.Size{}) && !slices.Contains(sizes, size) {
@@ -133,7 +133,7 @@ func (f *Folder) sizes() (sizes []adapters.Size) {
 	return sizes
 }
 
-// imageSize is zero for a case without pictures.
+// imageSize returns the size of a case's pictures, zero without pictures.
 func (c *Case) imageSize() adapters.Size {
 	if c.Images == nil || len(c.Images.Shape) != 4 {
 		return adapters.Size{}

@@ -13,7 +13,7 @@ type Runner interface {
 	RunCase(ctx context.Context, c *Case) (Outputs, error)
 }
 
-// RunnerFunc is a function that is a [Runner].
+// RunnerFunc makes a [Runner] of a function.
 type RunnerFunc func(ctx context.Context, c *Case) (Outputs, error)
 
 // RunCase calls the function.

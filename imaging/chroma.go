@@ -7,7 +7,7 @@ import "image"
 // libwebp, which Pillow uses, interpolate ("fancy upsampling"), and a WebP's
 // numbers are BT.601's video range. This file does as they do.
 
-// rounding is what is added before dividing, for the first and the second of
+// rounding has the values that are added before dividing, for the first and the second of
 // the two pixels that share a sample.
 type rounding [2]int
 
@@ -25,8 +25,8 @@ func (c chroma) full(img *image.YCbCr, plane []uint8) []uint8 {
 	w, h := img.Rect.Dx(), img.Rect.Dy()
 	sx, sy := subsampling(img.SubsampleRatio)
 	cw, ch := (w+sx-1)/sx, (h+sy-1)/sy
-	// libjpeg-turbo repeats samples where it has no filter (a quarter of the
-	// width) and in very narrow images.
+	// libjpeg-turbo repeats samples if it has no filter (for a quarter of the width) and
+	// in very narrow images.
 	fancyX, fancyY := sx == 2 && cw > 2, sy == 2
 	if sx == 4 || sx == 2 && !fancyX {
 		fancyY = false

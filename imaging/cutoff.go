@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// tail is how many of a file's last bytes are searched for its end mark, behind
-// which some programs write more.
+// tail is the number of a file's last bytes in which its end mark is searched: some
+// programs write more behind it.
 const tail = 64 << 10
 
 // CutOff reports whether an image file of the given size lacks its end, as a

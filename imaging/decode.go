@@ -17,7 +17,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// maxPixels is where Pillow too refuses a file as a decompression bomb.
+// maxPixels is the size from which Pillow refuses a file as a decompression bomb.
 const maxPixels = 178_956_970
 
 // format is a kind of image file.
@@ -26,7 +26,7 @@ type format struct {
 	magic  string // '?' stands for any byte
 	config func(io.Reader) (image.Config, error)
 	decode func(io.Reader) (image.Image, error)
-	lossy  func(*image.YCbCr) *RGB // nil where the format has no such images
+	lossy  func(*image.YCbCr) *RGB // nil if the format has no such images
 }
 
 func formats() []format {
@@ -89,8 +89,8 @@ func unknownFormat(data []byte) error {
 		WithRemedy("convert it to JPEG or PNG")
 }
 
-// animatedWebP reports whether a file that begins so holds several pictures: the
-// extended form says it in a bit.
+// animatedWebP reports whether a file with this head holds several pictures: the extended
+// form has a bit for it.
 func animatedWebP(head []byte) bool {
 	return len(head) > 20 && string(head[8:16]) == "WEBPVP8X" && head[20]&2 != 0
 }

@@ -72,7 +72,7 @@ func TestResize(t *testing.T) {
 	for _, want := range g.Resized {
 		t.Run(fmt.Sprintf("%s/%dx%d", want.Filter, want.Width, want.Height), func(t *testing.T) {
 			before := bytes.Clone(g.Source.Pix)
-			got, err := Resize(g.Source.rgb(), want.Width, want.Height, Filter(want.Filter))
+			got, err := Resize(g.Source.rgb(), want.Width, want.Height, want.Filter)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +113,7 @@ func TestDecode(t *testing.T) {
 func TestProcess(t *testing.T) {
 	g := readGolden(t)
 	for _, want := range g.Crops {
-		spec := Spec{Width: want.Size, Height: want.Size, Filter: Bicubic, Mode: ShortestEdgeCrop, ShortestEdge: want.Edge}
+		spec := adapters.ImageSpec{Width: want.Size, Height: want.Size, Resample: adapters.Bicubic, Mode: adapters.ShortestEdgeCrop, ShortestEdge: want.Edge}
 		got, err := Process(want.Source.rgb(), spec)
 		if err != nil {
 			t.Fatal(err)
@@ -129,7 +129,7 @@ func TestProcess(t *testing.T) {
 			t.Errorf("%d by %d cut to %d, no edge given: %v, or pixels differ", want.Source.Width, want.Source.Height, want.Size, err)
 		}
 	}
-	got, err := Process(g.Source.rgb(), Spec{Width: 24, Height: 24, Filter: Nearest, Mode: Squash})
+	got, err := Process(g.Source.rgb(), adapters.ImageSpec{Width: 24, Height: 24, Resample: adapters.Nearest, Mode: adapters.Squash})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,18 +162,18 @@ func TestErrors(t *testing.T) {
 		}
 	}
 	img := &RGB{Pix: make([]uint8, 12), Width: 2, Height: 2}
-	for _, spec := range []Spec{
-		{Width: 2, Height: 2, Filter: "lanczos", Mode: Squash},
-		{Width: 2, Height: 2, Filter: Bicubic, Mode: "stretch"},
-		{Width: 0, Height: 2, Filter: Bicubic, Mode: Squash},
-		{Width: -1, Height: 2, Filter: Bicubic, Mode: ShortestEdgeCrop},
-		{Width: 9, Height: 9, ShortestEdge: 8, Filter: Bicubic, Mode: ShortestEdgeCrop},
+	for _, spec := range []adapters.ImageSpec{
+		{Width: 2, Height: 2, Resample: "lanczos", Mode: adapters.Squash},
+		{Width: 2, Height: 2, Resample: adapters.Bicubic, Mode: "stretch"},
+		{Width: 0, Height: 2, Resample: adapters.Bicubic, Mode: adapters.Squash},
+		{Width: -1, Height: 2, Resample: adapters.Bicubic, Mode: adapters.ShortestEdgeCrop},
+		{Width: 9, Height: 9, ShortestEdge: 8, Resample: adapters.Bicubic, Mode: adapters.ShortestEdgeCrop},
 	} {
 		if _, err := Process(img, spec); adapters.KindOf(err) != adapters.Invalid {
 			t.Errorf("%+v: got %v, want an error", spec, err)
 		}
 	}
-	if _, err := Process(image.NewNRGBA(image.Rect(0, 0, 0, 5)), Spec{Width: 2, Height: 2, Filter: Bicubic, Mode: ShortestEdgeCrop}); adapters.KindOf(err) != adapters.Invalid {
+	if _, err := Process(image.NewNRGBA(image.Rect(0, 0, 0, 5)), adapters.ImageSpec{Width: 2, Height: 2, Resample: adapters.Bicubic, Mode: adapters.ShortestEdgeCrop}); adapters.KindOf(err) != adapters.Invalid {
 		t.Errorf("image without pixels: got %v, want an error", err)
 	}
 }
@@ -181,7 +181,7 @@ func TestErrors(t *testing.T) {
 func BenchmarkProcess(b *testing.B) {
 	img := newRGB(640, 480)
 	for b.Loop() {
-		if _, err := Process(img, Spec{Width: 224, Height: 224, Filter: Bicubic, Mode: Squash}); err != nil {
+		if _, err := Process(img, adapters.ImageSpec{Width: 224, Height: 224, Resample: adapters.Bicubic, Mode: adapters.Squash}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -6,47 +6,25 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Mode says how an image of any shape becomes one of a given shape.
-type Mode string
-
-// The modes.
-const (
-	// Squash ignores the aspect ratio: LAVIS's evaluation.
-	Squash Mode = "squash"
-	// ShortestEdgeCrop resizes the shortest edge and cuts out the centre:
-	// CLIP's own processing.
-	ShortestEdgeCrop Mode = "shortest-edge-crop"
-)
-
-// Spec says what an encoder expects.
-type Spec struct {
-	Width, Height int
-	Filter        Filter
-	Mode          Mode
-	// ShortestEdge is the length that [ShortestEdgeCrop] gives the shortest edge
-	// before it cuts; 0 stands for the larger of Width and Height.
-	ShortestEdge int
-}
-
-// Process returns img as the spec wants it: uint8[Height, Width, 3].
-func Process(img image.Image, spec Spec) ([]uint8, error) {
+// Process prepares img as an encoder's spec says: uint8[Height, Width, 3].
+func Process(img image.Image, spec adapters.ImageSpec) ([]uint8, error) {
 	rgb := ToRGB(img)
 	switch spec.Mode {
-	case Squash:
-		out, err := Resize(rgb, spec.Width, spec.Height, spec.Filter)
+	case adapters.Squash:
+		out, err := Resize(rgb, spec.Width, spec.Height, spec.Resample)
 		if err != nil {
 			return nil, err
 		}
 		return out.Pix, nil
-	case ShortestEdgeCrop:
+	case adapters.ShortestEdgeCrop:
 		return shortestEdgeCrop(rgb, spec)
 	}
-	return nil, adapters.Errorf(adapters.Invalid, "image mode %q, want %q or %q", spec.Mode, Squash, ShortestEdgeCrop)
+	return nil, adapters.Errorf(adapters.Invalid, "image mode %q, want %q or %q", spec.Mode, adapters.Squash, adapters.ShortestEdgeCrop)
 }
 
 // shortestEdgeCrop follows get_resize_output_image_size and center_crop of
 // transformers' image_transforms.py: the long edge is rounded down.
-func shortestEdgeCrop(img *RGB, spec Spec) ([]uint8, error) {
+func shortestEdgeCrop(img *RGB, spec adapters.ImageSpec) ([]uint8, error) {
 	edge := spec.ShortestEdge
 	if edge == 0 {
 		edge = max(spec.Width, spec.Height)
@@ -63,7 +41,7 @@ func shortestEdgeCrop(img *RGB, spec Spec) ([]uint8, error) {
 	} else {
 		w = edge * img.Width / img.Height
 	}
-	big, err := Resize(img, w, h, spec.Filter)
+	big, err := Resize(img, w, h, spec.Resample)
 	if err != nil {
 		return nil, err
 	}

@@ -6,24 +6,14 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Filter says how pixels are interpolated.
-type Filter string
-
-// Pillow's filters.
-const (
-	Nearest  Filter = "nearest"
-	Bilinear Filter = "bilinear"
-	Bicubic  Filter = "bicubic" // with a = -0.5
-)
-
 // maxEdge bounds the size of a resized image.
 const maxEdge = 1 << 15
 
-// Resize returns an image of w by h pixels: rows first, then columns, with
-// 8 bits in between and weights of 22 bits, as Pillow's Resample.c computes it.
-// Pillow 13 takes the columns first where an image shrinks most in height; what
-// BLIP-2 was trained with is older and never does.
-func Resize(img *RGB, w, h int, filter Filter) (*RGB, error) {
+// Resize returns an image of w by h pixels, resampled with a filter of
+// [adapters.ImageSpec]. It computes rows first, then columns, with 8 bits in between and
+// weights of 22 bits, as Pillow's Resample.c does. Pillow 13 computes columns first if an
+// image shrinks most in height; the versions that BLIP-2 was trained with never do.
+func Resize(img *RGB, w, h int, filter string) (*RGB, error) {
 	if w < 1 || h < 1 || w > maxEdge || h > maxEdge {
 		return nil, adapters.Errorf(adapters.Invalid, "resize to %d by %d pixels, want 1 to %d", w, h, maxEdge)
 	}
@@ -32,14 +22,14 @@ func Resize(img *RGB, w, h int, filter Filter) (*RGB, error) {
 	}
 	var k kernel
 	switch filter {
-	case Nearest:
+	case adapters.Nearest:
 		return nearest(img, w, h), nil
-	case Bilinear:
+	case adapters.Bilinear:
 		k = kernel{1, triangle}
-	case Bicubic:
+	case adapters.Bicubic:
 		k = kernel{2, cubic}
 	default:
-		return nil, adapters.Errorf(adapters.Invalid, "filter %q, want %q, %q or %q", filter, Nearest, Bilinear, Bicubic)
+		return nil, adapters.Errorf(adapters.Invalid, "filter %q, want %q, %q or %q", filter, adapters.Nearest, adapters.Bilinear, adapters.Bicubic)
 	}
 	out := img
 	if w != out.Width {
@@ -76,8 +66,7 @@ func cubic(x float64) float64 {
 // weightBits is the fixed-point precision of a weight.
 const weightBits = 22
 
-// window is what one output pixel is made of: the input pixels from first on,
-// with their weights.
+// window holds the input pixels of one output pixel, from first on, with their weights.
 type window struct {
 	first   int
 	weights []int32

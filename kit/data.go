@@ -22,7 +22,7 @@ const (
 // Splits returns every split.
 func Splits() []Split { return []Split{Train, HeldOut, Fresh} }
 
-// plans says how each split is drawn. About 60 % of the scenes are pairs, 30 % counts and 10 %
+// plans configures the drawing of each split. About 60 % of the scenes are pairs, 30 % counts and 10 %
 // single objects. The seeds are part of the contract: figures are comparable as long as they stay.
 var plans = map[Split]struct {
 	seed uint64
@@ -34,7 +34,11 @@ var plans = map[Split]struct {
 	Fresh:   {seed: 103, from: scene.Train, size: 400},
 }
 
-// Example is what is known of one picture.
+// Len returns the number of a split's examples, without drawing them. It is 0 if there is no
+// such split.
+func (s Split) Len() int { return plans[s].size }
+
+// Example describes one picture.
 type Example struct {
 	ID        string // unique over all splits
 	ImageID   int32  // equal for the examples of a split that show the same scene

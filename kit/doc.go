@@ -1,13 +1,13 @@
-// Package kit carries what a machine without a network needs to build a bridge: real pictures and
-// small frozen backbones, embedded in the binary.
+// Package kit owns what a machine without a network needs to build a bridge: real pictures and
+// small frozen backbones, embedded in the binary. It must not know how they are used.
 //
-// The pictures are emoji scenes (package kit/scene), as a data set with fixed splits: [Open] gives
+// The pictures are emoji scenes (package kit/scene), a data set with fixed splits: [Open] returns
 // examples in memory, [Export] writes them as a folder of PNG files with LAVIS-style annotations.
-// The backbones are Hugging Face checkpoint folders; [Extract] writes them to disk, because that is
-// where adapters read checkpoints. The scripts in tools/kit make both.
+// The backbones are Hugging Face checkpoint folders. [Extract] writes them to disk, because
+// adapters read checkpoints from there. The scripts in tools/kit make both.
 //
 // # Ownership
 //
-// Examples and pictures belong to the caller. Extracted folders are shared between
-// processes and must not be changed.
+// Examples and pictures belong to the caller. Extracted folders are shared between processes and
+// must not be changed.
 package kit

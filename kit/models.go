@@ -39,8 +39,8 @@ func Models() []string {
 // Extract makes sure that the kit's folders exist under cacheDir and returns the folder that holds
 // them. The folder's name is a digest of its content, so kits of different versions stand side by
 // side, and it appears in one step, so processes that extract at the same time do not see each
-// other's half-written files. What is already there is checked against the embedded content, and
-// written anew where it differs.
+// other's half-written files. A folder that exists is checked against the embedded content, and
+// replaced if it differs.
 func Extract(ctx context.Context, cacheDir string) (string, error) {
 	digest, err := contentDigest()
 	if err != nil {

@@ -9,24 +9,24 @@ import (
 	"github.com/modular-bridging/bridge/internal/layers"
 )
 
-// Config is the size of a Q-Former and of what it sits between.
+// Config has the sizes of a Q-Former and of the models that it sits between.
 type Config struct {
 	HiddenSize    int `json:"hidden_size"` // D
 	Layers        int `json:"num_hidden_layers"`
 	Heads         int `json:"num_attention_heads"`               // H, divides HiddenSize
 	Intermediate  int `json:"intermediate_size"`                 // width inside a feed-forward block
 	Queries       int `json:"num_query_tokens"`                  // Q
-	CrossEvery    int `json:"cross_attention_frequency"`         // layers 0, CrossEvery, 2·CrossEvery, … look at the picture
+	CrossEvery    int `json:"cross_attention_frequency"`         // layers 0, CrossEvery, 2·CrossEvery, … have cross-attention
 	EncoderWidth  int `json:"encoder_hidden_size"`               // width of the vision encoder's features
 	LanguageWidth int `json:"language_hidden_size,omitempty"`    // width of the language model's soft prompts; stage 2 only
 	Vocabulary    int `json:"vocab_size,omitempty"`              // V, [DEC] included; stage 1 only
 	MaxPositions  int `json:"max_position_embeddings,omitempty"` // longest text
 	ProjectionDim int `json:"image_text_hidden_size,omitempty"`  // P, width of the contrastive projections
 
-	Activation string `json:"hidden_act,omitempty"` // of the feed-forward blocks, as layers.Activation names it; empty: exact GELU
+	Activation string `json:"hidden_act,omitempty"` // of the feed-forward blocks, by the names of config.json; empty: exact GELU
 
 	Dropout      float64 `json:"hidden_dropout_prob"`   // of embeddings, attention probabilities and block outputs
-	LayerNormEps float64 `json:"layer_norm_eps"`        // of every norm but the one on the features
+	LayerNormEps float64 `json:"layer_norm_eps"`        // of every norm except the one on the features
 	VisionEps    float64 `json:"vision_layer_norm_eps"` // of the norm on the features (LAVIS: ln_vision)
 	InitStd      float64 `json:"initializer_range"`     // of fresh linear and embedding weights and query tokens
 	InitTemp     float64 `json:"initial_temperature"`   // of the contrastive temperature
@@ -42,7 +42,7 @@ func Base() Config {
 	}
 }
 
-// Validate reports every figure that no Q-Former of the stage can have.
+// Validate returns an error for every value that no Q-Former of the stage can have.
 func (c Config) Validate(stage Stage) error {
 	var errs []error
 	atLeastOne := []struct {
@@ -79,5 +79,5 @@ func (c Config) Validate(stage Stage) error {
 // activation returns the name of the feed-forward blocks' function.
 func (c Config) activation() string { return cmp.Or(c.Activation, "gelu") }
 
-// hasCross reports whether a layer looks at the picture.
+// hasCross reports whether a layer has cross-attention.
 func (c Config) hasCross(layer int) bool { return layer%c.CrossEvery == 0 }

@@ -14,7 +14,6 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/qformer/objective"
@@ -77,7 +76,7 @@ func (g *golden) store(t *testing.T, params []qformer.Param) *model.Store {
 		if err := w.Check(p.Name, p.Shape, adapters.Float32); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := store.CreateVariable(layers.VariablePath(p.Name), toDevice(t, w)); err != nil {
+		if _, err := store.CreateVariable(qformer.VariablePath(p.Name), toDevice(t, w)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -162,7 +161,7 @@ func TestStage1AgreesWithTheReference(t *testing.T) {
 			}
 			store := g.store(t, params)
 			exec := model.MustNewExec(backends.ForTest(t), store, func(_ *model.Scope, in []*Node) []*Node {
-				p := layers.NewParams(store, in[0].Graph())
+				m := qformer.New(g.config(), store, in[0].Graph(), nil)
 				b := objective.Batch{
 					Features: in[0], IDs: in[1], Visible: NotEqual(in[2], ZerosLike(in[2])),
 					Negatives: &objective.Negatives{Images: in[3], Texts: in[4]},
@@ -170,8 +169,8 @@ func TestStage1AgreesWithTheReference(t *testing.T) {
 				if len(in) > 5 {
 					b.ImageIDs = in[5]
 				}
-				l := objective.Stage1(qformer.New(g.config(), p, nil), cfg, b, nil)
-				return append([]*Node{l.Total}, qformer.Gradients(p, l.Total, params)...)
+				l := objective.Stage1(m, cfg, b, nil)
+				return append([]*Node{l.Total}, m.Gradients(l.Total, params)...)
 			})
 			out, err := exec.Exec(inputs...)
 			if err != nil {
@@ -192,11 +191,10 @@ func TestStage2AgreesWithTheReference(t *testing.T) {
 		t.Run(c["name"], func(t *testing.T) {
 			store := g.store(t, params)
 			exec := model.MustNewExec(backends.ForTest(t), store, func(_ *model.Scope, in []*Node) []*Node {
-				p := layers.NewParams(store, in[0].Graph())
-				m := qformer.New(g.config(), p, nil)
+				m := qformer.New(g.config(), store, in[0].Graph(), nil)
 				queries := m.Queries(in[0])
 				prompts := m.Project(queries)
-				return append([]*Node{queries, prompts}, qformer.Gradients(p, qformer.WithCotangent(prompts, in[1]), params)...)
+				return append([]*Node{queries, prompts}, m.Gradients(qformer.WithCotangent(prompts, in[1]), params)...)
 			})
 			out, err := exec.Exec(toDevice(t, g.tensor(t, c["features"])), toDevice(t, g.tensor(t, c["cotangent"])))
 			if err != nil {

@@ -11,20 +11,19 @@ import (
 // maskedScore is the bias that BERT adds to the score of a masked key.
 const maskedScore = -10000
 
-// The masks of the paper's figure 2, true where a key is visible. Text is
-// bool[B, T], true at tokens and false at padding; keys stand as [queries; text].
+// The masks of the paper's figure 2, true for a visible key. Text is bool[B, T], true at
+// tokens and false at padding. Keys are in the order [queries; text].
 
-// UnimodalMask is the text side of the contrastive objective: text sees text.
-// (Queries see queries, all of them: that side needs no mask.)
-// Result: bool[B, 1, 1, T].
+// UnimodalMask returns the mask of the contrastive objective for text, which sees text:
+// bool[B, 1, 1, T]. (Queries see all queries and need no mask.)
 func UnimodalMask(text *Node) *Node {
 	text.AssertRank(2)
 	d := text.Shape().Dimensions
 	return Reshape(text, d[0], 1, 1, d[1])
 }
 
-// BidirectionalMask is that of matching: everything sees everything but
-// padding. Result: bool[B, 1, 1, Q+T].
+// BidirectionalMask returns the mask of the matching objective: everything sees everything
+// except padding. bool[B, 1, 1, Q+T].
 func BidirectionalMask(text *Node, queries int) *Node {
 	d := text.Shape().Dimensions
 	seen := Const(text.Graph(), true)
@@ -32,9 +31,9 @@ func BidirectionalMask(text *Node, queries int) *Node {
 	return Concatenate([]*Node{all, UnimodalMask(text)}, -1)
 }
 
-// CausalMask holds the text rows of the multimodal causal mask: text sees all
-// queries and the text up to itself. (Queries see queries only; their keys and
-// values are those of the contrastive pass.) Result: bool[B, 1, T, Q+T].
+// CausalMask returns the text rows of the multimodal causal mask: text sees all queries and
+// the text up to itself. bool[B, 1, T, Q+T]. (Queries see queries only; their keys and values
+// are those of the contrastive pass.)
 func CausalMask(text *Node, queries int) *Node {
 	d := text.Shape().Dimensions
 	g := text.Graph()

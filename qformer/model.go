@@ -3,6 +3,7 @@ package qformer
 import (
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/internal/layers"
 )
@@ -14,14 +15,26 @@ type Model struct {
 	rng *layers.RNG
 }
 
-// New returns the Q-Former with the weights p. Dropout draws from rng; a nil
-// rng turns it off.
-func New(cfg Config, p layers.Params, rng *layers.RNG) *Model {
-	return &Model{cfg: cfg, p: p, rng: rng}
+// New returns the Q-Former whose weights are in store, for graph g. Dropout draws from rng;
+// a nil rng turns it off.
+func New(cfg Config, store *model.Store, g *Graph, rng *RNG) *Model {
+	return &Model{cfg: cfg, p: layers.NewParams(store, g), rng: rng.inner()}
 }
+
+// VariablePath returns the path of a weight's variable in a store, by the name of its
+// [Param].
+func VariablePath(name string) string { return layers.VariablePath(name) }
 
 // Config returns the size that the model was made with.
 func (m *Model) Config() Config { return m.cfg }
+
+// WithDType returns a copy of m that converts its weights to dtype in the graph and computes
+// in it. Norms and softmaxes are computed in float32 in any case.
+func (m *Model) WithDType(dtype dtypes.DType) *Model {
+	c := *m
+	c.p = m.p.WithDType(dtype)
+	return &c
+}
 
 // ImageKV norms a batch of features float[B, N, EncoderWidth], in float32, and projects
 // them to the keys and values of every cross-attention.
@@ -86,10 +99,11 @@ func (m *Model) RunWithText(images *ImageKV, ids, visible *Node) *Node {
 	return hidden
 }
 
-// Match says whether texts describe pictures, as [Model.Read] takes them:
-// logits float32[B, 2], index 1 for "yes", averaged over the queries.
+// Match scores whether texts describe pictures; its arguments are those of
+// [Model.RunWithText]. It returns logits float32[B, 2], index 1 for "yes", averaged over the
+// queries.
 func (m *Model) Match(images *ImageKV, ids, visible *Node) *Node {
-	// The head is linear: averaging before it is averaging after it.
+	// The head is linear: averaging before it equals averaging after it.
 	mean := ReduceMean(ConvertDType(m.RunWithText(images, ids, visible), dtypes.Float32), 1)
 	logits := layers.Linear(m.exact(nameMatchHead), mean)
 	logits.AssertDims(-1, 2)
@@ -150,10 +164,10 @@ func Similarity(vision, text *Node) *Node {
 	return ReduceMax(perQuery, 1)
 }
 
-// Gradients returns ∂loss/∂param for each of params, of the param's shape and
-// type, zeros where the loss does not depend on it.
-func Gradients(p layers.Params, loss *Node, params []Param) []*Node {
-	p = p.WithDType(dtypes.InvalidDType)
+// Gradients returns ∂loss/∂param for each of params, with the param's shape and type. It is
+// zero if the loss does not depend on the param.
+func (m *Model) Gradients(loss *Node, params []Param) []*Node {
+	p := m.p.WithDType(dtypes.InvalidDType)
 	nodes := make([]*Node, len(params))
 	for i, param := range params {
 		nodes[i] = p.Get(param.Name)

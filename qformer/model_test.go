@@ -6,12 +6,12 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
@@ -93,7 +93,7 @@ func TestInitRenewsOnePart(t *testing.T) {
 	cfg.EncoderWidth += 4
 	renewed := slices.DeleteFunc(cfg.Parameters(qformer.Stage2), func(p qformer.Param) bool { return p.Part != qformer.PartEncoder })
 	for _, p := range renewed {
-		if err := store.DeleteVariable(layers.VariablePath(p.Name)); err != nil {
+		if err := store.DeleteVariable(qformer.VariablePath(p.Name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,10 +120,10 @@ func TestDropoutIsReproducibleAndKeepsTheMean(t *testing.T) {
 		t.Fatal(err)
 	}
 	exec := model.MustNewExec(backends.ForTest(t), store, func(_ *model.Scope, features, state *Node) *Node {
-		return qformer.New(cfg, layers.NewParams(store, features.Graph()), layers.NewRNG(state)).Queries(features)
+		return qformer.New(cfg, store, features.Graph(), qformer.NewRNG(state)).Queries(features)
 	})
 	off := model.MustNewExec(backends.ForTest(t), store, func(_ *model.Scope, features *Node) *Node {
-		return qformer.New(cfg, layers.NewParams(store, features.Graph()), nil).Queries(features)
+		return qformer.New(cfg, store, features.Graph(), nil).Queries(features)
 	})
 	const batch = 256
 	features := tensors.FromFlatDataAndDimensions(make([]float32, batch*3*cfg.EncoderWidth), batch, 3, cfg.EncoderWidth)
@@ -162,7 +162,7 @@ func TestTextDoesNotSeePadding(t *testing.T) {
 		t.Fatal(err)
 	}
 	exec := model.MustNewExec(backends.ForTest(t), store, func(_ *model.Scope, in []*Node) []*Node {
-		m := qformer.New(cfg, layers.NewParams(store, in[0].Graph()), nil)
+		m := qformer.New(cfg, store, in[0].Graph(), nil)
 		v := m.ImageKV(in[0])
 		return []*Node{m.Text(in[1], in[2]), m.RunWithText(v, in[1], in[2])}
 	})
@@ -175,6 +175,33 @@ func TestTextDoesNotSeePadding(t *testing.T) {
 			if math.Abs(float64(a[j]-b[j])) > 1e-5 {
 				t.Errorf("output %d, element %d: %v alone, %v with padding", i, j, a[j], b[j])
 			}
+		}
+	}
+}
+
+// In bfloat16 soft prompts are near those in float32, and still float32 themselves.
+func TestWithDType(t *testing.T) {
+	cfg := tiny()
+	store := model.NewStore()
+	if err := qformer.Init(store, cfg, cfg.Parameters(qformer.Stage2), 5); err != nil {
+		t.Fatal(err)
+	}
+	exec := model.MustNewExec(backends.ForTest(t), store, func(_ *model.Scope, features *Node) []*Node {
+		m := qformer.New(cfg, store, features.Graph(), nil)
+		return []*Node{m.Prompts(features), m.WithDType(dtypes.BFloat16).Prompts(features)}
+	})
+	values := make([]float32, 2*3*cfg.EncoderWidth)
+	for i := range values {
+		values[i] = float32(i%5) - 2
+	}
+	out := exec.MustCall(tensors.FromFlatDataAndDimensions(values, 2, 3, cfg.EncoderWidth))
+	exact, rough := tensors.MustCopyFlatData[float32](out[0]), tensors.MustCopyFlatData[float32](out[1])
+	if slices.Equal(exact, rough) {
+		t.Error("bfloat16 changes nothing")
+	}
+	for i := range exact {
+		if math.Abs(float64(exact[i]-rough[i])) > 0.01 {
+			t.Errorf("element %d is %v in bfloat16, %v in float32", i, rough[i], exact[i])
 		}
 	}
 }
@@ -199,7 +226,7 @@ func read(t *testing.T, store *model.Store, params []qformer.Param) map[string][
 	t.Helper()
 	out := map[string][]float32{}
 	for _, p := range params {
-		v := store.GetVariable(layers.VariablePath(p.Name))
+		v := store.GetVariable(qformer.VariablePath(p.Name))
 		if v == nil {
 			t.Fatalf("the store has no %s", p.Name)
 		}

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Stage says which weights exist.
+// Stage is a training stage, which determines the weights.
 type Stage int
 
 const (
@@ -17,28 +17,27 @@ const (
 	Stage2 Stage = 2
 )
 
-// Part names what a weight belongs to, so that a stage can freeze or renew it.
+// Part groups weights, so that a stage can freeze or renew them.
 type Part int
 
 const (
 	// PartQueries holds the query tokens and all that queries pass through.
 	PartQueries Part = iota
-	// PartEncoder is what knows the vision encoder: the norm on its features
-	// and the keys and values of cross-attention. A new encoder renews it.
+	// PartEncoder holds the weights that depend on the vision encoder: the norm on its
+	// features and the keys and values of cross-attention. A new encoder needs new ones.
 	PartEncoder
 	// PartText holds the embeddings and the text's feed-forward blocks.
 	PartText
 	// PartHeads holds the contrastive projections, their temperature and the
 	// matching head.
 	PartHeads
-	// PartDecoder is the head that predicts words; its matrix is the word
-	// embedding.
+	// PartDecoder is the language modeling head; its matrix is the token embedding.
 	PartDecoder
 	// PartLanguage is the projection into the language model.
 	PartLanguage
 )
 
-// fill says what a fresh weight holds.
+// fill is the kind of a weight's initial values.
 type fill int
 
 const (
@@ -89,11 +88,11 @@ const (
 	nameLanguage        = "language_projection"
 )
 
-// nameLayer returns the name under which a layer's weights stand.
+// nameLayer returns the prefix of a layer's weights.
 func nameLayer(i int) string { return fmt.Sprintf("qformer.encoder.layer.%d", i) }
 
 // Parameters lists the trainable weights of a stage, in the order of the
-// forward pass. The word embedding stands once, though the decoder shares it.
+// forward pass. The token embedding is listed once, although the decoder shares it.
 func (c Config) Parameters(stage Stage) []Param {
 	l := &list{}
 	l.norm(PartEncoder, nameVisionNorm, c.EncoderWidth)
@@ -163,5 +162,5 @@ func (l *list) layer(c Config, i int, text bool) {
 	l.feedForward(PartQueries, name, querySuffix, c)
 }
 
-// querySuffix tells the queries' feed-forward block from the text's.
+// querySuffix distinguishes the queries' feed-forward block from the text's.
 const querySuffix = "_query"

@@ -9,13 +9,13 @@ import (
 	"github.com/modular-bridging/bridge/registry"
 )
 
-// Figures of the estimate; docs/models.md states the formula.
+// The constants of the estimate. docs/models.md has the formula.
 const (
-	memoryExamples  = 16     // that the manifests' memory for stage 2 is of
-	bridgeBytes     = 16     // a trained weight, its gradient and two moments in float32
-	textPositions   = 32     // where the recipe cuts no text
-	gpuRate         = 100e12 // operations a second that a data-center GPU keeps up in bfloat16
-	coreRate        = 40e9   // and a CPU core with AVX2 in float32
+	memoryExamples  = 16     // examples that the manifests' memory for stage 2 counts
+	bridgeBytes     = 16     // per parameter: weight, gradient and two moments in float32
+	textPositions   = 32     // tokens of a text, if the recipe cuts none
+	gpuRate         = 100e12 // operations per second of a data-center GPU in bfloat16
+	coreRate        = 40e9   // operations per second of a CPU core with AVX2 in float32
 	longestDuration = 100 * 365 * 24 * time.Hour
 )
 
@@ -32,32 +32,15 @@ type Counts struct {
 	Frozen    []FrozenCount `json:"frozen"`
 }
 
-// FrozenCount is one frozen model's parameters, 0 where they are not known
-// without its weights.
+// FrozenCount is the number of one frozen model's parameters, or 0 if it is not known
+// without the weights.
 type FrozenCount struct {
 	ID         string `json:"id"`
 	Parameters int64  `json:"parameters,omitempty"`
 }
 
-// Shape returns the recipe's Q-Former between frozen models of the given widths:
-// of the bridge that it starts from or, where from is nil, as the recipe says.
-// vocabulary is the text side's, [DEC] included.
-func (r *Recipe) Shape(from *qformer.Config, vision, language, vocabulary int) qformer.Config {
-	c := qformer.Base()
-	switch q := r.QFormer; {
-	case from != nil:
-		c = *from
-	case r.From == "":
-		c.HiddenSize, c.Layers, c.Heads, c.Intermediate = q.HiddenSize, q.Layers, q.Heads, q.FFNSize
-		c.Queries, c.CrossEvery, c.ProjectionDim = q.Queries, q.CrossEvery, q.Projection
-		c.MaxPositions, c.InitStd, c.Dropout = q.Positions, q.InitStd, *q.Dropout
-	}
-	c.EncoderWidth, c.LanguageWidth, c.Vocabulary = vision, language, vocabulary
-	return c
-}
-
-// Count counts the parameters of the recipe, whose Q-Former has the shape c,
-// from the manifests alone.
+// Count counts the parameters of the recipe from the manifests alone. c is the shape of
+// the Q-Former.
 func (r *Recipe) Count(c qformer.Config, models ...registry.Manifest) Counts {
 	counts := Counts{Trainable: r.trainable(c)}
 	for _, m := range models {
@@ -66,7 +49,7 @@ func (r *Recipe) Count(c qformer.Config, models ...registry.Manifest) Counts {
 	return counts
 }
 
-// trainable counts what the recipe's stage trains.
+// trainable counts the parameters that the recipe's stage trains.
 func (r *Recipe) trainable(c qformer.Config) int {
 	params := c.Parameters(qformer.Stage(r.Stage))
 	if r.Swap != nil && r.Swap.FreezeQFormer {
@@ -75,8 +58,8 @@ func (r *Recipe) trainable(c qformer.Config) int {
 	return qformer.Count(params)
 }
 
-// Estimate says what the recipe's own stages need with a Q-Former of shape c.
-// What no manifest describes counts as nothing.
+// Estimate returns what the run needs with a Q-Former of shape c. A model that no manifest
+// describes counts as nothing.
 func (r *Resolved) Estimate(c qformer.Config) Estimate {
 	trainable := r.trainable(c)
 	micro := max(1, r.Optimizer.Batch/max(1, r.Optimizer.Accumulate))
@@ -85,8 +68,8 @@ func (r *Resolved) Estimate(c qformer.Config) Estimate {
 		steps += r.Swap.WarmupSteps
 	}
 	e := Estimate{Examples: steps * r.Optimizer.Batch, Memory: bridgeBytes*int64(trainable) + memoryFor(r.VisionModel.Manifest, micro)}
-	// A multiplication and an addition a weight and token in the forward pass,
-	// twice as many for gradients by weights and inputs, as many by inputs alone.
+	// The forward pass takes 2 operations per weight and token. Gradients take 4 more for
+	// weights and inputs, and 2 more for inputs alone.
 	each := 2*float64(r.VisionModel.Parameters)*float64(r.VisionModel.Tokens) + 6*float64(trainable)*float64(c.Queries)
 	if r.LanguageModel != nil {
 		text := r.Data.MaxTextTokens
@@ -100,13 +83,13 @@ func (r *Resolved) Estimate(c qformer.Config) Estimate {
 	return e
 }
 
-// memoryFor scales what a manifest says of 16 examples to a micro-batch.
+// memoryFor scales a manifest's memory, which is for 16 examples, to a micro-batch.
 func memoryFor(m registry.Manifest, micro int) int64 {
 	weights := m.WeightBytes()
 	return weights + max(0, m.Memory.Stage2-weights)*int64(micro)/memoryExamples
 }
 
-// On returns how long the operations take on a GPU, and on a number of CPU cores.
+// On returns how long the operations take on a GPU and on a number of CPU cores.
 func (e Estimate) On(cores int) (gpu, cpu time.Duration) {
 	duration := func(rate float64) time.Duration {
 		seconds := min(e.Operations/rate, longestDuration.Seconds())
@@ -115,7 +98,7 @@ func (e Estimate) On(cores int) (gpu, cpu time.Duration) {
 	return duration(gpuRate), duration(coreRate * float64(cores))
 }
 
-// Describe says the estimate for people.
+// Describe returns the estimate as a sentence.
 func (e Estimate) Describe(cores int) string {
 	gpu, cpu := e.On(cores)
 	return fmt.Sprintf("%d examples, about %s of memory, %s on a GPU that keeps up 100 TFLOP/s, %s on %d CPU cores",

@@ -8,7 +8,7 @@ import (
 	"github.com/modular-bridging/bridge/kit"
 )
 
-// What the kit has, as recipes name it.
+// Names of what the kit has, in recipes.
 const (
 	kitPrefix    = "kit:"
 	kitTokenizer = "kit:qformer"
@@ -24,21 +24,19 @@ func kitSets() []string {
 	return ids
 }
 
-// checkKit checks a data set of the kit and returns how many pictures are taken
-// from it.
+// checkKit checks a data set of the kit and returns the number of pictures that the recipe
+// takes from it.
 func (r *Recipe) checkKit(key string, s Source) int {
 	if !slices.Contains(kitSets(), s.ID) {
-		r.doc.Errorf(key, "is %q, want one of %s, or a table of annotations and images%s", s.ID, strings.Join(kitSets(), ", "), didyoumean.Hint(s.ID, kitSets()))
+		r.doc.Errorf(key, "is %q, want one of %s, or a table of annotations and images%s",
+			s.ID, strings.Join(kitSets(), ", "), didyoumean.Hint(s.ID, kitSets()))
 		return 0
 	}
-	scenes, err := kit.Open(kit.Split(strings.TrimPrefix(s.ID, kitPrefix)))
-	if err != nil {
-		r.doc.Errorf(key, "%v", err)
-		return 0
-	}
-	r.want(key+".pictures", s.Pictures >= 0 && s.Pictures <= scenes.Len(), "is %d, want between 1 and the %d of %s, or 0 for all", s.Pictures, scenes.Len(), s.ID)
+	all := kit.Split(strings.TrimPrefix(s.ID, kitPrefix)).Len()
+	r.want(key+".pictures", s.Pictures >= 0 && s.Pictures <= all,
+		"is %d, want between 1 and the %d of %s, or 0 for all", s.Pictures, all, s.ID)
 	if s.Pictures > 0 {
-		return min(s.Pictures, scenes.Len())
+		return min(s.Pictures, all)
 	}
-	return scenes.Len()
+	return all
 }

@@ -10,14 +10,12 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
-	"github.com/modular-bridging/bridge/train"
-	"github.com/modular-bridging/bridge/train/objective"
 )
 
 //go:embed *.toml
 var shipped embed.FS
 
-// Shipped returns the names of the recipes that ship, in order.
+// Shipped returns the names of the recipes that ship, sorted.
 func Shipped() []string {
 	files, err := shipped.ReadDir(".")
 	if err != nil {
@@ -65,94 +63,63 @@ func Load(nameOrFile string, sets ...string) (*Recipe, error) {
 	return LoadWith(nameOrFile, overrides...)
 }
 
-// LoadWith reads a recipe, a file or the name of one that ships, and checks all
-// that needs neither a registry nor other files.
+// LoadWith reads a recipe, a file or the name of one that ships, and checks everything
+// that needs neither a registry nor other files. Overrides pass the same checks.
 func LoadWith(nameOrFile string, overrides ...Override) (*Recipe, error) {
+	doc, err := read(nameOrFile)
+	if err != nil {
+		return nil, err
+	}
+	return decode(doc, overrides)
+}
+
+// Parse is [LoadWith] of a text; file is its name in messages.
+func Parse(file string, text []byte, overrides ...Override) (*Recipe, error) {
+	doc, err := stricttoml.Parse(file, text)
+	if err != nil {
+		return nil, err
+	}
+	return decode(doc, overrides)
+}
+
+// read returns the document of a recipe. The paths of a run's recipe are absolute in it.
+func read(nameOrFile string) (*stricttoml.Document, error) {
 	if slices.Contains(Shipped(), nameOrFile) {
 		data, err := Text(nameOrFile)
 		if err != nil {
 			return nil, err
 		}
-		return Parse(nameOrFile+".toml", data, overrides...)
+		return stricttoml.Parse(nameOrFile+".toml", data)
 	}
 	data, err := os.ReadFile(nameOrFile)
-	if err == nil {
-		return parse(nameOrFile, data, func(doc *stricttoml.Document) error { return inProject(doc, nameOrFile) }, overrides)
-	}
 	if os.IsNotExist(err) && filepath.Base(nameOrFile) == nameOrFile && filepath.Ext(nameOrFile) != ".toml" {
-		_, err := Text(nameOrFile)
+		_, err := Text(nameOrFile) // an error that names the nearest one
 		return nil, err
 	}
-	return nil, adapters.Errorf(adapters.NotFound, "recipe cannot be read: %w", err).
-		WithRemedy("name a file, or one of the recipes that `bridge recipes list` shows")
-}
-
-// Parse is [LoadWith] of a text; file is what messages call it.
-func Parse(file string, text []byte, overrides ...Override) (*Recipe, error) {
-	return parse(file, text, func(*stricttoml.Document) error { return nil }, overrides)
-}
-
-// parse changes what the file says before the overrides take its place.
-func parse(file string, text []byte, change func(*stricttoml.Document) error, overrides []Override) (*Recipe, error) {
-	doc, err := stricttoml.Parse(file, text)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "recipe cannot be read: %w", err).
+			WithRemedy("name a file, or one of the recipes that `bridge recipes list` shows")
+	}
+	doc, err := stricttoml.Parse(nameOrFile, data)
 	if err != nil {
 		return nil, err
 	}
-	if err := change(doc); err != nil {
-		return nil, err
-	}
+	return doc, inProject(doc, nameOrFile)
+}
+
+// decode makes the overrides, then decodes the document over the defaults and checks the
+// recipe.
+func decode(doc *stricttoml.Document, overrides []Override) (*Recipe, error) {
 	for _, o := range overrides {
 		if err := doc.Set(o); err != nil {
 			return nil, err
 		}
 	}
 	r := defaults(doc)
-	r.doc = doc
 	doc.Decode(r)
-	if err := doc.Err(); err != nil { // further checks would only repeat it
+	if err := doc.Err(); err != nil { // the checks would only repeat it
 		return nil, err
 	}
 	r.check()
 	return r, doc.Err()
-}
-
-// defaults returns what a recipe says where its file says nothing; some of it
-// depends on the stage and the Q-Former's preset.
-func defaults(doc *stricttoml.Document) *Recipe {
-	r := &Recipe{
-		Vision:     Vision{Backbone: Backbone{Isolation: "process"}},
-		Data:       Data{CaptionProcessing: "none", MaxTextTokens: 32},
-		Objective:  Objective{Name: objective.PromptCaption().Name},
-		Optimizer:  Optimizer{Betas: [2]float64{0.9, 0.98}, Eps: 1e-8, WeightDecay: 0.05, ClipNorm: 1, Accumulate: 1},
-		Evaluation: Evaluation{Examples: 256},
-		Run:        Run{Backend: "auto", Keep: 2, FeatureCache: true},
-	}
-	if stage, _ := doc.Value("stage"); stage == int64(1) {
-		r.Objective = Objective{Name: objective.Representation().Name, ITC: 1, ITM: 1, ITG: 1}
-		r.Evaluation.Rerank = 16
-	}
-	if doc.Has("language") {
-		r.Language = &Language{Backbone: Backbone{Isolation: "process"}}
-	}
-	if doc.Has("swap") {
-		r.Swap = &Swap{Projection: train.ProjectionSharedTokens}
-	}
-	if from, _ := doc.Value("from"); from == nil || from == "" {
-		name, _ := doc.Value("qformer.preset")
-		preset, _ := name.(string)
-		r.QFormer = presets()[preset]
-	}
-	return r
-}
-
-// presets are Q-Former shapes by name; "" asks for explicit figures.
-func presets() map[string]QFormer {
-	base, none := 0.1, 0.0 // the paper's, and none for the kit's small data
-	return map[string]QFormer{
-		"": {CrossEvery: 2, Positions: 512, InitStd: 0.02, Dropout: &base},
-		"base": {Preset: "base", HiddenSize: 768, Layers: 12, Heads: 12, FFNSize: 3072, Queries: 32, CrossEvery: 2,
-			Projection: 256, Positions: 512, InitStd: 0.02, Dropout: &base, Tokenizer: "bert-base-uncased"},
-		"tiny": {Preset: "tiny", HiddenSize: 128, Layers: 4, Heads: 4, FFNSize: 512, Queries: 10, CrossEvery: 2,
-			Projection: 64, Positions: 32, InitStd: 0.04, Dropout: &none, Tokenizer: "kit:qformer"},
-	}
 }

@@ -13,26 +13,37 @@ import (
 	"github.com/modular-bridging/bridge/registry"
 )
 
-// Matrix is a set of swaps that are to be compared: every encoder with every
-// language model, each with every option and every seed.
+// Matrix is a set of swaps to compare: every encoder with every language model, each with
+// every option and every seed.
 type Matrix struct {
+	// Name names the comparison. Default: the file's name.
 	Name string `toml:"name"`
-	// Recipe is what all runs follow: a file, or the name of one that ships.
+	// Recipe is the recipe of all runs: a file, or the name of one that ships. Default:
+	// that of the run that From names, or else the one of the kit's swaps.
 	Recipe string `toml:"recipe"`
-	// From is the bridge whose models are swapped; empty: the recipe's.
-	From     string            `toml:"from"`
-	Encoders []string          `toml:"encoders"`
-	LLMs     []string          `toml:"llms"`
-	Seeds    []uint64          `toml:"seeds"`
-	Set      []string          `toml:"set"` // key=value, of all runs
-	Options  map[string]Option `toml:"options"`
+	// From is the bridge whose models are swapped. Default: the recipe's.
+	From string `toml:"from"`
+	// Encoders are the ids of vision encoders, and LLMs those of language models. Both
+	// are required.
+	Encoders []string `toml:"encoders"`
+	LLMs     []string `toml:"llms"`
+	// Seeds has one run each. Default [1].
+	Seeds []uint64 `toml:"seeds"`
+	// Set holds key=value of the recipe, for all runs. Default: none.
+	Set []string `toml:"set"`
+	// Options are the ways to swap by name. Default: "warm", which sets nothing.
+	Options map[string]Option `toml:"options"`
 }
 
 // Option is one way to do a swap.
 type Option struct {
-	Cold bool     `toml:"cold"` // from the stage-1 bridge, a fresh projection: the baseline
-	From string   `toml:"from"` // another bridge than the matrix's
-	Set  []string `toml:"set"`  // key=value
+	// Cold starts from the stage-1 bridge with a fresh projection: the baseline. Default
+	// false.
+	Cold bool `toml:"cold"`
+	// From is another bridge than the matrix's. Default: the matrix's.
+	From string `toml:"from"`
+	// Set holds key=value of the recipe, after the matrix's. Default: none.
+	Set []string `toml:"set"`
 }
 
 // Cell is one run of a matrix.
@@ -41,7 +52,7 @@ type Cell struct {
 	Seed                 uint64
 }
 
-// Name names the cell's run folder.
+// Name returns the name of the run, and of its folder.
 func (c Cell) Name() string {
 	return fmt.Sprintf("%s_%s_%s_seed%d", registry.FolderName(c.Encoder), registry.FolderName(c.LLM), c.Option, c.Seed)
 }
@@ -56,8 +67,7 @@ func IsMatrix(file string) bool {
 	return err == nil && (doc.Has("llms") || doc.Has("encoders")) && !doc.Has("stage")
 }
 
-// LoadMatrix reads a matrix. Where it names no option there is one, "warm", that
-// sets nothing; without seeds there is seed 1.
+// LoadMatrix reads a matrix and checks it.
 func LoadMatrix(file string) (*Matrix, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -80,13 +90,13 @@ func LoadMatrix(file string) (*Matrix, error) {
 	}
 	for name := range m.Options {
 		if name != filepath.Base(name) || strings.ContainsAny(name, "_ ") {
-			doc.Errorf("options."+name, "is no name for a folder, want letters, digits and dashes")
+			doc.Errorf("options."+name, "is not a name for a folder, want letters, digits and dashes")
 		}
 	}
 	return m, doc.Err()
 }
 
-// Cells returns the runs: encoder by encoder, the seeds innermost.
+// Cells returns the runs in order: encoders outermost, seeds innermost.
 func (m *Matrix) Cells() []Cell {
 	var all []Cell
 	for _, encoder := range m.Encoders {
@@ -101,7 +111,7 @@ func (m *Matrix) Cells() []Cell {
 	return all
 }
 
-// Overrides are what a cell makes of the matrix's recipe.
+// Overrides returns the values that a run of the matrix sets in the recipe.
 func (m *Matrix) Overrides(c Cell) []Override {
 	var all []Override
 	for _, a := range slices.Concat([]string{fmt.Sprintf("seed=%d", c.Seed)}, m.Set, m.Options[c.Option].Set) {

@@ -12,19 +12,19 @@ import (
 // RunFile is the file in a run folder that holds the recipe as it was resolved.
 const RunFile = "recipe.toml"
 
-// The recipe in a run folder names what lies in its project from the project's
-// folder, which the run's lock names: so a project can be moved or copied as a whole,
-// and the recipe means the same from anywhere.
+// The recipe in a run folder names files of its project relative to the project's folder,
+// which the run's lock names. So a project can be moved or copied as a whole, and the
+// recipe means the same from any working directory.
 
-// pathKey is a key whose value is a path, or may be.
+// pathKey is a key whose value is a path, or may be one.
 type pathKey struct {
 	key   string
 	value *string
 	other func(string) bool // reports whether a value is something else
-	mark  bool              // a path begins with ./ where it would be taken for something else
+	mark  bool              // a path begins with ./, because it could be taken for something else
 }
 
-// pathKeys are those of a recipe.
+// pathKeys returns the keys of a recipe whose values may be paths.
 func (r *Recipe) pathKeys() []pathKey {
 	never := func(string) bool { return false }
 	kits := func(v string) bool { return strings.HasPrefix(v, kitPrefix) }
@@ -45,8 +45,8 @@ func (r *Recipe) pathKeys() []pathKey {
 	return keys
 }
 
-// Portable returns the recipe with paths in a project's folder named from there.
-// Without a project it is the recipe itself.
+// Portable returns the recipe with the paths inside a project's folder relative to it.
+// Without a project it returns the recipe itself.
 func (r *Resolved) Portable(project string) *Recipe {
 	c := r.Recipe
 	if r.Language != nil {
@@ -66,7 +66,7 @@ func (r *Resolved) Portable(project string) *Recipe {
 	return &c
 }
 
-// inProject makes the paths absolute that a run's recipe names from its project.
+// inProject makes absolute the paths that a run's recipe names relative to its project.
 func inProject(doc *stricttoml.Document, file string) error {
 	run, err := filepath.Abs(filepath.Dir(file))
 	if err != nil {
@@ -90,8 +90,9 @@ func inProject(doc *stricttoml.Document, file string) error {
 	return nil
 }
 
-// projectOf is where a run's project is: where it is from the run's folder or, where
-// not all that the recipe names is there but is where it was, where it was.
+// projectOf returns the folder of a run's project. That is the one that the lock names
+// relative to the run; or the one where the project was when the run started, if only that
+// one has all the named files: the run was moved alone.
 func projectOf(run string, lock lockfile.Lock, named map[string]string) string {
 	project := filepath.Join(run, filepath.FromSlash(lock.Project))
 	if !hasAll(project, named) && hasAll(lock.ProjectWas, named) {
@@ -100,6 +101,7 @@ func projectOf(run string, lock lockfile.Lock, named map[string]string) string {
 	return project
 }
 
+// hasAll reports whether a project's folder has all the named files.
 func hasAll(project string, named map[string]string) bool {
 	for _, path := range named {
 		if _, err := os.Stat(filepath.Join(project, path)); err != nil {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 )
 
@@ -37,32 +36,16 @@ func project(t *testing.T, dir string, l lockfile.Lock) (run string, want map[st
 	return run, want
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// named are the paths that a recipe's file means. The rest of the recipe is none.
+// named returns the paths that a recipe's file means. The rest of the recipe is missing.
 func named(t *testing.T, file string) map[string]string {
 	t.Helper()
-	text, err := os.ReadFile(file)
+	doc, err := read(file)
 	must(t, err)
 	got := map[string]string{}
-	_, err = parse(file, text, func(doc *stricttoml.Document) error {
-		if err := inProject(doc, file); err != nil {
-			return err
+	for _, k := range (&Recipe{Language: &Language{}}).pathKeys() {
+		if v, ok := doc.Value(k.key); ok {
+			got[k.key] = v.(string)
 		}
-		for _, k := range (&Recipe{Language: &Language{}}).pathKeys() {
-			if v, ok := doc.Value(k.key); ok {
-				got[k.key] = v.(string)
-			}
-		}
-		return nil
-	}, nil)
-	if len(got) == 0 {
-		t.Fatal(err)
 	}
 	return got
 }

@@ -1,16 +1,13 @@
-// Package registry knows the backbones: which id means which frozen model,
-// where its weights lie, and which adapter family opens them.
+// Package registry owns the ids of backbones: which frozen model an id names, where its weights
+// lie, and which adapter family opens it. It must not open models, nor run plugins.
 //
-// A [Registry] is a value, built from the manifests that ship, those in the
-// user's configuration folder, and an explicit list of adapter families; there
-// is no global one. [Registry.Lookup] takes a registry id or a folder with a
-// Hugging Face checkpoint and returns a [Backbone]; its weights may be missing
-// until [Backbone.Folder] is asked for them, so that recipes resolve and
-// `bridge models show` works on a machine that has none.
+// A [Registry] is a value, made from the manifests that ship with bridge, those in the user's
+// configuration folder, and a list of adapter families. There is no global registry.
+// [Registry.Lookup] takes an id or a folder with a Hugging Face checkpoint and returns a
+// [Backbone]. Its weights may be missing until [Backbone.Folder] is called, so that recipes
+// resolve and `bridge models show` works on a machine that has none.
 //
-// [Backbone.Missing] says what a model without weights needs, and that `bridge
-// models pull` fetches it; docs/models.md has the manifests' fields and formulas.
-//
-// A [Lock] records what a run used: digests of weights and adapters. Resuming
-// checks it.
+// [Backbone.Missing] says how large a model without weights is, and that `bridge models pull`
+// fetches it. docs/models.md describes the manifests' fields and formulas. [Backbone.Entry] makes
+// the entry of a lock file, which package plugins/lockfile owns.
 package registry

@@ -34,7 +34,7 @@ type Manifest struct {
 	Activation   string                `toml:"activation"`    // of feed-forwards, in place of the one that config.json names; language only
 	EndOfAnswer  string                `toml:"end_of_answer"` // the token that ends an answer, for people; language only
 	Templates    Templates             `toml:"prompts"`       // language only
-	Parameters   int64                 `toml:"parameters"`    // 0 where not known before the weights are there
+	Parameters   int64                 `toml:"parameters"`    // 0 if unknown without the weights
 	Download     int64                 `toml:"download"`      // bytes of the weights to fetch; 0 for the kit's
 	Memory       Memory                `toml:"memory"`
 }
@@ -53,8 +53,8 @@ func DefaultTemplates() Templates {
 	return Templates{Caption: "a photo of", Question: "Question: {} Answer:", TargetPrefix: " "}
 }
 
-// DefaultFiles are the files that a model needs of its repository: weights as
-// safetensors, whole or sharded, configuration, tokenizer, preprocessing.
+// DefaultFiles returns the patterns of the files that a model needs of its repository: weights
+// as safetensors, whole or sharded, configuration, tokenizer, preprocessing.
 func DefaultFiles() []string {
 	return []string{"model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json",
 		"config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
@@ -62,7 +62,7 @@ func DefaultFiles() []string {
 		"vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model"}
 }
 
-// Patterns are the files to fetch.
+// Patterns returns the patterns of the files to fetch.
 func (m Manifest) Patterns() []string {
 	if len(m.Files) > 0 {
 		return m.Files
@@ -70,7 +70,7 @@ func (m Manifest) Patterns() []string {
 	return DefaultFiles()
 }
 
-// WeightBytes is what the weights take at the manifest's dtype.
+// WeightBytes returns the size of the weights at the manifest's dtype.
 func (m Manifest) WeightBytes() int64 {
 	if m.DType == "float32" {
 		return 4 * m.Parameters
@@ -78,8 +78,8 @@ func (m Manifest) WeightBytes() int64 {
 	return 2 * m.Parameters
 }
 
-// Memory is what to expect, in bytes, at the manifest's dtype; docs/models.md has
-// the formula.
+// Memory is the expected memory use in bytes, at the manifest's dtype; docs/models.md has the
+// formula.
 type Memory struct {
 	Inference int64 `toml:"inference"` // weights and one picture or answer
 	Stage2    int64 `toml:"stage2"`    // a stage-2 step of 16 examples, the model frozen
@@ -88,7 +88,7 @@ type Memory struct {
 //go:embed models/*.toml
 var shipped embed.FS
 
-// DTypes are the names of element types that a manifest or recipe may give.
+// DTypes returns the names of element types that a manifest or recipe may give.
 func DTypes() []string { return []string{"float32", "bfloat16"} }
 
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
@@ -164,9 +164,9 @@ func (m *Manifest) checkLanguage(doc *stricttoml.Document) {
 	}
 }
 
-// TokensAt returns N for pictures of another size: one per patch and the
-// tokens that are there at any size. It is 0 where the size does not fit. At its
-// own size a model may leave a rim of the picture out, as SigLIP does at 384.
+// TokensAt returns N for pictures of another size: one token per patch and the tokens that do
+// not depend on the size. It returns 0 if the size is not a multiple of the patch. At its own
+// size a model may ignore a rim of the picture, as SigLIP does at 384.
 func (m Manifest) TokensAt(imageSize int) int {
 	if m.PatchSize <= 0 || imageSize <= 0 || imageSize%m.PatchSize != 0 && imageSize != m.ImageSize {
 		return 0

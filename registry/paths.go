@@ -13,7 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// pathsFile is where `bridge models add` records folders.
+// pathsFile is the file in which `bridge models add` records folders.
 const pathsFile = "models.toml"
 
 // readPaths reads the recorded folders of the registry's ids.
@@ -40,9 +40,9 @@ func (r *Registry) readPaths() (map[string]string, error) {
 	return content.Paths, doc.Err()
 }
 
-// AddPath records that the weights of id lie in dir, for this user. The folder
-// must hold a checkpoint of the kind, width and family that the manifest says.
-// The registry itself does not change: build a new one.
+// AddPath records dir as the folder of id's weights, for this user. The folder must hold a
+// checkpoint of the manifest's kind, width and family. The registry itself does not change:
+// make a new one.
 func (r *Registry) AddPath(id, dir string) (Backbone, error) {
 	m, ok := r.manifests[id]
 	if !ok {

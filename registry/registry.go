@@ -16,7 +16,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// Options say what a registry is built from.
+// Options are the sources of a registry.
 type Options struct {
 	// Families are the adapters that are built in.
 	Families []adapters.Family
@@ -28,7 +28,7 @@ type Options struct {
 	KitFolder func(id string) (dir string, err error)
 	// Hub is the Hugging Face cache folder ("…/hub"); empty means none.
 	Hub string
-	// Plugins are where third-party adapters are looked for by name.
+	// Plugins are the folders in which third-party adapters are found by name.
 	Plugins store.Folders
 }
 
@@ -39,7 +39,7 @@ type Registry struct {
 	paths     map[string]string // recorded by AddPath
 }
 
-// New reads the manifests that ship and the user's.
+// New reads the manifests that ship with bridge, and the user's.
 func New(o Options) (*Registry, error) {
 	r := &Registry{options: o, manifests: map[string]Manifest{}}
 	models, err := fs.Sub(shipped, "models")
@@ -61,15 +61,15 @@ func New(o Options) (*Registry, error) {
 	return r, err
 }
 
-// Default returns the options of a command-line program: the configuration
-// folder is $BRIDGE_CONFIG or the user's, the hub's cache where Hugging Face's
-// own tools have it, plugins those of the working folder and the user's.
+// Default returns the options of a command-line program: $BRIDGE_CONFIG or the user's
+// configuration folder, the cache of Hugging Face's tools, and the plugins of the working
+// folder and of the user.
 func Default() Options {
 	return Options{Config: ConfigDir(), Hub: hub.CacheDir(), Plugins: store.Default()}
 }
 
 // ConfigDir returns $BRIDGE_CONFIG or else the bridge folder in the user's
-// configuration folder; empty where the system names none.
+// configuration folder; empty if the system names none.
 func ConfigDir() string {
 	if dir := os.Getenv("BRIDGE_CONFIG"); dir != "" {
 		return dir
@@ -84,19 +84,19 @@ func ConfigDir() string {
 // Backbone is a frozen model that a recipe or a command names.
 type Backbone struct {
 	Manifest
-	// Source says how the weights were found.
+	// Source is the place of the weights.
 	Source Source
 	// Path is the checkpoint folder; for a kit model empty until
-	// [Backbone.Folder] unpacks it. Where Source is Missing it is the folder that
-	// was recorded and is gone, or empty.
+	// [Backbone.Folder] unpacks it. If Source is Missing, it is a recorded folder that no
+	// longer exists, or empty.
 	Path string
-	// Commit is the repository's, where Source is FromHub.
+	// Commit is the repository's commit if Source is FromHub.
 	Commit string
 
 	kit func(id string) (string, error)
 }
 
-// Source says where a backbone's weights are.
+// Source is the place of a backbone's weights.
 type Source string
 
 // The places of weights, in the order in which they are looked for.
@@ -164,8 +164,8 @@ func (r *Registry) locate(m Manifest) Backbone {
 	return b
 }
 
-// Folder returns the backbone's checkpoint folder, unpacking it where it is the
-// kit's. Where the weights are missing the error says what to fetch.
+// Folder returns the backbone's checkpoint folder. It unpacks a kit model. If the weights are
+// missing, the error says what to fetch.
 func (b Backbone) Folder() (string, error) {
 	switch {
 	case b.Source == FromKit:
@@ -173,7 +173,7 @@ func (b Backbone) Folder() (string, error) {
 	case b.Source == Missing && b.Path == "":
 		fact, remedy := b.Missing()
 		return "", adapters.Errorf(adapters.NotFound, "%s", fact).WithRemedy("%s", remedy)
-	case b.Source == FromFolder: // what it holds is for the adapter to judge
+	case b.Source == FromFolder: // the adapter checks its content
 		if info, err := os.Stat(b.Path); err != nil || !info.IsDir() {
 			return "", adapters.Errorf(adapters.NotFound, "%s is not there, or no folder", b.Path).
 				WithRemedy("put the checkpoint back, or name another folder")
@@ -185,8 +185,8 @@ func (b Backbone) Folder() (string, error) {
 	return b.Path, nil
 }
 
-// Missing says of a backbone without weights how big it is and what it needs, and
-// how to get it; both are empty where its folder was recorded.
+// Missing describes a backbone without weights: its size and memory, and how to get it. Both
+// are empty if its folder was recorded.
 func (b Backbone) Missing() (fact, remedy string) {
 	if b.Path != "" {
 		return "", ""

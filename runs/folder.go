@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -51,50 +49,21 @@ func sameRecipe(dir string, r *recipes.Resolved) error {
 	if err != nil {
 		return err
 	}
-	old, err := recorded.Encode()
-	if err != nil {
-		return err
+	differences := recipes.Differences(recorded, &r.Recipe)
+	if len(differences) == 0 {
+		return nil
 	}
-	now, err := r.Encode()
-	if err != nil {
-		return err
-	}
-	was, is := settings(string(old)), settings(string(now))
-	for _, key := range slices.Sorted(maps.Keys(merged(was, is))) {
-		if was[key] != is[key] {
-			return adapters.Errorf(adapters.Invalid, "the run in %s was started with %s, now it has %s", dir, setting(key, was), setting(key, is)).
-				WithRemedy("go on with its own recipe, `bridge train %s --out %s --resume`, or start a new run with another --out", path, dir)
-		}
-	}
-	return nil
+	d := differences[0]
+	return adapters.Errorf(adapters.Invalid, "the run in %s was started with %s, now it has %s", dir, setting(d.Key, d.Old), setting(d.Key, d.New)).
+		WithRemedy("go on with its own recipe, `bridge train %s --out %s --resume`, or start a new run with another --out", path, dir)
 }
 
-// settings are the lines of an encoded recipe by key, those aside that change no result.
-func settings(text string) map[string]string {
-	all, table := map[string]string{}, ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if name, ok := strings.CutPrefix(line, "["); ok {
-			table = strings.TrimSuffix(name, "]") + "."
-		}
-		if key, value, ok := strings.Cut(line, " = "); ok && !recipes.KeepsResults(table+key) && !strings.HasPrefix(line, "#") {
-			all[table+key] = value
-		}
+// setting describes the value of a recipe's key. It is empty if the recipe lacks the key.
+func setting(key, value string) string {
+	if value == "" {
+		return "no " + key
 	}
-	return all
-}
-
-func setting(key string, of map[string]string) string {
-	if value, ok := of[key]; ok {
-		return key + " = " + value
-	}
-	return "no " + key
-}
-
-func merged(a, b map[string]string) map[string]string {
-	all := maps.Clone(a)
-	maps.Copy(all, b)
-	return all
+	return key + " = " + value
 }
 
 // writeLock records the frozen models that a run uses.

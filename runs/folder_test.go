@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/modular-bridging/bridge/recipes"
@@ -30,7 +31,7 @@ func TestResumedRunsMayHaveOtherLimits(t *testing.T) {
 	if err := sameRecipe(dir, resolved("language.memory_limit=2GB", "language.call_timeout=5m", `vision.devices="1"`)); err != nil {
 		t.Errorf("other limits are refused: %v", err)
 	}
-	if err := sameRecipe(dir, resolved("language.dtype=bfloat16")); err == nil {
-		t.Error("another type is not refused")
+	if err := sameRecipe(dir, resolved("language.dtype=bfloat16")); err == nil || !strings.Contains(err.Error(), `was started with language.dtype = "float32", now it has language.dtype = "bfloat16"`) {
+		t.Errorf("another type: %v", err)
 	}
 }

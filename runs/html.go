@@ -8,7 +8,6 @@ import (
 
 	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/runs/report"
-	"github.com/modular-bridging/bridge/train"
 )
 
 // namedRun is a finished run under the name that a report gives it.
@@ -86,35 +85,15 @@ func KindsTable(names []string, runs [][]Summary) report.Table {
 	return t
 }
 
-// Quantity is a figure that a chart shows over the steps.
-type Quantity struct {
-	Title, Unit string
-	Value       func(train.Scores) (float64, bool)
-}
-
-// Quantities returns the figures that charts show, in order.
-func Quantities() []Quantity {
-	return []Quantity{
-		{"Held-out loss", "nats per token", evalLoss},
-		{"Exact match of captions", "fraction", func(s train.Scores) (float64, bool) { return deref(s.ExactMatch), s.ExactMatch != nil }},
-		{"Retrieval of the caption, R@1", "fraction", func(s train.Scores) (float64, bool) {
-			if s.Retrieval == nil {
-				return 0, false
-			}
-			return s.Retrieval.TextR1, true
-		}},
-	}
-}
-
-// charts are the curves of what was measured more than once.
+// charts returns the curves of metrics that were measured more than once.
 func charts(all []namedRun) []report.Chart {
 	var drawn []report.Chart
-	for _, q := range Quantities() {
-		chart := report.Chart{Title: q.Title, YLabel: q.Unit}
+	for _, m := range eval.MetricsIn(eval.InCharts) {
+		chart := report.Chart{Title: m.Title, YLabel: m.Unit}
 		for _, run := range all {
 			line := report.Series{Name: run.name}
 			for _, s := range run.Result.Curve {
-				if v, ok := q.Value(s); ok {
+				if v, ok := m.Of(s.Results); ok {
 					line.Steps, line.Seconds, line.Values = append(line.Steps, float64(s.Step)), append(line.Seconds, s.Seconds), append(line.Values, v)
 				}
 			}
@@ -129,28 +108,20 @@ func charts(all []namedRun) []report.Chart {
 	return drawn
 }
 
-func deref(v *float64) float64 {
-	if v == nil {
-		return 0
-	}
-	return *v
-}
-
 // samples adds pictures with the caption of every run.
 func (res *resources) samples(r *report.Report, all []namedRun) error {
-	spec := res.vision.Spec().Image
 	for _, run := range all {
 		if len(run.Result.Samples) == 0 {
 			return nil
 		}
-		r.Arms = append(r.Arms, run.name)
+		r.Runs = append(r.Runs, run.name)
 	}
 	for i, s := range all[0].Result.Samples[:min(ReportSamples, len(all[0].Result.Samples))] {
-		pixels, err := res.eval.Data.Image(s.Index)
+		picture, err := res.eval.Data.Image(s.Index)
 		if err != nil {
 			return err
 		}
-		sample := report.Sample{Image: report.FromRGB(pixels, spec.Width, spec.Height), Truth: s.Want}
+		sample := report.Sample{Image: report.FromRGB(picture), Truth: s.Want}
 		for _, run := range all {
 			sample.Captions = append(sample.Captions, run.Result.Samples[i].Got)
 		}
@@ -158,5 +129,3 @@ func (res *resources) samples(r *report.Report, all []namedRun) error {
 	}
 	return nil
 }
-
-func evalLoss(s train.Scores) (float64, bool) { return s.EvalLoss(), s.Grounding != nil }

@@ -1,7 +1,10 @@
 package runs
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/modular-bridging/bridge/bridge"
@@ -12,74 +15,136 @@ import (
 	"github.com/modular-bridging/bridge/train"
 )
 
-// Summary is a finished run in one line: summary.json.
+// Summary is a finished run in one line: summary.json. In JSON the values of metrics are
+// members of the object, beside the others: a new metric of package eval is a new key.
 type Summary struct {
-	Name       string   `json:"name"`
-	Stage      int      `json:"stage"`
-	Encoder    string   `json:"encoder"`
-	LLM        string   `json:"llm,omitempty"`
-	Trainable  int      `json:"trainable_parameters"`
-	Frozen     int64    `json:"frozen_parameters,omitempty"`
-	Memory     int64    `json:"memory_bytes,omitempty"` // an estimate: the frozen weights, and of what is trained weights, gradients and two moments
-	Steps      int      `json:"steps"`
-	Seconds    float64  `json:"seconds"` // of training, the initialisation of the projection included
-	EvalLoss   *float64 `json:"held_out_loss,omitempty"`
-	ExactMatch *float64 `json:"exact_match,omitempty"`
-	Captions   int      `json:"captions,omitempty"` // that the exact match is computed on
-	EvalData   string   `json:"held_out_data,omitempty"`
-	CIDErD     *float64 `json:"cider_d,omitempty"`
-	RetrievalT *float64 `json:"text_r1,omitempty"`
-	RetrievalI *float64 `json:"image_r1,omitempty"`
-	RerankedT  *float64 `json:"text_r1_reranked,omitempty"` // after ITM; stage 1
-	RerankedI  *float64 `json:"image_r1_reranked,omitempty"`
+	Name      string  `json:"name"`
+	Stage     int     `json:"stage"`
+	Encoder   string  `json:"encoder"`
+	LLM       string  `json:"llm,omitempty"`
+	Trainable int     `json:"trainable_parameters"`
+	Frozen    int64   `json:"frozen_parameters,omitempty"`
+	Memory    int64   `json:"memory_bytes,omitempty"` // an estimate: the frozen weights, and of what is trained weights, gradients and two moments
+	Steps     int     `json:"steps"`
+	Seconds   float64 `json:"seconds"`                 // of training, the initialisation of the projection included
+	Captions  int     `json:"captions,omitempty"`      // that metrics of captions are computed on
+	EvalData  string  `json:"held_out_data,omitempty"` // name and digest
+
+	RerankedT *float64 `json:"text_r1_reranked,omitempty"` // after ITM; stage 1
+	RerankedI *float64 `json:"image_r1_reranked,omitempty"`
 
 	Grounding *eval.Grounding      `json:"grounding,omitempty"`
 	ByKind    map[string]eval.Rate `json:"exact_match_by_kind,omitempty"` // by kind of picture
 	Answers   map[string]eval.Rate `json:"answers,omitempty"`             // by kind of question
+
+	Values eval.Values `json:"-"` // of metrics with a better direction, by name
+}
+
+// plainSummary is a summary without the methods that encode it.
+type plainSummary Summary
+
+// MarshalJSON implements [json.Marshaler].
+func (s Summary) MarshalJSON() ([]byte, error) {
+	object, err := json.Marshal(plainSummary(s))
+	if err != nil || len(s.Values) == 0 {
+		return object, err
+	}
+	values, err := json.Marshal(s.Values)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(bytes.TrimSuffix(object, []byte("}")), []byte(","), bytes.TrimPrefix(values, []byte("{"))), nil
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (s *Summary) UnmarshalJSON(data []byte) error {
+	var plain plainSummary
+	var members map[string]json.RawMessage
+	for _, target := range []any{&plain, &members} {
+		if err := json.Unmarshal(data, target); err != nil {
+			return err
+		}
+	}
+	*s = Summary(plain)
+	s.Values = eval.Values{}
+	for _, m := range eval.Metrics() {
+		text, ok := members[m.Name]
+		if !ok {
+			continue
+		}
+		var value float64
+		if err := json.Unmarshal(text, &value); err != nil {
+			return fmt.Errorf("%s: %w", m.Name, err)
+		}
+		s.Values[m.Name] = value
+	}
+	return nil
+}
+
+// Value returns a metric of the run. It reports false if the run did not measure it.
+func (s Summary) Value(m eval.Metric) (float64, bool) {
+	if v, ok := s.Values[m.Name]; ok {
+		return v, true
+	}
+	return m.Of(eval.Results{Grounding: s.Grounding})
 }
 
 // summarize returns the summary of a finished run.
 func (res *resources) summarize(r *recipes.Resolved, trained *bridge.Bridge, result train.Result) Summary {
+	final := result.Final
 	s := Summary{Name: r.Name, Stage: r.Stage, Encoder: r.VisionModel.ID, Steps: result.Steps,
 		Trainable: qformer.Count(trained.Config().Parameters(trained.Stage())),
-		Seconds:   result.Seconds, ExactMatch: result.Final.ExactMatch, Captions: result.Final.Captions,
-		EvalData: res.eval.Data.Name() + " " + res.eval.Data.Digest()[:8], CIDErD: result.Final.CIDErD,
-		Grounding: result.Final.Grounding, ByKind: result.Final.ByKind, Answers: result.Answers}
+		Seconds:   result.Seconds, Captions: final.Captions,
+		EvalData:  res.eval.Data.Name() + " " + res.eval.Data.Digest()[:8],
+		Grounding: final.Grounding, ByKind: final.ByKind, Answers: result.Answers}
 	s.Frozen, s.Memory = res.vision.Spec().Parameters, res.vision.Spec().MemoryBytes+16*int64(s.Trainable)
 	if r.LanguageModel != nil {
 		s.LLM = r.LanguageModel.ID
 		s.Frozen += res.language.Spec().Parameters
 		s.Memory += res.language.Spec().MemoryBytes
 	}
-	if result.Final.Grounding != nil {
-		loss := result.Final.EvalLoss()
-		s.EvalLoss = &loss
-	}
-	if m := trained.Info.Retrieval; m != nil {
-		s.RetrievalT, s.RetrievalI = &m.TextR1, &m.ImageR1
-	}
-	if m := result.Final.Retrieval; m != nil && m.Reranked > 0 {
+	s.Values = summaryValues(final.Results, trained.Info.Retrieval)
+	if m := final.Retrieval; m != nil && m.Reranked > 0 {
 		s.RerankedT, s.RerankedI = &m.TextR1Reranked, &m.ImageR1Reranked
 	}
 	return s
 }
 
+// summaryValues returns the metrics of an evaluation that have a better direction. A
+// stage-2 run has the retrieval of the stage-1 bridge that it started from.
+func summaryValues(final eval.Results, stage1 *bridge.Retrieval) eval.Values {
+	values := eval.Values{}
+	if stage1 != nil {
+		values[eval.MetricTextR1], values[eval.MetricImageR1] = stage1.TextR1, stage1.ImageR1
+	}
+	for _, m := range eval.Metrics() {
+		if v, ok := m.Of(final); ok && m.Better != eval.Neither {
+			values[m.Name] = v
+		}
+	}
+	return values
+}
+
 // SummaryHeader names the columns of [Summary.Cells].
 func SummaryHeader() []string {
-	return []string{"run", "encoder", "llm", "trainable", "steps", "seconds", "held-out loss", "exact match", "retrieval R@1"}
+	header := []string{"run", "encoder", "llm", "trainable", "steps", "seconds"}
+	for _, m := range eval.MetricsIn(eval.InSummary) {
+		header = append(header, m.Column)
+	}
+	return header
 }
 
 // Cells returns the summary as a row of a table.
 func (s Summary) Cells() []string {
-	return []string{s.Name, s.Encoder, OrDash(s.LLM), registry.Count(int64(s.Trainable)), strconv.Itoa(s.Steps),
-		fmt.Sprintf("%.0f", s.Seconds), decimals(s.EvalLoss), decimals(s.ExactMatch), decimals(s.RetrievalT)}
-}
-
-func decimals(v *float64) string {
-	if v == nil {
-		return "-"
+	cells := []string{s.Name, s.Encoder, OrDash(s.LLM), registry.Count(int64(s.Trainable)), strconv.Itoa(s.Steps), fmt.Sprintf("%.0f", s.Seconds)}
+	for _, m := range eval.MetricsIn(eval.InSummary) {
+		cell := "-"
+		if v, ok := s.Value(m); ok {
+			cell = m.Text(v)
+		}
+		cells = append(cells, cell)
 	}
-	return fmt.Sprintf("%.3f", *v)
+	return cells
 }
 
 // OrDash returns s, or "-" if it is empty.

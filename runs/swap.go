@@ -3,17 +3,13 @@ package runs
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
-	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -49,35 +45,24 @@ func (s Swap) Resolve(ctx context.Context, w *workspace.Workspace) (*recipes.Res
 	if err != nil {
 		return nil, err
 	}
-	recipe, derived := s.base()
+	file, derived := s.base()
 	from := s.From
 	if from == "" {
-		base, err := recipes.Load(recipe)
+		base, err := recipes.Load(file)
 		if err != nil {
 			return nil, err
 		}
 		from = base.From
 	}
-	info, err := w.BridgeInfo(ctx, from)
+	models, err := s.models(ctx, w, from)
 	if err != nil {
 		return nil, err
 	}
-	llm, err := s.language(from, info)
-	if err != nil {
-		return nil, err
+	models.Derive = derived
+	if found, err := reg.LookupKind(models.Language, adapters.KindLanguage); err == nil {
+		models.Architecture = found.Architecture
 	}
-	overrides := append(FlagOverrides("from", from, "from="+strconv.Quote(from)), FlagOverrides("llm", llm, "name="+strconv.Quote(s.name()))...)
-	if derived {
-		more, err := derive(recipe, reg, llm)
-		if err != nil {
-			return nil, err
-		}
-		overrides = append(overrides, FlagOverrides("llm", llm, more...)...)
-	} else {
-		overrides = append(overrides, FlagOverrides("llm", llm, "language.id="+strconv.Quote(llm))...)
-	}
-	overrides = append(overrides, FlagOverrides("encoder", s.Encoder, s.encoderSet(info)...)...) // after derive, which may make the swap's table
-	r, err := recipes.LoadWith(recipe, append(overrides, s.Overrides...)...)
+	r, err := recipes.LoadForSwap(file, models, s.Overrides...)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +72,33 @@ func (s Swap) Resolve(ctx context.Context, w *workspace.Workspace) (*recipes.Res
 		}
 	}
 	return r.Resolve(reg)
+}
+
+// models returns the models that the swap joins: the new ones, and what is kept of those
+// that the bridge from was trained with.
+func (s Swap) models(ctx context.Context, w *workspace.Workspace, from string) (recipes.SwapModels, error) {
+	info, err := w.BridgeInfo(ctx, from)
+	if err != nil {
+		return recipes.SwapModels{}, err
+	}
+	ofBridge := "the bridge " + from
+	models := recipes.SwapModels{Name: s.name(), From: s.From, FromOrigin: "--from " + s.From,
+		Language: s.LLM, LanguageOrigin: "--llm " + s.LLM, VisionOrigin: "--encoder " + s.Encoder}
+	if s.LLM == "" {
+		if info.Language == nil {
+			return recipes.SwapModels{}, workspace.OptionErrorf("%s is a stage-1 bridge, which has no language model to keep; name one with --llm", from)
+		}
+		models.Language, models.LanguageOrigin = cmp.Or(info.Language.Path, info.Language.ID), ofBridge
+	}
+	if s.Encoder == "" {
+		models.VisionOrigin = ofBridge
+	}
+	if models.NewEncoder = s.Encoder != "" && s.Encoder != info.Vision.ID; models.NewEncoder {
+		models.Vision.ID = s.Encoder
+	} else {
+		models.Vision = visionOf(info.Vision)
+	}
+	return models, nil
 }
 
 // name returns the run's name: after the models that come in.
@@ -100,41 +112,19 @@ func (s Swap) name() string {
 	return name
 }
 
-// language returns the language model to join with.
-func (s Swap) language(from string, info bridge.Info) (string, error) {
-	if s.LLM != "" {
-		return s.LLM, nil
+// visionOf returns the encoder that a bridge was trained with, as a recipe names it.
+func visionOf(side bridge.Side) recipes.Vision {
+	v := recipes.Vision{Backbone: recipes.Backbone{Path: side.Path, Plugin: side.Plugin}}
+	if side.Path == "" && side.Plugin == "" {
+		v.ID = side.ID
 	}
-	if info.Language == nil {
-		return "", workspace.OptionErrorf("%s is a stage-1 bridge, which has no language model to keep; name one with --llm", from)
+	if side.Layer != 0 {
+		v.FeatureLayer = &side.Layer
 	}
-	return cmp.Or(info.Language.Path, info.Language.ID), nil
-}
-
-// encoderSet is the swap's encoder, or the one that the bridge was trained with,
-// as overrides of the recipe's.
-func (s Swap) encoderSet(info bridge.Info) []string {
-	if s.Encoder != "" && s.Encoder != info.Vision.ID {
-		return []string{fmt.Sprintf("vision={id=%q}", s.Encoder), fmt.Sprintf("swap.encoder=%q", train.EncoderLeastSquares)}
+	if side.Image.Width == side.Image.Height {
+		v.ImageSize = side.Image.Width
 	}
-	v := info.Vision
-	var fields []string
-	switch {
-	case v.Path != "":
-		fields = append(fields, fmt.Sprintf("path=%q", v.Path))
-	case v.Plugin == "":
-		fields = append(fields, fmt.Sprintf("id=%q", v.ID))
-	}
-	if v.Plugin != "" {
-		fields = append(fields, fmt.Sprintf("plugin=%q", v.Plugin))
-	}
-	if v.Layer != 0 {
-		fields = append(fields, fmt.Sprintf("feature_layer=%d", v.Layer))
-	}
-	if v.Image.Width == v.Image.Height && v.Image.Width != 0 {
-		fields = append(fields, fmt.Sprintf("image_size=%d", v.Image.Width))
-	}
-	return []string{"vision={" + strings.Join(fields, ", ") + "}"}
+	return v
 }
 
 // base returns the recipe that a swap follows, and whether it is that of the
@@ -148,36 +138,6 @@ func (s Swap) base() (recipe string, derived bool) {
 		return own, true
 	}
 	return RetrainRecipe, false
-}
-
-// derive turns the recipe of a stage-2 run into a swap's: the same data, batch
-// and schedule shape for another language model. Texts that were meant for the
-// old model go; a recipe that was not a swap's becomes one of a quarter of its
-// steps.
-func derive(file string, reg *registry.Registry, llm string) ([]string, error) {
-	old, err := recipes.Load(file)
-	if err != nil {
-		return nil, err
-	}
-	if old.Stage != 2 {
-		return nil, adapters.Errorf(adapters.Invalid, "%s is of stage %d, and a swap retrains stage 2", file, old.Stage).
-			WithRemedy("name a recipe with --recipe")
-	}
-	overrides := []string{fmt.Sprintf("language={id=%q, isolation=%q}", llm, old.Language.Isolation)}
-	if old.Language.Transport != "" {
-		overrides = append(overrides, fmt.Sprintf("language.transport=%q", old.Language.Transport))
-	}
-	if found, err := reg.LookupKind(llm, adapters.KindLanguage); err == nil {
-		overrides = append(overrides, fmt.Sprintf("objective.name=%q", recipes.ObjectiveFor(found.Architecture, old.Objective.Name)))
-	}
-	if old.Swap == nil {
-		steps := max(1, old.Optimizer.Steps/4)
-		warmup := (steps + 3) / 4
-		images := max(old.Optimizer.Batch, old.Optimizer.Batch*steps/4)
-		overrides = append(overrides, fmt.Sprintf("optimizer.steps=%d", steps), fmt.Sprintf("optimizer.warmup=%d", min(old.Optimizer.Warmup, steps/10)),
-			fmt.Sprintf("swap={projection=%q, warmup_steps=%d, warmup_lr=%g, warmup_images=%d}", train.ProjectionSharedTokens, warmup, min(1, 2*old.Optimizer.LR), images))
-	}
-	return overrides, nil
 }
 
 // coldRecipe returns the baseline of a swap's recipe.
@@ -194,14 +154,4 @@ func coldRecipe(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe) 
 			WithRemedy("give that bridge with --from")
 	}
 	return r.Cold(info.Stage1), nil
-}
-
-// FlagOverrides returns the assignments that a command-line flag makes to a recipe.
-// Messages about them name the flag as it was typed.
-func FlagOverrides(flag, typed string, assignments ...string) []recipes.Override {
-	var all []recipes.Override
-	for _, a := range assignments {
-		all = append(all, recipes.Override{Assignment: a, Flag: "--" + flag + " " + typed})
-	}
-	return all
 }

@@ -6,10 +6,9 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// BOS returns the token that the tokenizer puts in front of every text; ok is
-// false where it puts none. The post-processor says it: beside a tokenizer.json
-// transformers 5 does not look at add_bos_token. Several tokens in front are an
-// [adapters.Unsupported] error.
+// BOS returns the token that the tokenizer puts before every text; ok is false if there is
+// none. The post-processor decides: if there is a tokenizer.json, transformers 5 ignores
+// add_bos_token. Several tokens before a text are an [adapters.Unsupported] error.
 func (t *Tokenizer) BOS() (id int32, ok bool, err error) {
 	const probe = "a"
 	whole, err := t.Encode(probe, true)
@@ -30,7 +29,7 @@ func (t *Tokenizer) BOS() (id int32, ok bool, err error) {
 		text.IDs, probe, whole.IDs)
 }
 
-// index returns where part begins in whole, -1 where it does not occur.
+// index returns the index of part in whole, -1 if it does not occur.
 func index(whole, part []int32) int {
 	for i := range len(whole) - len(part) + 1 {
 		if slices.Equal(whole[i:i+len(part)], part) {

@@ -164,7 +164,7 @@ func (b *bpe) tokenizerJSON(f bpeConfig) ([]byte, error) {
 	})
 }
 
-// bosTemplate is the post-processor that puts one token in front.
+// bosTemplate returns the post-processor that puts one token before a text.
 func (b *bpe) bosTemplate(bos string, added []addedToken) (object, error) {
 	at := slices.IndexFunc(added, func(t addedToken) bool { return t.Content == bos })
 	if at < 0 {

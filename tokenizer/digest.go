@@ -6,9 +6,8 @@ import (
 	"fmt"
 )
 
-// FolderDigest returns "sha256:…" over the files that [Open] makes a folder's
-// tokens of, by name and content, empty where there are none. The configuration
-// files beside them do not count.
+// FolderDigest returns "sha256:…" over the names and contents of a folder's tokenizer files, as
+// [Open] reads them, without configuration files. It is empty if there are none.
 func FolderDigest(dir string) (string, error) {
 	sum := sha256.New()
 	found := false

@@ -150,8 +150,8 @@ func llamaTokenizer(m *sentencePiece, s *settings) (object, error) {
 // spaceMark represents a space in pieces.
 const spaceMark = "▁"
 
-// spaces says how LlamaTokenizer marks spaces, and how it takes the marks away:
-// before the first word ("first"), or with legacy behind special tokens too.
+// spaces returns the pre-tokenizer and the decoder with which LlamaTokenizer marks spaces: it
+// adds one before the first word ("first") or, with legacy, after special tokens too.
 func (s *settings) spaces() (before, decoder object, err error) {
 	prefix, err := s.flag("add_prefix_space", true)
 	if err != nil {

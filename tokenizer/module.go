@@ -16,7 +16,7 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
 
-// wasmGzip is what tools/tokenizer/build.sh makes of tools/tokenizer/src/lib.rs.
+// wasmGzip is tools/tokenizer/src/lib.rs, compiled by tools/tokenizer/build.sh.
 //
 //go:embed tokenizer.wasm.gz
 var wasmGzip []byte
@@ -46,7 +46,7 @@ func unpack() ([]byte, error) {
 	return io.ReadAll(zr)
 }
 
-// cacheDir names the folder for compiled code, or "" where the system has none.
+// cacheDir returns the folder for compiled code, or "" if the system has none.
 func cacheDir() string {
 	if dir := os.Getenv("BRIDGE_CACHE"); dir != "" {
 		return filepath.Join(dir, "wasm")

@@ -10,13 +10,13 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// sentencePiece is what counts of a SentencePiece model file: the message
+// sentencePiece holds the fields of a SentencePiece model file that are read: the message
 // ModelProto of google/sentencepiece, src/sentencepiece_model.proto.
 type sentencePiece struct {
 	pieces    []piece
 	algorithm int    // TrainerSpec.model_type
 	suffix    bool   // TrainerSpec.treat_whitespace_as_suffix
-	charsmap  []byte // NormalizerSpec.precompiled_charsmap, nil where there is none
+	charsmap  []byte // NormalizerSpec.precompiled_charsmap, nil if there is none
 }
 
 // The values of TrainerSpec.model_type.
@@ -142,8 +142,8 @@ func eachField(message []byte, visit func(field) error) error {
 	return nil
 }
 
-// readField returns the first field of a message and its length in bytes, which
-// is negative where the field is broken.
+// readField returns the first field of a message and its length in bytes, which is negative if
+// the field is broken.
 func readField(message []byte) (f field, length int) {
 	var head, n int
 	if f.tag, f.wire, head = protowire.ConsumeTag(message); head < 0 {

@@ -13,8 +13,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/jsonfile"
 )
 
-// settings are what a folder's configuration files say about a tokenizer, as
-// transformers 5 reads them beside a SentencePiece model.
+// settings are a tokenizer's settings in a folder's configuration files, as transformers 5
+// reads them for a SentencePiece model.
 type settings struct {
 	dir   string
 	keys  map[string]json.RawMessage // tokenizer_config.json, and what special_tokens_map.json puts in place of it
@@ -32,7 +32,7 @@ type setToken struct {
 	RStrip     bool   `json:"rstrip"`
 	Normalized *bool  `json:"normalized"` // nil: a special token is not
 	Special    bool   `json:"special"`
-	id         int32  // that the file gives it, -1 where it gives none
+	id         int32  // the file's id, -1 if it gives none
 }
 
 // UnmarshalJSON reads either form.
@@ -81,7 +81,7 @@ func readSettings(dir string) (*settings, error) {
 	return s, s.checkKeys()
 }
 
-// decode reads a key into v, and leaves v where the key is not there or null.
+// decode reads a key into v. It leaves v unchanged if the key is missing or null.
 func (s *settings) decode(key string, v any) (there bool, err error) {
 	raw, there := s.keys[key]
 	if !there {
@@ -167,7 +167,7 @@ func (s *settings) named(defaults map[string]string) ([]setToken, error) {
 	return out, nil
 }
 
-// content returns a named special token's text, "" where there is none.
+// content returns a named special token's text, "" if there is none.
 func (s *settings) content(key string, defaults map[string]string) (string, error) {
 	var token *setToken
 	there, err := s.decode(key, &token)
@@ -206,12 +206,12 @@ func (s *settings) unsupported(format string, args ...any) error {
 	return adapters.Errorf(adapters.Unsupported, "%s: %s", s.dir, fmt.Sprintf(format, args...)).WithRemedy(writeRemedy)
 }
 
-// writeRemedy is what to do where a folder's own files are not enough.
+// writeRemedy is the remedy if a folder's files are not enough.
 const writeRemedy = "write tokenizer.json with transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)"
 
 // withIDs returns the added tokens as transformers adds them: those with ids,
-// then named ones, then the extra ones or, where the folder lists none, own.
-// ids are the model's; a token that is not among them gets the next one.
+// then named ones, then the extra ones or, if the folder lists none, own. ids are the
+// model's; a token that is not among them gets the next id.
 func (s *settings) withIDs(named, own []setToken, ids map[string]int32) ([]addedToken, error) {
 	if s.alone {
 		own = s.extra

@@ -9,7 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/jsonfile"
 )
 
-// scheme says how a vocabulary spells text.
+// scheme is the way in which a vocabulary spells text.
 type scheme struct {
 	byteLevel    bool            // GPT-2's: each byte of the text is a printable character
 	space        string          // stands for a space, as "▁" does; "" if nothing does
@@ -79,11 +79,10 @@ func (s *scheme) read(c component) {
 	}
 }
 
-// Surfaces returns, by id, the plain text that each token stands for, with a
-// space in front where the token starts a word: "Ġdog", "▁dog" and, in a
-// WordPiece vocabulary, "dog" all give " dog". Special tokens, parts of
-// characters, unprintable tokens and holes give "". With it two vocabularies can
-// be compared token by token.
+// Surfaces returns, by id, the plain text of each token, with a leading space if the token
+// starts a word: "Ġdog", "▁dog" and, in a WordPiece vocabulary, "dog" all give " dog". Special
+// tokens, parts of characters, unprintable tokens and unused ids give "". Two vocabularies can
+// be compared by it, token by token.
 func (t *Tokenizer) Surfaces() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,10 +96,9 @@ func (t *Tokenizer) Surfaces() []string {
 	return out
 }
 
-// CertainPrefix returns the first of ids, those whose text does not depend on what may
-// follow. Tokens that stand for single bytes ("<0x0A>") are text only together,
-// so a run of them at the end is left out; special tokens do not end a run, for
-// they are no text.
+// CertainPrefix returns the first of ids, whose text does not depend on ids that may follow.
+// Tokens for single bytes ("<0x0A>") are text only together, so that a run of them at the end
+// is left out. Special tokens do not end a run, because they have no text.
 func (t *Tokenizer) CertainPrefix(ids []int32) []int32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()

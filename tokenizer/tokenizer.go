@@ -21,8 +21,7 @@ const (
 
 // Encoding is a tokenized text.
 type Encoding struct {
-	// IDs are the token ids, with special tokens where the tokenizer's template
-	// puts them.
+	// IDs are the token ids, with the special tokens that the tokenizer's template adds.
 	IDs []int32
 
 	// Offsets hold, for each token, the first byte of the text that it stands
@@ -36,8 +35,7 @@ type Encoding struct {
 	Offsets [][2]int
 }
 
-// Tokenizer is one vocabulary with its rules. It may be used by several
-// goroutines at once.
+// Tokenizer is an open tokenizer. Several goroutines may use it at once.
 type Tokenizer struct {
 	json   []byte
 	scheme scheme
@@ -49,7 +47,7 @@ type Tokenizer struct {
 	vocabulary
 }
 
-// vocabulary is what the module knows about single tokens.
+// vocabulary holds the module's data about single tokens.
 type vocabulary struct {
 	tokens  []string // by id; "" for a hole
 	ids     map[string]int32
@@ -214,9 +212,8 @@ func checkText(text string) error {
 	return nil
 }
 
-// Decode returns the text that ids stand for, with the tokenizer's own decoder
-// and without any clean-up of spaces beyond it. Ids that stand for no token are
-// left out; bytes that are no UTF-8 become U+FFFD.
+// Decode returns the text of ids, by the tokenizer's own decoder without further clean-up of
+// spaces. Ids without a token are left out; bytes that are not UTF-8 become U+FFFD.
 func (t *Tokenizer) Decode(ids []int32, skipSpecial bool) (string, error) {
 	all, err := t.DecodeBatch([][]int32{ids}, skipSpecial)
 	if err != nil {
@@ -292,8 +289,7 @@ func (t *Tokenizer) IDOf(token string) (id int32, ok bool) {
 	return id, ok
 }
 
-// Token returns the token of an id as the vocabulary spells it, or "" if the id
-// stands for none.
+// Token returns the token of an id as the vocabulary spells it, or "" if there is none.
 func (t *Tokenizer) Token(id int32) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -303,8 +299,8 @@ func (t *Tokenizer) Token(id int32) string {
 	return t.tokens[id]
 }
 
-// Vocabulary returns all tokens by id as the vocabulary spells them, "" for an
-// id that stands for none.
+// Vocabulary returns all tokens by id as the vocabulary spells them, "" for an id without a
+// token.
 func (t *Tokenizer) Vocabulary() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -34,9 +34,9 @@ type subset struct {
 
 var _ data.Dataset = subset{}
 
-func (s subset) Len() int                     { return len(s.rows) }
-func (s subset) Record(i int) data.Record     { return s.Dataset.Record(s.rows[i]) }
-func (s subset) Image(i int) ([]uint8, error) { return s.Dataset.Image(s.rows[i]) }
+func (s subset) Len() int                              { return len(s.rows) }
+func (s subset) Record(i int) data.Record              { return s.Dataset.Record(s.rows[i]) }
+func (s subset) Image(i int) (*adapters.Tensor, error) { return s.Dataset.Image(s.rows[i]) }
 
 func (s subset) Digest() string {
 	sum := sha256.New()

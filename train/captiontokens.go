@@ -15,7 +15,8 @@ import (
 // ridge regression from the Q-Former's outputs on pictures, features [B, N, Denc], to
 // the language model's embeddings of the tokens of their captions. Query q of Q
 // stands for the token q/Q of the way through the caption.
-func fitProjectionToCaptions(ctx context.Context, to *bridge.Bridge, new adapters.TokenEmbedder, features *adapters.Tensor, captions []string, seed uint64) (TransferStats, error) {
+func fitProjectionToCaptions(ctx context.Context, to *bridge.Bridge, new adapters.TokenEmbedder, features *adapters.Tensor,
+	captions []string, seed uint64) (TransferStats, error) {
 	queries, err := to.Queries(ctx, features)
 	if err != nil {
 		return TransferStats{}, err

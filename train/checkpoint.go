@@ -22,7 +22,7 @@ const (
 	optimizerFile = "optimizer.safetensors"
 )
 
-// state is what a resumed run needs beside the weights and the moments.
+// state holds what a resumed run needs beside the weights and the moments.
 type state struct {
 	Phase   int       `json:"stage"` // index into the plan's phases
 	Step    int       `json:"step"`  // steps applied in that phase
@@ -79,7 +79,9 @@ func (s *Session) saveLocked(phase, step int, steps stepper) error {
 		if err := weights.Write(filepath.Join(tmp, optimizerFile), moments, nil); err != nil {
 			return err
 		}
-		data, err := json.MarshalIndent(state{Phase: phase, Step: step, Done: s.stepsDone, Seconds: s.clock.Seconds(), Scores: s.scores, Plan: s.Plan, Data: s.digests()}, "", "  ")
+		data, err := json.MarshalIndent(state{
+			Phase: phase, Step: step, Done: s.stepsDone, Seconds: s.clock.Seconds(), Scores: s.scores, Plan: s.Plan, Data: s.digests(),
+		}, "", "  ")
 		if err != nil {
 			return err
 		}
@@ -129,7 +131,7 @@ func (s *Session) restore(ctx context.Context) (position, error) {
 	}
 	next := position{phase: saved.Phase + 1}
 	if s.finished(next) { // only the last evaluation is left: its figures are written again
-		return next, s.Metrics.Truncate(s.stepsDone, evalPrefix)
+		return next, s.Metrics.Truncate(s.stepsDone, s.evalSeries()...)
 	}
 	return next, s.Metrics.Truncate(s.stepsDone)
 }

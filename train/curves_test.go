@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/objective"
+	"github.com/modular-bridging/bridge/train/optim"
 )
 
 // Evaluations that never came, or were counted stage by stage, would leave no
@@ -27,11 +27,11 @@ func TestEvaluationsAreCountedOverAllStages(t *testing.T) {
 		{0, 1, 2, []int{1, 3}},
 	} {
 		lm := fakeLanguage()
-		plan := quickPlan(objective.PromptCaption(), c.warmup)
+		plan := onePhase(objective.PromptCaption(), c.warmup)
 		plan.Phases = append(plan.Phases, plan.Phases[0])
 		plan.Phases[1].Name, plan.Phases[1].Schedule.Steps = "second", c.steps
 		plan.Evaluation = train.Evaluation{Every: c.every, Examples: 2}
-		result, err := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir()).Run(t.Context())
+		result, err := newSession(t, tinyFor(t, lm, 0), lm, plan, t.TempDir()).Run(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,11 +51,11 @@ func TestEvaluationsAreCountedOverAllStages(t *testing.T) {
 // A learning rate that stayed where it began would neither warm up nor settle.
 func TestLearningRatesFollowWarmupAndCosine(t *testing.T) {
 	const steps, warmup, floor = 7, 3, 0.1
-	plan, dir := quickPlan(objective.PromptCaption(), steps), t.TempDir()
-	plan.Phases[0].Schedule = train.Schedule{Steps: steps, Warmup: warmup, MinFactor: floor}
+	plan, dir := onePhase(objective.PromptCaption(), steps), t.TempDir()
+	plan.Phases[0].Schedule = optim.Schedule{Steps: steps, Warmup: warmup, MinFactor: floor}
 	plan.Phases[0].Optimizer.LearningRate = map[train.Module]float64{train.QFormer: 1e-3, train.Projection: 4e-3}
 	lm := fakeLanguage()
-	if _, err := quick(t, tinyFor(t, lm, 0), lm, plan, dir).Run(t.Context()); err != nil {
+	if _, err := newSession(t, tinyFor(t, lm, 0), lm, plan, dir).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for module, peak := range plan.Phases[0].Optimizer.LearningRate {
@@ -95,28 +95,17 @@ func TestStepsUseTheScheduledRates(t *testing.T) {
 			if c.objective.Stage != 1 {
 				b = tinyFor(t, lm, 0)
 			}
-			start, dir := t.TempDir(), t.TempDir()
-			if err := b.Save(start, adapters.Float32); err != nil {
-				t.Fatal(err)
-			}
-			plan := quickPlan(c.objective, 3)
+			begun, dir := weightsNow(t, b), t.TempDir()
+			plan := onePhase(c.objective, 3)
 			plan.CheckpointEvery = 1
 			plan.Phases[0].Schedule.Warmup, plan.Phases[0].Accumulate = 2, c.accumulate
-			s := quick(t, b, lm, plan, dir)
+			s := newSession(t, b, lm, plan, dir)
 			s.Keep = 3
 			if _, err := s.Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			at := func(step string) map[string]*adapters.Tensor {
-				found, _, err := weights.ReadFile(filepath.Join(dir, "checkpoints", step, "model.safetensors"))
-				if err != nil {
-					t.Fatal(err)
-				}
-				return found
-			}
-			begun, _, err := weights.ReadFile(filepath.Join(start, "model.safetensors"))
-			if err != nil {
-				t.Fatal(err)
+				return weightsIn(t, filepath.Join(dir, "checkpoints", step))
 			}
 			if moved := farthestBias(begun, at("step-000001")); math.Abs(moved-peak/2) > peak/50 {
 				t.Errorf("the first step moves biases by %g, want %g", moved, peak/2)

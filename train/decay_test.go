@@ -2,13 +2,11 @@ package train_test
 
 import (
 	"math"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/objective"
 )
@@ -33,23 +31,16 @@ func TestMatricesAndQueriesDecayAlone(t *testing.T) {
 				return tinyFor(t, lm, 0)
 			}
 			after := func(decay float64) map[string]*adapters.Tensor {
-				plan, dir := quickPlan(o, 1), t.TempDir()
+				plan, dir := onePhase(o, 1), t.TempDir()
 				plan.Phases[0].Schedule.Warmup, plan.Phases[0].Schedule.MinFactor = 0, 1
 				plan.Phases[0].Optimizer.LearningRate = map[train.Module]float64{train.QFormer: rate, train.Projection: rate}
 				plan.Phases[0].Optimizer.WeightDecay = decay
-				if _, err := quick(t, begin(), lm, plan, dir).Run(t.Context()); err != nil {
+				if _, err := newSession(t, begin(), lm, plan, dir).Run(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				return weightsOf(t, dir)
 			}
-			dir := t.TempDir()
-			if err := begin().Save(dir, adapters.Float32); err != nil {
-				t.Fatal(err)
-			}
-			start, _, err := weights.ReadFile(filepath.Join(dir, "model.safetensors"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			start := weightsNow(t, begin())
 			plain, decayed := after(0), after(decay)
 			for name, w := range start {
 				share := rate * decay

@@ -59,29 +59,29 @@ func TestFullDiskLeavesTheNewestCheckpointAndSaysWhatToDo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := testenv.SmallDisk(t)
 			lm := fakeLanguage()
-			plan := quickPlan(objective.PromptCaption(), c.steps)
+			plan := onePhase(objective.PromptCaption(), c.steps)
 			plan.CheckpointEvery = c.every
-			s := quick(t, tinyFor(t, lm, 0), lm, plan, dir)
+			s := newSession(t, tinyFor(t, lm, 0), lm, plan, dir)
 			ballast := filepath.Join(dir, "ballast")
 			s.Train.Features = &filling{s.Train.Features, c.full, ballast}
 			_, err := s.Run(t.Context())
 			if err == nil || adapters.KindOf(err) != adapters.Exhausted || !strings.Contains(err.Error(), "free disk space") || !strings.Contains(err.Error(), "--resume") {
 				t.Errorf("got %v, want an error of kind exhausted that says what to do", err)
 			}
-			newest, passed, err := checkpoint.Latest(filepath.Join(dir, "checkpoints"))
-			if err != nil || len(passed) > 0 || filepath.Base(newest) != c.newest {
-				t.Fatalf("the newest checkpoint is %s, passed over %v: %v", newest, passed, err)
+			newest, skipped, err := checkpoint.Latest(filepath.Join(dir, "checkpoints"))
+			if err != nil || len(skipped) > 0 || filepath.Base(newest) != c.newest {
+				t.Fatalf("the newest checkpoint is %s, skipped %v: %v", newest, skipped, err)
 			}
 			if err := os.Remove(ballast); err != nil {
 				t.Fatal(err)
 			}
-			again := quick(t, tinyFor(t, lm, 0), lm, plan, dir)
+			again := newSession(t, tinyFor(t, lm, 0), lm, plan, dir)
 			again.Resume = true
 			if _, err := again.Run(t.Context()); err != nil {
 				t.Fatalf("resumed with space: %v", err)
 			}
 			whole := t.TempDir()
-			if _, err := quick(t, tinyFor(t, lm, 0), lm, plan, whole).Run(t.Context()); err != nil {
+			if _, err := newSession(t, tinyFor(t, lm, 0), lm, plan, whole).Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			sameBits(t, weightsOf(t, dir), weightsOf(t, whole))

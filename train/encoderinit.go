@@ -60,7 +60,8 @@ func matchPositions(m, n int) ([]int, error) {
 	oldSide, oldClass, ok := grid(m)
 	newSide, newClass, ok2 := grid(n)
 	if !ok || !ok2 || newClass && !oldClass {
-		return nil, adapters.Errorf(adapters.Unsupported, "%d and %d feature tokens cannot be matched, want square grids, with a class token in both or none in the new", m, n)
+		return nil, adapters.Errorf(adapters.Unsupported,
+			"%d and %d feature tokens cannot be matched, want square grids, with a class token in both or none in the new", m, n)
 	}
 	var positions []int
 	first := 0

@@ -8,29 +8,6 @@ import (
 	"github.com/modular-bridging/bridge/eval"
 )
 
-// Scores holds the results of an evaluation.
-type Scores struct {
-	Step       int             `json:"step"`                // optimizer steps of all phases so far
-	Seconds    float64         `json:"seconds"`             // of training, evaluation not counted
-	Grounding  *eval.Grounding `json:"grounding,omitempty"` // stage 2; Right is the loss
-	ExactMatch *float64        `json:"exact_match,omitempty"`
-	CIDErD     *float64        `json:"cider_d,omitempty"`
-	Captions   int             `json:"captions,omitempty"`  // that exact match and CIDEr-D are of
-	Retrieval  *eval.Retrieval `json:"retrieval,omitempty"` // stage 1
-
-	ByKind map[string]eval.Rate `json:"exact_match_by_kind,omitempty"` // of what is shown
-
-	samples []eval.Caption
-}
-
-// EvalLoss returns the mean loss per target token with the right picture.
-func (s Scores) EvalLoss() float64 {
-	if s.Grounding == nil {
-		return 0
-	}
-	return s.Grounding.Right
-}
-
 // evaluate measures the bridge on the first records of the evaluation set. captions is
 // the number of captions to generate, rerank the number of candidates that ITM ranks
 // again.
@@ -109,7 +86,8 @@ func (s *Session) grounding(ctx context.Context, features *adapters.Tensor, rows
 	return &g, err
 }
 
-// evalExample returns an example that asks for a caption as the run's last phase does.
+// evalExample returns the example by which the objective of the run's last phase measures
+// the loss of a caption.
 func (s *Session) evalExample(i int, caption string) adapters.Example {
 	last := s.Plan.Phases[len(s.Plan.Phases)-1]
 	return last.Objective.EvalExample(s.Plan.Templates, i, caption)
@@ -129,18 +107,37 @@ func (s *Session) writeCaptions(ctx context.Context, scores *Scores, features *a
 	}
 	got, references := make([]string, n), make([][]string, n)
 	for i, row := range rows {
-		e := s.Eval.Data.Record(row)
-		scores.samples[i].Index, scores.samples[i].Kind = row, e.Kind
-		got[i], references[i] = scores.samples[i].Got, e.Captions
+		record := s.Eval.Data.Record(row)
+		scores.samples[i].Index, scores.samples[i].Kind = row, record.Kind
+		got[i], references[i] = scores.samples[i].Got, record.Captions
 	}
-	match := eval.ExactMatch(scores.samples)
-	cider, _ := eval.CIDErD(got, references)
-	scores.ExactMatch, scores.CIDErD, scores.Captions, scores.ByKind = &match, &cider, n, eval.MatchByKind(scores.samples)
+	scores.Captions, scores.ByKind, scores.Values = n, eval.MatchByKind(scores.samples), eval.Values{}
+	for _, m := range s.evalMetrics() {
+		if m.Captions != nil {
+			scores.Values[m.Name] = m.Captions(got, references)
+		}
+	}
 	return nil
 }
 
-// evalPrefix begins the names of series that evaluations write.
-const evalPrefix = "held_out/"
+// evalMetrics returns the metrics of the run's evaluations.
+func (s *Session) evalMetrics() []eval.Metric {
+	if s.EvalMetrics != nil {
+		return s.EvalMetrics
+	}
+	return eval.Metrics()
+}
+
+// evalSeries returns the names of the series that evaluations write.
+func (s *Session) evalSeries() []string {
+	var names []string
+	for _, m := range s.evalMetrics() {
+		if m.Series != "" {
+			names = append(names, m.Series)
+		}
+	}
+	return names
+}
 
 // publish appends scores to the run's and writes them to the metrics.
 func (s *Session) publish(scores Scores) error {
@@ -148,14 +145,10 @@ func (s *Session) publish(scores Scores) error {
 	s.scores = append(s.scores, scores)
 	s.state.Unlock()
 	values := map[string]float64{}
-	if g := scores.Grounding; g != nil {
-		values[evalPrefix+"loss"], values[evalPrefix+"loss_other_picture"], values[evalPrefix+"loss_no_picture"] = g.Right, g.Other, g.None
-	}
-	if scores.ExactMatch != nil {
-		values[evalPrefix+"exact_match"], values[evalPrefix+"cider_d"] = *scores.ExactMatch, *scores.CIDErD
-	}
-	if r := scores.Retrieval; r != nil {
-		values[evalPrefix+"text_r1"], values[evalPrefix+"image_r1"] = r.TextR1, r.ImageR1
+	for _, m := range s.evalMetrics() {
+		if v, ok := m.Of(scores.Results); ok && m.Series != "" {
+			values[m.Series] = v
+		}
 	}
 	return s.Metrics.Write(s.stepsDone, s.clock, values)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/objective"
+	"github.com/modular-bridging/bridge/train/optim"
 )
 
 // briefly is an objective that this program adds: the language model reads the picture and
@@ -44,9 +45,9 @@ func Example_newObjective() {
 		Seed: 1,
 		Phases: []train.Phase{{
 			Name: "stage-2", Objective: briefly(), Train: []train.Module{train.Projection}, Batch: 2,
-			Schedule: train.Schedule{Steps: 1},
+			Schedule: optim.Schedule{Steps: 1},
 			Optimizer: train.Optimizer{
-				LearningRate: map[train.Module]float64{train.Projection: 1e-3}, Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8,
+				LearningRate: map[train.Module]float64{train.Projection: 1e-3}, Config: optim.Config{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8},
 			},
 		}},
 		Evaluation: train.Evaluation{Examples: 2},

@@ -13,11 +13,13 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/featurecache"
+	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/metrics"
 	"github.com/modular-bridging/bridge/train/objective"
+	"github.com/modular-bridging/bridge/train/optim"
 )
 
 // Example trains the kit's bridge for a few more steps, in this process, and shows the
@@ -30,10 +32,10 @@ func Example() {
 		Seed: 1,
 		Phases: []train.Phase{{
 			Name: "stage-2", Objective: objective.PromptCaption(), Train: []train.Module{train.QFormer, train.Projection}, Batch: 8,
-			Schedule: train.Schedule{Steps: 3, Warmup: 1},
+			Schedule: optim.Schedule{Steps: 3, Warmup: 1},
 			Optimizer: train.Optimizer{
 				LearningRate: map[train.Module]float64{train.QFormer: 1e-4, train.Projection: 2e-4},
-				Beta1:        0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.05, ClipNorm: 1,
+				Config:       optim.Config{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.05, ClipNorm: 1},
 			},
 		}},
 		Evaluation: train.Evaluation{Examples: 8, Captions: 4},
@@ -45,7 +47,8 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%d steps, %.0f %% of %d captions right\n", result.Steps, 100**result.Final.ExactMatch, result.Final.Captions)
+	right, _ := result.Final.Value(eval.MetricExactMatch)
+	fmt.Printf("%d steps, %.0f %% of %d captions right\n", result.Steps, 100*right, result.Final.Captions)
 	fmt.Printf("%q\n", result.Samples[0].Got)
 	// Output:
 	// stage-2: step 1 of 3

@@ -3,7 +3,6 @@ package train
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -11,99 +10,95 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
-	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/train/optim"
 )
 
-// generative is the step of stage 2 and of the projector's warm-up: soft
-// prompts by the bridge, loss and gradient by the frozen language model behind
-// its contract, then the backward pass of the bridge with that gradient.
+// generative runs the steps of stage 2 and of the projector's warm-up. The bridge
+// computes soft prompts; the frozen language model, behind its contract, computes the
+// loss and its gradient by the soft prompts; the bridge is differentiated with that
+// gradient.
+//
+// A batch is computed in phase.Accumulate micro-batches. Their gradients add up on the
+// device, and the last micro-batch's graph steps the optimizer with the sum.
 type generative struct {
 	session *Session
 	phase   Phase
 	opt     *optim.AdamW
-	rates   rates
-	// source gives the graph's input for examples: features, or Q-Former
-	// outputs where only the projection is trained.
+	peaks   peaks
+	// source gives the input of the graphs: features, or the Q-Former's outputs if the
+	// phase caches them.
 	source featurecache.Features
 
-	forward, update, accumulate, scale *model.Exec
+	forward    *model.Exec // input, random state → soft prompts
+	accumulate *model.Exec // input, random state, cotangent, sums → sums
+	update     *model.Exec // input, random state, cotangent, rates, sums → gradient norms; steps the optimizer
 }
 
-func newGenerative(ctx context.Context, s *Session, st Phase) (_ *generative, err error) {
-	g := &generative{session: s, phase: st, source: s.Train.Features}
-	if st.CachedQueries > 0 {
-		if g.source, err = cacheQueries(ctx, s, st); err != nil {
+func newGenerative(ctx context.Context, s *Session, phase Phase) (_ *generative, err error) {
+	g := &generative{session: s, phase: phase, source: s.Train.Features}
+	if phase.CachedQueries > 0 {
+		if g.source, err = cacheQueries(ctx, s, phase); err != nil {
 			return nil, err
 		}
 	}
-	if g.opt, g.rates, err = newOptimizer(s.Bridge, st); err != nil {
+	if g.opt, g.peaks, err = newOptimizer(s.Bridge, phase); err != nil {
 		return nil, err
 	}
-	if err := g.compile(); err != nil {
+	if err := g.build(); err != nil {
 		g.close()
 		return nil, err
 	}
 	return g, nil
 }
 
+// build makes the graphs. They are compiled when the shapes of their inputs are known.
+func (g *generative) build() (err error) {
+	exec := func(f func(in []*Node) []*Node) *model.Exec {
+		if err != nil {
+			return nil
+		}
+		var e *model.Exec
+		e, err = model.NewExec(g.session.Bridge.Backend(), g.session.Bridge.Store(), func(_ *model.Scope, in []*Node) []*Node { return f(in) })
+		return e
+	}
+	g.forward = exec(func(in []*Node) []*Node {
+		return []*Node{g.prompts(in[0], in[1])}
+	})
+	g.accumulate = exec(func(in []*Node) []*Node {
+		return g.gradients(in[0], in[1], in[2], in[3:])
+	})
+	g.update = exec(func(in []*Node) []*Node {
+		return []*Node{g.opt.Apply(g.gradients(in[0], in[1], in[2], in[4:]), in[3])}
+	})
+	return err
+}
+
 // prompts builds float32[B, Q, Dllm] from the source's tensor.
 func (g *generative) prompts(in, rng *Node) *Node {
-	config, p := g.session.Bridge.Config(), layers.NewParams(g.session.Bridge.Store(), in.Graph())
+	config, store := g.session.Bridge.Config(), g.session.Bridge.Store()
 	if g.phase.CachedQueries > 0 {
-		return qformer.New(config, p, nil).Project(ConvertDType(in, dtypes.Float32))
+		return qformer.New(config, store, in.Graph(), nil).Project(ConvertDType(in, dtypes.Float32))
 	}
-	return qformer.New(config, p, layers.NewRNG(rng)).Prompts(in)
+	return qformer.New(config, store, in.Graph(), qformer.NewRNG(rng)).Prompts(in)
 }
 
-// gradients builds the bridge's gradients, given the loss's gradient by the
-// soft prompts (a vector-Jacobian product; the forward pass is recomputed).
-func (g *generative) gradients(in, rng, cotangent *Node) []*Node {
-	return Gradient(qformer.WithCotangent(g.prompts(in, rng), cotangent), g.opt.Parameters(in.Graph())...)
-}
-
-func (g *generative) compile() error {
-	backend, store := g.session.Bridge.Backend(), g.session.Bridge.Store()
-	build := func(target **model.Exec, f func(in []*Node) []*Node) error {
-		e, err := model.NewExec(backend, store, func(_ *model.Scope, in []*Node) []*Node { return f(in) })
-		*target = e
-		return err
+// gradients builds the gradients of the bridge's parameters from the loss's gradient by
+// the soft prompts (a vector-Jacobian product; the forward pass is computed again), and
+// adds them to sums, one for each parameter, or to nothing.
+func (g *generative) gradients(in, rng, cotangent *Node, sums []*Node) []*Node {
+	all := Gradient(qformer.WithCotangent(g.prompts(in, rng), cotangent), g.opt.Parameters(in.Graph())...)
+	for i, sum := range sums {
+		all[i] = Add(all[i], sum)
 	}
-	if err := build(&g.forward, func(in []*Node) []*Node {
-		return []*Node{g.prompts(in[0], in[1])}
-	}); err != nil {
-		return err
-	}
-	if g.phase.Accumulate <= 1 {
-		return build(&g.update, func(in []*Node) []*Node {
-			return []*Node{g.opt.Apply(g.gradients(in[0], in[1], in[2]), in[3])}
-		})
-	}
-	if err := build(&g.accumulate, func(in []*Node) []*Node {
-		sum := g.gradients(in[0], in[1], in[2])
-		for i, before := range in[3:] {
-			sum[i] = Add(sum[i], before)
-		}
-		return sum
-	}); err != nil {
-		return err
-	}
-	return build(&g.scale, func(in []*Node) []*Node {
-		scaled := make([]*Node, len(in)-1)
-		for i, x := range in[1:] {
-			scaled[i] = Mul(x, in[0])
-		}
-		return scaled
-	})
+	return all
 }
 
 func (g *generative) close() {
-	for _, e := range []*model.Exec{g.forward, g.update, g.accumulate, g.scale} {
+	for _, e := range []*model.Exec{g.forward, g.accumulate, g.update} {
 		if e != nil {
 			e.Finalize()
 		}
@@ -113,76 +108,137 @@ func (g *generative) close() {
 
 func (g *generative) optimizer() *optim.AdamW { return g.opt }
 
-// prepare does optimizer step n, counted from 0, up to the gradient of the language
-// model: nothing of it is applied unless all of it can be.
+// prepare runs step n, counted from 0, up to the gradient of the language model, and
+// compiles the graphs that apply runs.
 func (g *generative) prepare(ctx context.Context, n int) (*preparedStep, error) {
 	batch := g.session.batch(g.phase, n)
-	runs, total, err := g.runMicroBatches(ctx, n, batch)
+	parts, total, err := g.runMicroBatches(ctx, n, batch)
 	free := func() {
-		for _, m := range runs {
+		for _, m := range parts {
 			m.free()
 		}
 	}
 	if err == nil {
-		err = g.compileUpdate(runs[0])
+		err = g.compile(parts)
 	}
 	if err != nil {
 		free()
 		return nil, err
 	}
 	return &preparedStep{free: free, apply: func() (stepResult, error) {
-		norm, err := g.apply(n, runs, total)
+		norm, err := g.apply(n, parts, total)
 		return stepResult{Losses: map[string]float64{"loss": total.perToken()}, Images: len(batch), GradNorm: float64(norm)}, err
 	}}, nil
 }
 
-// runMicroBatches does the micro-batches of a step up to their gradients. What it returns is to
-// be freed, also with an error.
-func (g *generative) runMicroBatches(ctx context.Context, n int, batch []data.Sample) (runs []*microBatch, total loss, err error) {
-	micro := max(1, g.phase.Accumulate)
-	size := len(batch) / micro
-	for k, ahead := 0, g.startForward(ctx, n, 0, batch[:size]); k < micro; k++ {
+// runMicroBatches runs the micro-batches of a step up to their gradients. The caller
+// frees what it returns, also after an error.
+func (g *generative) runMicroBatches(ctx context.Context, n int, batch []data.Sample) (parts []*microBatch, total loss, err error) {
+	count := max(1, g.phase.Accumulate)
+	size := len(batch) / count
+	for k, ahead := 0, g.startForward(ctx, n, 0, batch[:size]); k < count; k++ {
 		m := <-ahead
+		parts = append(parts, m)
 		if m.err != nil {
-			return runs, total, m.err
+			return parts, total, m.err
 		}
-		runs = append(runs, m)
-		if k+1 < micro { // the Q-Former works on the next while the language model works on this
+		if k+1 < count { // the Q-Former works on the next while the language model works on this
 			ahead = g.startForward(ctx, n, k+1, batch[(k+1)*size:(k+2)*size])
 		}
 		part, err := g.scoreMicroBatch(ctx, m)
 		total.add(part)
 		if err != nil {
-			if k+1 < micro {
+			if k+1 < count {
 				(<-ahead).free()
 			}
-			return runs, total, err
+			return parts, total, err
 		}
 	}
-	return runs, total, nil
+	return parts, total, nil
 }
 
-// compileUpdate compiles what apply will run with micro-batches like this one.
-func (g *generative) compileUpdate(m *microBatch) error {
-	cotangent := shapes.Make(dtypes.Float32, m.cotangent.Shape...)
-	if g.update != nil {
-		learning, err := g.opt.Rates(g.rates.at(0))
-		if err != nil {
-			return err
-		}
-		defer learning.FinalizeAll()
-		_, err = g.update.Compile(m.in.Shape(), m.rng.Shape(), cotangent, learning.Shape())
+// compile compiles the graphs that apply runs with micro-batches, which all have the
+// shapes of the first.
+func (g *generative) compile(parts []*microBatch) error {
+	m := parts[0]
+	learning, err := g.opt.Rates(g.peaks.at(0, g.phase.Schedule))
+	if err != nil {
 		return err
 	}
-	all := []shapes.Shape{m.in.Shape(), m.rng.Shape(), cotangent}
-	for _, p := range g.opt.Names() {
-		all = append(all, g.session.Bridge.Store().GetVariable(layers.VariablePath(p)).Shape())
+	defer learning.FinalizeAll()
+	inputs := []shapes.Shape{m.in.Shape(), m.rng.Shape(), shapes.Make(dtypes.Float32, m.cotangent.Shape...)}
+	var sums []shapes.Shape
+	if len(parts) > 1 {
+		sums = g.parameterShapes()
+		if _, err := g.accumulate.Compile(append(inputs[:3:3], sums...)...); err != nil {
+			return err
+		}
 	}
-	_, err := g.accumulate.Compile(all...)
+	_, err = g.update.Compile(append(append(inputs, learning.Shape()), sums...)...)
 	return err
 }
 
-// compileFor compiles a graph for arguments, where that is not done yet.
+// parameterShapes returns the shapes of the trained parameters, in the optimizer's order.
+func (g *generative) parameterShapes() []shapes.Shape {
+	var all []shapes.Shape
+	for _, name := range g.opt.Names() {
+		all = append(all, g.session.Bridge.Store().GetVariable(qformer.VariablePath(name)).Shape())
+	}
+	return all
+}
+
+// apply differentiates the bridge and steps the optimizer with the gradient of the mean
+// loss per token of the whole batch. It returns the gradient's norm.
+func (g *generative) apply(n int, parts []*microBatch, total loss) (float32, error) {
+	var sums []*tensors.Tensor
+	defer func() { finalize(anys(sums)) }()
+	last := parts[len(parts)-1]
+	if len(parts) > 1 {
+		for _, shape := range g.parameterShapes() {
+			sums = append(sums, tensors.FromShape(shape))
+		}
+	}
+	for _, m := range parts[:len(parts)-1] {
+		next, err := g.differentiate(g.accumulate, m, total, sums...)
+		if err != nil {
+			return 0, err
+		}
+		finalize(anys(sums))
+		sums = next
+	}
+	learning, err := g.opt.Rates(g.peaks.at(n, g.phase.Schedule))
+	if err != nil {
+		return 0, err
+	}
+	defer learning.FinalizeAll()
+	norms, err := g.differentiate(g.update, last, total, append([]*tensors.Tensor{learning}, sums...)...)
+	if err != nil {
+		return 0, err
+	}
+	defer norms[0].FinalizeAll()
+	return g.opt.Commit(norms[0])
+}
+
+// differentiate runs a backward pass of the bridge. The gradient by a micro-batch's soft
+// prompts, which is of the summed loss, becomes that of the mean loss per token.
+func (g *generative) differentiate(exec *model.Exec, m *microBatch, total loss, more ...*tensors.Tensor) ([]*tensors.Tensor, error) {
+	inverse := float32(1 / max(1, total.tokens))
+	for i, v := range m.cotangent.Float32s() {
+		m.cotangent.Float32s()[i] = v * inverse
+	}
+	cotangent, err := hosttensor.ToDevice(g.session.Bridge.Backend(), m.cotangent)
+	if err != nil {
+		return nil, err
+	}
+	defer cotangent.FinalizeAll()
+	out, err := exec.Call(anys(append([]*tensors.Tensor{m.in, m.rng, cotangent}, more...))...)
+	if err != nil {
+		return nil, fmt.Errorf("backward pass of the bridge: %w", err)
+	}
+	return out, nil
+}
+
+// compileFor compiles a graph for the shapes of arguments, unless it is compiled already.
 func compileFor(e *model.Exec, args ...*tensors.Tensor) error {
 	all := make([]shapes.Shape, len(args))
 	for i, t := range args {
@@ -190,162 +246,6 @@ func compileFor(e *model.Exec, args ...*tensors.Tensor) error {
 	}
 	_, err := e.Compile(all...)
 	return err
-}
-
-// loss is a sum over target tokens, in nats.
-type loss struct{ nats, tokens float64 }
-
-func (l *loss) add(o loss) { l.nats += o.nats; l.tokens += o.tokens }
-
-func (l loss) perToken() float64 { return l.nats / max(1, l.tokens) }
-
-// microBatch is a part of a step on its way.
-type microBatch struct {
-	examples  []adapters.Example
-	in, rng   *tensors.Tensor
-	prompts   *adapters.Tensor // prompts
-	cotangent *adapters.Tensor // gradient of the summed loss by prompts
-	err       error
-}
-
-func (m *microBatch) free() {
-	for _, t := range []*tensors.Tensor{m.in, m.rng} {
-		if t != nil {
-			t.FinalizeAll()
-		}
-	}
-}
-
-// startForward runs the forward pass of one micro-batch in the background.
-func (g *generative) startForward(ctx context.Context, n, k int, batch []data.Sample) <-chan *microBatch {
-	done := make(chan *microBatch, 1)
-	go func() {
-		m := &microBatch{}
-		m.err = g.runForward(ctx, m, n, k, batch)
-		done <- m
-	}()
-	return done
-}
-
-func (g *generative) runForward(ctx context.Context, m *microBatch, n, k int, batch []data.Sample) (err error) {
-	rows := make([]int, len(batch))
-	for i, p := range batch {
-		rows[i] = p.Index
-		if err := g.truncateSample(ctx, &p); err != nil {
-			return err
-		}
-		m.examples = append(m.examples, g.phase.Objective.Example(g.session.Plan.Templates, i, p))
-	}
-	features, err := g.source.Features(ctx, rows)
-	if err != nil {
-		return err
-	}
-	if m.in, err = hosttensor.ToDevice(g.session.Bridge.Backend(), features); err != nil {
-		return err
-	}
-	if m.rng, err = rngState(g.session.Plan.Seed, g.phase.Name, n, k); err != nil {
-		return err
-	}
-	prompts, err := g.forward.Call1(m.in, m.rng)
-	if err != nil {
-		return fmt.Errorf("forward pass of the bridge: %w", err)
-	}
-	m.prompts, err = hosttensor.FromDevice(prompts)
-	return err
-}
-
-// truncateSample shortens what is too long of a pick.
-func (g *generative) truncateSample(ctx context.Context, p *data.Sample) (err error) {
-	if p.Question != nil {
-		q := *p.Question
-		q.Answer, err = g.session.truncate(ctx, q.Answer)
-		p.Question = &q
-		return err
-	}
-	if p.Prefix, err = g.session.truncate(ctx, p.Prefix); err == nil {
-		p.Caption, err = g.session.truncate(ctx, p.Caption)
-	}
-	return err
-}
-
-// scoreMicroBatch asks the language model for loss and gradient.
-func (g *generative) scoreMicroBatch(ctx context.Context, m *microBatch) (loss, error) {
-	resp, err := g.session.Language.Loss(ctx, &adapters.LossRequest{Prompts: m.prompts, Examples: m.examples, Gradient: true})
-	if err != nil {
-		return loss{}, err
-	}
-	for i, l := range resp.Loss {
-		if math.IsNaN(float64(l)) || math.IsInf(float64(l), 0) {
-			return loss{}, adapters.Errorf(adapters.Corrupt, "the frozen language model %s gives a loss of %v for %q", g.session.Language.Spec().ID, l, m.examples[i].Target).
-				WithRemedy("its weights may be damaged, or its dtype too narrow: check it with `bridge caption`, or set language.dtype = \"float32\"")
-		}
-	}
-	m.cotangent = resp.Gradient
-	return sumLoss(resp), nil
-}
-
-func sumLoss(resp *adapters.LossResponse) (l loss) {
-	for i := range resp.Loss {
-		l.nats += float64(resp.Loss[i])
-		l.tokens += float64(resp.Tokens[i])
-	}
-	return l
-}
-
-// apply runs the backward passes and steps the optimizer with the gradient of
-// the mean loss per token of the whole batch.
-func (g *generative) apply(n int, runs []*microBatch, total loss) (float32, error) {
-	inverse := float32(1 / max(1, total.tokens))
-	if g.update != nil {
-		return g.applyAtOnce(n, runs[0], inverse)
-	}
-	sums := make([]any, len(g.opt.Names()))
-	for i, p := range g.opt.Names() {
-		v := g.session.Bridge.Store().GetVariable(layers.VariablePath(p))
-		sums[i] = tensors.FromShape(v.Shape())
-	}
-	for _, m := range runs {
-		cotangent, err := hosttensor.ToDevice(g.session.Bridge.Backend(), m.cotangent)
-		if err != nil {
-			return 0, err
-		}
-		next, err := g.accumulate.Call(append([]any{m.in, m.rng, cotangent}, sums...)...)
-		finalize(append(sums, cotangent))
-		if err != nil {
-			return 0, fmt.Errorf("backward pass of the bridge: %w", err)
-		}
-		sums = anys(next)
-	}
-	scaled, err := g.scale.Call(append([]any{inverse}, sums...)...)
-	finalize(sums)
-	if err != nil {
-		return 0, fmt.Errorf("backward pass of the bridge: %w", err)
-	}
-	defer finalize(anys(scaled))
-	return g.opt.Step(scaled, g.rates.at(n))
-}
-
-// applyAtOnce is backward pass and optimizer step in one graph.
-func (g *generative) applyAtOnce(n int, m *microBatch, inverse float32) (float32, error) {
-	for i, v := range m.cotangent.Float32s() {
-		m.cotangent.Float32s()[i] = v * inverse
-	}
-	cotangent, err := hosttensor.ToDevice(g.session.Bridge.Backend(), m.cotangent)
-	if err != nil {
-		return 0, err
-	}
-	defer cotangent.FinalizeAll()
-	learning, err := g.opt.Rates(g.rates.at(n))
-	if err != nil {
-		return 0, err
-	}
-	defer learning.FinalizeAll()
-	norms, err := g.update.Call1(m.in, m.rng, cotangent, learning)
-	if err != nil {
-		return 0, fmt.Errorf("backward pass of the bridge: %w", err)
-	}
-	defer norms.FinalizeAll()
-	return g.opt.Commit(norms)
 }
 
 func anys(ts []*tensors.Tensor) []any {

@@ -11,7 +11,7 @@ import (
 
 // stepResult holds the figures of a step.
 type stepResult struct {
-	Losses   map[string]float64 // mean per token or per pair; "loss" is what is minimised
+	Losses   map[string]float64 // mean per token or per pair; "loss" is the one that is minimised
 	Images   int
 	GradNorm float64
 }
@@ -172,7 +172,7 @@ func (s *Session) record(phase Phase, n int, result stepResult) error {
 		values[phase.Name+"/"+name] = v
 	}
 	for _, m := range phase.Train {
-		values[phase.Name+"/lr_"+string(m)] = schedule(phase, m).Rate(n + 1)
+		values[phase.Name+"/lr_"+string(m)] = phase.Schedule.Rate(phase.Optimizer.LearningRate[m], n+1)
 	}
 	return s.Metrics.Write(s.stepsDone, s.clock, values)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
-	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/qformer"
 	losses "github.com/modular-bridging/bridge/qformer/objective"
 	"github.com/modular-bridging/bridge/train"
@@ -59,7 +59,7 @@ func direct(t *testing.T, b *bridge.Bridge, set train.Set, begin int32) (itc, it
 	c.Begin, c.ITM = int(begin), 0
 	exec := model.MustNewExec(b.Backend(), b.Store(), func(_ *model.Scope, in []*Node) []*Node {
 		pad := Scalar(in[1].Graph(), in[1].DType(), b.Tokenizer().Pad())
-		l := losses.Stage1(qformer.New(b.Config(), layers.NewParams(b.Store(), in[0].Graph()), nil), c,
+		l := losses.Stage1(qformer.New(b.Config(), b.Store(), in[0].Graph(), nil), c,
 			losses.Batch{Features: in[0], IDs: in[1], Visible: NotEqual(in[1], pad), ImageIDs: in[2]}, nil)
 		return []*Node{l.ITC, l.ITG}
 	})
@@ -73,7 +73,7 @@ func direct(t *testing.T, b *bridge.Bridge, set train.Set, begin int32) (itc, it
 // one that a stage-1 bridge is used for.
 func TestStage1SeesImageIDsAndBeginsWithDEC(t *testing.T) {
 	b := tiny(t, 0)
-	set := scenes(t, "train", 6)
+	set := scenes(t, kit.Train, 6)
 	distinct := set
 	set.Data = paired{set.Data}
 	wantITC, wantITG := direct(t, b, set, b.Tokenizer().DEC())
@@ -82,9 +82,9 @@ func TestStage1SeesImageIDsAndBeginsWithDEC(t *testing.T) {
 	if math.Abs(wantITC-otherITC) < 1e-3 || math.Abs(wantITG-otherITG) < 1e-3 {
 		t.Fatalf("the batch does not tell: ITC %g and %g, ITG %g and %g", wantITC, otherITC, wantITG, otherITG)
 	}
-	plan, dir := quickPlan(objective.Representation(), 4), t.TempDir()
+	plan, dir := onePhase(objective.Representation(), 4), t.TempDir()
 	plan.Phases[0].Batch = 6
-	s := quick(t, b, nil, plan, dir)
+	s := newSession(t, b, nil, plan, dir)
 	s.Train = set
 	if _, err := s.Run(t.Context()); err != nil {
 		t.Fatal(err)
@@ -99,9 +99,9 @@ func TestStage1SeesImageIDsAndBeginsWithDEC(t *testing.T) {
 
 // Weights that were ignored would train all three objectives alike.
 func TestStage1WeighsItsObjectives(t *testing.T) {
-	plan, dir := quickPlan(objective.Representation(), 4), t.TempDir()
+	plan, dir := onePhase(objective.Representation(), 4), t.TempDir()
 	plan.Phases[0].ITC, plan.Phases[0].ITM = 2, 0.5
-	if _, err := quick(t, tiny(t, 0), nil, plan, dir).Run(t.Context()); err != nil {
+	if _, err := newSession(t, tiny(t, 0), nil, plan, dir).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	loss, itc, itm, itg := readMetric(t, dir, "only/loss"), readMetric(t, dir, "only/itc"), readMetric(t, dir, "only/itm"), readMetric(t, dir, "only/itg")
@@ -147,10 +147,10 @@ func TestLanguageModelingIsPictureThenCaption(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lm.Close()
-	plan := quickPlan(objective.LanguageModeling(), 4)
+	plan := onePhase(objective.LanguageModeling(), 4)
 	plan.Phases[0].Schedule.Warmup = 0
-	s := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
-	s.Train = scenes(t, "train", 8)
+	s := newSession(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
+	s.Train = scenes(t, kit.Train, 8)
 	captions := captionSet(s.Train.Data)
 	train1(t, s, func(text, target string) {
 		if _, ok := captions[target]; !ok || text != "" {
@@ -167,9 +167,9 @@ func TestPrefixLMSplitsCaptionsBetweenEncoderAndDecoder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lm.Close()
-	plan := quickPlan(objective.PrefixLM(), 4)
+	plan := onePhase(objective.PrefixLM(), 4)
 	plan.Templates.TargetPrefix = ""
-	s := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
+	s := newSession(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	captions, lengths := captionSet(s.Train.Data), map[int]bool{}
 	train1(t, s, func(prefix, rest string) {
 		n, all := len(strings.Fields(prefix)), len(strings.Fields(prefix+" "+rest))
@@ -186,9 +186,9 @@ func TestPrefixLMSplitsCaptionsBetweenEncoderAndDecoder(t *testing.T) {
 // Questions that are never drawn leave a bridge that cannot answer.
 func TestQuestionsAreDrawnAsOftenAsTheMixSays(t *testing.T) {
 	lm := fakeLanguage()
-	plan := quickPlan(objective.PromptCaption(), 8)
+	plan := onePhase(objective.PromptCaption(), 8)
 	plan.Phases[0].Mix.Questions = 0.5
-	s := quick(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
+	s := newSession(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	captions, answers := captionSet(s.Train.Data), map[string]bool{}
 	for i := range s.Train.Data.Len() {
 		for _, q := range s.Train.Data.Record(i).Questions {
@@ -216,20 +216,20 @@ func TestSoftPromptsAreOfTheirOwnPicture(t *testing.T) {
 	for name, cached := range map[string]int{"features": 0, "cached Q-Former outputs": 70} {
 		t.Run(name, func(t *testing.T) {
 			lm := fakeLanguage()
-			plan := quickPlan(objective.PromptCaption(), 1)
+			plan := onePhase(objective.PromptCaption(), 1)
 			plan.Phases[0].Batch, plan.Phases[0].CachedQueries = 70, cached // more than are cached at once
 			if cached > 0 {
 				plan.Phases[0].Train = plan.Phases[0].Train[1:]
 			}
 			b := tinyFor(t, lm, 0)
 			l := &listening{LanguageModel: lm}
-			s := quick(t, b, l, plan, t.TempDir())
-			s.Train = scenes(t, "train", 70)
+			s := newSession(t, b, l, plan, t.TempDir())
+			s.Train = scenes(t, kit.Train, 70)
 			var rows []int
 			for i := range 70 {
 				rows = append(rows, i)
 			}
-			features, err := made{}.Features(t.Context(), rows)
+			features, err := rowFeatures{}.Features(t.Context(), rows)
 			if err != nil {
 				t.Fatal(err)
 			}

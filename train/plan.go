@@ -3,6 +3,7 @@ package train
 import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/train/objective"
+	"github.com/modular-bridging/bridge/train/optim"
 )
 
 // Module names a part of the bridge that a phase can train.
@@ -14,35 +15,24 @@ const (
 	Projection Module = "projection" // the linear map from the Q-Former's width to the language model's
 )
 
-// Schedule is linear warm-up from 0 to the peak, then a cosine down to
-// MinFactor of the peak, per optimizer step.
-type Schedule struct {
-	Steps     int
-	Warmup    int
-	MinFactor float64
-}
-
-// Optimizer is AdamW's figures. Parameters with one axis are not decayed.
+// Optimizer holds the learning rates of a phase and AdamW's settings.
 type Optimizer struct {
-	// LearningRate is the peak per module; a module without an entry that a
-	// phase trains is an error.
+	// LearningRate is the peak of each module. A phase that trains a module without an
+	// entry cannot run.
 	LearningRate map[Module]float64
-	Beta1, Beta2 float64
-	Epsilon      float64
-	WeightDecay  float64
-	ClipNorm     float64 // of the global gradient norm; 0 does not clip
+	optim.Config
 }
 
-// Phase is one training of a plan: a value, so that stage 1, stage 2, projector
-// warm-up and fine-tuning differ in nothing else. (The stages 1 and 2 are BLIP-2's;
-// a plan for stage 2 can have two phases, a warm-up and the training itself.)
+// Phase is one training of a plan. Stage 1, stage 2, projector warm-up and fine-tuning
+// are phases that differ only in the values of these fields. A stage is BLIP-2's, 1 or 2:
+// a plan for stage 2 can have two phases, a warm-up and the training itself.
 type Phase struct {
 	Name      string // "stage-1", "projector-warmup", "stage-2": names its metrics and checkpoints
 	Objective objective.Objective
 	Train     []Module
-	Schedule  Schedule
+	Schedule  optim.Schedule
 	Optimizer Optimizer
-	// Batch is the examples of one optimizer step. They are computed in
+	// Batch is the number of samples in one optimizer step. They are computed in
 	// Accumulate micro-batches of equal size whose gradients add up. Stage 1 takes
 	// no more than 1, because ITC compares the whole batch at once.
 	Batch, Accumulate int
@@ -74,7 +64,7 @@ type Plan struct {
 	Phases         []Phase `json:"Stages"`
 	Evaluation     Evaluation
 	Templates      bridge.Templates `json:"Prompts"` // texts around captions and questions
-	ProjectionInit ProjectionInit `json:"Start"`
+	ProjectionInit ProjectionInit   `json:"Start"`
 	// MaxTextTokens is the most tokens of a caption or an answer, the end of the
 	// answer counted; longer ones are cut (LAVIS: max_txt_len 32). 0 cuts none.
 	MaxTextTokens int

@@ -25,7 +25,8 @@ const minShared = 16
 // by that map (VPGTrans, arXiv 2305.01278, section 3). features are those of some
 // pictures, [B, N, Denc], on which the soft prompts are scaled to the new model's
 // token norm.
-func transferProjection(ctx context.Context, from, to *bridge.Bridge, old, new adapters.TokenEmbedder, features *adapters.Tensor, fit fitter, seed uint64) (TransferStats, error) {
+func transferProjection(ctx context.Context, from, to *bridge.Bridge, old, new adapters.TokenEmbedder, features *adapters.Tensor,
+	fit fitter, seed uint64) (TransferStats, error) {
 	a, b, err := sharedEmbeddings(ctx, old, new)
 	if err != nil {
 		return TransferStats{}, err

@@ -40,7 +40,7 @@ type ProjectionTransfer struct {
 	From        *bridge.Bridge         // stage 1, or stage 2 with another language model
 	Language    adapters.LanguageModel // the one to join with
 	OldLanguage adapters.LanguageModel // the one that From was trained with; see [ProjectionInit.NeedsOldLanguage]
-	Templates   bridge.Templates         // texts around captions and questions
+	Templates   bridge.Templates       // texts around captions and questions
 	Init        ProjectionInit
 	Seed        uint64
 	// Features are those of some training pictures, on which the soft prompts are

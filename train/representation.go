@@ -10,7 +10,6 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/internal/hosttensor"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 	losses "github.com/modular-bridging/bridge/qformer/objective"
 	"github.com/modular-bridging/bridge/train/optim"
@@ -23,7 +22,7 @@ type representation struct {
 	phase   Phase
 	losses  losses.Config
 	opt     *optim.AdamW
-	rates   rates
+	peaks   peaks
 	exec    *model.Exec
 }
 
@@ -34,7 +33,7 @@ func newRepresentation(s *Session, phase Phase) (*representation, error) {
 	}
 	r := &representation{session: s, phase: phase, losses: phase.Weights.Losses(words.DEC())}
 	var err error
-	if r.opt, r.rates, err = newOptimizer(s.Bridge, phase); err != nil {
+	if r.opt, r.peaks, err = newOptimizer(s.Bridge, phase); err != nil {
 		return nil, err
 	}
 	r.exec, err = model.NewExec(s.Bridge.Backend(), s.Bridge.Store(), func(_ *model.Scope, in []*Node) []*Node { return r.build(in) })
@@ -50,10 +49,10 @@ func newRepresentation(s *Session, phase Phase) (*representation, error) {
 // float32[4] and the gradients' norms.
 func (r *representation) build(in []*Node) []*Node {
 	features, ids, images, learning := in[0], in[1], in[2], in[4]
-	rng := layers.NewRNG(in[3])
-	p := layers.NewParams(r.session.Bridge.Store(), ids.Graph())
+	rng := qformer.NewRNG(in[3])
+	m := qformer.New(r.session.Bridge.Config(), r.session.Bridge.Store(), ids.Graph(), rng)
 	pad := Scalar(ids.Graph(), dtypes.Int32, r.session.Bridge.Tokenizer().Pad())
-	l := losses.Stage1(qformer.New(r.session.Bridge.Config(), p, rng), r.losses, losses.Batch{
+	l := losses.Stage1(m, r.losses, losses.Batch{
 		Features: features, IDs: ids, Visible: NotEqual(ids, pad), ImageIDs: images,
 	}, rng)
 	norms := r.opt.Apply(Gradient(l.Total, r.opt.Parameters(ids.Graph())...), learning)
@@ -129,7 +128,7 @@ func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Ten
 	if err != nil {
 		return args, 0, err
 	}
-	learning, err := r.opt.Rates(r.rates.at(n))
+	learning, err := r.opt.Rates(r.peaks.at(n, r.phase.Schedule))
 	if err != nil {
 		return append(args, state), 0, err
 	}

@@ -3,11 +3,15 @@ package train_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/metrics"
 	"github.com/modular-bridging/bridge/train/objective"
 )
 
@@ -26,51 +30,103 @@ func (f *interrupting) Features(ctx context.Context, rows []int) (*adapters.Tens
 	return f.from.Features(ctx, rows)
 }
 
-// A moment, a random draw or half of an accumulated gradient that did not
-// survive would make a resumed run another run.
-func TestResumedStage1AndAccumulatedRunsGiveTheSameBits(t *testing.T) {
+// stopping ends a run's context after some calls of the language model.
+type stopping struct {
+	adapters.LanguageModel
+	left int
+	stop context.CancelFunc
+}
+
+func (s *stopping) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
+	if s.left--; s.left < 0 {
+		s.stop()
+		return nil, ctx.Err()
+	}
+	return s.LanguageModel.Loss(ctx, req)
+}
+
+// A moment, a random draw or half of an accumulated gradient that did not survive would
+// make a resumed run another run.
+func TestResumedRunsGiveTheSameBits(t *testing.T) {
+	stage1, accumulated := onePhase(objective.Representation(), 5), onePhase(objective.PromptCaption(), 5)
+	for _, plan := range []*train.Plan{&stage1, &accumulated} {
+		plan.CheckpointEvery, plan.Phases[0].Mix.Similar = 2, 0.5
+	}
+	accumulated.Phases[0].Accumulate = 2
+	byFeatures := func(s *train.Session, left int, stop context.CancelFunc) {
+		s.Train.Features = &interrupting{s.Train.Features, left, stop}
+	}
+	byCalls := func(s *train.Session, left int, stop context.CancelFunc) {
+		s.Language = &stopping{s.Language, left, stop}
+	}
 	for name, c := range map[string]struct {
-		plan  train.Plan
-		after []int // batches of features
+		plan      train.Plan
+		steps     int
+		interrupt func(s *train.Session, left int, stop context.CancelFunc)
+		after     []int
 	}{
-		"stage 1":         {quickPlan(objective.Representation(), 5), []int{1, 3}},
-		"in two portions": {quickPlan(objective.PromptCaption(), 5), []int{3, 6, 7}}, // within a step, between steps
+		"stage 1":         {stage1, 5, byFeatures, []int{1, 3}},
+		"in two portions": {accumulated, 5, byFeatures, []int{3, 6, 7}},        // within a step, between steps
+		"two phases":      {warmupAndStage2(5), 7, byCalls, []int{1, 3, 4, 6}}, // in the warm-up, after it, between checkpoints
 	} {
 		t.Run(name, func(t *testing.T) {
-			plan := c.plan
-			plan.CheckpointEvery = 2
-			plan.Phases[0].Mix.Similar = 0.5
-			session := func(dir string) *train.Session {
-				if plan.Phases[0].Objective.Stage == 1 {
-					return quick(t, tiny(t, 0.1), nil, plan, dir)
-				}
-				plan.Phases[0].Accumulate = 2
-				lm := fakeLanguage()
-				return quick(t, tinyFor(t, lm, 0.1), lm, plan, dir)
-			}
-			whole := t.TempDir()
-			if _, err := session(whole).Run(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			for _, batches := range c.after {
+			whole := uninterrupted(t, c.plan)
+			for _, left := range c.after {
 				dir := t.TempDir()
-				first := session(dir)
+				first := newSessionFor(t, c.plan, dir)
 				ctx, stop := context.WithCancel(t.Context())
-				first.Train.Features = &interrupting{first.Train.Features, batches, stop}
+				c.interrupt(first, left, stop)
 				if _, err := first.Run(ctx); !errors.Is(err, context.Canceled) {
-					t.Fatalf("stopped after %d batches: %v", batches, err)
+					t.Fatalf("stopped after %d: %v", left, err)
 				}
-				again := session(dir)
+				again := newSessionFor(t, c.plan, dir)
 				again.Resume = true
 				result, err := again.Run(t.Context())
 				if err != nil {
-					t.Fatalf("resumed after %d batches: %v", batches, err)
+					t.Fatalf("resumed after %d: %v", left, err)
 				}
-				if result.Steps != 5 {
-					t.Errorf("resumed after %d batches: %d steps, want 5", batches, result.Steps)
+				if result.Steps != c.steps {
+					t.Errorf("resumed after %d: %d steps, want %d", left, result.Steps, c.steps)
 				}
-				sameBits(t, weightsOf(t, dir), weightsOf(t, whole))
+				sameBits(t, weightsOf(t, dir), whole)
 			}
 		})
+	}
+}
+
+// A run that has ended is evaluated once more where it is resumed, and its figures
+// stand once.
+func TestResumingWhatHasEndedRepeatsNoFigure(t *testing.T) {
+	dir := t.TempDir()
+	var figures [2]string
+	for i := range figures {
+		s := newSessionFor(t, warmupAndStage2(5), dir)
+		s.Resume = i > 0
+		if _, err := s.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(filepath.Join(dir, metrics.File))
+		if err != nil {
+			t.Fatal(err)
+		}
+		figures[i] = regexp.MustCompile(`"seconds":[0-9.]+`).ReplaceAllString(string(data), "")
+	}
+	if figures[0] != figures[1] {
+		t.Errorf("figures of the run\n%sresumed\n%s", figures[0], figures[1])
+	}
+}
+
+func TestResumeRefusesOtherSettings(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := newSessionFor(t, warmupAndStage2(2), dir).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newSessionFor(t, warmupAndStage2(2), dir).Run(t.Context()); adapters.KindOf(err) != adapters.Invalid {
+		t.Errorf("begun anew over checkpoints: %v, want an error of kind invalid", err)
+	}
+	other := newSessionFor(t, warmupAndStage2(3), dir)
+	other.Resume = true
+	if _, err := other.Run(t.Context()); adapters.KindOf(err) != adapters.Invalid {
+		t.Errorf("got %v, want an error of kind invalid", err)
 	}
 }

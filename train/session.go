@@ -10,6 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/featurecache"
+	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/train/metrics"
 )
 
@@ -28,6 +29,9 @@ type Session struct {
 	Language adapters.LanguageModel // nil in stage 1
 	Train    Set
 	Eval     Set // evaluated, never trained on
+	// EvalMetrics are the metrics that evaluations compute and write; nil means
+	// [eval.Metrics].
+	EvalMetrics []eval.Metric
 
 	Dir    string // run folder; checkpoints and metrics go below it
 	Keep   int    // number of checkpoints to keep; 0 means 2

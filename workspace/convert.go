@@ -134,10 +134,7 @@ func (w *Workspace) assemble(ctx context.Context, b *bridge.Bridge, parts conver
 func (w *Workspace) writeCheckpoint(ctx context.Context, checkpoint *convert.Checkpoint, to string) (done Converted, err error) {
 	defer func() { err = errors.Join(err, checkpoint.Close()) }()
 	const mega = 1_000_000
-	done = Converted{Form: FormHuggingFace, Class: checkpoint.Class()}
-	for _, tensor := range checkpoint.Tensors {
-		done.Bytes += int64(len(tensor.Data))
-	}
+	done = Converted{Form: FormHuggingFace, Class: checkpoint.Class(), Bytes: checkpoint.WeightBytes()}
 	task := w.Progress().Start("megabytes of "+to, int(done.Bytes/mega), 0)
 	defer task.Done()
 	return done, checkpoint.Write(ctx, to, func(written, _ int64) { task.Step(int(written/mega), 0, 0) })

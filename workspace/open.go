@@ -95,7 +95,7 @@ func (w *Workspace) OpenVision(ctx context.Context, s OpenSpec) (adapters.Vision
 
 // startVision opens an encoder in this process or in one of its own.
 func (w *Workspace) startVision(ctx context.Context, s OpenSpec, family adapters.Family, req adapters.LoadRequest) (adapters.VisionEncoder, error) {
-	if w.inProcess(s) {
+	if w.inProcess(s, family) {
 		return family.OpenVision(ctx, &req)
 	}
 	cfg, err := w.pluginConfig(s, adapters.KindVision, family.Name, req)
@@ -111,7 +111,7 @@ func (w *Workspace) OpenLanguage(ctx context.Context, s OpenSpec) (adapters.Lang
 	if err != nil {
 		return nil, err
 	}
-	if w.inProcess(s) {
+	if w.inProcess(s, family) {
 		return family.OpenLanguage(ctx, &req)
 	}
 	cfg, err := w.pluginConfig(s, adapters.KindLanguage, family.Name, req)
@@ -121,9 +121,11 @@ func (w *Workspace) OpenLanguage(ctx context.Context, s OpenSpec) (adapters.Lang
 	return host.OpenLanguage(ctx, cfg)
 }
 
-// inProcess reports whether a built-in adapter runs in this process.
-func (w *Workspace) inProcess(s OpenSpec) bool {
-	return s.Plugin == "" && (s.Isolation != IsolationProcess || len(w.options.AdapterCommand) == 0)
+// inProcess reports whether a family runs in this process. A family of the program's own
+// always does: no command serves it.
+func (w *Workspace) inProcess(s OpenSpec, family adapters.Family) bool {
+	own := slices.ContainsFunc(w.options.Families, func(f adapters.Family) bool { return f.Name == family.Name })
+	return s.Plugin == "" && (own || s.Isolation != IsolationProcess || len(w.options.AdapterCommand) == 0)
 }
 
 // prepare finds the built-in family of a model, which is zero if a plugin serves it, and

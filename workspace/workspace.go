@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/internal/loglevel"
 	"github.com/modular-bridging/bridge/internal/logmux"
@@ -30,6 +31,9 @@ type Options struct {
 	Trust trust.Settings
 	// Relocations say where things are now that a run names by an older path.
 	Relocations Relocations
+	// Families are adapters of the program's own, in addition to the built-in ones. They
+	// run in this process.
+	Families []adapters.Family
 	// AdapterCommand is the command that serves a built-in adapter family in a process of
 	// its own; the family's name is appended. The program bridge gives itself with
 	// "adapter serve". If it is empty, built-in adapters run in this process, whatever
@@ -58,13 +62,15 @@ func New(o Options) *Workspace {
 		o.Progress = metrics.Silent()
 	}
 	logs := logmux.New(first)
-	return &Workspace{options: o, logs: logs, log: slog.New(logs), registry: sync.OnceValues(newRegistry)}
+	return &Workspace{options: o, logs: logs, log: slog.New(logs), registry: sync.OnceValues(func() (*registry.Registry, error) {
+		return newRegistry(append(builtin.Families(), o.Families...))
+	})}
 }
 
 // newRegistry builds the registry of this machine.
-func newRegistry() (*registry.Registry, error) {
+func newRegistry(families []adapters.Family) (*registry.Registry, error) {
 	o := registry.Default()
-	o.Families = builtin.Families()
+	o.Families = families
 	o.KitModels = kit.Models()
 	o.KitFolder = func(id string) (string, error) {
 		dir, err := kit.Extract(context.Background(), CacheDir())

@@ -14,8 +14,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// T is what a case reports to: *testing.T is one, [Attempt] brings another.
-// Fatalf and Skipf end the case and do not return.
+// T receives the results of a case: *testing.T is one, and [Attempt] has another. Fatalf
+// and Skipf end the case and do not return.
 type T interface {
 	Context() context.Context
 	Helper()
@@ -27,7 +27,7 @@ type T interface {
 
 var _ T = (*testing.T)(nil)
 
-// Info says what a case is about.
+// Info describes a case.
 type Info struct {
 	Name  string `json:"name"`
 	Wants string `json:"wants"` // what an adapter promises
@@ -35,32 +35,32 @@ type Info struct {
 	Fix   string `json:"fix"`   // where to look in an adapter that fails
 }
 
-// Advice is what an author should read where the case fails.
+// Advice returns the text for the author of an adapter that fails the case.
 func (i Info) Advice() string {
 	return fmt.Sprintf("wants: %s (%s)\nfix:   %s", i.Wants, i.Rule, i.Fix)
 }
 
 // Subject is the adapter that a case examines.
 type Subject[M any] struct {
-	Model M // shared by the cases, who leave it open
+	Model M // shared by the cases, which leave it open
 	// Another opens the same checkpoint once more; the case closes it.
 	Another func(context.Context) (M, error)
 }
 
-// Case is one thing that the contract wants of adapters of type M. It leaves
-// the model as it found it: cases run in any order, and alone.
+// Case checks one requirement of the contract on adapters of type M. It leaves the model
+// unchanged, so that cases can run alone and in any order.
 type Case[M any] struct {
 	Info
-	// Needs names the cases, earlier in the list, that make the plainest form of the
-	// calls which this one makes: where one of them fails, this one says nothing more.
+	// Needs names earlier cases of the list that make the plainest form of this case's
+	// calls. If one of them fails, this case is skipped because it would add nothing.
 	Needs []string
 	Run   func(t T, s Subject[M])
 }
 
-// NeedsFailed is why a case is skipped: the one that it needs failed.
+// NeedsFailed returns the reason for skipping a case: one that it needs failed.
 func NeedsFailed(name string) string { return fmt.Sprintf("needs `%s`, which failed", name) }
 
-// model is what both kinds of adapter have.
+// model has the methods that both kinds of adapter have.
 type model interface{ Close() error }
 
 // test runs cases as subtests.
@@ -88,7 +88,7 @@ func test[M model](t *testing.T, cases []Case[M], open func() M) {
 	}
 }
 
-// Verdict says how a case went.
+// Verdict is the outcome of a case.
 type Verdict string
 
 // The verdicts.
@@ -98,18 +98,18 @@ const (
 	Skip Verdict = "skip"
 )
 
-// Result is a case that was run.
+// Result is the result of a case.
 type Result struct {
 	Info
 	Verdict  Verdict       `json:"verdict"`
 	Messages []string      `json:"messages,omitempty"` // what is wrong, why it was skipped, what it logged
 	Took     time.Duration `json:"-"`
-	// Hung says that the case did not come back: what it was at is still going
-	// on, and its subject is better not used again.
+	// Hung is set if the case did not return. It may still be running, and its subject
+	// should not be used again.
 	Hung bool `json:"hung,omitempty"`
 }
 
-// grace is how long a case may take to notice that its time is over.
+// grace is the time that a case gets to return after its limit.
 const grace = 2 * time.Second
 
 // Attempt runs a case without package testing. It ends after limit, and says
@@ -178,8 +178,8 @@ func (r *recorder) close() (Verdict, []string) {
 	return r.verdict, r.messages
 }
 
-// recovered turns a panic of the case, or of an adapter in this process, into
-// a failure that shows where it was.
+// recovered turns a panic of the case, or of an adapter in this process, into a failure
+// with its stack.
 func (r *recorder) recovered() {
 	if p := recover(); p != nil {
 		stack := strings.Split(string(debug.Stack()), "\n")
@@ -229,7 +229,7 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
-// kindText names an error's kind, or says that there is none.
+// kindText returns the name of an error's kind, or a text for no error.
 func kindText(err error) string {
 	if err == nil {
 		return "no error"

@@ -110,8 +110,8 @@ type step struct {
 	isTarget bool
 }
 
-// sequence lays an example out. Where nothing precedes the first target token,
-// it is predicted from c = 0.
+// sequence returns the positions of an example. If nothing precedes the first target
+// token, it is predicted from c = 0.
 func (m *FakeLanguage) sequence(e adapters.Example, target string, prompts *adapters.Tensor) []step {
 	var seq []step
 	for _, s := range e.Segments {

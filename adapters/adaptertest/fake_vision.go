@@ -33,7 +33,7 @@ func NewFakeVision(id string, seed uint64) *FakeVision {
 		},
 		Tokens: (fakeImage / fakePatch) * (fakeImage / fakePatch),
 		Image: adapters.ImageSpec{
-			Width: fakeImage, Height: fakeImage, Resample: "bicubic", Mode: "squash", Std: [3]float32{1, 1, 1},
+			Width: fakeImage, Height: fakeImage, Resample: adapters.Bicubic, Mode: adapters.Squash, Std: [3]float32{1, 1, 1},
 		},
 		Layer: -1,
 	}

@@ -43,10 +43,10 @@ const (
 	PlainEncode   = "plain encode"
 )
 
-// fixPlain says where to look when the plainest call fails.
+// fixPlain is the advice for a failure of the plainest call.
 const fixPlain = "mend what the message says of your own code, or of its answer; the plugin's log has the traceback. The cases that need this call are skipped until it works"
 
-// languageList is the list as it grows.
+// languageList collects the cases.
 type languageList struct {
 	o       Options
 	calling []string // the cases of plain calls that the next ones need
@@ -236,7 +236,7 @@ func (l *languageCases) generateRequest() *adapters.GenerateRequest {
 		Options: adapters.GenerateOptions{MaxNewTokens: 6}}
 }
 
-// plainExamples is one text with its target.
+// plainExamples returns one example: a text with its target.
 func (l *languageCases) plainExamples() []adapters.Example {
 	return []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment(l.o.Texts[0])}, Target: l.o.Texts[1]}}
 }
@@ -254,8 +254,8 @@ func (l *languageCases) testPlainGenerate(t T) {
 	}
 }
 
-// exact says whether the same numbers are to be expected from batches of other
-// shapes: a near tie may go the other way in bfloat16.
+// exact reports whether batches of other shapes must give the same numbers. In bfloat16 a
+// near tie may be decided differently.
 func (l *languageCases) exact() bool { return l.spec.DType == adapters.Float32 }
 
 func (l *languageCases) testLoss(t T) {
@@ -292,7 +292,7 @@ func (l *languageCases) testDeterministic(t T) {
 	l.same(t, req, l.loss(t, req))
 }
 
-// same asks again and wants the same bits.
+// same repeats a request and compares the response bit by bit.
 func (l *languageCases) same(t T, req *adapters.LossRequest, want *adapters.LossResponse) {
 	t.Helper()
 	got := l.loss(t, req)
@@ -422,7 +422,7 @@ func (l *languageCases) testGradient(t T) {
 	}
 }
 
-// length is the L2 norm.
+// length returns the L2 norm.
 func length(v []float32) float64 {
 	var sum float64
 	for _, x := range v {
@@ -479,7 +479,7 @@ func (l *languageCases) testGenerate(t T) {
 	}
 }
 
-// answersAlone wants for example i alone the text that it has in the batch.
+// answersAlone checks that example i gets the same text alone as in the batch.
 func (l *languageCases) answersAlone(t T, req *adapters.GenerateRequest, whole *adapters.GenerateResponse, i int) {
 	t.Helper()
 	alone := *req
@@ -560,7 +560,7 @@ func (l *languageCases) testEmbedTokens(t T) {
 	}
 }
 
-// sameCounts compares with the counts of CountTokens, where there is one.
+// sameCounts compares with the counts of CountTokens, if the model has it.
 func (l *languageCases) sameCounts(t T, texts []string, embedded []int32) {
 	t.Helper()
 	counter, ok := adapters.AsTokenCounter(l.m)
@@ -590,8 +590,8 @@ func (l *languageCases) testCountTokens(t T) {
 	}
 }
 
-// LossRequest is the request that most cases make of a model: four examples of
-// unequal lengths and two soft prompts, with the gradient where there is one.
+// LossRequest returns the request that most cases use: four examples of unequal lengths
+// and two soft prompts, with the gradient if the model computes it.
 func LossRequest(spec adapters.LanguageSpec, o Options) *adapters.LossRequest {
 	return (&languageCases{spec: spec, o: o.withDefaults(spec.DType, spec.TokenNorm)}).request()
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// optionCase asks for what a model either does as transformers does it or
-// refuses as unsupported.
+// optionCase is an option that a model must either apply as transformers does, or refuse
+// as unsupported.
 type optionCase struct {
 	name     string
 	wants    string
@@ -150,8 +150,8 @@ func (l *languageCases) testSampling(t T) {
 	}
 }
 
-// testPenalty asks for penalties so large and so small that an answer which
-// repeats a token cannot stay what it was under both.
+// testPenalty uses penalties so large and so small that an answer which repeats a token
+// cannot be the same with both.
 func (l *languageCases) testPenalty(t T) {
 	req := l.generateRequest()
 	req.Options.MinNewTokens, req.Options.MaxNewTokens = 12, 12

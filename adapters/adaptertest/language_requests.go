@@ -42,8 +42,8 @@ func (l *languageCases) testMany(t T) {
 	}
 }
 
-// longest is as much of a text as fits the context beside others, 500 tokens
-// at most; a token is a byte at least.
+// longest returns the longest text that fits the context beside others, of at most 500
+// tokens. A token has at least one byte.
 func (l *languageCases) longest(t T) string {
 	room := 500
 	if c := l.spec.ContextTokens; c > 0 {

@@ -40,7 +40,7 @@ func (l *languageCases) testSpecAgain(t T) {
 	}
 }
 
-// errNoMethod says that the adapter's type lacks a capability's method.
+// errNoMethod is the error of an adapter whose type lacks a capability's method.
 var errNoMethod = errors.New("the model has no such method")
 
 // testCapabilities calls what each capability promises, named or not.

@@ -15,23 +15,22 @@ import (
 
 // Options fit the suite to a model. The zero value suits most.
 type Options struct {
-	// Tolerance is the largest difference, absolute and relative, between the
-	// same example alone and in a batch; 0 means 1e-4, or 0.05 where the model
-	// computes in bfloat16.
+	// Tolerance is the largest difference, absolute and relative, between the same
+	// example alone and in a batch; 0 means 1e-4, or 0.05 if the model computes in
+	// bfloat16.
 	Tolerance float64
 	// GradientTolerance is the largest error of the gradient along a direction,
 	// relative to its norm, against a difference quotient; 0 means 0.02, or 0.3
 	// in bfloat16.
 	GradientTolerance float64
-	// Epsilon is the step of that quotient; 0 means 1e-2, or 0.1 in bfloat16,
-	// and more where the spec's token norm is above 1.
+	// Epsilon is the step of that quotient; 0 means 1e-2, or 0.1 in bfloat16, and more
+	// if the spec's token norm is above 1.
 	Epsilon float64
 	// QueryTokens is Q of the soft prompts; 0 means 3.
 	QueryTokens int
 	// Texts are two texts that the model can read; nil means English.
 	Texts []string
-	// Wait is how long one call may take before it counts as hung; 0 means two
-	// minutes.
+	// Wait is the time after which a call counts as hung; 0 means two minutes.
 	Wait time.Duration
 }
 
@@ -101,8 +100,7 @@ func wantKind(t T, what string, err error, kind adapters.Kind) {
 	}
 }
 
-// survivable fails the case where an error says that the adapter is gone, or
-// says nothing.
+// survivable fails the case if an error means that the adapter is gone, or has no text.
 func survivable(t T, what string, err error) {
 	t.Helper()
 	switch adapters.KindOf(err) {
@@ -205,9 +203,9 @@ func closes(t T, wait time.Duration, m model, call func() error) {
 	}
 }
 
-// many is the size of a large batch: 64, or 16 where one example takes long.
+// many returns the size of a large batch: 64, or 16 if one example takes long.
 func many(one func()) int {
-	one() // what is compiled is compiled now
+	one() // compile graphs before measuring
 	began := time.Now()
 	if one(); time.Since(began) > 250*time.Millisecond {
 		return 16

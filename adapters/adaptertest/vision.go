@@ -107,10 +107,10 @@ func (v *visionCases) testSpec(t T) {
 	if p := v.spec.Patch; p < 0 || p > 0 && v.spec.Tokens < (image.Width/p)*(image.Height/p) {
 		t.Errorf("spec has %d tokens; patches of %d pixels of a picture of %d by %d are more", v.spec.Tokens, p, image.Width, image.Height)
 	}
-	if resamples := []string{"bicubic", "bilinear", "nearest"}; !slices.Contains(resamples, image.Resample) {
+	if resamples := []string{adapters.Bicubic, adapters.Bilinear, adapters.Nearest}; !slices.Contains(resamples, image.Resample) {
 		t.Errorf("pictures are resampled by %q, want one of %q", image.Resample, resamples)
 	}
-	if modes := []string{"squash", "shortest-edge-crop"}; !slices.Contains(modes, image.Mode) {
+	if modes := []string{adapters.Squash, adapters.ShortestEdgeCrop}; !slices.Contains(modes, image.Mode) {
 		t.Errorf("pictures are made to fit by %q, want one of %q", image.Mode, modes)
 	}
 	for c, std := range image.Std {
@@ -138,7 +138,7 @@ func (v *visionCases) testFeatures(t T) {
 	}
 }
 
-// again encodes the same pictures and wants the same bits.
+// again encodes the same pictures and compares the features bit by bit.
 func (v *visionCases) again(t T, images *adapters.Tensor, want *adapters.EncodeResponse) {
 	t.Helper()
 	wantSame(t, "features of the same pictures", v.encode(t, images).Features, want.Features)

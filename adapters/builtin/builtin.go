@@ -1,6 +1,6 @@
-// Package builtin lists the adapter families that the bridge binary carries. It is the
-// only package that names them, except tests: everything else takes a list of
-// [adapters.Family] and must not know which families there are.
+// Package builtin owns the list of adapter families that the bridge binary carries. Except
+// tests, no other package names a family: all others take a list of [adapters.Family] and
+// must not know which families there are.
 package builtin
 
 import (

@@ -25,8 +25,8 @@ type config struct {
 	split     bool // SwiGLU's gate and value stand apart in the file
 }
 
-// defaults are those of the model type's class: transformers leaves out keys
-// that have them.
+// defaults returns the defaults of the model type's class: transformers does not save keys
+// that have the default.
 func defaults(modelType string) config {
 	c := config{Ratio: 4, QKVBias: true, Config: vision.Config{
 		Width: 768, Blocks: 12, Heads: 12, Channels: 3, Image: 224, Patch: 14, Activation: "gelu", Epsilon: 1e-6,
@@ -55,8 +55,8 @@ func readConfig(f *weights.Folder) (config, error) {
 	return c, nil
 }
 
-// inner is the width of the feed-forward: mlp_ratio times the model's, and of a
-// SwiGLU two thirds of that, rounded up to a multiple of 8.
+// inner returns the width of the feed-forward: mlp_ratio times the model's, or for a SwiGLU
+// two thirds of that, rounded up to a multiple of 8.
 func (c config) inner() int {
 	n := int(float64(c.Width) * c.Ratio)
 	if !c.SwiGLU {

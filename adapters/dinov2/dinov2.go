@@ -1,15 +1,15 @@
-// Package dinov2 is the family of DINOv2's vision transformers: model_type
-// "dinov2" and "dinov2_with_registers".
+// Package dinov2 owns the family of DINOv2's vision transformers: the configuration, tensor
+// names and network of model_type "dinov2" and "dinov2_with_registers". It must not know what
+// reads the features.
 //
-// The class token goes before the patches and positions are added; registers stand
-// between class token and patches and have no positions: hidden state 0, of
-// N = 1 + R + (H/patch)·(W/patch) tokens. Each half of a block is scaled channel by
-// channel (LayerScale); the giant model's feed-forward is a SwiGLU. Features do not
-// pass the final layernorm. Positions are for 518 pixels, pictures usually have
-// 224: the table is resized, with antialias where there are registers. The
-// reference is transformers' Dinov2Model and Dinov2WithRegistersModel
-// (models/dinov2/modeling_dinov2.py and the like). The life of an open encoder is
-// package adapters/internal/vision's.
+// The class token stands before the patches and positions are added. Registers stand between
+// class token and patches and have no positions. That is hidden state 0, of N = 1 + R +
+// (H/patch)·(W/patch) tokens. Each half of a block is scaled channel by channel (LayerScale);
+// the giant model's feed-forward is a SwiGLU. Features do not pass the final layernorm. The
+// position table is for 518 pixels and pictures usually have 224: the table is resized, with
+// antialias if there are registers. The reference is transformers' Dinov2Model and
+// Dinov2WithRegistersModel (models/dinov2/modeling_dinov2.py and its sibling). Package
+// adapters/internal/vision owns the open encoder.
 package dinov2
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// defaultLayer is the last block's output.
+// defaultLayer selects the last block's output.
 const defaultLayer = -1
 
 // Family returns the family "dinov2".
@@ -46,8 +46,8 @@ func read(f *weights.Folder) (*vision.Tower, error) {
 	}, nil
 }
 
-// images is how DINOv2's own repositories prepare pictures, at another size: the
-// shortest edge is 256 pixels where 224 are cut out.
+// images returns how DINOv2's own repositories prepare pictures, for another size: they
+// resize the shortest edge to 256 pixels and crop 224.
 func images(side int) (adapters.ImageSpec, error) {
 	spec, err := preprocess.Default(preprocess.BiT, side)
 	spec.ShortestEdge = int(math.Round(float64(side) * 256 / 224))

@@ -75,9 +75,9 @@ func (c config) addBlock(w *vision.TensorSpecs, name string) {
 	w.AddAffine(name+".mlp.weights_out", []int{c.Width, c.Inner}, name+".mlp.down_proj")
 }
 
-// ignored reports the tensors that a checkpoint may hold besides: what stands for
-// masked patches in pre-training, the final norm, which features do not pass, a
-// classifier, and registers where there are none.
+// ignored reports tensors that a checkpoint may hold and the graph does not need: the mask
+// token of the pre-training, the final norm, which features do not pass, a classifier, and
+// registers if the configuration has none.
 func (c config) ignored(name string) bool {
 	for _, prefix := range prefixes() {
 		name = strings.TrimPrefix(name, prefix)
@@ -113,7 +113,7 @@ func (c config) block(p layers.Params, index int, x *Node) *Node {
 	return c.Residual(p.At("norm2"), x, func(x *Node) *Node { return scale("2", c.feedForward(p.At("mlp"), x)) })
 }
 
-// feedForward is an MLP, or Dinov2SwiGLUFFN: out(silu(gate(x))·value(x)).
+// feedForward computes an MLP, or Dinov2SwiGLUFFN: out(silu(gate(x))·value(x)).
 func (c config) feedForward(p layers.Params, x *Node) *Node {
 	if !c.SwiGLU {
 		return c.MLP(p, x)

@@ -1,13 +1,13 @@
-// Package eva is the family of EVA-CLIP's vision transformers as BLIP-2 carries
-// them: model_type "blip_2_vision_model", alone or in a whole BLIP-2 folder.
+// Package eva owns the family of EVA-CLIP's vision transformers in the form of BLIP-2: the
+// configuration, tensor names and network of model_type "blip_2_vision_model", alone or in a
+// whole BLIP-2 folder. It must not know what reads the features.
 //
-// The class token goes before the patches and positions are added: hidden state
-// 0. One matrix makes queries, keys and values; keys have no bias of their own,
-// which the checkpoint holds as zeros. N = 1 + (H/patch)·(W/patch), and features
-// do not pass post_layernorm, which is the bridge's. ViT-g here has 39 blocks: the
-// last of EVA's 40 is left out. The reference is transformers' Blip2VisionModel
-// (models/blip_2/modeling_blip_2.py). The life of an open encoder is package
-// adapters/internal/vision's.
+// The class token stands before the patches and positions are added: that is hidden state 0.
+// One matrix makes queries, keys and values; the bias of the keys is zero in every checkpoint.
+// N = 1 + (H/patch)·(W/patch). Features do not pass post_layernorm, which belongs to the
+// bridge. ViT-g has 39 blocks here, because the last of EVA's 40 is left out. The reference is
+// transformers' Blip2VisionModel (models/blip_2/modeling_blip_2.py). Package
+// adapters/internal/vision owns the open encoder.
 package eva
 
 import (
@@ -26,7 +26,7 @@ import (
 // modelType is the value of model_type that the family reads.
 const modelType = "blip_2_vision_model"
 
-// defaultLayer is the last block's output: the file has no block after it.
+// defaultLayer selects the last block's output.
 const defaultLayer = -1
 
 // Family returns the family "eva".

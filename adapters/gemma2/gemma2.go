@@ -1,10 +1,12 @@
-// Package gemma2 is the Gemma 2 family (arXiv 2408.00118) behind
-// adapters.LanguageModel, read from Hugging Face checkpoint folders.
+// Package gemma2 owns the Gemma 2 family (arXiv 2408.00118) behind adapters.LanguageModel: its
+// configuration, read from Hugging Face checkpoint folders; package
+// adapters/internal/lm/gated has the network. It must not know where soft prompts come from,
+// nor how tokens are chosen.
 //
-// Soft prompts enter beside token embeddings that are scaled by √D already, and
-// are not scaled themselves; they take positions as tokens do. An answer ends at
-// the config's eos. A model that [Open] returns owns its weights until it is
-// closed; requests and responses belong to the caller.
+// Token embeddings are scaled by √D before soft prompts enter beside them; soft prompts are
+// not scaled. They take positions as tokens do. An answer ends at the config's eos_token_id.
+// A model that [Open] returns owns its weights until it is closed; requests and responses
+// belong to the caller.
 package gemma2
 
 import (
@@ -31,11 +33,10 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	return decoder.Open(ctx, req, Family(), read)
 }
 
-// config is what config.json says beyond the shared keys. A null turns a cap
-// off.
+// config holds the keys of config.json beyond the shared ones. A null turns a cap off.
 type config struct {
 	gated.Config
-	HiddenActivation   string   `json:"hidden_activation"` // hidden_act, where a file has it too, is not read
+	HiddenActivation   string   `json:"hidden_activation"` // hidden_act is not read even if a file has it
 	AttentionBias      bool     `json:"attention_bias"`
 	QueryPreAttnScalar float64  `json:"query_pre_attn_scalar"`
 	SlidingWindow      *int     `json:"sliding_window"`
@@ -45,7 +46,7 @@ type config struct {
 	Bidirectional      bool     `json:"use_bidirectional_attention"`
 }
 
-// defaults are those of Gemma2Config.
+// defaults returns those of Gemma2Config.
 func defaults() config {
 	c := config{
 		Config: gated.Defaults(), HiddenActivation: "gelu_pytorch_tanh", QueryPreAttnScalar: 256,
@@ -77,7 +78,7 @@ func read(folder *weights.Folder) (decoder.Definition, error) {
 	}.Read(folder)
 }
 
-// check refuses what the graphs cannot compute.
+// check returns an error for a configuration that the graphs cannot compute.
 func (c config) check(folder *weights.Folder) error {
 	switch {
 	case c.Bidirectional:
@@ -91,8 +92,8 @@ func (c config) check(folder *weights.Folder) error {
 	return nil
 }
 
-// layerTypes says which layers have the window: every other one, from the first,
-// where the file does not say.
+// layerTypes returns the type of each layer. By default every other layer, from the first
+// on, has a sliding window.
 func (c config) layerTypes() []string {
 	if c.LayerTypes != nil {
 		return c.LayerTypes

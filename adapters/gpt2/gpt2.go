@@ -1,10 +1,11 @@
-// Package gpt2 is the GPT-2 family (Radford et al., 2019) behind
-// adapters.LanguageModel, read from Hugging Face checkpoint folders: GPT-2 from
-// small to XL and what shares its form (DistilGPT-2).
+// Package gpt2 owns the GPT-2 family (Radford et al., 2019) behind adapters.LanguageModel:
+// the configuration, tensor names and network of GPT-2 from small to XL and of models of the
+// same form (DistilGPT-2), read from Hugging Face checkpoint folders. It must not know where
+// soft prompts come from, nor how tokens are chosen.
 //
-// Soft prompts enter where token embeddings do and take positions as tokens do.
-// An answer ends at the config's eos. A model that [Open] returns owns its
-// weights until it is closed; requests and responses belong to the caller.
+// Soft prompts enter in place of token embeddings and take positions as tokens do. An answer
+// ends at the config's eos_token_id. A model that [Open] returns owns its weights until it is
+// closed; requests and responses belong to the caller.
 package gpt2
 
 import (

@@ -1,11 +1,12 @@
-// Package llama is the Llama family (Touvron et al., arXiv 2307.09288; Llama 3,
-// arXiv 2407.21783) behind adapters.LanguageModel, read from Hugging Face
-// checkpoint folders: Llama 1 to 3, what shares their form (Vicuna, SmolLM2), and
-// Mistral, which adds a window.
+// Package llama owns the Llama family (Touvron et al., arXiv 2307.09288; Llama 3, arXiv
+// 2407.21783) behind adapters.LanguageModel: the configurations of Llama 1 to 3, of models of
+// the same form (Vicuna, SmolLM2), and of Mistral, which adds a sliding window. It reads
+// Hugging Face checkpoint folders; package adapters/internal/lm/gated has the network. It must
+// not know where soft prompts come from, nor how tokens are chosen.
 //
-// Soft prompts enter where token embeddings do and take positions as tokens do.
-// An answer ends at the config's eos. A model that [Open] returns owns its
-// weights until it is closed; requests and responses belong to the caller.
+// Soft prompts enter in place of token embeddings and take positions as tokens do. An answer
+// ends at the config's eos_token_id. A model that [Open] returns owns its weights until it is
+// closed; requests and responses belong to the caller.
 package llama
 
 import (
@@ -48,7 +49,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	return decoder.Open(ctx, req, Family(), read)
 }
 
-// config is what config.json says beyond the shared keys.
+// config holds the keys of config.json beyond the shared ones.
 type config struct {
 	gated.Config
 	AttentionBias bool `json:"attention_bias"` // Llama alone has the biases,
@@ -56,7 +57,7 @@ type config struct {
 	SlidingWindow *int `json:"sliding_window"` // Mistral the window
 }
 
-// defaults are those of LlamaConfig and MistralConfig.
+// defaults returns those of LlamaConfig or MistralConfig.
 func defaults(modelType string) config {
 	c := config{Config: gated.Defaults()}
 	c.VocabSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers, c.NumAttentionHeads = 32000, 4096, 11008, 32, 32

@@ -1,11 +1,12 @@
-// Package opt is the OPT family (Zhang et al., arXiv 2205.01068) behind
-// adapters.LanguageModel: decoder-only, pre- and post-norm, read from Hugging
-// Face checkpoint folders.
+// Package opt owns the OPT family (Zhang et al., arXiv 2205.01068) behind
+// adapters.LanguageModel: its configuration, tensor names and network, decoder-only with
+// pre- or post-norm, read from Hugging Face checkpoint folders. It must not know where soft
+// prompts come from, nor how tokens are chosen.
 //
-// Soft prompts enter where token embeddings do (before project_in where a model
-// has one) and take positions as tokens do. An answer ends at "\n", as BLIP-2's
-// does (LAVIS, blip2_opt.py). A model that [Open] returns owns its weights until
-// it is closed; requests and responses belong to the caller.
+// Soft prompts enter in place of token embeddings (before project_in if a model has it) and
+// take positions as tokens do. An answer ends at "\n", as BLIP-2's does (LAVIS,
+// blip2_opt.py). A model that [Open] returns owns its weights until it is closed; requests
+// and responses belong to the caller.
 package opt
 
 import (
@@ -29,7 +30,8 @@ func Family() adapters.Family {
 	}
 }
 
-// tokenizerDefaults are those of GPT-2's class, which OPT uses with tokens of its own.
+// tokenizerDefaults returns those of GPT-2's class, which OPT uses with its own special
+// token.
 func tokenizerDefaults(string) adapters.TokenizerDefaults {
 	return adapters.TokenizerDefaults{Class: "GPT2Tokenizer", BOS: true, SpecialToken: "</s>"}
 }

@@ -1,11 +1,12 @@
-// Package qwen is the Qwen family behind adapters.LanguageModel: Qwen2 and
-// Qwen2.5 (arXiv 2407.10671, 2412.15115), which give queries, keys and values
-// biases, and Qwen3 (arXiv 2505.09388), which norms queries and keys; read from
-// Hugging Face checkpoint folders.
+// Package qwen owns the Qwen family behind adapters.LanguageModel: the configurations of Qwen2
+// and Qwen2.5 (arXiv 2407.10671, 2412.15115), whose queries, keys and values have biases, and
+// of Qwen3 (arXiv 2505.09388), which norms queries and keys. It reads Hugging Face checkpoint
+// folders; package adapters/internal/lm/gated has the network. It must not know where soft
+// prompts come from, nor how tokens are chosen.
 //
-// Soft prompts enter where token embeddings do and take positions as tokens do.
-// An answer ends at the config's eos. A model that [Open] returns owns its
-// weights until it is closed; requests and responses belong to the caller.
+// Soft prompts enter in place of token embeddings and take positions as tokens do. An answer
+// ends at the config's eos_token_id. A model that [Open] returns owns its weights until it is
+// closed; requests and responses belong to the caller.
 package qwen
 
 import (
@@ -35,7 +36,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	return decoder.Open(ctx, req, Family(), read)
 }
 
-// config is what config.json says beyond the shared keys.
+// config holds the keys of config.json beyond the shared ones.
 type config struct {
 	gated.Config
 	AttentionBias    bool     `json:"attention_bias"` // of Qwen3; Qwen2's are fixed
@@ -45,7 +46,7 @@ type config struct {
 	LayerTypes       []string `json:"layer_types"`
 }
 
-// defaults are those of Qwen2Config and Qwen3Config.
+// defaults returns those of Qwen2Config or Qwen3Config.
 func defaults(modelType string) config {
 	c := config{Config: gated.Defaults(), SlidingWindow: new(4096), MaxWindowLayers: 28}
 	c.VocabSize, c.HiddenSize, c.IntermediateSize, c.NumHiddenLayers = 151936, 4096, 22016, 32
@@ -72,8 +73,8 @@ func read(folder *weights.Folder) (decoder.Definition, error) {
 	return m.Read(folder)
 }
 
-// windows returns the window of each layer. Where layer_types does not say it,
-// the layers from max_window_layers on have one.
+// windows returns the sliding window of each layer. Without layer_types, the layers from
+// max_window_layers on have one.
 func (c config) windows(folder *weights.Folder) ([]int, error) {
 	window := c.SlidingWindow
 	if !c.UseSlidingWindow {

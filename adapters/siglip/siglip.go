@@ -1,13 +1,12 @@
-// Package siglip is the family of SigLIP's vision transformers: model_type
-// "siglip_vision_model", and the vision side of "siglip". SigLIP 2 at a fixed
-// resolution is saved as "siglip" too; its NaFlex models, "siglip2", keep the
-// shape of pictures and are refused.
+// Package siglip owns the family of SigLIP's vision transformers: the configuration, tensor
+// names and network of model_type "siglip_vision_model", and of the vision side of "siglip".
+// SigLIP 2 of fixed resolution is saved as "siglip" too. Its NaFlex models, "siglip2", keep the
+// aspect ratio of pictures and are refused. The package must not know what reads the features.
 //
-// There is no class token: N = (H/patch)·(W/patch), and what is left beyond whole
-// patches is not looked at. Hidden state 0 is patches and positions; blocks are
-// CLIP's. Features do not pass post_layernorm or the pooling head. The reference is
-// transformers' SiglipVisionModel (models/siglip/modeling_siglip.py). The life of
-// an open encoder is package adapters/internal/vision's.
+// There is no class token: N = (H/patch)·(W/patch), and pixels beyond the last whole patch are
+// ignored. Hidden state 0 is patches and positions; blocks are CLIP's. Features do not pass
+// post_layernorm or the pooling head. The reference is transformers' SiglipVisionModel
+// (models/siglip/modeling_siglip.py). Package adapters/internal/vision owns the open encoder.
 package siglip
 
 import (
@@ -31,7 +30,7 @@ const (
 	naFlexVision = "siglip2_vision_model" // refused, with a reason
 )
 
-// defaultLayer is the last block's output.
+// defaultLayer selects the last block's output.
 const defaultLayer = -1
 
 // Family returns the family "siglip".
@@ -41,7 +40,8 @@ func Family() adapters.Family {
 	return f
 }
 
-// config is SiglipVisionConfig, and what tells Siglip2VisionConfig from it.
+// config holds the keys of SiglipVisionConfig, and those that identify
+// Siglip2VisionConfig.
 type config struct {
 	vision.Config
 	ModelType string `json:"model_type"`

@@ -68,7 +68,7 @@ func (c *config) activate(name string) error {
 		return nil
 	}
 	if !layers.KnownActivation(name) {
-		return adapters.Errorf(adapters.Unsupported, "activation %q was asked for, want one of %s", name, strings.Join(layers.Activations(), ", ")).
+		return adapters.Errorf(adapters.Unsupported, "the requested activation is %q, want one of %s", name, strings.Join(layers.Activations(), ", ")).
 			WithRemedy("correct activation in the model's manifest")
 	}
 	c.DenseActFn = name

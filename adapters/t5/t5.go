@@ -1,11 +1,11 @@
-// Package t5 is the T5 family behind adapters.LanguageModel: T5 v1.1 and FlanT5
-// (gated feed-forward, a head of its own) and the original T5 (Raffel et al.,
-// arXiv 1910.10683), read from Hugging Face checkpoint folders.
+// Package t5 owns the T5 family behind adapters.LanguageModel: the configuration, tensor
+// names and network of T5 v1.1 and FlanT5 (gated feed-forward, untied head) and of the
+// original T5 (Raffel et al., arXiv 1910.10683), read from Hugging Face checkpoint folders.
+// It must not know where soft prompts come from, nor how tokens are chosen.
 //
-// Segments go to the encoder, where soft prompts stand beside token embeddings;
-// the target goes to the decoder. An answer ends at "</s>". A model that [Open]
-// returns owns its weights until it is closed; requests and responses belong to
-// the caller.
+// Segments go to the encoder, where soft prompts stand beside token embeddings. The target
+// goes to the decoder. An answer ends at "</s>". A model that [Open] returns owns its weights
+// until it is closed; requests and responses belong to the caller.
 package t5
 
 import (

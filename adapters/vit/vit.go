@@ -1,11 +1,11 @@
-// Package vit is the family of CLIP's vision transformers: model_type
-// "clip_vision_model", and the vision side of "clip".
+// Package vit owns the family of CLIP's vision transformers: the configuration, tensor names
+// and network of model_type "clip_vision_model", and of the vision side of "clip". It must not
+// know what reads the features.
 //
-// The class token goes before the patches, positions are added, and a norm
-// precedes the blocks: hidden state 0. N = 1 + (H/patch)·(W/patch), and features
-// do not pass post_layernorm. The reference is transformers' CLIPVisionModel
-// (models/clip/modeling_clip.py). The life of an open encoder is package
-// adapters/internal/vision's.
+// The class token stands before the patches, positions are added, and a norm precedes the
+// blocks: that is hidden state 0. N = 1 + (H/patch)·(W/patch). Features do not pass
+// post_layernorm. The reference is transformers' CLIPVisionModel (models/clip/modeling_clip.py).
+// Package adapters/internal/vision owns the open encoder.
 package vit
 
 import (
@@ -53,7 +53,8 @@ func read(f *weights.Folder) (*vision.Tower, error) {
 	}, nil
 }
 
-// defaults are CLIPVisionConfig's: transformers leaves out keys that have them.
+// defaults returns CLIPVisionConfig's defaults: transformers does not save keys that have
+// the default.
 func defaults() vision.Config {
 	return vision.Config{
 		Width: 768, Inner: 3072, Blocks: 12, Heads: 12, Channels: 3, Image: 224, Patch: 32,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/workspace"
@@ -81,7 +82,7 @@ func (p *program) openToGenerate(c *cli.Context, name string) (*workspace.Model,
 func (p *program) captionPictures(c *cli.Context, m *workspace.Model, names []string, prompt string, o bridge.GenerateOptions) (failed, err error) {
 	spec := m.Vision.Spec().Image
 	var read []string
-	var pictures [][]uint8
+	var pictures []*adapters.Tensor
 	for _, name := range names {
 		picture, err := data.ReadPicture(name, spec)
 		if err != nil {
@@ -93,7 +94,11 @@ func (p *program) captionPictures(c *cli.Context, m *workspace.Model, names []st
 	if len(pictures) == 0 {
 		return failed, nil
 	}
-	features, err := m.Encode(c.Context, data.Stack(pictures, spec))
+	images, err := data.Stack(pictures)
+	if err != nil {
+		return failed, err
+	}
+	features, err := m.Encode(c.Context, images)
 	if err != nil {
 		return failed, err
 	}
@@ -127,12 +132,11 @@ func (p *program) ask(c *cli.Context) error {
 		return err
 	}
 	defer m.Close()
-	spec := m.Vision.Spec().Image
-	picture, err := data.ReadPicture(args[1], spec)
+	picture, err := data.ReadPictures(m.Vision.Spec().Image, args[1])
 	if err != nil {
 		return err
 	}
-	answers, err := m.Answer(c.Context, data.Stack([][]uint8{picture}, spec), args[2:], options)
+	answers, err := m.Answer(c.Context, picture, args[2:], options)
 	if err != nil {
 		return err
 	}

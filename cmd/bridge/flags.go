@@ -14,7 +14,6 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/recipes"
-	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -158,7 +157,7 @@ func (a *assignments) String() string     { return strings.Join(*a, " ") }
 func overrides(c *cli.Context) []recipes.Override {
 	var all []recipes.Override
 	if b := c.String("backend"); b != "" {
-		all = runs.FlagOverrides("backend", b, "run.backend="+b)
+		all = append(all, recipes.Override{Assignment: "run.backend=" + b, Flag: "--backend " + b})
 	}
 	if a, ok := c.Generic("set").(*assignments); ok {
 		for _, s := range *a {

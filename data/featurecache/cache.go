@@ -26,7 +26,7 @@ import (
 type Pictures interface {
 	Len() int
 	Digest() string
-	Image(i int) ([]uint8, error)
+	Image(i int) (*adapters.Tensor, error) // uint8[H, W, 3]
 }
 
 // Options configure a cache.
@@ -316,18 +316,14 @@ func (c *Cache) compute(ctx context.Context, rows []int, use func(row int, data 
 }
 
 func (c *Cache) encode(ctx context.Context, rows []int) (*adapters.Tensor, error) {
-	spec := c.encoder.Spec().Image
-	images := adapters.NewTensor(adapters.Uint8, len(rows), spec.Height, spec.Width, 3)
-	for i, row := range rows {
-		pixels, err := c.pictures.Image(row)
-		if err != nil {
-			return nil, err
-		}
-		if copy(images.Row(i).Data, pixels) != len(pixels) || len(pixels) != spec.Height*spec.Width*3 {
-			return nil, adapters.Errorf(adapters.Invalid, "picture %d has %d bytes, want %d×%d×3", row, len(pixels), spec.Height, spec.Width)
-		}
+	images, err := stack(c.pictures, rows)
+	if err != nil {
+		return nil, err
 	}
 	request := &adapters.EncodeRequest{Images: images}
+	if err := request.Check(c.encoder.Spec()); err != nil {
+		return nil, err
+	}
 	resp, err := c.encoder.Encode(ctx, request)
 	if err != nil {
 		return nil, err

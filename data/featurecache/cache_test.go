@@ -82,13 +82,13 @@ type pictures struct {
 func (p pictures) Len() int       { return p.n }
 func (p pictures) Digest() string { return p.digest }
 
-func (p pictures) Image(i int) ([]uint8, error) {
+func (p pictures) Image(i int) (*adapters.Tensor, error) {
 	if i == 999 {
 		return nil, errors.New("picture 999 is broken")
 	}
 	pixels := make([]uint8, 2*2*3)
 	pixels[0], pixels[1] = uint8(i), uint8(i>>8)
-	return pixels, nil
+	return adapters.FromUint8(pixels, 2, 2, 3), nil
 }
 
 func open(t *testing.T, dir string, e *encoder, p pictures, o featurecache.Options) *featurecache.Cache {

@@ -15,16 +15,25 @@ type Uncached struct {
 
 // Features returns [len(indices), N, D] in the encoder's dtype.
 func (u Uncached) Features(ctx context.Context, indices []int) (*adapters.Tensor, error) {
-	pictures := make([][]uint8, len(indices))
-	for i, index := range indices {
-		var err error
-		if pictures[i], err = u.Pictures.Image(index); err != nil {
-			return nil, err
-		}
+	images, err := stack(u.Pictures, indices)
+	if err != nil {
+		return nil, err
 	}
-	resp, err := u.Encoder.Encode(ctx, &adapters.EncodeRequest{Images: data.Stack(pictures, u.Encoder.Spec().Image)})
+	resp, err := u.Encoder.Encode(ctx, &adapters.EncodeRequest{Images: images})
 	if err != nil {
 		return nil, err
 	}
 	return resp.Features, nil
+}
+
+// stack returns pictures as uint8[B, H, W, 3].
+func stack(pictures Pictures, rows []int) (*adapters.Tensor, error) {
+	images := make([]*adapters.Tensor, len(rows))
+	for i, row := range rows {
+		var err error
+		if images[i], err = pictures.Image(row); err != nil {
+			return nil, err
+		}
+	}
+	return data.Stack(images)
 }

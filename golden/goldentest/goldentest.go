@@ -1,4 +1,5 @@
-// Package goldentest runs golden folders in tests.
+// Package goldentest runs golden folders under package testing. Package golden owns the
+// comparison.
 package goldentest
 
 import (

@@ -1,4 +1,5 @@
-// Package architecture holds, as tests, what the design says about the whole.
+// Package architecture owns the tests of the design's rules about the whole module: the import
+// order, the exported APIs, and the proof page.
 package architecture
 
 import (

@@ -1,14 +1,13 @@
-// Package backends opens what computes: GoMLX's Go backend, or XLA through a
-// PJRT plugin.
+// Package backends owns the compute backends of a process: GoMLX's Go backend, and XLA through
+// a PJRT plugin. It finds plugins, chooses a backend and opens it, and must not know what is
+// computed.
 //
-// A process has one backend of each kind, shared by all that open it and never
-// closed: XLA allows no second client on a device, and the Go backend's worker
-// pool and buffers are best used together. The backends that [Open] returns
-// may be used from several goroutines.
+// A process has one backend of each kind. All callers of [Open] share it and none closes it:
+// XLA allows no second client on a device, and the Go backend should have one worker pool. A
+// backend may be used from several goroutines.
 //
-// Nothing is ever downloaded: GoMLX's auto-installation is off. Nothing is
-// written to stdout, which belongs to results and, in a plugin, to the
-// handshake.
+// The package never downloads anything: GoMLX's auto-installation is off. It never writes to
+// stdout, which belongs to results and, in a plugin, to the handshake.
 package backends
 
 import (
@@ -26,7 +25,7 @@ import (
 
 // The names of backends, as --backend and LoadRequest.Backend take them.
 const (
-	Auto    = "auto"     // XLACuda where a GPU and its plugin are found, else XLACPU where a plugin is, else Go
+	Auto    = "auto"     // XLACuda if a GPU and its plugin are found, else XLACPU if its plugin is, else Go
 	Go      = "go"       // GoMLX's Go backend with unlimited parallelism
 	XLACPU  = "xla:cpu"  // XLA's CPU plugin
 	XLACuda = "xla:cuda" // XLA's CUDA plugin
@@ -62,8 +61,8 @@ func Open(name string) (compute.Backend, error) {
 	return b, nil
 }
 
-// Check reports whether name is one that [Open] knows, without looking for
-// what stands behind it.
+// Check returns an error for a name that [Open] does not know. It does not look for a
+// plugin.
 func Check(name string) error {
 	switch name {
 	case "", Auto, Go, XLACPU, XLACuda:
@@ -76,7 +75,7 @@ func Check(name string) error {
 }
 
 // Describe returns the name of an open backend for specs: "go", "xla:cpu",
-// "xla:cuda" or "xla" where the kind of plugin is not known.
+// "xla:cuda", or "xla" if the kind of plugin is not known.
 func Describe(b compute.Backend) string {
 	if b.String() == gobackend.BackendName {
 		return Go
@@ -119,8 +118,8 @@ func (c Choice) create() (b compute.Backend, err error) {
 // deadlocks on machines of few cores.
 //
 // The configuration string "parallelism=-1" prints a line on stdout. The method
-// behind it does not, but hangs on an exported field of an internal type, which
-// only reflection reaches; a test holds that it works with this version.
+// behind it does not, but it belongs to an exported field of an internal type, which only
+// reflection reaches. A test checks that it works with this version.
 func newGo() (compute.Backend, error) {
 	b, err := gobackend.New("")
 	if err != nil {

@@ -25,8 +25,8 @@ type Choice struct {
 
 func (c Choice) key() string { return c.Name + "\x00" + c.Plugin }
 
-// Report says what [Open] finds on this machine, for bridge doctor. Nothing is
-// loaded to make it.
+// Report lists what [Open] finds on this machine, for bridge doctor. It is made without
+// loading anything.
 type Report struct {
 	Auto    Choice   // what "auto" stands for
 	Plugins []Plugin // in the order of the search
@@ -52,8 +52,8 @@ func Compiled() []string {
 // Probe looks for backends.
 func Probe() Report { return thisMachine().report() }
 
-// Choose says which backend a name stands for, and why. It fails where the name
-// is unknown or nothing stands behind it.
+// Choose returns the backend that a name stands for, and why. It fails if the name is unknown
+// or has no plugin.
 func Choose(name string) (Choice, error) {
 	if err := Check(name); err != nil {
 		return Choice{}, err
@@ -69,7 +69,7 @@ func TestName() string {
 	return Go
 }
 
-// machine is what the choice depends on.
+// machine has the properties of this machine that the choice depends on.
 type machine struct {
 	folders []string
 	gpus    []string
@@ -85,9 +85,9 @@ func thisMachine() machine {
 	}
 }
 
-// searchFolders returns where go-xla looks for plugins, but for the folders of
-// ld.so.conf. Unlike go-xla, bridge opens no file on the way: a broken one does
-// no harm until it is chosen.
+// searchFolders returns the folders in which go-xla looks for plugins, except those of
+// ld.so.conf. Unlike go-xla, bridge opens no file during the search: a broken one does no
+// harm until it is chosen.
 func searchFolders(env func(string) string, home string) []string {
 	if paths := env("PJRT_PLUGIN_LIBRARY_PATH"); paths != "" {
 		return absolute(filepath.SplitList(paths))

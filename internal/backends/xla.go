@@ -14,9 +14,9 @@ import (
 
 const hasXLA = true
 
-// newXLA opens a plugin by its path. go-xla guesses from the whole path whether
-// it is a CPU or a CUDA plugin, so what depends on the guess is said outright.
-// TensorFloat-32 is off: float32 means float32, and bfloat16 is there for speed.
+// newXLA opens a plugin by its path. go-xla guesses from the path whether it is a CPU or a
+// CUDA plugin; newXLA sets explicitly what depends on the guess. TensorFloat-32 is off:
+// float32 means float32, and bfloat16 is for speed.
 func newXLA(path string) (compute.Backend, error) {
 	xla.EnableAutoInstall(false)
 	kind := pluginKind(filepath.Base(path))

@@ -1,5 +1,5 @@
-// Package hosttensor carries tensors between the contracts of package adapters
-// (plain host memory) and GoMLX.
+// Package hosttensor owns the conversion of tensors between the contracts of package adapters
+// (plain host memory) and GoMLX. It must not know what the tensors mean.
 //
 // Both directions copy: the results belong to the caller.
 package hosttensor
@@ -45,7 +45,7 @@ func FromDevice(t *tensors.Tensor) (*adapters.Tensor, error) {
 	return Copy(t)
 }
 
-// Copy copies t to host memory and leaves it where it is.
+// Copy copies t to host memory and keeps it on the device.
 func Copy(t *tensors.Tensor) (*adapters.Tensor, error) {
 	host := map[dtypes.DType]adapters.DType{
 		dtypes.Uint8: adapters.Uint8, dtypes.Int32: adapters.Int32,

@@ -65,7 +65,7 @@ func IsModel(dir string) bool {
 		var index struct {
 			WeightMap map[string]string `json:"weight_map"`
 		}
-		if json.Unmarshal(data, &index) != nil { // opening says what is wrong with it
+		if json.Unmarshal(data, &index) != nil { // opening reports the error
 			return true
 		}
 		for _, shard := range index.WeightMap {
@@ -99,19 +99,19 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// Checked is a file that [Verify] has read.
+// Checked is a file whose checksum [Verify] computed.
 type Checked struct {
 	Path string
 	Size int64
-	Want string // checksum that its blob is named after; empty where nothing says it
+	Want string // checksum in its blob's name; empty if there is none
 	Got  string // checksum of the content, of the same kind; SHA-256 where Want is empty
 }
 
-// OK reports whether the content is what its name says.
+// OK reports whether the content has the expected checksum.
 func (c Checked) OK() bool { return c.Want == "" || c.Want == c.Got }
 
-// Verify hashes every file of a folder again. In a snapshot of the cache the
-// blobs' names say what comes out.
+// Verify hashes every file of a folder. In a snapshot of the cache the names of the blobs are
+// the expected checksums.
 func Verify(ctx context.Context, dir string, progress func(path string)) ([]Checked, error) {
 	var all []Checked
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {

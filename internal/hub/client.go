@@ -15,16 +15,15 @@ import (
 // DefaultEndpoint is the hub's address.
 const DefaultEndpoint = "https://huggingface.co"
 
-// Main is the revision that a repository is fetched at where none is named.
+// Main is the default revision of a repository.
 const Main = "main"
 
-// Client fetches from one hub into one cache. The zero value of what is not set
-// is replaced by a default.
+// Client fetches from one hub into one cache. Zero fields have a default.
 type Client struct {
 	Endpoint string // of the hub
 	Cache    string // folder that holds models--OWNER--NAME
 	Token    string // sent to the endpoint's host and to no other; may be empty
-	Offline  bool   // refuses to ask the network
+	Offline  bool   // never uses the network
 
 	Parallel     int                       // files at once; 0: 4
 	Attempts     int                       // consecutive failed attempts before giving up; 0: 5
@@ -45,8 +44,8 @@ func FromEnvironment() *Client {
 	}
 }
 
-// CacheDir returns where Hugging Face's tools keep what they fetched, empty
-// where the system names no home folder.
+// CacheDir returns the cache folder of Hugging Face's tools, empty if the system names no home
+// folder.
 func CacheDir() string {
 	for _, name := range []string{"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"} {
 		if dir := expand(os.Getenv(name)); dir != "" {
@@ -59,7 +58,7 @@ func CacheDir() string {
 	return ""
 }
 
-// homeDir is $HF_HOME or where Hugging Face's tools put it.
+// homeDir returns $HF_HOME or its default.
 func homeDir() string {
 	if dir := expand(os.Getenv("HF_HOME")); dir != "" {
 		return dir

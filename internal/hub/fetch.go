@@ -32,7 +32,7 @@ func digest(checksum string, size int64) hash.Hash {
 	return h
 }
 
-// blob is a file's content on its way into the cache.
+// blob is a file's content that is being fetched into the cache.
 type blob struct {
 	client   *Client
 	listing  Listing
@@ -42,8 +42,8 @@ type blob struct {
 	fetched  int64 // reported to progress
 }
 
-// fetch brings the blob into the cache, unless it is there. Another process that
-// fetches the same one is waited for.
+// fetch fetches the blob into the cache, unless it is present. It waits for another process
+// that fetches the same one.
 func (b *blob) fetch(ctx context.Context) error {
 	if finished(b.path, b.file.Size) {
 		b.report(b.file.Size)
@@ -69,15 +69,15 @@ func finished(path string, size int64) bool {
 	return err == nil && info.Size() == size
 }
 
-// report tells how much of the blob is there.
+// report passes the number of bytes that are present to progress.
 func (b *blob) report(bytes int64) {
 	b.progress(bytes - b.fetched)
 	b.fetched = bytes
 }
 
-// download fetches into a file beside the blob, goes on with what an earlier
-// attempt left there, and renames it when its checksum is right. A checksum that
-// is wrong for resumed content is tried once more from the beginning.
+// download fetches into a file beside the blob, resumes an earlier attempt, and renames the
+// file when its checksum is right. If the checksum of resumed content is wrong, it fetches
+// once more from the beginning.
 func (b *blob) download(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(b.path), 0o755); err != nil {
 		return err
@@ -116,8 +116,7 @@ func (b *blob) download(ctx context.Context) error {
 	return os.Rename(part, b.path)
 }
 
-// resume hashes what is there of the content; more than there should be is
-// dropped.
+// resume hashes the bytes that an earlier attempt left. It drops a file that is too long.
 func (b *blob) resume(f *os.File) (hash.Hash, int64, error) {
 	h := digest(b.file.Checksum, b.file.Size)
 	have, err := io.Copy(h, f)
@@ -128,8 +127,7 @@ func (b *blob) resume(f *os.File) (hash.Hash, int64, error) {
 	return h, have, err
 }
 
-// transfer fetches all that follows the first have bytes, in as many requests as
-// it takes.
+// transfer fetches everything after the first have bytes, in as many requests as needed.
 func (b *blob) transfer(ctx context.Context, f *os.File, h hash.Hash, have int64) error {
 	return b.client.retry(ctx, func() (bool, error) {
 		if have == b.file.Size {
@@ -157,7 +155,7 @@ func (b *blob) transfer(ctx context.Context, f *os.File, h hash.Hash, have int64
 				fmt.Fprintf(h, "blob %d\x00", b.file.Size)
 			}
 		default:
-			return false, adapters.Errorf(adapters.Corrupt, "%s: the server sends what follows byte %d, bridge asked for what follows byte %d", b.file.Path, start, have).
+			return false, adapters.Errorf(adapters.Corrupt, "%s: the server sends the bytes from %d on, bridge requested those from %d on", b.file.Path, start, have).
 				WithRemedy("pull again; if it stays so, the hub or a proxy between is broken")
 		}
 		have, err = b.copy(f, h, resp.Body, have)

@@ -23,7 +23,7 @@ type File struct {
 	Checksum string // 64 hex digits: SHA-256 of the content; 40: SHA-1 of git's blob
 }
 
-// Listing is what a repository holds at a commit.
+// Listing is the content of a repository at a commit.
 type Listing struct {
 	Repository string // "owner/name"
 	Revision   string // that was asked for
@@ -37,7 +37,7 @@ var (
 	repositoryPattern = regexp.MustCompile(`^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$`)
 )
 
-// List asks what a repository holds at a revision: a branch, a tag, a commit or
+// List returns the content of a repository at a revision: a branch, a tag, a commit or
 // "refs/pr/N".
 func (c *Client) List(ctx context.Context, repository, revision string) (Listing, error) {
 	l := Listing{Repository: repository, Revision: revision}
@@ -68,8 +68,8 @@ func (c *Client) List(ctx context.Context, repository, revision string) (Listing
 	return l, nil
 }
 
-// Matching returns the paths that any of the patterns matches, as [path.Match]
-// does it for the path or, where the pattern has no slash, for a path without.
+// Matching returns the paths that match any of the patterns ([path.Match]). A pattern without
+// a slash matches only paths without one.
 func (l Listing) Matching(patterns []string) []string {
 	var found []string
 	for _, p := range l.Paths {
@@ -80,7 +80,7 @@ func (l Listing) Matching(patterns []string) []string {
 	return found
 }
 
-// stat asks for a file's size and checksum.
+// stat requests a file's size and checksum.
 func (c *Client) stat(ctx context.Context, l Listing, name string) (File, error) {
 	f := File{Path: name}
 	resp, err := c.do(ctx, http.MethodHead, c.fileURL(l, name), l.Repository, l.Revision, false)

@@ -14,19 +14,19 @@ import (
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 )
 
-// Request says what to fetch.
+// Request selects the files to fetch.
 type Request struct {
 	Repository string   // "owner/name"
 	Revision   string   // empty: main
 	Patterns   []string // of the paths to fetch
-	// Planned, where not nil, is called before anything is fetched.
+	// Planned, if not nil, is called before anything is fetched.
 	Planned func(Plan)
-	// Progress, where not nil, is called with the bytes that are there; from
-	// several goroutines, one at a time.
+	// Progress, if not nil, is called with the bytes that are present, from several
+	// goroutines but never at the same time.
 	Progress func(done, total int64)
 }
 
-// Plan is what a pull is about to do.
+// Plan describes a pull before it starts.
 type Plan struct {
 	Listing
 	Files   []File
@@ -42,8 +42,8 @@ type Snapshot struct {
 	Files    []File
 }
 
-// Pull fetches the files of a repository that match and returns where they are.
-// The revision's name appears in the cache when all of them are there.
+// Pull fetches the matching files of a repository and returns their folder. The revision's
+// name appears in the cache when all of them are present.
 func (c *Client) Pull(ctx context.Context, r Request) (Snapshot, error) {
 	if r.Revision == "" {
 		r.Revision = Main
@@ -84,8 +84,8 @@ func (c *Client) offline(r Request) (Snapshot, error) {
 	return Snapshot{Dir: dir, Revision: r.Revision, Commit: commit}, nil
 }
 
-// plan lists the files, and finds the ones that a revision without safetensors
-// has in the pull request of the hub's conversion service.
+// plan lists the files. For a revision without safetensors it takes those of the pull request
+// of the hub's conversion service.
 func (c *Client) plan(ctx context.Context, r Request) (Plan, error) {
 	listing, err := c.List(ctx, r.Repository, r.Revision)
 	if err != nil {

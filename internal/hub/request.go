@@ -117,7 +117,7 @@ func (c *Client) statusError(resp *http.Response, repository, revision string) e
 	}
 }
 
-// message is what the answer says, after ": ", or nothing.
+// message returns the response's error message after ": ", or nothing.
 func message(resp *http.Response) string {
 	text := resp.Header.Get("X-Error-Message")
 	if text == "" {

@@ -1,5 +1,6 @@
-// Package jsonfile decodes the JSON files of checkpoint folders and says, where a
-// value has the wrong type, which key it has, what was found and what is wanted.
+// Package jsonfile owns the decoding of JSON files of checkpoint folders, with errors for
+// people: the key, the value that was found and the type that is needed. It must not know any
+// file's keys.
 package jsonfile
 
 import (
@@ -32,8 +33,8 @@ func DecodePart(path, key string, data []byte, v any) error {
 	return adapters.Errorf(adapters.Corrupt, "%s: %w", path, Explain(key, data, err)).WithRemedy("fetch or write the file again")
 }
 
-// Explain says what encoding/json finds wrong with data, which stands under key in
-// its file, in the file's words.
+// Explain turns an error of encoding/json into one that uses the file's keys and values. data
+// is the value of key in its file.
 func Explain(key string, data []byte, err error) error {
 	var wrong *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
@@ -46,8 +47,8 @@ func Explain(key string, data []byte, err error) error {
 	return err
 }
 
-// describe says what is wrong with a value of data; before is the key of data in
-// its file.
+// describe returns the error for a value of data with a wrong type; before is the key of data
+// in its file.
 func describe(data []byte, before string, wrong *json.UnmarshalTypeError) error {
 	key, value := find(data, wrong.Field)
 	key = strings.Trim(before+"."+key, ".")
@@ -55,15 +56,15 @@ func describe(data []byte, before string, wrong *json.UnmarshalTypeError) error 
 	switch wanted := wantedType(wrong.Type); {
 	case key == "":
 		return fmt.Errorf("%s is found where %s is wanted", name(found), wanted)
-	case kind(value) != found: // it is inside the key's value
+	case kind(value) != found: // the error is inside the key's value
 		return fmt.Errorf("in %s %s is found where %s is wanted", key, name(found), wanted)
 	default:
 		return fmt.Errorf("%s is %s, want %s", key, abbreviate(value), wanted)
 	}
 }
 
-// find follows a path of encoding/json's, which holds the names of embedded
-// structs too, and returns the key that it means and its value.
+// find follows a path of encoding/json, which contains the names of embedded structs too, and
+// returns its key and value in the file.
 func find(data []byte, path string) (key string, value json.RawMessage) {
 	value = data
 	var keys []string
@@ -82,7 +83,7 @@ func find(data []byte, path string) (key string, value json.RawMessage) {
 	return strings.Join(keys, "."), value
 }
 
-// kind is what encoding/json calls a value.
+// kind returns encoding/json's name of a value's kind.
 func kind(value json.RawMessage) string {
 	if len(value) == 0 {
 		return ""
@@ -100,7 +101,7 @@ func kind(value json.RawMessage) string {
 	return "number"
 }
 
-// name is what a kind is called here.
+// name returns the name of a kind in error messages.
 func name(kind string) string {
 	if plain, ok := map[string]string{"string": "text", "array": "a list", "object": "an object", "bool": "true or false"}[kind]; ok {
 		return plain

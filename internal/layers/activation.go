@@ -38,7 +38,7 @@ func Activation(name string, x *Node) *Node {
 	panic(fmt.Errorf("activation %q, want one of %s", name, strings.Join(Activations(), ", ")))
 }
 
-// GELU is the exact one: x·Φ(x).
+// GELU is the exact GELU: x·Φ(x).
 func GELU(x *Node) *Node {
 	cdf := MulScalar(AddScalar(Erf(MulScalar(x, 1/math.Sqrt2)), 1), 0.5)
 	return Mul(x, cdf)

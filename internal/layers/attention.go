@@ -25,12 +25,12 @@ func MergeHeads(x *Node) *Node {
 // by 1/√Dh.
 type AttentionOptions struct {
 	// Bias is added to the scores: float32, broadcastable to [B, H, Tq, Tk].
-	// Masks are biases too (−10000 or lower where a key is hidden).
+	// Masks are biases too (−10000 or lower for a masked key).
 	Bias *Node
 	// Scale multiplies the scores; 0 means 1/√Dh. T5 uses 1.
 	Scale float64
-	// Cap, where not 0, bends the scaled scores by [SoftCap] before the bias is
-	// added (Gemma 2).
+	// Cap, if not 0, soft-caps the scaled scores ([SoftCap]) before the bias is added
+	// (Gemma 2).
 	Cap float64
 	// Dropout is applied to the probabilities with keys from RNG; 0 or a nil
 	// RNG means none.
@@ -38,7 +38,7 @@ type AttentionOptions struct {
 	RNG     *RNG
 }
 
-// Attention is softmax(q·kᵀ·scale + bias)·v over float[B, H, Tq, Dh] queries
+// Attention returns softmax(q·kᵀ·scale + bias)·v over float[B, H, Tq, Dh] queries
 // and float[B, H, Tk, Dh] keys and values, the softmax in float32.
 func Attention(q, k, v *Node, o AttentionOptions) *Node {
 	scale := o.Scale
@@ -63,7 +63,7 @@ func Attention(q, k, v *Node, o AttentionOptions) *Node {
 	return ConvertDType(product(ConvertDType(probs, v.DType()), v), dtype)
 }
 
-// SoftCap is cap·tanh(x/cap), and x where cap is 0.
+// SoftCap returns cap·tanh(x/cap), and x if cap is 0.
 func SoftCap(x *Node, cap float64) *Node {
 	if cap == 0 {
 		return x
@@ -86,9 +86,9 @@ func fusable(q, k *Node, o AttentionOptions) bool {
 //
 // The Go backend multiplies many small matrices three to five times faster
 // (BenchmarkScores) when it contracts rows with columns than when it contracts
-// rows with rows, which is what automatic differentiation asks for. So the gradients are
-// written out: ∂x = ∂z·yᵀ, ∂y = xᵀ·∂z. The contractions that the differentiation
-// builds beside them stay unused and are not computed.
+// rows with rows, as automatic differentiation does. Therefore the gradients are written
+// out: ∂x = ∂z·yᵀ, ∂y = xᵀ·∂z. The contractions that differentiation builds as well are
+// unused and not computed.
 func product(x, y *Node) *Node {
 	var cotangent *Node // set by the output's gradient, which comes first
 	tracedX := IdentityWithCustomGradient(x, func(x, _ *Node) *Node { return rowsByColumns(cotangent, swap(y)) })
@@ -106,9 +106,9 @@ func rowsByColumns(x, y *Node) *Node {
 // swap transposes the matrices in the last two axes.
 func swap(x *Node) *Node { return TransposeAllDims(x, 0, 1, 3, 2) }
 
-// MaskBias turns a boolean mask (true is visible) into the bias that hides the
-// rest: 0 where visible, hidden where not.
-func MaskBias(mask *Node, hidden float64) *Node {
+// MaskBias turns a boolean mask (true is visible) into a bias: 0 for visible keys, masked for
+// the others.
+func MaskBias(mask *Node, masked float64) *Node {
 	zero := Scalar(mask.Graph(), dtypes.Float32, 0.0)
-	return Where(mask, zero, Scalar(mask.Graph(), dtypes.Float32, hidden))
+	return Where(mask, zero, Scalar(mask.Graph(), dtypes.Float32, masked))
 }

@@ -6,10 +6,9 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// RNG is a source of random numbers inside one graph. Its state comes in as an
-// argument of the graph, so the same state gives the same numbers: a forward
-// pass can be recomputed for its gradient, and a resumed run repeats the step
-// that it lost. A nil RNG draws nothing: dropout is off.
+// RNG is a source of random numbers inside one graph. Its state is an argument of the graph,
+// so that the same state gives the same numbers: a forward pass can be recomputed for its
+// gradient, and a resumed run repeats the step that it lost. A nil RNG turns dropout off.
 type RNG struct{ state *Node }
 
 // NewRNG starts from a state as [graph.RNGStateFromSeed] makes it.

@@ -18,7 +18,7 @@ func LinearTransposed(p Params, x *Node) *Node {
 	return dense(x, p.Get("weight"), bias(p), compute.DenseLayoutInputOutputs)
 }
 
-// bias returns p's "bias", nil where there is none.
+// bias returns p's "bias", nil if it has none.
 func bias(p Params) *Node {
 	if !p.Has("bias") {
 		return nil
@@ -49,13 +49,13 @@ func dense(x, weight, bias *Node, layout compute.DenseLayout) *Node {
 	return ConvertDType(nn.Dense(x, weight, bias, layout), dtype)
 }
 
-// smallProduct is the number of multiplications below which the Go backend
-// multiplies by rows with a slow kernel and is faster with the weight turned
-// round first: generating takes 20 to 34 % less time.
+// smallProduct is the number of multiplications below which the Go backend uses a slow kernel
+// for products of rows with rows, and is faster with a transposed weight: generation takes 20
+// to 34 % less time.
 const smallProduct = 4 << 20
 
-// fewRows is the number of rows from which on it is: turning a weight round takes
-// as long as 4 to 8 rows, and one row of 768 × 3072 17 times as long with it.
+// fewRows is the number of rows from which transposing pays: it takes as long as 4 to 8 rows,
+// and one row of 768 × 3072 takes 17 times as long with it.
 const fewRows = 8
 
 // onXLA reports whether x's graph is for XLA and not for the Go backend.

@@ -22,7 +22,7 @@ func NewParams(store *model.Store, g *Graph) Params {
 	return Params{store: store, g: g, dtype: dtypes.InvalidDType}
 }
 
-// VariablePath returns where the store keeps the weight of a checkpoint name.
+// VariablePath returns the path of a weight's variable in the store, by its checkpoint name.
 func VariablePath(name string) string { return "/" + name }
 
 // WithDType returns p with every weight converted to dtype in the graph, so

@@ -7,12 +7,6 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// How the host resizes, as adapters.ImageSpec names it.
-const (
-	squash = "squash"
-	crop   = "shortest-edge-crop"
-)
-
 // The classes of image processor.
 const (
 	CLIP   = "CLIPImageProcessor"
@@ -22,8 +16,9 @@ const (
 	ViT    = "ViTImageProcessor"
 )
 
-// Filters by Pillow's numbers.
+// Pillow's numbers of its filters.
 const (
+	nearest  = 0
 	bilinear = 2
 	bicubic  = 3
 )
@@ -47,8 +42,8 @@ func classes() map[string]processor {
 	return map[string]processor{CLIP: cropped, BiT: cropped, BLIP: blip, SigLIP: siglip, ViT: vit}
 }
 
-// classOf returns the class that a file names, by its plain name, and fallback
-// where it names none.
+// classOf returns the class that a file names, without suffixes of its variants, or fallback
+// if it names none.
 func classOf(name, old, fallback string) (processor, error) {
 	for _, n := range []string{name, old, fallback} {
 		if n == "" {

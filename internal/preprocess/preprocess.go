@@ -13,8 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/jsonfile"
 )
 
-// Default returns what a class of image processor does with pictures of side
-// pixels.
+// Default returns the defaults of a class of image processor, for pictures of side pixels.
 func Default(class string, side int) (adapters.ImageSpec, error) {
 	p, err := classOf(class, "", "")
 	if err != nil {
@@ -24,8 +23,8 @@ func Default(class string, side int) (adapters.ImageSpec, error) {
 	return WithSize(spec, adapters.Size{Width: side, Height: side}), err
 }
 
-// Read returns how the pictures for the checkpoint in dir are prepared: fallback
-// where the folder does not say, class where the file names no processor.
+// Read returns how the pictures for the checkpoint in dir are prepared: fallback if the folder
+// has no processor file, class's defaults if the file names no class.
 func Read(dir, class string, fallback adapters.ImageSpec) (adapters.ImageSpec, error) {
 	path, key, data, err := find(dir)
 	if err != nil || data == nil {
@@ -52,8 +51,8 @@ func Read(dir, class string, fallback adapters.ImageSpec) (adapters.ImageSpec, e
 	return spec, nil
 }
 
-// find returns the file that describes the processor, the key in it and the text
-// there, nil where there is none. As in transformers the nested form goes first.
+// find returns the file that describes the processor, the key in it and its text, nil if there
+// is none. As in transformers, the nested form takes precedence.
 func find(dir string) (path, key string, data []byte, err error) {
 	path = filepath.Join(dir, "processor_config.json")
 	if data, err = readFile(path); err != nil {

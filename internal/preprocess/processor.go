@@ -8,7 +8,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// processor is what counts of a processor's file.
+// processor holds the keys of a processor's file that change pictures.
 type processor struct {
 	Resize     bool     `json:"do_resize"`
 	CenterCrop bool     `json:"do_center_crop"`
@@ -25,9 +25,9 @@ type processor struct {
 	squareInt bool // a size that is one number is that of a square, not of the shortest edge
 }
 
-// spec says what the processor does, or why the host cannot.
+// spec returns what the processor does, or an error if the host cannot do it.
 func (p processor) spec() (adapters.ImageSpec, error) {
-	spec := adapters.ImageSpec{Resample: map[int]string{0: "nearest", bilinear: "bilinear", bicubic: "bicubic"}[p.Resample]}
+	spec := adapters.ImageSpec{Resample: map[int]string{nearest: adapters.Nearest, bilinear: adapters.Bilinear, bicubic: adapters.Bicubic}[p.Resample]}
 	switch {
 	case !p.Resize:
 		return spec, unsupported("do_resize is false: pictures would keep their sizes, want one size for all")
@@ -49,7 +49,7 @@ func (p processor) shape(spec *adapters.ImageSpec) error {
 	case size.Longest != 0 || size.Height < 0 || size.Width < 0 || size.Shortest < 0:
 		return unsupported("size is %+v, want one size for all pictures", size)
 	case size.Shortest == 0:
-		spec.Mode, spec.Width, spec.Height = squash, size.Width, size.Height
+		spec.Mode, spec.Width, spec.Height = adapters.Squash, size.Width, size.Height
 		if p.CenterCrop && cut != size {
 			return unsupported("pictures are squashed to %d by %d pixels and then cut to %d by %d; want one size, or a resized shortest edge",
 				size.Width, size.Height, cut.Width, cut.Height)
@@ -60,7 +60,7 @@ func (p processor) shape(spec *adapters.ImageSpec) error {
 		return unsupported("the shortest edge is resized to %d pixels, of which %d by %d are cut out; want no more than there is",
 			size.Shortest, cut.Width, cut.Height)
 	default:
-		spec.Mode, spec.Width, spec.Height = crop, cut.Width, cut.Height
+		spec.Mode, spec.Width, spec.Height = adapters.ShortestEdgeCrop, cut.Width, cut.Height
 		if size.Shortest != max(cut.Width, cut.Height) {
 			spec.ShortestEdge = size.Shortest
 		}

@@ -3,20 +3,20 @@ package stricttoml
 import (
 	"encoding"
 	"fmt"
-	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"math"
 	"reflect"
 	"strings"
+
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 )
 
-// Decode writes the document's values into the struct that v points to, over
-// what stands there, so that the struct's values are the defaults. Fields are
-// named by their toml tags; one without a tag is not a key, except that the
-// fields of an embedded struct count as the outer one's. A map takes any key. A
-// table that is given as a string is accepted where its struct is a
-// TextUnmarshaler.
+// Decode writes the document's values into the struct that v points to. A field whose key
+// the document lacks keeps its value: the struct holds the defaults. Fields are named by
+// their toml tags; a field without a tag is not a key, except that the fields of an
+// embedded struct count as the outer one's. A map takes any key. A string is accepted for
+// a table if the table's struct is a TextUnmarshaler.
 //
-// What does not fit is added to the document's problems.
+// Decode adds what does not fit to the document's problems.
 func (d *Document) Decode(v any) {
 	d.table(reflect.ValueOf(v).Elem(), d.values, "")
 }
@@ -24,11 +24,9 @@ func (d *Document) Decode(v any) {
 func (d *Document) table(dst reflect.Value, src map[string]any, at string) {
 	fields := map[string]reflect.Value{}
 	var names []string
-	for _, f := range reflect.VisibleFields(dst.Type()) {
-		if name, _, _ := strings.Cut(f.Tag.Get("toml"), ","); name != "" && name != "-" {
-			fields[name] = dst.FieldByIndex(f.Index)
-			names = append(names, name)
-		}
+	for _, f := range fieldsOf(dst.Type()) {
+		fields[f.name] = dst.FieldByIndex(f.index)
+		names = append(names, f.name)
 	}
 	for _, key := range sortedKeys(src) {
 		field, ok := fields[key]
@@ -169,7 +167,7 @@ func describe(v any) string {
 	return fmt.Sprintf("a %T", v)
 }
 
-// wanted says what fits t where src does not.
+// wanted describes the values that fit t, which src does not.
 func wanted(t reflect.Type, src any) string {
 	switch t.Kind() {
 	case reflect.String:

@@ -1,7 +1,7 @@
-// Package stricttoml reads TOML files into structs and reports, in one error,
-// everything in them that does not fit: unknown keys with the nearest valid
-// one, values of the wrong type, and what the caller's own checks find, each
-// with the line where it stands or the override that it came from.
+// Package stricttoml reads TOML files into structs and reports everything that does not
+// fit in one error: unknown keys with the nearest valid one, values of a wrong type, and
+// what the caller's own checks find. Each problem names the line of the file, or the
+// override that set the value.
 package stricttoml
 
 import (
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -20,7 +21,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/printable"
 )
 
-// Document is a parsed file with overrides. The methods that check it add to
+// Document is a parsed file with overrides. [Document.Decode] and [Document.Errorf] add to
 // its problems; [Document.Err] returns them all.
 type Document struct {
 	name     string
@@ -29,15 +30,15 @@ type Document struct {
 	problems Problems
 }
 
-// place is where a value stands.
+// place is where a value comes from.
 type place struct {
-	text     string // "file:line", or what was typed
+	text     string // "file:line", a flag as it was typed, or another origin
 	override bool
 }
 
 // Override is a value from the command line that replaces the file's.
 type Override struct {
-	Assignment string // "key=value" with a dotted key; a value that is not TOML is taken as a string
+	Assignment string // "key=value" with a dotted key; a value that is not TOML is a string
 	Flag       string // as it was typed, "--backend go"; empty means --set and the assignment
 }
 
@@ -48,9 +49,9 @@ func (o Override) place() place {
 	return place{"--set " + o.Assignment, true}
 }
 
-// problem is about the override as a whole.
-func (o Override) problem(key, message string) Problems {
-	return Problems{{Place: o.place().text, Key: key, Message: message, Override: true}}
+// problem returns a problem with an override that cannot be made.
+func (p place) problem(key, message string) Problems {
+	return Problems{{Place: p.text, Key: key, Message: message, Override: p.override}}
 }
 
 // Problem is one thing that does not fit.
@@ -59,14 +60,14 @@ type Problem struct {
 	Key      string // dotted
 	Message  string // what was found, what is wanted
 	Override bool   // it came from the command line
-	Err      error  // the cause, where there is one
+	Err      error  // the cause, if there is one
 }
 
-// Problems is the error that holds them, in the order of the file.
+// Problems is the error of a document, in the order in which the problems were found.
 type Problems []Problem
 
-// Error returns one line a problem, for people: a file of somebody else's moves no
-// terminal by its keys, nor by what TOML's reader says of it.
+// Error returns one line per problem. Characters that control a terminal are escaped,
+// because keys and the messages of the TOML library repeat what the file holds.
 func (p Problems) Error() string {
 	lines := make([]string, len(p))
 	for i, q := range p {
@@ -79,8 +80,8 @@ func (p Problems) Error() string {
 	return printable.Text(strings.Join(lines, "\n"))
 }
 
-// Override reports whether one of the problems is a mistake on the command line:
-// it came from there, and not from a damaged file that is named there.
+// Override reports whether one of the problems is a mistake on the command line. A damaged
+// file that the command line names is not one.
 func (p Problems) Override() bool {
 	return slices.ContainsFunc(p, func(q Problem) bool { return q.Override && adapters.KindOf(q.Err) != adapters.Corrupt })
 }
@@ -94,7 +95,7 @@ func Read(path string) (*Document, error) {
 	return Parse(path, data)
 }
 
-// Parse parses the text of a file; name is what messages call it.
+// Parse parses the text of a file; name is its name in messages.
 func Parse(name string, data []byte) (*Document, error) {
 	if err := notUTF8(name, data); err != nil {
 		return nil, err
@@ -108,8 +109,8 @@ func Parse(name string, data []byte) (*Document, error) {
 	return d, nil
 }
 
-// notUTF8 says which byte of a file is none of UTF-8's: the TOML library may take
-// it for the file's end.
+// notUTF8 returns a problem for the first byte that is not UTF-8, which the TOML library
+// may take for the end of the file.
 func notUTF8(name string, data []byte) error {
 	line, column, at := 1, 1, 0
 	for at < len(data) {
@@ -137,34 +138,45 @@ func notUTF8(name string, data []byte) error {
 func (d *Document) Set(o Override) error {
 	key, text, ok := strings.Cut(o.Assignment, "=")
 	key = strings.TrimSpace(key)
-	path := strings.Split(key, ".")
-	if !ok || slices.Contains(path, "") {
-		return o.problem("", "is not an assignment, want key=value with a dotted key, as in optimizer.lr=1e-3")
+	if !ok || slices.Contains(strings.Split(key, "."), "") {
+		return o.place().problem("", "is not an assignment, want key=value with a dotted key, as in optimizer.lr=1e-3")
 	}
+	return d.set(key, parseValue(strings.TrimSpace(text)), o.place())
+}
+
+// SetValue overrides a value by a Go value; a struct becomes a table, as in [Values].
+// origin is where the value came from, for messages: a flag as it was typed, such as
+// "--llm tiny-opt". It counts as the command line ([Problems.Override]).
+func (d *Document) SetValue(key string, value any, origin string) error {
+	return d.set(key, tomlValue(reflect.ValueOf(value)), place{origin, true})
+}
+
+func (d *Document) set(key string, value any, at place) error {
+	path := strings.Split(key, ".")
 	table := d.values
 	for i, p := range path[:len(path)-1] {
 		next, isTable := table[p].(map[string]any)
 		if _, exists := table[p]; exists && !isTable {
-			return o.problem(key, strings.Join(path[:i+1], ".")+" is not a table")
+			return at.problem(key, strings.Join(path[:i+1], ".")+" is not a table")
 		}
 		if !isTable {
 			next = map[string]any{}
 			table[p] = next
-			d.places[strings.Join(path[:i+1], ".")] = o.place()
+			d.places[strings.Join(path[:i+1], ".")] = at
 		}
 		table = next
 	}
-	table[path[len(path)-1]] = parseValue(strings.TrimSpace(text))
+	table[path[len(path)-1]] = value
 	for inner := range d.places { // the file's: the override stands in their place
 		if strings.HasPrefix(inner, key+".") {
 			delete(d.places, inner)
 		}
 	}
-	d.places[key] = o.place()
+	d.places[key] = at
 	return nil
 }
 
-// Rewrite replaces the string that a key has; a key without one stays as it is.
+// Rewrite replaces the value of a key if it is a string.
 func (d *Document) Rewrite(key string, change func(string) string) {
 	path := strings.Split(key, ".")
 	table := d.values
@@ -181,7 +193,7 @@ func (d *Document) Rewrite(key string, change func(string) string) {
 	}
 }
 
-// parseValue reads a TOML value, or else a bare string.
+// parseValue parses a TOML value. Text that is none is a string.
 func parseValue(text string) any {
 	var v struct {
 		V any `toml:"v"`
@@ -192,21 +204,21 @@ func parseValue(text string) any {
 	return text
 }
 
-// Errorf adds a problem at a key; a %w verb becomes its cause. Where the file does
-// not have the key, it is reported at the table that would hold it.
+// Errorf adds a problem at a key; a %w verb becomes its cause. If the file lacks the key,
+// the problem is reported at the table that would hold it.
 func (d *Document) Errorf(key, format string, args ...any) {
 	at, err := d.place(key), fmt.Errorf(format, args...)
 	d.problems = append(d.problems, Problem{Place: at.text, Key: key, Message: err.Error(), Override: at.override, Err: errors.Unwrap(err)})
 }
 
-// Has reports whether the file or an override gives the key.
+// Has reports whether the file or an override has the key.
 func (d *Document) Has(key string) bool {
 	_, ok := d.Value(key)
 	return ok
 }
 
-// Value returns what the file or an override gives for a key, as the TOML
-// library decodes it into an any.
+// Value returns the value that the file or an override has for a key, as the TOML library
+// decodes it into an any.
 func (d *Document) Value(key string) (any, bool) {
 	var v any = d.values
 	for _, p := range strings.Split(key, ".") {
@@ -221,7 +233,7 @@ func (d *Document) Value(key string) (any, bool) {
 	return v, true
 }
 
-// Err returns the problems so far, nil if there is none.
+// Err returns the problems so far, or nil if there are none.
 func (d *Document) Err() error {
 	if len(d.problems) == 0 {
 		return nil
@@ -229,6 +241,7 @@ func (d *Document) Err() error {
 	return slices.Clone(d.problems)
 }
 
+// place returns where a key, or else the nearest table around it, comes from.
 func (d *Document) place(key string) place {
 	for key != "" {
 		if p, ok := d.places[key]; ok {

@@ -8,15 +8,14 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// effort is how many lines are looked at for a key, on average: enough for tables
-// and values of many lines. A file whose keys are written so that they are not found
-// (with escapes) would otherwise take minutes.
+// effort is the number of lines that are searched per key, on average: enough for tables
+// and values of many lines. Without the limit, a file whose keys cannot be found because
+// they are written with escapes would take minutes.
 const effort = 64
 
-// places finds the line of every key. The TOML library knows the lines but
-// shows them only in its own errors; it does list the keys in the order of the
-// file, so that each stands at or after the one before. Keys that are not found
-// have no place.
+// places finds the line of every key. The TOML library shows lines only in its own errors,
+// but it lists the keys in the order of the file: each stands at or after the one before.
+// Keys that are not found have no place.
 func places(name, text string, keys []toml.Key) map[string]place {
 	lines := strings.Split(text, "\n")
 	for i := range lines {
@@ -47,7 +46,7 @@ func places(name, text string, keys []toml.Key) map[string]place {
 	return found
 }
 
-// withoutComment cuts a line at the first # that no string holds.
+// withoutComment cuts a line at the first # outside a string.
 func withoutComment(line string) string {
 	var quote rune
 	for i, r := range line {

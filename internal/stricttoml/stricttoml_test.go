@@ -3,6 +3,7 @@ package stricttoml
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -290,6 +291,62 @@ func TestProblemsArePrintable(t *testing.T) {
 		}
 		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.ContainsAny(err.Error(), "\n\x1b") {
 			t.Errorf("%q is refused with %q, want %q", text, err, want)
+		}
+	}
+}
+
+func TestSetValue(t *testing.T) {
+	d, err := Parse("f.toml", []byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt := -2
+	for key, v := range map[string]any{"name": "a \"b\" = c", "on": true, "inner": inner{Rate: 1e-3, Betas: [2]float64{.5, 1}, Opt: &opt}, "other.count": 7, "seed": uint64(9), "tags": []string{"x = y"}} {
+		if err := d.SetValue(key, v, "--it"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.SetValue("tags.x", 1, "--it"); err == nil || err.Error() != "--it: tags.x: tags is not a table" {
+		t.Errorf("a key below a list: %v", err)
+	}
+	if err := d.Set(Override{Assignment: "inner.count=3"}); err != nil {
+		t.Fatal(err)
+	}
+	var v outer
+	d.Decode(&v)
+	d.Errorf("inner.rate", "is too small")
+	if err := d.Err(); err == nil || err.Error() != "--it: inner.rate: is too small" || !d.problems.Override() {
+		t.Errorf("got %v", err)
+	}
+	if v.Name != "a \"b\" = c" || !v.On || v.Inner.Rate != 1e-3 || v.Inner.Count != 3 || v.Inner.Betas != [2]float64{.5, 1} || *v.Inner.Opt != -2 ||
+		v.Other.Count != 7 || v.Seed != 9 || len(v.Tags) != 1 || v.Tags[0] != "x = y" {
+		t.Errorf("decoded %+v", v)
+	}
+}
+
+func TestValues(t *testing.T) {
+	type embedded struct {
+		ID string `toml:"id,omitempty"`
+	}
+	got := Values(&struct {
+		embedded
+		Inner  inner    `toml:"inner"`
+		None   *inner   `toml:"none"`
+		Zero   int      `toml:"zero,omitzero"`
+		Empty  []string `toml:"empty,omitempty"`
+		Tags   []string `toml:"tags,omitempty"`
+		Hidden int
+	}{embedded: embedded{"x"}, Empty: []string{}, Tags: []string{"a"}, Hidden: 1})
+	want := map[string]any{"id": "x", "tags": []any{"a"}, "inner": map[string]any{"rate": 0.0, "count": int64(0), "betas": []any{0.0, 0.0}}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %#v, want %#v", got, want)
+	}
+}
+
+func TestFormat(t *testing.T) {
+	for want, v := range map[string]any{`"a\nb = \"c\""`: "a\nb = \"c\"", "1.0": 1.0, "0.00001": 1e-5, "3": int64(3), "true": true, `["a", "b"]`: []any{"a", "b"}} {
+		if got := Format(v); got != want {
+			t.Errorf("%v is written as %s, want %s", v, got, want)
 		}
 	}
 }

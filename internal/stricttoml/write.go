@@ -11,7 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 )
 
-// WriteFile replaces a file by header and v. On an error the file stays as it was.
+// WriteFile replaces a file by header and v as TOML. If it fails, the old file remains.
 func WriteFile(path, header string, v any) error {
 	var buf bytes.Buffer
 	buf.WriteString(header)

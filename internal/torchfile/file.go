@@ -18,8 +18,8 @@ import (
 
 // File is an open file of torch.
 type File struct {
-	// Tensors are the state: by name, those of the dictionary that the file is or
-	// that it holds under "model", "state_dict" or "module".
+	// Tensors are the tensors of the file's dictionary, or of the dictionary that it holds
+	// under "model", "state_dict" or "module", by name.
 	Tensors map[string]weights.View
 
 	unmap func() error
@@ -104,7 +104,7 @@ func readZip(data []byte) (any, error) {
 	return object, err
 }
 
-// content returns a file of the archive, in the mapping where it is stored plain.
+// content returns a file of the archive: a part of the mapping if it is not compressed.
 func content(data []byte, files map[string]*zip.File, name string) ([]byte, error) {
 	f, ok := files[name]
 	if !ok {

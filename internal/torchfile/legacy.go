@@ -8,7 +8,7 @@ import (
 	"github.com/nlpodyssey/gopickle/types"
 )
 
-// magic is what a file of torch before 1.6 begins with, as a pickled number.
+// magic is the first value of a file of torch before 1.6, a pickled number.
 const magic = "119547037146038801333356"
 
 // readLegacy reads pickles in a row (magic number, protocol, system, the object,

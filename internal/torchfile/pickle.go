@@ -14,7 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// storageTypes are the classes of storages that are known.
+// storageTypes returns the known classes of storages.
 func storageTypes() map[string]safetensors.DType {
 	return map[string]safetensors.DType{
 		"FloatStorage": safetensors.F32, "HalfStorage": safetensors.F16, "BFloat16Storage": safetensors.BF16, "DoubleStorage": safetensors.F64,
@@ -97,7 +97,8 @@ func parseStorage(id any) (s storageRef, err error) {
 // storageClass is torch.FloatStorage and its like.
 type storageClass safetensors.DType
 
-// findClass knows what tensors and dictionaries are made of, and nothing else.
+// findClass returns the classes that make tensors and dictionaries, and an error for any
+// other.
 func findClass(module, name string) (any, error) {
 	switch module + "." + name {
 	case "torch._utils._rebuild_tensor_v2":
@@ -169,7 +170,7 @@ func ints(v any) ([]int, error) {
 // maxSpread bounds the elements of a tensor that repeats those of its storage.
 const maxSpread = 1 << 20
 
-// view returns the tensor's elements in order: in the mapping where they lie so.
+// view returns the tensor's elements in order: a part of the mapping if they are contiguous.
 func (t *tensor) view() (weights.View, error) {
 	size := int(t.storage.dtype.Size())
 	if slices.Contains(t.shape, 0) {

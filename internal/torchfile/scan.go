@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// kind says what follows an opcode of a pickle.
+// kind is the kind of argument that follows an opcode of a pickle.
 type kind int
 
 const (
@@ -39,9 +39,9 @@ func opcodes() (kinds [256]kind) {
 	return kinds
 }
 
-// scan returns the length of the pickle that data begins with. It fails where an
-// opcode is unknown or names more bytes than there are: a reader that believes it
-// would ask for all of the memory.
+// scan returns the length of the pickle that data begins with. It fails if an opcode is
+// unknown or has a length beyond the data: a reader that trusts the length would allocate all
+// of the memory.
 func scan(data []byte) (int, error) {
 	kinds := opcodes()
 	for at := 0; at < len(data); {

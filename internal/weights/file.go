@@ -17,7 +17,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// View is a tensor that still lies in its file.
+// View is a tensor in its file.
 type View struct {
 	DType safetensors.DType
 	Shape []int
@@ -26,8 +26,8 @@ type View struct {
 	mapped bool // Data lies in a mapped file
 }
 
-// Release gives back the memory that reading a mapped file's tensor took; the data
-// can be read again. Of other data it does nothing.
+// Release returns the memory of a mapped file's tensor to the system; the data can be read
+// again. It does nothing for other data.
 func (v View) Release() {
 	if v.mapped {
 		release(v.Data)

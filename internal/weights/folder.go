@@ -88,8 +88,8 @@ func (f *Folder) readModelType() error {
 	return nil
 }
 
-// weightFiles returns the names of the weight files and, where there is one,
-// the index: the file of each tensor.
+// weightFiles returns the names of the weight files and, if there is one, the index: the file
+// of each tensor.
 func (f *Folder) weightFiles() ([]string, map[string]string, error) {
 	if exists(filepath.Join(f.dir, weightsFile)) {
 		return []string{weightsFile}, nil, nil
@@ -143,7 +143,7 @@ func (f *Folder) Dir() string { return f.dir }
 // Path returns the path of a file in the folder.
 func (f *Folder) Path(name string) string { return filepath.Join(f.dir, name) }
 
-// ModelType returns config.json's model_type, empty where it has none.
+// ModelType returns config.json's model_type, empty if it has none.
 func (f *Folder) ModelType() string { return f.modelType }
 
 // DecodeConfig decodes config.json into v, a pointer to a struct with json
@@ -152,8 +152,8 @@ func (f *Folder) DecodeConfig(v any) error {
 	return jsonfile.DecodePart(filepath.Join(f.dir, configFile), f.key, f.config, v)
 }
 
-// ConfigKey returns a key of the configuration as config.json has it: where the
-// folder shows a part of a whole bridge, "text_config.model_type".
+// ConfigKey returns the full name of a configuration key in config.json: for a part of a whole
+// BLIP-2, "text_config.model_type".
 func (f *Folder) ConfigKey(name string) string {
 	if f.key == "" {
 		return name
@@ -161,8 +161,8 @@ func (f *Folder) ConfigKey(name string) string {
 	return f.key + "." + name
 }
 
-// DecodeFile decodes another JSON file of the folder into v. It returns false
-// where the folder lacks the file.
+// DecodeFile decodes another JSON file of the folder into v. It returns false if the folder
+// lacks the file.
 func (f *Folder) DecodeFile(name string, v any) (bool, error) {
 	path := filepath.Join(f.dir, name)
 	data, err := os.ReadFile(path)
@@ -175,7 +175,7 @@ func (f *Folder) DecodeFile(name string, v any) (bool, error) {
 	return true, jsonfile.Decode(path, data, v)
 }
 
-// Config returns the text of config.json, or of the part that the folder shows.
+// Config returns the text of config.json, or of a part of a whole BLIP-2.
 func (f *Folder) Config() []byte { return f.config }
 
 // Names returns the names of all tensors, sorted.

@@ -4,7 +4,7 @@ package weights
 
 import "os"
 
-// mapFile reads a file into memory where it cannot be mapped.
+// mapFile reads a file into memory, because this system cannot map it.
 func mapFile(path string) ([]byte, os.FileInfo, func() error, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// maxLayers bounds what is listed of a model before its weights are looked at; the
-// deepest released ones have about 200.
+// maxLayers bounds the number of layers whose tensors are listed before the weights are read;
+// the deepest released models have about 200.
 const maxLayers = 10_000
 
-// CheckSize refuses a number of config.json that must be positive and, where it
-// counts layers (num_hidden_layers, num_layers, n_layer, …), be no absurdity.
+// CheckSize returns an error for a number of config.json that is not positive, or that counts
+// layers (num_hidden_layers, num_layers, n_layer, …) and is absurdly large.
 func CheckSize(key string, value int) error {
 	if value <= 0 {
 		return fmt.Errorf("%s is %d, want a positive number", key, value)

@@ -91,7 +91,7 @@ func split(tensors map[string]View, limit int64, last *View) (shards []map[strin
 	return shards, total
 }
 
-// counter reports what is written through it, and ends where report says so.
+// counter reports the bytes that are written through it, and fails if report does.
 type counter struct {
 	w      io.Writer
 	report func(n int) error
@@ -105,8 +105,8 @@ func (c counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// fileView shows a view to the serializer, which is through with the last one when
-// it asks for the next.
+// fileView adapts a view to the serializer, which has finished with one view when it requests
+// the next.
 type fileView struct {
 	view View
 	last *View

@@ -14,7 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// CudaPlugin is the plugin's name, by which bridge and go-xla find it.
+// CudaPlugin is the file name by which bridge and go-xla find the plugin.
 const CudaPlugin = "pjrt_c_api_cuda_plugin.so"
 
 // CudaDriver is the oldest driver that CUDA 13 runs on.
@@ -42,10 +42,10 @@ func Cuda() []Wheel {
 	}
 }
 
-// InstallCuda puts the plugin and the libraries into lib/nvidia, in place of what
-// is there, all or nothing, and returns the plugin's path. The plugin looks for
-// libraries in ../nvidia/cu13/lib, ../nvidia/cudnn/lib and ../nvidia/nccl/lib from
-// where it lies, go-xla tells it to look for ptxas and libdevice in ../nvidia.
+// InstallCuda replaces lib/nvidia by the plugin and the libraries, all or nothing, and returns
+// the plugin's path. The plugin looks for libraries in ../nvidia/cu13/lib,
+// ../nvidia/cudnn/lib and ../nvidia/nccl/lib relative to itself; go-xla sets ../nvidia as the
+// place of ptxas and libdevice.
 func InstallCuda(ctx context.Context, pip Pip, wheels []Wheel, lib string) (plugin string, err error) {
 	if err := pip.Check(ctx); err != nil {
 		return "", err
@@ -93,7 +93,7 @@ func add(ctx context.Context, pip Pip, w Wheel, fresh, tree string) error {
 	return err
 }
 
-// placeCuda says where a member of a wheel goes within the nvidia folder.
+// placeCuda returns the path of a wheel's member within the nvidia folder, empty to skip it.
 func placeCuda(member string) string {
 	if rest, ok := strings.CutPrefix(member, "jax_plugins/"); ok && strings.HasSuffix(rest, "/xla_cuda_plugin.so") {
 		return CudaPlugin
@@ -121,8 +121,8 @@ func linkTools(tree string) error {
 	return nil
 }
 
-// DriverVersion reads the major version out of /proc/driver/nvidia/version; 0
-// where there is none.
+// DriverVersion returns the major version in the text of /proc/driver/nvidia/version, 0 if it
+// has none.
 func DriverVersion(text string) int {
 	found := regexp.MustCompile(`Kernel Module.*?\s(\d+)\.\d+`).FindStringSubmatch(text)
 	if found == nil {

@@ -1,6 +1,7 @@
-// Package wheels fetches pinned Python wheels through pip, as pip is configured,
-// and unpacks files of them: PJRT plugins and NVIDIA's libraries are published
-// that way. Nothing of Python runs but pip itself.
+// Package wheels owns the installation of PJRT plugins and NVIDIA's libraries, which are
+// published as Python wheels: it fetches pinned wheels through pip, with pip's configuration,
+// and unpacks files of them. It runs no Python except pip, and must not know how a plugin is
+// used.
 package wheels
 
 import (
@@ -27,7 +28,7 @@ type Wheel struct {
 	SHA256  string // of the wheel
 }
 
-// Pip is how pip is run.
+// Pip runs pip.
 type Pip struct {
 	Command []string  // empty: $PIP, or python3 -m pip
 	Log     io.Writer // of what pip prints

@@ -1,13 +1,14 @@
-// Package scene composes the kit's pictures: emoji scenes with captions and questions.
+// Package scene owns the kit's pictures: emoji scenes with captions and questions. It must not
+// know models or data sets.
 //
-// A [Scene] says what a picture shows: one object, a pair of objects in a relation, or two to
-// four objects of a kind, on a coloured background. From a scene follow its caption, its
-// questions with answers, and its picture. A [Sampler] gives an endless sequence of scenes, a
-// [Renderer] draws them.
+// A [Scene] describes a picture: one object, a pair of objects in a relation, or two to four
+// objects of a kind, on a coloured background. Its caption, its questions with answers, and its
+// picture follow from it. A [Sampler] returns an endless sequence of scenes; a [Renderer] draws
+// them.
 //
 // # Determinism
 //
-// Everything is a function of seeds. The generator is PCG of math/rand/v2, and the order in which
+// Everything depends on seeds alone. The generator is PCG of math/rand/v2, and the order in which
 // numbers are drawn from it is part of this package's contract: the same seed gives the same
 // scenes, questions and pixels in every version of this package, on every machine of one
 // architecture (the resampling of sprites uses floating point). Tests hold hashes of the

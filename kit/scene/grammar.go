@@ -13,7 +13,7 @@ func (s Scene) Caption() string {
 	return fmt.Sprintf("%s on a %s background", s.phrase(), s.Color)
 }
 
-// phrase is the caption without the background.
+// phrase returns the caption without the background.
 func (s Scene) phrase() string {
 	switch s.Kind {
 	case One:
@@ -41,7 +41,7 @@ func (s Scene) Tags() [][]string {
 	}
 }
 
-// QuestionKind says what a question is about.
+// QuestionKind is the subject of a question.
 type QuestionKind string
 
 // The kinds of questions.
@@ -65,8 +65,8 @@ type QA struct {
 	Kind     QuestionKind `json:"kind"`
 }
 
-// Question asks about the scene. It draws from rng whatever the kind leaves open, and reports
-// false where the kind does not apply: only pairs have relations.
+// Question returns a question about the scene. It draws from rng what the kind leaves open, and
+// returns false if the kind does not apply: only pairs have relations.
 func (s Scene) Question(rng *rand.Rand, kind QuestionKind) (QA, bool) {
 	qa := QA{Kind: kind}
 	switch kind {
@@ -114,7 +114,7 @@ func (s Scene) yesNo(rng *rand.Rand) (Object, string) {
 	}
 }
 
-// Questions asks one question of every kind that applies, in the order of QuestionKinds.
+// Questions returns one question of every kind that applies, in the order of QuestionKinds.
 func (s Scene) Questions(rng *rand.Rand) []QA {
 	var all []QA
 	for _, kind := range QuestionKinds() {

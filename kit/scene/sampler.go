@@ -2,7 +2,7 @@ package scene
 
 import "math/rand/v2"
 
-// Split says which compositions a Sampler draws.
+// Split selects the compositions that a Sampler draws.
 type Split uint8
 
 // The splits. No caption occurs in both.

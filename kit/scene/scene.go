@@ -2,7 +2,7 @@ package scene
 
 import "encoding/json"
 
-// Kind says how a scene is composed.
+// Kind is the composition of a scene.
 type Kind uint8
 
 // The kinds of scenes.
@@ -15,7 +15,7 @@ const (
 // String returns the kind's name.
 func (k Kind) String() string { return [...]string{"one", "pair", "count"}[k] }
 
-// Relation says where the first object of a pair lies, seen from the second.
+// Relation is the position of a pair's first object relative to the second.
 type Relation uint8
 
 // The relations.
@@ -33,8 +33,8 @@ func (r Relation) inverse() string { return [...]string{"right of", "below"}[r] 
 // MaxCount is the largest number of objects of a kind in a Count scene.
 const MaxCount = 4
 
-// Scene says what a picture shows. Fields that its kind does not use are zero; two scenes are
-// equal exactly when their captions are.
+// Scene describes a picture. Fields that its kind does not use are zero. Two scenes are equal if
+// and only if their captions are.
 type Scene struct {
 	Kind     Kind
 	Color    Color    // the background

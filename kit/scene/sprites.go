@@ -18,7 +18,7 @@ import (
 //go:embed sprites/*.png sprites/index.json
 var spriteFiles embed.FS
 
-// square says where an object's artwork lies in its style's atlas.
+// square is the place of an object's artwork in its style's atlas.
 type square struct {
 	Name string
 	X, Y int

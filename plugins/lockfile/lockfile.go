@@ -1,3 +1,6 @@
+// Package lockfile owns bridge.lock: in a run folder it records the frozen models that the
+// run used, in a project's folder it pins plugins. It must not know how a model or a plugin
+// is found.
 package lockfile
 
 import (

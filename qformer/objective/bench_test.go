@@ -8,7 +8,6 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/qformer/objective"
 )
@@ -51,9 +50,8 @@ func BenchmarkStage2(b *testing.B) {
 	params := cfg.Parameters(qformer.Stage2)
 	store := fresh(b, cfg, params)
 	step := model.MustNewExec(backends.ForTest(b), store, func(_ *model.Scope, in []*Node) []*Node {
-		p := layers.NewParams(store, in[0].Graph())
-		prompts := qformer.New(cfg, p, layers.NewRNG(in[2])).Prompts(in[0])
-		return qformer.Gradients(p, qformer.WithCotangent(prompts, in[1]), params)
+		m := qformer.New(cfg, store, in[0].Graph(), qformer.NewRNG(in[2]))
+		return m.Gradients(qformer.WithCotangent(m.Prompts(in[0]), in[1]), params)
 	})
 	inputs := []any{ramp(64, 65, cfg.EncoderWidth), ramp(64, cfg.Queries, cfg.LanguageWidth), state(b, 1)}
 	for b.Loop() {
@@ -70,13 +68,13 @@ func stage1Step(t testing.TB, cfg qformer.Config, batch int) (*model.Exec, []any
 	params := cfg.Parameters(qformer.Stage1)
 	store := fresh(t, cfg, params)
 	step := model.MustNewExec(backends.ForTest(t), store, func(_ *model.Scope, in []*Node) []*Node {
-		p := layers.NewParams(store, in[0].Graph())
-		rng := layers.NewRNG(in[3])
+		rng := qformer.NewRNG(in[3])
+		m := qformer.New(cfg, store, in[0].Graph(), rng)
 		o := objective.BLIP2()
 		o.Begin = cfg.Vocabulary - 1
 		b := objective.Batch{Features: in[0], IDs: in[1], Visible: in[2]}
-		l := objective.Stage1(qformer.New(cfg, p, rng), o, b, rng)
-		return append([]*Node{l.Total, l.ITC, l.ITM, l.ITG}, qformer.Gradients(p, l.Total, params)...)
+		l := objective.Stage1(m, o, b, rng)
+		return append([]*Node{l.Total, l.ITC, l.ITM, l.ITG}, m.Gradients(l.Total, params)...)
 	})
 	const tokens = 20
 	ids, visible := make([]int32, batch*tokens), make([]bool, batch*tokens)

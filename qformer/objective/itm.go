@@ -8,7 +8,6 @@ import (
 	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
@@ -25,7 +24,7 @@ type Negatives struct {
 // passes. It panics for a batch of one, which has no negatives.
 //
 // Scores are float32[B, B], pictures by texts; positive is bool[B, B].
-func DrawNegatives(scores, positive *Node, rng *layers.RNG) Negatives {
+func DrawNegatives(scores, positive *Node, rng *qformer.RNG) Negatives {
 	n := scores.Shape().Dimensions[0]
 	scores.AssertDims(n, n)
 	positive.AssertDims(n, n)
@@ -39,7 +38,7 @@ func DrawNegatives(scores, positive *Node, rng *layers.RNG) Negatives {
 }
 
 // drawRows picks one candidate of each row: int32[B].
-func drawRows(scores, positive *Node, rng *layers.RNG) *Node {
+func drawRows(scores, positive *Node, rng *qformer.RNG) *Node {
 	g, n := scores.Graph(), scores.Shape().Dimensions[0]
 	candidates := LogicalNot(positive)
 	some := ReduceMax(ConvertDType(candidates, dtypes.Int32), 1)

@@ -9,7 +9,6 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/qformer/objective"
 )
@@ -31,7 +30,7 @@ func step(t *testing.T, c objective.Config) func(seed int64, negatives *[2][]int
 			if negatives != nil {
 				b.Negatives = &objective.Negatives{Images: Const(g, negatives[0]), Texts: Const(g, negatives[1])}
 			}
-			l := objective.Stage1(qformer.New(cfg, layers.NewParams(store, g), nil), c, b, layers.NewRNG(in[2]))
+			l := objective.Stage1(qformer.New(cfg, store, g, nil), c, b, qformer.NewRNG(in[2]))
 			return Stack([]*Node{l.Total, l.ITC, l.ITM, l.ITG}, 0)
 		})
 		defer exec.Finalize()

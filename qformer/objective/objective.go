@@ -1,13 +1,13 @@
-// Package objective holds the three objectives of BLIP-2's first stage on top
-// of a Q-Former: image-text contrast (ITC), image-text matching on hard
-// negatives (ITM), and image-grounded text generation (ITG), after LAVIS
-// models/blip2_models/blip2_qformer.py.
+// Package objective owns the three objectives of BLIP-2's first stage on top of a Q-Former:
+// image-text contrast (ITC), image-text matching on hard negatives (ITM), and image-grounded
+// text generation (ITG), after LAVIS models/blip2_models/blip2_qformer.py. It must not know
+// the optimizer, nor where the batch comes from.
 //
-// [Stage1] adds their sum to a graph. Everything random comes from the key of
-// the caller, so a step can be computed again. Nothing here owns a tensor.
+// [Stage1] adds their weighted sum to a graph. All random numbers come from the caller's
+// [qformer.RNG], so that a step can be computed again. The package owns no tensor.
 //
-// The batch is the whole batch: negatives and contrast reach over all pictures
-// and texts in the graph. Axes: B batch, N patches, Q queries, T tokens.
+// A batch is the whole batch: negatives and contrast reach over all pictures and texts in the
+// graph. Axes: B batch, N patches, Q queries, T tokens.
 package objective
 
 import (
@@ -16,7 +16,6 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 
-	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/qformer"
 )
 
@@ -25,9 +24,9 @@ type Config struct {
 	// ITC, ITM and ITG multiply the three losses. One with weight 0 is not
 	// computed and reported as 0.
 	ITC, ITM, ITG float64
-	// Smoothing is spread evenly over all answers of ITC and ITG.
+	// Smoothing is the label smoothing of ITC and ITG.
 	Smoothing float64
-	// Begin is the token that opens a text to be generated ([DEC]).
+	// Begin is the first token of a generated text ([DEC]).
 	Begin int
 }
 
@@ -35,13 +34,13 @@ type Config struct {
 // added token numbers it.
 func BLIP2() Config { return Config{ITC: 1, ITM: 1, ITG: 1, Smoothing: 0.1, Begin: 30522} }
 
-// Batch is what a step of stage 1 reads: B pictures with a text each.
+// Batch is the input of a step of stage 1: B pictures with a text each.
 type Batch struct {
 	Features *Node // float[B, N, EncoderWidth]
 	IDs      *Node // int32[B, T]: [CLS] … [SEP], then padding
 	Visible  *Node // bool[B, T]: false at padding
-	// ImageIDs is int32[B], equal where pictures are the same: their texts are
-	// right answers for each other and never negatives. Nil means all differ.
+	// ImageIDs is int32[B], equal for equal pictures: their texts are positives of each
+	// other and never negatives. Nil means that all pictures differ.
 	ImageIDs *Node
 	// Negatives are used as given; nil draws them.
 	Negatives *Negatives
@@ -53,7 +52,7 @@ type Losses struct{ Total, ITC, ITM, ITG *Node }
 
 // Stage1 returns the losses of one step with the Q-Former m. Negatives are
 // drawn with rng; without rng the most similar candidates are taken.
-func Stage1(m *qformer.Model, c Config, b Batch, rng *layers.RNG) Losses {
+func Stage1(m *qformer.Model, c Config, b Batch, rng *qformer.RNG) Losses {
 	check(b)
 	g := b.Features.Graph()
 	images := m.ImageKV(b.Features)

@@ -10,7 +10,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/qformer/objective"
 )
 
@@ -18,7 +18,7 @@ import (
 func drawer(t *testing.T) func(scores [][]float32, positive [][]bool, seed int64) (images, texts []int32) {
 	t.Helper()
 	exec := MustNewExec(backends.ForTest(t), func(scores, positive, state *Node) (*Node, *Node) {
-		n := objective.DrawNegatives(scores, positive, layers.NewRNG(state))
+		n := objective.DrawNegatives(scores, positive, qformer.NewRNG(state))
 		return n.Images, n.Texts
 	})
 	return func(scores [][]float32, positive [][]bool, seed int64) (images, texts []int32) {

@@ -3,6 +3,8 @@ package comparison
 import (
 	"fmt"
 	"math"
+
+	"github.com/modular-bridging/bridge/eval"
 )
 
 // fewCaptions is the number of captions below which the exact match says too little to
@@ -30,9 +32,9 @@ func (c *Comparison) Advice() string {
 		return "No combination captions a picture right yet: train them longer before choosing."
 	}
 	chosen, took := c.quickest(top - 0.005)
-	text := fmt.Sprintf("Choose %s: exact match %s after %.0f s of training", chosen.Name, chosen.text("%.3f", exactMatch), took)
+	text := fmt.Sprintf("Choose %s: exact match %s after %.0f s of training", chosen.Name, chosen.text("%.3f", named(eval.MetricExactMatch)), took)
 	if chosen != best {
-		text += fmt.Sprintf(", within half a point of the best, %s (%s after %s s)", best.Name, best.text("%.3f", exactMatch), best.text("%.0f", seconds))
+		text += fmt.Sprintf(", within half a point of the best, %s (%s after %s s)", best.Name, best.text("%.3f", named(eval.MetricExactMatch)), best.text("%.0f", seconds))
 	}
 	return text + "."
 }
@@ -40,7 +42,7 @@ func (c *Comparison) Advice() string {
 // best returns the variant of the highest exact match, nil if none has one.
 func (c *Comparison) best() (best *Variant, top float64) {
 	for _, v := range c.Variants {
-		if s, ok := v.over(exactMatch); ok && (best == nil || s.mean > top) {
+		if s, ok := v.over(named(eval.MetricExactMatch)); ok && (best == nil || s.mean > top) {
 			best, top = v, s.mean
 		}
 	}
@@ -52,7 +54,7 @@ func (c *Comparison) best() (best *Variant, top float64) {
 func (c *Comparison) quickest(least float64) (chosen *Variant, took float64) {
 	took = math.Inf(1)
 	for _, v := range c.Variants {
-		s, ok := v.over(exactMatch)
+		s, ok := v.over(named(eval.MetricExactMatch))
 		if t, _ := v.over(seconds); ok && s.mean >= least && t.mean < took {
 			chosen, took = v, t.mean
 		}

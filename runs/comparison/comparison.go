@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/runs"
@@ -90,26 +91,42 @@ func (v *Variant) Label() string {
 	return fmt.Sprintf("%s (%s + %s)", v.Name, s.Encoder, runs.OrDash(s.LLM))
 }
 
+// figure reads a number from a run. It reports false if the run lacks it.
+type figure func(Run) (float64, bool)
+
+// metric returns the figure of a metric.
+func metric(m eval.Metric) figure {
+	return func(r Run) (float64, bool) { return r.Value(m) }
+}
+
+// named returns the figure of a metric of package eval.
+func named(name string) figure {
+	m, _ := eval.MetricNamed(name)
+	return metric(m)
+}
+
+func seconds(r Run) (float64, bool) { return r.Seconds, true }
+
 // spread is a figure over a variant's runs.
 type spread struct{ mean, low, high float64 }
 
 // over gathers a figure; ok is false if a run lacks it.
-func (v *Variant) over(value func(Run) *float64) (s spread, ok bool) {
+func (v *Variant) over(f figure) (s spread, ok bool) {
 	s.low, s.high = math.Inf(1), math.Inf(-1)
 	for _, run := range v.Runs {
-		x := value(run)
-		if x == nil {
+		x, ok := f(run)
+		if !ok {
 			return spread{}, false
 		}
-		s.mean += *x / float64(len(v.Runs))
-		s.low, s.high = min(s.low, *x), max(s.high, *x)
+		s.mean += x / float64(len(v.Runs))
+		s.low, s.high = min(s.low, x), max(s.high, x)
 	}
 	return s, true
 }
 
 // text returns the mean and, of several runs, the lowest and the highest value.
-func (v *Variant) text(format string, value func(Run) *float64) string {
-	s, ok := v.over(value)
+func (v *Variant) text(format string, f figure) string {
+	s, ok := v.over(f)
 	switch {
 	case !ok:
 		return "-"
@@ -119,19 +136,12 @@ func (v *Variant) text(format string, value func(Run) *float64) string {
 	return fmt.Sprintf(format+" ("+format+" to "+format+")", s.mean, s.low, s.high)
 }
 
-func evalLoss(r Run) *float64               { return r.EvalLoss }
-func exactMatch(r Run) *float64             { return r.ExactMatch }
-func ciderD(r Run) *float64                 { return r.CIDErD }
-func textRecall(r Run) *float64             { return r.RetrievalT }
-func seconds(r Run) *float64                { return &r.Seconds }
-func lossAt(s train.Scores) (float64, bool) { return s.EvalLoss(), s.Grounding != nil }
-
-// curve is a figure at the steps at which all runs of a variant measured it.
+// curve is a metric at the steps at which all runs of a variant measured it.
 type curve struct{ steps, seconds, mean, low, high []float64 }
 
-func (v *Variant) curve(value func(train.Scores) (float64, bool)) (c curve) {
+func (v *Variant) curve(m eval.Metric) (c curve) {
 	for _, at := range v.Runs[0].result.Curve {
-		values, clock := v.valuesAt(at.Step, value)
+		values, clock := v.valuesAt(at.Step, m)
 		if len(values) < len(v.Runs) {
 			continue
 		}
@@ -146,12 +156,12 @@ func (v *Variant) curve(value func(train.Scores) (float64, bool)) (c curve) {
 	return c
 }
 
-// valuesAt returns a figure of each run that measured it at a step, and the mean of the
+// valuesAt returns a metric of each run that measured it at a step, and the mean of the
 // seconds that it took to get there.
-func (v *Variant) valuesAt(step int, value func(train.Scores) (float64, bool)) (values []float64, clock float64) {
+func (v *Variant) valuesAt(step int, m eval.Metric) (values []float64, clock float64) {
 	for _, run := range v.Runs {
 		for _, s := range run.result.Curve {
-			if x, ok := value(s); ok && s.Step == step {
+			if x, ok := m.Of(s.Results); ok && s.Step == step {
 				values = append(values, x)
 				clock += s.Seconds / float64(len(v.Runs))
 				break
@@ -192,11 +202,12 @@ func (s Speedup) Fraction() float64 { return s.Steps / float64(s.Cold.first().St
 // Speedups compares every variant with the cold starts of the same models.
 func (c *Comparison) Speedups() []Speedup {
 	var all []Speedup
+	evalLoss, _ := eval.MetricNamed(eval.MetricLoss)
 	for _, cold := range c.Variants {
 		if !cold.Cold {
 			continue
 		}
-		loss, ok := cold.over(evalLoss)
+		loss, ok := cold.over(metric(evalLoss))
 		if !ok {
 			continue
 		}
@@ -205,7 +216,7 @@ func (c *Comparison) Speedups() []Speedup {
 				continue
 			}
 			s := Speedup{Variant: v, Cold: cold, Loss: loss.mean}
-			s.Steps, s.Seconds, s.Reached = v.curve(lossAt).reaches(loss.mean)
+			s.Steps, s.Seconds, s.Reached = v.curve(evalLoss).reaches(loss.mean)
 			all = append(all, s)
 		}
 	}

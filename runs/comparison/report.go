@@ -7,6 +7,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/runs/report"
@@ -40,14 +41,14 @@ func (c *Comparison) WriteReport(w *workspace.Workspace, dir string) error {
 	return r.WriteFile(filepath.Join(dir, runs.ReportFile))
 }
 
-// charts returns the curves of figures that were measured more than once. Several runs
+// charts returns the curves of metrics that were measured more than once. Several runs
 // of a variant make a band.
 func (c *Comparison) charts() []report.Chart {
 	var all []report.Chart
-	for _, q := range runs.Quantities() {
-		chart := report.Chart{Title: q.Title, YLabel: q.Unit}
+	for _, m := range eval.MetricsIn(eval.InCharts) {
+		chart := report.Chart{Title: m.Title, YLabel: m.Unit}
 		for _, v := range c.Variants {
-			line := v.curve(q.Value)
+			line := v.curve(m)
 			if len(line.mean) < 2 {
 				continue
 			}
@@ -72,15 +73,15 @@ func (c *Comparison) addSamples(w *workspace.Workspace, r *report.Report) error 
 		return nil
 	}
 	for _, v := range shown {
-		r.Arms = append(r.Arms, v.Name)
+		r.Runs = append(r.Runs, v.Name)
 	}
 	first := shown[0].Runs[0].result.Samples
 	for i, s := range first[:min(runs.ReportSamples, len(first))] {
-		pixels, err := pictures.Image(s.Index)
+		picture, err := pictures.Image(s.Index)
 		if err != nil {
 			return err
 		}
-		sample := report.Sample{Image: report.FromRGB(pixels, sampleSide, sampleSide), Truth: s.Want}
+		sample := report.Sample{Image: report.FromRGB(picture), Truth: s.Want}
 		for _, v := range shown {
 			text := ""
 			if all := v.Runs[0].result.Samples; i < len(all) && all[i].Index == s.Index {

@@ -1,7 +1,10 @@
 package comparison
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/modular-bridging/bridge/eval"
@@ -12,11 +15,45 @@ import (
 
 // Table returns the comparison as a terminal shows it: a row a variant.
 func (c *Comparison) Table() report.Table {
-	t := report.Table{Header: []string{"combination", "runs", "trainable", "steps", "seconds", "held-out loss", "exact match", "retrieval R@1"}}
+	return c.table("", eval.InSummary, nil)
+}
+
+// figuresTable returns all figures: the table of the report.
+func (c *Comparison) figuresTable() report.Table {
+	return c.table("Figures", eval.InFigures, []column{
+		{"frozen", func(s runs.Summary) string { return registry.Known(s.Frozen, registry.Count) }},
+		{"memory", func(s runs.Summary) string { return registry.Known(s.Memory, registry.Size) }},
+	})
+}
+
+// column is a column of what all runs of a variant have in common.
+type column struct {
+	heading string
+	cell    func(runs.Summary) string
+}
+
+// table returns a row a variant: its name, further columns, what it took, and the
+// metrics of a view.
+func (c *Comparison) table(title string, view eval.View, further []column) report.Table {
+	t := report.Table{Title: title, Header: []string{"combination", "runs", "trainable"}}
+	for _, f := range further {
+		t.Header = append(t.Header, f.heading)
+	}
+	t.Header = append(t.Header, "steps", "seconds")
+	for _, m := range eval.MetricsIn(view) {
+		t.Header = append(t.Header, m.Column)
+	}
 	for _, v := range c.Variants {
 		s := v.first()
-		t.Rows = append(t.Rows, []string{v.Label(), strconv.Itoa(len(v.Runs)), registry.Count(int64(s.Trainable)), strconv.Itoa(s.Steps), v.text("%.0f", seconds),
-			v.text("%.3f", evalLoss), v.text("%.3f", exactMatch), v.text("%.3f", textRecall)})
+		row := []string{v.Label(), strconv.Itoa(len(v.Runs)), registry.Count(int64(s.Trainable))}
+		for _, f := range further {
+			row = append(row, f.cell(s))
+		}
+		row = append(row, strconv.Itoa(s.Steps), v.text("%.0f", seconds))
+		for _, m := range eval.MetricsIn(view) {
+			row = append(row, v.text(m.Format, metric(m)))
+		}
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
@@ -35,30 +72,6 @@ func (c *Comparison) SpeedupTable() report.Table {
 	return t
 }
 
-// figuresTable returns all figures: the table of the report.
-func (c *Comparison) figuresTable() report.Table {
-	t := report.Table{Title: "Figures", Header: []string{"combination", "runs", "trainable", "frozen", "memory", "steps", "seconds", "held-out loss",
-		"… with another picture", "… with none", "exact match", "CIDEr-D", "retrieval R@1"}}
-	for _, v := range c.Variants {
-		s := v.first()
-		t.Rows = append(t.Rows, []string{v.Label(), strconv.Itoa(len(v.Runs)), registry.Count(int64(s.Trainable)), registry.Known(s.Frozen, registry.Count), registry.Known(s.Memory, registry.Size),
-			strconv.Itoa(s.Steps), v.text("%.0f", seconds), v.text("%.3f", evalLoss), v.text("%.2f", grounding(func(x *eval.Grounding) float64 { return x.Other })),
-			v.text("%.2f", grounding(func(x *eval.Grounding) float64 { return x.None })), v.text("%.3f", exactMatch),
-			v.text("%.2f", ciderD), v.text("%.3f", textRecall)})
-	}
-	return t
-}
-
-func grounding(value func(*eval.Grounding) float64) func(Run) *float64 {
-	return func(r Run) *float64 {
-		if r.Grounding == nil {
-			return nil
-		}
-		v := value(r.Grounding)
-		return &v
-	}
-}
-
 // kindsTable is [runs.KindsTable] of the comparison's variants.
 func (c *Comparison) kindsTable() report.Table {
 	names, all := make([]string, len(c.Variants)), make([][]runs.Summary, len(c.Variants))
@@ -69,6 +82,25 @@ func (c *Comparison) kindsTable() report.Table {
 		}
 	}
 	return runs.KindsTable(names, all)
+}
+
+// runLine is a single run as one line of JSON: its folder, then its summary.
+type runLine struct {
+	folder  string
+	summary runs.Summary
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (l runLine) MarshalJSON() ([]byte, error) {
+	folder, err := json.Marshal(l.folder)
+	if err != nil {
+		return nil, err
+	}
+	summary, err := json.Marshal(l.summary)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat([]byte(`{"folder":`), folder, []byte(","), bytes.TrimPrefix(summary, []byte("{"))), nil
 }
 
 // matrixLine is the variant of a matrix's option as one line of JSON.
@@ -87,10 +119,7 @@ func (c *Comparison) Lines() []any {
 	speedups := c.Speedups()
 	for _, v := range c.Variants {
 		if v.Option == "" {
-			lines = append(lines, struct {
-				Folder string `json:"folder"`
-				runs.Summary
-			}{v.Runs[0].Dir, v.first()})
+			lines = append(lines, runLine{v.Runs[0].Dir, v.first()})
 			continue
 		}
 		line := matrixLine{Name: v.Name, Runs: len(v.Runs)}

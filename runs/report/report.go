@@ -15,6 +15,7 @@ import (
 	"image/png"
 	"io"
 
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 )
 
@@ -24,8 +25,8 @@ type Report struct {
 	Paragraphs []string
 	Tables     []Table
 	Charts     []Chart
-	// Arms names the captions of every sample, in order: "warm", "cold".
-	Arms    []string
+	// Runs names the captions of every sample, in order: "warm", "cold".
+	Runs    []string
 	Samples []Sample
 	Footer  string // how to make the report again
 }
@@ -60,11 +61,12 @@ type Series struct {
 type Sample struct {
 	Image    image.Image
 	Truth    string
-	Captions []string // one an arm
+	Captions []string // one a run
 }
 
-// FromRGB returns pixels, uint8[height, width, 3], as an image of its own.
-func FromRGB(pixels []uint8, width, height int) image.Image {
+// FromRGB returns a picture uint8[H, W, 3] as an image.
+func FromRGB(picture *adapters.Tensor) image.Image {
+	height, width, pixels := picture.Shape[0], picture.Shape[1], picture.Data
 	m := image.NewNRGBA(image.Rect(0, 0, width, height))
 	for i := range width * height {
 		copy(m.Pix[4*i:], pixels[3*i:3*i+3])
@@ -101,7 +103,7 @@ type card struct {
 }
 
 type saying struct {
-	Arm, Text string
+	Run, Text string
 	Right     bool
 }
 
@@ -133,8 +135,8 @@ func (r Report) Write(w io.Writer) error {
 func (r Report) WriteFile(path string) error { return atomicfile.Write(path, r.Write) }
 
 func (r Report) card(s Sample) (card, error) {
-	if len(s.Captions) != len(r.Arms) {
-		return card{}, fmt.Errorf("has %d captions, want one for each of %d arms", len(s.Captions), len(r.Arms))
+	if len(s.Captions) != len(r.Runs) {
+		return card{}, fmt.Errorf("has %d captions, want one for each of %d runs", len(s.Captions), len(r.Runs))
 	}
 	var buf bytes.Buffer
 	if err := png.Encode(&buf, s.Image); err != nil {
@@ -142,7 +144,7 @@ func (r Report) card(s Sample) (card, error) {
 	}
 	c := card{Truth: s.Truth, Picture: template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(buf.Bytes()))}
 	for i, text := range s.Captions {
-		c.Says = append(c.Says, saying{Arm: r.Arms[i], Text: text, Right: text == s.Truth})
+		c.Says = append(c.Says, saying{Run: r.Runs[i], Text: text, Right: text == s.Truth})
 	}
 	return c, nil
 }

@@ -10,10 +10,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
 )
 
 func example() Report {
-	pixels := bytes.Repeat([]uint8{10, 20, 30}, 4*2)
+	picture := adapters.FromUint8(bytes.Repeat([]uint8{10, 20, 30}, 4*2), 2, 4, 3)
 	return Report{
 		Title:      "tiny-vit & <tiny-opt>",
 		Paragraphs: []string{"One <b>paragraph</b>."},
@@ -21,8 +23,8 @@ func example() Report {
 		Charts: []Chart{{Title: "Held-out loss", YLabel: "nats", Series: []Series{
 			{Name: "warm <w>", Steps: []float64{0, 50, 100}, Seconds: []float64{0, 8, 16}, Values: []float64{3, 1, 0.5}},
 			{Name: "cold", Steps: []float64{0, 100}, Seconds: []float64{0, 15}, Values: []float64{4, 2}}}}},
-		Arms: []string{"warm", "cold"},
-		Samples: []Sample{{Image: FromRGB(pixels, 4, 2), Truth: "a dog",
+		Runs: []string{"warm", "cold"},
+		Samples: []Sample{{Image: FromRGB(picture), Truth: "a dog",
 			Captions: []string{"a dog", `<script src="https://evil.example/x.js"></script>`}}},
 		Footer: "made by bridge demo",
 	}

@@ -1,10 +1,3 @@
-// Package checkpoint keeps the checkpoints of a run: folders that appear whole
-// or not at all, are verified when they are read, and of which the newest few
-// are kept.
-//
-// A folder "step-000123" is written under another name, every file is synced,
-// and then it is renamed. A process that is killed, or a disk that is full,
-// leaves the checkpoints before it as they were.
 package checkpoint
 
 import (
@@ -34,40 +27,39 @@ type manifest struct {
 	Files map[string]string `json:"files"`
 }
 
-// Write makes the checkpoint of a step in dir: fill writes its files to the
-// folder that it is given. Then the oldest checkpoints beyond keep are removed.
-// It returns the checkpoint's folder. On an error nothing has changed, except
-// that leftovers of writes that were killed are gone.
+// Write writes the checkpoint of a step to dir and returns its folder. fill writes the
+// files to the folder tmp. Then Write removes the oldest checkpoints until keep are left.
+// After an error the other checkpoints are unchanged.
 func Write(dir string, step, keep int, fill func(tmp string) error) (path string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", exhausted(err)
+		return "", explainFull(err)
 	}
-	if err := sweep(dir); err != nil {
+	if err := removeLeftovers(dir); err != nil {
 		return "", err
 	}
 	tmp, err := os.MkdirTemp(dir, tempPrefix)
 	if err != nil {
-		return "", exhausted(err)
+		return "", explainFull(err)
 	}
-	defer os.RemoveAll(tmp) // after the rename there is nothing under this name
+	defer os.RemoveAll(tmp) // does nothing after the rename
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return "", err
 	}
 	if err := fill(tmp); err != nil {
-		return "", exhausted(err)
+		return "", explainFull(err)
 	}
 	if err := seal(tmp, step); err != nil {
-		return "", exhausted(err)
+		return "", explainFull(err)
 	}
 	path = filepath.Join(dir, fmt.Sprintf("%s%06d", prefix, step))
 	if err := replace(tmp, path); err != nil {
-		return "", exhausted(err)
+		return "", explainFull(err)
 	}
 	return path, prune(dir, keep)
 }
 
-// exhausted adds the remedy where the disk is to blame.
-func exhausted(err error) error {
+// explainFull adds a remedy to the error of a full disk.
+func explainFull(err error) error {
 	return diskfull.Explain(err, "checkpoint not written", diskfull.Resume)
 }
 
@@ -105,7 +97,7 @@ func seal(dir string, step int) error {
 	return errors.Join(syncPath(path), syncPath(dir))
 }
 
-// replace renames tmp to path; a checkpoint of the same step gives way.
+// replace renames tmp to path. It removes an older checkpoint of the same step first.
 func replace(tmp, path string) error {
 	if _, err := os.Stat(path); err == nil {
 		if err := os.RemoveAll(path); err != nil {
@@ -126,8 +118,8 @@ func syncPath(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// sweep removes what writes that were killed have left.
-func sweep(dir string) error {
+// removeLeftovers removes the temporary folders of writes that were killed.
+func removeLeftovers(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -142,7 +134,7 @@ func sweep(dir string) error {
 	return nil
 }
 
-// prune keeps the newest checkpoints.
+// prune removes the oldest checkpoints until keep are left.
 func prune(dir string, keep int) error {
 	all, err := List(dir)
 	if err != nil {
@@ -156,7 +148,7 @@ func prune(dir string, keep int) error {
 	return nil
 }
 
-// List returns the checkpoints in dir, oldest first, unverified.
+// List returns the checkpoints in dir, oldest first, without verifying them.
 func List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -180,10 +172,10 @@ func List(dir string) ([]string, error) {
 	return paths, nil
 }
 
-// Latest returns the newest checkpoint that is intact, and what was wrong with
-// newer ones. With none intact the error is of kind NotFound (there is none) or
+// Latest returns the newest checkpoint that is intact, and why it skipped newer ones. If
+// there is no checkpoint, the error is of kind NotFound; if none is intact, of kind
 // Corrupt.
-func Latest(dir string) (path string, passed []error, err error) {
+func Latest(dir string) (path string, skipped []error, err error) {
 	all, err := List(dir)
 	if err != nil {
 		return "", nil, err
@@ -191,19 +183,19 @@ func Latest(dir string) (path string, passed []error, err error) {
 	for _, path := range slices.Backward(all) {
 		err := Verify(path)
 		if err == nil {
-			return path, passed, nil
+			return path, skipped, nil
 		}
-		passed = append(passed, err)
+		skipped = append(skipped, err)
 	}
-	if len(passed) > 0 {
-		return "", passed, adapters.Errorf(adapters.Corrupt, "no checkpoint in %s is intact: %w", dir, errors.Join(passed...)).
+	if len(skipped) > 0 {
+		return "", skipped, adapters.Errorf(adapters.Corrupt, "no checkpoint in %s is intact: %w", dir, errors.Join(skipped...)).
 			WithRemedy("nothing is left to go on with: delete the run's folder, or give another with --out, and start without --resume")
 	}
 	return "", nil, adapters.Errorf(adapters.NotFound, "%s holds no checkpoint", dir)
 }
 
-// Verify compares a checkpoint's files with its manifest. The error is of kind
-// Corrupt and names the file.
+// Verify compares a checkpoint's files with its manifest. If a file differs, the error is
+// of kind Corrupt and names it.
 func Verify(path string) error {
 	data, err := os.ReadFile(filepath.Join(path, manifestFile))
 	if err != nil {

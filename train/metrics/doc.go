@@ -1,6 +1,11 @@
-// Package metrics records a run's figures, as JSON lines for programs and as
-// TensorBoard events for people, and shows its progress.
+// Package metrics records a run's figures and shows its progress.
 //
-// A [Writer] belongs to one run folder. After a resume it drops what was written
-// beyond the checkpoint, so that every step stands once.
+// A [Writer] belongs to one run folder. It writes each figure as a JSON line, for
+// programs, and as a TensorBoard event, for people. When a run is resumed,
+// [Writer.Truncate] drops the figures after the checkpoint, so that every step is
+// recorded once. A [Progress] shows how far a task is: as a bar on a terminal, and as
+// lines elsewhere.
+//
+// The package knows figures by name. It does not know what they measure: package eval
+// does.
 package metrics

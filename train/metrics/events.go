@@ -16,8 +16,8 @@ import (
 )
 
 // eventFile is a TensorBoard event file: TFRecords of tensorflow.Event messages
-// (tensorflow/core/util/event.proto). docs/decisions/0005-tensorboard-events.md
-// says why it is written here.
+// (tensorflow/core/util/event.proto). See docs/decisions/0005-tensorboard-events.md for
+// why bridge writes it without a library.
 type eventFile struct{ file *os.File }
 
 // Field numbers of event.proto and summary.proto.
@@ -52,17 +52,17 @@ func createEvents(dir string) (*eventFile, error) {
 	return e, nil
 }
 
-// head begins a file: readers look for the version.
+// head writes the version, which readers expect first in a file.
 func (e *eventFile) head(at time.Time) error {
 	b := protowire.AppendTag(event(0, at), eventVersion, protowire.BytesType)
 	return record(e.file, protowire.AppendString(b, "brain.Event:2"))
 }
 
-// event begins a message.
+// event returns the beginning of a message.
 func event(step int, at time.Time) []byte {
 	b := protowire.AppendTag(nil, eventWallTime, protowire.Fixed64Type)
 	b = protowire.AppendFixed64(b, math.Float64bits(float64(at.Unix())+float64(at.Nanosecond())/1e9))
-	if step == 0 { // the default, which is not written
+	if step == 0 { // protobuf omits default values
 		return b
 	}
 	b = protowire.AppendTag(b, eventStep, protowire.VarintType)
@@ -84,7 +84,7 @@ func (e *eventFile) write(step int, at time.Time, values map[string]float64) err
 	return record(e.file, protowire.AppendBytes(b, summary))
 }
 
-// restart tells readers that steps from step on come again.
+// restart tells readers that steps from step on are written again.
 func (e *eventFile) restart(step int, at time.Time) error {
 	log := protowire.AppendTag(nil, logStatus, protowire.VarintType)
 	log = protowire.AppendVarint(log, statusStart)
@@ -96,7 +96,7 @@ func (e *eventFile) close() error { return e.file.Close() }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// masked is TFRecord's checksum: CRC-32C, rotated and shifted.
+// masked returns TFRecord's checksum: CRC-32C, rotated and shifted.
 func masked(data []byte) uint32 {
 	crc := crc32.Checksum(data, castagnoli)
 	return (crc>>15 | crc<<17) + 0xa282ead8

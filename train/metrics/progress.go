@@ -13,24 +13,25 @@ import (
 	"golang.org/x/term"
 )
 
-// Progress shows how far long work is.
+// Progress shows how far long tasks are.
 type Progress interface {
-	// Start begins a task of total units of which done are done already: a
-	// resumed task. A total of 0 is unknown.
+	// Start begins a task of total units. If it is resumed, done units are done already.
+	// A total of 0 is unknown.
 	Start(name string, total, done int) Task
 }
 
-// Task is a piece of work under way.
+// Task is a task that is running.
 type Task interface {
-	// Step says that done units are done, with as many more images, and the
-	// latest loss; NaN or 0 shows none.
+	// Step reports that done units are done, the number of images since the last report,
+	// and the latest loss. A loss of NaN or 0 is not shown.
 	Step(done, images int, loss float64)
 	// Done ends the task, finished or not.
 	Done()
 }
 
-// NewProgress shows a bar with loss, images per second and time left where w is
-// a terminal, and lines, at most one in ten seconds, elsewhere.
+// NewProgress returns a progress that writes to w. On a terminal it shows a bar with the
+// loss, images per second and the time left; elsewhere it writes a line at most every ten
+// seconds.
 func NewProgress(w io.Writer) Progress {
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return barProgress{w}
@@ -38,7 +39,7 @@ func NewProgress(w io.Writer) Progress {
 	return lineProgress{w}
 }
 
-// Silent shows nothing.
+// Silent returns a progress that shows nothing.
 func Silent() Progress { return lineProgress{io.Discard} }
 
 type barProgress struct{ w io.Writer }
@@ -78,7 +79,7 @@ func (t *barTask) Done() {
 
 type lineProgress struct{ w io.Writer }
 
-// lineEvery is the time between two lines.
+// lineEvery is the least time between two lines.
 const lineEvery = 10 * time.Second
 
 func (p lineProgress) Start(name string, total, done int) Task {
@@ -119,8 +120,7 @@ func (t *lineTask) Done() {
 	}
 }
 
-// describe returns "stage-2  loss 1.234  560 images/s  1m20s left": of these what
-// is known.
+// describe returns what is known of "stage-2  loss 1.234  560 images/s  1m20s left".
 func describe(name string, loss float64, r *rate, units int) string {
 	parts := []string{name}
 	if loss != 0 && !math.IsNaN(loss) {
@@ -135,8 +135,8 @@ func describe(name string, loss float64, r *rate, units int) string {
 	return strings.Join(parts, "  ")
 }
 
-// rate measures over a sliding window, so that a slow start (compilation) or a
-// resume does not spoil the estimate for long.
+// rate measures speed over a sliding window, so that a slow start (compilation) or a
+// resume does not distort the estimate for long.
 type rate struct {
 	mu     sync.Mutex
 	points []point
@@ -155,7 +155,7 @@ func newRate(now time.Time, done int) *rate {
 	return &rate{points: []point{{at: now, units: done}}}
 }
 
-// add counts what was done by now.
+// add records how many units are done now.
 func (r *rate) add(now time.Time, units, images int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -166,8 +166,8 @@ func (r *rate) add(now time.Time, units, images int) {
 	}
 }
 
-// over returns the window's ends and its length in seconds.
-func (r *rate) over() (first, last point, seconds float64) {
+// span returns the window's ends and its length in seconds.
+func (r *rate) span() (first, last point, seconds float64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	first, last = r.points[0], r.points[len(r.points)-1]
@@ -176,7 +176,7 @@ func (r *rate) over() (first, last point, seconds float64) {
 
 // images returns images per second.
 func (r *rate) images() (float64, bool) {
-	first, last, seconds := r.over()
+	first, last, seconds := r.span()
 	if seconds <= 0 || last.images == first.images {
 		return 0, false
 	}
@@ -185,7 +185,7 @@ func (r *rate) images() (float64, bool) {
 
 // left returns how long units more will take.
 func (r *rate) left(units int) (time.Duration, bool) {
-	first, last, seconds := r.over()
+	first, last, seconds := r.span()
 	if last.units <= first.units || seconds <= 0 {
 		return 0, false
 	}

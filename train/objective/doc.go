@@ -2,8 +2,8 @@
 //
 // An [Objective] is a value: its name in recipes, its stage in BLIP-2's training, the
 // language models that it fits, how it draws a [data.Sample] from a record, and which
-// example it makes of the sample for the language model. Package train asks the value
-// and knows no objective by name.
+// example it makes of the sample for the language model. Package train calls the
+// value's functions and knows no objective by name.
 //
 // To add an objective, write a file with a function that returns the value, and add a
 // line to [All]: recipes can name it then. A Go program can also put a value of its own

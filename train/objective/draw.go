@@ -28,8 +28,8 @@ func CaptionOrQuestion(rng *rand.Rand, record data.Record, mix Mix) data.Sample 
 	return data.Sample{Caption: record.Captions[rng.IntN(len(record.Captions))]}
 }
 
-// QuestionOr returns an Example function: it asks the sample's question if there is one,
-// and calls caption otherwise.
+// QuestionOr returns an Example function: it returns the example of the sample's
+// question, or calls caption if the sample has none.
 func QuestionOr(caption func(templates bridge.Templates, i int, sample data.Sample) adapters.Example) func(bridge.Templates, int, data.Sample) adapters.Example {
 	return func(templates bridge.Templates, i int, sample data.Sample) adapters.Example {
 		if q := sample.Question; q != nil {

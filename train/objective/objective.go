@@ -10,7 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/data"
 )
 
-// Objective is what a phase of training minimises.
+// Objective says what a phase of training minimises.
 type Objective struct {
 	// Name stands for the objective in recipes and in checkpoints.
 	Name string

@@ -14,11 +14,11 @@ import (
 	"github.com/modular-bridging/bridge/internal/layers"
 )
 
-// Scope is the part of the store that holds the moments. No checkpoint name
-// begins with it.
+// Scope is the part of the store that holds the moments. No parameter's name begins with
+// it.
 const Scope = "/optim"
 
-// AdamW is an optimizer of named variables of one store.
+// AdamW optimizes named variables of one store.
 type AdamW struct {
 	config     Config
 	backend    compute.Backend
@@ -26,7 +26,6 @@ type AdamW struct {
 	groups     []Group
 	parameters []parameter
 	steps      int // done
-	exec       *model.Exec
 }
 
 // parameter is a trained variable with its moments.
@@ -36,8 +35,8 @@ type parameter struct {
 	value, m, v *model.Variable
 }
 
-// New returns an optimizer whose moments are zero. The store must hold every
-// named variable, float32, each in one group only.
+// New returns an optimizer whose moments are zero. The store must hold every named
+// variable as float32, and each may be in one group only.
 func New(backend compute.Backend, store *model.Store, groups []Group, config Config) (*AdamW, error) {
 	if err := config.check(); err != nil {
 		return nil, err
@@ -52,14 +51,6 @@ func New(backend compute.Backend, store *model.Store, groups []Group, config Con
 			return nil, err
 		}
 	}
-	exec, err := model.NewExec(backend, store, func(_ *model.Scope, inputs []*Node) *Node {
-		return o.Apply(inputs[1:], inputs[0])
-	})
-	if err != nil {
-		o.Close()
-		return nil, adapters.Errorf(adapters.Internal, "optimizer: %w", err)
-	}
-	o.exec = exec
 	return o, nil
 }
 
@@ -108,20 +99,17 @@ func (o *AdamW) zeros(path string, like *model.Variable) (*model.Variable, error
 
 // Close removes the moments from the store.
 func (o *AdamW) Close() {
-	if o.exec != nil {
-		o.exec.Finalize()
-	}
 	for _, p := range o.parameters {
 		for _, v := range []*model.Variable{p.m, p.v} {
 			if v != nil {
-				_ = o.store.DeleteVariable(v.Path()) // an error says that it is gone already
+				_ = o.store.DeleteVariable(v.Path()) // an error means that it is deleted already
 			}
 		}
 	}
 }
 
-// Names returns the parameters in the order in which gradients are given: group
-// after group, as the groups list them.
+// Names returns the parameters in the order of gradients: group after group, as the
+// groups list them.
 func (o *AdamW) Names() []string {
 	names := make([]string, len(o.parameters))
 	for i, p := range o.parameters {
@@ -133,8 +121,8 @@ func (o *AdamW) Names() []string {
 // Steps returns the number of steps done.
 func (o *AdamW) Steps() int { return o.steps }
 
-// Parameters returns the parameters' values in graph g, in the order of
-// [AdamW.Names]: what a loss is to be derived by.
+// Parameters returns the parameters' values in graph g, in the order of [AdamW.Names],
+// for the caller to differentiate a loss by.
 func (o *AdamW) Parameters(g *Graph) []*Node {
 	nodes := make([]*Node, len(o.parameters))
 	for i, p := range o.parameters {
@@ -143,11 +131,10 @@ func (o *AdamW) Parameters(g *Graph) []*Node {
 	return nodes
 }
 
-// Apply adds a step to the graph of gradients (in the order of [AdamW.Names])
-// and rates (a parameter of the graph, fed with [AdamW.Rates]). The graph must
-// belong to a model.Exec of the optimizer's store, which stores the new values.
-// It returns the gradients' norms before clipping, float32[1+P] with the global
-// one first, for [AdamW.Commit].
+// Apply adds a step to the graph of gradients, which are in the order of [AdamW.Names],
+// and rates, an input that takes [AdamW.Rates]. The graph must belong to a model.Exec of
+// the optimizer's store, which stores the new values. Apply returns the gradients' norms
+// before clipping, float32[1+P] with the global one first, for [AdamW.Commit].
 func (o *AdamW) Apply(gradients []*Node, rates *Node) (norms *Node) {
 	g := rates.Graph()
 	parameters := make([]Slot, len(o.parameters))
@@ -163,24 +150,25 @@ func (o *AdamW) Apply(gradients []*Node, rates *Node) (norms *Node) {
 	return norms
 }
 
-// Rates returns the input of [AdamW.Apply] for the next step: learning has one
-// rate per group.
+// Rates returns the input of [AdamW.Apply] for the next step. learning has a learning rate
+// for each group.
 func (o *AdamW) Rates(learning []float64) (*tensors.Tensor, error) {
 	if len(learning) != len(o.groups) {
 		return nil, adapters.Errorf(adapters.Invalid, "optimizer: %d learning rates for %d groups", len(learning), len(o.groups))
 	}
 	decays := make([]float64, len(o.groups))
 	for i, g := range o.groups {
-		decays[i] = g.WeightDecay
+		if g.Decay {
+			decays[i] = o.config.WeightDecay
+		}
 	}
 	values := o.config.Rates(learning, decays, o.steps+1)
 	return tensors.FromFlatDataAndDimensions(values, len(values)), nil
 }
 
-// Commit ends a step that ran by [AdamW.Apply]: it takes the norms that the
-// graph returned, counts the step and returns the global norm before clipping.
-// Where that is not finite nothing was applied, the step does not count, and
-// the error names the first parameter to blame.
+// Commit ends a step: it takes the norms that the graph of [AdamW.Apply] returned, counts
+// the step and returns the global norm before clipping. If that norm is not finite, nothing
+// was applied and the step does not count: the error names the first parameter to blame.
 func (o *AdamW) Commit(norms *tensors.Tensor) (float32, error) {
 	values, err := tensors.CopyFlatData[float32](norms)
 	if err != nil {
@@ -204,29 +192,3 @@ func (o *AdamW) Commit(norms *tensors.Tensor) (float32, error) {
 }
 
 func finite(x float32) bool { return !math.IsNaN(float64(x)) && !math.IsInf(float64(x), 0) }
-
-// Step applies gradients, in the order of [AdamW.Names], with one learning rate
-// per group, and returns their global norm before clipping.
-func (o *AdamW) Step(gradients []*tensors.Tensor, learning []float64) (float32, error) {
-	if len(gradients) != len(o.parameters) {
-		return 0, adapters.Errorf(adapters.Invalid, "optimizer: %d gradients for %d parameters", len(gradients), len(o.parameters))
-	}
-	rates, err := o.Rates(learning)
-	if err != nil {
-		return 0, err
-	}
-	defer rates.FinalizeAll()
-	arguments := []any{rates}
-	for i, g := range gradients {
-		if !g.Shape().Equal(o.parameters[i].value.Shape()) {
-			return 0, adapters.Errorf(adapters.Invalid, "optimizer: the gradient of %q is %s, want %s", o.parameters[i].name, g.Shape(), o.parameters[i].value.Shape())
-		}
-		arguments = append(arguments, g)
-	}
-	out, err := o.exec.Exec(arguments...)
-	if err != nil {
-		return 0, adapters.Errorf(adapters.Internal, "optimizer step: %w", err)
-	}
-	defer out[0].FinalizeAll()
-	return o.Commit(out[0])
-}

@@ -9,31 +9,32 @@ import (
 	"github.com/modular-bridging/bridge/internal/layers"
 )
 
-// Config is AdamW's figures, equal for all parameters.
+// Config holds AdamW's settings, which all parameters share.
 type Config struct {
 	Beta1, Beta2 float64
 	Epsilon      float64
+	WeightDecay  float64 // of groups that decay; decoupled: it multiplies the learning rate
 	ClipNorm     float64 // of the global gradient norm; 0 does not clip
 }
 
-// Group is a set of parameters with one learning rate and one weight decay.
+// Group is a set of parameters with one learning rate.
 type Group struct {
-	Names       []string // checkpoint names; the store's variables are layers.VariablePath of them
-	WeightDecay float64  // decoupled: multiplies the learning rate
+	Names []string // checkpoint names; the store's variables are layers.VariablePath of them
+	Decay bool     // whether Config.WeightDecay applies
 }
 
-// Decays reports whether BLIP-2 decays a parameter of this shape: biases, norms
-// and scalars, with at most one axis, are left alone.
+// Decays reports whether BLIP-2 decays a parameter of this shape. Biases, norms and
+// scalars, which have at most one axis, do not decay.
 func Decays(shape []int) bool { return len(shape) > 1 }
 
-// Groups returns the two groups of named variables that share a learning rate: those
-// that [Decays] says to decay, and the rest. The order within each is kept.
-func Groups(store *model.Store, names []string, weightDecay float64) [2]Group {
-	groups := [2]Group{{WeightDecay: weightDecay}, {}}
+// Groups splits named variables into a group that decays and one that does not, as
+// [Decays] says. It keeps the order within each.
+func Groups(store *model.Store, names []string) [2]Group {
+	groups := [2]Group{{Decay: true}, {}}
 	for _, name := range names {
 		v := store.GetVariable(layers.VariablePath(name))
 		i := 1
-		if v == nil || Decays(v.Shape().Dimensions) { // New reports the missing one
+		if v == nil || Decays(v.Shape().Dimensions) { // New reports a variable that does not exist
 			i = 0
 		}
 		groups[i].Names = append(groups[i].Names, name)
@@ -48,8 +49,9 @@ func (c Config) check() error {
 	return nil
 }
 
-// Rates computes in float64, as PyTorch does, what a step (counted from 1) needs
-// beside tensors: per group 1 − lr·decay, per group lr/(1−β1ᵗ), and √(1−β2ᵗ).
+// Rates computes the numbers that a step (counted from 1) needs beside tensors, in
+// float64 as PyTorch does: 1 − lr·decay for each group, lr/(1−β1ᵗ) for each group, and
+// √(1−β2ᵗ). decays has a weight decay for each group.
 func (c Config) Rates(learning, decays []float64, step int) []float32 {
 	values := make([]float32, 2*len(learning)+1)
 	for i, lr := range learning {

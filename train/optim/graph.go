@@ -5,14 +5,13 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// idle is added to every gradient. The moments of a parameter that gets no
-// gradient (the embedding of a word that a batch lacks) would decay into
-// denormals and stay there, which a CPU computes with slowly: BenchmarkStep took
-// 20 % more CPU time with such moments on an AMD EPYC, and other CPUs suffer
-// more. With idle they settle at 1e-17 and 1e-34, ordinary numbers, and a step
-// moves the parameter by 1e-9 of the learning rate, which changes no weight that
-// matters. Setting small moments to zero instead cost 75 %: three more passes
-// over each moment.
+// idle is added to every gradient. Without it the moments of a parameter that gets no
+// gradient (the embedding of a word that a batch lacks) would decay into denormals and
+// stay there, and CPUs compute slowly with denormals: BenchmarkStep took 20 % more CPU
+// time with such moments on an AMD EPYC, and other CPUs suffer more. With idle the moments
+// settle at 1e-17 and 1e-34, which are ordinary numbers, and a step moves the parameter by
+// 1e-9 of the learning rate, which changes no weight that matters. Setting small moments
+// to zero instead cost 75 %: it takes three more passes over each moment.
 const idle = 1e-17
 
 // Slot is one parameter in an update: nodes of one shape, float32.
@@ -21,11 +20,10 @@ type Slot struct {
 	Group                 int // index into the rates
 }
 
-// Update is the pure form of a step: it replaces Value, M and V of each
-// parameter by nodes of their next values and returns the gradients' norms
-// before clipping as float32[1+P], the global one first. rates is float32[2·G+1],
-// what [Config.Rates] makes. Where the global norm is not finite all values stay
-// as they are.
+// Update is a step without a store: it replaces Value, M and V of each parameter by nodes
+// of their next values and returns the gradients' norms before clipping as float32[1+P],
+// the global one first. rates is float32[2·G+1], as [Config.Rates] returns it. If the
+// global norm is not finite, all values stay as they are.
 func (c Config) Update(parameters []Slot, rates *Node) (norms *Node) {
 	groups := (rates.Shape().Dimensions[0] - 1) / 2
 	squares := make([]*Node, len(parameters))
@@ -46,8 +44,8 @@ func (c Config) Update(parameters []Slot, rates *Node) (norms *Node) {
 	return Concatenate([]*Node{Reshape(norm, 1), Sqrt(perParameter)}, 0)
 }
 
-// next is torch.optim.AdamW's update of one parameter: keep is 1 − lr·decay,
-// size lr/(1−β1ᵗ), correction √(1−β2ᵗ).
+// next builds torch.optim.AdamW's update of one parameter: keep is 1 − lr·decay, size is
+// lr/(1−β1ᵗ), correction is √(1−β2ᵗ).
 func (c Config) next(p Slot, clip, keep, size, correction *Node) (value, m, v *Node) {
 	gradient := p.Gradient
 	if clip != nil {
@@ -61,7 +59,8 @@ func (c Config) next(p Slot, clip, keep, size, correction *Node) (value, m, v *N
 	return value, m, v
 }
 
-// clipFactor is torch.nn.utils.clip_grad_norm_'s, nil where nothing is clipped.
+// clipFactor builds the factor of torch.nn.utils.clip_grad_norm_. It returns nil if
+// nothing is clipped.
 func (c Config) clipFactor(norm *Node) *Node {
 	if c.ClipNorm == 0 {
 		return nil
@@ -71,8 +70,8 @@ func (c Config) clipFactor(norm *Node) *Node {
 	return Min(Div(limit, AddScalar(norm, 1e-6)), one)
 }
 
-// sumSquares reduces axis by axis: the Go backend adds up naively, and over a
-// whole weight the error would show.
+// sumSquares sums the squares of x axis by axis: the Go backend adds one by one, and over
+// a whole weight the rounding error would be noticeable.
 func sumSquares(x *Node) *Node {
 	sum := Square(x)
 	for sum.Rank() > 0 {

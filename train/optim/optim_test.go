@@ -50,6 +50,7 @@ type run struct {
 	backend   compute.Backend
 	store     *model.Store
 	optimizer *optim.AdamW
+	exec      *model.Exec // steps the optimizer with gradients that are given
 }
 
 func newRun(t *testing.T) *run {
@@ -71,8 +72,8 @@ func newRun(t *testing.T) *run {
 		r.variable(p.Name, p.Value, p.Shape)
 	}
 	c := r.reference.Config
-	groups := optim.Groups(r.store, names, c.WeightDecay)
-	r.optimizer, err = optim.New(r.backend, r.store, groups[:], optim.Config{Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon, ClipNorm: c.ClipNorm})
+	groups := optim.Groups(r.store, names)
+	r.optimizer, err = optim.New(r.backend, r.store, groups[:], optim.Config{Beta1: c.Beta1, Beta2: c.Beta2, Epsilon: c.Epsilon, WeightDecay: c.WeightDecay, ClipNorm: c.ClipNorm})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,9 +96,28 @@ func (r *run) gradients(step int) []*tensors.Tensor {
 	return out
 }
 
+// apply steps the optimizer with gradients and one learning rate per group.
+func (r *run) apply(gradients []*tensors.Tensor, learning []float64) (float32, error) {
+	r.t.Helper()
+	if r.exec == nil {
+		r.exec = model.MustNewExec(r.backend, r.store, func(_ *model.Scope, inputs []*Node) *Node {
+			return r.optimizer.Apply(inputs[1:], inputs[0])
+		})
+	}
+	rates, err := r.optimizer.Rates(learning)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	inputs := []any{rates}
+	for _, g := range gradients {
+		inputs = append(inputs, g)
+	}
+	return r.optimizer.Commit(r.exec.MustCall1(inputs...))
+}
+
 func (r *run) step(step int) {
 	r.t.Helper()
-	norm, err := r.optimizer.Step(r.gradients(step), r.reference.Steps[step].Rates)
+	norm, err := r.apply(r.gradients(step), r.reference.Steps[step].Rates)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -145,10 +165,11 @@ func TestStepsEqualPyTorch(t *testing.T) {
 	}
 }
 
-// The fused form: the loss Σ parameter·c has the gradient c.
+// A step in the graph of the loss is the step with the loss's gradients: the loss
+// Σ parameter·c has the gradient c.
 func TestApplyInOneGraphWithTheLoss(t *testing.T) {
 	separate, fused := newRun(t), newRun(t)
-	exec, err := model.NewExec(fused.backend, fused.store, func(_ *model.Scope, inputs []*Node) *Node {
+	fused.exec = model.MustNewExec(fused.backend, fused.store, func(_ *model.Scope, inputs []*Node) *Node {
 		parameters := fused.optimizer.Parameters(inputs[0].Graph())
 		loss := ScalarZero(inputs[0].Graph(), parameters[0].DType())
 		for i, p := range parameters {
@@ -156,28 +177,9 @@ func TestApplyInOneGraphWithTheLoss(t *testing.T) {
 		}
 		return fused.optimizer.Apply(Gradient(loss, parameters...), inputs[0])
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for i := range 5 {
 		separate.step(i)
-		rates, err := fused.optimizer.Rates(fused.reference.Steps[i].Rates)
-		if err != nil {
-			t.Fatal(err)
-		}
-		inputs := []any{rates}
-		for _, g := range fused.gradients(i) {
-			inputs = append(inputs, g)
-		}
-		out, err := exec.Exec(inputs...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		norm, err := fused.optimizer.Commit(out[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		near(t, "norm", []float32{norm}, []float32{fused.reference.Steps[i].Norm}, 1e-6)
+		fused.step(i)
 	}
 	if got, want := fused.values(), separate.values(); !reflect.DeepEqual(got, want) {
 		t.Errorf("fused and separate steps differ:\n%v\n%v", got, want)
@@ -259,7 +261,7 @@ func TestGradientThatIsNotFiniteChangesNothing(t *testing.T) {
 		}
 		gradients := r.gradients(1)
 		tensors.MustMutableFlatData(gradients[2], func(flat []float32) { flat[3] = bad })
-		_, err = r.optimizer.Step(gradients, []float64{1, 1})
+		_, err = r.apply(gradients, []float64{1, 1})
 		if adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), `"a.bias"`) {
 			t.Errorf("gradient with %v: got error %v, want one that names a.bias", bad, err)
 		}
@@ -293,7 +295,7 @@ func TestIdleMomentsStayOrdinaryNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.optimizer.Step(r.gradients(0), []float64{0}); err != nil {
+	if _, err := r.apply(r.gradients(0), []float64{0}); err != nil {
 		t.Fatal(err)
 	}
 	before := r.values()
@@ -302,7 +304,7 @@ func TestIdleMomentsStayOrdinaryNumbers(t *testing.T) {
 		zeros = append(zeros, tensors.FromShape(g.Shape()))
 	}
 	for range 200 {
-		if _, err := r.optimizer.Step(zeros, []float64{0}); err != nil {
+		if _, err := r.apply(zeros, []float64{0}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -372,19 +374,20 @@ func TestOneOptimizerAtATimeAndCloseCleansUp(t *testing.T) {
 }
 
 func TestRateRisesThenFallsAlongACosine(t *testing.T) {
-	s := optim.Schedule{Peak: 2, Steps: 14, Warmup: 4, MinFactor: 0.1}
+	const peak = 2
+	s := optim.Schedule{Steps: 14, Warmup: 4, MinFactor: 0.1}
 	for step, want := range map[int]float64{1: 0.5, 2: 1, 4: 2, 9: 1.1, 14: 0.2, 20: 0.2} {
-		if got := s.Rate(step); math.Abs(got-want) > 1e-12 {
+		if got := s.Rate(peak, step); math.Abs(got-want) > 1e-12 {
 			t.Errorf("rate at step %d is %v, want %v", step, got, want)
 		}
 	}
-	flat := optim.Schedule{Peak: 3, Steps: 0, Warmup: 0, MinFactor: 1}
-	if got := flat.Rate(1); got != 3 {
+	flat := optim.Schedule{Steps: 0, Warmup: 0, MinFactor: 1}
+	if got := flat.Rate(3, 1); got != 3 {
 		t.Errorf("constant rate is %v, want 3", got)
 	}
 	for step := 2; step <= 14; step++ {
-		if up := s.Rate(step) > s.Rate(step-1); up != (step <= 4) {
-			t.Errorf("step %d: rate %v after %v", step, s.Rate(step), s.Rate(step-1))
+		if up := s.Rate(peak, step) > s.Rate(peak, step-1); up != (step <= 4) {
+			t.Errorf("step %d: rate %v after %v", step, s.Rate(peak, step), s.Rate(peak, step-1))
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 )
 
-// State copies what a resumed run needs beside the parameters: "step" int32[1],
-// and per parameter "m."+name and "v."+name, float32 of the parameter's shape.
+// State returns a copy of what a resumed run needs beside the parameters: "step" int32[1],
+// and for each parameter "m."+name and "v."+name, float32 of the parameter's shape.
 func (o *AdamW) State() (map[string]*adapters.Tensor, error) {
 	state := map[string]*adapters.Tensor{"step": adapters.FromInt32([]int32{int32(o.steps)}, 1)}
 	for key, v := range o.moments() {
@@ -28,8 +28,8 @@ func (o *AdamW) State() (map[string]*adapters.Tensor, error) {
 	return state, nil
 }
 
-// SetState takes what [AdamW.State] returned. A state of other parameters is an
-// error, and nothing is changed.
+// SetState restores what [AdamW.State] returned. It returns an error, and changes nothing,
+// if the state is of other parameters.
 func (o *AdamW) SetState(state map[string]*adapters.Tensor) error {
 	moments := o.moments()
 	if err := checkState(state, moments); err != nil {
@@ -72,7 +72,7 @@ func checkState(state map[string]*adapters.Tensor, moments map[string]*model.Var
 	}
 	for key := range state {
 		if _, ok := moments[key]; !ok && key != "step" {
-			problems = append(problems, fmt.Sprintf("%s is of no parameter that is trained", key))
+			problems = append(problems, fmt.Sprintf("%s belongs to no parameter that is trained", key))
 		}
 	}
 	if len(problems) == 0 {

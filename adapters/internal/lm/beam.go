@@ -20,7 +20,7 @@ type hypothesis struct {
 }
 
 // beams is a search with k beams for one answer: transformers' _beam_search
-// (generation/utils.py) for one example, in float32 as there.
+// (generation/utils.py) for one example, also in float32.
 //
 // Each step ranks the continuations of all beams and keeps the best 2k of them, or
 // more if several tokens end an answer. The k best that do not end keep running. One

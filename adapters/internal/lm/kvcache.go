@@ -10,7 +10,7 @@ import (
 // input, which never change afterwards (PromptKV). [Network.Step] appends the keys
 // and values of each generated token (GeneratedKV), to tensors of a given capacity.
 
-// Prefilled is what [Network.Prefill] leaves for the steps that follow.
+// Prefilled is the result of [Network.Prefill], for the steps that follow.
 type Prefilled struct {
 	// PromptKV holds the keys and values of the input. Every step reads them and
 	// none changes them.

@@ -16,7 +16,7 @@ type SpecialTokens struct {
 	// BOS stands before the first text of a decoder-only input; it is None if the
 	// tokenizer adds no such token.
 	BOS int32
-	// End are the ids that end an answer. The first of them is withTargets as the end of a
+	// End are the ids that end an answer. The first of them is scored as the end of a
 	// target, and closes the input of an encoder.
 	End []int32
 	// Start is the decoder's first input token in an encoder-decoder model.

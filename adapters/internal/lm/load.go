@@ -43,7 +43,7 @@ func Load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder
 
 func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder, d Definition) (Config, error) {
 	if req.Activation != "" && d.Family.ActivationKey == "" {
-		return Config{}, adapters.Errorf(adapters.Unsupported, "the activation %q in place of the checkpoint's own, which family %s cannot do", req.Activation, d.Family.Name).
+		return Config{}, adapters.Errorf(adapters.Unsupported, "the activation %q instead of the checkpoint's, which family %s cannot replace", req.Activation, d.Family.Name).
 			WithRemedy("remove activation from the model's manifest")
 	}
 	backend, err := backends.Open(req.Backend)
@@ -57,7 +57,7 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder
 	if dtype == adapters.BFloat16 && backends.Describe(backend) == backends.Go {
 		// Measured with compute v0.1.3 and simd (AVX2): a batched product
 		// [B, M, K] × [B, N, K] of bfloat16 is wrong from K = 16 on.
-		return Config{}, adapters.Errorf(adapters.Unsupported, "bfloat16 on the Go backend, whose matrix products err in it").
+		return Config{}, adapters.Errorf(adapters.Unsupported, "bfloat16 on the Go backend, which computes wrong matrix products in it").
 			WithRemedy("compute in float32, or on an XLA backend")
 	}
 	digest, err := folder.Digest()

@@ -110,7 +110,7 @@ func (m *Model) acquire(ctx context.Context) error {
 func (m *Model) release() { m.lock <- struct{}{} }
 
 func canceled(err error) error {
-	return adapters.Errorf(adapters.Canceled, "the request was given up: %w", err)
+	return adapters.Errorf(adapters.Canceled, "the request was canceled: %w", err)
 }
 
 // tokenizer returns the tokenizer for the texts of requests.

@@ -65,8 +65,8 @@ func (t tap) sum(out, values []float32, stride int) {
 	}
 }
 
-// cubicTaps are torch's upsample_bicubic2d: four taps with a = −0.75 around the
-// source position, indices held inside.
+// cubicTaps returns the taps of torch's upsample_bicubic2d: four taps with a = −0.75 around
+// the source position, with clamped indices.
 func cubicTaps(in, out int) []tap {
 	const a = -0.75
 	near := func(x float64) float64 { return ((a+2)*x-(a+3))*x*x + 1 }  // |x| ≤ 1
@@ -85,8 +85,8 @@ func cubicTaps(in, out int) []tap {
 	return taps
 }
 
-// antialiasedTaps are torch's _upsample_bicubic2d_aa: a = −0.5, the kernel
-// stretched where the axis shrinks, the weights inside made to sum to 1.
+// antialiasedTaps returns the taps of torch's _upsample_bicubic2d_aa: a = −0.5, with a
+// kernel that is stretched if the axis shrinks, and weights that sum to 1.
 func antialiasedTaps(in, out int) []tap {
 	const a = -0.5
 	kernel := func(x float64) float64 {

@@ -130,8 +130,8 @@ func (t *Tower) parameters() int64 {
 	return n
 }
 
-// open reads the weights and compiles nothing yet. The computation is in
-// float32 unless the request says bfloat16.
+// open reads the weights. Graphs are compiled when they are first used. The computation is
+// in float32 unless the request says bfloat16.
 func open(ctx context.Context, family string, read Reader, req *adapters.LoadRequest) (adapters.VisionEncoder, error) {
 	f, err := weights.OpenPart(req.Checkpoint, adapters.KindVision)
 	if err != nil {

@@ -109,7 +109,7 @@ func end(folder *weights.Folder, m Definition) (lm.TokenIDs, error) {
 		ids = generation.EOSTokenID
 	}
 	if len(ids) == 0 {
-		return nil, adapters.Errorf(adapters.Corrupt, "%s has no eos_token_id, nor has generation_config.json: want the token that ends an answer", folder.Path("config.json")).
+		return nil, adapters.Errorf(adapters.Corrupt, "%s has no eos_token_id, the token that ends an answer, and generation_config.json has none either", folder.Path("config.json")).
 			WithRemedy("set eos_token_id in config.json")
 	}
 	for _, id := range ids {

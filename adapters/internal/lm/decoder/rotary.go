@@ -7,9 +7,8 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// Rotary is rotary position embedding (Su et al., arXiv 2104.09864) in the
-// layout of Hugging Face checkpoints: component i of a head rotates with
-// component i + Dh/2.
+// Rotary is a rotary position embedding (RoPE; Su et al., arXiv 2104.09864) in the layout
+// of Hugging Face checkpoints: component i of a head rotates with component i + Dh/2.
 type Rotary struct {
 	// InverseFrequencies are the Dh/2 angles by which one position rotates, in float32
 	// as transformers computes them (inv_freq).

@@ -9,7 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// headName is the weight of a head that is not the token embeddings.
+// headName is the name of an untied head.
 const headName = "lm_head"
 
 // Weights names the weights of a checkpoint. A base model's are saved without
@@ -36,7 +36,7 @@ func FindWeights(folder *weights.Folder, prefix, embedding string, tied bool) We
 	return w
 }
 
-// EmbeddingName is the name of the token embeddings.
+// EmbeddingName returns the name of the token embeddings.
 func (w Weights) EmbeddingName() string { return w.Prefix + w.Embedding + ".weight" }
 
 // Spec describes a tensor that the file holds with or without the prefix.
@@ -67,7 +67,7 @@ func (w Weights) Embed(p layers.Params, ids *Node) *Node {
 	return layers.Embedding(w.At(p, w.Embedding), ids)
 }
 
-// Logits is the head: float[..., D] → float[..., V].
+// Logits applies the head: float[..., D] → float[..., V].
 func (w Weights) Logits(p layers.Params, states *Node) *Node {
 	if w.OwnHead {
 		return layers.Linear(p.At(headName), states)

@@ -11,7 +11,7 @@ import (
 )
 
 // Variant is a configuration with the ways in which a family's blocks differ from
-// Llama's. Only Config set, it is Llama without biases.
+// Llama's. With only Config set it is Llama without biases.
 type Variant struct {
 	Config
 	QKVBias    bool    // queries, keys and values have biases

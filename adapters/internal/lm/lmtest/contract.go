@@ -136,8 +136,8 @@ func narrow(t *testing.T, open OpenFunc, checkpoint string, model adapters.Langu
 	}
 }
 
-// DefaultDType opens a checkpoint of bfloat16 weights without asking for a
-// dtype: they stay as they are where the backend computes in it.
+// DefaultDType opens a checkpoint of bfloat16 weights without a dtype in the request: they
+// stay bfloat16 if the backend computes in it.
 func DefaultDType(t *testing.T, open OpenFunc, checkpoint string) {
 	model, err := open(t.Context(), &adapters.LoadRequest{Checkpoint: checkpoint, Backend: backends.TestName()})
 	if err != nil {
@@ -191,7 +191,7 @@ func tokens(t *testing.T, model adapters.LanguageModel) {
 	}
 }
 
-// meanNorm is the mean L2 norm of rows float32[R, D].
+// meanNorm returns the mean L2 norm of rows float32[R, D].
 func meanNorm(rows *adapters.Tensor) float64 {
 	sum := 0.0
 	for i := range rows.Shape[0] {

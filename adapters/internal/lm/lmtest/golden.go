@@ -1,5 +1,5 @@
-// Package lmtest holds the tests that every language-model family runs on its
-// golden folders and on its checkpoints.
+// Package lmtest owns the tests that every language-model family runs on its golden folders
+// and on its checkpoints. It gets a family's Open function and must not know the family.
 package lmtest
 
 import (

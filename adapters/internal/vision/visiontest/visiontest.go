@@ -1,5 +1,5 @@
-// Package visiontest holds the tests that every family of vision encoders runs
-// on its golden folders.
+// Package visiontest owns the tests that every family of vision encoders runs on its golden
+// folders and on its checkpoints. It gets an adapters.Family and must not know which.
 package visiontest
 
 import (
@@ -15,9 +15,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/backends"
 )
 
-// Golden runs the n golden folders in testdata, each as it is and each of its
-// pictures alone, and compares what the family says of the folder without its
-// weights with the open encoder.
+// Golden runs the n golden folders in testdata: each folder as it is, and each of its
+// pictures alone. It also compares DescribeVision's spec with the open encoder.
 func Golden(t *testing.T, family adapters.Family, n int) {
 	dirs, err := golden.Dirs("testdata")
 	if err != nil || len(dirs) != n {
@@ -70,8 +69,8 @@ func alone(folder *golden.Folder) *golden.Folder {
 	return &single
 }
 
-// described compares the description of the folder with an encoder that is
-// opened without any wish.
+// described compares the family's description of the folder with an encoder that is opened
+// with the defaults.
 func described(t *testing.T, family adapters.Family, folder *golden.Folder) {
 	want := Open(t, family, &adapters.LoadRequest{Checkpoint: folder.Checkpoint()}).Spec()
 	got, err := family.DescribeVision(folder.Checkpoint())

@@ -1,0 +1,45 @@
+package recipes
+
+import "github.com/modular-bridging/bridge/train"
+
+// Evaluation is the table [evaluation]: what is measured on the held-out data.
+type Evaluation struct {
+	// Every is the number of steps between evaluations. Default 0: at the end of a stage
+	// only.
+	Every int `toml:"every"`
+	// Examples is the number of examples for the loss, grounding and retrieval. Default
+	// 256.
+	Examples int `toml:"examples"`
+	// Captions is the number of captions that are generated for the metrics of captions;
+	// stage 2 only. Default 0: none.
+	Captions int `toml:"captions"`
+	// FinalCaptions is Captions for the evaluation at the end of the run. Default 0:
+	// Captions.
+	FinalCaptions int `toml:"final_captions,omitzero"`
+	// Rerank is the number of best candidates by ITC that ITM ranks again at the end, of
+	// each picture and each text; stage 1 only. 0 ranks none again. Default 16 in stage 1.
+	Rerank int `toml:"rerank,omitzero"`
+}
+
+func defaultEvaluation(stage int64) Evaluation {
+	e := Evaluation{Examples: 256}
+	if stage == 1 {
+		e.Rerank = 16
+	}
+	return e
+}
+
+func (r *Recipe) checkEvaluation() {
+	e := r.Evaluation
+	r.want("evaluation.every", e.Every >= 0, "is %d, want steps, or 0 for the end of a stage only", e.Every)
+	r.want("evaluation.examples", e.Examples > 0, "is %d, want a positive number", e.Examples)
+	r.want("evaluation.captions", e.Captions >= 0, "is %d, want at least 0", e.Captions)
+	r.want("evaluation.captions", r.Stage != 1 || e.Captions == 0 && e.FinalCaptions == 0,
+		"is given, but stage 1 has no language model to write captions")
+	r.want("evaluation.final_captions", e.FinalCaptions >= 0, "is %d, want at least 0", e.FinalCaptions)
+	r.want("evaluation.rerank", e.Rerank >= 0, "is %d, want at least 0", e.Rerank)
+	r.want("evaluation.rerank", r.Stage == 1 || e.Rerank == 0, "is given, but only a stage-1 bridge has ITM to rank with")
+}
+
+// plan returns the plan's evaluation.
+func (e Evaluation) plan() train.Evaluation { return train.Evaluation(e) }

@@ -1,0 +1,90 @@
+package recipes
+
+import (
+	"cmp"
+
+	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/optim"
+)
+
+// Optimizer is the table [optimizer]: AdamW, the batch, and the schedule of the learning
+// rate, which is a linear warm-up to the peak and then a cosine down to MinFactor of it.
+type Optimizer struct {
+	// LR is the peak learning rate. Required.
+	LR float64 `toml:"lr"`
+	// QFormerLR is the peak of the Q-Former alone. Default 0: LR.
+	QFormerLR float64 `toml:"qformer_lr,omitzero"`
+	// ProjectionLR is the peak of the projection alone; stage 2 only. Default 0: LR.
+	ProjectionLR float64 `toml:"projection_lr,omitzero"`
+	// Betas are the decay rates of the two moments. Default [0.9, 0.98].
+	Betas [2]float64 `toml:"betas"`
+	// Eps is added to the root of the second moment. Default 1e-8.
+	Eps float64 `toml:"eps"`
+	// WeightDecay is decoupled from the gradient; parameters with one axis are not
+	// decayed. Default 0.05.
+	WeightDecay float64 `toml:"weight_decay"`
+	// ClipNorm is the largest norm of the gradient of all parameters. 0 does not clip.
+	// Default 1.
+	ClipNorm float64 `toml:"clip_norm"`
+	// Warmup is the number of steps up to the peak, of Steps. Default 0.
+	Warmup int `toml:"warmup"`
+	// Steps is the number of optimizer steps. Required.
+	Steps int `toml:"steps"`
+	// MinFactor is the fraction of the peak that the schedule ends with. Default 0.
+	MinFactor float64 `toml:"min_factor"`
+	// Batch is the number of examples of a step. Required.
+	Batch int `toml:"batch"`
+	// Accumulate is the number of micro-batches that a batch is computed in, a divisor of
+	// Batch; 1 in stage 1. Default 1.
+	Accumulate int `toml:"accumulate"`
+}
+
+func defaultOptimizer() Optimizer {
+	return Optimizer{Betas: [2]float64{0.9, 0.98}, Eps: 1e-8, WeightDecay: 0.05, ClipNorm: 1, Accumulate: 1}
+}
+
+func (r *Recipe) checkOptimizer() {
+	o := r.Optimizer
+	r.learningRate("optimizer.lr", o.LR, false)
+	r.learningRate("optimizer.qformer_lr", o.QFormerLR, true)
+	r.learningRate("optimizer.projection_lr", o.ProjectionLR, true)
+	for _, b := range o.Betas {
+		r.want("optimizer.betas", b >= 0 && b < 1, "is %v, want two numbers of at least 0 and less than 1", o.Betas)
+	}
+	r.want("optimizer.eps", o.Eps > 0 && o.Eps < 1, "is %v, want a small number above 0, such as 1e-8", o.Eps)
+	r.want("optimizer.weight_decay", o.WeightDecay >= 0 && o.WeightDecay < 1, "is %v, want at least 0 and less than 1", o.WeightDecay)
+	r.want("optimizer.clip_norm", o.ClipNorm >= 0, "is %v, want a norm, or 0 for no clipping", o.ClipNorm)
+	r.want("optimizer.steps", o.Steps > 0, "is %d, want a positive number of optimizer steps", o.Steps)
+	r.want("optimizer.warmup", o.Warmup >= 0 && o.Warmup <= max(o.Steps, 0),
+		"is %d, want between 0 and optimizer.steps, %d", o.Warmup, o.Steps)
+	r.fraction("optimizer.min_factor", o.MinFactor)
+	r.want("optimizer.batch", o.Batch > 0, "is %d, want a positive number of examples", o.Batch)
+	r.want("optimizer.accumulate", o.Accumulate > 0 && o.Batch%max(o.Accumulate, 1) == 0,
+		"is %d, want a divisor of optimizer.batch, %d", o.Accumulate, o.Batch)
+	if r.Stage == 1 {
+		r.want("optimizer.batch", o.Batch != 1, "is 1, want at least 2: ITC and ITM need other pictures to compare with")
+		r.want("optimizer.accumulate", o.Accumulate <= 1, "is %d, want 1: ITC compares the pictures of a whole batch", o.Accumulate)
+		r.want("optimizer.projection_lr", o.ProjectionLR == 0, "is given, but stage 1 has no projection to a language model")
+	}
+}
+
+// schedule returns the plan's schedule of the learning rate.
+func (o Optimizer) schedule() optim.Schedule {
+	return optim.Schedule{Steps: o.Steps, Warmup: o.Warmup, MinFactor: o.MinFactor}
+}
+
+// rates returns the peak learning rates of the modules that a stage trains.
+func (o Optimizer) rates(stage int) map[train.Module]float64 {
+	rates := map[train.Module]float64{train.QFormer: cmp.Or(o.QFormerLR, o.LR)}
+	if stage == 2 {
+		rates[train.Projection] = cmp.Or(o.ProjectionLR, o.LR)
+	}
+	return rates
+}
+
+// adamW returns the plan's optimizer with the given peak learning rates.
+func (o Optimizer) adamW(rates map[train.Module]float64) train.Optimizer {
+	return train.Optimizer{LearningRate: rates, Config: optim.Config{
+		Beta1: o.Betas[0], Beta2: o.Betas[1], Epsilon: o.Eps, WeightDecay: o.WeightDecay, ClipNorm: o.ClipNorm,
+	}}
+}

@@ -1,0 +1,29 @@
+package recipes
+
+import "github.com/modular-bridging/bridge/internal/backends"
+
+// Run is the table [run]: what computes the run, and how it is kept. A resumed run may have
+// other values.
+type Run struct {
+	// Backend is what computes the bridge: "go", "xla:cpu", "xla:cuda" or "auto", the
+	// quickest one that this machine has. Default "auto".
+	Backend string `toml:"backend"`
+	// CheckpointEvery is the number of steps between checkpoints. Default 0: at the end
+	// of a stage only.
+	CheckpointEvery int `toml:"checkpoint_every"`
+	// Keep is the number of checkpoints that are kept, the newest ones. Default 2.
+	Keep int `toml:"keep"`
+	// FeatureCache keeps the encoder's features on disk, for this run and later ones.
+	// Default true.
+	FeatureCache bool `toml:"feature_cache"`
+}
+
+func defaultRun() Run { return Run{Backend: "auto", Keep: 2, FeatureCache: true} }
+
+func (r *Recipe) checkRun() {
+	if err := backends.Check(r.Run.Backend); err != nil {
+		r.doc.Errorf("run.backend", "%v", err)
+	}
+	r.want("run.checkpoint_every", r.Run.CheckpointEvery >= 0, "is %d, want steps, or 0 for the end of a stage only", r.Run.CheckpointEvery)
+	r.want("run.keep", r.Run.Keep > 0, "is %d, want at least 1 checkpoint", r.Run.Keep)
+}

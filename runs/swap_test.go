@@ -1,0 +1,57 @@
+package runs
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/workspace"
+)
+
+// The recipe of a swap that is derived from a run is the one that the program of commit
+// 03ee870 wrote, to the byte.
+func TestOldSwapsAreDerivedAlike(t *testing.T) {
+	oldProject(t)
+	dir := filepath.Join("runs", "swap")
+	want, err := os.ReadFile(filepath.Join(dir, recipes.RunFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	swap := Swap{From: filepath.Join("runs", "stage2"), LLM: "tiny-flan-t5"}
+	for _, set := range []string{"run.backend=go", "run.feature_cache=false", "swap.warmup_steps=2", "swap.warmup_images=8", "optimizer.steps=4", "optimizer.warmup=1"} {
+		swap.Overrides = append(swap.Overrides, recipes.Override{Assignment: set})
+	}
+	r, err := swap.Resolve(t.Context(), workspace.New(workspace.Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sameRecipe(dir, r); err != nil {
+		t.Error(err)
+	}
+	if err := writeRecipe(dir, r); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, recipes.RunFile)); err != nil || string(got) != string(want) {
+		t.Errorf("the recipe is (%v)\n%s\nwant\n%s", err, got, want)
+	}
+}
+
+// Messages about a swap name the flags that were typed, and the bridge for the rest.
+func TestProblemsOfSwaps(t *testing.T) {
+	oldProject(t)
+	larger := []recipes.Override{{Assignment: "optimizer.batch=64"}}
+	for want, swap := range map[string]Swap{
+		"--llm small-opt: swap.warmup_images: is 8":          {LLM: "small-opt", Overrides: larger},
+		"the bridge runs/stage2: swap.warmup_images: is 8":   {Encoder: "tiny-vit-wide", Overrides: larger},
+		`--encoder none: vision.id: no model "none"`:         {Encoder: "none"},
+		"runs/stage1 is a stage-1 bridge, which has no lang": {From: "runs/stage1", Encoder: "tiny-vit-wide"},
+	} {
+		swap.From = cmp.Or(swap.From, "runs/stage2")
+		if _, err := swap.Resolve(t.Context(), workspace.New(workspace.Options{})); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: got %v, want %q", swap, err, want)
+		}
+	}
+}

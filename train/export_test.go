@@ -1,0 +1,10 @@
+package train
+
+// StateLocked reports whether a step or a checkpoint holds the training state.
+func (s *Session) StateLocked() bool {
+	if !s.state.TryLock() {
+		return true
+	}
+	s.state.Unlock()
+	return false
+}
