@@ -207,7 +207,7 @@ func (w *Workspace) LockPlugins(names []string) ([]PluginPin, error) {
 			return pins, err
 		}
 		before, pinned := lock.Plugins[f.Name]
-		pin := PluginPin{Name: f.Name, Digest: now.Pin.Digest, New: !pinned, Left: now.Tree.Left}
+		pin := PluginPin{Name: f.Name, Digest: now.Pin.Digest, New: !pinned, Left: now.Excluded}
 		if pinned {
 			pin.Changes = before.Differences(now.Pin)
 		}

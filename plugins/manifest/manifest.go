@@ -45,7 +45,7 @@ type Manifest struct {
 	PublicKey string `toml:"public_key,omitempty"`
 
 	// Exclude are paths in the plugin's folder, with slashes, that do not belong to the
-	// plugin. [Manifest.Membership] lists further ones that never do.
+	// plugin. [Manifest.MembershipOf] lists further ones that never do.
 	Exclude []string `toml:"exclude,omitempty"`
 
 	Build Build `toml:"build,omitempty"` // from source; empty if the folder holds the executable

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,7 +13,6 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/dirhash"
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
@@ -70,7 +70,7 @@ func archive(now store.Snapshot, r Release, w io.Writer) error {
 	if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: r.Name + "/", Mode: 0o755, ModTime: packed()}); err != nil {
 		return err
 	}
-	for _, e := range now.Tree.Entries {
+	for _, e := range now.Entries {
 		if top, _, _ := strings.Cut(e.Path, "/"); slices.Contains(r.Built, top) {
 			continue
 		}
@@ -84,22 +84,20 @@ func archive(now store.Snapshot, r Release, w io.Writer) error {
 // packed is the time of all files in an archive, so that only their content counts.
 func packed() time.Time { return time.Unix(0, 0) }
 
-func pack(out *tar.Writer, root *os.Root, prefix string, e dirhash.Entry) error {
+func pack(out *tar.Writer, root *os.Root, prefix string, e store.Entry) error {
 	name := filepath.FromSlash(e.Path)
-	h := &tar.Header{Name: prefix + e.Path, Mode: 0o644, ModTime: packed()}
-	switch e.Kind {
-	case dirhash.Folder:
-		h.Typeflag, h.Name, h.Mode = tar.TypeDir, h.Name+"/", 0o755
+	h := &tar.Header{Name: prefix + e.Path, Mode: int64(e.Mode.Perm()), ModTime: packed()}
+	switch e.Mode.Type() {
+	case fs.ModeDir:
+		h.Typeflag, h.Name = tar.TypeDir, h.Name+"/"
 		return out.WriteHeader(h)
-	case dirhash.Link:
+	case fs.ModeSymlink:
 		leads, err := root.Readlink(name)
 		if err != nil {
 			return err
 		}
 		h.Typeflag, h.Linkname = tar.TypeSymlink, leads
 		return out.WriteHeader(h)
-	case dirhash.Exec:
-		h.Mode = 0o755
 	}
 	f, err := root.Open(name)
 	if err != nil {

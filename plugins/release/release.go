@@ -43,7 +43,7 @@ type Release struct {
 
 // Of returns the release of a plugin's present files.
 func Of(s store.Snapshot) Release {
-	return Release{Name: s.Manifest.Name, Version: s.Manifest.Version, Protocol: s.Manifest.Protocol, Digest: s.Release, Excluded: s.Tree.Left, Built: s.Built()}
+	return Release{Name: s.Manifest.Name, Version: s.Manifest.Version, Protocol: s.Manifest.Protocol, Digest: s.Release, Excluded: s.Excluded, Built: s.Built()}
 }
 
 func (r Release) equal(o Release) bool {

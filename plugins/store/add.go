@@ -50,7 +50,7 @@ func (f Folders) Add(from, name string, place Place, accept func(Snapshot) error
 			return Added{}, err
 		}
 	}
-	tree := now.Tree
+	tree := now.tree
 	if err := checkRelocatable(source, tree); err != nil {
 		return Added{}, err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -67,7 +68,38 @@ type Snapshot struct {
 	Release string // digest of the files that a signature covers
 	// Executable is the SHA-256 of the program, 64 hex digits.
 	Executable string
-	Tree       dirhash.Tree // empty if there is no folder
+	// Entries are the files, folders and links that belong to the plugin, in the order of the
+	// paths' bytes. Empty if there is no folder.
+	Entries []Entry
+	// Excluded are the entries of the folder that do not belong to the plugin, and
+	// StrayCode the code in them that a program could run or import.
+	Excluded, StrayCode []string
+	// Interpreters are the programs outside the folder that links in it lead to.
+	Interpreters []string
+
+	tree dirhash.Tree
+}
+
+// Entry is a file, folder or link of a plugin.
+type Entry struct {
+	Path string      // from the plugin's folder, with slashes
+	Mode fs.FileMode // type, and 0o755 or 0o644
+}
+
+// entriesOf returns the entries of a tree.
+func entriesOf(tree dirhash.Tree) []Entry {
+	modes := map[dirhash.Kind]fs.FileMode{dirhash.Folder: fs.ModeDir | 0o755, dirhash.Link: fs.ModeSymlink | 0o644, dirhash.Exec: 0o755, dirhash.File: 0o644}
+	var entries []Entry
+	for _, e := range tree.Entries {
+		entries = append(entries, Entry{e.Path, modes[e.Kind]})
+	}
+	return entries
+}
+
+// stayOf returns which entries of a plugin's folder are hashed.
+func stayOf(m manifest.Manifest) func(name string) dirhash.Stay {
+	stays := map[manifest.Membership]dirhash.Stay{manifest.Member: dirhash.In, manifest.Excluded: dirhash.Out, manifest.Unsearched: dirhash.Unsearched}
+	return func(name string) dirhash.Stay { return stays[m.MembershipOf(name)] }
 }
 
 // Read reads all of a plugin's files, including the manifest. It returns an error for files
@@ -83,7 +115,7 @@ func (p Plugin) Read() (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	tree, err := dirhash.ReadWithout(p.Dir, before.Membership)
+	tree, err := dirhash.ReadWithout(p.Dir, stayOf(before))
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -105,8 +137,9 @@ func (p Plugin) Read() (Snapshot, error) {
 	if len(parts) > maxParts {
 		parts = nil
 	}
-	return Snapshot{Plugin: p, Release: tree.Digest(p.unsignedEntries()...), Executable: program, Tree: tree, Pin: Pin{
-		Version: p.Manifest.Version, Protocol: p.Manifest.Protocol, Capabilities: p.Manifest.Capabilities, Digest: tree.Digest(), Parts: parts}}, nil
+	return Snapshot{Plugin: p, Release: tree.Digest(p.unsignedEntries()...), Executable: program,
+		Entries: entriesOf(tree), Excluded: tree.Left, StrayCode: tree.Code, Interpreters: tree.Outside, tree: tree, Pin: Pin{
+			Version: p.Manifest.Version, Protocol: p.Manifest.Protocol, Capabilities: p.Manifest.Capabilities, Digest: tree.Digest(), Parts: parts}}, nil
 }
 
 // UnsignedPin returns the pin that the plugin would have without a signature. Runs record it,
@@ -116,7 +149,7 @@ func (s Snapshot) UnsignedPin() Pin {
 	if s.Dir == "" {
 		return pin
 	}
-	pin.Digest = s.Tree.Digest(ReleaseFile, SignatureFile)
+	pin.Digest = s.tree.Digest(ReleaseFile, SignatureFile)
 	pin.Parts = maps.Clone(s.Pin.Parts)
 	delete(pin.Parts, ReleaseFile)
 	delete(pin.Parts, SignatureFile)
@@ -133,7 +166,7 @@ func (p Plugin) unsignedEntries() []string {
 func (s Snapshot) Built() []string {
 	var built []string
 	for _, name := range s.Manifest.Build.Makes {
-		if _, ok := s.Tree.Find(name); ok {
+		if _, ok := s.tree.Find(name); ok {
 			built = append(built, name)
 		}
 	}

@@ -289,8 +289,8 @@ func TestAuthorsFolder(t *testing.T) {
 	wantAll(t, err, "holds code that does not belong to the plugin", "lib/__pycache__/x.pyc")
 	must(t, os.RemoveAll(p.at("lib/__pycache__")))
 	now, err := Lock(byPath, p.policy())
-	if err != nil || len(now.Tree.Left) != 1 || now.Tree.Left[0] != "runs" {
-		t.Errorf("left out %v, %v", now.Tree.Left, err)
+	if err != nil || len(now.Excluded) != 1 || now.Excluded[0] != "runs" {
+		t.Errorf("left out %v, %v", now.Excluded, err)
 	}
 }
 

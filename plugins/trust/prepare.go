@@ -59,7 +59,7 @@ func (p Policy) confine(cmd *exec.Cmd, v Verdict, writable ...string) error {
 	if v.Dir != "" {
 		read = append(read, v.Dir)
 	}
-	read = append(read, interpreters(v.Tree.Outside)...)
+	read = append(read, interpreters(v.Interpreters)...)
 	if p.Checkpoint != "" {
 		files, err := withTargets(p.Checkpoint)
 		if err != nil {

@@ -24,11 +24,11 @@ func (g *Guard) checkStrayCode(v Verdict) error {
 // rejectStrayCode returns an error if the folder of a plugin holds code that does not belong
 // to the plugin.
 func rejectStrayCode(s store.Snapshot) error {
-	if len(s.Tree.Code) == 0 {
+	if len(s.StrayCode) == 0 {
 		return nil
 	}
 	return adapters.Errorf(adapters.Invalid, "the folder of plugin %s, %s, holds code that does not belong to the plugin, and that no lock pins and no signature covers: %s",
-		s.Name, s.Dir, strings.Join(s.Tree.Code, ", ")).
+		s.Name, s.Dir, strings.Join(s.StrayCode, ", ")).
 		WithRemedy("remove %s; if the plugin needs it, take it out of exclude in %s, or give it another name", strings.Join(strayPaths(s), " "), manifest.File)
 }
 
@@ -36,7 +36,7 @@ func rejectStrayCode(s store.Snapshot) error {
 // Python it returns the whole folder, which Python makes anew.
 func strayPaths(s store.Snapshot) []string {
 	var paths []string
-	for _, name := range s.Tree.Code {
+	for _, name := range s.StrayCode {
 		if path.Base(path.Dir(name)) == manifest.Bytecode {
 			name = path.Dir(name)
 		}

@@ -209,8 +209,8 @@ func TestUntampered(t *testing.T) {
 	p.write("runs/t/report.html", "")
 	p.write("bridge.lock", "")
 	must(t, os.WriteFile(p.at(".git/hooks/pre-commit"), nil, 0o755))
-	if v, err := g.Check(); err != nil || len(v.Tree.Left) != 3 {
-		t.Errorf("left out %v, %v", v.Tree.Left, err)
+	if v, err := g.Check(); err != nil || len(v.Excluded) != 3 {
+		t.Errorf("left out %v, %v", v.Excluded, err)
 	}
 	if _, err := os.Stat(p.at("lib/__pycache__")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("the plugin wrote into its folder")
