@@ -54,6 +54,7 @@ func wantProtocolError(t *testing.T, what string, err error, text string) {
 }
 
 func TestLeasesAreChecked(t *testing.T) {
+	t.Parallel()
 	guest := testArenas(t, 1<<16)
 	for name, w := range map[string]*pb.Lease{
 		"no generation": {Nbytes: 64},
@@ -78,6 +79,7 @@ func TestLeasesAreChecked(t *testing.T) {
 
 // Settle waits for calls that run, and refuses those that have not come.
 func TestSettle(t *testing.T) {
+	t.Parallel()
 	guest := testArenas(t, 1<<16)
 	running, err := guest.begin(&pb.Lease{Generation: 7})
 	if err != nil {
@@ -107,6 +109,7 @@ func TestSettle(t *testing.T) {
 }
 
 func TestArenaVariableIsChecked(t *testing.T) {
+	t.Parallel()
 	file, err := memfile.New(4096)
 	if err != nil {
 		testenv.Lacking(t, "memory files", err)

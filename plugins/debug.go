@@ -42,9 +42,9 @@ func (c *ServeConfig) serveDebug() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	s := &server{hello: c.hello(), families: c.Families, onLoad: func() {}}
+	s := &server{hello: c.hello(), families: c.Families}
 	impl := wire.Versions(s)
-	if err := errors.Join(os.Setenv(goplugin.EnvUnixSocketDir, dir.Path), os.Unsetenv("PLUGIN_CLIENT_CERT"),
+	if err := errors.Join(os.Setenv(goplugin.EnvUnixSocketDir, dir.Path), os.Unsetenv(wire.ClientCertificateKey),
 		os.Setenv("PLUGIN_PROTOCOL_VERSIONS", strings.ReplaceAll(strings.Trim(fmt.Sprint(wire.Majors(impl)), "[]"), " ", ","))); err != nil {
 		return err
 	}
@@ -55,8 +55,7 @@ func (c *ServeConfig) serveDebug() error {
 		VersionedPlugins: impl,
 		Logger:           hclog.NewNullLogger(), // it logs the end of the server as an error
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes),
-				grpc.StatsHandler(one), grpc.StreamInterceptor(one.intercept))...)
+			return newServer(append(opts, grpc.StatsHandler(one), grpc.StreamInterceptor(one.intercept)))
 		},
 		Test: &goplugin.ServeTestConfig{Context: ctx, ReattachConfigCh: reachable},
 	})

@@ -93,6 +93,7 @@ func TestDebuggedPluginEndsAtInterrupt(t *testing.T) {
 }
 
 func TestTheNextStartRemovesWhatAKilledDebuggedPluginLeaves(t *testing.T) {
+	t.Parallel()
 	d := plugintest.Debug(t, "normal")
 	folder := filepath.Dir(d.Socket(t))
 	if _, err := os.Stat(folder); err != nil {

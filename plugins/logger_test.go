@@ -14,6 +14,7 @@ import (
 // The host logs a plugin's lines at their own levels. A plugin does not send lines below the
 // level that the host shows.
 func TestPluginsLogger(t *testing.T) {
+	t.Parallel()
 	for level, want := range map[slog.Level]string{
 		plugins.LevelTrace: "TRACE DEBUG INFO WARN",
 		slog.LevelDebug:    "DEBUG INFO WARN",

@@ -1,11 +1,10 @@
 package plugins
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-
-	goplugin "github.com/hashicorp/go-plugin"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
@@ -58,16 +57,9 @@ func ServeWith(cfg ServeConfig) error {
 		return adapters.Errorf(adapters.Invalid, "this program is a plugin of bridge and was started by hand").
 			WithRemedy("name it by its path in a recipe; to run it in a debugger, set %s=1", wire.DebugKey)
 	}
-	return serve(func(onLoad func()) (map[int]goplugin.PluginSet, func() error) {
-		arenas := mapArenas()
-		s := &server{
-			hello:    cfg.hello(arenas.capabilities()...),
-			families: cfg.Families,
-			onLoad:   onLoad,
-			arenas:   arenas,
-		}
-		return wire.Versions(s), s.close
-	})
+	arenas := mapArenas()
+	s := &server{hello: cfg.hello(arenas.capabilities()...), families: cfg.Families, arenas: arenas}
+	return errors.Join(serve(wire.Versions(s)), s.close())
 }
 
 func (c *ServeConfig) check() error {

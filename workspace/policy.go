@@ -67,7 +67,7 @@ func (w *Workspace) guard(cfg *host.Config, found store.Plugin, c PluginConstrai
 	if len(found.Manifest.Families) > 1 {
 		cfg.Family = found.Manifest.Families[0]
 	}
-	cfg.Env = append(cfg.Env, policy.Allowed(found)...)
+	cfg.Env = append(cfg.Env, policy.AllowedVariables(found)...)
 	guard := trust.NewGuard(found, policy)
 	cfg.Prepare = guard.Prepare
 	cfg.Accept = func(s host.Identity) error { return guard.Accept(s.Version, s.Protocol, s.Capabilities) }
@@ -82,7 +82,7 @@ func checkStartable(found store.Plugin, policy trust.Policy) error {
 	}
 	if !attached {
 		_, err := policy.Confined(found)
-		return cmp.Or(found.Complete(), err)
+		return cmp.Or(found.CheckBuilt(), err)
 	}
 	if policy.Locked || policy.RequireSigned || policy.Sandbox == trust.SandboxOn {
 		return adapters.Errorf(adapters.Unsupported, "plugin %s already runs (BRIDGE_REATTACH), so it can be neither checked nor confined, as is required", found.Name).
@@ -101,7 +101,7 @@ func (w *Workspace) logSurprises(found store.Plugin, policy trust.Policy) {
 	if found.Shadows != "" {
 		w.log.Warn("two plugins have the name: the project's is used", "plugin", found.Name, "used", found.Dir, "not used", found.Shadows)
 	}
-	if wanted := policy.Wanted(found); len(wanted) > 0 {
+	if wanted := policy.MissingVariables(found); len(wanted) > 0 {
 		w.log.Info("the plugin asks for variables that it does not see; `environment` in the recipe or in "+trust.SettingsFile+" lets it",
 			"plugin", found.Name, "variables", strings.Join(wanted, " "))
 	}

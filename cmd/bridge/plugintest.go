@@ -19,7 +19,7 @@ import (
 
 func (p *program) pluginTestCommand() *cli.Command {
 	return &cli.Command{
-		Name: "test", Usage: "run the conformance kit on an adapter: what the contract wants, what it does, how to mend it", ArgsUsage: "PATH",
+		Name: "test", Usage: "run the conformance suite on an adapter: what the contract wants, what it does, how to mend it", ArgsUsage: "PATH",
 		UsageText: "bridge plugin test PATH [--checkpoint DIR] [--golden DIR]... [--run REGEXP] [--junit FILE] [--json] [--backend B] [--kind KIND]",
 		Description: "PATH is an executable, a plugin's folder, the project of one (built first), or builtin:FAMILY.\n" +
 			"docs/conformance.md lists the cases. The exit status is 1 where one fails.\n\n" +

@@ -9,6 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins/host"
 )
 
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) {
 	case mode != "":
 		runPlugin(mode)
 	default:
+		testenv.Parallel(8)
 		os.Exit(m.Run())
 	}
 }

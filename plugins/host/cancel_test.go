@@ -61,6 +61,7 @@ func (*striker) HandleConn(context.Context, stats.ConnStats)                    
 // A call that is given up in the middle of a tensor, on the way there or back,
 // leaves the process as it was: the next call gives what it gives undisturbed.
 func TestGivenUpInTheMiddleOfATensor(t *testing.T) {
+	t.Parallel()
 	want, err := adaptertest.NewFakeLanguage("tiny", 1).Loss(t.Context(), plugintest.LossRequest(true))
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +75,7 @@ func TestGivenUpInTheMiddleOfATensor(t *testing.T) {
 		{TransportAuto, false, 1}, {TransportAuto, true, 1},
 	} {
 		t.Run(fmt.Sprintf("%s, received %v, message %d", c.transport, c.received, c.nth), func(t *testing.T) {
+			t.Parallel()
 			cfg := config(t, "normal", "language")
 			s := &striker{received: c.received, nth: c.nth}
 			var starts atomic.Int32

@@ -15,6 +15,7 @@ import (
 // fail: whatever it is, the error names plugin, version and RPC, and where a
 // process has ended how, and what it said last.
 func TestEveryErrorSaysWhereItComesFrom(t *testing.T) {
+	t.Parallel()
 	loss := func(ctx context.Context, m adapters.LanguageModel) error {
 		_, err := m.Loss(ctx, plugintest.LossRequest(true))
 		return err
@@ -61,6 +62,7 @@ func TestEveryErrorSaysWhereItComesFrom(t *testing.T) {
 			rpc: "Loss", kind: adapters.Unavailable, exit: "killed by bridge"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cfg := config(t, c.mode, "language")
 			cfg.Version, cfg.Restart.Limit = "v1.2", -1
 			if c.change != nil {
@@ -91,6 +93,7 @@ func TestEveryErrorSaysWhereItComesFrom(t *testing.T) {
 
 // What a plugin says is shown, and moves no terminal.
 func TestPluginsTextsMoveNoTerminal(t *testing.T) {
+	t.Parallel()
 	cfg := config(t, "control characters at loss", "language")
 	cfg.Restart.Limit = -1
 	m := openLanguage(t, cfg)
@@ -106,12 +109,14 @@ func TestPluginsTextsMoveNoTerminal(t *testing.T) {
 // What a plugin said before it failed or died stands in the error to its end: it is
 // in the pipe when the news arrives, though nobody may have read it yet.
 func TestErrorsHaveTheLastLines(t *testing.T) {
+	t.Parallel()
 	for mode, want := range map[string][]string{
 		"long output at loss":          {"\tValueError: the last word", "line 1999\n"},
 		"long output, death at loss":   {"signal: killed", "\tValueError: the last word", "line 1999\n"},
 		"panic of a goroutine at loss": {"exit status 2", "\tpanic: deep down\n", "plugintest.dig(", "created by "},
 	} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			cfg := config(t, mode, "language")
 			cfg.Restart.Limit = -1
 			m := openLanguage(t, cfg)
@@ -132,6 +137,7 @@ func TestErrorsHaveTheLastLines(t *testing.T) {
 
 // Each error says a thing once.
 func TestErrorsSayAThingOnce(t *testing.T) {
+	t.Parallel()
 	for mode, c := range map[string]struct {
 		change func(*Config)
 		want   string
@@ -149,6 +155,7 @@ func TestErrorsSayAThingOnce(t *testing.T) {
 			"\tthe first time\nthen, rpc Loss: signal: killed, 2 times; its last lines on stderr:\n\tdying at loss\n(too little memory is the usual reason, if its last lines say no other)"},
 	} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			cfg := config(t, mode, "language")
 			cfg.Restart.Limit = 2
 			if c.change != nil {
@@ -168,6 +175,7 @@ func TestErrorsSayAThingOnce(t *testing.T) {
 
 // A program that ends at once, and well by its own account, is no plugin.
 func TestSilentEndSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	for script, want := range map[string]string{
 		"exit 0":        "start: the plugin does not start: it ended without a handshake: plugin shell, rpc start: exit status 0 (start the program by hand: a plugin of bridge says that it is one)",
 		"kill -KILL $$": "start: the plugin does not start: it ended without a handshake: plugin shell, rpc start: signal: killed (too little memory is the usual reason)",
@@ -180,6 +188,7 @@ func TestSilentEndSaysWhatToDo(t *testing.T) {
 
 // A plugin that is busy may take longer to greet than one that is not.
 func TestSlowStart(t *testing.T) {
+	t.Parallel()
 	cfg := config(t, "slow start", "language")
 	cfg.StartTimeout = 100 * time.Millisecond
 	openLanguage(t, cfg)

@@ -130,7 +130,7 @@ func (i *instance) clientConfig(identity *tls.Config, certificate []byte, onStar
 		HandshakeConfig:  wire.Handshake(),
 		VersionedPlugins: i.cfg.versions,
 		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
-			i.runner = newRunner(i.cfg, i.dir.Work(), i.log, i.arenas, append(spec.Env, clientCertKey+"="+string(certificate)), onStart)
+			i.runner = newRunner(i.cfg, i.dir.Work(), i.log, i.arenas, append(spec.Env, wire.ClientCertificateKey+"="+string(certificate)), onStart)
 			return i.runner, nil
 		},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},

@@ -64,6 +64,7 @@ func TestPluginsHaveNoStandardInput(t *testing.T) {
 }
 
 func TestRestartsComeAfterLongerAndLongerPauses(t *testing.T) {
+	t.Parallel()
 	r := Restart{Backoff: 200 * time.Millisecond, MaxBackoff: 10 * time.Second}
 	for deaths, want := range map[int]time.Duration{0: 200 * time.Millisecond, 1: 200 * time.Millisecond, 2: 400 * time.Millisecond, 6: 6400 * time.Millisecond,
 		7: 10 * time.Second, 1000: 10 * time.Second} {
@@ -74,6 +75,7 @@ func TestRestartsComeAfterLongerAndLongerPauses(t *testing.T) {
 }
 
 func TestPrepareRefuses(t *testing.T) {
+	t.Parallel()
 	cfg := shell(t, "touch "+filepath.Join(t.TempDir(), "ran"))
 	cfg.Prepare = func(*exec.Cmd) error {
 		return adapters.Errorf(adapters.Corrupt, "it changed").WithRemedy("put it back")
@@ -87,6 +89,7 @@ func TestPrepareRefuses(t *testing.T) {
 
 // A restart is a start: what has changed since is noticed, and not tried again.
 func TestPrepareAtEveryStart(t *testing.T) {
+	t.Parallel()
 	cfg := config(t, "crash at loss", "language")
 	starts := 0
 	cfg.Prepare = func(cmd *exec.Cmd) error {

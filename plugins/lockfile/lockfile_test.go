@@ -72,7 +72,7 @@ func TestLockOfAPluginsFolder(t *testing.T) {
 	}
 	entry := func(plugin string) Entry {
 		t.Helper()
-		found, err := store.ByItsPath(plugin)
+		found, err := store.OpenPath(plugin)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,6 @@ import (
 	"unicode"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/dirhash"
 	terminal "github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 )
@@ -127,15 +126,15 @@ func TestRefusals(t *testing.T) {
 // The one rule of what is the plugin's.
 func TestStays(t *testing.T) {
 	m := Manifest{Exclude: []string{"data/raw", "notes.md"}}
-	for name, want := range map[string]dirhash.Stay{
-		"main.py": dirhash.In, "plugin.toml": dirhash.In, ".gitignore": dirhash.In, "data": dirhash.In, "data/rawer": dirhash.In,
-		"data/raw": dirhash.Out, "notes.md": dirhash.Out, "runs": dirhash.Out, "bridge.lock": dirhash.Out,
-		".git": dirhash.Unsearched, ".mypy_cache": dirhash.Unsearched,
-		"lib/runs": dirhash.In, "sdk/.git": dirhash.In, // at the root alone
-		"__pycache__": dirhash.Out, "lib/a/__pycache__": dirhash.Out, "lib/__pycache__.py": dirhash.In,
-		".venv": dirhash.In, ".venv/lib/python3.11/__pycache__": dirhash.In, "vendor/site-packages/x/__pycache__": dirhash.In,
+	for name, want := range map[string]Membership{
+		"main.py": Member, "plugin.toml": Member, ".gitignore": Member, "data": Member, "data/rawer": Member,
+		"data/raw": Excluded, "notes.md": Excluded, "runs": Excluded, "bridge.lock": Excluded,
+		".git": Unsearched, ".mypy_cache": Unsearched,
+		"lib/runs": Member, "sdk/.git": Member, // at the root alone
+		"__pycache__": Excluded, "lib/a/__pycache__": Excluded, "lib/__pycache__.py": Member,
+		".venv": Member, ".venv/lib/python3.11/__pycache__": Member, "vendor/site-packages/x/__pycache__": Member,
 	} {
-		if got := m.Stays(name); got != want {
+		if got := m.MembershipOf(name); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}

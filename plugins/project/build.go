@@ -16,9 +16,9 @@ import (
 	"github.com/modular-bridging/bridge/internal/execerr"
 )
 
-// Build makes the executable as plugin.toml says, in the project's folder, and
-// shows on out the command and what it prints. A folder without a build command is
-// left as it is. What was interrupted or failed can be built again.
+// Build runs the build command of plugin.toml in the project's folder, and checks that the
+// executable exists afterwards. It writes the command and its output to out. Without a build
+// command it only checks. A build that was interrupted or failed can be repeated.
 func (p *Project) Build(ctx context.Context, out io.Writer) error {
 	if strings.TrimSpace(p.Manifest.Build.Command) != "" {
 		if err := p.run(ctx, out); err != nil {
@@ -40,7 +40,7 @@ func (p *Project) Build(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// remedy is for an executable that is not where the manifest says.
+// remedy says what to do if the executable is not where the manifest says.
 func (p *Project) remedy() string {
 	if p.Manifest.Build.Command == "" {
 		return "put it there, or give [build] command in plugin.toml"
@@ -54,7 +54,7 @@ func (p *Project) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "in %s: %s\n", p.Dir, p.Manifest.Build.Command)
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", "umask 022\n"+p.Manifest.Build.Command) // a folder that others can write is not trusted
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", "umask 022\n"+p.Manifest.Build.Command) // because a folder that others can write to is not trusted
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.Dir, out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -70,10 +70,10 @@ func (p *Project) run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// checkTool names the program that a build command begins with where it is missing.
+// checkTool returns an error if the program of the build command is missing.
 func (p *Project) checkTool() error {
 	words := strings.Fields(p.Manifest.Build.Command)
-	tool := words[max(0, slices.IndexFunc(words, func(w string) bool { return !strings.Contains(w, "=") }))] // variables stand before it
+	tool := words[max(0, slices.IndexFunc(words, func(w string) bool { return !strings.Contains(w, "=") }))] // after the variables
 	remedies := map[string]string{
 		"go":      "install Go, see https://go.dev/doc/install, and have it in PATH",
 		"python3": "install Python 3.9 or newer with its venv (on Debian and Ubuntu: apt install python3 python3-venv), and have it in PATH",

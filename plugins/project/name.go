@@ -11,7 +11,7 @@ import (
 
 var plainName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$`)
 
-// checkName refuses what a plugin cannot or should not be called.
+// checkName returns an error for names that a plugin cannot or should not have.
 func checkName(name string, reserved []string) error {
 	if rest, ok := strings.CutPrefix(name, manifest.Prefix); ok && rest != "" {
 		return adapters.Errorf(adapters.Invalid, "the name is %q, want it without %q, which its executable gets anyway", name, manifest.Prefix).
@@ -33,7 +33,7 @@ func checkName(name string, reserved []string) error {
 	return nil
 }
 
-// plainOr returns a name that is like the given one and can be used.
+// plainOr returns a valid name that resembles the given one, or otherwise.
 func plainOr(name, otherwise string) string {
 	plain := strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(name), "-"), "-0123456789")
 	if plainName.MatchString(plain) {

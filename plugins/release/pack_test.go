@@ -54,9 +54,9 @@ func TestPack(t *testing.T) {
 	if out, err := exec.Command(tar, "xzf", file, "-C", to).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	there, err := store.ByItsPath(filepath.Join(to, "x"))
+	there, err := store.OpenPath(filepath.Join(to, "x"))
 	must(t, err)
-	if s, err := check(t, there, keys); err != nil || s.Name != "me" || len(s.Without) > 0 {
+	if s, err := check(t, there, keys); err != nil || s.Name != "me" || len(s.Unsigned) > 0 {
 		t.Errorf("unpacked, it is signed by %s, %v", s, err)
 	}
 	for _, gone := range []string{"runs", ".git", "raw", ".venv", "lib/__pycache__"} {

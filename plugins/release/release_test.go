@@ -24,7 +24,7 @@ func plugin(t *testing.T) store.Plugin {
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "plugin.toml"), []byte("name = 'x'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'language-model'\n"), 0o644))
 	must(t, os.WriteFile(filepath.Join(dir, "bridge-adapter-x"), []byte("#!/bin/sh\n"), 0o755))
-	p, err := store.ByItsPath(dir)
+	p, err := store.OpenPath(dir)
 	must(t, err)
 	return p
 }

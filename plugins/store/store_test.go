@@ -117,19 +117,19 @@ func TestList(t *testing.T) {
 
 func TestReady(t *testing.T) {
 	dir := plugin(t, filepath.Join(t.TempDir(), "x"), "x")
-	p, err := ByItsPath(dir)
+	p, err := OpenPath(dir)
 	must(t, err)
-	must(t, p.Ready())
+	must(t, p.CheckExecutable())
 	must(t, os.Chmod(p.Program, 0o644))
-	if err := p.Ready(); err == nil || !strings.Contains(err.Error(), "chmod +x "+p.Program) {
+	if err := p.CheckExecutable(); err == nil || !strings.Contains(err.Error(), "chmod +x "+p.Program) {
 		t.Errorf("no executable: %v", err)
 	}
 	must(t, os.Remove(p.Program))
-	if err := p.Ready(); err == nil || !strings.Contains(err.Error(), "put it there") {
+	if err := p.CheckExecutable(); err == nil || !strings.Contains(err.Error(), "put it there") {
 		t.Errorf("none at all: %v", err)
 	}
 	p.Manifest.Build.Command = "make"
-	if err := p.Ready(); err == nil || !strings.Contains(err.Error(), "build it: in "+dir+", make") {
+	if err := p.CheckExecutable(); err == nil || !strings.Contains(err.Error(), "build it: in "+dir+", make") {
 		t.Errorf("not built: %v", err)
 	}
 }
@@ -140,21 +140,21 @@ func TestComplete(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(from, "plugin.toml"))
 	must(t, err)
 	must(t, file(from, "plugin.toml", string(text)+"[build]\ncommand = 'mkdir .venv'\nmakes = ['.venv']\n"))
-	p, err := ByItsPath(from)
+	p, err := OpenPath(from)
 	must(t, err)
-	must(t, p.Ready())
-	if err := p.Complete(); err == nil || !strings.Contains(err.Error(), "plugin x is not built here: it lacks .venv") || !strings.Contains(err.Error(), "bridge plugin build "+from) {
+	must(t, p.CheckExecutable())
+	if err := p.CheckBuilt(); err == nil || !strings.Contains(err.Error(), "plugin x is not built here: it lacks .venv") || !strings.Contains(err.Error(), "bridge plugin build "+from) {
 		t.Errorf("not built: %v", err)
 	}
 	if _, err := f.Add(from, "", InProject, nil); err == nil || !strings.Contains(err.Error(), "is not built") {
 		t.Errorf("added as it was released: %v", err)
 	}
 	p.Manifest.Build.Command = ""
-	if err := p.Complete(); err == nil || !strings.Contains(err.Error(), "take it out of makes in "+filepath.Join(from, "plugin.toml")) {
+	if err := p.CheckBuilt(); err == nil || !strings.Contains(err.Error(), "take it out of makes in "+filepath.Join(from, "plugin.toml")) {
 		t.Errorf("nothing builds it: %v", err)
 	}
 	must(t, os.Mkdir(filepath.Join(from, ".venv"), 0o755))
-	must(t, p.Complete())
+	must(t, p.CheckBuilt())
 	if _, err := f.Add(from, "", InProject, nil); err != nil {
 		t.Error(err)
 	}
@@ -213,7 +213,7 @@ func TestAddAndRemove(t *testing.T) {
 func TestAddLeavesOut(t *testing.T) {
 	f := folders(t)
 	from := plugin(t, filepath.Join(t.TempDir(), "x"), "x")
-	p, err := ByItsPath(from)
+	p, err := OpenPath(from)
 	must(t, err)
 	was, err := p.Read()
 	must(t, err)
@@ -221,13 +221,13 @@ func TestAddLeavesOut(t *testing.T) {
 		must(t, file(from, name, "x"))
 	}
 	added, err := f.Add(from, "", InProject, nil)
-	if err != nil || strings.Join(added.Left, " ") != ".git __pycache__ bridge.lock runs" {
-		t.Fatalf("left %v, %v", added.Left, err)
+	if err != nil || strings.Join(added.Excluded, " ") != ".git __pycache__ bridge.lock runs" {
+		t.Fatalf("left %v, %v", added.Excluded, err)
 	}
 	is, err := added.Read()
 	must(t, err)
-	if is.Pin.Digest != was.Pin.Digest || is.Release != was.Release || len(is.Tree.Left) > 0 {
-		t.Errorf("the copy is another: %v, left %v", dirhash.Differences(was.Pin.Parts, is.Pin.Parts), is.Tree.Left)
+	if is.Pin.Digest != was.Pin.Digest || is.Release != was.Release || len(is.Excluded) > 0 {
+		t.Errorf("the copy is another: %v, left %v", dirhash.Differences(was.Pin.Parts, is.Pin.Parts), is.Excluded)
 	}
 	must(t, file(from, ".venv/lib/__pycache__/x.pyc", "x")) // comes with the environment
 	if added, err = f.Add(from, "y", InProject, nil); err != nil {

@@ -19,6 +19,7 @@ import (
 
 // A program that is put under the name of the one that was checked does not run.
 func TestWhatWasCheckedStarts(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	p.compile()
 	g := p.strict()
@@ -55,6 +56,7 @@ func (p *project) begin() (adapters.LanguageModel, error) {
 }
 
 func TestLockedPolicyAndWords(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	must(t, os.Remove(p.lock))
 	var log bytes.Buffer
@@ -73,6 +75,7 @@ func TestLockedPolicyAndWords(t *testing.T) {
 }
 
 func TestRequireSigned(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	policy := p.policy()
 	policy.RequireSigned = true
@@ -98,9 +101,10 @@ func TestRequireSigned(t *testing.T) {
 
 // An executable without a manifest is pinned too.
 func TestExecutableAlone(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "my-adapter")
 	must(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
-	plugin, err := store.ByItsPath(path)
+	plugin, err := store.OpenPath(path)
 	must(t, err)
 	g := NewGuard(plugin, Policy{})
 	if v, err := g.Check(); err != nil || v.Pin.Digest == "" || v.Signer.Signed {
@@ -137,13 +141,14 @@ func TestEnvironment(t *testing.T) {
 		must(t, err)
 		_, err = m.Loss(t.Context(), request("env TRUST_TEST_TOKEN"))
 		wantAll(t, err, "TRUST_TEST_TOKEN "+c.want)
-		if got := policy.Wanted(p.plugin()); len(got) != c.wanted {
+		if got := policy.MissingVariables(p.plugin()); len(got) != c.wanted {
 			t.Errorf("%s: wanted %v", name, got)
 		}
 	}
 }
 
 func TestSandbox(t *testing.T) {
+	t.Parallel()
 	if err := sandbox.Supported(); err != nil {
 		testenv.Lacking(t, "a kernel that can confine", err)
 	}
@@ -157,6 +162,7 @@ func TestSandbox(t *testing.T) {
 	must(t, err)
 	for name, compile := range map[string]bool{"script": false, "program": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := newProject(t)
 			if compile {
 				p.compile()
@@ -183,6 +189,7 @@ func TestSandbox(t *testing.T) {
 }
 
 func TestSandboxAndNetwork(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	p.replace(p.at("plugin.toml"), "kind =", "network = true\nkind =")
 	must(t, os.Remove(p.lock))
@@ -260,10 +267,11 @@ func TestManifestThatIsNotTheProgram(t *testing.T) {
 // An author works in the folder that a path names, and so does the run that starts the
 // plugin: nothing pins it, and it comes back after a crash.
 func TestAuthorsFolder(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	must(t, os.Remove(p.lock))
 	must(t, os.Remove(p.at(store.SignatureFile)))
-	byPath, err := store.ByItsPath(p.dir)
+	byPath, err := store.OpenPath(p.dir)
 	must(t, err)
 	m, err := p.start(NewGuard(byPath, p.policy()))
 	must(t, err)
@@ -281,14 +289,15 @@ func TestAuthorsFolder(t *testing.T) {
 	wantAll(t, err, "holds code that does not belong to the plugin", "lib/__pycache__/x.pyc")
 	must(t, os.RemoveAll(p.at("lib/__pycache__")))
 	now, err := Lock(byPath, p.policy())
-	if err != nil || len(now.Tree.Left) != 1 || now.Tree.Left[0] != "runs" {
-		t.Errorf("left out %v, %v", now.Tree.Left, err)
+	if err != nil || len(now.Excluded) != 1 || now.Excluded[0] != "runs" {
+		t.Errorf("left out %v, %v", now.Excluded, err)
 	}
 }
 
 // What a build makes on each machine is not signed: where signatures are required, a
 // lock has to pin it. It is code, and any change of it shows.
 func TestWhatABuildMakes(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	must(t, os.Remove(p.lock))
 	text, err := os.ReadFile(p.at("plugin.toml"))

@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/internal/sandbox"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
@@ -27,6 +28,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("BRIDGE_PLUGIN") != "" {
 		serve(os.Getenv("TRUST_TEST_SAYS"))
 	}
+	testenv.Parallel(8)
 	os.Exit(m.Run())
 }
 
@@ -161,7 +163,7 @@ func (p *project) plugin() store.Plugin {
 	return found
 }
 
-// pin locks the plugin as it is.
+// lockedPin locks the plugin as it is.
 func (p *project) pin() {
 	p.t.Helper()
 	now, err := Lock(p.plugin(), p.policy())
@@ -180,11 +182,11 @@ func (p *project) policy() Policy {
 // start starts the plugin under a guard.
 func (p *project) start(g *Guard) (adapters.LanguageModel, error) {
 	p.t.Helper()
-	if err := g.Plugin().Ready(); err != nil {
+	if err := g.Plugin().CheckExecutable(); err != nil {
 		return nil, err
 	}
 	m, err := host.OpenLanguage(p.t.Context(), host.Config{Name: "x", Path: g.Plugin().Program, Load: adapters.LoadRequest{ID: "tiny"},
-		Prepare: g.Prepare, Accept: func(s host.Identity) error { return g.Accept(s.Version, s.Protocol, s.Capabilities) }, Restart: host.Restart{Backoff: time.Millisecond}, Env: g.policy.Allowed(g.plugin)})
+		Prepare: g.Prepare, Accept: func(s host.Identity) error { return g.Accept(s.Version, s.Protocol, s.Capabilities) }, Restart: host.Restart{Backoff: time.Millisecond}, Env: g.policy.AllowedVariables(g.plugin)})
 	if err == nil {
 		p.t.Cleanup(func() { _ = m.Close() })
 	}

@@ -39,6 +39,7 @@ func examine(t *testing.T, target Target, o Options) *Report {
 func TestGood(t *testing.T) {
 	for _, kind := range []adapters.ModelKind{adapters.KindLanguage, adapters.KindVision} {
 		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
 			o, good := options(t), target(t, "good", kind)
 			o.Host = hostCommand(t)
 			for _, f := range families("good", 0) {
@@ -71,6 +72,7 @@ func TestGood(t *testing.T) {
 
 // A model that gives no gradient, and says so, passes.
 func TestWithoutGradient(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	o.Run = regexp.MustCompile("^contract")
 	r := examine(t, target(t, "no gradient named", adapters.KindLanguage), o)
@@ -82,6 +84,7 @@ func TestWithoutGradient(t *testing.T) {
 
 // A manifest that says something else than the program fails, with how to mend it.
 func TestManifest(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	o.Run = regexp.MustCompile("^process: manifest$")
 	bad := target(t, "good", adapters.KindLanguage)
@@ -107,6 +110,7 @@ func TestManifest(t *testing.T) {
 
 // What cannot be started says so once, and ends the run; nothing hangs.
 func TestNoPlugin(t *testing.T) {
+	t.Parallel()
 	r := examine(t, Target{Config: host.Config{Path: "/bin/true"}}, options(t))
 	failed := names(r, adaptertest.Fail)
 	if want := []string{"process: started by hand", "process: handshake"}; !slices.Equal(failed, want) || r.Count(adaptertest.Pass) > 0 {
@@ -127,6 +131,7 @@ func TestNoPlugin(t *testing.T) {
 
 // A report says which plugin it is of, whatever was run and however it did.
 func TestReportNamesThePlugin(t *testing.T) {
+	t.Parallel()
 	for _, run := range []string{"^process: handshake$", "^contract: loss$", "^contract: no such case$"} {
 		o := options(t)
 		o.Run = regexp.MustCompile(run)
@@ -150,6 +155,7 @@ func TestReportNamesThePlugin(t *testing.T) {
 
 // A run that is given up ends, and says nothing of the case that it was in.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	o := options(t)
 	o.Began = func(name string) {
@@ -179,7 +185,7 @@ func TestFaultsAreFound(t *testing.T) {
 	faults := map[string]fault{
 		"silent by hand":     {run: quick, fails: []string{"started by hand"}, message: "want exit status 2"},
 		"any client":         {run: "process: handshake", fails: []string{"handshake"}, message: "certificate"},
-		"no lifeline":        {run: quick, fails: []string{"the host dies"}, message: "after the host's end of the lifeline was closed"},
+		"no lifeline":        {run: "process: the host dies", fails: []string{"the host dies"}, message: "after the host's end of the lifeline was closed"},
 		"any checkpoint":     {run: quick, fails: []string{"a checkpoint that is not there"}, message: "succeeds"},
 		"prints":             {run: quick, fails: []string{"stdout"}, message: "a debug message"},
 		"ends at SIGINT":     {run: quick, fails: []string{"interrupt"}, message: "SIGINT ends it"},
@@ -246,8 +252,8 @@ func found(t *testing.T, mode string, kind adapters.ModelKind, f fault) {
 	switch mode {
 	case "hangs when canceled":
 		o.Contract.Wait = 2 * time.Second
-	case "slow to end", "no lifeline":
-		o.Patience = 1
+	case "slow to end", "no lifeline": // these are waited for in vain
+		o.Patience = 0.25
 	}
 	if strings.HasPrefix(f.run, "in process") {
 		for _, family := range families(mode, 0) {

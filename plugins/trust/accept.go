@@ -9,19 +9,15 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// What a plugin is taken for: by its manifest, and by the bridge that was trained
-// with it.
-
-// Trained is a plugin as a run has recorded it, of [store.Snapshot.Unsigned].
+// Trained is a plugin as a run has recorded it, from [store.Snapshot.UnsignedPin].
 type Trained struct {
 	Version, Digest string
-	Parts           map[string]string // nil where they are not known
+	Parts           map[string]string // nil if they are not known
 }
 
-// Accept holds what the program that was started says of itself against its
-// manifest, which is what a lock pins and what people read. Where only locked or
-// signed plugins start, or the lock file has the plugin, an error says what differs;
-// else a word does.
+// Accept compares the running program's description of itself with its manifest, which a
+// lock pins and people read. A mismatch is an error if the plugin is pinned, or if the
+// policy requires a lock or a signature. Otherwise it is logged as a warning.
 func (g *Guard) Accept(version string, protocol int, capabilities []adapters.Capability) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -29,7 +25,7 @@ func (g *Guard) Accept(version string, protocol int, capabilities []adapters.Cap
 	if v.Dir == "" {
 		return nil
 	}
-	found := strings.Join(v.Manifest.Against(version, protocol, capabilities), "; ")
+	found := strings.Join(v.Manifest.Mismatches(version, protocol, capabilities), "; ")
 	if found == "" {
 		return nil
 	}
@@ -42,19 +38,19 @@ func (g *Guard) Accept(version string, protocol int, capabilities []adapters.Cap
 	return nil
 }
 
-// warn says what is wrong, once. It is called with mu held.
+// warn logs a warning once. The caller holds mu.
 func (g *Guard) warn(err error) {
-	if !g.said[err.Error()] {
-		g.said[err.Error()] = true
+	if !g.warned[err.Error()] {
+		g.warned[err.Error()] = true
 		g.policy.Log.Warn(err.Error())
 	}
 }
 
-// asTrained says that a plugin is another than the bridge was trained with, which is
-// refused where only locked plugins start.
-func (g *Guard) asTrained(v Verdict) error {
-	was, is := g.policy.Trained, v.Unsigned()
-	if was.Digest == "" || was.Digest == is.Digest || was.Digest == v.Pin.Digest { // older versions kept the last
+// checkTrained compares the plugin with the one with which the bridge was trained. A
+// difference is an error if only locked plugins may start, otherwise a warning.
+func (g *Guard) checkTrained(v Verdict) error {
+	was, is := g.policy.Trained, v.UnsignedPin()
+	if was.Digest == "" || was.Digest == is.Digest || was.Digest == v.Pin.Digest { // older versions recorded the pin's digest
 		return nil
 	}
 	found := store.Pin{Version: was.Version, Digest: was.Digest, Parts: was.Parts}.Differences(is)
