@@ -36,7 +36,7 @@ func TestPluginsLogger(t *testing.T) {
 				got = append(got, name)
 			}
 			if line != "" && !strings.HasPrefix(line[strings.Index(line, "level="):], "level="+name+" ") {
-				t.Errorf("what is said at %s is logged as %q", name, line)
+				t.Errorf("the line at %s is logged as %q", name, line)
 			}
 		}
 		if strings.Join(got, " ") != want {

@@ -27,7 +27,7 @@ import (
 // go-plugin's test mode is for servers whose callers announce them. It leaves the standard
 // streams alone, which go-plugin otherwise sends through gRPC: the last lines of a process that
 // dies would be lost. And the handshake can have the certificate that the host has made.
-// go-plugin would make one for the curve P-521, which takes longer than all the rest of a
+// go-plugin would make one for the curve P-521, which takes longer than the rest of a
 // start.
 func serve(impl map[int]goplugin.PluginSet) error {
 	stdout, err := protectStdout()
@@ -62,7 +62,7 @@ func serve(impl map[int]goplugin.PluginSet) error {
 	return nil
 }
 
-// newServer returns a gRPC server with the protocol's bound for messages.
+// newServer returns a gRPC server with the protocol's limit for messages.
 func newServer(opts []grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))...)
 }

@@ -25,8 +25,8 @@ type ServeConfig struct {
 
 // Serve is the body of a plugin's main function. It serves the families to the host that
 // started the process, until that host shuts it down or ends, and then ends the process.
-// Call it before anything that may print. If the program was started by hand, Serve
-// prints what it is for and exits with status 2.
+// Call it before any code that may print. If the program was started by hand, Serve prints
+// its purpose and exits with status 2.
 func Serve(families ...adapters.Family) {
 	if err := ServeWith(ServeConfig{Families: families}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -45,7 +45,7 @@ func Serve(families ...adapters.Family) {
 // An author who starts the program by hand, in a debugger for instance, sets the
 // environment variable BRIDGE_DEBUG=1 or cfg.Debug. ServeWith then prints a line with
 // BRIDGE_REATTACH for the shell in which bridge will run, and serves one run of bridge
-// after the other until SIGINT. It leaves descriptor 1 and SIGINT as they are.
+// after another until SIGINT. It does not change descriptor 1 and SIGINT.
 func ServeWith(cfg ServeConfig) error {
 	if err := cfg.check(); err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/plugintest"
 )
 
-// A program that was started by hand says what it is for.
+// A program that was started by hand prints its purpose.
 func TestStartedByHand(t *testing.T) {
 	t.Parallel()
 	path, err := os.Executable()

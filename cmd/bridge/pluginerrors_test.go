@@ -46,7 +46,7 @@ func TestPluginCommandsSayWhatIsWrong(t *testing.T) {
 		{"test empty", exitFailed, []string{"empty is no plugin's folder", "name a folder with a plugin.toml, or the executable itself"}},
 		{"test only-a-folder", exitFailed, []string{"no plugin.toml and 0 executables named bridge-adapter-NAME"}},
 		{"test text.txt", exitFailed, []string{"text.txt is not executable", "chmod +x "}},
-		{"test unbuilt", exitFailed, []string{"the plugin's executable is not there", "[build] command in plugin.toml"}},
+		{"test unbuilt", exitFailed, []string{"the plugin's executable does not exist", "[build] command in plugin.toml"}},
 		{"test folder", exitFailed, []string{"bridge-adapter-x is a folder, want a program"}},
 		{"test plain", exitFailed, []string{"bridge-adapter-x is not executable", "chmod +x "}},
 		{"test misspelt", exitFailed, []string{"plugin.toml:5: nmae: unknown key; did you mean name?"}},
@@ -73,7 +73,7 @@ func TestPluginCommandsSayWhatIsWrong(t *testing.T) {
 		{"keygen nowhere/key --no-password", exitFailed, []string{"the key cannot be written", "a folder that is there"}},
 		{"new", exitUsage, []string{"want: bridge plugin new NAME --lang go|python --kind language-model|vision-encoder"}},
 		{"new fresh --lang rust", exitUsage, []string{`--lang is "rust", want one of go, python`}},
-		{"new empty --lang go --kind language-model", exitFailed, []string{"empty is there already", "--dir"}},
+		{"new empty --lang go --kind language-model", exitFailed, []string{"empty already exists", "--dir"}},
 	} {
 		var out bytes.Buffer
 		status := run(t.Context(), append([]string{"bridge", "plugin"}, strings.Fields(c.line)...), &out, &out)

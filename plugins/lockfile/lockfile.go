@@ -18,7 +18,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// Name is the name of the lock in a run folder, and of that in a project's.
+// Name is the name of the lock file in a run folder and in a project's folder.
 const Name = "bridge.lock"
 
 // Lock records what a run used, so that a resumed run uses the same. In a project's folder it
@@ -70,7 +70,7 @@ func (e *Entry) SetPlugin(path string, now store.Snapshot) {
 func Write(path string, l Lock) error {
 	header := "# What this run used. Written by bridge; checked when the run is resumed.\n"
 	if l.Vision.ID == "" {
-		header = "# The plugins of this project, as they were. `bridge plugin lock` writes it; checked whenever one is started.\n"
+		header = "# The pinned plugins of this project. Written by `bridge plugin lock`; checked whenever one is started.\n"
 	}
 	return stricttoml.WriteFile(path, header, l)
 }
@@ -114,8 +114,8 @@ func (l Lock) Check(now Lock) error {
 	problems, remedies := l.Vision.differences("vision encoder", now.Vision)
 	switch {
 	case (l.Language == nil) != (now.Language == nil):
-		problems = append(problems, "one of the two has a language model, the other has none")
-		remedies = append(remedies, "give what "+Name+" names")
+		problems = append(problems, "only one of the two has a language model")
+		remedies = append(remedies, "use the models that "+Name+" names")
 	case l.Language != nil:
 		more, mend := l.Language.differences("language model", *now.Language)
 		problems, remedies = append(problems, more...), append(remedies, mend...)
@@ -126,22 +126,22 @@ func (l Lock) Check(now Lock) error {
 	remedy := strings.Join(append(remedies, "or start a new run with another --out"), ", ")
 	for _, was := range []*Entry{&l.Vision, l.Language} {
 		if was != nil && was.Revision != "" {
-			remedy += fmt.Sprintf("; `bridge models pull %s --revision %s` fetches what %s was, `bridge models add %s --path` the folder that it prints puts it back",
+			remedy += fmt.Sprintf("; `bridge models pull %s --revision %s` fetches the old version of %s, `bridge models add %s --path DIR` with the folder that it prints restores it",
 				was.ID, was.Revision, was.ID, was.ID)
 		}
 	}
-	return adapters.Errorf(adapters.Invalid, "the run was made with something else: %s", strings.Join(problems, "; ")).WithRemedy("%s", remedy)
+	return adapters.Errorf(adapters.Invalid, "the run was made with other models or plugins: %s", strings.Join(problems, "; ")).WithRemedy("%s", remedy)
 }
 
 // differences returns what has changed about a model, and how to restore it.
 func (e Entry) differences(role string, now Entry) (found, remedies []string) {
 	found = e.modelDifferences(role, now)
 	if len(found) > 0 {
-		remedies = append(remedies, fmt.Sprintf("put the %s %s back as it was", role, e.ID))
+		remedies = append(remedies, fmt.Sprintf("restore the %s %s", role, e.ID))
 	}
 	if how := e.pluginDifferences(now); len(how) > 0 {
-		found = append(found, role+": the plugin is another: "+strings.Join(how, ", "))
-		remedies = append(remedies, fmt.Sprintf("put its plugin, %s, back as it was", cmp.Or(now.Plugin, e.Plugin)))
+		found = append(found, role+": the plugin has changed: "+strings.Join(how, ", "))
+		remedies = append(remedies, fmt.Sprintf("restore its plugin, %s", cmp.Or(now.Plugin, e.Plugin)))
 	}
 	return found, remedies
 }
@@ -152,9 +152,9 @@ func (e Entry) pluginDifferences(now Entry) []string {
 	case e.PluginDigest == now.PluginDigest, now.withSignature != "" && e.PluginDigest == now.withSignature:
 		return nil
 	case e.PluginDigest == "":
-		return []string{"there was none, is " + now.Plugin}
+		return []string{"there was none, now it is " + now.Plugin}
 	case now.PluginDigest == "":
-		return []string{"it was " + e.Plugin + ", is none"}
+		return []string{"it was " + e.Plugin + ", now there is none"}
 	}
 	return store.Pin{Version: e.PluginVersion, Digest: e.PluginDigest, Parts: e.PluginParts}.Differences(
 		store.Pin{Version: now.PluginVersion, Digest: now.PluginDigest, Parts: now.PluginParts})
@@ -181,7 +181,7 @@ func (e Entry) modelDifferences(role string, now Entry) []string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(now.Files)) {
 		if _, ok := e.Files[name]; !ok {
-			found = append(found, fmt.Sprintf("%s: %s was not there, is %q", role, name, now.Files[name]))
+			found = append(found, fmt.Sprintf("%s: %s did not exist, is %q", role, name, now.Files[name]))
 		}
 	}
 	return found

@@ -35,7 +35,7 @@ func Load(dir string) (Manifest, error) {
 	}
 	if errors.Is(err, syscall.ENOTDIR) {
 		return Manifest{}, adapters.Errorf(adapters.Invalid, "%s is a file, want a plugin's folder", dir).
-			WithRemedy("name the folder that holds its %s", File)
+			WithRemedy("name the folder that contains its %s", File)
 	}
 	if err != nil {
 		return Manifest{}, adapters.Errorf(adapters.Invalid, "%s cannot be read: %w", file, err).
@@ -44,15 +44,15 @@ func Load(dir string) (Manifest, error) {
 	return Parse(file, data)
 }
 
-// read reads a plain file of at most maxSize bytes. The file comes from somebody else, and
-// could be a pipe, a device, or endless.
+// read reads a plain file of at most maxSize bytes. The file is untrusted, and could
+// be a pipe, a device, or endless.
 func read(file string) ([]byte, error) {
 	info, err := os.Lstat(file)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("it is no plain file (%s)", info.Mode().Type())
+		return nil, fmt.Errorf("it is not a plain file (%s)", info.Mode().Type())
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -114,8 +114,8 @@ func (c checker) identity(m *Manifest) {
 	}
 	v := "v" + m.Version
 	c.require("version", semver.IsValid(v) && semver.Canonical(v)+semver.Build(v) == v,
-		"is %q, want a semantic version, as 1.2.0", m.Version)
-	c.require("protocol", len(m.Protocol) > 0, "is missing, want the majors of the plugin protocol that it speaks, as [1]")
+		"is %q, want a semantic version, such as 1.2.0", m.Version)
+	c.require("protocol", len(m.Protocol) > 0, "is missing, want the major versions of the plugin protocol that it speaks, such as [1]")
 	rising := slices.IsSorted(m.Protocol) && len(slices.Compact(slices.Clone(m.Protocol))) == len(m.Protocol)
 	c.require("protocol", len(m.Protocol) == 0 || rising && m.Protocol[0] > 0, "is %v, want rising numbers from 1 on", m.Protocol)
 	c.oneOf("kind", string(m.Kind), string(adapters.KindVision), string(adapters.KindLanguage))
@@ -132,12 +132,12 @@ func (c checker) program(m *Manifest) {
 		"is %q, want a path in the plugin's folder", m.Test.Checkpoint)
 	for _, p := range m.Exclude {
 		c.require("exclude", inside(p) && p != "." && printable(p), "holds %q, want paths in the plugin's folder", p)
-		c.require("exclude", p != File && !strings.HasPrefix(m.Program()+"/", p+"/"), "holds %q, without which there is no plugin", p)
+		c.require("exclude", p != File && !strings.HasPrefix(m.Program()+"/", p+"/"), "holds %q, which the plugin needs", p)
 	}
 	c.unique("exclude", m.Exclude)
 	for _, p := range m.Build.Makes {
 		c.require("build.makes", inside(p) && p != "." && !strings.Contains(p, "/") && printable(p), "holds %q, want names at the root of the plugin's folder", p)
-		c.require("build.makes", p != File, "holds %q, which no build makes", p)
+		c.require("build.makes", p != File, "holds %q, which a build cannot make", p)
 	}
 	c.unique("build.makes", m.Build.Makes)
 }
@@ -172,13 +172,13 @@ func CheckVariables(names []string) error {
 			return adapters.Errorf(adapters.Invalid, "holds %q, want names of variables", v)
 		}
 		if strings.HasPrefix(v, "BRIDGE_") || strings.HasPrefix(v, "PLUGIN_") {
-			return adapters.Errorf(adapters.Invalid, "holds %q, but BRIDGE_ and PLUGIN_ are what bridge tells the plugin itself", v)
+			return adapters.Errorf(adapters.Invalid, "holds %q, but bridge itself sets the variables that begin with BRIDGE_ or PLUGIN_", v)
 		}
 	}
 	return nil
 }
 
-// text checks the texts that are shown to people. A terminal must not obey them.
+// text checks the texts that are shown to people. They must not have control characters.
 func (c checker) text(m *Manifest) {
 	for _, w := range []struct{ key, text string }{
 		{"description", m.Description}, {"license", m.License}, {"homepage", m.Homepage}, {"public_key", m.PublicKey},

@@ -38,7 +38,7 @@ type Manifest struct {
 	Network     bool     `toml:"network"` // the plugin needs the network, and so cannot run in the sandbox
 
 	Description string `toml:"description,omitempty"` // one line
-	License     string `toml:"license,omitempty"`     // SPDX, as "Apache-2.0"
+	License     string `toml:"license,omitempty"`     // SPDX, such as "Apache-2.0"
 	Homepage    string `toml:"homepage,omitempty"`    // http or https
 	// PublicKey is the author's minisign key, for users who decide to trust it. The
 	// signature is in a file beside the manifest, and covers the manifest.

@@ -7,7 +7,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-func TestAgainst(t *testing.T) {
+func TestMismatches(t *testing.T) {
 	m := Manifest{Version: "1.2.0", Protocol: []int{1, 2}, Capabilities: []adapters.Capability{adapters.CapGradient, adapters.CapScore}}
 	both := m.Capabilities
 	for name, c := range map[string]struct {

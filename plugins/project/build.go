@@ -27,13 +27,13 @@ func (p *Project) Build(ctx context.Context, out io.Writer) error {
 	}
 	info, err := os.Stat(p.Program)
 	if err != nil {
-		return adapters.Errorf(adapters.NotFound, "the plugin's executable is not there: %w", err).WithRemedy("%s", p.remedy())
+		return adapters.Errorf(adapters.NotFound, "the plugin's executable does not exist: %w", err).WithRemedy("%s", p.remedy())
 	}
 	if !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 {
 		_, err := exec.LookPath(p.Program)
 		fact, remedy := execerr.Explain(p.Program, err)
 		if fact == "" {
-			fact, remedy = p.Program+" is no plain file", "let [build] command make a program there"
+			fact, remedy = p.Program+" is not a plain file", "change [build] command so that it makes a program there"
 		}
 		return adapters.Errorf(adapters.Invalid, "the plugin's executable cannot be run: %s", fact).WithRemedy("%s", remedy)
 	}
@@ -43,7 +43,7 @@ func (p *Project) Build(ctx context.Context, out io.Writer) error {
 // remedy says what to do if the executable is not where the manifest says.
 func (p *Project) remedy() string {
 	if p.Manifest.Build.Command == "" {
-		return "put it there, or give [build] command in plugin.toml"
+		return "put it there, or set [build] command in plugin.toml"
 	}
 	return "make [build] command and executable in plugin.toml agree"
 }
@@ -65,7 +65,7 @@ func (p *Project) run(ctx context.Context, out io.Writer) error {
 	}
 	if err != nil {
 		return adapters.Errorf(adapters.Invalid, "%s is not built: `%s` ended with %w", p.Manifest.Name, p.Manifest.Build.Command, err).
-			WithRemedy("what it says stands above; once that is mended: bridge plugin build %s", p.Dir)
+			WithRemedy("the output of the command is above; fix the problem, then run: bridge plugin build %s", p.Dir)
 	}
 	return nil
 }
@@ -75,8 +75,8 @@ func (p *Project) checkTool() error {
 	words := strings.Fields(p.Manifest.Build.Command)
 	tool := words[max(0, slices.IndexFunc(words, func(w string) bool { return !strings.Contains(w, "=") }))] // after the variables
 	remedies := map[string]string{
-		"go":      "install Go, see https://go.dev/doc/install, and have it in PATH",
-		"python3": "install Python 3.9 or newer with its venv (on Debian and Ubuntu: apt install python3 python3-venv), and have it in PATH",
+		"go":      "install Go, see https://go.dev/doc/install, and add it to PATH",
+		"python3": "install Python 3.9 or newer with its venv (on Debian and Ubuntu: apt install python3 python3-venv), and add it to PATH",
 	}
 	remedy, known := remedies[tool]
 	if !known {
@@ -86,7 +86,7 @@ func (p *Project) checkTool() error {
 		if errors.Is(err, exec.ErrDot) {
 			return nil // the shell may know better
 		}
-		return adapters.Errorf(adapters.NotFound, "%s is missing, and %s is built with it: %w", tool, p.Manifest.Name, err).
+		return adapters.Errorf(adapters.NotFound, "%s is missing, but the build of %s needs it: %w", tool, p.Manifest.Name, err).
 			WithRemedy("%s; then: bridge plugin build %s", remedy, p.Dir)
 	}
 	return nil

@@ -28,7 +28,7 @@ func New(o Options) (*Project, error) {
 		return nil, err
 	}
 	if _, err := os.Lstat(o.Dir); err == nil {
-		return nil, adapters.Errorf(adapters.Invalid, "%s is there already", o.Dir).
+		return nil, adapters.Errorf(adapters.Invalid, "%s already exists", o.Dir).
 			WithRemedy("nothing was changed; choose another name, or another folder with --dir")
 	}
 	if err := atomicfile.Dir(o.Dir, o.write); err != nil {

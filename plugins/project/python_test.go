@@ -38,7 +38,7 @@ func errorOf(out []byte, err error) error {
 	return adapters.Errorf(adapters.NotFound, "%w: %s", err, out)
 }
 
-// Debian has what makes a .venv in a package of its own.
+// Debian has ensurepip, which makes a .venv, in a separate package.
 func TestPythonWithoutVenvIsNamed(t *testing.T) {
 	p := pythonProject(t, "")
 	lacking := t.TempDir()
@@ -49,23 +49,23 @@ func TestPythonWithoutVenvIsNamed(t *testing.T) {
 	var out strings.Builder
 	wantError(t, p.Build(t.Context(), &out), adapters.Invalid, "mine is not built", "bridge plugin build "+p.Dir)
 	if !strings.Contains(out.String(), "this Python lacks ensurepip") || !strings.Contains(out.String(), "apt install python3-venv") {
-		t.Errorf("it says %s", out.String())
+		t.Errorf("it prints %s", out.String())
 	}
 }
 
-// The build does what is left to do. What pip cannot fetch is reported with a way round. The
-// next build makes the .venv anew, because the last one did not finish. A .venv that is whole
-// is left as it is. If its Python leads nowhere, it is made again.
+// The build does only the steps that are left. If pip cannot fetch a package, the message has a
+// workaround. The next build makes the .venv again, because the last one did not finish. A
+// complete .venv is not changed. If its Python no longer exists, it is made again.
 func TestPythonBuild(t *testing.T) {
 	p := pythonProject(t, "no-such-package==1.0\n")
 	var out strings.Builder
 	wantError(t, p.Build(t.Context(), &out), adapters.Invalid, "mine is not built")
 	if !strings.Contains(out.String(), "PIP_FIND_LINKS") || !strings.Contains(out.String(), "no-such-package") {
-		t.Errorf("it says %s", out.String())
+		t.Errorf("it prints %s", out.String())
 	}
 
 	python := filepath.Join(p.Dir, ".venv", "bin", "python")
-	if err := os.Remove(python); err != nil { // as if the making of .venv was interrupted
+	if err := os.Remove(python); err != nil { // as after an interrupt while .venv is made
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(p.Dir, "requirements.txt"), nil, 0o644); err != nil {
@@ -82,21 +82,21 @@ func TestPythonBuild(t *testing.T) {
 
 	out.Reset()
 	if err := p.Build(t.Context(), &out); err != nil || strings.Contains(out.String(), "$ ") {
-		t.Errorf("a .venv that is whole is made again: %v\n%s", err, out.String())
+		t.Errorf("a complete .venv is made again: %v\n%s", err, out.String())
 	}
 
 	if err := errors.Join(os.Remove(python), os.Symlink("/no/such/python", python)); err != nil {
 		t.Fatal(err)
 	}
 	if commands := buildCommands(t, p); !strings.Contains(commands, makesVenv) {
-		t.Errorf("with a Python that leads nowhere the build runs\n%s", commands)
+		t.Errorf("without its Python the build runs\n%s", commands)
 	}
 }
 
-// makesVenv is the command that makes a .venv, as the build shows it.
+// makesVenv is the command that makes a .venv, as printed by the build.
 const makesVenv = "-m venv --clear .venv"
 
-// buildCommands returns the commands that a build would run, and runs none.
+// buildCommands returns the commands that a build would run, without running them.
 func buildCommands(t *testing.T, p *Project) string {
 	t.Helper()
 	cmd := exec.Command("python3", "-c", `

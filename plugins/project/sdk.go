@@ -113,7 +113,7 @@ func copySources(dir, to string, belongs func(file string) bool) error {
 		}
 		text, err := fs.ReadFile(sources.Files(), file)
 		if err != nil {
-			return fmt.Errorf("read the carried %s: %w", file, err)
+			return fmt.Errorf("read the embedded %s: %w", file, err)
 		}
 		return writeFile(filepath.Join(dir, filepath.FromSlash(to), filepath.FromSlash(file)), text)
 	})

@@ -52,9 +52,9 @@ func checkSignatureCurrent(now store.Snapshot, r Release) error {
 		return badSignature(now, err)
 	}
 	if !signed.equal(r) {
-		return adapters.Errorf(adapters.Invalid, "%s has changed since it was signed: the signature is of %s %s with %s, and here is %s %s with %s",
+		return adapters.Errorf(adapters.Invalid, "%s has changed since it was signed: the signature is for %s %s with %s, but the folder has %s %s with %s",
 			now.Dir, signed.Name, signed.Version, signed.Digest, r.Name, r.Version, r.Digest).
-			WithRemedy("sign it anew (`bridge plugin sign`), or remove %s", store.SignatureFile)
+			WithRemedy("sign it again (`bridge plugin sign`), or remove %s", store.SignatureFile)
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func (r Release) equal(o Release) bool {
 
 func (r Release) encode() ([]byte, error) {
 	var buf bytes.Buffer
-	buf.WriteString("# What was released. `bridge plugin sign` wrote it; the signature beside it is minisign's.\n")
+	buf.WriteString("# A release, written by `bridge plugin sign`. The signature next to it has minisign's format.\n")
 	if err := toml.NewEncoder(&buf).Encode(r); err != nil {
 		return nil, fmt.Errorf("encode the release of %s: %w", r.Name, err)
 	}
@@ -77,7 +77,7 @@ func NewKey() (public, private string, err error) {
 func Encrypt(private, password string) (string, error) {
 	var key minisign.PrivateKey
 	if err := key.UnmarshalText([]byte(private)); err != nil {
-		return "", adapters.Errorf(adapters.Invalid, "this is no private key of minisign's: %w", err)
+		return "", adapters.Errorf(adapters.Invalid, "this is not a minisign private key: %w", err)
 	}
 	text, err := minisign.EncryptKey(password, key)
 	if err != nil {
@@ -116,7 +116,7 @@ func Sign(p store.Plugin, private, password string) (Release, error) {
 }
 
 func noManifest(p store.Plugin) error {
-	return adapters.Errorf(adapters.Invalid, "%s has no manifest, which a release needs", p.Program).WithRemedy("write a plugin.toml beside it")
+	return adapters.Errorf(adapters.Invalid, "%s has no manifest, which a release needs", p.Program).WithRemedy("write a plugin.toml next to it")
 }
 
 func open(private, password string) (minisign.PrivateKey, error) {
@@ -129,7 +129,7 @@ func open(private, password string) (minisign.PrivateKey, error) {
 	}
 	if err != nil {
 		return key, adapters.Errorf(adapters.Invalid, "the private key cannot be used: %w", err).
-			WithRemedy("give a key that `bridge plugin keygen` or minisign made, and its password")
+			WithRemedy("use a key that `bridge plugin keygen` or minisign made, and its password")
 	}
 	return key, nil
 }
@@ -144,7 +144,7 @@ func ParseKeys(text map[string]string) (Keys, error) {
 		var key minisign.PublicKey
 		if err := key.UnmarshalText([]byte(strings.TrimSpace(text[name]))); err != nil {
 			return nil, adapters.Errorf(adapters.Invalid, "the key %q is %q: %w", name, text[name], err).
-				WithRemedy("give the line that begins with RW, of the .pub file")
+				WithRemedy("use the line of the .pub file that begins with RW")
 		}
 		keys[name] = key
 	}
@@ -212,14 +212,14 @@ func verify(s store.Snapshot, key minisign.PublicKey, signature []byte) error {
 		return badSignature(s, err)
 	}
 	if !minisign.Verify(key, text, signature) {
-		return badSignature(s, errors.New("it is not of this release by this key"))
+		return badSignature(s, errors.New("it was not made for this release with this key"))
 	}
 	signed, err := parse(s, text)
 	if err != nil {
 		return badSignature(s, err)
 	}
 	if now := Of(s); !signed.equal(now) {
-		return badSignature(s, fmt.Errorf("it is of %s %s with %s, and here is %s %s with %s",
+		return badSignature(s, fmt.Errorf("it is for %s %s with %s, but the folder has %s %s with %s",
 			signed.Name, signed.Version, signed.Digest, now.Name, now.Version, now.Digest))
 	}
 	return nil
@@ -244,11 +244,11 @@ func parse(s store.Snapshot, text []byte) (r Release, err error) {
 }
 
 func badSignature(s store.Snapshot, err error) error {
-	return adapters.Errorf(adapters.Corrupt, "the signature of plugin %s does not hold: %w", s.Name, err).
-		WithRemedy("get the plugin again from who released it; its author signs it anew with `bridge plugin sign`")
+	return adapters.Errorf(adapters.Corrupt, "the signature of plugin %s is not valid: %w", s.Name, err).
+		WithRemedy("get the plugin again from its author, who can sign it again with `bridge plugin sign`")
 }
 
-// read reads a small plain file from somebody else.
+// read reads a small plain file that is untrusted.
 func read(path string) ([]byte, error) {
 	const most = 64 << 10
 	info, err := os.Lstat(path)
@@ -256,7 +256,7 @@ func read(path string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > most {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is no small plain file")}
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is not a small plain file")}
 	}
 	f, err := os.Open(path)
 	if err != nil {

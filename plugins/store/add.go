@@ -78,7 +78,7 @@ func (f Folders) source(from string) (Plugin, error) {
 		return p, err
 	}
 	if p.Dir == "" {
-		return p, adapters.Errorf(adapters.Invalid, "%s has no %s beside it, which says what it is", from, manifest.File).
+		return p, adapters.Errorf(adapters.Invalid, "%s has no %s next to it", from, manifest.File).
 			WithRemedy("write one (docs/trust.md), or name the executable by its path in a recipe")
 	}
 	return p, p.CheckBuilt()
@@ -87,11 +87,11 @@ func (f Folders) source(from string) (Plugin, error) {
 // freePath returns the folder for a plugin of a name, unless there is one already.
 func (f Folders) freePath(name string, place Place) (string, error) {
 	if f.in(place) == "" {
-		return "", adapters.Errorf(adapters.Unsupported, "this system names no data folder for the user").WithRemedy("set BRIDGE_DATA to a folder")
+		return "", adapters.Errorf(adapters.Unsupported, "this system has no data folder for the user").WithRemedy("set BRIDGE_DATA to a folder")
 	}
 	to := filepath.Join(f.in(place), name)
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
-		return "", adapters.Errorf(adapters.Invalid, "there is a plugin %s already, in %s", name, to).
+		return "", adapters.Errorf(adapters.Invalid, "plugin %s already exists, in %s", name, to).
 			WithRemedy("remove it first, `bridge plugin remove %s --%s`, or give another name with --name", name, place)
 	}
 	return to, nil
@@ -165,7 +165,7 @@ func checkRelocatable(p Plugin, tree dirhash.Tree) error {
 		return err
 	}
 	if command, ok := strings.CutPrefix(line, "#!"); ok && strings.HasPrefix(strings.TrimSpace(command), p.Dir+"/") {
-		return adapters.Errorf(adapters.Invalid, "%s is run by %s, which the copy would go on using", p.Program, strings.TrimSpace(command)).
+		return adapters.Errorf(adapters.Invalid, "%s is run by %s, which the copy would still use", p.Program, strings.TrimSpace(command)).
 			WithRemedy(`make it a script of /bin/sh: exec "$(dirname "$0")/.venv/bin/python" "$(dirname "$0")/main.py"`)
 	}
 	for _, e := range tree.Entries {
@@ -178,8 +178,8 @@ func checkRelocatable(p Plugin, tree dirhash.Tree) error {
 			return err
 		}
 		if strings.Contains(string(text), p.Dir) || strings.HasSuffix(path, ".pth") && namesFolder(string(text)) {
-			return adapters.Errorf(adapters.Invalid, "%s names a folder outside of what is copied: a package was installed as a link to its source", path).
-				WithRemedy("install it whole: pip install without -e")
+			return adapters.Errorf(adapters.Invalid, "%s names a folder outside the copied one, because a package was installed as a link to its source", path).
+				WithRemedy("install the package itself: pip install without -e")
 		}
 	}
 	return nil

@@ -50,7 +50,7 @@ func (was Pin) Differences(is Pin) []string {
 		found = append(found, "the version was "+cmp.Or(was.Version, "none")+", is "+cmp.Or(is.Version, "none"))
 	}
 	if was.Protocol != nil && !slices.Equal(was.Protocol, is.Protocol) || was.Capabilities != nil && !slices.Equal(was.Capabilities, is.Capabilities) {
-		found = append(found, "its protocol or its capabilities are others")
+		found = append(found, "its protocol or its capabilities differ")
 	}
 	if was.Digest != is.Digest {
 		found = append(found, "the digest was "+was.Digest+", is "+is.Digest)
@@ -103,7 +103,7 @@ func stayOf(m manifest.Manifest) func(name string) dirhash.Stay {
 }
 
 // Read reads all of a plugin's files, including the manifest. It returns an error for files
-// that somebody other than this user and root can change.
+// that anyone other than this user and root can change.
 func (p Plugin) Read() (Snapshot, error) {
 	if err := p.CheckExecutable(); err != nil {
 		return Snapshot{}, err
@@ -190,7 +190,7 @@ func (p Plugin) executable(tree dirhash.Tree) (string, error) {
 	}
 	e, ok := tree.Find(filepath.ToSlash(name))
 	if !ok || e.Kind != dirhash.Exec {
-		return "", adapters.Errorf(adapters.Invalid, "%s is no executable in the plugin's folder", p.Program).WithRemedy("put the program itself there, chmod +x")
+		return "", adapters.Errorf(adapters.Invalid, "%s is not an executable in the plugin's folder", p.Program).WithRemedy("put the program itself there, chmod +x")
 	}
 	return e.SHA256, nil
 }

@@ -207,10 +207,10 @@ func notFound(name string, known, looked []string) error {
 	}
 	err := adapters.Errorf(adapters.NotFound, "no plugin %q%s%s", name, where, didyoumean.Hint(name, known))
 	if strings.ContainsAny(name, `/\`) { // only Remove passes a path: it deletes only from the two places
-		return err.WithRemedy("want a name that `bridge plugin list` shows; a folder elsewhere is yours to delete")
+		return err.WithRemedy("use a name that `bridge plugin list` shows; delete folders elsewhere yourself")
 	}
 	if _, statErr := os.Stat(name); statErr == nil {
-		return err.WithRemedy("./%s names what is there in this folder", name)
+		return err.WithRemedy("./%s is the path of the entry with this name here", name)
 	}
 	return err.WithRemedy("`bridge plugin list` shows the names, `bridge plugin add PATH` adds one; a path has a slash in it")
 }
@@ -277,11 +277,11 @@ func (p Plugin) CheckExecutable() error {
 	e := adapters.Errorf(adapters.NotFound, "plugin %s has no executable: %w", p.Name, err)
 	switch {
 	case !errors.Is(err, fs.ErrNotExist):
-		return e.WithRemedy("look whether you may enter the folders above it")
+		return e.WithRemedy("check that you may enter the folders above it")
 	case p.Manifest.Build.Command != "":
 		return e.WithRemedy("build it: in %s, %s", p.Dir, p.Manifest.Build.Command)
 	}
-	return e.WithRemedy("put it there, or mend executable in %s", filepath.Join(p.Dir, manifest.File))
+	return e.WithRemedy("put it there, or correct executable in %s", filepath.Join(p.Dir, manifest.File))
 }
 
 // CheckBuilt is [Plugin.CheckExecutable], and also returns an error if something is missing

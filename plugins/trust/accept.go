@@ -29,8 +29,8 @@ func (g *Guard) Accept(version string, protocol int, capabilities []adapters.Cap
 	if found == "" {
 		return nil
 	}
-	err := adapters.Errorf(adapters.Invalid, "plugin %s is not what its manifest says: %s", v.Name, found).
-		WithRemedy("make %s and the program the same: build it anew, or mend the file; of a plugin that is not yours, ask its author for a release where they agree", manifest.File)
+	err := adapters.Errorf(adapters.Invalid, "plugin %s does not match its manifest: %s", v.Name, found).
+		WithRemedy("rebuild the program or correct %s, so that they agree; if the plugin is not yours, ask its author for a release in which they do", manifest.File)
 	if g.policy.Locked || g.policy.RequireSigned || v.Locked {
 		return err
 	}
@@ -54,13 +54,13 @@ func (g *Guard) checkTrained(v Verdict) error {
 		return nil
 	}
 	found := store.Pin{Version: was.Version, Digest: was.Digest, Parts: was.Parts}.Differences(is)
-	err := adapters.Errorf(adapters.Corrupt, "plugin %s is another than the bridge was trained with: %s", v.Name, strings.Join(found, "; "))
+	err := adapters.Errorf(adapters.Corrupt, "plugin %s differs from the one that the bridge was trained with: %s", v.Name, strings.Join(found, "; "))
 	where := cmp.Or(v.Dir, v.Program)
 	if g.policy.Locked {
-		return err.WithRemedy("put %s back as it was, or train a bridge with what it is; without --locked it is used as it is", where)
+		return err.WithRemedy("restore %s, or train a bridge with the present version; without --locked the present version is used", where)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.warn(err.WithRemedy("put %s back as it was, if what comes out is not what it was", where))
+	g.warn(err.WithRemedy("restore %s if the results have changed", where))
 	return nil
 }

@@ -111,14 +111,14 @@ func (g *Guard) checkUnchanged(v Verdict) error {
 	if g.first == nil {
 		g.first = &v.Snapshot
 		if !v.Locked {
-			g.policy.Log.Info("the plugin is not locked: `bridge plugin lock` pins it as it is", "plugin", v.Name)
+			g.policy.Log.Info("the plugin is not locked: `bridge plugin lock` pins its present state", "plugin", v.Name)
 		}
 	}
 	if g.first.Pin.Digest == v.Pin.Digest || loose && g.first.Executable == v.Executable {
 		return nil
 	}
-	return adapters.Errorf(adapters.Corrupt, "plugin %s changed since it was started first: %s", v.Name, strings.Join(g.first.Pin.Differences(v.Pin), "; ")).
-		WithRemedy("see what changed it; then start again")
+	return adapters.Errorf(adapters.Corrupt, "plugin %s has changed since its first start: %s", v.Name, strings.Join(g.first.Pin.Differences(v.Pin), "; ")).
+		WithRemedy("find out what changed it, then start again")
 }
 
 // checkSigned returns an error if a signature is required and the plugin is not signed with
@@ -131,14 +131,14 @@ func (p Policy) checkSigned(v Verdict) error {
 		if len(v.Signer.Unsigned) == 0 || v.Locked {
 			return nil
 		}
-		return adapters.Errorf(adapters.Invalid, "plugin %s is signed by %s: that was built here, and require_signed is set", v.Name, v.Signer).
-			WithRemedy("if you have built it, pin it as it is: bridge plugin lock %s", commandArgument(v.Plugin))
+		return adapters.Errorf(adapters.Invalid, "plugin %s is signed by %s, which was built here, and require_signed is set", v.Name, v.Signer).
+			WithRemedy("if you built it yourself, pin it: bridge plugin lock %s", commandArgument(v.Plugin))
 	}
 	if !v.Signer.Signed {
 		return adapters.Errorf(adapters.Invalid, "plugin %s is not signed, and require_signed is set", v.Name).
 			WithRemedy("get a signed release, or sign it yourself once you have checked it: bridge plugin sign")
 	}
-	return adapters.Errorf(adapters.Invalid, "plugin %s is signed by the key %s, which is none that you trust", v.Name, v.Signer.Key).
+	return adapters.Errorf(adapters.Invalid, "plugin %s is signed by the key %s, which you do not trust", v.Name, v.Signer.Key).
 		WithRemedy("if you know whose it is, add the public key under [keys] in %s of your configuration folder (`bridge doctor` shows it)", SettingsFile)
 }
 
@@ -162,7 +162,7 @@ func (p Policy) lockedPin(plugin store.Plugin) (*store.Pin, error) {
 		return nil, nil
 	}
 	return nil, adapters.Errorf(adapters.Invalid, "plugin %s is not in %s, and only locked plugins may start", plugin.Name, p.LockFile).
-		WithRemedy("check the plugin, then pin it as it is: bridge plugin lock %s", commandArgument(plugin))
+		WithRemedy("check the plugin, then pin it: bridge plugin lock %s", commandArgument(plugin))
 }
 
 // Pinned reports whether the lock file has the plugin. It does not compare the pin.
@@ -189,8 +189,8 @@ func checkPin(v Verdict, pin store.Pin) error {
 }
 
 func changedSinceLock(v Verdict, how string) error {
-	return adapters.Errorf(adapters.Corrupt, "plugin %s is not as it was locked: %s", v.Name, how).
-		WithRemedy("put back what was locked; or, if you changed it yourself, lock it anew: bridge plugin lock %s", commandArgument(v.Plugin))
+	return adapters.Errorf(adapters.Corrupt, "plugin %s differs from its lock: %s", v.Name, how).
+		WithRemedy("restore the locked version; or, if you changed it yourself, lock it again: bridge plugin lock %s", commandArgument(v.Plugin))
 }
 
 // Prepare checks the plugin and changes the command that is about to start it. On systems
@@ -224,8 +224,8 @@ func (g *Guard) Confine() (func(cmd *exec.Cmd, writable ...string) error, error)
 	return func(cmd *exec.Cmd, writable ...string) error { return g.policy.confine(cmd, v, writable...) }, nil
 }
 
-// MissingVariables returns the variables that the plugin's manifest names and that nobody has
-// allowed.
+// MissingVariables returns the variables that the plugin's manifest names and that neither the
+// recipe nor the user allows.
 func (p Policy) MissingVariables(plugin store.Plugin) []string {
 	allowed := p.AllowedVariables(plugin)
 	var missing []string
@@ -250,7 +250,7 @@ func (p Policy) Confined(plugin store.Plugin) (bool, error) {
 		return false, nil
 	}
 	if plugin.Manifest.Network {
-		return false, adapters.Errorf(adapters.Unsupported, "plugin %s says that it needs the network, which the sandbox does not give", plugin.Name).
+		return false, adapters.Errorf(adapters.Unsupported, "plugin %s needs the network, which the sandbox does not allow", plugin.Name).
 			WithRemedy(`set sandbox = "none" if you trust it`)
 	}
 	return true, sandbox.Supported()

@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serve is the plugin's main function; says is what it says of itself that its
-// manifest does not.
+// serve is the plugin's main function. says describes how its description of itself differs
+// from its manifest.
 func serve(says string) {
 	cfg := plugins.ServeConfig{Families: []adapters.Family{{Name: "fake", Kind: adapters.KindLanguage,
 		OpenLanguage: func(_ context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
@@ -49,11 +49,11 @@ func serve(says string) {
 	os.Exit(0)
 }
 
-// model does what the text of a request asks for.
+// model does the action that the text of a request names.
 type model struct {
 	*adaptertest.FakeLanguage
 	checkpoint string
-	less       bool // it does not say that it scores
+	less       bool // it does not list the capability score
 }
 
 func (m *model) Spec() adapters.LanguageSpec {
@@ -95,7 +95,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// project is a folder with a signed, locked plugin that can be started.
+// project is a folder with a signed and locked plugin that works.
 type project struct {
 	t    *testing.T
 	dir  string // of the plugin
@@ -124,7 +124,7 @@ func newProject(t *testing.T) *project {
 	return p
 }
 
-// compile puts this binary in the place of the script that starts it, and pins it.
+// compile replaces the script that starts this binary by the binary, and pins it.
 func (p *project) compile() {
 	p.t.Helper()
 	self, err := os.Executable()
@@ -155,7 +155,7 @@ func (p *project) replace(path, old, new string) {
 	must(p.t, os.WriteFile(path, []byte(strings.Replace(string(text), old, new, 1)), 0o644))
 }
 
-// plugin finds the plugin as a recipe does.
+// plugin finds the plugin by its name.
 func (p *project) plugin() store.Plugin {
 	p.t.Helper()
 	found, err := store.Folders{Project: filepath.Dir(p.dir)}.Find("x")
@@ -163,7 +163,7 @@ func (p *project) plugin() store.Plugin {
 	return found
 }
 
-// lockedPin locks the plugin as it is.
+// lockedPin locks the present plugin.
 func (p *project) pin() {
 	p.t.Helper()
 	now, err := Lock(p.plugin(), p.policy())
@@ -171,7 +171,7 @@ func (p *project) pin() {
 	must(p.t, lockfile.Write(p.lock, lockfile.Lock{Plugins: map[string]store.Pin{"x": now.Pin}}))
 }
 
-// policy trusts the project's key.
+// policy returns a policy that trusts the project's key.
 func (p *project) policy() Policy {
 	p.t.Helper()
 	keys, err := release.ParseKeys(p.keys)
@@ -206,7 +206,7 @@ func wantAll(t *testing.T, err error, wants ...string) {
 	}
 }
 
-// chown needs root, which CI is.
+// chown needs root; CI runs as root.
 func chown(path string, uid int) error {
 	if os.Getuid() != 0 {
 		return fmt.Errorf("not root")

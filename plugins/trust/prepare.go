@@ -39,7 +39,7 @@ func pinProgram(cmd *exec.Cmd, v Verdict) error {
 		return adapters.Errorf(adapters.Corrupt, "the program of plugin %s changed while it was checked", v.Name).WithRemedy("see what changes it")
 	}
 	head := make([]byte, 4)
-	_, _ = f.ReadAt(head, 0) // a shorter file is no program
+	_, _ = f.ReadAt(head, 0) // a shorter file is not a program
 	if _, err := os.Stat(openFiles); err != nil || !bytes.Equal(head, []byte("\x7fELF")) {
 		return f.Close()
 	}

@@ -27,7 +27,7 @@ func rejectStrayCode(s store.Snapshot) error {
 	if len(s.StrayCode) == 0 {
 		return nil
 	}
-	return adapters.Errorf(adapters.Invalid, "the folder of plugin %s, %s, holds code that does not belong to the plugin, and that no lock pins and no signature covers: %s",
+	return adapters.Errorf(adapters.Invalid, "the folder of plugin %s, %s, holds code that does not belong to the plugin and is neither locked nor signed: %s",
 		s.Name, s.Dir, strings.Join(s.StrayCode, ", ")).
 		WithRemedy("remove %s; if the plugin needs it, take it out of exclude in %s, or give it another name", strings.Join(strayPaths(s), " "), manifest.File)
 }
