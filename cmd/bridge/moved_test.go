@@ -105,7 +105,7 @@ func TestPluginsThatChangedSinceTraining(t *testing.T) {
 		w.bridge(exitFailed, "retrain --from "+run+" --llm tiny-flan-t5 --locked"+swap, says)
 		mustDo(t, os.RemoveAll("runs/swap"))
 	}
-	w.bridge(exitFailed, "train runs/t/recipe.toml --out runs/t --resume", "the run was made with other models or plugins: vision encoder: the plugin has changed: the version was 1.0.0, is 1.1.0, ", ", plugin.toml changed", "/plugins/my-vit, back as it was, or start a new run")
+	w.bridge(exitFailed, "train runs/t/recipe.toml --out runs/t --resume", "the run was made with other models or plugins: vision encoder: the plugin has changed: the version was 1.0.0, is 1.1.0, ", ", plugin.toml changed", "/plugins/my-vit, or start a new run")
 	w.bridge(exitDone, "retrain --from runs/t --llm tiny-flan-t5"+swap, says)
 	if l, err := lockfile.Read("runs/swap/bridge.lock"); err != nil || l.Vision.PluginVersion != "1.1.0" || l.Vision.Plugin != "plugins/my-vit" {
 		t.Errorf("the new run's lock has %+v, %v", l.Vision, err)

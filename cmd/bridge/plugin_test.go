@@ -297,6 +297,6 @@ func TestConfinedPlugins(t *testing.T) {
 	w.bridge(exitDone, verify)
 	w.bridge(exitDone, "plugin test "+w.plugin+" --sandbox on --golden "+w.golden+" --backend go --run ^process|^contract|^golden|spec$", "0 failed")
 	w.write("plugin.toml", "name = 'my-vit'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'vision-encoder'\nnetwork = true\n")
-	w.bridge(exitFailed, verify, "needs the network, which the sandbox does not give")
+	w.bridge(exitFailed, verify, "needs the network, which the sandbox does not allow")
 	w.bridge(exitUsage, "doctor --sandbox onn", "--sandbox is \"onn\", want none or on")
 }

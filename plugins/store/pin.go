@@ -43,7 +43,7 @@ type Pin struct {
 }
 
 // Differences returns the differences between a pin and the present pin of a plugin, in
-// words, except signatures. What the old pin does not hold is not compared.
+// words, except signatures. It compares only fields that the old pin has.
 func (was Pin) Differences(is Pin) []string {
 	var found []string
 	if was.Version != is.Version {

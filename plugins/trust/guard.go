@@ -1,6 +1,6 @@
 // Package trust decides, right before each start of a plugin, whether it may start and how:
-// it must be as it was locked, signed if the user requires signatures, and it is put into
-// the sandbox if the policy says so. docs/trust.md describes what that protects against.
+// it must match its pin, be signed if the user requires signatures, and it is put into the
+// sandbox if the policy says so. docs/trust.md describes what that protects against.
 // The package must not know how a plugin is started or called.
 package trust
 
