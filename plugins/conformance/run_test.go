@@ -103,7 +103,7 @@ func TestManifest(t *testing.T) {
 	bad.Manifest = func(host.Identity) []string { return []string{"plugin.toml says version 1.2.0, the program 1.1.0"} }
 	r := examine(t, bad, o)
 	if text := explanation(r.Results[0]); r.Results[0].Verdict != adaptertest.Fail || !strings.Contains(text, "says version 1.2.0, the program 1.1.0") ||
-		!strings.Contains(text, "make plugin.toml and what the program says the same") {
+		!strings.Contains(text, "make plugin.toml and the program agree") {
 		t.Errorf("it says\n%s", text)
 	}
 }
