@@ -77,7 +77,7 @@ func TestLeasesAreChecked(t *testing.T) {
 	l.end()
 }
 
-// Settle waits for calls that run, and refuses those that have not come.
+// Settle waits for running calls. Calls that have not come yet will be refused.
 func TestSettle(t *testing.T) {
 	t.Parallel()
 	guest := testArenas(t, 1<<16)

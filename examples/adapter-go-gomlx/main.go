@@ -1,6 +1,5 @@
-// Command adapter-go-gomlx is a language model in a plugin that computes with GoMLX:
-// its gradient by the soft prompts is GoMLX's automatic differentiation, on the
-// backend that bridge asks for.
+// Command adapter-go-gomlx is a language model in a plugin that computes with GoMLX, on the
+// backend that bridge requests. GoMLX differentiates the loss by the soft prompts.
 package main
 
 import (
@@ -16,7 +15,7 @@ func main() {
 	plugins.Serve(family())
 }
 
-// family tells bridge what this plugin serves.
+// family describes the model that this plugin serves.
 func family() adapters.Family {
 	return adapters.Family{
 		Name: name, Kind: adapters.KindLanguage, ModelTypes: []string{name},

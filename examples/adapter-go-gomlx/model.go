@@ -15,12 +15,12 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// model carries the contract to a network over bytes.
+// model implements the contract with a network over bytes.
 type model struct {
 	spec    adapters.LanguageSpec
 	network *network
-	turn    chan struct{} // holds one token: one call computes at a time
-	closed  bool          // guarded by the turn
+	turn    chan struct{} // of size 1: one call computes at a time
+	closed  bool          // guarded by turn
 }
 
 var _ adapters.LanguageModel = (*model)(nil)
@@ -29,10 +29,10 @@ var _ adapters.LanguageModel = (*model)(nil)
 type config struct {
 	ModelType string `json:"model_type"`
 	Width     int    `json:"width"`
-	Seed      uint64 `json:"seed"` // that the weights are drawn from
+	Seed      uint64 `json:"seed"` // of the random weights
 }
 
-// open reads a checkpoint folder. Errors say what, got, wanted and the remedy.
+// open reads a checkpoint folder. Errors say what is wrong, what was expected, and what to do.
 func open(req *adapters.LoadRequest) (adapters.LanguageModel, error) {
 	file := filepath.Join(req.Checkpoint, "config.json")
 	text, err := os.ReadFile(file)
@@ -74,7 +74,8 @@ func open(req *adapters.LoadRequest) (adapters.LanguageModel, error) {
 	}}, nil
 }
 
-// begin takes the turn for a call that err does not speak against; end gives it back.
+// begin returns err if it is non-nil. Otherwise it waits for the turn of a call, which end
+// ends.
 func (m *model) begin(ctx context.Context, err error) error {
 	if err != nil {
 		return err
@@ -98,7 +99,7 @@ func (m *model) end() { <-m.turn }
 // Spec describes the model.
 func (m *model) Spec() adapters.LanguageSpec { return m.spec }
 
-// Close waits for the call that computes, and frees the graphs.
+// Close waits for the call that computes and frees the graphs.
 func (m *model) Close() error {
 	m.turn <- struct{}{}
 	defer m.end()
@@ -230,8 +231,8 @@ func (m *model) answer(ctx context.Context, s sequence, o adapters.GenerateOptio
 	return text, int32(limit), nil
 }
 
-// likeliest returns a printable character or, where it may, the end; −1 where logits
-// are no numbers.
+// likeliest returns the likeliest printable character or, if allowed, the end. It returns −1 if
+// the logits are NaN.
 func likeliest(logits []float32, mayEnd bool) int {
 	best := -1
 	for v, logit := range logits {
@@ -242,11 +243,11 @@ func likeliest(logits []float32, mayEnd bool) int {
 	return best
 }
 
-// sequence is an example laid out; position 0 stands before all, and is nothing.
+// sequence is an example as positions. Position 0 is before all others and empty.
 type sequence struct {
 	ids    []int32   // [T]
 	rows   []int     // [T], of the soft prompts [M·Q, D], or −1
-	soft   []float32 // [T, D], 0 where there is no soft prompt
+	soft   []float32 // [T, D], 0 without a soft prompt
 	target []bool    // [T]
 }
 
@@ -260,7 +261,7 @@ func (s *sequence) add(id int32, row int, soft []float32, target bool) {
 	s.soft = append(s.soft, soft...)
 }
 
-// read lays an example out. Bytes cannot grow together where texts meet.
+// read converts an example to positions. Adjacent texts do not merge, because tokens are bytes.
 func (m *model) read(e adapters.Example, prompts *adapters.Tensor) (s sequence, err error) {
 	var values []float32
 	if prompts != nil {
@@ -288,14 +289,14 @@ func (m *model) read(e adapters.Example, prompts *adapters.Tensor) (s sequence, 
 	return s, nil
 }
 
-// input is the sequence of an example without target, without the end.
+// input returns the sequence of an example without its target and the end.
 func (s sequence) input() sequence {
 	n := len(s.ids) - 1
 	return sequence{ids: s.ids[:n], rows: s.rows[:n], soft: s.soft[:len(s.soft)/(n+1)*n], target: s.target[:n]}
 }
 
-// run computes a graph of the sequence, filled up to a power of two so that few
-// lengths are compiled: no position sees those behind it.
+// run computes a graph of the sequence, padded to a power of two so that few lengths are
+// compiled. No position depends on those after it.
 func (s sequence) run(exec *graph.Exec, width int, scored bool) ([]*tensors.Tensor, error) {
 	length := 16
 	for length < len(s.ids) {
@@ -309,7 +310,7 @@ func (s sequence) run(exec *graph.Exec, width int, scored bool) ([]*tensors.Tens
 	copy(ids, s.ids)
 	copy(soft, s.soft)
 	for t, target := range s.target {
-		if target { // it is what position t−1 says
+		if target { // it is predicted at position t−1
 			next[t-1], weight[t-1] = s.ids[t], 1
 		}
 	}

@@ -29,7 +29,7 @@ func TestInProcess(t *testing.T) {
 	}, suite())
 }
 
-// TestPlugin builds the plugin as its README says and runs it from outside.
+// TestPlugin builds the plugin as its README says and runs it in a process.
 func TestPlugin(t *testing.T) {
 	dir := t.TempDir()
 	program, checkpoint := filepath.Join(dir, "bridge-adapter-bigram"), filepath.Join(dir, "checkpoint")
@@ -48,8 +48,7 @@ func TestPlugin(t *testing.T) {
 	}, suite())
 }
 
-// TestTrainable descends the gradient of an unlikely caption by its soft prompt;
-// then the model says it.
+// TestTrainable trains a soft prompt on an unlikely caption. Then the model generates it.
 func TestTrainable(t *testing.T) {
 	dir := t.TempDir()
 	if err := initialize(dir, ""); err != nil {

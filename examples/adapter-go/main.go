@@ -34,7 +34,7 @@ func main() {
 	}
 }
 
-// family tells bridge what this plugin serves.
+// family describes the model that this plugin serves.
 func family() adapters.Family {
 	return adapters.Family{
 		Name: "bigram", Kind: adapters.KindLanguage, ModelTypes: []string{"bigram"},
@@ -44,12 +44,12 @@ func family() adapters.Family {
 	}
 }
 
-// checkpoint is the one file of a checkpoint folder, config.json. Counting is
-// so quick that the text itself serves as the weights.
+// checkpoint is the only file of a checkpoint folder, config.json. Counting is so quick that
+// the text itself serves as the weights.
 type checkpoint struct {
 	ModelType string `json:"model_type"`
 	Width     int    `json:"width"` // D of the soft prompts
-	Text      string `json:"text"`  // one sentence a line
+	Text      string `json:"text"`  // one sentence per line
 }
 
 func initialize(dir, textFile string) error {

@@ -21,8 +21,8 @@ import (
 //
 //	bias[word before] + embed·x
 //
-// where x is row t of the example's soft prompts, and 0 after the last one: a
-// row that points to a word's vector makes that word likelier at its place.
+// where x is row t of the example's soft prompts, and 0 after the last one. A row that
+// resembles a word's vector makes that word likelier at its position.
 type model struct {
 	spec  adapters.LanguageSpec
 	words []string
@@ -38,7 +38,7 @@ var (
 	_ adapters.TokenEmbedder = (*model)(nil)
 )
 
-// Word 0 ends an answer, and begins one; word 1 is any that is not known.
+// Word 0 begins and ends an answer. Word 1 stands for unknown words.
 const (
 	end     = 0
 	unknown = 1
@@ -47,7 +47,7 @@ const (
 // A token is a word with the white space before it.
 var token = regexp.MustCompile(`\s*\S+`)
 
-// open reads a checkpoint folder. Errors say what, got, wanted and the remedy.
+// open reads a checkpoint folder. Errors say what is wrong, what was expected, and what to do.
 func open(req *adapters.LoadRequest) (*model, error) {
 	file := filepath.Join(req.Checkpoint, "config.json")
 	b, err := os.ReadFile(file)
@@ -124,9 +124,9 @@ func (m *model) tokens(text string) (ids []int) {
 	return ids
 }
 
-// read returns the indices of the soft prompts' rows, the word before the
-// target, and the target's words with the end. Neighbouring texts are one
-// string, the target included: a word that reaches into it belongs to it.
+// read returns the indices of the soft prompts' rows, the word before the target, and the
+// target's words with the end. Adjacent texts, including the target, are one string: a word
+// that reaches into the target belongs to it.
 func (m *model) read(e adapters.Example, prompts *adapters.Tensor) (rows []int, last int, target []int) {
 	text := ""
 	for _, s := range e.Segments {
@@ -177,7 +177,7 @@ func (m *model) Close() error {
 	return nil
 }
 
-// check refuses a call that err speaks against, or that comes after Close.
+// check returns err, or an error if the model is closed.
 func (m *model) check(err error) error {
 	if err == nil && m.closed.Load() {
 		err = adapters.Errorf(adapters.Invalid, "model %s is closed", m.spec.ID)
@@ -283,7 +283,7 @@ func promptValues(t *adapters.Tensor) []float32 {
 	if t == nil {
 		return nil
 	}
-	values, _ := t.ToFloat32() // Check has seen the type
+	values, _ := t.ToFloat32() // Check has checked the type
 	return values
 }
 

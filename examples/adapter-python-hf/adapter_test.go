@@ -60,7 +60,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// An author shall be able to read it at one go.
+// An author must be able to read it in one go.
 func TestTheExampleIsShort(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(testenv.Root(), script))
 	if err != nil {

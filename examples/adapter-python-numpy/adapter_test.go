@@ -19,7 +19,7 @@ import (
 
 const script = "examples/adapter-python-numpy/adapter.py"
 
-// made returns the plugin and a checkpoint that it has made.
+// made returns the plugin and a checkpoint made by it.
 func made(t *testing.T) (program, checkpoint string) {
 	t.Helper()
 	program = testenv.Program(t, testenv.Python(t), script)
@@ -48,7 +48,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// Arrays of Python that lie in shared memory have the bits of those in chunks.
+// Python's arrays have the same bits in shared memory and in chunks.
 func TestTransportsAgree(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("shared memory is Linux's")
@@ -65,7 +65,7 @@ func TestTransportsAgree(t *testing.T) {
 		for i := range 2 {
 			req.Examples = append(req.Examples, adapters.Example{Segments: []adapters.Segment{adapters.PromptSegment(i)}, Target: "a blue dog"})
 		}
-		for range 3 { // what was lent is lent again
+		for range 3 { // the same part of the arena is used again
 			loss, err := m.Loss(t.Context(), req)
 			if err != nil {
 				t.Fatal(err)
@@ -85,8 +85,7 @@ func TestTransportsAgree(t *testing.T) {
 	}
 }
 
-// TestTrainable descends the gradient of an unlikely caption by its soft prompt;
-// then the model says it.
+// TestTrainable trains a soft prompt on an unlikely caption. Then the model generates it.
 func TestTrainable(t *testing.T) {
 	program, checkpoint := made(t)
 	m := open(t, program, checkpoint, host.TransportAuto)
@@ -113,7 +112,7 @@ func TestTrainable(t *testing.T) {
 	}
 }
 
-// An author runs the plugin under his debugger; bridge connects to it.
+// An author runs the plugin in a debugger, and bridge connects to it.
 func TestAttached(t *testing.T) {
 	program := testenv.Program(t, testenv.Python(t), script)
 	checkpoint := filepath.Join(t.TempDir(), "checkpoint")

@@ -46,8 +46,8 @@ func open(t *testing.T, dir string, remote map[string]string) (adapters.Language
 	return host.OpenLanguage(t.Context(), host.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: dir}})
 }
 
-// With vLLM's prompt embeddings everything works but gradients: soft prompts, losses,
-// scores that are losses.
+// With vLLM's prompt embeddings everything works except gradients: soft prompts, losses, and
+// scores, which are losses.
 func TestConformance(t *testing.T) {
 	dir := checkpoint(t)
 	url := serve(t, dir)

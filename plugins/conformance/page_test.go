@@ -9,7 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// The page is what the cases say. BRIDGE_WRITE_PAGE=1 writes it anew.
+// The page matches the cases. BRIDGE_WRITE_PAGE=1 writes it anew.
 func TestPage(t *testing.T) {
 	path := filepath.Join("..", "..", "docs", "conformance.md")
 	var b strings.Builder

@@ -9,8 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// writePage writes docs/conformance.md: every case, what it wants and how to fix
-// what fails it.
+// writePage writes docs/conformance.md: every case, its demand and how to fix a failure.
 func writePage(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(pageHead)
@@ -60,7 +59,7 @@ a case fails.
 The suite for Go tests is the same: ` + "`adaptertest.TestLanguage`" + ` and ` + "`TestVision`" + `.
 `
 
-// link is a rule as a link of a page in docs.
+// link returns a rule as a link for a page in docs.
 func link(rule string) string {
 	page, heading, _ := strings.Cut(rule, ", ")
 	target, ok := strings.CutPrefix(page, "docs/")
@@ -76,7 +75,7 @@ func link(rule string) string {
 	return fmt.Sprintf("[%s](%s#%s)", heading, target, anchor)
 }
 
-// rules lists the pages and headings that cases refer to, each once.
+// rules returns the pages and headings to which cases refer.
 func rules() []string {
 	var all []string
 	for _, kind := range []adapters.ModelKind{adapters.KindLanguage, adapters.KindVision} {

@@ -37,7 +37,7 @@ func TestProjectLock(t *testing.T) {
 	}
 }
 
-// damagedLocks are texts of no lock, with what is said of them.
+// damagedLocks are invalid texts of a lock, with their errors.
 func damagedLocks() map[string]string {
 	return map[string]string{
 		"[plugins.x]\n":                        `bridge.lock:1: plugins.x.digest: is "", want a digest`,
@@ -59,7 +59,7 @@ func TestDamagedLock(t *testing.T) {
 	}
 }
 
-// Of a plugin's folder all counts, not its executable alone.
+// All files of a plugin's folder count, not only the executable.
 func TestLockOfAPluginsFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "x")
 	if err := os.MkdirAll(filepath.Join(dir, "lib"), 0o755); err != nil {
@@ -118,7 +118,7 @@ func TestLockOfAPluginsFolder(t *testing.T) {
 	}
 }
 
-// checksItself fails unless a lock agrees with itself, and with no other digest.
+// checksItself fails unless a lock matches itself, and no other digest.
 func checksItself(t *testing.T, l Lock) {
 	t.Helper()
 	if err := l.Check(l); err != nil {
@@ -145,7 +145,7 @@ func checksItself(t *testing.T, l Lock) {
 	}
 }
 
-// Whatever the text is, reading it ends; what is read is written to the same.
+// Any text can be parsed or is refused; a parsed lock is written to an equal one.
 func FuzzLock(f *testing.F) {
 	for _, seed := range []string{
 		"", "[plugins.x]\ndigest = \"sha256:" + hex + "\"\n[plugins.x.parts]\n\"a b\" = \"\"\n", "[vision]\nid = \"x\"\n[language]\n[language.files]\n\"\" = \"\"\n",

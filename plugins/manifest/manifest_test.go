@@ -64,7 +64,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// refusal is a change of [least] that makes it wrong.
+// refusal is a change that makes [least] invalid.
 type refusal struct{ change, to, want string }
 
 func (r refusal) text() []byte { return []byte(strings.Replace(least, r.change, r.to, 1)) }
@@ -124,7 +124,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// The one rule of what is the plugin's.
+// Membership is the one rule for what belongs to a plugin.
 func TestStays(t *testing.T) {
 	m := Manifest{Exclude: []string{"data/raw", "notes.md"}}
 	for name, want := range map[string]dirhash.Stay{
@@ -172,7 +172,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// accepted fails unless a manifest is one that bridge can act on, whatever it says.
+// accepted fails unless bridge can work with a manifest.
 func accepted(t *testing.T, m Manifest) {
 	t.Helper()
 	in := func(dir, path string) bool { return strings.HasPrefix(filepath.Join(dir, path), dir+"/") }
@@ -199,7 +199,7 @@ func accepted(t *testing.T, m Manifest) {
 	}
 }
 
-// Whatever the text is, reading it ends; what is read is written to the same.
+// Any text can be parsed or is refused; a parsed manifest is encoded to an equal one.
 func FuzzManifest(f *testing.F) {
 	for _, seed := range []string{whole, least, "", "name", "a = [[[1]]]\n[a]\n", "name.x = 1", "protocol = [9223372036854775807]", "[build]\n[build]\n", "\xff", "kind = 'vision-encoder'\n[test]\ncheckpoint='.'"} {
 		f.Add(seed)

@@ -56,7 +56,7 @@ func TestNamesThatCannotBe(t *testing.T) {
 	}
 }
 
-// What is there stays as it is.
+// New does not change what exists.
 func TestNewOverwritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
@@ -78,7 +78,7 @@ func TestNewOverwritesNothing(t *testing.T) {
 	}
 }
 
-// No file of a project speaks of the template, and every script can be run.
+// No file of a project names the template, and every script is executable.
 func TestProjectsAreTheirAuthors(t *testing.T) {
 	for _, language := range Languages() {
 		for _, kind := range Kinds() {
@@ -169,7 +169,7 @@ func TestBuildFails(t *testing.T) {
 	}
 }
 
-// A tool that is missing is named, with where to get it.
+// The error for a missing tool names it, and where to get it.
 func TestBuildNamesTheToolThatIsMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	for command, want := range map[string]string{"GOWORK=off go build .": "https://go.dev/doc/install", "python3 build.py": "python3-venv"} {
@@ -182,7 +182,7 @@ func TestBuildNamesTheToolThatIsMissing(t *testing.T) {
 	}
 }
 
-// Who interrupts a build ends all of it, and can build again.
+// An interrupted build ends with all its processes, and can be repeated.
 func TestBuildIsInterruptedWhole(t *testing.T) {
 	p := writeProject(t, "[build]\ncommand = \"if [ -e once ]; then touch bridge-adapter-x; chmod +x bridge-adapter-x; else touch once; sh -c 'echo $$; sleep 600'; fi\"\n")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -202,7 +202,7 @@ func TestBuildIsInterruptedWhole(t *testing.T) {
 	}
 }
 
-// runs reports whether a process runs, and is not merely not yet reaped.
+// runs reports whether a process runs. One that only waits to be reaped does not.
 func runs(t *testing.T, pid string) bool {
 	t.Helper()
 	number, err := strconv.Atoi(pid)

@@ -38,7 +38,7 @@ func errorOf(out []byte, err error) error {
 	return adapters.Errorf(adapters.NotFound, "%w: %s", err, out)
 }
 
-// Debian has what makes a .venv in a package of its own.
+// Debian has ensurepip in a package of its own.
 func TestPythonWithoutVenvIsNamed(t *testing.T) {
 	p := pythonProject(t, "")
 	lacking := t.TempDir()

@@ -27,7 +27,7 @@ type listed struct {
 	Module     *struct{ Path string }
 }
 
-// closure lists what the Go SDK is built from, on every system that plugins run on.
+// closure lists the packages of the Go SDK, on every system that plugins run on.
 func closure(t *testing.T) (all []listed) {
 	t.Helper()
 	for _, system := range []string{"linux", "darwin"} {
@@ -55,8 +55,8 @@ func closure(t *testing.T) (all []listed) {
 	return all
 }
 
-// The binary carries every package of ours that the SDK imports, and a project
-// requires every module that it is built from, and no other.
+// The binary embeds every package of this module that the SDK imports, and a project requires
+// exactly the modules that the SDK needs.
 func TestSDKIsWhole(t *testing.T) {
 	modules := map[string]bool{}
 	for _, p := range closure(t) {

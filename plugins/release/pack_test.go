@@ -13,7 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// What is packed is what was signed: unpacked by anybody's tar, the signature holds.
+// The archive holds what was signed: after unpacking with any tar, the signature is valid.
 func TestPack(t *testing.T) {
 	tar, err := exec.LookPath("tar")
 	if err != nil {

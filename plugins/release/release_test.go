@@ -97,7 +97,7 @@ func TestChangesAfterSigning(t *testing.T) {
 	}
 }
 
-// A release of another plugin, signed well, does not make this one good.
+// A valid signature of another plugin's release is refused.
 func TestSignatureOfAnotherRelease(t *testing.T) {
 	keys, private := keyPair(t)
 	old := plugin(t)
@@ -123,7 +123,7 @@ func replace(path, old, new string) error {
 	return os.WriteFile(path, []byte(strings.ReplaceAll(string(text), old, new)), 0o644)
 }
 
-// minisign's own tool accepts what bridge signs, and bridge what it signs.
+// minisign accepts bridge's signatures, and bridge those of minisign.
 func TestMinisign(t *testing.T) {
 	tool, err := exec.LookPath("minisign")
 	if err != nil {
@@ -168,7 +168,7 @@ func TestMinisign(t *testing.T) {
 	run(p.Dir, "-V", "-m", store.ReleaseFile, "-P", public)
 }
 
-// A password costs 1 GiB and seconds, as minisign means it to.
+// Encryption takes 1 GiB and seconds, by minisign's design.
 func TestEncryptedKey(t *testing.T) {
 	if os.Getenv("BRIDGE_TEST_LONG") == "" {
 		t.Skip("BRIDGE_TEST_LONG is not set")

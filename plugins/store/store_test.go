@@ -134,7 +134,7 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// A launcher of the plugin's release is of no use without what its build makes.
+// A launcher does not work without what the plugin's build makes.
 func TestComplete(t *testing.T) {
 	f, from := folders(t), plugin(t, filepath.Join(t.TempDir(), "x"), "x")
 	text, err := os.ReadFile(filepath.Join(from, "plugin.toml"))
@@ -209,7 +209,7 @@ func TestAddAndRemove(t *testing.T) {
 	}
 }
 
-// What is none of the plugin's stays where it is, and the copy is what was pinned.
+// Files that do not belong to the plugin are not copied, and the copy matches the pin.
 func TestAddLeavesOut(t *testing.T) {
 	f := folders(t)
 	from := plugin(t, filepath.Join(t.TempDir(), "x"), "x")

@@ -17,7 +17,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// A program that is put under the name of the one that was checked does not run.
+// A program that takes the name of the checked one does not run.
 func TestWhatWasCheckedStarts(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
@@ -49,7 +49,7 @@ func newProjectOf(t *testing.T, change func(*project)) *project {
 	return p
 }
 
-// begin starts the plugin as locked.
+// begin starts the plugin under a guard that requires a lock.
 func (p *project) begin() (adapters.LanguageModel, error) {
 	p.t.Helper()
 	return p.start(p.strict())
@@ -121,7 +121,7 @@ func TestExecutableAlone(t *testing.T) {
 	wantAll(t, err, "everybody can write to it")
 }
 
-// What a plugin sees of the environment is what the allow-list and the user say.
+// A plugin sees the variables of the allow-list and those that the user allows.
 func TestEnvironment(t *testing.T) {
 	t.Setenv("TRUST_TEST_TOKEN", "secret")
 	p := newProject(t)
@@ -199,8 +199,8 @@ func TestSandboxAndNetwork(t *testing.T) {
 	wantAll(t, err, "plugin x says that it needs the network", `sandbox = "none"`)
 }
 
-// Of a Python that is not the system's a confined plugin sees its libraries, not
-// what else lies where it was installed.
+// A confined plugin can read the libraries of a Python outside the system, but not other files
+// beside it.
 func TestInterpreters(t *testing.T) {
 	got := interpreters([]string{"/home/me/bin/python3"})
 	if want := "/home/me/bin/python3 /home/me/lib /home/me/lib64"; strings.Join(got, " ") != want {
@@ -229,8 +229,8 @@ func TestSettings(t *testing.T) {
 	wantAll(t, err, "lockd: unknown key; did you mean locked?", `sandbox: is "onn", want none or on`, `keys: the key "me"`, "environment.x: holds \"BRIDGE_X\"")
 }
 
-// What a lock pins of the manifest has to be true of the program that runs; of a
-// plugin that nobody has pinned it is said.
+// The manifest of a pinned plugin must match the running program. Otherwise a mismatch is a
+// warning.
 func TestManifestThatIsNotTheProgram(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"more":    {"'gradient', ", "", `the program's model has the capability "gradient", which plugin.toml does not name`},
@@ -264,8 +264,8 @@ func TestManifestThatIsNotTheProgram(t *testing.T) {
 	}
 }
 
-// An author works in the folder that a path names, and so does the run that starts the
-// plugin: nothing pins it, and it comes back after a crash.
+// In a folder that is named by its path, an author works and the run writes its files. Such a
+// plugin restarts after a crash although the folder has changed.
 func TestAuthorsFolder(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)
@@ -294,8 +294,8 @@ func TestAuthorsFolder(t *testing.T) {
 	}
 }
 
-// What a build makes on each machine is not signed: where signatures are required, a
-// lock has to pin it. It is code, and any change of it shows.
+// A signature does not cover what a build makes on each machine. If signatures are required, a
+// lock must pin it. Changes of it are found, because it is code.
 func TestWhatABuildMakes(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)

@@ -32,8 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serve is the plugin's main function; says is what it says of itself that its
-// manifest does not.
+// serve is the plugin's main function. says selects a difference from the manifest.
 func serve(says string) {
 	cfg := plugins.ServeConfig{Families: []adapters.Family{{Name: "fake", Kind: adapters.KindLanguage,
 		OpenLanguage: func(_ context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
@@ -49,7 +48,7 @@ func serve(says string) {
 	os.Exit(0)
 }
 
-// model does what the text of a request asks for.
+// model does what the target of a request says.
 type model struct {
 	*adaptertest.FakeLanguage
 	checkpoint string
@@ -124,7 +123,7 @@ func newProject(t *testing.T) *project {
 	return p
 }
 
-// compile puts this binary in the place of the script that starts it, and pins it.
+// compile replaces the script by this binary, and pins it.
 func (p *project) compile() {
 	p.t.Helper()
 	self, err := os.Executable()
@@ -163,7 +162,7 @@ func (p *project) plugin() store.Plugin {
 	return found
 }
 
-// lockedPin locks the plugin as it is.
+// pin locks the plugin as it is.
 func (p *project) pin() {
 	p.t.Helper()
 	now, err := Lock(p.plugin(), p.policy())

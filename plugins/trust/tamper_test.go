@@ -12,8 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// tampering is something that is changed about a locked, signed plugin, and what
-// the refusal says.
+// tampering is a change of a locked, signed plugin, with the text of the refusal.
 type tampering struct {
 	name   string
 	change func(p *project)
@@ -100,8 +99,7 @@ func tamperings() []tampering {
 	}
 }
 
-// Whatever is changed and whenever, the plugin does not start, and the refusal says
-// what to do.
+// The plugin does not start after any change at any time, and the refusal says what to do.
 func TestTamper(t *testing.T) {
 	t.Parallel()
 	for _, c := range tamperings() {
@@ -156,22 +154,22 @@ func TestTamper(t *testing.T) {
 	}
 }
 
-// strict wants the plugin locked.
+// strict returns a guard that requires a lock.
 func (p *project) strict() *Guard {
 	policy := p.policy()
 	policy.Locked = true
 	return NewGuard(p.plugin(), policy)
 }
 
-// unpin removes the lock file, but for who tampers with it.
+// unpin removes the lock file, unless the tampering changes it.
 func (p *project) unpin(c tampering) {
 	if !strings.HasPrefix(c.name, "lock ") {
 		must(p.t, os.Remove(p.lock))
 	}
 }
 
-// dieAfter starts the plugin, changes something, lets the process die, and returns
-// what the next start says.
+// dieAfter starts the plugin, changes something, lets the process die, and returns the error
+// of the next start.
 func (p *project) dieAfter(g *Guard, change func(*project)) error {
 	p.t.Helper()
 	m, err := p.start(g)
@@ -185,7 +183,7 @@ func (p *project) dieAfter(g *Guard, change func(*project)) error {
 	return err
 }
 
-// Nothing that was changed and put back is held against a plugin.
+// A plugin starts if every change was undone.
 func TestUntampered(t *testing.T) {
 	t.Parallel()
 	p := newProject(t)

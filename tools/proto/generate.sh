@@ -2,8 +2,8 @@
 # Regenerates plugins/internal/pb and docs/protocol.md from plugins/proto. Needs Go and protoc
 # (Debian: protobuf-compiler); the generators are pinned here.
 #
-# With --release it writes down the schema as released too: from then on a test
-# (plugins/internal/schema) refuses what breaks plugins that were built with it.
+# With --release it also records the schema as released: from then on a test
+# (plugins/internal/schema) fails if a change breaks plugins that were built with it.
 set -eu
 cd "$(dirname "$0")/../.."
 

@@ -25,7 +25,7 @@ func main() {
 	}
 }
 
-// family tells bridge what this program serves.
+// family describes the model that this program serves.
 func family() adapters.Family {
 	return adapters.Family{
 		Name: name, Kind: adapters.KindLanguage, ModelTypes: []string{name},

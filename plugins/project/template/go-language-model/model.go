@@ -17,18 +17,18 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// YOURS: this file is the model. What stands here is small enough to be read, and
-// can be trained: token t of an answer has the logits
+// YOURS: this file is the model. This one is small enough to read, and can be trained: token
+// t of an answer has the logits
 //
 //	embed · (next[token before it] + x)
 //
-// where x is row t of the example's soft prompts, and nothing after the last one.
-// Tokens are words. Yours computes as it likes, and keeps what the methods promise.
+// where x is row t of the example's soft prompts, and 0 after the last one. Tokens are
+// words. Your model may compute anything, as long as the methods do what they promise.
 
-// The tokens that are no words.
+// The tokens that are not words.
 const (
-	end     = 0 // ends an answer, and stands before its first word where no text does
-	unknown = 1 // any word that the vocabulary lacks
+	end     = 0 // ends an answer, and precedes its first word if there is no text before
+	unknown = 1 // any word that is not in the vocabulary
 )
 
 // model is a frozen language model of V tokens and width D.
@@ -51,14 +51,14 @@ var (
 type config struct {
 	ModelType string   `json:"model_type"`
 	Width     int      `json:"width"`
-	Seed      uint64   `json:"seed"` // that the weights are drawn from
+	Seed      uint64   `json:"seed"` // of the random weights
 	Words     []string `json:"words"`
 }
 
 // open reads a checkpoint folder.
 //
-// YOURS: read your weights, and report the progress: loading may take as long as it
-// needs. An error says what is wrong, what was wanted, and what to do about it.
+// YOURS: read your weights and report progress: loading may take as long as it needs. An error
+// says what is wrong, what was expected, and what to do about it.
 func open(req *adapters.LoadRequest) (adapters.LanguageModel, error) {
 	file := filepath.Join(req.Checkpoint, "config.json")
 	text, err := os.ReadFile(file)
@@ -83,14 +83,14 @@ func open(req *adapters.LoadRequest) (adapters.LanguageModel, error) {
 	return m, nil
 }
 
-// draw makes the weights.
+// draw returns random weights.
 func draw(c config) *model {
 	m := &model{words: append([]string{"</s>", "<unk>"}, c.Words...), ids: map[string]int{}}
 	rng := rand.New(rand.NewPCG(c.Seed, 1))
 	row := func(scale float64) []float64 {
 		x := make([]float64, c.Width)
 		for d := range x {
-			x[d] = float64(float32(scale * rng.NormFloat64())) // as EmbedTokens shows it
+			x[d] = float64(float32(scale * rng.NormFloat64())) // as EmbedTokens returns it
 		}
 		return x
 	}
@@ -101,7 +101,7 @@ func draw(c config) *model {
 	return m
 }
 
-// describe tells bridge what the model is; bridge trusts it, the tests check it.
+// describe returns the model's spec. bridge trusts it, and the tests check it.
 func (m *model) describe(req *adapters.LoadRequest, c config, digest string) adapters.LanguageSpec {
 	norm := 0.0
 	for _, row := range m.embed {
@@ -125,15 +125,15 @@ func (m *model) describe(req *adapters.LoadRequest, c config, digest string) ada
 // Spec describes the model.
 func (m *model) Spec() adapters.LanguageSpec { return m.spec }
 
-// Close frees the model; calls after it fail.
+// Close frees the model. Later calls fail.
 //
-// YOURS: wait for the calls that still run, where they use what is freed.
+// YOURS: wait for running calls if they use what is freed.
 func (m *model) Close() error {
 	m.closed.Store(true)
 	return nil
 }
 
-// check refuses a call that comes after Close, or that err speaks against.
+// check returns err, or an error if the model is closed.
 func (m *model) check(err error) error {
 	if m.closed.Load() {
 		return adapters.Errorf(adapters.Invalid, "%s is closed", m.spec.ID)
@@ -141,11 +141,11 @@ func (m *model) check(err error) error {
 	return err
 }
 
-// Loss scores each example's target, and says how the loss changes with the soft
-// prompts where that is asked.
+// Loss returns the loss of each example's target and, if requested, its gradient by the soft
+// prompts.
 //
-// YOURS: a model that computes no gradient leaves adapters.CapGradient out of its
-// spec; req.Check then refuses what cannot be done. It captions, and trains nothing.
+// YOURS: if your model computes no gradient, leave adapters.CapGradient out of its spec.
+// req.Check then refuses such requests. The model can caption, but not train a bridge.
 func (m *model) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
 	if err := m.check(req.Check(m.spec)); err != nil {
 		return nil, err
@@ -187,8 +187,8 @@ func (m *model) score(s sequence, prompts [][]float32, gradient []float32) (loss
 	return loss
 }
 
-// probabilities returns those of the next token [V]; row is the soft prompt's, or
-// −1.
+// probabilities returns the probabilities [V] of the next token. row is the row of the soft
+// prompts, or −1.
 func (m *model) probabilities(before, row int, prompts [][]float32) []float64 {
 	state := slices.Clone(m.next[before])
 	if row >= 0 {
@@ -213,8 +213,8 @@ func (m *model) probabilities(before, row int, prompts [][]float32) []float64 {
 
 // Generate continues each example greedily.
 //
-// YOURS: options have transformers' meaning. Refuse what the model lacks, as here:
-// none may be ignored.
+// YOURS: options have the same meaning as in transformers. Refuse options that the model does
+// not support, as here; none may be ignored.
 func (m *model) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
 	if err := m.check(req.Check(m.spec)); err != nil {
 		return nil, err
@@ -271,8 +271,8 @@ func (m *model) answer(ctx context.Context, s sequence, prompts [][]float32, o a
 	return text, int32(limit), nil
 }
 
-// EmbedTokens shows the vectors that soft prompts resemble: a bridge that was trained
-// for another model then starts from the words that both know.
+// EmbedTokens returns the vectors that soft prompts resemble. A bridge that was trained for
+// another model then starts from the words that both models know.
 func (m *model) EmbedTokens(_ context.Context, req *adapters.EmbedTokensRequest) (*adapters.EmbedTokensResponse, error) {
 	if err := m.check(nil); err != nil {
 		return nil, err
@@ -296,14 +296,14 @@ func (m *model) EmbedTokens(_ context.Context, req *adapters.EmbedTokensRequest)
 	return resp, nil
 }
 
-// sequence is an example as the model reads it.
+// sequence is an example in the form that the model reads.
 type sequence struct {
 	rows   []int // of the soft prompts [M·Q, D], in the order of the segments
 	before int   // the token before the target
 	target []int // with the end
 }
 
-// row returns which row of the soft prompts token t reads, or −1.
+// row returns the row of the soft prompts that token t reads, or −1.
 func (s sequence) row(t int) int {
 	if t < len(s.rows) {
 		return s.rows[t]
@@ -311,9 +311,8 @@ func (s sequence) row(t int) int {
 	return -1
 }
 
-// read lays an example out. Neighbouring texts are one string, the target with them:
-// a word that reaches into the target belongs to it. No word reaches across a soft
-// prompt.
+// read converts an example. Adjacent texts, including the target, are one string: a word that
+// reaches into the target belongs to it. No word reaches across a soft prompt.
 func (m *model) read(e adapters.Example, prompts *adapters.Tensor) (s sequence) {
 	text := ""
 	for _, segment := range e.Segments {
@@ -357,7 +356,7 @@ func (m *model) rows(prompts *adapters.Tensor) [][]float32 {
 	}
 	values, err := prompts.ToFloat32()
 	if err != nil {
-		panic(err) // Check has seen the type
+		panic(err) // Check has checked the type
 	}
 	return slices.Collect(slices.Chunk(values, m.spec.Width))
 }

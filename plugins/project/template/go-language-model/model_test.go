@@ -7,7 +7,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 )
 
-// YOURS: a checkpoint that is quick to load.
+// YOURS: a checkpoint that loads quickly.
 const checkpoint = "checkpoint"
 
 func load(t *testing.T) adapters.LanguageModel {
@@ -26,8 +26,8 @@ func TestContract(t *testing.T) {
 		adaptertest.Options{Texts: []string{"a dog on", " a red background"}}) // that the model can read
 }
 
-// A soft prompt that descends its gradient makes the model say what it would not
-// have said.
+// Gradient descent on a soft prompt makes the model give an answer that it would not have
+// given.
 func TestTrainable(t *testing.T) {
 	m := load(t)
 	example := []adapters.Example{{Segments: []adapters.Segment{adapters.PromptSegment(0)}, Target: "two apples left of a blue dog"}}

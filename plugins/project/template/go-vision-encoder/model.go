@@ -14,13 +14,13 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// YOURS: this file is the model. What stands here is small enough to be read: a
-// picture is cut into patches, and each patch's pixels go through one random layer,
+// YOURS: this file is the model. This one is small enough to read: a picture is cut into
+// patches, and the pixels of each patch go through one random layer,
 //
 //	feature = max(0, weights · pixels)
 //
-// which tells a bridge the colours and some of the shapes. Yours computes as it
-// likes, and keeps what the methods promise.
+// which shows a bridge the colours and some of the shapes. Your model may compute anything, as
+// long as the methods do what they promise.
 
 // model is a frozen vision encoder of N patches and width D.
 type model struct {
@@ -34,16 +34,16 @@ var _ adapters.VisionEncoder = (*model)(nil)
 // config is the file config.json of a checkpoint folder.
 type config struct {
 	ModelType string `json:"model_type"`
-	ImageSize int    `json:"image_size"` // pixels a side
-	Patch     int    `json:"patch"`      // pixels a side
+	ImageSize int    `json:"image_size"` // pixels on each side
+	Patch     int    `json:"patch"`      // pixels on each side
 	Width     int    `json:"width"`
-	Seed      uint64 `json:"seed"` // that the weights are drawn from
+	Seed      uint64 `json:"seed"` // of the random weights
 }
 
 // open reads a checkpoint folder.
 //
-// YOURS: read your weights, and report the progress: loading may take as long as it
-// needs. An error says what is wrong, what was wanted, and what to do about it.
+// YOURS: read your weights and report progress: loading may take as long as it needs. An error
+// says what is wrong, what was expected, and what to do about it.
 func open(req *adapters.LoadRequest) (adapters.VisionEncoder, error) {
 	file := filepath.Join(req.Checkpoint, "config.json")
 	text, err := os.ReadFile(file)
@@ -81,8 +81,8 @@ func open(req *adapters.LoadRequest) (adapters.VisionEncoder, error) {
 	return m, nil
 }
 
-// describe tells bridge what the model is, and how pictures are to be prepared;
-// bridge trusts it, the tests check it.
+// describe returns the model's spec, which says how to prepare pictures. bridge trusts it, and
+// the tests check it.
 func describe(req *adapters.LoadRequest, c config, digest string) adapters.VisionSpec {
 	id := req.ID
 	if id == "" {
@@ -105,15 +105,15 @@ func describe(req *adapters.LoadRequest, c config, digest string) adapters.Visio
 // Spec describes the encoder.
 func (m *model) Spec() adapters.VisionSpec { return m.spec }
 
-// Close frees the encoder; calls after it fail.
+// Close frees the encoder. Later calls fail.
 //
-// YOURS: wait for the calls that still run, where they use what is freed.
+// YOURS: wait for running calls if they use what is freed.
 func (m *model) Close() error {
 	m.closed.Store(true)
 	return nil
 }
 
-// check refuses a call that comes after Close, or that err speaks against.
+// check returns err, or an error if the model is closed.
 func (m *model) check(err error) error {
 	if m.closed.Load() {
 		return adapters.Errorf(adapters.Invalid, "%s is closed", m.spec.ID)
@@ -123,8 +123,8 @@ func (m *model) check(err error) error {
 
 // Encode turns pictures uint8[B, H, W, 3] into features float32[B, N, D].
 //
-// YOURS: the same picture gives the same features in every batch. Look at ctx
-// between pieces of work: who gave up does not want to wait.
+// YOURS: a picture must have the same features in every batch. Check ctx between pieces of
+// work, so that a canceled call ends soon.
 func (m *model) Encode(ctx context.Context, req *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
 	if err := m.check(req.Check(m.spec)); err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (m *model) Encode(ctx context.Context, req *adapters.EncodeRequest) (*adapt
 
 // encode writes the features [N, D] of a picture [H, W, 3].
 func (m *model) encode(picture []byte, features []float32) {
-	patches := m.spec.Image.Width / m.spec.Patch // a side
+	patches := m.spec.Image.Width / m.spec.Patch // on each side
 	for n := range m.spec.Tokens {
 		pixels := m.patch(picture, n/patches*m.spec.Patch, n%patches*m.spec.Patch)
 		for d, row := range m.weights {
@@ -154,8 +154,7 @@ func (m *model) encode(picture []byte, features []float32) {
 	}
 }
 
-// patch returns the normalised pixels of the patch whose first row and column are
-// given.
+// patch returns the normalised pixels of the patch at a row and column.
 func (m *model) patch(picture []byte, top, left int) []float32 {
 	pixels := make([]float32, 0, m.spec.Patch*m.spec.Patch*3)
 	for y := range m.spec.Patch {

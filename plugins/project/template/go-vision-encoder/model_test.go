@@ -7,7 +7,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 )
 
-// YOURS: a checkpoint that is quick to load.
+// YOURS: a checkpoint that loads quickly.
 const checkpoint = "checkpoint"
 
 func load(t *testing.T) adapters.VisionEncoder {
@@ -25,8 +25,8 @@ func TestContract(t *testing.T) {
 	adaptertest.TestVision(t, func() adapters.VisionEncoder { return load(t) })
 }
 
-// A picture of one colour has one feature, the same in every patch; another colour
-// has another.
+// A picture of one colour has the same feature in every patch. Another colour has another
+// feature.
 func TestColors(t *testing.T) {
 	m := load(t)
 	size := m.Spec().Image.Width
