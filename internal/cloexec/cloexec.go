@@ -1,8 +1,8 @@
-// Package cloexec keeps this process's open files from programs that it starts.
+// Package cloexec prevents programs that this process starts from inheriting its open files.
 //
-// Go opens files so that a program does not inherit them. What this process itself
-// inherited from a shell, a CI runner or a supervisor is not so, nor what libraries
-// in C open: a sandbox, which looks at paths, would not stop a program that has them.
+// Files that Go opens are not inherited. Files that this process has inherited itself, from a
+// shell, a CI runner or a supervisor, and files that C libraries open, are. A sandbox checks
+// paths, and would not stop a program from using such files.
 package cloexec
 
 import (
@@ -15,12 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// first is the lowest descriptor that is none of the standard ones.
+// first is the lowest descriptor after the standard ones.
 const first = 3
 
-// Keep marks everything that is open, the standard descriptors aside, so that
-// programs started from now on have none of it. Files that are handed over on
-// purpose, as [os/exec.Cmd.ExtraFiles], are copies and not affected.
+// Keep marks all open files, except the standard descriptors, so that programs started from
+// now on do not inherit them. Files that are passed on purpose, with
+// [os/exec.Cmd.ExtraFiles], are copies and not affected.
 func Keep() error {
 	switch err := keepRange(); {
 	case err == nil:
@@ -31,7 +31,7 @@ func Keep() error {
 	return keepEach()
 }
 
-// keepEach is Keep for systems that cannot do it in one call.
+// keepEach is [Keep] for systems that need a call for each file.
 func keepEach() error {
 	syscall.ForkLock.RLock() // no program starts meanwhile
 	defer syscall.ForkLock.RUnlock()

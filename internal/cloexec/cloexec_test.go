@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is open here is not open in a program that is started, however it is marked.
+// A program that is started does not inherit open files, whichever way they are marked.
 func TestKeep(t *testing.T) {
 	for name, keep := range map[string]func() error{"at once": Keep, "each": keepEach} {
 		t.Run(name, func(t *testing.T) {

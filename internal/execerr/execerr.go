@@ -1,6 +1,5 @@
-// Package execerr says why the kernel does not run a file: its errors name a
-// number ("exec format error") where people need to know what the file is, and what
-// it takes.
+// Package execerr explains why the kernel does not run a file. The kernel's errors are terse
+// ("exec format error"); people need to know what the file is, and what to do.
 package execerr
 
 import (
@@ -16,8 +15,8 @@ import (
 	"syscall"
 )
 
-// Explain says what is wrong with a program that was not started for err, and what to
-// do about it; both are empty where it cannot tell.
+// Explain says what is wrong with a program that did not start because of err, and what to do
+// about it. Both are empty if it does not know.
 func Explain(path string, err error) (fact, remedy string) {
 	info, statErr := os.Stat(path)
 	switch {
@@ -31,16 +30,16 @@ func Explain(path string, err error) (fact, remedy string) {
 		return path + " is executable, and the system does not let it run", "look whether its file system is mounted noexec, and whether you can enter the folders above it"
 	case errors.Is(err, syscall.ENOEXEC):
 		return misfit(path)
-	case errors.Is(err, fs.ErrNotExist): // of what the file needs, for the file is there
+	case errors.Is(err, fs.ErrNotExist): // of something that the file needs, because the file exists
 		return missing(path)
 	}
 	return "", ""
 }
 
-// here is the machine that programs have to be for.
+// here returns the system and processor for which programs must be built.
 func here() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
-// misfit says what a file is that no program of this machine is.
+// misfit says what a file is that this machine cannot run.
 func misfit(path string) (fact, remedy string) {
 	get := "get it, or build it, for " + here()
 	if f, err := elf.Open(path); err == nil {
@@ -63,7 +62,7 @@ func misfit(path string) (fact, remedy string) {
 		`let a script begin with the line that names what runs it: #!/bin/sh or #!/usr/bin/env python3`
 }
 
-// machine is the processor of an ELF file as Go calls it, where Go does.
+// machine returns the processor of an ELF file, by Go's name if there is one.
 func machine(f *elf.File) string {
 	names := map[elf.Machine]string{elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64", elf.EM_386: "386", elf.EM_ARM: "arm",
 		elf.EM_RISCV: "riscv64", elf.EM_PPC64: "ppc64", elf.EM_S390: "s390x", elf.EM_LOONGARCH: "loong64"}
@@ -73,8 +72,8 @@ func machine(f *elf.File) string {
 	return f.Machine.String()
 }
 
-// missing names what runs a file and is not there: the interpreter of a script, or the
-// loader of a program.
+// missing names the missing file that a program needs to run: the interpreter of a script, or
+// the loader of a binary.
 func missing(path string) (fact, remedy string) {
 	if line, ok := bytes.CutPrefix(start(path), []byte("#!")); ok {
 		line, _, _ = bytes.Cut(line, []byte("\n"))
@@ -106,7 +105,7 @@ func missing(path string) (fact, remedy string) {
 	return "", ""
 }
 
-// start is how a file begins.
+// start returns the first bytes of a file.
 func start(path string) []byte {
 	f, err := os.Open(path)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// program is this test's own file with a few bytes changed.
+// program returns this test's own binary with a few bytes changed.
 func program(t *testing.T, change func([]byte)) []byte {
 	t.Helper()
 	self, err := os.Executable()
@@ -25,7 +25,7 @@ func program(t *testing.T, change func([]byte)) []byte {
 	return text
 }
 
-// What the kernel refuses is said in words, with what to do.
+// Explain describes files that the kernel refuses, and says what to do.
 func TestExplain(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the files are of Linux")

@@ -10,8 +10,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 )
 
-// A plugin that cannot do the first thing says so once: what needs it is skipped, with
-// the case that failed, and what does not is run.
+// If a plugin cannot do something basic, one case reports it. The cases that need it are
+// skipped and name that case; the others run.
 func TestWhatFailsFirstIsSaidOnce(t *testing.T) {
 	const language, vision = adapters.KindLanguage, adapters.KindVision
 	for name, c := range map[string]struct {

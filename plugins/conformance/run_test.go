@@ -35,7 +35,7 @@ func examine(t *testing.T, target Target, o Options) *Report {
 	return r
 }
 
-// A plugin that does nothing wrong passes; only what the fake has not is skipped.
+// A plugin without faults passes. Only cases for what the fake does not have are skipped.
 func TestGood(t *testing.T) {
 	for _, kind := range []adapters.ModelKind{adapters.KindLanguage, adapters.KindVision} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestGood(t *testing.T) {
 	}
 }
 
-// A model that gives no gradient, and says so, passes.
+// A model without gradients passes if its spec says so.
 func TestWithoutGradient(t *testing.T) {
 	t.Parallel()
 	o := options(t)
@@ -82,7 +82,7 @@ func TestWithoutGradient(t *testing.T) {
 	}
 }
 
-// A manifest that says something else than the program fails, with how to mend it.
+// A manifest that differs from the program fails, and the report says how to fix it.
 func TestManifest(t *testing.T) {
 	t.Parallel()
 	o := options(t)
@@ -108,7 +108,7 @@ func TestManifest(t *testing.T) {
 	}
 }
 
-// What cannot be started says so once, and ends the run; nothing hangs.
+// A program that is no plugin is reported once, and nothing hangs.
 func TestNoPlugin(t *testing.T) {
 	t.Parallel()
 	r := examine(t, Target{Config: host.Config{Path: "/bin/true"}}, options(t))
@@ -129,7 +129,7 @@ func TestNoPlugin(t *testing.T) {
 	}
 }
 
-// A report says which plugin it is of, whatever was run and however it did.
+// A report names its plugin, whatever was run and whatever failed.
 func TestReportNamesThePlugin(t *testing.T) {
 	t.Parallel()
 	for _, run := range []string{"^process: handshake$", "^contract: loss$", "^contract: no such case$"} {
@@ -153,7 +153,7 @@ func TestReportNamesThePlugin(t *testing.T) {
 	}
 }
 
-// A run that is given up ends, and says nothing of the case that it was in.
+// An interrupted run ends, and reports nothing about the case that was interrupted.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -172,7 +172,7 @@ func TestInterrupted(t *testing.T) {
 // quick are the cases about the process that do not wait.
 const quick = "process: (started|handshake|other|load|plain|one|a check|stdout|interrupt|shutdown|the host|chunks|malformed|a message|refusals|calls|leaks|arenas|handles|leases)"
 
-// fault is a mode of the plugin and the cases that it must fail, and no other.
+// fault is a fault of a plugin: it must fail the named cases and no others.
 type fault struct {
 	run     string // the group of cases that is run
 	fails   []string
@@ -223,8 +223,8 @@ func TestFaultsAreFound(t *testing.T) {
 		"counts a bos":            {run: "contract", fails: []string{"embed tokens", "count tokens"}, message: "count"},
 
 		"no gradient named":     {run: "in process", fails: []string{"capabilities"}, more: true, message: "and its method works"},
-		"writes to the request": {run: "in process", fails: []string{"request unchanged"}, more: true, message: "has changed its request"},
-		"answers with a buffer": {run: "in process", fails: []string{"response is the caller's"}, more: true, message: "the same request has the losses"},
+		"writes to the request": {run: "in process: request unchanged", fails: []string{"request unchanged"}, message: "has changed its request"},
+		"answers with a buffer": {run: "in process: response is", fails: []string{"response is the caller's"}, message: "the same request has the losses"},
 		"answers when closed":   {run: "in process", fails: []string{"closed"}, message: "a call after close succeeds"},
 	}
 	for _, mode := range slices.Sorted(maps.Keys(faults)) {
@@ -244,7 +244,7 @@ func TestFaultsAreFound(t *testing.T) {
 	}
 }
 
-// found runs a faulty plugin and compares what it fails.
+// found runs a faulty plugin and compares its failures.
 func found(t *testing.T, mode string, kind adapters.ModelKind, f fault) {
 	bad, o := target(t, mode, kind), options(t)
 	o.Run = regexp.MustCompile("^" + f.run)

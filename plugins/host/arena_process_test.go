@@ -23,7 +23,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// everyCall makes each request that there is and returns the answers.
+// everyCall makes one request of each kind and returns the answers.
 func everyCall(t *testing.T, m adapters.LanguageModel) (answers []any) {
 	t.Helper()
 	add := func(answer any, err error) {
@@ -112,7 +112,7 @@ func TestTransportsAgreeToTheBit(t *testing.T) {
 	}
 }
 
-// wantFree waits until no call has anything of the arenas.
+// wantFree waits until no call uses the arenas.
 func wantFree(t *testing.T, a *arenas) {
 	t.Helper()
 	var left string
@@ -167,12 +167,12 @@ func TestStepsReuseTheirPlaces(t *testing.T) {
 	}
 }
 
-// allZero looks at a few pages only: a look makes a page.
+// allZero looks at a few pages only, because a look makes a page.
 func allZero(b []byte) bool {
 	return len(bytes.Trim(b[:min(len(b), 64<<10)], "\x00")) == 0
 }
 
-// Calls at once have parts of their own; what finds no room travels as chunks.
+// Concurrent calls have parts of their own. What finds no room is sent as chunks.
 func TestCallsAtOnceShareTheArenas(t *testing.T) {
 	t.Parallel()
 	needsArenas(t)
@@ -357,7 +357,7 @@ func TestFallsBackToChunks(t *testing.T) {
 	}
 }
 
-// Nothing of the arenas is left in the host, however a plugin ended.
+// The host keeps nothing of the arenas, however a plugin has ended.
 func TestArenasEndWithTheProcess(t *testing.T) {
 	needsArenas(t)
 	cfg := config(t, "crash once at loss", "language")

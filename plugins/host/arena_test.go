@@ -23,7 +23,7 @@ func testArenas(t testing.TB, size int64) *arenas {
 	return a
 }
 
-// Equal steps use equal places, and what is given back can be had as a whole.
+// Equal steps use equal places, and freed parts can be allocated as one.
 func TestPartsAreUsedAgain(t *testing.T) {
 	t.Parallel()
 	a := allocator{size: 1024}
@@ -61,7 +61,7 @@ func TestPartsAreUsedAgain(t *testing.T) {
 	}
 }
 
-// A call that was given up keeps its parts, and only its own.
+// An abandoned call keeps its parts, and only its own.
 func TestGenerationsAreNeverReused(t *testing.T) {
 	t.Parallel()
 	host := testArenas(t, 1<<16)

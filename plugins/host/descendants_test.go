@@ -24,8 +24,8 @@ func wantEnded(t *testing.T, file string, n int) {
 	}
 }
 
-// What a plugin has started ends with it, though it has left the process group for
-// a session of its own, and its parent has ended.
+// A process that a plugin has started ends with the plugin, even if it has left the process
+// group for a session of its own, and its parent has ended.
 func TestNoDetachedChildOutlivesItsPlugin(t *testing.T) {
 	t.Parallel()
 	needsProc(t)

@@ -171,7 +171,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
-// A process that answers nothing at all, not even that it is to end, is ended.
+// Close ends a process that answers nothing, not even the request to shut down.
 func TestCloseEndsAStoppedProcess(t *testing.T) {
 	t.Parallel()
 	p, err := Launch(t.Context(), config(t, "normal", "language"))

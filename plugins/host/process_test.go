@@ -59,8 +59,8 @@ func TestBothSidesAgreeToTheBit(t *testing.T) {
 	}
 }
 
-// TestRestart lets the plugin die once at each place; the request that was lost
-// must give what it gives undisturbed.
+// TestRestart lets the plugin die once at each place. The repeated request must have the same
+// result as without the death.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	fake := adaptertest.NewFakeLanguage("tiny", 1)
@@ -284,7 +284,7 @@ func TestStart(t *testing.T) {
 			testenv.Lacking(t, "the program true", err)
 		}
 		_, err = Launch(t.Context(), Config{Path: path})
-		plugintest.WantError(t, err, adapters.Unavailable, "does not start", "exit status 0")
+		plugintest.WantError(t, err, adapters.Unavailable, "failed to start", "exit status 0")
 	})
 	t.Run("exits", func(t *testing.T) {
 		t.Parallel()

@@ -47,6 +47,6 @@ func startTimeout(after time.Duration) killReason {
 func closedStdout() killReason {
 	return killReason{
 		"killed by bridge: it closed its standard output without a handshake",
-		"start the program by hand: a plugin of bridge says that it is one",
+		"start the program by hand: a plugin of bridge prints that it is one",
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/plugintest"
 )
 
-// A program that the kernel does not run is said to be what it is.
+// The error for a program that the kernel does not run says what the file is.
 func TestProgramsThatCannotRun(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, want, remedy string }{
