@@ -62,9 +62,14 @@ func New(o Options) *Workspace {
 		o.Progress = metrics.Silent()
 	}
 	logs := logmux.New(first)
-	return &Workspace{options: o, logs: logs, log: slog.New(logs), registry: sync.OnceValues(func() (*registry.Registry, error) {
-		return newRegistry(append(builtin.Families(), o.Families...))
-	})}
+	w := &Workspace{options: o, logs: logs, log: slog.New(logs)}
+	w.registry = sync.OnceValues(func() (*registry.Registry, error) { return newRegistry(w.families()) })
+	return w
+}
+
+// families returns the built-in families and the program's own.
+func (w *Workspace) families() []adapters.Family {
+	return append(builtin.Families(), w.options.Families...)
 }
 
 // newRegistry builds the registry of this machine.

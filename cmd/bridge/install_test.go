@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -15,9 +14,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/testenv"
+	"github.com/modular-bridging/bridge/internal/wheels"
 	"github.com/modular-bridging/bridge/tools/xla"
 )
 
@@ -120,7 +119,7 @@ func TestInstallSaysWhatIsMissing(t *testing.T) {
 		"another wheel": {func(i installing) { i.wheel("exit 9") }, "the wheel is not the one that was checked"},
 		"no python3":    {func(i installing) { i.only("sh", "uname") }, "python3 is not installed"},
 		"no sha256sum":  {func(i installing) { i.program("python3", "exit 9"); i.only("sh", "uname") }, "sha256sum is not installed"},
-		"no sh":         {func(i installing) { i.only() }, "there is no sh"},
+		"no sh":         {func(i installing) { i.only() }, "sh was not found"},
 		"no pip":        {func(i installing) { i.program("python3", "echo No module named pip >&2; exit 1") }, "`python3 -m pip` does not run: install pip"},
 		"offline":       {func(i installing) { i.program("python3", `[ "$*" = "-m pip --version" ]`) }, "pip could not fetch lammps-jax-pjrt-cpu"},
 		"other system": {func(i installing) { i.program("uname", `[ "$1" = -s ] && echo Darwin || echo arm64`) },
@@ -150,17 +149,16 @@ func TestInstall(t *testing.T) {
 	i := newInstalling(t)
 	sum := sha256.Sum256(i.wheel(`exec ` + python + ` "$@"`))
 	script := regexp.MustCompile(`(?m)^sha256=.*$`).ReplaceAllString(xla.InstallCPU(), "sha256="+hex.EncodeToString(sum[:]))
-	var stdout, stderr bytes.Buffer
-	p := &program{stdout: &stdout, stderr: &stderr}
-	if err := p.installCPU(t.Context(), script); err != nil {
-		t.Fatalf("%v\n%s", err, stderr.String())
+	var log bytes.Buffer
+	if err := wheels.InstallXLACPU(t.Context(), script, &log); err != nil {
+		t.Fatalf("%v\n%s", err, log.String())
 	}
 	plugin := filepath.Join(i.home, ".local", "lib", "go-xla", "pjrt_c_api_cpu_plugin.so")
 	if got, err := os.ReadFile(plugin); err != nil || string(got) != "a plugin" {
 		t.Errorf("the plugin is %q, %v", got, err)
 	}
-	if stdout.Len() > 0 || !strings.Contains(stderr.String(), "installed "+plugin) {
-		t.Errorf("stdout %q, stderr %q", stdout.String(), stderr.String())
+	if !strings.Contains(log.String(), "installed "+plugin) {
+		t.Errorf("the log is %q", log.String())
 	}
 	if left, err := os.ReadDir(i.tmp); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
@@ -192,13 +190,5 @@ esac`)
 		if !strings.HasSuffix(left, ".local") && !strings.HasSuffix(left, "lib") && !strings.HasSuffix(left, "go-xla") {
 			t.Errorf("left behind: %s", left)
 		}
-	}
-	driver := filepath.Join(t.TempDir(), "version")
-	if err := os.WriteFile(driver, []byte("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	p := &program{stdout: io.Discard, stderr: io.Discard}
-	if err := p.installCuda(t.Context(), nil, driver); adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "driver is 535") {
-		t.Errorf("an old driver: %v", err)
 	}
 }

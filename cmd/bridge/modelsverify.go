@@ -9,6 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/hub"
 	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/workspace"
 )
 
 func (p *program) modelsVerifyCommand() *cli.Command {
@@ -91,11 +92,7 @@ func (p *program) repairOrFail(c *cli.Context, b registry.Backbone, dir string, 
 		return nil
 	}
 	if c.Bool("repair") && b.Repository != "" {
-		m := b.Manifest
-		if b.Commit != "" {
-			m.Revision = b.Commit
-		}
-		_, err := p.pull(c.Context, m)
+		_, err := p.workspace.Pull(c.Context, b.ID, workspace.PullOptions{Revision: b.Commit, Output: p.stderr})
 		return err
 	}
 	return adapters.Errorf(adapters.Corrupt, "%d of %d files of %s are damaged", damaged, len(checked), b.ID).

@@ -161,7 +161,7 @@ func TestSignedPlugins(t *testing.T) {
 	if info, err := os.Stat("my.key"); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key is %v, %v", info, err)
 	}
-	w.bridge(exitFailed, "plugin keygen my.key --no-password", "is there already")
+	w.bridge(exitFailed, "plugin keygen my.key --no-password", "already exists")
 	w.bridge(exitUsage, "plugin sign "+w.plugin, "needs --key FILE")
 	w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key", "my-vit 1.0.0 is signed: tree1-sha256:")
 	w.bridge(exitFailed, verify, "none that you trust", "[keys] in plugins.toml")

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,30 +106,12 @@ func (p *program) pluginKeygen(c *cli.Context) error {
 			return err
 		}
 	}
-	for _, f := range []struct {
-		path, text string
-		mode       fs.FileMode
-	}{{args[0], private, 0o600}, {args[0] + ".pub", "untrusted comment: public key of a plugin's author\n" + public + "\n", 0o644}} {
-		if err := writeNew(f.path, f.text, f.mode); err != nil {
-			return err
-		}
+	if err := release.WriteKeyFiles(args[0], public, private); err != nil {
+		return err
 	}
 	fmt.Fprintf(p.stdout, "%s: keep it to yourself\n%s.pub: who trusts you puts this under [keys] in %s of his configuration folder:\nNAME = %q\n",
 		args[0], args[0], trust.SettingsFile, public)
 	return nil
-}
-
-// writeNew writes a file that is not there yet.
-func writeNew(path, text string, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if errors.Is(err, fs.ErrExist) {
-		return adapters.Errorf(adapters.Invalid, "%s is there already", path).WithRemedy("name another file: a key that is lost cannot be made again")
-	}
-	if err != nil {
-		return adapters.Errorf(adapters.Unknown, "the key cannot be written: %w", err).WithRemedy("name a file in a folder that is there and that you may write to")
-	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, f.Close())
 }
 
 func (p *program) pluginSign(c *cli.Context) error {
@@ -142,21 +122,21 @@ func (p *program) pluginSign(c *cli.Context) error {
 	if c.String("key") == "" {
 		return usagef("bridge plugin sign needs --key FILE, a private key that `bridge plugin keygen` or minisign made")
 	}
-	private, err := os.ReadFile(c.String("key"))
+	private, err := release.ReadPrivateKey(c.String("key"))
 	if err != nil {
-		return adapters.Errorf(adapters.NotFound, "the key: %w", err).WithRemedy("`bridge plugin keygen FILE` makes one")
+		return err
 	}
 	found, err := findByPath(args[0])
 	if err != nil {
 		return err
 	}
 	password := ""
-	if release.Encrypted(string(private)) {
+	if release.Encrypted(private) {
 		if password, err = p.password("password of " + c.String("key") + ": "); err != nil {
 			return err
 		}
 	}
-	r, err := release.Sign(found, string(private), password)
+	r, err := release.Sign(found, private, password)
 	if err != nil {
 		return err
 	}

@@ -84,11 +84,11 @@ func TestInstallCuda(t *testing.T) {
 	i, lib := newIndex(t), filepath.Join(t.TempDir(), "go-xla")
 	wheels := i.cuda()
 	for range 2 { // the second replaces the first
-		plugin, err := InstallCuda(t.Context(), i.pip(), wheels, lib)
+		plugin, err := installCUDA(t.Context(), i.pip(), wheels, lib)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if plugin != filepath.Join(lib, "nvidia", CudaPlugin) {
+		if plugin != filepath.Join(lib, "nvidia", cudaPlugin) {
 			t.Errorf("plugin %s", plugin)
 		}
 		// The plugin's search path and go-xla's data folder, from where it lies.
@@ -137,7 +137,7 @@ func TestInstallCudaAllOrNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			wheels, pip := c.spoil(i, i.cuda())
-			_, err := InstallCuda(t.Context(), pip, wheels, lib)
+			_, err := installCUDA(t.Context(), pip, wheels, lib)
 			if adapters.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
@@ -164,7 +164,7 @@ func TestPipCommand(t *testing.T) {
 
 func TestCudaIsPinned(t *testing.T) {
 	seen := map[string]bool{}
-	for _, w := range Cuda() {
+	for _, w := range cudaWheels() {
 		if raw, err := hex.DecodeString(w.SHA256); err != nil || len(raw) != sha256.Size || seen[w.Package] || seen[w.SHA256] || w.Version == "" {
 			t.Errorf("%+v", w)
 		}
@@ -178,7 +178,7 @@ func TestDriverVersion(t *testing.T) {
 		"NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 19:39:15 UTC 2024\n":                               535,
 		"": 0, "something else": 0,
 	} {
-		if got := DriverVersion(text); got != want {
+		if got := driverVersion(text); got != want {
 			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}
