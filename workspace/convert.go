@@ -166,7 +166,7 @@ func (w *Workspace) convertLAVIS(ctx context.Context, from, to string, o Convert
 	if o.Form == FormBridge {
 		return saveBridge(b, to)
 	}
-	if file.ownEncoder() {
+	if file.usesOwnEncoder() {
 		if parts.Encoder, err = l.Encoder(o.LAVIS.EncoderHeads); err != nil {
 			return Converted{}, err
 		}

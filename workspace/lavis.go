@@ -50,7 +50,7 @@ func (w *Workspace) lavisDir(ctx context.Context, path string, o LAVISOptions) (
 	}
 	defer w.Closer(l)()
 	file := lavisFile{l, path, o}
-	if err := file.checkWrites(); err != nil {
+	if err := file.checkGeneratesText(); err != nil {
 		return "", err
 	}
 	if err := w.inferSides(&file); err != nil {
@@ -72,8 +72,8 @@ func (w *Workspace) lavisDir(ctx context.Context, path string, o LAVISOptions) (
 	return filepath.Join(dir, "bridge"), nil
 }
 
-// checkWrites refuses a file that holds no bridge which writes text.
-func (f lavisFile) checkWrites() error {
+// checkGeneratesText refuses a file that holds no bridge which writes text.
+func (f lavisFile) checkGeneratesText() error {
 	switch f.Stage() {
 	case 0:
 		return adapters.Errorf(adapters.Unsupported, "%s holds an encoder alone, and no bridge", f.path).
@@ -155,7 +155,7 @@ func onlyModel(reg *registry.Registry, modelType string, width int) string {
 // save writes the bridge and, if the file holds it and no other is named, the encoder
 // into dir, which will be final.
 func (f lavisFile) save(ctx context.Context, b *bridge.Bridge, dir, final string) error {
-	if f.ownEncoder() {
+	if f.usesOwnEncoder() {
 		encoder, err := f.Encoder(f.options.EncoderHeads)
 		if err != nil {
 			return err
@@ -169,8 +169,8 @@ func (f lavisFile) save(ctx context.Context, b *bridge.Bridge, dir, final string
 	return b.Save(filepath.Join(dir, "bridge"), adapters.Float32)
 }
 
-// ownEncoder reports whether the file's own encoder is meant.
-func (f lavisFile) ownEncoder() bool { return f.HasEncoder() && f.options.Encoder == "" }
+// usesOwnEncoder reports whether the file's own encoder is meant.
+func (f lavisFile) usesOwnEncoder() bool { return f.HasEncoder() && f.options.Encoder == "" }
 
 // lavisBridge makes a bridge of a .pth file, and finds its frozen models. The file's own
 // encoder counts only if it is written beside the bridge.
@@ -191,7 +191,7 @@ func (w *Workspace) lavisBridge(ctx context.Context, f lavisFile, withEncoder bo
 	}
 	var words *bridge.Tokenizer
 	if f.Stage() == 1 {
-		words, err = w.lavisWords(ctx, f)
+		words, err = w.lavisTokenizer(ctx, f)
 	} else {
 		err = w.lavisLanguage(f, &info, &parts)
 	}
@@ -256,8 +256,8 @@ func (w *Workspace) lavisLanguage(f lavisFile, info *bridge.Info, parts *convert
 	return nil
 }
 
-// lavisWords opens the tokenizer of a stage-1 file's text side.
-func (w *Workspace) lavisWords(ctx context.Context, f lavisFile) (*bridge.Tokenizer, error) {
+// lavisTokenizer opens the tokenizer of a stage-1 file's text side.
+func (w *Workspace) lavisTokenizer(ctx context.Context, f lavisFile) (*bridge.Tokenizer, error) {
 	name := f.options.Tokenizer
 	if name == "" {
 		return nil, OptionErrorf("%s is of stage 1 and does not hold its tokenizer; name the folder of bert-base-uncased with --tokenizer DIR", f.path)

@@ -119,14 +119,14 @@ func (w *Workspace) openSides(ctx context.Context, m *Model, dir string, info br
 			return nil, nil, err
 		}
 	}
-	if vision, err = w.OpenVision(ctx, o.on(vs)); err != nil {
+	if vision, err = w.OpenVision(ctx, o.apply(vs)); err != nil {
 		return nil, nil, err
 	}
 	m.onClose(w.Closer(vision))
 	if info.Language == nil {
 		return vision, nil, nil
 	}
-	if language, err = w.OpenLanguage(ctx, o.on(ls)); err != nil {
+	if language, err = w.OpenLanguage(ctx, o.apply(ls)); err != nil {
 		return nil, nil, err
 	}
 	m.onClose(w.Closer(language))
@@ -134,8 +134,8 @@ func (w *Workspace) openSides(ctx context.Context, m *Model, dir string, info br
 	return vision, language, nil
 }
 
-// on returns a spec with the options that concern every frozen model.
-func (o OpenOptions) on(s OpenSpec) OpenSpec {
+// apply returns a spec with the options that concern every frozen model.
+func (o OpenOptions) apply(s OpenSpec) OpenSpec {
 	s.Backend, s.Isolation, s.Transport, s.DType = o.Backend, o.Isolation, o.Transport, o.DType
 	return s
 }

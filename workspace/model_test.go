@@ -13,7 +13,7 @@ import (
 )
 
 // A changed tokenizer is warned of even if the weights have not changed.
-func TestAnotherTokenizerIsWarnedOf(t *testing.T) {
+func TestWarnsOfAnotherTokenizer(t *testing.T) {
 	dir := t.TempDir()
 	write := func(text string) {
 		if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte(text), 0o644); err != nil {

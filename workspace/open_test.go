@@ -12,7 +12,7 @@ import (
 )
 
 // The registry describes the kit's models as they describe themselves once they are open.
-func TestKitManifestsTellTheTruth(t *testing.T) {
+func TestKitManifestsMatchModels(t *testing.T) {
 	testenv.Cache(t)
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
 	w := New(Options{})

@@ -167,7 +167,7 @@ func (w *Workspace) checkBeforeBuild(path string) error {
 	if err != nil || !policy.Locked && !policy.RequireSigned || !isFile(filepath.Join(path, manifest.File)) {
 		return err
 	}
-	found, err := storedAt(path)
+	found, err := findByPath(path)
 	if err != nil || found.Manifest.Build.Command == "" {
 		return err
 	}
@@ -178,7 +178,7 @@ func (w *Workspace) checkBeforeBuild(path string) error {
 // checkBeforeTest checks a plugin once before the conformance suite starts it in ways of
 // its own, and confines it if a sandbox is required.
 func (w *Workspace) checkBeforeTest(target *conformance.Target, folders []string) error {
-	found, err := storedAt(target.Config.Path)
+	found, err := findByPath(target.Config.Path)
 	if err != nil {
 		return err
 	}
@@ -207,8 +207,8 @@ func (w *Workspace) checkBeforeTest(target *conformance.Target, folders []string
 	return err
 }
 
-// storedAt finds the plugin at a path, which may have no slash.
-func storedAt(path string) (store.Plugin, error) {
+// findByPath finds the plugin at a path, which may have no slash.
+func findByPath(path string) (store.Plugin, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return store.Plugin{}, err

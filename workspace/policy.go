@@ -62,7 +62,7 @@ func (w *Workspace) guard(cfg *host.Config, found store.Plugin, c PluginConstrai
 	if policy.Sandbox == trust.SandboxOn {
 		policy.Libraries = backends.Probe().Folders
 	}
-	w.logSurprises(found, policy)
+	w.logPluginNotes(found, policy)
 	cfg.Name, cfg.Version, cfg.Path = found.Name, found.Manifest.Version, found.Program
 	if len(found.Manifest.Families) > 1 {
 		cfg.Family = found.Manifest.Families[0]
@@ -96,8 +96,8 @@ func checkStartable(found store.Plugin, policy trust.Policy) error {
 	return err
 }
 
-// logSurprises reports what about a plugin may not be as the user thinks.
-func (w *Workspace) logSurprises(found store.Plugin, policy trust.Policy) {
+// logPluginNotes reports what about a plugin may not be as the user thinks.
+func (w *Workspace) logPluginNotes(found store.Plugin, policy trust.Policy) {
 	if found.Shadows != "" {
 		w.log.Warn("two plugins have the name: the project's is used", "plugin", found.Name, "used", found.Dir, "not used", found.Shadows)
 	}

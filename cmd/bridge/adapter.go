@@ -38,5 +38,5 @@ func (p *program) adapterServe(c *cli.Context) error {
 		}
 		names = append(names, f.Name)
 	}
-	return usagef("no adapter family %q%s (there are %s)", args[0], didyoumean.Hint(args[0], names), list(names))
+	return usagef("no adapter family %q%s (there are %s)", args[0], didyoumean.Hint(args[0], names), joinOrNone(names))
 }

@@ -9,13 +9,13 @@ import (
 
 // A bridge goes through other adapters of the models that it was trained with, also
 // where only an id names these: their folders are found for the plugins.
-func TestOtherAdaptersServeABridge(t *testing.T) {
-	w := newWorkplace(t)
+func TestPluginsReplaceABridgesAdapters(t *testing.T) {
+	w := newTestProject(t)
 	self, err := os.Executable()
-	mustDo(t, err)
+	must(t, err)
 	asked := filepath.Join(t.TempDir(), "asked")
 	writer := filepath.Join(t.TempDir(), "bridge-adapter-my-opt")
-	mustDo(t, os.WriteFile(writer, fmt.Appendf(nil, "#!/bin/sh\n>%s\nexec %s adapter serve opt\n", asked, self), 0o755))
+	must(t, os.WriteFile(writer, fmt.Appendf(nil, "#!/bin/sh\n>%s\nexec %s adapter serve opt\n", asked, self), 0o755))
 	for _, line := range []string{"caption kit:stage2 kit:held-out/1 kit:held-out/2 --backend go", "ask kit:stage2 kit:held-out/3 how? --backend go"} {
 		builtIn := w.bridge(exitDone, line+" --isolation none")
 		if other := w.bridge(exitDone, line+" --llm-plugin "+writer, "plugin=my-opt"); lastLines(other, builtIn) != builtIn {
@@ -25,7 +25,7 @@ func TestOtherAdaptersServeABridge(t *testing.T) {
 			t.Errorf("%s: through another encoder adapter %q, want %q", line, other, builtIn)
 		}
 	}
-	for _, ran := range []string{asked, w.ran} {
+	for _, ran := range []string{asked, w.ranFile} {
 		if _, err := os.Stat(ran); err != nil {
 			t.Errorf("a plugin was not asked: %v", err)
 		}

@@ -36,7 +36,7 @@ func (e usageError) Error() string { return e.message }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
 
-// program is one invocation of the command.
+// addProgram is one invocation of the command.
 type program struct {
 	stdout, stderr io.Writer
 	level          slog.LevelVar
@@ -114,12 +114,12 @@ func (p *program) app() *cli.App {
 		}, trustFlags()...),
 		Before: p.before,
 		Commands: []*cli.Command{
-			p.computing(p.demoCommand()), p.doctorCommand(), p.modelsCommand(), p.recipesCommand(),
-			p.computing(p.trainCommand()), p.computing(p.retrainCommand()), p.computing(p.captionCommand()), p.computing(p.askCommand()),
-			p.computing(p.compareCommand()), p.convertCommand(), p.computing(p.verifyCommand()), p.pluginCommand(), p.versionCommand(), p.adapterCommand(),
+			p.abortableCommand(p.demoCommand()), p.doctorCommand(), p.modelsCommand(), p.recipesCommand(),
+			p.abortableCommand(p.trainCommand()), p.abortableCommand(p.retrainCommand()), p.abortableCommand(p.captionCommand()), p.abortableCommand(p.askCommand()),
+			p.abortableCommand(p.compareCommand()), p.convertCommand(), p.abortableCommand(p.verifyCommand()), p.pluginCommand(), p.versionCommand(), p.adapterCommand(),
 		},
 	}
-	complete(app.Commands)
+	setCommandDefaults(app.Commands)
 	return app
 }
 
@@ -149,11 +149,11 @@ func (p *program) before(c *cli.Context) error {
 	return nil
 }
 
-// complete gives all commands what urfave/cli does not inherit.
-func complete(commands []*cli.Command) {
+// setCommandDefaults gives all commands what urfave/cli does not inherit.
+func setCommandDefaults(commands []*cli.Command) {
 	for _, c := range commands {
 		c.OnUsageError, c.HideHelpCommand = wrongUsage, true
-		complete(c.Subcommands)
+		setCommandDefaults(c.Subcommands)
 	}
 }
 

@@ -79,9 +79,9 @@ func (o *ordering) flag(words []string) ([]string, error) {
 	}
 	own = append(slices.Clone(own), cli.HelpFlag)
 	to := &o.out.flags
-	found, ok := find(own, name)
+	found, ok := findFlag(own, name)
 	if !ok {
-		if found, ok = find(o.rootFlags, name); !ok {
+		if found, ok = findFlag(o.rootFlags, name); !ok {
 			return nil, o.unknown(words[0], slices.Concat(own, o.rootFlags))
 		}
 		to = &o.out.root
@@ -96,7 +96,7 @@ func (o *ordering) flag(words []string) ([]string, error) {
 	return words[n:], nil
 }
 
-func find(flags []cli.Flag, name string) (cli.Flag, bool) {
+func findFlag(flags []cli.Flag, name string) (cli.Flag, bool) {
 	i := slices.IndexFunc(flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
 	if i < 0 {
 		return nil, false

@@ -29,7 +29,7 @@ func TestVerifyBridges(t *testing.T) {
 	for _, dir := range dirs {
 		for _, isolation := range []string{"none", "process"} {
 			t.Run(filepath.Base(dir)+"/"+isolation, func(t *testing.T) {
-				if status, out, errs := call(t, "verify", dir, "--isolation", isolation, "--backend", backend); status != exitDone {
+				if status, out, errs := runCommand(t, "verify", dir, "--isolation", isolation, "--backend", backend); status != exitDone {
 					t.Errorf("exit status %d\n%s%s", status, out, errs)
 				}
 			})
@@ -58,7 +58,7 @@ func TestConvertErrors(t *testing.T) {
 		{exitFailed, "give it with --heads", []string{stage2, to, "--llm", folder}},
 		{exitFailed, "posix.system", []string{filepath.Join("..", "..", "internal", "torchfile", "testdata", "evil.pt"), to}},
 	} {
-		status, _, errs := call(t, append([]string{"convert"}, c.args...)...)
+		status, _, errs := runCommand(t, append([]string{"convert"}, c.args...)...)
 		if status != c.status || !strings.Contains(errs, c.want) {
 			t.Errorf("%v: status %d, %s; want %d, %q", c.args, status, errs, c.status, c.want)
 		}
@@ -78,16 +78,16 @@ func TestConvertLAVIS(t *testing.T) {
 		t.Fatal(err)
 	}
 	from := func(name string) string { return filepath.Join("..", "..", "convert", "testdata", name) }
-	want(t, exitDone, "convert", from("stage2.pth"), filepath.Join(dir, "whole"), "--llm", opt, "--heads", "2", "--encoder-heads", "2")
-	want(t, exitDone, "convert", from("stage2.pth"), filepath.Join(dir, "own"), "--llm", opt, "--encoder", opt, "--heads", "2", "--to", "bridge")
-	want(t, exitDone, "convert", from("stage1.pth"), filepath.Join(dir, "first"), "--encoder", retrieval, "--tokenizer", retrieval, "--heads", "2")
-	want(t, exitDone, "convert", from("eva.pth"), filepath.Join(dir, "eva"), "--encoder-heads", "2")
+	mustExit(t, exitDone, "convert", from("stage2.pth"), filepath.Join(dir, "whole"), "--llm", opt, "--heads", "2", "--encoder-heads", "2")
+	mustExit(t, exitDone, "convert", from("stage2.pth"), filepath.Join(dir, "own"), "--llm", opt, "--encoder", opt, "--heads", "2", "--to", "bridge")
+	mustExit(t, exitDone, "convert", from("stage1.pth"), filepath.Join(dir, "first"), "--encoder", retrieval, "--tokenizer", retrieval, "--heads", "2")
+	mustExit(t, exitDone, "convert", from("eva.pth"), filepath.Join(dir, "eva"), "--encoder-heads", "2")
 	for _, name := range []string{"whole", "own"} {
-		if out, _ := want(t, exitDone, "caption", filepath.Join(dir, name), picture, "--backend", "go", "--isolation", "none"); !strings.HasPrefix(out, picture+"\t") {
+		if out, _ := mustExit(t, exitDone, "caption", filepath.Join(dir, name), picture, "--backend", "go", "--isolation", "none"); !strings.HasPrefix(out, picture+"\t") {
 			t.Errorf("%s: %q", name, out)
 		}
 	}
-	if _, errs := want(t, exitFailed, "caption", filepath.Join(dir, "first"), picture); !strings.Contains(errs, "stage-1 bridge") {
+	if _, errs := mustExit(t, exitFailed, "caption", filepath.Join(dir, "first"), picture); !strings.Contains(errs, "stage-1 bridge") {
 		t.Errorf("a stage-1 bridge: %s", errs)
 	}
 }
@@ -105,11 +105,11 @@ func TestCaptionOfLAVIS(t *testing.T) {
 		t.Fatal(err)
 	}
 	sides := []string{"--llm", opt, "--heads", "2", "--encoder-heads", "2"}
-	want(t, exitDone, append([]string{"convert", file("stage2.pth"), filepath.Join(dir, "whole")}, sides...)...)
+	mustExit(t, exitDone, append([]string{"convert", file("stage2.pth"), filepath.Join(dir, "whole")}, sides...)...)
 	how := []string{picture, "--backend", "go", "--isolation", "none", "--prompt", "a photo of"}
-	wanted, _ := want(t, exitDone, append([]string{"caption", filepath.Join(dir, "whole")}, how...)...)
+	wanted, _ := mustExit(t, exitDone, append([]string{"caption", filepath.Join(dir, "whole")}, how...)...)
 	for _, converted := range []bool{true, false} {
-		got, errs := want(t, exitDone, slices.Concat([]string{"caption", file("stage2.pth")}, how, sides)...)
+		got, errs := mustExit(t, exitDone, slices.Concat([]string{"caption", file("stage2.pth")}, how, sides)...)
 		if got != wanted || strings.Contains(errs, "converting the file") != converted {
 			t.Errorf("got %q, want %q; a conversion: want %v\n%s", got, wanted, converted, errs)
 		}
@@ -125,7 +125,7 @@ func TestCaptionOfLAVIS(t *testing.T) {
 		{exitUsage, "--llm belongs to a .pth file", []string{"caption", "kit:stage2", picture, "--llm", opt}},
 		{exitFailed, "not a whole file of torch.save", []string{"caption", picture, picture}},
 	} {
-		if status, _, errs := call(t, c.args...); status != c.status || !strings.Contains(errs, c.want) {
+		if status, _, errs := runCommand(t, c.args...); status != c.status || !strings.Contains(errs, c.want) {
 			t.Errorf("%v: status %d, %s; want %d, %q", c.args, status, errs, c.status, c.want)
 		}
 	}

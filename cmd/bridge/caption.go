@@ -65,7 +65,7 @@ func (p *program) caption(c *cli.Context) error {
 
 // openToGenerate reads the generation flags and opens a model.
 func (p *program) openToGenerate(c *cli.Context, name string) (*workspace.Model, bridge.GenerateOptions, error) {
-	options, err := p.generation(c)
+	options, err := p.generateOptions(c)
 	if err != nil {
 		return nil, options, err
 	}

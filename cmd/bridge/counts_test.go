@@ -20,7 +20,7 @@ func TestRecipesShowCounts(t *testing.T) {
 		"vit-l-flant5-xl-stage2":  "103,200,256 trainable",
 		"vit-l-opt-2.7b-stage2":   "103,593,984 trainable",
 	} {
-		stdout, _ := want(t, exitDone, "recipes", "show", name)
+		stdout, _ := mustExit(t, exitDone, "recipes", "show", name)
 		if !strings.Contains(stdout, "\n# Parameters: "+counts) {
 			t.Errorf("%s: no %q in\n%s", name, counts, stdout)
 		}

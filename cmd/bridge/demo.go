@@ -32,7 +32,7 @@ func (p *program) demo(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	p.introduce(demo)
+	p.printIntro(demo)
 	out := c.String("out")
 	result, err := demo.Run(c.Context, out)
 	if err != nil {
@@ -41,8 +41,8 @@ func (p *program) demo(c *cli.Context) error {
 	return p.printDemo(out, result)
 }
 
-// introduce prints what the demo joins.
-func (p *program) introduce(d *runs.Demo) {
+// printIntro prints what the demo joins.
+func (p *program) printIntro(d *runs.Demo) {
 	fmt.Fprintf(p.stdout, "A Q-Former joins two frozen models, each in a process of its own: the vision encoder %s and a language model.\n"+
 		"The bridge %s was trained for %s. Now the language model is %s, and stage 2 is retrained:\n"+
 		"once from that bridge (warm), once from stage 1, %s (cold).\n\n",

@@ -37,7 +37,7 @@ func (p *program) doctorCommand() *cli.Command {
 					return err
 				}
 			}
-			found := append(examine(backends.Probe()), p.examinePlugins()...)
+			found := append(backendFindings(backends.Probe()), p.pluginFindings()...)
 			for _, f := range found {
 				if c.Bool("json") {
 					if err := p.printJSON(f); err != nil {
@@ -55,8 +55,8 @@ func (p *program) doctorCommand() *cli.Command {
 	}
 }
 
-// examine describes what was probed.
-func examine(r backends.Report) []finding {
+// backendFindings describes what was probed.
+func backendFindings(r backends.Report) []finding {
 	simd := finding{Name: "simd", Value: "yes"}
 	if !r.SIMD {
 		simd.Value, simd.Warning = "no", "this binary computes several times slower than it could; build it with GOEXPERIMENT=simd (make build does)"
@@ -69,13 +69,13 @@ func examine(r backends.Report) []finding {
 		{Name: "backend", Value: fmt.Sprintf("%s: %s", r.Auto.Name, r.Auto.Why)},
 		{Name: "processor", Value: fmt.Sprintf("%s/%s, %d cores in use", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))},
 		simd, xla,
-		{Name: "gpus", Value: list(r.GPUs)},
+		{Name: "gpus", Value: joinOrNone(r.GPUs)},
 	}
 	for _, plugin := range r.Plugins {
 		found = append(found, finding{Name: "pjrt plugin", Value: plugin.Kind + ": " + plugin.Path})
 	}
 	if len(r.Plugins) == 0 {
-		none := "none in " + list(r.Folders)
+		none := "none in " + joinOrNone(r.Folders)
 		if r.XLA && runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
 			none += "; `bridge doctor --install xla-cpu` installs XLA for the CPU"
 		}
@@ -90,14 +90,14 @@ func examine(r backends.Report) []finding {
 		tensors = "sent over gRPC (no shared memory: " + err.Error() + ")"
 	}
 	return append(found,
-		finding{Name: "adapters", Value: list(families)},
+		finding{Name: "adapters", Value: joinOrNone(families)},
 		finding{Name: "tensors", Value: tensors},
 		finding{Name: "configuration", Value: registry.ConfigDir()},
 		finding{Name: "cache", Value: workspace.CacheDir()},
 		finding{Name: "hub cache", Value: registry.Default().Hub})
 }
 
-func list(s []string) string {
+func joinOrNone(s []string) string {
 	if len(s) == 0 {
 		return "none"
 	}

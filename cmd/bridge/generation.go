@@ -51,9 +51,9 @@ func earlyStoppingFlag() cli.Flag {
 	}
 }
 
-// generation reads the generation flags. Flags that contradict each other are wrong
+// generateOptions reads the generation flags. Flags that contradict each other are wrong
 // usage; a flag without effect is warned of.
-func (p *program) generation(c *cli.Context) (bridge.GenerateOptions, error) {
+func (p *program) generateOptions(c *cli.Context) (bridge.GenerateOptions, error) {
 	lengthPenalty := c.Float64("length-penalty")
 	early, err := adapters.ParseEarlyStopping(c.String("early-stopping"))
 	if err != nil {

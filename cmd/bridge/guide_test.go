@@ -75,15 +75,15 @@ func TestGuide(t *testing.T) {
 		t.Run(fmt.Sprintf("line %d", b.line), func(t *testing.T) {
 			var packages []string
 			if strings.Contains(b.script, "pywords") {
-				packages = pinnedPython(t)
+				packages = usePinnedPython(t)
 			}
 			cmd := exec.CommandContext(t.Context(), "/bin/sh", "-e", "-c", b.script)
 			cmd.Dir, cmd.WaitDelay = dir, time.Second
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%s%v\n%s", b.script, err, out)
 			}
-			cutRecipes(t, dir)
-			lendPackages(t, filepath.Join(dir, "pywords"), packages)
+			shortenRecipes(t, dir)
+			addTestPackages(t, filepath.Join(dir, "pywords"), packages)
 		})
 	}
 }
@@ -96,7 +96,7 @@ func TestGuideHasNoOtherCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	command := regexp.MustCompile(`^\s*(\$ )?(\w+=\S* )*(\./|\.venv/bin/)?(bridge|bridge-adapter-\w+|go|python3?|pip3?|cd|tar|git|make|sh|cp|mv|rm|export) `)
-	for i, line := range otherLines(string(text)) {
+	for i, line := range linesOutsideBlocks(string(text)) {
 		if strings.HasPrefix(line, "```") {
 			t.Errorf("line %d opens a block with %s, want ```sh, which is run", i, strings.TrimSpace(line))
 		}
@@ -106,8 +106,8 @@ func TestGuideHasNoOtherCommands(t *testing.T) {
 	}
 }
 
-// otherLines are those outside of the blocks that [guideBlocks] finds, by number.
-func otherLines(text string) map[int]string {
+// linesOutsideBlocks are those outside of the blocks that [guideBlocks] finds, by number.
+func linesOutsideBlocks(text string) map[int]string {
 	lines := map[int]string{}
 	n, inside := 0, false
 	for line := range strings.Lines(text) {
@@ -124,10 +124,10 @@ func otherLines(text string) map[int]string {
 	return lines
 }
 
-// pinnedPython is [carriedPython] where its packages are those that a project pins.
-func pinnedPython(t *testing.T) (packages []string) {
+// usePinnedPython is [usePythonOffline] where its packages are those that a project pins.
+func usePinnedPython(t *testing.T) (packages []string) {
 	t.Helper()
-	packages = carriedPython(t)
+	packages = usePythonOffline(t)
 	pins, err := os.ReadFile("../../plugins/project/template/python/requirements.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -145,8 +145,8 @@ func pinnedPython(t *testing.T) (packages []string) {
 	return packages
 }
 
-// cutRecipes makes the projects' recipes as short as can be.
-func cutRecipes(t *testing.T, dir string) {
+// shortenRecipes makes the projects' recipes as short as can be.
+func shortenRecipes(t *testing.T, dir string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*", "recipe.toml"))
 	if err != nil {
@@ -163,16 +163,16 @@ func cutRecipes(t *testing.T, dir string) {
 		for key, value := range map[string]string{"steps": "6", "warmup": "1", "batch": "8", "every": "0", "examples": "8", "captions": "2"} {
 			text = regexp.MustCompile(`(?m)^`+key+` = .*$`).ReplaceAll(text, []byte(key+" = "+value))
 		}
-		write(t, file, strings.Replace(string(text), "pictures = 1000", "pictures = 64", 1)+"\n[run]\nbackend = \"go\"\n")
+		writeFile(t, file, strings.Replace(string(text), "pictures = 1000", "pictures = 64", 1)+"\n[run]\nbackend = \"go\"\n")
 	}
 }
 
-// lendPackages gives the tests' packages to the .venv of a project.
-func lendPackages(t *testing.T, project string, packages []string) {
+// addTestPackages gives the tests' packages to the .venv of a project.
+func addTestPackages(t *testing.T, project string, packages []string) {
 	t.Helper()
 	for _, site := range sitePackages(t, project) {
 		if len(packages) > 0 {
-			write(t, filepath.Join(site, "of_the_tests.pth"), strings.Join(packages, "\n")+"\n")
+			writeFile(t, filepath.Join(site, "of_the_tests.pth"), strings.Join(packages, "\n")+"\n")
 		}
 	}
 }

@@ -36,9 +36,9 @@ func (p *program) await(ctx context.Context, ended <-chan int) int {
 	return p.status(ctx, ctx.Err())
 }
 
-// computing marks a command that may be ended in the middle of its work. The others end on
+// abortableCommand marks a command that may be ended in the middle of its work. The others end on
 // their own: they write files, and remove those that are not whole.
-func (p *program) computing(c *cli.Command) *cli.Command {
+func (p *program) abortableCommand(c *cli.Command) *cli.Command {
 	c.Before = func(*cli.Context) error {
 		p.abortable.Store(true)
 		return nil

@@ -48,7 +48,7 @@ func serveStalling() int {
 		scorer, _ := adapters.AsScorer(m)
 		embedder, _ := adapters.AsTokenEmbedder(m)
 		counter, _ := adapters.AsTokenCounter(m)
-		return stalling{m, scorer, embedder, counter, s}, nil
+		return stallingModel{m, scorer, embedder, counter, s}, nil
 	}
 	if err := plugins.ServeWith(plugins.ServeConfig{Families: []adapters.Family{f}, Name: f.Name}); err != nil {
 		return exitFailed
@@ -73,7 +73,7 @@ func (s *stall) at(place string) {
 	select {}
 }
 
-type stalling struct {
+type stallingModel struct {
 	adapters.LanguageModel
 	adapters.Scorer
 	adapters.TokenEmbedder
@@ -81,12 +81,12 @@ type stalling struct {
 	stall *stall
 }
 
-func (s stalling) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
+func (s stallingModel) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
 	s.stall.at("loss")
 	return s.LanguageModel.Loss(ctx, req)
 }
 
-func (s stalling) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
+func (s stallingModel) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
 	s.stall.at("generate")
 	return s.LanguageModel.Generate(ctx, req, emit)
 }
@@ -108,12 +108,12 @@ func newStallingPlugin(t *testing.T) stallingPlugin {
 		t.Fatal(err)
 	}
 	p := stallingPlugin(path)
-	p.set(t, "nowhere")
+	p.setMode(t, "nowhere")
 	return p
 }
 
-// set says where the plugin is to stall when it is started next.
-func (p stallingPlugin) set(t *testing.T, mode string) {
+// setMode says where the plugin is to stall when it is started next.
+func (p stallingPlugin) setMode(t *testing.T, mode string) {
 	t.Helper()
 	for _, name := range []string{".reached", ".pids"} {
 		if err := os.Remove(string(p) + name); err != nil && !os.IsNotExist(err) {
@@ -153,7 +153,7 @@ func running(pid int) bool {
 // does. Nothing may be left of it.
 func (p stallingPlugin) interrupt(t *testing.T, mode string, args ...string) string {
 	t.Helper()
-	p.set(t, mode)
+	p.setMode(t, mode)
 	return p.interruptAt(t, mode, p.reached, args...)
 }
 
@@ -167,8 +167,8 @@ func (p stallingPlugin) reached() bool {
 // does. Nothing may be left of it.
 func (p stallingPlugin) interruptAt(t *testing.T, place string, reached func() bool, args ...string) string {
 	t.Helper()
-	temporary := shortTemporary(t)
-	state, said := strikeAt(t, temporary, os.Interrupt, place, reached, args...)
+	temporary := shortTempDir(t)
+	state, said := signalAt(t, temporary, os.Interrupt, place, reached, args...)
 	if got := state.ExitCode(); got != exitInterrupted {
 		t.Errorf("status %d, want %d\n%s", got, exitInterrupted, said)
 	}
@@ -178,14 +178,14 @@ func (p stallingPlugin) interruptAt(t *testing.T, place string, reached func() b
 			t.Errorf("process %d of the plugin is left", pid)
 		}
 	}
-	if left := sockets(t, temporary); len(left) > 0 {
+	if left := socketDirs(t, temporary); len(left) > 0 {
 		t.Errorf("folders of sockets are left: %v", left)
 	}
 	return said
 }
 
-// shortTemporary is a folder for sockets, whose addresses are short.
-func shortTemporary(t *testing.T) string {
+// shortTempDir is a folder for sockets, whose addresses are short.
+func shortTempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "b")
 	if err != nil {
@@ -195,8 +195,8 @@ func shortTemporary(t *testing.T) string {
 	return dir
 }
 
-// sockets lists the folders of plugins' sockets.
-func sockets(t *testing.T, temporary string) []string {
+// socketDirs lists the folders of plugins' sockets.
+func socketDirs(t *testing.T, temporary string) []string {
 	t.Helper()
 	all, err := filepath.Glob(filepath.Join(temporary, "bridge-*", "p*"))
 	if err != nil {
@@ -205,17 +205,17 @@ func sockets(t *testing.T, temporary string) []string {
 	return all
 }
 
-// strike runs a command until its plugin stalls, sends it a signal, and returns
+// signalAtStall runs a command until its plugin stalls, sends it a signal, and returns
 // how it ended and what it said.
-func (p stallingPlugin) strike(t *testing.T, temporary string, signal os.Signal, mode string, args ...string) (*os.ProcessState, string) {
+func (p stallingPlugin) signalAtStall(t *testing.T, temporary string, signal os.Signal, mode string, args ...string) (*os.ProcessState, string) {
 	t.Helper()
-	p.set(t, mode)
-	return strikeAt(t, temporary, signal, mode, p.reached, args...)
+	p.setMode(t, mode)
+	return signalAt(t, temporary, signal, mode, p.reached, args...)
 }
 
-// strikeAt runs a command until it has come to a place, sends it a signal, and
+// signalAt runs a command until it has come to a place, sends it a signal, and
 // returns how it ended and what it said.
-func strikeAt(t *testing.T, temporary string, signal os.Signal, place string, reached func() bool, args ...string) (*os.ProcessState, string) {
+func signalAt(t *testing.T, temporary string, signal os.Signal, place string, reached func() bool, args ...string) (*os.ProcessState, string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -262,10 +262,10 @@ func TestInterruptLeavesNothing(t *testing.T) {
 	}
 	testenv.Cache(t)
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
-	p, from := newStallingPlugin(t), smallStart(t)
+	p, from := newStallingPlugin(t), saveSmallBridge(t)
 	model := copyModel(t, "tiny-opt")
 	train := func(dir string, more ...string) []string {
-		return disturbedRun(dir, from, "process", append([]string{"--set", "run.checkpoint_every=0", "--set", "optimizer.steps=6",
+		return disturbableRun(dir, from, "process", append([]string{"--set", "run.checkpoint_every=0", "--set", "optimizer.steps=6",
 			"--set", "language.plugin=" + string(p), "--set", "language.id=" + model}, more...)...)
 	}
 	t.Run("train, load", func(t *testing.T) {
@@ -278,8 +278,8 @@ func TestInterruptLeavesNothing(t *testing.T) {
 			t.Fatalf("no checkpoint of what was done, or no word of it: %v\n%s", err, said)
 		}
 	})
-	p.set(t, "nowhere")
-	want(t, exitDone, train(dir, "--resume", "--set", "language.memory_limit=8GB")...)
+	p.setMode(t, "nowhere")
+	mustExit(t, exitDone, train(dir, "--resume", "--set", "language.memory_limit=8GB")...)
 	t.Run("caption, load", func(t *testing.T) {
 		p.interrupt(t, "load", "caption", dir, "kit:held-out/0", "--backend", "go")
 	})
@@ -287,7 +287,7 @@ func TestInterruptLeavesNothing(t *testing.T) {
 		p.interrupt(t, "generate", "caption", dir, "kit:held-out/0", "--backend", "go")
 	})
 	t.Run("caption, in the host", func(t *testing.T) { // which hears nothing while it reads
-		p.set(t, "nowhere")
+		p.setMode(t, "nowhere")
 		picture := filepath.Join(t.TempDir(), "picture.png")
 		if err := syscall.Mkfifo(picture, 0o600); err != nil {
 			t.Fatal(err)
@@ -318,21 +318,21 @@ func TestKilledBridgeLeavesNothing(t *testing.T) {
 	folder := filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm")
 	for _, mode := range []string{"load", "loss", "loss 2", "generate"} {
 		t.Run(mode, func(t *testing.T) {
-			temporary := shortTemporary(t)
+			temporary := shortTempDir(t)
 			verify := []string{"verify", folder, "--plugin", string(p), "--backend", "go"}
-			p.strike(t, temporary, os.Kill, mode, verify...)
+			p.signalAtStall(t, temporary, os.Kill, mode, verify...)
 			for deadline := time.Now().Add(time.Minute); slices.ContainsFunc(p.pids(t), running); time.Sleep(5 * time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatal("a process of the plugin outlives its host")
 				}
 			}
-			if len(sockets(t, temporary)) == 0 {
+			if len(socketDirs(t, temporary)) == 0 {
 				t.Fatal("the killed command had no socket that could be swept")
 			}
-			p.set(t, "nowhere")
+			p.setMode(t, "nowhere")
 			t.Setenv("TMPDIR", temporary)
-			want(t, exitDone, verify...)
-			if left := sockets(t, temporary); len(left) > 0 {
+			mustExit(t, exitDone, verify...)
+			if left := socketDirs(t, temporary); len(left) > 0 {
 				t.Errorf("the next command leaves %v", left)
 			}
 		})
@@ -345,7 +345,7 @@ func TestMemoryLimitOfARecipe(t *testing.T) {
 		testenv.Lacking(t, "a /proc to see memory in", err)
 	}
 	testenv.Cache(t)
-	_, stderr := want(t, exitFailed, disturbedRun(filepath.Join(t.TempDir(), "run"), smallStart(t), "process", "--set", "language.memory_limit=1MB")...)
+	_, stderr := mustExit(t, exitFailed, disturbableRun(filepath.Join(t.TempDir(), "run"), saveSmallBridge(t), "process", "--set", "language.memory_limit=1MB")...)
 	for _, says := range []string{"plugin opt", "killed by bridge: it held ", "its limit is 1 MB", "raise memory_limit"} {
 		if !strings.Contains(stderr, says) {
 			t.Errorf("no %q in %s", says, stderr)

@@ -25,15 +25,15 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 )
 
-// strike says when a process is killed: as the nth message of an RPC has been
+// signalAtStall says when a process is killed: as the nth message of an RPC has been
 // sent or received. The RPC "start" is the start of the process.
-type strike struct {
+type killPoint struct {
 	rpc      string
 	received bool
 	nth      int
 }
 
-func (s strike) String() string {
+func (s killPoint) String() string {
 	way := map[bool]string{false: "sent", true: "received"}[s.received]
 	if s.rpc == "start" {
 		return "start"
@@ -44,27 +44,27 @@ func (s strike) String() string {
 // killer sees what passes between the host and a plugin, and kills it where it
 // is told to: from outside, so that any executable can be struck.
 type killer struct {
-	mu      sync.Mutex
-	pid     int
-	all     []procfs.Process
-	strikes []strike // to come, in this order
-	done    int
+	mu     sync.Mutex
+	pid    int
+	all    []procfs.Process
+	points []killPoint // to come, in this order
+	kills  int
 }
 
 var _ stats.Handler = (*killer)(nil)
 
 // arm sets the strikes that come next.
-func (k *killer) arm(strikes ...strike) {
+func (k *killer) arm(strikes ...killPoint) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.strikes, k.done = strikes, 0
+	k.points, k.kills = strikes, 0
 }
 
-// dealt is how many of the strikes were dealt.
-func (k *killer) dealt() int {
+// killed is how many of the strikes were dealt.
+func (k *killer) killed() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.done
+	return k.kills
 }
 
 func (k *killer) started(pid int) {
@@ -74,33 +74,33 @@ func (k *killer) started(pid int) {
 		k.all = append(k.all, p)
 	}
 	k.mu.Unlock()
-	k.see(strike{rpc: "start"})
+	k.reach(killPoint{rpc: "start"})
 }
 
-func (k *killer) see(s strike) {
+func (k *killer) reach(s killPoint) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.strikes) > 0 && k.strikes[0] == s {
-		k.strikes, k.done = k.strikes[1:], k.done+1
+	if len(k.points) > 0 && k.points[0] == s {
+		k.points, k.kills = k.points[1:], k.kills+1
 		_ = syscall.Kill(k.pid, syscall.SIGKILL)
 	}
 }
 
-// progress counts the messages of a call.
-type progress struct {
+// callProgress counts the messages of a call.
+type callProgress struct {
 	rpc            string
 	mu             sync.Mutex
 	sent, received int
 }
 
-type progressKey struct{}
+type callProgressKey struct{}
 
 func (k *killer) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	return context.WithValue(ctx, progressKey{}, &progress{rpc: filepath.Base(info.FullMethodName)})
+	return context.WithValue(ctx, callProgressKey{}, &callProgress{rpc: filepath.Base(info.FullMethodName)})
 }
 
 func (k *killer) HandleRPC(ctx context.Context, event stats.RPCStats) {
-	p, ok := ctx.Value(progressKey{}).(*progress)
+	p, ok := ctx.Value(callProgressKey{}).(*callProgress)
 	if !ok {
 		return
 	}
@@ -109,10 +109,10 @@ func (k *killer) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	switch event.(type) {
 	case *stats.OutPayload:
 		p.sent++
-		k.see(strike{p.rpc, false, p.sent})
+		k.reach(killPoint{p.rpc, false, p.sent})
 	case *stats.InPayload:
 		p.received++
-		k.see(strike{p.rpc, true, p.received})
+		k.reach(killPoint{p.rpc, true, p.received})
 	}
 }
 
@@ -221,7 +221,7 @@ func exampleInPython(t *testing.T) host.Config {
 // when the adapter dies.
 func exampleWithServer(t *testing.T) host.Config {
 	t.Helper()
-	checkpoint, program := served(t)
+	checkpoint, program := serveTinyLlama(t)
 	return host.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
 }
 
@@ -236,25 +236,25 @@ func exampleWithTorch(example, family string) func(t *testing.T) host.Config {
 
 // request is one call of an adapter, and the places where it is struck.
 type request struct {
-	rpc     string
-	ask     func(ctx context.Context) (any, error)
-	strikes []strike
+	rpc    string
+	call   func(ctx context.Context) (any, error)
+	points []killPoint
 }
 
-// sentAndReceived strikes at the messages of a call that are given.
-func sentAndReceived(rpc string, sent, received []int) (all []strike) {
+// killPoints strikes at the messages of a call that are given.
+func killPoints(rpc string, sent, received []int) (all []killPoint) {
 	for _, n := range sent {
-		all = append(all, strike{rpc, false, n})
+		all = append(all, killPoint{rpc, false, n})
 	}
 	for _, n := range received {
-		all = append(all, strike{rpc, true, n})
+		all = append(all, killPoint{rpc, true, n})
 	}
 	return all
 }
 
-// tooBigForAMessage is the prompts of a request that takes several messages in
+// multiMessagePrompts is the prompts of a request that takes several messages in
 // chunks, as its gradient does; the examples refer to two of them.
-func tooBigForAMessage(width int) *adapters.Tensor {
+func multiMessagePrompts(width int) *adapters.Tensor {
 	const queries = 2
 	prompts := adapters.NewTensor(adapters.Float32, 3<<20/(4*width*queries), queries, width)
 	for i := range prompts.Float32s() {
@@ -264,7 +264,7 @@ func tooBigForAMessage(width int) *adapters.Tensor {
 }
 
 func languageRequests(m adapters.LanguageModel) []request {
-	prompts := tooBigForAMessage(m.Spec().Width)
+	prompts := multiMessagePrompts(m.Spec().Width)
 	examples := []adapters.Example{
 		{Segments: []adapters.Segment{adapters.PromptSegment(1), adapters.TextSegment("a photo of")}, Target: " a dog"},
 		{Segments: []adapters.Segment{adapters.PromptSegment(0)}, Target: "two cats"},
@@ -272,7 +272,7 @@ func languageRequests(m adapters.LanguageModel) []request {
 	all := []request{
 		{"Loss", func(ctx context.Context) (any, error) {
 			return m.Loss(ctx, &adapters.LossRequest{Prompts: prompts, Examples: examples, Gradient: m.Spec().Has(adapters.CapGradient)})
-		}, sentAndReceived("Loss", []int{1, 2, 4}, []int{1, 2, 4})},
+		}, killPoints("Loss", []int{1, 2, 4}, []int{1, 2, 4})},
 		{"Generate", func(ctx context.Context) (any, error) {
 			var pieces []adapters.Piece
 			resp, err := m.Generate(ctx, &adapters.GenerateRequest{Prompts: prompts, Examples: examples,
@@ -280,29 +280,29 @@ func languageRequests(m adapters.LanguageModel) []request {
 				pieces = append(pieces, p)
 				return nil
 			})
-			return []any{resp, texts(pieces, len(examples))}, err
-		}, sentAndReceived("Generate", []int{1, 3}, []int{1, 2})},
+			return []any{resp, joinPieces(pieces, len(examples))}, err
+		}, killPoints("Generate", []int{1, 3}, []int{1, 2})},
 	}
 	if scorer, ok := adapters.AsScorer(m); ok {
 		all = append(all, request{"Score", func(ctx context.Context) (any, error) {
 			return scorer.Score(ctx, &adapters.ScoreRequest{Prompts: prompts, Examples: examples[:1], Candidates: [][]string{{"a dog", "two"}}})
-		}, sentAndReceived("Score", []int{1}, []int{1})})
+		}, killPoints("Score", []int{1}, []int{1})})
 	}
 	if embedder, ok := adapters.AsTokenEmbedder(m); ok {
 		all = append(all, request{"EmbedTokens", func(ctx context.Context) (any, error) {
 			return embedder.EmbedTokens(ctx, &adapters.EmbedTokensRequest{Texts: []string{"a dog"}})
-		}, sentAndReceived("EmbedTokens", []int{1}, []int{1})})
+		}, killPoints("EmbedTokens", []int{1}, []int{1})})
 	}
 	if counter, ok := adapters.AsTokenCounter(m); ok {
 		all = append(all, request{"CountTokens", func(ctx context.Context) (any, error) {
 			return counter.CountTokens(ctx, []string{"a dog", "two cats"})
-		}, sentAndReceived("CountTokens", []int{1}, []int{1})})
+		}, killPoints("CountTokens", []int{1}, []int{1})})
 	}
 	return all
 }
 
-// texts are the pieces put together: how an answer is cut into them may differ.
-func texts(pieces []adapters.Piece, n int) []string {
+// joinPieces are the pieces put together: how an answer is cut into them may differ.
+func joinPieces(pieces []adapters.Piece, n int) []string {
 	all := make([]string, n)
 	for _, p := range pieces {
 		all[p.Example] += p.Text
@@ -322,7 +322,7 @@ func visionRequests(m adapters.VisionEncoder) []request {
 	}
 	return []request{{"Encode", func(ctx context.Context) (any, error) {
 		return m.Encode(ctx, &adapters.EncodeRequest{Images: images})
-	}, sentAndReceived("Encode", []int{1, 2}, []int{1, 2})}}
+	}, killPoints("Encode", []int{1, 2}, []int{1, 2})}}
 }
 
 // TestKillMatrix kills an adapter's process at every stage of its life and of
@@ -341,11 +341,11 @@ func TestKillMatrix(t *testing.T) {
 			t.Run("first start", func(t *testing.T) { killFirstStart(t, cfg, k) })
 			requests, closeModel := openVictim(t, cfg, v.kind)
 			for _, r := range requests {
-				want, err := r.ask(t.Context())
+				want, err := r.call(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, s := range r.strikes {
+				for _, s := range r.points {
 					if s.nth > 1 && v.transport != host.TransportGRPC && !(s.rpc == "Generate" && s.received) {
 						continue // in shared memory a request is one message, and an answer another
 					}
@@ -353,13 +353,13 @@ func TestKillMatrix(t *testing.T) {
 				}
 			}
 			first := requests[0]
-			want, err := first.ask(t.Context())
+			want, err := first.call(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, s := range lifeStrikes() { // of the process that comes next
+			for _, s := range startPoints() { // of the process that comes next
 				t.Run("restart, "+s.String(), func(t *testing.T) {
-					killAt(t, k, first, want, strike{first.rpc, false, 1}, s)
+					killAt(t, k, first, want, killPoint{first.rpc, false, 1}, s)
 				})
 			}
 			closeModel()
@@ -372,10 +372,10 @@ func TestKillMatrix(t *testing.T) {
 	}
 }
 
-// lifeStrikes are the stages before a model is loaded: the handshake, and Load
+// startPoints are the stages before a model is loaded: the handshake, and Load
 // before hello, after it, and after what comes next.
-func lifeStrikes() []strike {
-	return append([]strike{{rpc: "start"}}, sentAndReceived("Load", []int{1}, []int{1, 2})...)
+func startPoints() []killPoint {
+	return append([]killPoint{{rpc: "start"}}, killPoints("Load", []int{1}, []int{1, 2})...)
 }
 
 func openVictim(t *testing.T, cfg host.Config, kind adapters.ModelKind) ([]request, func()) {
@@ -407,7 +407,7 @@ func openVictim(t *testing.T, cfg host.Config, kind adapters.ModelKind) ([]reque
 // killFirstStart strikes before there is a model: opening it fails with the
 // whole story, and works the next time.
 func killFirstStart(t *testing.T, cfg host.Config, k *killer) {
-	for _, s := range lifeStrikes() {
+	for _, s := range startPoints() {
 		k.arm(s)
 		p, err := host.Launch(t.Context(), cfg)
 		if err == nil { // the spec was on its way
@@ -421,7 +421,7 @@ func killFirstStart(t *testing.T, cfg host.Config, k *killer) {
 		if adapters.KindOf(err) != adapters.Unavailable || !strings.Contains(err.Error(), "rpc "+rpc+": signal: killed") {
 			t.Errorf("%v: got %v", s, err)
 		}
-		if k.dealt() != 1 {
+		if k.killed() != 1 {
 			t.Errorf("%v: it was not killed", s)
 		}
 	}
@@ -429,16 +429,16 @@ func killFirstStart(t *testing.T, cfg host.Config, k *killer) {
 }
 
 // killAt makes a request during which the strikes are dealt.
-func killAt(t *testing.T, k *killer, r request, want any, strikes ...strike) {
+func killAt(t *testing.T, k *killer, r request, want any, strikes ...killPoint) {
 	k.arm(strikes...)
-	got, err := r.ask(t.Context())
+	got, err := r.call(t.Context())
 	if err != nil {
 		t.Fatalf("the request was not repeated: %v", err)
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Error("the answer after a death is another than without")
 	}
-	switch dealt := k.dealt(); {
+	switch dealt := k.killed(); {
 	case dealt == len(strikes):
 	case strikes[0].nth > 1: // as few messages as this call has, they have another form
 		t.Logf("there is no such message")

@@ -13,7 +13,7 @@ func TestGenerationFlags(t *testing.T) {
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
 	caption := func(flags ...string) (stdout, stderr string) {
 		args := []string{"caption", "kit:stage2", "kit:held-out/17", "--isolation", "none", "--backend", "go"}
-		return want(t, exitDone, append(args, flags...)...)
+		return mustExit(t, exitDone, append(args, flags...)...)
 	}
 	greedy, _ := caption()
 	short, _ := caption("--max-new-tokens", "2")

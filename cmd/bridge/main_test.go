@@ -41,8 +41,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// call runs a command line with a configuration folder of its own.
-func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
+// runCommand runs a command line with a configuration folder of its own.
+func runCommand(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
 	t.Setenv("HF_HUB_CACHE", t.TempDir())
@@ -51,32 +51,32 @@ func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), errs.String()
 }
 
-// want calls and checks the status.
-func want(t *testing.T, status int, args ...string) (stdout, stderr string) {
+// mustExit calls and checks the status.
+func mustExit(t *testing.T, status int, args ...string) (stdout, stderr string) {
 	t.Helper()
-	got, stdout, stderr := call(t, args...)
+	got, stdout, stderr := runCommand(t, args...)
 	if got != status {
 		t.Fatalf("bridge %s: status %d, want %d\n%s%s", strings.Join(args, " "), got, status, stdout, stderr)
 	}
 	return stdout, stderr
 }
 
-// leaves lists every command that does something, with its path.
-func leaves(commands []*cli.Command, path ...string) map[string]*cli.Command {
+// leafCommands lists every command that does something, with its path.
+func leafCommands(commands []*cli.Command, path ...string) map[string]*cli.Command {
 	all := map[string]*cli.Command{}
 	for _, c := range commands {
 		here := append(slices.Clone(path), c.Name)
 		if len(c.Subcommands) == 0 {
 			all[strings.Join(here, " ")] = c
 		}
-		for name, sub := range leaves(c.Subcommands, here...) {
+		for name, sub := range leafCommands(c.Subcommands, here...) {
 			all[name] = sub
 		}
 	}
 	return all
 }
 
-func allCommands() map[string]*cli.Command { return leaves((&program{}).app().Commands) }
+func allCommands() map[string]*cli.Command { return leafCommands((&program{}).app().Commands) }
 
 func TestEveryCommandRefusesUnknownFlagsAnywhere(t *testing.T) {
 	for name := range allCommands() {
@@ -87,7 +87,7 @@ func TestEveryCommandRefusesUnknownFlagsAnywhere(t *testing.T) {
 			append(slices.Clone(path), "a", "b", "--no-such-flag=1"),
 			append(slices.Clone(path), "a", "-no-such-flag", "b"),
 		} {
-			_, stderr := want(t, exitUsage, args...)
+			_, stderr := mustExit(t, exitUsage, args...)
 			if !strings.Contains(stderr, "bridge "+name+" has no flag --no-such-flag") {
 				t.Errorf("%v: %s", args, stderr)
 			}
@@ -129,7 +129,7 @@ func TestEveryCommandTakesItsFlagsAnywhere(t *testing.T) {
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 	for name, c := range allCommands() {
-		stdout, _ := want(t, exitDone, append(strings.Fields(name), "--help")...)
+		stdout, _ := mustExit(t, exitDone, append(strings.Fields(name), "--help")...)
 		if !strings.Contains(stdout, "Example: bridge "+name) || !strings.Contains(stdout, c.Usage) {
 			t.Errorf("the help of %s lacks an example or what it does:\n%s", name, stdout)
 		}
@@ -175,7 +175,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"retrain", "--llm", "no such"}, "bridge: --llm no such: language.id: no model \"no such\""},
 		{[]string{"recipes", "check", "tiny-stage1", "--set", "optimizer.lr=2", "--set", "seed=x"}, "bridge: --set seed=x: seed: is the string"},
 	} {
-		_, stderr := want(t, exitUsage, c.args...)
+		_, stderr := mustExit(t, exitUsage, c.args...)
 		if !strings.Contains(stderr, c.want) {
 			t.Errorf("bridge %s: no %q in\n%s", strings.Join(c.args, " "), c.want, stderr)
 		}
@@ -188,7 +188,7 @@ func TestWrongBackendIsWrongUsage(t *testing.T) {
 		if !slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return f.Names()[0] == "backend" }) {
 			continue
 		}
-		_, stderr := want(t, exitUsage, append(strings.Fields(name), "a", "b", "c", "--backend", "bogus")...)
+		_, stderr := mustExit(t, exitUsage, append(strings.Fields(name), "a", "b", "c", "--backend", "bogus")...)
 		if !strings.Contains(stderr, "--backend: backend \"bogus\" is not known, want auto") {
 			t.Errorf("bridge %s: %s", name, stderr)
 		}
@@ -214,7 +214,7 @@ func TestDamagedModelIsAFailure(t *testing.T) {
 		if err := damage(filepath.Join(dir, file)); err != nil {
 			t.Fatal(err)
 		}
-		_, stderr := want(t, exitFailed, "retrain", "--llm", dir, "--backend", "go", "--set", "language.isolation=none", "--out", filepath.Join(t.TempDir(), "run"))
+		_, stderr := mustExit(t, exitFailed, "retrain", "--llm", dir, "--backend", "go", "--set", "language.isolation=none", "--out", filepath.Join(t.TempDir(), "run"))
 		if !strings.Contains(stderr, file) {
 			t.Errorf("%s spoilt: %s", file, stderr)
 		}
@@ -243,7 +243,7 @@ func TestFailures(t *testing.T) {
 		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run2")}, "`bridge models pull flant5-xl` fetches google/flan-t5-xl"},
 		{[]string{"train", "vit-l-stage1", "--out", filepath.Join(dir, "run3")}, "`bridge models pull clip-vit-l-14`"},
 	} {
-		_, stderr := want(t, exitFailed, c.args...)
+		_, stderr := mustExit(t, exitFailed, c.args...)
 		if !strings.Contains(stderr, c.want) {
 			t.Errorf("bridge %s: no %q in\n%s", strings.Join(c.args, " "), c.want, stderr)
 		}
@@ -259,8 +259,8 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// objects decodes one JSON object a line.
-func objects(t *testing.T, text string) []map[string]any {
+// decodeLines decodes one JSON object a line.
+func decodeLines(t *testing.T, text string) []map[string]any {
 	t.Helper()
 	var all []map[string]any
 	for line := range strings.Lines(text) {
@@ -275,8 +275,8 @@ func objects(t *testing.T, text string) []map[string]any {
 
 func TestJSONIsOneObjectALine(t *testing.T) {
 	for _, args := range [][]string{{"doctor", "--json"}, {"models", "list", "--json"}, {"models", "show", "--json", "tiny-opt"}, {"recipes", "list", "--json"}} {
-		stdout, _ := want(t, exitDone, args...)
-		if len(objects(t, stdout)) == 0 {
+		stdout, _ := mustExit(t, exitDone, args...)
+		if len(decodeLines(t, stdout)) == 0 {
 			t.Errorf("bridge %s printed nothing", strings.Join(args, " "))
 		}
 	}
@@ -296,7 +296,7 @@ func TestTextOutput(t *testing.T) {
 		{[]string{}, []string{"bridge demo", "COMMANDS"}},
 		{[]string{"help"}, []string{"bridge demo"}},
 	} {
-		stdout, _ := want(t, exitDone, c.args...)
+		stdout, _ := mustExit(t, exitDone, c.args...)
 		for _, w := range c.want {
 			if !strings.Contains(stdout, w) {
 				t.Errorf("bridge %s: no %q in\n%s", strings.Join(c.args, " "), w, stdout)
@@ -309,8 +309,8 @@ func TestVerify(t *testing.T) {
 	golden := filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm")
 	figures := map[string]string{}
 	for _, how := range []string{"--isolation=none", "--transport=grpc", "--transport=auto"} {
-		figures[how], _ = want(t, exitDone, "verify", golden, how, "--backend", "go", "--json")
-		for _, o := range objects(t, figures[how]) {
+		figures[how], _ = mustExit(t, exitDone, "verify", golden, how, "--backend", "go", "--json")
+		for _, o := range decodeLines(t, figures[how]) {
 			if o["ok"] != true {
 				t.Errorf("%s: %v", how, o)
 			}
@@ -319,16 +319,16 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%s gives other figures than --isolation=none:\n%s\n%s", how, figures[how], figures["--isolation=none"])
 		}
 	}
-	stdout, _ := want(t, exitDone, "verify", "--backend=go", "--isolation=none", filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-quick-gelu"))
+	stdout, _ := mustExit(t, exitDone, "verify", "--backend=go", "--isolation=none", filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-quick-gelu"))
 	if !strings.Contains(stdout, "encode") {
 		t.Errorf("the table: %s", stdout)
 	}
 	// Pictures of a size that the cases alone have, asked for across the boundary.
 	resized := filepath.Join("..", "..", "adapters", "eva", "testdata", "golden-larger")
-	want(t, exitDone, "verify", "--backend=go", "--isolation=process", resized)
+	mustExit(t, exitDone, "verify", "--backend=go", "--isolation=process", resized)
 	// Pictures of two sizes, of which one is the checkpoint's own.
 	both := filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-two-sizes")
-	if stdout, _ := want(t, exitDone, "verify", "--backend=go", "--isolation=none", both); strings.Count(stdout, "ok") != 8 {
+	if stdout, _ := mustExit(t, exitDone, "verify", "--backend=go", "--isolation=none", both); strings.Count(stdout, "ok") != 8 {
 		t.Errorf("two sizes: want 8 cases\n%s", stdout)
 	}
 }

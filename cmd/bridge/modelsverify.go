@@ -22,8 +22,8 @@ func (p *program) modelsVerifyCommand() *cli.Command {
 	}
 }
 
-// checkedLine is a file as --json shows it.
-type checkedLine struct {
+// checksumLine is a file as --json shows it.
+type checksumLine struct {
 	Path     string `json:"path"`
 	Size     int64  `json:"size"`
 	Checksum string `json:"checksum"`
@@ -32,7 +32,7 @@ type checkedLine struct {
 }
 
 func (p *program) modelsVerify(c *cli.Context) error {
-	b, err := p.named(c)
+	b, err := p.lookupModel(c)
 	if err != nil {
 		return err
 	}
@@ -44,17 +44,17 @@ func (p *program) modelsVerify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.printChecked(checked, c.Bool("json")); err != nil {
+	if err := p.printChecksums(checked, c.Bool("json")); err != nil {
 		return err
 	}
 	return p.repairOrFail(c, b, dir, checked)
 }
 
-func (p *program) printChecked(checked []hub.Checked, asJSON bool) error {
+func (p *program) printChecksums(checked []hub.Checked, asJSON bool) error {
 	var rows [][]string
 	for _, f := range checked {
 		if asJSON {
-			if err := p.printJSON(checkedLine{filepath.ToSlash(f.Path), f.Size, f.Got, f.Want, f.OK()}); err != nil {
+			if err := p.printJSON(checksumLine{filepath.ToSlash(f.Path), f.Size, f.Got, f.Want, f.OK()}); err != nil {
 				return err
 			}
 			continue

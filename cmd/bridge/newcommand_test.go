@@ -34,7 +34,7 @@ func (p *program) words(c *cli.Context) error {
 
 // A new command needs a file and a line in app.go. Flags anywhere, unknown flags, wrong
 // numbers of arguments and help then work as for every other command.
-func TestANewCommandIsAFileAndALine(t *testing.T) {
+func TestNewCommandNeedsOneFileAndOneLine(t *testing.T) {
 	for _, c := range []struct {
 		status       int
 		args, stdout string
@@ -51,7 +51,7 @@ func TestANewCommandIsAFileAndALine(t *testing.T) {
 		p := &program{stdout: &out, stderr: &errs}
 		app := p.app()
 		app.Commands = append(app.Commands, p.wordsCommand())
-		complete(app.Commands)
+		setCommandDefaults(app.Commands)
 		ordered, err := reorder(app, append([]string{"bridge"}, strings.Fields(c.args)...))
 		if err == nil {
 			err = app.RunContext(t.Context(), ordered)

@@ -131,20 +131,20 @@ func pluginRow(s workspace.PluginStatus) []string {
 		}
 	}
 	name := strconv.QuoteToGraphic(s.Name)
-	return []string{name[1 : len(name)-1], s.Version, string(s.Kind), string(s.Place), pinnedWords(s), signedWords(s), strings.TrimSpace(about)}
+	return []string{name[1 : len(name)-1], s.Version, string(s.Kind), string(s.Place), pinState(s), signatureState(s), strings.TrimSpace(about)}
 }
 
-func pinnedWords(s workspace.PluginStatus) string {
+func pinState(s workspace.PluginStatus) string {
 	switch {
 	case !s.Pinned || s.AsPinned:
-		return yes(s.Pinned)
+		return yesNo(s.Pinned)
 	case s.Digest == "":
 		return "not checked"
 	}
 	return "CHANGED"
 }
 
-func signedWords(s workspace.PluginStatus) string {
+func signatureState(s workspace.PluginStatus) string {
 	word, _, _ := strings.Cut(s.Signature, ":")
 	switch {
 	case s.Signed:
@@ -167,7 +167,7 @@ func firstLine(problem string) string {
 	return first
 }
 
-func yes(b bool) string {
+func yesNo(b bool) string {
 	if b {
 		return "yes"
 	}
@@ -186,7 +186,7 @@ func (p *program) pluginShow(c *cli.Context) error {
 	if c.Bool("json") {
 		err = p.printJSON(s)
 	} else {
-		for _, f := range pluginFacts(s) {
+		for _, f := range pluginDetails(s) {
 			if f[1] != "" {
 				fmt.Fprintf(p.stdout, "%-16s %s\n", f[0], f[1])
 			}
@@ -198,8 +198,8 @@ func (p *program) pluginShow(c *cli.Context) error {
 	return adapters.Errorf(adapters.Invalid, "plugin %s would not start", s.Name).WithRemedy("the line \"would not start\" has the reason, and what to do")
 }
 
-// pluginFacts returns the lines of `plugin show`.
-func pluginFacts(s workspace.PluginStatus) [][2]string {
+// pluginDetails returns the lines of `plugin show`.
+func pluginDetails(s workspace.PluginStatus) [][2]string {
 	var capabilities []string
 	for _, c := range s.Capabilities {
 		capabilities = append(capabilities, string(c))
@@ -214,7 +214,7 @@ func pluginFacts(s workspace.PluginStatus) [][2]string {
 		{"of", string(s.Place)}, {"folder", s.Dir}, {"program", s.Program}, {"not used", s.Shadows},
 		{"license", s.License}, {"homepage", s.Homepage}, {"author's key", s.PublicKey},
 		{"asks for", strings.Join(s.Environment, " ")}, {"may see", strings.Join(s.Allowed, " ")}, {"network", network},
-		{"digest", s.Digest}, {"pinned", pinnedWords(s)}, {"signed by", s.Signature}, {"would not start", s.Problem},
+		{"digest", s.Digest}, {"pinned", pinState(s)}, {"signed by", s.Signature}, {"would not start", s.Problem},
 	}
 }
 

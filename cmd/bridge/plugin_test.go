@@ -18,51 +18,51 @@ import (
 // goldenVision is a folder with cases of the family vit.
 const goldenVision = "adapters/vit/testdata/golden-quick-gelu"
 
-// workplace is a project's folder with a configuration of its own, and a plugin
+// testProject is a project's folder with a configuration of its own, and a plugin
 // beside it that serves the family vit.
-type workplace struct {
-	t      *testing.T
-	plugin string // its folder, to be added
-	golden string
-	ran    string // a file that is there once the plugin has run
+type testProject struct {
+	t       *testing.T
+	plugin  string // its folder, to be added
+	golden  string
+	ranFile string // a file that is there once the plugin has run
 }
 
-func newWorkplace(t *testing.T) *workplace {
+func newTestProject(t *testing.T) *testProject {
 	t.Helper()
 	golden, err := filepath.Abs(filepath.Join("..", "..", filepath.FromSlash(goldenVision)))
-	mustDo(t, err)
+	must(t, err)
 	root := t.TempDir()
-	w := &workplace{t: t, plugin: filepath.Join(root, "my-vit"), golden: golden, ran: filepath.Join(root, "ran")}
+	w := &testProject{t: t, plugin: filepath.Join(root, "my-vit"), golden: golden, ranFile: filepath.Join(root, "ran")}
 	for _, dir := range []string{w.plugin, filepath.Join(root, "project"), filepath.Join(root, "config")} {
-		mustDo(t, os.Mkdir(dir, 0o755))
+		must(t, os.Mkdir(dir, 0o755))
 	}
 	t.Setenv("BRIDGE_CONFIG", filepath.Join(root, "config"))
 	t.Setenv("BRIDGE_DATA", filepath.Join(root, "data"))
 	testenv.Cache(t)
 	t.Chdir(filepath.Join(root, "project"))
 	self, err := os.Executable()
-	mustDo(t, err)
+	must(t, err)
 	w.write("plugin.toml", "name = 'my-vit'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'vision-encoder'\ndescription = 'another vit'\nenvironment = ['MY_TOKEN']\n")
-	w.write("bridge-adapter-my-vit", fmt.Sprintf("#!/bin/sh\necho \"token $MY_TOKEN\" >%s\nexec %s adapter serve vit\n", w.ran, self))
-	mustDo(t, os.Chmod(filepath.Join(w.plugin, "bridge-adapter-my-vit"), 0o755))
+	w.write("bridge-adapter-my-vit", fmt.Sprintf("#!/bin/sh\necho \"token $MY_TOKEN\" >%s\nexec %s adapter serve vit\n", w.ranFile, self))
+	must(t, os.Chmod(filepath.Join(w.plugin, "bridge-adapter-my-vit"), 0o755))
 	return w
 }
 
-func mustDo(t *testing.T, err error) {
+func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (w *workplace) write(name, text string) {
+func (w *testProject) write(name, text string) {
 	w.t.Helper()
-	mustDo(w.t, os.WriteFile(filepath.Join(w.plugin, name), []byte(text), 0o644))
+	must(w.t, os.WriteFile(filepath.Join(w.plugin, name), []byte(text), 0o644))
 }
 
 // bridge runs a command and checks its status and that what it prints holds all of
 // wants.
-func (w *workplace) bridge(status int, line string, wants ...string) string {
+func (w *testProject) bridge(status int, line string, wants ...string) string {
 	w.t.Helper()
 	var out bytes.Buffer
 	if got := run(w.t.Context(), append([]string{"bridge"}, strings.Fields(line)...), &out, &out); got != status {
@@ -78,7 +78,7 @@ func (w *workplace) bridge(status int, line string, wants ...string) string {
 
 // Whatever is only said or written about a plugin does not run it.
 func TestPluginsAreNotRunByLooking(t *testing.T) {
-	w := newWorkplace(t)
+	w := newTestProject(t)
 	w.bridge(exitDone, "plugin list", "no plugins in plugins or ", "bridge plugin add PATH")
 	w.bridge(exitDone, "plugin add "+w.plugin, "my-vit 1.0.0: ", "bridge plugin lock my-vit")
 	w.bridge(exitDone, "plugin add "+w.plugin+" --user --name other")
@@ -100,45 +100,45 @@ func TestPluginsAreNotRunByLooking(t *testing.T) {
 		t.Errorf("the lock has %v, %v", lock.Plugins, err)
 	}
 	w.bridge(exitDone, "plugin list --json", `"name":"other"`)
-	if _, err := os.Stat(w.ran); err == nil {
+	if _, err := os.Stat(w.ranFile); err == nil {
 		t.Error("a plugin was run")
 	}
 }
 
 func TestLockedPlugins(t *testing.T) {
-	w := newWorkplace(t)
+	w := newTestProject(t)
 	w.bridge(exitDone, "plugin add "+w.plugin)
 	verify := "verify " + w.golden + " --plugin my-vit --backend go"
 	w.bridge(exitFailed, verify+" --locked", "plugin my-vit is not in bridge.lock", "bridge plugin lock my-vit")
 	w.bridge(exitFailed, "plugin test ./plugins/my-vit --locked", "plugin my-vit is not in bridge.lock")
 	manifest, err := os.ReadFile("plugins/my-vit/plugin.toml")
-	mustDo(t, err)
-	mustDo(t, os.WriteFile("plugins/my-vit/plugin.toml", append(manifest, "[build]\ncommand = ': >"+w.ran+"'\n"...), 0o644))
+	must(t, err)
+	must(t, os.WriteFile("plugins/my-vit/plugin.toml", append(manifest, "[build]\ncommand = ': >"+w.ranFile+"'\n"...), 0o644))
 	for _, flag := range []string{"--locked", "--require-signed"} { // asked before it is built
 		w.bridge(exitFailed, "plugin test ./plugins/my-vit "+flag)
 	}
-	mustDo(t, os.WriteFile("plugins/my-vit/plugin.toml", manifest, 0o644))
-	if _, err := os.Stat(w.ran); err == nil {
+	must(t, os.WriteFile("plugins/my-vit/plugin.toml", manifest, 0o644))
+	if _, err := os.Stat(w.ranFile); err == nil {
 		t.Error("a plugin was run that is not locked")
 	}
 	recipe := "train tiny-stage1 --set vision={plugin=\"my-vit\",path=\"" + filepath.Join(w.golden, "checkpoint") + "\"} --out run"
 	w.bridge(exitFailed, recipe+" --set vision.locked=true", "plugin my-vit is not in bridge.lock")
 	settings := filepath.Join(registry.ConfigDir(), trust.SettingsFile)
-	mustDo(t, os.WriteFile(settings, []byte("locked = true\n"), 0o644))
+	must(t, os.WriteFile(settings, []byte("locked = true\n"), 0o644))
 	for _, line := range []string{verify, recipe} {
 		w.bridge(exitFailed, line, "plugin my-vit is not in bridge.lock")
 	}
-	mustDo(t, os.Remove(settings))
-	if _, err := os.Stat(w.ran); err == nil {
+	must(t, os.Remove(settings))
+	if _, err := os.Stat(w.ranFile); err == nil {
 		t.Error("a plugin was run that is not locked")
 	}
 	w.bridge(exitDone, verify, "is not locked", "asks for variables that it does not see", "MY_TOKEN")
-	if _, err := os.Stat(w.ran); err != nil {
+	if _, err := os.Stat(w.ranFile); err != nil {
 		t.Error("the plugin was not run")
 	}
 	w.bridge(exitDone, "plugin lock my-vit")
 	w.bridge(exitDone, verify+" --locked")
-	mustDo(t, os.WriteFile("plugins/my-vit/sitecustomize.py", nil, 0o644))
+	must(t, os.WriteFile("plugins/my-vit/sitecustomize.py", nil, 0o644))
 	w.bridge(exitFailed, verify, "plugin my-vit is not as it was locked", "sitecustomize.py was added", "bridge plugin lock my-vit")
 	w.bridge(exitFailed, "plugin lock --check", "sitecustomize.py was added")
 	w.bridge(exitFailed, "plugin show my-vit", "pinned           CHANGED", "would not start  plugin my-vit is not as it was locked", "bridge: plugin my-vit would not start")
@@ -151,7 +151,7 @@ func TestLockedPlugins(t *testing.T) {
 }
 
 func TestSignedPlugins(t *testing.T) {
-	w := newWorkplace(t)
+	w := newTestProject(t)
 	verify := "verify " + w.golden + " --backend go --require-signed --plugin " + w.plugin
 	w.bridge(exitFailed, verify, "plugin my-vit is not signed, and require_signed is set", "bridge plugin sign")
 	w.bridge(exitFailed, "plugin add "+w.plugin+" --require-signed", "plugin my-vit is not signed, and require_signed is set")
@@ -174,7 +174,7 @@ func TestSignedPlugins(t *testing.T) {
 	w.bridge(exitDone, "plugin list --json", `"signed":false,"`, `"signature":"unknown key `)
 	w.bridge(exitFailed, "plugin show my-vit --require-signed", "none that you trust")
 	_, line, _ := strings.Cut(out, "NAME = ")
-	mustDo(t, os.WriteFile(filepath.Join(registry.ConfigDir(), trust.SettingsFile), []byte("require_signed = true\n[keys]\nme = "+line), 0o644))
+	must(t, os.WriteFile(filepath.Join(registry.ConfigDir(), trust.SettingsFile), []byte("require_signed = true\n[keys]\nme = "+line), 0o644))
 	w.bridge(exitDone, strings.Replace(verify, "--require-signed ", "", 1))
 	w.bridge(exitDone, "plugin show "+w.plugin, "signed by        me (key ")
 	w.bridge(exitDone, "plugin add "+w.plugin+" --user", "  signed by me (key ")
@@ -183,19 +183,19 @@ func TestSignedPlugins(t *testing.T) {
 	w.bridge(exitDone, "plugin list --json", `"signed":true`, `"signature":"me (key `)
 	w.write("new", "")
 	w.bridge(exitFailed, "plugin add "+w.plugin+" --user", "the signature of plugin my-vit does not hold")
-	mustDo(t, os.WriteFile("plugins/my-vit/new", nil, 0o644))
+	must(t, os.WriteFile("plugins/my-vit/new", nil, 0o644))
 	w.bridge(exitDone, "plugin list", "project  no      INVALID  the signature of plugin my-vit does not hold")
 	w.bridge(exitFailed, "plugin show my-vit", "signed by        INVALID: the signature of plugin my-vit does not hold")
-	mustDo(t, os.Chmod("plugins/my-vit", 0o777))
+	must(t, os.Chmod("plugins/my-vit", 0o777))
 	w.bridge(exitDone, "plugin list", "not checked")
 	w.bridge(exitFailed, verify, "the signature of plugin my-vit does not hold")
 }
 
 // A project that was unpacked from a release is not used before it is built.
-func TestUnbuiltProjectsAreNoPlugins(t *testing.T) {
-	w := newWorkplace(t)
+func TestUnbuiltProjectsAreRefused(t *testing.T) {
+	w := newTestProject(t)
 	manifest, err := os.ReadFile(filepath.Join(w.plugin, "plugin.toml"))
-	mustDo(t, err)
+	must(t, err)
 	w.write("plugin.toml", string(manifest)+"[build]\ncommand = 'mkdir .venv'\nmakes = ['.venv']\n")
 	says, todo := "plugin my-vit is not built here: it lacks .venv, which its build makes", "bridge plugin build "+w.plugin
 	w.bridge(exitFailed, "plugin add "+w.plugin, says, todo)
@@ -208,17 +208,17 @@ func TestUnbuiltProjectsAreNoPlugins(t *testing.T) {
 	w.bridge(exitDone, "plugin add "+w.plugin)
 	w.bridge(exitDone, "plugin lock")
 
-	mustDo(t, os.Remove("plugins/my-vit/.venv"))
+	must(t, os.Remove("plugins/my-vit/.venv"))
 	w.bridge(exitDone, "doctor", "it would not start: plugin my-vit is not as it was locked")
-	mustDo(t, os.Remove(lockfile.Name))
+	must(t, os.Remove(lockfile.Name))
 	w.bridge(exitDone, "plugin keygen my.key --no-password")
-	mustDo(t, os.Remove(filepath.Join(w.plugin, ".venv")))
+	must(t, os.Remove(filepath.Join(w.plugin, ".venv")))
 	w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key") // as it will be released
 	w.bridge(exitDone, "plugin pack "+w.plugin+" vit.tar.gz")
 	public, err := os.ReadFile("my.key.pub")
-	mustDo(t, err)
+	must(t, err)
 	_, line, _ := strings.Cut(string(public), "\n")
-	mustDo(t, os.WriteFile(filepath.Join(registry.ConfigDir(), trust.SettingsFile), []byte("[keys]\nme = \""+strings.TrimSpace(line)+"\"\n"), 0o644))
+	must(t, os.WriteFile(filepath.Join(registry.ConfigDir(), trust.SettingsFile), []byte("[keys]\nme = \""+strings.TrimSpace(line)+"\"\n"), 0o644))
 	// as it was signed it may be built, and then it is not the author's alone
 	w.bridge(exitFailed, "plugin test "+w.plugin+" --require-signed --golden "+w.golden+" --run handshake", "without .venv: that was built here")
 	w.bridge(exitDone, "plugin lock "+w.plugin+" --require-signed")
@@ -226,12 +226,12 @@ func TestUnbuiltProjectsAreNoPlugins(t *testing.T) {
 
 // What lies beside a plugin and is none of it is neither added, signed nor pinned, and
 // that is said; a lock in the plugin's own folder pins it, and not itself.
-func TestWhatIsNoPluginIsLeftOut(t *testing.T) {
-	w := newWorkplace(t)
+func TestOtherFilesAreSkipped(t *testing.T) {
+	w := newTestProject(t)
 	w.bridge(exitDone, "plugin keygen my.key --no-password")
 	clean := w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key")
-	mustDo(t, os.MkdirAll(filepath.Join(w.plugin, "runs", "t"), 0o755))
-	mustDo(t, os.MkdirAll(filepath.Join(w.plugin, ".git"), 0o755))
+	must(t, os.MkdirAll(filepath.Join(w.plugin, "runs", "t"), 0o755))
+	must(t, os.MkdirAll(filepath.Join(w.plugin, ".git"), 0o755))
 	w.write("runs/t/report.html", "")
 	left := "not part of the plugin, skipped: .git, runs"
 	if again := w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key", left); !strings.HasPrefix(again, clean) {
@@ -253,8 +253,8 @@ func TestWhatIsNoPluginIsLeftOut(t *testing.T) {
 	w.bridge(exitFailed, "plugin lock ./", "runs/t/x.py")
 }
 
-func TestTwoPluginsOfOneName(t *testing.T) {
-	w := newWorkplace(t)
+func TestTwoPluginsWithOneName(t *testing.T) {
+	w := newTestProject(t)
 	w.bridge(exitDone, "plugin add "+w.plugin+" --user")
 	w.bridge(exitDone, "plugin add "+w.plugin)
 	w.bridge(exitDone, "verify "+w.golden+" --backend go --plugin my-vit", "two plugins have the name: the project's is used")
@@ -267,7 +267,7 @@ func TestTwoPluginsOfOneName(t *testing.T) {
 // What runs already is neither checked nor confined: it is not used where that is
 // asked.
 func TestAttachedPluginsAreNotTrusted(t *testing.T) {
-	w := newWorkplace(t)
+	w := newTestProject(t)
 	t.Setenv("BRIDGE_REATTACH", `{"my-vit":{"Protocol":"grpc","ProtocolVersion":1,"Pid":1,"Test":true,"Addr":{"Network":"unix","String":"/not/there"}}}`)
 	verify := "verify " + w.golden + " --backend go --plugin " + w.plugin
 	for _, flag := range []string{"--locked", "--require-signed", "--sandbox on"} {
@@ -283,16 +283,16 @@ func TestConfinedPlugins(t *testing.T) {
 	if err := sandbox.Supported(); err != nil {
 		testenv.Lacking(t, "a kernel that can confine", err)
 	}
-	w := newWorkplace(t)
+	w := newTestProject(t)
 	verify := "verify " + w.golden + " --backend go --sandbox on --plugin " + w.plugin
 	w.bridge(exitFailed, verify, "Permission denied") // what it runs lies elsewhere
 	w.bridge(exitFailed, "plugin test "+w.plugin+" --sandbox on --golden "+w.golden+" --run handshake", "Permission denied")
 	self, err := os.Executable()
-	mustDo(t, err)
+	must(t, err)
 	program, err := os.ReadFile(self)
-	mustDo(t, err)
+	must(t, err)
 	w.write("program", string(program))
-	mustDo(t, os.Chmod(filepath.Join(w.plugin, "program"), 0o755))
+	must(t, os.Chmod(filepath.Join(w.plugin, "program"), 0o755))
 	w.write("bridge-adapter-my-vit", "#!/bin/sh\nexec \"$(dirname \"$0\")/program\" adapter serve vit\n")
 	w.bridge(exitDone, verify)
 	w.bridge(exitDone, "plugin test "+w.plugin+" --sandbox on --golden "+w.golden+" --backend go --run ^process|^contract|^golden|spec$", "0 failed")

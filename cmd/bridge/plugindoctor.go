@@ -12,9 +12,9 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// examinePlugins reports which third-party plugins there are, where they come from, whether
+// pluginFindings reports which third-party plugins there are, where they come from, whether
 // they would start, and what they may see. None is run.
-func (p *program) examinePlugins() []finding {
+func (p *program) pluginFindings() []finding {
 	all := []finding{{Name: "plugins", Value: pluginFolders(store.Default())}}
 	policy, err := p.workspace.Policy(workspace.PluginConstraints{})
 	if err != nil {
@@ -26,13 +26,13 @@ func (p *program) examinePlugins() []finding {
 		all[0].Warning = err.Error()
 	}
 	for _, s := range found {
-		all = append(all, examinePlugin(s))
+		all = append(all, pluginFinding(s))
 	}
 	confinement := finding{Name: "sandbox", Value: "this system supports it; --sandbox on uses it"}
 	if err := sandbox.Supported(); err != nil {
 		confinement.Value = "none: " + err.Error()
 	}
-	return append(all, confinement, finding{Name: "trust", Value: trustWords(policy)})
+	return append(all, confinement, finding{Name: "trust", Value: trustSummary(policy)})
 }
 
 func pluginFolders(f store.Folders) string {
@@ -46,7 +46,7 @@ func pluginFolders(f store.Folders) string {
 	return "in " + strings.Join(folders, " and ")
 }
 
-func examinePlugin(s workspace.PluginStatus) finding {
+func pluginFinding(s workspace.PluginStatus) finding {
 	if s.Program == "" { // its manifest cannot be read
 		return finding{Name: "plugin", Value: fmt.Sprintf("%q, in %s", s.Name, s.Dir), Warning: firstLine(s.Problem)}
 	}
@@ -78,8 +78,8 @@ func examinePlugin(s workspace.PluginStatus) finding {
 	return found
 }
 
-// trustWords describes the user's settings.
-func trustWords(p trust.Policy) string {
+// trustSummary describes the user's settings.
+func trustSummary(p trust.Policy) string {
 	words := []string{"sandbox " + string(trust.SandboxNone)}
 	if p.Sandbox != "" {
 		words[0] = "sandbox " + string(p.Sandbox)

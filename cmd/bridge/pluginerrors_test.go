@@ -11,7 +11,7 @@ import (
 
 // What a newcomer gets wrong is answered with what is wrong and what to do, before
 // anything is built or run.
-func TestPluginCommandsSayWhatIsWrong(t *testing.T) {
+func TestPluginCommandErrors(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	manifest := "name = 'x'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'language-model'\n"
@@ -29,12 +29,12 @@ func TestPluginCommandsSayWhatIsWrong(t *testing.T) {
 		"plugins/installed/plugin.toml":      manifest,
 		"plugins/installed/bridge-adapter-x": "#!/bin/sh\n",
 	} {
-		mustDo(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		must(t, os.MkdirAll(filepath.Dir(file), 0o755))
 		if strings.HasSuffix(file, "/") {
-			mustDo(t, os.MkdirAll(file, 0o755))
+			must(t, os.MkdirAll(file, 0o755))
 			continue
 		}
-		mustDo(t, os.WriteFile(file, []byte(text), 0o644))
+		must(t, os.WriteFile(file, []byte(text), 0o644))
 	}
 	for _, c := range []struct {
 		line   string
@@ -92,12 +92,12 @@ func TestPluginCommandsSayWhatIsWrong(t *testing.T) {
 }
 
 // Without the language's tools, what is missing is named, and what is written stays.
-func TestToolsThatAreMissingAreNamed(t *testing.T) {
+func TestMissingToolsAreNamed(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("PATH", t.TempDir())
 	for language, tool := range map[string]string{"go": "install Go, see https://go.dev/doc/install", "python": "install Python 3.9 or newer with its venv"} {
 		for _, line := range []string{fmt.Sprintf("new in-%s --lang %s --kind vision-encoder", language, language), "build in-" + language, "test in-" + language} {
-			_, stderr := want(t, exitFailed, append([]string{"plugin"}, strings.Fields(line)...)...)
+			_, stderr := mustExit(t, exitFailed, append([]string{"plugin"}, strings.Fields(line)...)...)
 			if !strings.Contains(stderr, tool) || !strings.Contains(stderr, "then: bridge plugin build ") {
 				t.Errorf("plugin %s: %s", line, stderr)
 			}

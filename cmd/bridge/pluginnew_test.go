@@ -25,8 +25,8 @@ func offline(t *testing.T) {
 	t.Setenv("GOEXPERIMENT", "")
 }
 
-// output runs a program in a folder.
-func output(t *testing.T, dir, program string, args ...string) string {
+// runProgram runs a program in a folder.
+func runProgram(t *testing.T, dir, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Dir = dir
@@ -41,7 +41,7 @@ func output(t *testing.T, dir, program string, args ...string) string {
 func newProject(t *testing.T, language string, kind adapters.ModelKind, flags ...string) *project.Project {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "it is new") // a folder whose name a shell would cut
-	want(t, exitDone, append([]string{"plugin", "new", "fresh", "--lang", language, "--kind", string(kind), "--dir", dir}, flags...)...)
+	mustExit(t, exitDone, append([]string{"plugin", "new", "fresh", "--lang", language, "--kind", string(kind), "--dir", dir}, flags...)...)
 	opened, err := project.Open(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -49,8 +49,8 @@ func newProject(t *testing.T, language string, kind adapters.ModelKind, flags ..
 	return opened
 }
 
-// conforms runs the suite through a project's program.
-func conforms(t *testing.T, project *project.Project, kind adapters.ModelKind) {
+// checkConformance runs the suite through a project's program.
+func checkConformance(t *testing.T, project *project.Project, kind adapters.ModelKind) {
 	t.Helper()
 	config := host.Config{Path: project.Program, Load: adapters.LoadRequest{Checkpoint: filepath.Join(project.Dir, "checkpoint")}}
 	if kind == adapters.KindVision {
@@ -72,12 +72,12 @@ func conforms(t *testing.T, project *project.Project, kind adapters.ModelKind) {
 	}, adaptertest.Options{Texts: []string{"a dog on", " a red background"}})
 }
 
-// trains runs a project's recipe, cut short, and wants the loss to fall.
-func trains(t *testing.T, project *project.Project) {
+// checkTraining runs a project's recipe, cut short, and wants the loss to fall.
+func checkTraining(t *testing.T, project *project.Project) {
 	t.Helper()
 	t.Chdir(project.Dir)
 	testenv.Cache(t)
-	want(t, exitDone, "train", "recipe.toml", "--backend", "go", "--out", "runs/short", "--set", "optimizer.steps=16", "--set", "optimizer.batch=8",
+	mustExit(t, exitDone, "train", "recipe.toml", "--backend", "go", "--out", "runs/short", "--set", "optimizer.steps=16", "--set", "optimizer.batch=8",
 		"--set", "optimizer.warmup=2", "--set", "data.train.pictures=64", "--set", "evaluation.every=0", "--set", "evaluation.captions=4", "--set", "evaluation.examples=16")
 	if s, err := runs.ReadSummary("runs/short"); err != nil || s.Encoder != "fresh" && s.LLM != "fresh" {
 		t.Errorf("the models are called %s and %s, want one by the plugin's name, fresh; %v", s.Encoder, s.LLM, err)
@@ -108,9 +108,9 @@ func mean(values []float64) (sum float64) {
 	return sum
 }
 
-// kindsToTry are the kinds of the tests below. TestGuide does the same and more with
+// testedKinds are the kinds of the tests below. TestGuide does the same and more with
 // language models, so that they are left to the long tests.
-func kindsToTry() []adapters.ModelKind {
+func testedKinds() []adapters.ModelKind {
 	if testenv.Long() {
 		return project.Kinds()
 	}
@@ -121,22 +121,22 @@ func kindsToTry() []adapters.ModelKind {
 // trains, as it is.
 func TestPluginNewGo(t *testing.T) {
 	offline(t)
-	for _, kind := range kindsToTry() {
+	for _, kind := range testedKinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			project := newProject(t, "go", kind)
-			output(t, project.Dir, "go", "test", "./...")
-			conforms(t, project, kind)
-			trains(t, project)
+			runProgram(t, project.Dir, "go", "test", "./...")
+			checkConformance(t, project, kind)
+			checkTraining(t, project)
 		})
 	}
 }
 
-// carriedPython makes python3 the interpreter of the tests, whose packages pip finds
+// usePythonOffline makes python3 the interpreter of the tests, whose packages pip finds
 // without a network, and returns the folders that they are in.
-func carriedPython(t *testing.T) (packages []string) {
+func usePythonOffline(t *testing.T) (packages []string) {
 	t.Helper()
 	python := testenv.Python(t)
-	found := output(t, ".", python, "-c", "import grpc, numpy, os\nfor m in grpc, numpy: print(os.path.dirname(os.path.dirname(m.__file__)))")
+	found := runProgram(t, ".", python, "-c", "import grpc, numpy, os\nfor m in grpc, numpy: print(os.path.dirname(os.path.dirname(m.__file__)))")
 	bin := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "python3"), []byte("#!/bin/sh\nexec '"+python+"' \"$@\"\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -151,30 +151,30 @@ func carriedPython(t *testing.T) (packages []string) {
 // A project in Python makes its .venv, and where it was moved passes its own test and
 // the suite, and trains, as it is.
 func TestPluginNewPython(t *testing.T) {
-	packages := carriedPython(t)
-	for _, kind := range kindsToTry() {
+	packages := usePythonOffline(t)
+	for _, kind := range testedKinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			project := newProject(t, "python", kind, "--no-build")
 			// The tests' own versions, in place of those that pip would have to fetch.
-			write(t, filepath.Join(project.Dir, "requirements.txt"), "grpcio\nnumpy\n")
-			_, shown := want(t, exitDone, "plugin", "build", project.Dir)
+			writeFile(t, filepath.Join(project.Dir, "requirements.txt"), "grpcio\nnumpy\n")
+			_, shown := mustExit(t, exitDone, "plugin", "build", project.Dir)
 			if !strings.Contains(shown, "-m venv --clear .venv") || !strings.Contains(shown, "-m pip install") {
 				t.Errorf("building does not show its commands:\n%s", shown)
 			}
-			if _, shown := want(t, exitDone, "plugin", "build", project.Dir); strings.Contains(shown, "$ ") {
+			if _, shown := mustExit(t, exitDone, "plugin", "build", project.Dir); strings.Contains(shown, "$ ") {
 				t.Errorf("a project that is built is built again:\n%s", shown)
 			}
-			lendPackages(t, project.Dir, packages)
-			project = moved(t, project)
-			output(t, project.Dir, ".venv/bin/python", "-B", "-m", "unittest")
-			conforms(t, project, kind)
-			trains(t, project)
+			addTestPackages(t, project.Dir, packages)
+			project = moveProject(t, project)
+			runProgram(t, project.Dir, ".venv/bin/python", "-B", "-m", "unittest")
+			checkConformance(t, project, kind)
+			checkTraining(t, project)
 		})
 	}
 }
 
-// moved gives a project another folder.
-func moved(t *testing.T, p *project.Project) *project.Project {
+// moveProject gives a project another folder.
+func moveProject(t *testing.T, p *project.Project) *project.Project {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "elsewhere")
 	if err := os.Rename(p.Dir, dir); err != nil {
@@ -187,7 +187,7 @@ func moved(t *testing.T, p *project.Project) *project.Project {
 	return opened
 }
 
-func write(t *testing.T, file, text string) {
+func writeFile(t *testing.T, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

@@ -15,8 +15,8 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 )
 
-// smallest returns a family's golden folder with the smallest checkpoint.
-func smallest(t *testing.T, family string) *golden.Folder {
+// smallestGolden returns a family's golden folder with the smallest checkpoint.
+func smallestGolden(t *testing.T, family string) *golden.Folder {
 	t.Helper()
 	dirs, err := golden.Dirs(filepath.Join("..", "..", "adapters", family, "testdata"))
 	if err != nil || len(dirs) == 0 {
@@ -54,7 +54,7 @@ func TestBuiltinAdaptersConform(t *testing.T) {
 	for _, f := range builtin.Families() {
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
-			folder := smallest(t, f.Name)
+			folder := smallestGolden(t, f.Name)
 			target := conformance.Target{Kind: f.Kind, InProcess: &f, Config: host.Config{
 				Name: f.Name, Path: self, Args: []string{"adapter", "serve", f.Name}, Family: f.Name,
 				Load: adapters.LoadRequest{Checkpoint: folder.Checkpoint(), Backend: "go", ImageSize: folder.ImageSize()}}}
@@ -91,7 +91,7 @@ func TestPluginTest(t *testing.T) {
 		t.Fatal(err)
 	}
 	junit := filepath.Join(t.TempDir(), "report.xml")
-	out, errs := want(t, exitDone, "plugin", "test", project, "--json", "--junit", junit, "--patience", "10")
+	out, errs := mustExit(t, exitDone, "plugin", "test", project, "--json", "--junit", junit, "--patience", "10")
 	if !strings.Contains(errs, "go build -C") || !strings.Contains(errs, "pass") {
 		t.Errorf("stderr shows neither the build nor progress:\n%s", errs)
 	}
@@ -107,14 +107,14 @@ func TestPluginTest(t *testing.T) {
 		t.Errorf("the JUnit file is %.80q, %v", text, err)
 	}
 	checkpoint := filepath.Join(project, "checkpoint")
-	out, _ = want(t, exitDone, "plugin", "test", program, "--checkpoint", checkpoint, "--run", "contract: (loss|gradient)$", "--text", "a dog on", "--target", " a red background")
+	out, _ = mustExit(t, exitDone, "plugin", "test", program, "--checkpoint", checkpoint, "--run", "contract: (loss|gradient)$", "--text", "a dog on", "--target", " a red background")
 	if !strings.Contains(out, "a language-model: 3 passed, 0 failed, 0 skipped") { // and the one that opens it
 		t.Errorf("the table ends:\n%s", out)
 	}
 	if err := os.Remove(filepath.Join(project, "plugin.toml")); err != nil {
 		t.Fatal(err)
 	}
-	want(t, exitDone, "plugin", "test", project, "--checkpoint", checkpoint, "--run", "process: handshake")
+	mustExit(t, exitDone, "plugin", "test", project, "--checkpoint", checkpoint, "--run", "process: handshake")
 }
 
 func TestPluginTestRefusals(t *testing.T) {
@@ -152,7 +152,7 @@ func TestPluginTestRefusals(t *testing.T) {
 		{exitUsage, "no case was run", []string{"/bin/true", "--run", "no such case"}},
 		{exitFailed, "fails 1 of 1 cases", []string{"/bin/true", "--run", "started by hand"}},
 	} {
-		status, out, errs := call(t, append([]string{"plugin", "test"}, c.args...)...)
+		status, out, errs := runCommand(t, append([]string{"plugin", "test"}, c.args...)...)
 		if status != c.status || !strings.Contains(out+errs, c.text) {
 			t.Errorf("%v: status %d, want %d and %q:\n%s%s", c.args, status, c.status, c.text, out, errs)
 		}

@@ -51,6 +51,6 @@ func (p *program) printUnused(pulled workspace.Pulled) {
 	}
 	if now, err := reg.Lookup(pulled.ID); err == nil && now.Path != pulled.Dir && now.Manifest.Repository == pulled.Repository {
 		fmt.Fprintf(p.stderr, "%s is still %s; to use the downloaded files: bridge models add %s --path %s\n",
-			pulled.ID, weightsPlace(now), pulled.ID, pulled.Dir)
+			pulled.ID, weightsLocation(now), pulled.ID, pulled.Dir)
 	}
 }

@@ -66,7 +66,7 @@ func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
 			var runs [2][]float64
 			for i, plugin := range []string{"", fmt.Sprintf(",plugin=%q", program)} {
 				out := filepath.Join(t.TempDir(), "run")
-				want(t, exitDone, append(short("train", c.recipe, "--out", out),
+				mustExit(t, exitDone, append(shortRun("train", c.recipe, "--out", out),
 					"--set", fmt.Sprintf("language={path=%q%s}", c.model, plugin), "--set", "optimizer.steps=10", "--set", "optimizer.warmup=10", "--set", "optimizer.lr=1e-3", "--set", "optimizer.batch=8", "--set", "evaluation.captions=2")...)
 				_, runs[i] = losses(t, out)
 			}
@@ -85,9 +85,9 @@ func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
 	}
 }
 
-// served copies the folder of a small Llama, starts a server of it, and returns the
+// serveTinyLlama copies the folder of a small Llama, starts a server of it, and returns the
 // folder and the example adapter that asks the server.
-func served(t *testing.T) (model, program string) {
+func serveTinyLlama(t *testing.T) (model, program string) {
 	t.Helper()
 	python := testenv.PythonWith(t, "tokenizers")
 	model = filepath.Join(t.TempDir(), "tiny-llama")
@@ -104,9 +104,9 @@ func served(t *testing.T) (model, program string) {
 
 // A model that gives no gradient is refused before anything is computed.
 func TestTrainingThroughARemoteModelIsRefused(t *testing.T) {
-	model, program := served(t)
+	model, program := serveTinyLlama(t)
 	out := filepath.Join(t.TempDir(), "run")
-	_, stderr := want(t, exitFailed, append(short("train", "tiny-stage2-opt", "--out", out),
+	_, stderr := mustExit(t, exitFailed, append(shortRun("train", "tiny-stage2-opt", "--out", out),
 		"--set", fmt.Sprintf("language={path=%q,plugin=%q}", model, program))...)
 	for _, part := range []string{"tiny-llama gives no gradient by the soft prompts", "captions and scores work with this one"} {
 		if !strings.Contains(stderr, part) {

@@ -15,9 +15,9 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 )
 
-// attachTo starts a program as an author does under his debugger, and sets what
+// startAttachable starts a program as an author does under his debugger, and sets what
 // it prints for bridge. What it returns ends it as Ctrl-C does.
-func attachTo(t *testing.T, program string, args ...string) (end func()) {
+func startAttachable(t *testing.T, program string, args ...string) (end func()) {
 	t.Helper()
 	author := exec.Command(program, args...)
 	author.Env = append(os.Environ(), "BRIDGE_DEBUG=1")
@@ -51,29 +51,29 @@ func attachTo(t *testing.T, program string, args ...string) (end func()) {
 
 // An author runs an adapter under his debugger, and bridge uses it, command
 // after command, by the name that it has there.
-func TestCommandsAttachToAnAuthorsProcess(t *testing.T) {
+func TestCommandsAttachToRunningPlugin(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := attachTo(t, self, "adapter", "serve", "opt")
+	end := startAttachable(t, self, "adapter", "serve", "opt")
 	verify := []string{"verify", filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm"), "--backend", "go"}
 	for range 2 {
-		if _, stderr := want(t, exitDone, verify...); !strings.Contains(stderr, "attached to a plugin that bridge has not started") {
+		if _, stderr := mustExit(t, exitDone, verify...); !strings.Contains(stderr, "attached to a plugin that bridge has not started") {
 			t.Errorf("bridge has started a process of its own: %s", stderr)
 		}
 	}
 	end()
-	if _, stderr := want(t, exitFailed, verify...); !strings.Contains(stderr, "is gone") || !strings.Contains(stderr, "BRIDGE_REATTACH") {
+	if _, stderr := mustExit(t, exitFailed, verify...); !strings.Contains(stderr, "is gone") || !strings.Contains(stderr, "BRIDGE_REATTACH") {
 		t.Errorf("bridge does not say that the process is gone: %s", stderr)
 	}
 }
 
-func TestAnAuthorsProcessInPythonIsAttachedTo(t *testing.T) {
+func TestAttachToPythonProcess(t *testing.T) {
 	program := testenv.Program(t, testenv.Python(t), "examples/adapter-python-numpy/adapter.py")
 	checkpoint := filepath.Join(t.TempDir(), "checkpoint")
 	testenv.Run(t, program, "--init", checkpoint)
-	end := attachTo(t, program)
+	end := startAttachable(t, program)
 	for _, id := range []string{"first", "second"} {
 		m, err := host.OpenLanguage(t.Context(), host.Config{Path: "/no/such/bridge-adapter-numpy", Load: adapters.LoadRequest{ID: id, Checkpoint: checkpoint}})
 		if err != nil {

@@ -23,9 +23,9 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// places are where the benchmarks below run frozen models: in this process, and
+// placements are where the benchmarks below run frozen models: in this process, and
 // in their own with tensors in shared memory and in gRPC's streams.
-func places() []recipes.Backbone {
+func placements() []recipes.Backbone {
 	return []recipes.Backbone{
 		{Isolation: "none"},
 		{Isolation: "process", Transport: string(host.TransportShared)},
@@ -33,7 +33,7 @@ func places() []recipes.Backbone {
 	}
 }
 
-func placeName(b recipes.Backbone) string {
+func placementName(b recipes.Backbone) string {
 	return strings.TrimSuffix(b.Isolation+"/"+b.Transport, "/")
 }
 
@@ -43,8 +43,8 @@ func placeName(b recipes.Backbone) string {
 //	go test -run '^$' -bench Stage2Step -benchtime 40x ./cmd/bridge
 func BenchmarkStage2Step(b *testing.B) {
 	testenv.Cache(b)
-	for _, place := range places() {
-		b.Run(placeName(place), func(b *testing.B) { runSteps(b, place, stopwatch{b}) })
+	for _, place := range placements() {
+		b.Run(placementName(place), func(b *testing.B) { runSteps(b, place, stopwatch{b}) })
 	}
 }
 
@@ -54,12 +54,12 @@ func BenchmarkStage2Step(b *testing.B) {
 //	go test -run '^$' -bench Stage2Isolation -benchtime 40x ./cmd/bridge
 func BenchmarkStage2Isolation(b *testing.B) {
 	testenv.Cache(b)
-	turns := newTurns(len(places()))
+	turns := newTurns(len(placements()))
 	var all sync.WaitGroup
-	prompts := make([]int, len(places()))
-	for i, place := range places() {
+	prompts := make([]int, len(placements()))
+	for i, place := range placements() {
 		all.Go(func() {
-			if prompts[i] = runSteps(b, place, &turn{turns: turns, me: i}); b.Failed() {
+			if prompts[i] = runSteps(b, place, &turn{turns: turns, index: i}); b.Failed() {
 				turns.end()
 			}
 		})
@@ -78,8 +78,8 @@ type times [][]time.Duration
 // this process.
 func (t times) report(b *testing.B) {
 	b.ReportMetric(0, "ns/op") // of a round of all places, which says nothing
-	for i, place := range places() {
-		name := strings.ReplaceAll(placeName(place), "/", "-")
+	for i, place := range placements() {
+		name := strings.ReplaceAll(placementName(place), "/", "-")
 		b.ReportMetric(median(t[i]).Seconds()*1e3, name+"-ms")
 		if i == 0 {
 			continue
@@ -121,7 +121,7 @@ func BenchmarkLanguageIsolation(b *testing.B) {
 		b.Fatal(err)
 	}
 	var models []adapters.LanguageModel
-	for _, place := range places() {
+	for _, place := range placements() {
 		place.DType = "float32"
 		m, err := w.OpenLanguage(b.Context(), workspace.SpecForRecipe(found, place, os.Getenv("BRIDGE_TEST_BACKEND")))
 		if err != nil {
@@ -143,7 +143,7 @@ func BenchmarkLanguageIsolation(b *testing.B) {
 			}
 		}
 	}
-	for range settling {
+	for range warmupSteps {
 		round(false)
 	}
 	for b.Loop() {
@@ -169,23 +169,23 @@ func lossOf8(spec adapters.LanguageSpec) *adapters.LossRequest {
 	return req
 }
 
-// settling is how many steps compile graphs and warm caches up.
-const settling = 3
+// warmupSteps is how many steps compile graphs and warm caches up.
+const warmupSteps = 3
 
 // runSteps runs stage 2 with the frozen models at a place for b.N steps after
 // settling. It returns the bytes of a step's soft prompts.
 func runSteps(b *testing.B, place recipes.Backbone, progress metrics.Progress) int {
-	prompts, err := stage2(b, place, progress)
+	prompts, err := trainStage2(b, place, progress)
 	if err != nil {
 		b.Error(err)
 	}
 	return prompts
 }
 
-func stage2(b *testing.B, place recipes.Backbone, progress metrics.Progress) (prompts int, err error) {
+func trainStage2(b *testing.B, place recipes.Backbone, progress metrics.Progress) (prompts int, err error) {
 	w := benchWorkspace(b, onlyStage2{progress})
 	sets := []string{`data.train={id="kit:train",pictures=256}`, `data.eval={id="kit:held-out",pictures=2}`,
-		fmt.Sprintf("optimizer.steps=%d", b.N+settling), "optimizer.warmup=1", "evaluation.every=0",
+		fmt.Sprintf("optimizer.steps=%d", b.N+warmupSteps), "optimizer.warmup=1", "evaluation.every=0",
 		"evaluation.examples=1", "evaluation.captions=0", "evaluation.final_captions=0", "run.checkpoint_every=0"}
 	for _, side := range []string{"vision", "language"} {
 		sets = append(sets, side+".isolation="+place.Isolation)
@@ -240,7 +240,7 @@ type stopwatch struct{ b *testing.B }
 func (w stopwatch) Start(string, int, int) metrics.Task { return w }
 
 func (w stopwatch) Step(n, _ int, _ float64) {
-	if n == settling {
+	if n == warmupSteps {
 		w.b.ResetTimer()
 	}
 }
@@ -270,7 +270,7 @@ func newTurns(n int) *turns {
 // turn is one training's part in turns.
 type turn struct {
 	*turns
-	me    int
+	index int
 	total int
 	began time.Time
 }
@@ -283,18 +283,18 @@ func (t *turn) Start(_ string, total, _ int) metrics.Task {
 
 func (t *turn) wait() {
 	select {
-	case <-t.next[t.me]:
+	case <-t.next[t.index]:
 	case <-t.over:
 	}
 	t.began = time.Now()
 }
 
 func (t *turn) Step(n, _ int, _ float64) {
-	if n > settling {
-		t.times[t.me] = append(t.times[t.me], time.Since(t.began))
+	if n > warmupSteps {
+		t.times[t.index] = append(t.times[t.index], time.Since(t.began))
 	}
 	select {
-	case t.next[(t.me+1)%len(t.next)] <- struct{}{}:
+	case t.next[(t.index+1)%len(t.next)] <- struct{}{}:
 	case <-t.over:
 	}
 	if n < t.total {

@@ -15,8 +15,8 @@ import (
 	"github.com/modular-bridging/bridge/train"
 )
 
-// short makes a recipe's run a matter of seconds.
-func short(args ...string) []string {
+// shortRun makes a recipe's run a matter of seconds.
+func shortRun(args ...string) []string {
 	for _, s := range []string{
 		`data.train={id="kit:train",pictures=32}`, `data.eval={id="kit:held-out",pictures=8}`, "vision.isolation=none",
 		"optimizer.steps=2", "optimizer.warmup=1", "optimizer.batch=4", "evaluation.examples=4", "run.backend=go",
@@ -34,24 +34,24 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 	testenv.Cache(t)
 	dir := t.TempDir()
 	stage1, stage2, swapped := filepath.Join(dir, "s1"), filepath.Join(dir, "s2"), filepath.Join(dir, "swap")
-	want(t, exitDone, short("train", "tiny-stage1", "--out", stage1)...)
+	mustExit(t, exitDone, shortRun("train", "tiny-stage1", "--out", stage1)...)
 	language := []string{"--set", "language.isolation=none", "--set", "evaluation.captions=2", "--set", "evaluation.final_captions=4"}
-	want(t, exitDone, append(short("train", "tiny-stage2-opt", "--out", stage2, "--set", "from="+stage1), language...)...)
-	retrain := append(short("retrain", "--llm", "tiny-flan-t5", "--from", stage2, "--out", swapped,
+	mustExit(t, exitDone, append(shortRun("train", "tiny-stage2-opt", "--out", stage2, "--set", "from="+stage1), language...)...)
+	retrain := append(shortRun("retrain", "--llm", "tiny-flan-t5", "--from", stage2, "--out", swapped,
 		"--set", "swap.warmup_steps=1", "--set", "swap.warmup_images=8"), language...)
-	want(t, exitDone, retrain...)
+	mustExit(t, exitDone, retrain...)
 	for _, file := range []string{recipes.RunFile, "bridge.lock", "summary.json", "result.json", runs.ReportFile, "log.txt", "metrics.jsonl", "bridge/model.safetensors"} {
 		if _, err := os.Stat(filepath.Join(swapped, file)); err != nil {
 			t.Errorf("the run folder lacks %s", file)
 		}
 	}
-	if _, stderr := want(t, exitFailed, retrain...); !strings.Contains(stderr, "already contains a run") {
+	if _, stderr := mustExit(t, exitFailed, retrain...); !strings.Contains(stderr, "already contains a run") {
 		t.Errorf("a run was started over another: %s", stderr)
 	}
 
 	// The way back follows the recipe of the run that it starts from.
 	back := filepath.Join(dir, "back")
-	want(t, exitDone, "retrain", "--llm", "tiny-opt", "--from", swapped, "--out", back)
+	mustExit(t, exitDone, "retrain", "--llm", "tiny-opt", "--from", swapped, "--out", back)
 	text, err := os.ReadFile(filepath.Join(back, recipes.RunFile))
 	if err != nil {
 		t.Fatal(err)
@@ -61,30 +61,30 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 			t.Errorf("the way back has no %s:\n%s", line, text)
 		}
 	}
-	resumed := append(short("train", "tiny-stage1", "--out", stage1, "--resume"), "--set", "optimizer.steps=3")
-	if _, stderr := want(t, exitFailed, resumed...); !strings.Contains(stderr, "was started with optimizer.steps = 2, now it has optimizer.steps = 3") {
+	resumed := append(shortRun("train", "tiny-stage1", "--out", stage1, "--resume"), "--set", "optimizer.steps=3")
+	if _, stderr := mustExit(t, exitFailed, resumed...); !strings.Contains(stderr, "was started with optimizer.steps = 2, now it has optimizer.steps = 3") {
 		t.Errorf("resumed with other settings: %s", stderr)
 	}
 
-	stdout, stderr := want(t, exitFailed, "caption", swapped, "kit:held-out/0", filepath.Join(dir, "none.png"), "--isolation", "none", "--backend", "go", "--json")
-	if got := objects(t, stdout); len(got) != 1 || got[0]["image"] != "kit:held-out/0" || got[0]["caption"] == "" || !strings.Contains(stderr, "none.png") {
+	stdout, stderr := mustExit(t, exitFailed, "caption", swapped, "kit:held-out/0", filepath.Join(dir, "none.png"), "--isolation", "none", "--backend", "go", "--json")
+	if got := decodeLines(t, stdout); len(got) != 1 || got[0]["image"] != "kit:held-out/0" || got[0]["caption"] == "" || !strings.Contains(stderr, "none.png") {
 		t.Errorf("captions %v, stderr %s", got, stderr)
 	}
-	stdout, stderr = want(t, exitDone, "ask", "--isolation=none", swapped, "kit:held-out/0", "how many?", "--backend", "go")
+	stdout, stderr = mustExit(t, exitDone, "ask", "--isolation=none", swapped, "kit:held-out/0", "how many?", "--backend", "go")
 	if strings.TrimSpace(stdout) == "" || strings.Contains(stderr, "another tokenizer") {
 		t.Errorf("the answer %q, stderr %s", stdout, stderr)
 	}
 	if info, _, err := bridge.ReadInfo(train.BridgeDir(swapped)); err != nil || !strings.HasPrefix(info.Language.TokenizerDigest, "sha256:") {
 		t.Errorf("the bridge does not say its tokenizer: %+v, %v", info.Language, err)
 	}
-	stdout, _ = want(t, exitDone, "compare", stage1, stage2, swapped, "--json")
-	runs := objects(t, stdout)
+	stdout, _ = mustExit(t, exitDone, "compare", stage1, stage2, swapped, "--json")
+	runs := decodeLines(t, stdout)
 	if len(runs) != 3 || runs[2]["llm"] != "tiny-flan-t5" || runs[2]["steps"] != 3.0 || runs[0]["text_r1"] == nil {
 		t.Errorf("comparison %v", runs)
 	}
-	want(t, exitFailed, "caption", stage1, "kit:held-out/0")
+	mustExit(t, exitFailed, "caption", stage1, "kit:held-out/0")
 	checkDemo(t, dir, stage2, language)
-	checkMatrix(t, dir, stage2, append(short(), language...))
+	checkMatrix(t, dir, stage2, append(shortRun(), language...))
 }
 
 // A matrix trains what is not there yet, once; a cell that cannot be trained does
@@ -111,8 +111,8 @@ set = ["swap.projection=caption-tokens", "optimizer.batch=33"]
 	if err := os.WriteFile(matrix, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	stdout, stderr := want(t, exitFailed, "compare", matrix, "--out", out, "--json")
-	groups := objects(t, stdout)
+	stdout, stderr := mustExit(t, exitFailed, "compare", matrix, "--out", out, "--json")
+	groups := decodeLines(t, stdout)
 	if len(groups) != 2 || groups[0]["runs"] != 2.0 || !strings.Contains(stderr, "2 of 6 runs failed") || !strings.Contains(stderr, "run 6 of 6") {
 		t.Errorf("groups %v\n%s", groups, stderr)
 	}
@@ -126,19 +126,19 @@ set = ["swap.projection=caption-tokens", "optimizer.batch=33"]
 		}
 	}
 	began := time.Now()
-	stdout, _ = want(t, exitFailed, "compare", matrix, "--out", out)
+	stdout, _ = mustExit(t, exitFailed, "compare", matrix, "--out", out)
 	if !strings.Contains(stdout, "tiny-vit-wide + tiny-flan-t5, warm") {
 		t.Errorf("the table:\n%s", stdout)
 	}
-	for _, run := range objectsOf(t, out) {
+	for _, run := range resultFiles(t, out) {
 		if run.ModTime().After(began) {
 			t.Errorf("%s was trained again", run.Name())
 		}
 	}
 }
 
-// objectsOf lists the results of the runs below a folder.
-func objectsOf(t *testing.T, dir string) (all []os.FileInfo) {
+// resultFiles lists the results of the runs below a folder.
+func resultFiles(t *testing.T, dir string) (all []os.FileInfo) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*", "result.json"))
 	if err != nil || len(files) != 4 {
@@ -157,19 +157,19 @@ func objectsOf(t *testing.T, dir string) (all []os.FileInfo) {
 func checkDemo(t *testing.T, dir, from string, language []string) {
 	t.Helper()
 	out := filepath.Join(dir, "demo")
-	demo := append(short("demo", "--out", out, "--set", "from="+from, "--set", "swap.warmup_steps=1", "--set", "swap.warmup_images=8"), language...)
-	stdout, _ := want(t, exitDone, demo...)
+	demo := append(shortRun("demo", "--out", out, "--set", "from="+from, "--set", "swap.warmup_steps=1", "--set", "swap.warmup_images=8"), language...)
+	stdout, _ := mustExit(t, exitDone, demo...)
 	if !strings.Contains(stdout, "warm") || !strings.Contains(stdout, "What to try next") {
 		t.Errorf("the demo said:\n%s", stdout)
 	}
-	stdout, _ = want(t, exitDone, "compare", filepath.Join(out, "warm"), filepath.Join(out, "cold"), "--json")
-	arms := objects(t, stdout)
+	stdout, _ = mustExit(t, exitDone, "compare", filepath.Join(out, "warm"), filepath.Join(out, "cold"), "--json")
+	arms := decodeLines(t, stdout)
 	if len(arms) != 2 || arms[0]["steps"] != arms[1]["steps"] || arms[0]["exact_match"] == nil || arms[1]["held_out_loss"] == nil {
 		t.Errorf("arms %v", arms)
 	}
-	_, stderr := want(t, exitFailed, "compare", out)
+	_, stderr := mustExit(t, exitFailed, "compare", out)
 	if !strings.Contains(stderr, filepath.Join(out, "cold")+" "+filepath.Join(out, "warm")) {
 		t.Errorf("the demo's arms are not named: %s", stderr)
 	}
-	want(t, exitDone, demo...) // an earlier demo is replaced
+	mustExit(t, exitDone, demo...) // an earlier demo is replaced
 }

@@ -87,7 +87,7 @@ func TestARunRefusesUnsoundNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from := smallStart(t)
+	from := saveSmallBridge(t)
 	for what, says := range map[string]string{
 		"gradient NaN":  "gradient[0, 0, 2] is NaN",
 		"features -Inf": "features[0, 0, 2] is -Inf",
@@ -104,7 +104,7 @@ func TestARunRefusesUnsoundNumbers(t *testing.T) {
 				if strings.HasPrefix(what, "features") {
 					side, model, rpc = "vision", "tiny-vit", "Encode"
 				}
-				_, stderr := want(t, exitFailed, disturbedRun(filepath.Join(t.TempDir(), "run"), from, "process", "--set", side+".isolation=process",
+				_, stderr := mustExit(t, exitFailed, disturbableRun(filepath.Join(t.TempDir(), "run"), from, "process", "--set", side+".isolation=process",
 					"--set", side+".plugin="+path, "--set", side+".transport="+transport, "--set", side+".id="+copyModel(t, model))...)
 				for _, text := range []string{says, "plugin adapter ", "rpc " + rpc} {
 					if !strings.Contains(stderr, text) {

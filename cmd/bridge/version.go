@@ -13,8 +13,8 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 )
 
-// versionLine says which bridge this is, as --json shows it.
-type versionLine struct {
+// versionInfo says which bridge this is, as --json shows it.
+type versionInfo struct {
 	Version  string   `json:"version"`          // of the module; unreleased where it has none
 	Commit   string   `json:"commit,omitempty"` // empty where the build did not record it
 	Changed  bool     `json:"changed"`          // from the commit
@@ -29,8 +29,8 @@ const unreleased = "unreleased"
 
 // versionOf reads what the Go command has recorded in a binary; nil where it has
 // recorded nothing. A build with -buildvcs=false has no commit.
-func versionOf(info *debug.BuildInfo) versionLine {
-	v := versionLine{Version: unreleased, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+func versionOf(info *debug.BuildInfo) versionInfo {
+	v := versionInfo{Version: unreleased, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Backends: backends.Compiled(), Protocol: host.ProtocolVersion}
 	if info == nil {
 		return v
@@ -50,13 +50,13 @@ func versionOf(info *debug.BuildInfo) versionLine {
 }
 
 // version is that of this program.
-func version() versionLine {
+func version() versionInfo {
 	info, _ := debug.ReadBuildInfo()
 	return versionOf(info)
 }
 
 // String is what follows "bridge version".
-func (v versionLine) String() string {
+func (v versionInfo) String() string {
 	commit := "commit not recorded"
 	if v.Commit != "" {
 		commit = "commit " + v.Commit[:min(12, len(v.Commit))]

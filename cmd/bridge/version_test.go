@@ -11,16 +11,16 @@ import (
 func TestVersion(t *testing.T) {
 	line := regexp.MustCompile(`^bridge version \S+ \(commit [^)]+\), go\S+ \w+/\w+, backends go.*, plugin protocol 1\n$`)
 	for _, args := range [][]string{{"--version"}, {"-v"}, {"version"}, {"train", "recipe.toml", "--version"}} {
-		if out, _ := want(t, exitDone, args...); !line.MatchString(out) {
+		if out, _ := mustExit(t, exitDone, args...); !line.MatchString(out) {
 			t.Errorf("%v says %q", args, out)
 		}
 	}
-	out, _ := want(t, exitDone, "version", "--json")
-	var got versionLine
+	out, _ := mustExit(t, exitDone, "version", "--json")
+	var got versionInfo
 	if err := json.Unmarshal([]byte(out), &got); err != nil || got.Version == "" || got.Protocol != 1 || len(got.Backends) == 0 {
 		t.Errorf("version --json says %s, %v", out, err)
 	}
-	if _, stderr := want(t, exitUsage, "version", "2"); !strings.Contains(stderr, "bridge version") {
+	if _, stderr := mustExit(t, exitUsage, "version", "2"); !strings.Contains(stderr, "bridge version") {
 		t.Errorf("an argument is answered with %s", stderr)
 	}
 }

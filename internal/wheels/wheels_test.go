@@ -80,7 +80,7 @@ func (i index) cuda() []Wheel {
 	}
 }
 
-func TestInstallCuda(t *testing.T) {
+func TestInstallCUDA(t *testing.T) {
 	i, lib := newIndex(t), filepath.Join(t.TempDir(), "go-xla")
 	wheels := i.cuda()
 	for range 2 { // the second replaces the first
@@ -108,7 +108,7 @@ func TestInstallCuda(t *testing.T) {
 	}
 }
 
-func TestInstallCudaAllOrNothing(t *testing.T) {
+func TestInstallCUDAIsAllOrNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(i index, wheels []Wheel) ([]Wheel, Pip)
 		want  string
@@ -162,7 +162,7 @@ func TestPipCommand(t *testing.T) {
 	}
 }
 
-func TestCudaIsPinned(t *testing.T) {
+func TestCUDAWheelsArePinned(t *testing.T) {
 	seen := map[string]bool{}
 	for _, w := range cudaWheels() {
 		if raw, err := hex.DecodeString(w.SHA256); err != nil || len(raw) != sha256.Size || seen[w.Package] || seen[w.SHA256] || w.Version == "" {
