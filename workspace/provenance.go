@@ -35,7 +35,7 @@ func (w *Workspace) BridgeDir(ctx context.Context, model string) (string, error)
 			WithRemedy("a .pth file of LAVIS becomes a MODEL with: bridge convert %s DIR --encoder ID --llm ID", model)
 	}
 	if !isDir(model) {
-		return "", adapters.Errorf(adapters.NotFound, "no model %q: there is no such folder", model).
+		return "", adapters.Errorf(adapters.NotFound, "no model %q: no such folder", model).
 			WithRemedy("name a run folder, its bridge folder, a folder with a BLIP-2 that transformers saved, kit:stage1 or kit:stage2")
 	}
 	return model, nil

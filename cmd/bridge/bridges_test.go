@@ -49,8 +49,8 @@ func TestConvertErrors(t *testing.T) {
 	}{
 		{exitUsage, "want: bridge convert FROM TO", []string{folder}},
 		{exitUsage, "--to is \"onnx\"", []string{folder, to, "--to", "onnx"}},
-		{exitUsage, "--llm belongs to a .pth file", []string{folder, to, "--llm", "tiny-opt"}},
-		{exitFailed, "there is no such folder", []string{"nothing", to}},
+		{exitUsage, "--llm applies only to a .pth file", []string{folder, to, "--llm", "tiny-opt"}},
+		{exitFailed, "no such folder", []string{"nothing", to}},
 		{exitFailed, "clip_vision_model", []string{"kit:stage2", to}},
 		{exitUsage, "does not say which encoder", []string{stage1, to, "--heads", "2"}},
 		{exitUsage, "name the folder of bert-base-uncased with --tokenizer", []string{stage1, to, "--heads", "2", "--encoder", folder}},
@@ -122,7 +122,7 @@ func TestCaptionOfLAVIS(t *testing.T) {
 		{exitUsage, "name it with --llm ID", []string{"caption", file("stage2.pth"), picture, "--heads", "2"}},
 		{exitFailed, "holds no language model to write with", []string{"caption", file("stage1.pth"), picture}},
 		{exitFailed, "holds an encoder alone", []string{"ask", file("eva.pth"), picture, "what?"}},
-		{exitUsage, "--llm belongs to a .pth file", []string{"caption", "kit:stage2", picture, "--llm", opt}},
+		{exitUsage, "--llm applies only to a .pth file", []string{"caption", "kit:stage2", picture, "--llm", opt}},
 		{exitFailed, "not a whole file of torch.save", []string{"caption", picture, picture}},
 	} {
 		if status, _, errs := runCommand(t, c.args...); status != c.status || !strings.Contains(errs, c.want) {

@@ -14,7 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// finding is a line of the doctor.
+// finding is a line of the doctor's report.
 type finding struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"`
@@ -24,7 +24,7 @@ type finding struct {
 func (p *program) doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "doctor",
-		Usage:       "say which backends, devices, plugins and folders are used, and why",
+		Usage:       "show which backends, devices, plugins and folders bridge uses, and why",
 		UsageText:   "bridge doctor [--json] [--install xla-cpu|xla-cuda]",
 		Description: "Example: bridge doctor --json",
 		Flags:       []cli.Flag{jsonFlag(), installFlag()},
@@ -55,11 +55,12 @@ func (p *program) doctorCommand() *cli.Command {
 	}
 }
 
-// backendFindings describes what was probed.
+// backendFindings describes the backends, devices and folders of this machine.
 func backendFindings(r backends.Report) []finding {
 	simd := finding{Name: "simd", Value: "yes"}
 	if !r.SIMD {
-		simd.Value, simd.Warning = "no", "this binary computes several times slower than it could; build it with GOEXPERIMENT=simd (make build does)"
+		simd.Value = "no"
+		simd.Warning = "this binary computes several times slower than it could; build it with GOEXPERIMENT=simd (make build does)"
 	}
 	xla := finding{Name: "xla", Value: "this binary can load PJRT plugins"}
 	if !r.XLA {
@@ -85,7 +86,7 @@ func backendFindings(r backends.Report) []finding {
 	for _, f := range builtin.Families() {
 		families = append(families, f.Name)
 	}
-	tensors := "between processes through shared memory"
+	tensors := "sent between processes through shared memory"
 	if err := host.SharedMemory(); err != nil {
 		tensors = "sent over gRPC (no shared memory: " + err.Error() + ")"
 	}
@@ -97,6 +98,7 @@ func backendFindings(r backends.Report) []finding {
 		finding{Name: "hub cache", Value: registry.Default().Hub})
 }
 
+// joinOrNone joins strings with commas; it returns "none" if there are none.
 func joinOrNone(s []string) string {
 	if len(s) == 0 {
 		return "none"

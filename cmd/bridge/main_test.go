@@ -147,7 +147,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"caption", "m", "i", "--promt", "x"}, "did you mean --prompt?"},
 		{[]string{"train"}, "got 0 arguments, want: bridge train RECIPE"},
 		{[]string{"doctor", "x"}, "got 1 arguments"},
-		{[]string{"train", "x", "--out"}, "--out wants a value"},
+		{[]string{"train", "x", "--out"}, "--out needs a value"},
 		{[]string{"caption", "m", "i", "--top-k", "many"}, "top-k"},
 		{[]string{"caption", "m", "i", "--max-new-tokens", "-5"}, "--max-new-tokens is -5, want at least 1"},
 		{[]string{"ask", "m", "i", "q", "--min-new-tokens=-1"}, "--min-new-tokens is -1, want at least 0"},
@@ -235,7 +235,7 @@ func TestFailures(t *testing.T) {
 		{[]string{"recipes", "show", "tiny-stag1"}, "did you mean tiny-stage1?"},
 		{[]string{"models", "show", "tiny-op"}, "did you mean tiny-opt"},
 		{[]string{"caption", dir, "x.png"}, "holds no bridge"},
-		{[]string{"caption", filepath.Join(dir, "none"), "x.png"}, "there is no such folder"},
+		{[]string{"caption", filepath.Join(dir, "none"), "x.png"}, "no such folder"},
 		{[]string{"compare", dir}, "is no finished run"},
 		{[]string{"verify", dir}, dir},
 		{[]string{"train", "tiny-stage1", "--resume", "--out", dir}, "no run to resume in"},
@@ -287,7 +287,7 @@ func TestTextOutput(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"doctor"}, []string{"backend ", "simd ", "adapters       vit, eva, ", "opt, ", "tensors        between processes through "}},
+		{[]string{"doctor"}, []string{"backend ", "simd ", "adapters       vit, eva, ", "opt, ", "tensors        sent between processes through "}},
 		{[]string{"models", "list"}, []string{"ID ", "tiny-flan-t5", "11.4 GB", "missing"}},
 		{[]string{"models", "show", "opt-2.7b"}, []string{"2.7B", "bridge models add opt-2.7b --path DIR", `"Question: {} Answer:"`}},
 		{[]string{"recipes", "list"}, []string{"tiny-retrain ", "What bridge retrain follows"}},

@@ -11,24 +11,24 @@ import (
 )
 
 func (p *program) modelsCommand() *cli.Command {
-	return group("models", "the frozen models that bridge knows by id",
+	return group("models", "list, add, download and verify frozen models",
 		&cli.Command{
 			Name: "list", Usage: "list the ids and where their weights are", UsageText: "bridge models list [--json]",
 			Description: "Example: bridge models list", Flags: []cli.Flag{jsonFlag()}, Action: p.modelsList,
 		},
 		&cli.Command{
-			Name: "show", Usage: "say all that is known of a model", ArgsUsage: "ID", UsageText: "bridge models show ID [--json]",
+			Name: "show", Usage: "show what is known about a model", ArgsUsage: "ID", UsageText: "bridge models show ID [--json]",
 			Description: "Example: bridge models show flant5-xl", Flags: []cli.Flag{jsonFlag()}, Action: p.modelsShow,
 		},
 		&cli.Command{
-			Name: "add", Usage: "record the folder that holds a model's weights", ArgsUsage: "ID", UsageText: "bridge models add ID --path DIR",
+			Name: "add", Usage: "record the folder with a model's weights", ArgsUsage: "ID", UsageText: "bridge models add ID --path DIR",
 			Description: "Example: bridge models add opt-2.7b --path /data/opt-2.7b",
 			Flags:       []cli.Flag{&cli.StringFlag{Name: "path", Usage: "`DIR` with config.json and the weights"}}, Action: p.modelsAdd,
 		},
 		p.pullCommand(), p.modelsVerifyCommand())
 }
 
-// modelLine is a model as --json shows it.
+// modelLine is the JSON of a model.
 type modelLine struct {
 	ID           string                `json:"id"`
 	Kind         adapters.ModelKind    `json:"kind"`
@@ -54,10 +54,12 @@ type modelLine struct {
 }
 
 func newModelLine(b registry.Backbone) modelLine {
-	return modelLine{ID: b.ID, Kind: b.Kind, Family: b.Manifest.Family, About: b.About, Repository: b.Repository, Revision: b.Revision, Width: b.Width,
-		Tokens: b.Tokens, ImageSize: b.ImageSize, Architecture: b.Architecture, Context: b.Context, DType: b.DType, Activation: b.Activation, EndOfAnswer: b.EndOfAnswer,
-		Parameters: b.Parameters, Download: b.Download, Inference: b.Memory.Inference, Stage2: b.Memory.Stage2,
-		Source: b.Source, Path: b.Path, Commit: b.Commit}
+	return modelLine{
+		ID: b.ID, Kind: b.Kind, Family: b.Manifest.Family, About: b.About, Repository: b.Repository, Revision: b.Revision,
+		Width: b.Width, Tokens: b.Tokens, ImageSize: b.ImageSize, Architecture: b.Architecture, Context: b.Context,
+		DType: b.DType, Activation: b.Activation, EndOfAnswer: b.EndOfAnswer, Parameters: b.Parameters, Download: b.Download,
+		Inference: b.Memory.Inference, Stage2: b.Memory.Stage2, Source: b.Source, Path: b.Path, Commit: b.Commit,
+	}
 }
 
 func (p *program) modelsList(c *cli.Context) error {
@@ -80,7 +82,8 @@ func (p *program) modelsList(c *cli.Context) error {
 			}
 			continue
 		}
-		rows = append(rows, []string{id, string(b.Kind), b.Manifest.Family, strconv.Itoa(b.Width), registry.Known(b.Parameters, registry.Count), registry.Known(b.Download, registry.Size), weightsLocation(b)})
+		rows = append(rows, []string{id, string(b.Kind), b.Manifest.Family, strconv.Itoa(b.Width),
+			registry.Known(b.Parameters, registry.Count), registry.Known(b.Download, registry.Size), weightsLocation(b)})
 	}
 	if c.Bool("json") {
 		return nil
@@ -88,6 +91,7 @@ func (p *program) modelsList(c *cli.Context) error {
 	return p.table([]string{"ID", "KIND", "FAMILY", "WIDTH", "PARAMETERS", "DOWNLOAD", "WEIGHTS"}, rows)
 }
 
+// weightsLocation returns where the weights of a model are.
 func weightsLocation(b registry.Backbone) string {
 	if b.Path != "" {
 		return fmt.Sprintf("%s: %s", b.Source, b.Path)
@@ -95,7 +99,7 @@ func weightsLocation(b registry.Backbone) string {
 	return string(b.Source)
 }
 
-// lookupModel looks up the model whose ID is a command's one argument.
+// lookupModel looks up the model whose ID is the command's only argument.
 func (p *program) lookupModel(c *cli.Context) (registry.Backbone, error) {
 	args, err := arguments(c, 1, 1)
 	if err != nil {
@@ -130,9 +134,11 @@ func (p *program) modelsShow(c *cli.Context) error {
 // modelDetails returns the lines of `models show`.
 func modelDetails(b registry.Backbone) [][2]string {
 	return [][2]string{
-		{"id", b.ID}, {"about", b.About}, {"kind", string(b.Kind)}, {"family", b.Manifest.Family}, {"repository", b.Repository}, {"revision", b.Revision},
+		{"id", b.ID}, {"about", b.About}, {"kind", string(b.Kind)}, {"family", b.Manifest.Family},
+		{"repository", b.Repository}, {"revision", b.Revision},
 		{"width", strconv.Itoa(b.Width)}, {"tokens", strconv.Itoa(b.Tokens)}, {"image size", strconv.Itoa(b.ImageSize)},
-		{"architecture", string(b.Architecture)}, {"context", strconv.Itoa(b.Context)}, {"dtype", b.DType}, {"activation", b.Activation}, {"end of answer", quoteIfSet(b.EndOfAnswer)},
+		{"architecture", string(b.Architecture)}, {"context", strconv.Itoa(b.Context)}, {"dtype", b.DType},
+		{"activation", b.Activation}, {"end of answer", quoteIfSet(b.EndOfAnswer)},
 		{"caption prompt", quoteIfSet(b.Templates.Caption)}, {"question prompt", quoteIfSet(b.Templates.Question)},
 		{"parameters", registry.Known(b.Parameters, registry.Count)}, {"download", registry.Known(b.Download, registry.Size)},
 		{"memory", registry.Known(b.Memory.Inference, registry.Size)}, {"memory, stage 2", registry.Known(b.Memory.Stage2, registry.Size)},
@@ -140,6 +146,7 @@ func modelDetails(b registry.Backbone) [][2]string {
 	}
 }
 
+// quoteIfSet quotes a string that is not empty.
 func quoteIfSet(s string) string {
 	if s == "" {
 		return ""

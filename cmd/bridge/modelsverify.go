@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -14,15 +13,17 @@ import (
 
 func (p *program) modelsVerifyCommand() *cli.Command {
 	return &cli.Command{
-		Name: "verify", Usage: "hash a model's files again and compare with the hub's checksums", ArgsUsage: "ID",
-		UsageText:   "bridge models verify ID [--repair] [--json]",
-		Description: "Files that did not come from the hub have no checksum to compare with: theirs are printed.\n\nExample: bridge models verify flant5-xl",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "repair", Usage: "remove damaged files from the hub's cache and fetch them again"}, jsonFlag()},
-		Action:      p.modelsVerify,
+		Name: "verify", Usage: "hash a model's files and compare them with the hub's checksums", ArgsUsage: "ID",
+		UsageText: "bridge models verify ID [--repair] [--json]",
+		Description: "The checksums of files that did not come from the hub are only printed, because there is nothing to compare them\n" +
+			"with.\n\nExample: bridge models verify flant5-xl",
+		Flags: []cli.Flag{jsonFlag(),
+			&cli.BoolFlag{Name: "repair", Usage: "delete damaged files from the hub's cache and download them again"}},
+		Action: p.modelsVerify,
 	}
 }
 
-// checksumLine is a file as --json shows it.
+// checksumLine is the JSON of a file.
 type checksumLine struct {
 	Path     string `json:"path"`
 	Size     int64  `json:"size"`
@@ -59,10 +60,10 @@ func (p *program) printChecksums(checked []hub.Checked, asJSON bool) error {
 			}
 			continue
 		}
-		state := "as the hub says"
+		state := "matches the hub"
 		switch {
 		case !f.OK():
-			state = "DAMAGED, the hub says " + f.Want
+			state = "DAMAGED, the hub has " + f.Want
 		case f.Want == "":
 			state = "nothing to compare with"
 		}
@@ -74,7 +75,8 @@ func (p *program) printChecksums(checked []hub.Checked, asJSON bool) error {
 	return p.table([]string{"FILE", "SIZE", "CHECKSUM", "STATE"}, rows)
 }
 
-// repairOrFail fails if a file is damaged, or fetches it again.
+// repairOrFail downloads damaged files again if --repair is set. Otherwise it returns an error
+// if a file is damaged.
 func (p *program) repairOrFail(c *cli.Context, b registry.Backbone, dir string, checked []hub.Checked) error {
 	damaged := 0
 	for _, f := range checked {
@@ -96,5 +98,5 @@ func (p *program) repairOrFail(c *cli.Context, b registry.Backbone, dir string, 
 		return err
 	}
 	return adapters.Errorf(adapters.Corrupt, "%d of %d files of %s are damaged", damaged, len(checked), b.ID).
-		WithRemedy("%s", fmt.Sprintf("`bridge models verify %s --repair` fetches them again", b.ID))
+		WithRemedy("download them again: bridge models verify %s --repair", b.ID)
 }

@@ -88,8 +88,8 @@ func TestPluginsAreNotRunByLooking(t *testing.T) {
 	w.bridge(exitDone, "plugin show my-vit", "digest           tree1-sha256:", "signed by        nobody", "asks for         MY_TOKEN")
 	w.bridge(exitDone, "plugin show ./plugins/my-vit --json", `"digest":"tree1-sha256:`, `"environment":["MY_TOKEN"]`)
 	w.bridge(exitDone, "plugin lock", "my-vit: pinned, tree1-sha256:", "other: pinned")
-	w.bridge(exitDone, "plugin lock --check", "my-vit: as it was pinned", "other: as it was pinned")
-	w.bridge(exitDone, "doctor", "my-vit 1.0.0, a vision-encoder of the project, in ", "as locked; signed by nobody; sees what every plugin sees, asks for MY_TOKEN", "sandbox none")
+	w.bridge(exitDone, "plugin lock --check", "my-vit: matches its pin", "other: matches its pin")
+	w.bridge(exitDone, "doctor", "my-vit 1.0.0, a vision-encoder of the project, in ", "as locked; signed by nobody; sees the variables that every plugin sees, requests MY_TOKEN", "sandbox none")
 	w.bridge(exitDone, "recipes check tiny-stage1 --set vision.plugin=my-vit --set vision.locked=true", `plugin = "`, "locked = true")
 	w.bridge(exitDone, "plugin keygen my.key --no-password")
 	w.bridge(exitDone, "plugin sign ./plugins/my-vit --key my.key")
@@ -145,8 +145,8 @@ func TestLockedPlugins(t *testing.T) {
 	w.bridge(exitFailed, "plugin show my-vit --json", `"pinned":true`, `"problem":"plugin my-vit is not as it was locked`)
 	w.bridge(exitDone, "plugin list", "project  CHANGED  no      plugin my-vit is not as it was locked")
 	w.bridge(exitDone, "doctor", "warning: it would not start: plugin my-vit is not as it was locked")
-	w.bridge(exitDone, "plugin lock", "my-vit: pinned anew: the digest was ", "sitecustomize.py was added")
-	w.bridge(exitDone, "plugin lock", "my-vit: as it was pinned")
+	w.bridge(exitDone, "plugin lock", "my-vit: pinned again: the digest was ", "sitecustomize.py was added")
+	w.bridge(exitDone, "plugin lock", "my-vit: matches its pin")
 	w.bridge(exitDone, verify+" --locked")
 }
 
@@ -238,7 +238,7 @@ func TestOtherFilesAreSkipped(t *testing.T) {
 		t.Errorf("with a run in its folder the plugin is another:\n%s%s", clean, again)
 	}
 	w.bridge(exitDone, "plugin pack "+w.plugin+" vit.tar.gz", "my-vit 1.0.0: vit.tar.gz", left)
-	w.bridge(exitUsage, "plugin pack "+w.plugin+" "+w.plugin+"/vit.tar.gz", "lies in the plugin's folder")
+	w.bridge(exitUsage, "plugin pack "+w.plugin+" "+w.plugin+"/vit.tar.gz", "is in the plugin's folder")
 	w.bridge(exitDone, "plugin add "+w.plugin, left)
 	if _, err := os.Stat("plugins/my-vit/runs"); err == nil {
 		t.Error("a run was added")
@@ -246,7 +246,7 @@ func TestOtherFilesAreSkipped(t *testing.T) {
 	t.Chdir(w.plugin)
 	verify := "verify " + w.golden + " --backend go --locked --plugin ./"
 	w.bridge(exitDone, "plugin lock ./", "my-vit: pinned, tree1-sha256:", left)
-	w.bridge(exitDone, "plugin lock ./ --check", "my-vit: as it was pinned")
+	w.bridge(exitDone, "plugin lock ./ --check", "my-vit: matches its pin")
 	w.bridge(exitDone, verify)
 	w.write("runs/t/x.py", "")
 	w.bridge(exitFailed, verify, "holds code that does not belong to the plugin", "remove "+w.plugin+"/runs/t/x.py;")
@@ -258,8 +258,8 @@ func TestTwoPluginsWithOneName(t *testing.T) {
 	w.bridge(exitDone, "plugin add "+w.plugin+" --user")
 	w.bridge(exitDone, "plugin add "+w.plugin)
 	w.bridge(exitDone, "verify "+w.golden+" --backend go --plugin my-vit", "two plugins have the name: the project's is used")
-	w.bridge(exitDone, "plugin list", "the user's of this name does not count")
-	w.bridge(exitUsage, "plugin remove my-vit --project --user", "want one of the two")
+	w.bridge(exitDone, "plugin list", "the user's plugin of this name is not used")
+	w.bridge(exitUsage, "plugin remove my-vit --project --user", "--project cannot be combined with --user")
 	w.bridge(exitDone, "plugin remove my-vit --user")
 	w.bridge(exitDone, "plugin show my-vit", "of               project")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -12,8 +13,8 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// pluginFindings reports which third-party plugins there are, where they come from, whether
-// they would start, and what they may see. None is run.
+// pluginFindings lists the third-party plugins: where they come from, whether they would
+// start, and which variables they may see. It runs none of them.
 func (p *program) pluginFindings() []finding {
 	all := []finding{{Name: "plugins", Value: pluginFolders(store.Default())}}
 	policy, err := p.workspace.Policy(workspace.PluginConstraints{})
@@ -28,13 +29,14 @@ func (p *program) pluginFindings() []finding {
 	for _, s := range found {
 		all = append(all, pluginFinding(s))
 	}
-	confinement := finding{Name: "sandbox", Value: "this system supports it; --sandbox on uses it"}
+	support := finding{Name: "sandbox", Value: "supported by this system; --sandbox on uses it"}
 	if err := sandbox.Supported(); err != nil {
-		confinement.Value = "none: " + err.Error()
+		support.Value = "none: " + err.Error()
 	}
-	return append(all, confinement, finding{Name: "trust", Value: trustSummary(policy)})
+	return append(all, support, finding{Name: "trust", Value: trustSummary(policy)})
 }
 
+// pluginFolders returns where plugins are stored.
 func pluginFolders(f store.Folders) string {
 	folders := []string{f.Project}
 	if abs, err := filepath.Abs(f.Project); err == nil {
@@ -46,12 +48,13 @@ func pluginFolders(f store.Folders) string {
 	return "in " + strings.Join(folders, " and ")
 }
 
+// pluginFinding describes a plugin.
 func pluginFinding(s workspace.PluginStatus) finding {
 	if s.Program == "" { // its manifest cannot be read
 		return finding{Name: "plugin", Value: fmt.Sprintf("%q, in %s", s.Name, s.Dir), Warning: firstLine(s.Problem)}
 	}
 	found := finding{Name: "plugin"}
-	facts := []string{fmt.Sprintf("%s %s, a %s of the %s, in %s", s.Name, s.Version, s.Kind, s.Place, s.Dir)}
+	details := []string{fmt.Sprintf("%s %s, a %s of the %s, in %s", s.Name, s.Version, s.Kind, s.Place, s.Dir)}
 	if s.Problem != "" {
 		found.Warning = "it would not start: " + s.Problem
 	} else {
@@ -59,37 +62,34 @@ func pluginFinding(s workspace.PluginStatus) finding {
 		if s.AsPinned {
 			lock = "as locked"
 		}
-		facts = append(facts, lock, "signed by "+s.Signature)
+		details = append(details, lock, "signed by "+s.Signature)
 	}
 	if s.Shadows != "" {
-		facts = append(facts, "not the user's of this name")
+		details = append(details, "used instead of the user's plugin of this name")
 	}
-	sees := "sees what every plugin sees"
+	variables := "sees the variables that every plugin sees"
 	if len(s.Allowed) > 0 {
-		sees += " and " + strings.Join(s.Allowed, ", ")
+		variables += " and " + strings.Join(s.Allowed, ", ")
 	}
 	if len(s.Wanted) > 0 {
-		sees += ", asks for " + strings.Join(s.Wanted, ", ")
+		variables += ", requests " + strings.Join(s.Wanted, ", ")
 	}
 	if s.Network {
-		sees += ", needs the network"
+		variables += ", needs the network"
 	}
-	found.Value = strings.Join(append(facts, sees), "; ")
+	found.Value = strings.Join(append(details, variables), "; ")
 	return found
 }
 
-// trustSummary describes the user's settings.
+// trustSummary describes the user's trust settings.
 func trustSummary(p trust.Policy) string {
-	words := []string{"sandbox " + string(trust.SandboxNone)}
-	if p.Sandbox != "" {
-		words[0] = "sandbox " + string(p.Sandbox)
-	}
+	settings := []string{"sandbox " + string(cmp.Or(p.Sandbox, trust.SandboxNone))}
 	if p.Locked {
-		words = append(words, "only locked plugins start")
+		settings = append(settings, "only locked plugins start")
 	}
 	if p.RequireSigned {
-		words = append(words, "only signed plugins start")
+		settings = append(settings, "only signed plugins start")
 	}
-	words = append(words, fmt.Sprintf("%d trusted keys", len(p.PublicKeys())))
-	return strings.Join(words, "; ") + " (" + filepath.Join(registry.ConfigDir(), trust.SettingsFile) + ")"
+	settings = append(settings, fmt.Sprintf("%d trusted keys", len(p.PublicKeys())))
+	return strings.Join(settings, "; ") + " (" + filepath.Join(registry.ConfigDir(), trust.SettingsFile) + ")"
 }

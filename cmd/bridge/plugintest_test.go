@@ -147,7 +147,7 @@ func TestPluginTestRefusals(t *testing.T) {
 		{exitFailed, "want a path in the plugin's folder", []string{outside}},
 		{exitUsage, "--run: ", []string{self, "--run", "("}},
 		{exitUsage, "--kind is \"sound\"", []string{self, "--kind", "sound"}},
-		{exitUsage, "go together", []string{self, "--text", "a"}},
+		{exitUsage, "must be used together", []string{self, "--text", "a"}},
 		{exitUsage, "positive", []string{self, "--patience", "0"}},
 		{exitUsage, "no case was run", []string{"/bin/true", "--run", "no such case"}},
 		{exitFailed, "fails 1 of 1 cases", []string{"/bin/true", "--run", "started by hand"}},

@@ -12,12 +12,14 @@ func (p *program) pullCommand() *cli.Command {
 	return &cli.Command{
 		Name: "pull", Usage: "download a model from the Hugging Face hub", ArgsUsage: "ID",
 		UsageText: "bridge models pull ID [--revision REV] [--files PATTERN]... [--json]",
-		Description: "ID is a registry id, or a repository OWNER/NAME. Files are kept in the cache of Hugging Face's own tools and checked\n" +
-			"against the hub's checksums. An interrupted pull resumes where it stopped. HF_HOME, HF_HUB_CACHE, HF_ENDPOINT,\n" +
-			"HF_TOKEN and HF_HUB_OFFLINE have the same meaning as in these tools.\n\nExample: bridge models pull flant5-xl",
+		Description: "ID is a registry id, or a repository OWNER/NAME. Files are kept in the cache of Hugging Face's own tools and\n" +
+			"checked against the hub's checksums. An interrupted pull resumes where it stopped. HF_HOME, HF_HUB_CACHE,\n" +
+			"HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE have the same meaning as in these tools.\n\n" +
+			"Example: bridge models pull flant5-xl",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "revision", Usage: "branch, tag or commit `REV` (default: the manifest's)"},
-			&cli.StringSliceFlag{Name: "files", Usage: "download only files that match `PATTERN`; may be repeated (default: the manifest's)"},
+			&cli.StringSliceFlag{Name: "files",
+				Usage: "download only files that match `PATTERN`; may be repeated (default: the manifest's)"},
 			jsonFlag(),
 		},
 		Action: p.modelsPull,

@@ -159,7 +159,7 @@ func checkDemo(t *testing.T, dir, from string, language []string) {
 	out := filepath.Join(dir, "demo")
 	demo := append(shortRun("demo", "--out", out, "--set", "from="+from, "--set", "swap.warmup_steps=1", "--set", "swap.warmup_images=8"), language...)
 	stdout, _ := mustExit(t, exitDone, demo...)
-	if !strings.Contains(stdout, "warm") || !strings.Contains(stdout, "What to try next") {
+	if !strings.Contains(stdout, "warm") || !strings.Contains(stdout, "Try next") {
 		t.Errorf("the demo said:\n%s", stdout)
 	}
 	stdout, _ = mustExit(t, exitDone, "compare", filepath.Join(out, "warm"), filepath.Join(out, "cold"), "--json")
