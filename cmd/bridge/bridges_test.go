@@ -15,8 +15,8 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// The golden folders of whole bridges, through the command itself, on either side
-// of the process boundary.
+// The command reproduces the golden folders of whole bridges, with adapters in this process
+// and in their own.
 func TestVerifyBridges(t *testing.T) {
 	dirs, err := golden.Dirs(filepath.Join("..", "..", "bridge", "testdata"))
 	if err != nil || len(dirs) < 3 {
@@ -37,10 +37,11 @@ func TestVerifyBridges(t *testing.T) {
 	}
 }
 
-// What bridge convert cannot do it says, and leaves nothing behind.
+// A failed conversion has a helpful error and leaves no file behind.
 func TestConvertErrors(t *testing.T) {
 	folder := filepath.Join("..", "..", "bridge", "testdata", "golden-opt", "checkpoint")
-	stage1, stage2 := filepath.Join("..", "..", "convert", "testdata", "stage1.pth"), filepath.Join("..", "..", "convert", "testdata", "stage2.pth")
+	stage1 := filepath.Join("..", "..", "convert", "testdata", "stage1.pth")
+	stage2 := filepath.Join("..", "..", "convert", "testdata", "stage2.pth")
 	to := filepath.Join(t.TempDir(), "to")
 	for _, c := range []struct {
 		status int
@@ -68,23 +69,29 @@ func TestConvertErrors(t *testing.T) {
 	}
 }
 
-// LAVIS's files become MODELs.
+// A folder converted from a .pth file of LAVIS can be used as a MODEL.
 func TestConvertLAVIS(t *testing.T) {
 	golden := filepath.Join("..", "..", "bridge", "testdata")
-	opt, retrieval := filepath.Join(golden, "golden-opt", "checkpoint"), filepath.Join(golden, "golden-retrieval", "checkpoint")
+	opt := filepath.Join(golden, "golden-opt", "checkpoint")
+	retrieval := filepath.Join(golden, "golden-retrieval", "checkpoint")
 	dir := t.TempDir()
 	picture := filepath.Join(dir, "a.png")
 	if err := writePNG(picture); err != nil {
 		t.Fatal(err)
 	}
 	from := func(name string) string { return filepath.Join("..", "..", "convert", "testdata", name) }
-	mustExit(t, exitDone, "convert", from("stage2.pth"), filepath.Join(dir, "whole"), "--llm", opt, "--heads", "2", "--encoder-heads", "2")
-	mustExit(t, exitDone, "convert", from("stage2.pth"), filepath.Join(dir, "own"), "--llm", opt, "--encoder", opt, "--heads", "2", "--to", "bridge")
-	mustExit(t, exitDone, "convert", from("stage1.pth"), filepath.Join(dir, "first"), "--encoder", retrieval, "--tokenizer", retrieval, "--heads", "2")
-	mustExit(t, exitDone, "convert", from("eva.pth"), filepath.Join(dir, "eva"), "--encoder-heads", "2")
+	convert := func(file, to string, flags ...string) {
+		t.Helper()
+		mustExit(t, exitDone, append([]string{"convert", from(file), filepath.Join(dir, to)}, flags...)...)
+	}
+	convert("stage2.pth", "whole", "--llm", opt, "--heads", "2", "--encoder-heads", "2")
+	convert("stage2.pth", "own", "--llm", opt, "--encoder", opt, "--heads", "2", "--to", "bridge")
+	convert("stage1.pth", "first", "--encoder", retrieval, "--tokenizer", retrieval, "--heads", "2")
+	convert("eva.pth", "eva", "--encoder-heads", "2")
 	for _, name := range []string{"whole", "own"} {
-		if out, _ := mustExit(t, exitDone, "caption", filepath.Join(dir, name), picture, "--backend", "go", "--isolation", "none"); !strings.HasPrefix(out, picture+"\t") {
-			t.Errorf("%s: %q", name, out)
+		out, _ := mustExit(t, exitDone, "caption", filepath.Join(dir, name), picture, "--backend", "go", "--isolation", "none")
+		if !strings.HasPrefix(out, picture+"\t") {
+			t.Errorf("%s: got %q, want a caption", name, out)
 		}
 	}
 	if _, errs := mustExit(t, exitFailed, "caption", filepath.Join(dir, "first"), picture); !strings.Contains(errs, "stage-1 bridge") {
@@ -92,8 +99,8 @@ func TestConvertLAVIS(t *testing.T) {
 	}
 }
 
-// A .pth file of LAVIS is a MODEL: it is converted into the cache once, and
-// captions as the folder does that bridge convert makes of it.
+// A .pth file of LAVIS can be used as a MODEL. It is converted into the cache once, and its
+// captions are those of the folder that bridge convert writes.
 func TestCaptionOfLAVIS(t *testing.T) {
 	testenv.Cache(t)
 	golden := filepath.Join("..", "..", "bridge", "testdata")
@@ -107,11 +114,11 @@ func TestCaptionOfLAVIS(t *testing.T) {
 	sides := []string{"--llm", opt, "--heads", "2", "--encoder-heads", "2"}
 	mustExit(t, exitDone, append([]string{"convert", file("stage2.pth"), filepath.Join(dir, "whole")}, sides...)...)
 	how := []string{picture, "--backend", "go", "--isolation", "none", "--prompt", "a photo of"}
-	wanted, _ := mustExit(t, exitDone, append([]string{"caption", filepath.Join(dir, "whole")}, how...)...)
+	want, _ := mustExit(t, exitDone, append([]string{"caption", filepath.Join(dir, "whole")}, how...)...)
 	for _, converted := range []bool{true, false} {
 		got, errs := mustExit(t, exitDone, slices.Concat([]string{"caption", file("stage2.pth")}, how, sides)...)
-		if got != wanted || strings.Contains(errs, "converting the file") != converted {
-			t.Errorf("got %q, want %q; a conversion: want %v\n%s", got, wanted, converted, errs)
+		if got != want || strings.Contains(errs, "converting the file") != converted {
+			t.Errorf("got %q, want %q; want a conversion: %v\n%s", got, want, converted, errs)
 		}
 	}
 	for _, c := range []struct {
@@ -131,11 +138,12 @@ func TestCaptionOfLAVIS(t *testing.T) {
 	}
 }
 
-// Commands that train need a folder.
+// Training starts only from a folder; for a .pth file the error says how to convert it.
 func TestBridgeDirRefusesFiles(t *testing.T) {
-	_, err := workspace.New(workspace.Options{}).BridgeDir(t.Context(), filepath.Join("..", "..", "convert", "testdata", "stage2.pth"))
+	w := workspace.New(workspace.Options{})
+	_, err := w.BridgeDir(t.Context(), filepath.Join("..", "..", "convert", "testdata", "stage2.pth"))
 	if err == nil || !strings.Contains(err.Error(), "bridge convert") {
-		t.Errorf("got %v, want the way to convert it", err)
+		t.Errorf("got %v, want an error with the conversion command", err)
 	}
 }
 

@@ -15,13 +15,13 @@ import (
 
 const guideFile = "../../docs/plugins.md"
 
-// guideBlock is a block of commands in the guide.
+// guideBlock is a fenced block of commands in the guide.
 type guideBlock struct {
 	line   int
 	script string
 }
 
-// guideBlocks finds the fenced blocks that are for a shell.
+// guideBlocks finds the fenced blocks of shell commands.
 func guideBlocks(text string) (blocks []guideBlock) {
 	n, inside := 0, false
 	for line := range strings.Lines(text) {
@@ -38,8 +38,8 @@ func guideBlocks(text string) (blocks []guideBlock) {
 	return blocks
 }
 
-// guideShell prepares an empty folder where `bridge` is this program, and nothing of
-// the user's is read or written.
+// guideShell returns an empty folder. It makes `bridge` this program, and moves the user's
+// folders of bridge to temporary ones.
 func guideShell(t *testing.T) (dir string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -58,8 +58,8 @@ func guideShell(t *testing.T) (dir string) {
 	return t.TempDir()
 }
 
-// The guide's commands do what it says, one after the other. Recipes are cut short;
-// what is for Python needs its packages.
+// All commands of the guide succeed, one after the other. Recipes are shortened. The blocks for
+// Python need the packages that a project pins.
 func TestGuide(t *testing.T) {
 	text, err := os.ReadFile(guideFile)
 	if err != nil {
@@ -88,17 +88,18 @@ func TestGuide(t *testing.T) {
 	}
 }
 
-// Nothing in the guide's blocks is left out of the test above: all fenced ones are for
-// a shell, and no other holds a command.
+// The test above runs every command of the guide: all fenced blocks are for a shell, and no
+// other text has a command.
 func TestGuideHasNoOtherCommands(t *testing.T) {
 	text, err := os.ReadFile(guideFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := regexp.MustCompile(`^\s*(\$ )?(\w+=\S* )*(\./|\.venv/bin/)?(bridge|bridge-adapter-\w+|go|python3?|pip3?|cd|tar|git|make|sh|cp|mv|rm|export) `)
+	command := regexp.MustCompile(`^\s*(\$ )?(\w+=\S* )*(\./|\.venv/bin/)?` +
+		`(bridge|bridge-adapter-\w+|go|python3?|pip3?|cd|tar|git|make|sh|cp|mv|rm|export) `)
 	for i, line := range linesOutsideBlocks(string(text)) {
 		if strings.HasPrefix(line, "```") {
-			t.Errorf("line %d opens a block with %s, want ```sh, which is run", i, strings.TrimSpace(line))
+			t.Errorf("line %d opens a block with %s, want ```sh, which a test runs", i, strings.TrimSpace(line))
 		}
 		if strings.HasPrefix(line, "    ") && command.MatchString(line) {
 			t.Errorf("line %d is a command that no test runs: %s", i, strings.TrimSpace(line))
@@ -106,7 +107,7 @@ func TestGuideHasNoOtherCommands(t *testing.T) {
 	}
 }
 
-// linesOutsideBlocks are those outside of the blocks that [guideBlocks] finds, by number.
+// linesOutsideBlocks returns the lines outside the blocks that [guideBlocks] finds, by number.
 func linesOutsideBlocks(text string) map[int]string {
 	lines := map[int]string{}
 	n, inside := 0, false
@@ -124,7 +125,8 @@ func linesOutsideBlocks(text string) map[int]string {
 	return lines
 }
 
-// usePinnedPython is [usePythonOffline] where its packages are those that a project pins.
+// usePinnedPython is [usePythonOffline] with a check that the packages have the versions that a
+// project pins.
 func usePinnedPython(t *testing.T) (packages []string) {
 	t.Helper()
 	packages = usePythonOffline(t)
@@ -139,13 +141,14 @@ func usePinnedPython(t *testing.T) (packages []string) {
 	}
 	for _, pin := range strings.Fields(string(have)) {
 		if !strings.Contains(string(pins), pin) {
-			testenv.Lacking(t, "a Python with what projects pin", fmt.Errorf("%s has %s; plugins/project/template/python/requirements.txt says what to install", testenv.PythonVariable, pin))
+			testenv.Lacking(t, "a Python with the packages that projects pin", fmt.Errorf("%s has %s; install the packages in "+
+				"plugins/project/template/python/requirements.txt", testenv.PythonVariable, pin))
 		}
 	}
 	return packages
 }
 
-// shortenRecipes makes the projects' recipes as short as can be.
+// shortenRecipes makes the projects' recipes as short as possible.
 func shortenRecipes(t *testing.T, dir string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*", "recipe.toml"))
@@ -167,7 +170,7 @@ func shortenRecipes(t *testing.T, dir string) {
 	}
 }
 
-// addTestPackages gives the tests' packages to the .venv of a project.
+// addTestPackages adds the tests' packages to the .venv of a project.
 func addTestPackages(t *testing.T, project string, packages []string) {
 	t.Helper()
 	for _, site := range sitePackages(t, project) {

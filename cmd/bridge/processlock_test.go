@@ -18,14 +18,14 @@ import (
 
 func TestSecondProcessIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
-		held string // below the folder that --out names
+		held string // locked folder, below the folder in --out
 		args []string
 	}{
 		"train":    {"", []string{"train", "tiny-stage1"}},
 		"retrain":  {"", []string{"retrain", "--llm", "tiny-flan-t5"}},
 		"resume":   {"", []string{"train", "tiny-stage1", "--resume"}},
 		"demo":     {"", []string{"demo"}},
-		"demo arm": {"warm", shortRun("demo", "--set", "language.isolation=none")},
+		"demo run": {"warm", shortRun("demo", "--set", "language.isolation=none")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "run")
@@ -47,13 +47,13 @@ func TestSecondProcessIsRefused(t *testing.T) {
 				t.Errorf("got %s, want the folder and a remedy", stderr)
 			}
 			if after := dirListing(t, held); after != before {
-				t.Errorf("the folder holds %s, held %s", after, before)
+				t.Errorf("the folder contains %s, want %s as before", after, before)
 			}
 		})
 	}
 }
 
-// dirListing is what lies in a folder, with sizes.
+// dirListing returns the names and sizes of the files in a folder.
 func dirListing(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -71,7 +71,7 @@ func dirListing(t *testing.T, dir string) string {
 	return strings.Join(all, " ")
 }
 
-// panicVariable makes this binary a plugin whose encoder brings it down.
+// panicVariable makes this binary a plugin whose encoder panics.
 const panicVariable = "BRIDGE_TEST_PANIC"
 
 func servePanicking() int {
@@ -89,14 +89,14 @@ func servePanicking() int {
 
 type panickingEncoder struct{ adapters.VisionEncoder }
 
-// Encode panics where nothing recovers.
+// Encode panics in a goroutine, where nothing recovers.
 func (panickingEncoder) Encode(context.Context, *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
 	go panic("the encoder fell over")
 	select {}
 }
 
-// onceFailingPlugin writes an executable that does something the first time and is the
-// adapter vit after that.
+// onceFailingPlugin writes an executable that runs a shell command the first time. After that
+// it is the adapter vit.
 func onceFailingPlugin(t *testing.T, first string) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -104,21 +104,22 @@ func onceFailingPlugin(t *testing.T, first string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "plugin")
-	text := fmt.Sprintf("#!/bin/sh\nself='%s'\nif [ ! -e \"$0.once\" ]; then\n: > \"$0.once\"\n%s\nfi\nexec \"$self\" adapter serve vit\n", self, first)
+	text := fmt.Sprintf("#!/bin/sh\nself='%s'\nif [ ! -e \"$0.once\" ]; then\n: > \"$0.once\"\n%s\nfi\n"+
+		"exec \"$self\" adapter serve vit\n", self, first)
 	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// checkRunLog runs a short training with a plugin as encoder and checks the log in
-// its run folder.
+// checkRunLog runs a short training with a plugin as encoder, and checks the log in its run
+// folder.
 func checkRunLog(t *testing.T, status int, plugin string, wants ...string) {
 	t.Helper()
 	testenv.Cache(t)
 	out := filepath.Join(t.TempDir(), "run")
-	mustExit(t, status, append(shortRun("train", "tiny-stage1", "--out", out), "--set", "vision.isolation=process", "--set", "vision.plugin="+plugin,
-		"--set", "vision.id="+copyModel(t, "tiny-vit"))...)
+	mustExit(t, status, append(shortRun("train", "tiny-stage1", "--out", out), "--set", "vision.isolation=process",
+		"--set", "vision.plugin="+plugin, "--set", "vision.id="+copyModel(t, "tiny-vit"))...)
 	text, err := os.ReadFile(filepath.Join(out, "log.txt"))
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +130,7 @@ func checkRunLog(t *testing.T, status int, plugin string, wants ...string) {
 		}
 	}
 	if n := strings.Count(string(text), "msg=loaded"); n > 4 {
-		t.Errorf("%d lines of loading:\n%s", n, text)
+		t.Errorf("%d lines about loading:\n%s", n, text)
 	}
 }
 
