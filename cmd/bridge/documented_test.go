@@ -14,15 +14,14 @@ import (
 	"github.com/modular-bridging/bridge/recipes"
 )
 
-// documentedCommand is a command line that a text tells people to type, or one that its
-// prose mentions, maybe without arguments.
+// documentedCommand is a command line in a text: one to type, or one that the prose mentions,
+// maybe without arguments.
 type documentedCommand struct {
 	source, line string
 	mentioned    bool
 }
 
-// What a recipe's header, a help text or a page tells people to type must be
-// understood: it would be the first thing that fails them.
+// bridge accepts every command line in recipe headers, help texts and pages.
 func TestDocumentedCommandsParse(t *testing.T) {
 	all := append(commandsInRecipes(t), commandsInHelp()...)
 	pages := 0
@@ -41,7 +40,7 @@ func TestDocumentedCommandsParse(t *testing.T) {
 		}
 	}
 	if pages < 10 {
-		t.Errorf("found %d commands in the pages, want at least README's", pages)
+		t.Errorf("found %d commands in the pages, want at least those of README.md", pages)
 	}
 	for _, d := range all {
 		if err := parseCommand(d); err != nil {
@@ -50,9 +49,10 @@ func TestDocumentedCommandsParse(t *testing.T) {
 	}
 }
 
-// The parser of the test above lets nothing wrong pass.
+// The test above finds every command, and fails for a wrong one.
 func TestDocumentedCommandsAreReallyParsed(t *testing.T) {
-	page := "Text `bridge a` and `bridge`.\n\n    bin/bridge b  # why\n    $ bridge c 'd  e'\n\n```sh\nBRIDGE_CACHE=x bridge f \\\n  --g\ncd x && bridge i\n```\n\nbridge h is prose.\n"
+	page := "Text `bridge a` and `bridge`.\n\n    bin/bridge b  # why\n    $ bridge c 'd  e'\n\n" +
+		"```sh\nBRIDGE_CACHE=x bridge f \\\n  --g\ncd x && bridge i\n```\n\nbridge h is prose.\n"
 	var lines []string
 	for _, d := range commandsInPage("page", page) {
 		lines = append(lines, d.line)
@@ -101,8 +101,7 @@ var (
 	inlineCode  = regexp.MustCompile("`(?:bin/)?(bridge [^`]+)`")
 )
 
-// commandsInPage finds the commands of a page's code blocks, then those within its
-// prose.
+// commandsInPage finds the commands in a page's code blocks, then those in its prose.
 func commandsInPage(where, text string) (all []documentedCommand) {
 	fenced := false
 	var prose strings.Builder
@@ -129,8 +128,8 @@ func commandsInPage(where, text string) (all []documentedCommand) {
 	return all
 }
 
-// parseCommand does all of a command line but its action: flags with their types, and
-// the number of arguments.
+// parseCommand parses a command line without running its action. It checks the flags with
+// their types, and the number of arguments.
 func parseCommand(d documentedCommand) error {
 	app := (&program{stdout: io.Discard, stderr: io.Discard}).app()
 	app.Before = nil
@@ -138,9 +137,9 @@ func parseCommand(d documentedCommand) error {
 	for _, c := range leafCommands(app.Commands) {
 		c.Action = func(c *cli.Context) error {
 			needed, optional, _ := strings.Cut(c.Command.ArgsUsage, "[")
-			wanted := len(strings.Fields(needed))
+			want := len(strings.Fields(needed))
 			many := strings.HasSuffix(needed, "...") || strings.HasSuffix(optional, "...]")
-			if got := c.NArg(); !(d.mentioned && got == 0) && (got < wanted || got > wanted && !many) {
+			if got := c.NArg(); !(d.mentioned && got == 0) && (got < want || got > want && !many) {
 				return usagef("%d arguments, want: %s", got, c.Command.ArgsUsage)
 			}
 			return reached
@@ -157,7 +156,7 @@ func parseCommand(d documentedCommand) error {
 	return nil
 }
 
-// splitWords cuts a line into words as a shell does, quotes but no escapes.
+// splitWords splits a line into words like a shell, with quotes but without escapes.
 func splitWords(line string) (words []string) {
 	var word strings.Builder
 	quote, begun := rune(0), false

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// The calls of adapters are shown on stderr only at the level trace.
+// stderr has the calls of adapters only at log level trace.
 func TestTraceLevelShowsCalls(t *testing.T) {
 	folder := filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-quick-gelu")
 	for level, shown := range map[string]bool{"trace": true, "debug": false} {

@@ -12,20 +12,20 @@ func TestVersion(t *testing.T) {
 	line := regexp.MustCompile(`^bridge version \S+ \(commit [^)]+\), go\S+ \w+/\w+, backends go.*, plugin protocol 1\n$`)
 	for _, args := range [][]string{{"--version"}, {"-v"}, {"version"}, {"train", "recipe.toml", "--version"}} {
 		if out, _ := mustExit(t, exitDone, args...); !line.MatchString(out) {
-			t.Errorf("%v says %q", args, out)
+			t.Errorf("%v prints %q", args, out)
 		}
 	}
 	out, _ := mustExit(t, exitDone, "version", "--json")
 	var got versionInfo
 	if err := json.Unmarshal([]byte(out), &got); err != nil || got.Version == "" || got.Protocol != 1 || len(got.Backends) == 0 {
-		t.Errorf("version --json says %s, %v", out, err)
+		t.Errorf("version --json prints %s, %v", out, err)
 	}
 	if _, stderr := mustExit(t, exitUsage, "version", "2"); !strings.Contains(stderr, "bridge version") {
-		t.Errorf("an argument is answered with %s", stderr)
+		t.Errorf("the error for an argument is %s", stderr)
 	}
 }
 
-// What the Go command records differs by how bridge was built.
+// The version covers all that the Go command may record in a build.
 func TestVersionOfBuilds(t *testing.T) {
 	of := func(version string, settings ...debug.BuildSetting) *debug.BuildInfo {
 		return &debug.BuildInfo{Main: debug.Module{Version: version}, Settings: settings}
