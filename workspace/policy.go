@@ -91,7 +91,7 @@ func checkStartable(found store.Plugin, policy trust.Policy) error {
 	pinned, err := policy.Pinned(found)
 	if err == nil && pinned {
 		err = adapters.Errorf(adapters.Unsupported, "plugin %s already runs (BRIDGE_REATTACH), so it cannot be compared with %s, which pins it", found.Name, policy.LockFile).
-			WithRemedy("unset BRIDGE_REATTACH; or, to work on the plugin, take [plugins.%s] out of %s until you lock it anew", found.Name, policy.LockFile)
+			WithRemedy("unset BRIDGE_REATTACH; or, to work on the plugin, remove [plugins.%s] from %s until you lock it again", found.Name, policy.LockFile)
 	}
 	return err
 }

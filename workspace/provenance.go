@@ -131,8 +131,9 @@ func rejectBundledPlugin(folder string, info bridge.Info) error {
 	}
 	for _, side := range sides {
 		if filepath.IsAbs(side.Plugin) && bridge.Inside(folder, side.Plugin) {
-			return adapters.Errorf(adapters.Invalid, "the bridge in %s brings the plugin of %s along, %s: a model's folder has no programs to run", folder, side.ID, side.Plugin).
-				WithRemedy("if you trust it, `bridge plugin add %s` it, and name it with --moved %s=NAME", side.Plugin, side.Plugin)
+			return adapters.Errorf(adapters.Invalid, "%s contains the plugin of %s, %s: bridge runs no program from a model's folder",
+				folder, side.ID, side.Plugin).
+				WithRemedy("if you trust it: bridge plugin add %s, then use it with --moved %s=NAME", side.Plugin, side.Plugin)
 		}
 	}
 	return nil
@@ -198,8 +199,8 @@ func checkPresent(side bridge.Side, kind adapters.ModelKind) error {
 		if _, err := os.Stat(path); path == "" || err == nil || what == "plugin" && !strings.Contains(path, "/") {
 			return nil
 		}
-		return adapters.Errorf(adapters.NotFound, "the %s of the bridge's %s %s was not found at %s", what, kind, side.ID, path).
-			WithRemedy("put it back, or say where it is now: --moved %s=%s", path, remedy)
+		return adapters.Errorf(adapters.NotFound, "%s for %s %s not found at %s", what, kind, side.ID, path).
+			WithRemedy("put it back, or pass its new path: --moved %s=%s", path, remedy)
 	}
 	if err := check("plugin", side.Plugin, "PATH, or =NAME of one that `bridge plugin list` shows"); err != nil {
 		return err

@@ -90,7 +90,7 @@ func (w *Workspace) download(ctx context.Context, m registry.Manifest, out io.Wr
 
 // printPlan prints what is about to be downloaded.
 func (w *Workspace) printPlan(out io.Writer, m registry.Manifest, plan hub.Plan) {
-	fmt.Fprintf(out, "%s at %s (%.12s): %d files of %s, %s to fetch\n", plan.Repository, plan.Revision, plan.Commit, len(plan.Files),
+	fmt.Fprintf(out, "%s at %s (%.12s): %d files of %s, %s to download\n", plan.Repository, plan.Revision, plan.Commit, len(plan.Files),
 		registry.Size(plan.Total), registry.Size(plan.Missing))
 	if plan.Revision != m.Revision && strings.HasPrefix(plan.Revision, "refs/pr/") {
 		fmt.Fprintf(out, "the repository itself has no safetensors: bridge takes those of %s, which the hub's conversion service made\n", plan.Revision)

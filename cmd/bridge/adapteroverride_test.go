@@ -16,7 +16,9 @@ func TestPluginsReplaceABridgesAdapters(t *testing.T) {
 	llmRan := filepath.Join(t.TempDir(), "ran")
 	llm := filepath.Join(t.TempDir(), "bridge-adapter-my-opt")
 	must(t, os.WriteFile(llm, fmt.Appendf(nil, "#!/bin/sh\n>%s\nexec %s adapter serve opt\n", llmRan, self), 0o755))
-	for _, line := range []string{"caption kit:stage2 kit:held-out/1 kit:held-out/2 --backend go", "ask kit:stage2 kit:held-out/3 how? --backend go"} {
+	for _, line := range []string{
+		"caption kit:stage2 kit:held-out/1 kit:held-out/2 --backend go", "ask kit:stage2 kit:held-out/3 how? --backend go",
+	} {
 		builtIn := w.bridge(exitDone, line+" --isolation none")
 		if other := w.bridge(exitDone, line+" --llm-plugin "+llm, "plugin=my-opt"); lastLines(other, builtIn) != builtIn {
 			t.Errorf("%s: with another language adapter %q, want %q", line, other, builtIn)

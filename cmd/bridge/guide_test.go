@@ -163,7 +163,9 @@ func shortenRecipes(t *testing.T, dir string) {
 		if strings.Contains(string(text), "[run]") {
 			continue
 		}
-		for key, value := range map[string]string{"steps": "6", "warmup": "1", "batch": "8", "every": "0", "examples": "8", "captions": "2"} {
+		for key, value := range map[string]string{
+			"steps": "6", "warmup": "1", "batch": "8", "every": "0", "examples": "8", "captions": "2",
+		} {
 			text = regexp.MustCompile(`(?m)^`+key+` = .*$`).ReplaceAll(text, []byte(key+" = "+value))
 		}
 		writeFile(t, file, strings.Replace(string(text), "pictures = 1000", "pictures = 64", 1)+"\n[run]\nbackend = \"go\"\n")

@@ -20,8 +20,8 @@ import (
 	"github.com/modular-bridging/bridge/tools/xla"
 )
 
-// installEnv gives a test a home folder and a temporary one of its own, and a
-// folder of programs that is first in PATH.
+// installEnv gives a test its own home folder, temporary folder, and a folder of programs that
+// is first in PATH.
 type installEnv struct {
 	t               *testing.T
 	home, tmp, path string
@@ -44,7 +44,7 @@ func newInstallEnv(t *testing.T) installEnv {
 	return i
 }
 
-// addProgram writes a shell script that is found before others of its name.
+// addProgram writes a shell script that is found before other programs of its name.
 func (i installEnv) addProgram(name, script string) {
 	i.t.Helper()
 	if err := os.WriteFile(filepath.Join(i.path, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
@@ -52,7 +52,7 @@ func (i installEnv) addProgram(name, script string) {
 	}
 }
 
-// restrictPath makes PATH the folder with the named programs and no others.
+// restrictPath sets PATH to a folder with only the named programs.
 func (i installEnv) restrictPath(names ...string) {
 	i.t.Helper()
 	for _, name := range names {
@@ -67,9 +67,9 @@ func (i installEnv) restrictPath(names ...string) {
 	i.t.Setenv("PATH", i.path)
 }
 
-// addWheel makes a wheel with a plugin in it, and a python3 whose pip downloads it.
-// All else that python3 is asked for is done by then.
-func (i installEnv) addWheel(then string) []byte {
+// addWheel writes a wheel with a plugin in it, and a python3 whose pip downloads the wheel. For
+// other arguments, python3 runs the shell command otherwise.
+func (i installEnv) addWheel(otherwise string) []byte {
 	i.t.Helper()
 	var data bytes.Buffer
 	z := zip.NewWriter(&data)
@@ -89,12 +89,12 @@ func (i installEnv) addWheel(then string) []byte {
 	}
 	i.addProgram("python3", `case "$*" in
 "-m pip download"*) while [ "$1" != --dest ]; do shift; done; cp `+file+` "$2/" ;;
-*) `+then+` ;;
+*) `+otherwise+` ;;
 esac`)
 	return data.Bytes()
 }
 
-// leftovers lists what was left in the home and temporary folders.
+// leftovers lists the files in the home and temporary folders.
 func (i installEnv) leftovers() (files []string) {
 	i.t.Helper()
 	for _, dir := range []string{i.home, i.tmp} {
@@ -118,10 +118,13 @@ func TestInstallNamesMissingTools(t *testing.T) {
 	}{
 		"another wheel": {func(i installEnv) { i.addWheel("exit 9") }, "the wheel is not the one that was checked"},
 		"no python3":    {func(i installEnv) { i.restrictPath("sh", "uname") }, "python3 is not installed"},
-		"no sha256sum":  {func(i installEnv) { i.addProgram("python3", "exit 9"); i.restrictPath("sh", "uname") }, "sha256sum is not installed"},
-		"no sh":         {func(i installEnv) { i.restrictPath() }, "sh was not found"},
-		"no pip":        {func(i installEnv) { i.addProgram("python3", "echo No module named pip >&2; exit 1") }, "`python3 -m pip` does not run: install pip"},
-		"offline":       {func(i installEnv) { i.addProgram("python3", `[ "$*" = "-m pip --version" ]`) }, "pip could not fetch lammps-jax-pjrt-cpu"},
+		"no sha256sum": {func(i installEnv) { i.addProgram("python3", "exit 9"); i.restrictPath("sh", "uname") },
+			"sha256sum is not installed"},
+		"no sh": {func(i installEnv) { i.restrictPath() }, "sh was not found"},
+		"no pip": {func(i installEnv) { i.addProgram("python3", "echo No module named pip >&2; exit 1") },
+			"`python3 -m pip` does not run: install pip"},
+		"offline": {func(i installEnv) { i.addProgram("python3", `[ "$*" = "-m pip --version" ]`) },
+			"pip could not fetch lammps-jax-pjrt-cpu"},
 		"other system": {func(i installEnv) { i.addProgram("uname", `[ "$1" = -s ] && echo Darwin || echo arm64`) },
 			"for Linux on x86-64 only, this is Darwin on arm64"},
 	} {
@@ -139,8 +142,8 @@ func TestInstallNamesMissingTools(t *testing.T) {
 	}
 }
 
-// The script with the checksum of the test's own wheel installs it, and the
-// doctor then shows it.
+// The script installs a wheel with the right checksum, here that of the test's own wheel, and
+// the doctor then lists the plugin.
 func TestInstall(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -164,14 +167,16 @@ func TestInstall(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 	if found, _ := mustExit(t, exitDone, "doctor"); !strings.Contains(found, "cpu: "+plugin) {
-		t.Errorf("the doctor does not show the plugin:\n%s", found)
+		t.Errorf("the doctor does not list the plugin:\n%s", found)
 	}
 }
 
 func TestInstallRefusesOtherNames(t *testing.T) {
-	for what, hint := range map[string]string{"xla-cp": "did you mean xla-cpu?", "tpu": "want xla-cpu or xla-cuda", "": "want xla-cpu or xla-cuda"} {
-		if _, stderr := mustExit(t, exitUsage, "doctor", "--install", what); !strings.Contains(stderr, hint) {
-			t.Errorf("%q: %s", what, stderr)
+	for name, hint := range map[string]string{
+		"xla-cp": "did you mean xla-cpu?", "tpu": "want xla-cpu or xla-cuda", "": "want xla-cpu or xla-cuda",
+	} {
+		if _, stderr := mustExit(t, exitUsage, "doctor", "--install", name); !strings.Contains(stderr, hint) {
+			t.Errorf("%q: %s", name, stderr)
 		}
 	}
 }

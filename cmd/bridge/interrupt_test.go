@@ -86,7 +86,8 @@ func (s stallingModel) Loss(ctx context.Context, req *adapters.LossRequest) (*ad
 	return s.LanguageModel.Loss(ctx, req)
 }
 
-func (s stallingModel) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
+func (s stallingModel) Generate(ctx context.Context, req *adapters.GenerateRequest,
+	emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
 	s.stall.at("generate")
 	return s.LanguageModel.Generate(ctx, req, emit)
 }
@@ -207,7 +208,8 @@ func socketDirs(t *testing.T, temporary string) []string {
 
 // signalAtStall runs a command until its plugin stalls and sends it a signal. It returns the
 // state and the output of the command.
-func (p stallingPlugin) signalAtStall(t *testing.T, temporary string, signal os.Signal, mode string, args ...string) (*os.ProcessState, string) {
+func (p stallingPlugin) signalAtStall(t *testing.T, temporary string, signal os.Signal, mode string,
+	args ...string) (*os.ProcessState, string) {
 	t.Helper()
 	p.setMode(t, mode)
 	return signalAt(t, temporary, signal, mode, p.reached, args...)
@@ -215,7 +217,8 @@ func (p stallingPlugin) signalAtStall(t *testing.T, temporary string, signal os.
 
 // signalAt runs a command until it reaches a place and sends it a signal. It returns the state
 // and the output of the command.
-func signalAt(t *testing.T, temporary string, signal os.Signal, place string, reached func() bool, args ...string) (*os.ProcessState, string) {
+func signalAt(t *testing.T, temporary string, signal os.Signal, place string, reached func() bool,
+	args ...string) (*os.ProcessState, string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {

@@ -289,7 +289,8 @@ func languageRequests(m adapters.LanguageModel) []request {
 	}
 	if scorer, ok := adapters.AsScorer(m); ok {
 		all = append(all, request{"Score", func(ctx context.Context) (any, error) {
-			return scorer.Score(ctx, &adapters.ScoreRequest{Prompts: prompts, Examples: examples[:1], Candidates: [][]string{{"a dog", "two"}}})
+			return scorer.Score(ctx, &adapters.ScoreRequest{Prompts: prompts, Examples: examples[:1],
+				Candidates: [][]string{{"a dog", "two"}}})
 		}, killPoints("Score", []int{1}, []int{1})})
 	}
 	if embedder, ok := adapters.AsTokenEmbedder(m); ok {

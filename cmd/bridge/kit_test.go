@@ -33,7 +33,8 @@ func TestGenerationFlags(t *testing.T) {
 	if one, _ := caption("--sample", "--temperature", "4", "--top-k", "1"); one != greedy {
 		t.Errorf("captions: --top-k 1 %q, greedy %q", one, greedy)
 	}
-	if _, stderr := caption("--top-p", "0.5", "--early-stopping", "true"); !strings.Contains(stderr, "--top-p has no effect without --sample") ||
+	_, stderr := caption("--top-p", "0.5", "--early-stopping", "true")
+	if !strings.Contains(stderr, "--top-p has no effect without --sample") ||
 		!strings.Contains(stderr, "--early-stopping has no effect without --num-beams") {
 		t.Errorf("no warning about flags without effect: %s", stderr)
 	}

@@ -15,19 +15,18 @@ import (
 	"github.com/modular-bridging/bridge/internal/sandbox"
 )
 
-// commandVariable is set where the test binary is to be the command.
+// commandVariable makes the test binary run as the command.
 const commandVariable = "BRIDGE_TEST_COMMAND"
 
-// TestMain lets the test binary serve adapters, as the command does: what the
-// tests start as plugins is the binary itself. Where the tests want a process
-// of the command, signals included, it is the whole command.
+// TestMain lets the test binary serve adapters, because tests start it as a plugin. With
+// commandVariable set it runs as the whole command, including its signal handling.
 func TestMain(m *testing.M) {
 	sandbox.Enter()
 	if os.Getenv(panicVariable) != "" {
 		os.Exit(servePanicking())
 	}
-	if what := os.Getenv(unsoundVariable); what != "" {
-		os.Exit(serveUnsound(what))
+	if defect := os.Getenv(unsoundVariable); defect != "" {
+		os.Exit(serveUnsound(defect))
 	}
 	if os.Getenv(stallVariable) != "" {
 		os.Exit(serveStalling())
@@ -41,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// runCommand runs a command line with a configuration folder of its own.
+// runCommand runs a command line with an empty configuration folder and an empty hub cache.
 func runCommand(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
@@ -51,7 +50,7 @@ func runCommand(t *testing.T, args ...string) (status int, stdout, stderr string
 	return status, out.String(), errs.String()
 }
 
-// mustExit calls and checks the status.
+// mustExit is [runCommand] with a check of the exit status.
 func mustExit(t *testing.T, status int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	got, stdout, stderr := runCommand(t, args...)
@@ -61,7 +60,7 @@ func mustExit(t *testing.T, status int, args ...string) (stdout, stderr string) 
 	return stdout, stderr
 }
 
-// leafCommands lists every command that does something, with its path.
+// leafCommands returns every command without subcommands, by path.
 func leafCommands(commands []*cli.Command, path ...string) map[string]*cli.Command {
 	all := map[string]*cli.Command{}
 	for _, c := range commands {
@@ -121,7 +120,7 @@ func TestEveryCommandTakesItsFlagsAnywhere(t *testing.T) {
 				t.Errorf("%s %v: %v", name, flag, orders)
 			}
 			if end := orders[0][len(orders[0])-3:]; !slices.Equal(end, []string{"--", "a", "b"}) {
-				t.Errorf("%s %v: positional arguments are not last: %v", name, flag, orders[0])
+				t.Errorf("%s %v: the positional arguments are not last: %v", name, flag, orders[0])
 			}
 		}
 	}
@@ -131,7 +130,7 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 	for name, c := range allCommands() {
 		stdout, _ := mustExit(t, exitDone, append(strings.Fields(name), "--help")...)
 		if !strings.Contains(stdout, "Example: bridge "+name) || !strings.Contains(stdout, c.Usage) {
-			t.Errorf("the help of %s lacks an example or what it does:\n%s", name, stdout)
+			t.Errorf("the help of %s has no example or no summary:\n%s", name, stdout)
 		}
 	}
 }
@@ -173,7 +172,8 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"recipes", "check", "tiny-stage1", "--set", "optimizer.lrr=1"}, "did you mean optimizer.lr?"},
 		{[]string{"train", "tiny-stage1", "--backend", "cuda"}, "bridge: --backend: backend \"cuda\" is not known"},
 		{[]string{"retrain", "--llm", "no such"}, "bridge: --llm no such: language.id: no model \"no such\""},
-		{[]string{"recipes", "check", "tiny-stage1", "--set", "optimizer.lr=2", "--set", "seed=x"}, "bridge: --set seed=x: seed: is the string"},
+		{[]string{"recipes", "check", "tiny-stage1", "--set", "optimizer.lr=2", "--set", "seed=x"},
+			"bridge: --set seed=x: seed: is the string"},
 	} {
 		_, stderr := mustExit(t, exitUsage, c.args...)
 		if !strings.Contains(stderr, c.want) {
@@ -182,7 +182,7 @@ func TestWrongUsage(t *testing.T) {
 	}
 }
 
-// --backend is checked before anything is looked for.
+// A wrong --backend is reported before anything else.
 func TestWrongBackendIsWrongUsage(t *testing.T) {
 	for name, c := range allCommands() {
 		if !slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return f.Names()[0] == "backend" }) {
@@ -214,9 +214,10 @@ func TestDamagedModelIsAFailure(t *testing.T) {
 		if err := damage(filepath.Join(dir, file)); err != nil {
 			t.Fatal(err)
 		}
-		_, stderr := mustExit(t, exitFailed, "retrain", "--llm", dir, "--backend", "go", "--set", "language.isolation=none", "--out", filepath.Join(t.TempDir(), "run"))
+		_, stderr := mustExit(t, exitFailed, "retrain", "--llm", dir, "--backend", "go", "--set", "language.isolation=none",
+			"--out", filepath.Join(t.TempDir(), "run"))
 		if !strings.Contains(stderr, file) {
-			t.Errorf("%s spoilt: %s", file, stderr)
+			t.Errorf("with a damaged %s: %s", file, stderr)
 		}
 	}
 }
@@ -239,8 +240,11 @@ func TestFailures(t *testing.T) {
 		{[]string{"compare", dir}, "is no finished run"},
 		{[]string{"verify", dir}, dir},
 		{[]string{"train", "tiny-stage1", "--resume", "--out", dir}, "no run to resume in"},
-		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run")}, "download 11.4 GB, memory 6.8 GB to caption, 11.6 GB for stage 2; the whole of stage 2, training included: 25600 examples, about 29.3 GB of memory"},
-		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run2")}, "`bridge models pull flant5-xl` fetches google/flan-t5-xl"},
+		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run")},
+			"download 11.4 GB, memory 6.8 GB to caption, 11.6 GB for stage 2; the whole of stage 2, training included: " +
+				"25600 examples, about 29.3 GB of memory"},
+		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run2")},
+			"`bridge models pull flant5-xl` fetches google/flan-t5-xl"},
 		{[]string{"train", "vit-l-stage1", "--out", filepath.Join(dir, "run3")}, "`bridge models pull clip-vit-l-14`"},
 	} {
 		_, stderr := mustExit(t, exitFailed, c.args...)
@@ -259,14 +263,14 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// decodeLines decodes one JSON object a line.
+// decodeLines decodes text with one JSON object a line.
 func decodeLines(t *testing.T, text string) []map[string]any {
 	t.Helper()
 	var all []map[string]any
 	for line := range strings.Lines(text) {
 		var o map[string]any
 		if err := json.Unmarshal([]byte(line), &o); err != nil {
-			t.Fatalf("%q is no JSON object: %v", line, err)
+			t.Fatalf("%q is not a JSON object: %v", line, err)
 		}
 		all = append(all, o)
 	}
@@ -274,7 +278,9 @@ func decodeLines(t *testing.T, text string) []map[string]any {
 }
 
 func TestJSONIsOneObjectALine(t *testing.T) {
-	for _, args := range [][]string{{"doctor", "--json"}, {"models", "list", "--json"}, {"models", "show", "--json", "tiny-opt"}, {"recipes", "list", "--json"}} {
+	for _, args := range [][]string{
+		{"doctor", "--json"}, {"models", "list", "--json"}, {"models", "show", "--json", "tiny-opt"}, {"recipes", "list", "--json"},
+	} {
 		stdout, _ := mustExit(t, exitDone, args...)
 		if len(decodeLines(t, stdout)) == 0 {
 			t.Errorf("bridge %s printed nothing", strings.Join(args, " "))
@@ -287,12 +293,14 @@ func TestTextOutput(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"doctor"}, []string{"backend ", "simd ", "adapters       vit, eva, ", "opt, ", "tensors        sent between processes through "}},
+		{[]string{"doctor"}, []string{"backend ", "simd ", "adapters       vit, eva, ", "opt, ",
+			"tensors        sent between processes through "}},
 		{[]string{"models", "list"}, []string{"ID ", "tiny-flan-t5", "11.4 GB", "missing"}},
 		{[]string{"models", "show", "opt-2.7b"}, []string{"2.7B", "bridge models add opt-2.7b --path DIR", `"Question: {} Answer:"`}},
 		{[]string{"recipes", "list"}, []string{"tiny-retrain ", "What bridge retrain follows"}},
 		{[]string{"recipes", "show", "tiny-stage1"}, []string{"# Command:  bridge train tiny-stage1"}},
-		{[]string{"recipes", "check", "tiny-stage2-opt", "--set", "optimizer.betas=[0.9, 0.95]"}, []string{"betas = [0.9, 0.95]", `caption_prompt = "a photo of"`}},
+		{[]string{"recipes", "check", "tiny-stage2-opt", "--set", "optimizer.betas=[0.9, 0.95]"},
+			[]string{"betas = [0.9, 0.95]", `caption_prompt = "a photo of"`}},
 		{[]string{}, []string{"bridge demo", "COMMANDS"}},
 		{[]string{"help"}, []string{"bridge demo"}},
 	} {
@@ -307,26 +315,27 @@ func TestTextOutput(t *testing.T) {
 
 func TestVerify(t *testing.T) {
 	golden := filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm")
-	figures := map[string]string{}
-	for _, how := range []string{"--isolation=none", "--transport=grpc", "--transport=auto"} {
-		figures[how], _ = mustExit(t, exitDone, "verify", golden, how, "--backend", "go", "--json")
-		for _, o := range decodeLines(t, figures[how]) {
+	results := map[string]string{}
+	for _, flag := range []string{"--isolation=none", "--transport=grpc", "--transport=auto"} {
+		results[flag], _ = mustExit(t, exitDone, "verify", golden, flag, "--backend", "go", "--json")
+		for _, o := range decodeLines(t, results[flag]) {
 			if o["ok"] != true {
-				t.Errorf("%s: %v", how, o)
+				t.Errorf("%s: %v", flag, o)
 			}
 		}
-		if figures[how] != figures["--isolation=none"] {
-			t.Errorf("%s gives other figures than --isolation=none:\n%s\n%s", how, figures[how], figures["--isolation=none"])
+		if results[flag] != results["--isolation=none"] {
+			t.Errorf("%s gives other numbers than --isolation=none:\n%s\n%s", flag, results[flag], results["--isolation=none"])
 		}
 	}
-	stdout, _ := mustExit(t, exitDone, "verify", "--backend=go", "--isolation=none", filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-quick-gelu"))
+	vision := filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-quick-gelu")
+	stdout, _ := mustExit(t, exitDone, "verify", "--backend=go", "--isolation=none", vision)
 	if !strings.Contains(stdout, "encode") {
 		t.Errorf("the table: %s", stdout)
 	}
-	// Pictures of a size that the cases alone have, asked for across the boundary.
+	// The pictures have another size than the checkpoint's, and the encoder is in another process.
 	resized := filepath.Join("..", "..", "adapters", "eva", "testdata", "golden-larger")
 	mustExit(t, exitDone, "verify", "--backend=go", "--isolation=process", resized)
-	// Pictures of two sizes, of which one is the checkpoint's own.
+	// The pictures have two sizes, one of which is the checkpoint's.
 	both := filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-two-sizes")
 	if stdout, _ := mustExit(t, exitDone, "verify", "--backend=go", "--isolation=none", both); strings.Count(stdout, "ok") != 8 {
 		t.Errorf("two sizes: want 8 cases\n%s", stdout)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// What a newcomer gets wrong is answered with what is wrong and what to do, before
-// anything is built or run.
+// A newcomer's mistakes get an error with the cause and the remedy, before anything is built or
+// run.
 func TestPluginCommandErrors(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -41,7 +41,8 @@ func TestPluginCommandErrors(t *testing.T) {
 		status int
 		wants  []string
 	}{
-		{"test nothing", exitFailed, []string{`no plugin "nothing"`, "name an executable, a plugin's folder or project, or builtin:FAMILY"}},
+		{"test nothing", exitFailed, []string{`no plugin "nothing"`,
+			"name an executable, a plugin's folder or project, or builtin:FAMILY"}},
 		{"test installed", exitFailed, []string{"bridge plugin test " + filepath.Join(dir, "plugins/installed")}},
 		{"test empty", exitFailed, []string{"empty is no plugin's folder", "name a folder with a plugin.toml, or the executable itself"}},
 		{"test only-a-folder", exitFailed, []string{"no plugin.toml and 0 executables named bridge-adapter-NAME"}},
@@ -87,16 +88,20 @@ func TestPluginCommandErrors(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat("project/built"); err == nil {
-		t.Error("a project was built whose test was wrong usage")
+		t.Error("a project was built although its test was wrong usage")
 	}
 }
 
-// Without the language's tools, what is missing is named, and what is written stays.
+// If a language's tools are missing, the error names them and the written files stay.
 func TestMissingToolsAreNamed(t *testing.T) {
 	t.Chdir(t.TempDir())
 	t.Setenv("PATH", t.TempDir())
-	for language, tool := range map[string]string{"go": "install Go, see https://go.dev/doc/install", "python": "install Python 3.9 or newer with its venv"} {
-		for _, line := range []string{fmt.Sprintf("new in-%s --lang %s --kind vision-encoder", language, language), "build in-" + language, "test in-" + language} {
+	for language, tool := range map[string]string{
+		"go": "install Go, see https://go.dev/doc/install", "python": "install Python 3.9 or newer with its venv",
+	} {
+		for _, line := range []string{
+			fmt.Sprintf("new in-%s --lang %s --kind vision-encoder", language, language), "build in-" + language, "test in-" + language,
+		} {
 			_, stderr := mustExit(t, exitFailed, append([]string{"plugin"}, strings.Fields(line)...)...)
 			if !strings.Contains(stderr, tool) || !strings.Contains(stderr, "then: bridge plugin build ") {
 				t.Errorf("plugin %s: %s", line, stderr)

@@ -15,7 +15,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 )
 
-// smallestGolden returns a family's golden folder with the smallest checkpoint.
+// smallestGolden opens a family's golden folder with the smallest checkpoint.
 func smallestGolden(t *testing.T, family string) *golden.Folder {
 	t.Helper()
 	dirs, err := golden.Dirs(filepath.Join("..", "..", "adapters", family, "testdata"))
@@ -43,9 +43,8 @@ func smallestGolden(t *testing.T, family string) *golden.Folder {
 	return best
 }
 
-// TestBuiltinAdaptersConform runs the whole kit on every built-in family: in a
-// process of its own, which is this binary, in this process, and on a golden
-// folder.
+// TestBuiltinAdaptersConform runs the whole conformance suite on every built-in family: in its
+// own process (this binary), in this process, and with a golden folder.
 func TestBuiltinAdaptersConform(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -70,14 +69,14 @@ func TestBuiltinAdaptersConform(t *testing.T) {
 				}
 			}
 			if skipped := r.Count(adaptertest.Skip); skipped > 4 {
-				t.Errorf("%d cases are skipped", skipped)
+				t.Errorf("%d cases were skipped", skipped)
 			}
 		})
 	}
 }
 
-// TestPluginTest runs the command on the example, built as its README says, as an
-// executable, as a folder and as a project.
+// TestPluginTest runs the command on an example, which is built as its README describes: as a
+// project, as an executable and as a folder.
 func TestPluginTest(t *testing.T) {
 	project := t.TempDir()
 	program := filepath.Join(project, "bridge-adapter-bigram")
@@ -85,8 +84,10 @@ func TestPluginTest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifest := "name = 'bigram'\nversion = '0.1.0'\nprotocol = [1]\nkind = 'language-model'\ncapabilities = ['gradient', 'embed-tokens']\n" +
-		"[build]\ncommand = 'go build -C " + source + " -o " + program + " . && ./bridge-adapter-bigram -init checkpoint'\n[test]\ncheckpoint = 'checkpoint'\n"
+	manifest := "name = 'bigram'\nversion = '0.1.0'\nprotocol = [1]\nkind = 'language-model'\n" +
+		"capabilities = ['gradient', 'embed-tokens']\n" +
+		"[build]\ncommand = 'go build -C " + source + " -o " + program +
+		" . && ./bridge-adapter-bigram -init checkpoint'\n[test]\ncheckpoint = 'checkpoint'\n"
 	if err := os.WriteFile(filepath.Join(project, "plugin.toml"), []byte(manifest), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -100,16 +101,18 @@ func TestPluginTest(t *testing.T) {
 		Kind                    string
 		Passed, Failed, Skipped int
 	}
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Kind != "language-model" || last.Failed != 0 || last.Passed != len(lines)-1-last.Skipped {
+	err = json.Unmarshal([]byte(lines[len(lines)-1]), &last)
+	if err != nil || last.Kind != "language-model" || last.Failed != 0 || last.Passed != len(lines)-1-last.Skipped {
 		t.Errorf("the last of %d lines is %s (%v)", len(lines), lines[len(lines)-1], err)
 	}
 	if text, err := os.ReadFile(junit); err != nil || !strings.Contains(string(text), "<testsuites name=\"bridge plugin test\"") {
 		t.Errorf("the JUnit file is %.80q, %v", text, err)
 	}
 	checkpoint := filepath.Join(project, "checkpoint")
-	out, _ = mustExit(t, exitDone, "plugin", "test", program, "--checkpoint", checkpoint, "--run", "contract: (loss|gradient)$", "--text", "a dog on", "--target", " a red background")
-	if !strings.Contains(out, "a language-model: 3 passed, 0 failed, 0 skipped") { // and the one that opens it
-		t.Errorf("the table ends:\n%s", out)
+	out, _ = mustExit(t, exitDone, "plugin", "test", program, "--checkpoint", checkpoint, "--run", "contract: (loss|gradient)$",
+		"--text", "a dog on", "--target", " a red background")
+	if !strings.Contains(out, "a language-model: 3 passed, 0 failed, 0 skipped") { // the third opens the model
+		t.Errorf("the table ends with:\n%s", out)
 	}
 	if err := os.Remove(filepath.Join(project, "plugin.toml")); err != nil {
 		t.Fatal(err)
@@ -121,7 +124,8 @@ func TestPluginTestRefusals(t *testing.T) {
 	const least = "name = 'x'\nversion = '0.1.0'\nprotocol = [1]\nkind = 'language-model'\n"
 	empty := t.TempDir()
 	broken := t.TempDir()
-	if err := os.WriteFile(filepath.Join(broken, "plugin.toml"), []byte(least+"[build]\ncommand = 'echo no compiler >&2; exit 7'\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(broken, "plugin.toml"),
+		[]byte(least+"[build]\ncommand = 'echo no compiler >&2; exit 7'\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	outside := t.TempDir()

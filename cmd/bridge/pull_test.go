@@ -16,8 +16,8 @@ import (
 
 const pulledCommit = "0123456789abcdef0123456789abcdef01234567"
 
-// localHub serves one of the kit's models as facebook/opt-125m, whose manifest
-// is that of a larger one: that is not looked at before the model is opened.
+// localHub serves one of the kit's models as facebook/opt-125m. The manifest of opt-125m
+// describes a larger model, but only opening the model would notice.
 func localHub(t *testing.T) {
 	t.Helper()
 	dir := filepath.Join("..", "..", "kit", "models", "tiny-opt")
@@ -32,7 +32,8 @@ func localHub(t *testing.T) {
 		}
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/api/models/facebook/opt-125m/revision/main" || r.URL.Path == "/api/models/facebook/opt-125m/revision/"+pulledCommit {
+		if r.URL.Path == "/api/models/facebook/opt-125m/revision/main" ||
+			r.URL.Path == "/api/models/facebook/opt-125m/revision/"+pulledCommit {
 			var siblings []map[string]string
 			for name := range files {
 				siblings = append(siblings, map[string]string{"rfilename": name})
@@ -57,7 +58,7 @@ func localHub(t *testing.T) {
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
 }
 
-// mustExitInEnv runs a command with the environment as it is.
+// mustExitInEnv is [mustExit] with the current configuration folder and hub cache.
 func mustExitInEnv(t *testing.T, status int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -71,19 +72,22 @@ func TestPullAndVerify(t *testing.T) {
 	localHub(t)
 	stdout, stderr := mustExitInEnv(t, exitDone, "models", "pull", "opt-125m")
 	dir := strings.TrimSpace(stdout)
-	if filepath.Base(dir) != pulledCommit || !strings.Contains(stderr, "facebook/opt-125m at main (0123456789ab)") || !strings.Contains(stderr, "to fetch") || strings.Contains(stderr, "has no tokenizer") {
+	if filepath.Base(dir) != pulledCommit || !strings.Contains(stderr, "facebook/opt-125m at main (0123456789ab)") ||
+		!strings.Contains(stderr, "to download") || strings.Contains(stderr, "has no tokenizer") {
 		t.Errorf("pull printed %q and %q", stdout, stderr)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "README.md")); err == nil {
-		t.Error("README.md was fetched")
+		t.Error("README.md was downloaded")
 	}
 	if list, _ := mustExitInEnv(t, exitDone, "models", "list"); !strings.Contains(list, "hub: "+dir) {
-		t.Errorf("the list does not show it:\n%s", list)
+		t.Errorf("the list does not show the model:\n%s", list)
 	}
-	if show, _ := mustExitInEnv(t, exitDone, "models", "show", "opt-125m"); !strings.Contains(show, pulledCommit) || strings.Contains(show, "to use it") {
+	if show, _ := mustExitInEnv(t, exitDone, "models", "show", "opt-125m"); !strings.Contains(show, pulledCommit) ||
+		strings.Contains(show, "to use it") {
 		t.Errorf("show: %s", show)
 	}
-	if out, _ := mustExitInEnv(t, exitDone, "models", "verify", "opt-125m"); !strings.Contains(out, "model.safetensors") || strings.Contains(out, "DAMAGED") {
+	if out, _ := mustExitInEnv(t, exitDone, "models", "verify", "opt-125m"); !strings.Contains(out, "model.safetensors") ||
+		strings.Contains(out, "DAMAGED") {
 		t.Errorf("verify: %s", out)
 	}
 
@@ -115,7 +119,7 @@ func TestPullAndVerify(t *testing.T) {
 	}
 }
 
-// A hub that does not answer at once is named.
+// If the hub is slow to answer, its address is printed.
 func TestPullNamesASlowHub(t *testing.T) {
 	localHub(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -124,8 +128,9 @@ func TestPullNamesASlowHub(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	t.Setenv("HF_ENDPOINT", server.URL)
-	if _, stderr := mustExitInEnv(t, exitFailed, "models", "pull", "facebook/opt-125m"); !strings.HasPrefix(stderr, "waiting for "+server.URL+" to answer\n") {
-		t.Errorf("nothing is said of the wait:\n%s", stderr)
+	_, stderr := mustExitInEnv(t, exitFailed, "models", "pull", "facebook/opt-125m")
+	if !strings.HasPrefix(stderr, "waiting for "+server.URL+" to answer\n") {
+		t.Errorf("no message about the slow hub:\n%s", stderr)
 	}
 }
 
@@ -136,7 +141,10 @@ func TestPullOfFilesAndRepositories(t *testing.T) {
 	if err != nil || len(entries) != 2 {
 		t.Errorf("%v, %v", entries, err)
 	}
-	for id, want := range map[string]string{"opt-125": "did you mean opt-125m", "tiny-opt": "is built into the kit", t.TempDir(): "no model", "facebook/none": "no repository facebook/none"} {
+	for id, want := range map[string]string{
+		"opt-125": "did you mean opt-125m", "tiny-opt": "is built into the kit", t.TempDir(): "no model",
+		"facebook/none": "no repository facebook/none",
+	} {
 		if _, stderr := mustExitInEnv(t, exitFailed, "models", "pull", id); !strings.Contains(stderr, want) {
 			t.Errorf("%s: no %q in %s", id, want, stderr)
 		}

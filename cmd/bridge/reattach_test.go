@@ -63,7 +63,8 @@ func TestCommandsAttachToRunningPlugin(t *testing.T) {
 		}
 	}
 	end()
-	if _, stderr := mustExit(t, exitFailed, verify...); !strings.Contains(stderr, "is gone") || !strings.Contains(stderr, "BRIDGE_REATTACH") {
+	if _, stderr := mustExit(t, exitFailed, verify...); !strings.Contains(stderr, "is gone") ||
+		!strings.Contains(stderr, "BRIDGE_REATTACH") {
 		t.Errorf("the error does not say that the process is gone: %s", stderr)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/modular-bridging/bridge/train"
 )
 
-// shortRun makes a recipe's run a matter of seconds.
+// shortRun appends settings with which a recipe's run takes seconds.
 func shortRun(args ...string) []string {
 	for _, s := range []string{
 		`data.train={id="kit:train",pictures=32}`, `data.eval={id="kit:held-out",pictures=8}`, "vision.isolation=none",
@@ -26,7 +26,8 @@ func shortRun(args ...string) []string {
 	return args
 }
 
-// The commands of a first day, one after the other, on real files.
+// TestTrainRetrainCaptionCompare runs the commands of a newcomer's first day, one after the
+// other, on real files.
 func TestTrainRetrainCaptionCompare(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: trains for some seconds")
@@ -40,42 +41,48 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 	retrain := append(shortRun("retrain", "--llm", "tiny-flan-t5", "--from", stage2, "--out", swapped,
 		"--set", "swap.warmup_steps=1", "--set", "swap.warmup_images=8"), language...)
 	mustExit(t, exitDone, retrain...)
-	for _, file := range []string{recipes.RunFile, "bridge.lock", "summary.json", "result.json", runs.ReportFile, "log.txt", "metrics.jsonl", "bridge/model.safetensors"} {
+	for _, file := range []string{recipes.RunFile, "bridge.lock", "summary.json", "result.json", runs.ReportFile, "log.txt",
+		"metrics.jsonl", "bridge/model.safetensors"} {
 		if _, err := os.Stat(filepath.Join(swapped, file)); err != nil {
-			t.Errorf("the run folder lacks %s", file)
+			t.Errorf("the run folder has no %s", file)
 		}
 	}
 	if _, stderr := mustExit(t, exitFailed, retrain...); !strings.Contains(stderr, "already contains a run") {
-		t.Errorf("a run was started over another: %s", stderr)
+		t.Errorf("a run replaced another: %s", stderr)
 	}
 
-	// The way back follows the recipe of the run that it starts from.
+	// The swap back uses the recipe of the run that it starts from.
 	back := filepath.Join(dir, "back")
 	mustExit(t, exitDone, "retrain", "--llm", "tiny-opt", "--from", swapped, "--out", back)
 	text, err := os.ReadFile(filepath.Join(back, recipes.RunFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"pictures = 32", `id = "tiny-opt"`, `question_prompt = "Question: {} Answer:"`, `backend = "go"`, "warmup_steps = 1", "feature_layer = -1"} {
+	for _, line := range []string{"pictures = 32", `id = "tiny-opt"`, `question_prompt = "Question: {} Answer:"`, `backend = "go"`,
+		"warmup_steps = 1", "feature_layer = -1"} {
 		if !strings.Contains(string(text), line) {
-			t.Errorf("the way back has no %s:\n%s", line, text)
+			t.Errorf("the recipe of the swap back has no %s:\n%s", line, text)
 		}
 	}
 	resumed := append(shortRun("train", "tiny-stage1", "--out", stage1, "--resume"), "--set", "optimizer.steps=3")
-	if _, stderr := mustExit(t, exitFailed, resumed...); !strings.Contains(stderr, "was started with optimizer.steps = 2, now it has optimizer.steps = 3") {
+	_, stderr := mustExit(t, exitFailed, resumed...)
+	if !strings.Contains(stderr, "was started with optimizer.steps = 2, now it has optimizer.steps = 3") {
 		t.Errorf("resumed with other settings: %s", stderr)
 	}
 
-	stdout, stderr := mustExit(t, exitFailed, "caption", swapped, "kit:held-out/0", filepath.Join(dir, "none.png"), "--isolation", "none", "--backend", "go", "--json")
-	if got := decodeLines(t, stdout); len(got) != 1 || got[0]["image"] != "kit:held-out/0" || got[0]["caption"] == "" || !strings.Contains(stderr, "none.png") {
+	stdout, stderr := mustExit(t, exitFailed, "caption", swapped, "kit:held-out/0", filepath.Join(dir, "none.png"),
+		"--isolation", "none", "--backend", "go", "--json")
+	got := decodeLines(t, stdout)
+	if len(got) != 1 || got[0]["image"] != "kit:held-out/0" || got[0]["caption"] == "" || !strings.Contains(stderr, "none.png") {
 		t.Errorf("captions %v, stderr %s", got, stderr)
 	}
 	stdout, stderr = mustExit(t, exitDone, "ask", "--isolation=none", swapped, "kit:held-out/0", "how many?", "--backend", "go")
 	if strings.TrimSpace(stdout) == "" || strings.Contains(stderr, "another tokenizer") {
 		t.Errorf("the answer %q, stderr %s", stdout, stderr)
 	}
-	if info, _, err := bridge.ReadInfo(train.BridgeDir(swapped)); err != nil || !strings.HasPrefix(info.Language.TokenizerDigest, "sha256:") {
-		t.Errorf("the bridge does not say its tokenizer: %+v, %v", info.Language, err)
+	info, _, err := bridge.ReadInfo(train.BridgeDir(swapped))
+	if err != nil || !strings.HasPrefix(info.Language.TokenizerDigest, "sha256:") {
+		t.Errorf("the bridge does not record its tokenizer: %+v, %v", info.Language, err)
 	}
 	stdout, _ = mustExit(t, exitDone, "compare", stage1, stage2, swapped, "--json")
 	runs := decodeLines(t, stdout)
@@ -87,12 +94,12 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 	checkMatrix(t, dir, stage2, append(shortRun(), language...))
 }
 
-// A matrix trains what is not there yet, once; a cell that cannot be trained does
-// not keep the others from it.
+// checkMatrix checks that a matrix trains each missing run once, and that a run that fails does
+// not stop the others.
 func checkMatrix(t *testing.T, dir, from string, settings []string) {
 	t.Helper()
 	var set []string
-	for i := 1; i < len(settings); i += 2 { // without the flags
+	for i := 1; i < len(settings); i += 2 { // every other word is --set
 		set = append(set, strconv.Quote(settings[i]))
 	}
 	matrix, out := filepath.Join(dir, "matrix.toml"), filepath.Join(dir, "matrix")
@@ -112,17 +119,19 @@ set = ["swap.projection=caption-tokens", "optimizer.batch=33"]
 		t.Fatal(err)
 	}
 	stdout, stderr := mustExit(t, exitFailed, "compare", matrix, "--out", out, "--json")
-	groups := decodeLines(t, stdout)
-	if len(groups) != 2 || groups[0]["runs"] != 2.0 || !strings.Contains(stderr, "2 of 6 runs failed") || !strings.Contains(stderr, "run 6 of 6") {
-		t.Errorf("groups %v\n%s", groups, stderr)
+	variants := decodeLines(t, stdout)
+	if len(variants) != 2 || variants[0]["runs"] != 2.0 || !strings.Contains(stderr, "2 of 6 runs failed") ||
+		!strings.Contains(stderr, "run 6 of 6") {
+		t.Errorf("variants %v\n%s", variants, stderr)
 	}
 	page, err := os.ReadFile(filepath.Join(out, runs.ReportFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"tiny-vit-wide &#43; tiny-flan-t5, warm", "To the cold start", "4 captions are too few to choose by", "Held-out loss", "Failed: tiny-vit-wide_tiny-flan-t5_broken_seed1"} {
+	for _, part := range []string{"tiny-vit-wide &#43; tiny-flan-t5, warm", "To the cold start", "4 captions are too few to choose by",
+		"Held-out loss", "Failed: tiny-vit-wide_tiny-flan-t5_broken_seed1"} {
 		if !strings.Contains(string(page), part) {
-			t.Errorf("the report lacks %q", part)
+			t.Errorf("the report has no %q", part)
 		}
 	}
 	began := time.Now()
@@ -137,7 +146,7 @@ set = ["swap.projection=caption-tokens", "optimizer.batch=33"]
 	}
 }
 
-// resultFiles lists the results of the runs below a folder.
+// resultFiles returns the result files of the runs in a folder.
 func resultFiles(t *testing.T, dir string) (all []os.FileInfo) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*", "result.json"))
@@ -154,22 +163,24 @@ func resultFiles(t *testing.T, dir string) (all []os.FileInfo) {
 	return all
 }
 
+// checkDemo checks that the demo trains both runs and can be repeated.
 func checkDemo(t *testing.T, dir, from string, language []string) {
 	t.Helper()
 	out := filepath.Join(dir, "demo")
-	demo := append(shortRun("demo", "--out", out, "--set", "from="+from, "--set", "swap.warmup_steps=1", "--set", "swap.warmup_images=8"), language...)
+	demo := append(shortRun("demo", "--out", out, "--set", "from="+from,
+		"--set", "swap.warmup_steps=1", "--set", "swap.warmup_images=8"), language...)
 	stdout, _ := mustExit(t, exitDone, demo...)
 	if !strings.Contains(stdout, "warm") || !strings.Contains(stdout, "Try next") {
-		t.Errorf("the demo said:\n%s", stdout)
+		t.Errorf("the demo printed:\n%s", stdout)
 	}
 	stdout, _ = mustExit(t, exitDone, "compare", filepath.Join(out, "warm"), filepath.Join(out, "cold"), "--json")
-	arms := decodeLines(t, stdout)
-	if len(arms) != 2 || arms[0]["steps"] != arms[1]["steps"] || arms[0]["exact_match"] == nil || arms[1]["held_out_loss"] == nil {
-		t.Errorf("arms %v", arms)
+	runs := decodeLines(t, stdout)
+	if len(runs) != 2 || runs[0]["steps"] != runs[1]["steps"] || runs[0]["exact_match"] == nil || runs[1]["held_out_loss"] == nil {
+		t.Errorf("runs %v", runs)
 	}
 	_, stderr := mustExit(t, exitFailed, "compare", out)
 	if !strings.Contains(stderr, filepath.Join(out, "cold")+" "+filepath.Join(out, "warm")) {
-		t.Errorf("the demo's arms are not named: %s", stderr)
+		t.Errorf("the error does not name the demo's runs: %s", stderr)
 	}
 	mustExit(t, exitDone, demo...) // an earlier demo is replaced
 }

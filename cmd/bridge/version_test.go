@@ -39,8 +39,10 @@ func TestVersionOfBuilds(t *testing.T) {
 		"-buildvcs=false":  {of("(devel)"), "unreleased (commit not recorded), "},
 		"no version":       {of(""), "unreleased (commit not recorded), "},
 		"of a proxy":       {of("v1.2.3"), "v1.2.3 (commit not recorded), "},
-		"of a checkout":    {of("v1.2.3", revision, debug.BuildSetting{Key: "vcs.modified", Value: "false"}), "v1.2.3 (commit 0123456789ab), "},
-		"of changed files": {of("(devel)", revision, debug.BuildSetting{Key: "vcs.modified", Value: "true"}), "unreleased (commit 0123456789ab, changed), "},
+		"of a checkout": {of("v1.2.3", revision, debug.BuildSetting{Key: "vcs.modified", Value: "false"}),
+			"v1.2.3 (commit 0123456789ab), "},
+		"of changed files": {of("(devel)", revision, debug.BuildSetting{Key: "vcs.modified", Value: "true"}),
+			"unreleased (commit 0123456789ab, changed), "},
 	} {
 		if got := versionOf(c.info).String(); !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
