@@ -12,7 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/registry"
 )
 
-// A changed tokenizer is warned of even if the weights have not changed.
+// bridge warns of a changed tokenizer even if the weights have not changed.
 func TestWarnsOfAnotherTokenizer(t *testing.T) {
 	dir := t.TempDir()
 	write := func(text string) {
@@ -22,14 +22,14 @@ func TestWarnsOfAnotherTokenizer(t *testing.T) {
 	}
 	model := registry.Backbone{Manifest: registry.Manifest{ID: "mine"}, Source: registry.FromFolder, Path: dir}
 	write("{}")
-	words, err := TokenizerDigest(model)
-	if err != nil || words == "" {
-		t.Fatalf("digest %q, %v", words, err)
+	digest, err := TokenizerDigest(model)
+	if err != nil || digest == "" {
+		t.Fatalf("digest %q, %v", digest, err)
 	}
 	for _, c := range []struct {
 		text, trained string
 		warns         bool
-	}{{"{}", words, false}, {"[]", words, true}, {"[]", "", false}} {
+	}{{"{}", digest, false}, {"[]", digest, true}, {"[]", "", false}} {
 		write(c.text)
 		var log bytes.Buffer
 		New(Options{Log: slog.New(slog.NewTextHandler(&log, nil))}).warnOtherTokenizer(model, bridge.Side{TokenizerDigest: c.trained})

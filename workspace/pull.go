@@ -93,11 +93,12 @@ func (w *Workspace) printPlan(out io.Writer, m registry.Manifest, plan hub.Plan)
 	fmt.Fprintf(out, "%s at %s (%.12s): %d files of %s, %s to download\n", plan.Repository, plan.Revision, plan.Commit, len(plan.Files),
 		registry.Size(plan.Total), registry.Size(plan.Missing))
 	if plan.Revision != m.Revision && strings.HasPrefix(plan.Revision, "refs/pr/") {
-		fmt.Fprintf(out, "the repository itself has no safetensors: bridge takes those of %s, which the hub's conversion service made\n", plan.Revision)
+		fmt.Fprintf(out, "the repository has no safetensors: bridge downloads those of %s, which the hub's conversion service made\n",
+			plan.Revision)
 	}
 	if m.Kind == adapters.KindLanguage && !w.hasTokenizer(plan.Files, m.Family) {
-		fmt.Fprintf(out, "%s has no tokenizer.json, and the model does not open without one; write it with transformers into the folder of the files: "+
-			"AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)\n", plan.Repository)
+		fmt.Fprintf(out, "%s has no tokenizer.json, and the model does not open without it; "+
+			"after the download, write it with transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)\n", plan.Repository)
 	}
 }
 

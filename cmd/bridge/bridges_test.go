@@ -53,7 +53,7 @@ func TestConvertErrors(t *testing.T) {
 		{exitUsage, "--llm applies only to a .pth file", []string{folder, to, "--llm", "tiny-opt"}},
 		{exitFailed, "no such folder", []string{"nothing", to}},
 		{exitFailed, "clip_vision_model", []string{"kit:stage2", to}},
-		{exitUsage, "does not say which encoder", []string{stage1, to, "--heads", "2"}},
+		{exitUsage, "does not record which encoder", []string{stage1, to, "--heads", "2"}},
 		{exitUsage, "name the folder of bert-base-uncased with --tokenizer", []string{stage1, to, "--heads", "2", "--encoder", folder}},
 		{exitUsage, "name it with --llm", []string{stage2, to, "--heads", "2"}},
 		{exitFailed, "give it with --heads", []string{stage2, to, "--llm", folder}},
@@ -127,8 +127,8 @@ func TestCaptionOfLAVIS(t *testing.T) {
 		args   []string
 	}{
 		{exitUsage, "name it with --llm ID", []string{"caption", file("stage2.pth"), picture, "--heads", "2"}},
-		{exitFailed, "holds no language model to write with", []string{"caption", file("stage1.pth"), picture}},
-		{exitFailed, "holds an encoder alone", []string{"ask", file("eva.pth"), picture, "what?"}},
+		{exitFailed, "is of stage 1 and contains no language model", []string{"caption", file("stage1.pth"), picture}},
+		{exitFailed, "contains only an encoder", []string{"ask", file("eva.pth"), picture, "what?"}},
 		{exitUsage, "--llm applies only to a .pth file", []string{"caption", "kit:stage2", picture, "--llm", opt}},
 		{exitFailed, "not a whole file of torch.save", []string{"caption", picture, picture}},
 	} {

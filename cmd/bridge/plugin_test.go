@@ -133,7 +133,7 @@ func TestLockedPlugins(t *testing.T) {
 	if _, err := os.Stat(w.ranFile); err == nil {
 		t.Error("a plugin that is not locked was run")
 	}
-	w.bridge(exitDone, verify, "is not locked", "asks for variables that it does not see", "MY_TOKEN")
+	w.bridge(exitDone, verify, "is not locked", "requests variables that it may not see", "MY_TOKEN")
 	if _, err := os.Stat(w.ranFile); err != nil {
 		t.Error("the plugin was not run")
 	}
@@ -263,7 +263,7 @@ func TestTwoPluginsWithOneName(t *testing.T) {
 	w := newTestProject(t)
 	w.bridge(exitDone, "plugin add "+w.plugin+" --user")
 	w.bridge(exitDone, "plugin add "+w.plugin)
-	w.bridge(exitDone, "verify "+w.golden+" --backend go --plugin my-vit", "two plugins have the name: the project's is used")
+	w.bridge(exitDone, "verify "+w.golden+" --backend go --plugin my-vit", "two plugins have this name; the project's is used")
 	w.bridge(exitDone, "plugin list", "the user's plugin of this name is not used")
 	w.bridge(exitUsage, "plugin remove my-vit --project --user", "--project cannot be combined with --user")
 	w.bridge(exitDone, "plugin remove my-vit --user")

@@ -136,7 +136,7 @@ func checkRunLog(t *testing.T, status int, plugin string, wants ...string) {
 
 func TestLogHasPluginOutput(t *testing.T) {
 	checkRunLog(t, exitDone, onceFailingPlugin(t, panicVariable+"=1 exec \"$self\""),
-		"the plugin died; it is started again", "panic: the encoder fell over", "goroutine ", "panicking.Encode", "msg=loaded")
+		"the plugin died; it is started again", "panic: the encoder fell over", "goroutine ", "panickingEncoder.Encode", "msg=loaded")
 }
 
 func TestLogHasLastError(t *testing.T) {
