@@ -237,11 +237,11 @@ func TestFailures(t *testing.T) {
 		{[]string{"models", "show", "tiny-op"}, "did you mean tiny-opt"},
 		{[]string{"caption", dir, "x.png"}, "holds no bridge"},
 		{[]string{"caption", filepath.Join(dir, "none"), "x.png"}, "no such folder"},
-		{[]string{"compare", dir}, "is no finished run"},
+		{[]string{"compare", dir}, "is not the folder of a finished run"},
 		{[]string{"verify", dir}, dir},
 		{[]string{"train", "tiny-stage1", "--resume", "--out", dir}, "no run to resume in"},
 		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run")},
-			"download 11.4 GB, memory 6.8 GB to caption, 11.6 GB for stage 2; the whole of stage 2, training included: " +
+			"download 11.4 GB, memory 6.8 GB to caption, 11.6 GB for stage 2; stage 2 in total, with training: " +
 				"25600 examples, about 29.3 GB of memory"},
 		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run2")},
 			"`bridge models pull flant5-xl` fetches google/flan-t5-xl"},

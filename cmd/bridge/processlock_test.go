@@ -140,5 +140,5 @@ func TestLogHasPluginOutput(t *testing.T) {
 }
 
 func TestLogHasLastError(t *testing.T) {
-	checkRunLog(t, exitFailed, onceFailingPlugin(t, "echo no such device >&2; exit 3"), "the run did not finish", "no such device")
+	checkRunLog(t, exitFailed, onceFailingPlugin(t, "echo no such device >&2; exit 3"), "the run failed", "no such device")
 }
