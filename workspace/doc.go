@@ -9,6 +9,6 @@
 // constraints of the recipe. A Workspace also downloads models, converts bridges into other
 // forms, verifies golden folders, and manages the plugins of a project.
 //
-// The package must not know training. Of a run folder it must only know the recipe and the
-// lock, which record how a bridge was trained. Package runs builds on it.
+// The package must not know how training works. Of a run folder it reads only the recipe and
+// the lock, which record how a bridge was trained. Package runs builds on it.
 package workspace

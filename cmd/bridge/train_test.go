@@ -128,8 +128,10 @@ set = ["swap.projection=caption-tokens", "optimizer.batch=33"]
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"tiny-vit-wide &#43; tiny-flan-t5, warm", "To the cold start", "4 captions are too few for a recommendation",
-		"Held-out loss", "Failed: tiny-vit-wide_tiny-flan-t5_broken_seed1"} {
+	for _, part := range []string{
+		"tiny-vit-wide &#43; tiny-flan-t5, warm", "To the cold start", "4 captions are too few for a recommendation",
+		"Held-out loss", "Failed: tiny-vit-wide_tiny-flan-t5_broken_seed1",
+	} {
 		if !strings.Contains(string(page), part) {
 			t.Errorf("the report has no %q", part)
 		}

@@ -8,9 +8,9 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Supported says why this system has no sandbox.
+// Supported returns an error, because this system has no sandbox.
 func Supported() error {
-	return adapters.Errorf(adapters.Unsupported, "there is no sandbox on %s/%s", runtime.GOOS, runtime.GOARCH).
+	return adapters.Errorf(adapters.Unsupported, "%s/%s has no sandbox", runtime.GOOS, runtime.GOARCH).
 		WithRemedy(`set sandbox = "none" if you trust the plugin, or use Linux on amd64 or arm64`)
 }
 
