@@ -172,7 +172,7 @@ func TestAllowedAndForbiddenOperations(t *testing.T) {
 	}
 }
 
-func TestOthersAreNotSignalled(t *testing.T) {
+func TestOtherProcessesCannotBeSignalled(t *testing.T) {
 	supported(t)
 	if version, err := kernel.LandlockGetABIVersion(); err != nil || version < 6 {
 		t.Skipf("Landlock %d, %v: signals are covered from version 6", version, err)
@@ -239,7 +239,7 @@ func TestRootIsConfinedToo(t *testing.T) {
 
 // The system calls of a 32-bit program have other numbers. It must not be able to bypass the
 // filter.
-func TestOtherConventions(t *testing.T) {
+func TestSystemCallsOfOtherABIs(t *testing.T) {
 	supported(t)
 	if runtime.GOARCH != "amd64" {
 		t.Skip("amd64 only")
