@@ -14,15 +14,15 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// cudaPlugin is the file name by which bridge and go-xla find the plugin.
+// cudaPlugin is the file name of the plugin. bridge and go-xla search for it.
 const cudaPlugin = "pjrt_c_api_cuda_plugin.so"
 
 // cudaDriver is the oldest driver that CUDA 13 runs on.
 const cudaDriver = 580
 
-// cudaWheels lists XLA's plugin for CUDA 13 and NVIDIA's libraries that it loads: what
-// jax-cuda13-plugin[with-cuda] 0.11.2 depends on, at the versions that were there
-// when they were pinned.
+// cudaWheels returns the wheels of XLA's plugin for CUDA 13 and of NVIDIA's libraries that it
+// loads. They are the dependencies of jax-cuda13-plugin[with-cuda] 0.11.2, at the versions that
+// were current when they were pinned.
 func cudaWheels() []Wheel {
 	return []Wheel{
 		{"jax-cuda13-pjrt", "0.11.2", "e5ff589d43064913bb74027682d89639c7ea48f9f81c2bae6fc75117e913f93e"},
@@ -42,10 +42,10 @@ func cudaWheels() []Wheel {
 	}
 }
 
-// installCUDA replaces lib/nvidia by the plugin and the libraries, all or nothing, and returns
-// the plugin's path. The plugin looks for libraries in ../nvidia/cu13/lib,
-// ../nvidia/cudnn/lib and ../nvidia/nccl/lib relative to itself; go-xla sets ../nvidia as the
-// place of ptxas and libdevice.
+// installCUDA replaces lib/nvidia with the plugin and the libraries, and returns the plugin's
+// path. After an error, lib/nvidia is unchanged. The plugin searches for libraries in
+// ../nvidia/cu13/lib, ../nvidia/cudnn/lib and ../nvidia/nccl/lib relative to itself. go-xla sets
+// ../nvidia as the folder of ptxas and libdevice.
 func installCUDA(ctx context.Context, pip Pip, wheels []Wheel, lib string) (plugin string, err error) {
 	if err := pip.Check(ctx); err != nil {
 		return "", err
@@ -86,15 +86,16 @@ func add(ctx context.Context, pip Pip, w Wheel, fresh, tree string) error {
 	if err != nil {
 		return err
 	}
-	n, err := Unpack(wheel, tree, placeCuda)
+	n, err := Unpack(wheel, tree, cudaMemberPath)
 	if err == nil && n == 0 {
-		err = adapters.Errorf(adapters.Corrupt, "%s %s holds nothing that belongs to CUDA", w.Package, w.Version)
+		err = adapters.Errorf(adapters.Corrupt, "%s %s contains no file of CUDA", w.Package, w.Version)
 	}
 	return err
 }
 
-// placeCuda returns the path of a wheel's member within the nvidia folder, empty to skip it.
-func placeCuda(member string) string {
+// cudaMemberPath returns the path in the nvidia folder for a wheel's member, or "" to skip the
+// member.
+func cudaMemberPath(member string) string {
 	if rest, ok := strings.CutPrefix(member, "jax_plugins/"); ok && strings.HasSuffix(rest, "/xla_cuda_plugin.so") {
 		return cudaPlugin
 	}
@@ -104,13 +105,13 @@ func placeCuda(member string) string {
 	return ""
 }
 
-// linkTools checks that the tree is complete, and links the tools to where XLA looks for
-// them.
+// linkTools checks that the tree is complete, and links the tools into the folders that XLA
+// searches.
 func linkTools(tree string) error {
 	for _, name := range []string{cudaPlugin, "cu13/lib/libcudart.so.13", "cu13/lib/libcublas.so.13", "cudnn/lib/libcudnn.so.9", "nccl/lib/libnccl.so.2",
 		"cu13/bin/ptxas", "cu13/nvvm/libdevice/libdevice.10.bc"} {
 		if _, err := os.Stat(filepath.Join(tree, filepath.FromSlash(name))); err != nil {
-			return adapters.Errorf(adapters.Corrupt, "the wheels lack %s: %w", name, err)
+			return adapters.Errorf(adapters.Corrupt, "the wheels do not contain %s: %w", name, err)
 		}
 	}
 	for _, name := range []string{"bin", "nvvm"} {
@@ -121,8 +122,8 @@ func linkTools(tree string) error {
 	return nil
 }
 
-// driverVersion returns the major version in the text of /proc/driver/nvidia/version, 0 if it
-// has none.
+// driverVersion returns the major version in the text of /proc/driver/nvidia/version, or 0 if the
+// text has none.
 func driverVersion(text string) int {
 	found := regexp.MustCompile(`Kernel Module.*?\s(\d+)\.\d+`).FindStringSubmatch(text)
 	if found == nil {

@@ -94,7 +94,8 @@ func checkDriver(file string, log io.Writer) error {
 		fmt.Fprintln(log, "this machine has no NVIDIA driver: the plugin will only be used on a machine that has one")
 	case version > 0 && version < cudaDriver:
 		return adapters.Errorf(adapters.Unsupported, "NVIDIA's driver is %d, CUDA 13 needs %d or newer", version, cudaDriver).
-			WithRemedy("update the driver; or put a plugin for an older CUDA, named %s, and its libraries into a folder in PJRT_PLUGIN_LIBRARY_PATH", cudaPlugin)
+			WithRemedy("update the driver; or put a plugin for an older CUDA, named %s, and its libraries into a folder in "+
+				"PJRT_PLUGIN_LIBRARY_PATH", cudaPlugin)
 	}
 	return nil
 }
