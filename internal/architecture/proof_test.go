@@ -10,7 +10,7 @@ import (
 
 // Every test, case and make target that docs/proof.md names is there, so that what it
 // says of the platform is proven.
-func TestProofNamesWhatIsThere(t *testing.T) {
+func TestProofNamesExistingTests(t *testing.T) {
 	root := filepath.Join("..", "..")
 	page := read(t, filepath.Join(root, "docs", "proof.md"))
 	tests := regexp.MustCompile("`([a-z/]+)\\.((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(page, -1)

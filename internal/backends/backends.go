@@ -25,10 +25,10 @@ import (
 
 // The names of backends, as --backend and LoadRequest.Backend take them.
 const (
-	Auto    = "auto"     // XLACuda if a GPU and its plugin are found, else XLACPU if its plugin is, else Go
+	Auto    = "auto"     // XLACUDA if a GPU and its plugin are found, else XLACPU if its plugin is, else Go
 	Go      = "go"       // GoMLX's Go backend with unlimited parallelism
 	XLACPU  = "xla:cpu"  // XLA's CPU plugin
-	XLACuda = "xla:cuda" // XLA's CUDA plugin
+	XLACUDA = "xla:cuda" // XLA's CUDA plugin
 	xlaPath = "xla:"     // before the absolute path of a plugin
 )
 
@@ -65,7 +65,7 @@ func Open(name string) (compute.Backend, error) {
 // plugin.
 func Check(name string) error {
 	switch name {
-	case "", Auto, Go, XLACPU, XLACuda:
+	case "", Auto, Go, XLACPU, XLACUDA:
 		return nil
 	}
 	if path, ok := strings.CutPrefix(name, xlaPath); ok && filepath.IsAbs(path) {

@@ -118,14 +118,14 @@ func TestChoose(t *testing.T) {
 		plugin  string
 		kind    adapters.Kind
 	}{
-		{"gpu", machine{folder("cpu", "gpu"), gpu, true}, "auto", XLACuda, cuda, 0},
+		{"gpu", machine{folder("cpu", "gpu"), gpu, true}, "auto", XLACUDA, cuda, 0},
 		{"plugin without gpu", machine{folder("cpu", "gpu"), nil, true}, "", XLACPU, cpu, 0},
 		{"gpu without plugin", machine{folder("cpu"), gpu, true}, "auto", XLACPU, cpu, 0},
 		{"nothing", machine{folder("none", "absent"), gpu, true}, "auto", Go, "", 0},
 		{"no cgo", machine{folder("cpu", "gpu"), gpu, false}, "auto", Go, "", 0},
 		{"go", machine{folder("cpu", "gpu"), gpu, true}, "go", Go, "", 0},
 		{"cpu", machine{folder("none", "cpu"), nil, true}, "xla:cpu", XLACPU, cpu, 0},
-		{"cuda asked for", machine{folder("gpu"), nil, true}, "xla:cuda", XLACuda, cuda, 0},
+		{"cuda asked for", machine{folder("gpu"), nil, true}, "xla:cuda", XLACUDA, cuda, 0},
 		{"path", machine{nil, nil, true}, "xla:" + cpu, "xla:" + cpu, cpu, 0},
 		{"no such path", machine{nil, nil, true}, "xla:" + cpu + "x", "", "", adapters.NotFound},
 		{"no cpu plugin", machine{folder("gpu"), nil, true}, "xla:cpu", "", "", adapters.NotFound},

@@ -193,7 +193,7 @@ func (m machine) auto() Choice {
 	}
 	cuda, hasCuda := m.find("cuda")
 	if hasCuda && len(m.gpus) > 0 {
-		return Choice{Name: XLACuda, Plugin: cuda.Path, Why: "a GPU and a CUDA plugin were found"}
+		return Choice{Name: XLACUDA, Plugin: cuda.Path, Why: "a GPU and a CUDA plugin were found"}
 	}
 	lack := "no GPU was found"
 	if len(m.gpus) > 0 {

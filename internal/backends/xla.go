@@ -37,7 +37,7 @@ func describeXLA(b compute.Backend) string {
 	x, ok := b.(*xla.Backend)
 	switch {
 	case ok && x.IsCUDA():
-		return XLACuda
+		return XLACUDA
 	case ok && x.IsCPU():
 		return XLACPU
 	}

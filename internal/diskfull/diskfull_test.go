@@ -36,7 +36,7 @@ func TestExplainGivesOneRemedy(t *testing.T) {
 	}
 }
 
-func TestExplainLeavesOtherErrors(t *testing.T) {
+func TestExplainReturnsOtherErrors(t *testing.T) {
 	if got := Explain(syscall.EACCES, "checkpoint not written", "free disk space"); got != syscall.EACCES {
 		t.Errorf("got %v, want the error itself", got)
 	}

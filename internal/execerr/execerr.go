@@ -30,30 +30,30 @@ func Explain(path string, err error) (fact, remedy string) {
 	case errors.Is(err, fs.ErrPermission):
 		return path + " is executable, and the system does not let it run", "look whether its file system is mounted noexec, and whether you can enter the folders above it"
 	case errors.Is(err, syscall.ENOEXEC):
-		return misfit(path)
+		return describeFile(path)
 	case errors.Is(err, fs.ErrNotExist): // of what the file needs, for the file is there
-		return missing(path)
+		return describeMissing(path)
 	}
 	return "", ""
 }
 
-// here is the machine that programs have to be for.
-func here() string { return runtime.GOOS + "/" + runtime.GOARCH }
+// thisSystem is the machine that programs have to be for.
+func thisSystem() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
-// misfit says what a file is that no program of this machine is.
-func misfit(path string) (fact, remedy string) {
-	get := "get it, or build it, for " + here()
+// describeFile says what a file is that no program of this machine is.
+func describeFile(path string) (fact, remedy string) {
+	get := "get it, or build it, for " + thisSystem()
 	if f, err := elf.Open(path); err == nil {
 		defer f.Close()
 		if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
 			return path + " is compiled code, but no program", "name the linked program"
 		}
-		return fmt.Sprintf("%s is a program for %s, this machine is %s", path, machine(f), here()), get
+		return fmt.Sprintf("%s is a program for %s, this machine is %s", path, machine(f), thisSystem()), get
 	}
-	begin := start(path)
+	begin := firstBytes(path)
 	for magic, system := range map[string]string{"MZ": "Windows", "\xcf\xfa\xed\xfe": "macOS", "\xca\xfe\xba\xbe": "macOS"} {
 		if bytes.HasPrefix(begin, []byte(magic)) {
-			return fmt.Sprintf("%s is a program for %s, this machine is %s", path, system, here()), get
+			return fmt.Sprintf("%s is a program for %s, this machine is %s", path, system, thisSystem()), get
 		}
 	}
 	if len(begin) == 0 {
@@ -73,10 +73,10 @@ func machine(f *elf.File) string {
 	return f.Machine.String()
 }
 
-// missing names what runs a file and is not there: the interpreter of a script, or the
+// describeMissing names what runs a file and is not there: the interpreter of a script, or the
 // loader of a program.
-func missing(path string) (fact, remedy string) {
-	if line, ok := bytes.CutPrefix(start(path), []byte("#!")); ok {
+func describeMissing(path string) (fact, remedy string) {
+	if line, ok := bytes.CutPrefix(firstBytes(path), []byte("#!")); ok {
 		line, _, _ = bytes.Cut(line, []byte("\n"))
 		words := strings.Fields(string(line))
 		switch {
@@ -106,8 +106,8 @@ func missing(path string) (fact, remedy string) {
 	return "", ""
 }
 
-// start is how a file begins.
-func start(path string) []byte {
+// firstBytes is how a file begins.
+func firstBytes(path string) []byte {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil

@@ -24,7 +24,7 @@ func textHandler(level slog.Level) (slog.Handler, *bytes.Buffer) {
 	return slog.NewTextHandler(&b, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime}), &b
 }
 
-func TestHandlerKeepsTheContractOfSlog(t *testing.T) {
+func TestHandlerFollowsSlogsContract(t *testing.T) {
 	var b bytes.Buffer
 	s := New(slog.NewTextHandler(io.Discard, nil))
 	s.Add(slog.NewJSONHandler(&b, nil))
@@ -46,7 +46,7 @@ func TestHandlerKeepsTheContractOfSlog(t *testing.T) {
 
 // A logger that was made before a handler came writes to it, with the attributes of the
 // logger, and stops once the handler is gone.
-func TestHandlersComeAndGo(t *testing.T) {
+func TestAddAndRemoveHandlers(t *testing.T) {
 	terminal, shown := textHandler(slog.LevelInfo)
 	file, kept := textHandler(slog.LevelDebug)
 	s := New(terminal)
