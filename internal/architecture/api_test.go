@@ -24,8 +24,8 @@ func internalInAPI() map[string]string {
 	}
 }
 
-// A caller outside the module cannot name a type of an internal package: it could not
-// declare a variable for it, nor implement an interface with it.
+// No exported API has a type of an internal package. A caller outside the module could not declare a
+// variable of such a type, or implement an interface with it.
 func TestNoInternalTypeInTheAPI(t *testing.T) {
 	all := list(t)
 	exports := map[string]string{}
@@ -56,7 +56,7 @@ func TestNoInternalTypeInTheAPI(t *testing.T) {
 	}
 	for name := range internalInAPI() {
 		if !found[name] {
-			t.Errorf("%s names no internal type any more: remove it from the list", name)
+			t.Errorf("%s does not name an internal type: remove it from the list", name)
 		}
 	}
 }
@@ -71,7 +71,7 @@ func isInternal(path string) bool {
 	return strings.HasPrefix(path, module+"/") && strings.Contains(path+"/", "/internal/")
 }
 
-// use is an internal type that an exported name of a package names.
+// use is an internal type in the declaration of an exported name.
 type use struct{ name, internal string }
 
 // internalUses returns the internal types in the exported API of a package.
@@ -95,12 +95,12 @@ func internalUses(pkg *types.Package) []use {
 
 // walker collects the internal types that types name.
 type walker struct {
-	at   string // the exported name that is walked
+	at   string // current exported name
 	uses []use
-	seen map[string]bool // unexported types and uses, by name
+	seen map[string]bool // unexported types and uses that were walked, by name
 }
 
-// declaration walks a type that a package declares: what it is, and its exported methods.
+// declaration walks the underlying type and the exported methods of a declared type.
 func (w *walker) declaration(object *types.TypeName) {
 	if alias, ok := object.Type().(*types.Alias); ok {
 		w.walk(alias.Rhs())
@@ -178,8 +178,8 @@ func (w *walker) walk(t types.Type) {
 	}
 }
 
-// name walks a named type. An exported type of a public package is walked where it is
-// declared.
+// name walks a named type. It skips exported types of public packages, which are walked at their
+// declaration.
 func (w *walker) name(object *types.TypeName, arguments *types.TypeList) {
 	for i := range arguments.Len() {
 		w.walk(arguments.At(i))
@@ -200,7 +200,7 @@ func (w *walker) name(object *types.TypeName, arguments *types.TypeList) {
 	}
 }
 
-// importing is an importer of packages that are there already.
+// importing is an importer of packages that are already type-checked.
 type importing map[string]*types.Package
 
 func (i importing) Import(path string) (*types.Package, error) { return i[path], nil }

@@ -1,8 +1,8 @@
-// Package cloexec keeps this process's open files from programs that it starts.
+// Package cloexec prevents programs that this process starts from inheriting its open files.
 //
-// Go opens files so that a program does not inherit them. What this process itself
-// inherited from a shell, a CI runner or a supervisor is not so, nor what libraries
-// in C open: a sandbox, which looks at paths, would not stop a program that has them.
+// Go opens files with close-on-exec. Files that this process inherited from a shell, a CI runner or a
+// supervisor do not have that flag, nor do files that C libraries open. A program could use such a file
+// even in a sandbox, because the sandbox checks only paths.
 package cloexec
 
 import (
@@ -15,25 +15,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// first is the lowest descriptor that is none of the standard ones.
+// first is the lowest descriptor after the standard descriptors.
 const first = 3
 
-// Keep marks everything that is open, the standard descriptors aside, so that
-// programs started from now on have none of it. Files that are handed over on
-// purpose, as [os/exec.Cmd.ExtraFiles], are copies and not affected.
+// Keep marks all open files, except the standard descriptors, as close-on-exec, so that programs
+// started from now on do not inherit them. Files in [os/exec.Cmd.ExtraFiles] are copies and not
+// affected.
 func Keep() error {
 	switch err := keepRange(); {
 	case err == nil:
 		return nil
 	case !errors.Is(err, errors.ErrUnsupported):
-		return fmt.Errorf("keep open files from the programs that are started: %w", err)
+		return fmt.Errorf("mark open files as close-on-exec: %w", err)
 	}
 	return keepEach()
 }
 
-// keepEach is Keep for systems that cannot do it in one call.
+// keepEach implements Keep on systems without a call for a range of files.
 func keepEach() error {
-	syscall.ForkLock.RLock() // no program starts meanwhile
+	syscall.ForkLock.RLock() // prevents the start of programs meanwhile
 	defer syscall.ForkLock.RUnlock()
 	open, err := os.ReadDir("/dev/fd")
 	if err != nil {
@@ -41,7 +41,7 @@ func keepEach() error {
 	}
 	for _, entry := range open {
 		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd >= first {
-			unix.CloseOnExec(fd) // that of the listing is closed by now
+			unix.CloseOnExec(fd) // the descriptor of the listing is already closed
 		}
 	}
 	return nil
