@@ -1,6 +1,6 @@
-// Package sources embeds the source code of this module that a plugin's project needs. `bridge plugin
-// new` writes it into the project, because it is not published in a registry. The package is at the
-// module's root, because go:embed cannot embed files above its own folder.
+// Package sources embeds the source code of this module that a plugin's project needs. `bridge
+// plugin new` writes it into the project, because it is not published in a registry. The package is
+// at the module's root, because go:embed cannot embed files above its own folder.
 package sources
 
 import (
@@ -18,5 +18,6 @@ import (
 //go:embed sdk/python/README.md sdk/python/pyproject.toml sdk/python/bridge_plugin/*.py sdk/python/bridge_plugin/py.typed
 var files embed.FS
 
-// Files returns the sources with the module's go.mod and go.sum. Their paths are those in the repository.
+// Files returns the sources with the module's go.mod and go.sum. Their paths are those in the
+// repository.
 func Files() fs.FS { return files }

@@ -1,6 +1,6 @@
-// Package affine fits affine maps between two vector spaces with pairs of corresponding vectors, such
-// as token embeddings of two language models or features of two encoders. It has only the linear
-// algebra, and must not know the meaning of the vectors.
+// Package affine fits affine maps between two vector spaces with pairs of corresponding vectors,
+// such as token embeddings of two language models or features of two encoders. It has only the
+// linear algebra, and must not know the meaning of the vectors.
 //
 // A map is a matrix [in+1, out] whose last row is the constant: row x maps to [x 1]·M. Fits depend
 // only on their arguments and the seed.

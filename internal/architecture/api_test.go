@@ -24,8 +24,8 @@ func internalInAPI() map[string]string {
 	}
 }
 
-// No exported API has a type of an internal package. A caller outside the module could not declare a
-// variable of such a type, or implement an interface with it.
+// No exported API has a type of an internal package. A caller outside the module could not declare
+// a variable of such a type, or implement an interface with it.
 func TestNoInternalTypeInTheAPI(t *testing.T) {
 	all := list(t)
 	exports := map[string]string{}

@@ -23,7 +23,8 @@ func namesFamilies() map[string]string {
 	}
 }
 
-// Other packages use the fields of adapters.Family, so that a new family needs no change in other code.
+// Other packages use the fields of adapters.Family, so that a new family needs no change in other
+// code.
 func TestOnlyFamiliesNameModelTypes(t *testing.T) {
 	var names []string
 	for _, f := range builtin.Families() {

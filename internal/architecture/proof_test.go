@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Every test, case and make target in docs/proof.md exists, so that each claim on the page has a proof.
+// Every test, case and make target in docs/proof.md exists, so that each claim on the page has a
+// proof.
 func TestProofNamesExistingTests(t *testing.T) {
 	root := filepath.Join("..", "..")
 	page := read(t, filepath.Join(root, "docs", "proof.md"))

@@ -5,8 +5,8 @@
 // it, because XLA allows only one client for a device, and the Go backend should have one worker
 // pool. A backend is safe for concurrent use.
 //
-// The package downloads nothing: GoMLX's automatic installation is off. It does not write to stdout,
-// which is for results and, in a plugin, for the handshake.
+// The package downloads nothing: GoMLX's automatic installation is off. It does not write to
+// stdout, which is for results and, in a plugin, for the handshake.
 package backends
 
 import (
@@ -72,8 +72,8 @@ func Check(name string) error {
 	return adapters.Errorf(adapters.Invalid, "backend %q is not known, want auto, go, xla:cpu, xla:cuda or xla:/absolute/path/to/plugin.so", name)
 }
 
-// Describe returns the name of an open backend for specs: "go", "xla:cpu", "xla:cuda", or "xla" if the
-// kind of the plugin is not known.
+// Describe returns the name of an open backend for specs: "go", "xla:cpu", "xla:cuda", or "xla" if
+// the kind of the plugin is not known.
 func Describe(b compute.Backend) string {
 	if b.String() == gobackend.BackendName {
 		return Go
@@ -112,12 +112,12 @@ func (c Choice) create() (b compute.Backend, err error) {
 	return b, nil
 }
 
-// newGo returns a Go backend with unlimited parallelism. With its default parallelism it deadlocks on
-// machines with few cores.
+// newGo returns a Go backend with unlimited parallelism. With its default parallelism it deadlocks
+// on machines with few cores.
 //
-// The configuration string "parallelism=-1" prints a line on stdout. The method that it calls does not,
-// but this is a method of an exported field of an internal type, so only reflection can call it. A
-// test checks that it works with this version.
+// The configuration string "parallelism=-1" prints a line on stdout. The method that it calls does
+// not, but this is a method of an exported field of an internal type, so only reflection can call
+// it. A test checks that it works with this version.
 func newGo() (compute.Backend, error) {
 	b, err := gobackend.New("")
 	if err != nil {

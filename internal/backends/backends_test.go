@@ -14,7 +14,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
-// TestMain lets the test binary only open a backend and compute, so that a test can check its stdout.
+// TestMain lets the test binary only open a backend and compute, so that a test can check its
+// stdout.
 func TestMain(m *testing.M) {
 	if name := os.Getenv("BRIDGE_OPEN_BACKEND"); name != "" {
 		b, err := Open(name)

@@ -25,7 +25,8 @@ type Choice struct {
 
 func (c Choice) key() string { return c.Name + "\x00" + c.Plugin }
 
-// Report lists the backends that [Open] finds on this machine, for bridge doctor. No plugin is loaded.
+// Report lists the backends that [Open] finds on this machine, for bridge doctor. No plugin is
+// loaded.
 type Report struct {
 	Auto    Choice   // the backend for "auto"
 	Plugins []Plugin // in the order of the search
@@ -35,8 +36,8 @@ type Report struct {
 	SIMD    bool     // the binary was built with GOEXPERIMENT=simd
 }
 
-// Compiled returns the names of the backends that the binary has or can load. It does not search for
-// plugins.
+// Compiled returns the names of the backends that the binary has or can load. It does not search
+// for plugins.
 func Compiled() []string {
 	names := []string{Go}
 	if hasSIMD {
@@ -51,8 +52,8 @@ func Compiled() []string {
 // Probe searches for backends.
 func Probe() Report { return thisMachine().report() }
 
-// Choose returns the backend for a name, with the reason. It returns an error if the name is unknown or
-// its plugin is missing.
+// Choose returns the backend for a name, with the reason. It returns an error if the name is
+// unknown or its plugin is missing.
 func Choose(name string) (Choice, error) {
 	if err := Check(name); err != nil {
 		return Choice{}, err
@@ -84,8 +85,9 @@ func thisMachine() machine {
 	}
 }
 
-// searchFolders returns the folders that go-xla searches for plugins, except those in ld.so.conf. Unlike
-// go-xla, bridge opens no file during the search, so a broken plugin does no harm until it is chosen.
+// searchFolders returns the folders that go-xla searches for plugins, except those in ld.so.conf.
+// Unlike go-xla, bridge opens no file during the search, so a broken plugin does no harm until it
+// is chosen.
 func searchFolders(env func(string) string, home string) []string {
 	if paths := env("PJRT_PLUGIN_LIBRARY_PATH"); paths != "" {
 		return absolute(filepath.SplitList(paths))
@@ -129,8 +131,8 @@ func (m machine) plugins() []Plugin {
 	return found
 }
 
-// pluginKind returns the kind of a plugin from its file name, like go-xla: pjrt_c_api_cpu_plugin.so,
-// pjrt-plugin-cuda.so. It returns "" if the file is not a plugin.
+// pluginKind returns the kind of a plugin from its file name, like go-xla:
+// pjrt_c_api_cpu_plugin.so, pjrt-plugin-cuda.so. It returns "" if the file is not a plugin.
 func pluginKind(file string) string {
 	match := regexp.MustCompile(`^pjrt(?:_c_api_(.+)_plugin|[-_]plugin[-_](.+))\.(?:so|dylib|dll)$`).FindStringSubmatch(file)
 	if match == nil {

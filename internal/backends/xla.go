@@ -14,9 +14,9 @@ import (
 
 const hasXLA = true
 
-// newXLA opens a plugin by its path. go-xla guesses from the path whether it is a CPU or a CUDA plugin;
-// newXLA sets the options that depend on the guess explicitly. TensorFloat-32 is off, so that float32
-// is really float32; bfloat16 is for speed.
+// newXLA opens a plugin by its path. go-xla guesses from the path whether it is a CPU or a CUDA
+// plugin; newXLA sets the options that depend on the guess explicitly. TensorFloat-32 is off, so
+// that float32 is really float32; bfloat16 is for speed.
 func newXLA(path string) (compute.Backend, error) {
 	xla.EnableAutoInstall(false)
 	kind := pluginKind(filepath.Base(path))

@@ -1,8 +1,8 @@
 // Package cloexec prevents programs that this process starts from inheriting its open files.
 //
-// Go opens files with close-on-exec. Files that this process inherited from a shell, a CI runner or a
-// supervisor do not have that flag, nor do files that C libraries open. A program could use such a file
-// even in a sandbox, because the sandbox checks only paths.
+// Go opens files with close-on-exec. Files that this process inherited from a shell, a CI runner or
+// a supervisor do not have that flag, nor do files that C libraries open. A program could use such
+// a file even in a sandbox, because the sandbox checks only paths.
 package cloexec
 
 import (

@@ -9,8 +9,8 @@ import (
 	"github.com/xrash/smetrics"
 )
 
-// Name returns the candidate with the smallest edit distance to got, ignoring case. It returns "" if no
-// candidate is near enough.
+// Name returns the candidate with the smallest edit distance to got, ignoring case. It returns ""
+// if no candidate is near enough.
 func Name(got string, candidates []string) string {
 	if names := Names(got, candidates, 1); len(names) == 1 {
 		return names[0]
@@ -18,8 +18,8 @@ func Name(got string, candidates []string) string {
 	return ""
 }
 
-// Names returns up to n candidates that are near to got, the nearest first. A candidate that begins with
-// got is also near.
+// Names returns up to n candidates that are near to got, the nearest first. A candidate that begins
+// with got is also near.
 func Names(got string, candidates []string, n int) []string {
 	type ranked struct {
 		name     string

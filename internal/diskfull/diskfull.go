@@ -16,9 +16,9 @@ func Is(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
-// Explain returns an error of kind Exhausted, with what and a remedy, if err is the error of a full disk.
-// Otherwise it returns err. If err was already explained, the new remedy replaces the old one, because
-// the outer caller knows better what to do.
+// Explain returns an error of kind Exhausted, with what and a remedy, if err is the error of a full
+// disk. Otherwise it returns err. If err was already explained, the new remedy replaces the old
+// one, because the outer caller knows better what to do.
 func Explain(err error, what, remedy string) error {
 	if !Is(err) {
 		return err

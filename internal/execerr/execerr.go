@@ -1,5 +1,5 @@
-// Package execerr explains why the kernel does not run a file. The kernel's own errors, such as "exec
-// format error", do not tell people which file it is and what it needs.
+// Package execerr explains why the kernel does not run a file. The kernel's own errors, such as
+// "exec format error", do not tell people which file it is and what it needs.
 package execerr
 
 import (
@@ -15,8 +15,8 @@ import (
 	"syscall"
 )
 
-// Explain returns the reason for err, the error of starting a program, and a remedy. Both are empty if
-// the reason is not known.
+// Explain returns the reason for err, the error of starting a program, and a remedy. Both are empty
+// if the reason is not known.
 func Explain(path string, err error) (fact, remedy string) {
 	info, statErr := os.Stat(path)
 	switch {
@@ -73,8 +73,8 @@ func machine(f *elf.File) string {
 	return f.Machine.String()
 }
 
-// describeMissing names the missing file that is needed to run a file: the interpreter of a script, or
-// the loader of a program.
+// describeMissing names the missing file that is needed to run a file: the interpreter of a script,
+// or the loader of a program.
 func describeMissing(path string) (fact, remedy string) {
 	if line, ok := bytes.CutPrefix(firstBytes(path), []byte("#!")); ok {
 		line, _, _ = bytes.Cut(line, []byte("\n"))

@@ -1,5 +1,5 @@
-// Package jsonfile decodes JSON files of checkpoint folders. Its errors are for people: they have the
-// key, the value and the expected type. It must not know the keys of any file.
+// Package jsonfile decodes JSON files of checkpoint folders. Its errors are for people: they have
+// the key, the value and the expected type. It must not know the keys of any file.
 package jsonfile
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Decode decodes the text of a file into v. Errors have kind [adapters.Corrupt], except that an error
-// of package adapters from a value's UnmarshalJSON keeps its kind and remedy.
+// Decode decodes the text of a file into v. Errors have kind [adapters.Corrupt], except that an
+// error of package adapters from a value's UnmarshalJSON keeps its kind and remedy.
 func Decode(path string, data []byte, v any) error { return DecodePart(path, "", data, v) }
 
 // DecodePart is like [Decode], for the value of a key in a file.
@@ -32,8 +32,8 @@ func DecodePart(path, key string, data []byte, v any) error {
 	return adapters.Errorf(adapters.Corrupt, "%s: %w", path, Explain(key, data, err)).WithRemedy("download or write the file again")
 }
 
-// Explain converts an error of encoding/json to an error with the file's keys and values. data is the
-// value of key in its file.
+// Explain converts an error of encoding/json to an error with the file's keys and values. data is
+// the value of key in its file.
 func Explain(key string, data []byte, err error) error {
 	var wrong *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
@@ -46,8 +46,8 @@ func Explain(key string, data []byte, err error) error {
 	return err
 }
 
-// describe returns the error for a value in data with a wrong type. before is the key of data in its
-// file.
+// describe returns the error for a value in data with a wrong type. before is the key of data in
+// its file.
 func describe(data []byte, before string, wrong *json.UnmarshalTypeError) error {
 	key, value := find(data, wrong.Field)
 	key = strings.Trim(before+"."+key, ".")
@@ -62,8 +62,8 @@ func describe(data []byte, before string, wrong *json.UnmarshalTypeError) error 
 	}
 }
 
-// find returns the key and the value in the file for a path of encoding/json, which also contains the
-// names of embedded structs.
+// find returns the key and the value in the file for a path of encoding/json, which also contains
+// the names of embedded structs.
 func find(data []byte, path string) (key string, value json.RawMessage) {
 	value = data
 	var keys []string

@@ -21,7 +21,8 @@ func MergeHeads(x *Node) *Node {
 	return Reshape(TransposeAllDims(x, 0, 2, 1, 3), d[0], d[2], d[1]*d[3])
 }
 
-// AttentionOptions are the options of [Attention]. The zero value is plain attention, scaled by 1/√Dh.
+// AttentionOptions are the options of [Attention]. The zero value is plain attention, scaled by
+// 1/√Dh.
 type AttentionOptions struct {
 	// Bias is added to the scores: float32, broadcastable to [B, H, Tq, Tk].
 	// Masks are biases too (−10000 or lower for a masked key).
@@ -31,14 +32,14 @@ type AttentionOptions struct {
 	// Cap, if not 0, soft-caps the scaled scores ([SoftCap]) before the bias is added
 	// (Gemma 2).
 	Cap float64
-	// Dropout is the rate of dropout on the probabilities, with random numbers from RNG. If it is 0 or
-	// RNG is nil, there is no dropout.
+	// Dropout is the rate of dropout on the probabilities, with random numbers from RNG. If it is 0
+	// or RNG is nil, there is no dropout.
 	Dropout float64
 	RNG     *RNG
 }
 
-// Attention returns softmax(q·kᵀ·scale + bias)·v for queries float[B, H, Tq, Dh], and keys and values
-// float[B, H, Tk, Dh]. The softmax is in float32.
+// Attention returns softmax(q·kᵀ·scale + bias)·v for queries float[B, H, Tq, Dh], and keys and
+// values float[B, H, Tk, Dh]. The softmax is in float32.
 func Attention(q, k, v *Node, o AttentionOptions) *Node {
 	scale := o.Scale
 	if scale == 0 {
@@ -70,9 +71,9 @@ func SoftCap(x *Node, cap float64) *Node {
 	return MulScalar(Tanh(DivScalar(x, cap)), cap)
 }
 
-// fusable reports whether XLA's fused kernel can compute this attention: on a GPU, in half precision,
-// without bias or dropout, and with equal lengths. The kernel does not check the lengths, and gives
-// wrong results if they are unequal.
+// fusable reports whether XLA's fused kernel can compute this attention: on a GPU, in half
+// precision, without bias or dropout, and with equal lengths. The kernel does not check the
+// lengths, and gives wrong results if they are unequal.
 func fusable(q, k *Node, o AttentionOptions) bool {
 	plain := o.Bias == nil && o.Cap == 0 && (o.RNG == nil || o.Dropout == 0)
 	equal := q.Shape().Dimensions[2] == k.Shape().Dimensions[2]

@@ -53,8 +53,8 @@ func dense(x, weight, bias *Node, layout compute.DenseLayout) *Node {
 // 20 to 34 % less time.
 const smallProduct = 4 << 20
 
-// fewRows is the smallest number of rows for which transposing saves time. Transposing takes as long
-// as 4 to 8 rows; a single row with a weight of 768 × 3072 takes 17 times as long with it.
+// fewRows is the smallest number of rows for which transposing saves time. Transposing takes as
+// long as 4 to 8 rows; a single row with a weight of 768 × 3072 takes 17 times as long with it.
 const fewRows = 8
 
 // onXLA reports whether x's graph is for XLA.

@@ -25,8 +25,8 @@ func NewParams(store *model.Store, g *Graph) Params {
 // VariablePath returns the path of a weight's variable in the store, by its checkpoint name.
 func VariablePath(name string) string { return "/" + name }
 
-// WithDType returns p with every weight converted to dtype in the graph. With it, a graph can compute
-// in bfloat16 with float32 variables.
+// WithDType returns p with every weight converted to dtype in the graph. With it, a graph can
+// compute in bfloat16 with float32 variables.
 func (p Params) WithDType(dtype dtypes.DType) Params {
 	p.dtype = dtype
 	return p

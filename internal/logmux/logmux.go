@@ -1,5 +1,5 @@
-// Package logmux passes log records to a changing set of handlers. It has no knowledge of bridge: the
-// caller decides what is logged, and where.
+// Package logmux passes log records to a changing set of handlers. It has no knowledge of bridge:
+// the caller decides what is logged, and where.
 package logmux
 
 import (
@@ -10,10 +10,10 @@ import (
 	"sync"
 )
 
-// Handler is a [slog.Handler] that passes records to a changing set of handlers. For example, a plugin
-// keeps the logger that it was started with; adding a run's log file sends the plugin's output also
-// there, for the duration of the run. A Handler is safe for concurrent use. A handler in the set must
-// not log itself.
+// Handler is a [slog.Handler] that passes records to a changing set of handlers. For example, a
+// plugin keeps the logger that it was started with; adding a run's log file sends the plugin's
+// output also there, for the duration of the run. A Handler is safe for concurrent use. A handler
+// in the set must not log itself.
 type Handler struct {
 	set   *handlerSet
 	steps []func(slog.Handler) slog.Handler // calls of WithAttrs and WithGroup, in order

@@ -4,8 +4,8 @@
 // graph normalizes.
 //
 // [Read] supports transformers' image processors that resize every picture to one size: CLIP's,
-// BLIP's, SigLIP's, BiT's (which DINOv2 uses) and ViT's, with their old names and their Fast and Pil
-// variants. A missing key has the default of its class. All results are plain values.
+// BLIP's, SigLIP's, BiT's (which DINOv2 uses) and ViT's, with their old names and their Fast and
+// Pil variants. A missing key has the default of its class. All results are plain values.
 //
 // The reference is transformers 5.23, image_processing_backends.py, and the class attributes in
 // models/*/image_processing_*.py.

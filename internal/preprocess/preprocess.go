@@ -52,8 +52,8 @@ func Read(dir, class string, fallback adapters.ImageSpec) (adapters.ImageSpec, e
 	return spec, nil
 }
 
-// find returns the file that describes the processor, the key in it, and its text. The text is nil if
-// no file describes a processor. The nested form takes precedence, like in transformers.
+// find returns the file that describes the processor, the key in it, and its text. The text is nil
+// if no file describes a processor. The nested form takes precedence, like in transformers.
 func find(dir string) (path, key string, data []byte, err error) {
 	path = filepath.Join(dir, "processor_config.json")
 	if data, err = readFile(path); err != nil {

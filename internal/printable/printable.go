@@ -7,7 +7,8 @@ import (
 	"unicode"
 )
 
-// Text escapes control characters and invalid UTF-8 in Go's syntax. It does not change newlines and tabs.
+// Text escapes control characters and invalid UTF-8 in Go's syntax. It does not change newlines and
+// tabs.
 func Text(s string) string {
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Cache sets the cache of bridge to a new folder for the rest of the test, and returns the folder. Only
-// the compiled tokenizers are shared with other tests, because compiling them takes a second.
+// Cache sets the cache of bridge to a new folder for the rest of the test, and returns the folder.
+// Only the compiled tokenizers are shared with other tests, because compiling them takes a second.
 func Cache(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -18,7 +18,8 @@ const (
 	TorchVariable  = "BRIDGE_TEST_TORCH"  // also with torch and transformers
 )
 
-// Python returns the interpreter in [PythonVariable]. If there is none, the test ends with [Lacking].
+// Python returns the interpreter in [PythonVariable]. If there is none, the test ends with
+// [Lacking].
 func Python(t testing.TB) string {
 	t.Helper()
 	path, err := lookPath(PythonVariable)
@@ -63,8 +64,8 @@ func Root() string {
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
-// Program writes an executable that runs a Python script, and returns its path. script is relative to
-// the root of the checkout.
+// Program writes an executable that runs a Python script, and returns its path. script is relative
+// to the root of the checkout.
 func Program(t testing.TB, python, script string, args ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "bridge-adapter-"+strings.TrimSuffix(filepath.Base(script), ".py"))
@@ -86,8 +87,8 @@ func Run(t testing.TB, program string, args ...string) {
 	}
 }
 
-// Server starts a program that prints its address in a line, and returns the address. At the end of the
-// test, Server closes the program's stdin, and the program must then exit.
+// Server starts a program that prints its address in a line, and returns the address. At the end of
+// the test, Server closes the program's stdin, and the program must then exit.
 func Server(t testing.TB, program string) string {
 	t.Helper()
 	cmd := exec.Command(program)

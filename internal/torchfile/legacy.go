@@ -11,8 +11,8 @@ import (
 // magic is the first value in a file of torch before 1.6, a pickled number.
 const magic = "119547037146038801333356"
 
-// readLegacy reads a sequence of pickles (magic number, protocol, system, the object, the keys of its
-// storages), and then each storage: its length and its elements.
+// readLegacy reads a sequence of pickles (magic number, protocol, system, the object, the keys of
+// its storages), and then each storage: its length and its elements.
 func readLegacy(data []byte) (any, error) {
 	none := func(s storageRef) (*storage, error) {
 		return nil, fmt.Errorf("storage %s occurs before the object", s.key)

@@ -51,8 +51,8 @@ type tensor struct {
 	shape, stride []int
 }
 
-// unpickle reads the pickle at the beginning of data. It returns the object and the rest of data. find
-// returns the storage for a reference in the pickle.
+// unpickle reads the pickle at the beginning of data. It returns the object and the rest of data.
+// find returns the storage for a reference in the pickle.
 func unpickle(data []byte, find func(storageRef) (*storage, error)) (object any, rest []byte, err error) {
 	n, err := scan(data)
 	if err != nil {

@@ -38,8 +38,8 @@ func opcodes() (kinds [256]kind) {
 	return kinds
 }
 
-// scan returns the length of the pickle at the beginning of data. It returns an error if an opcode is
-// unknown or has a length beyond the data, because a reader that trusts such a length would
+// scan returns the length of the pickle at the beginning of data. It returns an error if an opcode
+// is unknown or has a length beyond the data, because a reader that trusts such a length would
 // allocate too much memory.
 func scan(data []byte) (int, error) {
 	kinds := opcodes()

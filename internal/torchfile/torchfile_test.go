@@ -70,7 +70,8 @@ func TestOtherGlobalsAreRefused(t *testing.T) {
 	}
 }
 
-// Opening a damaged file returns an error. It does not panic, and does not return some of the tensors.
+// Opening a damaged file returns an error. It does not panic, and does not return some of the
+// tensors.
 func TestDamagedFiles(t *testing.T) {
 	for _, name := range []string{"zip.pt", "legacy.pt"} {
 		whole, err := os.ReadFile(testFile(name))

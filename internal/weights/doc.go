@@ -1,6 +1,6 @@
 // Package weights reads and writes files of weights: it reads Hugging Face checkpoint folders, of a
-// single model or of a whole BLIP-2, and writes safetensors files. It must not know how a model uses
-// the weights.
+// single model or of a whole BLIP-2, and writes safetensors files. It must not know how a model
+// uses the weights.
 //
 // [Open] maps the weights of a folder into memory and checks their headers. [Folder.Load] creates
 // the variables of a model store. First it checks that the folder has every tensor that the model

@@ -270,8 +270,8 @@ func TestTruncated(t *testing.T) {
 	}
 }
 
-// TestFlippedHeader flips every bit of the header. Opening must return an error, or views inside the
-// file, and not panic.
+// TestFlippedHeader flips every bit of the header. Opening must return an error, or views inside
+// the file, and not panic.
 func TestFlippedHeader(t *testing.T) {
 	whole, err := os.ReadFile(filepath.Join(small(t), "model.safetensors"))
 	if err != nil {
