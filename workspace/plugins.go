@@ -40,7 +40,7 @@ type PluginStatus struct {
 	Problem      string                `json:"problem,omitempty"`   // why it would not start, or why its manifest cannot be read
 
 	Allowed []string `json:"-"` // variables that it may see, in addition to those of all plugins
-	Wanted  []string `json:"-"` // variables that it requests but may not see
+	Denied  []string `json:"-"` // variables that it requests but may not see
 }
 
 // statusOf returns the status of a plugin from its manifest and the lock file, without reading
@@ -52,7 +52,7 @@ func statusOf(found store.Plugin, lock lockfile.Lock, policy trust.Policy) Plugi
 		Name: found.Name, Version: m.Version, Kind: m.Kind, Families: m.Families, Protocol: m.Protocol, Capabilities: m.Capabilities,
 		Place: found.Place, Dir: found.Dir, Program: found.Program, Shadows: found.Shadows, Pinned: pinned,
 		Environment: m.Environment, Network: m.Network, Description: m.Description, License: m.License,
-		Homepage: m.Homepage, PublicKey: m.PublicKey, Allowed: policy.Allowed(found), Wanted: policy.Wanted(found),
+		Homepage: m.Homepage, PublicKey: m.PublicKey, Allowed: policy.Allowed(found), Denied: policy.Wanted(found),
 	}
 }
 

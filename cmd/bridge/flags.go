@@ -154,8 +154,11 @@ func setFlag() cli.Flag {
 // values at commas, because TOML arrays have commas.
 type assignments []string
 
+// Set adds a value.
 func (a *assignments) Set(s string) error { *a = append(*a, s); return nil }
-func (a *assignments) String() string     { return strings.Join(*a, " ") }
+
+// String returns all values.
+func (a *assignments) String() string { return strings.Join(*a, " ") }
 
 // overrides returns the changes to a recipe that --backend and --set ask for, in this order.
 func overrides(c *cli.Context) []recipes.Override {

@@ -224,7 +224,7 @@ func pluginDetails(s workspace.PluginStatus) [][2]string {
 		{"capabilities", strings.Join(capabilities, ", ")},
 		{"of", string(s.Place)}, {"folder", s.Dir}, {"program", s.Program}, {"not used", s.Shadows},
 		{"license", s.License}, {"homepage", s.Homepage}, {"author's key", s.PublicKey},
-		{"asks for", strings.Join(s.Environment, " ")}, {"may see", strings.Join(s.Allowed, " ")}, {"network", network},
+		{"requests", strings.Join(s.Environment, " ")}, {"may see", strings.Join(s.Allowed, " ")}, {"network", network},
 		{"digest", s.Digest}, {"pinned", pinState(s)}, {"signed by", s.Signature}, {"would not start", s.Problem},
 	}
 }

@@ -85,7 +85,7 @@ func TestPluginsAreNotRunByLooking(t *testing.T) {
 	w.bridge(exitFailed, "plugin add "+w.plugin, "there is a plugin my-vit already", "bridge plugin remove my-vit --project")
 	w.bridge(exitDone, "plugin list", "my-vit  1.0.0    vision-encoder  project  no", "another vit", "other")
 	w.bridge(exitDone, "plugin list --json", `"name":"other"`, `"place":"user"`, `"pinned":false`)
-	w.bridge(exitDone, "plugin show my-vit", "digest           tree1-sha256:", "signed by        nobody", "asks for         MY_TOKEN")
+	w.bridge(exitDone, "plugin show my-vit", "digest           tree1-sha256:", "signed by        nobody", "requests         MY_TOKEN")
 	w.bridge(exitDone, "plugin show ./plugins/my-vit --json", `"digest":"tree1-sha256:`, `"environment":["MY_TOKEN"]`)
 	w.bridge(exitDone, "plugin lock", "my-vit: pinned, tree1-sha256:", "other: pinned")
 	w.bridge(exitDone, "plugin lock --check", "my-vit: matches its pin", "other: matches its pin")

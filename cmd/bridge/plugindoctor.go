@@ -71,8 +71,8 @@ func pluginFinding(s workspace.PluginStatus) finding {
 	if len(s.Allowed) > 0 {
 		variables += " and " + strings.Join(s.Allowed, ", ")
 	}
-	if len(s.Wanted) > 0 {
-		variables += ", requests " + strings.Join(s.Wanted, ", ")
+	if len(s.Denied) > 0 {
+		variables += ", requests " + strings.Join(s.Denied, ", ")
 	}
 	if s.Network {
 		variables += ", needs the network"

@@ -13,7 +13,7 @@ import (
 // Dir creates a folder with the files that fill writes. After an error, the folder does not
 // exist. path must not exist yet, or must be an empty folder.
 func Dir(path string, fill func(dir string) error) error {
-	if err := vacant(path); err != nil {
+	if err := checkVacant(path); err != nil {
 		return err
 	}
 	path = filepath.Clean(path)
@@ -31,8 +31,8 @@ func Dir(path string, fill func(dir string) error) error {
 	return finish(tmp, path)
 }
 
-// vacant returns an error unless path does not exist or is an empty folder.
-func vacant(path string) error {
+// checkVacant returns an error unless path does not exist or is an empty folder.
+func checkVacant(path string) error {
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
 		return nil

@@ -18,21 +18,21 @@ import (
 // first is the lowest descriptor after the standard descriptors.
 const first = 3
 
-// Keep marks all open files, except the standard descriptors, as close-on-exec, so that programs
+// MarkAll marks all open files, except the standard descriptors, as close-on-exec, so that programs
 // started from now on do not inherit them. Files in [os/exec.Cmd.ExtraFiles] are copies and not
 // affected.
-func Keep() error {
-	switch err := keepRange(); {
+func MarkAll() error {
+	switch err := markRange(); {
 	case err == nil:
 		return nil
 	case !errors.Is(err, errors.ErrUnsupported):
 		return fmt.Errorf("mark open files as close-on-exec: %w", err)
 	}
-	return keepEach()
+	return markEach()
 }
 
-// keepEach implements Keep on systems without a call for a range of files.
-func keepEach() error {
+// markEach implements MarkAll on systems without a call for a range of files.
+func markEach() error {
 	syscall.ForkLock.RLock() // prevents the start of programs meanwhile
 	defer syscall.ForkLock.RUnlock()
 	open, err := os.ReadDir("/dev/fd")

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// After Keep, a started program has no open file of this process, for both implementations.
-func TestKeep(t *testing.T) {
-	for name, keep := range map[string]func() error{"at once": Keep, "each": keepEach} {
+// After MarkAll, a started program has no open file of this process, for both implementations.
+func TestMarkAll(t *testing.T) {
+	for name, keep := range map[string]func() error{"at once": MarkAll, "each": markEach} {
 		t.Run(name, func(t *testing.T) {
 			f, err := os.Open(os.DevNull)
 			if err != nil {
@@ -24,13 +24,13 @@ func TestKeep(t *testing.T) {
 			}
 			defer unix.Close(fd)
 			if !inherited(fd) {
-				t.Fatal("the descriptor is not inherited before Keep, so the test has no meaning")
+				t.Fatal("the descriptor is not inherited before MarkAll, so the test has no meaning")
 			}
 			if err := keep(); err != nil {
 				t.Fatal(err)
 			}
 			if inherited(fd) {
-				t.Errorf("descriptor %d is inherited after Keep", fd)
+				t.Errorf("descriptor %d is inherited after MarkAll", fd)
 			}
 		})
 	}

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepRange implements Keep with one call. It needs Linux 5.11.
-func keepRange() error {
+// markRange implements MarkAll with one call. It needs Linux 5.11.
+func markRange() error {
 	err := unix.CloseRange(first, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	// A container's filter returns EPERM for calls that it does not know.
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM) {

@@ -62,7 +62,7 @@ func enter(text, program string, args []string) error {
 	if err := json.Unmarshal([]byte(text), &policy); err != nil {
 		return err
 	}
-	return policy.become(program, args)
+	return policy.confineAndExec(program, args)
 }
 
 // System returns the files of the system that programs need: programs and libraries, and files

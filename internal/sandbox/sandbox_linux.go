@@ -52,8 +52,8 @@ func Devices() []string {
 	return devices
 }
 
-// become confines this process and executes a program in it. It returns only on an error.
-func (p Policy) become(program string, args []string) error {
+// confineAndExec confines this process and executes a program in it. It returns only on an error.
+func (p Policy) confineAndExec(program string, args []string) error {
 	runtime.LockOSThread() // the restrictions apply to the thread that executes the program
 	if err := dropCapabilities(); err != nil {
 		return err

@@ -8,10 +8,10 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// effort is the number of lines to search per key, on average. It is enough for tables and values
+// linesPerKey is the number of lines to search per key, on average. It is enough for tables and values
 // with many lines. Without a limit, a file with keys that cannot be found, because they are
 // written with escapes, would take minutes.
-const effort = 64
+const linesPerKey = 64
 
 // places finds the line of every key. The TOML library returns lines only in its own errors, but
 // it lists the keys in the order of the file: each key is at or after the line of the previous
@@ -23,7 +23,7 @@ func places(name, text string, keys []toml.Key) map[string]place {
 	}
 	found := make(map[string]place, len(keys))
 	line, column := 0, 0
-	left := len(lines) + effort*len(keys)
+	left := len(lines) + linesPerKey*len(keys)
 	for _, key := range keys {
 		dotted := strings.Join(key, ".")
 		if _, ok := found[dotted]; ok {

@@ -17,13 +17,13 @@ import (
 
 // zeroCheckpoint writes a checkpoint of n bfloat16 tensors of zeros with the given number of bytes.
 // It is a sparse file, which needs no space on the disk.
-func zeroCheckpoint(t *testing.T, n int, bytes int64) (dir string, wants []TensorSpec) {
+func zeroCheckpoint(t *testing.T, n int, bytes int64) (dir string, specs []TensorSpec) {
 	t.Helper()
 	dir = t.TempDir()
 	var entries []string
 	for i := range n {
 		name := fmt.Sprintf("layers.%d.weight", i)
-		wants = append(wants, TensorSpec{Name: name, Shape: []int{int(bytes / 2)}})
+		specs = append(specs, TensorSpec{Name: name, Shape: []int{int(bytes / 2)}})
 		entries = append(entries, fmt.Sprintf(`%q:{"dtype":"BF16","shape":[%d],"data_offsets":[%d,%d]}`, name, bytes/2, int64(i)*bytes, int64(i+1)*bytes))
 	}
 	text := "{" + strings.Join(entries, ",") + "}"
@@ -38,7 +38,7 @@ func zeroCheckpoint(t *testing.T, n int, bytes int64) (dir string, wants []Tenso
 	if err := os.WriteFile(filepath.Join(dir, configFile), []byte("{}"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return dir, wants
+	return dir, specs
 }
 
 // resident returns a value of /proc/self/status in bytes: VmRSS, the resident memory, or VmHWM, its
@@ -72,7 +72,7 @@ func TestMemoryOfLoading(t *testing.T) {
 		}
 	}
 	const n = 32
-	dir, wants := zeroCheckpoint(t, n, mega<<20)
+	dir, specs := zeroCheckpoint(t, n, mega<<20)
 	backend := backends.ForTest(t)
 	debug.FreeOSMemory()
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
@@ -83,7 +83,7 @@ func TestMemoryOfLoading(t *testing.T) {
 	if _, err := f.Digest(); err != nil {
 		t.Fatal(err)
 	}
-	store, err := f.Load(context.Background(), backend, wants, Options{DType: adapters.BFloat16})
+	store, err := f.Load(context.Background(), backend, specs, Options{DType: adapters.BFloat16})
 	if err != nil {
 		t.Fatal(err)
 	}

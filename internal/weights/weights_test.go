@@ -61,7 +61,7 @@ func small(t *testing.T) string {
 	})
 }
 
-var smallWants = []TensorSpec{{Name: "a", Shape: []int{2, 2}}, {Name: "half", Shape: []int{2}, Aliases: []string{"b.half"}}, {Name: "c", Shape: []int{}}}
+var smallSpecs = []TensorSpec{{Name: "a", Shape: []int{2, 2}}, {Name: "half", Shape: []int{2}, Aliases: []string{"b.half"}}, {Name: "c", Shape: []int{}}}
 
 func ignoreIDs(name string) bool { return name == "ids" }
 
@@ -85,7 +85,7 @@ func TestLoad(t *testing.T) {
 	}
 	want := map[string][]float32{"/a": {1, -2, 0.1, 3e-39}, "/half": {1.5, float32(-math.Pow(2, -24))}, "/c": {3.140625}}
 	var last [2]int64
-	store, err := f.Load(context.Background(), backends.ForTest(t), smallWants,
+	store, err := f.Load(context.Background(), backends.ForTest(t), smallSpecs,
 		Options{Ignore: ignoreIDs, Progress: func(done, total int64) { last = [2]int64{done, total} }})
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestLoad(t *testing.T) {
 
 func TestLoadBFloat16(t *testing.T) {
 	f := mustOpen(t, small(t))
-	store, err := f.Load(context.Background(), backends.ForTest(t), smallWants, Options{DType: adapters.BFloat16, Ignore: ignoreIDs})
+	store, err := f.Load(context.Background(), backends.ForTest(t), smallSpecs, Options{DType: adapters.BFloat16, Ignore: ignoreIDs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,20 +165,20 @@ func TestFloat16Widening(t *testing.T) {
 func TestLoadErrors(t *testing.T) {
 	tests := []struct {
 		name  string
-		wants []TensorSpec
+		specs []TensorSpec
 		has   []string
 	}{
-		{"missing", append([]TensorSpec{{Name: "x.weight", Shape: []int{3}}}, smallWants...), []string{"in 1 places", "x.weight is missing, want [3]"}},
-		{"shape", []TensorSpec{{Name: "a", Shape: []int{4}}, smallWants[1], smallWants[2]}, []string{"a is F32[2, 2], want [4]"}},
-		{"surplus", smallWants[:2], []string{"c BF16[] is not part of the model"}},
-		{"type", append([]TensorSpec{{Name: "ids", Shape: []int{1}}}, smallWants...), []string{"ids is I64[1], want F32, F16 or BF16"}},
+		{"missing", append([]TensorSpec{{Name: "x.weight", Shape: []int{3}}}, smallSpecs...), []string{"in 1 places", "x.weight is missing, want [3]"}},
+		{"shape", []TensorSpec{{Name: "a", Shape: []int{4}}, smallSpecs[1], smallSpecs[2]}, []string{"a is F32[2, 2], want [4]"}},
+		{"surplus", smallSpecs[:2], []string{"c BF16[] is not part of the model"}},
+		{"type", append([]TensorSpec{{Name: "ids", Shape: []int{1}}}, smallSpecs...), []string{"ids is I64[1], want F32, F16 or BF16"}},
 		{"all", []TensorSpec{{Name: "x", Shape: []int{1}}, {Name: "y", Shape: []int{1}}, {Name: "z", Shape: []int{1}}},
 			[]string{"in 6 places", "x is missing", "y is missing", "z is missing", "a F32[2, 2]", "and 1 more"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			f := mustOpen(t, small(t))
-			_, err := f.Load(context.Background(), backends.ForTest(t), test.wants, Options{Ignore: ignoreIDs})
+			_, err := f.Load(context.Background(), backends.ForTest(t), test.specs, Options{Ignore: ignoreIDs})
 			wantError(t, err, adapters.Corrupt, test.has...)
 		})
 	}
@@ -227,7 +227,7 @@ func TestCheckSize(t *testing.T) {
 func TestLoadCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := mustOpen(t, small(t)).Load(ctx, backends.ForTest(t), smallWants, Options{Ignore: ignoreIDs})
+	_, err := mustOpen(t, small(t)).Load(ctx, backends.ForTest(t), smallSpecs, Options{Ignore: ignoreIDs})
 	wantError(t, err, adapters.Canceled)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v is not context.Canceled", err)
