@@ -1,7 +1,6 @@
-// Package sources holds the source code of this module that a plugin's project needs, as it
-// was when the program was built. `bridge plugin new` writes it into the project, because
-// it is not published in a registry. The package is at the module's root because go:embed
-// cannot reach a folder above its own file.
+// Package sources embeds the source code of this module that a plugin's project needs. `bridge
+// plugin new` writes it into the project, because it is not published in a registry. The package is
+// at the module's root, because go:embed cannot embed files above its own folder.
 package sources
 
 import (
@@ -9,7 +8,7 @@ import (
 	"io/fs"
 )
 
-// Every package that the SDK imports must be here. A test of plugins/project names missing
+// The list must have every package that the SDK imports. A test of plugins/project reports missing
 // packages.
 //
 //go:embed go.mod go.sum LICENSE
@@ -19,6 +18,6 @@ import (
 //go:embed sdk/python/README.md sdk/python/pyproject.toml sdk/python/bridge_plugin/*.py sdk/python/bridge_plugin/py.typed
 var files embed.FS
 
-// Files returns the sources, with the module's go.mod and go.sum, under their paths in the
+// Files returns the sources with the module's go.mod and go.sum. Their paths are those in the
 // repository.
 func Files() fs.FS { return files }

@@ -239,7 +239,7 @@ func TestOpenErrors(t *testing.T) {
 		"no tensor":      {edit("loss", "absent"), `loss is tensor "absent", which tensors.safetensors lacks`},
 		"nothing wanted": {edit("loss", ""), "op loss has no loss to compare with"},
 		"segment":        {edit("examples", segment(map[string]any{"prompt": 0, "text": "a"})), "example 0, segment 0: want either prompt or text"},
-		"wrong type":     {edit("name", 7), "in cases a number is found where text is wanted"},
+		"wrong type":     {edit("name", 7), "in cases: got a number, want text"},
 		"no segment":     {edit("examples", segment(map[string]any{})), "want either prompt or text"},
 	}
 	dir := write(t, language, languageTensors())

@@ -10,22 +10,22 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// DemoRecipe is the swap that the demo shows.
+// DemoRecipe is the recipe of the demo's swap.
 const DemoRecipe = "tiny-demo"
 
-// Demo is the main job on the built-in kit: the language model of a bridge is swapped, and
-// stage 2 is retrained once from that bridge and once from stage 1.
+// Demo swaps the language model of a bridge on the built-in kit. It retrains stage 2 twice: once
+// from that bridge (warm) and once from stage 1 (cold).
 type Demo struct {
 	Warm, Cold *recipes.Resolved
-	OldLLM     string // ID of the language model that is swapped out
+	OldLLM     string // ID of the old language model
 
 	workspace *workspace.Workspace
 }
 
-// DemoResult is what the demo ended with.
+// DemoResult is the result of [Demo.Run].
 type DemoResult struct {
 	Warm, Cold Outcome
-	Samples    []DemoSample
+	Samples    []DemoSample // captions of the warm bridge
 }
 
 // DemoSample is a caption of the warm bridge and the name of its picture.
@@ -34,7 +34,7 @@ type DemoSample struct {
 	eval.Caption
 }
 
-// demoSummary is the demo's summary.json.
+// demoSummary is the content of the demo's summary.json.
 type demoSummary struct {
 	Warm    Summary `json:"warm"`
 	Cold    Summary `json:"cold"`
@@ -73,8 +73,8 @@ func NewDemo(ctx context.Context, w *workspace.Workspace, overrides []recipes.Ov
 	return d, nil
 }
 
-// Run trains both recipes into folders below out, replacing an earlier demo, and writes
-// one report and one summary of both. The two runs share models, data and features.
+// Run trains both recipes in folders in out, and writes one report and one summary of both. It
+// replaces an earlier demo. The two runs share models, data and features.
 func (d *Demo) Run(ctx context.Context, out string) (DemoResult, error) {
 	release, err := LockRunDir(out)
 	if err != nil {
@@ -82,7 +82,7 @@ func (d *Demo) Run(ctx context.Context, out string) (DemoResult, error) {
 	}
 	defer release()
 	var result DemoResult
-	err = logged(ctx, d.workspace, out, func() error {
+	err = withRunLog(ctx, d.workspace, out, func() error {
 		res, err := openResources(ctx, d.workspace, d.Warm)
 		if err != nil {
 			return err
@@ -108,7 +108,8 @@ func (d *Demo) run(ctx context.Context, res *resources, out string) (result Demo
 			return result, fmt.Errorf("%s: %w", both.recipe.Name, err)
 		}
 	}
-	page, err := res.report("The language model swapped: warm against cold", []namedRun{{d.Warm.Name, result.Warm}, {d.Cold.Name, result.Cold}})
+	page, err := res.report("A swapped language model: warm start and cold start",
+		[]namedRun{{d.Warm.Name, result.Warm}, {d.Cold.Name, result.Cold}})
 	if err != nil {
 		return result, err
 	}

@@ -1,12 +1,16 @@
-// Package runs trains bridges into run folders, and swaps, repeats and sums up what is in
-// them. A run folder holds the recipe as it was resolved, the lock of the frozen models,
-// checkpoints, metrics, the trained bridge and what the run ended with.
+// Package runs trains bridges into run folders, swaps their frozen models, and summarizes
+// finished runs. A run folder has the resolved recipe, the lock of the frozen models,
+// checkpoints, metrics, the trained bridge, a summary and a report.
 //
-// [Train] runs a recipe. [Swap] makes the recipe of a bridge's retraining for other frozen
-// models, and [Retrain] runs it. [TrainMatrix] runs every combination of a matrix, and
-// [Demo] is the swap that the command demo shows. Package runs/comparison puts finished
-// runs side by side; package runs/report draws.
+//   - [Train] trains a recipe.
+//   - [Retrain] swaps frozen models of a bridge and retrains it; see [Swap].
+//   - [TrainMatrix] trains every combination of a matrix.
+//   - [NewDemo] prepares the swap that the command demo shows.
 //
-// The package must not know where models are found or what may start: a
-// [workspace.Workspace] does. Nor does it know how a step is computed: package train does.
+// Package runs/comparison compares finished runs, and package runs/report draws charts and
+// writes HTML.
+//
+// The package must not know where models are and which plugins may start, because a
+// [workspace.Workspace] does. It must not know how a step is computed, because package train
+// does.
 package runs

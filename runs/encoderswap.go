@@ -11,10 +11,10 @@ import (
 	"github.com/modular-bridging/bridge/train"
 )
 
-// forEncoder makes the bridge that a recipe starts from fit its encoder. It takes over
-// from: the bridge that it returns is closed in its place. plain leaves cross-attention
-// random, as in [resources.start].
-func (res *resources) forEncoder(ctx context.Context, r *recipes.Resolved, from *bridge.Bridge, plain bool) (*bridge.Bridge, error) {
+// forEncoder adapts the starting bridge to the recipe's encoder. It takes ownership of from:
+// the caller closes only the returned bridge. If random is true, cross-attention stays random,
+// see [resources.start].
+func (res *resources) forEncoder(ctx context.Context, r *recipes.Resolved, from *bridge.Bridge, random bool) (*bridge.Bridge, error) {
 	now, trained := res.vision.Spec(), from.Info.Vision
 	same := trained.Digest == "" || trained.Digest == now.Digest && trained.Layer == now.Layer
 	if same && now.Width == from.Config().EncoderWidth {
@@ -32,8 +32,8 @@ func (res *resources) forEncoder(ctx context.Context, r *recipes.Resolved, from 
 	if err != nil {
 		return nil, err
 	}
-	if r.Swap.Encoder == train.EncoderLeastSquares && !plain {
-		if err := res.foldEncoder(ctx, r, from, to); err != nil {
+	if r.Swap.Encoder == train.EncoderLeastSquares && !random {
+		if err := res.initCrossAttention(ctx, r, from, to); err != nil {
 			to.Close()
 			return nil, err
 		}
@@ -41,26 +41,27 @@ func (res *resources) forEncoder(ctx context.Context, r *recipes.Resolved, from 
 	return to, nil
 }
 
-// checkUnswappedEncoder refuses an encoder of another width, and warns of other weights or
-// another layer, if the recipe does not swap the encoder.
+// checkUnswappedEncoder checks the encoder of a recipe that does not swap it. It returns an
+// error if the width differs, and warns if the weights or the layer differ.
 func (res *resources) checkUnswappedEncoder(r *recipes.Resolved, from *bridge.Bridge) error {
 	now, trained := res.vision.Spec(), from.Info.Vision
 	if now.Width != from.Config().EncoderWidth {
-		return adapters.Errorf(adapters.Invalid, "%s gives features of width %d, the bridge %s was trained for width %d (%s)",
+		return adapters.Errorf(adapters.Invalid, "%s gives features of width %d, but the bridge %s was trained for width %d (%s)",
 			now.ID, now.Width, r.From, trained.Width, trained.ID).
 			WithRemedy("swap it with `bridge retrain --encoder %s`, or set swap.encoder = %q", now.ID, train.EncoderLeastSquares)
 	}
-	res.workspace.Log().Warn("the bridge was trained on features of another encoder; swap.encoder would fit it to them", "bridge", r.From,
-		"encoder", now.ID, "layer", now.Layer, "digest", now.Digest, "trained with", trained.ID, "its layer", trained.Layer, "its digest", trained.Digest)
+	res.workspace.Log().Warn("the bridge was trained on features of another encoder; set swap.encoder to fit it to the new ones",
+		"bridge", r.From, "encoder", now.ID, "layer", now.Layer, "digest", now.Digest,
+		"trained with", trained.ID, "its layer", trained.Layer, "its digest", trained.Digest)
 	return nil
 }
 
-// foldPictures is how many pictures the map between two encoders is fitted on.
-const foldPictures = 384
+// encoderInitPictures is the number of pictures to fit the map between two encoders on.
+const encoderInitPictures = 384
 
-// foldEncoder starts cross-attention from the old encoder's. If the tokens of the two
-// encoders cannot be matched, it starts random, with a warning.
-func (res *resources) foldEncoder(ctx context.Context, r *recipes.Resolved, from, to *bridge.Bridge) error {
+// initCrossAttention initializes cross-attention from that of the old encoder. If the tokens of
+// the two encoders cannot be matched, it warns and leaves cross-attention random.
+func (res *resources) initCrossAttention(ctx context.Context, r *recipes.Resolved, from, to *bridge.Bridge) error {
 	s, err := res.oldSpec(ctx, from.Info.Vision, adapters.KindVision)
 	if err != nil {
 		return err
@@ -68,14 +69,14 @@ func (res *resources) foldEncoder(ctx context.Context, r *recipes.Resolved, from
 	s.Isolation, s.Transport = r.Vision.Isolation, r.Vision.Transport
 	old, err := res.workspace.OpenVision(ctx, s)
 	if err != nil {
-		return fmt.Errorf("the old encoder: %w", err)
+		return fmt.Errorf("open the old encoder: %w", err)
 	}
 	defer res.workspace.Closer(old)()
-	before, n, err := res.foldFeatures(ctx, old)
+	before, n, err := res.featuresFor(ctx, old)
 	if err != nil {
 		return err
 	}
-	after, _, err := res.foldFeatures(ctx, res.vision)
+	after, _, err := res.featuresFor(ctx, res.vision)
 	if err != nil {
 		return err
 	}
@@ -85,18 +86,19 @@ func (res *resources) foldEncoder(ctx context.Context, r *recipes.Resolved, from
 		return nil
 	}
 	if err == nil {
-		res.workspace.Log().Info("cross-attention carried over through the encoders' features", "pictures", n, "R2", fmt.Sprintf("%.3f", f.R2), "ridge", f.Ridge)
+		res.workspace.Log().Info("cross-attention transferred through the encoders' features",
+			"pictures", n, "R2", fmt.Sprintf("%.3f", f.R2), "ridge", f.Ridge)
 	}
 	return err
 }
 
-// foldFeatures returns an encoder's features of the first training pictures.
-func (res *resources) foldFeatures(ctx context.Context, encoder adapters.VisionEncoder) (features *adapters.Tensor, n int, err error) {
+// featuresFor returns an encoder's features of the first training pictures, and their number.
+func (res *resources) featuresFor(ctx context.Context, encoder adapters.VisionEncoder) (features *adapters.Tensor, n int, err error) {
 	pictures, err := res.dataset(res.recipe.Data.Train, encoder.Spec().Image)
 	if err != nil {
 		return nil, 0, err
 	}
-	rows := make([]int, min(foldPictures, pictures.Len()))
+	rows := make([]int, min(encoderInitPictures, pictures.Len()))
 	for i := range rows {
 		rows[i] = i
 	}

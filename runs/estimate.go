@@ -17,10 +17,10 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// ParameterCount is a recipe's parameter count and the assumptions behind it.
+// ParameterCount is the parameter count of a recipe.
 type ParameterCount struct {
 	recipes.Counts
-	assumed string
+	assumed string // assumption behind the count; empty if there is none
 }
 
 // Count counts a recipe's parameters without loading weights.
@@ -45,8 +45,7 @@ func Count(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe) (Para
 	return ParameterCount{r.Count(shape, models...), assumed}, err
 }
 
-// manifestOf describes a frozen model that a recipe names. Its adapter need not
-// be built in.
+// manifestOf returns the manifest of a recipe's frozen model. Its adapter may be a plugin.
 func manifestOf(reg *registry.Registry, b recipes.Backbone) (registry.Manifest, error) {
 	find := reg.Lookup
 	if b.Path != "" {
@@ -56,9 +55,11 @@ func manifestOf(reg *registry.Registry, b recipes.Backbone) (registry.Manifest, 
 	return found.Manifest, err
 }
 
-// shapeOf returns the shape of a recipe's Q-Former. If the bridge to start from does not
-// exist yet, the paper's size is assumed.
-func shapeOf(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe, vision, language int) (c qformer.Config, assumed string, err error) {
+// shapeOf returns the shape of a recipe's Q-Former, for the widths of its frozen models. If the
+// starting bridge does not exist yet, it assumes the size in the BLIP-2 paper.
+func shapeOf(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe, vision, language int) (
+	c qformer.Config, assumed string, err error,
+) {
 	if r.From != "" {
 		dir, err := w.BridgeDir(ctx, r.From)
 		if adapters.KindOf(err) == adapters.NotFound {
@@ -77,17 +78,17 @@ func shapeOf(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe, vis
 		if err != nil {
 			return c, "", err
 		}
-		if words, err := bridge.OpenTokenizer(ctx, path); err == nil {
-			vocabulary = words.Vocabulary()
-			defer words.Close()
+		if tokenizer, err := bridge.OpenTokenizer(ctx, path); err == nil {
+			vocabulary = tokenizer.Vocabulary()
+			defer tokenizer.Close()
 		} else {
-			assumed = fmt.Sprintf("a vocabulary of %s words, because there is no %s", thousands(int64(vocabulary)), r.QFormer.Tokenizer)
+			assumed = fmt.Sprintf("a vocabulary of %s tokens, because %s was not found", thousands(int64(vocabulary)), r.QFormer.Tokenizer)
 		}
 	}
 	return r.Shape(nil, vision, language, vocabulary), assumed, nil
 }
 
-// tokenizerFile returns the tokenizer.json of a Q-Former's text side.
+// tokenizerFile returns the path of the tokenizer.json of a Q-Former's text side.
 func tokenizerFile(ctx context.Context, w *workspace.Workspace, name string) (string, error) {
 	if id, ok := strings.CutPrefix(name, "kit:"); ok {
 		dir, err := kit.Extract(ctx, workspace.CacheDir())
@@ -120,7 +121,7 @@ func (c ParameterCount) Comment() string {
 	return text
 }
 
-// thousands writes a number with commas.
+// thousands formats a number with commas between groups of three digits.
 func thousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -129,8 +130,8 @@ func thousands(n int64) string {
 	return s
 }
 
-// checkWeights returns an error that names all missing weights of a recipe at once: what to
-// pull, how big it is, and what the run then needs.
+// checkWeights returns an error if weights of a recipe are missing. The error lists all of them:
+// how to download them, their size, and the memory and time of the run.
 func checkWeights(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) error {
 	var missing []*registry.Backbone
 	if r.LanguageModel != nil && r.Language.Plugin == "" {
@@ -159,6 +160,7 @@ func checkWeights(ctx context.Context, w *workspace.Workspace, r *recipes.Resolv
 	if err != nil {
 		return err
 	}
-	return adapters.Errorf(adapters.NotFound, "%s; the whole of stage %d, training included: %s (estimates)", strings.Join(facts, "; "), r.Stage,
-		r.Estimate(shape).Describe(runtime.NumCPU())).WithRemedy("%s", strings.Join(remedies, "; "))
+	return adapters.Errorf(adapters.NotFound, "%s; stage %d in total, with training: %s (estimates)",
+		strings.Join(facts, "; "), r.Stage, r.Estimate(shape).Describe(runtime.NumCPU())).
+		WithRemedy("%s", strings.Join(remedies, "; "))
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// counter counts steps instead of showing them.
+// counter is a progress display that only counts steps.
 type counter struct{ steps map[string]int }
 
 func (c counter) Start(name string, _, _ int) metrics.Task { return task{c, name} }
@@ -26,13 +26,17 @@ type task struct {
 func (t task) Step(done, _ int, _ float64) { t.steps[t.name] = done }
 func (t task) Done()                       {}
 
-// short makes a recipe that the examples finish in a second.
-func short() []string {
-	return []string{"run.backend=go", "run.feature_cache=false", `data.train={id="kit:train",pictures=32}`, `data.eval={id="kit:held-out",pictures=4}`,
-		"optimizer.batch=8", "optimizer.steps=3", "optimizer.warmup=1", "evaluation.examples=4", "evaluation.captions=0", "evaluation.final_captions=2"}
+// shortRecipe returns settings with which a run takes a second.
+func shortRecipe() []string {
+	return []string{
+		"run.backend=go", "run.feature_cache=false",
+		`data.train={id="kit:train",pictures=32}`, `data.eval={id="kit:held-out",pictures=4}`,
+		"optimizer.batch=8", "optimizer.steps=3", "optimizer.warmup=1",
+		"evaluation.examples=4", "evaluation.captions=0", "evaluation.final_captions=2",
+	}
 }
 
-// A program trains a recipe, watches its progress and reads what it ended with.
+// A program trains a recipe, watches its progress and reads its results.
 func ExampleTrain() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
@@ -45,7 +49,7 @@ func ExampleTrain() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	recipe, err := recipes.Load("tiny-stage2-opt", short()...)
+	recipe, err := recipes.Load("tiny-stage2-opt", shortRecipe()...)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -69,10 +73,11 @@ func ExampleRetrain() {
 	}
 	defer os.RemoveAll(dir)
 	swap := runs.Swap{From: "kit:stage2", LLM: "tiny-flan-t5"}
-	for _, set := range append(short(), "swap.warmup_steps=2", "swap.warmup_images=8") {
+	for _, set := range append(shortRecipe(), "swap.warmup_steps=2", "swap.warmup_images=8") {
 		swap.Overrides = append(swap.Overrides, recipes.Override{Assignment: set})
 	}
-	out, err := runs.Retrain(context.Background(), workspace.New(workspace.Options{}), swap, runs.Options{Dir: filepath.Join(dir, "run")})
+	w := workspace.New(workspace.Options{})
+	out, err := runs.Retrain(context.Background(), w, swap, runs.Options{Dir: filepath.Join(dir, "run")})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -18,17 +18,17 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// ReportFile is the report in a run folder, and in the folder of a comparison.
+// ReportFile is the name of the report in a run folder, and in the folder of a comparison.
 const ReportFile = "report.html"
 
-// The files of a run folder beside the recipe, the lock and what package train writes.
+// The names of further files in a run folder. Package train writes others.
 const (
 	summaryFile = "summary.json"
 	resultFile  = "result.json"
 	logFile     = "log.txt"
 )
 
-// writeRecipe writes the recipe as it was resolved.
+// writeRecipe writes the resolved recipe.
 func writeRecipe(dir string, r *recipes.Resolved) error {
 	project, err := projectOfRun(dir)
 	if err != nil {
@@ -41,11 +41,11 @@ func writeRecipe(dir string, r *recipes.Resolved) error {
 	return atomicfile.WriteBytes(filepath.Join(dir, recipes.RunFile), text)
 }
 
-// sameRecipe refuses to resume a run with settings that change its result. Where and how
-// it is kept ([run]) may change, and the limits of the adapters' processes.
+// sameRecipe returns an error if a resumed run has other settings that change its result. The
+// table [run] and the limits of the adapters' processes may differ.
 func sameRecipe(dir string, r *recipes.Resolved) error {
 	path := filepath.Join(dir, recipes.RunFile)
-	recorded, err := recipes.Load(path) // its paths are absolute, whatever moved
+	recorded, err := recipes.Load(path) // with absolute paths, even if the project moved
 	if err != nil {
 		return err
 	}
@@ -54,11 +54,13 @@ func sameRecipe(dir string, r *recipes.Resolved) error {
 		return nil
 	}
 	d := differences[0]
-	return adapters.Errorf(adapters.Invalid, "the run in %s was started with %s, now it has %s", dir, setting(d.Key, d.Old), setting(d.Key, d.New)).
-		WithRemedy("go on with its own recipe, `bridge train %s --out %s --resume`, or start a new run with another --out", path, dir)
+	return adapters.Errorf(adapters.Invalid, "the run in %s was started with %s, now it has %s",
+		dir, setting(d.Key, d.Old), setting(d.Key, d.New)).
+		WithRemedy("continue it with its own recipe, `bridge train %s --out %s --resume`, or start a new run with another --out", path, dir)
 }
 
-// setting describes the value of a recipe's key. It is empty if the recipe lacks the key.
+// setting describes the value of a recipe's key. value is empty if the recipe does not have
+// the key.
 func setting(key, value string) string {
 	if value == "" {
 		return "no " + key
@@ -66,7 +68,7 @@ func setting(key, value string) string {
 	return key + " = " + value
 }
 
-// writeLock records the frozen models that a run uses.
+// writeLock writes the lock of a run's frozen models.
 func writeLock(dir string, l lockfile.Lock) error {
 	l, err := portableLock(dir, l)
 	if err != nil {
@@ -75,7 +77,7 @@ func writeLock(dir string, l lockfile.Lock) error {
 	return lockfile.Write(filepath.Join(dir, lockfile.Name), l)
 }
 
-// checkLock returns an error if a run that is resumed uses other frozen models now.
+// checkLock returns an error if a resumed run has other frozen models than before.
 func checkLock(dir string, now lockfile.Lock) error {
 	recorded, err := lockfile.Read(filepath.Join(dir, lockfile.Name))
 	if err != nil {
@@ -84,8 +86,8 @@ func checkLock(dir string, now lockfile.Lock) error {
 	return recorded.Check(now)
 }
 
-// portableLock returns the lock of a run in the working folder with the project's folder
-// in it, and with relative paths of plugins in the project.
+// portableLock returns a lock that stays valid if the working folder is moved: it records the
+// project's folder, and paths of plugins inside the project are relative.
 func portableLock(dir string, l lockfile.Lock) (lockfile.Lock, error) {
 	run, err := filepath.Abs(dir)
 	project := workspace.ProjectDir()
@@ -113,8 +115,8 @@ func portableLock(dir string, l lockfile.Lock) (lockfile.Lock, error) {
 	return l, nil
 }
 
-// projectOfRun returns the folder of the project from which a run's recipe names paths.
-// It is empty if the recipe's paths are absolute.
+// projectOfRun returns the project folder that the paths in a run's recipe are relative to. It
+// is empty if the paths are absolute.
 func projectOfRun(dir string) (string, error) {
 	l, err := lockfile.ReadProject(filepath.Join(dir, lockfile.Name))
 	if err != nil || l.Project == "" {
@@ -123,7 +125,7 @@ func projectOfRun(dir string) (string, error) {
 	return filepath.Abs(filepath.Join(dir, filepath.FromSlash(l.Project)))
 }
 
-// writeJSON writes v, indented.
+// writeJSON writes v as indented JSON.
 func writeJSON(path string, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
@@ -137,7 +139,7 @@ func ReadSummary(dir string) (s Summary, err error) {
 	path := filepath.Join(dir, summaryFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, errNoRun(dir, "there is no "+summaryFile)
+		return s, errNoRun(dir, summaryFile+" is missing")
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &s)
@@ -145,8 +147,8 @@ func ReadSummary(dir string) (s Summary, err error) {
 	if err != nil {
 		return s, fmt.Errorf("read %s: %w", path, err)
 	}
-	if s.Stage == 0 { // the demo's, which holds two summaries
-		return s, errNoRun(dir, summaryFile+" is not of a run")
+	if s.Stage == 0 { // the demo's file has two summaries
+		return s, errNoRun(dir, summaryFile+" is not the summary of a run")
 	}
 	return s, nil
 }
@@ -163,16 +165,16 @@ func ReadResult(dir string) (r train.Result, err error) {
 	return r, nil
 }
 
-// errNoRun returns the error for a folder that is not a finished run's, with the runs
-// that it holds.
+// errNoRun returns the error for a folder that is not the folder of a finished run. The error
+// lists the runs in the folder.
 func errNoRun(dir, why string) error {
-	err := adapters.Errorf(adapters.NotFound, "%s is no finished run: %s", dir, why)
+	err := adapters.Errorf(adapters.NotFound, "%s is not the folder of a finished run: %s", dir, why)
 	inside, globErr := filepath.Glob(filepath.Join(dir, "*", resultFile))
 	if globErr != nil || len(inside) == 0 {
-		return err.WithRemedy("name the folder of a run that `bridge train` or `bridge retrain` has finished")
+		return err.WithRemedy("name the folder of a run that `bridge train` or `bridge retrain` finished")
 	}
 	for i := range inside {
 		inside[i] = filepath.Dir(inside[i])
 	}
-	return err.WithRemedy("it holds runs, name them: %s", strings.Join(inside, " "))
+	return err.WithRemedy("name the runs in it: %s", strings.Join(inside, " "))
 }

@@ -29,9 +29,10 @@ func TestResumedRunsMayHaveOtherLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := sameRecipe(dir, resolved("language.memory_limit=2GB", "language.call_timeout=5m", `vision.devices="1"`)); err != nil {
-		t.Errorf("other limits are refused: %v", err)
+		t.Errorf("other limits were refused: %v", err)
 	}
-	if err := sameRecipe(dir, resolved("language.dtype=bfloat16")); err == nil || !strings.Contains(err.Error(), `was started with language.dtype = "float32", now it has language.dtype = "bfloat16"`) {
-		t.Errorf("another type: %v", err)
+	want := `was started with language.dtype = "float32", now it has language.dtype = "bfloat16"`
+	if err := sameRecipe(dir, resolved("language.dtype=bfloat16")); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("with another dtype: got %v, want %q", err, want)
 	}
 }

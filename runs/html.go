@@ -10,21 +10,21 @@ import (
 	"github.com/modular-bridging/bridge/runs/report"
 )
 
-// namedRun is a finished run under the name that a report gives it.
+// namedRun is a finished run with its name in a report.
 type namedRun struct {
 	name string
 	Outcome
 }
 
-// ReportSamples is how many pictures a report shows.
+// ReportSamples is the number of pictures in a report.
 const ReportSamples = 24
 
-// report puts finished runs on the same data side by side.
+// report returns the report of finished runs on the same data.
 func (res *resources) report(title string, all []namedRun) (report.Report, error) {
 	r := report.Report{Title: title, Paragraphs: []string{fmt.Sprintf(
 		"The encoder %s and the language model are frozen; only the bridge between them was trained. "+
-			"All figures are of held-out data (%s), which nothing was trained on.", res.vision.Spec().ID, res.eval.Data.Name())}}
-	table := report.Table{Title: "Figures", Header: SummaryHeader()}
+			"All results are on held-out data (%s), which was not used in training.", res.vision.Spec().ID, res.eval.Data.Name())}}
+	table := report.Table{Title: "Results", Header: SummaryHeader()}
 	for _, run := range all {
 		row := run.Summary.Cells()
 		row[0] = run.name
@@ -43,8 +43,8 @@ func (res *resources) report(title string, all []namedRun) (report.Report, error
 	return r, res.samples(&r, all)
 }
 
-// KindsTable returns how much is right of each kind of picture and of question. Each row
-// counts all runs of a name together.
+// KindsTable returns a table of the fraction of right answers for each kind of picture and of
+// question. Each row counts all runs with one name together.
 func KindsTable(names []string, runs [][]Summary) report.Table {
 	parts := []struct {
 		prefix string
@@ -94,7 +94,8 @@ func charts(all []namedRun) []report.Chart {
 			line := report.Series{Name: run.name}
 			for _, s := range run.Result.Curve {
 				if v, ok := m.Of(s.Results); ok {
-					line.Steps, line.Seconds, line.Values = append(line.Steps, float64(s.Step)), append(line.Seconds, s.Seconds), append(line.Values, v)
+					line.Steps, line.Seconds = append(line.Steps, float64(s.Step)), append(line.Seconds, s.Seconds)
+					line.Values = append(line.Values, v)
 				}
 			}
 			if len(line.Values) > 1 {
@@ -108,7 +109,7 @@ func charts(all []namedRun) []report.Chart {
 	return drawn
 }
 
-// samples adds pictures with the caption of every run.
+// samples adds pictures with the captions of all runs.
 func (res *resources) samples(r *report.Report, all []namedRun) error {
 	for _, run := range all {
 		if len(run.Result.Samples) == 0 {

@@ -13,21 +13,21 @@ import (
 	"github.com/modular-bridging/bridge/recipes"
 )
 
-// processLockFile is locked as long as a process writes into a run folder. It is never
-// removed: a file that is removed while another process waits for it locks nothing.
+// processLockFile is locked while a process writes into a run folder. It is never removed,
+// because a lock on a removed file would not keep out a process that creates the file again.
 const processLockFile = ".lock"
 
-// lockMode says which folders a run may take.
+// lockMode is how a run treats an existing run in its folder.
 type lockMode int
 
 const (
-	lockNew     lockMode = iota // refuses a folder that holds a run
-	lockResume                  // refuses a folder that holds none
-	lockReplace                 // removes the run that the folder holds
+	lockNew     lockMode = iota // refuse a folder with a run
+	lockResume                  // refuse a folder without a run
+	lockReplace                 // remove the run in the folder
 )
 
-// LockRunDir makes a folder this process's alone until release is called, and creates it
-// if needed. Another process that tries is refused.
+// LockRunDir locks a folder until release is called, and creates it if needed. It returns an
+// error if another process holds the lock.
 func LockRunDir(dir string) (release func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the run folder: %w", err)
@@ -38,14 +38,14 @@ func LockRunDir(dir string) (release func(), err error) {
 		return nil, fmt.Errorf("lock the run folder: %w", err)
 	case !locked:
 		return nil, adapters.Errorf(adapters.Unavailable, "another process is training in %s", dir).
-			WithRemedy("wait until it has ended, or give another folder with --out")
+			WithRemedy("wait until it ends, or choose another folder with --out")
 	}
 	return func() { _ = l.Unlock() }, nil // the end of the process unlocks it too
 }
 
-// acquire locks a run folder as mode says.
+// acquire locks a run folder and checks it.
 func (mode lockMode) acquire(dir string) (release func(), err error) {
-	if mode == lockResume { // before the folder is made
+	if mode == lockResume { // checked before LockRunDir creates the folder
 		if err := mode.check(dir); err != nil {
 			return nil, err
 		}
@@ -60,7 +60,8 @@ func (mode lockMode) acquire(dir string) (release func(), err error) {
 	return release, nil
 }
 
-// check refuses a folder that mode does not allow, or empties it.
+// check returns an error if the mode does not allow the folder. In mode lockReplace it removes
+// the run in the folder.
 func (mode lockMode) check(dir string) error {
 	found, err := hasRun(dir)
 	switch {
@@ -71,7 +72,7 @@ func (mode lockMode) check(dir string) error {
 			WithRemedy("pass --resume to continue it, or choose another --out")
 	case mode == lockResume && !found:
 		return adapters.Errorf(adapters.NotFound, "no run to resume in %s", dir).
-			WithRemedy("give the run's folder with --out, or start without --resume")
+			WithRemedy("pass the run's folder with --out, or start without --resume")
 	case mode == lockReplace && found:
 		if err := removeContents(dir); err != nil {
 			return fmt.Errorf("replace an earlier run: %w", err)
@@ -80,7 +81,7 @@ func (mode lockMode) check(dir string) error {
 	return nil
 }
 
-// hasRun reports whether a folder holds a run.
+// hasRun reports whether a folder has a run.
 func hasRun(dir string) (bool, error) {
 	_, err := os.Stat(filepath.Join(dir, recipes.RunFile))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -23,20 +23,20 @@ func TestReleasedFolderCanBeLockedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := lockNew.acquire(dir); err == nil || !strings.Contains(err.Error(), "already contains a run") {
-		t.Errorf("a run was started over another: %v", err)
+		t.Errorf("a run replaced another: %v", err)
 	}
 	release, err := lockReplace.acquire(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	release()
-	if got := listed(t, dir); got != processLockFile+":0" {
+	if got := dirListing(t, dir); got != processLockFile+":0" {
 		t.Errorf("the replaced run left %s", got)
 	}
 }
 
-// listed is what lies in a folder, with sizes.
-func listed(t *testing.T, dir string) string {
+// dirListing returns the names and sizes of the files in a folder.
+func dirListing(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil {

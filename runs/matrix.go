@@ -10,17 +10,18 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// MatrixRun is a run of a matrix: finished, or failed with Err.
+// MatrixRun is a run of a matrix.
 type MatrixRun struct {
 	recipes.Cell
 	Dir string
-	Err error
+	Err error // nil if the run finished
 }
 
-// TrainMatrix trains what is not trained yet of a matrix, each run into a folder below
-// out. A run that fails is reported and does not end the rest; one that was interrupted
-// continues from its newest checkpoint.
-func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, out string, overrides []recipes.Override) ([]MatrixRun, error) {
+// TrainMatrix trains the runs of a matrix that are not finished, each in its own folder in out.
+// It logs the error of a failed run and goes on with the next. An interrupted run continues from
+// its newest checkpoint.
+func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, out string,
+	overrides []recipes.Override) ([]MatrixRun, error) {
 	cells := m.Cells()
 	var all []MatrixRun
 	var spent time.Duration
@@ -33,15 +34,15 @@ func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix,
 		}
 		w.Log().Info(fmt.Sprintf("%s: run %d of %d, %s%s", m.Name, i+1, len(cells), cell.Name(), left))
 		began := time.Now()
-		fresh, err := trainCell(ctx, w, m, run, overrides)
+		new, err := trainCell(ctx, w, m, run, overrides)
 		if ctx.Err() != nil {
 			return all, ctx.Err()
 		}
 		if err != nil {
-			w.Log().Error("this run failed; the others go on", "run", cell.Name(), "error", err)
+			w.Log().Error("this run failed; the next one starts", "run", cell.Name(), "error", err)
 			run.Err = err
 		}
-		if fresh {
+		if new {
 			trained, spent = trained+1, spent+time.Since(began)
 		}
 		all = append(all, run)
@@ -49,14 +50,16 @@ func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix,
 	return all, nil
 }
 
-// trainCell does one run of a matrix and reports whether there was anything to do.
-func trainCell(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, run MatrixRun, overrides []recipes.Override) (fresh bool, err error) {
+// trainCell completes one run of a matrix and reports whether it trained.
+func trainCell(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, run MatrixRun,
+	overrides []recipes.Override) (trained bool, err error) {
 	option := m.Options[run.Option]
 	from := m.From
 	if option.From != "" {
 		from = option.From
 	}
-	s := Swap{From: from, LLM: run.LLM, Encoder: run.Encoder, Recipe: m.Recipe, Cold: option.Cold, Overrides: append(m.Overrides(run.Cell), overrides...)}
+	s := Swap{From: from, LLM: run.LLM, Encoder: run.Encoder, Recipe: m.Recipe, Cold: option.Cold,
+		Overrides: append(m.Overrides(run.Cell), overrides...)}
 	r, err := s.Resolve(ctx, w)
 	if err != nil {
 		return false, err
@@ -65,8 +68,8 @@ func trainCell(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, r
 	return Complete(ctx, w, r, run.Dir)
 }
 
-// Complete brings a run to its end, wherever it is: not started, interrupted, or
-// finished, which leaves nothing to do. It reports whether it trained.
+// Complete trains a recipe in a folder, or continues its interrupted run there. If the run is
+// finished, Complete does nothing. It reports whether it trained.
 func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) (trained bool, err error) {
 	found, err := hasRun(dir)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// oldProject copies the project of commit 03ee870 (testdata/README.md) and makes it the
+// oldProject copies the project that commit 03ee870 wrote (testdata/README.md), and makes it the
 // working folder.
 func oldProject(t *testing.T) {
 	t.Helper()
@@ -54,13 +54,13 @@ func TestOldRunsCaption(t *testing.T) {
 			fmt.Fprintf(&got, "%s\t%s\n", name, captions[0])
 		}
 		if got.String() != string(want) {
-			t.Errorf("%s writes\n%swrote\n%s", run, got.String(), want)
+			t.Errorf("%s: got\n%swant\n%s", run, got.String(), want)
 		}
 	}
 }
 
-// A run that was interrupted continues to the weights that it ended with at its own
-// commit.
+// An interrupted run of the old commit continues and ends with the weights that the old commit
+// wrote.
 func TestOldRunsResume(t *testing.T) {
 	oldProject(t)
 	for run, newest := range map[string]string{"stage2": "", "swap": "step-000006"} {
@@ -88,14 +88,14 @@ func TestOldRunsResume(t *testing.T) {
 		for name, w := range want {
 			for i, v := range got[name] {
 				if d := math.Abs(float64(v - w[i])); d > 1e-4 {
-					t.Fatalf("%s: %s[%d] is %g, was %g", run, name, i, v, w[i])
+					t.Fatalf("%s: %s[%d] is %g, want %g", run, name, i, v, w[i])
 				}
 			}
 		}
 	}
 }
 
-// resolve loads a recipe and looks its models up.
+// resolve loads a recipe and looks up its models.
 func resolve(t *testing.T, w *workspace.Workspace, file string, sets ...string) *recipes.Resolved {
 	t.Helper()
 	r, err := recipes.Load(file, sets...)

@@ -9,7 +9,7 @@ import (
 
 // This file records which frozen models and plugins a bridge is trained with.
 
-// visionSide describes the encoder that is trained with.
+// visionSide returns the record of the run's encoder.
 func (res *resources) visionSide() (bridge.Side, error) {
 	l, err := res.lock()
 	side := bridge.VisionSide(res.vision.Spec())
@@ -17,7 +17,7 @@ func (res *resources) visionSide() (bridge.Side, error) {
 	return side, err
 }
 
-// languageSide describes the language model that is trained with.
+// languageSide returns the record of the run's language model.
 func (res *resources) languageSide() (bridge.Side, error) {
 	l, err := res.lock()
 	side := bridge.LanguageSide(res.language.Spec())
@@ -29,11 +29,12 @@ func (res *resources) languageSide() (bridge.Side, error) {
 	return side, err
 }
 
-// addProvenance records where a model is found again that has no registry id, and which
-// plugin served it.
+// addProvenance adds the path of a model without a registry id, and the plugin that serves the
+// model.
 func addProvenance(side *bridge.Side, model registry.Backbone, entry lockfile.Entry) {
 	if model.Source == registry.FromFolder {
 		side.Path = model.Path
 	}
-	side.Plugin, side.PluginVersion, side.PluginDigest, side.PluginParts = entry.Plugin, entry.PluginVersion, entry.PluginDigest, entry.PluginParts
+	side.Plugin, side.PluginVersion = entry.Plugin, entry.PluginVersion
+	side.PluginDigest, side.PluginParts = entry.PluginDigest, entry.PluginParts
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// resources are the frozen models, data and features that a training borrows. Several
-// runs of one recipe's models and data share them.
+// resources are the frozen models, data and features of a run. Runs with the same models and
+// data share them.
 type resources struct {
 	workspace *workspace.Workspace
 	recipe    *recipes.Resolved
@@ -30,10 +30,10 @@ type resources struct {
 	train     train.Set
 	eval      train.Set
 	closers   []func()
-	locked    *lockfile.Lock // what lock found
+	locked    *lockfile.Lock // result of the method lock; nil before its first call
 }
 
-// openResources opens all that the recipe names. What fails slowly comes last.
+// openResources opens the frozen models and data of a recipe. Steps that fail slowly come last.
 func openResources(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) (*resources, error) {
 	if err := checkWeights(ctx, w, r); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func (res *resources) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := res.openLanguage(ctx, kept); err != nil { // first: its weights are missing most often
+	if err := res.openLanguage(ctx, kept); err != nil { // first, because its weights are missing most often
 		return err
 	}
 	if err := res.openVision(ctx, kept); err != nil {
@@ -97,20 +97,20 @@ func (res *resources) openVision(ctx context.Context, kept bridge.Info) error {
 func (res *resources) openData() error {
 	d := res.recipe.Data
 	var err error
-	if res.train, err = res.set(d.Train); err != nil {
+	if res.train, err = res.openSet(d.Train); err != nil {
 		return err
 	}
 	if d.Questions == 0 {
-		if err := res.leaveOutQuestions(); err != nil {
+		if err := res.dropQuestions(); err != nil {
 			return err
 		}
 	}
-	res.eval, err = res.set(d.Eval)
+	res.eval, err = res.openSet(d.Eval)
 	return err
 }
 
-// keptSides returns the frozen models of the starting bridge that the recipe does not
-// swap; swapped sides are zero.
+// keptSides returns the frozen models of the starting bridge that the recipe does not swap.
+// Swapped sides are zero.
 func (res *resources) keptSides(ctx context.Context) (bridge.Info, error) {
 	r := res.recipe
 	if r.From == "" {
@@ -126,29 +126,32 @@ func (res *resources) keptSides(ctx context.Context) (bridge.Info, error) {
 	return info, err
 }
 
-// leaveOutQuestions leaves out pictures that have questions only, if the recipe asks none.
-func (res *resources) leaveOutQuestions() error {
-	captioned, left := train.WithCaptions(res.train)
+// dropQuestions removes the training pictures that have questions but no caption, because the
+// recipe does not train on questions.
+func (res *resources) dropQuestions() error {
+	captioned, dropped := train.WithCaptions(res.train)
 	if captioned.Data.Len() == 0 {
-		return adapters.Errorf(adapters.Invalid, "%s: none of %d pictures has a caption, and the recipe asks no questions", res.train.Data.Name(), left).
-			WithRemedy("set data.questions above 0, or give captions")
+		return adapters.Errorf(adapters.Invalid, "%s: none of %d pictures has a caption, and the recipe does not train on questions",
+			res.train.Data.Name(), dropped).
+			WithRemedy("set data.questions above 0, or add captions")
 	}
-	if left > 0 {
-		res.workspace.Log().Warn("pictures without a caption are left out; data.questions above 0 would use them", "left out", left, "used", captioned.Data.Len())
+	if dropped > 0 {
+		res.workspace.Log().Warn("pictures without a caption are not used; set data.questions above 0 to use their questions",
+			"not used", dropped, "used", captioned.Data.Len())
 	}
 	res.train = captioned
 	return nil
 }
 
-// close gives everything back, the last opened first.
+// close closes everything, the last opened first.
 func (res *resources) close() {
 	for _, c := range slices.Backward(res.closers) {
 		c()
 	}
 }
 
-// set opens a data set and its features.
-func (res *resources) set(s recipes.Source) (train.Set, error) {
+// openSet opens a data set and its features.
+func (res *resources) openSet(s recipes.Source) (train.Set, error) {
 	d, err := res.dataset(s, res.vision.Spec().Image)
 	if err != nil {
 		return train.Set{}, err
@@ -165,22 +168,22 @@ func (res *resources) set(s recipes.Source) (train.Set, error) {
 	return train.Set{Data: d, Features: cache}, nil
 }
 
-// dataset opens a data set at an encoder's size. Pictures that cannot be read are left
-// out with a warning.
+// dataset opens a data set at an encoder's picture size. It warns of pictures that cannot be
+// read and omits them.
 func (res *resources) dataset(s recipes.Source, image adapters.ImageSpec) (data.Dataset, error) {
 	d, broken, err := OpenSource(s, res.recipe.Data.CaptionProcessing == "blip", image)
 	const shown = 5
 	for _, problem := range broken[:min(shown, len(broken))] {
-		res.workspace.Log().Warn("picture left out", "reason", problem)
+		res.workspace.Log().Warn("picture skipped", "reason", problem)
 	}
 	if more := len(broken) - shown; more > 0 {
-		res.workspace.Log().Warn("further pictures left out", "number", more)
+		res.workspace.Log().Warn("more pictures skipped", "number", more)
 	}
 	return d, err
 }
 
-// OpenSource opens a recipe's data set at a size of pictures. process prepares captions as
-// BLIP does. broken has an error for each picture that is left out.
+// OpenSource opens a recipe's data set at a picture size. If process is true, captions are
+// normalized with BLIP's rules. broken has an error for each picture that is omitted.
 func OpenSource(s recipes.Source, process bool, image adapters.ImageSpec) (d data.Dataset, broken []error, err error) {
 	if s.ID != "" {
 		d, err = data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, image)
@@ -189,7 +192,7 @@ func OpenSource(s recipes.Source, process bool, image adapters.ImageSpec) (d dat
 	return data.OpenFiles(data.Files{Captions: s.Annotations, Questions: s.Questions, Images: s.Images, Process: process}, image)
 }
 
-// prefetch computes the features of a set's rows that are not cached, with progress.
+// prefetch computes the features of rows that are not cached, and shows progress.
 func (res *resources) prefetch(ctx context.Context, s train.Set, rows []int) error {
 	f, ok := s.Features.(featurecache.Prefetcher)
 	if !ok || len(rows) == 0 {
@@ -208,7 +211,7 @@ func (res *resources) prefetch(ctx context.Context, s train.Set, rows []int) err
 	return nil
 }
 
-// lock returns the lock entries of the open models. The files are read once.
+// lock returns the lock of the open models. It reads their files once.
 func (res *resources) lock() (lockfile.Lock, error) {
 	if res.locked != nil {
 		return *res.locked, nil

@@ -12,7 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// Options say where a run is kept.
+// Options are the folder of a run and how to start it.
 type Options struct {
 	// Dir is the run folder; empty means runs/ and the recipe's name.
 	Dir string
@@ -20,17 +20,17 @@ type Options struct {
 	Resume bool
 }
 
-// Outcome is a finished run.
+// Outcome describes a finished run.
 type Outcome struct {
 	Dir     string
 	Summary Summary
 	Result  train.Result
 }
 
-// Train runs a recipe into a run folder, which no other process may write to meanwhile.
-// It loads a bridge, opens the frozen models, computes the features that are not cached,
-// trains, evaluates and writes the results. If it is cancelled it writes a checkpoint,
-// from which a run with Resume continues.
+// Train trains a recipe in a run folder. It locks the folder, loads a bridge, opens the frozen
+// models, computes the features that are not cached, trains, evaluates and writes the results.
+// If ctx is cancelled, Train writes a checkpoint, and a call with Options.Resume continues from
+// it.
 func Train(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, o Options) (Outcome, error) {
 	if o.Dir == "" {
 		o.Dir = filepath.Join("runs", r.Name)
@@ -39,11 +39,13 @@ func Train(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, o O
 	if o.Resume {
 		mode = lockResume
 	}
-	return train1(ctx, w, r, o, mode)
+	return lockAndTrain(ctx, w, r, o, mode)
 }
 
-// train1 locks a run folder, opens what the recipe names and trains.
-func train1(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, o Options, mode lockMode) (out Outcome, err error) {
+// lockAndTrain locks a run folder, opens the recipe's models and data, and trains.
+func lockAndTrain(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, o Options, mode lockMode) (
+	out Outcome, err error,
+) {
 	err = inRunDir(ctx, w, o.Dir, mode, func() error {
 		res, err := openResources(ctx, w, r)
 		if err != nil {
@@ -56,19 +58,20 @@ func train1(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, o 
 	return out, err
 }
 
-// inRunDir does work as the only process that writes into a run folder. Messages, and the
-// error that ends the work early, go to the folder's log too.
+// inRunDir calls work while it holds the lock of a run folder. The folder's log gets all
+// messages and the error of work.
 func inRunDir(ctx context.Context, w *workspace.Workspace, dir string, mode lockMode, work func() error) error {
 	release, err := mode.acquire(dir)
 	if err != nil {
 		return err
 	}
 	defer release()
-	return logged(ctx, w, dir, work)
+	return withRunLog(ctx, w, dir, work)
 }
 
-// logged does work with the log of a run folder.
-func logged(ctx context.Context, w *workspace.Workspace, dir string, work func() error) error {
+// withRunLog calls work while all messages also go to the log of a run folder. It logs the
+// error of work there.
+func withRunLog(ctx context.Context, w *workspace.Workspace, dir string, work func() error) error {
 	log, stop, err := w.LogTo(filepath.Join(dir, logFile))
 	if err != nil {
 		return err
@@ -79,13 +82,13 @@ func logged(ctx context.Context, w *workspace.Workspace, dir string, work func()
 	case err != nil && ctx.Err() != nil:
 		log.Info("the run was interrupted", "where", err)
 	case err != nil:
-		log.Error("the run did not finish", "error", err)
+		log.Error("the run failed", "error", err)
 	}
 	return err
 }
 
-// trainInto runs the recipe, which has the models and data of the resources, into a
-// locked folder. What fails quickly comes before the features are computed.
+// trainInto trains a recipe with the models and data of the resources, in a locked folder. It
+// makes cheap checks before it computes features.
 func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Options) (out Outcome, err error) {
 	out.Dir = o.Dir
 	if o.Resume {
@@ -98,8 +101,11 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 		return out, err
 	}
 	defer trained.Close()
-	s := &train.Session{Plan: r.Plan(), Bridge: trained, Language: res.language, Train: res.train, Eval: res.eval,
-		Dir: o.Dir, Keep: r.Run.Keep, Resume: o.Resume, SetupTime: spent, Progress: res.workspace.Progress(), Log: res.workspace.Log()}
+	s := &train.Session{
+		Plan: r.Plan(), Bridge: trained, Language: res.language, Train: res.train, Eval: res.eval,
+		Dir: o.Dir, Keep: r.Run.Keep, Resume: o.Resume, SetupTime: spent,
+		Progress: res.workspace.Progress(), Log: res.workspace.Log(),
+	}
 	if err := s.Check(); err != nil {
 		return out, err
 	}
@@ -119,11 +125,13 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 	return out, res.writeResults(r, out)
 }
 
+// logHowToResume logs the command that continues a run.
 func (res *resources) logHowToResume(dir string) {
-	res.workspace.Log().Info("to go on: bridge train " + filepath.Join(dir, recipes.RunFile) + " --out " + dir + " --resume")
+	res.workspace.Log().Info("to continue: bridge train " + filepath.Join(dir, recipes.RunFile) + " --out " + dir + " --resume")
 }
 
-// record writes into the run folder what the run is made of.
+// record writes the recipe and the lock into the run folder. For a resumed run it compares the
+// lock instead.
 func (res *resources) record(r *recipes.Resolved, o Options) error {
 	now, err := res.lock()
 	if err != nil {
@@ -138,7 +146,7 @@ func (res *resources) record(r *recipes.Resolved, o Options) error {
 	return writeRecipe(o.Dir, r)
 }
 
-// run computes the features that are missing, and trains with metrics.
+// run computes the missing features, and trains.
 func (res *resources) run(ctx context.Context, s *train.Session) (train.Result, error) {
 	if err := res.prefetch(ctx, res.train, s.TrainRows()); err != nil {
 		return train.Result{}, err
@@ -146,16 +154,16 @@ func (res *resources) run(ctx context.Context, s *train.Session) (train.Result, 
 	if err := res.prefetch(ctx, res.eval, s.EvalRows()); err != nil {
 		return train.Result{}, err
 	}
-	figures, err := metrics.Open(s.Dir)
+	files, err := metrics.Open(s.Dir)
 	if err != nil {
 		return train.Result{}, err
 	}
-	defer res.workspace.Closer(figures)()
-	s.Metrics = figures
+	defer res.workspace.Closer(files)()
+	s.Metrics = files
 	return s.Run(ctx)
 }
 
-// writeResults writes result, summary and report.
+// writeResults writes the result, the summary and the report of a run.
 func (res *resources) writeResults(r *recipes.Resolved, out Outcome) error {
 	if err := writeJSON(filepath.Join(out.Dir, resultFile), out.Result); err != nil {
 		return err

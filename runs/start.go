@@ -13,10 +13,10 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// start returns the bridge that a recipe trains, and how long its projection took to
-// initialise. plain leaves the projection random: a checkpoint's weights will replace it.
-func (res *resources) start(ctx context.Context, r *recipes.Resolved, plain bool) (*bridge.Bridge, time.Duration, error) {
-	from, err := res.origin(ctx, r, plain)
+// start returns the bridge that a recipe trains, and the time to initialize its projection. If
+// random is true the projection stays random, because a checkpoint's weights will replace it.
+func (res *resources) start(ctx context.Context, r *recipes.Resolved, random bool) (*bridge.Bridge, time.Duration, error) {
+	from, err := res.startingBridge(ctx, r, random)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -31,13 +31,14 @@ func (res *resources) start(ctx context.Context, r *recipes.Resolved, plain bool
 	if r.Stage == 1 {
 		if from.Info.Stage != 1 {
 			from.Close()
-			return nil, 0, adapters.Errorf(adapters.Invalid, "from is %s, a stage-2 bridge, which lacks the text side that stage 1 trains", r.From).
-				WithRemedy("start from a stage-1 bridge")
+			return nil, 0, adapters.Errorf(adapters.Invalid,
+				"from is %s, a stage-2 bridge, which does not have the text side that stage 1 trains",
+				r.From).WithRemedy("start from a stage-1 bridge")
 		}
 		return from, 0, nil
 	}
 	defer from.Close()
-	joined, spent, err := res.joinLanguage(ctx, r, from, plain)
+	joined, spent, err := res.joinLanguage(ctx, r, from, random)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -54,42 +55,42 @@ func (res *resources) start(ctx context.Context, r *recipes.Resolved, plain bool
 	return joined, spent, nil
 }
 
-// origin loads the bridge that the recipe starts from, or makes a random one.
-func (res *resources) origin(ctx context.Context, r *recipes.Resolved, plain bool) (*bridge.Bridge, error) {
+// startingBridge loads the bridge that the recipe starts from, or creates a random one.
+func (res *resources) startingBridge(ctx context.Context, r *recipes.Resolved, random bool) (*bridge.Bridge, error) {
 	if r.From != "" {
 		from, err := res.workspace.LoadBridge(ctx, res.backend, r.From)
 		if err != nil {
 			return nil, err
 		}
-		return res.forEncoder(ctx, r, from, plain)
+		return res.forEncoder(ctx, r, from, random)
 	}
 	path, err := tokenizerFile(ctx, res.workspace, r.QFormer.Tokenizer)
 	if err != nil {
 		return nil, err
 	}
-	words, err := bridge.OpenTokenizer(ctx, path)
+	tokenizer, err := bridge.OpenTokenizer(ctx, path)
 	if err != nil {
 		return nil, explainTokenizer(r.QFormer.Tokenizer, path, err)
 	}
 	config := r.QFormerConfig()
-	config.Vocabulary, config.EncoderWidth = words.Vocabulary(), res.vision.Spec().Width
-	fresh, err := bridge.New(res.backend, config, words, r.Seed)
-	if err != nil || r.QFormer.Init == "" || plain {
-		return fresh, err
+	config.Vocabulary, config.EncoderWidth = tokenizer.Vocabulary(), res.vision.Spec().Width
+	b, err := bridge.New(res.backend, config, tokenizer, r.Seed)
+	if err != nil || r.QFormer.Init == "" || random {
+		return b, err
 	}
 	bert, err := res.snapshot(r.QFormer.Init)
 	if err == nil {
-		err = fresh.InitFromBERT(bert)
+		err = b.InitFromBERT(bert)
 	}
 	if err != nil {
-		fresh.Close()
+		b.Close()
 		return nil, err
 	}
-	return fresh, nil
+	return b, nil
 }
 
-// snapshot returns the folder of a repository in the Hugging Face cache. A name that is
-// not in the cache is a folder itself.
+// snapshot returns the folder of a repository in the Hugging Face cache. A name that is not in
+// the cache is returned unchanged, as a folder.
 func (res *resources) snapshot(name string) (string, error) {
 	reg, err := res.workspace.Registry()
 	if err != nil {
@@ -101,24 +102,28 @@ func (res *resources) snapshot(name string) (string, error) {
 	return name, nil
 }
 
-// explainTokenizer adds to err how to get a tokenizer that is missing.
+// explainTokenizer returns err, or an error with the remedy if the tokenizer is missing.
 func explainTokenizer(name, path string, err error) error {
 	if _, statErr := os.Stat(path); statErr == nil {
 		return err
 	}
-	return adapters.Errorf(adapters.NotFound, "qformer.tokenizer is %q, and there is no %s", name, path).
-		WithRemedy("`bridge models pull %s --files tokenizer.json` fetches it from the Hugging Face hub; or name a folder that holds tokenizer.json", registry.FullName(name))
+	return adapters.Errorf(adapters.NotFound, "qformer.tokenizer is %q, but %s does not exist", name, path).
+		WithRemedy("download it (bridge models pull %s --files tokenizer.json), or name a folder with tokenizer.json",
+			registry.FullName(name))
 }
 
-// joinLanguage makes the stage-2 bridge for the run's language model. It returns how long
-// the projection took to initialise, features not counted.
-func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, from *bridge.Bridge, plain bool) (joined *bridge.Bridge, spent time.Duration, err error) {
+// joinLanguage returns the stage-2 bridge for the run's language model, and the time to
+// initialize its projection, without the time for features.
+func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, from *bridge.Bridge, random bool) (
+	joined *bridge.Bridge, spent time.Duration, err error,
+) {
 	if err := train.CheckLanguage(res.language); err != nil {
 		return nil, 0, err
 	}
-	begin := res.projectionInit(r, from, plain)
-	j := train.ProjectionTransfer{From: from, Language: res.language, Templates: r.Templates(), Init: begin, Seed: r.Seed, Log: res.workspace.Log()}
-	if begin.NeedsOldLanguage() {
+	init := res.projectionInit(r, from, random)
+	j := train.ProjectionTransfer{From: from, Language: res.language, Templates: r.Templates(), Init: init, Seed: r.Seed,
+		Log: res.workspace.Log()}
+	if init.NeedsOldLanguage() {
 		old, err := res.openOldLanguage(ctx, *from.Info.Language)
 		if err != nil {
 			return nil, 0, err
@@ -126,8 +131,8 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 		defer res.workspace.Closer(old)()
 		j.OldLanguage = old
 	}
-	if begin.NeedsOldLanguage() || begin == train.ProjectionCaptionTokens {
-		if j.Features, j.Captions, err = res.sample(ctx, begin); err != nil {
+	if init.NeedsOldLanguage() || init == train.ProjectionCaptionTokens {
+		if j.Features, j.Captions, err = res.sample(ctx, init); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -136,28 +141,28 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 	return joined, time.Since(began), err
 }
 
-// projectionInit returns how the projection is initialised: as the recipe says, as far as
-// the starting bridge allows.
-func (res *resources) projectionInit(r *recipes.Resolved, from *bridge.Bridge, plain bool) train.ProjectionInit {
-	begin := r.Plan().ProjectionInit
-	same := from.Info.Stage == 2 && from.Info.Language.Digest == res.language.Spec().Digest
+// projectionInit returns how to initialize the projection: the recipe's way, unless the
+// starting bridge does not allow it.
+func (res *resources) projectionInit(r *recipes.Resolved, from *bridge.Bridge, random bool) train.ProjectionInit {
+	init := r.Plan().ProjectionInit
+	sameModel := from.Info.Stage == 2 && from.Info.Language.Digest == res.language.Spec().Digest
 	switch {
-	case plain:
+	case random:
 		return train.ProjectionFresh
-	case from.Info.Stage == 1 && (begin.NeedsOldLanguage() || begin == train.ProjectionKeep):
-		res.workspace.Log().Warn("a stage-1 bridge has no projection to carry over: it starts fresh", "from", r.From)
+	case from.Info.Stage == 1 && (init.NeedsOldLanguage() || init == train.ProjectionKeep):
+		res.workspace.Log().Warn("a stage-1 bridge has no projection to transfer: the projection starts fresh", "from", r.From)
 		return train.ProjectionFresh
-	case same && (r.Swap == nil || begin.NeedsOldLanguage()):
+	case sameModel && (r.Swap == nil || init.NeedsOldLanguage()):
 		return train.ProjectionKeep
 	}
-	return begin
+	return init
 }
 
-// sample returns the features of some training pictures, and their captions: few to
-// measure a norm on, many to fit a projection to.
-func (res *resources) sample(ctx context.Context, begin train.ProjectionInit) (*adapters.Tensor, []string, error) {
+// sample returns the features and captions of some training pictures: 128 to measure a norm,
+// 2048 to fit a projection.
+func (res *resources) sample(ctx context.Context, init train.ProjectionInit) (*adapters.Tensor, []string, error) {
 	n := 128
-	if begin == train.ProjectionCaptionTokens {
+	if init == train.ProjectionCaptionTokens {
 		n = 2048
 	}
 	n = min(n, res.train.Data.Len())

@@ -15,20 +15,22 @@ import (
 	"github.com/modular-bridging/bridge/train"
 )
 
-// Summary is a finished run in one line: summary.json. In JSON the values of metrics are
-// members of the object, beside the others: a new metric of package eval is a new key.
+// Summary summarizes a finished run; summary.json has it as JSON. There, each metric of Values
+// is a member of the object, so a new metric of package eval is a new key.
 type Summary struct {
-	Name      string  `json:"name"`
-	Stage     int     `json:"stage"`
-	Encoder   string  `json:"encoder"`
-	LLM       string  `json:"llm,omitempty"`
-	Trainable int     `json:"trainable_parameters"`
-	Frozen    int64   `json:"frozen_parameters,omitempty"`
-	Memory    int64   `json:"memory_bytes,omitempty"` // an estimate: the frozen weights, and of what is trained weights, gradients and two moments
-	Steps     int     `json:"steps"`
-	Seconds   float64 `json:"seconds"`                 // of training, the initialisation of the projection included
-	Captions  int     `json:"captions,omitempty"`      // that metrics of captions are computed on
-	EvalData  string  `json:"held_out_data,omitempty"` // name and digest
+	Name      string `json:"name"`
+	Stage     int    `json:"stage"`
+	Encoder   string `json:"encoder"`
+	LLM       string `json:"llm,omitempty"`
+	Trainable int    `json:"trainable_parameters"`
+	Frozen    int64  `json:"frozen_parameters,omitempty"`
+	// Memory is an estimate in bytes: the frozen weights, and the weights, gradients and two
+	// moments of the trained parameters.
+	Memory   int64   `json:"memory_bytes,omitempty"`
+	Steps    int     `json:"steps"`
+	Seconds  float64 `json:"seconds"`                 // of training, including the initialization of the projection
+	Captions int     `json:"captions,omitempty"`      // number of captions that the metrics of captions are computed on
+	EvalData string  `json:"held_out_data,omitempty"` // name and digest
 
 	RerankedT *float64 `json:"text_r1_reranked,omitempty"` // after ITM; stage 1
 	RerankedI *float64 `json:"image_r1_reranked,omitempty"`
@@ -37,10 +39,10 @@ type Summary struct {
 	ByKind    map[string]eval.Rate `json:"exact_match_by_kind,omitempty"` // by kind of picture
 	Answers   map[string]eval.Rate `json:"answers,omitempty"`             // by kind of question
 
-	Values eval.Values `json:"-"` // of metrics with a better direction, by name
+	Values eval.Values `json:"-"` // metrics for which higher or lower is better, by name
 }
 
-// plainSummary is a summary without the methods that encode it.
+// plainSummary is a Summary without its JSON methods.
 type plainSummary Summary
 
 // MarshalJSON implements [json.Marshaler].
@@ -81,7 +83,7 @@ func (s *Summary) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Value returns a metric of the run. It reports false if the run did not measure it.
+// Value returns a metric of the run. The second result is false if the run did not measure it.
 func (s Summary) Value(m eval.Metric) (float64, bool) {
 	if v, ok := s.Values[m.Name]; ok {
 		return v, true
@@ -92,11 +94,13 @@ func (s Summary) Value(m eval.Metric) (float64, bool) {
 // summarize returns the summary of a finished run.
 func (res *resources) summarize(r *recipes.Resolved, trained *bridge.Bridge, result train.Result) Summary {
 	final := result.Final
-	s := Summary{Name: r.Name, Stage: r.Stage, Encoder: r.VisionModel.ID, Steps: result.Steps,
+	s := Summary{
+		Name: r.Name, Stage: r.Stage, Encoder: r.VisionModel.ID, Steps: result.Steps, Seconds: result.Seconds,
 		Trainable: qformer.Count(trained.Config().Parameters(trained.Stage())),
-		Seconds:   result.Seconds, Captions: final.Captions,
+		Captions:  final.Captions,
 		EvalData:  res.eval.Data.Name() + " " + res.eval.Data.Digest()[:8],
-		Grounding: final.Grounding, ByKind: final.ByKind, Answers: result.Answers}
+		Grounding: final.Grounding, ByKind: final.ByKind, Answers: result.Answers,
+	}
 	s.Frozen, s.Memory = res.vision.Spec().Parameters, res.vision.Spec().MemoryBytes+16*int64(s.Trainable)
 	if r.LanguageModel != nil {
 		s.LLM = r.LanguageModel.ID
@@ -110,8 +114,8 @@ func (res *resources) summarize(r *recipes.Resolved, trained *bridge.Bridge, res
 	return s
 }
 
-// summaryValues returns the metrics of an evaluation that have a better direction. A
-// stage-2 run has the retrieval of the stage-1 bridge that it started from.
+// summaryValues returns the metrics of an evaluation for which higher or lower is better. A
+// stage-2 run has the retrieval metrics of the stage-1 bridge that it started from.
 func summaryValues(final eval.Results, stage1 *bridge.Retrieval) eval.Values {
 	values := eval.Values{}
 	if stage1 != nil {
@@ -125,7 +129,7 @@ func summaryValues(final eval.Results, stage1 *bridge.Retrieval) eval.Values {
 	return values
 }
 
-// SummaryHeader names the columns of [Summary.Cells].
+// SummaryHeader returns the column headings of [Summary.Cells].
 func SummaryHeader() []string {
 	header := []string{"run", "encoder", "llm", "trainable", "steps", "seconds"}
 	for _, m := range eval.MetricsIn(eval.InSummary) {
@@ -136,7 +140,8 @@ func SummaryHeader() []string {
 
 // Cells returns the summary as a row of a table.
 func (s Summary) Cells() []string {
-	cells := []string{s.Name, s.Encoder, OrDash(s.LLM), registry.Count(int64(s.Trainable)), strconv.Itoa(s.Steps), fmt.Sprintf("%.0f", s.Seconds)}
+	cells := []string{s.Name, s.Encoder, OrDash(s.LLM), registry.Count(int64(s.Trainable)),
+		strconv.Itoa(s.Steps), fmt.Sprintf("%.0f", s.Seconds)}
 	for _, m := range eval.MetricsIn(eval.InSummary) {
 		cell := "-"
 		if v, ok := s.Value(m); ok {

@@ -13,24 +13,23 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// RetrainRecipe is the recipe that a swap follows if none is named and the bridge is not a
-// run's.
+// RetrainRecipe is the default recipe of a swap, for a bridge that is not in a run folder.
 const RetrainRecipe = "tiny-retrain"
 
-// Swap is a bridge that is to be retrained for other frozen models.
+// Swap describes the retraining of a bridge for other frozen models.
 type Swap struct {
-	From    string // MODEL; empty: the recipe's
+	From    string // model to start from, as for [workspace.Workspace.BridgeDir]; empty: the recipe's
 	LLM     string // ID of the new language model; empty: the bridge's own
 	Encoder string // ID of the new vision encoder; empty: the bridge's own
-	// Recipe is what the retraining follows: a file, or the name of one that ships. If it
-	// is empty it is the run's that From names, or else RetrainRecipe.
+	// Recipe is the recipe of the retraining: a file, or the name of a built-in recipe. If it
+	// is empty, Swap uses the recipe of the run in From, or RetrainRecipe if From is not a run.
 	Recipe string
-	// Cold starts from the stage-1 bridge with a random projection: the baseline.
+	// Cold starts from the stage-1 bridge with a random projection, as a baseline.
 	Cold      bool
-	Overrides []recipes.Override // of the recipe, after the swap's own
+	Overrides []recipes.Override // of the recipe, applied after the swap's own
 }
 
-// Retrain runs a swap into a run folder.
+// Retrain swaps frozen models of a bridge, and retrains it in a run folder.
 func Retrain(ctx context.Context, w *workspace.Workspace, s Swap, o Options) (Outcome, error) {
 	r, err := s.Resolve(ctx, w)
 	if err != nil {
@@ -45,7 +44,7 @@ func (s Swap) Resolve(ctx context.Context, w *workspace.Workspace) (*recipes.Res
 	if err != nil {
 		return nil, err
 	}
-	file, derived := s.base()
+	file, derived := s.baseRecipe()
 	from := s.From
 	if from == "" {
 		base, err := recipes.Load(file)
@@ -74,8 +73,8 @@ func (s Swap) Resolve(ctx context.Context, w *workspace.Workspace) (*recipes.Res
 	return r.Resolve(reg)
 }
 
-// models returns the models that the swap joins: the new ones, and what is kept of those
-// that the bridge from was trained with.
+// models returns the frozen models of the swapped bridge: the new ones, and those that are kept
+// from the bridge from.
 func (s Swap) models(ctx context.Context, w *workspace.Workspace, from string) (recipes.SwapModels, error) {
 	info, err := w.BridgeInfo(ctx, from)
 	if err != nil {
@@ -86,7 +85,8 @@ func (s Swap) models(ctx context.Context, w *workspace.Workspace, from string) (
 		Language: s.LLM, LanguageOrigin: "--llm " + s.LLM, VisionOrigin: "--encoder " + s.Encoder}
 	if s.LLM == "" {
 		if info.Language == nil {
-			return recipes.SwapModels{}, workspace.OptionErrorf("%s is a stage-1 bridge, which has no language model to keep; name one with --llm", from)
+			return recipes.SwapModels{}, workspace.OptionErrorf(
+				"%s is a stage-1 bridge, which has no language model; name one with --llm", from)
 		}
 		models.Language, models.LanguageOrigin = cmp.Or(info.Language.Path, info.Language.ID), ofBridge
 	}
@@ -96,12 +96,12 @@ func (s Swap) models(ctx context.Context, w *workspace.Workspace, from string) (
 	if models.NewEncoder = s.Encoder != "" && s.Encoder != info.Vision.ID; models.NewEncoder {
 		models.Vision.ID = s.Encoder
 	} else {
-		models.Vision = visionOf(info.Vision)
+		models.Vision = visionTable(info.Vision)
 	}
 	return models, nil
 }
 
-// name returns the run's name: after the models that come in.
+// name returns the run's name, made from the new models.
 func (s Swap) name() string {
 	name := "retrain"
 	for _, id := range []string{s.Encoder, s.LLM} {
@@ -112,8 +112,8 @@ func (s Swap) name() string {
 	return name
 }
 
-// visionOf returns the encoder that a bridge was trained with, as a recipe names it.
-func visionOf(side bridge.Side) recipes.Vision {
+// visionTable returns the recipe table for the encoder that a bridge was trained with.
+func visionTable(side bridge.Side) recipes.Vision {
 	v := recipes.Vision{Backbone: recipes.Backbone{Path: side.Path, Plugin: side.Plugin}}
 	if side.Path == "" && side.Plugin == "" {
 		v.ID = side.ID
@@ -127,9 +127,9 @@ func visionOf(side bridge.Side) recipes.Vision {
 	return v
 }
 
-// base returns the recipe that a swap follows, and whether it is that of the
-// stage-2 run that is swapped and so has to be made a swap's.
-func (s Swap) base() (recipe string, derived bool) {
+// baseRecipe returns the recipe of the retraining. derived is true if it is the recipe of the
+// starting run, which must first be changed into the recipe of a swap.
+func (s Swap) baseRecipe() (recipe string, derived bool) {
 	if s.Recipe != "" {
 		return s.Recipe, false
 	}
@@ -140,7 +140,7 @@ func (s Swap) base() (recipe string, derived bool) {
 	return RetrainRecipe, false
 }
 
-// coldRecipe returns the baseline of a swap's recipe.
+// coldRecipe returns the recipe of a swap's baseline, which starts from the stage-1 bridge.
 func coldRecipe(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe) (*recipes.Recipe, error) {
 	info, err := w.BridgeInfo(ctx, r.From)
 	if err != nil {
@@ -151,7 +151,7 @@ func coldRecipe(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe) 
 	}
 	if info.Stage1 == "" {
 		return nil, adapters.Errorf(adapters.NotFound, "%s does not record the stage-1 bridge that it started from", r.From).
-			WithRemedy("give that bridge with --from")
+			WithRemedy("pass that bridge with --from")
 	}
 	return r.Cold(info.Stage1), nil
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// The recipe of a swap that is derived from a run is the one that the program of commit
-// 03ee870 wrote, to the byte.
-func TestOldSwapsAreDerivedAlike(t *testing.T) {
+// For a swap that is derived from a run, the recipe is byte for byte the one that commit 03ee870
+// wrote.
+func TestOldSwapsResolveToTheSameRecipe(t *testing.T) {
 	oldProject(t)
 	dir := filepath.Join("runs", "swap")
 	want, err := os.ReadFile(filepath.Join(dir, recipes.RunFile))
@@ -21,7 +21,8 @@ func TestOldSwapsAreDerivedAlike(t *testing.T) {
 		t.Fatal(err)
 	}
 	swap := Swap{From: filepath.Join("runs", "stage2"), LLM: "tiny-flan-t5"}
-	for _, set := range []string{"run.backend=go", "run.feature_cache=false", "swap.warmup_steps=2", "swap.warmup_images=8", "optimizer.steps=4", "optimizer.warmup=1"} {
+	for _, set := range []string{"run.backend=go", "run.feature_cache=false", "swap.warmup_steps=2", "swap.warmup_images=8",
+		"optimizer.steps=4", "optimizer.warmup=1"} {
 		swap.Overrides = append(swap.Overrides, recipes.Override{Assignment: set})
 	}
 	r, err := swap.Resolve(t.Context(), workspace.New(workspace.Options{}))
@@ -39,7 +40,8 @@ func TestOldSwapsAreDerivedAlike(t *testing.T) {
 	}
 }
 
-// Messages about a swap name the flags that were typed, and the bridge for the rest.
+// Error messages about a swap name the flags of the user. For other settings they name the
+// bridge.
 func TestProblemsOfSwaps(t *testing.T) {
 	oldProject(t)
 	larger := []recipes.Override{{Assignment: "optimizer.batch=64"}}

@@ -98,7 +98,7 @@ func TestOpenErrors(t *testing.T) {
 		"nothing says":     {files{"vocab.json": "{}", "merges.txt": "\n"}, adapters.Unsupported, []string{`model_type ""`}},
 		"huge id":          {files{"vocab.json": `{"a": 2000000000, "</s>": 0}`, "merges.txt": "\n", "config.json": opt}, adapters.Corrupt, []string{"2000000000"}},
 		"bad config":       {files{"vocab.json": "{}", "merges.txt": "\n", "config.json": "{"}, adapters.Corrupt, []string{"config.json"}},
-		"id of text":       {files{"vocab.json": `{"a": "1"}`, "merges.txt": "\n", "config.json": opt}, adapters.Corrupt, []string{"vocab.json: text is found where a whole number is wanted"}},
+		"id of text":       {files{"vocab.json": `{"a": "1"}`, "merges.txt": "\n", "config.json": opt}, adapters.Corrupt, []string{"vocab.json: got text, want a whole number"}},
 		"wrong type":       {files{"vocab.json": `{"a": 1}`, "merges.txt": "\n", "tokenizer_config.json": `{"add_bos_token": "yes"}`}, adapters.Corrupt, []string{`tokenizer_config.json: add_bos_token is "yes", want true or false`}},
 		"type of a name":   {files{"vocab.json": `{"a": 1}`, "merges.txt": "\n", "tokenizer_config.json": `{"bos_token": 3}`}, adapters.Corrupt, []string{`tokenizer_config.json: bos_token is 3, want text`}},
 		"negative id":      {files{"vocab.json": `{"a": -1}`, "merges.txt": "\n", "config.json": opt}, adapters.Corrupt, nil},

@@ -15,26 +15,27 @@ import (
 
 // The forms of a folder that [Workspace.Convert] writes.
 const (
-	FormHuggingFace = "huggingface" // a whole BLIP-2, as transformers saves it
-	FormBridge      = "bridge"      // the trained part alone
+	FormHuggingFace = "huggingface" // a whole BLIP-2, in the form of transformers
+	FormBridge      = "bridge"      // only the trained part
 )
 
-// ConvertOptions say what is written.
+// ConvertOptions describe the folder to write.
 type ConvertOptions struct {
 	Form  string       // FormHuggingFace (or empty) or FormBridge
-	LAVIS LAVISOptions // what a .pth file of LAVIS does not hold
+	LAVIS LAVISOptions // completes a .pth file of LAVIS
 }
 
-// Converted describes the folder that was written.
+// Converted describes the folder that [Workspace.Convert] wrote.
 type Converted struct {
 	Form  string
-	Stage int    // of a bridge
-	Class string // of transformers
-	Bytes int64  // of the tensors
+	Stage int    // stage of the bridge; set for FormBridge
+	Class string // class of transformers; set for FormHuggingFace
+	Bytes int64  // size of the tensors; set for FormHuggingFace
 }
 
-// Convert writes a folder. from is a MODEL, or a .pth file of LAVIS: a BLIP-2 of stage 1
-// or 2, or the encoder alone. to appears whole or not at all.
+// Convert converts a bridge to a folder of another form. from is as for [Workspace.BridgeDir],
+// or a .pth file of LAVIS: a BLIP-2 of stage 1 or 2, or only the encoder. After an error, the
+// folder to does not exist.
 func (w *Workspace) Convert(ctx context.Context, from, to string, o ConvertOptions) (Converted, error) {
 	if isFile(from) {
 		return w.convertLAVIS(ctx, from, to, o)
@@ -61,12 +62,12 @@ func (w *Workspace) Convert(ctx context.Context, from, to string, o ConvertOptio
 	return w.convertBridge(ctx, dir, to)
 }
 
-// isTransformers reports whether a folder holds a whole BLIP-2 and no bridge of ours.
+// isTransformers reports whether a folder has a whole BLIP-2 of transformers, not a bridge.
 func isTransformers(dir string) bool {
 	return !isFile(filepath.Join(dir, "bridge.json")) && isFile(filepath.Join(dir, "config.json"))
 }
 
-// loadForConversion reads a bridge's weights. Nothing is computed with them.
+// loadForConversion loads a bridge on the Go backend, because nothing is computed with it.
 func loadForConversion(ctx context.Context, dir string) (*bridge.Bridge, error) {
 	backend, err := backends.Open(backends.Go)
 	if err != nil {
@@ -75,14 +76,14 @@ func loadForConversion(ctx context.Context, dir string) (*bridge.Bridge, error) 
 	return bridge.Load(ctx, backend, dir)
 }
 
-// saveBridge writes the trained part alone, whole or not at all.
+// saveBridge writes only the trained part. After an error, the folder does not exist.
 func saveBridge(b *bridge.Bridge, to string) (Converted, error) {
 	b.Info.Project = ProjectDir()
 	err := atomicfile.Dir(to, func(dir string) error { return b.Save(dir, adapters.Float32) })
 	return Converted{Form: FormBridge, Stage: b.Info.Stage}, err
 }
 
-// convertBridge joins the bridge in a folder with the frozen models that it names.
+// convertBridge writes the bridge in a folder together with its frozen models.
 func (w *Workspace) convertBridge(ctx context.Context, dir, to string) (Converted, error) {
 	info, err := w.readInfo(dir)
 	if err != nil {
@@ -105,11 +106,12 @@ func (w *Workspace) convertBridge(ctx context.Context, dir, to string) (Converte
 	return w.assemble(ctx, b, parts, to)
 }
 
-// sideFolder finds the checkpoint of a frozen model that a bridge names.
+// sideFolder finds the checkpoint of a bridge's frozen model.
 func (w *Workspace) sideFolder(side bridge.Side, kind adapters.ModelKind) (string, error) {
 	if side.Plugin != "" {
-		return "", adapters.Errorf(adapters.Unsupported, "the %s %s is served by a plugin, %s, and transformers cannot load it", kind, side.ID, side.Plugin).
-			WithRemedy("keep the run as it is: every command of bridge takes it as a MODEL")
+		return "", adapters.Errorf(adapters.Unsupported, "%s %s is served by plugin %s, and transformers cannot load plugins",
+			kind, side.ID, side.Plugin).
+			WithRemedy("use the run without conversion: every command of bridge takes it as a MODEL")
 	}
 	s, err := w.specForSide(side, kind)
 	if err != nil {
@@ -118,6 +120,7 @@ func (w *Workspace) sideFolder(side bridge.Side, kind adapters.ModelKind) (strin
 	return s.Model.Folder()
 }
 
+// assemble writes a bridge and its frozen models as a folder of transformers.
 func (w *Workspace) assemble(ctx context.Context, b *bridge.Bridge, parts convert.Parts, to string) (Converted, error) {
 	parts.Families = builtin.Families()
 	checkpoint, warnings, err := convert.Assemble(ctx, b, parts)
@@ -130,7 +133,7 @@ func (w *Workspace) assemble(ctx context.Context, b *bridge.Bridge, parts conver
 	return w.writeCheckpoint(ctx, checkpoint, to)
 }
 
-// writeCheckpoint writes with progress, and closes what was read.
+// writeCheckpoint writes a checkpoint with progress, and closes it.
 func (w *Workspace) writeCheckpoint(ctx context.Context, checkpoint *convert.Checkpoint, to string) (done Converted, err error) {
 	defer func() { err = errors.Join(err, checkpoint.Close()) }()
 	const mega = 1_000_000
@@ -150,7 +153,7 @@ func (w *Workspace) convertLAVIS(ctx context.Context, from, to string, o Convert
 	file := lavisFile{l, from, o.LAVIS}
 	if l.Stage() == 0 {
 		if o.Form == FormBridge {
-			return Converted{}, OptionErrorf("%s holds an encoder alone, which is no bridge; leave --to out", from)
+			return Converted{}, OptionErrorf("%s contains only an encoder, and no bridge; omit --to", from)
 		}
 		encoder, err := l.Encoder(o.LAVIS.EncoderHeads)
 		if err != nil {
@@ -166,7 +169,7 @@ func (w *Workspace) convertLAVIS(ctx context.Context, from, to string, o Convert
 	if o.Form == FormBridge {
 		return saveBridge(b, to)
 	}
-	if file.ownEncoder() {
+	if file.usesOwnEncoder() {
 		if parts.Encoder, err = l.Encoder(o.LAVIS.EncoderHeads); err != nil {
 			return Converted{}, err
 		}

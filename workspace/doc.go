@@ -1,15 +1,14 @@
-// Package workspace opens frozen models and bridges by name, under the user's policy. It
-// is the door of the Go API: a program opens a model as the command line does,
+// Package workspace opens frozen models and bridges by name, under the user's policy. It is
+// the entry point of the Go API. A program opens a model like the command line does, and
+// captions pictures with it (see the example):
 //
 //	model, err := workspace.OpenModel(ctx, "kit:stage2", workspace.OpenOptions{})
 //
-// and captions pictures with it (see the example). A [Workspace] knows where things are
-// on this machine (the registry of models, the kit, plugins, LAVIS's files), and what
-// may start: it applies the user's settings, the lock file and a recipe's constraints to
-// every plugin before it starts. It also converts bridges into other forms, verifies
-// golden folders, and manages the plugins of a project.
+// A [Workspace] finds models on this machine: in the registry, the kit, plugins and LAVIS's
+// files. Before it starts a plugin, it applies the user's settings, the lock file and the
+// constraints of the recipe. A Workspace also downloads models, converts bridges into other
+// forms, verifies golden folders, and manages the plugins of a project.
 //
-// The package must not know how a run folder is laid out beyond the recipe and the lock
-// that say what a bridge was trained with, and nothing of training: package runs builds
-// on it.
+// The package must not know how training works. Of a run folder it reads only the recipe and
+// the lock, which record how a bridge was trained. Package runs builds on it.
 package workspace

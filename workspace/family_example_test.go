@@ -12,13 +12,15 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// toyFamilies are a vision family and a language family that read folders of their own
-// model_type. The models are the contract suite's fakes.
+// toyFamilies returns a vision family and a language family, which read folders of their own
+// model_type. The models are the fakes of the contract suite.
 func toyFamilies() []adapters.Family {
 	return []adapters.Family{
 		{
 			Name: "toy-vision", Kind: adapters.KindVision, ModelTypes: []string{"toy_vision"},
-			DescribeVision: func(string) (adapters.VisionSpec, error) { return adaptertest.NewFakeVision("toy", 1).Spec(), nil },
+			DescribeVision: func(string) (adapters.VisionSpec, error) {
+				return adaptertest.NewFakeVision("toy", 1).Spec(), nil
+			},
 			OpenVision: func(_ context.Context, req *adapters.LoadRequest) (adapters.VisionEncoder, error) {
 				return adaptertest.NewFakeVision(req.ID, 1), nil
 			},
@@ -32,8 +34,8 @@ func toyFamilies() []adapters.Family {
 	}
 }
 
-// A family is a value: bridge's own are listed in adapters/builtin, and a program adds
-// others to its workspace. Folders of the family's model_type then open like any other.
+// A family is a value. Package adapters/builtin lists bridge's own, and a program can add others
+// to its workspace. Folders of the family's model_type then open like any other.
 func ExampleOptions_families() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
@@ -50,7 +52,8 @@ func ExampleOptions_families() {
 		if err := os.Mkdir(folder, 0o755); err != nil {
 			log.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(folder, "config.json"), []byte(`{"model_type": "`+modelType+`", "hidden_size": 12}`), 0o644); err != nil {
+		config := fmt.Sprintf(`{"model_type": %q, "hidden_size": 12}`, modelType)
+		if err := os.WriteFile(filepath.Join(folder, "config.json"), []byte(config), 0o644); err != nil {
 			log.Fatal(err)
 		}
 		found, err := reg.Lookup(folder)

@@ -2,13 +2,14 @@ package workspace
 
 import "sync"
 
-// interrupt holds what must be saved before an interrupted program ends.
+// interrupt holds the function that saves the state of the current work before an interrupted
+// program ends.
 type interrupt struct {
 	mu   sync.Mutex
-	save func() error // nil: nothing
+	save func() error // nil if there is nothing to save
 }
 
-// OnInterrupt registers how the state of the work at hand is saved; undo removes it.
+// OnInterrupt registers a function that saves the state of the current work. undo removes it.
 func (w *Workspace) OnInterrupt(save func() error) (undo func()) {
 	i := &w.interrupt
 	i.mu.Lock()
@@ -21,9 +22,9 @@ func (w *Workspace) OnInterrupt(save func() error) (undo func()) {
 	}
 }
 
-// Abort saves what [Workspace.OnInterrupt] registered, then kills all plugins. It is for
-// a program that ends while a call is in a computation that cannot be cancelled. If that
-// call finishes at the same time, it blocks until the state is saved.
+// Abort calls the function registered with [Workspace.OnInterrupt], then kills all plugins. A
+// program calls it before it exits in the middle of a computation that cannot be cancelled. If
+// that computation finishes at the same time, it blocks until the state is saved.
 func (w *Workspace) Abort() error {
 	i := &w.interrupt
 	i.mu.Lock()

@@ -19,8 +19,8 @@ import (
 	"github.com/modular-bridging/bridge/registry"
 )
 
-// LAVISOptions say what a .pth file of LAVIS does not hold. The fields have the names
-// of the command line's flags.
+// LAVISOptions describe the parts of a bridge that a .pth file of LAVIS does not contain. The
+// fields have the names of the command line's flags.
 type LAVISOptions struct {
 	Encoder      string // ID of the vision encoder
 	LLM          string // ID of the language model; stage 2
@@ -36,9 +36,9 @@ type lavisFile struct {
 	options LAVISOptions
 }
 
-// lavisDir returns the folder of the bridge that a .pth file of LAVIS holds. The first
-// time the file is converted into the cache folder, its encoder beside the bridge; the
-// language model stays where it is.
+// lavisDir returns the folder of the bridge in a .pth file of LAVIS. The first call converts the
+// file into the cache folder. The file's encoder is written beside the bridge; the language
+// model is not copied.
 func (w *Workspace) lavisDir(ctx context.Context, path string, o LAVISOptions) (string, error) {
 	dir, err := o.cacheDir(path)
 	if err != nil || isDir(dir) {
@@ -50,7 +50,7 @@ func (w *Workspace) lavisDir(ctx context.Context, path string, o LAVISOptions) (
 	}
 	defer w.Closer(l)()
 	file := lavisFile{l, path, o}
-	if err := file.checkWrites(); err != nil {
+	if err := file.checkGeneratesText(); err != nil {
 		return "", err
 	}
 	if err := w.inferSides(&file); err != nil {
@@ -62,31 +62,32 @@ func (w *Workspace) lavisDir(ctx context.Context, path string, o LAVISOptions) (
 	}
 	defer b.Close()
 	if parts.Activation != "" && b.Info.Language.Path != "" {
-		w.log.Warn("LAVIS computes T5 with the exact gelu; a model that is named by its folder has its own activation", "llm", b.Info.Language.Path)
+		w.log.Warn("LAVIS computes T5 with the exact gelu; a model from a folder uses the activation in its config",
+			"llm", b.Info.Language.Path)
 	}
 	w.log.Info("converting the file, once", "file", path, "into", dir)
 	err = atomicfile.Dir(dir, func(tmp string) error { return file.save(ctx, b, tmp, dir) })
-	if err != nil && !isDir(dir) { // another process may have been faster
+	if err != nil && !isDir(dir) { // if the folder exists, another process was faster
 		return "", err
 	}
 	return filepath.Join(dir, "bridge"), nil
 }
 
-// checkWrites refuses a file that holds no bridge which writes text.
-func (f lavisFile) checkWrites() error {
+// checkGeneratesText returns an error unless the file contains a bridge with a language model.
+func (f lavisFile) checkGeneratesText() error {
 	switch f.Stage() {
 	case 0:
-		return adapters.Errorf(adapters.Unsupported, "%s holds an encoder alone, and no bridge", f.path).
-			WithRemedy("bridge convert %s DIR makes a folder of it, which a recipe's [vision] can name", f.path)
+		return adapters.Errorf(adapters.Unsupported, "%s contains only an encoder, and no bridge", f.path).
+			WithRemedy("convert it (bridge convert %s DIR), and use DIR in [vision] of a recipe", f.path)
 	case 1:
-		return adapters.Errorf(adapters.Unsupported, "%s holds no language model to write with: it is of stage 1", f.path).
-			WithRemedy("train stage 2 from it: bridge convert %s DIR, and from = \"DIR\" in a recipe", f.path)
+		return adapters.Errorf(adapters.Unsupported, "%s is of stage 1 and contains no language model", f.path).
+			WithRemedy("convert it (bridge convert %s DIR), and train stage 2 with from = \"DIR\" in a recipe", f.path)
 	}
 	return nil
 }
 
-// cacheDir returns where a file's bridge is kept: by the file's digest and the options
-// that complete it.
+// cacheDir returns the cache folder of a file's bridge. Its name is a hash of the file's digest
+// and of the options.
 func (o LAVISOptions) cacheDir(file string) (string, error) {
 	digest, err := weights.FileDigest(file)
 	if err != nil {
@@ -105,8 +106,8 @@ func (o LAVISOptions) cacheDir(file string) (string, error) {
 	return filepath.Join(CacheDir(), "lavis", hex.EncodeToString(sum[:16])), nil
 }
 
-// inferSides sets the ids that are not given, if the widths of the file's weights leave
-// one model of the registry.
+// inferSides sets the ids that are not set, if only one model of the registry fits the widths
+// of the file's weights.
 func (w *Workspace) inferSides(f *lavisFile) error {
 	config, err := f.Config(f.options.Heads)
 	if err != nil {
@@ -121,7 +122,7 @@ func (w *Workspace) inferSides(f *lavisFile) error {
 		if *option != "" || id == "" {
 			return
 		}
-		w.log.Info(fmt.Sprintf("the file is taken to belong to %s, by its width; --%s names another", id, flag), "file", f.path)
+		w.log.Info(fmt.Sprintf("assuming %s, because of the width of the weights; use --%s for another", id, flag), "file", f.path)
 		*option = id
 	}
 	if !f.HasEncoder() {
@@ -131,8 +132,8 @@ func (w *Workspace) inferSides(f *lavisFile) error {
 	return nil
 }
 
-// onlyModel returns the id of the only model of a width that the family of a model_type
-// reads. It is empty if there are none or several.
+// onlyModel returns the id of the only model with a width that the family of a model_type
+// reads. It is empty if there is none, or more than one.
 func onlyModel(reg *registry.Registry, modelType string, width int) string {
 	family, ok := adapters.FamilyOf(reg.Families(), modelType)
 	if !ok {
@@ -152,10 +153,10 @@ func onlyModel(reg *registry.Registry, modelType string, width int) string {
 	return found
 }
 
-// save writes the bridge and, if the file holds it and no other is named, the encoder
-// into dir, which will be final.
+// save writes the bridge into dir, and the file's encoder if it is used. dir will be renamed to
+// final.
 func (f lavisFile) save(ctx context.Context, b *bridge.Bridge, dir, final string) error {
-	if f.ownEncoder() {
+	if f.usesOwnEncoder() {
 		encoder, err := f.Encoder(f.options.EncoderHeads)
 		if err != nil {
 			return err
@@ -169,11 +170,11 @@ func (f lavisFile) save(ctx context.Context, b *bridge.Bridge, dir, final string
 	return b.Save(filepath.Join(dir, "bridge"), adapters.Float32)
 }
 
-// ownEncoder reports whether the file's own encoder is meant.
-func (f lavisFile) ownEncoder() bool { return f.HasEncoder() && f.options.Encoder == "" }
+// usesOwnEncoder reports whether the bridge uses the encoder in the file.
+func (f lavisFile) usesOwnEncoder() bool { return f.HasEncoder() && f.options.Encoder == "" }
 
-// lavisBridge makes a bridge of a .pth file, and finds its frozen models. The file's own
-// encoder counts only if it is written beside the bridge.
+// lavisBridge converts a .pth file to a bridge, and finds its frozen models. It uses the file's
+// own encoder only if withEncoder is true, that is, if the caller writes it beside the bridge.
 func (w *Workspace) lavisBridge(ctx context.Context, f lavisFile, withEncoder bool) (*bridge.Bridge, convert.Parts, error) {
 	parts := convert.Parts{Activation: f.Activation()}
 	config, err := f.Config(f.options.Heads)
@@ -187,11 +188,12 @@ func (w *Workspace) lavisBridge(ctx context.Context, f lavisFile, withEncoder bo
 			return nil, parts, err
 		}
 	} else if !f.HasEncoder() || !withEncoder {
-		return nil, parts, OptionErrorf("%s does not say which encoder it was trained with; name it with --encoder ID (eva-vit-g, or the folder that bridge convert makes of eva_vit_g.pth)", f.path)
+		return nil, parts, OptionErrorf("%s does not record which encoder it was trained with; name it with --encoder ID "+
+			"(eva-vit-g, or the folder that bridge convert writes for eva_vit_g.pth)", f.path)
 	}
-	var words *bridge.Tokenizer
+	var tokenizer *bridge.Tokenizer
 	if f.Stage() == 1 {
-		words, err = w.lavisWords(ctx, f)
+		tokenizer, err = w.lavisTokenizer(ctx, f)
 	} else {
 		err = w.lavisLanguage(f, &info, &parts)
 	}
@@ -202,11 +204,11 @@ func (w *Workspace) lavisBridge(ctx context.Context, f lavisFile, withEncoder bo
 	if err != nil {
 		return nil, parts, err
 	}
-	b, err := f.Bridge(backend, config, words, info)
+	b, err := f.Bridge(backend, config, tokenizer, info)
 	return b, parts, err
 }
 
-// lavisSide describes a frozen model that an option names, and returns its folder.
+// lavisSide returns the side and the folder of a frozen model.
 func (w *Workspace) lavisSide(id string, kind adapters.ModelKind) (bridge.Side, string, error) {
 	reg, err := w.Registry()
 	if err != nil {
@@ -237,7 +239,8 @@ func (w *Workspace) lavisSide(id string, kind adapters.ModelKind) (bridge.Side, 
 func (w *Workspace) lavisLanguage(f lavisFile, info *bridge.Info, parts *convert.Parts) error {
 	id := f.options.LLM
 	if id == "" {
-		return OptionErrorf("%s is of stage 2 (it has %s) and does not hold its language model; name it with --llm ID", f.path, f.Projection())
+		return OptionErrorf("%s is of stage 2 (it has %s) and does not contain its language model; name it with --llm ID",
+			f.path, f.Projection())
 	}
 	side, dir, err := w.lavisSide(id, adapters.KindLanguage)
 	if err != nil {
@@ -251,16 +254,17 @@ func (w *Workspace) lavisLanguage(f lavisFile, info *bridge.Info, parts *convert
 	if err != nil {
 		return err
 	}
-	prompts := bridge.Templates(m.Templates)
-	info.Language, info.Templates, parts.Language = &side, &prompts, dir
+	templates := bridge.Templates(m.Templates)
+	info.Language, info.Templates, parts.Language = &side, &templates, dir
 	return nil
 }
 
-// lavisWords opens the tokenizer of a stage-1 file's text side.
-func (w *Workspace) lavisWords(ctx context.Context, f lavisFile) (*bridge.Tokenizer, error) {
+// lavisTokenizer opens the tokenizer of a stage-1 file.
+func (w *Workspace) lavisTokenizer(ctx context.Context, f lavisFile) (*bridge.Tokenizer, error) {
 	name := f.options.Tokenizer
 	if name == "" {
-		return nil, OptionErrorf("%s is of stage 1 and does not hold its tokenizer; name the folder of bert-base-uncased with --tokenizer DIR", f.path)
+		return nil, OptionErrorf("%s is of stage 1 and does not contain its tokenizer; "+
+			"name the folder of bert-base-uncased with --tokenizer DIR", f.path)
 	}
 	reg, err := w.Registry()
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-func TestOnlyOneModelOfAWidth(t *testing.T) {
+func TestOnlyModel(t *testing.T) {
 	reg, err := New(Options{}).Registry()
 	if err != nil {
 		t.Fatal(err)

@@ -12,8 +12,8 @@ import (
 	"github.com/modular-bridging/bridge/registry"
 )
 
-// A changed tokenizer is warned of even if the weights have not changed.
-func TestAnotherTokenizerIsWarnedOf(t *testing.T) {
+// bridge warns of a changed tokenizer even if the weights have not changed.
+func TestWarnsOfAnotherTokenizer(t *testing.T) {
 	dir := t.TempDir()
 	write := func(text string) {
 		if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte(text), 0o644); err != nil {
@@ -22,14 +22,14 @@ func TestAnotherTokenizerIsWarnedOf(t *testing.T) {
 	}
 	model := registry.Backbone{Manifest: registry.Manifest{ID: "mine"}, Source: registry.FromFolder, Path: dir}
 	write("{}")
-	words, err := TokenizerDigest(model)
-	if err != nil || words == "" {
-		t.Fatalf("digest %q, %v", words, err)
+	digest, err := TokenizerDigest(model)
+	if err != nil || digest == "" {
+		t.Fatalf("digest %q, %v", digest, err)
 	}
 	for _, c := range []struct {
 		text, trained string
 		warns         bool
-	}{{"{}", words, false}, {"[]", words, true}, {"[]", "", false}} {
+	}{{"{}", digest, false}, {"[]", digest, true}, {"[]", "", false}} {
 		write(c.text)
 		var log bytes.Buffer
 		New(Options{Log: slog.New(slog.NewTextHandler(&log, nil))}).warnOtherTokenizer(model, bridge.Side{TokenizerDigest: c.trained})

@@ -13,35 +13,35 @@ import (
 	"github.com/modular-bridging/bridge/registry"
 )
 
-// The places where a built-in adapter runs.
+// The places in which a built-in adapter can run.
 const (
-	IsolationProcess = "process" // in a process of its own
+	IsolationProcess = "process" // in its own process
 	IsolationNone    = "none"    // in this process
 )
 
-// OpenSpec says how a frozen model is opened.
+// OpenSpec describes how to open a frozen model.
 type OpenSpec struct {
 	Model        registry.Backbone
 	Plugin       string // name or path of a third-party adapter; empty for a built-in one
 	Constraints  PluginConstraints
-	Isolation    string // of a built-in adapter: IsolationProcess, or IsolationNone (or empty)
-	Transport    string // of tensors between processes: auto (or empty), shared-memory, grpc
+	Isolation    string // of a built-in adapter: IsolationProcess or IsolationNone; empty is IsolationNone
+	Transport    string // of tensors between processes: auto (or empty), shared-memory or grpc
 	DType        string // float32 or bfloat16; empty: the checkpoint's
 	Backend      string
 	Limits       recipes.Limits // of the adapter's process
-	FeatureLayer *int           // of a vision encoder; nil: its own
-	ImageSize    adapters.Size  // that a vision encoder is to take; zero: its own
+	FeatureLayer *int           // layer of a vision encoder that gives the features; nil: its default
+	ImageSize    adapters.Size  // picture size of a vision encoder; zero: its default
 }
 
-// SpecForRecipe returns how a recipe opens a frozen model.
+// SpecForRecipe returns how to open a frozen model of a recipe.
 func SpecForRecipe(model registry.Backbone, b recipes.Backbone, backend string) OpenSpec {
 	return OpenSpec{Model: model, Plugin: b.Plugin, Constraints: constraintsOf(b), Isolation: b.Isolation,
 		Transport: b.Transport, DType: b.DType, Backend: backend, Limits: b.Limits}
 }
 
-// SpecForSide returns how to open a frozen model that the bridge in dir was trained
-// with: from where it lies now, under the constraints of the run's recipe, with the
-// feature layer and the picture size of training. Where it runs is the caller's choice.
+// SpecForSide returns how to open a frozen model that the bridge in dir was trained with. It
+// sets the current path, the constraints of the run's recipe, and the feature layer and
+// picture size of training. The caller chooses where the model runs.
 func (w *Workspace) SpecForSide(dir string, side bridge.Side, kind adapters.ModelKind) (OpenSpec, error) {
 	s, err := w.specForSide(side, kind)
 	if err != nil {
@@ -67,7 +67,7 @@ func (w *Workspace) specForSide(side bridge.Side, kind adapters.ModelKind) (Open
 		return s, err
 	}
 	switch {
-	case side.Plugin != "": // it reads the folder itself, or brings its weights
+	case side.Plugin != "": // the plugin reads the folder itself, or contains the weights
 		s.Model = registry.Backbone{Manifest: registry.Manifest{ID: side.ID}, Source: registry.FromFolder, Path: side.Path}
 	case side.Path != "":
 		s.Model, err = reg.FolderKind(side.Path, kind)
@@ -93,8 +93,9 @@ func (w *Workspace) OpenVision(ctx context.Context, s OpenSpec) (adapters.Vision
 	return encoder, nil
 }
 
-// startVision opens an encoder in this process or in one of its own.
-func (w *Workspace) startVision(ctx context.Context, s OpenSpec, family adapters.Family, req adapters.LoadRequest) (adapters.VisionEncoder, error) {
+// startVision opens an encoder, in this process or in its own.
+func (w *Workspace) startVision(ctx context.Context, s OpenSpec, family adapters.Family,
+	req adapters.LoadRequest) (adapters.VisionEncoder, error) {
 	if w.inProcess(s, family) {
 		return family.OpenVision(ctx, &req)
 	}
@@ -121,15 +122,15 @@ func (w *Workspace) OpenLanguage(ctx context.Context, s OpenSpec) (adapters.Lang
 	return host.OpenLanguage(ctx, cfg)
 }
 
-// inProcess reports whether a family runs in this process. A family of the program's own
-// always does: no command serves it.
+// inProcess reports whether a family runs in this process. A family of the program always
+// does, because no command serves it.
 func (w *Workspace) inProcess(s OpenSpec, family adapters.Family) bool {
 	own := slices.ContainsFunc(w.options.Families, func(f adapters.Family) bool { return f.Name == family.Name })
 	return s.Plugin == "" && (own || s.Isolation != IsolationProcess || len(w.options.AdapterCommand) == 0)
 }
 
-// prepare finds the built-in family of a model, which is zero if a plugin serves it, and
-// its weights.
+// prepare returns the family of a model, which is zero if a plugin serves the model, and the
+// request to load its weights.
 func (w *Workspace) prepare(s OpenSpec, kind adapters.ModelKind) (family adapters.Family, req adapters.LoadRequest, err error) {
 	if s.Plugin == "" {
 		reg, err := w.Registry()
@@ -147,12 +148,12 @@ func (w *Workspace) prepare(s OpenSpec, kind adapters.ModelKind) (family adapter
 	return family, req, err
 }
 
-// loadRequest finds the weights and returns what the adapter is asked for.
+// loadRequest finds the weights and returns the request to load them.
 func (w *Workspace) loadRequest(s OpenSpec) (adapters.LoadRequest, error) {
 	dtypes := map[string]adapters.DType{"": adapters.InvalidDType, "float32": adapters.Float32, "bfloat16": adapters.BFloat16}
 	req := adapters.LoadRequest{ID: s.Model.ID, Backend: s.Backend, DType: dtypes[s.DType], FeatureLayer: s.FeatureLayer,
 		ImageSize: s.ImageSize, Activation: s.Model.Activation}
-	if s.Model.Path == "" && s.Plugin != "" { // the plugin brings its weights
+	if s.Model.Path == "" && s.Plugin != "" { // the plugin contains its weights
 		return req, nil
 	}
 	var err error
@@ -161,8 +162,7 @@ func (w *Workspace) loadRequest(s OpenSpec) (adapters.LoadRequest, error) {
 	return req, err
 }
 
-// LogLoading returns a progress function that logs each stage of loading a model when
-// it is done.
+// LogLoading returns a progress function that logs each finished stage of loading a model.
 func (w *Workspace) LogLoading(id string) func(adapters.Progress) {
 	return func(p adapters.Progress) {
 		if p.Done == p.Total {
@@ -171,8 +171,8 @@ func (w *Workspace) LogLoading(id string) func(adapters.Progress) {
 	}
 }
 
-// pluginConfig returns the process to start: a third-party plugin, or the command that
-// serves a built-in family.
+// pluginConfig returns the configuration of the process to start: a third-party plugin, or
+// the command that serves a built-in family.
 func (w *Workspace) pluginConfig(s OpenSpec, kind adapters.ModelKind, family string, req adapters.LoadRequest) (host.Config, error) {
 	cfg := host.Config{Transport: host.Transport(s.Transport), Load: req, Logger: w.log, Running: &w.running, Limits: host.Limits{
 		Memory: s.Limits.Memory(), Devices: s.Limits.Devices, Threads: s.Limits.Threads, Call: s.Limits.Call(),
@@ -180,7 +180,7 @@ func (w *Workspace) pluginConfig(s OpenSpec, kind adapters.ModelKind, family str
 	if n := s.Limits.Restarts; n != nil {
 		cfg.Restart.Limit = *n
 		if *n == 0 {
-			cfg.Restart.Limit = -1 // Config takes 0 for its default
+			cfg.Restart.Limit = -1 // 0 means the default in Config
 		}
 	}
 	if s.Plugin == "" {
@@ -195,7 +195,7 @@ func (w *Workspace) pluginConfig(s OpenSpec, kind adapters.ModelKind, family str
 		return cfg, adapters.Errorf(adapters.Invalid, "plugin %s is a %s, want a %s", found.Name, got, kind).
 			WithRemedy("see `bridge plugin list` for the plugins of each kind")
 	}
-	err = w.guard(&cfg, found, s.Constraints) // it changes cfg, so it must not be in one statement with its use
+	err = w.guard(&cfg, found, s.Constraints) // a statement of its own, because it changes cfg
 	return cfg, err
 }
 
@@ -203,7 +203,8 @@ func (w *Workspace) pluginConfig(s OpenSpec, kind adapters.ModelKind, family str
 func (w *Workspace) serveBuiltIn(cfg *host.Config, family string) error {
 	command := w.options.AdapterCommand
 	if len(command) == 0 {
-		return adapters.Errorf(adapters.Unsupported, "the adapter %s cannot run in a process of its own: this program names no command that serves it", family).
+		return adapters.Errorf(adapters.Unsupported,
+			"adapter %s cannot run in its own process: this program has no command to serve it", family).
 			WithRemedy("set Options.AdapterCommand, for example to bridge adapter serve")
 	}
 	cfg.Name, cfg.Family = family, family

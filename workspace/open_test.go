@@ -11,8 +11,8 @@ import (
 	"github.com/modular-bridging/bridge/registry"
 )
 
-// The registry describes the kit's models as they describe themselves once they are open.
-func TestKitManifestsTellTheTruth(t *testing.T) {
+// The manifests of the kit's models match the specs of the open models.
+func TestKitManifestsMatchModels(t *testing.T) {
 	testenv.Cache(t)
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
 	w := New(Options{})
@@ -34,7 +34,8 @@ func TestKitManifestsTellTheTruth(t *testing.T) {
 			}
 			s := encoder.Spec()
 			if spec = s.Spec; s.Tokens != m.Tokens || s.Image.Width != m.ImageSize {
-				t.Errorf("%s: %d tokens of pictures of %d pixels, the manifest says %d and %d", id, s.Tokens, s.Image.Width, m.Tokens, m.ImageSize)
+				t.Errorf("%s: %d tokens for pictures of %d pixels, the manifest has %d and %d", id, s.Tokens, s.Image.Width,
+					m.Tokens, m.ImageSize)
 			}
 			defer encoder.Close()
 		} else {
@@ -44,17 +45,19 @@ func TestKitManifestsTellTheTruth(t *testing.T) {
 			}
 			s := model.Spec()
 			if spec = s.Spec; s.ContextTokens != m.Context || s.Architecture != m.Architecture || s.EndOfAnswer != m.EndOfAnswer {
-				t.Errorf("%s: context %d, %s, end %q; the manifest says %d, %s, %q", id, s.ContextTokens, s.Architecture, s.EndOfAnswer, m.Context, m.Architecture, m.EndOfAnswer)
+				t.Errorf("%s: context %d, %s, end %q; the manifest has %d, %s, %q",
+					id, s.ContextTokens, s.Architecture, s.EndOfAnswer, m.Context, m.Architecture, m.EndOfAnswer)
 			}
 			defer model.Close()
 		}
 		if spec.Parameters != m.Parameters || spec.Width != m.Width || spec.Family != m.Manifest.Family || spec.ID != id {
-			t.Errorf("%s (%s): %d parameters, width %d; the manifest says %s, %d, %d", spec.ID, spec.Family, spec.Parameters, spec.Width, m.Manifest.Family, m.Parameters, m.Width)
+			t.Errorf("%s (%s): %d parameters, width %d; the manifest has %s, %d, %d",
+				spec.ID, spec.Family, spec.Parameters, spec.Width, m.Manifest.Family, m.Parameters, m.Width)
 		}
 	}
 }
 
-// A recipe takes every transport, and its choice reaches the plugin.
+// A recipe can set every transport, and the plugin's configuration has it.
 func TestRecipesChooseTheTransport(t *testing.T) {
 	w := New(Options{AdapterCommand: []string{"bridge", "adapter", "serve"}})
 	for _, transport := range host.Transports() {
@@ -65,7 +68,7 @@ func TestRecipesChooseTheTransport(t *testing.T) {
 		for _, b := range []recipes.Backbone{r.Vision.Backbone, r.Language.Backbone} {
 			cfg, err := w.pluginConfig(SpecForRecipe(registry.Backbone{}, b, ""), adapters.KindLanguage, "opt", adapters.LoadRequest{})
 			if err != nil || string(cfg.Transport) != transport {
-				t.Errorf("asked for %s, the plugin gets %q, %v", transport, cfg.Transport, err)
+				t.Errorf("with transport %s the plugin gets %q, %v", transport, cfg.Transport, err)
 			}
 		}
 	}

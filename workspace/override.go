@@ -6,8 +6,8 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// overrideAdapters puts the plugins that the options name in the place of the adapters
-// that a bridge was trained with. The frozen models stay the same.
+// overrideAdapters replaces the adapters that a bridge was trained with by the plugins in the
+// options. The frozen models stay the same.
 func (w *Workspace) overrideAdapters(info bridge.Info, o OpenOptions) (bridge.Info, error) {
 	var err error
 	if info.Vision, err = w.overrideAdapter(info.Vision, adapters.KindVision, o.EncoderPlugin); err != nil || info.Language == nil {
@@ -18,8 +18,8 @@ func (w *Workspace) overrideAdapters(info bridge.Info, o OpenOptions) (bridge.In
 	return info, err
 }
 
-// overrideAdapter returns a side that a plugin serves. The plugin is given the folder of
-// the side's model.
+// overrideAdapter returns a side that a plugin serves. The plugin gets the folder of the side's
+// model.
 func (w *Workspace) overrideAdapter(side bridge.Side, kind adapters.ModelKind, plugin string) (bridge.Side, error) {
 	if plugin == "" {
 		return side, nil

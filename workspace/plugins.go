@@ -14,7 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/trust"
 )
 
-// PluginStatus describes a plugin as its manifest, the lock file and its signature do.
+// PluginStatus describes a plugin: its manifest, its pin and its signature.
 type PluginStatus struct {
 	Name         string                `json:"name"`
 	Version      string                `json:"version,omitempty"`
@@ -26,32 +26,34 @@ type PluginStatus struct {
 	Dir          string                `json:"dir,omitempty"`
 	Program      string                `json:"program,omitempty"`
 	Shadows      string                `json:"shadows,omitempty"`
-	Pinned       bool                  `json:"pinned"`              // the lock file has it
-	AsPinned     bool                  `json:"as_pinned,omitempty"` // and it still matches
-	Signed       bool                  `json:"signed"`              // a signature by a key that the user trusts matches
+	Pinned       bool                  `json:"pinned"`              // the lock file pins it
+	AsPinned     bool                  `json:"as_pinned,omitempty"` // it matches its pin
+	Signed       bool                  `json:"signed"`              // its signature matches, and the user trusts the key
 	Environment  []string              `json:"environment,omitempty"`
 	Network      bool                  `json:"network"`
 	Description  string                `json:"description,omitempty"`
 	License      string                `json:"license,omitempty"`
 	Homepage     string                `json:"homepage,omitempty"`
 	PublicKey    string                `json:"public_key,omitempty"`
-	Signature    string                `json:"signature,omitempty"` // in words: who signed it, and whether that matches
-	Digest       string                `json:"digest,omitempty"`    // if its files were read
-	Problem      string                `json:"problem,omitempty"`   // why it would not start, or its manifest cannot be read
+	Signature    string                `json:"signature,omitempty"` // text: who signed it, and whether the signature matches
+	Digest       string                `json:"digest,omitempty"`    // empty if its files were not read
+	Problem      string                `json:"problem,omitempty"`   // why it would not start, or why its manifest cannot be read
 
-	Allowed []string `json:"-"` // variables that it may see beside those that all plugins see
-	Wanted  []string `json:"-"` // variables that it asks for and may not see
+	Allowed []string `json:"-"` // variables that it may see, in addition to those of all plugins
+	Denied  []string `json:"-"` // variables that it requests but may not see
 }
 
-// statusOf returns what a plugin's manifest and the lock file say, without reading its
-// other files.
+// statusOf returns the status of a plugin from its manifest and the lock file, without reading
+// its other files.
 func statusOf(found store.Plugin, lock lockfile.Lock, policy trust.Policy) PluginStatus {
 	m := found.Manifest
 	_, pinned := lock.Plugins[found.Name]
-	return PluginStatus{Name: found.Name, Version: m.Version, Kind: m.Kind, Families: m.Families, Protocol: m.Protocol, Capabilities: m.Capabilities,
+	return PluginStatus{
+		Name: found.Name, Version: m.Version, Kind: m.Kind, Families: m.Families, Protocol: m.Protocol, Capabilities: m.Capabilities,
 		Place: found.Place, Dir: found.Dir, Program: found.Program, Shadows: found.Shadows, Pinned: pinned,
-		Environment: m.Environment, Network: m.Network, Description: m.Description, License: m.License, Homepage: m.Homepage, PublicKey: m.PublicKey,
-		Allowed: policy.AllowedVariables(found), Wanted: policy.MissingVariables(found)}
+		Environment: m.Environment, Network: m.Network, Description: m.Description, License: m.License,
+		Homepage: m.Homepage, PublicKey: m.PublicKey, Allowed: policy.AllowedVariables(found), Denied: policy.MissingVariables(found),
+	}
 }
 
 // examine reads a plugin's files and reports whether it would start.
@@ -84,8 +86,8 @@ func examinePlugin(found store.Plugin, policy trust.Policy) (trust.Verdict, erro
 	return v, err
 }
 
-// checkPlugin compares a plugin's files with lock and signature. What its build makes
-// need not be there. Nothing is logged about plugins that are not locked.
+// checkPlugin compares a plugin's files with its pin and its signature. The files that its build
+// makes may be missing. It logs nothing about plugins that are not locked.
 func checkPlugin(found store.Plugin, policy trust.Policy) (trust.Verdict, error) {
 	policy.Log = nil
 	return trust.NewGuard(found, policy).Check()
@@ -101,9 +103,9 @@ func (w *Workspace) lockAndPolicy() (lockfile.Lock, trust.Policy, error) {
 	return lock, policy, err
 }
 
-// Plugins returns the plugins of the project and of the user, and those whose manifest
-// cannot be read, with the problem. None is run. The files of plugins that are pinned or
-// signed are read, and of all plugins if all is true.
+// Plugins returns the plugins of the project and of the user, without running them. If a
+// manifest cannot be read, the plugin's Problem says why. Plugins reads the files of pinned and
+// signed plugins, or of all plugins if all is true.
 func (w *Workspace) Plugins(all bool) ([]PluginStatus, error) {
 	found, broken, err := store.Default().List()
 	if err != nil {
@@ -127,7 +129,7 @@ func (w *Workspace) Plugins(all bool) ([]PluginStatus, error) {
 	return list, nil
 }
 
-// Plugin returns one plugin, by name or path. Its files are read; it is not run.
+// Plugin returns a plugin by name or path. It reads the plugin's files and does not run it.
 func (w *Workspace) Plugin(name string) (PluginStatus, error) {
 	found, err := store.Default().Find(name)
 	if err != nil {
@@ -142,8 +144,8 @@ func (w *Workspace) Plugin(name string) (PluginStatus, error) {
 	return s, nil
 }
 
-// AddPlugin copies a built plugin, a folder or an executable, into the project or the
-// user's folder, and returns who signed it. An empty name keeps the plugin's own.
+// AddPlugin copies a built plugin, a folder or an executable, into the project's or the user's
+// folder, and returns who signed it. If name is empty, the plugin keeps its own name.
 func (w *Workspace) AddPlugin(path, name string, to store.Place) (store.Added, release.Signer, error) {
 	policy, err := w.Policy(PluginConstraints{})
 	if err != nil {
@@ -157,8 +159,8 @@ func (w *Workspace) AddPlugin(path, name string, to store.Place) (store.Added, r
 	return added, signer, err
 }
 
-// RemovePlugin deletes a plugin's folder and its pin. An empty place is that in which the
-// plugin is.
+// RemovePlugin deletes a plugin's folder and its pin. If from is empty, the plugin may be in
+// either place.
 func (w *Workspace) RemovePlugin(name string, from store.Place) (dir string, err error) {
 	if dir, err = store.Default().Remove(name, from); err != nil {
 		return "", err
@@ -168,7 +170,7 @@ func (w *Workspace) RemovePlugin(name string, from store.Place) (dir string, err
 		return dir, err
 	}
 	if _, err := store.Default().Find(name); err == nil {
-		return dir, nil // another plugin of that name is left, and has to be as pinned
+		return dir, nil // another plugin of this name is left, and the pin applies to it
 	}
 	delete(lock.Plugins, name)
 	return dir, lockfile.Write(lockfile.Name, lock)
@@ -178,13 +180,13 @@ func (w *Workspace) RemovePlugin(name string, from store.Place) (dir string, err
 type PluginPin struct {
 	Name    string
 	Digest  string
-	New     bool     // it was not pinned
-	Changes []string // since it was pinned
-	Left    []string // what in its folder is not part of it
+	New     bool     // it was not pinned before
+	Changes []string // differences from the old pin
+	Left    []string // paths in its folder that are not part of the plugin
 }
 
-// LockPlugins pins plugins, by name or path, as they are in the project's lock file.
-// Without names it pins all. On an error nothing is written.
+// LockPlugins pins plugins, by name or path, in the project's lock file. Without names it pins
+// all plugins. After an error the lock file is unchanged.
 func (w *Workspace) LockPlugins(names []string) ([]PluginPin, error) {
 	found, err := pluginsNamed(names)
 	if err != nil {
@@ -195,7 +197,8 @@ func (w *Workspace) LockPlugins(names []string) ([]PluginPin, error) {
 		return nil, err
 	}
 	if len(found) == 0 {
-		return nil, adapters.Errorf(adapters.NotFound, "there are no plugins to pin").WithRemedy("name one by its path, or add one: bridge plugin add PATH")
+		return nil, adapters.Errorf(adapters.NotFound, "no plugins to pin").
+			WithRemedy("pass the path of a plugin, or add one: bridge plugin add PATH")
 	}
 	if lock.Plugins == nil {
 		lock.Plugins = map[string]store.Pin{}
@@ -217,8 +220,9 @@ func (w *Workspace) LockPlugins(names []string) ([]PluginPin, error) {
 	return pins, lockfile.Write(lockfile.Name, lock)
 }
 
-// CheckPins returns the names of the plugins that are as pinned. The error names those
-// that are not, and, if no names are given, those that are pinned and missing.
+// CheckPins returns the names of the plugins that match their pins. The error lists the plugins
+// that do not. Without names, CheckPins checks all plugins, and the error also lists pinned
+// plugins that are missing.
 func (w *Workspace) CheckPins(names []string) (asPinned []string, err error) {
 	found, err := pluginsNamed(names)
 	if err != nil {
@@ -244,8 +248,10 @@ func (w *Workspace) CheckPins(names []string) (asPinned []string, err error) {
 	}
 	if len(names) == 0 {
 		for _, name := range slices.Sorted(maps.Keys(missing)) {
-			problems = append(problems, adapters.Errorf(adapters.NotFound, "plugin %s is pinned, and not in %s or the user's", name, filepath.Clean(store.Default().Project)).
-				WithRemedy("put it back, or name its path to check it; bridge plugin remove %s ends the pin", name))
+			problems = append(problems, adapters.Errorf(adapters.NotFound,
+				"plugin %s is pinned, but it is not in %s or in the user's folder",
+				name, filepath.Clean(store.Default().Project)).
+				WithRemedy("put it back, or pass its path; to delete the pin: bridge plugin remove %s", name))
 		}
 	}
 	return asPinned, errors.Join(problems...)

@@ -24,22 +24,21 @@ import (
 	"github.com/modular-bridging/bridge/plugins/trust"
 )
 
-// TargetOptions say what the conformance suite runs on, in addition to the plugin itself.
+// TargetOptions describe how the conformance suite runs a plugin.
 type TargetOptions struct {
 	Checkpoint string             // folder to load; empty: the manifest's, else that of the first golden folder
 	Golden     []string           // folders whose cases are run
 	Kind       adapters.ModelKind // empty: the manifest's
-	Family     string             // of a program that serves several; empty: the manifest's first
+	Family     string             // family of a program that serves several; empty: the manifest's first
 	Backend    string
-	BuildLog   io.Writer // output of a project's build
+	BuildLog   io.Writer // receives the output of a project's build
 }
 
-// builtInPrefix marks a family of this binary.
+// builtInPrefix is the prefix of a family of this binary.
 const builtInPrefix = "builtin:"
 
-// PluginTarget finds the plugin that a path means and checks that it may run. The path is
-// an executable, a plugin's folder, an author's project, which is built first, or
-// "builtin:FAMILY".
+// PluginTarget finds a plugin for the conformance suite and checks that it may run. path is an
+// executable, a plugin's folder, an author's project, which is built first, or "builtin:FAMILY".
 func (w *Workspace) PluginTarget(ctx context.Context, path string, o TargetOptions) (conformance.Target, error) {
 	if err := w.checkBeforeBuild(path); err != nil {
 		return conformance.Target{}, err
@@ -69,8 +68,8 @@ func (w *Workspace) PluginTarget(ctx context.Context, path string, o TargetOptio
 	return target, err
 }
 
-// checkpoint returns the folder to load: the caller's, the manifest's, that of a golden
-// folder, or none.
+// checkpoint returns the folder to load: from the options, the manifest or a golden folder. It
+// is empty if there is none.
 func (o TargetOptions) checkpoint(manifest string) (string, error) {
 	switch {
 	case o.Checkpoint != "":
@@ -87,7 +86,7 @@ func (o TargetOptions) checkpoint(manifest string) (string, error) {
 	return "", nil
 }
 
-// findTarget finds a plugin, and builds it if it is a project. Its Load names the
+// findTarget finds a plugin and builds it if it is a project. The target's Load has the
 // manifest's checkpoint.
 func (w *Workspace) findTarget(ctx context.Context, path string, buildLog io.Writer) (conformance.Target, error) {
 	if name, ok := strings.CutPrefix(path, builtInPrefix); ok {
@@ -97,7 +96,7 @@ func (w *Workspace) findTarget(ctx context.Context, path string, buildLog io.Wri
 	if err != nil {
 		e := adapters.Errorf(adapters.NotFound, "no plugin %q: %w", path, err)
 		if installed, err := store.Default().Find(path); err == nil {
-			return conformance.Target{}, e.WithRemedy("name the folder of the one that is installed: bridge plugin test %s", installed.Dir)
+			return conformance.Target{}, e.WithRemedy("to test the installed plugin, name its folder: bridge plugin test %s", installed.Dir)
 		}
 		return conformance.Target{}, e.WithRemedy("name an executable, a plugin's folder or project, or builtin:FAMILY")
 	}
@@ -108,7 +107,7 @@ func (w *Workspace) findTarget(ctx context.Context, path string, buildLog io.Wri
 	return conformance.Target{Config: host.Config{Name: filepath.Base(path), Path: path}}, err
 }
 
-// builtInTarget returns a family of this binary, in a process of its own and in this one.
+// builtInTarget returns a family of this binary, both in its own process and in this one.
 func (w *Workspace) builtInTarget(name string) (conformance.Target, error) {
 	var names []string
 	for _, f := range builtin.Families() {
@@ -119,11 +118,12 @@ func (w *Workspace) builtInTarget(name string) (conformance.Target, error) {
 		cfg, err := w.pluginConfig(OpenSpec{}, f.Kind, f.Name, adapters.LoadRequest{})
 		return conformance.Target{Config: cfg, InProcess: &f, Kind: f.Kind}, err
 	}
-	return conformance.Target{}, OptionErrorf("no built-in adapter %q%s (there are %s)", name, didyoumean.Hint(name, names), strings.Join(names, ", "))
+	return conformance.Target{}, OptionErrorf("no built-in adapter %q%s (the adapters are %s)",
+		name, didyoumean.Hint(name, names), strings.Join(names, ", "))
 }
 
-// projectTarget returns a plugin's folder: with a plugin.toml, whose build command is run
-// first, or with one executable named bridge-adapter-NAME.
+// projectTarget returns the plugin in a folder. It runs the build command of plugin.toml first.
+// A folder without plugin.toml must have one executable named bridge-adapter-NAME.
 func projectTarget(ctx context.Context, dir string, buildLog io.Writer) (conformance.Target, error) {
 	if _, err := os.Lstat(filepath.Join(dir, manifest.File)); errors.Is(err, fs.ErrNotExist) {
 		return executableTarget(dir)
@@ -153,21 +153,21 @@ func executableTarget(dir string) (conformance.Target, error) {
 		err = fmt.Errorf("it has no plugin.toml and %d executables named %sNAME", len(paths), manifest.Prefix)
 	}
 	if err != nil {
-		return conformance.Target{}, adapters.Errorf(adapters.NotFound, "%s is no plugin's folder: %w", dir, err).
+		return conformance.Target{}, adapters.Errorf(adapters.NotFound, "%s is not a plugin's folder: %w", dir, err).
 			WithRemedy("name a folder with a plugin.toml, or the executable itself")
 	}
 	path, err := filepath.Abs(paths[0])
 	return conformance.Target{Config: host.Config{Name: filepath.Base(path), Path: path}}, err
 }
 
-// checkBeforeBuild checks a plugin whose build command is about to run, if only locked or
-// signed plugins may start.
+// checkBeforeBuild checks a plugin before its build command runs, if a lock or a signature is
+// required.
 func (w *Workspace) checkBeforeBuild(path string) error {
 	policy, err := w.Policy(PluginConstraints{})
 	if err != nil || !policy.Locked && !policy.RequireSigned || !isFile(filepath.Join(path, manifest.File)) {
 		return err
 	}
-	found, err := storedAt(path)
+	found, err := findByPath(path)
 	if err != nil || found.Manifest.Build.Command == "" {
 		return err
 	}
@@ -175,10 +175,10 @@ func (w *Workspace) checkBeforeBuild(path string) error {
 	return err
 }
 
-// checkBeforeTest checks a plugin once before the conformance suite starts it in ways of
-// its own, and confines it if a sandbox is required.
+// checkBeforeTest checks a plugin once before the conformance suite starts it, and sets up the
+// sandbox if it is required.
 func (w *Workspace) checkBeforeTest(target *conformance.Target, folders []string) error {
-	found, err := storedAt(target.Config.Path)
+	found, err := findByPath(target.Config.Path)
 	if err != nil {
 		return err
 	}
@@ -207,8 +207,8 @@ func (w *Workspace) checkBeforeTest(target *conformance.Target, folders []string
 	return err
 }
 
-// storedAt finds the plugin at a path, which may have no slash.
-func storedAt(path string) (store.Plugin, error) {
+// findByPath finds the plugin at a path. The path may have no slash.
+func findByPath(path string) (store.Plugin, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return store.Plugin{}, err
@@ -216,7 +216,7 @@ func storedAt(path string) (store.Plugin, error) {
 	return store.Default().Find(path)
 }
 
-// absolute is filepath.Abs, except that an empty path stays empty.
+// absolute is like filepath.Abs, except that an empty path stays empty.
 func absolute(path string) (string, error) {
 	if path == "" {
 		return "", nil

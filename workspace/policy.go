@@ -14,22 +14,22 @@ import (
 	"github.com/modular-bridging/bridge/registry"
 )
 
-// PluginConstraints are the requirements on a plugin that come from a recipe, in
-// addition to the user's settings.
+// PluginConstraints are requirements on a plugin that come from a recipe, in addition to the
+// user's settings.
 type PluginConstraints struct {
 	Locked      bool
 	Sandbox     trust.Sandbox
-	Environment []string      // variables that it may see beside those that all plugins see
-	Trained     trust.Trained // the plugin as it was in training; zero: not known
+	Environment []string      // variables that the plugin may see, in addition to those of all plugins
+	Trained     trust.Trained // the plugin in training; zero if unknown
 }
 
-// constraintsOf returns what a recipe's table requires.
+// constraintsOf returns the constraints in a recipe's table.
 func constraintsOf(b recipes.Backbone) PluginConstraints {
 	return PluginConstraints{Locked: b.Locked, Sandbox: trust.Sandbox(b.Sandbox), Environment: b.Environment}
 }
 
-// Policy returns what a plugin must fulfil: the user's settings, those of the workspace,
-// and the constraints. Each can require more; only the workspace's own can turn the
+// Policy combines the requirements on a plugin: the user's settings, the workspace's settings
+// and the constraints. Each can add requirements. Only the workspace's settings can turn the
 // sandbox off.
 func (w *Workspace) Policy(c PluginConstraints) (trust.Policy, error) {
 	settings, err := trust.ReadSettings(registry.ConfigDir())
@@ -48,8 +48,8 @@ func (w *Workspace) Policy(c PluginConstraints) (trust.Policy, error) {
 	return trust.Policy{Settings: settings, LockFile: lockfile.Name, Environment: c.Environment, Trained: c.Trained, Log: w.log}, nil
 }
 
-// guard completes the configuration of a plugin that is to load a model: the plugin is
-// checked before each start, and sees the environment that the policy allows.
+// guard completes the configuration of a plugin that will load a model. The plugin is checked
+// before each start, and gets only the environment variables that the policy allows.
 func (w *Workspace) guard(cfg *host.Config, found store.Plugin, c PluginConstraints) error {
 	policy, err := w.Policy(c)
 	if err != nil {
@@ -62,7 +62,7 @@ func (w *Workspace) guard(cfg *host.Config, found store.Plugin, c PluginConstrai
 	if policy.Sandbox == trust.SandboxOn {
 		policy.Libraries = backends.Probe().Folders
 	}
-	w.logSurprises(found, policy)
+	w.logPluginNotes(found, policy)
 	cfg.Name, cfg.Version, cfg.Path = found.Name, found.Manifest.Version, found.Program
 	if len(found.Manifest.Families) > 1 {
 		cfg.Family = found.Manifest.Families[0]
@@ -74,7 +74,7 @@ func (w *Workspace) guard(cfg *host.Config, found store.Plugin, c PluginConstrai
 	return nil
 }
 
-// checkStartable returns at once the error that every start would return.
+// checkStartable returns the error that every start of the plugin would return.
 func checkStartable(found store.Plugin, policy trust.Policy) error {
 	attached, err := host.Attached(found.Name)
 	if err != nil {
@@ -85,24 +85,30 @@ func checkStartable(found store.Plugin, policy trust.Policy) error {
 		return cmp.Or(found.CheckBuilt(), err)
 	}
 	if policy.Locked || policy.RequireSigned || policy.Sandbox == trust.SandboxOn {
-		return adapters.Errorf(adapters.Unsupported, "plugin %s already runs (BRIDGE_REATTACH), so it can be neither checked nor confined, as is required", found.Name).
-			WithRemedy("unset BRIDGE_REATTACH, or require neither lock nor signature nor sandbox")
+		return adapters.Errorf(adapters.Unsupported,
+			"plugin %s already runs (BRIDGE_REATTACH), so it cannot be checked or confined as required",
+			found.Name).
+			WithRemedy("unset BRIDGE_REATTACH, or do not require a lock, a signature or the sandbox")
 	}
 	pinned, err := policy.Pinned(found)
 	if err == nil && pinned {
-		err = adapters.Errorf(adapters.Unsupported, "plugin %s already runs (BRIDGE_REATTACH), so it cannot be compared with %s, which pins it", found.Name, policy.LockFile).
-			WithRemedy("unset BRIDGE_REATTACH; or, to work on the plugin, take [plugins.%s] out of %s until you lock it anew", found.Name, policy.LockFile)
+		err = adapters.Errorf(adapters.Unsupported,
+			"plugin %s already runs (BRIDGE_REATTACH), so it cannot be compared with %s, which pins it",
+			found.Name, policy.LockFile).
+			WithRemedy("unset BRIDGE_REATTACH; or, to work on the plugin, remove [plugins.%s] from %s until you lock it again",
+				found.Name, policy.LockFile)
 	}
 	return err
 }
 
-// logSurprises reports what about a plugin may not be as the user thinks.
-func (w *Workspace) logSurprises(found store.Plugin, policy trust.Policy) {
+// logPluginNotes logs facts about a plugin that can surprise the user.
+func (w *Workspace) logPluginNotes(found store.Plugin, policy trust.Policy) {
 	if found.Shadows != "" {
-		w.log.Warn("two plugins have the name: the project's is used", "plugin", found.Name, "used", found.Dir, "not used", found.Shadows)
+		w.log.Warn("two plugins have this name; the project's is used", "plugin", found.Name, "used", found.Dir, "not used", found.Shadows)
 	}
-	if wanted := policy.MissingVariables(found); len(wanted) > 0 {
-		w.log.Info("the plugin asks for variables that it does not see; `environment` in the recipe or in "+trust.SettingsFile+" lets it",
-			"plugin", found.Name, "variables", strings.Join(wanted, " "))
+	if denied := policy.MissingVariables(found); len(denied) > 0 {
+		w.log.Info("the plugin requests variables that it may not see; "+
+			"allow them with `environment` in the recipe or in "+trust.SettingsFile,
+			"plugin", found.Name, "variables", strings.Join(denied, " "))
 	}
 }

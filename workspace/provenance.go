@@ -18,11 +18,10 @@ import (
 	"github.com/modular-bridging/bridge/train"
 )
 
-// This file finds the frozen models and plugins that a bridge was trained with, when the
-// bridge is opened.
+// This file finds the frozen models and plugins that a bridge was trained with.
 
-// BridgeDir returns the folder of the bridge that a MODEL names: a run's, a bridge's
-// own, or one of the kit's.
+// BridgeDir returns the folder of a bridge. model is a run folder, a bridge's own folder, or a
+// bridge of the kit ("kit:stage2").
 func (w *Workspace) BridgeDir(ctx context.Context, model string) (string, error) {
 	if name, ok := strings.CutPrefix(model, "kit:"); ok {
 		return kitBridge(ctx, name)
@@ -32,11 +31,11 @@ func (w *Workspace) BridgeDir(ctx context.Context, model string) (string, error)
 	}
 	if isFile(model) {
 		return "", adapters.Errorf(adapters.Unsupported, "%s is a file, want a folder", model).
-			WithRemedy("a .pth file of LAVIS becomes a MODEL with: bridge convert %s DIR --encoder ID --llm ID", model)
+			WithRemedy("convert a .pth file of LAVIS first: bridge convert %s DIR --encoder ID --llm ID", model)
 	}
 	if !isDir(model) {
-		return "", adapters.Errorf(adapters.NotFound, "no model %q: there is no such folder", model).
-			WithRemedy("name a run folder, its bridge folder, a folder with a BLIP-2 that transformers saved, kit:stage1 or kit:stage2")
+		return "", adapters.Errorf(adapters.NotFound, "no model %q: no such folder", model).
+			WithRemedy("name a run folder, its bridge folder, a BLIP-2 folder saved by transformers, kit:stage1 or kit:stage2")
 	}
 	return model, nil
 }
@@ -49,13 +48,13 @@ func kitBridge(ctx context.Context, name string) (string, error) {
 	dir = filepath.Join(dir, name)
 	if !isDir(dir) {
 		return "", adapters.Errorf(adapters.NotFound, "the kit has no bridge \"kit:%s\"", name).
-			WithRemedy("the kit's bridges are kit:stage1 and kit:stage2; `make kit` builds them")
+			WithRemedy("use kit:stage1 or kit:stage2; if they are missing, build them with `make kit`")
 	}
 	return dir, nil
 }
 
-// BridgeInfo reads what the bridge that a MODEL names was trained with. Paths are those
-// of today: see [Options.Relocations].
+// BridgeInfo returns the record of how a bridge was trained. model is as for
+// [Workspace.BridgeDir]. Paths are current: see [Options.Relocations].
 func (w *Workspace) BridgeInfo(ctx context.Context, model string) (bridge.Info, error) {
 	dir, err := w.BridgeDir(ctx, model)
 	if err != nil {
@@ -64,8 +63,8 @@ func (w *Workspace) BridgeInfo(ctx context.Context, model string) (bridge.Info, 
 	return w.readInfo(dir)
 }
 
-// LoadBridge loads the bridge that a MODEL names, without its frozen models. The caller
-// closes it.
+// LoadBridge loads a bridge without its frozen models. model is as for [Workspace.BridgeDir].
+// The caller closes the bridge.
 func (w *Workspace) LoadBridge(ctx context.Context, backend compute.Backend, model string) (*bridge.Bridge, error) {
 	dir, err := w.BridgeDir(ctx, model)
 	if err != nil {
@@ -82,7 +81,7 @@ func (w *Workspace) LoadBridge(ctx context.Context, backend compute.Backend, mod
 	return b, nil
 }
 
-// readInfo reads what the bridge in a folder was trained with.
+// readInfo returns the record of how the bridge in a folder was trained, with current paths.
 func (w *Workspace) readInfo(dir string) (bridge.Info, error) {
 	info, _, err := bridge.ReadInfo(dir)
 	if err != nil {
@@ -91,8 +90,8 @@ func (w *Workspace) readInfo(dir string) (bridge.Info, error) {
 	return info, w.resolveInfo(dir, &info)
 }
 
-// resolveInfo completes what was read from a bridge's folder: with the lock of the run
-// that it lies in, and with the paths of today.
+// resolveInfo completes the record in a bridge's folder with the lock of its run, and sets
+// current paths.
 func (w *Workspace) resolveInfo(dir string, info *bridge.Info) error {
 	run, l, err := runOf(dir)
 	if err != nil {
@@ -112,8 +111,8 @@ func (w *Workspace) resolveInfo(dir string, info *bridge.Info) error {
 	return rejectBundledPlugin(run, *info)
 }
 
-// resolveSide completes a side. Bridges of older versions do not record what a plugin
-// was; the locks of their runs do.
+// resolveSide completes a side. Bridges of older versions do not record the version and digest
+// of a plugin, but the locks of their runs do.
 func (w *Workspace) resolveSide(side *bridge.Side, locked lockfile.Entry) {
 	if side.Plugin != "" && side.PluginDigest == "" && side.Digest == locked.Digest {
 		side.PluginVersion, side.PluginDigest, side.PluginParts = locked.PluginVersion, locked.PluginDigest, locked.PluginParts
@@ -121,9 +120,8 @@ func (w *Workspace) resolveSide(side *bridge.Side, locked lockfile.Entry) {
 	side.Path, side.Plugin = w.options.Relocations.resolve(side.Path), w.options.Relocations.resolve(side.Plugin)
 }
 
-// rejectBundledPlugin refuses a bridge whose plugin lies in the folder that the bridge was
-// read from, or in its run's. A user who opens a model does not mean to run a program
-// that came with it.
+// rejectBundledPlugin returns an error if a bridge's plugin is in the folder of the bridge or
+// of its run. A user who opens a model does not expect to run a program that came with it.
 func rejectBundledPlugin(folder string, info bridge.Info) error {
 	sides := []bridge.Side{info.Vision}
 	if info.Language != nil {
@@ -131,16 +129,16 @@ func rejectBundledPlugin(folder string, info bridge.Info) error {
 	}
 	for _, side := range sides {
 		if filepath.IsAbs(side.Plugin) && bridge.Inside(folder, side.Plugin) {
-			return adapters.Errorf(adapters.Invalid, "the bridge in %s brings the plugin of %s along, %s: a model's folder has no programs to run", folder, side.ID, side.Plugin).
-				WithRemedy("if you trust it, `bridge plugin add %s` it, and name it with --moved %s=NAME", side.Plugin, side.Plugin)
+			return adapters.Errorf(adapters.Invalid, "%s contains the plugin of %s, %s: bridge runs no program from a model's folder",
+				folder, side.ID, side.Plugin).
+				WithRemedy("if you trust it: bridge plugin add %s, then use it with --moved %s=NAME", side.Plugin, side.Plugin)
 		}
 	}
 	return nil
 }
 
-// runOf finds the run that a bridge's folder lies in, RUN/bridge or RUN/checkpoints/STEP,
-// and reads its lock. For a folder outside any run it returns the folder and an empty
-// lock.
+// runOf finds the run of a bridge's folder, RUN/bridge or RUN/checkpoints/STEP, and reads its
+// lock. For a folder outside any run it returns the folder itself and an empty lock.
 func runOf(dir string) (folder string, l lockfile.Lock, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return "", l, err
@@ -150,15 +148,15 @@ func runOf(dir string) (folder string, l lockfile.Lock, err error) {
 			continue
 		}
 		l, err := lockfile.ReadProject(filepath.Join(run, lockfile.Name))
-		if err != nil || l.Vision.ID != "" { // a lock without models is a project's
+		if err != nil || l.Vision.ID != "" { // a lock without models belongs to a project
 			return run, l, err
 		}
 	}
 	return dir, l, nil
 }
 
-// constraintsOfRun reads what the recipe of a bridge's run requires of a plugin. It holds
-// for everyone who uses the bridge. A folder outside any run requires nothing.
+// constraintsOfRun reads the plugin constraints in the recipe of a bridge's run. They apply to
+// everyone who uses the bridge. A folder outside any run has no constraints.
 func constraintsOfRun(dir string, kind adapters.ModelKind) (PluginConstraints, error) {
 	run, l, err := runOf(dir)
 	if err != nil || l.Vision.ID == "" {
@@ -172,8 +170,8 @@ func constraintsOfRun(dir string, kind adapters.ModelKind) (PluginConstraints, e
 	return constraintsIn(doc, table[kind]), nil
 }
 
-// constraintsIn reads the constraints in a recipe's table. The other keys of a recipe that
-// another version of bridge resolved need not be known.
+// constraintsIn reads the constraints in a recipe's table. It ignores other keys, because
+// another version of bridge may have written them.
 func constraintsIn(doc *stricttoml.Document, table string) (c PluginConstraints) {
 	if v, ok := doc.Value(table + ".locked"); ok {
 		c.Locked = v == true
@@ -198,8 +196,8 @@ func checkPresent(side bridge.Side, kind adapters.ModelKind) error {
 		if _, err := os.Stat(path); path == "" || err == nil || what == "plugin" && !strings.Contains(path, "/") {
 			return nil
 		}
-		return adapters.Errorf(adapters.NotFound, "the %s of the bridge's %s %s was not found at %s", what, kind, side.ID, path).
-			WithRemedy("put it back, or say where it is now: --moved %s=%s", path, remedy)
+		return adapters.Errorf(adapters.NotFound, "%s for %s %s not found at %s", what, kind, side.ID, path).
+			WithRemedy("put it back, or pass its new path: --moved %s=%s", path, remedy)
 	}
 	if err := check("plugin", side.Plugin, "PATH, or =NAME of one that `bridge plugin list` shows"); err != nil {
 		return err
@@ -207,13 +205,13 @@ func checkPresent(side bridge.Side, kind adapters.ModelKind) error {
 	return check("folder", side.Path, "DIR")
 }
 
-// TrainedPlugin returns the plugin behind a side as it was in training.
+// TrainedPlugin returns the record of the plugin that served a side in training.
 func TrainedPlugin(side bridge.Side) trust.Trained {
 	return trust.Trained{Version: side.PluginVersion, Digest: side.PluginDigest, Parts: side.PluginParts}
 }
 
-// ProjectDir returns the working folder. Paths inside it are stored as relative paths, so
-// that it can be moved. It is empty if the system does not name it.
+// ProjectDir returns the working folder, or "" if the system does not know it. Paths inside it
+// are stored as relative paths, so that the folder can be moved.
 func ProjectDir() string {
 	dir, err := os.Getwd()
 	if err != nil {

@@ -7,22 +7,22 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Relocations are folders and files that lie elsewhere than a run recorded.
+// Relocations are the new paths of folders and files that a run recorded under other paths.
 type Relocations []relocation
 
-// relocation is a pair of paths: absolute, except that to may be the name of a plugin.
+// relocation is a pair of absolute paths. to may also be the name of a plugin.
 type relocation struct{ from, to string }
 
-// ParseRelocations reads pairs OLD=NEW. Both are paths, absolute or from the working
-// folder; NEW may also be the name of a plugin.
+// ParseRelocations parses pairs OLD=NEW. Both are paths, absolute or relative to the working
+// folder. NEW may also be the name of a plugin.
 func ParseRelocations(pairs []string) (Relocations, error) {
 	var all Relocations
 	for _, pair := range pairs {
 		from, to, ok := strings.Cut(pair, "=")
 		if !ok || from == "" || to == "" {
-			return nil, adapters.Errorf(adapters.Invalid, "%q is no relocation, want OLD=NEW", pair)
+			return nil, adapters.Errorf(adapters.Invalid, "got %q, want OLD=NEW", pair)
 		}
-		from, err := filepath.Abs(from) // runs are read likewise: their relative paths become absolute
+		from, err := filepath.Abs(from) // the paths that are read from runs are absolute too
 		if err != nil {
 			return nil, err
 		}
@@ -36,7 +36,7 @@ func ParseRelocations(pairs []string) (Relocations, error) {
 	return all, nil
 }
 
-// resolve returns where a recorded path is now.
+// resolve returns the current path for a recorded path.
 func (r Relocations) resolve(path string) string {
 	for _, pair := range r {
 		below, err := filepath.Rel(pair.from, path)

@@ -20,28 +20,27 @@ import (
 	"github.com/modular-bridging/bridge/train/metrics"
 )
 
-// Options say what a workspace tells its user, and what the user requires. The zero
-// value is ready to use.
+// Options are the settings of a workspace. The zero value is ready to use.
 type Options struct {
-	// Log receives warnings and messages, and what plugins print; nil discards them.
+	// Log receives messages, and the output of plugins; nil discards them.
 	Log *slog.Logger
-	// Progress shows long work; nil shows nothing.
+	// Progress shows the progress of long work; nil shows nothing.
 	Progress metrics.Progress
-	// Trust holds requirements on plugins in addition to the user's settings.
+	// Trust holds requirements on plugins, in addition to the user's settings.
 	Trust trust.Settings
-	// Relocations say where things are now that a run names by an older path.
+	// Relocations hold the new paths of files that a run recorded under other paths.
 	Relocations Relocations
-	// Families are adapters of the program's own, in addition to the built-in ones. They
-	// run in this process.
+	// Families are adapters of the program, in addition to the built-in ones. They run in
+	// this process.
 	Families []adapters.Family
-	// AdapterCommand is the command that serves a built-in adapter family in a process of
-	// its own; the family's name is appended. The program bridge gives itself with
-	// "adapter serve". If it is empty, built-in adapters run in this process, whatever
-	// isolation a recipe or a caller asks for.
+	// AdapterCommand is the command that serves a built-in adapter family in its own
+	// process; the family's name is appended. The program bridge uses itself with
+	// "adapter serve". If it is empty, built-in adapters always run in this process, even
+	// if a recipe or a caller asks for isolation.
 	AdapterCommand []string
 }
 
-// Workspace opens models by name. Its methods may be called from several goroutines.
+// Workspace opens models by name. Its methods are safe for concurrent use.
 type Workspace struct {
 	options  Options
 	logs     *logmux.Handler
@@ -52,7 +51,7 @@ type Workspace struct {
 	interrupt interrupt
 }
 
-// New returns a workspace. Nothing is read until it is used.
+// New returns a workspace. It reads nothing until it is used.
 func New(o Options) *Workspace {
 	first := slog.DiscardHandler
 	if o.Log != nil {
@@ -62,12 +61,17 @@ func New(o Options) *Workspace {
 		o.Progress = metrics.Silent()
 	}
 	logs := logmux.New(first)
-	return &Workspace{options: o, logs: logs, log: slog.New(logs), registry: sync.OnceValues(func() (*registry.Registry, error) {
-		return newRegistry(append(builtin.Families(), o.Families...))
-	})}
+	w := &Workspace{options: o, logs: logs, log: slog.New(logs)}
+	w.registry = sync.OnceValues(func() (*registry.Registry, error) { return newRegistry(w.families()) })
+	return w
 }
 
-// newRegistry builds the registry of this machine.
+// families returns the built-in families and those of the program.
+func (w *Workspace) families() []adapters.Family {
+	return append(builtin.Families(), w.options.Families...)
+}
+
+// newRegistry returns the registry of this machine.
 func newRegistry(families []adapters.Family) (*registry.Registry, error) {
 	o := registry.Default()
 	o.Families = families
@@ -79,20 +83,20 @@ func newRegistry(families []adapters.Family) (*registry.Registry, error) {
 	return registry.New(o)
 }
 
-// Registry returns the models that this machine knows by id. It is read once.
+// Registry returns the registry of this machine's models. It is read once.
 func (w *Workspace) Registry() (*registry.Registry, error) { return w.registry() }
 
-// Log returns the logger of the workspace. It also writes to the files that [Workspace.LogTo]
-// has added.
+// Log returns the logger of the workspace. It also writes to the files added with
+// [Workspace.LogTo].
 func (w *Workspace) Log() *slog.Logger { return w.log }
 
-// Progress returns what shows long work.
+// Progress returns the progress display of the workspace.
 func (w *Workspace) Progress() metrics.Progress { return w.options.Progress }
 
-// LogTo appends all messages to a file too, debug messages included, until stop is
-// called. Calls of adapters are among them if the workspace's own log shows them. only
-// writes to the file alone.
-func (w *Workspace) LogTo(file string) (only *slog.Logger, stop func(), err error) {
+// LogTo also appends all messages, including debug messages, to a file until stop is called.
+// Calls of adapters are included if the workspace's log shows them. fileLog writes only to the
+// file.
+func (w *Workspace) LogTo(file string) (fileLog *slog.Logger, stop func(), err error) {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the run's log: %w", err)
@@ -109,8 +113,8 @@ func (w *Workspace) LogTo(file string) (only *slog.Logger, stop func(), err erro
 	}, nil
 }
 
-// CacheDir returns the folder that holds the unpacked kit and features: $BRIDGE_CACHE,
-// or else the bridge folder in the user's cache folder.
+// CacheDir returns the folder for the unpacked kit and cached features: $BRIDGE_CACHE, or the
+// folder bridge in the user's cache folder if the variable is not set.
 func CacheDir() string {
 	if dir := os.Getenv("BRIDGE_CACHE"); dir != "" {
 		return dir
@@ -122,7 +126,7 @@ func CacheDir() string {
 	return filepath.Join(dir, "bridge")
 }
 
-// Closer returns a function that closes c and logs what goes wrong.
+// Closer returns a function that closes c and logs an error.
 func (w *Workspace) Closer(c io.Closer) func() {
 	return func() {
 		if err := c.Close(); err != nil {
@@ -131,8 +135,8 @@ func (w *Workspace) Closer(c io.Closer) func() {
 	}
 }
 
-// OptionError reports an option that is missing or does not fit what it is used with.
-// A command line that gave it is wrong usage.
+// OptionError reports an option that is missing, or that cannot be used with a model or file.
+// On a command line this is wrong usage.
 type OptionError struct{ message string }
 
 // Error returns the message.

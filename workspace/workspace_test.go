@@ -12,7 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/loglevel"
 )
 
-// The log of a run has the calls of adapters only if the workspace's own log shows them.
+// The log of a run has the calls of adapters only if the workspace's log shows them.
 func TestCallsAreLoggedIfTheyAreShown(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "log.txt")
 	var level slog.LevelVar

@@ -29,23 +29,23 @@ const (
 	exitInterrupted = 130
 )
 
-// usageError is a command line that makes no sense: exit status 2.
+// usageError reports wrong usage; the exit status is 2.
 type usageError struct{ message string }
 
 func (e usageError) Error() string { return e.message }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
 
-// program is one invocation of the command.
+// addProgram is one invocation of the command.
 type program struct {
 	stdout, stderr io.Writer
 	level          slog.LevelVar
 	log            *slog.Logger
 	workspace      *workspace.Workspace
-	abortable      atomic.Bool // the command may be ended in the middle of its work
+	abortable      atomic.Bool // the command may be stopped in the middle of its work
 }
 
-// run executes one command line and returns the exit status.
+// run executes a command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p := &program{stdout: stdout, stderr: stderr}
 	p.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &p.level, ReplaceAttr: withoutTime}))
@@ -73,7 +73,7 @@ func (p *program) status(ctx context.Context, err error) int {
 		fmt.Fprintln(p.stderr, "bridge: interrupted")
 		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &option):
-		fmt.Fprintf(p.stderr, "bridge: %v\n`bridge help` and `bridge COMMAND --help` show what there is.\n", err)
+		fmt.Fprintf(p.stderr, "bridge: %v\nSee `bridge help` or `bridge COMMAND --help`.\n", err)
 		return exitUsage
 	case errors.As(err, &problems):
 		for line := range strings.Lines(err.Error()) {
@@ -88,6 +88,7 @@ func (p *program) status(ctx context.Context, err error) int {
 	return exitFailed
 }
 
+// withoutTime removes the time from a log record.
 func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey {
 		return slog.Attr{}
@@ -95,35 +96,42 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	return loglevel.NameTrace(groups, a)
 }
 
+// app returns the command line application.
 func (p *program) app() *cli.App {
 	app := &cli.App{
 		Name:  "bridge",
-		Usage: "join a frozen vision encoder and a frozen language model by a Q-Former, and swap either",
-		Description: "A MODEL is a run folder, its bridge folder, a folder with a BLIP-2 that transformers saved, or one of the kit's bridges\n" +
-			"(kit:stage1, kit:stage2). caption and ask take a stage-2 .pth file of LAVIS too.\n" +
+		Usage: "join a frozen vision encoder and a frozen language model with a Q-Former, and swap either",
+		Description: "A MODEL is a run folder, its bridge folder, a BLIP-2 folder saved by transformers, or one of the kit's bridges\n" +
+			"(kit:stage1, kit:stage2). caption and ask also take a stage-2 .pth file of LAVIS.\n" +
 			"An ID is a registry id (bridge models list) or a folder with a Hugging Face checkpoint.\n\n" +
 			"Begin with: bridge demo",
 		Version:        version().String(),
 		Writer:         p.stdout,
 		ErrWriter:      p.stderr,
-		ExitErrHandler: func(*cli.Context, error) {}, // run decides
+		ExitErrHandler: func(*cli.Context, error) {}, // run sets the exit status
 		OnUsageError:   wrongUsage,
-		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "log-level", Value: "info", Usage: "`LEVEL` of logs on stderr: trace (every call of an adapter, with sizes and times), debug, info, warn or error"},
-			movedFlag(),
-		}, trustFlags()...),
-		Before: p.before,
+		Flags:          p.globalFlags(),
+		Before:         p.before,
 		Commands: []*cli.Command{
-			p.computing(p.demoCommand()), p.doctorCommand(), p.modelsCommand(), p.recipesCommand(),
-			p.computing(p.trainCommand()), p.computing(p.retrainCommand()), p.computing(p.captionCommand()), p.computing(p.askCommand()),
-			p.computing(p.compareCommand()), p.convertCommand(), p.computing(p.verifyCommand()), p.pluginCommand(), p.versionCommand(), p.adapterCommand(),
+			p.abortableCommand(p.demoCommand()), p.doctorCommand(), p.modelsCommand(), p.recipesCommand(),
+			p.abortableCommand(p.trainCommand()), p.abortableCommand(p.retrainCommand()),
+			p.abortableCommand(p.captionCommand()), p.abortableCommand(p.askCommand()),
+			p.abortableCommand(p.compareCommand()), p.convertCommand(), p.abortableCommand(p.verifyCommand()),
+			p.pluginCommand(), p.versionCommand(), p.adapterCommand(),
 		},
 	}
-	complete(app.Commands)
+	setCommandDefaults(app.Commands)
 	return app
 }
 
-// before reads the flags that hold for all commands.
+// globalFlags returns the flags that every command has.
+func (p *program) globalFlags() []cli.Flag {
+	level := &cli.StringFlag{Name: "log-level", Value: "info",
+		Usage: "`LEVEL` of the log on stderr: trace (every call of an adapter, with sizes and times), debug, info, warn or error"}
+	return append([]cli.Flag{level, movedFlag()}, trustFlags()...)
+}
+
+// before reads the global flags and opens the workspace.
 func (p *program) before(c *cli.Context) error {
 	level, err := loglevel.Parse(c.String("log-level"))
 	if err != nil {
@@ -140,26 +148,27 @@ func (p *program) before(c *cli.Context) error {
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find this program to start it as a plugin: %w", err)
+		return fmt.Errorf("find the path of this program, to start it as a plugin: %w", err)
 	}
 	p.workspace = workspace.New(workspace.Options{
-		Log: p.log, Progress: metrics.NewProgress(p.stderr), Relocations: relocations, AdapterCommand: []string{self, "adapter", "serve"},
-		Trust: trust.Settings{Locked: c.Bool("locked"), RequireSigned: c.Bool("require-signed"), Sandbox: trust.Sandbox(sandbox)},
+		Log: p.log, Progress: metrics.NewProgress(p.stderr), Relocations: relocations,
+		AdapterCommand: []string{self, "adapter", "serve"},
+		Trust:          trust.Settings{Locked: c.Bool("locked"), RequireSigned: c.Bool("require-signed"), Sandbox: trust.Sandbox(sandbox)},
 	})
 	return nil
 }
 
-// complete gives all commands what urfave/cli does not inherit.
-func complete(commands []*cli.Command) {
+// setCommandDefaults sets fields of all commands that urfave/cli does not copy from the app.
+func setCommandDefaults(commands []*cli.Command) {
 	for _, c := range commands {
 		c.OnUsageError, c.HideHelpCommand = wrongUsage, true
-		complete(c.Subcommands)
+		setCommandDefaults(c.Subcommands)
 	}
 }
 
 func wrongUsage(_ *cli.Context, err error, _ bool) error { return usagef("%v", err) }
 
-// printJSON writes one object a line.
+// printJSON writes an object in one line.
 func (p *program) printJSON(v any) error {
 	e := json.NewEncoder(p.stdout)
 	e.SetEscapeHTML(false)

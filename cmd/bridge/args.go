@@ -8,10 +8,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// reorder puts the flags of a command line where urfave/cli wants them: the
-// program's own first, then the path of the command, its flags, "--" and the
-// positional arguments. An unknown command or flag, wherever it stands, is
-// wrong usage.
+// reorder sorts a command line into the order that urfave/cli requires: the global flags
+// first, then the path of the command, its flags, "--" and the positional arguments. An
+// unknown command or flag anywhere is wrong usage.
 func reorder(app *cli.App, args []string) ([]string, error) {
 	o := ordering{rootFlags: append(slices.Clone(app.Flags), cli.VersionFlag), commands: app.Commands}
 	o.out.root = args[:1:1]
@@ -31,14 +30,15 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 // ordering sorts the words of a command line.
 type ordering struct {
 	rootFlags []cli.Flag
-	commands  []*cli.Command // that may follow; nil once the command is known
+	commands  []*cli.Command // that may come next; nil once the command is known
 	command   *cli.Command
 	out       struct{ root, path, flags, positional []string }
 }
 
+// leaf reports whether the command is known and has no subcommands.
 func (o *ordering) leaf() bool { return o.command != nil && len(o.commands) == 0 }
 
-// take sorts the next word, and a flag's value with it, and returns the rest.
+// take sorts the next word, together with the value of a flag, and returns the rest.
 func (o *ordering) take(words []string) ([]string, error) {
 	word := words[0]
 	switch {
@@ -54,6 +54,7 @@ func (o *ordering) take(words []string) ([]string, error) {
 	return words[1:], o.descend(word)
 }
 
+// descend takes a word as the next part of the command's path.
 func (o *ordering) descend(word string) error {
 	o.out.path = append(o.out.path, word)
 	if o.command == nil && word == "help" {
@@ -67,10 +68,11 @@ func (o *ordering) descend(word string) error {
 		}
 		names = append(names, c.Name)
 	}
-	return usagef("no command %q%s (there are %s)", strings.Join(o.out.path, " "), didyoumean.Hint(word, names), strings.Join(names, ", "))
+	return usagef("no command %q%s (the commands are %s)",
+		strings.Join(o.out.path, " "), didyoumean.Hint(word, names), strings.Join(names, ", "))
 }
 
-// flag sorts a flag to the command that has it.
+// flag sorts a flag to the command, or to the global flags.
 func (o *ordering) flag(words []string) ([]string, error) {
 	name, _, hasValue := strings.Cut(strings.TrimLeft(words[0], "-"), "=")
 	var own []cli.Flag
@@ -79,9 +81,9 @@ func (o *ordering) flag(words []string) ([]string, error) {
 	}
 	own = append(slices.Clone(own), cli.HelpFlag)
 	to := &o.out.flags
-	found, ok := find(own, name)
+	found, ok := findFlag(own, name)
 	if !ok {
-		if found, ok = find(o.rootFlags, name); !ok {
+		if found, ok = findFlag(o.rootFlags, name); !ok {
 			return nil, o.unknown(words[0], slices.Concat(own, o.rootFlags))
 		}
 		to = &o.out.root
@@ -89,14 +91,14 @@ func (o *ordering) flag(words []string) ([]string, error) {
 	n := 1
 	if _, isBool := found.(*cli.BoolFlag); !isBool && !hasValue {
 		if n = 2; len(words) < 2 {
-			return nil, usagef("%s wants a value", words[0])
+			return nil, usagef("%s needs a value", words[0])
 		}
 	}
 	*to = append(*to, words[:n]...)
 	return words[n:], nil
 }
 
-func find(flags []cli.Flag, name string) (cli.Flag, bool) {
+func findFlag(flags []cli.Flag, name string) (cli.Flag, bool) {
 	i := slices.IndexFunc(flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
 	if i < 0 {
 		return nil, false
@@ -104,12 +106,13 @@ func find(flags []cli.Flag, name string) (cli.Flag, bool) {
 	return flags[i], true
 }
 
+// unknown returns the error for a flag that neither the command nor the program has.
 func (o *ordering) unknown(word string, flags []cli.Flag) error {
 	var names []string
 	for _, f := range flags {
 		names = append(names, "--"+f.Names()[0])
 	}
 	name, _, _ := strings.Cut("--"+strings.TrimLeft(word, "-"), "=")
-	where := strings.Join(append([]string{"bridge"}, o.out.path...), " ")
-	return usagef("%s has no flag %s%s (it has %s)", where, name, didyoumean.Hint(name, names), strings.Join(names, ", "))
+	command := strings.Join(append([]string{"bridge"}, o.out.path...), " ")
+	return usagef("%s has no flag %s%s (its flags are %s)", command, name, didyoumean.Hint(name, names), strings.Join(names, ", "))
 }

@@ -17,10 +17,12 @@ import (
 func (p *program) captionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "caption", Usage: "describe pictures", ArgsUsage: "MODEL IMAGE...",
-		UsageText:   "bridge caption MODEL IMAGE... [--prompt TEXT] [generation options] [--encoder ID] [--llm ID] [--encoder-plugin PLUGIN] [--llm-plugin PLUGIN] [--json]",
-		Description: "An IMAGE is a PNG, JPEG, GIF or WebP file, or one of the kit's (kit:held-out/17).\n\nExample: bridge caption runs/demo/warm kit:held-out/17 photo.png",
-		Flags: append(slices.Concat(generationFlags(), lavisFlags(), adapterFlags()), backendFlag(), isolationFlag(), transportFlag(), jsonFlag(),
-			&cli.StringFlag{Name: "prompt", Usage: "`TEXT` that the caption continues (default: the one that the bridge was trained with)"}),
+		UsageText: "bridge caption MODEL IMAGE... [--prompt TEXT] [generation options] [--encoder ID] [--llm ID] " +
+			"[--encoder-plugin PLUGIN] [--llm-plugin PLUGIN] [--json]",
+		Description: "An IMAGE is a PNG, JPEG, GIF or WebP file, or a picture of the kit (kit:held-out/17).\n\n" +
+			"Example: bridge caption runs/demo/warm kit:held-out/17 photo.png",
+		Flags: append(openFlags(), &cli.StringFlag{Name: "prompt",
+			Usage: "`TEXT` for the caption to continue (default: the one that the bridge was trained with)"}),
 		Action: p.caption,
 	}
 }
@@ -28,14 +30,21 @@ func (p *program) captionCommand() *cli.Command {
 func (p *program) askCommand() *cli.Command {
 	return &cli.Command{
 		Name: "ask", Usage: "answer a question about a picture", ArgsUsage: "MODEL IMAGE QUESTION",
-		UsageText:   "bridge ask MODEL IMAGE QUESTION [generation options] [--encoder ID] [--llm ID] [--encoder-plugin PLUGIN] [--llm-plugin PLUGIN] [--json]",
+		UsageText: "bridge ask MODEL IMAGE QUESTION [generation options] [--encoder ID] [--llm ID] " +
+			"[--encoder-plugin PLUGIN] [--llm-plugin PLUGIN] [--json]",
 		Description: "Example: bridge ask runs/demo/warm kit:held-out/17 \"what color is the background?\"",
-		Flags:       append(slices.Concat(generationFlags(), lavisFlags(), adapterFlags()), backendFlag(), isolationFlag(), transportFlag(), jsonFlag()),
+		Flags:       openFlags(),
 		Action:      p.ask,
 	}
 }
 
-// captionBatch is how many pictures are captioned at once.
+// openFlags returns the flags of commands that open a bridge and generate text.
+func openFlags() []cli.Flag {
+	return append(slices.Concat(generationFlags(), lavisFlags(), adapterFlags()),
+		backendFlag(), isolationFlag(), transportFlag(), jsonFlag())
+}
+
+// captionBatch is the number of pictures in a batch.
 const captionBatch = 32
 
 func (p *program) caption(c *cli.Context) error {
@@ -52,20 +61,20 @@ func (p *program) caption(c *cli.Context) error {
 	if c.IsSet("prompt") {
 		prompt = c.String("prompt")
 	}
-	var broken error
+	var unreadable error
 	for names := range slices.Chunk(args[1:], captionBatch) {
 		failed, err := p.captionPictures(c, m, names, prompt, options)
 		if err != nil {
 			return err
 		}
-		broken = errors.Join(broken, failed)
+		unreadable = errors.Join(unreadable, failed)
 	}
-	return broken
+	return unreadable
 }
 
 // openToGenerate reads the generation flags and opens a model.
 func (p *program) openToGenerate(c *cli.Context, name string) (*workspace.Model, bridge.GenerateOptions, error) {
-	options, err := p.generation(c)
+	options, err := p.generateOptions(c)
 	if err != nil {
 		return nil, options, err
 	}
@@ -77,9 +86,10 @@ func (p *program) openToGenerate(c *cli.Context, name string) (*workspace.Model,
 	return m, options, err
 }
 
-// captionPictures captions pictures. Those that cannot be read are returned as failed; the
-// others are captioned all the same.
-func (p *program) captionPictures(c *cli.Context, m *workspace.Model, names []string, prompt string, o bridge.GenerateOptions) (failed, err error) {
+// captionPictures captions a batch of pictures. It skips pictures that cannot be read and
+// returns their errors as failed.
+func (p *program) captionPictures(c *cli.Context, m *workspace.Model, names []string, prompt string,
+	o bridge.GenerateOptions) (failed, err error) {
 	spec := m.Vision.Spec().Image
 	var read []string
 	var pictures []*adapters.Tensor

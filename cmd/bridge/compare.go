@@ -11,14 +11,17 @@ import (
 
 func (p *program) compareCommand() *cli.Command {
 	return &cli.Command{
-		Name: "compare", Usage: "put combinations side by side, and train those that are not trained yet", ArgsUsage: "RUN|RECIPE|MATRIX.toml...",
+		Name: "compare", Usage: "compare runs in a table, after training those that are missing",
+		ArgsUsage: "RUN|RECIPE|MATRIX.toml...",
 		UsageText: "bridge compare RUN|RECIPE|MATRIX.toml... [--out DIR] [--backend B] [--json]",
-		Description: "A RUN is the folder of a finished run. A RECIPE is trained where DIR does not hold its run yet. A MATRIX.toml names\n" +
-			"encoders, language models, options and seeds, all of which are trained; what was interrupted goes on, what failed does\n" +
-			"not end the rest. Then one table, and DIR/report.html with curves, pictures and what to choose.\n\n" +
-			"Example: bridge compare runs/demo/warm runs/demo/cold",
+		Description: "A RUN is the folder of a finished run. A RECIPE is trained if DIR does not contain its run yet. A MATRIX.toml\n" +
+			"lists encoders, language models, options and seeds, and every combination is trained. Interrupted runs continue, and\n" +
+			"a failed run does not stop the others. The result is one table, and DIR/report.html with curves, pictures and a\n" +
+			"recommendation.\n\nExample: bridge compare runs/demo/warm runs/demo/cold",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "out", Usage: "`DIR` for the report and for what is trained (default: runs/ and the first matrix's or recipe's name; finished runs alone make no report without it)"},
+			&cli.StringFlag{Name: "out",
+				Usage: "`DIR` for the report and for new runs (default: runs/ and the name of the first matrix or recipe; " +
+					"if there are only finished runs, no report is written without --out)"},
 			backendFlag(), jsonFlag(),
 		},
 		Action: p.compare,
@@ -49,7 +52,8 @@ func (p *program) compare(c *cli.Context) error {
 		}
 	}
 	if failed := all.Failed; len(failed) > 0 {
-		return fmt.Errorf("%d of %d runs failed: the first, %s: %v", len(failed), len(failed)+len(all.Runs()), failed[0].Name(), failed[0].Err)
+		return fmt.Errorf("%d of %d runs failed; the first is %s: %v",
+			len(failed), len(failed)+len(all.Runs()), failed[0].Name(), failed[0].Err)
 	}
 	return nil
 }

@@ -11,24 +11,30 @@ import (
 
 func (p *program) convertCommand() *cli.Command {
 	return &cli.Command{
-		Name: "convert", Usage: "write a whole bridge as a folder of transformers, or of bridge", ArgsUsage: "FROM TO",
+		Name: "convert", Usage: "write a bridge as a folder of transformers, or of bridge", ArgsUsage: "FROM TO",
 		UsageText: "bridge convert FROM TO [--to huggingface|bridge] [--encoder ID] [--llm ID] [--tokenizer DIR]",
-		Description: "FROM is a MODEL, or a .pth file of LAVIS: a BLIP-2 of stage 1 or 2, or the encoder eva_vit_g.pth. A .pth file is read\n" +
-			"without executing anything of it; the models that it was trained with and does not hold are named with --encoder and --llm.\n" +
-			"TO is the folder that is made. It is one of transformers (Blip2ForConditionalGeneration, Blip2ForImageTextRetrieval,\n" +
-			"Blip2VisionModel), which is a MODEL too; with --to bridge it holds the trained part alone.\n\n" +
-			"Example: bridge convert runs/mine blip2-mine\n         bridge convert blip2_pretrained_flant5xl.pth blip2-xl --llm flant5-xl --encoder eva-vit-g",
-		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "to", Value: workspace.FormHuggingFace, Usage: "`FORM` of the folder: huggingface or bridge", Action: func(_ *cli.Context, to string) error {
-				if to != workspace.FormHuggingFace && to != workspace.FormBridge {
-					return usagef("--to is %q, want huggingface or bridge", to)
-				}
-				return nil
-			}},
+		Description: "FROM is a MODEL, or a .pth file of LAVIS: a BLIP-2 of stage 1 or 2, or the encoder eva_vit_g.pth. bridge reads a\n" +
+			".pth file without running code in it. --encoder and --llm name the frozen models that the file was trained with but does\n" +
+			"not contain. TO is the folder to create. It has the form of transformers (Blip2ForConditionalGeneration,\n" +
+			"Blip2ForImageTextRetrieval, Blip2VisionModel), and can be used as a MODEL too. With --to bridge it contains only the\n" +
+			"trained part.\n\n" +
+			"Example: bridge convert runs/mine blip2-mine\n" +
+			"         bridge convert blip2_pretrained_flant5xl.pth blip2-xl --llm flant5-xl --encoder eva-vit-g",
+		Flags: append([]cli.Flag{formFlag(),
 			&cli.StringFlag{Name: "tokenizer", Usage: "`DIR` with the tokenizer.json of bert-base-uncased, for a .pth file of stage 1"},
 		}, lavisFlags()...),
 		Action: p.convert,
 	}
+}
+
+func formFlag() cli.Flag {
+	return &cli.StringFlag{Name: "to", Value: workspace.FormHuggingFace, Usage: "`FORM` of the folder: huggingface or bridge",
+		Action: func(_ *cli.Context, to string) error {
+			if to != workspace.FormHuggingFace && to != workspace.FormBridge {
+				return usagef("--to is %q, want huggingface or bridge", to)
+			}
+			return nil
+		}}
 }
 
 func (p *program) convert(c *cli.Context) error {

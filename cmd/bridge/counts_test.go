@@ -7,7 +7,8 @@ import (
 	"github.com/modular-bridging/bridge/recipes"
 )
 
-// The exact trainable counts of BLIP-2: two of them stand in public training logs.
+// The recipes of BLIP-2 have BLIP-2's exact numbers of trainable parameters. Two of these
+// numbers are in public training logs.
 func TestRecipesShowCounts(t *testing.T) {
 	for name, counts := range map[string]string{
 		"vit-g-stage1":            "186,705,470 trainable; frozen: 985,894,528 (eva-vit-g)",
@@ -20,12 +21,12 @@ func TestRecipesShowCounts(t *testing.T) {
 		"vit-l-flant5-xl-stage2":  "103,200,256 trainable",
 		"vit-l-opt-2.7b-stage2":   "103,593,984 trainable",
 	} {
-		stdout, _ := want(t, exitDone, "recipes", "show", name)
+		stdout, _ := mustExit(t, exitDone, "recipes", "show", name)
 		if !strings.Contains(stdout, "\n# Parameters: "+counts) {
 			t.Errorf("%s: no %q in\n%s", name, counts, stdout)
 		}
 		if _, err := recipes.Parse(name, []byte(stdout)); err != nil {
-			t.Errorf("what is shown is no recipe: %v", err)
+			t.Errorf("the output is not a valid recipe: %v", err)
 		}
 	}
 }

@@ -12,11 +12,12 @@ import (
 
 func (p *program) demoCommand() *cli.Command {
 	return &cli.Command{
-		Name: "demo", Usage: "the main job, end to end, on the built-in kit: swap the language model and retrain",
+		Name: "demo", Usage: "swap a language model and retrain, end to end, on the built-in kit",
 		UsageText:   "bridge demo [--out DIR] [--backend B] [--set key=value]...",
 		Description: "Writes report.html and summary.json. It takes a few minutes on two cores.\n\nExample: bridge demo --out runs/demo",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "out", Value: filepath.Join("runs", "demo"), Usage: "`DIR` to write; an earlier demo in it is replaced"},
+			&cli.StringFlag{Name: "out", Value: filepath.Join("runs", "demo"),
+				Usage: "`DIR` to write to; an earlier demo in it is replaced"},
 			backendFlag(), setFlag(),
 		},
 		Action: p.demo,
@@ -32,7 +33,7 @@ func (p *program) demo(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	p.introduce(demo)
+	p.printIntro(demo)
 	out := c.String("out")
 	result, err := demo.Run(c.Context, out)
 	if err != nil {
@@ -41,10 +42,10 @@ func (p *program) demo(c *cli.Context) error {
 	return p.printDemo(out, result)
 }
 
-// introduce prints what the demo joins.
-func (p *program) introduce(d *runs.Demo) {
-	fmt.Fprintf(p.stdout, "A Q-Former joins two frozen models, each in a process of its own: the vision encoder %s and a language model.\n"+
-		"The bridge %s was trained for %s. Now the language model is %s, and stage 2 is retrained:\n"+
+// printIntro prints which models the demo joins, and how.
+func (p *program) printIntro(d *runs.Demo) {
+	fmt.Fprintf(p.stdout, "A Q-Former joins two frozen models, each in its own process: the vision encoder %s and a language model.\n"+
+		"The bridge %s was trained for %s. The demo swaps in %s and retrains stage 2:\n"+
 		"once from that bridge (warm), once from stage 1, %s (cold).\n\n",
 		d.Warm.VisionModel.ID, d.Warm.From, d.OldLLM, d.Warm.LanguageModel.ID, d.Cold.From)
 }
@@ -53,7 +54,7 @@ func (p *program) printDemo(out string, result runs.DemoResult) error {
 	for _, s := range result.Samples[:min(5, len(result.Samples))] {
 		verdict := ""
 		if !s.Right() {
-			verdict = "   (it is " + s.Want + ")"
+			verdict = "   (correct: " + s.Want + ")"
 		}
 		fmt.Fprintf(p.stdout, "  %-28s %s%s\n", s.Picture, s.Got, verdict)
 	}
@@ -62,7 +63,7 @@ func (p *program) printDemo(out string, result runs.DemoResult) error {
 		return err
 	}
 	warm := result.Warm.Dir
-	fmt.Fprintf(p.stdout, "\nThe pictures and curves: %s\n\nWhat to try next:\n"+
+	fmt.Fprintf(p.stdout, "\nReport with pictures and curves: %s\n\nTry next:\n"+
 		"  bridge caption %s kit:held-out/17\n"+
 		"  bridge ask %s kit:held-out/17 \"what color is the background?\"\n"+
 		"  bridge retrain --llm tiny-opt --from %s --out runs/back\n"+

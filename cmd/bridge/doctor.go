@@ -14,7 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// finding is a line of the doctor.
+// finding is a line of the doctor's report.
 type finding struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"`
@@ -24,7 +24,7 @@ type finding struct {
 func (p *program) doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "doctor",
-		Usage:       "say which backends, devices, plugins and folders are used, and why",
+		Usage:       "show which backends, devices, plugins and folders bridge uses, and why",
 		UsageText:   "bridge doctor [--json] [--install xla-cpu|xla-cuda]",
 		Description: "Example: bridge doctor --json",
 		Flags:       []cli.Flag{jsonFlag(), installFlag()},
@@ -37,7 +37,7 @@ func (p *program) doctorCommand() *cli.Command {
 					return err
 				}
 			}
-			found := append(examine(backends.Probe()), p.examinePlugins()...)
+			found := append(backendFindings(backends.Probe()), p.pluginFindings()...)
 			for _, f := range found {
 				if c.Bool("json") {
 					if err := p.printJSON(f); err != nil {
@@ -55,11 +55,12 @@ func (p *program) doctorCommand() *cli.Command {
 	}
 }
 
-// examine describes what was probed.
-func examine(r backends.Report) []finding {
+// backendFindings describes the backends, devices and folders of this machine.
+func backendFindings(r backends.Report) []finding {
 	simd := finding{Name: "simd", Value: "yes"}
 	if !r.SIMD {
-		simd.Value, simd.Warning = "no", "this binary computes several times slower than it could; build it with GOEXPERIMENT=simd (make build does)"
+		simd.Value = "no"
+		simd.Warning = "this binary computes several times slower than it could; build it with GOEXPERIMENT=simd (make build does)"
 	}
 	xla := finding{Name: "xla", Value: "this binary can load PJRT plugins"}
 	if !r.XLA {
@@ -69,13 +70,13 @@ func examine(r backends.Report) []finding {
 		{Name: "backend", Value: fmt.Sprintf("%s: %s", r.Auto.Name, r.Auto.Why)},
 		{Name: "processor", Value: fmt.Sprintf("%s/%s, %d cores in use", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))},
 		simd, xla,
-		{Name: "gpus", Value: list(r.GPUs)},
+		{Name: "gpus", Value: joinOrNone(r.GPUs)},
 	}
 	for _, plugin := range r.Plugins {
 		found = append(found, finding{Name: "pjrt plugin", Value: plugin.Kind + ": " + plugin.Path})
 	}
 	if len(r.Plugins) == 0 {
-		none := "none in " + list(r.Folders)
+		none := "none in " + joinOrNone(r.Folders)
 		if r.XLA && runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
 			none += "; `bridge doctor --install xla-cpu` installs XLA for the CPU"
 		}
@@ -85,19 +86,20 @@ func examine(r backends.Report) []finding {
 	for _, f := range builtin.Families() {
 		families = append(families, f.Name)
 	}
-	tensors := "between processes through shared memory"
+	tensors := "sent between processes through shared memory"
 	if err := host.SharedMemory(); err != nil {
 		tensors = "sent over gRPC (no shared memory: " + err.Error() + ")"
 	}
 	return append(found,
-		finding{Name: "adapters", Value: list(families)},
+		finding{Name: "adapters", Value: joinOrNone(families)},
 		finding{Name: "tensors", Value: tensors},
 		finding{Name: "configuration", Value: registry.ConfigDir()},
 		finding{Name: "cache", Value: workspace.CacheDir()},
 		finding{Name: "hub cache", Value: registry.Default().Hub})
 }
 
-func list(s []string) string {
+// joinOrNone joins strings with commas; it returns "none" if there are none.
+func joinOrNone(s []string) string {
 	if len(s) == 0 {
 		return "none"
 	}

@@ -14,17 +14,16 @@ import (
 	"github.com/modular-bridging/bridge/recipes"
 )
 
-// documented is a command line that a text tells people to type, or one that its
-// prose mentions, maybe without arguments.
-type documented struct {
-	where, line string
-	mentioned   bool
+// documentedCommand is a command line in a text: one to type, or one that the prose mentions,
+// maybe without arguments.
+type documentedCommand struct {
+	source, line string
+	mentioned    bool
 }
 
-// What a recipe's header, a help text or a page tells people to type must be
-// understood: it would be the first thing that fails them.
+// bridge accepts every command line in recipe headers, help texts and pages.
 func TestDocumentedCommandsParse(t *testing.T) {
-	all := append(inRecipes(t), inHelp()...)
+	all := append(commandsInRecipes(t), commandsInHelp()...)
 	pages := 0
 	for _, pattern := range []string{"README.md", "docs/*.md", "docs/*/*.md", "examples/*/README.md", "tools/*/README.md"} {
 		paths, err := filepath.Glob(filepath.Join("..", "..", filepath.FromSlash(pattern)))
@@ -36,25 +35,26 @@ func TestDocumentedCommandsParse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			found := inPage(path, string(text))
+			found := commandsInPage(path, string(text))
 			all, pages = append(all, found...), pages+len(found)
 		}
 	}
 	if pages < 10 {
-		t.Errorf("found %d commands in the pages, want at least README's", pages)
+		t.Errorf("found %d commands in the pages, want at least those of README.md", pages)
 	}
 	for _, d := range all {
-		if err := parse(d); err != nil {
-			t.Errorf("%s: %s: %v", d.where, d.line, err)
+		if err := parseCommand(d); err != nil {
+			t.Errorf("%s: %s: %v", d.source, d.line, err)
 		}
 	}
 }
 
-// The parser of the test above lets nothing wrong pass.
+// The test above finds every command, and fails for a wrong one.
 func TestDocumentedCommandsAreReallyParsed(t *testing.T) {
-	page := "Text `bridge a` and `bridge`.\n\n    bin/bridge b  # why\n    $ bridge c 'd  e'\n\n```sh\nBRIDGE_CACHE=x bridge f \\\n  --g\ncd x && bridge i\n```\n\nbridge h is prose.\n"
+	page := "Text `bridge a` and `bridge`.\n\n    bin/bridge b  # why\n    $ bridge c 'd  e'\n\n" +
+		"```sh\nBRIDGE_CACHE=x bridge f \\\n  --g\ncd x && bridge i\n```\n\nbridge h is prose.\n"
 	var lines []string
-	for _, d := range inPage("page", page) {
+	for _, d := range commandsInPage("page", page) {
 		lines = append(lines, d.line)
 	}
 	if got := strings.Join(lines, "|"); got != "bridge b|bridge c 'd  e'|bridge f    --g|bridge i|bridge a" {
@@ -65,13 +65,13 @@ func TestDocumentedCommandsAreReallyParsed(t *testing.T) {
 		"bridge trian R": false, "bridge train R --oot x": false, "bridge caption M i --top-k many": false, "bridge train R --out": false,
 		"bridge models": false, "bridge doctor x": false, "bridge ask M i": false, "bridge train": false, "bridge": false,
 	} {
-		if err := parse(documented{line: line}); (err == nil) != ok {
+		if err := parseCommand(documentedCommand{line: line}); (err == nil) != ok {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
 }
 
-func inRecipes(t *testing.T) (all []documented) {
+func commandsInRecipes(t *testing.T) (all []documentedCommand) {
 	t.Helper()
 	for _, name := range recipes.Shipped() {
 		text, err := recipes.Text(name)
@@ -80,18 +80,18 @@ func inRecipes(t *testing.T) (all []documented) {
 		}
 		for _, line := range recipes.Header(text) {
 			if command, ok := strings.CutPrefix(line, "Command:"); ok {
-				all = append(all, documented{where: name, line: strings.TrimSpace(command)})
+				all = append(all, documentedCommand{source: name, line: strings.TrimSpace(command)})
 			}
 		}
 	}
 	return all
 }
 
-func inHelp() (all []documented) {
+func commandsInHelp() (all []documentedCommand) {
 	for name, c := range allCommands() {
 		_, example, _ := strings.Cut(c.Description, "Example: ")
 		line, _, _ := strings.Cut(example, "\n")
-		all = append(all, documented{where: "help of " + name, line: strings.TrimSuffix(line, " > mine.toml")})
+		all = append(all, documentedCommand{source: "help of " + name, line: strings.TrimSuffix(line, " > mine.toml")})
 	}
 	return all
 }
@@ -101,9 +101,8 @@ var (
 	inlineCode  = regexp.MustCompile("`(?:bin/)?(bridge [^`]+)`")
 )
 
-// inPage finds the commands of a page's code blocks, then those within its
-// prose.
-func inPage(where, text string) (all []documented) {
+// commandsInPage finds the commands in a page's code blocks, then those in its prose.
+func commandsInPage(where, text string) (all []documentedCommand) {
 	fenced := false
 	var prose strings.Builder
 	for line := range strings.Lines(strings.ReplaceAll(text, "\\\n", " ")) {
@@ -118,35 +117,35 @@ func inPage(where, text string) (all []documented) {
 		line, _, _ = strings.Cut(line, " #")
 		for command := range strings.SplitSeq(line, "&&") {
 			if found := commandLine.FindStringSubmatch(strings.TrimSpace(command)); found != nil {
-				all = append(all, documented{where: where, line: found[1]})
+				all = append(all, documentedCommand{source: where, line: found[1]})
 			}
 		}
 	}
 	for _, found := range inlineCode.FindAllStringSubmatch(strings.ReplaceAll(prose.String(), "\n", " "), -1) {
 		command, _, _ := strings.Cut(found[1], "&&")
-		all = append(all, documented{where, strings.TrimSpace(command), true})
+		all = append(all, documentedCommand{where, strings.TrimSpace(command), true})
 	}
 	return all
 }
 
-// parse does all of a command line but its action: flags with their types, and
-// the number of arguments.
-func parse(d documented) error {
+// parseCommand parses a command line without running its action. It checks the flags with
+// their types, and the number of arguments.
+func parseCommand(d documentedCommand) error {
 	app := (&program{stdout: io.Discard, stderr: io.Discard}).app()
 	app.Before = nil
 	reached := errors.New("reached")
-	for _, c := range leaves(app.Commands) {
+	for _, c := range leafCommands(app.Commands) {
 		c.Action = func(c *cli.Context) error {
 			needed, optional, _ := strings.Cut(c.Command.ArgsUsage, "[")
-			wanted := len(strings.Fields(needed))
+			want := len(strings.Fields(needed))
 			many := strings.HasSuffix(needed, "...") || strings.HasSuffix(optional, "...]")
-			if got := c.NArg(); !(d.mentioned && got == 0) && (got < wanted || got > wanted && !many) {
+			if got := c.NArg(); !(d.mentioned && got == 0) && (got < want || got > want && !many) {
 				return usagef("%d arguments, want: %s", got, c.Command.ArgsUsage)
 			}
 			return reached
 		}
 	}
-	words := split(d.line)
+	words := splitWords(d.line)
 	ordered, err := reorder(app, words)
 	if err != nil || len(words) == 2 && words[1] == "help" {
 		return err
@@ -157,8 +156,8 @@ func parse(d documented) error {
 	return nil
 }
 
-// split cuts a line into words as a shell does, quotes but no escapes.
-func split(line string) (words []string) {
+// splitWords splits a line into words like a shell, with quotes but without escapes.
+func splitWords(line string) (words []string) {
 	var word strings.Builder
 	quote, begun := rune(0), false
 	for _, r := range line + " " {

@@ -17,7 +17,7 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// group returns a command that only holds others.
+// group returns a command that only has subcommands.
 func group(name, usage string, commands ...*cli.Command) *cli.Command {
 	return &cli.Command{Name: name, Usage: usage, Subcommands: commands, Action: func(c *cli.Context) error {
 		var names []string
@@ -32,14 +32,14 @@ func group(name, usage string, commands ...*cli.Command) *cli.Command {
 func arguments(c *cli.Context, min, max int) ([]string, error) {
 	got := c.Args().Slice()
 	if len(got) < min || max >= 0 && len(got) > max {
-		name := c.Command.HelpName // with the program's and the groups' before it
+		name := c.Command.HelpName // includes the names of the program and of the groups
 		want := cmp.Or(c.Command.UsageText, strings.TrimSpace(name+" "+c.Command.ArgsUsage))
 		return nil, usagef("%s got %d arguments, want: %s", name, len(got), want)
 	}
 	return got, nil
 }
 
-// checkChoice checks a flag that has to be one of some words.
+// checkChoice checks that the value of a flag is one of the choices.
 func checkChoice(flag, got string, choices []string) error {
 	if slices.Contains(choices, got) {
 		return nil
@@ -48,11 +48,11 @@ func checkChoice(flag, got string, choices []string) error {
 }
 
 func jsonFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "json", Usage: "one JSON object a line on stdout"}
+	return &cli.BoolFlag{Name: "json", Usage: "print JSON on stdout, one object a line"}
 }
 
 func backendFlag() cli.Flag {
-	return &cli.StringFlag{Name: "backend", Usage: "`BACKEND` that computes: auto, go, xla:cpu, xla:cuda or xla:/abs/plugin.so",
+	return &cli.StringFlag{Name: "backend", Usage: "`BACKEND` to compute on: auto, go, xla:cpu, xla:cuda or xla:/abs/plugin.so",
 		Action: func(_ *cli.Context, name string) error {
 			if err := backends.Check(name); err != nil {
 				return usagef("--backend: %v", err)
@@ -62,7 +62,8 @@ func backendFlag() cli.Flag {
 }
 
 func isolationFlag() cli.Flag {
-	return &cli.StringFlag{Name: "isolation", Value: workspace.IsolationProcess, Usage: "`WHERE` built-in adapters run: process or none",
+	return &cli.StringFlag{Name: "isolation", Value: workspace.IsolationProcess,
+		Usage: "`WHERE` built-in adapters run: process (their own) or none (the process of bridge)",
 		Action: func(_ *cli.Context, where string) error {
 			if where != workspace.IsolationProcess && where != workspace.IsolationNone {
 				return usagef("--isolation is %q, want process or none", where)
@@ -72,7 +73,8 @@ func isolationFlag() cli.Flag {
 }
 
 func transportFlag() cli.Flag {
-	return &cli.StringFlag{Name: "transport", Value: string(host.TransportAuto), Usage: "how tensors `TRAVEL` to adapters in processes: auto, shared-memory or grpc",
+	return &cli.StringFlag{Name: "transport", Value: string(host.TransportAuto),
+		Usage: "`HOW` tensors are sent to adapters in other processes: auto, shared-memory or grpc",
 		Action: func(_ *cli.Context, transport string) error {
 			if !slices.Contains(host.Transports(), transport) {
 				return usagef("--transport is %q, want auto, shared-memory or grpc", transport)
@@ -82,35 +84,36 @@ func transportFlag() cli.Flag {
 }
 
 func movedFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "moved", Usage: "`OLD=NEW`: what a run names by a path at or below OLD lies at or below NEW now, both from the working folder or absolute; may be repeated"}
+	return &cli.StringSliceFlag{Name: "moved",
+		Usage: "`OLD=NEW`: files of a run that were at OLD or below are now at NEW; " +
+			"both are absolute or relative to the working folder; may be repeated"}
 }
 
-// trustFlags hold for every command that starts plugins.
+// trustFlags returns the flags that restrict which plugins start.
 func trustFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "locked", Usage: "start only plugins that " + lockfile.Name + " pins (bridge plugin lock)"},
-		&cli.BoolFlag{Name: "require-signed", Usage: "start only plugins that are signed by a key that you trust"},
-		&cli.StringFlag{Name: "sandbox", Usage: "`WHETHER` plugins are confined, without network and with few files: none or on"},
+		&cli.BoolFlag{Name: "require-signed", Usage: "start only plugins that are signed with a key that you trust"},
+		&cli.StringFlag{Name: "sandbox", Usage: "`WHETHER` plugins run in a sandbox, without network and with few files: none or on"},
 	}
 }
 
-// lavisFlags name what a .pth file of LAVIS does not hold.
+// lavisFlags returns the flags for parts that a .pth file of LAVIS does not contain.
 func lavisFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "encoder", Usage: "`ID` of the vision encoder of a .pth file"},
 		&cli.StringFlag{Name: "llm", Usage: "`ID` of the language model of a .pth file of stage 2"},
-		&cli.IntFlag{Name: "heads", Usage: "`N` attention heads of a .pth file's Q-Former (default: heads of 64)"},
-		&cli.IntFlag{Name: "encoder-heads", Usage: "`N` attention heads of a .pth file's encoder (default: heads of 88)"},
+		&cli.IntFlag{Name: "heads", Usage: "`N` attention heads of a .pth file's Q-Former (default: heads of width 64)"},
+		&cli.IntFlag{Name: "encoder-heads", Usage: "`N` attention heads of a .pth file's encoder (default: heads of width 88)"},
 	}
 }
 
-// lavisOptions reads the flags that belong to a .pth file. They are refused if the model is
-// none.
+// lavisOptions reads the flags for a .pth file. They are wrong usage with any other model.
 func lavisOptions(c *cli.Context, model string) (workspace.LAVISOptions, error) {
 	if !isFile(model) {
 		for _, flag := range []string{"encoder", "llm", "tokenizer", "heads", "encoder-heads"} {
 			if c.IsSet(flag) {
-				return workspace.LAVISOptions{}, usagef("--%s belongs to a .pth file, and %s is none", flag, model)
+				return workspace.LAVISOptions{}, usagef("--%s applies only to a .pth file, and %s is not one", flag, model)
 			}
 		}
 	}
@@ -118,11 +121,12 @@ func lavisOptions(c *cli.Context, model string) (workspace.LAVISOptions, error) 
 		Heads: c.Int("heads"), EncoderHeads: c.Int("encoder-heads")}, nil
 }
 
-// adapterFlags name other adapters for a bridge's frozen models.
+// adapterFlags returns the flags that replace the adapters of a bridge's frozen models.
 func adapterFlags() []cli.Flag {
+	const usage = "`PLUGIN`, a name or path, to run the bridge's %s with, instead of the adapter that it was trained with"
 	return []cli.Flag{
-		&cli.StringFlag{Name: "encoder-plugin", Usage: "`PLUGIN`, a name or path, that serves the bridge's own vision encoder instead of the adapter that it was trained with"},
-		&cli.StringFlag{Name: "llm-plugin", Usage: "`PLUGIN`, a name or path, that serves the bridge's own language model instead of the adapter that it was trained with"},
+		&cli.StringFlag{Name: "encoder-plugin", Usage: fmt.Sprintf(usage, "vision encoder")},
+		&cli.StringFlag{Name: "llm-plugin", Usage: fmt.Sprintf(usage, "language model")},
 	}
 }
 
@@ -133,27 +137,30 @@ func openOptions(c *cli.Context, model string) (workspace.OpenOptions, error) {
 		EncoderPlugin: c.String("encoder-plugin"), LLMPlugin: c.String("llm-plugin"), LAVIS: lavis}, err
 }
 
-// runFlags are the flags of commands that make a run folder.
+// runFlags returns the flags of commands that write a run folder.
 func runFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "out", Usage: "`RUN` folder to write (default: runs/ and the recipe's name)"},
-		&cli.BoolFlag{Name: "resume", Usage: "go on with the run in the folder from its newest checkpoint"},
+		&cli.BoolFlag{Name: "resume", Usage: "continue the run in the folder from its newest checkpoint"},
 		backendFlag(), jsonFlag(), setFlag(),
 	}
 }
 
 func setFlag() cli.Flag {
-	return &cli.GenericFlag{Name: "set", Value: &assignments{}, Usage: "`KEY=VALUE` that replaces one of the recipe's; may be repeated"}
+	return &cli.GenericFlag{Name: "set", Value: &assignments{}, Usage: "`KEY=VALUE` to set in the recipe; may be repeated"}
 }
 
-// assignments collects --set. Unlike urfave/cli's slices it does not split values at
-// commas, which TOML arrays hold.
+// assignments collects the values of --set. Unlike urfave/cli's slices it does not split
+// values at commas, because TOML arrays have commas.
 type assignments []string
 
+// Set adds a value.
 func (a *assignments) Set(s string) error { *a = append(*a, s); return nil }
-func (a *assignments) String() string     { return strings.Join(*a, " ") }
 
-// overrides returns what --backend and --set make of a recipe, in this order.
+// String returns all values.
+func (a *assignments) String() string { return strings.Join(*a, " ") }
+
+// overrides returns the changes to a recipe that --backend and --set ask for, in this order.
 func overrides(c *cli.Context) []recipes.Override {
 	var all []recipes.Override
 	if b := c.String("backend"); b != "" {
@@ -167,6 +174,7 @@ func overrides(c *cli.Context) []recipes.Override {
 	return all
 }
 
+// countFlag returns a flag for an integer that is at least least.
 func countFlag(name string, value, least int, usage string) cli.Flag {
 	return &cli.IntFlag{Name: name, Value: value, Usage: usage, Action: func(_ *cli.Context, got int) error {
 		if got < least {
@@ -176,7 +184,7 @@ func countFlag(name string, value, least int, usage string) cli.Flag {
 	}}
 }
 
-// factorFlag is a flag for a number above 0, which is 1 by default.
+// factorFlag returns a flag for a number above 0 and at most most. The default is 1.
 func factorFlag(name string, most float64, usage string) cli.Flag {
 	want := "a number above 0"
 	if most < math.MaxFloat32 {

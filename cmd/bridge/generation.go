@@ -10,26 +10,29 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 )
 
-// generationFlags have transformers' names, meaning and defaults.
+// generationFlags returns the flags of text generation. Their names, meanings and defaults are
+// those of transformers.
 func generationFlags() []cli.Flag {
 	return []cli.Flag{
-		countFlag("max-new-tokens", 20, 1, "`N` tokens at most"),
-		countFlag("min-new-tokens", 0, 0, "`N` tokens at least"),
-		countFlag("num-beams", 1, 1, "`N` beams of the search; 1 takes the likeliest token each time"),
+		countFlag("max-new-tokens", 20, 1, "generate at most `N` tokens"),
+		countFlag("min-new-tokens", 0, 0, "generate at least `N` tokens"),
+		countFlag("num-beams", 1, 1, "number `N` of beams in beam search; 1 takes the likeliest token at each step"),
 		lengthPenaltyFlag(),
 		earlyStoppingFlag(),
-		factorFlag("repetition-penalty", math.MaxFloat32, "`X`; 1 is none"),
-		&cli.BoolFlag{Name: "sample", Usage: "draw tokens instead of taking the likeliest"},
-		factorFlag("temperature", math.MaxFloat32, "`X` of sampling"),
-		countFlag("top-k", 50, 0, "`N` likeliest tokens to draw from; 0 is all"),
-		factorFlag("top-p", 1, "`X` of probability to draw from"),
-		&cli.Uint64Flag{Name: "seed", Usage: "`N` of sampling"},
+		factorFlag("repetition-penalty", math.MaxFloat32, "penalty `X` on repeated tokens; 1 is no penalty"),
+		&cli.BoolFlag{Name: "sample", Usage: "sample tokens instead of taking the likeliest"},
+		factorFlag("temperature", math.MaxFloat32, "sampling temperature `X`"),
+		countFlag("top-k", 50, 0, "sample from the `N` likeliest tokens; 0 is all"),
+		factorFlag("top-p", 1, "sample from the likeliest tokens with total probability `X`"),
+		&cli.Uint64Flag{Name: "seed", Usage: "seed `N` of sampling"},
 	}
 }
 
 func lengthPenaltyFlag() cli.Flag {
 	return &cli.Float64Flag{
-		Name: "length-penalty", Value: 1, Usage: "`X` of beams: an answer's log-probability is divided by its length to this power; above 0 favours long ones",
+		Name: "length-penalty", Value: 1,
+		Usage: "exponent `X` of beam search: an answer's log-probability is divided by its length to the power X; " +
+			"X above 0 favours long answers",
 		Action: func(_ *cli.Context, got float64) error {
 			if got-got != 0 {
 				return usagef("--length-penalty is %v, want a finite number", got)
@@ -41,7 +44,9 @@ func lengthPenaltyFlag() cli.Flag {
 
 func earlyStoppingFlag() cli.Flag {
 	return &cli.StringFlag{
-		Name: "early-stopping", Value: "false", Usage: "`WHEN` beams end: true, with as many answers as beams; false, when a better one is unlikely; never, when there can be none",
+		Name: "early-stopping", Value: "false",
+		Usage: "`WHEN` beam search stops: true, with as many answers as beams; false, when a better answer is unlikely; " +
+			"never, when no better answer is possible",
 		Action: func(_ *cli.Context, got string) error {
 			if _, err := adapters.ParseEarlyStopping(got); err != nil {
 				return usagef("--early-stopping is %q, want true, false or never", got)
@@ -51,9 +56,9 @@ func earlyStoppingFlag() cli.Flag {
 	}
 }
 
-// generation reads the generation flags. Flags that contradict each other are wrong
-// usage; a flag without effect is warned of.
-func (p *program) generation(c *cli.Context) (bridge.GenerateOptions, error) {
+// generateOptions reads the generation flags. Contradictory flags are wrong usage. It warns of
+// flags that have no effect.
+func (p *program) generateOptions(c *cli.Context) (bridge.GenerateOptions, error) {
 	lengthPenalty := c.Float64("length-penalty")
 	early, err := adapters.ParseEarlyStopping(c.String("early-stopping"))
 	if err != nil {
@@ -80,7 +85,7 @@ func (p *program) generation(c *cli.Context) (bridge.GenerateOptions, error) {
 	return o, nil
 }
 
-// warnWithout warns of flags that need another one to have an effect.
+// warnWithout warns of flags that have no effect without another flag.
 func (p *program) warnWithout(c *cli.Context, needed string, flags ...string) {
 	for _, name := range flags {
 		if c.IsSet(name) {

@@ -15,13 +15,13 @@ import (
 
 const guideFile = "../../docs/plugins.md"
 
-// guideBlock is a block of commands in the guide.
+// guideBlock is a fenced block of commands in the guide.
 type guideBlock struct {
 	line   int
 	script string
 }
 
-// guideBlocks finds the fenced blocks that are for a shell.
+// guideBlocks finds the fenced blocks of shell commands.
 func guideBlocks(text string) (blocks []guideBlock) {
 	n, inside := 0, false
 	for line := range strings.Lines(text) {
@@ -38,8 +38,8 @@ func guideBlocks(text string) (blocks []guideBlock) {
 	return blocks
 }
 
-// guideShell prepares an empty folder where `bridge` is this program, and nothing of
-// the user's is read or written.
+// guideShell returns an empty folder. It makes `bridge` this program, and moves the user's
+// folders of bridge to temporary ones.
 func guideShell(t *testing.T) (dir string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -58,8 +58,8 @@ func guideShell(t *testing.T) (dir string) {
 	return t.TempDir()
 }
 
-// The guide's commands do what it says, one after the other. Recipes are cut short;
-// what is for Python needs its packages.
+// All commands of the guide succeed, one after the other. Recipes are shortened. The blocks for
+// Python need the packages that a project pins.
 func TestGuide(t *testing.T) {
 	text, err := os.ReadFile(guideFile)
 	if err != nil {
@@ -75,30 +75,31 @@ func TestGuide(t *testing.T) {
 		t.Run(fmt.Sprintf("line %d", b.line), func(t *testing.T) {
 			var packages []string
 			if strings.Contains(b.script, "pywords") {
-				packages = pinnedPython(t)
+				packages = usePinnedPython(t)
 			}
 			cmd := exec.CommandContext(t.Context(), "/bin/sh", "-e", "-c", b.script)
 			cmd.Dir, cmd.WaitDelay = dir, time.Second
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%s%v\n%s", b.script, err, out)
 			}
-			cutRecipes(t, dir)
-			lendPackages(t, filepath.Join(dir, "pywords"), packages)
+			shortenRecipes(t, dir)
+			addTestPackages(t, filepath.Join(dir, "pywords"), packages)
 		})
 	}
 }
 
-// Nothing in the guide's blocks is left out of the test above: all fenced ones are for
-// a shell, and no other holds a command.
+// The test above runs every command of the guide: all fenced blocks are for a shell, and no
+// other text has a command.
 func TestGuideHasNoOtherCommands(t *testing.T) {
 	text, err := os.ReadFile(guideFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := regexp.MustCompile(`^\s*(\$ )?(\w+=\S* )*(\./|\.venv/bin/)?(bridge|bridge-adapter-\w+|go|python3?|pip3?|cd|tar|git|make|sh|cp|mv|rm|export) `)
-	for i, line := range otherLines(string(text)) {
+	command := regexp.MustCompile(`^\s*(\$ )?(\w+=\S* )*(\./|\.venv/bin/)?` +
+		`(bridge|bridge-adapter-\w+|go|python3?|pip3?|cd|tar|git|make|sh|cp|mv|rm|export) `)
+	for i, line := range linesOutsideBlocks(string(text)) {
 		if strings.HasPrefix(line, "```") {
-			t.Errorf("line %d opens a block with %s, want ```sh, which is run", i, strings.TrimSpace(line))
+			t.Errorf("line %d opens a block with %s, want ```sh, which a test runs", i, strings.TrimSpace(line))
 		}
 		if strings.HasPrefix(line, "    ") && command.MatchString(line) {
 			t.Errorf("line %d is a command that no test runs: %s", i, strings.TrimSpace(line))
@@ -106,8 +107,8 @@ func TestGuideHasNoOtherCommands(t *testing.T) {
 	}
 }
 
-// otherLines are those outside of the blocks that [guideBlocks] finds, by number.
-func otherLines(text string) map[int]string {
+// linesOutsideBlocks returns the lines outside the blocks that [guideBlocks] finds, by number.
+func linesOutsideBlocks(text string) map[int]string {
 	lines := map[int]string{}
 	n, inside := 0, false
 	for line := range strings.Lines(text) {
@@ -124,10 +125,11 @@ func otherLines(text string) map[int]string {
 	return lines
 }
 
-// pinnedPython is [carriedPython] where its packages are those that a project pins.
-func pinnedPython(t *testing.T) (packages []string) {
+// usePinnedPython is [usePythonOffline] with a check that the packages have the versions that a
+// project pins.
+func usePinnedPython(t *testing.T) (packages []string) {
 	t.Helper()
-	packages = carriedPython(t)
+	packages = usePythonOffline(t)
 	pins, err := os.ReadFile("../../plugins/project/template/python/requirements.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -139,14 +141,15 @@ func pinnedPython(t *testing.T) (packages []string) {
 	}
 	for _, pin := range strings.Fields(string(have)) {
 		if !strings.Contains(string(pins), pin) {
-			testenv.Lacking(t, "a Python with what projects pin", fmt.Errorf("%s has %s; plugins/project/template/python/requirements.txt says what to install", testenv.PythonVariable, pin))
+			testenv.Lacking(t, "a Python with the packages that projects pin", fmt.Errorf("%s has %s; install the packages in "+
+				"plugins/project/template/python/requirements.txt", testenv.PythonVariable, pin))
 		}
 	}
 	return packages
 }
 
-// cutRecipes makes the projects' recipes as short as can be.
-func cutRecipes(t *testing.T, dir string) {
+// shortenRecipes makes the projects' recipes as short as possible.
+func shortenRecipes(t *testing.T, dir string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*", "recipe.toml"))
 	if err != nil {
@@ -160,19 +163,21 @@ func cutRecipes(t *testing.T, dir string) {
 		if strings.Contains(string(text), "[run]") {
 			continue
 		}
-		for key, value := range map[string]string{"steps": "6", "warmup": "1", "batch": "8", "every": "0", "examples": "8", "captions": "2"} {
+		for key, value := range map[string]string{
+			"steps": "6", "warmup": "1", "batch": "8", "every": "0", "examples": "8", "captions": "2",
+		} {
 			text = regexp.MustCompile(`(?m)^`+key+` = .*$`).ReplaceAll(text, []byte(key+" = "+value))
 		}
-		write(t, file, strings.Replace(string(text), "pictures = 1000", "pictures = 64", 1)+"\n[run]\nbackend = \"go\"\n")
+		writeFile(t, file, strings.Replace(string(text), "pictures = 1000", "pictures = 64", 1)+"\n[run]\nbackend = \"go\"\n")
 	}
 }
 
-// lendPackages gives the tests' packages to the .venv of a project.
-func lendPackages(t *testing.T, project string, packages []string) {
+// addTestPackages adds the tests' packages to the .venv of a project.
+func addTestPackages(t *testing.T, project string, packages []string) {
 	t.Helper()
 	for _, site := range sitePackages(t, project) {
 		if len(packages) > 0 {
-			write(t, filepath.Join(site, "of_the_tests.pth"), strings.Join(packages, "\n")+"\n")
+			writeFile(t, filepath.Join(site, "of_the_tests.pth"), strings.Join(packages, "\n")+"\n")
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -15,20 +14,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/testenv"
+	"github.com/modular-bridging/bridge/internal/wheels"
 	"github.com/modular-bridging/bridge/tools/xla"
 )
 
-// installing gives a test a home folder and a temporary one of its own, and a
-// folder of programs that is first in PATH.
-type installing struct {
+// installEnv gives a test its own home folder, temporary folder, and a folder of programs that
+// is first in PATH.
+type installEnv struct {
 	t               *testing.T
 	home, tmp, path string
 }
 
-func newInstalling(t *testing.T) installing {
+func newInstallEnv(t *testing.T) installEnv {
 	t.Helper()
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		t.Skip("the plugin exists for Linux on x86-64 only")
@@ -36,7 +35,7 @@ func newInstalling(t *testing.T) installing {
 	if !backends.Probe().XLA {
 		t.Skip("built without XLA")
 	}
-	i := installing{t, t.TempDir(), t.TempDir(), t.TempDir()}
+	i := installEnv{t, t.TempDir(), t.TempDir(), t.TempDir()}
 	t.Setenv("HOME", i.home)
 	t.Setenv("TMPDIR", i.tmp)
 	t.Setenv("PIP", "")
@@ -45,16 +44,16 @@ func newInstalling(t *testing.T) installing {
 	return i
 }
 
-// program writes a shell script that is found before others of its name.
-func (i installing) program(name, script string) {
+// addProgram writes a shell script that is found before other programs of its name.
+func (i installEnv) addProgram(name, script string) {
 	i.t.Helper()
 	if err := os.WriteFile(filepath.Join(i.path, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
 		i.t.Fatal(err)
 	}
 }
 
-// only makes PATH the folder with the named programs and no others.
-func (i installing) only(names ...string) {
+// restrictPath sets PATH to a folder with only the named programs.
+func (i installEnv) restrictPath(names ...string) {
 	i.t.Helper()
 	for _, name := range names {
 		path, err := exec.LookPath(name)
@@ -68,9 +67,9 @@ func (i installing) only(names ...string) {
 	i.t.Setenv("PATH", i.path)
 }
 
-// wheel makes a wheel with a plugin in it, and a python3 whose pip downloads it.
-// All else that python3 is asked for is done by then.
-func (i installing) wheel(then string) []byte {
+// addWheel writes a wheel with a plugin in it, and a python3 whose pip downloads the wheel. For
+// other arguments, python3 runs the shell command otherwise.
+func (i installEnv) addWheel(otherwise string) []byte {
 	i.t.Helper()
 	var data bytes.Buffer
 	z := zip.NewWriter(&data)
@@ -88,15 +87,15 @@ func (i installing) wheel(then string) []byte {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	i.program("python3", `case "$*" in
+	i.addProgram("python3", `case "$*" in
 "-m pip download"*) while [ "$1" != --dest ]; do shift; done; cp `+file+` "$2/" ;;
-*) `+then+` ;;
+*) `+otherwise+` ;;
 esac`)
 	return data.Bytes()
 }
 
-// left lists what was left in the home and temporary folders.
-func (i installing) left() (files []string) {
+// leftovers lists the files in the home and temporary folders.
+func (i installEnv) leftovers() (files []string) {
 	i.t.Helper()
 	for _, dir := range []string{i.home, i.tmp} {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -112,93 +111,89 @@ func (i installing) left() (files []string) {
 	return files
 }
 
-func TestInstallSaysWhatIsMissing(t *testing.T) {
+func TestInstallNamesMissingTools(t *testing.T) {
 	for name, c := range map[string]struct {
-		prepare func(i installing)
+		prepare func(i installEnv)
 		want    string
 	}{
-		"another wheel": {func(i installing) { i.wheel("exit 9") }, "the wheel is not the one that was checked"},
-		"no python3":    {func(i installing) { i.only("sh", "uname") }, "python3 is not installed"},
-		"no sha256sum":  {func(i installing) { i.program("python3", "exit 9"); i.only("sh", "uname") }, "sha256sum is not installed"},
-		"no sh":         {func(i installing) { i.only() }, "there is no sh"},
-		"no pip":        {func(i installing) { i.program("python3", "echo No module named pip >&2; exit 1") }, "`python3 -m pip` does not run: install pip"},
-		"offline":       {func(i installing) { i.program("python3", `[ "$*" = "-m pip --version" ]`) }, "pip could not fetch lammps-jax-pjrt-cpu"},
-		"other system": {func(i installing) { i.program("uname", `[ "$1" = -s ] && echo Darwin || echo arm64`) },
+		"another wheel": {func(i installEnv) { i.addWheel("exit 9") }, "the wheel is not the one that was checked"},
+		"no python3":    {func(i installEnv) { i.restrictPath("sh", "uname") }, "python3 is not installed"},
+		"no sha256sum": {func(i installEnv) { i.addProgram("python3", "exit 9"); i.restrictPath("sh", "uname") },
+			"sha256sum is not installed"},
+		"no sh": {func(i installEnv) { i.restrictPath() }, "sh was not found"},
+		"no pip": {func(i installEnv) { i.addProgram("python3", "echo No module named pip >&2; exit 1") },
+			"`python3 -m pip` does not run: install pip"},
+		"offline": {func(i installEnv) { i.addProgram("python3", `[ "$*" = "-m pip --version" ]`) },
+			"pip could not fetch lammps-jax-pjrt-cpu"},
+		"other system": {func(i installEnv) { i.addProgram("uname", `[ "$1" = -s ] && echo Darwin || echo arm64`) },
 			"for Linux on x86-64 only, this is Darwin on arm64"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			i := newInstalling(t)
+			i := newInstallEnv(t)
 			c.prepare(i)
-			stdout, stderr := want(t, exitFailed, "doctor", "--install", "xla-cpu")
+			stdout, stderr := mustExit(t, exitFailed, "doctor", "--install", "xla-cpu")
 			if !strings.Contains(stderr, c.want) || stdout != "" {
 				t.Errorf("stdout %q, stderr:\n%swant %q", stdout, stderr, c.want)
 			}
-			if left := i.left(); len(left) > 0 {
+			if left := i.leftovers(); len(left) > 0 {
 				t.Errorf("left behind: %q", left)
 			}
 		})
 	}
 }
 
-// The script with the checksum of the test's own wheel installs it, and the
-// doctor then shows it.
+// The script installs a wheel with the right checksum, here that of the test's own wheel, and
+// the doctor then lists the plugin.
 func TestInstall(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		testenv.Lacking(t, "python3", err)
 	}
-	i := newInstalling(t)
-	sum := sha256.Sum256(i.wheel(`exec ` + python + ` "$@"`))
+	i := newInstallEnv(t)
+	sum := sha256.Sum256(i.addWheel(`exec ` + python + ` "$@"`))
 	script := regexp.MustCompile(`(?m)^sha256=.*$`).ReplaceAllString(xla.InstallCPU(), "sha256="+hex.EncodeToString(sum[:]))
-	var stdout, stderr bytes.Buffer
-	p := &program{stdout: &stdout, stderr: &stderr}
-	if err := p.installCPU(t.Context(), script); err != nil {
-		t.Fatalf("%v\n%s", err, stderr.String())
+	var log bytes.Buffer
+	if err := wheels.InstallXLACPU(t.Context(), script, &log); err != nil {
+		t.Fatalf("%v\n%s", err, log.String())
 	}
 	plugin := filepath.Join(i.home, ".local", "lib", "go-xla", "pjrt_c_api_cpu_plugin.so")
 	if got, err := os.ReadFile(plugin); err != nil || string(got) != "a plugin" {
 		t.Errorf("the plugin is %q, %v", got, err)
 	}
-	if stdout.Len() > 0 || !strings.Contains(stderr.String(), "installed "+plugin) {
-		t.Errorf("stdout %q, stderr %q", stdout.String(), stderr.String())
+	if !strings.Contains(log.String(), "installed "+plugin) {
+		t.Errorf("the log is %q", log.String())
 	}
 	if left, err := os.ReadDir(i.tmp); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	if found, _ := want(t, exitDone, "doctor"); !strings.Contains(found, "cpu: "+plugin) {
-		t.Errorf("the doctor does not show the plugin:\n%s", found)
+	if found, _ := mustExit(t, exitDone, "doctor"); !strings.Contains(found, "cpu: "+plugin) {
+		t.Errorf("the doctor does not list the plugin:\n%s", found)
 	}
 }
 
-func TestInstallOfOtherThings(t *testing.T) {
-	for what, hint := range map[string]string{"xla-cp": "did you mean xla-cpu?", "tpu": "want xla-cpu or xla-cuda", "": "want xla-cpu or xla-cuda"} {
-		if _, stderr := want(t, exitUsage, "doctor", "--install", what); !strings.Contains(stderr, hint) {
-			t.Errorf("%q: %s", what, stderr)
+func TestInstallRefusesOtherNames(t *testing.T) {
+	for name, hint := range map[string]string{
+		"xla-cp": "did you mean xla-cpu?", "tpu": "want xla-cpu or xla-cuda", "": "want xla-cpu or xla-cuda",
+	} {
+		if _, stderr := mustExit(t, exitUsage, "doctor", "--install", name); !strings.Contains(stderr, hint) {
+			t.Errorf("%q: %s", name, stderr)
 		}
 	}
 }
 
-func TestInstallCuda(t *testing.T) {
-	i := newInstalling(t)
-	i.program("python3", `case "$*" in
+func TestInstallCUDA(t *testing.T) {
+	i := newInstallEnv(t)
+	i.addProgram("python3", `case "$*" in
 "-m pip --version") exit 0 ;;
 *) echo "no such package" >&2; exit 1 ;;
 esac`)
-	_, stderr := want(t, exitFailed, "doctor", "--install", "xla-cuda")
+	_, stderr := mustExit(t, exitFailed, "doctor", "--install", "xla-cuda")
 	if !strings.Contains(stderr, "pip could not fetch jax-cuda13-pjrt 0.11.2") || !strings.Contains(stderr, "no such package") {
 		t.Errorf("offline: %s", stderr)
 	}
-	for _, left := range i.left() {
+	for _, left := range i.leftovers() {
 		if !strings.HasSuffix(left, ".local") && !strings.HasSuffix(left, "lib") && !strings.HasSuffix(left, "go-xla") {
 			t.Errorf("left behind: %s", left)
 		}
-	}
-	driver := filepath.Join(t.TempDir(), "version")
-	if err := os.WriteFile(driver, []byte("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	p := &program{stdout: io.Discard, stderr: io.Discard}
-	if err := p.installCuda(t.Context(), nil, driver); adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "driver is 535") {
-		t.Errorf("an old driver: %v", err)
 	}
 }

@@ -13,9 +13,9 @@ import (
 // cancelled.
 const interruptGrace = 750 * time.Millisecond
 
-// await returns the exit status of a command. If the command is interrupted and does not
-// return in time, await saves the state of its run, kills its plugins and leaves its
-// goroutines to the end of the process.
+// await waits for a command and returns its exit status. If an interrupted command does not
+// return in time, await saves the state of its run and kills its plugins; the end of the
+// process then stops its goroutines.
 func (p *program) await(ctx context.Context, ended <-chan int) int {
 	select {
 	case status := <-ended:
@@ -36,9 +36,9 @@ func (p *program) await(ctx context.Context, ended <-chan int) int {
 	return p.status(ctx, ctx.Err())
 }
 
-// computing marks a command that may be ended in the middle of its work. The others end on
-// their own: they write files, and remove those that are not whole.
-func (p *program) computing(c *cli.Command) *cli.Command {
+// abortableCommand marks a command that may be stopped in the middle of its work. await lets
+// the other commands return on their own, because they remove partly written files.
+func (p *program) abortableCommand(c *cli.Command) *cli.Command {
 	c.Before = func(*cli.Context) error {
 		p.abortable.Store(true)
 		return nil

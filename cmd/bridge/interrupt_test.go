@@ -25,11 +25,11 @@ import (
 	"github.com/modular-bridging/bridge/train/checkpoint"
 )
 
-// stallVariable makes this binary a plugin that never comes back from a place:
-// "load", or "loss 3", its third call. reachedVariable is the file that says that
-// it is there.
 const (
-	stallVariable   = "BRIDGE_TEST_STALL"
+	// stallVariable makes this binary a plugin that stalls at a place: "load", or "loss 3", the
+	// third call of Loss.
+	stallVariable = "BRIDGE_TEST_STALL"
+	// reachedVariable names a file that the plugin creates when it stalls.
 	reachedVariable = "BRIDGE_TEST_REACHED"
 )
 
@@ -48,7 +48,7 @@ func serveStalling() int {
 		scorer, _ := adapters.AsScorer(m)
 		embedder, _ := adapters.AsTokenEmbedder(m)
 		counter, _ := adapters.AsTokenCounter(m)
-		return stalling{m, scorer, embedder, counter, s}, nil
+		return stallingModel{m, scorer, embedder, counter, s}, nil
 	}
 	if err := plugins.ServeWith(plugins.ServeConfig{Families: []adapters.Family{f}, Name: f.Name}); err != nil {
 		return exitFailed
@@ -56,7 +56,7 @@ func serveStalling() int {
 	return exitDone
 }
 
-// stall is where a plugin stops heeding anything.
+// stall is the place at which a plugin stops and ignores cancellation.
 type stall struct {
 	place string
 	nth   int64
@@ -73,7 +73,7 @@ func (s *stall) at(place string) {
 	select {}
 }
 
-type stalling struct {
+type stallingModel struct {
 	adapters.LanguageModel
 	adapters.Scorer
 	adapters.TokenEmbedder
@@ -81,18 +81,19 @@ type stalling struct {
 	stall *stall
 }
 
-func (s stalling) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
+func (s stallingModel) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
 	s.stall.at("loss")
 	return s.LanguageModel.Loss(ctx, req)
 }
 
-func (s stalling) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
+func (s stallingModel) Generate(ctx context.Context, req *adapters.GenerateRequest,
+	emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
 	s.stall.at("generate")
 	return s.LanguageModel.Generate(ctx, req, emit)
 }
 
-// stallingPlugin is an executable that stalls where its mode says, and has a
-// process of its own that heeds nothing either.
+// stallingPlugin is an executable that stalls at the place that its mode names. It starts a
+// child process, and both ignore interrupts.
 type stallingPlugin string
 
 func newStallingPlugin(t *testing.T) stallingPlugin {
@@ -108,12 +109,12 @@ func newStallingPlugin(t *testing.T) stallingPlugin {
 		t.Fatal(err)
 	}
 	p := stallingPlugin(path)
-	p.set(t, "nowhere")
+	p.setMode(t, "nowhere")
 	return p
 }
 
-// set says where the plugin is to stall when it is started next.
-func (p stallingPlugin) set(t *testing.T, mode string) {
+// setMode sets where the plugin stalls after its next start.
+func (p stallingPlugin) setMode(t *testing.T, mode string) {
 	t.Helper()
 	for _, name := range []string{".reached", ".pids"} {
 		if err := os.Remove(string(p) + name); err != nil && !os.IsNotExist(err) {
@@ -125,7 +126,7 @@ func (p stallingPlugin) set(t *testing.T, mode string) {
 	}
 }
 
-// pids are the processes that were started since then.
+// pids returns the processes that were started since setMode.
 func (p stallingPlugin) pids(t *testing.T) (all []int) {
 	t.Helper()
 	text, err := os.ReadFile(string(p) + ".pids")
@@ -142,50 +143,50 @@ func (p stallingPlugin) pids(t *testing.T) (all []int) {
 	return all
 }
 
-// running reports whether a process runs; one that has ended and whose parent
-// has not noticed does not.
+// running reports whether a process runs. A zombie does not run.
 func running(pid int) bool {
 	p, err := procfs.Of(pid)
 	return err == nil && !p.Ended()
 }
 
-// interrupt runs a command until its plugin stalls, and then does what Ctrl-C
-// does. Nothing may be left of it.
+// interrupt runs a command until its plugin stalls, and interrupts it. No process or socket of
+// it may be left.
 func (p stallingPlugin) interrupt(t *testing.T, mode string, args ...string) string {
 	t.Helper()
-	p.set(t, mode)
+	p.setMode(t, mode)
 	return p.interruptAt(t, mode, p.reached, args...)
 }
 
-// reached reports whether the plugin is where it stalls.
+// reached reports whether the plugin stalls.
 func (p stallingPlugin) reached() bool {
 	_, err := os.Stat(string(p) + ".reached")
 	return err == nil
 }
 
-// interruptAt runs a command until it has come to a place, and then does what Ctrl-C
-// does. Nothing may be left of it.
+// interruptAt runs a command until it reaches a place, and interrupts it. No process or socket
+// of it may be left. It returns the output of the command.
 func (p stallingPlugin) interruptAt(t *testing.T, place string, reached func() bool, args ...string) string {
 	t.Helper()
-	temporary := shortTemporary(t)
-	state, said := strikeAt(t, temporary, os.Interrupt, place, reached, args...)
+	temporary := shortTempDir(t)
+	state, output := signalAt(t, temporary, os.Interrupt, place, reached, args...)
 	if got := state.ExitCode(); got != exitInterrupted {
-		t.Errorf("status %d, want %d\n%s", got, exitInterrupted, said)
+		t.Errorf("status %d, want %d\n%s", got, exitInterrupted, output)
 	}
 	for _, pid := range p.pids(t) {
 		if running(pid) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
-			t.Errorf("process %d of the plugin is left", pid)
+			t.Errorf("process %d of the plugin still runs", pid)
 		}
 	}
-	if left := sockets(t, temporary); len(left) > 0 {
+	if left := socketDirs(t, temporary); len(left) > 0 {
 		t.Errorf("folders of sockets are left: %v", left)
 	}
-	return said
+	return output
 }
 
-// shortTemporary is a folder for sockets, whose addresses are short.
-func shortTemporary(t *testing.T) string {
+// shortTempDir returns a temporary folder with a short path, because socket addresses must be
+// short.
+func shortTempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "b")
 	if err != nil {
@@ -195,8 +196,8 @@ func shortTemporary(t *testing.T) string {
 	return dir
 }
 
-// sockets lists the folders of plugins' sockets.
-func sockets(t *testing.T, temporary string) []string {
+// socketDirs lists the folders of plugins' sockets.
+func socketDirs(t *testing.T, temporary string) []string {
 	t.Helper()
 	all, err := filepath.Glob(filepath.Join(temporary, "bridge-*", "p*"))
 	if err != nil {
@@ -205,26 +206,28 @@ func sockets(t *testing.T, temporary string) []string {
 	return all
 }
 
-// strike runs a command until its plugin stalls, sends it a signal, and returns
-// how it ended and what it said.
-func (p stallingPlugin) strike(t *testing.T, temporary string, signal os.Signal, mode string, args ...string) (*os.ProcessState, string) {
+// signalAtStall runs a command until its plugin stalls and sends it a signal. It returns the
+// state and the output of the command.
+func (p stallingPlugin) signalAtStall(t *testing.T, temporary string, signal os.Signal, mode string,
+	args ...string) (*os.ProcessState, string) {
 	t.Helper()
-	p.set(t, mode)
-	return strikeAt(t, temporary, signal, mode, p.reached, args...)
+	p.setMode(t, mode)
+	return signalAt(t, temporary, signal, mode, p.reached, args...)
 }
 
-// strikeAt runs a command until it has come to a place, sends it a signal, and
-// returns how it ended and what it said.
-func strikeAt(t *testing.T, temporary string, signal os.Signal, place string, reached func() bool, args ...string) (*os.ProcessState, string) {
+// signalAt runs a command until it reaches a place and sends it a signal. It returns the state
+// and the output of the command.
+func signalAt(t *testing.T, temporary string, signal os.Signal, place string, reached func() bool,
+	args ...string) (*os.ProcessState, string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var said bytes.Buffer
+	var output bytes.Buffer
 	cmd := exec.Command(self, args...)
 	cmd.Env = append(os.Environ(), commandVariable+"=1", "TMPDIR="+temporary)
-	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +236,7 @@ func strikeAt(t *testing.T, temporary string, signal os.Signal, place string, re
 	for !reached() {
 		select {
 		case err := <-ended:
-			t.Fatalf("the command ended before it came to %s: %v\n%s", place, err, &said)
+			t.Fatalf("the command ended before it reached %s: %v\n%s", place, err, &output)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
@@ -245,14 +248,14 @@ func strikeAt(t *testing.T, temporary string, signal os.Signal, place string, re
 	case <-ended:
 	case <-time.After(time.Minute):
 		_ = cmd.Process.Kill()
-		t.Fatalf("the command does not heed the signal %v\n%s", signal, &said)
+		t.Fatalf("the command ignores the signal %v\n%s", signal, &output)
 	}
 	t.Logf("ended %v after the signal", time.Since(began).Round(time.Millisecond))
-	return cmd.ProcessState, said.String()
+	return cmd.ProcessState, output.String()
 }
 
-// Ctrl-C ends everything, wherever it comes and though the plugin is deaf, and
-// costs a run nothing that was done.
+// Ctrl-C stops the command and its plugins at any time, even if the plugin ignores it. The run
+// loses none of its finished steps.
 func TestInterruptLeavesNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: trains for some seconds")
@@ -262,32 +265,33 @@ func TestInterruptLeavesNothing(t *testing.T) {
 	}
 	testenv.Cache(t)
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
-	p, from := newStallingPlugin(t), smallStart(t)
+	p, from := newStallingPlugin(t), saveSmallBridge(t)
 	model := copyModel(t, "tiny-opt")
 	train := func(dir string, more ...string) []string {
-		return disturbedRun(dir, from, "process", append([]string{"--set", "run.checkpoint_every=0", "--set", "optimizer.steps=6",
-			"--set", "language.plugin=" + string(p), "--set", "language.id=" + model}, more...)...)
+		flags := []string{"--set", "run.checkpoint_every=0", "--set", "optimizer.steps=6",
+			"--set", "language.plugin=" + string(p), "--set", "language.id=" + model}
+		return disturbableRun(dir, from, "process", append(flags, more...)...)
 	}
 	t.Run("train, load", func(t *testing.T) {
 		p.interrupt(t, "load", train(filepath.Join(t.TempDir(), "run"))...)
 	})
 	dir := filepath.Join(t.TempDir(), "run")
 	t.Run("train, loss", func(t *testing.T) {
-		said := p.interrupt(t, "loss 5", train(dir)...)
-		if _, _, err := checkpoint.Latest(filepath.Join(dir, "checkpoints")); err != nil || !strings.Contains(said, "--resume") {
-			t.Fatalf("no checkpoint of what was done, or no word of it: %v\n%s", err, said)
+		output := p.interrupt(t, "loss 5", train(dir)...)
+		if _, _, err := checkpoint.Latest(filepath.Join(dir, "checkpoints")); err != nil || !strings.Contains(output, "--resume") {
+			t.Fatalf("no checkpoint of the finished steps, or no message about it: %v\n%s", err, output)
 		}
 	})
-	p.set(t, "nowhere")
-	want(t, exitDone, train(dir, "--resume", "--set", "language.memory_limit=8GB")...)
+	p.setMode(t, "nowhere")
+	mustExit(t, exitDone, train(dir, "--resume", "--set", "language.memory_limit=8GB")...)
 	t.Run("caption, load", func(t *testing.T) {
 		p.interrupt(t, "load", "caption", dir, "kit:held-out/0", "--backend", "go")
 	})
 	t.Run("caption, generate", func(t *testing.T) {
 		p.interrupt(t, "generate", "caption", dir, "kit:held-out/0", "--backend", "go")
 	})
-	t.Run("caption, in the host", func(t *testing.T) { // which hears nothing while it reads
-		p.set(t, "nowhere")
+	t.Run("caption, in the host", func(t *testing.T) { // it cannot be interrupted while it reads
+		p.setMode(t, "nowhere")
 		picture := filepath.Join(t.TempDir(), "picture.png")
 		if err := syscall.Mkfifo(picture, 0o600); err != nil {
 			t.Fatal(err)
@@ -296,17 +300,18 @@ func TestInterruptLeavesNothing(t *testing.T) {
 		defer func() { writer.Close() }()
 		p.interruptAt(t, "the picture", func() bool {
 			var err error
-			writer, err = os.OpenFile(picture, os.O_WRONLY|syscall.O_NONBLOCK, 0) // it fails where nobody reads
+			writer, err = os.OpenFile(picture, os.O_WRONLY|syscall.O_NONBLOCK, 0) // fails until the host reads
 			return err == nil
 		}, "caption", dir, picture, "--backend", "go")
 	})
 	t.Run("verify, loss", func(t *testing.T) {
-		p.interrupt(t, "loss", "verify", filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm"), "--plugin", string(p), "--backend", "go")
+		folder := filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm")
+		p.interrupt(t, "loss", "verify", folder, "--plugin", string(p), "--backend", "go")
 	})
 }
 
-// A bridge that is killed leaves no process, however deaf, and what it leaves of
-// files the next one removes.
+// If bridge is killed, no process is left, even if the plugin ignores signals. The next command
+// removes the files that are left.
 func TestKilledBridgeLeavesNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: starts many processes")
@@ -318,37 +323,39 @@ func TestKilledBridgeLeavesNothing(t *testing.T) {
 	folder := filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm")
 	for _, mode := range []string{"load", "loss", "loss 2", "generate"} {
 		t.Run(mode, func(t *testing.T) {
-			temporary := shortTemporary(t)
+			temporary := shortTempDir(t)
 			verify := []string{"verify", folder, "--plugin", string(p), "--backend", "go"}
-			p.strike(t, temporary, os.Kill, mode, verify...)
+			p.signalAtStall(t, temporary, os.Kill, mode, verify...)
 			for deadline := time.Now().Add(time.Minute); slices.ContainsFunc(p.pids(t), running); time.Sleep(5 * time.Millisecond) {
 				if time.Now().After(deadline) {
-					t.Fatal("a process of the plugin outlives its host")
+					t.Fatal("a process of the plugin still runs a minute after its host was killed")
 				}
 			}
-			if len(sockets(t, temporary)) == 0 {
-				t.Fatal("the killed command had no socket that could be swept")
+			if len(socketDirs(t, temporary)) == 0 {
+				t.Fatal("the killed command left no socket to remove")
 			}
-			p.set(t, "nowhere")
+			p.setMode(t, "nowhere")
 			t.Setenv("TMPDIR", temporary)
-			want(t, exitDone, verify...)
-			if left := sockets(t, temporary); len(left) > 0 {
-				t.Errorf("the next command leaves %v", left)
+			mustExit(t, exitDone, verify...)
+			if left := socketDirs(t, temporary); len(left) > 0 {
+				t.Errorf("the next command did not remove %v", left)
 			}
 		})
 	}
 }
 
-// A recipe's limit ends what exceeds it, and says what to do.
+// bridge kills a plugin that exceeds the memory limit of the recipe, and the error has a
+// remedy.
 func TestMemoryLimitOfARecipe(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		testenv.Lacking(t, "a /proc to see memory in", err)
 	}
 	testenv.Cache(t)
-	_, stderr := want(t, exitFailed, disturbedRun(filepath.Join(t.TempDir(), "run"), smallStart(t), "process", "--set", "language.memory_limit=1MB")...)
-	for _, says := range []string{"plugin opt", "killed by bridge: it held ", "its limit is 1 MB", "raise memory_limit"} {
-		if !strings.Contains(stderr, says) {
-			t.Errorf("no %q in %s", says, stderr)
+	run := disturbableRun(filepath.Join(t.TempDir(), "run"), saveSmallBridge(t), "process", "--set", "language.memory_limit=1MB")
+	_, stderr := mustExit(t, exitFailed, run...)
+	for _, text := range []string{"plugin opt", "killed by bridge: it held ", "its limit is 1 MB", "raise memory_limit"} {
+		if !strings.Contains(stderr, text) {
+			t.Errorf("no %q in %s", text, stderr)
 		}
 	}
 }

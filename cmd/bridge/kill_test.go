@@ -23,25 +23,25 @@ import (
 	"github.com/modular-bridging/bridge/train/checkpoint"
 )
 
-// training is a process of the command.
-type training struct {
+// runProcess is a process of bridge that trains.
+type runProcess struct {
 	*exec.Cmd
-	dir   string
-	said  *bytes.Buffer
-	ended chan error
+	dir    string
+	output *bytes.Buffer
+	ended  chan error
 }
 
-// smallStart saves a random stage-1 bridge, smaller than the kit's, in a folder.
-func smallStart(t *testing.T) string {
+// saveSmallBridge saves a random stage-1 bridge, smaller than the kit's, and returns its folder.
+func saveSmallBridge(t *testing.T) string {
 	t.Helper()
-	words, err := bridge.OpenTokenizer(t.Context(), filepath.Join("..", "..", "kit", "models", "qformer-tokenizer", "tokenizer.json"))
+	tokenizer, err := bridge.OpenTokenizer(t.Context(), filepath.Join("..", "..", "kit", "models", "qformer-tokenizer", "tokenizer.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := qformer.Base()
 	c.HiddenSize, c.Layers, c.Heads, c.Intermediate, c.Queries = 16, 1, 2, 16, 2
-	c.EncoderWidth, c.Vocabulary, c.MaxPositions, c.ProjectionDim = 128, words.Vocabulary(), 32, 8
-	b, err := bridge.New(backends.ForTest(t), c, words, 1)
+	c.EncoderWidth, c.Vocabulary, c.MaxPositions, c.ProjectionDim = 128, tokenizer.Vocabulary(), 32, 8
+	b, err := bridge.New(backends.ForTest(t), c, tokenizer, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,24 +54,27 @@ func smallStart(t *testing.T) string {
 	return dir
 }
 
-// disturbedRun is the command line of a run that is long enough to be disturbed.
-func disturbedRun(dir, from, isolation string, more ...string) []string {
-	return append(short("train", "tiny-stage2-opt", "--out", dir), append([]string{
-		"--set", "from=" + from, "--set", "optimizer.steps=24", "--set", "run.checkpoint_every=5", "--set", "language.isolation=" + isolation,
-		"--set", `data.train={id="kit:train",pictures=8}`, "--set", "evaluation.every=0", "--set", "evaluation.examples=2", "--set", "evaluation.captions=0", "--set", "evaluation.final_captions=1",
+// disturbableRun returns the command line of a run that is long enough to be killed or
+// interrupted.
+func disturbableRun(dir, from, isolation string, more ...string) []string {
+	return append(shortRun("train", "tiny-stage2-opt", "--out", dir), append([]string{
+		"--set", "from=" + from, "--set", "language.isolation=" + isolation,
+		"--set", "optimizer.steps=24", "--set", "run.checkpoint_every=5", "--set", `data.train={id="kit:train",pictures=8}`,
+		"--set", "evaluation.every=0", "--set", "evaluation.examples=2", "--set", "evaluation.captions=0",
+		"--set", "evaluation.final_captions=1",
 	}, more...)...)
 }
 
-// begin starts a process and returns when it has done a step.
-func begin(t *testing.T, dir string, args []string, from int) *training {
+// startRun starts a run and returns after its step from.
+func startRun(t *testing.T, dir string, args []string, from int) *runProcess {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &training{Cmd: exec.Command(self, args...), dir: dir, said: &bytes.Buffer{}, ended: make(chan error, 1)}
+	r := &runProcess{Cmd: exec.Command(self, args...), dir: dir, output: &bytes.Buffer{}, ended: make(chan error, 1)}
 	r.Env = append(os.Environ(), commandVariable+"=1")
-	r.Stdout, r.Stderr = r.said, r.said
+	r.Stdout, r.Stderr = r.output, r.output
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -85,14 +88,14 @@ func begin(t *testing.T, dir string, args []string, from int) *training {
 		}
 		select {
 		case err := <-r.ended:
-			t.Fatalf("the run ended before its step %d: %v\n%s", from, err, r.said)
+			t.Fatalf("the run ended before step %d: %v\n%s", from, err, r.output)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
 }
 
-// end waits for the process and returns its exit status, −1 where a signal ended it.
-func (r *training) end(t *testing.T) int {
+// wait waits for the process and returns its exit status, or −1 if a signal killed it.
+func (r *runProcess) wait(t *testing.T) int {
 	t.Helper()
 	var exit *exec.ExitError
 	select {
@@ -102,12 +105,12 @@ func (r *training) end(t *testing.T) int {
 		}
 		return r.ProcessState.ExitCode()
 	case <-time.After(2 * time.Minute):
-		t.Fatalf("the run does not end:\n%s", r.said)
+		t.Fatalf("the run did not end:\n%s", r.output)
 		return 0
 	}
 }
 
-// trainedWeights is the bytes of the bridge that a run ended with.
+// trainedWeights returns the weights file of the bridge that a run wrote.
 func trainedWeights(t *testing.T, dir string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(dir, "bridge", "model.safetensors"))
@@ -117,75 +120,76 @@ func trainedWeights(t *testing.T, dir string) string {
 	return string(data)
 }
 
-// What a user loses when a process dies is time, and never the run: its weights
-// are those of a run that nothing disturbed.
+// A run that is killed or interrupted ends with the same weights as an undisturbed run. The user
+// only loses time.
 func TestDisturbedRunsEndWithTheSameWeights(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: trains for some seconds")
 	}
 	testenv.Cache(t)
-	from, whole := smallStart(t), filepath.Join(t.TempDir(), "whole")
-	want(t, exitDone, disturbedRun(whole, from, "none")...)
+	from, whole := saveSmallBridge(t), filepath.Join(t.TempDir(), "whole")
+	mustExit(t, exitDone, disturbableRun(whole, from, "none")...)
 	same := func(t *testing.T, dir string) {
 		t.Helper()
 		if trainedWeights(t, dir) != trainedWeights(t, whole) {
-			t.Error("the weights are not those of an undisturbed run")
+			t.Error("the weights differ from those of an undisturbed run")
 		}
 	}
 	t.Run("killed language model", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "run")
-		r := begin(t, dir, disturbedRun(dir, from, "process"), 2)
-		for range 2 { // the second is the one that was started anew
-			plugin := child(t, r, "opt", 0)
+		r := startRun(t, dir, disturbableRun(dir, from, "process"), 2)
+		for range 2 { // the second is the restarted process
+			plugin := waitForPlugin(t, r, "opt", 0)
 			if err := syscall.Kill(plugin, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
-			child(t, r, "opt", plugin)
+			waitForPlugin(t, r, "opt", plugin)
 		}
-		if status := r.end(t); status != exitDone {
-			t.Fatalf("status %d:\n%s", status, r.said)
+		if status := r.wait(t); status != exitDone {
+			t.Fatalf("status %d:\n%s", status, r.output)
 		}
 		same(t, dir)
 	})
 	t.Run("killed run", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "run")
-		r := begin(t, dir, disturbedRun(dir, from, "none"), 7)
+		r := startRun(t, dir, disturbableRun(dir, from, "none"), 7)
 		if err := r.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		if status := r.end(t); status != -1 {
-			t.Fatalf("status %d: the run was killed too late", status)
+		if status := r.wait(t); status != -1 {
+			t.Fatalf("status %d: the run ended before it was killed", status)
 		}
-		_, stderr := want(t, exitDone, disturbedRun(dir, from, "none", "--resume")...)
+		_, stderr := mustExit(t, exitDone, disturbableRun(dir, from, "none", "--resume")...)
 		if !strings.Contains(stderr, "resuming") {
-			t.Errorf("the run began anew: %s", stderr)
+			t.Errorf("the run started again from the beginning: %s", stderr)
 		}
 		same(t, dir)
 	})
 	t.Run("Ctrl-C", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "run")
-		r := begin(t, dir, disturbedRun(dir, from, "process", "--set", "run.checkpoint_every=0"), 4)
+		r := startRun(t, dir, disturbableRun(dir, from, "process", "--set", "run.checkpoint_every=0"), 4)
 		if err := r.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
-		if status := r.end(t); status != exitInterrupted {
-			t.Fatalf("status %d, want %d:\n%s", status, exitInterrupted, r.said)
+		if status := r.wait(t); status != exitInterrupted {
+			t.Fatalf("status %d, want %d:\n%s", status, exitInterrupted, r.output)
 		}
-		if _, _, err := checkpoint.Latest(filepath.Join(dir, "checkpoints")); err != nil || !strings.Contains(r.said.String(), "--resume") {
-			t.Fatalf("no checkpoint of what was done, or no word of it: %v\n%s", err, r.said)
+		if _, _, err := checkpoint.Latest(filepath.Join(dir, "checkpoints")); err != nil ||
+			!strings.Contains(r.output.String(), "--resume") {
+			t.Fatalf("no checkpoint of the finished steps, or no message about it: %v\n%s", err, r.output)
 		}
 		log, err := os.ReadFile(filepath.Join(dir, "log.txt"))
 		if err != nil || strings.Contains(string(log), "level=ERROR") || !strings.Contains(string(log), "the run was interrupted") {
-			t.Errorf("the log takes an interrupt for an error: %v\n%s", err, log)
+			t.Errorf("the log shows the interrupt as an error: %v\n%s", err, log)
 		}
-		want(t, exitDone, disturbedRun(dir, from, "process", "--set", "run.checkpoint_every=0", "--resume")...)
+		mustExit(t, exitDone, disturbableRun(dir, from, "process", "--set", "run.checkpoint_every=0", "--resume")...)
 		same(t, dir)
 	})
 }
 
-// child waits for the process that serves a family for a run, another than the
-// one before.
-func child(t *testing.T, r *training, family string, before int) int {
+// waitForPlugin waits for the process that serves a family for a run, and returns its id. The
+// process before is ignored.
+func waitForPlugin(t *testing.T, r *runProcess, family string, before int) int {
 	t.Helper()
 	if err := procfs.Available(); err != nil {
 		testenv.Lacking(t, "a /proc to find processes in", err)
@@ -202,7 +206,7 @@ func child(t *testing.T, r *training, family string, before int) int {
 		}
 		select {
 		case err := <-r.ended:
-			t.Fatalf("the run ended without another process for %s: %v\n%s", family, err, r.said)
+			t.Fatalf("the run ended without another process for %s: %v\n%s", family, err, r.output)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}

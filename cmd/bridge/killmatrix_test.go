@@ -25,15 +25,15 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 )
 
-// strike says when a process is killed: as the nth message of an RPC has been
-// sent or received. The RPC "start" is the start of the process.
-type strike struct {
+// killPoint is a moment in which a process is killed: after the nth message of an RPC was sent
+// or received. The RPC "start" is the start of the process.
+type killPoint struct {
 	rpc      string
 	received bool
 	nth      int
 }
 
-func (s strike) String() string {
+func (s killPoint) String() string {
 	way := map[bool]string{false: "sent", true: "received"}[s.received]
 	if s.rpc == "start" {
 		return "start"
@@ -41,66 +41,67 @@ func (s strike) String() string {
 	return fmt.Sprintf("%s, %s %d", s.rpc, way, s.nth)
 }
 
-// killer sees what passes between the host and a plugin, and kills it where it
-// is told to: from outside, so that any executable can be struck.
+// killer watches the messages between the host and a plugin, and kills the plugin at the
+// points that are set. It works from outside, with any executable.
 type killer struct {
-	mu      sync.Mutex
-	pid     int
-	all     []procfs.Process
-	strikes []strike // to come, in this order
-	done    int
+	mu     sync.Mutex
+	pid    int
+	all    []procfs.Process
+	points []killPoint // the next ones, in order
+	kills  int
 }
 
 var _ stats.Handler = (*killer)(nil)
 
-// arm sets the strikes that come next.
-func (k *killer) arm(strikes ...strike) {
+// arm sets the points at which to kill next, in order.
+func (k *killer) arm(points ...killPoint) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.strikes, k.done = strikes, 0
+	k.points, k.kills = points, 0
 }
 
-// dealt is how many of the strikes were dealt.
-func (k *killer) dealt() int {
+// killed returns how often the plugin was killed since arm.
+func (k *killer) killed() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.done
+	return k.kills
 }
 
 func (k *killer) started(pid int) {
 	k.mu.Lock()
 	k.pid = pid
-	if p, err := procfs.Of(pid); err == nil { // else there is no /proc
+	if p, err := procfs.Of(pid); err == nil { // an error means that the system has no /proc
 		k.all = append(k.all, p)
 	}
 	k.mu.Unlock()
-	k.see(strike{rpc: "start"})
+	k.reach(killPoint{rpc: "start"})
 }
 
-func (k *killer) see(s strike) {
+// reach kills the plugin if the point is the next one.
+func (k *killer) reach(s killPoint) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.strikes) > 0 && k.strikes[0] == s {
-		k.strikes, k.done = k.strikes[1:], k.done+1
+	if len(k.points) > 0 && k.points[0] == s {
+		k.points, k.kills = k.points[1:], k.kills+1
 		_ = syscall.Kill(k.pid, syscall.SIGKILL)
 	}
 }
 
-// progress counts the messages of a call.
-type progress struct {
+// callProgress counts the messages of a call.
+type callProgress struct {
 	rpc            string
 	mu             sync.Mutex
 	sent, received int
 }
 
-type progressKey struct{}
+type callProgressKey struct{}
 
 func (k *killer) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
-	return context.WithValue(ctx, progressKey{}, &progress{rpc: filepath.Base(info.FullMethodName)})
+	return context.WithValue(ctx, callProgressKey{}, &callProgress{rpc: filepath.Base(info.FullMethodName)})
 }
 
 func (k *killer) HandleRPC(ctx context.Context, event stats.RPCStats) {
-	p, ok := ctx.Value(progressKey{}).(*progress)
+	p, ok := ctx.Value(callProgressKey{}).(*callProgress)
 	if !ok {
 		return
 	}
@@ -109,17 +110,17 @@ func (k *killer) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	switch event.(type) {
 	case *stats.OutPayload:
 		p.sent++
-		k.see(strike{p.rpc, false, p.sent})
+		k.reach(killPoint{p.rpc, false, p.sent})
 	case *stats.InPayload:
 		p.received++
-		k.see(strike{p.rpc, true, p.received})
+		k.reach(killPoint{p.rpc, true, p.received})
 	}
 }
 
 func (k *killer) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 func (k *killer) HandleConn(context.Context, stats.ConnStats)                       {}
 
-// victim is an adapter that is killed in every way.
+// victim is an adapter that the test kills.
 type victim struct {
 	name      string
 	kind      adapters.ModelKind
@@ -127,14 +128,15 @@ type victim struct {
 	config    func(t *testing.T) host.Config
 }
 
-// victims are the built-in families with their first golden folder, and the
-// example adapters, each with both transports; in the short form one family of
-// each kind and the examples that need no torch, with one of them. Where there is
-// torch, the examples that need it come with both.
+// victims returns the built-in families with their first golden folder, and the example
+// adapters, each with both transports. The default form of the test has one family of each
+// kind and two examples without torch, each with one transport. If torch is installed, the
+// examples that need it are added, with both transports.
 func victims() (all []victim) {
 	for _, f := range builtin.Families() {
 		if testenv.Long() || f.Name == "opt" || f.Name == "vit" {
-			all = append(all, victim{name: f.Name, kind: f.Kind, config: func(t *testing.T) host.Config { return builtinVictim(t, f.Name) }})
+			config := func(t *testing.T) host.Config { return builtinVictim(t, f.Name) }
+			all = append(all, victim{name: f.Name, kind: f.Kind, config: config})
 		}
 	}
 	all = append(all, victim{name: "adapter-go", kind: adapters.KindLanguage, config: exampleInGo},
@@ -145,8 +147,9 @@ func victims() (all []victim) {
 	}
 	short := len(all)
 	if os.Getenv(testenv.TorchVariable) != "" {
-		all = append(all, victim{name: "adapter-python-hf", kind: adapters.KindLanguage, config: exampleWithTorch("adapter-python-hf", "opt")},
-			victim{name: "adapter-python-hf-vision", kind: adapters.KindVision, config: exampleWithTorch("adapter-python-hf-vision", "vit")})
+		language, vision := exampleWithTorch("adapter-python-hf", "opt"), exampleWithTorch("adapter-python-hf-vision", "vit")
+		all = append(all, victim{name: "adapter-python-hf", kind: adapters.KindLanguage, config: language},
+			victim{name: "adapter-python-hf-vision", kind: adapters.KindVision, config: vision})
 	}
 	var both []victim
 	for i, v := range all {
@@ -160,7 +163,7 @@ func victims() (all []victim) {
 	return both
 }
 
-// firstGolden is the first golden folder of a family.
+// firstGolden opens the first golden folder of a family.
 func firstGolden(t *testing.T, family string) *golden.Folder {
 	t.Helper()
 	folders, err := filepath.Glob(filepath.Join("..", "..", "adapters", family, "testdata", "golden-*"))
@@ -180,7 +183,8 @@ func builtinVictim(t *testing.T, family string) host.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return host.Config{Name: family, Path: self, Args: []string{"adapter", "serve", family}, Family: family, Load: *firstGolden(t, family).LoadRequest("go")}
+	return host.Config{Name: family, Path: self, Args: []string{"adapter", "serve", family}, Family: family,
+		Load: *firstGolden(t, family).LoadRequest("go")}
 }
 
 func exampleInGo(t *testing.T) host.Config {
@@ -217,15 +221,15 @@ func exampleInPython(t *testing.T) host.Config {
 	return host.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
 }
 
-// exampleWithServer is the example whose model is behind a server, which lives on
-// when the adapter dies.
+// exampleWithServer returns the example whose model is behind a server. The server keeps
+// running when the adapter dies.
 func exampleWithServer(t *testing.T) host.Config {
 	t.Helper()
-	checkpoint, program := served(t)
+	checkpoint, program := serveTinyLlama(t)
 	return host.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
 }
 
-// exampleWithTorch is an example adapter on the checkpoint of a built-in family.
+// exampleWithTorch returns an example adapter with the checkpoint of a built-in family.
 func exampleWithTorch(example, family string) func(t *testing.T) host.Config {
 	return func(t *testing.T) host.Config {
 		t.Helper()
@@ -234,27 +238,27 @@ func exampleWithTorch(example, family string) func(t *testing.T) host.Config {
 	}
 }
 
-// request is one call of an adapter, and the places where it is struck.
+// request is a call of an adapter, with the points at which the adapter is killed.
 type request struct {
-	rpc     string
-	ask     func(ctx context.Context) (any, error)
-	strikes []strike
+	rpc    string
+	call   func(ctx context.Context) (any, error)
+	points []killPoint
 }
 
-// sentAndReceived strikes at the messages of a call that are given.
-func sentAndReceived(rpc string, sent, received []int) (all []strike) {
+// killPoints returns points at the given messages of a call.
+func killPoints(rpc string, sent, received []int) (all []killPoint) {
 	for _, n := range sent {
-		all = append(all, strike{rpc, false, n})
+		all = append(all, killPoint{rpc, false, n})
 	}
 	for _, n := range received {
-		all = append(all, strike{rpc, true, n})
+		all = append(all, killPoint{rpc, true, n})
 	}
 	return all
 }
 
-// tooBigForAMessage is the prompts of a request that takes several messages in
-// chunks, as its gradient does; the examples refer to two of them.
-func tooBigForAMessage(width int) *adapters.Tensor {
+// multiMessagePrompts returns prompts that are sent in several messages if tensors are sent in
+// chunks. So is their gradient. The examples refer to two of the prompts.
+func multiMessagePrompts(width int) *adapters.Tensor {
 	const queries = 2
 	prompts := adapters.NewTensor(adapters.Float32, 3<<20/(4*width*queries), queries, width)
 	for i := range prompts.Float32s() {
@@ -264,7 +268,7 @@ func tooBigForAMessage(width int) *adapters.Tensor {
 }
 
 func languageRequests(m adapters.LanguageModel) []request {
-	prompts := tooBigForAMessage(m.Spec().Width)
+	prompts := multiMessagePrompts(m.Spec().Width)
 	examples := []adapters.Example{
 		{Segments: []adapters.Segment{adapters.PromptSegment(1), adapters.TextSegment("a photo of")}, Target: " a dog"},
 		{Segments: []adapters.Segment{adapters.PromptSegment(0)}, Target: "two cats"},
@@ -272,7 +276,7 @@ func languageRequests(m adapters.LanguageModel) []request {
 	all := []request{
 		{"Loss", func(ctx context.Context) (any, error) {
 			return m.Loss(ctx, &adapters.LossRequest{Prompts: prompts, Examples: examples, Gradient: m.Spec().Has(adapters.CapGradient)})
-		}, sentAndReceived("Loss", []int{1, 2, 4}, []int{1, 2, 4})},
+		}, killPoints("Loss", []int{1, 2, 4}, []int{1, 2, 4})},
 		{"Generate", func(ctx context.Context) (any, error) {
 			var pieces []adapters.Piece
 			resp, err := m.Generate(ctx, &adapters.GenerateRequest{Prompts: prompts, Examples: examples,
@@ -280,29 +284,30 @@ func languageRequests(m adapters.LanguageModel) []request {
 				pieces = append(pieces, p)
 				return nil
 			})
-			return []any{resp, texts(pieces, len(examples))}, err
-		}, sentAndReceived("Generate", []int{1, 3}, []int{1, 2})},
+			return []any{resp, joinPieces(pieces, len(examples))}, err
+		}, killPoints("Generate", []int{1, 3}, []int{1, 2})},
 	}
 	if scorer, ok := adapters.AsScorer(m); ok {
 		all = append(all, request{"Score", func(ctx context.Context) (any, error) {
-			return scorer.Score(ctx, &adapters.ScoreRequest{Prompts: prompts, Examples: examples[:1], Candidates: [][]string{{"a dog", "two"}}})
-		}, sentAndReceived("Score", []int{1}, []int{1})})
+			return scorer.Score(ctx, &adapters.ScoreRequest{Prompts: prompts, Examples: examples[:1],
+				Candidates: [][]string{{"a dog", "two"}}})
+		}, killPoints("Score", []int{1}, []int{1})})
 	}
 	if embedder, ok := adapters.AsTokenEmbedder(m); ok {
 		all = append(all, request{"EmbedTokens", func(ctx context.Context) (any, error) {
 			return embedder.EmbedTokens(ctx, &adapters.EmbedTokensRequest{Texts: []string{"a dog"}})
-		}, sentAndReceived("EmbedTokens", []int{1}, []int{1})})
+		}, killPoints("EmbedTokens", []int{1}, []int{1})})
 	}
 	if counter, ok := adapters.AsTokenCounter(m); ok {
 		all = append(all, request{"CountTokens", func(ctx context.Context) (any, error) {
 			return counter.CountTokens(ctx, []string{"a dog", "two cats"})
-		}, sentAndReceived("CountTokens", []int{1}, []int{1})})
+		}, killPoints("CountTokens", []int{1}, []int{1})})
 	}
 	return all
 }
 
-// texts are the pieces put together: how an answer is cut into them may differ.
-func texts(pieces []adapters.Piece, n int) []string {
+// joinPieces joins the pieces of each answer, because an answer may be split at other places.
+func joinPieces(pieces []adapters.Piece, n int) []string {
 	all := make([]string, n)
 	for _, p := range pieces {
 		all[p.Example] += p.Text
@@ -313,7 +318,7 @@ func texts(pieces []adapters.Piece, n int) []string {
 func visionRequests(m adapters.VisionEncoder) []request {
 	size := m.Spec().Image.Size()
 	pictures := 2
-	if size.Width*size.Height <= 64*64 { // more than a message
+	if size.Width*size.Height <= 64*64 { // enough pictures for several messages
 		pictures = 1<<20/(3*size.Width*size.Height) + 1
 	}
 	images := adapters.NewTensor(adapters.Uint8, pictures, size.Height, size.Width, 3)
@@ -322,12 +327,12 @@ func visionRequests(m adapters.VisionEncoder) []request {
 	}
 	return []request{{"Encode", func(ctx context.Context) (any, error) {
 		return m.Encode(ctx, &adapters.EncodeRequest{Images: images})
-	}, sentAndReceived("Encode", []int{1, 2}, []int{1, 2})}}
+	}, killPoints("Encode", []int{1, 2}, []int{1, 2})}}
 }
 
-// TestKillMatrix kills an adapter's process at every stage of its life and of
-// every call: the request is repeated and gives what it gives undisturbed, and
-// nothing is left.
+// TestKillMatrix kills an adapter's process at every stage of its life and of every call. The
+// host must repeat the call and return the same answer as without a kill, and no process may
+// be left.
 func TestKillMatrix(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: starts many processes")
@@ -341,41 +346,41 @@ func TestKillMatrix(t *testing.T) {
 			t.Run("first start", func(t *testing.T) { killFirstStart(t, cfg, k) })
 			requests, closeModel := openVictim(t, cfg, v.kind)
 			for _, r := range requests {
-				want, err := r.ask(t.Context())
+				want, err := r.call(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, s := range r.strikes {
+				for _, s := range r.points {
 					if s.nth > 1 && v.transport != host.TransportGRPC && !(s.rpc == "Generate" && s.received) {
-						continue // in shared memory a request is one message, and an answer another
+						continue // with shared memory, a request is one message and an answer is one
 					}
 					t.Run(s.String(), func(t *testing.T) { killAt(t, k, r, want, s) })
 				}
 			}
 			first := requests[0]
-			want, err := first.ask(t.Context())
+			want, err := first.call(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, s := range lifeStrikes() { // of the process that comes next
+			for _, s := range startPoints() { // of the restarted process
 				t.Run("restart, "+s.String(), func(t *testing.T) {
-					killAt(t, k, first, want, strike{first.rpc, false, 1}, s)
+					killAt(t, k, first, want, killPoint{first.rpc, false, 1}, s)
 				})
 			}
 			closeModel()
 			for _, p := range k.all {
 				if p.Runs() {
-					t.Errorf("process %d is left", p.PID)
+					t.Errorf("process %d still runs", p.PID)
 				}
 			}
 		})
 	}
 }
 
-// lifeStrikes are the stages before a model is loaded: the handshake, and Load
-// before hello, after it, and after what comes next.
-func lifeStrikes() []strike {
-	return append([]strike{{rpc: "start"}}, sentAndReceived("Load", []int{1}, []int{1, 2})...)
+// startPoints returns the points before a model is loaded: the start, and Load's first request
+// and first two answers.
+func startPoints() []killPoint {
+	return append([]killPoint{{rpc: "start"}}, killPoints("Load", []int{1}, []int{1, 2})...)
 }
 
 func openVictim(t *testing.T, cfg host.Config, kind adapters.ModelKind) ([]request, func()) {
@@ -404,16 +409,16 @@ func openVictim(t *testing.T, cfg host.Config, kind adapters.ModelKind) ([]reque
 	return languageRequests(m), done
 }
 
-// killFirstStart strikes before there is a model: opening it fails with the
-// whole story, and works the next time.
+// killFirstStart kills the process before its model is open. Opening must fail with the whole
+// cause, and must work the next time.
 func killFirstStart(t *testing.T, cfg host.Config, k *killer) {
-	for _, s := range lifeStrikes() {
+	for _, s := range startPoints() {
 		k.arm(s)
 		p, err := host.Launch(t.Context(), cfg)
-		if err == nil { // the spec was on its way
+		if err == nil { // the spec was already sent
 			p.Close()
 			if !s.received {
-				t.Errorf("%v: the process was killed and its model opened", s)
+				t.Errorf("%v: the process was killed, but its model opened", s)
 			}
 			continue
 		}
@@ -421,29 +426,29 @@ func killFirstStart(t *testing.T, cfg host.Config, k *killer) {
 		if adapters.KindOf(err) != adapters.Unavailable || !strings.Contains(err.Error(), "rpc "+rpc+": signal: killed") {
 			t.Errorf("%v: got %v", s, err)
 		}
-		if k.dealt() != 1 {
-			t.Errorf("%v: it was not killed", s)
+		if k.killed() != 1 {
+			t.Errorf("%v: the process was not killed", s)
 		}
 	}
 	k.arm()
 }
 
-// killAt makes a request during which the strikes are dealt.
-func killAt(t *testing.T, k *killer, r request, want any, strikes ...strike) {
-	k.arm(strikes...)
-	got, err := r.ask(t.Context())
+// killAt makes a request and kills the process at the points.
+func killAt(t *testing.T, k *killer, r request, want any, points ...killPoint) {
+	k.arm(points...)
+	got, err := r.call(t.Context())
 	if err != nil {
 		t.Fatalf("the request was not repeated: %v", err)
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Error("the answer after a death is another than without")
+		t.Error("the answer after a kill differs from the answer without one")
 	}
-	switch dealt := k.dealt(); {
-	case dealt == len(strikes):
-	case strikes[0].nth > 1: // as few messages as this call has, they have another form
-		t.Logf("there is no such message")
+	switch kills := k.killed(); {
+	case kills == len(points):
+	case points[0].nth > 1: // a call with few messages can lack the nth
+		t.Logf("the call has no such message")
 	default:
-		t.Errorf("%d of %d strikes were dealt", dealt, len(strikes))
+		t.Errorf("the process was killed %d times, want %d", kills, len(points))
 	}
 	k.arm()
 }

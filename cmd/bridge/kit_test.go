@@ -7,22 +7,22 @@ import (
 	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
-// The flags of generation reach the language model, and do what they say.
+// Every generation flag reaches the language model and has its documented effect.
 func TestGenerationFlags(t *testing.T) {
 	testenv.Cache(t)
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
 	caption := func(flags ...string) (stdout, stderr string) {
 		args := []string{"caption", "kit:stage2", "kit:held-out/17", "--isolation", "none", "--backend", "go"}
-		return want(t, exitDone, append(args, flags...)...)
+		return mustExit(t, exitDone, append(args, flags...)...)
 	}
 	greedy, _ := caption()
 	short, _ := caption("--max-new-tokens", "2")
 	beams, _ := caption("--num-beams", "3", "--max-new-tokens", "2", "--length-penalty", "-1", "--early-stopping", "never")
 	if len(short) >= len(greedy) || len(beams) >= len(greedy) {
-		t.Errorf("captions %q, of two tokens %q, with beams %q", greedy, short, beams)
+		t.Errorf("captions: %q; with two tokens %q; with beams %q", greedy, short, beams)
 	}
 	if long, _ := caption("--num-beams", "2", "--min-new-tokens", "20", "--repetition-penalty", "1.5"); len(long) <= len(greedy) {
-		t.Errorf("captions %q, of 20 tokens without repetition %q", greedy, long)
+		t.Errorf("captions: %q; with 20 tokens without repetition %q", greedy, long)
 	}
 	first, _ := caption("--sample", "--temperature", "4", "--seed", "3")
 	again, _ := caption("--sample", "--temperature", "4", "--seed", "3")
@@ -31,10 +31,11 @@ func TestGenerationFlags(t *testing.T) {
 		t.Errorf("seed 3 gives %q, then %q, seed 4 %q", first, again, other)
 	}
 	if one, _ := caption("--sample", "--temperature", "4", "--top-k", "1"); one != greedy {
-		t.Errorf("of the likeliest token %q, greedily %q", one, greedy)
+		t.Errorf("captions: --top-k 1 %q, greedy %q", one, greedy)
 	}
-	if _, stderr := caption("--top-p", "0.5", "--early-stopping", "true"); !strings.Contains(stderr, "--top-p has no effect without --sample") ||
+	_, stderr := caption("--top-p", "0.5", "--early-stopping", "true")
+	if !strings.Contains(stderr, "--top-p has no effect without --sample") ||
 		!strings.Contains(stderr, "--early-stopping has no effect without --num-beams") {
-		t.Errorf("what has no effect is not told: %s", stderr)
+		t.Errorf("no warning about flags without effect: %s", stderr)
 	}
 }

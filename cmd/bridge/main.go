@@ -1,9 +1,9 @@
-// Command bridge joins a frozen vision encoder and a frozen language model by a
-// Q-Former: it trains bridges, retrains them after a swap, captions pictures
-// and answers questions about them.
+// Command bridge joins a frozen vision encoder and a frozen language model with a
+// Q-Former. It trains bridges, retrains them after a swap, captions pictures and
+// answers questions about them.
 //
-// Results go to stdout, progress and logs to stderr. The exit status is 0 for
-// done, 1 for failed, 2 for wrong usage, 130 for interrupted.
+// Results go to stdout; progress and logs go to stderr. The exit status is 0 for
+// success, 1 for failure, 2 for wrong usage and 130 for an interrupt.
 package main
 
 import (
@@ -16,8 +16,8 @@ import (
 )
 
 func main() {
-	sandbox.Enter() // returns unless this process is a plugin's, to be confined
+	sandbox.Enter() // does not return in a process that is to run a plugin in the sandbox
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	context.AfterFunc(ctx, stop) // a second Ctrl-C kills the process
 	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
 }

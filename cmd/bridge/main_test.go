@@ -15,19 +15,18 @@ import (
 	"github.com/modular-bridging/bridge/internal/sandbox"
 )
 
-// commandVariable is set where the test binary is to be the command.
+// commandVariable makes the test binary run as the command.
 const commandVariable = "BRIDGE_TEST_COMMAND"
 
-// TestMain lets the test binary serve adapters, as the command does: what the
-// tests start as plugins is the binary itself. Where the tests want a process
-// of the command, signals included, it is the whole command.
+// TestMain lets the test binary serve adapters, because tests start it as a plugin. With
+// commandVariable set it runs as the whole command, including its signal handling.
 func TestMain(m *testing.M) {
 	sandbox.Enter()
 	if os.Getenv(panicVariable) != "" {
 		os.Exit(servePanicking())
 	}
-	if what := os.Getenv(unsoundVariable); what != "" {
-		os.Exit(serveUnsound(what))
+	if defect := os.Getenv(unsoundVariable); defect != "" {
+		os.Exit(serveUnsound(defect))
 	}
 	if os.Getenv(stallVariable) != "" {
 		os.Exit(serveStalling())
@@ -41,8 +40,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// call runs a command line with a configuration folder of its own.
-func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
+// runCommand runs a command line with an empty configuration folder and an empty hub cache.
+func runCommand(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
 	t.Setenv("HF_HUB_CACHE", t.TempDir())
@@ -51,32 +50,32 @@ func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), errs.String()
 }
 
-// want calls and checks the status.
-func want(t *testing.T, status int, args ...string) (stdout, stderr string) {
+// mustExit is [runCommand] with a check of the exit status.
+func mustExit(t *testing.T, status int, args ...string) (stdout, stderr string) {
 	t.Helper()
-	got, stdout, stderr := call(t, args...)
+	got, stdout, stderr := runCommand(t, args...)
 	if got != status {
 		t.Fatalf("bridge %s: status %d, want %d\n%s%s", strings.Join(args, " "), got, status, stdout, stderr)
 	}
 	return stdout, stderr
 }
 
-// leaves lists every command that does something, with its path.
-func leaves(commands []*cli.Command, path ...string) map[string]*cli.Command {
+// leafCommands returns every command without subcommands, by path.
+func leafCommands(commands []*cli.Command, path ...string) map[string]*cli.Command {
 	all := map[string]*cli.Command{}
 	for _, c := range commands {
 		here := append(slices.Clone(path), c.Name)
 		if len(c.Subcommands) == 0 {
 			all[strings.Join(here, " ")] = c
 		}
-		for name, sub := range leaves(c.Subcommands, here...) {
+		for name, sub := range leafCommands(c.Subcommands, here...) {
 			all[name] = sub
 		}
 	}
 	return all
 }
 
-func allCommands() map[string]*cli.Command { return leaves((&program{}).app().Commands) }
+func allCommands() map[string]*cli.Command { return leafCommands((&program{}).app().Commands) }
 
 func TestEveryCommandRefusesUnknownFlagsAnywhere(t *testing.T) {
 	for name := range allCommands() {
@@ -87,7 +86,7 @@ func TestEveryCommandRefusesUnknownFlagsAnywhere(t *testing.T) {
 			append(slices.Clone(path), "a", "b", "--no-such-flag=1"),
 			append(slices.Clone(path), "a", "-no-such-flag", "b"),
 		} {
-			_, stderr := want(t, exitUsage, args...)
+			_, stderr := mustExit(t, exitUsage, args...)
 			if !strings.Contains(stderr, "bridge "+name+" has no flag --no-such-flag") {
 				t.Errorf("%v: %s", args, stderr)
 			}
@@ -121,7 +120,7 @@ func TestEveryCommandTakesItsFlagsAnywhere(t *testing.T) {
 				t.Errorf("%s %v: %v", name, flag, orders)
 			}
 			if end := orders[0][len(orders[0])-3:]; !slices.Equal(end, []string{"--", "a", "b"}) {
-				t.Errorf("%s %v: positional arguments are not last: %v", name, flag, orders[0])
+				t.Errorf("%s %v: the positional arguments are not last: %v", name, flag, orders[0])
 			}
 		}
 	}
@@ -129,9 +128,9 @@ func TestEveryCommandTakesItsFlagsAnywhere(t *testing.T) {
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 	for name, c := range allCommands() {
-		stdout, _ := want(t, exitDone, append(strings.Fields(name), "--help")...)
+		stdout, _ := mustExit(t, exitDone, append(strings.Fields(name), "--help")...)
 		if !strings.Contains(stdout, "Example: bridge "+name) || !strings.Contains(stdout, c.Usage) {
-			t.Errorf("the help of %s lacks an example or what it does:\n%s", name, stdout)
+			t.Errorf("the help of %s has no example or no summary:\n%s", name, stdout)
 		}
 	}
 }
@@ -147,7 +146,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"caption", "m", "i", "--promt", "x"}, "did you mean --prompt?"},
 		{[]string{"train"}, "got 0 arguments, want: bridge train RECIPE"},
 		{[]string{"doctor", "x"}, "got 1 arguments"},
-		{[]string{"train", "x", "--out"}, "--out wants a value"},
+		{[]string{"train", "x", "--out"}, "--out needs a value"},
 		{[]string{"caption", "m", "i", "--top-k", "many"}, "top-k"},
 		{[]string{"caption", "m", "i", "--max-new-tokens", "-5"}, "--max-new-tokens is -5, want at least 1"},
 		{[]string{"ask", "m", "i", "q", "--min-new-tokens=-1"}, "--min-new-tokens is -1, want at least 0"},
@@ -173,22 +172,23 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"recipes", "check", "tiny-stage1", "--set", "optimizer.lrr=1"}, "did you mean optimizer.lr?"},
 		{[]string{"train", "tiny-stage1", "--backend", "cuda"}, "bridge: --backend: backend \"cuda\" is not known"},
 		{[]string{"retrain", "--llm", "no such"}, "bridge: --llm no such: language.id: no model \"no such\""},
-		{[]string{"recipes", "check", "tiny-stage1", "--set", "optimizer.lr=2", "--set", "seed=x"}, "bridge: --set seed=x: seed: is the string"},
+		{[]string{"recipes", "check", "tiny-stage1", "--set", "optimizer.lr=2", "--set", "seed=x"},
+			"bridge: --set seed=x: seed: is the string"},
 	} {
-		_, stderr := want(t, exitUsage, c.args...)
+		_, stderr := mustExit(t, exitUsage, c.args...)
 		if !strings.Contains(stderr, c.want) {
 			t.Errorf("bridge %s: no %q in\n%s", strings.Join(c.args, " "), c.want, stderr)
 		}
 	}
 }
 
-// --backend is checked before anything is looked for.
+// A wrong --backend is reported before anything else.
 func TestWrongBackendIsWrongUsage(t *testing.T) {
 	for name, c := range allCommands() {
 		if !slices.ContainsFunc(c.Flags, func(f cli.Flag) bool { return f.Names()[0] == "backend" }) {
 			continue
 		}
-		_, stderr := want(t, exitUsage, append(strings.Fields(name), "a", "b", "c", "--backend", "bogus")...)
+		_, stderr := mustExit(t, exitUsage, append(strings.Fields(name), "a", "b", "c", "--backend", "bogus")...)
 		if !strings.Contains(stderr, "--backend: backend \"bogus\" is not known, want auto") {
 			t.Errorf("bridge %s: %s", name, stderr)
 		}
@@ -214,9 +214,10 @@ func TestDamagedModelIsAFailure(t *testing.T) {
 		if err := damage(filepath.Join(dir, file)); err != nil {
 			t.Fatal(err)
 		}
-		_, stderr := want(t, exitFailed, "retrain", "--llm", dir, "--backend", "go", "--set", "language.isolation=none", "--out", filepath.Join(t.TempDir(), "run"))
+		_, stderr := mustExit(t, exitFailed, "retrain", "--llm", dir, "--backend", "go", "--set", "language.isolation=none",
+			"--out", filepath.Join(t.TempDir(), "run"))
 		if !strings.Contains(stderr, file) {
-			t.Errorf("%s spoilt: %s", file, stderr)
+			t.Errorf("with a damaged %s: %s", file, stderr)
 		}
 	}
 }
@@ -235,15 +236,18 @@ func TestFailures(t *testing.T) {
 		{[]string{"recipes", "show", "tiny-stag1"}, "did you mean tiny-stage1?"},
 		{[]string{"models", "show", "tiny-op"}, "did you mean tiny-opt"},
 		{[]string{"caption", dir, "x.png"}, "holds no bridge"},
-		{[]string{"caption", filepath.Join(dir, "none"), "x.png"}, "there is no such folder"},
-		{[]string{"compare", dir}, "is no finished run"},
+		{[]string{"caption", filepath.Join(dir, "none"), "x.png"}, "no such folder"},
+		{[]string{"compare", dir}, "is not the folder of a finished run"},
 		{[]string{"verify", dir}, dir},
 		{[]string{"train", "tiny-stage1", "--resume", "--out", dir}, "no run to resume in"},
-		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run")}, "download 11.4 GB, memory 6.8 GB to caption, 11.6 GB for stage 2; the whole of stage 2, training included: 25600 examples, about 29.3 GB of memory"},
-		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run2")}, "`bridge models pull flant5-xl` fetches google/flan-t5-xl"},
+		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run")},
+			"download 11.4 GB, memory 6.8 GB to caption, 11.6 GB for stage 2; stage 2 in total, with training: " +
+				"25600 examples, about 29.3 GB of memory"},
+		{[]string{"retrain", "--llm", "flant5-xl", "--out", filepath.Join(dir, "run2")},
+			"`bridge models pull flant5-xl` fetches google/flan-t5-xl"},
 		{[]string{"train", "vit-l-stage1", "--out", filepath.Join(dir, "run3")}, "`bridge models pull clip-vit-l-14`"},
 	} {
-		_, stderr := want(t, exitFailed, c.args...)
+		_, stderr := mustExit(t, exitFailed, c.args...)
 		if !strings.Contains(stderr, c.want) {
 			t.Errorf("bridge %s: no %q in\n%s", strings.Join(c.args, " "), c.want, stderr)
 		}
@@ -259,14 +263,14 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// objects decodes one JSON object a line.
-func objects(t *testing.T, text string) []map[string]any {
+// decodeLines decodes text with one JSON object a line.
+func decodeLines(t *testing.T, text string) []map[string]any {
 	t.Helper()
 	var all []map[string]any
 	for line := range strings.Lines(text) {
 		var o map[string]any
 		if err := json.Unmarshal([]byte(line), &o); err != nil {
-			t.Fatalf("%q is no JSON object: %v", line, err)
+			t.Fatalf("%q is not a JSON object: %v", line, err)
 		}
 		all = append(all, o)
 	}
@@ -274,9 +278,11 @@ func objects(t *testing.T, text string) []map[string]any {
 }
 
 func TestJSONIsOneObjectALine(t *testing.T) {
-	for _, args := range [][]string{{"doctor", "--json"}, {"models", "list", "--json"}, {"models", "show", "--json", "tiny-opt"}, {"recipes", "list", "--json"}} {
-		stdout, _ := want(t, exitDone, args...)
-		if len(objects(t, stdout)) == 0 {
+	for _, args := range [][]string{
+		{"doctor", "--json"}, {"models", "list", "--json"}, {"models", "show", "--json", "tiny-opt"}, {"recipes", "list", "--json"},
+	} {
+		stdout, _ := mustExit(t, exitDone, args...)
+		if len(decodeLines(t, stdout)) == 0 {
 			t.Errorf("bridge %s printed nothing", strings.Join(args, " "))
 		}
 	}
@@ -287,16 +293,18 @@ func TestTextOutput(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"doctor"}, []string{"backend ", "simd ", "adapters       vit, eva, ", "opt, ", "tensors        between processes through "}},
+		{[]string{"doctor"}, []string{"backend ", "simd ", "adapters       vit, eva, ", "opt, ",
+			"tensors        sent between processes through "}},
 		{[]string{"models", "list"}, []string{"ID ", "tiny-flan-t5", "11.4 GB", "missing"}},
 		{[]string{"models", "show", "opt-2.7b"}, []string{"2.7B", "bridge models add opt-2.7b --path DIR", `"Question: {} Answer:"`}},
 		{[]string{"recipes", "list"}, []string{"tiny-retrain ", "The default recipe of bridge retrain"}},
 		{[]string{"recipes", "show", "tiny-stage1"}, []string{"# Command:  bridge train tiny-stage1"}},
-		{[]string{"recipes", "check", "tiny-stage2-opt", "--set", "optimizer.betas=[0.9, 0.95]"}, []string{"betas = [0.9, 0.95]", `caption_prompt = "a photo of"`}},
+		{[]string{"recipes", "check", "tiny-stage2-opt", "--set", "optimizer.betas=[0.9, 0.95]"},
+			[]string{"betas = [0.9, 0.95]", `caption_prompt = "a photo of"`}},
 		{[]string{}, []string{"bridge demo", "COMMANDS"}},
 		{[]string{"help"}, []string{"bridge demo"}},
 	} {
-		stdout, _ := want(t, exitDone, c.args...)
+		stdout, _ := mustExit(t, exitDone, c.args...)
 		for _, w := range c.want {
 			if !strings.Contains(stdout, w) {
 				t.Errorf("bridge %s: no %q in\n%s", strings.Join(c.args, " "), w, stdout)
@@ -307,28 +315,29 @@ func TestTextOutput(t *testing.T) {
 
 func TestVerify(t *testing.T) {
 	golden := filepath.Join("..", "..", "adapters", "opt", "testdata", "golden-pre-norm")
-	figures := map[string]string{}
-	for _, how := range []string{"--isolation=none", "--transport=grpc", "--transport=auto"} {
-		figures[how], _ = want(t, exitDone, "verify", golden, how, "--backend", "go", "--json")
-		for _, o := range objects(t, figures[how]) {
+	results := map[string]string{}
+	for _, flag := range []string{"--isolation=none", "--transport=grpc", "--transport=auto"} {
+		results[flag], _ = mustExit(t, exitDone, "verify", golden, flag, "--backend", "go", "--json")
+		for _, o := range decodeLines(t, results[flag]) {
 			if o["ok"] != true {
-				t.Errorf("%s: %v", how, o)
+				t.Errorf("%s: %v", flag, o)
 			}
 		}
-		if figures[how] != figures["--isolation=none"] {
-			t.Errorf("%s gives other figures than --isolation=none:\n%s\n%s", how, figures[how], figures["--isolation=none"])
+		if results[flag] != results["--isolation=none"] {
+			t.Errorf("%s gives other numbers than --isolation=none:\n%s\n%s", flag, results[flag], results["--isolation=none"])
 		}
 	}
-	stdout, _ := want(t, exitDone, "verify", "--backend=go", "--isolation=none", filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-quick-gelu"))
+	vision := filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-quick-gelu")
+	stdout, _ := mustExit(t, exitDone, "verify", "--backend=go", "--isolation=none", vision)
 	if !strings.Contains(stdout, "encode") {
 		t.Errorf("the table: %s", stdout)
 	}
-	// Pictures of a size that the cases alone have, asked for across the boundary.
+	// The pictures have another size than the checkpoint's, and the encoder is in another process.
 	resized := filepath.Join("..", "..", "adapters", "eva", "testdata", "golden-larger")
-	want(t, exitDone, "verify", "--backend=go", "--isolation=process", resized)
-	// Pictures of two sizes, of which one is the checkpoint's own.
+	mustExit(t, exitDone, "verify", "--backend=go", "--isolation=process", resized)
+	// The pictures have two sizes, one of which is the checkpoint's.
 	both := filepath.Join("..", "..", "adapters", "vit", "testdata", "golden-two-sizes")
-	if stdout, _ := want(t, exitDone, "verify", "--backend=go", "--isolation=none", both); strings.Count(stdout, "ok") != 8 {
+	if stdout, _ := mustExit(t, exitDone, "verify", "--backend=go", "--isolation=none", both); strings.Count(stdout, "ok") != 8 {
 		t.Errorf("two sizes: want 8 cases\n%s", stdout)
 	}
 }

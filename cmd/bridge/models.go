@@ -11,24 +11,24 @@ import (
 )
 
 func (p *program) modelsCommand() *cli.Command {
-	return group("models", "the frozen models that bridge knows by id",
+	return group("models", "list, add, download and verify frozen models",
 		&cli.Command{
 			Name: "list", Usage: "list the ids and where their weights are", UsageText: "bridge models list [--json]",
 			Description: "Example: bridge models list", Flags: []cli.Flag{jsonFlag()}, Action: p.modelsList,
 		},
 		&cli.Command{
-			Name: "show", Usage: "say all that is known of a model", ArgsUsage: "ID", UsageText: "bridge models show ID [--json]",
+			Name: "show", Usage: "show what is known about a model", ArgsUsage: "ID", UsageText: "bridge models show ID [--json]",
 			Description: "Example: bridge models show flant5-xl", Flags: []cli.Flag{jsonFlag()}, Action: p.modelsShow,
 		},
 		&cli.Command{
-			Name: "add", Usage: "record the folder that holds a model's weights", ArgsUsage: "ID", UsageText: "bridge models add ID --path DIR",
+			Name: "add", Usage: "record the folder with a model's weights", ArgsUsage: "ID", UsageText: "bridge models add ID --path DIR",
 			Description: "Example: bridge models add opt-2.7b --path /data/opt-2.7b",
 			Flags:       []cli.Flag{&cli.StringFlag{Name: "path", Usage: "`DIR` with config.json and the weights"}}, Action: p.modelsAdd,
 		},
 		p.pullCommand(), p.modelsVerifyCommand())
 }
 
-// modelLine is a model as --json shows it.
+// modelLine is the JSON of a model.
 type modelLine struct {
 	ID           string                `json:"id"`
 	Kind         adapters.ModelKind    `json:"kind"`
@@ -53,11 +53,13 @@ type modelLine struct {
 	Commit       string                `json:"commit,omitempty"`
 }
 
-func lineOf(b registry.Backbone) modelLine {
-	return modelLine{ID: b.ID, Kind: b.Kind, Family: b.Manifest.Family, About: b.About, Repository: b.Repository, Revision: b.Revision, Width: b.Width,
-		Tokens: b.Tokens, ImageSize: b.ImageSize, Architecture: b.Architecture, Context: b.Context, DType: b.DType, Activation: b.Activation, EndOfAnswer: b.EndOfAnswer,
-		Parameters: b.Parameters, Download: b.Download, Inference: b.Memory.Inference, Stage2: b.Memory.Stage2,
-		Source: b.Source, Path: b.Path, Commit: b.Commit}
+func newModelLine(b registry.Backbone) modelLine {
+	return modelLine{
+		ID: b.ID, Kind: b.Kind, Family: b.Manifest.Family, About: b.About, Repository: b.Repository, Revision: b.Revision,
+		Width: b.Width, Tokens: b.Tokens, ImageSize: b.ImageSize, Architecture: b.Architecture, Context: b.Context,
+		DType: b.DType, Activation: b.Activation, EndOfAnswer: b.EndOfAnswer, Parameters: b.Parameters, Download: b.Download,
+		Inference: b.Memory.Inference, Stage2: b.Memory.Stage2, Source: b.Source, Path: b.Path, Commit: b.Commit,
+	}
 }
 
 func (p *program) modelsList(c *cli.Context) error {
@@ -75,12 +77,13 @@ func (p *program) modelsList(c *cli.Context) error {
 			return err
 		}
 		if c.Bool("json") {
-			if err := p.printJSON(lineOf(b)); err != nil {
+			if err := p.printJSON(newModelLine(b)); err != nil {
 				return err
 			}
 			continue
 		}
-		rows = append(rows, []string{id, string(b.Kind), b.Manifest.Family, strconv.Itoa(b.Width), registry.Known(b.Parameters, registry.Count), registry.Known(b.Download, registry.Size), weightsPlace(b)})
+		rows = append(rows, []string{id, string(b.Kind), b.Manifest.Family, strconv.Itoa(b.Width),
+			registry.Known(b.Parameters, registry.Count), registry.Known(b.Download, registry.Size), weightsLocation(b)})
 	}
 	if c.Bool("json") {
 		return nil
@@ -88,15 +91,16 @@ func (p *program) modelsList(c *cli.Context) error {
 	return p.table([]string{"ID", "KIND", "FAMILY", "WIDTH", "PARAMETERS", "DOWNLOAD", "WEIGHTS"}, rows)
 }
 
-func weightsPlace(b registry.Backbone) string {
+// weightsLocation returns where the weights of a model are.
+func weightsLocation(b registry.Backbone) string {
 	if b.Path != "" {
 		return fmt.Sprintf("%s: %s", b.Source, b.Path)
 	}
 	return string(b.Source)
 }
 
-// named looks up the model whose ID is a command's one argument.
-func (p *program) named(c *cli.Context) (registry.Backbone, error) {
+// lookupModel looks up the model whose ID is the command's only argument.
+func (p *program) lookupModel(c *cli.Context) (registry.Backbone, error) {
 	args, err := arguments(c, 1, 1)
 	if err != nil {
 		return registry.Backbone{}, err
@@ -109,14 +113,14 @@ func (p *program) named(c *cli.Context) (registry.Backbone, error) {
 }
 
 func (p *program) modelsShow(c *cli.Context) error {
-	b, err := p.named(c)
+	b, err := p.lookupModel(c)
 	if err != nil {
 		return err
 	}
 	if c.Bool("json") {
-		return p.printJSON(lineOf(b))
+		return p.printJSON(newModelLine(b))
 	}
-	for _, f := range facts(b) {
+	for _, f := range modelDetails(b) {
 		if f[1] != "" && f[1] != "0" && f[1] != "-" {
 			fmt.Fprintf(p.stdout, "%-16s %s\n", f[0], f[1])
 		}
@@ -127,20 +131,23 @@ func (p *program) modelsShow(c *cli.Context) error {
 	return nil
 }
 
-// facts returns the lines of `models show`.
-func facts(b registry.Backbone) [][2]string {
+// modelDetails returns the lines of `models show`.
+func modelDetails(b registry.Backbone) [][2]string {
 	return [][2]string{
-		{"id", b.ID}, {"about", b.About}, {"kind", string(b.Kind)}, {"family", b.Manifest.Family}, {"repository", b.Repository}, {"revision", b.Revision},
+		{"id", b.ID}, {"about", b.About}, {"kind", string(b.Kind)}, {"family", b.Manifest.Family},
+		{"repository", b.Repository}, {"revision", b.Revision},
 		{"width", strconv.Itoa(b.Width)}, {"tokens", strconv.Itoa(b.Tokens)}, {"image size", strconv.Itoa(b.ImageSize)},
-		{"architecture", string(b.Architecture)}, {"context", strconv.Itoa(b.Context)}, {"dtype", b.DType}, {"activation", b.Activation}, {"end of answer", quoted(b.EndOfAnswer)},
-		{"caption prompt", quoted(b.Templates.Caption)}, {"question prompt", quoted(b.Templates.Question)},
+		{"architecture", string(b.Architecture)}, {"context", strconv.Itoa(b.Context)}, {"dtype", b.DType},
+		{"activation", b.Activation}, {"end of answer", quoteIfSet(b.EndOfAnswer)},
+		{"caption prompt", quoteIfSet(b.Templates.Caption)}, {"question prompt", quoteIfSet(b.Templates.Question)},
 		{"parameters", registry.Known(b.Parameters, registry.Count)}, {"download", registry.Known(b.Download, registry.Size)},
 		{"memory", registry.Known(b.Memory.Inference, registry.Size)}, {"memory, stage 2", registry.Known(b.Memory.Stage2, registry.Size)},
-		{"weights", weightsPlace(b)}, {"commit", b.Commit},
+		{"weights", weightsLocation(b)}, {"commit", b.Commit},
 	}
 }
 
-func quoted(s string) string {
+// quoteIfSet quotes a string that is not empty.
+func quoteIfSet(s string) string {
 	if s == "" {
 		return ""
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -9,20 +8,23 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/hub"
 	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/workspace"
 )
 
 func (p *program) modelsVerifyCommand() *cli.Command {
 	return &cli.Command{
-		Name: "verify", Usage: "hash a model's files again and compare with the hub's checksums", ArgsUsage: "ID",
-		UsageText:   "bridge models verify ID [--repair] [--json]",
-		Description: "Files that did not come from the hub have no checksum to compare with: theirs are printed.\n\nExample: bridge models verify flant5-xl",
-		Flags:       []cli.Flag{&cli.BoolFlag{Name: "repair", Usage: "remove damaged files from the hub's cache and fetch them again"}, jsonFlag()},
-		Action:      p.modelsVerify,
+		Name: "verify", Usage: "hash a model's files and compare them with the hub's checksums", ArgsUsage: "ID",
+		UsageText: "bridge models verify ID [--repair] [--json]",
+		Description: "The checksums of files that did not come from the hub are only printed, because there is nothing to compare them\n" +
+			"with.\n\nExample: bridge models verify flant5-xl",
+		Flags: []cli.Flag{jsonFlag(),
+			&cli.BoolFlag{Name: "repair", Usage: "delete damaged files from the hub's cache and download them again"}},
+		Action: p.modelsVerify,
 	}
 }
 
-// checkedLine is a file as --json shows it.
-type checkedLine struct {
+// checksumLine is the JSON of a file.
+type checksumLine struct {
 	Path     string `json:"path"`
 	Size     int64  `json:"size"`
 	Checksum string `json:"checksum"`
@@ -31,7 +33,7 @@ type checkedLine struct {
 }
 
 func (p *program) modelsVerify(c *cli.Context) error {
-	b, err := p.named(c)
+	b, err := p.lookupModel(c)
 	if err != nil {
 		return err
 	}
@@ -43,25 +45,25 @@ func (p *program) modelsVerify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.printChecked(checked, c.Bool("json")); err != nil {
+	if err := p.printChecksums(checked, c.Bool("json")); err != nil {
 		return err
 	}
 	return p.repairOrFail(c, b, dir, checked)
 }
 
-func (p *program) printChecked(checked []hub.Checked, asJSON bool) error {
+func (p *program) printChecksums(checked []hub.Checked, asJSON bool) error {
 	var rows [][]string
 	for _, f := range checked {
 		if asJSON {
-			if err := p.printJSON(checkedLine{filepath.ToSlash(f.Path), f.Size, f.Got, f.Want, f.OK()}); err != nil {
+			if err := p.printJSON(checksumLine{filepath.ToSlash(f.Path), f.Size, f.Got, f.Want, f.OK()}); err != nil {
 				return err
 			}
 			continue
 		}
-		state := "as the hub says"
+		state := "matches the hub"
 		switch {
 		case !f.OK():
-			state = "DAMAGED, the hub says " + f.Want
+			state = "DAMAGED, the hub has " + f.Want
 		case f.Want == "":
 			state = "nothing to compare with"
 		}
@@ -73,7 +75,8 @@ func (p *program) printChecked(checked []hub.Checked, asJSON bool) error {
 	return p.table([]string{"FILE", "SIZE", "CHECKSUM", "STATE"}, rows)
 }
 
-// repairOrFail fails if a file is damaged, or fetches it again.
+// repairOrFail downloads damaged files again if --repair is set. Otherwise it returns an error
+// if a file is damaged.
 func (p *program) repairOrFail(c *cli.Context, b registry.Backbone, dir string, checked []hub.Checked) error {
 	damaged := 0
 	for _, f := range checked {
@@ -91,13 +94,9 @@ func (p *program) repairOrFail(c *cli.Context, b registry.Backbone, dir string, 
 		return nil
 	}
 	if c.Bool("repair") && b.Repository != "" {
-		m := b.Manifest
-		if b.Commit != "" {
-			m.Revision = b.Commit
-		}
-		_, err := p.pull(c.Context, m)
+		_, err := p.workspace.Pull(c.Context, b.ID, workspace.PullOptions{Revision: b.Commit, Output: p.stderr})
 		return err
 	}
 	return adapters.Errorf(adapters.Corrupt, "%d of %d files of %s are damaged", damaged, len(checked), b.ID).
-		WithRemedy("%s", fmt.Sprintf("`bridge models verify %s --repair` fetches them again", b.ID))
+		WithRemedy("download them again: bridge models verify %s --repair", b.ID)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// wordsCommand is a command as docs/extending.md has it: one function that returns the
-// command, one method that is its action.
+// wordsCommand is the example of docs/extending.md: one function returns the command, and one
+// method is its action.
 func (p *program) wordsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "words", Usage: "count the words of texts", ArgsUsage: "TEXT...", UsageText: "bridge words TEXT... [--json]",
@@ -32,9 +32,9 @@ func (p *program) words(c *cli.Context) error {
 	return err
 }
 
-// A new command needs a file and a line in app.go. Flags anywhere, unknown flags, wrong
-// numbers of arguments and help then work as for every other command.
-func TestANewCommandIsAFileAndALine(t *testing.T) {
+// A new command needs one file, and one line in app.go. Flags in any place, errors for unknown
+// flags and wrong numbers of arguments, and help then work as for every other command.
+func TestNewCommandNeedsOneFileAndOneLine(t *testing.T) {
 	for _, c := range []struct {
 		status       int
 		args, stdout string
@@ -51,13 +51,15 @@ func TestANewCommandIsAFileAndALine(t *testing.T) {
 		p := &program{stdout: &out, stderr: &errs}
 		app := p.app()
 		app.Commands = append(app.Commands, p.wordsCommand())
-		complete(app.Commands)
+		setCommandDefaults(app.Commands)
 		ordered, err := reorder(app, append([]string{"bridge"}, strings.Fields(c.args)...))
 		if err == nil {
 			err = app.RunContext(t.Context(), ordered)
 		}
-		if status := p.status(t.Context(), err); status != c.status || !strings.Contains(out.String(), c.stdout) || !strings.Contains(errs.String(), c.stderr) {
-			t.Errorf("%s: status %d, stdout %q, stderr %q; want %d, %q, %q", c.args, status, out.String(), errs.String(), c.status, c.stdout, c.stderr)
+		status := p.status(t.Context(), err)
+		if status != c.status || !strings.Contains(out.String(), c.stdout) || !strings.Contains(errs.String(), c.stderr) {
+			t.Errorf("%s: status %d, stdout %q, stderr %q; want %d, %q, %q",
+				c.args, status, out.String(), errs.String(), c.status, c.stdout, c.stderr)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func (p *program) pluginCommand() *cli.Command {
-	return group("plugin", "adapters of your own: make, build, test and trust them",
+	return group("plugin", "make, build, test and trust adapters of your own",
 		p.pluginNewCommand(), p.pluginBuildCommand(), p.pluginTestCommand(),
 		p.pluginListCommand(), p.pluginShowCommand(), p.pluginAddCommand(), p.pluginRemoveCommand(), p.pluginLockCommand(),
 		p.pluginKeygenCommand(), p.pluginSignCommand(), p.pluginPackCommand())
@@ -24,34 +24,37 @@ func (p *program) pluginCommand() *cli.Command {
 
 func (p *program) pluginListCommand() *cli.Command {
 	return &cli.Command{
-		Name: "list", Usage: "list the plugins of this project and of the user; none is run", UsageText: "bridge plugin list [--json]",
-		Description: "A project's plugins lie in the folder plugins of the working folder. The files of those that are pinned or signed are read,\n" +
-			"to say whether that holds.\n\nExample: bridge plugin list",
+		Name: "list", Usage: "list the plugins of this project and of the user, without running them",
+		UsageText: "bridge plugin list [--json]",
+		Description: "A project's plugins are in the folder plugins of the working folder. bridge reads the files of pinned and signed\n" +
+			"plugins, to check that the pin or the signature still matches.\n\nExample: bridge plugin list",
 		Flags: []cli.Flag{jsonFlag()}, Action: p.pluginList,
 	}
 }
 
 func (p *program) pluginShowCommand() *cli.Command {
 	return &cli.Command{
-		Name: "show", Usage: "say all that is known of a plugin, and whether it may start; it is not run", ArgsUsage: "NAME", UsageText: "bridge plugin show NAME [--json]",
-		Description: "NAME may be the path of a plugin's folder or executable. The exit status is 1 where it would not start, with the flags that\n" +
-			"are given (--locked, --require-signed, --sandbox) and your settings.\n\nExample: bridge plugin show mybackbone",
+		Name: "show", Usage: "show what is known about a plugin, and whether it may start, without running it", ArgsUsage: "NAME",
+		UsageText: "bridge plugin show NAME [--json]",
+		Description: "NAME may be the path of a plugin's folder or executable. The exit status is 1 if the plugin would not start with\n" +
+			"your settings and the given flags (--locked, --require-signed, --sandbox).\n\nExample: bridge plugin show mybackbone",
 		Flags: []cli.Flag{jsonFlag()}, Action: p.pluginShow,
 	}
 }
 
-func scopeFlags(what string) []cli.Flag {
+// scopeFlags returns the flags that choose between the project's and the user's plugins.
+func scopeFlags(preposition string) []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "project", Usage: what + " the project, in the folder plugins of the working folder"},
-		&cli.BoolFlag{Name: "user", Usage: what + " the user, for all projects"},
+		&cli.BoolFlag{Name: "project", Usage: preposition + " the project, in the folder plugins of the working folder"},
+		&cli.BoolFlag{Name: "user", Usage: preposition + " the user, for all projects"},
 	}
 }
 
-// pluginScope reads the flags of [scopeFlags]; it is empty if none is given.
+// pluginScope reads the flags of [scopeFlags]. It returns an empty place if none is set.
 func pluginScope(c *cli.Context) (store.Place, error) {
 	switch project, user := c.Bool("project"), c.Bool("user"); {
 	case project && user:
-		return "", usagef("--project and --user are given, want one of the two")
+		return "", usagef("--project cannot be combined with --user")
 	case project:
 		return store.InProject, nil
 	case user:
@@ -62,30 +65,33 @@ func pluginScope(c *cli.Context) (store.Place, error) {
 
 func (p *program) pluginAddCommand() *cli.Command {
 	return &cli.Command{
-		Name: "add", Usage: "copy a plugin that is built into the project or the user's folder", ArgsUsage: "PATH",
+		Name: "add", Usage: "copy a built plugin into the project's or the user's folder", ArgsUsage: "PATH",
 		UsageText: "bridge plugin add PATH [--name NAME] [--project|--user]",
-		Description: "PATH is a plugin's folder, or its executable. Links are copied as links, and one that leads out of the folder is refused,\n" +
-			"but for the Python of a virtual environment. It says who signed the plugin; with --require-signed, it has to be somebody\n" +
-			"whose key you trust.\n\nExample: bridge plugin add ../mybackbone",
-		Flags:  append(scopeFlags("for"), &cli.StringFlag{Name: "name", Usage: "`NAME` that recipes call it (default: its own)"}),
+		Description: "PATH is a plugin's folder, or its executable. Links are copied as links. A link that leads out of the folder is\n" +
+			"refused, except the Python of a virtual environment. The command prints who signed the plugin; with --require-signed,\n" +
+			"the key must be one that you trust.\n\nExample: bridge plugin add ../mybackbone",
+		Flags:  append(scopeFlags("for"), &cli.StringFlag{Name: "name", Usage: "`NAME` for use in recipes (default: the plugin's own)"}),
 		Action: p.pluginAdd,
 	}
 }
 
 func (p *program) pluginRemoveCommand() *cli.Command {
 	return &cli.Command{
-		Name: "remove", Usage: "delete a plugin's folder, and what " + lockfile.Name + " says of it", ArgsUsage: "NAME", UsageText: "bridge plugin remove NAME [--project|--user]",
+		Name: "remove", Usage: "delete a plugin's folder and its entry in " + lockfile.Name, ArgsUsage: "NAME",
+		UsageText:   "bridge plugin remove NAME [--project|--user]",
 		Description: "Example: bridge plugin remove mybackbone", Flags: scopeFlags("of"), Action: p.pluginRemove,
 	}
 }
 
 func (p *program) pluginLockCommand() *cli.Command {
 	return &cli.Command{
-		Name: "lock", Usage: "pin plugins as they are in the project's " + lockfile.Name + ", or check that they are as pinned", ArgsUsage: "[NAME...]",
-		UsageText: "bridge plugin lock [NAME...] [--check]",
-		Description: "NAME may be a path; without one it is all plugins that `bridge plugin list` shows. Every file, link and executable bit counts.\n" +
-			"A plugin that is pinned starts only as it is pinned; --locked starts no other.\n\nExample: bridge plugin lock --check",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "check", Usage: "change nothing; fail where a plugin is not as pinned, or not pinned"}}, Action: p.pluginLock,
+		Name: "lock", Usage: "pin plugins in the project's " + lockfile.Name + ", or check that they match their pins",
+		ArgsUsage: "[NAME...]", UsageText: "bridge plugin lock [NAME...] [--check]",
+		Description: "NAME may be a path. Without a NAME the command pins all plugins that `bridge plugin list` shows. A pin covers\n" +
+			"every file, link and executable bit. A pinned plugin starts only if it matches its pin; with --locked, only pinned plugins\n" +
+			"start.\n\nExample: bridge plugin lock --check",
+		Flags:  []cli.Flag{&cli.BoolFlag{Name: "check", Usage: "change nothing; fail if a plugin does not match its pin or has none"}},
+		Action: p.pluginLock,
 	}
 }
 
@@ -118,33 +124,36 @@ func (p *program) pluginList(c *cli.Context) error {
 	return p.table([]string{"NAME", "VERSION", "KIND", "OF", "PINNED", "SIGNED", "ABOUT"}, rows)
 }
 
-// pluginRow returns a plugin as a row of the list.
+// pluginRow returns the row of a plugin in the list.
 func pluginRow(s workspace.PluginStatus) []string {
 	about := s.Description
 	if s.Shadows != "" {
-		about += " (the user's of this name does not count)"
+		about += " (the user's plugin of this name is not used)"
 	}
 	if s.Problem != "" {
 		about = firstLine(s.Problem)
-		if words := []rune(about); len(words) > aboutWidth {
-			about = string(words[:aboutWidth-1]) + "…" // `plugin show` says all of it
+		if runes := []rune(about); len(runes) > aboutWidth {
+			about = string(runes[:aboutWidth-1]) + "…" // `plugin show` prints all of it
 		}
 	}
 	name := strconv.QuoteToGraphic(s.Name)
-	return []string{name[1 : len(name)-1], s.Version, string(s.Kind), string(s.Place), pinnedWords(s), signedWords(s), strings.TrimSpace(about)}
+	name = name[1 : len(name)-1]
+	return []string{name, s.Version, string(s.Kind), string(s.Place), pinState(s), signatureState(s), strings.TrimSpace(about)}
 }
 
-func pinnedWords(s workspace.PluginStatus) string {
+// pinState returns whether a plugin is pinned and matches its pin.
+func pinState(s workspace.PluginStatus) string {
 	switch {
 	case !s.Pinned || s.AsPinned:
-		return yes(s.Pinned)
+		return yesNo(s.Pinned)
 	case s.Digest == "":
 		return "not checked"
 	}
 	return "CHANGED"
 }
 
-func signedWords(s workspace.PluginStatus) string {
+// signatureState returns whether a trusted key signed a plugin.
+func signatureState(s workspace.PluginStatus) string {
 	word, _, _ := strings.Cut(s.Signature, ":")
 	switch {
 	case s.Signed:
@@ -158,7 +167,7 @@ func signedWords(s workspace.PluginStatus) string {
 // aboutWidth is the width of a plugin's problem in a table.
 const aboutWidth = 100
 
-// firstLine returns the first line of a problem, and how many more there are.
+// firstLine returns the first line of a problem, with the number of further lines.
 func firstLine(problem string) string {
 	first, _, more := strings.Cut(problem, "\n")
 	if more {
@@ -167,7 +176,7 @@ func firstLine(problem string) string {
 	return first
 }
 
-func yes(b bool) string {
+func yesNo(b bool) string {
 	if b {
 		return "yes"
 	}
@@ -186,7 +195,7 @@ func (p *program) pluginShow(c *cli.Context) error {
 	if c.Bool("json") {
 		err = p.printJSON(s)
 	} else {
-		for _, f := range pluginFacts(s) {
+		for _, f := range pluginDetails(s) {
 			if f[1] != "" {
 				fmt.Fprintf(p.stdout, "%-16s %s\n", f[0], f[1])
 			}
@@ -195,26 +204,28 @@ func (p *program) pluginShow(c *cli.Context) error {
 	if err != nil || s.Problem == "" {
 		return err
 	}
-	return adapters.Errorf(adapters.Invalid, "plugin %s would not start", s.Name).WithRemedy("the line \"would not start\" has the reason, and what to do")
+	return adapters.Errorf(adapters.Invalid, "plugin %s would not start", s.Name).
+		WithRemedy("the line \"would not start\" has the reason and the remedy")
 }
 
-// pluginFacts returns the lines of `plugin show`.
-func pluginFacts(s workspace.PluginStatus) [][2]string {
+// pluginDetails returns the lines of `plugin show`.
+func pluginDetails(s workspace.PluginStatus) [][2]string {
 	var capabilities []string
 	for _, c := range s.Capabilities {
 		capabilities = append(capabilities, string(c))
 	}
 	network := ""
 	if s.Network {
-		network = "its manifest asks for it"
+		network = "required by its manifest"
 	}
 	return [][2]string{
-		{"name", s.Name}, {"version", s.Version}, {"about", s.Description}, {"kind", string(s.Kind)}, {"families", strings.Join(s.Families, ", ")},
-		{"protocol", strings.Trim(fmt.Sprint(s.Protocol), "[]")}, {"capabilities", strings.Join(capabilities, ", ")},
+		{"name", s.Name}, {"version", s.Version}, {"about", s.Description}, {"kind", string(s.Kind)},
+		{"families", strings.Join(s.Families, ", ")}, {"protocol", strings.Trim(fmt.Sprint(s.Protocol), "[]")},
+		{"capabilities", strings.Join(capabilities, ", ")},
 		{"of", string(s.Place)}, {"folder", s.Dir}, {"program", s.Program}, {"not used", s.Shadows},
 		{"license", s.License}, {"homepage", s.Homepage}, {"author's key", s.PublicKey},
-		{"asks for", strings.Join(s.Environment, " ")}, {"may see", strings.Join(s.Allowed, " ")}, {"network", network},
-		{"digest", s.Digest}, {"pinned", pinnedWords(s)}, {"signed by", s.Signature}, {"would not start", s.Problem},
+		{"requests", strings.Join(s.Environment, " ")}, {"may see", strings.Join(s.Allowed, " ")}, {"network", network},
+		{"digest", s.Digest}, {"pinned", pinState(s)}, {"signed by", s.Signature}, {"would not start", s.Problem},
 	}
 }
 
@@ -262,7 +273,7 @@ func (p *program) pluginLock(c *cli.Context) error {
 	if c.Bool("check") {
 		asPinned, err := p.workspace.CheckPins(names)
 		for _, name := range asPinned {
-			fmt.Fprintf(p.stdout, "%s: as it was pinned\n", name)
+			fmt.Fprintf(p.stdout, "%s: matches its pin\n", name)
 		}
 		return err
 	}
@@ -272,16 +283,16 @@ func (p *program) pluginLock(c *cli.Context) error {
 		case pin.New:
 			fmt.Fprintf(p.stdout, "%s: pinned, %s\n", pin.Name, pin.Digest)
 		case len(pin.Changes) == 0:
-			fmt.Fprintf(p.stdout, "%s: as it was pinned\n", pin.Name)
+			fmt.Fprintf(p.stdout, "%s: matches its pin\n", pin.Name)
 		default:
-			fmt.Fprintf(p.stdout, "%s: pinned anew: %s\n", pin.Name, strings.Join(pin.Changes, "; "))
+			fmt.Fprintf(p.stdout, "%s: pinned again: %s\n", pin.Name, strings.Join(pin.Changes, "; "))
 		}
 		p.printSkipped(pin.Left)
 	}
 	return err
 }
 
-// printSkipped prints what in a folder is not part of the plugin.
+// printSkipped prints the paths in a folder that are not part of the plugin.
 func (p *program) printSkipped(paths []string) {
 	if len(paths) > 0 {
 		fmt.Fprintf(p.stdout, "  not part of the plugin, skipped: %s\n", strings.Join(paths, ", "))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -12,9 +13,9 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// examinePlugins reports which third-party plugins there are, where they come from, whether
-// they would start, and what they may see. None is run.
-func (p *program) examinePlugins() []finding {
+// pluginFindings lists the third-party plugins: where they come from, whether they would
+// start, and which variables they may see. It runs none of them.
+func (p *program) pluginFindings() []finding {
 	all := []finding{{Name: "plugins", Value: pluginFolders(store.Default())}}
 	policy, err := p.workspace.Policy(workspace.PluginConstraints{})
 	if err != nil {
@@ -26,15 +27,16 @@ func (p *program) examinePlugins() []finding {
 		all[0].Warning = err.Error()
 	}
 	for _, s := range found {
-		all = append(all, examinePlugin(s))
+		all = append(all, pluginFinding(s))
 	}
-	confinement := finding{Name: "sandbox", Value: "this system supports it; --sandbox on uses it"}
+	support := finding{Name: "sandbox", Value: "supported by this system; --sandbox on uses it"}
 	if err := sandbox.Supported(); err != nil {
-		confinement.Value = "none: " + err.Error()
+		support.Value = "none: " + err.Error()
 	}
-	return append(all, confinement, finding{Name: "trust", Value: trustWords(policy)})
+	return append(all, support, finding{Name: "trust", Value: trustSummary(policy)})
 }
 
+// pluginFolders returns where plugins are stored.
 func pluginFolders(f store.Folders) string {
 	folders := []string{f.Project}
 	if abs, err := filepath.Abs(f.Project); err == nil {
@@ -46,12 +48,13 @@ func pluginFolders(f store.Folders) string {
 	return "in " + strings.Join(folders, " and ")
 }
 
-func examinePlugin(s workspace.PluginStatus) finding {
+// pluginFinding describes a plugin.
+func pluginFinding(s workspace.PluginStatus) finding {
 	if s.Program == "" { // its manifest cannot be read
 		return finding{Name: "plugin", Value: fmt.Sprintf("%q, in %s", s.Name, s.Dir), Warning: firstLine(s.Problem)}
 	}
 	found := finding{Name: "plugin"}
-	facts := []string{fmt.Sprintf("%s %s, a %s of the %s, in %s", s.Name, s.Version, s.Kind, s.Place, s.Dir)}
+	details := []string{fmt.Sprintf("%s %s, a %s of the %s, in %s", s.Name, s.Version, s.Kind, s.Place, s.Dir)}
 	if s.Problem != "" {
 		found.Warning = "it would not start: " + s.Problem
 	} else {
@@ -59,37 +62,34 @@ func examinePlugin(s workspace.PluginStatus) finding {
 		if s.AsPinned {
 			lock = "as locked"
 		}
-		facts = append(facts, lock, "signed by "+s.Signature)
+		details = append(details, lock, "signed by "+s.Signature)
 	}
 	if s.Shadows != "" {
-		facts = append(facts, "not the user's of this name")
+		details = append(details, "used instead of the user's plugin of this name")
 	}
-	sees := "sees what every plugin sees"
+	variables := "sees the variables that every plugin sees"
 	if len(s.Allowed) > 0 {
-		sees += " and " + strings.Join(s.Allowed, ", ")
+		variables += " and " + strings.Join(s.Allowed, ", ")
 	}
-	if len(s.Wanted) > 0 {
-		sees += ", asks for " + strings.Join(s.Wanted, ", ")
+	if len(s.Denied) > 0 {
+		variables += ", requests " + strings.Join(s.Denied, ", ")
 	}
 	if s.Network {
-		sees += ", needs the network"
+		variables += ", needs the network"
 	}
-	found.Value = strings.Join(append(facts, sees), "; ")
+	found.Value = strings.Join(append(details, variables), "; ")
 	return found
 }
 
-// trustWords describes the user's settings.
-func trustWords(p trust.Policy) string {
-	words := []string{"sandbox " + string(trust.SandboxNone)}
-	if p.Sandbox != "" {
-		words[0] = "sandbox " + string(p.Sandbox)
-	}
+// trustSummary describes the user's trust settings.
+func trustSummary(p trust.Policy) string {
+	settings := []string{"sandbox " + string(cmp.Or(p.Sandbox, trust.SandboxNone))}
 	if p.Locked {
-		words = append(words, "only locked plugins start")
+		settings = append(settings, "only locked plugins start")
 	}
 	if p.RequireSigned {
-		words = append(words, "only signed plugins start")
+		settings = append(settings, "only signed plugins start")
 	}
-	words = append(words, fmt.Sprintf("%d trusted keys", len(p.PublicKeys())))
-	return strings.Join(words, "; ") + " (" + filepath.Join(registry.ConfigDir(), trust.SettingsFile) + ")"
+	settings = append(settings, fmt.Sprintf("%d trusted keys", len(p.PublicKeys())))
+	return strings.Join(settings, "; ") + " (" + filepath.Join(registry.ConfigDir(), trust.SettingsFile) + ")"
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -14,15 +15,15 @@ import (
 
 func (p *program) pluginNewCommand() *cli.Command {
 	return &cli.Command{
-		Name: "new", Usage: "make the project of an adapter, with a small model that works", ArgsUsage: "NAME",
+		Name: "new", Usage: "create an adapter project with a small working model", ArgsUsage: "NAME",
 		UsageText: "bridge plugin new NAME --lang go|python --kind language-model|vision-encoder [--dir DIR] [--no-build]",
-		Description: "The project holds all that it needs of bridge, builds, passes its tests and trains on the kit as it is. What you replace\n" +
-			"is marked YOURS. It needs Go, or Python with venv and a network for pip.\n\n" +
+		Description: "The new project contains all that it needs from bridge. It builds, passes its tests and trains on the kit\n" +
+			"unchanged. The parts for you to replace are marked YOURS. It needs Go, or Python with venv and a network for pip.\n\n" +
 			"Example: bridge plugin new mybackbone --lang python --kind language-model",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "lang", Usage: "`LANGUAGE` that you write in: " + strings.Join(project.Languages(), " or ")},
+			&cli.StringFlag{Name: "lang", Usage: "`LANGUAGE` of the project: " + strings.Join(project.Languages(), " or ")},
 			&cli.StringFlag{Name: "kind", Usage: "`KIND` of model: language-model or vision-encoder"},
-			&cli.StringFlag{Name: "dir", Usage: "`DIR` to make (default: NAME in the working folder)"},
+			&cli.StringFlag{Name: "dir", Usage: "`DIR` to create (default: NAME in the working folder)"},
 			&cli.BoolFlag{Name: "no-build", Usage: "write the files only"},
 		},
 		Action: p.pluginNew,
@@ -34,7 +35,8 @@ func (p *program) pluginNew(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	o := project.Options{Name: args[0], Language: c.String("lang"), Kind: adapters.ModelKind(c.String("kind")), Dir: c.String("dir")}
+	o := project.Options{Name: args[0], Language: c.String("lang"), Kind: adapters.ModelKind(c.String("kind")),
+		Dir: cmp.Or(c.String("dir"), args[0])}
 	var kinds []string
 	for _, k := range project.Kinds() {
 		kinds = append(kinds, string(k))
@@ -48,14 +50,11 @@ func (p *program) pluginNew(c *cli.Context) error {
 	for _, f := range builtin.Families() {
 		o.Reserved = append(o.Reserved, f.Name)
 	}
-	if o.Dir == "" {
-		o.Dir = o.Name
-	}
 	project, err := project.New(o)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s is written; %s/README.md says what is where\n", o.Dir, o.Dir)
+	fmt.Fprintf(p.stdout, "created %s; %s/README.md describes its files\n", o.Dir, o.Dir)
 	if !c.Bool("no-build") {
 		if err := p.buildPlugin(c.Context, project); err != nil {
 			return err
@@ -67,9 +66,10 @@ func (p *program) pluginNew(c *cli.Context) error {
 
 func (p *program) pluginBuildCommand() *cli.Command {
 	return &cli.Command{
-		Name: "build", Usage: "build the project of an adapter as its plugin.toml says", ArgsUsage: "DIR",
-		UsageText:   "bridge plugin build DIR",
-		Description: "It runs the [build] command of DIR/plugin.toml in DIR, and shows it: what somebody else has written runs as you.\n\nExample: bridge plugin build mybackbone",
+		Name: "build", Usage: "build an adapter project", ArgsUsage: "DIR",
+		UsageText: "bridge plugin build DIR",
+		Description: "Runs the [build] command of DIR/plugin.toml in DIR, and prints it. The command runs with your rights: read it\n" +
+			"first if someone else wrote it.\n\nExample: bridge plugin build mybackbone",
 		Action: func(c *cli.Context) error {
 			args, err := arguments(c, 1, 1)
 			if err != nil {
@@ -84,11 +84,11 @@ func (p *program) pluginBuildCommand() *cli.Command {
 	}
 }
 
-// buildPlugin builds a project, and shows on stderr how.
+// buildPlugin builds a project with the output of its build on stderr.
 func (p *program) buildPlugin(ctx context.Context, project *project.Project) error {
 	if err := project.Build(ctx, p.stderr); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s is built\n", project.Program)
+	fmt.Fprintf(p.stdout, "built %s\n", project.Program)
 	return nil
 }

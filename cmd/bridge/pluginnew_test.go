@@ -16,8 +16,8 @@ import (
 	"github.com/modular-bridging/bridge/runs"
 )
 
-// offline lets no go command reach the network, nor see the settings of this
-// repository's own builds.
+// offline keeps go commands from the network, and from the settings of this repository's own
+// builds.
 func offline(t *testing.T) {
 	t.Helper()
 	t.Setenv("GOPROXY", "off")
@@ -25,8 +25,8 @@ func offline(t *testing.T) {
 	t.Setenv("GOEXPERIMENT", "")
 }
 
-// output runs a program in a folder.
-func output(t *testing.T, dir, program string, args ...string) string {
+// runProgram runs a program in a folder and returns its output.
+func runProgram(t *testing.T, dir, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Dir = dir
@@ -37,11 +37,12 @@ func output(t *testing.T, dir, program string, args ...string) string {
 	return string(out)
 }
 
-// newProject makes a project with the command.
+// newProject creates a project with the command.
 func newProject(t *testing.T, language string, kind adapters.ModelKind, flags ...string) *project.Project {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "it is new") // a folder whose name a shell would cut
-	want(t, exitDone, append([]string{"plugin", "new", "fresh", "--lang", language, "--kind", string(kind), "--dir", dir}, flags...)...)
+	dir := filepath.Join(t.TempDir(), "it is new") // a name that a shell would split
+	args := []string{"plugin", "new", "fresh", "--lang", language, "--kind", string(kind), "--dir", dir}
+	mustExit(t, exitDone, append(args, flags...)...)
 	opened, err := project.Open(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -49,10 +50,11 @@ func newProject(t *testing.T, language string, kind adapters.ModelKind, flags ..
 	return opened
 }
 
-// conforms runs the suite through a project's program.
-func conforms(t *testing.T, project *project.Project, kind adapters.ModelKind) {
+// checkConformance runs the contract suite on a project's program.
+func checkConformance(t *testing.T, project *project.Project, kind adapters.ModelKind) {
 	t.Helper()
-	config := host.Config{Path: project.Program, Load: adapters.LoadRequest{Checkpoint: filepath.Join(project.Dir, "checkpoint")}}
+	checkpoint := filepath.Join(project.Dir, "checkpoint")
+	config := host.Config{Path: project.Program, Load: adapters.LoadRequest{Checkpoint: checkpoint}}
 	if kind == adapters.KindVision {
 		adaptertest.TestVision(t, func() adapters.VisionEncoder {
 			m, err := host.OpenVision(t.Context(), config)
@@ -72,15 +74,16 @@ func conforms(t *testing.T, project *project.Project, kind adapters.ModelKind) {
 	}, adaptertest.Options{Texts: []string{"a dog on", " a red background"}})
 }
 
-// trains runs a project's recipe, cut short, and wants the loss to fall.
-func trains(t *testing.T, project *project.Project) {
+// checkTraining runs a shortened form of a project's recipe and checks that the loss falls.
+func checkTraining(t *testing.T, project *project.Project) {
 	t.Helper()
 	t.Chdir(project.Dir)
 	testenv.Cache(t)
-	want(t, exitDone, "train", "recipe.toml", "--backend", "go", "--out", "runs/short", "--set", "optimizer.steps=16", "--set", "optimizer.batch=8",
-		"--set", "optimizer.warmup=2", "--set", "data.train.pictures=64", "--set", "evaluation.every=0", "--set", "evaluation.captions=4", "--set", "evaluation.examples=16")
+	mustExit(t, exitDone, "train", "recipe.toml", "--backend", "go", "--out", "runs/short",
+		"--set", "optimizer.steps=16", "--set", "optimizer.batch=8", "--set", "optimizer.warmup=2", "--set", "data.train.pictures=64",
+		"--set", "evaluation.every=0", "--set", "evaluation.captions=4", "--set", "evaluation.examples=16")
 	if s, err := runs.ReadSummary("runs/short"); err != nil || s.Encoder != "fresh" && s.LLM != "fresh" {
-		t.Errorf("the models are called %s and %s, want one by the plugin's name, fresh; %v", s.Encoder, s.LLM, err)
+		t.Errorf("the models are named %s and %s, want one with the plugin's name, fresh; %v", s.Encoder, s.LLM, err)
 	}
 	text, err := os.ReadFile("runs/short/metrics.jsonl")
 	if err != nil {
@@ -88,16 +91,16 @@ func trains(t *testing.T, project *project.Project) {
 	}
 	var losses []float64
 	for line := range strings.Lines(string(text)) {
-		var figures map[string]any
-		if err := json.Unmarshal([]byte(line), &figures); err != nil {
+		var values map[string]any
+		if err := json.Unmarshal([]byte(line), &values); err != nil {
 			t.Fatal(err)
 		}
-		if loss, ok := figures["stage-2/loss"].(float64); ok {
+		if loss, ok := values["stage-2/loss"].(float64); ok {
 			losses = append(losses, loss)
 		}
 	}
 	if n := len(losses); n < 16 || mean(losses[n-4:]) > 0.95*mean(losses[:4]) {
-		t.Errorf("the losses are %v, want falling ones", losses)
+		t.Errorf("the losses are %v, want them to fall", losses)
 	}
 }
 
@@ -108,35 +111,36 @@ func mean(values []float64) (sum float64) {
 	return sum
 }
 
-// kindsToTry are the kinds of the tests below. TestGuide does the same and more with
-// language models, so that they are left to the long tests.
-func kindsToTry() []adapters.ModelKind {
+// testedKinds returns the kinds of model that the tests below cover. TestGuide already tests
+// language models, so only the long tests include them here.
+func testedKinds() []adapters.ModelKind {
 	if testenv.Long() {
 		return project.Kinds()
 	}
 	return []adapters.ModelKind{adapters.KindVision}
 }
 
-// A project in Go builds without a network, passes its own test and the suite, and
-// trains, as it is.
+// A new project in Go builds without a network, passes its own tests and the contract suite,
+// and trains, without a change.
 func TestPluginNewGo(t *testing.T) {
 	offline(t)
-	for _, kind := range kindsToTry() {
+	for _, kind := range testedKinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			project := newProject(t, "go", kind)
-			output(t, project.Dir, "go", "test", "./...")
-			conforms(t, project, kind)
-			trains(t, project)
+			runProgram(t, project.Dir, "go", "test", "./...")
+			checkConformance(t, project, kind)
+			checkTraining(t, project)
 		})
 	}
 }
 
-// carriedPython makes python3 the interpreter of the tests, whose packages pip finds
-// without a network, and returns the folders that they are in.
-func carriedPython(t *testing.T) (packages []string) {
+// usePythonOffline makes python3 the interpreter of the tests. pip finds its packages without a
+// network. The function returns the folders of the packages.
+func usePythonOffline(t *testing.T) (packages []string) {
 	t.Helper()
 	python := testenv.Python(t)
-	found := output(t, ".", python, "-c", "import grpc, numpy, os\nfor m in grpc, numpy: print(os.path.dirname(os.path.dirname(m.__file__)))")
+	found := runProgram(t, ".", python, "-c", "import grpc, numpy, os\n"+
+		"for m in grpc, numpy: print(os.path.dirname(os.path.dirname(m.__file__)))")
 	bin := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "python3"), []byte("#!/bin/sh\nexec '"+python+"' \"$@\"\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -148,33 +152,33 @@ func carriedPython(t *testing.T) (packages []string) {
 	return packages
 }
 
-// A project in Python makes its .venv, and where it was moved passes its own test and
-// the suite, and trains, as it is.
+// A new project in Python builds its .venv. After it was moved it passes its own tests and the
+// contract suite, and trains, without a change.
 func TestPluginNewPython(t *testing.T) {
-	packages := carriedPython(t)
-	for _, kind := range kindsToTry() {
+	packages := usePythonOffline(t)
+	for _, kind := range testedKinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			project := newProject(t, "python", kind, "--no-build")
-			// The tests' own versions, in place of those that pip would have to fetch.
-			write(t, filepath.Join(project.Dir, "requirements.txt"), "grpcio\nnumpy\n")
-			_, shown := want(t, exitDone, "plugin", "build", project.Dir)
-			if !strings.Contains(shown, "-m venv --clear .venv") || !strings.Contains(shown, "-m pip install") {
-				t.Errorf("building does not show its commands:\n%s", shown)
+			// The versions that the tests have, because pip cannot download others.
+			writeFile(t, filepath.Join(project.Dir, "requirements.txt"), "grpcio\nnumpy\n")
+			_, stderr := mustExit(t, exitDone, "plugin", "build", project.Dir)
+			if !strings.Contains(stderr, "-m venv --clear .venv") || !strings.Contains(stderr, "-m pip install") {
+				t.Errorf("the build does not print its commands:\n%s", stderr)
 			}
-			if _, shown := want(t, exitDone, "plugin", "build", project.Dir); strings.Contains(shown, "$ ") {
-				t.Errorf("a project that is built is built again:\n%s", shown)
+			if _, stderr := mustExit(t, exitDone, "plugin", "build", project.Dir); strings.Contains(stderr, "$ ") {
+				t.Errorf("the second build runs the commands again:\n%s", stderr)
 			}
-			lendPackages(t, project.Dir, packages)
-			project = moved(t, project)
-			output(t, project.Dir, ".venv/bin/python", "-B", "-m", "unittest")
-			conforms(t, project, kind)
-			trains(t, project)
+			addTestPackages(t, project.Dir, packages)
+			project = moveProject(t, project)
+			runProgram(t, project.Dir, ".venv/bin/python", "-B", "-m", "unittest")
+			checkConformance(t, project, kind)
+			checkTraining(t, project)
 		})
 	}
 }
 
-// moved gives a project another folder.
-func moved(t *testing.T, p *project.Project) *project.Project {
+// moveProject moves a project to another folder.
+func moveProject(t *testing.T, p *project.Project) *project.Project {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "elsewhere")
 	if err := os.Rename(p.Dir, dir); err != nil {
@@ -187,7 +191,7 @@ func moved(t *testing.T, p *project.Project) *project.Project {
 	return opened
 }
 
-func write(t *testing.T, file, text string) {
+func writeFile(t *testing.T, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

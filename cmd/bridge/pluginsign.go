@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,25 +18,26 @@ import (
 	"github.com/modular-bridging/bridge/plugins/trust"
 )
 
-// passwordVariable holds a key's password where there is no terminal to ask on.
+// passwordVariable is the variable that holds a key's password, for use without a terminal.
 const passwordVariable = "BRIDGE_KEY_PASSWORD"
 
 func (p *program) pluginKeygenCommand() *cli.Command {
 	return &cli.Command{
-		Name: "keygen", Usage: "make a pair of keys to sign plugins with, in minisign's format", ArgsUsage: "FILE",
+		Name: "keygen", Usage: "create a key pair for signing plugins, in minisign's format", ArgsUsage: "FILE",
 		UsageText: "bridge plugin keygen FILE [--no-password]",
-		Description: "The private key goes to FILE, the public one to FILE.pub.\n\n" +
+		Description: "The private key is written to FILE, the public key to FILE.pub.\n\n" +
 			"Example: bridge plugin keygen my.key",
-		Flags:  []cli.Flag{&cli.BoolFlag{Name: "no-password", Usage: "leave the private key as it is, for whoever can read FILE"}},
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "no-password", Usage: "do not encrypt the private key: anyone who can read FILE can sign with it"}},
 		Action: p.pluginKeygen,
 	}
 }
 
 func (p *program) pluginSignCommand() *cli.Command {
 	return &cli.Command{
-		Name: "sign", Usage: "sign a plugin that is built, as it is", ArgsUsage: "PATH", UsageText: "bridge plugin sign PATH --key FILE",
-		Description: "Writes " + store.ReleaseFile + ", which names the plugin's version and digest, and its signature into the plugin's folder. minisign\n" +
-			"itself can check it, and sign it too.\n\nExample: bridge plugin sign ../mybackbone --key my.key",
+		Name: "sign", Usage: "sign the current files of a built plugin", ArgsUsage: "PATH", UsageText: "bridge plugin sign PATH --key FILE",
+		Description: "Writes " + store.ReleaseFile + ", with the plugin's version and digest, and its signature into the plugin's\n" +
+			"folder. minisign can check the signature, and sign the file too.\n\nExample: bridge plugin sign ../mybackbone --key my.key",
 		Flags:  []cli.Flag{&cli.StringFlag{Name: "key", Usage: "`FILE` with the private key"}},
 		Action: p.pluginSign,
 	}
@@ -46,9 +45,11 @@ func (p *program) pluginSignCommand() *cli.Command {
 
 func (p *program) pluginPackCommand() *cli.Command {
 	return &cli.Command{
-		Name: "pack", Usage: "write what is released of a plugin as a .tar.gz", ArgsUsage: "PATH FILE", UsageText: "bridge plugin pack PATH FILE",
-		Description: "FILE holds one folder with what is the plugin's (docs/trust.md has the rule), its signature if there is one, and not what\n" +
-			"its build makes on each machine.\n\nExample: bridge plugin pack ../mybackbone mybackbone.tar.gz",
+		Name: "pack", Usage: "write a plugin's release as a .tar.gz file", ArgsUsage: "PATH FILE",
+		UsageText: "bridge plugin pack PATH FILE",
+		Description: "FILE contains one folder with the files of the plugin (docs/trust.md has the rule) and its signature, if it is\n" +
+			"signed. It does not contain the files that each machine builds.\n\n" +
+			"Example: bridge plugin pack ../mybackbone mybackbone.tar.gz",
 		Action: p.pluginPack,
 	}
 }
@@ -63,7 +64,7 @@ func (p *program) pluginPack(c *cli.Context) error {
 		return err
 	}
 	if file, err := filepath.Abs(args[1]); err != nil || bridge.Inside(found.Dir, file) {
-		return usagef("%s lies in the plugin's folder, want a FILE outside of it", args[1])
+		return usagef("%s is in the plugin's folder, want a FILE outside of it", args[1])
 	}
 	var r release.Release
 	err = atomicfile.Write(args[1], func(w io.Writer) error {
@@ -81,8 +82,8 @@ func (p *program) pluginPack(c *cli.Context) error {
 	return nil
 }
 
-// findByPath finds a plugin by its path: a name is of a store, and what is in it is
-// somebody's release.
+// findByPath finds a plugin by its path only. A name would find an added plugin, which is
+// already released.
 func findByPath(path string) (store.Plugin, error) {
 	if !strings.Contains(path, "/") {
 		path = "./" + path
@@ -108,30 +109,13 @@ func (p *program) pluginKeygen(c *cli.Context) error {
 			return err
 		}
 	}
-	for _, f := range []struct {
-		path, text string
-		mode       fs.FileMode
-	}{{args[0], private, 0o600}, {args[0] + ".pub", "untrusted comment: public key of a plugin's author\n" + public + "\n", 0o644}} {
-		if err := writeNew(f.path, f.text, f.mode); err != nil {
-			return err
-		}
+	if err := release.WriteKeyFiles(args[0], public, private); err != nil {
+		return err
 	}
-	fmt.Fprintf(p.stdout, "%s: keep it to yourself\n%s.pub: who trusts you puts this under [keys] in %s of his configuration folder:\nNAME = %q\n",
+	fmt.Fprintf(p.stdout, "%s: the private key, keep it secret\n"+
+		"%s.pub: the public key; anyone who trusts you adds this under [keys] to %s in the configuration folder:\nNAME = %q\n",
 		args[0], args[0], trust.SettingsFile, public)
 	return nil
-}
-
-// writeNew writes a file that is not there yet.
-func writeNew(path, text string, mode fs.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if errors.Is(err, fs.ErrExist) {
-		return adapters.Errorf(adapters.Invalid, "%s is there already", path).WithRemedy("name another file: a key that is lost cannot be made again")
-	}
-	if err != nil {
-		return adapters.Errorf(adapters.Unknown, "the key cannot be written: %w", err).WithRemedy("name a file in a folder that is there and that you may write to")
-	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, f.Close())
 }
 
 func (p *program) pluginSign(c *cli.Context) error {
@@ -140,23 +124,23 @@ func (p *program) pluginSign(c *cli.Context) error {
 		return err
 	}
 	if c.String("key") == "" {
-		return usagef("bridge plugin sign needs --key FILE, a private key that `bridge plugin keygen` or minisign made")
+		return usagef("bridge plugin sign needs --key FILE, a private key from `bridge plugin keygen` or minisign")
 	}
-	private, err := os.ReadFile(c.String("key"))
+	private, err := release.ReadPrivateKey(c.String("key"))
 	if err != nil {
-		return adapters.Errorf(adapters.NotFound, "the key: %w", err).WithRemedy("`bridge plugin keygen FILE` makes one")
+		return err
 	}
 	found, err := findByPath(args[0])
 	if err != nil {
 		return err
 	}
 	password := ""
-	if release.Encrypted(string(private)) {
+	if release.Encrypted(private) {
 		if password, err = p.password("password of " + c.String("key") + ": "); err != nil {
 			return err
 		}
 	}
-	r, err := release.Sign(found, string(private), password)
+	r, err := release.Sign(found, private, password)
 	if err != nil {
 		return err
 	}
@@ -168,20 +152,20 @@ func (p *program) pluginSign(c *cli.Context) error {
 	return nil
 }
 
-// password asks for a password on the terminal, or takes the variable's.
+// password returns the password in the variable, or asks for it on the terminal.
 func (p *program) password(prompt string) (string, error) {
 	if password, ok := os.LookupEnv(passwordVariable); ok {
 		return password, nil
 	}
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return "", adapters.Errorf(adapters.Invalid, "a password is needed, and there is no terminal to ask on").
-			WithRemedy("set %s, or make a key with --no-password", passwordVariable)
+		return "", adapters.Errorf(adapters.Invalid, "the key needs a password, and stdin is not a terminal").
+			WithRemedy("set %s, or create a key with --no-password", passwordVariable)
 	}
 	fmt.Fprint(p.stderr, prompt)
 	typed, err := term.ReadPassword(int(os.Stdin.Fd()))
 	fmt.Fprintln(p.stderr)
 	if err != nil {
-		return "", fmt.Errorf("read a password: %w", err)
+		return "", fmt.Errorf("read the password: %w", err)
 	}
 	return string(typed), nil
 }

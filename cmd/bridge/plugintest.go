@@ -19,22 +19,24 @@ import (
 
 func (p *program) pluginTestCommand() *cli.Command {
 	return &cli.Command{
-		Name: "test", Usage: "run the conformance suite on an adapter: what the contract wants, what it does, how to mend it", ArgsUsage: "PATH",
-		UsageText: "bridge plugin test PATH [--checkpoint DIR] [--golden DIR]... [--run REGEXP] [--junit FILE] [--json] [--backend B] [--kind KIND]",
-		Description: "PATH is an executable, a plugin's folder, the project of one (built first), or builtin:FAMILY.\n" +
-			"docs/conformance.md lists the cases. The exit status is 1 where one fails.\n\n" +
+		Name: "test", Usage: "run the conformance suite on an adapter, with advice for each failed case", ArgsUsage: "PATH",
+		UsageText: "bridge plugin test PATH [--checkpoint DIR] [--golden DIR]... [--run REGEXP] [--junit FILE] [--json] " +
+			"[--backend B] [--kind KIND]",
+		Description: "PATH is an executable, a plugin's folder, a project (which is built first), or builtin:FAMILY.\n" +
+			"docs/conformance.md lists the cases. The exit status is 1 if a case fails.\n\n" +
 			"Example: bridge plugin test builtin:opt --checkpoint adapters/opt/testdata/golden-pre-norm/checkpoint",
 		Flags: []cli.Flag{backendFlag(), jsonFlag(),
-			&cli.StringFlag{Name: "checkpoint", Usage: "`DIR` that the plugin loads (default: what its plugin.toml names, else that of the first --golden)"},
+			&cli.StringFlag{Name: "checkpoint",
+				Usage: "`DIR` for the plugin to load (default: the one in its plugin.toml, else that of the first --golden)"},
 			&cli.StringSliceFlag{Name: "golden", Usage: "golden folder `DIR` whose cases it must reproduce; may be repeated"},
-			&cli.StringFlag{Name: "run", Usage: "only cases whose names match `REGEXP`"},
-			&cli.StringFlag{Name: "junit", Usage: "`FILE` to write as JUnit XML, too"},
-			&cli.StringFlag{Name: "kind", Usage: "`KIND` that it must be: language-model or vision-encoder"},
-			&cli.StringFlag{Name: "family", Usage: "`NAME` to ask for, of an executable that serves several families"},
-			&cli.StringFlag{Name: "text", Usage: "`TEXT` that a language model can read, where \"a photo of\" means nothing to it"},
-			&cli.StringFlag{Name: "target", Usage: "`TEXT` that may follow it"},
-			&cli.DurationFlag{Name: "limit", Value: 2 * time.Minute, Usage: "`TIME` that one case may take"},
-			&cli.Float64Flag{Name: "patience", Value: 1, Usage: "`FACTOR` on the times that the contract gives a plugin, for a slow machine"},
+			&cli.StringFlag{Name: "run", Usage: "run only cases whose names match `REGEXP`"},
+			&cli.StringFlag{Name: "junit", Usage: "`FILE` to write the results to as JUnit XML, in addition"},
+			&cli.StringFlag{Name: "kind", Usage: "`KIND` that it must have: language-model or vision-encoder"},
+			&cli.StringFlag{Name: "family", Usage: "`NAME` of the family to test, if the executable serves several"},
+			&cli.StringFlag{Name: "text", Usage: "`TEXT` that the language model can read, if it cannot read \"a photo of\""},
+			&cli.StringFlag{Name: "target", Usage: "`TEXT` that may follow --text"},
+			&cli.DurationFlag{Name: "limit", Value: 2 * time.Minute, Usage: "`TIME` limit of each case"},
+			&cli.Float64Flag{Name: "patience", Value: 1, Usage: "`FACTOR` to multiply the contract's time limits with, for a slow machine"},
 		},
 		Action: p.pluginTest,
 	}
@@ -52,8 +54,9 @@ func (p *program) pluginTest(c *cli.Context) error {
 	if err := checkTestFlags(c); err != nil {
 		return err
 	}
-	target, err := p.workspace.PluginTarget(c.Context, args[0], workspace.TargetOptions{Checkpoint: c.String("checkpoint"), Golden: o.Golden,
-		Kind: adapters.ModelKind(c.String("kind")), Family: c.String("family"), Backend: c.String("backend"), BuildLog: p.stderr})
+	target, err := p.workspace.PluginTarget(c.Context, args[0], workspace.TargetOptions{
+		Checkpoint: c.String("checkpoint"), Golden: o.Golden, Kind: adapters.ModelKind(c.String("kind")),
+		Family: c.String("family"), Backend: c.String("backend"), BuildLog: p.stderr})
 	if err != nil {
 		return err
 	}
@@ -70,18 +73,19 @@ func (p *program) pluginTest(c *cli.Context) error {
 	case report.Count(adaptertest.Fail) > 0:
 		return adapters.Errorf(adapters.Invalid, "%s fails %d of %d cases", args[0], report.Count(adaptertest.Fail), len(report.Results))
 	case !report.OK():
-		return usagef("no case was run: --run %q fits none, or all are skipped", c.String("run"))
+		return usagef("no case was run: --run %q matches none, or all were skipped", c.String("run"))
 	}
 	return nil
 }
 
+// testOptions reads the flags that the conformance suite takes.
 func (p *program) testOptions(c *cli.Context) (conformance.Options, error) {
 	o := conformance.Options{Golden: c.StringSlice("golden"), Limit: c.Duration("limit"), Patience: c.Float64("patience")}
 	if o.Limit <= 0 || !(o.Patience > 0) {
 		return o, usagef("--limit is %v and --patience %v, want positive numbers", o.Limit, o.Patience)
 	}
 	if text, target := c.String("text"), c.String("target"); (text == "") != (target == "") {
-		return o, usagef("--text and --target go together")
+		return o, usagef("--text and --target must be used together")
 	} else if text != "" {
 		o.Contract.Texts = []string{text, target}
 	}
@@ -94,7 +98,7 @@ func (p *program) testOptions(c *cli.Context) (conformance.Options, error) {
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return o, fmt.Errorf("find this program to start it as a host: %w", err)
+		return o, fmt.Errorf("find the path of this program, to start it as a host: %w", err)
 	}
 	o.Host = []string{self, "adapter", "host"}
 	o.Ended = func(r conformance.Result) {
@@ -103,15 +107,15 @@ func (p *program) testOptions(c *cli.Context) (conformance.Options, error) {
 	return o, nil
 }
 
-// checkTestFlags refuses, before anything is built or run, what is found wrong
+// checkTestFlags checks, before anything is built or run, the flags that can be checked
 // without the plugin.
 func checkTestFlags(c *cli.Context) error {
 	if kind := adapters.ModelKind(c.String("kind")); kind != "" && kind != adapters.KindLanguage && kind != adapters.KindVision {
 		return usagef("--kind is %q, want %s or %s", kind, adapters.KindLanguage, adapters.KindVision)
 	}
 	if dir := c.String("checkpoint"); c.IsSet("checkpoint") && !isDir(dir) {
-		return adapters.Errorf(adapters.NotFound, "no checkpoint %q: there is no such folder", dir).
-			WithRemedy("name a folder with what the plugin loads")
+		return adapters.Errorf(adapters.NotFound, "no checkpoint %q: no such folder", dir).
+			WithRemedy("name the folder that the plugin loads")
 	}
 	for _, dir := range c.StringSlice("golden") {
 		if _, err := golden.Open(dir); err != nil {
@@ -119,7 +123,7 @@ func checkTestFlags(c *cli.Context) error {
 		}
 	}
 	if dir := filepath.Dir(c.String("junit")); c.IsSet("junit") && !isDir(dir) {
-		return adapters.Errorf(adapters.NotFound, "--junit is %s, and there is no folder %s", c.String("junit"), dir).
+		return adapters.Errorf(adapters.NotFound, "--junit is %s, but the folder %s does not exist", c.String("junit"), dir).
 			WithRemedy("mkdir -p %s", dir)
 	}
 	return nil
@@ -137,7 +141,7 @@ func (p *program) printReport(c *cli.Context, r *conformance.Report) error {
 	return r.WriteTable(p.stdout)
 }
 
-// adapterHost is a host that `bridge plugin test` kills.
+// adapterHost runs as a host that `bridge plugin test` kills.
 func (p *program) adapterHost(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err

@@ -15,8 +15,8 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 )
 
-// smallest returns a family's golden folder with the smallest checkpoint.
-func smallest(t *testing.T, family string) *golden.Folder {
+// smallestGolden opens a family's golden folder with the smallest checkpoint.
+func smallestGolden(t *testing.T, family string) *golden.Folder {
 	t.Helper()
 	dirs, err := golden.Dirs(filepath.Join("..", "..", "adapters", family, "testdata"))
 	if err != nil || len(dirs) == 0 {
@@ -43,9 +43,8 @@ func smallest(t *testing.T, family string) *golden.Folder {
 	return best
 }
 
-// TestBuiltinAdaptersConform runs the whole kit on every built-in family: in a
-// process of its own, which is this binary, in this process, and on a golden
-// folder.
+// TestBuiltinAdaptersConform runs the whole conformance suite on every built-in family: in its
+// own process (this binary), in this process, and with a golden folder.
 func TestBuiltinAdaptersConform(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -54,7 +53,7 @@ func TestBuiltinAdaptersConform(t *testing.T) {
 	for _, f := range builtin.Families() {
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
-			folder := smallest(t, f.Name)
+			folder := smallestGolden(t, f.Name)
 			target := conformance.Target{Kind: f.Kind, InProcess: &f, Config: host.Config{
 				Name: f.Name, Path: self, Args: []string{"adapter", "serve", f.Name}, Family: f.Name,
 				Load: adapters.LoadRequest{Checkpoint: folder.Checkpoint(), Backend: "go", ImageSize: folder.ImageSize()}}}
@@ -70,14 +69,14 @@ func TestBuiltinAdaptersConform(t *testing.T) {
 				}
 			}
 			if skipped := r.Count(adaptertest.Skip); skipped > 4 {
-				t.Errorf("%d cases are skipped", skipped)
+				t.Errorf("%d cases were skipped", skipped)
 			}
 		})
 	}
 }
 
-// TestPluginTest runs the command on the example, built as its README says, as an
-// executable, as a folder and as a project.
+// TestPluginTest runs the command on an example, which is built as its README describes: as a
+// project, as an executable and as a folder.
 func TestPluginTest(t *testing.T) {
 	project := t.TempDir()
 	program := filepath.Join(project, "bridge-adapter-bigram")
@@ -85,13 +84,15 @@ func TestPluginTest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifest := "name = 'bigram'\nversion = '0.1.0'\nprotocol = [1]\nkind = 'language-model'\ncapabilities = ['gradient', 'embed-tokens']\n" +
-		"[build]\ncommand = 'go build -C " + source + " -o " + program + " . && ./bridge-adapter-bigram -init checkpoint'\n[test]\ncheckpoint = 'checkpoint'\n"
+	manifest := "name = 'bigram'\nversion = '0.1.0'\nprotocol = [1]\nkind = 'language-model'\n" +
+		"capabilities = ['gradient', 'embed-tokens']\n" +
+		"[build]\ncommand = 'go build -C " + source + " -o " + program +
+		" . && ./bridge-adapter-bigram -init checkpoint'\n[test]\ncheckpoint = 'checkpoint'\n"
 	if err := os.WriteFile(filepath.Join(project, "plugin.toml"), []byte(manifest), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	junit := filepath.Join(t.TempDir(), "report.xml")
-	out, errs := want(t, exitDone, "plugin", "test", project, "--json", "--junit", junit, "--patience", "10")
+	out, errs := mustExit(t, exitDone, "plugin", "test", project, "--json", "--junit", junit, "--patience", "10")
 	if !strings.Contains(errs, "go build -C") || !strings.Contains(errs, "pass") {
 		t.Errorf("stderr shows neither the build nor progress:\n%s", errs)
 	}
@@ -100,28 +101,31 @@ func TestPluginTest(t *testing.T) {
 		Kind                    string
 		Passed, Failed, Skipped int
 	}
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Kind != "language-model" || last.Failed != 0 || last.Passed != len(lines)-1-last.Skipped {
+	err = json.Unmarshal([]byte(lines[len(lines)-1]), &last)
+	if err != nil || last.Kind != "language-model" || last.Failed != 0 || last.Passed != len(lines)-1-last.Skipped {
 		t.Errorf("the last of %d lines is %s (%v)", len(lines), lines[len(lines)-1], err)
 	}
 	if text, err := os.ReadFile(junit); err != nil || !strings.Contains(string(text), "<testsuites name=\"bridge plugin test\"") {
 		t.Errorf("the JUnit file is %.80q, %v", text, err)
 	}
 	checkpoint := filepath.Join(project, "checkpoint")
-	out, _ = want(t, exitDone, "plugin", "test", program, "--checkpoint", checkpoint, "--run", "contract: (loss|gradient)$", "--text", "a dog on", "--target", " a red background")
-	if !strings.Contains(out, "a language-model: 3 passed, 0 failed, 0 skipped") { // and the one that opens it
-		t.Errorf("the table ends:\n%s", out)
+	out, _ = mustExit(t, exitDone, "plugin", "test", program, "--checkpoint", checkpoint, "--run", "contract: (loss|gradient)$",
+		"--text", "a dog on", "--target", " a red background")
+	if !strings.Contains(out, "a language-model: 3 passed, 0 failed, 0 skipped") { // the third opens the model
+		t.Errorf("the table ends with:\n%s", out)
 	}
 	if err := os.Remove(filepath.Join(project, "plugin.toml")); err != nil {
 		t.Fatal(err)
 	}
-	want(t, exitDone, "plugin", "test", project, "--checkpoint", checkpoint, "--run", "process: handshake")
+	mustExit(t, exitDone, "plugin", "test", project, "--checkpoint", checkpoint, "--run", "process: handshake")
 }
 
 func TestPluginTestRefusals(t *testing.T) {
 	const least = "name = 'x'\nversion = '0.1.0'\nprotocol = [1]\nkind = 'language-model'\n"
 	empty := t.TempDir()
 	broken := t.TempDir()
-	if err := os.WriteFile(filepath.Join(broken, "plugin.toml"), []byte(least+"[build]\ncommand = 'echo no compiler >&2; exit 7'\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(broken, "plugin.toml"),
+		[]byte(least+"[build]\ncommand = 'echo no compiler >&2; exit 7'\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	outside := t.TempDir()
@@ -147,12 +151,12 @@ func TestPluginTestRefusals(t *testing.T) {
 		{exitFailed, "want a path in the plugin's folder", []string{outside}},
 		{exitUsage, "--run: ", []string{self, "--run", "("}},
 		{exitUsage, "--kind is \"sound\"", []string{self, "--kind", "sound"}},
-		{exitUsage, "go together", []string{self, "--text", "a"}},
+		{exitUsage, "must be used together", []string{self, "--text", "a"}},
 		{exitUsage, "positive", []string{self, "--patience", "0"}},
 		{exitUsage, "no case was run", []string{"/bin/true", "--run", "no such case"}},
 		{exitFailed, "fails 1 of 1 cases", []string{"/bin/true", "--run", "started by hand"}},
 	} {
-		status, out, errs := call(t, append([]string{"plugin", "test"}, c.args...)...)
+		status, out, errs := runCommand(t, append([]string{"plugin", "test"}, c.args...)...)
 		if status != c.status || !strings.Contains(out+errs, c.text) {
 			t.Errorf("%v: status %d, want %d and %q:\n%s%s", c.args, status, c.status, c.text, out, errs)
 		}

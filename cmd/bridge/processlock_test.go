@@ -18,14 +18,14 @@ import (
 
 func TestSecondProcessIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
-		held string // below the folder that --out names
+		held string // locked folder, below the folder in --out
 		args []string
 	}{
 		"train":    {"", []string{"train", "tiny-stage1"}},
 		"retrain":  {"", []string{"retrain", "--llm", "tiny-flan-t5"}},
 		"resume":   {"", []string{"train", "tiny-stage1", "--resume"}},
 		"demo":     {"", []string{"demo"}},
-		"demo arm": {"warm", short("demo", "--set", "language.isolation=none")},
+		"demo run": {"warm", shortRun("demo", "--set", "language.isolation=none")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "run")
@@ -41,20 +41,20 @@ func TestSecondProcessIsRefused(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			before := listed(t, held)
-			_, stderr := want(t, exitFailed, append(c.args, "--out", out)...)
+			before := dirListing(t, held)
+			_, stderr := mustExit(t, exitFailed, append(c.args, "--out", out)...)
 			if !strings.Contains(stderr, "another process is training in "+held) || !strings.Contains(stderr, "--out") {
 				t.Errorf("got %s, want the folder and a remedy", stderr)
 			}
-			if after := listed(t, held); after != before {
-				t.Errorf("the folder holds %s, held %s", after, before)
+			if after := dirListing(t, held); after != before {
+				t.Errorf("the folder contains %s, want %s as before", after, before)
 			}
 		})
 	}
 }
 
-// listed is what lies in a folder, with sizes.
-func listed(t *testing.T, dir string) string {
+// dirListing returns the names and sizes of the files in a folder.
+func dirListing(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -71,7 +71,7 @@ func listed(t *testing.T, dir string) string {
 	return strings.Join(all, " ")
 }
 
-// panicVariable makes this binary a plugin whose encoder brings it down.
+// panicVariable makes this binary a plugin whose encoder panics.
 const panicVariable = "BRIDGE_TEST_PANIC"
 
 func servePanicking() int {
@@ -79,7 +79,7 @@ func servePanicking() int {
 	open := f.OpenVision
 	f.OpenVision = func(ctx context.Context, req *adapters.LoadRequest) (adapters.VisionEncoder, error) {
 		e, err := open(ctx, req)
-		return panicking{e}, err
+		return panickingEncoder{e}, err
 	}
 	if err := plugins.ServeWith(plugins.ServeConfig{Families: []adapters.Family{f}, Name: f.Name}); err != nil {
 		return exitFailed
@@ -87,38 +87,39 @@ func servePanicking() int {
 	return exitDone
 }
 
-type panicking struct{ adapters.VisionEncoder }
+type panickingEncoder struct{ adapters.VisionEncoder }
 
-// Encode panics where nothing recovers.
-func (panicking) Encode(context.Context, *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
+// Encode panics in a goroutine, where nothing recovers.
+func (panickingEncoder) Encode(context.Context, *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
 	go panic("the encoder fell over")
 	select {}
 }
 
-// plugin writes an executable that does something the first time and is the
-// adapter vit after that.
-func plugin(t *testing.T, first string) string {
+// onceFailingPlugin writes an executable that runs a shell command the first time. After that
+// it is the adapter vit.
+func onceFailingPlugin(t *testing.T, first string) string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "plugin")
-	text := fmt.Sprintf("#!/bin/sh\nself='%s'\nif [ ! -e \"$0.once\" ]; then\n: > \"$0.once\"\n%s\nfi\nexec \"$self\" adapter serve vit\n", self, first)
+	text := fmt.Sprintf("#!/bin/sh\nself='%s'\nif [ ! -e \"$0.once\" ]; then\n: > \"$0.once\"\n%s\nfi\n"+
+		"exec \"$self\" adapter serve vit\n", self, first)
 	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// mustLog runs a short training with a plugin as encoder and checks the log in
-// its run folder.
-func mustLog(t *testing.T, status int, plugin string, wants ...string) {
+// checkRunLog runs a short training with a plugin as encoder, and checks the log in its run
+// folder.
+func checkRunLog(t *testing.T, status int, plugin string, wants ...string) {
 	t.Helper()
 	testenv.Cache(t)
 	out := filepath.Join(t.TempDir(), "run")
-	want(t, status, append(short("train", "tiny-stage1", "--out", out), "--set", "vision.isolation=process", "--set", "vision.plugin="+plugin,
-		"--set", "vision.id="+copyModel(t, "tiny-vit"))...)
+	mustExit(t, status, append(shortRun("train", "tiny-stage1", "--out", out), "--set", "vision.isolation=process",
+		"--set", "vision.plugin="+plugin, "--set", "vision.id="+copyModel(t, "tiny-vit"))...)
 	text, err := os.ReadFile(filepath.Join(out, "log.txt"))
 	if err != nil {
 		t.Fatal(err)
@@ -129,15 +130,15 @@ func mustLog(t *testing.T, status int, plugin string, wants ...string) {
 		}
 	}
 	if n := strings.Count(string(text), "msg=loaded"); n > 4 {
-		t.Errorf("%d lines of loading:\n%s", n, text)
+		t.Errorf("%d lines about loading:\n%s", n, text)
 	}
 }
 
-func TestLogHoldsWhatAPluginSays(t *testing.T) {
-	mustLog(t, exitDone, plugin(t, panicVariable+"=1 exec \"$self\""),
-		"the plugin died; it is started again", "panic: the encoder fell over", "goroutine ", "panicking.Encode", "msg=loaded")
+func TestLogHasPluginOutput(t *testing.T) {
+	checkRunLog(t, exitDone, onceFailingPlugin(t, panicVariable+"=1 exec \"$self\""),
+		"the plugin died; it is started again", "panic: the encoder fell over", "goroutine ", "panickingEncoder.Encode", "msg=loaded")
 }
 
-func TestLogHoldsTheLastError(t *testing.T) {
-	mustLog(t, exitFailed, plugin(t, "echo no such device >&2; exit 3"), "the run did not finish", "no such device")
+func TestLogHasLastError(t *testing.T) {
+	checkRunLog(t, exitFailed, onceFailingPlugin(t, "echo no such device >&2; exit 3"), "the run failed", "no such device")
 }

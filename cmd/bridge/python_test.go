@@ -25,7 +25,7 @@ func kitModel(t *testing.T, id string) string {
 	return filepath.Join(dir, id)
 }
 
-// tinyLlama is the folder of a Llama with random weights.
+// tinyLlama returns the folder of a Llama with random weights.
 func tinyLlama() string {
 	return filepath.Join(testenv.Root(), "adapters", "llama", "testdata", "golden-llama-3", "checkpoint")
 }
@@ -38,12 +38,12 @@ func losses(t *testing.T, dir string) (names []string, values []float64) {
 		t.Fatal(err)
 	}
 	for line := range bytes.Lines(data) {
-		var figures map[string]any
-		if err := json.Unmarshal(line, &figures); err != nil {
+		var record map[string]any
+		if err := json.Unmarshal(line, &record); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"stage-2/loss", "held_out/loss", "held_out/loss_other_picture"} {
-			if value, ok := figures[name].(float64); ok {
+			if value, ok := record[name].(float64); ok {
 				names, values = append(names, name), append(values, value)
 			}
 		}
@@ -51,10 +51,10 @@ func losses(t *testing.T, dir string) (names []string, values []float64) {
 	return names, values
 }
 
-// Any Hugging Face model behind the Python example trains a bridge as the built-in
-// adapter does. Rounding errors of one part in ten million grow from step to step, for
-// T5 by half each time: any two implementations part in the end, as the built-in adapter
-// on the Go backend and on XLA do.
+// Training through the Python example, with any Hugging Face model, has the same losses as
+// training through the built-in adapter. Rounding errors of 1e-7 grow from step to step, by
+// half in each step for T5. So any two implementations diverge in the end, even the built-in
+// adapter on the Go backend and on XLA.
 func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
 	program := testenv.Program(t, testenv.Torch(t), "examples/adapter-python-hf/adapter.py")
 	for _, c := range []struct{ name, recipe, model string }{
@@ -66,8 +66,10 @@ func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
 			var runs [2][]float64
 			for i, plugin := range []string{"", fmt.Sprintf(",plugin=%q", program)} {
 				out := filepath.Join(t.TempDir(), "run")
-				want(t, exitDone, append(short("train", c.recipe, "--out", out),
-					"--set", fmt.Sprintf("language={path=%q%s}", c.model, plugin), "--set", "optimizer.steps=10", "--set", "optimizer.warmup=10", "--set", "optimizer.lr=1e-3", "--set", "optimizer.batch=8", "--set", "evaluation.captions=2")...)
+				mustExit(t, exitDone, append(shortRun("train", c.recipe, "--out", out),
+					"--set", fmt.Sprintf("language={path=%q%s}", c.model, plugin),
+					"--set", "optimizer.steps=10", "--set", "optimizer.warmup=10", "--set", "optimizer.lr=1e-3",
+					"--set", "optimizer.batch=8", "--set", "evaluation.captions=2")...)
 				_, runs[i] = losses(t, out)
 			}
 			if len(runs[0]) < 12 || len(runs[0]) != len(runs[1]) {
@@ -79,15 +81,15 @@ func TestStage2ThroughPythonHasTheSameLosses(t *testing.T) {
 			}
 			t.Logf("largest difference of %d losses: %.2g", len(runs[0]), largest)
 			if !(largest < 1e-3) {
-				t.Errorf("losses through Python are %v, of the built-in adapter %v", runs[1], runs[0])
+				t.Errorf("losses through Python are %v, through the built-in adapter %v", runs[1], runs[0])
 			}
 		})
 	}
 }
 
-// served copies the folder of a small Llama, starts a server of it, and returns the
-// folder and the example adapter that asks the server.
-func served(t *testing.T) (model, program string) {
+// serveTinyLlama copies the folder of a small Llama and starts a server for it. It returns the
+// folder and the example adapter that calls the server.
+func serveTinyLlama(t *testing.T) (model, program string) {
 	t.Helper()
 	python := testenv.PythonWith(t, "tokenizers")
 	model = filepath.Join(t.TempDir(), "tiny-llama")
@@ -102,18 +104,18 @@ func served(t *testing.T) (model, program string) {
 	return model, testenv.Program(t, python, "examples/adapter-python-remote/adapter.py")
 }
 
-// A model that gives no gradient is refused before anything is computed.
+// A model without gradients is refused before anything is computed.
 func TestTrainingThroughARemoteModelIsRefused(t *testing.T) {
-	model, program := served(t)
+	model, program := serveTinyLlama(t)
 	out := filepath.Join(t.TempDir(), "run")
-	_, stderr := want(t, exitFailed, append(short("train", "tiny-stage2-opt", "--out", out),
+	_, stderr := mustExit(t, exitFailed, append(shortRun("train", "tiny-stage2-opt", "--out", out),
 		"--set", fmt.Sprintf("language={path=%q,plugin=%q}", model, program))...)
 	for _, part := range []string{"tiny-llama gives no gradient by the soft prompts", "captions and scores work with this one"} {
 		if !strings.Contains(stderr, part) {
-			t.Errorf("the error does not say %q: %s", part, stderr)
+			t.Errorf("no %q in the error: %s", part, stderr)
 		}
 	}
 	if _, err := os.Stat(filepath.Join(out, "metrics.jsonl")); err == nil {
-		t.Error("something was measured before")
+		t.Error("the run computed something before it was refused")
 	}
 }

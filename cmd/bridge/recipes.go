@@ -12,18 +12,21 @@ import (
 )
 
 func (p *program) recipesCommand() *cli.Command {
-	return group("recipes", "what can be trained, as files",
+	return group("recipes", "list, show and check recipes, which are training settings in files",
 		&cli.Command{
-			Name: "list", Usage: "list the recipes that ship", UsageText: "bridge recipes list [--json]",
+			Name: "list", Usage: "list the built-in recipes", UsageText: "bridge recipes list [--json]",
 			Description: "Example: bridge recipes list", Flags: []cli.Flag{jsonFlag()}, Action: p.recipesList,
 		},
 		&cli.Command{
-			Name: "show", Usage: "print a recipe that ships and count its parameters, to begin your own with", ArgsUsage: "NAME", UsageText: "bridge recipes show NAME",
+			Name: "show", Usage: "print a built-in recipe and its parameter count, as a start for your own", ArgsUsage: "NAME",
+			UsageText:   "bridge recipes show NAME",
 			Description: "Example: bridge recipes show tiny-stage2-opt > mine.toml", Action: p.recipesShow,
 		},
 		&cli.Command{
-			Name: "check", Usage: "check a recipe and print it as it is resolved", ArgsUsage: "FILE", UsageText: "bridge recipes check FILE [--set key=value]...",
-			Description: "Example: bridge recipes check mine.toml --set optimizer.lr=1e-4", Flags: []cli.Flag{setFlag()}, Action: p.recipesCheck,
+			Name: "check", Usage: "check a recipe and print it with all values resolved", ArgsUsage: "FILE",
+			UsageText:   "bridge recipes check FILE [--set key=value]...",
+			Description: "Example: bridge recipes check mine.toml --set optimizer.lr=1e-4",
+			Flags:       []cli.Flag{setFlag()}, Action: p.recipesCheck,
 		})
 }
 
@@ -52,7 +55,7 @@ func (p *program) recipesList(c *cli.Context) error {
 	return p.table([]string{"NAME", "ABOUT"}, rows)
 }
 
-// firstSentence returns the first sentence of a header.
+// firstSentence returns the first sentence of a recipe's header comment.
 func firstSentence(header []string) string {
 	text, _, _ := strings.Cut(strings.Join(header, " "), ". ")
 	text, _, _ = strings.Cut(text, ": ")
@@ -80,7 +83,7 @@ func (p *program) recipesShow(c *cli.Context) error {
 	return err
 }
 
-// insertComment puts a comment after the one that a recipe begins with.
+// insertComment inserts a comment after the header comment of a recipe.
 func insertComment(text []byte, comment string) []byte {
 	end := 0
 	for line := range bytes.Lines(text) {
@@ -109,7 +112,7 @@ func (p *program) recipesCheck(c *cli.Context) error {
 	return nil
 }
 
-// resolve loads a recipe and looks its models up.
+// resolve loads a recipe and looks up its models.
 func (p *program) resolve(nameOrFile string, overrides []recipes.Override) (*recipes.Resolved, error) {
 	r, err := recipes.LoadWith(nameOrFile, overrides...)
 	if err != nil {

@@ -23,9 +23,9 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// places are where the benchmarks below run frozen models: in this process, and
-// in their own with tensors in shared memory and in gRPC's streams.
-func places() []recipes.Backbone {
+// placements returns the places in which the benchmarks below run frozen models: in this
+// process, and in their own with tensors in shared memory and in gRPC's streams.
+func placements() []recipes.Backbone {
 	return []recipes.Backbone{
 		{Isolation: "none"},
 		{Isolation: "process", Transport: string(host.TransportShared)},
@@ -33,33 +33,33 @@ func places() []recipes.Backbone {
 	}
 }
 
-func placeName(b recipes.Backbone) string {
+func placementName(b recipes.Backbone) string {
 	return strings.TrimSuffix(b.Isolation+"/"+b.Transport, "/")
 }
 
-// BenchmarkStage2Step is one step of stage 2 on the kit (64 pictures, features
-// cached, tiny-opt) at each of the places.
+// BenchmarkStage2Step measures one step of stage 2 on the kit (64 pictures, cached features,
+// tiny-opt) with each placement.
 //
 //	go test -run '^$' -bench Stage2Step -benchtime 40x ./cmd/bridge
 func BenchmarkStage2Step(b *testing.B) {
 	testenv.Cache(b)
-	for _, place := range places() {
-		b.Run(placeName(place), func(b *testing.B) { runSteps(b, place, stopwatch{b}) })
+	for _, place := range placements() {
+		b.Run(placementName(place), func(b *testing.B) { runSteps(b, place, stopwatch{b}) })
 	}
 }
 
-// BenchmarkStage2Isolation is what isolation costs such a step. The places take
-// turns, a step each, so that what else the machine does meets all alike.
+// BenchmarkStage2Isolation measures the cost of isolation for such a step. The placements take
+// turns, one step each, so that other load on the machine affects all of them equally.
 //
 //	go test -run '^$' -bench Stage2Isolation -benchtime 40x ./cmd/bridge
 func BenchmarkStage2Isolation(b *testing.B) {
 	testenv.Cache(b)
-	turns := newTurns(len(places()))
+	turns := newTurns(len(placements()))
 	var all sync.WaitGroup
-	prompts := make([]int, len(places()))
-	for i, place := range places() {
+	prompts := make([]int, len(placements()))
+	for i, placement := range placements() {
 		all.Go(func() {
-			if prompts[i] = runSteps(b, place, &turn{turns: turns, me: i}); b.Failed() {
+			if prompts[i] = runSteps(b, placement, &turn{turns: turns, index: i}); b.Failed() {
 				turns.end()
 			}
 		})
@@ -67,19 +67,18 @@ func BenchmarkStage2Isolation(b *testing.B) {
 	all.Wait()
 	if !b.Failed() {
 		turns.times.report(b)
-		b.ReportMetric(4*float64(prompts[0]), "copied-B/op") // soft prompts and gradient, into an arena and out of it
+		b.ReportMetric(4*float64(prompts[0]), "copied-B/op") // soft prompts and gradient, each into and out of shared memory
 	}
 }
 
-// times are those of the rounds at each place.
+// times are the durations of the rounds with each placement.
 type times [][]time.Duration
 
-// report gives medians, and the median ratio of a round to the same round in
-// this process.
+// report reports medians, and the median ratio of a round to the same round in this process.
 func (t times) report(b *testing.B) {
-	b.ReportMetric(0, "ns/op") // of a round of all places, which says nothing
-	for i, place := range places() {
-		name := strings.ReplaceAll(placeName(place), "/", "-")
+	b.ReportMetric(0, "ns/op") // the time of a round of all placements has no meaning
+	for i, placement := range placements() {
+		name := strings.ReplaceAll(placementName(placement), "/", "-")
 		b.ReportMetric(median(t[i]).Seconds()*1e3, name+"-ms")
 		if i == 0 {
 			continue
@@ -97,13 +96,14 @@ func median[T time.Duration | float64](values []T) T {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// checkpointVariable names the folder of a language model for
+// checkpointVariable is the variable with the folder of a language model for
 // BenchmarkLanguageIsolation.
 const checkpointVariable = "BRIDGE_BENCH_CHECKPOINT"
 
-// BenchmarkLanguageIsolation is what isolation costs the language model's part of a step,
-// loss and gradient of 8 examples with 32 soft prompts each, for a model of some
-// size: a random OPT-125M of tools/bench/checkpoints.py, say. The places take turns.
+// BenchmarkLanguageIsolation measures the cost of isolation for the language model's part of a
+// step: loss and gradient of 8 examples with 32 soft prompts each. The model should be larger
+// than the kit's, for example a random OPT-125M of tools/bench/checkpoints.py. The placements
+// take turns.
 //
 //	BRIDGE_BENCH_CHECKPOINT=/path/to/opt-125m go test -run '^$' -bench LanguageIsolation -benchtime 30x ./cmd/bridge
 func BenchmarkLanguageIsolation(b *testing.B) {
@@ -121,9 +121,9 @@ func BenchmarkLanguageIsolation(b *testing.B) {
 		b.Fatal(err)
 	}
 	var models []adapters.LanguageModel
-	for _, place := range places() {
-		place.DType = "float32"
-		m, err := w.OpenLanguage(b.Context(), workspace.SpecForRecipe(found, place, os.Getenv("BRIDGE_TEST_BACKEND")))
+	for _, placement := range placements() {
+		placement.DType = "float32"
+		m, err := w.OpenLanguage(b.Context(), workspace.SpecForRecipe(found, placement, os.Getenv("BRIDGE_TEST_BACKEND")))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func BenchmarkLanguageIsolation(b *testing.B) {
 			}
 		}
 	}
-	for range settling {
+	for range warmupSteps {
 		round(false)
 	}
 	for b.Loop() {
@@ -153,7 +153,7 @@ func BenchmarkLanguageIsolation(b *testing.B) {
 	b.ReportMetric(4*float64(len(req.Prompts.Data)), "copied-B/op")
 }
 
-// lossOf8 asks for loss and gradient of 8 examples with 32 soft prompts and some
+// lossOf8 returns a request for loss and gradient of 8 examples with 32 soft prompts and about
 // 32 tokens of text each.
 func lossOf8(spec adapters.LanguageSpec) *adapters.LossRequest {
 	const batch, queries = 8, 32
@@ -169,28 +169,28 @@ func lossOf8(spec adapters.LanguageSpec) *adapters.LossRequest {
 	return req
 }
 
-// settling is how many steps compile graphs and warm caches up.
-const settling = 3
+// warmupSteps is the number of steps that compile graphs and fill caches.
+const warmupSteps = 3
 
-// runSteps runs stage 2 with the frozen models at a place for b.N steps after
-// settling. It returns the bytes of a step's soft prompts.
-func runSteps(b *testing.B, place recipes.Backbone, progress metrics.Progress) int {
-	prompts, err := stage2(b, place, progress)
+// runSteps runs stage 2 with the frozen models in a placement, for b.N steps after the warm-up.
+// It returns the size of a step's soft prompts in bytes.
+func runSteps(b *testing.B, placement recipes.Backbone, progress metrics.Progress) int {
+	prompts, err := trainStage2(b, placement, progress)
 	if err != nil {
 		b.Error(err)
 	}
 	return prompts
 }
 
-func stage2(b *testing.B, place recipes.Backbone, progress metrics.Progress) (prompts int, err error) {
+func trainStage2(b *testing.B, placement recipes.Backbone, progress metrics.Progress) (prompts int, err error) {
 	w := benchWorkspace(b, onlyStage2{progress})
 	sets := []string{`data.train={id="kit:train",pictures=256}`, `data.eval={id="kit:held-out",pictures=2}`,
-		fmt.Sprintf("optimizer.steps=%d", b.N+settling), "optimizer.warmup=1", "evaluation.every=0",
+		fmt.Sprintf("optimizer.steps=%d", b.N+warmupSteps), "optimizer.warmup=1", "evaluation.every=0",
 		"evaluation.examples=1", "evaluation.captions=0", "evaluation.final_captions=0", "run.checkpoint_every=0"}
 	for _, side := range []string{"vision", "language"} {
-		sets = append(sets, side+".isolation="+place.Isolation)
-		if place.Transport != "" {
-			sets = append(sets, side+".transport="+place.Transport)
+		sets = append(sets, side+".isolation="+placement.Isolation)
+		if placement.Transport != "" {
+			sets = append(sets, side+".transport="+placement.Transport)
 		}
 	}
 	r, err := recipes.Load("tiny-stage2-opt", sets...)
@@ -213,7 +213,7 @@ func stage2(b *testing.B, place recipes.Backbone, progress metrics.Progress) (pr
 	return r.Optimizer.Batch * config.Queries * config.LanguageWidth * adapters.Float32.Size(), err
 }
 
-// benchWorkspace returns a workspace that serves built-in adapters by this binary.
+// benchWorkspace returns a workspace that starts this binary to serve built-in adapters.
 func benchWorkspace(b *testing.B, progress metrics.Progress) *workspace.Workspace {
 	b.Helper()
 	self, err := os.Executable()
@@ -223,7 +223,7 @@ func benchWorkspace(b *testing.B, progress metrics.Progress) *workspace.Workspac
 	return workspace.New(workspace.Options{Progress: progress, AdapterCommand: []string{self, "adapter", "serve"}})
 }
 
-// onlyStage2 passes the steps of stage 2 on, and no other long work.
+// onlyStage2 passes on the steps of stage 2 and no other task.
 type onlyStage2 struct{ metrics.Progress }
 
 func (p onlyStage2) Start(name string, total, done int) metrics.Task {
@@ -233,25 +233,24 @@ func (p onlyStage2) Start(name string, total, done int) metrics.Task {
 	return p.Progress.Start(name, total, done)
 }
 
-// stopwatch makes a benchmark's timer run from the last settling step to the
-// end of the stage.
+// stopwatch runs a benchmark's timer from the last warm-up step to the end of the stage.
 type stopwatch struct{ b *testing.B }
 
 func (w stopwatch) Start(string, int, int) metrics.Task { return w }
 
 func (w stopwatch) Step(n, _ int, _ float64) {
-	if n == settling {
+	if n == warmupSteps {
 		w.b.ResetTimer()
 	}
 }
 
 func (w stopwatch) Done() { w.b.StopTimer() }
 
-// turns lets several trainings do a step each, one after the other.
+// turns lets several trainings do one step each, one after the other.
 type turns struct {
-	next  []chan struct{} // to each of them: it is its turn
-	left  atomic.Int32    // of them, that have steps to do
-	over  chan struct{}   // closed when none has, or one has failed
+	next  []chan struct{} // signals each training that it is its turn
+	left  atomic.Int32    // number of trainings that have steps to do
+	over  chan struct{}   // closed when none has steps to do, or one failed
 	end   func()
 	times times
 }
@@ -270,7 +269,7 @@ func newTurns(n int) *turns {
 // turn is one training's part in turns.
 type turn struct {
 	*turns
-	me    int
+	index int
 	total int
 	began time.Time
 }
@@ -283,18 +282,18 @@ func (t *turn) Start(_ string, total, _ int) metrics.Task {
 
 func (t *turn) wait() {
 	select {
-	case <-t.next[t.me]:
+	case <-t.next[t.index]:
 	case <-t.over:
 	}
 	t.began = time.Now()
 }
 
 func (t *turn) Step(n, _ int, _ float64) {
-	if n > settling {
-		t.times[t.me] = append(t.times[t.me], time.Since(t.began))
+	if n > warmupSteps {
+		t.times[t.index] = append(t.times[t.index], time.Since(t.began))
 	}
 	select {
-	case t.next[(t.me+1)%len(t.next)] <- struct{}{}:
+	case t.next[(t.index+1)%len(t.next)] <- struct{}{}:
 	case <-t.over:
 	}
 	if n < t.total {
@@ -304,7 +303,7 @@ func (t *turn) Step(n, _ int, _ float64) {
 	if t.left.Add(-1) == 0 {
 		t.end()
 	}
-	<-t.over // what follows the steps must not disturb another's
+	<-t.over // work after the last step would disturb the others' measurements
 }
 
 func (t *turn) Done() {}

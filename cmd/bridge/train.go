@@ -11,10 +11,11 @@ import (
 
 func (p *program) trainCommand() *cli.Command {
 	return &cli.Command{
-		Name: "train", Usage: "train a bridge as a recipe says", ArgsUsage: "RECIPE",
-		UsageText:   "bridge train RECIPE [--set key=value]... [--out RUN] [--resume] [--backend B]",
-		Description: "RECIPE is a file, or the name of one that ships (bridge recipes list).\n\nExample: bridge train tiny-stage1 --set optimizer.steps=200 --out runs/mine",
-		Flags:       runFlags(),
+		Name: "train", Usage: "train a bridge from a recipe", ArgsUsage: "RECIPE",
+		UsageText: "bridge train RECIPE [--set key=value]... [--out RUN] [--resume] [--backend B]",
+		Description: "RECIPE is a file, or the name of a built-in recipe (bridge recipes list).\n\n" +
+			"Example: bridge train tiny-stage1 --set optimizer.steps=200 --out runs/mine",
+		Flags: runFlags(),
 		Action: func(c *cli.Context) error {
 			args, err := arguments(c, 1, 1)
 			if err != nil {
@@ -33,12 +34,12 @@ func (p *program) trainCommand() *cli.Command {
 	}
 }
 
-// runOptions reads the flags of commands that make a run folder.
+// runOptions reads the flags of commands that write a run folder.
 func runOptions(c *cli.Context) runs.Options {
 	return runs.Options{Dir: c.String("out"), Resume: c.Bool("resume")}
 }
 
-// printOutcome prints what a run ended with.
+// printOutcome prints the results of a run.
 func (p *program) printOutcome(asJSON bool, out runs.Outcome) error {
 	if asJSON {
 		return p.printJSON(out.Summary)

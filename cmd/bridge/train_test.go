@@ -15,8 +15,8 @@ import (
 	"github.com/modular-bridging/bridge/train"
 )
 
-// short makes a recipe's run a matter of seconds.
-func short(args ...string) []string {
+// shortRun appends settings with which a recipe's run takes seconds.
+func shortRun(args ...string) []string {
 	for _, s := range []string{
 		`data.train={id="kit:train",pictures=32}`, `data.eval={id="kit:held-out",pictures=8}`, "vision.isolation=none",
 		"optimizer.steps=2", "optimizer.warmup=1", "optimizer.batch=4", "evaluation.examples=4", "run.backend=go",
@@ -26,7 +26,8 @@ func short(args ...string) []string {
 	return args
 }
 
-// The commands of a first day, one after the other, on real files.
+// TestTrainRetrainCaptionCompare runs the commands of a newcomer's first day, one after the
+// other, on real files.
 func TestTrainRetrainCaptionCompare(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: trains for some seconds")
@@ -34,65 +35,71 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 	testenv.Cache(t)
 	dir := t.TempDir()
 	stage1, stage2, swapped := filepath.Join(dir, "s1"), filepath.Join(dir, "s2"), filepath.Join(dir, "swap")
-	want(t, exitDone, short("train", "tiny-stage1", "--out", stage1)...)
+	mustExit(t, exitDone, shortRun("train", "tiny-stage1", "--out", stage1)...)
 	language := []string{"--set", "language.isolation=none", "--set", "evaluation.captions=2", "--set", "evaluation.final_captions=4"}
-	want(t, exitDone, append(short("train", "tiny-stage2-opt", "--out", stage2, "--set", "from="+stage1), language...)...)
-	retrain := append(short("retrain", "--llm", "tiny-flan-t5", "--from", stage2, "--out", swapped,
+	mustExit(t, exitDone, append(shortRun("train", "tiny-stage2-opt", "--out", stage2, "--set", "from="+stage1), language...)...)
+	retrain := append(shortRun("retrain", "--llm", "tiny-flan-t5", "--from", stage2, "--out", swapped,
 		"--set", "swap.warmup_steps=1", "--set", "swap.warmup_images=8"), language...)
-	want(t, exitDone, retrain...)
-	for _, file := range []string{recipes.RunFile, "bridge.lock", "summary.json", "result.json", runs.ReportFile, "log.txt", "metrics.jsonl", "bridge/model.safetensors"} {
+	mustExit(t, exitDone, retrain...)
+	for _, file := range []string{recipes.RunFile, "bridge.lock", "summary.json", "result.json", runs.ReportFile, "log.txt",
+		"metrics.jsonl", "bridge/model.safetensors"} {
 		if _, err := os.Stat(filepath.Join(swapped, file)); err != nil {
-			t.Errorf("the run folder lacks %s", file)
+			t.Errorf("the run folder has no %s", file)
 		}
 	}
-	if _, stderr := want(t, exitFailed, retrain...); !strings.Contains(stderr, "already contains a run") {
-		t.Errorf("a run was started over another: %s", stderr)
+	if _, stderr := mustExit(t, exitFailed, retrain...); !strings.Contains(stderr, "already contains a run") {
+		t.Errorf("a run replaced another: %s", stderr)
 	}
 
-	// The way back follows the recipe of the run that it starts from.
+	// The swap back uses the recipe of the run that it starts from.
 	back := filepath.Join(dir, "back")
-	want(t, exitDone, "retrain", "--llm", "tiny-opt", "--from", swapped, "--out", back)
+	mustExit(t, exitDone, "retrain", "--llm", "tiny-opt", "--from", swapped, "--out", back)
 	text, err := os.ReadFile(filepath.Join(back, recipes.RunFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"pictures = 32", `id = "tiny-opt"`, `question_prompt = "Question: {} Answer:"`, `backend = "go"`, "warmup_steps = 1", "feature_layer = -1"} {
+	for _, line := range []string{"pictures = 32", `id = "tiny-opt"`, `question_prompt = "Question: {} Answer:"`, `backend = "go"`,
+		"warmup_steps = 1", "feature_layer = -1"} {
 		if !strings.Contains(string(text), line) {
-			t.Errorf("the way back has no %s:\n%s", line, text)
+			t.Errorf("the recipe of the swap back has no %s:\n%s", line, text)
 		}
 	}
-	resumed := append(short("train", "tiny-stage1", "--out", stage1, "--resume"), "--set", "optimizer.steps=3")
-	if _, stderr := want(t, exitFailed, resumed...); !strings.Contains(stderr, "was started with optimizer.steps = 2, now it has optimizer.steps = 3") {
+	resumed := append(shortRun("train", "tiny-stage1", "--out", stage1, "--resume"), "--set", "optimizer.steps=3")
+	_, stderr := mustExit(t, exitFailed, resumed...)
+	if !strings.Contains(stderr, "was started with optimizer.steps = 2, now it has optimizer.steps = 3") {
 		t.Errorf("resumed with other settings: %s", stderr)
 	}
 
-	stdout, stderr := want(t, exitFailed, "caption", swapped, "kit:held-out/0", filepath.Join(dir, "none.png"), "--isolation", "none", "--backend", "go", "--json")
-	if got := objects(t, stdout); len(got) != 1 || got[0]["image"] != "kit:held-out/0" || got[0]["caption"] == "" || !strings.Contains(stderr, "none.png") {
+	stdout, stderr := mustExit(t, exitFailed, "caption", swapped, "kit:held-out/0", filepath.Join(dir, "none.png"),
+		"--isolation", "none", "--backend", "go", "--json")
+	got := decodeLines(t, stdout)
+	if len(got) != 1 || got[0]["image"] != "kit:held-out/0" || got[0]["caption"] == "" || !strings.Contains(stderr, "none.png") {
 		t.Errorf("captions %v, stderr %s", got, stderr)
 	}
-	stdout, stderr = want(t, exitDone, "ask", "--isolation=none", swapped, "kit:held-out/0", "how many?", "--backend", "go")
+	stdout, stderr = mustExit(t, exitDone, "ask", "--isolation=none", swapped, "kit:held-out/0", "how many?", "--backend", "go")
 	if strings.TrimSpace(stdout) == "" || strings.Contains(stderr, "another tokenizer") {
 		t.Errorf("the answer %q, stderr %s", stdout, stderr)
 	}
-	if info, _, err := bridge.ReadInfo(train.BridgeDir(swapped)); err != nil || !strings.HasPrefix(info.Language.TokenizerDigest, "sha256:") {
-		t.Errorf("the bridge does not say its tokenizer: %+v, %v", info.Language, err)
+	info, _, err := bridge.ReadInfo(train.BridgeDir(swapped))
+	if err != nil || !strings.HasPrefix(info.Language.TokenizerDigest, "sha256:") {
+		t.Errorf("the bridge does not record its tokenizer: %+v, %v", info.Language, err)
 	}
-	stdout, _ = want(t, exitDone, "compare", stage1, stage2, swapped, "--json")
-	runs := objects(t, stdout)
+	stdout, _ = mustExit(t, exitDone, "compare", stage1, stage2, swapped, "--json")
+	runs := decodeLines(t, stdout)
 	if len(runs) != 3 || runs[2]["llm"] != "tiny-flan-t5" || runs[2]["steps"] != 3.0 || runs[0]["text_r1"] == nil {
 		t.Errorf("comparison %v", runs)
 	}
-	want(t, exitFailed, "caption", stage1, "kit:held-out/0")
+	mustExit(t, exitFailed, "caption", stage1, "kit:held-out/0")
 	checkDemo(t, dir, stage2, language)
-	checkMatrix(t, dir, stage2, append(short(), language...))
+	checkMatrix(t, dir, stage2, append(shortRun(), language...))
 }
 
-// A matrix trains what is not there yet, once; a cell that cannot be trained does
-// not keep the others from it.
+// checkMatrix checks that a matrix trains each missing run once, and that a run that fails does
+// not stop the others.
 func checkMatrix(t *testing.T, dir, from string, settings []string) {
 	t.Helper()
 	var set []string
-	for i := 1; i < len(settings); i += 2 { // without the flags
+	for i := 1; i < len(settings); i += 2 { // every other word is --set
 		set = append(set, strconv.Quote(settings[i]))
 	}
 	matrix, out := filepath.Join(dir, "matrix.toml"), filepath.Join(dir, "matrix")
@@ -111,34 +118,38 @@ set = ["swap.projection=caption-tokens", "optimizer.batch=33"]
 	if err := os.WriteFile(matrix, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	stdout, stderr := want(t, exitFailed, "compare", matrix, "--out", out, "--json")
-	groups := objects(t, stdout)
-	if len(groups) != 2 || groups[0]["runs"] != 2.0 || !strings.Contains(stderr, "2 of 6 runs failed") || !strings.Contains(stderr, "run 6 of 6") {
-		t.Errorf("groups %v\n%s", groups, stderr)
+	stdout, stderr := mustExit(t, exitFailed, "compare", matrix, "--out", out, "--json")
+	variants := decodeLines(t, stdout)
+	if len(variants) != 2 || variants[0]["runs"] != 2.0 || !strings.Contains(stderr, "2 of 6 runs failed") ||
+		!strings.Contains(stderr, "run 6 of 6") {
+		t.Errorf("variants %v\n%s", variants, stderr)
 	}
 	page, err := os.ReadFile(filepath.Join(out, runs.ReportFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"tiny-vit-wide &#43; tiny-flan-t5, warm", "To the cold start", "4 captions are too few to choose by", "Held-out loss", "Failed: tiny-vit-wide_tiny-flan-t5_broken_seed1"} {
+	for _, part := range []string{
+		"tiny-vit-wide &#43; tiny-flan-t5, warm", "To the cold start", "4 captions are too few for a recommendation",
+		"Held-out loss", "Failed: tiny-vit-wide_tiny-flan-t5_broken_seed1",
+	} {
 		if !strings.Contains(string(page), part) {
-			t.Errorf("the report lacks %q", part)
+			t.Errorf("the report has no %q", part)
 		}
 	}
 	began := time.Now()
-	stdout, _ = want(t, exitFailed, "compare", matrix, "--out", out)
+	stdout, _ = mustExit(t, exitFailed, "compare", matrix, "--out", out)
 	if !strings.Contains(stdout, "tiny-vit-wide + tiny-flan-t5, warm") {
 		t.Errorf("the table:\n%s", stdout)
 	}
-	for _, run := range objectsOf(t, out) {
+	for _, run := range resultFiles(t, out) {
 		if run.ModTime().After(began) {
 			t.Errorf("%s was trained again", run.Name())
 		}
 	}
 }
 
-// objectsOf lists the results of the runs below a folder.
-func objectsOf(t *testing.T, dir string) (all []os.FileInfo) {
+// resultFiles returns the result files of the runs in a folder.
+func resultFiles(t *testing.T, dir string) (all []os.FileInfo) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*", "result.json"))
 	if err != nil || len(files) != 4 {
@@ -154,22 +165,24 @@ func objectsOf(t *testing.T, dir string) (all []os.FileInfo) {
 	return all
 }
 
+// checkDemo checks that the demo trains both runs and can be repeated.
 func checkDemo(t *testing.T, dir, from string, language []string) {
 	t.Helper()
 	out := filepath.Join(dir, "demo")
-	demo := append(short("demo", "--out", out, "--set", "from="+from, "--set", "swap.warmup_steps=1", "--set", "swap.warmup_images=8"), language...)
-	stdout, _ := want(t, exitDone, demo...)
-	if !strings.Contains(stdout, "warm") || !strings.Contains(stdout, "What to try next") {
-		t.Errorf("the demo said:\n%s", stdout)
+	demo := append(shortRun("demo", "--out", out, "--set", "from="+from,
+		"--set", "swap.warmup_steps=1", "--set", "swap.warmup_images=8"), language...)
+	stdout, _ := mustExit(t, exitDone, demo...)
+	if !strings.Contains(stdout, "warm") || !strings.Contains(stdout, "Try next") {
+		t.Errorf("the demo printed:\n%s", stdout)
 	}
-	stdout, _ = want(t, exitDone, "compare", filepath.Join(out, "warm"), filepath.Join(out, "cold"), "--json")
-	arms := objects(t, stdout)
-	if len(arms) != 2 || arms[0]["steps"] != arms[1]["steps"] || arms[0]["exact_match"] == nil || arms[1]["held_out_loss"] == nil {
-		t.Errorf("arms %v", arms)
+	stdout, _ = mustExit(t, exitDone, "compare", filepath.Join(out, "warm"), filepath.Join(out, "cold"), "--json")
+	runs := decodeLines(t, stdout)
+	if len(runs) != 2 || runs[0]["steps"] != runs[1]["steps"] || runs[0]["exact_match"] == nil || runs[1]["held_out_loss"] == nil {
+		t.Errorf("runs %v", runs)
 	}
-	_, stderr := want(t, exitFailed, "compare", out)
+	_, stderr := mustExit(t, exitFailed, "compare", out)
 	if !strings.Contains(stderr, filepath.Join(out, "cold")+" "+filepath.Join(out, "warm")) {
-		t.Errorf("the demo's arms are not named: %s", stderr)
+		t.Errorf("the error does not name the demo's runs: %s", stderr)
 	}
-	want(t, exitDone, demo...) // an earlier demo is replaced
+	mustExit(t, exitDone, demo...) // an earlier demo is replaced
 }

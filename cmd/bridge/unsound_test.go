@@ -17,12 +17,11 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 )
 
-// unsoundVariable makes this binary a plugin with one bad value, "gradient NaN",
-// in what it answers.
+// unsoundVariable makes this binary a plugin with a bad value in its answers: "gradient NaN".
 const unsoundVariable = "BRIDGE_TEST_UNSOUND"
 
-func serveUnsound(what string) int {
-	name, value, _ := strings.Cut(what, " ")
+func serveUnsound(defect string) int {
+	name, value, _ := strings.Cut(defect, " ")
 	bad, err := strconv.ParseFloat(value, 32)
 	f := opt.Family()
 	if name == "features" {
@@ -77,36 +76,37 @@ func (m unsoundModel) Loss(ctx context.Context, req *adapters.LossRequest) (*ada
 	return resp, err
 }
 
-// A run ends with the value that is none, the plugin and the call: before it has
-// reached a weight or the cache of features. plugins has this for every value.
+// A run stops with an error that names the bad value, the plugin and the call, before the
+// value reaches a weight or the cache of features. Package plugins tests all values.
 func TestARunRefusesUnsoundNumbers(t *testing.T) {
 	if testing.Short() {
-		t.Skip("short: begins four runs")
+		t.Skip("short: starts four runs")
 	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	from := smallStart(t)
-	for what, says := range map[string]string{
+	from := saveSmallBridge(t)
+	for defect, message := range map[string]string{
 		"gradient NaN":  "gradient[0, 0, 2] is NaN",
 		"features -Inf": "features[0, 0, 2] is -Inf",
 	} {
 		for _, transport := range host.Transports()[1:] {
-			t.Run(what+"/"+transport, func(t *testing.T) {
+			t.Run(defect+"/"+transport, func(t *testing.T) {
 				testenv.Cache(t)
 				path := filepath.Join(t.TempDir(), "adapter")
-				script := fmt.Sprintf("#!/bin/sh\nexport %s='%s'\nexec '%s'\n", unsoundVariable, what, self)
+				script := fmt.Sprintf("#!/bin/sh\nexport %s='%s'\nexec '%s'\n", unsoundVariable, defect, self)
 				if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
 					t.Fatal(err)
 				}
 				side, model, rpc := "language", "tiny-opt", "Loss"
-				if strings.HasPrefix(what, "features") {
+				if strings.HasPrefix(defect, "features") {
 					side, model, rpc = "vision", "tiny-vit", "Encode"
 				}
-				_, stderr := want(t, exitFailed, disturbedRun(filepath.Join(t.TempDir(), "run"), from, "process", "--set", side+".isolation=process",
-					"--set", side+".plugin="+path, "--set", side+".transport="+transport, "--set", side+".id="+copyModel(t, model))...)
-				for _, text := range []string{says, "plugin adapter ", "rpc " + rpc} {
+				_, stderr := mustExit(t, exitFailed, disturbableRun(filepath.Join(t.TempDir(), "run"), from, "process",
+					"--set", side+".isolation=process", "--set", side+".plugin="+path,
+					"--set", side+".transport="+transport, "--set", side+".id="+copyModel(t, model))...)
+				for _, text := range []string{message, "plugin adapter ", "rpc " + rpc} {
 					if !strings.Contains(stderr, text) {
 						t.Errorf("no %q in\n%s", text, stderr)
 					}

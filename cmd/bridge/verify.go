@@ -11,11 +11,13 @@ import (
 
 func (p *program) verifyCommand() *cli.Command {
 	return &cli.Command{
-		Name: "verify", Usage: "run the golden cases of a folder and compare with the reference's numbers", ArgsUsage: "DIR",
-		UsageText:   "bridge verify DIR [--backend B] [--isolation process|none] [--transport auto|shared-memory|grpc] [--plugin NAME] [--json]",
+		Name: "verify", Usage: "run the golden cases of a folder and compare the results with the reference's numbers", ArgsUsage: "DIR",
+		UsageText: "bridge verify DIR [--backend B] [--isolation process|none] [--transport auto|shared-memory|grpc] " +
+			"[--plugin NAME] [--json]",
 		Description: "Example: bridge verify adapters/opt/testdata/golden-pre-norm --isolation none",
 		Flags: []cli.Flag{backendFlag(), isolationFlag(), transportFlag(), jsonFlag(),
-			&cli.StringFlag{Name: "plugin", Usage: "`NAME` of a third-party adapter that runs the cases, or the path of its folder or executable"}},
+			&cli.StringFlag{Name: "plugin",
+				Usage: "`NAME` of a third-party adapter to run the cases with, or the path of its folder or executable"}},
 		Action: p.verify,
 	}
 }
@@ -38,7 +40,7 @@ func (p *program) verify(c *cli.Context) error {
 		return err
 	}
 	if !golden.OK(results) {
-		return fmt.Errorf("%s: cases miss the reference's numbers (%s)", folder.Dir, folder.Source)
+		return fmt.Errorf("%s: cases differ from the reference's numbers (%s)", folder.Dir, folder.Source)
 	}
 	return nil
 }

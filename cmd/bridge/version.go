@@ -13,24 +13,24 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 )
 
-// versionLine says which bridge this is, as --json shows it.
-type versionLine struct {
-	Version  string   `json:"version"`          // of the module; unreleased where it has none
-	Commit   string   `json:"commit,omitempty"` // empty where the build did not record it
-	Changed  bool     `json:"changed"`          // from the commit
+// versionInfo identifies a build of bridge. Its fields are the JSON of the version command.
+type versionInfo struct {
+	Version  string   `json:"version"`          // of the module, or unreleased
+	Commit   string   `json:"commit,omitempty"` // empty if the build did not record it
+	Changed  bool     `json:"changed"`          // the source differed from the commit
 	Go       string   `json:"go"`
 	Platform string   `json:"platform"`
-	Backends []string `json:"backends"` // that the binary can use
+	Backends []string `json:"backends"` // compiled into the binary
 	Protocol int      `json:"plugin_protocol"`
 }
 
-// unreleased is the version of a build that is of none.
+// unreleased is the version of a build without a module version.
 const unreleased = "unreleased"
 
-// versionOf reads what the Go command has recorded in a binary; nil where it has
+// versionOf returns the version that the Go command recorded in a binary. info is nil if it
 // recorded nothing. A build with -buildvcs=false has no commit.
-func versionOf(info *debug.BuildInfo) versionLine {
-	v := versionLine{Version: unreleased, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+func versionOf(info *debug.BuildInfo) versionInfo {
+	v := versionInfo{Version: unreleased, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Backends: backends.Compiled(), Protocol: host.ProtocolVersion}
 	if info == nil {
 		return v
@@ -49,14 +49,14 @@ func versionOf(info *debug.BuildInfo) versionLine {
 	return v
 }
 
-// version is that of this program.
-func version() versionLine {
+// version returns the version of this program.
+func version() versionInfo {
 	info, _ := debug.ReadBuildInfo()
 	return versionOf(info)
 }
 
-// String is what follows "bridge version".
-func (v versionLine) String() string {
+// String returns the text after "bridge version".
+func (v versionInfo) String() string {
 	commit := "commit not recorded"
 	if v.Commit != "" {
 		commit = "commit " + v.Commit[:min(12, len(v.Commit))]
@@ -64,15 +64,16 @@ func (v versionLine) String() string {
 	if v.Changed {
 		commit += ", changed"
 	}
-	return fmt.Sprintf("%s (%s), %s %s, backends %s, plugin protocol %d", v.Version, commit, v.Go, v.Platform, strings.Join(v.Backends, " and "), v.Protocol)
+	return fmt.Sprintf("%s (%s), %s %s, backends %s, plugin protocol %d",
+		v.Version, commit, v.Go, v.Platform, strings.Join(v.Backends, " and "), v.Protocol)
 }
 
-// versionCommand is what --version says, for who looks for a command.
+// versionCommand returns a command that prints the same as --version.
 func (p *program) versionCommand() *cli.Command {
 	return &cli.Command{
-		Name: "version", Usage: "say which bridge this is: version, commit, Go, backends, plugin protocol", UsageText: "bridge version [--json]",
-		Description: "bridge --version says the same. A commit is recorded where the Go command builds with it (-buildvcs=true; make build does).\n\n" +
-			"Example: bridge version --json",
+		Name: "version", Usage: "print the version, commit, Go version, backends and plugin protocol", UsageText: "bridge version [--json]",
+		Description: "bridge --version prints the same. The Go command records the commit if it builds with -buildvcs=true, as make\n" +
+			"build does.\n\nExample: bridge version --json",
 		Flags: []cli.Flag{jsonFlag()},
 		Action: func(c *cli.Context) error {
 			if _, err := arguments(c, 0, 0); err != nil {

@@ -1,9 +1,9 @@
-// Package affine fits affine maps between two spaces that have vectors for the same
-// things: token embeddings of two language models, or features of two encoders. It owns
-// the linear algebra and must not know what the vectors stand for.
+// Package affine fits affine maps between two vector spaces with pairs of corresponding vectors,
+// such as token embeddings of two language models or features of two encoders. It has only the
+// linear algebra, and must not know the meaning of the vectors.
 //
-// A map is a matrix [in+1, out] whose last row is the constant: row x maps to [x 1]·M.
-// Fits depend on their arguments and the seed alone.
+// A map is a matrix [in+1, out] whose last row is the constant: row x maps to [x 1]·M. Fits depend
+// only on their arguments and the seed.
 package affine
 
 import (
@@ -19,16 +19,15 @@ import (
 type Fit struct {
 	Map   *mat.Dense // [in+1, out]
 	R2    float64    // 1 − residual/variance on the held-out rows
-	Ridge float64    // the ridge penalty chosen on them; 0 for [Procrustes]
+	Ridge float64    // ridge penalty that was chosen on the held-out rows; 0 for [Procrustes]
 }
 
-// penalties are the ridge penalties that are tried, as multiples of the mean squared norm
-// of a column.
+// penalties are the ridge penalties to try, as multiples of the mean squared norm of a column.
 var penalties = []float64{1e-4, 1e-3, 1e-2, 1e-1, 1}
 
-// Ridge minimises ‖[A 1]·M − B‖² plus a ridge penalty on all rows of M except the
-// constant one. It chooses the penalty that is best on a held-out fifth of the rows, then
-// fits the map to all rows.
+// Ridge minimizes ‖[A 1]·M − B‖² plus a ridge penalty on all rows of M except the constant row. It
+// chooses the penalty that is best on a held-out fifth of the rows, and then fits the map to all
+// rows.
 func Ridge(a, b *mat.Dense, seed uint64) (Fit, error) {
 	fitA, fitB, outA, outB := holdOut(a, b, seed)
 	best := Fit{R2: math.Inf(-1)}
@@ -46,9 +45,9 @@ func Ridge(a, b *mat.Dense, seed uint64) (Fit, error) {
 	return best, err
 }
 
-// Procrustes minimises the same over scaled rotations (orthogonal Procrustes), which keep
-// angles and the ratios of lengths even if there are few rows. If the widths differ, the
-// rotation maps into, or out of, a subspace.
+// Procrustes minimizes ‖[A 1]·M − B‖² over scaled rotations (orthogonal Procrustes). They preserve
+// angles and ratios of lengths even if there are few rows. If the widths differ, the rotation maps
+// into a subspace or out of one.
 func Procrustes(a, b *mat.Dense, seed uint64) (Fit, error) {
 	fitA, fitB, outA, outB := holdOut(a, b, seed)
 	m, err := solveProcrustes(fitA, fitB)
@@ -108,7 +107,7 @@ func solveProcrustes(a, b *mat.Dense) (*mat.Dense, error) {
 	cross.Mul(x.T(), y)
 	var svd mat.SVD
 	if !svd.Factorize(&cross, mat.SVDThin) {
-		return nil, errors.New("orthogonal map: the singular values were not found")
+		return nil, errors.New("orthogonal map: the singular value decomposition failed")
 	}
 	var u, v, rotation mat.Dense
 	svd.UTo(&u)
@@ -184,7 +183,7 @@ func rowsOf(a *mat.Dense, rows []int) *mat.Dense {
 	return out
 }
 
-// Float64s converts weights for the arithmetic of this package.
+// Float64s converts weights to the type of this package's arithmetic.
 func Float64s(v []float32) []float64 {
 	out := make([]float64, len(v))
 	for i, x := range v {
@@ -193,7 +192,7 @@ func Float64s(v []float32) []float64 {
 	return out
 }
 
-// Float32s converts results to weights.
+// Float32s converts results to the type of weights.
 func Float32s(v []float64) []float32 {
 	out := make([]float32, len(v))
 	for i, x := range v {

@@ -33,7 +33,7 @@ func TestRidgeFindsTheMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	if f.R2 < 0.999 || f.Ridge != penalties[0] {
-		t.Errorf("R² %g with ridge %g on an exact map", f.R2, f.Ridge)
+		t.Errorf("R² is %g with ridge %g for an exact map", f.R2, f.Ridge)
 	}
 	mustEqual(t, "the map", f.Map, m, 0.01)
 }
@@ -45,7 +45,7 @@ func TestRidgeIsStrongOnNoise(t *testing.T) {
 		t.Fatal(err)
 	}
 	if f.Ridge != penalties[len(penalties)-1] || f.R2 > 0.3 {
-		t.Errorf("ridge %g, R² %g on noise", f.Ridge, f.R2)
+		t.Errorf("ridge is %g and R² %g for noise", f.Ridge, f.R2)
 	}
 }
 
@@ -79,7 +79,7 @@ func TestOrthogonalBetweenWidths(t *testing.T) {
 			t.Fatal(err)
 		}
 		if in, out := f.Map.Dims(); in != widths[0]+1 || out != widths[1] || math.IsNaN(mat.Norm(f.Map, 2)) {
-			t.Errorf("%v: a map %d×%d of norm %g", widths, in, out, mat.Norm(f.Map, 2))
+			t.Errorf("%v: the map is %d×%d with norm %g", widths, in, out, mat.Norm(f.Map, 2))
 		}
 	}
 }

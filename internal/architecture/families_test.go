@@ -23,7 +23,8 @@ func namesFamilies() map[string]string {
 	}
 }
 
-// Other packages ask an adapters.Family, so that a new family changes no code but its own.
+// Other packages use the fields of adapters.Family, so that a new family needs no change in other
+// code.
 func TestOnlyFamiliesNameModelTypes(t *testing.T) {
 	var names []string
 	for _, f := range builtin.Families() {
@@ -49,7 +50,7 @@ func TestOnlyFamiliesNameModelTypes(t *testing.T) {
 			}
 			found[rel] = true
 			if namesFamilies()[rel] == "" {
-				t.Errorf("%s names %q; let adapters.Family declare what is needed of it", rel, name)
+				t.Errorf("%s names %q; use a field of adapters.Family instead", rel, name)
 			}
 		}
 		return nil
@@ -59,7 +60,7 @@ func TestOnlyFamiliesNameModelTypes(t *testing.T) {
 	}
 	for file := range namesFamilies() {
 		if !found[file] {
-			t.Errorf("%s names no family any more: remove it from the list", file)
+			t.Errorf("%s does not name a family: remove it from the list", file)
 		}
 	}
 }

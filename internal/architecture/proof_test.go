@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// Every test, case and make target that docs/proof.md names is there, so that what it
-// says of the platform is proven.
-func TestProofNamesWhatIsThere(t *testing.T) {
+// Every test, case and make target in docs/proof.md exists, so that each claim on the page has a
+// proof.
+func TestProofNamesExistingTests(t *testing.T) {
 	root := filepath.Join("..", "..")
 	page := read(t, filepath.Join(root, "docs", "proof.md"))
 	tests := regexp.MustCompile("`([a-z/]+)\\.((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(page, -1)
@@ -29,7 +29,7 @@ func TestProofNamesWhatIsThere(t *testing.T) {
 			found = found || strings.Contains(read(t, file), "\nfunc "+m[2]+"(")
 		}
 		if !found {
-			t.Errorf("there is no %s in %s", m[2], m[1])
+			t.Errorf("%s has no %s", m[1], m[2])
 		}
 	}
 	list := read(t, filepath.Join(root, "docs", "conformance.md"))
@@ -41,7 +41,7 @@ func TestProofNamesWhatIsThere(t *testing.T) {
 	makefile := read(t, filepath.Join(root, "Makefile"))
 	for _, m := range targets {
 		if !strings.Contains(makefile, "\n"+m[1]+":") {
-			t.Errorf("there is no make %s", m[1])
+			t.Errorf("the Makefile has no target %s", m[1])
 		}
 	}
 }

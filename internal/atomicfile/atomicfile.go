@@ -1,5 +1,5 @@
-// Package atomicfile replaces files whole: a reader finds the old content or the
-// new, whatever happens while it is written.
+// Package atomicfile writes files and folders atomically: a reader finds the old content or the
+// new, even if the write fails or is interrupted.
 package atomicfile
 
 import (
@@ -13,13 +13,13 @@ import (
 	"github.com/modular-bridging/bridge/internal/diskfull"
 )
 
-// Write replaces path by what write writes: into a temporary file beside it,
-// synced, then renamed. On an error path holds what it held before; a full disk
-// is of kind Exhausted.
+// Write replaces the content of path. write writes the new content to a temporary file in the
+// same folder, which is then synced and renamed. After an error, path is unchanged. The error
+// for a full disk has kind Exhausted.
 func Write(path string, write func(io.Writer) error) error {
 	err := replace(path, write)
 	if diskfull.Is(err) {
-		return diskfull.Explain(err, path+" cannot be written", "free disk space; what the file held before is unchanged")
+		return diskfull.Explain(err, path+" cannot be written", "free disk space; the old content of the file is unchanged")
 	}
 	if err != nil {
 		return adapters.Errorf(adapters.Unknown, "%s cannot be written: %w", path, err)
@@ -27,7 +27,7 @@ func Write(path string, write func(io.Writer) error) error {
 	return nil
 }
 
-// WriteBytes replaces the content of path by data, as [Write] does.
+// WriteBytes replaces the content of path with data, like [Write].
 func WriteBytes(path string, data []byte) error {
 	return Write(path, func(w io.Writer) error {
 		_, err := w.Write(data)
@@ -68,8 +68,8 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	return nil
 }
 
-// syncDir makes a rename durable where the system lets folders be synced; the
-// file is whole either way.
+// syncDir makes a rename durable if the system can sync folders. If it cannot, the file is whole
+// nevertheless.
 func syncDir(dir string) {
 	if d, err := os.Open(dir); err == nil {
 		_ = d.Sync()

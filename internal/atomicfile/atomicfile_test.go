@@ -26,12 +26,12 @@ func TestWriteReplaces(t *testing.T) {
 	}
 }
 
-func TestBrokenOffInTheMiddle(t *testing.T) {
+func TestFailedWriteKeepsTheOldContent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.json")
 	if err := WriteBytes(path, []byte("before")); err != nil {
 		t.Fatal(err)
 	}
-	broken := errors.New("broken off")
+	broken := errors.New("broken")
 	err := Write(path, func(w io.Writer) error {
 		if _, err := w.Write(make([]byte, 3<<20)); err != nil {
 			return err
@@ -56,13 +56,13 @@ func TestFullDisk(t *testing.T) {
 	mustHold(t, path, "before")
 }
 
-// mustHold checks the file and that nothing lies beside it.
+// mustHold checks the content of a file, and that its folder has no other file.
 func mustHold(t *testing.T, path, want string) {
 	t.Helper()
 	if got, err := os.ReadFile(path); err != nil || string(got) != want {
-		t.Errorf("the file holds %d bytes (%v), want %q", len(got), err, want)
+		t.Errorf("the file has %d bytes (%v), want %q", len(got), err, want)
 	}
 	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
-		t.Errorf("the folder holds %v (%v), want the file alone", entries, err)
+		t.Errorf("the folder has %v (%v), want only the file", entries, err)
 	}
 }

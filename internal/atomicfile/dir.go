@@ -10,41 +10,41 @@ import (
 	"github.com/modular-bridging/bridge/internal/diskfull"
 )
 
-// Dir makes the folder path of what fill writes into an empty one: it appears
-// whole or not at all. A path that is there and not an empty folder is refused.
+// Dir creates a folder with the files that fill writes. After an error, the folder does not
+// exist. path must not exist yet, or must be an empty folder.
 func Dir(path string, fill func(dir string) error) error {
-	if err := vacant(path); err != nil {
+	if err := checkVacant(path); err != nil {
 		return err
 	}
 	path = filepath.Clean(path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return adapters.Errorf(adapters.Unknown, "%s cannot be made: %w", path, err)
+		return adapters.Errorf(adapters.Unknown, "%s cannot be created: %w", path, err)
 	}
 	tmp, err := os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return adapters.Errorf(adapters.Unknown, "%s cannot be made: %w", path, err)
+		return adapters.Errorf(adapters.Unknown, "%s cannot be created: %w", path, err)
 	}
-	defer os.RemoveAll(tmp) // after the rename there is nothing under this name
+	defer os.RemoveAll(tmp) // after the rename, tmp does not exist
 	if err := fill(tmp); err != nil {
-		return diskfull.Explain(err, path+" cannot be written", "free disk space; nothing of it was kept")
+		return diskfull.Explain(err, path+" cannot be written", "free disk space; the partial folder was removed")
 	}
 	return finish(tmp, path)
 }
 
-// vacant refuses a path under which something stands.
-func vacant(path string) error {
+// checkVacant returns an error unless path does not exist or is an empty folder.
+func checkVacant(path string) error {
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
 		return nil
 	}
-	what := "is a folder with files in it"
+	problem := "is a folder with files in it"
 	if err != nil {
-		what = "is there and is no folder"
+		problem = "exists and is not a folder"
 	}
-	return adapters.Errorf(adapters.Invalid, "%s %s", path, what).WithRemedy("name a folder that is not there yet")
+	return adapters.Errorf(adapters.Invalid, "%s %s", path, problem).WithRemedy("name a folder that does not exist")
 }
 
-// finish gives the folder its name, all of it on the disk.
+// finish renames the folder to its final path and syncs it.
 func finish(tmp, path string) error {
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return adapters.Errorf(adapters.Unknown, "%s cannot be written: %w", path, err)

@@ -15,7 +15,7 @@ func TestDirAppearsWholeOrNotAtAll(t *testing.T) {
 	write := func(dir string) error { return os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0o644) }
 	err := Dir(path, func(dir string) error { return errors.Join(write(dir), broken) })
 	if !errors.Is(err, broken) {
-		t.Errorf("%v, want the error of fill", err)
+		t.Errorf("got %v, want the error of fill", err)
 	}
 	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 0 {
 		t.Errorf("a failed write left %v", left)
@@ -24,10 +24,10 @@ func TestDirAppearsWholeOrNotAtAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	if data, err := os.ReadFile(filepath.Join(path, "file")); err != nil || string(data) != "x" {
-		t.Errorf("file holds %q, %v", data, err)
+		t.Errorf("the file has %q, %v", data, err)
 	}
 	if err := Dir(path, write); err == nil || !strings.Contains(err.Error(), "files in it") {
-		t.Errorf("a folder that is there: %v", err)
+		t.Errorf("an existing folder: %v", err)
 	}
 	empty := filepath.Join(root, "empty")
 	if err := os.Mkdir(empty, 0o755); err != nil {

@@ -1,13 +1,12 @@
-// Package backends owns the compute backends of a process: GoMLX's Go backend, and XLA through
-// a PJRT plugin. It finds plugins, chooses a backend and opens it, and must not know what is
-// computed.
+// Package backends opens the compute backends of a process: GoMLX's Go backend, and XLA with a PJRT
+// plugin. It finds plugins, chooses a backend and opens it. It must not know what is computed.
 //
-// A process has one backend of each kind. All callers of [Open] share it and none closes it:
-// XLA allows no second client on a device, and the Go backend should have one worker pool. A
-// backend may be used from several goroutines.
+// A process has at most one backend of each kind. All callers of [Open] share it and must not close
+// it, because XLA allows only one client for a device, and the Go backend should have one worker
+// pool. A backend is safe for concurrent use.
 //
-// The package never downloads anything: GoMLX's auto-installation is off. It never writes to
-// stdout, which belongs to results and, in a plugin, to the handshake.
+// The package downloads nothing: GoMLX's automatic installation is off. It does not write to
+// stdout, which is for results and, in a plugin, for the handshake.
 package backends
 
 import (
@@ -23,23 +22,23 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// The names of backends, as --backend and LoadRequest.Backend take them.
+// The names of backends for --backend and LoadRequest.Backend.
 const (
-	Auto    = "auto"     // XLACuda if a GPU and its plugin are found, else XLACPU if its plugin is, else Go
+	Auto    = "auto"     // XLACUDA if a GPU and a CUDA plugin are found, else XLACPU if a CPU plugin is found, else Go
 	Go      = "go"       // GoMLX's Go backend with unlimited parallelism
 	XLACPU  = "xla:cpu"  // XLA's CPU plugin
-	XLACuda = "xla:cuda" // XLA's CUDA plugin
-	xlaPath = "xla:"     // before the absolute path of a plugin
+	XLACUDA = "xla:cuda" // XLA's CUDA plugin
+	xlaPath = "xla:"     // prefix of the absolute path of a plugin
 )
 
-// open holds the process's backends by [Choice.key].
+// open has the process's backends by [Choice.key].
 var open struct {
 	sync.Mutex
 	backends map[string]compute.Backend
 }
 
-// Open returns the process's backend of that name: "auto" (or ""), "go",
-// "xla:cpu", "xla:cuda" or "xla:/abs/plugin.so". The caller does not close it.
+// Open returns the process's backend with a name: "auto" (or ""), "go", "xla:cpu", "xla:cuda" or
+// "xla:/abs/plugin.so". The caller must not close it.
 func Open(name string) (compute.Backend, error) {
 	choice, err := Choose(name)
 	if err != nil {
@@ -61,11 +60,10 @@ func Open(name string) (compute.Backend, error) {
 	return b, nil
 }
 
-// Check returns an error for a name that [Open] does not know. It does not look for a
-// plugin.
+// Check returns an error for a name that [Open] does not know. It does not search for plugins.
 func Check(name string) error {
 	switch name {
-	case "", Auto, Go, XLACPU, XLACuda:
+	case "", Auto, Go, XLACPU, XLACUDA:
 		return nil
 	}
 	if path, ok := strings.CutPrefix(name, xlaPath); ok && filepath.IsAbs(path) {
@@ -74,8 +72,8 @@ func Check(name string) error {
 	return adapters.Errorf(adapters.Invalid, "backend %q is not known, want auto, go, xla:cpu, xla:cuda or xla:/absolute/path/to/plugin.so", name)
 }
 
-// Describe returns the name of an open backend for specs: "go", "xla:cpu",
-// "xla:cuda", or "xla" if the kind of plugin is not known.
+// Describe returns the name of an open backend for specs: "go", "xla:cpu", "xla:cuda", or "xla" if
+// the kind of the plugin is not known.
 func Describe(b compute.Backend) string {
 	if b.String() == gobackend.BackendName {
 		return Go
@@ -83,8 +81,8 @@ func Describe(b compute.Backend) string {
 	return describeXLA(b)
 }
 
-// ForTest returns the backend for a test: the Go backend, unless
-// BRIDGE_TEST_BACKEND names another.
+// ForTest returns the backend for a test: the one in BRIDGE_TEST_BACKEND, or the Go backend if the
+// variable is not set.
 func ForTest(t interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -100,7 +98,7 @@ func ForTest(t interface {
 func (c Choice) create() (b compute.Backend, err error) {
 	defer func() {
 		if r := recover(); r != nil { // a corrupt plugin makes go-xla panic
-			err = adapters.Errorf(adapters.Unavailable, "backend %s cannot be opened: %v", c.Name, r)
+			err = adapters.Errorf(adapters.Unavailable, "cannot open backend %s: %v", c.Name, r)
 		}
 	}()
 	if c.Plugin == "" {
@@ -108,22 +106,22 @@ func (c Choice) create() (b compute.Backend, err error) {
 	}
 	b, err = newXLA(c.Plugin)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.Unavailable, "backend %s cannot be opened: %w", c.Name, err).
-			WithRemedy("use --backend go, or mend or remove the plugin %s", c.Plugin)
+		return nil, adapters.Errorf(adapters.Unavailable, "cannot open backend %s: %w", c.Name, err).
+			WithRemedy("use --backend go, or repair or remove the plugin %s", c.Plugin)
 	}
 	return b, nil
 }
 
-// newGo returns a Go backend with unlimited parallelism; with its default it
-// deadlocks on machines of few cores.
+// newGo returns a Go backend with unlimited parallelism. With its default parallelism it deadlocks
+// on machines with few cores.
 //
-// The configuration string "parallelism=-1" prints a line on stdout. The method
-// behind it does not, but it belongs to an exported field of an internal type, which only
-// reflection reaches. A test checks that it works with this version.
+// The configuration string "parallelism=-1" prints a line on stdout. The method that it calls does
+// not, but this is a method of an exported field of an internal type, so only reflection can call
+// it. A test checks that it works with this version.
 func newGo() (compute.Backend, error) {
 	b, err := gobackend.New("")
 	if err != nil {
-		return nil, adapters.Errorf(adapters.Internal, "the Go backend cannot be opened: %w", err)
+		return nil, adapters.Errorf(adapters.Internal, "cannot open the Go backend: %w", err)
 	}
 	field := reflect.Indirect(reflect.ValueOf(b)).FieldByName("Workers")
 	if field.IsValid() && field.CanInterface() {
@@ -135,7 +133,7 @@ func newGo() (compute.Backend, error) {
 	return nil, adapters.Errorf(adapters.Internal, "the Go backend %T has no field Workers with SetMaxParallelism", b)
 }
 
-// Summary returns one line about an open backend for people.
+// Summary returns a line about an open backend, for people.
 func Summary(b compute.Backend) string {
 	return fmt.Sprintf("%s: %s, devices: %d", Describe(b), b.Description(), b.NumDevices())
 }

@@ -12,32 +12,32 @@ import (
 
 // Plugin is a PJRT plugin file.
 type Plugin struct {
-	Kind string // "cpu", "cuda" or another name out of the file's
+	Kind string // "cpu", "cuda" or another name from the file's name
 	Path string // absolute
 }
 
-// Choice is the backend that a name stands for on this machine.
+// Choice is the backend for a name on this machine.
 type Choice struct {
 	Name   string // "go", "xla:cpu", "xla:cuda" or "xla:/abs/plugin.so"
 	Plugin string // path of the plugin; empty for the Go backend
-	Why    string // one clause for people
+	Why    string // reason, in a clause for people
 }
 
 func (c Choice) key() string { return c.Name + "\x00" + c.Plugin }
 
-// Report lists what [Open] finds on this machine, for bridge doctor. It is made without
-// loading anything.
+// Report lists the backends that [Open] finds on this machine, for bridge doctor. No plugin is
+// loaded.
 type Report struct {
-	Auto    Choice   // what "auto" stands for
+	Auto    Choice   // the backend for "auto"
 	Plugins []Plugin // in the order of the search
-	Folders []string // where plugins are looked for
+	Folders []string // folders that are searched for plugins
 	GPUs    []string // device files
-	XLA     bool     // the binary can load plugins (it was built with cgo)
+	XLA     bool     // the binary can load plugins, because it was built with cgo
 	SIMD    bool     // the binary was built with GOEXPERIMENT=simd
 }
 
-// Compiled names the backends that the binary has or can load, without looking
-// for what they need.
+// Compiled returns the names of the backends that the binary has or can load. It does not search
+// for plugins.
 func Compiled() []string {
 	names := []string{Go}
 	if hasSIMD {
@@ -49,11 +49,11 @@ func Compiled() []string {
 	return names
 }
 
-// Probe looks for backends.
+// Probe searches for backends.
 func Probe() Report { return thisMachine().report() }
 
-// Choose returns the backend that a name stands for, and why. It fails if the name is unknown
-// or has no plugin.
+// Choose returns the backend for a name, with the reason. It returns an error if the name is
+// unknown or its plugin is missing.
 func Choose(name string) (Choice, error) {
 	if err := Check(name); err != nil {
 		return Choice{}, err
@@ -69,7 +69,7 @@ func TestName() string {
 	return Go
 }
 
-// machine has the properties of this machine that the choice depends on.
+// machine has the properties of a machine that the choice depends on.
 type machine struct {
 	folders []string
 	gpus    []string
@@ -85,9 +85,9 @@ func thisMachine() machine {
 	}
 }
 
-// searchFolders returns the folders in which go-xla looks for plugins, except those of
-// ld.so.conf. Unlike go-xla, bridge opens no file during the search: a broken one does no
-// harm until it is chosen.
+// searchFolders returns the folders that go-xla searches for plugins, except those in ld.so.conf.
+// Unlike go-xla, bridge opens no file during the search, so a broken plugin does no harm until it
+// is chosen.
 func searchFolders(env func(string) string, home string) []string {
 	if paths := env("PJRT_PLUGIN_LIBRARY_PATH"); paths != "" {
 		return absolute(filepath.SplitList(paths))
@@ -131,8 +131,8 @@ func (m machine) plugins() []Plugin {
 	return found
 }
 
-// pluginKind reads the kind of plugin out of a file name, as go-xla does:
-// pjrt_c_api_cpu_plugin.so, pjrt-plugin-cuda.so. Empty means no plugin.
+// pluginKind returns the kind of a plugin from its file name, like go-xla:
+// pjrt_c_api_cpu_plugin.so, pjrt-plugin-cuda.so. It returns "" if the file is not a plugin.
 func pluginKind(file string) string {
 	match := regexp.MustCompile(`^pjrt(?:_c_api_(.+)_plugin|[-_]plugin[-_](.+))\.(?:so|dylib|dll)$`).FindStringSubmatch(file)
 	if match == nil {
@@ -161,7 +161,7 @@ func (m machine) choose(name string) (Choice, error) {
 	case "", Auto:
 		return m.auto(), nil
 	case Go:
-		return Choice{Name: Go, Why: "it was asked for"}, nil
+		return Choice{Name: Go, Why: "requested"}, nil
 	}
 	if !m.xla {
 		return Choice{}, adapters.Errorf(adapters.Unsupported, "backend %s: this binary was built without XLA", name).
@@ -170,9 +170,9 @@ func (m machine) choose(name string) (Choice, error) {
 	kind := strings.TrimPrefix(name, xlaPath)
 	if filepath.IsAbs(kind) {
 		if _, err := os.Stat(kind); err != nil {
-			return Choice{}, adapters.Errorf(adapters.NotFound, "backend %s: the plugin cannot be read: %w", name, err)
+			return Choice{}, adapters.Errorf(adapters.NotFound, "backend %s: cannot read the plugin: %w", name, err)
 		}
-		return Choice{Name: name, Plugin: kind, Why: "it was asked for"}, nil
+		return Choice{Name: name, Plugin: kind, Why: "requested"}, nil
 	}
 	plugin, ok := m.find(kind)
 	if !ok {
@@ -182,9 +182,9 @@ func (m machine) choose(name string) (Choice, error) {
 		}
 		return Choice{}, adapters.Errorf(adapters.NotFound, "backend %s: no plugin pjrt_c_api_%s_plugin.so in %s",
 			name, kind, strings.Join(m.folders, ", ")).
-			WithRemedy("use --backend go, %s, or name its file: xla:/absolute/path.so", how)
+			WithRemedy("use --backend go, %s, or name the plugin's file: xla:/absolute/path.so", how)
 	}
-	return Choice{Name: name, Plugin: plugin.Path, Why: "it was asked for"}, nil
+	return Choice{Name: name, Plugin: plugin.Path, Why: "requested"}, nil
 }
 
 func (m machine) auto() Choice {
@@ -193,11 +193,11 @@ func (m machine) auto() Choice {
 	}
 	cuda, hasCuda := m.find("cuda")
 	if hasCuda && len(m.gpus) > 0 {
-		return Choice{Name: XLACuda, Plugin: cuda.Path, Why: "a GPU and a CUDA plugin were found"}
+		return Choice{Name: XLACUDA, Plugin: cuda.Path, Why: "a GPU and a CUDA plugin were found"}
 	}
 	lack := "no GPU was found"
 	if len(m.gpus) > 0 {
-		lack = "there is a GPU but no CUDA plugin"
+		lack = "a GPU was found but no CUDA plugin"
 	}
 	if cpu, ok := m.find("cpu"); ok {
 		return Choice{Name: XLACPU, Plugin: cpu.Path, Why: lack + ", a CPU plugin was found"}

@@ -14,17 +14,18 @@ import (
 
 const hasXLA = true
 
-// newXLA opens a plugin by its path. go-xla guesses from the path whether it is a CPU or a
-// CUDA plugin; newXLA sets explicitly what depends on the guess. TensorFloat-32 is off:
-// float32 means float32, and bfloat16 is for speed.
+// newXLA opens a plugin by its path. go-xla guesses from the path whether it is a CPU or a CUDA
+// plugin; newXLA sets the options that depend on the guess explicitly. TensorFloat-32 is off, so
+// that float32 is really float32; bfloat16 is for speed.
 func newXLA(path string) (compute.Backend, error) {
 	xla.EnableAutoInstall(false)
 	kind := pluginKind(filepath.Base(path))
 	if kind == "cpu" && pjrt.IsCUDAName(path) {
-		return nil, fmt.Errorf("go-xla takes the CPU plugin %s for a CUDA plugin because its path contains %q or %q: move it", path, "cuda", "nvidia")
+		return nil, fmt.Errorf("go-xla mistakes the CPU plugin %s for a CUDA plugin, because its path contains %q or %q: move it",
+			path, "cuda", "nvidia")
 	}
 	if strings.Contains(path, ",") {
-		return nil, fmt.Errorf("the plugin's path %s contains a comma, which go-xla takes for the start of its options: move it", path)
+		return nil, fmt.Errorf("the plugin's path %s contains a comma, which go-xla interprets as the start of its options: move it", path)
 	}
 	config := path + ",tf32=false"
 	if kind == "cuda" {
@@ -37,7 +38,7 @@ func describeXLA(b compute.Backend) string {
 	x, ok := b.(*xla.Backend)
 	switch {
 	case ok && x.IsCUDA():
-		return XLACuda
+		return XLACUDA
 	case ok && x.IsCPU():
 		return XLACPU
 	}

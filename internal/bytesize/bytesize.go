@@ -1,4 +1,4 @@
-// Package bytesize reads and writes amounts of memory: "8GB", "1.5 GiB".
+// Package bytesize parses and formats amounts of memory: "8GB", "1.5 GiB".
 package bytesize
 
 import (
@@ -8,12 +8,13 @@ import (
 	"strings"
 )
 
-// unit is a suffix and its bytes; the longer suffix of two comes first.
+// unit is a suffix and its number of bytes.
 type unit struct {
 	suffix string
 	bytes  float64
 }
 
+// units returns the units. A suffix comes before the suffixes that it ends with.
 func units() []unit {
 	return []unit{
 		{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
@@ -21,8 +22,8 @@ func units() []unit {
 	}
 }
 
-// Parse reads a positive number with a unit: B, kB, MB, GB, TB are powers of
-// 1000, KiB, MiB, GiB, TiB of 1024.
+// Parse parses a positive number with a unit. kB, MB, GB and TB are powers of 1000 bytes; KiB,
+// MiB, GiB and TiB are powers of 1024.
 func Parse(text string) (int64, error) {
 	for _, u := range units() {
 		number, ok := strings.CutSuffix(text, u.suffix)
@@ -35,10 +36,10 @@ func Parse(text string) (int64, error) {
 		}
 		break
 	}
-	return 0, fmt.Errorf("is %q, no amount of memory; want a positive number with a unit, as 8GB or 512MiB", text)
+	return 0, fmt.Errorf("is %q, want a positive number with a unit, such as 8GB or 512MiB", text)
 }
 
-// Format writes an amount with two or three digits: "8.4 GB".
+// Format returns an amount with two or three digits: "8.4 GB".
 func Format(bytes int64) string {
 	value, names := float64(bytes), []string{"B", "kB", "MB", "GB", "TB"}
 	i := 0

@@ -1,8 +1,8 @@
 // Package cloexec prevents programs that this process starts from inheriting its open files.
 //
-// Files that Go opens are not inherited. Files that this process has inherited itself, from a
-// shell, a CI runner or a supervisor, and files that C libraries open, are. A sandbox checks
-// paths, and would not stop a program from using such files.
+// Go opens files with close-on-exec. Files that this process inherited from a shell, a CI runner or
+// a supervisor do not have that flag, nor do files that C libraries open. A program could use such
+// a file even in a sandbox, because the sandbox checks only paths.
 package cloexec
 
 import (
@@ -15,25 +15,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// first is the lowest descriptor after the standard ones.
+// first is the lowest descriptor after the standard descriptors.
 const first = 3
 
-// Keep marks all open files, except the standard descriptors, so that programs started from
-// now on do not inherit them. Files that are passed on purpose, with
-// [os/exec.Cmd.ExtraFiles], are copies and not affected.
-func Keep() error {
-	switch err := keepRange(); {
+// MarkAll marks all open files, except the standard descriptors, as close-on-exec, so that programs
+// started from now on do not inherit them. Files in [os/exec.Cmd.ExtraFiles] are copies and not
+// affected.
+func MarkAll() error {
+	switch err := markRange(); {
 	case err == nil:
 		return nil
 	case !errors.Is(err, errors.ErrUnsupported):
-		return fmt.Errorf("keep open files from the programs that are started: %w", err)
+		return fmt.Errorf("mark open files as close-on-exec: %w", err)
 	}
-	return keepEach()
+	return markEach()
 }
 
-// keepEach is [Keep] for systems that need a call for each file.
-func keepEach() error {
-	syscall.ForkLock.RLock() // no program starts meanwhile
+// markEach implements MarkAll on systems without a call for a range of files.
+func markEach() error {
+	syscall.ForkLock.RLock() // prevents the start of programs meanwhile
 	defer syscall.ForkLock.RUnlock()
 	open, err := os.ReadDir("/dev/fd")
 	if err != nil {
@@ -41,7 +41,7 @@ func keepEach() error {
 	}
 	for _, entry := range open {
 		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd >= first {
-			unix.CloseOnExec(fd) // that of the listing is closed by now
+			unix.CloseOnExec(fd) // the descriptor of the listing is already closed
 		}
 	}
 	return nil

@@ -4,4 +4,4 @@ package cloexec
 
 import "errors"
 
-func keepRange() error { return errors.ErrUnsupported }
+func markRange() error { return errors.ErrUnsupported }

@@ -1,4 +1,4 @@
-// Package didyoumean finds the name that a mistyped one was meant to be.
+// Package didyoumean finds the valid name that is nearest to a misspelled one.
 package didyoumean
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/xrash/smetrics"
 )
 
-// Name returns the candidate with the smallest edit distance to got, letter
-// case ignored, or "" where none is near enough to be a misspelling.
+// Name returns the candidate with the smallest edit distance to got, ignoring case. It returns ""
+// if no candidate is near enough.
 func Name(got string, candidates []string) string {
 	if names := Names(got, candidates, 1); len(names) == 1 {
 		return names[0]
@@ -18,8 +18,8 @@ func Name(got string, candidates []string) string {
 	return ""
 }
 
-// Names returns up to n candidates that got may have been meant to be, the
-// nearest first. A candidate that got is the beginning of counts as near.
+// Names returns up to n candidates that are near to got, the nearest first. A candidate that begins
+// with got is also near.
 func Names(got string, candidates []string, n int) []string {
 	type ranked struct {
 		name     string
@@ -43,7 +43,7 @@ func Names(got string, candidates []string, n int) []string {
 	return names
 }
 
-// Hint returns "; did you mean X?" or "" where no candidate is near.
+// Hint returns "; did you mean X?", or "" if no candidate is near.
 func Hint(got string, candidates []string) string {
 	if n := Name(got, candidates); n != "" {
 		return "; did you mean " + n + "?"
@@ -51,8 +51,8 @@ func Hint(got string, candidates []string) string {
 	return ""
 }
 
-// Relative returns "; the nearest that is supported is X" for the candidate that
-// begins with the same letters, as "gemma2" and "gemma3_text" do, else [Hint].
+// Relative returns "; the nearest that is supported is X" for a candidate that begins with the same
+// letters, like "gemma2" for "gemma3_text". If there is none, it returns [Hint].
 func Relative(got string, candidates []string) string {
 	var best string
 	least := 0
@@ -68,7 +68,7 @@ func Relative(got string, candidates []string) string {
 	return "; the nearest that is supported is " + best
 }
 
-// stem returns the letters that a name begins with.
+// stem returns the letters at the beginning of a name.
 func stem(name string) string {
 	end := strings.IndexFunc(name, func(r rune) bool { return !unicode.IsLetter(r) })
 	if end < 0 {

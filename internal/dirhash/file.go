@@ -17,7 +17,7 @@ func FileSHA256(path string) (string, error) {
 	return SHA256(f)
 }
 
-// SHA256 returns the 64 hex digits of the SHA-256 of what r holds.
+// SHA256 returns the 64 hex digits of the SHA-256 of the content of r.
 func SHA256(r io.Reader) (string, error) {
 	h := sha256.New()
 	if _, err := io.Copy(h, r); err != nil {

@@ -19,27 +19,27 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Read reads a folder, with all that is in it, and checks that nobody but its
-// user and root can change it: owners, modes, and those of the folders above. It
-// follows no link, and refuses those that lead out of the folder except to the
-// interpreter of a virtual environment.
+// Read reads a folder with its whole content. It returns an error if a user other than this user
+// and root can change the folder: it checks the owners and modes of all entries and of the
+// folders above. It does not follow links. It refuses links that lead out of the folder, except
+// a link to the interpreter of a virtual environment.
 func Read(dir string) (Tree, error) {
 	return ReadWithout(dir, func(string) Stay { return In })
 }
 
-// Stay says whether an entry belongs to a folder.
+// Stay is whether an entry belongs to a folder.
 type Stay int
 
-// The values. What is Unsearched lies where nothing looks for code.
+// The values of Stay.
 const (
-	In Stay = iota
-	Out
-	Unsearched // left out, too
+	In         Stay = iota // part of the folder
+	Out                    // excluded
+	Unsearched             // excluded, and not searched for code, because programs do not load code from there
 )
 
-// ReadWithout is [Read] without the entries that do not belong to the folder, and
-// without what is in those. stays is asked for each path from the folder, with
-// slashes, but not for what is in a folder that is left out.
+// ReadWithout is like [Read], but excludes entries that do not belong to the folder, and their
+// content. It calls stays for each path, relative to the folder and with slashes, except paths
+// in excluded folders.
 func ReadWithout(dir string, stays func(path string) Stay) (Tree, error) {
 	if err := Trusted(dir); err != nil {
 		return Tree{}, err
@@ -64,7 +64,7 @@ func ReadWithout(dir string, stays func(path string) Stay) (Tree, error) {
 
 type reader struct {
 	dir   string
-	root  *os.Root // every access goes through it, so that none leaves the folder
+	root  *os.Root // used for every access, so that no access leaves the folder
 	stays func(path string) Stay
 	tree  Tree
 }
@@ -76,7 +76,7 @@ func (r *reader) walk() error {
 			return r.unreadable(name, err)
 		}
 		if stay := r.stays(name); stay != In {
-			return r.leave(name, entry, stay)
+			return r.exclude(name, entry, stay)
 		}
 		if err != nil {
 			return r.unreadable(name, err)
@@ -85,7 +85,7 @@ func (r *reader) walk() error {
 		if err != nil {
 			return r.unreadable(name, err)
 		}
-		if err := r.allowed(name, info); err != nil {
+		if err := r.checkEntry(name, info); err != nil {
 			return err
 		}
 		e := Entry{Path: name, Kind: File}
@@ -115,13 +115,13 @@ func (r *reader) unreadable(name string, err error) error {
 
 func (r *reader) at(name string) string { return filepath.Join(r.dir, filepath.FromSlash(name)) }
 
-// allowed refuses what cannot be pinned, and what others can change.
-func (r *reader) allowed(name string, info fs.FileInfo) error {
+// checkEntry returns an error if an entry cannot be pinned, or if other users can change it.
+func (r *reader) checkEntry(name string, info fs.FileInfo) error {
 	if !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
-		return adapters.Errorf(adapters.Invalid, "%s holds the name %q, which is not one line of UTF-8", r.dir, name).WithRemedy("rename it")
+		return adapters.Errorf(adapters.Invalid, "%s contains the name %q, which is not one line of UTF-8", r.dir, name).WithRemedy("rename it")
 	}
 	if info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0 && !info.IsDir() {
-		return adapters.Errorf(adapters.Invalid, "%s is %s: it would run with somebody else's rights", r.at(name), info.Mode()).
+		return adapters.Errorf(adapters.Invalid, "%s is %s: it would run with another user's rights", r.at(name), info.Mode()).
 			WithRemedy("chmod ug-s %s", r.at(name))
 	}
 	if kind := info.Mode().Type(); kind&^(fs.ModeDir|fs.ModeSymlink) != 0 {
@@ -130,19 +130,18 @@ func (r *reader) allowed(name string, info fs.FileInfo) error {
 	return trusted(r.at(name), info)
 }
 
-// interpreter is the name of Python in a bin folder: of a virtual environment, where
-// it is a link, and of the Python that it leads to.
+// interpreter matches the file names of Python interpreters: of the link in the bin folder of a
+// virtual environment, and of its target.
 var interpreter = regexp.MustCompile(`^(python|pypy|graalpy)[0-9.]*[a-z]?$`)
 
-// link returns the digest of a link's target, and notes where it leads if that is
-// outside.
+// link returns the digest of a link's target, and records a target outside the folder.
 func (r *reader) link(name string) (string, error) {
 	target, err := r.root.Readlink(filepath.FromSlash(name))
 	if err != nil {
 		return "", r.unreadable(name, err)
 	}
 	_, err = r.root.Stat(filepath.FromSlash(name))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // it leads out
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // the target is outside
 		outside, err := r.outside(name, target)
 		if err != nil {
 			return "", err
@@ -152,25 +151,27 @@ func (r *reader) link(name string) (string, error) {
 	return SHA256(strings.NewReader(target))
 }
 
-// outside returns the interpreter that a link leads to.
+// outside returns the interpreter that a link leads to. Other targets outside the folder are
+// errors.
 func (r *reader) outside(name, target string) (string, error) {
 	environment := path.Dir(path.Dir(name))
 	config, err := r.root.Lstat(filepath.FromSlash(path.Join(environment, "pyvenv.cfg")))
 	if err != nil || !config.Mode().IsRegular() || path.Base(path.Dir(name)) != "bin" || !interpreter.MatchString(path.Base(name)) {
-		return "", adapters.Errorf(adapters.Invalid, "%s is a link out of the folder, to %s: what is there cannot be pinned", r.at(name), target).
-			WithRemedy("put a copy in its place, or a relative link to something in the folder")
+		return "", adapters.Errorf(adapters.Invalid, "%s is a link out of the folder, to %s, which cannot be pinned", r.at(name), target).
+			WithRemedy("put a copy in its place, or a relative link to a file in the folder")
 	}
 	resolved, err := filepath.EvalSymlinks(r.at(name))
 	if err != nil {
 		return "", r.unreadable(name, err)
 	}
 	if info, err := os.Stat(resolved); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 || !interpreter.MatchString(filepath.Base(resolved)) {
-		return "", adapters.Errorf(adapters.Invalid, "%s leads to %s, which is no Python", r.at(name), resolved).WithRemedy("make the virtual environment anew")
+		return "", adapters.Errorf(adapters.Invalid, "%s leads to %s, which is not a Python interpreter", r.at(name), resolved).
+			WithRemedy("create the virtual environment again")
 	}
 	return resolved, Trusted(resolved)
 }
 
-// hash fills in the digests of the files, several at once.
+// hash computes the digests of the files, several at a time.
 func (r *reader) hash() error {
 	var group sync.WaitGroup
 	errs := make([]error, len(r.tree.Entries))
@@ -190,8 +191,8 @@ func (r *reader) hash() error {
 	return cmp.Or(errs...)
 }
 
-// file returns the digest of a file, which may have become something else since
-// it was listed.
+// file returns the digest of a file. It returns an error if the path has become something else
+// since it was listed.
 func (r *reader) file(name string) (string, error) {
 	f, err := r.root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
@@ -199,7 +200,7 @@ func (r *reader) file(name string) (string, error) {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return "", r.unreadable(name, errors.Join(err, errors.New("it is no file any more")))
+		return "", r.unreadable(name, errors.Join(err, errors.New("it is not a file any more")))
 	}
 	hex, err := SHA256(f)
 	return hex, r.unreadable(name, err)

@@ -1,25 +1,24 @@
-// Package dirhash reads a folder whole, so that it can be pinned: any change
-// of what is in it changes its digest.
+// Package dirhash computes the digest of a folder, to pin it: any relevant change of its content
+// changes the digest.
 //
-// What counts is what decides how a program in the folder behaves: the paths,
-// what each is, the content of files, whether they can be executed, and where
-// links lead. Times, owners and the other bits of modes do not, so that copies and
-// checkouts of a folder have one digest. [Read] refuses a folder that somebody
-// else than its user can change.
+// A change is relevant if it can change the behavior of a program in the folder: paths, the kind
+// of each entry, the content of files, whether a file is executable, and the targets of links.
+// Times, owners and other mode bits are not part of the digest, so copies and checkouts of a
+// folder have the same digest. [Read] refuses a folder that other users can change.
 //
 // # The digest
 //
-// It is the SHA-256 of a list with a line for each entry, in the order of the
-// paths' bytes:
+// The digest is the SHA-256 of a list with a line for each entry, sorted by the bytes of the
+// paths:
 //
 //	dir - PATH
 //	file SHA256 PATH
 //	exec SHA256 PATH
 //	link SHA256 PATH
 //
-// with "exec" for a file that its owner may execute, and for a link the SHA-256 of
-// its target's text. The lines end in "\n", which no path holds. What [ReadWithout]
-// leaves out is not in the list.
+// "exec" is a file that its owner may execute. The SHA-256 of a link is that of the text of its
+// target. Each line ends in "\n", which no path contains. The list does not have the entries that
+// [ReadWithout] excludes.
 package dirhash
 
 import (
@@ -31,13 +30,13 @@ import (
 	"strings"
 )
 
-// Prefix begins every digest: the list's format, and the hash.
+// Prefix is the start of every digest. It names the format of the list and the hash function.
 const Prefix = "tree1-sha256:"
 
-// Kind says what an entry is.
+// Kind is the kind of an entry.
 type Kind string
 
-// The kinds, as the list calls them.
+// The kinds. Their values are the words in the list.
 const (
 	Folder Kind = "dir"
 	File   Kind = "file"
@@ -47,25 +46,23 @@ const (
 
 // Entry is a file, folder or link in a tree.
 type Entry struct {
-	Path   string // from the tree's root, with slashes
+	Path   string // relative to the tree's root, with slashes
 	Kind   Kind
 	SHA256 string // of a file's content or a link's target, 64 hex digits; empty for a folder
 }
 
-// Tree is a folder as it was read.
+// Tree is the content of a folder.
 type Tree struct {
-	Entries []Entry // in the order of the paths' bytes
-	// Left are the entries that were left out, and Code what of them something could
-	// run or import: neither is part of the digest.
+	Entries []Entry // sorted by the bytes of the paths
+	// Left are the paths of excluded entries. Code are the paths of files in them that a program
+	// could run or import. Neither is part of the digest.
 	Left, Code []string
-	// Outside are the programs that links in the tree lead to: interpreters of
-	// virtual environments. They belong to the system, and are not part of the
-	// digest.
+	// Outside are the programs outside the folder that links in it lead to: interpreters of
+	// virtual environments. They belong to the system and are not part of the digest.
 	Outside []string
 }
 
-// Digest returns the digest of everything but the entries at the root that are
-// named.
+// Digest returns the digest of the tree without the named entries at its root.
 func (t Tree) Digest(without ...string) string {
 	h := sha256.New()
 	for _, e := range t.Entries {
@@ -76,8 +73,8 @@ func (t Tree) Digest(without ...string) string {
 	return sum(h)
 }
 
-// Parts returns the digest of each entry at the root with what is in it, by name,
-// so that what changed can be named.
+// Parts returns the digest of each entry at the root with its content, by name. With them,
+// [Differences] can name the changed entries.
 func (t Tree) Parts() map[string]string {
 	hashes := map[string]hash.Hash{}
 	for _, e := range t.Entries {
@@ -109,7 +106,7 @@ func (e Entry) write(h hash.Hash) {
 	if digest == "" {
 		digest = "-"
 	}
-	h.Write([]byte(string(e.Kind) + " " + digest + " " + e.Path + "\n")) // a hash never fails
+	h.Write([]byte(string(e.Kind) + " " + digest + " " + e.Path + "\n")) // writing to a hash does not fail
 }
 
 func sum(h hash.Hash) string { return Prefix + hex.EncodeToString(h.Sum(nil)) }
@@ -119,7 +116,7 @@ func top(path string) string {
 	return name
 }
 
-// Differences says in words how parts are not what they were.
+// Differences describes the differences between old and new parts.
 func Differences(was, is map[string]string) []string {
 	var found []string
 	all := maps.Clone(is)

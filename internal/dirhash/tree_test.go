@@ -14,7 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
-// folder makes a small plugin with a virtual environment.
+// folder creates a small plugin with a virtual environment.
 func folder(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "x")
@@ -49,7 +49,7 @@ func read(t *testing.T, dir string) Tree {
 	return tree
 }
 
-// The shell makes the same list with coreutils.
+// reference is a shell script that computes the digest with coreutils.
 const reference = `cd "$1" && find . -mindepth 1 | sed 's|^\./||' | LC_ALL=C sort | while IFS= read -r p; do
 	if [ -L "$p" ]; then echo "link $(printf %s "$(readlink "$p")" | sha256sum | cut -c1-64) $p"
 	elif [ -d "$p" ]; then echo "dir - $p"
@@ -57,7 +57,7 @@ const reference = `cd "$1" && find . -mindepth 1 | sed 's|^\./||' | LC_ALL=C sor
 	else echo "file $(sha256sum <"$p" | cut -c1-64) $p"; fi
 done | sha256sum | cut -c1-64`
 
-func TestDigestIsTheShells(t *testing.T) {
+func TestDigestMatchesCoreutils(t *testing.T) {
 	dir := folder(t)
 	for _, tool := range []string{"sh", "find", "sed", "sort", "sha256sum", "readlink"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -68,15 +68,14 @@ func TestDigestIsTheShells(t *testing.T) {
 	must(t, err)
 	tree := read(t, dir)
 	if want := Prefix + strings.TrimSpace(string(out)); tree.Digest() != want {
-		t.Errorf("digest %s, coreutils make %s of\n%v", tree.Digest(), want, tree.Entries)
+		t.Errorf("digest %s, coreutils have %s for\n%v", tree.Digest(), want, tree.Entries)
 	}
 	if len(tree.Entries) != 15 || len(tree.Outside) != 1 {
 		t.Errorf("read %d entries, outside %v", len(tree.Entries), tree.Outside)
 	}
 }
 
-// Every change shows in the digest and in the part that it is in; what does not
-// count does not.
+// Every relevant change changes the digest and its part. Other changes do not.
 func TestChanges(t *testing.T) {
 	at := func(dir, name string) string { return filepath.Join(dir, name) }
 	for name, c := range map[string]struct {
@@ -113,33 +112,33 @@ func TestChanges(t *testing.T) {
 				t.Errorf("differences %q, want %q", got, c.want)
 			}
 			if (was.Digest() == is.Digest()) != (c.want == "") {
-				t.Errorf("the digest was %s, is %s", was.Digest(), is.Digest())
+				t.Errorf("the digest was %s, now it is %s", was.Digest(), is.Digest())
 			}
 		})
 	}
 }
 
-func TestWithout(t *testing.T) {
+func TestDigestWithout(t *testing.T) {
 	dir := folder(t)
 	was := read(t, dir)
 	must(t, os.WriteFile(filepath.Join(dir, "signature"), nil, 0o644))
 	is := read(t, dir)
 	if is.Digest("signature", "none") != was.Digest() || is.Digest() == was.Digest() {
-		t.Error("what is left out counts")
+		t.Error("Digest does not exclude the named entry")
 	}
 	if e, ok := is.Find("lib/sub/ü"); !ok || e.Kind != File {
 		t.Errorf("found %+v, %v", e, ok)
 	}
 	if _, ok := is.Find("lib/sub"); !ok {
-		t.Error("a folder is not found")
+		t.Error("Find does not find a folder")
 	}
 	if _, ok := is.Find("lib/"); ok {
-		t.Error("found what is not there")
+		t.Error("Find finds a path that does not exist")
 	}
 }
 
-// What is left out changes nothing and may be anything, but code in it is named.
-func TestLeftOut(t *testing.T) {
+// Excluded entries do not change the digest and are not checked, but code in them is listed.
+func TestReadWithout(t *testing.T) {
 	dir := folder(t)
 	at := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
 	was := read(t, dir)
@@ -156,7 +155,7 @@ func TestLeftOut(t *testing.T) {
 		must(t, os.MkdirAll(filepath.Dir(at(name)), 0o755))
 		must(t, os.WriteFile(at(name), nil, 0o755&^0o111))
 	}
-	must(t, os.Chmod(at(".git/hooks/pre-commit"), 0o777)) // what others can change, too
+	must(t, os.Chmod(at(".git/hooks/pre-commit"), 0o777)) // other users can change it
 	must(t, os.Symlink("/etc", at(".git/out")))
 	is, err := ReadWithout(dir, stays)
 	must(t, err)
@@ -193,7 +192,7 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
-// What somebody else can change is refused, with what to do about it.
+// Read refuses a folder that other users can change, and the error has a remedy.
 func TestRefusals(t *testing.T) {
 	at := func(dir, name string) string { return filepath.Join(dir, name) }
 	for name, c := range map[string]struct {
@@ -211,9 +210,9 @@ func TestRefusals(t *testing.T) {
 			[]string{"python is a link out of the folder"}},
 		"python is another": {func(d string) error {
 			return first(os.Remove(at(d, ".venv/bin/python3")), os.Symlink("/etc/passwd", at(d, ".venv/bin/python3")))
-		}, []string{"leads to /etc/passwd, which is no Python"}},
+		}, []string{"leads to /etc/passwd, which is not a Python interpreter"}},
 		"pipe":       {func(d string) error { return syscall.Mkfifo(at(d, "pipe"), 0o600) }, []string{"pipe is neither a file, a folder nor a link"}},
-		"setuid":     {func(d string) error { return os.Chmod(at(d, "run"), 0o755|os.ModeSetuid) }, []string{"somebody else's rights", "chmod ug-s"}},
+		"setuid":     {func(d string) error { return os.Chmod(at(d, "run"), 0o755|os.ModeSetuid) }, []string{"another user's rights", "chmod ug-s"}},
 		"newline":    {func(d string) error { return os.WriteFile(at(d, "a\nb"), nil, 0o644) }, []string{`the name "a\nb"`}},
 		"no UTF-8":   {func(d string) error { return os.WriteFile(at(d, "a\xff"), nil, 0o644) }, []string{`the name "a\xff"`}},
 		"other user": {func(d string) error { return chown(at(d, "lib-c"), 12345, -1) }, []string{"lib-c belongs to user 12345", "chown"}},
@@ -231,22 +230,23 @@ func TestRefusals(t *testing.T) {
 			}
 			_, err := Read(dir)
 			if err == nil {
-				t.Fatal("it was read")
+				t.Fatal("Read returned no error")
 			}
 			for _, want := range c.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%v; want %q in it", err, want)
+					t.Errorf("got %v, want %q in it", err, want)
 				}
 			}
 		})
 	}
 	if _, err := Read(filepath.Join(t.TempDir(), "none")); adapters.KindOf(err) != adapters.NotFound {
-		t.Errorf("a folder that is not there: %v", err)
+		t.Errorf("a folder that does not exist: %v", err)
 	}
 }
 
-// A link in the way to the folder counts: who owns it decides where it leads.
-func TestTrustedFollowsBothWays(t *testing.T) {
+// Trusted checks the folder of a link on the path, because its owner decides where the link
+// leads.
+func TestTrustedChecksLinksOnThePath(t *testing.T) {
 	dir := folder(t)
 	theirs := filepath.Join(t.TempDir(), "theirs")
 	must(t, os.Mkdir(theirs, 0o755))
@@ -256,11 +256,11 @@ func TestTrustedFollowsBothWays(t *testing.T) {
 		t.Skip(err)
 	}
 	if err := Trusted(filepath.Join(theirs, "x", "run")); err == nil || !strings.Contains(err.Error(), "theirs belongs to user 12345") {
-		t.Errorf("a link in another's folder: %v", err)
+		t.Errorf("a link in another user's folder: %v", err)
 	}
 }
 
-// chown needs root, which CI is.
+// chown changes the owner of a file. It needs root, and CI runs as root.
 func chown(path string, uid, gid int) error {
 	if os.Getuid() != 0 {
 		return errNotRoot
@@ -268,7 +268,7 @@ func chown(path string, uid, gid int) error {
 	return os.Lchown(path, uid, gid)
 }
 
-var errNotRoot = errors.New("only root can give a file away")
+var errNotRoot = errors.New("only root can change the owner of a file")
 
 func first(errs ...error) error {
 	for _, err := range errs {

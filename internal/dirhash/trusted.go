@@ -10,9 +10,9 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Trusted checks that nobody but this user and root can change the file or folder
-// at path, or put another one in its place: owner and mode of it and of every
-// folder above it, as the path is written and as its links lead.
+// Trusted returns an error if a user other than this user and root can change the file or folder
+// at path, or can replace it. It checks the owner and mode of path and of every folder above it,
+// both for the path as written and for the path with links resolved.
 func Trusted(path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -37,7 +37,7 @@ func above(p string) error {
 		if err != nil {
 			return adapters.Errorf(adapters.NotFound, "%s cannot be read: %w", at, err)
 		}
-		// In a sticky folder, as /tmp, others can add entries but not replace those
+		// In a sticky folder such as /tmp, other users can add entries, but cannot replace those
 		// of this user.
 		if at == p || !info.IsDir() || info.Mode()&fs.ModeSticky == 0 {
 			err = trusted(at, info)
@@ -53,20 +53,20 @@ func above(p string) error {
 	}
 }
 
-// trusted checks an entry's owner and mode.
+// trusted checks the owner and mode of an entry.
 func trusted(at string, info fs.FileInfo) error {
 	if err := owned(at, info); err != nil {
 		return err
 	}
 	mode := info.Mode()
-	if mode&fs.ModeSymlink != 0 { // a link's own mode means nothing
+	if mode&fs.ModeSymlink != 0 { // the mode of a link has no effect
 		return nil
 	}
 	if mode&0o002 != 0 {
 		return open(at, mode, "everybody can", "o-w")
 	}
-	// A group of the user's own number is the user's alone, by the convention of
-	// the systems that make one.
+	// A group whose id is the user's id has only that user, by the convention of systems that
+	// create such groups.
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && mode&0o020 != 0 && int(stat.Gid) != os.Getuid() {
 		return open(at, mode, fmt.Sprintf("group %d can", stat.Gid), "g-w")
 	}
@@ -81,7 +81,7 @@ func open(at string, mode fs.FileMode, who, remedy string) error {
 func owned(at string, info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return adapters.Errorf(adapters.Unsupported, "this system does not say who owns %s", at)
+		return adapters.Errorf(adapters.Unsupported, "this system does not report the owner of %s", at)
 	}
 	if uid := int(stat.Uid); uid != 0 && uid != os.Getuid() {
 		return adapters.Errorf(adapters.Invalid, "%s belongs to user %d, who can change it; want user %d or root", at, uid, os.Getuid()).

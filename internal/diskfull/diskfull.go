@@ -1,5 +1,4 @@
-// Package diskfull tells a full disk from other failures to write, and gives the
-// error for it one kind and one remedy.
+// Package diskfull recognizes errors of a full disk, and gives them a kind and a remedy.
 package diskfull
 
 import (
@@ -9,17 +8,17 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Resume is the remedy of a run that could not write.
-const Resume = "free disk space and go on with --resume; the newest checkpoint is intact"
+// Resume is the remedy for a run on a full disk.
+const Resume = "free disk space and continue with --resume; the newest checkpoint is intact"
 
-// Is reports whether the disk, a quota or a file-size limit took no more.
+// Is reports whether err is the error of a full disk, an exceeded quota or a file-size limit.
 func Is(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
-// Explain returns err with what was not written, of kind Exhausted, where a full
-// disk is to blame, and err itself otherwise. An error that was explained before
-// loses its remedy: the outer caller knows better what to do.
+// Explain returns an error of kind Exhausted, with what and a remedy, if err is the error of a full
+// disk. Otherwise it returns err. If err was already explained, the new remedy replaces the old
+// one, because the outer caller knows better what to do.
 func Explain(err error, what, remedy string) error {
 	if !Is(err) {
 		return err

@@ -14,12 +14,12 @@ import (
 func TestIs(t *testing.T) {
 	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG} {
 		if err := fmt.Errorf("save: %w", &fs.PathError{Op: "write", Path: "x", Err: full}); !Is(err) {
-			t.Errorf("%v is not taken for a full disk", err)
+			t.Errorf("%v is not recognized as a full disk", err)
 		}
 	}
 	for _, other := range []error{nil, syscall.EACCES, errors.New("no space left on device")} {
 		if Is(other) {
-			t.Errorf("%v is taken for a full disk", other)
+			t.Errorf("%v is recognized as a full disk", other)
 		}
 	}
 }
@@ -32,11 +32,11 @@ func TestExplainGivesOneRemedy(t *testing.T) {
 		t.Errorf("got %v of kind %v, want %q, exhausted", got, adapters.KindOf(got), want)
 	}
 	if strings.Contains(got.Error(), "make room") {
-		t.Error("the inner remedy is still there")
+		t.Error("the error still has the inner remedy")
 	}
 }
 
-func TestExplainLeavesOtherErrors(t *testing.T) {
+func TestExplainReturnsOtherErrors(t *testing.T) {
 	if got := Explain(syscall.EACCES, "checkpoint not written", "free disk space"); got != syscall.EACCES {
 		t.Errorf("got %v, want the error itself", got)
 	}

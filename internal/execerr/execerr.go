@@ -1,5 +1,5 @@
-// Package execerr explains why the kernel does not run a file. The kernel's errors are terse
-// ("exec format error"); people need to know what the file is, and what to do.
+// Package execerr explains why the kernel does not run a file. The kernel's own errors, such as
+// "exec format error", do not tell people which file it is and what it needs.
 package execerr
 
 import (
@@ -15,8 +15,8 @@ import (
 	"syscall"
 )
 
-// Explain says what is wrong with a program that did not start because of err, and what to do
-// about it. Both are empty if it does not know.
+// Explain returns the reason for err, the error of starting a program, and a remedy. Both are empty
+// if the reason is not known.
 func Explain(path string, err error) (fact, remedy string) {
 	info, statErr := os.Stat(path)
 	switch {
@@ -27,42 +27,43 @@ func Explain(path string, err error) (fact, remedy string) {
 	case errors.Is(err, fs.ErrPermission) && info.Mode().Perm()&0o111 == 0:
 		return path + " is not executable", "chmod +x " + path
 	case errors.Is(err, fs.ErrPermission):
-		return path + " is executable, and the system does not let it run", "look whether its file system is mounted noexec, and whether you can enter the folders above it"
+		return path + " is executable, but the system does not let it run",
+			"check that its file system is not mounted noexec, and that you can enter the folders above it"
 	case errors.Is(err, syscall.ENOEXEC):
-		return misfit(path)
-	case errors.Is(err, fs.ErrNotExist): // of something that the file needs, because the file exists
-		return missing(path)
+		return describeFile(path)
+	case errors.Is(err, fs.ErrNotExist): // the file exists, so a file that it needs is missing
+		return describeMissing(path)
 	}
 	return "", ""
 }
 
-// here returns the system and processor for which programs must be built.
-func here() string { return runtime.GOOS + "/" + runtime.GOARCH }
+// thisSystem returns the platform that programs must be built for.
+func thisSystem() string { return runtime.GOOS + "/" + runtime.GOARCH }
 
-// misfit says what a file is that this machine cannot run.
-func misfit(path string) (fact, remedy string) {
-	get := "get it, or build it, for " + here()
+// describeFile describes a file that is not a program for this machine.
+func describeFile(path string) (fact, remedy string) {
+	get := "get it, or build it, for " + thisSystem()
 	if f, err := elf.Open(path); err == nil {
 		defer f.Close()
 		if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
-			return path + " is compiled code, but no program", "name the linked program"
+			return path + " is compiled code, but not a program", "name the linked program"
 		}
-		return fmt.Sprintf("%s is a program for %s, this machine is %s", path, machine(f), here()), get
+		return fmt.Sprintf("%s is a program for %s, this machine is %s", path, machine(f), thisSystem()), get
 	}
-	begin := start(path)
+	begin := firstBytes(path)
 	for magic, system := range map[string]string{"MZ": "Windows", "\xcf\xfa\xed\xfe": "macOS", "\xca\xfe\xba\xbe": "macOS"} {
 		if bytes.HasPrefix(begin, []byte(magic)) {
-			return fmt.Sprintf("%s is a program for %s, this machine is %s", path, system, here()), get
+			return fmt.Sprintf("%s is a program for %s, this machine is %s", path, system, thisSystem()), get
 		}
 	}
 	if len(begin) == 0 {
 		return path + " is empty", "build it again"
 	}
 	return fmt.Sprintf("%s is neither a program nor a script: it begins with %q", path, firstWords(begin)),
-		`let a script begin with the line that names what runs it: #!/bin/sh or #!/usr/bin/env python3`
+		`start a script with a line that names its interpreter: #!/bin/sh or #!/usr/bin/env python3`
 }
 
-// machine returns the processor of an ELF file, by Go's name if there is one.
+// machine returns the processor of an ELF file, with Go's name if Go has one.
 func machine(f *elf.File) string {
 	names := map[elf.Machine]string{elf.EM_X86_64: "amd64", elf.EM_AARCH64: "arm64", elf.EM_386: "386", elf.EM_ARM: "arm",
 		elf.EM_RISCV: "riscv64", elf.EM_PPC64: "ppc64", elf.EM_S390: "s390x", elf.EM_LOONGARCH: "loong64"}
@@ -72,20 +73,20 @@ func machine(f *elf.File) string {
 	return f.Machine.String()
 }
 
-// missing names the missing file that a program needs to run: the interpreter of a script, or
-// the loader of a binary.
-func missing(path string) (fact, remedy string) {
-	if line, ok := bytes.CutPrefix(start(path), []byte("#!")); ok {
+// describeMissing names the missing file that is needed to run a file: the interpreter of a script,
+// or the loader of a program.
+func describeMissing(path string) (fact, remedy string) {
+	if line, ok := bytes.CutPrefix(firstBytes(path), []byte("#!")); ok {
 		line, _, _ = bytes.Cut(line, []byte("\n"))
 		words := strings.Fields(string(line))
 		switch {
 		case len(words) == 0:
-			return path + " names no interpreter after #!", "let it begin with #!/bin/sh or #!/usr/bin/env python3"
+			return path + " names no interpreter after #!", "start it with #!/bin/sh or #!/usr/bin/env python3"
 		case strings.HasSuffix(string(line), "\r"):
-			return fmt.Sprintf("%s is a script for %q, with the line ends of Windows", path, words[0]+"\r"), "save it with line ends of Unix"
+			return fmt.Sprintf("%s is a script for %q, with Windows line ends", path, words[0]+"\r"), "save it with Unix line ends"
 		}
-		return fmt.Sprintf("%s is a script for %s, which is not there", path, words[0]),
-			"install that, or build the plugin again on this machine: a virtual environment does not travel"
+		return fmt.Sprintf("%s is a script for %s, which does not exist", path, words[0]),
+			"install it, or build the plugin again on this machine: a virtual environment works only where it was made"
 	}
 	f, err := elf.Open(path)
 	if err != nil {
@@ -98,15 +99,15 @@ func missing(path string) (fact, remedy string) {
 		}
 		loader, err := io.ReadAll(io.LimitReader(p.Open(), 4096))
 		if err == nil {
-			return fmt.Sprintf("%s wants the loader %s, which is not there", path, bytes.TrimRight(loader, "\x00")),
-				"get it, or build it, for the C library of this machine, or linked statically"
+			return fmt.Sprintf("%s needs the loader %s, which does not exist", path, bytes.TrimRight(loader, "\x00")),
+				"get it, or build it, for the C library of this machine, or link it statically"
 		}
 	}
 	return "", ""
 }
 
-// start returns the first bytes of a file.
-func start(path string) []byte {
+// firstBytes returns the beginning of a file.
+func firstBytes(path string) []byte {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil

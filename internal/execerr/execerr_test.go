@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// program returns this test's own binary with a few bytes changed.
+// program returns this test's executable with a few bytes changed.
 func program(t *testing.T, change func([]byte)) []byte {
 	t.Helper()
 	self, err := os.Executable()
@@ -25,10 +25,10 @@ func program(t *testing.T, change func([]byte)) []byte {
 	return text
 }
 
-// Explain describes files that the kernel refuses, and says what to do.
+// Explain gives a reason and a remedy for every file that the kernel refuses to run.
 func TestExplain(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("the files are of Linux")
+		t.Skip("the files are for Linux")
 	}
 	other, name := uint16(183), "arm64"
 	if runtime.GOARCH == "arm64" {
@@ -39,15 +39,15 @@ func TestExplain(t *testing.T) {
 		mode         os.FileMode
 		fact, remedy string
 	}{
-		"of another machine":   {string(program(t, func(b []byte) { binary.LittleEndian.PutUint16(b[18:], other) })), 0o755, "is a program for " + name, "for linux/" + runtime.GOARCH},
-		"of Windows":           {"MZ\x90\x00", 0o755, "is a program for Windows", "for linux/"},
-		"of macOS":             {"\xcf\xfa\xed\xfe\x00\x00", 0o755, "is a program for macOS", "for linux/"},
-		"an object file":       {string(program(t, func(b []byte) { binary.LittleEndian.PutUint16(b[16:], 1) })), 0o755, "but no program", "linked"},
-		"a text":               {"hello there\n", 0o755, `neither a program nor a script: it begins with "hello there"`, "#!/bin/sh"},
-		"empty":                {"", 0o755, "is empty", "build it again"},
-		"no interpreter":       {"#!/no/such/python -B\n", 0o755, "is a script for /no/such/python, which is not there", "virtual environment"},
-		"line ends of Windows": {"#!/bin/sh\r\necho\r\n", 0o755, "line ends of Windows", "line ends of Unix"},
-		"not executable":       {"#!/bin/sh\n", 0o644, "is not executable", "chmod +x "},
+		"of another machine": {string(program(t, func(b []byte) { binary.LittleEndian.PutUint16(b[18:], other) })), 0o755, "is a program for " + name, "for linux/" + runtime.GOARCH},
+		"of Windows":         {"MZ\x90\x00", 0o755, "is a program for Windows", "for linux/"},
+		"of macOS":           {"\xcf\xfa\xed\xfe\x00\x00", 0o755, "is a program for macOS", "for linux/"},
+		"an object file":     {string(program(t, func(b []byte) { binary.LittleEndian.PutUint16(b[16:], 1) })), 0o755, "but not a program", "linked"},
+		"a text":             {"hello there\n", 0o755, `neither a program nor a script: it begins with "hello there"`, "#!/bin/sh"},
+		"empty":              {"", 0o755, "is empty", "build it again"},
+		"no interpreter":     {"#!/no/such/python -B\n", 0o755, "is a script for /no/such/python, which does not exist", "virtual environment"},
+		"Windows line ends":  {"#!/bin/sh\r\necho\r\n", 0o755, "Windows line ends", "Unix line ends"},
+		"not executable":     {"#!/bin/sh\n", 0o644, "is not executable", "chmod +x "},
 	} {
 		t.Run(what, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "program")
@@ -69,7 +69,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("a folder is explained as %q, %q", fact, remedy)
 	}
 	if fact, _ := Explain(filepath.Join(dir, "none"), os.ErrNotExist); fact != "" {
-		t.Errorf("a file that is not there is explained as %q", fact)
+		t.Errorf("a file that does not exist is explained as %q", fact)
 	}
 	loaderMissing(t)
 }
@@ -86,7 +86,7 @@ func loaderMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = (&exec.Cmd{Path: path, Args: []string{path}}).Run()
-	if fact, remedy := Explain(path, err); !strings.Contains(fact, "wants the loader") || !strings.Contains(fact, "no-linux") || remedy == "" {
+	if fact, remedy := Explain(path, err); !strings.Contains(fact, "needs the loader") || !strings.Contains(fact, "no-linux") || remedy == "" {
 		t.Errorf("%v is explained as %q, %q", err, fact, remedy)
 	}
 }

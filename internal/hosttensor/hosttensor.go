@@ -1,7 +1,7 @@
 // Package hosttensor owns the conversion of tensors between the contracts of package adapters
 // (plain host memory) and GoMLX. It must not know what the tensors mean.
 //
-// Both directions copy: the results belong to the caller.
+// Both directions copy, so the caller owns the results.
 package hosttensor
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// DType returns GoMLX's name of an element type.
+// DType returns GoMLX's element type for a type of package adapters.
 func DType(d adapters.DType) dtypes.DType {
 	switch d {
 	case adapters.Uint8:
@@ -34,7 +34,7 @@ func DType(d adapters.DType) dtypes.DType {
 func ToDevice(backend compute.Backend, t *adapters.Tensor) (*tensors.Tensor, error) {
 	dtype := DType(t.DType)
 	if dtype == dtypes.InvalidDType {
-		return nil, adapters.Errorf(adapters.Invalid, "tensor of %s cannot be computed with", t.DType)
+		return nil, adapters.Errorf(adapters.Invalid, "cannot compute with a tensor of %s", t.DType)
 	}
 	return tensors.FromRaw(backend, 0, shapes.Make(dtype, t.Shape...), t.Data)
 }
@@ -52,7 +52,7 @@ func Copy(t *tensors.Tensor) (*adapters.Tensor, error) {
 		dtypes.Float32: adapters.Float32, dtypes.BFloat16: adapters.BFloat16,
 	}[t.DType()]
 	if host == adapters.InvalidDType {
-		return nil, adapters.Errorf(adapters.Internal, "result of %s has no place in the contract", t.DType())
+		return nil, adapters.Errorf(adapters.Internal, "the contract has no tensors of %s", t.DType())
 	}
 	out := adapters.NewTensor(host, slices.Clone(t.Shape().Dimensions)...)
 	err := t.ConstBytes(func(data []byte) { copy(out.Data, data) })

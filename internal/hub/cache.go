@@ -25,9 +25,8 @@ func lockPath(cache, repository, checksum string) string {
 	return filepath.Join(cache, ".locks", filepath.Base(repositoryDir(cache, repository)), checksum+".lock")
 }
 
-// Find returns the snapshot of a repository in a cache that accept takes: of the
-// revision or, for main, of a pull request that was fetched because main has no
-// safetensors.
+// Find returns the snapshot of a repository's revision in a cache, if accept returns true for it.
+// For main, it also tries pull requests, which are fetched if main has no safetensors.
 func Find(cache, repository, revision string, accept func(dir string) bool) (dir, commit string, ok bool) {
 	if cache == "" || repository == "" {
 		return "", "", false
@@ -55,8 +54,8 @@ func Find(cache, repository, revision string, accept func(dir string) bool) (dir
 	return "", "", false
 }
 
-// IsModel accepts a folder with config.json and all of its weights: every shard
-// that an index names, or files of weights in any format.
+// IsModel reports whether a folder has config.json and all weights: every shard in the index, or
+// a weights file in any format.
 func IsModel(dir string) bool {
 	if !exists(filepath.Join(dir, "config.json")) {
 		return false
@@ -65,7 +64,7 @@ func IsModel(dir string) bool {
 		var index struct {
 			WeightMap map[string]string `json:"weight_map"`
 		}
-		if json.Unmarshal(data, &index) != nil { // opening reports the error
+		if json.Unmarshal(data, &index) != nil { // opening the model reports the error
 			return true
 		}
 		for _, shard := range index.WeightMap {
@@ -103,15 +102,15 @@ func exists(path string) bool {
 type Checked struct {
 	Path string
 	Size int64
-	Want string // checksum in its blob's name; empty if there is none
-	Got  string // checksum of the content, of the same kind; SHA-256 where Want is empty
+	Want string // checksum in the name of its blob; empty if there is none
+	Got  string // checksum of the content, of the same kind as Want; SHA-256 if Want is empty
 }
 
 // OK reports whether the content has the expected checksum.
 func (c Checked) OK() bool { return c.Want == "" || c.Want == c.Got }
 
-// Verify hashes every file of a folder. In a snapshot of the cache the names of the blobs are
-// the expected checksums.
+// Verify hashes every file of a folder. In a snapshot of the cache, the names of the blobs are the
+// expected checksums.
 func Verify(ctx context.Context, dir string, progress func(path string)) ([]Checked, error) {
 	var all []Checked
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
@@ -160,8 +159,7 @@ func check(path string) (Checked, error) {
 	return c, nil
 }
 
-// Forget removes the blob behind a damaged file of a snapshot, so that the next
-// pull fetches it again.
+// Forget deletes the blob of a damaged file in a snapshot, so that the next pull fetches it again.
 func Forget(dir string, damaged Checked) error {
 	blob, err := filepath.EvalSymlinks(filepath.Join(dir, damaged.Path))
 	if err != nil {

@@ -33,7 +33,7 @@ func TestVerify(t *testing.T) {
 	}
 	i := slices.IndexFunc(checked, func(c Checked) bool { return !c.OK() })
 	if i < 0 || checked[i].Path != "model.safetensors" {
-		t.Fatalf("damage was not seen: %+v", checked)
+		t.Fatalf("the damage was not detected: %+v", checked)
 	}
 	if err := Forget(s.Dir, checked[i]); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	t.Setenv("HOME", home)
 	if c := FromEnvironment(); c.endpoint() != DefaultEndpoint || c.Cache != filepath.Join(home, ".cache", "huggingface", "hub") || c.Token != "" || c.Offline {
-		t.Errorf("nothing set: %+v", c)
+		t.Errorf("without variables: %+v", c)
 	}
 	t.Setenv("XDG_CACHE_HOME", "/xdg")
 	if got := CacheDir(); got != filepath.Join("/xdg", "huggingface", "hub") {
@@ -109,6 +109,6 @@ func TestIsModel(t *testing.T) {
 	add("config.json", "{}")
 	add("tokenizer.json", "{}")
 	if IsModel(dir) || !Holds(dir, "token*.json") || Holds(dir, "*.txt") {
-		t.Error("a tokenizer is no model, but holds its file")
+		t.Error("IsModel must be false and Holds true for a folder with only a tokenizer")
 	}
 }

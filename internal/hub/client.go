@@ -18,12 +18,12 @@ const DefaultEndpoint = "https://huggingface.co"
 // Main is the default revision of a repository.
 const Main = "main"
 
-// Client fetches from one hub into one cache. Zero fields have a default.
+// Client fetches files from one hub into one cache. Zero fields have defaults.
 type Client struct {
-	Endpoint string // of the hub
-	Cache    string // folder that holds models--OWNER--NAME
-	Token    string // sent to the endpoint's host and to no other; may be empty
-	Offline  bool   // never uses the network
+	Endpoint string // address of the hub
+	Cache    string // folder with the folders models--OWNER--NAME
+	Token    string // sent only to the endpoint's host; may be empty
+	Offline  bool   // do not use the network
 
 	Parallel     int                       // files at once; 0: 4
 	Attempts     int                       // consecutive failed attempts before giving up; 0: 5
@@ -33,8 +33,8 @@ type Client struct {
 	Free         func(dir string) (int64, error)
 }
 
-// FromEnvironment returns the client that Hugging Face's variables describe:
-// HF_ENDPOINT, HF_HUB_CACHE, HF_HOME, HF_TOKEN, HF_TOKEN_PATH, HF_HUB_OFFLINE.
+// FromEnvironment returns a client configured by Hugging Face's variables: HF_ENDPOINT,
+// HF_HUB_CACHE, HF_HOME, HF_TOKEN, HF_TOKEN_PATH and HF_HUB_OFFLINE.
 func FromEnvironment() *Client {
 	return &Client{
 		Endpoint: strings.TrimRight(os.Getenv("HF_ENDPOINT"), "/"),
@@ -44,7 +44,7 @@ func FromEnvironment() *Client {
 	}
 }
 
-// CacheDir returns the cache folder of Hugging Face's tools, empty if the system names no home
+// CacheDir returns the cache folder of Hugging Face's tools, or "" if the user has no home
 // folder.
 func CacheDir() string {
 	for _, name := range []string{"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"} {
@@ -73,7 +73,7 @@ func homeDir() string {
 	return filepath.Join(home, ".cache", "huggingface")
 }
 
-// expand replaces variables and a leading ~ as huggingface_hub does.
+// expand expands variables and a leading ~, like huggingface_hub.
 func expand(path string) string {
 	path = os.ExpandEnv(path)
 	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || rest[0] == '/') {
@@ -184,7 +184,7 @@ type stallReader struct {
 
 // Read implements [io.Reader].
 func (w *stallReader) Read(p []byte) (int, error) {
-	timer := time.AfterFunc(w.limit, func() { w.cancel(fmt.Errorf("nothing came for %s", w.limit)) })
+	timer := time.AfterFunc(w.limit, func() { w.cancel(fmt.Errorf("no data for %s", w.limit)) })
 	defer timer.Stop()
 	return w.ReadCloser.Read(p)
 }
@@ -195,8 +195,8 @@ func (w *stallReader) Close() error {
 	return w.ReadCloser.Close()
 }
 
-// httpClient returns an HTTP client. Without follow it stops at a redirect to another
-// host, because the hub's own response has the headers that describe a file.
+// httpClient returns an HTTP client. If follow is false it stops at a redirect to another host,
+// because only the hub's own response has the headers that describe a file.
 func (c *Client) httpClient(follow bool) (*http.Client, error) {
 	endpoint, err := url.Parse(c.endpoint())
 	if err != nil {
@@ -206,7 +206,7 @@ func (c *Client) httpClient(follow bool) (*http.Client, error) {
 	if next == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.ResponseHeaderTimeout = c.stallTimeout()
-		t.DisableCompression = true // sizes and ranges are of the files themselves
+		t.DisableCompression = true // sizes and ranges refer to the uncompressed files
 		next = t
 	}
 	return &http.Client{

@@ -23,25 +23,27 @@ const (
 	secret     = "hf_secret"
 )
 
-// fake is a hub with one repository: large files are redirected to a second
-// host, as the hub does with LFS files.
-type fake struct {
+// fakeHub is a hub with one repository. It redirects large files to a second host, like the real
+// hub.
+type fakeHub struct {
 	t        *testing.T
 	hub, cdn *httptest.Server
 	mu       sync.Mutex
 	files    map[string][]byte
-	large    []string                                                       // of files
-	requests []string                                                       // "METHOD path range" on both hosts
-	leaked   []string                                                       // requests to the second host that carried a token
-	spoil    func(w http.ResponseWriter, r *http.Request, body []byte) bool // answers a GET of content instead, where it returns true
-	refuse   func(w http.ResponseWriter, r *http.Request) bool              // answers any request of the hub instead
-	pulls    string                                                         // answer about discussions
-	commits  map[string]string                                              // of other revisions
-	commit   string
+	large    []string // names of the large files
+	requests []string // "METHOD path range" on both hosts
+	leaked   []string // requests to the second host that had a token
+	// contentHook may respond to a GET of content, and requestHook to any request to the hub. They
+	// return true if they responded.
+	contentHook func(w http.ResponseWriter, r *http.Request, body []byte) bool
+	requestHook func(w http.ResponseWriter, r *http.Request) bool
+	pulls       string            // response for discussions
+	commits     map[string]string // of other revisions
+	commit      string
 }
 
-func newFake(t *testing.T) *fake {
-	f := &fake{t: t, commit: commit, files: map[string][]byte{
+func newFake(t *testing.T) *fakeHub {
+	f := &fakeHub{t: t, commit: commit, files: map[string][]byte{
 		"config.json":       []byte(`{"model_type": "opt"}`),
 		"model.safetensors": bytes.Repeat([]byte("0123456789abcdef"), 20_000),
 		"tokenizer.json":    []byte(`{}`),
@@ -54,7 +56,7 @@ func newFake(t *testing.T) *fake {
 	return f
 }
 
-func (f *fake) client(cache string) *Client {
+func (f *fakeHub) client(cache string) *Client {
 	return &Client{Endpoint: f.hub.URL, Cache: cache, Token: secret, Pause: func(int) time.Duration { return time.Millisecond }}
 }
 
@@ -66,13 +68,13 @@ func git(data []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-func (f *fake) record(r *http.Request) {
+func (f *fakeHub) record(r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests = append(f.requests, strings.TrimSpace(r.Method+" "+r.URL.Path+" "+r.Header.Get("Range")))
 }
 
-func (f *fake) count(prefix string) int {
+func (f *fakeHub) count(prefix string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	n := 0
@@ -84,12 +86,12 @@ func (f *fake) count(prefix string) int {
 	return n
 }
 
-func (f *fake) serveHub(w http.ResponseWriter, r *http.Request) {
+func (f *fakeHub) serveHub(w http.ResponseWriter, r *http.Request) {
 	f.record(r)
 	if r.Header.Get("Authorization") != "Bearer "+secret {
 		f.t.Errorf("%s %s: no token", r.Method, r.URL)
 	}
-	if f.refuse != nil && f.refuse(w, r) {
+	if f.requestHook != nil && f.requestHook(w, r) {
 		return
 	}
 	switch rest, ok := strings.CutPrefix(r.URL.Path, "/api/models/"+repository); {
@@ -102,7 +104,7 @@ func (f *fake) serveHub(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (f *fake) list(w http.ResponseWriter, revision string) {
+func (f *fakeHub) list(w http.ResponseWriter, revision string) {
 	type sibling struct {
 		Path string `json:"rfilename"`
 	}
@@ -120,8 +122,8 @@ func (f *fake) list(w http.ResponseWriter, revision string) {
 	json.NewEncoder(w).Encode(map[string]any{"sha": at, "siblings": all})
 }
 
-// content answers for a file at a commit.
-func (f *fake) content(w http.ResponseWriter, r *http.Request) {
+// content responds to a request for a file at a commit.
+func (f *fakeHub) content(w http.ResponseWriter, r *http.Request) {
 	rest, ok := strings.CutPrefix(r.URL.Path, "/"+repository+"/resolve/")
 	at, name, _ := strings.Cut(rest, "/")
 	if at != f.commit {
@@ -145,18 +147,18 @@ func (f *fake) content(w http.ResponseWriter, r *http.Request) {
 	f.send(w, r, name, data)
 }
 
-func (f *fake) serveCDN(w http.ResponseWriter, r *http.Request) {
+func (f *fakeHub) serveCDN(w http.ResponseWriter, r *http.Request) {
 	f.record(r)
 	if r.Header.Get("Authorization") != "" {
 		f.leaked = append(f.leaked, r.URL.Path)
 	}
-	w.Header().Set("ETag", `"`+strings.Repeat("e", 64)+`"`) // its own, not the hub's
+	w.Header().Set("ETag", `"`+strings.Repeat("e", 64)+`"`) // differs from the hub's
 	name := strings.TrimPrefix(r.URL.Path, "/")
 	f.send(w, r, name, f.files[name])
 }
 
-func (f *fake) send(w http.ResponseWriter, r *http.Request, name string, data []byte) {
-	if r.Method == http.MethodGet && f.spoil != nil && f.spoil(w, r, data) {
+func (f *fakeHub) send(w http.ResponseWriter, r *http.Request, name string, data []byte) {
+	if r.Method == http.MethodGet && f.contentHook != nil && f.contentHook(w, r, data) {
 		return
 	}
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(data))
@@ -164,22 +166,22 @@ func (f *fake) send(w http.ResponseWriter, r *http.Request, name string, data []
 
 func patterns() []string { return []string{"config.json", "tokenizer.json", "model*.safetensors"} }
 
-func (f *fake) pull(c *Client) (Snapshot, error) {
+func (f *fakeHub) pull(c *Client) (Snapshot, error) {
 	return c.Pull(f.t.Context(), Request{Repository: repository, Patterns: patterns()})
 }
 
-func (f *fake) mustPull(c *Client) Snapshot {
+func (f *fakeHub) mustPull(c *Client) Snapshot {
 	f.t.Helper()
 	s, err := f.pull(c)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.holds(s)
+	f.checkSnapshot(s)
 	return s
 }
 
-// holds checks the snapshot and the layout of the cache.
-func (f *fake) holds(s Snapshot) {
+// checkSnapshot checks the files of a snapshot and the layout of the cache.
+func (f *fakeHub) checkSnapshot(s Snapshot) {
 	f.t.Helper()
 	for _, name := range []string{"config.json", "tokenizer.json", "model.safetensors"} {
 		data, err := os.ReadFile(filepath.Join(s.Dir, name))

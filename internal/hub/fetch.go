@@ -21,8 +21,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/diskfull"
 )
 
-// digest returns the hash that a checksum is of: SHA-256 of the content, or
-// SHA-1 of git's blob, whose header holds the size.
+// digest returns the hash function of a checksum: SHA-256 of the content, or SHA-1 of git's blob,
+// whose header contains the size.
 func digest(checksum string, size int64) hash.Hash {
 	if len(checksum) == sha256.Size*2 {
 		return sha256.New()
@@ -32,18 +32,18 @@ func digest(checksum string, size int64) hash.Hash {
 	return h
 }
 
-// blob is a file's content that is being fetched into the cache.
+// blob is the content of a file, while it is fetched into the cache.
 type blob struct {
 	client   *Client
 	listing  Listing
 	file     File
-	path     string // of the finished blob
+	path     string // path of the finished blob
 	progress func(bytes int64)
-	fetched  int64 // reported to progress
+	fetched  int64 // bytes reported to progress
 }
 
-// fetch fetches the blob into the cache, unless it is present. It waits for another process
-// that fetches the same one.
+// fetch fetches the blob into the cache if it is missing. If another process fetches the same
+// blob, it waits for that process.
 func (b *blob) fetch(ctx context.Context) error {
 	if finished(b.path, b.file.Size) {
 		b.report(b.file.Size)
@@ -57,7 +57,7 @@ func (b *blob) fetch(ctx context.Context) error {
 		return errors.Join(err, ctx.Err())
 	}
 	defer lock.Unlock()
-	if finished(b.path, b.file.Size) { // by who held the lock
+	if finished(b.path, b.file.Size) { // another process fetched it
 		b.report(b.file.Size)
 		return nil
 	}
@@ -75,9 +75,9 @@ func (b *blob) report(bytes int64) {
 	b.fetched = bytes
 }
 
-// download fetches into a file beside the blob, resumes an earlier attempt, and renames the
-// file when its checksum is right. If the checksum of resumed content is wrong, it fetches
-// once more from the beginning.
+// download fetches into a file beside the blob, and renames the file if its checksum is right. It
+// resumes an earlier attempt. If the checksum of resumed content is wrong, it fetches the whole
+// file again, once.
 func (b *blob) download(ctx context.Context) error {
 	if err := os.MkdirAll(filepath.Dir(b.path), 0o755); err != nil {
 		return err
@@ -106,7 +106,8 @@ func (b *blob) download(ctx context.Context) error {
 		}
 		b.report(0)
 		if !resumed {
-			return errors.Join(changedError(b.listing, b.file.Path, fmt.Sprintf("its checksum is %s, the hub says %s", sum, b.file.Checksum)), os.Remove(part))
+			changed := changedError(b.listing, b.file.Path, fmt.Sprintf("its checksum is %s, the hub has %s", sum, b.file.Checksum))
+			return errors.Join(changed, os.Remove(part))
 		}
 		h, have, resumed = digest(b.file.Checksum, b.file.Size), 0, false
 	}
@@ -116,7 +117,7 @@ func (b *blob) download(ctx context.Context) error {
 	return os.Rename(part, b.path)
 }
 
-// resume hashes the bytes that an earlier attempt left. It drops a file that is too long.
+// resume hashes the bytes of an earlier attempt. It discards them if they are too many.
 func (b *blob) resume(f *os.File) (hash.Hash, int64, error) {
 	h := digest(b.file.Checksum, b.file.Size)
 	have, err := io.Copy(h, f)
@@ -127,7 +128,7 @@ func (b *blob) resume(f *os.File) (hash.Hash, int64, error) {
 	return h, have, err
 }
 
-// transfer fetches everything after the first have bytes, in as many requests as needed.
+// transfer fetches the bytes after the first have bytes, in as many requests as needed.
 func (b *blob) transfer(ctx context.Context, f *os.File, h hash.Hash, have int64) error {
 	return b.client.retry(ctx, func() (bool, error) {
 		if have == b.file.Size {
@@ -148,33 +149,34 @@ func (b *blob) transfer(ctx context.Context, f *os.File, h hash.Hash, have int64
 		}
 		switch start {
 		case have:
-		case 0: // the server begins anew
+		case 0: // the server sends the whole file again
 			have = 0
 			h.Reset()
 			if len(b.file.Checksum) == sha1.Size*2 {
 				fmt.Fprintf(h, "blob %d\x00", b.file.Size)
 			}
 		default:
-			return false, adapters.Errorf(adapters.Corrupt, "%s: the server sends the bytes from %d on, bridge requested those from %d on", b.file.Path, start, have).
-				WithRemedy("pull again; if it stays so, the hub or a proxy between is broken")
+			return false, adapters.Errorf(adapters.Corrupt, "%s: the server sends the bytes from %d on, bridge requested those from %d on",
+				b.file.Path, start, have).
+				WithRemedy("pull again; if the error remains, the hub or a proxy is broken")
 		}
 		have, err = b.copy(f, h, resp.Body, have)
 		return have > before, err
 	})
 }
 
-// sameFile checks that the hub itself still gives the file that it was asked
-// about; other hosts have ETags of their own.
+// sameFile checks that the hub still has the same file. It ignores the ETags of other hosts,
+// which are different.
 func (b *blob) sameFile(resp *http.Response) error {
 	etag := strings.Trim(resp.Header.Get("ETag"), `"`)
 	own := strings.HasPrefix(resp.Request.URL.String(), b.client.endpoint()+"/")
 	if own && checksumPattern.MatchString(etag) && len(etag) == len(b.file.Checksum) && etag != b.file.Checksum {
-		return changedError(b.listing, b.file.Path, "its ETag is "+etag+", was "+b.file.Checksum)
+		return changedError(b.listing, b.file.Path, "its ETag was "+b.file.Checksum+", now it is "+etag)
 	}
 	return nil
 }
 
-// startOf returns where in the file an answer begins.
+// startOf returns the offset in the file at which a response begins.
 func (b *blob) startOf(resp *http.Response) (int64, error) {
 	length := resp.ContentLength
 	var start int64
@@ -187,7 +189,7 @@ func (b *blob) startOf(resp *http.Response) (int64, error) {
 		}
 		length = total - start
 	default:
-		return 0, adapters.Errorf(adapters.Unavailable, "%s: the server answers %s", b.file.Path, resp.Status).
+		return 0, adapters.Errorf(adapters.Unavailable, "%s: the server returned %s", b.file.Path, resp.Status).
 			WithRemedy("pull again")
 	}
 	if length >= 0 && start+length != b.file.Size {
@@ -197,11 +199,12 @@ func (b *blob) startOf(resp *http.Response) (int64, error) {
 }
 
 func (b *blob) wrongSize(got int64) error {
-	return adapters.Errorf(adapters.Corrupt, "%s of %s: the server sends %d bytes, the hub says %d", b.file.Path, b.listing.Repository, got, b.file.Size).
-		WithRemedy("pull again; if it stays so, the hub or a proxy between is broken")
+	return adapters.Errorf(adapters.Corrupt, "%s of %s: the server sends %d bytes, the hub reports %d",
+		b.file.Path, b.listing.Repository, got, b.file.Size).
+		WithRemedy("pull again; if the error remains, the hub or a proxy is broken")
 }
 
-// copy appends the body to what is there and returns how much there is then.
+// copy appends the body to the file and returns the new number of bytes.
 func (b *blob) copy(f *os.File, h hash.Hash, body io.Reader, have int64) (int64, error) {
 	if _, err := f.Seek(have, io.SeekStart); err != nil {
 		return have, err
@@ -228,11 +231,11 @@ func (b *blob) copy(f *os.File, h hash.Hash, body io.Reader, have int64) (int64,
 		case err == io.EOF:
 			return have, retryable{err: fmt.Errorf("%s ended after %d of %d bytes", b.file.Path, have, b.file.Size)}
 		case err != nil:
-			return have, retryable{err: fmt.Errorf("%s broke off after %d of %d bytes: %w", b.file.Path, have, b.file.Size, err)}
+			return have, retryable{err: fmt.Errorf("%s failed after %d of %d bytes: %w", b.file.Path, have, b.file.Size, err)}
 		}
 	}
 }
 
 func explainDiskFull(err error) error {
-	return diskfull.Explain(err, "the download cannot be written", "free disk space and pull again: it goes on where it stopped")
+	return diskfull.Explain(err, "the download cannot be written", "free disk space and pull again: the download resumes where it stopped")
 }

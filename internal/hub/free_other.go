@@ -4,5 +4,5 @@ package hub
 
 import "errors"
 
-// freeSpace is known on Unix only.
+// freeSpace returns an error, because it is implemented only on Unix.
 func freeSpace(string) (int64, error) { return 0, errors.ErrUnsupported }

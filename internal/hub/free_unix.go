@@ -4,7 +4,7 @@ package hub
 
 import "golang.org/x/sys/unix"
 
-// freeSpace returns the bytes that this user may still write in a folder.
+// freeSpace returns the number of bytes that this user can write on the disk of a folder.
 func freeSpace(dir string) (int64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {

@@ -18,15 +18,15 @@ import (
 
 // File is one file of a repository.
 type File struct {
-	Path     string // within the repository, with slashes
-	Size     int64  // bytes
-	Checksum string // 64 hex digits: SHA-256 of the content; 40: SHA-1 of git's blob
+	Path     string // relative to the repository, with slashes
+	Size     int64  // in bytes
+	Checksum string // 64 hex digits: SHA-256 of the content; 40 hex digits: SHA-1 of git's blob
 }
 
 // Listing is the content of a repository at a commit.
 type Listing struct {
 	Repository string // "owner/name"
-	Revision   string // that was asked for
+	Revision   string // requested revision
 	Commit     string
 	Paths      []string
 }
@@ -55,12 +55,12 @@ func (c *Client) List(ctx context.Context, repository, revision string) (Listing
 		return l, err
 	}
 	if !commitPattern.MatchString(info.Commit) {
-		return l, adapters.Errorf(adapters.Corrupt, "the hub says %s at %s is commit %q, want 40 hex digits", repository, revision, info.Commit)
+		return l, adapters.Errorf(adapters.Corrupt, "the hub returned commit %q for %s at %s, want 40 hex digits", info.Commit, repository, revision)
 	}
 	l.Commit = info.Commit
 	for _, s := range info.Siblings {
 		if !filepath.IsLocal(filepath.FromSlash(s.Path)) || path.Clean(s.Path) != s.Path || strings.Contains(s.Path, `\`) {
-			return l, adapters.Errorf(adapters.Corrupt, "the hub lists a file %q in %s, want a path within the repository", s.Path, repository)
+			return l, adapters.Errorf(adapters.Corrupt, "the hub lists file %q in %s, want a path inside the repository", s.Path, repository)
 		}
 		l.Paths = append(l.Paths, s.Path)
 	}
@@ -89,7 +89,7 @@ func (c *Client) stat(ctx context.Context, l Listing, name string) (File, error)
 	}
 	resp.Body.Close()
 	if commit := resp.Header.Get("X-Repo-Commit"); commit != "" && commit != l.Commit {
-		return f, changedError(l, name, "its commit is "+commit+", was "+l.Commit)
+		return f, changedError(l, name, "its commit was "+l.Commit+", now it is "+commit)
 	}
 	etag, size := resp.Header.Get("X-Linked-Etag"), resp.Header.Get("X-Linked-Size")
 	if etag == "" {
@@ -103,7 +103,7 @@ func (c *Client) stat(ctx context.Context, l Listing, name string) (File, error)
 		return f, adapters.Errorf(adapters.Corrupt, "%s of %s: the hub's ETag is %q, want a SHA-1 or SHA-256 in hex", name, l.Repository, etag)
 	}
 	if f.Size, err = strconv.ParseInt(size, 10, 64); err != nil || f.Size < 0 {
-		return f, adapters.Errorf(adapters.Corrupt, "%s of %s: the hub says its size is %q, want a number of bytes", name, l.Repository, size)
+		return f, adapters.Errorf(adapters.Corrupt, "%s of %s: the hub reports size %q, want a number of bytes", name, l.Repository, size)
 	}
 	return f, nil
 }
@@ -150,13 +150,13 @@ func (c *Client) getJSON(ctx context.Context, path, repository, revision string,
 	defer resp.Body.Close()
 	const limit = 32 << 20
 	if err := json.NewDecoder(io.LimitReader(resp.Body, limit)).Decode(v); err != nil {
-		return adapters.Errorf(adapters.Corrupt, "the hub's answer about %s is no JSON: %w", repository, err).
-			WithRemedy("is %s (HF_ENDPOINT) the address of a hub?", c.endpoint())
+		return adapters.Errorf(adapters.Corrupt, "the hub's response for %s is not JSON: %w", repository, err).
+			WithRemedy("check that %s (HF_ENDPOINT) is the address of a hub", c.endpoint())
 	}
 	return nil
 }
 
 func changedError(l Listing, name, how string) error {
-	return adapters.Errorf(adapters.Corrupt, "%s of %s changed while it was fetched: %s", name, l.Repository, how).
+	return adapters.Errorf(adapters.Corrupt, "%s of %s changed during the download: %s", name, l.Repository, how).
 		WithRemedy("pull again")
 }

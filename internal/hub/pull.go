@@ -18,11 +18,11 @@ import (
 type Request struct {
 	Repository string   // "owner/name"
 	Revision   string   // empty: main
-	Patterns   []string // of the paths to fetch
-	// Planned, if not nil, is called before anything is fetched.
+	Patterns   []string // patterns of the paths to fetch
+	// Planned, if not nil, is called before files are fetched.
 	Planned func(Plan)
-	// Progress, if not nil, is called with the bytes that are present, from several
-	// goroutines but never at the same time.
+	// Progress, if not nil, is called with the number of bytes that are present. Calls come from
+	// several goroutines, but not at the same time.
 	Progress func(done, total int64)
 }
 
@@ -31,19 +31,19 @@ type Plan struct {
 	Listing
 	Files   []File
 	Total   int64 // bytes of all files
-	Missing int64 // bytes that the cache lacks
+	Missing int64 // bytes that are not in the cache
 }
 
 // Snapshot is a repository's files in the cache.
 type Snapshot struct {
 	Dir      string
-	Revision string // that was fetched: the one asked for, or the pull request with its safetensors
+	Revision string // the requested one, or the pull request with its safetensors
 	Commit   string
 	Files    []File
 }
 
-// Pull fetches the matching files of a repository and returns their folder. The revision's
-// name appears in the cache when all of them are present.
+// Pull fetches the matching files of a repository and returns their folder. The cache has the
+// revision's name only after all files are present.
 func (c *Client) Pull(ctx context.Context, r Request) (Snapshot, error) {
 	if r.Revision == "" {
 		r.Revision = Main
@@ -52,7 +52,7 @@ func (c *Client) Pull(ctx context.Context, r Request) (Snapshot, error) {
 		return c.offline(r)
 	}
 	if c.Cache == "" {
-		return Snapshot{}, adapters.Errorf(adapters.Unsupported, "there is no folder to keep downloads in").WithRemedy("set HF_HOME to one")
+		return Snapshot{}, adapters.Errorf(adapters.Unsupported, "no folder for downloads").WithRemedy("set HF_HOME to a folder")
 	}
 	plan, err := c.plan(ctx, r)
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *Client) Pull(ctx context.Context, r Request) (Snapshot, error) {
 	return c.publish(plan)
 }
 
-// offline returns what the cache holds of a revision.
+// offline returns the snapshot of a revision in the cache.
 func (c *Client) offline(r Request) (Snapshot, error) {
 	accept := IsModel
 	if !wantWeights(r.Patterns) {
@@ -84,8 +84,8 @@ func (c *Client) offline(r Request) (Snapshot, error) {
 	return Snapshot{Dir: dir, Revision: r.Revision, Commit: commit}, nil
 }
 
-// plan lists the files. For a revision without safetensors it takes those of the pull request
-// of the hub's conversion service.
+// plan lists the files. For a revision without safetensors it uses the pull request of the hub's
+// conversion service.
 func (c *Client) plan(ctx context.Context, r Request) (Plan, error) {
 	listing, err := c.List(ctx, r.Repository, r.Revision)
 	if err != nil {
@@ -99,7 +99,8 @@ func (c *Client) plan(ctx context.Context, r Request) (Plan, error) {
 		paths = listing.Matching(r.Patterns)
 	}
 	if len(paths) == 0 {
-		return Plan{}, adapters.Errorf(adapters.NotFound, "%s at %s has no file that matches %s", r.Repository, r.Revision, strings.Join(r.Patterns, ", "))
+		return Plan{}, adapters.Errorf(adapters.NotFound, "%s at %s has no file that matches %s",
+			r.Repository, r.Revision, strings.Join(r.Patterns, ", "))
 	}
 	return c.statAll(ctx, listing, paths)
 }
@@ -107,6 +108,7 @@ func (c *Client) plan(ctx context.Context, r Request) (Plan, error) {
 func isWeights(path string) bool         { return strings.HasSuffix(path, ".safetensors") }
 func wantWeights(patterns []string) bool { return slices.ContainsFunc(patterns, isWeights) }
 
+// converted returns the listing of the pull request with a repository's weights as safetensors.
 func (c *Client) converted(ctx context.Context, l Listing) (Listing, error) {
 	revision := ""
 	if l.Revision == Main {
@@ -118,8 +120,10 @@ func (c *Client) converted(ctx context.Context, l Listing) (Listing, error) {
 	if revision != "" {
 		return c.List(ctx, l.Repository, revision)
 	}
-	return l, adapters.Errorf(adapters.Unsupported, "%s at %s has no safetensors, and bridge reads no other weights from the hub", l.Repository, l.Revision).
-		WithRemedy("load it in transformers, save it with save_pretrained, and record that folder with `bridge models add ID --path DIR`; or name a --revision that has them")
+	return l, adapters.Errorf(adapters.Unsupported, "%s at %s has no safetensors, and bridge downloads no other weights",
+		l.Repository, l.Revision).
+		WithRemedy("load it in transformers, save it with save_pretrained, and record that folder with `bridge models add ID --path DIR`; " +
+			"or name a --revision with safetensors")
 }
 
 // statAll requests the size and checksum of each path.
@@ -144,7 +148,7 @@ func (c *Client) statAll(ctx context.Context, l Listing, paths []string) (Plan, 
 	return p, nil
 }
 
-// present returns how much of a file the cache holds.
+// present returns the number of a file's bytes in the cache.
 func (c *Client) present(repository string, f File) int64 {
 	path := c.blobPath(repository, f.Checksum)
 	for _, p := range []string{path, path + ".incomplete"} {
@@ -155,23 +159,25 @@ func (c *Client) present(repository string, f File) int64 {
 	return 0
 }
 
-// checkDiskSpace checks that the disk has room for the missing bytes and a margin.
+// checkDiskSpace returns an error if the disk has not enough space for the missing bytes and a
+// margin.
 func (c *Client) checkDiskSpace(p Plan) error {
 	if err := os.MkdirAll(c.Cache, 0o755); err != nil {
 		return err
 	}
 	free, err := c.free(c.Cache)
-	if err != nil { // the system does not report it: writing will fail instead
+	if err != nil { // the system does not report free space; a full disk fails the write instead
 		return nil
 	}
 	const spare = 64 << 20
 	if p.Missing > 0 && p.Missing+spare > free {
-		return adapters.Errorf(adapters.Exhausted, "%s needs %.1f GB more in %s, and the disk has %.1f GB left", p.Repository,
+		return adapters.Errorf(adapters.Exhausted, "%s needs %.1f GB more in %s, but the disk has %.1f GB left", p.Repository,
 			float64(p.Missing)/1e9, c.Cache, float64(free)/1e9).WithRemedy("free disk space, or set HF_HOME to a folder on another disk")
 	}
 	return nil
 }
 
+// fetchAll fetches the missing files of a plan.
 func (c *Client) fetchAll(ctx context.Context, p Plan, progress func(done, total int64)) error {
 	var mu sync.Mutex
 	var done int64
@@ -222,7 +228,8 @@ func (c *Client) parallelDo(ctx context.Context, n int, f func(ctx context.Conte
 
 // publish links the files into the snapshot, then names it.
 func (c *Client) publish(p Plan) (Snapshot, error) {
-	s := Snapshot{Dir: filepath.Join(repositoryDir(c.Cache, p.Repository), "snapshots", p.Commit), Revision: p.Revision, Commit: p.Commit, Files: p.Files}
+	s := Snapshot{Dir: filepath.Join(repositoryDir(c.Cache, p.Repository), "snapshots", p.Commit),
+		Revision: p.Revision, Commit: p.Commit, Files: p.Files}
 	for _, f := range p.Files {
 		if err := link(c.blobPath(p.Repository, f.Checksum), filepath.Join(s.Dir, filepath.FromSlash(f.Path))); err != nil {
 			return s, err
@@ -238,8 +245,8 @@ func (c *Client) publish(p Plan) (Snapshot, error) {
 	return s, atomicfile.WriteBytes(ref, []byte(p.Commit))
 }
 
-// link makes path a relative link to a blob or, on a system without links, its
-// copy. What was there is replaced.
+// link makes path a relative link to a blob or, on a system without links, a copy of it. It
+// replaces an existing file.
 func link(blob, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -251,7 +258,7 @@ func link(blob, path string) error {
 	if now, err := os.Readlink(path); err == nil && now == target {
 		return nil
 	}
-	fresh := path + "." + rand.Text() // others may be linking the same
+	fresh := path + "." + rand.Text() // another process may link the same file at the same time
 	if err := os.Symlink(target, fresh); err != nil {
 		if err := copyFile(blob, fresh); err != nil {
 			return errors.Join(err, os.Remove(fresh))

@@ -23,7 +23,7 @@ func TestPull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.holds(s)
+	f.checkSnapshot(s)
 	if want := int64(320_000 + 21 + 2); last != want || total != want {
 		t.Errorf("progress ended at %d of %d, want %d", last, total, want)
 	}
@@ -31,24 +31,24 @@ func TestPull(t *testing.T) {
 		t.Errorf("found %q %q %v, want %q", dir, at, ok, s.Dir)
 	}
 	if exists(filepath.Join(s.Dir, "pytorch_model.bin")) || exists(filepath.Join(s.Dir, "sub")) {
-		t.Error("fetched what matches no pattern")
+		t.Error("a file that matches no pattern was fetched")
 	}
 	if len(f.leaked) > 0 {
-		t.Errorf("the token went to another host: %v", f.leaked)
+		t.Errorf("the token was sent to another host: %v", f.leaked)
 	}
 	before := f.count("GET /model")
 	f.mustPull(f.client(cache))
 	if f.count("GET /model") != before {
-		t.Error("fetched again what the cache holds")
+		t.Error("a file in the cache was fetched again")
 	}
 }
 
-// A connection that breaks is taken up where it broke, in the same pull and in
-// the next.
-func TestPullGoesOn(t *testing.T) {
+// After a broken connection, the download resumes where it stopped, in the same pull and in the
+// next.
+func TestPullResumes(t *testing.T) {
 	f, cache := newFake(t), t.TempDir()
 	cuts := 0
-	f.spoil = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
+	f.contentHook = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 		if len(data) < 1000 || cuts >= 3 {
 			return false
 		}
@@ -61,26 +61,26 @@ func TestPullGoesOn(t *testing.T) {
 	}
 
 	f, cache = newFake(t), t.TempDir()
-	f.spoil = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
+	f.contentHook = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 		return len(data) > 1000 && r.Header.Get("Range") != "" && fail(w, http.StatusServiceUnavailable) || len(data) > 1000 && cut(w, r, data, 70_000)
 	}
 	if _, err := f.pull(f.client(cache)); adapters.KindOf(err) != adapters.Unavailable || !strings.Contains(err.Error(), "pull again") {
-		t.Fatalf("a hub that fails: %v", err)
+		t.Fatalf("a failing hub: %v", err)
 	}
 	if _, _, ok := Find(cache, repository, Main, IsModel); ok {
-		t.Error("a broken pull is found")
+		t.Error("Find found the snapshot of a failed pull")
 	}
-	f.spoil, f.requests = nil, nil
+	f.contentHook, f.requests = nil, nil
 	f.mustPull(f.client(cache))
 	if f.count("GET /model.safetensors bytes=70000-") != 1 {
 		t.Errorf("requests: %v", f.requests)
 	}
 }
 
-// A server that goes on elsewhere than asked is refused, not followed for ever.
+// A server that sends another range than requested is an error, and not retried forever.
 func TestPullRefusesAnotherRange(t *testing.T) {
 	f, cache := newFake(t), t.TempDir()
-	f.spoil = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
+	f.contentHook = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 		if len(data) < 1000 {
 			return false
 		}
@@ -98,7 +98,7 @@ func TestPullRefusesAnotherRange(t *testing.T) {
 	}
 }
 
-// cut sends n bytes of what was asked for and breaks off.
+// cut sends n bytes of the requested content and then breaks the connection.
 func cut(w http.ResponseWriter, r *http.Request, data []byte, n int) bool {
 	start := 0
 	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &start); err == nil {
@@ -118,11 +118,11 @@ func fail(w http.ResponseWriter, status int) bool {
 	return true
 }
 
-// A server that knows no ranges begins anew each time: it must get through once.
+// A server without support for ranges sends the whole file each time. One attempt must succeed.
 func TestPullWithoutRanges(t *testing.T) {
 	f, cache := newFake(t), t.TempDir()
 	n := 0
-	f.spoil = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
+	f.contentHook = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 		if len(data) < 1000 {
 			return false
 		}
@@ -136,16 +136,16 @@ func TestPullWithoutRanges(t *testing.T) {
 	f.mustPull(f.client(cache))
 	n = -1000
 	f, cache = newFake(t), t.TempDir()
-	f.spoil = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
+	f.contentHook = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 		r.Header.Del("Range")
 		return len(data) > 1000 && cut(w, r, data, 50_000)
 	}
 	if _, err := f.pull(f.client(cache)); adapters.KindOf(err) != adapters.Unavailable {
-		t.Errorf("a server that always stops at the same place: %v", err)
+		t.Errorf("a server that always stops at the same byte: %v", err)
 	}
 }
 
-func TestPullRefusesWhatIsNotTheFile(t *testing.T) {
+func TestPullRefusesWrongContent(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil func(w http.ResponseWriter, r *http.Request, data []byte) bool
 		want  string
@@ -153,21 +153,21 @@ func TestPullRefusesWhatIsNotTheFile(t *testing.T) {
 		"other content of the same size": {func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 			w.Write(bytes.ToUpper(data))
 			return true
-		}, "changed while it was fetched"},
+		}, "changed during the download"},
 		"longer": {func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 			w.Write(append(slices.Clone(data), "more"...))
 			return true
-		}, "bytes, the hub says"},
+		}, "bytes, the hub reports"},
 		"longer, without a length": {func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 			w.(http.Flusher).Flush()
 			w.Write(append(slices.Clone(data), "more"...))
 			return true
-		}, "bytes, the hub says"},
+		}, "bytes, the hub reports"},
 		"shorter, as if whole": {func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 			w.Header().Set("Content-Length", fmt.Sprint(len(data)-1))
 			w.Write(data[:len(data)-1])
 			return true
-		}, "bytes, the hub says"},
+		}, "bytes, the hub reports"},
 		"shorter, without a length": {func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 			w.(http.Flusher).Flush()
 			w.Write(data[:len(data)-1])
@@ -181,7 +181,7 @@ func TestPullRefusesWhatIsNotTheFile(t *testing.T) {
 		}, "sends 12 bytes"},
 	} {
 		f, cache := newFake(t), t.TempDir()
-		f.spoil = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
+		f.contentHook = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 			r.Header.Del("Range")
 			return len(data) > 1000 && c.spoil(w, r, data)
 		}
@@ -190,14 +190,14 @@ func TestPullRefusesWhatIsNotTheFile(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 		if _, _, ok := Find(cache, repository, Main, IsModel); ok {
-			t.Errorf("%s: the snapshot is there", name)
+			t.Errorf("%s: the snapshot exists", name)
 		}
-		f.spoil = nil
+		f.contentHook = nil
 		f.mustPull(f.client(cache))
 	}
 }
 
-// What an earlier attempt left may be damaged: then all is fetched once more.
+// If the bytes of an earlier attempt are damaged, the whole file is fetched again.
 func TestPullOverDamagedPart(t *testing.T) {
 	for _, left := range []string{strings.Repeat("x", 5000), strings.Repeat("x", 320_000), strings.Repeat("x", 400_000)} {
 		f, cache := newFake(t), t.TempDir()
@@ -213,24 +213,24 @@ func TestPullOverDamagedPart(t *testing.T) {
 	}
 }
 
-// A file that is another one at the same address when the rest is asked for.
-func TestPullSeesAChange(t *testing.T) {
+// A file that changes between two requests is an error.
+func TestPullDetectsAChangedFile(t *testing.T) {
 	f, cache := newFake(t), t.TempDir()
 	f.large = nil // the hub itself sends it
 	f.files["model.safetensors"] = bytes.Repeat([]byte("a"), 100_000)
-	f.spoil = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
+	f.contentHook = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 		if len(data) < 1000 || r.Header.Get("Range") != "" {
 			return false
 		}
 		f.files["model.safetensors"] = bytes.Repeat([]byte("b"), 100_000)
 		return cut(w, r, data, 30_000)
 	}
-	if _, err := f.pull(f.client(cache)); err == nil || !strings.Contains(err.Error(), "changed while it was fetched: its ETag is") {
+	if _, err := f.pull(f.client(cache)); err == nil || !strings.Contains(err.Error(), "changed during the download: its ETag was") {
 		t.Errorf("%v", err)
 	}
 
 	f, cache = newFake(t), t.TempDir()
-	f.refuse = func(w http.ResponseWriter, r *http.Request) bool { // between the list and the files
+	f.requestHook = func(w http.ResponseWriter, r *http.Request) bool { // between the list and the files
 		if r.Method != http.MethodHead {
 			return false
 		}
@@ -238,12 +238,12 @@ func TestPullSeesAChange(t *testing.T) {
 		w.Header().Set("ETag", `"`+strings.Repeat("0", 40)+`"`)
 		return true
 	}
-	if _, err := f.pull(f.client(cache)); err == nil || !strings.Contains(err.Error(), "its commit is ffff") {
+	if _, err := f.pull(f.client(cache)); err == nil || !strings.Contains(err.Error(), "now it is ffff") {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestRequestErrors(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		status int
@@ -252,8 +252,8 @@ func TestRefusals(t *testing.T) {
 		kind   adapters.Kind
 		want   []string
 	}{
-		{"gated", 403, "GatedRepo", "Access to model someone/model is restricted", adapters.NotFound, []string{"accepted its licence", "is restricted", "/someone/model", "HF_TOKEN"}},
-		{"gated, no token", 401, "GatedRepo", "", adapters.NotFound, []string{"accepted its licence"}},
+		{"gated", 403, "GatedRepo", "Access to model someone/model is restricted", adapters.NotFound, []string{"accepted its license", "is restricted", "/someone/model", "HF_TOKEN"}},
+		{"gated, no token", 401, "GatedRepo", "", adapters.NotFound, []string{"accepted its license"}},
 		{"no repository", 401, "RepoNotFound", "", adapters.NotFound, []string{"no repository someone/model, or it is private", "check the name"}},
 		{"wrong token", 401, "", "Invalid credentials", adapters.NotFound, []string{"refuses the token", "Invalid credentials"}},
 		{"not found", 404, "", "", adapters.NotFound, []string{"no repository"}},
@@ -263,7 +263,7 @@ func TestRefusals(t *testing.T) {
 		{"odd", 418, "", "", adapters.Unavailable, []string{"418"}},
 	} {
 		f := newFake(t)
-		f.refuse = func(w http.ResponseWriter, _ *http.Request) bool {
+		f.requestHook = func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("X-Error-Code", c.code)
 			w.Header().Set("X-Error-Message", c.text)
 			return fail(w, c.status)
@@ -281,12 +281,12 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A hub that is busy for a moment is asked again.
-func TestPassingTrouble(t *testing.T) {
+// A request to a busy hub is retried.
+func TestBusyHubIsRetried(t *testing.T) {
 	f := newFake(t)
 	n := 0
 	var mu sync.Mutex
-	f.refuse = func(w http.ResponseWriter, _ *http.Request) bool {
+	f.requestHook = func(w http.ResponseWriter, _ *http.Request) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		n++
@@ -295,12 +295,11 @@ func TestPassingTrouble(t *testing.T) {
 	f.mustPull(f.client(t.TempDir()))
 }
 
-// A connection that stays open but brings nothing is given up, and what came is
-// kept.
-func TestPullFromAServerThatFallsSilent(t *testing.T) {
+// A connection without data is closed after a timeout. The bytes that were received are kept.
+func TestPullFromAStalledServer(t *testing.T) {
 	f := newFake(t)
 	ended, silent := make(chan struct{}), 0
-	f.spoil = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
+	f.contentHook = func(w http.ResponseWriter, r *http.Request, data []byte) bool {
 		if len(data) < 1000 || silent >= 2 {
 			return false
 		}
@@ -318,26 +317,26 @@ func TestPullFromAServerThatFallsSilent(t *testing.T) {
 	c := f.client(t.TempDir())
 	c.StallTimeout, c.Attempts = 50*time.Millisecond, 1
 	_, err := f.pull(c)
-	if err == nil || !strings.Contains(err.Error(), "broke off after 70000 of 320000 bytes: nothing came for 50ms") {
-		t.Fatalf("got %v, want what broke off and why", err)
+	if err == nil || !strings.Contains(err.Error(), "failed after 70000 of 320000 bytes: no data for 50ms") {
+		t.Fatalf("got %v, want the file and the cause", err)
 	}
 	c.Attempts = 0
 	f.mustPull(c)
 	if f.count("GET /model.safetensors bytes=70000-") == 0 {
-		t.Errorf("the second pull did not go on where the first stopped: %q", f.requests)
+		t.Errorf("the second pull did not resume where the first stopped: %q", f.requests)
 	}
 }
 
 func TestTwoPullsAtOnce(t *testing.T) {
 	f, cache := newFake(t), t.TempDir()
-	f.spoil = func(http.ResponseWriter, *http.Request, []byte) bool { time.Sleep(50 * time.Millisecond); return false }
+	f.contentHook = func(http.ResponseWriter, *http.Request, []byte) bool { time.Sleep(50 * time.Millisecond); return false }
 	var wait sync.WaitGroup
 	for range 3 {
 		wait.Go(func() {
 			if s, err := f.pull(f.client(cache)); err != nil {
 				t.Error(err)
 			} else {
-				f.holds(s)
+				f.checkSnapshot(s)
 			}
 		})
 	}
@@ -355,7 +354,7 @@ func TestDiskSpace(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if f.count("GET /model") > 0 {
-		t.Error("it was fetched all the same")
+		t.Error("files were fetched although the disk has no space")
 	}
 	if free, err := freeSpace(t.TempDir()); err != nil || free <= 0 {
 		t.Errorf("free space %d, %v", free, err)
@@ -373,11 +372,12 @@ func TestOffline(t *testing.T) {
 	f.requests = nil
 	f.mustPull(c)
 	if len(f.requests) > 0 {
-		t.Errorf("offline, and asked %v", f.requests)
+		t.Errorf("offline, but the requests are %v", f.requests)
 	}
 }
 
-// Where main has no safetensors, the pull request of the hub's converter has.
+// If main has no safetensors, those in the pull request of the hub's conversion service are
+// fetched.
 func TestPullOfAConversion(t *testing.T) {
 	const pr = "89abcdef0123456789abcdef0123456789abcdef"
 	f, cache := newFake(t), t.TempDir()
@@ -427,7 +427,7 @@ func TestListRefusesPathsOutside(t *testing.T) {
 func TestCanceled(t *testing.T) {
 	f := newFake(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	f.refuse = func(http.ResponseWriter, *http.Request) bool { cancel(); return false }
+	f.requestHook = func(http.ResponseWriter, *http.Request) bool { cancel(); return false }
 	_, err := f.client(t.TempDir()).Pull(ctx, Request{Repository: repository, Patterns: patterns()})
 	if adapters.KindOf(err) != adapters.Canceled {
 		t.Errorf("%v", err)

@@ -13,10 +13,10 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// retryable is an error that the next attempt may not have.
+// retryable is an error that may not occur in the next attempt.
 type retryable struct {
 	err   error
-	after time.Duration // the wait that the server requests; 0: none
+	after time.Duration // delay that the server requests; 0 if it requests none
 }
 
 func (t retryable) Error() string { return t.err.Error() }
@@ -48,7 +48,7 @@ func (c *Client) retry(ctx context.Context, f func() (progress bool, err error))
 		}
 		if n >= c.attempts() {
 			return adapters.Errorf(adapters.Unavailable, "%w, in %d attempts", again.err, n).
-				WithRemedy("check the network and pull again: it goes on where it stopped")
+				WithRemedy("check the network and pull again: the download resumes where it stopped")
 		}
 		wait := c.pause(n)
 		if c.Pause == nil {
@@ -62,7 +62,7 @@ func (c *Client) retry(ctx context.Context, f func() (progress bool, err error))
 	}
 }
 
-// doOnce makes one request, for the bytes from offset from on.
+// doOnce makes one request for the bytes from offset from on.
 func (c *Client) doOnce(ctx context.Context, method, url, repository, revision string, from int64, follow bool) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
@@ -94,30 +94,31 @@ func (c *Client) doOnce(ctx context.Context, method, url, repository, revision s
 // that share a status (huggingface_hub, utils/_http.py).
 func (c *Client) statusError(resp *http.Response, repository, revision string) error {
 	code, page := resp.Header.Get("X-Error-Code"), c.endpoint()+"/"+repository
-	said := message(resp)
+	detail := message(resp)
 	switch status := resp.StatusCode; {
 	case code == "GatedRepo" || status == http.StatusForbidden:
-		return adapters.Errorf(adapters.NotFound, "%s is only given to those who accepted its licence%s", repository, said).
+		return adapters.Errorf(adapters.NotFound, "%s is available only to users who accepted its license%s", repository, detail).
 			WithRemedy("accept it on %s, then set HF_TOKEN to a token of yours that may read it", page)
 	case code == "RevisionNotFound":
 		return adapters.Errorf(adapters.NotFound, "%s has no revision %q", repository, revision).WithRemedy("name a branch, a tag or a commit of %s", page)
 	case code == "EntryNotFound":
 		return adapters.Errorf(adapters.NotFound, "%s has no such file at %s: %s", repository, revision, resp.Request.URL.Path)
 	case status == http.StatusUnauthorized && c.Token != "" && code == "":
-		return adapters.Errorf(adapters.NotFound, "the hub refuses the token for %s%s", repository, said).
-			WithRemedy("set HF_TOKEN to a valid token, or to nothing")
+		return adapters.Errorf(adapters.NotFound, "the hub refuses the token for %s%s", repository, detail).
+			WithRemedy("set HF_TOKEN to a valid token, or unset it")
 	case status == http.StatusUnauthorized || status == http.StatusNotFound:
-		// The hub answers 401 for a repository that is not there, lest private names be guessed.
-		return adapters.Errorf(adapters.NotFound, "the hub has no repository %s, or it is private%s", repository, said).
-			WithRemedy("check the name; for a private one set HF_TOKEN to a token that may read it")
+		// The hub also returns 401 for a repository that does not exist, so that the names of
+		// private repositories cannot be guessed.
+		return adapters.Errorf(adapters.NotFound, "the hub has no repository %s, or it is private%s", repository, detail).
+			WithRemedy("check the name; for a private repository, set HF_TOKEN to a token that may read it")
 	case status == http.StatusTooManyRequests || status >= 500 || status == http.StatusRequestTimeout:
-		return retryable{adapters.Errorf(adapters.Unavailable, "the hub answers %s%s", resp.Status, said), retryAfter(resp)}
+		return retryable{adapters.Errorf(adapters.Unavailable, "the hub returned %s%s", resp.Status, detail), retryAfter(resp)}
 	default:
-		return adapters.Errorf(adapters.Unavailable, "the hub answers %s for %s%s", resp.Status, repository, said)
+		return adapters.Errorf(adapters.Unavailable, "the hub returned %s for %s%s", resp.Status, repository, detail)
 	}
 }
 
-// message returns the response's error message after ": ", or nothing.
+// message returns ": " and the response's error message, or "" if it has none.
 func message(resp *http.Response) string {
 	text := resp.Header.Get("X-Error-Message")
 	if text == "" {

@@ -1,6 +1,5 @@
-// Package jsonfile owns the decoding of JSON files of checkpoint folders, with errors for
-// people: the key, the value that was found and the type that is needed. It must not know any
-// file's keys.
+// Package jsonfile decodes JSON files of checkpoint folders. Its errors are for people: they have
+// the key, the value and the expected type. It must not know the keys of any file.
 package jsonfile
 
 import (
@@ -14,27 +13,27 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Decode decodes the text of a file into v. An error is [adapters.Corrupt]; one of
-// package adapters that a value's UnmarshalJSON returns keeps its kind and remedy.
+// Decode decodes the text of a file into v. Errors have kind [adapters.Corrupt], except that an
+// error of package adapters from a value's UnmarshalJSON keeps its kind and remedy.
 func Decode(path string, data []byte, v any) error { return DecodePart(path, "", data, v) }
 
-// DecodePart is [Decode] of what stands in a file under key.
+// DecodePart is like [Decode], for the value of a key in a file.
 func DecodePart(path, key string, data []byte, v any) error {
 	err := json.Unmarshal(data, v)
 	if err == nil {
 		return nil
 	}
-	var refused *adapters.Error // by a value's own UnmarshalJSON
+	var refused *adapters.Error // returned by a value's own UnmarshalJSON
 	if errors.As(err, &refused) {
 		c := *refused
 		c.Message = path + ": " + c.Message
 		return &c
 	}
-	return adapters.Errorf(adapters.Corrupt, "%s: %w", path, Explain(key, data, err)).WithRemedy("fetch or write the file again")
+	return adapters.Errorf(adapters.Corrupt, "%s: %w", path, Explain(key, data, err)).WithRemedy("download or write the file again")
 }
 
-// Explain turns an error of encoding/json into one that uses the file's keys and values. data
-// is the value of key in its file.
+// Explain converts an error of encoding/json to an error with the file's keys and values. data is
+// the value of key in its file.
 func Explain(key string, data []byte, err error) error {
 	var wrong *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
@@ -47,24 +46,24 @@ func Explain(key string, data []byte, err error) error {
 	return err
 }
 
-// describe returns the error for a value of data with a wrong type; before is the key of data
-// in its file.
+// describe returns the error for a value in data with a wrong type. before is the key of data in
+// its file.
 func describe(data []byte, before string, wrong *json.UnmarshalTypeError) error {
 	key, value := find(data, wrong.Field)
 	key = strings.Trim(before+"."+key, ".")
 	found, _, _ := strings.Cut(wrong.Value, " ") // "number 1.5"
 	switch wanted := wantedType(wrong.Type); {
 	case key == "":
-		return fmt.Errorf("%s is found where %s is wanted", name(found), wanted)
+		return fmt.Errorf("got %s, want %s", name(found), wanted)
 	case kind(value) != found: // the error is inside the key's value
-		return fmt.Errorf("in %s %s is found where %s is wanted", key, name(found), wanted)
+		return fmt.Errorf("in %s: got %s, want %s", key, name(found), wanted)
 	default:
 		return fmt.Errorf("%s is %s, want %s", key, abbreviate(value), wanted)
 	}
 }
 
-// find follows a path of encoding/json, which contains the names of embedded structs too, and
-// returns its key and value in the file.
+// find returns the key and the value in the file for a path of encoding/json, which also contains
+// the names of embedded structs.
 func find(data []byte, path string) (key string, value json.RawMessage) {
 	value = data
 	var keys []string
@@ -130,7 +129,7 @@ func wantedType(t reflect.Type) string {
 	return name("object")
 }
 
-// abbreviate returns a value's text, cut if it is long.
+// abbreviate returns the text of a value, truncated if it is long.
 func abbreviate(value json.RawMessage) string {
 	const most = 40
 	text := strings.Join(strings.Fields(string(value)), " ")

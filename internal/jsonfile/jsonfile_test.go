@@ -12,7 +12,7 @@ type inner struct {
 	Eps float64 `json:"eps"`
 }
 
-// size reads a number itself, as sizes that may be pairs do.
+// size is a type with its own UnmarshalJSON, like sizes that may be pairs.
 type size int
 
 func (s *size) UnmarshalJSON(data []byte) error {
@@ -42,14 +42,14 @@ func TestDecode(t *testing.T) {
 		`{"eps": "x"}`:               `eps is "x", want a number`,
 		`{"hidden_act": true}`:       `hidden_act is true, want text`,
 		`{"image_mean": {"r": 1}}`:   `image_mean is {"r": 1}, want a list`,
-		`{"image_mean": [0.5, "x"]}`: `in image_mean text is found where a number is wanted`,
+		`{"image_mean": [0.5, "x"]}`: `in image_mean: got text, want a number`,
 		`{"rope": {"eps": []}}`:      `rope.eps is [], want a number`,
 		`{"rope": "no"}`:             `rope is "no", want an object`,
 		`{"tied": "yes"}`:            `tied is "yes", want true or false`,
 		`{"side": "large"}`:          `side is "large", want a whole number`,
-		`{"ids": {"a": "b"}}`:        `in ids text is found where a whole number is wanted`,
+		`{"ids": {"a": "b"}}`:        `in ids: got text, want a whole number`,
 		`{"count": -1}`:              `count is -1, want a whole number of 0 or more`,
-		`[]`:                         `a list is found where an object is wanted`,
+		`[]`:                         `got a list, want an object`,
 		`{"hidden_act": `:            `not valid JSON: unexpected end`,
 		`{"hidden_act": ["` + strings.Repeat("é", 99): `not valid JSON`,
 		`{"tied": "` + strings.Repeat("é", 99) + `"}`: `tied is "` + strings.Repeat("é", 39) + `…, want`,
@@ -65,7 +65,7 @@ func TestDecode(t *testing.T) {
 	}
 	err = DecodePart("config.json", "text_config", []byte(`3`), &config{})
 	if err == nil || !strings.Contains(err.Error(), `config.json: text_config is 3, want an object`) {
-		t.Errorf("a part of the wrong type: %v", err)
+		t.Errorf("a part with the wrong type: %v", err)
 	}
 	err = Decode("config.json", []byte(`{"side": 0}`), &config{})
 	if adapters.KindOf(err) != adapters.Unsupported || !strings.HasPrefix(err.Error(), "config.json: size is 0") || !strings.Contains(err.Error(), "grow") {

@@ -9,20 +9,20 @@ import (
 	"github.com/gomlx/gomlx/ml/layers/attention"
 )
 
-// SplitHeads turns float[B, T, H·Dh] into float[B, H, T, Dh].
+// SplitHeads splits the heads: float[B, T, H·Dh] → float[B, H, T, Dh].
 func SplitHeads(x *Node, heads int) *Node {
 	d := x.Shape().Dimensions
 	return TransposeAllDims(Reshape(x, d[0], d[1], heads, d[2]/heads), 0, 2, 1, 3)
 }
 
-// MergeHeads turns float[B, H, T, Dh] into float[B, T, H·Dh].
+// MergeHeads merges the heads: float[B, H, T, Dh] → float[B, T, H·Dh].
 func MergeHeads(x *Node) *Node {
 	d := x.Shape().Dimensions
 	return Reshape(TransposeAllDims(x, 0, 2, 1, 3), d[0], d[2], d[1]*d[3])
 }
 
-// AttentionOptions modify [Attention]. The zero value is plain attention scaled
-// by 1/√Dh.
+// AttentionOptions are the options of [Attention]. The zero value is plain attention, scaled by
+// 1/√Dh.
 type AttentionOptions struct {
 	// Bias is added to the scores: float32, broadcastable to [B, H, Tq, Tk].
 	// Masks are biases too (−10000 or lower for a masked key).
@@ -32,14 +32,14 @@ type AttentionOptions struct {
 	// Cap, if not 0, soft-caps the scaled scores ([SoftCap]) before the bias is added
 	// (Gemma 2).
 	Cap float64
-	// Dropout is applied to the probabilities with keys from RNG; 0 or a nil
-	// RNG means none.
+	// Dropout is the rate of dropout on the probabilities, with random numbers from RNG. If it is 0
+	// or RNG is nil, there is no dropout.
 	Dropout float64
 	RNG     *RNG
 }
 
-// Attention returns softmax(q·kᵀ·scale + bias)·v over float[B, H, Tq, Dh] queries
-// and float[B, H, Tk, Dh] keys and values, the softmax in float32.
+// Attention returns softmax(q·kᵀ·scale + bias)·v for queries float[B, H, Tq, Dh], and keys and
+// values float[B, H, Tk, Dh]. The softmax is in float32.
 func Attention(q, k, v *Node, o AttentionOptions) *Node {
 	scale := o.Scale
 	if scale == 0 {
@@ -51,7 +51,7 @@ func Attention(q, k, v *Node, o AttentionOptions) *Node {
 	}
 	dtype := v.DType()
 	if !onXLA(q) {
-		// The Go backend errs in batches of small bfloat16 products.
+		// The Go backend gives wrong results for batches of small bfloat16 products.
 		q, k, v = toFloat32(q), toFloat32(k), toFloat32(v)
 	}
 	scores := SoftCap(toFloat32(product(MulScalar(q, scale), swap(k))), o.Cap)
@@ -63,7 +63,7 @@ func Attention(q, k, v *Node, o AttentionOptions) *Node {
 	return ConvertDType(product(ConvertDType(probs, v.DType()), v), dtype)
 }
 
-// SoftCap returns cap·tanh(x/cap), and x if cap is 0.
+// SoftCap returns cap·tanh(x/cap), or x if cap is 0.
 func SoftCap(x *Node, cap float64) *Node {
 	if cap == 0 {
 		return x
@@ -71,9 +71,9 @@ func SoftCap(x *Node, cap float64) *Node {
 	return MulScalar(Tanh(DivScalar(x, cap)), cap)
 }
 
-// fusable reports whether XLA's kernel computes this attention: on a GPU, in
-// half precision, without bias or dropout. It takes unequal lengths without a
-// check and errs.
+// fusable reports whether XLA's fused kernel can compute this attention: on a GPU, in half
+// precision, without bias or dropout, and with equal lengths. The kernel does not check the
+// lengths, and gives wrong results if they are unequal.
 func fusable(q, k *Node, o AttentionOptions) bool {
 	plain := o.Bias == nil && o.Cap == 0 && (o.RNG == nil || o.Dropout == 0)
 	equal := q.Shape().Dimensions[2] == k.Shape().Dimensions[2]
@@ -90,7 +90,7 @@ func fusable(q, k *Node, o AttentionOptions) bool {
 // out: ∂x = ∂z·yᵀ, ∂y = xᵀ·∂z. The contractions that differentiation builds as well are
 // unused and not computed.
 func product(x, y *Node) *Node {
-	var cotangent *Node // set by the output's gradient, which comes first
+	var cotangent *Node // set by the gradient of the output, which is computed first
 	tracedX := IdentityWithCustomGradient(x, func(x, _ *Node) *Node { return rowsByColumns(cotangent, swap(y)) })
 	tracedY := IdentityWithCustomGradient(y, func(y, _ *Node) *Node { return rowsByColumns(swap(x), cotangent) })
 	return IdentityWithCustomGradient(rowsByColumns(tracedX, tracedY), func(_, v *Node) *Node {
@@ -106,8 +106,8 @@ func rowsByColumns(x, y *Node) *Node {
 // swap transposes the matrices in the last two axes.
 func swap(x *Node) *Node { return TransposeAllDims(x, 0, 1, 3, 2) }
 
-// MaskBias turns a boolean mask (true is visible) into a bias: 0 for visible keys, masked for
-// the others.
+// MaskBias converts a boolean mask (true is visible) to a bias: 0 for visible keys, masked for the
+// others.
 func MaskBias(mask *Node, masked float64) *Node {
 	zero := Scalar(mask.Graph(), dtypes.Float32, 0.0)
 	return Where(mask, zero, Scalar(mask.Graph(), dtypes.Float32, masked))

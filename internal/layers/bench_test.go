@@ -12,9 +12,9 @@ import (
 	"github.com/modular-bridging/bridge/internal/backends"
 )
 
-// BenchmarkScores is q·kᵀ with both gradients at the kit's sizes: as this
-// package lays it out, and as automatic differentiation does from rows with
-// rows, the usual way to write it. Decision 0001.
+// BenchmarkScores measures q·kᵀ with both gradients at the kit's sizes: with the layout of this
+// package, and with the usual product of rows with rows and automatic differentiation. See
+// decision 0001.
 func BenchmarkScores(b *testing.B) {
 	ways := map[string]func(q, k *Node) *Node{
 		"ours": func(q, k *Node) *Node { return product(q, swap(k)) },

@@ -6,23 +6,22 @@ import (
 	. "github.com/gomlx/gomlx/core/graph"
 )
 
-// RNG is a source of random numbers inside one graph. Its state is an argument of the graph,
-// so that the same state gives the same numbers: a forward pass can be recomputed for its
-// gradient, and a resumed run repeats the step that it lost. A nil RNG turns dropout off.
+// RNG is a source of random numbers in a graph. Its state is an argument of the graph, and the same
+// state gives the same numbers. So a forward pass can be recomputed for its gradient, and a resumed
+// run repeats a lost step exactly. A nil RNG turns dropout off.
 type RNG struct{ state *Node }
 
-// NewRNG starts from a state as [graph.RNGStateFromSeed] makes it.
+// NewRNG returns an RNG with a state from [graph.RNGStateFromSeed].
 func NewRNG(state *Node) *RNG { return &RNG{state: state} }
 
-// Uniform draws float32 numbers from [0, 1).
+// Uniform returns random float32 numbers in [0, 1).
 func (r *RNG) Uniform(dims ...int) *Node {
 	var values *Node
 	r.state, values = RandomUniform(r.state, shapes.Make(dtypes.Float32, dims...))
 	return values
 }
 
-// Dropout zeroes elements with probability rate and scales the rest by
-// 1/(1−rate).
+// Dropout zeroes elements with probability rate, and scales the others by 1/(1−rate).
 func Dropout(x *Node, rate float64, rng *RNG) *Node {
 	if rng == nil || rate <= 0 {
 		return x

@@ -51,7 +51,7 @@ func TestActivationsOnKnownPoints(t *testing.T) {
 		want[alias] = want[name]
 	}
 	if len(want) != len(layers.Activations()) {
-		t.Errorf("%d activations are tested, there are %d", len(want), len(layers.Activations()))
+		t.Errorf("%d activations are tested, want all %d", len(want), len(layers.Activations()))
 	}
 	for name, w := range want {
 		got := MustExecOnce(backend(t), func(x *Node) *Node { return layers.Activation(name, x) }, x)
@@ -79,7 +79,7 @@ func TestLinearTransposedUsesGPT2Layout(t *testing.T) {
 	near(t, tensors.MustCopyFlatData[float32](got), []float32{13, 27, 41, 14, 28, 42}, 0)
 }
 
-// The Go backend's bfloat16 kernels err for some shapes on some processors.
+// The Go backend's bfloat16 kernels give wrong results for some shapes on some processors.
 func TestLinearInBFloat16IsNearFloat32(t *testing.T) {
 	b := backend(t)
 	for _, dims := range [][3]int{{20, 24, 24}, {34, 48, 24}, {34, 64, 64}, {130, 128, 512}} {

@@ -9,16 +9,16 @@ import (
 	"github.com/gomlx/gomlx/ml/nn"
 )
 
-// Linear returns x·Wᵀ + b for p's "weight" [out, in] and, if there is one,
-// "bias" [out]: float[..., in] → float[..., out].
+// Linear returns x·Wᵀ + b for p's "weight" [out, in] and its "bias" [out], if it has one:
+// float[..., in] → float[..., out].
 func Linear(p Params, x *Node) *Node { return LinearWith(x, p.Get("weight"), bias(p)) }
 
-// LinearTransposed is [Linear] for a "weight" that is kept as [in, out] (GPT-2).
+// LinearTransposed is [Linear] for a "weight" with the layout [in, out] (GPT-2).
 func LinearTransposed(p Params, x *Node) *Node {
 	return dense(x, p.Get("weight"), bias(p), compute.DenseLayoutInputOutputs)
 }
 
-// bias returns p's "bias", nil if it has none.
+// bias returns p's "bias", or nil if it has none.
 func bias(p Params) *Node {
 	if !p.Has("bias") {
 		return nil
@@ -26,8 +26,7 @@ func bias(p Params) *Node {
 	return p.Get("bias")
 }
 
-// LinearWith is [Linear] with the weight [out, in] and the bias [out] (or nil)
-// given as nodes.
+// LinearWith is [Linear] with nodes for the weight [out, in] and the bias [out], which may be nil.
 func LinearWith(x, weight, bias *Node) *Node {
 	out, in := weight.Shape().Dimensions[0], weight.Shape().Dimensions[1]
 	if rows := x.Shape().Size() / in; !onXLA(x) && rows >= fewRows && rows*in*out < smallProduct {
@@ -39,8 +38,8 @@ func LinearWith(x, weight, bias *Node) *Node {
 func dense(x, weight, bias *Node, layout compute.DenseLayout) *Node {
 	dtype := x.DType()
 	if dtype != dtypes.Float32 && !onXLA(x) {
-		// The Go backend's kernel for small bfloat16 products is wrong on
-		// processors without AVX-512, and it has none with a bias.
+		// The Go backend's kernel for small bfloat16 products gives wrong results on processors
+		// without AVX-512, and it has no kernel with a bias.
 		x, weight = toFloat32(x), toFloat32(weight)
 		if bias != nil {
 			bias = toFloat32(bias)
@@ -49,16 +48,16 @@ func dense(x, weight, bias *Node, layout compute.DenseLayout) *Node {
 	return ConvertDType(nn.Dense(x, weight, bias, layout), dtype)
 }
 
-// smallProduct is the number of multiplications below which the Go backend uses a slow kernel
-// for products of rows with rows, and is faster with a transposed weight: generation takes 20
-// to 34 % less time.
+// smallProduct is the number of multiplications below which the Go backend uses a slow kernel for
+// products of rows with rows. Such a product is faster with a transposed weight: generation takes
+// 20 to 34 % less time.
 const smallProduct = 4 << 20
 
-// fewRows is the number of rows from which transposing pays: it takes as long as 4 to 8 rows,
-// and one row of 768 × 3072 takes 17 times as long with it.
+// fewRows is the smallest number of rows for which transposing saves time. Transposing takes as
+// long as 4 to 8 rows; a single row with a weight of 768 × 3072 takes 17 times as long with it.
 const fewRows = 8
 
-// onXLA reports whether x's graph is for XLA and not for the Go backend.
+// onXLA reports whether x's graph is for XLA.
 func onXLA(x *Node) bool { return strings.HasPrefix(x.Graph().Backend().Name(), "xla") }
 
 // Embedding returns the rows of p's "weight" [V, D] at ids int32[...]:

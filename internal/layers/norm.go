@@ -6,20 +6,19 @@ import (
 	"github.com/gomlx/gomlx/ml/nn"
 )
 
-// LayerNorm normalises the last axis with p's "weight" and "bias", computed in
-// float32 whatever x holds.
+// LayerNorm normalizes the last axis with p's "weight" and "bias". It always computes in float32.
 func LayerNorm(p Params, x *Node, eps float64) *Node {
 	y := nn.LayerNorm(toFloat32(x), []int{-1}, eps, toFloat32(p.Get("weight")), toFloat32(p.Get("bias")), nil)
 	return ConvertDType(y, x.DType())
 }
 
-// RMSNorm divides by the root mean square of the last axis and scales by p's
-// "weight", without mean and bias (T5, Llama), computed in float32.
+// RMSNorm divides by the root mean square of the last axis and scales by p's "weight", without mean
+// and bias (T5, Llama). It always computes in float32.
 func RMSNorm(p Params, x *Node, eps float64) *Node {
 	return rmsNorm(toFloat32(p.Get("weight")), x, eps)
 }
 
-// RMSNormPlusOne is [RMSNorm] scaled by 1 + p's "weight" (Gemma).
+// RMSNormPlusOne is [RMSNorm] with the scale 1 + p's "weight" (Gemma).
 func RMSNormPlusOne(p Params, x *Node, eps float64) *Node {
 	return rmsNorm(AddScalar(toFloat32(p.Get("weight")), 1), x, eps)
 }
@@ -31,7 +30,7 @@ func rmsNorm(scale, x *Node, eps float64) *Node {
 	return ConvertDType(Mul(y, ExpandLeftToRank(scale, y.Rank())), x.DType())
 }
 
-// toFloat32 leaves float32 as it is.
+// toFloat32 converts x to float32.
 func toFloat32(x *Node) *Node {
 	if x.DType() == dtypes.Float32 {
 		return x

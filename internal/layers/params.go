@@ -8,8 +8,8 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// Params gives a graph the weights of a store by their checkpoint names. A
-// weight "a.b.weight" is the store's variable "/a.b.weight".
+// Params gives a graph access to the weights of a store by their checkpoint names. The weight
+// "a.b.weight" is the store's variable "/a.b.weight".
 type Params struct {
 	store  *model.Store
 	g      *Graph
@@ -25,23 +25,23 @@ func NewParams(store *model.Store, g *Graph) Params {
 // VariablePath returns the path of a weight's variable in the store, by its checkpoint name.
 func VariablePath(name string) string { return "/" + name }
 
-// WithDType returns p with every weight converted to dtype in the graph, so
-// that float32 variables can be computed with in bfloat16.
+// WithDType returns p with every weight converted to dtype in the graph. With it, a graph can
+// compute in bfloat16 with float32 variables.
 func (p Params) WithDType(dtype dtypes.DType) Params {
 	p.dtype = dtype
 	return p
 }
 
-// At returns p with a prefix that goes before every name, joined by a dot.
+// At returns p with a prefix for every name, joined with a dot.
 func (p Params) At(name string) Params {
 	p.prefix += name + "."
 	return p
 }
 
-// Graph returns the graph that the weights are used in.
+// Graph returns the graph that uses the weights.
 func (p Params) Graph() *Graph { return p.g }
 
-// Has reports whether the store holds the named weight.
+// Has reports whether the store has the named weight.
 func (p Params) Has(name string) bool {
 	return p.store.GetVariable(VariablePath(p.prefix+name)) != nil
 }

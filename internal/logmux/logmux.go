@@ -1,5 +1,5 @@
-// Package logmux fans log records out to a changing set of handlers. It knows nothing
-// of bridge: what is logged, and where to, is the caller's.
+// Package logmux passes log records to a changing set of handlers. It has no knowledge of bridge:
+// the caller decides what is logged, and where.
 package logmux
 
 import (
@@ -10,18 +10,18 @@ import (
 	"sync"
 )
 
-// Handler is a [slog.Handler] that fans records out to a changing set of handlers. A
-// plugin keeps the logger that it was started with; adding a run's log file redirects
-// that plugin's output there for the duration of the run. A Handler may be used from
-// several goroutines. A handler in the set must not log itself.
+// Handler is a [slog.Handler] that passes records to a changing set of handlers. For example, a
+// plugin keeps the logger that it was started with; adding a run's log file sends the plugin's
+// output also there, for the duration of the run. A Handler is safe for concurrent use. A handler
+// in the set must not log itself.
 type Handler struct {
 	set   *handlerSet
-	steps []func(slog.Handler) slog.Handler // what WithAttrs and WithGroup added, in order
+	steps []func(slog.Handler) slog.Handler // calls of WithAttrs and WithGroup, in order
 }
 
 var _ slog.Handler = (*Handler)(nil)
 
-// handlerSet is shared by a handler and those derived from it.
+// handlerSet is the set that a handler and its derived handlers share.
 type handlerSet struct {
 	mu       sync.RWMutex
 	handlers []*slog.Handler
@@ -32,8 +32,8 @@ func New(first slog.Handler) *Handler {
 	return &Handler{set: &handlerSet{handlers: []*slog.Handler{&first}}}
 }
 
-// Add passes records to another handler too, until remove is called. After that the
-// handler is no longer in use.
+// Add also passes records to other, until remove is called. After remove returns, other is not used
+// any more.
 func (h *Handler) Add(other slog.Handler) (remove func()) {
 	h.set.mu.Lock()
 	defer h.set.mu.Unlock()

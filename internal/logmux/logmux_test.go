@@ -11,7 +11,7 @@ import (
 	"testing/slogtest"
 )
 
-// withoutTime leaves the time out, so that a test can compare whole lines.
+// withoutTime removes the time, so that tests can compare whole lines.
 func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey {
 		return slog.Attr{}
@@ -24,7 +24,7 @@ func textHandler(level slog.Level) (slog.Handler, *bytes.Buffer) {
 	return slog.NewTextHandler(&b, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime}), &b
 }
 
-func TestHandlerKeepsTheContractOfSlog(t *testing.T) {
+func TestHandlerFollowsSlogsContract(t *testing.T) {
 	var b bytes.Buffer
 	s := New(slog.NewTextHandler(io.Discard, nil))
 	s.Add(slog.NewJSONHandler(&b, nil))
@@ -44,9 +44,9 @@ func TestHandlerKeepsTheContractOfSlog(t *testing.T) {
 	}
 }
 
-// A logger that was made before a handler came writes to it, with the attributes of the
-// logger, and stops once the handler is gone.
-func TestHandlersComeAndGo(t *testing.T) {
+// A logger that was derived before a handler was added writes to that handler, with the logger's
+// attributes, until the handler is removed.
+func TestAddAndRemoveHandlers(t *testing.T) {
 	terminal, shown := textHandler(slog.LevelInfo)
 	file, kept := textHandler(slog.LevelDebug)
 	s := New(terminal)
@@ -58,18 +58,18 @@ func TestHandlersComeAndGo(t *testing.T) {
 	remove()
 	log.Info("after")
 	if log.Enabled(t.Context(), slog.LevelDebug) {
-		t.Error("debug is enabled, although no handler takes it")
+		t.Error("debug is enabled although no handler enables it")
 	}
 	const with = " plugin=opt rpc.name=Loss"
 	if got, want := kept.String(), "level=DEBUG msg=during"+with+" rpc.n=1\nlevel=INFO msg=\"also during\""+with+"\n"; got != want {
-		t.Errorf("the handler that came holds\n%swant\n%s", got, want)
+		t.Errorf("the added handler has\n%swant\n%s", got, want)
 	}
 	if got, want := shown.String(), "level=INFO msg=before"+with+"\nlevel=INFO msg=\"also during\""+with+"\nlevel=INFO msg=after"+with+"\n"; got != want {
-		t.Errorf("the handler that stayed holds\n%swant\n%s", got, want)
+		t.Errorf("the first handler has\n%swant\n%s", got, want)
 	}
 }
 
-// closing fails the test when it is written to after it was closed.
+// closing is a writer that fails the test if it is written to after it was closed.
 type closing struct {
 	t      *testing.T
 	mu     sync.Mutex
@@ -80,7 +80,7 @@ func (c *closing) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		c.t.Error("written to after its removal")
+		c.t.Error("the handler was used after its removal")
 	}
 	return len(p), nil
 }

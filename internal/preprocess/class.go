@@ -42,8 +42,8 @@ func classes() map[string]processor {
 	return map[string]processor{CLIP: cropped, BiT: cropped, BLIP: blip, SigLIP: siglip, ViT: vit}
 }
 
-// classOf returns the class that a file names, without suffixes of its variants, or fallback
-// if it names none.
+// classOf returns the class named in a file, without suffixes of its variants, or fallback if the
+// file names none.
 func classOf(name, old, fallback string) (processor, error) {
 	for _, n := range []string{name, old, fallback} {
 		if n == "" {
@@ -56,11 +56,11 @@ func classOf(name, old, fallback string) (processor, error) {
 		}
 		err := adapters.Errorf(adapters.Unsupported, "image_processor_type is %q, want one of %s", n, strings.Join(names(), ", "))
 		if plain == "Siglip2ImageProcessor" {
-			return processor{}, err.WithRemedy("this is NaFlex, whose pictures keep their shape: use a SigLIP 2 checkpoint of fixed resolution")
+			return processor{}, err.WithRemedy("this is NaFlex, whose pictures keep their shape: use a SigLIP 2 checkpoint with a fixed resolution")
 		}
 		return processor{}, err
 	}
-	return processor{}, adapters.Errorf(adapters.Internal, "no image processor is named")
+	return processor{}, adapters.Errorf(adapters.Internal, "the caller named no image processor")
 }
 
 func names() []string {

@@ -13,7 +13,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/jsonfile"
 )
 
-// Default returns the defaults of a class of image processor, for pictures of side pixels.
+// Default returns the defaults of an image processor class, for square pictures with sides of side
+// pixels.
 func Default(class string, side int) (adapters.ImageSpec, error) {
 	p, err := classOf(class, "", "")
 	if err != nil {
@@ -23,8 +24,8 @@ func Default(class string, side int) (adapters.ImageSpec, error) {
 	return WithSize(spec, adapters.Size{Width: side, Height: side}), err
 }
 
-// Read returns how the pictures for the checkpoint in dir are prepared: fallback if the folder
-// has no processor file, class's defaults if the file names no class.
+// Read returns how to prepare pictures for the checkpoint in dir. It returns fallback if the folder
+// has no processor file. If the file names no class, it uses the defaults of class.
 func Read(dir, class string, fallback adapters.ImageSpec) (adapters.ImageSpec, error) {
 	path, key, data, err := find(dir)
 	if err != nil || data == nil {
@@ -51,8 +52,8 @@ func Read(dir, class string, fallback adapters.ImageSpec) (adapters.ImageSpec, e
 	return spec, nil
 }
 
-// find returns the file that describes the processor, the key in it and its text, nil if there
-// is none. As in transformers, the nested form takes precedence.
+// find returns the file that describes the processor, the key in it, and its text. The text is nil
+// if no file describes a processor. The nested form takes precedence, like in transformers.
 func find(dir string) (path, key string, data []byte, err error) {
 	path = filepath.Join(dir, "processor_config.json")
 	if data, err = readFile(path); err != nil {
@@ -85,7 +86,7 @@ func readFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// inFile adds the file's path to an error and keeps its kind and remedy.
+// inFile adds the path of the file to an error, and keeps its kind and remedy.
 func inFile(path string, err error) error {
 	var e *adapters.Error
 	if !errors.As(err, &e) {
@@ -96,8 +97,8 @@ func inFile(path string, err error) error {
 	return &c
 }
 
-// WithSize returns spec for pictures of another size; zero means its own. The shortest
-// edge before a crop scales with the crop.
+// WithSize returns spec for another picture size. If size is zero, it returns spec unchanged. The
+// shortest edge before a crop is scaled in proportion to the crop.
 func WithSize(spec adapters.ImageSpec, size adapters.Size) adapters.ImageSpec {
 	if size == (adapters.Size{}) || size == spec.Size() {
 		return spec

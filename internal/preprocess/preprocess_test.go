@@ -13,7 +13,7 @@ func clipMean() (mean, std [3]float32) {
 	return [3]float32{0.48145466, 0.4578275, 0.40821073}, [3]float32{0.26862954, 0.26130258, 0.27577711}
 }
 
-// spec returns one with CLIP's mean and standard deviation.
+// spec returns a spec with CLIP's mean and standard deviation.
 func spec(w, h int, filter, mode string, edge int) adapters.ImageSpec {
 	s := adapters.ImageSpec{Width: w, Height: h, Resample: filter, Mode: mode, ShortestEdge: edge}
 	s.Mean, s.Std = clipMean()
@@ -81,8 +81,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// The nested form goes first where both files are there.
-func TestTheNestedFileGoesFirst(t *testing.T) {
+// If both files exist, the nested form takes precedence.
+func TestNestedFormTakesPrecedence(t *testing.T) {
 	dir := folder(t, plainFile, `{"size": {"height": 16, "width": 16}, "do_center_crop": false}`)
 	nested := `{"image_processor": {"size": {"height": 32, "width": 32}, "do_center_crop": false}}`
 	if err := os.WriteFile(filepath.Join(dir, "processor_config.json"), []byte(nested), 0o644); err != nil {
@@ -94,8 +94,8 @@ func TestTheNestedFileGoesFirst(t *testing.T) {
 	}
 }
 
-// What the encoder is given is (pixel·factor − mean)/std whatever the factor.
-func TestOtherScalesMoveIntoMeanAndDeviation(t *testing.T) {
+// For every factor, the encoder's input is (pixel·factor − mean)/std.
+func TestRescaleFactorIsFoldedIntoMeanAndStd(t *testing.T) {
 	for _, c := range []struct {
 		text              string
 		factor, mean, std float64
@@ -119,13 +119,13 @@ func TestOtherScalesMoveIntoMeanAndDeviation(t *testing.T) {
 	}
 }
 
-func TestAnotherSizeKeepsTheRest(t *testing.T) {
+func TestWithSizeKeepsOtherValues(t *testing.T) {
 	dino := spec(224, 224, "bicubic", "shortest-edge-crop", 256)
 	if got := WithSize(dino, adapters.Size{Width: 448, Height: 448}); got != spec(448, 448, "bicubic", "shortest-edge-crop", 512) {
 		t.Errorf("DINOv2's at 448: %+v", got)
 	}
 	if got := WithSize(dino, adapters.Size{}); got != dino {
-		t.Errorf("no size asked for: %+v", got)
+		t.Errorf("with size zero: %+v", got)
 	}
 	clip := spec(224, 224, "bicubic", "shortest-edge-crop", 0)
 	if got := WithSize(clip, adapters.Size{Width: 336, Height: 336}); got != spec(336, 336, "bicubic", "shortest-edge-crop", 0) {
@@ -133,7 +133,7 @@ func TestAnotherSizeKeepsTheRest(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefused(t *testing.T) {
+func TestReadErrors(t *testing.T) {
 	for _, c := range []struct {
 		text string
 		kind adapters.Kind
@@ -145,7 +145,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{`{"do_resize": false}`, adapters.Unsupported, "do_resize is false"},
 		{`{"do_pad": true}`, adapters.Unsupported, "do_pad is true"},
 		{`{"resample": 1}`, adapters.Unsupported, "resample is 1"},
-		{`{"crop_size": 256}`, adapters.Unsupported, "the shortest edge is resized to 224 pixels, of which 256 by 256"},
+		{`{"crop_size": 256}`, adapters.Unsupported, "the shortest edge is resized to 224 pixels, and then 256 by 256"},
 		{`{"size": {"height": 256, "width": 256}}`, adapters.Unsupported, "squashed to 256 by 256 pixels and then cut to 224 by 224"},
 		{`{"size": {"shortest_edge": 224, "longest_edge": 448}}`, adapters.Unsupported, "want one size for all"},
 		{`{"size": {"max_height": 224, "max_width": 448}}`, adapters.Unsupported, "want one size for all"},

@@ -8,7 +8,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// processor holds the keys of a processor's file that change pictures.
+// processor is the content of a processor's file: the keys that change pictures.
 type processor struct {
 	Resize     bool     `json:"do_resize"`
 	CenterCrop bool     `json:"do_center_crop"`
@@ -22,10 +22,10 @@ type processor struct {
 	Mean       channels `json:"image_mean"`
 	Std        channels `json:"image_std"`
 
-	squareInt bool // a size that is one number is that of a square, not of the shortest edge
+	squareInt bool // a single number as size is the side of a square, not the shortest edge
 }
 
-// spec returns what the processor does, or an error if the host cannot do it.
+// spec returns the processing of pictures, or an error if bridge does not support it.
 func (p processor) spec() (adapters.ImageSpec, error) {
 	spec := adapters.ImageSpec{Resample: map[int]string{nearest: adapters.Nearest, bilinear: adapters.Bilinear, bicubic: adapters.Bicubic}[p.Resample]}
 	switch {
@@ -57,7 +57,7 @@ func (p processor) shape(spec *adapters.ImageSpec) error {
 	case !p.CenterCrop:
 		return unsupported("pictures are resized by their shortest edge but not cropped, want one size for all")
 	case size.Shortest < max(cut.Width, cut.Height):
-		return unsupported("the shortest edge is resized to %d pixels, of which %d by %d are cut out; want no more than there is",
+		return unsupported("the shortest edge is resized to %d pixels, and then %d by %d pixels are cut out; want a crop that is not larger",
 			size.Shortest, cut.Width, cut.Height)
 	default:
 		spec.Mode, spec.Width, spec.Height = adapters.ShortestEdgeCrop, cut.Width, cut.Height
@@ -71,8 +71,8 @@ func (p processor) shape(spec *adapters.ImageSpec) error {
 	return nil
 }
 
-// scale sets mean and standard deviation so that (pixel/255 − mean)/std is what
-// the processor gives: another factor than 1/255 moves into them.
+// scale sets mean and standard deviation so that (pixel/255 − mean)/std is the processor's result.
+// They absorb a factor other than 1/255.
 func (p processor) scale(spec *adapters.ImageSpec) error {
 	mean, std := p.Mean, p.Std
 	if !p.Normalize {
@@ -101,13 +101,13 @@ func unsupported(format string, args ...any) error {
 	return adapters.Errorf(adapters.Unsupported, format, args...)
 }
 
-// extent is a size as a file gives it: a number, a pair (height, width) or an
-// object. A number is in Number until it is resolved.
+// extent is a size in a file: a number, a pair (height, width) or an object. A number is in Number
+// until it is resolved.
 type extent struct {
 	Height   int
 	Width    int
 	Shortest int
-	Longest  int // or another bound that makes sizes differ
+	Longest  int // or another limit with which sizes differ
 	Number   int
 }
 
@@ -138,7 +138,7 @@ func (e *extent) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, &e.Number)
 }
 
-// resolved turns a number into what it stands for.
+// resolved replaces a number with the side of a square or with the shortest edge.
 func (e extent) resolved(square bool) extent {
 	switch {
 	case e.Number == 0:
@@ -149,10 +149,10 @@ func (e extent) resolved(square bool) extent {
 	return extent{Shortest: e.Number}
 }
 
-// channels is a number for each of red, green and blue.
+// channels has a number for each of red, green and blue.
 type channels [3]float64
 
-// UnmarshalJSON reads three numbers, or one for all; null leaves the default.
+// UnmarshalJSON reads three numbers, or one number for all channels; null leaves the default.
 func (c *channels) UnmarshalJSON(data []byte) error {
 	data = bytes.TrimSpace(data)
 	if bytes.Equal(data, []byte("null")) {

@@ -1,4 +1,4 @@
-// Package printable makes texts of strangers fit for a terminal.
+// Package printable escapes untrusted text for a terminal.
 package printable
 
 import (
@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// Text shows what a terminal would obey, or what is no text, as Go quotes it.
-// Lines and tabs stay.
+// Text escapes control characters and invalid UTF-8 in Go's syntax. It does not change newlines and
+// tabs.
 func Text(s string) string {
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {

@@ -11,7 +11,7 @@ func TestText(t *testing.T) {
 		`a\x1b`:           `a\x1b`,
 	} {
 		if got := Text(text); got != want || Text(got) != got {
-			t.Errorf("%q is shown as %q, want %q, and the same again", text, got, want)
+			t.Errorf("Text(%q) = %q, want %q, and the same again", text, got, want)
 		}
 	}
 }

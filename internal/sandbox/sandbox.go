@@ -1,14 +1,13 @@
-// Package sandbox confines a process to some files and to no network, with what
-// Linux gives every user: Landlock for files, signals and the abstract sockets of
-// others, a seccomp filter for sockets.
+// Package sandbox confines a process to some files and to no network. It uses mechanisms that
+// Linux gives every user: Landlock for files, signals and other processes' abstract sockets, and
+// a seccomp filter for sockets.
 //
-// A process can only confine itself. So the process that is started is this
-// program again: [Policy.Confine] changes a command so, and the program's main
-// function calls [Enter] first of all, which confines the process and becomes the
-// program that was meant.
+// A process can only confine itself. Therefore [Policy.Confine] changes a command so that it
+// starts this program again. The program's main function first calls [Enter], which confines the
+// process and then executes the original program.
 //
-// There is no halfway: where the kernel cannot do all of it, [Supported] says so,
-// and nothing is started.
+// The package never confines a process partly: if the kernel lacks a mechanism, [Supported]
+// returns an error, and nothing is started.
 package sandbox
 
 import (
@@ -18,25 +17,25 @@ import (
 	"os/exec"
 )
 
-// Policy is what a confined process may use beside its open files. What is not
-// there is left out.
+// Policy lists the files that a confined process may use, in addition to its open files. Paths
+// that do not exist are ignored.
 type Policy struct {
 	Read  []string `json:"read"`  // files and folders that it may read and execute
-	Write []string `json:"write"` // files and folders that it may change too
+	Write []string `json:"write"` // files and folders that it may also change
 }
 
-// marker is the name under which this program confines itself.
+// marker is the first argument of this program when it is started to confine itself.
 const marker = "bridge-sandbox"
 
-// Confine makes a command that has not been started yet start confined. Its path
-// may be one below /proc/self/fd that cmd.ExtraFiles opens.
+// Confine changes a command, which must not be started yet, to start confined. The command's
+// path may be a path in /proc/self/fd that refers to one of cmd.ExtraFiles.
 func (p Policy) Confine(cmd *exec.Cmd) error {
 	if err := Supported(); err != nil {
 		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find this program to start the sandbox: %w", err)
+		return fmt.Errorf("find the path of this program, to start the sandbox: %w", err)
 	}
 	policy, err := json.Marshal(p)
 	if err != nil {
@@ -47,14 +46,14 @@ func (p Policy) Confine(cmd *exec.Cmd) error {
 	return nil
 }
 
-// Enter returns at once unless [Policy.Confine] started this process: then it does
-// not return. It belongs at the beginning of main.
+// Enter must be called at the beginning of main. It returns at once, unless the process was
+// started by a command that [Policy.Confine] changed. In that process it does not return.
 func Enter() {
 	if len(os.Args) < 4 || os.Args[0] != marker {
 		return
 	}
 	err := enter(os.Args[1], os.Args[2], os.Args[3:])
-	fmt.Fprintf(os.Stderr, "the sandbox cannot be entered: %v\n", err)
+	fmt.Fprintf(os.Stderr, "cannot enter the sandbox: %v\n", err)
 	os.Exit(126)
 }
 
@@ -63,12 +62,12 @@ func enter(text, program string, args []string) error {
 	if err := json.Unmarshal([]byte(text), &policy); err != nil {
 		return err
 	}
-	return policy.become(program, args)
+	return policy.confineAndExec(program, args)
 }
 
-// System returns what programs need of the system: its programs and libraries,
-// and what describes the machine and the time. It has no user's files, and of /etc
-// only what the C library reads.
+// System returns the files of the system that programs need: programs and libraries, and files
+// that describe the machine and the time. It includes no files of users, and from /etc only the
+// files that the C library reads.
 func System() []string {
 	return []string{
 		"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/usr", "/opt", "/nix/store", "/proc", "/sys",

@@ -16,28 +16,31 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// leastLandlock is the first version of Landlock that covers truncating files, of
-// Linux 6.2: without that, files elsewhere could be emptied.
+// leastLandlock is the first version of Landlock that covers truncating files (Linux 6.2).
+// Without it, a confined process could empty files that it may not write.
 const leastLandlock = 3
 
-// Supported returns nil if this kernel can confine a process, else what it lacks.
+// Supported returns nil if this kernel can confine a process. Otherwise the error names what the
+// kernel lacks.
 func Supported() error {
-	remedy := `set sandbox = "none" if you trust the plugin, or use Linux 6.2 or newer with Landlock started (in /sys/kernel/security/lsm)`
+	remedy := `set sandbox = "none" if you trust the plugin, or use Linux 6.2 or newer with Landlock enabled (see /sys/kernel/security/lsm)`
 	version, err := kernel.LandlockGetABIVersion()
 	if err != nil {
-		return adapters.Errorf(adapters.Unsupported, "this kernel has no Landlock, which the sandbox needs: %w", err).WithRemedy("%s", remedy)
+		return adapters.Errorf(adapters.Unsupported, "the sandbox needs Landlock, which this kernel does not have: %w", err).WithRemedy("%s", remedy)
 	}
 	if version < leastLandlock {
-		return adapters.Errorf(adapters.Unsupported, "this kernel has Landlock %d, the sandbox needs %d", version, leastLandlock).WithRemedy("%s", remedy)
+		return adapters.Errorf(adapters.Unsupported, "the sandbox needs Landlock %d, this kernel has %d", leastLandlock, version).WithRemedy("%s", remedy)
 	}
 	action := uint32(unix.SECCOMP_RET_ERRNO)
 	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action))); errno != 0 {
-		return adapters.Errorf(adapters.Unsupported, "this kernel has no seccomp filters, which the sandbox needs: %w", errno).WithRemedy("%s", remedy)
+		return adapters.Errorf(adapters.Unsupported, "the sandbox needs seccomp filters, which this kernel does not have: %w", errno).
+			WithRemedy("%s", remedy)
 	}
 	return nil
 }
 
-// Devices returns those that a model may compute with, and the harmless ones.
+// Devices returns the devices that a model may compute on, and harmless devices such as
+// /dev/null.
 func Devices() []string {
 	devices := []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"}
 	for _, pattern := range []string{"/dev/nvidia*", "/dev/nvidia-caps/*", "/dev/dri/*", "/dev/kfd", "/dev/accel*"} {
@@ -49,9 +52,9 @@ func Devices() []string {
 	return devices
 }
 
-// become confines this process and executes a program in its place.
-func (p Policy) become(program string, args []string) error {
-	runtime.LockOSThread() // what follows holds for the thread that executes
+// confineAndExec confines this process and executes a program in it. It returns only on an error.
+func (p Policy) confineAndExec(program string, args []string) error {
+	runtime.LockOSThread() // the restrictions apply to the thread that executes the program
 	if err := dropCapabilities(); err != nil {
 		return err
 	}
@@ -64,13 +67,13 @@ func (p Policy) become(program string, args []string) error {
 	return &os.PathError{Op: "exec", Path: args[0], Err: syscall.Exec(program, args, os.Environ())}
 }
 
-// dropCapabilities gives up what root could do beside opening files.
+// dropCapabilities drops the capabilities of root.
 func dropCapabilities() error {
 	for c := uintptr(0); ; c++ {
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err == unix.EINVAL {
-			break // there are no more
+			break // all are dropped
 		} else if err == unix.EPERM {
-			break // this process has none to give up
+			break // this process has no capabilities to drop
 		} else if err != nil {
 			return os.NewSyscallError("prctl(PR_CAPBSET_DROP)", err)
 		}
@@ -80,14 +83,14 @@ func dropCapabilities() error {
 	return os.NewSyscallError("capset", unix.Capset(&header, &none[0]))
 }
 
-// configs are what the versions of Landlock can do, from the least on.
+// configs returns the restrictions of each version of Landlock, from leastLandlock on.
 func configs() []landlock.Config {
 	return []landlock.Config{landlock.V3, landlock.V4, landlock.V5, landlock.V6, landlock.V7, landlock.V8}
 }
 
-// restrictFiles leaves the process the policy's files. It uses all that the kernel
-// can restrict: from Landlock 4 on TCP, from 5 on the controls of devices, from 6
-// on signals and abstract sockets.
+// restrictFiles restricts the process to the policy's files. It also applies the other
+// restrictions of the kernel's Landlock version: TCP from version 4, device ioctls from
+// version 5, signals and abstract sockets from version 6.
 func (p Policy) restrictFiles() error {
 	version, err := kernel.LandlockGetABIVersion()
 	if err != nil {
@@ -108,6 +111,7 @@ func (p Policy) restrictFiles() error {
 	return config.Restrict(rules...)
 }
 
+// rule returns the rule for a folder or for a file.
 func rule(path string, folder, file func(...string) landlock.FSRule) landlock.FSRule {
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		folder = file

@@ -23,14 +23,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attempt is the variable that makes this binary the program in the sandbox: what
-// it shall try.
+// attempt is the variable that makes this binary the program in the sandbox. Its value is the
+// operation to try.
 const attempt = "BRIDGE_TEST_ATTEMPT"
 
 func TestMain(m *testing.M) {
 	Enter()
-	if what := os.Getenv(attempt); what != "" {
-		if err := try(strings.Split(what, " ")); err != nil {
+	if operation := os.Getenv(attempt); operation != "" {
+		if err := try(strings.Split(operation, " ")); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// try does one thing that a sandbox may forbid.
+// try performs an operation that a sandbox may forbid.
 func try(what []string) error {
 	switch what[0] {
 	case "read":
@@ -85,7 +85,7 @@ func try(what []string) error {
 	return dial(what)
 }
 
-// dial makes a socket and connects or sends.
+// dial creates a socket and connects it if a path is given.
 func dial(what []string) error {
 	kinds := map[string][3]int{
 		"tcp": {unix.AF_INET, unix.SOCK_STREAM, 0}, "mptcp": {unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP},
@@ -101,7 +101,7 @@ func dial(what []string) error {
 	return unix.Connect(fd, &unix.SockaddrUnix{Name: what[1]})
 }
 
-// run tries something under a policy, or without one.
+// run tries an operation in a new process, under a policy if p is not nil.
 func run(t *testing.T, p *Policy, what string, files ...*os.File) (ok bool, output string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -127,11 +127,11 @@ func run(t *testing.T, p *Policy, what string, files ...*os.File) (ok bool, outp
 func supported(t *testing.T) {
 	t.Helper()
 	if err := Supported(); err != nil {
-		testenv.Lacking(t, "a kernel that can confine", err)
+		testenv.Lacking(t, "a kernel with sandbox support", err)
 	}
 }
 
-func TestWhatIsAllowedAndWhatIsNot(t *testing.T) {
+func TestAllowedAndForbiddenOperations(t *testing.T) {
 	supported(t)
 	dir := t.TempDir()
 	for _, d := range []string{"read", "write", "other"} {
@@ -172,23 +172,22 @@ func TestWhatIsAllowedAndWhatIsNot(t *testing.T) {
 	}
 }
 
-func TestOthersAreNotSignalled(t *testing.T) {
+func TestOtherProcessesCannotBeSignalled(t *testing.T) {
 	supported(t)
 	if version, err := kernel.LandlockGetABIVersion(); err != nil || version < 6 {
-		t.Skipf("Landlock %d, %v: signals are covered from 6 on", version, err)
+		t.Skipf("Landlock %d, %v: signals are covered from version 6", version, err)
 	}
 	self, _ := os.Executable()
 	me := strconv.Itoa(os.Getpid())
 	if ok, _ := run(t, &Policy{Read: append(System(), self)}, "kill "+me); ok {
-		t.Error("the process outside can be signalled")
+		t.Error("a confined process can signal a process outside")
 	}
 	if ok, out := run(t, nil, "kill "+me); !ok {
-		t.Errorf("nor can it without a sandbox: %s", out)
+		t.Errorf("without a sandbox it cannot either: %s", out)
 	}
 }
 
-// What the test above finds forbidden works without a sandbox, where this machine
-// has it at all.
+// The operations that the tests above find forbidden work without a sandbox.
 func TestWithoutASandbox(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -216,10 +215,10 @@ func TestOpenFilesAreKept(t *testing.T) {
 	self, _ := os.Executable()
 	policy := &Policy{Read: append(System(), self)}
 	if ok, out := run(t, policy, "inherited", f); !ok {
-		t.Errorf("an inherited file: %s", out)
+		t.Errorf("reading an inherited file: %s", out)
 	}
 	if ok, _ := run(t, policy, "read "+path, f); ok {
-		t.Error("the file could be opened again")
+		t.Error("the confined process could open the file again")
 	}
 }
 
@@ -238,9 +237,9 @@ func TestRootIsConfinedToo(t *testing.T) {
 	}
 }
 
-// A program of 32 bits makes its system calls by other numbers: it must not get
-// round the filter.
-func TestOtherConventions(t *testing.T) {
+// The system calls of a 32-bit program have other numbers. It must not be able to bypass the
+// filter.
+func TestSystemCallsOfOtherABIs(t *testing.T) {
 	supported(t)
 	if runtime.GOARCH != "amd64" {
 		t.Skip("amd64 only")
@@ -250,7 +249,7 @@ func TestOtherConventions(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command(path).CombinedOutput(); err != nil {
-		t.Skipf("this kernel does not run programs of 32 bits: %v %s", err, out)
+		t.Skipf("this kernel does not run 32-bit programs: %v %s", err, out)
 	}
 	cmd := exec.Command(path)
 	if err := (Policy{Read: append(System(), filepath.Dir(path))}).Confine(cmd); err != nil {
@@ -262,8 +261,8 @@ func TestOtherConventions(t *testing.T) {
 	}
 }
 
-// program32 is an ELF file for i386 that makes a socket of AF_INET and exits, with
-// status 0 if it got one.
+// program32 returns an ELF file for i386 that creates an AF_INET socket. It exits with status 0
+// if it got the socket.
 func program32() []byte {
 	code := []byte{
 		0xb8, 0x67, 0x01, 0, 0, // mov eax, 359 (socket)
@@ -284,13 +283,13 @@ func program32() []byte {
 		uint16(2), uint16(3), uint32(1), uint32(base + headers), uint32(52), uint32(0), uint32(0), uint16(52), uint16(32), uint16(1), uint16(0), uint16(0), uint16(0),
 		uint32(1), uint32(0), uint32(base), uint32(base), size, size, uint32(5), uint32(0x1000),
 	} {
-		_ = binary.Write(&b, binary.LittleEndian, v) // a buffer takes all
+		_ = binary.Write(&b, binary.LittleEndian, v) // writing to a buffer does not fail
 	}
 	b.Write(code)
 	return b.Bytes()
 }
 
-func TestEnterSaysWhatIsWrong(t *testing.T) {
+func TestEnterPrintsItsError(t *testing.T) {
 	supported(t)
 	self, _ := os.Executable()
 	for _, c := range []struct {
@@ -298,7 +297,7 @@ func TestEnterSaysWhatIsWrong(t *testing.T) {
 		want string
 	}{
 		{[]string{marker, "{", "/bin/true", "true"}, "unexpected end"},
-		{[]string{marker, "{}", "/not/there", "there"}, "the sandbox cannot be entered: exec there: no such file"},
+		{[]string{marker, "{}", "/not/there", "there"}, "cannot enter the sandbox: exec there: no such file"},
 	} {
 		cmd := &exec.Cmd{Path: self, Args: c.args}
 		out, err := cmd.CombinedOutput()

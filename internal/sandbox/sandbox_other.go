@@ -8,13 +8,13 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Supported says why this system has no sandbox.
+// Supported returns an error, because this system has no sandbox.
 func Supported() error {
-	return adapters.Errorf(adapters.Unsupported, "there is no sandbox on %s/%s", runtime.GOOS, runtime.GOARCH).
+	return adapters.Errorf(adapters.Unsupported, "%s/%s has no sandbox", runtime.GOOS, runtime.GOARCH).
 		WithRemedy(`set sandbox = "none" if you trust the plugin, or use Linux on amd64 or arm64`)
 }
 
 // Devices returns nothing.
 func Devices() []string { return nil }
 
-func (p Policy) become(string, []string) error { return Supported() }
+func (p Policy) confineAndExec(string, []string) error { return Supported() }

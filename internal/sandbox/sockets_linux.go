@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where struct seccomp_data has what the filter reads: of an argument, which has
-// 8 bytes, the lower half (little-endian) is all that the kernel takes for an int.
+// Offsets in struct seccomp_data that the filter reads. An argument has 8 bytes. For an int, the
+// kernel uses only the lower half (little-endian), so the filter reads only that.
 const (
 	callNumber   = 0
 	architecture = 4
@@ -21,23 +21,22 @@ const (
 	argument1    = 24
 )
 
-// x32 begins the numbers of amd64's other calling convention.
+// x32 is the first system call number of amd64's x32 ABI.
 const x32 = 0x40000000
 
-// datagram is the bit of a socket's type that SOCK_DGRAM and SOCK_RAW have and
-// SOCK_STREAM and SOCK_SEQPACKET have not.
+// datagram is the bit of a socket's type that is set in SOCK_DGRAM and SOCK_RAW, and not in
+// SOCK_STREAM and SOCK_SEQPACKET.
 const datagram = 2
 
-// socketFilter is the program that the kernel runs for each system call. It leaves
-// sockets that are connections within the machine, for the host to connect to, and
-// nothing to connect to others with:
+// socketFilter returns the program that the kernel runs for each system call. It allows Unix
+// sockets, to which the host can connect, and forbids every way to connect to others:
 //
-//   - no socket of another family than AF_UNIX: Landlock covers TCP alone, and not
-//     that over MPTCP;
-//   - no connect, and no socket that sends without: Landlock does not cover
-//     sockets that have a path, as Docker's;
-//   - no io_uring, which makes and connects sockets without system calls;
-//   - no system calls of another architecture's convention, whose numbers differ.
+//   - sockets of families other than AF_UNIX, because Landlock covers only TCP, and not TCP
+//     over MPTCP;
+//   - connect, and sockets that send without connect, because Landlock does not cover sockets
+//     with a path, such as Docker's;
+//   - io_uring, which creates and connects sockets without system calls;
+//   - system calls of another ABI, because their numbers differ.
 func socketFilter() ([]bpf.RawInstruction, error) {
 	native := map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}[runtime.GOARCH]
 	const kill, allow = unix.SECCOMP_RET_KILL_PROCESS, unix.SECCOMP_RET_ALLOW
@@ -65,12 +64,12 @@ func socketFilter() ([]bpf.RawInstruction, error) {
 	}
 	raw, err := bpf.Assemble(program)
 	if err != nil {
-		return nil, fmt.Errorf("the filter of system calls: %w", err)
+		return nil, fmt.Errorf("assemble the seccomp filter: %w", err)
 	}
 	return raw, nil
 }
 
-// restrictSockets puts the filter on this thread.
+// restrictSockets installs the filter on this thread.
 func restrictSockets() error {
 	raw, err := socketFilter()
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 )
 
-// Decode writes the document's values into the struct that v points to. A field whose key
-// the document lacks keeps its value: the struct holds the defaults. Fields are named by
-// their toml tags; a field without a tag is not a key, except that the fields of an
-// embedded struct count as the outer one's. A map takes any key. A string is accepted for
-// a table if the table's struct is a TextUnmarshaler.
+// Decode writes the document's values into the struct that v points to. A field without a value
+// in the document is unchanged, so the struct can hold defaults. The toml tags of the fields are
+// the keys. A field without a tag is ignored, except that the fields of an embedded struct
+// belong to the outer struct. A map accepts any key. For a table, a string is accepted if the
+// table's struct is a TextUnmarshaler.
 //
-// Decode adds what does not fit to the document's problems.
+// Decode adds values and keys that do not fit to the document's problems.
 func (d *Document) Decode(v any) {
 	d.table(reflect.ValueOf(v).Elem(), d.values, "")
 }
@@ -106,7 +106,7 @@ func (d *Document) list(dst reflect.Value, list []any, key string) {
 	}
 }
 
-// scalar assigns src if its type fits; a whole number fits a float.
+// scalar assigns src if its type fits. An integer fits a float.
 func scalar(dst reflect.Value, src any) bool {
 	switch v := src.(type) {
 	case string:
@@ -167,7 +167,7 @@ func describe(v any) string {
 	return fmt.Sprintf("a %T", v)
 }
 
-// wanted describes the values that fit t, which src does not.
+// wanted describes the values that fit t, for an error about src.
 func wanted(t reflect.Type, src any) string {
 	switch t.Kind() {
 	case reflect.String:
@@ -177,7 +177,7 @@ func wanted(t reflect.Type, src any) string {
 	case reflect.Int, reflect.Int64:
 		return "an integer"
 	case reflect.Uint64:
-		return "an integer from 0 on"
+		return "an integer of at least 0"
 	case reflect.Float64:
 		if _, ok := src.(float64); ok {
 			return "a finite number"

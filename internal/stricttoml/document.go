@@ -1,7 +1,7 @@
-// Package stricttoml reads TOML files into structs and reports everything that does not
-// fit in one error: unknown keys with the nearest valid one, values of a wrong type, and
-// what the caller's own checks find. Each problem names the line of the file, or the
-// override that set the value.
+// Package stricttoml decodes TOML files into structs and returns all problems in one error:
+// unknown keys, with the nearest valid key, values of a wrong type, and problems that the
+// caller's own checks find. Each problem names the line of the file, or the override that set
+// the value.
 package stricttoml
 
 import (
@@ -30,16 +30,16 @@ type Document struct {
 	problems Problems
 }
 
-// place is where a value comes from.
+// place is the origin of a value.
 type place struct {
-	text     string // "file:line", a flag as it was typed, or another origin
+	text     string // "file:line", the text of a flag, or another origin
 	override bool
 }
 
 // Override is a value from the command line that replaces the file's.
 type Override struct {
 	Assignment string // "key=value" with a dotted key; a value that is not TOML is a string
-	Flag       string // as it was typed, "--backend go"; empty means --set and the assignment
+	Flag       string // text of the flag, "--backend go"; empty means --set and the assignment
 }
 
 func (o Override) place() place {
@@ -49,25 +49,25 @@ func (o Override) place() place {
 	return place{"--set " + o.Assignment, true}
 }
 
-// problem returns a problem with an override that cannot be made.
+// problem returns a problem with an override that cannot be applied.
 func (p place) problem(key, message string) Problems {
 	return Problems{{Place: p.text, Key: key, Message: message, Override: p.override}}
 }
 
-// Problem is one thing that does not fit.
+// Problem is a key or value that does not fit.
 type Problem struct {
-	Place    string // "recipe.toml:12", "--set optimizer.lr=x" or another flag as it was typed
+	Place    string // "recipe.toml:12", "--set optimizer.lr=x" or the text of another flag
 	Key      string // dotted
-	Message  string // what was found, what is wanted
-	Override bool   // it came from the command line
-	Err      error  // the cause, if there is one
+	Message  string // the value, and what is expected
+	Override bool   // the value came from the command line
+	Err      error  // cause; nil if there is none
 }
 
-// Problems is the error of a document, in the order in which the problems were found.
+// Problems is the error of a document. The problems are in the order in which they were found.
 type Problems []Problem
 
-// Error returns one line per problem. Characters that control a terminal are escaped,
-// because keys and the messages of the TOML library repeat what the file holds.
+// Error returns one line per problem. It escapes control characters, because keys and the
+// messages of the TOML library repeat text of the file.
 func (p Problems) Error() string {
 	lines := make([]string, len(p))
 	for i, q := range p {
@@ -80,8 +80,8 @@ func (p Problems) Error() string {
 	return printable.Text(strings.Join(lines, "\n"))
 }
 
-// Override reports whether one of the problems is a mistake on the command line. A damaged
-// file that the command line names is not one.
+// Override reports whether one of the problems is a mistake on the command line. A damaged file
+// that the command line names is not such a mistake.
 func (p Problems) Override() bool {
 	return slices.ContainsFunc(p, func(q Problem) bool { return q.Override && adapters.KindOf(q.Err) != adapters.Corrupt })
 }
@@ -95,7 +95,7 @@ func Read(path string) (*Document, error) {
 	return Parse(path, data)
 }
 
-// Parse parses the text of a file; name is its name in messages.
+// Parse parses the text of a file. name is its name in messages.
 func Parse(name string, data []byte) (*Document, error) {
 	if err := notUTF8(name, data); err != nil {
 		return nil, err
@@ -109,8 +109,8 @@ func Parse(name string, data []byte) (*Document, error) {
 	return d, nil
 }
 
-// notUTF8 returns a problem for the first byte that is not UTF-8, which the TOML library
-// may take for the end of the file.
+// notUTF8 returns a problem for the first byte that is not UTF-8. The TOML library could treat
+// that byte as the end of the file.
 func notUTF8(name string, data []byte) error {
 	line, column, at := 1, 1, 0
 	for at < len(data) {
@@ -128,10 +128,10 @@ func notUTF8(name string, data []byte) error {
 	}
 	hint := "save it as UTF-8"
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
-		hint = "it begins as UTF-16 does; " + hint
+		hint = "it looks like UTF-16; " + hint
 	}
 	return Problems{{Place: fmt.Sprintf("%s:%d", name, line),
-		Message: fmt.Sprintf("not UTF-8, which TOML is: the byte 0x%02x at column %d (%s)", data[at], column, hint)}}
+		Message: fmt.Sprintf("not valid TOML, which is UTF-8: byte 0x%02x at column %d (%s)", data[at], column, hint)}}
 }
 
 // Set overrides a value.
@@ -139,14 +139,14 @@ func (d *Document) Set(o Override) error {
 	key, text, ok := strings.Cut(o.Assignment, "=")
 	key = strings.TrimSpace(key)
 	if !ok || slices.Contains(strings.Split(key, "."), "") {
-		return o.place().problem("", "is not an assignment, want key=value with a dotted key, as in optimizer.lr=1e-3")
+		return o.place().problem("", "is not an assignment, want key=value with a dotted key, such as optimizer.lr=1e-3")
 	}
 	return d.set(key, parseValue(strings.TrimSpace(text)), o.place())
 }
 
-// SetValue overrides a value by a Go value; a struct becomes a table, as in [Values].
-// origin is where the value came from, for messages: a flag as it was typed, such as
-// "--llm tiny-opt". It counts as the command line ([Problems.Override]).
+// SetValue overrides a value with a Go value; a struct becomes a table, see [Values]. origin is
+// the origin of the value in messages, such as the flag "--llm tiny-opt". A problem with the
+// value is a mistake on the command line, see [Problems.Override].
 func (d *Document) SetValue(key string, value any, origin string) error {
 	return d.set(key, tomlValue(reflect.ValueOf(value)), place{origin, true})
 }
@@ -167,7 +167,7 @@ func (d *Document) set(key string, value any, at place) error {
 		table = next
 	}
 	table[path[len(path)-1]] = value
-	for inner := range d.places { // the file's: the override stands in their place
+	for inner := range d.places { // the override replaces the file's keys
 		if strings.HasPrefix(inner, key+".") {
 			delete(d.places, inner)
 		}
@@ -193,7 +193,7 @@ func (d *Document) Rewrite(key string, change func(string) string) {
 	}
 }
 
-// parseValue parses a TOML value. Text that is none is a string.
+// parseValue parses a TOML value. Text that is not a TOML value is a string.
 func parseValue(text string) any {
 	var v struct {
 		V any `toml:"v"`
@@ -204,21 +204,21 @@ func parseValue(text string) any {
 	return text
 }
 
-// Errorf adds a problem at a key; a %w verb becomes its cause. If the file lacks the key,
-// the problem is reported at the table that would hold it.
+// Errorf adds a problem at a key. The argument of a %w verb is the cause. If the file does not
+// have the key, the problem is at the table of the key.
 func (d *Document) Errorf(key, format string, args ...any) {
 	at, err := d.place(key), fmt.Errorf(format, args...)
 	d.problems = append(d.problems, Problem{Place: at.text, Key: key, Message: err.Error(), Override: at.override, Err: errors.Unwrap(err)})
 }
 
-// Has reports whether the file or an override has the key.
+// Has reports whether the file or an override sets the key.
 func (d *Document) Has(key string) bool {
 	_, ok := d.Value(key)
 	return ok
 }
 
-// Value returns the value that the file or an override has for a key, as the TOML library
-// decodes it into an any.
+// Value returns the value of a key in the file or an override, in the form in which the TOML
+// library decodes it into an any.
 func (d *Document) Value(key string) (any, bool) {
 	var v any = d.values
 	for _, p := range strings.Split(key, ".") {
@@ -241,7 +241,7 @@ func (d *Document) Err() error {
 	return slices.Clone(d.problems)
 }
 
-// place returns where a key, or else the nearest table around it, comes from.
+// place returns the origin of a key or, if it has none, of the nearest table around it.
 func (d *Document) place(key string) place {
 	for key != "" {
 		if p, ok := d.places[key]; ok {

@@ -8,14 +8,14 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// effort is the number of lines that are searched per key, on average: enough for tables
-// and values of many lines. Without the limit, a file whose keys cannot be found because
-// they are written with escapes would take minutes.
-const effort = 64
+// linesPerKey is the number of lines to search per key, on average. It is enough for tables and values
+// with many lines. Without a limit, a file with keys that cannot be found, because they are
+// written with escapes, would take minutes.
+const linesPerKey = 64
 
-// places finds the line of every key. The TOML library shows lines only in its own errors,
-// but it lists the keys in the order of the file: each stands at or after the one before.
-// Keys that are not found have no place.
+// places finds the line of every key. The TOML library returns lines only in its own errors, but
+// it lists the keys in the order of the file: each key is at or after the line of the previous
+// one. A key that is not found has no place.
 func places(name, text string, keys []toml.Key) map[string]place {
 	lines := strings.Split(text, "\n")
 	for i := range lines {
@@ -23,7 +23,7 @@ func places(name, text string, keys []toml.Key) map[string]place {
 	}
 	found := make(map[string]place, len(keys))
 	line, column := 0, 0
-	left := len(lines) + effort*len(keys)
+	left := len(lines) + linesPerKey*len(keys)
 	for _, key := range keys {
 		dotted := strings.Join(key, ".")
 		if _, ok := found[dotted]; ok {
@@ -46,7 +46,7 @@ func places(name, text string, keys []toml.Key) map[string]place {
 	return found
 }
 
-// withoutComment cuts a line at the first # outside a string.
+// withoutComment cuts off a line at the first # outside a string.
 func withoutComment(line string) string {
 	var quote rune
 	for i, r := range line {

@@ -76,7 +76,7 @@ func TestDecode(t *testing.T) {
 	for key, want := range map[string]string{"inner.rate": "f.toml:8", "other.count": "f.toml:12", "other.rate": "f.toml:11",
 		"inner.count": "--set inner.count=7", "nothing": "f.toml"} {
 		if got := d.place(key).text; got != want {
-			t.Errorf("%s stands at %s, want %s", key, got, want)
+			t.Errorf("%s is at %s, want %s", key, got, want)
 		}
 	}
 }
@@ -95,7 +95,7 @@ func TestMaps(t *testing.T) {
 	}
 }
 
-// What was typed is what a message quotes.
+// Messages quote the flag that the user typed.
 func TestOverridesOfOtherFlags(t *testing.T) {
 	d, err := Parse("f.toml", nil)
 	if err != nil {
@@ -152,7 +152,7 @@ idd = "x"
 		"f.toml:9: inner.opt: is NaN, want an integer",
 		"f.toml:11: other.rate: is -Inf, want a finite number",
 		"f.toml:13: source.idd: unknown key; did you mean source.id?",
-		"--set seed=-1: seed: is the integer -1, want an integer from 0 on",
+		"--set seed=-1: seed: is the integer -1, want an integer of at least 0",
 		"f.toml:5: inner.rate: is 0, want more",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -165,21 +165,21 @@ idd = "x"
 	}
 }
 
-// A key that is not found is not looked for for ever: a file that is full of them
-// would take minutes. What it says is read all the same.
-func TestKeysThatAreNotFound(t *testing.T) {
+// The search for a key has a limit, because a file with many keys that cannot be found would take
+// minutes. Their values are decoded nevertheless.
+func TestKeysWithoutAPlace(t *testing.T) {
 	for hidden, found := range map[int]bool{10: true, 2000: false} {
 		d, err := Parse("f.toml", []byte(strings.Repeat("#\n", hidden)+escaped(hidden)+"last = 1\n"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, ok := d.places["last"]; ok != found || !d.Has("last") || !d.Has("a0") {
-			t.Errorf("after %d keys that are not found, the last is found %v, want %v", hidden, ok, found)
+			t.Errorf("after %d keys without a place, the last key has one: %v, want %v", hidden, ok, found)
 		}
 	}
 }
 
-// escaped returns keys a0, a1, … whose names do not stand there as they are.
+// escaped returns keys a0, a1, … whose names are written with escapes.
 func escaped(n int) string {
 	var text strings.Builder
 	for i := range n {
@@ -204,8 +204,8 @@ func TestSyntaxAndAssignments(t *testing.T) {
 	}
 }
 
-// A damaged file that the command line names is no mistake on the command line.
-func TestDamagedFileIsNoWrongUsage(t *testing.T) {
+// A damaged file that the command line names is not a mistake on the command line.
+func TestDamagedFileIsNotWrongUsage(t *testing.T) {
 	for kind, want := range map[adapters.Kind]bool{adapters.NotFound: true, adapters.Corrupt: false} {
 		d, err := Parse("f.toml", []byte(good))
 		if err != nil {
@@ -222,9 +222,9 @@ func TestDamagedFileIsNoWrongUsage(t *testing.T) {
 	}
 }
 
-// A table that an override replaces is reported where the override was typed, not
-// at the lines of the file that it replaced.
-func TestReplacedTableIsTheOverrides(t *testing.T) {
+// If an override replaces a table, problems in it are reported at the override, not at the
+// replaced lines of the file.
+func TestReplacedTableIsReportedAtItsOverride(t *testing.T) {
 	d, err := Parse("f.toml", []byte("[table]\nid = \"old\"\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -256,14 +256,14 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
-// What is no UTF-8 is said to be none, with the place, wherever it stands.
+// A byte that is not UTF-8 is reported with its place, anywhere in the file.
 func TestNotUTF8(t *testing.T) {
 	for text, want := range map[string]string{
-		"name = 'x'\n# caf\xe9\n":        "f.toml:2: not UTF-8, which TOML is: the byte 0xe9 at column 6 (save it as UTF-8)",
-		"# \xff\nname = 'x'\n":           "f.toml:1: not UTF-8, which TOML is: the byte 0xff at column 3",
-		"\xff\xfen\x00a\x00m\x00e\x00":   "it begins as UTF-16 does",
-		"\xfe\xff\x00n\x00a\x00m\x00e":   "it begins as UTF-16 does",
-		"\xff\xfe":                       "the byte 0xff at column 1",
+		"name = 'x'\n# caf\xe9\n":        "f.toml:2: not valid TOML, which is UTF-8: byte 0xe9 at column 6 (save it as UTF-8)",
+		"# \xff\nname = 'x'\n":           "f.toml:1: not valid TOML, which is UTF-8: byte 0xff at column 3",
+		"\xff\xfen\x00a\x00m\x00e\x00":   "it looks like UTF-16",
+		"\xfe\xff\x00n\x00a\x00m\x00e":   "it looks like UTF-16",
+		"\xff\xfe":                       "byte 0xff at column 1",
 		"name = 'ü\xc3'":                 "0xc3 at column 10",
 		"name = 'x' # \xed\xa0\x80 half": "0xed at column 14",
 	} {
@@ -272,11 +272,11 @@ func TestNotUTF8(t *testing.T) {
 		}
 	}
 	if _, err := Parse("f.toml", []byte("\xef\xbb\xbfname = 'é\ufffd'\n")); err != nil {
-		t.Errorf("a mark at the beginning, and the character that stands for what cannot be read: %v", err)
+		t.Errorf("a byte order mark, and the replacement character: %v", err)
 	}
 }
 
-// A file of somebody else's moves no terminal and adds no line.
+// Text from a file cannot control the terminal or add a line to the error.
 func TestProblemsArePrintable(t *testing.T) {
 	for text, want := range map[string]string{
 		"\"na\\u001b[2Jme\" = 1":         `f.toml: na\x1b[2Jme: unknown key`,
@@ -290,7 +290,7 @@ func TestProblemsArePrintable(t *testing.T) {
 			err = doc.Err()
 		}
 		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.ContainsAny(err.Error(), "\n\x1b") {
-			t.Errorf("%q is refused with %q, want %q", text, err, want)
+			t.Errorf("%q: got %q, want %q", text, err, want)
 		}
 	}
 }
@@ -346,7 +346,7 @@ func TestValues(t *testing.T) {
 func TestFormat(t *testing.T) {
 	for want, v := range map[string]any{`"a\nb = \"c\""`: "a\nb = \"c\"", "1.0": 1.0, "0.00001": 1e-5, "3": int64(3), "true": true, `["a", "b"]`: []any{"a", "b"}} {
 		if got := Format(v); got != want {
-			t.Errorf("%v is written as %s, want %s", v, got, want)
+			t.Errorf("%v is formatted as %s, want %s", v, got, want)
 		}
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// Values returns a struct, or a pointer to one, as a file that holds it decodes: as
-// tables by the toml tags of the fields. A nil pointer is no key, nor is the zero value of
-// a field that is tagged omitempty or omitzero. [Document.Decode] reads the values back.
+// Values converts a struct, or a pointer to one, to tables. The toml tags of the fields are the
+// keys. Nil pointers are omitted, and zero values of fields with the option omitempty or
+// omitzero. [Document.Decode] reads the values back.
 func Values(v any) map[string]any {
 	return tomlTable(reflect.Indirect(reflect.ValueOf(v)))
 }
@@ -23,7 +23,7 @@ type field struct {
 	omitZero bool
 }
 
-// fieldsOf returns the keys of a struct. Those of an embedded struct count as its own.
+// fieldsOf returns the keys of a struct, including those of embedded structs.
 func fieldsOf(t reflect.Type) []field {
 	var fields []field
 	for _, f := range reflect.VisibleFields(t) {
@@ -71,14 +71,14 @@ func tomlValue(v reflect.Value) any {
 	case v.CanInt():
 		return v.Int()
 	case v.CanUint():
-		return int64(v.Uint()) // TOML's integers end there
+		return int64(v.Uint()) // TOML's integers have 64 bits with a sign
 	case v.CanFloat():
 		return v.Float()
 	}
 	panic(fmt.Sprintf("stricttoml: no TOML value for a %v", v.Type()))
 }
 
-// Format returns a value of a document as TOML writes it.
+// Format returns a value of a document in TOML's syntax.
 func Format(value any) string {
 	var buf bytes.Buffer
 	if err := toml.NewEncoder(&buf).Encode(map[string]any{"v": value}); err != nil {

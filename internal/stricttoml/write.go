@@ -11,7 +11,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 )
 
-// WriteFile replaces a file by header and v as TOML. If it fails, the old file remains.
+// WriteFile replaces the content of a file with header and v as TOML. After an error, the file is
+// unchanged.
 func WriteFile(path, header string, v any) error {
 	var buf bytes.Buffer
 	buf.WriteString(header)

@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// Cache makes a new folder the cache of bridge for the rest of the test, and returns it.
-// Only the compiled tokenizers are shared with other tests, because compiling them takes
-// a second.
+// Cache sets the cache of bridge to a new folder for the rest of the test, and returns the folder.
+// Only the compiled tokenizers are shared with other tests, because compiling them takes a second.
 func Cache(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -17,7 +16,7 @@ func Cache(t testing.TB) string {
 	if err != nil {
 		return dir
 	}
-	shared := filepath.Join(user, "bridge", "wasm") // package tokenizer's own place without BRIDGE_CACHE
+	shared := filepath.Join(user, "bridge", "wasm") // package tokenizer's default folder
 	if err := os.MkdirAll(shared, 0o755); err != nil {
 		return dir
 	}

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SmallDisk returns an empty folder on a file system of its own that holds 256
-// KiB; the test ends there where that cannot be mounted.
+// SmallDisk returns an empty folder on its own file system of 256 KiB. If the file system cannot be
+// mounted, the test ends with [Lacking].
 func SmallDisk(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()

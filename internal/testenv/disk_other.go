@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// SmallDisk ends the test: only Linux mounts one.
+// SmallDisk ends the test with [Lacking], because it is implemented only for Linux.
 func SmallDisk(t testing.TB) string {
 	t.Helper()
-	Lacking(t, "the right to mount a small file system", errors.New("only done on Linux"))
+	Lacking(t, "the right to mount a small file system", errors.New("implemented only for Linux"))
 	return ""
 }

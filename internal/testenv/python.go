@@ -12,14 +12,14 @@ import (
 	"testing"
 )
 
-// The environment variables that name an interpreter.
+// The environment variables with the paths of Python interpreters.
 const (
 	PythonVariable = "BRIDGE_TEST_PYTHON" // with grpcio and numpy
-	TorchVariable  = "BRIDGE_TEST_TORCH"  // with torch and transformers, too
+	TorchVariable  = "BRIDGE_TEST_TORCH"  // also with torch and transformers
 )
 
-// Python returns the interpreter that [PythonVariable] names. Without one the test ends, as
-// package needs has it.
+// Python returns the interpreter in [PythonVariable]. If there is none, the test ends with
+// [Lacking].
 func Python(t testing.TB) string {
 	t.Helper()
 	path, err := lookPath(PythonVariable)
@@ -29,7 +29,7 @@ func Python(t testing.TB) string {
 	return path
 }
 
-// PythonWith is [Python] for tests that need another package, too.
+// PythonWith is [Python] for tests that need another package.
 func PythonWith(t testing.TB, module string) string {
 	t.Helper()
 	python := Python(t)
@@ -39,8 +39,8 @@ func PythonWith(t testing.TB, module string) string {
 	return python
 }
 
-// Torch returns the interpreter that [TorchVariable] names. Tests that need it run by
-// `make test-torch` alone, and are skipped elsewhere.
+// Torch returns the interpreter in [TorchVariable]. Only `make test-torch` runs the tests that need
+// it; otherwise they are skipped.
 func Torch(t testing.TB) string {
 	t.Helper()
 	path, err := lookPath(TorchVariable)
@@ -58,14 +58,14 @@ func lookPath(variable string) (string, error) {
 	return exec.LookPath(path)
 }
 
-// Root returns the checkout's root.
+// Root returns the root folder of the checkout.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
-// Program writes an executable that runs a script of the checkout, named from its
-// root, and returns its path.
+// Program writes an executable that runs a Python script, and returns its path. script is relative
+// to the root of the checkout.
 func Program(t testing.TB, python, script string, args ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "bridge-adapter-"+strings.TrimSuffix(filepath.Base(script), ".py"))
@@ -79,7 +79,7 @@ func Program(t testing.TB, python, script string, args ...string) string {
 	return path
 }
 
-// Run runs a program to its end; the test fails where it does.
+// Run runs a program. If the program fails, the test fails.
 func Run(t testing.TB, program string, args ...string) {
 	t.Helper()
 	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
@@ -87,8 +87,8 @@ func Run(t testing.TB, program string, args ...string) {
 	}
 }
 
-// Server starts a program that prints its address in a line and ends with its stdin,
-// and returns the address. It ends with the test.
+// Server starts a program that prints its address in a line, and returns the address. At the end of
+// the test, Server closes the program's stdin, and the program must then exit.
 func Server(t testing.TB, program string) string {
 	t.Helper()
 	cmd := exec.Command(program)
@@ -110,10 +110,10 @@ func Server(t testing.TB, program string) string {
 	})
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		t.Fatalf("%s does not start: %v", program, err)
+		t.Fatalf("%s failed to start: %v", program, err)
 	}
 	return strings.TrimSpace(line)
 }
 
-// quote makes one word of s for a shell.
+// quote quotes s as one word for a shell.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

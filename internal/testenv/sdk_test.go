@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The SDK's own tests. With BRIDGE_TEST_REQUIRE they need protobuf and grpcio-tools,
-// too: the codec is held against Google's.
+// TestSDK runs the Python SDK's own tests. With BRIDGE_TEST_REQUIRE they also need protobuf and
+// grpcio-tools, because they compare the SDK's codec with Google's.
 func TestSDK(t *testing.T) {
 	sdk := filepath.Join(Root(), "sdk", "python")
 	cmd := exec.Command(Python(t), "-W", "error::DeprecationWarning:bridge_plugin", "-m", "unittest", "discover", "-s", "tests")

@@ -1,7 +1,7 @@
-// Package testenv is for tests that want what a plain machine may lack: a browser,
-// rights to mount, a plugin that is installed apart. Such a test skips and names
-// what is missing; where BRIDGE_TEST_REQUIRE is set, as CI sets it after having
-// installed everything, it fails instead, so that no test is lost unnoticed.
+// Package testenv helps tests that need something that not every machine has: a browser, the right
+// to mount file systems, or a Python with packages. If it is missing, such a test is skipped with a
+// message that names it. If BRIDGE_TEST_REQUIRE is set, the test fails instead. CI installs
+// everything and sets the variable, so that no test is skipped unnoticed.
 package testenv
 
 import (
@@ -9,17 +9,18 @@ import (
 	"testing"
 )
 
-// LongVariable is the environment variable that asks for the long form of tests
-// that have two, as `make test-long` does.
+// LongVariable is the environment variable that selects the long form of tests, for tests with a
+// long and a short form. `make test-long` sets it.
 const LongVariable = "BRIDGE_TEST_LONG"
 
-// Long reports whether the long form of a test is asked for.
+// Long reports whether tests should run in their long form.
 func Long() bool { return os.Getenv(LongVariable) != "" }
 
-// RequireVariable is the environment variable that makes a lack a failure.
+// RequireVariable is the environment variable with which a missing requirement fails the test.
 const RequireVariable = "BRIDGE_TEST_REQUIRE"
 
-// Lacking ends the test: skipped, or failed where everything is required.
+// Lacking ends the test because something is missing: it fails the test if [RequireVariable] is
+// set, and skips it otherwise.
 func Lacking(t testing.TB, what string, reason error) {
 	t.Helper()
 	if os.Getenv(RequireVariable) != "" {

@@ -16,29 +16,29 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// File is an open file of torch.
+// File is an open file of torch.save.
 type File struct {
-	// Tensors are the tensors of the file's dictionary, or of the dictionary that it holds
-	// under "model", "state_dict" or "module", by name.
+	// Tensors are the tensors of the file's dictionary by name, or of the dictionary under its key
+	// "model", "state_dict" or "module".
 	Tensors map[string]weights.View
 
 	unmap func() error
 }
 
-// Open maps a file and reads what it names.
+// Open maps a file into memory and reads its tensors.
 func Open(path string) (*File, error) {
 	data, unmap, err := weights.MapFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, adapters.Errorf(adapters.NotFound, "%w", err).WithRemedy("name a .pth or .pt file")
 	}
 	if err != nil {
-		return nil, adapters.Errorf(adapters.NotFound, "%s cannot be opened: %w", path, err)
+		return nil, adapters.Errorf(adapters.NotFound, "cannot open %s: %w", path, err)
 	}
 	f := &File{unmap: unmap}
 	if f.Tensors, err = read(data); err != nil {
 		var known *adapters.Error
 		if !errors.As(err, &known) {
-			err = adapters.Errorf(adapters.Corrupt, "%s: not a whole file of torch.save: %w", path, err).WithRemedy("fetch the file again")
+			err = adapters.Errorf(adapters.Corrupt, "%s: not a whole file of torch.save: %w", path, err).WithRemedy("download the file again")
 		} else {
 			err = adapters.Errorf(known.Kind, "%s: %w", path, err)
 		}
@@ -52,9 +52,9 @@ func (f *File) Close() error { return f.unmap() }
 
 // read returns the state of a mapped file.
 func read(data []byte) (tensors map[string]weights.View, err error) {
-	defer func() { // the pickle reader panics on some lengths that are lies
+	defer func() { // the pickle reader panics for some wrong lengths
 		if p := recover(); p != nil {
-			err = fmt.Errorf("its pickle cannot be read: %v", p)
+			err = fmt.Errorf("cannot read its pickle: %v", p)
 		}
 	}()
 	var top any
@@ -69,8 +69,7 @@ func read(data []byte) (tensors map[string]weights.View, err error) {
 	return findStateDict(top)
 }
 
-// readZip reads the form of today: a pickle data.pkl, and each storage in a file
-// of its own, data/KEY.
+// readZip reads the current form: a pickle data.pkl, and each storage in its own file, data/KEY.
 func readZip(data []byte) (any, error) {
 	archive, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
@@ -108,7 +107,7 @@ func readZip(data []byte) (any, error) {
 func content(data []byte, files map[string]*zip.File, name string) ([]byte, error) {
 	f, ok := files[name]
 	if !ok {
-		return nil, fmt.Errorf("there is no %s in the archive", name)
+		return nil, fmt.Errorf("the archive has no %s", name)
 	}
 	if f.Method == zip.Store {
 		at, err := f.DataOffset()
@@ -117,7 +116,7 @@ func content(data []byte, files map[string]*zip.File, name string) ([]byte, erro
 		}
 		end := at + int64(f.UncompressedSize64)
 		if end < at || end > int64(len(data)) || f.CompressedSize64 != f.UncompressedSize64 {
-			return nil, fmt.Errorf("%s ends outside of the file", name)
+			return nil, fmt.Errorf("%s extends beyond the end of the file", name)
 		}
 		return data[at:end:end], nil
 	}
@@ -133,7 +132,7 @@ func content(data []byte, files map[string]*zip.File, name string) ([]byte, erro
 func findStateDict(top any) (map[string]weights.View, error) {
 	entries, ok := dict(top)
 	if !ok {
-		return nil, adapters.Errorf(adapters.Unsupported, "it holds a %T, want a dictionary of tensors", top)
+		return nil, adapters.Errorf(adapters.Unsupported, "it contains a %T, want a dictionary of tensors", top)
 	}
 	for _, key := range []string{"model", "state_dict", "module"} {
 		if inner, ok := dict(entries[key]); ok {
@@ -154,7 +153,7 @@ func findStateDict(top any) (map[string]weights.View, error) {
 		out[name] = v
 	}
 	if len(out) == 0 {
-		return nil, adapters.Errorf(adapters.Unsupported, "it holds no tensors, neither itself nor under model, state_dict or module")
+		return nil, adapters.Errorf(adapters.Unsupported, "it contains no tensors, neither at the top level nor under model, state_dict or module")
 	}
 	return out, nil
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// storageTypes returns the known classes of storages.
+// storageTypes returns the element types of the known storage classes.
 func storageTypes() map[string]safetensors.DType {
 	return map[string]safetensors.DType{
 		"FloatStorage": safetensors.F32, "HalfStorage": safetensors.F16, "BFloat16Storage": safetensors.BF16, "DoubleStorage": safetensors.F64,
@@ -30,13 +30,13 @@ type storageRef struct {
 	elements int
 }
 
-// storage is the memory of one or several tensors.
+// storage is the memory of one or more tensors.
 type storage struct {
 	dtype safetensors.DType
 	data  []byte
 }
 
-// storageIn returns the storage in bytes, which must hold all of it.
+// storageIn returns the storage in bytes. It returns an error if bytes is too short.
 func (s storageRef) storageIn(bytes []byte) (*storage, error) {
 	if s.elements < 0 || len(bytes)/int(s.dtype.Size()) < s.elements {
 		return nil, fmt.Errorf("storage %s has %d bytes, want %d elements of %s", s.key, len(bytes), s.elements, s.dtype)
@@ -44,15 +44,15 @@ func (s storageRef) storageIn(bytes []byte) (*storage, error) {
 	return &storage{s.dtype, bytes[:s.elements*int(s.dtype.Size())]}, nil
 }
 
-// tensor is a view of a storage, strides counted in elements.
+// tensor is a view of a storage. Strides are in elements.
 type tensor struct {
 	storage       *storage
 	offset        int
 	shape, stride []int
 }
 
-// unpickle reads the pickle that data begins with, and returns what follows it.
-// find returns the storage that it names.
+// unpickle reads the pickle at the beginning of data. It returns the object and the rest of data.
+// find returns the storage for a reference in the pickle.
 func unpickle(data []byte, find func(storageRef) (*storage, error)) (object any, rest []byte, err error) {
 	n, err := scan(data)
 	if err != nil {
@@ -80,25 +80,24 @@ func unpickle(data []byte, find func(storageRef) (*storage, error)) (object any,
 func parseStorage(id any) (s storageRef, err error) {
 	t, ok := id.(*types.Tuple)
 	if !ok || t.Len() < 5 || t.Get(0) != "storage" {
-		return s, fmt.Errorf("a persistent id that is no storage: %v", id)
+		return s, fmt.Errorf("a persistent id is not a storage: %v", id)
 	}
 	class, isClass := t.Get(1).(storageClass)
 	key, isKey := t.Get(2).(string)
 	elements, isNumber := t.Get(4).(int)
 	if !isClass || !isKey || !isNumber {
-		return s, fmt.Errorf("a storage of unknown form: %v", id)
+		return s, fmt.Errorf("a storage has an unknown form: %v", id)
 	}
 	if t.Len() > 5 && t.Get(5) != nil {
-		return s, adapters.Errorf(adapters.Unsupported, "storage %s is a view of another, which only files of torch before 0.4 have", key)
+		return s, adapters.Errorf(adapters.Unsupported, "storage %s is a view of another storage, which occurs only in files of torch before 0.4", key)
 	}
 	return storageRef{safetensors.DType(class), key, elements}, nil
 }
 
-// storageClass is torch.FloatStorage and its like.
+// storageClass is a class such as torch.FloatStorage.
 type storageClass safetensors.DType
 
-// findClass returns the classes that make tensors and dictionaries, and an error for any
-// other.
+// findClass returns a class for tensors and dictionaries. For other classes it returns an error.
 func findClass(module, name string) (any, error) {
 	switch module + "." + name {
 	case "torch._utils._rebuild_tensor_v2":
@@ -115,8 +114,9 @@ func findClass(module, name string) (any, error) {
 }
 
 func unsupportedClass(what string) error {
-	return adapters.Errorf(adapters.Unsupported, "its pickle asks for %s, and only tensors and dictionaries are read: nothing of the file was executed", what).
-		WithRemedy("if you trust the file, load it in PyTorch and save its state_dict alone with torch.save")
+	return adapters.Errorf(adapters.Unsupported, "its pickle refers to %s, but bridge reads only tensors and dictionaries: "+
+		"no code in the file was executed", what).
+		WithRemedy("if you trust the file, load it in PyTorch and save only its state_dict with torch.save")
 }
 
 // callable is a function that the unpickler may call.
@@ -125,28 +125,28 @@ type callable func(args []any) (any, error)
 // Call implements types.Callable.
 func (f callable) Call(args ...any) (any, error) { return f(args) }
 
-// rebuildTensor is _rebuild_tensor_v2(storage, offset, size, stride, ...).
+// rebuildTensor implements _rebuild_tensor_v2(storage, offset, size, stride, ...).
 func rebuildTensor(args []any) (any, error) {
 	if len(args) < 4 {
-		return nil, fmt.Errorf("a tensor of %d arguments", len(args))
+		return nil, fmt.Errorf("a tensor has %d arguments", len(args))
 	}
 	s, isStorage := args[0].(*storage)
 	offset, isNumber := args[1].(int)
 	shape, err := ints(args[2])
 	if err != nil || !isStorage || !isNumber {
-		return nil, fmt.Errorf("a tensor of unknown form: %v", args[1:])
+		return nil, fmt.Errorf("a tensor has an unknown form: %v", args[1:])
 	}
 	stride, err := ints(args[3])
 	if err != nil || len(stride) != len(shape) {
-		return nil, fmt.Errorf("a tensor of unknown form: %v", args[1:])
+		return nil, fmt.Errorf("a tensor has an unknown form: %v", args[1:])
 	}
 	return &tensor{s, offset, shape, stride}, nil
 }
 
-// rebuildParameter is _rebuild_parameter(tensor, requires_grad, hooks).
+// rebuildParameter implements _rebuild_parameter(tensor, requires_grad, hooks).
 func rebuildParameter(args []any) (any, error) {
 	if len(args) == 0 {
-		return nil, fmt.Errorf("a parameter without a tensor")
+		return nil, fmt.Errorf("a parameter has no tensor")
 	}
 	return args[0], nil
 }
@@ -154,23 +154,24 @@ func rebuildParameter(args []any) (any, error) {
 func ints(v any) ([]int, error) {
 	t, ok := v.(*types.Tuple)
 	if !ok {
-		return nil, fmt.Errorf("%v is no tuple", v)
+		return nil, fmt.Errorf("%v is not a tuple", v)
 	}
 	out := make([]int, t.Len())
 	for i := range out {
 		n, ok := t.Get(i).(int)
 		if !ok || n < 0 || n > math.MaxInt32 {
-			return nil, fmt.Errorf("%v is no size", t.Get(i))
+			return nil, fmt.Errorf("%v is not a size", t.Get(i))
 		}
 		out[i] = n
 	}
 	return out, nil
 }
 
-// maxSpread bounds the elements of a tensor that repeats those of its storage.
+// maxSpread is the largest number of elements of a tensor that repeats elements of its storage.
 const maxSpread = 1 << 20
 
-// view returns the tensor's elements in order: a part of the mapping if they are contiguous.
+// view returns the tensor's elements in order. If they are contiguous, the result is a part of the
+// mapping.
 func (t *tensor) view() (weights.View, error) {
 	size := int(t.storage.dtype.Size())
 	if slices.Contains(t.shape, 0) {
@@ -181,12 +182,13 @@ func (t *tensor) view() (weights.View, error) {
 		contiguous = contiguous && (t.shape[i] == 1 || t.stride[i] == n)
 		last += (t.shape[i] - 1) * t.stride[i]
 		if n *= t.shape[i]; n > max(len(t.storage.data)/size, maxSpread) {
-			return weights.View{}, fmt.Errorf("shape %v in a storage of %d bytes", t.shape, len(t.storage.data))
+			return weights.View{}, fmt.Errorf("shape %v is too large for a storage of %d bytes", t.shape, len(t.storage.data))
 		}
 	}
 	out := weights.View{DType: t.storage.dtype, Shape: slices.Clone(t.shape)}
 	if t.offset < 0 || last < 0 || last >= len(t.storage.data)/size {
-		return out, fmt.Errorf("shape %v, strides %v from %d reach out of a storage of %d elements", t.shape, t.stride, t.offset, len(t.storage.data)/size)
+		return out, fmt.Errorf("shape %v with strides %v from %d exceeds a storage of %d elements",
+			t.shape, t.stride, t.offset, len(t.storage.data)/size)
 	}
 	if contiguous {
 		out.Data = t.storage.data[t.offset*size : (t.offset+n)*size]

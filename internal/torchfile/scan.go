@@ -6,26 +6,25 @@ import (
 	"fmt"
 )
 
-// kind is the kind of argument that follows an opcode of a pickle.
+// kind is the kind of an opcode's argument in a pickle.
 type kind int
 
 const (
 	unknown kind = iota
 	bare         // nothing
-	one          // so many bytes
+	one          // one byte; the next kinds are fixed numbers of bytes too
 	two
 	four
 	eight
-	short // a length of one byte, and as many bytes
-	long  // of four
-	huge  // of eight
-	frame // a length of eight bytes; what it counts are opcodes
+	short // a length of one byte, and that number of bytes
+	long  // the same with a length of four bytes
+	huge  // the same with a length of eight bytes
+	frame // a length of eight bytes, of the opcodes that follow
 	line  // a line
 	lines // two lines
 )
 
-// opcodes returns the kinds of all opcodes of Python's pickletools, protocols 0
-// to 5.
+// opcodes returns the argument kinds of all opcodes in Python's pickletools, for protocols 0 to 5.
 func opcodes() (kinds [256]kind) {
 	for k, codes := range map[kind]string{
 		bare: "(.012NQRabdelostu)]}\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94\x97\x98",
@@ -39,9 +38,9 @@ func opcodes() (kinds [256]kind) {
 	return kinds
 }
 
-// scan returns the length of the pickle that data begins with. It fails if an opcode is
-// unknown or has a length beyond the data: a reader that trusts the length would allocate all
-// of the memory.
+// scan returns the length of the pickle at the beginning of data. It returns an error if an opcode
+// is unknown or has a length beyond the data, because a reader that trusts such a length would
+// allocate too much memory.
 func scan(data []byte) (int, error) {
 	kinds := opcodes()
 	for at := 0; at < len(data); {
@@ -57,13 +56,13 @@ func scan(data []byte) (int, error) {
 	return 0, fmt.Errorf("the pickle has no end")
 }
 
-// argument returns how many bytes of rest belong to an opcode.
+// argument returns the number of bytes of an opcode's argument, which begins at rest.
 func argument(k kind, rest []byte) (int, error) {
 	fixed := map[kind]int{bare: 0, one: 1, two: 2, four: 4, eight: 8, short: 1, long: 4, huge: 8, frame: 8}
 	n, ok := fixed[k]
 	switch {
 	case k == unknown:
-		return 0, fmt.Errorf("it is none")
+		return 0, fmt.Errorf("it is unknown")
 	case k == line || k == lines:
 		for range int(k-line) + 1 {
 			end := bytes.IndexByte(rest[n:], '\n')
@@ -74,7 +73,7 @@ func argument(k kind, rest []byte) (int, error) {
 		}
 		return n, nil
 	case !ok || n > len(rest):
-		return 0, fmt.Errorf("it is cut off")
+		return 0, fmt.Errorf("it is truncated")
 	}
 	var length uint64
 	switch k {
@@ -86,7 +85,7 @@ func argument(k kind, rest []byte) (int, error) {
 		length = binary.LittleEndian.Uint64(rest)
 	}
 	if length > uint64(len(rest)-n) {
-		return 0, fmt.Errorf("it names %d bytes, and there are %d", length, len(rest)-n)
+		return 0, fmt.Errorf("it has a length of %d bytes, but only %d are left", length, len(rest)-n)
 	}
 	if k == frame {
 		length = 0

@@ -14,7 +14,7 @@ import (
 
 func testFile(name string) string { return filepath.Join("testdata", name) }
 
-// expected are the tensors of the test files as safetensors keeps them.
+// expected returns the tensors of the test files, from a safetensors file.
 func expected(t *testing.T) map[string]weights.View {
 	t.Helper()
 	dir := t.TempDir()
@@ -61,16 +61,17 @@ func TestTensors(t *testing.T) {
 	}
 }
 
-func TestOtherGlobalsAreRefusedByName(t *testing.T) {
+func TestOtherGlobalsAreRefused(t *testing.T) {
 	for name, want := range map[string]string{"evil.pt": "posix.system", "evil-legacy.pt": "posix.system", "numpy.pt": "numpy"} {
 		_, err := Open(testFile(name))
 		if adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: %v, want it refused for %s", name, err, want)
+			t.Errorf("%s: got %v, want an error that names %s", name, err, want)
 		}
 	}
 }
 
-// Damaged files are errors, never a panic and never half of the tensors.
+// Opening a damaged file returns an error. It does not panic, and does not return some of the
+// tensors.
 func TestDamagedFiles(t *testing.T) {
 	for _, name := range []string{"zip.pt", "legacy.pt"} {
 		whole, err := os.ReadFile(testFile(name))
@@ -89,16 +90,16 @@ func TestDamagedFiles(t *testing.T) {
 		}
 	}
 	if _, err := Open(testFile("absent.pt")); adapters.KindOf(err) != adapters.NotFound {
-		t.Errorf("a file that is not there: %v", err)
+		t.Errorf("a file that does not exist: %v", err)
 	}
 	if _, err := Open(testFile("tensors.safetensors")); adapters.KindOf(err) != adapters.Corrupt {
 		t.Errorf("a file of another kind: %v", err)
 	}
 }
 
-// Single bits of a file turned: an error or other tensors, never a panic, nor all of
-// the memory for a length that is a lie.
-func TestTurnedBits(t *testing.T) {
+// With a flipped bit, opening returns an error or other tensors. It does not panic, and does not
+// allocate memory for a wrong length.
+func TestFlippedBits(t *testing.T) {
 	for _, name := range []string{"zip.pt", "legacy.pt"} {
 		whole, err := os.ReadFile(testFile(name))
 		if err != nil {
@@ -126,7 +127,7 @@ func TestTurnedBits(t *testing.T) {
 	}
 }
 
-func TestTensorsStayInTheirStorage(t *testing.T) {
+func TestTensorsMustFitTheirStorage(t *testing.T) {
 	for _, c := range []struct {
 		offset        int
 		shape, stride []int

@@ -9,22 +9,22 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// TypeBLIP2 is the model_type of a folder that holds a whole BLIP-2: vision encoder,
-// Q-Former and, in Blip2ForConditionalGeneration, language model.
+// TypeBLIP2 is the model_type of a folder with a whole BLIP-2: vision encoder, Q-Former and, in
+// Blip2ForConditionalGeneration, language model.
 const TypeBLIP2 = "blip-2"
 
-// TypeBLIP2Vision is the model_type of its vision encoder.
+// TypeBLIP2Vision is the model_type of a BLIP-2's vision encoder.
 const TypeBLIP2Vision = "blip_2_vision_model"
 
-// DefaultBLIP2Text is the model_type of its language model if text_config names none
-// (transformers' Blip2Config).
+// DefaultBLIP2Text is the model_type of a BLIP-2's language model if text_config has none (see
+// transformers' Blip2Config).
 const DefaultBLIP2Text = "opt"
 
-// blip2Part says where the folder of a whole BLIP-2 keeps one of its frozen models.
+// blip2Part describes one of the frozen models in the folder of a whole BLIP-2.
 type blip2Part struct {
-	config    string // key of config.json
-	prefix    string // of the weights' names
-	modelType string // the default
+	config    string // its key in config.json
+	prefix    string // prefix of the names of its weights
+	modelType string // default model_type
 }
 
 func blip2PartOf(kind adapters.ModelKind) blip2Part {
@@ -40,26 +40,26 @@ const (
 	LanguagePrefix = "language_model."
 )
 
-// OpenPart opens dir as [Open] does. If dir holds a whole BLIP-2, the result contains only
-// the frozen model of the given kind, as if it were saved alone: its own configuration
-// and model_type, and its tensors without their prefix.
+// OpenPart is like [Open]. If dir has a whole BLIP-2, the result contains only the frozen model of
+// the given kind, as if it were saved alone: its own configuration and model_type, and its tensors
+// without their prefix.
 func OpenPart(dir string, kind adapters.ModelKind) (*Folder, error) {
 	f, err := Open(dir)
 	if err != nil || f.modelType != TypeBLIP2 {
 		return f, err
 	}
-	if err := f.restrictTo(blip2PartOf(kind)); err != nil {
+	if err := f.keepPart(blip2PartOf(kind)); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
-// OpenConfig is like [OpenPart], without weights: the folder need not hold any.
+// OpenConfig is like [OpenPart], but does not open weights. The folder may have none.
 func OpenConfig(dir string, kind adapters.ModelKind) (*Folder, error) {
 	f := &Folder{dir: dir, tensors: map[string]View{}}
 	err := f.readConfig()
 	if err == nil && f.modelType == TypeBLIP2 {
-		err = f.restrictConfigTo(blip2PartOf(kind))
+		err = f.keepPartConfig(blip2PartOf(kind))
 	}
 	if err != nil {
 		return nil, err
@@ -67,14 +67,14 @@ func OpenConfig(dir string, kind adapters.ModelKind) (*Folder, error) {
 	return f, nil
 }
 
-// restrictConfigTo keeps only a part's configuration.
-func (f *Folder) restrictConfigTo(p blip2Part) error {
+// keepPartConfig keeps only the configuration of a part.
+func (f *Folder) keepPartConfig(p blip2Part) error {
 	var whole map[string]json.RawMessage
 	if err := f.DecodeConfig(&whole); err != nil {
 		return err
 	}
 	config := whole[p.config]
-	if len(config) == 0 || string(config) == "null" { // transformers' defaults
+	if len(config) == 0 || string(config) == "null" { // transformers omits its default configuration
 		config = json.RawMessage("{}")
 	}
 	f.config, f.key = config, p.config
@@ -83,9 +83,9 @@ func (f *Folder) restrictConfigTo(p blip2Part) error {
 	return err
 }
 
-// restrictTo keeps only a part's configuration and tensors.
-func (f *Folder) restrictTo(p blip2Part) error {
-	if err := f.restrictConfigTo(p); err != nil {
+// keepPart keeps only the configuration and the tensors of a part.
+func (f *Folder) keepPart(p blip2Part) error {
+	if err := f.keepPartConfig(p); err != nil {
 		return err
 	}
 	inner := map[string]View{}
@@ -95,8 +95,8 @@ func (f *Folder) restrictTo(p blip2Part) error {
 		}
 	}
 	if len(inner) == 0 {
-		return adapters.Errorf(adapters.NotFound, "%s: no weight is named %s…: this %s folder lacks that model", f.dir, p.prefix, TypeBLIP2).
-			WithRemedy("name the model's own folder beside the bridge")
+		return adapters.Errorf(adapters.NotFound, "%s: no weight is named %s…: this %s folder does not contain that model", f.dir, p.prefix, TypeBLIP2).
+			WithRemedy("name the folder of the model too, in addition to the bridge")
 	}
 	f.tensors = inner
 	return nil

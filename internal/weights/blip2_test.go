@@ -40,7 +40,7 @@ func TestOpenPart(t *testing.T) {
 	}
 	var bad struct{ X string }
 	if err := f.DecodeConfig(&bad); err == nil || !strings.Contains(err.Error(), "config.json: vision_config.x is 3, want text") {
-		t.Errorf("a value of the wrong type: %v", err)
+		t.Errorf("a value with the wrong type: %v", err)
 	}
 	if got := f.Names(); !slices.Equal(got, []string{"a", "vision_model.b"}) {
 		t.Errorf("tensors %q", got)
@@ -63,7 +63,7 @@ func TestOpenConfigNeedsNoWeights(t *testing.T) {
 	}
 }
 
-func TestOpenPartLeavesAModelOfItsOwnAlone(t *testing.T) {
+func TestOpenPartKeepsASingleModel(t *testing.T) {
 	f, err := OpenPart(writeBridge(t, `{"model_type": "clip", "vision_config": {}}`), adapters.KindVision)
 	if err != nil {
 		t.Fatal(err)
@@ -74,15 +74,15 @@ func TestOpenPartLeavesAModelOfItsOwnAlone(t *testing.T) {
 	}
 }
 
-func TestOpenPartSaysWhatIsMissing(t *testing.T) {
+func TestOpenPartNamesMissingWeights(t *testing.T) {
 	want := "no weight is named language_model."
 	if _, err := OpenPart(writeBridge(t, wholeBridge), adapters.KindLanguage); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %q", err, want)
 	}
 }
 
-// transformers leaves out what its default configurations say.
-func TestOpenPartTakesDefaults(t *testing.T) {
+// transformers omits the values of its default configurations.
+func TestOpenPartUsesTransformersDefaults(t *testing.T) {
 	for _, config := range []string{`{"model_type": "blip-2"}`, `{"model_type": "blip-2", "vision_config": null}`, `{"model_type": "blip-2", "vision_config": {"x": 3}}`} {
 		f, err := OpenPart(writeBridge(t, config), adapters.KindVision)
 		if err != nil {

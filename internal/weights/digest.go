@@ -14,10 +14,9 @@ import (
 	"github.com/modular-bridging/bridge/internal/dirhash"
 )
 
-// Digest returns "sha256:…" over the weights: of the one weight file, or of the
-// list of the shards' names and digests ("name sha256:…\n", in name order).
-// Hashing a large file takes a while, so that digests are kept in the user's
-// cache folder by path, size and modification time.
+// Digest returns the digest of the weights, "sha256:…": of the only weight file, or of the list of
+// the shards' names and digests ("name sha256:…\n", sorted by name). Because hashing a large file
+// takes time, digests are kept in the user's cache folder, by path, size and modification time.
 func (f *Folder) Digest() (string, error) {
 	list := sha256.New()
 	var digest string
@@ -53,7 +52,7 @@ func (f *file) digest() (string, error) {
 	})
 }
 
-// FileDigest returns "sha256:…" of any file, kept as the digests of weights are.
+// FileDigest returns the digest of any file, "sha256:…". It is cached like the digests of weights.
 func FileDigest(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -91,7 +90,8 @@ func cachedDigest(path string, size, modified int64, sum func() (string, error))
 	return want.Digest, nil
 }
 
-// digestRecordPath returns the path of a file's cached digest, empty without a cache.
+// digestRecordPath returns the path of a file's cached digest, or "" if the user has no cache
+// folder.
 func digestRecordPath(path string) string {
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -108,7 +108,8 @@ func readDigestRecord(cache string) (s digestRecord) {
 	return s
 }
 
-// writeDigestRecord ignores failures: without a cache the digest is computed again.
+// writeDigestRecord writes a cached digest. It ignores errors, because without a cached digest the
+// digest is computed again.
 func writeDigestRecord(cache string, s digestRecord) {
 	if cache == "" || os.MkdirAll(filepath.Dir(cache), 0o755) != nil {
 		return

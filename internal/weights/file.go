@@ -17,27 +17,27 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// View is a tensor in its file.
+// View is a tensor in a file.
 type View struct {
 	DType safetensors.DType
 	Shape []int
-	Data  []byte // little-endian; the folder's: read only, gone after Close
+	Data  []byte // little-endian, owned by the folder: read-only, invalid after Close
 
-	mapped bool // Data lies in a mapped file
+	mapped bool // Data is in a mapped file
 }
 
-// Release returns the memory of a mapped file's tensor to the system; the data can be read
-// again. It does nothing for other data.
+// Release gives the memory of a tensor in a mapped file back to the system. The data can still be
+// read; the system then reads it from the file again. For other data, Release does nothing.
 func (v View) Release() {
 	if v.mapped {
 		release(v.Data)
 	}
 }
 
-// Describe returns "F32[2, 3]".
+// Describe returns the type and shape, for example "F32[2, 3]".
 func (v View) Describe() string { return v.DType.String() + adapters.ShapeString(v.Shape) }
 
-// Float32s returns a copy of the elements of a float tensor, widened.
+// Float32s returns a copy of the elements of a float tensor, converted to float32.
 func (v View) Float32s() ([]float32, error) {
 	n := adapters.Elements(v.Shape)
 	out := make([]float32, n)
@@ -65,7 +65,7 @@ func isFloat(d safetensors.DType) bool {
 	return d == safetensors.F32 || d == safetensors.F16 || d == safetensors.BF16
 }
 
-// file is one open safetensors file.
+// file is an open safetensors file.
 type file struct {
 	path     string
 	size     int64
@@ -80,10 +80,10 @@ func openFile(path string) (*file, error) {
 	data, info, unmap, err := mapFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, adapters.Errorf(adapters.NotFound, "weights are missing: %w", err).
-			WithRemedy("download the checkpoint folder again, all its shards included")
+			WithRemedy("download the checkpoint folder again, with all its shards")
 	}
 	if err != nil {
-		return nil, adapters.Errorf(adapters.NotFound, "weights cannot be opened: %w", err)
+		return nil, adapters.Errorf(adapters.NotFound, "cannot open the weights: %w", err)
 	}
 	f := &file{path: path, size: info.Size(), modified: info.ModTime().UnixNano(), data: data, unmap: unmap}
 	if f.metadata, f.tensors, err = parse(path, data); err != nil {
@@ -101,15 +101,15 @@ func (f *file) close() error {
 	return f.unmap()
 }
 
-// parse checks a file's header against its length and returns what it names.
+// parse checks the header of a file, and returns its metadata and tensors.
 func parse(path string, data []byte) (map[string]string, map[string]View, error) {
 	parsed, err := safetensors.Deserialize(data)
 	switch {
 	case err == nil:
 	case bytes.HasPrefix(data, []byte("version https://git-lfs.")):
 		return nil, nil, adapters.Errorf(adapters.NotFound, "%s is a pointer of git-lfs, not the file itself", path).
-			WithRemedy("fetch it with git lfs pull, or with bridge models pull")
-	case strings.Contains(err.Error(), "invalid DType"): // the library has no error value for it
+			WithRemedy("download it with git lfs pull, or with bridge models pull")
+	case strings.Contains(err.Error(), "invalid DType"): // the library has no error value for this
 		return nil, nil, adapters.Errorf(adapters.Unsupported, "%s: %w: want tensors of F32, F16 or BF16", path, err).
 			WithRemedy("save the model in one of these types")
 	default:
@@ -133,12 +133,12 @@ func parse(path string, data []byte) (map[string]string, map[string]View, error)
 	return header.Metadata(), views, nil
 }
 
-// ReadFile reads a safetensors file of uint8, int32, float32 and bfloat16
-// tensors, with its metadata, into memory.
+// ReadFile reads a safetensors file of uint8, int32, float32 and bfloat16 tensors, and its
+// metadata, into memory.
 func ReadFile(path string) (map[string]*adapters.Tensor, map[string]string, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, nil, adapters.Errorf(adapters.NotFound, "tensors cannot be read: %w", err)
+		return nil, nil, adapters.Errorf(adapters.NotFound, "cannot read the tensors: %w", err)
 	}
 	metadata, views, err := parse(path, data)
 	if err != nil {
@@ -183,13 +183,13 @@ func fileType(d adapters.DType) (safetensors.DType, bool) {
 	return 0, false
 }
 
-// aligned reports whether data may be read as elements of size bytes: headers
-// of other writers need not be padded.
+// aligned reports whether data is aligned for elements of size bytes. Other programs may write
+// headers without padding.
 func aligned(data []byte, size int) bool {
 	return uintptr(unsafe.Pointer(unsafe.SliceData(data)))%uintptr(size) == 0
 }
 
-// MapFile maps any file into memory, read only, until unmap is called.
+// MapFile maps any file into memory, read-only, until unmap is called.
 func MapFile(path string) (data []byte, unmap func() error, err error) {
 	data, _, unmap, err = mapFile(path)
 	return data, unmap, err

@@ -18,19 +18,19 @@ const (
 	indexFile   = "model.safetensors.index.json"
 )
 
-// Folder is an open Hugging Face checkpoint folder. Its methods may be called
-// from several goroutines; Close must be the last.
+// Folder is an open Hugging Face checkpoint folder. Its methods, except Close, are safe for
+// concurrent use.
 type Folder struct {
 	dir       string
 	config    []byte
-	key       string // of config.json that config is under, empty for all of it
+	key       string // key in config.json whose value is config; empty if config is the whole file
 	modelType string
-	files     []*file         // in name order
-	tensors   map[string]View // of all files
+	files     []*file         // sorted by name
+	tensors   map[string]View // tensors of all files
 }
 
-// Open opens the checkpoint folder dir: config.json, and the weights in
-// model.safetensors or in the shards that model.safetensors.index.json names.
+// Open opens a checkpoint folder: config.json, and the weights in model.safetensors or in the
+// shards listed in model.safetensors.index.json.
 func Open(dir string) (*Folder, error) {
 	f := &Folder{dir: dir, tensors: map[string]View{}}
 	if err := f.open(); err != nil {
@@ -55,7 +55,7 @@ func (f *Folder) open() error {
 		f.files = append(f.files, file)
 		for tensor, view := range file.tensors {
 			if _, twice := f.tensors[tensor]; twice {
-				return corrupt(file.path, "tensor %q stands in another shard too", tensor)
+				return corrupt(file.path, "tensor %q is also in another shard", tensor)
 			}
 			f.tensors[tensor] = view
 		}
@@ -68,10 +68,10 @@ func (f *Folder) readConfig() error {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return adapters.Errorf(adapters.NotFound, "%s is not a checkpoint folder: %w", f.dir, err).
-			WithRemedy("name a folder that holds config.json and model.safetensors, as Hugging Face saves them")
+			WithRemedy("name a folder with config.json and model.safetensors, in the form of Hugging Face")
 	}
 	if err != nil {
-		return adapters.Errorf(adapters.NotFound, "config.json cannot be read: %w", err)
+		return adapters.Errorf(adapters.NotFound, "cannot read config.json: %w", err)
 	}
 	f.config = data
 	return f.readModelType()
@@ -88,8 +88,8 @@ func (f *Folder) readModelType() error {
 	return nil
 }
 
-// weightFiles returns the names of the weight files and, if there is one, the index: the file
-// of each tensor.
+// weightFiles returns the names of the weight files. If the folder has an index, it also returns
+// the index: the file of each tensor.
 func (f *Folder) weightFiles() ([]string, map[string]string, error) {
 	if exists(filepath.Join(f.dir, weightsFile)) {
 		return []string{weightsFile}, nil, nil
@@ -111,7 +111,7 @@ func (f *Folder) weightFiles() ([]string, map[string]string, error) {
 	var names []string
 	for tensor, name := range index.WeightMap {
 		if name != filepath.Base(name) || !filepath.IsLocal(name) {
-			return nil, nil, corrupt(path, "tensor %q lies in %q, want a file of the folder itself", tensor, name)
+			return nil, nil, corrupt(path, "tensor %q is in %q, want a file in the same folder", tensor, name)
 		}
 		names = append(names, name)
 	}
@@ -123,15 +123,16 @@ func (f *Folder) missingWeights() error {
 	err := adapters.Errorf(adapters.NotFound, "%s has neither %s nor %s", f.dir, weightsFile, indexFile)
 	if exists(filepath.Join(f.dir, "pytorch_model.bin")) || exists(filepath.Join(f.dir, "pytorch_model.bin.index.json")) {
 		err.Kind = adapters.Unsupported
-		return err.WithRemedy("pytorch_model.bin is a pickle and is not read: load the model in transformers and save it with save_pretrained")
+		return err.WithRemedy("bridge does not read pytorch_model.bin, which is a pickle: " +
+			"load the model in transformers and save it with save_pretrained")
 	}
-	return err.WithRemedy("download the folder again, the weights included")
+	return err.WithRemedy("download the folder again, with the weights")
 }
 
 func (f *Folder) checkIndex(index map[string]string) error {
 	for tensor, name := range index {
 		if _, ok := f.tensors[tensor]; !ok {
-			return corrupt(filepath.Join(f.dir, indexFile), "tensor %q is not in %s, where the index has it", tensor, name)
+			return corrupt(filepath.Join(f.dir, indexFile), "tensor %q is not in %s, although the index lists it there", tensor, name)
 		}
 	}
 	return nil
@@ -143,17 +144,17 @@ func (f *Folder) Dir() string { return f.dir }
 // Path returns the path of a file in the folder.
 func (f *Folder) Path(name string) string { return filepath.Join(f.dir, name) }
 
-// ModelType returns config.json's model_type, empty if it has none.
+// ModelType returns the model_type in config.json, or "" if it has none.
 func (f *Folder) ModelType() string { return f.modelType }
 
-// DecodeConfig decodes config.json into v, a pointer to a struct with json
-// tags; keys that v lacks are ignored.
+// DecodeConfig decodes config.json into v, a pointer to a struct with json tags. It ignores keys
+// without a field.
 func (f *Folder) DecodeConfig(v any) error {
 	return jsonfile.DecodePart(filepath.Join(f.dir, configFile), f.key, f.config, v)
 }
 
-// ConfigKey returns the full name of a configuration key in config.json: for a part of a whole
-// BLIP-2, "text_config.model_type".
+// ConfigKey returns the full name of a configuration key in config.json. For a part of a whole
+// BLIP-2 this is, for example, "text_config.model_type".
 func (f *Folder) ConfigKey(name string) string {
 	if f.key == "" {
 		return name
@@ -161,8 +162,8 @@ func (f *Folder) ConfigKey(name string) string {
 	return f.key + "." + name
 }
 
-// DecodeFile decodes another JSON file of the folder into v. It returns false if the folder
-// lacks the file.
+// DecodeFile decodes another JSON file of the folder into v. It returns false if the file does not
+// exist.
 func (f *Folder) DecodeFile(name string, v any) (bool, error) {
 	path := filepath.Join(f.dir, name)
 	data, err := os.ReadFile(path)
@@ -188,7 +189,7 @@ func (f *Folder) Names() []string {
 	return names
 }
 
-// Tensor returns the named tensor. Its data stays the folder's.
+// Tensor returns a tensor by name. The folder owns its data.
 func (f *Folder) Tensor(name string) (View, bool) {
 	v, ok := f.tensors[name]
 	return v, ok
@@ -212,7 +213,7 @@ func (f *Folder) Parameters() int64 {
 	return n
 }
 
-// Close unmaps the weights. Views are invalid afterwards.
+// Close unmaps the weights. After that, views are invalid.
 func (f *Folder) Close() error {
 	var errs []error
 	for _, file := range f.files {
@@ -225,7 +226,7 @@ func (f *Folder) Close() error {
 func corrupt(path, format string, args ...any) error {
 	err := adapters.Errorf(adapters.Corrupt, format, args...)
 	err.Message = path + ": " + err.Message
-	return err.WithRemedy("fetch or write the file again")
+	return err.WithRemedy("download or write the file again")
 }
 
 func exists(path string) bool {

@@ -21,20 +21,20 @@ import (
 
 // TensorSpec describes a tensor that a model needs.
 type TensorSpec struct {
-	Name     string   // of the variable, and of the tensor in the file
-	Shape    []int    // exactly this one
+	Name     string   // name of the variable, and of the tensor in the file
+	Shape    []int    // exact shape
 	Optional bool     // the model works without it
-	Aliases  []string // other names that the tensor may have in the file; the first one found is used
+	Aliases  []string // other names of the tensor in the file; the first one that exists is used
 }
 
-// Options steer [Folder.Load].
+// Options are the options of [Folder.Load].
 type Options struct {
-	// DType of the variables: Float32 (the zero value means it) or BFloat16.
+	// DType is the type of the variables: Float32 (the default) or BFloat16.
 	DType adapters.DType
-	// Ignore reports tensors that the file may hold and the model does not need; nil
-	// means none.
+	// Ignore returns true for tensors that the file may have but the model does not need. If it
+	// is nil, there are no such tensors.
 	Ignore func(name string) bool
-	// Progress, if not nil, is called with the bytes read so far and in all.
+	// Progress, if not nil, is called with the number of bytes read so far, and the total.
 	Progress func(done, total int64)
 }
 
@@ -44,10 +44,9 @@ type tensorMatch struct {
 	view View
 }
 
-// Load makes a store with a non-trainable variable "/"+Name for every spec whose tensor
-// the folder holds. Before it copies anything it checks all tensors. One error reports
-// all that are missing, have another shape or no float type, or are not part of the
-// model.
+// Load returns a store with a non-trainable variable "/"+Name for every spec whose tensor is in the
+// folder. First it checks all tensors. One error lists all tensors that are missing, have another
+// shape, are not of a float type, or do not belong to the model.
 func (f *Folder) Load(ctx context.Context, backend compute.Backend, specs []TensorSpec, o Options) (*model.Store, error) {
 	dtype, err := variableType(o.DType)
 	if err != nil {
@@ -65,7 +64,7 @@ func (f *Folder) Load(ctx context.Context, backend compute.Backend, specs []Tens
 	for _, m := range matched {
 		if err := ctx.Err(); err != nil {
 			store.Finalize()
-			return nil, adapters.Errorf(adapters.Canceled, "loading of %s: %w", f.dir, err)
+			return nil, adapters.Errorf(adapters.Canceled, "load %s: %w", f.dir, err)
 		}
 		if err := addVariable(store, backend, m, dtype); err != nil {
 			store.Finalize()
@@ -80,13 +79,13 @@ func (f *Folder) Load(ctx context.Context, backend compute.Backend, specs []Tens
 	return store, nil
 }
 
-// Check checks all tensors as [Folder.Load] does, without reading their data.
+// Check makes the checks of [Folder.Load] without reading the data of tensors.
 func (f *Folder) Check(specs []TensorSpec, ignore func(name string) bool) error {
 	_, err := f.match(specs, ignore)
 	return err
 }
 
-// match finds the tensor of every spec, or returns one error for all that do not fit.
+// match finds the tensor of every spec. One error lists all problems.
 func (f *Folder) match(specs []TensorSpec, ignore func(string) bool) ([]tensorMatch, error) {
 	var problems []string
 	var matched []tensorMatch
@@ -120,8 +119,8 @@ func (f *Folder) match(specs []TensorSpec, ignore func(string) bool) ([]tensorMa
 	return matched, nil
 }
 
-// Find returns the tensor of a spec, by its name or else by the first of its aliases that
-// the folder holds, and the name under which it was found. It does not check the shape.
+// Find returns the tensor of a spec and its name in the folder: the spec's name, or else the first
+// of its aliases that exists. It does not check the shape.
 func (f *Folder) Find(s TensorSpec) (string, View, bool) {
 	for _, name := range append([]string{s.Name}, s.Aliases...) {
 		if view, ok := f.tensors[name]; ok {
@@ -131,7 +130,7 @@ func (f *Folder) Find(s TensorSpec) (string, View, bool) {
 	return "", View{}, false
 }
 
-// mismatch returns an error that names the first few problems and counts the rest.
+// mismatch returns an error with the first few problems and the number of the others.
 func (f *Folder) mismatch(problems []string) error {
 	const shown = 5
 	text := strings.Join(problems[:min(shown, len(problems))], "; ")
@@ -140,7 +139,7 @@ func (f *Folder) mismatch(problems []string) error {
 	}
 	return adapters.Errorf(adapters.Corrupt, "%s: the weights do not fit config.json (model_type %q) in %d places: %s",
 		f.dir, f.modelType, len(problems), text).
-		WithRemedy("config.json and the weights must come from one model; fetch the folder again")
+		WithRemedy("config.json and the weights must be of the same model; download the folder again")
 }
 
 func variableType(d adapters.DType) (dtypes.DType, error) {
@@ -170,7 +169,7 @@ func addVariable(store *model.Store, backend compute.Backend, m tensorMatch, dty
 	return nil
 }
 
-// dataAs returns the data as dtype: the mapping itself if the file holds that type.
+// dataAs returns the data as dtype. If the file has that type, the result is the mapping itself.
 func (v View) dataAs(dtype dtypes.DType) ([]byte, error) {
 	same := v.DType == safetensors.F32 && dtype == dtypes.Float32 || v.DType == safetensors.BF16 && dtype == dtypes.BFloat16
 	if same && aligned(v.Data, dtype.Size()) {
@@ -179,8 +178,8 @@ func (v View) dataAs(dtype dtypes.DType) ([]byte, error) {
 	return v.convert(dtype)
 }
 
-// convert returns the elements as dtype, a piece at a time: there is never more
-// than the result and a little.
+// convert returns the elements as dtype. It converts them in pieces, so it needs little memory in
+// addition to the result.
 func (v View) convert(dtype dtypes.DType) ([]byte, error) {
 	const piece = 1 << 16
 	in, out := int(v.DType.Size()), dtype.Size()

@@ -14,5 +14,5 @@ func mapFile(path string) ([]byte, os.FileInfo, func() error, error) {
 	return data, info, func() error { return nil }, err
 }
 
-// release does nothing where files are not mapped.
+// release does nothing, because files are not mapped.
 func release([]byte) {}

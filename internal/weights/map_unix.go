@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mapFile maps a file into memory, read only. The caller unmaps it.
+// mapFile maps a file into memory, read-only. The caller unmaps it.
 func mapFile(path string) ([]byte, os.FileInfo, func() error, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -33,13 +33,13 @@ func mapFile(path string) ([]byte, os.FileInfo, func() error, error) {
 	return data, info, func() error { return unix.Munmap(data) }, nil
 }
 
-// release gives back the memory of a part of a mapping that was read; the file
-// keeps what it held, and is read again where somebody looks. data must lie in
-// what mapFile returned. Failure costs memory only.
+// release gives the memory of a part of a mapping back to the system. The file is unchanged, and
+// the system reads it again when the part is used again. data must be part of a result of mapFile.
+// Errors are ignored, because they only cost memory.
 func release(data []byte) {
 	page := uintptr(os.Getpagesize())
 	begin := uintptr(unsafe.Pointer(unsafe.SliceData(data)))
-	from := (begin + page - 1) &^ (page - 1) // whole pages: neighbours share the others
+	from := (begin + page - 1) &^ (page - 1) // only whole pages, because other data shares the others
 	to := (begin + uintptr(len(data))) &^ (page - 1)
 	if to > from {
 		_ = unix.Madvise(data[from-begin:to-begin], unix.MADV_DONTNEED)

@@ -22,7 +22,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/backends"
 )
 
-// raw builds a safetensors file out of a header and data, right or wrong.
+// raw returns a safetensors file with a header and data, which may be wrong.
 func raw(header string, data []byte) []byte {
 	b := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
 	return append(append(b, header...), data...)
@@ -40,7 +40,7 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// small is a checkpoint of three tensors, one in each float type.
+// small writes a checkpoint of three tensors, one of each float type.
 func small(t *testing.T) string {
 	t.Helper()
 	header := `{"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]},` +
@@ -61,7 +61,7 @@ func small(t *testing.T) string {
 	})
 }
 
-var smallWants = []TensorSpec{{Name: "a", Shape: []int{2, 2}}, {Name: "half", Shape: []int{2}, Aliases: []string{"b.half"}}, {Name: "c", Shape: []int{}}}
+var smallSpecs = []TensorSpec{{Name: "a", Shape: []int{2, 2}}, {Name: "half", Shape: []int{2}, Aliases: []string{"b.half"}}, {Name: "c", Shape: []int{}}}
 
 func ignoreIDs(name string) bool { return name == "ids" }
 
@@ -85,7 +85,7 @@ func TestLoad(t *testing.T) {
 	}
 	want := map[string][]float32{"/a": {1, -2, 0.1, 3e-39}, "/half": {1.5, float32(-math.Pow(2, -24))}, "/c": {3.140625}}
 	var last [2]int64
-	store, err := f.Load(context.Background(), backends.ForTest(t), smallWants,
+	store, err := f.Load(context.Background(), backends.ForTest(t), smallSpecs,
 		Options{Ignore: ignoreIDs, Progress: func(done, total int64) { last = [2]int64{done, total} }})
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestLoad(t *testing.T) {
 
 func TestLoadBFloat16(t *testing.T) {
 	f := mustOpen(t, small(t))
-	store, err := f.Load(context.Background(), backends.ForTest(t), smallWants, Options{DType: adapters.BFloat16, Ignore: ignoreIDs})
+	store, err := f.Load(context.Background(), backends.ForTest(t), smallSpecs, Options{DType: adapters.BFloat16, Ignore: ignoreIDs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,30 +162,31 @@ func TestFloat16Widening(t *testing.T) {
 	}
 }
 
-func TestLoadMisfits(t *testing.T) {
+func TestLoadErrors(t *testing.T) {
 	tests := []struct {
 		name  string
-		wants []TensorSpec
+		specs []TensorSpec
 		has   []string
 	}{
-		{"missing", append([]TensorSpec{{Name: "x.weight", Shape: []int{3}}}, smallWants...), []string{"in 1 places", "x.weight is missing, want [3]"}},
-		{"shape", []TensorSpec{{Name: "a", Shape: []int{4}}, smallWants[1], smallWants[2]}, []string{"a is F32[2, 2], want [4]"}},
-		{"surplus", smallWants[:2], []string{"c BF16[] is not part of the model"}},
-		{"type", append([]TensorSpec{{Name: "ids", Shape: []int{1}}}, smallWants...), []string{"ids is I64[1], want F32, F16 or BF16"}},
+		{"missing", append([]TensorSpec{{Name: "x.weight", Shape: []int{3}}}, smallSpecs...), []string{"in 1 places", "x.weight is missing, want [3]"}},
+		{"shape", []TensorSpec{{Name: "a", Shape: []int{4}}, smallSpecs[1], smallSpecs[2]}, []string{"a is F32[2, 2], want [4]"}},
+		{"surplus", smallSpecs[:2], []string{"c BF16[] is not part of the model"}},
+		{"type", append([]TensorSpec{{Name: "ids", Shape: []int{1}}}, smallSpecs...), []string{"ids is I64[1], want F32, F16 or BF16"}},
 		{"all", []TensorSpec{{Name: "x", Shape: []int{1}}, {Name: "y", Shape: []int{1}}, {Name: "z", Shape: []int{1}}},
 			[]string{"in 6 places", "x is missing", "y is missing", "z is missing", "a F32[2, 2]", "and 1 more"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			f := mustOpen(t, small(t))
-			_, err := f.Load(context.Background(), backends.ForTest(t), test.wants, Options{Ignore: ignoreIDs})
+			_, err := f.Load(context.Background(), backends.ForTest(t), test.specs, Options{Ignore: ignoreIDs})
 			wantError(t, err, adapters.Corrupt, test.has...)
 		})
 	}
 }
 
-// What is no safetensors file, or holds what is not computed with, is named.
-func TestOpenNamesStrangeFiles(t *testing.T) {
+// The errors for a file that is not a safetensors file, or has tensors of other types, name the
+// file and the cause.
+func TestOpenErrorsForOtherFiles(t *testing.T) {
 	header := `{"x":{"dtype":"F8_E9M9","shape":[1],"data_offsets":[0,1]}}`
 	length := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
 	for name, test := range map[string]struct {
@@ -226,7 +227,7 @@ func TestCheckSize(t *testing.T) {
 func TestLoadCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, err := mustOpen(t, small(t)).Load(ctx, backends.ForTest(t), smallWants, Options{Ignore: ignoreIDs})
+	_, err := mustOpen(t, small(t)).Load(ctx, backends.ForTest(t), smallSpecs, Options{Ignore: ignoreIDs})
 	wantError(t, err, adapters.Canceled)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v is not context.Canceled", err)
@@ -243,13 +244,12 @@ func wantError(t *testing.T, err error, kind adapters.Kind, parts ...string) {
 	}
 	for _, part := range parts {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%v does not say %q", err, part)
+			t.Errorf("no %q in %v", part, err)
 		}
 	}
 }
 
-// TestTruncated cuts a good file at every length: none may be accepted, none
-// may panic.
+// TestTruncated truncates a valid file at every length. Opening must return an error and not panic.
 func TestTruncated(t *testing.T) {
 	dir := small(t)
 	path := filepath.Join(dir, "model.safetensors")
@@ -266,12 +266,12 @@ func TestTruncated(t *testing.T) {
 			f.Close()
 			t.Fatalf("a file cut at %d of %d bytes was opened", n, len(whole))
 		}
-		wantError(t, err, adapters.Corrupt, path, "fetch or write the file again")
+		wantError(t, err, adapters.Corrupt, path, "download or write the file again")
 	}
 }
 
-// TestFlippedHeader flips every bit of the header: an error or another valid
-// header, never a panic or a view outside of the file.
+// TestFlippedHeader flips every bit of the header. Opening must return an error, or views inside
+// the file, and not panic.
 func TestFlippedHeader(t *testing.T) {
 	whole, err := os.ReadFile(filepath.Join(small(t), "model.safetensors"))
 	if err != nil {
@@ -298,7 +298,7 @@ func TestFlippedHeader(t *testing.T) {
 	}
 }
 
-func TestLyingHeaders(t *testing.T) {
+func TestWrongHeaders(t *testing.T) {
 	entry := func(dtype, shape, offsets string) string {
 		return fmt.Sprintf(`{"dtype":%q,"shape":%s,"data_offsets":%s}`, dtype, shape, offsets)
 	}
@@ -364,8 +364,8 @@ func TestShards(t *testing.T) {
 	}{
 		{"missing shard", "model.safetensors.index.json", index(map[string]string{"a": "three.safetensors"}), adapters.NotFound, "three.safetensors"},
 		{"tensor elsewhere", "model.safetensors.index.json", index(map[string]string{"a": "two.safetensors"}), adapters.Corrupt, `tensor "a" is not in two.safetensors`},
-		{"outside", "model.safetensors.index.json", index(map[string]string{"a": "../one.safetensors"}), adapters.Corrupt, "want a file of the folder itself"},
-		{"twice", "two.safetensors", shard("a", 2), adapters.Corrupt, `tensor "a" stands in another shard too`},
+		{"outside", "model.safetensors.index.json", index(map[string]string{"a": "../one.safetensors"}), adapters.Corrupt, "want a file in the same folder"},
+		{"twice", "two.safetensors", shard("a", 2), adapters.Corrupt, `tensor "a" is also in another shard`},
 		{"no map", "model.safetensors.index.json", `{}`, adapters.Corrupt, "weight_map is empty"},
 		{"not JSON", "model.safetensors.index.json", `{`, adapters.Corrupt, "not valid JSON"},
 	}
@@ -444,7 +444,7 @@ func TestDigest(t *testing.T) {
 		t.Fatal(err)
 	}
 	data[len(data)-1]++
-	if err := os.WriteFile(path, append(data, 0), 0o644); err != nil { // another size: no clock is needed to see it
+	if err := os.WriteFile(path, append(data, 0), 0o644); err != nil { // another size, so the test does not depend on the clock
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, data, 0o644); err != nil {

@@ -15,14 +15,14 @@ import (
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 )
 
-// Write replaces path, atomically, by a safetensors file of tensors and metadata.
-// The same tensors give the same bytes.
+// Write replaces path atomically with a safetensors file of tensors and metadata. The same tensors
+// give the same bytes.
 func Write(path string, tensors map[string]*adapters.Tensor, metadata map[string]string) error {
 	views := make(map[string]hostView, len(tensors))
 	for name, t := range tensors {
 		dtype, ok := fileType(t.DType)
 		if !ok {
-			return adapters.Errorf(adapters.Invalid, "tensor %q is %s, which safetensors files do not hold here", name, t.Describe())
+			return adapters.Errorf(adapters.Invalid, "tensor %q is %s, which bridge does not write to safetensors files", name, t.Describe())
 		}
 		if err := t.Check(name, t.Shape, t.DType); err != nil {
 			return err
@@ -34,11 +34,11 @@ func Write(path string, tensors map[string]*adapters.Tensor, metadata map[string
 	})
 }
 
-// WriteFolder writes the weights of a checkpoint folder as transformers does:
-// model.safetensors or, beyond shard bytes, shards with an index. progress, where
-// not nil, is called with the bytes written so far and in all.
+// WriteFolder writes the weights of a checkpoint folder in the form of transformers:
+// model.safetensors or, for more than shard bytes, shards with an index. progress, if not nil, is
+// called with the number of bytes written so far, and the total.
 func WriteFolder(ctx context.Context, dir string, tensors map[string]View, shard int64, progress func(done, total int64)) error {
-	var last View // that the serializer has asked for
+	var last View // last view that the serializer requested
 	shards, total := split(tensors, shard, &last)
 	index := map[string]string{}
 	var done int64
@@ -74,8 +74,8 @@ func WriteFolder(ctx context.Context, dir string, tensors map[string]View, shard
 	return atomicfile.WriteBytes(filepath.Join(dir, indexFile), append(data, '\n'))
 }
 
-// split puts tensors, in name order, into shards of at most limit bytes where
-// each fits, and returns the bytes of all.
+// split divides tensors, sorted by name, into shards of at most limit bytes, and returns the total
+// number of bytes. A tensor with more bytes gets its own shard.
 func split(tensors map[string]View, limit int64, last *View) (shards []map[string]fileView, total int64) {
 	var size int64
 	for _, name := range slices.Sorted(maps.Keys(tensors)) {
@@ -91,7 +91,7 @@ func split(tensors map[string]View, limit int64, last *View) (shards []map[strin
 	return shards, total
 }
 
-// counter reports the bytes that are written through it, and fails if report does.
+// counter reports the number of bytes written through it. A write fails if report returns an error.
 type counter struct {
 	w      io.Writer
 	report func(n int) error
@@ -124,16 +124,16 @@ func (v fileView) Data() []byte {
 	return v.view.Data
 }
 
-// ViewOf shows a host tensor as one of a file.
+// ViewOf returns a host tensor as a view.
 func ViewOf(t *adapters.Tensor) (View, error) {
 	dtype, ok := fileType(t.DType)
 	if !ok {
-		return View{}, adapters.Errorf(adapters.Invalid, "tensor %s, which safetensors files do not hold here", t.Describe())
+		return View{}, adapters.Errorf(adapters.Invalid, "tensor is %s, which bridge does not write to safetensors files", t.Describe())
 	}
 	return View{DType: dtype, Shape: t.Shape, Data: t.Data}, nil
 }
 
-// hostView shows a tensor to the serializer.
+// hostView adapts a host tensor to the serializer.
 type hostView struct {
 	tensor *adapters.Tensor
 	dtype  safetensors.DType

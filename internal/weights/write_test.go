@@ -78,7 +78,7 @@ func wantFiles(t *testing.T, dir string, want ...string) {
 		got = append(got, e.Name())
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("the folder holds %v, want %v", got, want)
+		t.Errorf("the folder contains %v, want %v", got, want)
 	}
 }
 
@@ -92,7 +92,7 @@ func TestWriteOnFullDisk(t *testing.T) {
 	wantError(t, Write(path, large, nil), adapters.Exhausted, "free disk space")
 	got, _, err := ReadFile(path)
 	if err != nil || !reflect.DeepEqual(got, small) {
-		t.Errorf("after a failed write the file holds %v (%v), want what it held", got, err)
+		t.Errorf("after a failed write the file contains %v (%v), want the old content", got, err)
 	}
 	wantFiles(t, filepath.Dir(path), "x.safetensors")
 }
@@ -126,7 +126,7 @@ func TestWriteFolder(t *testing.T) {
 	}
 }
 
-func TestWriteFolderEndsWithItsContext(t *testing.T) {
+func TestWriteFolderCanceled(t *testing.T) {
 	v, err := ViewOf(adapters.FromFloat32([]float32{1}, 1))
 	if err != nil {
 		t.Fatal(err)
@@ -134,6 +134,6 @@ func TestWriteFolderEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := WriteFolder(ctx, t.TempDir(), map[string]View{"a": v}, 100, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v, want context.Canceled", err)
+		t.Errorf("got %v, want context.Canceled", err)
 	}
 }

@@ -14,16 +14,16 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// CudaPlugin is the file name by which bridge and go-xla find the plugin.
-const CudaPlugin = "pjrt_c_api_cuda_plugin.so"
+// cudaPlugin is the file name of the plugin. bridge and go-xla search for it.
+const cudaPlugin = "pjrt_c_api_cuda_plugin.so"
 
-// CudaDriver is the oldest driver that CUDA 13 runs on.
-const CudaDriver = 580
+// cudaDriver is the oldest driver that CUDA 13 runs on.
+const cudaDriver = 580
 
-// Cuda lists XLA's plugin for CUDA 13 and NVIDIA's libraries that it loads: what
-// jax-cuda13-plugin[with-cuda] 0.11.2 depends on, at the versions that were there
-// when they were pinned.
-func Cuda() []Wheel {
+// cudaWheels returns the wheels of XLA's plugin for CUDA 13 and of NVIDIA's libraries that it
+// loads. They are the dependencies of jax-cuda13-plugin[with-cuda] 0.11.2, at the versions that
+// were current when they were pinned.
+func cudaWheels() []Wheel {
 	return []Wheel{
 		{"jax-cuda13-pjrt", "0.11.2", "e5ff589d43064913bb74027682d89639c7ea48f9f81c2bae6fc75117e913f93e"},
 		{"nvidia-cublas", "13.10.0.20", "dcc6d63884c53d07e267ce7e6feac17b2538cebaafec5db865736c3e28e4dc84"},
@@ -42,11 +42,11 @@ func Cuda() []Wheel {
 	}
 }
 
-// InstallCuda replaces lib/nvidia by the plugin and the libraries, all or nothing, and returns
-// the plugin's path. The plugin looks for libraries in ../nvidia/cu13/lib,
-// ../nvidia/cudnn/lib and ../nvidia/nccl/lib relative to itself; go-xla sets ../nvidia as the
-// place of ptxas and libdevice.
-func InstallCuda(ctx context.Context, pip Pip, wheels []Wheel, lib string) (plugin string, err error) {
+// installCUDA replaces lib/nvidia with the plugin and the libraries, and returns the plugin's
+// path. After an error, lib/nvidia is unchanged. The plugin searches for libraries in
+// ../nvidia/cu13/lib, ../nvidia/cudnn/lib and ../nvidia/nccl/lib relative to itself. go-xla sets
+// ../nvidia as the folder of ptxas and libdevice.
+func installCUDA(ctx context.Context, pip Pip, wheels []Wheel, lib string) (plugin string, err error) {
 	if err := pip.Check(ctx); err != nil {
 		return "", err
 	}
@@ -72,7 +72,7 @@ func InstallCuda(ctx context.Context, pip Pip, wheels []Wheel, lib string) (plug
 	if err := os.Rename(target, filepath.Join(fresh, "before")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	return filepath.Join(target, CudaPlugin), os.Rename(tree, target)
+	return filepath.Join(target, cudaPlugin), os.Rename(tree, target)
 }
 
 // add fetches one wheel and unpacks it into the tree.
@@ -86,17 +86,18 @@ func add(ctx context.Context, pip Pip, w Wheel, fresh, tree string) error {
 	if err != nil {
 		return err
 	}
-	n, err := Unpack(wheel, tree, placeCuda)
+	n, err := Unpack(wheel, tree, cudaMemberPath)
 	if err == nil && n == 0 {
-		err = adapters.Errorf(adapters.Corrupt, "%s %s holds nothing that belongs to CUDA", w.Package, w.Version)
+		err = adapters.Errorf(adapters.Corrupt, "%s %s contains no file of CUDA", w.Package, w.Version)
 	}
 	return err
 }
 
-// placeCuda returns the path of a wheel's member within the nvidia folder, empty to skip it.
-func placeCuda(member string) string {
+// cudaMemberPath returns the path in the nvidia folder for a wheel's member, or "" to skip the
+// member.
+func cudaMemberPath(member string) string {
 	if rest, ok := strings.CutPrefix(member, "jax_plugins/"); ok && strings.HasSuffix(rest, "/xla_cuda_plugin.so") {
-		return CudaPlugin
+		return cudaPlugin
 	}
 	if rest, ok := strings.CutPrefix(member, "nvidia/"); ok {
 		return rest
@@ -104,13 +105,13 @@ func placeCuda(member string) string {
 	return ""
 }
 
-// linkTools checks that the tree is complete, and links the tools to where XLA looks for
-// them.
+// linkTools checks that the tree is complete, and links the tools into the folders that XLA
+// searches.
 func linkTools(tree string) error {
-	for _, name := range []string{CudaPlugin, "cu13/lib/libcudart.so.13", "cu13/lib/libcublas.so.13", "cudnn/lib/libcudnn.so.9", "nccl/lib/libnccl.so.2",
+	for _, name := range []string{cudaPlugin, "cu13/lib/libcudart.so.13", "cu13/lib/libcublas.so.13", "cudnn/lib/libcudnn.so.9", "nccl/lib/libnccl.so.2",
 		"cu13/bin/ptxas", "cu13/nvvm/libdevice/libdevice.10.bc"} {
 		if _, err := os.Stat(filepath.Join(tree, filepath.FromSlash(name))); err != nil {
-			return adapters.Errorf(adapters.Corrupt, "the wheels lack %s: %w", name, err)
+			return adapters.Errorf(adapters.Corrupt, "the wheels do not contain %s: %w", name, err)
 		}
 	}
 	for _, name := range []string{"bin", "nvvm"} {
@@ -121,9 +122,9 @@ func linkTools(tree string) error {
 	return nil
 }
 
-// DriverVersion returns the major version in the text of /proc/driver/nvidia/version, 0 if it
-// has none.
-func DriverVersion(text string) int {
+// driverVersion returns the major version in the text of /proc/driver/nvidia/version, or 0 if the
+// text has none.
+func driverVersion(text string) int {
 	found := regexp.MustCompile(`Kernel Module.*?\s(\d+)\.\d+`).FindStringSubmatch(text)
 	if found == nil {
 		return 0

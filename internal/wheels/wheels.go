@@ -1,7 +1,6 @@
-// Package wheels owns the installation of PJRT plugins and NVIDIA's libraries, which are
-// published as Python wheels: it fetches pinned wheels through pip, with pip's configuration,
-// and unpacks files of them. It runs no Python except pip, and must not know how a plugin is
-// used.
+// Package wheels installs XLA's PJRT plugins and NVIDIA's libraries, which are published as Python
+// wheels. It downloads pinned wheels with pip, which uses its own configuration, and unpacks files
+// from them. It runs no Python except pip, and must not know how a plugin is used.
 package wheels
 
 import (
@@ -31,7 +30,7 @@ type Wheel struct {
 // Pip runs pip.
 type Pip struct {
 	Command []string  // empty: $PIP, or python3 -m pip
-	Log     io.Writer // of what pip prints
+	Log     io.Writer // receives the output of pip
 }
 
 func (p Pip) command() []string {
@@ -44,18 +43,18 @@ func (p Pip) command() []string {
 	return []string{"python3", "-m", "pip"}
 }
 
-// Check fails where pip does not run.
+// Check returns an error if pip does not run.
 func (p Pip) Check(ctx context.Context) error {
 	c := p.command()
 	if err := exec.CommandContext(ctx, c[0], append(c[1:], "--version")...).Run(); err != nil {
 		return adapters.Errorf(adapters.Unavailable, "`%s` does not run: %w", strings.Join(c, " "), err).
-			WithRemedy("install pip (on Debian: apt install python3-pip), or set PIP to one that runs")
+			WithRemedy("install pip (on Debian: apt install python3-pip), or set PIP to a command that runs pip")
 	}
 	return nil
 }
 
-// Download fetches a wheel into an empty folder and returns its path. A wheel
-// with another checksum is refused.
+// Download downloads a wheel into an empty folder and returns its path. It returns an error if the
+// wheel has another checksum.
 func (p Pip) Download(ctx context.Context, w Wheel, dir string) (string, error) {
 	c := append(p.command(), "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", dir, w.Package+"=="+w.Version)
 	cmd := exec.CommandContext(ctx, c[0], c[1:]...)
@@ -67,7 +66,7 @@ func (p Pip) Download(ctx context.Context, w Wheel, dir string) (string, error) 
 			return "", ctx.Err()
 		}
 		return "", adapters.Errorf(adapters.Unavailable, "pip could not fetch %s %s: %w", w.Package, w.Version, err).
-			WithRemedy("what pip printed says why; pip's own configuration says where it looks")
+			WithRemedy("see the output of pip for the reason; pip's configuration sets the package index")
 	}
 	found, err := filepath.Glob(filepath.Join(dir, "*.whl"))
 	if err != nil || len(found) != 1 {
@@ -79,17 +78,17 @@ func (p Pip) Download(ctx context.Context, w Wheel, dir string) (string, error) 
 	}
 	if sum != w.SHA256 {
 		return "", adapters.Errorf(adapters.Corrupt, "%s is not the wheel that was checked: its SHA-256 is %s, want %s", filepath.Base(found[0]), sum, w.SHA256).
-			WithRemedy("nothing of it was installed; look where pip fetches from")
+			WithRemedy("nothing was installed; check the package index that pip uses")
 	}
 	return found[0], nil
 }
 
-// Unpack writes the members of a wheel whose name place turns into a path within
-// dir; those for which it returns "" stay out. It returns how many there were.
+// Unpack writes members of a wheel to dir. place returns a member's path in dir, or "" to skip
+// the member. Unpack returns the number of members that it wrote.
 func Unpack(wheel, dir string, place func(member string) string) (int, error) {
 	z, err := zip.OpenReader(wheel)
 	if err != nil {
-		return 0, adapters.Errorf(adapters.Corrupt, "%s is no wheel: %w", wheel, err)
+		return 0, adapters.Errorf(adapters.Corrupt, "%s is not a wheel: %w", wheel, err)
 	}
 	defer z.Close()
 	n := 0
@@ -99,7 +98,7 @@ func Unpack(wheel, dir string, place func(member string) string) (int, error) {
 			continue
 		}
 		if !filepath.IsLocal(filepath.FromSlash(name)) {
-			return n, adapters.Errorf(adapters.Corrupt, "%s holds %q, want a path within it", wheel, member.Name)
+			return n, adapters.Errorf(adapters.Corrupt, "%s contains the path %q, want a path inside the wheel", wheel, member.Name)
 		}
 		if err := unpack(member, filepath.Join(dir, filepath.FromSlash(name))); err != nil {
 			return n, diskfull.Explain(err, "the wheel cannot be unpacked", "free disk space and install again")

@@ -15,18 +15,18 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// index is a pip that gives wheels out of a folder, PACKAGE==VERSION.whl.
-type index struct {
+// fakeIndex is a pip that downloads wheels from a folder, PACKAGE==VERSION.whl.
+type fakeIndex struct {
 	t   *testing.T
 	dir string
 }
 
-func newIndex(t *testing.T) index {
+func newIndex(t *testing.T) fakeIndex {
 	t.Helper()
 	if runtime.GOOS == "windows" {
-		t.Skip("the pip of this test is a shell script")
+		t.Skip("the fake pip is a shell script")
 	}
-	i := index{t, t.TempDir()}
+	i := fakeIndex{t, t.TempDir()}
 	script := `#!/bin/sh
 [ "$1" = --version ] && exit 0
 while [ "$1" != --dest ]; do shift; done
@@ -38,10 +38,12 @@ cp "` + i.dir + `/$3.whl" "$2/$3-py3-none-any.whl"
 	return i
 }
 
-func (i index) pip() Pip { return Pip{Command: []string{filepath.Join(i.dir, "pip")}, Log: io.Discard} }
+func (i fakeIndex) pip() Pip {
+	return Pip{Command: []string{filepath.Join(i.dir, "pip")}, Log: io.Discard}
+}
 
-// add makes a wheel of members.
-func (i index) add(name string, members map[string]string) Wheel {
+// add writes a wheel with members.
+func (i fakeIndex) add(name string, members map[string]string) Wheel {
 	i.t.Helper()
 	var data bytes.Buffer
 	z := zip.NewWriter(&data)
@@ -69,8 +71,8 @@ func (i index) add(name string, members map[string]string) Wheel {
 	return Wheel{name, "1", hex.EncodeToString(sum[:])}
 }
 
-// cuda are wheels in the layout of the real ones.
-func (i index) cuda() []Wheel {
+// cudaWheels returns wheels in the layout of the real ones.
+func (i fakeIndex) cudaWheels() []Wheel {
 	return []Wheel{
 		i.add("jax-cuda13-pjrt", map[string]string{"jax_plugins/xla_cuda13/xla_cuda_plugin.so": "plugin", "jax_plugins/xla_cuda13/__init__.py": ""}),
 		i.add("libs", map[string]string{"nvidia/cu13/lib/libcudart.so.13": "", "nvidia/cu13/lib/libcublas.so.13": "blas", "nvidia/__init__.py": "",
@@ -80,18 +82,18 @@ func (i index) cuda() []Wheel {
 	}
 }
 
-func TestInstallCuda(t *testing.T) {
+func TestInstallCUDA(t *testing.T) {
 	i, lib := newIndex(t), filepath.Join(t.TempDir(), "go-xla")
-	wheels := i.cuda()
+	wheels := i.cudaWheels()
 	for range 2 { // the second replaces the first
-		plugin, err := InstallCuda(t.Context(), i.pip(), wheels, lib)
+		plugin, err := installCUDA(t.Context(), i.pip(), wheels, lib)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if plugin != filepath.Join(lib, "nvidia", CudaPlugin) {
+		if plugin != filepath.Join(lib, "nvidia", cudaPlugin) {
 			t.Errorf("plugin %s", plugin)
 		}
-		// The plugin's search path and go-xla's data folder, from where it lies.
+		// The plugin's search path and go-xla's data folder are relative to the plugin.
 		for name, want := range map[string]string{plugin: "plugin", filepath.Join(plugin, "../../nvidia/cu13/lib/libcublas.so.13"): "blas",
 			filepath.Join(plugin, "../../nvidia/cudnn/lib/libcudnn.so.9"): "dnn", filepath.Join(lib, "nvidia/bin/ptxas"): "ptxas",
 			filepath.Join(lib, "nvidia/nvvm/libdevice/libdevice.10.bc"): "bc"} {
@@ -108,22 +110,22 @@ func TestInstallCuda(t *testing.T) {
 	}
 }
 
-func TestInstallCudaAllOrNothing(t *testing.T) {
+func TestInstallCUDAIsAllOrNothing(t *testing.T) {
 	for name, c := range map[string]struct {
-		spoil func(i index, wheels []Wheel) ([]Wheel, Pip)
+		spoil func(i fakeIndex, wheels []Wheel) ([]Wheel, Pip)
 		want  string
 		kind  adapters.Kind
 	}{
-		"another wheel":       {func(i index, w []Wheel) ([]Wheel, Pip) { w[2].SHA256 = w[1].SHA256; return w, i.pip() }, "not the wheel that was checked", adapters.Corrupt},
-		"a wheel that is not": {func(i index, w []Wheel) ([]Wheel, Pip) { w[2].Package = "none"; return w, i.pip() }, "pip could not fetch none 1", adapters.Unavailable},
-		"a library lacks":     {func(i index, w []Wheel) ([]Wheel, Pip) { return w[:3], i.pip() }, "the wheels lack cudnn/lib/libcudnn.so.9", adapters.Corrupt},
-		"nothing of CUDA": {func(i index, w []Wheel) ([]Wheel, Pip) {
+		"another wheel":       {func(i fakeIndex, w []Wheel) ([]Wheel, Pip) { w[2].SHA256 = w[1].SHA256; return w, i.pip() }, "not the wheel that was checked", adapters.Corrupt},
+		"a wheel that is not": {func(i fakeIndex, w []Wheel) ([]Wheel, Pip) { w[2].Package = "none"; return w, i.pip() }, "pip could not fetch none 1", adapters.Unavailable},
+		"a missing library":   {func(i fakeIndex, w []Wheel) ([]Wheel, Pip) { return w[:3], i.pip() }, "the wheels do not contain cudnn/lib/libcudnn.so.9", adapters.Corrupt},
+		"nothing of CUDA": {func(i fakeIndex, w []Wheel) ([]Wheel, Pip) {
 			return append(w, i.add("odd", map[string]string{"odd/x": ""})), i.pip()
-		}, "holds nothing", adapters.Corrupt},
-		"a path outside": {func(i index, w []Wheel) ([]Wheel, Pip) {
+		}, "contains no file of CUDA", adapters.Corrupt},
+		"a path outside": {func(i fakeIndex, w []Wheel) ([]Wheel, Pip) {
 			return append(w, i.add("bad", map[string]string{"nvidia/../../x": ""})), i.pip()
-		}, "want a path within it", adapters.Corrupt},
-		"no pip": {func(i index, w []Wheel) ([]Wheel, Pip) {
+		}, "want a path inside the wheel", adapters.Corrupt},
+		"no pip": {func(i fakeIndex, w []Wheel) ([]Wheel, Pip) {
 			return w, Pip{Command: []string{filepath.Join(i.dir, "none")}, Log: io.Discard}
 		}, "does not run", adapters.Unavailable},
 	} {
@@ -136,13 +138,13 @@ func TestInstallCudaAllOrNothing(t *testing.T) {
 			if err := os.WriteFile(before, nil, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			wheels, pip := c.spoil(i, i.cuda())
-			_, err := InstallCuda(t.Context(), pip, wheels, lib)
+			wheels, pip := c.spoil(i, i.cudaWheels())
+			_, err := installCUDA(t.Context(), pip, wheels, lib)
 			if adapters.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 			if _, err := os.Stat(before); err != nil {
-				t.Errorf("what was installed is gone: %v", err)
+				t.Errorf("the old installation is gone: %v", err)
 			}
 			if entries, err := os.ReadDir(lib); err != nil || len(entries) != 1 {
 				t.Errorf("left behind: %v, %v", entries, err)
@@ -162,9 +164,9 @@ func TestPipCommand(t *testing.T) {
 	}
 }
 
-func TestCudaIsPinned(t *testing.T) {
+func TestCUDAWheelsArePinned(t *testing.T) {
 	seen := map[string]bool{}
-	for _, w := range Cuda() {
+	for _, w := range cudaWheels() {
 		if raw, err := hex.DecodeString(w.SHA256); err != nil || len(raw) != sha256.Size || seen[w.Package] || seen[w.SHA256] || w.Version == "" {
 			t.Errorf("%+v", w)
 		}
@@ -178,7 +180,7 @@ func TestDriverVersion(t *testing.T) {
 		"NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 19:39:15 UTC 2024\n":                               535,
 		"": 0, "something else": 0,
 	} {
-		if got := DriverVersion(text); got != want {
+		if got := driverVersion(text); got != want {
 			t.Errorf("%q: %d, want %d", text, got, want)
 		}
 	}

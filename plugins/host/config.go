@@ -201,7 +201,7 @@ func (c *Config) environment(private string) []string {
 // the command's files and no other open file of this process. Prepare runs last, so that
 // the program which it has checked is the one that starts.
 func (c *Config) StartCommand(cmd *exec.Cmd) error {
-	if err := cloexec.Keep(); err != nil {
+	if err := cloexec.MarkAll(); err != nil {
 		return err
 	}
 	if c.Prepare == nil {

@@ -14,7 +14,7 @@ func TestProgramsThatCannotRun(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, want, remedy string }{
 		"a text":         {"hello\n", "is neither a program nor a script", "#!/bin/sh"},
-		"no interpreter": {"#!/no/such/python\n", "is a script for /no/such/python, which is not there", "build the plugin again"},
+		"no interpreter": {"#!/no/such/python\n", "is a script for /no/such/python, which does not exist", "build the plugin again"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -50,7 +50,7 @@ func tamperings() []tampering {
 		}, []string{"belongs to user 12345", "chown it to yourself"}, []string{"belongs to user 12345"}},
 		{"writable folder above", func(p *project) { must(p.t, os.Chmod(filepath.Dir(p.dir), 0o777)) }, []string{"everybody can write to it", "chmod o-w"}, []string{"chmod o-w"}},
 		{"pipe", func(p *project) { must(p.t, syscall.Mkfifo(p.at("lib/pipe"), 0o600)) }, []string{"is neither a file, a folder nor a link", "remove it"}, []string{"is neither a file"}},
-		{"setuid", func(p *project) { must(p.t, os.Chmod(p.at("lib/data"), 0o644|os.ModeSetuid)) }, []string{"somebody else's rights", "chmod ug-s"}, []string{"chmod ug-s"}},
+		{"setuid", func(p *project) { must(p.t, os.Chmod(p.at("lib/data"), 0o644|os.ModeSetuid)) }, []string{"another user's rights", "chmod ug-s"}, []string{"chmod ug-s"}},
 		{"folder", func(p *project) {
 			must(p.t, os.Rename(p.dir, p.dir+"-was"))
 			must(p.t, os.CopyFS(p.dir+"-other", os.DirFS(p.dir+"-was")))

@@ -11,21 +11,21 @@ import (
 	"github.com/modular-bridging/bridge/train"
 )
 
-// Comparison holds runs side by side.
+// Comparison is a set of runs to compare.
 type Comparison struct {
 	Variants []*Variant
 	Failed   []runs.MatrixRun
 }
 
-// Variant is a setting with its runs, which differ in the seed alone.
+// Variant is a combination of frozen models and an option. Its runs differ only in the seed.
 type Variant struct {
 	Name   string // for people
-	Option string // of a matrix; empty for a single run
-	Cold   bool   // the option is a baseline
+	Option string // option of a matrix; empty for a single run
+	Cold   bool   // the option is a cold start, the baseline
 	Runs   []Run
 }
 
-// Run is a finished run as its folder describes it.
+// Run is a finished run, read from its folder.
 type Run struct {
 	runs.Summary
 	Dir    string
@@ -41,7 +41,8 @@ func (c *Comparison) Runs() []Run {
 	return all
 }
 
-// Add reads a finished run's folder. A run of a matrix joins the variant of its name.
+// Add reads a finished run's folder and adds the run. A run of a matrix, which has an option, is
+// added to the variant with its name.
 func (c *Comparison) Add(name, option string, cold bool, dir string) error {
 	s, err := runs.ReadSummary(dir)
 	if err != nil {
@@ -79,39 +80,40 @@ func (c *Comparison) AddMatrix(m *recipes.Matrix, all []runs.MatrixRun) error {
 	return nil
 }
 
-// first returns what all runs of a variant have in common.
-func (v *Variant) first() runs.Summary { return v.Runs[0].Summary }
+// firstSummary returns the summary of the first run, for values that all runs of a variant
+// share.
+func (v *Variant) firstSummary() runs.Summary { return v.Runs[0].Summary }
 
-// Label returns the variant's name with the models that it joins, unless the name has them.
+// Label returns the variant's name. For a single run, it adds the frozen models.
 func (v *Variant) Label() string {
-	s := v.first()
+	s := v.firstSummary()
 	if v.Option != "" {
 		return v.Name
 	}
 	return fmt.Sprintf("%s (%s + %s)", v.Name, s.Encoder, runs.OrDash(s.LLM))
 }
 
-// figure reads a number from a run. It reports false if the run lacks it.
-type figure func(Run) (float64, bool)
+// metricFunc reads a number from a run. The second result is false if the run does not have it.
+type metricFunc func(Run) (float64, bool)
 
-// metric returns the figure of a metric.
-func metric(m eval.Metric) figure {
+// metricFuncOf returns the function that reads a metric.
+func metricFuncOf(m eval.Metric) metricFunc {
 	return func(r Run) (float64, bool) { return r.Value(m) }
 }
 
-// named returns the figure of a metric of package eval.
-func named(name string) figure {
+// metricNamed returns the function that reads a metric of package eval.
+func metricNamed(name string) metricFunc {
 	m, _ := eval.MetricNamed(name)
-	return metric(m)
+	return metricFuncOf(m)
 }
 
 func seconds(r Run) (float64, bool) { return r.Seconds, true }
 
-// spread is a figure over a variant's runs.
+// spread summarizes a number over a variant's runs.
 type spread struct{ mean, low, high float64 }
 
-// over gathers a figure; ok is false if a run lacks it.
-func (v *Variant) over(f figure) (s spread, ok bool) {
+// spreadOf summarizes a number over the runs. ok is false if a run does not have it.
+func (v *Variant) spreadOf(f metricFunc) (s spread, ok bool) {
 	s.low, s.high = math.Inf(1), math.Inf(-1)
 	for _, run := range v.Runs {
 		x, ok := f(run)
@@ -124,9 +126,9 @@ func (v *Variant) over(f figure) (s spread, ok bool) {
 	return s, true
 }
 
-// text returns the mean and, of several runs, the lowest and the highest value.
-func (v *Variant) text(format string, f figure) string {
-	s, ok := v.over(f)
+// text formats the mean and, if there are several runs, the lowest and the highest value.
+func (v *Variant) text(format string, f metricFunc) string {
+	s, ok := v.spreadOf(f)
 	switch {
 	case !ok:
 		return "-"
@@ -136,9 +138,10 @@ func (v *Variant) text(format string, f figure) string {
 	return fmt.Sprintf(format+" ("+format+" to "+format+")", s.mean, s.low, s.high)
 }
 
-// curve is a metric at the steps at which all runs of a variant measured it.
+// curve is a metric over training, at the steps at which all runs of a variant measured it.
 type curve struct{ steps, seconds, mean, low, high []float64 }
 
+// curve returns the curve of a metric.
 func (v *Variant) curve(m eval.Metric) (c curve) {
 	for _, at := range v.Runs[0].result.Curve {
 		values, clock := v.valuesAt(at.Step, m)
@@ -156,8 +159,8 @@ func (v *Variant) curve(m eval.Metric) (c curve) {
 	return c
 }
 
-// valuesAt returns a metric of each run that measured it at a step, and the mean of the
-// seconds that it took to get there.
+// valuesAt returns a metric of each run that measured it at a step, and the mean time to reach
+// the step in seconds.
 func (v *Variant) valuesAt(step int, m eval.Metric) (values []float64, clock float64) {
 	for _, run := range v.Runs {
 		for _, s := range run.result.Curve {
@@ -171,9 +174,9 @@ func (v *Variant) valuesAt(step int, m eval.Metric) (values []float64, clock flo
 	return values, clock
 }
 
-// reaches returns where the mean first comes down to a value, interpolated between two
-// measurements.
-func (c curve) reaches(value float64) (steps, seconds float64, ok bool) {
+// firstBelow returns the step and the time at which the mean first reaches a value from above,
+// interpolated between two measurements.
+func (c curve) firstBelow(value float64) (steps, seconds float64, ok bool) {
 	for i, v := range c.mean {
 		if v > value {
 			continue
@@ -188,18 +191,18 @@ func (c curve) reaches(value float64) (steps, seconds float64, ok bool) {
 	return 0, 0, false
 }
 
-// Speedup is how soon a variant reached the cold start's final loss.
+// Speedup says when a variant reached the final loss of the cold start.
 type Speedup struct {
 	Variant, Cold  *Variant
-	Loss           float64 // of the cold start at its end
-	Steps, Seconds float64 // to that loss
+	Loss           float64 // final loss of the cold start
+	Steps, Seconds float64 // until the variant reached that loss
 	Reached        bool
 }
 
-// Fraction returns the part of the cold start's steps that it took.
-func (s Speedup) Fraction() float64 { return s.Steps / float64(s.Cold.first().Steps) }
+// Fraction returns Steps as a fraction of the cold start's steps.
+func (s Speedup) Fraction() float64 { return s.Steps / float64(s.Cold.firstSummary().Steps) }
 
-// Speedups compares every variant with the cold starts of the same models.
+// Speedups compares every variant with the cold starts of the same frozen models.
 func (c *Comparison) Speedups() []Speedup {
 	var all []Speedup
 	evalLoss, _ := eval.MetricNamed(eval.MetricLoss)
@@ -207,16 +210,16 @@ func (c *Comparison) Speedups() []Speedup {
 		if !cold.Cold {
 			continue
 		}
-		loss, ok := cold.over(metric(evalLoss))
+		loss, ok := cold.spreadOf(metricFuncOf(evalLoss))
 		if !ok {
 			continue
 		}
 		for _, v := range c.Variants {
-			if v.Cold || v.first().Encoder != cold.first().Encoder || v.first().LLM != cold.first().LLM {
+			if v.Cold || v.firstSummary().Encoder != cold.firstSummary().Encoder || v.firstSummary().LLM != cold.firstSummary().LLM {
 				continue
 			}
 			s := Speedup{Variant: v, Cold: cold, Loss: loss.mean}
-			s.Steps, s.Seconds, s.Reached = v.curve(evalLoss).reaches(loss.mean)
+			s.Steps, s.Seconds, s.Reached = v.curve(evalLoss).firstBelow(loss.mean)
 			all = append(all, s)
 		}
 	}

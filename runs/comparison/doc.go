@@ -1,9 +1,11 @@
-// Package comparison puts finished runs side by side: one table, how soon each way to
-// swap reached the cold start's loss, what to choose, and a report with curves and
-// pictures.
+// Package comparison compares finished runs. It returns tables of their metrics, the time that
+// each way to swap needs to reach the loss of the cold start, a recommendation, and an HTML
+// report with curves and pictures.
 //
-// A variant is a setting: a combination of frozen models and, from a matrix, an option.
-// Its runs differ in the seed alone. The package owns the analysis; package runs trains
-// what is not trained yet and package runs/report draws. It must not know how a figure
-// was measured.
+// [Gather] reads finished runs, and first trains the missing runs of recipes and matrices. A
+// [Variant] is a combination of frozen models and, in a matrix, an option. Its runs differ only
+// in the seed.
+//
+// The package owns the analysis. Package runs trains, and package runs/report draws. The package
+// must not know how a metric is measured.
 package comparison

@@ -10,7 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// A program puts finished runs side by side.
+// A program compares finished runs.
 func ExampleGather() {
 	project := filepath.Join("..", "testdata", "run-03ee870", "runs")
 	folders := []string{filepath.Join(project, "stage2"), filepath.Join(project, "swap")}
@@ -25,5 +25,5 @@ func ExampleGather() {
 	// Output:
 	// stage2 (tiny-vit + tiny-opt) held-out loss 1.110
 	// swap (tiny-vit + tiny-flan-t5) held-out loss 1.916
-	// 4 captions are too few to choose by.
+	// 4 captions are too few for a recommendation.
 }

@@ -11,21 +11,24 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// Gather puts the runs that arguments name side by side: the folder of a finished run, a
-// recipe, or a matrix. Recipes and matrices are trained first, except what is trained
-// already, in folders below out. If out is empty, it becomes runs/ and the name of the
-// first recipe or matrix.
-func Gather(ctx context.Context, w *workspace.Workspace, args []string, out string, overrides []recipes.Override) (c *Comparison, dir string, err error) {
+// Gather returns the comparison of the runs in args. Each argument is the folder of a finished
+// run, a recipe, or a matrix. Gather first trains the runs of recipes and matrices that are not
+// finished, in folders in out. If out is empty, it becomes runs/ and the name of the first
+// recipe or matrix. dir is the folder that was used as out.
+func Gather(ctx context.Context, w *workspace.Workspace, args []string, out string, overrides []recipes.Override) (
+	c *Comparison, dir string, err error,
+) {
 	c = &Comparison{}
 	for _, arg := range args {
-		if err := c.gather(ctx, w, arg, &out, overrides); err != nil {
+		if err := c.gatherOne(ctx, w, arg, &out, overrides); err != nil {
 			return nil, out, err
 		}
 	}
 	return c, out, nil
 }
 
-func (c *Comparison) gather(ctx context.Context, w *workspace.Workspace, arg string, out *string, overrides []recipes.Override) error {
+// gatherOne adds the runs of one argument.
+func (c *Comparison) gatherOne(ctx context.Context, w *workspace.Workspace, arg string, out *string, overrides []recipes.Override) error {
 	if info, err := os.Stat(arg); err == nil && info.IsDir() {
 		return c.Add(filepath.Base(arg), "", false, arg)
 	}
@@ -44,8 +47,8 @@ func (c *Comparison) gather(ctx context.Context, w *workspace.Workspace, arg str
 	r, err := recipes.LoadWith(arg, overrides...)
 	if err != nil {
 		if adapters.KindOf(err) == adapters.NotFound {
-			return adapters.Errorf(adapters.NotFound, "%s is neither the folder of a run, nor a recipe, nor a matrix", arg).
-				WithRemedy("name a run folder, a recipe (bridge recipes list), or a TOML file of encoders, llms and options")
+			return adapters.Errorf(adapters.NotFound, "%s is not a run folder, a recipe or a matrix", arg).
+				WithRemedy("name a run folder, a recipe (bridge recipes list), or a TOML file with encoders, llms and options")
 		}
 		return err
 	}
@@ -57,13 +60,14 @@ func (c *Comparison) gather(ctx context.Context, w *workspace.Workspace, arg str
 	return c.Add(r.Name, "", false, dir)
 }
 
+// setDefault sets out to runs/ and a name if it is empty.
 func setDefault(out *string, name string) {
 	if *out == "" {
 		*out = filepath.Join("runs", name)
 	}
 }
 
-// complete trains a recipe unless its run is finished.
+// complete trains a recipe if its run is not finished.
 func complete(ctx context.Context, w *workspace.Workspace, recipe *recipes.Recipe, dir string) error {
 	reg, err := w.Registry()
 	if err != nil {

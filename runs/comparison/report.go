@@ -14,15 +14,17 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// WriteReport writes one file that shows everything into a folder.
+// WriteReport writes the comparison as an HTML report, [runs.ReportFile] in a folder.
 func (c *Comparison) WriteReport(w *workspace.Workspace, dir string) error {
-	r := report.Report{Title: "Combinations side by side", Footer: "Made by bridge compare.", Paragraphs: []string{
-		"Frozen vision encoders and language models, joined by a Q-Former that alone was trained. All figures are of held-out data, which nothing was trained on; " +
-			"several runs of a combination differ in the seed, and show their mean and, in brackets or as a band, how far they lie apart."}}
+	r := report.Report{Title: "Comparison of combinations", Footer: "Made by bridge compare.", Paragraphs: []string{
+		"A Q-Former joins a frozen vision encoder and a frozen language model; only the Q-Former was trained. " +
+			"All results are on held-out data, which was not used in training. " +
+			"Several runs of one combination differ only in the seed: the report shows their mean, " +
+			"and their range in brackets or as a band."}}
 	if advice := c.Advice(); advice != "" {
 		r.Paragraphs = append(r.Paragraphs, advice)
 	}
-	r.Tables = append(r.Tables, c.figuresTable())
+	r.Tables = append(r.Tables, c.metricsTable())
 	for _, t := range []report.Table{c.SpeedupTable(), c.kindsTable()} {
 		if len(t.Rows) > 0 {
 			r.Tables = append(r.Tables, t)
@@ -41,8 +43,8 @@ func (c *Comparison) WriteReport(w *workspace.Workspace, dir string) error {
 	return r.WriteFile(filepath.Join(dir, runs.ReportFile))
 }
 
-// charts returns the curves of metrics that were measured more than once. Several runs
-// of a variant make a band.
+// charts returns the curves of metrics that were measured more than once. If a variant has
+// several runs, its curve has a band.
 func (c *Comparison) charts() []report.Chart {
 	var all []report.Chart
 	for _, m := range eval.MetricsIn(eval.InCharts) {
@@ -65,10 +67,10 @@ func (c *Comparison) charts() []report.Chart {
 	return all
 }
 
-// addSamples shows pictures with the captions of each variant whose first run was
-// evaluated on the same data as the first variant's.
+// addSamples adds pictures with captions to the report. It shows the captions of each variant's
+// first run, if that was evaluated on the same data as the first variant's.
 func (c *Comparison) addSamples(w *workspace.Workspace, r *report.Report) error {
-	shown, pictures := c.sampled(w)
+	shown, pictures := c.sampledVariants(w)
 	if len(shown) == 0 {
 		return nil
 	}
@@ -94,8 +96,8 @@ func (c *Comparison) addSamples(w *workspace.Workspace, r *report.Report) error 
 	return nil
 }
 
-// sampled returns the variants whose captions can be shown, and their pictures.
-func (c *Comparison) sampled(w *workspace.Workspace) (shown []*Variant, pictures data.Dataset) {
+// sampledVariants returns the variants with captions to show, and the pictures.
+func (c *Comparison) sampledVariants(w *workspace.Workspace) (shown []*Variant, pictures data.Dataset) {
 	var source recipes.Source
 	for _, v := range c.Variants {
 		run := v.Runs[0]
@@ -121,9 +123,10 @@ func (c *Comparison) sampled(w *workspace.Workspace) (shown []*Variant, pictures
 	return shown, pictures
 }
 
-// sampleSide is the side of a picture in the report, in pixels.
+// sampleSide is the width and height of a picture in the report, in pixels.
 const sampleSide = 96
 
+// openPictures opens a data set at the size of the report's pictures.
 func openPictures(s recipes.Source) (data.Dataset, error) {
 	d, _, err := runs.OpenSource(s, false, adapters.ImageSpec{Width: sampleSide, Height: sampleSide, Resample: "bicubic", Mode: "squash"})
 	return d, err

@@ -13,27 +13,27 @@ import (
 	"github.com/modular-bridging/bridge/runs/report"
 )
 
-// Table returns the comparison as a terminal shows it: a row a variant.
+// Table returns the main metrics of the comparison, one row a variant.
 func (c *Comparison) Table() report.Table {
 	return c.table("", eval.InSummary, nil)
 }
 
-// figuresTable returns all figures: the table of the report.
-func (c *Comparison) figuresTable() report.Table {
-	return c.table("Figures", eval.InFigures, []column{
+// metricsTable returns the report's table of all metrics.
+func (c *Comparison) metricsTable() report.Table {
+	return c.table("Results", eval.InFigures, []column{
 		{"frozen", func(s runs.Summary) string { return registry.Known(s.Frozen, registry.Count) }},
 		{"memory", func(s runs.Summary) string { return registry.Known(s.Memory, registry.Size) }},
 	})
 }
 
-// column is a column of what all runs of a variant have in common.
+// column is a table column of a value that all runs of a variant share.
 type column struct {
 	heading string
 	cell    func(runs.Summary) string
 }
 
-// table returns a row a variant: its name, further columns, what it took, and the
-// metrics of a view.
+// table returns a table with one row a variant: its name, further columns, steps, seconds, and
+// the metrics of a view.
 func (c *Comparison) table(title string, view eval.View, further []column) report.Table {
 	t := report.Table{Title: title, Header: []string{"combination", "runs", "trainable"}}
 	for _, f := range further {
@@ -44,35 +44,39 @@ func (c *Comparison) table(title string, view eval.View, further []column) repor
 		t.Header = append(t.Header, m.Column)
 	}
 	for _, v := range c.Variants {
-		s := v.first()
+		s := v.firstSummary()
 		row := []string{v.Label(), strconv.Itoa(len(v.Runs)), registry.Count(int64(s.Trainable))}
 		for _, f := range further {
 			row = append(row, f.cell(s))
 		}
 		row = append(row, strconv.Itoa(s.Steps), v.text("%.0f", seconds))
 		for _, m := range eval.MetricsIn(view) {
-			row = append(row, v.text(m.Format, metric(m)))
+			row = append(row, v.text(m.Format, metricFuncOf(m)))
 		}
 		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
 
-// SpeedupTable returns how soon each variant reached the cold start's final loss.
+// SpeedupTable returns a table of [Comparison.Speedups].
 func (c *Comparison) SpeedupTable() report.Table {
-	t := report.Table{Title: "To the cold start's final loss", Header: []string{"combination", "against", "cold's loss", "cold's steps", "steps", "of cold's", "seconds", "of cold's"}}
+	t := report.Table{Title: "To the cold start's final loss",
+		Header: []string{"combination", "against", "cold's loss", "cold's steps", "steps", "of cold's", "seconds", "of cold's"}}
 	for _, s := range c.Speedups() {
-		cold, _ := s.Cold.over(seconds)
-		row := []string{s.Variant.Name, s.Cold.Option, fmt.Sprintf("%.3f", s.Loss), strconv.Itoa(s.Cold.first().Steps), "not reached", "-", "-", "-"}
+		cold, _ := s.Cold.spreadOf(seconds)
+		row := []string{s.Variant.Name, s.Cold.Option, fmt.Sprintf("%.3f", s.Loss), strconv.Itoa(s.Cold.firstSummary().Steps)}
 		if s.Reached {
-			row = append(row[:4], fmt.Sprintf("%.0f", s.Steps), fmt.Sprintf("%.2f", s.Fraction()), fmt.Sprintf("%.0f", s.Seconds), fmt.Sprintf("%.2f", s.Seconds/cold.mean))
+			row = append(row, fmt.Sprintf("%.0f", s.Steps), fmt.Sprintf("%.2f", s.Fraction()),
+				fmt.Sprintf("%.0f", s.Seconds), fmt.Sprintf("%.2f", s.Seconds/cold.mean))
+		} else {
+			row = append(row, "not reached", "-", "-", "-")
 		}
 		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
 
-// kindsTable is [runs.KindsTable] of the comparison's variants.
+// kindsTable returns [runs.KindsTable] for the variants.
 func (c *Comparison) kindsTable() report.Table {
 	names, all := make([]string, len(c.Variants)), make([][]runs.Summary, len(c.Variants))
 	for i, v := range c.Variants {
@@ -84,7 +88,7 @@ func (c *Comparison) kindsTable() report.Table {
 	return runs.KindsTable(names, all)
 }
 
-// runLine is a single run as one line of JSON: its folder, then its summary.
+// runLine is a single run in JSON: its folder, then its summary.
 type runLine struct {
 	folder  string
 	summary runs.Summary
@@ -103,7 +107,7 @@ func (l runLine) MarshalJSON() ([]byte, error) {
 	return slices.Concat([]byte(`{"folder":`), folder, []byte(","), bytes.TrimPrefix(summary, []byte("{"))), nil
 }
 
-// matrixLine is the variant of a matrix's option as one line of JSON.
+// matrixLine is a variant of a matrix in JSON.
 type matrixLine struct {
 	Name      string         `json:"name"`
 	Runs      int            `json:"runs"`
@@ -112,14 +116,14 @@ type matrixLine struct {
 	Seconds   *float64       `json:"seconds_to_colds_loss,omitempty"`
 }
 
-// Lines returns the comparison as values that are encoded as lines of JSON: of a single run
-// its summary, of a matrix's option all of its runs.
+// Lines returns values to encode as lines of JSON, one a variant: the summary of a single run, or
+// all summaries of a matrix's variant.
 func (c *Comparison) Lines() []any {
 	var lines []any
 	speedups := c.Speedups()
 	for _, v := range c.Variants {
 		if v.Option == "" {
-			lines = append(lines, runLine{v.Runs[0].Dir, v.first()})
+			lines = append(lines, runLine{v.Runs[0].Dir, v.firstSummary()})
 			continue
 		}
 		line := matrixLine{Name: v.Name, Runs: len(v.Runs)}

@@ -15,8 +15,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
-// browse opens a page in headless Chromium and runs actions. It fails where the
-// page throws, or asks for anything but itself.
+// browse opens a page in headless Chromium and runs actions. It fails if the page throws an
+// exception or requests anything except itself.
 func browse(t *testing.T, page string, actions ...chromedp.Action) {
 	t.Helper()
 	var program string
@@ -43,7 +43,7 @@ func browse(t *testing.T, page string, actions ...chromedp.Action) {
 			t.Errorf("the page threw: %v", e.ExceptionDetails)
 		case *network.EventRequestWillBeSent:
 			if u := e.Request.URL; u != url && len(u) > 4 && u[:5] != "data:" {
-				t.Errorf("the page asked for %s", u)
+				t.Errorf("the page requested %s", u)
 			}
 		}
 	})
@@ -53,8 +53,8 @@ func browse(t *testing.T, page string, actions ...chromedp.Action) {
 	}
 }
 
-// What a reader sees: nothing wider than the screen, every chart and picture
-// drawn, light and dark.
+// In a browser, nothing is wider than the screen, every chart and picture is drawn, and dark mode
+// works.
 func TestReportInABrowser(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "report.html")
 	if err := example().WriteFile(page); err != nil {
@@ -90,6 +90,6 @@ func TestReportInABrowser(t *testing.T) {
 		t.Errorf("on a phone the page is %d pixels wide, want 360", phone.Width)
 	}
 	if dark.Page == desktop.Page || dark.Ink == desktop.Ink {
-		t.Errorf("dark: page %s, ink %s, as in light", dark.Page, dark.Ink)
+		t.Errorf("in dark mode: page %s, ink %s, the same as in light mode", dark.Page, dark.Ink)
 	}
 }

@@ -16,13 +16,14 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// Size of a chart in points; the page scales it to the width that there is.
+// The size of a chart in points. The page scales it to the available width.
 const (
 	chartWidth  = 420
 	chartHeight = 250
 )
 
-// palette is Okabe and Ito's, which people with any colour vision tell apart.
+// palette returns the colors of Okabe and Ito, which people with any color vision can tell
+// apart.
 func palette() []color.RGBA {
 	return []color.RGBA{
 		{0x00, 0x72, 0xb2, 0xff}, {0xd5, 0x5e, 0x00, 0xff}, {0x00, 0x9e, 0x73, 0xff},
@@ -30,15 +31,15 @@ func palette() []color.RGBA {
 	}
 }
 
-// stroke is how curve i is drawn. Where the colours begin again the dashes
-// differ.
+// stroke returns the color and the dashes of curve i. Curves with the same color have other
+// dashes.
 func stroke(i int) (color.RGBA, []vg.Length) {
 	colors := palette()
 	patterns := [][]vg.Length{nil, {vg.Points(6), vg.Points(3)}, {vg.Points(2), vg.Points(2)}}
 	return colors[i%len(colors)], patterns[(i+i/len(colors))%len(patterns)]
 }
 
-// figure draws the chart over steps and, where it can, over seconds.
+// figure draws the chart over steps and, if all series have seconds, over seconds.
 func (c Chart) figure() (figure, error) {
 	f := figure{Title: c.Title}
 	for i, s := range c.Series {
@@ -47,7 +48,8 @@ func (c Chart) figure() (figure, error) {
 		for _, d := range dashes {
 			lengths = append(lengths, fmt.Sprint(d.Points()))
 		}
-		f.Legend = append(f.Legend, legend{Name: s.Name, Color: fmt.Sprintf("#%02x%02x%02x", ink.R, ink.G, ink.B), Dashes: strings.Join(lengths, " ")})
+		f.Legend = append(f.Legend, legend{Name: s.Name, Color: fmt.Sprintf("#%02x%02x%02x", ink.R, ink.G, ink.B),
+			Dashes: strings.Join(lengths, " ")})
 	}
 	axes := []struct {
 		label string
@@ -66,9 +68,10 @@ func (c Chart) figure() (figure, error) {
 	return f, nil
 }
 
+// draw draws the chart over one axis as an SVG.
 func (c Chart) draw(xLabel string, xOf func(Series) []float64) (template.HTML, error) {
 	p := plot.New()
-	p.BackgroundColor = nil // transparent: the page's own shows
+	p.BackgroundColor = nil // transparent, so that the page's background shows
 	p.X.Label.Text, p.Y.Label.Text = xLabel, c.YLabel
 	p.X.Min, p.X.Max, p.Y.Min = 0, 1, 0
 	p.Add(plotter.NewGrid())
@@ -78,8 +81,8 @@ func (c Chart) draw(xLabel string, xOf func(Series) []float64) (template.HTML, e
 		}
 	}
 	canvas := vgsvg.New(chartWidth, chartHeight)
-	// Room for half of the outermost ticks' labels, and for fonts that are taller
-	// than the one that the library measures with.
+	// Leave space for half of the outermost ticks' labels, and for fonts that are taller than the
+	// font that the library measures.
 	p.Draw(draw.Crop(draw.New(canvas), vg.Points(4), -vg.Points(14), vg.Points(6), -vg.Points(8)))
 	var buf bytes.Buffer
 	if _, err := canvas.WriteTo(&buf); err != nil {
@@ -91,12 +94,12 @@ func (c Chart) draw(xLabel string, xOf func(Series) []float64) (template.HTML, e
 // add draws curve i: its band, a line, and a point at every measurement.
 func add(p *plot.Plot, i int, s Series, x []float64) error {
 	if len(x) != len(s.Values) {
-		return fmt.Errorf("%d places for %d values", len(x), len(s.Values))
+		return fmt.Errorf("got %d positions for %d values", len(x), len(s.Values))
 	}
 	ink, dashes := stroke(i)
 	if s.Low != nil || s.High != nil {
 		if len(s.Low) != len(x) || len(s.High) != len(x) {
-			return fmt.Errorf("a band of %d and %d bounds for %d values", len(s.Low), len(s.High), len(x))
+			return fmt.Errorf("got a band with %d low and %d high values for %d values", len(s.Low), len(s.High), len(x))
 		}
 		ring := zip(x, s.High)
 		below := zip(x, s.Low)
@@ -132,8 +135,8 @@ var (
 	fixedSize  = regexp.MustCompile(`^<svg width="[^"]*" height="[^"]*"`)
 )
 
-// inline makes a stand-alone SVG file a part of a page: no XML prologue, no
-// namespaces, no size of its own. The text in it was escaped by the library.
+// inline converts an SVG file to an element of a page: it removes the XML prologue, the
+// namespaces and the fixed size. The library has escaped the text in it.
 func inline(svg []byte) template.HTML {
 	svg = prologue.ReplaceAll(svg, []byte("<svg "))
 	svg = namespaces.ReplaceAll(svg, nil)

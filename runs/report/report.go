@@ -1,8 +1,9 @@
-// Package report writes the HTML report of a run: one file that needs no
-// network, readable in light and dark and on a phone.
+// Package report writes HTML reports. A report is one file that loads nothing from a network. It
+// can be read in light and dark mode and on a phone.
 //
-// A [Report] is a plain value; the caller keeps owning the pictures in it. All
-// text is escaped: captions come out of a model and names out of files.
+// A [Report] is a plain value with tables, charts, and pictures with captions. Its text is
+// escaped, because captions come from models and names come from files. The package does not
+// change or keep the pictures.
 package report
 
 import (
@@ -19,13 +20,14 @@ import (
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 )
 
-// Report is what the file shows, from top to bottom.
+// Report is the content of a report, in the order of the page.
 type Report struct {
 	Title      string
 	Paragraphs []string
 	Tables     []Table
 	Charts     []Chart
-	// Runs names the captions of every sample, in order: "warm", "cold".
+	// Runs are the names of the runs that wrote the captions of every sample, in order: "warm",
+	// "cold".
 	Runs    []string
 	Samples []Sample
 	Footer  string // how to make the report again
@@ -38,33 +40,33 @@ type Table struct {
 	Rows   [][]string
 }
 
-// Chart is curves of one quantity. It is drawn over steps and, where all
-// series have them, over seconds.
+// Chart is a set of curves of one quantity. It is drawn over steps and, if all series have
+// seconds, also over seconds.
 type Chart struct {
 	Title  string
 	YLabel string
 	Series []Series
 }
 
-// Series is one curve; the slices have one length.
+// Series is one curve. Its slices have the same length.
 type Series struct {
 	Name    string
 	Steps   []float64
 	Seconds []float64 // may be nil
 	Values  []float64
-	// Low and High bound a band around the curve, the spread over seeds; nil
-	// draws none.
+	// Low and High are the bounds of a band around the curve, for the range over seeds. If they
+	// are nil, there is no band.
 	Low, High []float64
 }
 
-// Sample is a picture with what is true of it and what was said of it.
+// Sample is a picture with its true caption and the captions of the runs.
 type Sample struct {
 	Image    image.Image
 	Truth    string
-	Captions []string // one a run
+	Captions []string // one for each run
 }
 
-// FromRGB returns a picture uint8[H, W, 3] as an image.
+// FromRGB converts a picture uint8[H, W, 3] to an image.
 func FromRGB(picture *adapters.Tensor) image.Image {
 	height, width, pixels := picture.Shape[0], picture.Shape[1], picture.Data
 	m := image.NewNRGBA(image.Rect(0, 0, width, height))
@@ -78,7 +80,7 @@ func FromRGB(picture *adapters.Tensor) image.Image {
 //go:embed report.html
 var page string
 
-// view is what the template reads.
+// view is the data of the template.
 type view struct {
 	Report
 	Figures []figure
@@ -91,18 +93,18 @@ type figure struct {
 	SVG    []template.HTML
 }
 
-// legend is a curve's name with a stroke that looks like it.
+// legend is a curve's name with the stroke of the curve.
 type legend struct {
 	Name, Color, Dashes string
 }
 
 type card struct {
-	Picture template.URL
-	Truth   string
-	Says    []saying
+	Picture  template.URL
+	Truth    string
+	Captions []caption
 }
 
-type saying struct {
+type caption struct {
 	Run, Text string
 	Right     bool
 }
@@ -131,9 +133,10 @@ func (r Report) Write(w io.Writer) error {
 	return t.Execute(w, v)
 }
 
-// WriteFile renders the report into a file, which is whole or not there.
+// WriteFile renders the report into a file. After an error, the file is unchanged.
 func (r Report) WriteFile(path string) error { return atomicfile.Write(path, r.Write) }
 
+// card prepares a sample for the template.
 func (r Report) card(s Sample) (card, error) {
 	if len(s.Captions) != len(r.Runs) {
 		return card{}, fmt.Errorf("has %d captions, want one for each of %d runs", len(s.Captions), len(r.Runs))
@@ -144,7 +147,7 @@ func (r Report) card(s Sample) (card, error) {
 	}
 	c := card{Truth: s.Truth, Picture: template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(buf.Bytes()))}
 	for i, text := range s.Captions {
-		c.Says = append(c.Says, saying{Run: r.Runs[i], Text: text, Right: text == s.Truth})
+		c.Captions = append(c.Captions, caption{Run: r.Runs[i], Text: text, Right: text == s.Truth})
 	}
 	return c, nil
 }

@@ -19,7 +19,7 @@ func example() Report {
 	return Report{
 		Title:      "tiny-vit & <tiny-opt>",
 		Paragraphs: []string{"One <b>paragraph</b>."},
-		Tables:     []Table{{Title: "Arms", Header: []string{"arm", "loss"}, Rows: [][]string{{"warm", "0.09"}, {"cold", "0.16"}}}},
+		Tables:     []Table{{Title: "Runs", Header: []string{"run", "loss"}, Rows: [][]string{{"warm", "0.09"}, {"cold", "0.16"}}}},
 		Charts: []Chart{{Title: "Held-out loss", YLabel: "nats", Series: []Series{
 			{Name: "warm <w>", Steps: []float64{0, 50, 100}, Seconds: []float64{0, 8, 16}, Values: []float64{3, 1, 0.5}},
 			{Name: "cold", Steps: []float64{0, 100}, Seconds: []float64{0, 15}, Values: []float64{4, 2}}}}},
@@ -42,8 +42,10 @@ func render(t *testing.T, r Report) string {
 func TestReport(t *testing.T) {
 	html := render(t, example())
 	for _, want := range []string{
-		"<title>tiny-vit &amp; &lt;tiny-opt&gt;</title>", "One &lt;b&gt;paragraph", "<td>0.16</td>", ">Held-out loss</h2>", ">seconds<", ">steps<",
-		`<dd class="right">a dog</dd>`, `<dd class="wrong">&lt;script src=`, "prefers-color-scheme: dark", "width=device-width", "made by bridge demo",
+		"<title>tiny-vit &amp; &lt;tiny-opt&gt;</title>", "One &lt;b&gt;paragraph", "<td>0.16</td>",
+		">Held-out loss</h2>", ">seconds<", ">steps<",
+		`<dd class="right">a dog</dd>`, `<dd class="wrong">&lt;script src=`,
+		"prefers-color-scheme: dark", "width=device-width", "made by bridge demo",
 	} {
 		if !strings.Contains(html, want) {
 			t.Errorf("no %q in the report", want)
@@ -57,26 +59,27 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// A browser drops what it cannot read, so that a wrong colour shows nowhere.
+// Every color in the report is valid. A browser ignores an invalid color without an error.
 func TestColorsAreValid(t *testing.T) {
 	r := example()
 	r.Charts[0].Series[1].Low, r.Charts[0].Series[1].High = []float64{3, 1}, []float64{5, 3}
 	colors := regexp.MustCompile(`(?:fill|stroke)(?:: ?|=")([^;"]*)`).FindAllStringSubmatch(render(t, r), -1)
 	valid := regexp.MustCompile(`^(?:none|currentColor|var\(--[a-z]+\)|#[0-9A-Fa-f]{6})$`)
 	if len(colors) < 20 {
-		t.Fatalf("%d colours in the report", len(colors))
+		t.Fatalf("found %d colors in the report", len(colors))
 	}
 	for _, c := range colors {
 		if !valid.MatchString(c[1]) {
-			t.Errorf("colour %q", c[0])
+			t.Errorf("invalid color %q", c[0])
 		}
 	}
 }
 
-// Nothing is loaded from anywhere: every reference is a data URI.
+// The page loads nothing: every reference is a data URI.
 func TestNothingIsLoaded(t *testing.T) {
 	html := render(t, example())
-	for _, m := range regexp.MustCompile(`(?i)<[^>]*\b(?:src|href|srcset|action|data|poster)\s*=\s*["']?([^"'\s>]*)`).FindAllStringSubmatch(html, -1) {
+	references := regexp.MustCompile(`(?i)<[^>]*\b(?:src|href|srcset|action|data|poster)\s*=\s*["']?([^"'\s>]*)`)
+	for _, m := range references.FindAllStringSubmatch(html, -1) {
 		if !strings.HasPrefix(m[1], "data:image/png;base64,") {
 			t.Errorf("the page loads %q", m[0])
 		}
@@ -87,7 +90,7 @@ func TestNothingIsLoaded(t *testing.T) {
 		}
 	}
 	if strings.Count(html, "http") != strings.Count(html, "&lt;script src=&#34;https://") {
-		t.Error("the page names an address beside the escaped caption's")
+		t.Error("the page has an address other than the one in the escaped caption")
 	}
 }
 
@@ -118,8 +121,8 @@ func TestWrongReports(t *testing.T) {
 	}
 	r = example()
 	r.Charts[0].Series[1].Seconds = []float64{1}
-	if err := r.Write(&bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "1 places for 2 values") {
-		t.Errorf("series of two lengths: %v", err)
+	if err := r.Write(&bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "1 positions for 2 values") {
+		t.Errorf("series with two lengths: %v", err)
 	}
 }
 
@@ -130,9 +133,9 @@ func TestWriteFile(t *testing.T) {
 	}
 	data, err := os.ReadFile(path)
 	if err != nil || string(data) != render(t, example()) {
-		t.Errorf("the file differs from what is rendered (%v)", err)
+		t.Errorf("the file differs from the rendered report (%v)", err)
 	}
 	if err := example().WriteFile(filepath.Join(t.TempDir(), "none", "x.html")); err == nil {
-		t.Error("wrote into a folder that is not there")
+		t.Error("WriteFile returned no error for a folder that does not exist")
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// leave notes what is left out, and the code in it. A folder is not read further.
-func (r *reader) leave(name string, entry fs.DirEntry, stay Stay) error {
+// exclude records an excluded entry, and code in it. It skips the content of an excluded folder.
+func (r *reader) exclude(name string, entry fs.DirEntry, stay Stay) error {
 	r.tree.Left = append(r.tree.Left, name)
 	if stay == Out {
 		code, err := name, error(nil)
-		if entry.Type()&fs.ModeSymlink == 0 { // a link, which is not followed, is code
-			if code, err = r.code(name); err != nil {
+		if entry.Type()&fs.ModeSymlink == 0 { // links are not followed; they count as code
+			if code, err = r.findCode(name); err != nil {
 				return r.unreadable(name, err)
 			}
 		}
@@ -28,9 +28,8 @@ func (r *reader) leave(name string, entry fs.DirEntry, stay Stay) error {
 	return nil
 }
 
-// code returns the first entry at or below a path that is code, empty where there
-// is none.
-func (r *reader) code(name string) (found string, err error) {
+// findCode returns the first entry at or below a path that is code, or "" if there is none.
+func (r *reader) findCode(name string) (found string, err error) {
 	err = fs.WalkDir(r.root.FS(), name, func(at string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -48,11 +47,11 @@ func (r *reader) code(name string) (found string, err error) {
 	return found, err
 }
 
-// library is how libraries of the system's linker are called: libx.so, libx.so.1.
+// library matches the file names of shared libraries: libx.so, libx.so.1.
 var library = regexp.MustCompile(`\.(so(\.[0-9]+)*|dylib|dll)$`)
 
-// isCode reports whether something could run or import a file by what it is: a
-// program, a library, a module of Python, or a link, which may lead to one.
+// isCode reports whether a program could run or import a file: an executable, a shared library, a
+// Python module, or a link, which can lead to one of them.
 func isCode(name string, mode fs.FileMode) bool {
 	if mode&fs.ModeSymlink != 0 || mode.IsRegular() && mode&0o111 != 0 {
 		return true
