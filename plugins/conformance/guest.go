@@ -208,7 +208,13 @@ func (g *guest) awaitHandshake(limit time.Duration, handshake <-chan string) (st
 		case <-g.exited:
 			return "", adapters.Errorf(adapters.Unavailable, "the process ended before the handshake: %s", g.status()).WithRemedy("%s", fixEnded)
 		case <-time.After(limit):
-			if !activity.Busy() || window == 10 {
+			if activity.Busy() && window < 10 {
+				continue
+			}
+			select {
+			case line := <-handshake: // it came during the check
+				return line, nil
+			default:
 				return "", adapters.Errorf(adapters.Unavailable, "no handshake after %v: %s", time.Duration(window)*limit, g.status()).WithRemedy("%s", fixSilent)
 			}
 		}

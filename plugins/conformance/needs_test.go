@@ -13,6 +13,7 @@ import (
 // If a plugin cannot do something basic, one case reports it. The cases that need it are
 // skipped and name that case; the others run.
 func TestWhatFailsFirstIsSaidOnce(t *testing.T) {
+	t.Parallel()
 	const language, vision = adapters.KindLanguage, adapters.KindVision
 	for name, c := range map[string]struct {
 		mode    string

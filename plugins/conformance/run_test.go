@@ -37,6 +37,7 @@ func examine(t *testing.T, target Target, o Options) *Report {
 
 // A plugin without faults passes. Only cases for what the fake does not have are skipped.
 func TestGood(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []adapters.ModelKind{adapters.KindLanguage, adapters.KindVision} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
@@ -182,6 +183,7 @@ type fault struct {
 
 // TestFaultsAreFound runs plugins that do one thing wrong each.
 func TestFaultsAreFound(t *testing.T) {
+	t.Parallel()
 	faults := map[string]fault{
 		"silent by hand":     {run: quick, fails: []string{"started by hand"}, message: "want exit status 2"},
 		"any client":         {run: "process: handshake", fails: []string{"handshake"}, message: "certificate"},

@@ -313,6 +313,7 @@ func (s *sloppy) Settle(ctx context.Context, req *pb.SettleRequest) (*pb.SettleR
 // The cases about shared memory find each fault of a plugin's own end, and no fault in one
 // without.
 func TestSloppyArenas(t *testing.T) {
+	t.Parallel()
 	for mode, fails := range map[string]struct {
 		name    string // of the one case that it fails; empty: none
 		message string
@@ -363,6 +364,7 @@ func TestSloppyArenas(t *testing.T) {
 // A fault of every refusal fails each case that checks refusals. A plugin without the
 // capability "arenas" is skipped.
 func TestSloppyRefusals(t *testing.T) {
+	t.Parallel()
 	for mode, want := range map[string]struct {
 		verdict adaptertest.Verdict
 		message string

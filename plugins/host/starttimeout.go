@@ -28,6 +28,9 @@ func (r *runnerProcess) watchStartTimeout() {
 		before := printed
 		printed = r.log.size()
 		if busy := activity.Busy() || printed > before; !busy || window == startWindows {
+			if r.hasHandshake() { // which came during the check
+				return
+			}
 			r.kill(startTimeout(after))
 			return
 		}
