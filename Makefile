@@ -18,9 +18,15 @@ build: ## build bin/bridge, with the commit in it if git knows one
 demo: build ## run the demo on the built-in kit: swap the LLM, retrain stage 2, caption held-out pictures
 	bin/bridge demo
 
+# lint has vetted the code, and without symbols the linker takes half the time: eighty test
+# binaries are linked.
 .PHONY: test
 test: lint ## lint, and run all tests on the Go backend
-	$(GO) test -timeout 20m ./...
+	$(GO) test -vet=off -ldflags='-s -w' -timeout 20m $(TESTFLAGS) ./...
+
+.PHONY: test-race
+test-race: ## run the race detector on every package that starts a goroutine. PACKAGES=./train
+	GO=$(GO) tools/race.sh $(PACKAGES)
 
 .PHONY: vet-macos
 vet-macos: ## type-check all code and tests for macOS, on any system

@@ -14,4 +14,4 @@ fi
 echo "the race detector on: $*"
 # GoMLX's vector kernels convert pointers in a way that checkptr, which -race turns on,
 # takes for a mistake.
-"$go" test -race -vet=off -gcflags=all=-d=checkptr=0 -timeout 60m -short "$@"
+"$go" test -race -vet=off -gcflags=all=-d=checkptr=0 -timeout 60m "$@"
