@@ -13,7 +13,7 @@ import (
 //
 //go:embed go.mod go.sum LICENSE
 //go:embed adapters/*.go adapters/adaptertest/*.go
-//go:embed plugins/*.go plugins/internal/pb/*.go plugins/internal/wire/*.go plugins/proto
+//go:embed plugins/*.go plugins/internal/identity/*.go plugins/internal/pb/*.go plugins/internal/wire/*.go plugins/proto
 //go:embed internal/loglevel/*.go internal/procfs/*.go
 //go:embed sdk/python/README.md sdk/python/pyproject.toml sdk/python/bridge_plugin/*.py sdk/python/bridge_plugin/py.typed
 var files embed.FS

@@ -54,6 +54,7 @@ func wantProtocolError(t *testing.T, what string, err error, text string) {
 }
 
 func TestLeasesAreChecked(t *testing.T) {
+	t.Parallel()
 	guest := testArenas(t, 1<<16)
 	for name, w := range map[string]*pb.Lease{
 		"no generation": {Nbytes: 64},
@@ -76,8 +77,9 @@ func TestLeasesAreChecked(t *testing.T) {
 	l.end()
 }
 
-// Settle waits for calls that run, and refuses those that have not come.
+// Settle waits for running calls, and refuses those that have not come.
 func TestSettle(t *testing.T) {
+	t.Parallel()
 	guest := testArenas(t, 1<<16)
 	running, err := guest.begin(&pb.Lease{Generation: 7})
 	if err != nil {
@@ -85,7 +87,7 @@ func TestSettle(t *testing.T) {
 	}
 	settled := make(chan error, 1)
 	go func() { settled <- guest.settle(t.Context(), []uint64{7, 8}) }()
-	for { // until it has been asked
+	for { // until settle was called
 		guest.mu.Lock()
 		asked := guest.settled[8]
 		guest.mu.Unlock()
@@ -97,7 +99,7 @@ func TestSettle(t *testing.T) {
 	wantProtocolError(t, "late", err, "given up before it came")
 	select {
 	case err := <-settled:
-		t.Fatalf("settled while the call runs: %v", err)
+		t.Fatalf("settled during the call: %v", err)
 	default:
 	}
 	running.end()
@@ -107,6 +109,7 @@ func TestSettle(t *testing.T) {
 }
 
 func TestArenaVariableIsChecked(t *testing.T) {
+	t.Parallel()
 	file, err := memfile.New(4096)
 	if err != nil {
 		testenv.Lacking(t, "memory files", err)
@@ -128,8 +131,8 @@ func TestArenaVariableIsChecked(t *testing.T) {
 }
 
 // FuzzLease compares the checks of a lease, and of a request's handle, with the same
-// conditions in integers that cannot wrap around. What the plugin then puts into the lease
-// lies in it, without overlaps and aligned, and can be read there.
+// conditions in integers that cannot wrap around. The tensors that the plugin then puts
+// into the lease are inside it, aligned, do not overlap, and can be read.
 func FuzzLease(f *testing.F) {
 	const size, far = 1 << 14, math.MaxUint64
 	add := func(generation, offset, nbytes, at, n uint64, puts ...byte) {
@@ -143,8 +146,8 @@ func FuzzLease(f *testing.F) {
 	add(1, size, 0, size, 0, 0)         // empty, at the end
 	add(1, size, 64, size-64, 65, 1)    // beyond it
 	add(1, size+64, 0, size+64, 0, 1)   // an empty one beyond it
-	add(1, far-63, 64, far-63, 64, 1)   // whose end is 2**64
-	add(1, far-63, 128, far-63, 128, 1) // whose end wraps around
+	add(1, far-63, 64, far-63, 64, 1)   // ends at 2**64
+	add(1, far-63, 128, far-63, 128, 1) // the end wraps around
 	add(1, 64, far-31, 0, far-31, 1)
 	add(far, 64, 63, 33, 1, 63, 64)
 	guest := testArenas(f, size)
@@ -174,7 +177,7 @@ func FuzzLease(f *testing.F) {
 		var used []wire.Part
 		for _, n := range puts[:min(len(puts), 64)] {
 			if n == 0 {
-				continue // it needs no place
+				continue // it needs no room
 			}
 			data := bytes.Repeat([]byte{n}, int(n))
 			h := l.Put(data)
@@ -187,10 +190,10 @@ func FuzzLease(f *testing.F) {
 			}
 			overlaps := func(q wire.Part) bool { return p.Offset < q.Offset+q.Bytes && q.Offset < p.Offset+p.Bytes }
 			if i := slices.IndexFunc(used, overlaps); i >= 0 {
-				t.Fatalf("%+v was put where %+v is", p, used[i])
+				t.Fatalf("%+v overlaps %+v", p, used[i])
 			}
 			if used = append(used, p); !bytes.Equal(p.In(guest.out), data) {
-				t.Fatalf("at %+v there is %x", p, p.In(guest.out))
+				t.Fatalf("%+v has %x", p, p.In(guest.out))
 			}
 		}
 	})

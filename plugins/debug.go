@@ -30,9 +30,9 @@ func (c *ServeConfig) debugRequested() bool {
 	return c.Debug || err == nil && debug
 }
 
-// serveDebug prints what a host needs to attach, and serves one host after the other
-// until SIGINT or SIGTERM. There is neither TLS nor a lifeline; the socket is in a folder
-// that nobody else can enter.
+// serveDebug prints the variable that a host needs to attach, and serves one host after
+// another until SIGINT or SIGTERM. There is neither TLS nor a lifeline; the socket is in a
+// folder that no other user can enter.
 func (c *ServeConfig) serveDebug() error {
 	dir, err := wire.NewSocketDir()
 	if err != nil {
@@ -42,9 +42,9 @@ func (c *ServeConfig) serveDebug() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	s := &server{hello: c.hello(), families: c.Families, onLoad: func() {}}
+	s := &server{hello: c.hello(), families: c.Families}
 	impl := wire.Versions(s)
-	if err := errors.Join(os.Setenv(goplugin.EnvUnixSocketDir, dir.Path), os.Unsetenv("PLUGIN_CLIENT_CERT"),
+	if err := errors.Join(os.Setenv(goplugin.EnvUnixSocketDir, dir.Path), os.Unsetenv(wire.ClientCertificateKey),
 		os.Setenv("PLUGIN_PROTOCOL_VERSIONS", strings.ReplaceAll(strings.Trim(fmt.Sprint(wire.Majors(impl)), "[]"), " ", ","))); err != nil {
 		return err
 	}
@@ -55,8 +55,7 @@ func (c *ServeConfig) serveDebug() error {
 		VersionedPlugins: impl,
 		Logger:           hclog.NewNullLogger(), // it logs the end of the server as an error
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes),
-				grpc.StatsHandler(one), grpc.StreamInterceptor(one.intercept))...)
+			return newServer(append(opts, grpc.StatsHandler(one), grpc.StreamInterceptor(one.intercept)))
 		},
 		Test: &goplugin.ServeTestConfig{Context: ctx, ReattachConfigCh: reachable},
 	})
@@ -73,7 +72,7 @@ func printReattach(name string, c *goplugin.ReattachConfig) {
 		panic(err)
 	}
 	quoted := strings.ReplaceAll(string(text), "'", `\u0027`)
-	fmt.Printf("Plugin %s waits for bridge. Where bridge is to run, set\n\n\texport %s='%s'\n\nCtrl-C ends it.\n", name, wire.ReattachKey, quoted)
+	fmt.Printf("Plugin %s is waiting for bridge. In the shell where bridge runs, set\n\n\texport %s='%s'\n\nCtrl-C ends it.\n", name, wire.ReattachKey, quoted)
 }
 
 // reset closes the model, so that another can be loaded.
@@ -85,7 +84,7 @@ func (s *server) reset() error {
 	return err
 }
 
-// exclusive lets one host after the other use a process. The model belongs to the
+// exclusive lets one host after another use a process. The model belongs to the
 // connection that loaded it. After that connection has ended, another host can load a
 // model, which closes the first one.
 type exclusive struct {
@@ -157,7 +156,7 @@ func (t *exclusive) acquire(ctx context.Context, c *connection) error {
 			if running {
 				return adapters.Errorf(adapters.Unavailable, "another run of bridge is attached to this process").WithRemedy("wait until it has ended, or end it")
 			}
-			return adapters.Errorf(adapters.Unavailable, "a call of the run before has not ended: the adapter ignores its context").
+			return adapters.Errorf(adapters.Unavailable, "a call of the last run has not ended: the adapter ignores its context").
 				WithRemedy("wait until it has ended, or start the plugin again")
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// attachTo configures a host that could not start the plugin itself.
+// attachTo returns the configuration of a host that cannot start the plugin itself.
 func attachTo(t *testing.T, d *plugintest.Debugged) host.Config {
 	t.Helper()
 	t.Setenv(wire.ReattachKey, d.Value)
@@ -32,7 +32,7 @@ func attached(t *testing.T, d *plugintest.Debugged) adapters.LanguageModel {
 	return m
 }
 
-func TestRunsAttachOneAfterTheOther(t *testing.T) {
+func TestRunsAttachOneAfterAnother(t *testing.T) {
 	d := plugintest.Debug(t, "normal")
 	want, err := adaptertest.NewFakeLanguage("tiny", 1).Loss(t.Context(), plugintest.LossRequest(true))
 	if err != nil {
@@ -46,17 +46,17 @@ func TestRunsAttachOneAfterTheOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		if m.Spec().ID != id {
-			t.Errorf("the model is %s's: it was not loaded anew for %s", m.Spec().ID, id)
+			t.Errorf("the model is %s's: it was not loaded again for %s", m.Spec().ID, id)
 		}
 		got, err := m.Loss(t.Context(), plugintest.LossRequest(true))
 		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("got another loss, or error %v", err)
+			t.Errorf("the loss differs, or error %v", err)
 		}
 		if err := m.Close(); err != nil {
 			t.Error(err)
 		}
 		if !plugintest.Alive(d.Process.Pid) {
-			t.Fatal("the host has ended a process that is not its own")
+			t.Fatal("the host has ended a process that it did not start")
 		}
 	}
 }
@@ -76,7 +76,7 @@ func TestDebuggedPluginEndsAtInterrupt(t *testing.T) {
 	socket := d.Socket(t)
 	info, err := os.Stat(filepath.Dir(filepath.Dir(socket)))
 	if err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("the socket %s without TLS is in reach of others: %v, %v", socket, info, err)
+		t.Errorf("others can reach the socket %s, which has no TLS: %v, %v", socket, info, err)
 	}
 	m := attached(t, d)
 	if err := d.Process.Signal(os.Interrupt); err != nil {
@@ -92,7 +92,8 @@ func TestDebuggedPluginEndsAtInterrupt(t *testing.T) {
 	plugintest.WantError(t, err, adapters.Unavailable, "is gone")
 }
 
-func TestTheNextStartRemovesWhatAKilledDebuggedPluginLeaves(t *testing.T) {
+func TestNextStartRemovesTheFolderOfAKilledPlugin(t *testing.T) {
+	t.Parallel()
 	d := plugintest.Debug(t, "normal")
 	folder := filepath.Dir(d.Socket(t))
 	if _, err := os.Stat(folder); err != nil {

@@ -1,5 +1,5 @@
 // Package plugins is for the authors of plugins: a program that calls [Serve] serves a
-// frozen model, in a process of its own, to bridge. The program implements the contracts of
+// frozen model to bridge, in a separate process. The program implements the contracts of
 // package adapters. Built-in families are served in the same way by bridge's own
 // executable. Plugins in other languages implement proto/bridge/v1/adapter.proto.
 //
@@ -28,19 +28,19 @@
 // The handshake must come within host.Config.StartTimeout, or ten times that if the process
 // computes or prints meanwhile. Load may take as long as it needs. The lifeline is a pipe
 // whose other end only the host holds: it closes however the host ends, and then the plugin
-// exits. The next host removes what is left of the socket's folder. Whatever a plugin has
-// started ends with it, in its process group or out of it: an environment variable marks
-// it.
+// exits. The next host removes the socket's folder if it is left. The processes that a plugin
+// has started end with it, in its process group or outside; an environment variable marks
+// them.
 //
-// The host refuses a plugin that is too old or too new, and says which version of which
-// side to get. Several major versions of the protocol can live together.
+// The host refuses a plugin that is too old or too new, and its error says which version of
+// which side to get. Several major versions of the protocol can be in use at the same time.
 //
 // # Debugging
 //
 // An author can start the plugin by hand, under a debugger, with BRIDGE_DEBUG=1. The
 // program prints BRIDGE_REATTACH for the shell of the host. The host then connects to that
 // process, without TLS and shared memory, and neither restarts nor ends it. Each run loads
-// the model anew. [Logger] returns a logger whose lines the host logs.
+// the model again. [Logger] returns a logger whose lines the host logs.
 //
 // The package needs Unix: process groups and inherited descriptors.
 package plugins

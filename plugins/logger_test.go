@@ -14,6 +14,7 @@ import (
 // The host logs a plugin's lines at their own levels. A plugin does not send lines below the
 // level that the host shows.
 func TestPluginsLogger(t *testing.T) {
+	t.Parallel()
 	for level, want := range map[slog.Level]string{
 		plugins.LevelTrace: "TRACE DEBUG INFO WARN",
 		slog.LevelDebug:    "DEBUG INFO WARN",
@@ -35,7 +36,7 @@ func TestPluginsLogger(t *testing.T) {
 				got = append(got, name)
 			}
 			if line != "" && !strings.HasPrefix(line[strings.Index(line, "level="):], "level="+name+" ") {
-				t.Errorf("what is said at %s is logged as %q", name, line)
+				t.Errorf("the line at %s is logged as %q", name, line)
 			}
 		}
 		if strings.Join(got, " ") != want {

@@ -1,12 +1,14 @@
 package plugins
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"strconv"
-	"sync"
 	"syscall"
 
 	"github.com/hashicorp/go-hclog"
@@ -15,62 +17,111 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/plugins/internal/identity"
 	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// serve runs the server that build returns, in a version of the protocol that the host
-// speaks, too. build gets a function that restores the standard streams after go-plugin
-// has replaced them.
-func serve(build func(onLoad func()) (map[int]goplugin.PluginSet, func() error)) error {
-	if err := protectStdout(); err != nil {
+// serve serves the versions of the protocol in impl to the host that has started the
+// process, until the host shuts it down.
+//
+// go-plugin's test mode is for servers whose callers announce them. It leaves the standard
+// streams alone, which go-plugin otherwise sends through gRPC: the last lines of a process that
+// dies would be lost. And the handshake can have the certificate that the host has made.
+// go-plugin would make one for the curve P-521, which takes longer than the rest of a
+// start.
+func serve(impl map[int]goplugin.PluginSet) error {
+	stdout, err := protectStdout()
+	if err != nil {
 		return fmt.Errorf("moving the standard output aside: %w", err)
 	}
 	if err := watchLifeline(); err != nil {
 		return err
 	}
-	certificate, err := inheritedFile(wire.CertificateKey)
+	certificate, err := serverCertificate()
 	if err != nil {
 		return err
 	}
-	if certificate != nil {
-		certificate.Close() // go-plugin makes its own
+	config, err := serverTLS(certificate)
+	if err != nil {
+		return err
 	}
 	signal.Ignore(os.Interrupt) // the host decides when to stop
 	// A write to a host that has ended must not end the process before its group is
 	// killed. Notify instead of Ignore, which programs that the plugin starts inherit.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
-	stderr := os.Stderr
-	impl, closeModel := build(sync.OnceFunc(func() {
-		// go-plugin sends what is written to its streams through gRPC. If the process
-		// dies, the last lines are lost.
-		os.Stdout, os.Stderr = stderr, stderr
-	}))
+	listening := make(chan *goplugin.ReattachConfig, 1)
+	go func() { printHandshake(stdout, <-listening, certificate) }()
 	goplugin.Serve(&goplugin.ServeConfig{
-		HandshakeConfig:  wire.Handshake(),
 		VersionedPlugins: impl,
-		Logger:           hclog.New(&hclog.LoggerOptions{Name: "go-plugin", Level: hclog.Warn, Output: stderr}),
-		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))...)
-		},
+		TLSProvider:      func() (*tls.Config, error) { return config, nil },
+		Logger:           hclog.New(&hclog.LoggerOptions{Name: "go-plugin", Level: hclog.Warn, Output: os.Stderr}),
+		GRPCServer:       newServer,
+		Test:             &goplugin.ServeTestConfig{ReattachConfigCh: listening},
 	})
-	return closeModel()
+	return nil
 }
 
-// protectStdout makes os.Stdout a copy of file descriptor 1 for the handshake alone, and
-// lets descriptor 1 lead to the standard error. Otherwise the host could take a line that
-// a C library prints for the handshake, and a long line later would block the process,
+// newServer returns a gRPC server with the protocol's limit for messages.
+func newServer(opts []grpc.ServerOption) *grpc.Server {
+	return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(wire.MaxMessageBytes), grpc.MaxSendMsgSize(wire.MaxMessageBytes))...)
+}
+
+// printHandshake prints the handshake line and closes the file.
+func printHandshake(stdout *os.File, c *goplugin.ReattachConfig, certificate tls.Certificate) {
+	fmt.Fprintf(stdout, "%d|%d|%s|%s|%s|%s\n", goplugin.CoreProtocolVersion, c.ProtocolVersion, c.Addr.Network(), c.Addr.String(), c.Protocol,
+		base64.RawStdEncoding.EncodeToString(certificate.Certificate[0]))
+	stdout.Close()
+}
+
+// serverCertificate returns the certificate that the host has made for the plugin, or a new
+// one.
+func serverCertificate() (tls.Certificate, error) {
+	pipe, err := inheritedFile(wire.CertificateKey)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	if pipe == nil { // an older host
+		own, err := identity.New()
+		if err != nil {
+			return tls.Certificate{}, err
+		}
+		return own.Pair, nil
+	}
+	defer pipe.Close()
+	text, err := io.ReadAll(pipe)
+	if err == nil {
+		var pair tls.Certificate
+		if pair, err = tls.X509KeyPair(text, text); err == nil {
+			return pair, nil
+		}
+	}
+	return tls.Certificate{}, fmt.Errorf("the certificate in %s: %w", wire.CertificateKey, err)
+}
+
+// serverTLS returns a configuration that admits the host alone.
+func serverTLS(certificate tls.Certificate) (*tls.Config, error) {
+	clients := x509.NewCertPool()
+	if !clients.AppendCertsFromPEM([]byte(os.Getenv(wire.ClientCertificateKey))) {
+		return nil, adapters.Errorf(adapters.Invalid, "%s holds no certificate", wire.ClientCertificateKey)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients, MinVersion: tls.VersionTLS12}, nil
+}
+
+// protectStdout returns a copy of file descriptor 1 for the handshake alone, and lets
+// descriptor 1 and os.Stdout lead to the standard error. Otherwise the host could take a line
+// that a library prints for the handshake, and a long line later would block the process,
 // because go-plugin does not read it.
-func protectStdout() error {
+func protectStdout() (*os.File, error) {
 	saved, err := unix.FcntlInt(1, unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := unix.Dup2(2, 1); err != nil {
-		return err
+		return nil, err
 	}
-	os.Stdout = os.NewFile(uintptr(saved), "handshake")
-	return nil
+	os.Stdout = os.Stderr
+	return os.NewFile(uintptr(saved), "handshake"), nil
 }
 
 // watchLifeline ends the process when the host's end of the lifeline closes, which

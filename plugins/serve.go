@@ -1,11 +1,10 @@
 package plugins
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-
-	goplugin "github.com/hashicorp/go-plugin"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
@@ -26,8 +25,8 @@ type ServeConfig struct {
 
 // Serve is the body of a plugin's main function. It serves the families to the host that
 // started the process, until that host shuts it down or ends, and then ends the process.
-// Call it before anything that may print. If the program was started by hand, Serve
-// prints what it is for and exits with status 2.
+// Call it before any code that may print. If the program was started by hand, Serve prints
+// its purpose and exits with status 2.
 func Serve(families ...adapters.Family) {
 	if err := ServeWith(ServeConfig{Families: families}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -46,7 +45,7 @@ func Serve(families ...adapters.Family) {
 // An author who starts the program by hand, in a debugger for instance, sets the
 // environment variable BRIDGE_DEBUG=1 or cfg.Debug. ServeWith then prints a line with
 // BRIDGE_REATTACH for the shell in which bridge will run, and serves one run of bridge
-// after the other until SIGINT. It leaves descriptor 1 and SIGINT as they are.
+// after another until SIGINT. It does not change descriptor 1 and SIGINT.
 func ServeWith(cfg ServeConfig) error {
 	if err := cfg.check(); err != nil {
 		return err
@@ -58,16 +57,9 @@ func ServeWith(cfg ServeConfig) error {
 		return adapters.Errorf(adapters.Invalid, "this program is a plugin of bridge and was started by hand").
 			WithRemedy("name it by its path in a recipe; to run it in a debugger, set %s=1", wire.DebugKey)
 	}
-	return serve(func(onLoad func()) (map[int]goplugin.PluginSet, func() error) {
-		arenas := mapArenas()
-		s := &server{
-			hello:    cfg.hello(arenas.capabilities()...),
-			families: cfg.Families,
-			onLoad:   onLoad,
-			arenas:   arenas,
-		}
-		return wire.Versions(s), s.close
-	})
+	arenas := mapArenas()
+	s := &server{hello: cfg.hello(arenas.capabilities()...), families: cfg.Families, arenas: arenas}
+	return errors.Join(serve(wire.Versions(s)), s.close())
 }
 
 func (c *ServeConfig) check() error {

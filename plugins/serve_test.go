@@ -14,8 +14,9 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/plugintest"
 )
 
-// A program that was started by hand says what it is for.
+// A program that was started by hand prints its purpose.
 func TestStartedByHand(t *testing.T) {
+	t.Parallel()
 	path, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -30,6 +31,7 @@ func TestStartedByHand(t *testing.T) {
 }
 
 func TestFamiliesAreChecked(t *testing.T) {
+	t.Parallel()
 	language := func(context.Context, *adapters.LoadRequest) (adapters.LanguageModel, error) { return nil, nil }
 	for name, families := range map[string][]adapters.Family{
 		"none":         nil,
@@ -43,8 +45,10 @@ func TestFamiliesAreChecked(t *testing.T) {
 }
 
 func TestStdoutIsProtected(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"noise before", "noise at load", "noise at loss"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			m := open(t, mode, nil)
 			for range 3 {
 				if _, err := m.Loss(t.Context(), plugintest.LossRequest(false)); err != nil {
@@ -56,6 +60,7 @@ func TestStdoutIsProtected(t *testing.T) {
 }
 
 func TestLoadReportsProgress(t *testing.T) {
+	t.Parallel()
 	var got []adapters.Progress
 	open(t, "slow at load", func(c *host.Config) {
 		c.Load.Progress = func(p adapters.Progress) { got = append(got, p) }

@@ -22,7 +22,6 @@ type server struct {
 	pb.UnimplementedAdapterServer
 	hello    *pb.Hello
 	families []adapters.Family
-	onLoad   func()  // called before the model is opened
 	arenas   *arenas // nil if there are none
 
 	mu       sync.Mutex
@@ -56,9 +55,8 @@ func (s *server) load(w *pb.LoadRequest, stream grpc.ServerStreamingServer[pb.Lo
 	s.loading = true
 	s.mu.Unlock()
 	if again {
-		return nil, adapters.Errorf(adapters.Invalid, "load came a second time, a plugin process holds one model")
+		return nil, adapters.Errorf(adapters.Invalid, "load was called a second time; a plugin process holds one model")
 	}
-	s.onLoad()
 	req := wire.DecodeLoadRequest(w)
 	req.Progress = func(p adapters.Progress) {
 		// A send fails only if the host is gone; then the lifeline ends the process.

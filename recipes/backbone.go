@@ -99,7 +99,7 @@ func (r *Resolved) resolvePlugin(reg *registry.Registry, table string, b *Backbo
 	}
 	found, err := reg.Plugin(b.Plugin)
 	if err == nil {
-		err = found.Complete()
+		err = found.CheckBuilt()
 	}
 	if err == nil && found.Manifest.Kind != "" && found.Manifest.Kind != kind {
 		err = adapters.Errorf(adapters.Invalid, "is %q, a %s, want a %s", found.Name, found.Manifest.Kind, kind)

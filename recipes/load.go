@@ -52,7 +52,10 @@ func Header(text []byte) []string {
 }
 
 // Override is a value from the command line that replaces the recipe's.
-type Override = stricttoml.Override
+type Override struct {
+	Assignment string // "key=value" with a dotted key; a value that is not TOML is a string
+	Flag       string // as it was typed, "--backend go"; empty means --set and the assignment
+}
 
 // Load is [LoadWith] with overrides of the form "key=value", as --set gives them.
 func Load(nameOrFile string, sets ...string) (*Recipe, error) {
@@ -111,7 +114,7 @@ func read(nameOrFile string) (*stricttoml.Document, error) {
 // recipe.
 func decode(doc *stricttoml.Document, overrides []Override) (*Recipe, error) {
 	for _, o := range overrides {
-		if err := doc.Set(o); err != nil {
+		if err := doc.Set(stricttoml.Override(o)); err != nil {
 			return nil, err
 		}
 	}

@@ -21,7 +21,7 @@ func (b Backbone) Entry(spec adapters.Spec, plugin string) (lockfile.Entry, erro
 	if e.Files, err = b.fileDigests(); err != nil || plugin == "" {
 		return e, err
 	}
-	found, err := store.ByItsPath(plugin)
+	found, err := store.OpenPath(plugin)
 	if err != nil {
 		return e, err
 	}

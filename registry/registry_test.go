@@ -409,11 +409,11 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = back.Check(lockfile.Lock{Vision: lock.Vision, Language: &changed})
-	if err == nil || !strings.Contains(err.Error(), `weights was "sha256:1", is "sha256:3"`) || !strings.Contains(err.Error(), "language model: the plugin is another: the digest was sha256:") ||
-		!strings.Contains(err.Error(), "put the language model tiny-opt back as it was, put its plugin, "+plugin+", back as it was, or start a new run") {
+	if err == nil || !strings.Contains(err.Error(), `weights was "sha256:1", is "sha256:3"`) || !strings.Contains(err.Error(), "language model: the plugin has changed: the digest was sha256:") ||
+		!strings.Contains(err.Error(), "restore the language model tiny-opt, restore its plugin, "+plugin+", or start a new run") {
 		t.Errorf("changed weights and plugin: %v", err)
 	}
-	if err := back.Check(lockfile.Lock{Vision: lock.Vision}); err == nil || !strings.Contains(err.Error(), "(give what bridge.lock names, or start") {
+	if err := back.Check(lockfile.Lock{Vision: lock.Vision}); err == nil || !strings.Contains(err.Error(), "(use the models that bridge.lock names, or start") {
 		t.Errorf("a lost language model: %v", err)
 	}
 	if _, err := (Backbone{}).Entry(spec, filepath.Join(dir, "none")); adapters.KindOf(err) != adapters.NotFound {
@@ -469,7 +469,7 @@ func TestLockPinsFiles(t *testing.T) {
 	write(t, filepath.Join(dir, "tokenizer.json"), "{ }")
 	write(t, filepath.Join(dir, "vocab.json"), "{}")
 	err = lock.Check(lockfile.Lock{Vision: entry()})
-	for _, want := range []string{"tokenizer.json was \"sha256:4413", "vocab.json was not there", "bridge models pull opt-2.7b --revision abc", "bridge models add opt-2.7b --path"} {
+	for _, want := range []string{"tokenizer.json was \"sha256:4413", "vocab.json did not exist", "bridge models pull opt-2.7b --revision abc", "bridge models add opt-2.7b --path"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
 		}

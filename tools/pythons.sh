@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Tries the Python SDK and the numpy example on the Pythons of other releases of Debian:
+# Tests the Python SDK and the numpy example with the Python of other Debian releases:
 #
 #   tools/pythons.sh DIR [SUITE...]      bullseye trixie sid: Python 3.9, 3.13, 3.14
 #
-# It makes a system of each in DIR with debootstrap, runs the SDK's tests and the example's
-# with the newest grpcio and numpy that pip finds for that Python, and on the oldest Python
-# with the oldest that pyproject.toml allows, too. It needs root and the network, and is
-# run by hand.
+# For each release it makes a system in DIR with debootstrap. It runs the tests of the SDK and
+# of the example with the newest grpcio and numpy that pip finds for that Python. On the oldest
+# Python it also runs them with the oldest versions that pyproject.toml allows. It needs root and
+# the network, and you run it by hand.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD dir=$(realpath -m "$1")
@@ -15,8 +15,8 @@ shift
 mkdir -p "$dir"
 CGO_ENABLED=0 go test -c -o "$dir/numpy.test" ./examples/adapter-python-numpy
 
-# inside SYSTEM COMMAND...: runs in the system, with the checkout where it is here, and
-# unmounted whatever happens.
+# inside SYSTEM COMMAND... runs the command in the system. The checkout is mounted at its own
+# path, and is always unmounted in the end.
 inside() {
 	unshare --mount --propagation private sh -ec '
 		system=$1 root=$2; shift 2
@@ -25,7 +25,7 @@ inside() {
 		exec chroot "$system" env HOME=/root PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 "$@"' sh "$1" "$root" "${@:2}"
 }
 
-# try SYSTEM PACKAGE...: the tests, with these packages.
+# try SYSTEM PACKAGE... runs the tests with these packages.
 try() {
 	inside "$1" sh -ec '
 		root=$1; shift

@@ -52,7 +52,7 @@ func statusOf(found store.Plugin, lock lockfile.Lock, policy trust.Policy) Plugi
 		Name: found.Name, Version: m.Version, Kind: m.Kind, Families: m.Families, Protocol: m.Protocol, Capabilities: m.Capabilities,
 		Place: found.Place, Dir: found.Dir, Program: found.Program, Shadows: found.Shadows, Pinned: pinned,
 		Environment: m.Environment, Network: m.Network, Description: m.Description, License: m.License,
-		Homepage: m.Homepage, PublicKey: m.PublicKey, Allowed: policy.Allowed(found), Denied: policy.Wanted(found),
+		Homepage: m.Homepage, PublicKey: m.PublicKey, Allowed: policy.AllowedVariables(found), Denied: policy.MissingVariables(found),
 	}
 }
 
@@ -78,7 +78,7 @@ func (s *PluginStatus) examine(found store.Plugin, policy trust.Policy) {
 func examinePlugin(found store.Plugin, policy trust.Policy) (trust.Verdict, error) {
 	v, err := checkPlugin(found, policy)
 	if err == nil {
-		err = found.Complete()
+		err = found.CheckBuilt()
 	}
 	if err == nil {
 		_, err = policy.Confined(found)
@@ -210,7 +210,7 @@ func (w *Workspace) LockPlugins(names []string) ([]PluginPin, error) {
 			return pins, err
 		}
 		before, pinned := lock.Plugins[f.Name]
-		pin := PluginPin{Name: f.Name, Digest: now.Pin.Digest, New: !pinned, Left: now.Tree.Left}
+		pin := PluginPin{Name: f.Name, Digest: now.Pin.Digest, New: !pinned, Left: now.Excluded}
 		if pinned {
 			pin.Changes = before.Differences(now.Pin)
 		}

@@ -137,7 +137,7 @@ func projectTarget(ctx context.Context, dir string, buildLog io.Writer) (conform
 	}
 	m := found.Manifest
 	target := conformance.Target{Kind: m.Kind, Config: host.Config{Name: m.Name, Version: m.Version, Path: found.Program},
-		Manifest: func(s host.Identity) []string { return m.Against(s.Version, s.Protocol, s.Capabilities) }}
+		Manifest: func(s host.Identity) []string { return m.Mismatches(s.Version, s.Protocol, s.Capabilities) }}
 	target.Config.Load.Checkpoint = found.Checkpoint()
 	if len(m.Families) > 0 {
 		target.Config.Family = m.Families[0]

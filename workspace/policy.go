@@ -67,7 +67,7 @@ func (w *Workspace) guard(cfg *host.Config, found store.Plugin, c PluginConstrai
 	if len(found.Manifest.Families) > 1 {
 		cfg.Family = found.Manifest.Families[0]
 	}
-	cfg.Env = append(cfg.Env, policy.Allowed(found)...)
+	cfg.Env = append(cfg.Env, policy.AllowedVariables(found)...)
 	guard := trust.NewGuard(found, policy)
 	cfg.Prepare = guard.Prepare
 	cfg.Accept = func(s host.Identity) error { return guard.Accept(s.Version, s.Protocol, s.Capabilities) }
@@ -82,7 +82,7 @@ func checkStartable(found store.Plugin, policy trust.Policy) error {
 	}
 	if !attached {
 		_, err := policy.Confined(found)
-		return cmp.Or(found.Complete(), err)
+		return cmp.Or(found.CheckBuilt(), err)
 	}
 	if policy.Locked || policy.RequireSigned || policy.Sandbox == trust.SandboxOn {
 		return adapters.Errorf(adapters.Unsupported,
@@ -106,7 +106,7 @@ func (w *Workspace) logPluginNotes(found store.Plugin, policy trust.Policy) {
 	if found.Shadows != "" {
 		w.log.Warn("two plugins have this name; the project's is used", "plugin", found.Name, "used", found.Dir, "not used", found.Shadows)
 	}
-	if denied := policy.Wanted(found); len(denied) > 0 {
+	if denied := policy.MissingVariables(found); len(denied) > 0 {
 		w.log.Info("the plugin requests variables that it may not see; "+
 			"allow them with `environment` in the recipe or in "+trust.SettingsFile,
 			"plugin", found.Name, "variables", strings.Join(denied, " "))

@@ -44,7 +44,7 @@ const (
 )
 
 // fixPlain is the advice for a failure of the plainest call.
-const fixPlain = "mend what the message says of your own code, or of its answer; the plugin's log has the traceback. The cases that need this call are skipped until it works"
+const fixPlain = "fix the error of your own code, or of its answer, that the message shows; the plugin's log has the traceback. The cases that need this call are skipped until it works"
 
 // languageList collects the cases.
 type languageList struct {
@@ -72,47 +72,47 @@ func (l *languageList) add(info Info, needs adapters.Capability, run func(*langu
 }
 
 func (l *languageList) plain() {
-	l.add(Info{PlainLoss, "the plainest call, a loss of one text and target without soft prompts, is answered",
+	l.add(Info{PlainLoss, "the model answers the simplest call, a loss of one text and target without soft prompts",
 		ruleNumbers, fixPlain}, "", (*languageCases).testPlainLoss)
-	l.add(Info{PlainGenerate, "the plainest call of its kind, an answer of up to two tokens to one text, is answered",
+	l.add(Info{PlainGenerate, "the model answers the simplest call of this kind, a continuation of one text by up to two tokens",
 		ruleGeneration, fixPlain}, "", (*languageCases).testPlainGenerate)
 }
 
 func (l *languageList) specs() {
-	l.add(Info{"spec", "the spec says what is so: an id, a family, a digest of the weights, positive numbers, and the same each time",
-		ruleSpec, "fill in every field of the spec once, when the model is opened, from the checkpoint"}, "", (*languageCases).testSpec)
+	l.add(Info{"spec", "the spec is true and does not change: an id, a family, a digest of the weights, positive numbers",
+		ruleSpec, "fill in every field of the spec once from the checkpoint, when the model is opened"}, "", (*languageCases).testSpec)
 	l.add(Info{"spec, loaded again", "the same checkpoint has the same spec and digest each time it is loaded",
 		ruleSpec, "hash the bytes of the weights in a fixed order; leave out times, paths and the order of a map"}, "", (*languageCases).testSpecAgain)
-	l.add(Info{"capabilities", "a capability that the spec names works, and what works is named",
-		ruleSpec, "name in the spec's capabilities exactly what the model has methods for: gradient, score, embed-tokens, count-tokens"}, "", (*languageCases).testCapabilities)
+	l.add(Info{"capabilities", "each capability that the spec lists works, and the spec lists all that work",
+		ruleSpec, "list in the spec's capabilities exactly those that the model has methods for: gradient, score, embed-tokens, count-tokens"}, "", (*languageCases).testCapabilities)
 	l.add(Info{"token norm", "the spec's token norm is the mean norm of the token embeddings as they enter the model",
 		ruleSpec, "take the mean of the rows' L2 norms after any scale that the model multiplies embeddings by"}, adapters.CapEmbedTokens, (*languageCases).testTokenNorm)
-	l.add(Info{"context", "what is longer than the spec's context is refused with kind invalid, and not cut",
-		ruleSpec, "count tokens and rows of soft prompts before computing, and refuse what is more than the spec's context_tokens; switch truncation off"}, "", (*languageCases).testContext)
+	l.add(Info{"context", "a sequence longer than the spec's context is refused with kind invalid, and not cut",
+		ruleSpec, "count tokens and rows of soft prompts before computing, and refuse more than the spec's context_tokens; switch truncation off"}, "", (*languageCases).testContext)
 }
 
 func (l *languageList) losses() {
-	l.add(Info{"loss", "the loss is Σ −log p over the target's tokens in nats, the end token counted, and depends on the soft prompts",
-		ruleNumbers, "sum (do not average) over the target and the end token alone; put the rows of a prompt where its segment stands"}, "", (*languageCases).testLoss)
-	l.add(Info{"deterministic", "the same request has the same losses and gradient to the bit",
-		ruleCalls, "switch dropout and training mode off (torch: model.eval()), and draw nothing at random"}, "", (*languageCases).testDeterministic)
-	l.add(Info{"request unchanged", "the request belongs to the caller: no call writes to it",
+	l.add(Info{"loss", "the loss is Σ −log p over the target's tokens in nats, including the end token, and depends on the soft prompts",
+		ruleNumbers, "sum (do not average) over the target and the end token only; put the rows of a prompt at the place of its segment"}, "", (*languageCases).testLoss)
+	l.add(Info{"deterministic", "the same request gives the same losses and gradient, bit for bit",
+		ruleCalls, "switch dropout and training mode off (torch: model.eval()), and use no random numbers"}, "", (*languageCases).testDeterministic)
+	l.add(Info{"request unchanged", "the request belongs to the caller, and no call writes to it",
 		ruleCalls, "copy the prompts before changing them"}, "", (*languageCases).testUnchanged)
 	l.add(Info{"alone as in a batch", "padding changes nothing: alone or in any batch, an example has the same loss and gradient within tolerance",
-		ruleNumbers, "mask what pads a batch in attention, give positions that do not count it, and leave it out of the loss"}, "", (*languageCases).testAlone)
-	l.add(Info{"texts are joined", "neighbouring texts of an example are one string",
+		ruleNumbers, "mask padding in attention, do not count it in positions, and leave it out of the loss"}, "", (*languageCases).testAlone)
+	l.add(Info{"texts are joined", "neighbouring texts of an example are joined to one string",
 		ruleStrings, "join the texts between two soft prompts before tokenizing"}, "", (*languageCases).testJoined)
 	l.add(Info{"prompts in bfloat16", "soft prompts may be float32 or bfloat16; the gradient is float32 either way",
-		ruleNumbers, "widen the prompts where they arrive (Go: Tensor.ToFloat32)"}, "", (*languageCases).testPromptsNarrow)
-	l.add(Info{"gradient", "the gradient is ∂(Σ Loss)/∂Prompts: it agrees with difference quotients; a model without one says so",
-		ruleNumbers, "differentiate the sum of the batch's losses (not their mean) by the prompts as they were sent; without a gradient leave the capability out, and refuse with kind unsupported and a remedy"}, "", (*languageCases).testGradient)
+		ruleNumbers, "convert the prompts to float32 when they arrive (Go: Tensor.ToFloat32)"}, "", (*languageCases).testPromptsNarrow)
+	l.add(Info{"gradient", "the gradient is ∂(Σ Loss)/∂Prompts and agrees with finite differences; a model without a gradient refuses the request",
+		ruleNumbers, "differentiate the sum of the batch's losses (not their mean) with respect to the prompts as they were sent; if the model has no gradient, leave the capability out, and refuse with kind unsupported and a remedy"}, "", (*languageCases).testGradient)
 	l.add(Info{"gradient of an unused prompt", "a soft prompt that no example uses has gradient 0",
-		ruleNumbers, "make the gradient of all M prompts, and leave zeros where nothing was computed"}, adapters.CapGradient, (*languageCases).testUnusedPrompt)
+		ruleNumbers, "allocate the gradient for all M prompts, and leave zeros for those that are not used"}, adapters.CapGradient, (*languageCases).testUnusedPrompt)
 }
 
 func (l *languageList) generations() {
-	l.add(Info{"generate", "an answer is trimmed text without special tokens; its pieces make it; alone or in a batch it is the same",
-		ruleGeneration, "decode without special tokens, strip the outer white space, count the end token; pad on the left or mask the padding"}, "", (*languageCases).testGenerate)
+	l.add(Info{"generate", "an answer is trimmed text without special tokens; its pieces add up to it; it is the same alone or in a batch",
+		ruleGeneration, "decode without special tokens, strip outer white space, count the end token; pad on the left or mask the padding"}, "", (*languageCases).testGenerate)
 	for _, c := range optionCases() {
 		l.add(Info{"generation: " + c.name, c.wants, ruleGeneration, c.fix()}, "", func(l *languageCases, t T) { l.testOption(t, c) })
 	}
@@ -120,53 +120,53 @@ func (l *languageList) generations() {
 		ruleGeneration, "call req.Check(spec) (Go), or let the SDK check"}, "", (*languageCases).testImpossibleOptions)
 	l.add(Info{"generation: sampling with beams", "sampling together with beams is refused with kind unsupported",
 		ruleGeneration, "refuse sample with num_beams above 1"}, "", (*languageCases).testSampledBeams)
-	l.add(Info{"generation: sampling is sampled", "at a high temperature the seed decides, or sampling is refused as unsupported",
-		ruleGeneration, "draw from softmax(logits/temperature) with a generator of the seed; refuse sample where the model cannot"}, "", (*languageCases).testSampling)
+	l.add(Info{"generation: sampling is sampled", "at a high temperature different seeds give different answers, or sampling is refused as unsupported",
+		ruleGeneration, "draw from softmax(logits/temperature) with a generator seeded by seed; refuse sample if the model cannot do it"}, "", (*languageCases).testSampling)
 	l.add(Info{"generation: repetition penalty is no empty word", "a repetition penalty changes an answer that repeats itself, or is refused as unsupported",
-		ruleGeneration, "apply the penalty to the tokens generated so far; refuse one other than 1 where the model cannot"}, "", (*languageCases).testPenalty)
-	l.add(Info{"emit ends the call", "an error of emit ends the call, and is what it returns",
+		ruleGeneration, "apply the penalty to the tokens generated so far; if the model cannot, refuse any penalty other than 1"}, "", (*languageCases).testPenalty)
+	l.add(Info{"emit ends the call", "an error from emit ends the call, and the call returns it",
 		ruleGeneration, "return emit's error at once (Python: stop when the call is cancelled)"}, "", (*languageCases).testEmit)
 }
 
 func (l *languageList) optional() {
-	l.add(Info{"score", "a candidate's score is −Loss with it as the target, float32[B, C]",
-		ruleNumbers, "compute scores with the code of the loss"}, adapters.CapScore, (*languageCases).testScore)
-	l.add(Info{"embed tokens", "token embeddings are float32[T, D] with a surface a row, for texts and for the whole vocabulary",
-		ruleNumbers, "tokenize without special tokens; return one count a text, none for the vocabulary"}, adapters.CapEmbedTokens, (*languageCases).testEmbedTokens)
-	l.add(Info{"count tokens", "a count of tokens a text, without special tokens: 0 for an empty one",
+	l.add(Info{"score", "a candidate's score is −Loss with the candidate as the target, float32[B, C]",
+		ruleNumbers, "compute scores with the same code as the loss"}, adapters.CapScore, (*languageCases).testScore)
+	l.add(Info{"embed tokens", "token embeddings are float32[T, D] with one surface for each row, for texts and for the whole vocabulary",
+		ruleNumbers, "tokenize without special tokens; return one count for each text, none for the vocabulary"}, adapters.CapEmbedTokens, (*languageCases).testEmbedTokens)
+	l.add(Info{"count tokens", "each text has a count of tokens, without special tokens; an empty text has 0",
 		ruleNumbers, "tokenize without special tokens"}, adapters.CapCountTokens, (*languageCases).testCountTokens)
 }
 
 func (l *languageList) requests() {
-	l.add(Info{"many examples", "64 examples give what each gives alone (16 where one takes long)",
-		ruleNumbers, "cut large batches into parts that fit the memory, and put the answers together in order"}, "", (*languageCases).testMany)
-	l.add(Info{"long texts", "a text that fills much of the context beside a short one: each has what it has alone",
-		ruleNumbers, "mask padding; look for a length that is fixed somewhere"}, "", (*languageCases).testLong)
-	l.add(Info{"empty parts", "an empty text, an empty target and soft prompts of no rows give numbers, or are refused with kind invalid",
-		ruleRefusals, "an empty string is no token; the end token is always a target"}, "", (*languageCases).testEmpty)
-	l.add(Info{"unicode", "any text has a finite loss: emoji, combining marks, right to left",
-		ruleStrings, "hand the text to the tokenizer as it is; do not normalise, strip or encode it yourself"}, "", (*languageCases).testUnicode)
-	l.add(Info{"nul", "a text with a NUL has a finite loss, or is refused with kind invalid or unsupported; it is not cut there",
+	l.add(Info{"many examples", "64 examples give the same results as each example alone (16 if one takes long)",
+		ruleNumbers, "split large batches into parts that fit in memory, and join the answers in order"}, "", (*languageCases).testMany)
+	l.add(Info{"long texts", "a text that fills much of the context and a short one in the same batch give the same results as alone",
+		ruleNumbers, "mask padding; look for a hard-coded length"}, "", (*languageCases).testLong)
+	l.add(Info{"empty parts", "an empty text, an empty target and soft prompts without rows give numbers, or are refused with kind invalid",
+		ruleRefusals, "an empty string has no tokens; the end token is always a target"}, "", (*languageCases).testEmpty)
+	l.add(Info{"unicode", "any text has a finite loss: emoji, combining marks, right-to-left text",
+		ruleStrings, "pass the text to the tokenizer unchanged; do not normalise, strip or encode it yourself"}, "", (*languageCases).testUnicode)
+	l.add(Info{"nul", "a text with a NUL has a finite loss, or is refused with kind invalid or unsupported; it is never cut at the NUL",
 		ruleStrings, "do not pass texts as C strings"}, "", (*languageCases).testNUL)
-	l.add(Info{"not UTF-8", "a text that is not valid UTF-8, a lone surrogate included, is refused with kind invalid",
-		ruleRefusals, "call req.Check(spec) (Go); Python's protobuf refuses it by itself"}, "", (*languageCases).testNotUTF8)
-	l.add(Info{"prompts that are no numbers", "NaN or infinite prompts give an error or losses that are none, for the examples that use them alone",
-		ruleRefusals, "mask by choosing (where), not by multiplying with 0; do not replace NaN by a number"}, "", (*languageCases).testNotFinite)
-	l.add(Info{"refused", "what breaks the contract is refused with kind invalid: no examples, no segments, prompts that are not there or of another width or dtype",
-		ruleRefusals, "call req.Check(spec) (Go), or let the SDK check, before anything is computed"}, "", (*languageCases).testRefused)
+	l.add(Info{"not UTF-8", "a text that is not valid UTF-8, such as a lone surrogate, is refused with kind invalid",
+		ruleRefusals, "call req.Check(spec) (Go); the Python SDK refuses it for you"}, "", (*languageCases).testNotUTF8)
+	l.add(Info{"prompts that are no numbers", "NaN or infinite prompts give an error or losses that are not finite, only for the examples that use them",
+		ruleRefusals, "mask by selecting values (where), not by multiplying with 0; do not replace NaN by a number"}, "", (*languageCases).testNotFinite)
+	l.add(Info{"refused", "a request that breaks the contract is refused with kind invalid: no examples, no segments, prompts that are missing or have another width or dtype",
+		ruleRefusals, "call req.Check(spec) (Go), or let the SDK check, before you compute"}, "", (*languageCases).testRefused)
 }
 
 func (l *languageList) calls() {
 	l.add(Info{"response is the caller's", "the response belongs to the caller, who may write to it",
-		ruleCalls, "make a new tensor for each answer; do not answer with a buffer that is used again"}, "", (*languageCases).testOwned)
-	l.add(Info{"canceled", "a call whose context has ended gives kind canceled, and the model works on",
-		ruleCalls, "look at the context before each part of the work"}, "", (*languageCases).testCanceled)
-	l.add(Info{"canceled at work", "a call that is given up while it works ends soon, and the model works on",
-		ruleCalls, "look at the context (Python: the call's cancelled()) before each new token and each part of a batch"}, "", (*languageCases).testCanceledAtWork)
-	l.add(Info{"at once", "calls from several goroutines give what each gives alone",
-		ruleCalls, "let calls queue for the model: a lock around what computes is enough"}, "", (*languageCases).testAtOnce)
-	l.add(Info{"closed", "close frees the model, also a second time; a call after it fails",
-		ruleCalls, "keep a closed flag, and look at it in every method"}, "", (*languageCases).testClosed)
+		ruleCalls, "make a new tensor for each answer; do not return a buffer that you use again"}, "", (*languageCases).testOwned)
+	l.add(Info{"canceled", "a call whose context has ended returns kind canceled, and the model keeps working",
+		ruleCalls, "check the context before each part of the work"}, "", (*languageCases).testCanceled)
+	l.add(Info{"canceled at work", "a call that is given up while it works ends soon, and the model keeps working",
+		ruleCalls, "check the context (Python: context.cancelled) before each new token and each part of a batch"}, "", (*languageCases).testCanceledAtWork)
+	l.add(Info{"at once", "calls from several goroutines give the same results as each call alone",
+		ruleCalls, "queue the calls for the model: a lock around the computation is enough"}, "", (*languageCases).testAtOnce)
+	l.add(Info{"closed", "close frees the model, and a second close does nothing; a call after it fails",
+		ruleCalls, "keep a closed flag, and check it in every method"}, "", (*languageCases).testClosed)
 }
 
 // languageCases has what the cases of one model share.

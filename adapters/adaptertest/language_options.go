@@ -22,9 +22,9 @@ type optionCase struct {
 
 func (c optionCase) fix() string {
 	if c.optional {
-		return "do what transformers does, or refuse the option as unsupported; do not ignore it"
+		return "implement the option as transformers does, or refuse it as unsupported; do not ignore it"
 	}
-	return "every adapter has this one: see the table of options"
+	return "every adapter must have this option: see the table of options"
 }
 
 func optionCases() []optionCase {
@@ -32,27 +32,27 @@ func optionCases() []optionCase {
 	return []optionCase{
 		{name: "one beam", wants: "num_beams 1 is greedy search", asGreedy: true,
 			change: func(o *adapters.GenerateOptions) { o.NumBeams = 1 }},
-		{name: "options of sampling without it", wants: "top_k, temperature and seed count in sampling alone", asGreedy: true,
+		{name: "options of sampling without it", wants: "top_k, temperature and seed have an effect only in sampling", asGreedy: true,
 			change: func(o *adapters.GenerateOptions) { o.TopK, o.Temperature, o.Seed = 2, 3, 5 }},
-		{name: "one token", wants: "max_new_tokens bounds an answer, the end token counted",
+		{name: "one token", wants: "max_new_tokens limits the length of an answer, including the end token",
 			change: func(o *adapters.GenerateOptions) { o.MaxNewTokens = 1 }},
-		{name: "a minimum", wants: "before min_new_tokens no end is chosen",
+		{name: "a minimum", wants: "the end token is not chosen before min_new_tokens",
 			change: func(o *adapters.GenerateOptions) { o.MinNewTokens = 6 }},
 		{name: "repetition penalty", wants: "a repetition penalty is applied, or refused as unsupported", optional: true,
 			change: func(o *adapters.GenerateOptions) { o.RepetitionPenalty = 1.5 }},
-		{name: "sampling", wants: "sampling is done, or refused as unsupported", optional: true,
+		{name: "sampling", wants: "sampling works, or is refused as unsupported", optional: true,
 			change: func(o *adapters.GenerateOptions) { o.Sample, o.Seed = true, 3 }},
-		{name: "top-k 1", wants: "sampling from the likeliest token is greedy search", optional: true, asGreedy: true,
+		{name: "top-k 1", wants: "sampling from only the likeliest token is greedy search", optional: true, asGreedy: true,
 			change: func(o *adapters.GenerateOptions) { o.Sample, o.TopK = true, 1 }},
-		{name: "a tiny top-p", wants: "sampling from a tiny part of the probability is greedy search", optional: true, asGreedy: true,
+		{name: "a tiny top-p", wants: "sampling from a tiny part of the probability mass is greedy search", optional: true, asGreedy: true,
 			change: func(o *adapters.GenerateOptions) { o.Sample, o.TopP = true, 1e-9 }},
 		{name: "a low temperature", wants: "sampling at a temperature near 0 is greedy search", optional: true, asGreedy: true,
 			change: func(o *adapters.GenerateOptions) { o.Sample, o.Temperature = true, 1e-6 }},
-		{name: "top-k 1 at a high temperature", wants: "the temperature comes before top-k, and keeps the order of tokens", optional: true, asGreedy: true,
+		{name: "top-k 1 at a high temperature", wants: "the temperature is applied before top-k, and keeps the order of tokens", optional: true, asGreedy: true,
 			change: func(o *adapters.GenerateOptions) { o.Sample, o.TopK, o.Temperature = true, 1, 50 }},
-		{name: "beams", wants: "beam search is done, or refused as unsupported; it streams an answer in one piece", optional: true, onePiece: true,
+		{name: "beams", wants: "beam search works, or is refused as unsupported; it streams each answer in one piece", optional: true, onePiece: true,
 			change: func(o *adapters.GenerateOptions) { o.NumBeams = 3 }},
-		{name: "beams with a minimum", wants: "beam search keeps min_new_tokens, length_penalty and early_stopping, or is refused", optional: true, onePiece: true,
+		{name: "beams with a minimum", wants: "beam search respects min_new_tokens, length_penalty and early_stopping, or is refused", optional: true, onePiece: true,
 			change: func(o *adapters.GenerateOptions) {
 				o.NumBeams, o.MinNewTokens, o.LengthPenalty, o.EarlyStopping = 2, 6, &negative, adapters.EarlyStoppingTrue
 			}},

@@ -30,36 +30,36 @@ func Vision(o Options) []Case[adapters.VisionEncoder] {
 			run(&visionCases{m: s.Model, spec: spec, o: o.withDefaults(spec.DType, 0), another: s.Another}, t)
 		}})
 	}
-	add(Info{PlainEncode, "the plainest call, an encode of one picture, is answered",
+	add(Info{PlainEncode, "the encoder answers the simplest call, an encode of one picture",
 		ruleNumbers, fixPlain}, func(v *visionCases, t T) { v.encode(t, pictures(v.spec, 1)) })
-	add(Info{"spec", "the spec says what is so: an id, a family, a digest of the weights, positive numbers, and the same each time",
-		ruleSpec, "fill in every field of the spec once, when the model is opened, from the checkpoint"}, (*visionCases).testSpec)
+	add(Info{"spec", "the spec is true and does not change: an id, a family, a digest of the weights, positive numbers",
+		ruleSpec, "fill in every field of the spec once from the checkpoint, when the model is opened"}, (*visionCases).testSpec)
 	add(Info{"spec, loaded again", "the same checkpoint has the same spec and digest each time it is loaded",
 		ruleSpec, "hash the bytes of the weights in a fixed order; leave out times, paths and the order of a map"}, (*visionCases).testSpecAgain)
 	add(Info{"features", "features are float32 or bfloat16 [B, N, D] with N and D of the spec, finite, and depend on the picture",
 		ruleNumbers, "count the class token and registers in the spec's tokens; check that the pictures reach the network and that pixels are scaled by 1/255"}, (*visionCases).testFeatures)
-	add(Info{"deterministic", "the same pictures have the same features to the bit",
-		ruleCalls, "switch dropout and training mode off, and draw nothing at random"}, (*visionCases).testDeterministic)
+	add(Info{"deterministic", "the same pictures give the same features, bit for bit",
+		ruleCalls, "switch dropout and training mode off, and use no random numbers"}, (*visionCases).testDeterministic)
 	add(Info{"alone as in a batch", "alone or in any batch, a picture has the same features within tolerance",
-		ruleNumbers, "nothing may be normalised or averaged over the batch; undo what pads it"}, (*visionCases).testAlone)
-	add(Info{"request unchanged", "the request belongs to the caller: no call writes to it",
+		ruleNumbers, "do not normalise or average over the batch; remove padding from the result"}, (*visionCases).testAlone)
+	add(Info{"request unchanged", "the request belongs to the caller, and no call writes to it",
 		ruleCalls, "copy the pictures before normalising them in place"}, (*visionCases).testUnchanged)
 	add(Info{"response is the caller's", "the response belongs to the caller, who may write to it",
-		ruleCalls, "make a new tensor for each answer; do not answer with a buffer that is used again"}, (*visionCases).testOwned)
-	add(Info{"many pictures", "a batch of 64 gives what small batches give (16 where one picture takes long)",
-		ruleNumbers, "cut large batches into parts that fit the memory, and put the answers together in order"}, (*visionCases).testMany)
+		ruleCalls, "make a new tensor for each answer; do not return a buffer that you use again"}, (*visionCases).testOwned)
+	add(Info{"many pictures", "a batch of 64 gives the same features as small batches (16 if one picture takes long)",
+		ruleNumbers, "split large batches into parts that fit in memory, and join the answers in order"}, (*visionCases).testMany)
 	add(Info{"plain pictures", "black, white and one-coloured pictures have finite features",
-		ruleNumbers, "add the usual epsilon where a norm divides by a spread"}, (*visionCases).testPlain)
-	add(Info{"refused", "what breaks the contract is refused with kind invalid: no pictures, another size, dtype or number of bytes",
-		ruleRefusals, "call req.Check(spec) (Go), or let the SDK check, before anything is computed"}, (*visionCases).testRefused)
-	add(Info{"canceled", "a call whose context has ended gives kind canceled, and the model works on",
-		ruleCalls, "look at the context before each part of the work"}, (*visionCases).testCanceled)
-	add(Info{"canceled at work", "a call that is given up while it works ends soon, and the model works on",
-		ruleCalls, "look at the context (Python: the call's cancelled()) between batches"}, (*visionCases).testCanceledAtWork)
-	add(Info{"at once", "calls from several goroutines give what each gives alone",
-		ruleCalls, "let calls queue for the model: a lock around what computes is enough"}, (*visionCases).testAtOnce)
-	add(Info{"closed", "close frees the model, also a second time; a call after it fails",
-		ruleCalls, "keep a closed flag, and look at it in every method"}, (*visionCases).testClosed)
+		ruleNumbers, "add the usual epsilon in norms that divide by a standard deviation"}, (*visionCases).testPlain)
+	add(Info{"refused", "a request that breaks the contract is refused with kind invalid: no pictures, another size, dtype or number of bytes",
+		ruleRefusals, "call req.Check(spec) (Go), or let the SDK check, before you compute"}, (*visionCases).testRefused)
+	add(Info{"canceled", "a call whose context has ended returns kind canceled, and the model keeps working",
+		ruleCalls, "check the context before each part of the work"}, (*visionCases).testCanceled)
+	add(Info{"canceled at work", "a call that is given up while it works ends soon, and the model keeps working",
+		ruleCalls, "check the context (Python: context.cancelled) between batches"}, (*visionCases).testCanceledAtWork)
+	add(Info{"at once", "calls from several goroutines give the same results as each call alone",
+		ruleCalls, "queue the calls for the model: a lock around the computation is enough"}, (*visionCases).testAtOnce)
+	add(Info{"closed", "close frees the model, and a second close does nothing; a call after it fails",
+		ruleCalls, "keep a closed flag, and check it in every method"}, (*visionCases).testClosed)
 	return cases
 }
 

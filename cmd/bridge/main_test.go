@@ -297,7 +297,7 @@ func TestTextOutput(t *testing.T) {
 			"tensors        sent between processes through "}},
 		{[]string{"models", "list"}, []string{"ID ", "tiny-flan-t5", "11.4 GB", "missing"}},
 		{[]string{"models", "show", "opt-2.7b"}, []string{"2.7B", "bridge models add opt-2.7b --path DIR", `"Question: {} Answer:"`}},
-		{[]string{"recipes", "list"}, []string{"tiny-retrain ", "What bridge retrain follows"}},
+		{[]string{"recipes", "list"}, []string{"tiny-retrain ", "The default recipe of bridge retrain"}},
 		{[]string{"recipes", "show", "tiny-stage1"}, []string{"# Command:  bridge train tiny-stage1"}},
 		{[]string{"recipes", "check", "tiny-stage2-opt", "--set", "optimizer.betas=[0.9, 0.95]"},
 			[]string{"betas = [0.9, 0.95]", `caption_prompt = "a photo of"`}},

@@ -79,7 +79,7 @@ func TestPluginsThatChangedSinceTraining(t *testing.T) {
 	w := newTrainedProject(t)
 	w.bridge(exitDone, "plugin lock")
 	for _, line := range []string{"caption runs/t" + captionOne, "caption runs/t" + captionOne + " --locked"} {
-		if out := w.bridge(exitDone, line); strings.Contains(out, "another than the bridge was trained with") {
+		if out := w.bridge(exitDone, line); strings.Contains(out, "differs from the one that the bridge was trained with") {
 			t.Errorf("bridge %s warns of a plugin that did not change:\n%s", line, out)
 		}
 	}
@@ -90,7 +90,7 @@ func TestPluginsThatChangedSinceTraining(t *testing.T) {
 	w.bridge(exitDone, "plugin keygen my.key --no-password")
 	w.bridge(exitDone, "plugin sign ./plugins/my-vit --key my.key")
 	// The project's lock covers all files.
-	w.bridge(exitFailed, "caption runs/t"+captionOne, "plugin my-vit is not as it was locked", "plugin.release was added")
+	w.bridge(exitFailed, "caption runs/t"+captionOne, "plugin my-vit differs from its lock", "plugin.release was added")
 	w.bridge(exitDone, "plugin lock")
 	w.bridge(exitDone, "caption runs/t"+captionOne+" --locked")
 	w.bridge(exitDone, "train runs/t/recipe.toml --out runs/t --resume")
@@ -99,21 +99,21 @@ func TestPluginsThatChangedSinceTraining(t *testing.T) {
 	text, err := os.ReadFile(manifest)
 	must(t, err)
 	must(t, os.WriteFile(manifest, []byte(strings.Replace(string(text), "1.0.0", "1.1.0", 1)), 0o644))
-	w.bridge(exitFailed, "caption runs/t"+captionOne, "plugin my-vit is not as it was locked")
+	w.bridge(exitFailed, "caption runs/t"+captionOne, "plugin my-vit differs from its lock")
 	w.bridge(exitDone, "plugin lock")
-	warning := "plugin my-vit is another than the bridge was trained with: the version was 1.0.0, is 1.1.0; the digest was " +
+	warning := "plugin my-vit differs from the one that the bridge was trained with: the version was 1.0.0, is 1.1.0; the digest was " +
 		info.Vision.PluginDigest
 	swap := " --out runs/swap --set swap.warmup_steps=0 --set optimizer.steps=1 --set optimizer.warmup=0 --set language.isolation=none"
 	for _, run := range []string{"runs/t", "runs/old"} { // old: only the run's lock records the plugin
-		w.bridge(exitDone, "caption "+run+captionOne, warning, "; plugin.toml changed", "/plugins/my-vit back as it was")
-		w.bridge(exitFailed, "caption "+run+captionOne+" --locked", warning, "without --locked it is used as it is")
+		w.bridge(exitDone, "caption "+run+captionOne, warning, "; plugin.toml changed", "/plugins/my-vit if the results have changed")
+		w.bridge(exitFailed, "caption "+run+captionOne+" --locked", warning, "without --locked the present version is used")
 		w.bridge(exitFailed, "ask "+run+" kit:held-out/17 what? --backend go --locked", warning)
 		w.bridge(exitFailed, "retrain --from "+run+" --llm tiny-flan-t5 --locked"+swap, warning)
 		must(t, os.RemoveAll("runs/swap"))
 	}
 	w.bridge(exitFailed, "train runs/t/recipe.toml --out runs/t --resume",
-		"the run was made with something else: vision encoder: the plugin is another: the version was 1.0.0, is 1.1.0, ",
-		", plugin.toml changed", "/plugins/my-vit, back as it was, or start a new run")
+		"the run was made with other models or plugins: vision encoder: the plugin has changed: the version was 1.0.0, is 1.1.0, ",
+		", plugin.toml changed", "/plugins/my-vit, or start a new run")
 	w.bridge(exitDone, "retrain --from runs/t --llm tiny-flan-t5"+swap, warning)
 	if l, err := lockfile.Read("runs/swap/bridge.lock"); err != nil || l.Vision.PluginVersion != "1.1.0" ||
 		l.Vision.Plugin != "plugins/my-vit" {

@@ -243,7 +243,7 @@ func (p *program) pluginAdd(c *cli.Context) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s %s: %s\n  signed by %s\n", added.Name, added.Manifest.Version, added.Dir, signer)
-	p.printSkipped(added.Left)
+	p.printSkipped(added.Excluded)
 	fmt.Fprintf(p.stdout, "next: `bridge plugin lock %s` pins it, plugin = %q in a recipe uses it\n",
 		added.Name, added.Name)
 	return nil

@@ -82,7 +82,7 @@ func TestPluginsAreNotRunByLooking(t *testing.T) {
 	w.bridge(exitDone, "plugin list", "no plugins in plugins or ", "bridge plugin add PATH")
 	w.bridge(exitDone, "plugin add "+w.plugin, "my-vit 1.0.0: ", "bridge plugin lock my-vit")
 	w.bridge(exitDone, "plugin add "+w.plugin+" --user --name other")
-	w.bridge(exitFailed, "plugin add "+w.plugin, "there is a plugin my-vit already", "bridge plugin remove my-vit --project")
+	w.bridge(exitFailed, "plugin add "+w.plugin, "plugin my-vit already exists", "bridge plugin remove my-vit --project")
 	w.bridge(exitDone, "plugin list", "my-vit  1.0.0    vision-encoder  project  no", "another vit", "other")
 	w.bridge(exitDone, "plugin list --json", `"name":"other"`, `"place":"user"`, `"pinned":false`)
 	w.bridge(exitDone, "plugin show my-vit", "digest           tree1-sha256:", "signed by        nobody", "requests         MY_TOKEN")
@@ -140,13 +140,13 @@ func TestLockedPlugins(t *testing.T) {
 	w.bridge(exitDone, "plugin lock my-vit")
 	w.bridge(exitDone, verify+" --locked")
 	must(t, os.WriteFile("plugins/my-vit/sitecustomize.py", nil, 0o644))
-	w.bridge(exitFailed, verify, "plugin my-vit is not as it was locked", "sitecustomize.py was added", "bridge plugin lock my-vit")
+	w.bridge(exitFailed, verify, "plugin my-vit differs from its lock", "sitecustomize.py was added", "bridge plugin lock my-vit")
 	w.bridge(exitFailed, "plugin lock --check", "sitecustomize.py was added")
 	w.bridge(exitFailed, "plugin show my-vit", "pinned           CHANGED",
-		"would not start  plugin my-vit is not as it was locked", "bridge: plugin my-vit would not start")
-	w.bridge(exitFailed, "plugin show my-vit --json", `"pinned":true`, `"problem":"plugin my-vit is not as it was locked`)
-	w.bridge(exitDone, "plugin list", "project  CHANGED  no      plugin my-vit is not as it was locked")
-	w.bridge(exitDone, "doctor", "warning: it would not start: plugin my-vit is not as it was locked")
+		"would not start  plugin my-vit differs from its lock", "bridge: plugin my-vit would not start")
+	w.bridge(exitFailed, "plugin show my-vit --json", `"pinned":true`, `"problem":"plugin my-vit differs from its lock`)
+	w.bridge(exitDone, "plugin list", "project  CHANGED  no      plugin my-vit differs from its lock")
+	w.bridge(exitDone, "doctor", "warning: it would not start: plugin my-vit differs from its lock")
 	w.bridge(exitDone, "plugin lock", "my-vit: pinned again: the digest was ", "sitecustomize.py was added")
 	w.bridge(exitDone, "plugin lock", "my-vit: matches its pin")
 	w.bridge(exitDone, verify+" --locked")
@@ -166,15 +166,15 @@ func TestSignedPlugins(t *testing.T) {
 	w.bridge(exitFailed, "plugin keygen my.key --no-password", "already exists")
 	w.bridge(exitUsage, "plugin sign "+w.plugin, "needs --key FILE")
 	w.bridge(exitDone, "plugin sign "+w.plugin+" --key my.key", "my-vit 1.0.0 is signed: tree1-sha256:")
-	w.bridge(exitFailed, verify, "none that you trust", "[keys] in plugins.toml")
-	w.bridge(exitFailed, "plugin add "+w.plugin+" --require-signed", "none that you trust")
+	w.bridge(exitFailed, verify, "which you do not trust", "[keys] in plugins.toml")
+	w.bridge(exitFailed, "plugin add "+w.plugin+" --require-signed", "which you do not trust")
 	if left, err := os.ReadDir("plugins"); err == nil && len(left) > 0 {
 		t.Errorf("the refused plugin left %v", left)
 	}
 	w.bridge(exitDone, "plugin add "+w.plugin, "  signed by unknown key ")
 	w.bridge(exitDone, "plugin list", "project  no      unknown key ")
 	w.bridge(exitDone, "plugin list --json", `"signed":false,"`, `"signature":"unknown key `)
-	w.bridge(exitFailed, "plugin show my-vit --require-signed", "none that you trust")
+	w.bridge(exitFailed, "plugin show my-vit --require-signed", "which you do not trust")
 	_, line, _ := strings.Cut(out, "NAME = ")
 	settings := filepath.Join(registry.ConfigDir(), trust.SettingsFile)
 	must(t, os.WriteFile(settings, []byte("require_signed = true\n[keys]\nme = "+line), 0o644))
@@ -185,13 +185,13 @@ func TestSignedPlugins(t *testing.T) {
 	w.bridge(exitDone, "plugin list", "project  no      yes, me (key ")
 	w.bridge(exitDone, "plugin list --json", `"signed":true`, `"signature":"me (key `)
 	w.write("new", "")
-	w.bridge(exitFailed, "plugin add "+w.plugin+" --user", "the signature of plugin my-vit does not hold")
+	w.bridge(exitFailed, "plugin add "+w.plugin+" --user", "the signature of plugin my-vit is not valid")
 	must(t, os.WriteFile("plugins/my-vit/new", nil, 0o644))
-	w.bridge(exitDone, "plugin list", "project  no      INVALID  the signature of plugin my-vit does not hold")
-	w.bridge(exitFailed, "plugin show my-vit", "signed by        INVALID: the signature of plugin my-vit does not hold")
+	w.bridge(exitDone, "plugin list", "project  no      INVALID  the signature of plugin my-vit is not valid")
+	w.bridge(exitFailed, "plugin show my-vit", "signed by        INVALID: the signature of plugin my-vit is not valid")
 	must(t, os.Chmod("plugins/my-vit", 0o777))
 	w.bridge(exitDone, "plugin list", "not checked")
-	w.bridge(exitFailed, verify, "the signature of plugin my-vit does not hold")
+	w.bridge(exitFailed, verify, "the signature of plugin my-vit is not valid")
 }
 
 // A project that was unpacked from a release must be built before it is used.
@@ -212,7 +212,7 @@ func TestUnbuiltProjectsAreRefused(t *testing.T) {
 	w.bridge(exitDone, "plugin lock")
 
 	must(t, os.Remove("plugins/my-vit/.venv"))
-	w.bridge(exitDone, "doctor", "it would not start: plugin my-vit is not as it was locked")
+	w.bridge(exitDone, "doctor", "it would not start: plugin my-vit differs from its lock")
 	must(t, os.Remove(lockfile.Name))
 	w.bridge(exitDone, "plugin keygen my.key --no-password")
 	must(t, os.Remove(filepath.Join(w.plugin, ".venv")))
@@ -225,7 +225,7 @@ func TestUnbuiltProjectsAreRefused(t *testing.T) {
 	must(t, os.WriteFile(settings, []byte("[keys]\nme = \""+strings.TrimSpace(line)+"\"\n"), 0o644))
 	// A signed release may be built. After that, the signature does not cover the whole plugin.
 	w.bridge(exitFailed, "plugin test "+w.plugin+" --require-signed --golden "+w.golden+" --run handshake",
-		"without .venv: that was built here")
+		"without .venv, which was built here")
 	w.bridge(exitDone, "plugin lock "+w.plugin+" --require-signed")
 }
 
@@ -308,6 +308,6 @@ func TestConfinedPlugins(t *testing.T) {
 	w.bridge(exitDone, "plugin test "+w.plugin+" --sandbox on --golden "+w.golden+" --backend go "+
 		"--run ^process|^contract|^golden|spec$", "0 failed")
 	w.write("plugin.toml", "name = 'my-vit'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'vision-encoder'\nnetwork = true\n")
-	w.bridge(exitFailed, verify, "needs the network, which the sandbox does not give")
+	w.bridge(exitFailed, verify, "needs the network, which the sandbox does not allow")
 	w.bridge(exitUsage, "doctor --sandbox onn", "--sandbox is \"onn\", want none or on")
 }

@@ -75,7 +75,7 @@ func (p *program) pluginPack(c *cli.Context) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s %s: %s\n", r.Name, r.Version, args[1])
-	p.printSkipped(r.Left)
+	p.printSkipped(r.Excluded)
 	if len(r.Built) > 0 {
 		fmt.Fprintf(p.stdout, "  not packed, because each machine builds its own: %s\n", strings.Join(r.Built, ", "))
 	}
@@ -145,7 +145,7 @@ func (p *program) pluginSign(c *cli.Context) error {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "%s %s is signed: %s\n", r.Name, r.Version, r.Digest)
-	p.printSkipped(r.Left)
+	p.printSkipped(r.Excluded)
 	if len(r.Built) > 0 {
 		fmt.Fprintf(p.stdout, "  not signed, because each machine builds its own: %s\n", strings.Join(r.Built, ", "))
 	}

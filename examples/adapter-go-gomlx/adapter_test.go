@@ -25,7 +25,7 @@ func TestInProcess(t *testing.T) {
 	adaptertest.TestLanguage(t, func() adapters.LanguageModel { return load(t) }, adaptertest.Options{})
 }
 
-// TestPlugin builds the plugin and runs it from outside.
+// TestPlugin builds the plugin and runs it as a process.
 func TestPlugin(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "bridge-adapter-attention")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
@@ -41,7 +41,7 @@ func TestPlugin(t *testing.T) {
 	}, adaptertest.Options{})
 }
 
-// TestTrainable descends the gradient of a caption by its soft prompt.
+// TestTrainable trains a soft prompt for a caption by gradient descent.
 func TestTrainable(t *testing.T) {
 	m := load(t)
 	defer m.Close()
@@ -65,7 +65,7 @@ func TestTrainable(t *testing.T) {
 	}
 }
 
-func TestOpenSaysWhatIsWrong(t *testing.T) {
+func TestOpenErrors(t *testing.T) {
 	for _, c := range []struct {
 		req  adapters.LoadRequest
 		kind adapters.Kind

@@ -9,7 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// openBackend opens what bridge asks for: "auto" (here the Go backend), "go",
+// openBackend opens the backend that bridge requests: "auto" (here the Go backend), "go",
 // "xla:cpu", "xla:cuda" or "xla:/abs/plugin.so".
 func openBackend(name string) (compute.Backend, error) {
 	var backend compute.Backend
@@ -19,11 +19,11 @@ func openBackend(name string) (compute.Backend, error) {
 	case isXLA:
 		backend, err = openXLA(plugin)
 	case name == "" || name == "auto" || name == "go":
-		// With its default it can wait for ever on machines of few cores. It says so
-		// on stdout, which the SDK has moved away from the handshake.
+		// With the default it can wait forever on machines with few cores. It prints a
+		// warning on stdout, which the SDK has redirected.
 		backend, err = gobackend.New("parallelism=-1")
 	default:
-		return nil, adapters.Errorf(adapters.Unsupported, "backend %q is not known, want auto, go, xla:cpu, xla:cuda or xla:/absolute/path/to/plugin.so", name)
+		return nil, adapters.Errorf(adapters.Unsupported, "unknown backend %q, want auto, go, xla:cpu, xla:cuda or xla:/absolute/path/to/plugin.so", name)
 	}
 	if err != nil {
 		return nil, adapters.Errorf(adapters.Unavailable, "backend %s cannot be opened: %w", name, err).WithRemedy("use --backend go")

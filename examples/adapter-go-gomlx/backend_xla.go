@@ -7,8 +7,8 @@ import (
 	"github.com/gomlx/go-xla/compute/xla"
 )
 
-// openXLA opens XLA through a PJRT plugin: a kind, or a path. Nothing is downloaded,
-// and float32 means float32.
+// openXLA opens XLA through a PJRT plugin, given by kind or path. It downloads nothing, and
+// float32 is computed in full precision, not in TF32.
 func openXLA(plugin string) (compute.Backend, error) {
 	xla.EnableAutoInstall(false)
 	return xla.New(plugin + ",tf32=false")

@@ -1,6 +1,6 @@
-// Command adapter-go-gomlx is a language model in a plugin that computes with GoMLX:
-// its gradient by the soft prompts is GoMLX's automatic differentiation, on the
-// backend that bridge asks for.
+// Command adapter-go-gomlx is a plugin with a language model on GoMLX. GoMLX's automatic
+// differentiation computes the gradient with respect to the soft prompts, on the backend
+// that bridge requests.
 package main
 
 import (
@@ -16,7 +16,7 @@ func main() {
 	plugins.Serve(family())
 }
 
-// family tells bridge what this plugin serves.
+// family describes the models that this plugin serves.
 func family() adapters.Family {
 	return adapters.Family{
 		Name: name, Kind: adapters.KindLanguage, ModelTypes: []string{name},

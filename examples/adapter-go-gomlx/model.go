@@ -15,11 +15,11 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// model carries the contract to a network over bytes.
+// model implements the contract with a network over bytes.
 type model struct {
 	spec    adapters.LanguageSpec
 	network *network
-	turn    chan struct{} // holds one token: one call computes at a time
+	turn    chan struct{} // has room for one token, so one call computes at a time
 	closed  bool          // guarded by the turn
 }
 
@@ -29,15 +29,16 @@ var _ adapters.LanguageModel = (*model)(nil)
 type config struct {
 	ModelType string `json:"model_type"`
 	Width     int    `json:"width"`
-	Seed      uint64 `json:"seed"` // that the weights are drawn from
+	Seed      uint64 `json:"seed"` // of the random weights
 }
 
-// open reads a checkpoint folder. Errors say what, got, wanted and the remedy.
+// open reads a checkpoint folder. Its errors name the actual and the expected value, and a
+// remedy.
 func open(req *adapters.LoadRequest) (adapters.LanguageModel, error) {
 	file := filepath.Join(req.Checkpoint, "config.json")
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.NotFound, "%w", err).WithRemedy("give the folder checkpoint of this example")
+		return nil, adapters.Errorf(adapters.NotFound, "%w", err).WithRemedy("set path to the folder checkpoint of this example")
 	}
 	var c config
 	if err := json.Unmarshal(text, &c); err != nil {
@@ -47,7 +48,7 @@ func open(req *adapters.LoadRequest) (adapters.LanguageModel, error) {
 		return nil, adapters.Errorf(adapters.Unsupported, "%s: got model_type %q and width %d, want %q and a width", file, c.ModelType, c.Width, name)
 	}
 	if req.DType != adapters.InvalidDType && req.DType != adapters.Float32 {
-		return nil, adapters.Errorf(adapters.Unsupported, "%s computes in float32, %s is asked for", name, req.DType).
+		return nil, adapters.Errorf(adapters.Unsupported, "%s computes in float32, %s was requested", name, req.DType).
 			WithRemedy("leave dtype out of the recipe")
 	}
 	backend, err := openBackend(req.Backend)
@@ -74,7 +75,8 @@ func open(req *adapters.LoadRequest) (adapters.LanguageModel, error) {
 	}}, nil
 }
 
-// begin takes the turn for a call that err does not speak against; end gives it back.
+// begin returns err if it is non-nil. Otherwise it waits for the call's turn; end gives the
+// turn back.
 func (m *model) begin(ctx context.Context, err error) error {
 	if err != nil {
 		return err
@@ -98,7 +100,7 @@ func (m *model) end() { <-m.turn }
 // Spec describes the model.
 func (m *model) Spec() adapters.LanguageSpec { return m.spec }
 
-// Close waits for the call that computes, and frees the graphs.
+// Close waits for the running call, and frees the graphs.
 func (m *model) Close() error {
 	m.turn <- struct{}{}
 	defer m.end()
@@ -109,7 +111,7 @@ func (m *model) Close() error {
 	return nil
 }
 
-// Loss scores the examples one after the other.
+// Loss scores the examples one after another.
 func (m *model) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
 	if err := m.begin(ctx, req.Check(m.spec)); err != nil {
 		return nil, err
@@ -136,8 +138,8 @@ func (m *model) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.
 	return resp, nil
 }
 
-// score computes the loss of a sequence, and adds its gradient to gradient unless
-// that is nil.
+// score computes the loss of a sequence. If gradient is non-nil, it adds the sequence's
+// gradient to it.
 func (m *model) score(s sequence, gradient *adapters.Tensor) (float32, error) {
 	exec := m.network.loss
 	if gradient != nil {
@@ -165,8 +167,7 @@ func (m *model) score(s sequence, gradient *adapters.Tensor) (float32, error) {
 	return loss[0], nil
 }
 
-// Generate continues the examples greedily, one after the other, with printable
-// characters.
+// Generate continues the examples greedily, one after another, with printable characters.
 func (m *model) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
 	if err := m.begin(ctx, req.Check(m.spec)); err != nil {
 		return nil, err
@@ -217,7 +218,7 @@ func (m *model) answer(ctx context.Context, s sequence, o adapters.GenerateOptio
 		next := likeliest(logits[last*vocabulary:(last+1)*vocabulary], t >= o.MinNewTokens)
 		switch {
 		case next < 0:
-			return "", 0, adapters.Errorf(adapters.Invalid, "the soft prompts hold what is no number")
+			return "", 0, adapters.Errorf(adapters.Invalid, "the soft prompts have values that are not finite")
 		case next == end:
 			return text, int32(t + 1), nil
 		}
@@ -230,8 +231,8 @@ func (m *model) answer(ctx context.Context, s sequence, o adapters.GenerateOptio
 	return text, int32(limit), nil
 }
 
-// likeliest returns a printable character or, where it may, the end; −1 where logits
-// are no numbers.
+// likeliest returns the likeliest printable character or, if mayEnd is set, the end. It
+// returns −1 if all logits are NaN.
 func likeliest(logits []float32, mayEnd bool) int {
 	best := -1
 	for v, logit := range logits {
@@ -242,11 +243,11 @@ func likeliest(logits []float32, mayEnd bool) int {
 	return best
 }
 
-// sequence is an example laid out; position 0 stands before all, and is nothing.
+// sequence is the layout of an example. Position 0 is empty and stands before all others.
 type sequence struct {
 	ids    []int32   // [T]
 	rows   []int     // [T], of the soft prompts [M·Q, D], or −1
-	soft   []float32 // [T, D], 0 where there is no soft prompt
+	soft   []float32 // [T, D], 0 at positions without a soft prompt
 	target []bool    // [T]
 }
 
@@ -260,7 +261,7 @@ func (s *sequence) add(id int32, row int, soft []float32, target bool) {
 	s.soft = append(s.soft, soft...)
 }
 
-// read lays an example out. Bytes cannot grow together where texts meet.
+// read lays out an example. Neighbouring texts need no joining, because each token is a byte.
 func (m *model) read(e adapters.Example, prompts *adapters.Tensor) (s sequence, err error) {
 	var values []float32
 	if prompts != nil {
@@ -288,14 +289,14 @@ func (m *model) read(e adapters.Example, prompts *adapters.Tensor) (s sequence, 
 	return s, nil
 }
 
-// input is the sequence of an example without target, without the end.
+// input returns the sequence of an example without target, without the end.
 func (s sequence) input() sequence {
 	n := len(s.ids) - 1
 	return sequence{ids: s.ids[:n], rows: s.rows[:n], soft: s.soft[:len(s.soft)/(n+1)*n], target: s.target[:n]}
 }
 
-// run computes a graph of the sequence, filled up to a power of two so that few
-// lengths are compiled: no position sees those behind it.
+// run computes a graph on the sequence, padded to a power of two so that few lengths are
+// compiled. Padding changes nothing, because no position sees later ones.
 func (s sequence) run(exec *graph.Exec, width int, scored bool) ([]*tensors.Tensor, error) {
 	length := 16
 	for length < len(s.ids) {
@@ -309,7 +310,7 @@ func (s sequence) run(exec *graph.Exec, width int, scored bool) ([]*tensors.Tens
 	copy(ids, s.ids)
 	copy(soft, s.soft)
 	for t, target := range s.target {
-		if target { // it is what position t−1 says
+		if target { // position t−1 predicts it
 			next[t-1], weight[t-1] = s.ids[t], 1
 		}
 	}

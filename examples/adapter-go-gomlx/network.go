@@ -10,31 +10,32 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// The vocabulary: the bytes, the end of an answer, and what has no embedding.
+// The vocabulary has the bytes and the end of an answer. nothing is an id without an
+// embedding.
 const (
 	end        = 256
 	vocabulary = 257
 	nothing    = 257
 )
 
-// network is the model as GoMLX knows it. T is the length of a sequence, D the width:
+// network is the model in GoMLX. T is the length of a sequence, D the width:
 //
 //	x = embedding or soft prompt                            [T, D]
 //	y = tanh(x + softmax(mask(x·Q·(x·K)ᵀ/√D))·x·V)          [T, D]
 //	logits = y·U                                            [T, vocabulary]
 //
-// A graph is compiled for each T that comes, and kept.
+// A graph is compiled and kept for each T.
 type network struct {
 	width   int
 	embed   *tensors.Tensor    // [vocabulary+1, D], the last row 0
 	project [3]*tensors.Tensor // Q, K, V, [D, D]
 	unembed *tensors.Tensor    // [D, vocabulary]
 
-	norm                   float64 // mean of the embeddings'
+	norm                   float64 // mean norm of the embeddings
 	logits, loss, gradient *Exec
 }
 
-// newNetwork draws the weights.
+// newNetwork draws random weights.
 func newNetwork(backend compute.Backend, width int, seed uint64) (*network, error) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	draw := func(rows, columns int, scale float64) []float32 {
@@ -61,7 +62,7 @@ func newNetwork(backend compute.Backend, width int, seed uint64) (*network, erro
 	return n, n.compile(backend)
 }
 
-// compile prepares the three graphs; GoMLX builds them when a length first comes.
+// compile prepares the three graphs. GoMLX builds them when a length first occurs.
 func (n *network) compile(backend compute.Backend) (err error) {
 	if n.logits, err = NewExec(backend, n.buildLogits); err != nil {
 		return err
@@ -71,7 +72,7 @@ func (n *network) compile(backend compute.Backend) (err error) {
 	}
 	n.gradient, err = NewExec(backend, func(ids, soft, next, weight *Node) (*Node, *Node) {
 		loss := n.buildLoss(ids, soft, next, weight)
-		return loss, Gradient(loss, soft)[0] // this is all that the gradient takes
+		return loss, Gradient(loss, soft)[0] // the whole code for the gradient
 	})
 	return err
 }
@@ -82,8 +83,8 @@ func (n *network) close() {
 	}
 }
 
-// buildLogits returns float32[T, vocabulary] of ids int32[T] and soft float32[T, D],
-// which stands where the id is nothing and is 0 elsewhere.
+// buildLogits returns float32[T, vocabulary] for ids int32[T] and soft float32[T, D]. soft has
+// values only at positions whose id is nothing, and 0 elsewhere.
 func (n *network) buildLogits(ids, soft *Node) *Node {
 	g := ids.Graph()
 	x := Add(Gather(ConstTensor(g, n.embed), InsertAxes(ids, -1)), soft)
@@ -99,7 +100,7 @@ func (n *network) times(x *Node, i int) *Node {
 	return Einsum("td,de->te", x, ConstTensor(x.Graph(), n.project[i]))
 }
 
-// buildLoss returns Σ −log p of next int32[T] where weight float32[T] is 1.
+// buildLoss returns Σ −log p of next int32[T] over the positions with weight float32[T] 1.
 func (n *network) buildLoss(ids, soft, next, weight *Node) *Node {
 	logp := LogSoftmax(n.buildLogits(ids, soft), -1)
 	picked := ReduceSum(Mul(logp, OneHot(next, vocabulary, dtypes.Float32)), -1)

@@ -29,7 +29,7 @@ func TestInProcess(t *testing.T) {
 	}, suite())
 }
 
-// TestPlugin builds the plugin as its README says and runs it from outside.
+// TestPlugin builds the plugin by the commands of its README and runs it as a process.
 func TestPlugin(t *testing.T) {
 	dir := t.TempDir()
 	program, checkpoint := filepath.Join(dir, "bridge-adapter-bigram"), filepath.Join(dir, "checkpoint")
@@ -48,8 +48,8 @@ func TestPlugin(t *testing.T) {
 	}, suite())
 }
 
-// TestTrainable descends the gradient of an unlikely caption by its soft prompt;
-// then the model says it.
+// TestTrainable trains a soft prompt for an unlikely caption by gradient descent, until the
+// model generates it.
 func TestTrainable(t *testing.T) {
 	dir := t.TempDir()
 	if err := initialize(dir, ""); err != nil {
@@ -75,11 +75,11 @@ func TestTrainable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if answer.Texts[0] != example[0].Target {
-		t.Errorf("the trained prompt says %q, want %q", answer.Texts[0], example[0].Target)
+		t.Errorf("the trained prompt gives %q, want %q", answer.Texts[0], example[0].Target)
 	}
 }
 
-func TestOpenSaysWhatIsWrong(t *testing.T) {
+func TestOpenErrors(t *testing.T) {
 	_, err := open(&adapters.LoadRequest{Checkpoint: t.TempDir()})
 	if adapters.KindOf(err) != adapters.NotFound || !strings.Contains(err.Error(), "-init") {
 		t.Errorf("an empty folder gives %v", err)

@@ -1,4 +1,4 @@
-// Command adapter-go is a language model in a plugin, in plain Go.
+// Command adapter-go is a plugin with a language model in plain Go.
 //
 //	bridge-adapter-bigram -init DIR [-text FILE]   make a checkpoint folder
 //	bridge-adapter-bigram                          serve (bridge starts it like this)
@@ -23,7 +23,7 @@ two cats on a yellow background`
 
 func main() {
 	dir := flag.String("init", "", "make a checkpoint in this `folder` instead of serving")
-	text := flag.String("text", "", "`file` to count words in, one sentence a line (default: a few sentences)")
+	text := flag.String("text", "", "`file` to count words in, one sentence on each line (default: a few sentences)")
 	flag.Parse()
 	if *dir == "" {
 		plugins.Serve(family()) // does not return
@@ -34,7 +34,7 @@ func main() {
 	}
 }
 
-// family tells bridge what this plugin serves.
+// family describes the models that this plugin serves.
 func family() adapters.Family {
 	return adapters.Family{
 		Name: "bigram", Kind: adapters.KindLanguage, ModelTypes: []string{"bigram"},
@@ -44,12 +44,12 @@ func family() adapters.Family {
 	}
 }
 
-// checkpoint is the one file of a checkpoint folder, config.json. Counting is
-// so quick that the text itself serves as the weights.
+// checkpoint is config.json, the only file of a checkpoint folder. Counting words is so
+// quick that the text itself serves as the weights.
 type checkpoint struct {
 	ModelType string `json:"model_type"`
 	Width     int    `json:"width"` // D of the soft prompts
-	Text      string `json:"text"`  // one sentence a line
+	Text      string `json:"text"`  // one sentence on each line
 }
 
 func initialize(dir, textFile string) error {

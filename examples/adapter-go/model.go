@@ -21,14 +21,14 @@ import (
 //
 //	bias[word before] + embed·x
 //
-// where x is row t of the example's soft prompts, and 0 after the last one: a
-// row that points to a word's vector makes that word likelier at its place.
+// where x is row t of the example's soft prompts, and 0 after the last one. A row that
+// points to a word's vector makes that word likelier at this position.
 type model struct {
 	spec  adapters.LanguageSpec
 	words []string
 	ids   map[string]int
 	bias  [][]float64 // [V, V], from the counts of pairs
-	embed [][]float64 // [V, D], random and the same for everyone
+	embed [][]float64 // [V, D], random with a fixed seed
 
 	closed atomic.Bool
 }
@@ -38,7 +38,7 @@ var (
 	_ adapters.TokenEmbedder = (*model)(nil)
 )
 
-// Word 0 ends an answer, and begins one; word 1 is any that is not known.
+// Word 0 starts and ends an answer; word 1 stands for unknown words.
 const (
 	end     = 0
 	unknown = 1
@@ -47,7 +47,8 @@ const (
 // A token is a word with the white space before it.
 var token = regexp.MustCompile(`\s*\S+`)
 
-// open reads a checkpoint folder. Errors say what, got, wanted and the remedy.
+// open reads a checkpoint folder. Its errors name the actual and the expected value, and a
+// remedy.
 func open(req *adapters.LoadRequest) (*model, error) {
 	file := filepath.Join(req.Checkpoint, "config.json")
 	b, err := os.ReadFile(file)
@@ -124,9 +125,9 @@ func (m *model) tokens(text string) (ids []int) {
 	return ids
 }
 
-// read returns the indices of the soft prompts' rows, the word before the
-// target, and the target's words with the end. Neighbouring texts are one
-// string, the target included: a word that reaches into it belongs to it.
+// read returns the indices of the soft prompts' rows, the word before the target, and the
+// target's words with the end. Neighbouring texts and the target are one string: a word that
+// reaches into the target belongs to it.
 func (m *model) read(e adapters.Example, prompts *adapters.Tensor) (rows []int, last int, target []int) {
 	text := ""
 	for _, s := range e.Segments {
@@ -134,7 +135,7 @@ func (m *model) read(e adapters.Example, prompts *adapters.Tensor) (rows []int, 
 			text += s.Text
 			continue
 		}
-		text = "" // no word reaches across a prompt, and last is the word right before
+		text = "" // no word spans a prompt, and last is the word directly before
 		for q := range prompts.Shape[1] {
 			rows = append(rows, s.Prompt*prompts.Shape[1]+q)
 		}
@@ -177,7 +178,7 @@ func (m *model) Close() error {
 	return nil
 }
 
-// check refuses a call that err speaks against, or that comes after Close.
+// check returns err, or an error if the model is closed.
 func (m *model) check(err error) error {
 	if err == nil && m.closed.Load() {
 		err = adapters.Errorf(adapters.Invalid, "model %s is closed", m.spec.ID)
@@ -241,7 +242,7 @@ func (m *model) Generate(ctx context.Context, req *adapters.GenerateRequest, emi
 				p[end] = 0
 			}
 			if last = slices.Index(p, slices.Max(p)); last < 0 {
-				return nil, adapters.Errorf(adapters.Invalid, "the soft prompts of example %d hold what is no number", i)
+				return nil, adapters.Errorf(adapters.Invalid, "the soft prompts of example %d have values that are not finite", i)
 			}
 			if t++; last == end {
 				break
@@ -283,7 +284,7 @@ func promptValues(t *adapters.Tensor) []float32 {
 	if t == nil {
 		return nil
 	}
-	values, _ := t.ToFloat32() // Check has seen the type
+	values, _ := t.ToFloat32() // Check has verified the type
 	return values
 }
 

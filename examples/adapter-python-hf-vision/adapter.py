@@ -1,5 +1,5 @@
 """Any Hugging Face vision model (CLIP, SigLIP, DINOv2, ViT, …) as an adapter of bridge."""
-import bridge_plugin as bp  # first: it moves the standard output aside
+import bridge_plugin as bp  # first: it redirects the standard output
 import inspect
 
 from bridge_plugin import hf, images
@@ -13,7 +13,7 @@ class HuggingFaceVision(bp.VisionEncoder):
         dtype = torch.bfloat16 if request.dtype == bp.DType.BFLOAT16 else torch.float32
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         model = hf.open_model(transformers.AutoModel, request.checkpoint, dtype=dtype).to(self.device)
-        self.model = getattr(model, "vision_model", model)  # of CLIP and others with two sides
+        self.model = getattr(model, "vision_model", model)  # for CLIP and other models with two towers
         self.layer = -1 if request.feature_layer is None else request.feature_layer
         side = self.model.config.image_size
         self.image = images.image_spec(request, self.model.config.model_type, side)

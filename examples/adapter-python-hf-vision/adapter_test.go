@@ -27,13 +27,13 @@ func open(t *testing.T, program string, load adapters.LoadRequest) adapters.Visi
 	return m
 }
 
-// testPart runs the cases of one size of pictures.
+// testPart runs the cases with one picture size.
 func testPart(t *testing.T, program string, builtIn adapters.Family, f *golden.Folder) {
 	t.Helper()
 	m := open(t, program, *f.LoadRequest(""))
 	defer m.Close()
 	goldentest.Run(t, f, golden.Vision(m))
-	// The SDK reads preprocessor_config.json as the built-in family does.
+	// The SDK reads preprocessor_config.json in the same way as the built-in family.
 	reference, err := builtIn.OpenVision(t.Context(), f.LoadRequest(""))
 	if err != nil {
 		t.Fatal(err)

@@ -1,3 +1,3 @@
-// Package hfvisionadapter holds the tests of adapter.py, which wraps any vision model
-// of Hugging Face transformers.
+// Package hfvisionadapter tests adapter.py, which wraps any vision model of Hugging Face
+// transformers.
 package hfvisionadapter

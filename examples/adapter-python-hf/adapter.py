@@ -1,5 +1,5 @@
 """Any Hugging Face causal or seq2seq language model as an adapter of bridge."""
-import bridge_plugin as bp  # first: it moves the standard output aside
+import bridge_plugin as bp  # first: it redirects the standard output
 from bridge_plugin import hf, layout
 
 
@@ -13,7 +13,7 @@ class HuggingFace(bp.LanguageModel):
         dtype = torch.bfloat16 if request.dtype == bp.DType.BFLOAT16 else torch.float32
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = hf.open_model(kind, request.checkpoint, dtype=dtype).to(self.device)
-        self.model.generation_config = transformers.GenerationConfig()  # the request alone says how to generate
+        self.model.generation_config = transformers.GenerationConfig()  # only the request sets generation options
         self.layout, self.table = layout.Layout.of_transformers(request.checkpoint, config), self.model.get_input_embeddings()
         self.embeddings = self.table(torch.arange(len(self.table.weight), device=self.device)).float().cpu().numpy()
         return hf.language_spec(request, self.model, self.layout, self.embeddings)
@@ -47,7 +47,7 @@ class HuggingFace(bp.LanguageModel):
         for chosen, batch in self.layout.groups(sequences, alone=request.options.sample):
             torch.manual_seed(seeds[chosen[0]])
             inputs = self.inputs(batch, prompts)
-            if self.layout.start is not None:  # transformers' own has as many layers as the encoder
+            if self.layout.start is not None:  # transformers' default cache has as many layers as the encoder
                 inputs["past_key_values"] = transformers.EncoderDecoderCache(transformers.DynamicCache(), transformers.DynamicCache())
             found = self.model.generate(**inputs, generation_config=config, stopping_criteria=stop)
             context.check()

@@ -60,7 +60,7 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// An author shall be able to read it at one go.
+// An author can read the example quickly.
 func TestTheExampleIsShort(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(testenv.Root(), script))
 	if err != nil {
@@ -73,6 +73,6 @@ func TestTheExampleIsShort(t *testing.T) {
 		}
 	}
 	if lines >= 60 {
-		t.Errorf("%s has %d lines that are not blank, want less than 60", script, lines)
+		t.Errorf("%s has %d lines that are not blank, want fewer than 60", script, lines)
 	}
 }

@@ -1,3 +1,3 @@
-// Package hfadapter holds the tests of adapter.py, which wraps any language model of
-// Hugging Face transformers.
+// Package hfadapter tests adapter.py, which wraps any language model of Hugging Face
+// transformers.
 package hfadapter

@@ -1,11 +1,11 @@
-"""A language model in a plugin, in numpy: what to start from for one in Python.
+"""A plugin with a language model in numpy: a starting point for one in Python.
 
     adapter.py --init DIR [--text FILE]   make a checkpoint folder
     adapter.py --debug                    serve without a host, for a debugger
     adapter.py                            serve (bridge starts it like this)
 """
 
-import bridge_plugin as bp  # first: it moves the standard output aside
+import bridge_plugin as bp  # first: it redirects the standard output
 
 import argparse
 import json
@@ -20,7 +20,7 @@ a cat on a blue background
 an apple left of a dog on a green background
 two cats on a yellow background"""
 
-END, UNKNOWN = 0, 1  # word 0 ends an answer, and begins one; word 1 is any that is not known
+END, UNKNOWN = 0, 1  # word 0 starts and ends an answer; word 1 stands for unknown words
 
 
 class Bigram(bp.LanguageModel):
@@ -28,14 +28,14 @@ class Bigram(bp.LanguageModel):
 
         bias[word before] + embed · x
 
-    where x is row t of the example's soft prompts, and 0 after the last one: a row that
-    points to a word's vector makes that word likelier at its place.
+    where x is row t of the example's soft prompts, and 0 after the last one. A row that
+    points to a word's vector makes that word likelier at this position.
     """
 
     def load(self, request):
         file = pathlib.Path(request.checkpoint) / "config.json"
         if not file.exists():
-            raise bp.Error(bp.Kind.NOT_FOUND, f"{file} is not there", "make it with adapter.py --init DIR")
+            raise bp.Error(bp.Kind.NOT_FOUND, f"{file} does not exist", "make it with adapter.py --init DIR")
         config = json.loads(file.read_text(encoding="utf-8"))
         if config.get("model_type") != "bigram" or config.get("width", 0) < 1:
             raise bp.Error(bp.Kind.UNSUPPORTED, f"{file}: got model_type {config.get('model_type')!r} and width {config.get('width')}, "
@@ -61,12 +61,12 @@ class Bigram(bp.LanguageModel):
 
     def read(self, example, target):
         """Returns the soft prompts' indices, the word before the target, and the target's
-        words with the end. Neighbouring texts are one string, the target included: a word
-        that reaches into it belongs to it."""
+        words with the end. Neighbouring texts and the target are one string: a word that
+        reaches into the target belongs to it."""
         prompts = [s.prompt for s in example.segments if s.is_prompt]
         text = ""
         for s in example.segments:
-            text = "" if s.is_prompt else text + s.text  # no word reaches across a prompt
+            text = "" if s.is_prompt else text + s.text  # no word spans a prompt
         ends = [m.end() for m in re.finditer(r"\s*\S+", text + target) if m.end() <= len(text)]
         split = ends[-1] if ends else 0
         before = self.tokens((text + target)[:split])
@@ -80,7 +80,7 @@ class Bigram(bp.LanguageModel):
         return p / p.sum(axis=1, keepdims=True)
 
     def rows(self, prompts, indices):
-        """Returns the rows [·, D] of an example's soft prompts, one after the other."""
+        """Returns the rows [·, D] of an example's soft prompts in order."""
         if prompts is None:
             return np.zeros((0, self.embed.shape[1]))
         return prompts[indices].reshape(-1, prompts.shape[2]).astype(np.float64)
@@ -144,7 +144,7 @@ class Bigram(bp.LanguageModel):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--init", metavar="DIR", type=pathlib.Path, help="make a checkpoint in this folder instead of serving")
-    parser.add_argument("--text", metavar="FILE", type=pathlib.Path, help="count words in this file, one sentence a line")
+    parser.add_argument("--text", metavar="FILE", type=pathlib.Path, help="count words in this file, one sentence on each line")
     parser.add_argument("--debug", action="store_true", help="serve without a host, for a debugger")
     args = parser.parse_args()
     if args.init is None:

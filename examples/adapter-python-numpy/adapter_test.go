@@ -19,7 +19,7 @@ import (
 
 const script = "examples/adapter-python-numpy/adapter.py"
 
-// made returns the plugin and a checkpoint that it has made.
+// made returns the plugin and a checkpoint that the plugin made.
 func made(t *testing.T) (program, checkpoint string) {
 	t.Helper()
 	program = testenv.Program(t, testenv.Python(t), script)
@@ -28,7 +28,7 @@ func made(t *testing.T) (program, checkpoint string) {
 	return program, checkpoint
 }
 
-// open starts the plugin as bridge does.
+// open starts the plugin in the same way as bridge.
 func open(t *testing.T, program, checkpoint string, transport host.Transport) adapters.LanguageModel {
 	t.Helper()
 	m, err := host.OpenLanguage(t.Context(), host.Config{Path: program, Transport: transport, Load: adapters.LoadRequest{Checkpoint: checkpoint}})
@@ -48,10 +48,10 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// Arrays of Python that lie in shared memory have the bits of those in chunks.
+// Python arrays in shared memory have the same bits as those sent in chunks.
 func TestTransportsAgree(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("shared memory is Linux's")
+		t.Skip("shared memory needs Linux")
 	}
 	program, checkpoint := made(t)
 	var want []any
@@ -65,7 +65,7 @@ func TestTransportsAgree(t *testing.T) {
 		for i := range 2 {
 			req.Examples = append(req.Examples, adapters.Example{Segments: []adapters.Segment{adapters.PromptSegment(i)}, Target: "a blue dog"})
 		}
-		for range 3 { // what was lent is lent again
+		for range 3 { // lent memory is lent again
 			loss, err := m.Loss(t.Context(), req)
 			if err != nil {
 				t.Fatal(err)
@@ -79,14 +79,14 @@ func TestTransportsAgree(t *testing.T) {
 				want = got
 			}
 			if !reflect.DeepEqual(got, want) {
-				t.Errorf("%s: other bits", transport)
+				t.Errorf("%s: the bits differ", transport)
 			}
 		}
 	}
 }
 
-// TestTrainable descends the gradient of an unlikely caption by its soft prompt;
-// then the model says it.
+// TestTrainable trains a soft prompt for an unlikely caption by gradient descent, until the
+// model generates it.
 func TestTrainable(t *testing.T) {
 	program, checkpoint := made(t)
 	m := open(t, program, checkpoint, host.TransportAuto)
@@ -109,11 +109,11 @@ func TestTrainable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if answer.Texts[0] != example[0].Target || last > first {
-		t.Errorf("the trained prompt says %q, want %q; the loss ends at %g, was %g at best", answer.Texts[0], example[0].Target, last, first)
+		t.Errorf("the trained prompt gives %q, want %q; the last loss is %g, the lowest %g", answer.Texts[0], example[0].Target, last, first)
 	}
 }
 
-// An author runs the plugin under his debugger; bridge connects to it.
+// An author runs the plugin in a debugger, and bridge connects to it.
 func TestAttached(t *testing.T) {
 	program := testenv.Program(t, testenv.Python(t), script)
 	checkpoint := filepath.Join(t.TempDir(), "checkpoint")

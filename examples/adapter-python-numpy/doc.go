@@ -1,3 +1,2 @@
-// Package numpyadapter holds the tests of adapter.py, a language model in numpy that
-// bridge reaches as a plugin.
+// Package numpyadapter tests adapter.py, a plugin with a language model in numpy.
 package numpyadapter

@@ -1,10 +1,10 @@
-"""A language model behind a server (vLLM, OpenAI-style, Ollama) as an adapter of bridge.
+"""A language model on a server (vLLM, OpenAI-style, Ollama) as an adapter of bridge.
 
-It gives no gradient: a bridge is trained elsewhere, with the same model, and used
-here. README.md says what each kind of server can do.
+It gives no gradient: train the bridge elsewhere, with the same model, and use it here.
+README.md lists what each kind of server supports.
 """
 
-import bridge_plugin as bp  # first: it moves the standard output aside
+import bridge_plugin as bp  # first: it redirects the standard output
 
 import json
 import logging
@@ -21,8 +21,8 @@ TABLES = ("model.decoder.embed_tokens.weight", "model.embed_tokens.weight", "tra
           "decoder.embed_tokens.weight", "embed_tokens.weight", "gpt_neox.embed_in.weight")
 APIS = ("vllm", "openai", "ollama")
 NO_SCORE = "use a server that echoes log-probabilities of the prompt (README.md names some), or vLLM"
-UNLIMITED = {"vllm": -1, "ollama": 0}  # what no top_k is called
-HOTTEST = 2  # the highest temperature that OpenAI and vLLM take
+UNLIMITED = {"vllm": -1, "ollama": 0}  # the value for no top_k
+HOTTEST = 2  # the highest temperature that OpenAI and vLLM accept
 
 log = logging.getLogger("remote")
 
@@ -52,22 +52,22 @@ class Remote(bp.LanguageModel):
             capabilities=[*([] if self.no_score else ["score"]), "embed-tokens", "count-tokens"])
 
     def meet(self, context):
-        """Finds out what the server has: the model, its context, whether it takes ids
-        (self.text: it takes text alone) and gives chances of a prompt (self.no_score: why not)."""
+        """Finds out what the server supports: the model, its context, token ids (self.text: it
+        takes only text) and log-probabilities of a prompt (self.no_score: why not)."""
         self.text, self.no_score = self.api == "ollama", ""
         if self.api == "ollama":
-            self.server.post("/api/show", {}, context)  # fails where the model is not there
-            self.no_score = "Ollama gives log-probabilities of what it generates, and none of a prompt"
+            self.server.post("/api/show", {}, context)  # fails if there is no such model
+            self.no_score = "Ollama gives log-probabilities only of generated tokens, not of a prompt"
         else:
             try:
                 served = {model["id"]: model for model in self.server.get("/models", context)["data"]}
-            except client.Refused as err:  # not all servers have a list
+            except client.Refused as err:  # not every server has a list
                 served = {self.server.model: {}}
                 log.warning("the server lists no models: %s", err.message)
             if self.server.model not in served:
                 raise bp.Error(bp.Kind.NOT_FOUND, f"{self.server.url} serves {', '.join(served) or 'nothing'}, remote.json names the model {self.server.model!r}",
                                "name one of them", field="remote.json")
-            longest = served[self.server.model].get("max_model_len") or 0  # vLLM's; a score sends the end, and has a token generated
+            longest = served[self.server.model].get("max_model_len") or 0  # from vLLM; a score sends the end token and generates one more
             self.layout.context = min(self.layout.context or longest, longest - 2) if longest else self.layout.context
             self.try_out(context)
         if self.no_score:
@@ -89,18 +89,18 @@ class Remote(bp.LanguageModel):
             self.no_score = err.message
 
     def given(self, line, prompts, text=""):
-        """Returns what the server shall read: ids, or text where it takes no ids, or where
-        soft prompts are among them the embeddings of all."""
+        """Returns the input for the server: ids, or text if the server takes no ids. If there
+        are soft prompts, it is the embeddings of the whole line."""
         if all(item >= 0 for item in line):
             return {"prompt": text if self.text else line}
         if self.api != "vllm":
-            raise bp.Error(bp.Kind.UNSUPPORTED, f"the server at {self.server.url} ({self.api}) reads text, and soft prompts are no text",
+            raise bp.Error(bp.Kind.UNSUPPORTED, f"the server at {self.server.url} ({self.api}) reads only text, not soft prompts",
                            "serve the model with vLLM (--enable-prompt-embeds) and set api to \"vllm\" in remote.json")
         rows = prompts.reshape(-1, prompts.shape[2])
         return {"prompt_embeds": embeds.encode(np.stack([self.table[item] if item >= 0 else rows[-1 - item] for item in line]))}
 
     def echo(self, line, before, target, count, context):
-        """Returns log p of the last ``count`` tokens of a line, whose texts are given too."""
+        """Returns log p of the last ``count`` tokens of a line. before and target are its texts."""
         got = self.server.post("/completions", {**self.given(line, None, before + target), "echo": True, "max_tokens": 1, "logprobs": 1, "temperature": 0}, context)
         chances = got["choices"][0].get("logprobs") or {}
         found, texts = chances.get("token_logprobs") or [], chances.get("tokens") or []
@@ -108,8 +108,8 @@ class Remote(bp.LanguageModel):
         if echoed < count:
             raise bp.Error(bp.Kind.UNSUPPORTED, f"{self.server.url}/completions gives {max(0, echoed)} log-probabilities of a prompt of {len(line)} tokens", NO_SCORE)
         found, texts = found[echoed - count : echoed], texts[echoed - count : echoed]
-        if self.text and not ascii_of("".join(texts), self.end).endswith(ascii_of(target, self.end)):  # its first token may begin before it
-            raise bp.Error(bp.Kind.UNSUPPORTED, f"the server reads {target!r} as the tokens {texts}, the folder's tokenizer makes {count} of it", NO_SCORE)
+        if self.text and not ascii_of("".join(texts), self.end).endswith(ascii_of(target, self.end)):  # its first token may begin before the target
+            raise bp.Error(bp.Kind.UNSUPPORTED, f"the server splits {target!r} into the tokens {texts}, the folder's tokenizer into {count}", NO_SCORE)
         if None in found:
             raise bp.Error(bp.Kind.UNSUPPORTED, f"{self.server.url}/completions gives no log-probability of {texts[found.index(None)]!r}", NO_SCORE)
         return found
@@ -121,7 +121,7 @@ class Remote(bp.LanguageModel):
         if all(item >= 0 for item in line):
             return self.echo(line, plain(example), example.target + self.end, len(sequence.target), context)
         found = []
-        for i, target in enumerate(sequence.target):  # the chance of the only token that is allowed
+        for i, target in enumerate(sequence.target):  # the probability of the only allowed token
             body = {**self.given(line[: split + i], prompts), "max_tokens": 1, "logprobs": 1, "temperature": 0, "allowed_token_ids": [target]}
             found.append(self.server.post("/completions", body, context)["choices"][0]["logprobs"]["token_logprobs"][0])
         return found
@@ -155,7 +155,7 @@ class Remote(bp.LanguageModel):
     def completion(self, request, i, line, body, context):
         o, room = request.options, self.layout.context - len(line)
         body["max_tokens"] = min(o.max_new_tokens, max(1, room)) if self.layout.context else o.max_new_tokens
-        if self.api == "vllm":  # ids, whose text is made here: a server keeps what is no whole character
+        if self.api == "vllm":  # ids, decoded here: servers hold back incomplete characters
             del body["stop"]
             body.update(stop_token_ids=self.layout.ends, min_tokens=min(o.min_new_tokens, body["max_tokens"]), return_token_ids=True)
         got = self.server.post("/completions", {**self.given(line, request.prompts, plain(request.examples[i])), **body}, context)
@@ -165,8 +165,8 @@ class Remote(bp.LanguageModel):
     def ollama(self, request, i, line, body, context):
         prompt = self.given(line, request.prompts, plain(request.examples[i]))  # refuses soft prompts
         if not prompt["prompt"]:
-            raise bp.Error(bp.Kind.UNSUPPORTED, f"example {i}: Ollama continues no empty text", "begin with a text", field=f"examples[{i}].segments")
-        options = {"repeat_penalty": 1, "min_p": 0, **body, "num_predict": request.options.max_new_tokens}  # its own defaults are others
+            raise bp.Error(bp.Kind.UNSUPPORTED, f"example {i}: Ollama does not continue an empty text", "begin with a text", field=f"examples[{i}].segments")
+        options = {"repeat_penalty": 1, "min_p": 0, **body, "num_predict": request.options.max_new_tokens}  # its defaults differ
         got = self.server.post("/api/generate", {**prompt, "raw": True, "options": options}, context)
         return got["response"], got.get("eval_count", 1)
 
@@ -178,12 +178,12 @@ class Remote(bp.LanguageModel):
 
 
 def plain(example):
-    """Returns an example's texts, for servers that take no ids."""
+    """Returns the joined texts of an example, for servers that take no ids."""
     return "".join(segment.text for segment in example.segments)
 
 
 def ascii_of(text, end):
-    """Returns what of a text no token can hold a part of; without the end, which some servers print."""
+    """Returns the ASCII characters of a text, which no token splits, without the end that some servers print."""
     return "".join(c for c in text.removesuffix(end) if c.isascii())
 
 

@@ -46,8 +46,8 @@ func open(t *testing.T, dir string, remote map[string]string) (adapters.Language
 	return host.OpenLanguage(t.Context(), host.Config{Path: program, Load: adapters.LoadRequest{Checkpoint: dir}})
 }
 
-// With vLLM's prompt embeddings everything works but gradients: soft prompts, losses,
-// scores that are losses.
+// With vLLM's prompt embeddings everything works except gradients: soft prompts, losses, and
+// scores that equal losses.
 func TestConformance(t *testing.T) {
 	dir := checkpoint(t)
 	url := serve(t, dir)
@@ -60,7 +60,7 @@ func TestConformance(t *testing.T) {
 	}, adaptertest.Options{})
 }
 
-func TestWhatTextServersCanDo(t *testing.T) {
+func TestCapabilitiesOfTextServers(t *testing.T) {
 	dir := checkpoint(t)
 	url := serve(t, dir)
 	text := []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment("a photo of")}, Target: " a cat"}}
@@ -123,7 +123,7 @@ func TestWhatTextServersCanDo(t *testing.T) {
 	}
 }
 
-func TestErrorsSayWhatTheServerSaid(t *testing.T) {
+func TestErrorsHaveTheServersMessage(t *testing.T) {
 	dir := checkpoint(t)
 	url := serve(t, dir)
 	ask := func(remote map[string]string) error {

@@ -1,4 +1,4 @@
-"""The server: what is sent there, and what its errors become."""
+"""Sends requests to the server, and turns its errors into bridge errors."""
 
 import http.client
 import json
@@ -8,16 +8,16 @@ import urllib.parse
 import bridge_plugin as bp
 
 PATIENCE = 600  # seconds that a server may be silent
-REMEDY = "see the server's log; what the adapter asks for stands in its remote.json"
+REMEDY = "see the server's log; remote.json has the settings of the adapter"
 
 
 class Refused(bp.Error):
-    """The server has answered, with an error."""
+    """The server answered with an error."""
 
 
 class Client:
     def __init__(self, url, model, key=""):
-        """``url`` is what paths are added to: http://127.0.0.1:8000/v1"""
+        """``url`` is the base of all paths: http://127.0.0.1:8000/v1"""
         self.url, self.model = url.rstrip("/"), model
         self.headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
 
@@ -28,8 +28,8 @@ class Client:
         return self._ask("POST", path, json.dumps({"model": self.model, "stream": False, **body}), context)
 
     def _ask(self, method, path, body, context):
-        """Returns what the server answers. Where bridge gives the call up the connection is
-        closed, at which servers stop to compute."""
+        """Returns the server's answer. If bridge gives up the call, the connection is closed,
+        and the server stops computing."""
         url = urllib.parse.urlsplit(self.url + path)
         connect = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
         connection = connect(url.netloc, timeout=PATIENCE)
@@ -43,7 +43,7 @@ class Client:
                 raise Refused(_kind(answer.status), f"{self.url}{path} answers {answer.status}: {text[:2000]}", REMEDY)
             return json.loads(text)
         except (OSError, ValueError, http.client.HTTPException) as err:
-            raise bp.Error(bp.Kind.UNAVAILABLE, f"{self.url}{path}: {err or type(err).__name__}", "start the server, or mend the url in remote.json") from None
+            raise bp.Error(bp.Kind.UNAVAILABLE, f"{self.url}{path}: {err or type(err).__name__}", "start the server, or correct the url in remote.json") from None
         finally:
             connection.close()
 

@@ -1,3 +1,3 @@
-// Package remoteadapter holds the tests of adapter.py, a language model behind a server,
-// and of server.py, which they talk to.
+// Package remoteadapter tests adapter.py, which uses a language model on a server, with
+// server.py as the server.
 package remoteadapter

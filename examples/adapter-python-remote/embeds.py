@@ -1,7 +1,7 @@
-"""Prompt embeddings as vLLM takes them: a tensor as torch.save writes it, in base64.
+"""Encodes prompt embeddings for vLLM: a tensor in the format of torch.save, in base64.
 
-A zip with a pickle that names a storage, and the storage's bytes: written here so that
-the adapter needs no torch. The test reads it with torch.
+The format is a zip with a pickle that names a storage, and the storage's bytes. It is
+written here so that the adapter does not need torch. The test reads it with torch.
 """
 
 import base64
@@ -13,7 +13,7 @@ import numpy as np
 
 
 def encode(array):
-    """Returns float32[T, D] as text."""
+    """Encodes float32[T, D] as text."""
     array = np.ascontiguousarray(array, "<f4")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:

@@ -1,15 +1,16 @@
-"""A server in the style of vLLM, OpenAI and Ollama, with a small model in numpy: what the
-adapter's tests talk to.
+"""A server in the style of vLLM, OpenAI and Ollama, with a small model in numpy, for the
+adapter's tests.
 
     server.py CHECKPOINT
 
-It serves three models, which are one: "small" as vLLM does, "text" as llama.cpp's server
-in Python does (text alone, which it tokenizes; its echo begins after the first token), and
-"mute" as transformers serve does (text alone, no log-probabilities).
+It serves one model under three names. "small" behaves like vLLM. "text" behaves like
+llama.cpp's server in Python: it takes only text, which it tokenizes, and its echo begins
+after the first token. "mute" behaves like transformers serve: it takes only text and has no
+log-probabilities.
 
 It reads the checkpoint's token embeddings E and continues rows x (embeddings of ids, or
-prompt embeddings) with the logits E · tanh(c), c the sum of 0.7^k x over the rows, the
-last first. It prints its address, and ends when its standard input does.
+prompt embeddings) with the logits E · tanh(c). c is the sum of 0.7^k x over the rows, from
+the last row to the first. It prints its address, and ends when its standard input ends.
 """
 
 import base64
@@ -44,14 +45,14 @@ class Model:
         return np.stack(out)
 
     def log_softmax(self, states):
-        """Returns [T, V]: what follows each of the states [T, D]."""
+        """Returns [T, V]: log-probabilities of the token after each of the states [T, D]."""
         logits = np.tanh(states) @ self.table.T
         logits -= logits.max(axis=1, keepdims=True)
         return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
     def complete(self, state, body):
-        """Returns generated ids, the end included, and their log-probabilities before any
-        was forbidden."""
+        """Returns generated ids, including the end, and their log-probabilities without the
+        restrictions on tokens."""
         ids, chances, ends = [], [], body.get("stop_token_ids", [])
         rng = np.random.default_rng(body.get("seed", 0))
         while len(ids) < body["max_tokens"]:
@@ -93,14 +94,14 @@ class Model:
         return {"choices": [choice], "usage": {"completion_tokens": len(found)}}
 
     def tokens(self, text):
-        """Returns ids of a text, in which an end of text may be spelled."""
+        """Returns the ids of a text, which may end with the end-of-text token."""
         plain = text.removesuffix(END)
         ids = self.tokenizer.encode(plain)[0]
         return [*([] if self.tokenizer.bos is None else [self.tokenizer.bos]), *ids, *([self.end] if plain != text else [])]
 
 
 class Unpickler(pickle.Unpickler):
-    """Reads what torch.save writes of one float32 tensor, without torch."""
+    """Reads one float32 tensor that torch.save wrote, without torch."""
 
     def __init__(self, data, storage):
         super().__init__(io.BytesIO(data))
@@ -132,7 +133,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             status, answer = 200, route(body)
         except KeyError as err:
-            status, answer = 404, {"error": f"there is no {err}"}
+            status, answer = 404, {"error": f"no {err}"}
         except TypeError as err:
             status, answer = 422, {"error": str(err)}
         data = json.dumps(answer).encode()

@@ -14,7 +14,7 @@ func TestProofNamesExistingTests(t *testing.T) {
 	root := filepath.Join("..", "..")
 	page := read(t, filepath.Join(root, "docs", "proof.md"))
 	tests := regexp.MustCompile("`([a-z/]+)\\.((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(page, -1)
-	cases := regexp.MustCompile(`\*kit: ([^*]+)\*`).FindAllStringSubmatch(page, -1)
+	cases := regexp.MustCompile(`\*suite: ([^*]+)\*`).FindAllStringSubmatch(page, -1)
 	targets := regexp.MustCompile("`make ([a-z-]+)").FindAllStringSubmatch(page, -1)
 	if len(tests) < 30 || len(cases) < 15 || len(targets) < 3 {
 		t.Fatalf("the page names %d tests, %d cases and %d targets", len(tests), len(cases), len(targets))
@@ -35,7 +35,7 @@ func TestProofNamesExistingTests(t *testing.T) {
 	list := read(t, filepath.Join(root, "docs", "conformance.md"))
 	for _, m := range cases {
 		if !strings.Contains(list, "**"+strings.Join(strings.Fields(m[1]), " ")+"**") {
-			t.Errorf("the kit has no case %q", m[1])
+			t.Errorf("the suite has no case %q", m[1])
 		}
 	}
 	makefile := read(t, filepath.Join(root, "Makefile"))

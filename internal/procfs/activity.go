@@ -2,28 +2,27 @@ package procfs
 
 import (
 	"fmt"
-	"path/filepath"
 	"time"
 )
 
-// leastWork is what a process group has computed at least since the last look, to
-// be taken for busy: what wakes up now and then takes less.
+// leastWork is the least time that a busy process group has computed since the last check. A
+// process that only wakes up now and then computes less.
 const leastWork = 50 * time.Millisecond
 
-// Activity looks at whether a process group does something.
+// Activity watches whether a process group computes.
 type Activity struct {
 	group int
 	cpu   time.Duration
 }
 
-// Watch begins to look at a process group.
+// Watch begins to watch a process group.
 func Watch(group int) *Activity {
 	cpu, _ := work(group)
 	return &Activity{group, cpu}
 }
 
-// Busy reports whether the group has computed since the last look, or would now: it
-// waits for a processor, or for a disk. It is false where the system does not say.
+// Busy reports whether the group has computed since the last check, or would now: it waits
+// for a processor or a disk. It is false on systems without /proc.
 func (a *Activity) Busy() bool {
 	before := a.cpu
 	cpu, would := work(a.group)
@@ -31,17 +30,17 @@ func (a *Activity) Busy() bool {
 	return would || cpu-before >= leastWork
 }
 
-// work is what the members of a group have computed, and whether one of their
-// threads would compute now.
+// work returns how long the members of a group have computed, and whether one of their threads
+// computes or would compute now.
 func work(group int) (cpu time.Duration, would bool) {
 	for p := range All() {
 		if p.Group != group {
 			continue
 		}
 		cpu += p.CPU
-		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID)) // the pattern is right
-		for _, path := range threads {
-			if t, err := read(path); err == nil && (t.State == "R" || t.State == "D") {
+		tasks := fmt.Sprintf("/proc/%d/task", p.PID)
+		for thread := range numbers(tasks) {
+			if t, err := read(tasks + "/" + thread + "/stat"); err == nil && (t.State == "R" || t.State == "D") {
 				would = true
 			}
 		}

@@ -8,9 +8,9 @@ import (
 	"slices"
 )
 
-// Marked lists the processes, this one aside, that were started with a variable of
-// this value, as far as this user may see what others were started with. Those that
-// have ended are not among them.
+// Marked lists the processes, except this one, that were started with this value of an
+// environment variable. It skips processes that have ended, and processes of other users whose
+// environment this user may not read.
 func Marked(key, value string) iter.Seq[int] {
 	entry, self := []byte(key+"="+value), os.Getpid()
 	return func(yield func(int) bool) {

@@ -1,53 +1,64 @@
-// Package procfs reads of /proc which processes there are. Systems without one show
-// none.
+// Package procfs reads from /proc which processes there are. On systems without /proc it
+// finds none.
 package procfs
 
 import (
 	"fmt"
 	"iter"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Process is one process, as its line in /proc says.
+// Process is one process, from its line in /proc.
 type Process struct {
 	PID, Parent, Group int
-	// CPU is how long it has computed, in user and system mode, to a hundredth of a
-	// second; 0 where the line does not say.
+	// CPU is the time that it has computed, in user and system mode, to a hundredth of a
+	// second; 0 if the line does not have it.
 	CPU time.Duration
-	// Began is when it was started, in hundredths of a second since the machine was:
-	// with PID it names a process for good. 0 where the line does not say.
+	// Began is when it was started, in hundredths of a second since the start of the
+	// machine. With PID it identifies a process for good. 0 if the line does not have it.
 	Began int64
-	// State is a letter: "R", "S", … ; "Z" for one that has ended and that its parent
-	// has not noticed.
+	// State is a letter: "R", "S", …; "Z" for a process that has ended and that its
+	// parent has not reaped.
 	State string
 }
 
-// Ended reports whether it runs no more.
+// Ended reports whether the process has ended.
 func (p Process) Ended() bool { return p.State == "Z" }
 
-// Available reports whether this system has a /proc to find processes in.
+// Available returns an error if this system has no /proc.
 func Available() error {
 	_, err := os.Stat("/proc/self/stat")
 	return err
 }
 
-// All lists the processes of this system.
+// All lists the processes of this system. It reads no folder but /proc itself: the kernel
+// makes dozens of entries for each process whose folder is listed.
 func All() iter.Seq[Process] {
 	return func(yield func(Process) bool) {
-		paths, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is right
-		for _, path := range paths {
-			if p, err := read(path); err == nil && !yield(p) { // else it has ended
+		for name := range numbers("/proc") {
+			if p, err := read("/proc/" + name + "/stat"); err == nil && !yield(p) { // else it has ended
 				return
 			}
 		}
 	}
 }
 
-// Of returns a process. The error is that of a missing file where there is none.
+// numbers lists the entries of a folder whose names are numbers.
+func numbers(dir string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		entries, _ := os.ReadDir(dir) // a system may have none
+		for _, e := range entries {
+			if _, err := strconv.Atoi(e.Name()); err == nil && !yield(e.Name()) {
+				return
+			}
+		}
+	}
+}
+
+// Of returns the process with an id. If there is none, the error matches [os.ErrNotExist].
 func Of(pid int) (Process, error) { return read(fmt.Sprintf("/proc/%d/stat", pid)) }
 
 func read(path string) (Process, error) {
@@ -58,7 +69,7 @@ func read(path string) (Process, error) {
 	return parse(string(text))
 }
 
-// parse reads "pid (name) state parent group …"; a name may hold anything.
+// parse parses "pid (name) state parent group …". A name may contain any character.
 func parse(text string) (p Process, err error) {
 	end := strings.LastIndexByte(text, ')')
 	pid, _, _ := strings.Cut(text, " ")
@@ -87,13 +98,13 @@ func parse(text string) (p Process, err error) {
 	return p, nil
 }
 
-// Runs reports whether this process runs yet; another that has got its number since
-// does not count.
+// Runs reports whether the process still runs. Another process with the same id does not
+// count.
 func (p Process) Runs() bool {
 	now, err := Of(p.PID)
 	return err == nil && now.Began == p.Began && !now.Ended()
 }
 
-// ticksPerSecond is the unit of times in /proc, the same on every architecture that
-// Go has.
+// ticksPerSecond is the unit of times in /proc, which is the same on all of Go's
+// architectures.
 const ticksPerSecond = 100

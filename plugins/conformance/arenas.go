@@ -19,24 +19,18 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/plugins/internal/memfile"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
+	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// What the protocol says of arenas.
-const (
-	arenaToPlugin = 1
-	arenaToHost   = 2
-	alignment     = 64 // of a tensor in an arena, bytes
+// arenaBytes is the size of an arena that the suite lends. Its pages exist once they are
+// touched.
+const arenaBytes = 64 << 20
 
-	// arenaBytes is the size of one that the kit lends. Its pages appear when they are
-	// first touched.
-	arenaBytes = 64 << 20
-)
-
-// arenas is the host's end of the memory that the kit lends to a guest, to look at
-// what it does there and to lie to it about it.
+// arenas is the host's end of the shared memory that the suite lends to a guest. The suite
+// checks what the guest writes there, and lies to it about handles and leases.
 type arenas struct {
 	files [2]*os.File // to the plugin, to the host
-	in    []byte      // to the plugin, who cannot write there
+	in    []byte      // to the plugin, which cannot write there
 	out   []byte      // to the host
 }
 
@@ -63,15 +57,15 @@ func newArenas() (_ *arenas, err error) {
 }
 
 // handOver returns the files for the process's descriptors from first on, and the
-// variable that names them. Nil arenas have none.
+// environment variable that names them. Nil arenas have none.
 func (a *arenas) handOver(first int) ([]*os.File, []string) {
 	if a == nil {
 		return nil, nil
 	}
-	return a.files[:], []string{fmt.Sprintf("BRIDGE_ARENAS=%d:%d,%d:%d", first, arenaBytes, first+1, arenaBytes)}
+	return a.files[:], []string{fmt.Sprintf("%s=%d:%d,%d:%d", wire.ArenasKey, first, arenaBytes, first+1, arenaBytes)}
 }
 
-// close unmaps and closes; a second time it does nothing.
+// close unmaps and closes the arenas. A second call does nothing.
 func (a *arenas) close() {
 	if a == nil {
 		return
@@ -91,44 +85,44 @@ func (a *arenas) close() {
 
 func arenaCases() []processCase {
 	return []processCase{
-		{about("arenas", "a tensor in shared memory gives what chunks give, and the answer lies in its lease: nothing is written beside it", ruleArenas,
-			"map both arenas, copy what a handle names, put each tensor of the answer into the lease at a multiple of 64; an SDK does it"), needsCall, (*kit).shares},
-		{about("handles that lie", "a handle that is of another arena, call or place, unaligned, or larger than what is there gets a failure of kind invalid (exhausted, where it is too large), and the plugin works on", ruleArenas,
-			"compare arena, slot and generation; check offset and size by subtraction (offset <= size && n <= size-offset) before anything is read"), needsCall, (*kit).lyingHandles},
-		{about("leases that lie", "a lease that is unaligned, reaches beyond the arena, or names a call that runs gets a failure of kind invalid, and the plugin works on", ruleArenas,
-			"check a lease as a handle, before the call begins; keep the generations of the calls that run"), needsCall, (*kit).lyingLeases},
-		{about("calls that are settled", "once Settle has answered, nothing of a call that was given up is written, and one that comes late is refused", ruleArenas,
-			"let Settle wait until the calls that it names have left their lease, and remember those that have not come"), needsCall, (*kit).settled},
+		{about("arenas", "a tensor in shared memory gives the same answer as chunks; the answer is in its lease, and nothing is written outside it", ruleArenas,
+			"map both arenas, copy the bytes that a handle names, put each tensor of the answer into the lease at a multiple of 64; the SDKs do this"), needsCall, (*suite).arenasCase},
+		{about("handles that lie", "a handle with a wrong arena, call or offset, an unaligned one, or one that is larger than its arena gets a failure of kind invalid (exhausted, if it is too large), and the plugin keeps working", ruleArenas,
+			"compare arena, slot and generation; check offset and size by subtraction (offset <= size && n <= size-offset) before you read"), needsCall, (*suite).lyingHandles},
+		{about("leases that lie", "a lease that is unaligned, reaches beyond the arena, or names a running call gets a failure of kind invalid, and the plugin keeps working", ruleArenas,
+			"check a lease like a handle, before the call begins; keep the generations of the running calls"), needsCall, (*suite).lyingLeases},
+		{about("calls that are settled", "once Settle has returned, a call that was given up writes nothing, and one that comes late is refused", ruleArenas,
+			"let Settle wait until the named calls have left their lease, and remember those that have not come"), needsCall, (*suite).settledCalls},
 	}
 }
 
-// lent starts and loads a plugin with arenas; the case kills it.
-func (k *kit) lent(t T) *guest {
-	k.hopeful(t)
+// startWithArenas starts and loads a plugin with arenas for one case, which kills it.
+func (su *suite) startWithArenas(t T) *guest {
+	su.skipIfBroken(t)
 	a, err := newArenas()
 	if err != nil {
 		t.Skipf("this machine has no memory to lend: %v", err)
 	}
-	g := k.started(t, a)
-	if l := k.ready(t, g); l.hello == nil || !slices.Contains(l.hello.Capabilities, "arenas") {
+	g := su.startOrFail(t, a)
+	if l := su.loadOrFail(t, g); l.hello == nil || !slices.Contains(l.hello.Capabilities, "arenas") {
 		g.kill()
 		t.Skipf("it takes no shared memory: \"arenas\" is not among the capabilities of its hello")
 	}
 	return g
 }
 
-// lease numbers the calls of a guest: each has a generation of its own.
+// lease returns a lease with a new generation.
 func (g *guest) lease(slot uint32, offset, nbytes uint64) *pb.Lease {
 	g.generation++
 	return &pb.Lease{Generation: g.generation, Slot: slot, Offset: offset, Nbytes: nbytes}
 }
 
-// handle is the true one of a tensor of a call's request.
+// handle returns the correct handle of a tensor in a call's request.
 func handle(l *pb.Lease, offset uint64) *pb.Handle {
-	return &pb.Handle{Arena: arenaToPlugin, Slot: l.Slot, Generation: l.Generation, Offset: offset}
+	return &pb.Handle{Arena: wire.ArenaToPlugin, Slot: l.Slot, Generation: l.Generation, Offset: offset}
 }
 
-// shared is [sample.call] with the tensor in the arena, at an offset.
+// shared is like [sample.call], with the tensor at an offset of the arena.
 func (s sample) shared(n int, l *pb.Lease, offset uint64) wireCall {
 	tensor, data := s.tensor(n)
 	copy(s.g.arenas.in[offset:], data)
@@ -136,22 +130,21 @@ func (s sample) shared(n int, l *pb.Lease, offset uint64) wireCall {
 	return s.callWith(n, tensor).with(l)
 }
 
-// with lends to a call.
+// with adds a lease to a call.
 func (c wireCall) with(l *pb.Lease) wireCall {
 	c.messages[0].Lease = l
 	return c
 }
 
-// sharedSample returns a sample of a guest that computes with what lies in the arena,
-// and the answer.
-func (k *kit) sharedSample(t T, g *guest) (sample, *answer) {
+// sharedSample makes a call with its tensor in the arena, and returns the sample and the
+// answer.
+func (su *suite) sharedSample(t T, g *guest) (sample, *answer) {
 	t.Helper()
-	s := k.sample(g)
-	return s, k.answers(t, s.shared(2, g.lease(0, 0, arenaBytes/2), 0))
+	s := su.sample(g)
+	return s, su.answers(t, s.shared(2, g.lease(0, 0, arenaBytes/2), 0))
 }
 
-// tensorOf is the tensor of an answer that may lie in the arena; nil where it has
-// none.
+// tensorOf returns the tensor of an answer that may be in the arena, or nil.
 func tensorOf(r *pb.Reply) *pb.Tensor {
 	switch part := r.Part.(type) {
 	case *pb.Reply_Encode:
@@ -162,20 +155,20 @@ func tensorOf(r *pb.Reply) *pb.Tensor {
 	return nil
 }
 
-// untouched is what the kit fills the arena with, to see what is written.
+// untouched is the byte with which the suite fills an arena, to see what is written.
 const untouched = 0xa5
 
-// shares makes the same call with several leases.
-func (k *kit) shares(t T) {
-	g := k.lent(t)
+// arenasCase makes the same call with several leases.
+func (su *suite) arenasCase(t T) {
+	g := su.startWithArenas(t)
 	defer g.kill()
-	s := k.sample(g)
-	want := k.answers(t, s.call(2))
+	s := su.sample(g)
+	want := su.answers(t, s.call(2))
 	size := uint64(len(want.tensors))
 	if need := size + (2 << 20); need > arenaBytes {
-		t.Skipf("the answer to two takes %d bytes, more than the kit lends", size)
+		t.Skipf("the answer to two takes %d bytes, more than the suite lends", size)
 	}
-	whole := (size + alignment - 1) / alignment * alignment
+	whole := (size + wire.Alignment - 1) / wire.Alignment * wire.Alignment
 	for _, c := range []struct {
 		name   string
 		lease  *pb.Lease
@@ -183,13 +176,13 @@ func (k *kit) shares(t T) {
 		fits   bool
 	}{
 		{"a lease with room", g.lease(0, 0, size+1<<20), 0, true},
-		{"a lease in the middle, of the size of the answer", g.lease(3, 1<<20, whole), 4096 + alignment, true},
-		{"a lease that is too small", g.lease(1, alignment, size/2/alignment*alignment), 0, false},
+		{"a lease in the middle, of the size of the answer", g.lease(3, 1<<20, whole), 4096 + wire.Alignment, true},
+		{"a lease that is too small", g.lease(1, wire.Alignment, size/2/wire.Alignment*wire.Alignment), 0, false},
 		{"an empty lease", g.lease(2, 0, 0), 128, false},
 	} {
 		region := g.arenas.out[:min(arenaBytes, c.lease.Offset+c.lease.Nbytes+1<<20)]
 		fill(region)
-		got := k.answers(t, s.shared(2, c.lease, c.offset))
+		got := su.answers(t, s.shared(2, c.lease, c.offset))
 		if err := g.sameThrough(got, want, c.lease, c.fits); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -201,16 +194,16 @@ func (k *kit) shares(t T) {
 }
 
 func fill(memory []byte) {
-	for i := range memory {
-		memory[i] = untouched
+	for n := copy(memory, []byte{untouched}); n < len(memory); n *= 2 { // faster than a loop over bytes
+		copy(memory[n:], memory[:n])
 	}
 }
 
 func isUntouched(memory []byte) bool {
-	return !slices.ContainsFunc(memory, func(b byte) bool { return b != untouched })
+	return bytes.Count(memory, []byte{untouched}) == len(memory) // faster than a loop over bytes
 }
 
-// sameThrough holds an answer that may lie in the arena against one of chunks.
+// sameThrough compares an answer whose tensor may be in the arena with one in chunks.
 func (g *guest) sameThrough(got, want *answer, l *pb.Lease, fits bool) error {
 	reply := proto.CloneOf(got.reply)
 	data := got.tensors
@@ -219,11 +212,11 @@ func (g *guest) sameThrough(got, want *answer, l *pb.Lease, fits bool) error {
 		case h == nil && fits:
 			return fmt.Errorf("the tensor of %d bytes is not in the lease of %d, where it fits", t.Nbytes, l.Nbytes)
 		case h == nil:
-		case h.Arena != arenaToHost || h.Slot != l.Slot || h.Generation != l.Generation:
+		case h.Arena != wire.ArenaToHost || h.Slot != l.Slot || h.Generation != l.Generation:
 			return fmt.Errorf("the handle is of arena %d, slot %d, generation %d; the lease is of arena %d, slot %d, generation %d",
-				h.Arena, h.Slot, h.Generation, arenaToHost, l.Slot, l.Generation)
-		case h.Offset%alignment != 0 || h.Offset < l.Offset || h.Offset-l.Offset > l.Nbytes || t.Nbytes > l.Nbytes-(h.Offset-l.Offset):
-			return fmt.Errorf("the handle names %d bytes at byte %d, the lease has %d at %d, aligned to %d", t.Nbytes, h.Offset, l.Nbytes, l.Offset, alignment)
+				h.Arena, h.Slot, h.Generation, wire.ArenaToHost, l.Slot, l.Generation)
+		case h.Offset%wire.Alignment != 0 || h.Offset < l.Offset || h.Offset-l.Offset > l.Nbytes || t.Nbytes > l.Nbytes-(h.Offset-l.Offset):
+			return fmt.Errorf("the handle names %d bytes at byte %d, the lease has %d at %d, aligned to %d", t.Nbytes, h.Offset, l.Nbytes, l.Offset, wire.Alignment)
 		default:
 			data = append(slices.Clone(g.arenas.out[h.Offset:h.Offset+t.Nbytes]), data...)
 		}
@@ -235,28 +228,28 @@ func (g *guest) sameThrough(got, want *answer, l *pb.Lease, fits bool) error {
 	return nil
 }
 
-// lies are handles that a guest has to refuse. Each changes a true one of a tensor
-// of n bytes, at byte 4096.
+// lies returns changes that make a correct handle, of a tensor of n bytes at byte 4096, one
+// that a guest must refuse.
 func lies(n uint64) map[string]func(h *pb.Handle, t *pb.Tensor) {
 	at := func(offset uint64) func(*pb.Handle, *pb.Tensor) {
 		return func(h *pb.Handle, _ *pb.Tensor) { h.Offset = offset }
 	}
 	return map[string]func(*pb.Handle, *pb.Tensor){
 		"of no arena":                  func(h *pb.Handle, _ *pb.Tensor) { h.Arena = 0 },
-		"of the arena for answers":     func(h *pb.Handle, _ *pb.Tensor) { h.Arena = arenaToHost },
+		"of the arena for answers":     func(h *pb.Handle, _ *pb.Tensor) { h.Arena = wire.ArenaToHost },
 		"of a third arena":             func(h *pb.Handle, _ *pb.Tensor) { h.Arena = 3 },
 		"of another slot":              func(h *pb.Handle, _ *pb.Tensor) { h.Slot++ },
 		"of the call before":           func(h *pb.Handle, _ *pb.Tensor) { h.Generation-- },
 		"of a call to come":            func(h *pb.Handle, _ *pb.Tensor) { h.Generation++ },
 		"of generation 0":              func(h *pb.Handle, _ *pb.Tensor) { h.Generation = 0 },
 		"unaligned by a byte":          at(4097),
-		"unaligned by half a line":     at(4096 + alignment/2),
+		"unaligned by half a line":     at(4096 + wire.Alignment/2),
 		"at the arena's end":           at(arenaBytes),
-		"with its last bytes beyond":   at((arenaBytes - n + alignment) / alignment * alignment),
+		"with its last bytes beyond":   at((arenaBytes - n + wire.Alignment) / wire.Alignment * wire.Alignment),
 		"beyond the arena":             at(1 << 40),
 		"at 2^63":                      at(1 << 63),
-		"whose end wraps around":       at(math.MaxUint64 - alignment + 1),
-		"of more bytes than the shape": func(_ *pb.Handle, t *pb.Tensor) { t.Nbytes += alignment },
+		"whose end wraps around":       at(math.MaxUint64 - wire.Alignment + 1),
+		"of more bytes than the shape": func(_ *pb.Handle, t *pb.Tensor) { t.Nbytes += wire.Alignment },
 		"of fewer bytes":               func(_ *pb.Handle, t *pb.Tensor) { t.Nbytes-- },
 		"of a petabyte": func(_ *pb.Handle, t *pb.Tensor) {
 			t.Shape[0] *= 1 << 40
@@ -267,10 +260,10 @@ func lies(n uint64) map[string]func(h *pb.Handle, t *pb.Tensor) {
 	}
 }
 
-func (k *kit) lyingHandles(t T) {
-	g := k.lent(t)
+func (su *suite) lyingHandles(t T) {
+	g := su.startWithArenas(t)
 	defer g.kill()
-	s, want := k.sharedSample(t, g)
+	s, want := su.sharedSample(t, g)
 	tensor, data := s.tensor(2)
 	calls := map[string]func() wireCall{
 		"without a lease":                 func() wireCall { return s.shared(2, g.lease(0, 0, 0), 4096).with(nil) },
@@ -286,19 +279,19 @@ func (k *kit) lyingHandles(t T) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
-		k.refuses(t, g, "a handle "+name, calls[name](), adapters.Invalid, adapters.Exhausted)
+		su.mustRefuse(t, g, "a handle "+name, calls[name](), adapters.Invalid, adapters.Exhausted)
 	}
-	k.asBefore(t, g, s, want)
+	su.answersAsBefore(t, g, s, want)
 }
 
-// extra is a call whose tensor is in the arena, and a chunk that is one too many.
+// extra returns a call whose tensor is in the arena, with a chunk too many.
 func (s sample) extra(l *pb.Lease, chunk *pb.Call) wireCall {
 	c := s.shared(2, l, 4096)
 	c.messages = append(c.messages, chunk)
 	return c
 }
 
-// tensor is what a call announces.
+// tensor returns the tensor that a call announces.
 func (c wireCall) tensor() *pb.Tensor {
 	switch part := c.messages[0].Part.(type) {
 	case *pb.Call_Encode:
@@ -309,11 +302,11 @@ func (c wireCall) tensor() *pb.Tensor {
 	return nil
 }
 
-// refuses makes a call that must get a failure of one of the kinds, which says nothing
-// of where memory is.
-func (k *kit) refuses(t T, g *guest, name string, c wireCall, kinds ...adapters.Kind) {
+// mustRefuse makes a call and fails the case unless the answer is a failure of one of the
+// kinds. The failure must not say where memory is.
+func (su *suite) mustRefuse(t T, g *guest, name string, c wireCall, kinds ...adapters.Kind) {
 	t.Helper()
-	limit := k.patient(10 * time.Second)
+	limit := su.scaled(10 * time.Second)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	a, err := c.ask(ctx)
@@ -329,18 +322,18 @@ func (k *kit) refuses(t T, g *guest, name string, c wireCall, kinds ...adapters.
 		t.Errorf("%s: the failure says where memory is: %s", name, f.Message)
 	}
 	if err != nil && g.ended(time.Second) {
-		t.Fatalf("%s: the plugin died: %s", name, g.story())
+		t.Fatalf("%s: the plugin died: %s", name, g.status())
 	}
 	if err != nil && ctx.Err() == nil {
 		t.Errorf("%s: got %v, want a failure of kind %q", name, err, kinds[0])
 	}
 }
 
-// asBefore makes the true call again.
-func (k *kit) asBefore(t T, g *guest, s sample, want *answer) {
+// answersAsBefore makes the correct call again and compares the answer.
+func (su *suite) answersAsBefore(t T, g *guest, s sample, want *answer) {
 	t.Helper()
 	l := g.lease(0, 0, arenaBytes/2)
-	got := k.answers(t, s.shared(2, l, 0))
+	got := su.answers(t, s.shared(2, l, 0))
 	if a, b := tensorOf(got.reply), tensorOf(want.reply); a != nil && b != nil && a.Handle != nil && b.Handle != nil {
 		a.Handle.Generation = b.Handle.Generation
 	}
@@ -349,30 +342,30 @@ func (k *kit) asBefore(t T, g *guest, s sample, want *answer) {
 	}
 }
 
-func (k *kit) lyingLeases(t T) {
-	g := k.lent(t)
+func (su *suite) lyingLeases(t T) {
+	g := su.startWithArenas(t)
 	defer g.kill()
-	s, want := k.sharedSample(t, g)
+	s, want := su.sharedSample(t, g)
 	for name, l := range map[string]*pb.Lease{
 		"unaligned":                g.lease(0, 32, 4096),
-		"larger than the arena":    g.lease(0, 0, arenaBytes+alignment),
-		"with its end beyond":      g.lease(0, arenaBytes-alignment, 2*alignment),
+		"larger than the arena":    g.lease(0, 0, arenaBytes+wire.Alignment),
+		"with its end beyond":      g.lease(0, arenaBytes-wire.Alignment, 2*wire.Alignment),
 		"beyond the arena":         g.lease(0, 1<<40, 4096),
-		"whose end wraps around":   g.lease(0, math.MaxUint64-alignment+1, 2*alignment),
-		"of more than all numbers": g.lease(0, alignment, math.MaxUint64),
+		"whose end wraps around":   g.lease(0, math.MaxUint64-wire.Alignment+1, 2*wire.Alignment),
+		"of more than all numbers": g.lease(0, wire.Alignment, math.MaxUint64),
 		"of generation 0":          {Generation: 0, Offset: 0, Nbytes: 4096},
 	} {
-		k.refuses(t, g, "a lease "+name, s.shared(2, l, 0), adapters.Invalid)
+		su.mustRefuse(t, g, "a lease "+name, s.shared(2, l, 0), adapters.Invalid)
 	}
-	k.sameGeneration(t, g, s)
-	k.asBefore(t, g, s, want)
+	su.sameGeneration(t, g, s)
+	su.answersAsBefore(t, g, s, want)
 }
 
-// sameGeneration begins two calls that name one lease, and ends neither: the one that
-// comes second has to be refused.
-func (k *kit) sameGeneration(t T, g *guest, s sample) {
+// sameGeneration begins two calls with the same lease and ends neither. The plugin must
+// refuse the second one.
+func (su *suite) sameGeneration(t T, g *guest, s sample) {
 	l := g.lease(0, 0, 4096)
-	limit := k.patient(10 * time.Second)
+	limit := su.scaled(10 * time.Second)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	type end struct {
@@ -400,7 +393,7 @@ func (k *kit) sameGeneration(t T, g *guest, s sample) {
 	<-ends
 }
 
-// hold begins a call that the host does not end.
+// hold begins a call and does not end it.
 func (s sample) hold(ctx context.Context, l *pb.Lease) (stream, error) {
 	tensor, _ := s.tensor(1)
 	c := s.callWith(1, tensor).with(l)
@@ -411,24 +404,31 @@ func (s sample) hold(ctx context.Context, l *pb.Lease) (stream, error) {
 	return held, err
 }
 
-// many is how many pictures or examples the kit's arena has room for, up to 32.
+// many returns how many pictures or examples the arena has room for, up to 32.
 func (s sample) many() int {
 	one, _ := s.tensor(1)
 	return int(min(32, max(1, arenaBytes/2/max(1, one.Nbytes))))
 }
 
-// settleQuiet is how long nothing may be written after Settle has answered.
+// settleQuiet is how long the suite looks for writes after Settle has answered.
 const settleQuiet = 300 * time.Millisecond
 
-func (k *kit) settled(t T) {
-	g := k.lent(t)
+func (su *suite) settledCalls(t T) {
+	g := su.startWithArenas(t)
 	defer g.kill()
-	s, want := k.sharedSample(t, g)
-	limit := k.patient(10 * time.Second)
+	s, want := su.sharedSample(t, g)
+	room := uint64(1 << 20) // for the answer to many
+	if t := tensorOf(want.reply); t != nil {
+		room = min(arenaBytes/2, room+t.Nbytes*uint64(s.many()))
+	}
+	limit := su.scaled(10 * time.Second)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	for _, after := range []time.Duration{0, 5 * time.Millisecond, 50 * time.Millisecond} {
-		l := g.lease(0, 0, arenaBytes/2)
+	began := time.Now()
+	su.answers(t, s.shared(2, g.lease(0, 0, room), 0))
+	took := time.Since(began) // many take as long at least
+	for _, after := range []time.Duration{0, took / 3, 2 * took / 3} {
+		l := g.lease(0, 0, room)
 		given, giveUp := context.WithTimeout(ctx, after)
 		done := make(chan struct{})
 		go func() {
@@ -438,18 +438,18 @@ func (k *kit) settled(t T) {
 		<-done
 		giveUp()
 		if _, err := g.client.Settle(ctx, &pb.SettleRequest{Generations: []uint64{l.Generation}}); err != nil {
-			t.Fatalf("Settle for a call that was given up %v after its start: %v, want an answer within %v", after, err, limit)
+			t.Fatalf("Settle for a call that was given up %v after its start: %v, want an answer within %v", after.Round(time.Millisecond), err, limit)
 		}
-		fill(g.arenas.out[:arenaBytes/2])
+		fill(g.arenas.out[:room])
 		time.Sleep(settleQuiet)
-		if !isUntouched(g.arenas.out[:arenaBytes/2]) {
-			t.Errorf("a call that was given up %v after its start writes to its lease after Settle has answered", after)
+		if !isUntouched(g.arenas.out[:room]) {
+			t.Errorf("a call that was given up %v after its start writes to its lease after Settle has answered", after.Round(time.Millisecond))
 		}
 	}
 	late := g.lease(0, 0, arenaBytes/2)
 	if _, err := g.client.Settle(ctx, &pb.SettleRequest{Generations: []uint64{late.Generation, math.MaxUint64}}); err != nil {
 		t.Errorf("Settle for calls that have not come: %v, want an answer at once", err)
 	}
-	k.refuses(t, g, "a call that comes after it was settled", s.shared(2, late, 0), adapters.Invalid)
-	k.asBefore(t, g, s, want)
+	su.mustRefuse(t, g, "a call that comes after it was settled", s.shared(2, late, 0), adapters.Invalid)
+	su.answersAsBefore(t, g, s, want)
 }

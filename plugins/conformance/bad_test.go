@@ -38,6 +38,7 @@ func runPlugin(mode string) {
 		}
 	case "any client":
 		os.Unsetenv("PLUGIN_CLIENT_CERT")
+		runSloppy(mode)
 	}
 	stdout, err := unix.FcntlInt(1, unix.F_DUPFD_CLOEXEC, 3) // before Serve moves it
 	if err != nil {
@@ -169,7 +170,7 @@ func (m *badLanguage) Loss(ctx context.Context, req *adapters.LossRequest) (*ada
 	return resp, nil
 }
 
-// before does what goes wrong before the loss is computed.
+// before misbehaves before the loss is computed.
 func (m *badLanguage) before(req *adapters.LossRequest) error {
 	switch m.mode {
 	case "prints":
@@ -198,7 +199,7 @@ func (m *badLanguage) before(req *adapters.LossRequest) error {
 	return nil
 }
 
-// changed is the request as a faulty model reads it.
+// changed returns the request as a faulty model reads it.
 func (m *badLanguage) changed(req *adapters.LossRequest) *adapters.LossRequest {
 	c := *req
 	switch m.mode {
@@ -222,7 +223,7 @@ func (m *badLanguage) changed(req *adapters.LossRequest) *adapters.LossRequest {
 	return &c
 }
 
-// spoil does what goes wrong with an answer.
+// spoil makes an answer wrong.
 func (m *badLanguage) spoil(req *adapters.LossRequest, resp *adapters.LossResponse, n int64) {
 	switch m.mode {
 	case "padding counts":

@@ -23,20 +23,20 @@ func loadRequest(cfg host.Config) *pb.LoadRequest {
 	return wire.EncodeLoadRequest(cfg.Family, &cfg.Load)
 }
 
-// stream is one call of a method that exchanges envelopes.
+// stream is the stream of one call.
 type stream = grpc.BidiStreamingClient[pb.Call, pb.Reply]
 
-// wireCall is a request as it goes over the wire, one message after another.
+// wireCall is a call of a method with the messages of its request.
 type wireCall struct {
 	method   func(context.Context, ...grpc.CallOption) (stream, error)
 	messages []*pb.Call
-	unended  bool // the request is never ended (CloseSend)
+	unended  bool // do not end the request (CloseSend)
 }
 
-// answer is what came back.
+// answer is the answer to a call.
 type answer struct {
 	reply   *pb.Reply // the response or the failure
-	tensors []byte    // the bytes of its chunks
+	tensors []byte    // the bytes of all chunks
 }
 
 func (a *answer) failure() *pb.Failure {
@@ -46,7 +46,7 @@ func (a *answer) failure() *pb.Failure {
 	return a.reply.GetFailure()
 }
 
-// ask makes a call and reads its answer to the end.
+// ask makes a call and reads the answer to its end.
 func (c wireCall) ask(ctx context.Context) (*answer, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -57,7 +57,7 @@ func (c wireCall) ask(ctx context.Context) (*answer, error) {
 	for _, m := range c.messages {
 		if err := s.Send(m); err != nil {
 			if errors.Is(err, io.EOF) {
-				break // the plugin has answered early: Recv says what
+				break // the plugin has answered early: Recv returns the answer
 			}
 			return nil, err
 		}
@@ -89,15 +89,15 @@ func (c wireCall) ask(ctx context.Context) (*answer, error) {
 	}
 }
 
-// sample makes requests that fit the model of a guest.
+// sample makes requests for the model of a guest.
 type sample struct {
 	g    *guest
 	text [2]string
 }
 
-func (k *kit) sample(g *guest) sample {
+func (su *suite) sample(g *guest) sample {
 	s := sample{g: g, text: [2]string{"a photo of", " a red dog on a green hill"}}
-	if texts := k.o.Contract.Texts; len(texts) >= 2 {
+	if texts := su.o.Contract.Texts; len(texts) >= 2 {
 		s.text = [2]string{texts[0], texts[1]}
 	}
 	return s
@@ -105,13 +105,13 @@ func (k *kit) sample(g *guest) sample {
 
 func (s sample) vision() bool { return s.g.spec.Vision != nil }
 
-// call is a request for n pictures or examples that the model can answer.
+// call returns a request for n pictures or examples.
 func (s sample) call(n int) wireCall {
 	tensor, data := s.tensor(n)
 	return s.callWith(n, tensor, chunk(0, 0, data))
 }
 
-// plainest is a request for one picture, or for the loss of one text without soft
+// plainest returns a request for one picture, or for the loss of one text without soft
 // prompts.
 func (s sample) plainest() wireCall {
 	if s.vision() {
@@ -123,7 +123,7 @@ func (s sample) plainest() wireCall {
 	return c
 }
 
-// calledTwo says in words what call(2) is.
+// calledTwo describes call(2).
 func (s sample) calledTwo() string {
 	switch {
 	case s.vision():
@@ -134,7 +134,7 @@ func (s sample) calledTwo() string {
 	return "a loss of two examples with soft prompts"
 }
 
-// callWith is that request with the tensor announced and sent as given.
+// callWith returns such a request with a given announcement of the tensor and given chunks.
 func (s sample) callWith(n int, tensor *pb.Tensor, chunks ...*pb.Call) wireCall {
 	if s.vision() {
 		first := &pb.Call{Part: &pb.Call_Encode{Encode: &pb.EncodeRequest{Images: tensor}}}
@@ -149,7 +149,7 @@ func (s sample) callWith(n int, tensor *pb.Tensor, chunks ...*pb.Call) wireCall 
 	return wireCall{method: s.loss, messages: append([]*pb.Call{first}, chunks...)}
 }
 
-// gradient reports whether the model gives one.
+// gradient reports whether the model returns gradients.
 func (s sample) gradient() bool {
 	return slices.Contains(s.g.spec.Capabilities, string(adapters.CapGradient))
 }
@@ -200,8 +200,8 @@ func (s sample) prompts(rows int) (*pb.Tensor, []byte) {
 	return &pb.Tensor{Dtype: uint32(t.DType), Nbytes: uint64(len(t.Data)), Shape: []uint64{1, uint64(rows), uint64(width)}}, t.Data
 }
 
-// long is a request that takes the model as long as one may, while it is ended
-// or given up.
+// long returns a request that takes the model as long as possible, for tests that end or
+// cancel it meanwhile.
 func (s sample) long() wireCall {
 	c := s.call(64)
 	if s.vision() {
@@ -224,8 +224,7 @@ func chunk(tensor uint32, offset uint64, data []byte) *pb.Call {
 	return &pb.Call{Part: &pb.Call_Chunk{Chunk: &pb.Chunk{Tensor: tensor, Offset: offset, Data: data}}}
 }
 
-// chunked cuts a tensor's bytes into chunks of the sizes, the last one again and
-// again.
+// chunked cuts a tensor's bytes into chunks of the given sizes, and repeats the last size.
 func chunked(data []byte, sizes ...int) (chunks []*pb.Call) {
 	for offset := 0; offset < len(data); {
 		n := min(sizes[min(len(chunks), len(sizes)-1)], len(data)-offset)
@@ -235,7 +234,7 @@ func chunked(data []byte, sizes ...int) (chunks []*pb.Call) {
 	return chunks
 }
 
-// broken lists requests that break the protocol; want says what is wrong.
+// broken returns requests that break the protocol, by their fault.
 func (s sample) broken() map[string]wireCall {
 	tensor, data := s.tensor(1)
 	with := func(change func(t *pb.Tensor)) *pb.Tensor {
@@ -280,7 +279,7 @@ func (s sample) broken() map[string]wireCall {
 	}
 }
 
-// refused lists requests that keep to the protocol and break the contract.
+// refused returns requests that keep to the protocol but break the contract, by their fault.
 func (s sample) refused() map[string]wireCall {
 	tensor, data := s.tensor(1)
 	shaped := func(shape ...uint64) *pb.Tensor {
@@ -338,7 +337,7 @@ func (s sample) refused() map[string]wireCall {
 
 func itemSize(t *pb.Tensor) uint64 { return uint64(adapters.DType(t.Dtype).Size()) }
 
-// describe says in a line what a call ended with.
+// describe returns the outcome of a call in one line.
 func describe(a *answer, err error) string {
 	switch {
 	case err != nil:

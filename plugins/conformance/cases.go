@@ -5,7 +5,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 )
 
-// Cases lists what is examined of plugins of a kind, golden cases aside.
+// Cases returns the cases for plugins of a kind, except golden ones.
 func Cases(kind adapters.ModelKind) (all []Info) {
 	for _, c := range processCases() {
 		all = append(all, c.Info)

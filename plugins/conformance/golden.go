@@ -11,17 +11,17 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 )
 
-// golden runs the cases of a golden folder with its own checkpoint.
-func (k *kit) golden(ctx context.Context, dir string) {
+// runGolden runs the cases of a golden folder with its own checkpoint.
+func (su *suite) runGolden(ctx context.Context, dir string) {
 	prefix := "golden: " + filepath.Base(dir) + ": "
 	folder, err := golden.Open(dir)
 	if err != nil {
-		k.attempt(ctx, goldenInfo(prefix+"folder", "golden.Open"), func(t T) { t.Fatalf("%v", err) })
+		su.runIfSelected(ctx, goldenInfo(prefix+"folder", "golden.Open"), func(t T) { t.Fatalf("%v", err) })
 		return
 	}
 	var runner golden.Runner
 	var model closer
-	var own lost // of this folder's checkpoint
+	var own failedNeeds // for this folder's checkpoint
 	defer func() {
 		if model != nil {
 			_ = model.Close()
@@ -32,15 +32,15 @@ func (k *kit) golden(ctx context.Context, dir string) {
 		one.Cases = folder.Cases[i : i+1]
 		run := func(t T) {
 			if runner == nil {
-				k.hopeful(t)
+				su.skipIfBroken(t)
 				var err error
-				if runner, model, err = k.openGolden(ctx, folder); err != nil {
-					k.unready.Add(1)
-					own.fails(needsLoad, t)
-					t.Fatalf("the checkpoint of %s does not open: %v", folder.Dir, adviseOf(t, err, fixOpen))
+				if runner, model, err = su.openGolden(ctx, folder); err != nil {
+					su.failedStarts.Add(1)
+					own.fail(needsLoad, t)
+					t.Fatalf("the checkpoint of %s does not open: %v", folder.Dir, adviseFrom(t, err, fixOpen))
 				}
-				k.unready.Store(0)
-				own.works(needsLoad)
+				su.failedStarts.Store(0)
+				own.pass(needsLoad)
 			}
 			results, err := golden.Run(t.Context(), &one, runner)
 			if err != nil {
@@ -54,30 +54,30 @@ func (k *kit) golden(ctx context.Context, dir string) {
 				}
 			}
 		}
-		if name := cmp.Or(k.goldenNeeds(folder), own.blames(needsLoad)); name != "" {
+		if name := cmp.Or(su.goldenNeeds(folder), own.blocker(needsLoad)); name != "" {
 			run = needsFailed(name)
 		}
-		k.attempt(ctx, goldenInfo(prefix+one.Cases[0].Name, folder.Source), run)
+		su.runIfSelected(ctx, goldenInfo(prefix+one.Cases[0].Name, folder.Source), run)
 	}
 }
 
-// goldenNeeds names the case that found what a golden folder needs not to work; empty
-// where there is none. Another checkpoint than the one that was tried may load.
-func (k *kit) goldenNeeds(f *golden.Folder) string {
-	if dir, err := filepath.Abs(f.Checkpoint()); err == nil && dir == k.target.Config.Load.Checkpoint {
-		return k.lost.blames(needsPlain)
+// goldenNeeds returns the case that found something broken which a golden folder needs, or
+// an empty string. A checkpoint other than the one that was tried may load.
+func (su *suite) goldenNeeds(f *golden.Folder) string {
+	if dir, err := filepath.Abs(f.Checkpoint()); err == nil && dir == su.target.Config.Load.Checkpoint {
+		return su.failedNeeds.blocker(needsPlain)
 	}
-	return cmp.Or(k.lost.blames(needsStart), k.lost.only(needsPlain))
+	return cmp.Or(su.failedNeeds.blocker(needsStart), su.failedNeeds.failure(needsPlain))
 }
 
 func goldenInfo(name, source string) Info {
-	return Info{Name: name, Wants: "the numbers are the reference's (" + source + ") within the folder's tolerance",
+	return Info{Name: name, Wants: "the numbers match the reference (" + source + ") within the folder's tolerance",
 		Rule: "docs/contract.md, Numbers",
-		Fix:  "`bridge verify DIR --plugin PATH` shows each case; begin with the first loss that is off, alone in its batch"}
+		Fix:  "`bridge verify DIR --plugin PATH` shows each case; start with the first wrong loss, alone in its batch"}
 }
 
-func (k *kit) openGolden(ctx context.Context, f *golden.Folder) (golden.Runner, closer, error) {
-	cfg := k.target.Config
+func (su *suite) openGolden(ctx context.Context, f *golden.Folder) (golden.Runner, closer, error) {
+	cfg := su.target.Config
 	req := f.LoadRequest(cfg.Load.Backend)
 	req.Progress = cfg.Load.Progress
 	cfg.Load = *req

@@ -29,11 +29,11 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/internal/identity"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
+	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// guest is a plugin that the kit has started itself, by plugins/proto/README.md
-// and without package plugins' host: it can then break the rules, and look at
-// what the host keeps to itself.
+// guest is a plugin that the suite has started itself, as plugins/proto/README.md says and
+// without plugins/host, so that it can break the rules and see what that host hides.
 type guest struct {
 	cmd      *exec.Cmd
 	dir      string   // the private folder with the socket
@@ -41,41 +41,41 @@ type guest struct {
 	exited   chan struct{}
 	identity *identity.Identity
 
-	greeting greeting
-	conn     *grpc.ClientConn
-	client   pb.AdapterClient
-	spec     *pb.ModelSpec // once it is loaded
+	handshake handshakeLine
+	conn      *grpc.ClientConn
+	client    pb.AdapterClient
+	spec      *pb.ModelSpec // after the load
 
-	arenas     *arenas // lent to it; nil where there are none
-	generation uint64  // of its last call with a lease
+	arenas     *arenas // nil if there are none
+	generation uint64  // of the last call with a lease
 
 	mu     sync.Mutex
 	stdout []string // lines other than the handshake
 	stderr []string // the last lines
 }
 
-// greeting is the handshake line.
-type greeting struct {
+// handshakeLine is a parsed handshake.
+type handshakeLine struct {
 	core, protocol          int
 	network, address, speak string
 	certificate             []byte
 }
 
-// maxTail is how many lines of either stream are kept, maxLine the bytes of one.
+// maxTail is how many lines of each stream are kept, maxLine how many bytes of one.
 const (
 	maxTail = 20
 	maxLine = 400
 )
 
-// start runs the plugin for a host that speaks the majors, "1" or "1,2". The
-// caller ends it with kill.
+// start starts the plugin for a host that speaks the given major versions, "1" or "1,2".
+// The caller ends it with kill.
 func start(cfg host.Config, majors string) (*guest, error) { return startWith(cfg, majors, nil) }
 
-// startWith is [start] with arenas that the plugin may use; they end with it.
+// startWith is [start] with arenas that the plugin may use. They are closed with it.
 func startWith(cfg host.Config, majors string, lent *arenas) (g *guest, err error) {
 	g = &guest{exited: make(chan struct{}), arenas: lent}
-	made := g // what is returned with an error is nil
-	if g.dir, err = os.MkdirTemp("", "bridge-kit-"); err != nil {
+	made := g // g is nil after a return with an error
+	if g.dir, err = os.MkdirTemp("", "bridge-suite-"); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -98,7 +98,7 @@ func startWith(cfg host.Config, majors string, lent *arenas) (g *guest, err erro
 	g.cmd.Dir = g.dir
 	g.cmd.Env = append(cfg.Environ(g.dir), "PLUGIN_PROTOCOL_VERSIONS="+majors, "PLUGIN_UNIX_SOCKET_DIR="+g.dir,
 		"PLUGIN_CLIENT_CERT="+string(g.identity.Certificate),
-		"BRIDGE_LIFELINE_FD=3", "BRIDGE_SERVER_CERT_FD=4", groupKey+"="+g.dir)
+		"BRIDGE_LIFELINE_FD=3", "BRIDGE_SERVER_CERT_FD=4", wire.GroupKey+"="+g.dir)
 	memory, variable := lent.handOver(5)
 	g.cmd.Env = append(g.cmd.Env, variable...)
 	g.cmd.Stdout, g.cmd.Stderr, g.cmd.ExtraFiles = theirs[0], theirs[1], append(slices.Clone(theirs[2:]), memory...)
@@ -112,7 +112,7 @@ func startWith(cfg host.Config, majors string, lent *arenas) (g *guest, err erro
 		for _, f := range []*os.File{pipes[0][0], pipes[1][0], pipes[3][1]} {
 			f.Close()
 		}
-		return nil, unrunnable(cfg.Path, err)
+		return nil, explainStart(cfg.Path, err)
 	}
 	go func() {
 		defer pipes[3][1].Close()
@@ -122,19 +122,19 @@ func startWith(cfg host.Config, majors string, lent *arenas) (g *guest, err erro
 		}
 	}()
 	var drained sync.WaitGroup
-	greeted := make(chan string, 1)
-	drained.Go(func() { g.read(pipes[0][0], &g.stdout, greeted) })
+	handshake := make(chan string, 1)
+	drained.Go(func() { g.read(pipes[0][0], &g.stdout, handshake) })
 	drained.Go(func() { g.read(pipes[1][0], &g.stderr, nil) })
 	go func() {
 		_ = g.cmd.Wait()
-		waitFor(&drained, time.Second) // a grandchild may hold the pipes
+		waitFor(&drained, time.Second) // a grandchild may hold the pipes open
 		close(g.exited)
 	}()
-	return g, g.greet(cfg.StartTimeout, greeted)
+	return g, g.connectAfterHandshake(cfg.StartTimeout, handshake)
 }
 
-// unrunnable says why a program was not started.
-func unrunnable(path string, err error) error {
+// explainStart returns the reason why a program did not start.
+func explainStart(path string, err error) error {
 	if fact, remedy := execerr.Explain(path, err); fact != "" {
 		return adapters.Errorf(adapters.NotFound, "%s", fact).WithRemedy("%s", remedy)
 	}
@@ -150,15 +150,15 @@ func waitFor(wg *sync.WaitGroup, limit time.Duration) {
 	}
 }
 
-// read keeps the last lines of a stream; the first handshake goes to greeted.
-func (g *guest) read(f *os.File, lines *[]string, greeted chan<- string) {
+// read keeps the last lines of a stream. It sends the first handshake to handshake.
+func (g *guest) read(f *os.File, lines *[]string, handshake chan<- string) {
 	defer f.Close()
 	reader := bufio.NewReaderSize(f, 64<<10)
 	for {
 		line, err := reader.ReadString('\n')
-		if fields := strings.Split(line, "|"); greeted != nil && err == nil && len(fields) >= 5 && number(fields[0]) > 0 {
-			greeted <- strings.TrimSpace(line)
-			greeted = nil
+		if fields := strings.Split(line, "|"); handshake != nil && err == nil && len(fields) >= 5 && number(fields[0]) > 0 {
+			handshake <- strings.TrimSpace(line)
+			handshake = nil
 		} else if line = strings.TrimSpace(line); line != "" {
 			g.mu.Lock()
 			if *lines = append(*lines, line[:min(len(line), maxLine)]); len(*lines) > maxTail {
@@ -180,49 +180,55 @@ func number(s string) int {
 	return n
 }
 
-// greet waits for the handshake and connects.
-func (g *guest) greet(limit time.Duration, greeted <-chan string) error {
+// connectAfterHandshake waits for the handshake line and connects.
+func (g *guest) connectAfterHandshake(limit time.Duration, handshake <-chan string) error {
 	if limit == 0 {
 		limit = 30 * time.Second
 	}
-	line, err := g.handshake(limit, greeted)
+	line, err := g.awaitHandshake(limit, handshake)
 	if err != nil {
 		return err
 	}
 	fields := strings.Split(line, "|")
-	g.greeting = greeting{core: number(fields[0]), protocol: number(fields[1]), network: fields[2], address: fields[3], speak: fields[4]}
+	g.handshake = handshakeLine{core: number(fields[0]), protocol: number(fields[1]), network: fields[2], address: fields[3], speak: fields[4]}
 	if len(fields) > 5 {
-		g.greeting.certificate, _ = base64.RawStdEncoding.DecodeString(strings.TrimRight(fields[5], "="))
+		g.handshake.certificate, _ = base64.RawStdEncoding.DecodeString(strings.TrimRight(fields[5], "="))
 	}
 	return g.connect()
 }
 
-// handshake waits for the line as long as the host would: a process that is busy
+// awaitHandshake waits for the handshake line as long as plugins/host does: a busy process
 // has more time.
-func (g *guest) handshake(limit time.Duration, greeted <-chan string) (string, error) {
-	does := procfs.Watch(g.pid())
+func (g *guest) awaitHandshake(limit time.Duration, handshake <-chan string) (string, error) {
+	activity := procfs.Watch(g.pid())
 	for window := 1; ; window++ {
 		select {
-		case line := <-greeted:
+		case line := <-handshake:
 			return line, nil
 		case <-g.exited:
-			return "", adapters.Errorf(adapters.Unavailable, "the process ended before the handshake: %s", g.story()).WithRemedy("%s", fixEnded)
+			return "", adapters.Errorf(adapters.Unavailable, "the process ended before the handshake: %s", g.status()).WithRemedy("%s", fixEnded)
 		case <-time.After(limit):
-			if !does.Busy() || window == 10 {
-				return "", adapters.Errorf(adapters.Unavailable, "no handshake after %v: %s", time.Duration(window)*limit, g.story()).WithRemedy("%s", fixSilent)
+			if activity.Busy() && window < 10 {
+				continue
+			}
+			select {
+			case line := <-handshake: // it came during the check
+				return line, nil
+			default:
+				return "", adapters.Errorf(adapters.Unavailable, "no handshake after %v: %s", time.Duration(window)*limit, g.status()).WithRemedy("%s", fixSilent)
 			}
 		}
 	}
 }
 
 func (g *guest) connect() error {
-	certificate, err := x509.ParseCertificate(g.greeting.certificate)
+	certificate, err := x509.ParseCertificate(g.handshake.certificate)
 	if err != nil {
 		return fmt.Errorf("the handshake has no certificate (the sixth field, DER in base64 without padding): %w", err)
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate)
-	g.conn, err = grpc.NewClient(g.greeting.network+":"+g.greeting.address,
+	g.conn, err = grpc.NewClient(g.handshake.network+":"+g.handshake.address,
 		grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{
 			Certificates: []tls.Certificate{g.identity.Pair}, RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS12,
 		})),
@@ -235,19 +241,19 @@ func (g *guest) connect() error {
 	return nil
 }
 
-// maxMessage is what either side of the protocol takes.
+// maxMessage bounds a message of either side.
 const maxMessage = 16 << 20
 
-// loaded is what Load sent before the spec.
+// loaded is what the plugin sent before the spec.
 type loaded struct {
-	hello    *pb.Hello
-	first    bool // the hello came before anything else
-	progress []*pb.Progress
-	failure  *pb.Failure
+	hello      *pb.Hello
+	helloFirst bool // the hello came before anything else
+	progress   []*pb.Progress
+	failure    *pb.Failure
 }
 
-// load runs Load; greeted, where not nil, is called at the hello.
-func (g *guest) load(ctx context.Context, req *pb.LoadRequest, greeted func()) (*loaded, error) {
+// load runs Load. onHello, if non-nil, is called at the hello.
+func (g *guest) load(ctx context.Context, req *pb.LoadRequest, onHello func()) (*loaded, error) {
 	stream, err := g.client.Load(ctx, req)
 	if err != nil {
 		return nil, err
@@ -263,9 +269,9 @@ func (g *guest) load(ctx context.Context, req *pb.LoadRequest, greeted func()) (
 		}
 		switch part := event.Part.(type) {
 		case *pb.LoadEvent_Hello:
-			l.hello, l.first = part.Hello, n == 0
-			if greeted != nil {
-				greeted()
+			l.hello, l.helloFirst = part.Hello, n == 0
+			if onHello != nil {
+				onHello()
 			}
 		case *pb.LoadEvent_Progress:
 			l.progress = append(l.progress, part.Progress)
@@ -279,12 +285,12 @@ func (g *guest) load(ctx context.Context, req *pb.LoadRequest, greeted func()) (
 	}
 }
 
-// shutdown asks the process to end; the connection may break before it answers.
+// shutdown asks the process to end. The connection may break before the answer.
 func (g *guest) shutdown(ctx context.Context) {
 	_ = g.conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
 }
 
-// ended waits for the process to end.
+// ended waits for the end of the process, and reports whether it came within the limit.
 func (g *guest) ended(limit time.Duration) bool {
 	select {
 	case <-g.exited:
@@ -301,7 +307,7 @@ func (g *guest) ended(limit time.Duration) bool {
 
 func (g *guest) alive() bool { return !g.ended(0) }
 
-// exit says how the process has ended.
+// exit returns how the process has ended.
 func (g *guest) exit() string {
 	if g.cmd == nil || g.cmd.ProcessState == nil {
 		return "still running"
@@ -309,8 +315,8 @@ func (g *guest) exit() string {
 	return g.cmd.ProcessState.String()
 }
 
-// story says how the process ended, and its last lines.
-func (g *guest) story() string {
+// status says whether the process runs or how it ended, with its last lines.
+func (g *guest) status() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := "it runs"
@@ -326,7 +332,7 @@ func (g *guest) story() string {
 	return s
 }
 
-// printed returns the lines on stdout that are no handshake.
+// printed returns the lines on stdout except the handshake.
 func (g *guest) printed() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -335,14 +341,14 @@ func (g *guest) printed() []string {
 
 func (g *guest) pid() int { return g.cmd.Process.Pid }
 
-// kill ends what is left of the process and its group, and its folder.
+// kill kills the process, its group and its descendants, and removes its folder.
 func (g *guest) kill() {
 	if g.conn != nil {
 		g.conn.Close()
 	}
 	if g.cmd != nil && g.cmd.Process != nil {
 		_ = syscall.Kill(-g.pid(), syscall.SIGKILL)
-		for _, pid := range g.strays() {
+		for _, pid := range g.descendants() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		<-g.exited
@@ -354,13 +360,10 @@ func (g *guest) kill() {
 	_ = os.RemoveAll(g.dir)
 }
 
-// groupKey names the variable that marks what a plugin starts.
-const groupKey = "BRIDGE_GROUP"
-
-// strays are what the plugin has started and that runs, in its process group or out
-// of it, by /proc.
-func (g *guest) strays() (pids []int) {
-	for pid := range procfs.Marked(groupKey, g.dir) {
+// descendants returns the processes that the plugin has started and that run, in its
+// process group or out of it. It needs /proc.
+func (g *guest) descendants() (pids []int) {
+	for pid := range procfs.Marked(wire.GroupKey, g.dir) {
 		if pid != g.pid() {
 			pids = append(pids, pid)
 		}
@@ -368,14 +371,13 @@ func (g *guest) strays() (pids []int) {
 	return pids
 }
 
-// descriptors returns what the process has open, by /proc; ok is false where
-// there is none.
+// descriptors returns how many files the process has open. ok is false without /proc.
 func (g *guest) descriptors() (n int, ok bool) {
 	open, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(g.pid()), "fd"))
 	return len(open), err == nil
 }
 
-// resident returns the bytes of memory that the process holds, by /proc.
+// resident returns the resident memory of the process. ok is false without /proc.
 func (g *guest) resident() (bytes int64, ok bool) {
 	statm, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(g.pid()), "statm"))
 	fields := strings.Fields(string(statm))

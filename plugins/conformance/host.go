@@ -13,7 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
-// hostOrder tells a host that is to be killed what to start.
+// hostOrder tells a host that will be killed which plugin to start.
 type hostOrder struct {
 	Path  string   `json:"path"`
 	Args  []string `json:"args"`
@@ -22,18 +22,17 @@ type hostOrder struct {
 	Texts []string `json:"texts"`
 }
 
-func newHostOrder(k *kit) hostOrder {
-	cfg := k.target.Config
+func newHostOrder(su *suite) hostOrder {
+	cfg := su.target.Config
 	load, err := proto.Marshal(loadRequest(cfg))
-	if err != nil { // a text that is no UTF-8: the load says so
+	if err != nil { // a text that is not UTF-8: the load reports it
 		load = nil
 	}
-	return hostOrder{Path: cfg.Path, Args: cfg.Args, Env: cfg.Env, Load: load, Texts: k.o.Contract.Texts}
+	return hostOrder{Path: cfg.Path, Args: cfg.Args, Env: cfg.Env, Load: load, Texts: su.o.Contract.Texts}
 }
 
-// RunHost is the program of a host that is to be killed: it starts the plugin
-// that order describes, makes a call, prints the plugin's process id and waits
-// until it is killed.
+// RunHost is the program of a host that will be killed. It starts the plugin that order
+// describes, makes a call, prints the plugin's process id and waits until it is killed.
 func RunHost(ctx context.Context, order io.Reader, out io.Writer) error {
 	var o hostOrder
 	if err := json.NewDecoder(order).Decode(&o); err != nil {
@@ -55,9 +54,9 @@ func RunHost(ctx context.Context, order io.Reader, out io.Writer) error {
 	if l.failure != nil {
 		return adapters.Errorf(adapters.Kind(l.failure.Kind), "%s", l.failure.Message)
 	}
-	k := &kit{}
-	k.o.Contract.Texts = o.Texts
-	done := k.sample(g).inFlight(ctx)
+	su := &suite{}
+	su.o.Contract.Texts = o.Texts
+	done := su.sample(g).inFlight(ctx)
 	if _, err := fmt.Fprintln(out, g.pid()); err != nil {
 		return err
 	}

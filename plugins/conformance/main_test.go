@@ -9,6 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins/host"
 )
 
@@ -17,8 +18,7 @@ const (
 	hostKey = "BRIDGE_TEST_HOST"
 )
 
-// TestMain makes the test binary the plugin that it examines, and the host that
-// is killed.
+// TestMain makes the test binary the plugin under test, and the host that is killed.
 func TestMain(m *testing.M) {
 	switch mode := os.Getenv(modeKey); {
 	case os.Getenv(hostKey) != "":
@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 	case mode != "":
 		runPlugin(mode)
 	default:
+		testenv.Parallel(8)
 		os.Exit(m.Run())
 	}
 }
@@ -44,7 +45,7 @@ func target(t *testing.T, mode string, kind adapters.ModelKind) Target {
 		Load: adapters.LoadRequest{ID: "tiny", Checkpoint: t.TempDir()}, Env: []string{modeKey + "=" + mode}}}
 }
 
-// options are patient: the machine may be slow.
+// options returns options for a slow machine.
 func options(t *testing.T) Options {
 	t.Helper()
 	return Options{Patience: 5, Contract: adaptertest.Options{GradientTolerance: 1e-3}}

@@ -10,47 +10,48 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 )
 
-// need is what a case of the process needs of the plugin; each includes those before.
+// need is something that a case needs the plugin to do. Each includes those before it.
 type need int
 
 const (
 	needsNothing need = iota
-	needsStart        // that it starts
-	needsLoad         // that it loads the checkpoint
-	needsPlain        // that it answers the plainest call
-	needsCall         // that it answers a call for two, with a gradient where it names one
+	needsStart        // it starts
+	needsLoad         // it loads the checkpoint
+	needsPlain        // it answers the plainest call
+	needsCall         // it answers a call for two, with a gradient if its spec names one
 )
 
-// lost notes what the plugin turned out not to do at all, and the case that says so:
-// the others that need it are skipped. A case that hung may note it late.
-type lost struct {
-	mu sync.Mutex
-	by [needsCall + 1]string // the name of the case; empty where nothing failed
-	// did says what has worked once: what fails later is no reason to give up.
-	did [needsCall + 1]bool
+// failedNeeds records which needs the plugin does not meet at all, and which case has found
+// that. Other cases with the same need are skipped. A case that hung may record late.
+type failedNeeds struct {
+	mu       sync.Mutex
+	failedIn [needsCall + 1]string // the name of the case; empty if the need has not failed
+	// worked records what has worked once. If it fails later, other cases still run.
+	worked [needsCall + 1]bool
 }
 
-// fails notes that the plugin does not do something, unless it has done it before.
-func (l *lost) fails(n need, t T) {
+// fail records that the plugin does not meet a need, unless it has met it before.
+func (l *failedNeeds) fail(n need, t T) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if j, ok := t.(*judged); ok && !l.did[n] && l.by[n] == "" {
-		l.by[n] = j.name
+	if c, ok := t.(*caseT); ok && !l.worked[n] && l.failedIn[n] == "" {
+		l.failedIn[n] = c.name
 	}
 }
 
-// works notes that the plugin does something.
-func (l *lost) works(n need) {
+// pass records that the plugin meets a need.
+func (l *failedNeeds) pass(n need) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.did[n] = true
+	l.worked[n] = true
 }
 
-// blames names the case whose failure takes what n needs; empty where there is none.
-func (l *lost) blames(n need) string {
+// blocker returns the case whose failure prevents n: a failure of n itself or of a need
+// before it. It is empty if there is none.
+func (l *failedNeeds) blocker(n need) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, name := range l.by[:n+1] {
+	for _, name := range l.failedIn[:n+1] {
 		if name != "" {
 			return name
 		}
@@ -58,41 +59,42 @@ func (l *lost) blames(n need) string {
 	return ""
 }
 
-// only names the case whose failure takes n itself.
-func (l *lost) only(n need) string {
+// failure returns the case in which n itself failed, or an empty string.
+func (l *failedNeeds) failure(n need) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.by[n]
+	return l.failedIn[n]
 }
 
-// take notes that a case has found n to be lost, whatever worked before.
-func (l *lost) take(n need, name string) {
+// forceFail records that n failed in a case, even if it has worked before.
+func (l *failedNeeds) forceFail(n need, name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.by[n] == "" {
-		l.by[n] = name
+	if l.failedIn[n] == "" {
+		l.failedIn[n] = name
 	}
 }
 
-// judged is the T of a case: it knows the case's name, and what to advise in place of
-// the case's own "fix".
-type judged struct {
+// caseT is the T of a case. It has the case's name, and advice that replaces the case's own
+// "fix".
+type caseT struct {
 	T
 	name string
 	fix  atomic.Pointer[string]
 }
 
-// advise says how to mend what the case fails with, where its own "fix" does not fit.
+// advise replaces the case's "fix", if that does not fit the failure.
 func advise(t T, format string, args ...any) {
-	if j, ok := t.(*judged); ok {
+	if c, ok := t.(*caseT); ok {
 		fix := fmt.Sprintf(format, args...)
-		j.fix.Store(&fix)
+		c.fix.Store(&fix)
 	}
 }
 
-// adviseOf advises the remedy of an error, or else, and returns the error without it.
-// Of a bug in the plugin the remedy says no more than that it is one.
-func adviseOf(t T, err error, otherwise string) error {
+// adviseFrom advises the remedy of an error, or otherwise if it has none, and returns the
+// error without the remedy. The remedy of a bug in the plugin only says that it is one, so
+// otherwise replaces it, too.
+func adviseFrom(t T, err error, otherwise string) error {
 	var e *adapters.Error
 	if !errors.As(err, &e) || e.Remedy == "" {
 		advise(t, "%s", otherwise)
@@ -109,17 +111,17 @@ func adviseOf(t T, err error, otherwise string) error {
 	return err
 }
 
-// What to do about a plugin that does not come so far that its cases say anything.
+// What to do about a plugin that fails before the cases can say more.
 const (
-	fixEnded = "mend what its last lines say, such as a package that is missing or an error at import; where there are none, " +
-		"main has to call the SDK's serve, and nothing may end the program before"
-	fixSilent    = "load the model in Load, not before serve; import what is slow there, too"
-	fixHandshake = "write the handshake as plugins/proto/README.md, Handshake, has it; an SDK does it"
-	fixLoad      = "mend what the message says of the plugin's load or of the checkpoint; --checkpoint DIR names the folder that it is given"
-	fixOpen      = "mend what the message says; `bridge plugin test PATH --run process` has more"
+	fixEnded = "fix the error in its last lines, such as a missing package or an error at import; if there are none, " +
+		"main has to call the SDK's serve, and nothing may end the program before that"
+	fixSilent    = "load the model in Load, not before serve; import slow packages there, too"
+	fixHandshake = "write the handshake as plugins/proto/README.md, Handshake, describes it; the SDKs do this"
+	fixLoad      = "fix the plugin's load or the checkpoint, as the message says; --checkpoint DIR names the folder that it loads"
+	fixOpen      = "fix the error in the message; `bridge plugin test PATH --run process` shows more"
 )
 
-// needsFailed is the reason of a case that is not run.
+// needsFailed returns the body of a case that is skipped because another one failed.
 func needsFailed(name string) func(T) {
 	return func(t T) { t.Skipf("%s", adaptertest.NeedsFailed(name)) }
 }

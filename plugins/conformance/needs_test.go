@@ -10,9 +10,10 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 )
 
-// A plugin that cannot do the first thing says so once: what needs it is skipped, with
-// the case that failed, and what does not is run.
+// If a plugin cannot do something basic, one case reports it. The cases that need it are
+// skipped and name that case; the others run.
 func TestWhatFailsFirstIsSaidOnce(t *testing.T) {
+	t.Parallel()
 	const language, vision = adapters.KindLanguage, adapters.KindVision
 	for name, c := range map[string]struct {
 		mode    string
@@ -24,17 +25,17 @@ func TestWhatFailsFirstIsSaidOnce(t *testing.T) {
 		skipped []string
 		passed  []string
 	}{
-		"no start": {"lacks a package", language, ".", []string{"process: handshake"}, "No module named 'torch'", "mend what its last lines say",
+		"no start": {"lacks a package", language, ".", []string{"process: handshake"}, "No module named 'torch'", "fix the error in its last lines",
 			[]string{"process: load", "process: leaks", "contract: spec, loaded again", "contract: closed"}, []string{"process: started by hand"}},
-		"no start, for one case": {"lacks a package", vision, "^process: (load|stdout)$", []string{"process: load"}, "No module named 'torch'", "mend what its last lines say",
+		"no start, for one case": {"lacks a package", vision, "^process: (load|stdout)$", []string{"process: load"}, "No module named 'torch'", "fix the error in its last lines",
 			[]string{"process: stdout"}, nil},
 		"no start, for the contract": {"lacks a package", vision, "^contract", []string{"contract: plain encode"}, "No module named 'torch'", "",
 			[]string{"contract: spec", "contract: spec, loaded again", "contract: closed"}, nil},
-		"no load": {"no load", language, ".", []string{"process: load"}, "TypeError: on purpose", "mend what the message says of the plugin's load",
+		"no load": {"no load", language, ".", []string{"process: load"}, "TypeError: on purpose", "fix the plugin's load or the checkpoint",
 			[]string{"process: plain call", "process: manifest", "process: a checkpoint that is not there", "process: one model a process", "process: the host dies", "contract: spec, loaded again", "contract: loss"},
 			[]string{"process: handshake", "process: other versions of the protocol"}},
 		"no load, and why": {"no load for want of a file", vision, "^process: load", []string{"process: load"}, "tokens.json is not there", "download it again", nil, nil},
-		"no loss": {"no loss", language, ".", []string{"process: plain call"}, "TypeError: on purpose", "mend what the message says of your own code",
+		"no loss": {"no loss", language, ".", []string{"process: plain call"}, "TypeError: on purpose", "fix the error of your own code",
 			[]string{"process: one model a process", "process: leaks", "process: handles that lie", "contract: plain loss", "contract: spec", "contract: unicode"},
 			[]string{"process: handshake", "process: load", "process: the host dies", "contract: plain generate", "contract: spec, loaded again", "contract: generate", "contract: count tokens"}},
 		"no loss, for the contract": {"no loss", language, "^contract", []string{"contract: plain loss"}, "TypeError: on purpose", "",

@@ -13,31 +13,30 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 )
 
-// The programs that stand before the plugin's: $0 and the arguments are its
-// command line.
+// Scripts that start the plugin: $0 and the arguments are its command line.
 const (
-	// noisyBefore prints before it becomes the plugin.
+	// noisyBefore prints and then becomes the plugin.
 	noisyBefore = noise + `exec "$0" "$@"`
-	// noisyAfter leaves a program behind that prints on the plugin's stdout once
-	// the gate is there: earlier a line might end up within the handshake's.
+	// noisyAfter leaves a program behind that prints on the plugin's stdout once the gate
+	// file exists. Before, its lines could end up in the middle of the handshake.
 	noisyAfter = `( while [ ! -e "$` + gateKey + `" ]; do sleep 0.02; done; i=0; while [ $i -lt 20 ]; do ` + noise +
 		`sleep 0.02; i=$((i+1)); done; : > "$` + gateKey + `.done" ) & exec "$0" "$@"`
 	noise   = `echo "a library says hello"; head -c 1048576 /dev/zero | tr '\0' x; echo; `
 	gateKey = "BRIDGE_KIT_GATE"
 )
 
-// noisy starts the plugin behind a shell's script with the host that bridge
-// uses, and makes calls, once and until the script is done.
-func (k *kit) noisy(t T, script string, waits bool) {
-	k.hopeful(t)
-	dir, err := os.MkdirTemp("", "bridge-kit-")
+// noisy starts the plugin through a script, with plugins/host, and makes one call, or calls
+// until the script is done.
+func (su *suite) noisy(t T, script string, waits bool) {
+	su.skipIfBroken(t)
+	dir, err := os.MkdirTemp("", "bridge-suite-")
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	defer os.RemoveAll(dir)
-	cfg, gate := k.target.Config, filepath.Join(dir, "gate")
+	cfg, gate := su.target.Config, filepath.Join(dir, "gate")
 	cfg.Env = append(slices.Clone(cfg.Env), gateKey+"="+gate)
-	if confine := k.target.Confine; confine != nil {
+	if confine := su.target.Confine; confine != nil {
 		cfg.Prepare = func(cmd *exec.Cmd) error { return confine(cmd, dir) }
 	}
 	cfg.Name, cfg.Path, cfg.Args = "noisy", "/bin/sh", append([]string{"-c", script, cfg.Path}, cfg.Args...)
@@ -50,7 +49,7 @@ func (k *kit) noisy(t T, script string, waits bool) {
 		t.Fatalf("%v", err)
 	}
 	for {
-		if _, err := k.bits(t.Context(), p); err != nil {
+		if _, err := su.bits(t.Context(), p); err != nil {
 			t.Fatalf("a call amid noise: %v", err)
 		}
 		if _, err := os.Stat(gate + ".done"); !waits || err == nil {
@@ -59,13 +58,12 @@ func (k *kit) noisy(t T, script string, waits bool) {
 	}
 }
 
-func (k *kit) noiseBefore(t T) { k.noisy(t, noisyBefore, false) }
+func (su *suite) noiseBefore(t T) { su.noisy(t, noisyBefore, false) }
 
-func (k *kit) noiseAfter(t T) { k.noisy(t, noisyAfter, true) }
+func (su *suite) noiseAfter(t T) { su.noisy(t, noisyAfter, true) }
 
-// bits makes a call through the host that bridge uses, and returns what came
-// back.
-func (k *kit) bits(ctx context.Context, p *host.Process) ([]byte, error) {
+// bits makes a call through plugins/host and returns the bits of the answer.
+func (su *suite) bits(ctx context.Context, p *host.Process) ([]byte, error) {
 	if p.Kind() == adapters.KindVision {
 		m, err := p.Vision()
 		if err != nil {
@@ -86,7 +84,7 @@ func (k *kit) bits(ctx context.Context, p *host.Process) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	req := adaptertest.LossRequest(m.Spec(), k.o.Contract)
+	req := adaptertest.LossRequest(m.Spec(), su.o.Contract)
 	resp, err := m.Loss(ctx, req)
 	if err != nil {
 		return nil, err

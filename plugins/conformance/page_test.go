@@ -9,7 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// The page is what the cases say. BRIDGE_WRITE_PAGE=1 writes it anew.
+// The page matches the cases. BRIDGE_WRITE_PAGE=1 writes it again.
 func TestPage(t *testing.T) {
 	path := filepath.Join("..", "..", "docs", "conformance.md")
 	var b strings.Builder
@@ -26,7 +26,7 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(page) != b.String() {
-		t.Error("docs/conformance.md is not what the cases say: make conformance-page writes it anew")
+		t.Error("docs/conformance.md does not match the cases: make conformance-page writes it again")
 	}
 }
 
@@ -48,7 +48,7 @@ func TestCaseNamesAreUnique(t *testing.T) {
 		seen := map[string]bool{}
 		for _, c := range Cases(kind) {
 			if seen[c.Name] || c.Wants == "" || c.Fix == "" {
-				t.Errorf("%q stands twice, or says nothing: %+v", c.Name, c)
+				t.Errorf("%q is listed twice, or has no text: %+v", c.Name, c)
 			}
 			seen[c.Name] = true
 		}

@@ -9,8 +9,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// writePage writes docs/conformance.md: every case, what it wants and how to fix
-// what fails it.
+// writePage writes docs/conformance.md: every case, its requirement and how to fix an
+// adapter that fails it.
 func writePage(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(pageHead)
@@ -23,44 +23,43 @@ func writePage(w io.Writer) error {
 			}
 		}
 	}
-	section("The process", "For both kinds. `--run '^process'` runs these alone.", "process: ", language)
-	section("Language models", "`--run '^contract'` runs these through the host that bridge uses; for `builtin:FAMILY`, `--run '^in process'` runs them in this process.", "contract: ", language)
-	section("Vision encoders", "As above.", "contract: ", vision)
+	section("The process", "For both kinds. `--run '^process'` runs only these.", "process: ", language)
+	section("Language models", "`--run '^contract'` runs these through the same host that bridge uses. For `builtin:FAMILY`, `--run '^in process'` runs them in the test process.", "contract: ", language)
+	section("Vision encoders", "These run in the same ways as the cases for language models.", "contract: ", vision)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-const pageHead = `# What an adapter has to do
+const pageHead = `# Conformance cases for adapters
 
-` + "`bridge plugin test PATH`" + ` runs these cases. PATH is an executable, a plugin's folder, a
-project (` + "`plugin new`" + ` makes one; it is built first, and the command shown), or
-` + "`builtin:FAMILY`" + `. The page is generated from the cases themselves
-(` + "`make conformance-page`" + `), and a test compares them.
+` + "`bridge plugin test PATH`" + ` runs these cases. PATH is an executable, a plugin's folder, a project
+(` + "`plugin new`" + ` makes one; the command builds it first and prints the build command), or
+` + "`builtin:FAMILY`" + `. This page is generated from the cases (` + "`make conformance-page`" + `), and a test
+checks that it is up to date.
 
     bridge plugin test PATH --checkpoint DIR --golden DIR --junit report.xml
 
 | Flag | |
 |---|---|
-| ` + "`--checkpoint`" + ` | the folder that the plugin loads; else ` + "`[test] checkpoint`" + ` of its plugin.toml, else that of the first golden folder, else none |
-| ` + "`--golden`" + ` | a golden folder whose numbers it must reproduce; may be repeated |
+| ` + "`--checkpoint`" + ` | the folder that the plugin loads; by default ` + "`[test] checkpoint`" + ` of its plugin.toml, else the checkpoint of the first golden folder, else none |
+| ` + "`--golden`" + ` | a golden folder whose numbers the plugin must reproduce; may be repeated |
 | ` + "`--run`" + ` | only cases whose names match a regular expression |
-| ` + "`--json`, `--junit`" + ` | a JSON object a case on stdout, and one that sums up; JUnit XML in a file |
-| ` + "`--kind`, `--family`" + ` | what it must be, and what to ask for, where an executable serves several |
-| ` + "`--text`, `--target`" + ` | two texts that the model can read, where "a photo of" and " a red dog on a green hill" mean nothing to it |
-| ` + "`--limit`, `--patience`" + ` | the time that one case may take (2 minutes), and a factor on the times of the contract, for a slow machine |
+| ` + "`--json`, `--junit`" + ` | one JSON object for each case on stdout, and one with the totals; JUnit XML in a file |
+| ` + "`--kind`, `--family`" + ` | the kind that the plugin must have, and the family to load if an executable serves several |
+| ` + "`--text`, `--target`" + ` | two texts that the model can read, if "a photo of" and " a red dog on a green hill" mean nothing to it |
+| ` + "`--limit`, `--patience`" + ` | the time limit for one case (2 minutes), and a factor on the times of the contract, for a slow machine |
 
-Each case stands alone: one that hangs or kills the plugin costs its own verdict, and the
-plugin is started anew for the next. A case is skipped where the spec names no such
-capability, or where the adapter refuses what it may refuse. What fails first is said once:
-where the plugin does not start, does not load, or does not answer the plainest call, the
-cases that need that are skipped as "needs ` + "`process: plain call`" + `, which failed", with the
-name of the case that has the plugin's error and how to mend it. The exit status is 1 where
-a case fails.
+Cases are independent. If a case hangs or kills the plugin, only this case fails, and the plugin is
+started again for the next one. A case is skipped if the spec does not list its capability, or if
+the adapter refuses something that it may refuse. A basic failure is reported once: if the plugin
+does not start, does not load, or does not answer the simplest call, all cases that need this are
+skipped with "needs ` + "`process: plain call`" + `, which failed". The named case has the plugin's error
+and how to fix it. The exit status is 1 if a case fails.
 
-The suite for Go tests is the same: ` + "`adaptertest.TestLanguage`" + ` and ` + "`TestVision`" + `.
+Go tests can run the same suite: ` + "`adaptertest.TestLanguage`" + ` and ` + "`TestVision`" + `.
 `
 
-// link is a rule as a link of a page in docs.
+// link returns a rule as a link from a page in docs.
 func link(rule string) string {
 	page, heading, _ := strings.Cut(rule, ", ")
 	target, ok := strings.CutPrefix(page, "docs/")

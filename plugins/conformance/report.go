@@ -13,8 +13,8 @@ import (
 	"github.com/modular-bridging/bridge/internal/printable"
 )
 
-// WriteTable writes a report for people: a line a case, then what failed, what
-// the contract wants there and how to fix it, then a summary.
+// WriteTable writes a report for people: a line for each case, then for each failure what
+// the contract demands and how to fix it, then a summary.
 func (r *Report) WriteTable(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CASE\tVERDICT\tTIME\tWHY")
@@ -49,7 +49,7 @@ func shown(v adaptertest.Verdict) string {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
 
-// explanation is what is wrong, wanted and to be done.
+// explanation returns what is wrong, what the contract demands, and how to fix it.
 func explanation(c Result) string {
 	return strings.Join(c.Messages, "\n") + "\n" + c.Advice() + "\n"
 }
@@ -72,13 +72,13 @@ func (r *Report) Summary() string {
 		r.Count(adaptertest.Pass), r.Count(adaptertest.Fail), r.Count(adaptertest.Skip), seconds(r.Took))
 }
 
-// caseLine is a case in JSON.
+// caseLine is the JSON of a case.
 type caseLine struct {
 	Result
 	Seconds float64 `json:"seconds"`
 }
 
-// summaryLine is the last line in JSON.
+// summaryLine is the JSON of the last line.
 type summaryLine struct {
 	Report
 	Passed  int     `json:"passed"`
@@ -87,7 +87,7 @@ type summaryLine struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// WriteJSON writes a line for each case, and a last one that sums up.
+// WriteJSON writes a line for each case, and a summary as the last line.
 func (r *Report) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
@@ -99,7 +99,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return e.Encode(summaryLine{*r, r.Count(adaptertest.Pass), r.Count(adaptertest.Fail), r.Count(adaptertest.Skip), r.Took.Seconds()})
 }
 
-// The elements of JUnit's XML, as Jenkins' schema (junit-10.xsd) has them.
+// The elements of JUnit's XML, by Jenkins' schema (junit-10.xsd).
 type (
 	xmlSuites struct {
 		XMLName  xml.Name   `xml:"testsuites"`

@@ -15,8 +15,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 )
 
-// sampleReport has what is hard to write: quotes, control characters, text that
-// is no UTF-8, several lines.
+// sampleReport has texts that are hard to write: quotes, control characters, invalid UTF-8,
+// several lines.
 func sampleReport() *Report {
 	info := func(name string) Info {
 		return Info{Name: name, Wants: "a < b & \"c\"", Rule: "docs/contract.md, Numbers", Fix: "do it"}
@@ -82,8 +82,8 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// element is what Jenkins' junit-10.xsd allows of an element: attributes, of
-// which some must be there, and children.
+// element is an element of Jenkins' junit-10.xsd: its attributes, of which some are required,
+// and its children.
 type element struct {
 	must, may, children []string
 }
@@ -102,8 +102,7 @@ func schema() map[string]element {
 	}
 }
 
-// TestJUnit holds the file against the schema and its numbers against each
-// other.
+// TestJUnit compares the file with the schema, and its numbers with each other.
 func TestJUnit(t *testing.T) {
 	var b bytes.Buffer
 	if err := sampleReport().WriteJUnit(&b); err != nil {

@@ -23,9 +23,8 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 )
 
-// sloppy is a plugin without an SDK, as somebody writes one in another language: it
-// has its own end of the arenas, and does one thing wrong there. It knows Load, Loss
-// and Settle.
+// sloppy is a plugin without an SDK, as somebody writes one in another language. It has its
+// own end of the arenas, with one fault. It serves Load, Loss and Settle.
 type sloppy struct {
 	goplugin.NetRPCUnsupportedPlugin
 	pb.UnimplementedAdapterServer
@@ -38,7 +37,7 @@ type sloppy struct {
 	settled map[uint64]bool
 }
 
-// sloppyMode marks the modes of the test binary that are this plugin's.
+// sloppyMode is the prefix of this plugin's modes of the test binary.
 const sloppyMode = "sloppy: "
 
 func runSloppy(mode string) {
@@ -115,7 +114,7 @@ func (s *sloppy) Loss(stream grpc.BidiStreamingServer[pb.Call, pb.Reply]) error 
 	return stream.Send(&pb.Reply{Part: &pb.Reply_Chunk{Chunk: &pb.Chunk{Data: chunks}}})
 }
 
-// loss computes on what the request names; chunks is what does not fit the lease.
+// loss computes the reply. chunks are the bytes that do not fit into the lease.
 func (s *sloppy) loss(first *pb.Call, stream grpc.BidiStreamingServer[pb.Call, pb.Reply]) (_ *pb.Reply, chunks []byte, err error) {
 	l := first.Lease
 	if l != nil {
@@ -179,7 +178,7 @@ func (s *sloppy) leave(l *pb.Lease) {
 	delete(s.running, l.Generation)
 }
 
-// prompts reads the request's tensor out of the arena or from chunks.
+// prompts reads the request's tensor from the arena or from chunks.
 func (s *sloppy) prompts(t *pb.Tensor, l *pb.Lease, stream grpc.BidiStreamingServer[pb.Call, pb.Reply]) (*adapters.Tensor, error) {
 	n := uint64(4)
 	for _, d := range t.Shape {
@@ -217,7 +216,7 @@ func (s *sloppy) prompts(t *pb.Tensor, l *pb.Lease, stream grpc.BidiStreamingSer
 	}
 }
 
-// find checks a handle, but for what the mode forgets.
+// find checks a handle, except for the check that the mode omits.
 func (s *sloppy) find(h *pb.Handle, n uint64, l *pb.Lease) ([]byte, error) {
 	size := uint64(len(s.in))
 	if l == nil {
@@ -258,7 +257,7 @@ func (s *sloppy) find(h *pb.Handle, n uint64, l *pb.Lease) ([]byte, error) {
 	return s.in[h.Offset : h.Offset+n], nil
 }
 
-// answer puts a tensor into the lease, or returns it as a chunk.
+// answer copies a tensor to the lease, or returns it as a chunk.
 func (s *sloppy) answer(t *adapters.Tensor, l *pb.Lease) (*pb.Tensor, []byte) {
 	n := uint64(len(t.Data))
 	ref := &pb.Tensor{Dtype: uint32(t.DType), Nbytes: n}
@@ -311,9 +310,10 @@ func (s *sloppy) Settle(ctx context.Context, req *pb.SettleRequest) (*pb.SettleR
 	return &pb.SettleResponse{}, nil
 }
 
-// The cases of shared memory find what is wrong with a plugin's own end of it, and
-// nothing in one that is right.
+// The cases about shared memory find each fault of a plugin's own end, and no fault in one
+// without.
 func TestSloppyArenas(t *testing.T) {
+	t.Parallel()
 	for mode, fails := range map[string]struct {
 		name    string // of the one case that it fails; empty: none
 		message string
@@ -361,9 +361,10 @@ func TestSloppyArenas(t *testing.T) {
 	}
 }
 
-// What is wrong with every refusal fails each case that looks at some; a plugin that
-// takes no arenas is not examined.
+// A fault of every refusal fails each case that checks refusals. A plugin without the
+// capability "arenas" is skipped.
 func TestSloppyRefusals(t *testing.T) {
+	t.Parallel()
 	for mode, want := range map[string]struct {
 		verdict adaptertest.Verdict
 		message string

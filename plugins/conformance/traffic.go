@@ -19,20 +19,20 @@ import (
 
 func callCases() []processCase {
 	return []processCase{
-		{about("chunks of any size", "the bytes of a tensor may come in chunks of 1 byte to 2 MiB: the answer has the same bits", ruleArenas,
-			"put chunks together by their offsets, before anything is computed; take messages of 16 MiB"), needsCall, (*kit).chunks},
-		{about("malformed messages", "a request that breaks the protocol gets a failure or a gRPC error, and the plugin works on", ruleErrors,
-			"check every size before memory is taken, and end the call with a failure of kind invalid"), needsCall, (*kit).malformed},
-		{about("a message that is too large", "a message over 16 MiB gets RESOURCE_EXHAUSTED or a failure, and the plugin works on", ruleErrors,
-			"set the server's limit for messages to 16 MiB, not to unlimited"), needsCall, (*kit).tooLarge},
-		{about("refusals", "what breaks the contract gets a failure of kind invalid with an op and a message, also from a host that does not check", "docs/contract.md, Refusals",
-			"check each request against the spec before anything is computed; the SDKs do"), needsCall, (*kit).refusals},
-		{about("calls that the host gives up", "after 20 calls that were given up it answers as before", ruleErrors,
-			"look at the call's context; free what the call held"), needsCall, (*kit).givenUp},
-		{about("leaks", "20 calls leave no descriptors open, and the memory where it was", ruleProcess,
-			"close files and sockets that a call opens; keep no request after its answer"), needsCall, (*kit).leaks},
+		{about("chunks of any size", "the bytes of a tensor may come in chunks of 1 byte to 2 MiB, and the answer has the same bits", ruleArenas,
+			"join the chunks by their offsets before you compute; accept messages of 16 MiB"), needsCall, (*suite).chunks},
+		{about("malformed messages", "a request that breaks the protocol gets a failure or a gRPC error, and the plugin keeps working", ruleErrors,
+			"check every size before you allocate memory, and end the call with a failure of kind invalid"), needsCall, (*suite).malformed},
+		{about("a message that is too large", "a message over 16 MiB gets RESOURCE_EXHAUSTED or a failure, and the plugin keeps working", ruleErrors,
+			"set the server's message limit to 16 MiB, not to unlimited"), needsCall, (*suite).tooLarge},
+		{about("refusals", "a request that breaks the contract gets a failure of kind invalid with an op and a message, even if the host does not check it", "docs/contract.md, Refusals",
+			"check each request against the spec before you compute; the SDKs do this"), needsCall, (*suite).refusals},
+		{about("calls that the host gives up", "after 20 calls that were given up, the plugin answers as before", ruleErrors,
+			"check the call's context; free the memory and locks of the call"), needsCall, (*suite).givenUp},
+		{about("leaks", "20 calls leave no descriptors open, and memory does not grow", ruleProcess,
+			"close files and sockets that a call opens; keep no request after you answered it"), needsCall, (*suite).leaks},
 		{about("both transports", "shared memory and chunks give the same bits", ruleArenas,
-			"write answers into the lease as they are, C-contiguous and little-endian"), needsCall, (*kit).transports},
+			"write answers into the lease unchanged, C-contiguous and little-endian"), needsCall, (*suite).transports},
 	}
 }
 
@@ -41,11 +41,11 @@ func sameAnswer(a, b *answer) bool {
 	return proto.Equal(a.reply, b.reply) && bytes.Equal(a.tensors, b.tensors)
 }
 
-func (k *kit) chunks(t T) {
-	g := k.guest(t)
-	s := k.sample(g)
+func (su *suite) chunks(t T) {
+	g := su.sharedGuest(t)
+	s := su.sample(g)
 	tensor, data := s.tensor(1)
-	want := k.answers(t, s.callWith(1, tensor, chunk(0, 0, data)))
+	want := su.answers(t, s.callWith(1, tensor, chunk(0, 0, data)))
 	for name, sizes := range map[string][]int{
 		"1 byte, then the rest": {1, len(data)}, "uneven parts": {3, len(data)/2 + 1, 5, len(data)}, "many small parts": {max(1, len(data)/50)},
 	} {
@@ -73,7 +73,7 @@ func (k *kit) chunks(t T) {
 }
 
 // answers makes a call that must be answered.
-func (k *kit) answers(t T, c wireCall) *answer {
+func (su *suite) answers(t T, c wireCall) *answer {
 	t.Helper()
 	a, err := c.ask(t.Context())
 	if err != nil || a.failure() != nil {
@@ -82,32 +82,32 @@ func (k *kit) answers(t T, c wireCall) *answer {
 	return a
 }
 
-func (k *kit) malformed(t T) {
-	g := k.guest(t)
-	want := k.works(t, g)
-	calls := k.sample(g).broken()
+func (su *suite) malformed(t T) {
+	g := su.sharedGuest(t)
+	want := su.mustAnswer(t, g)
+	calls := su.sample(g).broken()
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
-		ctx, cancel := context.WithTimeout(t.Context(), k.patient(10*time.Second))
+		ctx, cancel := context.WithTimeout(t.Context(), su.scaled(10*time.Second))
 		a, err := calls[name].ask(ctx)
 		if ctx.Err() != nil {
-			t.Errorf("%s: no answer after %v", name, k.patient(10*time.Second))
+			t.Errorf("%s: no answer after %v", name, su.scaled(10*time.Second))
 		} else if err == nil && a.failure() == nil {
 			t.Errorf("%s: answered with %s, want a failure", name, describe(a, err))
 		}
 		cancel()
 		if !g.alive() {
-			t.Fatalf("%s: the plugin died: %s", name, g.story())
+			t.Fatalf("%s: the plugin died: %s", name, g.status())
 		}
 	}
-	if got := k.works(t, g); !sameAnswer(got, want) {
+	if got := su.mustAnswer(t, g); !sameAnswer(got, want) {
 		t.Errorf("after malformed messages a call has another answer than before")
 	}
 }
 
-func (k *kit) tooLarge(t T) {
-	g := k.guest(t)
-	want := k.works(t, g)
-	s := k.sample(g)
+func (su *suite) tooLarge(t T) {
+	g := su.sharedGuest(t)
+	want := su.mustAnswer(t, g)
+	s := su.sample(g)
 	c := s.callWith(1, nil)
 	if s.vision() {
 		tensor, _ := s.tensor(1)
@@ -124,16 +124,16 @@ func (k *kit) tooLarge(t T) {
 	case err != nil && status.Code(err) != codes.ResourceExhausted:
 		t.Errorf("a message of 17 MiB gives %v, want RESOURCE_EXHAUSTED", err)
 	}
-	if got := k.works(t, g); !sameAnswer(got, want) {
+	if got := su.mustAnswer(t, g); !sameAnswer(got, want) {
 		t.Errorf("after a message that was too large a call has another answer than before")
 	}
 }
 
-// refusals sends what the host would never send on: the plugin checks, too.
-func (k *kit) refusals(t T) {
-	g := k.guest(t)
-	want := k.works(t, g)
-	calls := k.sample(g).refused()
+// refusals sends requests that plugins/host would refuse: the plugin must check, too.
+func (su *suite) refusals(t T) {
+	g := su.sharedGuest(t)
+	want := su.mustAnswer(t, g)
+	calls := su.sample(g).refused()
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
 		a, err := calls[name].ask(t.Context())
 		switch f := a.failure(); {
@@ -145,18 +145,18 @@ func (k *kit) refusals(t T) {
 			t.Errorf("%s: the failure has the op %q and the message %q, want both", name, f.Op, f.Message)
 		}
 		if !g.alive() {
-			t.Fatalf("%s: the plugin died: %s", name, g.story())
+			t.Fatalf("%s: the plugin died: %s", name, g.status())
 		}
 	}
-	if got := k.works(t, g); !sameAnswer(got, want) {
+	if got := su.mustAnswer(t, g); !sameAnswer(got, want) {
 		t.Errorf("after refusals a call has another answer than before")
 	}
 }
 
-func (k *kit) givenUp(t T) {
-	g := k.guest(t)
-	want := k.works(t, g)
-	s := k.sample(g)
+func (su *suite) givenUp(t T) {
+	g := su.sharedGuest(t)
+	want := su.mustAnswer(t, g)
+	s := su.sample(g)
 	for i := range 20 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*2*time.Millisecond)
 		_, _ = s.call(16).ask(ctx)
@@ -169,26 +169,26 @@ func (k *kit) givenUp(t T) {
 		_, _ = half.ask(ctx)
 		cancel()
 	}
-	if got := k.works(t, g); !sameAnswer(got, want) {
+	if got := su.mustAnswer(t, g); !sameAnswer(got, want) {
 		t.Errorf("after calls that were given up a call has another answer than before")
 	}
 }
 
-// What 20 calls may leave: descriptors, and memory that a runtime may keep.
+// What 20 calls may leave behind: descriptors, and memory that a runtime may keep.
 const (
 	spareDescriptors = 3
 	spareMemory      = 48 << 20
 )
 
-func (k *kit) leaks(t T) {
-	g := k.guest(t)
-	s := k.sample(g)
+func (su *suite) leaks(t T) {
+	g := su.sharedGuest(t)
+	s := su.sample(g)
 	round := func() {
 		for i := range 20 {
-			k.answers(t, s.call(1+i%8))
+			su.answers(t, s.call(1+i%8))
 		}
 	}
-	round() // what is compiled and cached now is no leak
+	round() // compiles and caches, which is no leak
 	files, ok := g.descriptors()
 	memory, _ := g.resident()
 	if !ok {
@@ -215,11 +215,11 @@ func (k *kit) leaks(t T) {
 	}
 }
 
-func (k *kit) transports(t T) {
-	k.hopeful(t)
+func (su *suite) transports(t T) {
+	su.skipIfBroken(t)
 	var want []byte
 	for _, transport := range []host.Transport{host.TransportGRPC, host.TransportShared} {
-		cfg := k.target.Config
+		cfg := su.target.Config
 		cfg.Transport = transport
 		p, err := host.Launch(t.Context(), cfg)
 		if transport == host.TransportShared && adapters.KindOf(err) == adapters.Unsupported {
@@ -228,10 +228,10 @@ func (k *kit) transports(t T) {
 		if err != nil {
 			t.Fatalf("with the transport %q it does not start: %v", transport, err)
 		}
-		got, err := k.bits(t.Context(), p)
+		got, err := su.bits(t.Context(), p)
 		again := got
 		if err == nil { // what was lent is lent again
-			again, err = k.bits(t.Context(), p)
+			again, err = su.bits(t.Context(), p)
 		}
 		_ = p.Close()
 		switch {

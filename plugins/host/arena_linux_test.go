@@ -8,6 +8,7 @@ import (
 
 // The pages of a part that few calls need are freed with it.
 func TestLargePartsFreeTheirPages(t *testing.T) {
+	t.Parallel()
 	host := testArenas(t, 2*retainedBytes)
 	for _, c := range []struct {
 		room uint64

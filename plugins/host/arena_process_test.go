@@ -23,7 +23,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// everyCall makes each request that there is and returns the answers.
+// everyCall makes one request of each kind and returns the answers.
 func everyCall(t *testing.T, m adapters.LanguageModel) (answers []any) {
 	t.Helper()
 	add := func(answer any, err error) {
@@ -68,6 +68,7 @@ func everyCall(t *testing.T, m adapters.LanguageModel) (answers []any) {
 
 // Shared memory, chunks and no boundary at all give the same bits, in every call.
 func TestTransportsAgreeToTheBit(t *testing.T) {
+	t.Parallel()
 	want := everyCall(t, adaptertest.NewFakeLanguage("tiny", 1))
 	images := adapters.NewTensor(adapters.Uint8, 500, 8, 8, 3)
 	for i := range images.Data {
@@ -111,7 +112,7 @@ func TestTransportsAgreeToTheBit(t *testing.T) {
 	}
 }
 
-// wantFree waits until no call has anything of the arenas.
+// wantFree waits until no call uses the arenas.
 func wantFree(t *testing.T, a *arenas) {
 	t.Helper()
 	var left string
@@ -140,6 +141,7 @@ func taken(a *arenas) string {
 
 // Steps of one shape touch the same pages again.
 func TestStepsReuseTheirPlaces(t *testing.T) {
+	t.Parallel()
 	needsArenas(t)
 	cfg := config(t, "normal", "language")
 	cfg.Transport = TransportShared
@@ -165,13 +167,14 @@ func TestStepsReuseTheirPlaces(t *testing.T) {
 	}
 }
 
-// allZero looks at a few pages only: a look makes a page.
+// allZero looks at a few pages only, because a look makes a page.
 func allZero(b []byte) bool {
 	return len(bytes.Trim(b[:min(len(b), 64<<10)], "\x00")) == 0
 }
 
-// Calls at once have parts of their own; what finds no room travels as chunks.
+// Concurrent calls have parts of their own. What finds no room is sent as chunks.
 func TestCallsAtOnceShareTheArenas(t *testing.T) {
+	t.Parallel()
 	needsArenas(t)
 	cfg := config(t, "normal", "language")
 	cfg.Transport, cfg.ArenaBytes = TransportShared, 3<<20 // two of five requests fit
@@ -197,6 +200,7 @@ func TestCallsAtOnceShareTheArenas(t *testing.T) {
 // A plugin that lies about its tensors breaks its own call, but neither the host nor other
 // calls.
 func TestLyingPlugin(t *testing.T) {
+	t.Parallel()
 	needsArenas(t)
 	cfg := config(t, "normal", "language")
 	cfg.Transport = TransportShared
@@ -234,6 +238,7 @@ func TestLyingPlugin(t *testing.T) {
 // The lease of an abandoned call stays reserved until the plugin has left the call, and
 // has written its answer. Then it is free again.
 func TestCancelBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
 	needsArenas(t)
 	gate := filepath.Join(t.TempDir(), "gate")
 	var log plugintest.Buffer
@@ -287,6 +292,7 @@ func TestCancelBeforeTheAnswer(t *testing.T) {
 // If a plugin does not serve Settle, the leases of its failed calls stay reserved, and calls
 // without one work.
 func TestUnsettledCallsExhaustTheArenas(t *testing.T) {
+	t.Parallel()
 	needsArenas(t)
 	cfg := config(t, "fail at loss", "language")
 	cfg.Transport, cfg.ArenaBytes = TransportShared, 4<<20
@@ -308,6 +314,7 @@ func TestUnsettledCallsExhaustTheArenas(t *testing.T) {
 // A plugin can neither write to the host's arena nor change the size or the seals of either,
 // and its children inherit none.
 func TestHostilePlugin(t *testing.T) {
+	t.Parallel()
 	needsArenas(t)
 	cfg := config(t, "hostile", "")
 	cfg.Transport = TransportShared
@@ -322,11 +329,13 @@ func TestHostilePlugin(t *testing.T) {
 }
 
 func TestFallsBackToChunks(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*Config){
 		"no memory":            func(c *Config) { c.ArenaBytes = 1 << 62 },
 		"the plugin maps none": func(c *Config) { c.Env[0] = plugintest.ModeKey + "=no arenas" },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var log plugintest.Buffer
 			cfg := config(t, "normal", "language")
 			cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -348,7 +357,7 @@ func TestFallsBackToChunks(t *testing.T) {
 	}
 }
 
-// Nothing of the arenas is left in the host, however a plugin ended.
+// The host keeps nothing of the arenas, however a plugin has ended.
 func TestArenasEndWithTheProcess(t *testing.T) {
 	needsArenas(t)
 	cfg := config(t, "crash once at loss", "language")
@@ -404,6 +413,7 @@ func memoryFiles(t *testing.T) (found []string) {
 
 // Numbers that are not finite are refused with their position.
 func TestNumbersThatAreNotFinite(t *testing.T) {
+	t.Parallel()
 	eachTransport(t, func(t *testing.T, transport Transport) {
 		cfg := config(t, "not finite", "language")
 		cfg.Transport = transport

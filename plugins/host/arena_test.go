@@ -23,8 +23,9 @@ func testArenas(t testing.TB, size int64) *arenas {
 	return a
 }
 
-// Equal steps use equal places, and what is given back can be had as a whole.
+// Equal steps use equal places, and freed parts can be allocated as one.
 func TestPartsAreUsedAgain(t *testing.T) {
+	t.Parallel()
 	a := allocator{size: 1024}
 	take := func(n uint64) wire.Part {
 		t.Helper()
@@ -60,8 +61,9 @@ func TestPartsAreUsedAgain(t *testing.T) {
 	}
 }
 
-// A call that was given up keeps its parts, and only its own.
+// An abandoned call keeps its parts, and only its own.
 func TestGenerationsAreNeverReused(t *testing.T) {
+	t.Parallel()
 	host := testArenas(t, 1<<16)
 	seen := map[uint64]bool{}
 	kept := host.lease(4096)
@@ -82,6 +84,7 @@ func TestGenerationsAreNeverReused(t *testing.T) {
 }
 
 func TestTransportIsChecked(t *testing.T) {
+	t.Parallel()
 	path, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

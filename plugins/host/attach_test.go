@@ -10,7 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// attachTo configures a host whose own way to start the plugin does not work.
+// attachTo configures a host that could not start the plugin itself.
 func attachTo(t *testing.T, d *plugintest.Debugged) Config {
 	t.Helper()
 	t.Setenv(wire.ReattachKey, d.Value)

@@ -48,7 +48,7 @@ func without(conn grpc.ClientConnInterface, methods ...string) withoutMethods {
 	return withoutMethods{conn, unknown}
 }
 
-// name returns a method that no plugin has in place of one that this one shall not have.
+// name replaces a method that the plugin must not have by one that no plugin has.
 func (c withoutMethods) name(method string) string {
 	if c.unknown[path.Base(method)] {
 		return path.Join(path.Dir(method), "NoSuchMethod")

@@ -16,8 +16,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/plugintest"
 )
 
-// striker does something when the nth message of a call of Loss has been sent or
-// received.
+// striker calls a function when the nth message of a Loss has been sent or received.
 type striker struct {
 	received bool
 	nth      int
@@ -58,9 +57,10 @@ func (s *striker) HandleRPC(ctx context.Context, event stats.RPCStats) {
 func (*striker) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 func (*striker) HandleConn(context.Context, stats.ConnStats)                       {}
 
-// A call that is given up in the middle of a tensor, on the way there or back,
-// leaves the process as it was: the next call gives what it gives undisturbed.
+// A call that is canceled in the middle of a tensor, in either direction, does not disturb the
+// process: the next call has the same result as without it.
 func TestGivenUpInTheMiddleOfATensor(t *testing.T) {
+	t.Parallel()
 	want, err := adaptertest.NewFakeLanguage("tiny", 1).Loss(t.Context(), plugintest.LossRequest(true))
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +74,7 @@ func TestGivenUpInTheMiddleOfATensor(t *testing.T) {
 		{TransportAuto, false, 1}, {TransportAuto, true, 1},
 	} {
 		t.Run(fmt.Sprintf("%s, received %v, message %d", c.transport, c.received, c.nth), func(t *testing.T) {
+			t.Parallel()
 			cfg := config(t, "normal", "language")
 			s := &striker{received: c.received, nth: c.nth}
 			var starts atomic.Int32

@@ -6,10 +6,6 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/identity"
 )
 
-// clientCertKey is go-plugin's environment variable for the certificate of the only client
-// that may connect.
-const clientCertKey = "PLUGIN_CLIENT_CERT"
-
 // clientIdentity returns the host's TLS configuration, and its certificate (PEM) for the
 // plugin's environment. It does what go-plugin's AutoMTLS does, with another curve.
 // go-plugin adds the plugin's certificate from the handshake.

@@ -13,7 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/plugintest"
 )
 
-// usage is what a host holds.
+// usage is the resources that a host holds.
 type usage struct {
 	descriptors, goroutines, children, sockets int
 	memory                                     int64 // that is no file's
@@ -45,9 +45,9 @@ func measure(t *testing.T) (u usage) {
 	return u
 }
 
-// TestLoadAndUnloadLeavesNothing loads a model, uses it, and closes it, again and
-// again, each fifth time with a process that dies: descriptors, goroutines,
-// processes, folders and memory are back where they were.
+// TestLoadAndUnloadLeavesNothing loads a model, uses it and closes it many times, each fifth
+// time with a process that dies. Afterwards there are as many descriptors, goroutines,
+// processes and folders, and as much memory, as before.
 func TestLoadAndUnloadLeavesNothing(t *testing.T) {
 	needsProc(t)
 	temporary, err := os.MkdirTemp("/tmp", "b") // a short name, and no other host's sockets
@@ -97,7 +97,7 @@ func TestLoadAndUnloadLeavesNothing(t *testing.T) {
 	}
 }
 
-// settled measures until it is as wanted, or the last goroutines must have ended.
+// settled measures until the usage is good, or the last goroutines must have ended.
 func settled(t *testing.T, good func(usage) bool) usage {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {

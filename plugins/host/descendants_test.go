@@ -1,16 +1,15 @@
 package host
 
 import (
-	"fmt"
-	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/plugins/internal/plugintest"
-	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
 func wantEnded(t *testing.T, file string, n int) {
@@ -20,16 +19,15 @@ func wantEnded(t *testing.T, file string, n int) {
 		t.Errorf("%d children were started, want %d", len(all), n)
 	}
 	for _, pid := range all {
-		if plugintest.Alive(pid) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-			t.Errorf("the child %d outlives the plugin", pid)
-		}
+		defer syscall.Kill(pid, syscall.SIGKILL)
+		plugintest.WaitFor(t, "the child to end", func() bool { return !plugintest.Alive(pid) })
 	}
 }
 
-// What a plugin has started ends with it, though it has left the process group for
-// a session of its own, and its parent has ended.
+// A process that a plugin has started ends with the plugin, even if it has left the process
+// group for a session of its own, and its parent has ended.
 func TestNoDetachedChildOutlivesItsPlugin(t *testing.T) {
+	t.Parallel()
 	needsProc(t)
 	open := func(t *testing.T) (*Process, string) {
 		t.Helper()
@@ -48,6 +46,7 @@ func TestNoDetachedChildOutlivesItsPlugin(t *testing.T) {
 		return p, file
 	}
 	t.Run("close", func(t *testing.T) {
+		t.Parallel()
 		p, file := open(t)
 		if err := p.Close(); err != nil {
 			t.Fatal(err)
@@ -55,6 +54,7 @@ func TestNoDetachedChildOutlivesItsPlugin(t *testing.T) {
 		wantEnded(t, file, 1)
 	})
 	t.Run("death", func(t *testing.T) {
+		t.Parallel()
 		p, file := open(t)
 		m, err := p.Language()
 		if err != nil {
@@ -66,66 +66,75 @@ func TestNoDetachedChildOutlivesItsPlugin(t *testing.T) {
 	})
 }
 
-// Nor does it outlive a host that is killed; if that and the plugin are killed at
-// once, the next host ends it.
+// It does not outlive a host that is killed. If host and plugin are killed at once, the next
+// host ends it.
 func TestNoDetachedChildOutlivesAKilledHost(t *testing.T) {
+	t.Parallel()
 	needsProc(t)
-	path, err := os.Executable()
-	if err != nil {
+	t.Run("host", func(t *testing.T) {
+		t.Parallel()
+		file := filepath.Join(t.TempDir(), "children")
+		host, plugin, _ := newHosts(t).start("detached child at load", plugintest.DetachedKey+"="+file)
+		kill(host)
+		plugintest.WaitFor(t, "the plugin to end", func() bool { return !plugintest.Alive(plugin) })
+		wantEnded(t, file, 1)
+	})
+	t.Run("host and plugin", func(t *testing.T) {
+		t.Parallel()
+		file := filepath.Join(t.TempDir(), "children")
+		h := newHosts(t)
+		host, plugin, _ := h.start("detached child at load", plugintest.DetachedKey+"="+file)
+		stop(t, host.Process.Pid) // it does nothing about the end of its plugin
+		_ = syscall.Kill(-plugin, syscall.SIGKILL)
+		kill(host)
+		if all := plugintest.Detached(t, file); len(all) != 1 || !plugintest.Alive(all[0]) {
+			t.Fatalf("the children are %v, want one that still runs", all)
+		}
+		h.next()
+		wantEnded(t, file, 1)
+	})
+}
+
+// stop stops a child of this process, and returns when all its threads have stopped.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	for _, both := range []bool{false, true} {
-		t.Run(fmt.Sprintf("plugin too %v", both), func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "children")
-			host, plugin, _ := startHost(t, path, "host, detached child", plugintest.DetachedKey+"="+file)
-			if both { // stopped, neither can do anything about the other's end
-				_ = syscall.Kill(plugin, syscall.SIGSTOP)
-			}
-			_ = host.Process.Kill()
-			_ = host.Wait()
-			if both {
-				_ = syscall.Kill(-plugin, syscall.SIGKILL)
-				if all := plugintest.Detached(t, file); len(all) != 1 || !plugintest.Alive(all[0]) {
-					t.Fatalf("the children are %v, want one that runs yet", all)
-				}
-				next, err := wire.NewSocketDir()
-				if err != nil {
-					t.Fatal(err)
-				}
-				next.Remove()
-			}
-			for deadline := time.Now().Add(20 * time.Second); plugintest.Alive(plugin) && time.Now().Before(deadline); {
-				time.Sleep(5 * time.Millisecond)
-			}
-			wantEnded(t, file, 1)
-		})
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(pid, &status, unix.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("the process has not stopped: %v, %v", status, err)
 	}
 }
 
-// A plugin that is deaf to its lifeline, since it is stopped or hangs before it has
-// heard of one, is ended by the next host.
+// A plugin that does not see the end of its lifeline, because it hangs before it calls Serve
+// or is stopped, ends at the latest when the next host starts.
 func TestNoStoppedPluginOutlivesTheNextHost(t *testing.T) {
+	t.Parallel()
 	needsProc(t)
-	path, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, plugin, _ := startHost(t, path, "host", plugintest.DetachedKey+"=")
-	defer syscall.Kill(-plugin, syscall.SIGKILL)
-	if err := syscall.Kill(-plugin, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	_ = host.Process.Kill()
-	_ = host.Wait()
-	if !plugintest.Alive(plugin) {
-		t.Fatal("the plugin is not deaf")
-	}
-	next, err := wire.NewSocketDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer next.Remove()
-	if plugintest.Alive(plugin) {
-		t.Error("the plugin lives on")
-	}
+	t.Run("hangs", func(t *testing.T) {
+		t.Parallel()
+		h := newHosts(t)
+		host, plugin, _ := h.start("no handshake")
+		kill(host)
+		if !plugintest.Alive(plugin) {
+			t.Fatal("the plugin has ended with its host: the test shows nothing")
+		}
+		h.next()
+		plugintest.WaitFor(t, "the plugin to end", func() bool { return !plugintest.Alive(plugin) })
+	})
+	// The death of the host makes an orphan of the plugin's process group. If the whole
+	// plugin has stopped by then, the kernel sends SIGHUP and SIGCONT to the group, and
+	// the plugin ends at once; otherwise it stays until the next host kills it.
+	t.Run("stopped", func(t *testing.T) {
+		t.Parallel()
+		h := newHosts(t)
+		host, plugin, _ := h.start("hang at loss")
+		if err := syscall.Kill(-plugin, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		kill(host)
+		h.next()
+		plugintest.WaitFor(t, "the plugin to end", func() bool { return !plugintest.Alive(plugin) })
+	})
 }

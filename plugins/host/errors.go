@@ -84,7 +84,7 @@ func (e *ProcessError) remedy() string {
 	case spoke:
 		return "its last lines above say why"
 	case e.RPC == "start":
-		return "start the program by hand: a plugin of bridge says that it is one"
+		return "start the program by hand: a plugin of bridge prints that it is one"
 	}
 	return "it printed nothing: start it with BRIDGE_DEBUG=1 under a debugger, or let it print what it does"
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/plugintest"
 )
 
-// TestEveryErrorSaysWhereItComesFrom goes through the ways in which a call can
-// fail: whatever it is, the error names plugin, version and RPC, and where a
-// process has ended how, and what it said last.
+// TestEveryErrorSaysWhereItComesFrom lets a call fail in every way. The error always names
+// plugin, version and RPC. If the process has ended, it says how, with its last lines.
 func TestEveryErrorSaysWhereItComesFrom(t *testing.T) {
+	t.Parallel()
 	loss := func(ctx context.Context, m adapters.LanguageModel) error {
 		_, err := m.Loss(ctx, plugintest.LossRequest(true))
 		return err
@@ -61,6 +61,7 @@ func TestEveryErrorSaysWhereItComesFrom(t *testing.T) {
 			rpc: "Loss", kind: adapters.Unavailable, exit: "killed by bridge"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cfg := config(t, c.mode, "language")
 			cfg.Version, cfg.Restart.Limit = "v1.2", -1
 			if c.change != nil {
@@ -89,8 +90,9 @@ func TestEveryErrorSaysWhereItComesFrom(t *testing.T) {
 	}
 }
 
-// What a plugin says is shown, and moves no terminal.
+// A plugin's texts are shown without characters that a terminal obeys.
 func TestPluginsTextsMoveNoTerminal(t *testing.T) {
+	t.Parallel()
 	cfg := config(t, "control characters at loss", "language")
 	cfg.Restart.Limit = -1
 	m := openLanguage(t, cfg)
@@ -103,15 +105,17 @@ func TestPluginsTextsMoveNoTerminal(t *testing.T) {
 	}
 }
 
-// What a plugin said before it failed or died stands in the error to its end: it is
-// in the pipe when the news arrives, though nobody may have read it yet.
+// The error has everything that a plugin printed before it failed or died: it is in the pipe
+// when the host learns of that, even if nobody has read it yet.
 func TestErrorsHaveTheLastLines(t *testing.T) {
+	t.Parallel()
 	for mode, want := range map[string][]string{
 		"long output at loss":          {"\tValueError: the last word", "line 1999\n"},
 		"long output, death at loss":   {"signal: killed", "\tValueError: the last word", "line 1999\n"},
 		"panic of a goroutine at loss": {"exit status 2", "\tpanic: deep down\n", "plugintest.dig(", "created by "},
 	} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			cfg := config(t, mode, "language")
 			cfg.Restart.Limit = -1
 			m := openLanguage(t, cfg)
@@ -130,16 +134,17 @@ func TestErrorsHaveTheLastLines(t *testing.T) {
 	}
 }
 
-// Each error says a thing once.
+// Each error states a fact once.
 func TestErrorsSayAThingOnce(t *testing.T) {
+	t.Parallel()
 	for mode, c := range map[string]struct {
 		change func(*Config)
 		want   string
 	}{
-		"exit": {want: "start: the plugin does not start: it ended without a handshake: plugin fake, rpc start: exit status 3; its last lines on stderr:\n" +
+		"exit": {want: "start: the plugin failed to start: it exited before the handshake: plugin fake, rpc start: exit status 3; its last lines on stderr:\n" +
 			"\tcannot find libfake.so\n(its last lines above say why)"},
-		"closes stdout": {want: "start: the plugin does not start: plugin fake, rpc start: killed by bridge: it closed its standard output without a handshake " +
-			"(start the program by hand: a plugin of bridge says that it is one)"},
+		"closes stdout": {want: "start: the plugin failed to start: plugin fake, rpc start: killed by bridge: it closed its standard output without a handshake " +
+			"(start the program by hand: a plugin of bridge prints that it is one)"},
 		"exit at loss": {want: "loss: the plugin died 3 times in a row at this request: plugin fake of unknown version, rpc Loss: exit status 7, 3 times; its last lines on stderr:\n" +
 			"\tleaving at loss\n(its last lines above say why)"},
 		"hang at loss": {change: func(c *Config) { c.Limits.Call, c.Restart.Limit = 100*time.Millisecond, -1 },
@@ -149,6 +154,7 @@ func TestErrorsSayAThingOnce(t *testing.T) {
 			"\tthe first time\nthen, rpc Loss: signal: killed, 2 times; its last lines on stderr:\n\tdying at loss\n(too little memory is the usual reason, if its last lines say no other)"},
 	} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			cfg := config(t, mode, "language")
 			cfg.Restart.Limit = 2
 			if c.change != nil {
@@ -166,11 +172,12 @@ func TestErrorsSayAThingOnce(t *testing.T) {
 	}
 }
 
-// A program that ends at once, and well by its own account, is no plugin.
+// A program that exits at once, even with status 0, is no plugin.
 func TestSilentEndSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	for script, want := range map[string]string{
-		"exit 0":        "start: the plugin does not start: it ended without a handshake: plugin shell, rpc start: exit status 0 (start the program by hand: a plugin of bridge says that it is one)",
-		"kill -KILL $$": "start: the plugin does not start: it ended without a handshake: plugin shell, rpc start: signal: killed (too little memory is the usual reason)",
+		"exit 0":        "start: the plugin failed to start: it exited before the handshake: plugin shell, rpc start: exit status 0 (start the program by hand: a plugin of bridge prints that it is one)",
+		"kill -KILL $$": "start: the plugin failed to start: it exited before the handshake: plugin shell, rpc start: signal: killed (too little memory is the usual reason)",
 	} {
 		if _, err := OpenLanguage(t.Context(), shell(t, script)); err == nil || err.Error() != want {
 			t.Errorf("%s: got\n%v\nwant\n%s", script, err, want)
@@ -178,8 +185,9 @@ func TestSilentEndSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// A plugin that is busy may take longer to greet than one that is not.
+// A busy plugin may take longer for its handshake.
 func TestSlowStart(t *testing.T) {
+	t.Parallel()
 	cfg := config(t, "slow start", "language")
 	cfg.StartTimeout = 100 * time.Millisecond
 	openLanguage(t, cfg)

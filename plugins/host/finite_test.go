@@ -11,6 +11,7 @@ import (
 )
 
 func TestFirstNonFinite(t *testing.T) {
+	t.Parallel()
 	nan, inf := math.NaN(), math.Inf(1)
 	for _, dtype := range []adapters.DType{adapters.Float32, adapters.BFloat16} {
 		for n := range 20 {

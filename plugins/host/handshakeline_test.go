@@ -37,6 +37,7 @@ func validHandshakeLine(t testing.TB) string {
 }
 
 func TestHandshakeIsRefused(t *testing.T) {
+	t.Parallel()
 	good := strings.Split(validHandshakeLine(t), "|")
 	with := func(i int, field string) string {
 		fields := append([]string(nil), good...)
@@ -65,6 +66,7 @@ func TestHandshakeIsRefused(t *testing.T) {
 		"no certificate at it": {with(5, "QUJD"), adapters.Internal, "cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			_, err := Launch(t.Context(), config(t, "print "+c.line, "language"))
 			plugintest.WantError(t, err, c.kind, c.says, "plugin fake, rpc start")
 		})
@@ -76,6 +78,7 @@ func TestHandshakeIsRefused(t *testing.T) {
 
 // Lines that are no handshakes, although they have bars, go to the log.
 func TestNoiseIsNoHandshake(t *testing.T) {
+	t.Parallel()
 	for _, line := range []string{"", "1", "1|", "12|34|Loading weights", "a|1|unix|/x|grpc|", "epoch|1|2|3", " 1|1|unix|"} {
 		if handshakePattern.MatchString(line + "\n") {
 			t.Errorf("%q is taken for a handshake", line)

@@ -130,7 +130,7 @@ func (i *instance) clientConfig(identity *tls.Config, certificate []byte, onStar
 		HandshakeConfig:  wire.Handshake(),
 		VersionedPlugins: i.cfg.versions,
 		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
-			i.runner = newRunner(i.cfg, i.dir.Work(), i.log, i.arenas, append(spec.Env, clientCertKey+"="+string(certificate)), onStart)
+			i.runner = newRunner(i.cfg, i.dir.Work(), i.log, i.arenas, append(spec.Env, wire.ClientCertificateKey+"="+string(certificate)), onStart)
 			return i.runner, nil
 		},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
@@ -172,7 +172,7 @@ func (i *instance) explainStart(ctx context.Context, err error) error {
 	}
 	processErr := i.processError("start")
 	processErr.Err = err
-	kind, message, remedy := adapters.Unavailable, "the plugin does not start", ""
+	kind, message, remedy := adapters.Unavailable, "the plugin failed to start", ""
 	switch {
 	case ctx.Err() != nil:
 		kind, message = adapters.Canceled, ctx.Err().Error()
@@ -191,7 +191,7 @@ func (i *instance) explainStart(ctx context.Context, err error) error {
 		if processErr = i.processError("start"); i.runner.hasHandshake() { // otherwise go-plugin's error only follows from the end of the process
 			processErr.Err = dialErr
 		} else if i.runner.remedy() == "" {
-			message += ": it ended without a handshake"
+			message += ": it exited before the handshake"
 		}
 		remedy = cmp.Or(i.runner.remedy(), processErr.remedy())
 	}

@@ -20,10 +20,12 @@ func needsProc(t *testing.T) {
 }
 
 func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
 	needsProc(t)
 	const limit = 200e6
 	for _, place := range []string{"allocate at loss", "a child allocates at loss", "a detached child allocates at loss"} {
 		t.Run(place, func(t *testing.T) {
+			t.Parallel()
 			cfg := config(t, place, "language")
 			cfg.Limits.Memory, cfg.Restart.Limit = limit, -1
 			_, err := openLanguage(t, cfg).Loss(t.Context(), plugintest.LossRequest(false))
@@ -31,12 +33,14 @@ func TestMemoryLimit(t *testing.T) {
 		})
 	}
 	t.Run("load", func(t *testing.T) {
+		t.Parallel()
 		cfg := config(t, "allocate at load", "language")
 		cfg.Limits.Memory = limit
 		_, err := OpenLanguage(t.Context(), cfg)
 		plugintest.WantError(t, err, adapters.Unavailable, "its limit is 200 MB", "raise memory_limit", "rpc Load")
 	})
 	t.Run("once", func(t *testing.T) {
+		t.Parallel()
 		cfg := config(t, "allocate once at loss", "language")
 		cfg.Limits.Memory = limit
 		if _, err := openLanguage(t, cfg).Loss(t.Context(), plugintest.LossRequest(false)); err != nil {
@@ -44,6 +48,7 @@ func TestMemoryLimit(t *testing.T) {
 		}
 	})
 	t.Run("below", func(t *testing.T) {
+		t.Parallel()
 		cfg := config(t, "slow at load", "language")
 		cfg.Limits.Memory = 4e9
 		openLanguage(t, cfg)
@@ -70,7 +75,9 @@ func TestDevicesAndThreads(t *testing.T) {
 }
 
 func TestCallTimeout(t *testing.T) {
+	t.Parallel()
 	t.Run("hangs", func(t *testing.T) {
+		t.Parallel()
 		cfg := config(t, "hang at loss", "language")
 		cfg.Limits.Call, cfg.Restart.Limit = 200*time.Millisecond, 1
 		m := openLanguage(t, cfg)
@@ -83,6 +90,7 @@ func TestCallTimeout(t *testing.T) {
 		}
 	})
 	t.Run("once", func(t *testing.T) {
+		t.Parallel()
 		cfg := config(t, "hang once at loss", "language")
 		cfg.Limits.Call = 3 * time.Second
 		if _, err := openLanguage(t, cfg).Loss(t.Context(), plugintest.LossRequest(false)); err != nil {
@@ -90,6 +98,7 @@ func TestCallTimeout(t *testing.T) {
 		}
 	})
 	t.Run("canceled", func(t *testing.T) {
+		t.Parallel()
 		cfg := config(t, "hang at loss", "language")
 		cfg.Limits.Call = time.Hour
 		m := openLanguage(t, cfg)

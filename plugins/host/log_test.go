@@ -8,6 +8,7 @@ import (
 )
 
 func TestLogKeepsTheLastLines(t *testing.T) {
+	t.Parallel()
 	cfg, err := Config{Path: "/bin/sh"}.resolve()
 	if err != nil {
 		testenv.Lacking(t, "a shell", err)

@@ -17,10 +17,10 @@ import (
 func TestMain(m *testing.M) {
 	mode := os.Getenv(plugintest.ModeKey)
 	switch {
-	case mode == "host":
-		runHost("hang at loss")
-	case mode == "host, detached child":
-		runHost("detached child at load")
+	case strings.HasPrefix(mode, "host: "):
+		runHost(strings.TrimPrefix(mode, "host: "))
+	case mode == "next host":
+		runNextHost()
 	case mode == "own server":
 		exit(serveWithoutSDK())
 	case strings.HasPrefix(mode, "versions "):
@@ -66,6 +66,7 @@ func openLanguage(t *testing.T, cfg Config) adapters.LanguageModel {
 func eachTransport(t *testing.T, test func(t *testing.T, transport Transport)) {
 	for _, transport := range []Transport{TransportShared, TransportGRPC} {
 		t.Run(string(transport), func(t *testing.T) {
+			t.Parallel()
 			if transport == TransportShared {
 				needsArenas(t)
 			}

@@ -18,77 +18,128 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// runHost is the main function of a host that is killed: it prints the
-// plugin's process id and waits in a call that does not end.
+// runHost is the main function of a host that will be killed. It prints the plugin's
+// process id and private folder, and waits in a call that does not end. If the plugin never
+// gets so far, it prints right after the start.
 func runHost(mode string) {
 	path, err := os.Executable()
 	if err != nil {
 		panic(err)
 	}
-	p, err := Launch(context.Background(), Config{Path: path, Family: "language", Load: adapters.LoadRequest{ID: "tiny"},
-		Env: []string{plugintest.ModeKey + "=" + mode, plugintest.DetachedKey}})
+	var plugin int
+	var folder string
+	report := func() { fmt.Println(plugin, folder) }
+	cfg := Config{Path: path, Family: "language", Load: adapters.LoadRequest{ID: "tiny"},
+		Env: []string{plugintest.ModeKey + "=" + mode, plugintest.DetachedKey}}
+	cfg.Prepare = func(cmd *exec.Cmd) error {
+		folder = filepath.Dir(cmd.Dir)
+		return nil
+	}
+	cfg.Started = func(pid int) {
+		if plugin = pid; mode == "no handshake" {
+			report()
+		}
+	}
+	m, err := OpenLanguage(context.Background(), cfg)
 	if err != nil {
 		panic(err)
 	}
-	m, err := p.Language()
-	if err != nil {
-		panic(err)
-	}
-	fmt.Println(p.current.runner.ID(), p.current.dir.Path)
+	report()
 	_, err = m.Loss(context.Background(), plugintest.LossRequest(false))
 	panic(err)
 }
 
-func TestKilledHostLeavesNoProcess(t *testing.T) {
+// runNextHost is the main function of a host that starts no plugin: it makes a folder for
+// one, which removes what dead hosts have left.
+func runNextHost() {
+	dir, err := wire.NewSocketDir()
+	if err != nil {
+		panic(err)
+	}
+	dir.Remove()
+	os.Exit(0)
+}
+
+// hosts starts hosts in processes of their own. They have a folder for sockets of their own,
+// too: hosts of other tests would remove what a killed host leaves.
+type hosts struct {
+	t         *testing.T
+	temporary string
+}
+
+func newHosts(t *testing.T) *hosts {
+	t.Helper()
+	temporary, err := os.MkdirTemp("/tmp", "b") // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(temporary) })
+	return &hosts{t, temporary}
+}
+
+func (h *hosts) command(mode string, env ...string) *exec.Cmd {
+	h.t.Helper()
 	path, err := os.Executable()
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
-	cmd, pid, sock := startHost(t, path, "host")
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
-	for deadline := time.Now().Add(20 * time.Second); plugintest.Alive(pid); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-			t.Fatal("the plugin outlives its host")
-		}
+	cmd := exec.Command(path)
+	cmd.Env = append(append(os.Environ(), plugintest.ModeKey+"="+mode, "TMPDIR="+h.temporary), env...)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// start starts a host, and returns it with its plugin's process id and folder.
+func (h *hosts) start(mode string, env ...string) (host *exec.Cmd, plugin int, folder string) {
+	h.t.Helper()
+	cmd := h.command("host: "+mode, env...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		h.t.Fatal(err)
 	}
-	if _, err := os.Stat(sock); err != nil {
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	id, folder, ok := strings.Cut(strings.TrimSpace(line), " ")
+	pid, _ := strconv.Atoi(id)
+	if err != nil || !ok || pid <= 0 {
+		h.t.Fatalf("the host says %q, %v", line, err)
+	}
+	h.t.Cleanup(func() { _ = syscall.Kill(-pid, syscall.SIGKILL) })
+	return cmd, pid, folder
+}
+
+// next runs another host, which removes what dead hosts have left.
+func (h *hosts) next() {
+	h.t.Helper()
+	if err := h.command("next host").Run(); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func kill(host *exec.Cmd) {
+	_ = host.Process.Kill()
+	_ = host.Wait()
+}
+
+func TestKilledHostLeavesNoProcess(t *testing.T) {
+	t.Parallel()
+	h := newHosts(t)
+	host, plugin, folder := h.start("hang at loss")
+	kill(host)
+	plugintest.WaitFor(t, "the plugin to end with its host", func() bool { return !plugintest.Alive(plugin) })
+	if _, err := os.Stat(folder); err != nil {
 		t.Fatalf("the killed host has no socket folder that could be swept: %v", err)
 	}
-	next, err := wire.NewSocketDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer next.Remove()
-	if _, err := os.Stat(sock); err == nil {
+	h.next()
+	if _, err := os.Stat(folder); err == nil {
 		t.Error("the socket folder of the killed host is still there after a sweep")
 	}
 }
 
-// startHost starts a host and returns it, its plugin's process id, and that's folder.
-func startHost(t *testing.T, path, mode string, env ...string) (host *exec.Cmd, plugin int, sock string) {
-	t.Helper()
-	cmd := exec.Command(path)
-	cmd.Env = append(append(os.Environ(), plugintest.ModeKey+"="+mode), env...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	id, sock, ok := strings.Cut(strings.TrimSpace(line), " ")
-	pid, _ := strconv.Atoi(id)
-	if err != nil || !ok || pid <= 0 {
-		t.Fatalf("the host says %q, %v", line, err)
-	}
-	return cmd, pid, sock
-}
-
 func TestCloseLeavesNothing(t *testing.T) {
+	t.Parallel()
 	p, err := Launch(t.Context(), config(t, "hang at loss", "language"))
 	if err != nil {
 		t.Fatal(err)
@@ -120,8 +171,9 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
-// A process that answers nothing at all, not even that it is to end, is ended.
+// Close ends a process that answers nothing, not even the request to shut down.
 func TestCloseEndsAStoppedProcess(t *testing.T) {
+	t.Parallel()
 	p, err := Launch(t.Context(), config(t, "normal", "language"))
 	if err != nil {
 		t.Fatal(err)

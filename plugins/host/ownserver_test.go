@@ -110,7 +110,7 @@ func serveWithoutSDK() error {
 		return err
 	}
 	clients := x509.NewCertPool()
-	clients.AppendCertsFromPEM([]byte(os.Getenv("PLUGIN_CLIENT_CERT")))
+	clients.AppendCertsFromPEM([]byte(os.Getenv(wire.ClientCertificateKey)))
 	path := filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "own")
 	listener, err := net.Listen("unix", path)
 	if err != nil {
@@ -137,6 +137,7 @@ func registerShutdown(s *grpc.Server) {
 }
 
 func TestPluginUsesTheHostsCertificate(t *testing.T) {
+	t.Parallel()
 	m := openLanguage(t, config(t, "own server", "language"))
 	want, err := adaptertest.NewFakeLanguage("tiny", 1).Loss(t.Context(), plugintest.LossRequest(true))
 	if err != nil {
@@ -198,6 +199,7 @@ func serveVersions(list string) error {
 }
 
 func TestVersionsOfTheProtocolLiveTogether(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		host, plugin string
 		want         string // the version that both use; empty if the host refuses
@@ -214,6 +216,7 @@ func TestVersionsOfTheProtocolLiveTogether(t *testing.T) {
 		{host: "2 3", plugin: "1", says: []string{"speaks version 1", "speaks 2 and 3", "newer version of plugin fake (this is v0.7)", "one that speaks version 3"}},
 	} {
 		t.Run(c.host+" with "+c.plugin, func(t *testing.T) {
+			t.Parallel()
 			cfg := config(t, "versions "+c.plugin, "language")
 			cfg.Version, cfg.versions = "v0.7", fakeVersions(c.host)
 			p, err := Launch(t.Context(), cfg)

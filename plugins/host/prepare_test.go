@@ -16,7 +16,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/plugintest"
 )
 
-// shell is a plugin that says something on its standard error and ends.
+// shell configures a shell script in place of a plugin.
 func shell(t *testing.T, script string) Config {
 	t.Helper()
 	return Config{Name: "shell", Path: "/bin/sh", Args: []string{"-c", script}}
@@ -31,7 +31,7 @@ func TestPrivateFolder(t *testing.T) {
 	}
 	said := filepath.Join(here, "said")
 	_, err = Launch(t.Context(), shell(t, `{ pwd; ls -ld . | cut -c1-10; echo "$TMPDIR $BRIDGE_CACHE $PYTHONDONTWRITEBYTECODE"; } >`+said))
-	plugintest.WantError(t, err, adapters.Unavailable, "does not start")
+	plugintest.WantError(t, err, adapters.Unavailable, "failed to start")
 	text, err := os.ReadFile(said)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +45,7 @@ func TestPrivateFolder(t *testing.T) {
 	}
 }
 
-// What the user types is none of a plugin's business.
+// A plugin does not read the user's input.
 func TestPluginsHaveNoStandardInput(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -64,6 +64,7 @@ func TestPluginsHaveNoStandardInput(t *testing.T) {
 }
 
 func TestRestartsComeAfterLongerAndLongerPauses(t *testing.T) {
+	t.Parallel()
 	r := Restart{Backoff: 200 * time.Millisecond, MaxBackoff: 10 * time.Second}
 	for deaths, want := range map[int]time.Duration{0: 200 * time.Millisecond, 1: 200 * time.Millisecond, 2: 400 * time.Millisecond, 6: 6400 * time.Millisecond,
 		7: 10 * time.Second, 1000: 10 * time.Second} {
@@ -74,6 +75,7 @@ func TestRestartsComeAfterLongerAndLongerPauses(t *testing.T) {
 }
 
 func TestPrepareRefuses(t *testing.T) {
+	t.Parallel()
 	cfg := shell(t, "touch "+filepath.Join(t.TempDir(), "ran"))
 	cfg.Prepare = func(*exec.Cmd) error {
 		return adapters.Errorf(adapters.Corrupt, "it changed").WithRemedy("put it back")
@@ -85,8 +87,9 @@ func TestPrepareRefuses(t *testing.T) {
 	}
 }
 
-// A restart is a start: what has changed since is noticed, and not tried again.
+// Prepare is called before a restart, too. Its error ends the attempts.
 func TestPrepareAtEveryStart(t *testing.T) {
+	t.Parallel()
 	cfg := config(t, "crash at loss", "language")
 	starts := 0
 	cfg.Prepare = func(cmd *exec.Cmd) error {
@@ -105,7 +108,7 @@ func TestPrepareAtEveryStart(t *testing.T) {
 	}
 }
 
-// What the host has open, and what it was started with, a plugin does not get.
+// A plugin inherits neither the host's open files nor those that the host has inherited.
 func TestOpenFilesAreNotInherited(t *testing.T) {
 	dir := t.TempDir()
 	f, err := os.Create(filepath.Join(dir, "secret"))

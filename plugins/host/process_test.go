@@ -19,6 +19,7 @@ import (
 )
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	eachTransport(t, func(t *testing.T, transport Transport) {
 		in := func(family string) Config {
 			cfg := config(t, "normal", family)
@@ -39,6 +40,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestBothSidesAgreeToTheBit(t *testing.T) {
+	t.Parallel()
 	req := plugintest.LossRequest(true)
 	want, err := adaptertest.NewFakeLanguage("tiny", 1).Loss(t.Context(), req)
 	if err != nil {
@@ -57,9 +59,10 @@ func TestBothSidesAgreeToTheBit(t *testing.T) {
 	}
 }
 
-// TestRestart lets the plugin die once at each place; the request that was lost
-// must give what it gives undisturbed.
+// TestRestart lets the plugin die once at each place. The repeated request must have the same
+// result as without the death.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	fake := adaptertest.NewFakeLanguage("tiny", 1)
 	loss, score := plugintest.LossRequest(true), &adapters.ScoreRequest{
 		Examples:   plugintest.LossRequest(false).Examples[:1],
@@ -89,6 +92,7 @@ func TestRestart(t *testing.T) {
 		},
 	} {
 		t.Run(place, func(t *testing.T) {
+			t.Parallel()
 			want, err := ask(fake)
 			if err != nil {
 				t.Fatal(err)
@@ -107,6 +111,7 @@ func TestRestart(t *testing.T) {
 		})
 	}
 	t.Run("encode", func(t *testing.T) {
+		t.Parallel()
 		m, err := OpenVision(t.Context(), config(t, "crash once at encode", "vision"))
 		if err != nil {
 			t.Fatal(err)
@@ -126,6 +131,7 @@ func TestRestart(t *testing.T) {
 }
 
 func TestRestartServesEveryCaller(t *testing.T) {
+	t.Parallel()
 	m := openLanguage(t, config(t, "crash once at loss", "language"))
 	want, err := adaptertest.NewFakeLanguage("tiny", 1).Loss(t.Context(), plugintest.LossRequest(true))
 	if err != nil {
@@ -144,6 +150,7 @@ func TestRestartServesEveryCaller(t *testing.T) {
 }
 
 func TestIdleDeath(t *testing.T) {
+	t.Parallel()
 	p, err := Launch(t.Context(), config(t, "normal", "language"))
 	if err != nil {
 		t.Fatal(err)
@@ -165,6 +172,7 @@ func TestIdleDeath(t *testing.T) {
 }
 
 func TestLastErrorListsEveryDeath(t *testing.T) {
+	t.Parallel()
 	cfg := config(t, "crash at loss", "language")
 	cfg.Restart.Limit = 2
 	m := openLanguage(t, cfg)
@@ -184,6 +192,7 @@ func TestLastErrorListsEveryDeath(t *testing.T) {
 }
 
 func TestAnotherModelAfterRestart(t *testing.T) {
+	t.Parallel()
 	p, err := Launch(t.Context(), config(t, "changed", "language"))
 	if err != nil {
 		t.Fatal(err)
@@ -197,7 +206,9 @@ func TestAnotherModelAfterRestart(t *testing.T) {
 }
 
 func TestErrorsCross(t *testing.T) {
+	t.Parallel()
 	t.Run("failure", func(t *testing.T) {
+		t.Parallel()
 		m := openLanguage(t, config(t, "fail at loss", "language"))
 		_, err := m.Loss(t.Context(), plugintest.LossRequest(false))
 		var e *adapters.Error
@@ -208,10 +219,12 @@ func TestErrorsCross(t *testing.T) {
 		plugintest.WantError(t, err, adapters.Corrupt, "plugin fake", "rpc Loss", "(in model.safetensors: wte; download it again)")
 	})
 	t.Run("failure of load", func(t *testing.T) {
+		t.Parallel()
 		_, err := OpenLanguage(t.Context(), config(t, "fail at load", "language"))
 		plugintest.WantError(t, err, adapters.Corrupt, "bad tensor", "rpc Load", "download it again")
 	})
 	t.Run("panic", func(t *testing.T) {
+		t.Parallel()
 		m := openLanguage(t, config(t, "panic at loss", "language"))
 		_, err := m.Loss(t.Context(), plugintest.LossRequest(false))
 		plugintest.WantError(t, err, adapters.Internal, "panic in the adapter: on purpose")
@@ -220,6 +233,7 @@ func TestErrorsCross(t *testing.T) {
 		}
 	})
 	t.Run("lie", func(t *testing.T) {
+		t.Parallel()
 		m := openLanguage(t, lying(config(t, "normal", "language")))
 		req := plugintest.LossRequest(true)
 		req.Examples = req.Examples[:1]
@@ -229,20 +243,24 @@ func TestErrorsCross(t *testing.T) {
 		plugintest.WantError(t, err, adapters.Unsupported, "plugin fake", "rpc Generate")
 	})
 	t.Run("wrong kind", func(t *testing.T) {
+		t.Parallel()
 		_, err := OpenVision(t.Context(), config(t, "normal", "language"))
 		plugintest.WantError(t, err, adapters.Unsupported, "holds a language-model")
 	})
 	t.Run("no such family", func(t *testing.T) {
+		t.Parallel()
 		_, err := OpenVision(t.Context(), config(t, "normal", "sound"))
 		plugintest.WantError(t, err, adapters.NotFound, "sound", "language")
 	})
 	t.Run("invalid UTF-8", func(t *testing.T) {
+		t.Parallel()
 		m := openLanguage(t, config(t, "normal", "language"))
 		_, err := m.Loss(t.Context(), &adapters.LossRequest{Examples: []adapters.Example{
 			{Segments: []adapters.Segment{adapters.TextSegment("a"), adapters.TextSegment("\xff")}}}})
 		plugintest.WantError(t, err, adapters.Invalid, "UTF-8", "in examples[0].segments[1]")
 	})
 	t.Run("closed", func(t *testing.T) {
+		t.Parallel()
 		m := openLanguage(t, config(t, "normal", "language"))
 		if err := errors.Join(m.Close(), m.Close()); err != nil {
 			t.Error(err)
@@ -253,33 +271,40 @@ func TestErrorsCross(t *testing.T) {
 }
 
 func TestStart(t *testing.T) {
+	t.Parallel()
 	t.Run("missing", func(t *testing.T) {
+		t.Parallel()
 		_, err := Launch(t.Context(), Config{Path: "/no/such/plugin"})
 		plugintest.WantError(t, err, adapters.NotFound, "/no/such/plugin")
 	})
 	t.Run("no plugin", func(t *testing.T) {
+		t.Parallel()
 		path, err := exec.LookPath("true")
 		if err != nil {
 			testenv.Lacking(t, "the program true", err)
 		}
 		_, err = Launch(t.Context(), Config{Path: path})
-		plugintest.WantError(t, err, adapters.Unavailable, "does not start", "exit status 0")
+		plugintest.WantError(t, err, adapters.Unavailable, "failed to start", "exit status 0")
 	})
 	t.Run("exits", func(t *testing.T) {
+		t.Parallel()
 		_, err := Launch(t.Context(), config(t, "exit", "language"))
 		plugintest.WantError(t, err, adapters.Unavailable, "exit status 3", "cannot find libfake.so")
 	})
 	t.Run("dies loading", func(t *testing.T) {
+		t.Parallel()
 		_, err := Launch(t.Context(), config(t, "crash at load", "language"))
 		plugintest.WantError(t, err, adapters.Unavailable, "rpc Load", "signal: killed", "dying at load")
 	})
 	t.Run("no handshake", func(t *testing.T) {
+		t.Parallel()
 		cfg := config(t, "no handshake", "language")
 		cfg.StartTimeout = 100 * time.Millisecond
 		_, err := Launch(t.Context(), cfg)
 		plugintest.WantError(t, err, adapters.Unavailable, "no handshake within", "by hand")
 	})
 	t.Run("canceled", func(t *testing.T) {
+		t.Parallel()
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		_, err := Launch(ctx, config(t, "no handshake", "language"))
@@ -298,6 +323,7 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	m := openLanguage(t, config(t, "hang at loss", "language"))
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
@@ -318,6 +344,7 @@ func TestCancel(t *testing.T) {
 }
 
 func TestLogTakesWhatThePluginPrints(t *testing.T) {
+	t.Parallel()
 	var buf plugintest.Buffer
 	cfg := config(t, "crash once at loss", "language")
 	cfg.Logger = slog.New(slog.NewTextHandler(&buf, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -28,6 +28,9 @@ func (r *runnerProcess) watchStartTimeout() {
 		before := printed
 		printed = r.log.size()
 		if busy := activity.Busy() || printed > before; !busy || window == startWindows {
+			if r.hasHandshake() { // which came during the check
+				return
+			}
 			r.kill(startTimeout(after))
 			return
 		}
@@ -47,6 +50,6 @@ func startTimeout(after time.Duration) killReason {
 func closedStdout() killReason {
 	return killReason{
 		"killed by bridge: it closed its standard output without a handshake",
-		"start the program by hand: a plugin of bridge says that it is one",
+		"start the program by hand: a plugin of bridge prints that it is one",
 	}
 }

@@ -57,6 +57,7 @@ func testTraceShowsEveryCall(t *testing.T, transport Transport) {
 }
 
 func TestTraceShowsWhyACallFailed(t *testing.T) {
+	t.Parallel()
 	m, log := logged(t, "crash at loss", LevelTrace, TransportAuto)
 	_, err := m.Loss(t.Context(), plugintest.LossRequest(false))
 	plugintest.WantError(t, err, adapters.Unavailable)
@@ -66,6 +67,7 @@ func TestTraceShowsWhyACallFailed(t *testing.T) {
 }
 
 func TestWithoutTraceNoCallIsLogged(t *testing.T) {
+	t.Parallel()
 	m, log := logged(t, "normal", slog.LevelDebug, TransportAuto)
 	if _, err := m.Loss(t.Context(), plugintest.LossRequest(false)); err != nil {
 		t.Fatal(err)

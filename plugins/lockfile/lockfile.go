@@ -18,18 +18,18 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// Name is the name of the lock in a run folder, and of that in a project's.
+// Name is the name of the lock file in a run folder and in a project's folder.
 const Name = "bridge.lock"
 
-// Lock records what a run used, so that resuming it uses the same. In a project's
-// folder it pins plugins, whatever uses them.
+// Lock records what a run used, so that a resumed run uses the same. In a project's folder it
+// pins the project's plugins.
 type Lock struct {
 	Vision   Entry                `toml:"vision,omitempty"`  // of a run
 	Language *Entry               `toml:"language"`          // of a run; nil in stage 1
 	Plugins  map[string]store.Pin `toml:"plugins,omitempty"` // of a project, by the plugins' names
-	// Project is the folder of a run's project from the run's own, with slashes: what
-	// paths in its recipe and here are from. It is empty where the run lies outside.
-	// ProjectWas is where it was.
+	// Project is the folder of a run's project relative to the run's folder, with slashes.
+	// Paths in the run's recipe and lock file start there. It is empty if the run is
+	// outside of the project. ProjectWas is the project's folder at the time.
 	Project    string `toml:"project,omitempty"`
 	ProjectWas string `toml:"project_was,omitempty"`
 }
@@ -37,29 +37,29 @@ type Lock struct {
 // Entry is one frozen model of a run.
 type Entry struct {
 	ID           string `toml:"id"`
-	Source       string `toml:"source"`                  // where the weights were
+	Source       string `toml:"source"`                  // of the weights
 	Digest       string `toml:"digest"`                  // of the weights, "sha256:…"
 	Family       string `toml:"family"`                  // of the adapter
 	Plugin       string `toml:"plugin,omitempty"`        // folder or executable of a third-party adapter
-	PluginDigest string `toml:"plugin_digest,omitempty"` // of all of it but a signature
-	// PluginVersion is the one of its manifest, for people.
+	PluginDigest string `toml:"plugin_digest,omitempty"` // of all of it, except a signature
+	// PluginVersion is the manifest's, for people.
 	PluginVersion string `toml:"plugin_version,omitempty"`
-	// PluginParts are [store.Pin.Parts] of it; locks of older versions have none.
+	// PluginParts are its [store.Pin.Parts]; locks of older versions have none.
 	PluginParts map[string]string `toml:"plugin_parts,omitempty"`
-	// withSignature is the digest that older versions wrote of a signed plugin.
+	// withSignature is the digest that older versions recorded for a signed plugin.
 	withSignature string
-	Activation    string `toml:"activation,omitempty"` // in place of the checkpoint's
-	Repository    string `toml:"repository,omitempty"` // on the hub, where the weights came from there
+	Activation    string `toml:"activation,omitempty"` // replaces the checkpoint's
+	Repository    string `toml:"repository,omitempty"` // on the hub, if the weights came from there
 	Revision      string `toml:"revision,omitempty"`   // its commit
-	// Files are the digests of the checkpoint folder's files that a model needs, by
+	// Files are the digests of the files in the checkpoint folder that the model needs, by
 	// name. Locks of older versions have none.
 	Files map[string]string `toml:"files,omitempty"`
 }
 
-// SetPlugin records the plugin behind a model: the path of its folder or executable,
-// and its files as they are.
+// SetPlugin records the plugin of a model: the path of its folder or executable, and its
+// present files.
 func (e *Entry) SetPlugin(path string, now store.Snapshot) {
-	unsigned := now.Unsigned()
+	unsigned := now.UnsignedPin()
 	e.Plugin, e.PluginVersion, e.PluginDigest, e.PluginParts = path, unsigned.Version, unsigned.Digest, unsigned.Parts
 	if now.Pin.Digest != unsigned.Digest {
 		e.withSignature = now.Pin.Digest
@@ -70,7 +70,7 @@ func (e *Entry) SetPlugin(path string, now store.Snapshot) {
 func Write(path string, l Lock) error {
 	header := "# What this run used. Written by bridge; checked when the run is resumed.\n"
 	if l.Vision.ID == "" {
-		header = "# The plugins of this project, as they were. `bridge plugin lock` writes it; checked whenever one is started.\n"
+		header = "# The pinned plugins of this project. Written by `bridge plugin lock`; checked whenever one is started.\n"
 	}
 	return stricttoml.WriteFile(path, header, l)
 }
@@ -84,7 +84,7 @@ func Read(path string) (Lock, error) {
 	return Parse(path, data)
 }
 
-// Parse reads the text of a lock file; name is what messages call it.
+// Parse parses the text of a lock file. name is the file's name in messages.
 func Parse(name string, data []byte) (Lock, error) {
 	doc, err := stricttoml.Parse(name, data)
 	if err != nil {
@@ -100,8 +100,7 @@ func Parse(name string, data []byte) (Lock, error) {
 	return l, doc.Err()
 }
 
-// ReadProject reads a project's lock file, which pins nothing where it is not
-// there.
+// ReadProject reads a project's lock file. If there is none, nothing is pinned.
 func ReadProject(path string) (Lock, error) {
 	l, err := Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -110,13 +109,13 @@ func ReadProject(path string) (Lock, error) {
 	return l, err
 }
 
-// Check returns an error that names what is no longer as it was locked.
+// Check returns an error that names the differences between a lock and the present state.
 func (l Lock) Check(now Lock) error {
 	problems, remedies := l.Vision.differences("vision encoder", now.Vision)
 	switch {
 	case (l.Language == nil) != (now.Language == nil):
-		problems = append(problems, "one of the two has a language model, the other has none")
-		remedies = append(remedies, "give what "+Name+" names")
+		problems = append(problems, "only one of the two has a language model")
+		remedies = append(remedies, "use the models that "+Name+" names")
 	case l.Language != nil:
 		more, mend := l.Language.differences("language model", *now.Language)
 		problems, remedies = append(problems, more...), append(remedies, mend...)
@@ -127,41 +126,41 @@ func (l Lock) Check(now Lock) error {
 	remedy := strings.Join(append(remedies, "or start a new run with another --out"), ", ")
 	for _, was := range []*Entry{&l.Vision, l.Language} {
 		if was != nil && was.Revision != "" {
-			remedy += fmt.Sprintf("; `bridge models pull %s --revision %s` fetches what %s was, `bridge models add %s --path` the folder that it prints puts it back",
+			remedy += fmt.Sprintf("; `bridge models pull %s --revision %s` fetches the old version of %s, `bridge models add %s --path DIR` with the folder that it prints restores it",
 				was.ID, was.Revision, was.ID, was.ID)
 		}
 	}
-	return adapters.Errorf(adapters.Invalid, "the run was made with something else: %s", strings.Join(problems, "; ")).WithRemedy("%s", remedy)
+	return adapters.Errorf(adapters.Invalid, "the run was made with other models or plugins: %s", strings.Join(problems, "; ")).WithRemedy("%s", remedy)
 }
 
-// differences says what of a model is not as it was, and what would put it back.
+// differences returns what has changed about a model, and how to restore it.
 func (e Entry) differences(role string, now Entry) (found, remedies []string) {
 	found = e.modelDifferences(role, now)
 	if len(found) > 0 {
-		remedies = append(remedies, fmt.Sprintf("put the %s %s back as it was", role, e.ID))
+		remedies = append(remedies, fmt.Sprintf("restore the %s %s", role, e.ID))
 	}
 	if how := e.pluginDifferences(now); len(how) > 0 {
-		found = append(found, role+": the plugin is another: "+strings.Join(how, ", "))
-		remedies = append(remedies, fmt.Sprintf("put its plugin, %s, back as it was", cmp.Or(now.Plugin, e.Plugin)))
+		found = append(found, role+": the plugin has changed: "+strings.Join(how, ", "))
+		remedies = append(remedies, fmt.Sprintf("restore its plugin, %s", cmp.Or(now.Plugin, e.Plugin)))
 	}
 	return found, remedies
 }
 
-// pluginDifferences says how the plugin of a model is not as it was.
+// pluginDifferences returns what has changed about a model's plugin.
 func (e Entry) pluginDifferences(now Entry) []string {
 	switch {
 	case e.PluginDigest == now.PluginDigest, now.withSignature != "" && e.PluginDigest == now.withSignature:
 		return nil
 	case e.PluginDigest == "":
-		return []string{"there was none, is " + now.Plugin}
+		return []string{"there was none, now it is " + now.Plugin}
 	case now.PluginDigest == "":
-		return []string{"it was " + e.Plugin + ", is none"}
+		return []string{"it was " + e.Plugin + ", now there is none"}
 	}
 	return store.Pin{Version: e.PluginVersion, Digest: e.PluginDigest, Parts: e.PluginParts}.Differences(
 		store.Pin{Version: now.PluginVersion, Digest: now.PluginDigest, Parts: now.PluginParts})
 }
 
-// modelDifferences says what of a model is not as it was, its plugin aside.
+// modelDifferences returns what has changed about a model, except its plugin.
 func (e Entry) modelDifferences(role string, now Entry) []string {
 	var found []string
 	for _, f := range []struct{ name, was, is string }{
@@ -182,7 +181,7 @@ func (e Entry) modelDifferences(role string, now Entry) []string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(now.Files)) {
 		if _, ok := e.Files[name]; !ok {
-			found = append(found, fmt.Sprintf("%s: %s was not there, is %q", role, name, now.Files[name]))
+			found = append(found, fmt.Sprintf("%s: %s did not exist, is %q", role, name, now.Files[name]))
 		}
 	}
 	return found

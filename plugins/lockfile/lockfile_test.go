@@ -37,7 +37,7 @@ func TestProjectLock(t *testing.T) {
 	}
 }
 
-// damagedLocks are texts of no lock, with what is said of them.
+// damagedLocks are texts of invalid locks, with their errors.
 func damagedLocks() map[string]string {
 	return map[string]string{
 		"[plugins.x]\n":                        `bridge.lock:1: plugins.x.digest: is "", want a digest`,
@@ -59,7 +59,7 @@ func TestDamagedLock(t *testing.T) {
 	}
 }
 
-// Of a plugin's folder all counts, not its executable alone.
+// All files of a plugin's folder count, not only its executable.
 func TestLockOfAPluginsFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "x")
 	if err := os.MkdirAll(filepath.Join(dir, "lib"), 0o755); err != nil {
@@ -72,7 +72,7 @@ func TestLockOfAPluginsFolder(t *testing.T) {
 	}
 	entry := func(plugin string) Entry {
 		t.Helper()
-		found, err := store.ByItsPath(plugin)
+		found, err := store.OpenPath(plugin)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,21 +89,21 @@ func TestLockOfAPluginsFolder(t *testing.T) {
 		t.Errorf("folder %+v, its executable %+v", was, program)
 	}
 	writeText(t, filepath.Join(dir, "lib", "x.py"), "2")
-	for _, want := range []string{"vision encoder: the plugin is another: the digest was " + was.PluginDigest, ", lib changed", "put its plugin, " + dir + ", back as it was"} {
+	for _, want := range []string{"vision encoder: the plugin has changed: the digest was " + was.PluginDigest, ", lib changed", "restore its plugin, " + dir} {
 		if err := (Lock{Vision: was}).Check(Lock{Vision: entry(dir)}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("a changed file: %v, want %q in it", err, want)
 		}
 	}
 	built := was
 	built.Plugin, built.PluginDigest, built.PluginParts, built.withSignature = "", "", nil, ""
-	if err := (Lock{Vision: built}).Check(Lock{Vision: was}); err == nil || !strings.Contains(err.Error(), "there was none, is "+dir) {
-		t.Errorf("a plugin in place of none: %v", err)
+	if err := (Lock{Vision: built}).Check(Lock{Vision: was}); err == nil || !strings.Contains(err.Error(), "there was none, now it is "+dir) {
+		t.Errorf("a new plugin: %v", err)
 	}
-	if err := (Lock{Vision: was}).Check(Lock{Vision: built}); err == nil || !strings.Contains(err.Error(), "it was "+dir+", is none") {
-		t.Errorf("none in place of a plugin: %v", err)
+	if err := (Lock{Vision: was}).Check(Lock{Vision: built}); err == nil || !strings.Contains(err.Error(), "it was "+dir+", now there is none") {
+		t.Errorf("a removed plugin: %v", err)
 	}
 
-	// Who signs it changes nothing of what a run used.
+	// A signature does not change the record of a run.
 	was = entry(dir)
 	writeText(t, filepath.Join(dir, store.ReleaseFile), "1")
 	writeText(t, filepath.Join(dir, store.SignatureFile), "1")
@@ -118,11 +118,11 @@ func TestLockOfAPluginsFolder(t *testing.T) {
 	}
 }
 
-// checksItself fails unless a lock agrees with itself, and with no other digest.
+// checksItself fails unless a lock matches itself and no lock with another digest.
 func checksItself(t *testing.T, l Lock) {
 	t.Helper()
 	if err := l.Check(l); err != nil {
-		t.Fatalf("%+v does not agree with itself: %v", l, err)
+		t.Fatalf("%+v does not match itself: %v", l, err)
 	}
 	for what, change := range map[string]func(e *Entry){
 		"weights": func(e *Entry) { e.Digest += "0" }, "plugin": func(e *Entry) { e.PluginDigest += "0" }, "id": func(e *Entry) { e.ID += "0" },
@@ -130,7 +130,7 @@ func checksItself(t *testing.T, l Lock) {
 		changed := l
 		change(&changed.Vision)
 		if l.Check(changed) == nil {
-			t.Fatalf("%+v agrees with another %s", l, what)
+			t.Fatalf("%+v matches another %s", l, what)
 		}
 		if l.Language == nil {
 			continue
@@ -140,12 +140,12 @@ func checksItself(t *testing.T, l Lock) {
 		changed.Language = &language
 		change(&language)
 		if l.Check(changed) == nil {
-			t.Fatalf("%+v agrees with another %s of the language model", l, what)
+			t.Fatalf("%+v matches another %s of the language model", l, what)
 		}
 	}
 }
 
-// Whatever the text is, reading it ends; what is read is written to the same.
+// Parsing ends for any text, and a parsed lock is written to the same value.
 func FuzzLock(f *testing.F) {
 	for _, seed := range []string{
 		"", "[plugins.x]\ndigest = \"sha256:" + hex + "\"\n[plugins.x.parts]\n\"a b\" = \"\"\n", "[vision]\nid = \"x\"\n[language]\n[language.files]\n\"\" = \"\"\n",
@@ -160,7 +160,7 @@ func FuzzLock(f *testing.F) {
 		l, err := Parse(Name, []byte(text))
 		if err != nil {
 			if text := err.Error(); text != printable.Text(text) {
-				t.Fatalf("refused with a text that a terminal obeys: %q", text)
+				t.Fatalf("the error has control characters: %q", text)
 			}
 			return
 		}

@@ -25,8 +25,7 @@ import (
 // maxSize is the most bytes of a manifest.
 const maxSize = 64 << 10
 
-// Load reads the manifest of the plugin in a folder. The executable need not be
-// there yet.
+// Load reads the manifest of the plugin in a folder. The executable need not exist yet.
 func Load(dir string) (Manifest, error) {
 	file := filepath.Join(dir, File)
 	data, err := read(file)
@@ -36,7 +35,7 @@ func Load(dir string) (Manifest, error) {
 	}
 	if errors.Is(err, syscall.ENOTDIR) {
 		return Manifest{}, adapters.Errorf(adapters.Invalid, "%s is a file, want a plugin's folder", dir).
-			WithRemedy("name the folder that holds its %s", File)
+			WithRemedy("name the folder that contains its %s", File)
 	}
 	if err != nil {
 		return Manifest{}, adapters.Errorf(adapters.Invalid, "%s cannot be read: %w", file, err).
@@ -45,15 +44,15 @@ func Load(dir string) (Manifest, error) {
 	return Parse(file, data)
 }
 
-// read reads a plain file of at most maxSize: what somebody else has put there
-// may be a pipe, a device, or without an end.
+// read reads a plain file of at most maxSize bytes. The file is untrusted, and could
+// be a pipe, a device, or endless.
 func read(file string) ([]byte, error) {
 	info, err := os.Lstat(file)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("it is no plain file (%s)", info.Mode().Type())
+		return nil, fmt.Errorf("it is not a plain file (%s)", info.Mode().Type())
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -67,8 +66,8 @@ func read(file string) ([]byte, error) {
 	return data, err
 }
 
-// Parse reads the text of a manifest; name is what messages call the file. All
-// that is wrong with it stands in one error, with the lines.
+// Parse parses the text of a manifest. name is the file's name in messages. The error lists
+// all problems, with their lines.
 func Parse(name string, data []byte) (Manifest, error) {
 	doc, err := stricttoml.Parse(name, data)
 	if err != nil {
@@ -79,15 +78,16 @@ func Parse(name string, data []byte) (Manifest, error) {
 	check := checker{doc}
 	check.identity(&m)
 	check.program(&m)
-	check.wishes(&m)
-	check.words(&m)
+	check.requests(&m)
+	check.text(&m)
 	return m, doc.Err()
 }
 
-// checker reports what does not fit.
+// checker reports problems of a manifest.
 type checker struct{ doc *stricttoml.Document }
 
-func (c checker) want(key string, ok bool, format string, args ...any) {
+// require reports a problem with a key unless ok.
+func (c checker) require(key string, ok bool, format string, args ...any) {
 	if !ok {
 		c.doc.Errorf(key, format, args...)
 	}
@@ -99,8 +99,7 @@ var (
 	variable  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 )
 
-// CheckName returns an error that says what a plugin may be called, nil if it may
-// be called so.
+// CheckName returns an error that describes the allowed names, unless name is one.
 func CheckName(name string) error {
 	if plainName.MatchString(name) {
 		return nil
@@ -114,43 +113,43 @@ func (c checker) identity(m *Manifest) {
 		c.doc.Errorf("name", "%v", err)
 	}
 	v := "v" + m.Version
-	c.want("version", semver.IsValid(v) && semver.Canonical(v)+semver.Build(v) == v,
-		"is %q, want a semantic version, as 1.2.0", m.Version)
-	c.want("protocol", len(m.Protocol) > 0, "is missing, want the majors of the plugin protocol that it speaks, as [1]")
+	c.require("version", semver.IsValid(v) && semver.Canonical(v)+semver.Build(v) == v,
+		"is %q, want a semantic version, such as 1.2.0", m.Version)
+	c.require("protocol", len(m.Protocol) > 0, "is missing, want the major versions of the plugin protocol that it speaks, such as [1]")
 	rising := slices.IsSorted(m.Protocol) && len(slices.Compact(slices.Clone(m.Protocol))) == len(m.Protocol)
-	c.want("protocol", len(m.Protocol) == 0 || rising && m.Protocol[0] > 0, "is %v, want rising numbers from 1 on", m.Protocol)
+	c.require("protocol", len(m.Protocol) == 0 || rising && m.Protocol[0] > 0, "is %v, want rising numbers from 1 on", m.Protocol)
 	c.oneOf("kind", string(m.Kind), string(adapters.KindVision), string(adapters.KindLanguage))
 	for _, f := range m.Families {
-		c.want("families", family.MatchString(f), "holds %q, want letters, digits, - _ and .", f)
+		c.require("families", family.MatchString(f), "holds %q, want letters, digits, - _ and .", f)
 	}
 	c.unique("families", m.Families)
 }
 
 func (c checker) program(m *Manifest) {
-	c.want("executable", CheckName(m.Name) != nil || path.Base(m.Program()) == Prefix+m.Name && inside(m.Program()),
+	c.require("executable", CheckName(m.Name) != nil || path.Base(m.Program()) == Prefix+m.Name && inside(m.Program()),
 		"is %q, want a path in the plugin's folder that ends in %s%s", m.Program(), Prefix, m.Name)
-	c.want("test.checkpoint", m.Test.Checkpoint == "" || inside(m.Test.Checkpoint),
+	c.require("test.checkpoint", m.Test.Checkpoint == "" || inside(m.Test.Checkpoint),
 		"is %q, want a path in the plugin's folder", m.Test.Checkpoint)
 	for _, p := range m.Exclude {
-		c.want("exclude", inside(p) && p != "." && printable(p), "holds %q, want paths in the plugin's folder", p)
-		c.want("exclude", p != File && !strings.HasPrefix(m.Program()+"/", p+"/"), "holds %q, without which there is no plugin", p)
+		c.require("exclude", inside(p) && p != "." && printable(p), "holds %q, want paths in the plugin's folder", p)
+		c.require("exclude", p != File && !strings.HasPrefix(m.Program()+"/", p+"/"), "holds %q, which the plugin needs", p)
 	}
 	c.unique("exclude", m.Exclude)
 	for _, p := range m.Build.Makes {
-		c.want("build.makes", inside(p) && p != "." && !strings.Contains(p, "/") && printable(p), "holds %q, want names at the root of the plugin's folder", p)
-		c.want("build.makes", p != File, "holds %q, which no build makes", p)
+		c.require("build.makes", inside(p) && p != "." && !strings.Contains(p, "/") && printable(p), "holds %q, want names at the root of the plugin's folder", p)
+		c.require("build.makes", p != File, "holds %q, which a build cannot make", p)
 	}
 	c.unique("build.makes", m.Build.Makes)
 }
 
-// inside reports whether a path with slashes stays below the folder that it
-// begins in, and is written in the one way that it can be.
+// inside reports whether a path with slashes stays in its folder and is in its canonical
+// form.
 func inside(p string) bool {
 	return !strings.Contains(p, `\`) && fs.ValidPath(p) && filepath.IsLocal(filepath.FromSlash(p))
 }
 
-// wishes checks what the plugin can do and asks for.
-func (c checker) wishes(m *Manifest) {
+// requests checks the plugin's capabilities and the access that it needs.
+func (c checker) requests(m *Manifest) {
 	known := []string{string(adapters.CapGradient), string(adapters.CapScore), string(adapters.CapEmbedTokens), string(adapters.CapCountTokens)}
 	var named []string
 	for _, capability := range m.Capabilities {
@@ -158,39 +157,38 @@ func (c checker) wishes(m *Manifest) {
 		c.oneOf("capabilities", string(capability), known...)
 	}
 	c.unique("capabilities", named)
-	c.want("capabilities", len(named) == 0 || m.Kind != adapters.KindVision, "is given, but a %s has none", m.Kind)
+	c.require("capabilities", len(named) == 0 || m.Kind != adapters.KindVision, "is given, but a %s has none", m.Kind)
 	if err := CheckVariables(m.Environment); err != nil {
 		c.doc.Errorf("environment", "%w", err)
 	}
 	c.unique("environment", m.Environment)
 }
 
-// CheckVariables returns an error for what no plugin can be given: what is no name
-// of a variable, and what bridge tells plugins itself.
+// CheckVariables returns an error for names that no plugin can get: invalid names of
+// variables, and names that bridge itself sets for plugins.
 func CheckVariables(names []string) error {
 	for _, v := range names {
 		if !variable.MatchString(v) {
 			return adapters.Errorf(adapters.Invalid, "holds %q, want names of variables", v)
 		}
 		if strings.HasPrefix(v, "BRIDGE_") || strings.HasPrefix(v, "PLUGIN_") {
-			return adapters.Errorf(adapters.Invalid, "holds %q, but BRIDGE_ and PLUGIN_ are what bridge tells the plugin itself", v)
+			return adapters.Errorf(adapters.Invalid, "holds %q, but bridge itself sets the variables that begin with BRIDGE_ or PLUGIN_", v)
 		}
 	}
 	return nil
 }
 
-// words checks what is shown to people: it must not be able to move a terminal's
-// cursor.
-func (c checker) words(m *Manifest) {
+// text checks the texts that are shown to people. They must not have control characters.
+func (c checker) text(m *Manifest) {
 	for _, w := range []struct{ key, text string }{
 		{"description", m.Description}, {"license", m.License}, {"homepage", m.Homepage}, {"public_key", m.PublicKey},
 		{"executable", m.Executable}, {"build.command", m.Build.Command}, {"test.checkpoint", m.Test.Checkpoint},
 	} {
-		c.want(w.key, printable(w.text), "is %q, want one line without control characters", w.text)
+		c.require(w.key, printable(w.text), "is %q, want one line without control characters", w.text)
 	}
 	if m.Homepage != "" {
 		u, err := url.Parse(m.Homepage)
-		c.want("homepage", err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "", "is %q, want an http or https address", m.Homepage)
+		c.require("homepage", err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "", "is %q, want an http or https address", m.Homepage)
 	}
 }
 
@@ -199,11 +197,11 @@ func printable(s string) bool {
 }
 
 func (c checker) oneOf(key, value string, choices ...string) {
-	c.want(key, slices.Contains(choices, value), "is %q, want one of %s%s", value, strings.Join(choices, ", "), didyoumean.Hint(value, choices))
+	c.require(key, slices.Contains(choices, value), "is %q, want one of %s%s", value, strings.Join(choices, ", "), didyoumean.Hint(value, choices))
 }
 
 func (c checker) unique(key string, values []string) {
 	for i, v := range values {
-		c.want(key, !slices.Contains(values[:i], v), "holds %q twice", v)
+		c.require(key, !slices.Contains(values[:i], v), "holds %q twice", v)
 	}
 }

@@ -1,6 +1,5 @@
-// Package manifest reads plugin.toml, the file beside a plugin's executable that
-// says what the plugin is and what it asks for. Reading it runs nothing of the
-// plugin.
+// Package manifest reads plugin.toml, the file beside a plugin's executable that describes
+// the plugin and the access that it needs. Reading it runs no code of the plugin.
 package manifest
 
 import (
@@ -16,56 +15,55 @@ import (
 // File is the name of the manifest in a plugin's folder.
 const File = "plugin.toml"
 
-// Prefix is what the name of a plugin's executable begins with; the plugin's own
-// name follows.
+// Prefix begins the name of a plugin's executable. The plugin's own name follows.
 const Prefix = "bridge-adapter-"
 
-// Manifest is what a plugin says of itself.
+// Manifest is a plugin's description of itself.
 type Manifest struct {
 	Name     string             `toml:"name"`     // lower case letters, digits, - and _
 	Version  string             `toml:"version"`  // semantic, without a v: "1.2.0"
-	Protocol []int              `toml:"protocol"` // majors of the plugin protocol that it speaks, rising
+	Protocol []int              `toml:"protocol"` // major versions of the plugin protocol that it speaks, rising
 	Kind     adapters.ModelKind `toml:"kind"`
-	// Families are those that the executable serves; the first is meant where
-	// nothing names one. None: it serves one and is not asked.
+	// Families are those that the executable serves. The first is the default. Without
+	// any, the executable serves one, which needs no name.
 	Families []string `toml:"families,omitempty"`
-	// Executable is a path in the plugin's folder, with slashes. Its last element
-	// is Prefix and the name, which is also what it is where nothing is given.
+	// Executable is a path in the plugin's folder, with slashes. Its last element is
+	// Prefix and the plugin's name, which is also the default.
 	Executable string `toml:"executable,omitempty"`
-	// Capabilities are those of package adapters that its models have.
+	// Capabilities are the capabilities of the plugin's models.
 	Capabilities []adapters.Capability `toml:"capabilities,omitempty"`
-	// Environment names variables that the plugin wants beside those that every
-	// plugin sees. It gets those that the user allows.
+	// Environment names the variables that the plugin needs in addition to those that
+	// every plugin sees. It gets those that the user allows.
 	Environment []string `toml:"environment,omitempty"`
-	Network     bool     `toml:"network"` // it needs the network: it cannot run in the sandbox
+	Network     bool     `toml:"network"` // the plugin needs the network, and so cannot run in the sandbox
 
 	Description string `toml:"description,omitempty"` // one line
-	License     string `toml:"license,omitempty"`     // SPDX, as "Apache-2.0"
+	License     string `toml:"license,omitempty"`     // SPDX, such as "Apache-2.0"
 	Homepage    string `toml:"homepage,omitempty"`    // http or https
-	// PublicKey is the author's minisign key, for who wants to trust it. The
-	// signature itself lies beside the manifest, which it covers.
+	// PublicKey is the author's minisign key, for users who decide to trust it. The
+	// signature is in a file beside the manifest, and covers the manifest.
 	PublicKey string `toml:"public_key,omitempty"`
 
-	// Exclude are paths in the plugin's folder, with slashes, that are not the
-	// plugin's, beside those that are no plugin's: [Manifest.Stays] has the rule.
+	// Exclude are paths in the plugin's folder, with slashes, that do not belong to the
+	// plugin. [Manifest.MembershipOf] lists further ones that never do.
 	Exclude []string `toml:"exclude,omitempty"`
 
-	Build Build `toml:"build,omitempty"` // of a project's source; empty where the executable is there
+	Build Build `toml:"build,omitempty"` // from source; empty if the folder holds the executable
 	Test  Test  `toml:"test,omitempty"`
 }
 
-// Build says how the executable is made.
+// Build says how to build the executable.
 type Build struct {
 	Command string `toml:"command,omitempty"` // a line for /bin/sh, in the plugin's folder
-	// Makes are the entries at the folder's root that the command makes for the
-	// machine that it runs on. They are the plugin's, and a lock pins them, but they
-	// are not released: a signature does not cover them.
+	// Makes are the entries at the folder's root that the command makes for the machine
+	// on which it runs. They belong to the plugin, and a lock pins them, but a signature
+	// does not cover them and a release does not contain them.
 	Makes []string `toml:"makes,omitempty"`
 }
 
-// Test says what `bridge plugin test` loads.
+// Test says which checkpoint `bridge plugin test` loads.
 type Test struct {
-	Checkpoint string `toml:"checkpoint,omitempty"` // a path in the plugin's folder; empty where it brings its model
+	Checkpoint string `toml:"checkpoint,omitempty"` // a path in the plugin's folder; empty if the plugin contains its model
 }
 
 // Program returns the executable's path in the plugin's folder, with slashes.

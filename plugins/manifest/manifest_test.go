@@ -12,7 +12,6 @@ import (
 	"unicode"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/dirhash"
 	terminal "github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 )
@@ -64,7 +63,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// refusal is a change of [least] that makes it wrong.
+// refusal is a change of [least] that makes it invalid.
 type refusal struct{ change, to, want string }
 
 func (r refusal) text() []byte { return []byte(strings.Replace(least, r.change, r.to, 1)) }
@@ -77,7 +76,7 @@ func refusals() []refusal {
 		{"name = 'x'", "name = '-x'", `the name is "-x"`},
 		{"name = 'x'", "name = 3", "name: is the integer 3, want a string"},
 		{"version = '0.1.0'", "", `version: is "", want a semantic version`},
-		{"version = '0.1.0'", "version = '1.0'", `plugin.toml:2: version: is "1.0", want a semantic version, as 1.2.0`},
+		{"version = '0.1.0'", "version = '1.0'", `plugin.toml:2: version: is "1.0", want a semantic version, such as 1.2.0`},
 		{"version = '0.1.0'", "version = 'v1.0.0'", `is "v1.0.0"`},
 		{"protocol = [1]", "", "protocol: is missing"},
 		{"protocol = [1]", "protocol = []", "protocol: is missing"},
@@ -95,7 +94,7 @@ func refusals() []refusal {
 		{"kind", "capabilities = ['gradient']\nkind", "capabilities: is given, but a vision-encoder has none"},
 		{"kind = 'vision-encoder'", "capabilities = ['gradien']\nkind = 'language-model'", `is "gradien", want one of gradient, score, embed-tokens, count-tokens; did you mean gradient?`},
 		{"kind", "environment = ['A=b']\nkind", `environment: holds "A=b", want names of variables`},
-		{"kind", "environment = ['BRIDGE_PLUGIN']\nkind", "are what bridge tells the plugin itself"},
+		{"kind", "environment = ['BRIDGE_PLUGIN']\nkind", "bridge itself sets the variables"},
 		{"kind", "environment = ['A', 'A']\nkind", `holds "A" twice`},
 		{"kind", "description = \"\\u001b[2J\"\nkind", `description: is "\x1b[2J", want one line without control characters`},
 		{"kind", "license = \"a\\nb\"\nkind", "license: is"},
@@ -105,12 +104,12 @@ func refusals() []refusal {
 		{"kind", "kind = = 1\nkind", "not valid TOML"},
 		{"kind", "exclude = ['../x']\nkind", `exclude: holds "../x", want paths in the plugin's folder`},
 		{"kind", "exclude = ['.']\nkind", `exclude: holds ".", want paths`},
-		{"kind", "exclude = ['plugin.toml']\nkind", `exclude: holds "plugin.toml", without which there is no plugin`},
-		{"kind", "exclude = ['bridge-adapter-x']\nkind", `holds "bridge-adapter-x", without which`},
-		{"kind", "executable = 'bin/bridge-adapter-x'\nexclude = ['bin']\nkind", `holds "bin", without which`},
+		{"kind", "exclude = ['plugin.toml']\nkind", `exclude: holds "plugin.toml", which the plugin needs`},
+		{"kind", "exclude = ['bridge-adapter-x']\nkind", `holds "bridge-adapter-x", which the plugin needs`},
+		{"kind", "executable = 'bin/bridge-adapter-x'\nexclude = ['bin']\nkind", `holds "bin", which the plugin needs`},
 		{"kind", "exclude = ['a', 'a']\nkind", `exclude: holds "a" twice`},
 		{"kind = 'vision-encoder'", "kind = 'vision-encoder'\n[build]\nmakes = ['a/b']", `build.makes: holds "a/b", want names at the root`},
-		{"kind = 'vision-encoder'", "kind = 'vision-encoder'\n[build]\nmakes = ['plugin.toml']", `build.makes: holds "plugin.toml", which no build makes`},
+		{"kind = 'vision-encoder'", "kind = 'vision-encoder'\n[build]\nmakes = ['plugin.toml']", `build.makes: holds "plugin.toml", which a build cannot make`},
 	}
 }
 
@@ -124,18 +123,18 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// The one rule of what is the plugin's.
-func TestStays(t *testing.T) {
+// One rule decides which files belong to the plugin.
+func TestMembership(t *testing.T) {
 	m := Manifest{Exclude: []string{"data/raw", "notes.md"}}
-	for name, want := range map[string]dirhash.Stay{
-		"main.py": dirhash.In, "plugin.toml": dirhash.In, ".gitignore": dirhash.In, "data": dirhash.In, "data/rawer": dirhash.In,
-		"data/raw": dirhash.Out, "notes.md": dirhash.Out, "runs": dirhash.Out, "bridge.lock": dirhash.Out,
-		".git": dirhash.Unsearched, ".mypy_cache": dirhash.Unsearched,
-		"lib/runs": dirhash.In, "sdk/.git": dirhash.In, // at the root alone
-		"__pycache__": dirhash.Out, "lib/a/__pycache__": dirhash.Out, "lib/__pycache__.py": dirhash.In,
-		".venv": dirhash.In, ".venv/lib/python3.11/__pycache__": dirhash.In, "vendor/site-packages/x/__pycache__": dirhash.In,
+	for name, want := range map[string]Membership{
+		"main.py": Member, "plugin.toml": Member, ".gitignore": Member, "data": Member, "data/rawer": Member,
+		"data/raw": Excluded, "notes.md": Excluded, "runs": Excluded, "bridge.lock": Excluded,
+		".git": Unsearched, ".mypy_cache": Unsearched,
+		"lib/runs": Member, "sdk/.git": Member, // left out only at the root
+		"__pycache__": Excluded, "lib/a/__pycache__": Excluded, "lib/__pycache__.py": Member,
+		".venv": Member, ".venv/lib/python3.11/__pycache__": Member, "vendor/site-packages/x/__pycache__": Member,
 	} {
-		if got := m.Stays(name); got != want {
+		if got := m.MembershipOf(name); got != want {
 			t.Errorf("%s: %v, want %v", name, got, want)
 		}
 	}
@@ -167,12 +166,12 @@ func TestLoad(t *testing.T) {
 	if err := syscall.Mkfifo(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "no plain file") {
-		t.Errorf("a pipe, which would not end: %v", err)
+	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "not a plain file") {
+		t.Errorf("a pipe, which has no end: %v", err)
 	}
 }
 
-// accepted fails unless a manifest is one that bridge can act on, whatever it says.
+// accepted fails unless a parsed manifest is valid.
 func accepted(t *testing.T, m Manifest) {
 	t.Helper()
 	in := func(dir, path string) bool { return strings.HasPrefix(filepath.Join(dir, path), dir+"/") }
@@ -190,7 +189,7 @@ func accepted(t *testing.T, m Manifest) {
 	case m.Version == "" || strings.ContainsAny(m.Version, " /\n"):
 		t.Fatalf("accepted the version %q", m.Version)
 	case strings.ContainsFunc(m.Description+m.License+m.Homepage+m.PublicKey+m.Build.Command, func(r rune) bool { return !unicode.IsPrint(r) }):
-		t.Fatalf("accepted what moves a terminal: %+v", m)
+		t.Fatalf("accepted control characters: %+v", m)
 	}
 	for _, v := range m.Environment {
 		if strings.ContainsAny(v, "= \x00") || v == "" || strings.HasPrefix(v, "BRIDGE_") || strings.HasPrefix(v, "PLUGIN_") {
@@ -199,19 +198,19 @@ func accepted(t *testing.T, m Manifest) {
 	}
 }
 
-// Whatever the text is, reading it ends; what is read is written to the same.
+// Parsing ends for any text, and a parsed manifest is encoded to the same value.
 func FuzzManifest(f *testing.F) {
 	for _, seed := range []string{whole, least, "", "name", "a = [[[1]]]\n[a]\n", "name.x = 1", "protocol = [9223372036854775807]", "[build]\n[build]\n", "\xff", "kind = 'vision-encoder'\n[test]\ncheckpoint='.'"} {
 		f.Add(seed)
 	}
-	for _, r := range refusals() { // every lie that is known
+	for _, r := range refusals() { // all known errors
 		f.Add(string(r.text()))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		m, err := Parse("plugin.toml", []byte(text))
 		if err != nil {
 			if m := err.Error(); m != terminal.Text(m) {
-				t.Fatalf("refused with a text that a terminal obeys: %q", m)
+				t.Fatalf("the error has control characters: %q", m)
 			}
 			return
 		}

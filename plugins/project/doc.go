@@ -1,9 +1,7 @@
-// Package project makes and builds the projects of plugin authors: a folder
-// with a small model that works, its tests, a recipe, and the SDK that it needs,
-// since nothing of ours is published in a registry.
+// Package project makes and builds the projects of plugin authors. A project is a plugin's
+// folder with a small model that works, its tests, a recipe, and a copy of the SDK, which is
+// not published in a registry. Its plugin.toml has a [build] command.
 //
-// A project is a plugin's folder with a [build] command in its plugin.toml. The
-// templates under template/ are programs and packages that are built, tested and
-// linted as part of this module; in a project, their name gives way to the
-// author's.
+// The templates under template/ are programs and packages that are built, tested and linted
+// as part of this module. In a project, the author's name replaces theirs.
 package project

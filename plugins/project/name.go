@@ -11,10 +11,10 @@ import (
 
 var plainName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$`)
 
-// checkName refuses what a plugin cannot or should not be called.
+// checkName returns an error for names that a plugin cannot or should not have.
 func checkName(name string, reserved []string) error {
 	if rest, ok := strings.CutPrefix(name, manifest.Prefix); ok && rest != "" {
-		return adapters.Errorf(adapters.Invalid, "the name is %q, want it without %q, which its executable gets anyway", name, manifest.Prefix).
+		return adapters.Errorf(adapters.Invalid, "the name is %q, want it without %q, which is added to the executable's name", name, manifest.Prefix).
 			WithRemedy("call it %s", rest)
 	}
 	if !plainName.MatchString(name) {
@@ -23,7 +23,7 @@ func checkName(name string, reserved []string) error {
 			WithRemedy("call it %s", plainOr(name, "mybackbone"))
 	}
 	if slices.Contains(reserved, name) {
-		return adapters.Errorf(adapters.Invalid, "the name is %q, which is a family that bridge has built in", name).
+		return adapters.Errorf(adapters.Invalid, "the name is %q, which is the name of a built-in family", name).
 			WithRemedy("call it my-%s", name)
 	}
 	if slices.Contains([]string{"bridge", "adapter", "adapters", "plugin", "plugins"}, name) {
@@ -33,7 +33,7 @@ func checkName(name string, reserved []string) error {
 	return nil
 }
 
-// plainOr returns a name that is like the given one and can be used.
+// plainOr returns a valid name that resembles the given one, or otherwise.
 func plainOr(name, otherwise string) string {
 	plain := strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(name), "-"), "-0123456789")
 	if plainName.MatchString(plain) {

@@ -22,13 +22,13 @@ const templateName = "mybackbone"
 //go:embed all:template
 var templates embed.FS
 
-// New writes a project, whole or not at all. It is ready to be built.
+// New writes a project that can be built. It writes the whole project or nothing.
 func New(o Options) (*Project, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	if _, err := os.Lstat(o.Dir); err == nil {
-		return nil, adapters.Errorf(adapters.Invalid, "%s is there already", o.Dir).
+		return nil, adapters.Errorf(adapters.Invalid, "%s already exists", o.Dir).
 			WithRemedy("nothing was changed; choose another name, or another folder with --dir")
 	}
 	if err := atomicfile.Dir(o.Dir, o.write); err != nil {
@@ -49,18 +49,18 @@ func (o Options) write(dir string) error {
 	if err := o.writeTemplates(dir, "template/common", "template/python", "template/python-"+string(o.Kind)); err != nil {
 		return err
 	}
-	if err := o.writeTemplates(filepath.Join(dir, "checkpoint"), goTemplate+"/checkpoint"); err != nil { // both languages read one
+	if err := o.writeTemplates(filepath.Join(dir, "checkpoint"), goTemplate+"/checkpoint"); err != nil { // both languages use the same one
 		return err
 	}
 	return writePythonSDK(dir)
 }
 
-// module is the path of a Go project's module.
+// module returns the path of a Go project's module.
 func (o Options) module() string { return "example.com/" + manifest.Prefix + o.Name }
 
-// writeTemplates copies the templates of folders. A file that ends in .tmpl is
-// executed, with the options as its data; in its name and in all others, NAME and
-// [templateName] give way to the project's name.
+// writeTemplates copies the templates in folders. It executes files that end in .tmpl, with
+// the options as data. In all files and file names, the project's name replaces NAME and
+// [templateName].
 func (o Options) writeTemplates(dir string, folders ...string) error {
 	for _, from := range folders {
 		err := fs.WalkDir(templates, from, func(file string, entry fs.DirEntry, err error) error {
@@ -103,8 +103,7 @@ func (o Options) execute(file string, text []byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// writeFile writes a file and the folders above it. What begins as a script can be
-// run.
+// writeFile writes a file and the folders above it. A script gets the mode of a program.
 func writeFile(file string, text []byte) error {
 	mode := os.FileMode(0o644)
 	if bytes.HasPrefix(text, []byte("#!")) {

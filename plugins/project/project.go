@@ -15,8 +15,7 @@ type Project struct {
 	Manifest manifest.Manifest
 }
 
-// Open reads the folder of a plugin. What is built from source need not be built
-// yet.
+// Open reads the folder of a plugin, which need not be built yet.
 func Open(dir string) (*Project, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -29,7 +28,8 @@ func Open(dir string) (*Project, error) {
 	return &Project{Dir: dir, Program: m.Path(dir), Manifest: m}, nil
 }
 
-// Checkpoint is what the plugin's tests load, empty where it brings its model.
+// Checkpoint returns the checkpoint that the plugin's tests load, or an empty string if the
+// plugin contains its model.
 func (p *Project) Checkpoint() string {
 	if p.Manifest.Test.Checkpoint == "" {
 		return ""
@@ -37,21 +37,21 @@ func (p *Project) Checkpoint() string {
 	return filepath.Join(p.Dir, filepath.FromSlash(p.Manifest.Test.Checkpoint))
 }
 
-// Languages are those that projects can be written in.
+// Languages returns the programming languages of projects.
 func Languages() []string { return []string{"go", "python"} }
 
-// Kinds are what a project's model can be.
+// Kinds returns the kinds of model that a project can have.
 func Kinds() []adapters.ModelKind {
 	return []adapters.ModelKind{adapters.KindLanguage, adapters.KindVision}
 }
 
-// Options say what project to make.
+// Options describe a project to make.
 type Options struct {
 	Name     string
 	Language string // one of [Languages]
 	Kind     adapters.ModelKind
-	Dir      string   // of the project, which must not be there
-	Reserved []string // names that mean something else: the built-in families
+	Dir      string   // of the project; must not exist
+	Reserved []string // names with another meaning: the built-in families
 }
 
 func (o Options) check() error {

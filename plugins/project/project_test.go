@@ -33,7 +33,7 @@ func wantError(t *testing.T, err error, kind adapters.Kind, parts ...string) {
 	}
 }
 
-func TestNamesThatCannotBe(t *testing.T) {
+func TestInvalidNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"":                         "call it mybackbone",
 		"My Model":                 "call it my-model",
@@ -56,7 +56,7 @@ func TestNamesThatCannotBe(t *testing.T) {
 	}
 }
 
-// What is there stays as it is.
+// New does not change existing files.
 func TestNewOverwritesNothing(t *testing.T) {
 	dir := t.TempDir()
 	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
@@ -68,7 +68,7 @@ func TestNewOverwritesNothing(t *testing.T) {
 	}
 	for _, there := range []string{dir, t.TempDir(), file, link} {
 		_, err := New(options(there))
-		wantError(t, err, adapters.Invalid, there+" is there already", "--dir")
+		wantError(t, err, adapters.Invalid, there+" already exists", "--dir")
 	}
 	if text, err := os.ReadFile(file); err != nil || string(text) != "mine" {
 		t.Errorf("the file is %q, %v", text, err)
@@ -78,8 +78,8 @@ func TestNewOverwritesNothing(t *testing.T) {
 	}
 }
 
-// No file of a project speaks of the template, and every script can be run.
-func TestProjectsAreTheirAuthors(t *testing.T) {
+// No file of a project has the template's name, and every script is executable.
+func TestProjectFiles(t *testing.T) {
 	for _, language := range Languages() {
 		for _, kind := range Kinds() {
 			o := options(filepath.Join(t.TempDir(), "deep", "p"))
@@ -99,7 +99,7 @@ func TestProjectsAreTheirAuthors(t *testing.T) {
 					return err
 				}
 				if bytes.Contains(text, []byte(templateName)) && !strings.Contains(path, "/sdk/") {
-					t.Errorf("%s speaks of %s", path, templateName)
+					t.Errorf("%s has the name %s", path, templateName)
 				}
 				if info, err := entry.Info(); err != nil || bytes.HasPrefix(text, []byte("#!")) != (info.Mode().Perm()&0o111 != 0) {
 					t.Errorf("%s has mode %v, %v", path, info.Mode(), err)
@@ -127,7 +127,7 @@ func writeProject(t *testing.T, text string) *Project {
 	return p
 }
 
-func TestOpenSaysWhatIsWrong(t *testing.T) {
+func TestOpenErrors(t *testing.T) {
 	_, err := Open(t.TempDir())
 	wantError(t, err, adapters.NotFound, "is no plugin's folder", "bridge plugin new")
 }
@@ -139,9 +139,9 @@ func TestBuildShowsItsCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := "in " + p.Dir + ": A=b printf hello; touch"; !strings.Contains(out.String(), want) || !strings.HasSuffix(out.String(), "hello") {
-		t.Errorf("building shows %q, want %q and what the command prints", out.String(), want)
+		t.Errorf("building shows %q, want %q and the output of the command", out.String(), want)
 	}
-	if err := writeProject(t, "").Build(t.Context(), &out); adapters.KindOf(err) != adapters.NotFound || !strings.Contains(err.Error(), "give [build] command") {
+	if err := writeProject(t, "").Build(t.Context(), &out); adapters.KindOf(err) != adapters.NotFound || !strings.Contains(err.Error(), "set [build] command") {
 		t.Errorf("nothing to build, and no executable: %v", err)
 	}
 }
@@ -149,7 +149,7 @@ func TestBuildShowsItsCommand(t *testing.T) {
 func TestBuildFails(t *testing.T) {
 	for command, want := range map[string][]string{
 		"echo why; exit 3":       {"x is not built", "exit status 3", "bridge plugin build"},
-		"true":                   {"executable is not there", "make [build] command and executable"},
+		"true":                   {"executable does not exist", "make [build] command and executable"},
 		"touch bridge-adapter-x": {"cannot be run", "chmod +x"},
 		"mkdir bridge-adapter-x": {"cannot be run"},
 		"A=b no-such-tool":       {"exit status 127"},
@@ -169,8 +169,8 @@ func TestBuildFails(t *testing.T) {
 	}
 }
 
-// A tool that is missing is named, with where to get it.
-func TestBuildNamesTheToolThatIsMissing(t *testing.T) {
+// The error for a missing tool says how to install it.
+func TestBuildWithoutTool(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	for command, want := range map[string]string{"GOWORK=off go build .": "https://go.dev/doc/install", "python3 build.py": "python3-venv"} {
 		p := writeProject(t, "[build]\ncommand = '"+command+"'\n")
@@ -182,8 +182,8 @@ func TestBuildNamesTheToolThatIsMissing(t *testing.T) {
 	}
 }
 
-// Who interrupts a build ends all of it, and can build again.
-func TestBuildIsInterruptedWhole(t *testing.T) {
+// An interrupt ends all processes of a build, and the build can be repeated.
+func TestInterruptedBuild(t *testing.T) {
 	p := writeProject(t, "[build]\ncommand = \"if [ -e once ]; then touch bridge-adapter-x; chmod +x bridge-adapter-x; else touch once; sh -c 'echo $$; sleep 600'; fi\"\n")
 	ctx, cancel := context.WithCancel(t.Context())
 	inner := ""
@@ -194,7 +194,7 @@ func TestBuildIsInterruptedWhole(t *testing.T) {
 		}
 	}))
 	wantError(t, err, adapters.Canceled, "building x")
-	for runs(t, inner) { // the kernel may still be at it
+	for runs(t, inner) { // the kernel may not be done yet
 		time.Sleep(time.Millisecond)
 	}
 	if err := p.Build(t.Context(), &strings.Builder{}); err != nil {
@@ -202,7 +202,7 @@ func TestBuildIsInterruptedWhole(t *testing.T) {
 	}
 }
 
-// runs reports whether a process runs, and is not merely not yet reaped.
+// runs reports whether a process is running, and not just a zombie.
 func runs(t *testing.T, pid string) bool {
 	t.Helper()
 	number, err := strconv.Atoi(pid)

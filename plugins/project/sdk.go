@@ -13,17 +13,17 @@ import (
 	sources "github.com/modular-bridging/bridge"
 )
 
-// Where a project holds what it carries of bridge.
+// The folders of a project that hold the SDKs.
 const (
 	goSDKDir     = "sdk/bridge"
 	pythonSDKDir = "sdk/python"
 )
 
-// sdkVersion stands in a project's go.mod; its replace says where the SDK really is.
+// sdkVersion is the SDK's version in a project's go.mod, which replaces it by a folder.
 const sdkVersion = "v0.0.0"
 
-// sdkModules are the modules that the Go SDK is built from, beside bridge's own. A
-// test holds the list against what the go command says.
+// sdkModules returns the modules that the Go SDK needs beside bridge's own. A test compares
+// the list with the go command's.
 func sdkModules() []string {
 	return []string{
 		"github.com/fatih/color", "github.com/golang/protobuf", "github.com/hashicorp/go-hclog", "github.com/hashicorp/go-plugin",
@@ -33,8 +33,8 @@ func sdkModules() []string {
 	}
 }
 
-// writeGoSDK writes the Go SDK's module into a project, and the go.mod and go.sum
-// of the project's own. Versions and checksums are those that bridge was built with.
+// writeGoSDK writes the Go SDK's module, and the go.mod and go.sum of the project. Versions and
+// checksums are those with which bridge was built.
 func writeGoSDK(dir, module string) error {
 	own, err := fs.ReadFile(sources.Files(), "go.mod")
 	if err != nil {
@@ -68,7 +68,7 @@ func writeGoSDK(dir, module string) error {
 	})
 }
 
-// sdkModule is the go.mod of the SDK's module, cut to what it needs.
+// sdkModule returns the go.mod of the SDK's module, with only the modules that it needs.
 func sdkModule(ours *modfile.File) ([]byte, error) {
 	f := &modfile.File{}
 	if err := f.AddModuleStmt(ours.Module.Mod.Path); err != nil {
@@ -77,7 +77,7 @@ func sdkModule(ours *modfile.File) ([]byte, error) {
 	return requirements(f, ours, func(r *modfile.Require) bool { return r.Indirect })
 }
 
-// projectModule is the go.mod of a project that uses the SDK which it carries.
+// projectModule returns the go.mod of a project, which uses the SDK in its folder.
 func projectModule(ours *modfile.File, module string) ([]byte, error) {
 	f := &modfile.File{}
 	if err := f.AddModuleStmt(module); err != nil {
@@ -87,7 +87,7 @@ func projectModule(ours *modfile.File, module string) ([]byte, error) {
 	if err := f.AddReplace(ours.Module.Mod.Path, "", "./"+goSDKDir, ""); err != nil {
 		return nil, err
 	}
-	return requirements(f, ours, func(*modfile.Require) bool { return true }) // the project's own code names none
+	return requirements(f, ours, func(*modfile.Require) bool { return true }) // the project's own code imports none
 }
 
 // requirements adds the Go version and the modules of [sdkModules].
@@ -105,7 +105,7 @@ func requirements(f, ours *modfile.File, indirect func(*modfile.Require) bool) (
 	return f.Format()
 }
 
-// copySources writes those of the carried sources that belong, below dir/to.
+// copySources writes the embedded sources for which belongs reports true to dir/to.
 func copySources(dir, to string, belongs func(file string) bool) error {
 	return fs.WalkDir(sources.Files(), ".", func(file string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !belongs(file) {
@@ -113,7 +113,7 @@ func copySources(dir, to string, belongs func(file string) bool) error {
 		}
 		text, err := fs.ReadFile(sources.Files(), file)
 		if err != nil {
-			return fmt.Errorf("read the carried %s: %w", file, err)
+			return fmt.Errorf("read the embedded %s: %w", file, err)
 		}
 		return writeFile(filepath.Join(dir, filepath.FromSlash(to), filepath.FromSlash(file)), text)
 	})

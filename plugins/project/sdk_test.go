@@ -18,7 +18,7 @@ import (
 
 const ours = "github.com/modular-bridging/bridge"
 
-// listed is a package as `go list -json` describes it.
+// listed is a package in the output of `go list -json`.
 type listed struct {
 	ImportPath string
 	Standard   bool
@@ -27,7 +27,7 @@ type listed struct {
 	Module     *struct{ Path string }
 }
 
-// closure lists what the Go SDK is built from, on every system that plugins run on.
+// closure returns the packages that the Go SDK needs, on every system that plugins run on.
 func closure(t *testing.T) (all []listed) {
 	t.Helper()
 	for _, system := range []string{"linux", "darwin"} {
@@ -55,9 +55,9 @@ func closure(t *testing.T) (all []listed) {
 	return all
 }
 
-// The binary carries every package of ours that the SDK imports, and a project
-// requires every module that it is built from, and no other.
-func TestSDKIsWhole(t *testing.T) {
+// The binary embeds every package of ours that the SDK imports, and a project requires exactly
+// the modules that it needs.
+func TestSDKIsComplete(t *testing.T) {
 	modules := map[string]bool{}
 	for _, p := range closure(t) {
 		name, own := strings.CutPrefix(p.ImportPath, ours+"/")
@@ -67,7 +67,7 @@ func TestSDKIsWhole(t *testing.T) {
 		}
 		for _, file := range slices.Concat(p.GoFiles, p.EmbedFiles) {
 			if _, err := fs.Stat(sources.Files(), path.Join(name, file)); err != nil {
-				t.Errorf("the SDK imports %s, which the binary does not carry; add it to the go:embed lines of sources.go: %v", p.ImportPath, err)
+				t.Errorf("the SDK imports %s, which the binary does not embed; add it to the go:embed lines of sources.go: %v", p.ImportPath, err)
 				break
 			}
 		}
@@ -78,6 +78,6 @@ func TestSDKIsWhole(t *testing.T) {
 	}
 	slices.Sort(wanted)
 	if !slices.Equal(wanted, sdkModules()) {
-		t.Errorf("sdkModules is %q, and the SDK is built from\n%q", sdkModules(), wanted)
+		t.Errorf("sdkModules is %q, but the SDK needs\n%q", sdkModules(), wanted)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,13 +13,12 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/dirhash"
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// Pack writes what is released of a plugin as a .tar.gz of one folder with the
-// plugin's name: what a signature covers, and the signature. The same files make the
-// same archive. A signature that is of something else is refused.
+// Pack writes the files of a release as a .tar.gz of one folder with the plugin's name: the
+// files that a signature covers, and the signature. Equal files make an equal archive. A
+// signature of other files is an error.
 func Pack(p store.Plugin, w io.Writer) (Release, error) {
 	if p.Dir == "" {
 		return Release{}, noManifest(p)
@@ -28,7 +28,7 @@ func Pack(p store.Plugin, w io.Writer) (Release, error) {
 		return Release{}, err
 	}
 	r := Of(now)
-	if err := ofThis(now, r); err != nil {
+	if err := checkSignatureCurrent(now, r); err != nil {
 		return r, err
 	}
 	if err := archive(now, r, w); err != nil {
@@ -41,19 +41,20 @@ func Pack(p store.Plugin, w io.Writer) (Release, error) {
 	return r, err
 }
 
-// ofThis refuses a signature of what the plugin was before.
-func ofThis(now store.Snapshot, r Release) error {
+// checkSignatureCurrent returns an error if the signature is of an earlier state of the
+// plugin.
+func checkSignatureCurrent(now store.Snapshot, r Release) error {
 	if !now.Signed() {
 		return nil
 	}
 	signed, err := readRelease(now)
 	if err != nil {
-		return bad(now, err)
+		return badSignature(now, err)
 	}
 	if !signed.equal(r) {
-		return adapters.Errorf(adapters.Invalid, "%s has changed since it was signed: the signature is of %s %s with %s, and here is %s %s with %s",
+		return adapters.Errorf(adapters.Invalid, "%s has changed since it was signed: the signature is for %s %s with %s, but the folder has %s %s with %s",
 			now.Dir, signed.Name, signed.Version, signed.Digest, r.Name, r.Version, r.Digest).
-			WithRemedy("sign it anew (`bridge plugin sign`), or remove %s", store.SignatureFile)
+			WithRemedy("sign it again (`bridge plugin sign`), or remove %s", store.SignatureFile)
 	}
 	return nil
 }
@@ -69,7 +70,7 @@ func archive(now store.Snapshot, r Release, w io.Writer) error {
 	if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: r.Name + "/", Mode: 0o755, ModTime: packed()}); err != nil {
 		return err
 	}
-	for _, e := range now.Tree.Entries {
+	for _, e := range now.Entries {
 		if top, _, _ := strings.Cut(e.Path, "/"); slices.Contains(r.Built, top) {
 			continue
 		}
@@ -80,25 +81,23 @@ func archive(now store.Snapshot, r Release, w io.Writer) error {
 	return errors.Join(out.Close(), zipped.Close())
 }
 
-// packed is the time of all files in an archive: what they hold counts alone.
+// packed is the time of all files in an archive, so that only their content counts.
 func packed() time.Time { return time.Unix(0, 0) }
 
-func pack(out *tar.Writer, root *os.Root, prefix string, e dirhash.Entry) error {
+func pack(out *tar.Writer, root *os.Root, prefix string, e store.Entry) error {
 	name := filepath.FromSlash(e.Path)
-	h := &tar.Header{Name: prefix + e.Path, Mode: 0o644, ModTime: packed()}
-	switch e.Kind {
-	case dirhash.Folder:
-		h.Typeflag, h.Name, h.Mode = tar.TypeDir, h.Name+"/", 0o755
+	h := &tar.Header{Name: prefix + e.Path, Mode: int64(e.Mode.Perm()), ModTime: packed()}
+	switch e.Mode.Type() {
+	case fs.ModeDir:
+		h.Typeflag, h.Name = tar.TypeDir, h.Name+"/"
 		return out.WriteHeader(h)
-	case dirhash.Link:
+	case fs.ModeSymlink:
 		leads, err := root.Readlink(name)
 		if err != nil {
 			return err
 		}
 		h.Typeflag, h.Linkname = tar.TypeSymlink, leads
 		return out.WriteHeader(h)
-	case dirhash.Exec:
-		h.Mode = 0o755
 	}
 	f, err := root.Open(name)
 	if err != nil {

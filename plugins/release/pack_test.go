@@ -13,7 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// What is packed is what was signed: unpacked by anybody's tar, the signature holds.
+// An archive has the signed files: after unpacking with tar, the signature is valid.
 func TestPack(t *testing.T) {
 	tar, err := exec.LookPath("tar")
 	if err != nil {
@@ -47,17 +47,17 @@ func TestPack(t *testing.T) {
 	must(t, os.Chtimes(filepath.Join(p.Dir, "plugin.toml"), time.Unix(1e9, 0), time.Unix(1e9, 0)))
 	put("runs/t/log.txt", "more")
 	if again, err := pack(); err != nil || !bytes.Equal(packed, again) {
-		t.Errorf("the same files make another archive, %v", err)
+		t.Errorf("the same files make a different archive, %v", err)
 	}
 	file, to := filepath.Join(t.TempDir(), "x.tar.gz"), t.TempDir()
 	must(t, os.WriteFile(file, packed, 0o644))
 	if out, err := exec.Command(tar, "xzf", file, "-C", to).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	there, err := store.ByItsPath(filepath.Join(to, "x"))
+	there, err := store.OpenPath(filepath.Join(to, "x"))
 	must(t, err)
-	if s, err := check(t, there, keys); err != nil || s.Name != "me" || len(s.Without) > 0 {
-		t.Errorf("unpacked, it is signed by %s, %v", s, err)
+	if s, err := check(t, there, keys); err != nil || s.Name != "me" || len(s.Unsigned) > 0 {
+		t.Errorf("after unpacking it is signed by %s, %v", s, err)
 	}
 	for _, gone := range []string{"runs", ".git", "raw", ".venv", "lib/__pycache__"} {
 		if _, err := os.Lstat(filepath.Join(there.Dir, gone)); err == nil {
@@ -65,7 +65,7 @@ func TestPack(t *testing.T) {
 		}
 	}
 	put("new.py", "")
-	if _, err := pack(); err == nil || !strings.Contains(err.Error(), "has changed since it was signed") || !strings.Contains(err.Error(), "sign it anew") {
+	if _, err := pack(); err == nil || !strings.Contains(err.Error(), "has changed since it was signed") || !strings.Contains(err.Error(), "sign it again") {
 		t.Errorf("changed since it was signed: %v", err)
 	}
 	must(t, os.Remove(filepath.Join(p.Dir, store.SignatureFile)))

@@ -1,10 +1,9 @@
-// Package release signs plugins, and checks who signed them.
+// Package release signs plugins, checks their signatures, and packs them.
 //
-// A signed plugin has two more files in its folder: plugin.release, which names the
-// plugin, its version, protocol, and the digest of all its other files, and
-// plugin.release.minisig, a signature of it. The signature is minisign's
-// (Ed25519), so that its tools can make and check it too. The keys that a user
-// trusts stand in his configuration.
+// A signed plugin has two more files in its folder: plugin.release, with the plugin's name,
+// version, protocol, and the digest of all its other files, and plugin.release.minisig, a
+// signature of it. The signature has minisign's format (Ed25519), so that minisign can make
+// and check it, too. The user's configuration lists the trusted keys.
 package release
 
 import (
@@ -29,22 +28,22 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// Release is what is signed.
+// Release is the signed content of plugin.release.
 type Release struct {
 	Name     string `toml:"name"`     // the manifest's
 	Version  string `toml:"version"`  // the manifest's
 	Protocol []int  `toml:"protocol"` // the manifest's
-	Digest   string `toml:"digest"`   // of the plugin's folder without the two files of the release and what its build makes
+	Digest   string `toml:"digest"`   // of the plugin's folder, without the two files of the release and the results of its build
 
-	// Left are the paths in the folder that do not belong to the plugin.
-	Left []string `toml:"-"`
-	// Built are the entries that are not released, since the plugin's build makes them.
+	// Excluded are the paths in the folder that do not belong to the plugin.
+	Excluded []string `toml:"-"`
+	// Built are the entries that the plugin's build has made, which are not released.
 	Built []string `toml:"-"`
 }
 
-// Of returns the release that a plugin is, as it lies on the disk.
+// Of returns the release of a plugin's present files.
 func Of(s store.Snapshot) Release {
-	return Release{Name: s.Manifest.Name, Version: s.Manifest.Version, Protocol: s.Manifest.Protocol, Digest: s.Release, Left: s.Tree.Left, Built: s.Built()}
+	return Release{Name: s.Manifest.Name, Version: s.Manifest.Version, Protocol: s.Manifest.Protocol, Digest: s.Release, Excluded: s.Excluded, Built: s.Built()}
 }
 
 func (r Release) equal(o Release) bool {
@@ -53,7 +52,7 @@ func (r Release) equal(o Release) bool {
 
 func (r Release) encode() ([]byte, error) {
 	var buf bytes.Buffer
-	buf.WriteString("# What was released. `bridge plugin sign` wrote it; the signature beside it is minisign's.\n")
+	buf.WriteString("# A release, written by `bridge plugin sign`. The signature next to it has minisign's format.\n")
 	if err := toml.NewEncoder(&buf).Encode(r); err != nil {
 		return nil, fmt.Errorf("encode the release of %s: %w", r.Name, err)
 	}
@@ -73,12 +72,12 @@ func NewKey() (public, private string, err error) {
 	return p.String(), string(text) + "\n", nil
 }
 
-// Encrypt returns a private key that a password opens. It takes seconds, and 1 GiB
-// of memory, as minisign's own do.
+// Encrypt returns a private key that is encrypted with a password. As in minisign, that takes
+// seconds, and 1 GiB of memory.
 func Encrypt(private, password string) (string, error) {
 	var key minisign.PrivateKey
 	if err := key.UnmarshalText([]byte(private)); err != nil {
-		return "", adapters.Errorf(adapters.Invalid, "this is no private key of minisign's: %w", err)
+		return "", adapters.Errorf(adapters.Invalid, "this is not a minisign private key: %w", err)
 	}
 	text, err := minisign.EncryptKey(password, key)
 	if err != nil {
@@ -87,10 +86,10 @@ func Encrypt(private, password string) (string, error) {
 	return string(text) + "\n", nil
 }
 
-// Encrypted reports whether a private key needs a password.
+// Encrypted reports whether a private key is encrypted with a password.
 func Encrypted(private string) bool { return minisign.IsEncrypted([]byte(private)) }
 
-// Sign writes the release files of a plugin into its folder.
+// Sign signs a plugin and writes the two files of the release to its folder.
 func Sign(p store.Plugin, private, password string) (Release, error) {
 	if p.Dir == "" {
 		return Release{}, noManifest(p)
@@ -117,7 +116,7 @@ func Sign(p store.Plugin, private, password string) (Release, error) {
 }
 
 func noManifest(p store.Plugin) error {
-	return adapters.Errorf(adapters.Invalid, "%s has no manifest, which a release needs", p.Program).WithRemedy("write a plugin.toml beside it")
+	return adapters.Errorf(adapters.Invalid, "%s has no manifest, which a release needs", p.Program).WithRemedy("write a plugin.toml next to it")
 }
 
 func open(private, password string) (minisign.PrivateKey, error) {
@@ -130,39 +129,39 @@ func open(private, password string) (minisign.PrivateKey, error) {
 	}
 	if err != nil {
 		return key, adapters.Errorf(adapters.Invalid, "the private key cannot be used: %w", err).
-			WithRemedy("give a key that `bridge plugin keygen` or minisign made, and its password")
+			WithRemedy("use a key that `bridge plugin keygen` or minisign made, and its password")
 	}
 	return key, nil
 }
 
-// Keys are the public keys that a user trusts, by the name that he gave each.
+// Keys are the public keys that a user trusts, by the user's names for them.
 type Keys map[string]minisign.PublicKey
 
-// ParseKeys reads public keys as minisign writes them in one line.
+// ParseKeys parses public keys in minisign's one-line form.
 func ParseKeys(text map[string]string) (Keys, error) {
 	keys := Keys{}
 	for _, name := range slices.Sorted(maps.Keys(text)) {
 		var key minisign.PublicKey
 		if err := key.UnmarshalText([]byte(strings.TrimSpace(text[name]))); err != nil {
 			return nil, adapters.Errorf(adapters.Invalid, "the key %q is %q: %w", name, text[name], err).
-				WithRemedy("give the line that begins with RW, of the .pub file")
+				WithRemedy("use the line of the .pub file that begins with RW")
 		}
 		keys[name] = key
 	}
 	return keys, nil
 }
 
-// KeyID returns a key's id as minisign shows it.
+// KeyID returns a key's id in minisign's form.
 func KeyID(id uint64) string { return fmt.Sprintf("%016X", id) }
 
-// Signer says who signed a plugin.
+// Signer describes the signature of a plugin.
 type Signer struct {
 	Signed bool   // there is a signature
-	Key    string // id of its key; empty where nobody signed
-	Name   string // of the key among the trusted; empty where it is not among them
-	// Without are the entries of the plugin that the signature does not cover: its
-	// build has made them here.
-	Without []string
+	Key    string // id of its key; empty without a signature
+	Name   string // of the trusted key; empty if the key is not trusted
+	// Unsigned are the entries of the plugin that the signature does not cover, because
+	// its build has made them here.
+	Unsigned []string
 }
 
 // String returns the signer for people.
@@ -174,28 +173,28 @@ func (s Signer) String() string {
 		return "unknown key " + s.Key
 	}
 	who := fmt.Sprintf("%s (key %s)", s.Name, s.Key)
-	if len(s.Without) > 0 {
-		who += ", without " + strings.Join(s.Without, ", ")
+	if len(s.Unsigned) > 0 {
+		who += ", without " + strings.Join(s.Unsigned, ", ")
 	}
 	return who
 }
 
-// Check says who signed a plugin. A signature by a trusted key that is wrong, or
-// that is of something else than the plugin as it is, is an error; one by an
-// unknown key says nothing.
+// Check returns the signer of a plugin. It returns an error if a signature by a trusted key is
+// wrong, or covers other files than the present ones. It does not check a signature by an
+// unknown key.
 func Check(s store.Snapshot, keys Keys) (Signer, error) {
 	if !s.Signed() {
 		return Signer{}, nil
 	}
 	signature, err := read(filepath.Join(s.Dir, store.SignatureFile))
 	if err != nil {
-		return Signer{}, bad(s, err)
+		return Signer{}, badSignature(s, err)
 	}
 	var parsed minisign.Signature
 	if err := parsed.UnmarshalText(signature); err != nil {
-		return Signer{}, bad(s, err)
+		return Signer{}, badSignature(s, err)
 	}
-	signer := Signer{Signed: true, Key: KeyID(parsed.KeyID), Without: s.Built()}
+	signer := Signer{Signed: true, Key: KeyID(parsed.KeyID), Unsigned: s.Built()}
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
 		if keys[name].ID() != parsed.KeyID {
 			continue
@@ -206,27 +205,27 @@ func Check(s store.Snapshot, keys Keys) (Signer, error) {
 	return signer, nil
 }
 
-// verify checks the signature and that it is of the plugin as it is.
+// verify checks the signature, and that it covers the plugin's present files.
 func verify(s store.Snapshot, key minisign.PublicKey, signature []byte) error {
 	text, err := read(filepath.Join(s.Dir, store.ReleaseFile))
 	if err != nil {
-		return bad(s, err)
+		return badSignature(s, err)
 	}
 	if !minisign.Verify(key, text, signature) {
-		return bad(s, errors.New("it is not of this release by this key"))
+		return badSignature(s, errors.New("it was not made for this release with this key"))
 	}
 	signed, err := parse(s, text)
 	if err != nil {
-		return bad(s, err)
+		return badSignature(s, err)
 	}
 	if now := Of(s); !signed.equal(now) {
-		return bad(s, fmt.Errorf("it is of %s %s with %s, and here is %s %s with %s",
+		return badSignature(s, fmt.Errorf("it is for %s %s with %s, but the folder has %s %s with %s",
 			signed.Name, signed.Version, signed.Digest, now.Name, now.Version, now.Digest))
 	}
 	return nil
 }
 
-// readRelease reads what was signed, whoever did.
+// readRelease reads plugin.release without a check of the signature.
 func readRelease(s store.Snapshot) (Release, error) {
 	text, err := read(filepath.Join(s.Dir, store.ReleaseFile))
 	if err != nil {
@@ -244,12 +243,12 @@ func parse(s store.Snapshot, text []byte) (r Release, err error) {
 	return r, doc.Err()
 }
 
-func bad(s store.Snapshot, err error) error {
-	return adapters.Errorf(adapters.Corrupt, "the signature of plugin %s does not hold: %w", s.Name, err).
-		WithRemedy("get the plugin again from who released it; its author signs it anew with `bridge plugin sign`")
+func badSignature(s store.Snapshot, err error) error {
+	return adapters.Errorf(adapters.Corrupt, "the signature of plugin %s is not valid: %w", s.Name, err).
+		WithRemedy("get the plugin again from its author, who can sign it again with `bridge plugin sign`")
 }
 
-// read reads a small file that somebody else wrote.
+// read reads a small plain file that is untrusted.
 func read(path string) ([]byte, error) {
 	const most = 64 << 10
 	info, err := os.Lstat(path)
@@ -257,7 +256,7 @@ func read(path string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > most {
-		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is no small plain file")}
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is not a small plain file")}
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -18,13 +18,13 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// plugin writes a plugin and finds it.
+// plugin writes a plugin and opens it.
 func plugin(t *testing.T) store.Plugin {
 	t.Helper()
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "plugin.toml"), []byte("name = 'x'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'language-model'\n"), 0o644))
 	must(t, os.WriteFile(filepath.Join(dir, "bridge-adapter-x"), []byte("#!/bin/sh\n"), 0o755))
-	p, err := store.ByItsPath(dir)
+	p, err := store.OpenPath(dir)
 	must(t, err)
 	return p
 }
@@ -52,7 +52,7 @@ func TestSign(t *testing.T) {
 	if s, err := check(t, p, keys); err != nil || s.Signed || s.String() != "nobody" {
 		t.Errorf("not signed: %+v, %v", s, err)
 	}
-	for range 2 { // signing again replaces the signature, which is no part of what is signed
+	for range 2 { // signing again replaces the signature, which is not signed itself
 		r, err := Sign(p, private, "")
 		if err != nil || r.Name != "x" || r.Version != "1.0.0" {
 			t.Fatalf("signed %+v, %v", r, err)
@@ -67,7 +67,7 @@ func TestSign(t *testing.T) {
 	now, err := p.Read()
 	must(t, err)
 	if now.Pin.Digest == now.Release {
-		t.Error("what a lock pins leaves the signature out")
+		t.Error("the pin does not cover the signature")
 	}
 }
 
@@ -90,14 +90,14 @@ func TestChangesAfterSigning(t *testing.T) {
 			_, err := Sign(p, private, "")
 			must(t, err)
 			must(t, change(p.Dir))
-			if s, err := check(t, p, keys); err == nil || !strings.Contains(err.Error(), "the signature of plugin x does not hold") || !strings.Contains(err.Error(), "bridge plugin sign") {
+			if s, err := check(t, p, keys); err == nil || !strings.Contains(err.Error(), "the signature of plugin x is not valid") || !strings.Contains(err.Error(), "bridge plugin sign") {
 				t.Errorf("%+v, %v", s, err)
 			}
 		})
 	}
 }
 
-// A release of another plugin, signed well, does not make this one good.
+// A validly signed release of another version does not make this one valid.
 func TestSignatureOfAnotherRelease(t *testing.T) {
 	keys, private := keyPair(t)
 	old := plugin(t)
@@ -110,7 +110,7 @@ func TestSignatureOfAnotherRelease(t *testing.T) {
 		must(t, err)
 		must(t, os.WriteFile(filepath.Join(p.Dir, name), text, 0o644))
 	}
-	if _, err := check(t, p, keys); err == nil || !strings.Contains(err.Error(), "it is of x 1.0.0") || !strings.Contains(err.Error(), "here is x 2.0.0") {
+	if _, err := check(t, p, keys); err == nil || !strings.Contains(err.Error(), "it is for x 1.0.0") || !strings.Contains(err.Error(), "the folder has x 2.0.0") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -123,7 +123,7 @@ func replace(path, old, new string) error {
 	return os.WriteFile(path, []byte(strings.ReplaceAll(string(text), old, new)), 0o644)
 }
 
-// minisign's own tool accepts what bridge signs, and bridge what it signs.
+// minisign accepts signatures from bridge, and bridge accepts those from minisign.
 func TestMinisign(t *testing.T) {
 	tool, err := exec.LookPath("minisign")
 	if err != nil {
@@ -168,7 +168,7 @@ func TestMinisign(t *testing.T) {
 	run(p.Dir, "-V", "-m", store.ReleaseFile, "-P", public)
 }
 
-// A password costs 1 GiB and seconds, as minisign means it to.
+// A password costs 1 GiB and seconds by minisign's design.
 func TestEncryptedKey(t *testing.T) {
 	if os.Getenv("BRIDGE_TEST_LONG") == "" {
 		t.Skip("BRIDGE_TEST_LONG is not set")
@@ -187,7 +187,7 @@ func TestEncryptedKey(t *testing.T) {
 	}
 }
 
-func TestKeysThatAreNone(t *testing.T) {
+func TestInvalidKeys(t *testing.T) {
 	if _, err := ParseKeys(map[string]string{"me": "RWx"}); err == nil || !strings.Contains(err.Error(), `the key "me"`) {
 		t.Errorf("got %v", err)
 	}

@@ -16,18 +16,17 @@ import (
 	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
-// Added is a plugin that was added, and what of its folder was left where it was.
+// Added is a plugin that was added, with the entries of its folder that were not copied.
 type Added struct {
 	Plugin
-	Left []string // paths in the folder, with slashes
+	Excluded []string // paths in the folder, with slashes
 }
 
-// Add copies the folder of a plugin that is built into a place, where it appears
-// whole or not at all, under its own name or another. What does not belong to the
-// plugin stays where it is, and links are copied as links.
-// Folders that others can change, or that would run something outside of the
-// copy, are refused, and what accept refuses of the plugin as it was read and is
-// copied; nil accepts all.
+// Add copies the folder of a plugin that is built to a place, under its own name or another.
+// The copy appears as a whole or not at all. Entries that do not belong to the plugin are not
+// copied, and links are copied as links. Add refuses folders that others can change, and
+// plugins that would run something outside of the copy. accept, if non-nil, is called with
+// the plugin as it was read; its error is returned.
 func (f Folders) Add(from, name string, place Place, accept func(Snapshot) error) (Added, error) {
 	source, err := f.source(from)
 	if err != nil {
@@ -38,7 +37,7 @@ func (f Folders) Add(from, name string, place Place, accept func(Snapshot) error
 	} else if err := manifest.CheckName(name); err != nil {
 		return Added{}, err
 	}
-	to, err := f.vacant(name, place)
+	to, err := f.freePath(name, place)
 	if err != nil {
 		return Added{}, err
 	}
@@ -51,8 +50,8 @@ func (f Folders) Add(from, name string, place Place, accept func(Snapshot) error
 			return Added{}, err
 		}
 	}
-	tree := now.Tree
-	if err := movable(source, tree); err != nil {
+	tree := now.tree
+	if err := checkRelocatable(source, tree); err != nil {
 		return Added{}, err
 	}
 	err = atomicfile.Dir(to, func(dir string) error {
@@ -72,34 +71,34 @@ func (f Folders) Add(from, name string, place Place, accept func(Snapshot) error
 	return Added{p, tree.Left}, err
 }
 
-// source finds what is to be added.
+// source returns the plugin to add.
 func (f Folders) source(from string) (Plugin, error) {
-	p, err := ByItsPath(from)
+	p, err := OpenPath(from)
 	if err != nil {
 		return p, err
 	}
 	if p.Dir == "" {
-		return p, adapters.Errorf(adapters.Invalid, "%s has no %s beside it, which says what it is", from, manifest.File).
+		return p, adapters.Errorf(adapters.Invalid, "%s has no %s next to it", from, manifest.File).
 			WithRemedy("write one (docs/trust.md), or name the executable by its path in a recipe")
 	}
-	return p, p.Complete()
+	return p, p.CheckBuilt()
 }
 
-// vacant returns where a plugin of the name goes, if there is none yet.
-func (f Folders) vacant(name string, place Place) (string, error) {
+// freePath returns the folder for a plugin of a name, unless there is one already.
+func (f Folders) freePath(name string, place Place) (string, error) {
 	if f.in(place) == "" {
-		return "", adapters.Errorf(adapters.Unsupported, "this system names no data folder for the user").WithRemedy("set BRIDGE_DATA to a folder")
+		return "", adapters.Errorf(adapters.Unsupported, "this system has no data folder for the user").WithRemedy("set BRIDGE_DATA to a folder")
 	}
 	to := filepath.Join(f.in(place), name)
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
-		return "", adapters.Errorf(adapters.Invalid, "there is a plugin %s already, in %s", name, to).
+		return "", adapters.Errorf(adapters.Invalid, "plugin %s already exists, in %s", name, to).
 			WithRemedy("remove it first, `bridge plugin remove %s --%s`, or give another name with --name", name, place)
 	}
 	return to, nil
 }
 
-// copyTree copies a tree's entries into an empty folder, with the times of files:
-// Python compares them with those that its compiled files name.
+// copyTree copies a tree's entries to an empty folder, with the times of files. Python
+// compares them with the times in its compiled files.
 func copyTree(from, to string, tree dirhash.Tree) error {
 	source, err := os.OpenRoot(from)
 	if err != nil {
@@ -151,22 +150,22 @@ func copyFile(source *os.Root, name, target string, kind dirhash.Kind) error {
 	return os.Chtimes(target, info.ModTime(), info.ModTime())
 }
 
-// inPython are files that Python reads when it starts, in a virtual environment's
-// folder of packages: lines of paths, and the finders of editable installs.
+// inPython matches the files in a virtual environment's folder of packages that Python reads
+// when it starts: lists of paths, and the finders of editable installs.
 var inPython = regexp.MustCompile(`/site-packages/([^/]+\.pth|__editable__[^/]*\.py)$`)
 
-// movable refuses a plugin that would go on using the folder that it is copied
-// from: a script for an interpreter there, and Python packages that were installed
-// as links to their source. A virtual environment itself can be copied, as long as
-// its interpreter is started by its path; of its other scripts (pip, say) the first
-// lines name the old folder, and a plugin does not run them.
-func movable(p Plugin, tree dirhash.Tree) error {
+// checkRelocatable returns an error if a copy of the plugin would still use the original
+// folder: a script for an interpreter there, or Python packages that were installed as links
+// to their source. A virtual environment can be copied, as long as its interpreter is started
+// by its path. The first lines of its other scripts, such as pip, name the old folder, but a
+// plugin does not run them.
+func checkRelocatable(p Plugin, tree dirhash.Tree) error {
 	line, err := firstLine(p.Program)
 	if err != nil {
 		return err
 	}
 	if command, ok := strings.CutPrefix(line, "#!"); ok && strings.HasPrefix(strings.TrimSpace(command), p.Dir+"/") {
-		return adapters.Errorf(adapters.Invalid, "%s is run by %s, which the copy would go on using", p.Program, strings.TrimSpace(command)).
+		return adapters.Errorf(adapters.Invalid, "%s is run by %s, which the copy would still use", p.Program, strings.TrimSpace(command)).
 			WithRemedy(`make it a script of /bin/sh: exec "$(dirname "$0")/.venv/bin/python" "$(dirname "$0")/main.py"`)
 	}
 	for _, e := range tree.Entries {
@@ -179,8 +178,8 @@ func movable(p Plugin, tree dirhash.Tree) error {
 			return err
 		}
 		if strings.Contains(string(text), p.Dir) || strings.HasSuffix(path, ".pth") && namesFolder(string(text)) {
-			return adapters.Errorf(adapters.Invalid, "%s names a folder outside of what is copied: a package was installed as a link to its source", path).
-				WithRemedy("install it whole: pip install without -e")
+			return adapters.Errorf(adapters.Invalid, "%s names a folder outside the copied one, because a package was installed as a link to its source", path).
+				WithRemedy("install the package itself: pip install without -e")
 		}
 	}
 	return nil
@@ -210,8 +209,8 @@ func firstLine(path string) (string, error) {
 	return line, err
 }
 
-// Remove deletes a plugin's folder, or the link to one. Without a place it is the
-// one that the name means.
+// Remove deletes a plugin's folder, or the link to one, and returns its path. Without a place
+// it looks in the project first.
 func (f Folders) Remove(name string, place Place) (dir string, err error) {
 	places := []Place{InProject, OfUser}
 	if place != "" {
@@ -232,13 +231,13 @@ func (f Folders) Remove(name string, place Place) (dir string, err error) {
 			}
 		}
 	}
-	return "", unknown(name, known, looked)
+	return "", notFound(name, known, looked)
 }
 
 func remove(dir string) error {
 	info, err := os.Lstat(dir)
 	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		err = os.Remove(dir) // what it leads to is somebody's project
+		err = os.Remove(dir) // the target is an author's project
 	} else if err == nil {
 		err = os.RemoveAll(dir)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,41 +16,41 @@ import (
 	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
-// The files of a signed release. The signature is of the release file, which holds
-// the digest of all others: so these two are not part of that digest. They are of
-// the digest that a lock file pins.
+// The files of a signed release. The signature covers the release file, which holds the
+// digest of all other files. So that digest is without these two; the digest that a lock file
+// pins includes them.
 const (
 	ReleaseFile   = "plugin.release"
 	SignatureFile = ReleaseFile + ".minisig"
 )
 
-// maxParts is the most entries of a folder whose digests a pin holds one by one.
+// maxParts is the largest number of entries whose digests a pin holds one by one.
 const maxParts = 100
 
-// fileDigest begins the digest of an executable without a folder.
+// fileDigest is the prefix of the digest of an executable without a folder.
 const fileDigest = "sha256:"
 
-// Pin is what a plugin was when it was pinned. Lock files hold it.
+// Pin identifies a plugin's files. Lock files hold pins.
 type Pin struct {
 	Version      string                `toml:"version,omitempty"`      // the manifest's
 	Protocol     []int                 `toml:"protocol,omitempty"`     // the manifest's
 	Capabilities []adapters.Capability `toml:"capabilities,omitempty"` // the manifest's
-	Digest       string                `toml:"digest"`                 // of the whole folder, or of the executable where there is no manifest
-	SignedBy     string                `toml:"signed_by,omitempty"`    // id of the key that signed it
-	// Parts are the digests of the entries at the folder's root, by name, so that
-	// what changed can be named; empty where there are too many.
+	Digest       string                `toml:"digest"`                 // of the whole folder, or of the executable if there is no manifest
+	SignedBy     string                `toml:"signed_by,omitempty"`    // id of the signer's key
+	// Parts are the digests of the entries at the folder's root, by name, so that messages
+	// can name what changed. It is empty if there are too many.
 	Parts map[string]string `toml:"parts,omitempty"`
 }
 
-// Differences says in words how a plugin, as it is, is not as it was pinned,
-// signatures aside. What a pin does not hold is not compared.
+// Differences returns the differences between a pin and the present pin of a plugin, in
+// words, except signatures. It compares only fields that the old pin has.
 func (was Pin) Differences(is Pin) []string {
 	var found []string
 	if was.Version != is.Version {
 		found = append(found, "the version was "+cmp.Or(was.Version, "none")+", is "+cmp.Or(is.Version, "none"))
 	}
 	if was.Protocol != nil && !slices.Equal(was.Protocol, is.Protocol) || was.Capabilities != nil && !slices.Equal(was.Capabilities, is.Capabilities) {
-		found = append(found, "its protocol or its capabilities are others")
+		found = append(found, "its protocol or its capabilities differ")
 	}
 	if was.Digest != is.Digest {
 		found = append(found, "the digest was "+was.Digest+", is "+is.Digest)
@@ -60,30 +61,61 @@ func (was Pin) Differences(is Pin) []string {
 	return found
 }
 
-// Snapshot is a plugin as it lies on the disk.
+// Snapshot is a plugin with its files as they were read.
 type Snapshot struct {
 	Plugin
 	Pin     Pin    // without SignedBy
-	Release string // digest of what a signature covers
+	Release string // digest of the files that a signature covers
 	// Executable is the SHA-256 of the program, 64 hex digits.
 	Executable string
-	Tree       dirhash.Tree // empty for an executable without a folder
+	// Entries are the files, folders and links that belong to the plugin, in the order of the
+	// paths' bytes. Empty if there is no folder.
+	Entries []Entry
+	// Excluded are the entries of the folder that do not belong to the plugin, and
+	// StrayCode the code in them that a program could run or import.
+	Excluded, StrayCode []string
+	// Interpreters are the programs outside the folder that links in it lead to.
+	Interpreters []string
+
+	tree dirhash.Tree
 }
 
-// Read reads all of a plugin's files, and the manifest anew. It refuses what others
-// than this user and root can change.
+// Entry is a file, folder or link of a plugin.
+type Entry struct {
+	Path string      // from the plugin's folder, with slashes
+	Mode fs.FileMode // type, and 0o755 or 0o644
+}
+
+// entriesOf returns the entries of a tree.
+func entriesOf(tree dirhash.Tree) []Entry {
+	modes := map[dirhash.Kind]fs.FileMode{dirhash.Folder: fs.ModeDir | 0o755, dirhash.Link: fs.ModeSymlink | 0o644, dirhash.Exec: 0o755, dirhash.File: 0o644}
+	var entries []Entry
+	for _, e := range tree.Entries {
+		entries = append(entries, Entry{e.Path, modes[e.Kind]})
+	}
+	return entries
+}
+
+// stayOf returns which entries of a plugin's folder are hashed.
+func stayOf(m manifest.Manifest) func(name string) dirhash.Stay {
+	stays := map[manifest.Membership]dirhash.Stay{manifest.Member: dirhash.In, manifest.Excluded: dirhash.Out, manifest.Unsearched: dirhash.Unsearched}
+	return func(name string) dirhash.Stay { return stays[m.MembershipOf(name)] }
+}
+
+// Read reads all of a plugin's files, including the manifest. It returns an error for files
+// that anyone other than this user and root can change.
 func (p Plugin) Read() (Snapshot, error) {
-	if err := p.Ready(); err != nil {
+	if err := p.CheckExecutable(); err != nil {
 		return Snapshot{}, err
 	}
 	if p.Dir == "" {
 		return p.readProgram()
 	}
-	before, err := manifest.Load(p.Dir) // it says what belongs to the plugin
+	before, err := manifest.Load(p.Dir) // which says what belongs to the plugin
 	if err != nil {
 		return Snapshot{}, err
 	}
-	tree, err := dirhash.ReadWithout(p.Dir, before.Stays)
+	tree, err := dirhash.ReadWithout(p.Dir, stayOf(before))
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -105,43 +137,44 @@ func (p Plugin) Read() (Snapshot, error) {
 	if len(parts) > maxParts {
 		parts = nil
 	}
-	return Snapshot{Plugin: p, Release: tree.Digest(p.unsigned()...), Executable: program, Tree: tree, Pin: Pin{
-		Version: p.Manifest.Version, Protocol: p.Manifest.Protocol, Capabilities: p.Manifest.Capabilities, Digest: tree.Digest(), Parts: parts}}, nil
+	return Snapshot{Plugin: p, Release: tree.Digest(p.unsignedEntries()...), Executable: program,
+		Entries: entriesOf(tree), Excluded: tree.Left, StrayCode: tree.Code, Interpreters: tree.Outside, tree: tree, Pin: Pin{
+			Version: p.Manifest.Version, Protocol: p.Manifest.Protocol, Capabilities: p.Manifest.Capabilities, Digest: tree.Digest(), Parts: parts}}, nil
 }
 
-// Unsigned is the pin that the plugin would have if nobody had signed it. A run keeps
-// it, for who signs a plugin changes nothing of what it computes.
-func (s Snapshot) Unsigned() Pin {
+// UnsignedPin returns the pin that the plugin would have without a signature. Runs record it,
+// because a signature does not change what a plugin computes.
+func (s Snapshot) UnsignedPin() Pin {
 	pin := s.Pin
 	if s.Dir == "" {
 		return pin
 	}
-	pin.Digest = s.Tree.Digest(ReleaseFile, SignatureFile)
+	pin.Digest = s.tree.Digest(ReleaseFile, SignatureFile)
 	pin.Parts = maps.Clone(s.Pin.Parts)
 	delete(pin.Parts, ReleaseFile)
 	delete(pin.Parts, SignatureFile)
 	return pin
 }
 
-// unsigned are the entries at the folder's root that a signature does not cover.
-func (p Plugin) unsigned() []string {
+// unsignedEntries returns the entries at the folder's root that a signature does not cover.
+func (p Plugin) unsignedEntries() []string {
 	return append([]string{ReleaseFile, SignatureFile}, p.Manifest.Build.Makes...)
 }
 
-// Built are the entries that the plugin's build has made here, which a signature
-// does not cover.
+// Built returns the entries that the plugin's build has made here. A signature does not cover
+// them.
 func (s Snapshot) Built() []string {
 	var built []string
 	for _, name := range s.Manifest.Build.Makes {
-		if _, ok := s.Tree.Find(name); ok {
+		if _, ok := s.tree.Find(name); ok {
 			built = append(built, name)
 		}
 	}
 	return built
 }
 
-// executable returns the digest of the plugin's program as the tree has it: a
-// plain file, or what a link in the folder leads to.
+// executable returns the digest of the plugin's program in the tree: a plain file, or the
+// target of a link in the folder.
 func (p Plugin) executable(tree dirhash.Tree) (string, error) {
 	resolved, err := filepath.EvalSymlinks(p.Program)
 	if err != nil {
@@ -157,7 +190,7 @@ func (p Plugin) executable(tree dirhash.Tree) (string, error) {
 	}
 	e, ok := tree.Find(filepath.ToSlash(name))
 	if !ok || e.Kind != dirhash.Exec {
-		return "", adapters.Errorf(adapters.Invalid, "%s is no executable in the plugin's folder", p.Program).WithRemedy("put the program itself there, chmod +x")
+		return "", adapters.Errorf(adapters.Invalid, "%s is not an executable in the plugin's folder", p.Program).WithRemedy("put the program itself there, chmod +x")
 	}
 	return e.SHA256, nil
 }
@@ -183,8 +216,7 @@ func ValidDigest(s string) bool {
 	return ok && len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
-// Signed reports whether a release and its signature lie in the plugin's folder.
-// Whether they are right it does not say.
+// Signed reports whether the plugin's folder holds a signature. It does not check it.
 func (p Plugin) Signed() bool {
 	if p.Dir == "" {
 		return false

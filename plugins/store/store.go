@@ -1,11 +1,10 @@
-// Package store finds plugins on this machine, and adds and removes them. It
-// reads their manifests and never runs them.
+// Package store finds plugins on this machine, and adds and removes them. It reads their
+// manifests and files, and never runs them.
 //
-// A plugin lies in a folder of its own in one of two folders: "plugins" in the
-// project, which is the current folder, and "plugins" in the user's data folder.
-// The name of a plugin's folder is what recipes call it; where both have one of a
-// name, the project's counts. A recipe can name any other folder or executable by
-// its path.
+// A plugin is a folder in one of two places: "plugins" in the project, which is the current
+// folder, and "plugins" in the user's data folder. The name of its folder is its name in
+// recipes. If both places have a plugin of one name, the project's counts. A recipe can name
+// any other folder or executable by its path.
 package store
 
 import (
@@ -27,17 +26,17 @@ import (
 
 // Plugin is a plugin that was found.
 type Plugin struct {
-	Name string // of its folder in a store; else the manifest's, or the executable's
+	Name string // of its folder in a place; otherwise the manifest's or the executable's
 	Dir  string // absolute; empty for an executable without a manifest
-	// Program is the absolute path of the executable, which need not be there: it
-	// may have to be built.
+	// Program is the absolute path of the executable, which need not exist: it may have
+	// to be built.
 	Program  string
 	Manifest manifest.Manifest // zero without Dir
 	Place    Place
-	Shadows  string // folder of the user's plugin of the same name, which does not count
+	Shadows  string // folder of the user's plugin of the same name, which is hidden
 }
 
-// Place says where a plugin was found.
+// Place says how a plugin was found.
 type Place string
 
 // The places.
@@ -47,7 +46,7 @@ const (
 	ByPath    Place = "path"
 )
 
-// Folders are where plugins are looked for; an empty one is left out.
+// Folders are the folders of the two places. An empty one is skipped.
 type Folders struct {
 	Project, User string
 }
@@ -61,8 +60,8 @@ func Default() Folders {
 	return f
 }
 
-// dataFolder returns $BRIDGE_DATA, or the bridge folder in the user's data folder
-// as the system has it; empty where it names none.
+// dataFolder returns $BRIDGE_DATA, or bridge's folder in the user's data folder, or an empty
+// string if the system has none.
 func dataFolder() string {
 	if dir := os.Getenv("BRIDGE_DATA"); dir != "" {
 		return dir
@@ -95,8 +94,8 @@ type Broken struct {
 	Err       error
 }
 
-// List returns the plugins by name, and the folders whose manifest cannot be used.
-// Folders without a manifest are no plugins and not mentioned.
+// List returns the plugins by name, and the folders whose manifests have errors. It ignores
+// folders without a manifest.
 func (f Folders) List() ([]Plugin, []Broken, error) {
 	found := map[string]Plugin{}
 	var broken []Broken
@@ -127,7 +126,7 @@ func (f Folders) List() ([]Plugin, []Broken, error) {
 	return all, broken, nil
 }
 
-// names lists the folders with a manifest in a place.
+// names returns the names of the folders with a manifest in a place.
 func (f Folders) names(place Place) ([]string, error) {
 	dir := f.in(place)
 	if dir == "" {
@@ -149,12 +148,12 @@ func (f Folders) names(place Place) ([]string, error) {
 	return names, nil
 }
 
-// Find returns the plugin that a recipe or a flag means: by name, or by the path
-// of its folder or executable where there is a slash in it.
+// Find returns the plugin that a recipe or a flag names: by its name, or, if there is a slash
+// in it, by the path of its folder or executable.
 func (f Folders) Find(name string) (Plugin, error) {
 	if strings.ContainsAny(name, `/\`) {
-		p, err := ByItsPath(name)
-		return f.settled(p), err
+		p, err := OpenPath(name)
+		return f.placed(p), err
 	}
 	var found Plugin
 	var known []string
@@ -179,12 +178,12 @@ func (f Folders) Find(name string) (Plugin, error) {
 	if found.Dir != "" {
 		return found, nil
 	}
-	return Plugin{}, unknown(name, known, []string{f.Project, f.User})
+	return Plugin{}, notFound(name, known, []string{f.Project, f.User})
 }
 
-// settled gives a plugin that was named by its path the name that it has in a
-// store, if it lies in one.
-func (f Folders) settled(p Plugin) Plugin {
+// placed sets the place and name of a plugin that was named by its path, if its folder is in
+// one of the two places.
+func (f Folders) placed(p Plugin) Plugin {
 	name := filepath.Base(p.Dir)
 	if p.Dir == "" || manifest.CheckName(name) != nil {
 		return p
@@ -199,19 +198,19 @@ func (f Folders) settled(p Plugin) Plugin {
 	return p
 }
 
-// unknown says that no plugin has a name.
-func unknown(name string, known, looked []string) error {
+// notFound returns the error for a name that no plugin has.
+func notFound(name string, known, looked []string) error {
 	looked = slices.DeleteFunc(looked, func(dir string) bool { return dir == "" })
 	where := ""
 	if len(looked) > 0 {
 		where = " in " + strings.Join(looked, " or ")
 	}
 	err := adapters.Errorf(adapters.NotFound, "no plugin %q%s%s", name, where, didyoumean.Hint(name, known))
-	if strings.ContainsAny(name, `/\`) { // only Remove comes here with a path: it deletes what is in a store
-		return err.WithRemedy("want a name that `bridge plugin list` shows; a folder elsewhere is yours to delete")
+	if strings.ContainsAny(name, `/\`) { // only Remove passes a path: it deletes only from the two places
+		return err.WithRemedy("use a name that `bridge plugin list` shows; delete folders elsewhere yourself")
 	}
 	if _, statErr := os.Stat(name); statErr == nil {
-		return err.WithRemedy("./%s names what is there in this folder", name)
+		return err.WithRemedy("./%s is the path of the entry with this name here", name)
 	}
 	return err.WithRemedy("`bridge plugin list` shows the names, `bridge plugin add PATH` adds one; a path has a slash in it")
 }
@@ -234,9 +233,9 @@ func open(dir, name string, place Place) (Plugin, error) {
 	return Plugin{Name: cmp.Or(name, m.Name), Dir: abs, Program: m.Path(abs), Manifest: m, Place: place}, nil
 }
 
-// ByItsPath returns the plugin in a folder, the one that an executable belongs
-// to, or an executable alone.
-func ByItsPath(path string) (Plugin, error) {
+// OpenPath returns the plugin in a folder, the plugin to which an executable belongs, or an
+// executable without a manifest.
+func OpenPath(path string) (Plugin, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return Plugin{}, adapters.Errorf(adapters.NotFound, "no plugin: %w", err).
@@ -266,8 +265,8 @@ func ByItsPath(path string) (Plugin, error) {
 	return Plugin{Name: name, Program: program, Place: ByPath}, nil
 }
 
-// Ready checks that the plugin's executable is there and can be executed.
-func (p Plugin) Ready() error {
+// CheckExecutable returns an error unless the plugin's executable exists and can be executed.
+func (p Plugin) CheckExecutable() error {
 	_, err := exec.LookPath(p.Program)
 	if err == nil {
 		return nil
@@ -278,18 +277,18 @@ func (p Plugin) Ready() error {
 	e := adapters.Errorf(adapters.NotFound, "plugin %s has no executable: %w", p.Name, err)
 	switch {
 	case !errors.Is(err, fs.ErrNotExist):
-		return e.WithRemedy("look whether you may enter the folders above it")
+		return e.WithRemedy("check that you may enter the folders above it")
 	case p.Manifest.Build.Command != "":
 		return e.WithRemedy("build it: in %s, %s", p.Dir, p.Manifest.Build.Command)
 	}
-	return e.WithRemedy("put it there, or mend executable in %s", filepath.Join(p.Dir, manifest.File))
+	return e.WithRemedy("put it there, or correct executable in %s", filepath.Join(p.Dir, manifest.File))
 }
 
-// Complete is [Plugin.Ready], and checks that what the plugin's build makes on each
-// machine is there: it is not released, and the executable may be of no use without
-// it.
-func (p Plugin) Complete() error {
-	if err := p.Ready(); err != nil {
+// CheckBuilt is [Plugin.CheckExecutable], and also returns an error if something is missing
+// that the plugin's build makes on each machine. A release does not contain that, and the
+// executable may not work without it.
+func (p Plugin) CheckBuilt() error {
+	if err := p.CheckExecutable(); err != nil {
 		return err
 	}
 	for _, name := range p.Manifest.Build.Makes {

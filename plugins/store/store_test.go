@@ -12,7 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/dirhash"
 )
 
-// mark is a program that leaves a file beside it when it is run.
+// mark is a program that creates a file next to its folder when it runs.
 const mark = "#!/bin/sh\ntouch \"$(dirname \"$0\")/../was-run\"\n"
 
 func must(t *testing.T, err error) {
@@ -46,7 +46,7 @@ func TestFind(t *testing.T) {
 
 	both, err := f.Find("both")
 	if err != nil || both.Dir != project || both.Place != InProject || both.Shadows != filepath.Join(f.User, "both") {
-		t.Errorf("of two, %+v, %v", both, err)
+		t.Errorf("with two of this name: %+v, %v", both, err)
 	}
 	theirs, err := f.Find("theirs")
 	if err != nil || theirs.Dir != user || theirs.Place != OfUser || theirs.Program != filepath.Join(user, "bridge-adapter-theirs") || theirs.Shadows != "" {
@@ -63,7 +63,7 @@ func TestFind(t *testing.T) {
 	}
 	t.Chdir(t.TempDir())
 	must(t, os.WriteFile("tool", nil, 0o755))
-	if _, err := f.Find("tool"); err == nil || !strings.Contains(err.Error(), "./tool names what is there") {
+	if _, err := f.Find("tool"); err == nil || !strings.Contains(err.Error(), "./tool is the path") {
 		t.Errorf("a file of that name: %v", err)
 	}
 }
@@ -80,10 +80,10 @@ func TestFindByPath(t *testing.T) {
 	other := filepath.Join(dir, "bridge-adapter-other.sh")
 	must(t, os.WriteFile(other, nil, 0o755))
 	if got, err := f.Find(other); err != nil || got.Dir != "" || got.Name != "other" || got.Program != other {
-		t.Errorf("an executable that no manifest names: %+v, %v", got, err)
+		t.Errorf("an executable without a manifest entry: %+v, %v", got, err)
 	}
 	if _, err := f.Find(filepath.Join(dir, "none")); adapters.KindOf(err) != adapters.NotFound {
-		t.Errorf("a path that is not there: %v", err)
+		t.Errorf("a missing path: %v", err)
 	}
 	if _, err := f.Find(t.TempDir() + "/"); err == nil || !strings.Contains(err.Error(), "is no plugin's folder") {
 		t.Errorf("another folder: %v", err)
@@ -115,46 +115,46 @@ func TestList(t *testing.T) {
 	}
 }
 
-func TestReady(t *testing.T) {
+func TestCheckExecutable(t *testing.T) {
 	dir := plugin(t, filepath.Join(t.TempDir(), "x"), "x")
-	p, err := ByItsPath(dir)
+	p, err := OpenPath(dir)
 	must(t, err)
-	must(t, p.Ready())
+	must(t, p.CheckExecutable())
 	must(t, os.Chmod(p.Program, 0o644))
-	if err := p.Ready(); err == nil || !strings.Contains(err.Error(), "chmod +x "+p.Program) {
+	if err := p.CheckExecutable(); err == nil || !strings.Contains(err.Error(), "chmod +x "+p.Program) {
 		t.Errorf("no executable: %v", err)
 	}
 	must(t, os.Remove(p.Program))
-	if err := p.Ready(); err == nil || !strings.Contains(err.Error(), "put it there") {
+	if err := p.CheckExecutable(); err == nil || !strings.Contains(err.Error(), "put it there") {
 		t.Errorf("none at all: %v", err)
 	}
 	p.Manifest.Build.Command = "make"
-	if err := p.Ready(); err == nil || !strings.Contains(err.Error(), "build it: in "+dir+", make") {
+	if err := p.CheckExecutable(); err == nil || !strings.Contains(err.Error(), "build it: in "+dir+", make") {
 		t.Errorf("not built: %v", err)
 	}
 }
 
-// A launcher of the plugin's release is of no use without what its build makes.
-func TestComplete(t *testing.T) {
+// The launcher in a release does not work before the build has run.
+func TestCheckBuilt(t *testing.T) {
 	f, from := folders(t), plugin(t, filepath.Join(t.TempDir(), "x"), "x")
 	text, err := os.ReadFile(filepath.Join(from, "plugin.toml"))
 	must(t, err)
 	must(t, file(from, "plugin.toml", string(text)+"[build]\ncommand = 'mkdir .venv'\nmakes = ['.venv']\n"))
-	p, err := ByItsPath(from)
+	p, err := OpenPath(from)
 	must(t, err)
-	must(t, p.Ready())
-	if err := p.Complete(); err == nil || !strings.Contains(err.Error(), "plugin x is not built here: it lacks .venv") || !strings.Contains(err.Error(), "bridge plugin build "+from) {
+	must(t, p.CheckExecutable())
+	if err := p.CheckBuilt(); err == nil || !strings.Contains(err.Error(), "plugin x is not built here: it lacks .venv") || !strings.Contains(err.Error(), "bridge plugin build "+from) {
 		t.Errorf("not built: %v", err)
 	}
 	if _, err := f.Add(from, "", InProject, nil); err == nil || !strings.Contains(err.Error(), "is not built") {
-		t.Errorf("added as it was released: %v", err)
+		t.Errorf("added without a build: %v", err)
 	}
 	p.Manifest.Build.Command = ""
-	if err := p.Complete(); err == nil || !strings.Contains(err.Error(), "take it out of makes in "+filepath.Join(from, "plugin.toml")) {
+	if err := p.CheckBuilt(); err == nil || !strings.Contains(err.Error(), "take it out of makes in "+filepath.Join(from, "plugin.toml")) {
 		t.Errorf("nothing builds it: %v", err)
 	}
 	must(t, os.Mkdir(filepath.Join(from, ".venv"), 0o755))
-	must(t, p.Complete())
+	must(t, p.CheckBuilt())
 	if _, err := f.Add(from, "", InProject, nil); err != nil {
 		t.Error(err)
 	}
@@ -178,7 +178,7 @@ func TestAddAndRemove(t *testing.T) {
 	is, err := dirhash.Read(p.Dir)
 	must(t, err)
 	if was.Digest() != is.Digest() {
-		t.Errorf("the copy is another: %v", dirhash.Differences(was.Parts(), is.Parts()))
+		t.Errorf("the copy differs: %v", dirhash.Differences(was.Parts(), is.Parts()))
 	}
 	if info, err := os.Stat(filepath.Join(p.Dir, "lib", "a.py")); err != nil || !info.ModTime().Equal(then) || info.Mode().Perm() != 0o644 {
 		t.Errorf("the copied file is %v, %v", info, err)
@@ -190,7 +190,7 @@ func TestAddAndRemove(t *testing.T) {
 		t.Errorf("under another name %+v, %v", p, err)
 	}
 	if _, err := f.Remove("x", OfUser); adapters.KindOf(err) != adapters.NotFound {
-		t.Errorf("removed from where it is not: %v", err)
+		t.Errorf("removed from the other place: %v", err)
 	}
 	if dir, err := f.Remove("x", ""); err != nil || dir != p.Dir {
 		t.Errorf("removed %s, %v", dir, err)
@@ -202,18 +202,18 @@ func TestAddAndRemove(t *testing.T) {
 	_, err = f.Remove("x", InProject)
 	must(t, err)
 	if _, err := os.Stat(from); err != nil {
-		t.Errorf("removing a link removed what it leads to: %v", err)
+		t.Errorf("removing a link removed its target: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(filepath.Dir(from), "was-run")); err == nil {
 		t.Error("adding ran the plugin")
 	}
 }
 
-// What is none of the plugin's stays where it is, and the copy is what was pinned.
-func TestAddLeavesOut(t *testing.T) {
+// Files that do not belong to the plugin are not copied, and the copy matches the pin.
+func TestAddExcludes(t *testing.T) {
 	f := folders(t)
 	from := plugin(t, filepath.Join(t.TempDir(), "x"), "x")
-	p, err := ByItsPath(from)
+	p, err := OpenPath(from)
 	must(t, err)
 	was, err := p.Read()
 	must(t, err)
@@ -221,13 +221,13 @@ func TestAddLeavesOut(t *testing.T) {
 		must(t, file(from, name, "x"))
 	}
 	added, err := f.Add(from, "", InProject, nil)
-	if err != nil || strings.Join(added.Left, " ") != ".git __pycache__ bridge.lock runs" {
-		t.Fatalf("left %v, %v", added.Left, err)
+	if err != nil || strings.Join(added.Excluded, " ") != ".git __pycache__ bridge.lock runs" {
+		t.Fatalf("left %v, %v", added.Excluded, err)
 	}
 	is, err := added.Read()
 	must(t, err)
-	if is.Pin.Digest != was.Pin.Digest || is.Release != was.Release || len(is.Tree.Left) > 0 {
-		t.Errorf("the copy is another: %v, left %v", dirhash.Differences(was.Pin.Parts, is.Pin.Parts), is.Tree.Left)
+	if is.Pin.Digest != was.Pin.Digest || is.Release != was.Release || len(is.Excluded) > 0 {
+		t.Errorf("the copy differs: %v, excluded %v", dirhash.Differences(was.Pin.Parts, is.Pin.Parts), is.Excluded)
 	}
 	must(t, file(from, ".venv/lib/__pycache__/x.pyc", "x")) // comes with the environment
 	if added, err = f.Add(from, "y", InProject, nil); err != nil {
@@ -249,7 +249,7 @@ func TestAddRefuses(t *testing.T) {
 		"writable":      {func(d string) error { return os.Chmod(filepath.Join(d, "plugin.toml"), 0o666) }, "everybody can write"},
 		"interpreter there": {func(d string) error {
 			return os.WriteFile(filepath.Join(d, "bridge-adapter-x"), []byte("#!"+d+"/.venv/bin/python\n"), 0o755)
-		}, "which the copy would go on using"},
+		}, "which the copy would still use"},
 		"editable": {func(d string) error { return file(d, ".venv/lib/python3.11/site-packages/x.pth", "/home/me/x\n") }, "pip install without -e"},
 		"finder": {func(d string) error {
 			return file(d, ".venv/lib/python3.11/site-packages/__editable___x_finder.py", "MAPPING = {'x': '"+d+"/src'}\n")
@@ -269,13 +269,13 @@ func TestAddRefuses(t *testing.T) {
 	}
 	f, from := folders(t), plugin(t, filepath.Join(t.TempDir(), "x"), "x")
 	if _, err := f.Add(from, "../y", InProject, nil); err == nil || !strings.Contains(err.Error(), `the name is "../y"`) {
-		t.Errorf("a name that leads out: %v", err)
+		t.Errorf("a name that leaves the folder: %v", err)
 	}
 	read, no := Snapshot{}, errors.New("no")
 	if _, err := f.Add(from, "", InProject, func(s Snapshot) error { read = s; return no }); !errors.Is(err, no) || read.Dir != from || read.Pin.Digest == "" {
-		t.Errorf("it was not accepted, having read %+v: %v", read.Pin, err)
+		t.Errorf("accept refused %+v: %v", read.Pin, err)
 	}
-	must(t, file(from, ".venv/lib/python3.11/site-packages/distutils-precedence.pth", "import os\n")) // as pip makes it
+	must(t, file(from, ".venv/lib/python3.11/site-packages/distutils-precedence.pth", "import os\n")) // made by pip
 	if _, err := f.Add(from, "", InProject, nil); err != nil {
 		t.Error(err)
 	}

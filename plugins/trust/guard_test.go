@@ -17,8 +17,9 @@ import (
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
-// A program that is put under the name of the one that was checked does not run.
-func TestWhatWasCheckedStarts(t *testing.T) {
+// A program that replaces the checked one does not run.
+func TestCheckedProgramStarts(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	p.compile()
 	g := p.strict()
@@ -48,13 +49,14 @@ func newProjectOf(t *testing.T, change func(*project)) *project {
 	return p
 }
 
-// begin starts the plugin as locked.
+// begin starts the plugin with --locked.
 func (p *project) begin() (adapters.LanguageModel, error) {
 	p.t.Helper()
 	return p.start(p.strict())
 }
 
-func TestLockedPolicyAndWords(t *testing.T) {
+func TestLockedPolicy(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	must(t, os.Remove(p.lock))
 	var log bytes.Buffer
@@ -73,6 +75,7 @@ func TestLockedPolicyAndWords(t *testing.T) {
 }
 
 func TestRequireSigned(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	policy := p.policy()
 	policy.RequireSigned = true
@@ -82,25 +85,26 @@ func TestRequireSigned(t *testing.T) {
 	stranger := policy
 	stranger.keys = release.Keys{}
 	_, err := NewGuard(p.plugin(), stranger).Check()
-	wantAll(t, err, "is signed by the key ", "none that you trust", "under [keys] in plugins.toml")
+	wantAll(t, err, "is signed by the key ", "which you do not trust", "under [keys] in plugins.toml")
 	if _, err := Lock(p.plugin(), stranger); err == nil {
-		t.Error("what must be signed was locked unsigned")
+		t.Error("an unsigned plugin was locked, but a signature is required")
 	}
 	stranger.RequireSigned = false
 	if now, err := Lock(p.plugin(), stranger); err != nil || now.Pin.SignedBy != "" {
-		t.Errorf("a signature that nobody checked was pinned: %+v, %v", now.Pin, err)
+		t.Errorf("an unchecked signature was pinned: %+v, %v", now.Pin, err)
 	}
 	must(t, os.Remove(p.lock))
 	if _, err := NewGuard(p.plugin(), stranger).Check(); err != nil {
-		t.Errorf("an unknown key where none is required: %v", err)
+		t.Errorf("an unknown key, with no signature required: %v", err)
 	}
 }
 
 // An executable without a manifest is pinned too.
 func TestExecutableAlone(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "my-adapter")
 	must(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
-	plugin, err := store.ByItsPath(path)
+	plugin, err := store.OpenPath(path)
 	must(t, err)
 	g := NewGuard(plugin, Policy{})
 	if v, err := g.Check(); err != nil || v.Pin.Digest == "" || v.Signer.Signed {
@@ -117,7 +121,7 @@ func TestExecutableAlone(t *testing.T) {
 	wantAll(t, err, "everybody can write to it")
 }
 
-// What a plugin sees of the environment is what the allow-list and the user say.
+// A plugin sees only the variables that the allow-list, the recipe and the user allow.
 func TestEnvironment(t *testing.T) {
 	t.Setenv("TRUST_TEST_TOKEN", "secret")
 	p := newProject(t)
@@ -126,7 +130,7 @@ func TestEnvironment(t *testing.T) {
 		want   string
 		wanted int
 	}{
-		"asked for, not allowed": {func(*Policy) {}, `is ""`, 1},
+		"requested, not allowed": {func(*Policy) {}, `is ""`, 1},
 		"by the recipe":          {func(p *Policy) { p.Environment = []string{"TRUST_TEST_TOKEN"} }, `is "secret"`, 0},
 		"by the user":            {func(p *Policy) { p.Settings.Environment = map[string][]string{"x": {"TRUST_TEST_TOKEN"}} }, `is "secret"`, 0},
 		"to another":             {func(p *Policy) { p.Settings.Environment = map[string][]string{"y": {"TRUST_TEST_TOKEN"}} }, `is ""`, 1},
@@ -137,13 +141,14 @@ func TestEnvironment(t *testing.T) {
 		must(t, err)
 		_, err = m.Loss(t.Context(), request("env TRUST_TEST_TOKEN"))
 		wantAll(t, err, "TRUST_TEST_TOKEN "+c.want)
-		if got := policy.Wanted(p.plugin()); len(got) != c.wanted {
+		if got := policy.MissingVariables(p.plugin()); len(got) != c.wanted {
 			t.Errorf("%s: wanted %v", name, got)
 		}
 	}
 }
 
 func TestSandbox(t *testing.T) {
+	t.Parallel()
 	if err := sandbox.Supported(); err != nil {
 		testenv.Lacking(t, "a kernel that can confine", err)
 	}
@@ -157,12 +162,13 @@ func TestSandbox(t *testing.T) {
 	must(t, err)
 	for name, compile := range map[string]bool{"script": false, "program": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := newProject(t)
 			if compile {
 				p.compile()
 			}
 			policy := p.policy()
-			policy.Sandbox, policy.Checkpoint, policy.Libraries = SandboxOn, checkpoint, []string{filepath.Dir(self)} // where the script's program is
+			policy.Sandbox, policy.Checkpoint, policy.Libraries = SandboxOn, checkpoint, []string{filepath.Dir(self)} // the folder of the script's program
 			m, err := p.start(NewGuard(p.plugin(), policy))
 			must(t, err)
 			for _, allowed := range []string{"read " + p.at("lib/data"), "read " + filepath.Join(checkpoint, "weights"), "temp", "hello"} {
@@ -183,17 +189,18 @@ func TestSandbox(t *testing.T) {
 }
 
 func TestSandboxAndNetwork(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	p.replace(p.at("plugin.toml"), "kind =", "network = true\nkind =")
 	must(t, os.Remove(p.lock))
 	policy := p.policy()
 	policy.keys, policy.Sandbox = nil, SandboxOn
 	_, err := p.start(NewGuard(p.plugin(), policy))
-	wantAll(t, err, "plugin x says that it needs the network", `sandbox = "none"`)
+	wantAll(t, err, "plugin x needs the network", `sandbox = "none"`)
 }
 
-// Of a Python that is not the system's a confined plugin sees its libraries, not
-// what else lies where it was installed.
+// A confined plugin sees the libraries of a Python outside the system, but not the other files
+// next to it.
 func TestInterpreters(t *testing.T) {
 	got := interpreters([]string{"/home/me/bin/python3"})
 	if want := "/home/me/bin/python3 /home/me/lib /home/me/lib64"; strings.Join(got, " ") != want {
@@ -222,9 +229,9 @@ func TestSettings(t *testing.T) {
 	wantAll(t, err, "lockd: unknown key; did you mean locked?", `sandbox: is "onn", want none or on`, `keys: the key "me"`, "environment.x: holds \"BRIDGE_X\"")
 }
 
-// What a lock pins of the manifest has to be true of the program that runs; of a
-// plugin that nobody has pinned it is said.
-func TestManifestThatIsNotTheProgram(t *testing.T) {
+// The running program has to match the manifest of a pinned plugin. For other plugins, a
+// mismatch is a warning.
+func TestManifestMismatch(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"more":    {"'gradient', ", "", `the program's model has the capability "gradient", which plugin.toml does not name`},
 		"less":    {"'gradient'", "'gradient'", `plugin.toml names the capability "score", which the program's model lacks`},
@@ -243,27 +250,28 @@ func TestManifestThatIsNotTheProgram(t *testing.T) {
 			must(t, os.Remove(p.lock))
 			_, err = p.start(NewGuard(p.plugin(), policy))
 			must(t, err)
-			if text := strings.ReplaceAll(log.String(), `\"`, `"`); strings.Count(text, c.want) != 1 || !strings.Contains(text, "build it anew, or mend the file") {
+			if text := strings.ReplaceAll(log.String(), `\"`, `"`); strings.Count(text, c.want) != 1 || !strings.Contains(text, "rebuild the program or correct plugin.toml") {
 				t.Errorf("the log says %s, want %q once", text, c.want)
 			}
 			signed := policy
 			signed.RequireSigned = true
 			_, err = p.start(NewGuard(p.plugin(), signed))
-			wantAll(t, err, "plugin x is not what its manifest says: "+c.want, "build it anew, or mend the file", "rpc Load")
+			wantAll(t, err, "plugin x does not match its manifest: "+c.want, "rebuild the program or correct plugin.toml", "rpc Load")
 			p.pin()
 			_, err = p.start(NewGuard(p.plugin(), policy))
-			wantAll(t, err, "plugin x is not what its manifest says: "+c.want)
+			wantAll(t, err, "plugin x does not match its manifest: "+c.want)
 		})
 	}
 }
 
-// An author works in the folder that a path names, and so does the run that starts the
-// plugin: nothing pins it, and it comes back after a crash.
+// An author works in a folder that is named by its path, and so does the run that starts the
+// plugin. The plugin is not pinned, and it is started again after a crash.
 func TestAuthorsFolder(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	must(t, os.Remove(p.lock))
 	must(t, os.Remove(p.at(store.SignatureFile)))
-	byPath, err := store.ByItsPath(p.dir)
+	byPath, err := store.OpenPath(p.dir)
 	must(t, err)
 	m, err := p.start(NewGuard(byPath, p.policy()))
 	must(t, err)
@@ -281,14 +289,15 @@ func TestAuthorsFolder(t *testing.T) {
 	wantAll(t, err, "holds code that does not belong to the plugin", "lib/__pycache__/x.pyc")
 	must(t, os.RemoveAll(p.at("lib/__pycache__")))
 	now, err := Lock(byPath, p.policy())
-	if err != nil || len(now.Tree.Left) != 1 || now.Tree.Left[0] != "runs" {
-		t.Errorf("left out %v, %v", now.Tree.Left, err)
+	if err != nil || len(now.Excluded) != 1 || now.Excluded[0] != "runs" {
+		t.Errorf("excluded %v, %v", now.Excluded, err)
 	}
 }
 
-// What a build makes on each machine is not signed: where signatures are required, a
-// lock has to pin it. It is code, and any change of it shows.
-func TestWhatABuildMakes(t *testing.T) {
+// Build outputs are not signed: if signatures are required, a lock has to pin them. They are
+// code, and any change is found.
+func TestBuildOutputs(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	must(t, os.Remove(p.lock))
 	text, err := os.ReadFile(p.at("plugin.toml"))
@@ -302,7 +311,7 @@ func TestWhatABuildMakes(t *testing.T) {
 	policy := p.policy()
 	policy.RequireSigned = true
 	if _, err := NewGuard(p.plugin(), policy).Check(); err != nil {
-		t.Errorf("as it was released: %v", err)
+		t.Errorf("without a build: %v", err)
 	}
 	_, err = Lock(p.plugin(), policy)
 	wantAll(t, err, "plugin x is not built here: it lacks .venv")
@@ -314,7 +323,7 @@ func TestWhatABuildMakes(t *testing.T) {
 		t.Errorf("built, it is signed by %s, %v", v.Signer, err)
 	}
 	_, err = NewGuard(p.plugin(), policy).Check()
-	wantAll(t, err, "plugin x is signed by me (key ", "without .venv: that was built here, and require_signed is set", "bridge plugin lock x")
+	wantAll(t, err, "plugin x is signed by me (key ", "without .venv, which was built here, and require_signed is set", "bridge plugin lock x")
 	now, err := Lock(p.plugin(), policy)
 	must(t, err)
 	must(t, lockfile.Write(p.lock, lockfile.Lock{Plugins: map[string]store.Pin{"x": now.Pin}}))
@@ -323,5 +332,5 @@ func TestWhatABuildMakes(t *testing.T) {
 	}
 	p.write(".venv/x.py", "1")
 	_, err = NewGuard(p.plugin(), policy).Check()
-	wantAll(t, err, "plugin x is not as it was locked", ".venv changed")
+	wantAll(t, err, "plugin x differs from its lock", ".venv changed")
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/internal/sandbox"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
@@ -27,11 +28,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv("BRIDGE_PLUGIN") != "" {
 		serve(os.Getenv("TRUST_TEST_SAYS"))
 	}
+	testenv.Parallel(8)
 	os.Exit(m.Run())
 }
 
-// serve is the plugin's main function; says is what it says of itself that its
-// manifest does not.
+// serve is the plugin's main function. says describes how its description of itself differs
+// from its manifest.
 func serve(says string) {
 	cfg := plugins.ServeConfig{Families: []adapters.Family{{Name: "fake", Kind: adapters.KindLanguage,
 		OpenLanguage: func(_ context.Context, req *adapters.LoadRequest) (adapters.LanguageModel, error) {
@@ -47,11 +49,11 @@ func serve(says string) {
 	os.Exit(0)
 }
 
-// model does what the text of a request asks for.
+// model does the action that the text of a request names.
 type model struct {
 	*adaptertest.FakeLanguage
 	checkpoint string
-	less       bool // it does not say that it scores
+	less       bool // it does not list the capability score
 }
 
 func (m *model) Spec() adapters.LanguageSpec {
@@ -93,7 +95,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// project is a folder with a signed, locked plugin that can be started.
+// project is a folder with a signed and locked plugin that works.
 type project struct {
 	t    *testing.T
 	dir  string // of the plugin
@@ -122,7 +124,7 @@ func newProject(t *testing.T) *project {
 	return p
 }
 
-// compile puts this binary in the place of the script that starts it, and pins it.
+// compile replaces the script that starts this binary by the binary, and pins it.
 func (p *project) compile() {
 	p.t.Helper()
 	self, err := os.Executable()
@@ -153,7 +155,7 @@ func (p *project) replace(path, old, new string) {
 	must(p.t, os.WriteFile(path, []byte(strings.Replace(string(text), old, new, 1)), 0o644))
 }
 
-// plugin finds the plugin as a recipe does.
+// plugin finds the plugin by its name.
 func (p *project) plugin() store.Plugin {
 	p.t.Helper()
 	found, err := store.Folders{Project: filepath.Dir(p.dir)}.Find("x")
@@ -161,7 +163,7 @@ func (p *project) plugin() store.Plugin {
 	return found
 }
 
-// pin locks the plugin as it is.
+// lockedPin locks the present plugin.
 func (p *project) pin() {
 	p.t.Helper()
 	now, err := Lock(p.plugin(), p.policy())
@@ -169,7 +171,7 @@ func (p *project) pin() {
 	must(p.t, lockfile.Write(p.lock, lockfile.Lock{Plugins: map[string]store.Pin{"x": now.Pin}}))
 }
 
-// policy trusts the project's key.
+// policy returns a policy that trusts the project's key.
 func (p *project) policy() Policy {
 	p.t.Helper()
 	keys, err := release.ParseKeys(p.keys)
@@ -180,11 +182,11 @@ func (p *project) policy() Policy {
 // start starts the plugin under a guard.
 func (p *project) start(g *Guard) (adapters.LanguageModel, error) {
 	p.t.Helper()
-	if err := g.Plugin().Ready(); err != nil {
+	if err := g.Plugin().CheckExecutable(); err != nil {
 		return nil, err
 	}
 	m, err := host.OpenLanguage(p.t.Context(), host.Config{Name: "x", Path: g.Plugin().Program, Load: adapters.LoadRequest{ID: "tiny"},
-		Prepare: g.Prepare, Accept: func(s host.Identity) error { return g.Accept(s.Version, s.Protocol, s.Capabilities) }, Restart: host.Restart{Backoff: time.Millisecond}, Env: g.policy.Allowed(g.plugin)})
+		Prepare: g.Prepare, Accept: func(s host.Identity) error { return g.Accept(s.Version, s.Protocol, s.Capabilities) }, Restart: host.Restart{Backoff: time.Millisecond}, Env: g.policy.AllowedVariables(g.plugin)})
 	if err == nil {
 		p.t.Cleanup(func() { _ = m.Close() })
 	}
@@ -204,7 +206,7 @@ func wantAll(t *testing.T, err error, wants ...string) {
 	}
 }
 
-// chown needs root, which CI is.
+// chown needs root; CI runs as root.
 func chown(path string, uid int) error {
 	if os.Getuid() != 0 {
 		return fmt.Errorf("not root")

@@ -18,12 +18,12 @@ import (
 // firstExtra is the descriptor that the first of exec.Cmd.ExtraFiles becomes.
 const firstExtra = 3
 
-// openFiles is where Linux shows a process its open files.
+// openFiles is the folder in which Linux shows a process its open files.
 const openFiles = "/proc/self/fd"
 
-// pinProgram makes a command start the file whose digest was checked, even if
-// another is put under its name in between. Scripts are started by their path: an
-// interpreter finds what belongs to them by it.
+// pinProgram makes a command start the file whose digest was checked, even if another file
+// takes its name in between. Scripts are started by their path, by which an interpreter
+// finds the files that belong to them.
 func pinProgram(cmd *exec.Cmd, v Verdict) error {
 	f, err := os.Open(v.Program)
 	if err != nil {
@@ -39,7 +39,7 @@ func pinProgram(cmd *exec.Cmd, v Verdict) error {
 		return adapters.Errorf(adapters.Corrupt, "the program of plugin %s changed while it was checked", v.Name).WithRemedy("see what changes it")
 	}
 	head := make([]byte, 4)
-	_, _ = f.ReadAt(head, 0) // a shorter file is no program
+	_, _ = f.ReadAt(head, 0) // a shorter file is not a program
 	if _, err := os.Stat(openFiles); err != nil || !bytes.Equal(head, []byte("\x7fELF")) {
 		return f.Close()
 	}
@@ -48,9 +48,9 @@ func pinProgram(cmd *exec.Cmd, v Verdict) error {
 	return nil
 }
 
-// confine puts the plugin into a sandbox: it reads its folder, the checkpoint, the
-// system's programs and libraries, and has no other folder to write to than the
-// private one that it works in, and those given.
+// confine puts the plugin into a sandbox. The plugin can read its folder, the checkpoint, and
+// the system's programs and libraries. It can write only to its private working folder and
+// the given folders.
 func (p Policy) confine(cmd *exec.Cmd, v Verdict, writable ...string) error {
 	if _, err := p.Confined(v.Plugin); err != nil {
 		return err
@@ -59,7 +59,7 @@ func (p Policy) confine(cmd *exec.Cmd, v Verdict, writable ...string) error {
 	if v.Dir != "" {
 		read = append(read, v.Dir)
 	}
-	read = append(read, interpreters(v.Tree.Outside)...)
+	read = append(read, interpreters(v.Interpreters)...)
 	if p.Checkpoint != "" {
 		files, err := withTargets(p.Checkpoint)
 		if err != nil {
@@ -77,14 +77,14 @@ func (p Policy) confine(cmd *exec.Cmd, v Verdict, writable ...string) error {
 		}
 	}
 	cmd.Env = append(cmd.Env, "HOME="+cmd.Dir, "XDG_CACHE_HOME="+cmd.Dir, "XDG_DATA_HOME="+cmd.Dir, "BRIDGE_CACHE="+cmd.Dir, "HF_HOME="+cmd.Dir)
-	if len(p.Libraries) > 0 { // where HOME does not lead to them any more
+	if len(p.Libraries) > 0 { // because HOME does not lead to them any more
 		cmd.Env = append(cmd.Env, "PJRT_PLUGIN_LIBRARY_PATH="+strings.Join(p.Libraries, string(filepath.ListSeparator)))
 	}
 	return sandbox.Policy{Read: read, Write: write}.Confine(cmd)
 }
 
-// interpreters returns what Pythons that are not the system's need: of
-// PREFIX/bin/python the libraries are in PREFIX/lib.
+// interpreters returns the files that Python interpreters outside the system need: the
+// libraries of PREFIX/bin/python are in PREFIX/lib.
 func interpreters(programs []string) []string {
 	var files []string
 	for _, program := range programs {
@@ -94,8 +94,8 @@ func interpreters(programs []string) []string {
 	return files
 }
 
-// withTargets returns a folder and what links in it lead to: of the Hugging Face
-// cache a model's files are links.
+// withTargets returns a folder and the targets of links in it. In the Hugging Face cache, a
+// model's files are links.
 func withTargets(dir string) ([]string, error) {
 	files := []string{dir}
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {

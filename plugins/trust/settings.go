@@ -14,21 +14,21 @@ import (
 	"github.com/modular-bridging/bridge/plugins/release"
 )
 
-// SettingsFile is the file in the user's configuration folder that says what he
-// has decided about plugins.
+// SettingsFile is the file in the user's configuration folder with the settings for all
+// plugins.
 const SettingsFile = "plugins.toml"
 
-// Sandbox says whether a plugin is confined.
+// Sandbox says whether plugins are confined.
 type Sandbox string
 
-// The values of the recipe's key and the flag; empty leaves it to the user's
-// settings, and to SandboxNone after them.
+// The values of the recipe's key and the flag. Empty means the user's setting, or SandboxNone
+// if there is none.
 const (
 	SandboxNone Sandbox = "none"
 	SandboxOn   Sandbox = "on"
 )
 
-// CheckSandbox returns an error for what is no value of [Sandbox].
+// CheckSandbox returns an error if s is neither empty nor a value of [Sandbox].
 func CheckSandbox(s string) error {
 	choices := []string{string(SandboxNone), string(SandboxOn)}
 	if s == "" || slices.Contains(choices, s) {
@@ -37,22 +37,22 @@ func CheckSandbox(s string) error {
 	return adapters.Errorf(adapters.Invalid, "is %q, want none or on%s", s, didyoumean.Hint(s, choices))
 }
 
-// Settings are what a user has decided for all plugins.
+// Settings are a user's settings for all plugins.
 type Settings struct {
 	Locked        bool    `toml:"locked"`         // start only plugins that the project's lock file pins
 	RequireSigned bool    `toml:"require_signed"` // start only plugins that a key of Keys has signed
 	Sandbox       Sandbox `toml:"sandbox"`
-	// Keys are public keys of minisign's, by a name of the user's.
+	// Keys are minisign's public keys, by names that the user chooses.
 	Keys map[string]string `toml:"keys"`
-	// Environment names the variables that a plugin may see beside those that all
-	// see, by the plugin's name.
+	// Environment names the variables that a plugin may see in addition to those that
+	// every plugin sees, by the plugin's name.
 	Environment map[string][]string `toml:"environment"`
 
 	keys release.Keys
 }
 
-// ReadSettings reads the file in a configuration folder; without one nothing is
-// decided.
+// ReadSettings reads the settings from a configuration folder. Without a file it returns the
+// zero settings.
 func ReadSettings(config string) (Settings, error) {
 	var s Settings
 	if config == "" {
@@ -80,5 +80,5 @@ func ReadSettings(config string) (Settings, error) {
 	return s, doc.Err()
 }
 
-// PublicKeys are the keys that the user trusts.
+// PublicKeys returns the keys that the user trusts.
 func (s Settings) PublicKeys() release.Keys { return s.keys }

@@ -12,25 +12,24 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// tampering is something that is changed about a locked, signed plugin, and what
-// the refusal says.
+// tampering is a change of a locked and signed plugin, with the words of the refusal.
 type tampering struct {
 	name   string
 	change func(p *project)
 	wants  []string
-	// also is what is said where nothing is locked, when the change falls between
-	// two starts; nil where nothing is.
+	// also has the words of the refusal if the plugin is not locked and changes between two
+	// starts; nil if it is not refused.
 	also []string
 }
 
 const (
-	relock  = "lock it anew: bridge plugin lock x"
-	changed = "plugin x changed since it was started first"
+	relock  = "lock it again: bridge plugin lock x"
+	changed = "plugin x has changed since its first start"
 )
 
 func tamperings() []tampering {
 	return []tampering{
-		{"byte", func(p *project) { p.write("lib/data", "dat4") }, []string{"is not as it was locked", "lib changed", relock}, []string{changed}},
+		{"byte", func(p *project) { p.write("lib/data", "dat4") }, []string{"differs from its lock", "lib changed", relock}, []string{changed}},
 		{"missing", func(p *project) { must(p.t, os.Remove(p.at("lib/data"))) }, []string{"lib changed", relock}, []string{changed}},
 		{"added", func(p *project) { p.write("sitecustomize.py", "") }, []string{"sitecustomize.py was added", relock}, []string{changed}},
 		{"symlink", func(p *project) {
@@ -57,7 +56,7 @@ func tamperings() []tampering {
 			must(p.t, os.CopyFS(p.dir+"-other", os.DirFS(p.dir+"-was")))
 			must(p.t, os.WriteFile(filepath.Join(p.dir+"-other", "lib", "data"), []byte("dat4"), 0o644))
 			must(p.t, os.Symlink(p.dir+"-other", p.dir))
-		}, []string{"is not as it was locked", "lib changed", relock}, []string{changed}},
+		}, []string{"differs from its lock", "lib changed", relock}, []string{changed}},
 		{"bytecode", func(p *project) {
 			must(p.t, os.Mkdir(p.at("lib/__pycache__"), 0o755))
 			p.write("lib/__pycache__/x.cpython-311.pyc", "")
@@ -79,7 +78,7 @@ func tamperings() []tampering {
 		{"manifest version", func(p *project) { p.replace(p.at("plugin.toml"), "1.0.0", "1.0.1") },
 			[]string{"the version was 1.0.0, is 1.0.1", "plugin.toml changed", relock}, []string{changed}},
 		{"capabilities", func(p *project) { p.replace(p.at("plugin.toml"), "'gradient', ", "") },
-			[]string{"its protocol or its capabilities are others", relock}, []string{changed}},
+			[]string{"its protocol or its capabilities differ", relock}, []string{changed}},
 		{"lock digest", func(p *project) { p.replace(p.lock, "digest = \"tree1-sha256:", "digest = \"sha256:") }, []string{"the digest was sha256:", relock}, nil},
 		{"lock version", func(p *project) { p.replace(p.lock, `version = "1.0.0"`, `version = "0.9.0"`) }, []string{"the version was 0.9.0, is 1.0.0", relock}, nil},
 		{"lock signer", func(p *project) { p.replace(p.lock, `signed_by = "`, `signed_by = "0`) }, []string{"it was signed by the key 0", relock}, nil},
@@ -100,9 +99,10 @@ func tamperings() []tampering {
 	}
 }
 
-// Whatever is changed and whenever, the plugin does not start, and the refusal says
-// what to do.
+// A plugin that was changed in any way and at any time does not start, and the error says what
+// to do.
 func TestTamper(t *testing.T) {
+	t.Parallel()
 	for _, c := range tamperings() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -148,29 +148,29 @@ func TestTamper(t *testing.T) {
 				case c.name == "signature removed":
 					wantAll(t, err, "plugin x is not signed, and require_signed is set", "bridge plugin sign")
 				default:
-					wantAll(t, err, "the signature of plugin x does not hold", "bridge plugin sign")
+					wantAll(t, err, "the signature of plugin x is not valid", "bridge plugin sign")
 				}
 			})
 		})
 	}
 }
 
-// strict wants the plugin locked.
+// strict requires a lock.
 func (p *project) strict() *Guard {
 	policy := p.policy()
 	policy.Locked = true
 	return NewGuard(p.plugin(), policy)
 }
 
-// unpin removes the lock file, but for who tampers with it.
+// unpin removes the lock file, except for a tampering that changes it.
 func (p *project) unpin(c tampering) {
 	if !strings.HasPrefix(c.name, "lock ") {
 		must(p.t, os.Remove(p.lock))
 	}
 }
 
-// dieAfter starts the plugin, changes something, lets the process die, and returns
-// what the next start says.
+// dieAfter starts the plugin, changes something, lets the process die, and returns the error of
+// the next start.
 func (p *project) dieAfter(g *Guard, change func(*project)) error {
 	p.t.Helper()
 	m, err := p.start(g)
@@ -184,8 +184,9 @@ func (p *project) dieAfter(g *Guard, change func(*project)) error {
 	return err
 }
 
-// Nothing that was changed and put back is held against a plugin.
+// A plugin may start if a change was undone.
 func TestUntampered(t *testing.T) {
+	t.Parallel()
 	p := newProject(t)
 	policy := p.policy()
 	policy.Locked, policy.RequireSigned = true, true
@@ -201,14 +202,14 @@ func TestUntampered(t *testing.T) {
 	if _, err := g.Check(); err != nil {
 		t.Error(err)
 	}
-	for _, name := range []string{"runs/t", ".git/hooks"} { // what is none of the plugin's
+	for _, name := range []string{"runs/t", ".git/hooks"} { // does not belong to the plugin
 		must(t, os.MkdirAll(p.at(name), 0o755))
 	}
 	p.write("runs/t/report.html", "")
 	p.write("bridge.lock", "")
 	must(t, os.WriteFile(p.at(".git/hooks/pre-commit"), nil, 0o755))
-	if v, err := g.Check(); err != nil || len(v.Tree.Left) != 3 {
-		t.Errorf("left out %v, %v", v.Tree.Left, err)
+	if v, err := g.Check(); err != nil || len(v.Excluded) != 3 {
+		t.Errorf("excluded %v, %v", v.Excluded, err)
 	}
 	if _, err := os.Stat(p.at("lib/__pycache__")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("the plugin wrote into its folder")

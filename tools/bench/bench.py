@@ -1,12 +1,13 @@
-"""Figures of bridge side by side with PyTorch + transformers: make bench-torch.
+"""Compares bridge's speed and memory with PyTorch + transformers: make bench-torch.
 
     python bench.py --bridge BINARY --work FOLDER [--row NAME]... [--rounds N] [--json FILE]
 
-Each row is one call on one model, measured in a process for each side, so that peak
-memory is its own. A process loads the model and makes one call, which compiles;
-then the sides take turns, a call each a round, and the median of a side's calls is
-its figure. (Where three models do not fit in memory, the sides run one after the
-other.) All sides compute the same from the same files: their results are compared.
+Each row is one call on one model. Each side runs in a process of its own, so that its
+peak memory can be measured. A process loads the model and makes one call, which
+compiles. Then the sides take turns, one call each per round, and a side's figure is the
+median of its calls. If three models do not fit in memory, the sides run one after the
+other. All sides compute the same thing from the same files, and their results are
+compared.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Side:
             self.process.stdin.write(command + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # answer says that it ended
+            pass  # answer reports that the process ended
         return self.answer()
 
     def repeat(self) -> bool:
@@ -84,7 +85,7 @@ class Side:
 
 
 def inputs(row: Row, work: pathlib.Path) -> pathlib.Path:
-    """The file of the row's pictures or soft prompts, the same on all sides."""
+    """Writes the row's pictures or soft prompts, which all sides read, and returns the path."""
     path, shape = work / f"{row.name}.in", job(row)["shape"]
     rng = np.random.default_rng(5)
     values = rng.integers(0, 256, shape, np.uint8) if row.op == "encode" else rng.standard_normal(shape, np.float32) * 0.1
@@ -105,7 +106,7 @@ def measure(row: Row, names: list[str], options: argparse.Namespace) -> dict[str
 
 
 def trying(step, *args):
-    """What step returns; None where a side ends, which costs the row this side alone."""
+    """Returns step's result, or None if a side ended: then the row lacks only this side."""
     try:
         return step(*args)
     except Failed as failed:
@@ -128,8 +129,8 @@ def finish(side: Side, row: Row, reference: Side | None, options: argparse.Names
 
 
 def details(side: Side, row: Row, reference: Side | None, options: argparse.Namespace) -> None:
-    """What is worth knowing beside the figure, after the calls that count."""
-    if side.name == TORCH and row.name == "opt-loss":  # the row whose head is a large part of it
+    """Collects more details after the measured calls."""
+    if side.name == TORCH and row.name == "opt-loss":  # in this row the head takes a large part of the time
         side.ask("targets")
         side.said["targets"] = statistics.median(side.ask("targets")["seconds"] for _ in side.seconds)
     if side.name == GO and (options.profile or reference and side.median > 2 * reference.median):
@@ -137,21 +138,21 @@ def details(side: Side, row: Row, reference: Side | None, options: argparse.Name
 
 
 def functions(binary: pathlib.Path, profile: pathlib.Path) -> list[str]:
-    """The functions that take most of a profile's time. What is hidden counts as its
-    caller's: vector instructions, and where the runtime interrupts a long loop, which
-    samples of a busy machine often hit."""
+    """Returns the functions that take most of a profile's time. The time of hidden functions
+    counts for their callers. Hidden are vector instructions, and the runtime's interruption
+    of a long loop, which samples on a busy machine often hit."""
     top = subprocess.run(["go", "tool", "pprof", "-top", "-nodecount=12", "-hide=asyncPreempt|archsimd", str(binary), str(profile)],
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
     return top.stdout.split("cum%", 1)[1].splitlines()[1:]
 
 
 def difference(row: Row, side: Side, reference: Side) -> dict[str, float]:
-    """How far the side's results are from PyTorch's: relatively, but for numbers of tokens and
-    of answers.
+    """Returns the relative differences between the side's results and PyTorch's, and the
+    absolute ones of the numbers of tokens and answers.
 
-    Of a tensor it is the median over examples of |a − b| / |b|: where a ReLU's input is
-    within rounding of 0, the sides may differ in its sign, and OPT's gradients of an
-    example by up to 1e-3 for that.
+    For a tensor it is the median over examples of |a − b| / |b|. If a ReLU's input is so
+    close to 0 that rounding decides its sign, the sides may differ in it. Then OPT's
+    gradients of an example differ by up to 1e-3.
     """
     found = {}
     if row.op != "encode":
@@ -168,8 +169,8 @@ def difference(row: Row, side: Side, reference: Side) -> dict[str, float]:
 
 
 def report(row: Row, sides: dict[str, Side]) -> dict:
-    """The row's figures, printed as they are known; a side's results that are not
-    PyTorch's have no figure to show."""
+    """Prints the row's figures and returns them. If a side's results differ from PyTorch's,
+    its line says so."""
     print(f"  {row.title}")
     result = {"row": row.name, "title": row.title, "unit": row.unit, "sides": {}}
     for name, side in sides.items():
@@ -192,7 +193,7 @@ def agreement(known: dict) -> str:
 
 
 def table(results: list[dict], names: list[str]) -> str:
-    """Markdown. A ratio is how many times as good as PyTorch: as fast, or as small."""
+    """Returns a Markdown table. A ratio of 2 means twice as fast as PyTorch, or half as large."""
     lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for r in results:
         lines.append(line(r, f"{r['title']}: {r['unit']}", names, "figure", 1, r["unit"] != "s"))
@@ -219,14 +220,14 @@ def line(result: dict, title: str, names: list[str], key: str, scale: float, mor
 
 
 def notes(results: list[dict]) -> list[str]:
-    """What the table does not hold."""
+    """Returns the lines that follow the table."""
     said = []
     for r in results:
         for name, side in r["sides"].items():
             if "targets" in side:
-                said.append(f"{r['row']}: PyTorch with logits at the targets alone (logits_to_keep) {side['targets']:.3g} s")
+                said.append(f"{r['row']}: PyTorch with logits at the targets only (logits_to_keep) {side['targets']:.3g} s")
             if side.get("hash", 0) > 0.05:
-                said.append(f"{r['row']}: {name} hashed the weights in {side['hash']:.2g} s, not counted as load; later runs have the digest")
+                said.append(f"{r['row']}: {name} hashed the weights in {side['hash']:.2g} s, not counted as load; later runs know the digest")
             if "profile" in side:
                 said.append(f"{r['row']}: where {name} spends its time (flat, flat %, sum %, cumulative):")
                 said += [f"    {text.strip()}" for text in side["profile"]]
@@ -236,11 +237,11 @@ def notes(results: list[dict]) -> list[str]:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bridge", type=pathlib.Path, required=True, help="the binary of ./tools/bench")
-    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for checkpoints, 5 GB; kept, and used again")
-    parser.add_argument("--row", action="append", choices=[r.name for r in ROWS], help="this one alone; may be repeated")
-    parser.add_argument("--side", action="append", choices=[TORCH, XLA, GO], help="these alone")
-    parser.add_argument("--rounds", type=int, default=MOST_ROUNDS, help=f"at most; by default {MOST_ROUNDS}, and after {LEAST_ROUNDS} none is begun once a row took {ROUND_SECONDS} s")
-    parser.add_argument("--profile", action="store_true", help="say where Go's time goes in every row, not only below half of PyTorch")
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for checkpoints (5 GB), which are kept for the next run")
+    parser.add_argument("--row", action="append", choices=[r.name for r in ROWS], help="run only this row; may be repeated")
+    parser.add_argument("--side", action="append", choices=[TORCH, XLA, GO], help="run only this side; may be repeated")
+    parser.add_argument("--rounds", type=int, default=MOST_ROUNDS, help=f"the most rounds (default {MOST_ROUNDS}); after {LEAST_ROUNDS} no new one begins once a row has taken {ROUND_SECONDS} s")
+    parser.add_argument("--profile", action="store_true", help="show where Go spends its time in every row, not only in rows below half of PyTorch's speed")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures to this file")
     options = parser.parse_args()
     options.work, options.bridge = options.work.resolve(), options.bridge.resolve()

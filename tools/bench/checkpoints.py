@@ -1,4 +1,4 @@
-"""Makes checkpoint folders of random weights and a tokenizer of single words."""
+"""Makes checkpoint folders with random weights and a tokenizer of single words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLASSES = {
 
 
 def make(model: Model, folder: pathlib.Path) -> None:
-    """Makes the folder unless it is there, made of the same description."""
+    """Makes the folder, unless it exists and was made from the same description."""
     made_of = folder / "made-of.json"
     description = json.dumps(vars(model), sort_keys=True)
     if made_of.exists() and made_of.read_text() == description:
@@ -39,8 +39,8 @@ def make(model: Model, folder: pathlib.Path) -> None:
 
 @torch.no_grad()
 def weights(model: Model) -> torch.nn.Module:
-    """A model with transformers' initial weights, made in the type of the files. Biases
-    and norms are moved off 0 and 1, and T5's head is scaled as if it were trained."""
+    """Returns a model with transformers' initial weights, in the type of the files. Biases
+    and norms are moved away from 0 and 1, and T5's head is scaled as if it were trained."""
     config, network = CLASSES[model.kind]
     torch.manual_seed(1)
     torch.set_default_dtype(getattr(torch, model.dtype))
@@ -55,7 +55,8 @@ def weights(model: Model) -> torch.nn.Module:
 
 
 def tokenizer(model: Model) -> Tokenizer:
-    """Every word " w17" is a token, so that texts have as many tokens as they should."""
+    """Returns a tokenizer in which every word such as " w17" is one token, so that the length
+    of a text in tokens is known."""
     names = list(model.special) + [f" w{i}" for i in range(len(model.special), model.config["vocab_size"])]
     made = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_next")

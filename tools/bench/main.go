@@ -1,15 +1,16 @@
-// Command bench is bridge's side of a row of `make bench-torch`: it opens a
-// checkpoint folder through its adapter, in process, and times calls.
+// Command bench runs a row of `make bench-torch` with bridge: it opens a checkpoint
+// folder with its adapter, in process, and times calls.
 //
 //	bench -backend go [-profile FILE] JOB.json
 //
-// torchside.py is PyTorch's side and speaks the same: a line of JSON once the
-// model is loaded and one call is made, then an answer to each line of stdin.
+// It loads the model, makes one call and prints a line of JSON. Then it reads commands
+// from stdin, one per line, and answers each with a line of JSON. torchside.py does the
+// same with PyTorch.
 //
-//	repeat   one more call: {"seconds": …}
-//	end      {"peak": bytes}
+//	repeat   makes one more call: {"seconds": …}
+//	end      ends: {"peak": bytes}
 //
-// The profile is that of the first call, which does not count.
+// The profile covers only the first call, which is not part of the figures.
 package main
 
 import (
@@ -29,7 +30,7 @@ import (
 )
 
 func main() {
-	backend := flag.String("backend", "go", "what computes: go, xla:cpu")
+	backend := flag.String("backend", "go", "backend: go, xla:cpu")
 	profile := flag.String("profile", "", "file for the CPU profile of the first call")
 	flag.Parse()
 	if err := run(flag.Arg(0), *backend, *profile); err != nil {
@@ -38,9 +39,9 @@ func main() {
 	}
 }
 
-// ready is said after the first call.
+// ready is the line after the first call.
 type ready struct {
-	Hash     float64 `json:"hash"` // the weights' digest, which bridge keeps: 0 from the second time on
+	Hash     float64 `json:"hash"` // seconds for the weights' digest, which bridge keeps: 0 from the second time on
 	Load     float64 `json:"load"`
 	LoadPeak int64   `json:"load_peak"`
 	First    float64 `json:"first"`
@@ -134,7 +135,7 @@ func say(answer any) {
 	}
 }
 
-// peak returns the most memory that the process had, in bytes.
+// peak returns the highest resident size of the process so far, in bytes.
 func peak() (int64, error) {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -148,9 +149,9 @@ func peak() (int64, error) {
 	return kilobytes * 1024, nil
 }
 
-// result is what a call gave, to compare with PyTorch's.
+// result is the result of a call, to compare with PyTorch's.
 type result struct {
-	Loss   float64  `json:"loss"` // a token
+	Loss   float64  `json:"loss"` // per token
 	Tokens int      `json:"tokens"`
 	Texts  []string `json:"texts"`
 	tensor *adapters.Tensor

@@ -1,4 +1,4 @@
-"""What is measured: models at released widths, and the rows of the table."""
+"""The models, which have the sizes of released ones, and the rows of the table."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ PROMPTS = 32  # Q, soft prompts of an example
 
 @dataclass(frozen=True)
 class Model:
-    """A checkpoint: config is transformers', with released values."""
-    kind: str  # of transformers' class, see checkpoints.py
+    """A checkpoint. config has transformers' keys and the values of a released model."""
+    kind: str  # of the transformers class, see checkpoints.py
     family: str  # of bridge's adapter
-    dtype: str  # of the files, as the released ones have it
+    dtype: str  # of the weights in the released files
     config: dict
     special: tuple[str, ...] = ()  # the first tokens; all others are words
-    before: str = ""  # what the tokenizer puts in front of a text
-    after: str = ""  # and at its end
+    before: str = ""  # the token that the tokenizer puts in front of a text
+    after: str = ""  # the token that it puts at the end of a text
     end: str = ""  # the token that ends an answer
 
 
 @dataclass(frozen=True)
 class Row:
-    """A figure: what one call computes, and how many items it is."""
-    name: str  # of --row
+    """A row of the table: the computation of one call, and the number of its items."""
+    name: str  # for --row
     title: str
     model: str
-    op: str  # "encode", "loss" (with the gradient by the prompts) or "generate"
+    op: str  # "encode", "loss" (with the gradient with respect to the prompts) or "generate"
     batch: int
     unit: str  # "images/s", "tokens/s", "s"
     text: int = 0  # words after the prompts
     target: int = 0  # words of the target
     new: int = 0  # tokens to generate
-    apart: bool = False  # one side after the other: together they would not fit in memory
+    apart: bool = False  # the sides run one after the other, because together they do not fit in memory
 
     def figure(self, seconds: float) -> float:
-        """The row's figure for a call that took so long."""
+        """Returns the row's figure for a call that took this many seconds."""
         items = {"images/s": self.batch, "tokens/s": self.batch * self.new}.get(self.unit)
         return items / seconds if items else seconds
 
@@ -49,7 +49,7 @@ MODELS = {
         num_attention_heads=12, max_position_embeddings=2048, do_layer_norm_before=True,
         bos_token_id=2, eos_token_id=2, pad_token_id=1),
         special=("<s>", "<pad>", "</s>", "<unk>", "\n"), before="</s>", end="\n"),
-    # Llama-3.2-1B but for its vocabulary of 128256, which would take 0.8 GB more on each side.
+    # Llama-3.2-1B with a smaller vocabulary: the original one (128256) takes 0.8 GB more on each side.
     "llama-1b": Model("llama", "llama", "bfloat16", dict(
         vocab_size=32000, hidden_size=2048, intermediate_size=8192, num_hidden_layers=16,
         num_attention_heads=32, num_key_value_heads=8, head_dim=64, max_position_embeddings=131072,
@@ -64,8 +64,8 @@ MODELS = {
         special=("<pad>", "</s>", "<unk>"), after="</s>", end="</s>"),
 }
 
-# A target of 30 words is 32 tokens with the bos before it and the end behind; one of
-# 31 words, in T5, 32 with the end. A text of 15 words is 16 tokens with T5's end.
+# With bos and end, a target of 30 words has 32 tokens. In T5, which has no bos, a target of
+# 31 words has 32 tokens with the end, and a text of 15 words has 16.
 ROWS = [
     Row("encode", "ViT-L/14 at 224, 23 blocks, batch 8", "clip-vit-l-14", "encode", 8, "images/s"),
     Row("opt-loss", "OPT-125M, loss and prompt gradient, batch 8", "opt-125m", "loss", 8, "s", target=30),
@@ -77,12 +77,12 @@ ROWS = [
 
 
 def words(count: int, vocabulary: int, special: int, seed: int) -> str:
-    """count words, a token each with the space before it."""
+    """Returns a text of count words. Each word is one token, with the space before it."""
     return "".join(f" w{special + (seed * 7919 + i * 104729) % (vocabulary - special)}" for i in range(count))
 
 
 def job(row: Row) -> dict:
-    """What both sides read of a row, but for the places of its files."""
+    """Returns the job that both sides read for a row, without the paths of its files."""
     model = MODELS[row.model]
     spoken = [words(n, model.config["vocab_size"], len(model.special), 2 * i + first)
               for i in range(row.batch) for first, n in enumerate((row.text, row.target))] if row.op != "encode" else []

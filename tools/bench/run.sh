@@ -1,18 +1,18 @@
 #!/bin/sh
-# Figures of bridge side by side with PyTorch + transformers, in one run.
+# Compares bridge's speed and memory with PyTorch + transformers, in one run.
 #
-#   tools/bench/run.sh [OPTION]...     bench.py's options; --help lists them
+#   tools/bench/run.sh [OPTION]...     takes the options of bench.py; --help lists them
 #
-# Python packages are those of tools/kit, in its tools/kit/.venv; set PYTHON to use an
-# interpreter that has them already. Checkpoints of random weights (5 GB) are made in
-# tools/bench/.work, or where WORK says, and kept for the next run.
+# The Python packages are those of tools/kit, in its tools/kit/.venv. Set PYTHON to use an
+# interpreter that has them already. Checkpoints with random weights (5 GB) are made in
+# tools/bench/.work, or in the folder WORK, and kept for the next run.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=${WORK:-$here/.work}
 
-[ -r /proc/self/status ] || { echo "run.sh: peak memory is read from /proc, which this system has not: use Linux" >&2; exit 1; }
+[ -r /proc/self/status ] || { echo "run.sh: peak memory is read from /proc, which this system lacks: use Linux" >&2; exit 1; }
 python=${PYTHON:-}
 if [ -z "$python" ]; then
     venv=$root/tools/kit/.venv

@@ -13,7 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters/vit"
 )
 
-// job is what rows.py says of a row.
+// job is a row as rows.py describes it.
 type job struct {
 	Family     string   `json:"family"`
 	Op         string   `json:"op"` // "encode", "loss" or "generate"
@@ -39,7 +39,7 @@ func readJob(path string) (*job, error) {
 	return j, nil
 }
 
-// side is an open model with what it is to compute.
+// side is an open model and its call.
 type side struct {
 	Close func() error
 	call  func(ctx context.Context) (result, error)
@@ -54,7 +54,7 @@ func (j *job) family() (adapters.Family, error) {
 	return adapters.Family{}, fmt.Errorf("family %q is not measured", j.Family)
 }
 
-// open loads the model in float32, whatever the files hold: so does PyTorch's side.
+// open loads the model in float32, whatever type the files have, as torchside.py does.
 func (j *job) open(backend string) (side, error) {
 	family, err := j.family()
 	if err != nil {
@@ -94,7 +94,7 @@ func encode(ctx context.Context, encoder adapters.VisionEncoder, images *adapter
 	return result{tensor: res.Features}, nil
 }
 
-// examples are a prompt each, the text and the target.
+// examples returns the examples: each has a prompt, a text and a target.
 func (j *job) examples() []adapters.Example {
 	all := make([]adapters.Example, j.Shape[0])
 	for i := range all {

@@ -1,12 +1,12 @@
-"""PyTorch's side of a row: python torchside.py JOB.json
+"""Runs a row with PyTorch: python torchside.py JOB.json
 
-Reads commands from stdin, a line each, and answers each with a line of JSON; main.go
-is bridge's side and speaks the same. Before the first command it loads the model,
-makes one call and says what came out.
+The program loads the model, makes one call and prints its results. Then it reads commands
+from stdin, one per line, and answers each with a line of JSON. main.go does the same for
+bridge.
 
-    repeat       one more call: {"seconds": …}
-    targets      one with logits at the targets alone, where transformers can
-    end          {"peak": bytes}
+    repeat       makes one more call: {"seconds": …}
+    targets      makes one with logits at the targets only, if transformers can: {"seconds": …}
+    end          ends: {"peak": bytes}
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 
 
 def peak() -> int:
-    """The most memory that the process had, in bytes."""
+    """Returns the highest resident size of this process so far, in bytes."""
     for line in pathlib.Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -72,7 +72,7 @@ class Language:
 
 
 class Loss(Language):
-    """The loss of the targets and its gradient by the prompts."""
+    """The loss of the targets and its gradient with respect to the prompts."""
 
     def call(self, targets_alone: bool = False) -> dict:
         prompts = self.prompts.clone().requires_grad_()

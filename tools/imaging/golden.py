@@ -1,14 +1,14 @@
-"""Writes the fixtures of Go's package imaging and what Pillow makes of them.
+"""Writes the fixtures of Go's package imaging, and Pillow's results for them.
 
     python3 -m venv .venv && .venv/bin/pip install -r tools/imaging/requirements.txt
     .venv/bin/python tools/imaging/golden.py imaging/testdata
 
-files/ holds small images of every kind; golden.json.gz holds, in base64, the RGB pixels that Pillow decodes of
-each (convert("RGB")), those that it resizes a picture to, and centre crops. A 16-bit grey file is the exception: Pillow
-clips its values to 255, which turns nearly every pixel white, so the high byte is stored.
+files/ holds small images of every kind. golden.json.gz holds, in base64, the RGB pixels that Pillow decodes from each
+(convert("RGB")), resized pictures and centre crops. For a 16-bit grey file it holds the high byte, because Pillow clips
+the values to 255, which turns nearly every pixel white.
 
-Pillow is pinned before 13, whose resize starts with the columns where an image shrinks most in height: until then, and
-so in everything that BLIP-2 was trained and measured with, rows come first.
+Pillow is pinned to a version before 13. If an image shrinks most in height, Pillow 13 resizes columns first. Earlier
+versions, with which BLIP-2 was trained and measured, always resize rows first.
 """
 
 import base64
@@ -26,7 +26,7 @@ SIZES = [(24, 24), (16, 8), (7, 31), (1, 1), (61, 43), (100, 90), (16, 10), (61,
 
 
 def picture(w, h, seed=3):
-    """Smooth gradients, hard edges and noise, so that a filter overshoots and every rounding shows."""
+    """Returns smooth gradients, hard edges and noise, so that a filter overshoots and every rounding shows."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:h, 0:w].astype(np.float64)
     planes = [127 + 120 * np.sin(x / 5 + y / 9), 255.0 * ((x // 7 + y // 5) % 2), rng.integers(0, 256, (h, w))]
@@ -81,8 +81,8 @@ def resized():
 
 
 def crops():
-    """Shortest edge to a length, then the centre, as transformers' CLIPImageProcessor does it (and DINOv2's
-    BitImageProcessor, which cuts less than the edge)."""
+    """Resizes the shortest edge to a length and crops the centre, like transformers' CLIPImageProcessor (and
+    DINOv2's BitImageProcessor, whose crop is smaller than the edge)."""
     out = []
     for w, h, edge, size in [(61, 43, 24, 24), (43, 61, 24, 24), (30, 30, 31, 31), (90, 31, 15, 15), (31, 90, 15, 15),
                              (50, 37, 40, 40), (61, 43, 32, 28), (43, 61, 25, 22), (40, 40, 33, 28)]:

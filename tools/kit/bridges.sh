@@ -1,7 +1,7 @@
 #!/bin/sh
-# Trains the bridges that the kit ships, by bridge itself with the recipes that
-# ship, and puts them into kit/models. After tools/kit/build.sh models. With XLA
-# for the CPU (make xla-cpu) it takes about 25 minutes on two cores.
+# Trains the kit's bridges with bridge itself and its shipped recipes, and puts them into
+# kit/models. Run tools/kit/build.sh models first. With XLA for the CPU (make xla-cpu) it
+# takes about 25 minutes on two cores.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Rebuilds what package kit embeds, from artwork and scripts alone.
+# Rebuilds the files that package kit embeds, from artwork and scripts only.
 #
 #   tools/kit/build.sh sprites   kit/scene/sprites, from two npm packages (needs npm; seconds)
 #   tools/kit/build.sh models    kit/models: the frozen models and the tokenizer (an hour and a half
-#                              beside other work, 41 minutes on an idle machine)
-#   tools/kit/build.sh check     measures the frozen models; fails where one is not fit (minutes)
-#   tools/kit/build.sh all       the three, in this order
+#                              next to other work, 41 minutes on an idle machine)
+#   tools/kit/build.sh check     measures the frozen models; fails if one is not good enough (minutes)
+#   tools/kit/build.sh all       all three, in this order
 #
-# Python packages go into tools/kit/.venv, everything else that is not a result into a temporary
-# folder. New sprites change every picture: train the models again after them.
+# Python packages go into tools/kit/.venv, and all other intermediate files into a temporary folder.
+# New sprites change every picture, so train the models again after them.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,7 +34,7 @@ sprites() {
     "$venv/bin/python" "$here/sprites.py" --packages "$work/npm" --out "$root/kit/scene/sprites"
 }
 
-# train SCRIPT FOLDER [OPTION]...: one training into the temporary folder, moved into place when it is done.
+# train SCRIPT FOLDER [OPTION]... runs one training in the temporary folder and moves the result into place.
 train() {
     echo "== $2"
     script=$1 folder=$2

@@ -1,12 +1,13 @@
-"""Measures the ceiling that each frozen model sets, on held-out scenes, and prints a table.
+"""Measures the upper limit that each frozen model sets, on held-out scenes, and prints a table.
 
     python check.py --scenes COMMAND --models kit/models [--strict]
 
-Language models: the share of answers that greedy decoding gives exactly when the context is text,
-once a caption and once a shuffled bag of tags. Encoder: what linear heads read from the exported
-features of the last block, fitted here on scenes of the training split; beside it what the heads
-of the training itself said. With --strict the exit status is 1 where a model is not fit to be
-frozen: a language model has to copy its context at 0.98 and answer each kind of question at 0.95, yes/no at 0.93.
+For language models, the figure is the share of answers that greedy decoding gives exactly when the
+context is text: once a caption and once a shuffled bag of tags. For encoders, it is the accuracy of
+linear heads on the exported features of the last block. The heads are fitted here on scenes of the
+training split; the table also has the accuracy of the training's own heads. With --strict the exit
+status is 1 if a language model is not good enough: it must copy its context at 0.98 and answer each
+kind of question at 0.95, yes/no at 0.93.
 """
 
 import argparse
@@ -27,7 +28,7 @@ import text
 import vit
 
 COPY, ANSWER = 0.98, 0.95
-YES_NO = 0.93  # one bit, learnt last
+YES_NO = 0.93  # an answer of one bit, which is learnt last
 SCENES = 600
 SEED = 777
 
@@ -64,7 +65,7 @@ def language_models(a: argparse.Namespace) -> bool:
 
 
 def same_tokens(folder: pathlib.Path, tokenizer: Tokenizer, records: list[dict]) -> None:
-    """What transformers loads from the folder has to tokenize as tokenizer.json says."""
+    """Fails unless the tokenizer that transformers loads from the folder equals tokenizer.json."""
     loaded = AutoTokenizer.from_pretrained(folder)
     for line in text.corpus(records[:50]):
         got, want = loaded(line)["input_ids"], tokenizer.encode(line).ids
@@ -81,7 +82,7 @@ def features(tower: CLIPVisionModel, command: str, split: str, seed: int, n: int
 
 
 def fitted(folder: pathlib.Path, command: str, n: int = 4000, epochs: int = 8, batch: int = 100) -> vit.Supervised:
-    """The exported tower with linear heads fitted on its features of n training scenes."""
+    """Returns the exported tower with linear heads, fitted on its features of n training scenes."""
     torch.manual_seed(0)
     tower = CLIPVisionModel.from_pretrained(folder, dtype=torch.float32)
     model = vit.Supervised(tower.config)

@@ -1,12 +1,13 @@
-"""Trains a small Llama or Qwen2 language model on texts about scenes: not a part of the kit, but
-what shows that a folder of another family is joined without a line of code.
+"""Trains a small Llama or Qwen2 language model on texts about scenes. It is not part of the kit. It
+shows that bridge can use a folder of another family without a line of new code.
 
     python llama.py --family llama|qwen2 --scenes COMMAND --out DIR [--steps 1500]
 
     bridge retrain --llm DIR
 
-As opt.py trains OPT, with the families' own habits: Llama has a beginning-of-text token, Qwen2 has
-none, and both end an answer with their end-of-text token instead of "\\n".
+The training is the one of opt.py, with two differences of the families: Llama has a
+beginning-of-text token and Qwen2 has none, and both end an answer with their end-of-text token
+instead of "\\n".
 """
 
 import json
@@ -26,7 +27,7 @@ SPECIALS = ["<|pad|>", "<|end_of_text|>", "<|begin_of_text|>"]
 
 
 def train_tokenizer(lines: list[str], begins: bool, out: pathlib.Path) -> Tokenizer:
-    """Byte-level BPE; where a text begins with a token of its own, it is put in front."""
+    """Trains a byte-level BPE. If begins, it puts the beginning-of-text token in front of a text."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -45,7 +46,7 @@ def train_tokenizer(lines: list[str], begins: bool, out: pathlib.Path) -> Tokeni
 
 
 def build(family: str, tokenizer: Tokenizer) -> PreTrainedModel:
-    """Grouped-query attention, two keys and values for four queries."""
+    """Builds a model with grouped-query attention: two heads of keys and values for four of queries."""
     shape = dict(
         vocab_size=-(-tokenizer.get_vocab_size() // 8) * 8, hidden_size=128, intermediate_size=320,
         num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=192,

@@ -2,9 +2,9 @@
 
     python opt.py --scenes COMMAND --out DIR [--steps 3000]
 
-A sequence is what bridge's decoder-only contract makes of soft prompts and a text: the context's
-tokens, then the tokenizer's `</s>`, the prompt, and the answer, which ends with "\\n". The loss is
-on answers alone. Several turns about one context share a sequence.
+A sequence has the form that bridge's decoder-only contract gives to soft prompts and a text: the
+context's tokens, then the tokenizer's `</s>`, the prompt, and the answer, which ends with "\\n". The
+loss counts answers only. Several turns about one context share a sequence.
 """
 
 import argparse
@@ -27,7 +27,7 @@ BOS, PAD = 2, 1
 
 
 def train_tokenizer(lines: list[str], size: int, context: int, out: pathlib.Path) -> Tokenizer:
-    """OPT's byte-level BPE: `</s>` stands in front of a text, nothing behind it."""
+    """Trains OPT's byte-level BPE, which puts `</s>` in front of a text and nothing behind it."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -49,8 +49,8 @@ def train_tokenizer(lines: list[str], size: int, context: int, out: pathlib.Path
 
 
 class Encoder:
-    """Turns examples into token ids, each text once. bos, where there is one, stands before the
-    first text after the context; end closes an answer."""
+    """Turns examples into token ids, and each text only once. bos, if not None, precedes the
+    first text after the context; end ends an answer."""
 
     def __init__(self, tokenizer: Tokenizer, bos: int | None, end: int, pad: int):
         self.tokenizer, self.known = tokenizer, {}
@@ -64,7 +64,7 @@ class Encoder:
         return self.known[line]
 
     def example(self, e: text.Example) -> tuple[list[int], list[bool]]:
-        """Token ids, and which of them are targets."""
+        """Returns the token ids, and for each whether it is a target."""
         ids = (self.ids(" " + e.context) if e.context else []) + ([] if self.bos is None else [self.bos])
         targets = [False] * len(ids)
         for prompt, answer in e.turns:
@@ -74,7 +74,7 @@ class Encoder:
         return ids, targets
 
     def batch(self, examples: list[text.Example]) -> tuple[torch.Tensor, torch.Tensor]:
-        """int64[B, T] ids and labels; labels are -100 where there is no target."""
+        """Returns ids and labels, int64[B, T]. A label is -100 if the token is not a target."""
         rows = [self.example(e) for e in examples]
         width = max(len(ids) for ids, _ in rows)
         ids = torch.full((len(rows), width), self.pad)
@@ -87,7 +87,7 @@ class Encoder:
 
 @torch.no_grad()
 def exact(model: PreTrainedModel, encoder: Encoder, cases: dict[str, list[text.Example]]) -> dict[str, float]:
-    """Share of answers that greedy decoding gives exactly: every target is the likeliest token."""
+    """Returns the share of answers that greedy decoding gives exactly: every target is the likeliest token."""
     model.eval()
     result = {}
     for kind, examples in cases.items():
@@ -103,7 +103,7 @@ def exact(model: PreTrainedModel, encoder: Encoder, cases: dict[str, list[text.E
 
 
 def encoder(tokenizer: Tokenizer) -> Encoder:
-    """OPT's: an answer ends with "\\n", not with the end-of-text token."""
+    """Returns OPT's encoder: an answer ends with "\\n", not with the end-of-text token."""
     return Encoder(tokenizer, BOS, tokenizer.token_to_id("Ċ"), PAD)
 
 
@@ -119,7 +119,7 @@ def build(tokenizer: Tokenizer, newline: int, width: int, layers: int, heads: in
 
 
 def train(model: PreTrainedModel, encoder: Encoder, a: argparse.Namespace) -> None:
-    """Trains on texts, and prints what is right of held-out ones."""
+    """Trains on texts and prints the accuracy on held-out ones."""
     examples = text.Examples(stream.texts(a.scenes, "train", 2, 60_000, rounds=4), ENDING, MIX, seed=0)
     cases = text.held_out(stream.texts(a.scenes, "held-out", 4242, 300), ENDING, bags=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=a.rate, betas=(0.9, 0.98), weight_decay=0.02)
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=4)
-    parser.add_argument("--context", type=int, default=128, help="longest sequence, in tokens")
+    parser.add_argument("--context", type=int, default=128, help="the longest sequence, in tokens")
     parser.add_argument("--turns", type=int, default=3)
     a = parser.parse_args()
     schedule.prepare(a.threads)

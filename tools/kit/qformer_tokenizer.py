@@ -1,9 +1,9 @@
-"""Makes the Q-Former's own WordPiece vocabulary, of the form of bert-base-uncased's.
+"""Makes the Q-Former's own WordPiece vocabulary, in the form of bert-base-uncased's.
 
     python qformer_tokenizer.py --scenes COMMAND --out DIR
 
-[PAD] is 0, then [UNK], [CLS], [SEP], [MASK]; [DEC], which starts a text that the Q-Former writes
-itself, is the last token, as BLIP-2 adds it to BERT's vocabulary. Letters are lower-cased.
+[PAD] is 0, followed by [UNK], [CLS], [SEP] and [MASK]. [DEC] starts a text that the Q-Former writes
+itself. It is the last token, because BLIP-2 adds it to BERT's vocabulary. Letters are lower-cased.
 """
 
 import argparse
@@ -22,7 +22,7 @@ LAST = "[DEC]"
 
 
 def vocabulary(lines: list[str]) -> dict[str, int]:
-    """Every word of the corpus, most frequent first, and single characters for all other words."""
+    """Returns every word of the corpus, most frequent first, and single characters for all other words."""
     normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
     counts = collections.Counter()
     for line in lines:

@@ -1,4 +1,4 @@
-"""What the trainings of tools/kit have in common."""
+"""The code that all trainings of tools/kit share."""
 
 import argparse
 import math
@@ -19,24 +19,24 @@ def parser(description: str, steps: int, batch: int, rate: float) -> argparse.Ar
 
 
 def prepare(threads: int) -> None:
-    """Small models meet denormal numbers, which slow a CPU down many times."""
+    """Sets threads and seed, and flushes denormal numbers, which make small models many times slower on a CPU."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
 
 
 def rate(step: int, steps: int, warmup: int) -> float:
-    """Linear warmup, then a cosine down to 2 %, as a share of the peak."""
+    """Returns the learning rate as a share of the peak: a linear warmup, then a cosine down to 2 %."""
     return min(1.0, (step + 1) / warmup) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
 def ease(step: int, steps: int) -> float:
-    """The share of easy examples in a text training: most at the start, none in the second half."""
+    """Returns the share of easy examples in a text training: highest at the start, zero in the second half."""
     return max(0.0, 0.6 * (1 - 2 * step / steps))
 
 
 def step(loss: torch.Tensor, optimizer: torch.optim.Optimizer, peak: float, share: float) -> None:
-    """One optimizer step, gradients clipped to norm 1."""
+    """Does one optimizer step with gradients clipped to norm 1."""
     for group in optimizer.param_groups:
         group["lr"] = peak * share
     optimizer.zero_grad()

@@ -3,9 +3,9 @@
     python tools/kit/sprites.py --packages DIR --out kit/scene/sprites
 
 DIR holds node_modules/emoji-datasource-google and node_modules/emoji-datasource-twitter,
-version 16.0.0. Each drawing style becomes one PNG atlas of square cells; index.json names the
-objects in their order and says where each one's square lies. Nothing is resampled here: the
-renderer scales from the original 64 px artwork.
+version 16.0.0. Each drawing style becomes one PNG atlas of square cells. index.json lists the
+objects in their order, with the place of each one's square. Nothing is resampled here: the
+renderer scales the original 64 px artwork.
 """
 
 import argparse
@@ -40,7 +40,7 @@ OBJECTS = {
 
 
 def sprite(package: pathlib.Path, image_folder: str, image: str) -> Image.Image:
-    """One emoji, cropped to its visible pixels and centred in the smallest square."""
+    """Returns one emoji, cropped to its visible pixels and centred in the smallest square."""
     picture = Image.open(package / "img" / image_folder / "64" / image).convert("RGBA")
     picture = picture.crop(picture.getchannel("A").getbbox())
     width, height = picture.size
@@ -51,7 +51,7 @@ def sprite(package: pathlib.Path, image_folder: str, image: str) -> Image.Image:
 
 
 def atlas(package: pathlib.Path, image_folder: str) -> tuple[Image.Image, list[dict]]:
-    """All objects of one style in a grid, and each one's square in it."""
+    """Returns all objects of one style in a grid, and each one's square in it."""
     version = json.loads((package / "package.json").read_text())["version"]
     if version != VERSION:
         raise SystemExit(f"{package}: got version {version}, want {VERSION}")

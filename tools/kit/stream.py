@@ -1,4 +1,4 @@
-"""Reads what the Go command tools/kit/scenes streams: the one source of scenes, texts and pixels."""
+"""Reads the stream of the Go command tools/kit/scenes, the only source of scenes, texts and pixels."""
 
 import json
 import queue
@@ -21,7 +21,7 @@ def _start(command: str, mode: str, split: str, seed: int, n: int, rounds: int =
 
 
 def texts(command: str, split: str, seed: int, n: int, rounds: int = 1) -> list[dict]:
-    """The first n records of the text mode."""
+    """Returns the first n records of the text mode."""
     with _start(command, "text", split, seed, n, rounds) as process:
         records = [json.loads(line) for line in process.stdout]
     if process.returncode or len(records) != n:
@@ -30,7 +30,7 @@ def texts(command: str, split: str, seed: int, n: int, rounds: int = 1) -> list[
 
 
 def pictures(command: str, split: str, seed: int, n: int = 0) -> Iterator[tuple[dict, np.ndarray, np.ndarray]]:
-    """Record, uint8[64, 64, 3] pixels and uint8[64, 64] labels of each scene; endless if n is 0."""
+    """Yields for each scene its record, pixels uint8[64, 64, 3] and labels uint8[64, 64]. It is endless if n is 0."""
     process = _start(command, "pictures", split, seed, n)
     pixels, labels = SIDE * SIDE * 3, SIDE * SIDE
     try:
@@ -44,7 +44,7 @@ def pictures(command: str, split: str, seed: int, n: int = 0) -> Iterator[tuple[
 
 
 def ahead(iterator: Iterator, depth: int = 4) -> Iterator:
-    """The same items, made by a thread that works ahead. Endless iterators only."""
+    """Yields the same items, made ahead by a thread. For endless iterators only."""
     items: queue.Queue = queue.Queue(depth)
 
     def work() -> None:

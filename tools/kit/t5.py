@@ -2,16 +2,16 @@
 
     python t5.py --scenes COMMAND --out DIR [--steps 3000]
 
-The encoder reads what bridge's encoder-decoder contract makes of soft prompts and a text: the
-context's tokens, the prompt's tokens, `</s>`. The decoder answers and ends with `</s>`.
+The encoder's input has the form that bridge's encoder-decoder contract gives to soft prompts and a
+text: the context's tokens, the prompt's tokens, `</s>`. The decoder answers and ends with `</s>`.
 
-Trained with one tied embedding in float32 (untied, or in bfloat16, it does not learn to copy), and
-exported untied as FlanT5 is: `lm_head.weight` is the embedding times d_model^-0.5. The logits of
-both forms are checked to be equal.
+The model is trained with one tied embedding in float32. Untied, or in bfloat16, it does not learn to
+copy. It is exported untied, as FlanT5 is: `lm_head.weight` is the embedding times d_model^-0.5. The
+script checks that the logits of both forms are equal.
 
-Once it reads words, most contexts reach it as soft prompts do: no longer one word a position, but a
-word among others, with noise and at another length. Without this it is good at words alone: a
-bridge that began from stage 1 learnt backgrounds and counts through it and in 800 steps no object.
+Once the model has learnt words, most contexts come in the form of soft prompts: a position no longer
+holds one word, but a word mixed with others, with noise and at another length. Without this the model
+is good at words only: a bridge from stage 1 learnt backgrounds and counts, but in 800 steps no object.
 """
 
 import collections
@@ -36,9 +36,10 @@ PAD, EOS, UNK = 0, 1, 2
 
 
 def vocabulary(lines: list[str]) -> list[tuple[str, float]]:
-    """A unigram language model: whole words and punctuation with their log frequency, and single
-    characters far below them, for words that are not in the corpus. (The pruning of tokenizers'
-    UnigramTrainer splits the commonest words of a corpus as uniform as this one.)"""
+    """Returns a unigram language model: whole words and punctuation with their log frequency, and
+    single characters with a far lower one, for words that are not in the corpus. We do not use
+    tokenizers' UnigramTrainer: in a corpus as uniform as this one, its pruning splits the most
+    frequent words."""
     counts = collections.Counter()
     for line in lines:
         for word in line.split():
@@ -52,7 +53,7 @@ def vocabulary(lines: list[str]) -> list[tuple[str, float]]:
 
 
 def make_tokenizer(lines: list[str], out: pathlib.Path) -> Tokenizer:
-    """T5's Unigram tokenizer: "▁" before each word, `</s>` behind the text."""
+    """Makes T5's Unigram tokenizer, with "▁" before each word and `</s>` after the text."""
     tokenizer = Tokenizer(models.Unigram(vocabulary(lines), unk_id=UNK, byte_fallback=False))
     tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>"])
     tokenizer.normalizer = normalizers.NFKC()
@@ -71,7 +72,7 @@ def make_tokenizer(lines: list[str], out: pathlib.Path) -> Tokenizer:
 
 
 class Encoder:
-    """Turns examples into token ids, each text once."""
+    """Turns examples into token ids, and each text only once."""
 
     def __init__(self, tokenizer: Tokenizer):
         self.tokenizer, self.known = tokenizer, {}
@@ -84,14 +85,14 @@ class Encoder:
         return self.known[line]
 
     def batch(self, examples: list[text.Example]) -> tuple[torch.Tensor, torch.Tensor]:
-        """int64[B, T] encoder ids and int64[B, T] labels, padded with 0 and -100."""
+        """Returns encoder ids and labels, both int64[B, T], padded with 0 and -100."""
         pairs = [(e.context, *e.turns[0]) for e in examples]
         inputs = [self.ids(context) + self.ids(prompt) + [EOS] for context, prompt, _ in pairs]
         labels = [self.ids(answer) + [EOS] for _, _, answer in pairs]
         return padded(inputs, PAD), padded(labels, -100)
 
     def context_lengths(self, examples: list[text.Example]) -> torch.Tensor:
-        """int64[B], the leading tokens that are context."""
+        """Returns int64[B], the number of leading tokens that are context."""
         return torch.tensor([len(self.ids(e.context)) for e in examples])
 
 
@@ -108,7 +109,7 @@ def padded(rows: list[list[int]], value: int) -> torch.Tensor:
 
 @torch.no_grad()
 def exact(model: T5ForConditionalGeneration, encoder: Encoder, cases: dict[str, list[text.Example]]) -> dict[str, float]:
-    """Share of answers that greedy decoding gives exactly: every target is the likeliest token."""
+    """Returns the share of answers that greedy decoding gives exactly: every target is the likeliest token."""
     model.eval()
     result = {}
     for kind, examples in cases.items():
@@ -134,9 +135,9 @@ def build(tokenizer: Tokenizer) -> T5ForConditionalGeneration:
 
 
 def attend_to_neighbours(attention: torch.nn.Module) -> None:
-    """Starts the relative positions with a strong sense of order: one head looks at the token
-    before, one (in the encoder) at the token behind. Without it the model stays for thousands of
-    steps where it knows which words a context holds but not which follows which."""
+    """Starts the relative positions with a strong sense of order: one head looks at the previous
+    token, and in the encoder one looks at the next. Without this, for thousands of steps the model
+    knows which words a context holds but not their order."""
     bias = attention.relative_attention_bias.weight  # float32[buckets, H]
     torch.nn.init.normal_(bias)
     after = attention.relative_attention_num_buckets // 2 + 1
@@ -146,15 +147,15 @@ def attend_to_neighbours(attention: torch.nn.Module) -> None:
             bias[after, 1] += 4.0
 
 
-SOFT_FROM = 600  # steps: as long the model learns what words are
+SOFT_FROM = 600  # steps in which the model first learns words
 SOFT_SHARE = 0.6
 SOFT_OTHERS = 3
 
 
 def softened(table: torch.Tensor, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """float32[B, T, D] embeddings of ids int64[B, T], in most rows with a soft context: of each
-    position 40 % to 100 % are its own word's embedding (float32[V, D]), the rest a mixture of
-    other words', with noise on it, all of it longer or shorter."""
+    """Returns the embeddings float32[B, T, D] of ids int64[B, T]. Most rows get a soft context: a
+    position is 40 % to 100 % its own word's embedding (from the table float32[V, D]), and the rest
+    is a mixture of other words' embeddings. Noise is added, and the vector is scaled up or down."""
     rows, tokens = ids.shape
     chosen = torch.rand(rows, 1) < SOFT_SHARE
     plain = table[ids]
@@ -197,7 +198,7 @@ def export(model: T5ForConditionalGeneration, encoder: Encoder, examples: list[t
 
 
 def load(folder: pathlib.Path) -> T5ForConditionalGeneration:
-    """The exported model in float32. transformers keeps the head untied, because the file has one."""
+    """Returns the exported model in float32. transformers keeps the head untied, because the file has one."""
     return T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
 
 

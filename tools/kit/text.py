@@ -1,7 +1,7 @@
-"""What the kit's language models learn from: texts about scenes, never pictures.
+"""Makes the examples from which the kit's language models learn: texts about scenes, never pictures.
 
 An example is a context that describes a scene in words, then one or more turns of a prompt and
-its answer. Contexts imitate what soft prompts will be: captions, or bags of tags in any order with
+its answer. Contexts imitate soft prompts: they are captions, or bags of tags in any order with
 repetitions, up to the length of a row of soft prompts.
 """
 
@@ -11,20 +11,20 @@ from dataclasses import dataclass
 PROMPT = "a photo of"
 KINDS = ["relation", "count", "color", "yesno", "what"]
 
-LONGEST = 16  # tags in a context with repetitions
+LONGEST = 16  # the most tags in a context with repetitions
 NO_CONTEXT = 0.02
 
 
 @dataclass(frozen=True)
 class Mix:
-    """What a language model is asked, as shares and weights."""
+    """The kinds of turns that a language model gets, as shares and weights."""
 
     captions: float  # share of captions among the turns
     relation: int
     count: int = 2
     color: int = 1
-    # Yes/no needs the most: its answer is one bit that says nothing until the model has learnt to
-    # match the word asked about with the words in the context.
+    # Yes/no needs the most: its answer is one bit, which carries no signal until the model has learnt
+    # to match the word in the question with the words in the context.
     yesno: int = 8
     what: int = 2
 
@@ -40,13 +40,13 @@ def question(text: str, ending: str) -> str:
 
 
 class Examples:
-    """An endless sequence of examples about the records that tools/kit/scenes made."""
+    """An endless sequence of examples about the records of tools/kit/scenes."""
 
     def __init__(self, records: list[dict], ending: str, mix: Mix, seed: int):
         self.records, self.ending, self.mix, self.random = records, ending, mix, random.Random(seed)
 
     def context(self, record: dict) -> str:
-        """A caption, a bag of tags, or seldom nothing."""
+        """Returns a caption, a bag of tags, or seldom nothing."""
         r = self.random
         if r.random() < NO_CONTEXT:
             return ""
@@ -68,7 +68,7 @@ class Examples:
         return question(qa["question"], self.ending), qa["answer"]
 
     def next(self, turns: int, ease: float) -> Example:
-        """ease is the share of easy examples: yes/no questions about names and nothing else."""
+        """Returns the next example. ease is the share of easy ones: yes/no questions about names only."""
         r = self.random
         record = r.choice(self.records)
         if r.random() < ease:
@@ -81,7 +81,7 @@ class Examples:
 
 
 def held_out(records: list[dict], ending: str, bags: bool, seed: int = 5) -> dict[str, list[Example]]:
-    """One example of each kind and record, for measuring: contexts are captions, or bags of tags."""
+    """Returns one example of each kind and record, for measuring. Contexts are captions, or bags of tags."""
     r = random.Random(seed)
     cases: dict[str, list[Example]] = {"caption": []}
     for record in records:
@@ -98,7 +98,7 @@ def held_out(records: list[dict], ending: str, bags: bool, seed: int = 5) -> dic
 
 
 def corpus(records: list[dict]) -> list[str]:
-    """Texts for training a tokenizer."""
+    """Returns the texts to train a tokenizer on."""
     lines = []
     for record in records:
         lines += [record["caption"], f"{PROMPT} {record['caption']}", " ".join(tag[-1] for tag in record["tags"])]

@@ -3,12 +3,12 @@
     python vit.py --scenes COMMAND --out DIR [--steps 2400]
 
 Every patch learns which object covers it and what part that object plays in the scene (first or
-second of a pair, or none of these); the class token learns which objects are present, the
-background and the composition. The heads are dropped at export; their accuracy on held-out scenes
-is what probe.json keeps of them.
+second of a pair, or none of these). The class token learns which objects are present, the
+background and the composition. The heads are dropped at export; probe.json keeps their accuracy on
+held-out scenes.
 
-Positions: CLIP's position_embedding table starts as 2-D sine and cosine waves. With a random
-start, left and above stay at chance for a long time. The table is trained with the rest.
+CLIP's position_embedding table starts as 2-D sine and cosine waves. With a random start, the
+relations left and above stay at chance level for a long time. The table is trained with the rest.
 """
 
 import json
@@ -27,8 +27,8 @@ import stream
 
 OBJECTS = 52
 COLORS = 6
-GRID = 8  # patches a side
-MIN_COVER = 12  # pixels of 64 that make a patch an object's
+GRID = 8  # patches per side
+MIN_COVER = 12  # a patch belongs to an object that covers at least this many of its 64 pixels
 ROLES = 4  # 0 the only object, 1 first of a pair, 2 second of a pair, 3 background
 COMPOSITIONS = ["small", "large", "2", "3", "4", "left of", "above"]
 
@@ -41,7 +41,7 @@ def config(width: int, layers: int, heads: int, mlp: int) -> CLIPVisionConfig:
 
 
 def sincos(width: int) -> torch.Tensor:
-    """float32[1 + GRID², width]: the class token's zeros, then waves of y and of x."""
+    """Returns float32[1 + GRID², width]: zeros for the class token, then waves of y and of x."""
     frequencies = math.pi / GRID * 2.0 ** torch.linspace(-1, 3, width // 4)
     y, x = torch.meshgrid(torch.arange(GRID) + 0.5, torch.arange(GRID) + 0.5, indexing="ij")
     waves = [wave(axis.reshape(-1, 1) * frequencies) for axis in (y, x) for wave in (torch.sin, torch.cos)]
@@ -77,7 +77,7 @@ class Supervised(nn.Module):
 
 
 def targets(records: list[dict], labels: np.ndarray) -> dict[str, torch.Tensor]:
-    """What the heads should say. labels is uint8[B, 64, 64]."""
+    """Returns the targets of the heads. labels is uint8[B, 64, 64]."""
     n, size = len(records), stream.SIDE // GRID
     pixels = labels.reshape(n, GRID, size, GRID, size).transpose(0, 1, 3, 2, 4).reshape(n, GRID * GRID, size * size)
     patch = np.full((n, GRID * GRID), OBJECTS, np.int64)
@@ -101,7 +101,7 @@ def targets(records: list[dict], labels: np.ndarray) -> dict[str, torch.Tensor]:
 
 
 def normalised(images: np.ndarray) -> torch.Tensor:
-    """float32[B, 3, 64, 64] from uint8[B, 64, 64, 3]."""
+    """Returns normalised pixels, float32[B, 3, 64, 64], from uint8[B, 64, 64, 3]."""
     return torch.from_numpy((images / np.float32(255) - stream.CLIP_MEAN) / stream.CLIP_STD).permute(0, 3, 1, 2).contiguous()
 
 
@@ -129,7 +129,7 @@ def loss(out: dict[str, torch.Tensor], want: dict[str, torch.Tensor]) -> dict[st
 
 @torch.no_grad()
 def probe(model: Supervised, command: str, split: str, n: int = 600, seed: int = 4242) -> dict[str, float]:
-    """What the heads say about n scenes: the share that is right."""
+    """Returns the accuracy of each head on n scenes."""
     records, images, labels = zip(*stream.pictures(command, split, seed, n))
     want, x = targets(records, np.stack(labels)), normalised(np.stack(images))
     model.eval()
@@ -139,7 +139,7 @@ def probe(model: Supervised, command: str, split: str, n: int = 600, seed: int =
     composition, color = out["composition"].argmax(-1), out["color"].argmax(-1)
     parts = out["role"].softmax(-1)
     objects = out["patch"].softmax(-1)[..., :OBJECTS]
-    # The object of each part: the patches vote, each by how surely it belongs to the part.
+    # The patches vote for the object of each part. A vote counts by how surely the patch belongs to the part.
     votes = [(objects * parts[..., p, None]).sum(1).argmax(-1) for p in range(3)]
     right = {"objects": [], "relation": [], "count": [], "size": [], "scene": []}
     for i, record in enumerate(records):
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=4)
-    parser.add_argument("--mlp", type=int, default=4, help="width of the feed-forward layers, in widths")
+    parser.add_argument("--mlp", type=int, default=4, help="width of the feed-forward layers, as a multiple of the width")
     a = parser.parse_args()
     schedule.prepare(a.threads)
     model = Supervised(config(a.width, a.layers, a.heads, a.mlp))

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Regenerates plugins/internal/pb and docs/protocol.md from plugins/proto. Needs Go and protoc
-# (Debian: protobuf-compiler); the generators are pinned here.
+# Regenerates plugins/internal/pb and docs/protocol.md from plugins/proto. It needs Go and protoc
+# (Debian: protobuf-compiler). The generators are pinned here.
 #
-# With --release it writes down the schema as released too: from then on a test
-# (plugins/internal/schema) refuses what breaks plugins that were built with it.
+# With --release it also records the schema as released. From then on a test
+# (plugins/internal/schema) fails if a change breaks plugins that were built with it.
 set -eu
 cd "$(dirname "$0")/../.."
 

@@ -2,10 +2,10 @@
 
     python3 tools/proto/python.py [PROTO [OUTPUT]]
 
-It needs nothing but Python 3.9, and reads what that file uses of proto3: messages,
-enums, services, oneof, optional, repeated, scalars. Anything else stops it with the
-line. docs/decisions/0009-python-without-protobuf.md says why there is no runtime of
-protobuf's; sdk/python/tests/test_codec.py holds the result against that runtime.
+It needs only Python 3.9. It reads the part of proto3 that the file uses: messages, enums,
+services, oneof, optional, repeated, scalars. At anything else it stops and names the line.
+docs/decisions/0009-python-without-protobuf.md explains why the SDK does not use protobuf's
+runtime. sdk/python/tests/test_codec.py compares the result with that runtime.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class Field:
     type: str
     number: int
     repeated: bool = False
-    optional: bool = False  # "optional", or part of a oneof: absence can be told
+    optional: bool = False  # "optional", or part of a oneof: the field can be absent
     oneof: str = ""
 
 
 @dataclass
 class Block:
-    """A message or an enum, its fields in the order of the file."""
+    """A message or an enum, with its fields in the order of the file."""
 
     name: str
     kind: str

@@ -1,11 +1,11 @@
-"""A tiny BERT and the Q-Former that LAVIS makes of it: bridge/testdata/bert.
+"""Writes bridge/testdata/bert: a tiny BERT and the Q-Former that LAVIS makes from it.
 
     python bert.py
 
-expected.safetensors holds, under the Q-Former's names, every weight that comes
-from BERT (LAVIS, models/blip2_models/blip2.py and blip2_qformer.py): the state of
-BertLMHeadModel is loaded, then each parameter with "_query" in its name is copied
-from the one without. The word [DEC] is added afterwards and is not in it.
+expected.safetensors holds every weight that comes from BERT, under the Q-Former's
+names. LAVIS (models/blip2_models/blip2.py and blip2_qformer.py) loads the state of
+BertLMHeadModel, then copies each parameter with "_query" in its name from the one
+without. It adds the word [DEC] afterwards, so that word is not in the file.
 """
 
 from __future__ import annotations

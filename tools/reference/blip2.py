@@ -1,11 +1,12 @@
-"""Golden folders of whole bridges: bridge/testdata/golden-*.
+"""Writes golden folders of whole bridges: bridge/testdata/golden-*.
 
     python blip2.py [FOLDER]
 
-Three tiny folders as transformers saves them: Blip2ForConditionalGeneration with
-OPT (image tokens in the sequence) and with T5 (float16, in shards, of the older
-form without them), and Blip2ForImageTextRetrieval. The numbers are computed part
-by part, as golden.md says, and compared with the class's own forward pass.
+It writes three tiny folders as transformers saves them: Blip2ForConditionalGeneration
+with OPT (image tokens in the sequence), the same with T5 (float16, in shards, in the
+older form without image tokens), and Blip2ForImageTextRetrieval. The numbers are
+computed part by part by the contract's rules (docs/contract.md), and compared with the
+class's own forward pass.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from language import CORPUS, GENERATE_CASES, losses
 from vision import CLIP_MEAN, CLIP_STD
 from vit import preprocessor
 
-SIZE = 16  # pixels a side
+SIZE = 16  # pixels per side
 IMAGE = "<image>"
 
 
@@ -35,7 +36,7 @@ def example(target: str, *segments) -> dict:
     return {"segments": list(segments), "target": target}
 
 
-# One picture per example, several in one, a picture after a text, none at all.
+# One picture per example, several in one, a picture after a text, no picture.
 EXAMPLES = {
     "captions": [example(" a cat", prompt(0), text("a photo of")), example(" two dogs on a red background", prompt(1), text("a photo of"))],
     "bare": [example("a cat", prompt(2)), example("a dog left of an apple", prompt(0))],
@@ -69,7 +70,7 @@ def qformer_of(**config) -> Blip2QFormerConfig:
 
 
 def fast(tokenizer: Tokenizer, folder: pathlib.Path) -> None:
-    """Saves a tokenizer with BLIP-2's extra token in the one file that all read."""
+    """Saves a tokenizer with BLIP-2's extra token as tokenizer.json, which all programs read."""
     tokenizer.add_special_tokens([AddedToken(IMAGE, special=True, normalized=False)])
     tokenizer.save(str(folder / "tokenizer.json"))
     preprocessor(folder, SIZE, squash=True)
@@ -83,7 +84,7 @@ def queries(model, images: np.ndarray) -> torch.Tensor:
 
 
 def generative(golden: Golden, model, reference) -> None:
-    """Cases of a bridge with a language model."""
+    """Adds the cases of a bridge with a language model."""
     images = pictures(3)
     states = queries(model, images)
     prompts = model.language_projection(states)
@@ -126,7 +127,7 @@ def with_opt(folder: pathlib.Path) -> None:
 
 
 def agree(model, reference, tokenizer) -> None:
-    """Computed by parts and by the class, a caption's logits are the same."""
+    """Checks that a caption's logits are the same if computed by parts and by the class."""
     images = pictures(1)
     ids = [opt.BOS] + reference.ids("a photo of a cat")
     line = [model.config.image_token_index] * model.config.num_query_tokens + ids
@@ -158,12 +159,12 @@ def with_t5(folder: pathlib.Path) -> None:
     model.half().save_pretrained(golden.checkpoint, max_shard_size="60KB")
     (golden.checkpoint / "generation_config.json").unlink(missing_ok=True)
     reference = t5.Reference(model.float().language_model, tokenizer)
-    fast(tokenizer, golden.checkpoint)  # one token more than there are embeddings
+    fast(tokenizer, golden.checkpoint)  # one more token than embeddings
     generative(golden, model, reference)
 
 
 def word_pieces() -> Tokenizer:
-    """A BERT tokenizer of few words, [DEC] included."""
+    """Returns a BERT tokenizer of few words, including [DEC]."""
     normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
     found = sorted({word for line in CORPUS for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(line))})
     letters = [prefix + c for prefix in ("", "##") for c in "abcdefghijklmnopqrstuvwxyz"]
@@ -196,7 +197,7 @@ def retrieval(folder: pathlib.Path) -> None:
 
 
 def match(model, tokenizer: Tokenizer, images: np.ndarray, texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Every pair alone, through the class."""
+    """Runs every pair on its own through the class."""
     itc, itm = [], []
     for image in pixels(images)[:, None]:
         for line in texts:

@@ -1,10 +1,9 @@
-"""CIDEr-D by pycocoevalcap beside bridge's (eval/cider.go).
+"""Computes CIDEr-D with pycocoevalcap, as a reference for bridge's (eval/cider.go).
 
     cider.py    writes eval/testdata/cider.json
 
-Needs cider.txt, which no other script here does. The PTB tokenizer of
-pycocoevalcap is left out: texts are put in lower case and split at white space,
-as bridge does.
+Only this script needs cider.txt. It does not use the PTB tokenizer of pycocoevalcap:
+like bridge, it makes texts lower case and splits them at white space.
 """
 
 import importlib.metadata
@@ -14,7 +13,7 @@ import random
 
 from pycocoevalcap.cider.cider import Cider
 
-# (what it shows, candidate, references)
+# (purpose, candidate, references)
 WRITTEN = [
     ("equal to the one reference", "a red ball lies on the grass", ["a red ball lies on the grass"]),
     ("equal to one of two", "two dogs run along the beach", ["two dogs run along the beach", "a pair of dogs on wet sand"]),
@@ -67,8 +66,8 @@ WRITTEN = [
 
 
 def drawn(images: int) -> list:
-    """Captions of few words, some far more frequent than others, so that n-grams
-    repeat within texts and among pictures."""
+    """Draws captions of few words. Some words are far more frequent than others, so that
+    n-grams repeat within texts and among pictures."""
     rng = random.Random(5)
     words = ["a", "the", "dog", "cat", "on", "of", "left", "red", "blue", "big", "box", "tree"]
     weights = [1 / (rank + 1) for rank in range(len(words))]
@@ -80,7 +79,7 @@ def drawn(images: int) -> list:
 
 
 def scored(name: str, captions: list) -> dict:
-    """One corpus with the scores of all its captions."""
+    """Returns one corpus with the scores of all its captions."""
     got = {i: [text.lower()] for i, (_, text, _) in enumerate(captions)}
     references = {i: [text.lower() for text in texts] for i, (_, _, texts) in enumerate(captions)}
     mean, each = Cider().compute_score(references, got)

@@ -14,8 +14,8 @@ adds cases:
     golden.case("one picture", "encode", images=pixels, expect={"features": features})
     golden.write()
 
-Tensors (numpy or torch) become names in tensors.safetensors, everything else
-stands in cases.json as it is.
+Tensors (numpy or torch) go to tensors.safetensors, and cases.json has their names.
+Everything else goes to cases.json unchanged.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ import torch
 import transformers
 from safetensors.numpy import save_file
 
-# What the Go side reads; int64 and float64 are narrowed on the way.
+# The types that the Go side reads; int64 and float64 are narrowed to them.
 _NARROW = {np.dtype("float64"): np.float32, np.dtype("int64"): np.int32}
 _DTYPES = (np.float32, np.int32, np.uint8)
 
 
 def setup(seed: int = 0) -> None:
-    """Makes a generator's run repeatable: one thread, seeded, no fused kernels."""
+    """Makes a generator's run repeatable: one thread, a seed, no fused kernels."""
     torch.manual_seed(seed)
     np.random.seed(seed)
     torch.set_num_threads(1)
@@ -47,10 +47,10 @@ def setup(seed: int = 0) -> None:
 
 @torch.no_grad()
 def randomize(model: torch.nn.Module, std: float = 0.15, seed: int = 1) -> None:
-    """Replaces every parameter with noise that no weight can hide behind.
+    """Replaces every parameter with noise, so that a forgotten weight changes the result.
 
-    Fresh models have zero biases and unit norm weights: an implementation that
-    forgets them would pass. Norm weights become 1 + noise, all else noise.
+    Fresh models have zero biases and unit norm weights, so an implementation that
+    forgets them would pass. Norm weights become 1 + noise, all others noise.
     """
     rng = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
@@ -72,15 +72,15 @@ def to_numpy(value) -> np.ndarray:
     value = value.astype(_NARROW.get(value.dtype, value.dtype))
     if value.dtype not in _DTYPES:
         raise TypeError(f"tensor of dtype {value.dtype}, want float32, int32 or uint8")
-    return np.ascontiguousarray(value).reshape(value.shape)  # which makes a scalar a vector
+    return np.ascontiguousarray(value).reshape(value.shape)  # because ascontiguousarray makes a scalar a vector
 
 
 class Golden:
-    """One golden folder that is being written."""
+    """A golden folder that is being written."""
 
     def __init__(self, folder, kind: str, model, options: dict | None = None,
                  tolerance: tuple[float, float] = (1e-4, 1e-4)):
-        """model is the reference, or its name where no one class is."""
+        """model is the reference, or its name if it is not a single class."""
         self.folder = pathlib.Path(folder)
         shutil.rmtree(self.folder, ignore_errors=True)
         (self.folder / "checkpoint").mkdir(parents=True)
@@ -100,14 +100,14 @@ class Golden:
         return self.folder / "checkpoint"
 
     def save_checkpoint(self, model, *others) -> None:
-        """Saves model and what belongs to it (tokenizer, image processor)."""
+        """Saves the model and its other parts (tokenizer, image processor)."""
         for part in (model, *others):
             part.save_pretrained(self.checkpoint)
         for extra in ("generation_config.json",):
             (self.checkpoint / extra).unlink(missing_ok=True)
 
     def case(self, name: str, op: str, expect: dict, **inputs) -> None:
-        """Adds a case; expect and inputs are fields of golden.md's table."""
+        """Adds a case. expect and inputs are the fields of a case in cases.json (golden/golden.go)."""
         case = {"name": name, "op": op}
         for key, value in {**inputs, **expect}.items():
             if value is None:
@@ -119,7 +119,7 @@ class Golden:
         self.document["cases"].append(case)
 
     def share(self, name: str, value) -> str:
-        """Stores a tensor that several cases use; pass the result as the field."""
+        """Stores a tensor that several cases use. Pass the result as the field."""
         return self._tensor(name, value)
 
     def _tensor(self, name: str, value) -> str:
@@ -127,7 +127,7 @@ class Golden:
         return name
 
     def write(self) -> None:
-        """Writes cases.json and tensors.safetensors, and says how large it is."""
+        """Writes cases.json and tensors.safetensors, and prints the folder's size."""
         text = json.dumps(self.document, indent=1, ensure_ascii=False)
         (self.folder / "cases.json").write_text(text + "\n", encoding="utf-8")
         save_file(self.tensors, self.folder / "tensors.safetensors")
@@ -136,10 +136,10 @@ class Golden:
 
 
 def text(value: str) -> dict:
-    """A text segment."""
+    """Returns a text segment."""
     return {"text": value}
 
 
 def prompt(index: int) -> dict:
-    """A segment that stands for soft prompt (or image) `index`."""
+    """Returns a segment for soft prompt (or image) `index`."""
     return {"prompt": index}

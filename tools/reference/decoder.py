@@ -1,5 +1,5 @@
-"""What the golden folders of decoder-only models share: golden.md's rules for
-them, and the writer of a folder.
+"""The shared code for golden folders of decoder-only models: the contract's rules
+for them (docs/contract.md), and the writer of a folder.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from common import Golden, randomize
 from language import CORPUS, ROWS, greedy, joined, summed_loss, transformers_generate, write_cases
 
-# Llama 3's and Qwen's patterns differ in how many digits stay together.
+# Llama 3's and Qwen's patterns differ in the number of digits that stay together.
 WORDS = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*"
          r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 
 
 class Reference:
-    """The rules of golden.md for a decoder-only model. bos is None where the
-    tokenizer adds none; ends are the ids that end an answer; a prompt has rows rows."""
+    """The contract's rules for a decoder-only model. bos is None if the tokenizer
+    adds none; ends are the ids that end an answer; a prompt has rows rows."""
 
     def __init__(self, model, tokenizer: Tokenizer, bos: int | None, ends: list[int], rows: int = ROWS):
         self.model, self.tokenizer, self.rows = model, tokenizer, rows
@@ -30,8 +30,8 @@ class Reference:
         return self.tokenizer.encode(string, add_special_tokens=False).ids
 
     def split(self, given: str, target: str) -> tuple[list[int], list[int]]:
-        """Tokenizes given + target as one string. The offsets are those of
-        characters: a token of part of a character has the whole's."""
+        """Tokenizes given + target as one string. Offsets count characters: a token
+        for a part of a character has the offsets of the whole character."""
         if not given + target:
             return [], []
         encoding = self.tokenizer.encode(given + target, add_special_tokens=False)
@@ -39,7 +39,7 @@ class Reference:
         return encoding.ids[:n], encoding.ids[n:]
 
     def layout(self, segments: list[dict], target: str | None) -> tuple[list, list[int]]:
-        """Returns what is given (ids, or (prompt, row)) and the target's ids."""
+        """Returns the input (ids, or (prompt, row)) and the target's ids."""
         runs, has_text = joined(segments), any("text" in s for s in segments)
         tail = runs.pop()["text"] if runs and "text" in runs[-1] else ""
         line, bos = [], self.bos
@@ -63,7 +63,7 @@ class Reference:
         return self.model(inputs_embeds=self.embeds(prompts, line)[None]).logits[0]
 
     def loss(self, prompts, example: dict) -> tuple[torch.Tensor, int] | None:
-        """None where nothing precedes the target."""
+        """Returns None if nothing precedes the target."""
         given, target = self.layout(example["segments"], example["target"])
         if not given:
             return None
@@ -76,7 +76,7 @@ class Reference:
         return self.tokenizer.decode(ids, skip_special_tokens=True).strip()
 
     def search(self, prompts, segments: list[dict], options: dict) -> str:
-        """What transformers' own generate answers."""
+        """Returns the answer of transformers' own generate."""
         given, _ = self.layout(segments, None)
         ids = transformers_generate(self.model, self.embeds(prompts, given), self.ends, options)
         return self.tokenizer.decode(ids, skip_special_tokens=True).strip()
@@ -87,12 +87,12 @@ def specials(tokens: list[str]) -> list[AddedToken]:
 
 
 def in_front(tokenizer: Tokenizer, bos: str):
-    """The post-processor that puts bos in front of a text."""
+    """Returns the post-processor that puts bos in front of a text."""
     return processors.TemplateProcessing(single=f"{bos} $A", pair=f"{bos} $A {bos}:1 $B:1", special_tokens=[(bos, tokenizer.token_to_id(bos))])
 
 
 def byte_level(special: list[str], bos: str | None = None, digits: str | None = None, nfc: bool = False, size: int = 320) -> Tokenizer:
-    """GPT-2's kind; with digits ("" or "{1,3}") cut into words as Qwen and Llama 3 do."""
+    """Trains a byte-level BPE like GPT-2's. With digits ("" or "{1,3}") it splits words like Qwen and Llama 3."""
     tokenizer = Tokenizer(models.BPE(ignore_merges=digits == "{1,3}"))
     if digits is None:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -113,8 +113,8 @@ def byte_level(special: list[str], bos: str | None = None, digits: str | None = 
 
 
 def byte_fallback(special: list[str], bos: str, style: str, size: int = 340) -> Tokenizer:
-    """SentencePiece's BPE as Llama 2 ("old": a normalizer puts "▁" in front,
-    "metaspace": the pre-tokenizer does) and Gemma ("gemma": nothing does) have it."""
+    """Trains SentencePiece's BPE in the form of Llama 2 ("old": a normalizer puts "▁" in
+    front; "metaspace": the pre-tokenizer does) or Gemma ("gemma": there is no "▁" in front)."""
     pieces = special + [f"<0x{byte:02X}>" for byte in range(256)]
     learner = Tokenizer(models.BPE(unk_token="<unk>"))
     learner.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
@@ -143,10 +143,10 @@ def write(folder: pathlib.Path, model, tokenizer: Tokenizer, bos: str | None, en
           std: float = 0.15, answer: float = 2.0, end: float = 1.7, shard: str = "1GB", prepare=None, edit=None, save=None) -> None:
     """Makes model random, saves it with its tokenizer and adds all cases.
 
-    The head's rows grow by answer, for clear answers, and those of ends by end,
-    so that some end. prepare(model) changes weights after that, edit(config) the
-    keys of config.json; save(tokenizer, folder) writes the tokenizer otherwise
-    than as tokenizer.json."""
+    The head's rows are multiplied by answer, for clear answers, and the rows of ends
+    also by end, so that some answers end. Then prepare(model) changes weights, and
+    edit(config) changes the keys of config.json. save(tokenizer, folder) writes the
+    tokenizer in another form than tokenizer.json."""
     model.eval()
     randomize(model, std=std, seed=seed)
     with torch.no_grad():
@@ -173,9 +173,9 @@ def write(folder: pathlib.Path, model, tokenizer: Tokenizer, bos: str | None, en
 
 
 def reload(golden: Golden, model):
-    """The model as transformers opens the folder: it must say what was saved."""
+    """Opens the folder with transformers and checks that it has the weights that were saved."""
     again, info = type(model).from_pretrained(golden.checkpoint, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
-    unexpected = [key for key in info["unexpected_keys"] if not key.endswith("attn.masked_bias")]  # a constant of GPT-2's
+    unexpected = [key for key in info["unexpected_keys"] if not key.endswith("attn.masked_bias")]  # a constant of GPT-2
     assert not info["missing_keys"] and not unexpected, info
     return again.eval()
 

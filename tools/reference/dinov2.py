@@ -1,11 +1,11 @@
-"""Golden folders of DINOv2: adapters/dinov2/testdata/golden-*.
+"""Writes golden folders of DINOv2: adapters/dinov2/testdata/golden-*.
 
     python dinov2.py [FOLDER]
 
-Dinov2Model and Dinov2WithRegistersModel with MLP and SwiGLU, biases and none, the
-processor's file that cuts less than the edge, f16 and bf16, classifiers, shards, the
-weight names of transformers 5 in memory; most take pictures of another size than
-their position table is for, as DINOv2 does in all its uses.
+The models are Dinov2Model and Dinov2WithRegistersModel. They vary MLP and SwiGLU, biases,
+a processor whose crop is smaller than the edge, f16 and bf16, classifiers, shards, and
+the weight names that transformers 5 has in memory. Most take pictures of another size
+than that of their position table, as DINOv2 always does in use.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Golden folders of BLIP-2's vision encoder: adapters/eva/testdata/golden-*.
+"""Writes golden folders of BLIP-2's vision encoder: adapters/eva/testdata/golden-*.
 
     python eva.py [FOLDER]
 
-Blip2VisionModel saved alone, without and with biases of q, k and v, one with larger
-pictures than its position table is for; and whole BLIP-2 folders, for generation
-(in shards, f16) and for retrieval, whose vision encoder is what is run.
+Some folders have a Blip2VisionModel alone, with and without biases of q, k and v; one of
+them has larger pictures than its position table. Others are whole BLIP-2 folders, for
+generation (in shards, f16) and for retrieval; only their vision encoder is run.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""TensorBoard's own reader and writer beside bridge's (train/metrics/events.go).
+"""Runs TensorBoard's own reader and writer, to compare with train/metrics/events.go.
 
     events.py            writes train/metrics/testdata/reference.tfevents
     events.py read DIR   prints what TensorBoard shows for the event files in DIR
 
-Needs tensorboard.txt, which no other script here does.
+Only this script needs tensorboard.txt.
 """
 
 import json
@@ -17,7 +17,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 
 def write(path: pathlib.Path) -> None:
-    """Writes the events that TestEventsEqualTensorBoard writes."""
+    """Writes the same events as TestEventsEqualTensorBoard."""
     scalars = [Summary.Value(tag="loss", simple_value=2.5), Summary.Value(tag="é/rate", simple_value=1e-4)]
     events = [
         Event(wall_time=1.5, file_version="brain.Event:2"),

@@ -1,10 +1,10 @@
-"""Golden folders of Gemma 2: adapters/gemma2/testdata/golden-*.
+"""Writes golden folders of Gemma 2: adapters/gemma2/testdata/golden-*.
 
     python gemma2.py [FOLDER]
 
-Tiny models: windows shorter than the texts in every other layer by default and
-caps low enough to bend, and one with layer_types, biases, one cap and a list of
-ends.
+The models are tiny. One has windows shorter than the texts, in every other layer by
+default, and caps that are low enough to have an effect. Another has layer_types, biases,
+one cap and a list of ends.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ SIZES = dict(hidden_size=24, intermediate_size=40, max_position_embeddings=160)
 
 @torch.no_grad()
 def prepare(model) -> None:
-    """Weights are offsets from 1 in this family's norms; embeddings are scaled by
-    √D, which is too much for a random tied head."""
+    """Adjusts the weights. In this family's norms they are offsets from 1. Embeddings
+    are scaled by √D, which is too much for a random tied head."""
     for name, parameter in model.named_parameters():
         if "norm" in name:
             parameter -= 1
@@ -40,7 +40,7 @@ def alternating(folder: pathlib.Path) -> None:
 
     def edit(config: dict) -> None:
         old_rope(config)
-        config["hidden_act"] = "relu"  # which is not read
+        config["hidden_act"] = "relu"  # bridge must not read this key
         for default in ("layer_types", "hidden_activation", "eos_token_id", "tie_word_embeddings", "attention_bias"):
             del config[default]
 

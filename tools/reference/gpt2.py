@@ -1,10 +1,10 @@
-"""Golden folders of GPT-2: adapters/gpt2/testdata/golden-*.
+"""Writes golden folders of GPT-2: adapters/gpt2/testdata/golden-*.
 
     python gpt2.py [FOLDER]
 
-Tiny models: as it is released (names without prefix, causal masks among the
-weights, vocab.json and merges.txt, few keys in config.json), and one with every
-option turned, a head of its own and a bos.
+The models are tiny. One has the form of the release: names without a prefix, causal
+masks among the weights, vocab.json and merges.txt, few keys in config.json. Another has
+every option switched, an untied head and a bos.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ END = "<|endoftext|>"
 
 
 def save_old_tokenizer(tokenizer: Tokenizer, folder: pathlib.Path) -> None:
-    """Writes the files that the first release has, and the weights' old names."""
+    """Writes the files of the first release, with the weights' old names."""
     tokenizer.model.save(str(folder))
     vocab = json.loads((folder / "vocab.json").read_text())
     vocab[END] = tokenizer.token_to_id(END)

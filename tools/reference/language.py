@@ -1,6 +1,6 @@
-"""What the golden cases of language models share: the examples that are run, and
-the rules of golden.md written plainly, one example at a time, without padding
-and without a cache.
+"""The shared code for golden cases of language models: the examples, and a plain
+implementation of the contract's rules (docs/contract.md), one example at a time,
+without padding and without a cache.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ GENERATE_CASES = {  # name: options
     "default options": {},
 }
 
-BEAM_CASES = {  # name: options; few sizes, for each is a graph
+BEAM_CASES = {  # name: options; few sizes, because each one compiles a graph
     "beams": {"num_beams": 3, "max_new_tokens": 12},
     "beams, default options": {"num_beams": 5},
     "beams, short ones": {"num_beams": 3, "length_penalty": -1.0, "max_new_tokens": 12},
@@ -100,7 +100,7 @@ CORPUS = [
 
 
 def joined(segments: list[dict]) -> list[dict]:
-    """Joins neighbouring texts; empty ones disappear."""
+    """Joins neighbouring texts and drops empty ones."""
     out: list[dict] = []
     for segment in segments:
         if "text" in segment and out and "text" in out[-1]:
@@ -111,8 +111,8 @@ def joined(segments: list[dict]) -> list[dict]:
 
 
 def write_cases(golden: Golden, width: int, loss, generate, seed: int = 3) -> None:
-    """Adds all cases but those with beams. loss(prompts, example) returns (tensor,
-    tokens), generate(prompts, segments, options) the text."""
+    """Adds all cases except those with beams. loss(prompts, example) returns (tensor,
+    tokens), and generate(prompts, segments, options) returns the text."""
     rng = torch.Generator().manual_seed(seed)
 
     def draw(m: int) -> torch.Tensor:
@@ -124,7 +124,7 @@ def write_cases(golden: Golden, width: int, loss, generate, seed: int = 3) -> No
         gradient, = torch.autograd.grad(sum(value for value, _ in results), prompts)
         golden.case(name, "loss", prompts=prompts, examples=examples, expect=losses(results) | {"gradient": gradient})
     for name, examples in TEXT_CASES.items():
-        results = [(e, result) for e in examples if (result := loss(None, e))]  # without a bos one has no loss
+        results = [(e, result) for e in examples if (result := loss(None, e))]  # without a bos, one example has no loss
         golden.case(name, "loss", examples=[e for e, _ in results], expect=losses([result for _, result in results]))
     with torch.no_grad():
         prompts = draw(3)
@@ -140,9 +140,9 @@ def write_cases(golden: Golden, width: int, loss, generate, seed: int = 3) -> No
 
 @torch.no_grad()
 def write_beam_cases(golden: Golden, width: int, generate, search, seed: int = 4) -> None:
-    """Adds the cases with beams, and those without. search(prompts, segments,
-    options) returns the text by transformers' own generate; where there are no
-    beams, the plain rules of generate must give the same."""
+    """Adds the cases with beams and those without. search(prompts, segments, options)
+    returns the text of transformers' own generate. Without beams, the plain generate
+    must give the same text."""
     prompts = torch.randn((3, ROWS, width), generator=torch.Generator().manual_seed(seed)) * 0.5
     shared = golden.share("prompts", prompts)
     examples = [{"segments": segments} for segments in GENERATE_EXAMPLES]
@@ -159,13 +159,13 @@ def losses(results: list) -> dict:
 
 
 def summed_loss(logits: torch.Tensor, targets: list[int]) -> torch.Tensor:
-    """−Σ log p of targets under logits [K, V], in nats."""
+    """Returns −Σ log p of the targets under logits [K, V], in nats."""
     return -log_softmax(logits.float(), -1)[range(len(targets)), targets].sum()
 
 
 def greedy(next_logits, seen: list[int], end: int, options: dict) -> list[int]:
-    """Extends an answer until its end, which is left out. next_logits(ids)
-    returns [V] after the generated ids; seen counts for the penalty beside them."""
+    """Returns the ids of an answer, without the end token. next_logits(ids) returns
+    [V] after the generated ids. The penalty applies to these and to seen."""
     ids: list[int] = []
     ends = end if isinstance(end, list) else [end]
     while len(ids) < options.get("max_new_tokens", 20):
@@ -183,10 +183,10 @@ def greedy(next_logits, seen: list[int], end: int, options: dict) -> list[int]:
 
 
 def transformers_generate(model, embeds: torch.Tensor, end: int | list[int], options: dict) -> list[int]:
-    """What transformers' generate makes of one input embeds [T, D], alone and
-    unpadded; an encoder-decoder's start token and the end token are left out."""
+    """Returns the ids that transformers' generate gives for one input embeds [T, D], on
+    its own and unpadded, without an encoder-decoder's start token and the end token."""
     cache = {}
-    if model.config.is_encoder_decoder:  # generate's own has as many layers as the encoder
+    if model.config.is_encoder_decoder:  # the default cache has as many layers as the encoder
         cache = {"past_key_values": EncoderDecoderCache(DynamicCache(), DynamicCache())}
     ids = model.generate(
         inputs_embeds=embeds[None], attention_mask=torch.ones((1, len(embeds)), dtype=torch.long), do_sample=False,

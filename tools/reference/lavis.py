@@ -1,10 +1,10 @@
-"""Checkpoints as LAVIS writes them: convert/testdata/*.pth, internal/torchfile/testdata/*.pt.
+"""Writes checkpoints in LAVIS's form: convert/testdata/*.pth, internal/torchfile/testdata/*.pt.
 
     python lavis.py
 
 The weights are those of the golden folders of whole bridges, under LAVIS's names
-(models/blip2_models at 506965b), with what only LAVIS has: the temperature, the
-head that predicts words, an encoder of one block more.
+(models/blip2_models at 506965b). Parts that only LAVIS has are added: the temperature,
+the head that predicts words, and one more block in the encoder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TORCH = ROOT / "internal/torchfile/testdata"
 
 
 def qformer(name: str) -> str:
-    """LAVIS's name of a weight of transformers' Q-Former side."""
+    """Returns LAVIS's name for a weight of transformers' Q-Former."""
     if name.startswith("vision_model.post_layernorm."):
         return name.replace("vision_model.post_layernorm", "ln_vision")
     if name.startswith("language_projection."):
@@ -38,7 +38,7 @@ def qformer(name: str) -> str:
 
 
 def encoder(weights: dict, prefix: str) -> dict:
-    """LAVIS's names of an encoder, without the norm after it."""
+    """Returns an encoder's weights under LAVIS's names, without the norm after it."""
     out, renames = {}, [("embeddings.class_embedding", "cls_token"), ("embeddings.position_embedding", "pos_embed"),
                         ("embeddings.patch_embedding", "patch_embed.proj"), ("encoder.layers.", "blocks."), ("layer_norm", "norm"),
                         ("self_attn.projection", "attn.proj"), ("self_attn.qkv", "attn.qkv")]
@@ -63,7 +63,7 @@ def trained(weights: dict) -> dict:
 
 
 def stage2() -> None:
-    """Generative, as LAVIS's runner saves a training, with the encoder inside."""
+    """Returns a generative checkpoint as LAVIS's runner saves it, with the encoder inside."""
     weights = load_file(GOLDEN / "golden-opt/checkpoint/model.safetensors")
     state = trained(weights) | encoder(weights, "visual_encoder.")
     torch.save({"model": collections.OrderedDict(state), "optimizer": {"state": {0: {"step": 3, "exp_avg": torch.ones(2)}}, "param_groups": [{"lr": 1e-4}]},
@@ -71,7 +71,7 @@ def stage2() -> None:
 
 
 def stage1() -> None:
-    """Representation learning, with the heads that transformers has not."""
+    """Returns a checkpoint of representation learning, with the heads that transformers lacks."""
     weights = load_file(GOLDEN / "golden-retrieval/checkpoint/model.safetensors")
     state = trained(weights)
     rng = torch.Generator().manual_seed(1)
@@ -88,7 +88,7 @@ def stage1() -> None:
 
 
 def eva() -> None:
-    """The encoder alone, half precision, with a block that BLIP-2 does not run and a head."""
+    """Returns the encoder alone in half precision, with a head and a block that BLIP-2 does not run."""
     state = {name: t.half() for name, t in encoder(load_file(GOLDEN / "golden-opt/checkpoint/model.safetensors"), "").items()}
     state |= {name.replace("blocks.1.", "blocks.2."): t + 1 for name, t in state.items() if name.startswith("blocks.1.")}
     state |= {"norm.weight": torch.ones(20), "norm.bias": torch.ones(20), "head.weight": torch.ones(3, 20), "head.bias": torch.ones(3)}
@@ -96,7 +96,7 @@ def eva() -> None:
 
 
 class Evil:
-    """What a pickle can do to who loads it carelessly."""
+    """A pickle that executes code if it is loaded carelessly."""
 
     def __reduce__(self):
         import os
@@ -104,7 +104,7 @@ class Evil:
 
 
 def files() -> None:
-    """Tensors of all types, in order and not, shared, empty, as parameters."""
+    """Returns tensors of all types: contiguous and not, shared, empty, as parameters."""
     base = torch.arange(24, dtype=torch.float32).reshape(4, 6)
     state = {
         "plain": base, "turned": base.t(), "every second": base[:, ::2], "a part": base[1:3], "scalar": torch.tensor(2.5), "none": torch.zeros(0, 3),

@@ -1,13 +1,12 @@
-"""Golden folders of Llama: adapters/llama/testdata/golden-*, and
+"""Writes golden folders of Llama: adapters/llama/testdata/golden-*, and
 adapters/internal/lm/decoder/testdata/rotary.json.
 
     python llama.py [FOLDER]
 
-Tiny models in the forms of those that are released: Llama 2 (as many heads of
-keys as of queries, a head of its own, an older tokenizer), Llama 3 (grouped
-heads, llama3 scaling, tied, several ends), linear scaling with biases everywhere
-and a head width of its own in the keys of transformers 4, and Mistral with a
-window shorter than the texts.
+The models are tiny and have the forms of released ones: Llama 2 (as many key heads as
+query heads, an untied head, an older tokenizer), Llama 3 (grouped heads, llama3 scaling,
+a tied head, several ends), linear scaling (biases everywhere, an own head width, the
+config keys of transformers 4), and Mistral with a window shorter than the texts.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ def mistral(folder: pathlib.Path) -> None:
 
 
 def write_rotary(path: pathlib.Path) -> None:
-    """The angles of the released models' sizes."""
+    """Writes the angles for the sizes of released models."""
     llama3 = {"rope_type": "llama3", "rope_theta": 500000.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
     cases = [
         (128, {"rope_type": "default", "rope_theta": 10000.0}), (64, {"rope_type": "default", "rope_theta": 1000000.0}),

@@ -1,9 +1,10 @@
-"""Golden folders of OPT: adapters/opt/testdata/golden-*.
+"""Writes golden folders of OPT: adapters/opt/testdata/golden-*.
 
     python opt.py [FOLDER]
 
-Two tiny models: pre-norm with vocab.json and merges.txt, as OPT is released, and
-post-norm with project_in and project_out, as its 350M is, with bf16 weights.
+There are two tiny models. One is pre-norm with vocab.json and merges.txt, like the
+released OPT. The other is post-norm with project_in and project_out, like the 350M model,
+with bf16 weights.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from language import CORPUS, ROWS, write_beam_cases, write_cases
 
 BOS = 2  # "</s>"
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
-NOT_TEXT = ["<pad>", "</s>"]  # the tokens that tokenizer_config.json names: transformers decodes the others
+NOT_TEXT = ["<pad>", "</s>"]  # the tokens in tokenizer_config.json; transformers decodes the others
 
 
 def train_tokenizer() -> Tokenizer:
-    """A byte-level BPE, as OPT's, of a few merges."""
+    """Trains a byte-level BPE like OPT's, with a few merges."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -37,7 +38,7 @@ def train_tokenizer() -> Tokenizer:
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: pathlib.Path) -> None:
-    """Writes the files that facebook/opt-* have."""
+    """Writes the same files as facebook/opt-*."""
     tokenizer.model.save(str(folder))
     token = {"__type": "AddedToken", "content": "</s>", "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
     (folder / "tokenizer_config.json").write_text(json.dumps({
@@ -55,7 +56,7 @@ def load_tokenizer(folder: pathlib.Path) -> Tokenizer:
 
 
 def reference_of(model: OPTForCausalLM, tokenizer: Tokenizer, rows: int = ROWS) -> Reference:
-    """golden.md's rules for OPT: a newline ends an answer."""
+    """Returns the contract's rules for OPT: a newline ends an answer."""
     return Reference(model, tokenizer, BOS, tokenizer.encode("\n").ids, rows)
 
 
@@ -67,8 +68,8 @@ def write(folder: pathlib.Path, seed: int, dtype: torch.dtype, beams: bool = Fal
     randomize(model, seed=seed)
     with torch.no_grad():
         table = model.get_input_embeddings().weight
-        table *= 2  # clear answers
-        table[tokenizer.encode("\n").ids[0]] *= 1.7  # that end now and then
+        table *= 2  # for clear answers
+        table[tokenizer.encode("\n").ids[0]] *= 1.7  # so that answers end now and then
     golden = Golden(folder, "language-model", model)
     model.to(dtype).save_pretrained(golden.checkpoint)
     (golden.checkpoint / "generation_config.json").unlink(missing_ok=True)

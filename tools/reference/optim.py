@@ -1,8 +1,8 @@
 """Writes train/optim/testdata/adamw.json: steps of torch.optim.AdamW.
 
-Two groups (decayed and not), learning rates that change every step, gradients
-small and large, so that some steps are clipped and some are not, and one
-parameter that gets no gradient for a while.
+There are two groups, one with weight decay and one without. Learning rates change every
+step. Gradients are small and large, so that some steps are clipped and some are not. One
+parameter gets no gradient for a while.
 """
 
 import json

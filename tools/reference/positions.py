@@ -1,10 +1,10 @@
-"""Resized position tables: adapters/internal/vision/testdata/positions.json.
+"""Writes resized position tables: adapters/internal/vision/testdata/positions.json.
 
     python positions.py [FILE]
 
-torch.nn.functional.interpolate(mode="bicubic", align_corners=False), without
-antialias as CLIP, SigLIP, BLIP-2 and DINOv2 call it, and with it as DINOv2 with
-registers does. Rows are [height · width, width of the table].
+It uses torch.nn.functional.interpolate(mode="bicubic", align_corners=False): without
+antialias like CLIP, SigLIP, BLIP-2 and DINOv2, and with antialias like DINOv2 with
+registers. A table has the shape [height · width, width of the embeddings].
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CASES = [((3, 3), (5, 5)), ((5, 5), (3, 3)), ((4, 4), (2, 3)), ((2, 2), (7, 4)),
 
 def main(path: pathlib.Path) -> None:
     setup()
-    torch.use_deterministic_algorithms(False)  # interpolate has no deterministic backward pass; none is run
+    torch.use_deterministic_algorithms(False)  # interpolate has no deterministic backward pass, and none is run here
     cases = []
     for (rows, columns), size in CASES:
         for antialias in (False, True):

@@ -3,9 +3,9 @@
     python qformer.py
 
 Queries, contrast and matching run on transformers' Blip2QFormerModel and Blip2TextEmbeddings (the
-parts of Blip2ForImageTextRetrieval); generation, which transformers lacks, on the same modules with
-cached keys and values written out in plain PyTorch. The losses are those of the paper as LAVIS's
-blip2_qformer.py defines them. Parameters are dumped under the names of the Q-Former's store.
+parts of Blip2ForImageTextRetrieval). transformers has no generation for the Q-Former, so it runs on
+the same modules with cached keys and values in plain PyTorch. The losses are the paper's, as LAVIS's
+blip2_qformer.py defines them. Parameters have the names of bridge's Q-Former weights.
 
 golden-stage1   three losses, each alone, on two batches (with and without image ids)
 golden-stage2   soft prompts, and their vector-Jacobian product with a given cotangent
@@ -28,7 +28,7 @@ SMOOTHING = 0.1
 
 
 class PostNorm(nn.Module):
-    """Stands for the vision model, of which the Q-Former owns the last norm."""
+    """Stands for the vision model. Its last norm belongs to the Q-Former."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -46,7 +46,7 @@ class Transform(nn.Module):
 
 
 class Predictions(nn.Module):
-    """BERT's word predictor without its matrix, which is the word embedding."""
+    """BERT's word predictor without its matrix, because that is the word embedding."""
 
     def __init__(self, width: int, vocabulary: int):
         super().__init__()
@@ -55,7 +55,7 @@ class Predictions(nn.Module):
 
 
 class QFormer(nn.Module):
-    """All trainable weights of a stage, named as the store names them."""
+    """All trainable weights of a stage, under bridge's names."""
 
     def __init__(self, text: bool):
         super().__init__()
@@ -99,7 +99,7 @@ class QFormer(nn.Module):
         return self.itm_head(hidden[:, :tokens.shape[1]]).mean(1)
 
     def cached_keys_values(self, features):
-        """Self-attention's keys and values of every layer in a pass of the queries alone."""
+        """Returns self-attention's keys and values of every layer, from a pass of the queries only."""
         inputs = []
         hooks = [layer.attention.attention.register_forward_pre_hook(
             lambda _, args, kwargs: inputs.append(kwargs["hidden_states"]), with_kwargs=True)
@@ -114,7 +114,7 @@ class QFormer(nn.Module):
         return x.unflatten(-1, (SIZE["heads"], -1)).transpose(1, 2)
 
     def generate_logits(self, features, ids, visible):
-        """Logits of text read causally after the queries: float[B, T, V]."""
+        """Returns the logits of text that is read causally after the queries: float[B, T, V]."""
         x = self.qformer.layernorm(self.embeddings(ids))
         batch, length = ids.shape
         causal = torch.tril(torch.ones(length, length, dtype=torch.bool)) & visible[:, None]
@@ -171,7 +171,7 @@ def make_batch(size: int, seed: int) -> dict:
 
 
 def gradients(model, loss) -> dict:
-    """All parameters' gradients, zero where the loss does not reach."""
+    """Returns the gradients of all parameters, zero for those that the loss does not depend on."""
     model.zero_grad()
     loss.backward()
     return {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in model.named_parameters()}
@@ -223,7 +223,7 @@ def stage2() -> None:
 
 def finish(golden: Golden) -> None:
     golden.write()
-    golden.checkpoint.rmdir()  # the weights are tensors of the golden: there is no such model in transformers
+    golden.checkpoint.rmdir()  # the weights are in tensors.safetensors, because transformers has no such model
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Golden folders of Qwen: adapters/qwen/testdata/golden-*.
+"""Writes golden folders of Qwen: adapters/qwen/testdata/golden-*.
 
     python qwen.py [FOLDER]
 
-Tiny models: Qwen2 as it is released (no window, tied), Qwen2 with windows
-shorter than the texts in its upper layers by the older keys, Qwen3 with a head
-width of its own, and Qwen3 with biases and layer_types.
+The models are tiny: Qwen2 in the form of the release (no window, a tied head), Qwen2 with
+windows shorter than the texts in its upper layers by the older keys, Qwen3 with its own
+head width, and Qwen3 with biases and layer_types.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def make(folder: pathlib.Path, config_class, model_class, seed: int, ends: list[
 
 def qwen2_windows(config: dict) -> None:
     old_rope(config)
-    del config["layer_types"]  # which follow from use_sliding_window and max_window_layers
+    del config["layer_types"]  # it follows from use_sliding_window and max_window_layers
 
 
 def main(folder: pathlib.Path) -> None:

@@ -1,9 +1,9 @@
-"""Distributions that tokens are drawn from: adapters/internal/lm/testdata/warpers.json.
+"""Writes distributions for sampling tokens: adapters/internal/lm/testdata/warpers.json.
 
     python sampling.py [FILE]
 
-Logits, options and the probabilities that transformers' processors leave, in
-the order in which generate applies them.
+The file has logits, options, and the probabilities after transformers' processors, which
+run in the order in which generate applies them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main(path: pathlib.Path) -> None:
     for options in CASES:
         logits = torch.randn((1, SIZE), generator=rng) * 2
         if options.get("equal"):
-            logits = logits.round()  # equals at the edge of the k best
+            logits = logits.round()  # gives equal logits at the edge of the k best
         ids = torch.tensor([options.get("ids", [])], dtype=torch.long)
         probabilities = processors(options)(ids, logits.clone()).softmax(-1)
         cases.append({"options": {k: v for k, v in options.items() if k != "equal"}, "end": END,

@@ -1,10 +1,11 @@
-"""Golden folders of SigLIP's vision encoder: adapters/siglip/testdata/golden-*.
+"""Writes golden folders of SigLIP's vision encoder: adapters/siglip/testdata/golden-*.
 
     python siglip.py [FOLDER]
 
-SiglipVisionModel alone, with a picture that is no multiple of the patch, and without
-a head; whole SiglipModels, one in shards, one without a processor's file, whose
-pictures are then SigLIP's own; and pictures of another size than the positions'.
+Some folders have a SiglipVisionModel alone: with a picture that is not a multiple of the
+patch, and without a head. Others have a whole SiglipModel: one in shards, and one without
+a processor's file, which gets SigLIP's defaults. One has pictures of another size than
+that of its positions.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ HALF = [0.5, 0.5, 0.5]
 
 
 def processor(folder: pathlib.Path, size: int, resample: int) -> None:
-    """Writes preprocessor_config.json: SigLIP is bicubic, SigLIP 2 bilinear."""
+    """Writes preprocessor_config.json: bicubic for SigLIP, bilinear for SigLIP 2."""
     write_processor(folder, image_processor_type="SiglipImageProcessor", resample=resample,
                     size={"height": size, "width": size}, image_mean=HALF, image_std=HALF)
 

@@ -1,12 +1,11 @@
-"""SentencePiece models without a tokenizer.json: adapters/llama/testdata/golden-sentencepiece,
+"""Writes SentencePiece models without a tokenizer.json: adapters/llama/testdata/golden-sentencepiece,
 adapters/t5/testdata/golden-sentencepiece, and tokenizer/testdata/sentencepiece.json.gz.
 
     python spm.py
 
-The golden folders hold a Llama with tokenizer.model alone, as Vicuna has it, and
-a T5 with spiece.model alone. The table holds, for several models and the
-configuration files beside them, the tokenizer.json that transformers makes of
-them, and what it makes of nasty texts.
+The golden folders hold a Llama with only tokenizer.model, like Vicuna, and a T5 with only
+spiece.model. The table holds several models with their configuration files. For each it
+has the tokenizer.json that transformers makes, and transformers' tokens of difficult texts.
 """
 
 from __future__ import annotations
@@ -49,16 +48,16 @@ TEXTS = [
 ]
 
 
-# A table of normalization as SentencePiece's own, which would be 240 kB: from and to, in characters.
+# A small normalization table, from and to, in characters. SentencePiece's own would be 240 kB.
 RULES = {"\uff21": "A", "\u3000": " ", "\u00a0": " ", "\n": " ", "\t": " ", "\ufb01": "fi", "e\u0301": "é", "\u200b": "", "½": "1/2"}
 
 
 def train(kind: str, **options) -> bytes:
-    """A small SentencePiece model."""
+    """Trains a small SentencePiece model."""
     out = io.BytesIO()
     lines = CORPUS * 3 + ["hello there <image>", "12 and 345 of 6789"]
     code = lambda text: " ".join(f"{ord(c):X}" for c in text)
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # the model holds the table's path
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # the model contains the table's path: keep it relative
         pathlib.Path("rules.tsv").write_text("".join(f"{code(source)}\t{code(target)}\n" for source, target in RULES.items()))
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(lines), model_writer=out, model_type=kind, num_threads=1, minloglevel=2, hard_vocab_limit=False, **options)
@@ -66,13 +65,13 @@ def train(kind: str, **options) -> bytes:
 
 
 def llama_model(**options) -> bytes:
-    """As Llama's model was trained."""
+    """Trains a model with Llama's options."""
     return train("bpe", **{"vocab_size": 380, "byte_fallback": True, "split_digits": True, "normalization_rule_name": "identity",
                            "remove_extra_whitespaces": False, "character_coverage": 0.98, "allow_whitespace_only_pieces": True, **options})
 
 
 def t5_model(**options) -> bytes:
-    """As T5's model was trained, with a small table of normalization where options name none."""
+    """Trains a model with T5's options, and with a small normalization table unless options name one."""
     rules = {} if "normalization_rule_name" in options else {"normalization_rule_tsv": "rules.tsv"}
     return train("unigram", **{"vocab_size": 170, "pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1, **rules, **options})
 
@@ -84,7 +83,7 @@ def fill(folder: pathlib.Path, name: str, model: bytes, files: dict) -> None:
 
 
 def opened(name: str, model: bytes, files: dict):
-    """transformers' tokenizer of a folder."""
+    """Returns transformers' tokenizer of a folder."""
     with tempfile.TemporaryDirectory() as folder:
         fill(pathlib.Path(folder), name, model, files)
         return AutoTokenizer.from_pretrained(folder)
@@ -112,7 +111,7 @@ def added(content: str, **flags) -> dict:
 
 
 def variants() -> list[tuple[str, str, bytes, dict]]:
-    """Name, file, model and configuration files."""
+    """Returns the variants: name, file, model and configuration files."""
     plain, llama, t5_type = llama_model(), {"config.json": {"model_type": "llama"}}, {"config.json": {"model_type": "t5"}}
     symbols = llama_model(user_defined_symbols=["<image>", "hello there"], control_symbols=["<ctl>"])
     bytes_missing = llama_model(byte_fallback=False, vocab_size=120)
@@ -122,7 +121,7 @@ def variants() -> list[tuple[str, str, bytes, dict]]:
     decoder_keys = {"0": added("<unk>"), "1": added("<s>"), "2": added("</s>"), "PAD": added("<pad>")}
 
     def numbered(model: bytes, entries: dict) -> dict:
-        """added_tokens_decoder with the first free ids for the keys that are none."""
+        """Returns added_tokens_decoder. Keys that are not ids get the first free ids."""
         free = sentencepiece.SentencePieceProcessor(model_proto=model).get_piece_size()
         out = {}
         for key, token in entries.items():

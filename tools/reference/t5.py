@@ -1,10 +1,10 @@
-"""Golden folders of T5: adapters/t5/testdata/golden-*, and buckets.json.
+"""Writes golden folders of T5: adapters/t5/testdata/golden-*, and buckets.json.
 
     python t5.py [FOLDER]
 
-Three tiny models: FlanT5's form (gated gelu_new, a head of its own), the same
-with exact gelu as BLIP-2 sets it and more layers in the decoder, and the
-original T5 (relu, tied and scaled head).
+There are three tiny models: FlanT5's form (gated gelu_new, an untied head), the same with
+the exact gelu that BLIP-2 sets and more layers in the decoder, and the original T5 (relu,
+a tied and scaled head).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SPECIAL = ["<pad>", "</s>", "<unk>"]
 
 
 def train_tokenizer() -> Tokenizer:
-    """A Unigram model behind T5's normalisation and "▁" for spaces."""
+    """Trains a Unigram model with T5's normalization and "▁" for spaces."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), normalizers.Replace(" {2,}", " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
@@ -40,7 +40,7 @@ def train_tokenizer() -> Tokenizer:
 
 
 class Reference:
-    """The rules of golden.md for an encoder-decoder model."""
+    """The contract's rules for an encoder-decoder model."""
 
     def __init__(self, model: T5ForConditionalGeneration, tokenizer: Tokenizer):
         self.model, self.tokenizer = model, tokenizer
@@ -73,14 +73,14 @@ class Reference:
 
 
 def check_head(model: T5ForConditionalGeneration, untied: bool) -> None:
-    """transformers ties weights at odd times: the reference must be what it says."""
+    """Checks that the reference's head is tied or untied as intended, because transformers may tie it unasked."""
     shared, head = model.shared.weight, model.lm_head.weight
     assert torch.equal(shared, head) != untied, f"untied {untied}"
     assert model.config.scale_decoder_outputs != untied
 
 
 def write(folder: pathlib.Path, seed: int, untied: bool, activation: str | None = None, beams: bool = False, tokenizer=None, save=None, **config) -> None:
-    """save(folder) writes tokenizer otherwise than as tokenizer.json."""
+    """Writes a golden folder. save(folder) writes the tokenizer in another form than tokenizer.json."""
     tokenizer = tokenizer or train_tokenizer()
     model = T5ForConditionalGeneration(T5Config(
         vocab_size=tokenizer.get_vocab_size() + 5, d_model=24, d_kv=10, d_ff=40, num_heads=2, num_layers=2,
@@ -91,7 +91,7 @@ def write(folder: pathlib.Path, seed: int, untied: bool, activation: str | None 
         rng = torch.Generator().manual_seed(seed + 100)
         model.lm_head.weight = torch.nn.Parameter(torch.randn(model.shared.weight.shape, generator=rng) * 0.3)
     with torch.no_grad():
-        model.lm_head.weight[END] *= 1.7  # answers end now and then
+        model.lm_head.weight[END] *= 1.7  # so that answers end now and then
     if activation:
         model.config.dense_act_fn = activation
         for module in model.modules():
@@ -116,7 +116,7 @@ def write(folder: pathlib.Path, seed: int, untied: bool, activation: str | None 
 
 
 def write_buckets(path: pathlib.Path) -> None:
-    """Rows of the relative position bias for distances −160 … 160."""
+    """Writes the row of the relative position bias for each distance in −160 … 160."""
     distances = torch.arange(-160, 161)
     tables = [{
         "buckets": buckets, "max_distance": distance, "bidirectional": both, "first": -160,

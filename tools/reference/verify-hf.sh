@@ -1,6 +1,6 @@
 #!/bin/sh
-# Compares bin/bridge with transformers on whole BLIP-2 folders: verify_hf.py in an
-# environment of its own, tools/reference/.venv, which the first run makes.
+# Compares bin/bridge with transformers on whole BLIP-2 folders. It runs verify_hf.py in the
+# environment tools/reference/.venv, which the first run makes.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

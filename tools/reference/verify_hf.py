@@ -1,12 +1,11 @@
-"""Compares bridge with transformers on whole BLIP-2 folders, both ways.
+"""Compares bridge with transformers on whole BLIP-2 folders, in both directions.
 
     python verify_hf.py BRIDGE [--keep DIR]
 
-BRIDGE is the built command. Tiny random folders are made by transformers, with
-OPT and with T5; pictures are captioned by `bridge caption` and by transformers;
-`bridge convert` writes the folder again, directly and by way of a bridge's own
-form, and transformers loads what comes out: no key missing, none unexpected,
-every weight and every logit the same.
+BRIDGE is the built command. transformers makes tiny random folders, with OPT and with T5.
+`bridge caption` and transformers caption the same pictures. `bridge convert` writes the
+folder again, directly and by way of a bridge's own form. transformers loads the result:
+no key may be missing or unexpected, and every weight and every logit must be the same.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ def t5_config(tokenizer: Tokenizer) -> T5Config:
 
 @torch.no_grad()
 def make(folder: pathlib.Path, tokenizer: Tokenizer, names: dict, text, seed: int) -> Blip2ForConditionalGeneration:
-    """A random model that says other things about other pictures, and its processor."""
+    """Saves a random model, which gives different captions for different pictures, and its processor."""
     image = tokenizer.get_vocab_size()
     model = Blip2ForConditionalGeneration(Blip2Config(
         vision_config=blip2.vision_of(image_size=SIZE, patch_size=8), qformer_config=blip2.qformer_of(), text_config=text,
@@ -79,8 +78,8 @@ def make(folder: pathlib.Path, tokenizer: Tokenizer, names: dict, text, seed: in
 
 
 def pictures(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Noise of several sizes, as files. None shrinks most in height: there Pillow 13
-    resizes columns first, and bridge rows first as older ones do."""
+    """Writes pictures of noise in several sizes. None shrinks most in height, because there
+    Pillow 13 resizes columns first, while bridge and older versions resize rows first."""
     rng, paths = np.random.default_rng(3), []
     for i, (h, w) in enumerate([(SIZE, SIZE), (40, 60), (17, 90), (200, 200)]):
         coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)).resize((w, h), Image.Resampling.BICUBIC)
@@ -91,7 +90,7 @@ def pictures(folder: pathlib.Path) -> list[pathlib.Path]:
 
 @torch.no_grad()
 def captions(folder: pathlib.Path, paths: list[pathlib.Path], prompt: str) -> list[str]:
-    """transformers' captions, one picture at a time."""
+    """Returns transformers' captions, one picture at a time."""
     model = whole(Blip2ForConditionalGeneration, folder)
     processor = Blip2Processor.from_pretrained(folder)
     texts = []
@@ -134,17 +133,17 @@ def check(command: str, root: pathlib.Path, name: str, tokenizer: Tokenizer, nam
         want = captions(made, paths, prompt)
         for folder in (made, again, own, back):
             got = bridge_captions(command, folder, paths, prompt)
-            assert got == want, f"{folder}, prompt {prompt!r}: bridge says {got}, transformers {want}"
+            assert got == want, f"{folder}, prompt {prompt!r}: bridge gives {got}, transformers {want}"
         for folder in (again, back):
             got = captions(folder, paths, prompt)
-            assert got == want, f"{folder}, prompt {prompt!r}: transformers says {got}, of the original {want}"
+            assert got == want, f"{folder}, prompt {prompt!r}: transformers gives {got}, and {want} for the original"
         print(f"{name}, prompt {prompt!r}: {len(set(want))} captions of {len(paths)} pictures are the same: {want}")
-        assert len(set(want)) > 1, "the captions do not tell pictures apart"
+        assert len(set(want)) > 1, "all captions are the same"
     print(f"{name}: {equal_weights(made, again)} weights came back, {equal_weights(made, back)} by way of a bridge")
 
 
 def whole(model_class, folder: pathlib.Path):
-    """Loads a folder that must hold what the class has, all of it and nothing else."""
+    """Loads a folder, which must hold exactly the weights of the class."""
     model, info = model_class.from_pretrained(folder, output_loading_info=True, dtype=torch.float32)
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
         assert not info[kind], f"{folder}: {kind}: {info[kind]}"
@@ -153,7 +152,7 @@ def whole(model_class, folder: pathlib.Path):
 
 @torch.no_grad()
 def check_retrieval(command: str, root: pathlib.Path) -> None:
-    """Stage 1 there and back, and out of LAVIS's form: the same matches."""
+    """Checks that stage 1 gives the same matches after conversion there and back, and from LAVIS's form."""
     made = ROOT / "bridge/testdata/golden-retrieval/checkpoint"
     own, back, lavis = (root / f"retrieval-{part}" for part in ("own", "back", "lavis"))
     run(command, "convert", made, own, "--to", "bridge")
@@ -161,16 +160,16 @@ def check_retrieval(command: str, root: pathlib.Path) -> None:
     run(command, "convert", ROOT / "convert/testdata/stage1.pth", lavis, "--encoder", made, "--tokenizer", made, "--heads", 2)
     tokenizer = blip2.word_pieces()
     want = blip2.match(whole(Blip2ForImageTextRetrieval, made), tokenizer, blip2.pictures(2), blip2.TEXTS)
-    for folder, tolerance in ((back, 0), (lavis, 1e-3)):  # whose Q-Former has the epsilon 1e-12, not 1e-4
+    for folder, tolerance in ((back, 0), (lavis, 1e-3)):  # LAVIS's Q-Former has the epsilon 1e-12, not 1e-4
         got = blip2.match(whole(Blip2ForImageTextRetrieval, folder), tokenizer, blip2.pictures(2), blip2.TEXTS)
         for a, b in zip(got, want):
             assert torch.allclose(a, b, atol=tolerance, rtol=0), f"{folder}: matches are off by {(a - b).abs().max()}"
         Blip2Processor.from_pretrained(folder)
-    print("retrieval: there and back, and from LAVIS, the same matches")
+    print("retrieval: the same matches there and back, and from LAVIS")
 
 
 def check_encoder(command: str, root: pathlib.Path) -> None:
-    """LAVIS's encoder alone, and a whole BLIP-2 with the encoder inside."""
+    """Checks LAVIS's encoder alone, and a whole BLIP-2 with the encoder inside."""
     run(command, "convert", ROOT / "convert/testdata/eva.pth", root / "eva", "--encoder-heads", 2)
     whole(Blip2VisionModel, root / "eva")
     made = ROOT / "bridge/testdata/golden-opt/checkpoint"
@@ -178,14 +177,14 @@ def check_encoder(command: str, root: pathlib.Path) -> None:
     whole(Blip2ForConditionalGeneration, root / "lavis")
     paths = pictures(root)
     want, got = captions(root / "lavis", paths, "a photo of"), bridge_captions(command, root / "lavis", paths, "a photo of")
-    assert got == want, f"of LAVIS's file bridge says {got}, transformers {want}"
+    assert got == want, f"for LAVIS's file, bridge gives {got}, transformers {want}"
     print("LAVIS: encoder and stage 2 load, the same captions:", want)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bridge", help="the built command")
-    parser.add_argument("--keep", type=pathlib.Path, help="folder to write to, and to leave (default: a temporary one)")
+    parser.add_argument("--keep", type=pathlib.Path, help="folder to write to and keep (default: a temporary one)")
     a = parser.parse_args()
     setup()
     root = a.keep or pathlib.Path(tempfile.mkdtemp())

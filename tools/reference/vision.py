@@ -1,4 +1,4 @@
-"""What the golden folders of vision encoders have in common."""
+"""The shared code for golden folders of vision encoders."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
 
 
 def write_processor(folder: pathlib.Path, **values) -> None:
-    """Writes preprocessor_config.json over what CLIP's and BLIP-2's have in common."""
+    """Writes preprocessor_config.json: the given keys override those that CLIP's and BLIP-2's share."""
     (folder / "preprocessor_config.json").write_text(json.dumps({
         "do_resize": True, "resample": 3, "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True,
         "image_mean": CLIP_MEAN, "image_std": CLIP_STD, **values}, indent=1) + "\n")
 
 
 def pictures(height: int, width: int) -> dict[str, np.ndarray]:
-    """Noise, flat colours and a gradient, alone and in batches."""
+    """Returns noise, flat colours and a gradient, alone and in batches."""
     rng = np.random.default_rng(7)
     noise = rng.integers(0, 256, (5, height, width, 3), dtype=np.uint8)
     flat = np.stack([np.full((height, width, 3), v, np.uint8) for v in (0, 255)])
@@ -34,8 +34,8 @@ def pictures(height: int, width: int) -> dict[str, np.ndarray]:
 
 def cases(golden: Golden, tower: torch.nn.Module, size: tuple[int, int], layer: int,
           mean=CLIP_MEAN, std=CLIP_STD, behind: str = "", **options) -> None:
-    """Encodes pictures of size (height, width) and expects hidden state layer. behind
-    goes behind the cases' names."""
+    """Adds cases that encode pictures of size (height, width) and expect hidden state
+    layer. behind is appended to the cases' names."""
     for name, images in pictures(*size).items():
         pixels = (torch.tensor(images).float() / 255 - torch.tensor(mean)) / torch.tensor(std)
         with torch.no_grad():

@@ -1,11 +1,11 @@
-"""Golden folders of CLIP-style vision encoders: adapters/vit/testdata/golden-*.
+"""Writes golden folders of CLIP-style vision encoders: adapters/vit/testdata/golden-*.
 
     python vit.py [FOLDER]
 
-Tiny models differ in everything that a checkpoint may vary: activation, epsilon,
-layer, image and patch size, storage type, tensor names with and without the prefix
-"vision_model.", a whole CLIP with its text side in shards. Two take pictures of
-another size than their position table is for, one takes two sizes.
+The tiny models differ in everything that checkpoints may vary: activation, epsilon, layer,
+image and patch size, storage type, tensor names with and without the prefix
+"vision_model.". One is a whole CLIP, with its text side, in shards. Two take pictures of
+another size than that of their position table, one takes two sizes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WITH_PREFIX = "vision_model."
 
 
 def preprocessor(folder: pathlib.Path, size: int, squash: bool) -> None:
-    """Writes preprocessor_config.json, as CLIP's or as BLIP-2's processor does."""
+    """Writes preprocessor_config.json in the form of CLIP's or BLIP-2's processor."""
     square = {"height": size, "width": size}
     shape = {"size": square} if squash else {"size": {"shortest_edge": size}, "crop_size": square}
     write_processor(folder, do_center_crop=not squash, **shape)
@@ -50,7 +50,7 @@ def vision_only(folder: pathlib.Path, prefix: str, layer: int, squash: bool, dty
 
 
 def resized(folder: pathlib.Path, size: tuple[int, int], dtype: torch.dtype, layer: int, **config) -> None:
-    """A model with a projection that takes larger (or smaller) pictures than it was made for."""
+    """Writes a model with a projection that takes larger (or smaller) pictures than it was made for."""
     model = CLIPVisionModelWithProjection(CLIPVisionConfig(**config)).eval()
     randomize(model)
     model.to(dtype)
@@ -62,7 +62,7 @@ def resized(folder: pathlib.Path, size: tuple[int, int], dtype: torch.dtype, lay
 
 
 def two_sizes(folder: pathlib.Path, sizes: list[tuple[int, int]], layer: int, **config) -> None:
-    """Cases of pictures of two sizes: the encoder is opened for each."""
+    """Writes cases with pictures of two sizes. The encoder is opened for each size."""
     model = CLIPVisionModel(CLIPVisionConfig(**config)).eval()
     randomize(model)
     golden = Golden(folder, "vision-encoder", model, options={"feature_layer": layer})

@@ -1,15 +1,15 @@
 #!/bin/sh
-# Builds tokenizer/tokenizer.wasm.gz from this folder's crate. Run it from
-# anywhere; it needs cargo and gzip:
+# Builds tokenizer/tokenizer.wasm.gz from this folder's crate. You can run it from any
+# folder. It needs cargo and gzip:
 #
 #	rustup target add wasm32-wasip1
 #	tools/tokenizer/build.sh
 #
-# Cargo.lock pins every dependency; the file is the same byte for byte only with
-# the same rustc (rust-toolchain.toml).
+# Cargo.lock pins every dependency. The result is the same byte for byte only with the same
+# rustc (rust-toolchain.toml).
 set -eu
 cd "$(dirname "$0")"
-# No path of the building machine stays in the module.
+# This keeps paths of the building machine out of the module.
 RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$PWD=/crate"
 export RUSTFLAGS
 cargo build --release --locked --target wasm32-wasip1

@@ -1,12 +1,12 @@
-"""Writes the fixtures of Go's package tokenizer and what the Python library makes of them.
+"""Writes the fixtures of Go's package tokenizer, and the Python library's results for them.
 
     python3 -m venv .venv && .venv/bin/pip install -r tools/tokenizer/requirements.txt
     .venv/bin/python tools/tokenizer/golden.py tokenizer/testdata
 
-Each NAME.json.gz holds a tokenizer trained here on a few hundred strings, the strings, and for each string the
-ids, the offsets in bytes and the decoded text, with and without special tokens. opt/ is a folder without
-tokenizer.json, as facebook/opt-125m is; opt.json.gz and gpt2.json.gz are what transformers' GPT2Tokenizer makes
-of its vocab.json and merges.txt with OPT's and with GPT-2's configuration.
+Each NAME.json.gz holds a tokenizer that was trained here on a few hundred strings, the strings, and for each
+string the ids, the offsets in bytes and the decoded text, with and without special tokens. opt/ is a folder
+without tokenizer.json, like facebook/opt-125m. opt.json.gz and gpt2.json.gz hold the results of transformers'
+GPT2Tokenizer for its vocab.json and merges.txt, with OPT's and with GPT-2's configuration.
 """
 
 import gzip
@@ -65,7 +65,7 @@ def trained(tokenizer, trainer):
 
 
 def bytelevel():
-    """Byte-level BPE with trimmed offsets and a template, as RoBERTa and Llama 3 have it."""
+    """Trains a byte-level BPE with trimmed offsets and a template, like RoBERTa's and Llama 3's."""
     t = Tokenizer(models.BPE())
     t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     t.decoder = decoders.ByteLevel()
@@ -91,7 +91,7 @@ def qwen():
 
 def llama():
     t = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    t.pre_tokenizer = pre_tokenizers.Metaspace()  # in training alone, so that tokens start with "▁"
+    t.pre_tokenizer = pre_tokenizers.Metaspace()  # only in training, so that tokens start with "▁"
     t.decoder = decoders.Sequence([
         decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     special = ["<unk>", "<s>", "</s>"] + [AddedToken(f"<0x{b:02X}>", special=False) for b in range(256)]
@@ -129,7 +129,8 @@ def unigram(normalizer):
 
 
 def t5():
-    """T5's normalizer is the compiled nmt_nfkc table that sentencepiece puts into its models."""
+    """Trains a Unigram tokenizer like T5's. Its normalizer is the compiled nmt_nfkc table that
+    sentencepiece puts into its models."""
     writer = bytearray()
 
     class Sink:
@@ -185,7 +186,7 @@ def byte_offsets(text, encoding):
 
 
 def golden(t, with_tokenizer=True):
-    # Read back from the text that the test reads: parsing may move a score by one unit in the last place.
+    # Reads back the text that the test reads, because parsing may change a score by one unit in the last place.
     t = Tokenizer.from_str(json.dumps(json.loads(t.to_str()), ensure_ascii=False, separators=(",", ":")))
     rng = random.Random(11)
     out = {"tokenizers": tokenizers.__version__, "cases": [], "decodes": []}

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Installs XLA's CPU plugin where bridge looks for it. Run it once; nothing else
-# of bridge needs it: without a plugin the Go backend computes.
+# Installs XLA's CPU plugin in the folder where bridge looks for it. Run it once. It is
+# optional: without the plugin, bridge uses the Go backend.
 #
 #   tools/xla/install-cpu.sh [FOLDER]      default: ~/.local/lib/go-xla
 #
-# The binary carries this script: bridge doctor --install xla-cpu runs it.
+# The binary contains this script: bridge doctor --install xla-cpu runs it.
 #
-# The plugin comes out of a PyPI wheel, fetched by pip as pip is configured. Set
-# PIP to use another one ("python3.12 -m pip").
+# The plugin is part of a PyPI wheel, which pip downloads with its own configuration. Set
+# PIP to use another pip ("python3.12 -m pip").
 set -eu
 
 version=0.11.2

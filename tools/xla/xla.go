@@ -1,5 +1,5 @@
-// Package xla carries the script that installs XLA's CPU plugin, so that the
-// binary alone can run it (bridge doctor --install xla-cpu).
+// Package xla contains the script that installs XLA's CPU plugin, so that the
+// binary can run it without a checkout (bridge doctor --install xla-cpu).
 package xla
 
 import _ "embed"

@@ -1,11 +1,11 @@
 // Protocol v1 between bridge and a plugin that holds one frozen model.
 //
-// It carries the contracts of the Go package adapters and nothing else; that
-// package says what the fields mean. Fields are added, never removed or
-// renumbered; a field that is absent means what was meant before it existed.
+// It carries the contracts of the Go package adapters and nothing else. That
+// package documents the fields. Fields are added, never removed or renumbered. If
+// a field is absent, the meaning is the one from before the field existed.
 //
-// README.md, two folders up, says how the process starts, shakes hands and ends.
-// One process holds one model.
+// README.md, two folders up, describes how the process starts, shakes hands and
+// ends. One process holds one model.
 //
 // Axes: B batch, N patches, Q queries, T tokens, D width, M prompts, C candidates.
 
@@ -95,7 +95,7 @@ type Call struct {
 	//	*Call_EmbedTokens
 	//	*Call_CountTokens
 	Part          isCall_Part `protobuf_oneof:"part"`
-	Lease         *Lease      `protobuf:"bytes,8,opt,name=lease,proto3" json:"lease,omitempty"` // with the request, to a plugin with the capability "arenas"
+	Lease         *Lease      `protobuf:"bytes,8,opt,name=lease,proto3" json:"lease,omitempty"` // sent with the request to a plugin with the capability "arenas"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -254,14 +254,14 @@ func (*Call_EmbedTokens) isCall_Part() {}
 func (*Call_CountTokens) isCall_Part() {}
 
 // Lease names a call and lends it a part of the arena from the plugin to the host,
-// for the tensors of its answer. It ends when the host has the whole answer or,
-// where the host gave up, when Settle has answered.
+// for the tensors of its answer. It ends when the host has the whole answer or, if
+// the host gave up the call, when Settle has returned.
 type Lease struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"` // of this call alone, never used again; not 0
-	Slot          uint32                 `protobuf:"varint,2,opt,name=slot,proto3" json:"slot,omitempty"`             // which part of the arena this is, for the generation
+	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"` // identifies this call; never used again; not 0
+	Slot          uint32                 `protobuf:"varint,2,opt,name=slot,proto3" json:"slot,omitempty"`             // the part of the arena that the generation has
 	Offset        uint64                 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`         // of the part's first byte, a multiple of 64
-	Nbytes        uint64                 `protobuf:"varint,4,opt,name=nbytes,proto3" json:"nbytes,omitempty"`         // 0 where nothing is lent
+	Nbytes        uint64                 `protobuf:"varint,4,opt,name=nbytes,proto3" json:"nbytes,omitempty"`         // 0 if nothing is lent
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -606,7 +606,7 @@ type Failure struct {
 	Op            string                 `protobuf:"bytes,2,opt,name=op,proto3" json:"op,omitempty"`
 	Message       string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	Remedy        string                 `protobuf:"bytes,4,opt,name=remedy,proto3" json:"remedy,omitempty"`
-	Field         string                 `protobuf:"bytes,5,opt,name=field,proto3" json:"field,omitempty"` // what is wrong in the request or the checkpoint: "examples[3].target"; may be empty
+	Field         string                 `protobuf:"bytes,5,opt,name=field,proto3" json:"field,omitempty"` // the wrong part of the request or the checkpoint: "examples[3].target"; may be empty
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -676,14 +676,14 @@ func (x *Failure) GetField() string {
 	return ""
 }
 
-// Tensor announces a tensor: C-contiguous, little-endian. Its bytes follow the
+// Tensor announces a C-contiguous, little-endian tensor. Its bytes follow the
 // message that announces it.
 type Tensor struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Dtype         uint32                 `protobuf:"varint,1,opt,name=dtype,proto3" json:"dtype,omitempty"` // adapters.DType, append-only: 1 uint8, 2 int32, 3 float32, 4 bfloat16
 	Shape         []uint64               `protobuf:"varint,2,rep,packed,name=shape,proto3" json:"shape,omitempty"`
-	Nbytes        uint64                 `protobuf:"varint,3,opt,name=nbytes,proto3" json:"nbytes,omitempty"` // product of the shape times the element's size
-	Handle        *Handle                `protobuf:"bytes,4,opt,name=handle,proto3" json:"handle,omitempty"`  // where the bytes are; absent: they come as chunks
+	Nbytes        uint64                 `protobuf:"varint,3,opt,name=nbytes,proto3" json:"nbytes,omitempty"` // the product of the shape, times the element's size
+	Handle        *Handle                `protobuf:"bytes,4,opt,name=handle,proto3" json:"handle,omitempty"`  // where the bytes are; if absent, they come as chunks
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -746,10 +746,10 @@ func (x *Tensor) GetHandle() *Handle {
 	return nil
 }
 
-// Handle says where in shared memory a tensor's bytes are, nbytes of them. They do
-// not change before the call has ended. The receiver checks every number and copies
-// before it looks at a value; what is outside the arena, or in an answer outside the
-// lease, is a broken contract.
+// Handle tells where a tensor's nbytes bytes are in shared memory. They do not
+// change before the call has ended. The receiver checks every number, and copies the
+// bytes before it reads a value. A handle outside the arena, or in an answer outside
+// the lease, breaks the contract.
 type Handle struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Arena         uint32                 `protobuf:"varint,1,opt,name=arena,proto3" json:"arena,omitempty"` // 1 from the host to the plugin, 2 from the plugin to the host
@@ -818,9 +818,9 @@ func (x *Handle) GetOffset() uint64 {
 	return 0
 }
 
-// Chunk is a part of the bytes of a tensor, 1 byte to 2 MiB. The tensors of a
-// message come one after the other in the order of their fields, each from its
-// first byte to its last.
+// Chunk holds a part of a tensor's bytes, 1 byte to 2 MiB. The tensors of a message
+// come one after another in the order of their fields, each from its first byte to
+// its last.
 type Chunk struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tensor        uint32                 `protobuf:"varint,1,opt,name=tensor,proto3" json:"tensor,omitempty"` // index among the tensors of the message
@@ -883,13 +883,13 @@ func (x *Chunk) GetData() []byte {
 
 type LoadRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Family        string                 `protobuf:"bytes,1,opt,name=family,proto3" json:"family,omitempty"` // where the plugin serves several; empty where it serves one
+	Family        string                 `protobuf:"bytes,1,opt,name=family,proto3" json:"family,omitempty"` // if the plugin serves several; empty if it serves one
 	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	Checkpoint    string                 `protobuf:"bytes,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"` // an absolute path
 	Backend       string                 `protobuf:"bytes,4,opt,name=backend,proto3" json:"backend,omitempty"`
 	Dtype         uint32                 `protobuf:"varint,5,opt,name=dtype,proto3" json:"dtype,omitempty"`
 	FeatureLayer  *int32                 `protobuf:"varint,6,opt,name=feature_layer,json=featureLayer,proto3,oneof" json:"feature_layer,omitempty"`
-	Activation    string                 `protobuf:"bytes,7,opt,name=activation,proto3" json:"activation,omitempty"`                    // in place of the checkpoint's; empty where it is that
+	Activation    string                 `protobuf:"bytes,7,opt,name=activation,proto3" json:"activation,omitempty"`                    // replaces the checkpoint's; empty: the checkpoint's own
 	ImageWidth    int64                  `protobuf:"varint,8,opt,name=image_width,json=imageWidth,proto3" json:"image_width,omitempty"` // 0: the checkpoint's own
 	ImageHeight   int64                  `protobuf:"varint,9,opt,name=image_height,json=imageHeight,proto3" json:"image_height,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1108,8 +1108,8 @@ type Hello struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Version string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
-	// What the process can do beyond this protocol's first release; what the host
-	// does not know it ignores. "arenas": it has mapped both arenas, takes handles
+	// Abilities of the process beyond this protocol's first release. The host ignores
+	// those that it does not know. "arenas": it has mapped both arenas, takes handles
 	// and leases, and serves Settle.
 	Capabilities  []string `protobuf:"bytes,3,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1227,7 +1227,7 @@ func (x *Progress) GetTotal() int64 {
 	return 0
 }
 
-// ModelSpec is adapters.Spec with the part of its kind.
+// ModelSpec is adapters.Spec and the part for its kind.
 type ModelSpec struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1846,7 +1846,7 @@ type LossResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Loss          []float32              `protobuf:"fixed32,1,rep,packed,name=loss,proto3" json:"loss,omitempty"`    // [B]
 	Tokens        []int32                `protobuf:"varint,2,rep,packed,name=tokens,proto3" json:"tokens,omitempty"` // [B]
-	Gradient      *Tensor                `protobuf:"bytes,3,opt,name=gradient,proto3" json:"gradient,omitempty"`     // float32[M, Q, D] where asked for
+	Gradient      *Tensor                `protobuf:"bytes,3,opt,name=gradient,proto3" json:"gradient,omitempty"`     // float32[M, Q, D] if the request has gradient set
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

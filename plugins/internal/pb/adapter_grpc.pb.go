@@ -1,11 +1,11 @@
 // Protocol v1 between bridge and a plugin that holds one frozen model.
 //
-// It carries the contracts of the Go package adapters and nothing else; that
-// package says what the fields mean. Fields are added, never removed or
-// renumbered; a field that is absent means what was meant before it existed.
+// It carries the contracts of the Go package adapters and nothing else. That
+// package documents the fields. Fields are added, never removed or renumbered. If
+// a field is absent, the meaning is the one from before the field existed.
 //
-// README.md, two folders up, says how the process starts, shakes hands and ends.
-// One process holds one model.
+// README.md, two folders up, describes how the process starts, shakes hands and
+// ends. One process holds one model.
 //
 // Axes: B batch, N patches, Q queries, T tokens, D width, M prompts, C candidates.
 
@@ -44,14 +44,14 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Adapter is the one service of a plugin. Load comes first and once.
+// Adapter is the only service of a plugin. The host calls Load first, and once.
 //
-// Encode, Loss, Generate, Score and EmbedTokens exchange envelopes: the first
-// Call holds the request that the method is named for, the calls after it the
-// bytes of the request's tensors. The answer comes the same way: Reply messages
-// (for Generate any number of pieces first) with the response, then its tensors.
-// An error of the adapter is a Reply with a failure and nothing after it; a gRPC
-// status other than OK means that the process or the connection failed.
+// Encode, Loss, Generate, Score, EmbedTokens and CountTokens exchange envelopes. The
+// first Call holds the method's request; the following ones hold the bytes of the
+// request's tensors. The answer has the same form: a Reply with the response, then
+// Reply messages with its tensors. Generate may send any number of pieces before
+// that. If the adapter fails, it sends a Reply with a failure and nothing after it. A
+// gRPC status other than OK means that the process or the connection failed.
 type AdapterClient interface {
 	// Load opens the model: hello, any number of progress messages, then the spec.
 	Load(ctx context.Context, in *LoadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LoadEvent], error)
@@ -61,11 +61,11 @@ type AdapterClient interface {
 	Score(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Call, Reply], error)
 	EmbedTokens(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Call, Reply], error)
 	CountTokens(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Call, Reply], error)
-	// Settle answers once the plugin has left every call that is named: from then
-	// on it neither reads nor writes what was lent to them. The host asks after it
-	// has given a call up. A call that never arrived is not waited for, and is
-	// refused should it arrive later. Only plugins with the capability "arenas"
-	// are asked.
+	// Settle returns once the plugin has left every named call: from then on it
+	// neither reads nor writes the memory that was lent to them. The host calls it
+	// after it has given up a call. Settle does not wait for a call that never
+	// arrived; if the call arrives later, the plugin refuses it. The host calls
+	// Settle only on plugins with the capability "arenas".
 	Settle(ctx context.Context, in *SettleRequest, opts ...grpc.CallOption) (*SettleResponse, error)
 }
 
@@ -188,14 +188,14 @@ func (c *adapterClient) Settle(ctx context.Context, in *SettleRequest, opts ...g
 // All implementations must embed UnimplementedAdapterServer
 // for forward compatibility.
 //
-// Adapter is the one service of a plugin. Load comes first and once.
+// Adapter is the only service of a plugin. The host calls Load first, and once.
 //
-// Encode, Loss, Generate, Score and EmbedTokens exchange envelopes: the first
-// Call holds the request that the method is named for, the calls after it the
-// bytes of the request's tensors. The answer comes the same way: Reply messages
-// (for Generate any number of pieces first) with the response, then its tensors.
-// An error of the adapter is a Reply with a failure and nothing after it; a gRPC
-// status other than OK means that the process or the connection failed.
+// Encode, Loss, Generate, Score, EmbedTokens and CountTokens exchange envelopes. The
+// first Call holds the method's request; the following ones hold the bytes of the
+// request's tensors. The answer has the same form: a Reply with the response, then
+// Reply messages with its tensors. Generate may send any number of pieces before
+// that. If the adapter fails, it sends a Reply with a failure and nothing after it. A
+// gRPC status other than OK means that the process or the connection failed.
 type AdapterServer interface {
 	// Load opens the model: hello, any number of progress messages, then the spec.
 	Load(*LoadRequest, grpc.ServerStreamingServer[LoadEvent]) error
@@ -205,11 +205,11 @@ type AdapterServer interface {
 	Score(grpc.BidiStreamingServer[Call, Reply]) error
 	EmbedTokens(grpc.BidiStreamingServer[Call, Reply]) error
 	CountTokens(grpc.BidiStreamingServer[Call, Reply]) error
-	// Settle answers once the plugin has left every call that is named: from then
-	// on it neither reads nor writes what was lent to them. The host asks after it
-	// has given a call up. A call that never arrived is not waited for, and is
-	// refused should it arrive later. Only plugins with the capability "arenas"
-	// are asked.
+	// Settle returns once the plugin has left every named call: from then on it
+	// neither reads nor writes the memory that was lent to them. The host calls it
+	// after it has given up a call. Settle does not wait for a call that never
+	// arrived; if the call arrives later, the plugin refuses it. The host calls
+	// Settle only on plugins with the capability "arenas".
 	Settle(context.Context, *SettleRequest) (*SettleResponse, error)
 	mustEmbedUnimplementedAdapterServer()
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/plugins"
 	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
@@ -25,11 +26,12 @@ const (
 )
 
 // Main is for TestMain: it runs the plugin in the mode that the environment names, or the
-// tests.
+// tests, of which many wait at once.
 func Main(m *testing.M) {
 	if mode := os.Getenv(ModeKey); mode != "" {
 		Run(mode)
 	}
+	testenv.Parallel(8)
 	os.Exit(m.Run())
 }
 

@@ -89,7 +89,7 @@ func TestHandlesAreChecked(t *testing.T) {
 	}
 }
 
-// No two tensors of a message may have a byte in common, and a handle needs an arena.
+// Tensors of a message must not overlap, and a handle needs shared memory.
 func TestHandlesOfAMessageAreApart(t *testing.T) {
 	m := newMemory(1<<16, 4096)
 	at := func(offset uint64, n uint64) *pb.Tensor {
@@ -109,7 +109,7 @@ func TestHandlesOfAMessageAreApart(t *testing.T) {
 	wantProtocolError(t, "without shared memory", err, "no shared memory")
 }
 
-// Tensors of one message go where there is room, and the bits are the same.
+// Tensors go through shared memory if there is room, with the same bits.
 func TestMixedMessages(t *testing.T) {
 	filled := func(seed int, n ...int) *adapters.Tensor {
 		t := adapters.NewTensor(adapters.Float32, n...)

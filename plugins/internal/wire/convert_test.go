@@ -7,7 +7,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// filled sets every field below v to something that is not zero.
+// filled sets every field below v to a value other than zero.
 func filled(t *testing.T, v reflect.Value) {
 	t.Helper()
 	switch v.Kind() {

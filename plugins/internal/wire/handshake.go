@@ -25,6 +25,10 @@ const (
 	LogLevelKey    = "BRIDGE_LOG_LEVEL" // holds a name of package loglevel
 )
 
+// ClientCertificateKey is go-plugin's environment variable with the certificate (PEM) of the
+// only client that may connect.
+const ClientCertificateKey = "PLUGIN_CLIENT_CERT"
+
 // Handshake returns the cookie that a host shows a plugin's process. It guards
 // against starting a plugin by hand, not against attackers.
 func Handshake() goplugin.HandshakeConfig {

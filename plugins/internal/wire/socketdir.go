@@ -30,7 +30,7 @@ func NewSocketDir() (*SocketDir, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := lockFile(filepath.Join(base, "lock"), unix.LOCK_EX)
+	all, err := lockFile(filepath.Join(base, "lock"), os.O_CREATE, unix.LOCK_EX)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func NewSocketDir() (*SocketDir, error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockFile(path+".lock", unix.LOCK_EX)
+	lock, err := lockFile(path+".lock", os.O_CREATE, unix.LOCK_EX)
 	if err != nil {
 		os.Remove(path)
 		return nil, err
@@ -69,9 +69,9 @@ func (d *SocketDir) Remove() {
 func sweep(base string) {
 	locks, _ := filepath.Glob(filepath.Join(base, "p*.lock"))
 	for _, name := range locks {
-		lock, err := lockFile(name, unix.LOCK_EX|unix.LOCK_NB)
+		lock, err := lockFile(name, 0, unix.LOCK_EX|unix.LOCK_NB)
 		if err != nil {
-			continue // in use
+			continue // in use, or just removed
 		}
 		d := &SocketDir{Path: strings.TrimSuffix(name, ".lock"), lock: lock}
 		KillDescendants(d.Work())
@@ -79,8 +79,9 @@ func sweep(base string) {
 	}
 }
 
-func lockFile(path string, how int) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+// lockFile opens a file and locks it. create is 0 or os.O_CREATE.
+func lockFile(path string, create, how int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|create, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -119,10 +119,10 @@ func TestChunksAreChecked(t *testing.T) {
 	}
 }
 
-// FuzzChunks holds the reassembly of a message of several tensors, of which some
-// come by handles, against a plain model of it. A byte of sizes is a tensor: its
-// size, and with the highest bit a handle. Three bytes of stream are the head of a
-// chunk (tensor, offset, size), its data follows.
+// FuzzChunks compares the reassembly of a message of several tensors, some of them with
+// handles, with a plain model. A byte of sizes is a tensor: its size, and with the highest bit
+// set a handle. Three bytes of stream are the head of a chunk (tensor, offset, size), and its
+// data follows.
 func FuzzChunks(f *testing.F) {
 	const handled = 0x80
 	f.Add([]byte{4}, []byte("\x00\x00\x041234"))
@@ -185,9 +185,8 @@ func readChunks(stream []byte) (chunks []*pb.Chunk) {
 	return chunks
 }
 
-// reassemble is the model: it joins chunks into tensors, as far as they are the
-// next bytes of the next tensor that has no handle, and reports whether all is
-// there.
+// reassemble is the model. It joins chunks to tensors as long as they are the next bytes of
+// the next tensor without a handle, and reports whether the tensors are complete.
 func reassemble(sizes []byte, handled byte, chunks []*pb.Chunk, tensors [][]byte) bool {
 	for i, s := range sizes {
 		if s&handled != 0 && s != handled {

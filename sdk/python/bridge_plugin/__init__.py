@@ -1,6 +1,6 @@
-"""Adapters for bridge in Python: a frozen model in a process of its own.
+"""Adapters for bridge in Python: a frozen model in a separate process.
 
-    import bridge_plugin as bp      # first: it moves the standard output aside
+    import bridge_plugin as bp      # first: it redirects the standard output
 
     class Mine(bp.LanguageModel):
         def load(self, request): …
@@ -10,13 +10,13 @@
     if __name__ == "__main__":
         bp.serve(Mine)
 
-Import it before numpy, torch, or whatever else may print: until then a line on the
-standard output would be taken for the plugin's handshake.
+Import it before numpy, torch or any other package that may print. Before this import,
+bridge would take a line on the standard output for the plugin's handshake.
 """
 
 from __future__ import annotations
 
-# Before anything else is imported; the rest of the file may load what prints.
+# Before any other import: the packages that the rest of the file loads may print.
 from . import _process
 
 _process.protect()

@@ -1,7 +1,7 @@
 """The two arenas: memory that the host shares with the plugin.
 
-The host made them, of fixed size and nameless, and handed them over as inherited
-descriptors. The first is for requests, and can only be read here; the second is for
+The host makes them, without names and of fixed size, and passes them as inherited
+descriptors. The first one is for requests and is read-only here. The second one is for
 answers: each call is lent a part of it, its lease.
 """
 
@@ -24,7 +24,7 @@ TO_PLUGIN, TO_HOST = 1, 2
 
 
 class Arenas:
-    """Both arenas, mapped."""
+    """Both arenas, mapped into memory."""
 
     def __init__(self, inbound: Array, outbound: Array):
         self.inbound = inbound  # uint8, read-only
@@ -32,8 +32,8 @@ class Arenas:
 
     @classmethod
     def map(cls, value: str) -> Arenas:
-        """Maps what BRIDGE_ARENAS names, "FD:BYTES,FD:BYTES". Raises OSError or ValueError
-        where that is not possible."""
+        """Maps the arenas of BRIDGE_ARENAS, "FD:BYTES,FD:BYTES". Raises OSError or ValueError
+        if that is not possible."""
         arrays = []
         for part, access in zip(_two(value), (mmap.PROT_READ, mmap.PROT_READ | mmap.PROT_WRITE)):
             fd, size = (int(number) for number in part.split(":"))
@@ -63,7 +63,7 @@ class Lease:
         self._part = arenas.outbound[message.offset : message.offset + message.nbytes] if message.nbytes else arenas.outbound[:0]
         self._offset = message.offset
         self._used = 0
-        self._given: Dict[int, int] = {}  # address of an array that was handed out: its offset
+        self._given: Dict[int, int] = {}  # the offset of each array that allocate returned, by address
 
     def read(self, name: str, handle: Handle, nbytes: int) -> Array:
         """Returns the bytes that a handle of the request names, without a copy."""
@@ -76,7 +76,7 @@ class Lease:
         return self._arenas.inbound[handle.offset : handle.offset + nbytes]
 
     def allocate(self, shape: Sequence[int], dtype: Any) -> Array:
-        """Returns an array in the lease, or an ordinary one where it does not fit."""
+        """Returns an array in the lease, or an ordinary one if it does not fit."""
         shape = tuple(int(d) for d in shape)
         nbytes = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
         offset = self._take(nbytes)
@@ -87,7 +87,7 @@ class Lease:
         return array
 
     def place(self, array: Array) -> Optional[Handle]:
-        """Puts a contiguous array into the lease; None where it does not fit."""
+        """Puts a contiguous array into the lease. Returns None if it does not fit."""
         offset = self._given.pop(_address(array), None)
         if offset is None:
             offset = self._take(array.nbytes)
@@ -97,7 +97,7 @@ class Lease:
         return Handle(arena=TO_HOST, slot=self._slot, generation=self.generation, offset=self._offset + offset)
 
     def holds(self, array: Array) -> bool:
-        """Whether the array lies in memory that is lent only for the call."""
+        """Reports whether the array is in memory that is lent only for the call."""
         return any(np.may_share_memory(array, arena) for arena in (self._arenas.inbound, self._arenas.outbound))
 
     def _take(self, nbytes: int) -> Optional[int]:
@@ -120,7 +120,7 @@ def _check(name: str, offset: int, nbytes: int, capacity: int) -> None:
 
 
 class Calls:
-    """Which calls with a lease run, and which may no longer come."""
+    """Tracks which calls with a lease are running, and which are refused."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -128,20 +128,20 @@ class Calls:
         self._settled: Set[int] = set()
 
     def enter(self, generation: int) -> None:
-        """Registers a call; refuses one that the host has settled already."""
+        """Registers a call. Raises ProtocolError if the host has already settled it."""
         with self._changed:
             if generation in self._settled or generation in self._running:
                 raise ProtocolError(f"generation {generation} was settled or is in use")
             self._running.add(generation)
 
     def leave(self, generation: int) -> None:
-        """Says that the call touches nothing that was lent any more."""
+        """Records that the call no longer uses its lent memory."""
         with self._changed:
             self._running.discard(generation)
             self._changed.notify_all()
 
     def settle(self, generations: Iterable[int], active: Any) -> None:
-        """Returns once none of the calls runs, or active() is false."""
+        """Returns once none of the calls is running, or active() is false."""
         wanted = set(generations)
         with self._changed:
             self._settled |= wanted

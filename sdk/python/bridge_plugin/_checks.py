@@ -1,4 +1,4 @@
-"""Requests and responses against a spec, with the texts of Go's package adapters."""
+"""Checks requests and responses against a spec. The messages are those of Go's package adapters."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ OPTIONAL = {"score": "score", "embed-tokens": "embed_tokens", "count-tokens": "c
 
 
 def capabilities(model: Any, spec: LanguageSpec) -> List[str]:
-    """Returns what the model can do: what it says, or what its class overrides."""
+    """Returns the model's capabilities: those in its spec, or those that its class overrides."""
     overridden = [name for name, method in OPTIONAL.items()
                   if getattr(type(model), method) is not getattr(LanguageModel, method)]
     if spec.capabilities is None:
         return ["gradient", *overridden]
     for name in spec.capabilities:
         if name in OPTIONAL and name not in overridden:
-            raise broken(f"the spec names the capability \"{name}\", {type(model).__name__} lacks the method {OPTIONAL[name]}")
+            raise broken(f"the spec names the capability \"{name}\", but {type(model).__name__} lacks the method {OPTIONAL[name]}")
     return list(spec.capabilities)
 
 
 def broken(message: str) -> Error:
-    """Returns the error of an answer that is not what the contract says."""
+    """Returns the error for an answer that breaks the contract."""
     return Error(Kind.INTERNAL, f"the adapter broke the contract: {message}", "this is a bug in the adapter: report it to its author")
 
 
@@ -37,7 +37,7 @@ def invalid(message: str, field: str = "") -> Error:
 
 
 def tensor(name: str, array: Any, shape: Sequence[int], *dtypes: DType) -> Optional[str]:
-    """Says what is wrong with an array, None if nothing is; −1 is any size."""
+    """Returns what is wrong with an array, or None; a size of −1 matches any size."""
     names = "[" + " ".join(str(d) for d in dtypes) + "]"
     if array is None:
         return f"{name} is missing, want {names}{shape_string(shape)}"
@@ -50,7 +50,7 @@ def tensor(name: str, array: Any, shape: Sequence[int], *dtypes: DType) -> Optio
 
 
 def answer(method: str, got: Any, want: type) -> None:
-    """Refuses what is of another class: a forgotten return, a tuple."""
+    """Raises an Error if an answer has another class, after a forgotten return for example."""
     if not isinstance(got, want):
         raise broken(f"{method} returned {describe(got) if got is not None else 'nothing'}, want a {want.__name__}")
 
@@ -94,7 +94,7 @@ def loss_response(request: contract.LossRequest, response: contract.LossResponse
 
 
 def options(o: GenerateOptions) -> None:
-    """Checks options as they came, zeros not yet replaced. A NaN or an infinity is refused."""
+    """Checks options before zeros are replaced by defaults. A NaN or an infinity is refused."""
     largest = float(np.finfo(np.float32).max)
     for name, value, ok, want in (
         ("max_new_tokens", o.max_new_tokens, o.max_new_tokens >= 0, "a count, or 0 for 20"),

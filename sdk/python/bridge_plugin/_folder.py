@@ -1,8 +1,8 @@
-"""A private folder for a socket, which the next start removes where this process cannot.
+"""A private folder for a socket. If this process cannot remove it, the next start does.
 
-It lies where bridge's own are, and is made by the same rules: a lock on the file
-beside it says that it is in use, and the kernel lets go of that however the process
-ends. Whoever makes such a folder, bridge or a plugin, removes those that nobody holds.
+It is in the same place as bridge's own folders, and follows the same rules. A lock on the
+file beside it marks it as in use; the kernel releases the lock however the process ends.
+When bridge or a plugin makes such a folder, it removes those that are not locked.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import IO
 from . import _process
 from .errors import Error, Kind
 
-MAX_BASE = 47  # bytes of the path; a socket's address has 104
+MAX_BASE = 47  # bytes of the path; a socket's address may have 104
 
 
 class PrivateFolder:
-    """A folder of this process alone, until remove or the end of the process."""
+    """A folder for this process only, until remove or the end of the process."""
 
     def __init__(self) -> None:
         base = _base()
@@ -37,7 +37,7 @@ class PrivateFolder:
 
 
 def _base() -> str:
-    """Returns the folder of this user, which nobody else can enter."""
+    """Returns this user's folder, which no other user can enter."""
     name = f"bridge-{os.getuid()}"
     base = os.path.join(tempfile.gettempdir(), name)
     if len(os.fsencode(base)) > MAX_BASE:
@@ -63,7 +63,7 @@ def _locked(path: str, how: int = fcntl.LOCK_EX) -> IO[bytes]:
 
 
 def _sweep(base: str) -> None:
-    """Removes the folders that nobody holds, and ends what runs of their plugins."""
+    """Removes the folders that are not locked, and kills what is left of their plugins."""
     for path in glob.glob(os.path.join(glob.escape(base), "p*.lock")):
         try:
             lock = _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The process: its descriptors, signals, and end. Imports nothing that might print."""
+"""Handles the process: its descriptors, its signals and its end. It imports no package that might print."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ CERTIFICATE_KEY = "BRIDGE_SERVER_CERT_FD"
 ARENAS_KEY = "BRIDGE_ARENAS"
 GROUP_KEY = "BRIDGE_GROUP"
 
-TRACE = 5  # a level of logging, below debug
+TRACE = 5  # a log level below debug
 
 _handshake: Optional[IO[str]] = None
 
 
 def started_by_host() -> bool:
-    """Whether bridge has started this process as a plugin."""
+    """Reports whether bridge has started this process as a plugin."""
     return os.environ.get(COOKIE_KEY) == COOKIE_VALUE
 
 
 def protect() -> None:
-    """Keeps file descriptor 1 for the handshake alone.
+    """Keeps file descriptor 1 for the handshake only.
 
-    A line that a library prints would otherwise be taken for it, or block the process.
-    From here on 1 leads to the standard error, descriptors that the host handed over
-    are closed in what the process starts, and SIGINT is ignored: the host decides when
-    to stop. gRPC is told to leave forks alone: its handlers print to the log at each one,
-    and may wait for threads that never come. Does nothing in a process that no host has
-    started, and the second time.
+    Otherwise the host could take a line that a library prints for the handshake, or the
+    line could block the process. From here on, 1 leads to the standard error, child
+    processes do not inherit the host's descriptors, and SIGINT is ignored, because the host
+    decides when to stop. gRPC's fork support is switched off: its handlers print to the log
+    at each fork, and may wait for threads forever. The function does nothing if no host has
+    started the process, or if it was called before.
     """
     global _handshake
     if _handshake is not None or not started_by_host():
@@ -53,7 +53,7 @@ def protect() -> None:
         try:
             os.set_inheritable(fd, False)
         except OSError:
-            pass  # it says so when it is used
+            pass  # using it reports the error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     _hold_lifeline()
@@ -69,7 +69,7 @@ def say(line: str) -> None:
     """Prints the handshake."""
     global _handshake
     if _handshake is None:
-        raise RuntimeError("the handshake was printed already, or bridge has not started this process")
+        raise RuntimeError("the handshake was already printed, or bridge has not started this process")
     _handshake.write(line + "\n")
     _handshake.close()
 
@@ -96,10 +96,10 @@ def _wait_for_end(fd: int) -> None:
 
 
 def end_strays(folder: str) -> None:
-    """Kills what a plugin has started and that has left its process group: the
-    environment has the plugin's private folder. Where there is no /proc nothing is found."""
+    """Kills processes that a plugin has started and that have left its process group. They
+    have the plugin's private folder in their environment. Without /proc, none is found."""
     mark = f"{GROUP_KEY}={folder}".encode()
-    until = time.monotonic() + 2  # one that hangs in the kernel does not end
+    until = time.monotonic() + 2  # a process that hangs in the kernel does not end
     while folder and time.monotonic() < until:
         found = [pid for pid in _processes() if pid != os.getpid() and mark in _environment(pid)]
         if not found:
@@ -118,7 +118,7 @@ def _processes() -> List[int]:
 
 
 def _environment(pid: int) -> List[bytes]:
-    """Returns what a process was started with; of one that has ended, nothing."""
+    """Returns the environment that a process was started with; empty if it has ended."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return file.read().split(b"\0")
@@ -127,7 +127,7 @@ def _environment(pid: int) -> List[bytes]:
 
 
 def end_group() -> None:
-    """Kills the process, and its whole group where it leads one."""
+    """Kills the process, and its whole group if it leads one."""
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""From the start of the process to its end."""
+"""Runs a plugin from the start of the process to its end."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ._server import MAX_MESSAGE_BYTES, Service
 from .contract import Model
 from .errors import Error, Kind
 
-PROTOCOLS = (1,)  # majors that this SDK speaks
-THREADS = 128  # of calls, pings and shutdown together; started as they are needed
+PROTOCOLS = (1,)  # major versions that this SDK speaks
+THREADS = 128  # for calls, pings and shutdown together; started when they are needed
 
 LEVELS = {"trace": _process.TRACE, "debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 
@@ -34,13 +34,13 @@ def serve(model: Callable[[], Model], *, name: str = "", version: str = "") -> N
     """Serves a model to the bridge that started this process, and ends the process.
 
     ``model`` is a subclass of LanguageModel or VisionEncoder, or a function that makes
-    an instance. ``name`` and ``version`` are for logs and errors; name is also what
-    BRIDGE_REATTACH knows the plugin by. Without them they are those of the plugin.toml
-    beside the program, else the program's name and "unknown".
+    an instance. ``name`` and ``version`` are for logs and errors; BRIDGE_REATTACH also uses
+    the name. By default they come from the plugin.toml beside the program. If there is
+    none, they are the program's name and "unknown".
 
-    Started by hand it says what the program is for, with exit status 2. With the
-    variable ``BRIDGE_DEBUG=1``, or the argument ``--debug``, it serves without a host: it
-    prints the line that makes bridge connect to it, and stops at Ctrl-C.
+    If the program was started by hand, serve prints its purpose and exits with status 2.
+    With the variable ``BRIDGE_DEBUG=1`` or the argument ``--debug``, it serves without a
+    host: it prints the variable that makes bridge connect to it, and stops at Ctrl-C.
     """
     name = name or _manifest("name") or os.path.splitext(os.path.basename(sys.argv[0]))[0] or "plugin"
     version = version or _manifest("version") or "unknown"
@@ -48,7 +48,7 @@ def serve(model: Callable[[], Model], *, name: str = "", version: str = "") -> N
         if "--debug" in sys.argv[1:] or os.environ.get("BRIDGE_DEBUG", "").lower() in ("1", "t", "true"):
             _debug(model, name, version)
         sys.stderr.write("this program is a plugin of bridge and was started by hand (name it by its path in a recipe; "
-                         "to run it under a debugger give it --debug or set BRIDGE_DEBUG=1)\n")
+                         "to run it in a debugger, pass --debug or set BRIDGE_DEBUG=1)\n")
         raise SystemExit(2)
     try:
         _serve_host(model, name, version)
@@ -58,7 +58,7 @@ def serve(model: Callable[[], Model], *, name: str = "", version: str = "") -> N
 
 
 def _manifest(key: str) -> str:
-    """Returns a line's value of the plugin.toml beside the program, "" where there is none."""
+    """Returns a key's value in the plugin.toml beside the program, or ""."""
     try:
         with open(os.path.join(os.path.dirname(os.path.abspath(sys.argv[0])), "plugin.toml"), encoding="utf-8") as file:
             found = re.search(rf'^{key}\s*=\s*"([^"\\]*)"', file.read(1 << 16), re.MULTILINE)
@@ -94,7 +94,7 @@ def _serve_host(model: Callable[[], Model], name: str, version: str) -> NoReturn
 
 
 def _leave(status: int) -> NoReturn:
-    """Ends the process without waiting for threads that compute."""
+    """Ends the process without waiting for running threads."""
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -116,8 +116,8 @@ def _debug(model: Callable[[], Model], name: str, version: str) -> NoReturn:
     server.start()
     attach = {name: {"Protocol": "grpc", "ProtocolVersion": _protocol(), "Pid": os.getpid(), "Test": True,
                      "Addr": {"Network": "unix", "String": path}}}
-    print(f"The plugin runs and waits for bridge. In the shell where bridge runs:\n\n    export BRIDGE_REATTACH='{json.dumps(attach)}'\n", flush=True)
-    while not service.stop.wait(0.5):  # handlers run in between
+    print(f"The plugin is running and waits for bridge. In the shell where bridge runs:\n\n    export BRIDGE_REATTACH='{json.dumps(attach)}'\n", flush=True)
+    while not service.stop.wait(0.5):  # signal handlers run in between
         pass
     server.stop(0.2)
     service.end()
@@ -135,17 +135,17 @@ def _new_server(service: Service) -> grpc.Server:
 
 
 def _start_logging() -> None:
-    """Sends the log to the standard error, from the level that the host wants."""
+    """Sends the log to the standard error, from the level that the host has set."""
     logging.addLevelName(_process.TRACE, "TRACE")
     level = LEVELS.get(os.environ.get("BRIDGE_LOG_LEVEL", ""), logging.INFO)
     logging.addLevelName(logging.WARNING, "WARN")
-    # The host logs a line at the level that it begins with.
+    # The host logs a line at the level at its beginning.
     logging.basicConfig(level=level, stream=sys.stderr, format="level=%(levelname)s %(name)s: %(message)s")
 
 
 def _protocol() -> int:
-    """Returns the highest protocol that both sides speak, else the highest of this one:
-    the host then says which version to get."""
+    """Returns the highest protocol version that both sides speak, or else the highest of this
+    side: the host's error then says which version to get."""
     theirs = {int(word) for word in os.environ.get("PLUGIN_PROTOCOL_VERSIONS", "").split(",") if word.strip().isdigit()}
     return max(theirs & set(PROTOCOLS) or PROTOCOLS)
 
@@ -157,18 +157,18 @@ def _map_arenas() -> Optional[Arenas]:
     try:
         return Arenas.map(value)
     except (OSError, ValueError, OverflowError) as err:
-        log.warning("no shared memory, tensors travel as chunks: %s", err)
+        log.warning("no shared memory, tensors are sent as chunks: %s", err)
         return None
 
 
 def _credentials() -> Tuple[Optional[grpc.ServerCredentials], str]:
-    """Returns what the server shows and asks for, and its certificate for the handshake."""
+    """Returns the server's credentials, and its certificate for the handshake."""
     client = os.environ.get("PLUGIN_CLIENT_CERT", "")
     if not client:
         return None, ""
     value = os.environ.get(_process.CERTIFICATE_KEY, "")
     if not value.isdigit():
-        raise Error(Kind.UNSUPPORTED, f"this bridge gives its plugins no certificate ({_process.CERTIFICATE_KEY} is {value!r})",
+        raise Error(Kind.UNSUPPORTED, f"this version of bridge gives plugins no certificate ({_process.CERTIFICATE_KEY} is {value!r})",
                     "use a newer version of bridge, or an older one of bridge-plugin")
     with os.fdopen(int(value), "rb") as pipe:
         pem = pipe.read().decode("ascii", "replace")
@@ -176,7 +176,7 @@ def _credentials() -> Tuple[Optional[grpc.ServerCredentials], str]:
     key = [b for b in blocks if b[0].endswith("PRIVATE KEY")]
     certificate = [b for b in blocks if b[0] == "CERTIFICATE"]
     if len(key) != 1 or len(certificate) != 1:
-        raise Error(Kind.INVALID, f"{_process.CERTIFICATE_KEY} brought {[b[0] for b in blocks]}, want a private key and a certificate")
+        raise Error(Kind.INVALID, f"{_process.CERTIFICATE_KEY} has {[b[0] for b in blocks]}, want a private key and a certificate")
     pair = [f"-----BEGIN {label}-----\n{body.strip()}\n-----END {label}-----\n".encode() for label, body in (key[0], certificate[0])]
     credentials = grpc.ssl_server_credentials([(pair[0], pair[1])], client.encode(), require_client_auth=True)
     der = base64.b64decode("".join(certificate[0][1].split()))

@@ -28,7 +28,7 @@ from .tensors import Array, DType, to_float32
 log = logging.getLogger("bridge_plugin")
 
 MAX_MESSAGE_BYTES = 16 << 20
-GIVE_UP = 1.0  # seconds that running calls and the model have to end at a shutdown
+GIVE_UP = 1.0  # seconds for running calls and the model to end at a shutdown
 
 OPS = {"Encode": "encode", "Loss": "loss", "Generate": "generate", "Score": "score",
        "EmbedTokens": "embed tokens", "CountTokens": "count tokens"}
@@ -54,7 +54,7 @@ describe(HealthCheckResponse, [Field(1, "status", "int32")])
 
 
 class Call:
-    """One RPC on its way through the model."""
+    """One running RPC."""
 
     def __init__(self, service: Service, messages: Iterator[bytes], rpc: grpc.ServicerContext):
         self._messages = messages
@@ -70,7 +70,7 @@ class Call:
         return self.lease.allocate(shape, dtype) if self.lease else np.empty(tuple(shape), dtype)
 
     def begin(self, part: str) -> None:
-        """Takes the call's first message."""
+        """Reads the call's first message."""
         try:
             first = decode(pb.Call, next(self._messages))
         except StopIteration:
@@ -85,11 +85,11 @@ class Call:
         self.inbound, self.outbound = Inbound(self.lease), Outbound(self.lease)
 
     def finish(self) -> None:
-        """Receives the request's tensors, after which the host has no more to say."""
+        """Receives the request's tensors, which are the host's last messages."""
         self.inbound.receive(decode(pb.Call, message).chunk for message in self._messages)
 
     def inputs(self) -> Dict[str, Any]:
-        """Receives what Loss, Generate and Score have in common."""
+        """Receives the common inputs of Loss, Generate and Score."""
         prompts = self.inbound.accept("prompts", self.request.prompts)
         self.finish()
         if prompts is not None and prompts.dtype == DType.BFLOAT16.numpy:
@@ -99,18 +99,18 @@ class Call:
         return {"prompts": prompts, "examples": examples}
 
     def leave(self) -> None:
-        """Gives back what was lent."""
+        """Gives back the lent memory."""
         if self.lease is not None:
             self.service.calls.leave(self.lease.generation)
         self.service.contexts.discard(self.context)
 
 
 class Service:
-    """The one model of the process, and the RPCs that reach it."""
+    """Serves the RPCs of the process's one model."""
 
     def __init__(self, make: Callable[[], Model], name: str, version: str, arenas: Optional[Arenas] = None, again: bool = False):
         self.make, self.name, self.version, self.arenas = make, name, version, arenas
-        self.again = again  # Load may come again: one bridge after the other attaches
+        self.again = again  # Load may come again: one bridge after another attaches
         self.calls = Calls()
         self.contexts: Set[Context] = set()
         self.stop = threading.Event()
@@ -124,7 +124,7 @@ class Service:
     # Load
 
     def load(self, request: pb.LoadRequest, rpc: grpc.ServicerContext) -> Iterator[pb.LoadEvent]:
-        """Opens the model: hello, progress, spec."""
+        """Opens the model, and yields hello, progress and the spec."""
         capabilities = ["arenas"] if self.arenas is not None else []
         yield pb.LoadEvent(hello=pb.Hello(name=self.name, version=self.version, capabilities=capabilities))
         gone = threading.Event()
@@ -141,7 +141,7 @@ class Service:
         try:
             with self._state:
                 if self._loading and not self.again:
-                    raise _checks.invalid("load came a second time, a plugin process holds one model")
+                    raise _checks.invalid("load was called a second time; a plugin process holds one model")
                 self._loading = True
             request = contract.LoadRequest(
                 id=w.id, checkpoint=w.checkpoint, backend=w.backend, dtype=DType(w.dtype) if w.dtype <= 4 else DType.INVALID,
@@ -151,8 +151,8 @@ class Service:
             self.close()
             model = self.make()
             if model.needs_checkpoint and not os.path.exists(request.checkpoint):
-                raise Error(Kind.NOT_FOUND, f"the checkpoint folder {request.checkpoint!r} is not there",
-                            "name the model's folder: path, beside plugin", field="checkpoint")
+                raise Error(Kind.NOT_FOUND, f"the checkpoint folder {request.checkpoint!r} does not exist",
+                            "set path, next to plugin, to the model's folder", field="checkpoint")
             spec = model.load(request)
             wire, can = _spec_to_wire(model, spec)
             self.model, self.spec, self.can = model, spec, can
@@ -161,11 +161,11 @@ class Service:
             yield pb.LoadEvent(failure=failure("load", err, loading=True))
 
     def _wait_for_calls(self) -> None:
-        """Lets the calls of a bridge that was attached before come to their ends."""
+        """Waits until the calls of a bridge that was attached before have ended."""
         deadline = time.monotonic() + 2
         while self.contexts:
             if time.monotonic() > deadline:
-                raise _checks.invalid("another bridge is attached, and its calls run: a plugin process holds one model")
+                raise _checks.invalid("another bridge is attached and has running calls; a plugin process holds one model")
             time.sleep(0.02)
 
     def close(self) -> None:
@@ -174,7 +174,7 @@ class Service:
         if model is not None:
             model.close()
 
-    # The calls
+    # Calls
 
     def handler(self, rpc: str) -> Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[pb.Reply]]:
         """Returns the body of one of the streaming RPCs."""
@@ -291,21 +291,21 @@ class Service:
         _checks.encode_response(self.spec, request, features)
         return pb.EncodeResponse(features=call.outbound.announce(features))
 
-    # The rest
+    # Other RPCs
 
     def settle(self, request: pb.SettleRequest, rpc: grpc.ServicerContext) -> pb.SettleResponse:
-        """Waits until calls that the host gave up have been left."""
+        """Waits until the plugin has left the calls that the host gave up."""
         self.calls.settle(request.generations, rpc.is_active)
         return pb.SettleResponse()
 
     def shutdown(self, _: Empty, __: grpc.ServicerContext) -> Empty:
-        """go-plugin's way to end a plugin."""
+        """Ends the plugin, as go-plugin requests it."""
         self.stop.set()
         return Empty()
 
     @staticmethod
     def health(request: HealthCheckRequest, rpc: grpc.ServicerContext) -> HealthCheckResponse:
-        """gRPC's health service, by which go-plugin pings."""
+        """Answers gRPC's health check, which go-plugin uses as a ping."""
         if request.service not in ("", "plugin"):
             rpc.abort(grpc.StatusCode.NOT_FOUND, f"unknown service {request.service!r}")
         return HealthCheckResponse(status=1)  # SERVING
@@ -329,7 +329,7 @@ class Service:
         ))
 
     def end(self) -> None:
-        """Gives running calls up, waits a little for them, and frees the model."""
+        """Cancels the running calls, waits briefly for them, and frees the model."""
         deadline = time.monotonic() + GIVE_UP
         while self.contexts and time.monotonic() < deadline:
             for context in list(self.contexts):
@@ -351,7 +351,7 @@ def _reader(cls: Any) -> Callable[[bytes], Any]:
 
 
 class _Turn:
-    """Lets one call in after the other; a call that is given up stops waiting."""
+    """Runs one call after another; a call that was given up stops waiting."""
 
     def __init__(self, lock: Optional[threading.Lock], context: Context):
         self._lock, self._context = lock, context
@@ -370,10 +370,10 @@ _End = object()
 
 
 def _streamed(run: Callable[[Callable[[Any], None]], Iterator[Any]], gone: threading.Event) -> Iterator[Any]:
-    """Yields what run sends while it works, and then what it yields.
+    """Yields the messages that run sends while it works, and then those that it yields.
 
-    gRPC takes messages from a generator, models give them to a callback: run works in
-    a thread of its own. Where the host has gone, what it sends goes nowhere."""
+    gRPC takes messages from a generator, but models pass them to a callback, so run works
+    in a separate thread. If the host has gone, sent messages are discarded."""
     messages: queue.Queue[Any] = queue.Queue(maxsize=64)
 
     def send(message: Any) -> None:
@@ -400,7 +400,7 @@ def _streamed(run: Callable[[Callable[[Any], None]], Iterator[Any]], gone: threa
 
 
 def _without_empty_prompts(request: Any) -> Any:
-    """Spares models soft prompts of no rows: they get none, and are asked for no gradient."""
+    """Removes soft prompts without rows, and the request for their gradient."""
     if request.prompts is None or request.prompts.size:
         return request
     asked = copy.copy(request)
@@ -411,7 +411,7 @@ def _without_empty_prompts(request: Any) -> Any:
 
 
 def _options(w: pb.GenerateOptions) -> GenerateOptions:
-    """Checks the options and fills in what 0 stands for."""
+    """Checks the options and replaces zeros by defaults."""
     early: Any = w.early_stopping
     o = GenerateOptions(
         max_new_tokens=w.max_new_tokens, min_new_tokens=w.min_new_tokens, num_beams=w.num_beams,
@@ -424,7 +424,7 @@ def _options(w: pb.GenerateOptions) -> GenerateOptions:
     if o.sample and o.num_beams > 1:
         raise Error(Kind.UNSUPPORTED, f"sampling together with {o.num_beams} beams", "sample, or search with beams", field="options.sample")
     if o.min_new_tokens > o.max_new_tokens:
-        raise _checks.invalid(f"min_new_tokens is {o.min_new_tokens}, max_new_tokens {o.max_new_tokens}; want no more than that", "options.min_new_tokens")
+        raise _checks.invalid(f"min_new_tokens is {o.min_new_tokens}, max_new_tokens {o.max_new_tokens}: want at most as many", "options.min_new_tokens")
     return o
 
 

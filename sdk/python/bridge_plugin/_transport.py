@@ -1,7 +1,7 @@
-"""The bytes of tensors: in shared memory where the host lends it, else as chunks.
+"""Sends the bytes of tensors in shared memory, if the host lends it, or else as chunks.
 
-An :class:`Inbound` takes the tensors of a request, an :class:`Outbound` those of an
-answer. Neither believes a number that it has not computed itself.
+An :class:`Inbound` receives the tensors of a request, an :class:`Outbound` sends those of an
+answer. Both check every number that they did not compute themselves.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ._messages import Chunk, Tensor
 from .errors import Error, Kind, ProtocolError
 from .tensors import Array, DType, dtype_of, product, shape_string
 
-CHUNK_BYTES = 1 << 20  # what is sent at once
-MAX_CHUNK_BYTES = 2 << 20  # what is taken
-MAX_TENSOR_BYTES = 4 << 30  # of one message together
+CHUNK_BYTES = 1 << 20  # of a chunk that is sent
+MAX_CHUNK_BYTES = 2 << 20  # of a chunk that is accepted
+MAX_TENSOR_BYTES = 4 << 30  # of all tensors of a message
 
 
 class Inbound:
@@ -37,7 +37,7 @@ class Inbound:
         index, self._count = self._count, self._count + 1
         if ref.handle is not None:
             if self._lease is None:
-                raise ProtocolError(f"{name} is in shared memory, which this call has not")
+                raise ProtocolError(f"{name} is in shared memory, which this call does not have")
             raw = self._lease.read(name, ref.handle, nbytes)
         else:
             if nbytes > self._room:
@@ -62,7 +62,7 @@ class Inbound:
         return dtype, n
 
     def receive(self, chunks: Iterator[Optional[Chunk]]) -> None:
-        """Fills the tensors that come as chunks; chunks yields None for any other message."""
+        """Fills the tensors that come as chunks. chunks yields None for any other message."""
         for index, into in self._pending:
             offset = 0
             while offset < len(into):
@@ -100,8 +100,8 @@ class Outbound:
         self._count = 0
 
     def announce(self, array: Optional[Array]) -> Optional[Tensor]:
-        """Puts the array into shared memory if it fits, and returns what the message
-        says of it."""
+        """Puts the array into shared memory if it fits, and returns its description for the
+        message."""
         if array is None:
             return None
         index, self._count = self._count, self._count + 1
@@ -113,12 +113,12 @@ class Outbound:
             ref.handle = self._lease.place(array)
         if ref.handle is None:
             if self._lease is not None and self._lease.holds(array):
-                array = array.copy()  # the call ends before its chunks have gone
+                array = array.copy()  # the call ends before its chunks are sent
             self._chunked.append((index, array))
         return ref
 
     def chunks(self) -> Iterator[Chunk]:
-        """Yields what is not in shared memory."""
+        """Yields the chunks of the arrays that are not in shared memory."""
         for index, array in self._chunked:
             data = memoryview(array.reshape(-1).view(np.uint8))
             for offset in range(0, len(data), CHUNK_BYTES):

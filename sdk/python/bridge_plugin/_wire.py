@@ -1,9 +1,9 @@
 """Protobuf's wire format for the messages of the protocol.
 
-``encode`` and ``decode`` do what protobuf's own runtime does with proto3 messages:
-unknown fields are skipped, defaults are not sent, numbers that repeat are packed,
-the last value of a field counts and messages merge. What cannot be a message is a
-:class:`WireError`. Byte fields are views of what was received, not copies.
+``encode`` and ``decode`` behave like protobuf's own runtime with proto3 messages: unknown
+fields are skipped, defaults are not sent, repeated numbers are packed, the last value of a
+field counts and messages merge. Bytes that are not a message raise :class:`WireError`. Byte
+fields are views of the received bytes, not copies.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Buffer = Union[bytes, bytearray, memoryview]
 
 
 class WireError(ValueError):
-    """The bytes are no message of this kind."""
+    """The bytes are not a message of this type."""
 
 
 class Message:
-    """What generated messages have in common: dataclasses with a table of fields."""
+    """The base class of generated messages, which are dataclasses with a table of fields."""
 
     FIELDS: ClassVar[Tuple[Field, ...]] = ()
     BY_NUMBER: ClassVar[Dict[int, Field]] = {}
@@ -33,7 +33,7 @@ class Message:
     __hash__ = None  # type: ignore[assignment]
 
     def which(self, oneof: str) -> Optional[str]:
-        """Returns the name of the member of oneof that is set."""
+        """Returns the name of the oneof's member that is set, or None."""
         for f in self.FIELDS:
             if f.oneof == oneof and getattr(self, f.name) is not None:
                 return f.name
@@ -56,7 +56,7 @@ M = TypeVar("M", bound=Message)
 
 
 def describe(cls: Type[Message], fields: List[Field]) -> None:
-    """Gives a message class its table."""
+    """Sets the field table of a message class."""
     cls.FIELDS = tuple(sorted(fields, key=lambda f: f.number))
     cls.BY_NUMBER = {f.number: f for f in fields}
 
@@ -146,7 +146,7 @@ def _varint(value: int) -> bytes:
 def decode(cls: Type[M], data: Buffer) -> M:
     """Reads a message of class cls.
 
-    Raises WireError where the bytes are none.
+    Raises WireError if the bytes are not such a message.
     """
     return _decode(cls, cls(), memoryview(data))
 
@@ -161,7 +161,7 @@ def _decode(cls: Type[M], message: M, data: memoryview) -> M:
             continue
         expected = LEN if isinstance(f.kind, type) else _WIRE_TYPE.get(f.kind, VARINT)
         if wire_type != expected:
-            continue  # as an unknown field
+            continue  # skipped like an unknown field
         if f.oneof:
             for other in cls.FIELDS:
                 if other.oneof == f.oneof and other is not f:
@@ -186,7 +186,7 @@ def _decode_repeated(f: Field, wire_type: int, value: Any, message: Message) -> 
     elif wire_type == LEN and f.kind in _FORMAT:
         code = _FORMAT[f.kind][1]
         if len(value) % struct.calcsize(code):
-            raise WireError(f"{f.name} has {len(value)} bytes, no multiple of {struct.calcsize(code)}")
+            raise WireError(f"{f.name} has {len(value)} bytes, want a multiple of {struct.calcsize(code)}")
         values.extend(struct.unpack(f"<{len(value) // struct.calcsize(code)}{code}", value))
     elif wire_type == LEN:
         at = 0
@@ -215,7 +215,7 @@ def _from_wire(kind: str, value: Any) -> Any:
 
 
 def _fields(data: memoryview) -> Iterator[Tuple[int, int, Any]]:
-    """Yields number, wire type and value: an int for varints, else bytes."""
+    """Yields each field's number, wire type and value: an int for varints, otherwise bytes."""
     at = 0
     while at < len(data):
         tag, at = _read_varint(data, at)
@@ -242,7 +242,7 @@ def _read_varint(data: memoryview, at: int) -> Tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(data):
-            raise WireError("the message ends within a number")
+            raise WireError("the message ends in the middle of a number")
         byte = data[at]
         at += 1
         value |= (byte & 0x7F) << shift

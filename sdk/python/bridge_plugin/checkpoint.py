@@ -18,9 +18,9 @@ WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".npz", ".npy", ".gguf", ".msg
 
 
 def digest(path: Path) -> str:
-    """Returns "sha256:…" over a file, or over the files of weights in a folder; where it
-    holds none, over all its files. Of a folder with safetensors it is what bridge's own
-    adapters say of it."""
+    """Returns "sha256:…" of a file, or of the weight files in a folder. If the folder has
+    none, all its files count. For a folder with safetensors, bridge's own adapters return
+    the same digest."""
     path = os.fspath(path)
     if not os.path.isdir(path):
         return _of_file(path)
@@ -48,8 +48,8 @@ _STORED = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 def read_tensor(folder: Path, names: Sequence[str]) -> Array:
-    """Returns float32 values of the first of the named tensors that the folder's safetensors
-    hold: for who needs the token embeddings alone. Raises an Error where none is there."""
+    """Returns the first of the named tensors in the folder's safetensors, as float32. It
+    helps if you need only the token embeddings. Raises an Error if there is none."""
     folder = os.fspath(folder)
     files = sorted(name for name in os.listdir(folder) if name.endswith(".safetensors"))
     where: Dict[str, Tuple[str, int, Any]] = {}
@@ -60,14 +60,14 @@ def read_tensor(folder: Path, names: Sequence[str]) -> Array:
         if name in where:
             file, start, entry = where[name]
             return _read(file, start, name, entry)
-    raise Error(Kind.NOT_FOUND, f"{folder} has {len(files)} files of safetensors and none of the tensors {', '.join(names)}", field="model.safetensors")
+    raise Error(Kind.NOT_FOUND, f"{folder} has {len(files)} safetensors files and none of the tensors {', '.join(names)}", field="model.safetensors")
 
 
 def _header(file: str) -> Tuple[Dict[str, Any], int]:
     with open(file, "rb") as f:
         size = int.from_bytes(f.read(8), "little")
         if size > min(os.path.getsize(file), 100 << 20):
-            raise Error(Kind.CORRUPT, f"{file}: a header of {size} bytes, want less than the file")
+            raise Error(Kind.CORRUPT, f"{file}: the header has {size} bytes, want fewer than the file")
         header: Dict[str, Any] = json.loads(f.read(size))
     header.pop("__metadata__", None)
     return header, 8 + size
@@ -80,5 +80,5 @@ def _read(file: str, start: int, name: str, entry: Any) -> Array:
     item = np.dtype(_STORED[entry["dtype"]])
     count = int(np.prod(entry["shape"], dtype=object))
     if last - first != count * item.itemsize or not 0 <= first <= last <= os.path.getsize(file) - start:
-        raise Error(Kind.CORRUPT, f"{file}: {name} takes the bytes {first} to {last}, its shape {entry['shape']} does not")
+        raise Error(Kind.CORRUPT, f"{file}: {name} takes the bytes {first} to {last}, which does not match its shape {entry['shape']}")
     return to_float32(np.fromfile(file, item, count, offset=start + first)).reshape(entry["shape"])

@@ -1,6 +1,6 @@
-"""What bridge asks of a frozen model, and the two classes that an author fills in.
+"""The contract between bridge and a frozen model, and the two classes that an author subclasses.
 
-docs/contract.md of bridge has the exact rules. Axes: B batch, N patches, Q queries,
+bridge's docs/contract.md has the exact rules. Axes: B batch, N patches, Q queries,
 T tokens, D width, M prompts, C candidates.
 """
 
@@ -33,7 +33,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Example:
-    """An input and what should follow it. Strings are used as given."""
+    """An input and the target that should follow it. Strings are used as given."""
 
     segments: Tuple[Segment, ...]
     target: str = ""
@@ -41,50 +41,50 @@ class Example:
 
 @dataclass
 class LoadRequest:
-    """Which model to open and how to compute it."""
+    """The model to open, and how to compute it."""
 
     id: str = ""  #: for the spec; empty: the folder's name
-    checkpoint: str = ""  #: an absolute path; empty where the plugin brings its model
-    backend: str = ""  #: "auto", "go", "xla:cpu", …: what a plugin does not know it may ignore
+    checkpoint: str = ""  #: an absolute path; empty if the plugin brings its model
+    backend: str = ""  #: "auto", "go", "xla:cpu", …: a plugin may ignore those that it does not know
     dtype: DType = DType.INVALID  #: of the computation; INVALID leaves it to the adapter
-    family: str = ""  #: where the plugin serves several
+    family: str = ""  #: if the plugin serves several
     feature_layer: Optional[int] = None  #: as transformers indexes hidden_states; None: the adapter chooses
-    activation: str = ""  #: in place of the checkpoint's; refuse what you cannot do
-    image_width: int = 0  #: pictures that a vision encoder is to take; 0: the checkpoint's own
+    activation: str = ""  #: replaces the checkpoint's; refuse those that you cannot compute
+    image_width: int = 0  #: size of a vision encoder's pictures; 0: the checkpoint's own
     image_height: int = 0
     progress: Callable[..., None] = field(default=lambda stage, done=0, total=0: None, repr=False)
-    """Call it with a stage ("weights", "tokenizer", …), what is done, and the total."""
+    """Call it with a stage ("weights", "tokenizer", …), the amount done, and the total."""
 
     def refuse(self, *names: str) -> None:
-        """Raises an Error of kind UNSUPPORTED if one of the named fields asks for something.
-        For what an adapter cannot do: "activation", "feature_layer", "image_width"."""
+        """Raises an Error of kind UNSUPPORTED if one of the named fields is set. Name the
+        fields that the adapter does not support: "activation", "feature_layer", "image_width"."""
         for name in names:
             value = getattr(self, name)
             if value is not None and value != type(value)():
-                raise Error(Kind.UNSUPPORTED, f"{name} {value!r} is asked for, in place of the checkpoint's own; this adapter cannot do that",
+                raise Error(Kind.UNSUPPORTED, f"{name} is {value!r} instead of the checkpoint's own, which this adapter does not support",
                             f"leave {name} out", field=name)
 
 
 @dataclass
 class LossRequest:
-    """Asks for losses. What it holds is valid during the call alone."""
+    """Requests losses. Its contents are valid only during the call."""
 
-    prompts: Optional[Array]  #: float32[M, Q, D], read-only; None where there are none, or none has a row
+    prompts: Optional[Array]  #: float32[M, Q, D], read-only; None if there are none, or if they have no rows
     examples: List[Example]
-    gradient: bool = False  #: asks for the gradient by the prompts
+    gradient: bool = False  #: requests the gradient with respect to the prompts
 
     @property
     def rows(self) -> int:
-        """Q: rows of each soft prompt, 0 where there are none."""
+        """Q: rows of each soft prompt, 0 if there are none."""
         return 0 if self.prompts is None else int(self.prompts.shape[1])
 
 
 @dataclass
 class LossResponse:
-    """Losses, and their gradient where it is asked for."""
+    """Losses, and their gradient if the request has gradient set."""
 
     loss: Any  #: [B] sum of −log p over the target's tokens, in nats
-    tokens: Any  #: [B] number of these tokens, the end included
+    tokens: Any  #: [B] number of these tokens, including the end
     gradient: Optional[Array] = None  #: float32[M, Q, D], ∂(Σ loss)/∂prompts
 
 
@@ -129,19 +129,19 @@ class GenerateOptions:
 
     def refuse(self, *names: str) -> None:
         """Raises an Error of kind UNSUPPORTED if one of the named options is not at its
-        default. For models that do not have them: none may be ignored."""
+        default. Use it for options that the model lacks: none may be ignored."""
         defaults = GenerateOptions()
         sampling = ("temperature", "top_k", "top_p", "seed")
         for name in names:
             value = getattr(self, name)
             if value != getattr(defaults, name) and (self.sample or name not in sampling):
-                raise Error(Kind.UNSUPPORTED, f"{name} is {value}, which this model does not have", "leave the option out",
+                raise Error(Kind.UNSUPPORTED, f"{name} is {value}, which this model does not support", "leave the option out",
                             field=f"options.{name}")
 
 
 @dataclass
 class GenerateRequest:
-    """Asks for text. What it holds is valid during the call alone."""
+    """Requests text. Its contents are valid only during the call."""
 
     prompts: Optional[Array]  #: float32[M, Q, D], as in LossRequest
     examples: List[Example]
@@ -149,7 +149,7 @@ class GenerateRequest:
 
     @property
     def rows(self) -> int:
-        """Q: rows of each soft prompt, 0 where there are none."""
+        """Q: rows of each soft prompt, 0 if there are none."""
         return 0 if self.prompts is None else int(self.prompts.shape[1])
 
 
@@ -158,37 +158,37 @@ class GenerateResponse:
     """Answers."""
 
     texts: Sequence[str]  #: [B] without special tokens, outer white space trimmed
-    tokens: Any  #: [B] number of generated tokens, the end included
+    tokens: Any  #: [B] number of generated tokens, including the end
 
 
 @dataclass
 class ScoreRequest:
-    """Asks for Σ log p of candidates. What it holds is valid during the call alone."""
+    """Requests Σ log p of candidates. Its contents are valid only during the call."""
 
     prompts: Optional[Array]  #: float32[M, Q, D], as in LossRequest
     examples: List[Example]
-    candidates: List[List[str]]  #: per example, all of one length C
+    candidates: List[List[str]]  #: one list for each example, all of the same length C
 
 
 @dataclass
 class EmbedTokensResponse:
     """Token embeddings."""
 
-    surfaces: Sequence[str]  #: [T] the text that a token stands for, a leading space where it starts a word
+    surfaces: Sequence[str]  #: [T] the text that a token stands for, with a leading space if it starts a word
     embeddings: Array  #: float32[T, D], as soft prompts would enter the model
     counts: Any = ()  #: [texts] rows of each text; empty for the whole vocabulary
 
 
 @dataclass
 class EncodeRequest:
-    """Asks for features. What it holds is valid during the call alone."""
+    """Requests features. Its contents are valid only during the call."""
 
-    images: Array  #: uint8[B, H, W, 3], RGB, read-only, of the spec's size; the encoder normalises
+    images: Array  #: uint8[B, H, W, 3], RGB, read-only, in the spec's size; the encoder normalises them
 
 
 @dataclass
 class LanguageSpec:
-    """What a language model says of itself."""
+    """The description that a language model gives of itself."""
 
     id: str
     family: str
@@ -197,16 +197,16 @@ class LanguageSpec:
     digest: str  #: "sha256:…" over the weights: see checkpoint.digest
     architecture: str  #: "decoder-only" or "encoder-decoder"
     vocabulary: int  #: rows of the token embedding
-    token_norm: float  #: mean L2 norm of the token embeddings: soft prompts start near it
-    end_of_answer: str  #: what ends an answer, for people: "\\n", "</s>"
-    context_tokens: int = 0  #: the longest sequence, prompts included; 0 if unbounded
+    token_norm: float  #: mean L2 norm of the token embeddings; soft prompts start near it
+    end_of_answer: str  #: the token that ends an answer, for people: "\\n", "</s>"
+    context_tokens: int = 0  #: length of the longest sequence, including prompts; 0 if unlimited
     dtype: DType = DType.FLOAT32  #: of the computation
     memory_bytes: int = 0
-    backend: str = ""  #: what computes, for people: "torch cpu"
+    backend: str = ""  #: the backend that computes, for people: "torch cpu"
     source: str = ""  #: where the weights came from, for people
     capabilities: Optional[Sequence[str]] = None
-    """None: "gradient", and "score", "embed-tokens" and "count-tokens" for each of these
-    methods that the class overrides. A model that gives no gradient lists what it can."""
+    """None: "gradient", and "score", "embed-tokens" and "count-tokens" if the class overrides
+    these methods. A model without a gradient lists its capabilities here."""
 
 
 @dataclass
@@ -219,22 +219,22 @@ class ImageSpec:
     mode: str = "squash"  #: "squash" or "shortest-edge-crop"
     mean: Tuple[float, float, float] = (0.0, 0.0, 0.0)  #: applied by the encoder to pixel/255
     std: Tuple[float, float, float] = (1.0, 1.0, 1.0)
-    shortest_edge: int = 0  #: of "shortest-edge-crop", before the cut; 0: the larger of width and height
+    shortest_edge: int = 0  #: for "shortest-edge-crop", before the crop; 0: the larger of width and height
 
 
 @dataclass
 class VisionSpec:
-    """What a vision encoder says of itself."""
+    """The description that a vision encoder gives of itself."""
 
     id: str
     family: str
     width: int  #: D of the features
     parameters: int
     digest: str
-    tokens: int  #: N: features of a picture, the class token included
+    tokens: int  #: N: features of a picture, including the class token
     image: ImageSpec
-    layer: int = -1  #: hidden state that is returned, as transformers indexes hidden_states
-    patch: int = 0  #: pixels a side; 0 where pictures are not cut into patches
+    layer: int = -1  #: the hidden state that is returned, as transformers indexes hidden_states
+    patch: int = 0  #: pixels of each side; 0 if pictures are not cut into patches
     dtype: DType = DType.FLOAT32
     memory_bytes: int = 0
     backend: str = ""
@@ -242,12 +242,12 @@ class VisionSpec:
 
 
 class Context:
-    """One call on its way through the model.
+    """One running call.
 
-    A long computation asks now and then whether the host still wants its result::
+    A long computation checks from time to time whether the host still needs its result::
 
         context.check()          # raises, and the SDK does the rest
-        if context.cancelled: …  # or asks
+        if context.cancelled: …  # returns a bool
     """
 
     def __init__(self, allocate: Optional[Callable[[Sequence[int], Any], Array]] = None) -> None:
@@ -257,33 +257,33 @@ class Context:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the host has given the call up."""
+        """Whether the host has given up the call."""
         return self._gone.is_set()
 
     def check(self) -> None:
-        """Raises the Error that ends a call that was given up."""
+        """Raises the Error that ends the call, if the host has given it up."""
         if self.cancelled:
             raise canceled()
 
     def wait(self, seconds: float) -> None:
-        """Sleeps; raises at once when the host gives the call up."""
+        """Sleeps; raises as soon as the host gives up the call."""
         self._gone.wait(seconds)
         self.check()
 
     def empty(self, shape: Sequence[int], dtype: Any = np.float32) -> Array:
-        """Returns an array for the answer, in shared memory where there is room: what is
-        written to it needs no copy. Otherwise it is an array like any other.
+        """Returns an array for the answer. If there is room, it is in shared memory and
+        needs no copy. Otherwise it is an ordinary array.
 
-        ``dtype`` is a DType or one of numpy's: FLOAT32, BFLOAT16 (an array of ``uint16``
-        for the bits, which ``to_bfloat16`` makes), INT32, UINT8. Another one is an Error of
-        kind INVALID."""
+        ``dtype`` is a DType or a numpy type: FLOAT32, BFLOAT16 (an array of ``uint16`` for
+        the bits, as ``to_bfloat16`` returns them), INT32, UINT8. Any other type raises an
+        Error of kind INVALID."""
         own = numpy_type(dtype)
         if self._allocate is not None:
             return self._allocate(shape, own)
         return np.empty(tuple(shape), own)
 
     def cancel(self) -> None:
-        """Gives the call up, as the host does; tests of an adapter use it."""
+        """Gives up the call, as the host does; tests of an adapter use it."""
         self._gone.set()
 
 
@@ -291,29 +291,29 @@ Emit = Callable[[int, str], None]
 
 
 class Model(abc.ABC):
-    """What both kinds of model have in common."""
+    """The base class of both kinds of model."""
 
     #: Whether calls may run at the same time, each in its own thread. Otherwise the SDK
-    #: lets one in after the other.
+    #: runs one after another.
     concurrent = False
 
-    #: Whether load needs a checkpoint folder. A plugin that brings its model says False.
+    #: Whether load needs a checkpoint folder. False if the plugin brings its model.
     needs_checkpoint = True
 
     @abc.abstractmethod
     def load(self, request: LoadRequest) -> Any:
-        """Opens the model and returns its spec. Called once, before anything else."""
+        """Opens the model and returns its spec. Called once, before all other methods."""
 
     def close(self) -> None:
-        """Frees the model; nothing is called afterwards."""
+        """Frees the model; no method is called afterwards."""
 
 
 class LanguageModel(Model):
-    """A frozen language model that reads soft prompts beside text.
+    """A frozen language model that reads soft prompts and text.
 
-    A plugin's subclass overrides load, loss and generate, and what it can of score,
-    embed_tokens and count_tokens. Requests were checked against the spec before a
-    method is called; responses are checked after it.
+    A plugin's subclass overrides load, loss and generate, and those of score, embed_tokens
+    and count_tokens that the model supports. The SDK checks requests against the spec
+    before it calls a method, and checks the response afterwards.
     """
 
     @abc.abstractmethod
@@ -322,30 +322,31 @@ class LanguageModel(Model):
 
     @abc.abstractmethod
     def loss(self, request: LossRequest, context: Context) -> LossResponse:
-        """Scores each example's target, and gives the gradient if it is asked for."""
+        """Scores each example's target, and returns the gradient if the request has it set."""
 
     @abc.abstractmethod
     def generate(self, request: GenerateRequest, context: Context, emit: Emit) -> GenerateResponse:
-        """Continues each example. ``emit(example, text)`` streams a piece of an answer: the
-        pieces of an answer, trimmed, are its text. It raises when the host has gone."""
+        """Continues each example. ``emit(example, text)`` streams a piece of an answer. The
+        pieces of an answer, joined and trimmed, are its text. emit raises if the host has
+        gone."""
 
     def score(self, request: ScoreRequest, context: Context) -> Array:
-        """Returns float32[B, C]: Σ log p over each candidate's tokens, the end included."""
+        """Returns float32[B, C]: Σ log p over each candidate's tokens, including the end."""
         raise NotImplementedError
 
     def embed_tokens(self, texts: Sequence[str], context: Context) -> EmbedTokensResponse:
-        """Returns the embeddings of the texts' tokens, each text on its own and without
-        special tokens; of the whole vocabulary (every token that stands for plain text)
-        where there are no texts."""
+        """Returns the embeddings of the texts' tokens. Each text is tokenized separately,
+        without special tokens. If there are no texts, it returns those of the whole
+        vocabulary (every token that stands for plain text)."""
         raise NotImplementedError
 
     def count_tokens(self, texts: Sequence[str], context: Context) -> Sequence[int]:
-        """Returns how many tokens each text takes, without special tokens."""
+        """Returns the number of tokens of each text, without special tokens."""
         raise NotImplementedError
 
 
 def score_by_loss(model: LanguageModel, request: ScoreRequest, context: Context) -> Array:
-    """Does what LanguageModel.score shall do with the model's loss."""
+    """Implements LanguageModel.score with the model's loss."""
     asked = [Example(e.segments, candidate) for e, candidates in zip(request.examples, request.candidates) for candidate in candidates]
     losses = model.loss(LossRequest(request.prompts, asked), context).loss
     return -np.asarray(losses, np.float32).reshape(len(request.examples), -1)
@@ -360,5 +361,5 @@ class VisionEncoder(Model):
 
     @abc.abstractmethod
     def encode(self, request: EncodeRequest, context: Context) -> Array:
-        """Returns float32[B, N, D], or bfloat16 as the bits in uint16. The same picture has
-        the same features in every batch."""
+        """Returns float32[B, N, D], or bfloat16 as bits in uint16. A picture must have the
+        same features in every batch."""

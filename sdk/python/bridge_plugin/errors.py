@@ -1,4 +1,4 @@
-"""The error of every adapter, as Go's package adapters has it."""
+"""The error type of adapters. It mirrors Go's package adapters."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Optional
 
 
 class Kind(enum.IntEnum):
-    """What sort of failure an :class:`Error` is. The host decides by it what to do."""
+    """The kind of failure of an :class:`Error`. The host chooses its reaction by it."""
 
     UNKNOWN = 0
-    INVALID = 1  #: the request breaks the contract: mend the request
-    NOT_FOUND = 2  #: a file, folder, id or tensor is not there
-    UNSUPPORTED = 3  #: the adapter cannot do this, and says what it can
-    CORRUPT = 4  #: a file is there and is not what it should be
+    INVALID = 1  #: the request breaks the contract
+    NOT_FOUND = 2  #: a file, folder, id or tensor does not exist
+    UNSUPPORTED = 3  #: the adapter does not support this; the message says what it supports
+    CORRUPT = 4  #: a file exists but its contents are wrong
     EXHAUSTED = 5  #: memory, disk or a size limit ran out
     CANCELED = 6  #: the caller gave up
-    UNAVAILABLE = 7  #: what the adapter needs cannot be reached: a repeat may work
+    UNAVAILABLE = 7  #: something that the adapter needs cannot be reached; a retry may work
     INTERNAL = 8  #: a bug in the adapter
 
 
 class Error(Exception):
     """An error that reaches bridge's user as it was raised.
 
-    ``message`` says what, got and wanted; ``remedy`` what the user can do about it;
-    ``field`` what is wrong in the request or the checkpoint: ``"examples[3].target"``;
-    ``op`` what was being done, where it is not the call's name.
+    ``message`` says what is wrong, with the actual and the expected value. ``remedy`` says
+    what the user can do about it. ``field`` names the wrong part of the request or the
+    checkpoint: ``"examples[3].target"``. ``op`` names the operation, if it is not the call.
     """
 
     def __init__(self, kind: Kind, message: str, remedy: str = "", field: str = "", op: str = "") -> None:
@@ -42,7 +42,7 @@ class Error(Exception):
 
 
 class ProtocolError(Exception):
-    """The host does not keep to the protocol; no error of an adapter."""
+    """The host broke the protocol; this is not an error of the adapter."""
 
 
 def canceled(reason: Optional[str] = None) -> Error:

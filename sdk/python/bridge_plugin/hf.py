@@ -1,5 +1,5 @@
-"""Helpers for models of Hugging Face transformers. Only libraries imports that package:
-what is passed in brings all that is needed."""
+"""Helpers for models of Hugging Face transformers. Only ``libraries`` imports that package;
+the other functions use the objects that are passed in."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .tensors import Array, DType
 
 
 def libraries(request: LoadRequest) -> Tuple[Any, Any]:
-    """Imports torch and transformers, which takes seconds, and says so to the host. Call
-    it in load: the handshake must not wait for it."""
+    """Imports torch and transformers, which takes seconds, and reports it to the host as
+    progress. Call it in load, because the handshake must not wait for it."""
     request.progress("importing torch and transformers")
     import torch
     import transformers
@@ -27,18 +27,18 @@ def libraries(request: LoadRequest) -> Tuple[Any, Any]:
 
 def open_model(kind: Any, folder: str, **options: Any) -> Any:
     """Opens a checkpoint with a class of transformers (AutoModel, …), frozen. Raises an
-    Error where weights are missing: transformers would make them random."""
+    Error if weights are missing, because transformers would fill them with random numbers."""
     model, info = kind.from_pretrained(folder, output_loading_info=True, **options)
     missing = sorted(info["missing_keys"])
     if missing:
         raise Error(Kind.CORRUPT, f"{folder} lacks {len(missing)} of {type(model).__name__}'s tensors: {', '.join(missing[:3])}, …",
-                    "want the whole checkpoint of a model that transformers knows by its config.json", field="model.safetensors")
+                    "use a complete checkpoint of a model that transformers knows by its config.json", field="model.safetensors")
     return model.eval().requires_grad_(False)
 
 
 def language_spec(request: LoadRequest, model: Any, layout: Layout, table: Array) -> LanguageSpec:
-    """Describes a transformers.PreTrainedModel with a head of language. ``table`` is
-    float32[V, D], the token embeddings as they enter the model."""
+    """Returns the spec of a transformers.PreTrainedModel with a language model head.
+    ``table`` is float32[V, D], the token embeddings as they enter the model."""
     return LanguageSpec(
         **_common(request, model), width=table.shape[1], vocabulary=table.shape[0],
         token_norm=float(np.sqrt(np.square(table).sum(axis=1)).mean()),
@@ -47,14 +47,14 @@ def language_spec(request: LoadRequest, model: Any, layout: Layout, table: Array
 
 
 def vision_spec(request: LoadRequest, model: Any, features: Any, image: ImageSpec, layer: int) -> VisionSpec:
-    """Describes a vision model by the features [1, N, D] that it gives for one picture."""
+    """Returns the spec of a vision model from its features [1, N, D] for one picture."""
     patch = getattr(model.config, "patch_size", 0)
     return VisionSpec(**_common(request, model), width=features.shape[2], tokens=features.shape[1], image=image, layer=layer,
                       patch=patch if isinstance(patch, int) else 0)
 
 
 def dtype_of(model: Any) -> DType:
-    """Returns the type that a torch model computes in."""
+    """Returns the DType that a torch model computes in."""
     return DType[str(model.dtype).rpartition(".")[2].upper()]
 
 

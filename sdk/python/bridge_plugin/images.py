@@ -1,7 +1,7 @@
-"""How pictures are prepared for an encoder, read from its checkpoint folder.
+"""Reads how pictures are prepared for an encoder from its checkpoint folder.
 
-It knows the image processors of transformers that resize every picture to one size:
-CLIP's, BLIP's, SigLIP's, BiT's (which DINOv2 uses) and ViT's, as bridge does itself.
+It supports the image processors of transformers that resize every picture to one size:
+CLIP's, BLIP's, SigLIP's, BiT's (used by DINOv2) and ViT's. bridge supports the same.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Settings = Dict[str, Any]
 
 
 def _class(size: Any, colours: Tuple[Any, Any] = _CLIP, crop: Any = None, resample: int = 3, square: bool = False) -> Settings:
-    """Returns a processor's defaults; square: a size that is one number has two equal sides."""
+    """Returns a processor's defaults; square: a size of one number means two equal sides."""
     return {"do_resize": True, "do_center_crop": crop is not None, "do_pad": False, "do_rescale": True, "do_normalize": True,
             "rescale_factor": 1 / 255, "size": size, "crop_size": crop, "resample": resample, "image_mean": colours[0],
             "image_std": colours[1], "square": square}
@@ -39,10 +39,10 @@ _CLASSES: Dict[str, Settings] = {
 
 
 def image_spec(request: LoadRequest, model_type: str, side: int) -> ImageSpec:
-    """Returns what preprocessor_config.json says, at the size that the request asks for.
+    """Returns the spec from preprocessor_config.json, with the size in the request.
 
-    Where there is no such file, pictures are of side pixels, prepared as the model's
-    family does. Raises an Error where the host cannot prepare pictures like that."""
+    If there is no such file, pictures have side pixels and are prepared as usual for the
+    model's family. Raises an Error if the host cannot prepare pictures in this way."""
     family = next((name for name in _CLASSES if model_type.lower().startswith(name.lower())), "Bit" if model_type.startswith("dino") else "ViT")
     found = _find(request.checkpoint)
     if found is None:
@@ -60,7 +60,7 @@ def image_spec(request: LoadRequest, model_type: str, side: int) -> ImageSpec:
 
 
 def normalize(images: Array, spec: ImageSpec) -> Array:
-    """Returns float32[B, 3, H, W] of uint8[B, H, W, 3], scaled and normalised."""
+    """Scales and normalises uint8[B, H, W, 3] to float32[B, 3, H, W]."""
     mean, std = np.asarray(spec.mean, np.float32), np.asarray(spec.std, np.float32)
     return np.ascontiguousarray(((images.astype(np.float32) / np.float32(255) - mean) / std).transpose(0, 3, 1, 2))
 

@@ -1,12 +1,11 @@
-"""Which tokens a language model reads and scores: the rules of docs/contract.md.
+"""Lays out the tokens that a language model reads and scores, by the rules of docs/contract.md.
 
 :class:`Layout` turns examples into :class:`Sequence` values, and these into padded
-arrays (:class:`Batch`) that any framework takes. A decoder-only model reads
+arrays (:class:`Batch`) for any framework. A decoder-only model reads one sequence:
 
     segments in order │ target │ end
 
-in one line, an encoder-decoder model the segments in its encoder and the target in its
-decoder.
+An encoder-decoder model reads the segments in its encoder and the target in its decoder.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from .errors import Error, Kind
 from .tensors import Array
 from .tokens import HFTokenizer, Tokenizer
 
-IGNORED = -100  # a target that is padding, as torch's cross_entropy has it
+IGNORED = -100  # the target value for padding, as in torch's cross_entropy
 
 
 @dataclass
@@ -34,7 +33,7 @@ class Sequence:
     """One example as the model reads it."""
 
     input: List[int]  #: a token id, or −1−r for row r of the soft prompts flattened to [M·Q, D]
-    target: List[int]  #: ids that the loss is summed over; empty where none was asked for
+    target: List[int]  #: ids that the loss is summed over; empty if there is no target
     first: int = 0  #: decoder-only: target[i] is predicted at input position first+i
 
 
@@ -42,35 +41,36 @@ class Sequence:
 class Batch:
     """Sequences padded on the right."""
 
-    ids: Array  #: int64[B, T]: token ids, 0 where there is a prompt or padding
-    rows: Array  #: int64[B, T]: row of the soft prompts flattened to [M·Q, D], −1 where there is none
-    mask: Array  #: int64[B, T]: 1 where the input is
-    targets: Array  #: int64[B, K]: ids, IGNORED where there is padding
-    positions: Array  #: int64[B, K]: where each is predicted, 0 for padding
+    ids: Array  #: int64[B, T]: token ids, 0 for prompts and padding
+    rows: Array  #: int64[B, T]: row of the soft prompts flattened to [M·Q, D], −1 for tokens and padding
+    mask: Array  #: int64[B, T]: 1 for input, 0 for padding
+    targets: Array  #: int64[B, K]: ids, IGNORED for padding
+    positions: Array  #: int64[B, K]: the input position that predicts each, 0 for padding
     decoder: Array  #: int64[B, K]: the decoder's input of an encoder-decoder model
     tokens: List[int]  #: [B] number of targets
 
 
 class Layout:
-    """The rules for one model."""
+    """Applies the rules for one model."""
 
     def __init__(self, tokenizer: Tokenizer, ends: Seq[int], bos: Optional[int] = None, start: Optional[int] = None,
                  context: int = 0, vocabulary: int = 0):
-        """``context`` is the longest sequence and ``vocabulary`` the number of embeddings, 0
-        where there is no bound: examples that exceed them are refused. ``ends`` are the ids that end an answer; the first is scored, and closes an
-        encoder's input. ``bos`` stands before the first text of a decoder-only input.
-        ``start`` is the decoder's first token, and makes this an encoder-decoder model."""
+        """``ends`` are the ids that end an answer; the first is scored, and ends an encoder's
+        input. ``bos`` stands before the first text of a decoder-only input. ``start`` is the
+        decoder's first token; if it is set, this is an encoder-decoder model. ``context`` is
+        the longest sequence and ``vocabulary`` the number of embeddings; 0 means no limit.
+        Examples that exceed a limit are refused."""
         if not ends:
             raise Error(Kind.CORRUPT, "no token ends an answer", "set eos_token_id in config.json", field="config.json")
-        self.tokenizer: Any = tokenizer  # as it was given: one of Hugging Face does more than Tokenizer says
+        self.tokenizer: Any = tokenizer  # Any: a Hugging Face tokenizer does more than Tokenizer
         self.ends, self.bos, self.start = list(ends), bos, start
         self.context, self.vocabulary = context, vocabulary
 
     @classmethod
     def of_transformers(cls, folder: Path, config: Any) -> Layout:
-        """Reads a checkpoint folder's rules: its tokenizer, and what its config (a
-        transformers.PretrainedConfig) says of ends and start. OPT's answers end with the
-        line, all others with eos."""
+        """Reads the rules from a checkpoint folder's tokenizer and from config (a
+        transformers.PretrainedConfig), which has the end and start tokens. OPT's answers end
+        with a newline, those of other models with eos."""
         tokenizer = HFTokenizer.open(folder)
         ends = config.eos_token_id
         if ends is None:
@@ -85,11 +85,11 @@ class Layout:
         return cls(tokenizer, ends, start=config.pad_token_id if start is None else start, vocabulary=config.vocab_size)
 
     def scored(self, examples: Iterable[Example], rows: int) -> List[Sequence]:
-        """Lays examples out with their targets. rows is Q of the soft prompts."""
+        """Lays out examples with their targets. rows is Q of the soft prompts."""
         return [self._checked(i, self._sequence(i, e, rows, True)) for i, e in enumerate(examples)]
 
     def open(self, examples: Iterable[Example], rows: int) -> List[Sequence]:
-        """Lays examples out without their targets: what an answer is to follow."""
+        """Lays out examples without their targets, for generation."""
         return [self._checked(i, self._sequence(i, e, rows, False)) for i, e in enumerate(examples)]
 
     def batch(self, sequences: Seq[Sequence]) -> Batch:
@@ -112,15 +112,15 @@ class Layout:
                      [len(s.target) for s in sequences])
 
     def batches(self, sequences: Seq[Sequence], size: int = 16) -> Iterator[Tuple[List[int], Batch]]:
-        """Yields indices and batches of at most size sequences of like length."""
+        """Yields indices and batches of at most size sequences of similar length."""
         order = sorted(range(len(sequences)), key=lambda i: len(sequences[i].input))
         for at in range(0, len(order), size):
             chosen = order[at : at + size]
             yield chosen, self.batch([sequences[i] for i in chosen])
 
     def groups(self, sequences: Seq[Sequence], size: int = 16, alone: bool = False) -> Iterator[Tuple[List[int], Batch]]:
-        """Yields indices and batches of at most size sequences of one length: without
-        padding, for generation. ``alone`` makes batches of one."""
+        """Yields indices and batches of at most size sequences of equal length, for generation
+        without padding. ``alone`` makes batches of one."""
         size = 1 if alone else size
         by_length: Dict[int, List[int]] = {}
         for i, s in enumerate(sequences):
@@ -131,17 +131,17 @@ class Layout:
                 yield chosen, self.batch([sequences[i] for i in chosen])
 
     def end_of_answer(self) -> str:
-        """Returns what ends an answer, for people."""
+        """Returns the text that ends an answer, for people."""
         end = self.ends[0]
         return str(self.tokenizer.decode([end]) or self.tokenizer.token(end))
 
     def generation(self, options: GenerateOptions) -> Dict[str, Any]:
-        """Returns what transformers' GenerationConfig shall say for a request."""
+        """Returns the arguments of transformers' GenerationConfig for a request."""
         return {**options.transformers(), "eos_token_id": self.ends, "pad_token_id": self.ends[0], "decoder_start_token_id": self.start}
 
     def answer(self, ids: Iterable[int]) -> Tuple[str, int]:
-        """Returns the text of generated ids, which may begin with the decoder's start token,
-        and how many were generated, the end included."""
+        """Returns the text of generated ids, and the number of generated tokens including the
+        end. The ids may begin with the decoder's start token, which does not count."""
         kept: List[int] = []
         for at, id in enumerate(ids):
             if at == 0 and id == self.start:
@@ -153,7 +153,7 @@ class Layout:
 
     def _checked(self, index: int, s: Sequence) -> Sequence:
         if 0 < self.context < len(s.input):
-            raise Error(Kind.INVALID, f"example {index} takes {len(s.input)} tokens, rows of soft prompts included; the model reads {self.context}",
+            raise Error(Kind.INVALID, f"example {index} takes {len(s.input)} tokens, including rows of soft prompts; the model reads {self.context}",
                         "use shorter texts", field=f"examples[{index}]")
         largest = max(*s.input, *s.target, -1, -1)
         if 0 < self.vocabulary <= largest:
@@ -202,8 +202,8 @@ def _generation_ends(folder: Path) -> Any:
 
 
 def _runs(example: Example) -> Tuple[List[object], bool]:
-    """Returns soft prompts as numbers and neighbouring texts joined, empty ones left out,
-    and whether there is a text at all."""
+    """Returns soft prompts as numbers and neighbouring texts joined, without empty ones, and
+    whether there is any text."""
     runs: List[object] = []
     has_text = False
     for segment in example.segments:
@@ -219,8 +219,8 @@ def _runs(example: Example) -> Tuple[List[object], bool]:
 
 
 def seeds(examples: Seq[Example], seed: int) -> List[int]:
-    """Returns a seed below 2⁶³ for each example, for sampling: of the request's seed, the
-    example, and how many equal ones stand before it, whatever else is in the request."""
+    """Returns a seed below 2⁶³ for each example, for sampling. It depends only on the
+    request's seed, the example, and the number of equal examples before it."""
     seen: Dict[Tuple[object, ...], int] = {}
     out = []
     for example in examples:

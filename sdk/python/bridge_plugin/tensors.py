@@ -1,7 +1,7 @@
 """Tensors as numpy arrays.
 
-bfloat16 has no type in numpy: here, and nowhere else in the contract, an array of
-``uint16`` holds the bits of bfloat16 numbers.
+numpy has no bfloat16. An array of ``uint16`` holds the bits of bfloat16 numbers; the
+contract uses ``uint16`` for nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from .errors import Error, Kind
 
-Array = Any  # numpy.ndarray; numpy before 1.22 has no generic one
+Array = Any  # numpy.ndarray; before numpy 1.22 it is not generic
 
 
 class DType(enum.IntEnum):
@@ -35,7 +35,7 @@ class DType(enum.IntEnum):
 
     @property
     def size(self) -> int:
-        """Bytes of one element."""
+        """The bytes of one element."""
         return int(_NUMPY[self].itemsize)
 
 
@@ -48,13 +48,13 @@ _NUMPY: Dict[DType, Any] = {
 
 
 def numpy_type(dtype: Any) -> Any:
-    """Returns the numpy type of elements that a member of DType or numpy names: of
-    BFLOAT16 it is ``uint16``, for the bits. Raises an Error of kind INVALID where an
-    answer can have no such elements."""
+    """Returns the numpy type of the elements for a DType or a numpy type. For BFLOAT16 it is
+    ``uint16``, which holds the bits. Raises an Error of kind INVALID if an answer cannot
+    have such elements."""
     own = None
     if isinstance(dtype, DType):
         own = _NUMPY.get(dtype)
-    elif dtype is not None:  # which numpy takes for float64
+    elif dtype is not None:  # numpy takes None for float64
         try:
             own = next((t for t in _NUMPY.values() if t == np.dtype(dtype)), None)
         except (TypeError, ValueError):
@@ -67,7 +67,7 @@ def numpy_type(dtype: Any) -> Any:
 
 
 def dtype_of(array: Array) -> DType:
-    """Returns the contract's name of an array's type, INVALID where it has none."""
+    """Returns the DType of an array, or INVALID if the contract has none for it."""
     for dtype, own in _NUMPY.items():
         if array.dtype == own:
             return dtype
@@ -75,8 +75,8 @@ def dtype_of(array: Array) -> DType:
 
 
 def to_float32(array: Array) -> Array:
-    """Returns float32 numbers of an array of float32, bfloat16 (``uint16``) or another
-    number type; the array itself where it is of float32 already."""
+    """Converts an array of float32, bfloat16 (``uint16``) or another number type to float32.
+    If it is float32 already, returns the array itself."""
     array = np.asarray(array)
     if array.dtype == np.uint16:
         return (array.astype(np.uint32) << 16).view(np.float32)
@@ -84,8 +84,8 @@ def to_float32(array: Array) -> Array:
 
 
 def to_bfloat16(array: Array) -> Array:
-    """Returns the bits of bfloat16 numbers as ``uint16``, rounded to nearest even; NaN
-    stays NaN."""
+    """Converts numbers to bfloat16, rounded to nearest even, and returns the bits as
+    ``uint16``. NaN stays NaN."""
     array = np.asarray(array)
     if array.dtype == np.uint16:
         return array
@@ -111,7 +111,7 @@ def describe(array: Array) -> str:
 
 
 def product(shape: Sequence[int], item: int) -> Tuple[int, bool]:
-    """Multiplies item by the sizes; false where the result is no 63-bit number."""
+    """Multiplies item by the sizes; the bool is false if the result does not fit 63 bits."""
     n = item
     for d in shape:
         n *= d

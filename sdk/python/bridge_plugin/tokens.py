@@ -1,7 +1,7 @@
-"""Tokenizers as the layout of examples needs them.
+"""Tokenizers for the layout of examples.
 
-:class:`Tokenizer` says what that is. :class:`HFTokenizer` is one for the tokenizers of
-Hugging Face, which come with transformers; the SDK itself does not need that package.
+:class:`Tokenizer` is the interface. :class:`HFTokenizer` wraps the tokenizers of Hugging
+Face, which come with transformers; the SDK itself does not need that package.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ class Tokenizer(Protocol):
     """Turns text into ids and back."""
 
     def encode(self, text: str) -> Tuple[List[int], List[int]]:
-        """Returns the ids of a text without special tokens, and for each the index of the
-        character after its last one. A token of a part of a character has the whole's."""
+        """Returns the ids of a text without special tokens, and for each id the index of the
+        first character after it. A token for a part of a character has the index for the
+        whole character."""
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Returns the text of ids, without special tokens and clean-up of spaces."""
+        """Returns the text of ids, without special tokens and without cleaning up spaces."""
 
     def token(self, id: int) -> str:
-        """Returns a token as the vocabulary spells it, "" for a hole."""
+        """Returns a token as the vocabulary spells it, or "" for an unused id."""
 
 
 class HFTokenizer:
     """A tokenizer of the package tokenizers (``tokenizers.Tokenizer``)."""
 
     def __init__(self, backend: Any, bos: Optional[int]):
-        """``bos`` is the id in front of a text, None where there is none."""
+        """``bos`` is the id in front of a text, or None."""
         self.bos = bos
         settings = json.loads(backend.to_str())
         settings.update(post_processor=None, truncation=None, padding=None)  # no trimmed offsets, nothing added
@@ -44,8 +45,8 @@ class HFTokenizer:
 
     @classmethod
     def open(cls, folder: Path) -> HFTokenizer:
-        """Opens the tokenizer of a checkpoint folder: tokenizer.json as it is, else what
-        transformers makes of the folder's other files."""
+        """Opens the tokenizer of a checkpoint folder: tokenizer.json, or else the one that
+        transformers makes from the folder's other files."""
         file = os.path.join(os.fspath(folder), "tokenizer.json")
         if os.path.exists(file):
             from tokenizers import Tokenizer as Backend
@@ -62,7 +63,7 @@ class HFTokenizer:
 
     def encode(self, text: str) -> Tuple[List[int], List[int]]:
         if not text:
-            return [], []  # whatever prefix a tokenizer puts before a text
+            return [], []  # without the prefix that some tokenizers put before a text
         encoding = self._backend.encode(text, add_special_tokens=False)
         return list(encoding.ids), [end for _, end in encoding.offsets]
 
@@ -70,15 +71,15 @@ class HFTokenizer:
         return str(self._backend.decode(list(ids), skip_special_tokens=True))
 
     def token(self, id: int) -> str:
-        """Returns a token as the vocabulary spells it, "" for a hole."""
+        """Returns a token as the vocabulary spells it, or "" for an unused id."""
         return str(self._backend.id_to_token(id) or "")
 
     def count(self, texts: Sequence[str]) -> List[int]:
-        """Returns what LanguageModel.count_tokens does."""
+        """Implements LanguageModel.count_tokens."""
         return [len(self.encode(text)[0]) for text in texts]
 
     def embed(self, texts: Sequence[str], table: Array) -> EmbedTokensResponse:
-        """Returns what LanguageModel.embed_tokens does, of a table float32[V, D]."""
+        """Implements LanguageModel.embed_tokens with a table float32[V, D]."""
         surfaces = self.surfaces(len(table))
         counts = self.count(texts)
         ids = [id for text in texts for id in self.encode(text)[0]]
@@ -87,9 +88,9 @@ class HFTokenizer:
         return EmbedTokensResponse([surfaces[id] for id in ids], table[ids].reshape(-1, table.shape[1]), counts)
 
     def surfaces(self, vocabulary: int) -> List[str]:
-        """Returns, for each id below vocabulary, the plain text that it stands for, with a
-        space in front where it starts a word; "" for special tokens, parts of
-        characters, unprintable tokens and holes."""
+        """Returns the plain text of each id below vocabulary, with a leading space if it
+        starts a word. It is "" for special tokens, parts of characters, unprintable tokens
+        and unused ids."""
         anchor = self.encode("a")[0]
         start = len(self.decode(anchor))
         out = []
@@ -106,7 +107,7 @@ class HFTokenizer:
 
 
 def _bos(whole: List[int], text: List[int]) -> Optional[int]:
-    """Finds what a tokenizer puts in front of a text."""
+    """Returns the token that a tokenizer puts in front of a text, or None."""
     for front in range(len(whole) - len(text) + 1):
         if whole[front : front + len(text)] == text:
             if front > 1:

@@ -1,6 +1,6 @@
-"""A plugin for test_process.py. MODE says what it does besides."""
+"""A plugin for test_process.py. MODE selects extra behaviour."""
 
-import bridge_plugin as bp  # first: it moves the standard output aside
+import bridge_plugin as bp  # first: it redirects the standard output
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ class Model(bp.LanguageModel):
         if MODE == "child":
             child = subprocess.Popen(["sleep", "600"])
             print("child", child.pid, file=sys.stderr, flush=True)
-        if MODE == "stray":  # it leaves the group, and its parent ends
+        if MODE == "stray":  # the child leaves the group, and its parent ends
             shell = subprocess.run(["/bin/sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"], start_new_session=True, stdout=subprocess.PIPE, text=True)
             print("child", shell.stdout, file=sys.stderr, flush=True)
         if MODE == "load fails":

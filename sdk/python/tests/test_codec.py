@@ -1,4 +1,4 @@
-"""The messages: generated from the .proto, and the same bytes as protobuf's runtime."""
+"""Tests that the messages match the .proto and have the same bytes as in protobuf's runtime."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def messages():
 
 
 class Generated(unittest.TestCase):
-    def test_the_file_is_what_the_generator_writes(self):
+    def test_the_file_matches_the_generator(self):
         spec = importlib.util.spec_from_file_location("generator", ROOT / "tools/proto/python.py")
         generator = importlib.util.module_from_spec(spec)
         sys.modules["generator"] = generator  # dataclasses look there
@@ -37,7 +37,7 @@ class Generated(unittest.TestCase):
 
 
 class Random:
-    """Random messages, as ours and as protobuf's."""
+    """Fills our messages and protobuf's with the same random values."""
 
     INTS = {"uint32": (0, 2**32 - 1), "uint64": (0, 2**64 - 1), "int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1)}
     TEXTS = ["", "a", "a photo of", "über 猫 🐱", "\0\n", "x" * 300, "\U0010ffff"]
@@ -60,7 +60,7 @@ class Random:
         return struct.unpack("<f", struct.pack("<f", value))[0] if kind == "float" else value
 
     def fill(self, ours, theirs):
-        """Sets the same fields of both."""
+        """Sets the same fields in both."""
         members = {}
         for f in ours.FIELDS:
             if f.oneof:
@@ -109,7 +109,7 @@ class AgainstProtobuf(unittest.TestCase):
         cls.file = pool.FindFileByName(PROTO.name)
         cls.theirs = {name: message_factory.GetMessageClass(d) for name, d in cls.file.message_types_by_name.items()}
 
-    def test_every_message_and_field_is_there(self):
+    def test_every_message_and_field_exists(self):
         self.assertEqual({c.__name__ for c in messages()}, set(self.theirs))
         for ours in messages():
             theirs = self.file.message_types_by_name[ours.__name__]
@@ -129,7 +129,7 @@ class AgainstProtobuf(unittest.TestCase):
                 self.assertEqual(encode(ours), data, f"{cls.__name__} {seed}")
                 self.assertEqual(decode(cls, data), ours, f"{cls.__name__} {seed}")
 
-    def test_damaged_messages_are_read_as_protobuf_reads_them(self):
+    def test_damaged_messages_are_read_as_in_protobuf(self):
         rng = random.Random(1)
         refused = read = 0
         for seed in range(600):
@@ -142,7 +142,7 @@ class AgainstProtobuf(unittest.TestCase):
                     data[rng.randrange(len(data))] = rng.getrandbits(8)
             data = bytes(data[: rng.randrange(len(data) + 1)])
             if any(byte & 7 in (3, 4) for byte in data):
-                continue  # perhaps a group, which proto3 does not have and protobuf skips
+                continue  # perhaps a group: proto3 has none, and protobuf skips it
             try:
                 want = self.theirs[cls.__name__].FromString(data)
             except Exception:
@@ -166,7 +166,7 @@ class Wire(unittest.TestCase):
         segment = decode(pb.Segment, both)
         self.assertEqual((segment.text, segment.prompt, segment.which("part")), (None, 0, "prompt"))
 
-    def test_absence_can_be_told(self):
+    def test_absent_fields_are_none(self):
         self.assertEqual(encode(pb.LoadRequest(feature_layer=0)), b"\x30\x00")
         self.assertIsNone(decode(pb.LoadRequest, b"").feature_layer)
         self.assertEqual(decode(pb.LoadRequest, encode(pb.LoadRequest(feature_layer=-2))).feature_layer, -2)
@@ -177,7 +177,7 @@ class Wire(unittest.TestCase):
         self.assertIsInstance(view, memoryview)
         self.assertIs(view.obj, data)
 
-    def test_what_is_no_message(self):
+    def test_bytes_that_are_not_a_message(self):
         for cls, data in [(pb.Piece, b"\x08"), (pb.Piece, b"\x12\x05ab"), (pb.Piece, b"\x12\x01\xff"), (pb.Piece, b"\x0b"), (pb.Piece, b"\x00\x00"),
                           (pb.Piece, b"\x08" + b"\xff" * 11), (pb.LossResponse, b"\x0a\x03abc"), (pb.LossResponse, b"\x12\x01\xff")]:
             with self.assertRaises(WireError, msg=repr(data)):

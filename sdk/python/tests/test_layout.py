@@ -1,4 +1,4 @@
-"""The layout of examples, on a tokenizer that anybody can follow."""
+"""Tests the layout of examples with a simple tokenizer."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class DecoderOnly(unittest.TestCase):
         self.check([0, "abc"], "de", [-1, -2, BOS] + ids("abcde"), ids("abcde")[1:])
         self.check(["a", "b", "c"], "d", [BOS] + ids("abcd"), ids("cd"))
 
-    def test_what_an_answer_follows(self):
+    def test_inputs_for_generation(self):
         layout = Layout(Pairs(), [END], bos=BOS)
         self.assertEqual([s.input for s in layout.open([example(0), example(0, "ab", target="xx")], rows=1)], [[-1, BOS], [-1, BOS, *ids("ab")]])
 
@@ -61,7 +61,7 @@ class DecoderOnly(unittest.TestCase):
             Layout(Pairs(), [END]).scored([example("ab", target="c"), example("", target="ab")], rows=1)
         self.assertEqual((caught.exception.kind, caught.exception.field), (Kind.INVALID, "examples[1].segments"))
 
-    def test_what_the_model_cannot_read_is_refused(self):
+    def test_examples_beyond_the_limits_are_refused(self):
         layout = Layout(Pairs(), [END], bos=BOS, context=5, vocabulary=400)
         layout.scored([example(0, "ab", target="cd")], rows=2)
         layout.open([example(0, "abcd")], rows=2)
@@ -87,7 +87,7 @@ class EncoderDecoder(unittest.TestCase):
 
 
 class Batches(unittest.TestCase):
-    def test_groups_have_one_length_and_all_are_there(self):
+    def test_groups_have_one_length_and_are_complete(self):
         layout = Layout(Pairs(), [END], bos=BOS)
         sequences = layout.open([example("a" * n) for n in (1, 9, 2, 3, 4, 1)], rows=0)
         found = []

@@ -1,6 +1,6 @@
-"""A plugin's process, from its start to its end, with the test as its host.
+"""Tests a plugin's process from its start to its end, with the test as its host.
 
-Without TLS: the Go tests of the examples have that.
+The tests use no TLS; the Go tests of the examples do.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from bridge_plugin._process import COOKIE_KEY, COOKIE_VALUE
 from bridge_plugin._wire import decode, encode
 
 PLUGIN = Path(__file__).with_name("plugin.py")
-PATIENCE = 60  # seconds, for what should take none
+PATIENCE = 60  # seconds, for steps that should take none
 
 
 class Host:
-    """Starts the plugin and speaks with it."""
+    """Starts the plugin and calls it."""
 
     def __init__(self, case, mode="", arenas=False, environment=()):
         folder = tempfile.TemporaryDirectory()
@@ -120,7 +120,7 @@ class Start(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("started by hand", done.stderr)
 
-    def test_the_handshake_is_all_of_stdout(self):
+    def test_only_the_handshake_is_on_stdout(self):
         host = Host(self, "noise")
         self.assertRegex(host.handshake, r"^1\|1\|unix\|/.*\|grpc\|\n$")
         self.assertEqual(os.path.dirname(host.handshake.split("|")[3]), host.environment["PLUGIN_UNIX_SOCKET_DIR"])
@@ -157,7 +157,7 @@ class Start(unittest.TestCase):
         self.assertEqual(process.wait(PATIENCE), 0)
         self.assertFalse(os.path.exists(attach["Addr"]["String"]))
 
-    def test_what_a_killed_debug_run_leaves_the_next_one_removes(self):
+    def test_the_next_debug_run_removes_the_folder_of_a_killed_one(self):
         with tempfile.TemporaryDirectory(dir="/tmp") as temporary:
             left = []
             for end in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
@@ -181,7 +181,7 @@ class Calls(unittest.TestCase):
         self.host = Host(self)
         self.host.load()
 
-    def test_load_says_who_it_is_and_how_far(self):
+    def test_load_sends_hello_and_progress(self):
         hello, *progress, spec = Host(self).load(id="x")
         self.assertEqual((hello.hello.name, hello.hello.version, hello.hello.capabilities), ("test", "9", []))
         self.assertEqual([(p.progress.stage, p.progress.done, p.progress.total) for p in progress], [("weights", i, 3) for i in (1, 2, 3)])
@@ -190,13 +190,13 @@ class Calls(unittest.TestCase):
     def test_load_comes_once(self):
         self.assertIn("a second time", self.host.load()[-1].failure.message)
 
-    def test_what_load_raises(self):
+    def test_exceptions_of_load(self):
         got = Host(self, "load fails").load()[-1].failure
         self.assertEqual((got.kind, got.op, got.message, got.remedy, got.field), (4, "load", "bad tensor", "download it again", "model.safetensors"))
 
     def test_a_package_that_is_not_installed(self):
         got = Host(self, "lacks a package").load()[-1].failure
-        self.assertEqual((got.kind, got.remedy), (2, "add the package to the plugin's requirements.txt, and build the plugin anew"))
+        self.assertEqual((got.kind, got.remedy), (2, "add the package to the plugin's requirements.txt, and rebuild the plugin"))
         self.assertIn("'no_such_package'", got.message)
         self.assertIn(sys.executable, got.message)
 
@@ -233,7 +233,7 @@ class Calls(unittest.TestCase):
     def test_a_model_may_fork(self):
         reply, = self.host.loss("fork")
         self.assertEqual(reply.loss.loss, [4.0])
-        self.assertNotIn("fork_posix", self.host.said())  # gRPC's; Python 3.12 has a warning of its own
+        self.assertNotIn("fork_posix", self.host.said())  # from gRPC; Python 3.12 prints another warning
 
     def test_a_message_that_is_too_big(self):
         with self.assertRaises(grpc.RpcError) as caught:
@@ -273,13 +273,13 @@ class SharedMemory(unittest.TestCase):
             np.testing.assert_array_equal(got, self.prompts * 2 + 1)
             self.host.outbound[:] = 0
 
-    def test_what_does_not_fit_comes_as_chunks(self):
+    def test_tensors_that_do_not_fit_come_as_chunks(self):
         reply, chunk = self.ask("small lease", 1, lease=16)
         self.assertIsNone(reply.loss.gradient.handle)
         np.testing.assert_array_equal(np.frombuffer(bytes(chunk.chunk.data), np.float32).reshape(2, 2, 3), self.prompts * 2 + 1)
         self.assertEqual(int(self.host.outbound.sum()), 0)
 
-    def test_a_lying_handle_is_refused(self):
+    def test_a_false_handle_is_refused(self):
         handle = pb.Handle(arena=1, slot=1, generation=1, offset=(1 << 20) - 16)
         got = failure(self.host.loss("", self.prompts, pb.Lease(1, 1, 0, 64), handle))
         self.assertEqual(got.kind, 1)
@@ -336,16 +336,16 @@ class End(unittest.TestCase):
     def test_while_close_hangs(self):
         self.shut(mode="close hangs")
 
-    def test_sigint_is_the_hosts_affair(self):
+    def test_sigint_is_ignored(self):
         host = Host(self)
         host.load()
         host.process.send_signal(signal.SIGINT)
         self.assertEqual(next(iter(host.loss("abc"))).loss.loss, [3.0])
 
-    def test_the_lifeline_takes_the_group_down(self):
+    def test_the_lifeline_kills_the_group(self):
         self.lose_host("child")
 
-    def test_the_lifeline_takes_down_what_has_left_the_group(self):
+    def test_the_lifeline_kills_processes_outside_the_group(self):
         self.lose_host("stray")
 
     def lose_host(self, mode):
@@ -358,12 +358,12 @@ class End(unittest.TestCase):
         for _ in range(PATIENCE * 20):
             try:
                 if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                    break  # nobody may have waited for it yet
+                    break  # a zombie: its parent has not waited for it yet
             except FileNotFoundError:
                 break
             time.sleep(0.05)
         else:
-            self.fail("the plugin's child lives on")
+            self.fail("the plugin's child is still running")
 
 
 if __name__ == "__main__":

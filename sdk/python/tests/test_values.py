@@ -1,4 +1,4 @@
-"""Tensors, checks, options, checkpoint folders, arenas."""
+"""Tests tensors, checks, options, checkpoint folders and arenas."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ class Checks(unittest.TestCase):
         self.refused(Kind.UNSUPPORTED, "sampling together with 2 beams", _options, pb.GenerateOptions(sample=True, num_beams=2))
         with self.assertRaises(Error):
             GenerateOptions(num_beams=2).refuse("num_beams")
-        GenerateOptions(temperature=2.0).refuse("temperature")  # means nothing without sampling
+        GenerateOptions(temperature=2.0).refuse("temperature")  # has no effect without sampling
 
-    def test_capabilities_are_what_a_class_overrides(self):
+    def test_capabilities_follow_the_overridden_methods(self):
         class Plain(LanguageModel):
             def load(self, request): ...
             def loss(self, request, context): ...
@@ -101,7 +101,7 @@ class Checks(unittest.TestCase):
         self.assertEqual(checks.capabilities(Scores(), SPEC), ["gradient", "score"])
         lying = LanguageSpec(**{**vars(SPEC), "capabilities": ["score"]})
         self.assertEqual(checks.capabilities(Scores(), lying), ["score"])
-        self.refused(Kind.INTERNAL, 'names the capability "score", Plain lacks', checks.capabilities, Plain(), lying)
+        self.refused(Kind.INTERNAL, 'names the capability "score", but Plain lacks', checks.capabilities, Plain(), lying)
 
 
 class Checkpoint(unittest.TestCase):
@@ -181,7 +181,7 @@ class Leases(unittest.TestCase):
         self.assertTrue(np.shares_memory(array, a.inbound))
         self.assertFalse(array.flags.writeable)
 
-    def test_lying_handles(self):
+    def test_false_handles(self):
         good = {"arena": 1, "slot": 2, "generation": 5, "offset": 128}
         for change in ({"arena": 2}, {"arena": 0}, {"slot": 3}, {"generation": 4}, {"offset": 100}, {"offset": 4096 - 16}, {"offset": 4096},
                        {"offset": 2**64 - 64}, {"offset": 2**32 - 64}):
@@ -207,7 +207,7 @@ class Leases(unittest.TestCase):
         chunks = list(out.chunks())
         self.assertEqual([(c.tensor, c.offset, len(c.data)) for c in chunks], [(1, 0, 1200)])
 
-    def test_what_was_allocated_is_not_copied(self):
+    def test_allocated_arrays_are_not_copied(self):
         a = arenas()
         lease = self.lease(a)
         array = lease.allocate((2, 4), np.float32)
@@ -239,7 +239,7 @@ class Leases(unittest.TestCase):
         calls.enter(1)
         with self.assertRaises(ProtocolError):
             calls.enter(1)
-        calls.settle([2], lambda: True)  # never came: not waited for
+        calls.settle([2], lambda: True)  # it never came, so settle does not wait for it
         with self.assertRaises(ProtocolError):
             calls.enter(2)
         calls.settle([1], lambda: False)  # the host has gone

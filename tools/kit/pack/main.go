@@ -4,7 +4,7 @@
 //	go run ./tools/kit/pack RUN/bridge kit/models/stage1
 //	go run ./tools/kit/pack RUN/bridge kit/models/stage2 kit:stage1
 //
-// The third argument names the stage-1 bridge that a stage-2 bridge began from.
+// The third argument names the stage-1 bridge from which a stage-2 bridge started.
 package main
 
 import (
@@ -40,7 +40,7 @@ func pack(ctx context.Context, args []string) error {
 	if len(args) == 3 {
 		b.Info.Stage1 = args[2]
 	}
-	// Where the frozen models lay on the machine that trained is nobody's business.
+	// The kit must not contain paths of the machine that trained the bridge.
 	b.Info.Vision.Path = ""
 	if b.Info.Language != nil {
 		b.Info.Language.Path = ""

@@ -1,12 +1,12 @@
-// Command scenes streams the kit's scenes to the Python scripts in tools/kit, which therefore
-// need no grammar and no renderer of their own.
+// Command scenes streams the kit's scenes to the Python scripts in tools/kit, so that these
+// need no grammar and no renderer.
 //
 //	scenes -seed 1 -split train text       JSON lines: scene, caption, tags, questions
 //	scenes -seed 1 -split train pictures   binary frames: scene, pixels, labels
 //
-// A frame is a little-endian uint32 n, then n bytes of JSON (as a line of the text mode, and the
-// style), then uint8[64, 64, 3] pixels, then uint8[64, 64] labels. The stream is endless unless -n
-// is given; it ends quietly when the reader goes away.
+// A frame is a little-endian uint32 n, then n bytes of JSON (a line of the text mode with the
+// style added), then uint8[64, 64, 3] pixels, then uint8[64, 64] labels. The stream is endless
+// unless -n is given. If the reader closes the pipe, the command ends without an error.
 package main
 
 import (
@@ -36,8 +36,8 @@ type record struct {
 func main() {
 	seed := flag.Uint64("seed", 1, "seed of the sequence")
 	split := flag.String("split", "train", "train or held-out")
-	n := flag.Int("n", 0, "how many scenes, 0 for an endless stream")
-	rounds := flag.Int("rounds", 1, "how often each kind of question is asked")
+	n := flag.Int("n", 0, "number of scenes, 0 for an endless stream")
+	rounds := flag.Int("rounds", 1, "number of questions of each kind")
 	flag.Parse()
 	if err := run(os.Stdout, flag.Arg(0), *split, *seed, *n, *rounds); err != nil && !errors.Is(err, syscall.EPIPE) {
 		fmt.Fprintln(os.Stderr, "scenes:", err)

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// protoFolder and protoFile are where the protocol is, from the module's root.
+// protoFolder and protoFile are the path of the protocol, from the module's root.
 const (
 	protoFolder = "plugins/proto"
 	protoFile   = "bridge/v1/adapter.proto"
@@ -44,7 +44,7 @@ func write(w io.Writer, folder string) error {
 	return err
 }
 
-// page is docs/protocol.md as it grows.
+// page is docs/protocol.md while it is written.
 type page struct {
 	file protoreflect.FileDescriptor
 	text strings.Builder
@@ -54,9 +54,9 @@ func (p *page) line(format string, args ...any) { fmt.Fprintf(&p.text, format+"\
 
 func (p *page) write() {
 	p.line("# The plugin protocol: services and messages\n")
-	p.line("Generated from [%s](../%s/%s)\nby `go run ./tools/proto/reference > docs/protocol.md`; a test holds it against that.", protoFile, protoFolder, protoFile)
-	p.line("What is around the messages (start, handshake, shared memory, errors) is in\n[plugins/proto/README.md](../%s/README.md).\n", protoFolder)
-	const syntax = 12 // field of FileDescriptorProto, which the file's comment stands before
+	p.line("Generated from [%s](../%s/%s)\nby `go run ./tools/proto/reference > docs/protocol.md`; a test compares the two.", protoFile, protoFolder, protoFile)
+	p.line("[plugins/proto/README.md](../%s/README.md) describes everything around the messages: start,\nhandshake, shared memory, errors.\n", protoFolder)
+	const syntax = 12 // the field of FileDescriptorProto that has the file's comment
 	p.line("%s\n", comment(p.file.SourceLocations().ByPath(protoreflect.SourcePath{syntax})))
 	for i := range p.file.Services().Len() {
 		p.service(p.file.Services().Get(i))
@@ -69,7 +69,7 @@ func (p *page) write() {
 	}
 }
 
-// comment returns what stands before a declaration.
+// comment returns the comment before a declaration.
 func comment(at protoreflect.SourceLocation) string {
 	var lines []string
 	for line := range strings.Lines(at.LeadingComments) {
@@ -103,12 +103,12 @@ func streamed(stream bool, message protoreflect.MessageDescriptor) string {
 	return link(message)
 }
 
-// link leads to where a message or an enum stands on the page.
+// link returns a link to a message or an enum on the page.
 func link(d protoreflect.Descriptor) string {
 	return fmt.Sprintf("[%s](#%s)", d.Name(), strings.ToLower(string(d.Name())))
 }
 
-// cell returns what the file says of a part, in one line.
+// cell returns the comments of a declaration in one line.
 func (p *page) cell(d protoreflect.Descriptor) string {
 	at := p.file.SourceLocations().ByDescriptor(d)
 	text := strings.TrimSpace(comment(at) + " " + strings.TrimSpace(at.TrailingComments))

@@ -10,7 +10,7 @@ import (
 
 const root = "../../.."
 
-// The page says what the .proto files say.
+// The page is up to date with the .proto files.
 func TestPageIsUpToDate(t *testing.T) {
 	var page strings.Builder
 	if err := write(&page, filepath.Join(root, protoFolder)); err != nil {
@@ -21,11 +21,11 @@ func TestPageIsUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if page.String() != string(committed) {
-		t.Error("docs/protocol.md is not what the .proto files say: go run ./tools/proto/reference > docs/protocol.md")
+		t.Error("docs/protocol.md differs from the .proto files: run go run ./tools/proto/reference > docs/protocol.md")
 	}
 }
 
-// Every link leads to a title.
+// Every link has a target.
 func TestLinksLead(t *testing.T) {
 	var page strings.Builder
 	if err := write(&page, filepath.Join(root, protoFolder)); err != nil {

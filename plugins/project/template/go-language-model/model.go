@@ -17,18 +17,18 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// YOURS: this file is the model. What stands here is small enough to be read, and
-// can be trained: token t of an answer has the logits
+// YOURS: replace the model in this file. The one here is small, so you can read it all, and
+// it can be trained. Token t of an answer has the logits
 //
 //	embed · (next[token before it] + x)
 //
-// where x is row t of the example's soft prompts, and nothing after the last one.
-// Tokens are words. Yours computes as it likes, and keeps what the methods promise.
+// where x is row t of the example's soft prompts, and 0 after the last row. Tokens are words.
+// Your model may compute anything, if its methods keep their contract.
 
-// The tokens that are no words.
+// The tokens that are not words.
 const (
-	end     = 0 // ends an answer, and stands before its first word where no text does
-	unknown = 1 // any word that the vocabulary lacks
+	end     = 0 // ends an answer, and stands before its first word if there is no text
+	unknown = 1 // stands for words outside the vocabulary
 )
 
 // model is a frozen language model of V tokens and width D.
@@ -51,19 +51,19 @@ var (
 type config struct {
 	ModelType string   `json:"model_type"`
 	Width     int      `json:"width"`
-	Seed      uint64   `json:"seed"` // that the weights are drawn from
+	Seed      uint64   `json:"seed"` // of the random weights
 	Words     []string `json:"words"`
 }
 
 // open reads a checkpoint folder.
 //
-// YOURS: read your weights, and report the progress: loading may take as long as it
-// needs. An error says what is wrong, what was wanted, and what to do about it.
+// YOURS: read your weights and report progress. Loading has no time limit. An error says
+// what is wrong, what is expected, and what the user can do.
 func open(req *adapters.LoadRequest) (adapters.LanguageModel, error) {
 	file := filepath.Join(req.Checkpoint, "config.json")
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.NotFound, "%w", err).WithRemedy("give the folder of a checkpoint, such as the project's own")
+		return nil, adapters.Errorf(adapters.NotFound, "%w", err).WithRemedy("set path to a checkpoint folder, such as the project's own")
 	}
 	var c config
 	if err := json.Unmarshal(text, &c); err != nil {
@@ -74,7 +74,7 @@ func open(req *adapters.LoadRequest) (adapters.LanguageModel, error) {
 			file, c.ModelType, c.Width, len(c.Words), name)
 	}
 	if req.DType != adapters.InvalidDType && req.DType != adapters.Float32 {
-		return nil, adapters.Errorf(adapters.Unsupported, "%s computes in float32, %s is asked for", name, req.DType).
+		return nil, adapters.Errorf(adapters.Unsupported, "%s computes in float32, %s was requested", name, req.DType).
 			WithRemedy("leave dtype out of the recipe")
 	}
 	m := draw(c)
@@ -83,14 +83,14 @@ func open(req *adapters.LoadRequest) (adapters.LanguageModel, error) {
 	return m, nil
 }
 
-// draw makes the weights.
+// draw makes random weights.
 func draw(c config) *model {
 	m := &model{words: append([]string{"</s>", "<unk>"}, c.Words...), ids: map[string]int{}}
 	rng := rand.New(rand.NewPCG(c.Seed, 1))
 	row := func(scale float64) []float64 {
 		x := make([]float64, c.Width)
 		for d := range x {
-			x[d] = float64(float32(scale * rng.NormFloat64())) // as EmbedTokens shows it
+			x[d] = float64(float32(scale * rng.NormFloat64())) // the precision of EmbedTokens
 		}
 		return x
 	}
@@ -101,7 +101,7 @@ func draw(c config) *model {
 	return m
 }
 
-// describe tells bridge what the model is; bridge trusts it, the tests check it.
+// describe returns the spec. bridge trusts it, and the tests check it.
 func (m *model) describe(req *adapters.LoadRequest, c config, digest string) adapters.LanguageSpec {
 	norm := 0.0
 	for _, row := range m.embed {
@@ -115,7 +115,7 @@ func (m *model) describe(req *adapters.LoadRequest, c config, digest string) ada
 	return adapters.LanguageSpec{
 		Spec: adapters.Spec{
 			ID: id, Family: name, Kind: adapters.KindLanguage, Width: c.Width, DType: adapters.Float32,
-			Parameters: parameters, MemoryBytes: 8 * parameters, Digest: digest, Source: "drawn from a seed",
+			Parameters: parameters, MemoryBytes: 8 * parameters, Digest: digest, Source: "random, from a seed",
 			Capabilities: []adapters.Capability{adapters.CapGradient, adapters.CapEmbedTokens},
 		},
 		Architecture: adapters.DecoderOnly, Vocabulary: len(m.words), TokenNorm: float32(norm), EndOfAnswer: "</s>",
@@ -127,13 +127,13 @@ func (m *model) Spec() adapters.LanguageSpec { return m.spec }
 
 // Close frees the model; calls after it fail.
 //
-// YOURS: wait for the calls that still run, where they use what is freed.
+// YOURS: if running calls use the memory that you free, wait for them.
 func (m *model) Close() error {
 	m.closed.Store(true)
 	return nil
 }
 
-// check refuses a call that comes after Close, or that err speaks against.
+// check returns an error if the model is closed, and err otherwise.
 func (m *model) check(err error) error {
 	if m.closed.Load() {
 		return adapters.Errorf(adapters.Invalid, "%s is closed", m.spec.ID)
@@ -141,11 +141,12 @@ func (m *model) check(err error) error {
 	return err
 }
 
-// Loss scores each example's target, and says how the loss changes with the soft
-// prompts where that is asked.
+// Loss scores each example's target. If the request has Gradient set, it also computes the
+// gradient with respect to the soft prompts.
 //
-// YOURS: a model that computes no gradient leaves adapters.CapGradient out of its
-// spec; req.Check then refuses what cannot be done. It captions, and trains nothing.
+// YOURS: if your model has no gradient, leave adapters.CapGradient out of its spec, and
+// req.Check refuses requests for one. The model can then caption, but bridges cannot be
+// trained on it.
 func (m *model) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
 	if err := m.check(req.Check(m.spec)); err != nil {
 		return nil, err
@@ -167,8 +168,8 @@ func (m *model) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.
 	return resp, nil
 }
 
-// score returns Σ −log p over the target's tokens, and adds ∂/∂prompts to gradient
-// unless it is nil.
+// score returns Σ −log p over the target's tokens. If gradient is non-nil, it adds ∂/∂prompts
+// to it.
 func (m *model) score(s sequence, prompts [][]float32, gradient []float32) (loss float64) {
 	before := s.before
 	for t, token := range s.target {
@@ -187,8 +188,8 @@ func (m *model) score(s sequence, prompts [][]float32, gradient []float32) (loss
 	return loss
 }
 
-// probabilities returns those of the next token [V]; row is the soft prompt's, or
-// −1.
+// probabilities returns the probabilities of the next token [V]. row is a row of the soft
+// prompts, or −1.
 func (m *model) probabilities(before, row int, prompts [][]float32) []float64 {
 	state := slices.Clone(m.next[before])
 	if row >= 0 {
@@ -213,8 +214,8 @@ func (m *model) probabilities(before, row int, prompts [][]float32) []float64 {
 
 // Generate continues each example greedily.
 //
-// YOURS: options have transformers' meaning. Refuse what the model lacks, as here:
-// none may be ignored.
+// YOURS: options have transformers' meaning. Refuse options that your model lacks, as here,
+// and never ignore one.
 func (m *model) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
 	if err := m.check(req.Check(m.spec)); err != nil {
 		return nil, err
@@ -257,7 +258,7 @@ func (m *model) answer(ctx context.Context, s sequence, prompts [][]float32, o a
 			p[end] = 0
 		}
 		if before = slices.Index(p, slices.Max(p)); before < 0 {
-			return "", 0, adapters.Errorf(adapters.Invalid, "the soft prompts hold what is no number")
+			return "", 0, adapters.Errorf(adapters.Invalid, "the soft prompts have values that are not finite")
 		}
 		if before == end {
 			return text, int32(t + 1), nil
@@ -271,8 +272,8 @@ func (m *model) answer(ctx context.Context, s sequence, prompts [][]float32, o a
 	return text, int32(limit), nil
 }
 
-// EmbedTokens shows the vectors that soft prompts resemble: a bridge that was trained
-// for another model then starts from the words that both know.
+// EmbedTokens returns the token embeddings. With them, a bridge that was trained for another
+// model can start from the words that both models know.
 func (m *model) EmbedTokens(_ context.Context, req *adapters.EmbedTokensRequest) (*adapters.EmbedTokensResponse, error) {
 	if err := m.check(nil); err != nil {
 		return nil, err
@@ -296,14 +297,14 @@ func (m *model) EmbedTokens(_ context.Context, req *adapters.EmbedTokensRequest)
 	return resp, nil
 }
 
-// sequence is an example as the model reads it.
+// sequence is the layout of an example.
 type sequence struct {
 	rows   []int // of the soft prompts [M·Q, D], in the order of the segments
 	before int   // the token before the target
-	target []int // with the end
+	target []int // including the end
 }
 
-// row returns which row of the soft prompts token t reads, or −1.
+// row returns the row of the soft prompts that token t reads, or −1.
 func (s sequence) row(t int) int {
 	if t < len(s.rows) {
 		return s.rows[t]
@@ -311,9 +312,8 @@ func (s sequence) row(t int) int {
 	return -1
 }
 
-// read lays an example out. Neighbouring texts are one string, the target with them:
-// a word that reaches into the target belongs to it. No word reaches across a soft
-// prompt.
+// read lays out an example. Neighbouring texts and the target are one string: a word that
+// reaches into the target belongs to it. No word spans a soft prompt.
 func (m *model) read(e adapters.Example, prompts *adapters.Tensor) (s sequence) {
 	text := ""
 	for _, segment := range e.Segments {
@@ -357,7 +357,7 @@ func (m *model) rows(prompts *adapters.Tensor) [][]float32 {
 	}
 	values, err := prompts.ToFloat32()
 	if err != nil {
-		panic(err) // Check has seen the type
+		panic(err) // Check has verified the type
 	}
 	return slices.Collect(slices.Chunk(values, m.spec.Width))
 }

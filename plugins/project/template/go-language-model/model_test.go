@@ -7,7 +7,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 )
 
-// YOURS: a checkpoint that is quick to load.
+// YOURS: a checkpoint that loads quickly.
 const checkpoint = "checkpoint"
 
 func load(t *testing.T) adapters.LanguageModel {
@@ -19,15 +19,14 @@ func load(t *testing.T) adapters.LanguageModel {
 	return m
 }
 
-// The contract of language models, in this process. `bridge plugin test` runs it
-// through the program.
+// The contract of language models, in process. `bridge plugin test` runs it through the
+// program.
 func TestContract(t *testing.T) {
 	adaptertest.TestLanguage(t, func() adapters.LanguageModel { return load(t) },
-		adaptertest.Options{Texts: []string{"a dog on", " a red background"}}) // that the model can read
+		adaptertest.Options{Texts: []string{"a dog on", " a red background"}}) // texts that the model can read
 }
 
-// A soft prompt that descends its gradient makes the model say what it would not
-// have said.
+// Gradient descent on a soft prompt makes the model generate an unlikely text.
 func TestTrainable(t *testing.T) {
 	m := load(t)
 	example := []adapters.Example{{Segments: []adapters.Segment{adapters.PromptSegment(0)}, Target: "two apples left of a blue dog"}}
@@ -46,6 +45,6 @@ func TestTrainable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if answer.Texts[0] != example[0].Target {
-		t.Errorf("the trained prompt says %q, want %q", answer.Texts[0], example[0].Target)
+		t.Errorf("the trained prompt gives %q, want %q", answer.Texts[0], example[0].Target)
 	}
 }

@@ -1,5 +1,4 @@
-// Command bridge-adapter-mybackbone is a frozen vision encoder for bridge, in a
-// process of its own.
+// Command bridge-adapter-mybackbone is a plugin for bridge with a frozen vision encoder.
 package main
 
 import (
@@ -19,13 +18,13 @@ const (
 
 func main() {
 	err := plugins.ServeWith(plugins.ServeConfig{Families: []adapters.Family{family()}, Name: name, Version: version})
-	if err != nil { // started by hand, for instance
+	if err != nil { // the program was started by hand, for example
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
 }
 
-// family tells bridge what this program serves.
+// family describes the models that this program serves.
 func family() adapters.Family {
 	return adapters.Family{
 		Name: name, Kind: adapters.KindVision, ModelTypes: []string{name},

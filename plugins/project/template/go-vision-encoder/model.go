@@ -14,13 +14,13 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// YOURS: this file is the model. What stands here is small enough to be read: a
-// picture is cut into patches, and each patch's pixels go through one random layer,
+// YOURS: replace the model in this file. The one here is small, so you can read it all. It
+// cuts a picture into patches, and each patch's pixels go through one random layer:
 //
 //	feature = max(0, weights · pixels)
 //
-// which tells a bridge the colours and some of the shapes. Yours computes as it
-// likes, and keeps what the methods promise.
+// That shows a bridge the colours and some of the shapes. Your model may compute anything, if
+// its methods keep their contract.
 
 // model is a frozen vision encoder of N patches and width D.
 type model struct {
@@ -34,21 +34,21 @@ var _ adapters.VisionEncoder = (*model)(nil)
 // config is the file config.json of a checkpoint folder.
 type config struct {
 	ModelType string `json:"model_type"`
-	ImageSize int    `json:"image_size"` // pixels a side
-	Patch     int    `json:"patch"`      // pixels a side
+	ImageSize int    `json:"image_size"` // pixels of each side
+	Patch     int    `json:"patch"`      // pixels of each side
 	Width     int    `json:"width"`
-	Seed      uint64 `json:"seed"` // that the weights are drawn from
+	Seed      uint64 `json:"seed"` // of the random weights
 }
 
 // open reads a checkpoint folder.
 //
-// YOURS: read your weights, and report the progress: loading may take as long as it
-// needs. An error says what is wrong, what was wanted, and what to do about it.
+// YOURS: read your weights and report progress. Loading has no time limit. An error says
+// what is wrong, what is expected, and what the user can do.
 func open(req *adapters.LoadRequest) (adapters.VisionEncoder, error) {
 	file := filepath.Join(req.Checkpoint, "config.json")
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.NotFound, "%w", err).WithRemedy("give the folder of a checkpoint, such as the project's own")
+		return nil, adapters.Errorf(adapters.NotFound, "%w", err).WithRemedy("set path to a checkpoint folder, such as the project's own")
 	}
 	var c config
 	if err := json.Unmarshal(text, &c); err != nil {
@@ -59,11 +59,11 @@ func open(req *adapters.LoadRequest) (adapters.VisionEncoder, error) {
 			file, c.ModelType, c.Width, c.Patch, c.ImageSize, name)
 	}
 	if req.DType != adapters.InvalidDType && req.DType != adapters.Float32 {
-		return nil, adapters.Errorf(adapters.Unsupported, "%s computes in float32, %s is asked for", name, req.DType).
+		return nil, adapters.Errorf(adapters.Unsupported, "%s computes in float32, %s was requested", name, req.DType).
 			WithRemedy("leave dtype out of the recipe")
 	}
 	if layer := req.FeatureLayer; layer != nil && *layer != -1 {
-		return nil, adapters.Errorf(adapters.Unsupported, "%s has one layer, -1; %d is asked for", name, *layer).
+		return nil, adapters.Errorf(adapters.Unsupported, "%s has one layer, -1; %d was requested", name, *layer).
 			WithRemedy("leave feature_layer out of the recipe")
 	}
 	m := &model{}
@@ -81,8 +81,8 @@ func open(req *adapters.LoadRequest) (adapters.VisionEncoder, error) {
 	return m, nil
 }
 
-// describe tells bridge what the model is, and how pictures are to be prepared;
-// bridge trusts it, the tests check it.
+// describe returns the spec, with the preparation of pictures. bridge trusts it, and the tests
+// check it.
 func describe(req *adapters.LoadRequest, c config, digest string) adapters.VisionSpec {
 	id := req.ID
 	if id == "" {
@@ -92,7 +92,7 @@ func describe(req *adapters.LoadRequest, c config, digest string) adapters.Visio
 	return adapters.VisionSpec{
 		Spec: adapters.Spec{
 			ID: id, Family: name, Kind: adapters.KindVision, Width: c.Width, DType: adapters.Float32,
-			Parameters: parameters, MemoryBytes: 4 * parameters, Digest: digest, Source: "drawn from a seed",
+			Parameters: parameters, MemoryBytes: 4 * parameters, Digest: digest, Source: "random, from a seed",
 		},
 		Tokens: (c.ImageSize / c.Patch) * (c.ImageSize / c.Patch), Patch: c.Patch, Layer: -1,
 		Image: adapters.ImageSpec{
@@ -107,13 +107,13 @@ func (m *model) Spec() adapters.VisionSpec { return m.spec }
 
 // Close frees the encoder; calls after it fail.
 //
-// YOURS: wait for the calls that still run, where they use what is freed.
+// YOURS: if running calls use the memory that you free, wait for them.
 func (m *model) Close() error {
 	m.closed.Store(true)
 	return nil
 }
 
-// check refuses a call that comes after Close, or that err speaks against.
+// check returns an error if the model is closed, and err otherwise.
 func (m *model) check(err error) error {
 	if m.closed.Load() {
 		return adapters.Errorf(adapters.Invalid, "%s is closed", m.spec.ID)
@@ -123,8 +123,8 @@ func (m *model) check(err error) error {
 
 // Encode turns pictures uint8[B, H, W, 3] into features float32[B, N, D].
 //
-// YOURS: the same picture gives the same features in every batch. Look at ctx
-// between pieces of work: who gave up does not want to wait.
+// YOURS: a picture must have the same features in every batch. Check ctx between pieces of
+// work, so that a call that was given up ends soon.
 func (m *model) Encode(ctx context.Context, req *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
 	if err := m.check(req.Check(m.spec)); err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func (m *model) Encode(ctx context.Context, req *adapters.EncodeRequest) (*adapt
 
 // encode writes the features [N, D] of a picture [H, W, 3].
 func (m *model) encode(picture []byte, features []float32) {
-	patches := m.spec.Image.Width / m.spec.Patch // a side
+	patches := m.spec.Image.Width / m.spec.Patch // of each side
 	for n := range m.spec.Tokens {
 		pixels := m.patch(picture, n/patches*m.spec.Patch, n%patches*m.spec.Patch)
 		for d, row := range m.weights {
@@ -154,8 +154,7 @@ func (m *model) encode(picture []byte, features []float32) {
 	}
 }
 
-// patch returns the normalised pixels of the patch whose first row and column are
-// given.
+// patch returns the normalised pixels of the patch that starts at row top and column left.
 func (m *model) patch(picture []byte, top, left int) []float32 {
 	pixels := make([]float32, 0, m.spec.Patch*m.spec.Patch*3)
 	for y := range m.spec.Patch {

@@ -7,7 +7,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 )
 
-// YOURS: a checkpoint that is quick to load.
+// YOURS: a checkpoint that loads quickly.
 const checkpoint = "checkpoint"
 
 func load(t *testing.T) adapters.VisionEncoder {
@@ -19,14 +19,14 @@ func load(t *testing.T) adapters.VisionEncoder {
 	return m
 }
 
-// The contract of vision encoders, in this process. `bridge plugin test` runs it
-// through the program.
+// The contract of vision encoders, in process. `bridge plugin test` runs it through the
+// program.
 func TestContract(t *testing.T) {
 	adaptertest.TestVision(t, func() adapters.VisionEncoder { return load(t) })
 }
 
-// A picture of one colour has one feature, the same in every patch; another colour
-// has another.
+// A picture of one colour has the same features in every patch. Another colour has other
+// features.
 func TestColors(t *testing.T) {
 	m := load(t)
 	size := m.Spec().Image.Width

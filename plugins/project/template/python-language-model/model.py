@@ -1,12 +1,12 @@
 """A frozen language model.
 
-YOURS: this file is the model. What stands here is small enough to be read, and can be
-trained: token t of an answer has the logits
+YOURS: replace the model in this file. The one here is small, so you can read it all, and it
+can be trained. Token t of an answer has the logits
 
     embed · (next[token before it] + x)
 
-where x is row t of the example's soft prompts, and nothing after the last one. Tokens
-are words. Yours computes as it likes, and keeps what the methods promise.
+where x is row t of the example's soft prompts, and 0 after the last row. Tokens are words.
+Your model may compute anything, if its methods keep their contract.
 """
 
 import hashlib
@@ -18,37 +18,37 @@ import bridge_plugin as bridge
 import numpy as np
 
 NAME = "mybackbone"
-END, UNKNOWN = 0, 1  # what ends an answer (and stands before its first word), and a word that is not known
+END, UNKNOWN = 0, 1  # END also stands before the first word; UNKNOWN stands for words outside the vocabulary
 
 
 @dataclass
 class Sequence:
-    """An example as the model reads it."""
+    """The layout of an example."""
 
     rows: list = field(default_factory=list)  # (prompt, row), in the order of the segments
     before: int = END  # the token before the target
-    target: list = field(default_factory=list)  # its tokens, the end included
+    target: list = field(default_factory=list)  # its tokens, including the end
 
 
 class Model(bridge.LanguageModel):
     def load(self, request):
         """Reads a checkpoint folder.
 
-        YOURS: read your weights, and report the progress: loading may take as long as it
-        needs. An error says what is wrong, what was wanted, and what to do about it.
+        YOURS: read your weights and report progress. Loading has no time limit. An error
+        says what is wrong, what is expected, and what the user can do.
         """
         file = pathlib.Path(request.checkpoint) / "config.json"
         try:
             text = file.read_bytes()
             config = json.loads(text)
         except OSError as err:
-            raise bridge.Error(bridge.Kind.NOT_FOUND, str(err), "give the folder of a checkpoint, such as the project's own") from err
+            raise bridge.Error(bridge.Kind.NOT_FOUND, str(err), "set path to a checkpoint folder, such as the project's own") from err
         except ValueError as err:
             raise bridge.Error(bridge.Kind.CORRUPT, f"{file}: {err}") from err
         if config.get("model_type") != NAME:
             raise bridge.Error(bridge.Kind.UNSUPPORTED, f"{file} has model_type {config.get('model_type')!r}, want {NAME!r}")
         if request.dtype not in (bridge.DType.INVALID, bridge.DType.FLOAT32):
-            raise bridge.Error(bridge.Kind.UNSUPPORTED, f"{NAME} computes in float32, {request.dtype} is asked for",
+            raise bridge.Error(bridge.Kind.UNSUPPORTED, f"{NAME} computes in float32, {request.dtype} was requested",
                                "leave dtype out of the recipe")
         self.words = ["</s>", "<unk>", *config["words"]]
         self.ids = {word: i for i, word in enumerate(self.words)}
@@ -59,21 +59,21 @@ class Model(bridge.LanguageModel):
         request.progress("weights", len(text), len(text))
         return bridge.LanguageSpec(
             id=request.id or NAME, family=NAME, width=config["width"], parameters=2 * self.embed.size, memory_bytes=2 * self.embed.nbytes,
-            digest="sha256:" + hashlib.sha256(text).hexdigest(), source="drawn from a seed", backend="numpy",
+            digest="sha256:" + hashlib.sha256(text).hexdigest(), source="random, from a seed", backend="numpy",
             architecture="decoder-only", vocabulary=len(self.words), end_of_answer="</s>",
             token_norm=float(np.linalg.norm(self.embed, axis=1).mean()), capabilities=["gradient", "embed-tokens"])
 
     def loss(self, request, context):
-        """Scores each example's target, and says how the loss changes with the prompts.
+        """Scores each example's target, and computes the gradient with respect to the prompts.
 
-        YOURS: a model that computes no gradient leaves "gradient" out of its spec, and is
-        not asked for one. It captions, and trains nothing.
+        YOURS: if your model has no gradient, leave "gradient" out of its spec, and bridge
+        never requests one. The model can then caption, but bridges cannot be trained on it.
         """
         prompts = None if request.prompts is None else bridge.to_float32(request.prompts)
         gradient = np.zeros(prompts.shape, np.float32) if request.gradient else None
         losses, tokens = [], []
         for example in request.examples:
-            context.check()  # whether the host still wants it
+            context.check()  # raises if the host has given up the call
             sequence = self.read(example, request.rows)
             losses.append(self.score_one(sequence, prompts, gradient))
             tokens.append(len(sequence.target))
@@ -93,7 +93,7 @@ class Model(bridge.LanguageModel):
         return loss
 
     def log_probabilities(self, before, sequence, t, prompts):
-        """Returns those of token t of an answer, [V]."""
+        """Returns the log-probabilities of token t of an answer, [V]."""
         state = self.next[before]
         if t < len(sequence.rows):
             state = state + prompts[sequence.rows[t]]
@@ -104,8 +104,8 @@ class Model(bridge.LanguageModel):
     def generate(self, request, context, emit):
         """Continues each example greedily.
 
-        YOURS: options have transformers' meaning. Refuse what the model lacks, as here:
-        none may be ignored.
+        YOURS: options have transformers' meaning. Refuse options that your model lacks, as
+        here, and never ignore one.
         """
         request.options.refuse("num_beams", "sample", "repetition_penalty")
         prompts = None if request.prompts is None else bridge.to_float32(request.prompts)
@@ -121,7 +121,7 @@ class Model(bridge.LanguageModel):
                 if len(words) < request.options.min_new_tokens:
                     log_p[END] = -np.inf
                 if np.isnan(log_p).any():
-                    raise bridge.Error(bridge.Kind.INVALID, "the soft prompts hold what is no number")
+                    raise bridge.Error(bridge.Kind.INVALID, "the soft prompts have values that are not finite")
                 before = int(log_p.argmax())
                 ended = before == END
                 if not ended:
@@ -132,15 +132,15 @@ class Model(bridge.LanguageModel):
         return bridge.GenerateResponse(texts, tokens)
 
     def embed_tokens(self, texts, context):
-        """Shows the vectors that soft prompts resemble: a bridge that was trained for another
-        model then starts from the words that both know."""
+        """Returns the token embeddings. With them, a bridge that was trained for another model
+        can start from the words that both models know."""
         counts = [len(text.split()) for text in texts]
         ids = [i for text in texts for i in self.tokens(text.split())] if texts else list(range(UNKNOWN + 1, len(self.words)))
         return bridge.EmbedTokensResponse([" " + self.words[i] for i in ids], self.embed[ids], counts)
 
     def read(self, example, rows):
-        """Lays an example out. Neighbouring texts are one string, the target with them: a
-        word that reaches into the target belongs to it. No word reaches across a prompt."""
+        """Lays out an example. Neighbouring texts and the target are one string: a word that
+        reaches into the target belongs to it. No word spans a prompt."""
         sequence, text = Sequence(), ""
         for segment in example.segments:
             if segment.is_prompt:

@@ -8,7 +8,7 @@ import numpy as np
 
 from model import Model
 
-CHECKPOINT = pathlib.Path(__file__).parent / "checkpoint"  # YOURS: one that is quick to load
+CHECKPOINT = pathlib.Path(__file__).parent / "checkpoint"  # YOURS: one that loads quickly
 
 
 class ModelTest(unittest.TestCase):
@@ -17,7 +17,7 @@ class ModelTest(unittest.TestCase):
         self.spec = self.model.load(bridge.LoadRequest(checkpoint=str(CHECKPOINT)))
 
     def test_gradient(self):
-        """The gradient is what the loss does when a prompt is moved a little."""
+        """The gradient agrees with the change of the loss when a prompt changes a little."""
         rng = np.random.default_rng(0)
         prompts = rng.standard_normal((1, 4, self.spec.width), np.float32)
         direction = rng.standard_normal(prompts.shape, np.float32)
@@ -31,8 +31,7 @@ class ModelTest(unittest.TestCase):
         self.assertAlmostEqual(change, float((loss(prompts, True).gradient * direction).sum()), delta=2e-2)
 
     def test_trainable(self):
-        """A soft prompt that descends its gradient makes the model say what it would not
-        have said."""
+        """Gradient descent on a soft prompt makes the model generate an unlikely text."""
         wanted = "two apples left of a blue dog"
         examples = [bridge.Example((bridge.Segment(prompt=0),), wanted)]
         prompts = np.zeros((1, 8, self.spec.width), np.float32)

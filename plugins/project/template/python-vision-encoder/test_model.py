@@ -8,7 +8,7 @@ import numpy as np
 
 from model import Model
 
-CHECKPOINT = pathlib.Path(__file__).parent / "checkpoint"  # YOURS: one that is quick to load
+CHECKPOINT = pathlib.Path(__file__).parent / "checkpoint"  # YOURS: one that loads quickly
 
 
 class ModelTest(unittest.TestCase):
@@ -20,8 +20,8 @@ class ModelTest(unittest.TestCase):
         return self.model.encode(bridge.EncodeRequest(images), bridge.Context())
 
     def test_colors(self):
-        """A picture of one colour has one feature, the same in every patch; another colour has
-        another."""
+        """A picture of one colour has the same features in every patch. Another colour has
+        other features."""
         black, gray = self.encode(np.stack([np.full((64, 64, 3), value, np.uint8) for value in (0, 200)]))
         self.assertEqual(black.shape, (self.spec.tokens, self.spec.width))
         np.testing.assert_allclose(black[0], black[-1], rtol=1e-4, atol=1e-4)

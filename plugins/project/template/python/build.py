@@ -1,9 +1,9 @@
-"""Makes the project's .venv: what requirements.txt names, and the SDK in sdk/python.
+"""Makes the project's .venv, with the packages in requirements.txt and the SDK in sdk/python.
 
     python3 build.py
 
-It needs nothing but Python, does only what is left to do, and can be run again after
-it was interrupted.
+It needs only Python. It does only the steps that are left, so you can run it again after
+an interruption.
 """
 
 import os
@@ -14,7 +14,7 @@ import sys
 PROJECT = pathlib.Path(__file__).resolve().parent
 VENV = PROJECT / ".venv"
 PYTHON = VENV / "bin" / "python"
-MADE_FROM = VENV / "made-from"  # written last: without it the .venv is not whole
+MADE_FROM = VENV / "made-from"  # written last: without it the .venv is incomplete
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def runs() -> bool:
-    """Whether the .venv's Python can be run: it is a link to one that may be gone."""
+    """Reports whether the .venv's Python runs: it links to another Python that may be gone."""
     try:
         return subprocess.run([str(PYTHON), "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
     except OSError:
@@ -43,21 +43,21 @@ def runs() -> bool:
 
 def make_venv() -> None:
     try:
-        import ensurepip  # noqa: F401  (Debian has it in a package of its own)
+        import ensurepip  # noqa: F401  (Debian has it in a separate package)
         import venv  # noqa: F401
     except ImportError as missing:
-        sys.exit(f"build.py: this Python lacks {missing.name}, which makes .venv; on Debian and Ubuntu: apt install python3-venv")
-    run([sys.executable, "-m", "venv", "--clear", str(VENV)], "no .venv can be made")
+        sys.exit(f"build.py: this Python lacks {missing.name}, which is needed to make .venv; on Debian and Ubuntu: apt install python3-venv")
+    run([sys.executable, "-m", "venv", "--clear", str(VENV)], "cannot make .venv")
 
 
 def install() -> None:
     run([str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--retries", "2", "--requirement", "requirements.txt"],
-        "pip could not install what requirements.txt names. Where there is no network, fetch the wheels on another machine\n"
+        "pip could not install the packages in requirements.txt. If there is no network, download the wheels on another machine\n"
         "(python3 -m pip download --requirement requirements.txt --dest wheels), and set PIP_NO_INDEX=1 and PIP_FIND_LINKS=wheels")
 
 
 def link_sdk() -> None:
-    """Lets the .venv import sdk/python, by a path that holds where the project is moved."""
+    """Lets the .venv import sdk/python, by a relative path, so that the project can be moved."""
     packages = next((VENV / "lib").glob("python3*/site-packages"))
     text = os.path.relpath(PROJECT / "sdk" / "python", packages) + "\n"
     (packages / "bridge_sdk.pth").write_text(text, encoding="utf-8")

@@ -1,6 +1,6 @@
 """Serves the model to bridge, which starts this program."""
 
-import bridge_plugin  # first: it keeps what others print out of bridge's way
+import bridge_plugin  # first: it redirects the standard output
 
 from model import Model
 

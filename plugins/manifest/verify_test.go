@@ -7,7 +7,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-func TestAgainst(t *testing.T) {
+func TestMismatches(t *testing.T) {
 	m := Manifest{Version: "1.2.0", Protocol: []int{1, 2}, Capabilities: []adapters.Capability{adapters.CapGradient, adapters.CapScore}}
 	both := m.Capabilities
 	for name, c := range map[string]struct {
@@ -30,7 +30,7 @@ func TestAgainst(t *testing.T) {
 		"more":            {"1.2.0", 1, append(both[:2:2], adapters.CapEmbedTokens), `has the capability "embed-tokens", which plugin.toml does not name`},
 		"all":             {"2.0.0", 3, nil, `2.0.0"; plugin.toml says protocol [1 2], the program speaks 3; plugin.toml names the capability "gradient"`},
 	} {
-		got := strings.Join(m.Against(c.version, c.protocol, c.capabilities), "; ")
+		got := strings.Join(m.Mismatches(c.version, c.protocol, c.capabilities), "; ")
 		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q in it", name, got, c.want)
 		}

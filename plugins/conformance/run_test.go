@@ -35,10 +35,12 @@ func examine(t *testing.T, target Target, o Options) *Report {
 	return r
 }
 
-// A plugin that does nothing wrong passes; only what the fake has not is skipped.
+// A plugin without faults passes. Only cases for what the fake does not have are skipped.
 func TestGood(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []adapters.ModelKind{adapters.KindLanguage, adapters.KindVision} {
 		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
 			o, good := options(t), target(t, "good", kind)
 			o.Host = hostCommand(t)
 			for _, f := range families("good", 0) {
@@ -69,8 +71,9 @@ func TestGood(t *testing.T) {
 	}
 }
 
-// A model that gives no gradient, and says so, passes.
+// A model without gradients passes if its spec says so.
 func TestWithoutGradient(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	o.Run = regexp.MustCompile("^contract")
 	r := examine(t, target(t, "no gradient named", adapters.KindLanguage), o)
@@ -80,8 +83,9 @@ func TestWithoutGradient(t *testing.T) {
 	}
 }
 
-// A manifest that says something else than the program fails, with how to mend it.
+// A manifest that differs from the program fails, and the report says how to fix it.
 func TestManifest(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	o.Run = regexp.MustCompile("^process: manifest$")
 	bad := target(t, "good", adapters.KindLanguage)
@@ -100,13 +104,14 @@ func TestManifest(t *testing.T) {
 	bad.Manifest = func(host.Identity) []string { return []string{"plugin.toml says version 1.2.0, the program 1.1.0"} }
 	r := examine(t, bad, o)
 	if text := explanation(r.Results[0]); r.Results[0].Verdict != adaptertest.Fail || !strings.Contains(text, "says version 1.2.0, the program 1.1.0") ||
-		!strings.Contains(text, "make plugin.toml and what the program says the same") {
+		!strings.Contains(text, "make plugin.toml and the program agree") {
 		t.Errorf("it says\n%s", text)
 	}
 }
 
-// What cannot be started says so once, and ends the run; nothing hangs.
+// A program that is no plugin is reported once, and nothing hangs.
 func TestNoPlugin(t *testing.T) {
+	t.Parallel()
 	r := examine(t, Target{Config: host.Config{Path: "/bin/true"}}, options(t))
 	failed := names(r, adaptertest.Fail)
 	if want := []string{"process: started by hand", "process: handshake"}; !slices.Equal(failed, want) || r.Count(adaptertest.Pass) > 0 {
@@ -125,8 +130,9 @@ func TestNoPlugin(t *testing.T) {
 	}
 }
 
-// A report says which plugin it is of, whatever was run and however it did.
+// A report names its plugin, whatever was run and whatever failed.
 func TestReportNamesThePlugin(t *testing.T) {
+	t.Parallel()
 	for _, run := range []string{"^process: handshake$", "^contract: loss$", "^contract: no such case$"} {
 		o := options(t)
 		o.Run = regexp.MustCompile(run)
@@ -148,8 +154,9 @@ func TestReportNamesThePlugin(t *testing.T) {
 	}
 }
 
-// A run that is given up ends, and says nothing of the case that it was in.
+// An interrupted run ends, and reports nothing about the case that was interrupted.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	o := options(t)
 	o.Began = func(name string) {
@@ -166,7 +173,7 @@ func TestInterrupted(t *testing.T) {
 // quick are the cases about the process that do not wait.
 const quick = "process: (started|handshake|other|load|plain|one|a check|stdout|interrupt|shutdown|the host|chunks|malformed|a message|refusals|calls|leaks|arenas|handles|leases)"
 
-// fault is a mode of the plugin and the cases that it must fail, and no other.
+// fault is a fault of a plugin: it must fail the named cases and no others.
 type fault struct {
 	run     string // the group of cases that is run
 	fails   []string
@@ -176,10 +183,11 @@ type fault struct {
 
 // TestFaultsAreFound runs plugins that do one thing wrong each.
 func TestFaultsAreFound(t *testing.T) {
+	t.Parallel()
 	faults := map[string]fault{
 		"silent by hand":     {run: quick, fails: []string{"started by hand"}, message: "want exit status 2"},
 		"any client":         {run: "process: handshake", fails: []string{"handshake"}, message: "certificate"},
-		"no lifeline":        {run: quick, fails: []string{"the host dies"}, message: "after the host's end of the lifeline was closed"},
+		"no lifeline":        {run: "process: the host dies", fails: []string{"the host dies"}, message: "after the host's end of the lifeline was closed"},
 		"any checkpoint":     {run: quick, fails: []string{"a checkpoint that is not there"}, message: "succeeds"},
 		"prints":             {run: quick, fails: []string{"stdout"}, message: "a debug message"},
 		"ends at SIGINT":     {run: quick, fails: []string{"interrupt"}, message: "SIGINT ends it"},
@@ -217,8 +225,8 @@ func TestFaultsAreFound(t *testing.T) {
 		"counts a bos":            {run: "contract", fails: []string{"embed tokens", "count tokens"}, message: "count"},
 
 		"no gradient named":     {run: "in process", fails: []string{"capabilities"}, more: true, message: "and its method works"},
-		"writes to the request": {run: "in process", fails: []string{"request unchanged"}, more: true, message: "has changed its request"},
-		"answers with a buffer": {run: "in process", fails: []string{"response is the caller's"}, more: true, message: "the same request has the losses"},
+		"writes to the request": {run: "in process: request unchanged", fails: []string{"request unchanged"}, message: "has changed its request"},
+		"answers with a buffer": {run: "in process: response is", fails: []string{"response is the caller's"}, message: "the same request has the losses"},
 		"answers when closed":   {run: "in process", fails: []string{"closed"}, message: "a call after close succeeds"},
 	}
 	for _, mode := range slices.Sorted(maps.Keys(faults)) {
@@ -238,7 +246,7 @@ func TestFaultsAreFound(t *testing.T) {
 	}
 }
 
-// found runs a faulty plugin and compares what it fails.
+// found runs a faulty plugin and compares its failures.
 func found(t *testing.T, mode string, kind adapters.ModelKind, f fault) {
 	bad, o := target(t, mode, kind), options(t)
 	o.Run = regexp.MustCompile("^" + f.run)
@@ -246,8 +254,8 @@ func found(t *testing.T, mode string, kind adapters.ModelKind, f fault) {
 	switch mode {
 	case "hangs when canceled":
 		o.Contract.Wait = 2 * time.Second
-	case "slow to end", "no lifeline":
-		o.Patience = 1
+	case "slow to end", "no lifeline": // these are waited for in vain
+		o.Patience = 0.25
 	}
 	if strings.HasPrefix(f.run, "in process") {
 		for _, family := range families(mode, 0) {

@@ -11,11 +11,10 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Against says in words how a program that runs is not what its manifest says: its
-// version, the protocol's major that it speaks, and the capabilities of its model.
-// Of a program that gives no version, or one that Go's tools made up for it, none is
-// held against it.
-func (m Manifest) Against(version string, protocol int, capabilities []adapters.Capability) []string {
+// Mismatches returns the differences between the manifest and a running program, in words:
+// the version, the major version of the protocol, and the capabilities of the model. The
+// version is not compared if the program reports none, or a Go pseudo-version.
+func (m Manifest) Mismatches(version string, protocol int, capabilities []adapters.Capability) []string {
 	var found []string
 	v := "v" + strings.TrimPrefix(version, "v")
 	if version != "" && !module.IsPseudoVersion(v) && (!semver.IsValid(v) || semver.Compare(v, "v"+m.Version) != 0) {
