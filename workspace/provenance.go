@@ -196,7 +196,8 @@ func checkPresent(side bridge.Side, kind adapters.ModelKind) error {
 		if _, err := os.Stat(path); path == "" || err == nil || what == "plugin" && !strings.Contains(path, "/") {
 			return nil
 		}
-		return adapters.Errorf(adapters.NotFound, "%s for %s %s not found at %s", what, kind, side.ID, path).
+		model := strings.ReplaceAll(string(kind), "-", " ")
+		return adapters.Errorf(adapters.NotFound, "%s for %s %s not found at %s", what, model, side.ID, path).
 			WithRemedy("put it back, or pass its new path: --moved %s=%s", path, remedy)
 	}
 	if err := check("plugin", side.Plugin, "PATH, or =NAME of one that `bridge plugin list` shows"); err != nil {

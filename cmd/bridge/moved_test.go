@@ -57,14 +57,14 @@ func TestMovedProjects(t *testing.T) {
 
 	must(t, os.Rename("encoder", "vit"))
 	old := filepath.Join(moved, "encoder") // the path that the resumed run recorded
-	w.bridge(exitFailed, caption, "folder for vision-encoder encoder not found at "+old, "--moved "+old+"=DIR")
+	w.bridge(exitFailed, caption, "folder for vision encoder encoder not found at "+old, "--moved "+old+"=DIR")
 	if after := w.bridge(exitDone, caption+" --moved "+old+"=vit"); after != before {
 		t.Errorf("with --moved it prints %q, want %q", after, before)
 	}
 	must(t, os.Rename("plugins/my-vit", "plugins/other"))
 	gone := filepath.Join(moved, "plugins", "my-vit")
 	w.bridge(exitFailed, caption+" --moved "+old+"=vit",
-		"plugin for vision-encoder encoder not found at "+gone, "--moved "+gone+"=PATH, or =NAME")
+		"plugin for vision encoder encoder not found at "+gone, "--moved "+gone+"=PATH, or =NAME")
 	w.bridge(exitDone, caption+" --moved "+old+"=vit --moved "+gone+"=other")
 	w.bridge(exitFailed, "train runs/t/recipe.toml --out runs/t --resume",
 		"vision.plugin: no plugin: stat "+moved+"/plugins/my-vit", "vision.path")

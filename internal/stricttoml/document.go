@@ -131,7 +131,7 @@ func notUTF8(name string, data []byte) error {
 		hint = "it looks like UTF-16; " + hint
 	}
 	return Problems{{Place: fmt.Sprintf("%s:%d", name, line),
-		Message: fmt.Sprintf("not valid TOML, which is UTF-8: byte 0x%02x at column %d (%s)", data[at], column, hint)}}
+		Message: fmt.Sprintf("not UTF-8, which TOML requires: byte 0x%02x at column %d (%s)", data[at], column, hint)}}
 }
 
 // Set overrides a value.

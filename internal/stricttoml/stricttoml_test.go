@@ -259,8 +259,8 @@ func TestRewrite(t *testing.T) {
 // A byte that is not UTF-8 is reported with its place, anywhere in the file.
 func TestNotUTF8(t *testing.T) {
 	for text, want := range map[string]string{
-		"name = 'x'\n# caf\xe9\n":        "f.toml:2: not valid TOML, which is UTF-8: byte 0xe9 at column 6 (save it as UTF-8)",
-		"# \xff\nname = 'x'\n":           "f.toml:1: not valid TOML, which is UTF-8: byte 0xff at column 3",
+		"name = 'x'\n# caf\xe9\n":        "f.toml:2: not UTF-8, which TOML requires: byte 0xe9 at column 6 (save it as UTF-8)",
+		"# \xff\nname = 'x'\n":           "f.toml:1: not UTF-8, which TOML requires: byte 0xff at column 3",
 		"\xff\xfen\x00a\x00m\x00e\x00":   "it looks like UTF-16",
 		"\xfe\xff\x00n\x00a\x00m\x00e":   "it looks like UTF-16",
 		"\xff\xfe":                       "byte 0xff at column 1",

@@ -6,9 +6,9 @@ import (
 	"strconv"
 )
 
-// Parallel lets n tests run at once that call t.Parallel, on machines with fewer processors,
-// too, unless -parallel is given. It is for packages whose tests wait for other processes most
-// of the time. Call it in TestMain.
+// Parallel allows n tests that call t.Parallel to run at the same time, also on a machine with
+// fewer processors. It does nothing if -parallel is set. It is for packages whose tests mostly wait
+// for other processes. Call it in TestMain.
 func Parallel(n int) {
 	const name = "test.parallel"
 	flag.Parse()

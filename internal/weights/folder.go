@@ -123,7 +123,7 @@ func (f *Folder) missingWeights() error {
 	err := adapters.Errorf(adapters.NotFound, "%s has neither %s nor %s", f.dir, weightsFile, indexFile)
 	if exists(filepath.Join(f.dir, "pytorch_model.bin")) || exists(filepath.Join(f.dir, "pytorch_model.bin.index.json")) {
 		err.Kind = adapters.Unsupported
-		return err.WithRemedy("bridge does not read pytorch_model.bin, which is a pickle: " +
+		return err.WithRemedy("pytorch_model.bin is a pickle, which bridge does not read: " +
 			"load the model in transformers and save it with save_pretrained")
 	}
 	return err.WithRemedy("download the folder again, with the weights")
