@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -41,12 +42,14 @@ func (l *languageCases) testCanceled(t T) {
 // an answer that is long and has begun.
 func (l *languageCases) testCanceledAtWork(t T) {
 	req := l.request()
+	began := time.Now()
 	want := l.loss(t, req)
+	small := time.Since(began)
 	large := *req
 	for range 16 {
 		large.Examples = append(large.Examples[:len(large.Examples):len(large.Examples)], req.Examples...)
 	}
-	canceledSoon(t, l.o.Wait, "loss", func(ctx context.Context, _ context.CancelFunc) error {
+	canceledSoon(t, l.o.Wait, small, "loss", func(ctx context.Context, _ context.CancelFunc) error {
 		_, err := l.m.Loss(ctx, &large)
 		return err
 	})
@@ -57,7 +60,8 @@ func (l *languageCases) testCanceledAtWork(t T) {
 		n = max(2, min(n, c-l.o.QueryTokens-len(l.o.Texts[0])-2))
 	}
 	generate.Options.MinNewTokens, generate.Options.MaxNewTokens = n, n
-	canceledSoon(t, l.o.Wait, "generate", func(ctx context.Context, cancel context.CancelFunc) error {
+	// The first piece ends the context. The time is for models that answer in one piece.
+	canceledSoon(t, l.o.Wait, time.Second, "generate", func(ctx context.Context, cancel context.CancelFunc) error {
 		_, err := l.m.Generate(ctx, generate, func(adapters.Piece) error {
 			cancel()
 			return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"regexp"
 	"slices"
@@ -120,15 +121,18 @@ func wantCanceled(t T, wait time.Duration, what string, f func(context.Context) 
 	}
 }
 
-// canceledSoon runs f with a context that ends while it works: it gives an
-// error of kind Canceled, or what it would have given.
-func canceledSoon(t T, wait time.Duration, what string, f func(context.Context, context.CancelFunc) error) {
+// canceledSoon runs f with a context that ends while f works. f returns an error of kind
+// Canceled, or what it would have returned otherwise. The context ends after a time that is
+// enough for f to begin, on a slow or busy machine, too, and that is at least 20 ms and at most
+// a second.
+func canceledSoon(t T, wait, after time.Duration, what string, f func(context.Context, context.CancelFunc) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	timer := time.AfterFunc(20*time.Millisecond, cancel)
+	after = min(max(after, 20*time.Millisecond), time.Second)
+	timer := time.AfterFunc(after, cancel)
 	defer timer.Stop()
-	err := ends(t, what+", given up after 20 ms,", wait, func() error { return f(ctx, cancel) })
+	err := ends(t, fmt.Sprintf("%s, given up after %v,", what, after.Round(time.Millisecond)), wait, func() error { return f(ctx, cancel) })
 	if err != nil && adapters.KindOf(err) != adapters.Canceled {
 		t.Errorf("%s, given up while it worked: got %s, want one of kind %q", what, kindText(err), adapters.Canceled)
 	}

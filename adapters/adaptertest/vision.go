@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -218,8 +219,11 @@ func (v *visionCases) testCanceled(t T) {
 
 func (v *visionCases) testCanceledAtWork(t T) {
 	images := pictures(v.spec, 3)
-	whole, large := v.encode(t, images), pictures(v.spec, many(func() { v.encode(t, pictures(v.spec, 1)) }))
-	canceledSoon(t, v.o.Wait, "encode", func(ctx context.Context, _ context.CancelFunc) error {
+	began := time.Now()
+	whole := v.encode(t, images)
+	small := time.Since(began)
+	large := pictures(v.spec, many(func() { v.encode(t, pictures(v.spec, 1)) }))
+	canceledSoon(t, v.o.Wait, small, "encode", func(ctx context.Context, _ context.CancelFunc) error {
 		_, err := v.m.Encode(ctx, &adapters.EncodeRequest{Images: large})
 		return err
 	})
