@@ -13,7 +13,7 @@ import (
 // would make accumulation another training. AdamW divides a gradient by its size, so
 // where a gradient is only rounding it would step in a random direction: a large epsilon
 // keeps the steps proportional to the gradients.
-func TestAccumulatedStepsAreTheWholeBatchs(t *testing.T) {
+func TestAccumulationEqualsTheWholeBatch(t *testing.T) {
 	const rate, epsilon = 0.01, 1e-3
 	run := func(accumulate int) (losses, norms []float64, trained map[string]*adapters.Tensor) {
 		plan, dir := onePhase(objective.PromptCaption(), 4), t.TempDir()
