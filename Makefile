@@ -18,10 +18,10 @@ build: ## build bin/bridge, with the commit in it if git knows one
 demo: build ## run the demo on the built-in kit: swap the LLM, retrain stage 2, caption held-out pictures
 	bin/bridge demo
 
-# lint has vetted the code, and without symbols the linker takes half the time: eighty test
-# binaries are linked.
+# make lint vets the code. Without symbols the linker takes half the time: eighty test binaries are
+# linked.
 .PHONY: test
-test: lint ## lint, and run all tests on the Go backend
+test: ## run all tests on the Go backend. TESTFLAGS=-short
 	$(GO) test -vet=off -ldflags='-s -w' -timeout 20m $(TESTFLAGS) ./...
 
 .PHONY: test-race
