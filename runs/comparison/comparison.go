@@ -1,6 +1,7 @@
 package comparison
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -80,6 +81,19 @@ func (c *Comparison) AddMatrix(m *recipes.Matrix, all []runs.MatrixRun) error {
 	return nil
 }
 
+// Err returns an error that counts the runs that failed, or nil if none did.
+func (c *Comparison) Err() error {
+	switch {
+	case len(c.Failed) == 0:
+		return nil
+	case len(c.Variants) == 0:
+		return fmt.Errorf("nothing to compare: every run failed (%d); the first is %s: %w",
+			len(c.Failed), c.Failed[0].Name(), c.Failed[0].Err)
+	}
+	return fmt.Errorf("%d of %d runs failed; the first is %s: %w",
+		len(c.Failed), len(c.Failed)+len(c.Runs()), c.Failed[0].Name(), c.Failed[0].Err)
+}
+
 // firstSummary returns the summary of the first run, for values that all runs of a variant
 // share.
 func (v *Variant) firstSummary() runs.Summary { return v.Runs[0].Summary }
@@ -90,7 +104,7 @@ func (v *Variant) Label() string {
 	if v.Option != "" {
 		return v.Name
 	}
-	return fmt.Sprintf("%s (%s + %s)", v.Name, s.Encoder, runs.OrDash(s.LLM))
+	return fmt.Sprintf("%s (%s + %s)", v.Name, s.Encoder, cmp.Or(s.LLM, "-"))
 }
 
 // metricFunc reads a number from a run. The second result is false if the run does not have it.
