@@ -15,10 +15,11 @@ import (
 // Comparison is a set of runs to compare.
 type Comparison struct {
 	Variants []*Variant
-	Failed   []runs.MatrixRun
+	Failed   []runs.MatrixResult
 }
 
-// Variant is a combination of frozen models and an option. Its runs differ only in the seed.
+// Variant is a single run, or the runs of a matrix that differ only in the seed: they have the
+// same frozen models and the same option. Tables and reports print "combination" for it.
 type Variant struct {
 	Name   string // for people
 	Option string // option of a matrix; empty for a single run
@@ -64,7 +65,7 @@ func (c *Comparison) Add(name, option string, cold bool, dir string) error {
 }
 
 // AddMatrix adds the runs of a matrix.
-func (c *Comparison) AddMatrix(m *recipes.Matrix, all []runs.MatrixRun) error {
+func (c *Comparison) AddMatrix(m *recipes.Matrix, all []runs.MatrixResult) error {
 	for _, run := range all {
 		if run.Err != nil {
 			c.Failed = append(c.Failed, run)
