@@ -147,7 +147,7 @@ func parseCommand(d documentedCommand) error {
 	}
 	words := splitWords(d.line)
 	ordered, err := reorder(app, words)
-	if err != nil || len(words) == 2 && words[1] == "help" {
+	if err != nil {
 		return err
 	}
 	if err := app.Run(ordered); !errors.Is(err, reached) {
