@@ -79,8 +79,8 @@ func table() []row {
 	}
 }
 
-// testsMay is what the tests of a package import beside what the package may. The tests of
-// a plugin's two sides need the other side.
+// testsMay returns the packages that the tests of a package may import, in addition to those
+// that the package may import. The tests of a plugin's two sides need the other side.
 func testsMay(name string) []string {
 	all := []string{"kit/...", "golden/...", "adapters/*", "adapters/internal/lm/lmtest", "adapters/internal/vision/visiontest",
 		"internal/testenv", "internal/procfs"}
