@@ -39,21 +39,26 @@ func (r Reader) Picture(name string) (*adapters.Tensor, error) {
 	return d.Image(i)
 }
 
+// Pictures reads pictures and stacks them as uint8[B, H, W, 3].
+func (r Reader) Pictures(names ...string) (*adapters.Tensor, error) {
+	pictures := make([]*adapters.Tensor, len(names))
+	for i, name := range names {
+		var err error
+		if pictures[i], err = r.Picture(name); err != nil {
+			return nil, err
+		}
+	}
+	return Stack(pictures)
+}
+
 // ReadPicture reads a picture as [Reader.Picture] does, turned by its Exif data.
 func ReadPicture(name string, spec adapters.ImageSpec) (*adapters.Tensor, error) {
 	return Reader{Spec: spec}.Picture(name)
 }
 
-// ReadPictures reads pictures as [ReadPicture] does, and stacks them as uint8[B, H, W, 3].
+// ReadPictures reads pictures as [Reader.Pictures] does, turned by their Exif data.
 func ReadPictures(spec adapters.ImageSpec, names ...string) (*adapters.Tensor, error) {
-	pictures := make([]*adapters.Tensor, len(names))
-	for i, name := range names {
-		var err error
-		if pictures[i], err = ReadPicture(name, spec); err != nil {
-			return nil, err
-		}
-	}
-	return Stack(pictures)
+	return Reader{Spec: spec}.Pictures(names...)
 }
 
 // Stack copies pictures uint8[H, W, 3] of one size into one tensor uint8[B, H, W, 3], which

@@ -49,7 +49,9 @@ type Source struct {
 	Images string `toml:"images,omitempty"`
 }
 
-func defaultData() Data { return Data{CaptionProcessing: "none", MaxTextTokens: 32, Orientation: string(imaging.ByExif)} }
+func defaultData() Data {
+	return Data{CaptionProcessing: "none", MaxTextTokens: 32, Orientation: string(imaging.ByExif)}
+}
 
 // UnmarshalText reads a source that is given as its id.
 func (s *Source) UnmarshalText(text []byte) error {
@@ -84,7 +86,7 @@ func (r *Recipe) checkData() {
 	r.want("data.max_text_tokens", d.MaxTextTokens == 0 || d.MaxTextTokens > 1,
 		"is %d, want at least 2 (the end of an answer is counted), or 0 for no limit", d.MaxTextTokens)
 	r.oneOf("data.caption_processing", d.CaptionProcessing, "none", "blip")
-	r.oneOf("data.orientation", d.Orientation, string(imaging.ByExif), string(imaging.AsStored))
+	r.oneOf(OrientationKey, d.Orientation, string(imaging.ByExif), string(imaging.AsStored))
 	r.checkMix()
 }
 
