@@ -44,7 +44,7 @@ func readBMP(data []byte) (h bmpHead, err error) {
 	case 12:
 		h.width, h.height, h.depth, h.entry = at16(18), at16(20), at16(24), 3
 	case 40, 52, 56, 64, 108, 124:
-		if len(data) < 14+size+12 {
+		if len(data) < 14+size {
 			return h, io.ErrUnexpectedEOF
 		}
 		h.width, h.height = int(int32(at32(18))), int(int32(at32(22)))
@@ -57,6 +57,9 @@ func readBMP(data []byte) (h bmpHead, err error) {
 		return h, bmpRefused("a BMP with a head of %d bytes", size)
 	}
 	h.pixels = int(at32(10))
+	if compression == 3 && len(data) < 66 {
+		return h, io.ErrUnexpectedEOF
+	}
 	if err := h.layout(compression, at32); err != nil || h.depth > 8 {
 		return h, err
 	}

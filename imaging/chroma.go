@@ -15,6 +15,7 @@ type rounding [2]int
 // three parts its own sample and one part the neighbour it lies next to, in each
 // direction in which the plane is halved.
 type chroma struct {
+	narrowest  int      // fewer samples than these in a row are repeated
 	both       rounding // halved in both directions
 	horizontal rounding
 	vertical   rounding
@@ -31,9 +32,8 @@ type samples struct {
 
 // full returns a plane at the size of its image, uint8[h, w].
 func (c chroma) full(s samples, w, h int) []uint8 {
-	// libjpeg-turbo repeats samples if it has no filter (for more than two pixels a sample)
-	// and in very narrow images.
-	fancyX := s.sx == 2 && s.sy <= 2 && s.w > 2
+	// libjpeg-turbo repeats samples if it has no filter: for more than two pixels a sample.
+	fancyX := s.sx == 2 && s.sy <= 2 && s.w >= c.narrowest
 	fancyY := s.sy == 2 && (s.sx == 1 || fancyX)
 	out := make([]uint8, w*h)
 	sums := make([]int, s.w)
@@ -101,7 +101,7 @@ func (c chroma) planes(img *image.YCbCr) (planes [3][]uint8) {
 }
 
 // jpegChroma follows libjpeg-turbo's jdsample.c.
-var jpegChroma = chroma{both: rounding{8, 7}, horizontal: rounding{1, 2}, vertical: rounding{1, 2}}
+var jpegChroma = chroma{narrowest: 3, both: rounding{8, 7}, horizontal: rounding{1, 2}, vertical: rounding{1, 2}}
 
 // jpegRGB turns a decoded JPEG into RGB.
 func jpegRGB(img *image.YCbCr) *RGB {
@@ -116,7 +116,7 @@ func jpegColour(y, cb, cr int) (r, g, b uint8) {
 }
 
 // webpChroma and webpColour follow libwebp's upsampling.c and yuv.h.
-var webpChroma = chroma{both: rounding{8, 8}, horizontal: rounding{2, 2}, vertical: rounding{2, 2}}
+var webpChroma = chroma{narrowest: 1, both: rounding{8, 8}, horizontal: rounding{2, 2}, vertical: rounding{2, 2}}
 
 func webpRGB(img *image.YCbCr) *RGB {
 	return merge(img.Rect.Dx(), img.Rect.Dy(), webpChroma.planes(img), webpColour)

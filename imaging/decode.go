@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/jpegfile"
 )
 
 // maxPixels is the size from which Pillow refuses a file as a decompression bomb.
@@ -46,17 +45,18 @@ type format struct {
 	// the format has none.
 	metadata func(data []byte) (exif, xmp []byte)
 	cutOff   func(file io.ReaderAt, size int64) bool // nil if the end of a file has no mark
+	revision string                                  // see [Revision]
 }
 
 func formats() []format {
 	return []format{
-		{"JPEG", "\xff\xd8\xff", jpegConfig, decodeJPEG, jpegMetadata, lacks("\xff\xd9")},
-		{"PNG", "\x89PNG\r\n\x1a\n", png.DecodeConfig, decodePNG, pngMetadata, lacks("IEND\xaeB`\x82")},
-		{"GIF", "GIF8?a", gifConfig, decodeGIF, nil, cutOffGIF},
-		{"WebP", "RIFF????WEBPVP8", webpConfig, decodeWebP, webpMetadata, cutOffWebP},
-		{"BMP", "BM", bmpConfig, decodeBMP, nil, nil},
-		{"TIFF", "II*\x00", tiffConfig, decodeTIFF, nil, nil},
-		{"TIFF", "MM\x00*", tiffConfig, decodeTIFF, nil, nil},
+		{"JPEG", "\xff\xd8\xff", jpegConfig, decodeJPEG, jpegMetadata, lacks("\xff\xd9"), "-jpeg2"},
+		{"PNG", "\x89PNG\r\n\x1a\n", png.DecodeConfig, decodePNG, pngMetadata, lacks("IEND\xaeB`\x82"), ""},
+		{"GIF", "GIF8?a", gifConfig, decodeGIF, nil, cutOffGIF, "-gif2"},
+		{"WebP", "RIFF????WEBPVP8", webpConfig, decodeWebP, webpMetadata, cutOffWebP, "-webp2"},
+		{"BMP", "BM", bmpConfig, decodeBMP, nil, nil, ""},
+		{"TIFF", "II*\x00", tiffConfig, decodeTIFF, nil, nil, ""},
+		{"TIFF", "MM\x00*", tiffConfig, decodeTIFF, nil, nil, ""},
 	}
 }
 
@@ -171,22 +171,14 @@ func decodePNG(data []byte) (*RGB, error) {
 }
 
 // Revision returns a mark for the key of anything that is computed from a file's pixels. It is
-// empty if all versions of bridge decode the file to the same pixels. An earlier version made
-// a GIF's transparent pixels and the screen around its frame black, and rounded colours of
-// JPEGs in inks and in RGB otherwise.
+// empty if all versions of bridge decode files of this kind to the same pixels. An earlier
+// version made a GIF's transparent pixels and the screen around its frame black, and rounded a
+// JPEG's pixels otherwise, by up to 3, and a narrow WebP's.
 func Revision(file io.ReaderAt) string {
 	head := make([]byte, 16)
 	n, _ := file.ReadAt(head, 0)
-	f, err := formatOf(head[:n])
-	switch {
-	case err != nil:
-	case f.name == "GIF":
-		return "-gif2"
-	case f.name == "JPEG":
-		h, err := readJPEGHeader(io.NewSectionReader(file, 0, 1<<62))
-		if err == nil && h.Space != jpegfile.Grey && h.Space != jpegfile.YCbCr {
-			return "-jpeg2"
-		}
+	if f, err := formatOf(head[:n]); err == nil {
+		return f.revision
 	}
 	return ""
 }

@@ -114,8 +114,8 @@ func readGIF(in *bufio.Reader) (gifPicture, error) {
 	}
 }
 
-// readPalette reads a palette if the flags announce one. A palette that is a ramp of greys
-// in order makes the frame grey.
+// readPalette reads a palette if the flags announce one. Pillow passes over a palette that is
+// a ramp of greys in order: without another one, indices are greys.
 func (p *gifPicture) readPalette(in *bufio.Reader, flags byte) error {
 	if flags&0x80 == 0 {
 		return nil
@@ -124,7 +124,6 @@ func (p *gifPicture) readPalette(in *bufio.Reader, flags byte) error {
 	if _, err := io.ReadFull(in, palette); err != nil {
 		return err
 	}
-	p.palette = nil
 	for i, v := range palette {
 		if int(v) != i/3 {
 			p.palette = palette

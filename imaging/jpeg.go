@@ -1,10 +1,8 @@
 package imaging
 
 import (
-	"bytes"
 	"errors"
 	"image"
-	"image/jpeg"
 	"io"
 
 	"github.com/modular-bridging/bridge/internal/jpegfile"
@@ -31,22 +29,7 @@ func readJPEGHeader(r io.Reader) (jpegfile.Header, error) {
 	}
 }
 
-// decodeJPEG lets package image/jpeg read what it can, which is faster, and package
-// jpegfile the rest.
 func decodeJPEG(data []byte) (*RGB, error) {
-	h, err := jpegfile.ReadHeader(data)
-	if err != nil {
-		return nil, err
-	}
-	if h.Space == jpegfile.Grey || h.Space == jpegfile.YCbCr {
-		img, _ := jpeg.Decode(bytes.NewReader(data)) // if it fails, jpegfile tells why
-		switch img := img.(type) {
-		case *image.Gray:
-			return ToRGB(img), nil
-		case *image.YCbCr:
-			return jpegRGB(img), nil
-		}
-	}
 	picture, err := jpegfile.Decode(data)
 	if err != nil {
 		return nil, err

@@ -54,19 +54,35 @@ func exifOrientation(data []byte) (orientation int, ok bool) {
 		}
 		entry := entries[:12]
 		entries = entries[12:]
-		if order.Uint16(entry) != orientationTag || order.Uint32(entry[4:]) != 1 {
-			continue
-		}
-		switch order.Uint16(entry[2:]) { // the type of the value
-		case 1, 6:
-			return int(entry[8]), true
-		case 3, 8:
-			return int(order.Uint16(entry[8:])), true
-		case 4, 9:
-			return int(order.Uint32(entry[8:])), true
+		if order.Uint16(entry) == orientationTag {
+			return exifNumber(order, data, entry)
 		}
 	}
 	return 0, false
+}
+
+// exifNumber returns the first number of a directory's entry.
+func exifNumber(order binary.ByteOrder, data, entry []byte) (value int, ok bool) {
+	size := map[uint16]uint64{1: 1, 6: 1, 3: 2, 8: 2, 4: 4, 9: 4}[order.Uint16(entry[2:])] // by its type
+	count := uint64(order.Uint32(entry[4:]))
+	if size == 0 || count == 0 {
+		return 0, false
+	}
+	number := entry[8:]
+	if size*count > 4 { // the numbers are elsewhere
+		at := uint64(order.Uint32(number))
+		if at+size > uint64(len(data)) {
+			return 0, false
+		}
+		number = data[at:]
+	}
+	switch size {
+	case 1:
+		return int(number[0]), true
+	case 2:
+		return int(order.Uint16(number)), true
+	}
+	return int(order.Uint32(number)), true
 }
 
 // turned returns the picture that is upright if this one is stored with an orientation.

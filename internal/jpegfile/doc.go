@@ -5,8 +5,7 @@
 // libjpeg-turbo's "slow integer" one, bit for bit.
 //
 // It must not know what pixels are for: it returns planes of samples, and package imaging
-// turns them into colours. Package image/jpeg is faster, and is used for the files that it
-// can read.
+// turns them into colours. It is as fast as package image/jpeg.
 //
 // Sources: ITU-T T.81; jdmarker.c, jdhuff.c, jdphuff.c, jdcoefct.c and jidctint.c of
 // libjpeg-turbo for what T.81 leaves open.
