@@ -27,6 +27,8 @@ type Files struct {
 	Images    string // folder that "image" is relative to
 	// Process prepares captions with [ProcessCaption], as LAVIS does.
 	Process bool
+	// Orientation says whether pictures are turned; empty means by their Exif data.
+	Orientation imaging.Orientation
 }
 
 // entry is one element of either list. Further keys of LAVIS's lists are ignored.
@@ -60,7 +62,7 @@ func (o *oneOrMore) UnmarshalJSON(data []byte) error {
 // fileSet is a data set of files.
 type fileSet struct {
 	name    string
-	spec    adapters.ImageSpec
+	reader  Reader
 	paths   []string
 	records []Record
 	digest  string
@@ -70,10 +72,13 @@ type fileSet struct {
 // It leaves out pictures that cannot be read and returns an error for each in broken.
 // It returns err if no picture is left or if the annotations themselves are wrong.
 func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err error) {
+	if err := f.Orientation.Check(); err != nil {
+		return nil, nil, err
+	}
 	if f.Captions == "" && f.Questions == "" {
 		return nil, nil, adapters.Errorf(adapters.Invalid, "a data set of files needs captions, questions or both")
 	}
-	s := &fileSet{name: f.Name, spec: spec}
+	s := &fileSet{name: f.Name, reader: Reader{Spec: spec, Orientation: f.Orientation}}
 	if s.name == "" {
 		s.name = filepath.Base(cmp.Or(f.Captions, f.Questions))
 	}
@@ -196,38 +201,38 @@ func (s *fileSet) dropBroken() (broken []error) {
 			broken = append(broken, adapters.Errorf(adapters.Invalid, "%s has neither a caption nor a question", path))
 			continue
 		}
-		info, err := checkPicture(path)
+		info, revision, err := checkPicture(path)
 		if err != nil {
 			broken = append(broken, err)
 			continue
 		}
-		fmt.Fprintln(sum, path, info.Size(), info.ModTime().UnixNano())
+		fmt.Fprintln(sum, path, info.Size(), fmt.Sprint(info.ModTime().UnixNano())+revision)
 		paths, records = append(paths, path), append(records, s.records[i])
 	}
 	s.paths, s.records = paths, records
-	s.digest = hex.EncodeToString(sum.Sum(nil)) + sizeKey(s.spec)
+	s.digest = hex.EncodeToString(sum.Sum(nil)) + s.reader.key()
 	return broken
 }
 
 // checkPicture reads a picture's header and checks that the end of the file is there:
-// a download that was cut off lacks it.
-func checkPicture(path string) (os.FileInfo, error) {
+// a download that was cut off lacks it. revision is that of [imaging.Revision].
+func checkPicture(path string) (info os.FileInfo, revision string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.NotFound, "picture: %w", err)
+		return nil, "", adapters.Errorf(adapters.NotFound, "picture: %w", err)
 	}
 	defer f.Close()
 	if _, err := imaging.DecodeConfig(f); err != nil {
-		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", path, err)
+		return nil, "", pictureError(path, err)
 	}
-	info, err := f.Stat()
+	info, err = f.Stat()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if imaging.CutOff(f, info.Size()) {
-		return nil, adapters.Errorf(adapters.Corrupt, "picture %s is cut off: its end is missing", path)
+		return nil, "", adapters.Errorf(adapters.Corrupt, "picture %s is cut off: its end is missing", path)
 	}
-	return info, nil
+	return info, imaging.Revision(f), nil
 }
 
 func (s *fileSet) Name() string { return s.name }
@@ -238,36 +243,13 @@ func (s *fileSet) Len() int { return len(s.records) }
 
 func (s *fileSet) Record(i int) Record { return s.records[i] }
 
-func (s *fileSet) Image(i int) (*adapters.Tensor, error) { return readFile(s.paths[i], s.spec) }
+func (s *fileSet) Image(i int) (*adapters.Tensor, error) { return s.reader.file(s.paths[i]) }
 
 // Picture returns picture i at its own size.
 func (s *fileSet) Picture(i int) image.Image {
-	img, err := decode(s.paths[i])
+	img, err := s.reader.decode(s.paths[i])
 	if err != nil {
 		return image.NewRGBA(image.Rect(0, 0, 1, 1))
 	}
 	return img
-}
-
-func decode(path string) (image.Image, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, adapters.Errorf(adapters.NotFound, "picture: %w", err)
-	}
-	defer f.Close()
-	img, err := imaging.Decode(f)
-	if err != nil {
-		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", path, err).
-			WithRemedy("replace the file; from a data set, take it out of the annotations")
-	}
-	return img, nil
-}
-
-// sizeKey returns the part of a digest that differs between sizes of one data set.
-func sizeKey(s adapters.ImageSpec) string {
-	key := fmt.Sprintf("/%dx%d-%s-%s", s.Width, s.Height, s.Resample, s.Mode)
-	if s.ShortestEdge != 0 {
-		key += fmt.Sprintf("-%d", s.ShortestEdge)
-	}
-	return key
 }

@@ -1,7 +1,10 @@
 package data
 
 import (
+	"errors"
+	"fmt"
 	"image"
+	"os"
 	"strconv"
 	"strings"
 
@@ -10,15 +13,22 @@ import (
 	"github.com/modular-bridging/bridge/kit"
 )
 
-// ReadPicture reads a picture as uint8[H, W, 3], RGB, at an encoder's size. name is a
-// PNG, JPEG, GIF or WebP file, or one of the kit's pictures ("kit:held-out/17").
-func ReadPicture(name string, spec adapters.ImageSpec) (*adapters.Tensor, error) {
+// Reader reads pictures as an encoder needs them.
+type Reader struct {
+	Spec adapters.ImageSpec
+	// Orientation says whether pictures are turned; empty means by their Exif data.
+	Orientation imaging.Orientation
+}
+
+// Picture reads a picture as uint8[H, W, 3], RGB, at the encoder's size. name is a PNG,
+// JPEG, GIF, WebP, BMP or TIFF file, or one of the kit's pictures ("kit:held-out/17").
+func (r Reader) Picture(name string) (*adapters.Tensor, error) {
 	inKit, ok := strings.CutPrefix(name, "kit:")
 	if !ok {
-		return readFile(name, spec)
+		return r.file(name)
 	}
 	split, number, _ := strings.Cut(inKit, "/")
-	d, err := OpenKit(kit.Split(split), 0, spec)
+	d, err := OpenKit(kit.Split(split), 0, r.Spec)
 	if err != nil {
 		return nil, err
 	}
@@ -29,16 +39,26 @@ func ReadPicture(name string, spec adapters.ImageSpec) (*adapters.Tensor, error)
 	return d.Image(i)
 }
 
-// ReadPictures reads pictures as [ReadPicture] does, and stacks them as uint8[B, H, W, 3].
-func ReadPictures(spec adapters.ImageSpec, names ...string) (*adapters.Tensor, error) {
+// Pictures reads pictures and stacks them as uint8[B, H, W, 3].
+func (r Reader) Pictures(names ...string) (*adapters.Tensor, error) {
 	pictures := make([]*adapters.Tensor, len(names))
 	for i, name := range names {
 		var err error
-		if pictures[i], err = ReadPicture(name, spec); err != nil {
+		if pictures[i], err = r.Picture(name); err != nil {
 			return nil, err
 		}
 	}
 	return Stack(pictures)
+}
+
+// ReadPicture reads a picture as [Reader.Picture] does, turned by its Exif data.
+func ReadPicture(name string, spec adapters.ImageSpec) (*adapters.Tensor, error) {
+	return Reader{Spec: spec}.Picture(name)
+}
+
+// ReadPictures reads pictures as [Reader.Pictures] does, turned by their Exif data.
+func ReadPictures(spec adapters.ImageSpec, names ...string) (*adapters.Tensor, error) {
+	return Reader{Spec: spec}.Pictures(names...)
 }
 
 // Stack copies pictures uint8[H, W, 3] of one size into one tensor uint8[B, H, W, 3], which
@@ -58,13 +78,59 @@ func Stack(pictures []*adapters.Tensor) (*adapters.Tensor, error) {
 	return t, nil
 }
 
-// readFile reads a picture file at an encoder's size.
-func readFile(path string, spec adapters.ImageSpec) (*adapters.Tensor, error) {
-	img, err := decode(path)
+// file reads a picture file.
+func (r Reader) file(path string) (*adapters.Tensor, error) {
+	img, err := r.decode(path)
 	if err != nil {
 		return nil, err
 	}
-	return process(img, spec)
+	picture, err := process(img, r.Spec)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.KindOf(err), "picture %s: %w", path, err)
+	}
+	return picture, nil
+}
+
+// decode reads a picture file at its own size.
+func (r Reader) decode(path string) (image.Image, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "picture: %w", err)
+	}
+	defer f.Close()
+	img, err := imaging.Decode(f, r.Orientation)
+	if err != nil {
+		return nil, pictureError(path, err)
+	}
+	return img, nil
+}
+
+// pictureError names the file in an error of package imaging.
+func pictureError(path string, err error) error {
+	named := adapters.Errorf(adapters.KindOf(err), "picture %s: %w", path, err)
+	var inner *adapters.Error
+	if errors.As(err, &inner) && inner.Remedy != "" {
+		return named
+	}
+	return named.WithRemedy("replace the file; from a data set, take it out of the annotations")
+}
+
+// key returns the part of a digest that differs between readers of one data set. Pictures
+// that are as they are stored have the key that they had before there was a choice.
+func (r Reader) key() string {
+	if r.Orientation == imaging.AsStored {
+		return sizeKey(r.Spec)
+	}
+	return sizeKey(r.Spec) + "-exif"
+}
+
+// sizeKey returns the part of a digest that differs between sizes of one data set.
+func sizeKey(s adapters.ImageSpec) string {
+	key := fmt.Sprintf("/%dx%d-%s-%s", s.Width, s.Height, s.Resample, s.Mode)
+	if s.ShortestEdge != 0 {
+		key += fmt.Sprintf("-%d", s.ShortestEdge)
+	}
+	return key
 }
 
 // process resizes and crops a picture as an encoder needs it.

@@ -16,23 +16,23 @@ const tail = 64 << 10
 func CutOff(file io.ReaderAt, size int64) bool {
 	head := make([]byte, 16)
 	n, _ := file.ReadAt(head, 0)
-	head = head[:n]
-	for _, f := range formats() {
-		if !f.matches(head) {
-			continue
-		}
-		switch f.name {
-		case "JPEG":
-			return !contains(lastBytes(file, size), "\xff\xd9")
-		case "PNG":
-			return !contains(lastBytes(file, size), "IEND\xaeB`\x82")
-		case "GIF":
-			return !bytes.HasSuffix(bytes.TrimRight(lastBytes(file, size), "\x00"), []byte(";"))
-		case "WebP":
-			return size < 8+int64(binary.LittleEndian.Uint32(head[4:]))
-		}
-	}
-	return false
+	f, err := formatOf(head[:n])
+	return err == nil && f.cutOff != nil && f.cutOff(file, size)
+}
+
+// lacks returns a function that reports whether a file lacks its end mark.
+func lacks(mark string) func(io.ReaderAt, int64) bool {
+	return func(file io.ReaderAt, size int64) bool { return !bytes.Contains(lastBytes(file, size), []byte(mark)) }
+}
+
+func cutOffGIF(file io.ReaderAt, size int64) bool {
+	return !bytes.HasSuffix(bytes.TrimRight(lastBytes(file, size), "\x00"), []byte(";"))
+}
+
+func cutOffWebP(file io.ReaderAt, size int64) bool {
+	head := make([]byte, 8)
+	_, err := file.ReadAt(head, 0)
+	return err != nil || size < 8+int64(binary.LittleEndian.Uint32(head[4:]))
 }
 
 func lastBytes(file io.ReaderAt, size int64) []byte {
@@ -40,5 +40,3 @@ func lastBytes(file io.ReaderAt, size int64) []byte {
 	n, _ := file.ReadAt(end, size-int64(len(end)))
 	return end[:n]
 }
-
-func contains(data []byte, mark string) bool { return bytes.Contains(data, []byte(mark)) }

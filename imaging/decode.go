@@ -5,14 +5,9 @@ import (
 	"bytes"
 	"errors"
 	"image"
-	"image/draw"
-	"image/gif"
-	"image/jpeg"
 	"image/png"
 	"io"
 	"strings"
-
-	"golang.org/x/image/webp"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -20,83 +15,102 @@ import (
 // maxPixels is the size from which Pillow refuses a file as a decompression bomb.
 const maxPixels = 178_956_970
 
+// Orientation says whether a picture is turned as its file says.
+type Orientation string
+
+const (
+	// ByExif turns the picture as the file's Exif or XMP data says, as transformers'
+	// load_image does. The empty Orientation means the same.
+	ByExif Orientation = "exif"
+	// AsStored leaves the picture as its pixels are stored, as LAVIS does. A TIFF is
+	// turned nevertheless, because Pillow does that by itself.
+	AsStored Orientation = "ignore"
+)
+
+// Check returns an error for an orientation that is not one of the above.
+func (o Orientation) Check() error {
+	if o != "" && o != ByExif && o != AsStored {
+		return adapters.Errorf(adapters.Invalid, "orientation %q, want %q or %q", string(o), ByExif, AsStored)
+	}
+	return nil
+}
+
 // format is a kind of image file.
 type format struct {
 	name   string
 	magic  string // '?' stands for any byte
 	config func(io.Reader) (image.Config, error)
-	decode func(io.Reader) (image.Image, error)
-	lossy  func(*image.YCbCr) *RGB // nil if the format has no such images
+	decode func(data []byte) (*RGB, error)
+	// metadata returns the file's Exif data, a TIFF structure, and its XMP text; nil if
+	// the format has none.
+	metadata func(data []byte) (exif, xmp []byte)
+	cutOff   func(file io.ReaderAt, size int64) bool // nil if the end of a file has no mark
+	revision string                                  // see [Revision]
 }
 
 func formats() []format {
 	return []format{
-		{"JPEG", "\xff\xd8\xff", jpeg.DecodeConfig, jpeg.Decode, jpegRGB},
-		{"PNG", "\x89PNG\r\n\x1a\n", png.DecodeConfig, png.Decode, nil},
-		{"GIF", "GIF8?a", gif.DecodeConfig, gif.Decode, nil},
-		{"WebP", "RIFF????WEBPVP8", webp.DecodeConfig, webp.Decode, webpRGB},
+		{"JPEG", "\xff\xd8\xff", jpegConfig, decodeJPEG, jpegMetadata, lacks("\xff\xd9"), "-jpeg2"},
+		{"PNG", "\x89PNG\r\n\x1a\n", png.DecodeConfig, decodePNG, pngMetadata, lacks("IEND\xaeB`\x82"), ""},
+		{"GIF", "GIF8?a", gifConfig, decodeGIF, nil, cutOffGIF, "-gif2"},
+		{"WebP", "RIFF????WEBPVP8", webpConfig, decodeWebP, webpMetadata, cutOffWebP, "-webp2"},
+		{"BMP", "BM", bmpConfig, decodeBMP, nil, nil, ""},
+		{"TIFF", "II*\x00", tiffConfig, decodeTIFF, nil, nil, ""},
+		{"TIFF", "MM\x00*", tiffConfig, decodeTIFF, nil, nil, ""},
 	}
 }
 
-// Decode reads a JPEG, PNG, GIF (its first frame) or WebP file, whatever its
-// name says. What a lossy file stores as brightness and colour comes back as an
-// *[RGB], converted as libjpeg-turbo and libwebp do it: convert an
-// [image.YCbCr] with package image/color instead and edges differ.
-func Decode(r io.Reader) (image.Image, error) {
+// Decode reads the first picture of a JPEG, PNG, GIF, WebP, BMP or TIFF file, whatever its
+// name says, as Pillow's convert("RGB") gives it. Alpha is dropped, so that a transparent
+// pixel shows the colour that its file gives it. What a lossy file stores as brightness and
+// colour is converted as libjpeg-turbo and libwebp do it. docs/images.md tells what differs
+// from Pillow.
+func Decode(r io.Reader, o Orientation) (*RGB, error) {
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return nil, adapters.Errorf(adapters.Unknown, "read image: %w", err)
 	}
-	for _, f := range formats() {
-		if f.matches(data) {
-			if animatedWebP(data) {
-				return nil, refuseAnimation()
-			}
-			return f.read(data)
-		}
+	f, err := formatOf(data)
+	if err != nil {
+		return nil, err
 	}
-	return nil, unknownFormat(data)
+	img, err := f.read(data)
+	if err != nil || o == AsStored || f.metadata == nil {
+		return img, err
+	}
+	return img.turned(orientationOf(f.metadata(data))), nil
 }
 
-// DecodeConfig reads the size of an image file that [Decode] reads, from its
-// head alone.
+// DecodeConfig reads the size of an image file that [Decode] reads, from its head alone. It
+// returns an error if Decode would refuse the file for what its head says.
 func DecodeConfig(r io.Reader) (image.Config, error) {
-	head := bufio.NewReader(r)
-	data, err := head.Peek(21)
+	in := bufio.NewReader(r)
+	head, err := in.Peek(16)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return image.Config{}, adapters.Errorf(adapters.Unknown, "read image: %w", err)
 	}
+	f, err := formatOf(head)
+	if err != nil {
+		return image.Config{}, err
+	}
+	return f.size(in)
+}
+
+// formatOf recognises a file by its first bytes.
+func formatOf(data []byte) (format, error) {
 	for _, f := range formats() {
 		if f.matches(data) {
-			if animatedWebP(data) {
-				return image.Config{}, refuseAnimation()
-			}
-			config, err := f.config(head)
-			if err != nil {
-				return image.Config{}, f.failed(err)
-			}
-			return config, nil
+			return f, nil
 		}
 	}
-	return image.Config{}, unknownFormat(data)
-}
-
-func unknownFormat(data []byte) error {
 	if len(data) == 0 {
-		return adapters.Errorf(adapters.Corrupt, "image file is empty")
+		return format{}, adapters.Errorf(adapters.Corrupt, "image file is empty")
 	}
-	return adapters.Errorf(adapters.Unsupported, "image file of an unknown kind: it starts with %q, want JPEG, PNG, GIF or WebP", data[:min(len(data), 12)]).
-		WithRemedy("convert it to JPEG or PNG")
-}
-
-// animatedWebP reports whether a file with this head holds several pictures: the extended
-// form has a bit for it.
-func animatedWebP(head []byte) bool {
-	return len(head) > 20 && string(head[8:16]) == "WEBPVP8X" && head[20]&2 != 0
-}
-
-func refuseAnimation() error {
-	return adapters.Errorf(adapters.Unsupported, "WebP image: it is animated, want one picture").WithRemedy("save its first picture as PNG")
+	return format{}, adapters.Errorf(adapters.Unsupported, "image file of an unknown kind: it starts with %q, want JPEG, PNG, GIF, WebP, BMP or TIFF",
+		data[:min(len(data), 12)]).WithRemedy("convert it to JPEG or PNG")
 }
 
 func (f format) matches(data []byte) bool {
@@ -111,40 +125,60 @@ func (f format) matches(data []byte) bool {
 	return true
 }
 
-func (f format) read(data []byte) (image.Image, error) {
-	config, err := f.config(bytes.NewReader(data))
+// size reads and checks the size of a file's picture.
+func (f format) size(r io.Reader) (image.Config, error) {
+	config, err := f.config(r)
 	if err != nil {
-		return nil, f.failed(err)
+		return config, f.failed(err)
 	}
 	if config.Width < 1 || config.Height < 1 {
-		return nil, adapters.Errorf(adapters.Corrupt, "%s image of %d by %d pixels, want at least one", f.name, config.Width, config.Height)
+		return config, adapters.Errorf(adapters.Corrupt, "%s image of %d by %d pixels, want at least one", f.name, config.Width, config.Height)
 	}
 	if config.Width > maxPixels/config.Height {
-		return nil, adapters.Errorf(adapters.Exhausted, "%s image of %d by %d pixels, want at most %d in all", f.name, config.Width, config.Height, maxPixels)
+		return config, adapters.Errorf(adapters.Exhausted, "%s image of %d by %d pixels, want at most %d in all", f.name, config.Width, config.Height, maxPixels)
 	}
-	img, err := f.decode(bytes.NewReader(data))
+	return config, nil
+}
+
+func (f format) read(data []byte) (*RGB, error) {
+	if _, err := f.size(bytes.NewReader(data)); err != nil {
+		return nil, err
+	}
+	img, err := f.decode(data)
 	if err != nil {
 		return nil, f.failed(err)
 	}
-	switch lossy := img.(type) {
-	case *image.YCbCr:
-		return f.lossy(lossy), nil
-	case *image.NYCbCrA:
-		return f.lossy(&lossy.YCbCr), nil
-	}
-	screen := image.Rect(0, 0, config.Width, config.Height)
-	if img.Bounds() == screen {
-		return img, nil
-	}
-	// A GIF's first frame may cover a part of the image.
-	whole := image.NewNRGBA(screen)
-	draw.Draw(whole, img.Bounds(), img, img.Bounds().Min, draw.Src)
-	return whole, nil
+	return img, nil
 }
 
+// failed names the kind of file in an error of its decoder.
 func (f format) failed(err error) error {
+	if kind := adapters.KindOf(err); kind == adapters.Exhausted || kind == adapters.Unsupported {
+		return adapters.Errorf(kind, "%s image: %w", f.name, err)
+	}
 	if strings.Contains(err.Error(), "unsupported") {
 		return adapters.Errorf(adapters.Unsupported, "%s image: %w", f.name, err).WithRemedy("convert it to PNG")
 	}
 	return adapters.Errorf(adapters.Corrupt, "%s image: %w", f.name, err)
+}
+
+func decodePNG(data []byte) (*RGB, error) {
+	img, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	return ToRGB(img), nil
+}
+
+// Revision returns a mark for the key of anything that is computed from a file's pixels. It is
+// empty if all versions of bridge decode files of this kind to the same pixels. An earlier
+// version made a GIF's transparent pixels and the screen around its frame black, and rounded a
+// JPEG's pixels otherwise, by up to 3, and a narrow WebP's.
+func Revision(file io.ReaderAt) string {
+	head := make([]byte, 16)
+	n, _ := file.ReadAt(head, 0)
+	if f, err := formatOf(head[:n]); err == nil {
+		return f.revision
+	}
+	return ""
 }

@@ -23,7 +23,8 @@ func Process(img image.Image, spec adapters.ImageSpec) ([]uint8, error) {
 }
 
 // shortestEdgeCrop follows get_resize_output_image_size and center_crop of
-// transformers' image_transforms.py: the long edge is rounded down.
+// transformers' image_transforms.py: the long edge is rounded down. It computes only the
+// pixels that the crop keeps, so that a picture may be of any shape.
 func shortestEdgeCrop(img *RGB, spec adapters.ImageSpec) ([]uint8, error) {
 	edge := spec.ShortestEdge
 	if edge == 0 {
@@ -41,14 +42,10 @@ func shortestEdgeCrop(img *RGB, spec adapters.ImageSpec) ([]uint8, error) {
 	} else {
 		w = edge * img.Width / img.Height
 	}
-	big, err := Resize(img, w, h, spec.Resample)
+	top, left := (h-spec.Height)/2, (w-spec.Width)/2
+	out, err := resizePart(img, w, h, image.Rect(left, top, left+spec.Width, top+spec.Height), spec.Resample)
 	if err != nil {
 		return nil, err
-	}
-	top, left := (h-spec.Height)/2, (w-spec.Width)/2
-	out := newRGB(spec.Width, spec.Height)
-	for y := range spec.Height {
-		copy(out.Pix[3*y*spec.Width:][:3*spec.Width], big.Pix[3*((top+y)*w+left):])
 	}
 	return out.Pix, nil
 }

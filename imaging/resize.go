@@ -1,6 +1,7 @@
 package imaging
 
 import (
+	"image"
 	"math"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -17,13 +18,19 @@ func Resize(img *RGB, w, h int, filter string) (*RGB, error) {
 	if w < 1 || h < 1 || w > maxEdge || h > maxEdge {
 		return nil, adapters.Errorf(adapters.Invalid, "resize to %d by %d pixels, want 1 to %d", w, h, maxEdge)
 	}
+	return resizePart(img, w, h, image.Rect(0, 0, w, h), filter)
+}
+
+// resizePart returns a part of the image that img becomes at w by h pixels. It computes
+// nothing outside the part, so w and h may be of any size.
+func resizePart(img *RGB, w, h int, part image.Rectangle, filter string) (*RGB, error) {
 	if img.Width < 1 || img.Height < 1 || len(img.Pix) != 3*img.Width*img.Height {
 		return nil, adapters.Errorf(adapters.Invalid, "resize an image of %d by %d pixels and %d bytes, want uint8[H, W, 3]", img.Width, img.Height, len(img.Pix))
 	}
 	var k kernel
 	switch filter {
 	case adapters.Nearest:
-		return nearest(img, w, h), nil
+		return nearest(img, w, h, part), nil
 	case adapters.Bilinear:
 		k = kernel{1, triangle}
 	case adapters.Bicubic:
@@ -31,17 +38,14 @@ func Resize(img *RGB, w, h int, filter string) (*RGB, error) {
 	default:
 		return nil, adapters.Errorf(adapters.Invalid, "filter %q, want %q, %q or %q", filter, adapters.Nearest, adapters.Bilinear, adapters.Bicubic)
 	}
-	out := img
-	if w != out.Width {
-		out = horizontal(out, k.windows(out.Width, w))
+	columns := k.windows(img.Width, w, part.Min.X, part.Max.X)
+	rows := k.windows(img.Height, h, part.Min.Y, part.Max.Y)
+	first, end := rows[0].first, rows[len(rows)-1].end()
+	for i := range rows {
+		rows[i].first -= first
 	}
-	if h != out.Height {
-		out = vertical(out, k.windows(out.Height, h))
-	}
-	if out == img {
-		out = &RGB{Pix: append([]uint8(nil), img.Pix...), Width: w, Height: h}
-	}
-	return out, nil
+	img = &RGB{Pix: img.Pix[3*first*img.Width : 3*end*img.Width], Width: img.Width, Height: end - first}
+	return vertical(horizontal(img, columns), rows), nil
 }
 
 // kernel is an interpolation function and the distance beyond which it is zero.
@@ -72,14 +76,23 @@ type window struct {
 	weights []int32
 }
 
-// windows returns the window of each of the out pixels that replace in pixels.
-func (k kernel) windows(in, out int) []window {
+func (w window) end() int { return w.first + len(w.weights) }
+
+// windows returns the windows of the pixels from lo to hi among the out pixels that
+// replace in pixels. If there are as many as before, each pixel stays as it is.
+func (k kernel) windows(in, out, lo, hi int) []window {
+	windows := make([]window, hi-lo)
+	if in == out {
+		for i := range windows {
+			windows[i] = window{lo + i, []int32{1 << weightBits}}
+		}
+		return windows
+	}
 	scale := float64(in) / float64(out)
 	stretch := max(1, scale)
 	support, shrink := k.support*stretch, 1/stretch
-	windows := make([]window, out)
 	for i := range windows {
-		center := (float64(i) + 0.5) * scale
+		center := (float64(lo+i) + 0.5) * scale
 		first := max(0, int(center-support+0.5))
 		last := min(in, int(center+support+0.5))
 		raw := make([]float64, last-first)
@@ -143,23 +156,26 @@ func clip(sum int32) uint8 { return uint8(max(0, min(255, sum>>weightBits))) }
 
 // nearest takes the pixel at each output pixel's centre; the positions are added
 // up step by step, as Pillow's Geometry.c does.
-func nearest(img *RGB, w, h int) *RGB {
-	out := newRGB(w, h)
-	columns, rows := positions(img.Width, w), positions(img.Height, h)
-	for y, from := range rows {
+func nearest(img *RGB, w, h int, part image.Rectangle) *RGB {
+	out := newRGB(part.Dx(), part.Dy())
+	columns := positions(img.Width, w, part.Min.X, part.Max.X)
+	for y, from := range positions(img.Height, h, part.Min.Y, part.Max.Y) {
 		for x, at := range columns {
-			copy(out.Pix[3*(y*w+x):][:3], img.Pix[3*(from*img.Width+at):])
+			copy(out.Pix[3*(y*out.Width+x):][:3], img.Pix[3*(from*img.Width+at):])
 		}
 	}
 	return out
 }
 
-func positions(in, out int) []int {
+// positions returns the input pixels of the output pixels from lo to hi.
+func positions(in, out, lo, hi int) []int {
 	scale := float64(in) / float64(out)
 	at := scale * 0.5
-	list := make([]int, out)
-	for i := range list {
-		list[i] = min(int(at), in-1)
+	list := make([]int, 0, hi-lo)
+	for i := range hi {
+		if i >= lo {
+			list = append(list, min(int(at), in-1))
+		}
 		at += scale
 	}
 	return list

@@ -5,6 +5,7 @@ import (
 	"math"
 	"path/filepath"
 
+	"github.com/modular-bridging/bridge/imaging"
 	"github.com/modular-bridging/bridge/train/objective"
 )
 
@@ -26,6 +27,10 @@ type Data struct {
 	// MaxTextTokens is the most tokens of a caption or an answer in stage 2, the end
 	// token counted; longer ones are cut. 0 cuts none. Default 32.
 	MaxTextTokens int `toml:"max_text_tokens"`
+	// Orientation is "exif" (a picture is turned as its Exif or XMP data says, as
+	// transformers' load_image does) or "ignore" (it is as its pixels are stored, as in
+	// LAVIS). Default "exif"; "ignore" in the folder of a run that recorded none.
+	Orientation string `toml:"orientation"`
 }
 
 // Source is a table [data.train] or [data.eval]: a data set of the kit, or files in
@@ -44,7 +49,9 @@ type Source struct {
 	Images string `toml:"images,omitempty"`
 }
 
-func defaultData() Data { return Data{CaptionProcessing: "none", MaxTextTokens: 32} }
+func defaultData() Data {
+	return Data{CaptionProcessing: "none", MaxTextTokens: 32, Orientation: string(imaging.ByExif)}
+}
 
 // UnmarshalText reads a source that is given as its id.
 func (s *Source) UnmarshalText(text []byte) error {
@@ -79,6 +86,7 @@ func (r *Recipe) checkData() {
 	r.want("data.max_text_tokens", d.MaxTextTokens == 0 || d.MaxTextTokens > 1,
 		"is %d, want at least 2 (the end of an answer is counted), or 0 for no limit", d.MaxTextTokens)
 	r.oneOf("data.caption_processing", d.CaptionProcessing, "none", "blip")
+	r.oneOf(OrientationKey, d.Orientation, string(imaging.ByExif), string(imaging.AsStored))
 	r.checkMix()
 }
 

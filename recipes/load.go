@@ -129,6 +129,9 @@ func read(nameOrFile string) (*stricttoml.Document, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := asRecorded(doc, nameOrFile); err != nil {
+		return nil, err
+	}
 	return doc, inProject(doc, nameOrFile)
 }
 

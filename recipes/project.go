@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/modular-bridging/bridge/imaging"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 )
@@ -88,6 +89,22 @@ func inProject(doc *stricttoml.Document, file string) error {
 		doc.Rewrite(key, func(string) string { return filepath.Join(project, path) })
 	}
 	return nil
+}
+
+// OrientationKey is the key of the pictures' orientation.
+const OrientationKey = "data.orientation"
+
+// asRecorded completes the recipe of a run of a version that did not record the orientation
+// of pictures: it ignored it.
+func asRecorded(doc *stricttoml.Document, file string) error {
+	if filepath.Base(file) != RunFile || !doc.Has("data") || doc.Has(OrientationKey) {
+		return nil
+	}
+	lock, err := lockfile.ReadProject(filepath.Join(filepath.Dir(file), lockfile.Name))
+	if err != nil || lock.Vision.ID == "" { // a lock without models belongs to a project
+		return err
+	}
+	return doc.SetValue(OrientationKey, string(imaging.AsStored), "the run's version of bridge")
 }
 
 // projectOf returns the folder of a run's project. That is the one that the lock names

@@ -11,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/featurecache"
+	"github.com/modular-bridging/bridge/imaging"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
@@ -171,7 +172,7 @@ func (res *resources) openSet(s recipes.Source) (train.Set, error) {
 // dataset opens a data set at an encoder's picture size. It warns of pictures that cannot be
 // read and omits them.
 func (res *resources) dataset(s recipes.Source, image adapters.ImageSpec) (data.Dataset, error) {
-	d, broken, err := OpenSource(s, res.recipe.Data.CaptionProcessing == "blip", image)
+	d, broken, err := OpenSource(s, res.recipe.Data, image)
 	const shown = 5
 	for _, problem := range broken[:min(shown, len(broken))] {
 		res.workspace.Log().Warn("picture skipped", "reason", problem)
@@ -182,14 +183,17 @@ func (res *resources) dataset(s recipes.Source, image adapters.ImageSpec) (data.
 	return d, err
 }
 
-// OpenSource opens a recipe's data set at a picture size. If process is true, captions are
-// normalized with BLIP's rules. broken has an error for each picture that is omitted.
-func OpenSource(s recipes.Source, process bool, image adapters.ImageSpec) (d data.Dataset, broken []error, err error) {
+// OpenSource opens a recipe's data set at a picture size. table says how captions and pictures are
+// prepared. broken has an error for each picture that is omitted.
+func OpenSource(s recipes.Source, table recipes.Data, image adapters.ImageSpec) (d data.Dataset, broken []error, err error) {
 	if s.ID != "" {
 		d, err = data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, image)
 		return d, nil, err
 	}
-	return data.OpenFiles(data.Files{Captions: s.Annotations, Questions: s.Questions, Images: s.Images, Process: process}, image)
+	return data.OpenFiles(data.Files{
+		Captions: s.Annotations, Questions: s.Questions, Images: s.Images,
+		Process: table.CaptionProcessing == "blip", Orientation: imaging.Orientation(table.Orientation),
+	}, image)
 }
 
 // prefetch computes the features of rows that are not cached, and shows progress.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/imaging"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/tokenizer"
@@ -28,7 +29,10 @@ type OpenOptions struct {
 // Model is an open bridge with its frozen models. Close frees all of them.
 type Model struct {
 	*bridge.Model
-	close []func() // last opened first
+	// Orientation says how the pictures of the bridge's training were turned, for
+	// data.Reader. It is "exif" for a bridge outside any run.
+	Orientation imaging.Orientation
+	close       []func() // last opened first
 }
 
 // Close frees the bridge and its frozen models. It logs errors.
@@ -77,7 +81,11 @@ func (w *Workspace) modelDir(ctx context.Context, model string, o LAVISOptions) 
 
 // openParts opens the bridge of either stage in a folder, and its frozen models.
 func (w *Workspace) openParts(ctx context.Context, dir string, info bridge.Info, o OpenOptions) (*Model, error) {
-	m := &Model{}
+	orientation, err := trainedOrientation(dir)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Orientation: orientation}
 	if err := w.open(ctx, m, dir, info, o); err != nil {
 		m.Close()
 		return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/imaging"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -19,9 +21,9 @@ func (p *program) captionCommand() *cli.Command {
 		Name: "caption", Usage: "describe pictures", ArgsUsage: "MODEL IMAGE...",
 		UsageText: "bridge caption MODEL IMAGE... [--prompt TEXT] [generation options] [--encoder ID] [--llm ID] " +
 			"[--encoder-plugin PLUGIN] [--llm-plugin PLUGIN] [--json]",
-		Description: "An IMAGE is a PNG, JPEG, GIF or WebP file, or a picture of the kit (kit:held-out/17).\n\n" +
+		Description: "An IMAGE is a PNG, JPEG, GIF, WebP, BMP or TIFF file, or a picture of the kit (kit:held-out/17).\n\n" +
 			"Example: bridge caption runs/demo/warm kit:held-out/17 photo.png",
-		Flags: append(openFlags(), &cli.StringFlag{Name: "prompt",
+		Flags: append(openFlags(), orientationFlag(), &cli.StringFlag{Name: "prompt",
 			Usage: "`TEXT` for the caption to continue (default: the one that the bridge was trained with)"}),
 		Action: p.caption,
 	}
@@ -33,7 +35,7 @@ func (p *program) askCommand() *cli.Command {
 		UsageText: "bridge ask MODEL IMAGE QUESTION [generation options] [--encoder ID] [--llm ID] " +
 			"[--encoder-plugin PLUGIN] [--llm-plugin PLUGIN] [--json]",
 		Description: "Example: bridge ask runs/demo/warm kit:held-out/17 \"what color is the background?\"",
-		Flags:       openFlags(),
+		Flags:       append(openFlags(), orientationFlag()),
 		Action:      p.ask,
 	}
 }
@@ -42,6 +44,17 @@ func (p *program) askCommand() *cli.Command {
 func openFlags() []cli.Flag {
 	return append(slices.Concat(generationFlags(), lavisFlags(), adapterFlags()),
 		backendFlag(), isolationFlag(), transportFlag(), jsonFlag())
+}
+
+func orientationFlag() cli.Flag {
+	return &cli.StringFlag{Name: "orientation",
+		Usage: "exif (turn pictures as their Exif data says) or ignore (default: as in the bridge's training)"}
+}
+
+// pictureReader returns the reader of the pictures that a model is asked about.
+func pictureReader(c *cli.Context, m *workspace.Model) data.Reader {
+	orientation := cmp.Or(imaging.Orientation(c.String("orientation")), m.Orientation)
+	return data.Reader{Spec: m.Vision.Spec().Image, Orientation: orientation}
 }
 
 // captionBatch is the number of pictures in a batch.
@@ -78,6 +91,9 @@ func (p *program) openToGenerate(c *cli.Context, name string) (*workspace.Model,
 	if err != nil {
 		return nil, options, err
 	}
+	if err := imaging.Orientation(c.String("orientation")).Check(); err != nil {
+		return nil, options, usagef("--orientation: %v", err)
+	}
 	o, err := openOptions(c, name)
 	if err != nil {
 		return nil, options, err
@@ -90,11 +106,11 @@ func (p *program) openToGenerate(c *cli.Context, name string) (*workspace.Model,
 // returns their errors as failed.
 func (p *program) captionPictures(c *cli.Context, m *workspace.Model, names []string, prompt string,
 	o bridge.GenerateOptions) (failed, err error) {
-	spec := m.Vision.Spec().Image
+	reader := pictureReader(c, m)
 	var read []string
 	var pictures []*adapters.Tensor
 	for _, name := range names {
-		picture, err := data.ReadPicture(name, spec)
+		picture, err := reader.Picture(name)
 		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
@@ -142,7 +158,7 @@ func (p *program) ask(c *cli.Context) error {
 		return err
 	}
 	defer m.Close()
-	picture, err := data.ReadPictures(m.Vision.Spec().Image, args[1])
+	picture, err := pictureReader(c, m).Pictures(args[1])
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func (c *Comparison) sampledVariants(w *workspace.Workspace) (shown []*Variant, 
 			continue
 		}
 		if pictures == nil {
-			if pictures, err = openPictures(recipe.Data.Eval); err != nil {
+			if pictures, err = openPictures(recipe.Data); err != nil {
 				w.Log().Warn("the pictures are not shown", "reason", err)
 				return nil, nil
 			}
@@ -126,8 +126,8 @@ func (c *Comparison) sampledVariants(w *workspace.Workspace) (shown []*Variant, 
 // sampleSide is the width and height of a picture in the report, in pixels.
 const sampleSide = 96
 
-// openPictures opens a data set at the size of the report's pictures.
-func openPictures(s recipes.Source) (data.Dataset, error) {
-	d, _, err := runs.OpenSource(s, false, adapters.ImageSpec{Width: sampleSide, Height: sampleSide, Resample: "bicubic", Mode: "squash"})
+// openPictures opens the held-out data set at the size of the report's pictures.
+func openPictures(table recipes.Data) (data.Dataset, error) {
+	d, _, err := runs.OpenSource(table.Eval, table, adapters.ImageSpec{Width: sampleSide, Height: sampleSide, Resample: "bicubic", Mode: "squash"})
 	return d, err
 }
