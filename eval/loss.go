@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -61,6 +62,15 @@ func about(e adapters.Example, i int) adapters.Example {
 	return adapters.Example{Segments: segments, Target: e.Target}
 }
 
+// from returns an error about an example of a batch, as one about an example of all: the
+// batch begins at example lo.
+func from(lo int, err error) error {
+	if blamed := (*bridge.TextError)(nil); errors.As(err, &blamed) {
+		blamed.Example += lo
+	}
+	return err
+}
+
 // meanLoss returns the mean loss over the target tokens of n examples. Examples refer to
 // rows of prompts; each request carries only the rows that it needs.
 func meanLoss(ctx context.Context, lm adapters.LanguageModel, prompts *adapters.Tensor, n int, example func(i int) adapters.Example) (float64, error) {
@@ -84,7 +94,7 @@ func meanLoss(ctx context.Context, lm adapters.LanguageModel, prompts *adapters.
 		}
 		resp, err := lm.Loss(ctx, req)
 		if err != nil {
-			return 0, err
+			return 0, from(lo, bridge.BlameText(ctx, lm, req, err))
 		}
 		for i := range resp.Loss {
 			nats += float64(resp.Loss[i])

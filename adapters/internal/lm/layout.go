@@ -78,7 +78,7 @@ func (l Layout) sequences(examples []adapters.Example, withTargets bool) ([]Sequ
 			continue
 		}
 		if out[i], err = l.decoderOnly(p, tokens, withTargets); err != nil {
-			return nil, adapters.Errorf(adapters.Invalid, "example %d: %w", i, err)
+			return nil, adapters.Errorf(adapters.Invalid, "the text %s: %w", textOf(examples[i], withTargets), err).WithField("examples[%d]", i)
 		}
 	}
 	return out, nil
