@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -156,18 +157,34 @@ func TestBLIP2Leniency(t *testing.T) {
 	}
 }
 
-func TestTextsThatTheQFormerCannotRead(t *testing.T) {
+// No text is too long or too odd for the Q-Former: it is cut, and "<image>" is text.
+func TestTextsOfTheQFormer(t *testing.T) {
 	b, err := Load(context.Background(), backends.ForTest(t), transformed("retrieval"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	if _, err := b.EmbedTexts(context.Background(), []string{"a cat", "an <image>"}); adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), "an <image>") {
-		t.Errorf("a token beyond the embeddings: %v", err)
+	for _, text := range []string{"an <image>", "a [SEP] b [CLS] [DEC]", strings.Repeat("日本", 5000)} {
+		ids, err := b.ids([]string{text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		unknown, _ := b.tokenizer.tok.IDOf("[UNK]")
+		plain := slices.DeleteFunc(slices.Clone(ids.Int32s()), func(id int32) bool { return id == b.tokenizer.pad || id == unknown })
+		if n := len(plain); plain[0] != b.tokenizer.cls || plain[n-1] != b.tokenizer.sep ||
+			slices.ContainsFunc(plain[1:n-1], func(id int32) bool { return slices.Contains(b.tokenizer.tok.SpecialIDs(), id) }) {
+			t.Errorf("%.30q is read as %v", text, plain)
+		}
+		if n := len(ids.Int32s()); n > MaxTextTokens {
+			t.Errorf("%.30q takes %d tokens", text, n)
+		}
+		if _, err := b.EmbedTexts(context.Background(), []string{text}); err != nil {
+			t.Error(err)
+		}
 	}
 	b.config.MaxPositions = 5
-	if _, err := b.EmbedTexts(context.Background(), []string{"a dog and a cat"}); adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), "8 tokens") {
-		t.Errorf("a long text: %v", err)
+	if got, err := b.ids([]string{"a dog and a cat", "a cat"}); err != nil || got.Shape[1] != 5 {
+		t.Errorf("a long text: %v, %v", got, err)
 	}
 	if got, err := b.ids([]string{"a cat"}); err != nil || got.Shape[1] != 4 {
 		t.Errorf("a short text: %v, %v", got, err)

@@ -38,9 +38,10 @@ func (b *Bridge) EmbedTexts(ctx context.Context, texts []string) (*adapters.Tens
 	})
 }
 
-// ids encodes texts as int32[B, T], of which the Q-Former can read every one.
+// ids encodes texts as int32[B, T], of which the Q-Former can read every one. It cuts texts
+// that are longer than [MaxTextTokens] or than the Q-Former's positions.
 func (b *Bridge) ids(texts []string) (*adapters.Tensor, error) {
-	ids, err := b.tokenizer.batch(texts, b.config.MaxPositions)
+	ids, _, err := b.tokenizer.BatchUpTo(texts, min(MaxTextTokens, b.config.MaxPositions))
 	if err != nil {
 		return nil, err
 	}

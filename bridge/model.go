@@ -77,6 +77,9 @@ func (m *Model) Encode(ctx context.Context, images *adapters.Tensor) (*adapters.
 
 // Caption describes images uint8[B, H, W, 3].
 func (m *Model) Caption(ctx context.Context, images *adapters.Tensor, o GenerateOptions) ([]string, error) {
+	if err := m.CheckPrompt(ctx, m.Info.Templates.Caption, o); err != nil {
+		return nil, err
+	}
 	features, err := m.Encode(ctx, images)
 	if err != nil {
 		return nil, err
@@ -107,8 +110,14 @@ func (m *Model) AnswerFeatures(ctx context.Context, features *adapters.Tensor, q
 	return m.generate(ctx, features, examples, o)
 }
 
-// Answer answers question i about image i of images uint8[B, H, W, 3].
+// Answer answers question i about image i of images uint8[B, H, W, 3]. It refuses a question
+// that the language model cannot read, before it encodes an image.
 func (m *Model) Answer(ctx context.Context, images *adapters.Tensor, questions []string, o GenerateOptions) ([]string, error) {
+	for _, question := range questions {
+		if err := m.CheckQuestion(ctx, question, o); err != nil {
+			return nil, err
+		}
+	}
 	features, err := m.Encode(ctx, images)
 	if err != nil {
 		return nil, err
@@ -123,7 +132,7 @@ func (m *Model) generate(ctx context.Context, features *adapters.Tensor, example
 	}
 	resp, err := m.Language.Generate(ctx, &adapters.GenerateRequest{Prompts: prompts, Examples: examples, Options: o}, nil)
 	if err != nil {
-		return nil, err
+		return nil, blameField(examples, err)
 	}
 	return resp.Texts, nil
 }

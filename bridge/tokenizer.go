@@ -74,29 +74,31 @@ func (t *Tokenizer) Vocabulary() int { return t.tok.VocabSize() }
 func (t *Tokenizer) DEC() int32 { return t.dec }
 
 // Batch encodes texts as int32[B, T], each [CLS] … [SEP], at most [MaxTextTokens]
-// tokens with [SEP] kept, padded on the right with [PAD] to a multiple of 4.
+// tokens with [SEP] kept, padded on the right with [PAD] to a multiple of 4. Longer texts are
+// cut after the last token that fits. The name of a special token in a text is text.
 func (t *Tokenizer) Batch(texts []string) (*adapters.Tensor, error) {
-	return t.batch(texts, MaxTextTokens)
+	ids, _, err := t.BatchUpTo(texts, MaxTextTokens)
+	return ids, err
 }
 
-// batch is [Words.Batch] for a Q-Former that has as many positions.
-func (t *Tokenizer) batch(texts []string, positions int) (*adapters.Tensor, error) {
-	encoded, err := t.tok.EncodeBatch(texts, false)
+// BatchUpTo is like [Tokenizer.Batch] with another limit, of at least 2 tokens. It also
+// returns the indices of the texts that it cut.
+func (t *Tokenizer) BatchUpTo(texts []string, limit int) (ids *adapters.Tensor, cut []int, err error) {
+	encoded, err := t.tok.EncodeTexts(texts)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	longest := 0
 	rows := make([][]int32, len(texts))
 	for i, e := range encoded {
-		ids := e.IDs[:min(len(e.IDs), MaxTextTokens-2)]
-		rows[i] = append(append([]int32{t.cls}, ids...), t.sep)
+		n := min(len(e.IDs), limit-2)
+		if n < len(e.IDs) {
+			cut = append(cut, i)
+		}
+		rows[i] = append(append([]int32{t.cls}, e.IDs[:n]...), t.sep)
 		longest = max(longest, len(rows[i]))
 	}
-	if longest > positions {
-		return nil, adapters.Errorf(adapters.Invalid, "a text takes %d tokens, and the Q-Former has %d positions", longest, positions).
-			WithRemedy("shorten the text")
-	}
-	width := min((longest+3)/4*4, positions)
+	width := min((longest+3)/4*4, limit)
 	out := adapters.NewTensor(adapters.Int32, len(texts), width)
 	flat := out.Int32s()
 	for i := range flat {
@@ -105,7 +107,7 @@ func (t *Tokenizer) batch(texts []string, positions int) (*adapters.Tensor, erro
 	for i, row := range rows {
 		copy(flat[i*width:], row)
 	}
-	return out, nil
+	return out, cut, nil
 }
 
 // Pad returns the id of [PAD].

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -23,7 +24,8 @@ const batch = 64
 
 // MeasureGrounding measures the loss of examples. Example i is about soft prompt i, which
 // the bridge computes from row i of features [B, N, Denc]. "Another picture" is the one
-// half a data set away.
+// half a data set away. Without a picture, a target that nothing precedes follows the bos
+// or, if the tokenizer adds none, a newline.
 func MeasureGrounding(ctx context.Context, m *bridge.Model, features *adapters.Tensor, examples []adapters.Example) (Grounding, error) {
 	prompts, err := m.SoftPrompts(ctx, features)
 	if err != nil {
@@ -43,11 +45,26 @@ func MeasureGrounding(ctx context.Context, m *bridge.Model, features *adapters.T
 		{&g.Other, func(i int) adapters.Example { return about(examples[i], (i+n/2)%n) }},
 		{&g.None, func(i int) adapters.Example { return bridge.WithoutPicture(right(i)) }},
 	} {
-		if *part.mean, err = meanLoss(ctx, m.Language, prompts, n, part.example); err != nil {
+		*part.mean, err = meanLoss(ctx, m.Language, prompts, n, part.example)
+		if part.mean == &g.None && adapters.KindOf(err) == adapters.Invalid {
+			*part.mean, err = meanLoss(ctx, m.Language, prompts, n, func(i int) adapters.Example { return afterNewline(examples[i]) })
+		}
+		if err != nil {
 			return Grounding{}, err
 		}
 	}
 	return g, nil
+}
+
+// afterNewline returns e without its soft prompts and, if no text remains, with a newline
+// before the target. A model whose tokenizer adds no bos cannot score a target that follows
+// nothing.
+func afterNewline(e adapters.Example) adapters.Example {
+	e = bridge.WithoutPicture(e)
+	if len(e.Segments) == 1 && e.Segments[0].Text == "" {
+		e.Segments = []adapters.Segment{adapters.TextSegment("\n")}
+	}
+	return e
 }
 
 // about returns e with soft prompt i instead of its own.
@@ -59,6 +76,15 @@ func about(e adapters.Example, i int) adapters.Example {
 		}
 	}
 	return adapters.Example{Segments: segments, Target: e.Target}
+}
+
+// from returns an error about an example of a batch, as one about an example of all: the
+// batch begins at example lo.
+func from(lo int, err error) error {
+	if blamed := (*bridge.TextError)(nil); errors.As(err, &blamed) {
+		blamed.Example += lo
+	}
+	return err
 }
 
 // meanLoss returns the mean loss over the target tokens of n examples. Examples refer to
@@ -84,7 +110,7 @@ func meanLoss(ctx context.Context, lm adapters.LanguageModel, prompts *adapters.
 		}
 		resp, err := lm.Loss(ctx, req)
 		if err != nil {
-			return 0, err
+			return 0, from(lo, bridge.BlameText(ctx, lm, req, err))
 		}
 		for i := range resp.Loss {
 			nats += float64(resp.Loss[i])

@@ -80,7 +80,7 @@ func Captions(ctx context.Context, m *bridge.Model, features *adapters.Tensor, t
 		hi := min(lo+batch, len(truth))
 		texts, err := m.CaptionFeatures(ctx, features.Slice(lo, hi), m.Info.Templates.Caption, bridge.GenerateOptions{MaxNewTokens: 32})
 		if err != nil {
-			return nil, err
+			return nil, from(lo, err)
 		}
 		for i, text := range texts {
 			out = append(out, Caption{Index: lo + i, Got: text, Want: truth[lo+i]})
@@ -106,7 +106,7 @@ func Answers(ctx context.Context, m *bridge.Model, features *adapters.Tensor, qu
 		}
 		got, err := m.AnswerFeatures(ctx, features.Gather(rows), texts, bridge.GenerateOptions{MaxNewTokens: 16})
 		if err != nil {
-			return nil, err
+			return nil, from(lo, err)
 		}
 		for i, q := range part {
 			found.add(q.Kind, normal(got[i]) == normal(q.Answer))

@@ -44,6 +44,7 @@ type Tokenizer struct {
 	in     *instance // nil when closed, or when a call failed half way
 	closed bool
 	added  []string
+	plain  *Tokenizer // for texts with a special token's name; nil until one is met
 	vocabulary
 }
 
@@ -258,7 +259,19 @@ func (t *Tokenizer) AddTokens(special []string) error {
 		return err
 	}
 	t.added = append(t.added, special...)
+	t.dropPlain()
 	return t.readVocabulary()
+}
+
+// dropPlain closes the tokenizer for texts with a special token's name, which lacks what
+// was added since; t.mu is held.
+func (t *Tokenizer) dropPlain() error {
+	if t.plain == nil {
+		return nil
+	}
+	plain := t.plain
+	t.plain = nil
+	return plain.Close()
 }
 
 func (t *Tokenizer) sendAdded(special []string) error {
@@ -320,10 +333,11 @@ func (t *Tokenizer) Close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
+	err := t.dropPlain()
 	if t.in == nil {
-		return nil
+		return err
 	}
-	err := t.in.close()
+	err = errors.Join(err, t.in.close())
 	t.in = nil
 	return err
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/eval"
 )
 
@@ -69,21 +70,28 @@ func (s *Session) firstCaptions(rows []int) []string {
 // grounding measures the loss of the rows' captions, or of their answers if they have
 // no captions.
 func (s *Session) grounding(ctx context.Context, features *adapters.Tensor, rows []int) (*eval.Grounding, error) {
-	examples := make([]adapters.Example, len(rows))
+	samples := make([]data.Sample, len(rows))
 	for i, row := range rows {
-		e := s.Eval.Data.Record(row)
-		if len(e.Captions) == 0 {
-			examples[i] = s.Plan.Templates.QuestionExample(i, e.Questions[0].Question, e.Questions[0].Answer)
-			continue
+		if e := s.Eval.Data.Record(row); len(e.Captions) > 0 {
+			samples[i].Caption = e.Captions[0]
+		} else {
+			samples[i].Question = &e.Questions[0]
 		}
-		caption, err := s.truncate(ctx, e.Captions[0])
-		if err != nil {
-			return nil, err
+	}
+	samples, err := s.texts.samples(ctx, samples)
+	if err != nil {
+		return nil, err
+	}
+	examples := make([]adapters.Example, len(rows))
+	for i, sample := range samples {
+		if q := sample.Question; q != nil {
+			examples[i] = s.Plan.Templates.QuestionExample(i, q.Question, q.Answer)
+		} else {
+			examples[i] = s.evalExample(i, sample.Caption)
 		}
-		examples[i] = s.evalExample(i, caption)
 	}
 	g, err := eval.MeasureGrounding(ctx, s.model(), features.Slice(0, len(rows)), examples)
-	return &g, err
+	return &g, namePicture(s.Eval.Data, rows, err)
 }
 
 // evalExample returns the example by which the objective of the run's last phase measures
@@ -103,7 +111,7 @@ func (s *Session) writeCaptions(ctx context.Context, scores *Scores, features *a
 		return nil
 	}
 	if scores.samples, err = eval.Captions(ctx, s.model(), features.Slice(0, n), s.firstCaptions(rows)); err != nil {
-		return err
+		return namePicture(s.Eval.Data, rows, err)
 	}
 	got, references := make([]string, n), make([][]string, n)
 	for i, row := range rows {

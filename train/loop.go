@@ -41,6 +41,11 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 	if err := s.Check(); err != nil {
 		return Result{}, err
 	}
+	var err error
+	if s.texts, err = s.newTextCutter(ctx); err != nil {
+		return Result{}, err
+	}
+	defer s.logCut()
 	from, err := s.restore(ctx)
 	if err != nil {
 		return Result{}, err
@@ -140,6 +145,7 @@ func (s *Session) afterStep(ctx context.Context, index, n int, steps stepper) er
 		}
 	}
 	if every := s.Plan.CheckpointEvery; last || every > 0 && n%every == 0 {
+		s.logCut()
 		return s.save(index, n, steps)
 	}
 	return nil

@@ -2,14 +2,17 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // loss is a sum over target tokens, in nats.
@@ -21,6 +24,7 @@ func (l loss) perToken() float64 { return l.nats / max(1, l.tokens) }
 
 // microBatch is a part of a step's batch.
 type microBatch struct {
+	rows      []int // of the examples, in the training set
 	examples  []adapters.Example
 	in, rng   *tensors.Tensor  // input of the bridge's graphs
 	prompts   *adapters.Tensor // soft prompts
@@ -49,14 +53,15 @@ func (g *generative) startForward(ctx context.Context, n, k int, batch []data.Sa
 }
 
 func (g *generative) runForward(ctx context.Context, m *microBatch, n, k int, batch []data.Sample) (err error) {
+	if batch, err = g.session.texts.samples(ctx, batch); err != nil {
+		return err
+	}
 	rows := make([]int, len(batch))
 	for i, sample := range batch {
 		rows[i] = sample.Index
-		if err := g.truncateSample(ctx, &sample); err != nil {
-			return err
-		}
 		m.examples = append(m.examples, g.phase.Objective.Example(g.session.Plan.Templates, i, sample))
 	}
+	m.rows = rows
 	features, err := g.source.Features(ctx, rows)
 	if err != nil {
 		return err
@@ -75,25 +80,22 @@ func (g *generative) runForward(ctx context.Context, m *microBatch, n, k int, ba
 	return err
 }
 
-// truncateSample cuts the texts of a sample that are too long.
-func (g *generative) truncateSample(ctx context.Context, sample *data.Sample) (err error) {
-	if sample.Question != nil {
-		q := *sample.Question
-		q.Answer, err = g.session.truncate(ctx, q.Answer)
-		sample.Question = &q
+// namePicture adds the picture to an error about the text of an example. rows are the
+// examples' records.
+func namePicture(d data.Dataset, rows []int, err error) error {
+	blamed := (*bridge.TextError)(nil)
+	if !errors.As(err, &blamed) || blamed.Example >= len(rows) {
 		return err
 	}
-	if sample.Prefix, err = g.session.truncate(ctx, sample.Prefix); err == nil {
-		sample.Caption, err = g.session.truncate(ctx, sample.Caption)
-	}
-	return err
+	return fmt.Errorf("picture %s: %w", printable.Text(d.Record(rows[blamed.Example]).ID), err)
 }
 
 // scoreMicroBatch runs the language model and keeps the gradient of its loss.
 func (g *generative) scoreMicroBatch(ctx context.Context, m *microBatch) (loss, error) {
-	resp, err := g.session.Language.Loss(ctx, &adapters.LossRequest{Prompts: m.prompts, Examples: m.examples, Gradient: true})
+	req := &adapters.LossRequest{Prompts: m.prompts, Examples: m.examples, Gradient: true}
+	resp, err := g.session.Language.Loss(ctx, req)
 	if err != nil {
-		return loss{}, err
+		return loss{}, namePicture(g.session.Train.Data, m.rows, bridge.BlameText(ctx, g.session.Language, req, err))
 	}
 	var sum loss
 	for i, nats := range resp.Loss {

@@ -9,6 +9,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/qformer"
 	losses "github.com/modular-bridging/bridge/qformer/objective"
@@ -98,6 +99,15 @@ func (r *representation) apply(args []*tensors.Tensor, images int) (stepResult, 
 	}, err
 }
 
+// textTokens returns the most tokens of a text, [CLS] and [SEP] included: what the plan
+// allows, but no more than the Q-Former is made for.
+func (r *representation) textTokens() int {
+	if limit := r.session.Plan.MaxTextTokens; limit > 0 {
+		return min(limit, bridge.MaxTextTokens)
+	}
+	return bridge.MaxTextTokens
+}
+
 // inputs returns the inputs of build for step n.
 func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Tensor, images int, err error) {
 	batch := r.session.batch(r.phase, n)
@@ -109,9 +119,12 @@ func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Ten
 	if err != nil {
 		return nil, 0, err
 	}
-	words, err := r.session.Bridge.Tokenizer().Batch(texts)
+	words, cut, err := r.session.Bridge.Tokenizer().BatchUpTo(texts, r.textTokens())
 	if err != nil {
 		return nil, 0, err
+	}
+	for _, i := range cut {
+		r.session.texts.note(cutText{texts[i], r.textTokens()}, "")
 	}
 	backend := r.session.Bridge.Backend()
 	f, err := hosttensor.ToDevice(backend, features)

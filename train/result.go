@@ -47,19 +47,24 @@ func (s *Session) finish(ctx context.Context) (Result, error) {
 func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, error) {
 	n = min(n, s.Eval.Data.Len())
 	var questions []eval.Question
+	var rows []int
 	for i := range n {
 		for _, q := range s.Eval.Data.Record(i).Questions {
-			questions = append(questions, eval.Question{Row: i, Question: q.Question, Answer: q.Answer, Kind: q.Kind})
+			questions, rows = append(questions, eval.Question{Row: i, Question: q.Question, Answer: q.Answer, Kind: q.Kind}), append(rows, i)
 		}
 	}
 	if len(questions) == 0 {
 		return nil, nil
 	}
+	if err := s.texts.questions(ctx, questions); err != nil {
+		return nil, err
+	}
 	features, err := s.Eval.Features.Features(ctx, span(0, n))
 	if err != nil {
 		return nil, err
 	}
-	return eval.Answers(ctx, s.model(), features, questions)
+	found, err := eval.Answers(ctx, s.model(), features, questions)
+	return found, namePicture(s.Eval.Data, rows, err)
 }
 
 // BridgeDir returns the folder in which a run keeps its trained bridge.

@@ -56,7 +56,7 @@ type Session struct {
 	stepsDone int           // optimizer steps so far, in all phases
 	scores    []Scores      // evaluations so far
 	wordIndex *data.WordIndex
-	truncated map[string]string // long texts, cut
+	texts     *textCutter
 }
 
 // TrainRows returns the rows of the training set whose features the run reads, in

@@ -74,6 +74,9 @@ func (p *program) caption(c *cli.Context) error {
 	if c.IsSet("prompt") {
 		prompt = c.String("prompt")
 	}
+	if err := m.CheckPrompt(c.Context, prompt, options); err != nil {
+		return err
+	}
 	var unreadable error
 	for names := range slices.Chunk(args[1:], captionBatch) {
 		failed, err := p.captionPictures(c, m, names, prompt, options)

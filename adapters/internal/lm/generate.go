@@ -35,7 +35,7 @@ func (m *Model) Generate(ctx context.Context, req *adapters.GenerateRequest, emi
 	if err != nil {
 		return nil, err
 	}
-	if err := m.checkContext(sequences, search.MaxNewTokens-1); err != nil { // the last one is not read
+	if err := m.checkContext(req.Examples, sequences, search.MaxNewTokens-1); err != nil { // the last one is not read
 		return nil, err
 	}
 	streams := make([]uint64, len(sequences))

@@ -35,9 +35,9 @@ type Sequence struct {
 	First  int
 }
 
-// TextEncoder turns texts into token ids; *tokenizer.Tokenizer is one.
+// TextEncoder turns texts into token ids, without special tokens; *tokenizer.Tokenizer is one.
 type TextEncoder interface {
-	EncodeBatch(texts []string, addSpecial bool) ([]tokenizer.Encoding, error)
+	EncodeTexts(texts []string) ([]tokenizer.Encoding, error)
 }
 
 // Layout turns examples into sequences, as docs/contract.md says.
@@ -78,7 +78,7 @@ func (l Layout) sequences(examples []adapters.Example, withTargets bool) ([]Sequ
 			continue
 		}
 		if out[i], err = l.decoderOnly(p, tokens, withTargets); err != nil {
-			return nil, adapters.Errorf(adapters.Invalid, "example %d: %w", i, err)
+			return nil, adapters.Errorf(adapters.Invalid, "the text %s: %w", textOf(examples[i], withTargets), err).WithField("examples[%d]", i)
 		}
 	}
 	return out, nil
@@ -140,7 +140,7 @@ func (l Layout) tokenize(examples []splitExample) (map[string]tokenizer.Encoding
 	}
 	slices.Sort(texts)
 	texts = slices.Compact(texts)
-	encodings, err := l.Tokenizer.EncodeBatch(texts, false)
+	encodings, err := l.Tokenizer.EncodeTexts(texts)
 	if err != nil {
 		return nil, err
 	}

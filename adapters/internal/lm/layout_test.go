@@ -13,7 +13,7 @@ import (
 // the id is the sum of the bytes. Tokens straddle joined strings as merges do.
 type pairs struct{}
 
-func (pairs) EncodeBatch(texts []string, addSpecial bool) ([]tokenizer.Encoding, error) {
+func (pairs) EncodeTexts(texts []string) ([]tokenizer.Encoding, error) {
 	out := make([]tokenizer.Encoding, len(texts))
 	for i, text := range texts {
 		for at := 0; at < len(text); at += 2 {

@@ -2,6 +2,7 @@ package lm
 
 import (
 	"context"
+	"strings"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -12,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/layers"
+	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/tokenizer"
 )
 
@@ -125,23 +127,36 @@ func (m *Model) layout(prompts *adapters.Tensor) Layout {
 	return l
 }
 
-// checkContext returns an error if an example is longer than the model can read.
-// extra is the number of positions that the answer may take.
-func (m *Model) checkContext(sequences []Sequence, extra int) error {
+// checkContext returns an error with the text of an example that is longer than the model
+// can read. extra is the number of positions that the answer may take.
+func (m *Model) checkContext(examples []adapters.Example, sequences []Sequence, extra int) error {
 	limit := m.c.Spec.ContextTokens
 	if limit == 0 {
 		return nil
 	}
 	for i, s := range sequences {
 		if n := len(s.Input); n+extra > limit {
-			e := adapters.Errorf(adapters.Invalid, "example %d takes %d positions, soft prompts included, %s reads at most %d", i, n+extra, m.c.Spec.ID, limit)
+			text := textOf(examples[i], extra == 0)
+			e := adapters.Errorf(adapters.Invalid, "the text %s takes %d positions, soft prompts included, %s reads at most %d", text, n+extra, m.c.Spec.ID, limit)
 			if extra > 0 {
-				e = adapters.Errorf(adapters.Invalid, "example %d takes %d positions, soft prompts included, and its answer up to %d more, %s reads at most %d", i, n, extra, m.c.Spec.ID, limit)
+				e = adapters.Errorf(adapters.Invalid, "the text %s takes %d positions, soft prompts included, and its answer up to %d more, %s reads at most %d", text, n, extra, m.c.Spec.ID, limit)
 			}
-			return e.WithRemedy("shorten the text, use fewer soft prompts, or ask for fewer new tokens")
+			return e.WithField("examples[%d]", i).WithRemedy("shorten the text, use fewer soft prompts, or ask for fewer new tokens")
 		}
 	}
 	return nil
+}
+
+// textOf returns an example's text in quotes, shortened, for an error.
+func textOf(e adapters.Example, withTarget bool) string {
+	var b strings.Builder
+	for _, s := range e.Segments {
+		b.WriteString(s.Text)
+	}
+	if withTarget {
+		b.WriteString(e.Target)
+	}
+	return printable.Quote(b.String())
 }
 
 // maxRows bounds the examples that are computed at once.

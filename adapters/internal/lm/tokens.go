@@ -30,7 +30,7 @@ func (m *Model) EmbedTokens(ctx context.Context, req *adapters.EmbedTokensReques
 			}
 		}
 	} else {
-		encodings, err := m.tokenizer().EncodeBatch(req.Texts, false)
+		encodings, err := m.tokenizer().EncodeTexts(req.Texts)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +54,7 @@ func (m *Model) CountTokens(ctx context.Context, texts []string) ([]int32, error
 	if err := ctx.Err(); err != nil {
 		return nil, canceled(err)
 	}
-	encodings, err := m.tokenizer().EncodeBatch(texts, false)
+	encodings, err := m.tokenizer().EncodeTexts(texts)
 	if err != nil {
 		return nil, err
 	}

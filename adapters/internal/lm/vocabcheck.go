@@ -5,17 +5,17 @@ import (
 	"github.com/modular-bridging/bridge/tokenizer"
 )
 
-// vocabChecked is a tokenizer that refuses texts with tokens that the model has no
-// embedding for. The tokenizer may know such special tokens: BLIP-2's processors add
-// "<image>".
+// vocabChecked is a tokenizer for texts that people wrote: a special token's name in them is
+// text. It refuses a text with a token that the model has no embedding for. The tokenizer
+// may know such tokens: BLIP-2's processors add "<image>".
 type vocabChecked struct {
 	*tokenizer.Tokenizer
 	vocabulary int
 }
 
-// EncodeBatch implements [TextEncoder].
-func (v vocabChecked) EncodeBatch(texts []string, addSpecial bool) ([]tokenizer.Encoding, error) {
-	all, err := v.Tokenizer.EncodeBatch(texts, addSpecial)
+// EncodeTexts implements [TextEncoder].
+func (v vocabChecked) EncodeTexts(texts []string) ([]tokenizer.Encoding, error) {
+	all, err := v.Tokenizer.EncodeTexts(texts)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,8 +12,8 @@ import (
 	"github.com/modular-bridging/bridge/tokenizer"
 )
 
-// A tokenizer may have special tokens beyond the embeddings, and no other token;
-// a text that holds one is refused.
+// A tokenizer may have special tokens beyond the embeddings, and no other token. Their names
+// are text. A text with another token that has no embedding is refused.
 func TestTokensBeyondTheEmbeddings(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("..", "..", "..", "bridge", "testdata", "golden-t5", "checkpoint", "tokenizer.json"))
 	if err != nil {
@@ -31,11 +32,16 @@ func TestTokensBeyondTheEmbeddings(t *testing.T) {
 	if token, found := fits.tokenWithoutEmbedding(); found {
 		t.Errorf("%q has no embedding", token)
 	}
-	if _, err := fits.EncodeBatch([]string{"a cat"}, false); err != nil {
-		t.Error(err)
+	if got, err := fits.EncodeTexts([]string{"a cat", "a <image>"}); err != nil || slices.Contains(got[1].IDs, image) {
+		t.Errorf("a text with <image>: %v, %v", got, err)
 	}
-	if _, err := fits.EncodeBatch([]string{"a <image>"}, false); adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), "<image>") {
-		t.Errorf("a text with <image>: %v", err)
+	dog, err := tok.Encode("a dog", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := vocabChecked{tok, int(slices.Max(dog.IDs))}
+	if _, err := short.EncodeTexts([]string{"a dog"}); adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), "a dog") {
+		t.Errorf("a text with a token that has no embedding: %v", err)
 	}
 	if token, found := (vocabChecked{tok, int(image) - 1}).tokenWithoutEmbedding(); !found || token == "<image>" {
 		t.Errorf("a word without an embedding: %q, %v", token, found)
