@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -18,33 +19,74 @@ import (
 // Entry returns the lock entry of an open model. plugin is the path of the plugin
 // behind it, empty for a built-in adapter.
 func (b Backbone) Entry(spec adapters.Spec, plugin string) (lockfile.Entry, error) {
-	e := lockfile.Entry{ID: b.ID, Source: string(b.Source), Digest: spec.Digest, Family: spec.Family, Plugin: plugin, Activation: b.Activation}
-	if b.Commit != "" {
-		e.Repository, e.Revision = b.Repository, b.Commit
+	e, err := b.FilesEntry(plugin)
+	if err != nil {
+		return e, err
 	}
+	e.Digest, e.Family = spec.Digest, spec.Family
 	if spec.DType != adapters.InvalidDType {
 		e.DType = spec.DType.String()
 	}
-	digests, err := b.fileDigests(plugin != "")
-	if err != nil {
-		return e, err
+	if plugin != "" {
+		err = readPlugin(&e, plugin)
 	}
-	if digests != nil {
+	return e, err
+}
+
+// FilesEntry returns the part of a lock entry that the manifest and the files of the model's
+// folder determine. plugin is as for [Backbone.Entry]; its files are not read.
+func (b Backbone) FilesEntry(plugin string) (lockfile.Entry, error) {
+	e := lockfile.Entry{ID: b.ID, Source: string(b.Source), Plugin: plugin, Activation: b.Activation}
+	if b.Commit != "" {
+		e.Repository, e.Revision = b.Repository, b.Commit
+	}
+	digests, err := b.fileDigests(plugin != "")
+	if err == nil && digests != nil {
 		e.SetFiles(digests, b.recordedBefore)
 	}
-	if plugin == "" {
-		return e, nil
+	return e, err
+}
+
+// PresentEntry returns the lock entry of a model that is not open, as far as its files determine
+// it. found is false if the weights or the plugin are not on this machine.
+func (b Backbone) PresentEntry(plugin string) (e lockfile.Entry, found bool, err error) {
+	if b.Source == Missing && plugin == "" {
+		return e, false, nil
 	}
+	if e, err = b.FilesEntry(plugin); err != nil {
+		return e, false, err
+	}
+	if plugin != "" {
+		err = readPlugin(&e, plugin)
+		if adapters.KindOf(err) == adapters.NotFound {
+			return e, false, nil
+		}
+		return e, err == nil, err
+	}
+	dir, err := b.Folder()
+	if err != nil {
+		return e, false, err
+	}
+	folder, err := weights.Open(dir)
+	if err != nil {
+		return e, false, err
+	}
+	e.Digest, err = folder.Digest()
+	return e, true, errors.Join(err, folder.Close())
+}
+
+// readPlugin adds a plugin's files to the entry of its model.
+func readPlugin(e *lockfile.Entry, plugin string) error {
 	found, err := store.OpenPath(plugin)
 	if err != nil {
-		return e, err
+		return err
 	}
 	now, err := found.Read()
 	if err != nil {
-		return e, err
+		return err
 	}
 	e.SetPlugin(plugin, now)
-	return e, nil
+	return nil
 }
 
 // VisionEntry is [Backbone.Entry] for a vision encoder.

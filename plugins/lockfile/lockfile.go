@@ -162,6 +162,37 @@ func (l Lock) Check(now Lock) error {
 	return adapters.Errorf(adapters.Invalid, "the run was made with other models or plugins: %s", strings.Join(problems, "; ")).WithRemedy("%s", remedy)
 }
 
+// CheckPresent is like [Lock.Check] for models that are not open: it does not compare what the
+// present entries do not say. It also compares what the run started from.
+func (l Lock) CheckPresent(now Lock) error {
+	now.Vision = l.Vision.complete(now.Vision)
+	if l.Language != nil && now.Language != nil {
+		language := l.Language.complete(*now.Language)
+		now.Language = &language
+	}
+	if err := l.Check(now); err != nil {
+		return err
+	}
+	return l.CheckStart(now)
+}
+
+// complete returns the present entry of a model with what it does not say as it was.
+func (e Entry) complete(now Entry) Entry {
+	now.Digest, now.Family = cmp.Or(now.Digest, e.Digest), cmp.Or(now.Family, e.Family)
+	now.Layer, now.Image, now.DType = cmp.Or(now.Layer, e.Layer), cmp.Or(now.Image, e.Image), cmp.Or(now.DType, e.DType)
+	return now
+}
+
+// CheckStart returns an error if a run started from other weights than it would start from now.
+// An entry without a digest is not compared.
+func (l Lock) CheckStart(now Lock) error {
+	if l.Start == now.Start || l.Start == "" || now.Start == "" {
+		return nil
+	}
+	return adapters.Errorf(adapters.Invalid, "the weights that the run started from have changed: their digest was %q, is %q", l.Start, now.Start).
+		WithRemedy("restore the bridge that the recipe's key from names, or start a new run with another --out")
+}
+
 // differences returns what has changed about a model, and how to restore it.
 func (e Entry) differences(role string, now Entry) (found, remedies []string) {
 	found = e.modelDifferences(role, now)
