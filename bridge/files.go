@@ -73,6 +73,20 @@ func (b *Bridge) Save(dir string, dtype adapters.DType) error {
 	return nil
 }
 
+// Digest returns the digest of the weights in a bridge's folder, "sha256:…". The folder may hold
+// a whole BLIP-2 as transformers saves it.
+func Digest(dir string) (string, error) {
+	if _, err := os.Stat(filepath.Join(dir, infoFile)); err == nil || !isBLIP2(dir) {
+		return weights.FileDigest(filepath.Join(dir, weightsFile))
+	}
+	f, err := weights.Open(dir)
+	if err != nil {
+		return "", err
+	}
+	digest, err := f.Digest()
+	return digest, errors.Join(err, f.Close())
+}
+
 func (b *Bridge) weight(name string) (*adapters.Tensor, error) {
 	v := b.store.GetVariable(qformer.VariablePath(name))
 	if v == nil {

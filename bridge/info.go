@@ -49,6 +49,12 @@ type Side struct {
 	PluginVersion string            `json:"plugin_version,omitempty"`
 	PluginDigest  string            `json:"plugin_digest,omitempty"`
 	PluginParts   map[string]string `json:"plugin_parts,omitempty"`
+	// Files are the digests of the files that the model's output depends on, by name, and
+	// Activation replaces the checkpoint's. AllFiles is set if both are complete: bridges of
+	// older versions have neither.
+	Files      map[string]string `json:"files,omitempty"`
+	AllFiles   bool              `json:"all_files,omitempty"`
+	Activation string            `json:"activation,omitempty"`
 	// PathRel and PluginRel are Path and Plugin relative to the bridge's folder, with
 	// slashes. They exist in the file only: [ReadInfo] replaces Path and Plugin by them if
 	// something is there, so that a project can be moved as a whole.

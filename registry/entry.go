@@ -1,7 +1,13 @@
 package registry
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -13,29 +19,93 @@ import (
 // Entry returns the lock entry of an open model. plugin is the path of the plugin
 // behind it, empty for a built-in adapter.
 func (b Backbone) Entry(spec adapters.Spec, plugin string) (lockfile.Entry, error) {
-	e := lockfile.Entry{ID: b.ID, Source: string(b.Source), Digest: spec.Digest, Family: spec.Family, Plugin: plugin, Activation: b.Activation}
+	e, err := b.FilesEntry(plugin)
+	if err != nil {
+		return e, err
+	}
+	e.Digest, e.Family = spec.Digest, spec.Family
+	if spec.DType != adapters.InvalidDType {
+		e.DType = spec.DType.String()
+	}
+	if plugin != "" {
+		err = readPlugin(&e, plugin)
+	}
+	return e, err
+}
+
+// FilesEntry returns the part of a lock entry that the manifest and the files of the model's
+// folder determine. plugin is as for [Backbone.Entry]; its files are not read.
+func (b Backbone) FilesEntry(plugin string) (lockfile.Entry, error) {
+	e := lockfile.Entry{ID: b.ID, Source: string(b.Source), Plugin: plugin, Activation: b.Activation}
 	if b.Commit != "" {
 		e.Repository, e.Revision = b.Repository, b.Commit
 	}
-	var err error
-	if e.Files, err = b.fileDigests(); err != nil || plugin == "" {
-		return e, err
+	digests, err := b.fileDigests(plugin != "")
+	if err == nil && digests != nil {
+		e.SetFiles(digests, b.recordedBefore)
 	}
+	return e, err
+}
+
+// PresentEntry returns the lock entry of a model that is not open, as far as its files determine
+// it. found is false if the weights or the plugin are not on this machine.
+func (b Backbone) PresentEntry(plugin string) (e lockfile.Entry, found bool, err error) {
+	if b.Source == Missing && plugin == "" {
+		return e, false, nil
+	}
+	if e, err = b.FilesEntry(plugin); err != nil {
+		return e, false, err
+	}
+	if plugin != "" {
+		err = readPlugin(&e, plugin)
+		if adapters.KindOf(err) == adapters.NotFound {
+			return e, false, nil
+		}
+		return e, err == nil, err
+	}
+	dir, err := b.Folder()
+	if err != nil {
+		return e, false, err
+	}
+	folder, err := weights.Open(dir)
+	if err != nil {
+		return e, false, err
+	}
+	e.Digest, err = folder.Digest()
+	return e, true, errors.Join(err, folder.Close())
+}
+
+// readPlugin adds a plugin's files to the entry of its model.
+func readPlugin(e *lockfile.Entry, plugin string) error {
 	found, err := store.OpenPath(plugin)
 	if err != nil {
-		return e, err
+		return err
 	}
 	now, err := found.Read()
 	if err != nil {
-		return e, err
+		return err
 	}
 	e.SetPlugin(plugin, now)
-	return e, nil
+	return nil
 }
 
-// fileDigests returns the digests of what a model needs of its folder; nil where
-// it has none.
-func (b Backbone) fileDigests() (map[string]string, error) {
+// VisionEntry is [Backbone.Entry] for a vision encoder.
+func (b Backbone) VisionEntry(spec adapters.VisionSpec, plugin string) (lockfile.Entry, error) {
+	e, err := b.Entry(spec.Spec, plugin)
+	e.Layer, e.Image = &spec.Layer, fmt.Sprintf("%dx%d", spec.Image.Width, spec.Image.Height)
+	return e, err
+}
+
+// FeatureKey returns a key of everything that changes an encoder's features and that its spec
+// does not say. A built-in encoder reads no tokenizer; of a plugin's files any may matter.
+func FeatureKey(e lockfile.Entry) string {
+	return e.Key(func(file string) bool { return e.Plugin != "" || !slices.Contains(languageFiles(), file) })
+}
+
+// fileDigests returns the digests of the files in a model's folder that can change its output;
+// nil if it has no folder. A built-in adapter reads the files that the patterns name. A plugin
+// may read any file of the folder.
+func (b Backbone) fileDigests(plugin bool) (map[string]string, error) {
 	dir := b.Path
 	if b.Source == FromKit && b.kit != nil {
 		var err error
@@ -46,8 +116,27 @@ func (b Backbone) fileDigests() (map[string]string, error) {
 	if dir == "" {
 		return nil, nil
 	}
-	files := map[string]string{}
-	for _, pattern := range b.Patterns() {
+	list := b.filesRead
+	if plugin {
+		list = allFiles
+	}
+	names, err := list(dir)
+	if err != nil {
+		return nil, err
+	}
+	digests := map[string]string{}
+	for _, name := range names {
+		if digests[filepath.ToSlash(name)], err = weights.FileDigest(filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
+	}
+	return digests, nil
+}
+
+// filesRead returns the files of a folder that a built-in adapter may read.
+func (b Backbone) filesRead(dir string) ([]string, error) {
+	var names []string
+	for _, pattern := range append(DefaultFiles(), b.Files...) {
 		found, err := filepath.Glob(filepath.Join(escape(dir), filepath.FromSlash(pattern)))
 		if err != nil {
 			return nil, err
@@ -57,12 +146,50 @@ func (b Backbone) fileDigests() (map[string]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			if files[filepath.ToSlash(name)], err = weights.FileDigest(path); err != nil {
-				return nil, err
-			}
+			names = append(names, name)
 		}
 	}
-	return files, nil
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// recordedBefore reports whether the locks of older versions have a file: only the manifest's
+// patterns counted, for plugins too.
+func (b Backbone) recordedBefore(name string) bool {
+	return slices.ContainsFunc(b.Patterns(), func(pattern string) bool {
+		ok, err := path.Match(pattern, name)
+		return ok && err == nil
+	})
+}
+
+// allFiles returns all files of a folder, except hidden ones and those that bridge and Python
+// write there.
+func allFiles(dir string) ([]string, error) {
+	var names []string
+	err := filepath.WalkDir(dir, func(at string, entry fs.DirEntry, err error) error {
+		if err != nil || at == dir {
+			return err
+		}
+		name, err := filepath.Rel(dir, at)
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(entry.Name(), ".") || entry.Name() == "__pycache__" || name == "runs" || name == lockfile.Name {
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if info, err := os.Stat(at); err == nil && info.Mode().IsRegular() { // also the target of a link
+			names = append(names, name)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "the files of %s cannot be listed: %w", dir, err).
+			WithRemedy("give its user the right to read the folder")
+	}
+	return names, nil
 }
 
 // escape makes a folder's name mean itself in a pattern.

@@ -56,9 +56,14 @@ func DefaultTemplates() Templates {
 // DefaultFiles returns the patterns of the files that a model needs of its repository: weights
 // as safetensors, whole or sharded, configuration, tokenizer, preprocessing.
 func DefaultFiles() []string {
-	return []string{"model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json",
-		"config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
-		"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+	return append([]string{"model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json",
+		"config.json", "preprocessor_config.json", "processor_config.json"}, languageFiles()...)
+}
+
+// languageFiles returns the files that only language models need: for generation and for the
+// tokenizer.
+func languageFiles() []string {
+	return []string{"generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
 		"vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model"}
 }
 

@@ -480,7 +480,7 @@ func TestLockPinsFiles(t *testing.T) {
 	if err := lock.Check(lockfile.Lock{Vision: entry()}); err == nil || !strings.Contains(err.Error(), `is ""`) {
 		t.Errorf("a lost file: %v", err)
 	}
-	lock.Vision.Files = nil // of an older version
+	lock.Vision.Files, lock.Vision.AllFiles = nil, false // of an older version
 	if err := lock.Check(lockfile.Lock{Vision: entry()}); err != nil {
 		t.Error(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/workspace"
 )
 
 // forEncoder adapts the starting bridge to the recipe's encoder. It takes ownership of from:
@@ -16,7 +17,12 @@ import (
 // see [resources.start].
 func (res *resources) forEncoder(ctx context.Context, r *recipes.Resolved, from *bridge.Bridge, random bool) (*bridge.Bridge, error) {
 	now, trained := res.vision.Spec(), from.Info.Vision
-	same := trained.Digest == "" || trained.Digest == now.Digest && trained.Layer == now.Layer
+	l, err := res.lock()
+	if err != nil {
+		from.Close()
+		return nil, err
+	}
+	same := trained.Digest == "" || trained.Digest == now.Digest && trained.Layer == now.Layer && len(workspace.Changes(trained, l.Vision)) == 0
 	if same && now.Width == from.Config().EncoderWidth {
 		return from, nil
 	}
@@ -42,7 +48,7 @@ func (res *resources) forEncoder(ctx context.Context, r *recipes.Resolved, from 
 }
 
 // checkUnswappedEncoder checks the encoder of a recipe that does not swap it. It returns an
-// error if the width differs, and warns if the weights or the layer differ.
+// error if the width differs, and warns if the weights, the layer or the files differ.
 func (res *resources) checkUnswappedEncoder(r *recipes.Resolved, from *bridge.Bridge) error {
 	now, trained := res.vision.Spec(), from.Info.Vision
 	if now.Width != from.Config().EncoderWidth {
@@ -50,10 +56,16 @@ func (res *resources) checkUnswappedEncoder(r *recipes.Resolved, from *bridge.Br
 			now.ID, now.Width, r.From, trained.Width, trained.ID).
 			WithRemedy("swap it with `bridge retrain --encoder %s`, or set swap.encoder = %q", now.ID, train.EncoderLeastSquares)
 	}
-	res.workspace.Log().Warn("the bridge was trained on features of another encoder; set swap.encoder to fit it to the new ones",
-		"bridge", r.From, "encoder", now.ID, "layer", now.Layer, "digest", now.Digest,
-		"trained with", trained.ID, "its layer", trained.Layer, "its digest", trained.Digest)
-	return nil
+	if trained.Digest != now.Digest || trained.Layer != now.Layer {
+		res.workspace.Log().Warn("the bridge was trained on features of another encoder; set swap.encoder to fit it to the new ones",
+			"bridge", r.From, "encoder", now.ID, "layer", now.Layer, "digest", now.Digest,
+			"trained with", trained.ID, "its layer", trained.Layer, "its digest", trained.Digest)
+	}
+	l, err := res.lock()
+	if err == nil {
+		res.workspace.WarnChanges(adapters.KindVision, trained, l.Vision)
+	}
+	return err
 }
 
 // encoderInitPictures is the number of pictures to fit the map between two encoders on.
@@ -67,6 +79,9 @@ func (res *resources) initCrossAttention(ctx context.Context, r *recipes.Resolve
 		return err
 	}
 	s.Isolation, s.Transport = r.Vision.Isolation, r.Vision.Transport
+	if err := res.workspace.WarnSideChanges(s, adapters.KindVision, from.Info.Vision); err != nil {
+		return err
+	}
 	old, err := res.workspace.OpenVision(ctx, s)
 	if err != nil {
 		return fmt.Errorf("open the old encoder: %w", err)

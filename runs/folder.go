@@ -77,13 +77,17 @@ func writeLock(dir string, l lockfile.Lock) error {
 	return lockfile.Write(filepath.Join(dir, lockfile.Name), l)
 }
 
-// checkLock returns an error if a resumed run has other frozen models than before.
+// checkLock returns an error if a resumed run has other frozen models than before, or would start
+// again from other weights.
 func checkLock(dir string, now lockfile.Lock) error {
 	recorded, err := lockfile.Read(filepath.Join(dir, lockfile.Name))
 	if err != nil {
 		return err
 	}
-	return recorded.Check(now)
+	if err := recorded.Check(now); err != nil || hasCheckpoint(dir) {
+		return err
+	}
+	return recorded.CheckStart(now)
 }
 
 // portableLock returns a lock that stays valid if the working folder is moved: it records the

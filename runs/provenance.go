@@ -1,8 +1,15 @@
 package runs
 
 import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
+	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/workspace"
 )
@@ -37,4 +44,75 @@ func addProvenance(side *bridge.Side, model registry.Backbone, entry lockfile.En
 	}
 	side.Plugin, side.PluginVersion = entry.Plugin, entry.PluginVersion
 	side.PluginDigest, side.PluginParts = entry.PluginDigest, entry.PluginParts
+	side.Files, side.AllFiles, side.Activation = entry.Files, entry.AllFiles, entry.Activation
+}
+
+// startDigest returns the digest of the weights that a recipe starts from: those of a bridge, or
+// of a text model and its tokenizer. It is empty if they are not on this machine.
+func startDigest(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) (string, error) {
+	if r.From != "" {
+		dir, err := w.BridgeDir(ctx, r.From)
+		if err != nil {
+			return "", ignoreMissing(err)
+		}
+		digest, err := bridge.Digest(dir)
+		return digest, ignoreMissing(err)
+	}
+	path, err := tokenizerFile(ctx, w, r.QFormer.Tokenizer)
+	if err != nil {
+		return "", err
+	}
+	tokenizer, err := weights.FileDigest(path)
+	if err != nil || r.QFormer.Init == "" {
+		return tokenizer, ignoreMissing(err)
+	}
+	dir, err := snapshot(w, r.QFormer.Init)
+	if err != nil {
+		return "", err
+	}
+	folder, err := weights.Open(dir)
+	if err != nil {
+		return "", ignoreMissing(err)
+	}
+	text, err := folder.Digest()
+	return text + " " + tokenizer, errors.Join(err, folder.Close())
+}
+
+// ignoreMissing returns nil for a file that does not exist: whoever opens it reports the error.
+func ignoreMissing(err error) error {
+	if adapters.KindOf(err) == adapters.NotFound {
+		return nil
+	}
+	return err
+}
+
+// presentLock returns the lock that a run of a recipe would have now, as far as files determine
+// it. found is false if a model or a plugin is not on this machine.
+func presentLock(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) (l lockfile.Lock, found bool, err error) {
+	if l.Vision, found, err = r.VisionModel.PresentEntry(r.Vision.Plugin); err != nil || !found {
+		return l, found, err
+	}
+	if r.LanguageModel != nil {
+		language, found, err := r.LanguageModel.PresentEntry(r.Language.Plugin)
+		if err != nil || !found {
+			return l, found, err
+		}
+		l.Language = &language
+	}
+	l.Start, err = startDigest(ctx, w, r)
+	return l, true, err
+}
+
+// checkReusable returns an error if a finished run used other models than its recipe would use
+// now. If they are not on this machine, there is nothing to compare.
+func checkReusable(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) error {
+	recorded, err := lockfile.ReadProject(filepath.Join(dir, lockfile.Name))
+	if err != nil || recorded.Vision.ID == "" {
+		return err
+	}
+	now, found, err := presentLock(ctx, w, r)
+	if err != nil || !found {
+		return err
+	}
+	return recorded.CheckPresent(now)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/workspace"
 )
@@ -160,8 +161,12 @@ func (res *resources) openSet(s recipes.Source) (train.Set, error) {
 	if !res.recipe.Run.FeatureCache {
 		return train.Set{Data: d, Features: featurecache.Uncached{Encoder: res.vision, Pictures: d}}, nil
 	}
+	l, err := res.lock()
+	if err != nil {
+		return train.Set{}, err
+	}
 	folder := filepath.Join(workspace.CacheDir(), "features")
-	cache, err := featurecache.Open(folder, res.vision, d, featurecache.Options{Log: res.workspace.Log()})
+	cache, err := featurecache.Open(folder, res.vision, d, featurecache.Options{Model: registry.FeatureKey(l.Vision), Log: res.workspace.Log()})
 	if err != nil {
 		return train.Set{}, err
 	}
@@ -223,7 +228,7 @@ func (res *resources) lock() (lockfile.Lock, error) {
 	r := res.recipe
 	var l lockfile.Lock
 	var err error
-	if l.Vision, err = r.VisionModel.Entry(res.vision.Spec().Spec, r.Vision.Plugin); err != nil {
+	if l.Vision, err = r.VisionModel.VisionEntry(res.vision.Spec(), r.Vision.Plugin); err != nil {
 		return l, err
 	}
 	if res.language != nil {

@@ -110,7 +110,7 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 	if err := s.Check(); err != nil {
 		return out, err
 	}
-	if err := res.record(r, o); err != nil {
+	if err := res.record(ctx, r, o); err != nil {
 		return out, err
 	}
 	howToResume := sync.OnceFunc(func() { res.logHowToResume(o.Dir) }) // an interrupt may get to both places
@@ -134,9 +134,12 @@ func (res *resources) logHowToResume(dir string) {
 
 // record writes the recipe and the lock into the run folder. For a resumed run it compares the
 // lock instead.
-func (res *resources) record(r *recipes.Resolved, o Options) error {
+func (res *resources) record(ctx context.Context, r *recipes.Resolved, o Options) error {
 	now, err := res.lock()
 	if err != nil {
+		return err
+	}
+	if now.Start, err = startDigest(ctx, res.workspace, r); err != nil {
 		return err
 	}
 	if o.Resume {

@@ -48,6 +48,14 @@ func (res *resources) start(ctx context.Context, r *recipes.Resolved, random boo
 		joined.Close()
 		return nil, 0, err
 	}
+	if was := from.Info.Language; was != nil && was.Digest == side.Digest {
+		l, err := res.lock()
+		if err != nil {
+			joined.Close()
+			return nil, 0, err
+		}
+		res.workspace.WarnChanges(adapters.KindLanguage, *was, *l.Language)
+	}
 	joined.Info.Language = &side
 	if from.Info.Stage == 1 {
 		joined.Info.Stage1 = r.From
@@ -78,7 +86,7 @@ func (res *resources) startingBridge(ctx context.Context, r *recipes.Resolved, r
 	if err != nil || r.QFormer.Init == "" || random {
 		return b, err
 	}
-	bert, err := res.snapshot(r.QFormer.Init)
+	bert, err := snapshot(res.workspace, r.QFormer.Init)
 	if err == nil {
 		err = b.InitFromBERT(bert)
 	}
@@ -91,8 +99,8 @@ func (res *resources) startingBridge(ctx context.Context, r *recipes.Resolved, r
 
 // snapshot returns the folder of a repository in the Hugging Face cache. A name that is not in
 // the cache is returned unchanged, as a folder.
-func (res *resources) snapshot(name string) (string, error) {
-	reg, err := res.workspace.Registry()
+func snapshot(w *workspace.Workspace, name string) (string, error) {
+	reg, err := w.Registry()
 	if err != nil {
 		return "", err
 	}
@@ -184,6 +192,9 @@ func (res *resources) openOldLanguage(ctx context.Context, side bridge.Side) (ad
 		return nil, err
 	}
 	s.Isolation, s.Transport = res.recipe.Language.Isolation, res.recipe.Language.Transport
+	if err := res.workspace.WarnSideChanges(s, adapters.KindLanguage, side); err != nil {
+		return nil, err
+	}
 	return res.workspace.OpenLanguage(ctx, s)
 }
 

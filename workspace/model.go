@@ -134,6 +134,9 @@ func (w *Workspace) openSides(ctx context.Context, m *Model, dir string, info br
 		return nil, nil, err
 	}
 	m.onClose(w.Closer(vision))
+	if err := w.WarnSideChanges(vs, adapters.KindVision, info.Vision); err != nil {
+		return nil, nil, err
+	}
 	if info.Language == nil {
 		return vision, nil, nil
 	}
@@ -141,8 +144,10 @@ func (w *Workspace) openSides(ctx context.Context, m *Model, dir string, info br
 		return nil, nil, err
 	}
 	m.onClose(w.Closer(language))
-	w.warnOtherTokenizer(ls.Model, *info.Language)
-	return vision, language, nil
+	if info.Language.Files == nil {
+		w.warnOtherTokenizer(ls.Model, *info.Language)
+	}
+	return vision, language, w.WarnSideChanges(ls, adapters.KindLanguage, *info.Language)
 }
 
 // apply returns a spec with the options that apply to every frozen model.
@@ -151,8 +156,8 @@ func (o OpenOptions) apply(s OpenSpec) OpenSpec {
 	return s
 }
 
-// warnOtherTokenizer warns if the language model has another tokenizer than in training. The
-// weights can be the same.
+// warnOtherTokenizer warns if the language model has another tokenizer than in training. It is for
+// bridges of older versions, which record no other file. The weights can be the same.
 func (w *Workspace) warnOtherTokenizer(model registry.Backbone, trained bridge.Side) {
 	if trained.TokenizerDigest == "" {
 		return

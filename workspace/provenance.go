@@ -112,10 +112,13 @@ func (w *Workspace) resolveInfo(dir string, info *bridge.Info) error {
 }
 
 // resolveSide completes a side. Bridges of older versions do not record the version and digest
-// of a plugin, but the locks of their runs do.
+// of a plugin, and the digests of files, but the locks of their runs do.
 func (w *Workspace) resolveSide(side *bridge.Side, locked lockfile.Entry) {
 	if side.Plugin != "" && side.PluginDigest == "" && side.Digest == locked.Digest {
 		side.PluginVersion, side.PluginDigest, side.PluginParts = locked.PluginVersion, locked.PluginDigest, locked.PluginParts
+	}
+	if side.Files == nil && !side.AllFiles && side.ID == locked.ID && side.Digest == locked.Digest {
+		side.Files, side.AllFiles, side.Activation = locked.Files, locked.AllFiles, locked.Activation
 	}
 	side.Path, side.Plugin = w.options.Relocations.resolve(side.Path), w.options.Relocations.resolve(side.Plugin)
 }

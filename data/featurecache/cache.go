@@ -34,6 +34,10 @@ type Options struct {
 	// DType is the type of the rows on disk: BFloat16, which the zero value means, or
 	// Float32.
 	DType adapters.DType
+	// Model is a key of everything that changes the features and that the encoder's spec does
+	// not say: its other files and, of a plugin, its code. Features are shared only between
+	// encoders with the same key.
+	Model string
 	// Batch is the number of pictures in one request to the encoder; 0 means 64.
 	Batch int
 	// Progress, if non-nil, is called with how many of the requested rows are computed.
@@ -59,15 +63,24 @@ type Cache struct {
 	sums []byte     // uint32 per row: its checksum, or 0 if the row is not on disk
 }
 
+// revision is part of every key. Raise it with each change of bridge that changes features:
+// of how pictures are decoded and prepared, or of what a built-in family computes.
+const revision = 2
+
 // layout describes a file: its key and where its rows are.
 type layout struct {
-	Encoder string         `json:"encoder"` // digest
-	Data    string         `json:"data"`    // digest
-	Layer   int            `json:"layer"`
-	Compute adapters.DType `json:"compute"`
-	Rows    int            `json:"rows"`
-	Shape   []int          `json:"shape"` // [N, D]
-	DType   adapters.DType `json:"dtype"`
+	Revision int                `json:"revision"`
+	Encoder  string             `json:"encoder"` // digest of the weights
+	Model    string             `json:"model"`   // [Options.Model]
+	Family   string             `json:"family"`
+	Image    adapters.ImageSpec `json:"image"`
+	Patch    int                `json:"patch"`
+	Data     string             `json:"data"` // digest
+	Layer    int                `json:"layer"`
+	Compute  adapters.DType     `json:"compute"`
+	Rows     int                `json:"rows"`
+	Shape    []int              `json:"shape"` // [N, D]
+	DType    adapters.DType     `json:"dtype"`
 }
 
 // headerSize is the size of a page, which holds the layout as JSON, padded with zeros.
@@ -84,21 +97,40 @@ func (l layout) offset(row int) int64 {
 
 func (l layout) name() string {
 	data, _ := json.Marshal(l) // plain fields: cannot fail
-	sum := sha256.Sum256(data)
+	return fileName(data)
+}
+
+// olderName returns the name that older versions gave the file. Their key was the fields below.
+func (l layout) olderName() string {
+	data, _ := json.Marshal(struct { // plain fields: cannot fail
+		Encoder string         `json:"encoder"`
+		Data    string         `json:"data"`
+		Layer   int            `json:"layer"`
+		Compute adapters.DType `json:"compute"`
+		Rows    int            `json:"rows"`
+		Shape   []int          `json:"shape"`
+		DType   adapters.DType `json:"dtype"`
+	}{l.Encoder, l.Data, l.Layer, l.Compute, l.Rows, l.Shape, l.DType})
+	return fileName(data)
+}
+
+func fileName(key []byte) string {
+	sum := sha256.Sum256(key)
 	return hex.EncodeToString(sum[:12]) + ".features"
 }
 
 // Bytes returns the size of the file once all rows are in it.
 func Bytes(spec adapters.VisionSpec, rows int, dtype adapters.DType) int64 {
-	return layoutOf(spec, "", rows, dtype).offset(rows)
+	return layoutOf(spec, "", "", rows, dtype).offset(rows)
 }
 
-func layoutOf(spec adapters.VisionSpec, data string, rows int, dtype adapters.DType) layout {
+func layoutOf(spec adapters.VisionSpec, model, data string, rows int, dtype adapters.DType) layout {
 	if dtype == adapters.InvalidDType {
 		dtype = adapters.BFloat16
 	}
 	return layout{
-		Encoder: spec.Digest, Data: data, Layer: spec.Layer, Compute: spec.DType,
+		Revision: revision, Encoder: spec.Digest, Model: model, Family: spec.Family, Image: spec.Image, Patch: spec.Patch,
+		Data: data, Layer: spec.Layer, Compute: spec.DType,
 		Rows: rows, Shape: []int{spec.Tokens, spec.Width}, DType: dtype,
 	}
 }
@@ -117,9 +149,10 @@ func Open(dir string, encoder adapters.VisionEncoder, pictures Pictures, o Optio
 		return nil, adapters.Errorf(adapters.Invalid, "feature cache: the encoder %s reports no digest of its weights, so its features cannot be told from those of others", spec.ID)
 	}
 	c := &Cache{encoder: encoder, pictures: pictures, options: o}
-	c.layout = layoutOf(spec, pictures.Digest(), pictures.Len(), o.DType)
+	c.layout = layoutOf(spec, o.Model, pictures.Digest(), pictures.Len(), o.DType)
 	c.sums = make([]byte, sumSize*c.layout.Rows)
 	path := filepath.Join(dir, c.layout.name())
+	c.explainOlder(dir, path)
 	err := c.open(path)
 	if diskfull.Is(err) {
 		o.Log.Warn("no room for the feature cache; every picture is encoded each time", "error", err, "remedy", remedy)
@@ -129,6 +162,17 @@ func Open(dir string, encoder adapters.VisionEncoder, pictures Pictures, o Optio
 		return nil, fmt.Errorf("feature cache %s: %w", path, err)
 	}
 	return c, nil
+}
+
+// explainOlder logs why the features that an older version computed are not used.
+func (c *Cache) explainOlder(dir, path string) {
+	older := filepath.Join(dir, c.layout.olderName())
+	info, err := os.Stat(older)
+	if _, missing := os.Stat(path); err != nil || missing == nil {
+		return
+	}
+	c.options.Log.Info("features are computed again: an older version of bridge did not record the encoder's configuration and code with them",
+		"encoder", c.encoder.Spec().ID, "unused", older, "bytes", info.Size(), "remedy", "delete the unused file if you do not go back to that version")
 }
 
 func (c *Cache) open(path string) error {

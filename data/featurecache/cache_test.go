@@ -19,8 +19,9 @@ import (
 // encoder is a vision encoder whose features say which picture they are of.
 type encoder struct {
 	digest   string
-	pictures atomic.Int64      // encoded so far
-	before   func(batch []int) // called with the pictures of each request
+	spec     func(*adapters.VisionSpec) // changes the spec; may be nil
+	pictures atomic.Int64               // encoded so far
+	before   func(batch []int)          // called with the pictures of each request
 }
 
 var _ adapters.VisionEncoder = (*encoder)(nil)
@@ -28,10 +29,14 @@ var _ adapters.VisionEncoder = (*encoder)(nil)
 const tokens, width = 3, 5
 
 func (e *encoder) Spec() adapters.VisionSpec {
-	return adapters.VisionSpec{
+	s := adapters.VisionSpec{
 		Spec:   adapters.Spec{ID: "fake", Width: width, Digest: e.digest, DType: adapters.Float32},
 		Tokens: tokens, Image: adapters.ImageSpec{Width: 2, Height: 2},
 	}
+	if e.spec != nil {
+		e.spec(&s)
+	}
+	return s
 }
 
 func (e *encoder) Encode(_ context.Context, r *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
@@ -175,26 +180,62 @@ func TestEachPictureIsEncodedOnce(t *testing.T) {
 	}
 }
 
-func TestOtherWeightsOrPicturesNeverShareRows(t *testing.T) {
+// Features are shared only if everything is equal that the encoder's output depends on.
+func TestOtherFeaturesNeverShareRows(t *testing.T) {
 	dir := t.TempDir()
 	base := &encoder{digest: "e"}
-	mustServe(t, open(t, dir, base, pictures{5, "d"}, featurecache.Options{}), 0, 1)
+	mustServe(t, open(t, dir, base, pictures{5, "d"}, featurecache.Options{Model: "m"}), 0, 1)
+	with := func(change func(*adapters.VisionSpec)) *encoder { return &encoder{digest: "e", spec: change} }
+	same := featurecache.Options{Model: "m"}
 	for name, c := range map[string]struct {
-		e *encoder
-		p pictures
-		o featurecache.Options
+		e     *encoder
+		p     pictures
+		o     featurecache.Options
+		share bool
 	}{
-		"weights":  {&encoder{digest: "other"}, pictures{5, "d"}, featurecache.Options{}},
-		"pictures": {&encoder{digest: "e"}, pictures{5, "other"}, featurecache.Options{}},
-		"dtype":    {&encoder{digest: "e"}, pictures{5, "d"}, featurecache.Options{DType: adapters.Float32}},
+		"weights":         {&encoder{digest: "other"}, pictures{5, "d"}, same, false},
+		"pictures":        {&encoder{digest: "e"}, pictures{5, "other"}, same, false},
+		"type on disk":    {&encoder{digest: "e"}, pictures{5, "d"}, featurecache.Options{Model: "m", DType: adapters.Float32}, false},
+		"files or plugin": {&encoder{digest: "e"}, pictures{5, "d"}, featurecache.Options{Model: "other"}, false},
+		"family":          {with(func(s *adapters.VisionSpec) { s.Family = "other" }), pictures{5, "d"}, same, false},
+		"layer":           {with(func(s *adapters.VisionSpec) { s.Layer = -2 }), pictures{5, "d"}, same, false},
+		"dtype":           {with(func(s *adapters.VisionSpec) { s.DType = adapters.BFloat16 }), pictures{5, "d"}, same, false},
+		"patch":           {with(func(s *adapters.VisionSpec) { s.Patch = 7 }), pictures{5, "d"}, same, false},
+		"mean":            {with(func(s *adapters.VisionSpec) { s.Image.Mean[2] = 0.5 }), pictures{5, "d"}, same, false},
+		"deviation":       {with(func(s *adapters.VisionSpec) { s.Image.Std[0] = 0.5 }), pictures{5, "d"}, same, false},
+		"filter":          {with(func(s *adapters.VisionSpec) { s.Image.Resample = adapters.Bicubic }), pictures{5, "d"}, same, false},
+		"crop":            {with(func(s *adapters.VisionSpec) { s.Image.Mode = adapters.ShortestEdgeCrop }), pictures{5, "d"}, same, false},
+		"shortest edge":   {with(func(s *adapters.VisionSpec) { s.Image.ShortestEdge = 3 }), pictures{5, "d"}, same, false},
+		"id":              {with(func(s *adapters.VisionSpec) { s.ID = "other" }), pictures{5, "d"}, same, true},
+		"place":           {with(func(s *adapters.VisionSpec) { s.Source = "/moved" }), pictures{5, "d"}, same, true},
+		"backend":         {with(func(s *adapters.VisionSpec) { s.Backend = "xla:cuda" }), pictures{5, "d"}, same, true},
 	} {
 		mustServe(t, open(t, dir, c.e, c.p, c.o), 0, 1)
-		if c.e.pictures.Load() != 2 {
-			t.Errorf("other %s: %d pictures were encoded, want 2", name, c.e.pictures.Load())
+		if shared := c.e.pictures.Load() == 0; shared != c.share {
+			t.Errorf("other %s: shared %v, want %v", name, shared, c.share)
 		}
 	}
 	if _, err := featurecache.Open(dir, &encoder{}, pictures{5, "d"}, featurecache.Options{}); adapters.KindOf(err) != adapters.Invalid {
 		t.Errorf("encoder without a digest: got %v", err)
+	}
+}
+
+// A file of an older version does not say which configuration and code it is of. It is not used,
+// and the log says so once.
+func TestFeaturesOfOlderVersionsAreComputedAgain(t *testing.T) {
+	dir := t.TempDir()
+	const older = "322cbe703b0a724e7c5cc643.features" // as commit 03ee870 names the file of this encoder and data
+	if err := os.WriteFile(filepath.Join(dir, older), make([]byte, 5000), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for opened, want := range []int{1, 0} {
+		log, text := logged()
+		e := &encoder{digest: "e"}
+		mustServe(t, open(t, dir, e, pictures{5, "d"}, featurecache.Options{Log: log}), 0, 1)
+		if got := strings.Count(text.String(), "features are computed again"); got != want || want > 0 && !strings.Contains(text.String(), older) {
+			t.Errorf("open %d: the log has %d lines about the older file, want %d:\n%s", opened, got, want, text)
+		}
+		e.mustEncode(t, int64(2*want))
 	}
 }
 

@@ -68,8 +68,7 @@ func isFloat(d safetensors.DType) bool {
 // file is an open safetensors file.
 type file struct {
 	path     string
-	size     int64
-	modified int64 // nanoseconds
+	stamp    stamp
 	data     []byte
 	unmap    func() error
 	metadata map[string]string
@@ -85,7 +84,7 @@ func openFile(path string) (*file, error) {
 	if err != nil {
 		return nil, adapters.Errorf(adapters.NotFound, "cannot open the weights: %w", err)
 	}
-	f := &file{path: path, size: info.Size(), modified: info.ModTime().UnixNano(), data: data, unmap: unmap}
+	f := &file{path: path, stamp: stampOf(info), data: data, unmap: unmap}
 	if f.metadata, f.tensors, err = parse(path, data); err != nil {
 		return nil, errors.Join(err, unmap())
 	}

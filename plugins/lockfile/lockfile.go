@@ -5,12 +5,15 @@ package lockfile
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -32,6 +35,9 @@ type Lock struct {
 	// outside of the project. ProjectWas is the project's folder at the time.
 	Project    string `toml:"project,omitempty"`
 	ProjectWas string `toml:"project_was,omitempty"`
+	// Start is the digest of the weights that the run started from: a bridge's, or those of
+	// a text model. Locks of older versions have none.
+	Start string `toml:"start,omitempty"`
 }
 
 // Entry is one frozen model of a run.
@@ -51,9 +57,32 @@ type Entry struct {
 	Activation    string `toml:"activation,omitempty"` // replaces the checkpoint's
 	Repository    string `toml:"repository,omitempty"` // on the hub, if the weights came from there
 	Revision      string `toml:"revision,omitempty"`   // its commit
+	// Layer is the layer of a vision encoder that gives the features, Image the size of its
+	// pictures ("224x224"), DType the type of the computation. Locks of older versions have
+	// none.
+	Layer *int   `toml:"layer,omitempty"`
+	Image string `toml:"image,omitempty"`
+	DType string `toml:"dtype,omitempty"`
 	// Files are the digests of the files in the checkpoint folder that the model needs, by
-	// name. Locks of older versions have none.
+	// name. See [Entry.SetFiles].
 	Files map[string]string `toml:"files,omitempty"`
+	// AllFiles is set if Files has all files that can change the model's output. Older
+	// versions recorded fewer, or none.
+	AllFiles bool `toml:"all_files,omitempty"`
+	// added are the names in Files that older versions did not record.
+	added []string
+}
+
+// SetFiles records the digests of a model's files, by name. older reports whether older
+// versions recorded a file too: a lock of such a version does not say whether the others
+// existed.
+func (e *Entry) SetFiles(digests map[string]string, older func(name string) bool) {
+	e.Files, e.AllFiles, e.added = digests, true, nil
+	for name := range digests {
+		if !older(name) {
+			e.added = append(e.added, name)
+		}
+	}
 }
 
 // SetPlugin records the plugin of a model: the path of its folder or executable, and its
@@ -133,6 +162,37 @@ func (l Lock) Check(now Lock) error {
 	return adapters.Errorf(adapters.Invalid, "the run was made with other models or plugins: %s", strings.Join(problems, "; ")).WithRemedy("%s", remedy)
 }
 
+// CheckPresent is like [Lock.Check] for models that are not open: it does not compare what the
+// present entries do not say. It also compares what the run started from.
+func (l Lock) CheckPresent(now Lock) error {
+	now.Vision = l.Vision.complete(now.Vision)
+	if l.Language != nil && now.Language != nil {
+		language := l.Language.complete(*now.Language)
+		now.Language = &language
+	}
+	if err := l.Check(now); err != nil {
+		return err
+	}
+	return l.CheckStart(now)
+}
+
+// complete returns the present entry of a model with what it does not say as it was.
+func (e Entry) complete(now Entry) Entry {
+	now.Digest, now.Family = cmp.Or(now.Digest, e.Digest), cmp.Or(now.Family, e.Family)
+	now.Layer, now.Image, now.DType = cmp.Or(now.Layer, e.Layer), cmp.Or(now.Image, e.Image), cmp.Or(now.DType, e.DType)
+	return now
+}
+
+// CheckStart returns an error if a run started from other weights than it would start from now.
+// An entry without a digest is not compared.
+func (l Lock) CheckStart(now Lock) error {
+	if l.Start == now.Start || l.Start == "" || now.Start == "" {
+		return nil
+	}
+	return adapters.Errorf(adapters.Invalid, "the weights that the run started from have changed: their digest was %q, is %q", l.Start, now.Start).
+		WithRemedy("restore the bridge that the recipe's key from names, or start a new run with another --out")
+}
+
 // differences returns what has changed about a model, and how to restore it.
 func (e Entry) differences(role string, now Entry) (found, remedies []string) {
 	found = e.modelDifferences(role, now)
@@ -163,26 +223,68 @@ func (e Entry) pluginDifferences(now Entry) []string {
 // modelDifferences returns what has changed about a model, except its plugin.
 func (e Entry) modelDifferences(role string, now Entry) []string {
 	var found []string
-	for _, f := range []struct{ name, was, is string }{
-		{"id", e.ID, now.ID}, {"weights", e.Digest, now.Digest}, {"adapter family", e.Family, now.Family},
-		{"activation", e.Activation, now.Activation},
+	for _, f := range []struct {
+		name, was, is string
+		skip          bool // an older version did not record it
+	}{
+		{"id", e.ID, now.ID, false}, {"weights", e.Digest, now.Digest, false}, {"adapter family", e.Family, now.Family, false},
+		{"activation", e.Activation, now.Activation, false},
+		{"layer", layerText(e.Layer), layerText(now.Layer), e.Layer == nil}, {"picture size", e.Image, now.Image, e.Image == ""},
+		{"dtype", e.DType, now.DType, e.DType == ""},
 	} {
-		if f.was != f.is {
+		if f.was != f.is && !f.skip {
 			found = append(found, fmt.Sprintf("%s: %s was %q, is %q", role, f.name, f.was, f.is))
 		}
 	}
-	if e.Files == nil {
-		return found
-	}
-	for _, name := range slices.Sorted(maps.Keys(e.Files)) {
-		if was, is := e.Files[name], now.Files[name]; was != is {
+	for _, name := range e.ChangedFiles(now) {
+		was, had := e.Files[name]
+		if is := now.Files[name]; had {
 			found = append(found, fmt.Sprintf("%s: %s was %q, is %q", role, name, was, is))
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(now.Files)) {
-		if _, ok := e.Files[name]; !ok {
-			found = append(found, fmt.Sprintf("%s: %s did not exist, is %q", role, name, now.Files[name]))
+		} else {
+			found = append(found, fmt.Sprintf("%s: %s did not exist, is %q", role, name, is))
 		}
 	}
 	return found
+}
+
+func layerText(layer *int) string {
+	if layer == nil {
+		return ""
+	}
+	return strconv.Itoa(*layer)
+}
+
+// ChangedFiles returns the names of the files that were changed, added or removed since the
+// entry was recorded, sorted. Files of which the entry says nothing are not among them.
+func (e Entry) ChangedFiles(now Entry) []string {
+	if e.Files == nil && !e.AllFiles {
+		return nil
+	}
+	var changed []string
+	for name, was := range e.Files {
+		if now.Files[name] != was {
+			changed = append(changed, name)
+		}
+	}
+	for name := range now.Files {
+		if _, had := e.Files[name]; !had && (e.AllFiles || !slices.Contains(now.added, name)) {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
+
+// Key returns "sha256:…" over everything in the entry that can change the model's output and
+// that the model's spec does not say: the family, the activation, the plugin and the files for
+// which relevant returns true.
+func (e Entry) Key(relevant func(file string) bool) string {
+	files := map[string]string{}
+	for name, digest := range e.Files {
+		if relevant(name) {
+			files[name] = digest
+		}
+	}
+	data, _ := json.Marshal([]any{e.Family, e.Activation, e.PluginDigest, e.PluginVersion, files}) // text only: cannot fail
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(data))
 }

@@ -194,3 +194,36 @@ func writeText(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// Locks record the layer, the picture size and the type that a model computed with, and what the
+// run started from. A lock of an older version has none of them and matches any.
+func TestLockHasWhatARecipeLeavesToTheModel(t *testing.T) {
+	layer, other := -1, -2
+	was := Lock{Vision: Entry{ID: "own", Digest: "sha256:1", Family: "vit", Layer: &layer, Image: "224x224", DType: "float32"}, Start: "sha256:1"}
+	path := filepath.Join(t.TempDir(), Name)
+	if err := Write(path, was); err != nil {
+		t.Fatal(err)
+	}
+	if back, err := Read(path); err != nil || !reflect.DeepEqual(back, was) {
+		t.Fatalf("read %+v, %v; wrote %+v", back, err, was)
+	}
+	for want, change := range map[string]func(*Lock){
+		`layer was "-1", is "-2"`:                    func(l *Lock) { l.Vision.Layer = &other },
+		`picture size was "224x224", is "96x96"`:     func(l *Lock) { l.Vision.Image = "96x96" },
+		`dtype was "float32", is "bfloat16"`:         func(l *Lock) { l.Vision.DType = "bfloat16" },
+		`their digest was "sha256:1", is "sha256:2"`: func(l *Lock) { l.Start = "sha256:2" },
+	} {
+		now := was
+		change(&now)
+		if err := was.CheckPresent(now); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+		older := Lock{Vision: Entry{ID: "own", Digest: "sha256:1", Family: "vit"}}
+		if err := older.CheckPresent(now); err != nil {
+			t.Errorf("a lock of an older version: %v", err)
+		}
+		if err := was.CheckPresent(Lock{Vision: Entry{ID: "own"}}); err != nil {
+			t.Errorf("a model that is not open: %v", err)
+		}
+	}
+}
