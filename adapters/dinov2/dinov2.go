@@ -42,7 +42,7 @@ func read(f *weights.Folder) (*vision.Tower, error) {
 	table.Antialias = c.antialias
 	return &vision.Tower{
 		Config: c.Config, Special: 1 + c.Registers, Layer: defaultLayer, Processor: preprocess.BiT, Images: images,
-		Positions: table, Tensors: c.tensorSpecs, Ignore: c.ignored, Embed: c.embed, Block: c.block,
+		Positions: table, Tensors: c.tensorSpecs, Unused: append(c.unused(), emptyRegisters(f)...), Embed: c.embed, Block: c.block,
 	}, nil
 }
 

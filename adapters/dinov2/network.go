@@ -2,10 +2,10 @@ package dinov2
 
 import (
 	"fmt"
-	"strings"
 
 	. "github.com/gomlx/gomlx/core/graph"
 
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/internal/vision"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/weights"
@@ -75,18 +75,28 @@ func (c config) addBlock(w *vision.TensorSpecs, name string) {
 	w.AddAffine(name+".mlp.weights_out", []int{c.Width, c.Inner}, name+".mlp.down_proj")
 }
 
-// ignored reports tensors that a checkpoint may hold and the graph does not need: the mask
-// token of the pre-training, the final norm, which features do not pass, a classifier, and
-// registers if the configuration has none.
-func (c config) ignored(name string) bool {
-	for _, prefix := range prefixes() {
-		name = strings.TrimPrefix(name, prefix)
+// unused lists the tensors that the file may hold and the encoder does not read.
+func (c config) unused() weights.UnusedList {
+	list := vision.WithPrefixes(prefixes(), weights.UnusedList{
+		{Name: "embeddings.mask_token", Reason: "the token of masked patches, in pre-training only"},
+		{Name: "layernorm.weight", Reason: "features do not pass the final norm"},
+		{Name: "layernorm.bias", Reason: "features do not pass the final norm"},
+	})
+	return append(list,
+		weights.Unused{Name: "classifier.weight", Reason: "the head of a classifier"},
+		weights.Unused{Name: "classifier.bias", Reason: "the head of a classifier"})
+}
+
+// emptyRegisters lists the registers of a file that holds none: transformers saves a tensor
+// without elements if num_register_tokens is 0.
+func emptyRegisters(f *weights.Folder) weights.UnusedList {
+	var list weights.UnusedList
+	for _, prefix := range append(prefixes(), "") {
+		if v, ok := f.Tensor(prefix + registers); ok && adapters.Elements(v.Shape) == 0 {
+			list = append(list, weights.Unused{Name: prefix + registers, Reason: "it has no elements"})
+		}
 	}
-	switch name {
-	case "embeddings.mask_token", "layernorm.weight", "layernorm.bias", "classifier.weight", "classifier.bias":
-		return true
-	}
-	return name == registers && c.Registers == 0
+	return list
 }
 
 // embed builds hidden state 0: float32[B, H, W, 3] → float[B, N, D].

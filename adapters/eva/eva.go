@@ -12,7 +12,6 @@ package eva
 
 import (
 	"fmt"
-	"strings"
 
 	. "github.com/gomlx/gomlx/core/graph"
 
@@ -68,7 +67,7 @@ func read(f *weights.Folder) (*vision.Tower, error) {
 		Config: c.Config, Special: 1, Layer: defaultLayer, Processor: preprocess.BLIP, Images: images,
 		Positions: c.PositionTable(&vision.TensorSpecs{}, positions, true, 1),
 		Tensors:   c.tensorSpecs,
-		Ignore:    ignored,
+		Unused:    unused(),
 		Embed:     c.embed,
 		Block:     c.block,
 	}, nil
@@ -101,8 +100,11 @@ func (c config) tensorSpecs(blocks int) []weights.TensorSpec {
 	return w.List
 }
 
-// ignored reports the norm that features do not pass.
-func ignored(name string) bool { return strings.HasPrefix(name, "post_layernorm.") }
+// unused lists the tensors that the file may hold and the encoder does not read.
+func unused() weights.UnusedList {
+	const reason = "the norm belongs to the bridge; features do not pass it"
+	return weights.UnusedList{{Name: "post_layernorm.weight", Reason: reason}, {Name: "post_layernorm.bias", Reason: reason}}
+}
 
 // embed builds hidden state 0: float32[B, H, W, 3] → float[B, N, D].
 func (c config) embed(p layers.Params, pixels *Node) *Node {

@@ -2,8 +2,6 @@ package gpt2
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/modular-bridging/bridge/adapters/internal/lm"
 	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
@@ -101,11 +99,14 @@ func (b body) tensorSpecs() []weights.TensorSpec {
 	return w
 }
 
-// ignored reports whether a tensor repeats others, or is a causal mask, which old files
-// contain.
-func (b body) ignored(name string) bool {
-	return b.Ignore(name) || slices.ContainsFunc(causalMasks(), func(suffix string) bool { return strings.HasSuffix(name, suffix) })
+// unused lists the tensors that the file may hold and the model does not read.
+func (b body) unused() weights.UnusedList {
+	const reason = "a causal mask, which is a constant; old files hold it"
+	return b.Unused(weights.Unused{Name: "h.N" + maskSuffix, Reason: reason}, weights.Unused{Name: "h.N" + maskedValueSuffix, Reason: reason})
 }
 
-// causalMasks returns the suffixes of the causal masks that old files contain.
-func causalMasks() []string { return []string{".attn.bias", ".attn.masked_bias"} }
+// The suffixes of the causal masks that old files contain.
+const (
+	maskSuffix        = ".attn.bias"
+	maskedValueSuffix = ".attn.masked_bias"
+)

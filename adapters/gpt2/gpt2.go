@@ -22,7 +22,7 @@ import (
 func Family() adapters.Family {
 	return adapters.Family{
 		Name: "gpt2", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"gpt2"},
-		Architecture: adapters.DecoderOnly, TensorName: lm.TensorName("transformer.", causalMasks()...),
+		Architecture: adapters.DecoderOnly, TensorName: lm.TensorName("transformer.", maskSuffix, maskedValueSuffix),
 		Tokenizer: func(string) adapters.TokenizerDefaults {
 			return adapters.TokenizerDefaults{Class: "GPT2Tokenizer"}
 		},
@@ -44,7 +44,7 @@ func read(folder *weights.Folder) (decoder.Definition, error) {
 	return decoder.Definition{
 		Width: c.Width, Vocabulary: c.VocabSize, Context: c.Positions, End: c.EOSTokenID,
 		Network:   decoder.Network{Body: b, Heads: c.Heads, KVHeads: c.Heads, HeadDim: c.Width / c.Heads, Blocks: c.blocks()},
-		Embedding: b.EmbeddingName(), Tensors: b.tensorSpecs(), Ignore: b.ignored,
+		Embedding: b.EmbeddingName(), Tensors: b.tensorSpecs(), Unused: b.unused(),
 	}, nil
 }
 

@@ -66,8 +66,6 @@ func (c config) check(dir string) error {
 		problem = "enable_bias is false, only layers with biases are supported"
 	case !isTrue(c.ElementwiseAffine):
 		problem = "layer_norm_elementwise_affine is false, only norms with weights are supported"
-	case !isTrue(c.TieWordEmbeddings):
-		problem = "tie_word_embeddings is false, only the tied head is supported"
 	default:
 		return nil
 	}
@@ -83,49 +81,39 @@ func (c config) projected() bool { return c.WordEmbedProjDim != c.HiddenSize }
 
 // The names of tensors outside the layers.
 const (
-	stack         = "model.decoder"
-	embedTokens   = "embed_tokens"
-	embeddingName = stack + "." + embedTokens + ".weight"
+	prefix      = "model." // not in the first checkpoints
+	stack       = "decoder"
+	embedTokens = stack + ".embed_tokens"
 )
 
 // tensorSpecs lists the tensors of the model.
-func (c config) tensorSpecs() []weights.TensorSpec {
-	w := []weights.TensorSpec{
-		spec(embedTokens+".weight", c.VocabSize, c.WordEmbedProjDim),
-		spec("embed_positions.weight", c.MaxPositionEmbeddings+positionOffset, c.HiddenSize),
+func (b body) tensorSpecs() []weights.TensorSpec {
+	spec := func(name string, shape ...int) weights.TensorSpec { return b.Spec(stack+"."+name, shape...) }
+	w := append(b.Outer(b.VocabSize, b.WordEmbedProjDim),
+		spec("embed_positions.weight", b.MaxPositionEmbeddings+positionOffset, b.HiddenSize))
+	if b.projected() {
+		w = append(w, spec("project_in.weight", b.HiddenSize, b.WordEmbedProjDim),
+			spec("project_out.weight", b.WordEmbedProjDim, b.HiddenSize))
 	}
-	if c.projected() {
-		w = append(w, spec("project_in.weight", c.HiddenSize, c.WordEmbedProjDim),
-			spec("project_out.weight", c.WordEmbedProjDim, c.HiddenSize))
+	if b.finalNorm() {
+		w = append(w, spec("final_layer_norm.weight", b.HiddenSize), spec("final_layer_norm.bias", b.HiddenSize))
 	}
-	if c.finalNorm() {
-		w = append(w, spec("final_layer_norm.weight", c.HiddenSize), spec("final_layer_norm.bias", c.HiddenSize))
-	}
-	for i := range c.NumHiddenLayers {
+	for i := range b.NumHiddenLayers {
 		for _, linear := range []struct {
 			name    string
 			out, in int
 		}{
-			{"self_attn.q_proj", c.HiddenSize, c.HiddenSize}, {"self_attn.k_proj", c.HiddenSize, c.HiddenSize},
-			{"self_attn.v_proj", c.HiddenSize, c.HiddenSize}, {"self_attn.out_proj", c.HiddenSize, c.HiddenSize},
-			{"fc1", c.FFNDim, c.HiddenSize}, {"fc2", c.HiddenSize, c.FFNDim},
+			{"self_attn.q_proj", b.HiddenSize, b.HiddenSize}, {"self_attn.k_proj", b.HiddenSize, b.HiddenSize},
+			{"self_attn.v_proj", b.HiddenSize, b.HiddenSize}, {"self_attn.out_proj", b.HiddenSize, b.HiddenSize},
+			{"fc1", b.FFNDim, b.HiddenSize}, {"fc2", b.HiddenSize, b.FFNDim},
 		} {
 			at := fmt.Sprintf("layers.%d.%s", i, linear.name)
 			w = append(w, spec(at+".weight", linear.out, linear.in), spec(at+".bias", linear.out))
 		}
 		for _, norm := range []string{"self_attn_layer_norm", "final_layer_norm"} {
 			at := fmt.Sprintf("layers.%d.%s", i, norm)
-			w = append(w, spec(at+".weight", c.HiddenSize), spec(at+".bias", c.HiddenSize))
+			w = append(w, spec(at+".weight", b.HiddenSize), spec(at+".bias", b.HiddenSize))
 		}
 	}
 	return w
 }
-
-// spec describes a tensor of the decoder, with its name in the first checkpoints as an
-// alias.
-func spec(name string, shape ...int) weights.TensorSpec {
-	return weights.TensorSpec{Name: stack + "." + name, Shape: shape, Aliases: []string{"decoder." + name}}
-}
-
-// ignored reports whether a tensor repeats the token embeddings.
-func ignored(name string) bool { return name == "lm_head.weight" }

@@ -15,27 +15,25 @@ const epsilon = 1e-5
 
 // body builds everything of the network except attention (transformers,
 // models/opt/modeling_opt.py).
-type body struct{ config }
+type body struct {
+	config
+	decoder.Weights
+}
 
 var _ decoder.Body = body{}
 
 // network returns the model's network.
-func (c config) network() decoder.Network {
-	headDim := c.HiddenSize / c.NumAttentionHeads
+func (b body) network() decoder.Network {
+	headDim := b.HiddenSize / b.NumAttentionHeads
 	return decoder.Network{
-		Body: body{c}, Heads: c.NumAttentionHeads, KVHeads: c.NumAttentionHeads, HeadDim: headDim,
-		Blocks: decoder.Repeat(c.NumHiddenLayers, decoder.BlockAttention{Scale: 1 / math.Sqrt(float64(headDim))}),
+		Body: b, Heads: b.NumAttentionHeads, KVHeads: b.NumAttentionHeads, HeadDim: headDim,
+		Blocks: decoder.Repeat(b.NumHiddenLayers, decoder.BlockAttention{Scale: 1 / math.Sqrt(float64(headDim))}),
 	}
-}
-
-// Embed returns float[..., word_embed_proj_dim].
-func (b body) Embed(p layers.Params, ids *Node) *Node {
-	return layers.Embedding(p.At(stack+"."+embedTokens), ids)
 }
 
 // Enter projects embeddings if the model does, and adds learned positions.
 func (b body) Enter(p layers.Params, x, positions *Node) *Node {
-	p = p.At(stack)
+	p = b.At(p, stack)
 	if b.projected() {
 		x = layers.Linear(p.At("project_in"), x)
 	}
@@ -44,7 +42,7 @@ func (b body) Enter(p layers.Params, x, positions *Node) *Node {
 
 // Block computes attention and feed-forward, each with a norm before or after it.
 func (b body) Block(p layers.Params, index int, x *Node, attend decoder.Attend) *Node {
-	p = p.At(fmt.Sprintf("%s.layers.%d", stack, index))
+	p = b.At(p, fmt.Sprintf("%s.layers.%d", stack, index))
 	x = b.sublayer(p.At("self_attn_layer_norm"), x, func(x *Node) *Node {
 		head := func(name string) *Node {
 			return layers.SplitHeads(layers.Linear(p.At("self_attn."+name), x), b.NumAttentionHeads)
@@ -67,7 +65,7 @@ func (b body) sublayer(norm layers.Params, x *Node, f func(x *Node) *Node) *Node
 
 // Leave applies the final norm and the projection back, if the model has them.
 func (b body) Leave(p layers.Params, x *Node) *Node {
-	p = p.At(stack)
+	p = b.At(p, stack)
 	if b.finalNorm() {
 		x = layers.LayerNorm(p.At("final_layer_norm"), x, epsilon)
 	}
@@ -75,9 +73,4 @@ func (b body) Leave(p layers.Params, x *Node) *Node {
 		x = layers.Linear(p.At("project_out"), x)
 	}
 	return x
-}
-
-// Logits applies the tied head.
-func (b body) Logits(p layers.Params, states *Node) *Node {
-	return layers.LinearWith(states, p.Get(embeddingName), nil)
 }

@@ -26,7 +26,7 @@ const endOfAnswer = "\n"
 func Family() adapters.Family {
 	return adapters.Family{
 		Name: "opt", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{"opt"},
-		Architecture: adapters.DecoderOnly, EndOfAnswer: endOfAnswer, Tokenizer: tokenizerDefaults, TensorName: lm.TensorName("model."),
+		Architecture: adapters.DecoderOnly, EndOfAnswer: endOfAnswer, Tokenizer: tokenizerDefaults, TensorName: lm.TensorName(prefix),
 	}
 }
 
@@ -52,6 +52,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	if err != nil {
 		return nil, err
 	}
+	b := body{c, decoder.FindWeights(folder, prefix, embedTokens, isTrue(c.TieWordEmbeddings))}
 	return lm.Load(ctx, req, folder, lm.Definition{
 		Family:        Family(),
 		Width:         c.WordEmbedProjDim,
@@ -60,10 +61,10 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 		EndOfAnswer:   endOfAnswer,
 		SpecialTokens: special,
 		Tokenizer:     tok,
-		Network:       c.network(),
-		Embedding:     embeddingName,
-		Tensors:       c.tensorSpecs(),
-		Ignore:        ignored,
+		Network:       b.network(),
+		Embedding:     b.EmbeddingName(),
+		Tensors:       b.tensorSpecs(),
+		Unused:        b.Unused(),
 	})
 }
 

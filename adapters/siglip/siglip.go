@@ -11,7 +11,6 @@ package siglip
 
 import (
 	"fmt"
-	"strings"
 
 	. "github.com/gomlx/gomlx/core/graph"
 
@@ -97,7 +96,7 @@ func read(f *weights.Folder) (*vision.Tower, error) {
 		Config: c, Layer: defaultLayer, Processor: preprocess.SigLIP, Images: images,
 		Positions: c.PositionTable(&vision.TensorSpecs{Prefixes: prefixes()}, positions, false),
 		Tensors:   func(blocks int) []weights.TensorSpec { return tensorSpecs(c, blocks) },
-		Ignore:    ignored(f.ModelType()),
+		Unused:    unused(f.ModelType()),
 		Embed: func(p layers.Params, pixels *Node) *Node {
 			return vision.AddPositions(p, positions, c.PatchEmbedding(p.At(patches), pixels))
 		},
@@ -127,22 +126,25 @@ func tensorSpecs(c vision.Config, blocks int) []weights.TensorSpec {
 	return w.List
 }
 
-// ignored reports the tensors that a checkpoint may hold beside those of the
-// blocks: final norm and pooling head, which features do not pass, position ids
-// of older files, a classifier, and a whole SigLIP's text side.
-func ignored(modelType string) func(name string) bool {
-	return func(name string) bool {
-		inner := strings.TrimPrefix(name, prefixes()[0])
-		if strings.HasPrefix(inner, "post_layernorm.") || strings.HasPrefix(inner, "head.") || inner == "embeddings.position_ids" {
-			return true
-		}
-		if modelType != whole {
-			return false
-		}
-		switch name {
-		case "logit_scale", "logit_bias", "classifier.weight", "classifier.bias":
-			return true
-		}
-		return strings.HasPrefix(name, "text_model.")
+// unused lists the tensors that the file may hold and the encoder does not read.
+func unused(modelType string) weights.UnusedList {
+	list := weights.UnusedList{
+		{Name: "post_layernorm.weight", Reason: "features do not pass the final norm"},
+		{Name: "post_layernorm.bias", Reason: "features do not pass the final norm"},
+		{Name: "embeddings.position_ids", Reason: "the numbers 0, 1, 2, …; older files hold them"},
 	}
+	for _, name := range []string{"probe", "attention.in_proj_weight", "attention.in_proj_bias", "attention.out_proj.weight", "attention.out_proj.bias",
+		"layernorm.weight", "layernorm.bias", "mlp.fc1.weight", "mlp.fc1.bias", "mlp.fc2.weight", "mlp.fc2.bias"} {
+		list = append(list, weights.Unused{Name: "head." + name, Reason: "features do not pass the head that pools them"})
+	}
+	list = vision.WithPrefixes(prefixes(), list)
+	if modelType == whole {
+		list = append(list,
+			weights.Unused{Name: "text_model.*", Reason: "the text side of a whole SigLIP"},
+			weights.Unused{Name: "logit_scale", Reason: "the temperature of pairs of picture and text"},
+			weights.Unused{Name: "logit_bias", Reason: "the bias of pairs of picture and text"},
+			weights.Unused{Name: "classifier.weight", Reason: "the head of a classifier"},
+			weights.Unused{Name: "classifier.bias", Reason: "the head of a classifier"})
+	}
+	return list
 }

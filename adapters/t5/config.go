@@ -26,11 +26,12 @@ type config struct {
 	FeedForwardProj     string      `json:"feed_forward_proj"`
 	DenseActFn          string      `json:"dense_act_fn"`
 	ScaleDecoderOutputs *bool       `json:"scale_decoder_outputs"`
+	TieWordEmbeddings   *bool       `json:"tie_word_embeddings"`
 	DecoderStartTokenID *int32      `json:"decoder_start_token_id"`
 	PadTokenID          int32       `json:"pad_token_id"`
 	EOSTokenID          lm.TokenIDs `json:"eos_token_id"`
 
-	untied bool // the weights hold a head of their own
+	tables tables
 }
 
 // readConfig decodes config.json over transformers' defaults.
@@ -48,7 +49,7 @@ func readConfig(folder *weights.Folder) (config, error) {
 	if c.DenseActFn == "" {
 		c.DenseActFn = activationOf(c.FeedForwardProj)
 	}
-	_, c.untied = folder.Tensor(head + ".weight")
+	c.tables = findTables(folder)
 	return c, c.check(folder.Dir())
 }
 
@@ -80,12 +81,13 @@ const gatedPrefix = "gated-"
 func (c config) gated() bool { return strings.HasPrefix(c.FeedForwardProj, gatedPrefix) }
 
 // scaled reports whether the decoder's output is scaled before the head. If the file does
-// not say, it is scaled if the head is tied to the token embeddings.
+// not say, it is scaled unless tie_word_embeddings is false (transformers,
+// configuration_t5.py). The head itself is tied by the weights alone: see findTables.
 func (c config) scaled() bool {
 	if c.ScaleDecoderOutputs != nil {
 		return *c.ScaleDecoderOutputs
 	}
-	return !c.untied
+	return c.TieWordEmbeddings == nil || *c.TieWordEmbeddings
 }
 
 func (c config) start() int32 {
@@ -122,21 +124,11 @@ func (c config) check(dir string) error {
 	return nil
 }
 
-// The names of tensors outside the blocks.
-const (
-	shared = "shared"
-	head   = "lm_head"
-)
-
 // tensorSpecs lists the tensors of the model.
 func (c config) tensorSpecs() []weights.TensorSpec {
-	w := []weights.TensorSpec{{Name: shared + ".weight", Shape: []int{c.VocabSize, c.DModel},
-		Aliases: []string{"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"}}}
+	w := c.tables.specs(c.VocabSize, c.DModel)
 	add := func(name string, shape ...int) {
 		w = append(w, weights.TensorSpec{Name: name + ".weight", Shape: shape})
-	}
-	if c.untied {
-		add(head, c.VocabSize, c.DModel)
 	}
 	inner := c.NumHeads * c.DKV
 	attention := func(layer, name string) {
@@ -187,8 +179,8 @@ func (c config) inputsOfFeedForward() []string {
 // unusedBias is the suffix of a tensor that the first release holds and no class uses.
 const unusedBias = ".EncDecAttention.relative_attention_bias.weight"
 
-// ignored reports whether a tensor repeats the token embeddings, or is the unused bias of
-// the first release.
-func ignored(name string) bool {
-	return name == "encoder.embed_tokens.weight" || name == "decoder.embed_tokens.weight" || name == "decoder.block.0.layer.1"+unusedBias
+// unused lists the tensors that the file may hold and the model does not read.
+func (c config) unused() weights.UnusedList {
+	return append(c.tables.unused(), weights.Unused{Name: "decoder.block.0.layer.1" + unusedBias,
+		Reason: "cross-attention has no positions; the first release holds it, and no class of transformers reads it"})
 }

@@ -21,14 +21,21 @@ type network struct{ config }
 
 var _ lm.Network = network{}
 
-// Embed returns float[..., D].
-func (n network) Embed(p layers.Params, ids *Node) *Node { return layers.Embedding(p.At(shared), ids) }
+// Embed returns float[..., D]: the encoder's embeddings, which soft prompts stand beside.
+func (n network) Embed(p layers.Params, ids *Node) *Node {
+	return layers.Embedding(p.At(n.tables.encoder), ids)
+}
+
+// embedTarget returns the decoder's embeddings float[..., D].
+func (n network) embedTarget(p layers.Params, ids *Node) *Node {
+	return layers.Embedding(p.At(n.tables.decoder), ids)
+}
 
 // States returns the decoder's states float[B, K, D].
 func (n network) States(p layers.Params, in lm.Input) *Node {
 	encoded := n.encode(p, in)
 	padding := lm.PaddingBias(in.Lengths, encoded.Shape().Dimensions[1])
-	x := n.Embed(p, in.Decoder)
+	x := n.embedTarget(p, in.Decoder)
 	b, k := x.Shape().Dimensions[0], x.Shape().Dimensions[1]
 	bias := addBiases(n.positionBias(p, decoder, k), lm.CausalBias(p.Graph(), k), b)
 	return n.decode(p, x, blockAttention{
@@ -40,15 +47,12 @@ func (n network) States(p layers.Params, in lm.Input) *Node {
 	})
 }
 
-// Logits applies the head, or the token embeddings if the head is tied to them.
+// Logits applies the head, which may be the token embeddings.
 func (n network) Logits(p layers.Params, states *Node) *Node {
 	if n.scaled() {
 		states = MulScalar(states, 1/math.Sqrt(float64(n.DModel)))
 	}
-	if n.untied {
-		return layers.Linear(p.At(head), states)
-	}
-	return layers.Linear(p.At(shared), states)
+	return layers.Linear(p.At(n.tables.head), states)
 }
 
 // Prefill returns, for each block of the decoder, the keys and values of the encoded
@@ -69,7 +73,7 @@ func (n network) Step(p layers.Params, in lm.StepInput) lm.StepOutput {
 	padding := lm.PaddingBias(in.Lengths, in.PromptKV[0].Shape().Dimensions[2])
 	bias := addBiases(n.stepPositionBias(p, in.Step, capacity), lm.StepBias(in.Step, capacity), in.Tokens.Shape().Dimensions[0])
 	var generatedKV []*Node
-	states := n.decode(p, InsertAxes(n.Embed(p, in.Tokens), 1), blockAttention{
+	states := n.decode(p, InsertAxes(n.embedTarget(p, in.Tokens), 1), blockAttention{
 		self: func(i int, q, k, v *Node) *Node {
 			k, v = lm.UpdateCache(in.GeneratedKV[2*i], k, in.Step), lm.UpdateCache(in.GeneratedKV[2*i+1], v, in.Step)
 			generatedKV = append(generatedKV, k, v)

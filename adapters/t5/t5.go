@@ -56,8 +56,8 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 		SpecialTokens: lm.SpecialTokens{BOS: lm.None, End: c.EOSTokenID, Start: c.start()},
 		Tokenizer:     tok,
 		Network:       network{c},
-		Embedding:     shared + ".weight",
+		Embedding:     c.tables.encoder + ".weight",
 		Tensors:       c.tensorSpecs(),
-		Ignore:        ignored,
+		Unused:        c.unused(),
 	})
 }

@@ -2,7 +2,6 @@ package vit
 
 import (
 	"fmt"
-	"strings"
 
 	. "github.com/gomlx/gomlx/core/graph"
 
@@ -35,23 +34,23 @@ func tensorSpecs(c vision.Config, blocks int) []weights.TensorSpec {
 	return w.List
 }
 
-// ignored reports the tensors that a checkpoint may hold beside those of the
-// blocks: the final norm, which features do not pass, position ids of older
-// files, projections and heads, and a whole CLIP's text side.
-func ignored(modelType string) func(name string) bool {
-	return func(name string) bool {
-		switch strings.TrimPrefix(name, prefixes()[0]) {
-		case "post_layernorm.weight", "post_layernorm.bias", "embeddings.position_ids":
-			return true
-		}
-		switch name {
-		case "visual_projection.weight":
-			return true
-		case "logit_scale", "text_projection.weight", "classifier.weight", "classifier.bias":
-			return modelType == wholeCLIP
-		}
-		return modelType == wholeCLIP && strings.HasPrefix(name, "text_model.")
+// unused lists the tensors that the file may hold and the encoder does not read.
+func unused(modelType string) weights.UnusedList {
+	list := vision.WithPrefixes(prefixes(), weights.UnusedList{
+		{Name: "post_layernorm.weight", Reason: "features do not pass the final norm"},
+		{Name: "post_layernorm.bias", Reason: "features do not pass the final norm"},
+		{Name: "embeddings.position_ids", Reason: "the numbers 0, 1, 2, …; older files hold them"},
+	})
+	list = append(list, weights.Unused{Name: "visual_projection.weight", Reason: "features do not pass the projection to the texts' space"})
+	if modelType == wholeCLIP {
+		list = append(list,
+			weights.Unused{Name: "text_model.*", Reason: "the text side of a whole CLIP"},
+			weights.Unused{Name: "text_projection.weight", Reason: "the text side of a whole CLIP"},
+			weights.Unused{Name: "logit_scale", Reason: "the temperature of pairs of picture and text"},
+			weights.Unused{Name: "classifier.weight", Reason: "the head of a classifier"},
+			weights.Unused{Name: "classifier.bias", Reason: "the head of a classifier"})
 	}
+	return list
 }
 
 // embed builds hidden state 0: float32[B, H, W, 3] → float[B, N, D].

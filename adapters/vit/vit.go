@@ -45,7 +45,7 @@ func read(f *weights.Folder) (*vision.Tower, error) {
 		Config: c, Special: 1, Layer: defaultLayer, Processor: preprocess.CLIP, Images: images,
 		Positions: c.PositionTable(&vision.TensorSpecs{Prefixes: prefixes()}, positions, true),
 		Tensors:   func(blocks int) []weights.TensorSpec { return tensorSpecs(c, blocks) },
-		Ignore:    ignored(f.ModelType()),
+		Unused:    unused(f.ModelType()),
 		Embed:     func(p layers.Params, pixels *Node) *Node { return embed(c, p, pixels) },
 		Block: func(p layers.Params, index int, x *Node) *Node {
 			return c.CLIPBlock(p.At(fmt.Sprintf(block, index)), x)

@@ -98,6 +98,6 @@ func (f *Folder) keepPart(p blip2Part) error {
 		return adapters.Errorf(adapters.NotFound, "%s: no weight is named %s…: this %s folder does not contain that model", f.dir, p.prefix, TypeBLIP2).
 			WithRemedy("name the folder of the model too, in addition to the bridge")
 	}
-	f.tensors = inner
+	f.tensors, f.prefix = inner, p.prefix
 	return nil
 }

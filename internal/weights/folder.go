@@ -24,6 +24,7 @@ type Folder struct {
 	dir       string
 	config    []byte
 	key       string // key in config.json whose value is config; empty if config is the whole file
+	prefix    string // of the tensors' names in the file, if the folder is a part
 	modelType string
 	files     []*file         // sorted by name
 	tensors   map[string]View // tensors of all files

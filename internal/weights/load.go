@@ -94,23 +94,23 @@ func (f *Folder) match(specs []TensorSpec, ignore func(string) bool) ([]tensorMa
 		name, view, ok := f.Find(s)
 		if !ok {
 			if !s.Optional {
-				problems = append(problems, fmt.Sprintf("%s is missing, want %s", s.Name, adapters.ShapeString(s.Shape)))
+				problems = append(problems, fmt.Sprintf("%s%s is missing, want %s", f.prefix, s.Name, adapters.ShapeString(s.Shape)))
 			}
 			continue
 		}
 		used[name] = true
 		switch {
 		case !slices.Equal(view.Shape, s.Shape):
-			problems = append(problems, fmt.Sprintf("%s is %s, want %s", name, view.Describe(), adapters.ShapeString(s.Shape)))
+			problems = append(problems, fmt.Sprintf("%s%s is %s, want %s", f.prefix, name, view.Describe(), adapters.ShapeString(s.Shape)))
 		case !isFloat(view.DType):
-			problems = append(problems, fmt.Sprintf("%s is %s, want F32, F16 or BF16", name, view.Describe()))
+			problems = append(problems, fmt.Sprintf("%s%s is %s, want F32, F16 or BF16", f.prefix, name, view.Describe()))
 		default:
 			matched = append(matched, tensorMatch{s, view})
 		}
 	}
 	for _, name := range f.Names() {
 		if !used[name] && (ignore == nil || !ignore(name)) {
-			problems = append(problems, fmt.Sprintf("%s %s is not part of the model", name, f.tensors[name].Describe()))
+			problems = append(problems, fmt.Sprintf("%s%s %s is not part of the model", f.prefix, name, f.tensors[name].Describe()))
 		}
 	}
 	if len(problems) > 0 {

@@ -27,7 +27,7 @@ type Definition struct {
 	// EmbeddingScale is the factor by which the network multiplies them; 0 means 1.
 	EmbeddingScale float64
 	Tensors        []weights.TensorSpec
-	Ignore         func(name string) bool // reports tensors that the file may hold and the model does not need
+	Unused         weights.UnusedList // tensors that the file may hold and the model does not read
 }
 
 // Load reads the weights of folder and returns the model. It takes over d's
@@ -65,7 +65,7 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder
 		return Config{}, err
 	}
 	store, err := folder.Load(ctx, backend, d.Tensors, weights.Options{
-		DType: dtype, Ignore: d.Ignore,
+		DType: dtype, Ignore: d.Unused.Has,
 		Progress: func(done, total int64) { req.Report("weights", done, total) },
 	})
 	if err != nil {

@@ -34,3 +34,15 @@ func (t *TensorSpecs) Spec(name string, shape []int, aliases ...string) weights.
 	}
 	return spec
 }
+
+// WithPrefixes returns the list with each name as it is and behind each prefix.
+func WithPrefixes(prefixes []string, list weights.UnusedList) weights.UnusedList {
+	var out weights.UnusedList
+	for _, u := range list {
+		out = append(out, u)
+		for _, prefix := range prefixes {
+			out = append(out, weights.Unused{Name: prefix + u.Name, Reason: u.Reason})
+		}
+	}
+	return out
+}

@@ -31,10 +31,10 @@ type Tower struct {
 	Images    adapters.ImageSpec
 	Positions PositionTable
 	// Tensors lists the tensors of the embeddings and of the first blocks blocks,
-	// without the position table. Ignore reports tensors that the file may hold and the
-	// model does not need.
+	// without the position table. Unused lists tensors that the file may hold and the
+	// model does not read.
 	Tensors func(blocks int) []weights.TensorSpec
-	Ignore  func(name string) bool
+	Unused  weights.UnusedList
 	// Embed builds hidden state 0, float[B, N, D], from normalised pictures
 	// float32[B, H, W, 3]. Block builds one block, float[B, N, D] → float[B, N, D].
 	Embed func(p layers.Params, pixels *Node) *Node
@@ -175,7 +175,7 @@ func (t *Tower) check(f *weights.Folder) error {
 			f.Dir(), name, view.Shape[rows], t.Image, t.Patch, t.Positions.Spec.Shape[rows]).
 			WithRemedy("config.json's image_size is that of the weights; ask for pictures of another size with image_size in the recipe")
 	}
-	return f.Check(append(t.Tensors(t.Blocks), t.Positions.Spec), t.Ignore)
+	return f.Check(append(t.Tensors(t.Blocks), t.Positions.Spec), t.Unused.Has)
 }
 
 // load reads the tensors of the blocks that are computed, with the position table at the

@@ -23,7 +23,7 @@ type Definition struct {
 	Embedding      string  // checkpoint name of the token embeddings
 	EmbeddingScale float64 // the factor by which the network multiplies them; 0 means 1
 	Tensors        []weights.TensorSpec
-	Ignore         func(name string) bool // reports tensors that the file may hold and the model does not need
+	Unused         weights.UnusedList // tensors that the file may hold and the model does not read
 }
 
 // Open opens a checkpoint folder whose model_type is one of the family's. An answer ends
@@ -59,7 +59,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest, family adapters.Family
 		EndOfAnswer:   tok.Token(m.End[0]),
 		SpecialTokens: lm.SpecialTokens{BOS: bos, End: m.End},
 		Tokenizer:     tok, Network: m.Network, Embedding: m.Embedding, EmbeddingScale: m.EmbeddingScale,
-		Tensors: m.Tensors, Ignore: m.Ignore,
+		Tensors: m.Tensors, Unused: m.Unused,
 	})
 }
 

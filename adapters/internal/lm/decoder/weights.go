@@ -1,8 +1,6 @@
 package decoder
 
 import (
-	"bytes"
-
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/modular-bridging/bridge/internal/layers"
@@ -25,13 +23,10 @@ type Weights struct {
 // tensors and they differ.
 func FindWeights(folder *weights.Folder, prefix, embedding string, tied bool) Weights {
 	w := Weights{Prefix: prefix, Embedding: embedding, OwnHead: !tied}
-	head, hasHead := folder.Tensor(headName + ".weight")
-	table, hasTable := folder.Tensor(w.EmbeddingName())
-	if !hasTable {
-		table, hasTable = folder.Tensor(embedding + ".weight")
-	}
+	_, hasHead := folder.Tensor(headName + ".weight")
+	table, _, hasTable := folder.Find(w.Spec(embedding + ".weight"))
 	if tied && hasHead && hasTable {
-		w.OwnHead = !bytes.Equal(head.Data, table.Data)
+		w.OwnHead = !folder.Same(headName+".weight", table)
 	}
 	return w
 }
@@ -56,8 +51,18 @@ func (w Weights) Outer(vocabulary, width int) []weights.TensorSpec {
 	return []weights.TensorSpec{embedding}
 }
 
-// Ignore reports whether a tensor is a tied head, which repeats the token embeddings.
-func (w Weights) Ignore(name string) bool { return !w.OwnHead && name == headName+".weight" }
+// Unused returns the tensors that the file may hold and the model does not read: a tied
+// head, which [FindWeights] has compared, and constants of the base model.
+func (w Weights) Unused(constants ...weights.Unused) weights.UnusedList {
+	var list weights.UnusedList
+	if !w.OwnHead {
+		list = append(list, weights.Unused{Name: headName + ".weight", Reason: "it equals the token embeddings, to which config.json ties it; bridge reads a head that differs"})
+	}
+	for _, c := range constants {
+		list = append(list, c, weights.Unused{Name: w.Prefix + c.Name, Reason: c.Reason})
+	}
+	return list
+}
 
 // At returns the weights below the prefix: At(p, "norm").
 func (w Weights) At(p layers.Params, name string) layers.Params { return p.At(w.Prefix + name) }

@@ -3,7 +3,6 @@ package gated
 import (
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/modular-bridging/bridge/adapters/internal/lm"
 	"github.com/modular-bridging/bridge/adapters/internal/lm/decoder"
@@ -47,7 +46,7 @@ func (m Variant) Read(folder *weights.Folder) (decoder.Definition, error) {
 			Blocks: m.blocks(), Cap: m.Cap, Rotary: rotary,
 		},
 		Embedding: b.EmbeddingName(), EmbeddingScale: m.EmbedScale,
-		Tensors: b.tensorSpecs(), Ignore: b.ignored,
+		Tensors: b.tensorSpecs(), Unused: b.unused(),
 	}, nil
 }
 
@@ -114,10 +113,10 @@ func (b body) tensorSpecs() []weights.TensorSpec {
 	return w
 }
 
-// ignored reports whether a tensor repeats others, or holds the rotary frequencies that
-// old files contain.
-func (b body) ignored(name string) bool {
-	return b.Ignore(name) || strings.HasSuffix(name, rotaryConstant)
+// unused lists the tensors that the file may hold and the model does not read.
+func (b body) unused() weights.UnusedList {
+	const reason = "the rotary frequencies, which follow from config.json; old files hold them"
+	return b.Unused(weights.Unused{Name: rotaryConstant, Reason: reason}, weights.Unused{Name: "layers.N.self_attn." + rotaryConstant, Reason: reason})
 }
 
 // rotaryConstant is the suffix of the rotary frequencies that old files contain.

@@ -2,6 +2,9 @@ package lmtest
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,19 +43,31 @@ func Refuses(t *testing.T, open OpenFunc, checkpoint string, edits ...Edit) {
 func writeConfig(t *testing.T, from, to string, edit Edit) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(from, "config.json"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(to, "config.json"), data, 0o644)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := map[string]any{}
-	if err := json.Unmarshal(data, &config); err != nil {
+	EditJSON(t, filepath.Join(to, "config.json"), map[string]any{edit.Key: edit.Value})
+}
+
+// EditJSON sets keys of a JSON file, which is created if it is missing. The value nil removes a
+// key.
+func EditJSON(t *testing.T, path string, edit map[string]any) {
+	t.Helper()
+	content := map[string]any{}
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &content)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
-	config[edit.Key] = edit.Value
-	if edit.Value == nil {
-		delete(config, edit.Key)
-	}
-	if data, err = json.Marshal(config); err == nil {
-		err = os.WriteFile(filepath.Join(to, "config.json"), data, 0o644)
+	maps.Copy(content, edit)
+	maps.DeleteFunc(content, func(_ string, value any) bool { return value == nil })
+	if data, err = json.Marshal(content); err == nil {
+		err = os.WriteFile(path, data, 0o644)
 	}
 	if err != nil {
 		t.Fatal(err)
