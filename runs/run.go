@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/checkpoint"
@@ -127,7 +128,7 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 
 // logHowToResume logs the command that continues a run.
 func (res *resources) logHowToResume(dir string) {
-	res.workspace.Log().Info("to continue: bridge train " + filepath.Join(dir, recipes.RunFile) + " --out " + dir + " --resume")
+	res.workspace.Log().Info("to continue:", shell.Logged(resumeCommand(dir)))
 }
 
 // record writes the recipe and the lock into the run folder. For a resumed run it compares the

@@ -15,6 +15,7 @@ import (
 	"github.com/modular-bridging/bridge/convert"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/registry"
 )
@@ -78,10 +79,10 @@ func (f lavisFile) checkGeneratesText() error {
 	switch f.Stage() {
 	case 0:
 		return adapters.Errorf(adapters.Unsupported, "%s contains only an encoder, and no bridge", f.path).
-			WithRemedy("convert it (bridge convert %s DIR), and use DIR in [vision] of a recipe", f.path)
+			WithRemedy("convert it (bridge convert %s DIR), and use DIR in [vision] of a recipe", shell.Path(f.path))
 	case 1:
 		return adapters.Errorf(adapters.Unsupported, "%s is of stage 1 and contains no language model", f.path).
-			WithRemedy("convert it (bridge convert %s DIR), and train stage 2 with from = \"DIR\" in a recipe", f.path)
+			WithRemedy("convert it (bridge convert %s DIR), and train stage 2 with from = \"DIR\" in a recipe", shell.Path(f.path))
 	}
 	return nil
 }

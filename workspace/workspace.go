@@ -13,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/internal/loglevel"
 	"github.com/modular-bridging/bridge/internal/logmux"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/trust"
@@ -105,7 +106,7 @@ func (w *Workspace) LogTo(file string) (fileLog *slog.Logger, stop func(), err e
 	if w.log.Enabled(context.Background(), loglevel.Trace) {
 		level = loglevel.Trace
 	}
-	h := slog.NewTextHandler(f, &slog.HandlerOptions{Level: level, ReplaceAttr: loglevel.NameTrace})
+	h := shell.NewLogHandler(f, &slog.HandlerOptions{Level: level, ReplaceAttr: loglevel.NameTrace})
 	remove := w.logs.Add(h)
 	return slog.New(h), func() {
 		remove()

@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/internal/loglevel"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/train/metrics"
@@ -48,7 +49,7 @@ type program struct {
 // run executes a command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p := &program{stdout: stdout, stderr: stderr}
-	p.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &p.level, ReplaceAttr: withoutTime}))
+	p.log = slog.New(shell.NewLogHandler(stderr, &slog.HandlerOptions{Level: &p.level, ReplaceAttr: withoutTime}))
 	ended := make(chan int, 1)
 	go func() {
 		app := p.app()

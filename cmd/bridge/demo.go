@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/runs"
 )
@@ -67,6 +68,6 @@ func (p *program) printDemo(out string, result runs.DemoResult) error {
 		"  bridge caption %s kit:held-out/17\n"+
 		"  bridge ask %s kit:held-out/17 \"what color is the background?\"\n"+
 		"  bridge retrain --llm tiny-opt --from %s --out runs/back\n"+
-		"  bridge recipes show tiny-stage1\n", filepath.Join(out, runs.ReportFile), warm, warm, warm)
+		"  bridge recipes show tiny-stage1\n", filepath.Join(out, runs.ReportFile), shell.Path(warm), shell.Path(warm), shell.Path(warm))
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/hub"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/workspace"
 )
@@ -98,5 +99,5 @@ func (p *program) repairOrFail(c *cli.Context, b registry.Backbone, dir string, 
 		return err
 	}
 	return adapters.Errorf(adapters.Corrupt, "%d of %d files of %s are damaged", damaged, len(checked), b.ID).
-		WithRemedy("download them again: bridge models verify %s --repair", b.ID)
+		WithRemedy("download them again: bridge models verify %s --repair", shell.Path(b.ID))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/builtin"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/plugins/project"
 )
 
@@ -60,7 +61,7 @@ func (p *program) pluginNew(c *cli.Context) error {
 			return err
 		}
 	}
-	fmt.Fprintf(p.stdout, "\nnext:\n  cd %s\n  bridge plugin test .\n  bridge train recipe.toml\n", o.Dir)
+	fmt.Fprintf(p.stdout, "\nnext:\n  cd %s\n  bridge plugin test .\n  bridge train recipe.toml\n", shell.Path(o.Dir))
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -53,6 +54,6 @@ func (p *program) printUnused(pulled workspace.Pulled) {
 	}
 	if now, err := reg.Lookup(pulled.ID); err == nil && now.Path != pulled.Dir && now.Manifest.Repository == pulled.Repository {
 		fmt.Fprintf(p.stderr, "%s is still %s; to use the downloaded files: bridge models add %s --path %s\n",
-			pulled.ID, weightsLocation(now), pulled.ID, pulled.Dir)
+			pulled.ID, weightsLocation(now), shell.Path(pulled.ID), shell.Path(pulled.Dir))
 	}
 }

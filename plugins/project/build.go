@@ -14,6 +14,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/execerr"
+	"github.com/modular-bridging/bridge/internal/shell"
 )
 
 // Build runs the build command of plugin.toml in the project's folder, and checks that the
@@ -65,7 +66,7 @@ func (p *Project) run(ctx context.Context, out io.Writer) error {
 	}
 	if err != nil {
 		return adapters.Errorf(adapters.Invalid, "%s is not built: `%s` ended with %w", p.Manifest.Name, p.Manifest.Build.Command, err).
-			WithRemedy("the output of the command is above; fix the problem, then run: bridge plugin build %s", p.Dir)
+			WithRemedy("the output of the command is above; fix the problem, then run: bridge plugin build %s", shell.Path(p.Dir))
 	}
 	return nil
 }
@@ -87,7 +88,7 @@ func (p *Project) checkTool() error {
 			return nil // the shell may know better
 		}
 		return adapters.Errorf(adapters.NotFound, "%s is missing, but the build of %s needs it: %w", tool, p.Manifest.Name, err).
-			WithRemedy("%s; then: bridge plugin build %s", remedy, p.Dir)
+			WithRemedy("%s; then: bridge plugin build %s", remedy, shell.Path(p.Dir))
 	}
 	return nil
 }
