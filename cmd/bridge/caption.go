@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -120,7 +120,7 @@ func (p *program) captionPictures(c *cli.Context, m *workspace.Model, names []st
 		if c.Bool("json") {
 			err = p.printJSON(map[string]string{"image": read[i], "caption": text})
 		} else {
-			_, err = fmt.Fprintf(p.stdout, "%s\t%s\n", read[i], text)
+			_, err = printable.Fprintf(p.stdout, "%s\t%s\n", read[i], text)
 		}
 		if err != nil {
 			return failed, err
@@ -153,6 +153,6 @@ func (p *program) ask(c *cli.Context) error {
 	if c.Bool("json") {
 		return p.printJSON(map[string]string{"image": args[1], "question": args[2], "answer": answers[0]})
 	}
-	fmt.Fprintln(p.stdout, answers[0])
+	p.printf("%s\n", answers[0])
 	return nil
 }

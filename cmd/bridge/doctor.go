@@ -45,9 +45,9 @@ func (p *program) doctorCommand() *cli.Command {
 					}
 					continue
 				}
-				fmt.Fprintf(p.stdout, "%-14s %s\n", f.Name, f.Value)
+				p.printf("%-14s %s\n", f.Name, f.Value)
 				if f.Warning != "" {
-					fmt.Fprintf(p.stdout, "%-14s warning: %s\n", "", f.Warning)
+					p.printf("%-14s warning: %s\n", "", f.Warning)
 				}
 			}
 			return nil

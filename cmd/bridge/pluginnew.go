@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -55,13 +54,13 @@ func (p *program) pluginNew(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "created %s; %s/README.md describes its files\n", o.Dir, o.Dir)
+	p.printf("created %s; %s/README.md describes its files\n", o.Dir, o.Dir)
 	if !c.Bool("no-build") {
 		if err := p.buildPlugin(c.Context, project); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(p.stdout, "\nnext:\n  cd %s\n  bridge plugin test .\n  bridge train recipe.toml\n", shell.Path(o.Dir))
+	p.printf("\nnext:\n  cd %s\n  bridge plugin test .\n  bridge train recipe.toml\n", shell.Path(o.Dir))
 	return nil
 }
 
@@ -90,6 +89,6 @@ func (p *program) buildPlugin(ctx context.Context, project *project.Project) err
 	if err := project.Build(ctx, p.stderr); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "built %s\n", project.Program)
+	p.printf("built %s\n", project.Program)
 	return nil
 }

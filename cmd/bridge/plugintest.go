@@ -103,7 +103,7 @@ func (p *program) testOptions(c *cli.Context) (conformance.Options, error) {
 	}
 	o.Host = []string{self, "adapter", "host"}
 	o.Ended = func(r conformance.Result) {
-		fmt.Fprintf(p.stderr, "%-4s %6.2f s  %s\n", r.Verdict, r.Took.Seconds(), r.Name)
+		p.errorf("%-4s %6.2f s  %s\n", r.Verdict, r.Took.Seconds(), r.Name)
 	}
 	return o, nil
 }

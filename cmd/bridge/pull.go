@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/internal/shell"
@@ -41,7 +39,7 @@ func (p *program) modelsPull(c *cli.Context) error {
 		return p.printJSON(map[string]any{"id": pulled.ID, "repository": pulled.Repository, "revision": pulled.Revision,
 			"commit": pulled.Commit, "path": pulled.Dir})
 	}
-	fmt.Fprintln(p.stdout, pulled.Dir)
+	p.printf("%s\n", pulled.Dir)
 	p.printUnused(pulled)
 	return nil
 }
@@ -53,7 +51,7 @@ func (p *program) printUnused(pulled workspace.Pulled) {
 		return
 	}
 	if now, err := reg.Lookup(pulled.ID); err == nil && now.Path != pulled.Dir && now.Manifest.Repository == pulled.Repository {
-		fmt.Fprintf(p.stderr, "%s is still %s; to use the downloaded files: bridge models add %s --path %s\n",
+		p.errorf("%s is still %s; to use the downloaded files: bridge models add %s --path %s\n",
 			pulled.ID, weightsLocation(now), shell.Path(pulled.ID), shell.Path(pulled.Dir))
 	}
 }

@@ -2,6 +2,8 @@ package printable
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -44,5 +46,15 @@ func TestFprintf(t *testing.T) {
 	want := "a\\nb  |\"a\\nb\"|c\\x1b|7 0.5|d\\r 1s\n"
 	if b.String() != want || n != len(want) || err != nil {
 		t.Errorf("got %q, %d, %v, want %q", b.String(), n, err, want)
+	}
+}
+
+func TestError(t *testing.T) {
+	_, missing := os.Stat("/no/such\nbridge: done\x1b/file\tx")
+	err := errors.Join(fmt.Errorf("first: %w", missing), errors.New("second: given\n.png and \xff"))
+	got := Error(err, "dir/given\n.png", "\n", "")
+	want := "first: stat /no/such\\nbridge: done\\x1b/file\\tx: no such file or directory\nsecond: given\\n.png and \ufffd"
+	if got != want {
+		t.Errorf("got\n%q, want\n%q", got, want)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/execerr"
+	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/internal/shell"
 )
 
@@ -54,7 +55,7 @@ func (p *Project) run(ctx context.Context, out io.Writer) error {
 	if err := p.checkTool(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "in %s: %s\n", p.Dir, p.Manifest.Build.Command)
+	fmt.Fprintf(out, "in %s: %s\n", printable.Name(p.Dir), printable.Text(p.Manifest.Build.Command))
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", "umask 022\n"+p.Manifest.Build.Command) // because a folder that others can write to is not trusted
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.Dir, out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
