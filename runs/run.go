@@ -123,7 +123,7 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 		return out, err
 	}
 	out.Summary = res.summarize(r, trained, out.Result)
-	return out, res.writeResults(r, out)
+	return out, checkpoint.ExplainFull(res.writeResults(r, out), "the results of the run are not written", checkpoints(o.Dir))
 }
 
 // logHowToResume logs the command that continues a run.
@@ -157,7 +157,7 @@ func (res *resources) run(ctx context.Context, s *train.Session) (train.Result, 
 	}
 	files, err := metrics.Open(s.Dir)
 	if err != nil {
-		return train.Result{}, err
+		return train.Result{}, checkpoint.ExplainFull(err, "the run did not start", checkpoints(s.Dir))
 	}
 	defer res.workspace.Closer(files)()
 	s.Metrics = files
@@ -180,8 +180,11 @@ func (res *resources) writeResults(r *recipes.Resolved, out Outcome) error {
 	return page.WriteFile(filepath.Join(out.Dir, ReportFile))
 }
 
+// checkpoints returns the folder of a run's checkpoints.
+func checkpoints(dir string) string { return filepath.Join(dir, "checkpoints") }
+
 // hasCheckpoint reports whether a run has an intact checkpoint to continue from.
 func hasCheckpoint(dir string) bool {
-	_, _, err := checkpoint.Latest(filepath.Join(dir, "checkpoints"))
+	_, _, err := checkpoint.Latest(checkpoints(dir))
 	return err == nil
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
-	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/recipes"
@@ -42,7 +41,7 @@ func (w *Workspace) BridgeDir(ctx context.Context, model string) (string, error)
 }
 
 func kitBridge(ctx context.Context, name string) (string, error) {
-	dir, err := kit.Extract(ctx, CacheDir())
+	dir, err := KitDir(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/dirhash"
 	"github.com/modular-bridging/bridge/internal/shell"
+	"github.com/modular-bridging/bridge/internal/writable"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
@@ -65,6 +66,9 @@ func (f Folders) Add(from, name string, place Place, accept func(Snapshot) error
 		}
 		return err
 	})
+	if err != nil && place == OfUser {
+		err = writable.Explain(err, f.User, "BRIDGE_DATA")
+	}
 	if err != nil {
 		return Added{}, err
 	}
