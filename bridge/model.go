@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/shell"
 )
 
 // Model is a bridge joined with its two frozen sides.
@@ -23,7 +24,7 @@ func Compose(b *Bridge, vision adapters.VisionEncoder, language adapters.Languag
 	vs := vision.Spec()
 	if vs.Width != b.config.EncoderWidth {
 		return nil, fmt.Errorf("vision encoder %s gives features of width %d, the bridge was trained for width %d (%s); swap it with: bridge retrain --encoder %s",
-			vs.ID, vs.Width, b.config.EncoderWidth, b.Info.Vision.ID, vs.ID)
+			vs.ID, vs.Width, b.config.EncoderWidth, b.Info.Vision.ID, shell.Word(vs.ID))
 	}
 	warnOtherWeights(log, "vision encoder", vs.ID, vs.Digest, b.Info.Vision)
 	if b.Info.Stage != 2 {
@@ -35,7 +36,7 @@ func Compose(b *Bridge, vision adapters.VisionEncoder, language adapters.Languag
 	ls := language.Spec()
 	if ls.Width != b.config.LanguageWidth {
 		return nil, fmt.Errorf("language model %s reads soft prompts of width %d, the bridge makes width %d (for %s); swap it with: bridge retrain --llm %s",
-			ls.ID, ls.Width, b.config.LanguageWidth, b.Info.Language.ID, ls.ID)
+			ls.ID, ls.Width, b.config.LanguageWidth, b.Info.Language.ID, shell.Word(ls.ID))
 	}
 	warnOtherWeights(log, "language model", ls.ID, ls.Digest, *b.Info.Language)
 	return &Model{Bridge: b, Vision: vision, Language: language}, nil

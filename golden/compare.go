@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // Result is the outcome of a case.
@@ -137,7 +138,7 @@ func WriteTable(w io.Writer, results []Result) error {
 		if where == "" {
 			where = "-"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%.2g\t%s\t%s\n", r.Case, r.Op, r.MaxAbs, where, verdict)
+		printable.Fprintf(table, "%s\t%s\t%.2g\t%s\t%s\n", r.Case, r.Op, r.MaxAbs, where, verdict)
 	}
 	return table.Flush()
 }

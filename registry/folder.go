@@ -10,6 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/jsonfile"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
@@ -99,7 +100,7 @@ func (c hfConfig) frozenPart(dir string, kind adapters.ModelKind) (hfConfig, err
 		return inner, nil
 	}
 	return c, adapters.Errorf(adapters.Invalid, "%s holds a whole BLIP-2, not one model", dir).
-		WithRemedy("use it as a MODEL (bridge caption %s IMAGE), or where an encoder or a language model alone is wanted", dir)
+		WithRemedy("use it as a MODEL (bridge caption %s IMAGE), or where an encoder or a language model alone is wanted", shell.Path(dir))
 }
 
 // familyOf finds the family of a folder by its model_type, the value of key.

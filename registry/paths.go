@@ -11,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/internal/weights"
+	"github.com/modular-bridging/bridge/internal/writable"
 )
 
 // pathsFile is the file in which `bridge models add` records folders.
@@ -69,8 +70,9 @@ func (r *Registry) AddPath(id, dir string) (Backbone, error) {
 		paths = map[string]string{}
 	}
 	paths[id] = b.Path
-	return b, stricttoml.WriteFile(filepath.Join(r.options.Config, pathsFile), "# Folders recorded by `bridge models add`.\n",
+	err = stricttoml.WriteFile(filepath.Join(r.options.Config, pathsFile), "# Folders recorded by `bridge models add`.\n",
 		map[string]any{"paths": paths})
+	return b, writable.Explain(err, r.options.Config, "BRIDGE_CONFIG")
 }
 
 // checkFits checks that a folder can be the model of a manifest, weights included. If no

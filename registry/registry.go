@@ -13,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/hub"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/plugins/store"
 )
 
@@ -180,7 +181,7 @@ func (b Backbone) Folder() (string, error) {
 		}
 	case !isCheckpoint(b.Path):
 		return "", adapters.Errorf(adapters.NotFound, "the folder of %s, %s, has no config.json", b.ID, b.Path).
-			WithRemedy("put the checkpoint back, or record another folder with `bridge models add %s --path DIR`", b.ID)
+			WithRemedy("put the checkpoint back, or record another folder with `bridge models add %s --path DIR`", shell.Path(b.ID))
 	}
 	return b.Path, nil
 }
@@ -209,10 +210,10 @@ func (b Backbone) Missing() (fact, remedy string) {
 		fact += ": " + strings.Join(facts, ", ")
 	}
 	if b.Repository == "" {
-		return fact, fmt.Sprintf("this binary was built without them: `make kit` builds them, `bridge models add %s --path DIR` records a folder", b.ID)
+		return fact, fmt.Sprintf("this binary was built without them: `make kit` builds them, `bridge models add %s --path DIR` records a folder", shell.Path(b.ID))
 	}
 	return fact, fmt.Sprintf("`bridge models pull %s` fetches %s from the Hugging Face hub; without a network, `bridge models add %s --path DIR` records a folder",
-		b.ID, b.Repository, b.ID)
+		shell.Path(b.ID), b.Repository, shell.Path(b.ID))
 }
 
 // Family returns the built-in adapter of a backbone.

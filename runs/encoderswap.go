@@ -7,6 +7,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data/featurecache"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/workspace"
@@ -54,7 +55,7 @@ func (res *resources) checkUnswappedEncoder(r *recipes.Resolved, from *bridge.Br
 	if now.Width != from.Config().EncoderWidth {
 		return adapters.Errorf(adapters.Invalid, "%s gives features of width %d, but the bridge %s was trained for width %d (%s)",
 			now.ID, now.Width, r.From, trained.Width, trained.ID).
-			WithRemedy("swap it with `bridge retrain --encoder %s`, or set swap.encoder = %q", now.ID, train.EncoderLeastSquares)
+			WithRemedy("swap it with `bridge retrain --encoder %s`, or set swap.encoder = %q", shell.Word(now.ID), train.EncoderLeastSquares)
 	}
 	if trained.Digest != now.Digest || trained.Layer != now.Layer {
 		res.workspace.Log().Warn("the bridge was trained on features of another encoder; set swap.encoder to fit it to the new ones",

@@ -10,7 +10,6 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
@@ -91,7 +90,7 @@ func shapeOf(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe, vis
 // tokenizerFile returns the path of the tokenizer.json of a Q-Former's text side.
 func tokenizerFile(ctx context.Context, w *workspace.Workspace, name string) (string, error) {
 	if id, ok := strings.CutPrefix(name, "kit:"); ok {
-		dir, err := kit.Extract(ctx, workspace.CacheDir())
+		dir, err := workspace.KitDir(ctx)
 		return filepath.Join(dir, id+"-tokenizer", "tokenizer.json"), err
 	}
 	reg, err := w.Registry()

@@ -7,11 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train"
@@ -56,7 +56,13 @@ func sameRecipe(dir string, r *recipes.Resolved) error {
 	d := differences[0]
 	return adapters.Errorf(adapters.Invalid, "the run in %s was started with %s, now it has %s",
 		dir, setting(d.Key, d.Old), setting(d.Key, d.New)).
-		WithRemedy("continue it with its own recipe, `bridge train %s --out %s --resume`, or start a new run with another --out", path, dir)
+		WithRemedy("continue it with its own recipe, `%s`, or start a new run with another --out", resumeCommand(dir))
+}
+
+// resumeCommand returns the command that continues the run in a folder.
+func resumeCommand(dir string) string {
+	recipe := filepath.Join(dir, recipes.RunFile)
+	return shell.Command("bridge", "train", shell.Operand(recipe), "--out", shell.Operand(dir), "--resume")
 }
 
 // setting describes the value of a recipe's key. value is empty if the recipe does not have
@@ -178,7 +184,7 @@ func errNoRun(dir, why string) error {
 		return err.WithRemedy("name the folder of a run that `bridge train` or `bridge retrain` finished")
 	}
 	for i := range inside {
-		inside[i] = filepath.Dir(inside[i])
+		inside[i] = shell.Operand(filepath.Dir(inside[i]))
 	}
-	return err.WithRemedy("name the runs in it: %s", strings.Join(inside, " "))
+	return err.WithRemedy("name the runs in it: %s", shell.Command(inside...))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/writable"
 	"github.com/modular-bridging/bridge/recipes"
 )
 
@@ -30,17 +31,26 @@ const (
 // error if another process holds the lock.
 func LockRunDir(dir string) (release func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the run folder: %w", err)
+		return nil, refuseRunDir(dir, err)
 	}
 	l := flock.New(filepath.Join(dir, processLockFile))
 	switch locked, err := l.TryLock(); {
 	case err != nil:
-		return nil, fmt.Errorf("lock the run folder: %w", err)
+		return nil, refuseRunDir(dir, err)
 	case !locked:
 		return nil, adapters.Errorf(adapters.Unavailable, "another process is training in %s", dir).
 			WithRemedy("wait until it ends, or choose another folder with --out")
 	}
 	return func() { _ = l.Unlock() }, nil // the end of the process unlocks it too
+}
+
+// refuseRunDir returns the error of a run folder that cannot be made or locked.
+func refuseRunDir(dir string, err error) error {
+	e := adapters.Errorf(adapters.Unknown, "the run folder %s cannot be used: %w", dir, err)
+	if writable.Refused(err) {
+		e = e.WithRemedy("choose a folder that you can write to, with --out")
+	}
+	return e
 }
 
 // acquire locks a run folder and checks it.

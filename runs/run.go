@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/checkpoint"
@@ -124,12 +125,12 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 		return out, err
 	}
 	out.Summary = res.summarize(r, trained, out.Result)
-	return out, res.writeResults(r, out)
+	return out, checkpoint.ExplainFull(res.writeResults(r, out), "the results of the run are not written", checkpoints(o.Dir))
 }
 
 // logHowToResume logs the command that continues a run.
 func (res *resources) logHowToResume(dir string) {
-	res.workspace.Log().Info("to continue: bridge train " + filepath.Join(dir, recipes.RunFile) + " --out " + dir + " --resume")
+	res.workspace.Log().Info("to continue:", shell.Logged(resumeCommand(dir)))
 }
 
 // record writes the recipe and the lock into the run folder. For a resumed run it compares the
@@ -161,7 +162,7 @@ func (res *resources) run(ctx context.Context, s *train.Session) (train.Result, 
 	}
 	files, err := metrics.Open(s.Dir)
 	if err != nil {
-		return train.Result{}, err
+		return train.Result{}, checkpoint.ExplainFull(err, "the run did not start", checkpoints(s.Dir))
 	}
 	defer res.workspace.Closer(files)()
 	s.Metrics = files
@@ -184,8 +185,11 @@ func (res *resources) writeResults(r *recipes.Resolved, out Outcome) error {
 	return page.WriteFile(filepath.Join(out.Dir, ReportFile))
 }
 
+// checkpoints returns the folder of a run's checkpoints.
+func checkpoints(dir string) string { return filepath.Join(dir, "checkpoints") }
+
 // hasCheckpoint reports whether a run has an intact checkpoint to continue from.
 func hasCheckpoint(dir string) bool {
-	_, _, err := checkpoint.Latest(filepath.Join(dir, "checkpoints"))
+	_, _, err := checkpoint.Latest(checkpoints(dir))
 	return err == nil
 }

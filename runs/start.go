@@ -7,6 +7,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
@@ -117,7 +118,7 @@ func explainTokenizer(name, path string, err error) error {
 	}
 	return adapters.Errorf(adapters.NotFound, "qformer.tokenizer is %q, but %s does not exist", name, path).
 		WithRemedy("download it (bridge models pull %s --files tokenizer.json), or name a folder with tokenizer.json",
-			registry.FullName(name))
+			shell.Path(registry.FullName(name)))
 }
 
 // joinLanguage returns the stage-2 bridge for the run's language model, and the time to

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/modular-bridging/bridge/train/checkpoint"
 	"github.com/modular-bridging/bridge/train/optim"
 )
 
@@ -41,6 +42,12 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 	if err := s.Check(); err != nil {
 		return Result{}, err
 	}
+	result, err := s.run(ctx)
+	return result, checkpoint.ExplainFull(err, fmt.Sprintf("the run stopped after step %d", s.stepsDone), s.checkpoints())
+}
+
+// run is Run without the explanation of a full disk.
+func (s *Session) run(ctx context.Context) (Result, error) {
 	var err error
 	if s.texts, err = s.newTextCutter(ctx); err != nil {
 		return Result{}, err

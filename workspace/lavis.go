@@ -15,7 +15,9 @@ import (
 	"github.com/modular-bridging/bridge/convert"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/internal/weights"
+	"github.com/modular-bridging/bridge/internal/writable"
 	"github.com/modular-bridging/bridge/registry"
 )
 
@@ -68,7 +70,7 @@ func (w *Workspace) lavisDir(ctx context.Context, path string, o LAVISOptions) (
 	w.log.Info("converting the file, once", "file", path, "into", dir)
 	err = atomicfile.Dir(dir, func(tmp string) error { return file.save(ctx, b, tmp, dir) })
 	if err != nil && !isDir(dir) { // if the folder exists, another process was faster
-		return "", err
+		return "", writable.Explain(err, CacheDir(), cacheVariable)
 	}
 	return filepath.Join(dir, "bridge"), nil
 }
@@ -78,10 +80,10 @@ func (f lavisFile) checkGeneratesText() error {
 	switch f.Stage() {
 	case 0:
 		return adapters.Errorf(adapters.Unsupported, "%s contains only an encoder, and no bridge", f.path).
-			WithRemedy("convert it (bridge convert %s DIR), and use DIR in [vision] of a recipe", f.path)
+			WithRemedy("convert it (bridge convert %s DIR), and use DIR in [vision] of a recipe", shell.Path(f.path))
 	case 1:
 		return adapters.Errorf(adapters.Unsupported, "%s is of stage 1 and contains no language model", f.path).
-			WithRemedy("convert it (bridge convert %s DIR), and train stage 2 with from = \"DIR\" in a recipe", f.path)
+			WithRemedy("convert it (bridge convert %s DIR), and train stage 2 with from = \"DIR\" in a recipe", shell.Path(f.path))
 	}
 	return nil
 }

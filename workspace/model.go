@@ -7,6 +7,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/imaging"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/tokenizer"
 )
@@ -66,7 +67,7 @@ func (w *Workspace) OpenModel(ctx context.Context, name string, o OpenOptions) (
 	}
 	if info.Stage != 2 {
 		return nil, adapters.Errorf(adapters.Unsupported, "%s is a stage-1 bridge, which has no language model", name).
-			WithRemedy("train stage 2 from it: bridge train RECIPE --set from=%s", name)
+			WithRemedy("train stage 2 from it: bridge train RECIPE --set %s", shell.Word("from="+name))
 	}
 	return w.openParts(ctx, dir, info, o)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
@@ -251,7 +252,7 @@ func (w *Workspace) CheckPins(names []string) (asPinned []string, err error) {
 			problems = append(problems, adapters.Errorf(adapters.NotFound,
 				"plugin %s is pinned, but it is not in %s or in the user's folder",
 				name, filepath.Clean(store.Default().Project)).
-				WithRemedy("put it back, or pass its path; to delete the pin: bridge plugin remove %s", name))
+				WithRemedy("put it back, or pass its path; to delete the pin: bridge plugin remove %s", shell.Word(name)))
 		}
 	}
 	return asPinned, errors.Join(problems...)

@@ -16,6 +16,7 @@ import (
 	"github.com/modular-bridging/bridge/golden"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/plugins/conformance"
 	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/manifest"
@@ -96,7 +97,7 @@ func (w *Workspace) findTarget(ctx context.Context, path string, buildLog io.Wri
 	if err != nil {
 		e := adapters.Errorf(adapters.NotFound, "no plugin %q: %w", path, err)
 		if installed, err := store.Default().Find(path); err == nil {
-			return conformance.Target{}, e.WithRemedy("to test the installed plugin, name its folder: bridge plugin test %s", installed.Dir)
+			return conformance.Target{}, e.WithRemedy("to test the installed plugin, name its folder: bridge plugin test %s", shell.Path(installed.Dir))
 		}
 		return conformance.Target{}, e.WithRemedy("name an executable, a plugin's folder or project, or builtin:FAMILY")
 	}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
-	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/recipes"
@@ -31,7 +31,7 @@ func (w *Workspace) BridgeDir(ctx context.Context, model string) (string, error)
 	}
 	if isFile(model) {
 		return "", adapters.Errorf(adapters.Unsupported, "%s is a file, want a folder", model).
-			WithRemedy("convert a .pth file of LAVIS first: bridge convert %s DIR --encoder ID --llm ID", model)
+			WithRemedy("convert a .pth file of LAVIS first: bridge convert %s DIR --encoder ID --llm ID", shell.Path(model))
 	}
 	if !isDir(model) {
 		return "", adapters.Errorf(adapters.NotFound, "no model %q: no such folder", model).
@@ -41,7 +41,7 @@ func (w *Workspace) BridgeDir(ctx context.Context, model string) (string, error)
 }
 
 func kitBridge(ctx context.Context, name string) (string, error) {
-	dir, err := kit.Extract(ctx, CacheDir())
+	dir, err := KitDir(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -134,7 +134,7 @@ func rejectBundledPlugin(folder string, info bridge.Info) error {
 		if filepath.IsAbs(side.Plugin) && bridge.Inside(folder, side.Plugin) {
 			return adapters.Errorf(adapters.Invalid, "%s contains the plugin of %s, %s: bridge runs no program from a model's folder",
 				folder, side.ID, side.Plugin).
-				WithRemedy("if you trust it: bridge plugin add %s, then use it with --moved %s=NAME", side.Plugin, side.Plugin)
+				WithRemedy("if you trust it: bridge plugin add %s, then use it with --moved %s=NAME", shell.Path(side.Plugin), shell.Word(side.Plugin))
 		}
 	}
 	return nil
@@ -201,7 +201,7 @@ func checkPresent(side bridge.Side, kind adapters.ModelKind) error {
 		}
 		model := strings.ReplaceAll(string(kind), "-", " ")
 		return adapters.Errorf(adapters.NotFound, "%s for %s %s not found at %s", what, model, side.ID, path).
-			WithRemedy("put it back, or pass its new path: --moved %s=%s", path, remedy)
+			WithRemedy("put it back, or pass its new path: --moved %s=%s", shell.Word(path), remedy)
 	}
 	if err := check("plugin", side.Plugin, "PATH, or =NAME of one that `bridge plugin list` shows"); err != nil {
 		return err

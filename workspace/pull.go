@@ -11,6 +11,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/hub"
+	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/tokenizer"
 )
@@ -110,14 +111,14 @@ func (w *Workspace) download(ctx context.Context, m registry.Manifest, out io.Wr
 
 // printPlan prints what is about to be downloaded.
 func (w *Workspace) printPlan(out io.Writer, m registry.Manifest, plan hub.Plan) {
-	fmt.Fprintf(out, "%s at %s (%.12s): %d files of %s, %s to download\n", plan.Repository, plan.Revision, plan.Commit, len(plan.Files),
+	printable.Fprintf(out, "%s at %s (%.12s): %d files of %s, %s to download\n", plan.Repository, plan.Revision, plan.Commit, len(plan.Files),
 		registry.Size(plan.Total), registry.Size(plan.Missing))
 	if plan.Revision != m.Revision && strings.HasPrefix(plan.Revision, "refs/pr/") {
-		fmt.Fprintf(out, "the repository has no safetensors: bridge downloads those of %s, which the hub's conversion service made\n",
+		printable.Fprintf(out, "the repository has no safetensors: bridge downloads those of %s, which the hub's conversion service made\n",
 			plan.Revision)
 	}
 	if m.Kind == adapters.KindLanguage && !w.hasTokenizer(plan.Files, m.Family) {
-		fmt.Fprintf(out, "%s has no tokenizer.json, and the model does not open without it; "+
+		printable.Fprintf(out, "%s has no tokenizer.json, and the model does not open without it; "+
 			"after the download, write it with transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)\n", plan.Repository)
 	}
 }
@@ -145,7 +146,7 @@ func notifyIfSlow(out io.Writer, after time.Duration, message string) (done func
 		mu.Lock()
 		defer mu.Unlock()
 		if !over {
-			fmt.Fprintln(out, message)
+			printable.Fprintf(out, "%s\n", message)
 		}
 	})
 	return func() {

@@ -13,6 +13,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/internal/loglevel"
 	"github.com/modular-bridging/bridge/internal/logmux"
+	"github.com/modular-bridging/bridge/internal/shell"
+	"github.com/modular-bridging/bridge/internal/writable"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/trust"
@@ -77,7 +79,7 @@ func newRegistry(families []adapters.Family) (*registry.Registry, error) {
 	o.Families = families
 	o.KitModels = kit.Models()
 	o.KitFolder = func(id string) (string, error) {
-		dir, err := kit.Extract(context.Background(), CacheDir())
+		dir, err := KitDir(context.Background())
 		return filepath.Join(dir, id), err
 	}
 	return registry.New(o)
@@ -105,7 +107,7 @@ func (w *Workspace) LogTo(file string) (fileLog *slog.Logger, stop func(), err e
 	if w.log.Enabled(context.Background(), loglevel.Trace) {
 		level = loglevel.Trace
 	}
-	h := slog.NewTextHandler(f, &slog.HandlerOptions{Level: level, ReplaceAttr: loglevel.NameTrace})
+	h := shell.NewLogHandler(f, &slog.HandlerOptions{Level: level, ReplaceAttr: loglevel.NameTrace})
 	remove := w.logs.Add(h)
 	return slog.New(h), func() {
 		remove()
@@ -113,10 +115,20 @@ func (w *Workspace) LogTo(file string) (fileLog *slog.Logger, stop func(), err e
 	}, nil
 }
 
+// cacheVariable is the environment variable that moves the cache.
+const cacheVariable = "BRIDGE_CACHE"
+
+// KitDir unpacks the kit into the cache unless it is there, and returns its folder. If the cache
+// cannot be written, the error names the variable that moves it.
+func KitDir(ctx context.Context) (string, error) {
+	dir, err := kit.Extract(ctx, CacheDir())
+	return dir, writable.Explain(err, CacheDir(), cacheVariable)
+}
+
 // CacheDir returns the folder for the unpacked kit and cached features: $BRIDGE_CACHE, or the
 // folder bridge in the user's cache folder if the variable is not set.
 func CacheDir() string {
-	if dir := os.Getenv("BRIDGE_CACHE"); dir != "" {
+	if dir := os.Getenv(cacheVariable); dir != "" {
 		return dir
 	}
 	dir, err := os.UserCacheDir()

@@ -15,6 +15,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/internal/loglevel"
+	"github.com/modular-bridging/bridge/internal/printable"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/plugins/trust"
 	"github.com/modular-bridging/bridge/train/metrics"
@@ -39,6 +41,7 @@ func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(fo
 // addProgram is one invocation of the command.
 type program struct {
 	stdout, stderr io.Writer
+	args           []string // the command line
 	level          slog.LevelVar
 	log            *slog.Logger
 	workspace      *workspace.Workspace
@@ -47,8 +50,8 @@ type program struct {
 
 // run executes a command line and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	p := &program{stdout: stdout, stderr: stderr}
-	p.log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &p.level, ReplaceAttr: withoutTime}))
+	p := &program{stdout: stdout, stderr: stderr, args: args}
+	p.log = slog.New(shell.NewLogHandler(stderr, &slog.HandlerOptions{Level: &p.level, ReplaceAttr: withoutTime}))
 	ended := make(chan int, 1)
 	go func() {
 		app := p.app()
@@ -70,21 +73,22 @@ func (p *program) status(ctx context.Context, err error) int {
 	case err == nil:
 		return exitDone
 	case ctx.Err() != nil:
-		fmt.Fprintln(p.stderr, "bridge: interrupted")
+		p.errorf("bridge: interrupted\n")
 		return exitInterrupted
 	case errors.As(err, &usage), errors.As(err, &option):
-		fmt.Fprintf(p.stderr, "bridge: %v\nSee `bridge help` or `bridge COMMAND --help`.\n", err)
+		p.printError(err)
+		p.errorf("See `bridge help` or `bridge COMMAND --help`.\n")
 		return exitUsage
 	case errors.As(err, &problems):
 		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintln(p.stderr, "bridge: "+strings.TrimSuffix(line, "\n"))
+			p.errorf("bridge: %s\n", strings.TrimSuffix(line, "\n"))
 		}
 		if problems.Override() {
 			return exitUsage
 		}
 		return exitFailed
 	}
-	fmt.Fprintf(p.stderr, "bridge: %v\n", err)
+	p.printError(err)
 	return exitFailed
 }
 
@@ -176,11 +180,29 @@ func (p *program) printJSON(v any) error {
 	return e.Encode(v)
 }
 
+// printf prints to stdout. The arguments may hold names and texts that others wrote:
+// [printable.Fprintf] escapes them.
+func (p *program) printf(format string, args ...any) { printable.Fprintf(p.stdout, format, args...) }
+
+// errorf prints to stderr, like printf.
+func (p *program) errorf(format string, args ...any) { printable.Fprintf(p.stderr, format, args...) }
+
+// printError prints an error. It may have several lines, but none that a file's name makes.
+func (p *program) printError(err error) {
+	io.WriteString(p.stderr, "bridge: "+printable.Error(err, p.args...)+"\n")
+}
+
 // table writes rows in columns.
 func (p *program) table(header []string, rows [][]string) error {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	for _, row := range append([][]string{header}, rows...) {
-		fmt.Fprintln(w, strings.Join(row, "\t"))
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = printable.Name(cell)
+		}
+		if _, err := io.WriteString(w, strings.Join(cells, "\t")+"\n"); err != nil {
+			return err
+		}
 	}
 	return w.Flush()
 }

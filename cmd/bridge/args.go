@@ -4,8 +4,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/internal/didyoumean"
 )
 
 // reorder sorts a command line into the order that urfave/cli requires: the global flags

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/imaging"
+	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -139,7 +139,7 @@ func (p *program) captionPictures(c *cli.Context, m *workspace.Model, names []st
 		if c.Bool("json") {
 			err = p.printJSON(map[string]string{"image": read[i], "caption": text})
 		} else {
-			_, err = fmt.Fprintf(p.stdout, "%s\t%s\n", read[i], text)
+			_, err = printable.Fprintf(p.stdout, "%s\t%s\n", read[i], text)
 		}
 		if err != nil {
 			return failed, err
@@ -172,6 +172,6 @@ func (p *program) ask(c *cli.Context) error {
 	if c.Bool("json") {
 		return p.printJSON(map[string]string{"image": args[1], "question": args[2], "answer": answers[0]})
 	}
-	fmt.Fprintln(p.stdout, answers[0])
+	p.printf("%s\n", answers[0])
 	return nil
 }

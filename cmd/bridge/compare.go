@@ -1,12 +1,14 @@
 package main
 
 import (
-	"fmt"
+	"io"
 	"path/filepath"
 
+	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/runs/comparison"
-	"github.com/urfave/cli/v2"
 )
 
 func (p *program) compareCommand() *cli.Command {
@@ -48,7 +50,7 @@ func (p *program) compare(c *cli.Context) error {
 			return err
 		}
 		if !c.Bool("json") {
-			fmt.Fprintf(p.stdout, "\nreport: %s\n", filepath.Join(out, runs.ReportFile))
+			p.printf("\nreport: %s\n", filepath.Join(out, runs.ReportFile))
 		}
 	}
 	return all.Err()
@@ -68,13 +70,14 @@ func (p *program) printComparison(asJSON bool, c *comparison.Comparison) error {
 		return err
 	}
 	if t := c.SpeedupTable(); len(t.Rows) > 0 {
-		fmt.Fprintln(p.stdout)
+		p.printf("\n")
 		if err := p.table(t.Header, t.Rows); err != nil {
 			return err
 		}
 	}
 	if advice := c.Advice(); advice != "" && len(c.Variants) > 1 {
-		fmt.Fprintf(p.stdout, "\n%s\n", advice)
+		_, err := io.WriteString(p.stdout, "\n"+printable.Text(advice)+"\n")
+		return err
 	}
 	return nil
 }

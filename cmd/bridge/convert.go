@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/registry"
@@ -51,9 +49,9 @@ func (p *program) convert(c *cli.Context) error {
 		return err
 	}
 	if done.Form == workspace.FormBridge {
-		fmt.Fprintf(p.stdout, "%s: a bridge of stage %d\n", args[1], done.Stage)
+		p.printf("%s: a bridge of stage %d\n", args[1], done.Stage)
 		return nil
 	}
-	fmt.Fprintf(p.stdout, "%s: %s, %s\n", args[1], done.Class, registry.Size(done.Bytes))
+	p.printf("%s: %s, %s\n", args[1], done.Class, registry.Size(done.Bytes))
 	return nil
 }

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/runs"
 )
@@ -44,7 +44,7 @@ func (p *program) demo(c *cli.Context) error {
 
 // printIntro prints which models the demo joins, and how.
 func (p *program) printIntro(d *runs.Demo) {
-	fmt.Fprintf(p.stdout, "A Q-Former joins two frozen models, each in its own process: the vision encoder %s and a language model.\n"+
+	p.printf("A Q-Former joins two frozen models, each in its own process: the vision encoder %s and a language model.\n"+
 		"The bridge %s was trained for %s. The demo swaps in %s and retrains stage 2:\n"+
 		"once from that bridge (warm), once from stage 1, %s (cold).\n\n",
 		d.Warm.VisionModel.ID, d.Warm.From, d.OldLLM, d.Warm.LanguageModel.ID, d.Cold.From)
@@ -56,17 +56,17 @@ func (p *program) printDemo(out string, result runs.DemoResult) error {
 		if !s.Right() {
 			verdict = "   (correct: " + s.Want + ")"
 		}
-		fmt.Fprintf(p.stdout, "  %-28s %s%s\n", s.Picture, s.Got, verdict)
+		p.printf("  %-28s %s%s\n", s.Picture, s.Got, verdict)
 	}
-	fmt.Fprintln(p.stdout)
+	p.printf("\n")
 	if err := p.printSummaries(result.Warm.Summary, result.Cold.Summary); err != nil {
 		return err
 	}
 	warm := result.Warm.Dir
-	fmt.Fprintf(p.stdout, "\nReport with pictures and curves: %s\n\nTry next:\n"+
+	p.printf("\nReport with pictures and curves: %s\n\nTry next:\n"+
 		"  bridge caption %s kit:held-out/17\n"+
 		"  bridge ask %s kit:held-out/17 \"what color is the background?\"\n"+
 		"  bridge retrain --llm tiny-opt --from %s --out runs/back\n"+
-		"  bridge recipes show tiny-stage1\n", filepath.Join(out, runs.ReportFile), warm, warm, warm)
+		"  bridge recipes show tiny-stage1\n", filepath.Join(out, runs.ReportFile), shell.Path(warm), shell.Path(warm), shell.Path(warm))
 	return nil
 }

@@ -9,7 +9,9 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters/builtin"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/writable"
 	"github.com/modular-bridging/bridge/plugins/host"
+	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/workspace"
 )
@@ -45,9 +47,9 @@ func (p *program) doctorCommand() *cli.Command {
 					}
 					continue
 				}
-				fmt.Fprintf(p.stdout, "%-14s %s\n", f.Name, f.Value)
+				p.printf("%-14s %s\n", f.Name, f.Value)
 				if f.Warning != "" {
-					fmt.Fprintf(p.stdout, "%-14s warning: %s\n", "", f.Warning)
+					p.printf("%-14s warning: %s\n", "", f.Warning)
 				}
 			}
 			return nil
@@ -93,9 +95,21 @@ func backendFindings(r backends.Report) []finding {
 	return append(found,
 		finding{Name: "adapters", Value: joinOrNone(families)},
 		finding{Name: "tensors", Value: tensors},
-		finding{Name: "configuration", Value: registry.ConfigDir()},
-		finding{Name: "cache", Value: workspace.CacheDir()},
-		finding{Name: "hub cache", Value: registry.Default().Hub})
+		folderFinding("configuration", registry.ConfigDir(), "BRIDGE_CONFIG"),
+		folderFinding("cache", workspace.CacheDir(), "BRIDGE_CACHE"),
+		folderFinding("user's plugins", store.Default().User, "BRIDGE_DATA"),
+		folderFinding("hub cache", registry.Default().Hub, "HF_HUB_CACHE"))
+}
+
+// folderFinding describes a folder that bridge writes to, and the variable that moves it.
+func folderFinding(name, dir, variable string) finding {
+	f := finding{Name: name, Value: dir}
+	if dir == "" {
+		f.Value, f.Warning = "none", "this system has no such folder for the user; set "+variable+" to one"
+	} else if err := writable.Explain(writable.Check(dir), dir, variable); err != nil {
+		f.Warning = err.Error()
+	}
+	return f
 }
 
 // joinOrNone joins strings with commas; it returns "none" if there are none.

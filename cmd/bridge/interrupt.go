@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -31,7 +30,7 @@ func (p *program) await(ctx context.Context, ended <-chan int) int {
 		return <-ended
 	}
 	if err := p.workspace.Abort(); err != nil {
-		fmt.Fprintf(p.stderr, "bridge: %v\n", err)
+		p.printError(err)
 	}
 	return p.status(ctx, ctx.Err())
 }

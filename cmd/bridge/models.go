@@ -122,11 +122,11 @@ func (p *program) modelsShow(c *cli.Context) error {
 	}
 	for _, f := range modelDetails(b) {
 		if f[1] != "" && f[1] != "0" && f[1] != "-" {
-			fmt.Fprintf(p.stdout, "%-16s %s\n", f[0], f[1])
+			p.printf("%-16s %s\n", f[0], f[1])
 		}
 	}
 	if _, err := b.Folder(); err != nil {
-		fmt.Fprintf(p.stdout, "%-16s %v\n", "to use it", err)
+		p.printf("%-16s %v\n", "to use it", err)
 	}
 	return nil
 }
@@ -170,6 +170,6 @@ func (p *program) modelsAdd(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s: %s\n", b.ID, b.Path)
+	p.printf("%s: %s\n", b.ID, b.Path)
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
@@ -119,7 +120,7 @@ func (p *program) pluginList(c *cli.Context) error {
 	}
 	if len(rows) == 0 {
 		folders := store.Default()
-		fmt.Fprintf(p.stdout, "no plugins in %s or %s; `bridge plugin add PATH` adds one\n", folders.Project, folders.User)
+		p.printf("no plugins in %s or %s; `bridge plugin add PATH` adds one\n", folders.Project, folders.User)
 		return nil
 	}
 	return p.table([]string{"NAME", "VERSION", "KIND", "OF", "PINNED", "SIGNED", "ABOUT"}, rows)
@@ -198,7 +199,7 @@ func (p *program) pluginShow(c *cli.Context) error {
 	} else {
 		for _, f := range pluginDetails(s) {
 			if f[1] != "" {
-				fmt.Fprintf(p.stdout, "%-16s %s\n", f[0], f[1])
+				p.printf("%-16s %s\n", f[0], f[1])
 			}
 		}
 	}
@@ -243,10 +244,10 @@ func (p *program) pluginAdd(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s %s: %s\n  signed by %s\n", added.Name, added.Manifest.Version, added.Dir, signer)
+	p.printf("%s %s: %s\n  signed by %s\n", added.Name, added.Manifest.Version, added.Dir, signer)
 	p.printSkipped(added.Excluded)
-	fmt.Fprintf(p.stdout, "next: `bridge plugin lock %s` pins it, plugin = %q in a recipe uses it\n",
-		added.Name, added.Name)
+	p.printf("next: `bridge plugin lock %s` pins it, plugin = %q in a recipe uses it\n",
+		shell.Word(added.Name), added.Name)
 	return nil
 }
 
@@ -261,7 +262,7 @@ func (p *program) pluginRemove(c *cli.Context) error {
 	}
 	dir, err := p.workspace.RemovePlugin(args[0], from)
 	if dir != "" {
-		fmt.Fprintf(p.stdout, "removed %s\n", dir)
+		p.printf("removed %s\n", dir)
 	}
 	return err
 }
@@ -274,7 +275,7 @@ func (p *program) pluginLock(c *cli.Context) error {
 	if c.Bool("check") {
 		asPinned, err := p.workspace.CheckPins(names)
 		for _, name := range asPinned {
-			fmt.Fprintf(p.stdout, "%s: matches its pin\n", name)
+			p.printf("%s: matches its pin\n", name)
 		}
 		return err
 	}
@@ -282,11 +283,11 @@ func (p *program) pluginLock(c *cli.Context) error {
 	for _, pin := range pins {
 		switch {
 		case pin.New:
-			fmt.Fprintf(p.stdout, "%s: pinned, %s\n", pin.Name, pin.Digest)
+			p.printf("%s: pinned, %s\n", pin.Name, pin.Digest)
 		case len(pin.Changes) == 0:
-			fmt.Fprintf(p.stdout, "%s: matches its pin\n", pin.Name)
+			p.printf("%s: matches its pin\n", pin.Name)
 		default:
-			fmt.Fprintf(p.stdout, "%s: pinned again: %s\n", pin.Name, strings.Join(pin.Changes, "; "))
+			p.printf("%s: pinned again: %s\n", pin.Name, strings.Join(pin.Changes, "; "))
 		}
 		p.printSkipped(pin.Left)
 	}
@@ -296,6 +297,6 @@ func (p *program) pluginLock(c *cli.Context) error {
 // printSkipped prints the paths in a folder that are not part of the plugin.
 func (p *program) printSkipped(paths []string) {
 	if len(paths) > 0 {
-		fmt.Fprintf(p.stdout, "  not part of the plugin, skipped: %s\n", strings.Join(paths, ", "))
+		p.printf("  not part of the plugin, skipped: %s\n", strings.Join(paths, ", "))
 	}
 }

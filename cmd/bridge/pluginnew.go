@@ -3,13 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/builtin"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/plugins/project"
 )
 
@@ -54,13 +54,13 @@ func (p *program) pluginNew(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "created %s; %s/README.md describes its files\n", o.Dir, o.Dir)
+	p.printf("created %s; %s/README.md describes its files\n", o.Dir, o.Dir)
 	if !c.Bool("no-build") {
 		if err := p.buildPlugin(c.Context, project); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(p.stdout, "\nnext:\n  cd %s\n  bridge plugin test .\n  bridge train recipe.toml\n", o.Dir)
+	p.printf("\nnext:\n  cd %s\n  bridge plugin test .\n  bridge train recipe.toml\n", shell.Path(o.Dir))
 	return nil
 }
 
@@ -89,6 +89,6 @@ func (p *program) buildPlugin(ctx context.Context, project *project.Project) err
 	if err := project.Build(ctx, p.stderr); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "built %s\n", project.Program)
+	p.printf("built %s\n", project.Program)
 	return nil
 }

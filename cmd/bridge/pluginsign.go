@@ -74,10 +74,10 @@ func (p *program) pluginPack(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s %s: %s\n", r.Name, r.Version, args[1])
+	p.printf("%s %s: %s\n", r.Name, r.Version, args[1])
 	p.printSkipped(r.Excluded)
 	if len(r.Built) > 0 {
-		fmt.Fprintf(p.stdout, "  not packed, because each machine builds its own: %s\n", strings.Join(r.Built, ", "))
+		p.printf("  not packed, because each machine builds its own: %s\n", strings.Join(r.Built, ", "))
 	}
 	return nil
 }
@@ -112,7 +112,7 @@ func (p *program) pluginKeygen(c *cli.Context) error {
 	if err := release.WriteKeyFiles(args[0], public, private); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s: the private key, keep it secret\n"+
+	p.printf("%s: the private key, keep it secret\n"+
 		"%s.pub: the public key; anyone who trusts you adds this under [keys] to %s in the configuration folder:\nNAME = %q\n",
 		args[0], args[0], trust.SettingsFile, public)
 	return nil
@@ -144,10 +144,10 @@ func (p *program) pluginSign(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s %s is signed: %s\n", r.Name, r.Version, r.Digest)
+	p.printf("%s %s is signed: %s\n", r.Name, r.Version, r.Digest)
 	p.printSkipped(r.Excluded)
 	if len(r.Built) > 0 {
-		fmt.Fprintf(p.stdout, "  not signed, because each machine builds its own: %s\n", strings.Join(r.Built, ", "))
+		p.printf("  not signed, because each machine builds its own: %s\n", strings.Join(r.Built, ", "))
 	}
 	return nil
 }
@@ -161,9 +161,9 @@ func (p *program) password(prompt string) (string, error) {
 		return "", adapters.Errorf(adapters.Invalid, "the key needs a password, and stdin is not a terminal").
 			WithRemedy("set %s, or create a key with --no-password", passwordVariable)
 	}
-	fmt.Fprint(p.stderr, prompt)
+	p.errorf("%s", prompt)
 	typed, err := term.ReadPassword(int(os.Stdin.Fd()))
-	fmt.Fprintln(p.stderr)
+	p.errorf("\n")
 	if err != nil {
 		return "", fmt.Errorf("read the password: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters/adaptertest"
 	"github.com/modular-bridging/bridge/golden"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/plugins/conformance"
 	"github.com/modular-bridging/bridge/workspace"
 )
@@ -102,7 +103,7 @@ func (p *program) testOptions(c *cli.Context) (conformance.Options, error) {
 	}
 	o.Host = []string{self, "adapter", "host"}
 	o.Ended = func(r conformance.Result) {
-		fmt.Fprintf(p.stderr, "%-4s %6.2f s  %s\n", r.Verdict, r.Took.Seconds(), r.Name)
+		p.errorf("%-4s %6.2f s  %s\n", r.Verdict, r.Took.Seconds(), r.Name)
 	}
 	return o, nil
 }
@@ -124,7 +125,7 @@ func checkTestFlags(c *cli.Context) error {
 	}
 	if dir := filepath.Dir(c.String("junit")); c.IsSet("junit") && !isDir(dir) {
 		return adapters.Errorf(adapters.NotFound, "--junit is %s, but the folder %s does not exist", c.String("junit"), dir).
-			WithRemedy("mkdir -p %s", dir)
+			WithRemedy("mkdir -p %s", shell.Path(dir))
 	}
 	return nil
 }

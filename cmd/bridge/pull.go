@@ -1,10 +1,9 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/urfave/cli/v2"
 
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -40,10 +39,10 @@ func (p *program) modelsPull(c *cli.Context) error {
 		return p.printJSON(map[string]any{"id": pulled.ID, "repository": pulled.Repository, "revision": pulled.Revision,
 			"commit": pulled.Commit, "path": pulled.Dir})
 	}
-	fmt.Fprintln(p.stdout, pulled.Dir)
+	p.printf("%s\n", pulled.Dir)
 	if other := pulled.Other; other != nil {
-		fmt.Fprintf(p.stderr, "%s is still %s; to use the downloaded files: bridge models add %s --path %s\n",
-			pulled.ID, weightsLocation(*other), pulled.ID, pulled.Dir)
+		p.errorf("%s is still %s; to use the downloaded files: bridge models add %s --path %s\n",
+			pulled.ID, weightsLocation(*other), shell.Path(pulled.ID), shell.Path(pulled.Dir))
 	}
 	return nil
 }

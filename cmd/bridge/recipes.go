@@ -1,10 +1,11 @@
 package main
 
 import (
-	"fmt"
+	"io"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/runs"
 )
@@ -87,8 +88,8 @@ func (p *program) recipesCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "%s", text)
-	return nil
+	_, err = io.WriteString(p.stdout, printable.Text(string(text))) // TOML has the same escapes
+	return err
 }
 
 // resolve loads a recipe and looks up its models.

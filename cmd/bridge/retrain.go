@@ -1,8 +1,9 @@
 package main
 
 import (
-	"github.com/modular-bridging/bridge/runs"
 	"github.com/urfave/cli/v2"
+
+	"github.com/modular-bridging/bridge/runs"
 )
 
 func (p *program) retrainCommand() *cli.Command {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -47,7 +46,7 @@ func (p *program) printOutcome(asJSON bool, out runs.Outcome) error {
 	if err := p.printSummaries(out.Summary); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stdout, "\nrun:    %s\nreport: %s\n", out.Dir, filepath.Join(out.Dir, runs.ReportFile))
+	p.printf("\nrun:    %s\nreport: %s\n", out.Dir, filepath.Join(out.Dir, runs.ReportFile))
 	return nil
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/diskfull"
+	"github.com/modular-bridging/bridge/internal/writable"
 )
 
 // Pictures is the part of a data set that the cache needs.
@@ -45,8 +45,8 @@ type Options struct {
 	Log      *slog.Logger // nil discards
 }
 
-// remedy tells the user what to do about a full disk.
-const remedy = "free disk space, or point BRIDGE_CACHE at a larger disk"
+// variable is the environment variable that moves the cache.
+const variable = "BRIDGE_CACHE"
 
 // Cache gives the features of a data set. Its methods may be called from several
 // goroutines.
@@ -58,8 +58,8 @@ type Cache struct {
 	lock     *flock.Flock
 
 	mu   sync.Mutex // guards the rest
-	file *os.File   // nil if the disk had no room for the header
-	full bool       // the disk had no room for a row
+	file *os.File   // nil if the header could not be written
+	full bool       // a row could not be written
 	sums []byte     // uint32 per row: its checksum, or 0 if the row is not on disk
 }
 
@@ -135,8 +135,9 @@ func layoutOf(spec adapters.VisionSpec, model, data string, rows int, dtype adap
 	}
 }
 
-// Open opens or creates the cache file of an encoder and a data set in dir. If the disk
-// is full, Open logs a warning and the cache works without a file.
+// Open opens or creates the cache file of an encoder and a data set in dir. If dir cannot be
+// written, because it is read-only or the disk is full, Open logs a warning and the cache works
+// without a file: the features are the same, and cost more time.
 func Open(dir string, encoder adapters.VisionEncoder, pictures Pictures, o Options) (*Cache, error) {
 	if o.Batch == 0 {
 		o.Batch = 64
@@ -154,8 +155,8 @@ func Open(dir string, encoder adapters.VisionEncoder, pictures Pictures, o Optio
 	path := filepath.Join(dir, c.layout.name())
 	c.explainOlder(dir, path)
 	err := c.open(path)
-	if diskfull.Is(err) {
-		o.Log.Warn("no room for the feature cache; every picture is encoded each time", "error", err, "remedy", remedy)
+	if writable.Refused(err) {
+		o.Log.Warn("the feature cache cannot be written; every picture is encoded each time", "error", writable.Explain(err, dir, variable))
 		return c, nil
 	}
 	if err != nil {
@@ -348,7 +349,8 @@ func (c *Cache) compute(ctx context.Context, rows []int, use func(row int, data 
 		}
 		if c.file != nil && !c.full {
 			if err := c.store(part, features); err != nil {
-				c.options.Log.Warn("no room for more rows in the feature cache; missing rows are computed each time", "error", err, "remedy", remedy)
+				c.options.Log.Warn("the feature cache cannot be written any more; missing rows are computed each time",
+					"error", writable.Explain(err, filepath.Dir(c.file.Name()), variable))
 				c.full = true
 			}
 		}

@@ -19,7 +19,11 @@ import (
 func Write(path string, write func(io.Writer) error) error {
 	err := replace(path, write)
 	if diskfull.Is(err) {
-		return diskfull.Explain(err, path+" cannot be written", "free disk space; the old content of the file is unchanged")
+		remedy := "free disk space"
+		if _, statErr := os.Lstat(path); statErr == nil {
+			remedy += "; the old content of the file is unchanged"
+		}
+		return diskfull.Explain(err, path+" cannot be written", remedy)
 	}
 	if err != nil {
 		return adapters.Errorf(adapters.Unknown, "%s cannot be written: %w", path, err)

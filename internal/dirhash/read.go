@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/shell"
 )
 
 // Read reads a folder with its whole content. It returns an error if a user other than this user
@@ -122,7 +123,7 @@ func (r *reader) checkEntry(name string, info fs.FileInfo) error {
 	}
 	if info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0 && !info.IsDir() {
 		return adapters.Errorf(adapters.Invalid, "%s is %s: it would run with another user's rights", r.at(name), info.Mode()).
-			WithRemedy("chmod ug-s %s", r.at(name))
+			WithRemedy("chmod ug-s %s", shell.Path(r.at(name)))
 	}
 	if kind := info.Mode().Type(); kind&^(fs.ModeDir|fs.ModeSymlink) != 0 {
 		return adapters.Errorf(adapters.Invalid, "%s is neither a file, a folder nor a link (%s)", r.at(name), info.Mode()).WithRemedy("remove it")

@@ -8,9 +8,6 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Resume is the remedy for a run on a full disk.
-const Resume = "free disk space and continue with --resume; the newest checkpoint is intact"
-
 // Is reports whether err is the error of a full disk, an exceeded quota or a file-size limit.
 func Is(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)

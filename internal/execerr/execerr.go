@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+
+	"github.com/modular-bridging/bridge/internal/shell"
 )
 
 // Explain returns the reason for err, the error of starting a program, and a remedy. Both are empty
@@ -25,7 +27,7 @@ func Explain(path string, err error) (fact, remedy string) {
 	case info.IsDir():
 		return path + " is a folder, want a program", "name the program in it, or a folder with a plugin.toml"
 	case errors.Is(err, fs.ErrPermission) && info.Mode().Perm()&0o111 == 0:
-		return path + " is not executable", "chmod +x " + path
+		return path + " is not executable", "chmod +x " + shell.Path(path)
 	case errors.Is(err, fs.ErrPermission):
 		return path + " is executable, but the system does not let it run",
 			"check that its file system is not mounted noexec, and that you can enter the folders above it"

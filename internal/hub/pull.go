@@ -12,6 +12,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/internal/writable"
 )
 
 // Request selects the files to fetch.
@@ -163,7 +164,10 @@ func (c *Client) present(repository string, f File) int64 {
 // margin.
 func (c *Client) checkDiskSpace(p Plan) error {
 	if err := os.MkdirAll(c.Cache, 0o755); err != nil {
-		return err
+		return writable.Explain(err, c.Cache, "HF_HUB_CACHE")
+	}
+	if err := writable.Check(c.Cache); err != nil {
+		return writable.Explain(err, c.Cache, "HF_HUB_CACHE")
 	}
 	free, err := c.free(c.Cache)
 	if err != nil { // the system does not report free space; a full disk fails the write instead
@@ -172,7 +176,7 @@ func (c *Client) checkDiskSpace(p Plan) error {
 	const spare = 64 << 20
 	if p.Missing > 0 && p.Missing+spare > free {
 		return adapters.Errorf(adapters.Exhausted, "%s needs %.1f GB more in %s, but the disk has %.1f GB left", p.Repository,
-			float64(p.Missing)/1e9, c.Cache, float64(free)/1e9).WithRemedy("free disk space, or set HF_HOME to a folder on another disk")
+			float64(p.Missing)/1e9, c.Cache, float64(free)/1e9).WithRemedy("free disk space, or set HF_HUB_CACHE to a folder on another disk")
 	}
 	return nil
 }

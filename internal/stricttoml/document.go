@@ -71,9 +71,9 @@ type Problems []Problem
 func (p Problems) Error() string {
 	lines := make([]string, len(p))
 	for i, q := range p {
-		lines[i] = q.Place + ": "
+		lines[i] = printable.Name(q.Place) + ": "
 		if q.Key != "" {
-			lines[i] += strings.ReplaceAll(q.Key, "\n", `\n`) + ": "
+			lines[i] += printable.Name(q.Key) + ": "
 		}
 		lines[i] += q.Message
 	}

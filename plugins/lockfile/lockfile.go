@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/plugins/store"
 )
@@ -156,7 +157,7 @@ func (l Lock) Check(now Lock) error {
 	for _, was := range []*Entry{&l.Vision, l.Language} {
 		if was != nil && was.Revision != "" {
 			remedy += fmt.Sprintf("; `bridge models pull %s --revision %s` fetches the old version of %s, `bridge models add %s --path DIR` with the folder that it prints restores it",
-				was.ID, was.Revision, was.ID, was.ID)
+				shell.Path(was.ID), shell.Word(was.Revision), was.ID, shell.Path(was.ID))
 		}
 	}
 	return adapters.Errorf(adapters.Invalid, "the run was made with other models or plugins: %s", strings.Join(problems, "; ")).WithRemedy("%s", remedy)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/execerr"
+	"github.com/modular-bridging/bridge/internal/printable"
+	"github.com/modular-bridging/bridge/internal/shell"
 )
 
 // Build runs the build command of plugin.toml in the project's folder, and checks that the
@@ -53,7 +55,7 @@ func (p *Project) run(ctx context.Context, out io.Writer) error {
 	if err := p.checkTool(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "in %s: %s\n", p.Dir, p.Manifest.Build.Command)
+	fmt.Fprintf(out, "in %s: %s\n", printable.Name(p.Dir), printable.Text(p.Manifest.Build.Command))
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", "umask 022\n"+p.Manifest.Build.Command) // because a folder that others can write to is not trusted
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.Dir, out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -65,7 +67,7 @@ func (p *Project) run(ctx context.Context, out io.Writer) error {
 	}
 	if err != nil {
 		return adapters.Errorf(adapters.Invalid, "%s is not built: `%s` ended with %w", p.Manifest.Name, p.Manifest.Build.Command, err).
-			WithRemedy("the output of the command is above; fix the problem, then run: bridge plugin build %s", p.Dir)
+			WithRemedy("the output of the command is above; fix the problem, then run: bridge plugin build %s", shell.Path(p.Dir))
 	}
 	return nil
 }
@@ -87,7 +89,7 @@ func (p *Project) checkTool() error {
 			return nil // the shell may know better
 		}
 		return adapters.Errorf(adapters.NotFound, "%s is missing, but the build of %s needs it: %w", tool, p.Manifest.Name, err).
-			WithRemedy("%s; then: bridge plugin build %s", remedy, p.Dir)
+			WithRemedy("%s; then: bridge plugin build %s", remedy, shell.Path(p.Dir))
 	}
 	return nil
 }

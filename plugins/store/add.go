@@ -13,6 +13,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/dirhash"
+	"github.com/modular-bridging/bridge/internal/shell"
+	"github.com/modular-bridging/bridge/internal/writable"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
@@ -64,6 +66,9 @@ func (f Folders) Add(from, name string, place Place, accept func(Snapshot) error
 		}
 		return err
 	})
+	if err != nil && place == OfUser {
+		err = writable.Explain(err, f.User, "BRIDGE_DATA")
+	}
 	if err != nil {
 		return Added{}, err
 	}
@@ -92,7 +97,7 @@ func (f Folders) freePath(name string, place Place) (string, error) {
 	to := filepath.Join(f.in(place), name)
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
 		return "", adapters.Errorf(adapters.Invalid, "plugin %s already exists, in %s", name, to).
-			WithRemedy("remove it first, `bridge plugin remove %s --%s`, or give another name with --name", name, place)
+			WithRemedy("remove it first, `bridge plugin remove %s --%s`, or give another name with --name", shell.Word(name), place)
 	}
 	return to, nil
 }

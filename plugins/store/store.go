@@ -21,6 +21,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/execerr"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 )
 
@@ -210,7 +211,7 @@ func notFound(name string, known, looked []string) error {
 		return err.WithRemedy("use a name that `bridge plugin list` shows; delete folders elsewhere yourself")
 	}
 	if _, statErr := os.Stat(name); statErr == nil {
-		return err.WithRemedy("./%s is the path of the entry with this name here", name)
+		return err.WithRemedy("%s is the path of the entry with this name here", shell.Word("./"+name))
 	}
 	return err.WithRemedy("`bridge plugin list` shows the names, `bridge plugin add PATH` adds one; a path has a slash in it")
 }
@@ -279,7 +280,7 @@ func (p Plugin) CheckExecutable() error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return e.WithRemedy("check that you may enter the folders above it")
 	case p.Manifest.Build.Command != "":
-		return e.WithRemedy("build it: in %s, %s", p.Dir, p.Manifest.Build.Command)
+		return e.WithRemedy("build it, which runs its command as you: bridge plugin build %s", shell.Path(p.Dir))
 	}
 	return e.WithRemedy("put it there, or correct executable in %s", filepath.Join(p.Dir, manifest.File))
 }
@@ -300,7 +301,7 @@ func (p Plugin) CheckBuilt() error {
 		if p.Manifest.Build.Command == "" {
 			return e.WithRemedy("put it there, or take it out of makes in %s", filepath.Join(p.Dir, manifest.File))
 		}
-		return e.WithRemedy("build it, which runs its command as you: bridge plugin build %s", p.Dir)
+		return e.WithRemedy("build it, which runs its command as you: bridge plugin build %s", shell.Path(p.Dir))
 	}
 	return nil
 }

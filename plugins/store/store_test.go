@@ -129,7 +129,7 @@ func TestCheckExecutable(t *testing.T) {
 		t.Errorf("none at all: %v", err)
 	}
 	p.Manifest.Build.Command = "make"
-	if err := p.CheckExecutable(); err == nil || !strings.Contains(err.Error(), "build it: in "+dir+", make") {
+	if err := p.CheckExecutable(); err == nil || !strings.Contains(err.Error(), "bridge plugin build "+dir) {
 		t.Errorf("not built: %v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/dirhash"
 	"github.com/modular-bridging/bridge/internal/sandbox"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/plugins/release"
 	"github.com/modular-bridging/bridge/plugins/store"
@@ -132,7 +133,7 @@ func (p Policy) checkSigned(v Verdict) error {
 			return nil
 		}
 		return adapters.Errorf(adapters.Invalid, "plugin %s is signed by %s, which was built here, and require_signed is set", v.Name, v.Signer).
-			WithRemedy("if you built it yourself, pin it: bridge plugin lock %s", commandArgument(v.Plugin))
+			WithRemedy("if you built it yourself, pin it: %s", lockCommand(v.Plugin))
 	}
 	if !v.Signer.Signed {
 		return adapters.Errorf(adapters.Invalid, "plugin %s is not signed, and require_signed is set", v.Name).
@@ -162,7 +163,7 @@ func (p Policy) lockedPin(plugin store.Plugin) (*store.Pin, error) {
 		return nil, nil
 	}
 	return nil, adapters.Errorf(adapters.Invalid, "plugin %s is not in %s, and only locked plugins may start", plugin.Name, p.LockFile).
-		WithRemedy("check the plugin, then pin it: bridge plugin lock %s", commandArgument(plugin))
+		WithRemedy("check the plugin, then pin it: %s", lockCommand(plugin))
 }
 
 // Pinned reports whether the lock file has the plugin. It does not compare the pin.
@@ -172,12 +173,13 @@ func (p Policy) Pinned(plugin store.Plugin) (bool, error) {
 	return pin != nil, err
 }
 
-// commandArgument returns how a plugin is named on the command line.
-func commandArgument(p store.Plugin) string {
-	if p.Place != store.ByPath {
-		return p.Name
+// lockCommand returns the command that pins a plugin.
+func lockCommand(p store.Plugin) string {
+	name := p.Name
+	if p.Place == store.ByPath {
+		name = cmp.Or(p.Dir, p.Program)
 	}
-	return cmp.Or(p.Dir, p.Program)
+	return shell.Command("bridge", "plugin", "lock", shell.Operand(name))
 }
 
 // checkPin returns an error if a plugin differs from its pin.
@@ -190,7 +192,7 @@ func checkPin(v Verdict, pin store.Pin) error {
 
 func changedSinceLock(v Verdict, how string) error {
 	return adapters.Errorf(adapters.Corrupt, "plugin %s differs from its lock: %s", v.Name, how).
-		WithRemedy("restore the locked version; or, if you changed it yourself, lock it again: bridge plugin lock %s", commandArgument(v.Plugin))
+		WithRemedy("restore the locked version; or, if you changed it yourself, lock it again: %s", lockCommand(v.Plugin))
 }
 
 // Prepare checks the plugin and changes the command that is about to start it. On systems

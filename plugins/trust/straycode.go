@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/plugins/store"
 )
@@ -29,7 +30,7 @@ func rejectStrayCode(s store.Snapshot) error {
 	}
 	return adapters.Errorf(adapters.Invalid, "the folder of plugin %s, %s, holds code that does not belong to the plugin and is neither locked nor signed: %s",
 		s.Name, s.Dir, strings.Join(s.StrayCode, ", ")).
-		WithRemedy("remove %s; if the plugin needs it, take it out of exclude in %s, or give it another name", strings.Join(strayPaths(s), " "), manifest.File)
+		WithRemedy("remove %s; if the plugin needs it, take it out of exclude in %s, or give it another name", shell.Command(strayPaths(s)...), manifest.File)
 }
 
 // strayPaths returns the paths of code that does not belong to the plugin. For bytecode of

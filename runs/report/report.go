@@ -2,7 +2,8 @@
 // can be read in light and dark mode and on a phone.
 //
 // A [Report] is a plain value with tables, charts, and pictures with captions. Its text is
-// escaped, because captions come from models and names come from files. The package does not
+// escaped and has no control characters, because captions come from models and names come from
+// files. The package does not
 // change or keep the pictures.
 package report
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // Report is the content of a report, in the order of the page.
@@ -130,7 +132,12 @@ func (r Report) Write(w io.Writer) error {
 		}
 		v.Cards = append(v.Cards, c)
 	}
-	return t.Execute(w, v)
+	var buf bytes.Buffer
+	if err := t.Execute(&buf, v); err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, printable.Text(buf.String()))
+	return err
 }
 
 // WriteFile renders the report into a file. After an error, the file is unchanged.

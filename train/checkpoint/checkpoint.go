@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,35 +33,46 @@ type manifest struct {
 // After an error the other checkpoints are unchanged.
 func Write(dir string, step, keep int, fill func(tmp string) error) (path string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", explainFull(err)
+		return "", ExplainFull(err, notWritten, dir)
 	}
 	if err := removeLeftovers(dir); err != nil {
 		return "", err
 	}
 	tmp, err := os.MkdirTemp(dir, tempPrefix)
 	if err != nil {
-		return "", explainFull(err)
+		return "", ExplainFull(err, notWritten, dir)
 	}
 	defer os.RemoveAll(tmp) // does nothing after the rename
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return "", err
 	}
 	if err := fill(tmp); err != nil {
-		return "", explainFull(err)
+		return "", ExplainFull(err, notWritten, dir)
 	}
 	if err := seal(tmp, step); err != nil {
-		return "", explainFull(err)
+		return "", ExplainFull(err, notWritten, dir)
 	}
 	path = filepath.Join(dir, fmt.Sprintf("%s%06d", prefix, step))
 	if err := replace(tmp, path); err != nil {
-		return "", explainFull(err)
+		return "", ExplainFull(err, notWritten, dir)
 	}
 	return path, prune(dir, keep)
 }
 
-// explainFull adds a remedy to the error of a full disk.
-func explainFull(err error) error {
-	return diskfull.Explain(err, "checkpoint not written", diskfull.Resume)
+const notWritten = "checkpoint not written"
+
+// ExplainFull returns err, or an error of kind Exhausted if err is the error of a full disk. That
+// error says what failed, which checkpoint in dir is intact, and how to continue the run.
+func ExplainFull(err error, what, dir string) error {
+	if !diskfull.Is(err) {
+		return err
+	}
+	remedy := "free disk space and start again with --resume; there is no checkpoint yet, so the run starts from the beginning"
+	if newest, _, latestErr := Latest(dir); latestErr == nil {
+		step := strings.TrimLeft(strings.TrimPrefix(filepath.Base(newest), prefix), "0")
+		remedy = fmt.Sprintf("free disk space and continue with --resume; the checkpoint of step %s is intact", cmp.Or(step, "0"))
+	}
+	return diskfull.Explain(err, what, remedy)
 }
 
 // seal writes the manifest and syncs everything.

@@ -207,7 +207,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	mustSayFull := func(err error) {
 		t.Helper()
-		if adapters.KindOf(err) != adapters.Exhausted || strings.Count(fmt.Sprint(err), "free disk space and continue with --resume") != 1 {
+		if adapters.KindOf(err) != adapters.Exhausted || strings.Count(fmt.Sprint(err), "(free disk space)") != 1 {
 			t.Errorf("got %v of kind %v, want exhausted with one remedy", err, adapters.KindOf(err))
 		}
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // Progress shows how far long tasks are.
@@ -48,6 +50,7 @@ func (p barProgress) Start(name string, total, done int) Task {
 	if total == 0 {
 		total = -1
 	}
+	name = printable.Name(name)
 	bar := progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(name),
 		progressbar.OptionShowCount(), progressbar.OptionSetWidth(24), progressbar.OptionThrottle(100*time.Millisecond),
@@ -83,7 +86,7 @@ type lineProgress struct{ w io.Writer }
 const lineEvery = 10 * time.Second
 
 func (p lineProgress) Start(name string, total, done int) Task {
-	return &lineTask{w: p.w, name: name, total: total, done: done, rate: newRate(time.Now(), done), last: time.Now(), printed: done}
+	return &lineTask{w: p.w, name: printable.Name(name), total: total, done: done, rate: newRate(time.Now(), done), last: time.Now(), printed: done}
 }
 
 type lineTask struct {

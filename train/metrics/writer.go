@@ -94,7 +94,7 @@ func (w *Writer) Truncate(step int, again ...string) error {
 // explain adds what failed to an error, and a remedy if the disk is full.
 func explain(err error) error {
 	if diskfull.Is(err) {
-		return diskfull.Explain(err, "metrics not written", diskfull.Resume)
+		return diskfull.Explain(err, "metrics not written", "free disk space")
 	}
 	return fmt.Errorf("metrics not written: %w", err)
 }

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import signal
 import sys
 from concurrent import futures
@@ -116,7 +117,8 @@ def _debug(model: Callable[[], Model], name: str, version: str) -> NoReturn:
     server.start()
     attach = {name: {"Protocol": "grpc", "ProtocolVersion": _protocol(), "Pid": os.getpid(), "Test": True,
                      "Addr": {"Network": "unix", "String": path}}}
-    print(f"The plugin is running and waits for bridge. In the shell where bridge runs:\n\n    export BRIDGE_REATTACH='{json.dumps(attach)}'\n", flush=True)
+    variable = "BRIDGE_REATTACH=" + shlex.quote(json.dumps(attach))
+    print(f"The plugin is running and waits for bridge. In the shell where bridge runs:\n\n    export {variable}\n", flush=True)
     while not service.stop.wait(0.5):  # signal handlers run in between
         pass
     server.stop(0.2)

@@ -8,6 +8,7 @@ an interruption.
 
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 
@@ -64,7 +65,8 @@ def link_sdk() -> None:
 
 
 def run(command: "list[str]", failure: str) -> None:
-    print("$", *(os.path.relpath(word, PROJECT) if word.startswith(str(VENV)) else word for word in command), file=sys.stderr, flush=True)
+    shown = [os.path.relpath(word, PROJECT) if word.startswith(str(VENV)) else word for word in command]
+    print("$", shlex.join(shown), file=sys.stderr, flush=True)
     if subprocess.run(command, cwd=PROJECT).returncode != 0:
         sys.exit(f"build.py: {failure}")
 
