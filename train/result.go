@@ -43,13 +43,13 @@ func (s *Session) finish(ctx context.Context) (Result, error) {
 }
 
 // answers generates answers to all questions about the first n pictures of the
-// evaluation set and counts the right ones by kind.
+// evaluation set and scores them by kind.
 func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, error) {
 	n = min(n, s.Eval.Data.Len())
 	var questions []eval.Question
 	for i := range n {
 		for _, q := range s.Eval.Data.Record(i).Questions {
-			questions = append(questions, eval.Question{Row: i, Question: q.Question, Answer: q.Answer, Kind: q.Kind})
+			questions = append(questions, eval.Question{Row: i, Question: q.Question, Answer: q.Answer, Answers: q.Answers, Kind: q.Kind})
 		}
 	}
 	if len(questions) == 0 {
