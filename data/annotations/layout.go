@@ -36,10 +36,10 @@ var layouts = []layout{
 	{"img2dataset's (url, caption)", false, []string{"url", "caption"}, `download the pictures, and write the file name of each as "image"`},
 }
 
-// otherLayout returns an error that names the layout of another program, if the keys of an
-// object that is no whole entry are those of one.
+// otherLayout returns an error that names the layout of another program, if the keys of the
+// first object, which is no whole entry, are those of one.
 func (r *Reader) otherLayout(m *members) error {
-	whole := !r.listed && r.entries == 1
+	whole := !r.listed
 	for _, l := range layouts {
 		if (whole || !l.whole) && m.has(l.has...) {
 			return r.layout(l.name, l.remedy)

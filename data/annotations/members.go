@@ -11,13 +11,14 @@ import (
 
 // members are the keys of an object that was read, and what is wrong with their values.
 type members struct {
-	names  []string // the first maxNames
-	count  int
-	read   []string // those that bridge reads
-	folded string   // one that differs in case alone from a key that bridge reads
-	key    string   // the one that is read now
-	plain  bool     // all values are objects
-	wrong  error    // the first error about a value
+	names   []string // the first maxNames
+	count   int
+	read    []string // those that bridge reads
+	folded  string   // one that differs in case alone from a key that bridge reads
+	key     string   // the one that is read now
+	plain   bool     // all values are objects
+	wrong   error    // the first error about a value
+	damaged bool     // wrong is about the bytes of a text
 }
 
 // maxNames is how many keys of an entry are kept for messages.
@@ -34,7 +35,7 @@ func (r *Reader) read(e *Entry) (err error, last bool) {
 	if b, f := s.peek(); f == nil && b != '{' {
 		v, f := s.value(true)
 		if f == nil {
-			return r.at(e, "found %s, want an object", v.describe()).WithRemedy("want entries such as %s", r.content.example()), false
+			return r.at(e, "found %s, want an object", v.describe()).WithRemedy("write entries such as %s", r.content.example()), false
 		}
 		return r.atFault(e, "", f), true
 	}
@@ -47,18 +48,15 @@ func (r *Reader) read(e *Entry) (err error, last bool) {
 		r.like = m.folded
 	}
 	missing := r.missing(e, &m)
-	if missing != nil {
+	if missing != nil && e.Index == 0 && !m.damaged {
 		if other := r.otherLayout(&m); other != nil {
 			return other, true
 		}
 	}
-	switch {
-	case m.wrong != nil:
+	if m.wrong != nil {
 		return m.wrong, false
-	case missing != nil:
-		return missing, false
 	}
-	return nil, false
+	return missing, false
 }
 
 // member reads the value of a key.
@@ -94,7 +92,7 @@ func (r *Reader) member(e *Entry, m *members, name string) *fault {
 // keep makes an error of the first fault of a text, unless f ends the reading anyway.
 func (r *Reader) keep(e *Entry, m *members, f *fault) {
 	if soft := r.scan.soft; soft != nil && m.wrong == nil && f == nil {
-		m.wrong = r.atFault(e, m.key, soft)
+		m.wrong, m.damaged = r.atFault(e, m.key, soft), true
 	}
 }
 
@@ -110,16 +108,16 @@ func (r *Reader) remedyFor(key, found string) string {
 	case key == "image" && strings.HasPrefix(found, "a list"):
 		return "write an entry for each picture"
 	}
-	return "want entries such as " + r.exampleOf(key)
+	return "write entries such as " + r.exampleOf(key)
 }
 
 // missing returns an error if an entry lacks a key, whatever its values are.
 func (r *Reader) missing(e *Entry, m *members) error {
 	lacks := func(name, want string) error {
-		remedy := "keys are matched exactly: want entries such as " + r.exampleOf(name)
+		remedy := "keys are matched exactly; write entries such as " + r.exampleOf(name)
 		others := slices.DeleteFunc(slices.Clone(m.names), func(n string) bool { return slices.Contains(keyNames(), n) })
 		if near := didyoumean.Name(name, others); near != "" {
-			remedy = "keys are matched exactly: rename " + strconv.Quote(near) + " to " + strconv.Quote(name)
+			remedy = "keys are matched exactly; rename " + strconv.Quote(near) + " to " + strconv.Quote(name)
 		}
 		return r.at(e, "%q is missing, want %s; the entry's keys are %s", name, want, m.list()).WithRemedy("%s", remedy)
 	}
@@ -171,7 +169,7 @@ func (m *members) list() string {
 // invalid returns an error about the whole file, with an example of what is wanted.
 func (r *Reader) invalid(format string, args ...any) *adapters.Error {
 	return adapters.Errorf(adapters.Invalid, "%s "+format, append([]any{r.name}, args...)...).
-		WithRemedy("want a JSON list of entries or one entry a line, such as %s", r.content.example())
+		WithRemedy("write a JSON list of entries or one entry a line, such as %s", r.content.example())
 }
 
 // at returns an error about an entry.

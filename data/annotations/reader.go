@@ -50,25 +50,35 @@ func Open(file string, content Content) (*Reader, error) {
 	if err != nil {
 		return nil, adapters.Errorf(adapters.NotFound, "annotations: %w", err)
 	}
-	r := &Reader{name: file, content: content, file: f, scan: scanner{in: bufio.NewReaderSize(f, 64<<10), line: 1}}
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		err = r.invalid("is a folder, want an annotation file")
-		return nil, closing(f, err)
+	r, err := NewReader(f, file, content)
+	if info, statErr := f.Stat(); statErr == nil && info.IsDir() {
+		err = adapters.Errorf(adapters.Invalid, "%s is a folder, want an annotation file", file)
 	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	r.file = f
+	return r, nil
+}
+
+// NewReader returns a reader of the annotations that in gives; name stands for them in
+// messages. It returns an error of kind Invalid if they are not JSON in UTF-8.
+func NewReader(in io.Reader, name string, content Content) (*Reader, error) {
+	r := &Reader{name: name, content: content, scan: scanner{in: bufio.NewReaderSize(in, 64<<10), line: 1}}
 	if err := r.checkFormat(); err != nil {
-		return nil, closing(f, err)
+		return nil, err
 	}
 	return r, nil
 }
 
-// closing closes a file after an error, which it returns.
-func closing(f *os.File, err error) error {
-	_ = f.Close()
-	return err
+// Close closes the file that [Open] opened.
+func (r *Reader) Close() error {
+	if r.file == nil {
+		return nil
+	}
+	return r.file.Close()
 }
-
-// Close closes the file.
-func (r *Reader) Close() error { return r.file.Close() }
 
 // Next returns the next entry, or io.EOF after the last. After another error, Next
 // continues with the entry behind the wrong one; if the rest of the file cannot be read, it

@@ -28,6 +28,7 @@ type scanner struct {
 	line   int   // of the next byte, from 1
 	depth  int
 	soft   *fault
+	word   []byte // memory for literals
 }
 
 // fault is what is wrong at a place in a file.
@@ -267,8 +268,8 @@ func (s *scanner) elements(end byte, of string, element func(i int) *fault) *fau
 // literal reads a number, or a word such as null. Like Python it knows NaN and Infinity.
 func (s *scanner) literal() (value, *fault) {
 	const most = 400 // digits of the largest float64, and some
-	at := s.faultf("found %s, want a value", s.nextRune())
-	var word []byte
+	offset, line := s.offset, s.line
+	word := s.word[:0]
 	for {
 		head, err := s.in.Peek(1)
 		if err != nil || len(word) > most || !isWordByte(head[0]) {
@@ -280,16 +281,16 @@ func (s *scanner) literal() (value, *fault) {
 		}
 		word = append(word, b)
 	}
+	s.word = word
 	switch text := string(word); {
 	case text == "":
-		return value{}, at
+		return value{}, s.faultf("found %s, want a value", s.nextRune())
 	case text == "null", text == "true", text == "false", text == "NaN", text == "Infinity", text == "-Infinity":
 		return value{isWord, text}, nil
 	case json.Valid(word):
 		return value{isNumber, text}, nil
 	default:
-		at.what = fmt.Sprintf("found %s, want a value", shorten(text))
-		return value{}, at
+		return value{}, &fault{what: fmt.Sprintf("found %s, want a value", shorten(text)), offset: offset, line: line}
 	}
 }
 
@@ -299,8 +300,7 @@ func isWordByte(b byte) bool {
 
 // text reads a text with its quotation marks. If keep is false, it only checks the bytes.
 func (s *scanner) text(keep bool) (string, *fault) {
-	begin := s.faultf("a text begins here and is longer than %d bytes", maxText)
-	begin.remedy = "look for a missing quotation mark"
+	offset, line := s.offset, s.line
 	if _, err := s.next(); err != nil {
 		return "", err
 	}
@@ -311,6 +311,13 @@ func (s *scanner) text(keep bool) (string, *fault) {
 		}
 	}
 	for out.Len() <= maxText {
+		if plain := s.plain(); len(plain) > 0 {
+			if keep {
+				out.Write(plain)
+			}
+			s.skip(len(plain))
+			continue
+		}
 		switch head, err := s.in.Peek(1); {
 		case err != nil:
 			return "", s.ended(err)
@@ -329,7 +336,28 @@ func (s *scanner) text(keep bool) (string, *fault) {
 			}
 		}
 	}
-	return "", begin
+	return "", &fault{
+		what: fmt.Sprintf("a text begins here and is longer than %d bytes", maxText), remedy: "look for a missing quotation mark",
+		offset: offset, line: line,
+	}
+}
+
+// plain returns the next bytes of a text that stand for themselves, as far as they are in the
+// buffer.
+func (s *scanner) plain() []byte {
+	buffered, _ := s.in.Peek(s.in.Buffered())
+	for i, b := range buffered {
+		if b < ' ' || b >= utf8.RuneSelf || b == '"' || b == '\\' {
+			return buffered[:i]
+		}
+	}
+	return buffered
+}
+
+// skip reads n bytes that are in the buffer and hold no line feed.
+func (s *scanner) skip(n int) {
+	skipped, _ := s.in.Discard(n)
+	s.offset += int64(skipped)
 }
 
 // rawControl returns the fault of a control character inside a text.
@@ -350,7 +378,7 @@ func (s *scanner) character(write func(rune)) *fault {
 	head, _ := s.in.Peek(utf8.UTFMax)
 	r, size := utf8.DecodeRune(head)
 	if r == utf8.RuneError && size <= 1 {
-		s.softf("save the file as UTF-8; if it is Latin-1, with iconv -f LATIN1 -t UTF-8", "has the byte 0x%02X, which is not UTF-8", head[0])
+		s.softf("save the file as UTF-8; if it is Latin-1, with iconv -f LATIN1 -t UTF-8", "the byte 0x%02X is not UTF-8", head[0])
 	}
 	for range size {
 		if _, err := s.next(); err != nil {
@@ -402,7 +430,7 @@ func (s *scanner) escape(keep bool, write func(rune)) *fault {
 		}
 	}
 	if keep && s.soft == nil {
-		at.what = fmt.Sprintf(`has the escape \u%04x, half of a surrogate pair, which is no character`, r)
+		at.what = fmt.Sprintf(`the escape \u%04x is half of a surrogate pair, which is no character`, r)
 		at.remedy = `write the whole pair, such as \ud83d\udc36, or the character itself in UTF-8`
 		s.soft = at
 	}
