@@ -15,108 +15,127 @@ import (
 	"github.com/modular-bridging/bridge/data/annotations"
 )
 
-// passedOver counts what annotation files have and a data set leaves out.
-type passedOver struct{ captions, questions, answers, lists int }
+// texts reads annotation files into the records of a data set.
+type texts struct {
+	files  Files
+	set    *fileSet
+	rows   map[string]int   // path → record
+	ids    map[string]int32 // image_id → ImageID
+	report func(problem error) (goOn bool)
+	passed passedOver
+}
 
-// newFileSet returns a data set without records.
-func newFileSet(f Files, spec adapters.ImageSpec) *fileSet {
-	name := cmp.Or(f.Name, filepath.Base(cmp.Or(f.Captions, f.Questions)))
-	return &fileSet{name: name, spec: spec, rows: map[string]int{}, ids: map[string]int32{}}
+// passedOver counts what annotation files have and a data set leaves out.
+type passedOver struct{ captions, questions, answers, unanswered int }
+
+// name returns the name of the data set, for people.
+func (f Files) name() string {
+	return cmp.Or(f.Name, filepath.Base(cmp.Or(f.Captions, f.Questions)))
 }
 
 // readAll reads the annotation files into records. It calls report with each problem, and
-// returns the last one if report returns false.
+// returns the problem if report returns false.
 func (s *fileSet) readAll(f Files, report func(problem error) (goOn bool)) error {
+	t := &texts{files: f, set: s, rows: map[string]int{}, ids: map[string]int32{}, report: report}
 	if f.Captions != "" {
-		if err := s.readFile(f, f.Captions, annotations.Captions, report); err != nil {
+		if err := t.read(f.Captions, annotations.Captions); err != nil {
 			return err
 		}
 	}
 	if f.Questions != "" {
-		if err := s.readFile(f, f.Questions, annotations.Questions, report); err != nil {
+		if err := t.read(f.Questions, annotations.Questions); err != nil {
 			return err
 		}
 	}
-	s.counted = append(s.counted, s.passed.warnings(s.name)...)
+	s.warnings = append(s.warnings, t.passed.warnings(s.name)...)
 	return nil
 }
 
-// readFile reads one annotation file, as readAll does.
-func (s *fileSet) readFile(f Files, file string, content annotations.Content, report func(error) bool) error {
+// read reads one annotation file.
+func (t *texts) read(file string, content annotations.Content) error {
 	r, err := annotations.Open(file, content)
 	if err != nil {
-		if !report(err) {
-			return err
+		if t.report(err) {
+			return nil
 		}
-		return nil
+		return err
 	}
 	defer func() { _ = r.Close() }() // only read
 	for {
 		e, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			s.counted = append(s.counted, r.Warnings()...)
+			t.set.warnings = append(t.set.warnings, r.Warnings()...)
 			return nil
 		}
 		if err == nil {
-			if err = s.add(f, e); err != nil {
+			if err = t.add(e); err != nil {
 				err = adapters.Errorf(adapters.Invalid, "%s: entry %d (line %d): %w", file, e.Index, e.Line, err)
 			}
 		}
-		if err != nil && !report(err) {
+		if err != nil && !t.report(err) {
 			return err
 		}
 	}
 }
 
 // add merges an entry into the record of its picture.
-func (s *fileSet) add(f Files, e annotations.Entry) error {
-	path, err := picturePath(f.Images, e.Image)
+func (t *texts) add(e annotations.Entry) error {
+	path, err := picturePath(t.files.Images, e.Image)
 	if err != nil {
 		return err
 	}
-	x := &s.records[s.row(path, e)]
+	x := &t.set.records[t.row(path, e)]
 	for _, c := range e.Captions {
-		if f.Process {
+		if t.files.Process {
 			c = ProcessCaption(c)
 		}
 		switch {
 		case blank(c):
-			s.passed.captions++
+			t.passed.captions++
 		case !slices.Contains(x.Captions, c):
 			x.Captions = append(x.Captions, c)
 		}
 	}
-	if e.Answers == nil && e.Question == "" {
-		return nil
+	if qa, ok := t.question(e); ok {
+		x.Questions = append(x.Questions, qa)
 	}
-	if blank(e.Question) {
-		s.passed.questions++
-		return nil
-	}
-	given := slices.DeleteFunc(slices.Clone(e.Answers), blank)
-	s.passed.answers += len(e.Answers) - len(given)
-	if len(given) == 0 {
-		s.passed.lists++
-		return nil
-	}
-	x.Questions = append(x.Questions, NewQA(e.Question, given, e.Kind))
 	return nil
 }
 
+// question returns the question of an entry. It reports false if there is none, or if it or
+// all its answers are empty.
+func (t *texts) question(e annotations.Entry) (QA, bool) {
+	if e.Question == "" && e.Answers == nil {
+		return QA{}, false
+	}
+	if blank(e.Question) {
+		t.passed.questions++
+		return QA{}, false
+	}
+	given := slices.DeleteFunc(e.Answers, blank)
+	t.passed.answers += len(e.Answers) - len(given)
+	if len(given) == 0 {
+		t.passed.unanswered++
+		return QA{}, false
+	}
+	return NewQA(e.Question, given, e.Kind), true
+}
+
 // row returns the record of a picture, which it adds if there is none.
-func (s *fileSet) row(path string, e annotations.Entry) int {
-	row, ok := s.rows[path]
+func (t *texts) row(path string, e annotations.Entry) int {
+	row, ok := t.rows[path]
 	if ok {
 		return row
 	}
+	s := t.set
 	row = len(s.records)
-	s.rows[path] = row
+	t.rows[path] = row
 	s.paths = append(s.paths, path)
 	key := imageKey(e.ImageID, path)
-	id, ok := s.ids[key]
+	id, ok := t.ids[key]
 	if !ok {
-		id = int32(len(s.ids))
-		s.ids[key] = id
+		id = int32(len(t.ids))
+		t.ids[key] = id
 	}
 	s.records = append(s.records, Record{ID: e.Image, ImageID: id})
 	return row
@@ -143,7 +162,7 @@ func (p passedOver) warnings(name string) []string {
 		{p.captions, "captions are empty and left out"},
 		{p.questions, "questions are empty and left out"},
 		{p.answers, "answers are empty and left out"},
-		{p.lists, "questions have no answer that is not empty, and are left out"},
+		{p.unanswered, "questions have no answer that is not empty, and are left out"},
 	} {
 		if w.n > 0 {
 			all = append(all, fmt.Sprintf("%s: %d %s", name, w.n, w.what))
@@ -156,7 +175,7 @@ func (p passedOver) warnings(name string) []string {
 // kind, with its number. Pictures that cannot be read are not among it.
 func Warnings(d Dataset) []string {
 	if s, ok := d.(*fileSet); ok {
-		return s.counted
+		return s.warnings
 	}
 	return nil
 }

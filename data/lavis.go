@@ -33,10 +33,7 @@ type fileSet struct {
 	records []Record
 	digest  string
 
-	rows    map[string]int   // path → record, while the annotations are read
-	ids     map[string]int32 // image_id → ImageID, likewise
-	passed  passedOver
-	counted []string // warnings
+	warnings []string
 }
 
 // OpenFiles reads annotations and checks that every picture exists and can be decoded.
@@ -46,7 +43,7 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 	if f.Captions == "" && f.Questions == "" {
 		return nil, nil, adapters.Errorf(adapters.Invalid, "a data set of files needs captions, questions or both")
 	}
-	s := newFileSet(f, spec)
+	s := &fileSet{name: f.name(), spec: spec}
 	if err := s.readAll(f, func(error) bool { return false }); err != nil {
 		return nil, nil, err
 	}
@@ -59,7 +56,6 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 		return nil, broken, adapters.Errorf(adapters.Invalid, "%s: none of %d pictures can be read", s.name, len(broken)).
 			WithRemedy("the first problem: %v", broken[0])
 	}
-	s.rows, s.ids = nil, nil
 	return s, broken, nil
 }
 

@@ -179,6 +179,11 @@ func (res *resources) dataset(s recipes.Source, image adapters.ImageSpec) (data.
 	if more := len(broken) - shown; more > 0 {
 		res.workspace.Log().Warn("more pictures skipped", "number", more)
 	}
+	if err == nil {
+		for _, text := range data.Warnings(d) {
+			res.workspace.Log().Warn("annotations: " + text)
+		}
+	}
 	return d, err
 }
 
@@ -189,7 +194,7 @@ func OpenSource(s recipes.Source, process bool, image adapters.ImageSpec) (d dat
 		d, err = data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, image)
 		return d, nil, err
 	}
-	return data.OpenFiles(data.Files{Captions: s.Annotations, Questions: s.Questions, Images: s.Images, Process: process}, image)
+	return data.OpenFiles(files(s, process), image)
 }
 
 // prefetch computes the features of rows that are not cached, and shows progress.
