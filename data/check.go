@@ -35,7 +35,7 @@ func CheckFiles(f Files, n int) Findings {
 		return true
 	})
 	if more > 0 {
-		found.Problems = append(found.Problems, fmt.Errorf("%s: %d more problems of this kind", s.name, more))
+		found.Problems = append(found.Problems, fmt.Errorf("%s: %d more problems", s.name, more))
 	}
 	found.Warnings, found.Pictures = s.warnings, len(s.paths)
 	if info, err := os.Stat(f.Images); err != nil || !info.IsDir() {

@@ -48,6 +48,9 @@ func CheckData(w *workspace.Workspace, r *recipes.Resolved) error {
 		for _, problem := range found.Broken {
 			w.Log().Warn("picture would be skipped", "data", s.key, "reason", problem)
 		}
+		if len(found.Problems) > 0 {
+			continue
+		}
 		w.Log().Info("data checked", "data", s.key, "pictures", found.Pictures, "read", found.Sampled)
 	}
 	if len(all) > 0 {

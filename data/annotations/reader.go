@@ -48,7 +48,8 @@ type Reader struct {
 func Open(file string, content Content) (*Reader, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.NotFound, "annotations: %w", err)
+		return nil, adapters.Errorf(adapters.NotFound, "annotations: %w", err).
+			WithRemedy("a relative path begins at the working folder")
 	}
 	r, err := NewReader(f, file, content)
 	if info, statErr := f.Stat(); statErr == nil && info.IsDir() {
