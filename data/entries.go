@@ -159,13 +159,13 @@ func (p passedOver) warnings(name string) []string {
 		n    int
 		what string
 	}{
-		{p.captions, "captions are empty and left out"},
-		{p.questions, "questions are empty and left out"},
-		{p.answers, "answers are empty and left out"},
-		{p.unanswered, "questions have no answer that is not empty, and are left out"},
+		{p.captions, "empty captions"},
+		{p.questions, "empty questions"},
+		{p.answers, "empty answers"},
+		{p.unanswered, "questions without an answer"},
 	} {
 		if w.n > 0 {
-			all = append(all, fmt.Sprintf("%s: %d %s", name, w.n, w.what))
+			all = append(all, fmt.Sprintf("%s: %s left out: %d", name, w.what, w.n))
 		}
 	}
 	return all

@@ -139,6 +139,16 @@ func (q Question) rate(got string) Rate {
 	return r
 }
 
+// FewAnswers counts the questions with several answers, but so few that no answer scores 1.
+func FewAnswers(questions []Question) (n int) {
+	for _, q := range questions {
+		if len(q.Answers) > 0 && len(q.Answers) < metrics.VQAFullScore {
+			n++
+		}
+	}
+	return n
+}
+
 // Answers generates an answer to each question and scores them by kind.
 func Answers(ctx context.Context, m *bridge.Model, features *adapters.Tensor, questions []Question) (map[string]Rate, error) {
 	found := rates{}

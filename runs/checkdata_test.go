@@ -83,7 +83,7 @@ func TestCheckDataReportsAllProblems(t *testing.T) {
 		"content": {"bad.json", "more.json", []string{`entry 3 (line 4): "caption" is NaN`, `entry 5 (line 6): "caption" is the number 5`}, nil},
 		"many":    {"many.json", "more.json", append(repeat("is the number 7", 10), "40 more problems"), nil},
 		"lost":    {"lost.json", "more.json", []string{"data.train: none of 2 pictures can be read"}, nil},
-		"broken":  {"broken.json", "more.json", nil, []string{"picture would be skipped", "text.png", "1 captions are empty"}},
+		"broken":  {"broken.json", "more.json", nil, []string{"picture would be skipped", "text.png", "empty captions left out: 1"}},
 	} {
 		log, err := checkWith(t, c.train, c.eval)
 		var problems DataProblems

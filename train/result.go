@@ -55,6 +55,9 @@ func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, err
 	if len(questions) == 0 {
 		return nil, nil
 	}
+	if few := eval.FewAnswers(questions); few > 0 {
+		s.Log.Warn("questions have 2 or 3 answers: by VQA accuracy no answer scores 1 there", "data", s.Eval.Data.Name(), "questions", few)
+	}
 	features, err := s.Eval.Features.Features(ctx, span(0, n))
 	if err != nil {
 		return nil, err
