@@ -2,10 +2,13 @@ package data
 
 import "github.com/modular-bridging/bridge/adapters"
 
-// QA is a question about a picture and its answer.
+// QA is a question about a picture and its answer. [NewQA] makes one with the answers of
+// several people.
 type QA struct {
-	Question, Answer string
-	Kind             string // "count", "color", …; empty where the data does not say
+	Question string
+	Answer   string   // the answer; of several, the one that most people gave
+	Answers  []string // of all people who were asked, in the order of the data; nil if there is one
+	Kind     string   // "count", "color", …; empty where the data does not say
 }
 
 // Record is a picture's captions and questions.

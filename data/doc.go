@@ -4,7 +4,8 @@
 //
 // A [Dataset] is a fixed list of records. It never changes while it is open, and
 // several goroutines may read it at once. [OpenKit] opens the emoji scenes of the kit,
-// [OpenFiles] annotation files in LAVIS's layout beside a folder of pictures. A new
+// [OpenFiles] annotation files in LAVIS's layout beside a folder of pictures (package
+// data/annotations reads them), and [CheckFiles] checks such files without opening them. A new
 // format is another function that returns a Dataset.
 //
 // A [Sampler] chooses the records of a step's batch. Its choice depends only on its

@@ -79,5 +79,5 @@ func ExampleOpenFiles() {
 	}
 	// Output:
 	// 1 picture is missing
-	// 1.png: ["a dog" "a brown dog"], [{Question:how many dogs? Answer:1 Kind:}], uint8[4, 4, 3]
+	// 1.png: ["a dog" "a brown dog"], [{Question:how many dogs? Answer:1 Answers:[] Kind:}], uint8[4, 4, 3]
 }

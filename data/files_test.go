@@ -69,7 +69,8 @@ func TestFilesMergeCaptionsAndQuestionsOfAPicture(t *testing.T) {
 	}
 	got := []data.Record{d.Record(0), d.Record(1)}
 	want := []data.Record{
-		{ID: "red.png", ImageID: 0, Captions: []string{"a red picture", "red"}, Questions: []data.QA{{Question: "what color?", Answer: "red", Kind: "color"}}},
+		{ID: "red.png", ImageID: 0, Captions: []string{"a red picture", "red"}, Questions: []data.QA{
+			{Question: "what color?", Answer: "red", Answers: []string{"red", "crimson"}, Kind: "color"}}},
 		{ID: "sub/gray.jpg", ImageID: 1, Captions: []string{"gray", "plain"}},
 	}
 	if d.Len() != 2 || !reflect.DeepEqual(got, want) {
@@ -116,13 +117,14 @@ func TestFilesThatCannotBeADataSet(t *testing.T) {
 		want     string
 	}{
 		"all broken":     {`[{"image": "text.png", "caption": "x"}]`, adapters.Invalid, "none of 1 pictures"},
-		"no list":        {`{"image": "red.png"}`, adapters.Invalid, "JSON list"},
+		"no list":        {`"red.png"`, adapters.Invalid, "JSON list"},
 		"empty":          {`[]`, adapters.Invalid, "empty"},
 		"leaves":         {`[{"image": "../red.png", "caption": "x"}]`, adapters.Invalid, "leaves the image folder"},
 		"absolute":       {`[{"image": "/etc/passwd", "caption": "x"}]`, adapters.Invalid, "absolute"},
-		"unnamed":        {`[{"caption": "x"}]`, adapters.Invalid, `entry 0: "image" is empty`},
-		"caption number": {`[{"image": "red.png", "caption": 3}]`, adapters.Invalid, "a string or a list of strings"},
-		"no answer":      {`[{"image": "red.png", "question": "why?"}]`, adapters.Invalid, "no answer"},
+		"unnamed":        {`[{"caption": "x"}]`, adapters.Invalid, `entry 0 (line 1): "image" is missing`},
+		"nameless":       {`[{"image": "", "caption": "x"}]`, adapters.Invalid, `entry 0 (line 1): "image" is empty`},
+		"caption number": {`[{"image": "red.png", "caption": 3}]`, adapters.Invalid, "a text or a list of texts"},
+		"no answer":      {`[{"image": "red.png", "question": "why?"}]`, adapters.Invalid, `"answer" is missing`},
 	} {
 		_, _, err := data.OpenFiles(data.Files{Images: dir, Captions: annotate(t, c.captions)}, spec)
 		if adapters.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {

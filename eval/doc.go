@@ -1,8 +1,9 @@
 // Package eval measures a bridge on pictures that it was not trained on.
 //
 // [MeasureGrounding] measures the loss of captions with the right picture, another one
-// and none; [Captions] and [Answers] generate texts; [MeasureRetrieval] ranks pictures
-// and captions. These functions take the frozen encoder's features, which the caller has
+// and none; [Captions] and [Answers] generate texts and compare them, answers of several
+// people by the VQA accuracy of package eval/metrics; [MeasureRetrieval] ranks pictures and
+// captions. These functions take the frozen encoder's features, which the caller has
 // computed or cached, and change nothing.
 //
 // [Metrics] is the table of all figures: their names, how they are shown, and how they

@@ -41,9 +41,11 @@ type Source struct {
 	ID string `toml:"id,omitempty"`
 	// Pictures is how many of the kit's scenes are taken, the first ones. Default 0: all.
 	Pictures int `toml:"pictures,omitzero"`
-	// Annotations is a JSON file of image, caption and image_id.
+	// Annotations is a JSON file of image, caption and image_id: a list, or a line for each
+	// entry. docs/annotations.md has the details.
 	Annotations string `toml:"annotations,omitempty"`
-	// Questions is a JSON file of image, question and answer.
+	// Questions is a JSON file of image, question and answer. A list of answers holds those of
+	// several people.
 	Questions string `toml:"questions,omitempty"`
 	// Images is the folder that the names of pictures in the files are relative to.
 	Images string `toml:"images,omitempty"`

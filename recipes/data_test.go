@@ -1,6 +1,10 @@
 package recipes
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
 
 func TestDataProblems(t *testing.T) {
 	testProblems(t, []problemTest{
@@ -17,6 +21,22 @@ func TestDataProblems(t *testing.T) {
 		{"all similar", "tiny-stage1", []string{"data.similar=0.995"}, []string{"data.similar: is 0.995 of optimizer.batch, 64, which is all of it; want at most 63 of 64"}},
 		{"questions without a file", "vit-l-opt-2.7b-stage2", []string{"data.questions=0.5"}, []string{"data.questions: is 0.5, but data.train has no file"}},
 	})
+}
+
+// Every key that can hold a path says that ~ is not expanded.
+func TestPathsThatBeginWithTilde(t *testing.T) {
+	t.Setenv("HOME", "/home/me")
+	r := load(t, "vit-l-opt-2.7b-stage2")
+	for _, k := range r.pathKeys() {
+		t.Run(k.key, func(t *testing.T) {
+			_, err := Load("vit-l-opt-2.7b-stage2", k.key+"=~/mine")
+			wantProblems(t, err, k.key+`: is "~/mine", but ~ is not expanded in a recipe`, `want "/home/me/mine"`)
+		})
+	}
+	file := filepath.Join(t.TempDir(), "matrix.toml")
+	must(t, os.WriteFile(file, []byte("recipe = '~/r.toml'\nfrom = '~/b'\nencoders = ['a']\nllms = ['b']\n[options.warm]\nfrom = '~you/b'\n"), 0o644))
+	_, err := LoadMatrix(file)
+	wantProblems(t, err, `recipe: is "~/r.toml"`, `from: is "~/b"`, `options.warm.from: is "~you/b"`, "want the whole path")
 }
 
 func TestQuestionsAlone(t *testing.T) {

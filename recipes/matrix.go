@@ -88,7 +88,10 @@ func LoadMatrix(file string) (*Matrix, error) {
 	if len(m.Seeds) == 0 {
 		doc.Errorf("seeds", "is empty, want at least one")
 	}
-	for name := range m.Options {
+	checkPath(doc, "recipe", m.Recipe)
+	checkPath(doc, "from", m.From)
+	for name, option := range m.Options {
+		checkPath(doc, "options."+name+".from", option.From)
 		if name != filepath.Base(name) || strings.ContainsAny(name, "_ ") {
 			doc.Errorf("options."+name, "is not a name for a folder, want letters, digits and dashes")
 		}

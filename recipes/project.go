@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/imaging"
+	"github.com/modular-bridging/bridge/internal/homepath"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 )
@@ -44,6 +45,21 @@ func (r *Recipe) pathKeys() []pathKey {
 		keys = append(keys, pathKey{"language.path", &r.Language.Path, never, false}, pathKey{"language.plugin", &r.Language.Plugin, named, true})
 	}
 	return keys
+}
+
+// checkPaths reports paths that begin with ~, which is a shell's word for the home folder.
+func (r *Recipe) checkPaths() {
+	for _, k := range r.pathKeys() {
+		checkPath(r.doc, k.key, *k.value)
+	}
+}
+
+// checkPath reports a path that begins with ~.
+func checkPath(doc *stricttoml.Document, key, path string) {
+	if write, found := homepath.Advice(path); found {
+		doc.Errorf(key, "is %q, but ~ is not expanded in a recipe, because no shell reads it; want %s, or a path relative to the working folder",
+			path, write)
+	}
 }
 
 // Portable returns the recipe with the paths inside a project's folder relative to it.

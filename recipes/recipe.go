@@ -73,6 +73,7 @@ func (r *Recipe) check() {
 	r.want("stage", r.Stage == 1 || r.Stage == 2, "is %d, want 1 (representation learning) or 2 (generative learning)", r.Stage)
 	r.want("from", !strings.HasPrefix(r.From, kitPrefix) || slices.Contains(kitBridges(), r.From),
 		"is %q, want one of %s, or a folder%s", r.From, strings.Join(kitBridges(), ", "), didyoumean.Hint(r.From, kitBridges()))
+	r.checkPaths()
 	r.checkVision()
 	r.checkLanguage()
 	r.checkQFormer()

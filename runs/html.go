@@ -61,8 +61,10 @@ func KindsTable(names []string, runs [][]Summary) report.Table {
 			for _, part := range parts {
 				for kind, rate := range part.of(run) {
 					kind = part.prefix + cmp.Or(kind, "any")
-					t := totals[i][kind]
-					totals[i][kind] = eval.Rate{Right: t.Right + rate.Right, Of: t.Of + rate.Of}
+					if rate.Metric != "" {
+						kind += " (" + rate.Metric + ")"
+					}
+					totals[i][kind] = totals[i][kind].Plus(rate)
 					kinds[kind] = true
 				}
 			}

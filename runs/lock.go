@@ -10,6 +10,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/homepath"
 	"github.com/modular-bridging/bridge/internal/writable"
 	"github.com/modular-bridging/bridge/recipes"
 )
@@ -30,6 +31,9 @@ const (
 // LockRunDir locks a folder until release is called, and creates it if needed. It returns an
 // error if another process holds the lock.
 func LockRunDir(dir string) (release func(), err error) {
+	if err := checkRunDir(dir); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, refuseRunDir(dir, err)
 	}
@@ -53,8 +57,21 @@ func refuseRunDir(dir string, err error) error {
 	return e
 }
 
+// checkRunDir returns an error if a folder's name begins with ~. It would be created in the working
+// folder.
+func checkRunDir(dir string) error {
+	if write, found := homepath.Advice(dir); found {
+		return adapters.Errorf(adapters.Invalid, "the run folder is %q, and no shell has expanded ~", dir).
+			WithRemedy("write %s; a shell does not expand ~ behind =", write)
+	}
+	return nil
+}
+
 // acquire locks a run folder and checks it.
 func (mode lockMode) acquire(dir string) (release func(), err error) {
+	if err := checkRunDir(dir); err != nil {
+		return nil, err
+	}
 	if mode == lockResume { // checked before LockRunDir creates the folder
 		if err := mode.check(dir); err != nil {
 			return nil, err

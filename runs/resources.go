@@ -11,7 +11,6 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/featurecache"
-	"github.com/modular-bridging/bridge/imaging"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
@@ -185,6 +184,11 @@ func (res *resources) dataset(s recipes.Source, image adapters.ImageSpec) (data.
 	if more := len(broken) - shown; more > 0 {
 		res.workspace.Log().Warn("more pictures skipped", "number", more)
 	}
+	if err == nil {
+		for _, text := range data.Warnings(d) {
+			res.workspace.Log().Warn("annotations: " + text)
+		}
+	}
 	return d, err
 }
 
@@ -195,10 +199,7 @@ func OpenSource(s recipes.Source, table recipes.Data, image adapters.ImageSpec) 
 		d, err = data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, image)
 		return d, nil, err
 	}
-	return data.OpenFiles(data.Files{
-		Captions: s.Annotations, Questions: s.Questions, Images: s.Images,
-		Process: table.CaptionProcessing == "blip", Orientation: imaging.Orientation(table.Orientation),
-	}, image)
+	return data.OpenFiles(files(s, table), image)
 }
 
 // prefetch computes the features of rows that are not cached, and shows progress.

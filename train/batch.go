@@ -7,7 +7,8 @@ import (
 )
 
 // batch returns the samples of step n of a phase. It depends only on the seed, the
-// phase and n.
+// phase and n. Of a question that several people answered, it draws one answer, whatever
+// the objective.
 func (s *Session) batch(phase Phase, n int) []data.Sample {
 	rows := s.sampler(phase).Indices(n)
 	rng := rand.New(rand.NewPCG(seedAt(s.Plan.Seed, phase.Name, n, -1), 0))
@@ -15,6 +16,10 @@ func (s *Session) batch(phase Phase, n int) []data.Sample {
 	for i, row := range rows {
 		batch[i] = phase.Objective.Draw(rng, s.Train.Data.Record(row), phase.Mix)
 		batch[i].Index = row
+		if batch[i].Question != nil {
+			q := batch[i].Question.DrawAnswer(rng)
+			batch[i].Question = &q
+		}
 	}
 	return batch
 }

@@ -43,14 +43,14 @@ func (s *Session) finish(ctx context.Context) (Result, error) {
 }
 
 // answers generates answers to all questions about the first n pictures of the
-// evaluation set and counts the right ones by kind.
+// evaluation set and scores them by kind.
 func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, error) {
 	n = min(n, s.Eval.Data.Len())
 	var questions []eval.Question
 	var rows []int
 	for i := range n {
 		for _, q := range s.Eval.Data.Record(i).Questions {
-			questions, rows = append(questions, eval.Question{Row: i, Question: q.Question, Answer: q.Answer, Kind: q.Kind}), append(rows, i)
+			questions, rows = append(questions, eval.Question{Row: i, Question: q.Question, Answer: q.Answer, Answers: q.Answers, Kind: q.Kind}), append(rows, i)
 		}
 	}
 	if len(questions) == 0 {
@@ -58,6 +58,9 @@ func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, err
 	}
 	if err := s.texts.questions(ctx, questions); err != nil {
 		return nil, err
+	}
+	if few := eval.FewAnswers(questions); few > 0 {
+		s.Log.Warn("questions have 2 or 3 answers: by VQA accuracy no answer scores 1 there", "data", s.Eval.Data.Name(), "questions", few)
 	}
 	features, err := s.Eval.Features.Features(ctx, span(0, n))
 	if err != nil {

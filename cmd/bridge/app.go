@@ -19,6 +19,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/plugins/trust"
+	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/train/metrics"
 	"github.com/modular-bridging/bridge/workspace"
 )
@@ -69,6 +70,7 @@ func (p *program) status(ctx context.Context, err error) int {
 	var usage usageError
 	var option workspace.OptionError
 	var problems stricttoml.Problems
+	var dataProblems runs.DataProblems
 	switch {
 	case err == nil:
 		return exitDone
@@ -80,16 +82,25 @@ func (p *program) status(ctx context.Context, err error) int {
 		p.errorf("See `bridge help` or `bridge COMMAND --help`.\n")
 		return exitUsage
 	case errors.As(err, &problems):
-		for line := range strings.Lines(err.Error()) {
-			p.errorf("bridge: %s\n", strings.TrimSuffix(line, "\n"))
-		}
+		p.printLines(err)
 		if problems.Override() {
 			return exitUsage
 		}
 		return exitFailed
 	}
+	if errors.As(err, &dataProblems) {
+		p.printLines(err)
+		return exitFailed
+	}
 	p.printError(err)
 	return exitFailed
+}
+
+// printLines prints an error that has a problem a line.
+func (p *program) printLines(err error) {
+	for line := range strings.Lines(err.Error()) {
+		p.errorf("bridge: %s\n", strings.TrimSuffix(line, "\n"))
+	}
 }
 
 // withoutTime removes the time from a log record.

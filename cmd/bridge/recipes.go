@@ -22,10 +22,11 @@ func (p *program) recipesCommand() *cli.Command {
 			Description: "Example: bridge recipes show tiny-stage2-opt > mine.toml", Action: p.recipesShow,
 		},
 		&cli.Command{
-			Name: "check", Usage: "check a recipe and print it with all values resolved", ArgsUsage: "FILE",
-			UsageText:   "bridge recipes check FILE [--set key=value]...",
-			Description: "Example: bridge recipes check mine.toml --set optimizer.lr=1e-4",
-			Flags:       []cli.Flag{setFlag()}, Action: p.recipesCheck,
+			Name: "check", Usage: "check a recipe, its annotation files and some of its pictures, and print it with all values resolved", ArgsUsage: "FILE",
+			UsageText: "bridge recipes check FILE [--set key=value]...",
+			Description: "It reads the annotation files to their end, and 20 pictures of each data set.\n\n" +
+				"Example: bridge recipes check mine.toml --set optimizer.lr=1e-4",
+			Flags: []cli.Flag{setFlag()}, Action: p.recipesCheck,
 		})
 }
 
@@ -82,6 +83,9 @@ func (p *program) recipesCheck(c *cli.Context) error {
 	}
 	resolved, err := p.resolve(args[0], overrides(c))
 	if err != nil {
+		return err
+	}
+	if err := runs.CheckData(p.workspace, resolved); err != nil {
 		return err
 	}
 	text, err := resolved.Encode()

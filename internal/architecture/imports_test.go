@@ -62,7 +62,8 @@ func table() []row {
 		{"bridge", []string{"adapters", "qformer", "tokenizer", "imaging", "internal/..."}},
 		{"convert", []string{"bridge"}},
 		{"data/...", []string{"data/...", "adapters", "imaging", "kit", "internal/..."}},
-		{"eval/...", []string{"bridge", "data"}},
+		{"eval/metrics", nil},
+		{"eval/...", []string{"eval/metrics", "bridge", "data"}},
 		{"train/...", []string{"train/...", "bridge", "eval", "data", "data/featurecache", "qformer/...", "internal/..."}},
 		{"recipes", []string{"train", "registry", "kit", "plugins/manifest", "plugins/store"}},
 		// Golden folders belong to verifying a model and to testing a plugin, which are here.

@@ -1,0 +1,210 @@
+package annotations
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
+)
+
+// members are the keys of an object that was read, and what is wrong with their values.
+type members struct {
+	names   []string // the first maxNames
+	count   int
+	read    []string // those that bridge reads
+	folded  string   // one that differs in case alone from a key that bridge reads
+	key     string   // the one that is read now
+	plain   bool     // all values are objects
+	wrong   error    // the first error about a value
+	damaged bool     // wrong is about the bytes of a text
+}
+
+// maxNames is how many keys of an entry are kept for messages.
+const maxNames = 64
+
+func (m *members) has(names ...string) bool {
+	return !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(m.names, n) })
+}
+
+// read reads the entry at hand. If last is true, the rest of the file cannot be read.
+func (r *Reader) read(e *Entry) (err error, last bool) {
+	s := &r.scan
+	s.soft = nil
+	if b, f := s.peek(); f == nil && b != '{' {
+		v, f := s.value(true)
+		if f == nil {
+			return r.at(e, "found %s, want an object", v.describe()).WithRemedy("write entries such as %s", r.content.example()), false
+		}
+		return r.atFault(e, "", f), true
+	}
+	m := members{plain: true}
+	if f := s.object(func(name string) *fault { return r.member(e, &m, name) }); f != nil {
+		return r.atFault(e, m.key, f), true
+	}
+	if m.folded != "" {
+		r.folded++
+		r.like = m.folded
+	}
+	missing := r.missing(e, &m)
+	if missing != nil && e.Index == 0 && !m.damaged {
+		if other := r.otherLayout(&m); other != nil {
+			return other, true
+		}
+	}
+	if m.wrong != nil {
+		return m.wrong, false
+	}
+	return missing, false
+}
+
+// member reads the value of a key.
+func (r *Reader) member(e *Entry, m *members, name string) *fault {
+	s := &r.scan
+	m.key = name
+	if m.count++; len(m.names) < maxNames {
+		m.names = append(m.names, shorten(name))
+	}
+	k, ok := keyNamed(name)
+	if !ok {
+		if slices.ContainsFunc(keys, func(k key) bool { return strings.EqualFold(k.name, name) }) {
+			m.folded = name
+		}
+		v, f := s.value(false)
+		m.plain = m.plain && v.kind == isObject
+		r.keep(e, m, f)
+		return f
+	}
+	m.plain = false
+	if slices.Contains(m.read, name) && m.wrong == nil {
+		m.wrong = r.at(e, "%q is given twice, want it once", name).WithRemedy("keep one of the two values")
+	}
+	m.read = append(m.read, name)
+	found, f := k.read(s, e)
+	if f == nil && found != "" && m.wrong == nil {
+		m.wrong = r.at(e, "%q is %s, want %s", name, found, k.want).WithRemedy("%s", r.remedyFor(name, found))
+	}
+	r.keep(e, m, f)
+	return f
+}
+
+// keep makes an error of the first fault of a text, unless f ends the reading anyway.
+func (r *Reader) keep(e *Entry, m *members, f *fault) {
+	if soft := r.scan.soft; soft != nil && m.wrong == nil && f == nil {
+		m.wrong, m.damaged = r.atFault(e, m.key, soft), true
+	}
+}
+
+// remedyFor returns the remedy of a value of a wrong kind.
+func (r *Reader) remedyFor(key, found string) string {
+	switch {
+	case strings.HasSuffix(found, "NaN"):
+		return "pandas writes NaN for a missing value: drop such rows before you write the file"
+	case strings.HasSuffix(found, "null"):
+		return "take out the entry, or write the value"
+	case strings.HasPrefix(found, "the number "):
+		return "put it in quotes: " + strconv.Quote(strings.TrimPrefix(found, "the number "))
+	case key == "image" && strings.HasPrefix(found, "a list"):
+		return "write an entry for each picture"
+	}
+	return "write entries such as " + r.exampleOf(key)
+}
+
+// missing returns an error if an entry lacks a key, whatever its values are.
+func (r *Reader) missing(e *Entry, m *members) error {
+	lacks := func(name, want string) error {
+		remedy := "keys are matched exactly; write entries such as " + r.exampleOf(name)
+		others := slices.DeleteFunc(slices.Clone(m.names), func(n string) bool { return slices.Contains(keyNames(), n) })
+		if near := didyoumean.Name(name, others); near != "" {
+			remedy = "keys are matched exactly; rename " + strconv.Quote(near) + " to " + strconv.Quote(name)
+		}
+		return r.at(e, "%q is missing, want %s; the entry's keys are %s", name, want, m.list()).WithRemedy("%s", remedy)
+	}
+	text := "caption"
+	if r.content == Questions {
+		text = "question"
+	}
+	switch {
+	case !m.has("image"):
+		return lacks("image", keys[0].want)
+	case !slices.Contains(m.read, "caption") && !slices.Contains(m.read, "question"):
+		k, _ := keyNamed(text)
+		return lacks(text, k.want)
+	case slices.Contains(m.read, "question") && !slices.Contains(m.read, "answer"):
+		k, _ := keyNamed("answer")
+		return lacks("answer", k.want)
+	}
+	return nil
+}
+
+// exampleOf returns an entry that has a key.
+func (r *Reader) exampleOf(key string) string {
+	switch key {
+	case "caption", "image_id":
+		return Captions.example()
+	case "question", "answer", "kind":
+		return Questions.example()
+	}
+	return r.content.example()
+}
+
+// list returns the keys for messages.
+func (m *members) list() string {
+	const most = 8
+	if m.count == 0 {
+		return "none"
+	}
+	var quoted []string
+	for _, n := range m.names[:min(most, len(m.names))] {
+		quoted = append(quoted, strconv.Quote(n))
+	}
+	text := strings.Join(quoted, ", ")
+	if m.count > most {
+		text += ", …"
+	}
+	return text
+}
+
+// invalid returns an error about the whole file, with an example of what is wanted.
+func (r *Reader) invalid(format string, args ...any) *adapters.Error {
+	return adapters.Errorf(adapters.Invalid, "%s "+format, append([]any{r.name}, args...)...).
+		WithRemedy("write a JSON list of entries or one entry a line, such as %s", r.content.example())
+}
+
+// at returns an error about an entry.
+func (r *Reader) at(e *Entry, format string, args ...any) *adapters.Error {
+	return adapters.Errorf(adapters.Invalid, "%s: entry %d (line %d): "+format, append([]any{r.name, e.Index, e.Line}, args...)...)
+}
+
+// atFault returns an error about a place in an entry. key is the one that was read there.
+func (r *Reader) atFault(e *Entry, key string, f *fault) error {
+	where := ""
+	if key != "" {
+		where = strconv.Quote(shorten(key)) + ": "
+	}
+	err := adapters.Errorf(adapters.Invalid, "%s: entry %d (line %d, byte %d): %s%s", r.name, e.Index, f.line, f.offset, where, f.what)
+	if f.remedy != "" {
+		err = err.WithRemedy("%s", f.remedy)
+	}
+	return err
+}
+
+// between returns an error about a place between entries.
+func (r *Reader) between(f *fault, remedy string) error {
+	where := "before the first entry"
+	if r.entries > 0 {
+		where = "after entry " + strconv.Itoa(r.entries-1)
+	}
+	if f.what == errEnd {
+		f.what = "the file ends here, before the list does"
+	}
+	if f.remedy != "" {
+		remedy = f.remedy
+	}
+	err := adapters.Errorf(adapters.Invalid, "%s: %s (line %d, byte %d): %s", r.name, where, f.line, f.offset, f.what)
+	if remedy != "" {
+		err = err.WithRemedy("%s", remedy)
+	}
+	return err
+}
