@@ -29,19 +29,19 @@ func (m *members) has(names ...string) bool {
 }
 
 // read reads the entry at hand. If last is true, the rest of the file cannot be read.
-func (r *Reader) read(e *Entry) (err error, last bool) {
+func (r *Reader) read(e *Entry) (last bool, err error) {
 	s := &r.scan
 	s.soft = nil
 	if b, f := s.peek(); f == nil && b != '{' {
 		v, f := s.value(true)
 		if f == nil {
-			return r.at(e, "found %s, want an object", v.describe()).WithRemedy("write entries such as %s", r.content.example()), false
+			return false, r.at(e, "found %s, want an object", v.describe()).WithRemedy("write entries such as %s", r.content.example())
 		}
-		return r.atFault(e, "", f), true
+		return true, r.atFault(e, "", f)
 	}
 	m := members{plain: true}
 	if f := s.object(func(name string) *fault { return r.member(e, &m, name) }); f != nil {
-		return r.atFault(e, m.key, f), true
+		return true, r.atFault(e, m.key, f)
 	}
 	if m.folded != "" {
 		r.folded++
@@ -50,13 +50,13 @@ func (r *Reader) read(e *Entry) (err error, last bool) {
 	missing := r.missing(e, &m)
 	if missing != nil && e.Index == 0 && !m.damaged {
 		if other := r.otherLayout(&m); other != nil {
-			return other, true
+			return true, other
 		}
 	}
 	if m.wrong != nil {
-		return m.wrong, false
+		return false, m.wrong
 	}
-	return missing, false
+	return false, missing
 }
 
 // member reads the value of a key.
