@@ -93,7 +93,7 @@ func (s *scanner) textsOr(into *[]string) (found string, err *fault) {
 	err = s.list(func(i int) *fault {
 		v, err := s.value(true)
 		if err == nil && v.kind != isText && found == "" {
-			found = "a list whose item " + itoa(i) + " is " + v.describe()
+			found = "a list whose item " + strconv.Itoa(i) + " is " + v.describe()
 		}
 		texts = append(texts, v.text)
 		return err

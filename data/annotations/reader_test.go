@@ -229,6 +229,7 @@ func TestKeysAreMatchedExactly(t *testing.T) {
 		`{"image": "1.jpg", "captions": "a"}`:                `"caption" is missing`,
 		`{"image": "1.jpg", "question": "a", "Answer": "b"}`: `rename "Answer" to "answer"`,
 		`{"image": "1.jpg", "caption": "a", "caption": "b"}`: `"caption" is given twice`,
+		`{"imge": "1.jpg", "caption": "a", "image_id": 1}`:   `rename "imge" to "image"`,
 		`{}`: `"image" is missing, want a file name; the entry's keys are none`,
 	} {
 		if _, errs, _ := read(t, "["+entry+"]", annotations.Captions); len(errs) != 1 || !strings.Contains(errs[0].Error(), want) {
