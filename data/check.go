@@ -37,6 +37,9 @@ func CheckFiles(f Files, n int) Findings {
 	if more > 0 {
 		found.Problems = append(found.Problems, fmt.Errorf("%s: %d more problems", s.name, more))
 	}
+	if err := s.wantCaptions(f); err != nil && len(found.Problems) == 0 {
+		found.Problems = append(found.Problems, err)
+	}
 	found.Warnings, found.Pictures = s.warnings, len(s.paths)
 	if info, err := os.Stat(f.Images); err != nil || !info.IsDir() {
 		found.Problems = append(found.Problems, adapters.Errorf(adapters.NotFound, "images: %s is not a folder", f.Images))

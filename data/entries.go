@@ -51,6 +51,24 @@ func (s *fileSet) readAll(f Files, report func(problem error) (goOn bool)) error
 	return nil
 }
 
+// wantCaptions returns an error if a file of captions holds none.
+func (s *fileSet) wantCaptions(f Files) error {
+	if f.Captions == "" || slices.ContainsFunc(s.records, func(r Record) bool { return len(r.Captions) > 0 }) {
+		return nil
+	}
+	return adapters.Errorf(adapters.Invalid, "%s holds no caption", f.Captions).
+		WithRemedy("give questions by the key questions, and leave annotations out if there are no captions")
+}
+
+// shorten cuts a text after 60 bytes, for messages.
+func shorten(text string) string {
+	const most = 60
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
 // read reads one annotation file.
 func (t *texts) read(file string, content annotations.Content) error {
 	r, err := annotations.Open(file, content)

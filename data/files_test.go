@@ -121,6 +121,8 @@ func TestFilesThatCannotBeADataSet(t *testing.T) {
 		"empty":          {`[]`, adapters.Invalid, "empty"},
 		"leaves":         {`[{"image": "../red.png", "caption": "x"}]`, adapters.Invalid, "leaves the image folder"},
 		"absolute":       {`[{"image": "/etc/passwd", "caption": "x"}]`, adapters.Invalid, "absolute"},
+		"URL":            {`[{"image": "https://example.com/1.png", "caption": "x"}]`, adapters.Invalid, "is a URL"},
+		"picture itself": {`[{"image": "data:image/png;base64,iVBO", "caption": "x"}]`, adapters.Invalid, "is a URL"},
 		"unnamed":        {`[{"caption": "x"}]`, adapters.Invalid, `entry 0 (line 1): "image" is missing`},
 		"nameless":       {`[{"image": "", "caption": "x"}]`, adapters.Invalid, `entry 0 (line 1): "image" is empty`},
 		"caption number": {`[{"image": "red.png", "caption": 3}]`, adapters.Invalid, "a text or a list of texts"},

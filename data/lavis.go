@@ -8,7 +8,7 @@ import (
 	"image"
 	"os"
 	"path/filepath"
-	"slices"
+	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/imaging"
@@ -52,9 +52,8 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 	if err := s.readAll(f, func(error) bool { return false }); err != nil {
 		return nil, nil, err
 	}
-	if f.Captions != "" && !slices.ContainsFunc(s.records, func(e Record) bool { return len(e.Captions) > 0 }) {
-		return nil, nil, adapters.Errorf(adapters.Invalid, "%s holds no caption", f.Captions).
-			WithRemedy("give questions by the key questions, and leave annotations out if there are no captions")
+	if err := s.wantCaptions(f); err != nil {
+		return nil, nil, err
 	}
 	broken = s.dropBroken()
 	if len(s.records) == 0 {
@@ -69,6 +68,9 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 func picturePath(folder, name string) (string, error) {
 	if name == "" {
 		return "", errors.New(`"image" is empty, want a file name`)
+	}
+	if strings.Contains(name, "://") || strings.HasPrefix(name, "data:") {
+		return "", fmt.Errorf("image %q is a URL, want the name of a file in the image folder", shorten(name))
 	}
 	if filepath.IsAbs(name) {
 		return "", fmt.Errorf("image %q is an absolute path, want one relative to the image folder", name)

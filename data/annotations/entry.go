@@ -1,6 +1,10 @@
 package annotations
 
-import "slices"
+import (
+	"math"
+	"slices"
+	"strconv"
+)
 
 // Entry is one element of an annotation file.
 type Entry struct {
@@ -89,7 +93,7 @@ func (s *scanner) textsOr(into *[]string) (found string, err *fault) {
 	err = s.list(func(i int) *fault {
 		v, err := s.value(true)
 		if err == nil && v.kind != isText && found == "" {
-			found = "a list whose item " + itoa(i) + " is " + v.describe()
+			found = "a list whose item " + strconv.Itoa(i) + " is " + v.describe()
 		}
 		texts = append(texts, v.text)
 		return err
@@ -104,10 +108,23 @@ func (s *scanner) idOr(into *string) (found string, err *fault) {
 	v, err := s.value(true)
 	switch {
 	case err != nil:
-	case v.kind == isText || v.kind == isNumber:
+	case v.kind == isText:
 		*into = v.text
+	case v.kind == isNumber:
+		*into = number(v.text)
 	case v.text != "null":
 		found = v.describe()
 	}
 	return found, err
+}
+
+// number returns a number in the one way to write it, so that equal ids are equal texts: pandas
+// writes 7 as 7.0 if another row has none. Whole numbers that a float64 does not hold exactly stay
+// as they are.
+func number(text string) string {
+	const exact = 1 << 53
+	if v, err := strconv.ParseFloat(text, 64); err == nil && math.Abs(v) < exact {
+		return strconv.FormatFloat(v+0, 'f', -1, 64) // + 0 makes -0 0
+	}
+	return text
 }

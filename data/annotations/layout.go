@@ -1,6 +1,10 @@
 package annotations
 
-import "github.com/modular-bridging/bridge/adapters"
+import (
+	"slices"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
 
 // layout is a layout of JSON that other programs read.
 type layout struct {
@@ -39,9 +43,12 @@ var layouts = []layout{
 // otherLayout returns an error that names the layout of another program, if the keys of the
 // first object, which is no whole entry, are those of one.
 func (r *Reader) otherLayout(m *members) error {
-	whole := !r.listed
+	whole, misspelled := !r.listed, m.near("image") != ""
 	for _, l := range layouts {
-		if (whole || !l.whole) && m.has(l.has...) {
+		if l.whole && !whole || slices.Contains(l.has, "image_id") && misspelled {
+			continue
+		}
+		if m.has(l.has...) {
 			return r.layout(l.name, l.remedy)
 		}
 	}

@@ -1,6 +1,7 @@
 package annotations_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -47,6 +48,18 @@ func TestOtherLayoutsAreNamed(t *testing.T) {
 		if len(errs) != 1 || len(entries) > 0 || !strings.Contains(errs[0].Error(), want) || !strings.Contains(errs[0].Error(), `write`) && !strings.Contains(errs[0].Error(), `rename`) {
 			t.Errorf("%.60s: got %v, want %q", text, errs, want)
 		}
+	}
+}
+
+// However many keys an entry has, those that bridge reads are found.
+func TestEntriesMayHaveManyKeys(t *testing.T) {
+	var other []string
+	for i := range 200 {
+		other = append(other, fmt.Sprintf(`"key%d": {}, `, i))
+	}
+	entries, errs, _ := read(t, "[{"+strings.Join(other, "")+`"caption": "a", "image": "1.jpg"}]`, annotations.Captions)
+	if len(errs) > 0 || len(entries) != 1 || entries[0].Image != "1.jpg" {
+		t.Errorf("%+v, %v", entries, errs)
 	}
 }
 

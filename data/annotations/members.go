@@ -1,11 +1,11 @@
 package annotations
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 )
 
@@ -29,34 +29,34 @@ func (m *members) has(names ...string) bool {
 }
 
 // read reads the entry at hand. If last is true, the rest of the file cannot be read.
-func (r *Reader) read(e *Entry) (err error, last bool) {
+func (r *Reader) read(e *Entry) (last bool, err error) {
 	s := &r.scan
 	s.soft = nil
 	if b, f := s.peek(); f == nil && b != '{' {
 		v, f := s.value(true)
 		if f == nil {
-			return r.at(e, "found %s, want an object", v.describe()).WithRemedy("write entries such as %s", r.content.example()), false
+			return false, r.at(e, "found %s, want an object", v.describe()).WithRemedy("write entries such as %s", r.content.example())
 		}
-		return r.atFault(e, "", f), true
+		return true, r.atFault(e, "", f)
 	}
 	m := members{plain: true}
 	if f := s.object(func(name string) *fault { return r.member(e, &m, name) }); f != nil {
-		return r.atFault(e, m.key, f), true
+		return true, r.atFault(e, m.key, f)
 	}
 	if m.folded != "" {
 		r.folded++
-		r.like = m.folded
+		r.like = cmp.Or(r.like, m.folded)
 	}
 	missing := r.missing(e, &m)
 	if missing != nil && e.Index == 0 && !m.damaged {
 		if other := r.otherLayout(&m); other != nil {
-			return other, true
+			return true, other
 		}
 	}
 	if m.wrong != nil {
-		return m.wrong, false
+		return false, m.wrong
 	}
-	return missing, false
+	return false, missing
 }
 
 // member reads the value of a key.
@@ -96,27 +96,11 @@ func (r *Reader) keep(e *Entry, m *members, f *fault) {
 	}
 }
 
-// remedyFor returns the remedy of a value of a wrong kind.
-func (r *Reader) remedyFor(key, found string) string {
-	switch {
-	case strings.HasSuffix(found, "NaN"):
-		return "pandas writes NaN for a missing value: drop such rows before you write the file"
-	case strings.HasSuffix(found, "null"):
-		return "take out the entry, or write the value"
-	case strings.HasPrefix(found, "the number "):
-		return "put it in quotes: " + strconv.Quote(strings.TrimPrefix(found, "the number "))
-	case key == "image" && strings.HasPrefix(found, "a list"):
-		return "write an entry for each picture"
-	}
-	return "write entries such as " + r.exampleOf(key)
-}
-
 // missing returns an error if an entry lacks a key, whatever its values are.
 func (r *Reader) missing(e *Entry, m *members) error {
 	lacks := func(name, want string) error {
 		remedy := "keys are matched exactly; write entries such as " + r.exampleOf(name)
-		others := slices.DeleteFunc(slices.Clone(m.names), func(n string) bool { return slices.Contains(keyNames(), n) })
-		if near := didyoumean.Name(name, others); near != "" {
+		if near := m.near(name); near != "" {
 			remedy = "keys are matched exactly; rename " + strconv.Quote(near) + " to " + strconv.Quote(name)
 		}
 		return r.at(e, "%q is missing, want %s; the entry's keys are %s", name, want, m.list()).WithRemedy("%s", remedy)
@@ -126,7 +110,7 @@ func (r *Reader) missing(e *Entry, m *members) error {
 		text = "question"
 	}
 	switch {
-	case !m.has("image"):
+	case !slices.Contains(m.read, "image"):
 		return lacks("image", keys[0].want)
 	case !slices.Contains(m.read, "caption") && !slices.Contains(m.read, "question"):
 		k, _ := keyNamed(text)
@@ -138,15 +122,10 @@ func (r *Reader) missing(e *Entry, m *members) error {
 	return nil
 }
 
-// exampleOf returns an entry that has a key.
-func (r *Reader) exampleOf(key string) string {
-	switch key {
-	case "caption", "image_id":
-		return Captions.example()
-	case "question", "answer", "kind":
-		return Questions.example()
-	}
-	return r.content.example()
+// near returns a key that bridge does not read and that is nearly name, or "".
+func (m *members) near(name string) string {
+	others := slices.DeleteFunc(slices.Clone(m.names), func(n string) bool { return slices.Contains(keyNames(), n) })
+	return didyoumean.Name(name, others)
 }
 
 // list returns the keys for messages.
@@ -164,47 +143,4 @@ func (m *members) list() string {
 		text += ", …"
 	}
 	return text
-}
-
-// invalid returns an error about the whole file, with an example of what is wanted.
-func (r *Reader) invalid(format string, args ...any) *adapters.Error {
-	return adapters.Errorf(adapters.Invalid, "%s "+format, append([]any{r.name}, args...)...).
-		WithRemedy("write a JSON list of entries or one entry a line, such as %s", r.content.example())
-}
-
-// at returns an error about an entry.
-func (r *Reader) at(e *Entry, format string, args ...any) *adapters.Error {
-	return adapters.Errorf(adapters.Invalid, "%s: entry %d (line %d): "+format, append([]any{r.name, e.Index, e.Line}, args...)...)
-}
-
-// atFault returns an error about a place in an entry. key is the one that was read there.
-func (r *Reader) atFault(e *Entry, key string, f *fault) error {
-	where := ""
-	if key != "" {
-		where = strconv.Quote(shorten(key)) + ": "
-	}
-	err := adapters.Errorf(adapters.Invalid, "%s: entry %d (line %d, byte %d): %s%s", r.name, e.Index, f.line, f.offset, where, f.what)
-	if f.remedy != "" {
-		err = err.WithRemedy("%s", f.remedy)
-	}
-	return err
-}
-
-// between returns an error about a place between entries.
-func (r *Reader) between(f *fault, remedy string) error {
-	where := "before the first entry"
-	if r.entries > 0 {
-		where = "after entry " + strconv.Itoa(r.entries-1)
-	}
-	if f.what == errEnd {
-		f.what = "the file ends here, before the list does"
-	}
-	if f.remedy != "" {
-		remedy = f.remedy
-	}
-	err := adapters.Errorf(adapters.Invalid, "%s: %s (line %d, byte %d): %s", r.name, where, f.line, f.offset, f.what)
-	if remedy != "" {
-		err = err.WithRemedy("%s", remedy)
-	}
-	return err
 }

@@ -94,7 +94,7 @@ func (r *Reader) Next() (Entry, error) {
 	}
 	e := Entry{Index: r.entries, Line: r.scan.line}
 	r.entries++
-	err, last := r.read(&e)
+	last, err := r.read(&e)
 	if r.done = last; err != nil {
 		return Entry{}, err
 	}

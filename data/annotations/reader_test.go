@@ -200,6 +200,19 @@ func TestOtherEncodingsAreNamed(t *testing.T) {
 	}
 }
 
+// Equal numbers are equal ids, however they are written. Python takes 7 and 7.0 for one key, too.
+func TestNumbersAreOneID(t *testing.T) {
+	for id, want := range map[string]string{
+		"7": "7", "7.0": "7", "70e-1": "7", "-0.0": "0", "0": "0", "0.5": "0.5", `"7.0"`: "7.0", "null": "", `""`: "",
+		"12345678901234567890": "12345678901234567890", "1e400": "1e400",
+	} {
+		entries, errs, _ := read(t, `[{"image": "1.jpg", "caption": "a", "image_id": `+id+`}]`, annotations.Captions)
+		if len(errs) > 0 || len(entries) != 1 || entries[0].ImageID != want {
+			t.Errorf("%s: %+v, %v; want %q", id, entries, errs, want)
+		}
+	}
+}
+
 // A key in another case is another key. It is counted beside the right one, and named in its
 // place.
 func TestKeysAreMatchedExactly(t *testing.T) {
@@ -216,6 +229,7 @@ func TestKeysAreMatchedExactly(t *testing.T) {
 		`{"image": "1.jpg", "captions": "a"}`:                `"caption" is missing`,
 		`{"image": "1.jpg", "question": "a", "Answer": "b"}`: `rename "Answer" to "answer"`,
 		`{"image": "1.jpg", "caption": "a", "caption": "b"}`: `"caption" is given twice`,
+		`{"imge": "1.jpg", "caption": "a", "image_id": 1}`:   `rename "imge" to "image"`,
 		`{}`: `"image" is missing, want a file name; the entry's keys are none`,
 	} {
 		if _, errs, _ := read(t, "["+entry+"]", annotations.Captions); len(errs) != 1 || !strings.Contains(errs[0].Error(), want) {
