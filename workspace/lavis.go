@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -42,9 +43,17 @@ type lavisFile struct {
 // file into the cache folder. The file's encoder is written beside the bridge; the language
 // model is not copied.
 func (w *Workspace) lavisDir(ctx context.Context, path string, o LAVISOptions) (string, error) {
-	dir, err := o.cacheDir(path)
+	reg, err := w.Registry()
+	if err != nil {
+		return "", err
+	}
+	dir, older, err := o.cacheDir(reg, path)
 	if err != nil || isDir(dir) {
 		return filepath.Join(dir, "bridge"), err
+	}
+	if isDir(older) {
+		w.log.Info("the file is converted again: an older version of bridge did not record the models' descriptions with the conversion",
+			"unused", older, "remedy", "delete the unused folder if you do not go back to that version")
 	}
 	l, err := convert.OpenLAVIS(path)
 	if err != nil {
@@ -88,24 +97,57 @@ func (f lavisFile) checkGeneratesText() error {
 	return nil
 }
 
-// cacheDir returns the cache folder of a file's bridge. Its name is a hash of the file's digest
-// and of the options.
-func (o LAVISOptions) cacheDir(file string) (string, error) {
+// cacheDir returns the cache folder of a file's bridge. Its name is a hash of the file's digest,
+// of the options, and of what the registry says about the models: the bridge records their
+// widths, layers and templates. older is the folder that older versions of bridge used, whose
+// name is without the last part.
+func (o LAVISOptions) cacheDir(reg *registry.Registry, file string) (dir, older string, err error) {
 	digest, err := weights.FileDigest(file)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	key := []string{digest}
 	for _, value := range []string{o.Encoder, o.LLM, fmt.Sprint(o.Heads), fmt.Sprint(o.EncoderHeads)} {
 		if isDir(value) {
 			if value, err = filepath.Abs(value); err != nil {
-				return "", err
+				return "", "", err
 			}
 		}
 		key = append(key, value)
 	}
+	models, err := o.manifests(reg)
+	if err != nil {
+		return "", "", err
+	}
+	return lavisFolder(append(key, models)), lavisFolder(key), nil
+}
+
+func lavisFolder(key []string) string {
 	sum := sha256.Sum256([]byte(strings.Join(key, "\n")))
-	return filepath.Join(CacheDir(), "lavis", hex.EncodeToString(sum[:16])), nil
+	return filepath.Join(CacheDir(), "lavis", hex.EncodeToString(sum[:16]))
+}
+
+// manifests returns the manifests of the options' models as text. If an option names no model, it
+// may be inferred: then all manifests of the registry count.
+func (o LAVISOptions) manifests(reg *registry.Registry) (string, error) {
+	kinds := map[string]adapters.ModelKind{o.Encoder: adapters.KindVision, o.LLM: adapters.KindLanguage}
+	ids := []string{o.Encoder, o.LLM}
+	if o.Encoder == "" || o.LLM == "" {
+		ids = append(ids, reg.IDs()...)
+	}
+	var all []registry.Manifest
+	for _, id := range ids {
+		if id == "" {
+			continue
+		}
+		model, err := reg.LookupKind(id, kinds[id])
+		if err != nil {
+			return "", err
+		}
+		all = append(all, model.Manifest)
+	}
+	text, err := json.Marshal(all)
+	return string(text), err
 }
 
 // inferSides sets the ids that are not set, if only one model of the registry fits the widths

@@ -1,6 +1,9 @@
 package workspace
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/modular-bridging/bridge/internal/weights"
@@ -21,6 +24,50 @@ func TestOnlyModel(t *testing.T) {
 	} {
 		if got := onlyModel(reg, c.modelType, c.width); got != c.want {
 			t.Errorf("%s of width %d: %q, want %q", c.modelType, c.width, got, c.want)
+		}
+	}
+}
+
+// The conversion of a file depends on what the registry says about its models, beside the file
+// and the options.
+func TestConvertedFilesFollowTheManifests(t *testing.T) {
+	t.Setenv("BRIDGE_CONFIG", t.TempDir())
+	file := filepath.Join(t.TempDir(), "blip2.pth")
+	if err := os.WriteFile(file, []byte("weights"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dirOf := func(o LAVISOptions) string {
+		t.Helper()
+		reg, err := New(Options{}).Registry()
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir, older, err := o.cacheDir(reg, file)
+		if err != nil || dir == older {
+			t.Fatalf("%s, %s, %v", dir, older, err)
+		}
+		return dir
+	}
+	named, inferred := LAVISOptions{Encoder: "eva-vit-g", LLM: "opt-2.7b"}, LAVISOptions{LLM: "opt-2.7b"}
+	before, guess := dirOf(named), dirOf(inferred)
+	if dirOf(named) != before || before == guess || dirOf(LAVISOptions{Encoder: "eva-vit-g", LLM: "opt-6.7b"}) == before {
+		t.Error("the folder does not follow the options")
+	}
+	const text = "id = %q\nkind = \"language-model\"\nfamily = \"opt\"\nrepository = \"a/b\"\nwidth = 2560\n" +
+		"architecture = \"decoder-only\"\ndtype = \"float32\"\nprompts = {caption = \"this is\"}\n"
+	models := filepath.Join(os.Getenv("BRIDGE_CONFIG"), "models.d")
+	if err := os.Mkdir(models, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		id                  string
+		namedTo, inferredTo bool
+	}{{"another-opt", false, true}, {"opt-2.7b", true, true}} {
+		if err := os.WriteFile(filepath.Join(models, c.id+".toml"), fmt.Appendf(nil, text, c.id), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if a, b := dirOf(named), dirOf(inferred); (a != before) != c.namedTo || (b != guess) != c.inferredTo {
+			t.Errorf("with a manifest of %s: another folder of named models %v, of inferred ones %v", c.id, a != before, b != guess)
 		}
 	}
 }

@@ -104,7 +104,8 @@ func (g *Guard) Check() (Verdict, error) {
 
 // checkUnchanged returns an error if the plugin has changed since this guard's first start,
 // locked or not. In a folder that is named by its path and not pinned, only the program must
-// stay the same: its author works there, and so may the run that starts it.
+// stay the same: its author works there, and so may the run that starts it. Other changes are
+// warned of.
 func (g *Guard) checkUnchanged(v Verdict) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -115,7 +116,13 @@ func (g *Guard) checkUnchanged(v Verdict) error {
 			g.policy.Log.Info("the plugin is not locked: `bridge plugin lock` pins its present state", "plugin", v.Name)
 		}
 	}
-	if g.first.Pin.Digest == v.Pin.Digest || loose && g.first.Executable == v.Executable {
+	if g.first.Pin.Digest == v.Pin.Digest {
+		return nil
+	}
+	if loose && g.first.Executable == v.Executable {
+		g.warn(adapters.Errorf(adapters.Corrupt, "plugin %s has changed since its first start, and its results may differ from the earlier ones: %s",
+			v.Name, strings.Join(g.first.Pin.Differences(v.Pin), "; ")).
+			WithRemedy("start the run again if the change matters"))
 		return nil
 	}
 	return adapters.Errorf(adapters.Corrupt, "plugin %s has changed since its first start: %s", v.Name, strings.Join(g.first.Pin.Differences(v.Pin), "; ")).

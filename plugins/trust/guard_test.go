@@ -334,3 +334,25 @@ func TestBuildOutputs(t *testing.T) {
 	_, err = NewGuard(p.plugin(), policy).Check()
 	wantAll(t, err, "plugin x differs from its lock", ".venv changed")
 }
+
+// A plugin in its author's folder may change while a run uses it. A start after that says so,
+// because the run's results then come from two programs.
+func TestChangeBetweenStartsIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	p := newProject(t)
+	for _, signature := range []string{store.ReleaseFile, store.SignatureFile} {
+		must(t, os.Remove(p.at(signature)))
+	}
+	found, err := store.OpenPath(p.dir)
+	must(t, err)
+	var log bytes.Buffer
+	g := NewGuard(found, Policy{LockFile: filepath.Join(t.TempDir(), "none"), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	for _, text := range []string{"dat4", "dat5", "dat5"} {
+		_, err = g.Check()
+		must(t, err)
+		p.write("lib/data", text)
+	}
+	if got := log.String(); strings.Count(got, "plugin x has changed since its first start") != 2 || !strings.Contains(got, "lib changed") {
+		t.Errorf("the log says\n%s", got)
+	}
+}
