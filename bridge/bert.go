@@ -39,12 +39,62 @@ func (b *Bridge) InitFromBERT(dir string) error {
 	if err := b.fitsBERT(f); err != nil {
 		return err
 	}
+	used := map[string]bool{}
 	for _, p := range b.config.Parameters(qformer.Stage1) {
-		if err := b.fromBERT(f, p); err != nil {
+		name, err := b.fromBERT(f, p)
+		if err != nil {
 			return err
 		}
+		used[name] = true
+	}
+	return checkBERT(f, used)
+}
+
+// checkBERT returns an error for a tensor that is neither used nor known to have no place in
+// a Q-Former.
+func checkBERT(f *weights.Folder, used map[string]bool) error {
+	unused := unusedOfBERT()
+	for _, name := range f.Names() {
+		plain := strings.TrimPrefix(name, bertPrefix)
+		same := name
+		switch plain {
+		case "cls.predictions.decoder.weight":
+			same = "embeddings.word_embeddings.weight"
+		case "cls.predictions.decoder.bias":
+			same = "cls.predictions.bias"
+		}
+		if used[name] || unused.Has(plain) && same == name {
+			continue
+		}
+		if unused.Has(plain) && (f.Same(name, same) || f.Same(name, bertPrefix+same)) {
+			continue
+		}
+		v, _ := f.Tensor(name)
+		err := adapters.Errorf(adapters.Unsupported, "%s: %s %s has no place in a Q-Former", f.Dir(), name, v.Describe())
+		if unused.Has(plain) {
+			err = adapters.Errorf(adapters.Unsupported, "%s: %s differs from %s, and a Q-Former has one tensor for both", f.Dir(), name, same)
+		}
+		return err.WithRemedy("name a BertModel or a BertForMaskedLM, as transformers saves it")
 	}
 	return nil
+}
+
+// bertPrefix stands before the names of a BertModel in other classes.
+const bertPrefix = "bert."
+
+// unusedOfBERT lists a BERT's tensors, without the prefix, that a Q-Former lacks.
+func unusedOfBERT() weights.UnusedList {
+	const tied = "it equals a tensor to which it is tied; a Q-Former has one for both"
+	return weights.UnusedList{
+		{Name: "embeddings.token_type_embeddings.weight", Reason: "a Q-Former has no token types"},
+		{Name: "embeddings.position_ids", Reason: "the numbers 0, 1, 2, …; older files hold them"},
+		{Name: "pooler.dense.weight", Reason: "a Q-Former does not pool"},
+		{Name: "pooler.dense.bias", Reason: "a Q-Former does not pool"},
+		{Name: "cls.seq_relationship.weight", Reason: "the head for sentences that follow each other"},
+		{Name: "cls.seq_relationship.bias", Reason: "the head for sentences that follow each other"},
+		{Name: "cls.predictions.decoder.weight", Reason: tied},
+		{Name: "cls.predictions.decoder.bias", Reason: tied},
+	}
 }
 
 // fitsBERT checks that the Q-Former has BERT's shape.
@@ -81,18 +131,18 @@ func (b *Bridge) fitsBERT(f *weights.Folder) error {
 	return nil
 }
 
-// fromBERT sets one weight, where BERT has it.
-func (b *Bridge) fromBERT(f *weights.Folder, p qformer.Param) error {
+// fromBERT sets one weight, where BERT has it. It returns the weight's name in the folder.
+func (b *Bridge) fromBERT(f *weights.Folder, p qformer.Param) (string, error) {
 	name, ok := nameInBERT(p)
 	if !ok {
-		return nil
+		return "", nil
 	}
-	view, found := findInBERT(f, name)
+	inFile, view, found := findInBERT(f, name)
 	if !found && p.Part == qformer.PartDecoder { // a BertModel has no head
-		return nil
+		return "", nil
 	}
 	if !found {
-		return adapters.Errorf(adapters.Corrupt, "%s has no %s, want it for %s", f.Dir(), name, p.Name).WithRemedy("fetch the folder again")
+		return "", adapters.Errorf(adapters.Corrupt, "%s has no %s, want it for %s", f.Dir(), name, p.Name).WithRemedy("fetch the folder again")
 	}
 	shape := slices.Clone(p.Shape)
 	perWord := strings.HasPrefix(name, "embeddings.word_embeddings.") || name == "cls.predictions.bias"
@@ -100,18 +150,18 @@ func (b *Bridge) fromBERT(f *weights.Folder, p qformer.Param) error {
 		shape[0]-- // [DEC], the last word, is not BERT's: it stays random, its bias zero
 	}
 	if !slices.Equal(view.Shape, shape) {
-		return adapters.Errorf(adapters.Corrupt, "%s: %s is %s, want %s for %s", f.Dir(), name, view.Describe(), adapters.ShapeString(p.Shape), p.Name)
+		return "", adapters.Errorf(adapters.Corrupt, "%s: %s is %s, want %s for %s", f.Dir(), name, view.Describe(), adapters.ShapeString(p.Shape), p.Name)
 	}
 	values, err := view.Float32s()
 	if err != nil {
-		return err
+		return "", err
 	}
 	current, err := b.values(p.Name)
 	if err != nil {
-		return err
+		return "", err
 	}
 	copy(current, values)
-	return b.setValues(p.Name, current, p.Shape...)
+	return inFile, b.setValues(p.Name, current, p.Shape...)
 }
 
 // nameInBERT returns BERT's name of a weight, without the prefix of its class.
@@ -130,13 +180,14 @@ func nameInBERT(p qformer.Param) (string, bool) {
 	return strings.ReplaceAll(name, "_query.", "."), ok // the queries' blocks begin as the text's
 }
 
-// findInBERT knows the prefix of some classes, and what old files call norms.
-func findInBERT(f *weights.Folder, name string) (weights.View, bool) {
+// findInBERT knows the prefix of some classes, and what old files call norms. It returns the
+// tensor's name in the folder too.
+func findInBERT(f *weights.Folder, name string) (string, weights.View, bool) {
 	old := strings.NewReplacer("LayerNorm.weight", "LayerNorm.gamma", "LayerNorm.bias", "LayerNorm.beta").Replace(name)
-	for _, n := range []string{name, "bert." + name, old, "bert." + old} {
+	for _, n := range []string{name, bertPrefix + name, old, bertPrefix + old} {
 		if v, ok := f.Tensor(n); ok {
-			return v, true
+			return n, v, true
 		}
 	}
-	return weights.View{}, false
+	return "", weights.View{}, false
 }

@@ -185,18 +185,22 @@ func (b *blip2) tensorSpecs() []weights.TensorSpec {
 // stage 1's temperature and language modeling head.
 func inHuggingFace(p qformer.Param) bool { return p.Part != qformer.PartDecoder && p.Name != "temp" }
 
-// ignored reports tensors that are not the bridge's: those of the frozen sides, a buffer of
-// older files, and in stage 2 the text side, which nothing uses.
-func (b *blip2) ignored(name string) bool {
-	switch {
-	case strings.HasPrefix(name, weights.LanguagePrefix), name == "embeddings.position_ids":
-		return true
-	case strings.HasPrefix(name, weights.VisionPrefix):
-		return name != normWeight && name != normBias
-	case b.info.Stage == 2 && strings.HasPrefix(name, "qformer.encoder.layer."):
-		return strings.Contains(name, ".intermediate.dense.") || strings.Contains(name, ".output.") && !strings.Contains(name, "attention.output.")
+// unused lists the tensors that the file may hold and the bridge does not read.
+func (b *blip2) unused() weights.UnusedList {
+	const encoder = "the vision encoder's, which family eva reads"
+	list := weights.UnusedList{
+		{Name: weights.VisionPrefix + "embeddings.*", Reason: encoder},
+		{Name: weights.VisionPrefix + "encoder.*", Reason: encoder},
+		{Name: "embeddings.position_ids", Reason: "the numbers 0, 1, 2, …; older files hold them"},
 	}
-	return false
+	if b.info.Stage == 2 {
+		const text = "the text side of the Q-Former, which stage 2 does not use"
+		list = append(list,
+			weights.Unused{Name: weights.LanguagePrefix + "*", Reason: "the language model's, which its family reads"},
+			weights.Unused{Name: "qformer.encoder.layer.N.intermediate.dense.*", Reason: text},
+			weights.Unused{Name: "qformer.encoder.layer.N.output.*", Reason: text})
+	}
+	return list
 }
 
 // load makes the bridge. The folder stays open.
@@ -209,7 +213,7 @@ func (b *blip2) load(ctx context.Context, backend compute.Backend) (*Bridge, err
 	if b.info.Language != nil {
 		b.info.Language.Digest = digest
 	}
-	store, err := b.folder.Load(ctx, backend, b.tensorSpecs(), weights.Options{Ignore: b.ignored})
+	store, err := b.folder.Load(ctx, backend, b.tensorSpecs(), weights.Options{Ignore: b.unused().Has})
 	if err != nil {
 		return nil, err
 	}

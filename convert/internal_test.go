@@ -2,10 +2,14 @@ package convert
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/nlpodyssey/safetensors"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/builtin"
+	"github.com/modular-bridging/bridge/internal/torchfile"
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
@@ -34,6 +38,22 @@ func TestTensorNames(t *testing.T) {
 		}
 		if got := family.TensorName(c.name); got != c.want {
 			t.Errorf("%s: %s is named %q, want %q", c.model, c.name, got, c.want)
+		}
+	}
+}
+
+// A head that is not the word embeddings would be lost.
+func TestTiedWeightsOfLAVISAreCompared(t *testing.T) {
+	view := func(x byte) weights.View {
+		return weights.View{DType: safetensors.F32, Shape: []int{1}, Data: []byte{0, 0, x, 0}}
+	}
+	for _, head := range []byte{1, 2} {
+		l := &LAVIS{trained: map[string]weights.View{}, encoder: map[string]weights.View{}, file: &torchfile.File{Tensors: map[string]weights.View{
+			"query_tokens": view(0), "Qformer.bert.embeddings.word_embeddings.weight": view(1), "Qformer.cls.predictions.decoder.weight": view(head),
+		}}}
+		err := l.classify()
+		if head == 1 && err != nil || head == 2 && (err == nil || !strings.Contains(err.Error(), "Qformer.cls.predictions.decoder.weight differs")) {
+			t.Errorf("head %d beside word embeddings 1: %v", head, err)
 		}
 	}
 }

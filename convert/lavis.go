@@ -87,6 +87,9 @@ func (l *LAVIS) classify() error {
 			l.trained[to] = v
 		}
 	}
+	if err := l.checkTied(); err != nil {
+		return err
+	}
 	if len(unknown) > 0 {
 		slices.Sort(unknown)
 		return adapters.Errorf(adapters.Unsupported, "%s: %d weights are not a BLIP-2's, such as %s", l.path, len(unknown), unknown[0]).
@@ -96,6 +99,21 @@ func (l *LAVIS) classify() error {
 		l.encoder = map[string]weights.View{}
 	}
 	return l.findStage()
+}
+
+// checkTied compares the weights that LAVIS saves twice (Qformer.py, BertLMHeadModel).
+func (l *LAVIS) checkTied() error {
+	for name, as := range map[string]string{
+		"Qformer.cls.predictions.decoder.weight": "Qformer.bert.embeddings.word_embeddings.weight",
+		"Qformer.cls.predictions.decoder.bias":   "Qformer.cls.predictions.bias",
+	} {
+		v, ok := l.file.Tensors[name]
+		if other, too := l.file.Tensors[as]; ok && too && !v.Same(other) {
+			return adapters.Errorf(adapters.Unsupported, "%s: %s differs from %s, and a Q-Former has one tensor for both", l.path, name, as).
+				WithRemedy("save the file with LAVIS, which ties the two")
+		}
+	}
+	return nil
 }
 
 func (l *LAVIS) findStage() error {

@@ -1,6 +1,7 @@
 package tensortest
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -17,8 +18,8 @@ import (
 // Suite tests the checkpoints of one reader.
 type Suite struct {
 	// Page is the Markdown page whose section "Tensors that are not read" has a table with
-	// the list: names in code spans, and the reason.
-	Page string
+	// the list: names in code spans, and the reason. Section names another section.
+	Page, Section string
 	// Checkpoints are folders, none of which may have a tensor that is neither read nor on
 	// the list.
 	Checkpoints []string
@@ -95,8 +96,10 @@ func (s Suite) change(t *testing.T, dir, name string, base []float32, list weigh
 // refusesUnknown adds tensors that no checkpoint has.
 func (s Suite) refusesUnknown(t *testing.T, dir string) {
 	t.Helper()
-	names := Names(t, dir)
-	like := names[slices.IndexFunc(names, func(n string) bool { return strings.HasPrefix(n, s.Part) })]
+	names, list := Names(t, dir), s.list(t)
+	like := names[slices.IndexFunc(names, func(n string) bool {
+		return strings.HasPrefix(n, s.Part) && !list.Has(strings.TrimPrefix(n, s.Part))
+	})]
 	for _, name := range []string{s.Part + "surplus.weight", like + "_scale"} {
 		copied := Copy(t, dir)
 		Add(t, copied, name, like)
@@ -170,9 +173,10 @@ func (s Suite) list(t *testing.T) weights.UnusedList {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, found := strings.Cut(string(text), "## Tensors that are not read\n")
+	title := cmp.Or(s.Section, "Tensors that are not read")
+	_, section, found := strings.Cut(string(text), "## "+title+"\n")
 	if !found {
-		t.Fatalf("%s has no section \"Tensors that are not read\"", s.Page)
+		t.Fatalf("%s has no section %q", s.Page, title)
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
 	var list weights.UnusedList
