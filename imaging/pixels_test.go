@@ -71,6 +71,7 @@ var refusedPictures = map[string]string{
 	"jpeg-arithmetic": "an arithmetic-coded JPEG",
 	"tiff-group4":     "a fax-coded TIFF",
 	"tiff-jpeg":       "a JPEG-coded TIFF",
+	"tiff-ycc":        "a TIFF of brightness and colour",
 	"tiff-signed":     "a TIFF of signed or floating-point numbers",
 }
 

@@ -152,22 +152,22 @@ func (f *tiffFile) check() error {
 			return tiffRefused("a TIFF whose samples have %d and %d bits", f.bits, bits)
 		}
 	}
-	need, known := map[int]int{tiffWhiteIsZero: 1, tiffBlackIsZero: 1, tiffRGB: 3, tiffIndexed: 1, tiffCMYK: 4, tiffYCbCr: 3}[f.colour]
+	need, known := map[int]int{tiffWhiteIsZero: 1, tiffBlackIsZero: 1, tiffRGB: 3, tiffIndexed: 1, tiffCMYK: 4}[f.colour]
 	extra := f.number(tiffExtra, 0)
 	switch {
+	case f.number(tiffFormat, 1) != 1:
+		return tiffRefused("a TIFF of signed or floating-point numbers")
+	case f.colour == tiffYCbCr:
+		return tiffRefused("a TIFF of brightness and colour")
 	case !known || f.samples < need || f.samples > need+3:
 		return tiffRefused("a TIFF of colours %d with %d samples", f.colour, f.samples)
 	case f.bits != 1 && f.bits != 2 && f.bits != 4 && f.bits != 8 && f.bits != 16,
-		f.bits < 8 && f.samples > 1, f.bits == 16 && (f.colour == tiffIndexed || f.colour == tiffYCbCr):
+		f.bits < 8 && f.samples > 1, f.bits == 16 && f.colour == tiffIndexed:
 		return tiffRefused("a TIFF of %d bits with %d samples", f.bits, f.samples)
-	case f.number(tiffFormat, 1) != 1:
-		return tiffRefused("a TIFF of signed or floating-point numbers")
 	case f.number(tiffFillOrder, 1) != 1:
 		return tiffRefused("a TIFF with the lowest bit first")
 	case extra == 1 && (f.colour != tiffRGB || f.bits != 8):
 		return tiffRefused("a TIFF whose colours are multiplied by alpha")
-	case f.colour == tiffYCbCr && f.number(tiffCompression, 1) != 1:
-		return tiffRefused("a compressed TIFF of brightness and colour")
 	}
 	switch c := f.number(tiffCompression, 1); c {
 	case 1, 5, 8, 32946, 32773:
@@ -313,8 +313,11 @@ func (f *tiffFile) colours(pixels []uint8) *RGB {
 		case tiffRGB:
 			copy(to, p)
 			for c := range to {
-				if alpha && p[3] != 255 {
-					to[c] = clamp(int(p[c]) * 255 / max(1, int(p[3])))
+				switch {
+				case alpha && p[3] == 0:
+					to[c] = 0
+				case alpha:
+					to[c] = clamp(int(p[c]) * 255 / int(p[3]))
 				}
 			}
 		case tiffIndexed:
@@ -325,8 +328,6 @@ func (f *tiffFile) colours(pixels []uint8) *RGB {
 			}
 		case tiffCMYK:
 			to[0], to[1], to[2] = ink(p[0], p[3]), ink(p[1], p[3]), ink(p[2], p[3])
-		case tiffYCbCr:
-			to[0], to[1], to[2] = jpegColour(int(p[0]), int(p[1]), int(p[2]))
 		}
 	}
 	return out

@@ -430,8 +430,15 @@ def bmps():
         add(f"bmp-565-{w}x{h}.bmp", bmp(w, h, 16, rng.integers(0, 1 << 16, (h, w)), masks=struct.pack("<III", 0xF800, 0x7E0, 0x1F), compression=3))
         for i, m in enumerate([(0xFF0000, 0xFF00, 0xFF, 0xFF000000), (0xFF, 0xFF00, 0xFF0000, 0xFF000000), (0xFF000000, 0xFF0000, 0xFF00, 0)]):
             add(f"bmp-fields{i}-{w}x{h}.bmp", bmp(w, h, 32, rng.integers(0, 1 << 32, (h, w)), head=108, masks=struct.pack("<IIII", *m), compression=3))
-    save("bmp-run-length.bmp", image("P", 9, 5), "BMP")
-    pictures["bmp-run-length.bmp"] = pictures["bmp-run-length.bmp"][:30] + b"\1" + pictures["bmp-run-length.bmp"][31:]
+    palette = rng.integers(0, 256, 64).astype(np.uint8).tobytes()
+    for name, depth, runs in [
+        ("8", 8, b"\x09\3\0\0" + b"\4\1\0\0" + b"\0\5\1\2\3\4\5\0\4\7\0\0" + b"\0\2\3\1\2\5\0\0" + b"\x09\6\0\1"),
+        ("4", 4, b"\x09\x35\0\0" + b"\4\x12\0\0" + b"\0\5\x12\x34\x50\0\4\x7a\0\0" + b"\0\2\3\1\2\x56\0\0" + b"\x09\x65\0\1"),
+        ("early-end", 8, b"\x09\3\0\1"),
+        ("long-run", 8, b"\x20\3\0\0" * 5 + b"\0\1"),
+    ]:
+        whole = bmp(9, 5, depth, np.zeros((0, 9), int), palette if depth == 4 else palette * 16, compression=2 if depth == 4 else 1)
+        add(f"bmp-runs-{name}.bmp", whole + runs)
 
 
 def tiff(order, w, h, depth, colors, samples, tags=()):
@@ -469,7 +476,7 @@ def tiffs():
         for colors, samples in [(0, 1), (1, 1), (3, 1), (2, 3)]:
             if samples == 1 or depth >= 8:
                 for order in "<>":
-                    if colors != 3 or depth < 16:
+                    if depth < 16 or colors in (1, 2):  # Pillow refuses the others
                         add(f"tiff-raw-{depth}-{colors}-{'little' if order == '<' else 'big'}.tif", tiff(order, 11, 7, depth, colors, samples))
     for extra in (0, 1, 2):
         add(f"tiff-extra-{extra}.tif", tiff("<", 11, 7, 8, 2, 4, [(338, 3, [extra])]))
