@@ -36,6 +36,8 @@ type fileSet struct {
 	digest  string
 
 	warnings []string
+	// decoding is the result of Decoding.
+	decoding string
 }
 
 // OpenFiles reads annotations and checks that every picture exists and can be decoded.
@@ -85,6 +87,7 @@ func picturePath(folder, name string) (string, error) {
 // questions, returns an error for each, and computes the digest of the rest.
 func (s *fileSet) dropBroken() (broken []error) {
 	sum := sha256.New()
+	revisions := map[string]bool{}
 	paths, records := s.paths[:0], s.records[:0]
 	for i, path := range s.paths {
 		if len(s.records[i].Captions)+len(s.records[i].Questions) == 0 {
@@ -96,11 +99,13 @@ func (s *fileSet) dropBroken() (broken []error) {
 			broken = append(broken, err)
 			continue
 		}
-		fmt.Fprintln(sum, path, info.Size(), fmt.Sprint(info.ModTime().UnixNano())+revision)
+		fmt.Fprintln(sum, path, info.Size(), info.ModTime().UnixNano())
+		revisions[revision] = true
 		paths, records = append(paths, path), append(records, s.records[i])
 	}
 	s.paths, s.records = paths, records
-	s.digest = hex.EncodeToString(sum.Sum(nil)) + s.reader.key()
+	s.digest = hex.EncodeToString(sum.Sum(nil)) + sizeKey(s.reader.Spec)
+	s.decoding = s.reader.decoding(revisions)
 	return broken
 }
 
@@ -128,6 +133,9 @@ func checkPicture(path string) (info os.FileInfo, revision string, err error) {
 func (s *fileSet) Name() string { return s.name }
 
 func (s *fileSet) Digest() string { return s.digest }
+
+// Decoding identifies how the files become pixels, as featurecache.Decoder says.
+func (s *fileSet) Decoding() string { return s.decoding }
 
 func (s *fileSet) Len() int { return len(s.records) }
 

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -115,13 +117,14 @@ func pictureError(path string, err error) error {
 	return named.WithRemedy("replace the file; from a data set, take it out of the annotations")
 }
 
-// key returns the part of a digest that differs between readers of one data set. Pictures
-// that are as they are stored have the key that they had before there was a choice.
-func (r Reader) key() string {
-	if r.Orientation == imaging.AsStored {
-		return sizeKey(r.Spec)
+// decoding identifies how files of the given revisions become pixels. It is empty if they do
+// so as in the versions of bridge that had no choice of orientation.
+func (r Reader) decoding(revisions map[string]bool) string {
+	parts := slices.Sorted(maps.Keys(revisions))
+	if r.Orientation != imaging.AsStored {
+		parts = append(parts, string(imaging.ByExif))
 	}
-	return sizeKey(r.Spec) + "-exif"
+	return strings.Trim(strings.Join(parts, " "), " ")
 }
 
 // sizeKey returns the part of a digest that differs between sizes of one data set.

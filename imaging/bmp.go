@@ -19,6 +19,7 @@ type bmpHead struct {
 	palette       []byte
 	entry         int // bytes of a palette's colour: blue, green, red, and 0 if there are 4
 	pixels        int // where they begin
+	runs          bool
 }
 
 func bmpConfig(r io.Reader) (image.Config, error) {
@@ -30,8 +31,7 @@ func bmpConfig(r io.Reader) (image.Config, error) {
 	return image.Config{Width: h.width, Height: h.height}, err
 }
 
-// readBMP reads the heads of Windows and OS/2. It takes the layouts that Pillow takes, and no
-// run lengths.
+// readBMP reads the heads of Windows and OS/2. It takes the layouts that Pillow takes.
 func readBMP(data []byte) (h bmpHead, err error) {
 	at16 := func(i int) int { return int(binary.LittleEndian.Uint16(data[i:])) }
 	at32 := func(i int) uint32 { return binary.LittleEndian.Uint32(data[i:]) }
@@ -89,7 +89,11 @@ func (h *bmpHead) layout(compression uint32, at32 func(int) uint32) error {
 	case 0:
 		return nil
 	case 1, 2:
-		return bmpRefused("a run-length coded BMP")
+		if h.depth != 8/int(compression) {
+			return bmpRefused("a run-length coded BMP of %d bits", h.depth)
+		}
+		h.runs = true
+		return nil
 	case 3:
 		if h.depth <= 8 {
 			return bmpRefused("a BMP with bit fields of %d bits", h.depth)
@@ -112,6 +116,9 @@ func decodeBMP(data []byte) (*RGB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if h.runs {
+		return h.decodeRuns(data)
+	}
 	stride := (h.width*h.depth + 31) / 32 * 4
 	if h.pixels < 0 || h.pixels > len(data) || len(data)-h.pixels < stride*h.height {
 		return nil, io.ErrUnexpectedEOF
@@ -128,6 +135,89 @@ func decodeBMP(data []byte) (*RGB, error) {
 	return out, nil
 }
 
+// decodeRuns decodes palette indices that are coded by run lengths, from the bottom row up. As in
+// Pillow, indices that the file leaves out are 0 within a row, but must not lack at the end.
+func (h *bmpHead) decodeRuns(data []byte) (*RGB, error) {
+	indices, err := h.readRuns(data[min(h.pixels, len(data)):])
+	if err != nil {
+		return nil, err
+	}
+	out := newRGB(h.width, h.height)
+	for i, index := range indices {
+		y := i / h.width
+		if !h.topDown {
+			y = h.height - 1 - y
+		}
+		h.colour(int(index), out.Pix[3*(y*h.width+i%h.width):])
+	}
+	return out, nil
+}
+
+// readRuns returns uint8[height, width], bottom row first.
+func (h *bmpHead) readRuns(data []byte) ([]uint8, error) {
+	var out []uint8
+	n := h.width * h.height
+	for x := 0; len(out) < n && len(data) >= 2; {
+		count, value := int(data[0]), data[1]
+		data = data[2:]
+		switch {
+		case count > 0: // a run within the row
+			count = max(0, min(count, h.width-x))
+			for i := range count {
+				out = append(out, h.nibble(value, i))
+			}
+			x += count
+		case value == 0: // the end of the row
+			out = append(out, make([]uint8, (h.width-len(out)%h.width)%h.width)...)
+			x = 0
+		case value == 1:
+			data = nil
+		case value == 2 && len(data) >= 2: // zeros up to another place
+			out = append(out, make([]uint8, min(n-len(out), int(data[0])+int(data[1])*h.width))...)
+			data = data[2:]
+			x = len(out) % h.width
+		case value > 2:
+			count = min(n-len(out), int(value))
+			size := count
+			if h.depth == 4 {
+				size = (count + 1) / 2
+			}
+			if size > len(data) {
+				return nil, io.ErrUnexpectedEOF
+			}
+			for i := range count {
+				out = append(out, h.nibble(data[i*h.depth/8], i))
+			}
+			data = data[min(len(data), size+size%2):]
+			x += int(value)
+		default:
+			data = nil
+		}
+	}
+	if len(out) < n {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return out[:n], nil
+}
+
+// nibble returns the index that the i-th pixel of a run has in a byte.
+func (h *bmpHead) nibble(value byte, i int) uint8 {
+	switch {
+	case h.depth == 8:
+		return value
+	case i%2 == 0:
+		return value >> 4
+	}
+	return value & 15
+}
+
+// colour looks up a palette index. One beyond the palette is black.
+func (h *bmpHead) colour(index int, to []uint8) {
+	if from := index * h.entry; from < len(h.palette) {
+		to[0], to[1], to[2] = h.palette[from+2], h.palette[from+1], h.palette[from]
+	}
+}
+
 // row turns a row of pixels into RGB.
 func (h *bmpHead) row(row []byte, out []uint8) {
 	for x := range h.width {
@@ -135,9 +225,7 @@ func (h *bmpHead) row(row []byte, out []uint8) {
 		if h.depth <= 8 {
 			per := 8 / h.depth
 			index := int(row[x/per]) >> (8 - h.depth - x%per*h.depth) & (1<<h.depth - 1)
-			if from := index * h.entry; from < len(h.palette) {
-				to[0], to[1], to[2] = h.palette[from+2], h.palette[from+1], h.palette[from]
-			}
+			h.colour(index, to)
 			continue
 		}
 		var pixel uint32

@@ -50,10 +50,10 @@ type format struct {
 
 func formats() []format {
 	return []format{
-		{"JPEG", "\xff\xd8\xff", jpegConfig, decodeJPEG, jpegMetadata, lacks("\xff\xd9"), "-jpeg2"},
+		{"JPEG", "\xff\xd8\xff", jpegConfig, decodeJPEG, jpegMetadata, lacks("\xff\xd9"), "jpeg2"},
 		{"PNG", "\x89PNG\r\n\x1a\n", png.DecodeConfig, decodePNG, pngMetadata, lacks("IEND\xaeB`\x82"), ""},
-		{"GIF", "GIF8?a", gifConfig, decodeGIF, nil, cutOffGIF, "-gif2"},
-		{"WebP", "RIFF????WEBPVP8", webpConfig, decodeWebP, webpMetadata, cutOffWebP, "-webp2"},
+		{"GIF", "GIF8?a", gifConfig, decodeGIF, nil, cutOffGIF, "gif2"},
+		{"WebP", "RIFF????WEBPVP8", webpConfig, decodeWebP, webpMetadata, cutOffWebP, "webp2"},
 		{"BMP", "BM", bmpConfig, decodeBMP, nil, nil, ""},
 		{"TIFF", "II*\x00", tiffConfig, decodeTIFF, nil, nil, ""},
 		{"TIFF", "MM\x00*", tiffConfig, decodeTIFF, nil, nil, ""},

@@ -29,6 +29,12 @@ type Pictures interface {
 	Image(i int) (*adapters.Tensor, error) // uint8[H, W, 3]
 }
 
+// Decoder is implemented by pictures whose pixels depend on more than the digest of their
+// files: on the orientation, and on the version of bridge that decodes them.
+type Decoder interface {
+	Decoding() string // part of the cache's key; empty adds nothing
+}
+
 // Options configure a cache.
 type Options struct {
 	// DType is the type of the rows on disk: BFloat16, which the zero value means, or
@@ -81,6 +87,8 @@ type layout struct {
 	Rows     int                `json:"rows"`
 	Shape    []int              `json:"shape"` // [N, D]
 	DType    adapters.DType     `json:"dtype"`
+	// Decoding is that of [Decoder].
+	Decoding string `json:"decoding,omitempty"`
 }
 
 // headerSize is the size of a page, which holds the layout as JSON, padded with zeros.
@@ -151,6 +159,9 @@ func Open(dir string, encoder adapters.VisionEncoder, pictures Pictures, o Optio
 	}
 	c := &Cache{encoder: encoder, pictures: pictures, options: o}
 	c.layout = layoutOf(spec, o.Model, pictures.Digest(), pictures.Len(), o.DType)
+	if d, ok := pictures.(Decoder); ok {
+		c.layout.Decoding = d.Decoding()
+	}
 	c.sums = make([]byte, sumSize*c.layout.Rows)
 	path := filepath.Join(dir, c.layout.name())
 	c.explainOlder(dir, path)

@@ -351,3 +351,29 @@ func logged() (*slog.Logger, *bytes.Buffer) {
 	var b bytes.Buffer
 	return slog.New(slog.NewTextHandler(&b, nil)), &b
 }
+
+// decoded is pictures with a decoding.
+type decoded struct {
+	pictures
+	decoding string
+}
+
+func (d decoded) Decoding() string { return d.decoding }
+
+// Pictures that are decoded otherwise have another file; those that name no decoding have the
+// file of earlier versions.
+func TestDecodingIsInTheKey(t *testing.T) {
+	dir, e := t.TempDir(), &encoder{digest: "e"}
+	p := pictures{n: 3, digest: "d"}
+	for i, source := range []featurecache.Pictures{p, decoded{p, ""}, decoded{p, "exif"}, decoded{p, "jpeg2 exif"}} {
+		c, err := featurecache.Open(dir, e, source, featurecache.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		files, err := filepath.Glob(filepath.Join(dir, "*.features"))
+		if want := max(1, i); err != nil || len(files) != want {
+			t.Errorf("after %d pictures: %d files, want %d", i+1, len(files), want)
+		}
+	}
+}

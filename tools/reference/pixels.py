@@ -1,12 +1,11 @@
 """Writes pictures of all modes, codecs and small sizes, and the RGB pixels that Pillow gives for them.
 
     python3 -m venv .venv && .venv/bin/pip install pillow==13.0.0 numpy==2.4.6
-    .venv/bin/python tools/reference/pixels.py imaging/testdata/pixels.zip
+    .venv/bin/python tools/reference/pixels.py imaging/testdata/pixels.tar.gz
 
-The zip file holds the pictures and table.json. An entry of the table has a picture's name, Pillow's size and pixels of
-convert("RGB"), and, if they differ, those after ImageOps.exif_transpose, as transformers' load_image does it. Pixels are
-a SHA-256 if the codec is lossless, or else the name of a file of uint8[H, W, 3]. If Pillow refuses a picture, the entry
-has its message.
+The archive holds the pictures and table.json. An entry of the table has a picture's name, the size and the SHA-256 (its
+first 16 digits) of Pillow's pixels, uint8[H, W, 3], of convert("RGB"), and, if they differ, of those after
+ImageOps.exif_transpose, as transformers' load_image does it. If Pillow refuses a picture, the entry says so.
 
 Sixteen bits of grey become the higher eight, which Pillow's convert does not do (docs/decisions/0003).
 
@@ -18,8 +17,8 @@ import io
 import json
 import struct
 import sys
+import tarfile
 import warnings
-import zipfile
 import zlib
 
 import numpy as np
@@ -431,8 +430,38 @@ def bmps():
         add(f"bmp-565-{w}x{h}.bmp", bmp(w, h, 16, rng.integers(0, 1 << 16, (h, w)), masks=struct.pack("<III", 0xF800, 0x7E0, 0x1F), compression=3))
         for i, m in enumerate([(0xFF0000, 0xFF00, 0xFF, 0xFF000000), (0xFF, 0xFF00, 0xFF0000, 0xFF000000), (0xFF000000, 0xFF0000, 0xFF00, 0)]):
             add(f"bmp-fields{i}-{w}x{h}.bmp", bmp(w, h, 32, rng.integers(0, 1 << 32, (h, w)), head=108, masks=struct.pack("<IIII", *m), compression=3))
-    save("bmp-run-length.bmp", image("P", 9, 5), "BMP")
-    pictures["bmp-run-length.bmp"] = pictures["bmp-run-length.bmp"][:30] + b"\1" + pictures["bmp-run-length.bmp"][31:]
+    palette = rng.integers(0, 256, 64).astype(np.uint8).tobytes()
+    for name, depth, runs in [
+        ("8", 8, b"\x09\3\0\0" + b"\4\1\0\0" + b"\0\5\1\2\3\4\5\0\4\7\0\0" + b"\0\2\3\1\2\5\0\0" + b"\x09\6\0\1"),
+        ("4", 4, b"\x09\x35\0\0" + b"\4\x12\0\0" + b"\0\5\x12\x34\x50\0\4\x7a\0\0" + b"\0\2\3\1\2\x56\0\0" + b"\x09\x65\0\1"),
+        ("early-end", 8, b"\x09\3\0\1"),
+        ("long-run", 8, b"\x20\3\0\0" * 5 + b"\0\1"),
+    ]:
+        whole = bmp(9, 5, depth, np.zeros((0, 9), int), palette if depth == 4 else palette * 16, compression=2 if depth == 4 else 1)
+        add(f"bmp-runs-{name}.bmp", whole + runs)
+
+
+def tiff(order, w, h, depth, colors, samples, tags=()):
+    """Returns a file of one strip, or of one a plane."""
+    planes = samples if (284, 3, [2]) in tags else 1
+    values = rng.integers(0, 1 << depth, (planes * h, w * samples // planes))
+    data = b"".join(png_rows(row[None], depth)[1:] for row in values)
+    if depth == 16 and order == "<":
+        data = np.frombuffer(data, ">u2").astype("<u2").tobytes()
+    plane = len(data) // planes
+    entries = [(256, 3, [w]), (257, 3, [h]), (258, 3, [depth] * samples), (259, 3, [1]), (262, 3, [colors]), (273, 4, [8 + i * plane for i in range(planes)]),
+               (277, 3, [samples]), (278, 3, [h]), (279, 4, [plane] * planes), *tags]
+    if colors == 3:
+        entries.append((320, 3, rng.integers(0, 65536, 3 << depth).tolist()))
+    data += b"\0" * (len(data) % 2)
+    far, directory = b"", struct.pack(order + "H", len(entries))
+    far_at = 8 + len(data) + 2 + 12 * len(entries) + 4
+    for tag, kind, numbers in sorted(entries):
+        packed = struct.pack(order + {3: "H", 4: "I"}[kind] * len(numbers), *numbers)
+        if len(packed) > 4:
+            packed, far = struct.pack(order + "I", far_at + len(far)), far + packed
+        directory += struct.pack(order + "HHI", tag, kind, len(numbers)) + packed.ljust(4, b"\0")
+    return (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8 + len(data)) + data + directory + b"\0\0\0\0" + far
 
 
 def tiffs():
@@ -442,6 +471,19 @@ def tiffs():
             save(f"tiff-{mode.replace(';', '')}-{w}x{h}.tif", image(mode, w, h), "TIFF", compression=compression)
     save("tiff-group4.tif", image("1", 20, 13), "TIFF", compression="group4")
     save("tiff-jpeg.tif", image("RGB", 20, 13), "TIFF", compression="jpeg")
+    save("tiff-signed.tif", Image.fromarray(rng.normal(0, 99, (5, 9)).astype(np.float32)), "TIFF")
+    for depth in (1, 2, 4, 8, 16):
+        for colors, samples in [(0, 1), (1, 1), (3, 1), (2, 3)]:
+            if samples == 1 or depth >= 8:
+                for order in "<>":
+                    if depth < 16 or colors in (1, 2):  # Pillow refuses the others
+                        add(f"tiff-raw-{depth}-{colors}-{'little' if order == '<' else 'big'}.tif", tiff(order, 11, 7, depth, colors, samples))
+    for extra in (0, 1, 2):
+        add(f"tiff-extra-{extra}.tif", tiff("<", 11, 7, 8, 2, 4, [(338, 3, [extra])]))
+    add("tiff-planes.tif", tiff("<", 11, 7, 8, 2, 3, [(284, 3, [2])]))
+    for kind in ("tiff_lzw", "tiff_adobe_deflate"):
+        save(f"tiff-predictor-{kind}.tif", image("RGB", 20, 13), "TIFF", compression=kind, tiffinfo={317: 2})
+        save(f"tiff-strips-{kind}.tif", image("RGB", 150, 130), "TIFF", compression=kind, tiffinfo={278: 16})
     save("tiff-ycc.tif", image("YCbCr", 20, 13), "TIFF")
 
 
@@ -483,26 +525,20 @@ def rgb(im):
     return np.asarray(im.convert("RGB"))
 
 
-def entry(name, data, extra):
-    lossy = name.endswith(".jpg") or "lossy" in name and name.endswith(".webp") or name == "tiff-jpeg.tif"
-    e = {"name": name}
+def pixels(a):
+    return {"width": a.shape[1], "height": a.shape[0], "sha256": hashlib.sha256(a.tobytes()).hexdigest()[:16]}
 
-    def pixels(key, a):
-        if lossy:
-            extra[f"{name}.{key}"] = a.tobytes()
-        else:
-            e[key] = hashlib.sha256(a.tobytes()).hexdigest()
-        e[key + "_size"] = [a.shape[1], a.shape[0]]
 
+def entry(name, data):
     try:
         stored = rgb(Image.open(io.BytesIO(data)))
     except Exception as error:
-        e["refused"] = f"{type(error).__name__}: {error}"
-        return e
-    pixels("stored", stored)
+        print(name, "is refused:", error)
+        return {"name": name, "refused": True}
+    e = {"name": name, "stored": pixels(stored)}
     upright = rgb(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
     if upright.shape != stored.shape or (upright != stored).any():
-        pixels("upright", upright)
+        e["upright"] = pixels(upright)
     return e
 
 
@@ -510,15 +546,14 @@ def main(path):
     warnings.simplefilter("ignore")
     for part in (pngs, gifs, jpegs, webps, bmps, tiffs, turned):
         part()
-    extra = {}
-    table = [entry(name, data, extra) for name, data in pictures.items()]
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as z:
-        for name, data in [("table.json", json.dumps({"pillow": PIL.__version__, "pictures": table}, indent=0).encode()), *pictures.items(), *extra.items()]:
-            z.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, 9)
-    print(len(table), "pictures,", sum("refused" in e for e in table), "refused")
-    for e in table:
-        if "refused" in e:
-            print(e["name"], e["refused"])
+    entries = [json.dumps(entry(name, data)) for name, data in pictures.items()]
+    table = f'{{"pillow": "{PIL.__version__}", "pictures": [\n' + ",\n".join(entries) + "\n]}\n"
+    with tarfile.open(path, "w:gz", compresslevel=9, format=tarfile.USTAR_FORMAT) as t:
+        for name, data in [("table.json", table.encode()), *pictures.items()]:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            t.addfile(info, io.BytesIO(data))
+    print(len(entries), "pictures")
 
 
 if __name__ == "__main__":
