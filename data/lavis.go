@@ -25,7 +25,8 @@ type Files struct {
 	Captions  string // JSON list of {"image", "caption", "image_id"}; may be empty
 	Questions string // JSON list of {"image", "question", "answer", "kind"}; may be empty
 	Images    string // folder that "image" is relative to
-	// Process prepares captions with [ProcessCaption], as LAVIS does.
+	// Process prepares captions with [ProcessCaption] and questions with [ProcessQuestion],
+	// as LAVIS does.
 	Process bool
 }
 
@@ -153,7 +154,14 @@ func (s *fileSet) add(f Files, e entry, rows map[string]int, ids map[string]int3
 		if len(e.Answer) == 0 {
 			return fmt.Errorf("the question %q has no answer", e.Question)
 		}
-		x.Questions = append(x.Questions, QA{Question: e.Question, Answer: e.Answer[0], Kind: e.Kind})
+		question := e.Question
+		if f.Process {
+			question = ProcessQuestion(question)
+		}
+		if strings.TrimSpace(question) == "" {
+			return nil
+		}
+		x.Questions = append(x.Questions, QA{Question: question, Answer: e.Answer[0], Kind: e.Kind})
 	}
 	return nil
 }
