@@ -110,5 +110,18 @@ func (t *Tokenizer) BatchUpTo(texts []string, limit int) (ids *adapters.Tensor, 
 	return out, cut, nil
 }
 
+// CountTokens implements [adapters.TokenCounter]: it counts without [CLS] and [SEP].
+func (t *Tokenizer) CountTokens(_ context.Context, texts []string) ([]int32, error) {
+	encoded, err := t.tok.EncodeTexts(texts)
+	if err != nil {
+		return nil, err
+	}
+	counts := make([]int32, len(encoded))
+	for i, e := range encoded {
+		counts[i] = int32(len(e.IDs))
+	}
+	return counts, nil
+}
+
 // Pad returns the id of [PAD].
 func (t *Tokenizer) Pad() int32 { return t.pad }

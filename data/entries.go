@@ -126,7 +126,11 @@ func (t *texts) question(e annotations.Entry) (QA, bool) {
 	if e.Question == "" && e.Answers == nil {
 		return QA{}, false
 	}
-	if blank(e.Question) {
+	question := e.Question
+	if t.files.Process {
+		question = ProcessQuestion(question)
+	}
+	if blank(question) {
 		t.passed.questions++
 		return QA{}, false
 	}
@@ -136,7 +140,7 @@ func (t *texts) question(e annotations.Entry) (QA, bool) {
 		t.passed.unanswered++
 		return QA{}, false
 	}
-	return NewQA(e.Question, given, e.Kind), true
+	return NewQA(question, given, e.Kind), true
 }
 
 // row returns the record of a picture, which it adds if there is none.

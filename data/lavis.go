@@ -21,7 +21,8 @@ type Files struct {
 	Captions  string // JSON list or lines of {"image", "caption", "image_id"}; may be empty
 	Questions string // JSON list or lines of {"image", "question", "answer", "kind"}; may be empty
 	Images    string // folder that "image" is relative to
-	// Process prepares captions with [ProcessCaption], as LAVIS does.
+	// Process prepares captions with [ProcessCaption] and questions with [ProcessQuestion],
+	// as LAVIS does.
 	Process bool
 	// Orientation says whether pictures are turned; empty means by their Exif data.
 	Orientation imaging.Orientation

@@ -142,6 +142,25 @@ func TestProcessCaption(t *testing.T) {
 	}
 }
 
+func TestProcessQuestion(t *testing.T) {
+	// From LAVIS's BlipQuestionProcessor.pre_question.
+	for in, want := range map[string]string{
+		"What COLOR is the dog?":         "what color is the dog?",
+		"Is it (red)!?  ":                "is it red?",
+		"How many: 1.5; 2 ~ 3  dogs?":    "how many 15 2  3  dogs?",
+		"\tWhat's \"that\"?\n":           "\twhat's that?\n",
+		". a":                            " a",
+		"a  b ":                          "a  b",
+		"   ":                            "",
+		strings.Repeat("x ", 60):         strings.TrimSpace(strings.Repeat("x ", 50)),
+		strings.Repeat("狗", 600) + "  ？": strings.Repeat("狗", 600) + "  ？",
+	} {
+		if got := data.ProcessQuestion(in); got != want {
+			t.Errorf("%q becomes %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestSplitPrefixCutsBetweenFirstWordAndMiddle(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	count := map[string]int{}

@@ -21,11 +21,13 @@ type Data struct {
 	// Similar is the fraction of a batch that shares a word with the rest of it, so that
 	// ITM meets negatives that are hard to tell; stage 1 only. Default 0.
 	Similar float64 `toml:"similar"`
-	// CaptionProcessing is "none" or "blip" (lower case, no punctuation, at most 50
-	// words). Default "none".
+	// CaptionProcessing is "none" or "blip" (captions and questions in lower case, without
+	// punctuation, at most 50 words). Default "none".
 	CaptionProcessing string `toml:"caption_processing"`
-	// MaxTextTokens is the most tokens of a caption or an answer in stage 2, the end
-	// token counted; longer ones are cut. 0 cuts none. Default 32.
+	// MaxTextTokens is the most tokens of a caption, a prefix, an answer or a question, in the
+	// tokenizer of the language model or, in stage 1, of the Q-Former. The end of a text is
+	// counted; in stage 1 its beginning, too, and 32 is the most. Longer texts are cut. 0 cuts
+	// only what the models cannot read. Default 32.
 	MaxTextTokens int `toml:"max_text_tokens"`
 	// Orientation is "exif" (a picture is turned as its Exif or XMP data says, as
 	// transformers' load_image does) or "ignore" (it is as its pixels are stored, as in

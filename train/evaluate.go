@@ -25,7 +25,10 @@ func (s *Session) evaluate(ctx context.Context, captions, rerank int) (Scores, e
 		return scores, err
 	}
 	if s.Bridge.Info.Stage == 1 {
-		scores.Retrieval, err = eval.MeasureRetrieval(ctx, s.Bridge, features.Slice(0, n), s.firstCaptions(rows[:n]), rerank)
+		var captions []string
+		if captions, err = s.texts.truncate(ctx, s.texts.limits.caption, s.firstCaptions(rows[:n])); err == nil {
+			scores.Retrieval, err = eval.MeasureRetrieval(ctx, s.Bridge, features.Slice(0, n), captions, rerank)
+		}
 	} else if scores.Grounding, err = s.grounding(ctx, features, rows[:n]); err == nil && s.haveCaptions(rows) {
 		err = s.writeCaptions(ctx, &scores, features, rows[:min(captions, len(rows))])
 	}

@@ -65,8 +65,9 @@ type Plan struct {
 	Evaluation     Evaluation
 	Templates      bridge.Templates `json:"Prompts"` // texts around captions and questions
 	ProjectionInit ProjectionInit   `json:"Start"`
-	// MaxTextTokens is the most tokens of a caption or an answer, the end of the
-	// answer counted; longer ones are cut (LAVIS: max_txt_len 32). 0 cuts none.
+	// MaxTextTokens is the most tokens of a caption, a prefix, a question or an answer, the
+	// end counted and, in stage 1, [CLS], too. Longer ones are cut (LAVIS: max_txt_len 32).
+	// 0 cuts only what the models cannot read.
 	MaxTextTokens int
 	// CheckpointEvery is in optimizer steps; 0 means at the end of a phase only.
 	CheckpointEvery int

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/internal/printable"
@@ -43,7 +44,10 @@ const (
 // templates and the soft prompts leave no room for a text.
 func (s *Session) newTextCutter(ctx context.Context) (*textCutter, error) {
 	t := &textCutter{cut: map[cutText]string{}}
-	if s.Language == nil {
+	if s.Language == nil { // stage 1: the Q-Former's tokenizer cuts, and evaluation to its own limit
+		if limit := s.Plan.MaxTextTokens; limit > 0 && limit < bridge.MaxTextTokens && s.Bridge.Tokenizer() != nil {
+			t.counter, t.limits.caption = s.Bridge.Tokenizer(), max(1, limit-2)
+		}
 		return t, nil
 	}
 	counter, ok := adapters.AsTokenCounter(s.Language)

@@ -110,3 +110,56 @@ func TestWithoutGradient(t *testing.T) {
 		return m
 	}, Options{})
 }
+
+// parsing reads "end" at the end of a text as the token that ends an answer, and two
+// bytes at most otherwise.
+type parsing struct{ *FakeLanguage }
+
+func (m parsing) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
+	resp, err := m.FakeLanguage.Loss(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	for i, e := range req.Examples {
+		if e.Target == "end" { // the end after the text, and the end after that
+			resp.Loss[i], resp.Tokens[i] = resp.Loss[1]+resp.Loss[2], 2
+		}
+	}
+	return resp, nil
+}
+
+// refusing refuses the name.
+type refusing struct{ *FakeLanguage }
+
+func (m refusing) Loss(ctx context.Context, req *adapters.LossRequest) (*adapters.LossResponse, error) {
+	for _, e := range req.Examples {
+		if strings.Contains(e.Target, "end") {
+			return nil, adapters.Errorf(adapters.Invalid, "the text holds the token that ends an answer")
+		}
+	}
+	return m.FakeLanguage.Loss(ctx, req)
+}
+
+// A model that reads its special token in a text is found out and, as older plugins do it,
+// skipped; text and a refusal pass.
+func TestSpecialTokensInTexts(t *testing.T) {
+	fake := NewFakeLanguage("fake", 1)
+	newline := NewFakeLanguage("fake", 1)
+	newline.spec.EndOfAnswer = "\n"
+	for name, c := range map[string]struct {
+		model adapters.LanguageModel
+		want  Verdict
+	}{
+		"text": {fake, Pass}, "a newline": {newline, Pass}, "refused": {refusing{fake}, Pass}, "read as the token": {parsing{fake}, Skip},
+	} {
+		for _, one := range Language(Options{}) {
+			if one.Name != "special tokens in texts" {
+				continue
+			}
+			r := Attempt(t.Context(), one.Info, time.Minute, func(t T) { one.Run(t, Subject[adapters.LanguageModel]{Model: c.model}) })
+			if r.Verdict != c.want {
+				t.Errorf("%s: %+v, want %s", name, r, c.want)
+			}
+		}
+	}
+}

@@ -93,7 +93,7 @@ func (m *FakeLanguage) check(err error, examples []adapters.Example, candidates 
 			texts += len(s.Text)
 		}
 		if texts >= m.spec.ContextTokens {
-			return adapters.Errorf(adapters.Invalid, "example %d has %d bytes of text, %s reads at most %d with an end", i, texts, m.spec.ID, m.spec.ContextTokens)
+			return adapters.Errorf(adapters.Invalid, "%d bytes of text, %s reads at most %d with an end", texts, m.spec.ID, m.spec.ContextTokens).WithField("examples[%d]", i)
 		}
 	}
 	return nil

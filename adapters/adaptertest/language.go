@@ -148,6 +148,8 @@ func (l *languageList) requests() {
 		ruleStrings, "pass the text to the tokenizer unchanged; do not normalise, strip or encode it yourself"}, "", (*languageCases).testUnicode)
 	l.add(Info{"nul", "a text with a NUL has a finite loss, or is refused with kind invalid or unsupported; it is never cut at the NUL",
 		ruleStrings, "do not pass texts as C strings"}, "", (*languageCases).testNUL)
+	l.add(Info{"special tokens in texts", "the name of a special token in a text is text, or is refused with kind invalid; a plugin that reads it as the token is told so",
+		ruleStrings, "take the names of special tokens out of what the tokenizer looks for (Python: HFTokenizer does), or refuse a text whose tokens include one"}, "", (*languageCases).testSpecialNames)
 	l.add(Info{"not UTF-8", "a text that is not valid UTF-8, such as a lone surrogate, is refused with kind invalid",
 		ruleRefusals, "call req.Check(spec) (Go); the Python SDK refuses it for you"}, "", (*languageCases).testNotUTF8)
 	l.add(Info{"prompts that are no numbers", "NaN or infinite prompts give an error or losses that are not finite, only for the examples that use them",

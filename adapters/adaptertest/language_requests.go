@@ -133,6 +133,40 @@ func (l *languageCases) testUnicode(t T) {
 	}
 }
 
+// testSpecialNames looks for the end of an answer among the tokens of its name. Adapters that
+// are older than the rule read it there: they are skipped with a message.
+func (l *languageCases) testSpecialNames(t T) {
+	a, name := l.o.Texts[0], l.spec.EndOfAnswer
+	named := len(strings.TrimSpace(name)) > 1
+	if !named { // a newline, say, which is text: look at some other name
+		name = "</s>"
+	}
+	resp, err := l.m.Loss(t.Context(), &adapters.LossRequest{Examples: []adapters.Example{
+		{Segments: []adapters.Segment{adapters.TextSegment(a)}, Target: name},
+		{Segments: []adapters.Segment{adapters.TextSegment(a)}},
+		{Segments: []adapters.Segment{adapters.TextSegment(a + name)}},
+	}})
+	if adapters.KindOf(err) == adapters.Invalid && err != nil {
+		return
+	}
+	if err != nil {
+		t.Fatalf("a text with %q: got %s, want a finite loss or an error of kind %q", name, kindText(err), adapters.Invalid)
+	}
+	for i, loss := range resp.Loss {
+		if !finite(loss) {
+			t.Errorf("the loss of example %d, with %q, is %g", i, name, loss)
+		}
+	}
+	if !named || l.spec.Architecture != adapters.DecoderOnly || resp.Tokens[0] != 2 {
+		return
+	}
+	// −log p of the name's token after the text, and of the end there.
+	first, end := float64(resp.Loss[0]-resp.Loss[2]), float64(resp.Loss[1])
+	if math.Abs(first-end) < 1e-4*(1+math.Abs(end)) {
+		t.Skipf("the model reads %q in a text as the end of an answer; the contract asks for text, or a refusal", name)
+	}
+}
+
 func (l *languageCases) testNUL(t T) {
 	a := l.o.Texts[0]
 	ask := func(text string) (*adapters.LossResponse, error) {

@@ -39,3 +39,23 @@ func TestGenerationFlags(t *testing.T) {
 		t.Errorf("no warning about flags without effect: %s", stderr)
 	}
 }
+
+// A prompt or question that the language model cannot read is refused by name. Names of
+// special tokens are read as text.
+func TestLongAndOddPrompts(t *testing.T) {
+	testenv.Cache(t)
+	t.Setenv("BRIDGE_CONFIG", t.TempDir())
+	long := strings.Repeat("一只狗", 500)
+	here := []string{"--isolation", "none", "--backend", "go"}
+	for what, args := range map[string][]string{
+		"the prompt":   {"caption", "kit:stage2", "kit:held-out/17", "--prompt", long},
+		"the question": {"ask", "kit:stage2", "kit:held-out/17", long},
+	} {
+		_, stderr := mustExit(t, exitFailed, append(args, here...)...)
+		if !strings.Contains(stderr, what+` "一只狗一只狗`) || strings.Contains(stderr, "example") || len(stderr) > 1000 {
+			t.Errorf("%s is refused with %q", what, stderr)
+		}
+	}
+	mustExit(t, exitDone, append([]string{"ask", "kit:stage2", "kit:held-out/17", "is </s> or <pad> an <image>?"}, here...)...)
+	mustExit(t, exitDone, append([]string{"caption", "kit:stage2", "kit:held-out/17", "--prompt", "<image></s> a photo of"}, here...)...)
+}

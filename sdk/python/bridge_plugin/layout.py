@@ -153,11 +153,11 @@ class Layout:
 
     def _checked(self, index: int, s: Sequence) -> Sequence:
         if 0 < self.context < len(s.input):
-            raise Error(Kind.INVALID, f"example {index} takes {len(s.input)} tokens, including rows of soft prompts; the model reads {self.context}",
+            raise Error(Kind.INVALID, f"the text takes {len(s.input)} tokens, including rows of soft prompts; the model reads {self.context}",
                         "use shorter texts", field=f"examples[{index}]")
         largest = max(*s.input, *s.target, -1, -1)
         if 0 < self.vocabulary <= largest:
-            raise Error(Kind.INVALID, f"example {index} holds the token {self.tokenizer.token(largest)} (id {largest}), and the model has "
+            raise Error(Kind.INVALID, f"the text holds the token {self.tokenizer.token(largest)} (id {largest}), and the model has "
                                       f"{self.vocabulary} embeddings", "leave the token out: soft prompts stand for pictures", field=f"examples[{index}]")
         return s
 
@@ -183,7 +183,7 @@ class Layout:
                 raise Error(Kind.INVALID, f"example {index}: the input has no token, want a text or a soft prompt", field=f"examples[{index}].segments")
             return Sequence(line, [])
         if first == 0:
-            raise Error(Kind.INVALID, f"example {index}: nothing precedes the target's first token, want a text or a soft prompt",
+            raise Error(Kind.INVALID, "nothing precedes the target's first token, want a text or a soft prompt",
                         field=f"examples[{index}].segments")
         return Sequence(line, [*line[first:], self.ends[0]], first - 1)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, List, Optional, Protocol, Sequence, Tuple
+import secrets
+from typing import Any, Dict, List, Optional, Protocol, Sequence, Set, Tuple
 
 from .checkpoint import Path
 from .contract import EmbedTokensResponse
@@ -22,7 +23,8 @@ class Tokenizer(Protocol):
     def encode(self, text: str) -> Tuple[List[int], List[int]]:
         """Returns the ids of a text without special tokens, and for each id the index of the
         first character after it. A token for a part of a character has the index for the
-        whole character."""
+        whole character. The name of a special token ("</s>", "<image>") is text like any
+        other: it never becomes that token."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of ids, without special tokens and without cleaning up spaces."""
@@ -32,7 +34,8 @@ class Tokenizer(Protocol):
 
 
 class HFTokenizer:
-    """A tokenizer of the package tokenizers (``tokenizers.Tokenizer``)."""
+    """A tokenizer of the package tokenizers (``tokenizers.Tokenizer``). It reads the names of
+    special tokens in a text as text."""
 
     def __init__(self, backend: Any, bos: Optional[int]):
         """``bos`` is the id in front of a text, or None."""
@@ -42,6 +45,8 @@ class HFTokenizer:
         self._backend = type(backend).from_str(json.dumps(settings))
         self._byte_fallback = bool(settings["model"].get("byte_fallback"))
         self._special = {token["id"] for token in settings["added_tokens"] if token["special"]}
+        self._named = self._special | {token["id"] for token in settings["added_tokens"] if token["content"] == _IMAGE}
+        self._plain: Any = None  # for texts with the name of a special token
 
     @classmethod
     def open(cls, folder: Path) -> HFTokenizer:
@@ -65,6 +70,12 @@ class HFTokenizer:
         if not text:
             return [], []  # without the prefix that some tokenizers put before a text
         encoding = self._backend.encode(text, add_special_tokens=False)
+        if not self._named.isdisjoint(encoding.ids):
+            if self._plain is None:
+                settings = json.loads(self._backend.to_str())
+                _hide_names(settings)
+                self._plain = type(self._backend).from_str(json.dumps(settings))
+            encoding = self._plain.encode(text, add_special_tokens=False)
         return list(encoding.ids), [end for _, end in encoding.offsets]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -104,6 +115,28 @@ class HFTokenizer:
 
     def _is_byte(self, token: str) -> bool:
         return self._byte_fallback and len(token) == 6 and token.startswith("<0x") and token.endswith(">")
+
+
+_IMAGE = "<image>"  # the placeholder of BLIP-2's processors: special even if a folder does not say so
+
+
+def _hide_names(settings: Dict[str, Any]) -> None:
+    """Gives the special tokens of a tokenizer.json other names, which no text contains. All
+    ids stay. A name of one character, or one that merges make, is kept."""
+    model = settings["model"]
+    made: Set[str] = {"".join(merge) if isinstance(merge, list) else merge.replace(" ", "", 1) for merge in model.get("merges") or []}
+    base = secrets.token_hex(16)
+    names: Dict[str, str] = {}
+    for token in settings["added_tokens"]:
+        name = token["content"]
+        if (token["special"] or name == _IMAGE) and len(name) > 1 and name not in made:
+            token["content"] = names.setdefault(name, f"hidden{base}x{len(names)}x")
+    if model.get("unk_token"):
+        model["unk_token"] = names.get(model["unk_token"], model["unk_token"])
+    if isinstance(model["vocab"], list):
+        model["vocab"] = [[names.get(piece, piece), score] for piece, score in model["vocab"]]
+    else:
+        model["vocab"] = {names.get(piece, piece): id for piece, id in model["vocab"].items()}
 
 
 def _bos(whole: List[int], text: List[int]) -> Optional[int]:

@@ -65,7 +65,7 @@ class DecoderOnly(unittest.TestCase):
         layout = Layout(Pairs(), [END], bos=BOS, context=5, vocabulary=400)
         layout.scored([example(0, "ab", target="cd")], rows=2)
         layout.open([example(0, "abcd")], rows=2)
-        for text, examples in (("example 1 takes 6 tokens", [example("ab"), example(0, "abcdef")]), ("(id 588), and the model has 400", [example("ôô")])):
+        for text, examples in (("the text takes 6 tokens", [example("ab"), example(0, "abcdef")]), ("(id 588), and the model has 400", [example("ôô")])):
             with self.assertRaises(Error) as caught:
                 layout.scored(examples, rows=2)
             self.assertEqual(caught.exception.kind, Kind.INVALID)

@@ -2,6 +2,7 @@ package lmtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -205,12 +206,15 @@ func meanNorm(rows *adapters.Tensor) float64 {
 }
 
 func refusals(t *testing.T, model adapters.LanguageModel) {
-	long := request(model, 1)
-	long.Examples[0].Target = strings.Repeat("cat ", 500)
+	long := request(model, 3)
+	long.Examples[2].Target = strings.Repeat("cat ", 500)
 	if limit := model.Spec().ContextTokens; limit > 0 {
 		_, err := model.Loss(t.Context(), long)
-		if adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), fmt.Sprint(limit)) {
-			t.Errorf("a sequence over the context: %v, want an invalid request that names %d", err, limit)
+		if adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), fmt.Sprint(limit)) || !strings.Contains(err.Error(), "cat cat") {
+			t.Errorf("a sequence over the context: %v, want an invalid request that names %d and the text", err, limit)
+		}
+		if e := (*adapters.Error)(nil); !errors.As(err, &e) || e.Field != "examples[2]" || len(e.Message) > 400 {
+			t.Errorf("a sequence over the context: %v, want the field examples[2]", err)
 		}
 	}
 	canceled, cancel := context.WithCancel(t.Context())

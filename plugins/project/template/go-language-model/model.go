@@ -95,7 +95,9 @@ func draw(c config) *model {
 		return x
 	}
 	for id, word := range m.words {
-		m.ids[word] = id
+		if id > unknown { // "</s>" in a text is an unknown word, not the end
+			m.ids[word] = id
+		}
 		m.embed, m.next = append(m.embed, row(1)), append(m.next, row(0.1))
 	}
 	return m

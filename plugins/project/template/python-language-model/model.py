@@ -51,7 +51,7 @@ class Model(bridge.LanguageModel):
             raise bridge.Error(bridge.Kind.UNSUPPORTED, f"{NAME} computes in float32, {request.dtype} was requested",
                                "leave dtype out of the recipe")
         self.words = ["</s>", "<unk>", *config["words"]]
-        self.ids = {word: i for i, word in enumerate(self.words)}
+        self.ids = {word: i for i, word in enumerate(self.words) if i > UNKNOWN}  # "</s>" in a text is an unknown word, not the end
         rng = np.random.default_rng(config["seed"])
         shape = (len(self.words), config["width"])
         self.embed = rng.standard_normal(shape, np.float32)
