@@ -17,6 +17,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/imaging"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // Files names annotation files in LAVIS's layout and the folder of their pictures.
@@ -100,7 +101,7 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 	broken = s.dropBroken()
 	if len(s.records) == 0 {
 		return nil, broken, adapters.Errorf(adapters.Invalid, "%s: none of %d pictures can be read", s.name, len(broken)).
-			WithRemedy("the first problem: %v", broken[0])
+			WithRemedy("the first problem: %s", printable.Error(broken[0]))
 	}
 	return s, broken, nil
 }
@@ -193,7 +194,7 @@ func (s *fileSet) dropBroken() (broken []error) {
 	paths, records := s.paths[:0], s.records[:0]
 	for i, path := range s.paths {
 		if len(s.records[i].Captions)+len(s.records[i].Questions) == 0 {
-			broken = append(broken, adapters.Errorf(adapters.Invalid, "%s has neither a caption nor a question", path))
+			broken = append(broken, adapters.Errorf(adapters.Invalid, "%s has neither a caption nor a question", printable.Name(path)))
 			continue
 		}
 		info, err := checkPicture(path)
@@ -218,14 +219,14 @@ func checkPicture(path string) (os.FileInfo, error) {
 	}
 	defer f.Close()
 	if _, err := imaging.DecodeConfig(f); err != nil {
-		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", path, err)
+		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", printable.Name(path), err)
 	}
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
 	if imaging.CutOff(f, info.Size()) {
-		return nil, adapters.Errorf(adapters.Corrupt, "picture %s is cut off: its end is missing", path)
+		return nil, adapters.Errorf(adapters.Corrupt, "picture %s is cut off: its end is missing", printable.Name(path))
 	}
 	return info, nil
 }
@@ -257,7 +258,7 @@ func decode(path string) (image.Image, error) {
 	defer f.Close()
 	img, err := imaging.Decode(f)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", path, err).
+		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", printable.Name(path), err).
 			WithRemedy("replace the file; from a data set, take it out of the annotations")
 	}
 	return img, nil
