@@ -12,6 +12,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/imaging"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // Files names annotation files in LAVIS's layout and the folder of their pictures. Package
@@ -61,7 +62,7 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 	broken = s.dropBroken()
 	if len(s.records) == 0 {
 		return nil, broken, adapters.Errorf(adapters.Invalid, "%s: none of %d pictures can be read", s.name, len(broken)).
-			WithRemedy("the first problem: %v", broken[0])
+			WithRemedy("the first problem: %s", printable.Error(broken[0]))
 	}
 	return s, broken, nil
 }
@@ -92,7 +93,7 @@ func (s *fileSet) dropBroken() (broken []error) {
 	paths, records := s.paths[:0], s.records[:0]
 	for i, path := range s.paths {
 		if len(s.records[i].Captions)+len(s.records[i].Questions) == 0 {
-			broken = append(broken, adapters.Errorf(adapters.Invalid, "%s has neither a caption nor a question", path))
+			broken = append(broken, adapters.Errorf(adapters.Invalid, "%s has neither a caption nor a question", printable.Name(path)))
 			continue
 		}
 		info, revision, err := checkPicture(path)
@@ -126,7 +127,7 @@ func checkPicture(path string) (info os.FileInfo, revision string, err error) {
 		return nil, "", err
 	}
 	if imaging.CutOff(f, info.Size()) {
-		return nil, "", adapters.Errorf(adapters.Corrupt, "picture %s is cut off: its end is missing", path)
+		return nil, "", adapters.Errorf(adapters.Corrupt, "picture %s is cut off: its end is missing", printable.Name(path))
 	}
 	return info, imaging.Revision(f), nil
 }

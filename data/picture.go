@@ -12,6 +12,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/imaging"
+	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/kit"
 )
 
@@ -88,7 +89,7 @@ func (r Reader) file(path string) (*adapters.Tensor, error) {
 	}
 	picture, err := process(img, r.Spec)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.KindOf(err), "picture %s: %w", path, err)
+		return nil, adapters.Errorf(adapters.KindOf(err), "picture %s: %w", printable.Name(path), err)
 	}
 	return picture, nil
 }
@@ -109,7 +110,7 @@ func (r Reader) decode(path string) (image.Image, error) {
 
 // pictureError names the file in an error of package imaging.
 func pictureError(path string, err error) error {
-	named := adapters.Errorf(adapters.KindOf(err), "picture %s: %w", path, err)
+	named := adapters.Errorf(adapters.KindOf(err), "picture %s: %w", printable.Name(path), err)
 	var inner *adapters.Error
 	if errors.As(err, &inner) && inner.Remedy != "" {
 		return named

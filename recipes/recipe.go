@@ -10,6 +10,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/modular-bridging/bridge/internal/didyoumean"
+	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 )
 
@@ -93,7 +94,7 @@ func isPathElement(name string) bool {
 // Encode returns the recipe as a file that loads to the same value.
 func (r *Recipe) Encode() ([]byte, error) {
 	var buf bytes.Buffer
-	fmt.Fprintf(&buf, "# %s as it was resolved: every default written out. `bridge recipes check` reads it.\n", r.Name)
+	printable.Fprintf(&buf, "# %s as it was resolved: every default written out. `bridge recipes check` reads it.\n", r.Name)
 	encoder := toml.NewEncoder(&buf)
 	encoder.Indent = ""
 	if err := encoder.Encode(r); err != nil {

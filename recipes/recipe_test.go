@@ -50,6 +50,23 @@ func TestShippedRecipes(t *testing.T) {
 	}
 }
 
+// A recipe's name is one line of the file that it is written to.
+func TestANameAddsNothingToTheRecipe(t *testing.T) {
+	name := "x\nseed = 7\n\x1b\u202e"
+	r, err := LoadWith("tiny-stage1", Override{Assignment: "name=" + name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse("again.toml", text)
+	if err != nil || again.Name != name || again.Seed != r.Seed {
+		t.Errorf("read again: %v, %q, seed %d, want %q, seed %d\n%s", err, again.Name, again.Seed, name, r.Seed, text)
+	}
+}
+
 // The resolved recipe in a run folder loads to the same value again.
 func TestResolvedRecipesLoadAgain(t *testing.T) {
 	workplace(t)

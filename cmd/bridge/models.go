@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/registry"
 )
 
@@ -160,7 +161,7 @@ func (p *program) modelsAdd(c *cli.Context) error {
 		return err
 	}
 	if c.String("path") == "" {
-		return usagef("bridge models add %s needs --path DIR, the folder with config.json and the weights", args[0])
+		return usagef("bridge models add %s needs --path DIR, the folder with config.json and the weights", shell.Path(args[0]))
 	}
 	reg, err := p.workspace.Registry()
 	if err != nil {

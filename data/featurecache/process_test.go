@@ -10,11 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/modular-bridging/bridge/data/featurecache"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"golang.org/x/sys/unix"
 )
 
@@ -158,6 +160,35 @@ func TestKilledWhileFilling(t *testing.T) {
 	e := &encoder{digest: "e"}
 	mustServe(t, open(t, dir, e, shared, featurecache.Options{}), all(shared.n)...)
 	e.mustEncode(t, int64(shared.n-100)) // ten batches of ten were stored
+}
+
+// A cache in a folder that is read-only, or below a file, serves all rows, and says once which
+// variable moves it.
+func TestAFolderThatCannotBeWrittenServesWithoutAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, folder := range map[string]func() string{
+		"below a file": func() string { return file },
+		"read-only":    func() string { return testenv.ReadOnly(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			log, text := logged()
+			e := &encoder{digest: "e"}
+			p := pictures{digest: "p", n: 8}
+			c := open(t, filepath.Join(folder(), "features"), e, p, featurecache.Options{Log: log})
+			if err := c.Prefetch(t.Context(), all(p.n)); err != nil {
+				t.Error(err)
+			}
+			e.mustEncode(t, 0) // rows that cannot be kept are not computed in advance
+			mustServe(t, c, all(p.n)...)
+			e.mustEncode(t, int64(p.n))
+			if strings.Count(text.String(), "level=WARN") != 1 || strings.Count(text.String(), "set BRIDGE_CACHE to a folder that you can write to") != 1 {
+				t.Errorf("got the log\n%s, want one warning with the variable", text)
+			}
+		})
+	}
 }
 
 func TestFullDiskServesWithoutTheMissingRows(t *testing.T) {

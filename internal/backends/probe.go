@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/shell"
 )
 
 // Plugin is a PJRT plugin file.
@@ -178,7 +179,7 @@ func (m machine) choose(name string) (Choice, error) {
 	if !ok {
 		how := "put one there"
 		if kind == "cpu" || kind == "cuda" {
-			how = "install it with `bridge doctor --install xla-" + kind + "`"
+			how = "install it with `bridge doctor --install " + shell.Word("xla-"+kind) + "`"
 		}
 		return Choice{}, adapters.Errorf(adapters.NotFound, "backend %s: no plugin pjrt_c_api_%s_plugin.so in %s",
 			name, kind, strings.Join(m.folders, ", ")).

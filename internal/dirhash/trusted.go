@@ -76,7 +76,7 @@ func trusted(at string, info fs.FileInfo) error {
 
 func open(at string, mode fs.FileMode, who, remedy string) error {
 	return adapters.Errorf(adapters.Invalid, "%s is %s: %s write to it", at, mode, who).
-		WithRemedy("check that it is what you installed, then chmod %s %s", remedy, shell.Path(at))
+		WithRemedy("check that it is what you installed, then chmod %s %s", shell.Word(remedy), shell.Path(at))
 }
 
 func owned(at string, info fs.FileInfo) error {

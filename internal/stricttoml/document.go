@@ -141,6 +141,9 @@ func (d *Document) Set(o Override) error {
 	if !ok || slices.Contains(strings.Split(key, "."), "") {
 		return o.place().problem("", "is not an assignment, want key=value with a dotted key, such as optimizer.lr=1e-3")
 	}
+	if !utf8.ValidString(o.Assignment) {
+		return o.place().problem(printable.Name(key), "is not UTF-8, which TOML requires")
+	}
 	return d.set(key, parseValue(strings.TrimSpace(text)), o.place())
 }
 

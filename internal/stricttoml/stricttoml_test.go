@@ -271,6 +271,13 @@ func TestNotUTF8(t *testing.T) {
 			t.Errorf("%q: got %v, want %q in it", text, err, want)
 		}
 	}
+	d, err := Parse("f.toml", nil)
+	if err == nil {
+		err = d.Set(Override{Assignment: "name=a\xff"})
+	}
+	if err == nil || !strings.Contains(err.Error(), "name: is not UTF-8") {
+		t.Errorf("an override: %v", err)
+	}
 	if _, err := Parse("f.toml", []byte("\xef\xbb\xbfname = 'é\ufffd'\n")); err != nil {
 		t.Errorf("a byte order mark, and the replacement character: %v", err)
 	}

@@ -97,7 +97,7 @@ func (f Folders) freePath(name string, place Place) (string, error) {
 	to := filepath.Join(f.in(place), name)
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
 		return "", adapters.Errorf(adapters.Invalid, "plugin %s already exists, in %s", name, to).
-			WithRemedy("remove it first, `bridge plugin remove %s --%s`, or give another name with --name", shell.Word(name), place)
+			WithRemedy("remove it first, `bridge plugin remove %s --%s`, or give another name with --name", shell.Word(name), shell.Word(string(place)))
 	}
 	return to, nil
 }
