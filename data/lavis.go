@@ -2,12 +2,9 @@ package data
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +13,6 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/imaging"
 )
 
 // Files names annotation files in LAVIS's layout and the folder of their pictures.
@@ -27,6 +23,9 @@ type Files struct {
 	Images    string // folder that "image" is relative to
 	// Process prepares captions with [ProcessCaption], as LAVIS does.
 	Process bool
+	// Was, if non-nil, is what a run found when it started. The data set then has the run's
+	// rows: see [Inventory].
+	Was *Inventory
 }
 
 // entry is one element of either list. Further keys of LAVIS's lists are ignored.
@@ -57,18 +56,11 @@ func (o *oneOrMore) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// fileSet is a data set of files.
-type fileSet struct {
-	name    string
-	spec    adapters.ImageSpec
-	paths   []string
-	records []Record
-	digest  string
-}
-
-// OpenFiles reads annotations and checks that every picture exists and can be decoded.
-// It leaves out pictures that cannot be read and returns an error for each in broken.
-// It returns err if no picture is left or if the annotations themselves are wrong.
+// OpenFiles reads annotations and checks every picture: its file is there, its header can
+// be read and does not name more pixels than package imaging decodes, and its end is there.
+// It leaves out pictures that fail, and records without captions and questions, and returns
+// an error for each in broken: a [PictureError] for a picture. It returns err if no picture
+// is left, if the annotations themselves are wrong, or if they differ from f.Was.
 func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err error) {
 	if f.Captions == "" && f.Questions == "" {
 		return nil, nil, adapters.Errorf(adapters.Invalid, "a data set of files needs captions, questions or both")
@@ -97,7 +89,10 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 		return nil, nil, adapters.Errorf(adapters.Invalid, "%s holds no caption", f.Captions).
 			WithRemedy("give questions by the key questions, and leave annotations out if there are no captions")
 	}
-	broken = s.dropBroken()
+	broken, err = s.checkAll(f.Was)
+	if err != nil {
+		return nil, broken, err
+	}
 	if len(s.records) == 0 {
 		return nil, broken, adapters.Errorf(adapters.Invalid, "%s: none of %d pictures can be read", s.name, len(broken)).
 			WithRemedy("the first problem: %v", broken[0])
@@ -132,6 +127,8 @@ func (s *fileSet) add(f Files, e entry, rows map[string]int, ids map[string]int3
 		row = len(s.records)
 		rows[path] = row
 		s.paths = append(s.paths, path)
+		s.names = append(s.names, e.Image)
+		s.imageIDs = append(s.imageIDs, imageID(e.ImageID))
 		key := imageKey(e.ImageID, path)
 		id, ok := ids[key]
 		if !ok {
@@ -161,12 +158,17 @@ func (s *fileSet) add(f Files, e entry, rows map[string]int, ids map[string]int3
 // imageKey returns a key that is equal for entries with the same image_id, written as
 // a number or as a string. A picture without an image_id has a key of its own.
 func imageKey(raw json.RawMessage, path string) string {
+	return cmp.Or(imageID(raw), "path:"+path)
+}
+
+// imageID returns an image_id as text. It is empty if there is none.
+func imageID(raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) != nil {
 		text = string(raw)
 	}
-	if text == "" || text == "null" {
-		return "path:" + path
+	if text == "null" {
+		return ""
 	}
 	return norm.NFC.String(text)
 }
@@ -184,90 +186,4 @@ func picturePath(folder, name string) (string, error) {
 		return "", fmt.Errorf("image %q leaves the image folder", name)
 	}
 	return filepath.Join(folder, name), nil
-}
-
-// dropBroken removes pictures that cannot be read and records without captions and
-// questions, returns an error for each, and computes the digest of the rest.
-func (s *fileSet) dropBroken() (broken []error) {
-	sum := sha256.New()
-	paths, records := s.paths[:0], s.records[:0]
-	for i, path := range s.paths {
-		if len(s.records[i].Captions)+len(s.records[i].Questions) == 0 {
-			broken = append(broken, adapters.Errorf(adapters.Invalid, "%s has neither a caption nor a question", path))
-			continue
-		}
-		info, err := checkPicture(path)
-		if err != nil {
-			broken = append(broken, err)
-			continue
-		}
-		fmt.Fprintln(sum, path, info.Size(), info.ModTime().UnixNano())
-		paths, records = append(paths, path), append(records, s.records[i])
-	}
-	s.paths, s.records = paths, records
-	s.digest = hex.EncodeToString(sum.Sum(nil)) + sizeKey(s.spec)
-	return broken
-}
-
-// checkPicture reads a picture's header and checks that the end of the file is there:
-// a download that was cut off lacks it.
-func checkPicture(path string) (os.FileInfo, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, adapters.Errorf(adapters.NotFound, "picture: %w", err)
-	}
-	defer f.Close()
-	if _, err := imaging.DecodeConfig(f); err != nil {
-		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", path, err)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if imaging.CutOff(f, info.Size()) {
-		return nil, adapters.Errorf(adapters.Corrupt, "picture %s is cut off: its end is missing", path)
-	}
-	return info, nil
-}
-
-func (s *fileSet) Name() string { return s.name }
-
-func (s *fileSet) Digest() string { return s.digest }
-
-func (s *fileSet) Len() int { return len(s.records) }
-
-func (s *fileSet) Record(i int) Record { return s.records[i] }
-
-func (s *fileSet) Image(i int) (*adapters.Tensor, error) { return readFile(s.paths[i], s.spec) }
-
-// Picture returns picture i at its own size.
-func (s *fileSet) Picture(i int) image.Image {
-	img, err := decode(s.paths[i])
-	if err != nil {
-		return image.NewRGBA(image.Rect(0, 0, 1, 1))
-	}
-	return img
-}
-
-func decode(path string) (image.Image, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, adapters.Errorf(adapters.NotFound, "picture: %w", err)
-	}
-	defer f.Close()
-	img, err := imaging.Decode(f)
-	if err != nil {
-		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", path, err).
-			WithRemedy("replace the file; from a data set, take it out of the annotations")
-	}
-	return img, nil
-}
-
-// sizeKey returns the part of a digest that differs between sizes of one data set.
-func sizeKey(s adapters.ImageSpec) string {
-	key := fmt.Sprintf("/%dx%d-%s-%s", s.Width, s.Height, s.Resample, s.Mode)
-	if s.ShortestEdge != 0 {
-		key += fmt.Sprintf("-%d", s.ShortestEdge)
-	}
-	return key
 }

@@ -58,15 +58,6 @@ func Stack(pictures []*adapters.Tensor) (*adapters.Tensor, error) {
 	return t, nil
 }
 
-// readFile reads a picture file at an encoder's size.
-func readFile(path string, spec adapters.ImageSpec) (*adapters.Tensor, error) {
-	img, err := decode(path)
-	if err != nil {
-		return nil, err
-	}
-	return process(img, spec)
-}
-
 // process resizes and crops a picture as an encoder needs it.
 func process(img image.Image, spec adapters.ImageSpec) (*adapters.Tensor, error) {
 	pixels, err := imaging.Process(img, spec)

@@ -59,7 +59,7 @@ func Decode(r io.Reader) (image.Image, error) {
 }
 
 // DecodeConfig reads the size of an image file that [Decode] reads, from its
-// head alone.
+// head alone. It refuses the sizes that Decode refuses.
 func DecodeConfig(r io.Reader) (image.Config, error) {
 	head := bufio.NewReader(r)
 	data, err := head.Peek(21)
@@ -75,7 +75,7 @@ func DecodeConfig(r io.Reader) (image.Config, error) {
 			if err != nil {
 				return image.Config{}, f.failed(err)
 			}
-			return config, nil
+			return config, f.checkSize(config)
 		}
 	}
 	return image.Config{}, unknownFormat(data)
@@ -116,11 +116,8 @@ func (f format) read(data []byte) (image.Image, error) {
 	if err != nil {
 		return nil, f.failed(err)
 	}
-	if config.Width < 1 || config.Height < 1 {
-		return nil, adapters.Errorf(adapters.Corrupt, "%s image of %d by %d pixels, want at least one", f.name, config.Width, config.Height)
-	}
-	if config.Width > maxPixels/config.Height {
-		return nil, adapters.Errorf(adapters.Exhausted, "%s image of %d by %d pixels, want at most %d in all", f.name, config.Width, config.Height, maxPixels)
+	if err := f.checkSize(config); err != nil {
+		return nil, err
 	}
 	img, err := f.decode(bytes.NewReader(data))
 	if err != nil {
@@ -140,6 +137,17 @@ func (f format) read(data []byte) (image.Image, error) {
 	whole := image.NewNRGBA(screen)
 	draw.Draw(whole, img.Bounds(), img, img.Bounds().Min, draw.Src)
 	return whole, nil
+}
+
+// checkSize returns an error if [Decode] refuses a picture for its size.
+func (f format) checkSize(config image.Config) error {
+	if config.Width < 1 || config.Height < 1 {
+		return adapters.Errorf(adapters.Corrupt, "%s image of %d by %d pixels, want at least one", f.name, config.Width, config.Height)
+	}
+	if config.Width > maxPixels/config.Height {
+		return adapters.Errorf(adapters.Exhausted, "%s image of %d by %d pixels, want at most %d in all", f.name, config.Width, config.Height, maxPixels)
+	}
+	return nil
 }
 
 func (f format) failed(err error) error {

@@ -69,7 +69,7 @@ func trainCell(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, r
 }
 
 // Complete trains a recipe in a folder, or continues its interrupted run there. If the run is
-// finished, Complete does nothing. It reports whether it trained.
+// finished and its data is the same now, Complete does nothing. It reports whether it trained.
 func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) (trained bool, err error) {
 	found, err := hasRun(dir)
 	if err != nil {
@@ -80,7 +80,7 @@ func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, 
 			return false, err
 		}
 		if _, err := ReadSummary(dir); err == nil {
-			return false, nil
+			return false, sameData(w, dir, r)
 		}
 	}
 	_, err = Train(ctx, w, r, Options{Dir: dir, Resume: found})

@@ -47,7 +47,11 @@ func lockAndTrain(ctx context.Context, w *workspace.Workspace, r *recipes.Resolv
 	out Outcome, err error,
 ) {
 	err = inRunDir(ctx, w, o.Dir, mode, func() error {
-		res, err := openResources(ctx, w, r)
+		resumed := ""
+		if o.Resume {
+			resumed = o.Dir
+		}
+		res, err := openResources(ctx, w, r, resumed)
 		if err != nil {
 			return err
 		}
@@ -96,6 +100,9 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 			return out, err
 		}
 	}
+	if err := res.keepLeftOut(o.Dir); err != nil {
+		return out, err
+	}
 	trained, spent, err := res.start(ctx, r, o.Resume && hasCheckpoint(o.Dir))
 	if err != nil {
 		return out, err
@@ -109,7 +116,7 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 	if err := s.Check(); err != nil {
 		return out, err
 	}
-	if err := res.record(r, o); err != nil {
+	if err := res.record(s, r, o); err != nil {
 		return out, err
 	}
 	defer res.workspace.OnInterrupt(func() error {
@@ -130,15 +137,24 @@ func (res *resources) logHowToResume(dir string) {
 	res.workspace.Log().Info("to continue: bridge train " + filepath.Join(dir, recipes.RunFile) + " --out " + dir + " --resume")
 }
 
-// record writes the recipe and the lock into the run folder. For a resumed run it compares the
-// lock instead.
-func (res *resources) record(r *recipes.Resolved, o Options) error {
+// record writes the recipe, the lock and the entries of the data into the run folder. For a
+// resumed run it compares the lock instead; the data was compared when it was opened.
+func (res *resources) record(s *train.Session, r *recipes.Resolved, o Options) error {
 	now, err := res.lock()
 	if err != nil {
 		return err
 	}
 	if o.Resume {
-		return checkLock(o.Dir, now)
+		if err := checkLock(o.Dir, now); err != nil {
+			return err
+		}
+		if err := s.CheckResume(); err != nil {
+			return err
+		}
+		return res.writeEntries(o.Dir) // an older version of bridge wrote none
+	}
+	if err := res.writeEntries(o.Dir); err != nil {
+		return err
 	}
 	if err := writeLock(o.Dir, now); err != nil {
 		return err

@@ -38,7 +38,7 @@ type preparedStep struct {
 // evaluation. An error leaves the newest checkpoint intact. With Resume, the next Run
 // continues from that checkpoint, bit for bit as if the run had not stopped.
 func (s *Session) Run(ctx context.Context) (Result, error) {
-	if err := s.Check(); err != nil {
+	if err := errors.Join(s.Check(), s.keepLists()); err != nil {
 		return Result{}, err
 	}
 	from, err := s.restore(ctx)
@@ -111,7 +111,13 @@ func (s *Session) newStepper(ctx context.Context, phase Phase) (stepper, error) 
 // step runs step n of a phase.
 func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepResult, error) {
 	began := time.Now()
-	ready, err := steps.prepare(ctx, n)
+	var ready *preparedStep
+	err := s.Train.Retry(func() (err error) {
+		if err = s.checkUsable(s.Plan.Phases[index]); err == nil {
+			ready, err = steps.prepare(ctx, n)
+		}
+		return err
+	})
 	if err != nil {
 		return stepResult{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
@@ -43,21 +44,27 @@ func (s *Session) finish(ctx context.Context) (Result, error) {
 }
 
 // answers generates answers to all questions about the first n pictures of the
-// evaluation set and counts the right ones by kind.
+// evaluation set that are not left out, and counts the right ones by kind.
 func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, error) {
-	n = min(n, s.Eval.Data.Len())
+	first := func() []int {
+		all := s.Eval.Usable(span(0, s.Eval.Data.Len()))
+		return all[:min(n, len(all))]
+	}
+	if !slices.ContainsFunc(first(), func(row int) bool { return len(s.Eval.Data.Record(row).Questions) > 0 }) {
+		return nil, nil
+	}
+	rows, features, err := s.Eval.Read(ctx, first)
+	if err != nil {
+		return nil, err
+	}
 	var questions []eval.Question
-	for i := range n {
-		for _, q := range s.Eval.Data.Record(i).Questions {
+	for i, row := range rows {
+		for _, q := range s.Eval.Data.Record(row).Questions {
 			questions = append(questions, eval.Question{Row: i, Question: q.Question, Answer: q.Answer, Kind: q.Kind})
 		}
 	}
 	if len(questions) == 0 {
 		return nil, nil
-	}
-	features, err := s.Eval.Features.Features(ctx, span(0, n))
-	if err != nil {
-		return nil, err
 	}
 	return eval.Answers(ctx, s.model(), features, questions)
 }

@@ -1,0 +1,132 @@
+package runs
+
+import (
+	"errors"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/kit"
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/workspace"
+)
+
+// OpenSource opens a recipe's data set at a picture size. If process is true, captions are
+// normalized with BLIP's rules. If was is non-nil, the data set has the rows of a run, and err
+// names the first entry that differs. broken has an error for each picture or entry that is left
+// out.
+func OpenSource(s recipes.Source, process bool, image adapters.ImageSpec, was *data.Inventory) (d data.Dataset, broken []error, err error) {
+	if s.ID != "" {
+		d, err = data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, image)
+		return d, nil, err
+	}
+	return data.OpenFiles(data.Files{Captions: s.Annotations, Questions: s.Questions, Images: s.Images, Process: process, Was: was}, image)
+}
+
+// OpenEval opens the held-out data of the run in dir at a picture size, with the run's rows. It
+// returns an error if the data has changed since.
+func OpenEval(dir string, d recipes.Data, image adapters.ImageSpec) (data.Dataset, error) {
+	was, err := readInventory(dir, evalSplit)
+	if err != nil {
+		return nil, err
+	}
+	set, _, err := OpenSource(d.Eval, d.CaptionProcessing == "blip", image, was)
+	return set, err
+}
+
+// dataset opens one of the recipe's data sets at the encoder's picture size. Pictures that cannot
+// be read, and those that the run left out before, are on the list. It returns an error if there
+// are too many.
+func (res *resources) dataset(which split, s recipes.Source) (data.Dataset, *data.LeftOutList, error) {
+	was, err := readInventory(res.resumed, which)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, broken, err := OpenSource(s, blip(res.recipe), res.vision.Spec().Image, was)
+	if err != nil {
+		return nil, nil, err
+	}
+	list := &data.LeftOutList{Data: d.Name(), Max: res.recipe.Data.MaxBad, Log: res.workspace.Log()}
+	if was != nil {
+		list.Restore(was.LeftOut)
+		res.logLeftOut(list)
+	}
+	res.leaveOut(list, d, broken, was != nil)
+	list.Pictures = d.Len()
+	rows := map[string]bool{}
+	for i := range d.Len() {
+		rows[d.Record(i).ID] = true
+	}
+	for _, l := range list.All() {
+		if !rows[l.Picture] { // left out before the rows were numbered
+			list.Pictures++
+		}
+	}
+	return d, list, list.Check()
+}
+
+// leaveOut adds the pictures of broken to a list. It warns of entries without texts. If kept is
+// true, the broken pictures still have rows in d.
+func (res *resources) leaveOut(list *data.LeftOutList, d data.Dataset, broken []error, kept bool) {
+	const shown = 5
+	other := 0
+	for _, problem := range broken {
+		var p *data.PictureError
+		if errors.As(problem, &p) {
+			record := data.Record{ID: p.Picture}
+			if kept {
+				record = d.Record(p.Row)
+			}
+			_ = list.Add(record, p.Picture, p.Err) // checks no limit yet, because list.Pictures is 0
+			continue
+		}
+		if other++; other <= shown {
+			res.workspace.Log().Warn("entry left out", "data", d.Name(), "reason", problem)
+		}
+	}
+	if other > shown {
+		res.workspace.Log().Warn("more entries left out", "data", d.Name(), "number", other-shown)
+	}
+}
+
+// logLeftOut logs which pictures a continued run left out before.
+func (res *resources) logLeftOut(list *data.LeftOutList) {
+	all := list.All()
+	if len(all) == 0 {
+		return
+	}
+	res.workspace.Log().Warn("pictures that the run left out stay left out, even if they were repaired or removed",
+		"data", list.Data, "number", len(all), "first", all[0].Picture, "file", leftOutFile)
+	for _, l := range all {
+		res.workspace.Log().Debug("picture stays left out", "data", list.Data, "picture", l.Picture, "reason", l.Reason)
+	}
+}
+
+// sameData returns an error if the data of a finished run differs from what it is now.
+func sameData(w *workspace.Workspace, dir string, r *recipes.Resolved) error {
+	for which, source := range map[split]recipes.Source{trainSplit: r.Data.Train, evalSplit: r.Data.Eval} {
+		if source.ID != "" {
+			continue // the kit's data is part of bridge
+		}
+		was, err := readInventory(dir, which)
+		if err != nil {
+			return err
+		}
+		if was == nil {
+			w.Log().Warn("an older version of bridge trained this run and did not record the content of its data; it is used because its recipe is the same",
+				"run", dir, "data", which)
+			continue
+		}
+		_, broken, err := OpenSource(source, blip(r), adapters.ImageSpec{}, was)
+		if bad := pictureErrors(broken); err == nil && len(bad) > 0 {
+			err = adapters.Errorf(adapters.Corrupt, "picture %s was part of the run, and now it cannot be used: %w", bad[0].Picture, bad[0].Err).
+				ReplaceRemedy("bring the data back as it was, or start a new run with --out")
+		}
+		if err != nil {
+			return adapters.Errorf(adapters.KindOf(err), "the run in %s cannot be used again: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// blip reports whether a recipe normalizes captions with BLIP's rules.
+func blip(r *recipes.Resolved) bool { return r.Data.CaptionProcessing == "blip" }
