@@ -218,7 +218,7 @@ func (s *fileSet) matchRows(was *Inventory) error {
 // difference, or the picture's own error if it cannot be decoded any more.
 func (s *fileSet) compare(row int, now pictureCheck, was Entry) error {
 	if s.textDigest(row) != was.Texts {
-		return s.difference(row, "%q, has other texts: now %s", was.Picture, s.records[row].brief())
+		return s.difference(row, "%q, has other texts: %s", was.Picture, s.records[row].brief())
 	}
 	if now.digest == was.Bytes {
 		return nil
