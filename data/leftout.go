@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -109,9 +110,10 @@ type LeftOutList struct {
 	// Changed, if non-nil, is called after a picture was added.
 	Changed func() error
 
-	mu    sync.Mutex
-	all   []LeftOut
-	names map[string]bool
+	mu       sync.Mutex
+	all      []LeftOut
+	names    map[string]bool
+	expected []LeftOut // without those in names
 }
 
 // All returns the pictures on the list, in the order in which they were added.
@@ -126,6 +128,27 @@ func (l *LeftOutList) Names() map[string]bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return maps.Clone(l.names)
+}
+
+// Expect makes pictures fail when they are drawn, though they are not on the list yet. A run
+// that continues from a checkpoint expects the pictures that it left out after the checkpoint
+// before it was stopped: so it leaves them out at the same steps again, even if they can be
+// read now.
+func (l *LeftOutList) Expect(all []LeftOut) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range all {
+		if !l.names[p.Picture] {
+			l.expected = append(l.expected, p)
+		}
+	}
+}
+
+// Expected returns the pictures that will be left out when they are drawn.
+func (l *LeftOutList) Expected() []LeftOut {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.expected)
 }
 
 // Len returns the number of pictures on the list.
@@ -150,6 +173,7 @@ func (l *LeftOutList) add(p LeftOut) bool {
 	}
 	l.names[p.Picture] = true
 	l.all = append(l.all, p)
+	l.expected = slices.DeleteFunc(l.expected, func(e LeftOut) bool { return e.Picture == p.Picture })
 	return true
 }
 

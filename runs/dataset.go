@@ -47,57 +47,81 @@ func (res *resources) dataset(which split, s recipes.Source) (data.Dataset, *dat
 	}
 	list := &data.LeftOutList{Data: d.Name(), Max: res.recipe.Data.MaxBad, Log: res.workspace.Log()}
 	if was != nil {
-		list.Restore(was.LeftOut)
-		res.logLeftOut(list)
-	}
-	res.leaveOut(list, d, broken, was != nil)
-	list.Pictures = d.Len()
-	rows := map[string]bool{}
-	for i := range d.Len() {
-		rows[d.Record(i).ID] = true
-	}
-	for _, l := range list.All() {
-		if !rows[l.Picture] { // left out before the rows were numbered
-			list.Pictures++
-		}
+		list.Pictures = d.Len()
+		res.restoreLeftOut(which, list, was)
+		res.logBroken(d.Name(), broken)
+	} else {
+		res.leaveOut(list, broken)
+		list.Pictures = d.Len() + list.Len()
 	}
 	return d, list, list.Check()
 }
 
-// leaveOut adds the pictures of broken to a list. It warns of entries without texts. If kept is
-// true, the broken pictures still have rows in d.
-func (res *resources) leaveOut(list *data.LeftOutList, d data.Dataset, broken []error, kept bool) {
-	const shown = 5
-	other := 0
+// leaveOut adds the pictures of broken to the list of a new run. It warns of entries without
+// texts.
+func (res *resources) leaveOut(list *data.LeftOutList, broken []error) {
+	var others []error
 	for _, problem := range broken {
 		var p *data.PictureError
-		if errors.As(problem, &p) {
-			record := data.Record{ID: p.Picture}
-			if kept {
-				record = d.Record(p.Row)
-			}
-			_ = list.Add(record, p.Picture, p.Err) // checks no limit yet, because list.Pictures is 0
+		if !errors.As(problem, &p) {
+			others = append(others, problem)
 			continue
 		}
-		if other++; other <= shown {
-			res.workspace.Log().Warn("entry left out", "data", d.Name(), "reason", problem)
+		_ = list.Add(data.Record{ID: p.Picture}, p.Picture, p.Err) // no limit yet: list.Pictures is 0
+	}
+	res.logBroken(list.Data, others)
+}
+
+// restoreLeftOut gives the list of a run that continues the pictures that the run left out. Those
+// of the training set that have a row are left out again when the run draws them, or when its
+// checkpoint is read.
+func (res *resources) restoreLeftOut(which split, list *data.LeftOutList, was *data.Inventory) {
+	rows := map[string]bool{}
+	for _, e := range was.Entries {
+		rows[e.Picture] = true
+	}
+	for _, l := range was.LeftOut {
+		if which == trainSplit && rows[l.Picture] {
+			list.Expect([]data.LeftOut{l})
+		} else {
+			list.Restore([]data.LeftOut{l})
+		}
+		if !rows[l.Picture] { // left out before the rows were numbered
+			list.Pictures++
 		}
 	}
-	if other > shown {
-		res.workspace.Log().Warn("more entries left out", "data", d.Name(), "number", other-shown)
+	res.logLeftOut(list.Data, was.LeftOut)
+}
+
+// logBroken warns of entries of a data set that cannot be used: they have no texts, or their
+// picture broke since the run was started. Such a picture is left out when it is drawn.
+func (res *resources) logBroken(name string, broken []error) {
+	const shown = 5
+	for i, problem := range broken {
+		what := "entry left out"
+		if errors.As(problem, new(*data.PictureError)) {
+			what = "picture cannot be read any more; it is left out when it is drawn"
+		}
+		if i < shown {
+			res.workspace.Log().Warn(what, "data", name, "reason", problem)
+		} else {
+			res.workspace.Log().Debug(what, "data", name, "reason", problem)
+		}
+	}
+	if more := len(broken) - shown; more > 0 {
+		res.workspace.Log().Warn("more entries cannot be used; the run's log has them", "data", name, "number", more)
 	}
 }
 
-// logLeftOut logs which pictures a continued run left out before.
-func (res *resources) logLeftOut(list *data.LeftOutList) {
-	all := list.All()
+// logLeftOut logs which pictures of a data set a continued run left out before.
+func (res *resources) logLeftOut(name string, all []data.LeftOut) {
 	if len(all) == 0 {
 		return
 	}
 	res.workspace.Log().Warn("pictures that the run left out stay left out, even if they were repaired or removed",
-		"data", list.Data, "number", len(all), "first", all[0].Picture, "file", leftOutFile)
+		"data", name, "number", len(all), "first", all[0].Picture, "file", leftOutFile)
 	for _, l := range all {
-		res.workspace.Log().Debug("picture stays left out", "data", list.Data, "picture", l.Picture, "reason", l.Reason)
+		res.workspace.Log().Debug("picture stays left out", "data", name, "picture", l.Picture, "reason", l.Reason)
 	}
 }
 

@@ -22,6 +22,9 @@ func cacheQueries(ctx context.Context, s *Session, phase Phase) (*cachedQueries,
 	const chunk = 64
 	for lo := 0; lo < n; lo += chunk {
 		hi := min(lo+chunk, n)
+		if err := s.Train.Retry(func() error { return s.Train.expected(span(lo, hi)) }); err != nil {
+			return nil, err
+		}
 		rows, features, err := s.Train.Read(ctx, func() []int { return s.Train.Usable(span(lo, hi)) })
 		if err != nil {
 			return nil, err

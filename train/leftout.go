@@ -9,12 +9,22 @@ import (
 	"github.com/modular-bridging/bridge/data"
 )
 
-// Usable returns those of some rows whose pictures are not left out.
+// Usable returns those of some rows whose pictures are not left out, and will not be when
+// they are drawn.
 func (s Set) Usable(rows []int) []int {
-	if s.LeftOut == nil || s.LeftOut.Len() == 0 {
+	if s.LeftOut == nil {
 		return rows
 	}
 	names := s.LeftOut.Names()
+	for _, e := range s.LeftOut.Expected() {
+		if names == nil {
+			names = map[string]bool{}
+		}
+		names[e.Picture] = true
+	}
+	if len(names) == 0 {
+		return rows
+	}
 	var usable []int
 	for _, row := range rows {
 		if !names[s.Data.Record(row).ID] {
@@ -43,6 +53,23 @@ func (s Set) Retry(work func() error) error {
 			return failed
 		}
 	}
+}
+
+// expected returns a [data.PictureErrors] if pictures of rows are expected to fail.
+func (s Set) expected(rows []int) error {
+	var bad data.PictureErrors
+	for _, e := range s.LeftOut.Expected() {
+		for _, row := range rows {
+			if s.Data.Record(row).ID == e.Picture {
+				bad = append(bad, &data.PictureError{Picture: e.Picture, Row: row, Err: errors.New(e.Reason)})
+				break
+			}
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return bad
 }
 
 // Read returns features [len(rows), N, Denc] of the rows that choose returns. It leaves out

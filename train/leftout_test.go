@@ -132,20 +132,87 @@ func TestBadPicturesAreReplacedAndStayLeftOut(t *testing.T) {
 				stop()
 				again := newSessionFor(t, plan, dir)
 				again.Resume = true
-				again.Train.LeftOut, again.Eval.LeftOut = s.Train.LeftOut, s.Eval.LeftOut // as the run folder keeps them
-				met := map[int]bool{}
-				for row := range trainBad {
-					if !s.Train.LeftOut.Names()[s.Train.Data.Record(row).ID] {
-						met[row] = true // not met yet: still bad. The others are repaired
-					}
-				}
-				spoil(again, met, nil)
+				again.Train.LeftOut, again.Eval.LeftOut = resumedList(s.Train), s.Eval.LeftOut
+				spoil(again, notMet(s, trainBad), nil) // the others are repaired
 				if _, err := again.Run(t.Context()); err != nil {
 					t.Fatalf("resumed after %d: %v", left, err)
 				}
 				sameBits(t, weightsOf(t, dir), want)
 			}
 		})
+	}
+}
+
+// resumedList returns the list with which a run folder's run is continued.
+func resumedList(s train.Set) *data.LeftOutList {
+	l := &data.LeftOutList{Data: s.Data.Name()}
+	l.Expect(s.LeftOut.All())
+	return l
+}
+
+// notMet returns the bad pictures that a run did not meet.
+func notMet(s *train.Session, bad map[int]bool) map[int]bool {
+	rows := map[int]bool{}
+	for row := range bad {
+		if !s.Train.LeftOut.Names()[s.Train.Data.Record(row).ID] {
+			rows[row] = true
+		}
+	}
+	return rows
+}
+
+// damagedLater are features of pictures that become bad after some calls.
+type damagedLater struct {
+	*withBad
+	from featurecache.Features
+	left int
+}
+
+func (d *damagedLater) Features(ctx context.Context, rows []int) (*adapters.Tensor, error) {
+	if d.left--; d.left >= 0 {
+		return d.from.Features(ctx, rows)
+	}
+	return d.withBad.Features(ctx, rows)
+}
+
+// Pictures that become bad while the run trains, after it has drawn some of them, change
+// nothing of that either: a run that is stopped later and resumed is the undisturbed one.
+func TestPicturesThatBreakWhileTraining(t *testing.T) {
+	const steps, breaks = 12, 3
+	plan := stage2(steps)
+	plan.CheckpointEvery = 3
+	bad := badRows(rand.New(rand.NewPCG(5, 5)), 32, 9)
+	later := func(s *train.Session) {
+		f := &withBad{s.Train.Features, bad, map[int]bool{}}
+		s.Train.Features = &damagedLater{f, s.Train.Features, breaks}
+	}
+	whole := t.TempDir()
+	s := newSessionFor(t, plan, whole)
+	later(s)
+	if _, err := s.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := weightsOf(t, whole)
+	stops := []int{8}
+	if testenv.Long() {
+		stops = []int{3, 4, 5, 6, 7, 8, 9, 10, 11}
+	}
+	for _, left := range stops {
+		dir := t.TempDir()
+		s := newSessionFor(t, plan, dir)
+		later(s)
+		s.Language = &failing{LanguageModel: s.Language, left: left, err: errors.New("killed")}
+		if _, err := s.Run(t.Context()); err == nil {
+			t.Fatal("the run was not stopped")
+		}
+		again := newSessionFor(t, plan, dir)
+		again.Resume = true
+		again.Train.LeftOut = resumedList(s.Train)
+		spoil(again, notMet(s, bad), nil)
+		if _, err := again.Run(t.Context()); err != nil {
+			t.Fatalf("resumed after %d: %v", left, err)
+		}
+		sameBits(t, weightsOf(t, dir), want)
 	}
 }
 
@@ -173,13 +240,7 @@ func TestACheckpointHoldsWhatIsLeftOut(t *testing.T) {
 	}
 	again := newSessionFor(t, plan, dir)
 	again.Resume = true
-	trained, _ := spoil(again, bad, nil)
-	trained.bad = map[int]bool{}
-	for row := range bad {
-		if !s.Train.LeftOut.Names()[s.Train.Data.Record(row).ID] {
-			trained.bad[row] = true
-		}
-	}
+	spoil(again, notMet(s, bad), nil)
 	if _, err := again.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,11 @@ func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepRe
 	began := time.Now()
 	var ready *preparedStep
 	err := s.Train.Retry(func() (err error) {
-		if err = s.checkUsable(s.Plan.Phases[index]); err == nil {
+		phase := s.Plan.Phases[index]
+		if err = s.checkUsable(phase); err != nil {
+			return err
+		}
+		if err = s.Train.expected(s.sampler(phase).Indices(n)); err == nil {
 			ready, err = steps.prepare(ctx, n)
 		}
 		return err
