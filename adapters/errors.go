@@ -36,6 +36,9 @@ func (k Kind) String() string {
 
 // Error is the error of every adapter. It survives the process boundary: kind,
 // message, field and remedy arrive as they were sent.
+//
+// An error gives one remedy. An error that wraps another takes over its remedy, because
+// the cause knows best what is wrong; [Error.ReplaceRemedy] gives another one instead.
 type Error struct {
 	Kind    Kind
 	Op      string // the operation: "load", "loss", …; empty if the message names it
@@ -54,7 +57,11 @@ func (e *Error) Error() string {
 		s = e.Op + ": " + s
 	}
 	if e.Err != nil && e.Err.Error() != "" {
-		s += ": " + e.Err.Error()
+		cause := e.Err
+		if e.Remedy != "" {
+			cause = WithoutRemedy(cause)
+		}
+		s += ": " + cause.Error()
 	}
 	var notes []string
 	if e.Field != "" && !strings.Contains(e.Message, e.Field) {
@@ -76,15 +83,35 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errorf returns an error of a kind. A %w verb becomes its cause.
+// Errorf returns an error of a kind. A %w verb becomes its cause. The text leaves out the
+// remedies of the errors in args: the new error has the first of them as its own remedy.
 func Errorf(kind Kind, format string, args ...any) *Error {
-	err := fmt.Errorf(format, args...)
-	return &Error{Kind: kind, Message: err.Error(), Err: hidden(errors.Unwrap(err))}
+	bare, remedy := withoutRemedies(args)
+	err := fmt.Errorf(format, bare...)
+	cause := errors.Unwrap(err)
+	for i := range bare {
+		if p, ok := bare[i].(*plain); ok && error(p) == cause { // with its remedy, for WithRemedy
+			cause = args[i].(error)
+		}
+	}
+	return &Error{Kind: kind, Message: err.Error(), Remedy: remedy, Err: hidden(cause)}
 }
 
-// WithRemedy returns e with advice for the user.
+// WithRemedy returns e with advice for the user. If the cause of e has a remedy, e keeps
+// that one.
 func (e *Error) WithRemedy(format string, args ...any) *Error {
+	if RemedyOf(e.Err) != "" {
+		return e
+	}
+	return e.ReplaceRemedy(format, args...)
+}
+
+// ReplaceRemedy returns e with advice for the user, even if the cause of e has a remedy.
+// Use it if the caller knows better what to do: a way out that the cause does not know of,
+// or advice that is wrong here.
+func (e *Error) ReplaceRemedy(format string, args ...any) *Error {
 	c := *e
+	args, _ = withoutRemedies(args)
 	c.Remedy = fmt.Sprintf(format, args...)
 	return &c
 }

@@ -65,8 +65,8 @@ func (f *Findings) sample(reader Reader, paths []string, n int) {
 
 // try reads a picture as opening a data set and training do.
 func (r Reader) try(path string) error {
-	if _, _, err := checkPicture(path); err != nil {
-		return err
+	if c := checkPicture(path); c.err != nil {
+		return c.err
 	}
 	_, err := r.decode(path)
 	return err

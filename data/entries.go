@@ -152,7 +152,7 @@ func (t *texts) row(path string, e annotations.Entry) int {
 	s := t.set
 	row = len(s.records)
 	t.rows[path] = row
-	s.paths = append(s.paths, path)
+	s.paths, s.names, s.imageIDs = append(s.paths, path), append(s.names, e.Image), append(s.imageIDs, norm.NFC.String(e.ImageID))
 	key := imageKey(e.ImageID, path)
 	id, ok := t.ids[key]
 	if !ok {

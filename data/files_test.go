@@ -102,7 +102,7 @@ func TestBrokenPicturesAreNamedAndLeftOut(t *testing.T) {
 	if d.Len() != 1 || d.Record(0).ID != "red.png" {
 		t.Errorf("%d examples are left, the first %q", d.Len(), d.Record(0).ID)
 	}
-	for i, name := range []string{"text.png", "gone.png", "gray.jpg", "empty.png"} {
+	for i, name := range []string{"gray.jpg", "text.png", "gone.png", "empty.png"} {
 		if len(broken) != 4 || !strings.Contains(broken[i].Error(), name) {
 			t.Fatalf("broken are %v, want the %dth to name %s", broken, i, name)
 		}

@@ -1,12 +1,8 @@
 package data
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"image"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -27,24 +23,16 @@ type Files struct {
 	Process bool
 	// Orientation says whether pictures are turned; empty means by their Exif data.
 	Orientation imaging.Orientation
+	// Was, if non-nil, is what a run found when it started. The data set then has the run's
+	// rows: see [Inventory].
+	Was *Inventory
 }
 
-// fileSet is a data set of files.
-type fileSet struct {
-	name    string
-	reader  Reader
-	paths   []string
-	records []Record
-	digest  string
-
-	warnings []string
-	// decoding is the result of Decoding.
-	decoding string
-}
-
-// OpenFiles reads annotations and checks that every picture exists and can be decoded.
-// It leaves out pictures that cannot be read and returns an error for each in broken.
-// It returns err if no picture is left or if the annotations themselves are wrong.
+// OpenFiles reads annotations and checks every picture: its file is there, its header can
+// be read and does not name more pixels than package imaging decodes, and its end is there.
+// It leaves out pictures that fail, and records without captions and questions, and returns
+// an error for each in broken: a [PictureError] for a picture. It returns err if no picture
+// is left, if the annotations themselves are wrong, or if they differ from f.Was.
 func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err error) {
 	if err := f.Orientation.Check(); err != nil {
 		return nil, nil, err
@@ -59,7 +47,10 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 	if err := s.wantCaptions(f); err != nil {
 		return nil, nil, err
 	}
-	broken = s.dropBroken()
+	broken, err = s.checkAll(f.Was)
+	if err != nil {
+		return nil, broken, err
+	}
 	if len(s.records) == 0 {
 		return nil, broken, adapters.Errorf(adapters.Invalid, "%s: none of %d pictures can be read", s.name, len(broken)).
 			WithRemedy("the first problem: %s", printable.Error(broken[0]))
@@ -83,73 +74,4 @@ func picturePath(folder, name string) (string, error) {
 		return "", fmt.Errorf("image %q leaves the image folder", name)
 	}
 	return filepath.Join(folder, name), nil
-}
-
-// dropBroken removes pictures that cannot be read and records without captions and
-// questions, returns an error for each, and computes the digest of the rest.
-func (s *fileSet) dropBroken() (broken []error) {
-	sum := sha256.New()
-	revisions := map[string]bool{}
-	paths, records := s.paths[:0], s.records[:0]
-	for i, path := range s.paths {
-		if len(s.records[i].Captions)+len(s.records[i].Questions) == 0 {
-			broken = append(broken, adapters.Errorf(adapters.Invalid, "%s has neither a caption nor a question", printable.Name(path)))
-			continue
-		}
-		info, revision, err := checkPicture(path)
-		if err != nil {
-			broken = append(broken, err)
-			continue
-		}
-		fmt.Fprintln(sum, path, info.Size(), info.ModTime().UnixNano())
-		revisions[revision] = true
-		paths, records = append(paths, path), append(records, s.records[i])
-	}
-	s.paths, s.records = paths, records
-	s.digest = hex.EncodeToString(sum.Sum(nil)) + sizeKey(s.reader.Spec)
-	s.decoding = s.reader.decoding(revisions)
-	return broken
-}
-
-// checkPicture reads a picture's header and checks that the end of the file is there:
-// a download that was cut off lacks it. revision is that of [imaging.Revision].
-func checkPicture(path string) (info os.FileInfo, revision string, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, "", adapters.Errorf(adapters.NotFound, "picture: %w", err)
-	}
-	defer f.Close()
-	if _, err := imaging.DecodeConfig(f); err != nil {
-		return nil, "", pictureError(path, err)
-	}
-	info, err = f.Stat()
-	if err != nil {
-		return nil, "", err
-	}
-	if imaging.CutOff(f, info.Size()) {
-		return nil, "", adapters.Errorf(adapters.Corrupt, "picture %s is cut off: its end is missing", printable.Name(path))
-	}
-	return info, imaging.Revision(f), nil
-}
-
-func (s *fileSet) Name() string { return s.name }
-
-func (s *fileSet) Digest() string { return s.digest }
-
-// Decoding identifies how the files become pixels, as featurecache.Decoder says.
-func (s *fileSet) Decoding() string { return s.decoding }
-
-func (s *fileSet) Len() int { return len(s.records) }
-
-func (s *fileSet) Record(i int) Record { return s.records[i] }
-
-func (s *fileSet) Image(i int) (*adapters.Tensor, error) { return s.reader.file(s.paths[i]) }
-
-// Picture returns picture i at its own size.
-func (s *fileSet) Picture(i int) image.Image {
-	img, err := s.reader.decode(s.paths[i])
-	if err != nil {
-		return image.NewRGBA(image.Rect(0, 0, 1, 1))
-	}
-	return img
 }

@@ -2,7 +2,6 @@ package data
 
 import (
 	"errors"
-	"fmt"
 	"image"
 	"maps"
 	"os"
@@ -115,7 +114,7 @@ func pictureError(path string, err error) error {
 	if errors.As(err, &inner) && inner.Remedy != "" {
 		return named
 	}
-	return named.WithRemedy("replace the file; from a data set, take it out of the annotations")
+	return named.WithRemedy("replace the file")
 }
 
 // decoding identifies how files of the given revisions become pixels. It is empty if they do
@@ -126,15 +125,6 @@ func (r Reader) decoding(revisions map[string]bool) string {
 		parts = append(parts, string(imaging.ByExif))
 	}
 	return strings.Trim(strings.Join(parts, " "), " ")
-}
-
-// sizeKey returns the part of a digest that differs between sizes of one data set.
-func sizeKey(s adapters.ImageSpec) string {
-	key := fmt.Sprintf("/%dx%d-%s-%s", s.Width, s.Height, s.Resample, s.Mode)
-	if s.ShortestEdge != 0 {
-		key += fmt.Sprintf("-%d", s.ShortestEdge)
-	}
-	return key
 }
 
 // process resizes and crops a picture as an encoder needs it.

@@ -3,6 +3,7 @@ package data
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
@@ -11,6 +12,11 @@ import (
 // twice, except similar ones. It leaves out the records that do not fill a batch at the
 // end of the epoch. No batch holds a record twice, unless the batch is larger than the
 // data set.
+//
+// A record in LeftOut is replaced by the next of the epoch's order. So a record that is
+// found to be bad when it is drawn changes no batch before: the batches are those of a
+// sampler that left it out from the start. An epoch keeps its number of steps; if the order
+// ends before, it begins again with the epoch's first records.
 type Sampler struct {
 	Seed  uint64
 	Batch int
@@ -20,6 +26,8 @@ type Sampler struct {
 	// if Words is nil.
 	Similar float64
 	Words   *WordIndex
+	// LeftOut has the records that are never drawn.
+	LeftOut map[int]bool
 }
 
 // Indices returns the batch of step n, counted from 0.
@@ -32,12 +40,16 @@ func (s *Sampler) Indices(n int) []int {
 	perEpoch := max(1, s.Len/drawn)
 	order := permutation{seed: s.Seed ^ mix(uint64(n/perEpoch)+1), n: s.Len}
 	rows := make([]int, 0, s.Batch)
+	gaps := s.gaps(order)
 	for i := range drawn {
-		rows = append(rows, order.at(n%perEpoch*drawn+i))
+		rows = append(rows, order.at(skip(gaps, s.Len, n%perEpoch*drawn+i)))
 	}
 	rng := rand.New(rand.NewPCG(s.Seed, mix(uint64(n))))
 	taken := make(map[int]bool, s.Batch)
 	for _, row := range rows {
+		taken[row] = true
+	}
+	for row := range s.LeftOut {
 		taken[row] = true
 	}
 	for i := range alike {
@@ -48,6 +60,32 @@ func (s *Sampler) Indices(n int) []int {
 	return rows
 }
 
+// gaps returns the places in an epoch's order of the records that are left out, ascending.
+func (s *Sampler) gaps(order permutation) (places []int) {
+	for row := range s.LeftOut {
+		if row < s.Len {
+			places = append(places, order.place(row))
+		}
+	}
+	slices.Sort(places)
+	return places
+}
+
+// skip returns the place of the i-th of n records if those at the gaps do not count. After
+// the last one it begins again.
+func skip(gaps []int, n, i int) int {
+	if left := n - len(gaps); len(gaps) > 0 && left > 0 {
+		i %= left
+	}
+	for _, gap := range gaps {
+		if gap > i {
+			break
+		}
+		i++
+	}
+	return i
+}
+
 // permutation is a bijection of [0, n): four Feistel rounds over the next power of
 // four, repeated until the value lies inside. It needs no memory, however large n is.
 type permutation struct {
@@ -55,17 +93,39 @@ type permutation struct {
 	n    int
 }
 
-func (p permutation) at(i int) int {
-	half := 1
-	for 1<<(2*half) < p.n {
-		half++
+// rounds is the number of Feistel rounds.
+const rounds = 4
+
+// half returns the number of bits of half a value.
+func (p permutation) half() (bits int, mask uint64) {
+	for 1<<(2*bits) < p.n {
+		bits++
 	}
-	mask := uint64(1)<<half - 1
+	return bits, uint64(1)<<bits - 1
+}
+
+func (p permutation) at(i int) int {
+	half, mask := p.half()
 	x := uint64(i)
 	for {
 		left, right := x>>half, x&mask
-		for round := range uint64(4) {
+		for round := range uint64(rounds) {
 			left, right = right, left^mix(p.seed+round<<32+right)&mask
+		}
+		if x = left<<half | right; x < uint64(p.n) {
+			return int(x)
+		}
+	}
+}
+
+// place returns the i for which at(i) is row.
+func (p permutation) place(row int) int {
+	half, mask := p.half()
+	x := uint64(row)
+	for {
+		left, right := x>>half, x&mask
+		for round := range uint64(rounds) {
+			left, right = right^mix(p.seed+(rounds-1-round)<<32+left)&mask, left
 		}
 		if x = left<<half | right; x < uint64(p.n) {
 			return int(x)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"path/filepath"
 
+	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/imaging"
 	"github.com/modular-bridging/bridge/train/objective"
 )
@@ -33,6 +34,10 @@ type Data struct {
 	// transformers' load_image does) or "ignore" (it is as its pixels are stored, as in
 	// LAVIS). Default "exif"; "ignore" in the folder of a run that recorded none.
 	Orientation string `toml:"orientation"`
+	// MaxBad is how many pictures of a data set may fail (their file cannot be read, or the
+	// encoder refuses them) before the run ends: a count, or a percentage of the pictures
+	// such as "1%". Those that fail are left out. Default 1 %, but never fewer than 10.
+	MaxBad data.MaxBad `toml:"max_bad,omitempty"`
 }
 
 // Source is a table [data.train] or [data.eval]: a data set of the kit, or files in
@@ -89,6 +94,9 @@ func (r *Recipe) checkData() {
 	r.want("data.eval.annotations", r.Stage != 1 || d.Eval.captioned(), "is missing, but stage 1 is measured on captions")
 	r.want("data.max_text_tokens", d.MaxTextTokens == 0 || d.MaxTextTokens > 1,
 		"is %d, want at least 2 (the end of an answer is counted), or 0 for no limit", d.MaxTextTokens)
+	if _, err := d.MaxBad.Of(0); err != nil {
+		r.doc.Errorf("data.max_bad", "%v", err)
+	}
 	r.oneOf("data.caption_processing", d.CaptionProcessing, "none", "blip")
 	r.oneOf(OrientationKey, d.Orientation, string(imaging.ByExif), string(imaging.AsStored))
 	r.checkMix()

@@ -2,10 +2,12 @@ package runs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/recipes"
@@ -88,11 +90,7 @@ func (res *resources) initCrossAttention(ctx context.Context, r *recipes.Resolve
 		return fmt.Errorf("open the old encoder: %w", err)
 	}
 	defer res.workspace.Closer(old)()
-	before, n, err := res.featuresFor(ctx, old)
-	if err != nil {
-		return err
-	}
-	after, _, err := res.featuresFor(ctx, res.vision)
+	before, after, n, err := res.featuresOfBoth(ctx, old)
 	if err != nil {
 		return err
 	}
@@ -108,16 +106,39 @@ func (res *resources) initCrossAttention(ctx context.Context, r *recipes.Resolve
 	return err
 }
 
-// featuresFor returns an encoder's features of the first training pictures, and their number.
-func (res *resources) featuresFor(ctx context.Context, encoder adapters.VisionEncoder) (features *adapters.Tensor, n int, err error) {
-	pictures, err := res.dataset(res.recipe.Data.Train, encoder.Spec().Image)
+// featuresOfBoth returns the features of the first training pictures by the old encoder and by
+// the new one, and the number of pictures. It leaves out pictures that fail with either.
+func (res *resources) featuresOfBoth(ctx context.Context, old adapters.VisionEncoder) (before, after *adapters.Tensor, n int, err error) {
+	set := train.Set{Data: res.whole[trainSplit], LeftOut: res.train.LeftOut}
+	err = set.Retry(func() (err error) {
+		rows := firstUsable(set, encoderInitPictures)
+		n = len(rows)
+		if before, err = res.featuresFor(ctx, old, rows); err == nil {
+			after, err = res.featuresFor(ctx, res.vision, rows)
+		}
+		return err
+	})
+	return before, after, n, err
+}
+
+// featuresFor returns an encoder's features of rows of the training data.
+func (res *resources) featuresFor(ctx context.Context, encoder adapters.VisionEncoder, rows []int) (*adapters.Tensor, error) {
+	pictures, broken, err := OpenSource(res.recipe.Data.Train, res.recipe.Data, encoder.Spec().Image, res.inventory(trainSplit, res.train.LeftOut))
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	rows := make([]int, min(encoderInitPictures, pictures.Len()))
-	for i := range rows {
-		rows[i] = i
+	if bad := pictureErrors(broken); len(bad) > 0 { // since the data was opened
+		return nil, bad
 	}
-	features, err = featurecache.Uncached{Encoder: encoder, Pictures: pictures}.Features(ctx, rows)
-	return features, len(rows), err
+	return featurecache.Uncached{Encoder: encoder, Pictures: pictures}.Features(ctx, rows)
+}
+
+// pictureErrors returns the errors of pictures among others.
+func pictureErrors(all []error) (bad data.PictureErrors) {
+	for _, err := range all {
+		if p := (*data.PictureError)(nil); errors.As(err, &p) {
+			bad = append(bad, p)
+		}
+	}
+	return bad
 }

@@ -114,7 +114,7 @@ func folderOf(kind string) string { return map[string]string{"vision": "enc", "l
 // run reads them: from the cache, if it has them.
 func (p *ownModels) features(sets ...string) []byte {
 	p.t.Helper()
-	res, err := openResources(p.t.Context(), p.work, p.recipe(sets...))
+	res, err := openResources(p.t.Context(), p.work, p.recipe(sets...), "")
 	if err != nil {
 		p.t.Fatal(err)
 	}

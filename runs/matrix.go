@@ -69,8 +69,8 @@ func trainMatrixRun(ctx context.Context, w *workspace.Workspace, m *recipes.Matr
 }
 
 // Complete trains a recipe in a folder, or continues its interrupted run there. If the run is
-// finished, Complete does nothing, or returns an error if the run used other models than the
-// recipe would use now. It reports whether it trained.
+// finished, Complete does nothing, or returns an error if the run used other models or other data
+// than the recipe would use now. It reports whether it trained.
 func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) (trained bool, err error) {
 	found, err := hasRun(dir)
 	if err != nil {
@@ -81,7 +81,10 @@ func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, 
 			return false, err
 		}
 		if _, err := ReadSummary(dir); err == nil {
-			return false, checkReusable(ctx, w, r, dir)
+			if err := checkReusable(ctx, w, r, dir); err != nil {
+				return false, err
+			}
+			return false, sameData(w, dir, r)
 		}
 	}
 	_, err = Train(ctx, w, r, Options{Dir: dir, Resume: found})

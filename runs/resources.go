@@ -12,7 +12,6 @@ import (
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/internal/backends"
-	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/plugins/lockfile"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
@@ -32,14 +31,19 @@ type resources struct {
 	eval      train.Set
 	closers   []func()
 	locked    *lockfile.Lock // result of the method lock; nil before its first call
+
+	resumed string                 // folder of the run that continues; empty for a new run
+	whole   map[split]data.Dataset // the recipe's data sets, with all pictures
 }
 
 // openResources opens the frozen models and data of a recipe. Steps that fail slowly come last.
-func openResources(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) (*resources, error) {
+// If a run continues, resumed is its folder: its data sets have the rows that they had when the
+// run was started.
+func openResources(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, resumed string) (*resources, error) {
 	if err := checkWeights(ctx, w, r); err != nil {
 		return nil, err
 	}
-	res := &resources{workspace: w, recipe: r}
+	res := &resources{workspace: w, recipe: r, resumed: resumed, whole: map[split]data.Dataset{}}
 	if err := res.open(ctx); err != nil {
 		res.close()
 		return nil, err
@@ -98,7 +102,7 @@ func (res *resources) openVision(ctx context.Context, kept bridge.Info) error {
 func (res *resources) openData() error {
 	d := res.recipe.Data
 	var err error
-	if res.train, err = res.openSet(d.Train); err != nil {
+	if res.train, err = res.openSet(trainSplit, d.Train); err != nil {
 		return err
 	}
 	if d.Questions == 0 {
@@ -106,7 +110,7 @@ func (res *resources) openData() error {
 			return err
 		}
 	}
-	res.eval, err = res.openSet(d.Eval)
+	res.eval, err = res.openSet(evalSplit, d.Eval)
 	return err
 }
 
@@ -152,13 +156,14 @@ func (res *resources) close() {
 }
 
 // openSet opens a data set and its features.
-func (res *resources) openSet(s recipes.Source) (train.Set, error) {
-	d, err := res.dataset(s, res.vision.Spec().Image)
+func (res *resources) openSet(which split, s recipes.Source) (train.Set, error) {
+	d, list, err := res.dataset(which, s)
 	if err != nil {
 		return train.Set{}, err
 	}
+	res.whole[which] = d
 	if !res.recipe.Run.FeatureCache {
-		return train.Set{Data: d, Features: featurecache.Uncached{Encoder: res.vision, Pictures: d}}, nil
+		return train.Set{Data: d, Features: featurecache.Uncached{Encoder: res.vision, Pictures: d}, LeftOut: list}, nil
 	}
 	l, err := res.lock()
 	if err != nil {
@@ -170,39 +175,11 @@ func (res *resources) openSet(s recipes.Source) (train.Set, error) {
 		return train.Set{}, err
 	}
 	res.closers = append(res.closers, res.workspace.Closer(cache))
-	return train.Set{Data: d, Features: cache}, nil
+	return train.Set{Data: d, Features: cache, LeftOut: list}, nil
 }
 
-// dataset opens a data set at an encoder's picture size. It warns of pictures that cannot be
-// read and omits them.
-func (res *resources) dataset(s recipes.Source, image adapters.ImageSpec) (data.Dataset, error) {
-	d, broken, err := OpenSource(s, res.recipe.Data, image)
-	const shown = 5
-	for _, problem := range broken[:min(shown, len(broken))] {
-		res.workspace.Log().Warn("picture skipped", "reason", problem)
-	}
-	if more := len(broken) - shown; more > 0 {
-		res.workspace.Log().Warn("more pictures skipped", "number", more)
-	}
-	if err == nil {
-		for _, text := range data.Warnings(d) {
-			res.workspace.Log().Warn("annotations: " + text)
-		}
-	}
-	return d, err
-}
-
-// OpenSource opens a recipe's data set at a picture size. table says how captions and pictures are
-// prepared. broken has an error for each picture that is omitted.
-func OpenSource(s recipes.Source, table recipes.Data, image adapters.ImageSpec) (d data.Dataset, broken []error, err error) {
-	if s.ID != "" {
-		d, err = data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, image)
-		return d, nil, err
-	}
-	return data.OpenFiles(files(s, table), image)
-}
-
-// prefetch computes the features of rows that are not cached, and shows progress.
+// prefetch computes the features of rows that are not cached, and shows progress. It leaves out
+// pictures that fail.
 func (res *resources) prefetch(ctx context.Context, s train.Set, rows []int) error {
 	f, ok := s.Features.(featurecache.Prefetcher)
 	if !ok || len(rows) == 0 {
@@ -212,7 +189,7 @@ func (res *resources) prefetch(ctx context.Context, s train.Set, rows []int) err
 	defer task.Done()
 	done := 0
 	for part := range slices.Chunk(rows, 512) {
-		if err := f.Prefetch(ctx, part); err != nil {
+		if err := s.Retry(func() error { return f.Prefetch(ctx, s.Usable(part)) }); err != nil {
 			return err
 		}
 		done += len(part)

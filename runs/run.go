@@ -49,7 +49,11 @@ func lockAndTrain(ctx context.Context, w *workspace.Workspace, r *recipes.Resolv
 	out Outcome, err error,
 ) {
 	err = inRunDir(ctx, w, o.Dir, mode, func() error {
-		res, err := openResources(ctx, w, r)
+		resumed := ""
+		if o.Resume {
+			resumed = o.Dir
+		}
+		res, err := openResources(ctx, w, r, resumed)
 		if err != nil {
 			return err
 		}
@@ -98,6 +102,9 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 			return out, err
 		}
 	}
+	if err := res.keepLeftOut(o.Dir); err != nil {
+		return out, err
+	}
 	trained, spent, err := res.start(ctx, r, o.Resume && hasCheckpoint(o.Dir))
 	if err != nil {
 		return out, err
@@ -111,7 +118,7 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 	if err := s.Check(); err != nil {
 		return out, err
 	}
-	if err := res.record(ctx, r, o); err != nil {
+	if err := res.record(ctx, s, r, o); err != nil {
 		return out, err
 	}
 	howToResume := sync.OnceFunc(func() { res.logHowToResume(o.Dir) }) // an interrupt may get to both places
@@ -133,9 +140,9 @@ func (res *resources) logHowToResume(dir string) {
 	res.workspace.Log().Info("to continue:", shell.Logged(resumeCommand(dir)))
 }
 
-// record writes the recipe and the lock into the run folder. For a resumed run it compares the
-// lock instead.
-func (res *resources) record(ctx context.Context, r *recipes.Resolved, o Options) error {
+// record writes the recipe, the lock and the entries of the data into the run folder. For a
+// resumed run it compares the lock instead; the data was compared when it was opened.
+func (res *resources) record(ctx context.Context, s *train.Session, r *recipes.Resolved, o Options) error {
 	now, err := res.lock()
 	if err != nil {
 		return err
@@ -144,7 +151,16 @@ func (res *resources) record(ctx context.Context, r *recipes.Resolved, o Options
 		return err
 	}
 	if o.Resume {
-		return checkLock(o.Dir, now)
+		if err := checkLock(o.Dir, now); err != nil {
+			return err
+		}
+		if err := s.CheckResume(); err != nil {
+			return err
+		}
+		return res.writeEntries(o.Dir) // an older version of bridge wrote none
+	}
+	if err := res.writeEntries(o.Dir); err != nil {
+		return err
 	}
 	if err := writeLock(o.Dir, now); err != nil {
 		return err

@@ -174,16 +174,29 @@ func (res *resources) sample(ctx context.Context, init train.ProjectionInit) (*a
 	if init == train.ProjectionCaptionTokens {
 		n = 2048
 	}
-	n = min(n, res.train.Data.Len())
-	rows, captions := make([]int, n), make([]string, n)
-	for i := range rows {
-		rows[i] = i
-		if all := res.train.Data.Record(i).Captions; len(all) > 0 {
+	rows, features, err := res.train.Read(ctx, func() []int { return firstUsable(res.train, n) })
+	captions := make([]string, len(rows))
+	for i, row := range rows {
+		if all := res.train.Data.Record(row).Captions; len(all) > 0 {
 			captions[i] = all[0]
 		}
 	}
-	features, err := res.train.Features.Features(ctx, rows)
 	return features, captions, err
+}
+
+// firstUsable returns the first n rows of a set that are not left out.
+func firstUsable(s train.Set, n int) []int {
+	usable := s.Usable(rowsUpTo(s.Data.Len()))
+	return usable[:min(n, len(usable))]
+}
+
+// rowsUpTo returns 0, 1, …, n−1.
+func rowsUpTo(n int) []int {
+	rows := make([]int, n)
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
 }
 
 // openOldLanguage opens the language model that the starting bridge was trained with.

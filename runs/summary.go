@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/recipes"
@@ -99,7 +100,7 @@ func (res *resources) summarize(r *recipes.Resolved, trained *bridge.Bridge, res
 		Name: r.Name, Stage: r.Stage, Encoder: r.VisionModel.ID, Steps: result.Steps, Seconds: result.Seconds,
 		Trainable: qformer.Count(trained.Config().Parameters(trained.Stage())),
 		Captions:  final.Captions,
-		EvalData:  res.eval.Data.Name() + " " + res.eval.Data.Digest()[:8],
+		EvalData:  res.evalData(),
 		Grounding: final.Grounding, ByKind: final.ByKind, Answers: result.Answers,
 	}
 	s.Frozen, s.Memory = res.vision.Spec().Parameters, res.vision.Spec().MemoryBytes+16*int64(s.Trainable)
@@ -113,6 +114,17 @@ func (res *resources) summarize(r *recipes.Resolved, trained *bridge.Bridge, res
 		s.RerankedT, s.RerankedI = &m.TextR1Reranked, &m.ImageR1Reranked
 	}
 	return s
+}
+
+// evalData returns the name and digest of the held-out data. Pictures that were left out after
+// the data was opened are counted, because others were measured in their place.
+func (res *resources) evalData() string {
+	text := res.eval.Data.Name() + " " + data.ContentDigest(res.eval.Data)[:8]
+	all := res.eval.Data.Len()
+	if n := all - len(res.eval.Usable(rowsUpTo(all))); n > 0 {
+		text += fmt.Sprintf(" without %d", n)
+	}
+	return text
 }
 
 // summaryValues returns the metrics of an evaluation for which higher or lower is better. A

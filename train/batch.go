@@ -7,8 +7,8 @@ import (
 )
 
 // batch returns the samples of step n of a phase. It depends only on the seed, the
-// phase and n. Of a question that several people answered, it draws one answer, whatever
-// the objective.
+// phase, n and the pictures that are left out. Of a question that several people answered,
+// it draws one answer, whatever the objective.
 func (s *Session) batch(phase Phase, n int) []data.Sample {
 	rows := s.sampler(phase).Indices(n)
 	rng := rand.New(rand.NewPCG(seedAt(s.Plan.Seed, phase.Name, n, -1), 0))
@@ -31,7 +31,8 @@ func (s *Session) sampler(phase Phase) *data.Sampler {
 	if phase.CachedQueries > 0 {
 		n = min(n, phase.CachedQueries)
 	}
-	sampler := &data.Sampler{Seed: seedAt(s.Plan.Seed, phase.Name, 0, 0), Batch: phase.Batch, Len: n, Similar: phase.Mix.Similar}
+	sampler := &data.Sampler{Seed: seedAt(s.Plan.Seed, phase.Name, 0, 0), Batch: phase.Batch, Len: n, Similar: phase.Mix.Similar,
+		LeftOut: s.leftOutRows()}
 	if phase.Mix.Similar > 0 {
 		if s.wordIndex == nil {
 			s.wordIndex = data.NewWordIndex(s.Train.Data)

@@ -11,7 +11,8 @@ import (
 type cachedQueries struct{ rows *adapters.Tensor }
 
 // cacheQueries computes the Q-Former's outputs, without dropout, for the first
-// pictures of the training set.
+// pictures of the training set. The rows of pictures that are left out stay zero, because
+// they are never drawn.
 func cacheQueries(ctx context.Context, s *Session, phase Phase) (*cachedQueries, error) {
 	n := min(phase.CachedQueries, s.Train.Data.Len())
 	config := s.Bridge.Config()
@@ -21,15 +22,23 @@ func cacheQueries(ctx context.Context, s *Session, phase Phase) (*cachedQueries,
 	const chunk = 64
 	for lo := 0; lo < n; lo += chunk {
 		hi := min(lo+chunk, n)
-		features, err := s.Train.Features.Features(ctx, span(lo, hi))
+		if err := s.Train.Retry(func() error { return s.Train.expected(span(lo, hi)) }); err != nil {
+			return nil, err
+		}
+		rows, features, err := s.Train.Read(ctx, func() []int { return s.Train.Usable(span(lo, hi)) })
 		if err != nil {
 			return nil, err
+		}
+		if len(rows) == 0 {
+			continue
 		}
 		queries, err := s.Bridge.Queries(ctx, features)
 		if err != nil {
 			return nil, err
 		}
-		copy(c.rows.Slice(lo, hi).Data, queries.Data)
+		for i, row := range rows {
+			copy(c.rows.Row(row).Data, queries.Row(i).Data)
+		}
 		task.Step(hi, hi-lo, 0)
 	}
 	return c, nil

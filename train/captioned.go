@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
@@ -23,7 +25,7 @@ func WithCaptions(s Set) (captioned Set, without int) {
 	if without = s.Data.Len() - len(rows); without == 0 {
 		return s, 0
 	}
-	return Set{Data: subset{s.Data, rows}, Features: subsetFeatures{s.Features, rows}}, without
+	return Set{Data: subset{s.Data, rows}, Features: subsetFeatures{s.Features, rows}, LeftOut: s.LeftOut}, without
 }
 
 // subset is a data set of some records of another.
@@ -32,15 +34,23 @@ type subset struct {
 	rows []int
 }
 
-var _ data.Dataset = subset{}
+var (
+	_ data.Dataset  = subset{}
+	_ data.Contents = subset{}
+)
 
 func (s subset) Len() int                              { return len(s.rows) }
 func (s subset) Record(i int) data.Record              { return s.Dataset.Record(s.rows[i]) }
 func (s subset) Image(i int) (*adapters.Tensor, error) { return s.Dataset.Image(s.rows[i]) }
 
-func (s subset) Digest() string {
+func (s subset) Digest() string        { return s.digest(s.Dataset.Digest()) }
+func (s subset) ContentDigest() string { return s.digest(data.ContentDigest(s.Dataset)) }
+func (s subset) OldDigest() string     { return s.digest(data.OldDigest(s.Dataset)) }
+
+// digest returns the digest of the subset of a whole set with a digest.
+func (s subset) digest(whole string) string {
 	sum := sha256.New()
-	fmt.Fprintln(sum, s.Dataset.Digest(), s.rows)
+	fmt.Fprintln(sum, whole, s.rows)
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
@@ -51,16 +61,31 @@ type subsetFeatures struct {
 }
 
 func (s subsetFeatures) Features(ctx context.Context, indices []int) (*adapters.Tensor, error) {
-	return s.all.Features(ctx, s.rowsInSet(indices))
+	t, err := s.all.Features(ctx, s.rowsInSet(indices))
+	return t, s.inSubset(err)
 }
 
 // Prefetch implements [Prefetcher]. It does nothing if the whole set's features cannot
 // be computed ahead.
 func (s subsetFeatures) Prefetch(ctx context.Context, indices []int) error {
 	if f, ok := s.all.(featurecache.Prefetcher); ok {
-		return f.Prefetch(ctx, s.rowsInSet(indices))
+		return s.inSubset(f.Prefetch(ctx, s.rowsInSet(indices)))
 	}
 	return nil
+}
+
+// inSubset returns err with the rows of pictures as those of the subset.
+func (s subsetFeatures) inSubset(err error) error {
+	var bad data.PictureErrors
+	if !errors.As(err, &bad) {
+		return err
+	}
+	translated := make(data.PictureErrors, len(bad))
+	for i, p := range bad {
+		row, _ := slices.BinarySearch(s.rows, p.Row)
+		translated[i] = &data.PictureError{Picture: p.Picture, Row: row, Err: p.Err}
+	}
+	return translated
 }
 
 // rowsInSet returns the rows of the whole set at indices of the subset.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/train/checkpoint"
 	"github.com/modular-bridging/bridge/train/optim"
@@ -31,6 +32,10 @@ type state struct {
 	Scores  []Scores  `json:"scores"`
 	Plan    Plan      `json:"plan"` // must be the same on resume
 	Data    [2]string `json:"data"` // digests of the training and the evaluation set; must be the same on resume
+	// Content is true if the digests in Data are of content. Older checkpoints have digests
+	// of paths and times for data in files.
+	Content bool    `json:"content"`
+	LeftOut leftOut `json:"left_out"`
 }
 
 func (s *Session) checkpoints() string { return filepath.Join(s.Dir, "checkpoints") }
@@ -79,13 +84,14 @@ func (s *Session) saveLocked(phase, step int, steps stepper) error {
 		if err := weights.Write(filepath.Join(tmp, optimizerFile), moments, nil); err != nil {
 			return err
 		}
-		data, err := json.MarshalIndent(state{
-			Phase: phase, Step: step, Done: s.stepsDone, Seconds: s.clock.Seconds(), Scores: s.scores, Plan: s.Plan, Data: s.digests(),
+		text, err := json.MarshalIndent(state{
+			Phase: phase, Step: step, Done: s.stepsDone, Seconds: s.clock.Seconds(), Scores: s.scores, Plan: s.Plan,
+			Data: s.digests(), Content: true, LeftOut: leftOut{s.Train.LeftOut.All(), s.Eval.LeftOut.All()},
 		}, "", "  ")
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(tmp, stateFile), data, 0o644)
+		return os.WriteFile(filepath.Join(tmp, stateFile), text, 0o644)
 	})
 	if err != nil {
 		return fmt.Errorf("checkpoint after step %d: %w", s.stepsDone, err)
@@ -123,6 +129,8 @@ func (s *Session) restore(ctx context.Context) (position, error) {
 		return position{}, err
 	}
 	s.stepsDone, s.scores = saved.Done, saved.Scores
+	s.Train.LeftOut.Restore(saved.LeftOut.Train)
+	s.Eval.LeftOut.Restore(saved.LeftOut.Eval)
 	s.clock = time.Duration(saved.Seconds * float64(time.Second))
 	phase := s.Plan.Phases[saved.Phase]
 	s.Log.Info("resuming", "checkpoint", dir, "phase", phase.Name, "step", saved.Step)
@@ -150,13 +158,38 @@ func (s *Session) readState(dir string) (saved state, err error) {
 	if err := samePlan(saved.Plan, s.Plan); err != nil {
 		return saved, err
 	}
-	for i, name := range []string{s.Train.Data.Name(), s.Eval.Data.Name()} {
-		if saved.Data[i] != s.digests()[i] {
-			return saved, adapters.Errorf(adapters.Invalid, "%s holds other pictures now than when the run was started", name).
+	return saved, s.checkData(saved)
+}
+
+// checkData returns an error if the data is not that of a checkpoint.
+func (s *Session) checkData(saved state) error {
+	for i, set := range []Set{s.Train, s.Eval} {
+		now, old := s.digests()[i], data.OldDigest(set.Data)
+		switch {
+		case saved.Data[i] == now || !saved.Content && saved.Data[i] == old:
+		case !saved.Content && now != old:
+			return adapters.Errorf(adapters.Invalid, "%s: an older version of bridge started the run and recorded paths and times of the "+
+				"pictures instead of their content; these are other ones now, so bridge cannot tell whether the data is the same", set.Data.Name()).
+				WithRemedy("bring the pictures back to their old folder with their old times (cp -a), or start a new run with --out")
+		default:
+			return adapters.Errorf(adapters.Invalid, "%s holds other data now than when the run was started", set.Data.Name()).
 				WithRemedy("bring the data back as it was, or start a new run with --out")
 		}
 	}
-	return saved, nil
+	return nil
+}
+
+// CheckResume returns an error if the newest checkpoint cannot be continued with the
+// session's plan and data. Without a checkpoint it returns nil.
+func (s *Session) CheckResume() error {
+	dir, _, err := checkpoint.Latest(s.checkpoints())
+	if adapters.KindOf(err) == adapters.NotFound {
+		return nil
+	}
+	if err == nil {
+		_, err = s.readState(dir)
+	}
+	return err
 }
 
 // checkNoCheckpoints returns an error if the run folder holds the checkpoints of an
@@ -170,7 +203,9 @@ func (s *Session) checkNoCheckpoints() error {
 		WithRemedy("resume that run, or train into another folder")
 }
 
-func (s *Session) digests() [2]string { return [2]string{s.Train.Data.Digest(), s.Eval.Data.Digest()} }
+func (s *Session) digests() [2]string {
+	return [2]string{data.ContentDigest(s.Train.Data), data.ContentDigest(s.Eval.Data)}
+}
 
 // samePlan returns an error if two plans differ. A run that continued with another
 // plan would be neither plan's run.

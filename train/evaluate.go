@@ -14,15 +14,14 @@ import (
 // again.
 func (s *Session) evaluate(ctx context.Context, captions, rerank int) (Scores, error) {
 	scores := Scores{Step: s.stepsDone, Seconds: s.clock.Seconds()}
-	rows := s.evalRows(max(s.Plan.Evaluation.Examples, captions))
+	rows, features, err := s.Eval.Read(ctx, func() []int { return s.evalRows(max(s.Plan.Evaluation.Examples, captions)) })
+	if err != nil {
+		return scores, err
+	}
 	n := min(s.Plan.Evaluation.Examples, len(rows))
 	if n < 2 {
 		s.Log.Warn("skipping evaluation: need at least two held-out pictures with a caption or question", "data", s.Eval.Data.Name(), "usable", len(rows))
 		return scores, nil
-	}
-	features, err := s.Eval.Features.Features(ctx, rows)
-	if err != nil {
-		return scores, err
 	}
 	if s.Bridge.Info.Stage == 1 {
 		var captions []string
@@ -39,11 +38,17 @@ func (s *Session) evaluate(ctx context.Context, captions, rerank int) (Scores, e
 }
 
 // evalRows returns the first n rows of the evaluation set that have a caption. If none
-// has one and the bridge can answer, it returns the first n that have a question.
+// has one and the bridge can answer, it returns the first n that have a question. Pictures
+// that are left out do not count.
 func (s *Session) evalRows(n int) []int {
+	var names map[string]bool
+	if s.Eval.LeftOut != nil {
+		names = s.Eval.LeftOut.Names()
+	}
 	var captioned, questioned []int
 	for i := 0; i < s.Eval.Data.Len() && len(captioned) < n; i++ {
 		switch e := s.Eval.Data.Record(i); {
+		case names[e.ID]:
 		case len(e.Captions) > 0:
 			captioned = append(captioned, i)
 		case len(e.Questions) > 0 && len(questioned) < n:

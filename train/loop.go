@@ -39,7 +39,7 @@ type preparedStep struct {
 // evaluation. An error leaves the newest checkpoint intact. With Resume, the next Run
 // continues from that checkpoint, bit for bit as if the run had not stopped.
 func (s *Session) Run(ctx context.Context) (Result, error) {
-	if err := s.Check(); err != nil {
+	if err := errors.Join(s.Check(), s.keepLists()); err != nil {
 		return Result{}, err
 	}
 	result, err := s.run(ctx)
@@ -123,7 +123,17 @@ func (s *Session) newStepper(ctx context.Context, phase Phase) (stepper, error) 
 // step runs step n of a phase.
 func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepResult, error) {
 	began := time.Now()
-	ready, err := steps.prepare(ctx, n)
+	var ready *preparedStep
+	err := s.Train.Retry(func() (err error) {
+		phase := s.Plan.Phases[index]
+		if err = s.checkUsable(phase); err != nil {
+			return err
+		}
+		if err = s.Train.expected(s.sampler(phase).Indices(n)); err == nil {
+			ready, err = steps.prepare(ctx, n)
+		}
+		return err
+	})
 	if err != nil {
 		return stepResult{}, err
 	}

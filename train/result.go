@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
@@ -43,14 +44,25 @@ func (s *Session) finish(ctx context.Context) (Result, error) {
 }
 
 // answers generates answers to all questions about the first n pictures of the
-// evaluation set and scores them by kind.
+// evaluation set that are not left out, and scores them by kind.
 func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, error) {
-	n = min(n, s.Eval.Data.Len())
+	first := func() []int {
+		all := s.Eval.Usable(span(0, s.Eval.Data.Len()))
+		return all[:min(n, len(all))]
+	}
+	if !slices.ContainsFunc(first(), func(row int) bool { return len(s.Eval.Data.Record(row).Questions) > 0 }) {
+		return nil, nil
+	}
+	rows, features, err := s.Eval.Read(ctx, first)
+	if err != nil {
+		return nil, err
+	}
 	var questions []eval.Question
-	var rows []int
-	for i := range n {
-		for _, q := range s.Eval.Data.Record(i).Questions {
-			questions, rows = append(questions, eval.Question{Row: i, Question: q.Question, Answer: q.Answer, Answers: q.Answers, Kind: q.Kind}), append(rows, i)
+	var asked []int // row of each question
+	for i, row := range rows {
+		for _, q := range s.Eval.Data.Record(row).Questions {
+			questions = append(questions, eval.Question{Row: i, Question: q.Question, Answer: q.Answer, Answers: q.Answers, Kind: q.Kind})
+			asked = append(asked, row)
 		}
 	}
 	if len(questions) == 0 {
@@ -62,12 +74,8 @@ func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, err
 	if few := eval.FewAnswers(questions); few > 0 {
 		s.Log.Warn("questions have 2 or 3 answers: by VQA accuracy no answer scores 1 there", "data", s.Eval.Data.Name(), "questions", few)
 	}
-	features, err := s.Eval.Features.Features(ctx, span(0, n))
-	if err != nil {
-		return nil, err
-	}
 	found, err := eval.Answers(ctx, s.model(), features, questions)
-	return found, namePicture(s.Eval.Data, rows, err)
+	return found, namePicture(s.Eval.Data, asked, err)
 }
 
 // BridgeDir returns the folder in which a run keeps its trained bridge.

@@ -18,6 +18,8 @@ import (
 type Set struct {
 	Data     data.Dataset
 	Features featurecache.Features
+	// LeftOut is the list of pictures that the run does not use; nil means a new list.
+	LeftOut *data.LeftOutList
 }
 
 // Session is a run: a plan, the bridge that it trains, the frozen language model, the
@@ -52,21 +54,24 @@ type Session struct {
 		stepper     stepper
 	}
 
-	clock     time.Duration // time of training so far, without evaluation
-	stepsDone int           // optimizer steps so far, in all phases
-	scores    []Scores      // evaluations so far
-	wordIndex *data.WordIndex
-	texts     *textCutter
+	clock        time.Duration // time of training so far, without evaluation
+	stepsDone    int           // optimizer steps so far, in all phases
+	scores       []Scores      // evaluations so far
+	wordIndex    *data.WordIndex
+	leftOut      map[int]bool // rows of the training set that are left out, when there were knownLeftOut
+	knownLeftOut int
+	texts        *textCutter
 }
 
 // TrainRows returns the rows of the training set whose features the run reads, in
-// order. It returns all rows if the run draws at least twice as many.
+// order, without pictures that are left out. It returns all rows if the run draws at least
+// twice as many.
 func (s *Session) TrainRows() []int {
 	n := s.Train.Data.Len()
 	used := make([]bool, n)
 	for _, phase := range s.Plan.Phases {
 		if phase.Schedule.Steps*phase.Batch >= 2*n {
-			return span(0, n)
+			return s.Train.Usable(span(0, n))
 		}
 		sampler := s.sampler(phase)
 		for step := range phase.Schedule.Steps {
@@ -74,7 +79,7 @@ func (s *Session) TrainRows() []int {
 				used[row] = true
 			}
 		}
-		for row := range min(phase.CachedQueries, n) {
+		for _, row := range s.Train.Usable(span(0, min(phase.CachedQueries, n))) {
 			used[row] = true
 		}
 	}

@@ -292,7 +292,8 @@ func (c *Cache) Close() error {
 }
 
 // Features returns [len(indices), N, D] in the cache's type. Rows that the file
-// lacks are computed and added to it.
+// lacks are computed and added to it. Its error for pictures that cannot be used is a
+// [data.PictureErrors].
 func (c *Cache) Features(ctx context.Context, indices []int) (*adapters.Tensor, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -328,7 +329,7 @@ func (c *Cache) Features(ctx context.Context, indices []int) (*adapters.Tensor, 
 }
 
 // Prefetch computes the rows that the file lacks. It does nothing if the disk has no
-// room for them.
+// room for them. Its error for pictures that cannot be used is a [data.PictureErrors].
 func (c *Cache) Prefetch(ctx context.Context, rows []int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -373,22 +374,20 @@ func (c *Cache) compute(ctx context.Context, rows []int, use func(row int, data 
 }
 
 func (c *Cache) encode(ctx context.Context, rows []int) (*adapters.Tensor, error) {
-	images, err := stack(c.pictures, rows)
-	if err != nil {
-		return nil, err
-	}
-	request := &adapters.EncodeRequest{Images: images}
-	if err := request.Check(c.encoder.Spec()); err != nil {
-		return nil, err
-	}
-	resp, err := c.encoder.Encode(ctx, request)
-	if err != nil {
-		return nil, err
-	}
-	if err := resp.Check(c.encoder.Spec(), request); err != nil {
-		return nil, err
-	}
-	return resp.Features.Convert(c.layout.DType)
+	return encode(ctx, c.pictures, rows, func(ctx context.Context, images *adapters.Tensor) (*adapters.Tensor, error) {
+		request := &adapters.EncodeRequest{Images: images}
+		if err := request.Check(c.encoder.Spec()); err != nil {
+			return nil, err
+		}
+		resp, err := c.encoder.Encode(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		if err := resp.Check(c.encoder.Spec(), request); err != nil {
+			return nil, err
+		}
+		return resp.Features.Convert(c.layout.DType)
+	})
 }
 
 // store writes rows, then their checksums.

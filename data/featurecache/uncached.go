@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/data"
 )
 
 // Uncached encodes pictures each time their features are asked for.
@@ -13,27 +12,14 @@ type Uncached struct {
 	Pictures Pictures
 }
 
-// Features returns [len(indices), N, D] in the encoder's dtype.
+// Features returns [len(indices), N, D] in the encoder's dtype. Its error for pictures that
+// cannot be used is a [data.PictureErrors].
 func (u Uncached) Features(ctx context.Context, indices []int) (*adapters.Tensor, error) {
-	images, err := stack(u.Pictures, indices)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := u.Encoder.Encode(ctx, &adapters.EncodeRequest{Images: images})
-	if err != nil {
-		return nil, err
-	}
-	return resp.Features, nil
-}
-
-// stack returns pictures as uint8[B, H, W, 3].
-func stack(pictures Pictures, rows []int) (*adapters.Tensor, error) {
-	images := make([]*adapters.Tensor, len(rows))
-	for i, row := range rows {
-		var err error
-		if images[i], err = pictures.Image(row); err != nil {
+	return encode(ctx, u.Pictures, indices, func(ctx context.Context, images *adapters.Tensor) (*adapters.Tensor, error) {
+		resp, err := u.Encoder.Encode(ctx, &adapters.EncodeRequest{Images: images})
+		if err != nil {
 			return nil, err
 		}
-	}
-	return data.Stack(images)
+		return resp.Features, nil
+	})
 }

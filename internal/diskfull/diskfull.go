@@ -14,15 +14,10 @@ func Is(err error) bool {
 }
 
 // Explain returns an error of kind Exhausted, with what and a remedy, if err is the error of a full
-// disk. Otherwise it returns err. If err was already explained, the new remedy replaces the old
-// one, because the outer caller knows better what to do.
+// disk. Otherwise it returns err. If err already has a remedy, the new one replaces the old one, because the outer caller knows better what to do.
 func Explain(err error, what, remedy string) error {
 	if !Is(err) {
 		return err
 	}
-	var inner *adapters.Error
-	if errors.As(err, &inner) && inner.Kind == adapters.Exhausted {
-		err = inner.WithRemedy("")
-	}
-	return adapters.Errorf(adapters.Exhausted, "%s: %w", what, err).WithRemedy("%s", remedy)
+	return adapters.Errorf(adapters.Exhausted, "%s: %w", what, err).ReplaceRemedy("%s", remedy)
 }

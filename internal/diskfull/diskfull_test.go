@@ -27,7 +27,7 @@ func TestIs(t *testing.T) {
 func TestExplainGivesOneRemedy(t *testing.T) {
 	inner := Explain(syscall.ENOSPC, "weights not written", "make room")
 	got := Explain(fmt.Errorf("save: %w", inner), "checkpoint not written", "free disk space")
-	want := "checkpoint not written: weights not written: no space left on device (free disk space)"
+	want := "checkpoint not written: save: weights not written: no space left on device (free disk space)"
 	if got.Error() != want || adapters.KindOf(got) != adapters.Exhausted || !Is(got) {
 		t.Errorf("got %v of kind %v, want %q, exhausted", got, adapters.KindOf(got), want)
 	}

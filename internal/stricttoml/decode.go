@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/modular-bridging/bridge/internal/didyoumean"
@@ -14,7 +15,8 @@ import (
 // in the document is unchanged, so the struct can hold defaults. The toml tags of the fields are
 // the keys. A field without a tag is ignored, except that the fields of an embedded struct
 // belong to the outer struct. A map accepts any key. For a table, a string is accepted if the
-// table's struct is a TextUnmarshaler.
+// table's struct is a TextUnmarshaler. For a string, an integer is accepted if the string's type
+// is a TextUnmarshaler.
 //
 // Decode adds values and keys that do not fit to the document's problems.
 func (d *Document) Decode(v any) {
@@ -56,6 +58,14 @@ func (d *Document) value(dst reflect.Value, src any, key string) {
 	if text, ok := src.(string); ok && dst.Kind() == reflect.Struct {
 		if u, ok := dst.Addr().Interface().(encoding.TextUnmarshaler); ok {
 			if err := u.UnmarshalText([]byte(text)); err != nil {
+				d.Errorf(key, "%v", err)
+			}
+			return
+		}
+	}
+	if n, ok := src.(int64); ok && dst.Kind() == reflect.String {
+		if u, ok := dst.Addr().Interface().(encoding.TextUnmarshaler); ok {
+			if err := u.UnmarshalText(strconv.AppendInt(nil, n, 10)); err != nil {
 				d.Errorf(key, "%v", err)
 			}
 			return

@@ -81,7 +81,8 @@ func (c *Comparison) addSamples(w *workspace.Workspace, r *report.Report) error 
 	for i, s := range first[:min(runs.ReportSamples, len(first))] {
 		picture, err := pictures.Image(s.Index)
 		if err != nil {
-			return err
+			w.Log().Warn("a picture is not shown in the report", "reason", err)
+			continue
 		}
 		sample := report.Sample{Image: report.FromRGB(picture), Truth: s.Want}
 		for _, v := range shown {
@@ -110,7 +111,7 @@ func (c *Comparison) sampledVariants(w *workspace.Workspace) (shown []*Variant, 
 			continue
 		}
 		if pictures == nil {
-			if pictures, err = openPictures(recipe.Data); err != nil {
+			if pictures, err = openPictures(run.Dir, recipe.Data); err != nil {
 				w.Log().Warn("the pictures are not shown", "reason", err)
 				return nil, nil
 			}
@@ -126,8 +127,8 @@ func (c *Comparison) sampledVariants(w *workspace.Workspace) (shown []*Variant, 
 // sampleSide is the width and height of a picture in the report, in pixels.
 const sampleSide = 96
 
-// openPictures opens the held-out data set at the size of the report's pictures.
-func openPictures(table recipes.Data) (data.Dataset, error) {
-	d, _, err := runs.OpenSource(table.Eval, table, adapters.ImageSpec{Width: sampleSide, Height: sampleSide, Resample: "bicubic", Mode: "squash"})
-	return d, err
+// openPictures opens a run's held-out data, with the run's rows, at the size of the report's
+// pictures.
+func openPictures(dir string, d recipes.Data) (data.Dataset, error) {
+	return runs.OpenEval(dir, d, adapters.ImageSpec{Width: sampleSide, Height: sampleSide, Resample: "bicubic", Mode: "squash"})
 }

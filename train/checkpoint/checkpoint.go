@@ -201,7 +201,7 @@ func Latest(dir string) (path string, skipped []error, err error) {
 	}
 	if len(skipped) > 0 {
 		return "", skipped, adapters.Errorf(adapters.Corrupt, "no checkpoint in %s is intact: %w", dir, errors.Join(skipped...)).
-			WithRemedy("the run cannot be resumed: delete its folder, or name another with --out, and start without --resume")
+			ReplaceRemedy("the run cannot be resumed: delete its folder, or name another with --out, and start without --resume")
 	}
 	return "", nil, adapters.Errorf(adapters.NotFound, "%s holds no checkpoint", dir)
 }

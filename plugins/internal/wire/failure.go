@@ -21,8 +21,8 @@ func EncodeFailure(op string, err error) *pb.Failure {
 		if e.Op != "" {
 			f.Op = e.Op
 		}
-	} else { // the text of a wrapped error holds op, field and remedy already
-		f.Message = err.Error()
+	} else { // the text of a wrapped error holds op and field already
+		f.Message, f.Remedy = adapters.WithoutRemedy(err).Error(), adapters.RemedyOf(err)
 	}
 	for _, text := range []*string{&f.Message, &f.Field, &f.Remedy, &f.Op} {
 		*text = ErrorText(*text)

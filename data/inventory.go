@@ -1,0 +1,241 @@
+package data
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// Entry identifies a row of a data set by content: it is the same after the files were
+// copied, moved or touched.
+type Entry struct {
+	Picture string `json:"picture"` // name, relative to the image folder
+	Texts   string `json:"texts"`   // digest of captions, questions, answers and image_id
+	Bytes   string `json:"bytes"`   // digest of the file's size and bytes; of a file above 256 KiB, of 4 blocks of 64 KiB
+}
+
+// Itemized is a data set that can tell which entry differs from that of another time.
+type Itemized interface {
+	Dataset
+	Contents
+	Entries() []Entry // one for each row
+}
+
+// Contents is what a data set knows about its content beside [Dataset.Digest].
+type Contents interface {
+	// ContentDigest identifies everything that a run trains on: texts, pictures and order.
+	ContentDigest() string
+	// OldDigest returns the digest that bridge recorded up to commit 03ee870. For files it
+	// is one of absolute paths, sizes and times.
+	OldDigest() string
+}
+
+// ContentDigest identifies the texts, pictures and order of a data set that implements
+// [Contents]. Of others it returns the digest, which identifies pictures and order.
+func ContentDigest(d Dataset) string {
+	if c, ok := d.(Contents); ok {
+		return c.ContentDigest()
+	}
+	return d.Digest()
+}
+
+// OldDigest returns the digest by which bridge knew a data set up to commit 03ee870.
+func OldDigest(d Dataset) string {
+	if c, ok := d.(Contents); ok {
+		return c.OldDigest()
+	}
+	return d.Digest()
+}
+
+// Inventory is what a run found in a data set when it started: the rows of its order, and
+// the pictures that it leaves out. A data set that is opened with an inventory has the same
+// rows. The row of a picture that is left out stays, but its picture must not be read: its
+// entry in the annotations and its file may have changed or may be gone.
+type Inventory struct {
+	Entries []Entry
+	LeftOut []LeftOut
+
+	leftOut map[string]bool // names in LeftOut
+}
+
+// WriteEntries writes entries as JSON lines.
+func WriteEntries(w io.Writer, entries []Entry) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	for _, e := range entries {
+		if err := encoder.Encode(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReadEntries reads what [WriteEntries] wrote.
+func ReadEntries(r io.Reader) (entries []Entry, err error) {
+	decoder := json.NewDecoder(bufio.NewReader(r))
+	for {
+		var e Entry
+		if err := decoder.Decode(&e); errors.Is(err, io.EOF) {
+			return entries, nil
+		} else if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+}
+
+// Entries implements [Itemized].
+func (s *fileSet) Entries() []Entry { return s.entries }
+
+// Digest returns a digest of the pictures' bytes, their order and the encoder's size.
+func (s *fileSet) Digest() string {
+	sum := sha256.New()
+	for _, e := range s.entries {
+		fmt.Fprintln(sum, e.Bytes)
+	}
+	return hex.EncodeToString(sum.Sum(nil)) + sizeKey(s.reader.Spec)
+}
+
+// ContentDigest implements [Contents].
+func (s *fileSet) ContentDigest() string {
+	sum := sha256.New()
+	for _, e := range s.entries {
+		fmt.Fprintf(sum, "%q %s %s\n", e.Picture, e.Texts, e.Bytes)
+	}
+	return hex.EncodeToString(sum.Sum(nil)) + sizeKey(s.reader.Spec)
+}
+
+// OldDigest implements [Contents].
+func (s *fileSet) OldDigest() string {
+	sum := sha256.New()
+	for i, info := range s.infos {
+		if info != nil {
+			fmt.Fprintln(sum, s.paths[i], info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)) + sizeKey(s.reader.Spec)
+}
+
+// textDigest returns a digest of everything that the annotations say about a picture, except
+// its name.
+func (s *fileSet) textDigest(i int) string {
+	record := s.records[i]
+	record.ID, record.ImageID = "", 0 // ImageID numbers the image_ids of this file
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%q", s.imageIDs[i])
+	writeValue(sum, reflect.ValueOf(record))
+	return shortDigest(sum.Sum(nil))
+}
+
+// writeValue writes a value field by field. It leaves out fields that are zero, so that a new
+// field changes no digest of records without it.
+func writeValue(w io.Writer, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if !v.Field(i).IsZero() {
+				fmt.Fprintf(w, ";%s=", v.Type().Field(i).Name)
+				writeValue(w, v.Field(i))
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		fmt.Fprintf(w, "[%d", v.Len())
+		for i := range v.Len() {
+			fmt.Fprint(w, ",")
+			writeValue(w, v.Index(i))
+		}
+	case reflect.String:
+		fmt.Fprintf(w, "%q", v.String())
+	default:
+		fmt.Fprintf(w, "%v", v)
+	}
+}
+
+// differenceError is the error of an entry that differs from the inventory's.
+type differenceError struct{ err *adapters.Error }
+
+func (d differenceError) Error() string { return d.err.Error() }
+func (d differenceError) Unwrap() error { return d.err }
+
+// differs reports whether err is a difference from the inventory, not a broken picture.
+func differs(err error) bool { return errors.As(err, new(differenceError)) }
+
+// difference returns the error for an entry that differs.
+func (s *fileSet) difference(row int, format string, args ...any) error {
+	return differenceError{adapters.Errorf(adapters.Invalid, "%s holds other data now than when the run was started: picture %d, %s",
+		s.name, row, fmt.Sprintf(format, args...)).
+		WithRemedy("bring the data back as it was, or start a new run with --out")}
+}
+
+// matchRows gives the set the rows of an inventory, in its order.
+func (s *fileSet) matchRows(was *Inventory) error {
+	was.leftOut = map[string]bool{}
+	records := map[string]*Record{}
+	for i, l := range was.LeftOut {
+		was.leftOut[l.Picture], records[l.Picture] = true, &was.LeftOut[i].Record
+	}
+	keep := make([]bool, len(s.names))
+	for i, name := range s.names {
+		keep[i] = !was.leftOut[name]
+	}
+	paths := map[string]string{}
+	for i, name := range s.names {
+		paths[name] = s.paths[i]
+	}
+	s.filter(keep)
+	now := *s
+	s.paths, s.names, s.imageIDs, s.records = nil, nil, nil, nil
+	next := 0 // row of now
+	for i, e := range was.Entries {
+		s.names = append(s.names, e.Picture)
+		if was.leftOut[e.Picture] {
+			s.paths, s.imageIDs, s.records = append(s.paths, paths[e.Picture]), append(s.imageIDs, ""), append(s.records, *records[e.Picture])
+			continue
+		}
+		switch {
+		case next == len(now.names):
+			return s.difference(i, "%q, is missing", e.Picture)
+		case now.names[next] != e.Picture:
+			return s.difference(i, "is %q, was %q", now.names[next], e.Picture)
+		}
+		s.paths, s.imageIDs, s.records = append(s.paths, now.paths[next]), append(s.imageIDs, now.imageIDs[next]), append(s.records, now.records[next])
+		next++
+	}
+	if next < len(now.names) {
+		return s.difference(len(was.Entries), "%q, is new", now.names[next])
+	}
+	return nil
+}
+
+// compare returns an error if a picture or its texts differ from an inventory's: a
+// difference, or the picture's own error if it cannot be decoded any more.
+func (s *fileSet) compare(row int, now pictureCheck, was Entry) error {
+	if s.textDigest(row) != was.Texts {
+		return s.difference(row, "%q, has other texts: %s", was.Picture, s.records[row].brief())
+	}
+	if now.digest == was.Bytes {
+		return nil
+	}
+	if _, err := s.reader.decode(s.paths[row]); err != nil {
+		return err
+	}
+	return s.difference(row, "%q, has other bytes", was.Picture)
+}
+
+// brief describes the record's texts in a message.
+func (r Record) brief() string {
+	switch {
+	case len(r.Captions) > 0:
+		return fmt.Sprintf("the first caption is %q", r.Captions[0])
+	case len(r.Questions) > 0:
+		return fmt.Sprintf("the first question is %q", r.Questions[0].Question)
+	}
+	return "none"
+}

@@ -1,0 +1,158 @@
+package runs
+
+import (
+	"errors"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/kit"
+	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/workspace"
+)
+
+// OpenSource opens a recipe's data set at a picture size. table says how captions and pictures are
+// prepared. If was is non-nil, the data set has the rows of a run, and err
+// names the first entry that differs. broken has an error for each picture or entry that is left
+// out.
+func OpenSource(s recipes.Source, table recipes.Data, image adapters.ImageSpec, was *data.Inventory) (d data.Dataset, broken []error, err error) {
+	if s.ID != "" {
+		d, err = data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, image)
+		return d, nil, err
+	}
+	f := files(s, table)
+	f.Was = was
+	return data.OpenFiles(f, image)
+}
+
+// OpenEval opens the held-out data of the run in dir at a picture size, with the run's rows. It
+// returns an error if the data has changed since.
+func OpenEval(dir string, d recipes.Data, image adapters.ImageSpec) (data.Dataset, error) {
+	was, err := readInventory(dir, evalSplit)
+	if err != nil {
+		return nil, err
+	}
+	set, _, err := OpenSource(d.Eval, d, image, was)
+	return set, err
+}
+
+// dataset opens one of the recipe's data sets at the encoder's picture size. Pictures that cannot
+// be read, and those that the run left out before, are on the list. It returns an error if there
+// are too many.
+func (res *resources) dataset(which split, s recipes.Source) (data.Dataset, *data.LeftOutList, error) {
+	was, err := readInventory(res.resumed, which)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, broken, err := OpenSource(s, res.recipe.Data, res.vision.Spec().Image, was)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, text := range data.Warnings(d) {
+		res.workspace.Log().Warn("annotations: " + text)
+	}
+	list := &data.LeftOutList{Data: d.Name(), Max: res.recipe.Data.MaxBad, Log: res.workspace.Log()}
+	if was != nil {
+		list.Pictures = d.Len()
+		res.restoreLeftOut(which, list, was)
+		res.logBroken(d.Name(), broken)
+	} else {
+		res.leaveOut(list, broken)
+		list.Pictures = d.Len() + list.Len()
+	}
+	return d, list, list.Check()
+}
+
+// leaveOut adds the pictures of broken to the list of a new run. It warns of entries without
+// texts.
+func (res *resources) leaveOut(list *data.LeftOutList, broken []error) {
+	var others []error
+	for _, problem := range broken {
+		var p *data.PictureError
+		if !errors.As(problem, &p) {
+			others = append(others, problem)
+			continue
+		}
+		_ = list.Add(data.Record{ID: p.Picture}, p.Picture, p.Err) // no limit yet: list.Pictures is 0
+	}
+	res.logBroken(list.Data, others)
+}
+
+// restoreLeftOut gives the list of a run that continues the pictures that the run left out. Those
+// of the training set that have a row are left out again when the run draws them, or when its
+// checkpoint is read.
+func (res *resources) restoreLeftOut(which split, list *data.LeftOutList, was *data.Inventory) {
+	rows := map[string]bool{}
+	for _, e := range was.Entries {
+		rows[e.Picture] = true
+	}
+	for _, l := range was.LeftOut {
+		if which == trainSplit && rows[l.Picture] {
+			list.Expect([]data.LeftOut{l})
+		} else {
+			list.Restore([]data.LeftOut{l})
+		}
+		if !rows[l.Picture] { // left out before the rows were numbered
+			list.Pictures++
+		}
+	}
+	res.logLeftOut(list.Data, was.LeftOut)
+}
+
+// logBroken warns of entries of a data set that cannot be used: they have no texts, or their
+// picture broke since the run was started. Such a picture is left out when it is drawn.
+func (res *resources) logBroken(name string, broken []error) {
+	const shown = 5
+	for i, problem := range broken {
+		what := "entry left out"
+		if errors.As(problem, new(*data.PictureError)) {
+			what = "picture cannot be read any more; it is left out when it is drawn"
+		}
+		if i < shown {
+			res.workspace.Log().Warn(what, "data", name, "reason", problem)
+		} else {
+			res.workspace.Log().Debug(what, "data", name, "reason", problem)
+		}
+	}
+	if more := len(broken) - shown; more > 0 {
+		res.workspace.Log().Warn("more entries cannot be used; the run's log has them", "data", name, "number", more)
+	}
+}
+
+// logLeftOut logs which pictures of a data set a continued run left out before.
+func (res *resources) logLeftOut(name string, all []data.LeftOut) {
+	if len(all) == 0 {
+		return
+	}
+	res.workspace.Log().Warn("pictures that the run left out stay left out, even if they were repaired or removed",
+		"data", name, "number", len(all), "first", all[0].Picture, "file", leftOutFile)
+	for _, l := range all {
+		res.workspace.Log().Debug("picture stays left out", "data", name, "picture", l.Picture, "reason", l.Reason)
+	}
+}
+
+// sameData returns an error if the data of a finished run differs from what it is now.
+func sameData(w *workspace.Workspace, dir string, r *recipes.Resolved) error {
+	for which, source := range map[split]recipes.Source{trainSplit: r.Data.Train, evalSplit: r.Data.Eval} {
+		if source.ID != "" {
+			continue // the kit's data is part of bridge
+		}
+		was, err := readInventory(dir, which)
+		if err != nil {
+			return err
+		}
+		if was == nil {
+			w.Log().Warn("an older version of bridge trained this run and did not record the content of its data; it is used because its recipe is the same",
+				"run", dir, "data", which)
+			continue
+		}
+		_, broken, err := OpenSource(source, r.Data, adapters.ImageSpec{}, was)
+		if bad := pictureErrors(broken); err == nil && len(bad) > 0 {
+			err = adapters.Errorf(adapters.Corrupt, "picture %s was part of the run, and now it cannot be used: %w", bad[0].Picture, bad[0].Err).
+				ReplaceRemedy("bring the data back as it was, or start a new run with --out")
+		}
+		if err != nil {
+			return adapters.Errorf(adapters.KindOf(err), "the run in %s cannot be used again: %w", dir, err)
+		}
+	}
+	return nil
+}

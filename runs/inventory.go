@@ -1,0 +1,121 @@
+package runs
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
+)
+
+// split names one of a run's two data sets.
+type split string
+
+const (
+	trainSplit split = "train"
+	evalSplit  split = "eval"
+)
+
+// leftOutFile is the file of a run folder that lists the pictures which the run leaves out. It
+// is written before the step that replaces a picture is applied.
+const leftOutFile = "left-out.json"
+
+// entriesFile returns the name of the file of a run folder that has a line for each row of a data
+// set in files.
+func entriesFile(which split) string { return "data-" + string(which) + ".jsonl" }
+
+// readInventory returns what a run found in a data set. It is nil if dir is empty, or if the run
+// recorded nothing: its data is the kit's, or an older version of bridge started it.
+func readInventory(dir string, which split) (*data.Inventory, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	path := filepath.Join(dir, entriesFile(which))
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var was data.Inventory
+	if was.Entries, err = data.ReadEntries(f); err != nil {
+		return nil, damaged(path, err)
+	}
+	lists, err := readLeftOut(dir)
+	was.LeftOut = lists[which]
+	return &was, err
+}
+
+// readLeftOut returns the pictures that a run leaves out.
+func readLeftOut(dir string) (lists map[split][]data.LeftOut, err error) {
+	path := filepath.Join(dir, leftOutFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		if err = json.Unmarshal(text, &lists); err != nil {
+			err = damaged(path, err)
+		}
+	}
+	return lists, err
+}
+
+func damaged(path string, err error) error {
+	return adapters.Errorf(adapters.Corrupt, "%s cannot be read: %w", path, err).
+		WithRemedy("bring the file back from a copy of the run, or start a new run with --out")
+}
+
+// writeEntries writes the lines of the data sets that are in files.
+func (res *resources) writeEntries(dir string) error {
+	for which, d := range res.whole {
+		items, ok := d.(data.Itemized)
+		if !ok {
+			continue
+		}
+		err := atomicfile.Write(filepath.Join(dir, entriesFile(which)), func(w io.Writer) error {
+			return data.WriteEntries(w, items.Entries())
+		})
+		if err != nil {
+			return fmt.Errorf("record the data: %w", err)
+		}
+	}
+	return nil
+}
+
+// keepLeftOut writes the pictures that are left out to a run folder, now and each time that one
+// is added.
+func (res *resources) keepLeftOut(dir string) error {
+	path := filepath.Join(dir, leftOutFile)
+	save := func() error {
+		lists := map[split][]data.LeftOut{trainSplit: append(res.train.LeftOut.All(), res.train.LeftOut.Expected()...),
+			evalSplit: res.eval.LeftOut.All()}
+		if len(lists[trainSplit])+len(lists[evalSplit]) == 0 {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			return nil
+		}
+		return writeJSON(path, lists)
+	}
+	res.train.LeftOut.Changed, res.eval.LeftOut.Changed = save, save
+	return save()
+}
+
+// inventory returns the data set's rows and the pictures that are left out of it, so that it can
+// be opened at another picture size with the same rows. It is nil for the kit's data.
+func (res *resources) inventory(which split, list *data.LeftOutList) *data.Inventory {
+	items, ok := res.whole[which].(data.Itemized)
+	if !ok {
+		return nil
+	}
+	return &data.Inventory{Entries: items.Entries(), LeftOut: append(list.All(), list.Expected()...)}
+}
