@@ -55,7 +55,7 @@ func TestAnswersAreTrainedOnByTheirShare(t *testing.T) {
 		s := answering(t, 25, t.TempDir(), tenColors)
 		s.Plan.Phases[0].Objective, s.Plan.CheckpointEvery = o, 0
 		counts := map[string]int{}
-		train1(t, s, func(_, target string) { counts[strings.TrimSpace(target)]++ })
+		trainOneStep(t, s, func(_, target string) { counts[strings.TrimSpace(target)]++ })
 		if n := counts["red"] + counts["yellow"]; n != 200 || counts["red"] < 8 || counts["red"] > 36 {
 			t.Errorf("%s: 200 answers are %v, want about 20 of red and the rest of yellow", o.Name, counts)
 		}
