@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"path/filepath"
 
@@ -40,7 +39,7 @@ func (p *program) compare(c *cli.Context) error {
 		return err
 	}
 	if len(all.Variants) == 0 {
-		return fmt.Errorf("nothing to compare: every run failed (%d)", len(all.Failed))
+		return all.Err()
 	}
 	if err := p.printComparison(c.Bool("json"), all); err != nil {
 		return err
@@ -53,11 +52,7 @@ func (p *program) compare(c *cli.Context) error {
 			p.printf("\nreport: %s\n", filepath.Join(out, runs.ReportFile))
 		}
 	}
-	if failed := all.Failed; len(failed) > 0 {
-		return fmt.Errorf("%d of %d runs failed; the first is %s: %v",
-			len(failed), len(failed)+len(all.Runs()), failed[0].Name(), failed[0].Err)
-	}
-	return nil
+	return all.Err()
 }
 
 func (p *program) printComparison(asJSON bool, c *comparison.Comparison) error {

@@ -40,18 +40,9 @@ func (p *program) modelsPull(c *cli.Context) error {
 			"commit": pulled.Commit, "path": pulled.Dir})
 	}
 	p.printf("%s\n", pulled.Dir)
-	p.printUnused(pulled)
-	return nil
-}
-
-// printUnused says how to use the downloaded files if the model's id stands for another folder.
-func (p *program) printUnused(pulled workspace.Pulled) {
-	reg, err := p.workspace.Registry()
-	if err != nil {
-		return
-	}
-	if now, err := reg.Lookup(pulled.ID); err == nil && now.Path != pulled.Dir && now.Manifest.Repository == pulled.Repository {
+	if other := pulled.Other; other != nil {
 		p.errorf("%s is still %s; to use the downloaded files: bridge models add %s --path %s\n",
-			pulled.ID, weightsLocation(now), shell.Path(pulled.ID), shell.Path(pulled.Dir))
+			pulled.ID, weightsLocation(*other), shell.Path(pulled.ID), shell.Path(pulled.Dir))
 	}
+	return nil
 }
