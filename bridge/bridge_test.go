@@ -203,6 +203,20 @@ func TestComposeTellsOtherWeightsOfOneIDApart(t *testing.T) {
 	}
 }
 
+func TestComposeWarnsOfAnotherLayer(t *testing.T) {
+	for layer, want := range map[int]bool{-2: true, 0: false} { // 0: not recorded
+		var text bytes.Buffer
+		b := small(t)
+		b.Info.Vision.Layer = layer
+		if _, err := bridge.Compose(b, sameEye{}, nil, slog.New(slog.NewTextHandler(&text, nil))); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(text.String(), "another layer") != want {
+			t.Errorf("layer %d: %s", layer, text.String())
+		}
+	}
+}
+
 // A file that is being replaced is never seen half: what others have open stays
 // as it was.
 func TestSaveReplacesFiles(t *testing.T) {

@@ -18,8 +18,8 @@ type Model struct {
 }
 
 // Compose joins b with a vision encoder and, in stage 2, a language model. Their widths must
-// fit. It logs a warning if their weights are not those of the training, because that is
-// rarely intended; log may be nil.
+// fit. It logs a warning if their weights or the encoder's layer are not those of the training,
+// because that is rarely intended; log may be nil.
 func Compose(b *Bridge, vision adapters.VisionEncoder, language adapters.LanguageModel, log *slog.Logger) (*Model, error) {
 	vs := vision.Spec()
 	if vs.Width != b.config.EncoderWidth {
@@ -27,6 +27,9 @@ func Compose(b *Bridge, vision adapters.VisionEncoder, language adapters.Languag
 			vs.ID, vs.Width, b.config.EncoderWidth, b.Info.Vision.ID, shell.Word(vs.ID))
 	}
 	warnOtherWeights(log, "vision encoder", vs.ID, vs.Digest, b.Info.Vision)
+	if was := b.Info.Vision.Layer; log != nil && was != 0 && was != vs.Layer {
+		log.Warn("vision encoder gives features of another layer than the bridge was trained with", "got", vs.Layer, "trained with", was)
+	}
 	if b.Info.Stage != 2 {
 		return &Model{Bridge: b, Vision: vision}, nil
 	}

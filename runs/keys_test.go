@@ -23,7 +23,8 @@ type ownModels struct {
 	work *workspace.Workspace
 }
 
-// newOwnModels makes the project, and makes it the working folder.
+// newOwnModels makes the project, with a stage-1 bridge in the folder start, and makes it the
+// working folder.
 func newOwnModels(t *testing.T) *ownModels {
 	t.Helper()
 	cache := testenv.Cache(t)
@@ -33,7 +34,7 @@ func newOwnModels(t *testing.T) *ownModels {
 		t.Fatal(err)
 	}
 	t.Chdir(t.TempDir())
-	for name, from := range map[string]string{"enc": "tiny-vit", "llm": "tiny-opt"} {
+	for name, from := range map[string]string{"enc": "tiny-vit", "llm": "tiny-opt", "start": "stage1"} {
 		if err := os.CopyFS(name, os.DirFS(filepath.Join(models, from))); err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +56,7 @@ func newOwnModels(t *testing.T) *ownModels {
 // recipe is a stage-2 run of two steps with the project's models.
 func (p *ownModels) recipe(sets ...string) *recipes.Resolved {
 	p.t.Helper()
-	return resolve(p.t, p.work, "tiny-stage2-opt", append([]string{"run.backend=go", `vision={path="enc",isolation="none"}`, `language={path="llm",isolation="none"}`,
+	return resolve(p.t, p.work, "tiny-stage2-opt", append([]string{"run.backend=go", "from=start", `vision={path="enc",isolation="none"}`, `language={path="llm",isolation="none"}`,
 		`data.train={id="kit:train",pictures=4}`, `data.eval={id="kit:held-out",pictures=4}`, "optimizer.batch=4", "optimizer.steps=2",
 		"optimizer.warmup=0", "run.checkpoint_every=1", "evaluation.examples=4", "evaluation.captions=0", "evaluation.final_captions=2"}, sets...)...)
 }
@@ -97,15 +98,19 @@ func (p *ownModels) replace(file, old, new string) (restore func()) {
 	return func() { put(string(text)) }
 }
 
-// edits are changes of files that change what the models compute.
+// edits are changes of files of the models: two of them, or all in the long tests.
 func edits() []struct{ kind, file, old, new string } {
-	return []struct{ kind, file, old, new string }{
+	all := []struct{ kind, file, old, new string }{
 		{"vision", "preprocessor_config.json", `"resample": 3`, `"resample": 2`},
-		{"vision", "config.json", `"quick_gelu"`, `"gelu"      `},
-		{"language", "config.json", `"relu"`, `"gelu"`},
 		{"language", "tokenizer.json", `"truncation": null`, `"truncation":null `},
+		{"language", "config.json", `"relu"`, `"gelu"`},
 		{"language", "generation_config.json", `"eos_token_id": 202`, `"eos_token_id": 203`},
+		{"vision", "config.json", `"quick_gelu"`, `"gelu"      `},
 	}
+	if testenv.Long() {
+		return all
+	}
+	return all[:2]
 }
 
 func folderOf(kind string) string { return map[string]string{"vision": "enc", "language": "llm"}[kind] }
@@ -167,6 +172,9 @@ func TestChangedFilesAreNamed(t *testing.T) {
 		if log := p.caption("run"); strings.Count(log, "has changed since the bridge was trained") != 1 || !strings.Contains(log, "changed="+e.file) {
 			t.Errorf("%s changed, and caption says\n%s", what, log)
 		}
+		if log := p.start("run"); strings.Count(log, "has changed since the bridge was trained") != 1 || !strings.Contains(log, "changed="+e.file) {
+			t.Errorf("%s changed, and a run that starts from the bridge says\n%s", what, log)
+		}
 		if _, err := Train(t.Context(), p.work, p.recipe(), Options{Dir: "run", Resume: true}); err == nil || !strings.Contains(err.Error(), e.file+" was ") {
 			t.Errorf("%s changed, and --resume says %v", what, err)
 		}
@@ -178,6 +186,7 @@ func TestChangedFilesAreNamed(t *testing.T) {
 	if trained, err := Complete(t.Context(), p.work, p.recipe(), "run"); trained || err != nil {
 		t.Errorf("nothing has changed, and compare trains again: %v, %v", trained, err)
 	}
+	p.mustNotReuse("run", "start")
 }
 
 // caption opens a run's bridge, as bridge caption does, and returns what the log says.
@@ -190,4 +199,47 @@ func (p *ownModels) caption(run string) string {
 	}
 	m.Close()
 	return p.log.String()
+}
+
+// start makes the bridge of a run that starts from another run's, and returns what the log says.
+func (p *ownModels) start(from string) string {
+	p.t.Helper()
+	p.log.Reset()
+	r := p.recipe("from="+from, "run.feature_cache=false")
+	res, err := openResources(p.t.Context(), p.work, r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer res.close()
+	b, _, err := res.start(p.t.Context(), r, false)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	b.Close()
+	return p.log.String()
+}
+
+// mustNotReuse checks that a finished run is not reused if the bridge that it started from was
+// trained again. If that bridge is gone, there is nothing to compare.
+func (p *ownModels) mustNotReuse(run, start string) {
+	p.t.Helper()
+	r := p.recipe()
+	weights := filepath.Join(start, "model.safetensors")
+	data, err := os.ReadFile(weights)
+	if err == nil {
+		data[len(data)-1] ^= 1
+		err = os.WriteFile(weights, data, 0o644)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := Complete(p.t.Context(), p.work, r, run); err == nil || !strings.Contains(err.Error(), "the weights that the run started from have changed") {
+		p.t.Errorf("another start: %v", err)
+	}
+	if err := os.RemoveAll(start); err != nil {
+		p.t.Fatal(err)
+	}
+	if trained, err := Complete(p.t.Context(), p.work, r, run); trained || err != nil {
+		p.t.Errorf("without the start: trained %v, %v", trained, err)
+	}
 }

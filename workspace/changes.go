@@ -17,8 +17,8 @@ import (
 // weights and its plugin: names of files, and settings with their values. now is the model's
 // present entry. Changes is empty if the bridge does not record these, as older versions do not.
 func Changes(trained bridge.Side, now lockfile.Entry) []string {
-	was := lockfile.Entry{Plugin: trained.Plugin, Files: trained.Files, AllFiles: trained.AllFiles}
-	if was.Plugin == "" && now.Plugin != "" { // a plugin may read more files than were recorded
+	was := lockfile.Entry{Files: trained.Files, AllFiles: trained.AllFiles}
+	if trained.Plugin == "" && now.Plugin != "" { // a plugin may read more files than were recorded
 		was.AllFiles = false
 	}
 	changed := slices.DeleteFunc(was.ChangedFiles(now), func(name string) bool {

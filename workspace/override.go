@@ -40,6 +40,9 @@ func (w *Workspace) overrideAdapter(side bridge.Side, kind adapters.ModelKind, p
 			return side, err
 		}
 	}
+	if side.Plugin == "" { // a plugin may read more files than were recorded
+		side.AllFiles = false
+	}
 	side.Plugin, side.PluginVersion, side.PluginDigest, side.PluginParts = plugin, "", "", nil
 	return side, nil
 }
