@@ -60,6 +60,7 @@ func readBPEConfig(dir string, defaults adapters.TokenizerDefaults) (bpeConfig, 
 	var config struct {
 		specialNames
 		AddBOS         *bool                 `json:"add_bos_token"`
+		AddEOS         bool                  `json:"add_eos_token"`
 		AddPrefixSpace bool                  `json:"add_prefix_space"`
 		Added          map[string]addedToken `json:"added_tokens_decoder"`
 	}
@@ -82,15 +83,36 @@ func readBPEConfig(dir string, defaults adapters.TokenizerDefaults) (bpeConfig, 
 			dir, class.given, defaults.ModelType).WithRemedy(writeRemedy)
 	}
 
+	if config.AddEOS {
+		return bpeConfig{}, adapters.Errorf(adapters.Unsupported, "%s/tokenizer_config.json: add_eos_token is true, and no end is added behind the text of a decoder", dir).
+			WithRemedy("remove the key")
+	}
 	f := bpeConfig{addPrefixSpace: config.AddPrefixSpace}
+	if config.Added != nil { // as in transformers, the old files do not count beside it
+		names, extra = specialNames{}, nil
+	}
 	fallback := name(cmp.Or(defaults.SpecialToken, "<|endoftext|>"))
 	bos := cmp.Or(names.BOS, config.BOS, fallback)
 	if config.AddBOS != nil && *config.AddBOS || config.AddBOS == nil && defaults.BOS {
 		f.bos = string(bos)
 	}
+	none, err := noBOS(dir)
+	if err != nil {
+		return bpeConfig{}, err
+	}
+	if none && names.BOS == "" {
+		f.bos = ""
+	}
 	f.add(config.Added, extra, bos,
 		cmp.Or(names.EOS, config.EOS, fallback), cmp.Or(names.UNK, config.UNK, fallback), cmp.Or(names.PAD, config.PAD))
 	return f, nil
+}
+
+// noBOS reports whether tokenizer_config.json says that there is no bos token.
+func noBOS(dir string) (bool, error) {
+	var keys map[string]json.RawMessage
+	err := readJSON(dir, configName, &keys)
+	return string(keys["bos_token"]) == "null", err
 }
 
 // add collects the added tokens. The id -1 means that the vocabulary has the id.
@@ -168,7 +190,7 @@ func (b *bpe) tokenizerJSON(f bpeConfig) ([]byte, error) {
 func (b *bpe) bosTemplate(bos string, added []addedToken) (object, error) {
 	at := slices.IndexFunc(added, func(t addedToken) bool { return t.Content == bos })
 	if at < 0 {
-		return nil, adapters.Errorf(adapters.Corrupt, "vocab.json lacks the token %q that goes in front of every text", bos)
+		return nil, adapters.Errorf(adapters.Corrupt, "vocab.json lacks the token %q that goes in front of every text: bos_token of tokenizer_config.json or special_tokens_map.json", bos)
 	}
 	token := func(kind, id string, typeID int) object { return object{kind: object{"id": id, "type_id": typeID}} }
 	return object{

@@ -245,7 +245,7 @@ func (s *settings) idOf(key string, defaults map[string]string, added []addedTok
 	}
 	at := slices.IndexFunc(added, func(t addedToken) bool { return t.Content == content })
 	if at < 0 {
-		return 0, adapters.Errorf(adapters.Corrupt, "%s: %s is %q, want one of the added tokens", s.dir, key, content).WithRemedy(writeRemedy)
+		return 0, adapters.Errorf(adapters.Corrupt, "%s: %s or %s: %s is %q, want one of the added tokens", s.dir, configName, namesName, key, content).WithRemedy(writeRemedy)
 	}
 	return added[at].ID, nil
 }

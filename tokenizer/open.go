@@ -14,15 +14,19 @@ import (
 )
 
 // Open returns the tokenizer of a folder as Hugging Face saves it: the tokenizer of its
-// tokenizer.json. Without one it is the byte-level BPE of vocab.json and merges.txt, or
+// tokenizer.json, with the tokens of the configuration files beside it. Without one it is the byte-level BPE of vocab.json and merges.txt, or
 // the tokenizer that transformers makes of a SentencePiece model, tokenizer.model or
 // spiece.model. In these cases tokenizer_config.json and config.json name the class of the
 // tokenizer and the token before every text; defaults has what they leave out, which
 // follows from the model type ([adapters.Family.TokenizerFor]).
 func Open(ctx context.Context, dir string, defaults adapters.TokenizerDefaults) (*Tokenizer, error) {
 	text, err := read(dir, "tokenizer.json")
-	if err == nil && text == nil {
+	switch {
+	case err != nil:
+	case text == nil:
 		text, err = assemble(dir, defaults)
+	default:
+		text, err = withSettings(dir, text, defaults)
 	}
 	if err != nil {
 		return nil, err
@@ -73,7 +77,7 @@ func assemble(dir string, defaults adapters.TokenizerDefaults) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer of %s: %w", dir, err)
 	}
-	return text, nil
+	return withSettings(dir, text, defaults)
 }
 
 // missing returns the error for a folder without a tokenizer that can be read.

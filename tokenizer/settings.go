@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -33,6 +34,8 @@ type setToken struct {
 	Normalized *bool  `json:"normalized"` // nil: a special token is not
 	Special    bool   `json:"special"`
 	id         int32  // the file's id, -1 if it gives none
+	named      bool   // it stands under a name, or is an extra token
+	bare       bool   // it is from added_tokens.json, which gives the id alone
 }
 
 // UnmarshalJSON reads either form.
@@ -97,11 +100,30 @@ func (s *settings) readExtra() error {
 		if len(s.extra) > 0 {
 			break
 		}
-		there, err := s.decode(key, &s.extra)
+		var extra extraTokens
+		there, err := s.decode(key, &extra)
 		if err != nil {
 			return err
 		}
-		s.alone = s.alone || there
+		s.extra, s.alone = extra, s.alone || there
+	}
+	return nil
+}
+
+// extraTokens is a list of tokens, or an object that gives each a name.
+type extraTokens []setToken
+
+// UnmarshalJSON reads either form, an object in the order of its names.
+func (e *extraTokens) UnmarshalJSON(text []byte) error {
+	if len(text) == 0 || text[0] != '{' {
+		return json.Unmarshal(text, (*[]setToken)(e))
+	}
+	var byName map[string]setToken
+	if err := json.Unmarshal(text, &byName); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		*e = append(*e, byName[name])
 	}
 	return nil
 }
@@ -125,8 +147,17 @@ func (s *settings) readOldFiles() error {
 		return err
 	}
 	for key, value := range names {
-		if slices.Contains(namedTokens(), key) { // transformers 5 forgets additional_special_tokens here
+		switch {
+		case slices.Contains(namedTokens(), key): // transformers 5 forgets additional_special_tokens here
 			s.keys[key] = value
+		case key == "extra_special_tokens":
+			var more extraTokens
+			if err := jsonfile.DecodePart(filepath.Join(s.dir, namesName), key, value, &more); err != nil {
+				return err
+			}
+			s.extra, s.alone = append(s.extra, more...), true
+		case isToken(key, value):
+			return s.unsupported("%s names a special token %s, only %s are read", namesName, key, strings.Join(namedTokens(), ", "))
 		}
 	}
 	var ids map[string]int32
@@ -190,7 +221,7 @@ func (s *settings) flag(key string, otherwise bool) (bool, error) {
 // model's own, and special tokens that are cut into pieces.
 func (s *settings) checkKeys() error {
 	for key, value := range s.keys {
-		if !strings.HasSuffix(key, "_token") || slices.Contains(namedTokens(), key) || value[0] != '"' {
+		if !isToken(key, value) || slices.Contains(namedTokens(), key) {
 			continue
 		}
 		return s.unsupported("tokenizer_config.json names a special token %s, only %s are read", key, strings.Join(namedTokens(), ", "))
@@ -200,6 +231,11 @@ func (s *settings) checkKeys() error {
 		err = s.unsupported("split_special_tokens is true in tokenizer_config.json, only whole special tokens are supported")
 	}
 	return err
+}
+
+// isToken reports whether a key of a configuration file names a special token.
+func isToken(key string, value json.RawMessage) bool {
+	return strings.HasSuffix(key, "_token") && len(value) > 0 && (value[0] == '"' || value[0] == '{')
 }
 
 func (s *settings) unsupported(format string, args ...any) error {

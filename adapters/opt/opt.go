@@ -48,6 +48,10 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	if err != nil {
 		return nil, err
 	}
+	defaults, err := lm.ReadGenerationDefaults(folder)
+	if err != nil {
+		return nil, err
+	}
 	tok, special, err := openTokenizer(ctx, folder)
 	if err != nil {
 		return nil, err
@@ -60,6 +64,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 		Context:       c.MaxPositionEmbeddings,
 		EndOfAnswer:   endOfAnswer,
 		SpecialTokens: special,
+		Defaults:      defaults,
 		Tokenizer:     tok,
 		Network:       b.network(),
 		Embedding:     b.EmbeddingName(),

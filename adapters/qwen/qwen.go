@@ -27,8 +27,14 @@ const (
 func Family() adapters.Family {
 	return adapters.Family{
 		Name: "qwen", Kind: adapters.KindLanguage, OpenLanguage: Open, ModelTypes: []string{typeQwen2, typeQwen3},
-		Architecture: adapters.DecoderOnly, TensorName: gated.TensorName(),
+		Architecture: adapters.DecoderOnly, TensorName: gated.TensorName(), Tokenizer: tokenizerDefaults,
 	}
+}
+
+// tokenizerDefaults returns the class that transformers takes for Qwen2 whatever the folder
+// names, and for Qwen3 if it names none.
+func tokenizerDefaults(modelType string) adapters.TokenizerDefaults {
+	return adapters.TokenizerDefaults{Class: "Qwen2Tokenizer", IgnoreClass: modelType == typeQwen2}
 }
 
 // Open loads a checkpoint folder: config.json, weights and tokenizer.json.

@@ -97,6 +97,32 @@ func (c config) start() int32 {
 	return c.PadTokenID
 }
 
+// generationDefaults reads generation_config.json, and takes over its ends of an answer. The
+// encoder's input ends with the same token, so the first of config.json's must be one of them.
+func (c *config) generationDefaults(folder *weights.Folder) (lm.GenerationDefaults, error) {
+	d, err := lm.ReadGenerationDefaults(folder)
+	if err != nil {
+		return d, err
+	}
+	path := folder.Path("generation_config.json")
+	if d.Start != nil && *d.Start != c.start() {
+		return d, adapters.Errorf(adapters.Unsupported, "%s: decoder_start_token_id is %d, and by config.json it is %d: want one for training and generation", path, *d.Start, c.start()).
+			WithRemedy("make the two files agree")
+	}
+	ends := d.Ends(c.EOSTokenID)
+	if ends[0] != c.EOSTokenID[0] {
+		return d, adapters.Errorf(adapters.Unsupported, "%s: eos_token_id is %v, without config.json's %d, which ends the encoder's input", path, d.End, c.EOSTokenID[0]).
+			WithRemedy("make the two files agree")
+	}
+	for _, id := range ends {
+		if id < 0 || int(id) >= c.VocabSize {
+			return d, adapters.Errorf(adapters.Corrupt, "%s: eos_token_id %d, want one below vocab_size %d", path, id, c.VocabSize)
+		}
+	}
+	c.EOSTokenID = ends
+	return d, nil
+}
+
 // check returns an error for a configuration that the graphs cannot compute.
 func (c config) check(dir string) error {
 	for _, size := range []struct {

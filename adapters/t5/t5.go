@@ -44,6 +44,10 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 	if err := c.activate(req.Activation); err != nil {
 		return nil, err
 	}
+	defaults, err := c.generationDefaults(folder)
+	if err != nil {
+		return nil, err
+	}
 	tok, err := tokenizer.Open(ctx, folder.Dir(), Family().TokenizerFor(folder.ModelType()))
 	if err != nil {
 		return nil, err
@@ -54,6 +58,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 		Vocabulary:    c.VocabSize,
 		EndOfAnswer:   tok.Token(c.EOSTokenID[0]),
 		SpecialTokens: lm.SpecialTokens{BOS: lm.None, End: c.EOSTokenID, Start: c.start()},
+		Defaults:      defaults,
 		Tokenizer:     tok,
 		Network:       network{c},
 		Embedding:     c.tables.encoder + ".weight",

@@ -22,7 +22,7 @@ func (m *Model) Generate(ctx context.Context, req *adapters.GenerateRequest, emi
 	if err := req.Check(m.c.Spec); err != nil {
 		return nil, err
 	}
-	search, err := newSearch(req.Options, m.c.Spec.Architecture, m.c.SpecialTokens)
+	search, err := newSearch(m.c.Defaults.over(req.Options), m.c.Spec.Architecture, m.c.SpecialTokens)
 	if err != nil {
 		return nil, err
 	}

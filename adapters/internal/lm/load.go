@@ -21,6 +21,7 @@ type Definition struct {
 	Context       int    // longest sequence, 0 if unbounded
 	EndOfAnswer   string // the token that ends an answer, for people
 	SpecialTokens SpecialTokens
+	Defaults      GenerationDefaults
 	Tokenizer     *tokenizer.Tokenizer
 	Network       Network
 	Embedding     string // checkpoint name of the token embeddings
@@ -84,7 +85,7 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder
 			},
 			Architecture: d.Family.Architecture, ContextTokens: d.Context, Vocabulary: d.Vocabulary, EndOfAnswer: d.EndOfAnswer,
 		},
-		SpecialTokens: d.SpecialTokens, Tokenizer: d.Tokenizer, Network: d.Network,
+		SpecialTokens: d.SpecialTokens, Defaults: d.Defaults, Tokenizer: d.Tokenizer, Network: d.Network,
 		Store: store, Backend: backend, Embedding: d.Embedding, EmbeddingScale: d.EmbeddingScale,
 	}, nil
 }

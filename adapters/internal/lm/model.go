@@ -30,6 +30,7 @@ type Config struct {
 	// Spec describes the model. [New] fills in Kind, Capabilities and TokenNorm.
 	Spec          adapters.LanguageSpec
 	SpecialTokens SpecialTokens
+	Defaults      GenerationDefaults
 	Tokenizer     *tokenizer.Tokenizer
 	Network       Network
 	Store         *model.Store

@@ -27,7 +27,7 @@ type Definition struct {
 }
 
 // Open opens a checkpoint folder whose model_type is one of the family's. An answer ends
-// at the config's eos_token_id. The tokenizer decides which token stands before a text.
+// at the eos_token_id of generation_config.json or of config.json. The tokenizer decides which token stands before a text.
 func Open(ctx context.Context, req *adapters.LoadRequest, family adapters.Family,
 	read func(*weights.Folder) (Definition, error)) (adapters.LanguageModel, error) {
 	folder, err := weights.OpenPart(req.Checkpoint, adapters.KindLanguage)
@@ -42,7 +42,11 @@ func Open(ctx context.Context, req *adapters.LoadRequest, family adapters.Family
 	if err != nil {
 		return nil, err
 	}
-	if m.End, err = end(folder, m); err != nil {
+	defaults, err := lm.ReadGenerationDefaults(folder)
+	if err != nil {
+		return nil, err
+	}
+	if m.End, err = end(folder, m, defaults); err != nil {
 		return nil, err
 	}
 	tok, err := tokenizer.Open(ctx, folder.Dir(), family.TokenizerFor(folder.ModelType()))
@@ -58,6 +62,7 @@ func Open(ctx context.Context, req *adapters.LoadRequest, family adapters.Family
 		Family: family, Width: m.Width, Vocabulary: m.Vocabulary, Context: m.Context,
 		EndOfAnswer:   tok.Token(m.End[0]),
 		SpecialTokens: lm.SpecialTokens{BOS: bos, End: m.End},
+		Defaults:      defaults,
 		Tokenizer:     tok, Network: m.Network, Embedding: m.Embedding, EmbeddingScale: m.EmbeddingScale,
 		Tensors: m.Tensors, Unused: m.Unused,
 	})
@@ -95,26 +100,16 @@ func checkType(folder *weights.Folder, types []string) error {
 	return nil
 }
 
-// end returns the ids that end an answer: those of config.json, or those of
-// generation_config.json if config.json has none.
-func end(folder *weights.Folder, m Definition) (lm.TokenIDs, error) {
-	ids := m.End
-	if len(ids) == 0 {
-		var generation struct {
-			EOSTokenID lm.TokenIDs `json:"eos_token_id"`
-		}
-		if _, err := folder.DecodeFile("generation_config.json", &generation); err != nil {
-			return nil, err
-		}
-		ids = generation.EOSTokenID
-	}
+// end returns the ids that end an answer.
+func end(folder *weights.Folder, m Definition, defaults lm.GenerationDefaults) (lm.TokenIDs, error) {
+	ids := defaults.Ends(m.End)
 	if len(ids) == 0 {
 		return nil, adapters.Errorf(adapters.Corrupt, "%s has no eos_token_id, the token that ends an answer, and generation_config.json has none either", folder.Path("config.json")).
 			WithRemedy("set eos_token_id in config.json")
 	}
 	for _, id := range ids {
 		if id < 0 || int(id) >= m.Vocabulary {
-			return nil, adapters.Errorf(adapters.Corrupt, "%s: eos_token_id %d, want one below vocab_size %d", folder.Path("config.json"), id, m.Vocabulary)
+			return nil, adapters.Errorf(adapters.Corrupt, "%s or generation_config.json: eos_token_id %d, want one below vocab_size %d", folder.Path("config.json"), id, m.Vocabulary)
 		}
 	}
 	return ids, nil
