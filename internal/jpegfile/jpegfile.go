@@ -1,7 +1,6 @@
 package jpegfile
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
@@ -60,9 +59,6 @@ func Decode(data []byte) (*Picture, error) {
 	d := &decoder{data: data}
 	if err := d.readMarkers(false); err != nil {
 		return nil, err
-	}
-	if !d.scanned {
-		return nil, errors.New("the file has no pixels")
 	}
 	p := &Picture{Width: d.width, Height: d.height, Space: d.space()}
 	for i := range d.components {

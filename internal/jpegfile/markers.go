@@ -58,6 +58,9 @@ func (d *decoder) readMarkers(headOnly bool) error {
 			return err
 		}
 		if marker == eoi {
+			if !d.scanned {
+				return errors.New("the file has no pixels")
+			}
 			return nil
 		}
 		if marker == soi || marker == tem || marker >= rst0 && marker <= rst7 {
