@@ -11,7 +11,7 @@ import (
 // Damaged files of every codec give an error or some pixels, and never a panic.
 func TestDamagedFiles(t *testing.T) {
 	table := readPixels(t)
-	rounds := 2
+	rounds := 1
 	if testenv.Long() {
 		rounds = 40
 	}
