@@ -32,7 +32,6 @@ func TestRefusedFiles(t *testing.T) {
 	}{
 		{frame("\xc3", "\x08", "\x01"), adapters.Unsupported, "a lossless JPEG"},
 		{frame("\xc5", "\x08", "\x01"), adapters.Unsupported, "a hierarchical JPEG"},
-		{frame("\xc9", "\x08", "\x01"), adapters.Unsupported, "an arithmetic-coded JPEG"},
 		{frame("\xc1", "\x0c", "\x01"), adapters.Unsupported, "a JPEG of 12 bits, want 8"},
 		{frame("\xc0", "\x08", "\x02"), adapters.Unknown, "the frame has a wrong length"},
 		{"\xff\xd8\xff\xd9", adapters.Unknown, "no pixels"},
