@@ -63,8 +63,8 @@ func formats() []format {
 // Decode reads the first picture of a JPEG, PNG, GIF, WebP, BMP or TIFF file, whatever its
 // name says, as Pillow's convert("RGB") gives it. Alpha is dropped, so that a transparent
 // pixel shows the colour that its file gives it. What a lossy file stores as brightness and
-// colour is converted as libjpeg-turbo and libwebp do it. docs/images.md tells what differs
-// from Pillow.
+// colour is converted as libjpeg-turbo and libwebp do it. docs/fidelity.md lists what
+// differs from Pillow.
 func Decode(r io.Reader, o Orientation) (*RGB, error) {
 	if err := o.Check(); err != nil {
 		return nil, err

@@ -6,5 +6,8 @@
 // antialiased when shrinking). [ToRGB] does what Pillow's convert("RGB") does: it drops alpha
 // without compositing. [Process] prepares an image for an encoder. Pixels are uint8[H, W, 3].
 // A returned slice belongs to the caller; an argument is never written to. The Exif
-// orientation of a file is ignored, as LAVIS ignores it.
+// orientation of a file is followed or ignored, see [Orientation].
+//
+// [Decode] returns Pillow 13's pixels bit for bit. docs/images.md lists what it reads, and
+// docs/fidelity.md what differs.
 package imaging

@@ -68,11 +68,10 @@ func readPixels(t testing.TB) pixelTable {
 // refusedPictures are pictures that Pillow opens and this package refuses, by the beginning of
 // their names, with what the error must name.
 var refusedPictures = map[string]string{
-	"jpeg-arithmetic": "an arithmetic-coded JPEG",
-	"tiff-group4":     "a fax-coded TIFF",
-	"tiff-jpeg":       "a JPEG-coded TIFF",
-	"tiff-ycc":        "a TIFF of brightness and colour",
-	"tiff-signed":     "a TIFF of signed or floating-point numbers",
+	"tiff-group4": "a fax-coded TIFF",
+	"tiff-jpeg":   "a JPEG-coded TIFF",
+	"tiff-ycc":    "a TIFF of brightness and colour",
+	"tiff-signed": "a TIFF of signed or floating-point numbers",
 }
 
 // refusal returns what the error for a picture must name.

@@ -58,7 +58,7 @@ func TestExtremeShapes(t *testing.T) {
 
 // Every preparation takes every shape.
 func TestEveryPreparationTakesEveryShape(t *testing.T) {
-	for _, size := range [][2]int{{1, 1}, {1, 40000}, {40000, 1}, {2, 300}, {1, 300000}} {
+	for _, size := range [][2]int{{1, 1}, {1, 40000}, {40000, 1}, {2, 300}, {3, 100000}} {
 		for _, mode := range []string{adapters.Squash, adapters.ShortestEdgeCrop} {
 			for _, filter := range []string{adapters.Nearest, adapters.Bilinear, adapters.Bicubic} {
 				spec := adapters.ImageSpec{Width: 24, Height: 24, Resample: filter, Mode: mode}

@@ -206,7 +206,7 @@ func (p *ownModels) start(from string) string {
 	p.t.Helper()
 	p.log.Reset()
 	r := p.recipe("from="+from, "run.feature_cache=false")
-	res, err := openResources(p.t.Context(), p.work, r)
+	res, err := openResources(p.t.Context(), p.work, r, "")
 	if err != nil {
 		p.t.Fatal(err)
 	}

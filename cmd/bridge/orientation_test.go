@@ -7,28 +7,31 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
-// upsideDown returns a PNG of a picture of the kit, turned by half a circle.
-func upsideDown(t *testing.T, name string) []byte {
+// blocks returns a picture of eight by eight blocks of colours, as a PNG, one way up or the other.
+func blocks(t *testing.T, seed uint64, upsideDown bool) []byte {
 	t.Helper()
-	const side = 64
-	picture, err := data.ReadPicture(name, adapters.ImageSpec{Width: side, Height: side, Resample: adapters.Bicubic, Mode: adapters.Squash})
-	if err != nil {
-		t.Fatal(err)
+	const side, block = 64, 8
+	random := rand.New(rand.NewPCG(seed, 1))
+	colours := make([]color.NRGBA, (side/block)*(side/block))
+	for i := range colours {
+		colours[i] = color.NRGBA{uint8(random.IntN(256)), uint8(random.IntN(256)), uint8(random.IntN(256)), 255}
 	}
 	img := image.NewNRGBA(image.Rect(0, 0, side, side))
 	for i := range side * side {
-		p := picture.Data[3*i:]
-		img.Set(side-1-i%side, side-1-i/side, color.NRGBA{p[0], p[1], p[2], 255})
+		x, y := i%side, i/side
+		if upsideDown {
+			x, y = side-1-x, side-1-y
+		}
+		img.Set(x, y, colours[i/side/block*(side/block)+i%side/block])
 	}
 	var file bytes.Buffer
 	if err := png.Encode(&file, img); err != nil {
@@ -58,8 +61,10 @@ func TestOrientationFlag(t *testing.T) {
 	if err := os.CopyFS(".", os.DirFS(project)); err != nil {
 		t.Fatal(err)
 	}
-	plain := upsideDown(t, "kit:held-out/17")
-	for name, file := range map[string][]byte{"plain.png": plain, "exif.png": withExif(plain)} {
+	const seed = 14 // of a picture that has another caption upside down
+	plain := blocks(t, seed, true)
+	files := map[string][]byte{"upright.png": blocks(t, seed, false), "plain.png": plain, "exif.png": withExif(plain)}
+	for name, file := range files {
 		if err := os.WriteFile(name, file, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +76,7 @@ func TestOrientationFlag(t *testing.T) {
 		_, text, _ := strings.Cut(stdout, "\t")
 		return text
 	}
-	upright, turned := caption("kit:stage2", "kit:held-out/17"), caption("kit:stage2", "plain.png")
+	upright, turned := caption("kit:stage2", "upright.png"), caption("kit:stage2", "plain.png")
 	if upright == turned {
 		t.Fatalf("both ways up: %q", upright)
 	}

@@ -1,7 +1,6 @@
 package jpegfile
 
 import (
-	"errors"
 	"fmt"
 	"io"
 
@@ -61,9 +60,6 @@ func Decode(data []byte) (*Picture, error) {
 	if err := d.readMarkers(false); err != nil {
 		return nil, err
 	}
-	if !d.scanned {
-		return nil, errors.New("the file has no pixels")
-	}
 	p := &Picture{Width: d.width, Height: d.height, Space: d.space()}
 	for i := range d.components {
 		c := &d.components[i]
@@ -90,6 +86,10 @@ type component struct {
 	blocks           []block
 	dcTable, acTable *huffman // of the current scan
 	dc               int32
+	// dcIndex and acIndex are the numbers of the current scan's tables, and number is the
+	// component's place in the scan, for arithmetic coding.
+	dcIndex, acIndex byte
+	number           int
 }
 
 // block holds 64 coefficients in natural order.
@@ -102,6 +102,7 @@ type decoder struct {
 
 	width, height int
 	progressive   bool
+	arithmetic    bool
 	maxH, maxV    int
 	components    []component
 	scanned       bool
@@ -112,6 +113,7 @@ type decoder struct {
 
 	quantization [4]*[64]uint16 // in natural order
 	huffman      [2][4]*huffman // DC and AC
+	dac          map[byte]byte  // conditioning of arithmetic coding: of DC tables, and behind 16 of AC tables
 	restart      int            // units between restart markers; 0 without
 }
 

@@ -37,6 +37,7 @@ var zigzag = func() (table [64 + 16]byte) {
 // The markers that are not named here have a length and are passed over.
 const (
 	sof0, sof1, sof2   = 0xc0, 0xc1, 0xc2
+	sof9, sof10, dac   = 0xc9, 0xca, 0xcc
 	dht, soi, eoi, sos = 0xc4, 0xd8, 0xd9, 0xda
 	dqt, dri           = 0xdb, 0xdd
 	rst0, rst7, tem    = 0xd0, 0xd7, 0x01
@@ -46,8 +47,7 @@ const (
 // refused names the classes of frames that are not decoded.
 var refused = map[byte]string{
 	0xc3: "a lossless JPEG", 0xc5: "a hierarchical JPEG", 0xc6: "a hierarchical JPEG", 0xc7: "a lossless JPEG",
-	0xc9: "an arithmetic-coded JPEG", 0xca: "an arithmetic-coded JPEG", 0xcb: "an arithmetic-coded lossless JPEG",
-	0xcd: "an arithmetic-coded JPEG", 0xce: "an arithmetic-coded JPEG", 0xcf: "an arithmetic-coded lossless JPEG",
+	0xcb: "a lossless JPEG", 0xcd: "a hierarchical JPEG", 0xce: "a hierarchical JPEG", 0xcf: "a lossless JPEG",
 }
 
 // readMarkers reads the file up to its end mark, or up to the first scan.
@@ -58,6 +58,9 @@ func (d *decoder) readMarkers(headOnly bool) error {
 			return err
 		}
 		if marker == eoi {
+			if !d.scanned {
+				return errors.New("the file has no pixels")
+			}
 			return nil
 		}
 		if marker == soi || marker == tem || marker >= rst0 && marker <= rst7 {
@@ -128,13 +131,18 @@ func (d *decoder) readSegment(marker byte, s []byte) error {
 		return unsupported("%s", class)
 	}
 	switch marker {
-	case sof0, sof1, sof2:
-		d.progressive = marker == sof2
+	case sof0, sof1, sof2, sof9, sof10:
+		d.progressive, d.arithmetic = marker == sof2 || marker == sof10, marker >= sof9
 		return d.readFrame(s)
 	case dht:
 		return d.readHuffman(s)
 	case dqt:
 		return d.readQuantization(s)
+	case dac:
+		d.dac = map[byte]byte{}
+		for i := 0; i+1 < len(s); i += 2 {
+			d.dac[s[i]] = s[i+1]
+		}
 	case dri:
 		if len(s) != 2 {
 			return errors.New("the restart interval has a wrong length")

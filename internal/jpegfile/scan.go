@@ -13,7 +13,8 @@ type scan struct {
 	last       int
 	high, low  int // successive approximation: the bits before, and those that stay open
 	bits       bitReader
-	endOfBand  int32 // blocks that have no more coefficients in this scan
+	arith      *arithmetic // instead of bits, in an arithmetic-coded file
+	endOfBand  int32       // blocks that have no more coefficients in this scan
 }
 
 func (d *decoder) readScan(s []byte) error {
@@ -21,18 +22,7 @@ func (d *decoder) readScan(s []byte) error {
 	if err != nil {
 		return err
 	}
-	decode := sc.sequential
-	switch {
-	case !d.progressive:
-	case sc.first == 0 && sc.high == 0:
-		decode = sc.dcFirst
-	case sc.first == 0:
-		decode = sc.dcRefine
-	case sc.high == 0:
-		decode = sc.acFirst
-	default:
-		decode = sc.acRefine
-	}
+	decode := sc.decoder()
 	d.scanned = true
 	if len(sc.components) == 1 {
 		c := sc.components[0]
@@ -51,6 +41,25 @@ func (d *decoder) readScan(s []byte) error {
 	})
 }
 
+// decoder returns the function that decodes a block.
+func (s *scan) decoder() func(*component, *block) {
+	kinds := [5]func(*component, *block){s.sequential, s.dcFirst, s.dcRefine, s.acFirst, s.acRefine}
+	if s.arith != nil {
+		kinds = [5]func(*component, *block){s.arithmeticSequential, s.arithmeticDCFirst, s.arithmeticDCRefine, s.arithmeticACFirst, s.arithmeticACRefine}
+	}
+	switch {
+	case !s.d.progressive:
+		return kinds[0]
+	case s.first == 0 && s.high == 0:
+		return kinds[1]
+	case s.first == 0:
+		return kinds[2]
+	case s.high == 0:
+		return kinds[3]
+	}
+	return kinds[4]
+}
+
 // units decodes the n units of the scan: MCUs, or blocks if it has one component.
 func (s *scan) units(n int, decode func(i int)) error {
 	next := byte(0) // number of the restart marker
@@ -64,12 +73,15 @@ func (s *scan) units(n int, decode func(i int)) error {
 			for _, c := range s.components {
 				c.dc = 0
 			}
+			if s.arith != nil {
+				s.arith.reset(s.bits.ended)
+			}
 		}
-		if s.bits.empty {
+		if s.bits.empty || s.arith != nil && s.arith.failed {
 			continue // libjpeg leaves the coefficients as they are
 		}
 		decode(i)
-		if s.bits.empty && s.bits.truncated {
+		if s.bits.empty && s.bits.truncated || s.arith != nil && s.arith.truncated {
 			return errTruncated
 		}
 	}
@@ -83,6 +95,10 @@ func (d *decoder) newScan(s []byte) (*scan, error) {
 	}
 	n := int(s[0])
 	sc := &scan{d: d, last: 63, bits: bitReader{d: d}}
+	if d.arithmetic {
+		sc.arith = &arithmetic{d: d}
+		sc.arith.reset(false)
+	}
 	if end := s[1+2*n:]; d.progressive {
 		sc.first, sc.last, sc.high, sc.low = int(end[0]), int(end[1]), int(end[2]>>4), int(end[2]&15)
 		if sc.first > sc.last || sc.last > 63 || sc.first == 0 && sc.last != 0 || sc.first > 0 && n > 1 || sc.low > 13 {
@@ -95,6 +111,7 @@ func (d *decoder) newScan(s []byte) (*scan, error) {
 		if err != nil {
 			return nil, err
 		}
+		c.number = i
 		sc.components = append(sc.components, c)
 		size += c.h * c.v
 	}
@@ -117,8 +134,12 @@ func (d *decoder) scanComponent(id, tables byte, sc *scan) (*component, error) {
 			}
 			c.blocks = make([]block, c.stride*ceil(d.height, 8*d.maxV)*c.v)
 		}
+		c.dcIndex, c.acIndex = tables>>4, tables&15
 		c.dcTable, c.acTable, c.dc = d.tableOf(0, tables>>4), d.tableOf(1, tables&15), 0
 		needsDC, needsAC := sc.first == 0 && sc.high == 0, sc.last > 0
+		if d.arithmetic {
+			return c, nil
+		}
 		if needsDC && c.dcTable == nil || needsAC && c.acTable == nil {
 			return nil, fmt.Errorf("a Huffman table of component %d is missing", id)
 		}

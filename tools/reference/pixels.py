@@ -345,7 +345,12 @@ def damaged():
     dht = plain.index(b"\xff\xc4")
     add("jpeg-motion.jpg", plain[:dht] + plain[plain.index(b"\xff\xda") :] if plain.index(b"\xff\xc0") < dht else plain)
     add("jpeg-two-bits-12.jpg", whole.replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"))
-    add("jpeg-arithmetic.jpg", whole.replace(b"\xff\xc0\0\x11", b"\xff\xc9\0\x11"))
+    for i, base in enumerate([whole, restart, grey, jpeg(37, 29, [(2, 1), (1, 1), (1, 1)], separate=True)]):
+        coded = base.replace(b"\xff\xc0\0", b"\xff\xc9\0")  # every sequence of bytes is arithmetic code for something
+        add(f"jpeg-arithmetic-{i}.jpg", coded)
+        add(f"jpeg-arithmetic-conditioned-{i}.jpg", coded[:2] + segment(0xCC, b"\0\x31\x10\x03") + coded[2:])
+    add("jpeg-arithmetic-progressive.jpg", progressive.replace(b"\xff\xc2\0", b"\xff\xca\0"))
+    add("jpeg-arithmetic-plain.jpg", plain.replace(b"\xff\xc0\0", b"\xff\xc9\0"))
     add("jpeg-cut.jpg", whole[: len(whole) * 2 // 3])
 
 
