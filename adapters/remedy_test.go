@@ -45,7 +45,7 @@ func TestWrappedErrorsGiveOneRemedy(t *testing.T) {
 	marks := regexp.MustCompile(`do-\d+`)
 	for seed := range uint64(500) {
 		rng := rand.New(rand.NewPCG(seed, 0))
-		var err error = fs.ErrNotExist
+		err := fs.ErrNotExist
 		for depth := range 2 + rng.IntN(6) {
 			wrapped := adapters.Errorf(adapters.Corrupt, "e%d: %w", depth, err)
 			switch rng.IntN(6) {

@@ -8,6 +8,10 @@
 // data/annotations reads them), and [CheckFiles] checks such files without opening them. A new
 // format is another function that returns a Dataset.
 //
+// A picture that cannot be used is a [PictureError]. A run keeps the pictures that it leaves
+// out in a [LeftOutList], and what it was trained on in an [Inventory]. A data set that is
+// opened with an inventory has the rows of that run, or names the first entry that differs.
+//
 // A [Sampler] chooses the records of a step's batch. Its choice depends only on its
 // fields and the step, so a resumed run needs no saved state. The training objective
 // draws a [Sample] from each record: a caption or a question.

@@ -35,7 +35,9 @@ var (
 // are those of a run, it keeps the rows of pictures that fail.
 func (s *fileSet) checkAll(was *Inventory) (broken []error, err error) {
 	broken = s.dropWithoutTexts()
+	var leftOut map[string]Record
 	if was != nil {
+		leftOut = was.records()
 		if err := s.matchRows(was); err != nil {
 			return broken, err
 		}
@@ -47,7 +49,7 @@ func (s *fileSet) checkAll(was *Inventory) (broken []error, err error) {
 		if c.info != nil && c.err == nil {
 			revisions[c.revision] = true
 		}
-		if was != nil && was.leftOut[s.names[i]] {
+		if _, ok := leftOut[s.names[i]]; ok {
 			s.entries[i], keep[i] = was.Entries[i], true
 			continue
 		}

@@ -61,8 +61,15 @@ func OldDigest(d Dataset) string {
 type Inventory struct {
 	Entries []Entry
 	LeftOut []LeftOut
+}
 
-	leftOut map[string]bool // names in LeftOut
+// records returns what the annotations said about the pictures that are left out, by name.
+func (n *Inventory) records() map[string]Record {
+	all := map[string]Record{}
+	for _, l := range n.LeftOut {
+		all[l.Picture] = l.Record
+	}
+	return all
 }
 
 // WriteEntries writes entries as JSON lines.
@@ -174,29 +181,23 @@ func (s *fileSet) difference(row int, format string, args ...any) error {
 		WithRemedy("bring the data back as it was, or start a new run with --out")}
 }
 
-// matchRows gives the set the rows of an inventory, in its order.
+// matchRows gives the set the rows of an inventory, in its order. It returns an error for the
+// first entry that is missing, new or in another place.
 func (s *fileSet) matchRows(was *Inventory) error {
-	was.leftOut = map[string]bool{}
-	records := map[string]*Record{}
-	for i, l := range was.LeftOut {
-		was.leftOut[l.Picture], records[l.Picture] = true, &was.LeftOut[i].Record
-	}
+	records := was.records()
+	paths := map[string]string{} // of the pictures that the annotations name now
 	keep := make([]bool, len(s.names))
 	for i, name := range s.names {
-		keep[i] = !was.leftOut[name]
-	}
-	paths := map[string]string{}
-	for i, name := range s.names {
-		paths[name] = s.paths[i]
+		_, leftOut := records[name]
+		paths[name], keep[i] = s.paths[i], !leftOut
 	}
 	s.filter(keep)
 	now := *s
 	s.paths, s.names, s.imageIDs, s.records = nil, nil, nil, nil
 	next := 0 // row of now
 	for i, e := range was.Entries {
-		s.names = append(s.names, e.Picture)
-		if was.leftOut[e.Picture] {
-			s.paths, s.imageIDs, s.records = append(s.paths, paths[e.Picture]), append(s.imageIDs, ""), append(s.records, *records[e.Picture])
+		if record, leftOut := records[e.Picture]; leftOut {
+			s.addRow(paths[e.Picture], e.Picture, "", record)
 			continue
 		}
 		switch {
@@ -205,13 +206,18 @@ func (s *fileSet) matchRows(was *Inventory) error {
 		case now.names[next] != e.Picture:
 			return s.difference(i, "is %q, was %q", now.names[next], e.Picture)
 		}
-		s.paths, s.imageIDs, s.records = append(s.paths, now.paths[next]), append(s.imageIDs, now.imageIDs[next]), append(s.records, now.records[next])
+		s.addRow(now.paths[next], e.Picture, now.imageIDs[next], now.records[next])
 		next++
 	}
 	if next < len(now.names) {
 		return s.difference(len(was.Entries), "%q, is new", now.names[next])
 	}
 	return nil
+}
+
+func (s *fileSet) addRow(path, name, imageID string, record Record) {
+	s.paths, s.names = append(s.paths, path), append(s.names, name)
+	s.imageIDs, s.records = append(s.imageIDs, imageID), append(s.records, record)
 }
 
 // compare returns an error if a picture or its texts differ from an inventory's: a

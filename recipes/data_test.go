@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/modular-bridging/bridge/data"
 )
 
 func TestDataProblems(t *testing.T) {
@@ -20,6 +22,9 @@ func TestDataProblems(t *testing.T) {
 		{"neither captions nor questions asked", "vit-l-opt-2.7b-stage2", []string{"data.train={questions='q.json', images='x'}"}, []string{"data.train.annotations: is missing, but without data.questions"}},
 		{"all similar", "tiny-stage1", []string{"data.similar=0.995"}, []string{"data.similar: is 0.995 of optimizer.batch, 64, which is all of it; want at most 63 of 64"}},
 		{"questions without a file", "vit-l-opt-2.7b-stage2", []string{"data.questions=0.5"}, []string{"data.questions: is 0.5, but data.train has no file"}},
+		{"bad pictures", "tiny-stage1", []string{"data.max_bad=some"}, []string{`data.max_bad: is "some", want a count such as 25 or a percentage such as "1%"`}},
+		{"more bad pictures than there are", "tiny-stage1", []string{`data.max_bad="120%"`}, []string{`data.max_bad: is "120%", want a percentage from 0% to 100%`}},
+		{"a fraction of bad pictures", "tiny-stage1", []string{"data.max_bad=0.01"}, []string{"data.max_bad: is the number 0.01, want"}},
 	})
 }
 
@@ -37,6 +42,15 @@ func TestPathsThatBeginWithTilde(t *testing.T) {
 	must(t, os.WriteFile(file, []byte("recipe = '~/r.toml'\nfrom = '~/b'\nencoders = ['a']\nllms = ['b']\n[options.warm]\nfrom = '~you/b'\n"), 0o644))
 	_, err := LoadMatrix(file)
 	wantProblems(t, err, `recipe: is "~/r.toml"`, `from: is "~/b"`, `options.warm.from: is "~you/b"`, "want the whole path")
+}
+
+func TestMaxBad(t *testing.T) {
+	for set, want := range map[string]data.MaxBad{"data.max_bad=25": "25", `data.max_bad="25"`: "25", "data.max_bad=2.5%": "2.5%", "run.keep=2": ""} {
+		r := load(t, "tiny-stage1", set)
+		if r.Data.MaxBad != want {
+			t.Errorf("%s: got %q, want %q", set, r.Data.MaxBad, want)
+		}
+	}
 }
 
 func TestQuestionsAlone(t *testing.T) {

@@ -16,7 +16,7 @@ func TestDifferences(t *testing.T) {
 		want   []Difference
 	}{
 		{"tiny-stage2-opt", nil, nil},
-		{"tiny-stage2-opt", []string{"run.keep=9", "run.backend=go", "language.memory_limit=8GB", "vision.restarts=0", "vision.transport=grpc", `language.devices="1"`, "language.call_timeout=5m"}, nil},
+		{"tiny-stage2-opt", []string{"run.keep=9", "run.backend=go", "data.max_bad=5%", "language.memory_limit=8GB", "vision.restarts=0", "vision.transport=grpc", `language.devices="1"`, "language.call_timeout=5m"}, nil},
 		{"tiny-stage2-opt", []string{"language.threads=2", "seed=3"}, []Difference{{"language.threads", "", "2"}, {"seed", "1", "3"}}},
 		{"tiny-stage2-opt", []string{"optimizer.betas=[0.9, 0.999]", "optimizer.eps=1e-7", "language.id=small-opt", `language.caption_prompt='a "b" = c'`},
 			[]Difference{{"language.caption_prompt", "", `"a \"b\" = c"`}, {"language.id", `"tiny-opt"`, `"small-opt"`}, {"optimizer.betas", "[0.9, 0.98]", "[0.9, 0.999]"}, {"optimizer.eps", "0.00000001", "0.0000001"}}},

@@ -292,6 +292,30 @@ func TestDamagedPicturesChangeNoResumedRun(t *testing.T) {
 	}
 }
 
+// A swap reads training pictures before it trains: to fit cross-attention and the projection,
+// and to cache the Q-Former's outputs.
+func TestBadPicturesInASwap(t *testing.T) {
+	dir := newProject(t)
+	for _, row := range []int{0, 3, 9, trainPictures} {
+		path := filepath.Join(dir, "pictures", fmt.Sprintf("%d.png", row))
+		write(t, path, damages["zeroed"](nil, read(t, path)))
+	}
+	_, err := trainAt(t, t.Context(), dir, nil, false, "from=kit:stage2", "vision.id=tiny-vit-wide", "language.id=small-opt",
+		"swap.encoder=least-squares", "swap.projection=caption-tokens", "swap.warmup_steps=1", "swap.warmup_lr=1e-3", "swap.warmup_images=12",
+		"optimizer.steps=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists, err := readLeftOut(filepath.Join(dir, "runs", "a"))
+	var names []string
+	for _, l := range slices.Concat(lists[trainSplit], lists[evalSplit]) {
+		names = append(names, l.Picture)
+	}
+	if want := []string{"0.png", "3.png", "9.png", "16.png"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("%v, left out %v, want %v", err, names, want)
+	}
+}
+
 func TestMaxBad(t *testing.T) {
 	for name, c := range map[string]struct {
 		damage func(t *testing.T, dir string)
