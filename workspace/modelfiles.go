@@ -6,6 +6,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/hub"
+	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/registry"
 )
 
@@ -59,7 +60,7 @@ func (m *ModelFiles) Err() error {
 		return nil
 	}
 	return adapters.Errorf(adapters.Corrupt, "%d of %d files of %s are damaged", damaged, len(m.Files), m.Model.ID).
-		WithRemedy("download them again: bridge models verify %s --repair", m.Model.ID)
+		WithRemedy("download them again: bridge models verify %s --repair", shell.Path(m.Model.ID))
 }
 
 // RepairModel deletes the damaged files of a model from the hub's cache and downloads them
