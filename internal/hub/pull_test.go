@@ -350,7 +350,7 @@ func TestDiskSpace(t *testing.T) {
 	f := newFake(t)
 	c := f.client(t.TempDir())
 	c.Free = func(string) (int64, error) { return 1000, nil }
-	if _, err := f.pull(c); adapters.KindOf(err) != adapters.Exhausted || !strings.Contains(err.Error(), "HF_HOME") {
+	if _, err := f.pull(c); adapters.KindOf(err) != adapters.Exhausted || !strings.Contains(err.Error(), "HF_HUB_CACHE") {
 		t.Errorf("%v", err)
 	}
 	if f.count("GET /model") > 0 {

@@ -22,6 +22,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/execerr"
 	"github.com/modular-bridging/bridge/internal/loglevel"
+	"github.com/modular-bridging/bridge/internal/writable"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
 	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
@@ -78,7 +79,11 @@ func launch(ctx context.Context, cfg *Config) (*instance, error) {
 // kills the process when ctx ends.
 func (i *instance) start(ctx context.Context) (err error) {
 	if i.dir, err = wire.NewSocketDir(); err != nil {
-		return adapters.Errorf(adapters.Exhausted, "no folder for the plugin's socket: %w", err).WithOp("start")
+		e := adapters.Errorf(adapters.Exhausted, "no folder for the plugin's socket: %w", err).WithOp("start")
+		if writable.Refused(err) {
+			e = e.WithRemedy("set TMPDIR to a folder that you can write to")
+		}
+		return e
 	}
 	if err := i.cfg.Running.add(i.dir, nil); err != nil {
 		return err

@@ -8,8 +8,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/modular-bridging/bridge/internal/writable"
 )
 
 // maxSocketDir leaves room in a socket's address (104 bytes on BSD, 108 on
@@ -28,11 +26,6 @@ type SocketDir struct {
 // NewSocketDir makes a folder for this host. First it removes the folders of dead hosts
 // and ends the plugins that still run in them.
 func NewSocketDir() (*SocketDir, error) {
-	d, err := newSocketDir()
-	return d, writable.Explain(err, os.TempDir(), "TMPDIR")
-}
-
-func newSocketDir() (*SocketDir, error) {
 	base, err := socketBase()
 	if err != nil {
 		return nil, err
