@@ -38,8 +38,10 @@ func writeTurned(t *testing.T, path string) {
 func TestOrientationOfFiles(t *testing.T) {
 	dir := folder(t)
 	writeTurned(t, filepath.Join(dir, "turned.jpg"))
+	turned := data.Files{Images: dir, Captions: annotate(t, `[{"image": "turned.jpg", "caption": "x"}]`)}
 	open := func(o imaging.Orientation) (first uint8, decoding string) {
-		d, _, err := data.OpenFiles(data.Files{Images: dir, Captions: annotate(t, `[{"image": "turned.jpg", "caption": "x"}]`), Orientation: o}, spec)
+		turned.Orientation = o
+		d, _, err := data.OpenFiles(turned, spec)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +63,8 @@ func TestOrientationOfFiles(t *testing.T) {
 	if storedKey == uprightKey || defaultKey != uprightKey {
 		t.Errorf("keys %q as stored, %q upright, %q by default", storedKey, uprightKey, defaultKey)
 	}
-	if _, _, err := data.OpenFiles(data.Files{Images: dir, Captions: annotate(t, `[]`), Orientation: "left"}, spec); adapters.KindOf(err) != adapters.Invalid {
+	turned.Orientation = "left"
+	if _, _, err := data.OpenFiles(turned, spec); adapters.KindOf(err) != adapters.Invalid {
 		t.Errorf("another orientation: got %v", err)
 	}
 	if _, decoding := openPNG(t, dir); decoding != "" {

@@ -33,11 +33,11 @@ func TestOrientationOfATrainedBridge(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("\n[data]\n")
+	write("\n[data]\n") // a second table of this name
 	if _, err := trainedOrientation(inRun); err == nil {
 		t.Error("a damaged recipe is no error")
 	}
-	text = []byte{}
+	text = nil
 	write("[data]\norientation = \"exif\"\n")
 	check(inRun, imaging.ByExif)
 	write("[data]\norientation = \"left\"\n")

@@ -17,34 +17,47 @@ const (
 )
 
 // transform is the inverse cosine transform of eight numbers by the method of Loeffler,
-// Ligtenberg and Moschytz, with 12 multiplications for the odd part and 13 more fraction
-// bits in the result. Its order of operations is that of jidctint.c.
+// Ligtenberg and Moschytz, with 13 more fraction bits in the result. Numbers and sums of two have
+// 16 bits: damaged data overflow as in libjpeg-turbo's vector code (jidctint-sse2.asm).
 func transform(in [8]int32) (out [8]int32) {
-	z := (in[2] + in[6]) * c0541
-	low, high := z-in[6]*c1847, z+in[2]*c0765
-	sum, difference := (in[0]+in[4])<<13, (in[0]-in[4])<<13
+	low, high := in[2]*c0541+in[6]*(c0541-c1847), in[2]*(c0541+c0765)+in[6]*c0541
+	sum, difference := wrap(in[0]+in[4])<<13, wrap(in[0]-in[4])<<13
 	even := [4]int32{sum + high, difference + low, difference - low, sum - high}
 
-	z1, z2, z3, z4 := in[7]+in[1], in[5]+in[3], in[7]+in[3], in[5]+in[1]
-	z5 := (z3 + z4) * c1175
-	z1, z2, z3, z4 = -z1*c0899, -z2*c2562, z5-z3*c1961, z5-z4*c0390
-	odd := [4]int32{in[1]*c1501 + z1 + z4, in[3]*c3072 + z2 + z3, in[5]*c2053 + z2 + z4, in[7]*c0298 + z1 + z3}
+	z3, z4 := wrap(in[7]+in[3]), wrap(in[5]+in[1])
+	z3, z4 = z3*(c1175-c1961)+z4*c1175, z3*c1175+z4*(c1175-c0390)
+	odd := [4]int32{
+		in[1]*(c1501-c0899) - in[7]*c0899 + z4,
+		in[3]*(c3072-c2562) - in[5]*c2562 + z3,
+		in[5]*(c2053-c2562) - in[3]*c2562 + z4,
+		in[7]*(c0298-c0899) - in[1]*c0899 + z3,
+	}
 	for i := range 4 {
 		out[i], out[7-i] = even[i]+odd[i], even[i]-odd[i]
 	}
 	return out
 }
 
+// wrap keeps the lower 16 bits of a number.
+func wrap(v int32) int32 { return int32(int16(v)) }
+
 // inverseDCT writes the 8 by 8 samples of a block. Columns keep 2 fraction bits in between.
 func inverseDCT(b *block, table *[64]uint16, out []uint8, stride int) {
 	var work [64]int32
+	flat := *(*[56]int16)(b[8:]) == [56]int16{} // each column has one number
 	for x := range 8 {
 		var in [8]int32
 		for y := range in {
-			in[y] = int32(b[8*y+x]) * int32(table[8*y+x])
+			in[y] = wrap(int32(b[8*y+x]) * int32(table[8*y+x]))
+		}
+		if flat {
+			for y := range 8 {
+				work[8*y+x] = wrap(in[0] << 2)
+			}
+			continue
 		}
 		for y, v := range transform(in) {
-			work[8*y+x] = (v + 1<<10) >> 11
+			work[8*y+x] = max(-1<<15, min(1<<15-1, (v+1<<10)>>11))
 		}
 	}
 	for y := range 8 {

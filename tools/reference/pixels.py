@@ -3,6 +3,10 @@
     python3 -m venv .venv && .venv/bin/pip install pillow==13.0.0 numpy==2.4.6
     .venv/bin/python tools/reference/pixels.py imaging/testdata/pixels.tar.gz
 
+A second argument is another seed. With BRIDGE_PIXELS=FILE, the tests of package imaging read another archive:
+
+    .venv/bin/python tools/reference/pixels.py /tmp/1.tar.gz 1 && BRIDGE_PIXELS=/tmp/1.tar.gz go test ./imaging -run Pillows
+
 The archive holds the pictures and table.json. An entry of the table has a picture's name, the size and the SHA-256 (its
 first 16 digits) of Pillow's pixels, uint8[H, W, 3], of convert("RGB"), and, if they differ, of those after
 ImageOps.exif_transpose, as transformers' load_image does it. If Pillow refuses a picture, the entry says so.
@@ -25,7 +29,7 @@ import numpy as np
 import PIL
 from PIL import Image, ImageOps
 
-rng = np.random.default_rng(14)
+rng = np.random.default_rng(int(sys.argv[2]) if len(sys.argv) > 2 else 14)
 SIZES = [(1, 1), (1, 7), (9, 1), (2, 3), (3, 2), (4, 13), (5, 20), (6, 5), (7, 8), (8, 8), (9, 15), (10, 4), (11, 17), (12, 1), (13, 2), (14, 9),
          (15, 16), (16, 16), (17, 3), (18, 6), (19, 19), (20, 12), (2, 20), (3, 17), (4, 2), (1, 20), (20, 1), (1, 2), (2, 1), (2, 2)]
 FEW = SIZES[::3]
