@@ -192,9 +192,7 @@ func (res *resources) openOldLanguage(ctx context.Context, side bridge.Side) (ad
 		return nil, err
 	}
 	s.Isolation, s.Transport = res.recipe.Language.Isolation, res.recipe.Language.Transport
-	if err := res.workspace.WarnSideChanges(s, adapters.KindLanguage, side); err != nil {
-		return nil, err
-	}
+	res.workspace.WarnSideChanges(s, adapters.KindLanguage, side)
 	return res.workspace.OpenLanguage(ctx, s)
 }
 
