@@ -48,14 +48,7 @@ func (res *resources) start(ctx context.Context, r *recipes.Resolved, random boo
 		joined.Close()
 		return nil, 0, err
 	}
-	if was := from.Info.Language; was != nil && was.Digest == side.Digest {
-		l, err := res.lock()
-		if err != nil {
-			joined.Close()
-			return nil, 0, err
-		}
-		res.workspace.WarnChanges(adapters.KindLanguage, *was, *l.Language)
-	}
+	res.warnLanguageChanges(from.Info.Language, side)
 	joined.Info.Language = &side
 	if from.Info.Stage == 1 {
 		joined.Info.Stage1 = r.From
