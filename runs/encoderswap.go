@@ -82,9 +82,7 @@ func (res *resources) initCrossAttention(ctx context.Context, r *recipes.Resolve
 		return err
 	}
 	s.Isolation, s.Transport = r.Vision.Isolation, r.Vision.Transport
-	if err := res.workspace.WarnSideChanges(s, adapters.KindVision, from.Info.Vision); err != nil {
-		return err
-	}
+	res.workspace.WarnSideChanges(s, adapters.KindVision, from.Info.Vision)
 	old, err := res.workspace.OpenVision(ctx, s)
 	if err != nil {
 		return fmt.Errorf("open the old encoder: %w", err)

@@ -243,3 +243,43 @@ func (p *ownModels) mustNotReuse(run, start string) {
 		p.t.Errorf("without the start: trained %v, %v", trained, err)
 	}
 }
+
+// A run of an older version records the files of its models in its lock alone. bridge compares
+// them, and without the lock it says nothing.
+func TestOldRunsWarnOfWhatTheyRecord(t *testing.T) {
+	oldProject(t)
+	var log bytes.Buffer
+	w := workspace.New(workspace.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	warnings := func(dir string) string {
+		t.Helper()
+		log.Reset()
+		m, err := w.OpenModel(t.Context(), dir, workspace.OpenOptions{Backend: "go"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Close()
+		return log.String()
+	}
+	run := filepath.Join("runs", "swap")
+	if got := warnings(run); strings.Contains(got, "level=WARN") {
+		t.Errorf("nothing has changed, and the log says\n%s", got)
+	}
+	lock := filepath.Join(run, "bridge.lock")
+	text, err := os.ReadFile(lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const config = `"config.json" = "sha256:f2`
+	if err := os.WriteFile(lock, []byte(strings.Replace(string(text), config, `"config.json" = "sha256:00`, 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := warnings(run); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, "changed=config.json") {
+		t.Errorf("the encoder's config.json is not that of the lock, and the log says\n%s", got)
+	}
+	if err := os.Remove(lock); err != nil {
+		t.Fatal(err)
+	}
+	if got := warnings(run); strings.Contains(got, "level=WARN") {
+		t.Errorf("nothing is recorded, and the log says\n%s", got)
+	}
+}

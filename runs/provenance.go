@@ -36,6 +36,14 @@ func (res *resources) languageSide() (bridge.Side, error) {
 	return side, err
 }
 
+// warnLanguageChanges warns if the language model is the one that the starting bridge was trained
+// with, except for some files. was is nil if that bridge has no language model.
+func (res *resources) warnLanguageChanges(was *bridge.Side, now bridge.Side) {
+	if was != nil && was.Digest == now.Digest {
+		res.workspace.WarnChanges(adapters.KindLanguage, *was, *res.locked.Language) // languageSide has read the lock
+	}
+}
+
 // addProvenance adds the path of a model without a registry id, and the plugin that serves the
 // model.
 func addProvenance(side *bridge.Side, model registry.Backbone, entry lockfile.Entry) {

@@ -49,14 +49,7 @@ func (res *resources) start(ctx context.Context, r *recipes.Resolved, random boo
 		joined.Close()
 		return nil, 0, err
 	}
-	if was := from.Info.Language; was != nil && was.Digest == side.Digest {
-		l, err := res.lock()
-		if err != nil {
-			joined.Close()
-			return nil, 0, err
-		}
-		res.workspace.WarnChanges(adapters.KindLanguage, *was, *l.Language)
-	}
+	res.warnLanguageChanges(from.Info.Language, side)
 	joined.Info.Language = &side
 	if from.Info.Stage == 1 {
 		joined.Info.Stage1 = r.From
@@ -206,9 +199,7 @@ func (res *resources) openOldLanguage(ctx context.Context, side bridge.Side) (ad
 		return nil, err
 	}
 	s.Isolation, s.Transport = res.recipe.Language.Isolation, res.recipe.Language.Transport
-	if err := res.workspace.WarnSideChanges(s, adapters.KindLanguage, side); err != nil {
-		return nil, err
-	}
+	res.workspace.WarnSideChanges(s, adapters.KindLanguage, side)
 	return res.workspace.OpenLanguage(ctx, s)
 }
 

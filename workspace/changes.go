@@ -45,13 +45,15 @@ func (w *Workspace) WarnChanges(kind adapters.ModelKind, trained bridge.Side, no
 func roleOf(kind adapters.ModelKind) string { return strings.ReplaceAll(string(kind), "-", " ") }
 
 // WarnSideChanges is [Workspace.WarnChanges] for a model that was opened as s says.
-func (w *Workspace) WarnSideChanges(s OpenSpec, kind adapters.ModelKind, trained bridge.Side) error {
+// If its files cannot be read, the log says so.
+func (w *Workspace) WarnSideChanges(s OpenSpec, kind adapters.ModelKind, trained bridge.Side) {
 	if trained.Files == nil && !trained.AllFiles {
-		return nil
+		return
 	}
 	now, err := s.Model.FilesEntry(s.Plugin)
-	if err == nil {
-		w.WarnChanges(kind, trained, now)
+	if err != nil {
+		w.log.Warn("whether the "+roleOf(kind)+" has changed since the bridge was trained is not known", "model", trained.ID, "error", err)
+		return
 	}
-	return err
+	w.WarnChanges(kind, trained, now)
 }

@@ -135,9 +135,7 @@ func (w *Workspace) openSides(ctx context.Context, m *Model, dir string, info br
 		return nil, nil, err
 	}
 	m.onClose(w.Closer(vision))
-	if err := w.WarnSideChanges(vs, adapters.KindVision, info.Vision); err != nil {
-		return nil, nil, err
-	}
+	w.WarnSideChanges(vs, adapters.KindVision, info.Vision)
 	if info.Language == nil {
 		return vision, nil, nil
 	}
@@ -148,7 +146,8 @@ func (w *Workspace) openSides(ctx context.Context, m *Model, dir string, info br
 	if info.Language.Files == nil {
 		w.warnOtherTokenizer(ls.Model, *info.Language)
 	}
-	return vision, language, w.WarnSideChanges(ls, adapters.KindLanguage, *info.Language)
+	w.WarnSideChanges(ls, adapters.KindLanguage, *info.Language)
+	return vision, language, nil
 }
 
 // apply returns a spec with the options that apply to every frozen model.

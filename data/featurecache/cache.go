@@ -41,8 +41,9 @@ type Options struct {
 	// Float32.
 	DType adapters.DType
 	// Model is a key of everything that changes the features and that the encoder's spec does
-	// not say: its other files and, of a plugin, its code. Features are shared only between
-	// encoders with the same key.
+	// not say: its other files and, of a plugin, its code. registry.FeatureKey makes it.
+	// Features are shared only between encoders with the same key. An empty key means that
+	// the spec says everything.
 	Model string
 	// Batch is the number of pictures in one request to the encoder; 0 means 64.
 	Batch int
