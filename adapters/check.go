@@ -21,7 +21,7 @@ func (r *LossRequest) Check(spec LanguageSpec) error {
 // Check verifies a response to req against the model's spec.
 func (r *LossResponse) Check(spec LanguageSpec, req *LossRequest) error {
 	if len(r.Loss) != len(req.Examples) || len(r.Tokens) != len(req.Examples) {
-		return Errorf(Invalid, "response has %d losses and %d token counts for %d examples",
+		return Errorf(Invalid, "response has %d losses and %d token counts for %d examples, want one of each for each example",
 			len(r.Loss), len(r.Tokens), len(req.Examples))
 	}
 	for i, n := range r.Tokens { // what the loss and its gradient are divided by
@@ -75,7 +75,7 @@ func (o GenerateOptions) check() error {
 		most = 20
 	}
 	if o.MinNewTokens > most {
-		return Errorf(Invalid, "min_new_tokens is %d, max_new_tokens %d: want at most as many", o.MinNewTokens, most)
+		return Errorf(Invalid, "min_new_tokens is %d, want at most max_new_tokens (%d)", o.MinNewTokens, most)
 	}
 	return nil
 }
@@ -83,7 +83,7 @@ func (o GenerateOptions) check() error {
 // Check verifies a response to req.
 func (r *GenerateResponse) Check(req *GenerateRequest) error {
 	if len(r.Texts) != len(req.Examples) || len(r.Tokens) != len(req.Examples) {
-		return Errorf(Invalid, "response has %d texts and %d token counts for %d examples",
+		return Errorf(Invalid, "response has %d texts and %d token counts for %d examples, want one of each for each example",
 			len(r.Texts), len(r.Tokens), len(req.Examples))
 	}
 	for i, n := range r.Tokens {
@@ -129,7 +129,7 @@ func (r *ScoreResponse) Check(req *ScoreRequest) error {
 // Check verifies a response to req against the model's spec.
 func (r *EmbedTokensResponse) Check(spec LanguageSpec, req *EmbedTokensRequest) error {
 	if len(req.Texts) > 0 && len(r.Counts) != len(req.Texts) {
-		return Errorf(Invalid, "response has %d counts for %d texts", len(r.Counts), len(req.Texts))
+		return Errorf(Invalid, "response has %d counts for %d texts, want one for each", len(r.Counts), len(req.Texts))
 	}
 	return r.Embeddings.Check("embeddings", []int{len(r.Surfaces), spec.Width}, Float32)
 }

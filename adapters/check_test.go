@@ -25,8 +25,8 @@ func TestWrongOptionsAreNamed(t *testing.T) {
 		"top_p is 7, want between 0 and 1":                              {TopP: 7},
 		"top_p is -0.1, want between 0 and 1":                           {TopP: -0.1},
 		"repetition_penalty is NaN, want a number ":                     {RepetitionPenalty: math.NaN()},
-		"min_new_tokens is 21, max_new_tokens 20":                       {MinNewTokens: 21},
-		"min_new_tokens is 5, max_new_tokens 4":                         {MinNewTokens: 5, MaxNewTokens: 4},
+		"min_new_tokens is 21, want at most max_new_tokens (20)":        {MinNewTokens: 21},
+		"min_new_tokens is 5, want at most max_new_tokens (4)":          {MinNewTokens: 5, MaxNewTokens: 4},
 	} {
 		err := (&adapters.GenerateRequest{Examples: examples, Options: o}).Check(adapters.LanguageSpec{})
 		if adapters.KindOf(err) != adapters.Invalid || !strings.HasPrefix(err.Error(), want) {

@@ -14,8 +14,8 @@ type Kind uint8
 // The kinds of failure.
 const (
 	Unknown     Kind = iota
-	Invalid          // the request breaks the contract: mend the request
-	NotFound         // a file, folder, id or tensor is not there
+	Invalid          // the request breaks the contract: correct the request
+	NotFound         // a file, folder, id or tensor does not exist
 	Unsupported      // the adapter cannot do this; the message says what it can
 	Corrupt          // a file exists but is not valid
 	Exhausted        // memory, disk or a size limit ran out

@@ -26,7 +26,7 @@ type Family struct {
 
 	// The other fields are those of a language family. All may be left out.
 
-	// Architecture is that of the family's models.
+	// Architecture is the architecture of the family's models.
 	Architecture Architecture
 	// EndOfAnswer is the text whose token ends an answer. If it is empty, config.json's
 	// eos_token_id ends an answer.

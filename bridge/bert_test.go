@@ -35,7 +35,8 @@ func freshForBERT(t *testing.T) *Bridge {
 	return b
 }
 
-// Every weight of the Q-Former is what LAVIS makes of the BERT, or still random.
+// InitFromBERT sets the weights that LAVIS takes from a BERT, to the same values. All other
+// weights of the Q-Former stay random.
 func TestInitFromBERT(t *testing.T) {
 	b, plain := freshForBERT(t), freshForBERT(t)
 	if err := b.InitFromBERT(filepath.Join("testdata", "bert")); err != nil {

@@ -165,8 +165,8 @@ func openLAVIS(t *testing.T, name string) *convert.LAVIS {
 	return l
 }
 
-// LAVIS's stage 2, encoder inside: all that transformers' folder has of the same
-// model, but for the keys' bias, which LAVIS has not.
+// LAVIS's stage 2 with the encoder inside has all weights of transformers' folder of the same
+// model, except the keys' bias, which LAVIS does not store.
 func TestLAVISStage2(t *testing.T) {
 	l := openLAVIS(t, "stage2.pth")
 	if l.Stage() != 2 || !l.HasEncoder() || l.Projection() != "opt_proj" || l.LanguageType() != "opt" || l.Activation() != "" {

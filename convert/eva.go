@@ -126,7 +126,7 @@ func (e *evaReader) checkRest(blocks int) error {
 			known = known || strings.HasPrefix(name, prefix)
 		}
 		if !known {
-			return adapters.Errorf(adapters.Unsupported, "%s: the encoder has %s, which EVA-CLIP ViT-g has not", e.l.path, name)
+			return adapters.Errorf(adapters.Unsupported, "%s: the encoder has %s, which is not a weight of EVA-CLIP ViT-g", e.l.path, name)
 		}
 	}
 	return nil
@@ -140,12 +140,12 @@ func (e *evaReader) configure(blocks, heads int) error {
 	width, patch := kernel.Shape[0], kernel.Shape[3]
 	side := int(math.Sqrt(float64(positions.Shape[1] - 1)))
 	if side*side != positions.Shape[1]-1 {
-		return adapters.Errorf(adapters.Unsupported, "%s: %d positions are no square of patches and a class", e.l.path, positions.Shape[1])
+		return adapters.Errorf(adapters.Unsupported, "%s: the encoder has %d positions, want a square number of patches and one for the class", e.l.path, positions.Shape[1])
 	}
 	if heads == 0 {
 		if width%88 != 0 {
-			return adapters.Errorf(adapters.Invalid, "%s: the encoder is %d wide, which is no multiple of ViT-g's heads of 88, and weights do not tell their number", e.l.path, width).
-				WithRemedy("give it with --encoder-heads")
+			return adapters.Errorf(adapters.Invalid, "%s: the number of attention heads is not known: the weights do not record it, and the encoder's width, %d, is not a multiple of 88, the width of ViT-g's heads", e.l.path, width).
+				WithRemedy("pass --encoder-heads")
 		}
 		heads = width / 88
 	}

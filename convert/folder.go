@@ -64,7 +64,8 @@ func (c *Checkpoint) countQueries() error {
 	if data, ok := c.Files["processor_config.json"]; ok {
 		var err error
 		if processor, err = decode(data); err != nil {
-			return adapters.Errorf(adapters.Corrupt, "processor_config.json: %w", err)
+			return adapters.Errorf(adapters.Corrupt, "processor_config.json is not a JSON object: %w", err).
+				WithRemedy("download the file again")
 		}
 	}
 	processor["processor_class"], processor["num_query_tokens"] = "Blip2Processor", number(c.Config, 32, "num_query_tokens")

@@ -133,7 +133,7 @@ func (l *LAVIS) findStage() error {
 func (l *LAVIS) classifyEncoder() error {
 	if _, ok := l.file.Tensors["blocks.0.attn.qkv.weight"]; !ok {
 		names := slices.Sorted(maps.Keys(l.file.Tensors))
-		return adapters.Errorf(adapters.Unsupported, "%s has neither query_tokens nor blocks.0.attn.qkv.weight: it is no BLIP-2 and no EVA-CLIP of LAVIS (its first weight is %s)", l.path, names[0])
+		return adapters.Errorf(adapters.Unsupported, "%s has neither query_tokens nor blocks.0.attn.qkv.weight: it is neither a BLIP-2 nor an EVA-CLIP of LAVIS (its first weight is %s)", l.path, names[0])
 	}
 	l.encoder = l.file.Tensors
 	return nil
@@ -217,8 +217,8 @@ func (l *LAVIS) Config(heads int) (qformer.Config, error) {
 		c.Heads = c.HiddenSize / 64
 	}
 	if heads == 0 && c.HiddenSize%64 != 0 {
-		return c, adapters.Errorf(adapters.Invalid, "%s: the Q-Former is %d wide, which is no multiple of BERT's heads of 64, and weights do not tell their number", l.path, c.HiddenSize).
-			WithRemedy("give it with --heads")
+		return c, adapters.Errorf(adapters.Invalid, "%s: the number of attention heads is not known: the weights do not record it, and the Q-Former's width, %d, is not a multiple of 64, the width of BERT's heads", l.path, c.HiddenSize).
+			WithRemedy("pass --heads")
 	}
 	return c, nil
 }

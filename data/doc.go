@@ -1,5 +1,6 @@
-// Package data opens data sets (pictures with captions, and questions with answers)
-// and chooses the records of batches.
+// Package data owns data sets (pictures with captions, and questions with answers): it opens
+// them and chooses the records of batches. It must not know any model, objective or recipe; of
+// an encoder it gets only the image size.
 //
 // A [Dataset] is a fixed list of records. It never changes while it is open, and
 // several goroutines may read it at once. [OpenKit] opens the emoji scenes of the kit,
@@ -10,7 +11,5 @@
 // fields and the step, so a resumed run needs no saved state. The training objective
 // draws a [Sample] from each record: a caption or a question.
 //
-// Package data knows the image size that an encoder reads, but no model, no objective
-// and no recipe. Package data/featurecache keeps the frozen encoder's features of a
-// data set.
+// Package data/featurecache keeps the frozen encoder's features of a data set.
 package data

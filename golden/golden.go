@@ -79,7 +79,7 @@ type Outputs struct {
 	Texts   []string
 }
 
-// Open reads a golden folder, checkpoint/ aside.
+// Open reads a golden folder, except its checkpoint/.
 func Open(dir string) (*Folder, error) {
 	path := filepath.Join(dir, "cases.json")
 	data, err := os.ReadFile(path)

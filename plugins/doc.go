@@ -1,11 +1,13 @@
-// Package plugins is for the authors of plugins: a program that calls [Serve] serves a
-// frozen model to bridge, in a separate process. The program implements the contracts of
-// package adapters. Built-in families are served in the same way by bridge's own
-// executable. Plugins in other languages implement proto/bridge/v1/adapter.proto.
+// Package plugins owns the author's side of plugins: a program that calls [Serve] serves a
+// frozen model to bridge, in a separate process. The package must not know how a host starts
+// a process, supervises it or repeats a request.
 //
-// Package plugins/host is the other side, which starts and calls plugins. Neither imports
-// the other: what both share is in plugins/internal/wire. This package must not know how a
-// host starts a process, supervises it or repeats a request.
+// The program implements the contracts of package adapters. Built-in families are served in
+// the same way by bridge's own executable. Plugins in other languages implement
+// proto/bridge/v1/adapter.proto.
+//
+// Package plugins/host is the other side, which starts and calls plugins. Neither side imports
+// the other; plugins/internal/wire has the code that both share.
 //
 // # Ownership
 //

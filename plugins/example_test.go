@@ -11,7 +11,8 @@ import (
 
 // A plugin is a program whose main function serves a family. Here it is the contract suite's
 // fake language model; yours opens the checkpoint folder that req names. A host starts the
-// program. If somebody else does, it returns an error that tells how it is started.
+// program. If it is started in another way, as here, ServeWith returns an error that says how
+// to start it.
 func ExampleServeWith() {
 	err := plugins.ServeWith(plugins.ServeConfig{Name: "echo", Families: []adapters.Family{{
 		Name: "echo", Kind: adapters.KindLanguage, Architecture: adapters.DecoderOnly,

@@ -25,9 +25,6 @@ func New(cfg Config, store *model.Store, g *Graph, rng *RNG) *Model {
 // [Param].
 func VariablePath(name string) string { return layers.VariablePath(name) }
 
-// Config returns the size that the model was made with.
-func (m *Model) Config() Config { return m.cfg }
-
 // WithDType returns a copy of m that converts its weights to dtype in the graph and computes
 // in it. Norms and softmaxes are computed in float32 in any case.
 func (m *Model) WithDType(dtype dtypes.DType) *Model {

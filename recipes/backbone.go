@@ -12,14 +12,14 @@ import (
 	"github.com/modular-bridging/bridge/registry"
 )
 
-// Backbone is what the tables [vision] and [language] share: which frozen model it is,
-// and how it is opened.
+// Backbone holds the keys that the tables [vision] and [language] share. They say which frozen
+// model it is, and how it is opened.
 type Backbone struct {
 	// ID is the model's id in the registry, or a folder. Required, unless Path or Plugin
 	// names the model.
 	ID string `toml:"id,omitempty"`
 	// Path is the folder of the model, in place of an id: a Hugging Face checkpoint, or
-	// what the plugin reads.
+	// a folder that the plugin reads.
 	Path string `toml:"path,omitempty"`
 	// Plugin is a third-party adapter: its name, or the path of its folder or
 	// executable. Resolved it is a path. Default: the built-in adapter of the model's

@@ -89,7 +89,7 @@ func TestModelsOfPlugins(t *testing.T) {
 	}
 }
 
-// A plugin that is installed is named, and what it is is known without running it.
+// A recipe can name an installed plugin. Resolve reads its manifest and does not run it.
 func TestInstalledPlugins(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "plugins", "mine")
 	if err := os.MkdirAll(dir, 0o755); err != nil {

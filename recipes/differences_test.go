@@ -31,7 +31,7 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
-// What recipes are compared by is what their files hold.
+// Differences compares the values that the files of the recipes hold.
 func TestValuesAreThoseOfTheFile(t *testing.T) {
 	workplace(t)
 	for _, name := range Shipped() {

@@ -19,7 +19,7 @@ const (
 	longestDuration = 100 * 365 * 24 * time.Hour
 )
 
-// Estimate is what a run needs, from the manifests alone.
+// Estimate holds the memory and the work that a run needs, estimated from the manifests alone.
 type Estimate struct {
 	Memory     int64   // bytes: frozen weights, activations of a micro-batch, the bridge
 	Operations float64 // floating-point operations of all steps

@@ -1,6 +1,7 @@
 package recipes
 
 import (
+	"bytes"
 	"embed"
 	"os"
 	"path/filepath"
@@ -49,6 +50,27 @@ func Header(text []byte) []string {
 		lines = append(lines, strings.TrimPrefix(comment, " "))
 	}
 	return lines
+}
+
+// About returns the first sentence of the comment that a recipe begins with, without its full
+// stop.
+func About(text []byte) string {
+	about, _, _ := strings.Cut(strings.Join(Header(text), " "), ". ")
+	about, _, _ = strings.Cut(about, ": ")
+	return strings.TrimSuffix(strings.TrimSpace(about), ".")
+}
+
+// InsertComment returns a recipe's text with a comment inserted after the one that it begins
+// with.
+func InsertComment(text []byte, comment string) []byte {
+	end := 0
+	for line := range bytes.Lines(text) {
+		if line[0] != '#' {
+			break
+		}
+		end += len(line)
+	}
+	return slices.Concat(text[:end], []byte(comment), text[end:])
 }
 
 // Override is a value from the command line that replaces the recipe's.

@@ -19,7 +19,7 @@ type Matrix struct {
 	// Name names the comparison. Default: the file's name.
 	Name string `toml:"name"`
 	// Recipe is the recipe of all runs: a file, or the name of one that ships. Default:
-	// that of the run that From names, or else the one of the kit's swaps.
+	// the recipe of the run that From names; if From is not a run, tiny-retrain.
 	Recipe string `toml:"recipe"`
 	// From is the bridge whose models are swapped. Default: the recipe's.
 	From string `toml:"from"`
@@ -32,11 +32,11 @@ type Matrix struct {
 	// Set holds key=value of the recipe, for all runs. Default: none.
 	Set []string `toml:"set"`
 	// Options are the ways to swap by name. Default: "warm", which sets nothing.
-	Options map[string]Option `toml:"options"`
+	Options map[string]MatrixOption `toml:"options"`
 }
 
-// Option is one way to do a swap.
-type Option struct {
+// MatrixOption is one way to do a swap, named by a table [options.NAME] of a matrix.
+type MatrixOption struct {
 	// Cold starts from the stage-1 bridge with a fresh projection: the baseline. Default
 	// false.
 	Cold bool `toml:"cold"`
@@ -46,15 +46,15 @@ type Option struct {
 	Set []string `toml:"set"`
 }
 
-// Cell is one run of a matrix.
-type Cell struct {
+// MatrixRun identifies one run of a matrix.
+type MatrixRun struct {
 	Encoder, LLM, Option string
 	Seed                 uint64
 }
 
 // Name returns the name of the run, and of its folder.
-func (c Cell) Name() string {
-	return fmt.Sprintf("%s_%s_%s_seed%d", registry.FolderName(c.Encoder), registry.FolderName(c.LLM), c.Option, c.Seed)
+func (r MatrixRun) Name() string {
+	return fmt.Sprintf("%s_%s_%s_seed%d", registry.FolderName(r.Encoder), registry.FolderName(r.LLM), r.Option, r.Seed)
 }
 
 // IsMatrix reports whether a file is a matrix and not a recipe.
@@ -77,7 +77,7 @@ func LoadMatrix(file string) (*Matrix, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Matrix{Name: strings.TrimSuffix(filepath.Base(file), ".toml"), Seeds: []uint64{1}, Options: map[string]Option{"warm": {}}}
+	m := &Matrix{Name: strings.TrimSuffix(filepath.Base(file), ".toml"), Seeds: []uint64{1}, Options: map[string]MatrixOption{"warm": {}}}
 	doc.Decode(m)
 	if len(m.Encoders) == 0 {
 		doc.Errorf("encoders", "is empty, want ids of vision encoders")
@@ -96,14 +96,14 @@ func LoadMatrix(file string) (*Matrix, error) {
 	return m, doc.Err()
 }
 
-// Cells returns the runs in order: encoders outermost, seeds innermost.
-func (m *Matrix) Cells() []Cell {
-	var all []Cell
+// Runs returns the runs in order: encoders outermost, seeds innermost.
+func (m *Matrix) Runs() []MatrixRun {
+	var all []MatrixRun
 	for _, encoder := range m.Encoders {
 		for _, llm := range m.LLMs {
 			for _, option := range slices.Sorted(maps.Keys(m.Options)) {
 				for _, seed := range m.Seeds {
-					all = append(all, Cell{Encoder: encoder, LLM: llm, Option: option, Seed: seed})
+					all = append(all, MatrixRun{Encoder: encoder, LLM: llm, Option: option, Seed: seed})
 				}
 			}
 		}
@@ -112,9 +112,9 @@ func (m *Matrix) Cells() []Cell {
 }
 
 // Overrides returns the values that a run of the matrix sets in the recipe.
-func (m *Matrix) Overrides(c Cell) []Override {
+func (m *Matrix) Overrides(r MatrixRun) []Override {
 	var all []Override
-	for _, a := range slices.Concat([]string{fmt.Sprintf("seed=%d", c.Seed)}, m.Set, m.Options[c.Option].Set) {
+	for _, a := range slices.Concat([]string{fmt.Sprintf("seed=%d", r.Seed)}, m.Set, m.Options[r.Option].Set) {
 		all = append(all, Override{Assignment: a})
 	}
 	return all

@@ -8,9 +8,9 @@ import (
 	"github.com/modular-bridging/bridge/train/objective"
 )
 
-// Objective is the table [objective]: what training minimises.
+// Objective is the table [objective]. It selects the loss that training minimises.
 type Objective struct {
-	// Name is that of an objective in package train/objective. Default: "representation"
+	// Name is the name of an objective in package train/objective. Default: "representation"
 	// in stage 1, "prompt-caption" in stage 2.
 	Name string `toml:"name"`
 	// ITC, ITM and ITG are the weights of stage 1's three losses: contrast, matching and

@@ -41,7 +41,7 @@ type QFormer struct {
 	// Dropout is the fraction of activations that training drops. Default 0.1; with
 	// Recipe.From that bridge's.
 	Dropout *float64 `toml:"dropout"`
-	// Tokenizer is that of the text side: a folder, a repository in the Hugging Face
+	// Tokenizer is the tokenizer of the text side: a folder, a repository in the Hugging Face
 	// cache, or the kit's ("kit:qformer").
 	Tokenizer string `toml:"tokenizer,omitempty"`
 	// Init is the BERT whose weights the Q-Former starts with: a folder or a repository

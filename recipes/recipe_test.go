@@ -50,7 +50,7 @@ func TestShippedRecipes(t *testing.T) {
 	}
 }
 
-// A recipe in a run folder means what the run was.
+// The resolved recipe in a run folder loads to the same value again.
 func TestResolvedRecipesLoadAgain(t *testing.T) {
 	workplace(t)
 	for _, name := range Shipped() {

@@ -2,10 +2,10 @@ package recipes
 
 import "github.com/modular-bridging/bridge/internal/backends"
 
-// Run is the table [run]: what computes the run, and how it is kept. A resumed run may have
-// other values.
+// Run is the table [run]. It selects the backend, the checkpoints and the feature cache. A
+// resumed run may have other values.
 type Run struct {
-	// Backend is what computes the bridge: "go", "xla:cpu", "xla:cuda" or "auto", the
+	// Backend computes the bridge: "go", "xla:cpu", "xla:cuda" or "auto", the
 	// quickest one that this machine has. Default "auto".
 	Backend string `toml:"backend"`
 	// CheckpointEvery is the number of steps between checkpoints. Default 0: at the end

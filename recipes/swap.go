@@ -18,8 +18,8 @@ type Swap struct {
 	// another one: "least-squares" (the old ones, through a map between the features of
 	// the two encoders) or "fresh" (random). Default: none, the encoder is the same.
 	Encoder train.EncoderInit `toml:"encoder,omitempty"`
-	// Projection is where the projection to the language model comes from; package train
-	// lists the ways. Stage 2 only. Default "shared-tokens".
+	// Projection selects the initial projection to the language model; package train lists
+	// the ways. Stage 2 only. Default "shared-tokens".
 	Projection train.ProjectionInit `toml:"projection"`
 	// WarmupSteps is the number of steps that train the projection alone, before those
 	// of the optimizer. Default 0: no warm-up.
@@ -105,8 +105,8 @@ func (r *Resolved) warmupPhase() train.Phase {
 	}
 }
 
-// SwapModels are what a swap puts into a recipe: the bridge to start from, and the frozen
-// models to join it with. Each has an origin, which messages show in place of a line of
+// SwapModels holds the values that a swap sets in a recipe: the bridge to start from, and the
+// frozen models to join it with. Each has an origin, which messages show in place of a line of
 // the file: a flag as it was typed ("--llm tiny-opt"), or the bridge that the value is from.
 type SwapModels struct {
 	// Name names the run.
@@ -116,7 +116,7 @@ type SwapModels struct {
 	// Language is the id or the folder of the language model: the new one, or the
 	// bridge's own.
 	Language, LanguageOrigin string
-	// Architecture is that of the language model. Empty if it is not known yet.
+	// Architecture is the language model's architecture. Empty if it is not known yet.
 	Architecture adapters.Architecture
 	// Vision is the encoder: the new one, or the bridge's own.
 	Vision       Vision

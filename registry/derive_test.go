@@ -11,8 +11,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// shape is what config.json says of a model's size, as far as the figures of a
-// manifest follow from it. testdata/configs holds it for every id of the hub.
+// shape holds the keys of a config.json from which the figures of a manifest follow.
+// testdata/configs has the config.json of every id of the hub.
 type shape struct {
 	ModelType     string `json:"model_type"`
 	Stored        string `json:"torch_dtype"`
@@ -78,14 +78,14 @@ func (s shape) clipText() int {
 	return s.Vocabulary*d + s.Positions*d + 2*d + s.Layers*block(d, s.Intermediate)
 }
 
-// eva: patches with bias; the bias of keys, which is zero, is stored but no weight.
+// eva: patches with bias; the bias of keys, which is zero, is stored but not counted as a weight.
 func (s shape) eva() int {
 	d := s.Hidden
 	return d + 3*s.PatchSize*s.PatchSize*d + d + (s.patches()+1)*d + s.Layers*(block(d, s.Intermediate)-d)
 }
 
 // siglip: patches with bias, no class token, the last norm; the pooling head is
-// not counted, for nobody reads its output.
+// not counted, because its output is not used.
 func (s shape) siglip() int {
 	d := s.Hidden
 	return 3*s.PatchSize*s.PatchSize*d + d + s.patches()*d + 2*d + s.Layers*block(d, s.Intermediate)
@@ -146,8 +146,8 @@ func (s shape) llama() int {
 	return n
 }
 
-// qformer is the bridge in a whole BLIP-2: all that stage 2 trains but the norm
-// on the features, which counts with the encoder.
+// qformer returns the number of weights of the bridge in a whole BLIP-2: all that stage 2
+// trains, except the norm on the features, which counts with the encoder.
 func (s shape) qformer(width int) int {
 	q, d := s.QFormer, s.QFormer.Hidden
 	n := s.Queries*d + 2*d + q.Layers*block(d, q.Intermediate) + d*width + width
@@ -157,7 +157,7 @@ func (s shape) qformer(width int) int {
 	return n
 }
 
-// derived is what follows from a config.
+// derived holds the figures that follow from a config.
 type derived struct {
 	parameters int64 // of the frozen model
 	stored     int64 // of the checkpoint that holds it
@@ -256,7 +256,7 @@ func (d derived) memory(kind adapters.ModelKind, dtype string) Memory {
 	}
 }
 
-// near reports whether a manifest's figure is the derived one but for rounding.
+// near reports whether a manifest's figure equals the derived one, except for rounding.
 func near(got, want int64) bool { return math.Abs(float64(got-want)) <= 0.01*float64(want)+50_000_000 }
 
 func TestManifestsFollowFromConfigs(t *testing.T) {

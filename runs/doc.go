@@ -1,6 +1,10 @@
-// Package runs trains bridges into run folders, swaps their frozen models, and summarizes
-// finished runs. A run folder has the resolved recipe, the lock of the frozen models,
-// checkpoints, metrics, the trained bridge, a summary and a report.
+// Package runs owns run folders: it trains bridges into them, swaps the bridges' frozen models,
+// and summarizes finished runs. It must not know where models are and which plugins may start:
+// a [workspace.Workspace] opens them. It must not know how a step is computed: package train
+// computes it.
+//
+// A run folder has the resolved recipe, the lock of the frozen models, checkpoints, metrics,
+// the trained bridge, a summary and a report.
 //
 //   - [Train] trains a recipe.
 //   - [Retrain] swaps frozen models of a bridge and retrains it; see [Swap].
@@ -9,8 +13,4 @@
 //
 // Package runs/comparison compares finished runs, and package runs/report draws charts and
 // writes HTML.
-//
-// The package must not know where models are and which plugins may start, because a
-// [workspace.Workspace] does. It must not know how a step is computed, because package train
-// does.
 package runs

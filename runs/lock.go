@@ -17,7 +17,7 @@ import (
 // because a lock on a removed file would not keep out a process that creates the file again.
 const processLockFile = ".lock"
 
-// lockMode is how a run treats an existing run in its folder.
+// lockMode selects what a new run does with an existing run in its folder.
 type lockMode int
 
 const (

@@ -10,9 +10,9 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// MatrixRun is a run of a matrix.
-type MatrixRun struct {
-	recipes.Cell
+// MatrixResult is a run of a matrix with its folder and, if it failed, its error.
+type MatrixResult struct {
+	recipes.MatrixRun
 	Dir string
 	Err error // nil if the run finished
 }
@@ -21,25 +21,25 @@ type MatrixRun struct {
 // It logs the error of a failed run and goes on with the next. An interrupted run continues from
 // its newest checkpoint.
 func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, out string,
-	overrides []recipes.Override) ([]MatrixRun, error) {
-	cells := m.Cells()
-	var all []MatrixRun
+	overrides []recipes.Override) ([]MatrixResult, error) {
+	planned := m.Runs()
+	var all []MatrixResult
 	var spent time.Duration
 	trained := 0
-	for i, cell := range cells {
-		run := MatrixRun{Cell: cell, Dir: filepath.Join(out, cell.Name())}
+	for i, each := range planned {
+		run := MatrixResult{MatrixRun: each, Dir: filepath.Join(out, each.Name())}
 		left := ""
 		if trained > 0 {
-			left = fmt.Sprintf(", about %v left", (spent / time.Duration(trained) * time.Duration(len(cells)-i)).Round(time.Second))
+			left = fmt.Sprintf(", about %v left", (spent / time.Duration(trained) * time.Duration(len(planned)-i)).Round(time.Second))
 		}
-		w.Log().Info(fmt.Sprintf("%s: run %d of %d, %s%s", m.Name, i+1, len(cells), cell.Name(), left))
+		w.Log().Info(fmt.Sprintf("%s: run %d of %d, %s%s", m.Name, i+1, len(planned), run.Name(), left))
 		began := time.Now()
-		new, err := trainCell(ctx, w, m, run, overrides)
+		new, err := trainMatrixRun(ctx, w, m, run, overrides)
 		if ctx.Err() != nil {
 			return all, ctx.Err()
 		}
 		if err != nil {
-			w.Log().Error("this run failed; the next one starts", "run", cell.Name(), "error", err)
+			w.Log().Error("this run failed; the next one starts", "run", run.Name(), "error", err)
 			run.Err = err
 		}
 		if new {
@@ -50,8 +50,8 @@ func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix,
 	return all, nil
 }
 
-// trainCell completes one run of a matrix and reports whether it trained.
-func trainCell(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, run MatrixRun,
+// trainMatrixRun completes one run of a matrix and reports whether it trained.
+func trainMatrixRun(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, run MatrixResult,
 	overrides []recipes.Override) (trained bool, err error) {
 	option := m.Options[run.Option]
 	from := m.From
@@ -59,7 +59,7 @@ func trainCell(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, r
 		from = option.From
 	}
 	s := Swap{From: from, LLM: run.LLM, Encoder: run.Encoder, Recipe: m.Recipe, Cold: option.Cold,
-		Overrides: append(m.Overrides(run.Cell), overrides...)}
+		Overrides: append(m.Overrides(run.MatrixRun), overrides...)}
 	r, err := s.Resolve(ctx, w)
 	if err != nil {
 		return false, err

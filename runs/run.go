@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sync"
 
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train"
@@ -112,13 +113,14 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 	if err := res.record(r, o); err != nil {
 		return out, err
 	}
+	howToResume := sync.OnceFunc(func() { res.logHowToResume(o.Dir) }) // an interrupt may get to both places
 	defer res.workspace.OnInterrupt(func() error {
-		defer res.logHowToResume(o.Dir)
+		defer howToResume()
 		res.workspace.Log().Info("the run was interrupted", "where", "in a computation that cannot be interrupted")
 		return s.Rescue()
 	})()
 	if out.Result, err = res.run(ctx, s); err != nil {
-		res.logHowToResume(o.Dir)
+		howToResume()
 		return out, err
 	}
 	out.Summary = res.summarize(r, trained, out.Result)

@@ -2,6 +2,7 @@ package runs
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -140,7 +141,7 @@ func SummaryHeader() []string {
 
 // Cells returns the summary as a row of a table.
 func (s Summary) Cells() []string {
-	cells := []string{s.Name, s.Encoder, OrDash(s.LLM), registry.Count(int64(s.Trainable)),
+	cells := []string{s.Name, s.Encoder, cmp.Or(s.LLM, "-"), registry.Count(int64(s.Trainable)),
 		strconv.Itoa(s.Steps), fmt.Sprintf("%.0f", s.Seconds)}
 	for _, m := range eval.MetricsIn(eval.InSummary) {
 		cell := "-"
@@ -150,12 +151,4 @@ func (s Summary) Cells() []string {
 		cells = append(cells, cell)
 	}
 	return cells
-}
-
-// OrDash returns s, or "-" if it is empty.
-func OrDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

@@ -127,7 +127,7 @@ func (in *instance) call(function string, request []byte, args ...uint64) ([]byt
 	}
 	answer, ok := in.mod.Memory().Read(uint32(packed[0]>>32), uint32(packed[0]))
 	if !ok || len(answer) == 0 {
-		return nil, &trap{fmt.Errorf("answer lies outside the module's memory")}
+		return nil, &trap{fmt.Errorf("answer of %d bytes at %d, want at least one byte within the module's memory", uint32(packed[0]), packed[0]>>32)}
 	}
 	if answer[0] != 0 {
 		return nil, fmt.Errorf("%s", answer[1:])

@@ -10,7 +10,7 @@ import (
 // Check returns an error if the session cannot run.
 func (s *Session) Check() error {
 	if len(s.Plan.Phases) == 0 {
-		return fmt.Errorf("the plan has no phases")
+		return adapters.Errorf(adapters.Invalid, "the plan has no phases, want at least one")
 	}
 	questions := slices.ContainsFunc(s.Plan.Phases, func(p Phase) bool { return p.Mix.Questions > 0 })
 	if _, without := WithCaptions(s.Train); without > 0 && !questions {
@@ -50,7 +50,8 @@ func (s *Session) checkPhase(phase Phase) error {
 	case phase.CachedQueries > 0 && slices.Contains(phase.Train, QFormer):
 		return fmt.Errorf("the phase trains the Q-Former, so its outputs cannot be cached")
 	case phase.CachedQueries > 0 && phase.Batch > phase.CachedQueries:
-		return fmt.Errorf("a batch of %d from %d cached pictures", phase.Batch, phase.CachedQueries)
+		return adapters.Errorf(adapters.Invalid, "the batch is %d, want at most the %d cached pictures", phase.Batch, phase.CachedQueries).
+			WithRemedy("lower optimizer.batch, or cache more pictures (swap.warmup_images)")
 	}
 	return nil
 }
@@ -58,7 +59,8 @@ func (s *Session) checkPhase(phase Phase) error {
 // CheckLanguage returns an error if nothing can be trained through a language model.
 func CheckLanguage(m adapters.LanguageModel) error {
 	if m == nil {
-		return adapters.Errorf(adapters.Invalid, "stage 2 needs a language model")
+		return adapters.Errorf(adapters.Invalid, "stage 2 needs a language model, and the session has none").
+			WithRemedy("set Session.Language")
 	}
 	if spec := m.Spec(); !spec.Has(adapters.CapGradient) {
 		return adapters.Errorf(adapters.Unsupported, "%s gives no gradient by the soft prompts, so nothing can be trained through it", spec.ID).

@@ -13,16 +13,16 @@ import (
 	"github.com/modular-bridging/bridge/train/optim"
 )
 
-// Evaluations that never came, or were counted stage by stage, would leave no
-// curves to compare runs with and without a warm-up by.
-func TestEvaluationsAreCountedOverAllStages(t *testing.T) {
+// Evaluations are counted over all phases. If each phase counted its own, the curves of runs
+// with and without a warm-up could not be compared.
+func TestEvaluationsAreCountedOverAllPhases(t *testing.T) {
 	for _, c := range []struct {
 		every, warmup, steps int
 		want                 []int
 	}{
-		{2, 3, 4, []int{0, 2, 3, 4, 6, 7}}, // 3 is the end of a stage
-		{2, 1, 3, []int{0, 1, 2, 4}},       // the last is the final one, once
-		{2, 2, 2, []int{0, 2, 4}},          // and so is a stage's end that was due anyway
+		{2, 3, 4, []int{0, 2, 3, 4, 6, 7}}, // 3 is the end of a phase
+		{2, 1, 3, []int{0, 1, 2, 4}},       // the last is the final evaluation, once
+		{2, 2, 2, []int{0, 2, 4}},          // a phase's end that was due anyway, once
 		{9, 1, 2, []int{0, 1, 3}},
 		{0, 1, 2, []int{1, 3}},
 	} {
@@ -48,7 +48,7 @@ func TestEvaluationsAreCountedOverAllStages(t *testing.T) {
 	}
 }
 
-// A learning rate that stayed where it began would neither warm up nor settle.
+// Learning rates rise linearly and then fall along a cosine.
 func TestLearningRatesFollowWarmupAndCosine(t *testing.T) {
 	const steps, warmup, floor = 7, 3, 0.1
 	plan, dir := onePhase(objective.PromptCaption(), steps), t.TempDir()
@@ -76,9 +76,9 @@ func TestLearningRatesFollowWarmupAndCosine(t *testing.T) {
 	}
 }
 
-// The rates above are what is written; these are what is done: AdamW's first
-// step moves a bias by the rate, half of the peak here, and a step at rate 0,
-// where the cosine ends, moves nothing.
+// The test above reads the rates in the log; this one checks that the optimizer uses them.
+// AdamW's first step moves a bias by the rate, half of the peak here. A step at rate 0, the end
+// of the cosine, moves nothing.
 func TestStepsUseTheScheduledRates(t *testing.T) {
 	const peak = 1e-3
 	for name, c := range map[string]struct {
@@ -95,7 +95,7 @@ func TestStepsUseTheScheduledRates(t *testing.T) {
 			if c.objective.Stage != 1 {
 				b = tinyFor(t, lm, 0)
 			}
-			begun, dir := weightsNow(t, b), t.TempDir()
+			initial, dir := weightsNow(t, b), t.TempDir()
 			plan := onePhase(c.objective, 3)
 			plan.CheckpointEvery = 1
 			plan.Phases[0].Schedule.Warmup, plan.Phases[0].Accumulate = 2, c.accumulate
@@ -107,7 +107,7 @@ func TestStepsUseTheScheduledRates(t *testing.T) {
 			at := func(step string) map[string]*adapters.Tensor {
 				return weightsIn(t, filepath.Join(dir, "checkpoints", step))
 			}
-			if moved := farthestBias(begun, at("step-000001")); math.Abs(moved-peak/2) > peak/50 {
+			if moved := farthestBias(initial, at("step-000001")); math.Abs(moved-peak/2) > peak/50 {
 				t.Errorf("the first step moves biases by %g, want %g", moved, peak/2)
 			}
 			if moved := farthestBias(at("step-000001"), at("step-000002")); moved < peak/2 {
@@ -118,8 +118,8 @@ func TestStepsUseTheScheduledRates(t *testing.T) {
 	}
 }
 
-// farthestBias is the largest change of an element of a bias, which no decay
-// touches.
+// farthestBias returns the largest change of an element of a bias. Decay does not apply to
+// biases.
 func farthestBias(from, to map[string]*adapters.Tensor) (moved float64) {
 	for name, w := range from {
 		if !strings.HasSuffix(name, ".bias") {

@@ -1,5 +1,6 @@
-// Package train trains a bridge: it runs a [Plan] on pictures and texts, between frozen
-// models, and keeps checkpoints and metrics in the run's folder.
+// Package train owns the training of a bridge: it runs a [Plan] on pictures and texts, between
+// frozen models, and keeps checkpoints and metrics in the run's folder. It must not know any
+// recipe, registry, plugin or command: these resolve names and pass values to it.
 //
 // A plan is a list of phases. Each [Phase] names its objective (package
 // train/objective), the modules that it trains, its schedule and its optimizer (package
@@ -18,7 +19,6 @@
 // After a swap of a frozen model, [ProjectionTransfer] joins the old bridge with another
 // language model, and [FoldEncoder] fits it to another encoder's features.
 //
-// Package train knows frozen models by their contracts, data by package data, and
-// measurements by package eval. It knows no recipe, no registry, no plugin and no
-// command: those resolve names to values and hand the values over.
+// The package calls frozen models through the contracts of package adapters. Package data
+// gives it the data, and package eval the measurements.
 package train

@@ -14,9 +14,9 @@ import (
 	"github.com/modular-bridging/bridge/train/optim"
 )
 
-// briefly is an objective that this program adds: the language model reads the picture and
-// "briefly:", and must write the first three words of the caption.
-func briefly() objective.Objective {
+// shortCaption returns an objective that this program adds: the language model reads the picture
+// and "briefly:", and must write the first three words of the caption.
+func shortCaption() objective.Objective {
 	example := func(_ bridge.Templates, i int, caption string) adapters.Example {
 		words := strings.Fields(caption)
 		return adapters.Example{
@@ -44,7 +44,7 @@ func Example_newObjective() {
 	session.Plan = train.Plan{
 		Seed: 1,
 		Phases: []train.Phase{{
-			Name: "stage-2", Objective: briefly(), Train: []train.Module{train.Projection}, Batch: 2,
+			Name: "stage-2", Objective: shortCaption(), Train: []train.Module{train.Projection}, Batch: 2,
 			Schedule: optim.Schedule{Steps: 1},
 			Optimizer: train.Optimizer{
 				LearningRate: map[train.Module]float64{train.Projection: 1e-3}, Config: optim.Config{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8},

@@ -112,9 +112,9 @@ func TestStage1WeighsItsObjectives(t *testing.T) {
 	}
 }
 
-// train1 runs a plan with a language model that is listened to, checks that it
+// trainOneStep runs a plan with a language model that is listened to, checks that it
 // learns, and calls check with each example.
-func train1(t *testing.T, s *train.Session, check func(text, target string)) {
+func trainOneStep(t *testing.T, s *train.Session, check func(text, target string)) {
 	t.Helper()
 	l := &listening{LanguageModel: s.Language}
 	s.Language = l
@@ -152,7 +152,7 @@ func TestLanguageModelingIsPictureThenCaption(t *testing.T) {
 	s := newSession(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	s.Train = scenes(t, kit.Train, 8)
 	captions := captionSet(s.Train.Data)
-	train1(t, s, func(text, target string) {
+	trainOneStep(t, s, func(text, target string) {
 		if _, ok := captions[target]; !ok || text != "" {
 			t.Errorf("text %q, target %q; want no text and a caption", text, target)
 		}
@@ -171,7 +171,7 @@ func TestPrefixLMSplitsCaptionsBetweenEncoderAndDecoder(t *testing.T) {
 	plan.Templates.TargetPrefix = ""
 	s := newSession(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	captions, lengths := captionSet(s.Train.Data), map[int]bool{}
-	train1(t, s, func(prefix, rest string) {
+	trainOneStep(t, s, func(prefix, rest string) {
 		n, all := len(strings.Fields(prefix)), len(strings.Fields(prefix+" "+rest))
 		if _, ok := captions[prefix+" "+rest]; !ok || n < 1 || n > all/2 {
 			t.Errorf("prefix %q, rest %q: no caption with 1 to %d words before the cut", prefix, rest, all/2)
@@ -196,7 +196,7 @@ func TestQuestionsAreDrawnAsOftenAsTheMixSays(t *testing.T) {
 		}
 	}
 	questions := 0
-	train1(t, s, func(text, target string) {
+	trainOneStep(t, s, func(text, target string) {
 		_, caption := captions[strings.TrimPrefix(target, " ")]
 		switch {
 		case answers[text+"|"+target]:

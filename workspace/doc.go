@@ -9,6 +9,9 @@
 // constraints of the recipe. A Workspace also downloads models, converts bridges into other
 // forms, verifies golden folders, and manages the plugins of a project.
 //
-// The package must not know how training works. Of a run folder it reads only the recipe and
-// the lock, which record how a bridge was trained. Package runs builds on it.
+// The package must not know how training works. Of a run folder it reads only the recipe, the
+// lock and the trained bridge. It passes the caller's [metrics.Progress] on. Package runs builds
+// on it.
+//
+// [metrics.Progress]: https://pkg.go.dev/github.com/modular-bridging/bridge/train/metrics#Progress
 package workspace

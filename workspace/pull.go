@@ -29,6 +29,8 @@ type Pulled struct {
 	Revision   string
 	Commit     string
 	Dir        string // folder with the files
+	// Other is the model that the id still stands for, if that is another folder.
+	Other *registry.Backbone
 }
 
 // Pull downloads a model from the Hugging Face hub. id is a registry id or a repository
@@ -46,7 +48,25 @@ func (w *Workspace) Pull(ctx context.Context, id string, o PullOptions) (Pulled,
 		o.Output = io.Discard
 	}
 	s, err := w.download(ctx, m, o.Output)
-	return Pulled{ID: m.ID, Repository: m.Repository, Revision: s.Revision, Commit: s.Commit, Dir: s.Dir}, err
+	pulled := Pulled{ID: m.ID, Repository: m.Repository, Revision: s.Revision, Commit: s.Commit, Dir: s.Dir}
+	if err == nil {
+		pulled.Other = w.otherFolder(pulled)
+	}
+	return pulled, err
+}
+
+// otherFolder returns the model that the registry opens by the id of a downloaded one, if it is
+// in another folder than the download.
+func (w *Workspace) otherFolder(pulled Pulled) *registry.Backbone {
+	reg, err := w.Registry()
+	if err != nil {
+		return nil
+	}
+	now, err := reg.Lookup(pulled.ID)
+	if err != nil || now.Path == pulled.Dir || now.Manifest.Repository != pulled.Repository {
+		return nil
+	}
+	return &now
 }
 
 // pullManifest returns the manifest of the model to download. A repository that the registry

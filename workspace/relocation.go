@@ -7,8 +7,8 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// Relocations are the new paths of folders and files that a run recorded under other paths.
-type Relocations []relocation
+// Relocations are the new paths of folders and files that a run recorded under other paths. The zero value has none.
+type Relocations struct{ pairs []relocation }
 
 // relocation is a pair of absolute paths. to may also be the name of a plugin.
 type relocation struct{ from, to string }
@@ -20,25 +20,25 @@ func ParseRelocations(pairs []string) (Relocations, error) {
 	for _, pair := range pairs {
 		from, to, ok := strings.Cut(pair, "=")
 		if !ok || from == "" || to == "" {
-			return nil, adapters.Errorf(adapters.Invalid, "got %q, want OLD=NEW", pair)
+			return Relocations{}, adapters.Errorf(adapters.Invalid, "got %q, want OLD=NEW", pair)
 		}
 		from, err := filepath.Abs(from) // the paths that are read from runs are absolute too
 		if err != nil {
-			return nil, err
+			return Relocations{}, err
 		}
 		if strings.ContainsAny(to, `/\`) || isDir(to) {
 			if to, err = filepath.Abs(to); err != nil {
-				return nil, err
+				return Relocations{}, err
 			}
 		}
-		all = append(all, relocation{from, to})
+		all.pairs = append(all.pairs, relocation{from, to})
 	}
 	return all, nil
 }
 
 // resolve returns the current path for a recorded path.
 func (r Relocations) resolve(path string) string {
-	for _, pair := range r {
+	for _, pair := range r.pairs {
 		below, err := filepath.Rel(pair.from, path)
 		if !filepath.IsAbs(path) || err != nil || !filepath.IsLocal(below) {
 			continue

@@ -202,8 +202,9 @@ func (r *recorder) Skipf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// ends fails the case where f has not ended after what a call may take.
-func ends(t T, what string, wait time.Duration, f func() error) error {
+// endsWithin runs f and returns its error. It fails the case if f takes longer than wait, or
+// longer than the time of the case.
+func endsWithin(t T, what string, wait time.Duration, f func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- guarded(f) }()

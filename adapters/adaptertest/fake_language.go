@@ -75,8 +75,8 @@ func (m *FakeLanguage) Close() error {
 	return nil
 }
 
-// check refuses what the model cannot answer, too long texts among it; of soft
-// prompts it reads any number of rows.
+// check returns an error if the model cannot answer the request: if err is not nil, if the
+// model is closed, or if a text is too long. Soft prompts may have any number of rows.
 func (m *FakeLanguage) check(err error, examples []adapters.Example, candidates [][]string) error {
 	if err != nil {
 		return err
@@ -348,7 +348,8 @@ func (m *FakeLanguage) Score(ctx context.Context, req *adapters.ScoreRequest) (*
 	return &adapters.ScoreResponse{Scores: scores}, nil
 }
 
-// EmbedTokens shows the embeddings of bytes. Those above 127 are no text.
+// EmbedTokens returns the embeddings of bytes. A byte above 127 has no text, because it is not
+// valid UTF-8 alone.
 func (m *FakeLanguage) EmbedTokens(_ context.Context, req *adapters.EmbedTokensRequest) (*adapters.EmbedTokensResponse, error) {
 	resp := &adapters.EmbedTokensResponse{}
 	var values []float32

@@ -69,7 +69,7 @@ func (l *languageCases) testCanceledAtWork(t T) {
 		return err
 	})
 	var got *adapters.LossResponse
-	err := ends(t, "loss after canceled calls", l.o.Wait, func() (err error) {
+	err := endsWithin(t, "loss after canceled calls", l.o.Wait, func() (err error) {
 		got, err = l.m.Loss(t.Context(), req)
 		return err
 	})
@@ -105,7 +105,7 @@ func (l *languageCases) testClosed(t T) {
 	if err != nil {
 		t.Fatalf("opening the checkpoint again: %v", err)
 	}
-	closes(t, l.o.Wait, other, func() error {
+	testClose(t, l.o.Wait, other, func() error {
 		_, err := other.Loss(t.Context(), l.request())
 		return err
 	})

@@ -45,14 +45,14 @@ func (l *languageCases) testMany(t T) {
 // longest returns the longest text that fits the context beside others, of at most 500
 // tokens. A token has at least one byte.
 func (l *languageCases) longest(t T) string {
-	room := 500
+	capacity := 500
 	if c := l.spec.ContextTokens; c > 0 {
-		room = min(room, c-2*l.o.QueryTokens-len(l.o.Texts[1])-4)
+		capacity = min(capacity, c-2*l.o.QueryTokens-len(l.o.Texts[1])-4)
 	}
 	text := l.o.Texts[0]
 	for n := 2; ; n++ {
 		longer := strings.Repeat(l.o.Texts[1], n)
-		if len(longer) > room {
+		if len(longer) > capacity {
 			counter, ok := adapters.AsTokenCounter(l.m)
 			if !ok {
 				return text
@@ -61,7 +61,7 @@ func (l *languageCases) longest(t T) string {
 			if err != nil {
 				t.Fatalf("count tokens: %v", err)
 			}
-			if int(counts[0]) > room {
+			if int(counts[0]) > capacity {
 				return text
 			}
 		}
@@ -105,7 +105,7 @@ func (l *languageCases) testEmpty(t T) {
 				t.Errorf("%s: the loss is %g over %d tokens, want a finite one over the end token at least", name, resp.Loss[0], resp.Tokens[0])
 			}
 		} else if adapters.KindOf(err) == adapters.Invalid {
-			err = nil // for want of anything that the first token could follow
+			err = nil // allowed: there is nothing that the first token could follow
 		}
 		if err != nil {
 			t.Errorf("%s: got %s, want a loss or an error of kind %q", name, kindText(err), adapters.Invalid)

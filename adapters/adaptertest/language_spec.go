@@ -113,8 +113,8 @@ func (l *languageCases) testTokenNorm(t T) {
 		mean += length(values(t, "embedding", all.Embeddings.Row(i))) / float64(rows)
 	}
 	// The special tokens are not among the rows.
-	if said := float64(l.spec.TokenNorm); math.Abs(said-mean) > 0.25*mean {
-		t.Errorf("the spec's token norm is %g, the mean norm of the %d embeddings is %g", said, rows, mean)
+	if reported := float64(l.spec.TokenNorm); math.Abs(reported-mean) > 0.25*mean {
+		t.Errorf("the spec's token norm is %g, the mean norm of the %d embeddings is %g", reported, rows, mean)
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What a case needs stands before it, and needs nothing itself.
+// The cases that a case needs come before it in the list, and need no others themselves.
 func TestNeedsStandBefore(t *testing.T) {
 	check := func(kind string, names []string, needs func(i int) []string) {
 		for i := range names {

@@ -64,7 +64,7 @@ func (o Options) withDefaults(dtype adapters.DType, tokenNorm float32) Options {
 
 var digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
-// testSpec holds what both kinds of spec have in common to the truth.
+// testSpec checks the fields that both kinds of spec have: that the spec is correct.
 func testSpec(t T, s adapters.Spec, kind adapters.ModelKind) {
 	t.Helper()
 	if s.ID == "" || s.Family == "" {
@@ -115,7 +115,7 @@ func wantCanceled(t T, wait time.Duration, what string, f func(context.Context) 
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := ends(t, what+" with an ended context", wait, func() error { return f(ctx) })
+	err := endsWithin(t, what+" with an ended context", wait, func() error { return f(ctx) })
 	if adapters.KindOf(err) != adapters.Canceled {
 		t.Errorf("%s with an ended context: got %s, want an error of kind %q", what, kindText(err), adapters.Canceled)
 	}
@@ -132,7 +132,7 @@ func canceledSoon(t T, wait, after time.Duration, what string, f func(context.Co
 	after = min(max(after, 20*time.Millisecond), time.Second)
 	timer := time.AfterFunc(after, cancel)
 	defer timer.Stop()
-	err := ends(t, fmt.Sprintf("%s, given up after %v,", what, after.Round(time.Millisecond)), wait, func() error { return f(ctx, cancel) })
+	err := endsWithin(t, fmt.Sprintf("%s, given up after %v,", what, after.Round(time.Millisecond)), wait, func() error { return f(ctx, cancel) })
 	if err != nil && adapters.KindOf(err) != adapters.Canceled {
 		t.Errorf("%s, given up while it worked: got %s, want one of kind %q", what, kindText(err), adapters.Canceled)
 	}
@@ -146,7 +146,7 @@ func atOnce(t T, wait time.Duration, f func(i int) error) {
 	for i := range errs {
 		wg.Go(func() { errs[i] = guarded(func() error { return f(i) }) })
 	}
-	_ = ends(t, "one of four calls at once", wait, func() error { wg.Wait(); return nil })
+	_ = endsWithin(t, "one of four calls at once", wait, func() error { wg.Wait(); return nil })
 	for i, err := range errs {
 		if err != nil {
 			t.Errorf("call %d of four at once: %v", i, err)
@@ -194,15 +194,15 @@ func values(t T, what string, tensor *adapters.Tensor) []float32 {
 
 func finite(x float32) bool { return x-x == 0 }
 
-// closes checks that an adapter can be closed twice and then refuses calls.
-func closes(t T, wait time.Duration, m model, call func() error) {
+// testClose checks that an adapter can be closed twice and then refuses calls.
+func testClose(t T, wait time.Duration, m model, call func() error) {
 	t.Helper()
 	for _, time := range []string{"close", "close, a second time,"} {
-		if err := ends(t, time, wait, m.Close); err != nil {
+		if err := endsWithin(t, time, wait, m.Close); err != nil {
 			t.Errorf("%s gives %v", time, err)
 		}
 	}
-	if err := ends(t, "a call after close", wait, call); err == nil {
+	if err := endsWithin(t, "a call after close", wait, call); err == nil {
 		t.Errorf("a call after close succeeds, want an error")
 	}
 }

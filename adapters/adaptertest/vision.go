@@ -139,15 +139,15 @@ func (v *visionCases) testFeatures(t T) {
 	}
 }
 
-// again encodes the same pictures and compares the features bit by bit.
-func (v *visionCases) again(t T, images *adapters.Tensor, want *adapters.EncodeResponse) {
+// testRepeat encodes the same pictures and compares the features bit by bit.
+func (v *visionCases) testRepeat(t T, images *adapters.Tensor, want *adapters.EncodeResponse) {
 	t.Helper()
 	wantSame(t, "features of the same pictures", v.encode(t, images).Features, want.Features)
 }
 
 func (v *visionCases) testDeterministic(t T) {
 	images := pictures(v.spec, 3)
-	v.again(t, images, v.encode(t, images))
+	v.testRepeat(t, images, v.encode(t, images))
 }
 
 func (v *visionCases) testAlone(t T) {
@@ -171,7 +171,7 @@ func (v *visionCases) testOwned(t T) {
 	want := &adapters.EncodeResponse{Features: adapters.NewTensor(mine.Features.DType, mine.Features.Shape...)}
 	copy(want.Features.Data, mine.Features.Data)
 	clear(mine.Features.Data)
-	v.again(t, images, want)
+	v.testRepeat(t, images, want)
 }
 
 func (v *visionCases) testMany(t T) {
@@ -214,7 +214,7 @@ func (v *visionCases) testCanceled(t T) {
 		_, err := v.m.Encode(ctx, &adapters.EncodeRequest{Images: images})
 		return err
 	})
-	v.again(t, images, whole)
+	v.testRepeat(t, images, whole)
 }
 
 func (v *visionCases) testCanceledAtWork(t T) {
@@ -227,14 +227,14 @@ func (v *visionCases) testCanceledAtWork(t T) {
 		_, err := v.m.Encode(ctx, &adapters.EncodeRequest{Images: large})
 		return err
 	})
-	err := ends(t, "encode after a canceled call", v.o.Wait, func() error {
+	err := endsWithin(t, "encode after a canceled call", v.o.Wait, func() error {
 		_, err := v.m.Encode(t.Context(), &adapters.EncodeRequest{Images: images})
 		return err
 	})
 	if err != nil {
 		t.Fatalf("encode after a canceled call: %v", err)
 	}
-	v.again(t, images, whole)
+	v.testRepeat(t, images, whole)
 }
 
 func (v *visionCases) testAtOnce(t T) {
@@ -254,7 +254,7 @@ func (v *visionCases) testClosed(t T) {
 	if err != nil {
 		t.Fatalf("opening the checkpoint again: %v", err)
 	}
-	closes(t, v.o.Wait, other, func() error {
+	testClose(t, v.o.Wait, other, func() error {
 		_, err := other.Encode(t.Context(), &adapters.EncodeRequest{Images: pictures(v.spec, 1)})
 		return err
 	})

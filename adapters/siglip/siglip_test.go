@@ -17,8 +17,9 @@ func TestGolden(t *testing.T) { visiontest.Golden(t, siglip.Family(), 5) }
 
 func TestContract(t *testing.T) { visiontest.Contract(t, siglip.Family(), alone) }
 
-// A key that is missing has SiglipVisionConfig's default: google/siglip-base
-// leaves all of them out. Counts are without post_layernorm and head. SigLIP's 384 pixels are no multiple of 14.
+// A missing key of config.json has the default of SiglipVisionConfig; google/siglip-base has
+// none of the keys. The parameter counts leave out post_layernorm and the head. 384 pixels are
+// not a multiple of 14: the remainder is cut off.
 func TestDescribed(t *testing.T) {
 	for _, c := range []struct {
 		vision       map[string]any

@@ -117,7 +117,7 @@ func (p *program) app() *cli.App {
 			p.abortableCommand(p.trainCommand()), p.abortableCommand(p.retrainCommand()),
 			p.abortableCommand(p.captionCommand()), p.abortableCommand(p.askCommand()),
 			p.abortableCommand(p.compareCommand()), p.convertCommand(), p.abortableCommand(p.verifyCommand()),
-			p.pluginCommand(), p.versionCommand(), p.adapterCommand(),
+			p.pluginCommand(), p.versionCommand(), p.adapterCommand(), helpCommand(),
 		},
 	}
 	setCommandDefaults(app.Commands)
@@ -128,7 +128,8 @@ func (p *program) app() *cli.App {
 func (p *program) globalFlags() []cli.Flag {
 	level := &cli.StringFlag{Name: "log-level", Value: "info",
 		Usage: "`LEVEL` of the log on stderr: trace (every call of an adapter, with sizes and times), debug, info, warn or error"}
-	return append([]cli.Flag{level, movedFlag()}, trustFlags()...)
+	flags := append([]cli.Flag{level, movedFlag()}, trustFlags()...)
+	return append(flags, cli.HelpFlag) // urfave/cli adds it only with its own help command
 }
 
 // before reads the global flags and opens the workspace.

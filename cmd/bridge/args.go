@@ -57,9 +57,6 @@ func (o *ordering) take(words []string) ([]string, error) {
 // descend takes a word as the next part of the command's path.
 func (o *ordering) descend(word string) error {
 	o.out.path = append(o.out.path, word)
-	if o.command == nil && word == "help" {
-		return nil
-	}
 	var names []string
 	for _, c := range o.commands {
 		if c.HasName(word) {
@@ -110,9 +107,14 @@ func findFlag(flags []cli.Flag, name string) (cli.Flag, bool) {
 func (o *ordering) unknown(word string, flags []cli.Flag) error {
 	var names []string
 	for _, f := range flags {
-		names = append(names, "--"+f.Names()[0])
+		if name := "--" + f.Names()[0]; !slices.Contains(names, name) { // help is a flag of both
+			names = append(names, name)
+		}
 	}
 	name, _, _ := strings.Cut("--"+strings.TrimLeft(word, "-"), "=")
-	command := strings.Join(append([]string{"bridge"}, o.out.path...), " ")
+	command := strings.Join(o.out.path, " ")
+	if command == "" {
+		return usagef("no flag %s%s (the flags are %s)", name, didyoumean.Hint(name, names), strings.Join(names, ", "))
+	}
 	return usagef("%s has no flag %s%s (its flags are %s)", command, name, didyoumean.Hint(name, names), strings.Join(names, ", "))
 }

@@ -56,7 +56,7 @@ func TestConvertErrors(t *testing.T) {
 		{exitUsage, "does not record which encoder", []string{stage1, to, "--heads", "2"}},
 		{exitUsage, "name the folder of bert-base-uncased with --tokenizer", []string{stage1, to, "--heads", "2", "--encoder", folder}},
 		{exitUsage, "name it with --llm", []string{stage2, to, "--heads", "2"}},
-		{exitFailed, "give it with --heads", []string{stage2, to, "--llm", folder}},
+		{exitFailed, "pass --heads", []string{stage2, to, "--llm", folder}},
 		{exitFailed, "posix.system", []string{filepath.Join("..", "..", "internal", "torchfile", "testdata", "evil.pt"), to}},
 	} {
 		status, _, errs := runCommand(t, append([]string{"convert"}, c.args...)...)

@@ -38,7 +38,7 @@ func (p *program) compare(c *cli.Context) error {
 		return err
 	}
 	if len(all.Variants) == 0 {
-		return fmt.Errorf("nothing to compare: every run failed (%d)", len(all.Failed))
+		return all.Err()
 	}
 	if err := p.printComparison(c.Bool("json"), all); err != nil {
 		return err
@@ -51,11 +51,7 @@ func (p *program) compare(c *cli.Context) error {
 			fmt.Fprintf(p.stdout, "\nreport: %s\n", filepath.Join(out, runs.ReportFile))
 		}
 	}
-	if failed := all.Failed; len(failed) > 0 {
-		return fmt.Errorf("%d of %d runs failed; the first is %s: %v",
-			len(failed), len(failed)+len(all.Runs()), failed[0].Name(), failed[0].Err)
-	}
-	return nil
+	return all.Err()
 }
 
 func (p *program) printComparison(asJSON bool, c *comparison.Comparison) error {

@@ -147,7 +147,7 @@ func parseCommand(d documentedCommand) error {
 	}
 	words := splitWords(d.line)
 	ordered, err := reorder(app, words)
-	if err != nil || len(words) == 2 && words[1] == "help" {
+	if err != nil {
 		return err
 	}
 	if err := app.Run(ordered); !errors.Is(err, reached) {
@@ -159,22 +159,22 @@ func parseCommand(d documentedCommand) error {
 // splitWords splits a line into words like a shell, with quotes but without escapes.
 func splitWords(line string) (words []string) {
 	var word strings.Builder
-	quote, begun := rune(0), false
+	quote, started := rune(0), false
 	for _, r := range line + " " {
 		switch {
 		case quote != 0 && r == quote:
 			quote = 0
 		case quote == 0 && (r == '\'' || r == '"'):
-			quote, begun = r, true
+			quote, started = r, true
 		case quote == 0 && r == ' ':
-			if begun {
+			if started {
 				words = append(words, word.String())
 				word.Reset()
 			}
-			begun = false
+			started = false
 		default:
 			word.WriteRune(r)
-			begun = true
+			started = true
 		}
 	}
 	return words

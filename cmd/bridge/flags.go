@@ -24,7 +24,7 @@ func group(name, usage string, commands ...*cli.Command) *cli.Command {
 		for _, s := range commands {
 			names = append(names, s.Name)
 		}
-		return usagef("bridge %s: missing command (one of %s)", name, strings.Join(names, ", "))
+		return usagef("%s: missing command (one of %s)", name, strings.Join(names, ", "))
 	}}
 }
 
@@ -34,7 +34,7 @@ func arguments(c *cli.Context, min, max int) ([]string, error) {
 	if len(got) < min || max >= 0 && len(got) > max {
 		name := c.Command.HelpName // includes the names of the program and of the groups
 		want := cmp.Or(c.Command.UsageText, strings.TrimSpace(name+" "+c.Command.ArgsUsage))
-		return nil, usagef("%s got %d arguments, want: %s", name, len(got), want)
+		return nil, usagef("%s got %d arguments, want: %s", strings.TrimPrefix(name, "bridge "), len(got), want)
 	}
 	return got, nil
 }
@@ -85,7 +85,7 @@ func transportFlag() cli.Flag {
 
 func movedFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "moved",
-		Usage: "`OLD=NEW`: files of a run that were at OLD or below are now at NEW; " +
+		Usage: "set `OLD=NEW` if files of a run that were at OLD or below are now at NEW; " +
 			"both are absolute or relative to the working folder; may be repeated"}
 }
 
@@ -103,8 +103,10 @@ func lavisFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "encoder", Usage: "`ID` of the vision encoder of a .pth file"},
 		&cli.StringFlag{Name: "llm", Usage: "`ID` of the language model of a .pth file of stage 2"},
-		&cli.IntFlag{Name: "heads", Usage: "`N` attention heads of a .pth file's Q-Former (default: heads of width 64)"},
-		&cli.IntFlag{Name: "encoder-heads", Usage: "`N` attention heads of a .pth file's encoder (default: heads of width 88)"},
+		&cli.IntFlag{Name: "heads", DefaultText: "heads of width 64",
+			Usage: "number `N` of attention heads of a .pth file's Q-Former"},
+		&cli.IntFlag{Name: "encoder-heads", DefaultText: "heads of width 88",
+			Usage: "number `N` of attention heads of a .pth file's encoder"},
 	}
 }
 
@@ -147,7 +149,7 @@ func runFlags() []cli.Flag {
 }
 
 func setFlag() cli.Flag {
-	return &cli.GenericFlag{Name: "set", Value: &assignments{}, Usage: "`KEY=VALUE` to set in the recipe; may be repeated"}
+	return &cli.GenericFlag{Name: "set", Value: &assignments{}, Usage: "set `KEY=VALUE` in the recipe; may be repeated"}
 }
 
 // assignments collects the values of --set. Unlike urfave/cli's slices it does not split

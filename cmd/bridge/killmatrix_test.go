@@ -53,14 +53,14 @@ type killer struct {
 
 var _ stats.Handler = (*killer)(nil)
 
-// arm sets the points at which to kill next, in order.
-func (k *killer) arm(points ...killPoint) {
+// setKillPoints sets the points at which to kill next, in order.
+func (k *killer) setKillPoints(points ...killPoint) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.points, k.kills = points, 0
 }
 
-// killed returns how often the plugin was killed since arm.
+// killed returns how often the plugin was killed since setKillPoints.
 func (k *killer) killed() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -413,7 +413,7 @@ func openVictim(t *testing.T, cfg host.Config, kind adapters.ModelKind) ([]reque
 // cause, and must work the next time.
 func killFirstStart(t *testing.T, cfg host.Config, k *killer) {
 	for _, s := range startPoints() {
-		k.arm(s)
+		k.setKillPoints(s)
 		p, err := host.Launch(t.Context(), cfg)
 		if err == nil { // the spec was already sent
 			p.Close()
@@ -430,12 +430,12 @@ func killFirstStart(t *testing.T, cfg host.Config, k *killer) {
 			t.Errorf("%v: the process was not killed", s)
 		}
 	}
-	k.arm()
+	k.setKillPoints()
 }
 
 // killAt makes a request and kills the process at the points.
 func killAt(t *testing.T, k *killer, r request, want any, points ...killPoint) {
-	k.arm(points...)
+	k.setKillPoints(points...)
 	got, err := r.call(t.Context())
 	if err != nil {
 		t.Fatalf("the request was not repeated: %v", err)
@@ -450,5 +450,5 @@ func killAt(t *testing.T, k *killer, r request, want any, points ...killPoint) {
 	default:
 		t.Errorf("the process was killed %d times, want %d", kills, len(points))
 	}
-	k.arm()
+	k.setKillPoints()
 }

@@ -87,7 +87,7 @@ func TestEveryCommandRefusesUnknownFlagsAnywhere(t *testing.T) {
 			append(slices.Clone(path), "a", "-no-such-flag", "b"),
 		} {
 			_, stderr := mustExit(t, exitUsage, args...)
-			if !strings.Contains(stderr, "bridge "+name+" has no flag --no-such-flag") {
+			if !strings.Contains(stderr, "bridge: "+name+" has no flag --no-such-flag") {
 				t.Errorf("%v: %s", args, stderr)
 			}
 		}
@@ -128,6 +128,9 @@ func TestEveryCommandTakesItsFlagsAnywhere(t *testing.T) {
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 	for name, c := range allCommands() {
+		if name == "help" {
+			continue // `bridge help --help` is `bridge --help`
+		}
 		stdout, _ := mustExit(t, exitDone, append(strings.Fields(name), "--help")...)
 		if !strings.Contains(stdout, "Example: bridge "+name) || !strings.Contains(stdout, c.Usage) {
 			t.Errorf("the help of %s has no example or no summary:\n%s", name, stdout)
@@ -141,8 +144,9 @@ func TestWrongUsage(t *testing.T) {
 		want string
 	}{
 		{[]string{"trian"}, "did you mean train?"},
+		{[]string{"help", "trian"}, "did you mean train?"},
 		{[]string{"models", "lst"}, "did you mean list?"},
-		{[]string{"models"}, "missing command (one of list, show, add, pull, verify)"},
+		{[]string{"models"}, "bridge: models: missing command (one of list, show, add, pull, verify)"},
 		{[]string{"caption", "m", "i", "--promt", "x"}, "did you mean --prompt?"},
 		{[]string{"train"}, "got 0 arguments, want: bridge train RECIPE"},
 		{[]string{"doctor", "x"}, "got 1 arguments"},
@@ -160,9 +164,9 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"caption", "m", "i", "--num-beams", "2", "--sample"}, "--sample cannot be combined with --num-beams 2"},
 		{[]string{"ask", "m", "i", "q", "--min-new-tokens", "21"}, "--min-new-tokens is 21, want at most --max-new-tokens, 20"},
 		{[]string{"caption", "m", "i", "--isolation", "some"}, "--isolation is \"some\""},
-		{[]string{"models", "show"}, "bridge models show got 0 arguments, want: bridge models show ID"},
-		{[]string{"recipes", "list", "x"}, "bridge recipes list got 1 arguments, want: bridge recipes list [--json]\n"},
-		{[]string{"adapter", "serve"}, "bridge adapter serve got 0 arguments, want: bridge adapter serve FAMILY"},
+		{[]string{"models", "show"}, "bridge: models show got 0 arguments, want: bridge models show ID"},
+		{[]string{"recipes", "list", "x"}, "bridge: recipes list got 1 arguments, want: bridge recipes list [--json]\n"},
+		{[]string{"adapter", "serve"}, "bridge: adapter serve got 0 arguments, want: bridge adapter serve FAMILY"},
 		{[]string{"doctor", "--log-level", "loud"}, "--log-level"},
 		{[]string{"retrain"}, "missing --llm ID"},
 		{[]string{"models", "add", "opt-2.7b"}, "needs --path DIR"},
@@ -302,7 +306,8 @@ func TestTextOutput(t *testing.T) {
 		{[]string{"recipes", "check", "tiny-stage2-opt", "--set", "optimizer.betas=[0.9, 0.95]"},
 			[]string{"betas = [0.9, 0.95]", `caption_prompt = "a photo of"`}},
 		{[]string{}, []string{"bridge demo", "COMMANDS"}},
-		{[]string{"help"}, []string{"bridge demo"}},
+		{[]string{"help"}, []string{"bridge demo", "\n   help     show all commands", "--help, -h"}},
+		{[]string{"help", "models", "show"}, []string{"Example: bridge models show "}},
 	} {
 		stdout, _ := mustExit(t, exitDone, c.args...)
 		for _, w := range c.want {

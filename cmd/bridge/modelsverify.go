@@ -5,8 +5,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/hub"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/workspace"
 )
@@ -33,70 +31,43 @@ type checksumLine struct {
 }
 
 func (p *program) modelsVerify(c *cli.Context) error {
-	b, err := p.lookupModel(c)
+	args, err := arguments(c, 1, 1)
 	if err != nil {
 		return err
 	}
-	dir, err := b.Folder()
+	model, err := p.workspace.VerifyModel(c.Context, args[0])
 	if err != nil {
 		return err
 	}
-	checked, err := hub.Verify(c.Context, dir, func(path string) { p.log.Debug("hashing", "file", path) })
-	if err != nil {
+	if err := p.printChecksums(model.Files, c.Bool("json")); err != nil {
 		return err
 	}
-	if err := p.printChecksums(checked, c.Bool("json")); err != nil {
-		return err
+	if c.Bool("repair") {
+		return p.workspace.RepairModel(c.Context, model, p.stderr)
 	}
-	return p.repairOrFail(c, b, dir, checked)
+	return model.Err()
 }
 
-func (p *program) printChecksums(checked []hub.Checked, asJSON bool) error {
+func (p *program) printChecksums(files []workspace.ModelFile, asJSON bool) error {
 	var rows [][]string
-	for _, f := range checked {
+	for _, f := range files {
 		if asJSON {
-			if err := p.printJSON(checksumLine{filepath.ToSlash(f.Path), f.Size, f.Got, f.Want, f.OK()}); err != nil {
+			if err := p.printJSON(checksumLine{filepath.ToSlash(f.Path), f.Size, f.Checksum, f.Want, f.OK}); err != nil {
 				return err
 			}
 			continue
 		}
 		state := "matches the hub"
 		switch {
-		case !f.OK():
+		case !f.OK:
 			state = "DAMAGED, the hub has " + f.Want
 		case f.Want == "":
 			state = "nothing to compare with"
 		}
-		rows = append(rows, []string{filepath.ToSlash(f.Path), registry.Size(f.Size), f.Got, state})
+		rows = append(rows, []string{filepath.ToSlash(f.Path), registry.Size(f.Size), f.Checksum, state})
 	}
 	if asJSON {
 		return nil
 	}
 	return p.table([]string{"FILE", "SIZE", "CHECKSUM", "STATE"}, rows)
-}
-
-// repairOrFail downloads damaged files again if --repair is set. Otherwise it returns an error
-// if a file is damaged.
-func (p *program) repairOrFail(c *cli.Context, b registry.Backbone, dir string, checked []hub.Checked) error {
-	damaged := 0
-	for _, f := range checked {
-		if f.OK() {
-			continue
-		}
-		damaged++
-		if c.Bool("repair") {
-			if err := hub.Forget(dir, f); err != nil {
-				return err
-			}
-		}
-	}
-	if damaged == 0 {
-		return nil
-	}
-	if c.Bool("repair") && b.Repository != "" {
-		_, err := p.workspace.Pull(c.Context, b.ID, workspace.PullOptions{Revision: b.Commit, Output: p.stderr})
-		return err
-	}
-	return adapters.Errorf(adapters.Corrupt, "%d of %d files of %s are damaged", damaged, len(checked), b.ID).
-		WithRemedy("download them again: bridge models verify %s --repair", b.ID)
 }

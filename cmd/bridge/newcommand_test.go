@@ -42,8 +42,8 @@ func TestNewCommandNeedsOneFileAndOneLine(t *testing.T) {
 	}{
 		{exitDone, "words a b c", "3\n", ""},
 		{exitDone, "words a --json b", "{\"words\":2}\n", ""},
-		{exitUsage, "words", "", "bridge words got 0 arguments, want: bridge words TEXT... [--json]"},
-		{exitUsage, "words a --jsn", "", "bridge words has no flag --jsn; did you mean --json?"},
+		{exitUsage, "words", "", "bridge: words got 0 arguments, want: bridge words TEXT... [--json]"},
+		{exitUsage, "words a --jsn", "", "bridge: words has no flag --jsn; did you mean --json?"},
 		{exitUsage, "wrds a", "", `no command "wrds"; did you mean words?`},
 		{exitDone, "words --help", "", ""},
 	} {

@@ -42,11 +42,12 @@ func (p *program) pluginShowCommand() *cli.Command {
 	}
 }
 
-// scopeFlags returns the flags that choose between the project's and the user's plugins.
-func scopeFlags(preposition string) []cli.Flag {
+// scopeFlags returns the flags that choose between the project's and the user's plugins. Their
+// texts begin with change, such as "add to".
+func scopeFlags(change string) []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "project", Usage: preposition + " the project, in the folder plugins of the working folder"},
-		&cli.BoolFlag{Name: "user", Usage: preposition + " the user, for all projects"},
+		&cli.BoolFlag{Name: "project", Usage: change + " the project's plugins, in the folder plugins of the working folder"},
+		&cli.BoolFlag{Name: "user", Usage: change + " the user's plugins, which all projects can use"},
 	}
 }
 
@@ -70,7 +71,7 @@ func (p *program) pluginAddCommand() *cli.Command {
 		Description: "PATH is a plugin's folder, or its executable. Links are copied as links. A link that leads out of the folder is\n" +
 			"refused, except the Python of a virtual environment. The command prints who signed the plugin; with --require-signed,\n" +
 			"the key must be one that you trust.\n\nExample: bridge plugin add ../mybackbone",
-		Flags:  append(scopeFlags("for"), &cli.StringFlag{Name: "name", Usage: "`NAME` for use in recipes (default: the plugin's own)"}),
+		Flags:  append(scopeFlags("add to"), &cli.StringFlag{Name: "name", Usage: "`NAME` for use in recipes (default: the plugin's own)"}),
 		Action: p.pluginAdd,
 	}
 }
@@ -79,7 +80,7 @@ func (p *program) pluginRemoveCommand() *cli.Command {
 	return &cli.Command{
 		Name: "remove", Usage: "delete a plugin's folder and its entry in " + lockfile.Name, ArgsUsage: "NAME",
 		UsageText:   "bridge plugin remove NAME [--project|--user]",
-		Description: "Example: bridge plugin remove mybackbone", Flags: scopeFlags("of"), Action: p.pluginRemove,
+		Description: "Example: bridge plugin remove mybackbone", Flags: scopeFlags("remove from"), Action: p.pluginRemove,
 	}
 }
 

@@ -41,18 +41,9 @@ func (p *program) modelsPull(c *cli.Context) error {
 			"commit": pulled.Commit, "path": pulled.Dir})
 	}
 	fmt.Fprintln(p.stdout, pulled.Dir)
-	p.printUnused(pulled)
-	return nil
-}
-
-// printUnused says how to use the downloaded files if the model's id stands for another folder.
-func (p *program) printUnused(pulled workspace.Pulled) {
-	reg, err := p.workspace.Registry()
-	if err != nil {
-		return
-	}
-	if now, err := reg.Lookup(pulled.ID); err == nil && now.Path != pulled.Dir && now.Manifest.Repository == pulled.Repository {
+	if other := pulled.Other; other != nil {
 		fmt.Fprintf(p.stderr, "%s is still %s; to use the downloaded files: bridge models add %s --path %s\n",
-			pulled.ID, weightsLocation(now), pulled.ID, pulled.Dir)
+			pulled.ID, weightsLocation(*other), pulled.ID, pulled.Dir)
 	}
+	return nil
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -40,7 +38,7 @@ func (p *program) recipesList(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		about := firstSentence(recipes.Header(text))
+		about := recipes.About(text)
 		if c.Bool("json") {
 			if err := p.printJSON(map[string]string{"name": name, "about": about}); err != nil {
 				return err
@@ -53,13 +51,6 @@ func (p *program) recipesList(c *cli.Context) error {
 		return nil
 	}
 	return p.table([]string{"NAME", "ABOUT"}, rows)
-}
-
-// firstSentence returns the first sentence of a recipe's header comment.
-func firstSentence(header []string) string {
-	text, _, _ := strings.Cut(strings.Join(header, " "), ". ")
-	text, _, _ = strings.Cut(text, ": ")
-	return strings.TrimSuffix(strings.TrimSpace(text), ".")
 }
 
 func (p *program) recipesShow(c *cli.Context) error {
@@ -79,20 +70,8 @@ func (p *program) recipesShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.stdout.Write(insertComment(text, counts.Comment()))
+	_, err = p.stdout.Write(recipes.InsertComment(text, counts.Comment()))
 	return err
-}
-
-// insertComment inserts a comment after the header comment of a recipe.
-func insertComment(text []byte, comment string) []byte {
-	end := 0
-	for line := range bytes.Lines(text) {
-		if line[0] != '#' {
-			break
-		}
-		end += len(line)
-	}
-	return bytes.Join([][]byte{text[:end], []byte(comment), text[end:]}, nil)
 }
 
 func (p *program) recipesCheck(c *cli.Context) error {

@@ -29,6 +29,8 @@ type row struct {
 // allowed too. The root holds the sources that the binary carries.
 func table() []row {
 	adapter := []string{"adapters", "adapters/internal/...", "internal/...", "tokenizer"}
+	// Both sides of the process share wire. The messages (pb), the identity and the memory files have
+	// packages of their own, because wire and the tests of each need them alone.
 	process := []string{"adapters", "plugins/internal/wire", "plugins/internal/pb", "plugins/internal/identity", "plugins/internal/memfile", "internal/..."}
 	return []row{
 		{"", nil},
@@ -50,6 +52,7 @@ func table() []row {
 		{"plugins/internal/plugintest", []string{"plugins", "adapters/adaptertest"}}, // a plugin for tests
 		{"plugins/internal/...", process},
 		{"plugins/project/template/*", []string{"adapters", "plugins"}}, // what an outside author can
+		// A new project carries the Python SDK and the protocol, which the root embeds.
 		{"plugins/project", []string{"", "plugins/*", "adapters", "internal/..."}},
 		{"plugins/conformance", []string{"plugins/*", "adapters", "adapters/adaptertest", "golden", "internal/..."}},
 		{"plugins/*", []string{"plugins", "plugins/*", "adapters", "internal/..."}},
@@ -62,6 +65,7 @@ func table() []row {
 		{"eval/...", []string{"bridge", "data"}},
 		{"train/...", []string{"train/...", "bridge", "eval", "data", "data/featurecache", "qformer/...", "internal/..."}},
 		{"recipes", []string{"train", "registry", "kit", "plugins/manifest", "plugins/store"}},
+		// Golden folders belong to verifying a model and to testing a plugin, which are here.
 		{"workspace", []string{"recipes", "registry", "plugins/*", "bridge", "convert", "adapters/builtin", "golden"}},
 		{"runs/report", []string{"internal/..."}},
 		{"runs/comparison", []string{"runs", "runs/report"}},
@@ -71,12 +75,12 @@ func table() []row {
 		{"internal/...", []string{"adapters", "internal/..."}},
 		{"tools/xla", nil},
 		{"tools/...", []string{"..."}},
-		{"examples/...", []string{"adapters", "plugins", "plugins/host", "tokenizer"}}, // what an outside author can
+		{"examples/...", []string{"adapters", "plugins", "plugins/host"}}, // what an outside author can
 	}
 }
 
-// testsMay is what the tests of a package import beside what the package may. The tests of
-// a plugin's two sides need the other side.
+// testsMay returns the packages that the tests of a package may import, in addition to those
+// that the package may import. The tests of a plugin's two sides need the other side.
 func testsMay(name string) []string {
 	all := []string{"kit/...", "golden/...", "adapters/*", "adapters/internal/lm/lmtest", "adapters/internal/vision/visiontest",
 		"internal/testenv", "internal/procfs"}

@@ -39,6 +39,8 @@ func pages(t *testing.T) []string {
 var (
 	codePath = regexp.MustCompile("`([a-z][a-z0-9_]*(?:/[A-Za-z0-9_.-]+)+/?)`")
 	linkPath = regexp.MustCompile(`\]\(([^)#:\s]+)(?:#[^)]*)?\)`)
+	testName = regexp.MustCompile(`\b(?:Test|Example|Fuzz|Benchmark)_?[A-Z]\w*|\bExample_\w+`)
+	testFunc = regexp.MustCompile(`(?m)^func ((?:Test|Example|Fuzz|Benchmark)\w*)\(`)
 )
 
 // Files and folders of the repository that a page names exist, and so do those that it
@@ -83,5 +85,43 @@ func TestPagesNameFilesThatExist(t *testing.T) {
 	}
 	if named < 60 {
 		t.Errorf("found %d paths in the pages", named)
+	}
+}
+
+// A test, example, fuzzer or benchmark that README.md or a page in docs names exists.
+func TestPagesNameTestsThatExist(t *testing.T) {
+	root := filepath.Join("..", "..")
+	known := map[string]bool{}
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := entry.Name(); entry.IsDir() && (name == ".git" || name == ".venv" || name == "bin" || name == "node_modules") {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") { // the suites of adaptertest are functions for tests, too
+			for _, found := range testFunc.FindAllStringSubmatch(read(t, path), -1) {
+				known[found[1]] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, page := range pages(t) {
+		if page != "README.md" && !strings.HasPrefix(page, "docs/") {
+			continue
+		}
+		for _, name := range testName.FindAllString(read(t, filepath.Join(root, page)), -1) {
+			named++
+			if !known[name] {
+				t.Errorf("%s names %s, which does not exist", page, name)
+			}
+		}
+	}
+	if named < 60 {
+		t.Errorf("found %d names of tests in the pages", named)
 	}
 }

@@ -113,7 +113,7 @@ func TestChoose(t *testing.T) {
 	tests := []struct {
 		name    string
 		machine machine
-		ask     string
+		setting string
 		want    string
 		plugin  string
 		kind    adapters.Kind
@@ -133,7 +133,7 @@ func TestChoose(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := test.machine.choose(test.ask)
+			got, err := test.machine.choose(test.setting)
 			if adapters.KindOf(err) != test.kind {
 				t.Fatalf("error %v, want kind %s", err, test.kind)
 			}

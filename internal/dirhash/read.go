@@ -27,7 +27,7 @@ func Read(dir string) (Tree, error) {
 	return ReadWithout(dir, func(string) Stay { return In })
 }
 
-// Stay is whether an entry belongs to a folder.
+// Stay says whether an entry belongs to a folder.
 type Stay int
 
 // The values of Stay.

@@ -66,7 +66,7 @@ func checkXLA(name string) error {
 	if backends.Probe().XLA {
 		return nil
 	}
-	return adapters.Errorf(adapters.Unsupported, "%s would be of no use: this binary was built without XLA", name).
+	return adapters.Errorf(adapters.Unsupported, "%s cannot be used: this binary was built without XLA", name).
 		WithRemedy("build it with cgo (CGO_ENABLED=1 and a C compiler)")
 }
 

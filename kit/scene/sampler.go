@@ -101,9 +101,6 @@ func NewSampler(seed uint64, split Split) *Sampler {
 	return &Sampler{split: split, rng: rand.New(rand.NewPCG(seed, stream)), held: newHoldOut()}
 }
 
-// HeldOut reports whether the scene's composition is held out from training.
-func (s *Sampler) HeldOut(scene Scene) bool { return s.held.holds(scene) }
-
 // Rand returns the Sampler's generator, for seeds and questions that are to follow the same
 // sequence. What is drawn from it moves the scenes that follow.
 func (s *Sampler) Rand() *rand.Rand { return s.rng }

@@ -228,9 +228,9 @@ func (g *guest) sameThrough(got, want *answer, l *pb.Lease, fits bool) error {
 	return nil
 }
 
-// lies returns changes that make a correct handle, of a tensor of n bytes at byte 4096, one
-// that a guest must refuse.
-func lies(n uint64) map[string]func(h *pb.Handle, t *pb.Tensor) {
+// corruptHandles returns changes by name. Each turns a correct handle, of a tensor of n bytes at
+// byte 4096, into a handle that a plugin must refuse.
+func corruptHandles(n uint64) map[string]func(h *pb.Handle, t *pb.Tensor) {
 	at := func(offset uint64) func(*pb.Handle, *pb.Tensor) {
 		return func(h *pb.Handle, _ *pb.Tensor) { h.Offset = offset }
 	}
@@ -270,7 +270,7 @@ func (su *suite) lyingHandles(t T) {
 		"and the same bytes as a chunk":   func() wireCall { return s.extra(g.lease(0, 0, 0), chunk(0, 0, data)) },
 		"and a chunk of what comes after": func() wireCall { return s.extra(g.lease(0, 0, 0), chunk(1, 0, data[:4])) },
 	}
-	for name, lie := range lies(tensor.Nbytes) {
+	for name, lie := range corruptHandles(tensor.Nbytes) {
 		calls[name] = func() wireCall {
 			c := s.shared(2, g.lease(5, 0, 4096), 4096)
 			announced := c.tensor()
@@ -374,7 +374,7 @@ func (su *suite) sameGeneration(t T, g *guest, s sample) {
 	}
 	ends := make(chan end, 2)
 	for range 2 {
-		held, err := s.hold(ctx, l)
+		held, err := s.openCall(ctx, l)
 		if err != nil {
 			t.Fatalf("a call with a lease: %v", err)
 		}
@@ -393,8 +393,8 @@ func (su *suite) sameGeneration(t T, g *guest, s sample) {
 	<-ends
 }
 
-// hold begins a call and does not end it.
-func (s sample) hold(ctx context.Context, l *pb.Lease) (stream, error) {
+// openCall begins a call and does not end it.
+func (s sample) openCall(ctx context.Context, l *pb.Lease) (stream, error) {
 	tensor, _ := s.tensor(1)
 	c := s.callWith(1, tensor).with(l)
 	held, err := c.method(ctx)

@@ -244,7 +244,7 @@ func (g *guest) connect() error {
 // maxMessage bounds a message of either side.
 const maxMessage = 16 << 20
 
-// loaded is what the plugin sent before the spec.
+// loaded holds the messages that the plugin sent before the spec.
 type loaded struct {
 	hello      *pb.Hello
 	helloFirst bool // the hello came before anything else

@@ -26,8 +26,8 @@ import (
 const executablePrefix = "bridge-adapter-"
 
 // Attached reports whether the environment has an attachment for the plugin with this
-// name, which somebody else has started. [Launch] then connects to that process: it starts
-// none and does not call [Config].Prepare.
+// name, that is, whether its author has started it by hand. [Launch] then connects to that
+// process: it starts none and does not call [Config].Prepare.
 func Attached(name string) (bool, error) {
 	a, err := attachmentFor(name)
 	return a != nil, err
@@ -74,7 +74,7 @@ func parseAttachments(text string) (map[string]wire.Attachment, error) {
 	return all, nil
 }
 
-// attach connects to a process that somebody else has started. It does not wait for the
+// attach connects to a process that the host has not started. It does not wait for the
 // connection: the first call fails if the process does not run.
 func (i *instance) attach() error {
 	a := i.cfg.attached

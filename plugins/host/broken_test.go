@@ -13,8 +13,8 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// This file breaks the protocol between a plugin that keeps to it and the host: what the
-// host gets is what a broken plugin would send.
+// This file changes the messages between a correct plugin and the host, so that the host
+// receives the messages of a broken plugin.
 
 // through is the protocol over a changed connection.
 type through struct {

@@ -65,7 +65,7 @@ type Config struct {
 	Watch   stats.Handler
 
 	versions map[int]goplugin.PluginSet // the protocol versions of this side
-	attached *wire.Attachment           // a process that somebody else has started; nil if the host starts it
+	attached *wire.Attachment           // a process that the host has not started; nil if the host starts it
 }
 
 // Identity is a plugin's description of itself, for a comparison with its manifest.

@@ -51,7 +51,7 @@
 // with the lease. Equal steps use equal places. The lease of an abandoned call stays
 // reserved until the plugin has answered Settle, or is dead; the arenas of a dead process
 // are dropped. Tensors are sent as chunks if there is no room, or if host or plugin has no
-// shared memory (not Linux, no memfd, a plugin that somebody else has started).
+// shared memory (not Linux, no memfd, a plugin that the host has not started).
 //
 // The package needs Unix: process groups, inherited descriptors and file locks.
 package host

@@ -40,7 +40,7 @@ type instance struct {
 	dir    *wire.SocketDir
 	arenas *arenas // nil if tensors go through gRPC
 
-	attached *grpc.ClientConn // to a process that somebody else has started; then client, runner and dir are nil
+	attached *grpc.ClientConn // to a process that the host has not started; then client, runner and dir are nil
 
 	rpc          pb.AdapterClient
 	abandoned    atomic.Bool // a call was abandoned, and the plugin may still work on it

@@ -9,7 +9,7 @@ import (
 )
 
 // Limits bound the resources of a plugin. The zero value has no bounds. They do not apply
-// to a process that somebody else has started.
+// to a process that the host has not started.
 type Limits struct {
 	// Memory bounds the main memory of the plugin's process group, in bytes: allocated
 	// and shared memory, including what is swapped out. Mapped files, such as a

@@ -12,9 +12,10 @@ import (
 // gradient). The time is that of the whole call, checks included: sizes on both
 // sides, and that an answer's numbers are finite.
 //
-// GB/s counts each tensor once. copied-B/op is what is copied of them: in shared
-// memory into an arena and out of it, as counted; through gRPC, as its source says,
-// by protobuf, TLS, the kernel, the kernel, TLS, protobuf, and into the tensor.
+// GB/s counts each tensor once. copied-B/op counts the bytes that are copied. In shared
+// memory these are the copies into an arena and out of it, which the test counts. Through
+// gRPC there are seven copies, according to its source: by protobuf, TLS, the kernel, the
+// kernel, TLS, protobuf, and into the tensor.
 //
 //	go test -run '^$' -bench Transport -benchtime 50x ./plugins/host
 func BenchmarkTransport(b *testing.B) {

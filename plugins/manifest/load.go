@@ -30,7 +30,7 @@ func Load(dir string) (Manifest, error) {
 	file := filepath.Join(dir, File)
 	data, err := read(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Manifest{}, adapters.Errorf(adapters.NotFound, "%s is no plugin's folder: %w", dir, err).
+		return Manifest{}, adapters.Errorf(adapters.NotFound, "%s is not a plugin's folder: %w", dir, err).
 			WithRemedy("name a folder with a %s; `bridge plugin new NAME` makes one", File)
 	}
 	if errors.Is(err, syscall.ENOTDIR) {

@@ -143,7 +143,7 @@ func TestMembership(t *testing.T) {
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, File)
-	if _, err := Load(dir); adapters.KindOf(err) != adapters.NotFound || !strings.Contains(err.Error(), "is no plugin's folder") {
+	if _, err := Load(dir); adapters.KindOf(err) != adapters.NotFound || !strings.Contains(err.Error(), "is not a plugin's folder") {
 		t.Errorf("an empty folder: %v", err)
 	}
 	write := func(data string) {

@@ -129,7 +129,7 @@ func writeProject(t *testing.T, text string) *Project {
 
 func TestOpenErrors(t *testing.T) {
 	_, err := Open(t.TempDir())
-	wantError(t, err, adapters.NotFound, "is no plugin's folder", "bridge plugin new")
+	wantError(t, err, adapters.NotFound, "is not a plugin's folder", "bridge plugin new")
 }
 
 func TestBuildShowsItsCommand(t *testing.T) {

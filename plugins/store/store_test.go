@@ -85,7 +85,7 @@ func TestFindByPath(t *testing.T) {
 	if _, err := f.Find(filepath.Join(dir, "none")); adapters.KindOf(err) != adapters.NotFound {
 		t.Errorf("a missing path: %v", err)
 	}
-	if _, err := f.Find(t.TempDir() + "/"); err == nil || !strings.Contains(err.Error(), "is no plugin's folder") {
+	if _, err := f.Find(t.TempDir() + "/"); err == nil || !strings.Contains(err.Error(), "is not a plugin's folder") {
 		t.Errorf("another folder: %v", err)
 	}
 }
@@ -243,7 +243,7 @@ func TestAddRefuses(t *testing.T) {
 		change func(dir string) error
 		want   string
 	}{
-		"no manifest":   {func(d string) error { return os.Remove(filepath.Join(d, "plugin.toml")) }, "is no plugin's folder"},
+		"no manifest":   {func(d string) error { return os.Remove(filepath.Join(d, "plugin.toml")) }, "is not a plugin's folder"},
 		"no executable": {func(d string) error { return os.Remove(filepath.Join(d, "bridge-adapter-x")) }, "has no executable"},
 		"link out":      {func(d string) error { return os.Symlink("/etc/passwd", filepath.Join(d, "y")) }, "is a link out of the folder, to /etc/passwd"},
 		"writable":      {func(d string) error { return os.Chmod(filepath.Join(d, "plugin.toml"), 0o666) }, "everybody can write"},

@@ -1,6 +1,7 @@
 package comparison
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -14,10 +15,11 @@ import (
 // Comparison is a set of runs to compare.
 type Comparison struct {
 	Variants []*Variant
-	Failed   []runs.MatrixRun
+	Failed   []runs.MatrixResult
 }
 
-// Variant is a combination of frozen models and an option. Its runs differ only in the seed.
+// Variant is a single run, or the runs of a matrix that differ only in the seed: they have the
+// same frozen models and the same option. Tables and reports print "combination" for it.
 type Variant struct {
 	Name   string // for people
 	Option string // option of a matrix; empty for a single run
@@ -63,7 +65,7 @@ func (c *Comparison) Add(name, option string, cold bool, dir string) error {
 }
 
 // AddMatrix adds the runs of a matrix.
-func (c *Comparison) AddMatrix(m *recipes.Matrix, all []runs.MatrixRun) error {
+func (c *Comparison) AddMatrix(m *recipes.Matrix, all []runs.MatrixResult) error {
 	for _, run := range all {
 		if run.Err != nil {
 			c.Failed = append(c.Failed, run)
@@ -80,6 +82,19 @@ func (c *Comparison) AddMatrix(m *recipes.Matrix, all []runs.MatrixRun) error {
 	return nil
 }
 
+// Err returns an error that counts the runs that failed, or nil if none did.
+func (c *Comparison) Err() error {
+	switch {
+	case len(c.Failed) == 0:
+		return nil
+	case len(c.Variants) == 0:
+		return fmt.Errorf("nothing to compare: every run failed (%d); the first is %s: %w",
+			len(c.Failed), c.Failed[0].Name(), c.Failed[0].Err)
+	}
+	return fmt.Errorf("%d of %d runs failed; the first is %s: %w",
+		len(c.Failed), len(c.Failed)+len(c.Runs()), c.Failed[0].Name(), c.Failed[0].Err)
+}
+
 // firstSummary returns the summary of the first run, for values that all runs of a variant
 // share.
 func (v *Variant) firstSummary() runs.Summary { return v.Runs[0].Summary }
@@ -90,7 +105,7 @@ func (v *Variant) Label() string {
 	if v.Option != "" {
 		return v.Name
 	}
-	return fmt.Sprintf("%s (%s + %s)", v.Name, s.Encoder, runs.OrDash(s.LLM))
+	return fmt.Sprintf("%s (%s + %s)", v.Name, s.Encoder, cmp.Or(s.LLM, "-"))
 }
 
 // metricFunc reads a number from a run. The second result is false if the run does not have it.

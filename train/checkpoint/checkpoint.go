@@ -189,7 +189,7 @@ func Latest(dir string) (path string, skipped []error, err error) {
 	}
 	if len(skipped) > 0 {
 		return "", skipped, adapters.Errorf(adapters.Corrupt, "no checkpoint in %s is intact: %w", dir, errors.Join(skipped...)).
-			WithRemedy("nothing is left to go on with: delete the run's folder, or give another with --out, and start without --resume")
+			WithRemedy("the run cannot be resumed: delete its folder, or name another with --out, and start without --resume")
 	}
 	return "", nil, adapters.Errorf(adapters.NotFound, "%s holds no checkpoint", dir)
 }

@@ -112,7 +112,7 @@ func TestCorruptCheckpointIsPassedOver(t *testing.T) {
 		if err := damage(old); err != nil {
 			t.Fatal(err)
 		}
-		if path, _, err := checkpoint.Latest(dir); adapters.KindOf(err) != adapters.Corrupt || !strings.Contains(err.Error(), "give another with --out") {
+		if path, _, err := checkpoint.Latest(dir); adapters.KindOf(err) != adapters.Corrupt || !strings.Contains(err.Error(), "name another with --out") {
 			t.Errorf("%s: none is intact, got %q, %v", name, path, err)
 		}
 	}

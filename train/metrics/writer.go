@@ -96,7 +96,7 @@ func explain(err error) error {
 	if diskfull.Is(err) {
 		return diskfull.Explain(err, "metrics not written", diskfull.Resume)
 	}
-	return fmt.Errorf("metrics: %w", err)
+	return fmt.Errorf("metrics not written: %w", err)
 }
 
 // keptLines returns the whole lines of steps up to the given one, without the lines of

@@ -2,10 +2,10 @@ package optim
 
 import "math"
 
-// Schedule is how a learning rate changes over the steps of a training: it rises
-// linearly to its peak over the first Warmup steps, then falls along a cosine to
-// MinFactor of the peak at step Steps, and stays there (BLIP-2, section 3.4; each step,
-// where LAVIS changes the rate once an epoch).
+// Schedule changes a learning rate over the steps of a training. The rate rises linearly to
+// its peak over the first Warmup steps, then falls along a cosine to MinFactor of the peak at
+// step Steps, and stays there (BLIP-2, section 3.4). It changes at each step; in LAVIS, once
+// an epoch.
 type Schedule struct {
 	Steps     int
 	Warmup    int

@@ -37,7 +37,7 @@ func newSearch(o adapters.GenerateOptions, architecture adapters.Architecture, t
 		o.TopP = 1
 	}
 	if o.MinNewTokens > o.MaxNewTokens {
-		return search{}, adapters.Errorf(adapters.Invalid, "min_new_tokens is %d, max_new_tokens %d: want at most as many", o.MinNewTokens, o.MaxNewTokens)
+		return search{}, adapters.Errorf(adapters.Invalid, "min_new_tokens is %d, want at most max_new_tokens (%d)", o.MinNewTokens, o.MaxNewTokens)
 	}
 	s := search{GenerateOptions: o, lengthPenalty: 1, end: tokens.End}
 	if o.LengthPenalty != nil {

@@ -13,7 +13,7 @@ import (
 // maxGraphs bounds the compiled graphs that are kept.
 const maxGraphs = 32
 
-// purpose is what a graph computes.
+// purpose names the computation of a graph.
 type purpose uint8
 
 const (

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// errNoMemory is why tensors travel as chunks here.
+// errNoMemory is returned by all functions on this system, so tensors are sent as chunks.
 var errNoMemory = errors.New("only Linux has memory files that can be sealed")
 
 // New fails.

@@ -45,15 +45,14 @@ func describe(t *testing.T, f *descriptorpb.FileDescriptorProto) protoreflect.Fi
 	return d
 }
 
-// TestProtocolKeepsWhatWasReleased is what CI holds every change of
-// bridge/v1/adapter.proto to.
+// bridge/v1/adapter.proto breaks nothing that released plugins were built with.
 func TestProtocolKeepsWhatWasReleased(t *testing.T) {
 	for _, b := range Breaks(describe(t, released(t)), pb.File_bridge_v1_adapter_proto) {
 		t.Errorf("%s: plugins that are in use rely on it; add another field, or a new major of the protocol", b)
 	}
 }
 
-// The generated code, which is what the check above sees, is of the file.
+// The generated code, which the test above reads, was generated from adapter.proto.
 func TestGeneratedCodeIsOfTheFile(t *testing.T) {
 	protoc, err := exec.LookPath("protoc")
 	if err != nil {

@@ -178,7 +178,7 @@ func DecodeCandidates(candidates []*pb.Candidates) [][]string {
 // CheckCounts returns an error unless counts holds one number of tokens for each text.
 func CheckCounts(counts []int32, texts []string) error {
 	if len(counts) != len(texts) {
-		return adapters.Errorf(adapters.Invalid, "response has %d counts for %d texts", len(counts), len(texts))
+		return adapters.Errorf(adapters.Invalid, "response has %d counts for %d texts, want one for each", len(counts), len(texts))
 	}
 	for i, n := range counts {
 		if n < 0 {

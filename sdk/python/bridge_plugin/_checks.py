@@ -86,7 +86,7 @@ def loss_response(request: contract.LossRequest, response: contract.LossResponse
     answer("loss", response, contract.LossResponse)
     n = len(request.examples)
     if len(response.loss) != n or len(response.tokens) != n:
-        raise broken(f"response has {len(response.loss)} losses and {len(response.tokens)} token counts for {n} examples")
+        raise broken(f"response has {len(response.loss)} losses and {len(response.tokens)} token counts for {n} examples, want one of each for each example")
     if request.gradient and request.prompts is not None:
         wrong = tensor("gradient", response.gradient, request.prompts.shape, DType.FLOAT32)
         if wrong:
@@ -115,7 +115,7 @@ def generate_response(request: contract.GenerateRequest, response: contract.Gene
     answer("generate", response, contract.GenerateResponse)
     n = len(request.examples)
     if len(response.texts) != n or len(response.tokens) != n:
-        raise broken(f"response has {len(response.texts)} texts and {len(response.tokens)} token counts for {n} examples")
+        raise broken(f"response has {len(response.texts)} texts and {len(response.tokens)} token counts for {n} examples, want one of each for each example")
 
 
 def score_request(spec: LanguageSpec, request: contract.ScoreRequest) -> None:
@@ -137,7 +137,7 @@ def score_response(request: contract.ScoreRequest, scores: Any) -> None:
 def embed_tokens_response(spec: LanguageSpec, texts: Sequence[str], response: contract.EmbedTokensResponse) -> None:
     answer("embed_tokens", response, contract.EmbedTokensResponse)
     if texts and len(response.counts) != len(texts):
-        raise broken(f"response has {len(response.counts)} counts for {len(texts)} texts")
+        raise broken(f"response has {len(response.counts)} counts for {len(texts)} texts, want one for each")
     wrong = tensor("embeddings", response.embeddings, (len(response.surfaces), spec.width), DType.FLOAT32)
     if wrong:
         raise broken(wrong)
@@ -145,7 +145,7 @@ def embed_tokens_response(spec: LanguageSpec, texts: Sequence[str], response: co
 
 def counts(texts: Sequence[str], got: Sequence[int]) -> None:
     if len(got) != len(texts):
-        raise broken(f"response has {len(got)} counts for {len(texts)} texts")
+        raise broken(f"response has {len(got)} counts for {len(texts)} texts, want one for each")
 
 
 def encode_request(spec: VisionSpec, request: contract.EncodeRequest) -> None:

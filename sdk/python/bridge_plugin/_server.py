@@ -424,7 +424,7 @@ def _options(w: pb.GenerateOptions) -> GenerateOptions:
     if o.sample and o.num_beams > 1:
         raise Error(Kind.UNSUPPORTED, f"sampling together with {o.num_beams} beams", "sample, or search with beams", field="options.sample")
     if o.min_new_tokens > o.max_new_tokens:
-        raise _checks.invalid(f"min_new_tokens is {o.min_new_tokens}, max_new_tokens {o.max_new_tokens}: want at most as many", "options.min_new_tokens")
+        raise _checks.invalid(f"min_new_tokens is {o.min_new_tokens}, want at most max_new_tokens ({o.max_new_tokens})", "options.min_new_tokens")
     return o
 
 

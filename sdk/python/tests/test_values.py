@@ -81,7 +81,7 @@ class Checks(unittest.TestCase):
         for text, options in [("temperature is nan", pb.GenerateOptions(temperature=math.nan)), ("length_penalty is inf", pb.GenerateOptions(length_penalty=math.inf)),
                               ("early_stopping is 7, want true, false or never", pb.GenerateOptions(early_stopping=7)),
                               ("top_p is 2.0", pb.GenerateOptions(top_p=2.0)), ("num_beams is -1", pb.GenerateOptions(num_beams=-1)),
-                              ("min_new_tokens is 9, max_new_tokens 3", pb.GenerateOptions(min_new_tokens=9, max_new_tokens=3))]:
+                              ("min_new_tokens is 9, want at most max_new_tokens (3)", pb.GenerateOptions(min_new_tokens=9, max_new_tokens=3))]:
             self.refused(Kind.INVALID, text, _options, options)
         self.refused(Kind.UNSUPPORTED, "sampling together with 2 beams", _options, pb.GenerateOptions(sample=True, num_beams=2))
         with self.assertRaises(Error):
