@@ -71,7 +71,9 @@ type GenerateRequest struct {
 }
 
 // GenerateOptions steer generation, with transformers' meaning. The zero value is greedy
-// search with at most 20 new tokens.
+// search with at most 20 new tokens. If the model's folder has defaults of its own
+// (generation_config.json), they replace the meaning of a zero, except in EarlyStopping, Sample,
+// TopK and Seed.
 type GenerateOptions struct {
 	MaxNewTokens      int           // 0 means 20
 	MinNewTokens      int           //

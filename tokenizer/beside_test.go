@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +84,38 @@ func TestSettingsAreThoseOfTransformers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// docs/tokenizers.md names every key that transformers was asked about.
+func TestThePageNamesEverySetting(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "tokenizers.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	section, _, _ := strings.Cut(string(page), "## generation_config.json")
+	named := map[string]bool{}
+	for _, folder := range readSettingsTable(t).Folders {
+		for _, c := range folder.Cases {
+			for file, keys := range c.Edits {
+				for key := range keys {
+					if file == "added_tokens.json" {
+						key = file
+					}
+					named[key] = true
+					if !strings.Contains(section, "`"+key+"`") {
+						t.Errorf("the page does not name %s", key)
+					}
+				}
+			}
+		}
+	}
+	for _, span := range regexp.MustCompile("(?m)^\\|([^|]*)\\|").FindAllStringSubmatch(section, -1) {
+		for _, key := range regexp.MustCompile("`([a-z][a-z_]+)`").FindAllStringSubmatch(span[1], -1) {
+			if !named[key[1]] {
+				t.Errorf("the page names %s, which no case of the table sets", key[1])
+			}
+		}
 	}
 }
 

@@ -1,8 +1,13 @@
 package t5
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/modular-bridging/bridge/adapters/internal/lm"
 	"github.com/modular-bridging/bridge/internal/tensortest"
 	"github.com/modular-bridging/bridge/internal/weights"
 )
@@ -60,5 +65,32 @@ func TestScaleFollowsTheConfiguration(t *testing.T) {
 		if got := (config{TieWordEmbeddings: test.tie, ScaleDecoderOutputs: test.scale}).scaled(); got != test.want {
 			t.Errorf("%+v: scaled %v", test, got)
 		}
+	}
+}
+
+// Generation and training start and end with the same tokens.
+func TestGenerationConfigAgreesWithConfig(t *testing.T) {
+	for settings, want := range map[string]string{
+		`{"decoder_start_token_id": 5}`:  "decoder_start_token_id is 5",
+		`{"eos_token_id": 5}`:            "eos_token_id is [5]",
+		`{"eos_token_id": [1, 1000000]}`: "eos_token_id 1000000",
+		`{"eos_token_id": [5, 1]}`:       "",
+	} {
+		dir := tensortest.Copy(t, "testdata/golden-flan/checkpoint")
+		if err := os.WriteFile(filepath.Join(dir, "generation_config.json"), []byte(settings), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		folder, err := weights.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := readConfig(folder)
+		if err == nil {
+			_, err = c.generationDefaults(folder)
+		}
+		if want == "" && (err != nil || !slices.Equal(c.EOSTokenID, lm.TokenIDs{1, 5})) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: ends %v, error %v; want %q", settings, c.EOSTokenID, err, want)
+		}
+		folder.Close()
 	}
 }

@@ -70,6 +70,7 @@ func (p *program) generateOptions(c *cli.Context) (bridge.GenerateOptions, error
 		RepetitionPenalty: c.Float64("repetition-penalty"), Sample: c.Bool("sample"), Temperature: c.Float64("temperature"),
 		TopK: c.Int("top-k"), TopP: c.Float64("top-p"), Seed: c.Uint64("seed"),
 	}
+	leaveToModel(c, &o)
 	if o.MinNewTokens > o.MaxNewTokens {
 		return o, usagef("--min-new-tokens is %d, want at most --max-new-tokens, %d", o.MinNewTokens, o.MaxNewTokens)
 	}
@@ -79,10 +80,26 @@ func (p *program) generateOptions(c *cli.Context) (bridge.GenerateOptions, error
 	if !o.Sample {
 		p.warnWithout(c, "--sample", "temperature", "top-k", "top-p", "seed")
 	}
-	if o.NumBeams == 1 {
+	if o.NumBeams <= 1 {
 		p.warnWithout(c, "--num-beams of 2 or more", "length-penalty", "early-stopping")
 	}
 	return o, nil
+}
+
+// leaveToModel resets options that no flag names: the model's generation_config.json decides
+// them, or else they have the flags' defaults.
+func leaveToModel(c *cli.Context, o *bridge.GenerateOptions) {
+	for flag, reset := range map[string]func(){
+		"num-beams":          func() { o.NumBeams = 0 },
+		"length-penalty":     func() { o.LengthPenalty = nil },
+		"repetition-penalty": func() { o.RepetitionPenalty = 0 },
+		"temperature":        func() { o.Temperature = 0 },
+		"top-p":              func() { o.TopP = 0 },
+	} {
+		if !c.IsSet(flag) {
+			reset()
+		}
+	}
 }
 
 // warnWithout warns of flags that have no effect without another flag.

@@ -88,10 +88,10 @@ func (c *Comparison) Err() error {
 	case len(c.Failed) == 0:
 		return nil
 	case len(c.Variants) == 0:
-		return fmt.Errorf("nothing to compare: every run failed (%d); the first is %s: %w",
+		return fmt.Errorf("nothing to compare: every run failed (%d); the first is %s: %v",
 			len(c.Failed), c.Failed[0].Name(), c.Failed[0].Err)
 	}
-	return fmt.Errorf("%d of %d runs failed; the first is %s: %w",
+	return fmt.Errorf("%d of %d runs failed; the first is %s: %v",
 		len(c.Failed), len(c.Failed)+len(c.Runs()), c.Failed[0].Name(), c.Failed[0].Err)
 }
 
