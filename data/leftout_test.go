@@ -174,8 +174,7 @@ func TestDecompressionBombsAreLeftOutAtOpening(t *testing.T) {
 // A remedy is for the command: `bridge caption` has no data set.
 func TestUnreadablePicturesGiveOneRemedy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.webp")
-	animated := "RIFF\x1a\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00"
-	for text, want := range map[string]string{animated: "(save its first picture as PNG)", "\x89PNG\r\n\x1a\n": "(replace the file)"} {
+	for text, want := range map[string]string{"%PDF-1.7": "(convert it to JPEG or PNG)", "\x89PNG\r\n\x1a\n": "(replace the file)"} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -189,6 +189,6 @@ func TestSilentEndSaysWhatToDo(t *testing.T) {
 func TestSlowStart(t *testing.T) {
 	t.Parallel()
 	cfg := config(t, "slow start", "language")
-	cfg.StartTimeout = 100 * time.Millisecond
+	cfg.StartTimeout = 400 * time.Millisecond
 	openLanguage(t, cfg)
 }

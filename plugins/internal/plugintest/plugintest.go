@@ -54,7 +54,7 @@ func Run(mode string) {
 	case "no handshake":
 		time.Sleep(time.Hour)
 	case "slow start":
-		for range 40 { // busy all the time
+		for range 120 { // busy all the time
 			fmt.Fprintln(os.Stderr, "importing")
 			time.Sleep(10 * time.Millisecond)
 		}
