@@ -25,6 +25,9 @@ func Differences(old, new *Recipe) []Difference {
 	was, is := map[string]any{}, map[string]any{}
 	flatten(was, "", stricttoml.Values(old))
 	flatten(is, "", stricttoml.Values(new))
+	if old.Data.Train.ID != "" && old.Data.Eval.ID != "" { // the kit's pictures have no orientation
+		was[OrientationKey] = is[OrientationKey]
+	}
 	all := maps.Clone(was)
 	maps.Copy(all, is)
 	var differences []Difference

@@ -41,6 +41,13 @@ func TestRunsRecordTheOrientation(t *testing.T) {
 	if got := orientation(old); got != "ignore" {
 		t.Errorf("the recipe of a run that recorded none means %q", got)
 	}
+	if d := Differences(load(t, file), r); len(d) > 0 {
+		t.Errorf("a run of the kit, whose pictures have no orientation, differs: %v", d)
+	}
+	files := []string{"data.train={annotations='a.json', images='x'}"}
+	if d := Differences(load(t, file, files...), load(t, "tiny-stage1", files...)); len(d) != 1 || d[0].Key != OrientationKey {
+		t.Errorf("a run of files differs by %v, want by its orientation", d)
+	}
 	if got := orientation(text); got != "exif" {
 		t.Errorf("the recipe of a run that recorded it means %q", got)
 	}

@@ -110,7 +110,7 @@ func TestThePageNamesEverySetting(t *testing.T) {
 			}
 		}
 	}
-	for _, span := range regexp.MustCompile("(?m)^\\|([^|]*)\\|").FindAllStringSubmatch(section, -1) {
+	for _, span := range regexp.MustCompile(`(?m)^\|([^|]*)\|`).FindAllStringSubmatch(section, -1) {
 		for _, key := range regexp.MustCompile("`([a-z][a-z_]+)`").FindAllStringSubmatch(span[1], -1) {
 			if !named[key[1]] {
 				t.Errorf("the page names %s, which no case of the table sets", key[1])
