@@ -28,8 +28,8 @@ type texts struct {
 // passedOver counts what annotation files have and a data set leaves out.
 type passedOver struct{ captions, questions, answers, unanswered int }
 
-// name returns the name of the data set, for people.
-func (f Files) name() string {
+// DisplayName returns the name of the data set, for people.
+func (f Files) DisplayName() string {
 	return cmp.Or(f.Name, filepath.Base(cmp.Or(f.Captions, f.Questions)))
 }
 

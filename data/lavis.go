@@ -40,7 +40,7 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 	if f.Captions == "" && f.Questions == "" {
 		return nil, nil, adapters.Errorf(adapters.Invalid, "a data set of files needs captions, questions or both")
 	}
-	s := &fileSet{name: f.name(), reader: Reader{Spec: spec, Orientation: f.Orientation}}
+	s := &fileSet{name: f.DisplayName(), reader: Reader{Spec: spec, Orientation: f.Orientation}}
 	if err := s.readAll(f, func(error) bool { return false }); err != nil {
 		return nil, nil, err
 	}

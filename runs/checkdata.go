@@ -1,8 +1,10 @@
 package runs
 
 import (
+	"log/slog"
 	"strings"
 
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/imaging"
 	"github.com/modular-bridging/bridge/recipes"
@@ -27,9 +29,13 @@ func (p DataProblems) Unwrap() []error { return p }
 // sampledPictures is how many pictures of a data set CheckData reads.
 const sampledPictures = 20
 
-// CheckData reads a recipe's annotation files to their end, and a sample of its pictures. The
-// error is a [DataProblems] with everything because of which a run would not start. CheckData
-// warns of what a run would leave out.
+// warnedPictures is how many pictures of a data set CheckData names in warnings.
+const warnedPictures = 20
+
+// CheckData reads a recipe's annotation files to their end, looks for the file of every
+// picture, and reads a sample of the pictures. The error is a [DataProblems] with everything
+// because of which a run would not start: too many pictures that cannot be used are among it.
+// CheckData warns of what a run would leave out.
 func CheckData(w *workspace.Workspace, r *recipes.Resolved) error {
 	var all DataProblems
 	for _, s := range []struct {
@@ -46,16 +52,47 @@ func CheckData(w *workspace.Workspace, r *recipes.Resolved) error {
 		for _, text := range found.Warnings {
 			w.Log().Warn("annotations: "+text, "data", s.key)
 		}
-		for _, problem := range found.Broken {
-			w.Log().Warn("picture would be skipped", "data", s.key, "reason", problem)
-		}
+		warnOfPictures(w.Log(), s.key, found.Broken)
 		if len(found.Problems) > 0 {
+			continue
+		}
+		if err := checkUsable(s.key, s.source, r, found); err != nil {
+			all = append(all, keyError{s.key, err})
 			continue
 		}
 		w.Log().Info("data checked", "data", s.key, "pictures", found.Pictures, "read", found.Sampled)
 	}
 	if len(all) > 0 {
 		return all
+	}
+	return nil
+}
+
+// warnOfPictures names the first pictures that a run would leave out, and counts the others.
+func warnOfPictures(log *slog.Logger, key string, broken []*data.PictureError) {
+	for _, problem := range broken[:min(warnedPictures, len(broken))] {
+		log.Warn("picture would be left out", "data", key, "reason", problem)
+	}
+	if more := len(broken) - warnedPictures; more > 0 {
+		log.Warn("more pictures would be left out", "data", key, "number", more)
+	}
+}
+
+// checkUsable compares the pictures that cannot be used with data.max_bad and, for training
+// data, those that are left with the batch. It returns the error with which training would end.
+func checkUsable(key string, s recipes.Source, r *recipes.Resolved, found data.Findings) error {
+	name := files(s, r.Data).DisplayName()
+	list := data.LeftOutList{Data: name, Pictures: found.Pictures, Max: r.Data.MaxBad}
+	for _, problem := range found.Broken {
+		list.Restore([]data.LeftOut{{Picture: problem.Picture, Reason: adapters.WithoutRemedy(problem.Err).Error()}})
+	}
+	if err := list.Check(); err != nil {
+		return err
+	}
+	usable := found.Pictures - list.Len()
+	if batch := r.Optimizer.Batch; key == "data.train" && usable < batch {
+		return adapters.Errorf(adapters.Invalid, "%s has %d pictures that can be used, want at least optimizer.batch, %d", name, usable, batch).
+			WithRemedy("lower optimizer.batch, or give more data")
 	}
 	return nil
 }

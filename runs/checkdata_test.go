@@ -47,12 +47,12 @@ func captionsOf(n int) string {
 }
 
 // checkWith checks the kit's recipe with data of files, and returns the log.
-func checkWith(t *testing.T, train, eval string) (log string, err error) {
+func checkWith(t *testing.T, train, eval string, more ...string) (log string, err error) {
 	t.Helper()
 	var out bytes.Buffer
 	w := workspace.New(workspace.Options{Log: slog.New(slog.NewTextHandler(&out, nil))})
-	r := resolve(t, w, "tiny-stage2-opt", "from=kit:stage1", "optimizer.batch=2", "data.questions=0",
-		fmt.Sprintf("data.train={annotations=%q, images='pictures'}", train), fmt.Sprintf("data.eval={annotations=%q, images='pictures'}", eval))
+	r := resolve(t, w, "tiny-stage2-opt", append([]string{"from=kit:stage1", "optimizer.batch=2", "data.questions=0",
+		fmt.Sprintf("data.train={annotations=%q, images='pictures'}", train), fmt.Sprintf("data.eval={annotations=%q, images='pictures'}", eval)}, more...)...)
 	err = CheckData(w, r)
 	return out.String(), err
 }
@@ -65,7 +65,7 @@ func TestCheckDataReportsAllProblems(t *testing.T) {
 		"good.json": long, "more.json": captionsOf(8),
 		"bad.json":    strings.Replace(strings.Replace(captionsOf(8), `"picture 3"`, `NaN`, 1), `"picture 5"`, `5`, 1),
 		"many.json":   strings.ReplaceAll(long, `"caption": "`, `"caption": 7, "x": "`),
-		"broken.json": `[{"image": "0.png", "caption": "a"}, {"image": "text.png", "caption": "b"}, {"image": "1.png", "caption": " "}]`,
+		"broken.json": `[{"image": "0.png", "caption": "a"}, {"image": "text.png", "caption": "b"}, {"image": "1.png", "caption": " "}, {"image": "2.png", "caption": "c"}]`,
 		"lost.json":   `[{"image": "gone.png", "caption": "a"}, {"image": "text.png", "caption": "b"}]`,
 
 		"pictures/text.png": "no picture",
@@ -83,7 +83,7 @@ func TestCheckDataReportsAllProblems(t *testing.T) {
 		"content": {"bad.json", "more.json", []string{`entry 3 (line 4): "caption" is NaN`, `entry 5 (line 6): "caption" is the number 5`}, nil},
 		"many":    {"many.json", "more.json", append(repeat("is the number 7", 10), "40 more problems"), nil},
 		"lost":    {"lost.json", "more.json", []string{"data.train: none of 2 pictures can be read"}, nil},
-		"broken":  {"broken.json", "more.json", nil, []string{"picture would be skipped", "text.png", "empty captions left out: 1"}},
+		"broken":  {"broken.json", "more.json", nil, []string{"picture would be left out", "text.png", "empty captions left out: 1"}},
 	} {
 		log, err := checkWith(t, c.train, c.eval)
 		var problems DataProblems
@@ -100,6 +100,36 @@ func TestCheckDataReportsAllProblems(t *testing.T) {
 			if !strings.Contains(log, want) {
 				t.Errorf("%s: the log lacks %q:\n%s", name, want, log)
 			}
+		}
+	}
+}
+
+// A recipe whose data training refuses is refused by the check, with the same numbers.
+func TestCheckDataHoldsPicturesAgainstTheLimits(t *testing.T) {
+	writeData(t, 40, map[string]string{
+		"more.json": captionsOf(8), "all.json": captionsOf(40), "gone.json": captionsOf(52), "one.json": captionsOf(1),
+		"hole.json": captionsOf(3), "bad.json": strings.Replace(captionsOf(8), "7.png", "text.png", 1),
+
+		"pictures/text.png": "no picture",
+	})
+	if err := os.Remove("pictures/2.png"); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ train, eval, maxBad, want string }{
+		"missing files beyond the sample": {"gone.json", "all.json", "", "data.train: gone.json: 13 of 52 pictures cannot be used, and data.max_bad allows 10"},
+		"a limit that holds them":         {"gone.json", "all.json", "13", ""},
+		"no bad picture allowed":          {"all.json", "bad.json", "0", "data.eval: bad.json: 2 of 8 pictures cannot be used, and data.max_bad allows 0"},
+		"none by percentage":              {"bad.json", "all.json", "'0%'", "data.train: bad.json: 2 of 8 pictures cannot be used, and data.max_bad allows 0"},
+		"less than a batch":               {"one.json", "all.json", "", "data.train: one.json has 1 pictures that can be used, want at least optimizer.batch, 2"},
+		"a batch":                         {"hole.json", "one.json", "", ""},
+	} {
+		var more []string
+		if c.maxBad != "" {
+			more = append(more, "data.max_bad="+c.maxBad)
+		}
+		_, err := checkWith(t, c.train, c.eval, more...)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
 }

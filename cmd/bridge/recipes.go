@@ -24,7 +24,8 @@ func (p *program) recipesCommand() *cli.Command {
 		&cli.Command{
 			Name: "check", Usage: "check a recipe, its annotation files and some of its pictures, and print it with all values resolved", ArgsUsage: "FILE",
 			UsageText: "bridge recipes check FILE [--set key=value]...",
-			Description: "It reads the annotation files to their end, and 20 pictures of each data set.\n\n" +
+			Description: "It reads the annotation files to their end, looks for the file of every picture, and reads 20 pictures of each data set. " +
+				"It fails if training would: for example, if more pictures than data.max_bad cannot be used.\n\n" +
 				"Example: bridge recipes check mine.toml --set optimizer.lr=1e-4",
 			Flags: []cli.Flag{setFlag()}, Action: p.recipesCheck,
 		})
