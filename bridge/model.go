@@ -15,11 +15,12 @@ type Model struct {
 	*Bridge
 	Vision   adapters.VisionEncoder
 	Language adapters.LanguageModel // nil in stage 1
+	Log      *slog.Logger           // gets warnings about texts; nil discards them
 }
 
 // Compose joins b with a vision encoder and, in stage 2, a language model. Their widths must
 // fit. It logs a warning if their weights or the encoder's layer are not those of the training,
-// because that is rarely intended; log may be nil.
+// because that is rarely intended. The model keeps log, which may be nil.
 func Compose(b *Bridge, vision adapters.VisionEncoder, language adapters.LanguageModel, log *slog.Logger) (*Model, error) {
 	vs := vision.Spec()
 	if vs.Width != b.config.EncoderWidth {
@@ -31,7 +32,7 @@ func Compose(b *Bridge, vision adapters.VisionEncoder, language adapters.Languag
 		log.Warn("vision encoder gives features of another layer than the bridge was trained with", "got", vs.Layer, "trained with", was)
 	}
 	if b.Info.Stage != 2 {
-		return &Model{Bridge: b, Vision: vision}, nil
+		return &Model{Bridge: b, Vision: vision, Log: log}, nil
 	}
 	if language == nil {
 		return nil, fmt.Errorf("the bridge is of stage 2 and needs its language model %s", b.Info.Language.ID)
@@ -42,7 +43,7 @@ func Compose(b *Bridge, vision adapters.VisionEncoder, language adapters.Languag
 			ls.ID, ls.Width, b.config.LanguageWidth, b.Info.Language.ID, shell.Word(ls.ID))
 	}
 	warnOtherWeights(log, "language model", ls.ID, ls.Digest, *b.Info.Language)
-	return &Model{Bridge: b, Vision: vision, Language: language}, nil
+	return &Model{Bridge: b, Vision: vision, Language: language, Log: log}, nil
 }
 
 func warnOtherWeights(log *slog.Logger, what, id, digest string, trained Side) {

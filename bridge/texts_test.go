@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -58,6 +59,67 @@ func TestLongQuestionsAreRefusedBeforeAPictureIsEncoded(t *testing.T) {
 	}
 	if _, err := m.AnswerFeatures(t.Context(), features(1), []string{strings.Repeat("x", room-1)}, bridge.GenerateOptions{}); err != nil {
 		t.Errorf("the answer to a question that just fits: %v", err)
+	}
+}
+
+// The remedy of a text without room can be followed: shortening is advised only if the text is
+// long enough for that.
+func TestRemediesOfTextsWithoutRoom(t *testing.T) {
+	lm := adaptertest.NewFakeLanguage("fake", 1)
+	b, err := small(t).ForLanguage(lm.Spec(), bridge.Templates{Caption: "a photo of", Question: "Question: {} Answer:"}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	m := &bridge.Model{Bridge: b, Language: lm}
+	for _, c := range []struct {
+		text   string
+		answer int
+		want   string
+	}{
+		{"a photo of", 5000, "(ask for at most 4084 new tokens)"},
+		{strings.Repeat("x", 5000), 20, "(shorten the prompt by 926 tokens)"},
+		{strings.Repeat("x", 3000), 2000, "(shorten the prompt by 906 tokens, or ask for at most 1094 new tokens)"},
+		{strings.Repeat("x", 5000), 5000, "(shorten the prompt and ask for fewer new tokens, 5906 tokens less in all)"},
+	} {
+		err := m.CheckPrompt(t.Context(), c.text, bridge.GenerateOptions{MaxNewTokens: c.answer})
+		if err == nil || !strings.HasSuffix(err.Error(), c.want) {
+			t.Errorf("%d characters, %d new tokens: %v, want %s", len(c.text), c.answer, err, c.want)
+		}
+	}
+	err = m.CheckQuestion(t.Context(), "is it?", bridge.GenerateOptions{MaxNewTokens: 4080})
+	if want := "(ask for at most 4070 new tokens)"; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("the template is longer than the question: %v, want %s", err, want)
+	}
+}
+
+// unlimited is an encoder-decoder without a context limit, as T5 is.
+type unlimited struct{ *adaptertest.FakeLanguage }
+
+func (u unlimited) Spec() adapters.LanguageSpec {
+	spec := u.FakeLanguage.Spec()
+	spec.Architecture, spec.ContextTokens = adapters.EncoderDecoder, 0
+	return spec
+}
+
+// An encoder-decoder without a limit reads a long question, with a warning that counts it.
+func TestLongQuestionsToModelsWithoutALimitAreWarnedOf(t *testing.T) {
+	lm := unlimited{adaptertest.NewFakeLanguage("fake", 1)}
+	b, err := small(t).ForLanguage(lm.Spec(), bridge.Templates{Question: "Question: {} Answer:"}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	room := 512 - 3 - len("Question:  Answer:") - 1 // 3 soft prompts, and the end
+	for length, want := range map[int]string{room: "", room + 1: "the question takes 509 tokens with its template", 9000: "the question takes 9018 tokens"} {
+		var log strings.Builder
+		m := &bridge.Model{Bridge: b, Language: lm, Log: slog.New(slog.NewTextHandler(&log, nil))}
+		if err := m.CheckQuestion(t.Context(), strings.Repeat("x", length), bridge.GenerateOptions{}); err != nil {
+			t.Error(err)
+		}
+		if (want == "") != (log.String() == "") || !strings.Contains(log.String(), want) || len(log.String()) > 600 {
+			t.Errorf("%d characters: logged %q, want %q", length, log.String(), want)
+		}
 	}
 }
 
