@@ -109,6 +109,14 @@ func TestBrokenPicturesAreNamedAndLeftOut(t *testing.T) {
 	}
 }
 
+// A folder is no damaged picture: the remedy names a file.
+func TestFoldersAreNoPictures(t *testing.T) {
+	_, err := data.ReadPicture(t.TempDir(), spec)
+	if err == nil || !strings.Contains(err.Error(), "is a folder, want a file (name a picture file)") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestFilesThatCannotBeADataSet(t *testing.T) {
 	dir := folder(t)
 	for name, c := range map[string]struct {

@@ -95,9 +95,9 @@ func (r Reader) file(path string) (*adapters.Tensor, error) {
 
 // decode reads a picture file at its own size.
 func (r Reader) decode(path string) (image.Image, error) {
-	f, err := os.Open(path)
+	f, err := openPicture(path)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.NotFound, "picture: %w", err)
+		return nil, err
 	}
 	defer f.Close()
 	img, err := imaging.Decode(f, r.Orientation)
@@ -105,6 +105,20 @@ func (r Reader) decode(path string) (image.Image, error) {
 		return nil, pictureError(path, err)
 	}
 	return img, nil
+}
+
+// openPicture opens a picture file. It refuses a folder, which the system would open.
+func openPicture(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "picture: %w", err)
+	}
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		_ = f.Close() // only read
+		return nil, adapters.Errorf(adapters.Invalid, "picture %s is a folder, want a file", printable.Name(path)).
+			WithRemedy("name a picture file")
+	}
+	return f, nil
 }
 
 // pictureError names the file in an error of package imaging.

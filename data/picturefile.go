@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/imaging"
@@ -24,9 +23,9 @@ type pictureCheck struct {
 // checkPicture reads a picture's header, checks that the end of the file is there (a download
 // that was cut off lacks it), and computes the digest of its bytes.
 func checkPicture(path string) (c pictureCheck) {
-	f, err := os.Open(path)
+	f, err := openPicture(path)
 	if err != nil {
-		c.err = adapters.Errorf(adapters.NotFound, "picture: %w", err)
+		c.err = err
 		return c
 	}
 	defer f.Close()

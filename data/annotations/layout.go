@@ -24,6 +24,7 @@ const (
 var layouts = []layout{
 	{"COCO's own (images, annotations)", true, []string{"images", "annotations"}, toCaptions},
 	{"Karpathy's (images with sentences)", true, []string{"images", "dataset"}, toCaptions},
+	{"Karpathy's (images with sentences)", false, []string{"filename", "sentences"}, toCaptions},
 	{"VQA's questions", true, []string{"questions"}, toQuestions},
 	{"VQA's annotations", true, []string{"annotations"}, toQuestions},
 	{"TextCaps's or TextVQA's (entries under data)", true, []string{"data"}, "write the list under data alone, with bridge's keys"},
@@ -51,6 +52,9 @@ func (r *Reader) otherLayout(m *members) error {
 		if m.has(l.has...) {
 			return r.layout(l.name, l.remedy)
 		}
+	}
+	if whole && m.count == 1 && m.has("images") {
+		return r.layout("Karpathy's (images with sentences)", toCaptions)
 	}
 	if whole && m.plain && m.count > 0 {
 		return r.layout("an object of entries by id", "write its values as a list, with bridge's keys")
