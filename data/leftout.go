@@ -100,6 +100,11 @@ func (m *MaxBad) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Wanted says what a recipe may hold.
+func (MaxBad) Wanted() string {
+	return "a count such as 25, or a percentage in quotes such as \"1%\""
+}
+
 // LeftOutList is the list of the pictures that a run leaves out of a data set. A picture on
 // it stays on it. Its methods may be called from several goroutines.
 type LeftOutList struct {

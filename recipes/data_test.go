@@ -24,7 +24,8 @@ func TestDataProblems(t *testing.T) {
 		{"questions without a file", "vit-l-opt-2.7b-stage2", []string{"data.questions=0.5"}, []string{"data.questions: is 0.5, but data.train has no file"}},
 		{"bad pictures", "tiny-stage1", []string{"data.max_bad=some"}, []string{`data.max_bad: is "some", want a count such as 25 or a percentage such as "1%"`}},
 		{"more bad pictures than there are", "tiny-stage1", []string{`data.max_bad="120%"`}, []string{`data.max_bad: is "120%", want a percentage from 0% to 100%`}},
-		{"a fraction of bad pictures", "tiny-stage1", []string{"data.max_bad=0.01"}, []string{"data.max_bad: is the number 0.01, want"}},
+		{"a fraction of bad pictures", "tiny-stage1", []string{"data.max_bad=0.01"}, []string{`data.max_bad: is the number 0.01, want a count such as 25, or a percentage in quotes such as "1%"`}},
+		{"no number of bad pictures", "tiny-stage1", []string{"data.max_bad=true"}, []string{"data.max_bad: is true, want a count such as 25, or a percentage in quotes"}},
 	})
 }
 

@@ -65,6 +65,9 @@ func (p *program) caption(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if prompt := c.String("prompt"); prompt != "" && strings.TrimSpace(prompt) == "" {
+		return usagef("the --prompt %q is blank, want a text (for no text at all, write --prompt \"\")", prompt)
+	}
 	m, options, err := p.openToGenerate(c, args[0])
 	if err != nil {
 		return err

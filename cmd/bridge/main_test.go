@@ -155,6 +155,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"caption", "m", "i", "--max-new-tokens", "-5"}, "--max-new-tokens is -5, want at least 1"},
 		{[]string{"ask", "m", "i", "q", "--min-new-tokens=-1"}, "--min-new-tokens is -1, want at least 0"},
 		{[]string{"ask", "m", "i", " "}, "the QUESTION is empty"},
+		{[]string{"caption", "m", "i", "--prompt", "  "}, `the --prompt "  " is blank`},
 		{[]string{"ask", "m", "i", "q", "--top-p", "7"}, "--top-p is 7, want a number above 0 and at most 1"},
 		{[]string{"caption", "m", "i", "--temperature", "NaN"}, "--temperature is NaN, want a number above 0"},
 		{[]string{"caption", "m", "i", "--repetition-penalty", "0"}, "--repetition-penalty is 0, want a number above 0"},

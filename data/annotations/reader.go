@@ -164,7 +164,7 @@ func (r *Reader) begin() error {
 		return r.between(err, "")
 	}
 	if b == ']' {
-		return r.invalid("the list is empty")
+		return r.invalid("holds an empty list")
 	}
 	return nil
 }

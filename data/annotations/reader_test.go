@@ -269,7 +269,7 @@ func TestPunctuationIsNamed(t *testing.T) {
 		`[{"image": 012}]`:                                  "found 012, want a value",
 		`[{"x": ` + strings.Repeat("[", 20000):              "more than 10000 values are nested",
 		`[{"image": "` + strings.Repeat("a", 2<<20) + `"}]`: "is longer than 1048576 bytes",
-		"": "is empty", " \n": "is empty", "[ ]": "the list is empty",
+		"": "is empty", " \n": "is empty", "[ ]": " holds an empty list",
 	} {
 		if _, errs, _ := read(t, text, annotations.Captions); len(errs) == 0 || !strings.Contains(errs[0].Error(), want) {
 			t.Errorf("%.60s: %v, want %q", text, errs, want)

@@ -16,7 +16,7 @@ import (
 // the keys. A field without a tag is ignored, except that the fields of an embedded struct
 // belong to the outer struct. A map accepts any key. For a table, a string is accepted if the
 // table's struct is a TextUnmarshaler. For a string, an integer is accepted if the string's type
-// is a TextUnmarshaler.
+// is a TextUnmarshaler. A type with a method Wanted() string says in messages what it takes.
 //
 // Decode adds values and keys that do not fit to the document's problems.
 func (d *Document) Decode(v any) {
@@ -92,7 +92,11 @@ func (d *Document) value(dst reflect.Value, src any, key string) {
 			return
 		}
 	}
-	d.Errorf(key, "is %s, want %s", describe(src), wanted(dst.Type(), src))
+	want := wanted(dst.Type(), src)
+	if w, ok := dst.Addr().Interface().(interface{ Wanted() string }); ok {
+		want = w.Wanted()
+	}
+	d.Errorf(key, "is %s, want %s", describe(src), want)
 }
 
 func (d *Document) entries(dst reflect.Value, table map[string]any, key string) {
