@@ -237,8 +237,8 @@ func TestLeftOutPicturesMayChange(t *testing.T) {
 }
 
 // A picture that was fine when the run was started and cannot be read now keeps its row and
-// is left out.
-func TestAPictureThatBrokeSinceKeepsItsRow(t *testing.T) {
+// is reported, so that a run can refuse to continue.
+func TestAPictureThatBrokeSinceIsReported(t *testing.T) {
 	p := newProject(t, 6)
 	d, was := p.started(t)
 	whole := encoded(t, 2)
@@ -256,7 +256,7 @@ func TestAPictureThatBrokeSinceKeepsItsRow(t *testing.T) {
 		names = append(names, b.(*data.PictureError).Picture)
 	}
 	if !slices.Equal(names, []string{"2.png", "4.png", "5.png"}) {
-		t.Errorf("left out are %v (%v)", names, broken)
+		t.Errorf("reported are %v (%v)", names, broken)
 	}
 }
 

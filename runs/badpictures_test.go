@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"image/png"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -131,10 +132,14 @@ func editCaptions(t *testing.T, dir string, edit func([]caption) []caption) {
 // atStep is a progress that calls a function when a step of training is done.
 type atStep map[int]func()
 
+// beforeSteps is the key of a function that atStep calls before the first step.
+const beforeSteps = -1
+
 func (a atStep) Start(name string, _, _ int) metrics.Task {
 	if name != "stage-2" {
 		return atStep{}
 	}
+	a.Step(beforeSteps, 0, 0)
 	return a
 }
 
@@ -277,10 +282,13 @@ func TestDamagedPicturesChangeNoResumedRun(t *testing.T) {
 				}
 
 				dir, progress = project()
+				whole := pictureFiles(t, dir)
 				stopped(t, dir, 3+rng.IntN(2), progress, sets...)
+				broken := pictureFiles(t, dir)
+				restore(t, dir, whole)
 				mend(t, dir, seed)
 				dir = moved(t, dir)
-				got := trained(t, dir, nil, true)
+				got := trained(t, dir, atStep{beforeSteps: func() { restore(t, dir, broken) }}, true)
 				if !reflect.DeepEqual(got, want) {
 					t.Errorf("the resumed run has other weights")
 				}
@@ -289,6 +297,80 @@ func TestDamagedPicturesChangeNoResumedRun(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// pictureFiles returns the picture files of a project by their paths relative to it.
+func pictureFiles(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "pictures", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	for _, path := range all {
+		files[filepath.Join("pictures", filepath.Base(path))] = read(t, path)
+	}
+	return files
+}
+
+// restore writes the files that pictureFiles returned.
+func restore(t *testing.T, dir string, files map[string][]byte) {
+	t.Helper()
+	for path, text := range files {
+		write(t, filepath.Join(dir, path), text)
+	}
+}
+
+// refused resumes a project's run, and checks that pictures which cannot be read any more stop it
+// before it writes anything, except in its log.
+func refused(t *testing.T, dir string) error {
+	t.Helper()
+	run := filepath.Join(dir, "runs", "a")
+	before := folderFiles(t, run)
+	_, err := trainAt(t, t.Context(), dir, nil, true)
+	if err == nil || !strings.Contains(err.Error(), "cannot be read now; the first is") || !strings.Contains(err.Error(), "bring the files back") {
+		t.Fatalf("got %v, want that pictures cannot be read now", err)
+	}
+	if after := folderFiles(t, run); !reflect.DeepEqual(after, before) {
+		t.Errorf("the refused run wrote files in %s; it has %d, had %d", run, len(after), len(before))
+	}
+	return err
+}
+
+// folderFiles returns the files of a run folder, without its log and its lock.
+func folderFiles(t *testing.T, run string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(run, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() && e.Name() != logFile && e.Name() != processLockFile {
+			files[path] = string(read(t, path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// A run can be resumed again after a resume while its pictures were away.
+func TestResumeWhileThePicturesAreAway(t *testing.T) {
+	dir := newProject(t)
+	stopped(t, dir, 3, nil)
+	pictures, away := filepath.Join(dir, "pictures"), filepath.Join(dir, "away")
+	for _, c := range []struct{ from, to, want string }{
+		{pictures, away, `captions.json: 16 of 16 pictures could be read when the run was started and cannot be read now; the first is "0.png"`},
+		{filepath.Join(pictures, "17.png"), away, `eval.json: 1 of 4 pictures could be read when the run was started and cannot be read now; the first is "17.png"`},
+	} {
+		must(t, os.Rename(c.from, c.to))
+		if err := refused(t, dir); !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %q", err, c.want)
+		}
+		must(t, os.Rename(c.to, c.from))
+	}
+	if got, want := trained(t, dir, nil, true), undisturbed(t); !reflect.DeepEqual(got, want) {
+		t.Error("the resumed run has other weights")
 	}
 }
 
@@ -462,4 +544,11 @@ func editJSON(t *testing.T, path string, edit func(map[string]any)) {
 		t.Fatal(err)
 	}
 	write(t, path, text)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
