@@ -156,7 +156,12 @@ func trainAt(t *testing.T, ctx context.Context, dir string, progress metrics.Pro
 	t.Helper()
 	t.Setenv("BRIDGE_CONFIG", filepath.Join(dir, "config"))
 	t.Chdir(dir)
-	w := workspace.New(workspace.Options{Progress: progress})
+	return trainIn(t, ctx, workspace.New(workspace.Options{Progress: progress}), resume, sets...)
+}
+
+// trainIn trains the project in the working folder.
+func trainIn(t *testing.T, ctx context.Context, w *workspace.Workspace, resume bool, sets ...string) (Outcome, error) {
+	t.Helper()
 	file, run := "recipe.toml", filepath.Join("runs", "a")
 	if resume {
 		file = filepath.Join(run, recipes.RunFile)
@@ -371,6 +376,42 @@ func TestResumeWhileThePicturesAreAway(t *testing.T) {
 	}
 	if got, want := trained(t, dir, nil, true), undisturbed(t); !reflect.DeepEqual(got, want) {
 		t.Error("the resumed run has other weights")
+	}
+}
+
+// Pictures and annotations that were moved alone are found with --moved, when a run is resumed
+// and when it is used again.
+func TestMovedData(t *testing.T) {
+	dir, outside := newProject(t), filepath.Join(t.TempDir(), "data")
+	must(t, os.Mkdir(outside, 0o755))
+	for _, name := range []string{"pictures", "eval.json"} {
+		must(t, os.Rename(filepath.Join(dir, name), filepath.Join(outside, name)))
+	}
+	stopped(t, dir, 3, nil, "data.train.images="+filepath.Join(outside, "pictures"), "data.eval.images="+filepath.Join(outside, "pictures"),
+		"data.eval.annotations="+filepath.Join(outside, "eval.json"))
+	// NEW is below OLD for one: a path is changed once.
+	now := filepath.Join(outside, "below")
+	must(t, os.Mkdir(now, 0o755))
+	for _, name := range []string{"pictures", "eval.json"} {
+		must(t, os.Rename(filepath.Join(outside, name), filepath.Join(now, name)))
+	}
+	must(t, os.Rename("captions.json", "c.json"))
+	moves, err := workspace.ParseRelocations([]string{outside + "=" + now, "captions.json=c.json", "elsewhere=x"})
+	must(t, err)
+	w := workspace.New(workspace.Options{Relocations: moves})
+	if _, err := trainIn(t, t.Context(), w, true); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := bridgeWeights(t, filepath.Join("runs", "a")), undisturbed(t); !reflect.DeepEqual(got, want) {
+		t.Error("the resumed run has other weights")
+	}
+	t.Chdir(dir)
+	if unused := moves.Unused(); !slices.Equal(unused, []string{"elsewhere=x"}) {
+		t.Errorf("unused are %q", unused)
+	}
+	r := resolve(t, w, filepath.Join("runs", "a", recipes.RunFile))
+	if trained, err := Complete(t.Context(), w, r, filepath.Join("runs", "a")); trained || err != nil {
+		t.Errorf("the finished run is not used again: trained %v, %v", trained, err)
 	}
 }
 
