@@ -13,6 +13,7 @@ import (
 // fileSet is a data set of files.
 type fileSet struct {
 	name     string
+	files    []string // names of the annotation files, if there are captions and questions
 	reader   Reader
 	warnings []string
 	decoding string // the result of Decoding

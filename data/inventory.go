@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strconv"
+	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -176,9 +178,17 @@ func differs(err error) bool { return errors.As(err, new(differenceError)) }
 
 // difference returns the error for an entry that differs.
 func (s *fileSet) difference(row int, format string, args ...any) error {
-	return differenceError{adapters.Errorf(adapters.Invalid, "%s holds other data now than when the run was started: picture %d, %s",
-		s.name, row, fmt.Sprintf(format, args...)).
+	return differenceError{adapters.Errorf(adapters.Invalid, "%s now than when the run was started: picture %d, %s",
+		s.holdOther(), row, fmt.Sprintf(format, args...)).
 		WithRemedy("bring the data back as it was, or start a new run with --out")}
+}
+
+// holdOther names the annotation files, as the beginning of a sentence.
+func (s *fileSet) holdOther() string {
+	if len(s.files) == 2 {
+		return fmt.Sprintf("%s and %s hold other data", s.files[0], s.files[1])
+	}
+	return s.name + " holds other data"
 }
 
 // matchRows gives the set the rows of an inventory, in its order. It returns an error for the
@@ -224,7 +234,7 @@ func (s *fileSet) addRow(path, name, imageID string, record Record) {
 // difference, or the picture's own error if it cannot be decoded any more.
 func (s *fileSet) compare(row int, now pictureCheck, was Entry) error {
 	if s.textDigest(row) != was.Texts {
-		return s.difference(row, "%q, has other texts: %s", was.Picture, s.records[row].brief())
+		return s.difference(row, "%q, has other captions, questions, answers or image_id; now it has %s", was.Picture, s.brief(row))
 	}
 	if now.digest == was.Bytes {
 		return nil
@@ -235,13 +245,43 @@ func (s *fileSet) compare(row int, now pictureCheck, was Entry) error {
 	return s.difference(row, "%q, has other bytes", was.Picture)
 }
 
-// brief describes the record's texts in a message.
-func (r Record) brief() string {
-	switch {
-	case len(r.Captions) > 0:
-		return fmt.Sprintf("the first caption is %q", r.Captions[0])
-	case len(r.Questions) > 0:
-		return fmt.Sprintf("the first question is %q", r.Questions[0].Question)
+// brief describes the texts of a row in a message.
+func (s *fileSet) brief(row int) string {
+	var parts []string
+	if id := s.imageIDs[row]; id != "" {
+		parts = append(parts, "image_id "+quoted(id))
 	}
-	return "none"
+	r := s.records[row]
+	parts = appendFirst(parts, r.Captions, "caption", quoted)
+	parts = appendFirst(parts, r.Questions, "question", func(q QA) string {
+		answers := q.Answers
+		if len(answers) == 0 {
+			answers = []string{q.Answer}
+		}
+		return quoted(q.Question) + " (" + strings.Join(appendFirst(nil, answers, "answer", quoted), "") + ")"
+	})
+	return strings.Join(parts, "; ")
 }
+
+// appendFirst appends a text that names the first of all, and how many there are. It appends
+// nothing if there are none.
+func appendFirst[T any](parts []string, all []T, what string, text func(T) string) []string {
+	const shown = 3
+	if len(all) == 0 {
+		return parts
+	}
+	texts := make([]string, min(shown, len(all)))
+	for i := range texts {
+		texts[i] = text(all[i])
+	}
+	if len(all) > 1 {
+		what += "s"
+	}
+	list := what + " " + strings.Join(texts, ", ")
+	if more := len(all) - shown; more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return append(parts, list)
+}
+
+func quoted(text string) string { return strconv.Quote(shorten(text)) }

@@ -140,9 +140,9 @@ func TestTheFirstDifferenceIsNamed(t *testing.T) {
 		change func(t *testing.T, p *project)
 		want   string
 	}{
-		"caption":       {func(_ *testing.T, p *project) { p.entries[3]["caption"] = "ZEBRA" }, `picture 3, "3.png", has other texts: the first caption is "ZEBRA"`},
-		"one more":      {func(_ *testing.T, p *project) { p.entries[3]["caption"] = []string{"caption 3", "b"} }, `"3.png", has other texts`},
-		"no image_id":   {func(_ *testing.T, p *project) { delete(p.entries[3], "image_id") }, `"3.png", has other texts`},
+		"caption":       {func(_ *testing.T, p *project) { p.entries[3]["caption"] = "ZEBRA" }, `captions.json holds other data now than when the run was started: picture 3, "3.png", has other captions, questions, answers or image_id; now it has image_id "1"; caption "ZEBRA"`},
+		"one more":      {func(_ *testing.T, p *project) { p.entries[3]["caption"] = []string{"caption 3", "b"} }, `now it has image_id "1"; captions "caption 3", "b"`},
+		"no image_id":   {func(_ *testing.T, p *project) { delete(p.entries[3], "image_id") }, `now it has caption "caption 3"`},
 		"other picture": {func(t *testing.T, p *project) { p.write(t, "4.png", encoded(t, 99)) }, `"4.png", has other bytes`},
 		"missing":       {func(_ *testing.T, p *project) { p.entries = p.entries[:5] }, `"5.png", is missing`},
 		"new": {func(t *testing.T, p *project) {
@@ -157,6 +157,33 @@ func TestTheFirstDifferenceIsNamed(t *testing.T) {
 		_, _, err := p.open(t, was)
 		if adapters.KindOf(err) != adapters.Invalid || !strings.Contains(fmt.Sprint(err), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// An edited question or answer is shown, and the file of questions is named.
+func TestEditedQuestionsAreShown(t *testing.T) {
+	p := newProject(t, 2)
+	p.write(t, "captions.json", []byte(`[{"image": "0.png", "caption": "a dog"}, {"image": "1.png", "caption": "a cat"}]`))
+	open := func(questions string, was *data.Inventory) (data.Dataset, error) {
+		p.write(t, "questions.json", []byte(questions))
+		d, _, err := data.OpenFiles(data.Files{Captions: filepath.Join(p.dir, "captions.json"), Questions: filepath.Join(p.dir, "questions.json"),
+			Images: p.dir, Was: was}, spec)
+		return d, err
+	}
+	d, err := open(`[{"image": "0.png", "question": "what is it", "answer": "a dog"}]`, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := &data.Inventory{Entries: d.(data.Itemized).Entries()}
+	const before = `captions.json and questions.json hold other data now than when the run was started: picture 0, "0.png", ` +
+		`has other captions, questions, answers or image_id; now it has caption "a dog"; `
+	for edited, want := range map[string]string{
+		`[{"image": "0.png", "question": "what was it", "answer": "a dog"}]`:                  `question "what was it" (answer "a dog")`,
+		`[{"image": "0.png", "question": "what is it", "answer": ["a", "b", "c", "d", "e"]}]`: `question "what is it" (answers "a", "b", "c" and 2 more)`,
+	} {
+		if _, err := open(edited, was); err == nil || !strings.Contains(err.Error(), before+want) {
+			t.Errorf("got %v, want %q", err, before+want)
 		}
 	}
 }
@@ -237,8 +264,8 @@ func TestLeftOutPicturesMayChange(t *testing.T) {
 }
 
 // A picture that was fine when the run was started and cannot be read now keeps its row and
-// is left out.
-func TestAPictureThatBrokeSinceKeepsItsRow(t *testing.T) {
+// is reported, so that a run can refuse to continue.
+func TestAPictureThatBrokeSinceIsReported(t *testing.T) {
 	p := newProject(t, 6)
 	d, was := p.started(t)
 	whole := encoded(t, 2)
@@ -256,7 +283,7 @@ func TestAPictureThatBrokeSinceKeepsItsRow(t *testing.T) {
 		names = append(names, b.(*data.PictureError).Picture)
 	}
 	if !slices.Equal(names, []string{"2.png", "4.png", "5.png"}) {
-		t.Errorf("left out are %v (%v)", names, broken)
+		t.Errorf("reported are %v (%v)", names, broken)
 	}
 }
 

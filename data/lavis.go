@@ -41,6 +41,9 @@ func OpenFiles(f Files, spec adapters.ImageSpec) (d Dataset, broken []error, err
 		return nil, nil, adapters.Errorf(adapters.Invalid, "a data set of files needs captions, questions or both")
 	}
 	s := &fileSet{name: f.DisplayName(), reader: Reader{Spec: spec, Orientation: f.Orientation}}
+	if f.Captions != "" && f.Questions != "" {
+		s.files = []string{filepath.Base(f.Captions), filepath.Base(f.Questions)}
+	}
 	if err := s.readAll(f, func(error) bool { return false }); err != nil {
 		return nil, nil, err
 	}

@@ -58,6 +58,18 @@ type Source struct {
 	Images string `toml:"images,omitempty"`
 }
 
+// WithPaths returns the table with the results of a function in place of its paths.
+func (d Data) WithPaths(change func(path string) string) Data {
+	for _, s := range []*Source{&d.Train, &d.Eval} {
+		for _, path := range []*string{&s.Annotations, &s.Questions, &s.Images} {
+			if *path != "" {
+				*path = change(*path)
+			}
+		}
+	}
+	return d
+}
+
 func defaultData() Data {
 	return Data{CaptionProcessing: "none", MaxTextTokens: 32, Orientation: string(imaging.ByExif)}
 }

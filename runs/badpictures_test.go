@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"image/png"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -131,10 +132,14 @@ func editCaptions(t *testing.T, dir string, edit func([]caption) []caption) {
 // atStep is a progress that calls a function when a step of training is done.
 type atStep map[int]func()
 
+// beforeSteps is the key of a function that atStep calls before the first step.
+const beforeSteps = -1
+
 func (a atStep) Start(name string, _, _ int) metrics.Task {
 	if name != "stage-2" {
 		return atStep{}
 	}
+	a.Step(beforeSteps, 0, 0)
 	return a
 }
 
@@ -151,7 +156,12 @@ func trainAt(t *testing.T, ctx context.Context, dir string, progress metrics.Pro
 	t.Helper()
 	t.Setenv("BRIDGE_CONFIG", filepath.Join(dir, "config"))
 	t.Chdir(dir)
-	w := workspace.New(workspace.Options{Progress: progress})
+	return trainIn(t, ctx, workspace.New(workspace.Options{Progress: progress}), resume, sets...)
+}
+
+// trainIn trains the project in the working folder.
+func trainIn(t *testing.T, ctx context.Context, w *workspace.Workspace, resume bool, sets ...string) (Outcome, error) {
+	t.Helper()
 	file, run := "recipe.toml", filepath.Join("runs", "a")
 	if resume {
 		file = filepath.Join(run, recipes.RunFile)
@@ -277,10 +287,13 @@ func TestDamagedPicturesChangeNoResumedRun(t *testing.T) {
 				}
 
 				dir, progress = project()
+				whole := pictureFiles(t, dir)
 				stopped(t, dir, 3+rng.IntN(2), progress, sets...)
+				broken := pictureFiles(t, dir)
+				restore(t, dir, whole)
 				mend(t, dir, seed)
 				dir = moved(t, dir)
-				got := trained(t, dir, nil, true)
+				got := trained(t, dir, atStep{beforeSteps: func() { restore(t, dir, broken) }}, true)
 				if !reflect.DeepEqual(got, want) {
 					t.Errorf("the resumed run has other weights")
 				}
@@ -289,6 +302,116 @@ func TestDamagedPicturesChangeNoResumedRun(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// pictureFiles returns the picture files of a project by their paths relative to it.
+func pictureFiles(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(dir, "pictures", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	for _, path := range all {
+		files[filepath.Join("pictures", filepath.Base(path))] = read(t, path)
+	}
+	return files
+}
+
+// restore writes the files that pictureFiles returned.
+func restore(t *testing.T, dir string, files map[string][]byte) {
+	t.Helper()
+	for path, text := range files {
+		write(t, filepath.Join(dir, path), text)
+	}
+}
+
+// refused resumes a project's run, and checks that pictures which cannot be read any more stop it
+// before it writes anything, except in its log.
+func refused(t *testing.T, dir string) error {
+	t.Helper()
+	run := filepath.Join(dir, "runs", "a")
+	before := folderFiles(t, run)
+	_, err := trainAt(t, t.Context(), dir, nil, true)
+	if err == nil || !strings.Contains(err.Error(), "cannot be read now; the first is") || !strings.Contains(err.Error(), "bring the files back") {
+		t.Fatalf("got %v, want that pictures cannot be read now", err)
+	}
+	if after := folderFiles(t, run); !reflect.DeepEqual(after, before) {
+		t.Errorf("the refused run wrote files in %s; it has %d, had %d", run, len(after), len(before))
+	}
+	return err
+}
+
+// folderFiles returns the files of a run folder, without its log and its lock.
+func folderFiles(t *testing.T, run string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(run, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() && e.Name() != logFile && e.Name() != processLockFile {
+			files[path] = string(read(t, path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// A run can be resumed again after a resume while its pictures were away.
+func TestResumeWhileThePicturesAreAway(t *testing.T) {
+	dir := newProject(t)
+	stopped(t, dir, 3, nil)
+	pictures, away := filepath.Join(dir, "pictures"), filepath.Join(dir, "away")
+	for _, c := range []struct{ from, to, want string }{
+		{pictures, away, `captions.json: 16 of 16 pictures could be read when the run was started and cannot be read now; the first is "0.png"`},
+		{filepath.Join(pictures, "17.png"), away, `eval.json: 1 of 4 pictures could be read when the run was started and cannot be read now; the first is "17.png"`},
+	} {
+		must(t, os.Rename(c.from, c.to))
+		if err := refused(t, dir); !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %q", err, c.want)
+		}
+		must(t, os.Rename(c.to, c.from))
+	}
+	if got, want := trained(t, dir, nil, true), undisturbed(t); !reflect.DeepEqual(got, want) {
+		t.Error("the resumed run has other weights")
+	}
+}
+
+// Pictures and annotations that were moved alone are found with --moved, when a run is resumed
+// and when it is used again.
+func TestMovedData(t *testing.T) {
+	dir, outside := newProject(t), filepath.Join(t.TempDir(), "data")
+	must(t, os.Mkdir(outside, 0o755))
+	for _, name := range []string{"pictures", "eval.json"} {
+		must(t, os.Rename(filepath.Join(dir, name), filepath.Join(outside, name)))
+	}
+	stopped(t, dir, 3, nil, "data.train.images="+filepath.Join(outside, "pictures"), "data.eval.images="+filepath.Join(outside, "pictures"),
+		"data.eval.annotations="+filepath.Join(outside, "eval.json"))
+	// NEW is below OLD for one: a path is changed once.
+	now := filepath.Join(outside, "below")
+	must(t, os.Mkdir(now, 0o755))
+	for _, name := range []string{"pictures", "eval.json"} {
+		must(t, os.Rename(filepath.Join(outside, name), filepath.Join(now, name)))
+	}
+	must(t, os.Rename("captions.json", "c.json"))
+	moves, err := workspace.ParseRelocations([]string{outside + "=" + now, "captions.json=c.json", "elsewhere=x"})
+	must(t, err)
+	w := workspace.New(workspace.Options{Relocations: moves})
+	if _, err := trainIn(t, t.Context(), w, true); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := bridgeWeights(t, filepath.Join("runs", "a")), undisturbed(t); !reflect.DeepEqual(got, want) {
+		t.Error("the resumed run has other weights")
+	}
+	t.Chdir(dir)
+	if unused := moves.Unused(); !slices.Equal(unused, []string{"elsewhere=x"}) {
+		t.Errorf("unused are %q", unused)
+	}
+	r := resolve(t, w, filepath.Join("runs", "a", recipes.RunFile))
+	if trained, err := Complete(t.Context(), w, r, filepath.Join("runs", "a")); trained || err != nil {
+		t.Errorf("the finished run is not used again: trained %v, %v", trained, err)
 	}
 }
 
@@ -365,7 +488,7 @@ func TestARunIsItsContent(t *testing.T) {
 	}
 	editCaptions(t, dir, func(all []caption) []caption { all[5].Caption = "ZEBRA"; return all })
 	_, err := trainAt(t, t.Context(), dir, nil, true)
-	if adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), `picture 5, "5.png", has other texts: the first caption is "ZEBRA"`) {
+	if adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), `picture 5, "5.png", has other captions, questions, answers or image_id; now it has caption "ZEBRA"`) {
 		t.Errorf("an edited caption: got %v", err)
 	}
 	if got, want := trained(t, kept, nil, true), undisturbed(t); !reflect.DeepEqual(got, want) {
@@ -384,7 +507,7 @@ func TestARunIsItsContent(t *testing.T) {
 		t.Errorf("a finished run with touched pictures: trained %v, %v", trained, err)
 	}
 	editCaptions(t, kept, func(all []caption) []caption { all[7].Caption = "other"; return all })
-	if _, err := again(); err == nil || !strings.Contains(err.Error(), "runs/a cannot be used again") || !strings.Contains(err.Error(), `"7.png", has other texts`) {
+	if _, err := again(); err == nil || !strings.Contains(err.Error(), "runs/a cannot be used again") || !strings.Contains(err.Error(), `"7.png", has other captions`) {
 		t.Errorf("a finished run with an edited caption: %v", err)
 	}
 }
@@ -462,4 +585,11 @@ func editJSON(t *testing.T, path string, edit func(map[string]any)) {
 		t.Fatal(err)
 	}
 	write(t, path, text)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

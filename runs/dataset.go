@@ -37,7 +37,7 @@ func OpenEval(dir string, d recipes.Data, image adapters.ImageSpec) (data.Datase
 
 // dataset opens one of the recipe's data sets at the encoder's picture size. Pictures that cannot
 // be read, and those that the run left out before, are on the list. It returns an error if there
-// are too many.
+// are too many, or if a run that continues lacks a picture that it could read when it started.
 func (res *resources) dataset(which split, s recipes.Source) (data.Dataset, *data.LeftOutList, error) {
 	was, err := readInventory(res.resumed, which)
 	if err != nil {
@@ -46,6 +46,11 @@ func (res *resources) dataset(which split, s recipes.Source) (data.Dataset, *dat
 	d, broken, err := OpenSource(s, res.recipe.Data, res.vision.Spec().Image, was)
 	if err != nil {
 		return nil, nil, err
+	}
+	if was != nil {
+		if err := stillReadable(d, broken); err != nil {
+			return nil, nil, err
+		}
 	}
 	for _, text := range data.Warnings(d) {
 		res.workspace.Log().Warn("annotations: " + text)
@@ -98,15 +103,23 @@ func (res *resources) restoreLeftOut(which split, list *data.LeftOutList, was *d
 	res.logLeftOut(list.Data, was.LeftOut)
 }
 
-// logBroken warns of entries of a data set that cannot be used: they have no texts, or their
-// picture broke since the run was started. Such a picture is left out when it is drawn.
+// stillReadable returns an error if pictures of a run cannot be read any more. broken has no
+// pictures that the run left out.
+func stillReadable(d data.Dataset, broken []error) error {
+	bad := pictureErrors(broken)
+	if len(bad) == 0 {
+		return nil
+	}
+	return adapters.Errorf(adapters.KindOf(bad[0].Err), "%s: %d of %d pictures could be read when the run was started and cannot be read now; the first is %q: %w",
+		d.Name(), len(bad), d.Len(), bad[0].Picture, bad[0].Err).
+		ReplaceRemedy("bring the files back as they were")
+}
+
+// logBroken warns of entries of a data set that cannot be used because they have no texts.
 func (res *resources) logBroken(name string, broken []error) {
 	const shown = 5
 	for i, problem := range broken {
-		what := "entry left out"
-		if errors.As(problem, new(*data.PictureError)) {
-			what = "picture cannot be read any more; it is left out when it is drawn"
-		}
+		const what = "entry left out"
 		if i < shown {
 			res.workspace.Log().Warn(what, "data", name, "reason", problem)
 		} else {
@@ -145,10 +158,9 @@ func sameData(w *workspace.Workspace, dir string, r *recipes.Resolved) error {
 				"run", dir, "data", which)
 			continue
 		}
-		_, broken, err := OpenSource(source, r.Data, adapters.ImageSpec{}, was)
-		if bad := pictureErrors(broken); err == nil && len(bad) > 0 {
-			err = adapters.Errorf(adapters.Corrupt, "picture %s was part of the run, and now it cannot be used: %w", bad[0].Picture, bad[0].Err).
-				ReplaceRemedy("bring the data back as it was, or start a new run with --out")
+		d, broken, err := OpenSource(source, r.Data, adapters.ImageSpec{}, was)
+		if err == nil {
+			err = stillReadable(d, broken)
 		}
 		if err != nil {
 			return adapters.Errorf(adapters.KindOf(err), "the run in %s cannot be used again: %w", dir, err)

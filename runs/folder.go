@@ -42,13 +42,15 @@ func writeRecipe(dir string, r *recipes.Resolved) error {
 }
 
 // sameRecipe returns an error if a resumed run has other settings that change its result. The
-// table [run] and the limits of the adapters' processes may differ.
-func sameRecipe(dir string, r *recipes.Resolved) error {
+// table [run] and the limits of the adapters' processes may differ. The paths of r's data are
+// current.
+func sameRecipe(w *workspace.Workspace, dir string, r *recipes.Resolved) error {
 	path := filepath.Join(dir, recipes.RunFile)
 	recorded, err := recipes.Load(path) // with absolute paths, even if the project moved
 	if err != nil {
 		return err
 	}
+	recorded.Data = recorded.Data.WithPaths(w.Moved)
 	differences := recipes.Differences(recorded, &r.Recipe)
 	if len(differences) == 0 {
 		return nil
@@ -57,6 +59,13 @@ func sameRecipe(dir string, r *recipes.Resolved) error {
 	return adapters.Errorf(adapters.Invalid, "the run in %s was started with %s, now it has %s",
 		dir, setting(d.Key, d.Old), setting(d.Key, d.New)).
 		WithRemedy("continue it with its own recipe, `%s`, or start a new run with another --out", resumeCommand(dir))
+}
+
+// withMovedData returns a recipe with the current paths of its data.
+func withMovedData(w *workspace.Workspace, r *recipes.Resolved) *recipes.Resolved {
+	c := *r
+	c.Data = r.Data.WithPaths(w.Moved)
+	return &c
 }
 
 // resumeCommand returns the command that continues the run in a folder.

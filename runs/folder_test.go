@@ -28,11 +28,11 @@ func TestResumedRunsMayHaveOtherLimits(t *testing.T) {
 	if err := writeRecipe(dir, resolved("language.memory_limit=1GB", "language.restarts=1")); err != nil {
 		t.Fatal(err)
 	}
-	if err := sameRecipe(dir, resolved("language.memory_limit=2GB", "language.call_timeout=5m", `vision.devices="1"`)); err != nil {
+	if err := sameRecipe(workspace.New(workspace.Options{}), dir, resolved("language.memory_limit=2GB", "language.call_timeout=5m", `vision.devices="1"`)); err != nil {
 		t.Errorf("other limits were refused: %v", err)
 	}
 	want := `was started with language.dtype = "float32", now it has language.dtype = "bfloat16"`
-	if err := sameRecipe(dir, resolved("language.dtype=bfloat16")); err == nil || !strings.Contains(err.Error(), want) {
+	if err := sameRecipe(workspace.New(workspace.Options{}), dir, resolved("language.dtype=bfloat16")); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("with another dtype: got %v, want %q", err, want)
 	}
 }

@@ -72,12 +72,13 @@ func trainMatrixRun(ctx context.Context, w *workspace.Workspace, m *recipes.Matr
 // finished, Complete does nothing, or returns an error if the run used other models or other data
 // than the recipe would use now. It reports whether it trained.
 func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) (trained bool, err error) {
+	r = withMovedData(w, r)
 	found, err := hasRun(dir)
 	if err != nil {
 		return false, err
 	}
 	if found {
-		if err := sameRecipe(dir, r); err != nil {
+		if err := sameRecipe(w, dir, r); err != nil {
 			return false, err
 		}
 		if _, err := ReadSummary(dir); err == nil {
@@ -87,6 +88,6 @@ func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, 
 			return false, sameData(w, dir, r)
 		}
 	}
-	_, err = Train(ctx, w, r, Options{Dir: dir, Resume: found})
+	_, err = trainRun(ctx, w, r, Options{Dir: dir, Resume: found})
 	return true, err
 }

@@ -34,6 +34,11 @@ type Outcome struct {
 // If ctx is cancelled, Train writes a checkpoint, and a call with Options.Resume continues from
 // it.
 func Train(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, o Options) (Outcome, error) {
+	return trainRun(ctx, w, withMovedData(w, r), o)
+}
+
+// trainRun is [Train] of a recipe with current paths.
+func trainRun(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, o Options) (Outcome, error) {
 	if o.Dir == "" {
 		o.Dir = filepath.Join("runs", r.Name)
 	}
@@ -98,7 +103,7 @@ func withRunLog(ctx context.Context, w *workspace.Workspace, dir string, work fu
 func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Options) (out Outcome, err error) {
 	out.Dir = o.Dir
 	if o.Resume {
-		if err := sameRecipe(o.Dir, r); err != nil {
+		if err := sameRecipe(res.workspace, o.Dir, r); err != nil {
 			return out, err
 		}
 	}

@@ -30,7 +30,7 @@ func TestOldSwapsResolveToTheSameRecipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sameRecipe(dir, r); err != nil {
+	if err := sameRecipe(workspace.New(workspace.Options{}), dir, r); err != nil {
 		t.Error(err)
 	}
 	if err := writeRecipe(dir, r); err != nil {

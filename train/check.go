@@ -45,7 +45,7 @@ func (s *Session) checkPhase(phase Phase) error {
 	case phase.Accumulate > 1 && phase.Batch%phase.Accumulate != 0:
 		return fmt.Errorf("a batch of %d does not divide into %d micro-batches", phase.Batch, phase.Accumulate)
 	case phase.Batch > s.Train.Data.Len():
-		return adapters.Errorf(adapters.Invalid, "a batch of %d from %d examples (%s)", phase.Batch, s.Train.Data.Len(), s.Train.Data.Name()).
+		return adapters.Errorf(adapters.Invalid, "a batch of %d from %d examples (%s)%s", phase.Batch, s.Train.Data.Len(), s.Train.Data.Name(), s.Train.without()).
 			WithRemedy("lower optimizer.batch, or give more data")
 	case phase.CachedQueries > 0 && slices.Contains(phase.Train, QFormer):
 		return fmt.Errorf("the phase trains the Q-Former, so its outputs cannot be cached")

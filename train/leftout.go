@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
@@ -114,8 +115,17 @@ func (s *Session) checkUsable(phase Phase) error {
 	if usable >= phase.Batch || usable == sampler.Len {
 		return nil
 	}
-	return adapters.Errorf(adapters.Corrupt, "a batch of %d from %d pictures (%s): %d are left out", phase.Batch, usable, s.Train.Data.Name(),
-		sampler.Len-usable).WithRemedy("repair the pictures and start a new run, or lower optimizer.batch")
+	return adapters.Errorf(adapters.Corrupt, "a batch of %d from %d pictures (%s)%s", phase.Batch, usable, s.Train.Data.Name(),
+		s.Train.without()).WithRemedy("repair the pictures and start a new run, or lower optimizer.batch")
+}
+
+// without says how many pictures of the set are left out, those that have no row included. It
+// is empty if there are none.
+func (s Set) without() string {
+	if s.LeftOut == nil || s.LeftOut.Len() == 0 {
+		return ""
+	}
+	return fmt.Sprintf(": pictures left out: %d", s.LeftOut.Len())
 }
 
 // keepLists gives both sets a list of pictures that are left out, if they have none, and

@@ -286,10 +286,20 @@ func TestARunEndsIfTooManyPicturesAreBad(t *testing.T) {
 		t.Errorf("got %v, want the number, the limit and data.max_bad", err)
 	}
 	s = newSessionFor(t, stage2(8), t.TempDir())
-	s.Train.LeftOut = &data.LeftOutList{Data: s.Train.Data.Name(), Pictures: 32, Max: "100%"}
+	s.Train.LeftOut = &data.LeftOutList{Data: s.Train.Data.Name(), Pictures: 34, Max: "100%"}
+	s.Train.LeftOut.Restore([]data.LeftOut{{Picture: "x"}, {Picture: "y"}}) // when the data was opened: they have no row
 	spoil(s, bad, nil)
-	if _, err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "a batch of 8 from 7 pictures") {
-		t.Errorf("got %v, want that 7 pictures fill no batch", err)
+	_, err = s.Run(t.Context())
+	want := fmt.Sprintf("a batch of 8 from %d pictures (%s): pictures left out: %d", 34-s.Train.LeftOut.Len(), s.Train.Data.Name(), s.Train.LeftOut.Len())
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+	s = newSessionFor(t, stage2(8), t.TempDir())
+	s.Train.LeftOut = &data.LeftOutList{Data: s.Train.Data.Name()}
+	s.Train.LeftOut.Restore([]data.LeftOut{{Picture: "x"}})
+	s.Plan.Phases[0].Batch = 33
+	if err := s.Check(); err == nil || !strings.Contains(err.Error(), "a batch of 33 from 32 examples ("+s.Train.Data.Name()+"): pictures left out: 1") {
+		t.Errorf("got %v, want the number of pictures that are left out", err)
 	}
 }
 

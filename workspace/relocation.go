@@ -3,6 +3,7 @@ package workspace
 import (
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -11,7 +12,11 @@ import (
 type Relocations struct{ pairs []relocation }
 
 // relocation is a pair of absolute paths. to may also be the name of a plugin.
-type relocation struct{ from, to string }
+type relocation struct {
+	from, to string
+	pair     string       // as it was given
+	used     *atomic.Bool // a path was resolved with it
+}
 
 // ParseRelocations parses pairs OLD=NEW. Both are paths, absolute or relative to the working
 // folder. NEW may also be the name of a plugin.
@@ -31,7 +36,7 @@ func ParseRelocations(pairs []string) (Relocations, error) {
 				return Relocations{}, err
 			}
 		}
-		all.pairs = append(all.pairs, relocation{from, to})
+		all.pairs = append(all.pairs, relocation{from, to, pair, new(atomic.Bool)})
 	}
 	return all, nil
 }
@@ -43,10 +48,34 @@ func (r Relocations) resolve(path string) string {
 		if !filepath.IsAbs(path) || err != nil || !filepath.IsLocal(below) {
 			continue
 		}
+		pair.used.Store(true)
 		if below == "." {
 			return pair.to
 		}
 		return filepath.Join(pair.to, below)
 	}
 	return path
+}
+
+// Unused returns the pairs OLD=NEW that no path was resolved with, as they were given.
+func (r Relocations) Unused() (pairs []string) {
+	for _, pair := range r.pairs {
+		if !pair.used.Load() {
+			pairs = append(pairs, pair.pair)
+		}
+	}
+	return pairs
+}
+
+// Moved returns the current path for the recorded path of a file or folder of data. It is
+// absolute if the recorded path is.
+func (w *Workspace) Moved(path string) string {
+	now := w.options.Relocations.resolve(path)
+	if now == path {
+		return path
+	}
+	if abs, err := filepath.Abs(now); err == nil {
+		return abs
+	}
+	return now
 }

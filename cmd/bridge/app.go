@@ -46,7 +46,8 @@ type program struct {
 	level          slog.LevelVar
 	log            *slog.Logger
 	workspace      *workspace.Workspace
-	abortable      atomic.Bool // the command may be stopped in the middle of its work
+	relocations    workspace.Relocations // as --moved gives them
+	abortable      atomic.Bool           // the command may be stopped in the middle of its work
 }
 
 // run executes a command line and returns the exit status.
@@ -59,10 +60,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		ordered, err := reorder(app, args)
 		if err == nil {
 			err = app.RunContext(ctx, ordered)
+			p.warnUnusedMoves()
 		}
 		ended <- p.status(ctx, err)
 	}()
 	return p.await(ctx, ended)
+}
+
+// warnUnusedMoves warns of each --moved that changed no path.
+func (p *program) warnUnusedMoves() {
+	for _, pair := range p.relocations.Unused() {
+		p.log.Warn("--moved changed no path: the command read no recorded path at OLD or below", "moved", pair)
+	}
 }
 
 // status prints err and returns the exit status for it.
@@ -158,6 +167,7 @@ func (p *program) before(c *cli.Context) error {
 	if err != nil {
 		return usagef("--moved: %v", err)
 	}
+	p.relocations = relocations
 	sandbox := c.String("sandbox")
 	if err := trust.CheckSandbox(sandbox); err != nil {
 		return usagef("--sandbox %v", err)

@@ -85,7 +85,7 @@ func transportFlag() cli.Flag {
 
 func movedFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "moved",
-		Usage: "set `OLD=NEW` if files of a run that were at OLD or below are now at NEW; " +
+		Usage: "set `OLD=NEW` if files of a run (models, plugins, pictures, annotations) that were at OLD or below are now at NEW; " +
 			"both are absolute or relative to the working folder; may be repeated"}
 }
 

@@ -73,6 +73,12 @@ func TestMovedProjects(t *testing.T) {
 	w.bridge(exitDone, caption+" --moved ./encoder=vit --moved plugins/my-vit=other", before[strings.LastIndex(before, "kit:"):])
 }
 
+// bridge names each --moved that changed no path.
+func TestUnusedMovesAreNamed(t *testing.T) {
+	w := newTestProject(t)
+	w.bridge(exitDone, "version --moved runs/a=runs/b", "--moved changed no path", `moved="runs/a=runs/b"`)
+}
+
 // bridge warns if a plugin differs from the one in training, and with --locked it refuses the
 // plugin.
 func TestPluginsThatChangedSinceTraining(t *testing.T) {

@@ -110,6 +110,7 @@ func (c *Comparison) sampledVariants(w *workspace.Workspace) (shown []*Variant, 
 			w.Log().Warn("a run's pictures are not shown", "run", run.Dir, "reason", err)
 			continue
 		}
+		recipe.Data = recipe.Data.WithPaths(w.Moved)
 		if pictures == nil {
 			if pictures, err = openPictures(run.Dir, recipe.Data); err != nil {
 				w.Log().Warn("the pictures are not shown", "reason", err)
