@@ -410,7 +410,8 @@ func (s sample) many() int {
 	return int(min(32, max(1, arenaBytes/2/max(1, one.Nbytes))))
 }
 
-// settleQuiet is how long the suite looks for writes after Settle has answered.
+// settleQuiet is how long the suite looks for writes after Settle has answered, at least. For a
+// slower model it is as long as a call takes, up to a second.
 const settleQuiet = 300 * time.Millisecond
 
 func (su *suite) settledCalls(t T) {
@@ -427,6 +428,7 @@ func (su *suite) settledCalls(t T) {
 	began := time.Now()
 	su.answers(t, s.shared(2, g.lease(0, 0, room), 0))
 	took := time.Since(began) // many take as long at least
+	quiet := max(settleQuiet, min(took, su.scaled(time.Second)))
 	for _, after := range []time.Duration{0, took / 3, 2 * took / 3} {
 		l := g.lease(0, 0, room)
 		given, giveUp := context.WithTimeout(ctx, after)
@@ -441,7 +443,7 @@ func (su *suite) settledCalls(t T) {
 			t.Fatalf("Settle for a call that was given up %v after its start: %v, want an answer within %v", after.Round(time.Millisecond), err, limit)
 		}
 		fill(g.arenas.out[:room])
-		time.Sleep(settleQuiet)
+		time.Sleep(quiet)
 		if !isUntouched(g.arenas.out[:room]) {
 			t.Errorf("a call that was given up %v after its start writes to its lease after Settle has answered", after.Round(time.Millisecond))
 		}

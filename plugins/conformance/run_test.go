@@ -254,6 +254,8 @@ func found(t *testing.T, mode string, kind adapters.ModelKind, f fault) {
 	switch mode {
 	case "hangs when canceled":
 		o.Contract.Wait = 2 * time.Second
+	case "leaks memory": // which is slow under the race detector
+		o.Limit = 2 * time.Minute
 	case "slow to end", "no lifeline": // these are waited for in vain
 		o.Patience = 0.25
 	}
