@@ -27,8 +27,8 @@ func (m *Model) CheckQuestion(ctx context.Context, question string, o GenerateOp
 // config.json.
 const trainedTokens = 512
 
-// checkText checks a text that a person wrote. whole has the template around it, and template
-// is what whole would be without the text.
+// checkText checks a text that a person wrote. whole is the text in its template, and template is
+// the template alone.
 func (m *Model) checkText(ctx context.Context, what, text, template, whole string, o GenerateOptions) error {
 	if !utf8.ValidString(text) {
 		return adapters.Errorf(adapters.Invalid, "the %s %s is not valid UTF-8", what, printable.Quote(text)).WithRemedy("write it in UTF-8")

@@ -20,8 +20,8 @@ type Findings struct {
 const maxProblems = 10
 
 // CheckFiles reads the annotations of files to their end. It checks that every picture has a
-// file, and reads a sample of up to n pictures, which are spread over the order. Unlike [OpenFiles] it returns all problems and opens no
-// data set.
+// file, and reads a sample of up to n pictures, which are spread over the order. Unlike
+// [OpenFiles] it returns all problems and opens no data set.
 func CheckFiles(f Files, n int) Findings {
 	var found Findings
 	s := &fileSet{name: f.DisplayName(), reader: Reader{Orientation: f.Orientation}}

@@ -30,7 +30,7 @@ type Itemized interface {
 	Entries() []Entry // one for each row
 }
 
-// Contents is what a data set knows about its content beside [Dataset.Digest].
+// Contents gives digests of a data set beside [Dataset.Digest].
 type Contents interface {
 	// ContentDigest identifies everything that a run trains on: texts, pictures and order.
 	ContentDigest() string
@@ -56,8 +56,8 @@ func OldDigest(d Dataset) string {
 	return d.Digest()
 }
 
-// Inventory is what a run found in a data set when it started: the rows of its order, and
-// the pictures that it leaves out. A data set that is opened with an inventory has the same
+// Inventory records a data set as a run found it: the rows in their order, and the pictures
+// that the run leaves out. A data set that is opened with an inventory has the same
 // rows. The row of a picture that is left out stays, but its picture must not be read: its
 // entry in the annotations and its file may have changed or may be gone.
 type Inventory struct {

@@ -23,8 +23,8 @@ type Files struct {
 	Process bool
 	// Orientation says whether pictures are turned; empty means by their Exif data.
 	Orientation imaging.Orientation
-	// Was, if non-nil, is what a run found when it started. The data set then has the run's
-	// rows: see [Inventory].
+	// Was, if non-nil, records the data set as a run found it. The data set then has the
+	// run's rows: see [Inventory].
 	Was *Inventory
 }
 

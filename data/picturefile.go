@@ -12,7 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/printable"
 )
 
-// pictureCheck is what opening a data set finds out about a picture file.
+// pictureCheck is the result of checking a picture file when a data set is opened.
 type pictureCheck struct {
 	info     fs.FileInfo
 	digest   string // of its bytes: see digestPicture

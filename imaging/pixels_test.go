@@ -18,7 +18,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 )
 
-// pixelTable is what tools/reference/pixels.py wrote: pictures, and what Pillow makes of them.
+// pixelTable holds the pictures that tools/reference/pixels.py wrote, and Pillow's pixels of them.
 type pixelTable struct {
 	Pillow   string
 	Pictures []struct {

@@ -86,7 +86,7 @@ func startDigest(ctx context.Context, w *workspace.Workspace, r *recipes.Resolve
 	return text + " " + tokenizer, errors.Join(err, folder.Close())
 }
 
-// ignoreMissing returns nil for a file that does not exist: whoever opens it reports the error.
+// ignoreMissing returns nil for a file that does not exist. Opening it reports the error later.
 func ignoreMissing(err error) error {
 	if adapters.KindOf(err) == adapters.NotFound {
 		return nil

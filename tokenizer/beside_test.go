@@ -24,7 +24,7 @@ import (
 	"github.com/modular-bridging/bridge/tokenizer"
 )
 
-// A settingsTable is what transformers does with keys of configuration files
+// A settingsTable holds the effect that keys of configuration files have in transformers
 // (tools/reference/tokenizer_settings.py).
 type settingsTable struct {
 	Texts   []string

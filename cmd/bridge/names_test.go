@@ -15,7 +15,7 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// spoof is what a name writes after a newline: a line of its own, if it is printed as it is.
+// spoof follows a newline in a name. It becomes a line of its own if the name is printed raw.
 const spoof = "spoofed"
 
 // hostileName has every control character, an escape of terminals and bidi overrides.

@@ -24,7 +24,7 @@ const small = `[
  {"image": "3.jpg", "question": "why?", "answer": "yes"}
 ]`
 
-// entriesOfSmall is what small says.
+// entriesOfSmall are the entries of small.
 var entriesOfSmall = []annotations.Entry{
 	{Image: "1.jpg", Captions: []string{"a dogé🐶 é"}, ImageID: "7", Line: 2},
 	{Image: "2.jpg", Captions: []string{"a cat", `one "cat"`}, ImageID: "coco_7", Index: 1, Line: 3},

@@ -20,7 +20,7 @@ type scanner struct {
 	word   []byte // memory for literals
 }
 
-// fault is what is wrong at a place in a file.
+// fault describes a mistake at a place in a file.
 type fault struct {
 	what, remedy string
 	offset       int64

@@ -35,7 +35,7 @@ type Plane struct {
 	ScaleX, ScaleY int
 }
 
-// Header is what a file says about its picture before the pixels.
+// Header describes the picture of a file. It stands before the pixels.
 type Header struct {
 	Width, Height int
 	Space         Space
