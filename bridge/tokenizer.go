@@ -116,11 +116,7 @@ func (t *Tokenizer) CountTokens(_ context.Context, texts []string) ([]int32, err
 	if err != nil {
 		return nil, err
 	}
-	counts := make([]int32, len(encoded))
-	for i, e := range encoded {
-		counts[i] = int32(len(e.IDs))
-	}
-	return counts, nil
+	return tokenizer.Counts(encoded), nil
 }
 
 // Pad returns the id of [PAD].

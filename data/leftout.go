@@ -156,6 +156,13 @@ func (l *LeftOutList) Expected() []LeftOut {
 	return slices.Clone(l.expected)
 }
 
+// Unusable returns the pictures on the list and then those of [LeftOutList.Expected].
+func (l *LeftOutList) Unusable() []LeftOut {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Concat(l.all, l.expected)
+}
+
 // Len returns the number of pictures on the list.
 func (l *LeftOutList) Len() int { return len(l.All()) }
 

@@ -96,7 +96,7 @@ func (res *resources) writeEntries(dir string) error {
 func (res *resources) keepLeftOut(dir string) error {
 	path := filepath.Join(dir, leftOutFile)
 	save := func() error {
-		lists := map[split][]data.LeftOut{trainSplit: append(res.train.LeftOut.All(), res.train.LeftOut.Expected()...),
+		lists := map[split][]data.LeftOut{trainSplit: res.train.LeftOut.Unusable(),
 			evalSplit: res.eval.LeftOut.All()}
 		if len(lists[trainSplit])+len(lists[evalSplit]) == 0 {
 			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -117,5 +117,5 @@ func (res *resources) inventory(which split, list *data.LeftOutList) *data.Inven
 	if !ok {
 		return nil
 	}
-	return &data.Inventory{Entries: items.Entries(), LeftOut: append(list.All(), list.Expected()...)}
+	return &data.Inventory{Entries: items.Entries(), LeftOut: list.Unusable()}
 }

@@ -44,27 +44,10 @@ func withSettings(dir string, text []byte, defaults adapters.TokenizerDefaults) 
 // none. special_tokens_map.json and added_tokens.json count only if tokenizer_config.json has no
 // added_tokens_decoder.
 func readBeside(dir string) (*settings, error) {
-	s := &settings{dir: dir, keys: map[string]json.RawMessage{}}
-	if err := readJSON(dir, configName, &s.keys); err != nil {
-		return nil, err
-	}
-	if err := s.readExtra(); err != nil {
-		return nil, err
-	}
-	var decoder map[string]setToken
-	there, err := s.decode("added_tokens_decoder", &decoder)
-	switch {
-	case err != nil:
-		return nil, err
-	case there:
-		err = s.addDecoder(decoder)
-	default:
-		err = s.readNames()
-	}
+	s, err := readConfig(dir, (*settings).readNames)
 	if err != nil || len(s.keys)+len(s.added)+len(s.extra) == 0 {
 		return nil, err
 	}
-	slices.SortFunc(s.added, func(x, y setToken) int { return cmp.Compare(x.id, y.id) })
 	split, err := s.flag("split_special_tokens", false)
 	if err == nil && split {
 		err = s.refuse("split_special_tokens", "it is true, only whole special tokens are supported")

@@ -57,6 +57,15 @@ func (t *Tokenizer) EncodeTexts(texts []string) ([]Encoding, error) {
 	return all, nil
 }
 
+// Counts returns the number of tokens of each encoding.
+func Counts(encodings []Encoding) []int32 {
+	counts := make([]int32, len(encodings))
+	for i, e := range encodings {
+		counts[i] = int32(len(e.IDs))
+	}
+	return counts
+}
+
 // withoutNames returns a tokenizer with t's ids in which no text contains the name of a
 // special token. t owns it. It is made when a text needs it for the first time, because
 // few texts do.

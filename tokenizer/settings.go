@@ -60,8 +60,18 @@ func namedTokens() []string {
 // readSettings reads a folder's configuration files. added_tokens_decoder stands
 // in the place of special_tokens_map.json and added_tokens.json.
 func readSettings(dir string) (*settings, error) {
+	s, err := readConfig(dir, (*settings).readOldFiles)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.checkKeys()
+}
+
+// readConfig reads tokenizer_config.json. If it has no added_tokens_decoder, older reads the
+// files that stand for it.
+func readConfig(dir string, older func(*settings) error) (*settings, error) {
 	s := &settings{dir: dir, keys: map[string]json.RawMessage{}}
-	if err := readJSON(dir, "tokenizer_config.json", &s.keys); err != nil {
+	if err := readJSON(dir, configName, &s.keys); err != nil {
 		return nil, err
 	}
 	if err := s.readExtra(); err != nil {
@@ -71,17 +81,13 @@ func readSettings(dir string) (*settings, error) {
 	there, err := s.decode("added_tokens_decoder", &decoder)
 	switch {
 	case err != nil:
-		return nil, err
-	case !there:
-		err = s.readOldFiles()
-	default:
+	case there:
 		err = s.addDecoder(decoder)
-	}
-	if err != nil {
-		return nil, err
+	default:
+		err = older(s)
 	}
 	slices.SortFunc(s.added, func(x, y setToken) int { return cmp.Compare(x.id, y.id) })
-	return s, s.checkKeys()
+	return s, err
 }
 
 // decode reads a key into v. It leaves v unchanged if the key is missing or null.
@@ -90,7 +96,7 @@ func (s *settings) decode(key string, v any) (there bool, err error) {
 	if !there {
 		return false, nil
 	}
-	return true, jsonfile.DecodePart(filepath.Join(s.dir, "tokenizer_config.json"), key, raw, v)
+	return true, jsonfile.DecodePart(filepath.Join(s.dir, configName), key, raw, v)
 }
 
 // readExtra reads extra_special_tokens or, by its older name,
@@ -132,7 +138,7 @@ func (s *settings) addDecoder(decoder map[string]setToken) error {
 	for key, token := range decoder {
 		id, err := strconv.ParseInt(key, 10, 32)
 		if err != nil {
-			return corrupt(s.dir, "tokenizer_config.json", fmt.Errorf("added_tokens_decoder: %q is no token id", key))
+			return corrupt(s.dir, configName, fmt.Errorf("added_tokens_decoder: %q is no token id", key))
 		}
 		token.id = int32(id)
 		s.added = append(s.added, token)
@@ -143,7 +149,7 @@ func (s *settings) addDecoder(decoder map[string]setToken) error {
 // readOldFiles reads what older folders have beside tokenizer_config.json.
 func (s *settings) readOldFiles() error {
 	var names map[string]json.RawMessage
-	if err := readJSON(s.dir, "special_tokens_map.json", &names); err != nil {
+	if err := readJSON(s.dir, namesName, &names); err != nil {
 		return err
 	}
 	for key, value := range names {
@@ -161,7 +167,7 @@ func (s *settings) readOldFiles() error {
 		}
 	}
 	var ids map[string]int32
-	if err := readJSON(s.dir, "added_tokens.json", &ids); err != nil {
+	if err := readJSON(s.dir, addedName, &ids); err != nil {
 		return err
 	}
 	special := map[string]bool{}

@@ -16,15 +16,13 @@ func (s Set) Usable(rows []int) []int {
 	if s.LeftOut == nil {
 		return rows
 	}
-	names := s.LeftOut.Names()
-	for _, e := range s.LeftOut.Expected() {
-		if names == nil {
-			names = map[string]bool{}
-		}
-		names[e.Picture] = true
-	}
-	if len(names) == 0 {
+	unusable := s.LeftOut.Unusable()
+	if len(unusable) == 0 {
 		return rows
+	}
+	names := map[string]bool{}
+	for _, p := range unusable {
+		names[p.Picture] = true
 	}
 	var usable []int
 	for _, row := range rows {

@@ -139,12 +139,8 @@ func unused(modelType string) weights.UnusedList {
 	}
 	list = vision.WithPrefixes(prefixes(), list)
 	if modelType == whole {
-		list = append(list,
-			weights.Unused{Name: "text_model.*", Reason: "the text side of a whole SigLIP"},
-			weights.Unused{Name: "logit_scale", Reason: "the temperature of pairs of picture and text"},
-			weights.Unused{Name: "logit_bias", Reason: "the bias of pairs of picture and text"},
-			weights.Unused{Name: "classifier.weight", Reason: "the head of a classifier"},
-			weights.Unused{Name: "classifier.bias", Reason: "the head of a classifier"})
+		list = append(list, vision.UnusedOfWhole("SigLIP")...)
+		list = append(list, weights.Unused{Name: "logit_bias", Reason: "the bias of pairs of picture and text"})
 	}
 	return list
 }

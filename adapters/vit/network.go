@@ -43,12 +43,8 @@ func unused(modelType string) weights.UnusedList {
 	})
 	list = append(list, weights.Unused{Name: "visual_projection.weight", Reason: "features do not pass the projection to the texts' space"})
 	if modelType == wholeCLIP {
-		list = append(list,
-			weights.Unused{Name: "text_model.*", Reason: "the text side of a whole CLIP"},
-			weights.Unused{Name: "text_projection.weight", Reason: "the text side of a whole CLIP"},
-			weights.Unused{Name: "logit_scale", Reason: "the temperature of pairs of picture and text"},
-			weights.Unused{Name: "classifier.weight", Reason: "the head of a classifier"},
-			weights.Unused{Name: "classifier.bias", Reason: "the head of a classifier"})
+		list = append(list, vision.UnusedOfWhole("CLIP")...)
+		list = append(list, weights.Unused{Name: "text_projection.weight", Reason: "the text side of a whole CLIP"})
 	}
 	return list
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
+	"github.com/modular-bridging/bridge/tokenizer"
 )
 
 // EmbedTokens returns token embeddings, in the space of the soft prompts.
@@ -58,11 +59,7 @@ func (m *Model) CountTokens(ctx context.Context, texts []string) ([]int32, error
 	if err != nil {
 		return nil, err
 	}
-	counts := make([]int32, len(encodings))
-	for i, e := range encodings {
-		counts[i] = int32(len(e.IDs))
-	}
-	return counts, nil
+	return tokenizer.Counts(encodings), nil
 }
 
 // toFloat32 copies a float tensor to float32 on the host.

@@ -35,6 +35,17 @@ func (t *TensorSpecs) Spec(name string, shape []int, aliases ...string) weights.
 	return spec
 }
 
+// UnusedOfWhole lists the tensors that the file of a whole CLIP or SigLIP has beside its vision
+// encoder. model is its name.
+func UnusedOfWhole(model string) weights.UnusedList {
+	return weights.UnusedList{
+		{Name: "text_model.*", Reason: "the text side of a whole " + model},
+		{Name: "logit_scale", Reason: "the temperature of pairs of picture and text"},
+		{Name: "classifier.weight", Reason: "the head of a classifier"},
+		{Name: "classifier.bias", Reason: "the head of a classifier"},
+	}
+}
+
 // WithPrefixes returns the list with each name as it is and behind each prefix.
 func WithPrefixes(prefixes []string, list weights.UnusedList) weights.UnusedList {
 	var out weights.UnusedList

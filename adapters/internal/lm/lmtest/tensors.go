@@ -8,22 +8,18 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/tensortest"
-	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // Tensors tests that every tensor of the family's golden folders is accounted for: read, or
 // listed in docs/families, or refused by name. first names the folder of the short form. cancel
 // lists tensors that cannot change any output.
 func Tensors(t *testing.T, family adapters.Family, first string, cancel ...string) {
-	suite := tensortest.Suite{
+	tensortest.Suite{
 		Page:        filepath.Join("..", "..", "docs", "families", family.Name+".md"),
 		Checkpoints: tensortest.Checkpoints(t, first),
+		Cancel:      cancel,
 		Output:      func(t *testing.T, dir string) ([]float32, error) { return Numbers(t, family.OpenLanguage, dir) },
-	}
-	for _, name := range cancel {
-		suite.Cancel = append(suite.Cancel, weights.Unused{Name: name})
-	}
-	suite.Run(t)
+	}.Run(t)
 }
 
 // Numbers returns losses and a gradient of a checkpoint, or the error with which it is refused.

@@ -17,10 +17,8 @@ func Tensors(t *testing.T, family adapters.Family, first string, cancel ...strin
 	all := tensortest.Checkpoints(t, first)
 	suite := tensortest.Suite{
 		Page:   filepath.Join("..", "..", "docs", "families", family.Name+".md"),
+		Cancel: cancel,
 		Output: func(t *testing.T, dir string) ([]float32, error) { return features(t, family, dir) },
-	}
-	for _, name := range cancel {
-		suite.Cancel = append(suite.Cancel, weights.Unused{Name: name})
 	}
 	alone, part := suite, suite
 	for _, dir := range all {
