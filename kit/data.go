@@ -17,21 +17,41 @@ const (
 	Train   Split = "train"    // 16,000 scenes: what bridges are trained on
 	HeldOut Split = "held-out" // 600 scenes whose compositions nothing was trained on
 	Fresh   Split = "fresh"    // 400 new pictures of the compositions of Train
+
+	Choose Split = "choose" // 1,000 scenes of held-out compositions, to choose settings by
+	Report Split = "report" // 1,000 others, to report figures of; see [Open]
+	Style  Split = "style"  // the scenes of Report in a drawing style that nothing was trained on
+
+	ThreeTrain Split = "three-train" // 16,000 scenes of three different objects, no pair of them held out
+	Three      Split = "three"       // 1,000 scenes of three different objects, at least one pair held out
 )
 
 // Splits returns every split.
-func Splits() []Split { return []Split{Train, HeldOut, Fresh} }
+func Splits() []Split {
+	return []Split{Train, HeldOut, Fresh, Choose, Report, Style, ThreeTrain, Three}
+}
+
+// plan configures the drawing of a split.
+type plan struct {
+	seed   uint64
+	from   scene.Split
+	size   int
+	apart  []Split // no pair scene of these is drawn
+	fluent bool    // drawn in Fluent instead of the styles of training
+}
 
 // plans configures the drawing of each split. About 60 % of the scenes are pairs, 30 % counts and 10 %
-// single objects. The seeds are part of the contract: figures are comparable as long as they stay.
-var plans = map[Split]struct {
-	seed uint64
-	from scene.Split
-	size int
-}{
-	Train:   {seed: 101, from: scene.Train, size: 16_000},
-	HeldOut: {seed: 102, from: scene.HeldOut, size: 600},
-	Fresh:   {seed: 103, from: scene.Train, size: 400},
+// single objects; the Three splits have no others. The seeds are part of the contract: figures are
+// comparable as long as they stay.
+var plans = map[Split]plan{
+	Train:      {seed: 101, from: scene.Train, size: 16_000},
+	HeldOut:    {seed: 102, from: scene.HeldOut, size: 600},
+	Fresh:      {seed: 103, from: scene.Train, size: 400},
+	Choose:     {seed: 104, from: scene.HeldOut, size: 1000, apart: []Split{HeldOut}},
+	Report:     {seed: 105, from: scene.HeldOut, size: 1000, apart: []Split{HeldOut, Choose}},
+	Style:      {seed: 105, from: scene.HeldOut, size: 1000, apart: []Split{HeldOut, Choose}, fluent: true},
+	ThreeTrain: {seed: 106, from: scene.ThreeTrain, size: 16_000},
+	Three:      {seed: 107, from: scene.ThreeHeldOut, size: 1000},
 }
 
 // Len returns the number of a split's examples, without drawing them. It is 0 if there is no
@@ -67,26 +87,53 @@ type drawn struct {
 const streamQuestions = 0x71756573
 
 // Open draws a split. Pictures are rendered when they are asked for.
+//
+// HeldOut, Choose and Report have no pair scene in common. They share scenes of one object and of
+// several of a kind, because only 155 captions of these are held out, but no picture.
 func Open(split Split) (*Data, error) {
-	plan, ok := plans[split]
-	if !ok {
+	if _, ok := plans[split]; !ok {
 		return nil, fmt.Errorf("kit: split: got %q, want one of %q", split, Splits())
 	}
 	renderer, err := scene.NewRenderer()
 	if err != nil {
 		return nil, fmt.Errorf("kit: %w", err)
 	}
-	d := &Data{split: split, plan: make([]drawn, plan.size), renderer: renderer}
-	sampler := scene.NewSampler(plan.seed, plan.from)
+	return &Data{split: split, plan: draw(plans[split]), renderer: renderer}, nil
+}
+
+// draw draws the examples of a plan.
+func draw(p plan) []drawn {
+	taken := p.taken()
+	sampler := scene.NewSampler(p.seed, p.from)
 	known := map[scene.Scene]int32{}
-	for i := range d.plan {
+	examples := make([]drawn, p.size)
+	for i := range examples {
 		s, rng := sampler.Next(), sampler.Rand()
+		for taken[s] {
+			s = sampler.Next()
+		}
 		if _, ok := known[s]; !ok {
 			known[s] = int32(len(known))
 		}
-		d.plan[i] = drawn{s, known[s], scene.Style(rng.IntN(scene.StyleCount)), rng.Uint64()}
+		examples[i] = drawn{s, known[s], scene.Style(rng.IntN(scene.StyleCount)), rng.Uint64()}
+		if p.fluent {
+			examples[i].style = scene.Fluent
+		}
 	}
-	return d, nil
+	return examples
+}
+
+// taken returns the pair scenes that the plan must not draw.
+func (p plan) taken() map[scene.Scene]bool {
+	taken := map[scene.Scene]bool{}
+	for _, other := range p.apart {
+		for _, example := range draw(plans[other]) {
+			if example.scene.Kind == scene.Pair {
+				taken[example.scene] = true
+			}
+		}
+	}
+	return taken
 }
 
 // Len returns the number of examples.
@@ -96,6 +143,9 @@ func (d *Data) Len() int { return len(d.plan) }
 func (d *Data) Digest() string {
 	sum := sha256.New()
 	fmt.Fprintln(sum, d.split, scene.ArtworkDigest())
+	if plans[d.split].fluent {
+		fmt.Fprintln(sum, scene.Fluent, scene.Fluent.ArtworkDigest())
+	}
 	for _, p := range d.plan {
 		fmt.Fprintln(sum, p.scene.Caption(), p.style, p.seed)
 	}

@@ -3,6 +3,11 @@
 //
 // The pictures are emoji scenes (package kit/scene), a data set with fixed splits: [Open] returns
 // examples in memory, [Export] writes them as a folder of PNG files with LAVIS-style annotations.
+// Bridges are trained on [Train]. [HeldOut] is the first test set. Settings are chosen on [Choose],
+// and figures are reported of [Report]. [Style] and [Three] are harder: the one has the scenes of
+// Report in a drawing style that nothing was trained on, the other has three objects in a scene, for
+// bridges that are trained on [ThreeTrain].
+//
 // The backbones are Hugging Face checkpoint folders. [Extract] writes them to disk, because
 // adapters read checkpoints from there. The scripts in tools/kit make both.
 //

@@ -218,6 +218,11 @@ func TestSplitsAreFixed(t *testing.T) {
 		{Train, 16_000, "4c13ea05bcdb76c109e7c7af1cdd9a32794e98e99e43fabbecbaafb69f4754da"},
 		{HeldOut, 600, "507cc8d43e4cd22e1e748322b468e130acfea83342e13931182d247c573cde5d"},
 		{Fresh, 400, "6e40a3c8b8fe70b4815abdd516cd4c567470ad58818cd81ee238f251c4719664"},
+		{Choose, 1000, "d9b1dc5bbd7f8906c46bcb197e36c67b26d15db668195ef1aef63803a0d61299"},
+		{Report, 1000, "0eec310da848bbd65eb3ccd713e9cdaed6ad0226194a904fb062006c40f00c40"},
+		{Style, 1000, "a9dade4f77c0e0f198a62702a37f80c84f59f5daf52d5bb0f3ce68aede976756"},
+		{ThreeTrain, 16_000, "e96a947c5b308aebc1d73a76515b07e870d2ce3cbee57db32f94ed4094d7361a"},
+		{Three, 1000, "dd91038dedd4b669cd7da90c751d0d323fc5ee6a4c60238d060b7210ff91afbb"},
 	} {
 		d := open(t, test.split)
 		if d.Len() != test.size {
@@ -237,18 +242,79 @@ func TestSplitsHoldTheirKinds(t *testing.T) {
 	for i, d := 0, open(t, Train); i < d.Len(); i++ {
 		train[d.Example(i).Caption] = true
 	}
-	kinds := map[scene.Kind]int{}
-	d := open(t, HeldOut)
-	for i := range d.Len() {
-		e := d.Example(i)
-		kinds[e.Scene.Kind]++
-		if train[e.Caption] {
-			t.Errorf("%s: %q occurs in train", e.ID, e.Caption)
+	for _, split := range []Split{HeldOut, Choose, Report, Style} {
+		kinds := map[scene.Kind]int{}
+		d := open(t, split)
+		for i := range d.Len() {
+			e := d.Example(i)
+			kinds[e.Scene.Kind]++
+			if train[e.Caption] {
+				t.Errorf("%s: %q occurs in train", e.ID, e.Caption)
+			}
+		}
+		for kind, tenths := range map[scene.Kind]int{scene.Pair: 6, scene.Count: 3, scene.One: 1} {
+			if got, want := kinds[kind], d.Len()*tenths/10; got < want*4/5 || got > want*6/5 {
+				t.Errorf("%s: scenes of kind %s: got %d, want about %d", split, kind, got, want)
+			}
 		}
 	}
-	for kind, want := range map[scene.Kind]int{scene.Pair: 360, scene.Count: 180, scene.One: 60} {
-		if got := kinds[kind]; got < want*4/5 || got > want*6/5 {
-			t.Errorf("held-out scenes of kind %s: got %d, want about %d", kind, got, want)
+}
+
+// Settings are chosen on one set and figures reported of another, so nothing may stand in both.
+func TestTestSetsShareNoPairSceneAndNoPicture(t *testing.T) {
+	scenes, pictures := map[string]string{}, map[string]string{}
+	for _, split := range []Split{HeldOut, Choose, Report} {
+		d := open(t, split)
+		for i := range d.Len() {
+			e := d.Example(i)
+			if other, ok := scenes[e.Caption]; ok && e.Scene.Kind == scene.Pair && other != string(split) {
+				t.Errorf("%s: %q occurs in %s", e.ID, e.Caption, other)
+			}
+			scenes[e.Caption] = string(split)
+			if other, ok := pictures[string(d.Image(i))]; ok {
+				t.Errorf("%s is the picture %s", e.ID, other)
+			}
+			pictures[string(d.Image(i))] = e.ID
+		}
+	}
+}
+
+func TestStyleShowsTheScenesOfReportInAnotherStyle(t *testing.T) {
+	report, other := open(t, Report), open(t, Style)
+	for i := range report.Len() {
+		a, b := report.Example(i), other.Example(i)
+		if a.Scene != b.Scene || a.Style == scene.Fluent || b.Style != scene.Fluent {
+			t.Fatalf("picture %d: got %q in style %s beside %q in style %s", i, b.Caption, b.Style, a.Caption, a.Style)
+		}
+	}
+	for _, split := range Splits() {
+		for i, d := 0, open(t, split); split != Style && i < d.Len(); i++ {
+			if d.Example(i).Style == scene.Fluent {
+				t.Fatalf("%s %d is drawn in the style of %s", split, i, Style)
+			}
+		}
+	}
+}
+
+func TestThreeHoldsOutPairs(t *testing.T) {
+	pairs := map[[2]scene.Object]bool{} // in any order
+	for _, split := range []Split{Train, ThreeTrain} {
+		d := open(t, split)
+		for i := range d.Len() {
+			objects := d.Example(i).Scene.Objects()
+			for _, a := range objects {
+				for _, b := range objects {
+					pairs[[2]scene.Object{a, b}] = true
+				}
+			}
+		}
+	}
+	d := open(t, Three)
+	for i := range d.Len() {
+		e := d.Example(i)
+		o := e.Scene.Objects()
+		if pairs[[2]scene.Object{o[0], o[1]}] && pairs[[2]scene.Object{o[0], o[2]}] && pairs[[2]scene.Object{o[1], o[2]}] {
+			t.Errorf("%s: %q has only pairs that occur in training", e.ID, e.Caption)
 		}
 	}
 }

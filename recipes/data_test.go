@@ -10,7 +10,7 @@ import (
 
 func TestDataProblems(t *testing.T) {
 	testProblems(t, []problemTest{
-		{"data set", "tiny-stage1", []string{"data.train=train", "data.eval={images='x'}"}, []string{`data.train: is "train", want one of kit:train, kit:held-out, kit:fresh, or a table`, "data.eval.annotations: is missing"}},
+		{"data set", "tiny-stage1", []string{"data.train=train", "data.eval={images='x'}"}, []string{`data.train: is "train", want one of kit:train, kit:held-out, kit:fresh, kit:choose, kit:report, kit:style, kit:three-train, kit:three, or a table`, "data.eval.annotations: is missing"}},
 		{"split of the kit", "tiny-stage1", []string{"data.train=kit:trian"}, []string{`data.train: is "kit:trian"`, "did you mean kit:train?"}},
 		{"fewer pictures than a batch", "tiny-stage1", []string{"data.train={id='kit:train', pictures=8}"}, []string{"data.train.pictures: is 8, want at least optimizer.batch, 64"}},
 		{"a split smaller than a batch", "tiny-stage1", []string{"data.train=kit:fresh", "optimizer.batch=512"}, []string{"optimizer.batch: is 512, want at most 400, the pictures of kit:fresh"}},

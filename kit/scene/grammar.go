@@ -3,6 +3,7 @@ package scene
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 )
 
 // numbers are the counts in words.
@@ -20,6 +21,8 @@ func (s Scene) phrase() string {
 		return fmt.Sprintf("a %s %s", s.Size(), s.A)
 	case Pair:
 		return fmt.Sprintf("%s %s %s", s.A.Article(), s.Relation, s.B.Article())
+	case Three:
+		return fmt.Sprintf("%s %s %s, both %s %s", s.A.Article(), s.Relation, s.B.Article(), s.Relation.other(), s.C.Article())
 	default:
 		return fmt.Sprintf("%s %s", numbers[s.Count], s.A.Plural())
 	}
@@ -36,6 +39,9 @@ func (s Scene) Tags() [][]string {
 	case Pair:
 		relation := [...]string{"left", "above"}[s.Relation]
 		return [][]string{{"first " + s.A.String()}, {relation}, {"second " + s.B.String()}, color}
+	case Three:
+		relation := [...]string{"left", "above"}[s.Relation]
+		return [][]string{{"first " + s.A.String()}, {relation}, {"second " + s.B.String()}, {"third " + s.C.String()}, color}
 	default:
 		return [][]string{{numbers[s.Count]}, {s.A.String(), s.A.Plural()}, color}
 	}
@@ -91,8 +97,11 @@ func (s Scene) Question(rng *rand.Rand, kind QuestionKind) (QA, bool) {
 		qa.Question, qa.Answer = fmt.Sprintf("is there %s?", asked.Article()), answer
 	case AskWhat:
 		qa.Question, qa.Answer = "what is in the picture?", s.phrase()
-		if s.Kind == Pair {
+		switch s.Kind {
+		case Pair:
 			qa.Answer = s.A.Article() + " and " + s.B.Article()
+		case Three:
+			qa.Answer = s.A.Article() + ", " + s.B.Article() + " and " + s.C.Article()
 		}
 	default:
 		return QA{}, false
@@ -108,7 +117,7 @@ func (s Scene) yesNo(rng *rand.Rand) (Object, string) {
 	}
 	for {
 		asked := Object(rng.IntN(ObjectCount))
-		if asked != s.A && (s.Kind != Pair || asked != s.B) {
+		if !slices.Contains(present, asked) {
 			return asked, "no"
 		}
 	}

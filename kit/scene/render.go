@@ -19,12 +19,17 @@ type Style uint8
 const (
 	Noto    Style = iota // Noto Emoji, Apache-2.0
 	Twemoji              // Twemoji, CC-BY 4.0
+	Fluent               // Fluent Emoji Flat, MIT: for tests only, nothing is trained on it
 )
 
-// StyleCount is the number of drawing styles.
-const StyleCount = len(styleNames)
+// StyleCount is the number of styles that the kit's models and bridges were trained on. They are
+// the lowest values.
+const StyleCount = int(Fluent)
 
-var styleNames = [...]string{Noto: "noto", Twemoji: "twemoji"}
+var styleNames = [...]string{Noto: "noto", Twemoji: "twemoji", Fluent: "fluent"}
+
+// Styles is the number of all drawing styles.
+const Styles = len(styleNames)
 
 // String returns the style's name.
 func (s Style) String() string { return styleNames[s] }
@@ -47,7 +52,7 @@ func (p Picture) Image() *image.RGBA {
 
 // Renderer draws scenes. It keeps the sprites that it has scaled.
 type Renderer struct {
-	sprites [StyleCount][]*image.RGBA // premultiplied, by object
+	sprites [Styles][]*image.RGBA // premultiplied, by object
 
 	mu     sync.Mutex
 	scaled map[scaledID]*image.RGBA
@@ -60,8 +65,8 @@ type scaledID struct {
 }
 
 // allSprites decodes the sprites of all styles, once in a process: nothing changes them.
-var allSprites = sync.OnceValues(func() (all [StyleCount][]*image.RGBA, err error) {
-	for style := range Style(StyleCount) {
+var allSprites = sync.OnceValues(func() (all [Styles][]*image.RGBA, err error) {
+	for style := range Style(Styles) {
 		if all[style], err = loadSprites(style); err != nil {
 			return all, fmt.Errorf("sprites of style %s: %w", style, err)
 		}
@@ -137,6 +142,8 @@ func arrange(s Scene, rng *rand.Rand) []placed {
 		return []placed{{s.A, between(rng, 0, Side-size), between(rng, 0, Side-size), size, rng.IntN(2) == 1}}
 	case Pair:
 		return arrangePair(s, rng)
+	case Three:
+		return arrangeThree(s, rng)
 	default:
 		const cell = Side / 2
 		cells := rng.Perm(4)[:s.Count]
@@ -168,6 +175,28 @@ func arrangePair(s Scene, rng *rand.Rand) []placed {
 		b.x, b.y = b.y, b.x
 	}
 	return []placed{a, b}
+}
+
+// arrangeThree places two objects in a row of two cells, and the third in the row below, about
+// halfway between them: below one of them, it would form a column with it, and a second caption
+// would be true. x and y change places if the first object lies above the second.
+func arrangeThree(s Scene, rng *rand.Rand) []placed {
+	const cell = Side / 2
+	var objects []placed
+	for i, object := range s.Objects() {
+		size := evenBetween(rng, 22, 28)
+		o := placed{object: object, size: size, mirrored: rng.IntN(2) == 1}
+		if i < 2 {
+			o.x, o.y = i*cell+between(rng, 0, cell-size), between(rng, 0, cell-size)
+		} else {
+			o.x, o.y = (Side-size)/2+between(rng, -6, 6), cell+between(rng, 0, cell-size)
+		}
+		if s.Relation == Above {
+			o.x, o.y = o.y, o.x
+		}
+		objects = append(objects, o)
+	}
+	return objects
 }
 
 // put blends a premultiplied sprite over the picture and labels the pixels that it mostly covers.

@@ -5,14 +5,18 @@ import "math/rand/v2"
 // Split selects the compositions that a Sampler draws.
 type Split uint8
 
-// The splits. No caption occurs in both.
+// The splits. No caption occurs in two of them.
 const (
-	Train   Split = iota // everything that is not held out
-	HeldOut              // held-out compositions only
+	Train        Split = iota // everything that is not held out, without Three scenes
+	HeldOut                   // held-out compositions only, without Three scenes
+	ThreeTrain                // Three scenes without a held-out pair
+	ThreeHeldOut              // Three scenes with a held-out pair
 )
 
 // String returns the split's name.
-func (s Split) String() string { return [...]string{"train", "held-out"}[s] }
+func (s Split) String() string {
+	return [...]string{"train", "held-out", "three-train", "three-held-out"}[s]
+}
 
 // The streams of PCG that this package draws from: one per purpose, so that equal seeds give
 // unrelated numbers.
@@ -21,6 +25,8 @@ const (
 	streamTrain
 	streamHeldOut
 	streamRender
+	streamThreeTrain
+	streamThreeHeldOut
 )
 
 // holdOutSeed fixes which compositions are held out.
@@ -79,13 +85,20 @@ func newHoldOut() *holdOut {
 
 // holds reports whether the scene is held out.
 func (h *holdOut) holds(s Scene) bool {
-	if s.Kind == Pair {
-		return h.hasPair[pairID{min(s.A, s.B), max(s.A, s.B)}]
+	switch s.Kind {
+	case Pair:
+		return h.holdsPair(s.A, s.B)
+	case Three:
+		return h.holdsPair(s.A, s.B) || h.holdsPair(s.A, s.C) || h.holdsPair(s.B, s.C)
 	}
 	return h.hasCombo[comboID{s.A, s.Color, max(s.Count, 1)}]
 }
 
-// Sampler draws scenes of one split, endlessly: 60 % pairs, 30 % counts, 10 % single objects.
+// holdsPair reports whether the unordered pair is held out.
+func (h *holdOut) holdsPair(a, b Object) bool { return h.hasPair[pairID{min(a, b), max(a, b)}] }
+
+// Sampler draws scenes of one split, endlessly. Train and HeldOut have 60 % pairs, 30 % counts and
+// 10 % single objects; the other splits have Three scenes only.
 type Sampler struct {
 	split Split
 	rng   *rand.Rand
@@ -94,10 +107,7 @@ type Sampler struct {
 
 // NewSampler returns a Sampler whose sequence depends on the seed and the split alone.
 func NewSampler(seed uint64, split Split) *Sampler {
-	stream := streamTrain
-	if split == HeldOut {
-		stream = streamHeldOut
-	}
+	stream := [...]uint64{streamTrain, streamHeldOut, streamThreeTrain, streamThreeHeldOut}[split]
 	return &Sampler{split: split, rng: rand.New(rand.NewPCG(seed, stream)), held: newHoldOut()}
 }
 
@@ -107,6 +117,9 @@ func (s *Sampler) Rand() *rand.Rand { return s.rng }
 
 // Next returns the next scene.
 func (s *Sampler) Next() Scene {
+	if s.split == ThreeTrain || s.split == ThreeHeldOut {
+		return s.three()
+	}
 	kind := One
 	switch u := s.rng.IntN(10); {
 	case u < 6:
@@ -165,4 +178,37 @@ func (s *Sampler) heldOut(kind Kind) Scene {
 		scene.Count = count
 	}
 	return scene
+}
+
+// three draws a Three scene with three different objects, with or without a held-out pair as the
+// split wants it. Nine of ten pairs are not held out, so a held-out one is not waited for: it is
+// drawn first, for two of the three places.
+func (s *Sampler) three() Scene {
+	for {
+		scene := s.anyThree()
+		if s.split == ThreeHeldOut {
+			s.holdPair(&scene)
+		}
+		distinct := scene.A != scene.B && scene.A != scene.C && scene.B != scene.C
+		if distinct && s.held.holds(scene) == (s.split == ThreeHeldOut) {
+			return scene
+		}
+	}
+}
+
+// anyThree draws a Three scene of any three objects, equal ones included.
+func (s *Sampler) anyThree() Scene {
+	object := func() Object { return Object(s.rng.IntN(ObjectCount)) }
+	return Scene{
+		Kind: Three, Color: Color(s.rng.IntN(ColorCount)), Relation: Relation(s.rng.IntN(2)),
+		A: object(), B: object(), C: object(),
+	}
+}
+
+// holdPair puts a held-out pair into two of the scene's three places.
+func (s *Sampler) holdPair(scene *Scene) {
+	places := []*Object{&scene.A, &scene.B, &scene.C}
+	s.rng.Shuffle(len(places), func(i, j int) { places[i], places[j] = places[j], places[i] })
+	p := s.held.pairs[s.rng.IntN(len(s.held.pairs))]
+	*places[0], *places[1] = p.low, p.high
 }

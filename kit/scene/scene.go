@@ -10,10 +10,11 @@ const (
 	One   Kind = iota // one object, small or large
 	Pair              // two different objects in a relation
 	Count             // two to four objects of a kind
+	Three             // a pair in a relation, and a third object beside both of them
 )
 
 // String returns the kind's name.
-func (k Kind) String() string { return [...]string{"one", "pair", "count"}[k] }
+func (k Kind) String() string { return [...]string{"one", "pair", "count", "three"}[k] }
 
 // Relation is the position of a pair's first object relative to the second.
 type Relation uint8
@@ -26,6 +27,9 @@ const (
 
 // String returns the relation as captions have it.
 func (r Relation) String() string { return [...]string{"left of", "above"}[r] }
+
+// other returns the relation along the other axis.
+func (r Relation) other() Relation { return Above - r }
 
 // inverse returns the relation seen from the first object.
 func (r Relation) inverse() string { return [...]string{"right of", "below"}[r] }
@@ -40,7 +44,8 @@ type Scene struct {
 	Color    Color    // the background
 	A        Object   // the object, the first of a pair
 	B        Object   // the second of a pair
-	Relation Relation // of a pair
+	C        Object   // the third of a Three scene: below both if Relation is LeftOf, else right of both
+	Relation Relation // of a pair, also in a Three scene
 	Count    int      // 2 to MaxCount in a Count scene
 	Large    bool     // the size in a One scene
 }
@@ -55,8 +60,11 @@ func (s Scene) Size() string {
 
 // Objects returns the different objects in the scene, in their order.
 func (s Scene) Objects() []Object {
-	if s.Kind == Pair {
+	switch s.Kind {
+	case Pair:
 		return []Object{s.A, s.B}
+	case Three:
+		return []Object{s.A, s.B, s.C}
 	}
 	return []Object{s.A}
 }
@@ -73,6 +81,10 @@ func (s Scene) MarshalJSON() ([]byte, error) {
 		fields["relation"] = s.Relation.String()
 	case Count:
 		fields["count"] = s.Count
+	case Three:
+		fields["b"], fields["b_name"] = s.B, s.B.String()
+		fields["c"], fields["c_name"] = s.C, s.C.String()
+		fields["relation"] = s.Relation.String()
 	}
 	return json.Marshal(fields)
 }

@@ -18,6 +18,7 @@ const (
 	wantTrainTexts   = "3f669187284c9f7f2fe20378c309c269fa9d7fac2aa58de2cc2e66cf8429d070"
 	wantHeldOutTexts = "83cca11414b70a3c1edb4dd0b64033ca803b191241f52ec3e9a462ce06449362"
 	wantPixels       = "9a9a5d0516f1fbdd23619eb484f50daea2e02b00918d798cb0d5df875ee9da91"
+	wantFluentThree  = "2a5fd90a1b905867ee4ff43a122ddc7aadeb156962e13a19da1d899114eb1d82"
 )
 
 func TestTextsAreAFunctionOfTheSeed(t *testing.T) {
@@ -39,15 +40,24 @@ func TestPixelsAreAFunctionOfTheSeed(t *testing.T) {
 		t.Skip("scaling of sprites uses floating point, which rounds differently on", runtime.GOARCH)
 	}
 	renderer := newRenderer(t)
-	sum := sha256.New()
-	sampler := NewSampler(7, Train)
-	for i := range 300 {
-		p := renderer.Render(sampler.Next(), Style(i%StyleCount), uint64(i))
-		sum.Write(p.Pix)
-		sum.Write(p.Labels)
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != wantPixels {
-		t.Errorf("hash of 300 pictures: got %s, want %s", got, wantPixels)
+	for _, test := range []struct {
+		split Split
+		style func(i int) Style
+		want  string
+	}{
+		{Train, func(i int) Style { return Style(i % StyleCount) }, wantPixels},
+		{ThreeTrain, func(int) Style { return Fluent }, wantFluentThree},
+	} {
+		sum := sha256.New()
+		sampler := NewSampler(7, test.split)
+		for i := range 300 {
+			p := renderer.Render(sampler.Next(), test.style(i), uint64(i))
+			sum.Write(p.Pix)
+			sum.Write(p.Labels)
+		}
+		if got := hex.EncodeToString(sum.Sum(nil)); got != test.want {
+			t.Errorf("%s: hash of 300 pictures: got %s, want %s", test.split, got, test.want)
+		}
 	}
 }
 
@@ -98,6 +108,34 @@ func TestHoldOutNeverLeaks(t *testing.T) {
 	}
 }
 
+func TestThreeScenesHoldOutPairs(t *testing.T) {
+	held := newHoldOut()
+	for split, want := range map[Split]bool{ThreeTrain: false, ThreeHeldOut: true} {
+		sampler := NewSampler(1, split)
+		places := [3]int{} // of held-out pairs: first and second, first and third, second and third
+		for range 20_000 {
+			s := sampler.Next()
+			if s.Kind != Three || s.A == s.B || s.A == s.C || s.B == s.C {
+				t.Fatalf("%s: got %+v, want a scene of three different objects", split, s)
+			}
+			in := [3]bool{held.holdsPair(s.A, s.B), held.holdsPair(s.C, s.A), held.holdsPair(s.B, s.C)}
+			if got := in[0] || in[1] || in[2]; got != want || held.holds(s) != want {
+				t.Fatalf("%s: %q has a held-out pair: got %v, want %v", split, s.Caption(), got, want)
+			}
+			for i, held := range in {
+				if held {
+					places[i]++
+				}
+			}
+		}
+		for i, n := range places {
+			if want && (n < 6_000 || n > 10_000) {
+				t.Errorf("%s: held-out pairs in places %d: got %d of 20,000, want a third and a few", split, i, n)
+			}
+		}
+	}
+}
+
 func TestGrammar(t *testing.T) {
 	object := func(name string) Object {
 		for o := range Object(ObjectCount) {
@@ -119,6 +157,8 @@ func TestGrammar(t *testing.T) {
 		{Scene{Kind: One, A: apple, Color: Red, Large: true}, "a large apple on a red background", "a large apple", "one", "[[large] [apple] [red]]"},
 		{Scene{Kind: Pair, A: dog, B: apple, Color: Red}, "a dog left of an apple on a red background", "a dog and an apple", "one", "[[first dog] [left] [second apple] [red]]"},
 		{Scene{Kind: Pair, A: apple, B: fox, Relation: Above, Color: White}, "an apple above a fox on a white background", "an apple and a fox", "one", "[[first apple] [above] [second fox] [white]]"},
+		{Scene{Kind: Three, A: dog, B: apple, C: fox, Color: Red}, "a dog left of an apple, both above a fox on a red background", "a dog, an apple and a fox", "one", "[[first dog] [left] [second apple] [third fox] [red]]"},
+		{Scene{Kind: Three, A: fox, B: dog, C: apple, Relation: Above}, "a fox above a dog, both left of an apple on a red background", "a fox, a dog and an apple", "one", "[[first fox] [above] [second dog] [third apple] [red]]"},
 		{Scene{Kind: Count, A: fox, Count: 3, Color: Blue}, "three foxes on a blue background", "three foxes", "three", "[[three] [fox foxes] [blue]]"},
 	} {
 		s, rng := test.scene, rand.New(rand.NewPCG(1, 2))
@@ -160,7 +200,13 @@ func TestRelationQuestions(t *testing.T) {
 }
 
 func TestYesNoIsBalancedAndTrue(t *testing.T) {
-	sampler := NewSampler(5, Train)
+	for _, split := range []Split{Train, ThreeTrain} {
+		t.Run(split.String(), func(t *testing.T) { mustAskYesNo(t, NewSampler(5, split)) })
+	}
+}
+
+func mustAskYesNo(t *testing.T, sampler *Sampler) {
+	t.Helper()
 	yes := 0
 	const n = 4000
 	for range n {
@@ -184,7 +230,7 @@ func TestYesNoIsBalancedAndTrue(t *testing.T) {
 
 func TestSpritesExistInEveryStyle(t *testing.T) {
 	renderer := newRenderer(t)
-	for style := range Style(StyleCount) {
+	for style := range Style(Styles) {
 		for o := range Object(ObjectCount) {
 			sprite := renderer.sprite(scaledID{style, o, 40})
 			covered := 0
@@ -201,7 +247,7 @@ func TestSpritesExistInEveryStyle(t *testing.T) {
 }
 
 func TestObjectsLieApartAndInside(t *testing.T) {
-	for _, split := range []Split{Train, HeldOut} {
+	for _, split := range []Split{Train, HeldOut, ThreeTrain} {
 		sampler := NewSampler(9, split)
 		for range 20_000 {
 			s := sampler.Next()
@@ -222,10 +268,10 @@ func TestObjectsLieApartAndInside(t *testing.T) {
 
 func TestLabelsNameTheSceneAndItsRelation(t *testing.T) {
 	renderer := newRenderer(t)
-	sampler := NewSampler(11, Train)
-	for i := range 500 {
-		s := sampler.Next()
-		p := renderer.Render(s, Style(i%StyleCount), uint64(i))
+	samplers := []*Sampler{NewSampler(11, Train), NewSampler(11, ThreeTrain)}
+	for i := range 1000 {
+		s := samplers[i%2].Next()
+		p := renderer.Render(s, Style(i%Styles), uint64(i))
 		var n, sumX, sumY [256]int
 		for j, label := range p.Labels {
 			n[label]++
@@ -245,14 +291,15 @@ func TestLabelsNameTheSceneAndItsRelation(t *testing.T) {
 				t.Errorf("%s: %d pixels have label %d", s.Caption(), pixels, label)
 			}
 		}
-		if s.Kind != Pair {
-			continue
+		lies := func(a, b Object, r Relation) bool { // centres of mass, each times the pixels of the other
+			na, nb := count(p.Labels, a), count(p.Labels, b)
+			return r == LeftOf && sumX[a]*nb < sumX[b]*na || r == Above && sumY[a]*nb < sumY[b]*na
 		}
-		// The centres of mass: of the first object, times the pixels of the other.
-		a, b := count(p.Labels, s.A), count(p.Labels, s.B)
-		left, above := sumX[s.A]*b < sumX[s.B]*a, sumY[s.A]*b < sumY[s.B]*a
-		if (s.Relation == LeftOf && !left) || (s.Relation == Above && !above) {
+		if (s.Kind == Pair || s.Kind == Three) && !lies(s.A, s.B, s.Relation) {
 			t.Errorf("%s: the first object lies elsewhere", s.Caption())
+		}
+		if s.Kind == Three && (!lies(s.A, s.C, s.Relation.other()) || !lies(s.B, s.C, s.Relation.other())) {
+			t.Errorf("%s: the third object lies elsewhere", s.Caption())
 		}
 	}
 }
@@ -285,6 +332,7 @@ func TestSceneJSONNamesWhatTheKindUses(t *testing.T) {
 	for scene, want := range map[Scene]string{
 		{Kind: One, A: 1, Large: true}:            "a a_name color color_index kind size",
 		{Kind: Pair, A: 1, B: 2, Relation: Above}: "a a_name b b_name color color_index kind relation",
+		{Kind: Three, A: 1, B: 2, C: 3}:           "a a_name b b_name c c_name color color_index kind relation",
 		{Kind: Count, A: 1, Count: 2}:             "a a_name color color_index count kind",
 	} {
 		data, err := json.Marshal(scene)

@@ -13,9 +13,10 @@ import (
 	"golang.org/x/image/draw"
 )
 
-// spriteFiles holds one atlas per style and an index, made by tools/kit/sprites.py.
+// spriteFiles holds one atlas per style and two indexes, made by tools/kit/sprites.py. Fluent has an
+// index of its own, so that index.json, and with it the digest of all older pictures, stays.
 //
-//go:embed sprites/*.png sprites/index.json
+//go:embed sprites/*.png sprites/index.json sprites/fluent.json
 var spriteFiles embed.FS
 
 // square is the place of an object's artwork in its style's atlas.
@@ -25,10 +26,26 @@ type square struct {
 	Size int
 }
 
-// ArtworkDigest identifies the artwork that pictures are drawn from.
+// indexFile returns the name of the file with the style's squares.
+func (s Style) indexFile() string {
+	if s == Fluent {
+		return "fluent.json"
+	}
+	return "index.json"
+}
+
+// ArtworkDigest identifies the artwork of the first [StyleCount] styles.
 func ArtworkDigest() string {
+	return digest("index.json", Noto.String()+".png", Twemoji.String()+".png")
+}
+
+// ArtworkDigest identifies the style's own artwork.
+func (s Style) ArtworkDigest() string { return digest(s.indexFile(), s.String()+".png") }
+
+// digest returns the SHA-256 of sprite files, one after the other.
+func digest(names ...string) string {
 	sum := sha256.New()
-	for _, name := range []string{"index.json", Noto.String() + ".png", Twemoji.String() + ".png"} {
+	for _, name := range names {
 		data, err := spriteFiles.ReadFile("sprites/" + name)
 		if err != nil {
 			panic(err) // the files are embedded
@@ -40,17 +57,17 @@ func ArtworkDigest() string {
 
 // loadSprites decodes a style's atlas into premultiplied images, in the order of the objects.
 func loadSprites(style Style) ([]*image.RGBA, error) {
-	data, err := spriteFiles.ReadFile("sprites/index.json")
+	data, err := spriteFiles.ReadFile("sprites/" + style.indexFile())
 	if err != nil {
 		return nil, err
 	}
 	var index map[string][]square
 	if err := json.Unmarshal(data, &index); err != nil {
-		return nil, fmt.Errorf("index.json: %w", err)
+		return nil, fmt.Errorf("%s: %w", style.indexFile(), err)
 	}
 	squares := index[style.String()]
 	if len(squares) != ObjectCount {
-		return nil, fmt.Errorf("index.json: got %d objects, want %d: run tools/kit/build.sh", len(squares), ObjectCount)
+		return nil, fmt.Errorf("%s: got %d objects, want %d: run tools/kit/build.sh", style.indexFile(), len(squares), ObjectCount)
 	}
 	data, err = spriteFiles.ReadFile("sprites/" + style.String() + ".png")
 	if err != nil {
@@ -63,7 +80,7 @@ func loadSprites(style Style) ([]*image.RGBA, error) {
 	sprites := make([]*image.RGBA, ObjectCount)
 	for i, s := range squares {
 		if want := Object(i).String(); s.Name != want {
-			return nil, fmt.Errorf("index.json: object %d: got %q, want %q: run tools/kit/build.sh", i, s.Name, want)
+			return nil, fmt.Errorf("%s: object %d: got %q, want %q: run tools/kit/build.sh", style.indexFile(), i, s.Name, want)
 		}
 		sprites[i] = image.NewRGBA(image.Rect(0, 0, s.Size, s.Size))
 		draw.Draw(sprites[i], sprites[i].Bounds(), atlas, image.Pt(s.X, s.Y), draw.Src)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Rebuilds the files that package kit embeds, from artwork and scripts only.
 #
-#   tools/kit/build.sh sprites   kit/scene/sprites, from two npm packages (needs npm; seconds)
+#   tools/kit/build.sh sprites   kit/scene/sprites, from three npm packages (needs npm; seconds)
 #   tools/kit/build.sh models    kit/models: the frozen models and the tokenizer (an hour and a half
 #                              next to other work, 41 minutes on an idle machine)
 #   tools/kit/build.sh check     measures the frozen models; fails if one is not good enough (minutes)
@@ -30,7 +30,8 @@ scenes_ready() {
 sprites() {
     python_ready
     npm install --prefix "$work/npm" --no-save --no-audit --no-fund --ignore-scripts \
-        emoji-datasource-google@16.0.0 emoji-datasource-twitter@16.0.0
+        emoji-datasource-google@16.0.0 emoji-datasource-twitter@16.0.0 \
+        @iconify-json/fluent-emoji-flat@1.2.6
     "$venv/bin/python" "$here/sprites.py" --packages "$work/npm" --out "$root/kit/scene/sprites"
 }
 

@@ -1,20 +1,25 @@
-"""Builds the sprite atlases of kit/scene from the emoji artwork of two npm packages.
+"""Builds the sprite atlases of kit/scene from the emoji artwork of three npm packages.
 
     python tools/kit/sprites.py --packages DIR --out kit/scene/sprites
 
-DIR holds node_modules/emoji-datasource-google and node_modules/emoji-datasource-twitter,
-version 16.0.0. Each drawing style becomes one PNG atlas of square cells. index.json lists the
-objects in their order, with the place of each one's square. Nothing is resampled here: the
-renderer scales the original 64 px artwork.
+DIR holds node_modules/emoji-datasource-google and node_modules/emoji-datasource-twitter, version
+16.0.0, and node_modules/@iconify-json/fluent-emoji-flat, version 1.2.6. Each drawing style becomes
+one PNG atlas of square cells. An index lists the objects in their order, with the place of each
+one's square: index.json for the styles that the kit is trained on, and fluent.json for the style
+that only a test set is drawn in. The digests of the other sets cover index.json. Nothing is
+resampled here: the renderer scales the 64 px artwork.
 """
 
 import argparse
+import io
 import json
 import pathlib
 
+import resvg_py
 from PIL import Image
 
 VERSION = "16.0.0"
+FLUENT = "1.2.6"
 CELL = 64
 COLUMNS = 8
 
@@ -39,9 +44,8 @@ OBJECTS = {
 }
 
 
-def sprite(package: pathlib.Path, image_folder: str, image: str) -> Image.Image:
-    """Returns one emoji, cropped to its visible pixels and centred in the smallest square."""
-    picture = Image.open(package / "img" / image_folder / "64" / image).convert("RGBA")
+def crop(picture: Image.Image) -> Image.Image:
+    """Returns an emoji, cropped to its visible pixels and centred in the smallest square."""
     picture = picture.crop(picture.getchannel("A").getbbox())
     width, height = picture.size
     side = max(width, height)
@@ -50,21 +54,50 @@ def sprite(package: pathlib.Path, image_folder: str, image: str) -> Image.Image:
     return square
 
 
-def atlas(package: pathlib.Path, image_folder: str) -> tuple[Image.Image, list[dict]]:
+def atlas(sprites: list[Image.Image]) -> tuple[Image.Image, list[dict]]:
     """Returns all objects of one style in a grid, and each one's square in it."""
-    version = json.loads((package / "package.json").read_text())["version"]
-    if version != VERSION:
-        raise SystemExit(f"{package}: got version {version}, want {VERSION}")
-    images = {e["short_name"]: e["image"] for e in json.loads((package / "emoji.json").read_text())}
     rows = -(-len(OBJECTS) // COLUMNS)
     sheet = Image.new("RGBA", (COLUMNS * CELL, rows * CELL), (0, 0, 0, 0))
     squares = []
-    for i, (name, short_name) in enumerate(OBJECTS.items()):
-        picture = sprite(package, image_folder, images[short_name])
+    for i, (name, picture) in enumerate(zip(OBJECTS, sprites, strict=True)):
         x, y = i % COLUMNS * CELL, i // COLUMNS * CELL
         sheet.paste(picture, (x, y))
         squares.append({"name": name, "x": x, "y": y, "size": picture.width})
     return sheet, squares
+
+
+def package(node_modules: pathlib.Path, name: str, want: str) -> pathlib.Path:
+    """Returns the folder of an npm package, after a check of its version."""
+    folder = node_modules / name
+    version = json.loads((folder / "package.json").read_text())["version"]
+    if version != want:
+        raise SystemExit(f"{folder}: got version {version}, want {want}")
+    return folder
+
+
+def datasource(node_modules: pathlib.Path, vendor: str) -> list[Image.Image]:
+    """Returns the sprites of an emoji-datasource package, in the order of the objects."""
+    folder = package(node_modules, f"emoji-datasource-{vendor}", VERSION)
+    images = {e["short_name"]: e["image"] for e in json.loads((folder / "emoji.json").read_text())}
+    pictures = (folder / "img" / vendor / "64" / images[short_name] for short_name in OBJECTS.values())
+    return [crop(Image.open(picture).convert("RGBA")) for picture in pictures]
+
+
+def fluent(node_modules: pathlib.Path) -> list[Image.Image]:
+    """Returns the sprites of the emoji with the same code points in Fluent Emoji Flat, drawn at 64 px."""
+    google = package(node_modules, "emoji-datasource-google", VERSION)
+    codes = {e["short_name"]: e["unified"] for e in json.loads((google / "emoji.json").read_text())}
+    folder = package(node_modules, "@iconify-json/fluent-emoji-flat", FLUENT)
+    icons = json.loads((folder / "icons.json").read_text())
+    names = json.loads((folder / "chars.json").read_text())
+    sprites = []
+    for short_name in OBJECTS.values():
+        code = codes[short_name].lower().removesuffix("-fe0f")
+        body = icons["icons"][names[code]]["body"]
+        svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {icons["width"]} {icons["height"]}">{body}</svg>'
+        png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=CELL, height=CELL))
+        sprites.append(crop(Image.open(io.BytesIO(png)).convert("RGBA")))
+    return sprites
 
 
 def main() -> None:
@@ -73,12 +106,15 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    node_modules = arguments.packages / "node_modules"
     index = {}
     for style, vendor in STYLES.items():
-        package = arguments.packages / "node_modules" / f"emoji-datasource-{vendor}"
-        sheet, index[style] = atlas(package, vendor)
+        sheet, index[style] = atlas(datasource(node_modules, vendor))
         sheet.save(arguments.out / f"{style}.png", optimize=True)
     (arguments.out / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+    sheet, squares = atlas(fluent(node_modules))
+    sheet.save(arguments.out / "fluent.png", optimize=True)
+    (arguments.out / "fluent.json").write_text(json.dumps({"fluent": squares}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
