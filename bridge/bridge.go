@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -29,6 +30,8 @@ type Bridge struct {
 	config    qformer.Config
 	store     *model.Store
 	tokenizer *Tokenizer // of the text side; nil in stage 2
+
+	forwards atomic.Int64 // see [Bridge.Forwards]
 
 	mu    sync.Mutex // guards execs
 	execs map[string]*model.Exec
@@ -214,6 +217,10 @@ func (b *Bridge) SoftPrompts(ctx context.Context, features *adapters.Tensor) (*a
 		return m.Prompts(features)
 	})
 }
+
+// Forwards returns how many rows went through the Q-Former so far, in calls of the bridge's
+// methods: pictures, texts, or pairs of the two. Steps of training are not among them.
+func (b *Bridge) Forwards() int64 { return b.forwards.Load() }
 
 // run executes the graph that build makes, compiled once per name and shape.
 func (b *Bridge) run(name string, build func(m *qformer.Model, in []*Node) []*Node, in ...*adapters.Tensor) ([]*adapters.Tensor, error) {

@@ -36,6 +36,7 @@ func (b *Bridge) inBuckets(ctx context.Context, name string, in *adapters.Tensor
 		}
 		rows := part[0].Slice(0, hi-lo)
 		copy(out.Slice(lo, hi).Data, rows.Data)
+		b.forwards.Add(int64(hi - lo))
 	}
 	return out, nil
 }

@@ -96,5 +96,6 @@ func (b *Bridge) Match(ctx context.Context, features *adapters.Tensor, texts []s
 	if err != nil {
 		return nil, err
 	}
+	b.forwards.Add(int64(n))
 	return out[0].Slice(0, n), nil
 }

@@ -71,7 +71,7 @@ func TestGroundingShowsTheRightPictureAnotherAndNone(t *testing.T) {
 			captions[i], rows[i] = string(rune(33+i)), all.Slice(i, i+1)
 			examples[i] = m.Info.Templates.CaptionExample(i, captions[i])
 		}
-		got, err := MeasureGrounding(t.Context(), m, features, examples)
+		got, _, err := MeasureGrounding(t.Context(), m, features, examples)
 		if err != nil {
 			t.Fatal(err)
 		}

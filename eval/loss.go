@@ -19,41 +19,59 @@ type Grounding struct {
 	None  float64 `json:"none"`
 }
 
+// Loss is the summed loss of an example's target.
+type Loss struct {
+	Nats   float64
+	Tokens int // of the target, the end token included
+}
+
 // batch is the number of examples in one request.
 const batch = 64
 
 // MeasureGrounding measures the loss of examples. Example i is about soft prompt i, which
 // the bridge computes from row i of features [B, N, Denc]. "Another picture" is the one
 // half a data set away. Without a picture, a target that nothing precedes follows the bos
-// or, if the tokenizer adds none, a newline.
-func MeasureGrounding(ctx context.Context, m *bridge.Model, features *adapters.Tensor, examples []adapters.Example) (Grounding, error) {
+// or, if the tokenizer adds none, a newline. The losses are those of the examples about the
+// right picture.
+func MeasureGrounding(ctx context.Context, m *bridge.Model, features *adapters.Tensor, examples []adapters.Example) (Grounding, []Loss, error) {
 	prompts, err := m.SoftPrompts(ctx, features)
 	if err != nil {
-		return Grounding{}, err
+		return Grounding{}, nil, err
 	}
 	n := len(examples)
 	if n < 2 || features.Shape[0] != n {
-		return Grounding{}, fmt.Errorf("grounding: %d examples about %d pictures, want equal numbers and at least 2", n, features.Shape[0])
+		return Grounding{}, nil, fmt.Errorf("grounding: %d examples about %d pictures, want equal numbers and at least 2", n, features.Shape[0])
 	}
 	right := func(i int) adapters.Example { return examples[i] }
-	var g Grounding
-	for _, part := range []struct {
-		mean    *float64
-		example func(i int) adapters.Example
-	}{
-		{&g.Right, right},
-		{&g.Other, func(i int) adapters.Example { return about(examples[i], (i+n/2)%n) }},
-		{&g.None, func(i int) adapters.Example { return bridge.WithoutPicture(right(i)) }},
-	} {
-		*part.mean, err = meanLoss(ctx, m.Language, prompts, n, part.example)
-		if part.mean == &g.None && adapters.KindOf(err) == adapters.Invalid {
-			*part.mean, err = meanLoss(ctx, m.Language, prompts, n, func(i int) adapters.Example { return afterNewline(examples[i]) })
-		}
-		if err != nil {
-			return Grounding{}, err
-		}
+	measure := func(example func(i int) adapters.Example) ([]Loss, error) {
+		return losses(ctx, m.Language, prompts, n, example)
 	}
-	return g, nil
+	all, err := measure(right)
+	if err != nil {
+		return Grounding{}, nil, err
+	}
+	other, err := measure(func(i int) adapters.Example { return about(examples[i], (i+n/2)%n) })
+	if err != nil {
+		return Grounding{}, nil, err
+	}
+	none, err := measure(func(i int) adapters.Example { return bridge.WithoutPicture(right(i)) })
+	if adapters.KindOf(err) == adapters.Invalid {
+		none, err = measure(func(i int) adapters.Example { return afterNewline(examples[i]) })
+	}
+	if err != nil {
+		return Grounding{}, nil, err
+	}
+	return Grounding{Right: meanPerToken(all), Other: meanPerToken(other), None: meanPerToken(none)}, all, nil
+}
+
+// meanPerToken returns the mean loss over the target tokens of all examples.
+func meanPerToken(all []Loss) float64 {
+	var nats, tokens float64
+	for _, l := range all {
+		nats += l.Nats
+		tokens += float64(l.Tokens)
+	}
+	return nats / max(1, tokens)
 }
 
 // afterNewline returns e without its soft prompts and, if no text remains, with a newline
@@ -87,10 +105,10 @@ func from(lo int, err error) error {
 	return err
 }
 
-// meanLoss returns the mean loss over the target tokens of n examples. Examples refer to
-// rows of prompts; each request carries only the rows that it needs.
-func meanLoss(ctx context.Context, lm adapters.LanguageModel, prompts *adapters.Tensor, n int, example func(i int) adapters.Example) (float64, error) {
-	var nats, tokens float64
+// losses returns the losses of n examples. Examples refer to rows of prompts; each request
+// carries only the rows that it needs.
+func losses(ctx context.Context, lm adapters.LanguageModel, prompts *adapters.Tensor, n int, example func(i int) adapters.Example) ([]Loss, error) {
+	all := make([]Loss, 0, n)
 	for lo := 0; lo < n; lo += batch {
 		req := &adapters.LossRequest{}
 		rows := []int{}
@@ -110,12 +128,11 @@ func meanLoss(ctx context.Context, lm adapters.LanguageModel, prompts *adapters.
 		}
 		resp, err := lm.Loss(ctx, req)
 		if err != nil {
-			return 0, from(lo, bridge.BlameText(ctx, lm, req, err))
+			return nil, from(lo, bridge.BlameText(ctx, lm, req, err))
 		}
 		for i := range resp.Loss {
-			nats += float64(resp.Loss[i])
-			tokens += float64(resp.Tokens[i])
+			all = append(all, Loss{float64(resp.Loss[i]), int(resp.Tokens[i])})
 		}
 	}
-	return nats / max(1, tokens), nil
+	return all, nil
 }

@@ -1,6 +1,10 @@
 package recipes
 
-import "github.com/modular-bridging/bridge/train"
+import (
+	"slices"
+
+	"github.com/modular-bridging/bridge/train"
+)
 
 // Evaluation is the table [evaluation]: what is measured on the held-out data.
 type Evaluation struct {
@@ -19,6 +23,10 @@ type Evaluation struct {
 	// Rerank is the number of best candidates by ITC that ITM ranks again at the end, of
 	// each picture and each text; stage 1 only. 0 ranks none again. Default 16 in stage 1.
 	Rerank int `toml:"rerank,omitzero"`
+	// Also lists further data sets of the kit, such as ["kit:report", "kit:style"]. The run is
+	// evaluated on each of them at its end, on as many pictures as on data.eval, with the same
+	// measures. Default: none.
+	Also []string `toml:"also,omitempty"`
 }
 
 func defaultEvaluation(stage int64) Evaluation {
@@ -37,9 +45,22 @@ func (r *Recipe) checkEvaluation() {
 	r.want("evaluation.captions", r.Stage != 1 || e.Captions == 0 && e.FinalCaptions == 0,
 		"is given, but stage 1 has no language model to write captions")
 	r.want("evaluation.final_captions", e.FinalCaptions >= 0, "is %d, want at least 0", e.FinalCaptions)
+	r.checkAlso()
 	r.want("evaluation.rerank", e.Rerank >= 0, "is %d, want at least 0", e.Rerank)
 	r.want("evaluation.rerank", r.Stage == 1 || e.Rerank == 0, "is given, but only a stage-1 bridge has ITM to rank with")
 }
 
 // plan returns the plan's evaluation.
-func (e Evaluation) plan() train.Evaluation { return train.Evaluation(e) }
+func (e Evaluation) plan() train.Evaluation {
+	return train.Evaluation{Every: e.Every, Examples: e.Examples, Captions: e.Captions, FinalCaptions: e.FinalCaptions, Rerank: e.Rerank}
+}
+
+// checkAlso checks the further data sets.
+func (r *Recipe) checkAlso() {
+	for i, id := range r.Evaluation.Also {
+		r.oneOf("evaluation.also", id, kitSets()...)
+		r.want("evaluation.also", id != r.Data.Eval.ID, "has %q, which is data.eval: the run is evaluated on it anyway", id)
+		r.want("evaluation.also", id != r.Data.Train.ID, "has %q, which is data.train, want data that is held out of training", id)
+		r.want("evaluation.also", !slices.Contains(r.Evaluation.Also[:i], id), "has %q twice", id)
+	}
+}

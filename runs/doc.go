@@ -4,7 +4,9 @@
 // computes it.
 //
 // A run folder has the resolved recipe, the lock of the frozen models, checkpoints, metrics,
-// the trained bridge, a summary and a report.
+// the trained bridge, a summary and a report. pictures.csv has a line for each picture of the last
+// evaluation ([ReadPictures]), for tests that pair the pictures of two runs. The summary has what
+// the run computed, by phase (package train/cost).
 //
 //   - [Train] trains a recipe.
 //   - [Retrain] swaps frozen models of a bridge and retrains it; see [Swap].

@@ -128,7 +128,7 @@ func (res *resources) featuresFor(ctx context.Context, encoder adapters.VisionEn
 	if bad := pictureErrors(broken); len(bad) > 0 { // since the data was opened
 		return nil, bad
 	}
-	return featurecache.Uncached{Encoder: encoder, Pictures: pictures}.Features(ctx, rows)
+	return featurecache.Uncached{Encoder: res.counted(encoder), Pictures: pictures}.Features(ctx, rows)
 }
 
 // pictureErrors returns the errors of pictures among others.

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/runs/report"
+	"github.com/modular-bridging/bridge/train/cost"
 )
 
 // namedRun is a finished run with its name in a report.
@@ -33,6 +35,11 @@ func (res *resources) report(title string, all []namedRun) (report.Report, error
 	r.Tables = append(r.Tables, table)
 	var names []string
 	var runs [][]Summary
+	for _, t := range []report.Table{alsoTable(all), costTable(all)} {
+		if len(t.Rows) > 0 {
+			r.Tables = append(r.Tables, t)
+		}
+	}
 	for _, run := range all {
 		names, runs = append(names, run.name), append(runs, []Summary{run.Summary})
 	}
@@ -41,6 +48,56 @@ func (res *resources) report(title string, all []namedRun) (report.Report, error
 	}
 	r.Charts = charts(all)
 	return r, res.samples(&r, all)
+}
+
+// alsoTable returns a table of the results on further data sets.
+func alsoTable(all []namedRun) report.Table {
+	t := report.Table{Title: "On further held-out data", Header: []string{"run", "data", "captions"}}
+	metrics := eval.MetricsIn(eval.InFigures)
+	for _, m := range metrics {
+		t.Header = append(t.Header, m.Column)
+	}
+	for _, run := range all {
+		for _, set := range run.Summary.Also {
+			row := []string{run.name, set.Data, strconv.Itoa(set.Captions)}
+			for _, m := range metrics {
+				cell := "-"
+				if v, ok := set.Value(m); ok {
+					cell = m.Text(v)
+				}
+				row = append(row, cell)
+			}
+			t.Rows = append(t.Rows, row)
+		}
+	}
+	return t
+}
+
+// costTable returns a table of what the runs computed, by phase.
+func costTable(all []namedRun) report.Table {
+	t := report.Table{Title: "Cost, in passes of one example or picture", Header: append([]string{"run", "phase"}, CostHeader()...)}
+	for _, run := range all {
+		for _, p := range run.Summary.Cost {
+			t.Rows = append(t.Rows, append([]string{run.name, p.Name}, CostCells(p.Count)...))
+		}
+	}
+	return t
+}
+
+// CostHeader returns the column headings of [CostCells].
+func CostHeader() []string {
+	return []string{"steps", "LM forward + backward", "LM forward", "tokens generated", "Q-Former forward + backward", "Q-Former forward",
+		"projection", "stage 1", "pictures encoded", "pictures from the cache", "token embedding calls"}
+}
+
+// CostCells returns a count as cells of a table.
+func CostCells(c cost.Count) []string {
+	var cells []string
+	for _, n := range []int64{c.Steps, c.LanguagePasses, c.LanguageForwards, c.GeneratedTokens, c.QFormerPasses, c.QFormerForwards,
+		c.ProjectionPasses, c.Stage1Passes, c.PicturesEncoded, c.PicturesCached, c.TokenEmbeddings} {
+		cells = append(cells, strconv.FormatInt(n, 10))
+	}
+	return cells
 }
 
 // KindsTable returns a table of the fraction of right answers for each kind of picture and of

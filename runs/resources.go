@@ -16,6 +16,7 @@ import (
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/cost"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -29,6 +30,8 @@ type resources struct {
 	language  adapters.LanguageModel // nil in stage 1
 	train     train.Set
 	eval      train.Set
+	also      []train.Set // further sets of the last evaluation
+	meter     *cost.Meter // counts for the run at hand; nil between runs
 	closers   []func()
 	locked    *lockfile.Lock // result of the method lock; nil before its first call
 
@@ -110,8 +113,28 @@ func (res *resources) openData() error {
 			return err
 		}
 	}
-	res.eval, err = res.openSet(evalSplit, d.Eval)
-	return err
+	if res.eval, err = res.openSet(evalSplit, d.Eval); err != nil {
+		return err
+	}
+	for _, id := range res.recipe.Evaluation.Also {
+		set, err := res.openAlso(id)
+		if err != nil {
+			return err
+		}
+		res.also = append(res.also, set)
+	}
+	return nil
+}
+
+// openAlso opens a further set of the last evaluation, one of the kit's, and its features.
+func (res *resources) openAlso(id string) (train.Set, error) {
+	d, _, err := OpenSource(recipes.Source{ID: id}, res.recipe.Data, res.vision.Spec().Image, nil)
+	if err != nil {
+		return train.Set{}, err
+	}
+	set := train.Set{Data: d, LeftOut: &data.LeftOutList{Data: d.Name(), Pictures: d.Len(), Max: res.recipe.Data.MaxBad, Log: res.workspace.Log()}}
+	set.Features, err = res.openFeatures(d)
+	return set, err
 }
 
 // keptSides returns the frozen models of the starting bridge that the recipe does not swap.
@@ -162,20 +185,27 @@ func (res *resources) openSet(which split, s recipes.Source) (train.Set, error) 
 		return train.Set{}, err
 	}
 	res.whole[which] = d
+	features, err := res.openFeatures(d)
+	return train.Set{Data: d, Features: features, LeftOut: list}, err
+}
+
+// openFeatures returns the features of a data set, from the cache unless the recipe has none.
+func (res *resources) openFeatures(d data.Dataset) (featurecache.Features, error) {
+	encoder := res.counted(res.vision)
 	if !res.recipe.Run.FeatureCache {
-		return train.Set{Data: d, Features: featurecache.Uncached{Encoder: res.vision, Pictures: d}, LeftOut: list}, nil
+		return featurecache.Uncached{Encoder: encoder, Pictures: d}, nil
 	}
 	l, err := res.lock()
 	if err != nil {
-		return train.Set{}, err
+		return nil, err
 	}
 	folder := filepath.Join(workspace.CacheDir(), "features")
-	cache, err := featurecache.Open(folder, res.vision, d, featurecache.Options{Model: registry.FeatureKey(l.Vision), Log: res.workspace.Log()})
+	cache, err := featurecache.Open(folder, encoder, d, featurecache.Options{Model: registry.FeatureKey(l.Vision), Log: res.workspace.Log()})
 	if err != nil {
-		return train.Set{}, err
+		return nil, err
 	}
 	res.closers = append(res.closers, res.workspace.Closer(cache))
-	return train.Set{Data: d, Features: cache, LeftOut: list}, nil
+	return cache, nil
 }
 
 // prefetch computes the features of rows that are not cached, and shows progress. It leaves out
@@ -189,7 +219,8 @@ func (res *resources) prefetch(ctx context.Context, s train.Set, rows []int) err
 	defer task.Done()
 	done := 0
 	for part := range slices.Chunk(rows, 512) {
-		if err := s.Retry(func() error { return f.Prefetch(ctx, s.Usable(part)) }); err != nil {
+		read := func() ([]int, error) { return s.Usable(part), f.Prefetch(ctx, s.Usable(part)) }
+		if err := s.Retry(func() error { return res.countCached(read) }); err != nil {
 			return err
 		}
 		done += len(part)

@@ -10,6 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/checkpoint"
+	"github.com/modular-bridging/bridge/train/cost"
 	"github.com/modular-bridging/bridge/train/metrics"
 	"github.com/modular-bridging/bridge/workspace"
 )
@@ -110,14 +111,17 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 	if err := res.keepLeftOut(o.Dir); err != nil {
 		return out, err
 	}
+	res.meter = &cost.Meter{}
+	leave := res.enter(cost.Start)
 	trained, spent, err := res.start(ctx, r, o.Resume && hasCheckpoint(o.Dir))
+	leave()
 	if err != nil {
 		return out, err
 	}
 	defer trained.Close()
 	s := &train.Session{
-		Plan: r.Plan(), Bridge: trained, Language: res.language, Train: res.train, Eval: res.eval,
-		Dir: o.Dir, Keep: r.Run.Keep, Resume: o.Resume, SetupTime: spent,
+		Plan: r.Plan(), Bridge: trained, Language: res.language, Train: res.train, Eval: res.eval, Also: res.also,
+		Dir: o.Dir, Keep: r.Run.Keep, Resume: o.Resume, SetupTime: spent, Cost: res.meter,
 		Progress: res.workspace.Progress(), Log: res.workspace.Log(),
 	}
 	if err := s.Check(); err != nil {
@@ -175,10 +179,7 @@ func (res *resources) record(ctx context.Context, s *train.Session, r *recipes.R
 
 // run computes the missing features, and trains.
 func (res *resources) run(ctx context.Context, s *train.Session) (train.Result, error) {
-	if err := res.prefetch(ctx, res.train, s.TrainRows()); err != nil {
-		return train.Result{}, err
-	}
-	if err := res.prefetch(ctx, res.eval, s.EvalRows()); err != nil {
+	if err := res.prefetchAll(ctx, s); err != nil {
 		return train.Result{}, err
 	}
 	files, err := metrics.Open(s.Dir)
@@ -190,9 +191,32 @@ func (res *resources) run(ctx context.Context, s *train.Session) (train.Result, 
 	return s.Run(ctx)
 }
 
+// prefetchAll computes the missing features of all rows that the run reads.
+func (res *resources) prefetchAll(ctx context.Context, s *train.Session) error {
+	leave := res.enter(cost.Features)
+	err := res.prefetch(ctx, res.train, s.TrainRows())
+	leave()
+	if err != nil {
+		return err
+	}
+	defer res.enter(cost.Evaluation)()
+	if err := res.prefetch(ctx, res.eval, s.EvalRows()); err != nil {
+		return err
+	}
+	for _, set := range res.also {
+		if err := res.prefetch(ctx, set, s.AlsoRows(set)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // writeResults writes the result, the summary and the report of a run.
 func (res *resources) writeResults(r *recipes.Resolved, out Outcome) error {
 	if err := writeJSON(filepath.Join(out.Dir, resultFile), out.Result); err != nil {
+		return err
+	}
+	if err := writePictures(out.Dir, out.Summary.EvalData, out.Result); err != nil {
 		return err
 	}
 	if err := writeJSON(filepath.Join(out.Dir, summaryFile), out.Summary); err != nil {

@@ -123,7 +123,7 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 		return nil, 0, err
 	}
 	init := res.projectionInit(r, from, random)
-	j := train.ProjectionTransfer{From: from, Language: res.language, Templates: r.Templates(), Init: init, Seed: r.Seed,
+	j := train.ProjectionTransfer{From: from, Language: res.meter.Language(res.language), Templates: r.Templates(), Init: init, Seed: r.Seed,
 		Log: res.workspace.Log()}
 	if init.NeedsOldLanguage() {
 		old, err := res.openOldLanguage(ctx, *from.Info.Language)
@@ -131,7 +131,7 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 			return nil, 0, err
 		}
 		defer res.workspace.Closer(old)()
-		j.OldLanguage = old
+		j.OldLanguage = res.meter.Language(old)
 	}
 	if init.NeedsOldLanguage() || init == train.ProjectionCaptionTokens {
 		if j.Features, j.Captions, err = res.sample(ctx, init); err != nil {
@@ -167,7 +167,12 @@ func (res *resources) sample(ctx context.Context, init train.ProjectionInit) (*a
 	if init == train.ProjectionCaptionTokens {
 		n = 2048
 	}
-	rows, features, err := res.train.Read(ctx, func() []int { return firstUsable(res.train, n) })
+	var rows []int
+	var features *adapters.Tensor
+	err := res.countCached(func() (_ []int, err error) {
+		rows, features, err = res.train.Read(ctx, func() []int { return firstUsable(res.train, n) })
+		return rows, err
+	})
 	captions := make([]string, len(rows))
 	for i, row := range rows {
 		if all := res.train.Data.Record(row).Captions; len(all) > 0 {

@@ -9,12 +9,12 @@ import (
 	"strconv"
 
 	"github.com/modular-bridging/bridge/bridge"
-	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/cost"
 )
 
 // Summary summarizes a finished run; summary.json has it as JSON. There, each metric of Values
@@ -41,7 +41,38 @@ type Summary struct {
 	ByKind    map[string]eval.Rate `json:"exact_match_by_kind,omitempty"` // by kind of picture
 	Answers   map[string]eval.Rate `json:"answers,omitempty"`             // by kind of question
 
+	Also []SetSummary `json:"also,omitempty"` // the same measures on further held-out data
+	Cost cost.Ledger  `json:"cost,omitempty"` // what the run computed, by phase; nil if it was not counted
+
 	Values eval.Values `json:"-"` // metrics for which higher or lower is better, by name
+}
+
+// SetSummary summarizes a run's last evaluation on one of the sets of evaluation.also.
+type SetSummary struct {
+	Data      string               `json:"data"` // name and digest
+	Captions  int                  `json:"captions,omitempty"`
+	Grounding *eval.Grounding      `json:"grounding,omitempty"`
+	ByKind    map[string]eval.Rate `json:"exact_match_by_kind,omitempty"`
+	Answers   map[string]eval.Rate `json:"answers,omitempty"`
+	Values    eval.Values          `json:"metrics"` // for which higher or lower is better, by name
+}
+
+// Value returns a metric on the set. The second result is false if the run did not measure it.
+func (s SetSummary) Value(m eval.Metric) (float64, bool) {
+	if v, ok := s.Values[m.Name]; ok {
+		return v, true
+	}
+	return m.Of(eval.Results{Grounding: s.Grounding})
+}
+
+// summarizeSets returns the summaries of results on further sets.
+func summarizeSets(results []train.SetResult) []SetSummary {
+	var all []SetSummary
+	for _, r := range results {
+		all = append(all, SetSummary{Data: r.Data, Captions: r.Scores.Captions, Grounding: r.Scores.Grounding,
+			ByKind: r.Scores.ByKind, Answers: r.Answers, Values: summaryValues(r.Scores.Results, nil)})
+	}
+	return all
 }
 
 // plainSummary is a Summary without its JSON methods.
@@ -100,7 +131,8 @@ func (res *resources) summarize(r *recipes.Resolved, trained *bridge.Bridge, res
 		Name: r.Name, Stage: r.Stage, Encoder: r.VisionModel.ID, Steps: result.Steps, Seconds: result.Seconds,
 		Trainable: qformer.Count(trained.Config().Parameters(trained.Stage())),
 		Captions:  final.Captions,
-		EvalData:  res.evalData(),
+		EvalData:  res.eval.Describe(),
+		Also:      summarizeSets(result.Also), Cost: result.Cost,
 		Grounding: final.Grounding, ByKind: final.ByKind, Answers: result.Answers,
 	}
 	s.Frozen, s.Memory = res.vision.Spec().Parameters, res.vision.Spec().MemoryBytes+16*int64(s.Trainable)
@@ -114,17 +146,6 @@ func (res *resources) summarize(r *recipes.Resolved, trained *bridge.Bridge, res
 		s.RerankedT, s.RerankedI = &m.TextR1Reranked, &m.ImageR1Reranked
 	}
 	return s
-}
-
-// evalData returns the name and digest of the held-out data. Pictures that were left out after
-// the data was opened are counted, because others were measured in their place.
-func (res *resources) evalData() string {
-	text := res.eval.Data.Name() + " " + data.ContentDigest(res.eval.Data)[:8]
-	all := res.eval.Data.Len()
-	if n := all - len(res.eval.Usable(rowsUpTo(all))); n > 0 {
-		text += fmt.Sprintf(" without %d", n)
-	}
-	return text
 }
 
 // summaryValues returns the metrics of an evaluation for which higher or lower is better. A

@@ -13,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/train/checkpoint"
+	"github.com/modular-bridging/bridge/train/cost"
 	"github.com/modular-bridging/bridge/train/optim"
 )
 
@@ -34,8 +35,9 @@ type state struct {
 	Data    [2]string `json:"data"` // digests of the training and the evaluation set; must be the same on resume
 	// Content is true if the digests in Data are of content. Older checkpoints have digests
 	// of paths and times for data in files.
-	Content bool    `json:"content"`
-	LeftOut leftOut `json:"left_out"`
+	Content bool        `json:"content"`
+	LeftOut leftOut     `json:"left_out"`
+	Cost    cost.Ledger `json:"cost"` // null if a part of the run was not counted
 }
 
 func (s *Session) checkpoints() string { return filepath.Join(s.Dir, "checkpoints") }
@@ -86,7 +88,7 @@ func (s *Session) saveLocked(phase, step int, steps stepper) error {
 		}
 		text, err := json.MarshalIndent(state{
 			Phase: phase, Step: step, Done: s.stepsDone, Seconds: s.clock.Seconds(), Scores: s.scores, Plan: s.Plan,
-			Data: s.digests(), Content: true, LeftOut: leftOut{s.Train.LeftOut.All(), s.Eval.LeftOut.All()},
+			Data: s.digests(), Content: true, LeftOut: leftOut{s.Train.LeftOut.All(), s.Eval.LeftOut.All()}, Cost: s.counted,
 		}, "", "  ")
 		if err != nil {
 			return err
@@ -129,6 +131,7 @@ func (s *Session) restore(ctx context.Context) (position, error) {
 		return position{}, err
 	}
 	s.stepsDone, s.scores = saved.Done, saved.Scores
+	s.restoreCount(saved.Cost)
 	s.Train.LeftOut.Restore(saved.LeftOut.Train)
 	s.Eval.LeftOut.Restore(saved.LeftOut.Eval)
 	s.clock = time.Duration(saved.Seconds * float64(time.Second))

@@ -7,47 +7,65 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/eval"
+	"github.com/modular-bridging/bridge/train/cost"
 )
 
-// evaluate measures the bridge on the first records of the evaluation set. captions is
-// the number of captions to generate, rerank the number of candidates that ITM ranks
-// again.
+// evaluate measures the bridge on the evaluation set and publishes the scores. captions is
+// the number of captions to generate, rerank the number of candidates that ITM ranks again.
 func (s *Session) evaluate(ctx context.Context, captions, rerank int) (Scores, error) {
-	scores := Scores{Step: s.stepsDone, Seconds: s.clock.Seconds()}
-	rows, features, err := s.Eval.Read(ctx, func() []int { return s.evalRows(max(s.Plan.Evaluation.Examples, captions)) })
-	if err != nil {
-		return scores, err
-	}
-	n := min(s.Plan.Evaluation.Examples, len(rows))
-	if n < 2 {
-		s.Log.Warn("skipping evaluation: need at least two held-out pictures with a caption or question", "data", s.Eval.Data.Name(), "usable", len(rows))
-		return scores, nil
-	}
-	if s.Bridge.Info.Stage == 1 {
-		var captions []string
-		if captions, err = s.texts.truncate(ctx, s.texts.limits.caption, s.firstCaptions(rows[:n])); err == nil {
-			scores.Retrieval, err = eval.MeasureRetrieval(ctx, s.Bridge, features.Slice(0, n), captions, rerank)
+	var scores Scores
+	err := s.whileCounting(cost.Evaluation, func() (err error) {
+		measured := false
+		if scores, measured, err = s.examine(s.Eval).measure(ctx, captions, rerank); measured {
+			err = s.publish(scores)
 		}
-	} else if scores.Grounding, err = s.grounding(ctx, features, rows[:n]); err == nil && s.haveCaptions(rows) {
-		err = s.writeCaptions(ctx, &scores, features, rows[:min(captions, len(rows))])
-	}
-	if err != nil {
-		return scores, err
-	}
-	return scores, s.publish(scores)
+		return err
+	})
+	return scores, err
 }
 
-// evalRows returns the first n rows of the evaluation set that have a caption. If none
-// has one and the bridge can answer, it returns the first n that have a question. Pictures
-// that are left out do not count.
-func (s *Session) evalRows(n int) []int {
+// examination measures the session's bridge on a set.
+type examination struct {
+	*Session
+	set Set
+}
+
+// examine returns the examination on a set.
+func (s *Session) examine(set Set) examination { return examination{s, set} }
+
+// measure measures the bridge on the first records of the set. It reports false if these are
+// too few.
+func (x examination) measure(ctx context.Context, captions, rerank int) (scores Scores, measured bool, err error) {
+	scores = Scores{Step: x.stepsDone, Seconds: x.clock.Seconds()}
+	rows, features, err := x.set.Read(ctx, func() []int { return x.rows(max(x.Plan.Evaluation.Examples, captions)) })
+	if err != nil {
+		return scores, false, err
+	}
+	n := min(x.Plan.Evaluation.Examples, len(rows))
+	if n < 2 {
+		x.Log.Warn("skipping evaluation: need at least two held-out pictures with a caption or question", "data", x.set.Data.Name(), "usable", len(rows))
+		return scores, false, nil
+	}
+	scores.pictures = x.newPictures(rows)
+	if x.Bridge.Info.Stage == 1 {
+		err = x.retrieval(ctx, &scores, features.Slice(0, n), rows[:n], rerank)
+	} else if err = x.grounding(ctx, &scores, features, rows[:n]); err == nil && x.haveCaptions(rows) {
+		err = x.writeCaptions(ctx, &scores, features, rows[:min(captions, len(rows))])
+	}
+	return scores, err == nil, err
+}
+
+// rows returns the first n rows of the set that have a caption. If none has one and the bridge
+// can answer, it returns the first n that have a question. Pictures that are left out do not
+// count.
+func (x examination) rows(n int) []int {
 	var names map[string]bool
-	if s.Eval.LeftOut != nil {
-		names = s.Eval.LeftOut.Names()
+	if x.set.LeftOut != nil {
+		names = x.set.LeftOut.Names()
 	}
 	var captioned, questioned []int
-	for i := 0; i < s.Eval.Data.Len() && len(captioned) < n; i++ {
-		switch e := s.Eval.Data.Record(i); {
+	for i := 0; i < x.set.Data.Len() && len(captioned) < n; i++ {
+		switch e := x.set.Data.Record(i); {
 		case names[e.ID]:
 		case len(e.Captions) > 0:
 			captioned = append(captioned, i)
@@ -55,51 +73,68 @@ func (s *Session) evalRows(n int) []int {
 			questioned = append(questioned, i)
 		}
 	}
-	if len(captioned) > 0 || s.Bridge.Info.Stage == 1 {
+	if len(captioned) > 0 || x.Bridge.Info.Stage == 1 {
 		return captioned
 	}
 	return questioned
 }
 
-// haveCaptions reports whether rows that evalRows returned have captions.
-func (s *Session) haveCaptions(rows []int) bool {
-	return len(rows) > 0 && len(s.Eval.Data.Record(rows[0]).Captions) > 0
+// haveCaptions reports whether rows that the method rows returned have captions.
+func (x examination) haveCaptions(rows []int) bool {
+	return len(rows) > 0 && len(x.set.Data.Record(rows[0]).Captions) > 0
 }
 
 // firstCaptions returns the first caption of each row.
-func (s *Session) firstCaptions(rows []int) []string {
+func (x examination) firstCaptions(rows []int) []string {
 	texts := make([]string, len(rows))
 	for i, row := range rows {
-		texts[i] = s.Eval.Data.Record(row).Captions[0]
+		texts[i] = x.set.Data.Record(row).Captions[0]
 	}
 	return texts
 }
 
+// retrieval measures how well a stage-1 bridge finds the rows' captions and pictures.
+func (x examination) retrieval(ctx context.Context, scores *Scores, features *adapters.Tensor, rows []int, rerank int) error {
+	captions, err := x.texts.truncate(ctx, x.texts.limits.caption, x.firstCaptions(rows))
+	if err != nil {
+		return err
+	}
+	scores.Retrieval, err = eval.MeasureRetrieval(ctx, x.Bridge, features, captions, rerank)
+	return err
+}
+
 // grounding measures the loss of the rows' captions, or of their answers if they have
-// no captions.
-func (s *Session) grounding(ctx context.Context, features *adapters.Tensor, rows []int) (*eval.Grounding, error) {
+// no captions. The rows' features come first in features.
+func (x examination) grounding(ctx context.Context, scores *Scores, features *adapters.Tensor, rows []int) error {
 	samples := make([]data.Sample, len(rows))
 	for i, row := range rows {
-		if e := s.Eval.Data.Record(row); len(e.Captions) > 0 {
+		if e := x.set.Data.Record(row); len(e.Captions) > 0 {
 			samples[i].Caption = e.Captions[0]
 		} else {
 			samples[i].Question = &e.Questions[0]
 		}
 	}
-	samples, err := s.texts.samples(ctx, samples)
+	samples, err := x.texts.samples(ctx, samples)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	examples := make([]adapters.Example, len(rows))
 	for i, sample := range samples {
 		if q := sample.Question; q != nil {
-			examples[i] = s.Plan.Templates.QuestionExample(i, q.Question, q.Answer)
+			examples[i] = x.Plan.Templates.QuestionExample(i, q.Question, q.Answer)
 		} else {
-			examples[i] = s.evalExample(i, sample.Caption)
+			examples[i] = x.evalExample(i, sample.Caption)
 		}
 	}
-	g, err := eval.MeasureGrounding(ctx, s.model(), features.Slice(0, len(rows)), examples)
-	return &g, namePicture(s.Eval.Data, rows, err)
+	g, losses, err := eval.MeasureGrounding(ctx, x.model(), features.Slice(0, len(rows)), examples)
+	if err != nil {
+		return namePicture(x.set.Data, rows, err)
+	}
+	scores.Grounding = &g
+	for i := range losses {
+		scores.pictures[i].Loss = &losses[i]
+	}
+	return nil
 }
 
 // evalExample returns the example by which the objective of the run's last phase measures
@@ -109,26 +144,28 @@ func (s *Session) evalExample(i int, caption string) adapters.Example {
 	return last.Objective.EvalExample(s.Plan.Templates, i, caption)
 }
 
-func (s *Session) model() *bridge.Model { return &bridge.Model{Bridge: s.Bridge, Language: s.Language} }
+func (s *Session) model() *bridge.Model { return &bridge.Model{Bridge: s.Bridge, Language: s.language} }
 
-// writeCaptions generates captions for rows of the evaluation set, whose features come
-// first in features, and measures them.
-func (s *Session) writeCaptions(ctx context.Context, scores *Scores, features *adapters.Tensor, rows []int) (err error) {
+// writeCaptions generates captions for rows of the set, whose features come first in features,
+// and measures them.
+func (x examination) writeCaptions(ctx context.Context, scores *Scores, features *adapters.Tensor, rows []int) (err error) {
 	n := len(rows)
 	if n == 0 {
 		return nil
 	}
-	if scores.samples, err = eval.Captions(ctx, s.model(), features.Slice(0, n), s.firstCaptions(rows)); err != nil {
-		return namePicture(s.Eval.Data, rows, err)
+	if scores.samples, err = eval.Captions(ctx, x.model(), features.Slice(0, n), x.firstCaptions(rows)); err != nil {
+		return namePicture(x.set.Data, rows, err)
 	}
 	got, references := make([]string, n), make([][]string, n)
 	for i, row := range rows {
-		record := s.Eval.Data.Record(row)
+		record := x.set.Data.Record(row)
 		scores.samples[i].Index, scores.samples[i].Kind = row, record.Kind
 		got[i], references[i] = scores.samples[i].Got, record.Captions
+		right := scores.samples[i].Right()
+		scores.pictures[i].Exact = &right
 	}
 	scores.Captions, scores.ByKind, scores.Values = n, eval.MatchByKind(scores.samples), eval.Values{}
-	for _, m := range s.evalMetrics() {
+	for _, m := range x.evalMetrics() {
 		if m.Captions != nil {
 			scores.Values[m.Name] = m.Captions(got, references)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/qformer"
+	"github.com/modular-bridging/bridge/train/cost"
 	"github.com/modular-bridging/bridge/train/optim"
 )
 
@@ -127,8 +128,16 @@ func (g *generative) prepare(ctx context.Context, n int) (*preparedStep, error) 
 	}
 	return &preparedStep{free: free, apply: func() (stepResult, error) {
 		norm, err := g.apply(n, parts, total)
-		return stepResult{Losses: map[string]float64{"loss": total.perToken()}, Images: len(batch), GradNorm: float64(norm)}, err
+		return stepResult{Losses: map[string]float64{"loss": total.perToken()}, Images: len(batch), GradNorm: float64(norm), Cost: g.cost(len(batch))}, err
 	}}, nil
+}
+
+// cost returns what a step of some pictures computes in the bridge.
+func (g *generative) cost(pictures int) cost.Count {
+	if g.phase.CachedQueries > 0 {
+		return cost.Count{ProjectionPasses: int64(pictures)}
+	}
+	return cost.Count{QFormerPasses: int64(pictures)}
 }
 
 // runMicroBatches runs the micro-batches of a step up to their gradients. The caller

@@ -126,10 +126,14 @@ func (s Set) without() string {
 	return fmt.Sprintf(": pictures left out: %d", s.LeftOut.Len())
 }
 
-// keepLists gives both sets a list of pictures that are left out, if they have none, and
+// keepLists gives each set a list of pictures that are left out, if it has none, and
 // returns an error if a list is too long.
 func (s *Session) keepLists() error {
-	for _, set := range []*Set{&s.Train, &s.Eval} {
+	sets := []*Set{&s.Train, &s.Eval}
+	for i := range s.Also {
+		sets = append(sets, &s.Also[i])
+	}
+	for _, set := range sets {
 		if set.LeftOut == nil {
 			set.LeftOut = &data.LeftOutList{Data: set.Data.Name(), Pictures: set.Data.Len(), Log: s.Log}
 		}

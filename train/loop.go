@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/train/checkpoint"
+	"github.com/modular-bridging/bridge/train/cost"
 	"github.com/modular-bridging/bridge/train/optim"
 )
 
@@ -15,6 +16,7 @@ type stepResult struct {
 	Losses   map[string]float64 // mean per token or per pair; "loss" is the one that is minimised
 	Images   int
 	GradNorm float64
+	Cost     cost.Count // of the bridge; the language model's calls are counted as they are made
 }
 
 // stepper runs the steps of one phase.
@@ -42,6 +44,7 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 	if err := errors.Join(s.Check(), s.keepLists()); err != nil {
 		return Result{}, err
 	}
+	s.startCounting()
 	result, err := s.run(ctx)
 	return result, checkpoint.ExplainFull(err, fmt.Sprintf("the run stopped after step %d", s.stepsDone), s.checkpoints())
 }
@@ -57,7 +60,8 @@ func (s *Session) run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if !s.finished(from) && s.evalDue(false) { // at step 0, or where a run was interrupted
+	phaseEnded := from.phase > 0 && from.step == 0
+	if !s.finished(from) && s.evalDue(phaseEnded) { // at step 0, or where a run was interrupted
 		if _, err := s.evaluate(ctx, s.Plan.Evaluation.Captions, 0); err != nil {
 			return Result{}, err
 		}
@@ -80,12 +84,14 @@ type position struct {
 // runPhase runs a phase of the plan from a position in it.
 func (s *Session) runPhase(ctx context.Context, index int, from position) error {
 	phase := s.Plan.Phases[index]
+	defer s.Cost.Enter(phase.Name)()
 	began := time.Now()
 	steps, err := s.newStepper(ctx, phase)
 	if err != nil {
 		return err
 	}
 	defer steps.close()
+	s.countCaching(from)
 	if from.step == 0 { // cached Q-Former outputs cost time of training; a resumed run has counted it already
 		s.clock += time.Since(began)
 	}
@@ -146,6 +152,8 @@ func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepRe
 	}
 	s.clock += time.Since(began)
 	s.stepsDone++
+	s.Cost.Add(result.Cost.Plus(cost.Count{Steps: 1}))
+	s.commitCount()
 	s.lastStep.phase, s.lastStep.step, s.lastStep.stepper = index, n+1, steps
 	s.unsaved.Store(true)
 	return result, nil

@@ -93,9 +93,9 @@ func namePicture(d data.Dataset, rows []int, err error) error {
 // scoreMicroBatch runs the language model and keeps the gradient of its loss.
 func (g *generative) scoreMicroBatch(ctx context.Context, m *microBatch) (loss, error) {
 	req := &adapters.LossRequest{Prompts: m.prompts, Examples: m.examples, Gradient: true}
-	resp, err := g.session.Language.Loss(ctx, req)
+	resp, err := g.session.language.Loss(ctx, req)
 	if err != nil {
-		return loss{}, namePicture(g.session.Train.Data, m.rows, bridge.BlameText(ctx, g.session.Language, req, err))
+		return loss{}, namePicture(g.session.Train.Data, m.rows, bridge.BlameText(ctx, g.session.language, req, err))
 	}
 	var sum loss
 	for i, nats := range resp.Loss {

@@ -13,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/qformer"
 	losses "github.com/modular-bridging/bridge/qformer/objective"
+	"github.com/modular-bridging/bridge/train/cost"
 	"github.com/modular-bridging/bridge/train/optim"
 )
 
@@ -95,7 +96,7 @@ func (r *representation) apply(args []*tensors.Tensor, images int) (stepResult, 
 	norm, err := r.opt.Commit(norms)
 	return stepResult{
 		Losses: map[string]float64{"loss": float64(values[0]), "itc": float64(values[1]), "itm": float64(values[2]), "itg": float64(values[3])},
-		Images: images, GradNorm: float64(norm),
+		Images: images, GradNorm: float64(norm), Cost: cost.Count{Stage1Passes: int64(images)},
 	}, err
 }
 

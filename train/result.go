@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/eval"
+	"github.com/modular-bridging/bridge/train/cost"
 )
 
 // Result holds the results of a finished run.
@@ -19,63 +21,100 @@ type Result struct {
 	Samples []eval.Caption       `json:"samples,omitempty"`
 	Steps   int                  `json:"steps"`
 	Seconds float64              `json:"seconds"` // of training, with initialisation, warm-up and caches, without evaluation
+	// Also holds the last results on the sets of [Session.Also].
+	Also []SetResult `json:"also,omitempty"`
+	Cost cost.Ledger `json:"cost,omitempty"` // nil if an older version of bridge made a part of the run
+
+	Pictures []PictureScore `json:"-"` // of Final, in the order of the evaluation set
 }
 
-// finish runs the last evaluation, saves the trained bridge and returns the results.
+// finish runs the last evaluations, saves the trained bridge and returns the results.
 func (s *Session) finish(ctx context.Context) (Result, error) {
-	captions := s.Plan.Evaluation.FinalCaptions
-	if captions == 0 {
-		captions = s.Plan.Evaluation.Captions
-	}
-	final, err := s.evaluate(ctx, captions, s.Plan.Evaluation.Rerank)
+	final, err := s.evaluate(ctx, s.finalCaptions(), s.Plan.Evaluation.Rerank)
 	if err != nil {
 		return Result{}, err
 	}
-	r := Result{Final: final, Curve: s.scores, Samples: final.samples, Steps: s.stepsDone, Seconds: s.clock.Seconds()}
-	if s.Bridge.Info.Stage == 2 && captions > 0 {
-		if r.Answers, err = s.answers(ctx, s.Plan.Evaluation.Examples); err != nil {
-			return Result{}, err
-		}
+	r := Result{Final: final, Samples: final.samples, Pictures: final.pictures, Steps: s.stepsDone, Seconds: s.clock.Seconds()}
+	if err := s.whileCounting(cost.Evaluation, func() error { return s.examineFurther(ctx, &r) }); err != nil {
+		return Result{}, err
 	}
 	if final.Retrieval != nil {
 		s.Bridge.Info.Retrieval = &bridge.Retrieval{Pairs: final.Retrieval.Pairs, TextR1: final.Retrieval.TextR1, ImageR1: final.Retrieval.ImageR1}
 	}
+	r.Curve, r.Cost = s.scores, s.counted
 	return r, s.saveBridge()
 }
 
-// answers generates answers to all questions about the first n pictures of the
-// evaluation set that are not left out, and scores them by kind.
-func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, error) {
-	first := func() []int {
-		all := s.Eval.Usable(span(0, s.Eval.Data.Len()))
-		return all[:min(n, len(all))]
+// examineFurther measures answers, and everything on the further sets.
+func (s *Session) examineFurther(ctx context.Context, r *Result) (err error) {
+	if r.Answers, err = s.examine(s.Eval).answers(ctx); err != nil {
+		return err
 	}
-	if !slices.ContainsFunc(first(), func(row int) bool { return len(s.Eval.Data.Record(row).Questions) > 0 }) {
+	for _, set := range s.Also {
+		also, err := s.examine(set).result(ctx)
+		if err != nil {
+			return err
+		}
+		r.Also = append(r.Also, also)
+	}
+	return nil
+}
+
+// finalCaptions returns the number of captions that the last evaluation generates.
+func (s *Session) finalCaptions() int {
+	return cmp.Or(s.Plan.Evaluation.FinalCaptions, s.Plan.Evaluation.Captions)
+}
+
+// result measures the trained bridge on the set.
+func (x examination) result(ctx context.Context) (r SetResult, err error) {
+	if r.Scores, _, err = x.measure(ctx, x.finalCaptions(), x.Plan.Evaluation.Rerank); err != nil {
+		return r, err
+	}
+	r.Data, r.Pictures = x.set.Describe(), r.Scores.pictures
+	r.Answers, err = x.answers(ctx)
+	return r, err
+}
+
+// answers generates answers to all questions about the first pictures of the set that are not
+// left out, and scores them by kind. It returns nil if the run generates no captions.
+func (x examination) answers(ctx context.Context) (map[string]eval.Rate, error) {
+	if x.Bridge.Info.Stage != 2 || x.finalCaptions() == 0 {
 		return nil, nil
 	}
-	rows, features, err := s.Eval.Read(ctx, first)
+	first := func() []int {
+		all := x.set.Usable(span(0, x.set.Data.Len()))
+		return all[:min(x.Plan.Evaluation.Examples, len(all))]
+	}
+	if !slices.ContainsFunc(first(), func(row int) bool { return len(x.set.Data.Record(row).Questions) > 0 }) {
+		return nil, nil
+	}
+	rows, features, err := x.set.Read(ctx, first)
 	if err != nil {
 		return nil, err
 	}
-	var questions []eval.Question
-	var asked []int // row of each question
+	questions, asked := x.questions(rows)
+	if len(questions) == 0 {
+		return nil, nil
+	}
+	if err := x.texts.questions(ctx, questions); err != nil {
+		return nil, err
+	}
+	if few := eval.FewAnswers(questions); few > 0 {
+		x.Log.Warn("questions have 2 or 3 answers: by VQA accuracy no answer scores 1 there", "data", x.set.Data.Name(), "questions", few)
+	}
+	found, err := eval.Answers(ctx, x.model(), features, questions)
+	return found, namePicture(x.set.Data, asked, err)
+}
+
+// questions returns the questions about rows, and the row of each question.
+func (x examination) questions(rows []int) (questions []eval.Question, asked []int) {
 	for i, row := range rows {
-		for _, q := range s.Eval.Data.Record(row).Questions {
+		for _, q := range x.set.Data.Record(row).Questions {
 			questions = append(questions, eval.Question{Row: i, Question: q.Question, Answer: q.Answer, Answers: q.Answers, Kind: q.Kind})
 			asked = append(asked, row)
 		}
 	}
-	if len(questions) == 0 {
-		return nil, nil
-	}
-	if err := s.texts.questions(ctx, questions); err != nil {
-		return nil, err
-	}
-	if few := eval.FewAnswers(questions); few > 0 {
-		s.Log.Warn("questions have 2 or 3 answers: by VQA accuracy no answer scores 1 there", "data", s.Eval.Data.Name(), "questions", few)
-	}
-	found, err := eval.Answers(ctx, s.model(), features, questions)
-	return found, namePicture(s.Eval.Data, asked, err)
+	return questions, asked
 }
 
 // BridgeDir returns the folder in which a run keeps its trained bridge.

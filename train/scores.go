@@ -14,7 +14,8 @@ type Scores struct {
 	Seconds float64 // of training so far, without evaluation
 	eval.Results
 
-	samples []eval.Caption
+	samples  []eval.Caption
+	pictures []PictureScore
 }
 
 // scoresBefore and scoresAfter are the members of the JSON before and after the values.

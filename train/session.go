@@ -11,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/featurecache"
 	"github.com/modular-bridging/bridge/eval"
+	"github.com/modular-bridging/bridge/train/cost"
 	"github.com/modular-bridging/bridge/train/metrics"
 )
 
@@ -31,6 +32,8 @@ type Session struct {
 	Language adapters.LanguageModel // nil in stage 1
 	Train    Set
 	Eval     Set // evaluated, never trained on
+	// Also holds further sets. The run is evaluated on them once, after the last step.
+	Also []Set
 	// EvalMetrics are the metrics that evaluations compute and write; nil means
 	// [eval.Metrics].
 	EvalMetrics []eval.Metric
@@ -41,9 +44,12 @@ type Session struct {
 	// SetupTime is how long the initialisation of the bridge took. It counts as time
 	// of training.
 	SetupTime time.Duration
-	Metrics   *metrics.Writer
-	Progress  metrics.Progress
-	Log       *slog.Logger
+	// Cost counts what the run computes. It may have counts already, of the phases
+	// [cost.Features] and [cost.Start]; nil means a new one.
+	Cost     *cost.Meter
+	Metrics  *metrics.Writer
+	Progress metrics.Progress
+	Log      *slog.Logger
 
 	// state guards the weights, the optimizer's moments and the fields below while a
 	// step or a checkpoint uses them.
@@ -54,9 +60,12 @@ type Session struct {
 		stepper     stepper
 	}
 
-	clock        time.Duration // time of training so far, without evaluation
-	stepsDone    int           // optimizer steps so far, in all phases
-	scores       []Scores      // evaluations so far
+	clock        time.Duration          // time of training so far, without evaluation
+	stepsDone    int                    // optimizer steps so far, in all phases
+	scores       []Scores               // evaluations so far
+	counted      cost.Ledger            // the counts at the last step or evaluation; nil if a part of the run was not counted
+	forwards     int64                  // those of [bridge.Bridge.Forwards] that Cost has
+	language     adapters.LanguageModel // Language, with its calls counted
 	wordIndex    *data.WordIndex
 	leftOut      map[int]bool // rows of the training set that are left out, when there were knownLeftOut
 	knownLeftOut int
@@ -96,7 +105,12 @@ func (s *Session) TrainRows() []int {
 // read.
 func (s *Session) EvalRows() []int {
 	e := s.Plan.Evaluation
-	return s.evalRows(max(e.Examples, e.Captions, e.FinalCaptions))
+	return s.examine(s.Eval).rows(max(e.Examples, e.Captions, e.FinalCaptions))
+}
+
+// AlsoRows returns the rows of a set in Also whose features the run reads.
+func (s *Session) AlsoRows(set Set) []int {
+	return s.examine(set).rows(max(s.Plan.Evaluation.Examples, s.finalCaptions()))
 }
 
 // span returns lo, lo+1, …, hi−1.

@@ -1,0 +1,123 @@
+package cost
+
+// Count counts what a phase of a run computes. One example or picture is one pass.
+type Count struct {
+	Steps int64 `json:"steps,omitempty"` // of the optimizer
+
+	// LanguagePasses are examples scored by the language model with the gradient, forward and
+	// backward; LanguageForwards are those scored without it, and candidates that it ranked.
+	LanguagePasses   int64 `json:"language_passes,omitempty"`
+	LanguageForwards int64 `json:"language_forwards,omitempty"`
+	GeneratedTexts   int64 `json:"generated_texts,omitempty"`
+	GeneratedTokens  int64 `json:"generated_tokens,omitempty"` // of these texts, end tokens included
+	// TokenEmbeddings are calls for the embeddings of the language models' tokens, of the whole
+	// vocabulary or of all texts of one request.
+	TokenEmbeddings int64 `json:"token_embedding_calls,omitempty"`
+
+	// QFormerPasses are pictures in steps of stage 2: the forward pass, then forward and backward
+	// again. QFormerForwards are rows, of pictures or texts, that go forward only.
+	QFormerPasses   int64 `json:"qformer_passes,omitempty"`
+	QFormerForwards int64 `json:"qformer_forwards,omitempty"`
+	// ProjectionPasses are pictures in steps that train the projection on cached outputs of the
+	// Q-Former.
+	ProjectionPasses int64 `json:"projection_passes,omitempty"`
+	// Stage1Passes are pairs in steps of stage 1: ITC, ITM and ITG, forward and backward.
+	Stage1Passes int64 `json:"stage1_passes,omitempty"`
+
+	// PicturesEncoded went through a vision encoder. PicturesCached were read from the feature
+	// cache instead, when the run collected the features that it needs.
+	PicturesEncoded int64 `json:"pictures_encoded,omitempty"`
+	PicturesCached  int64 `json:"pictures_cached,omitempty"`
+}
+
+// Plus returns the sum of two counts.
+func (c Count) Plus(o Count) Count {
+	return Count{
+		Steps:            c.Steps + o.Steps,
+		LanguagePasses:   c.LanguagePasses + o.LanguagePasses,
+		LanguageForwards: c.LanguageForwards + o.LanguageForwards,
+		GeneratedTexts:   c.GeneratedTexts + o.GeneratedTexts,
+		GeneratedTokens:  c.GeneratedTokens + o.GeneratedTokens,
+		TokenEmbeddings:  c.TokenEmbeddings + o.TokenEmbeddings,
+		QFormerPasses:    c.QFormerPasses + o.QFormerPasses,
+		QFormerForwards:  c.QFormerForwards + o.QFormerForwards,
+		ProjectionPasses: c.ProjectionPasses + o.ProjectionPasses,
+		Stage1Passes:     c.Stage1Passes + o.Stage1Passes,
+		PicturesEncoded:  c.PicturesEncoded + o.PicturesEncoded,
+		PicturesCached:   c.PicturesCached + o.PicturesCached,
+	}
+}
+
+// Pictures returns the number of pictures whose features were collected, encoded or cached.
+func (c Count) Pictures() int64 { return c.PicturesEncoded + c.PicturesCached }
+
+// The phases of a run that are no phase of its plan.
+const (
+	Features   = "features"   // of the training pictures, collected before the first step
+	Start      = "start"      // of the initialisation: maps between models
+	Evaluation = "evaluation" // all evaluations, with the features of their pictures
+)
+
+// Phase is the count of one phase of a run.
+type Phase struct {
+	Name string `json:"phase"`
+	Count
+}
+
+// Ledger holds the counts of a run by phase, in the order in which the phases began. It is nil
+// if the run was not counted.
+type Ledger []Phase
+
+// Of returns the count of a phase. It is zero if the run has no such phase.
+func (l Ledger) Of(name string) Count {
+	for _, p := range l {
+		if p.Name == name {
+			return p.Count
+		}
+	}
+	return Count{}
+}
+
+// Total returns the sum of all phases.
+func (l Ledger) Total() Count { return l.Training().Plus(l.Of(Evaluation)) }
+
+// Training returns the sum of all phases except the evaluation, which is no cost of training.
+func (l Ledger) Training() Count {
+	var sum Count
+	for _, p := range l {
+		if p.Name != Evaluation {
+			sum = sum.Plus(p.Count)
+		}
+	}
+	return sum
+}
+
+// Prices are the seconds that one of each count takes on a machine with the run's models.
+// PicturesCached have no price.
+type Prices struct {
+	Step            float64 `json:"step"`
+	LanguagePass    float64 `json:"language_pass"`
+	LanguageForward float64 `json:"language_forward"`
+	GeneratedToken  float64 `json:"generated_token"`
+	TokenEmbedding  float64 `json:"token_embedding_call"`
+	QFormerPass     float64 `json:"qformer_pass"`
+	QFormerForward  float64 `json:"qformer_forward"`
+	ProjectionPass  float64 `json:"projection_pass"`
+	Stage1Pass      float64 `json:"stage1_pass"`
+	PictureEncoded  float64 `json:"picture_encoded"`
+}
+
+// Seconds returns the seconds that the count takes at the prices. fresh adds the price of
+// encoding for cached pictures, as if the run had found an empty feature cache.
+func (c Count) Seconds(p Prices, fresh bool) float64 {
+	encoded := c.PicturesEncoded
+	if fresh {
+		encoded = c.Pictures()
+	}
+	return float64(c.Steps)*p.Step +
+		float64(c.LanguagePasses)*p.LanguagePass + float64(c.LanguageForwards)*p.LanguageForward +
+		float64(c.GeneratedTokens)*p.GeneratedToken + float64(c.TokenEmbeddings)*p.TokenEmbedding +
+		float64(c.QFormerPasses)*p.QFormerPass + float64(c.QFormerForwards)*p.QFormerForward +
+		float64(c.ProjectionPasses)*p.ProjectionPass + float64(c.Stage1Passes)*p.Stage1Pass +
+		float64(encoded)*p.PictureEncoded
+}
