@@ -1,6 +1,7 @@
 package recipes
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/modular-bridging/bridge/train"
@@ -27,6 +28,13 @@ type Evaluation struct {
 	// evaluated on each of them at its end, on as many pictures as on data.eval, with the same
 	// measures. Default: none.
 	Also []string `toml:"also,omitempty"`
+	// Until ends the run before optimizer.steps, at an evaluation that reaches a value, or if the
+	// evaluations no longer come nearer to it: "exact match 0.95", "CIDEr-D 1.2", "loss 0.02", or
+	// "old" for the exact match of the bridge in from (its CIDEr-D if its exact match is below
+	// 0.5), measured on the same captions. The learning rate then falls to its end over a tenth of
+	// the steps done. With Until, 0 for Every means a twentieth of the steps, and 0 for Captions
+	// means FinalCaptions or else Examples. Stage 2 only. Default: none, all steps are made.
+	Until string `toml:"until,omitempty"`
 }
 
 func defaultEvaluation(stage int64) Evaluation {
@@ -46,13 +54,19 @@ func (r *Recipe) checkEvaluation() {
 		"is given, but stage 1 has no language model to write captions")
 	r.want("evaluation.final_captions", e.FinalCaptions >= 0, "is %d, want at least 0", e.FinalCaptions)
 	r.checkAlso()
+	r.checkUntil()
 	r.want("evaluation.rerank", e.Rerank >= 0, "is %d, want at least 0", e.Rerank)
 	r.want("evaluation.rerank", r.Stage == 1 || e.Rerank == 0, "is given, but only a stage-1 bridge has ITM to rank with")
 }
 
-// plan returns the plan's evaluation.
-func (e Evaluation) plan() train.Evaluation {
-	return train.Evaluation{Every: e.Every, Examples: e.Examples, Captions: e.Captions, FinalCaptions: e.FinalCaptions, Rerank: e.Rerank}
+// plan returns the plan's evaluation, of a run with some steps in all phases.
+func (e Evaluation) plan(steps int) train.Evaluation {
+	p := train.Evaluation{Every: e.Every, Examples: e.Examples, Captions: e.Captions, FinalCaptions: e.FinalCaptions, Rerank: e.Rerank}
+	if e.Until != "" {
+		p.Every = cmp.Or(p.Every, max(1, steps/20))
+		p.Captions = cmp.Or(p.Captions, p.FinalCaptions, p.Examples)
+	}
+	return p
 }
 
 // checkAlso checks the further data sets.

@@ -3,6 +3,9 @@ package recipes
 import (
 	"reflect"
 	"testing"
+
+	"github.com/modular-bridging/bridge/eval"
+	"github.com/modular-bridging/bridge/train"
 )
 
 func TestEvaluationProblems(t *testing.T) {
@@ -23,5 +26,31 @@ func TestFurtherDataIsKept(t *testing.T) {
 	must(t, err)
 	if want := []string{"kit:report", "kit:style"}; !reflect.DeepEqual(again.Evaluation.Also, want) {
 		t.Errorf("got %q, want %q", again.Evaluation.Also, want)
+	}
+}
+
+func TestUntil(t *testing.T) {
+	testProblems(t, []problemTest{
+		{"no value", "tiny-retrain", []string{"evaluation.until=exact match"}, []string{`evaluation.until: is "exact match", want "old", or a metric and a value`}},
+		{"a value that nothing reaches", "tiny-retrain", []string{"evaluation.until=exact match 95"}, []string{"at most 1"}},
+		{"another metric", "tiny-retrain", []string{"evaluation.until=bleu 0.5"}, []string{"want \"old\""}},
+		{"stage 1", "tiny-stage1", []string{"evaluation.until=loss 0.5"}, []string{"only a stage-2 run"}},
+	})
+	for text, want := range map[string]train.Until{
+		"exact match 0.95": {Metric: eval.MetricExactMatch, Value: 0.95, Patience: UntilPatience},
+		"CIDEr-D 1.2":      {Metric: eval.MetricCIDErD, Value: 1.2, Patience: UntilPatience},
+		"loss 0.02":        {Metric: eval.MetricLoss, Value: 0.02, Patience: UntilPatience},
+	} {
+		r, err := Load("tiny-retrain", "evaluation.until="+text, "evaluation.every=0", "evaluation.captions=0")
+		must(t, err)
+		resolved, err := r.Resolve(newRegistry(t))
+		must(t, err)
+		plan := resolved.Plan()
+		if plan.Until == nil || *plan.Until != want {
+			t.Errorf("%s: got %+v, want %+v", text, plan.Until, want)
+		}
+		if e := plan.Evaluation; e.Every != 20 || e.Captions != 600 {
+			t.Errorf("%s: evaluations every %d steps with %d captions, want every 20 of 400 with the final 600", text, e.Every, e.Captions)
+		}
 	}
 }

@@ -7,13 +7,18 @@ func (r *Resolved) Plan() train.Plan {
 	plan := train.Plan{
 		Seed:            r.Seed,
 		Phases:          []train.Phase{r.stagePhase()},
-		Evaluation:      r.Evaluation.plan(),
+		Until:           r.until(),
 		Templates:       r.Templates(),
 		ProjectionInit:  train.ProjectionFresh,
 		MaxTextTokens:   r.Data.MaxTextTokens,
 		CheckpointEvery: r.Run.CheckpointEvery,
 	}
 	r.addSwap(&plan)
+	steps := 0
+	for _, phase := range plan.Phases {
+		steps += phase.Schedule.Steps
+	}
+	plan.Evaluation = r.Evaluation.plan(steps)
 	return plan
 }
 

@@ -26,6 +26,11 @@ func (res *resources) report(title string, all []namedRun) (report.Report, error
 	r := report.Report{Title: title, Paragraphs: []string{fmt.Sprintf(
 		"The encoder %s and the language model are frozen; only the bridge between them was trained. "+
 			"All results are on held-out data (%s), which was not used in training.", res.vision.Spec().ID, res.eval.Data.Name())}}
+	for _, run := range all {
+		if text := run.Summary.UntilText(); text != "" {
+			r.Paragraphs = append(r.Paragraphs, run.name+": "+text)
+		}
+	}
 	table := report.Table{Title: "Results", Header: SummaryHeader()}
 	for _, run := range all {
 		row := run.Summary.Cells()

@@ -124,6 +124,9 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 		Dir: o.Dir, Keep: r.Run.Keep, Resume: o.Resume, SetupTime: spent, Cost: res.meter,
 		Progress: res.workspace.Progress(), Log: res.workspace.Log(),
 	}
+	if err := res.measureUntil(ctx, s, r); err != nil {
+		return out, err
+	}
 	if err := s.Check(); err != nil {
 		return out, err
 	}

@@ -41,8 +41,9 @@ type Summary struct {
 	ByKind    map[string]eval.Rate `json:"exact_match_by_kind,omitempty"` // by kind of picture
 	Answers   map[string]eval.Rate `json:"answers,omitempty"`             // by kind of question
 
-	Also []SetSummary `json:"also,omitempty"` // the same measures on further held-out data
-	Cost cost.Ledger  `json:"cost,omitempty"` // what the run computed, by phase; nil if it was not counted
+	Also  []SetSummary       `json:"also,omitempty"`  // the same measures on further held-out data
+	Until *train.UntilResult `json:"until,omitempty"` // how the run ended, if its recipe has evaluation.until
+	Cost  cost.Ledger        `json:"cost,omitempty"`  // what the run computed, by phase; nil if it was not counted
 
 	Values eval.Values `json:"-"` // metrics for which higher or lower is better, by name
 }
@@ -132,7 +133,7 @@ func (res *resources) summarize(r *recipes.Resolved, trained *bridge.Bridge, res
 		Trainable: qformer.Count(trained.Config().Parameters(trained.Stage())),
 		Captions:  final.Captions,
 		EvalData:  res.eval.Describe(),
-		Also:      summarizeSets(result.Also), Cost: result.Cost,
+		Also:      summarizeSets(result.Also), Cost: result.Cost, Until: result.Until,
 		Grounding: final.Grounding, ByKind: final.ByKind, Answers: result.Answers,
 	}
 	s.Frozen, s.Memory = res.vision.Spec().Parameters, res.vision.Spec().MemoryBytes+16*int64(s.Trainable)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
@@ -25,7 +26,9 @@ type Swap struct {
 	// is empty, Swap uses the recipe of the run in From, or RetrainRecipe if From is not a run.
 	Recipe string
 	// Cold starts from the stage-1 bridge with a random projection, as a baseline.
-	Cold      bool
+	Cold bool
+	// Until ends the run early, as evaluation.until of a recipe; empty: the recipe's.
+	Until     string
 	Overrides []recipes.Override // of the recipe, applied after the swap's own
 }
 
@@ -61,7 +64,7 @@ func (s Swap) Resolve(ctx context.Context, w *workspace.Workspace) (*recipes.Res
 	if found, err := reg.LookupKind(models.Language, adapters.KindLanguage); err == nil {
 		models.Architecture = found.Architecture
 	}
-	r, err := recipes.LoadForSwap(file, models, s.Overrides...)
+	r, err := recipes.LoadForSwap(file, models, s.overrides()...)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +74,15 @@ func (s Swap) Resolve(ctx context.Context, w *workspace.Workspace) (*recipes.Res
 		}
 	}
 	return r.Resolve(reg)
+}
+
+// overrides returns the overrides of the recipe: the swap's own, then the caller's.
+func (s Swap) overrides() []recipes.Override {
+	if s.Until == "" {
+		return s.Overrides
+	}
+	own := recipes.Override{Assignment: "evaluation.until=" + strconv.Quote(s.Until), Flag: "--until " + s.Until}
+	return append([]recipes.Override{own}, s.Overrides...)
 }
 
 // models returns the frozen models of the swapped bridge: the new ones, and those that are kept

@@ -16,6 +16,9 @@ func (s *Session) Check() error {
 	if _, without := WithCaptions(s.Train); without > 0 && !questions {
 		return fmt.Errorf("%d pictures of %s have no caption, and the plan asks no questions", without, s.Train.Data.Name())
 	}
+	if err := s.checkUntil(); err != nil {
+		return err
+	}
 	for _, phase := range s.Plan.Phases {
 		if err := s.checkPhase(phase); err != nil {
 			return fmt.Errorf("%s: %w", phase.Name, err)

@@ -137,7 +137,7 @@ func (s *Session) restore(ctx context.Context) (position, error) {
 	s.clock = time.Duration(saved.Seconds * float64(time.Second))
 	phase := s.Plan.Phases[saved.Phase]
 	s.Log.Info("resuming", "checkpoint", dir, "phase", phase.Name, "step", saved.Step)
-	if saved.Step < phase.Schedule.Steps {
+	if saved.Step < s.schedule(phase).Length() {
 		return position{phase: saved.Phase, step: saved.Step, optimizer: filepath.Join(dir, optimizerFile)}, s.Metrics.Truncate(s.stepsDone)
 	}
 	next := position{phase: saved.Phase + 1}

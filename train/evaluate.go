@@ -21,6 +21,9 @@ func (s *Session) evaluate(ctx context.Context, captions, rerank int) (Scores, e
 		}
 		return err
 	})
+	if err == nil {
+		s.logUntil()
+	}
 	return scores, err
 }
 

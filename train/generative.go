@@ -215,7 +215,7 @@ func (g *generative) apply(n int, parts []*microBatch, total loss) (float32, err
 		finalize(anys(sums))
 		sums = next
 	}
-	learning, err := g.opt.Rates(g.peaks.at(n, g.phase.Schedule))
+	learning, err := g.opt.Rates(g.peaks.at(n, g.session.schedule(g.phase)))
 	if err != nil {
 		return 0, err
 	}

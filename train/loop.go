@@ -102,7 +102,7 @@ func (s *Session) runPhase(ctx context.Context, index int, from position) error 
 	}
 	task := s.Progress.Start(phase.Name, phase.Schedule.Steps, from.step)
 	defer task.Done()
-	for n := from.step; n < phase.Schedule.Steps; n++ {
+	for n := from.step; n < s.schedule(phase).Length(); n++ {
 		result, err := s.step(ctx, index, n, steps)
 		if err != nil {
 			return s.interrupted(ctx, index, n, steps, err)
@@ -163,7 +163,7 @@ func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepRe
 // phase. Evaluations are counted over all phases, so that runs with and without a
 // warm-up are measured at the same steps.
 func (s *Session) afterStep(ctx context.Context, index, n int, steps stepper) error {
-	last := n == s.Plan.Phases[index].Schedule.Steps
+	last := n == s.schedule(s.Plan.Phases[index]).Length()
 	if s.evalDue(last) && !s.isLastStep(index, last) {
 		if _, err := s.evaluate(ctx, s.Plan.Evaluation.Captions, 0); err != nil {
 			return err
@@ -203,7 +203,7 @@ func (s *Session) record(phase Phase, n int, result stepResult) error {
 		values[phase.Name+"/"+name] = v
 	}
 	for _, m := range phase.Train {
-		values[phase.Name+"/lr_"+string(m)] = phase.Schedule.Rate(phase.Optimizer.LearningRate[m], n+1)
+		values[phase.Name+"/lr_"+string(m)] = s.schedule(phase).Rate(phase.Optimizer.LearningRate[m], n+1)
 	}
 	return s.Metrics.Write(s.stepsDone, s.clock, values)
 }

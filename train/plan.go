@@ -71,4 +71,6 @@ type Plan struct {
 	MaxTextTokens int
 	// CheckpointEvery is in optimizer steps; 0 means at the end of a phase only.
 	CheckpointEvery int
+	// Until, if non-nil, may end the last phase before its last step.
+	Until *Until `json:",omitempty"`
 }

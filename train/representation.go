@@ -142,7 +142,7 @@ func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Ten
 	if err != nil {
 		return args, 0, err
 	}
-	learning, err := r.opt.Rates(r.peaks.at(n, r.phase.Schedule))
+	learning, err := r.opt.Rates(r.peaks.at(n, r.session.schedule(r.phase)))
 	if err != nil {
 		return append(args, state), 0, err
 	}

@@ -23,7 +23,9 @@ type Result struct {
 	Seconds float64              `json:"seconds"` // of training, with initialisation, warm-up and caches, without evaluation
 	// Also holds the last results on the sets of [Session.Also].
 	Also []SetResult `json:"also,omitempty"`
-	Cost cost.Ledger `json:"cost,omitempty"` // nil if an older version of bridge made a part of the run
+	// Until says how the run ended, if its plan has an Until.
+	Until *UntilResult `json:"until,omitempty"`
+	Cost  cost.Ledger  `json:"cost,omitempty"` // nil if an older version of bridge made a part of the run
 
 	Pictures []PictureScore `json:"-"` // of Final, in the order of the evaluation set
 }
@@ -41,7 +43,7 @@ func (s *Session) finish(ctx context.Context) (Result, error) {
 	if final.Retrieval != nil {
 		s.Bridge.Info.Retrieval = &bridge.Retrieval{Pairs: final.Retrieval.Pairs, TextR1: final.Retrieval.TextR1, ImageR1: final.Retrieval.ImageR1}
 	}
-	r.Curve, r.Cost = s.scores, s.counted
+	r.Curve, r.Cost, r.Until = s.scores, s.counted, s.untilResult(final)
 	return r, s.saveBridge()
 }
 
@@ -132,7 +134,7 @@ func (s *Session) saveBridge() error {
 
 // describePhase describes a phase and its data for [bridge.Info].
 func (s *Session) describePhase(phase Phase) string {
-	text := fmt.Sprintf("%s: %s on %s, %d steps of %d", phase.Name, phase.Objective, s.Train.Data.Name(), phase.Schedule.Steps, phase.Batch)
+	text := fmt.Sprintf("%s: %s on %s, %d steps of %d", phase.Name, phase.Objective, s.Train.Data.Name(), s.schedule(phase).Length(), phase.Batch)
 	if phase.Mix.Questions > 0 {
 		text += fmt.Sprintf(", %.0f %% questions", 100*phase.Mix.Questions)
 	}

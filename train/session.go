@@ -74,11 +74,15 @@ type Session struct {
 
 // TrainRows returns the rows of the training set whose features the run reads, in
 // order, without pictures that are left out. It returns all rows if the run draws at least
-// twice as many.
+// twice as many. It leaves out the last phase of a plan with an Until, because nobody knows how
+// many pictures that reads.
 func (s *Session) TrainRows() []int {
 	n := s.Train.Data.Len()
 	used := make([]bool, n)
-	for _, phase := range s.Plan.Phases {
+	for i, phase := range s.Plan.Phases {
+		if s.Plan.Until != nil && i == len(s.Plan.Phases)-1 {
+			break
+		}
 		if phase.Schedule.Steps*phase.Batch >= 2*n {
 			return s.Train.Usable(span(0, n))
 		}

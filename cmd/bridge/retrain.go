@@ -10,18 +10,23 @@ func (p *program) retrainCommand() *cli.Command {
 	return &cli.Command{
 		Name: "retrain", Usage: "swap the language model of a bridge, its vision encoder, or both, and retrain stage 2",
 		UsageText: "bridge retrain --llm ID [--encoder ID] [--from MODEL] [--recipe FILE] [--set key=value]... [--cold] " +
-			"[--out RUN] [--resume]",
+			"[--until old|\"METRIC VALUE\"] [--out RUN] [--resume]",
 		Description: "For a new language model, bridge transfers the projection through the tokens that both models share, warms it up,\n" +
 			"and tunes it together with the Q-Former. For a new encoder, it transfers cross-attention through the encoders'\n" +
 			"features. --recipe sets the data and the number of steps. Without it, training uses the data of the run in --from for\n" +
 			"a quarter of its steps, and a quarter of these as warm-up. If that run was a swap itself, its settings are used\n" +
-			"unchanged.\n\nExample: bridge retrain --llm tiny-flan-t5 --out runs/swap",
+			"unchanged.\n\n" +
+			"--until ends training before the recipe's last step: at an evaluation that reaches a value, or if five in a row do\n" +
+			"not come nearer. \"old\" is the exact match of the old bridge with its own language model on the same held-out\n" +
+			"pictures, or its CIDEr-D if few of its captions match exactly. The learning rate then falls to its end over a tenth of\n" +
+			"the steps done.\n\nExample: bridge retrain --llm tiny-flan-t5 --out runs/swap",
 		Flags: append(runFlags(),
 			&cli.StringFlag{Name: "llm", Usage: "`ID` of the new language model (default, with --encoder: the old one)"},
 			&cli.StringFlag{Name: "encoder", Usage: "`ID` of the new vision encoder (default: the old one)"},
 			&cli.StringFlag{Name: "from", Usage: "`MODEL` to change (default: the recipe's)"},
 			&cli.StringFlag{Name: "recipe",
 				Usage: "`FILE` or name of the recipe (default: the run's; for the kit's bridges " + runs.RetrainRecipe + ")"},
+			&cli.StringFlag{Name: "until", Usage: "end at the quality `Q`: old, \"exact match 0.95\", \"CIDEr-D 1.2\" or \"loss 0.02\""},
 			&cli.BoolFlag{Name: "cold", Usage: "start from the stage-1 bridge with a new random projection, as a baseline"}),
 		Action: func(c *cli.Context) error {
 			if _, err := arguments(c, 0, 0); err != nil {
@@ -31,7 +36,7 @@ func (p *program) retrainCommand() *cli.Command {
 				return usagef("bridge retrain: missing --llm ID, the language model to swap in, or --encoder ID (bridge models list)")
 			}
 			swap := runs.Swap{From: c.String("from"), LLM: c.String("llm"), Encoder: c.String("encoder"), Recipe: c.String("recipe"),
-				Cold: c.Bool("cold"), Overrides: overrides(c)}
+				Cold: c.Bool("cold"), Until: c.String("until"), Overrides: overrides(c)}
 			out, err := runs.Retrain(c.Context, p.workspace, swap, runOptions(c))
 			if err != nil {
 				return err

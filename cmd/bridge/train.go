@@ -46,6 +46,9 @@ func (p *program) printOutcome(asJSON bool, out runs.Outcome) error {
 	if err := p.printSummaries(out.Summary); err != nil {
 		return err
 	}
+	if text := out.Summary.UntilText(); text != "" {
+		p.printf("\n%s\n", text)
+	}
 	p.printf("\nrun:    %s\nreport: %s\n", out.Dir, filepath.Join(out.Dir, runs.ReportFile))
 	return nil
 }

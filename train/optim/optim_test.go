@@ -381,6 +381,16 @@ func TestRateRisesThenFallsAlongACosine(t *testing.T) {
 			t.Errorf("rate at step %d is %v, want %v", step, got, want)
 		}
 	}
+	ended := s
+	ended.Early = &optim.Early{After: 9, Steps: 4}
+	for step, want := range map[int]float64{4: 2, 9: 1.1, 11: (1.1 + 0.2) / 2, 13: 0.2, 14: 0.2} {
+		if got := ended.Rate(2, step); math.Abs(got-want) > 1e-12 {
+			t.Errorf("ended early: step %d: got %v, want %v", step, got, want)
+		}
+	}
+	if got := ended.Length(); got != 13 {
+		t.Errorf("ended early: got %d steps, want 13", got)
+	}
 	flat := optim.Schedule{Steps: 0, Warmup: 0, MinFactor: 1}
 	if got := flat.Rate(3, 1); got != 3 {
 		t.Errorf("constant rate is %v, want 3", got)
