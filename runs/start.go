@@ -3,7 +3,9 @@ package runs
 import (
 	"context"
 	"os"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
@@ -125,7 +127,11 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 	init := res.projectionInit(r, from, random)
 	j := train.ProjectionTransfer{From: from, Language: res.language, Templates: r.Templates(), Init: init, Seed: r.Seed,
 		Log: res.workspace.Log()}
-	if init.NeedsOldLanguage() {
+	if j.Words, err = res.words(r, from); err != nil {
+		return nil, 0, err
+	}
+	linear := j.Words.List == nil
+	if linear && from.Info.Words == nil && init.NeedsOldLanguage() {
 		old, err := res.openOldLanguage(ctx, *from.Info.Language)
 		if err != nil {
 			return nil, 0, err
@@ -133,8 +139,8 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 		defer res.workspace.Closer(old)()
 		j.OldLanguage = old
 	}
-	if init.NeedsOldLanguage() || init == train.ProjectionCaptionTokens {
-		if j.Features, j.Captions, err = res.sample(ctx, init); err != nil {
+	if linear && (init.NeedsOldLanguage() || init == train.ProjectionCaptionTokens || from.Info.Words != nil) {
+		if j.Features, j.Captions, err = res.sample(ctx, init == train.ProjectionCaptionTokens || from.Info.Words != nil); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -160,11 +166,55 @@ func (res *resources) projectionInit(r *recipes.Resolved, from *bridge.Bridge, r
 	return init
 }
 
+// words returns the words that the run's projection speaks in, none if it is linear.
+func (res *resources) words(r *recipes.Resolved, from *bridge.Bridge) (words bridge.Words, err error) {
+	p := r.Projection
+	if p.Kind == recipes.ProjectionLinear || p.Kind == "" && from.Info.Words == nil {
+		return bridge.Words{}, nil
+	}
+	words.Residual = r.HasResidual()
+	switch {
+	case from.Info.Words != nil:
+		words.List = from.Info.Words
+	case p.List != "":
+		words.List, err = readWords(p.List, p.MaxWords())
+	default:
+		words.List = train.FrequentWords(res.train.Data, p.MaxWords())
+		if len(words.List) < 2 {
+			err = adapters.Errorf(adapters.Invalid, "the captions and answers of %s have %d words, and a projection needs at least 2",
+				res.train.Data.Name(), len(words.List)).WithRemedy("name a list of words with projection.list")
+		}
+	}
+	return words, err
+}
+
+// readWords reads at most n words from a file with a word on each line, without repetitions.
+func readWords(file string, n int) ([]string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.NotFound, "projection.list cannot be read: %w", err)
+	}
+	if !utf8.Valid(text) {
+		return nil, adapters.Errorf(adapters.Invalid, "projection.list: %s is not UTF-8 text", file)
+	}
+	var words []string
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		if w := strings.TrimSpace(line); w != "" && !seen[w] && len(words) < n {
+			words, seen[w] = append(words, w), true
+		}
+	}
+	if len(words) < 2 {
+		return nil, adapters.Errorf(adapters.Invalid, "projection.list: %s has %d words, want at least 2, one on each line", file, len(words))
+	}
+	return words, nil
+}
+
 // sample returns the features and captions of some training pictures: 128 to measure a norm,
 // 2048 to fit a projection.
-func (res *resources) sample(ctx context.Context, init train.ProjectionInit) (*adapters.Tensor, []string, error) {
+func (res *resources) sample(ctx context.Context, fits bool) (*adapters.Tensor, []string, error) {
 	n := 128
-	if init == train.ProjectionCaptionTokens {
+	if fits {
 		n = 2048
 	}
 	rows, features, err := res.train.Read(ctx, func() []int { return firstUsable(res.train, n) })

@@ -42,7 +42,10 @@ type ProjectionTransfer struct {
 	OldLanguage adapters.LanguageModel // the one that From was trained with; see [ProjectionInit.NeedsOldLanguage]
 	Templates   bridge.Templates       // texts around captions and questions
 	Init        ProjectionInit
-	Seed        uint64
+	// Words, if it has any, makes a projection that speaks in these words. Init then only says
+	// whether the old soft prompts of the words stay ([ProjectionKeep]).
+	Words bridge.Words
+	Seed  uint64
 	// Features are those of some training pictures, on which the soft prompts are
 	// scaled to the model's token norm. Captions are these pictures' captions.
 	Features *adapters.Tensor
@@ -65,9 +68,16 @@ type TransferStats struct {
 // embeddings, or the vocabularies share too few tokens), NewBridge logs a warning
 // and the projection starts fresh.
 func (p ProjectionTransfer) NewBridge(ctx context.Context) (*bridge.Bridge, error) {
+	if p.Words.List != nil {
+		return p.inWords(ctx)
+	}
 	b, err := p.From.ForLanguage(p.Language.Spec(), p.Templates, p.Seed)
 	if err != nil {
 		return nil, err
+	}
+	if p.From.Info.Words != nil && p.Init != ProjectionFresh {
+		err = p.linearFromWords(ctx, b)
+		return closeIf(b, err)
 	}
 	switch p.Init {
 	case ProjectionSharedTokens:
@@ -79,6 +89,11 @@ func (p ProjectionTransfer) NewBridge(ctx context.Context) (*bridge.Bridge, erro
 	case ProjectionKeep:
 		err = keepProjection(p.From, b)
 	}
+	return closeIf(b, err)
+}
+
+// closeIf returns the bridge, or closes it if there is an error.
+func closeIf(b *bridge.Bridge, err error) (*bridge.Bridge, error) {
 	if err != nil {
 		b.Close()
 		return nil, err
