@@ -90,7 +90,7 @@ func (r *Resolved) addSwap(plan *train.Plan) {
 // steps up to the peak, then down to a fifth of it, without decay, since a matrix that
 // has just been carried over should not be pulled towards zero.
 func (r *Resolved) warmupPhase() train.Phase {
-	o := r.Optimizer.adamW(map[train.Module]float64{train.Projection: r.Swap.WarmupLR})
+	o := r.adamW(map[train.Module]float64{train.Projection: r.Swap.WarmupLR})
 	o.WeightDecay = 0
 	return train.Phase{
 		Name:          "projector-warmup",

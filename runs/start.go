@@ -169,7 +169,7 @@ func (res *resources) projectionInit(r *recipes.Resolved, from *bridge.Bridge, r
 // words returns the words that the run's projection speaks in, none if it is linear.
 func (res *resources) words(r *recipes.Resolved, from *bridge.Bridge) (words bridge.Words, err error) {
 	p := r.Projection
-	if p.Kind == recipes.ProjectionLinear || p.Kind == "" && from.Info.Words == nil {
+	if p.Kind != recipes.ProjectionWords {
 		return bridge.Words{}, nil
 	}
 	words.Residual = r.HasResidual()

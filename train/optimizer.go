@@ -1,7 +1,6 @@
 package train
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 
@@ -41,7 +40,7 @@ func wordsGroup(b *bridge.Bridge, relative float64) (g optim.Group, peak float64
 		return g, 0, false
 	}
 	side := b.Info.Language
-	return g, cmp.Or(relative, WordsRate) * float64(side.TokenNorm) / math.Sqrt(float64(side.Width)), true
+	return g, relative * float64(side.TokenNorm) / math.Sqrt(float64(side.Width)), true
 }
 
 // peaks are the peak learning rates of an optimizer's groups.
@@ -65,7 +64,7 @@ func newOptimizer(b *bridge.Bridge, phase Phase) (*optim.AdamW, peaks, error) {
 		for _, g := range optim.Groups(b.Store(), names) {
 			groups, rates = append(groups, g), append(rates, peak)
 		}
-		if m != Projection {
+		if m != Projection || phase.Optimizer.Words == 0 {
 			continue
 		}
 		if g, peak, ok := wordsGroup(b, phase.Optimizer.Words); ok {

@@ -15,9 +15,6 @@ const (
 	Projection Module = "projection" // the map from the Q-Former's outputs to soft prompts
 )
 
-// WordsRate is the default of [Optimizer.Words].
-const WordsRate = 0.05
-
 // Optimizer holds the learning rates of a phase and AdamW's settings.
 type Optimizer struct {
 	// LearningRate is the peak of each module. A phase that trains a module without an
@@ -25,7 +22,7 @@ type Optimizer struct {
 	LearningRate map[Module]float64
 	// Words is the peak rate of the soft prompts of words, which belong to the projection. It
 	// is relative to the root mean square of the language model's token embeddings, because
-	// AdamW's step has a fixed size. 0 means [WordsRate]. They are not decayed.
+	// AdamW's step has a fixed size. They are not decayed. 0 does not train them.
 	Words float64 `json:",omitzero"`
 	optim.Config
 }
