@@ -50,7 +50,7 @@ func (r *Recipe) checkSwap() {
 		r.oneOf("swap.encoder", string(s.Encoder), string(train.EncoderLeastSquares), string(train.EncoderFresh))
 	}
 	r.oneOf("swap.projection", string(s.Projection), string(train.ProjectionSharedTokens), string(train.ProjectionOrthogonal),
-		string(train.ProjectionCaptionTokens), string(train.ProjectionFresh), string(train.ProjectionKeep))
+		string(train.ProjectionCaptionTokens), string(train.ProjectionWords), string(train.ProjectionFresh), string(train.ProjectionKeep))
 	if r.Stage == 1 {
 		r.want("swap", s.Encoder != "", "is given, but only stage 2 has a projection to carry over; stage 1 takes swap.encoder alone")
 		r.want("from", r.From != "", "is empty, want the stage-1 bridge whose encoder is swapped")

@@ -76,6 +76,9 @@ func withProjection(ctx context.Context, w *workspace.Workspace, r *recipes.Reso
 		return r, nil
 	}
 	c := *r
+	if c.Projection.Kind == "" && r.Swap != nil && r.Swap.Projection == train.ProjectionWords {
+		c.Projection.Kind = recipes.ProjectionWords
+	}
 	if c.Projection.Kind == "" {
 		info, err := w.BridgeInfo(ctx, r.From)
 		if err != nil || info.Words == nil {

@@ -124,14 +124,14 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 	if err := train.CheckLanguage(res.language); err != nil {
 		return nil, 0, err
 	}
-	init := res.projectionInit(r, from, random)
-	j := train.ProjectionTransfer{From: from, Language: res.language, Templates: r.Templates(), Init: init, Seed: r.Seed,
-		Log: res.workspace.Log()}
-	if j.Words, err = res.words(r, from); err != nil {
-		return nil, 0, err
+	j := train.ProjectionTransfer{From: from, Language: res.language, Templates: r.Templates(), Seed: r.Seed,
+		Init: res.projectionInit(r, from, random), InWords: r.Projection.Kind == recipes.ProjectionWords, Log: res.workspace.Log()}
+	if j.NeedsWords() {
+		if j.Words, err = res.words(r, from); err != nil {
+			return nil, 0, err
+		}
 	}
-	linear := j.Words.List == nil
-	if linear && from.Info.Words == nil && init.NeedsOldLanguage() {
+	if j.NeedsOldLanguage() {
 		old, err := res.openOldLanguage(ctx, *from.Info.Language)
 		if err != nil {
 			return nil, 0, err
@@ -139,8 +139,8 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 		defer res.workspace.Closer(old)()
 		j.OldLanguage = old
 	}
-	if linear && (init.NeedsOldLanguage() || init == train.ProjectionCaptionTokens || from.Info.Words != nil) {
-		if j.Features, j.Captions, err = res.sample(ctx, init == train.ProjectionCaptionTokens || from.Info.Words != nil); err != nil {
+	if n := j.Pictures(); n > 0 {
+		if j.Features, j.Captions, err = res.sample(ctx, n); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -160,19 +160,22 @@ func (res *resources) projectionInit(r *recipes.Resolved, from *bridge.Bridge, r
 	case from.Info.Stage == 1 && (init.NeedsOldLanguage() || init == train.ProjectionKeep):
 		res.workspace.Log().Warn("a stage-1 bridge has no projection to transfer: the projection starts fresh", "from", r.From)
 		return train.ProjectionFresh
+	case r.Projection.Kind == recipes.ProjectionWords && from.Info.Stage == 2 && from.Info.Words == nil &&
+		(r.Swap == nil || init != train.ProjectionFresh):
+		return train.ProjectionWords
 	case sameModel && (r.Swap == nil || init.NeedsOldLanguage()):
 		return train.ProjectionKeep
+	case from.Info.Words != nil && init.NeedsOldLanguage():
+		return train.ProjectionWords
 	}
 	return init
 }
 
-// words returns the words that the run's projection speaks in, none if it is linear.
+// words returns the words that the run's projection speaks in: those of the starting bridge, or
+// a new list.
 func (res *resources) words(r *recipes.Resolved, from *bridge.Bridge) (words bridge.Words, err error) {
 	p := r.Projection
-	if p.Kind != recipes.ProjectionWords {
-		return bridge.Words{}, nil
-	}
-	words.Residual = r.HasResidual()
+	words.Residual = p.Kind == recipes.ProjectionWords && r.HasResidual()
 	switch {
 	case from.Info.Words != nil:
 		words.List = from.Info.Words
@@ -210,13 +213,8 @@ func readWords(file string, n int) ([]string, error) {
 	return words, nil
 }
 
-// sample returns the features and captions of some training pictures: 128 to measure a norm,
-// 2048 to fit a projection.
-func (res *resources) sample(ctx context.Context, fits bool) (*adapters.Tensor, []string, error) {
-	n := 128
-	if fits {
-		n = 2048
-	}
+// sample returns the features and captions of the first n usable training pictures.
+func (res *resources) sample(ctx context.Context, n int) (*adapters.Tensor, []string, error) {
 	rows, features, err := res.train.Read(ctx, func() []int { return firstUsable(res.train, n) })
 	captions := make([]string, len(rows))
 	for i, row := range rows {

@@ -51,16 +51,25 @@ func FrequentWords(d data.Dataset, n int) []string {
 // soft prompts are the language model's own embeddings of them: a word of several tokens has
 // the mean. If the language model stays, the soft prompts of the old bridge stay, too.
 func (p ProjectionTransfer) inWords(ctx context.Context) (*bridge.Bridge, error) {
-	b, err := p.From.ForLanguageInWords(p.Language.Spec(), p.Templates, p.Words, p.Seed)
+	from := p.From
+	if p.Init == ProjectionWords && from.Info.Stage == 2 && from.Info.Words == nil {
+		said, err := p.saidInWords(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer said.Close()
+		from = said
+	}
+	b, err := from.ForLanguageInWords(p.Language.Spec(), p.Templates, p.Words, p.Seed)
 	if err != nil {
 		return nil, err
 	}
-	kept := slices.Equal(p.Words.List, p.From.Info.Words)
+	kept := slices.Equal(p.Words.List, from.Info.Words)
 	var values []float32
 	if kept && p.Init == ProjectionKeep {
-		values, err = p.From.WordEmbeddings()
+		values, err = from.WordEmbeddings()
 	} else {
-		values, err = p.embedWords(ctx)
+		values, err = p.embedWords(ctx, p.Language, p.Templates)
 	}
 	if err == nil && values != nil {
 		err = b.SetWordEmbeddings(values)
@@ -74,9 +83,7 @@ func (p ProjectionTransfer) inWords(ctx context.Context) (*bridge.Bridge, error)
 // linearFromWords fits b's linear projection to the soft prompts of the old bridge, which
 // speaks in words, with the new language model's embeddings of its words.
 func (p ProjectionTransfer) linearFromWords(ctx context.Context, b *bridge.Bridge) error {
-	q := p
-	q.Words = bridge.Words{List: p.From.Info.Words}
-	spoken, err := q.inWords(ctx)
+	spoken, err := p.inWords(ctx)
 	if err != nil {
 		return err
 	}
@@ -100,17 +107,53 @@ func rowsOf(t *adapters.Tensor) *mat.Dense {
 	return mat.NewDense(len(values)/d, d, values)
 }
 
-// embedWords returns the language model's embeddings of the words, float32[W, Dllm], or nil if
+// saidInWords returns a copy of the old bridge, which has a linear projection, whose projection
+// says the same in words of the old language model.
+func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, error) {
+	if p.OldLanguage == nil {
+		return nil, fmt.Errorf("the old projection is put into words of the old language model %s, which is not open", p.From.Info.Language.ID)
+	}
+	templates := p.Templates
+	if p.From.Info.Templates != nil {
+		templates = *p.From.Info.Templates
+	}
+	b, err := p.From.ForLanguageInWords(p.OldLanguage.Spec(), templates, bridge.Words{List: p.Words.List}, p.Seed)
+	if err != nil {
+		return nil, err
+	}
+	values, err := p.embedWords(ctx, p.OldLanguage, templates)
+	if err != nil || values == nil { // without embeddings the words' weights start fresh
+		return closeIf(b, err)
+	}
+	if err := b.SetWordEmbeddings(values); err != nil {
+		return closeIf(b, err)
+	}
+	queries, err := p.From.Queries(ctx, p.Features)
+	if err != nil {
+		return closeIf(b, err)
+	}
+	prompts, err := p.From.SoftPrompts(ctx, p.Features)
+	if err != nil {
+		return closeIf(b, err)
+	}
+	r2, err := fitWords(ctx, b, queries, prompts, p.Seed)
+	if err == nil {
+		p.Log.Info("old projection put into words", "pictures", queries.Shape[0], "R2", fmt.Sprintf("%.3f", r2))
+	}
+	return closeIf(b, err)
+}
+
+// embedWords returns a language model's embeddings of the words, float32[W, Dllm], or nil if
 // it shows none.
-func (p ProjectionTransfer) embedWords(ctx context.Context) ([]float32, error) {
-	embedder, ok := adapters.AsTokenEmbedder(p.Language)
+func (p ProjectionTransfer) embedWords(ctx context.Context, m adapters.LanguageModel, templates bridge.Templates) ([]float32, error) {
+	embedder, ok := adapters.AsTokenEmbedder(m)
 	if !ok {
-		p.Log.Warn("the language model shows no token embeddings: the soft prompts of words start fresh", "model", p.Language.Spec().ID)
+		p.Log.Warn("the language model shows no token embeddings: words start fresh", "model", m.Spec().ID)
 		return nil, nil
 	}
 	texts := make([]string, len(p.Words.List))
 	for i, w := range p.Words.List {
-		texts[i] = p.Templates.TargetPrefix + w
+		texts[i] = templates.TargetPrefix + w
 	}
 	r, err := embedder.EmbedTokens(ctx, &adapters.EmbedTokensRequest{Texts: texts})
 	if err != nil {

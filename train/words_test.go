@@ -49,10 +49,10 @@ func TestFrequentWordsCountCaptionsAndAnswers(t *testing.T) {
 	}
 }
 
-// inWords joins a tiny stage-1 bridge with a language model in words.
-func inWords(t *testing.T, from *bridge.Bridge, lm adapters.LanguageModel, init train.ProjectionInit, words bridge.Words) *bridge.Bridge {
+// transfer joins a bridge with a language model; form is true for a projection in words.
+func transfer(t *testing.T, from *bridge.Bridge, lm adapters.LanguageModel, init train.ProjectionInit, form bool, words bridge.Words) *bridge.Bridge {
 	t.Helper()
-	b, err := train.ProjectionTransfer{From: from, Language: lm, Templates: templates(), Init: init, Words: words, Seed: 3,
+	b, err := train.ProjectionTransfer{From: from, Language: lm, Templates: templates(), Init: init, InWords: form, Words: words, Seed: 3,
 		Features: spoken{}.features(40), Log: slog.New(slog.DiscardHandler)}.NewBridge(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -79,8 +79,8 @@ func spokenBy(t *testing.T, b *bridge.Bridge) (prompts, weights *adapters.Tensor
 func TestASwapSaysTheSameWords(t *testing.T) {
 	list := []string{"dog", "cat", "hippopotamus"}
 	old, young := fakeLanguage(), adaptertest.NewFakeLanguage("other", 5)
-	donor := inWords(t, tiny(t, 0), old, train.ProjectionFresh, bridge.Words{List: list})
-	swapped := inWords(t, donor, young, train.ProjectionSharedTokens, bridge.Words{List: list, Residual: true})
+	donor := transfer(t, tiny(t, 0), old, train.ProjectionFresh, true, bridge.Words{List: list})
+	swapped := transfer(t, donor, young, train.ProjectionWords, true, bridge.Words{List: list, Residual: true})
 	_, said := spokenBy(t, donor)
 	prompts, says := spokenBy(t, swapped)
 	if !slices.Equal(said.Float32s(), says.Float32s()) {
@@ -117,7 +117,7 @@ func TestASwapSaysTheSameWords(t *testing.T) {
 // A bridge that goes on with its language model keeps the soft prompts that it has learnt.
 func TestKeepingTheModelKeepsTheWordsPrompts(t *testing.T) {
 	words := bridge.Words{List: []string{"dog", "cat"}}
-	donor := inWords(t, tiny(t, 0), fakeLanguage(), train.ProjectionFresh, words)
+	donor := transfer(t, tiny(t, 0), fakeLanguage(), train.ProjectionFresh, true, words)
 	learnt := make([]float32, len(words.List)*donor.Info.Language.Width)
 	for i := range learnt {
 		learnt[i] = float32(i)
@@ -125,7 +125,7 @@ func TestKeepingTheModelKeepsTheWordsPrompts(t *testing.T) {
 	if err := donor.SetWordEmbeddings(learnt); err != nil {
 		t.Fatal(err)
 	}
-	kept := inWords(t, donor, fakeLanguage(), train.ProjectionKeep, words)
+	kept := transfer(t, donor, fakeLanguage(), train.ProjectionKeep, true, words)
 	if got, err := kept.WordEmbeddings(); err != nil || !slices.Equal(got, learnt) {
 		t.Errorf("got %v (%v), want %v", got, err, learnt)
 	}
@@ -134,9 +134,9 @@ func TestKeepingTheModelKeepsTheWordsPrompts(t *testing.T) {
 // A linear projection after words is fitted to what the words say.
 func TestALinearProjectionFollowsWords(t *testing.T) {
 	words := bridge.Words{List: []string{"dog", "cat", "pig", "fox"}}
-	donor := inWords(t, tiny(t, 0), fakeLanguage(), train.ProjectionFresh, words)
+	donor := transfer(t, tiny(t, 0), fakeLanguage(), train.ProjectionFresh, true, words)
 	want, _ := spokenBy(t, donor)
-	linear := inWords(t, donor, fakeLanguage(), train.ProjectionSharedTokens, bridge.Words{})
+	linear := transfer(t, donor, fakeLanguage(), train.ProjectionWords, false, words)
 	got, err := linear.SoftPrompts(t.Context(), spoken{}.features(4))
 	if err != nil {
 		t.Fatal(err)
