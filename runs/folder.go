@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,6 +67,28 @@ func withMovedData(w *workspace.Workspace, r *recipes.Resolved) *recipes.Resolve
 	c := *r
 	c.Data = r.Data.WithPaths(w.Moved)
 	return &c
+}
+
+// withProjection returns a recipe that says how its projection speaks, if the bridge that it
+// starts from decides that: a bridge that speaks in words goes on in words.
+func withProjection(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) (*recipes.Resolved, error) {
+	if r.Stage == 1 || r.From == "" || r.Projection.Kind == recipes.ProjectionLinear {
+		return r, nil
+	}
+	c := *r
+	if c.Projection.Kind == "" && r.Swap != nil && r.Swap.Projection == train.ProjectionWords {
+		c.Projection.Kind = recipes.ProjectionWords
+	}
+	if c.Projection.Kind == "" {
+		info, err := w.BridgeInfo(ctx, r.From)
+		if err != nil || info.Words == nil {
+			return r, err
+		}
+		c.Projection.Kind = recipes.ProjectionWords
+	}
+	residual := r.HasResidual()
+	c.Projection.Residual = &residual
+	return &c, nil
 }
 
 // resumeCommand returns the command that continues the run in a folder.

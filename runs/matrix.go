@@ -72,7 +72,10 @@ func trainMatrixRun(ctx context.Context, w *workspace.Workspace, m *recipes.Matr
 // finished, Complete does nothing, or returns an error if the run used other models or other data
 // than the recipe would use now. It reports whether it trained.
 func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) (trained bool, err error) {
-	r = withMovedData(w, r)
+	r, err = withProjection(ctx, w, withMovedData(w, r))
+	if err != nil {
+		return false, err
+	}
 	found, err := hasRun(dir)
 	if err != nil {
 		return false, err

@@ -35,7 +35,11 @@ type Outcome struct {
 // If ctx is cancelled, Train writes a checkpoint, and a call with Options.Resume continues from
 // it.
 func Train(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, o Options) (Outcome, error) {
-	return trainRun(ctx, w, withMovedData(w, r), o)
+	r, err := withProjection(ctx, w, withMovedData(w, r))
+	if err != nil {
+		return Outcome{}, err
+	}
+	return trainRun(ctx, w, r, o)
 }
 
 // trainRun is [Train] of a recipe with current paths.
