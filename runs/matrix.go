@@ -84,7 +84,7 @@ func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, 
 // complete does the work of [Complete].
 func (u *reuse) complete(ctx context.Context, r *recipes.Resolved, dir string) (trained bool, err error) {
 	w := u.workspace
-	r = withMovedData(w, r)
+	r = WithMovedData(w, r)
 	found, err := hasRun(dir)
 	if err != nil {
 		return false, err

@@ -34,7 +34,7 @@ type Outcome struct {
 // If ctx is cancelled, Train writes a checkpoint, and a call with Options.Resume continues from
 // it.
 func Train(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, o Options) (Outcome, error) {
-	return trainRun(ctx, w, withMovedData(w, r), o)
+	return trainRun(ctx, w, WithMovedData(w, r), o)
 }
 
 // trainRun is [Train] of a recipe with current paths.
