@@ -64,17 +64,17 @@ func bothNaN(x, y float32) bool { return math.IsNaN(float64(x)) && math.IsNaN(fl
 
 // sameIn returns the comparison of different values of two float types.
 func sameIn(a, b safetensors.DType) func(x, y float32) bool {
+	f, g := formats[a], formats[b]
 	switch {
 	case a == b:
 		return func(_, _ float32) bool { return false }
 	case a == safetensors.F32:
-		return func(x, y float32) bool { return formats[b].round(x) == y }
+		return func(x, y float32) bool { return g.round(x) == y }
 	case b == safetensors.F32:
-		return func(x, y float32) bool { return x == formats[a].round(y) }
+		return func(x, y float32) bool { return x == f.round(y) }
 	}
 	return func(x, y float32) bool {
-		f, g := formats[a].error(x, y), formats[b].error(x, y)
-		return math.Abs(float64(x)-float64(y)) <= f+g
+		return math.Abs(float64(x)-float64(y)) <= f.error(x, y)+g.error(x, y)
 	}
 }
 
@@ -99,14 +99,13 @@ func (f format) spacing(x float64) float64 {
 // round returns the type's number that is next to x; of two, the even one. float16.FromFloat32 of
 // github.com/gomlx/compute v0.1.3 is not used, because it returns zero for subnormal numbers.
 func (f format) round(x float32) float32 {
-	wide := float64(x)
-	if math.IsNaN(wide) || math.IsInf(wide, 0) {
-		return x
-	}
-	step := f.spacing(wide)
-	rounded := math.RoundToEven(wide/step) * step
+	e := int(math.Float32bits(x)>>23&0xff) - 127 // |x| in [1, 2) · 2^e, or x is subnormal
+	unit := max(e, f.exponent) - f.bits + 1      // exponent of the spacing
+	// Beside 1.5 · 2^52 units, float64 has whole units alone.
+	magic := 1.5 * math.Float64frombits(uint64(unit+52+1023)<<52)
+	rounded := float64(x) + magic - magic
 	if math.Abs(rounded) > f.largest {
-		rounded = math.Inf(int(math.Copysign(1, wide)))
+		rounded = math.Inf(int(math.Copysign(1, rounded)))
 	}
 	return float32(rounded)
 }
