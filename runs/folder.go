@@ -62,8 +62,9 @@ func sameRecipe(w *workspace.Workspace, dir string, r *recipes.Resolved) error {
 		WithRemedy("continue it with its own recipe, `%s`, or start a new run with another --out", resumeCommand(dir))
 }
 
-// withMovedData returns a recipe with the current paths of its data.
-func withMovedData(w *workspace.Workspace, r *recipes.Resolved) *recipes.Resolved {
+// WithMovedData returns a recipe with the current paths of its data, as a run uses and records
+// them: see [workspace.Options.Relocations].
+func WithMovedData(w *workspace.Workspace, r *recipes.Resolved) *recipes.Resolved {
 	c := *r
 	c.Data = r.Data.WithPaths(w.Moved)
 	return &c

@@ -22,6 +22,12 @@ type MatrixResult struct {
 // its newest checkpoint.
 func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, out string,
 	overrides []recipes.Override) ([]MatrixResult, error) {
+	return trainMatrix(ctx, newReuse(w), m, out, overrides)
+}
+
+func trainMatrix(ctx context.Context, finished *reuse, m *recipes.Matrix, out string,
+	overrides []recipes.Override) ([]MatrixResult, error) {
+	w := finished.workspace
 	planned := m.Runs()
 	var all []MatrixResult
 	var spent time.Duration
@@ -34,7 +40,7 @@ func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix,
 		}
 		w.Log().Info(fmt.Sprintf("%s: run %d of %d, %s%s", m.Name, i+1, len(planned), run.Name(), left))
 		began := time.Now()
-		new, err := trainMatrixRun(ctx, w, m, run, overrides)
+		new, err := trainMatrixRun(ctx, finished, m, run, overrides)
 		if ctx.Err() != nil {
 			return all, ctx.Err()
 		}
@@ -51,7 +57,7 @@ func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix,
 }
 
 // trainMatrixRun completes one run of a matrix and reports whether it trained.
-func trainMatrixRun(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, run MatrixResult,
+func trainMatrixRun(ctx context.Context, finished *reuse, m *recipes.Matrix, run MatrixResult,
 	overrides []recipes.Override) (trained bool, err error) {
 	option := m.Options[run.Option]
 	from := m.From
@@ -60,19 +66,25 @@ func trainMatrixRun(ctx context.Context, w *workspace.Workspace, m *recipes.Matr
 	}
 	s := Swap{From: from, LLM: run.LLM, Encoder: run.Encoder, Recipe: m.Recipe, Cold: option.Cold,
 		Overrides: append(m.Overrides(run.MatrixRun), overrides...)}
-	r, err := s.Resolve(ctx, w)
+	r, err := s.Resolve(ctx, finished.workspace)
 	if err != nil {
 		return false, err
 	}
 	r.Name = run.Name()
-	return Complete(ctx, w, r, run.Dir)
+	return finished.complete(ctx, r, run.Dir)
 }
 
 // Complete trains a recipe in a folder, or continues its interrupted run there. If the run is
 // finished, Complete does nothing, or returns an error if the run used other models or other data
 // than the recipe would use now. It reports whether it trained.
 func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) (trained bool, err error) {
-	r, err = withProjection(ctx, w, withMovedData(w, r))
+	return newReuse(w).complete(ctx, r, dir)
+}
+
+// complete does the work of [Complete].
+func (u *reuse) complete(ctx context.Context, r *recipes.Resolved, dir string) (trained bool, err error) {
+	w := u.workspace
+	r, err = withProjection(ctx, w, WithMovedData(w, r))
 	if err != nil {
 		return false, err
 	}
@@ -85,12 +97,10 @@ func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, 
 			return false, err
 		}
 		if _, err := ReadSummary(dir); err == nil {
-			if err := checkReusable(ctx, w, r, dir); err != nil {
-				return false, err
-			}
-			return false, sameData(w, dir, r)
+			return false, u.check(ctx, r, dir)
 		}
 	}
+	defer u.forget()
 	_, err = trainRun(ctx, w, r, Options{Dir: dir, Resume: found})
 	return true, err
 }

@@ -3,7 +3,6 @@ package runs
 import (
 	"context"
 	"errors"
-	"path/filepath"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
@@ -92,35 +91,4 @@ func ignoreMissing(err error) error {
 		return nil
 	}
 	return err
-}
-
-// presentLock returns the lock that a run of a recipe would have now, as far as files determine
-// it. found is false if a model or a plugin is not on this machine.
-func presentLock(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) (l lockfile.Lock, found bool, err error) {
-	if l.Vision, found, err = r.VisionModel.PresentEntry(r.Vision.Plugin); err != nil || !found {
-		return l, found, err
-	}
-	if r.LanguageModel != nil {
-		language, found, err := r.LanguageModel.PresentEntry(r.Language.Plugin)
-		if err != nil || !found {
-			return l, found, err
-		}
-		l.Language = &language
-	}
-	l.Start, err = startDigest(ctx, w, r)
-	return l, true, err
-}
-
-// checkReusable returns an error if a finished run used other models than its recipe would use
-// now. If they are not on this machine, there is nothing to compare.
-func checkReusable(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) error {
-	recorded, err := lockfile.ReadProject(filepath.Join(dir, lockfile.Name))
-	if err != nil || recorded.Vision.ID == "" {
-		return err
-	}
-	now, found, err := presentLock(ctx, w, r)
-	if err != nil || !found {
-		return err
-	}
-	return recorded.CheckPresent(now)
 }

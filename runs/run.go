@@ -35,7 +35,7 @@ type Outcome struct {
 // If ctx is cancelled, Train writes a checkpoint, and a call with Options.Resume continues from
 // it.
 func Train(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, o Options) (Outcome, error) {
-	r, err := withProjection(ctx, w, withMovedData(w, r))
+	r, err := withProjection(ctx, w, WithMovedData(w, r))
 	if err != nil {
 		return Outcome{}, err
 	}
