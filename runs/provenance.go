@@ -111,6 +111,23 @@ func presentLock(ctx context.Context, w *workspace.Workspace, r *recipes.Resolve
 	return l, true, err
 }
 
+// warnChangedModels warns if a run that cannot be opened again has other frozen models than when
+// it was started. The warning names the files, because the change may be the reason.
+func warnChangedModels(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) {
+	recorded, err := lockfile.ReadProject(filepath.Join(dir, lockfile.Name))
+	if err != nil || recorded.Vision.ID == "" {
+		return // no warning of an error beside the error
+	}
+	now, found, err := presentLock(ctx, w, r)
+	if err != nil || !found {
+		return
+	}
+	now.Start = recorded.Start
+	if err := recorded.CheckPresent(now); err != nil {
+		w.Log().Warn("the run cannot be opened, and its models have changed", "error", err)
+	}
+}
+
 // checkReusable returns an error if a finished run used other models than its recipe would use
 // now. If they are not on this machine, there is nothing to compare.
 func checkReusable(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) error {
