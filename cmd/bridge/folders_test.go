@@ -84,6 +84,7 @@ func TestRunFolderThatCannotBeWritten(t *testing.T) {
 func TestFoldersNamedByATilde(t *testing.T) {
 	w := newTestProject(t)
 	w.bridge(exitFailed, "compare kit:stage2 --out=~/compared", `the folder of the comparison is "~/compared"`)
+	w.bridge(exitFailed, "convert kit:stage2 ~/converted", `the folder to write is "~/converted"`)
 	for _, variable := range []string{"BRIDGE_CACHE", "BRIDGE_CONFIG", "BRIDGE_DATA"} {
 		t.Run(variable, func(t *testing.T) {
 			t.Setenv(variable, "~/bridge")
