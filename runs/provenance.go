@@ -3,6 +3,7 @@ package runs
 import (
 	"context"
 	"errors"
+	"path/filepath"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
@@ -91,4 +92,21 @@ func ignoreMissing(err error) error {
 		return nil
 	}
 	return err
+}
+
+// warnChangedModels warns if a run that cannot be opened again has other frozen models than when
+// it was started. The warning names the files, because the change may be the reason.
+func warnChangedModels(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) {
+	recorded, err := lockfile.ReadProject(filepath.Join(dir, lockfile.Name))
+	if err != nil || recorded.Vision.ID == "" {
+		return // no warning of an error beside the error
+	}
+	now, found, err := newReuse(w).presentLock(ctx, r)
+	if err != nil || !found {
+		return
+	}
+	now.Start = recorded.Start
+	if err := recorded.CheckPresent(now); err != nil {
+		w.Log().Warn("the run cannot be opened, and its models have changed", "error", err)
+	}
 }

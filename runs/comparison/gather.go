@@ -18,6 +18,9 @@ import (
 func Gather(ctx context.Context, w *workspace.Workspace, args []string, out string, overrides []recipes.Override) (
 	c *Comparison, dir string, err error,
 ) {
+	if err := runs.CheckFolder("the folder of the comparison", out); err != nil {
+		return nil, out, err
+	}
 	c = &Comparison{}
 	for _, arg := range args {
 		if err := c.gatherOne(ctx, w, arg, &out, overrides); err != nil {
