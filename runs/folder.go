@@ -82,6 +82,9 @@ func withProjection(ctx context.Context, w *workspace.Workspace, r *recipes.Reso
 	}
 	if c.Projection.Kind == "" {
 		info, err := w.BridgeInfo(ctx, r.From)
+		if adapters.KindOf(err) == adapters.NotFound {
+			return r, nil // a finished run can be used again without the bridge that it started from
+		}
 		if err != nil || info.Words == nil {
 			return r, err
 		}
