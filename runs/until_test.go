@@ -37,7 +37,7 @@ func TestASwapUntilTheOldQuality(t *testing.T) {
 		t.Errorf("got %+v for %+v, want the CIDEr-D of two captions of the bridge for tiny-opt", q, u)
 	}
 	text := out.Summary.UntilText()
-	for _, want := range []string{"CIDEr-D 2.11 was not reached by the recipe's last step", "6 steps, 100 % of the recipe's 6; 48 language-model passes"} {
+	for _, want := range []string{"CIDEr-D 2.11 was not reached by the recipe's last step", "It cost 6 steps, 100 % of the recipe's 6, 48 language-model passes"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("got %q, want %q in it", text, want)
 		}
