@@ -87,6 +87,12 @@ conformance-page: ## write docs/conformance.md from the cases of the conformance
 bench: ## run the benchmarks of the parts
 	$(GO) test -run '^$$' -bench . ./...
 
+# Measure on an idle machine. Counts in a run's summary.json times these seconds are its cost.
+.PHONY: bench-passes
+bench-passes: ## measure the seconds of one pass of each kind. MODELS=tiny-vit+tiny-opt,tiny-vit+/models/llm BATCH=32 BACKEND=xla:cpu PRICES=$PWD/prices.json
+	BRIDGE_BENCH_MODELS=$(MODELS) BRIDGE_BENCH_BATCH=$(BATCH) BRIDGE_BENCH_PRICES=$(PRICES) BRIDGE_TEST_BACKEND=$(BACKEND) \
+		$(GO) test -run '^$$' -bench BenchmarkPasses -benchtime 1x -timeout 60m ./runs
+
 .PHONY: bench-torch
 bench-torch: ## compare speed and memory with PyTorch; first: make xla-cpu. OPTIONS="--row opt-loss --rounds 1"
 	tools/bench/run.sh $(OPTIONS)

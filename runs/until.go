@@ -158,9 +158,9 @@ func (s Summary) UntilText() string {
 	case train.UntilNoNearer:
 		text = fmt.Sprintf("%s %s was not reached: after step %d it is %s and no longer comes nearer", metric.Column, metric.Text(u.Want), u.Step, metric.Text(u.Value))
 	}
-	text += fmt.Sprintf("; %s at the end\ncost: %d steps, %.0f %% of the recipe's %d", metric.Text(u.Final), u.Steps, 100*float64(u.Steps)/float64(max(1, u.Of)), u.Of)
+	text += fmt.Sprintf("; %s at the end. It cost %d steps, %.0f %% of the recipe's %d", metric.Text(u.Final), u.Steps, 100*float64(u.Steps)/float64(max(1, u.Of)), u.Of)
 	if training := s.Cost.Training(); s.Cost != nil {
-		text += fmt.Sprintf("; %d language-model passes forward and backward", training.LanguagePasses)
+		text += fmt.Sprintf(", %d language-model passes forward and backward", training.LanguagePasses)
 	}
-	return text + fmt.Sprintf("; %.0f seconds", s.Seconds)
+	return text + fmt.Sprintf(", %.0f seconds.", s.Seconds)
 }

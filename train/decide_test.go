@@ -47,11 +47,11 @@ func TestUntilDecides(t *testing.T) {
 func TestUntilExpects(t *testing.T) {
 	u := Until{Metric: eval.MetricExactMatch, Value: 0.9375}
 	// The rest of captions halves every 10 steps: 1/2, 1/4, 1/8 and so on to 1/16.
-	if step, ok := u.expect(curve([]float64{0, 0.5, 0.75, 0.875}, make([]float64, 4)), 0); !ok || step < 40 || step > 41 {
+	if step, ok := u.expect(curve([]float64{0, 0.5, 0.75, 0.875}, make([]float64, 4))); !ok || step < 40 || step > 41 {
 		t.Errorf("got step %d, %v, want 40", step, ok)
 	}
 	for name, exact := range map[string][]float64{"one evaluation": {0.5}, "no change": {0.5, 0.5, 0.5}, "getting worse": {0.5, 0.4, 0.3}} {
-		if step, ok := u.expect(curve(exact, make([]float64, len(exact))), 0); ok {
+		if step, ok := u.expect(curve(exact, make([]float64, len(exact)))); ok {
 			t.Errorf("%s: got step %d, want none", name, step)
 		}
 	}

@@ -117,10 +117,10 @@ func (u Until) decide(scores []Scores, from int) (decision, bool) {
 // expect returns the step at which the value will be reached if the last three evaluations go on:
 // the logarithm of the metric's distance to its best possible value changes linearly. It reports
 // false if it does not fall.
-func (u Until) expect(scores []Scores, from int) (step int, ok bool) {
+func (u Until) expect(scores []Scores) (step int, ok bool) {
 	var steps, logs []float64
 	for _, score := range scores {
-		if value, ok := score.Value(u.Metric); ok && score.Step >= from {
+		if value, ok := score.Value(u.Metric); ok {
 			steps, logs = append(steps, float64(score.Step)), append(logs, math.Log(u.error(value)))
 		}
 	}
@@ -187,7 +187,7 @@ func (s *Session) logUntil() {
 	all := s.stepsBefore() + last.Schedule.Steps
 	fields := []any{metric.Column, metric.Text(value), "want", metric.Text(u.Value), "step", s.stepsDone}
 	d, decided := s.decision()
-	step, expected := u.expect(s.scores, s.stepsBefore())
+	step, expected := u.expect(s.scores)
 	switch {
 	case decided && d.step < s.stepsDone || s.stepsDone >= all:
 	case decided:
