@@ -12,7 +12,8 @@
 //   - [Recipe.Encode] writes a recipe that loads to the same value, for a run folder
 //     ([RunFile]). [Differences] compares the recipe of a run with that of its resumption.
 //
-// [LoadMatrix] reads another kind of file: a set of swaps that are to be compared.
+// [LoadMatrix] reads another kind of file: a set of swaps that are to be compared. matrix.go
+// describes its keys, ladder.go and passseconds.go those of its table [ladder].
 //
 // # Where a key is
 //

@@ -1,6 +1,7 @@
 package recipes
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -33,28 +34,63 @@ type Matrix struct {
 	Set []string `toml:"set"`
 	// Options are the ways to swap by name. Default: "warm", which sets nothing.
 	Options map[string]MatrixOption `toml:"options"`
+	// Ladder makes the matrix a ladder of budgets. Default: none, and every run has the
+	// recipe's steps.
+	Ladder *Ladder `toml:"ladder"`
 }
 
 // MatrixOption is one way to do a swap, named by a table [options.NAME] of a matrix.
 type MatrixOption struct {
 	// Cold starts from the stage-1 bridge with a fresh projection: the baseline. Default
 	// false.
-	Cold bool `toml:"cold"`
-	// From is another bridge than the matrix's. Default: the matrix's.
-	From string `toml:"from"`
+	Cold bool `toml:"cold,omitempty"`
+	// Unswapped keeps the frozen models of the bridge, and trains it further: the ceiling
+	// that swaps are held against. Default false.
+	Unswapped bool `toml:"unswapped,omitempty"`
+	// From is another bridge than the matrix's: a second donor or, for a cold start, another
+	// stage-1 bridge. Default: the matrix's.
+	From string `toml:"from,omitempty"`
 	// Set holds key=value of the recipe, after the matrix's. Default: none.
-	Set []string `toml:"set"`
+	Set []string `toml:"set,omitempty"`
+	// Seeds are some of the matrix's seeds. Default: all of them.
+	Seeds []uint64 `toml:"seeds,omitempty"`
+
+	// The other keys need a table [ladder].
+
+	// Fractions are the option's budgets as fractions of the baseline's cost C. Default: the
+	// ladder's, unless Budgets or Climb is given.
+	Fractions []float64 `toml:"fractions,omitempty"`
+	// Budgets are the option's budgets in steps at the baseline's batch. Default: none.
+	Budgets []int `toml:"budgets,omitempty"`
+	// Climb runs the option with every budget of the baseline. Default false.
+	Climb bool `toml:"climb,omitempty"`
+	// KeepWarmup keeps swap.warmup_steps the same for all budgets, up to half of a budget.
+	// Default false: the warm-up is scaled with the budget.
+	KeepWarmup bool `toml:"keep_warmup,omitempty"`
 }
 
 // MatrixRun identifies one run of a matrix.
 type MatrixRun struct {
-	Encoder, LLM, Option string
-	Seed                 uint64
+	Encoder string `json:"encoder"` // of the swapped bridge
+	LLM     string `json:"llm"`
+	Option  string `json:"option"`
+	Budget  int    `json:"budget,omitempty"` // in steps at the baseline's batch; 0 without a ladder
+	Seed    uint64 `json:"seed"`
 }
 
 // Name returns the name of the run, and of its folder.
 func (r MatrixRun) Name() string {
-	return fmt.Sprintf("%s_%s_%s_seed%d", registry.FolderName(r.Encoder), registry.FolderName(r.LLM), r.Option, r.Seed)
+	name := fmt.Sprintf("%s_%s_%s", registry.FolderName(r.Encoder), registry.FolderName(r.LLM), r.Option)
+	if r.Budget > 0 {
+		name += fmt.Sprintf("_%dsteps", r.Budget)
+	}
+	return name + fmt.Sprintf("_seed%d", r.Seed)
+}
+
+// CompareCost orders runs by budget, and runs with the same budget by name and seed.
+func (r MatrixRun) CompareCost(o MatrixRun) int {
+	return cmp.Or(cmp.Compare(r.Budget, o.Budget), cmp.Compare(r.Encoder, o.Encoder), cmp.Compare(r.LLM, o.LLM),
+		cmp.Compare(r.Option, o.Option), cmp.Compare(r.Seed, o.Seed))
 }
 
 // IsMatrix reports whether a file is a matrix and not a recipe.
@@ -73,11 +109,20 @@ func LoadMatrix(file string) (*Matrix, error) {
 	if err != nil {
 		return nil, adapters.Errorf(adapters.NotFound, "matrix cannot be read: %w", err)
 	}
-	doc, err := stricttoml.Parse(file, data)
+	return ParseMatrix(file, data)
+}
+
+// ParseMatrix is [LoadMatrix] of a text. file is its name in messages; without .toml it is the
+// default of the matrix's name.
+func ParseMatrix(file string, text []byte) (*Matrix, error) {
+	doc, err := stricttoml.Parse(file, text)
 	if err != nil {
 		return nil, err
 	}
 	m := &Matrix{Name: strings.TrimSuffix(filepath.Base(file), ".toml"), Seeds: []uint64{1}, Options: map[string]MatrixOption{"warm": {}}}
+	if doc.Has("ladder") {
+		m.Ladder = defaultLadder()
+	}
 	doc.Decode(m)
 	if len(m.Encoders) == 0 {
 		doc.Errorf("encoders", "is empty, want ids of vision encoders")
@@ -95,17 +140,22 @@ func LoadMatrix(file string) (*Matrix, error) {
 		if name != filepath.Base(name) || strings.ContainsAny(name, "_ ") {
 			doc.Errorf("options."+name, "is not a name for a folder, want letters, digits and dashes")
 		}
+		if option.Cold && option.Unswapped {
+			doc.Errorf("options."+name, "has cold and unswapped: a cold start has no models to keep")
+		}
 	}
+	m.checkLadder(doc)
 	return m, doc.Err()
 }
 
-// Runs returns the runs in order: encoders outermost, seeds innermost.
+// Runs returns the runs of a matrix without a ladder, in order: encoders outermost, seeds
+// innermost.
 func (m *Matrix) Runs() []MatrixRun {
 	var all []MatrixRun
 	for _, encoder := range m.Encoders {
 		for _, llm := range m.LLMs {
 			for _, option := range slices.Sorted(maps.Keys(m.Options)) {
-				for _, seed := range m.Seeds {
+				for _, seed := range m.SeedsOf(option) {
 					all = append(all, MatrixRun{Encoder: encoder, LLM: llm, Option: option, Seed: seed})
 				}
 			}

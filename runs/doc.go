@@ -10,9 +10,9 @@
 //
 //   - [Train] trains a recipe.
 //   - [Retrain] swaps frozen models of a bridge and retrains it; see [Swap].
-//   - [TrainMatrix] trains every combination of a matrix.
+//   - [TrainMatrix] trains every combination of a matrix; [CompleteMatrixRun] one of them.
 //   - [NewDemo] prepares the swap that the command demo shows.
 //
-// Package runs/comparison compares finished runs, and package runs/report draws charts and
-// writes HTML.
+// Package runs/ladder analyses what a cold start costs, package runs/comparison compares finished
+// runs, and package runs/report draws charts and writes HTML.
 package runs

@@ -1,11 +1,13 @@
 package runs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
 	"time"
 
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/workspace"
 )
@@ -17,8 +19,8 @@ type MatrixResult struct {
 	Err error // nil if the run finished
 }
 
-// TrainMatrix trains the runs of a matrix that are not finished, each in its own folder in out.
-// It logs the error of a failed run and goes on with the next. An interrupted run continues from
+// TrainMatrix trains the runs of a matrix without a ladder that are not finished, each in its own
+// folder in out. It logs the error of a failed run and goes on with the next. An interrupted run continues from
 // its newest checkpoint.
 func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, out string,
 	overrides []recipes.Override) ([]MatrixResult, error) {
@@ -40,7 +42,7 @@ func trainMatrix(ctx context.Context, finished *reuse, m *recipes.Matrix, out st
 		}
 		w.Log().Info(fmt.Sprintf("%s: run %d of %d, %s%s", m.Name, i+1, len(planned), run.Name(), left))
 		began := time.Now()
-		new, err := trainMatrixRun(ctx, finished, m, run, overrides)
+		new, err := completeMatrixRun(ctx, finished, m, each, out, overrides)
 		if ctx.Err() != nil {
 			return all, ctx.Err()
 		}
@@ -56,22 +58,58 @@ func trainMatrix(ctx context.Context, finished *reuse, m *recipes.Matrix, out st
 	return all, nil
 }
 
-// trainMatrixRun completes one run of a matrix and reports whether it trained.
-func trainMatrixRun(ctx context.Context, finished *reuse, m *recipes.Matrix, run MatrixResult,
+// CompleteMatrixRun trains one run of a matrix in its folder in out, or continues it, as [Complete]
+// does. It reports whether it trained.
+func CompleteMatrixRun(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, run recipes.MatrixRun, out string,
 	overrides []recipes.Override) (trained bool, err error) {
-	option := m.Options[run.Option]
-	from := m.From
-	if option.From != "" {
-		from = option.From
-	}
-	s := Swap{From: from, LLM: run.LLM, Encoder: run.Encoder, Recipe: m.Recipe, Cold: option.Cold,
-		Overrides: append(m.Overrides(run.MatrixRun), overrides...)}
-	r, err := s.Resolve(ctx, finished.workspace)
+	return completeMatrixRun(ctx, newReuse(w), m, run, out, overrides)
+}
+
+// completeMatrixRun does the work of [CompleteMatrixRun].
+func completeMatrixRun(ctx context.Context, finished *reuse, m *recipes.Matrix, run recipes.MatrixRun, out string,
+	overrides []recipes.Override) (trained bool, err error) {
+	r, err := matrixRecipe(ctx, finished.workspace, m, run, overrides)
 	if err != nil {
 		return false, err
 	}
+	return finished.complete(ctx, r, filepath.Join(out, run.Name()))
+}
+
+// matrixRecipe returns the recipe of a run of a matrix. With a budget, it takes as many steps as see
+// the examples of the budget at the baseline's batch.
+func matrixRecipe(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, run recipes.MatrixRun,
+	overrides []recipes.Override) (*recipes.Resolved, error) {
+	r, err := matrixSwap(m, run, overrides).Resolve(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	if run.Budget > 0 {
+		if r.Evaluation.Until != "" {
+			return nil, adapters.Errorf(adapters.Invalid, "evaluation.until is %q, but the runs of a ladder train their whole budget", r.Evaluation.Until).
+				WithRemedy("leave it out of the matrix and of its recipe")
+		}
+		baseline := run
+		baseline.Option = m.Ladder.Baseline
+		first, err := matrixSwap(m, baseline, overrides).Resolve(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		steps := recipes.StepsFor(run.Budget, first.Optimizer.Batch, r.Optimizer.Batch)
+		r = r.WithSteps(steps, m.Options[run.Option].KeepWarmup)
+	}
 	r.Name = run.Name()
-	return finished.complete(ctx, r, run.Dir)
+	return r, nil
+}
+
+// matrixSwap returns the swap of a run of a matrix.
+func matrixSwap(m *recipes.Matrix, run recipes.MatrixRun, overrides []recipes.Override) Swap {
+	option := m.Options[run.Option]
+	s := Swap{From: cmp.Or(option.From, m.From), LLM: run.LLM, Encoder: run.Encoder, Recipe: m.Recipe, Cold: option.Cold,
+		Overrides: append(m.Overrides(run), overrides...)}
+	if option.Unswapped {
+		s.LLM, s.Encoder = "", ""
+	}
+	return s
 }
 
 // Complete trains a recipe in a folder, or continues its interrupted run there. If the run is

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"io"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/runs/comparison"
 )
@@ -14,16 +12,26 @@ import (
 func (p *program) compareCommand() *cli.Command {
 	return &cli.Command{
 		Name: "compare", Usage: "compare runs in a table, after training those that are missing",
-		ArgsUsage: "RUN|RECIPE|MATRIX.toml...",
-		UsageText: "bridge compare RUN|RECIPE|MATRIX.toml... [--out DIR] [--backend B] [--json]",
+		ArgsUsage: "RUN|RECIPE|MATRIX.toml|NAME.results.json...",
+		UsageText: "bridge compare RUN|RECIPE|MATRIX.toml|NAME.results.json... [--out DIR] [--results FILE] [--only OPTION]... [--limit N] " +
+			"[--backend B] [--json]",
 		Description: "A RUN is the folder of a finished run. A RECIPE is trained if DIR does not contain its run yet. A MATRIX.toml\n" +
 			"lists encoders, language models, options and seeds, and every combination is trained. Interrupted runs continue, and\n" +
 			"a failed run does not stop the others. The result is one table, and DIR/report.html with curves, pictures and a\n" +
-			"recommendation.\n\nExample: bridge compare runs/demo/warm runs/demo/cold",
+			"recommendation.\n\n" +
+			"If the matrix has a table [ladder], its options run with several budgets, the cheapest first. The baseline climbs until it\n" +
+			"has converged. The tables then say which fraction of its cost C each option needs to be not inferior to it, with 95 %\n" +
+			"intervals (docs/swapping.md has the method). DIR/NAME.results.json keeps the result of each run in a few hundred bytes.\n" +
+			"compare makes the tables from such files alone, and merges files of one matrix that several machines have written.\n\n" +
+			"Example: bridge compare runs/demo/warm runs/demo/cold",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "out",
 				Usage: "`DIR` for the report and for new runs (default: runs/ and the name of the first matrix or recipe; " +
 					"if there are only finished runs, no report is written without --out)"},
+			&cli.StringFlag{Name: "results",
+				Usage: "`FILE` with results of a ladder: its runs are not trained again, and new results are added to it"},
+			&cli.StringSliceFlag{Name: "only", Usage: "train the runs of this `OPTION` of a ladder alone (may be repeated); of the others, finished runs count"},
+			&cli.IntFlag{Name: "limit", DefaultText: "no limit", Usage: "train at most `N` runs of a ladder, then compare what there is"},
 			backendFlag(), jsonFlag(),
 		},
 		Action: p.compare,
@@ -35,11 +43,15 @@ func (p *program) compare(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	all, out, err := comparison.Gather(c.Context, p.workspace, args, c.String("out"), overrides(c))
+	o := comparison.Options{Out: c.String("out"), Overrides: overrides(c), Results: c.String("results"), Only: c.StringSlice("only")}
+	if c.IsSet("limit") {
+		o.Limit = new(c.Int("limit"))
+	}
+	all, out, err := comparison.Gather(c.Context, p.workspace, args, o)
 	if err != nil {
 		return err
 	}
-	if len(all.Variants) == 0 {
+	if all.Empty() {
 		return all.Err()
 	}
 	if err := p.printComparison(c.Bool("json"), all); err != nil {
@@ -65,19 +77,19 @@ func (p *program) printComparison(asJSON bool, c *comparison.Comparison) error {
 		}
 		return nil
 	}
-	t := c.Table()
-	if err := p.table(t.Header, t.Rows); err != nil {
-		return err
-	}
-	if t := c.SpeedupTable(); len(t.Rows) > 0 {
-		p.printf("\n")
+	for i, t := range c.Tables() {
+		if i > 0 {
+			p.printf("\n")
+		}
+		if t.Title != "" {
+			p.printf("%s\n", t.Title)
+		}
 		if err := p.table(t.Header, t.Rows); err != nil {
 			return err
 		}
 	}
-	if advice := c.Advice(); advice != "" && len(c.Variants) > 1 {
-		_, err := io.WriteString(p.stdout, "\n"+printable.Text(advice)+"\n")
-		return err
+	for _, s := range c.Sentences() {
+		p.printf("\n%s\n", s)
 	}
 	return nil
 }

@@ -69,7 +69,8 @@ func table() []row {
 		// Golden folders belong to verifying a model and to testing a plugin, which are here.
 		{"workspace", []string{"recipes", "registry", "plugins/*", "bridge", "convert", "adapters/builtin", "golden"}},
 		{"runs/report", []string{"internal/..."}},
-		{"runs/comparison", []string{"runs", "runs/report"}},
+		{"runs/ladder", []string{"recipes", "internal/..."}},
+		{"runs/comparison", []string{"runs", "runs/ladder", "runs/report"}},
 		{"runs", []string{"workspace", "train", "eval", "runs/report"}},
 		{"cmd/...", []string{"..."}},
 

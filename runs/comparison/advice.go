@@ -13,8 +13,10 @@ const fewCaptions = 50
 
 // Advice recommends a variant. It chooses among the variants whose exact match is at most half a
 // point below the best, and takes the one with the shortest training. If the metrics do not
-// allow a recommendation, Advice says why. It is empty if no run has an exact match.
+// allow a recommendation, Advice says why. It is empty if no run has an exact match. It leaves out
+// the runs of ladders: see [Comparison.Conclusion].
 func (c *Comparison) Advice() string {
+	c = c.withoutLadders()
 	all := c.Runs()
 	for _, run := range all {
 		switch first := all[0]; {

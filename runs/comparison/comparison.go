@@ -15,6 +15,7 @@ import (
 // Comparison is a set of runs to compare.
 type Comparison struct {
 	Variants []*Variant
+	Climbs   []Climb // of matrices with a ladder
 	Failed   []runs.MatrixResult
 }
 
@@ -25,7 +26,12 @@ type Variant struct {
 	Option string // option of a matrix; empty for a single run
 	Cold   bool   // the option is a cold start, the baseline
 	Runs   []Run
+
+	rung *rungVariant // nil if the runs are not of a ladder
 }
+
+// rungVariant says of a ladder's variant whether its budget is the highest of its option.
+type rungVariant struct{ highest bool }
 
 // Run is a finished run, read from its folder.
 type Run struct {
@@ -46,6 +52,11 @@ func (c *Comparison) Runs() []Run {
 // Add reads a finished run's folder and adds the run. A run of a matrix, which has an option, is
 // added to the variant with its name.
 func (c *Comparison) Add(name, option string, cold bool, dir string) error {
+	return c.add(Variant{Name: name, Option: option, Cold: cold}, dir)
+}
+
+// add adds the run in a folder to the variant with the name of v, or to v as a new one.
+func (c *Comparison) add(v Variant, dir string) error {
 	s, err := runs.ReadSummary(dir)
 	if err != nil {
 		return err
@@ -54,13 +65,14 @@ func (c *Comparison) Add(name, option string, cold bool, dir string) error {
 	if run.result, err = runs.ReadResult(dir); err != nil {
 		return err
 	}
-	for _, v := range c.Variants {
-		if v.Name == name && option != "" {
-			v.Runs = append(v.Runs, run)
+	for _, old := range c.Variants {
+		if old.Name == v.Name && v.Option != "" {
+			old.Runs = append(old.Runs, run)
 			return nil
 		}
 	}
-	c.Variants = append(c.Variants, &Variant{Name: name, Option: option, Cold: cold, Runs: []Run{run}})
+	v.Runs = []Run{run}
+	c.Variants = append(c.Variants, &v)
 	return nil
 }
 
@@ -82,12 +94,15 @@ func (c *Comparison) AddMatrix(m *recipes.Matrix, all []runs.MatrixResult) error
 	return nil
 }
 
+// Empty reports whether there is nothing to compare.
+func (c *Comparison) Empty() bool { return len(c.Variants) == 0 && len(c.Climbs) == 0 }
+
 // Err returns an error that counts the runs that failed, or nil if none did.
 func (c *Comparison) Err() error {
 	switch {
 	case len(c.Failed) == 0:
 		return nil
-	case len(c.Variants) == 0:
+	case c.Empty():
 		return fmt.Errorf("nothing to compare: every run failed (%d); the first is %s: %v",
 			len(c.Failed), c.Failed[0].Name(), c.Failed[0].Err)
 	}

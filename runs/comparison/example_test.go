@@ -14,7 +14,7 @@ import (
 func ExampleGather() {
 	project := filepath.Join("..", "testdata", "run-03ee870", "runs")
 	folders := []string{filepath.Join(project, "stage2"), filepath.Join(project, "swap")}
-	c, _, err := comparison.Gather(context.Background(), workspace.New(workspace.Options{}), folders, "", nil)
+	c, _, err := comparison.Gather(context.Background(), workspace.New(workspace.Options{}), folders, comparison.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}

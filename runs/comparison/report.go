@@ -24,13 +24,13 @@ func (c *Comparison) WriteReport(w *workspace.Workspace, dir string) error {
 	if advice := c.Advice(); advice != "" {
 		r.Paragraphs = append(r.Paragraphs, advice)
 	}
-	r.Tables = append(r.Tables, c.metricsTable())
-	for _, t := range []report.Table{c.SpeedupTable(), c.kindsTable()} {
+	c.addLadders(&r)
+	for _, t := range []report.Table{c.metricsTable(), c.SpeedupTable(), c.kindsTable()} {
 		if len(t.Rows) > 0 {
 			r.Tables = append(r.Tables, t)
 		}
 	}
-	r.Charts = c.charts()
+	r.Charts = append(r.Charts, c.charts()...)
 	if err := c.addSamples(w, &r); err != nil {
 		return err
 	}
@@ -43,13 +43,28 @@ func (c *Comparison) WriteReport(w *workspace.Workspace, dir string) error {
 	return r.WriteFile(filepath.Join(dir, runs.ReportFile))
 }
 
+// addLadders adds the tables and curves of ladders, and what they mean.
+func (c *Comparison) addLadders(r *report.Report) {
+	if len(c.Climbs) == 0 {
+		return
+	}
+	r.Paragraphs = append(r.Paragraphs, "Every budget is a run of its own, with its full schedule. Q* is the highest budget of the baseline, "+
+		"and C the cost of the lowest one that is not inferior to it. Exact match has the 95 % interval of a bootstrap over seeds and pictures, "+
+		"loss Student's interval over the seeds. docs/swapping.md describes the method.")
+	r.Paragraphs = append(r.Paragraphs, c.Conclusion()...)
+	r.Tables = append(r.Tables, c.LadderTables()...)
+	for _, j := range c.judged() {
+		r.Charts = append(r.Charts, j.charts()...)
+	}
+}
+
 // charts returns the curves of metrics that were measured more than once. If a variant has
 // several runs, its curve has a band.
 func (c *Comparison) charts() []report.Chart {
 	var all []report.Chart
 	for _, m := range eval.MetricsIn(eval.InCharts) {
 		chart := report.Chart{Title: m.Title, YLabel: m.Unit}
-		for _, v := range c.Variants {
+		for _, v := range c.withoutLadders().Variants {
 			line := v.curve(m)
 			if len(line.mean) < 2 {
 				continue
@@ -102,7 +117,7 @@ func (c *Comparison) sampledVariants(w *workspace.Workspace) (shown []*Variant, 
 	var source recipes.Source
 	for _, v := range c.Variants {
 		run := v.Runs[0]
-		if len(run.result.Samples) == 0 {
+		if len(run.result.Samples) == 0 || v.rung != nil && !v.rung.highest {
 			continue
 		}
 		recipe, err := recipes.Load(filepath.Join(run.Dir, recipes.RunFile))

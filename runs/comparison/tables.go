@@ -13,9 +13,31 @@ import (
 	"github.com/modular-bridging/bridge/runs/report"
 )
 
-// Table returns the main metrics of the comparison, one row a variant.
+// Tables returns the tables to print: the main metrics, and the cost of getting there.
+func (c *Comparison) Tables() []report.Table {
+	all := append([]report.Table{c.Table()}, append(c.LadderTables(), c.SpeedupTable())...)
+	return slices.DeleteFunc(all, func(t report.Table) bool { return len(t.Rows) == 0 })
+}
+
+// Sentences returns the sentences to print below the tables: [Comparison.Conclusion], and
+// [Comparison.Advice] if there is a choice. Empty ones are left out.
+func (c *Comparison) Sentences() []string {
+	conclusions := c.Conclusion()
+	if advice := c.Advice(); advice != "" && len(c.withoutLadders().Variants) > 1 {
+		conclusions = append(conclusions, advice)
+	}
+	return conclusions
+}
+
+// Table returns the main metrics of the comparison, one row a variant. [Comparison.LadderTables] has
+// those of ladders.
 func (c *Comparison) Table() report.Table {
-	return c.table("", eval.InSummary, nil)
+	return c.withoutLadders().table("", eval.InSummary, nil)
+}
+
+// withoutLadders returns the comparison of the runs that are of no ladder.
+func (c *Comparison) withoutLadders() *Comparison {
+	return &Comparison{Variants: slices.DeleteFunc(slices.Clone(c.Variants), func(v *Variant) bool { return v.rung != nil })}
 }
 
 // metricsTable returns the report's table of all metrics.
@@ -117,11 +139,14 @@ type matrixLine struct {
 }
 
 // Lines returns values to encode as lines of JSON, one a variant: the summary of a single run, or
-// all summaries of a matrix's variant.
+// all summaries of a matrix's variant. A ladder has a line, and one for each verdict.
 func (c *Comparison) Lines() []any {
-	var lines []any
+	lines := c.ladderLines()
 	speedups := c.Speedups()
 	for _, v := range c.Variants {
+		if v.rung != nil {
+			continue
+		}
 		if v.Option == "" {
 			lines = append(lines, runLine{v.Runs[0].Dir, v.firstSummary()})
 			continue

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html/template"
 	"image/color"
@@ -43,18 +44,18 @@ func stroke(i int) (color.RGBA, []vg.Length) {
 func (c Chart) figure() (figure, error) {
 	f := figure{Title: c.Title}
 	for i, s := range c.Series {
-		ink, dashes := stroke(i)
-		var lengths []string
-		for _, d := range dashes {
-			lengths = append(lengths, fmt.Sprint(d.Points()))
-		}
-		f.Legend = append(f.Legend, legend{Name: s.Name, Color: fmt.Sprintf("#%02x%02x%02x", ink.R, ink.G, ink.B),
-			Dashes: strings.Join(lengths, " ")})
+		f.Legend = append(f.Legend, legendOf(i, s.Name))
+	}
+	if c.Level != nil {
+		f.Legend = append(f.Legend, legendOf(len(c.Series), c.Level.Name))
 	}
 	axes := []struct {
 		label string
 		of    func(Series) []float64
-	}{{"steps", func(s Series) []float64 { return s.Steps }}, {"seconds", func(s Series) []float64 { return s.Seconds }}}
+	}{
+		{cmp.Or(c.XLabel, "steps"), func(s Series) []float64 { return s.Steps }},
+		{"seconds", func(s Series) []float64 { return s.Seconds }},
+	}
 	for _, axis := range axes {
 		if slices.ContainsFunc(c.Series, func(s Series) bool { return axis.of(s) == nil }) {
 			continue
@@ -68,17 +69,36 @@ func (c Chart) figure() (figure, error) {
 	return f, nil
 }
 
+// legendOf returns the legend of curve i.
+func legendOf(i int, name string) legend {
+	ink, dashes := stroke(i)
+	var lengths []string
+	for _, d := range dashes {
+		lengths = append(lengths, fmt.Sprint(d.Points()))
+	}
+	return legend{Name: name, Color: fmt.Sprintf("#%02x%02x%02x", ink.R, ink.G, ink.B), Dashes: strings.Join(lengths, " ")}
+}
+
 // draw draws the chart over one axis as an SVG.
 func (c Chart) draw(xLabel string, xOf func(Series) []float64) (template.HTML, error) {
 	p := plot.New()
 	p.BackgroundColor = nil // transparent, so that the page's background shows
 	p.X.Label.Text, p.Y.Label.Text = xLabel, c.YLabel
 	p.X.Min, p.X.Max, p.Y.Min = 0, 1, 0
+	if err := c.scale(p, xOf); err != nil {
+		return "", fmt.Errorf("over %s: %w", xLabel, err)
+	}
 	p.Add(plotter.NewGrid())
 	for i, s := range c.Series {
+		if c.LogY { // a band may reach below the axis
+			s.Low, s.High = above(s.Low, p.Y.Min), above(s.High, p.Y.Min)
+		}
 		if err := add(p, i, s, xOf(s)); err != nil {
 			return "", fmt.Errorf("series %q over %s: %w", s.Name, xLabel, err)
 		}
+	}
+	if err := c.addLevel(p); err != nil {
+		return "", fmt.Errorf("level %q over %s: %w", c.Level.Name, xLabel, err)
 	}
 	canvas := vgsvg.New(chartWidth, chartHeight)
 	// Leave space for half of the outermost ticks' labels, and for fonts that are taller than the
@@ -89,6 +109,21 @@ func (c Chart) draw(xLabel string, xOf func(Series) []float64) (template.HTML, e
 		return "", err
 	}
 	return inline(buf.Bytes()), nil
+}
+
+// addLevel draws the level from one side to the other, after the curves.
+func (c Chart) addLevel(p *plot.Plot) error {
+	if c.Level == nil {
+		return nil
+	}
+	line, err := plotter.NewLine(zip([]float64{p.X.Min, p.X.Max}, []float64{c.Level.Value, c.Level.Value}))
+	if err != nil {
+		return err
+	}
+	line.Color, line.Dashes = stroke(len(c.Series))
+	line.Width = vg.Points(1.2)
+	p.Add(line)
+	return nil
 }
 
 // add draws curve i: its band, a line, and a point at every measurement.

@@ -47,7 +47,18 @@ type Table struct {
 type Chart struct {
 	Title  string
 	YLabel string
-	Series []Series
+	XLabel string // of Steps, if they are something else: "language-model passes"
+	// LogX and LogY make an axis logarithmic. All numbers on such an axis are above 0, except
+	// those of bands.
+	LogX, LogY bool
+	Series     []Series
+	Level      *Level // may be nil
+}
+
+// Level is a horizontal line to compare the curves with.
+type Level struct {
+	Name  string
+	Value float64
 }
 
 // Series is one curve. Its slices have the same length.
