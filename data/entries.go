@@ -26,7 +26,7 @@ type texts struct {
 }
 
 // passedOver counts what annotation files have and a data set leaves out.
-type passedOver struct{ captions, questions, answers, unanswered int }
+type passedOver struct{ captions, questions, answers, unanswered, imageIDs int }
 
 // DisplayName returns the name of the data set, for people.
 func (f Files) DisplayName() string {
@@ -145,11 +145,14 @@ func (t *texts) question(e annotations.Entry) (QA, bool) {
 
 // row returns the record of a picture, which it adds if there is none.
 func (t *texts) row(path string, e annotations.Entry) int {
+	s := t.set
 	row, ok := t.rows[path]
 	if ok {
+		if e.ImageID != "" && norm.NFC.String(e.ImageID) != s.imageIDs[row] {
+			t.passed.imageIDs++
+		}
 		return row
 	}
-	s := t.set
 	row = len(s.records)
 	t.rows[path] = row
 	s.paths, s.names, s.imageIDs = append(s.paths, path), append(s.names, e.Image), append(s.imageIDs, norm.NFC.String(e.ImageID))
@@ -185,6 +188,7 @@ func (p passedOver) warnings(name string) []string {
 		{p.questions, "empty questions"},
 		{p.answers, "empty answers"},
 		{p.unanswered, "questions without an answer"},
+		{p.imageIDs, "image_ids that differ from that of the picture's first entry"},
 	} {
 		if w.n > 0 {
 			all = append(all, fmt.Sprintf("%s: %s left out: %d", name, w.what, w.n))

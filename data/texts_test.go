@@ -35,6 +35,20 @@ func TestEmptyTextsAreLeftOutAndCounted(t *testing.T) {
 	}
 }
 
+// A picture has the image_id of its first entry. Another one is counted, and none is no other.
+func TestOtherImageIDsOfAPictureAreCounted(t *testing.T) {
+	d, _, err := data.OpenFiles(data.Files{Images: folder(t), Name: "mine", Captions: annotate(t, `[
+		{"image": "red.png", "caption": "red", "image_id": 7}, {"image": "red.png", "caption": "ruby", "image_id": "7"},
+		{"image": "red.png", "caption": "rose"}, {"image": "red.png", "caption": "rust", "image_id": 8}]`)}, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"mine: image_ids that differ from that of the picture's first entry left out: 1"}
+	if got := data.Warnings(d); !slices.Equal(got, want) {
+		t.Errorf("warnings %q, want %q", got, want)
+	}
+}
+
 // JSON lines and a byte order mark are read; a key in another case is not, with one warning.
 func TestFilesReadLinesAndMarks(t *testing.T) {
 	d, broken, err := data.OpenFiles(data.Files{Images: folder(t), Captions: annotate(t, "\ufeff"+`{"image": "red.png", "caption": "red"}`+"\r\n"+
