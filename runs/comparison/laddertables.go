@@ -123,12 +123,12 @@ func verdictText(v ladder.Verdict) string {
 	return "no"
 }
 
-// cheapest returns the verdicts of the options other than the baseline with the lowest budget that is not
-// inferior to Q*. An option without one is missing.
+// cheapest returns, for each swap that has one, the verdict of the lowest budget that is not inferior
+// to Q*.
 func (j judged) cheapest() (all []ladder.Verdict) {
-	found := map[string]bool{j.Rules.Baseline: true}
+	found := map[string]bool{}
 	for _, v := range j.verdicts {
-		if v.NotInferior && !found[v.Option] {
+		if v.NotInferior && j.IsSwap(v.Option) && !found[v.Option] {
 			found[v.Option] = true
 			all = append(all, v)
 		}
@@ -136,7 +136,7 @@ func (j judged) cheapest() (all []ladder.Verdict) {
 	return all
 }
 
-// cheapestTable shows the cheapest budget of each option that is not inferior to Q*.
+// cheapestTable shows the cheapest budget of each swap that is not inferior to Q*.
 func cheapestTable(all []judged) report.Table {
 	t := report.Table{Title: "Cheapest budget that is not inferior to Q*",
 		Header: []string{"combination", "held-out data", "option", "budget", "of C's passes", "of C's seconds", "less Q*'s exact match", "loss by Q*'s"}}
