@@ -2,6 +2,7 @@ package comparison
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/modular-bridging/bridge/registry"
@@ -110,7 +111,29 @@ func (j judged) qualityTable() report.Table {
 		}
 		t.Rows = append(t.Rows, row)
 	}
+	j.addBefore(&t)
 	return t
+}
+
+// addBefore adds what the runs had before any step, on data.eval, if a run measured that.
+func (j judged) addBefore(t *report.Table) {
+	measured := func(v ladder.Verdict) bool { return v.Records[0].Before != nil }
+	if !slices.ContainsFunc(j.verdicts, measured) {
+		return
+	}
+	t.Header = append(t.Header, "loss before any step", "exact match")
+	for i, v := range j.verdicts {
+		loss, exact := v.Before()
+		t.Rows[i] = append(t.Rows[i], optional(loss, "%.4f"), optional(exact, "%.3f"))
+	}
+}
+
+// optional formats a mean, or "-" if there is none.
+func optional(i *ladder.Interval, format string) string {
+	if i == nil {
+		return "-"
+	}
+	return i.Text(format)
 }
 
 func verdictText(v ladder.Verdict) string {
