@@ -62,8 +62,9 @@ test-xla-long: ## run all tests of frozen models on XLA CPU (half an hour)
 	BRIDGE_TEST_BACKEND=xla:cpu $(UNOPTIMIZED) $(GO) test -timeout 60m ./adapters/internal/vision ./adapters/...
 
 .PHONY: test-long
-test-long: ## run the long form of tests that have one: every adapter killed at every stage, 200 loads (half an hour)
+test-long: ## run the long form of tests that have one: every adapter killed at every stage, 200 loads, every tensor and setting of every golden folder (an hour)
 	BRIDGE_TEST_LONG=1 $(GO) test -timeout 60m ./plugins/... ./cmd/bridge
+	BRIDGE_TEST_LONG=1 $(GO) test -timeout 60m ./adapters/... ./bridge ./convert ./imaging ./registry ./runs ./tokenizer ./train
 
 # The environment has torch and transformers for the CPU, and the packages of the Python SDK.
 TORCH := .venv/torch

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -99,37 +100,51 @@ func (b *Bridge) Close() {
 // fresh projection. Its soft prompts start near the model's token norm, so that the frozen
 // model can read them from the first step on. It does not change b.
 func (b *Bridge) ForLanguage(spec adapters.LanguageSpec, templates Templates, seed uint64) (*Bridge, error) {
+	next, err := b.forLanguage(spec, templates, Words{}, seed)
+	if err != nil {
+		return nil, err
+	}
+	if err := next.initProjection(spec, seed); err != nil {
+		next.Close()
+		return nil, err
+	}
+	return next, nil
+}
+
+// forLanguage returns a stage-2 bridge for a language model. Its projection speaks in words,
+// or is linear without any. It keeps the weights' layers of b if that speaks in the same words.
+func (b *Bridge) forLanguage(spec adapters.LanguageSpec, templates Templates, words Words, seed uint64) (*Bridge, error) {
 	if !(spec.TokenNorm > 0) {
 		return nil, adapters.Errorf(adapters.Invalid, "language model %s says that its token embeddings have norm %g, want above 0: soft prompts start near it", spec.ID, spec.TokenNorm).
 			WithRemedy("let the adapter's spec give the mean L2 norm of its token embeddings")
 	}
 	config := b.config
-	config.LanguageWidth = spec.Width
-	store, err := b.withFreshPart(config, qformer.Stage2, qformer.PartLanguage, seed)
+	config.LanguageWidth, config.Words, config.Residual = spec.Width, len(words.List), words.Residual
+	fresh := []qformer.Part{qformer.PartWords, qformer.PartResidual}
+	if len(words.List) == 0 || !slices.Equal(words.List, b.Info.Words) {
+		fresh = append(fresh, qformer.PartLanguage)
+	}
+	store, err := b.withFreshParts(config, qformer.Stage2, fresh, seed)
 	if err != nil {
 		return nil, err
 	}
 	info := b.Info
 	info.Stage = 2
 	info.Language = &Side{ID: spec.ID, Family: spec.Family, Width: spec.Width, Digest: spec.Digest, TokenNorm: spec.TokenNorm}
-	info.Templates = &templates
-	next := newBridge(b.backend, config, store, nil, info)
-	if err := next.initProjection(spec, seed); err != nil {
-		return nil, err
-	}
-	return next, nil
+	info.Templates, info.Words = &templates, slices.Clone(words.List)
+	return newBridge(b.backend, config, store, nil, info), nil
 }
 
-// withFreshPart returns the weights of a stage in another configuration: copies of b's
-// weights, except one part, which is random.
-func (b *Bridge) withFreshPart(config qformer.Config, stage qformer.Stage, part qformer.Part, seed uint64) (*model.Store, error) {
+// withFreshParts returns the weights of a stage in another configuration: copies of b's
+// weights, except some parts, which are random.
+func (b *Bridge) withFreshParts(config qformer.Config, stage qformer.Stage, parts []qformer.Part, seed uint64) (*model.Store, error) {
 	params := config.Parameters(stage)
 	store := model.NewStore()
 	if err := qformer.Init(store, config, params, seed); err != nil {
 		return nil, err
 	}
 	for _, p := range params {
-		if p.Part == part {
+		if slices.Contains(parts, p.Part) {
 			continue
 		}
 		if err := copyVariable(store, b.store, p.Name); err != nil {
@@ -161,6 +176,9 @@ const (
 // Projection returns the projection's weight float32[Dllm, D] and bias
 // float32[Dllm], row-major copies.
 func (b *Bridge) Projection() (weight, bias []float32, err error) {
+	if b.config.Words > 0 {
+		return nil, nil, adapters.Errorf(adapters.Unsupported, "the bridge's projection speaks in %d words, and is no linear map", b.config.Words)
+	}
 	if weight, err = b.values(projectionWeight); err != nil {
 		return nil, nil, err
 	}

@@ -25,7 +25,7 @@ const (
 func (b *Bridge) ForEncoder(ctx context.Context, spec adapters.VisionSpec, seed uint64) (*Bridge, error) {
 	config := b.config
 	config.EncoderWidth = spec.Width
-	store, err := b.withFreshPart(config, b.Stage(), qformer.PartEncoder, seed)
+	store, err := b.withFreshParts(config, b.Stage(), []qformer.Part{qformer.PartEncoder}, seed)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,9 @@ type Info struct {
 	Language *Side `json:"language,omitempty"`
 	// Templates are the texts of the stage-2 training.
 	Templates *Templates `json:"prompts,omitempty"`
+	// Words are those that the projection speaks in, in the order of its weights; nil if it
+	// is linear.
+	Words []string `json:"projection_words,omitempty"`
 	// TrainedOn names the data and objectives of the training, for people.
 	TrainedOn []string `json:"trained_on,omitempty"`
 	// Stage1 is the stage-1 bridge that this one was trained from: a folder or a kit id

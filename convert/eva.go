@@ -56,10 +56,18 @@ func (e *evaReader) affine(to, from string) error {
 }
 
 func (e *evaReader) read(heads int) error {
-	if err := e.embeddings(); err != nil {
+	blocks, err := e.readTensors()
+	if err != nil {
 		return err
 	}
-	blocks := 0
+	return e.configure(blocks, heads)
+}
+
+// readTensors takes the tensors of the embeddings and blocks, and returns the number of blocks.
+func (e *evaReader) readTensors() (blocks int, err error) {
+	if err := e.embeddings(); err != nil {
+		return 0, err
+	}
 	for e.l.hasBlock(blocks) {
 		blocks++
 	}
@@ -68,13 +76,10 @@ func (e *evaReader) read(heads int) error {
 	}
 	for i := range blocks {
 		if err := e.block(i); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	if err := e.checkRest(blocks); err != nil {
-		return err
-	}
-	return e.configure(blocks, heads)
+	return blocks, e.checkRest(blocks)
 }
 
 func (l *LAVIS) hasBlock(i int) bool {

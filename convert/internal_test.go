@@ -48,9 +48,9 @@ func TestTiedWeightsOfLAVISAreCompared(t *testing.T) {
 		return weights.View{DType: safetensors.F32, Shape: []int{1}, Data: []byte{0, 0, x, 0}}
 	}
 	for _, head := range []byte{1, 2} {
-		l := &LAVIS{trained: map[string]weights.View{}, encoder: map[string]weights.View{}, file: &torchfile.File{Tensors: map[string]weights.View{
+		l := newLAVIS("", &torchfile.File{Tensors: map[string]weights.View{
 			"query_tokens": view(0), "Qformer.bert.embeddings.word_embeddings.weight": view(1), "Qformer.cls.predictions.decoder.weight": view(head),
-		}}}
+		}})
 		err := l.classify()
 		if head == 1 && err != nil || head == 2 && (err == nil || !strings.Contains(err.Error(), "Qformer.cls.predictions.decoder.weight differs")) {
 			t.Errorf("head %d beside word embeddings 1: %v", head, err)

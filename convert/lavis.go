@@ -26,6 +26,10 @@ type LAVIS struct {
 	encoder map[string]weights.View // under LAVIS's, without their prefix
 	stage   int                     // 0 for an encoder alone
 	project string                  // a key of lavisLanguages in stage 2
+
+	// Frozen weights that bridge reads from the folders of their models.
+	language map[string]weights.View // of the language model, under LAVIS's names
+	clip     map[string]weights.View // of a CLIP, as encoder has them
 }
 
 // OpenLAVIS reads a file without executing anything of it, and assigns its weights to the
@@ -35,12 +39,16 @@ func OpenLAVIS(path string) (*LAVIS, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &LAVIS{path: path, file: f, trained: map[string]weights.View{}, encoder: map[string]weights.View{}}
+	l := newLAVIS(path, f)
 	if err := l.classify(); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+func newLAVIS(path string, f *torchfile.File) *LAVIS {
+	return &LAVIS{path: path, file: f, trained: map[string]weights.View{}, encoder: map[string]weights.View{}, language: map[string]weights.View{}}
 }
 
 // Close unmaps the file.
@@ -79,6 +87,10 @@ func (l *LAVIS) classify() error {
 			l.encoder[rest] = v
 			continue
 		}
+		if isLanguage(name) {
+			l.language[name] = v
+			continue
+		}
 		to, ok := l.rename(name)
 		switch {
 		case !ok:
@@ -96,7 +108,7 @@ func (l *LAVIS) classify() error {
 			WithRemedy("bridge reads the checkpoints of LAVIS's blip2_pretrain, blip2_opt, blip2_t5 and of models tuned from them")
 	}
 	if _, clip := l.encoder["class_embedding"]; clip { // LAVIS's CLIP ViT-L
-		l.encoder = map[string]weights.View{}
+		l.clip, l.encoder = l.encoder, nil
 	}
 	return l.findStage()
 }
@@ -156,16 +168,22 @@ func (l *LAVIS) rename(name string) (to string, ok bool) {
 	case module == "Qformer":
 		return renameQFormer(parameter)
 	}
-	for projection, language := range lavisLanguages() {
-		switch module {
-		case projection:
-			l.project = projection
-			return "language_projection." + parameter, true
-		case language.module: // frozen: its own folder has it
-			return "", true
-		}
+	if _, ok := lavisLanguages()[module]; ok {
+		l.project = module
+		return "language_projection." + parameter, true
 	}
 	return "", false
+}
+
+// isLanguage reports whether a weight is one of a frozen language model.
+func isLanguage(name string) bool {
+	module, _, _ := strings.Cut(name, ".")
+	for _, language := range lavisLanguages() {
+		if module == language.module {
+			return true
+		}
+	}
+	return false
 }
 
 func renameQFormer(name string) (to string, ok bool) {

@@ -3,6 +3,7 @@ package data
 import (
 	"errors"
 	"image"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -107,18 +108,28 @@ func (r Reader) decode(path string) (image.Image, error) {
 	return img, nil
 }
 
-// openPicture opens a picture file. It refuses a folder, which the system would open.
+// openPicture opens a picture file. It refuses folders and devices, which the system would open.
+// A named pipe is opened, because a shell's <(command) is one.
 func openPicture(path string) (*os.File, error) {
+	if info, err := os.Stat(path); err == nil {
+		switch mode := info.Mode(); {
+		case mode.IsDir():
+			return nil, notAFile(path, "a folder")
+		case mode&(fs.ModeDevice|fs.ModeSocket) != 0:
+			return nil, notAFile(path, "a device or a socket")
+		}
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, adapters.Errorf(adapters.NotFound, "picture: %w", err)
 	}
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		_ = f.Close() // only read
-		return nil, adapters.Errorf(adapters.Invalid, "picture %s is a folder, want a file", printable.Name(path)).
-			WithRemedy("name a picture file")
-	}
 	return f, nil
+}
+
+// notAFile returns the error of a picture that is something else than a file.
+func notAFile(path, what string) error {
+	return adapters.Errorf(adapters.Invalid, "picture %s is %s, want a file", printable.Name(path), what).
+		WithRemedy("name a picture file")
 }
 
 // pictureError names the file in an error of package imaging.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/imaging"
@@ -22,7 +23,13 @@ type pictureCheck struct {
 
 // checkPicture reads a picture's header, checks that the end of the file is there (a download
 // that was cut off lacks it), and computes the digest of its bytes.
+//
+// It refuses a named pipe, because opening it may wait for ever and it can be read only once.
 func checkPicture(path string) (c pictureCheck) {
+	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		c.err = notAFile(path, "a named pipe")
+		return c
+	}
 	f, err := openPicture(path)
 	if err != nil {
 		c.err = err

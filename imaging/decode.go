@@ -110,7 +110,19 @@ func formatOf(data []byte) (format, error) {
 		return format{}, adapters.Errorf(adapters.Corrupt, "image file is empty")
 	}
 	return format{}, adapters.Errorf(adapters.Unsupported, "image file of an unknown kind: it starts with %q, want JPEG, PNG, GIF, WebP, BMP or TIFF",
-		data[:min(len(data), 12)]).WithRemedy("convert it to JPEG or PNG")
+		data[:min(len(data), 12)]).WithRemedy("%s", remedyFor(data))
+}
+
+// remedyFor returns what to do about a file that is no picture of a known format. Downloads
+// leave pages of HTML and pointers of Git LFS in the place of pictures.
+func remedyFor(head []byte) string {
+	switch {
+	case bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("<")):
+		return "it is HTML or XML: download the picture again"
+	case bytes.HasPrefix(head, []byte("version https:")):
+		return "it is a pointer of Git LFS: git lfs pull fetches the picture"
+	}
+	return "convert it to JPEG or PNG"
 }
 
 func (f format) matches(data []byte) bool {

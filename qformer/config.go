@@ -23,6 +23,12 @@ type Config struct {
 	MaxPositions  int `json:"max_position_embeddings,omitempty"` // longest text
 	ProjectionDim int `json:"image_text_hidden_size,omitempty"`  // P, width of the contrastive projections
 
+	// Words is W, the number of words that a stage-2 bridge speaks in ([Model.WordWeights]).
+	// 0 means that its projection is linear, as in BLIP-2.
+	Words int `json:"projection_words,omitempty"`
+	// Residual adds a linear projection, which starts at zero, to one that speaks in words.
+	Residual bool `json:"projection_residual,omitempty"`
+
 	Activation string `json:"hidden_act,omitempty"` // of the feed-forward blocks, by the names of config.json; empty: exact GELU
 
 	Dropout      float64 `json:"hidden_dropout_prob"`   // of embeddings, attention probabilities and block outputs
@@ -63,6 +69,12 @@ func (c Config) Validate(stage Stage) error {
 	}
 	if c.Heads > 0 && c.HiddenSize%c.Heads != 0 {
 		errs = append(errs, fmt.Errorf("q-former's hidden size %d is not a multiple of its %d heads", c.HiddenSize, c.Heads))
+	}
+	if c.Words < 0 || c.Words == 1 {
+		errs = append(errs, fmt.Errorf("the projection has %d words, want at least 2, or 0 for a linear projection", c.Words))
+	}
+	if c.Residual && c.Words == 0 {
+		errs = append(errs, errors.New("the projection has a residual, but no words to add it to"))
 	}
 	if c.Activation != "" && !layers.KnownActivation(c.Activation) {
 		errs = append(errs, fmt.Errorf("q-former's activation is %q, want one of %s", c.Activation, strings.Join(layers.Activations(), ", ")))

@@ -67,12 +67,34 @@ func (m *Model) RunQueries(images *ImageKV) QueryStates {
 func (m *Model) Queries(features *Node) *Node { return m.RunQueries(m.ImageKV(features)).Hidden }
 
 // Project maps query states float[B, Q, D] to soft prompts
-// float32[B, Q, LanguageWidth].
+// float32[B, Q, LanguageWidth]. A projection that speaks in words gives their embeddings,
+// each times its weight, summed.
 func (m *Model) Project(queries *Node) *Node {
 	queries.AssertDims(-1, m.cfg.Queries, m.cfg.HiddenSize)
-	prompts := layers.Linear(m.p.At(nameLanguage), queries)
+	var prompts *Node
+	if m.cfg.Words > 0 {
+		prompts = layers.LinearTransposed(m.p.At(nameWordEmbeddings), m.WordWeights(queries))
+	}
+	if m.cfg.Words == 0 || m.cfg.Residual {
+		linear := layers.Linear(m.p.At(nameLanguage), queries)
+		if prompts == nil {
+			prompts = linear
+		} else {
+			prompts = Add(prompts, linear)
+		}
+	}
 	prompts.AssertDims(-1, m.cfg.Queries, m.cfg.LanguageWidth)
 	return ConvertDType(prompts, dtypes.Float32)
+}
+
+// WordWeights returns the weight of each word in each soft prompt for query states
+// float[B, Q, D]: float[B, Q, W]. They are the softmax of a layer with GELU and a linear one,
+// so the weights of a prompt sum to 1 (LangBridge, arXiv 2503.19404).
+func (m *Model) WordWeights(queries *Node) *Node {
+	hidden := layers.Activation("gelu", layers.Linear(m.p.At(nameWordHidden), queries))
+	scores := layers.Linear(m.p.At(nameWordScores), hidden)
+	scores.AssertDims(-1, m.cfg.Queries, m.cfg.Words)
+	return ConvertDType(Softmax(ConvertDType(scores, dtypes.Float32), -1), m.dtype())
 }
 
 // Prompts returns the soft prompts of features float[B, N, EncoderWidth]:

@@ -237,3 +237,43 @@ func read(t *testing.T, store *model.Store, params []qformer.Param) map[string][
 	}
 	return out
 }
+
+// Expected values by hand: one query with hidden state [1, 0], scores 2 and 0 after GELU and the
+// linear layers, and embeddings [1, 0] and [0, 1]. The residual adds twice the hidden state.
+func TestProjectionIntoWords(t *testing.T) {
+	cfg := tiny()
+	cfg.HiddenSize, cfg.Heads, cfg.Queries, cfg.LanguageWidth, cfg.Words, cfg.Residual = 2, 1, 1, 2, 2, true
+	store := model.NewStore()
+	if err := qformer.Init(store, cfg, cfg.Parameters(qformer.Stage2), 1); err != nil {
+		t.Fatal(err)
+	}
+	gelu1 := float32(0.5 * (1 + math.Erf(1/math.Sqrt2)))
+	for name, v := range map[string]any{
+		"word_projection.dense.weight":      [][]float32{{1, 0}, {0, 0}, {0, 0}, {0, 0}},
+		"word_projection.dense.bias":        []float32{0, 0, 0, 0},
+		"word_projection.scores.weight":     [][]float32{{2 / gelu1, 0, 0, 0}, {0, 0, 0, 0}},
+		"word_projection.scores.bias":       []float32{0, 0},
+		"word_projection.embeddings.weight": [][]float32{{1, 0}, {0, 1}},
+		"language_projection.weight":        [][]float32{{2, 0}, {0, 2}},
+	} {
+		if err := store.GetVariable(qformer.VariablePath(name)).SetValue(tensors.MustFromAnyValue(v)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec, err := model.NewExec(backends.ForTest(t), store, func(_ *model.Scope, in []*Node) []*Node {
+		return []*Node{qformer.New(cfg, store, in[0].Graph(), nil).Project(in[0])}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer exec.Finalize()
+	out, err := exec.Call([][][]float32{{{1, 0}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := out[0].Value().([][][]float32)[0][0]
+	first := math.Exp(2) / (math.Exp(2) + 1)
+	if math.Abs(float64(got[0])-(first+2)) > 1e-5 || math.Abs(float64(got[1])-(1-first)) > 1e-5 {
+		t.Errorf("got %v, want [%g %g]", got, first+2, 1-first)
+	}
+}

@@ -33,9 +33,17 @@ const (
 	PartHeads
 	// PartDecoder is the language modeling head; its matrix is the token embedding.
 	PartDecoder
-	// PartLanguage is the projection into the language model.
+	// PartLanguage is the projection into the language model. If it speaks in words, it is
+	// their scores, which no language model determines.
 	PartLanguage
+	// PartWords holds the soft prompts of the words. A new language model needs new ones.
+	PartWords
+	// PartResidual is the linear projection beside words. A new language model needs a new one.
+	PartResidual
 )
+
+// OfLanguage reports whether a part lies between the Q-Former and the language model.
+func (p Part) OfLanguage() bool { return p >= PartLanguage }
 
 // fill is the kind of a weight's initial values.
 type fill int
@@ -86,7 +94,13 @@ const (
 	nameTemperature     = "temp"
 	nameDecoder         = "cls.predictions"
 	nameLanguage        = "language_projection"
+	nameWordHidden      = "word_projection.dense"
+	nameWordScores      = "word_projection.scores"
+	nameWordEmbeddings  = "word_projection.embeddings"
 )
+
+// wordHiddenFactor is the width inside the projection into words, in widths of the Q-Former.
+const wordHiddenFactor = 2
 
 // nameLayer returns the prefix of a layer's weights.
 func nameLayer(i int) string { return fmt.Sprintf("qformer.encoder.layer.%d", i) }
@@ -106,7 +120,7 @@ func (c Config) Parameters(stage Stage) []Param {
 		l.layer(c, i, stage == Stage1)
 	}
 	if stage == Stage2 {
-		l.linear(PartLanguage, nameLanguage, c.LanguageWidth, c.HiddenSize)
+		l.projection(c)
 		return l.params
 	}
 	l.linear(PartHeads, nameVisionProj, c.ProjectionDim, c.HiddenSize)
@@ -117,6 +131,21 @@ func (c Config) Parameters(stage Stage) []Param {
 	l.norm(PartDecoder, nameDecoder+".transform.LayerNorm", c.HiddenSize)
 	l.add(PartDecoder, nameDecoder+".bias", zeros, c.Vocabulary)
 	return l.params
+}
+
+// projection adds the weights between the Q-Former and the language model.
+func (l *list) projection(c Config) {
+	if c.Words == 0 {
+		l.linear(PartLanguage, nameLanguage, c.LanguageWidth, c.HiddenSize)
+		return
+	}
+	l.linear(PartLanguage, nameWordHidden, wordHiddenFactor*c.HiddenSize, c.HiddenSize)
+	l.linear(PartLanguage, nameWordScores, c.Words, wordHiddenFactor*c.HiddenSize)
+	l.add(PartWords, nameWordEmbeddings+".weight", normal, c.Words, c.LanguageWidth)
+	if c.Residual {
+		l.add(PartResidual, nameLanguage+".weight", zeros, c.LanguageWidth, c.HiddenSize)
+		l.add(PartResidual, nameLanguage+".bias", zeros, c.LanguageWidth)
+	}
 }
 
 // list gathers parameters.

@@ -44,7 +44,9 @@ type Data struct {
 // LAVIS's layout with captions, questions or both. The id may stand alone:
 // train = "kit:train".
 type Source struct {
-	// ID is a data set of the kit: "kit:train". It excludes the files below.
+	// ID is a data set of the kit, "kit:" and a split of package kit: "kit:train" and
+	// "kit:three-train" to train on, "kit:held-out", "kit:choose", "kit:report", "kit:style" and
+	// "kit:three" to measure with. It excludes the files below.
 	ID string `toml:"id,omitempty"`
 	// Pictures is how many of the kit's scenes are taken, the first ones. Default 0: all.
 	Pictures int `toml:"pictures,omitzero"`

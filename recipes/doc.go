@@ -29,6 +29,7 @@
 //	                          limits.go      Limits
 //	[qformer]                 qformer.go     QFormer
 //	[data]                    data.go        Data, Source
+//	[projection]              projection.go  Projection
 //	[objective]               objective.go   Objective
 //	[optimizer]               optimizer.go   Optimizer
 //	[swap]                    swap.go        Swap

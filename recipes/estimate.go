@@ -53,7 +53,7 @@ func (r *Recipe) Count(c qformer.Config, models ...registry.Manifest) Counts {
 func (r *Recipe) trainable(c qformer.Config) int {
 	params := c.Parameters(qformer.Stage(r.Stage))
 	if r.Swap != nil && r.Swap.FreezeQFormer {
-		params = slices.DeleteFunc(params, func(p qformer.Param) bool { return p.Part != qformer.PartLanguage })
+		params = slices.DeleteFunc(params, func(p qformer.Param) bool { return !p.Part.OfLanguage() })
 	}
 	return qformer.Count(params)
 }

@@ -22,14 +22,12 @@ func ExampleLoad() {
 
 // All problems of a recipe come in one error.
 func ExampleLoad_problems() {
-	_, err := recipes.Load("tiny-stage2-opt", "optimizer.lr=3", "optimizer.accumulate=7")
-	fmt.Println(err)
-	_, err = recipes.Load("tiny-stage2-opt", "optimizer.step=200")
+	_, err := recipes.Load("tiny-stage2-opt", "optimizer.lr=3", "optimizer.accumulate=7", "optimizer.step=200")
 	fmt.Println(err)
 	// Output:
+	// --set optimizer.step=200: optimizer.step: unknown key; did you mean optimizer.steps?
 	// --set optimizer.lr=3: optimizer.lr: is 3, want a learning rate above 0 and at most 1
 	// --set optimizer.accumulate=7: optimizer.accumulate: is 7, want a divisor of optimizer.batch, 64
-	// --set optimizer.step=200: optimizer.step: unknown key; did you mean optimizer.steps?
 }
 
 // kitRegistry knows the models that the program carries, and those of manifests that ship.

@@ -139,15 +139,15 @@ func read(nameOrFile string) (*stricttoml.Document, error) {
 // recipe.
 func decode(doc *stricttoml.Document, overrides []Override) (*Recipe, error) {
 	for _, o := range overrides {
-		if err := doc.Set(stricttoml.Override(o)); err != nil {
-			return nil, err
-		}
+		doc.Add(doc.Set(stricttoml.Override(o)))
 	}
 	r := defaults(doc)
 	doc.Decode(r)
-	if err := doc.Err(); err != nil { // the checks would only repeat it
+	if doc.Fits() { // otherwise the checks would repeat it
+		r.check()
+	}
+	if err := doc.Err(); err != nil {
 		return nil, err
 	}
-	r.check()
-	return r, doc.Err()
+	return r, nil
 }

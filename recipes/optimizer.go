@@ -16,6 +16,11 @@ type Optimizer struct {
 	QFormerLR float64 `toml:"qformer_lr,omitzero"`
 	// ProjectionLR is the peak of the projection alone; stage 2 only. Default 0: LR.
 	ProjectionLR float64 `toml:"projection_lr,omitzero"`
+	// WordsLR is the peak of the words' soft prompts ([Projection]), relative to the root mean
+	// square of the language model's token embeddings. 0 does not train them: then they are the
+	// embeddings of words to the end. Default 0.05 in a swap, otherwise 0, so that the bridge
+	// says words that another language model understands.
+	WordsLR *float64 `toml:"words_lr"`
 	// Betas are the decay rates of the two moments. Default [0.9, 0.98].
 	Betas [2]float64 `toml:"betas"`
 	// Eps is added to the root of the second moment. Default 1e-8.
@@ -48,6 +53,9 @@ func (r *Recipe) checkOptimizer() {
 	r.learningRate("optimizer.lr", o.LR, false)
 	r.learningRate("optimizer.qformer_lr", o.QFormerLR, true)
 	r.learningRate("optimizer.projection_lr", o.ProjectionLR, true)
+	if o.WordsLR != nil {
+		r.learningRate("optimizer.words_lr", *o.WordsLR, true)
+	}
 	for _, b := range o.Betas {
 		r.want("optimizer.betas", b >= 0 && b < 1, "is %v, want two numbers of at least 0 and less than 1", o.Betas)
 	}
@@ -82,9 +90,18 @@ func (o Optimizer) rates(stage int) map[train.Module]float64 {
 	return rates
 }
 
+// swapWordsLR is the default of [Optimizer.WordsLR] in a swap.
+const swapWordsLR = 0.05
+
 // adamW returns the plan's optimizer with the given peak learning rates.
-func (o Optimizer) adamW(rates map[train.Module]float64) train.Optimizer {
-	return train.Optimizer{LearningRate: rates, Config: optim.Config{
+func (r *Recipe) adamW(rates map[train.Module]float64) train.Optimizer {
+	o, words := r.Optimizer, 0.0
+	if o.WordsLR != nil {
+		words = *o.WordsLR
+	} else if r.Swap != nil && r.Projection.Kind == ProjectionWords {
+		words = swapWordsLR
+	}
+	return train.Optimizer{LearningRate: rates, Words: words, Config: optim.Config{
 		Beta1: o.Betas[0], Beta2: o.Betas[1], Epsilon: o.Eps, WeightDecay: o.WeightDecay, ClipNorm: o.ClipNorm,
 	}}
 }

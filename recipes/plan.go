@@ -30,7 +30,7 @@ func (r *Resolved) stagePhase() train.Phase {
 		Objective:  r.objective(),
 		Train:      []train.Module{train.QFormer},
 		Schedule:   o.schedule(),
-		Optimizer:  o.adamW(o.rates(r.Stage)),
+		Optimizer:  r.adamW(o.rates(r.Stage)),
 		Batch:      o.Batch,
 		Accumulate: o.Accumulate,
 		Mix:        r.Data.mix(),

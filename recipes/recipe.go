@@ -34,6 +34,7 @@ type Recipe struct {
 	Language   *Language  `toml:"language"` // nil in stage 1
 	QFormer    QFormer    `toml:"qformer"`
 	Data       Data       `toml:"data"`
+	Projection Projection `toml:"projection,omitempty"`
 	Objective  Objective  `toml:"objective"`
 	Optimizer  Optimizer  `toml:"optimizer"`
 	Swap       *Swap      `toml:"swap"` // nil if no frozen model is swapped
@@ -79,6 +80,7 @@ func (r *Recipe) check() {
 	r.checkLanguage()
 	r.checkQFormer()
 	r.checkData()
+	r.checkProjection()
 	r.checkObjective()
 	r.checkOptimizer()
 	r.checkSwap()

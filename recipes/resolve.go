@@ -59,7 +59,7 @@ func isFolder(path string) bool {
 // working directory.
 func (r *Resolved) absolutePaths() error {
 	paths := []*string{&r.Vision.Path, &r.Data.Train.Annotations, &r.Data.Train.Questions, &r.Data.Train.Images,
-		&r.Data.Eval.Annotations, &r.Data.Eval.Questions, &r.Data.Eval.Images}
+		&r.Data.Eval.Annotations, &r.Data.Eval.Questions, &r.Data.Eval.Images, &r.Projection.List}
 	if r.Language != nil {
 		paths = append(paths, &r.Language.Path)
 	}

@@ -50,7 +50,7 @@ func (r *Recipe) checkSwap() {
 		r.oneOf("swap.encoder", string(s.Encoder), string(train.EncoderLeastSquares), string(train.EncoderFresh))
 	}
 	r.oneOf("swap.projection", string(s.Projection), string(train.ProjectionSharedTokens), string(train.ProjectionOrthogonal),
-		string(train.ProjectionCaptionTokens), string(train.ProjectionFresh), string(train.ProjectionKeep))
+		string(train.ProjectionCaptionTokens), string(train.ProjectionWords), string(train.ProjectionFresh), string(train.ProjectionKeep))
 	if r.Stage == 1 {
 		r.want("swap", s.Encoder != "", "is given, but only stage 2 has a projection to carry over; stage 1 takes swap.encoder alone")
 		r.want("from", r.From != "", "is empty, want the stage-1 bridge whose encoder is swapped")
@@ -90,7 +90,7 @@ func (r *Resolved) addSwap(plan *train.Plan) {
 // steps up to the peak, then down to a fifth of it, without decay, since a matrix that
 // has just been carried over should not be pulled towards zero.
 func (r *Resolved) warmupPhase() train.Phase {
-	o := r.Optimizer.adamW(map[train.Module]float64{train.Projection: r.Swap.WarmupLR})
+	o := r.adamW(map[train.Module]float64{train.Projection: r.Swap.WarmupLR})
 	o.WeightDecay = 0
 	return train.Phase{
 		Name:          "projector-warmup",

@@ -48,8 +48,9 @@ func (b Backbone) FilesEntry(plugin string) (lockfile.Entry, error) {
 }
 
 // PresentEntry returns the lock entry of a model that is not open, as far as its files determine
-// it. found is false if the weights or the plugin are not on this machine.
-func (b Backbone) PresentEntry(plugin string) (e lockfile.Entry, found bool, err error) {
+// it. found is false if the weights or the plugin are not on this machine. read returns the files
+// of the plugin at a path, as [ReadPlugin] does.
+func (b Backbone) PresentEntry(plugin string, read func(path string) (store.Snapshot, error)) (e lockfile.Entry, found bool, err error) {
 	if b.Source == Missing && plugin == "" {
 		return e, false, nil
 	}
@@ -57,9 +58,12 @@ func (b Backbone) PresentEntry(plugin string) (e lockfile.Entry, found bool, err
 		return e, false, err
 	}
 	if plugin != "" {
-		err = readPlugin(&e, plugin)
+		files, err := read(plugin)
 		if adapters.KindOf(err) == adapters.NotFound {
 			return e, false, nil
+		}
+		if err == nil {
+			e.SetPlugin(plugin, files)
 		}
 		return e, err == nil, err
 	}
@@ -77,16 +81,20 @@ func (b Backbone) PresentEntry(plugin string) (e lockfile.Entry, found bool, err
 
 // readPlugin adds a plugin's files to the entry of its model.
 func readPlugin(e *lockfile.Entry, plugin string) error {
-	found, err := store.OpenPath(plugin)
-	if err != nil {
-		return err
+	files, err := ReadPlugin(plugin)
+	if err == nil {
+		e.SetPlugin(plugin, files)
 	}
-	now, err := found.Read()
+	return err
+}
+
+// ReadPlugin reads the files of the plugin at a path: its folder or executable.
+func ReadPlugin(path string) (store.Snapshot, error) {
+	found, err := store.OpenPath(path)
 	if err != nil {
-		return err
+		return store.Snapshot{}, err
 	}
-	e.SetPlugin(plugin, now)
-	return nil
+	return found.Read()
 }
 
 // VisionEntry is [Backbone.Entry] for a vision encoder.

@@ -63,7 +63,7 @@ func (f goldenFolder) copied(t *testing.T) Backbone {
 // apart.
 func present(t *testing.T, b Backbone) (e lockfile.Entry, key string) {
 	t.Helper()
-	e, found, err := b.PresentEntry("")
+	e, found, err := b.PresentEntry("", nil)
 	if !found {
 		t.Fatalf("the weights are not found: %v", err)
 	}

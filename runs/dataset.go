@@ -7,7 +7,6 @@ import (
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/recipes"
-	"github.com/modular-bridging/bridge/workspace"
 )
 
 // OpenSource opens a recipe's data set at a picture size. table says how captions and pictures are
@@ -141,30 +140,4 @@ func (res *resources) logLeftOut(name string, all []data.LeftOut) {
 	for _, l := range all {
 		res.workspace.Log().Debug("picture stays left out", "data", name, "picture", l.Picture, "reason", l.Reason)
 	}
-}
-
-// sameData returns an error if the data of a finished run differs from what it is now.
-func sameData(w *workspace.Workspace, dir string, r *recipes.Resolved) error {
-	for which, source := range map[split]recipes.Source{trainSplit: r.Data.Train, evalSplit: r.Data.Eval} {
-		if source.ID != "" {
-			continue // the kit's data is part of bridge
-		}
-		was, err := readInventory(dir, which)
-		if err != nil {
-			return err
-		}
-		if was == nil {
-			w.Log().Warn("an older version of bridge trained this run and did not record the content of its data; it is used because its recipe is the same",
-				"run", dir, "data", which)
-			continue
-		}
-		d, broken, err := OpenSource(source, r.Data, adapters.ImageSpec{}, was)
-		if err == nil {
-			err = stillReadable(d, broken)
-		}
-		if err != nil {
-			return adapters.Errorf(adapters.KindOf(err), "the run in %s cannot be used again: %w", dir, err)
-		}
-	}
-	return nil
 }

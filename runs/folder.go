@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,11 +62,37 @@ func sameRecipe(w *workspace.Workspace, dir string, r *recipes.Resolved) error {
 		WithRemedy("continue it with its own recipe, `%s`, or start a new run with another --out", resumeCommand(dir))
 }
 
-// withMovedData returns a recipe with the current paths of its data.
-func withMovedData(w *workspace.Workspace, r *recipes.Resolved) *recipes.Resolved {
+// WithMovedData returns a recipe with the current paths of its data, as a run uses and records
+// them: see [workspace.Options.Relocations].
+func WithMovedData(w *workspace.Workspace, r *recipes.Resolved) *recipes.Resolved {
 	c := *r
 	c.Data = r.Data.WithPaths(w.Moved)
 	return &c
+}
+
+// withProjection returns a recipe that says how its projection speaks, if the bridge that it
+// starts from decides that: a bridge that speaks in words goes on in words.
+func withProjection(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) (*recipes.Resolved, error) {
+	if r.Stage == 1 || r.From == "" || r.Projection.Kind == recipes.ProjectionLinear {
+		return r, nil
+	}
+	c := *r
+	if c.Projection.Kind == "" && r.Swap != nil && r.Swap.Projection == train.ProjectionWords {
+		c.Projection.Kind = recipes.ProjectionWords
+	}
+	if c.Projection.Kind == "" {
+		info, err := w.BridgeInfo(ctx, r.From)
+		if adapters.KindOf(err) == adapters.NotFound {
+			return r, nil // a finished run can be used again without the bridge that it started from
+		}
+		if err != nil || info.Words == nil {
+			return r, err
+		}
+		c.Projection.Kind = recipes.ProjectionWords
+	}
+	residual := r.HasResidual()
+	c.Projection.Residual = &residual
+	return &c, nil
 }
 
 // resumeCommand returns the command that continues the run in a folder.

@@ -283,3 +283,32 @@ func TestOldRunsWarnOfWhatTheyRecord(t *testing.T) {
 		t.Errorf("nothing is recorded, and the log says\n%s", got)
 	}
 }
+
+// --resume names another recipe before it reads other data, a lost file as lost, and the changed
+// file of a model that cannot be opened any more. caption names that file, too.
+func TestResumeNamesWhatKeepsItFromOpening(t *testing.T) {
+	p := newOwnModels(t)
+	p.train("run")
+	resume := func(r *recipes.Resolved, want string) {
+		t.Helper()
+		p.log.Reset()
+		if _, err := Train(t.Context(), p.work, r, Options{Dir: "run", Resume: true}); err == nil || !strings.Contains(err.Error()+p.log.String(), want) {
+			t.Errorf("got %v and\n%s\nwant %q", err, p.log, want)
+		}
+	}
+	if err := os.WriteFile("other.json", []byte(`[{"image": "1.jpg", "caption": "a"}]`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	resume(p.recipe("data.questions=0", `data.train={annotations="other.json",images="."}`), "was started with ")
+
+	p.replace(filepath.Join("llm", "tokenizer_config.json"), `"add_prefix_space": false`, `"add_prefix_space": true`)
+	resume(p.recipe(), "tokenizer_config.json was ")
+	p.log.Reset()
+	if _, err := p.work.OpenModel(t.Context(), "run", workspace.OpenOptions{Backend: "go"}); err == nil || strings.Count(p.log.String(), "changed=tokenizer_config.json") != 1 {
+		t.Errorf("caption says %v and\n%s", err, p.log)
+	}
+	if err := os.Remove(filepath.Join("llm", "tokenizer_config.json")); err != nil {
+		t.Fatal(err)
+	}
+	resume(p.recipe(), ", and does not exist now")
+}

@@ -57,11 +57,13 @@ func refuseRunDir(dir string, err error) error {
 	return e
 }
 
-// checkRunDir returns an error if a folder's name begins with ~. It would be created in the working
-// folder.
-func checkRunDir(dir string) error {
+func checkRunDir(dir string) error { return CheckFolder("the run folder", dir) }
+
+// CheckFolder returns an error if the name of a folder to write to begins with ~. It would be
+// created in the working folder. what describes the folder, for the error.
+func CheckFolder(what, dir string) error {
 	if write, found := homepath.Advice(dir); found {
-		return adapters.Errorf(adapters.Invalid, "the run folder is %q, and no shell has expanded ~", dir).
+		return adapters.Errorf(adapters.Invalid, "%s is %q, and no shell has expanded ~", what, dir).
 			WithRemedy("write %s; a shell does not expand ~ behind =", write)
 	}
 	return nil

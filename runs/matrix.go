@@ -24,6 +24,12 @@ type MatrixResult struct {
 // its newest checkpoint.
 func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, out string,
 	overrides []recipes.Override) ([]MatrixResult, error) {
+	return trainMatrix(ctx, newReuse(w), m, out, overrides)
+}
+
+func trainMatrix(ctx context.Context, finished *reuse, m *recipes.Matrix, out string,
+	overrides []recipes.Override) ([]MatrixResult, error) {
+	w := finished.workspace
 	planned := m.Runs()
 	var all []MatrixResult
 	var spent time.Duration
@@ -36,7 +42,7 @@ func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix,
 		}
 		w.Log().Info(fmt.Sprintf("%s: run %d of %d, %s%s", m.Name, i+1, len(planned), run.Name(), left))
 		began := time.Now()
-		new, err := CompleteMatrixRun(ctx, w, m, each, out, overrides)
+		new, err := completeMatrixRun(ctx, finished, m, each, out, overrides)
 		if ctx.Err() != nil {
 			return all, ctx.Err()
 		}
@@ -56,11 +62,17 @@ func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix,
 // does. It reports whether it trained.
 func CompleteMatrixRun(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, run recipes.MatrixRun, out string,
 	overrides []recipes.Override) (trained bool, err error) {
-	r, err := matrixRecipe(ctx, w, m, run, overrides)
+	return completeMatrixRun(ctx, newReuse(w), m, run, out, overrides)
+}
+
+// completeMatrixRun does the work of [CompleteMatrixRun].
+func completeMatrixRun(ctx context.Context, finished *reuse, m *recipes.Matrix, run recipes.MatrixRun, out string,
+	overrides []recipes.Override) (trained bool, err error) {
+	r, err := matrixRecipe(ctx, finished.workspace, m, run, overrides)
 	if err != nil {
 		return false, err
 	}
-	return Complete(ctx, w, r, filepath.Join(out, run.Name()))
+	return finished.complete(ctx, r, filepath.Join(out, run.Name()))
 }
 
 // matrixRecipe returns the recipe of a run of a matrix. With a budget, it takes as many steps as see
@@ -104,7 +116,16 @@ func matrixSwap(m *recipes.Matrix, run recipes.MatrixRun, overrides []recipes.Ov
 // finished, Complete does nothing, or returns an error if the run used other models or other data
 // than the recipe would use now. It reports whether it trained.
 func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) (trained bool, err error) {
-	r = withMovedData(w, r)
+	return newReuse(w).complete(ctx, r, dir)
+}
+
+// complete does the work of [Complete].
+func (u *reuse) complete(ctx context.Context, r *recipes.Resolved, dir string) (trained bool, err error) {
+	w := u.workspace
+	r, err = withProjection(ctx, w, WithMovedData(w, r))
+	if err != nil {
+		return false, err
+	}
 	found, err := hasRun(dir)
 	if err != nil {
 		return false, err
@@ -114,12 +135,10 @@ func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, 
 			return false, err
 		}
 		if _, err := ReadSummary(dir); err == nil {
-			if err := checkReusable(ctx, w, r, dir); err != nil {
-				return false, err
-			}
-			return false, sameData(w, dir, r)
+			return false, u.check(ctx, r, dir)
 		}
 	}
+	defer u.forget()
 	_, err = trainRun(ctx, w, r, Options{Dir: dir, Resume: found})
 	return true, err
 }

@@ -94,33 +94,19 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// presentLock returns the lock that a run of a recipe would have now, as far as files determine
-// it. found is false if a model or a plugin is not on this machine.
-func presentLock(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) (l lockfile.Lock, found bool, err error) {
-	if l.Vision, found, err = r.VisionModel.PresentEntry(r.Vision.Plugin); err != nil || !found {
-		return l, found, err
-	}
-	if r.LanguageModel != nil {
-		language, found, err := r.LanguageModel.PresentEntry(r.Language.Plugin)
-		if err != nil || !found {
-			return l, found, err
-		}
-		l.Language = &language
-	}
-	l.Start, err = startDigest(ctx, w, r)
-	return l, true, err
-}
-
-// checkReusable returns an error if a finished run used other models than its recipe would use
-// now. If they are not on this machine, there is nothing to compare.
-func checkReusable(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) error {
+// warnChangedModels warns if a run that cannot be opened again has other frozen models than when
+// it was started. The warning names the files, because the change may be the reason.
+func warnChangedModels(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, dir string) {
 	recorded, err := lockfile.ReadProject(filepath.Join(dir, lockfile.Name))
 	if err != nil || recorded.Vision.ID == "" {
-		return err
+		return // no warning of an error beside the error
 	}
-	now, found, err := presentLock(ctx, w, r)
+	now, found, err := newReuse(w).presentLock(ctx, r)
 	if err != nil || !found {
-		return err
+		return
 	}
-	return recorded.CheckPresent(now)
+	now.Start = recorded.Start
+	if err := recorded.CheckPresent(now); err != nil {
+		w.Log().Warn("the run cannot be opened, and its models have changed", "error", err)
+	}
 }

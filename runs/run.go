@@ -35,7 +35,11 @@ type Outcome struct {
 // If ctx is cancelled, Train writes a checkpoint, and a call with Options.Resume continues from
 // it.
 func Train(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, o Options) (Outcome, error) {
-	return trainRun(ctx, w, withMovedData(w, r), o)
+	r, err := withProjection(ctx, w, WithMovedData(w, r))
+	if err != nil {
+		return Outcome{}, err
+	}
+	return trainRun(ctx, w, r, o)
 }
 
 // trainRun is [Train] of a recipe with current paths.
@@ -58,9 +62,15 @@ func lockAndTrain(ctx context.Context, w *workspace.Workspace, r *recipes.Resolv
 		resumed := ""
 		if o.Resume {
 			resumed = o.Dir
+			if err := sameRecipe(w, o.Dir, r); err != nil { // another recipe may name other data
+				return err
+			}
 		}
 		res, err := openResources(ctx, w, r, resumed)
 		if err != nil {
+			if o.Resume && ctx.Err() == nil {
+				warnChangedModels(ctx, w, r, o.Dir)
+			}
 			return err
 		}
 		defer res.close()
@@ -103,11 +113,6 @@ func withRunLog(ctx context.Context, w *workspace.Workspace, dir string, work fu
 // makes cheap checks before it computes features.
 func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Options) (out Outcome, err error) {
 	out.Dir = o.Dir
-	if o.Resume {
-		if err := sameRecipe(res.workspace, o.Dir, r); err != nil {
-			return out, err
-		}
-	}
 	if err := res.keepLeftOut(o.Dir); err != nil {
 		return out, err
 	}

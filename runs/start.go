@@ -122,10 +122,14 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 	if err := train.CheckLanguage(res.language); err != nil {
 		return nil, 0, err
 	}
-	init := res.projectionInit(r, from, random)
-	j := train.ProjectionTransfer{From: from, Language: res.meter.Language(res.language), Templates: r.Templates(), Init: init, Seed: r.Seed,
-		Log: res.workspace.Log()}
-	if init.NeedsOldLanguage() {
+	j := train.ProjectionTransfer{From: from, Language: res.meter.Language(res.language), Templates: r.Templates(), Seed: r.Seed,
+		Init: res.projectionInit(r, from, random), InWords: r.Projection.Kind == recipes.ProjectionWords, Log: res.workspace.Log()}
+	if j.NeedsWords() {
+		if j.Words, err = res.words(r, from); err != nil {
+			return nil, 0, err
+		}
+	}
+	if j.NeedsOldLanguage() {
 		old, err := res.openOldLanguage(ctx, *from.Info.Language)
 		if err != nil {
 			return nil, 0, err
@@ -133,8 +137,8 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 		defer res.workspace.Closer(old)()
 		j.OldLanguage = res.meter.Language(old)
 	}
-	if init.NeedsOldLanguage() || init == train.ProjectionCaptionTokens {
-		if j.Features, j.Captions, err = res.sample(ctx, init); err != nil {
+	if n := j.Pictures(); n > 0 {
+		if j.Features, j.Captions, err = res.sample(ctx, n); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -154,19 +158,19 @@ func (res *resources) projectionInit(r *recipes.Resolved, from *bridge.Bridge, r
 	case from.Info.Stage == 1 && (init.NeedsOldLanguage() || init == train.ProjectionKeep):
 		res.workspace.Log().Warn("a stage-1 bridge has no projection to transfer: the projection starts fresh", "from", r.From)
 		return train.ProjectionFresh
+	case r.Projection.Kind == recipes.ProjectionWords && from.Info.Stage == 2 && from.Info.Words == nil &&
+		(r.Swap == nil || init != train.ProjectionFresh):
+		return train.ProjectionWords
 	case sameModel && (r.Swap == nil || init.NeedsOldLanguage()):
 		return train.ProjectionKeep
+	case from.Info.Words != nil && init.NeedsOldLanguage():
+		return train.ProjectionWords
 	}
 	return init
 }
 
-// sample returns the features and captions of some training pictures: 128 to measure a norm,
-// 2048 to fit a projection.
-func (res *resources) sample(ctx context.Context, init train.ProjectionInit) (*adapters.Tensor, []string, error) {
-	n := 128
-	if init == train.ProjectionCaptionTokens {
-		n = 2048
-	}
+// sample returns the features and captions of the first n usable training pictures.
+func (res *resources) sample(ctx context.Context, n int) (*adapters.Tensor, []string, error) {
 	var rows []int
 	var features *adapters.Tensor
 	err := res.countCached(func() (_ []int, err error) {

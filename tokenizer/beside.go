@@ -44,7 +44,7 @@ func withSettings(dir string, text []byte, defaults adapters.TokenizerDefaults) 
 // none. special_tokens_map.json and added_tokens.json count only if tokenizer_config.json has no
 // added_tokens_decoder.
 func readBeside(dir string) (*settings, error) {
-	s, err := readConfig(dir, (*settings).readNames)
+	s, err := readConfig(dir, (*settings).readOldBeside)
 	if err != nil || len(s.keys)+len(s.added)+len(s.extra) == 0 {
 		return nil, err
 	}
@@ -61,36 +61,19 @@ const (
 	addedName  = "added_tokens.json"
 )
 
-// readNames reads special_tokens_map.json over the keys of tokenizer_config.json, and
-// added_tokens.json.
-func (s *settings) readNames() error {
-	var names map[string]json.RawMessage
-	if err := readJSON(s.dir, namesName, &names); err != nil {
-		return err
-	}
-	for key, value := range names {
-		if strings.HasSuffix(key, "_special_tokens") {
-			var more []setToken
-			if err := jsonfile.DecodePart(filepath.Join(s.dir, namesName), key, value, &more); err != nil {
-				return err
-			}
-			s.extra = append(s.extra, more...)
-			continue
-		}
+// readOldBeside reads the files that older folders have beside a tokenizer.json.
+func (s *settings) readOldBeside() error { return s.readOldFiles(s.enterBeside, s.namedBeside) }
+
+// enterBeside takes an entry of special_tokens_map.json over the keys of tokenizer_config.json.
+func (s *settings) enterBeside(key string, value json.RawMessage) error {
+	if !strings.HasSuffix(key, "_special_tokens") {
 		s.keys[key] = value
+		return nil
 	}
-	var ids map[string]int32
-	if err := readJSON(s.dir, addedName, &ids); err != nil {
-		return err
-	}
-	named, err := s.namedBeside()
-	if err != nil {
-		return err
-	}
-	for content, id := range ids {
-		s.added = append(s.added, setToken{Content: content, Special: holds(named, content) || holds(s.extra, content), id: id, bare: true})
-	}
-	return nil
+	var more []setToken
+	err := jsonfile.DecodePart(filepath.Join(s.dir, namesName), key, value, &more)
+	s.extra = append(s.extra, more...)
+	return err
 }
 
 // namedBeside returns the special tokens under their names: the usual ones in transformers'

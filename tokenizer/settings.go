@@ -60,7 +60,7 @@ func namedTokens() []string {
 // readSettings reads a folder's configuration files. added_tokens_decoder stands
 // in the place of special_tokens_map.json and added_tokens.json.
 func readSettings(dir string) (*settings, error) {
-	s, err := readConfig(dir, (*settings).readOldFiles)
+	s, err := readConfig(dir, (*settings).readOldSettings)
 	if err != nil {
 		return nil, err
 	}
@@ -146,42 +146,52 @@ func (s *settings) addDecoder(decoder map[string]setToken) error {
 	return nil
 }
 
-// readOldFiles reads what older folders have beside tokenizer_config.json.
-func (s *settings) readOldFiles() error {
+// readOldFiles reads the files that older folders have in place of added_tokens_decoder. It gives
+// the entries of special_tokens_map.json to enter, and then takes the tokens of
+// added_tokens.json: those that named returns, and extra ones, are special.
+func (s *settings) readOldFiles(enter func(key string, value json.RawMessage) error, named func() ([]setToken, error)) error {
 	var names map[string]json.RawMessage
 	if err := readJSON(s.dir, namesName, &names); err != nil {
 		return err
 	}
 	for key, value := range names {
-		switch {
-		case slices.Contains(namedTokens(), key): // transformers 5 forgets additional_special_tokens here
-			s.keys[key] = value
-		case key == "extra_special_tokens":
-			var more extraTokens
-			if err := jsonfile.DecodePart(filepath.Join(s.dir, namesName), key, value, &more); err != nil {
-				return err
-			}
-			s.extra, s.alone = append(s.extra, more...), true
-		case isToken(key, value):
-			return s.unsupported("%s names a special token %s, only %s are read", namesName, key, strings.Join(namedTokens(), ", "))
+		if err := enter(key, value); err != nil {
+			return err
 		}
 	}
 	var ids map[string]int32
 	if err := readJSON(s.dir, addedName, &ids); err != nil {
 		return err
 	}
-	special := map[string]bool{}
-	for _, token := range s.extra {
-		special[token.Content] = true
-	}
-	named, err := s.named(nil)
-	for _, token := range named {
-		special[token.Content] = true
+	special, err := named()
+	if err != nil {
+		return err
 	}
 	for content, id := range ids {
-		s.added = append(s.added, setToken{Content: content, Special: special[content], id: id})
+		s.added = append(s.added, setToken{Content: content, Special: holds(special, content) || holds(s.extra, content), id: id, bare: true})
 	}
-	return err
+	return nil
+}
+
+// readOldSettings reads older files as transformers does for a SentencePiece model.
+func (s *settings) readOldSettings() error {
+	return s.readOldFiles(s.enterSetting, func() ([]setToken, error) { return s.named(nil) })
+}
+
+// enterSetting takes an entry of special_tokens_map.json.
+func (s *settings) enterSetting(key string, value json.RawMessage) error {
+	switch {
+	case slices.Contains(namedTokens(), key): // transformers 5 forgets additional_special_tokens here
+		s.keys[key] = value
+	case key == "extra_special_tokens":
+		var more extraTokens
+		err := jsonfile.DecodePart(filepath.Join(s.dir, namesName), key, value, &more)
+		s.extra, s.alone = append(s.extra, more...), true
+		return err
+	case isToken(key, value):
+		return s.unsupported("%s names a special token %s, only %s are read", namesName, key, strings.Join(namedTokens(), ", "))
+	}
+	return nil
 }
 
 // named returns the named special tokens; defaults are those of the tokenizer's

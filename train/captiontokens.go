@@ -29,6 +29,17 @@ func fitProjectionToCaptions(ctx context.Context, to *bridge.Bridge, new adapter
 	if err != nil {
 		return TransferStats{}, err
 	}
+	stats, err := fitProjection(to, a, b, seed)
+	if err != nil {
+		return TransferStats{}, err
+	}
+	stats.Scale, err = rescale(ctx, to, features, float64(to.Info.Language.TokenNorm))
+	return stats, err
+}
+
+// fitProjection sets a bridge's projection to the ridge regression from Q-Former outputs,
+// rows of a [n, D], to soft prompts, rows of b [n, Dllm].
+func fitProjection(to *bridge.Bridge, a, b *mat.Dense, seed uint64) (TransferStats, error) {
 	f, err := affine.Ridge(a, b, seed)
 	if err != nil {
 		return TransferStats{}, err
@@ -36,12 +47,9 @@ func fitProjectionToCaptions(ctx context.Context, to *bridge.Bridge, new adapter
 	in, out := f.Map.Dims()
 	var w mat.Dense
 	w.CloneFrom(f.Map.Slice(0, in-1, 0, out).T())
-	if err := to.SetProjection(affine.Float32s(w.RawMatrix().Data), affine.Float32s(f.Map.RawRowView(in-1))); err != nil {
-		return TransferStats{}, err
-	}
 	n, _ := a.Dims()
-	scale, err := rescale(ctx, to, features, float64(to.Info.Language.TokenNorm))
-	return TransferStats{Rows: n, R2: f.R2, Ridge: f.Ridge, Scale: scale}, err
+	return TransferStats{Rows: n, R2: f.R2, Ridge: f.Ridge},
+		to.SetProjection(affine.Float32s(w.RawMatrix().Data), affine.Float32s(f.Map.RawRowView(in-1)))
 }
 
 // queryTokens pairs the rows of queries float32[B, Q, D] with embeddings of the

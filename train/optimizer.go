@@ -2,6 +2,7 @@ package train
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/qformer"
@@ -12,18 +13,42 @@ import (
 func (m Module) names(b *bridge.Bridge) []string {
 	var names []string
 	for _, p := range b.Config().Parameters(b.Stage()) {
-		if (p.Part == qformer.PartLanguage) == (m == Projection) {
-			names = append(names, p.Name)
+		switch p.Part {
+		case qformer.PartWords: // see wordsGroup
+		case qformer.PartLanguage, qformer.PartResidual:
+			if m == Projection {
+				names = append(names, p.Name)
+			}
+		default:
+			if m == QFormer {
+				names = append(names, p.Name)
+			}
 		}
 	}
 	return names
+}
+
+// wordsGroup returns the group of the soft prompts of words and their peak rate. ok is false
+// if the bridge has none.
+func wordsGroup(b *bridge.Bridge, relative float64) (g optim.Group, peak float64, ok bool) {
+	for _, p := range b.Config().Parameters(b.Stage()) {
+		if p.Part == qformer.PartWords {
+			g.Names = append(g.Names, p.Name)
+		}
+	}
+	if g.Names == nil {
+		return g, 0, false
+	}
+	side := b.Info.Language
+	return g, relative * float64(side.TokenNorm) / math.Sqrt(float64(side.Width)), true
 }
 
 // peaks are the peak learning rates of an optimizer's groups.
 type peaks []float64
 
 // newOptimizer returns the optimizer of a phase. It has two groups for each module:
-// parameters that decay and parameters that do not.
+// parameters that decay and parameters that do not. The soft prompts of words have a group of
+// their own.
 func newOptimizer(b *bridge.Bridge, phase Phase) (*optim.AdamW, peaks, error) {
 	var groups []optim.Group
 	var rates peaks
@@ -37,6 +62,12 @@ func newOptimizer(b *bridge.Bridge, phase Phase) (*optim.AdamW, peaks, error) {
 			return nil, nil, fmt.Errorf("the phase trains %s, which a bridge of stage %d does not have", m, b.Info.Stage)
 		}
 		for _, g := range optim.Groups(b.Store(), names) {
+			groups, rates = append(groups, g), append(rates, peak)
+		}
+		if m != Projection || phase.Optimizer.Words == 0 {
+			continue
+		}
+		if g, peak, ok := wordsGroup(b, phase.Optimizer.Words); ok {
 			groups, rates = append(groups, g), append(rates, peak)
 		}
 	}

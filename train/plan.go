@@ -12,7 +12,7 @@ type Module string
 // The trainable parts. The frozen models are never among them.
 const (
 	QFormer    Module = "qformer"    // queries, Q-Former layers, ln_vision; in stage 1 the text side and the heads too
-	Projection Module = "projection" // the linear map from the Q-Former's width to the language model's
+	Projection Module = "projection" // the map from the Q-Former's outputs to soft prompts
 )
 
 // Optimizer holds the learning rates of a phase and AdamW's settings.
@@ -20,6 +20,10 @@ type Optimizer struct {
 	// LearningRate is the peak of each module. A phase that trains a module without an
 	// entry cannot run.
 	LearningRate map[Module]float64
+	// Words is the peak rate of the soft prompts of words, which belong to the projection. It
+	// is relative to the root mean square of the language model's token embeddings, because
+	// AdamW's step has a fixed size. They are not decayed. 0 does not train them.
+	Words float64 `json:",omitzero"`
 	optim.Config
 }
 

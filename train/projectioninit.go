@@ -25,6 +25,10 @@ const (
 	// ProjectionCaptionTokens needs no old projection: a ridge regression from Q-Former
 	// outputs to the new model's embeddings of the captions' tokens.
 	ProjectionCaptionTokens ProjectionInit = "caption-tokens"
+	// ProjectionWords makes a projection that speaks in words. The weights of the words are
+	// fitted to the old projection's soft prompts among the old model's embeddings of the
+	// words; the soft prompts of the new one are sums of its own embeddings of the same words.
+	ProjectionWords ProjectionInit = "words"
 	// ProjectionKeep takes the old projection as it is: the language model is the same.
 	ProjectionKeep ProjectionInit = "keep"
 )
@@ -32,7 +36,7 @@ const (
 // NeedsOldLanguage reports whether the initialisation carries an old projection
 // over and so needs the language model that it was trained with.
 func (p ProjectionInit) NeedsOldLanguage() bool {
-	return p == ProjectionSharedTokens || p == ProjectionOrthogonal
+	return p == ProjectionSharedTokens || p == ProjectionOrthogonal || p == ProjectionWords
 }
 
 // ProjectionTransfer joins a bridge with a language model for stage 2.
@@ -42,12 +46,40 @@ type ProjectionTransfer struct {
 	OldLanguage adapters.LanguageModel // the one that From was trained with; see [ProjectionInit.NeedsOldLanguage]
 	Templates   bridge.Templates       // texts around captions and questions
 	Init        ProjectionInit
-	Seed        uint64
+	// InWords makes a projection that speaks in words. Without it the projection is linear.
+	InWords bool
+	// Words are needed if [ProjectionTransfer.NeedsWords] says so.
+	Words bridge.Words
+	Seed  uint64
 	// Features are those of some training pictures, on which the soft prompts are
 	// scaled to the model's token norm. Captions are these pictures' captions.
 	Features *adapters.Tensor
 	Captions []string
 	Log      *slog.Logger
+}
+
+// NeedsWords reports whether the transfer needs a list of words: for the new projection, or
+// because a linear one is fitted to what words say.
+func (p ProjectionTransfer) NeedsWords() bool {
+	return p.InWords || p.Init == ProjectionWords || p.Init == ProjectionKeep && p.From.Info.Words != nil
+}
+
+// NeedsOldLanguage reports whether the transfer needs the language model that From was trained
+// with.
+func (p ProjectionTransfer) NeedsOldLanguage() bool {
+	return p.Init.NeedsOldLanguage() && p.From.Info.Words == nil
+}
+
+// Pictures returns the number of training pictures that the transfer needs: 2048 to fit
+// something, 128 to measure a norm.
+func (p ProjectionTransfer) Pictures() int {
+	switch {
+	case p.Init == ProjectionCaptionTokens, p.NeedsWords() && (!p.InWords || p.NeedsOldLanguage()):
+		return 2048
+	case p.NeedsOldLanguage():
+		return 128
+	}
+	return 0
 }
 
 // TransferStats describes a map between two models that was fitted to carry
@@ -65,9 +97,16 @@ type TransferStats struct {
 // embeddings, or the vocabularies share too few tokens), NewBridge logs a warning
 // and the projection starts fresh.
 func (p ProjectionTransfer) NewBridge(ctx context.Context) (*bridge.Bridge, error) {
+	if p.InWords {
+		return p.inWords(ctx)
+	}
 	b, err := p.From.ForLanguage(p.Language.Spec(), p.Templates, p.Seed)
 	if err != nil {
 		return nil, err
+	}
+	if p.NeedsWords() {
+		err = p.linearFromWords(ctx, b)
+		return closeIf(b, err)
 	}
 	switch p.Init {
 	case ProjectionSharedTokens:
@@ -79,6 +118,11 @@ func (p ProjectionTransfer) NewBridge(ctx context.Context) (*bridge.Bridge, erro
 	case ProjectionKeep:
 		err = keepProjection(p.From, b)
 	}
+	return closeIf(b, err)
+}
+
+// closeIf returns the bridge, or closes it if there is an error.
+func closeIf(b *bridge.Bridge, err error) (*bridge.Bridge, error) {
 	if err != nil {
 		b.Close()
 		return nil, err

@@ -115,6 +115,20 @@ func TestARunThatNeverDecidesMakesAllSteps(t *testing.T) {
 	}
 }
 
+// A bridge that has the quality before the first step needs none.
+func TestARunThatIsThereMakesNoStep(t *testing.T) {
+	plan := stage2(4)
+	plan.Evaluation.Every = 2
+	plan.Until = &train.Until{Metric: eval.MetricLoss, Value: 1e9, Patience: 3}
+	result, err := newSessionFor(t, plan, t.TempDir()).Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := result.Until; u == nil || u.Reason != train.UntilReached || u.Steps != 0 || result.Steps != 0 {
+		t.Errorf("got %+v after %d steps, want none", u, result.Steps)
+	}
+}
+
 func TestProblemsOfUntil(t *testing.T) {
 	for want, change := range map[string]func(*train.Plan){
 		"the metric is":    func(p *train.Plan) { p.Until.Metric = "loss_no_picture" },

@@ -11,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/convert"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/homepath"
 )
 
 // The forms of a folder that [Workspace.Convert] writes.
@@ -37,6 +38,10 @@ type Converted struct {
 // or a .pth file of LAVIS: a BLIP-2 of stage 1 or 2, or only the encoder. After an error, the
 // folder to does not exist.
 func (w *Workspace) Convert(ctx context.Context, from, to string, o ConvertOptions) (Converted, error) {
+	if write, found := homepath.Advice(to); found {
+		return Converted{}, adapters.Errorf(adapters.Invalid, "the folder to write is %q, and no shell has expanded ~", to).
+			WithRemedy("write %s", write)
+	}
 	if isFile(from) {
 		return w.convertLAVIS(ctx, from, to, o)
 	}

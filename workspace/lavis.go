@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -20,6 +21,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/internal/writable"
 	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train/metrics"
 )
 
 // LAVISOptions describe the parts of a bridge that a .pth file of LAVIS does not contain. The
@@ -51,9 +53,11 @@ func (w *Workspace) lavisDir(ctx context.Context, path string, o LAVISOptions) (
 	if err != nil || isDir(dir) {
 		return filepath.Join(dir, "bridge"), err
 	}
-	if isDir(older) {
-		w.log.Info("the file is converted again: an older version of bridge did not record the models' descriptions with the conversion",
-			"unused", older, "remedy", "delete the unused folder if you do not go back to that version")
+	for _, unused := range older {
+		if isDir(unused) {
+			w.log.Info("the file is converted again: an older version of bridge converted it without recording the models' descriptions, or without comparing the frozen weights",
+				"unused", unused, "remedy", "delete the unused folder if you do not go back to that version")
+		}
 	}
 	l, err := convert.OpenLAVIS(path)
 	if err != nil {
@@ -98,28 +102,29 @@ func (f lavisFile) checkGeneratesText() error {
 }
 
 // cacheDir returns the cache folder of a file's bridge. Its name is a hash of the file's digest,
-// of the options, and of what the registry says about the models: the bridge records their
-// widths, layers and templates. older is the folder that older versions of bridge used, whose
-// name is without the last part.
-func (o LAVISOptions) cacheDir(reg *registry.Registry, file string) (dir, older string, err error) {
+// of the options, of what the registry says about the models (the bridge records their widths,
+// layers and templates), and of a mark that frozen weights were compared. older are the folders
+// that older versions of bridge used, whose names are without the last part, or the last two.
+func (o LAVISOptions) cacheDir(reg *registry.Registry, file string) (dir string, older []string, err error) {
 	digest, err := weights.FileDigest(file)
 	if err != nil {
-		return "", "", err
+		return "", nil, err
 	}
 	key := []string{digest}
 	for _, value := range []string{o.Encoder, o.LLM, fmt.Sprint(o.Heads), fmt.Sprint(o.EncoderHeads)} {
 		if isDir(value) {
 			if value, err = filepath.Abs(value); err != nil {
-				return "", "", err
+				return "", nil, err
 			}
 		}
 		key = append(key, value)
 	}
 	models, err := o.manifests(reg)
 	if err != nil {
-		return "", "", err
+		return "", nil, err
 	}
-	return lavisFolder(append(key, models)), lavisFolder(key), nil
+	described := append(slices.Clone(key), models)
+	return lavisFolder(append(slices.Clone(described), "frozen weights compared")), []string{lavisFolder(described), lavisFolder(key)}, nil
 }
 
 func lavisFolder(key []string) string {
@@ -241,6 +246,9 @@ func (w *Workspace) lavisBridge(ctx context.Context, f lavisFile, withEncoder bo
 	} else {
 		err = w.lavisLanguage(f, &info, &parts)
 	}
+	if err == nil {
+		err = w.checkFrozen(ctx, f, &info, parts)
+	}
 	if err != nil {
 		return nil, parts, err
 	}
@@ -250,6 +258,44 @@ func (w *Workspace) lavisBridge(ctx context.Context, f lavisFile, withEncoder bo
 	}
 	b, err := f.Bridge(backend, config, tokenizer, info)
 	return b, parts, err
+}
+
+// checkFrozen compares the file's frozen weights with the folders of the models that bridge uses in
+// their place. It records the digests of models that were compared.
+func (w *Workspace) checkFrozen(ctx context.Context, f lavisFile, info *bridge.Info, parts convert.Parts) error {
+	vision, language := f.HoldsFrozen()
+	const mega = 1_000_000
+	var task metrics.Task
+	warnings, err := f.CheckFrozen(ctx, convert.FrozenFolders{Families: builtin.Families(), Vision: parts.Vision, Language: parts.Language},
+		func(done, total int64) {
+			if task == nil {
+				task = w.Progress().Start("megabytes of frozen weights compared", int(total/mega), 0)
+			}
+			task.Step(int(done/mega), 0, 0)
+		})
+	if task != nil {
+		task.Done()
+	}
+	for _, warning := range warnings {
+		w.log.Warn(warning)
+	}
+	if err == nil && vision && parts.Vision != "" {
+		info.Vision.Digest, err = weightsDigest(parts.Vision, adapters.KindVision)
+	}
+	if err == nil && language && parts.Language != "" {
+		info.Language.Digest, err = weightsDigest(parts.Language, adapters.KindLanguage)
+	}
+	return err
+}
+
+// weightsDigest returns the digest of the weights in a model's folder, as its spec has it.
+func weightsDigest(dir string, kind adapters.ModelKind) (string, error) {
+	f, err := weights.OpenPart(dir, kind)
+	if err != nil {
+		return "", err
+	}
+	digest, err := f.Digest()
+	return digest, errors.Join(err, f.Close())
 }
 
 // lavisSide returns the side and the folder of a frozen model.

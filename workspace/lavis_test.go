@@ -4,8 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/tensortest"
+	"github.com/modular-bridging/bridge/internal/testenv"
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
@@ -43,7 +48,7 @@ func TestConvertedFilesFollowTheManifests(t *testing.T) {
 			t.Fatal(err)
 		}
 		dir, older, err := o.cacheDir(reg, file)
-		if err != nil || dir == older {
+		if err != nil || slices.Contains(older, dir) {
 			t.Fatalf("%s, %s, %v", dir, older, err)
 		}
 		return dir
@@ -68,6 +73,36 @@ func TestConvertedFilesFollowTheManifests(t *testing.T) {
 		}
 		if a, b := dirOf(named), dirOf(inferred); (a != before) != c.namedTo || (b != guess) != c.inferredTo {
 			t.Errorf("with a manifest of %s: another folder of named models %v, of inferred ones %v", c.id, a != before, b != guess)
+		}
+	}
+}
+
+// The frozen weights in a file must be those of the folders that are used instead. What was
+// compared is recorded, so that later changes of the folder are noticed.
+func TestFrozenWeightsOfAFileAreCompared(t *testing.T) {
+	testenv.Cache(t)
+	file := filepath.Join("..", "convert", "testdata", "frozen.pth")
+	golden := filepath.Join("..", "bridge", "testdata", "golden-opt", "checkpoint")
+	w := New(Options{})
+	convert := func(to string, o LAVISOptions) error {
+		o.Heads, o.EncoderHeads = 2, 2
+		_, err := w.Convert(t.Context(), file, to, ConvertOptions{Form: FormBridge, LAVIS: o})
+		return err
+	}
+	out := t.TempDir()
+	if err := convert(filepath.Join(out, "same"), LAVISOptions{Encoder: golden, LLM: golden}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := w.readInfo(filepath.Join(out, "same"))
+	if err != nil || !strings.HasPrefix(info.Vision.Digest, "sha256:") || info.Language.Digest != info.Vision.Digest {
+		t.Errorf("%+v, %v: want the digests of the folders", info, err)
+	}
+	for _, name := range []string{"vision_model.encoder.layers.1.mlp.fc1.weight", "language_model.model.decoder.embed_positions.weight"} {
+		other := tensortest.Copy(t, golden)
+		tensortest.Change(t, other, name)
+		err := convert(filepath.Join(out, "other"), LAVISOptions{Encoder: other, LLM: other})
+		if adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "differs from "+name[strings.Index(name, ".")+1:]+" ") {
+			t.Errorf("%s is changed: %v", name, err)
 		}
 	}
 }

@@ -131,22 +131,24 @@ func (w *Workspace) openSides(ctx context.Context, m *Model, dir string, info br
 			return nil, nil, err
 		}
 	}
-	if vision, err = w.OpenVision(ctx, o.apply(vs)); err != nil {
+	vision, err = w.OpenVision(ctx, o.apply(vs))
+	w.WarnSideChanges(vs, adapters.KindVision, info.Vision) // also if the changed model cannot be opened
+	if err != nil {
 		return nil, nil, err
 	}
 	m.onClose(w.Closer(vision))
-	w.WarnSideChanges(vs, adapters.KindVision, info.Vision)
 	if info.Language == nil {
 		return vision, nil, nil
 	}
-	if language, err = w.OpenLanguage(ctx, o.apply(ls)); err != nil {
-		return nil, nil, err
-	}
-	m.onClose(w.Closer(language))
+	language, err = w.OpenLanguage(ctx, o.apply(ls))
 	if info.Language.Files == nil {
 		w.warnOtherTokenizer(ls.Model, *info.Language)
 	}
 	w.WarnSideChanges(ls, adapters.KindLanguage, *info.Language)
+	if err != nil {
+		return nil, nil, err
+	}
+	m.onClose(w.Closer(language))
 	return vision, language, nil
 }
 

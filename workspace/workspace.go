@@ -11,6 +11,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/builtin"
+	"github.com/modular-bridging/bridge/internal/homepath"
 	"github.com/modular-bridging/bridge/internal/loglevel"
 	"github.com/modular-bridging/bridge/internal/logmux"
 	"github.com/modular-bridging/bridge/internal/shell"
@@ -117,6 +118,19 @@ func (w *Workspace) LogTo(file string) (fileLog *slog.Logger, stop func(), err e
 
 // cacheVariable is the environment variable that moves the cache.
 const cacheVariable = "BRIDGE_CACHE"
+
+// CheckFolders returns an error if a variable that names a folder of bridge begins with ~. Nothing
+// expands it in a container's or a service's environment, and bridge would make a folder named ~.
+func CheckFolders() error {
+	for _, variable := range []string{cacheVariable, "BRIDGE_CONFIG", "BRIDGE_DATA"} {
+		dir := os.Getenv(variable)
+		if write, found := homepath.Advice(dir); found {
+			return adapters.Errorf(adapters.Invalid, "%s is %q, and nothing has expanded ~", variable, dir).
+				WithRemedy("set it to %s", write)
+		}
+	}
+	return nil
+}
 
 // KitDir unpacks the kit into the cache unless it is there, and returns its folder. If the cache
 // cannot be written, the error names the variable that moves it.

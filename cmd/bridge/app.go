@@ -163,6 +163,9 @@ func (p *program) before(c *cli.Context) error {
 		return usagef("--log-level is %q, want trace, debug, info, warn or error", c.String("log-level"))
 	}
 	p.level.Set(level)
+	if err := workspace.CheckFolders(); err != nil {
+		return err
+	}
 	relocations, err := workspace.ParseRelocations(c.StringSlice("moved"))
 	if err != nil {
 		return usagef("--moved: %v", err)

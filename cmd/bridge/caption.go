@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -140,7 +141,7 @@ func (p *program) captionPictures(c *cli.Context, m *workspace.Model, names []st
 	}
 	for i, text := range texts {
 		if c.Bool("json") {
-			err = p.printJSON(map[string]string{"image": read[i], "caption": text})
+			err = p.printJSON(captionLine{newImageName(read[i]), text})
 		} else {
 			_, err = printable.Fprintf(p.stdout, "%s\t%s\n", read[i], text)
 		}
@@ -173,8 +174,35 @@ func (p *program) ask(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("json") {
-		return p.printJSON(map[string]string{"image": args[1], "question": args[2], "answer": answers[0]})
+		return p.printJSON(answerLine{newImageName(args[1]), args[2], answers[0]})
 	}
 	p.printf("%s\n", answers[0])
 	return nil
+}
+
+// captionLine and answerLine are the lines of --json.
+type (
+	captionLine struct {
+		imageName
+		Caption string `json:"caption"`
+	}
+	answerLine struct {
+		imageName
+		Question string `json:"question"`
+		Answer   string `json:"answer"`
+	}
+)
+
+// imageName is a picture's name in JSON, which has no place for bytes that are not UTF-8: Image has
+// U+FFFD in place of these, and only then Bytes has the whole name in base64.
+type imageName struct {
+	Image string `json:"image"`
+	Bytes []byte `json:"image_base64,omitempty"`
+}
+
+func newImageName(name string) imageName {
+	if utf8.ValidString(name) {
+		return imageName{Image: name}
+	}
+	return imageName{name, []byte(name)}
 }

@@ -78,3 +78,20 @@ func TestRunFolderThatCannotBeWritten(t *testing.T) {
 		t.Errorf("got %s", stderr)
 	}
 }
+
+// Nothing expands ~ in a variable of a service, nor behind = in a flag. bridge makes no folder
+// named ~.
+func TestFoldersNamedByATilde(t *testing.T) {
+	w := newTestProject(t)
+	w.bridge(exitFailed, "compare kit:stage2 --out=~/compared", `the folder of the comparison is "~/compared"`)
+	w.bridge(exitFailed, "convert kit:stage2 ~/converted", `the folder to write is "~/converted"`)
+	for _, variable := range []string{"BRIDGE_CACHE", "BRIDGE_CONFIG", "BRIDGE_DATA"} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, "~/bridge")
+			w.bridge(exitFailed, "doctor", variable+` is "~/bridge"`, "set it to \"")
+		})
+	}
+	if _, err := os.Stat("~"); err == nil {
+		t.Error("there is a folder named ~")
+	}
+}

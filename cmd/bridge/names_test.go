@@ -124,3 +124,26 @@ func TestCaptionEscapesNamesExceptInJSON(t *testing.T) {
 		t.Errorf("the JSON %q has the name %q (%v), want %q", stdout, line.Image, err, name)
 	}
 }
+
+// JSON has no place for bytes that are not UTF-8: --json gives such a name in base64, too.
+func TestJSONKeepsNamesThatAreNotUTF8(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, want := range map[string]bool{"a\xffb.png": true, "ü.png": false} {
+		if err := writePNG(name); err != nil {
+			t.Skipf("this file system has no name %q: %v", name, err)
+		}
+		for _, args := range [][]string{{"caption", "kit:stage2", name}, {"ask", "kit:stage2", name, "what?"}} {
+			out, _ := mustExit(t, exitDone, append(args, "--json", "--backend", "go", "--isolation", "none")...)
+			var line struct {
+				Image   string
+				Bytes   []byte `json:"image_base64"`
+				Caption string
+				Answer  string
+			}
+			must(t, json.Unmarshal([]byte(out), &line))
+			if line.Image != strings.ToValidUTF8(name, "\ufffd") || want != (string(line.Bytes) == name) || line.Caption == line.Answer {
+				t.Errorf("%q: got %s", args, out)
+			}
+		}
+	}
+}

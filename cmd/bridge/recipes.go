@@ -86,6 +86,7 @@ func (p *program) recipesCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	resolved = runs.WithMovedData(p.workspace, resolved)
 	if err := runs.CheckData(p.workspace, resolved); err != nil {
 		return err
 	}

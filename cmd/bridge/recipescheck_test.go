@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -23,5 +24,33 @@ func TestRecipesCheckReadsTheAnnotations(t *testing.T) {
 	_, errors = mustExit(t, exitFailed, "train", "tiny-stage1", "--out=~/runs/a")
 	if !strings.Contains(errors, "a shell does not expand ~ behind =") {
 		t.Error(errors)
+	}
+}
+
+// `recipes check` finds data that was moved, as training does, and prints where it is now.
+func TestRecipesCheckFollowsMovedData(t *testing.T) {
+	t.Chdir(t.TempDir())
+	must(t, os.Mkdir("now", 0o755))
+	var entries []string
+	for i := range 4 {
+		must(t, writePNG(fmt.Sprintf("now/%d.png", i)))
+		entries = append(entries, fmt.Sprintf(`{"image": "%d.png", "caption": "picture %d"}`, i, i))
+	}
+	for _, split := range []string{"train", "eval"} {
+		must(t, os.WriteFile("now/"+split+".json", []byte("["+strings.Join(entries, ",")+"]"), 0o644))
+	}
+	dir, err := os.Getwd()
+	must(t, err)
+	set := func(split string) string {
+		return fmt.Sprintf("data.%s={annotations='%s/was/%s.json', images='%s/was'}", split, dir, split, dir)
+	}
+	args := []string{"recipes", "check", "tiny-stage2-opt", "--set", "from=kit:stage1", "--set", "data.questions=0", "--set", "optimizer.batch=2",
+		"--set", set("train"), "--set", set("eval")}
+	if _, errors := mustExit(t, exitFailed, args...); !strings.Contains(errors, "was/train.json") {
+		t.Error(errors)
+	}
+	out, _ := mustExit(t, exitDone, append([]string{"--moved", "was=now"}, args...)...)
+	if !strings.Contains(out, dir+"/now/train.json") || strings.Contains(out, dir+"/was") {
+		t.Errorf("got\n%s\nwant the paths of now", out)
 	}
 }

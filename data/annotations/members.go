@@ -118,6 +118,9 @@ func (r *Reader) missing(e *Entry, m *members) error {
 	case slices.Contains(m.read, "question") && !slices.Contains(m.read, "answer"):
 		k, _ := keyNamed("answer")
 		return lacks("answer", k.want)
+	case slices.Contains(m.read, "answer") && !slices.Contains(m.read, "question"):
+		k, _ := keyNamed("question")
+		return lacks("question", k.want)
 	}
 	return nil
 }

@@ -228,6 +228,7 @@ func TestKeysAreMatchedExactly(t *testing.T) {
 		`{"Image": "1.jpg", "caption": "a"}`:                 `"image" is missing, want a file name; the entry's keys are "Image", "caption" (keys are matched exactly; rename "Image" to "image")`,
 		`{"image": "1.jpg", "captions": "a"}`:                `"caption" is missing`,
 		`{"image": "1.jpg", "question": "a", "Answer": "b"}`: `rename "Answer" to "answer"`,
+		`{"image": "1.jpg", "caption": "a", "answer": "b"}`:  `"question" is missing, want a text; the entry's keys are "image", "caption", "answer"`,
 		`{"image": "1.jpg", "caption": "a", "caption": "b"}`: `"caption" is given twice`,
 		`{"imge": "1.jpg", "caption": "a", "image_id": 1}`:   `rename "imge" to "image"`,
 		`{}`: `"image" is missing, want a file name; the entry's keys are none`,

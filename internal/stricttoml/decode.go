@@ -43,9 +43,10 @@ func (d *Document) table(dst reflect.Value, src map[string]any, at string) {
 func (d *Document) unknown(at, key string, names []string) {
 	if near := didyoumean.Name(key, names); near != "" {
 		d.Errorf(join(at, key), "unknown key; did you mean %s?", join(at, near))
-		return
+	} else {
+		d.Errorf(join(at, key), "unknown key, want one of %s", strings.Join(names, ", "))
 	}
-	d.Errorf(join(at, key), "unknown key, want one of %s", strings.Join(names, ", "))
+	d.problems[len(d.problems)-1].Unknown = true
 }
 
 func (d *Document) value(dst reflect.Value, src any, key string) {

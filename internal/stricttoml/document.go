@@ -61,6 +61,7 @@ type Problem struct {
 	Message  string // the value, and what is expected
 	Override bool   // the value came from the command line
 	Err      error  // cause; nil if there is none
+	Unknown  bool   // the struct has no such key
 }
 
 // Problems is the error of a document. The problems are in the order in which they were found.
@@ -234,6 +235,19 @@ func (d *Document) Value(key string) (any, bool) {
 		}
 	}
 	return v, true
+}
+
+// Fits reports whether the values of all known keys fit. Unknown keys may be among the problems.
+func (d *Document) Fits() bool {
+	return !slices.ContainsFunc(d.problems, func(p Problem) bool { return !p.Unknown })
+}
+
+// Add adds the problems of an error that [Document.Set] or [Document.SetValue] returned.
+func (d *Document) Add(err error) {
+	var more Problems
+	if errors.As(err, &more) {
+		d.problems = append(d.problems, more...)
+	}
 }
 
 // Err returns the problems so far, or nil if there are none.

@@ -44,6 +44,9 @@ func Open(path string) (*File, error) {
 		}
 		return nil, errors.Join(err, unmap())
 	}
+	for name, v := range f.Tensors {
+		f.Tensors[name] = v.MappedIn(data)
+	}
 	return f, nil
 }
 

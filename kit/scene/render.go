@@ -28,8 +28,8 @@ const StyleCount = int(Fluent)
 
 var styleNames = [...]string{Noto: "noto", Twemoji: "twemoji", Fluent: "fluent"}
 
-// Styles is the number of all drawing styles.
-const Styles = len(styleNames)
+// allStyles is the number of all drawing styles.
+const allStyles = len(styleNames)
 
 // String returns the style's name.
 func (s Style) String() string { return styleNames[s] }
@@ -52,7 +52,7 @@ func (p Picture) Image() *image.RGBA {
 
 // Renderer draws scenes. It keeps the sprites that it has scaled.
 type Renderer struct {
-	sprites [Styles][]*image.RGBA // premultiplied, by object
+	sprites [allStyles][]*image.RGBA // premultiplied, by object
 
 	mu     sync.Mutex
 	scaled map[scaledID]*image.RGBA
@@ -65,8 +65,8 @@ type scaledID struct {
 }
 
 // allSprites decodes the sprites of all styles, once in a process: nothing changes them.
-var allSprites = sync.OnceValues(func() (all [Styles][]*image.RGBA, err error) {
-	for style := range Style(Styles) {
+var allSprites = sync.OnceValues(func() (all [allStyles][]*image.RGBA, err error) {
+	for style := range Style(allStyles) {
 		if all[style], err = loadSprites(style); err != nil {
 			return all, fmt.Errorf("sprites of style %s: %w", style, err)
 		}

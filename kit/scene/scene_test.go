@@ -230,7 +230,7 @@ func mustAskYesNo(t *testing.T, sampler *Sampler) {
 
 func TestSpritesExistInEveryStyle(t *testing.T) {
 	renderer := newRenderer(t)
-	for style := range Style(Styles) {
+	for style := range Style(allStyles) {
 		for o := range Object(ObjectCount) {
 			sprite := renderer.sprite(scaledID{style, o, 40})
 			covered := 0
@@ -271,7 +271,7 @@ func TestLabelsNameTheSceneAndItsRelation(t *testing.T) {
 	samplers := []*Sampler{NewSampler(11, Train), NewSampler(11, ThreeTrain)}
 	for i := range 1000 {
 		s := samplers[i%2].Next()
-		p := renderer.Render(s, Style(i%Styles), uint64(i))
+		p := renderer.Render(s, Style(i%allStyles), uint64(i))
 		var n, sumX, sumY [256]int
 		for j, label := range p.Labels {
 			n[label]++

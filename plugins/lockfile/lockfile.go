@@ -225,9 +225,13 @@ func (e Entry) modelDifferences(role string, now Entry) []string {
 	}
 	for _, name := range e.ChangedFiles(now) {
 		was, had := e.Files[name]
-		if is := now.Files[name]; had {
+		is, has := now.Files[name]
+		switch {
+		case !has:
+			found = append(found, fmt.Sprintf("%s: %s was %q, and does not exist now", role, name, was))
+		case had:
 			found = append(found, fmt.Sprintf("%s: %s was %q, is %q", role, name, was, is))
-		} else {
+		default:
 			found = append(found, fmt.Sprintf("%s: %s did not exist, is %q", role, name, is))
 		}
 	}

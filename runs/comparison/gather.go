@@ -62,6 +62,9 @@ func (o Options) check(args []string) error {
 // and matrices that are not finished, in folders in Out. dir is the folder that was used as Out; it
 // is empty if Out is and no argument needs a folder.
 func Gather(ctx context.Context, w *workspace.Workspace, args []string, o Options) (c *Comparison, dir string, err error) {
+	if err := runs.CheckFolder("the folder of the comparison", o.Out); err != nil {
+		return nil, o.Out, err
+	}
 	if err := o.check(args); err != nil {
 		return nil, o.Out, err
 	}

@@ -70,6 +70,14 @@ def stage2() -> None:
                 "config": {"run": {"task": "captioning", "dist": True}}, "scaler": None, "epoch": 4}, OUT / "stage2.pth")
 
 
+def frozen() -> None:
+    """Returns a generative checkpoint with its frozen models, in the types that LAVIS loads them with."""
+    weights = load_file(GOLDEN / "golden-opt/checkpoint/model.safetensors")
+    language = {name.replace("language_model.", "opt_model.", 1): t.half() for name, t in weights.items() if name.startswith("language_model.")}
+    language["opt_model.lm_head.weight"] = language["opt_model.model.decoder.embed_tokens.weight"]  # tied
+    torch.save({"model": collections.OrderedDict(trained(weights) | encoder(weights, "visual_encoder.") | language)}, OUT / "frozen.pth")
+
+
 def stage1() -> None:
     """Returns a checkpoint of representation learning, with the heads that transformers lacks."""
     weights = load_file(GOLDEN / "golden-retrieval/checkpoint/model.safetensors")
@@ -125,6 +133,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     stage1()
     stage2()
+    frozen()
     eva()
     files()
 

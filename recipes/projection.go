@@ -1,0 +1,62 @@
+package recipes
+
+// Projection is the table [projection], of stage 2 only: the form of the map from the
+// Q-Former's outputs to soft prompts. It may be left out.
+type Projection struct {
+	// Kind is "linear" (BLIP-2's) or "words": each query gives weights over a list of words,
+	// and its soft prompt is the sum of their embeddings. Another language model has other
+	// embeddings of the same words, so a swap carries the rest over. Default: that of the
+	// stage-2 bridge in `from`; otherwise "linear".
+	Kind string `toml:"kind,omitempty"`
+	// Words is the most words of a new list. Default 2000.
+	Words int `toml:"words,omitzero"`
+	// Residual adds a linear projection, which starts at zero, to the words: for what they
+	// cannot say to a language model. Default: true in a swap, otherwise false, because a bridge
+	// that speaks in words alone is carried over best.
+	Residual *bool `toml:"residual"`
+	// List is a file with a word on each line, the new list. Default: the most frequent words
+	// of the training data's captions and answers. A bridge in `from` that speaks in words
+	// keeps its list.
+	List string `toml:"list,omitempty"`
+}
+
+// The kinds of projection.
+const (
+	ProjectionLinear = "linear"
+	ProjectionWords  = "words"
+)
+
+// defaultWords is the default of [Projection.Words].
+const defaultWords = 2000
+
+// HasResidual reports whether a projection into words has a linear one beside it.
+func (r *Recipe) HasResidual() bool {
+	if r.Projection.Residual == nil {
+		return r.Swap != nil
+	}
+	return *r.Projection.Residual
+}
+
+// MaxWords returns the most words of a new list.
+func (p Projection) MaxWords() int {
+	if p.Words == 0 {
+		return defaultWords
+	}
+	return p.Words
+}
+
+func (r *Recipe) checkProjection() {
+	p := r.Projection
+	if p == (Projection{}) {
+		return
+	}
+	r.want("projection", r.Stage != 1, "is given, but stage 1 has no projection to a language model")
+	if p.Kind != "" {
+		r.oneOf("projection.kind", p.Kind, ProjectionLinear, ProjectionWords)
+	}
+	inWords := p.Kind == ProjectionWords
+	r.want("projection.words", p.Words == 0 || p.Words >= 2, "is %d, want at least 2 words", p.Words)
+	r.want("projection.words", p.Words == 0 || inWords, "is given, but projection.kind is not %q", ProjectionWords)
+	r.want("projection.residual", p.Residual == nil || p.Kind != ProjectionLinear, "is given, but projection.kind is %q", ProjectionLinear)
+	r.want("projection.list", p.List == "" || inWords, "is given, but projection.kind is not %q", ProjectionWords)
+}

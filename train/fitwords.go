@@ -1,0 +1,186 @@
+package train
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/internal/hosttensor"
+	"github.com/modular-bridging/bridge/qformer"
+	"github.com/modular-bridging/bridge/train/optim"
+)
+
+// The fit of words to the soft prompts of a linear projection: AdamW at a rate that falls to
+// wordFitEnd of its peak.
+const (
+	wordFitSteps = 800
+	wordFitBatch = 64 // pictures
+	wordFitRate  = 2e-3
+	wordFitEnd   = 0.1
+)
+
+// Names of what a fit of words trains beside the words' scores: a factor and a shift, because
+// soft prompts are longer than the embeddings of words and lie beside them.
+const (
+	wordFitScale = "word_fit_scale"
+	wordFitShift = "word_fit_shift"
+)
+
+// wordFit fits the words' scores of a bridge to soft prompts. It needs no language model: only
+// the Q-Former's outputs, and the soft prompts that a linear projection makes of them.
+type wordFit struct {
+	bridge *bridge.Bridge // speaks in words, with the embeddings of the old language model
+	opt    *optim.AdamW
+	step   *model.Exec // queries, prompts, rates → loss, norms
+}
+
+// fitWords fits the words' scores of b, so that a factor times its soft prompts plus a shift
+// comes close to prompts float32[B, Q, Dllm] for queries float32[B, Q, D]. It returns the R² of
+// the last steps.
+func fitWords(ctx context.Context, b *bridge.Bridge, queries, prompts *adapters.Tensor, seed uint64) (r2 float64, err error) {
+	f := &wordFit{bridge: b}
+	defer f.close()
+	if err := f.build(prompts); err != nil {
+		return 0, fmt.Errorf("fit of words: %w", err)
+	}
+	rng := rand.New(rand.NewPCG(seed, 0x776f726473)) // "words"
+	variance := varianceOf(prompts)
+	const last = wordFitSteps / 10
+	for n := range wordFitSteps {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		rows := make([]int, wordFitBatch)
+		for i := range rows {
+			rows[i] = rng.IntN(queries.Shape[0])
+		}
+		loss, err := f.run(n, pickRows(queries, rows), pickRows(prompts, rows))
+		if err != nil {
+			return 0, fmt.Errorf("fit of words: %w", err)
+		}
+		if n >= wordFitSteps-last {
+			r2 += (1 - loss/variance) / last
+		}
+	}
+	return r2, nil
+}
+
+// build makes the variables, the optimizer and the graph of a step.
+func (f *wordFit) build(prompts *adapters.Tensor) (err error) {
+	store := f.bridge.Store()
+	if _, err := store.CreateVariable(qformer.VariablePath(wordFitScale), tensors.FromScalar(float32(1))); err != nil {
+		return err
+	}
+	mean := columnMean(prompts)
+	if _, err := store.CreateVariable(qformer.VariablePath(wordFitShift), tensors.FromFlatDataAndDimensions(mean, len(mean))); err != nil {
+		return err
+	}
+	names := []string{wordFitScale, wordFitShift}
+	for _, p := range f.bridge.Config().Parameters(qformer.Stage2) {
+		if p.Part == qformer.PartLanguage {
+			names = append(names, p.Name)
+		}
+	}
+	config := optim.Config{Beta1: 0.9, Beta2: 0.999, Epsilon: 1e-8, ClipNorm: 0}
+	if f.opt, err = optim.New(f.bridge.Backend(), store, []optim.Group{{Names: names}}, config); err != nil {
+		return err
+	}
+	f.step, err = model.NewExec(f.bridge.Backend(), store, func(_ *model.Scope, in []*Node) []*Node {
+		loss := f.loss(in[0], in[1])
+		return []*Node{loss, f.opt.Apply(Gradient(loss, f.opt.Parameters(in[0].Graph())...), in[2])}
+	})
+	return err
+}
+
+// loss builds the mean square difference between the words' soft prompts, scaled and shifted,
+// and prompts [B, Q, Dllm].
+func (f *wordFit) loss(queries, prompts *Node) *Node {
+	g := queries.Graph()
+	value := func(name string) *Node {
+		return f.bridge.Store().GetVariable(qformer.VariablePath(name)).NodeValue(g)
+	}
+	said := qformer.New(f.bridge.Config(), f.bridge.Store(), g, nil).Project(queries)
+	said = Add(Mul(said, value(wordFitScale)), ExpandLeftToRank(value(wordFitShift), 3))
+	return ReduceAllMean(Square(Sub(said, prompts)))
+}
+
+// run makes step n, counted from 0, and returns its loss.
+func (f *wordFit) run(n int, queries, prompts *adapters.Tensor) (float64, error) {
+	schedule := optim.Schedule{Steps: wordFitSteps, MinFactor: wordFitEnd}
+	rates, err := f.opt.Rates([]float64{schedule.Rate(wordFitRate, n+1)})
+	if err != nil {
+		return 0, err
+	}
+	defer rates.FinalizeAll()
+	args := []any{nil, nil, rates}
+	for i, t := range []*adapters.Tensor{queries, prompts} {
+		d, err := hosttensor.ToDevice(f.bridge.Backend(), t)
+		if err != nil {
+			return 0, err
+		}
+		defer d.FinalizeAll()
+		args[i] = d
+	}
+	out, err := f.step.Call(args...)
+	if err != nil {
+		return 0, err
+	}
+	defer out[0].FinalizeAll()
+	defer out[1].FinalizeAll()
+	if _, err := f.opt.Commit(out[1]); err != nil {
+		return 0, err
+	}
+	return float64(tensors.ToScalar[float32](out[0])), nil
+}
+
+func (f *wordFit) close() {
+	if f.step != nil {
+		f.step.Finalize()
+	}
+	if f.opt != nil {
+		f.opt.Close()
+	}
+	for _, name := range []string{wordFitScale, wordFitShift} {
+		_ = f.bridge.Store().DeleteVariable(qformer.VariablePath(name)) // an error means that it was not made
+	}
+}
+
+// pickRows copies rows of a float32 tensor into a new one.
+func pickRows(t *adapters.Tensor, rows []int) *adapters.Tensor {
+	shape := append([]int{len(rows)}, t.Shape[1:]...)
+	out := adapters.NewTensor(adapters.Float32, shape...)
+	for i, row := range rows {
+		copy(out.Row(i).Float32s(), t.Row(row).Float32s())
+	}
+	return out
+}
+
+// columnMean returns the mean of the vectors along the last axis of a float32 tensor.
+func columnMean(t *adapters.Tensor) []float32 {
+	d := t.Shape[len(t.Shape)-1]
+	sums := make([]float64, d)
+	for i, v := range t.Float32s() {
+		sums[i%d] += float64(v)
+	}
+	mean := make([]float32, d)
+	for c, s := range sums {
+		mean[c] = float32(s * float64(d) / float64(len(t.Float32s())))
+	}
+	return mean
+}
+
+// varianceOf returns the mean square distance of a float32 tensor's elements from the mean of
+// their column along the last axis.
+func varianceOf(t *adapters.Tensor) float64 {
+	mean, sum := columnMean(t), 0.0
+	for i, v := range t.Float32s() {
+		sum += sq(float64(v - mean[i%len(mean)]))
+	}
+	return sum / float64(len(t.Float32s()))
+}

@@ -1,0 +1,181 @@
+package train
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/gonum/mat"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/internal/affine"
+)
+
+// wordRecords is the most records that [FrequentWords] reads.
+const wordRecords = 200_000
+
+// FrequentWords returns the words of a data set's captions and answers, at most n of them:
+// the most frequent ones, and of equally frequent ones those that come first in the alphabet.
+// A word ends at white space, and the punctuation around it does not count. FrequentWords
+// reads the first 200,000 records.
+func FrequentWords(d data.Dataset, n int) []string {
+	counts := map[string]int{}
+	count := func(text string) {
+		for _, w := range strings.Fields(text) {
+			if w = strings.Trim(w, `.,;:!?"'()[]`); w != "" {
+				counts[w]++
+			}
+		}
+	}
+	for i := range min(d.Len(), wordRecords) {
+		r := d.Record(i)
+		for _, caption := range r.Captions {
+			count(caption)
+		}
+		for _, q := range r.Questions {
+			count(q.Answer)
+		}
+	}
+	words := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(counts[b]-counts[a], strings.Compare(a, b))
+	})
+	return words[:min(n, len(words))]
+}
+
+// inWords returns the stage-2 bridge of a transfer whose projection speaks in words. Their
+// soft prompts are the language model's own embeddings of them: a word of several tokens has
+// the mean. If the language model stays, the soft prompts of the old bridge stay, too.
+func (p ProjectionTransfer) inWords(ctx context.Context) (*bridge.Bridge, error) {
+	from := p.From
+	if p.Init == ProjectionWords && from.Info.Stage == 2 && from.Info.Words == nil {
+		said, err := p.saidInWords(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer said.Close()
+		from = said
+	}
+	b, err := from.ForLanguageInWords(p.Language.Spec(), p.Templates, p.Words, p.Seed)
+	if err != nil {
+		return nil, err
+	}
+	kept := slices.Equal(p.Words.List, from.Info.Words)
+	var values []float32
+	if kept && p.Init == ProjectionKeep {
+		values, err = from.WordEmbeddings()
+	} else {
+		values, err = p.embedWords(ctx, p.Language, p.Templates)
+	}
+	if err == nil && values != nil {
+		err = b.SetWordEmbeddings(values)
+	}
+	if err == nil {
+		p.Log.Info("the projection speaks in words", "words", len(p.Words.List), "residual", p.Words.Residual, "weights kept", kept)
+	}
+	return closeIf(b, err)
+}
+
+// linearFromWords fits b's linear projection to the soft prompts of the old bridge, which
+// speaks in words, with the new language model's embeddings of its words.
+func (p ProjectionTransfer) linearFromWords(ctx context.Context, b *bridge.Bridge) error {
+	spoken, err := p.inWords(ctx)
+	if err != nil {
+		return err
+	}
+	defer spoken.Close()
+	prompts, err := spoken.SoftPrompts(ctx, p.Features)
+	if err != nil {
+		return err
+	}
+	queries, err := b.Queries(ctx, p.Features)
+	if err != nil {
+		return err
+	}
+	stats, err := fitProjection(b, rowsOf(queries), rowsOf(prompts), p.Seed)
+	return p.logTransfer("linear projection fitted to the soft prompts of words", stats, err)
+}
+
+// rowsOf returns the vectors along the last axis of a float32 tensor.
+func rowsOf(t *adapters.Tensor) *mat.Dense {
+	d := t.Shape[len(t.Shape)-1]
+	values := affine.Float64s(t.Float32s())
+	return mat.NewDense(len(values)/d, d, values)
+}
+
+// saidInWords returns a copy of the old bridge, which has a linear projection, whose projection
+// says the same in words of the old language model.
+func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, error) {
+	if p.OldLanguage == nil {
+		return nil, fmt.Errorf("the old projection is put into words of the old language model %s, which is not open", p.From.Info.Language.ID)
+	}
+	templates := p.Templates
+	if p.From.Info.Templates != nil {
+		templates = *p.From.Info.Templates
+	}
+	b, err := p.From.ForLanguageInWords(p.OldLanguage.Spec(), templates, bridge.Words{List: p.Words.List}, p.Seed)
+	if err != nil {
+		return nil, err
+	}
+	values, err := p.embedWords(ctx, p.OldLanguage, templates)
+	if err != nil || values == nil { // without embeddings the words' weights start fresh
+		return closeIf(b, err)
+	}
+	if err := b.SetWordEmbeddings(values); err != nil {
+		return closeIf(b, err)
+	}
+	queries, err := p.From.Queries(ctx, p.Features)
+	if err != nil {
+		return closeIf(b, err)
+	}
+	prompts, err := p.From.SoftPrompts(ctx, p.Features)
+	if err != nil {
+		return closeIf(b, err)
+	}
+	r2, err := fitWords(ctx, b, queries, prompts, p.Seed)
+	if err == nil {
+		p.Log.Info("old projection put into words", "pictures", queries.Shape[0], "R2", fmt.Sprintf("%.3f", r2))
+	}
+	return closeIf(b, err)
+}
+
+// embedWords returns a language model's embeddings of the words, float32[W, Dllm], or nil if
+// it shows none.
+func (p ProjectionTransfer) embedWords(ctx context.Context, m adapters.LanguageModel, templates bridge.Templates) ([]float32, error) {
+	embedder, ok := adapters.AsTokenEmbedder(m)
+	if !ok {
+		p.Log.Warn("the language model shows no token embeddings: words start fresh", "model", m.Spec().ID)
+		return nil, nil
+	}
+	texts := make([]string, len(p.Words.List))
+	for i, w := range p.Words.List {
+		texts[i] = templates.TargetPrefix + w
+	}
+	r, err := embedder.EmbedTokens(ctx, &adapters.EmbedTokensRequest{Texts: texts})
+	if err != nil {
+		return nil, fmt.Errorf("token embeddings of words: %w", err)
+	}
+	return meanRows(r), nil
+}
+
+// meanRows returns the mean embedding of each text, float32[len(Counts), D]. It is zero for a
+// text without a token.
+func meanRows(r *adapters.EmbedTokensResponse) []float32 {
+	d := r.Embeddings.Shape[1]
+	out := make([]float32, len(r.Counts)*d)
+	first := 0
+	for i, count := range r.Counts {
+		row := out[i*d : (i+1)*d]
+		for k := range int(count) {
+			for c, v := range r.Embeddings.Row(first + k).Float32s() {
+				row[c] += v / float32(count)
+			}
+		}
+		first += int(count)
+	}
+	return out
+}
