@@ -194,6 +194,9 @@ func TestTinyLadder(t *testing.T) {
 	if err := os.WriteFile("tiny.toml", []byte(tinyMatrix), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if none := gather(t, Options{Out: "out", Limit: new(0)}, "tiny.toml"); !none.Empty() || none.Err() == nil || !strings.Contains(none.Err().Error(), "no run is finished") {
+		t.Errorf("before any run: %+v, %v", none, none.Err())
+	}
 	first := gather(t, Options{Out: "out", Limit: new(1), Only: []string{"cold"}}, "tiny.toml")
 	if len(first.Climbs) != 1 || first.Climbs[0].Missing != 5 || first.Climbs[0].Best != nil {
 		t.Errorf("after one run: %+v", first.Climbs)
