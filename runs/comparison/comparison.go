@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
@@ -97,9 +98,12 @@ func (c *Comparison) AddMatrix(m *recipes.Matrix, all []runs.MatrixResult) error
 // Empty reports whether there is nothing to compare.
 func (c *Comparison) Empty() bool { return len(c.Variants) == 0 && len(c.Climbs) == 0 }
 
-// Err returns an error that counts the runs that failed, or nil if none did.
+// Err returns an error that counts the runs that failed, or says that there is nothing to compare. It
+// is nil otherwise.
 func (c *Comparison) Err() error {
 	switch {
+	case len(c.Failed) == 0 && c.Empty():
+		return adapters.Errorf(adapters.NotFound, "nothing to compare: no run is finished").WithRemedy("train runs first: leave out --limit and --only")
 	case len(c.Failed) == 0:
 		return nil
 	case c.Empty():

@@ -29,6 +29,9 @@ seeds = [1, 2]
 [options.cold]
 cold = true
 [options.warm]
+[options.ceiling]
+unswapped = true
+budgets = [7]
 [ladder]
 examples = 100_000
 [ladder.pass_seconds]
@@ -38,8 +41,8 @@ language_pass = 0.01
 		t.Fatal(err)
 	}
 	r := &ladder.Results{Matrix: m}
-	wrong := map[string]int{"cold100": 90, "cold141": 32, "cold200": 31, "cold400": 30, "warm14": 200, "warm28": 31, "warm71": 30, "warm141": 10}
-	loss := map[string]float64{"cold100": 0.05, "cold141": 0.0106, "cold200": 0.0101, "cold400": 0.0100, "warm14": 0.1, "warm28": 0.0105, "warm71": 0.0101, "warm141": 0.0095}
+	wrong := map[string]int{"cold100": 90, "cold141": 32, "cold200": 31, "cold400": 30, "warm14": 200, "warm28": 31, "warm71": 30, "warm141": 10, "ceiling7": 0}
+	loss := map[string]float64{"cold100": 0.05, "cold141": 0.0106, "cold200": 0.0101, "cold400": 0.0100, "warm14": 0.1, "warm28": 0.0105, "warm71": 0.0101, "warm141": 0.0095, "ceiling7": 0.001}
 	for {
 		needed, err := r.Next()
 		if err != nil {
@@ -58,8 +61,9 @@ language_pass = 0.01
 			exact[i] = i >= wrong[key]
 		}
 		record := ladder.Record{MatrixRun: run, Steps: run.Budget, Batch: 64,
-			Sets: []ladder.Set{{Name: "kit:held-out 1234", Loss: loss[key] * (1 + 0.01*float64(run.Seed)), Exact: exact}},
-			Cost: ladder.Cost{Counts: &cost.Count{LanguagePasses: int64(64 * run.Budget)}}}
+			Sets:   []ladder.Set{{Name: "kit:held-out 1234", Loss: loss[key] * (1 + 0.01*float64(run.Seed)), Exact: exact}},
+			Before: &ladder.Before{Loss: 1.5 + 0.1*float64(run.Seed)},
+			Cost:   ladder.Cost{Counts: &cost.Count{LanguagePasses: int64(64 * run.Budget)}}}
 		if err := r.Add(record); err != nil {
 			t.Fatal(err)
 		}
@@ -110,8 +114,9 @@ func TestLadderFromItsFile(t *testing.T) {
 		}
 	}
 	rows := tableNamed(t, c, "Quality over cost: tiny-vit + small-opt on kit:held-out 1234")
-	if len(rows) != 8 || !strings.HasPrefix(rows[0], "cold | 100 | 2 | 6.4k | 64 | 0.709 |") || !strings.HasSuffix(rows[0], "| no") ||
-		!strings.HasSuffix(rows[3], "| yes") || !strings.HasPrefix(rows[7], "warm | 141 | 2 | 9k | 90 | 1 |") || !strings.HasSuffix(rows[7], "| better") {
+	if len(rows) != 9 || !strings.HasPrefix(rows[0], "cold | 100 | 2 | 6.4k | 64 | 0.709 |") || !strings.HasSuffix(rows[0], "| no | 1.6500 (1.0147 to 2.2853) | -") ||
+		!strings.Contains(rows[3], "| yes |") || !strings.HasPrefix(rows[8], "warm | 141 | 2 | 9k | 90 | 1 |") || !strings.Contains(rows[8], "| better |") ||
+		!strings.HasPrefix(rows[4], "ceiling | 7 | 2 | 448 | - | 0.0496 |") {
 		t.Errorf("quality over cost:\n%s", strings.Join(rows, "\n"))
 	}
 	sentences := c.Sentences()
@@ -137,13 +142,13 @@ func TestLadderFromItsFile(t *testing.T) {
 func checkLines(t *testing.T, c *Comparison) {
 	t.Helper()
 	lines := c.Lines()
-	if len(lines) != 9 {
-		t.Fatalf("%d lines, want the ladder and 8 budgets", len(lines))
+	if len(lines) != 10 {
+		t.Fatalf("%d lines, want the ladder and 9 budgets", len(lines))
 	}
 	for i, want := range map[int]string{
 		0: `{"ladder":"made-up","encoder":"tiny-vit","llm":"small-opt","baseline":"cold","held_out_data":["kit:held-out 1234"],"climb":"converged",` +
 			`"q_budget":400,"c":{"budget":141,"bound":"=","language_passes":9024,"seconds":90.24},"next_runs":0}`,
-		8: `"not_inferior":true,"better":true,"of_c_passes":1,"of_c_seconds":1,"of_c_bound":"="}`,
+		9: `"not_inferior":true,"better":true,"of_c_passes":1,"of_c_seconds":1,"of_c_bound":"="}`,
 	} {
 		text, err := json.Marshal(lines[i])
 		if err != nil || !strings.HasSuffix(string(text), want) {
@@ -189,6 +194,9 @@ func TestTinyLadder(t *testing.T) {
 	if err := os.WriteFile("tiny.toml", []byte(tinyMatrix), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if none := gather(t, Options{Out: "out", Limit: new(0)}, "tiny.toml"); !none.Empty() || none.Err() == nil || !strings.Contains(none.Err().Error(), "no run is finished") {
+		t.Errorf("before any run: %+v, %v", none, none.Err())
+	}
 	first := gather(t, Options{Out: "out", Limit: new(1), Only: []string{"cold"}}, "tiny.toml")
 	if len(first.Climbs) != 1 || first.Climbs[0].Missing != 5 || first.Climbs[0].Best != nil {
 		t.Errorf("after one run: %+v", first.Climbs)
@@ -198,6 +206,9 @@ func TestTinyLadder(t *testing.T) {
 		t.Fatalf("failed %v, climbs %+v", c.Failed, c.Climbs)
 	}
 	checkSteps(t)
+	if got := c.Sentences(); !slices.Equal(got, []string{"tiny-vit + tiny-flan-t5: 4 captions are too few for a conclusion."}) {
+		t.Errorf("the conclusion is %q", got)
+	}
 	checkCounts(t, c)
 	want := tableNamed(t, c, "Quality over cost")
 	for _, o := range []struct {

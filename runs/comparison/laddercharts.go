@@ -64,15 +64,19 @@ func (j judged) series(option string, value func(ladder.Verdict) ladder.Interval
 	return s
 }
 
-// Conclusion says in a sentence for each ladder how cheap the cheapest option is that is not inferior.
+// Conclusion says in a sentence for each ladder how cheap the cheapest swap is that is not inferior.
 func (c *Comparison) Conclusion() (sentences []string) {
 	for _, j := range c.judged() {
 		if j.C == nil || j.set != j.Sets[0] {
 			continue
 		}
+		if n := len(j.verdicts[0].Records[0].Sets[0].Exact); n < fewCaptions {
+			sentences = append(sentences, fmt.Sprintf("%s: %d captions are too few for a conclusion.", j.name(), n))
+			continue
+		}
 		options := j.cheapest()
 		if len(options) == 0 {
-			sentences = append(sentences, fmt.Sprintf("%s: no option is shown to be not inferior to the cold start.", j.name()))
+			sentences = append(sentences, fmt.Sprintf("%s: no swap is shown to be not inferior to Q*.", j.name()))
 			continue
 		}
 		best := slices.MinFunc(options, func(a, b ladder.Verdict) int { return cmp.Compare(a.Passes(), b.Passes()) })

@@ -38,7 +38,8 @@ type rungLine struct {
 	Passes     float64          `json:"language_passes"`
 	Counts     *cost.Count      `json:"counts,omitempty"` // of the first seed's run
 	Seconds    *float64         `json:"seconds,omitempty"`
-	Before     *ladder.Before   `json:"before,omitempty"` // of the first seed's run
+	LossBefore *ladder.Interval `json:"held_out_loss_before,omitempty"` // on data.eval, before any step
+	ExBefore   *ladder.Interval `json:"exact_match_before,omitempty"`
 	Loss       ladder.Interval  `json:"held_out_loss"`
 	Exact      ladder.Interval  `json:"exact_match"`
 	Difference *ladder.Interval `json:"exact_match_less_q,omitempty"`
@@ -86,7 +87,8 @@ func (j judged) seconds(r ladder.Rung) *float64 {
 func (j judged) rungLine(v ladder.Verdict) rungLine {
 	first := v.Records[0]
 	line := rungLine{Encoder: j.Encoder, LLM: j.LLM, Option: v.Option, Budget: v.Budget, Data: j.set, Steps: first.Steps, Counts: first.Counts,
-		Before: first.Before, Loss: v.Loss, Exact: v.Exact, Passes: v.Passes(), Seconds: j.seconds(v.Rung)}
+		Loss: v.Loss, Exact: v.Exact, Passes: v.Passes(), Seconds: j.seconds(v.Rung)}
+	line.LossBefore, line.ExBefore = v.Before()
 	for _, record := range v.Records {
 		line.Seeds = append(line.Seeds, record.Seed)
 	}

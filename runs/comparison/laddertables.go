@@ -2,6 +2,7 @@ package comparison
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/modular-bridging/bridge/registry"
@@ -110,7 +111,29 @@ func (j judged) qualityTable() report.Table {
 		}
 		t.Rows = append(t.Rows, row)
 	}
+	j.addBefore(&t)
 	return t
+}
+
+// addBefore adds what the runs had before any step, on data.eval, if a run measured that.
+func (j judged) addBefore(t *report.Table) {
+	measured := func(v ladder.Verdict) bool { return v.Records[0].Before != nil }
+	if !slices.ContainsFunc(j.verdicts, measured) {
+		return
+	}
+	t.Header = append(t.Header, "loss before any step", "exact match")
+	for i, v := range j.verdicts {
+		loss, exact := v.Before()
+		t.Rows[i] = append(t.Rows[i], optional(loss, "%.4f"), optional(exact, "%.3f"))
+	}
+}
+
+// optional formats a mean, or "-" if there is none.
+func optional(i *ladder.Interval, format string) string {
+	if i == nil {
+		return "-"
+	}
+	return i.Text(format)
 }
 
 func verdictText(v ladder.Verdict) string {
@@ -123,12 +146,12 @@ func verdictText(v ladder.Verdict) string {
 	return "no"
 }
 
-// cheapest returns the verdicts of the options other than the baseline with the lowest budget that is not
-// inferior to Q*. An option without one is missing.
+// cheapest returns, for each swap that has one, the verdict of the lowest budget that is not inferior
+// to Q*.
 func (j judged) cheapest() (all []ladder.Verdict) {
-	found := map[string]bool{j.Rules.Baseline: true}
+	found := map[string]bool{}
 	for _, v := range j.verdicts {
-		if v.NotInferior && !found[v.Option] {
+		if v.NotInferior && j.IsSwap(v.Option) && !found[v.Option] {
 			found[v.Option] = true
 			all = append(all, v)
 		}
@@ -136,7 +159,7 @@ func (j judged) cheapest() (all []ladder.Verdict) {
 	return all
 }
 
-// cheapestTable shows the cheapest budget of each option that is not inferior to Q*.
+// cheapestTable shows the cheapest budget of each swap that is not inferior to Q*.
 func cheapestTable(all []judged) report.Table {
 	t := report.Table{Title: "Cheapest budget that is not inferior to Q*",
 		Header: []string{"combination", "held-out data", "option", "budget", "of C's passes", "of C's seconds", "less Q*'s exact match", "loss by Q*'s"}}

@@ -25,7 +25,12 @@ type Ladder struct {
 	cost      costC
 	rungs     map[string]map[int]*Rung
 	unswapped map[string]bool // options
+	cold      map[string]bool // options
 }
+
+// IsSwap reports whether an option carries a bridge over to other frozen models: it neither starts
+// cold nor keeps the bridge's own models.
+func (l *Ladder) IsSwap(option string) bool { return !l.unswapped[option] && !l.cold[option] }
 
 // Bound says how C relates to the true cost of a cold start that has converged.
 type Bound string
@@ -65,9 +70,10 @@ func (b Bound) OfC() Bound {
 
 // Analyze returns the ladder of a combination of frozen models.
 func (r *Results) Analyze(encoder, llm string) (*Ladder, error) {
-	l := &Ladder{Encoder: encoder, LLM: llm, Rules: *r.Matrix.Ladder, rungs: r.rungs(encoder, llm), unswapped: map[string]bool{}}
+	l := &Ladder{Encoder: encoder, LLM: llm, Rules: *r.Matrix.Ladder, rungs: r.rungs(encoder, llm),
+		unswapped: map[string]bool{}, cold: map[string]bool{}}
 	for name, option := range r.Matrix.Options {
-		l.unswapped[name] = option.Unswapped
+		l.unswapped[name], l.cold[name] = option.Unswapped, option.Cold
 	}
 	var err error
 	if l.Sets, err = l.commonSets(); err != nil || len(l.Sets) == 0 {

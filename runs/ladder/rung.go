@@ -95,6 +95,30 @@ func (r Rung) Exact(set string) (Interval, error) {
 	return Mean(m.exact), nil
 }
 
+// Before returns what the runs had on data.eval before any step, with Student's intervals over the
+// seeds. It returns nil for what a run did not measure.
+func (r Rung) Before() (loss, exact *Interval) {
+	var losses, shares []float64
+	for _, record := range r.Records {
+		if b := record.Before; b != nil {
+			losses = append(losses, b.Loss)
+			if b.Exact != nil {
+				shares = append(shares, *b.Exact)
+			}
+		}
+	}
+	return overAll(losses, len(r.Records)), overAll(shares, len(r.Records))
+}
+
+// overAll returns the interval of n values, or nil if there are fewer.
+func overAll(values []float64, n int) *Interval {
+	if len(values) < n || n == 0 {
+		return nil
+	}
+	i := overSeeds(values)
+	return &i
+}
+
 // share returns the share of exact captions on data.eval, without an interval.
 func (r Rung) share() float64 {
 	return r.mean(func(r Record) float64 { return r.Sets[0].Exact.Share() })

@@ -3,6 +3,7 @@
     pip install -r intervals.txt
     intervals.py             writes runs/ladder/testdata/intervals.json
     intervals.py coverage    prints how often the bootstrap's intervals hold the true difference
+    intervals.py power       prints how often a run that is as good is shown to be not inferior
 
 The pigeonhole bootstrap (Owen 2007) draws rows and columns of a table, each with replacement. It is
 written out with numpy here, with many more samples than bridge takes. For a table of one row it is the
@@ -86,10 +87,25 @@ def coverage(random: np.random.Generator) -> None:
             print(f"{seeds:5}  {spread:6}  {share[0]:11.3f}  {share[1]:17.4f}  {share[2]:7.3f}  {share[3]:19.3f}  {share[4]:10.4f}", flush=True)
 
 
+def power(random: np.random.Generator) -> None:
+    """Prints the share of lower bounds above -0.01 if the true difference is 0, and how many captions of two
+    runs differ in being exact."""
+    print("seeds  pictures  not inferior  captions that differ")
+    for seeds, pictures in [(3, 1000), (5, 1000), (5, 2000), (5, 4000)]:
+        found = []
+        for _ in range(100):
+            a, b = captions(random, seeds, pictures, 4.5, 0.1)
+            low, _ = pigeonhole(a.astype(float) - b, 500, random)
+            found.append((low > -0.01, (a != b).mean()))
+        share = np.mean(np.array(found, dtype=float), axis=0)
+        print(f"{seeds:5}  {pictures:8}  {share[0]:12.2f}  {share[1]:20.4f}", flush=True)
+
+
 def main() -> None:
     random = np.random.default_rng(1)
-    if sys.argv[1:] == ["coverage"]:
-        coverage(random)
+    simulations = {"coverage": coverage, "power": power}
+    if sys.argv[1:]:
+        simulations[sys.argv[1]](random)
         return
     OUT.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"tables": tables(random), "students": students(random)}, indent=1)
