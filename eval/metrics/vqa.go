@@ -179,9 +179,9 @@ func wordTokenize(s string) string {
 func NormalizeVQA(answer string) string { return normalize(strip(answer)) }
 
 // strip replaces tabs and line feeds by spaces, and removes white space at both ends.
-func strip(s string) string {
-	return strings.TrimFunc(strings.NewReplacer("\n", " ", "\t", " ").Replace(s), isSpace)
-}
+func strip(s string) string { return strings.TrimFunc(breaks.Replace(s), isSpace) }
+
+var breaks = strings.NewReplacer("\n", " ", "\t", " ")
 
 func normalize(s string) string { return digitsAndArticles(punctuation(s), officialContraction) }
 
@@ -192,20 +192,33 @@ const vqaPunctuation = ";/[]\"{}()=+\\_-><@`,?!"
 // punctuation removes a sign everywhere if a space is on one side of it anywhere in the
 // text, or if the text has a comma between digits; otherwise the sign becomes a space.
 func punctuation(s string) string {
-	grouped := hasGroupedDigits(s)
-	out := s
-	for _, p := range vqaPunctuation {
-		sign, by := string(p), " "
-		if grouped || strings.Contains(s, sign+" ") || strings.Contains(s, " "+sign) {
-			by = ""
-		}
-		out = strings.ReplaceAll(out, sign, by)
+	if !strings.ContainsAny(s, vqaPunctuation+".") {
+		return s
 	}
-	return periods(out)
+	grouped := hasGroupedDigits(s)
+	var bySpace [utf8.RuneSelf]bool
+	for i := range len(s) {
+		if s[i] < utf8.RuneSelf && (i > 0 && s[i-1] == ' ' || i+1 < len(s) && s[i+1] == ' ') {
+			bySpace[s[i]] = true
+		}
+	}
+	out := make([]byte, 0, len(s))
+	for i := range len(s) {
+		switch {
+		case strings.IndexByte(vqaPunctuation, s[i]) < 0:
+			out = append(out, s[i])
+		case !grouped && !bySpace[s[i]]:
+			out = append(out, ' ')
+		}
+	}
+	return periods(string(out))
 }
 
 // hasGroupedDigits reports whether a comma stands between two digits, as in 1,000.
 func hasGroupedDigits(s string) bool {
+	if !strings.Contains(s, ",") {
+		return false
+	}
 	r := []rune(s)
 	for i := 1; i+1 < len(r); i++ {
 		if r[i] == ',' && unicode.IsDigit(r[i-1]) && unicode.IsDigit(r[i+1]) {
@@ -221,6 +234,9 @@ const vqaPeriods = 32
 
 // periods removes the first 32 periods that no digit follows.
 func periods(s string) string {
+	if !strings.Contains(s, ".") {
+		return s
+	}
 	var out strings.Builder
 	removed := 0
 	r := []rune(s)
