@@ -45,11 +45,7 @@ func (c MeteorCounts) Score() float64 {
 	}
 	precision, recall := matchedGot/content(c[0], c[2]), matchedWant/content(c[1], c[3])
 	mean := precision * recall / (alpha*precision + (1-alpha)*recall)
-	chunks, got, want := c[20], c[21], c[22]
-	fragments := 2 * chunks / (got + want)
-	if chunks == 1 && got == c[0] && want == c[1] {
-		fragments = 0
-	}
+	fragments := 2 * c[20] / (c[21] + c[22])
 	return mean * (1 - gamma*math.Pow(fragments, beta))
 }
 
@@ -144,7 +140,8 @@ func oneLine(texts []string) []string {
 	return out
 }
 
-// parseCounts reads a line of METEOR's counts.
+// parseCounts reads a line of METEOR's counts. If a caption and its reference match as a whole,
+// their one chunk counts as none, also in sums.
 func parseCounts(line string) (c MeteorCounts, err error) {
 	fields := strings.Fields(line)
 	if len(fields) != meteorFields {
@@ -154,6 +151,9 @@ func parseCounts(line string) (c MeteorCounts, err error) {
 		if c[i], err = strconv.ParseFloat(field, 64); err != nil {
 			return c, adapters.Errorf(adapters.Corrupt, "METEOR printed %q, want numbers", strings.TrimSpace(line))
 		}
+	}
+	if c[20] == 1 && c[21] == c[0] && c[22] == c[1] {
+		c[20] = 0
 	}
 	return c, nil
 }

@@ -156,4 +156,3 @@ func readSPICE(text []byte, n int) ([]float64, error) {
 	}
 	return scores, nil
 }
-
