@@ -49,15 +49,14 @@ func nearer(a, b, want int) bool {
 	return da < db || da == db && a < b
 }
 
-// Plus returns the counts of both.
-func (c BLEUCounts) Plus(o BLEUCounts) BLEUCounts {
+// Add adds the counts of o.
+func (c *BLEUCounts) Add(o *BLEUCounts) {
 	for n := range maxGram {
 		c.Correct[n] += o.Correct[n]
 		c.Guesses[n] += o.Guesses[n]
 	}
 	c.Length += o.Length
 	c.Reference += o.Reference
-	return c
 }
 
 // Scores returns BLEU-1 to BLEU-4, from 0 to 1: the geometric means of the precisions of up to
@@ -87,7 +86,7 @@ func BLEU(got []string, references [][]string) (corpus [maxGram]float64, each []
 	var sum BLEUCounts
 	for i, text := range got {
 		c := CountBLEU(text, references[i])
-		sum = sum.Plus(c)
+		sum.Add(&c)
 		each = append(each, c.Scores())
 	}
 	return sum.Scores(), each

@@ -57,14 +57,22 @@ func (p Part) files() []string {
 // Missing returns nil if a part can run, and otherwise an error that names what is missing: a
 // file, or Java. The kind is [adapters.NotFound].
 func (f Folder) Missing(part Part) error {
+	if err := f.missingFile(part); err != nil {
+		return err
+	}
+	_, err := java()
+	return err
+}
+
+// missingFile returns an error that names the first file of a part that is not there.
+func (f Folder) missingFile(part Part) error {
 	for _, name := range part.files() {
 		if _, err := os.Stat(f.path(name)); err != nil {
 			return adapters.Errorf(adapters.NotFound, "%s is not installed: there is no %s", part, f.path(name)).
 				WithRemedy("bridge doctor --install caption-metrics downloads it")
 		}
 	}
-	_, err := java()
-	return err
+	return nil
 }
 
 // path returns the path of a file in the folder.

@@ -70,7 +70,7 @@ func (f Folder) install(ctx context.Context, log io.Writer, w wheels.Wheel, file
 
 // installWheel unpacks the wheel.
 func (f Folder) installWheel(ctx context.Context, log io.Writer, w wheels.Wheel) error {
-	if f.Missing(Tokenizer) == nil && f.Missing(METEOR) == nil {
+	if f.missingFile(Tokenizer) == nil && f.missingFile(METEOR) == nil {
 		fmt.Fprintln(log, wheelFolder+" is there already")
 		return nil
 	}
@@ -106,7 +106,7 @@ func memberPath(member string) string {
 
 // installArtifacts downloads SPICE's libraries with Maven.
 func (f Folder) installArtifacts(ctx context.Context, log io.Writer, files []artifact) error {
-	if f.Missing(SPICE) == nil {
+	if f.missingFile(SPICE) == nil {
 		fmt.Fprintln(log, mavenFolder+" is there already")
 		return nil
 	}

@@ -68,7 +68,7 @@ func TestMETEOREqualsPycocoevalcap(t *testing.T) {
 	for i, want := range []float64{0.41483331039986276, 0.4573721143622308, 0.367438201555635, 0.38114342863519235} {
 		near(t, captions[i], each[i], want)
 		near(t, captions[i]+" from counts", counts[i].Score(), want)
-		sum = sum.Plus(counts[i])
+		sum.Add(&counts[i])
 	}
 	near(t, "corpus from counts", sum.Score(), corpus)
 }
@@ -97,7 +97,7 @@ func TestMETEOREqualsPycocoevalcapOnTheWholeFile(t *testing.T) {
 	for i, score := range g.PerImage["meteor"].([]any) {
 		near(t, got[i], each[i], score.(float64))
 		near(t, got[i]+" from counts", counts[i].Score(), score.(float64))
-		sum = sum.Plus(counts[i])
+		sum.Add(&counts[i])
 	}
 	near(t, "corpus from counts", sum.Score(), corpus)
 }

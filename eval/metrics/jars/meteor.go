@@ -19,14 +19,6 @@ const meteorFields = 23
 // added up of many captions.
 type MeteorCounts [meteorFields]float64
 
-// Plus returns the counts of both.
-func (c MeteorCounts) Plus(o MeteorCounts) MeteorCounts {
-	for i := range c {
-		c[i] += o[i]
-	}
-	return c
-}
-
 // Score returns METEOR of the counts with the parameters of English "rank" (alpha 0.85, beta
 // 0.2, gamma 0.6, delta 0.75; weights 1, 0.6, 0.8, 0.6 of exact words, stems, synonyms and
 // paraphrases), from 0 to 1. The program computes the same from its counts; this function
@@ -156,4 +148,11 @@ func parseCounts(line string) (c MeteorCounts, err error) {
 		c[20] = 0
 	}
 	return c, nil
+}
+
+// Add adds the counts of o.
+func (c *MeteorCounts) Add(o *MeteorCounts) {
+	for i := range c {
+		c[i] += o[i]
+	}
 }
