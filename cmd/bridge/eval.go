@@ -54,9 +54,22 @@ func fileFlag(name, usage string) cli.Flag {
 	return &cli.StringFlag{Name: name, Usage: "`FILE` with " + usage}
 }
 
+// neededFlag is a flag for a file that must be given.
+type neededFlag struct{ *cli.StringFlag }
+
 // needed returns a flag for a file that must be given.
 func needed(name, usage string) cli.Flag {
-	return &cli.StringFlag{Name: name, Usage: "`FILE` with " + usage, Required: true}
+	return neededFlag{&cli.StringFlag{Name: name, Usage: "`FILE` with " + usage + " (needed)"}}
+}
+
+// checkNeeded returns an error for a missing flag that must be given.
+func checkNeeded(c *cli.Context) error {
+	for _, f := range c.Command.Flags {
+		if _, ok := f.(neededFlag); ok && c.String(f.Names()[0]) == "" {
+			return usagef("%s needs --%s FILE", strings.TrimPrefix(c.Command.HelpName, "bridge "), f.Names()[0])
+		}
+	}
+	return nil
 }
 
 func variantFlag(usage string) cli.Flag {
@@ -78,6 +91,9 @@ func (p *program) scoreCommand(kind, args, usage, example string, flags ...cli.F
 func (p *program) score(c *cli.Context, kind string) error {
 	args, err := arguments(c, 1, 1)
 	if err != nil {
+		return err
+	}
+	if err := checkNeeded(c); err != nil {
 		return err
 	}
 	o := score.Options{
