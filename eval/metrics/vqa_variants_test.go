@@ -114,3 +114,16 @@ func TestNewVQAPanicsOnOtherVariants(t *testing.T) {
 	}()
 	metrics.NewVQA("offical")
 }
+
+// BenchmarkVQAVizWiz scores VizWiz val, read already, with a new scorer each time, by the official
+// rule. `make bench-vqa` compares it with Python.
+func BenchmarkVQAVizWiz(b *testing.B) {
+	predictions, answers := wholeVQA(b, "vizwiz")
+	for b.Loop() {
+		scorer, sum := metrics.NewVQA(metrics.VQAOfficial), 0.0
+		for i, people := range answers {
+			sum += scorer.Accuracy(predictions[i], people)
+		}
+		b.ReportMetric(100*sum/float64(len(answers)), "percent")
+	}
+}
