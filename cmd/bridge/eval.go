@@ -79,7 +79,7 @@ func variantFlag(usage string) cli.Flag {
 // scoreCommand returns the command that scores one kind of benchmark.
 func (p *program) scoreCommand(kind, args, usage, example string, flags ...cli.Flag) *cli.Command {
 	return &cli.Command{
-		Name: kind, Usage: usage, ArgsUsage: args, UsageText: "bridge eval score " + kind + " " + args + " [options]",
+		Name: kind, Usage: usage, ArgsUsage: args, UsageText: strings.Join([]string{"bridge", "eval", "score", kind, args, "[options]"}, " "),
 		Description: "Files may be compressed (.gz). Layouts: docs/evaluation.md.\n\nExample: " + example,
 		Flags: append(flags,
 			&cli.StringFlag{Name: "against", Usage: "`" + args + "` of another model on the same samples, to compare with (paired test)"},
