@@ -240,11 +240,25 @@ func TestRetrieval(t *testing.T) {
 	o.TextScores = matrix(t, 3, 2, 1, 0, 1, 0, 0, 1)
 	mustBe(t, mustScore(t, Retrieval, o), "image_r1", 100)
 	o.TextScores = o.Predictions
-	if _, err := Score(t.Context(), Retrieval, o); err == nil || !strings.Contains(err.Error(), "has shape [2, 3], want [3, 2]: texts, pictures") {
+	if _, err := Score(t.Context(), Retrieval, o); err == nil || !strings.Contains(err.Error(), "has shape [2 3], want [3 2]: texts, pictures") {
 		t.Errorf("%v", err)
 	}
 	o.Predictions = file(t, "m.npy", "x")
 	if _, err := Score(t.Context(), Retrieval, o); err == nil || !strings.Contains(err.Error(), "is not a matrix of NumPy") {
+		t.Errorf("%v", err)
+	}
+}
+
+// NumPy writes matrices of 32- and 64-bit floats in two orders.
+func TestRetrievalReadsNumPysMatrices(t *testing.T) {
+	annotations := file(t, "a.json", `[{"image": "1.jpg", "caption": ["a", "b"]}, {"image": "2.jpg", "caption": ["c"]}]`)
+	for _, name := range []string{"f4", "f8", "fortran"} { // tools/reference/scores.py
+		got := mustScore(t, Retrieval, Options{Annotations: annotations, Predictions: "testdata/" + name + ".npy"})
+		mustBe(t, got, "text_r1", 50)
+		mustBe(t, got, "image_r1", 100.0/3)
+	}
+	_, err := Score(t.Context(), Retrieval, Options{Annotations: annotations, Predictions: "testdata/i8.npy"})
+	if err == nil || !strings.Contains(err.Error(), `values of type "i8", want float32 or float64`) {
 		t.Errorf("%v", err)
 	}
 }

@@ -1,14 +1,12 @@
 package score
 
 import (
+	"bytes"
 	"context"
-	"errors"
-	"io/fs"
-	"os"
 	"slices"
+	"strings"
 
 	"github.com/sbinet/npyio/npy"
-	"gonum.org/v1/gonum/mat"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/eval/metrics"
@@ -150,28 +148,47 @@ func recallFigures(key, title string, ranks []int) []Figure {
 	return out
 }
 
-// readMatrix reads a matrix of NumPy's format.
+// readMatrix reads a matrix of NumPy's format, of 32- or 64-bit floats, in either order.
 func readMatrix(path string, rows, columns int, rowName, columnName string) ([][]float32, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, adapters.Errorf(adapters.NotFound, "there is no file %s", path).WithRemedy("check the path")
-	}
+	data, err := read(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	var m mat.Dense
-	if err := npy.Read(f, &m); err != nil {
-		return nil, adapters.Errorf(adapters.Corrupt, "%s is not a matrix of NumPy (.npy): %w", path, err).WithRemedy("write it with numpy.save")
+	broken := func(err error) error {
+		return adapters.Errorf(adapters.Corrupt, "%s is not a matrix of NumPy (.npy): %w", path, err).WithRemedy("write it with numpy.save")
 	}
-	if r, c := m.Dims(); r != rows || c != columns {
-		return nil, adapters.Errorf(adapters.Invalid, "%s has shape [%d, %d], want [%d, %d]: %s, %s", path, r, c, rows, columns, rowName, columnName)
+	r, err := npy.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, broken(err)
+	}
+	if got := r.Header.Descr.Shape; !slices.Equal(got, []int{rows, columns}) {
+		return nil, adapters.Errorf(adapters.Invalid, "%s has shape %v, want [%d %d]: %s, %s", path, got, rows, columns, rowName, columnName)
+	}
+	values := make([]float32, rows*columns)
+	switch kind := strings.TrimLeft(r.Header.Descr.Type, "<>=|"); kind {
+	case "f4":
+		err = r.Read(&values)
+	case "f8":
+		wide := make([]float64, len(values))
+		err = r.Read(&wide)
+		for i, v := range wide {
+			values[i] = float32(v)
+		}
+	default:
+		return nil, adapters.Errorf(adapters.Unsupported, "%s has values of type %q, want float32 or float64", path, kind).WithRemedy("convert it with astype")
+	}
+	if err != nil {
+		return nil, broken(err)
 	}
 	out := make([][]float32, rows)
 	for i := range out {
 		out[i] = make([]float32, columns)
 		for j := range out[i] {
-			out[i][j] = float32(m.At(i, j))
+			if r.Header.Descr.Fortran {
+				out[i][j] = values[j*rows+i]
+			} else {
+				out[i][j] = values[i*columns+j]
+			}
 		}
 	}
 	return out, nil

@@ -3,16 +3,18 @@ package score
 import (
 	"bytes"
 	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"reflect"
 	"strings"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/internal/jsonfile"
 )
 
 // read returns the content of a file. A file that begins as gzip does is decompressed, whatever
@@ -37,13 +39,20 @@ func read(path string) ([]byte, error) {
 	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
 }
 
+// options let half of a surrogate pair pass, which Python writes; it becomes U+FFFD. A key that
+// is there twice is an error.
+var options = json.JoinOptions(jsontext.AllowInvalidUTF8(true))
+
 // decode reads a JSON file into v.
 func decode(path string, v any) error {
 	data, err := read(path)
 	if err != nil {
 		return err
 	}
-	return jsonfile.Decode(path, data, v)
+	if err := json.Unmarshal(data, v, options); err != nil {
+		return adapters.Errorf(adapters.Corrupt, "%s: %s", path, explain(err)).WithRemedy("download or write the file again")
+	}
+	return nil
 }
 
 // decodeList reads a file with a JSON list of entries, or with one entry a line.
@@ -56,68 +65,113 @@ func decodeList[T any](path, want string) ([]T, error) {
 	switch {
 	case len(head) == 0:
 		return nil, adapters.Errorf(adapters.Corrupt, "%s is empty, want %s", path, want)
-	case head[0] == '[':
-		return decodeEntries[T](path, head, want)
 	case head[0] == '{':
 		return decodeLines[T](path, data, want)
+	case head[0] != '[':
+		return nil, adapters.Errorf(adapters.Corrupt, "%s begins with %q, want %s", path, head[0], want)
 	}
-	return nil, adapters.Errorf(adapters.Corrupt, "%s begins with %q, want %s", path, head[0], want)
-}
-
-// decodeEntries decodes a list. An error names the entry.
-func decodeEntries[T any](path string, data []byte, want string) ([]T, error) {
 	var entries []T
-	if err := json.Unmarshal(data, &entries); err == nil {
-		return entries, nil
-	} else if !json.Valid(data) {
-		return nil, jsonfile.Decode(path, data, &entries)
+	if err := json.Unmarshal(data, &entries, options); err != nil {
+		return nil, adapters.Errorf(adapters.Corrupt, "%s: %s", path, explain(err)).WithRemedy("want %s", want)
 	}
-	var raw []json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return nil, jsonfile.Decode(path, data, &raw)
-	}
-	for i, text := range raw {
-		var entry T
-		if err := json.Unmarshal(text, &entry); err != nil {
-			return nil, adapters.Errorf(adapters.Corrupt, "%s: entry %d: %w", path, i, jsonfile.Explain("", text, err)).WithRemedy("want %s", want)
-		}
-	}
-	return nil, adapters.Errorf(adapters.Corrupt, "%s: want %s", path, want)
+	return entries, nil
 }
 
 // decodeLines decodes JSON lines. An error names the line, from 1.
 func decodeLines[T any](path string, data []byte, want string) ([]T, error) {
 	var entries []T
-	for i, line := range bytes.Split(data, []byte("\n")) {
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
 		var entry T
-		if err := json.Unmarshal(line, &entry); err != nil {
-			return nil, adapters.Errorf(adapters.Corrupt, "%s: line %d: %w", path, i+1, jsonfile.Explain("", line, err)).WithRemedy("want %s", want)
+		if err := json.Unmarshal(line, &entry, options); err != nil {
+			return nil, adapters.Errorf(adapters.Corrupt, "%s: line %d: %s", path, n, explain(err)).WithRemedy("want %s", want)
 		}
 		entries = append(entries, entry)
 	}
 	return entries, nil
 }
 
+// explain says in plain words what is wrong in a JSON file, and where.
+func explain(err error) string {
+	var value *json.SemanticError
+	var syntax *jsontext.SyntacticError
+	switch {
+	case errors.As(err, &value) && value.Err != nil:
+		return place(value.JSONPointer) + value.Err.Error()
+	case errors.As(err, &value):
+		got := kinds[value.JSONKind]
+		if len(value.JSONValue) > 0 && len(value.JSONValue) < 40 {
+			got = string(value.JSONValue)
+		}
+		return place(value.JSONPointer) + "got " + got + ", want " + wanted(value.GoType)
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("%snot valid JSON at byte %d: %v", place(syntax.JSONPointer), syntax.ByteOffset, syntax.Err)
+	}
+	return err.Error()
+}
+
+// place says where a JSON pointer points: "entry 3, answer: ".
+func place(p jsontext.Pointer) string {
+	var parts []string
+	for token := range p.Tokens() {
+		if len(parts) == 0 && token != "" && token[0] >= '0' && token[0] <= '9' {
+			token = "entry " + token
+		}
+		parts = append(parts, token)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return strings.Join(parts, ", ") + ": "
+}
+
+// kinds are the names of JSON's kinds.
+var kinds = map[jsontext.Kind]string{'n': "null", 'f': "false", 't': "true", '"': "a text", '0': "a number", '{': "an object", '[': "a list"}
+
+// wanted returns the name of the JSON that a type accepts.
+func wanted(t reflect.Type) string {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case t == nil:
+		return "another value"
+	case t.Kind() == reflect.String:
+		return "a text"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() == reflect.Int:
+		return "a whole number"
+	case t.Kind() == reflect.Slice:
+		return "a list"
+	}
+	return "an object"
+}
+
 // id is the id of a question or a picture: a whole number or a text of JSON. A text keeps its
 // quotation marks, so that 1 and "1" differ, as they do for the official scorers.
 type id string
 
-// UnmarshalJSON implements [json.Unmarshaler].
-func (i *id) UnmarshalJSON(text []byte) error {
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (i *id) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	value, err := d.ReadValue()
 	switch {
-	case text[0] == '"':
+	case err != nil:
+		return err
+	case value.Kind() == '"':
 		var s string
-		if err := json.Unmarshal(text, &s); err != nil {
+		if err := json.Unmarshal(value, &s, options); err != nil {
 			return err
 		}
 		*i = textID(s)
-	case bytes.ContainsAny(text, ".eE{[ntf"):
-		return fmt.Errorf("an id is %s, want a whole number or a text", text)
+	case value.Kind() == '0' && !bytes.ContainsAny(value, ".eE"):
+		*i = id(value)
 	default:
-		*i = id(text)
+		return fmt.Errorf("an id is %.40s, want a whole number or a text", value)
 	}
 	return nil
 }

@@ -38,8 +38,26 @@ type entry struct {
 
 // of returns the id and the text of the entry by a layout; nil if the entry lacks them.
 func (e *entry) of(l layout) (i *id, text *string) {
-	i = map[string]*id{"question_id": e.QuestionID, "questionId": e.GQAID, "image_id": e.ImageID, "image": e.Image}[l.id]
-	text = map[string]*string{"answer": e.Answer, "prediction": e.Prediction, "caption": e.Caption, "text": e.Text}[l.text]
+	switch l.id {
+	case "question_id":
+		i = e.QuestionID
+	case "questionId":
+		i = e.GQAID
+	case "image_id":
+		i = e.ImageID
+	case "image":
+		i = e.Image
+	}
+	switch l.text {
+	case "answer":
+		text = e.Answer
+	case "prediction":
+		text = e.Prediction
+	case "caption":
+		text = e.Caption
+	case "text":
+		text = e.Text
+	}
 	return i, text
 }
 

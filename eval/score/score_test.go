@@ -146,7 +146,7 @@ func TestWrongFilesAreNamed(t *testing.T) {
 	}{
 		"no answer":          {`[{"question_id": 1, "answer": "a"}, {"question_id": 2}]`, vqaAnnotations, "", []string{"entry 1 has no answer", `{"question_id": …, "answer": "…"}`}},
 		"no id":              {`[{"answer": "a"}]`, vqaAnnotations, "", []string{"entry 0 has no question_id"}},
-		"a number":           {`[{"question_id": 1, "answer": "a"}, {"question_id": 2, "answer": 3}]`, vqaAnnotations, "", []string{"entry 1", "answer is 3, want text"}},
+		"a number":           {`[{"question_id": 1, "answer": "a"}, {"question_id": 2, "answer": 3}]`, vqaAnnotations, "", []string{"entry 1", "answer: got a number, want a text"}},
 		"a fraction":         {`[{"question_id": 1.5, "answer": "a"}]`, vqaAnnotations, "", []string{"an id is 1.5, want a whole number or a text"}},
 		"two answers":        {`[{"question_id": 1, "answer": "a"}, {"question_id": 1, "answer": "b"}]`, vqaAnnotations, "", []string{"question_id 1 has two predictions", `"a" and "b"`}},
 		"ids are texts":      {strings.NewReplacer(": 1", `: "1"`, ": 2", `: "2"`, ": 3", `: "3"`).Replace(good), vqaAnnotations, "", []string{`the file has "1" as an id, the questions have 1`}},

@@ -1,6 +1,6 @@
 """Computes benchmark scores with NumPy and scikit-learn, as a reference for bridge's (eval/metrics).
 
-    scores.py    writes eval/metrics/testdata/scores.json
+    scores.py    writes eval/metrics/testdata/scores.json and eval/score/testdata/*.npy
 
 Only this script needs scores.txt. `retrieval` is a reading of LAVIS's tasks/retrieval.py and
 Blip2Qformer.compute_sim_matrix, with one difference: a candidate whose score equals that of the
@@ -14,6 +14,7 @@ import pathlib
 import numpy as np
 from sklearn import metrics
 
+MATRICES = pathlib.Path(__file__).parents[2] / "eval" / "score" / "testdata"
 OUT = pathlib.Path(__file__).parents[2] / "eval" / "metrics" / "testdata" / "scores.json"
 
 
@@ -79,7 +80,7 @@ def distribution(rng, n: int) -> dict:
     total, size = 0.0, 0
     for g in ("color", "animal"):
         inside = [i for i in range(n) if group[i] == g]
-        gold = {a: sum(answers[i] == a for i in inside) for a in {answers[i] for i in inside}}
+        gold = {a: sum(answers[i] == a for i in inside) for a in sorted({answers[i] for i in inside})}
         chi = sum((sum(predictions[i] == a for i in inside) - e) ** 2 / e for a, e in gold.items())
         total, size = total + chi * len(inside), size + len(inside)
     return {"answers": answers, "predictions": predictions, "groups": [g or "" for g in group], "value": total / size}
@@ -102,3 +103,7 @@ if __name__ == "__main__":
     }
     text = json.dumps(document, separators=(",", ":"))
     OUT.write_text(text + "\n", encoding="utf-8")
+    MATRICES.mkdir(parents=True, exist_ok=True)
+    matrix = np.array([[0.9, 0.1, 0.5], [0.5, 0.2, 0.5]])  # caption c of picture 2 ties with caption a
+    for name, m in {"f4": matrix.astype("<f4"), "f8": matrix, "fortran": np.asfortranarray(matrix), "i8": matrix.astype("<i8")}.items():
+        np.save(MATRICES / f"{name}.npy", m)
