@@ -15,27 +15,31 @@ import (
 	"github.com/modular-bridging/bridge/eval/metrics/resample"
 )
 
-// scorePOPE scores answers to POPE's yes/no questions. Predictions have the question's id, or, as
-// POPE's own script reads them, none: then line n answers question n.
-func scorePOPE(_ context.Context, o Options) (*Result, error) {
+// readPOPETruth reads POPE's questions: their ids, and whether the answer is yes.
+func readPOPETruth(path string) (ids []id, truth []bool, err error) {
 	type question struct {
 		ID    *id     `json:"question_id"`
 		Label *string `json:"label"`
 	}
 	const want = `{"question_id": …, "image": …, "text": …, "label": "yes" or "no"}, one a line`
-	questions, err := decodeList[question](o.Annotations, want)
+	questions, err := decodeList[question](path, want)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var ids []id
-	var truth []bool
 	for n, q := range questions {
 		if q.ID == nil || q.Label == nil || *q.Label != "yes" && *q.Label != "no" {
-			return nil, adapters.Errorf(adapters.Corrupt, "%s: entry %d lacks question_id, or a label yes or no", o.Annotations, n).WithRemedy("want %s", want)
+			return nil, nil, adapters.Errorf(adapters.Corrupt, "%s: entry %d lacks question_id, or a label yes or no", path, n).WithRemedy("want %s", want)
 		}
 		ids, truth = append(ids, *q.ID), append(truth, *q.Label == "yes")
 	}
-	if err := unique(o.Annotations, "question_id", ids); err != nil {
+	return ids, truth, unique(path, "question_id", ids)
+}
+
+// scorePOPE scores answers to POPE's yes/no questions. Predictions have the question's id, or, as
+// POPE's own script reads them, none: then line n answers question n.
+func scorePOPE(_ context.Context, o Options) (*Result, error) {
+	ids, truth, err := readPOPETruth(o.Annotations)
+	if err != nil {
 		return nil, err
 	}
 	got, err := readPOPE(o.Predictions, ids)
