@@ -97,6 +97,12 @@ bench-passes: ## measure the seconds of one pass of each kind. MODELS=tiny-vit+t
 bench-torch: ## compare speed and memory with PyTorch; first: make xla-cpu. OPTIONS="--row opt-loss --rounds 1"
 	tools/bench/run.sh $(OPTIONS)
 
+VQA_DATA ?= ../shared/data
+.PHONY: bench-vqa
+bench-vqa: build ## compare VQA accuracy of VizWiz val with a plain Python scorer. VQA_DATA=folder
+	$(GO) test -c -vet=off -o bin/metrics.test ./eval/metrics
+	python3 tools/bench/vqa_score.py bin/bridge bin/metrics.test $(VQA_DATA)
+
 .PHONY: kit
 kit: build ## rebuild the kit: sprites, frozen models (Python), bridges (bridge itself)
 	began=$$(date +%s) && tools/kit/build.sh all && tools/kit/bridges.sh && \

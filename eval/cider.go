@@ -1,134 +1,31 @@
 package eval
 
 import (
-	"fmt"
-	"math"
 	"strings"
+
+	"github.com/modular-bridging/bridge/eval/metrics"
 )
 
-const (
-	ciderWords = 4   // n-grams have 1 to 4 words
-	ciderSigma = 6.0 // of the penalty on another length, in words
-)
-
-// CIDErD scores captions against people's captions of the same pictures, from 0 to 10
-// each: got[i] against references[i], one or more texts. It is the CIDEr-D of Vedantam and
-// others (arXiv 1411.5726, section 5) as pycocoevalcap computes it
-// (cider/cider_scorer.py, class CiderScorer). For n = 1 to 4 it takes the cosine of the
-// counts of n-grams, where an n-gram weighs more the fewer pictures' references contain
-// it, and counts at most as often as in the reference. It multiplies by a penalty on
-// another length, and takes the mean over n and over the references, times 10.
-//
-// Texts are put in lower case and split at white space. Published scores are of texts
-// without punctuation, because the PTB tokenizer removes it: a caller whose texts have
-// punctuation must remove it first.
-//
-// Scores depend on all of references, which the weights are computed from. An n-gram that
-// the references of every picture contain weighs nothing. So a single picture scores 0,
-// and texts of fewer than 4 words stay below 10 even if they are equal. A caption without
-// words scores 0. If there are no captions, mean is 0 and each is empty. CIDErD panics if
-// the numbers of captions and of references differ or a caption has no reference; a
-// reference without words is a reference.
+// CIDErD is [metrics.CIDErD] of texts that are not tokenised: it puts them in lower case and
+// splits them at white space. For texts without punctuation, as the kit's are, that equals the
+// published metric; `bridge eval score captions` tokenises texts as pycocoevalcap does.
 func CIDErD(got []string, references [][]string) (mean float64, each []float64) {
-	if len(got) != len(references) {
-		panic(fmt.Sprintf("eval: CIDEr-D: %d captions and references of %d, want equal numbers", len(got), len(references)))
+	lower := func(texts []string) []string {
+		out := make([]string, len(texts))
+		for i, text := range texts {
+			out[i] = strings.ToLower(text)
+		}
+		return out
 	}
-	wanted := make([][]sentence, len(references))
+	lowered := make([][]string, len(references))
 	for i, texts := range references {
-		if len(texts) == 0 {
-			panic(fmt.Sprintf("eval: CIDEr-D: caption %d of %d has no reference, want at least 1", i, len(got)))
-		}
-		for _, text := range texts {
-			wanted[i] = append(wanted[i], newSentence(text))
-		}
+		lowered[i] = lower(texts)
 	}
-	idf := rarity(wanted)
-	each = make([]float64, len(got))
-	for i, text := range got {
-		caption := newSentence(text)
-		sum := 0.0
-		for _, reference := range wanted[i] {
-			sum += similarity(&caption, &reference, idf)
-		}
-		each[i] = 10 * sum / float64(len(wanted[i]))
-		mean += each[i]
-	}
-	return mean / float64(max(1, len(got))), each
+	return metrics.CIDErD(lower(got), lowered)
 }
 
 // MeanCIDErD returns the mean of [CIDErD].
 func MeanCIDErD(got []string, references [][]string) float64 {
 	mean, _ := CIDErD(got, references)
 	return mean
-}
-
-// sentence holds the counts of a text's n-grams; [n-1] holds those of n words.
-type sentence struct {
-	grams  [ciderWords][]string // each once, in order, so that sums repeat bit for bit
-	counts [ciderWords]map[string]int
-	length int // in words
-}
-
-func newSentence(text string) sentence {
-	words := strings.Fields(strings.ToLower(text))
-	s := sentence{length: len(words)}
-	for n := range s.counts {
-		s.counts[n] = map[string]int{}
-		for i := range len(words) - n {
-			gram := strings.Join(words[i:i+n+1], " ")
-			if s.counts[n][gram] == 0 {
-				s.grams[n] = append(s.grams[n], gram)
-			}
-			s.counts[n][gram]++
-		}
-	}
-	return s
-}
-
-// rarity returns a function that returns an n-gram's weight, its inverse document
-// frequency: log(pictures / pictures with a reference that contains it, at least one).
-func rarity(references [][]sentence) func(gram string) float64 {
-	pictures := map[string]int{}
-	for _, sentences := range references {
-		seen := map[string]bool{}
-		for _, s := range sentences {
-			for _, grams := range s.grams {
-				for _, gram := range grams {
-					if !seen[gram] {
-						seen[gram] = true
-						pictures[gram]++
-					}
-				}
-			}
-		}
-	}
-	all := math.Log(float64(len(references)))
-	return func(gram string) float64 { return all - math.Log(float64(max(1, pictures[gram]))) }
-}
-
-// similarity returns the score, up to 1, of a caption against one reference.
-func similarity(got, want *sentence, idf func(gram string) float64) float64 {
-	sum := 0.0
-	for n := range ciderWords {
-		dot := 0.0
-		for _, gram := range got.grams[n] {
-			g, w, weight := got.counts[n][gram], want.counts[n][gram], idf(gram)
-			dot += float64(min(g, w)) * weight * float64(w) * weight
-		}
-		if dot != 0 { // then neither norm is 0
-			sum += dot / (got.norm(n, idf) * want.norm(n, idf))
-		}
-	}
-	longer := float64(got.length - want.length)
-	return sum / ciderWords * math.Exp(-longer*longer/(2*ciderSigma*ciderSigma))
-}
-
-// norm returns the length of the vector of weighted n-grams of n+1 words.
-func (s *sentence) norm(n int, idf func(gram string) float64) float64 {
-	squares := 0.0
-	for _, gram := range s.grams[n] {
-		x := float64(s.counts[n][gram]) * idf(gram)
-		squares += x * x
-	}
-	return math.Sqrt(squares)
 }

@@ -16,17 +16,14 @@ func TestExactMatchIgnoresCaseAndSpaces(t *testing.T) {
 	}
 }
 
+// A candidate with an equal score counts against the model.
 func TestRecallCountsOwnCandidateFirst(t *testing.T) {
-	scores := [][]float32{{3, 1, 0}, {2, 1, 0}, {0, 0, 5}} // query 1 prefers candidate 0
-	if got := recall(3, func(q, c int) float32 { return scores[q][c] }); got != 2./3 {
-		t.Errorf("recall %g, want 2/3", got)
+	if got := recall([][]float32{{1, 1}, {0, 0}}); got != 0 {
+		t.Errorf("recall of ties %g, want 0", got)
 	}
-}
-
-func TestBestIsStableAndOrdered(t *testing.T) {
-	scores := []float32{1, 4, 4, 0, 2}
-	if got := best(5, 3, func(c int) float32 { return scores[c] }); !slices.Equal(got, []int{1, 2, 4}) {
-		t.Errorf("best %v", got)
+	scores := [][]float32{{3, 1, 0}, {2, 1, 0}, {0, 0, 5}} // query 1 prefers candidate 0
+	if got := recall(scores); got != 2./3 {
+		t.Errorf("recall %g, want 2/3", got)
 	}
 }
 

@@ -52,7 +52,7 @@ type Rate struct {
 
 // MetricVQA is the Metric of rates with questions that several people answered. It names the
 // variant, because others give other figures.
-const MetricVQA = "vqa_accuracy_" + metrics.VQAVariant
+const MetricVQA = "vqa_accuracy_" + string(metrics.VQAOfficial)
 
 // Fraction returns the mean score: Score / Of if the rate has a Metric, and otherwise
 // Right / Of. It is 0 if Of is 0.

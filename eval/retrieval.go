@@ -6,6 +6,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/eval/metrics"
 )
 
 // Retrieval is the recall at 1 among pictures and their texts: how often the best text for
@@ -23,7 +24,8 @@ type Retrieval struct {
 // MeasureRetrieval ranks captions for features [B, N, Denc] and the other way round. It
 // leaves out pictures whose caption an earlier picture has. ITM ranks the best `rerank`
 // candidates again by its logit for "yes" plus the cosine (LAVIS; BLIP-2, section 4.4,
-// with k = 128); 0 skips this.
+// with k = 128); 0 skips this. A candidate whose score equals that of the right one stands
+// before it ([metrics.Ranks]).
 func MeasureRetrieval(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, captions []string, rerank int) (*Retrieval, error) {
 	rows, texts := distinct(captions)
 	features = features.Gather(rows)
@@ -33,16 +35,16 @@ func MeasureRetrieval(ctx context.Context, b *bridge.Bridge, features *adapters.
 	}
 	n := len(texts)
 	r := &Retrieval{Pairs: n, Reranked: min(rerank, n)}
-	score := func(i, t int) float32 { return sim.Float32s()[i*n+t] }
-	r.TextR1 = recall(n, func(i, t int) float32 { return score(i, t) })
-	r.ImageR1 = recall(n, func(t, i int) float32 { return score(i, t) })
+	byPicture := slices.Collect(slices.Chunk(sim.Float32s(), n))
+	byText := metrics.Transposed(byPicture)
+	r.TextR1, r.ImageR1 = recall(byPicture), recall(byText)
 	if rerank == 0 {
 		return r, nil
 	}
-	if r.TextR1Reranked, err = reranked(ctx, b, features, texts, r.Reranked, score, false); err != nil {
+	if r.TextR1Reranked, err = reranked(ctx, b, features, texts, r.Reranked, byPicture, false); err != nil {
 		return nil, err
 	}
-	r.ImageR1Reranked, err = reranked(ctx, b, features, texts, r.Reranked, score, true)
+	r.ImageR1Reranked, err = reranked(ctx, b, features, texts, r.Reranked, byText, true)
 	return r, err
 }
 
@@ -58,80 +60,48 @@ func distinct(captions []string) (rows []int, texts []string) {
 	return rows, texts
 }
 
-// recall returns the fraction of queries whose own candidate scores best.
-func recall(n int, score func(query, candidate int) float32) float64 {
+// recall returns the fraction of queries whose own candidate, that of their number, scores best.
+func recall(scores [][]float32) float64 {
 	right := 0
-	for q := range n {
-		best := 0
-		for c := range n {
-			if score(q, c) > score(q, best) {
-				best = c
-			}
-		}
-		if best == q {
+	for _, rank := range metrics.Ranks(scores, own(len(scores))) {
+		if rank == 0 {
 			right++
 		}
 	}
-	return float64(right) / float64(n)
+	return float64(right) / float64(len(scores))
+}
+
+// own returns each query's own candidate.
+func own(n int) [][]int {
+	return slices.Collect(slices.Chunk(first(n), 1))
 }
 
 // reranked returns the recall at 1 after ITM has ranked each query's best k candidates
 // again. With byText, texts are the queries and pictures the candidates.
 func reranked(ctx context.Context, b *bridge.Bridge, features *adapters.Tensor, texts []string, k int,
-	score func(i, t int) float32, byText bool) (float64, error) {
-	n := len(texts)
-	pair := func(q, c int) (int, int) {
-		if byText {
-			return c, q
-		}
-		return q, c
-	}
+	scores [][]float32, byText bool) (float64, error) {
 	var images []int
 	var captions []string
-	for q := range n {
-		for _, c := range best(n, k, func(c int) float32 { return score(pair(q, c)) }) {
-			i, t := pair(q, c)
-			images, captions = append(images, i), append(captions, texts[t])
+	chosen := make([][]int, len(scores))
+	for q, row := range scores {
+		chosen[q] = metrics.Best(row, []int{q}, k)
+		for _, c := range chosen[q] {
+			image, text := q, c
+			if byText {
+				image, text = c, q
+			}
+			images, captions = append(images, image), append(captions, texts[text])
 		}
 	}
 	logits, err := matchAll(ctx, b, features, images, captions)
 	if err != nil {
 		return 0, err
 	}
-	right := 0
-	for q := range n {
-		top := best(n, k, func(c int) float32 { return score(pair(q, c)) })
-		winner := slices.MaxFunc(first(k), func(x, y int) int {
-			sx := logits[q*k+x] + score(pair(q, top[x]))
-			sy := logits[q*k+y] + score(pair(q, top[y]))
-			switch {
-			case sx < sy:
-				return -1
-			case sx > sy:
-				return 1
-			}
-			return 0
-		})
-		if top[winner] == q {
-			right++
-		}
+	again := make([][]float32, len(scores))
+	for q, row := range scores {
+		again[q] = metrics.Reranked(row, chosen[q], logits[q*k:(q+1)*k])
 	}
-	return float64(right) / float64(n), nil
-}
-
-// best returns the k candidates with the highest scores, the best one first.
-func best(n, k int, score func(c int) float32) []int {
-	order := first(n)
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch x, y := score(a), score(b); {
-		case x > y:
-			return -1
-		case x < y:
-			return 1
-		}
-		return 0
-	})
-	return order[:k]
+	return recall(again), nil
 }
 
 // matchAll returns ITM's logit for "yes" of each pair.

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/adapters/builtin"
+	"github.com/modular-bridging/bridge/eval/metrics/jars"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/writable"
 	"github.com/modular-bridging/bridge/plugins/host"
@@ -27,7 +28,7 @@ func (p *program) doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "doctor",
 		Usage:       "show which backends, devices, plugins and folders bridge uses, and why",
-		UsageText:   "bridge doctor [--json] [--install xla-cpu|xla-cuda]",
+		UsageText:   "bridge doctor [--json] [--install xla-cpu|xla-cuda|caption-metrics]",
 		Description: "Example: bridge doctor --json",
 		Flags:       []cli.Flag{jsonFlag(), installFlag()},
 		Action: func(c *cli.Context) error {
@@ -39,7 +40,8 @@ func (p *program) doctorCommand() *cli.Command {
 					return err
 				}
 			}
-			found := append(backendFindings(backends.Probe()), p.pluginFindings()...)
+			found := append(backendFindings(backends.Probe()), captionFinding())
+			found = append(found, p.pluginFindings()...)
 			for _, f := range found {
 				if c.Bool("json") {
 					if err := p.printJSON(f); err != nil {
@@ -99,6 +101,24 @@ func backendFindings(r backends.Report) []finding {
 		folderFinding("cache", workspace.CacheDir(), "BRIDGE_CACHE"),
 		folderFinding("user's plugins", store.Default().User, "BRIDGE_DATA"),
 		folderFinding("hub cache", registry.Default().Hub, "HF_HUB_CACHE"))
+}
+
+// captionFinding describes which programs of caption metrics are installed.
+func captionFinding() finding {
+	f := finding{Name: "captions"}
+	var there, missing []string
+	for _, part := range []jars.Part{jars.METEOR, jars.SPICE, jars.Tokenizer} {
+		if captionJars().Missing(part) == nil {
+			there = append(there, string(part))
+		} else {
+			missing = append(missing, string(part))
+		}
+	}
+	f.Value = "installed: " + joinOrNone(there)
+	if len(missing) > 0 {
+		f.Value += "; `bridge doctor --install caption-metrics` installs " + joinOrNone(missing)
+	}
+	return f
 }
 
 // folderFinding describes a folder that bridge writes to, and the variable that moves it.

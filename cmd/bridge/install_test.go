@@ -173,7 +173,7 @@ func TestInstall(t *testing.T) {
 
 func TestInstallRefusesOtherNames(t *testing.T) {
 	for name, hint := range map[string]string{
-		"xla-cp": "did you mean xla-cpu?", "tpu": "want xla-cpu or xla-cuda", "": "want xla-cpu or xla-cuda",
+		"xla-cp": "did you mean xla-cpu?", "tpu": "want xla-cpu, xla-cuda or caption-metrics", "": "want xla-cpu, xla-cuda or caption-metrics",
 	} {
 		if _, stderr := mustExit(t, exitUsage, "doctor", "--install", name); !strings.Contains(stderr, hint) {
 			t.Errorf("%q: %s", name, stderr)

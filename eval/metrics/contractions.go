@@ -1,5 +1,32 @@
 package metrics
 
+import (
+	"slices"
+	"strings"
+)
+
+// officialContraction completes a word by the official table.
+func officialContraction(word string) string {
+	if full, ok := contractions[word]; ok {
+		return full
+	}
+	return word
+}
+
+// vizwizContraction completes a word by the table of VizWiz's scorer. That is the official
+// table with grave accents for apostrophes, on both sides, except in a few entries. Words
+// with a grave accent never occur, because punctuation is removed before.
+func vizwizContraction(word string) string {
+	full, ok := contractions[word]
+	switch {
+	case !ok, strings.Contains(word, "'") && word != "couldn'tve" && word != "hadn'tve":
+		return word
+	case slices.Contains([]string{"aint", "arent", "cant", "couldve", "couldnt", "weve", "wheres", "whove"}, word):
+		return full
+	}
+	return strings.ReplaceAll(full, "'", "`")
+}
+
 // contractions are the words of the official table (vqaEval.py of GT-Vision-Lab/VQA) that
 // VQA accuracy completes, in lower case. The table lacks words that mean something else
 // without the apostrophe (its, were, well, shell, ill, hell, id, wed), and "somebody'd" is

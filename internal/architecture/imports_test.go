@@ -62,7 +62,11 @@ func table() []row {
 		{"bridge", []string{"adapters", "qformer", "tokenizer", "imaging", "internal/..."}},
 		{"convert", []string{"bridge"}},
 		{"data/...", []string{"data/...", "adapters", "imaging", "kit", "internal/..."}},
-		{"eval/metrics", nil},
+		{"eval/metrics", []string{"eval/metrics/ptb"}}, // its tests tokenise
+		{"eval/metrics/ptb", nil},
+		{"eval/metrics/resample", nil},
+		{"eval/metrics/jars", []string{"eval/metrics/ptb", "adapters", "internal/..."}},
+		{"eval/score", []string{"eval/metrics", "eval/metrics/*", "adapters", "internal/..."}},
 		{"eval/...", []string{"eval/metrics", "bridge", "data"}},
 		{"train/...", []string{"train/...", "bridge", "eval", "data", "data/featurecache", "qformer/...", "internal/..."}},
 		{"recipes", []string{"train", "registry", "kit", "plugins/manifest", "plugins/store"}},

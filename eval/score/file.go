@@ -1,0 +1,183 @@
+package score
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// read returns the content of a file. A file that begins as gzip does is decompressed, whatever
+// its name.
+func read(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, adapters.Errorf(adapters.NotFound, "there is no file %s", path).WithRemedy("check the path")
+	case err != nil:
+		return nil, adapters.Errorf(adapters.Unknown, "%s cannot be read: %w", path, err)
+	}
+	if bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
+		z, err := gzip.NewReader(bytes.NewReader(data))
+		if err == nil {
+			data, err = io.ReadAll(z)
+		}
+		if err != nil {
+			return nil, adapters.Errorf(adapters.Corrupt, "%s is damaged: %w", path, err).WithRemedy("download or copy the file again")
+		}
+	}
+	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
+}
+
+// options let half of a surrogate pair pass, which Python writes; it becomes U+FFFD. A key that
+// is there twice is an error.
+var options = json.JoinOptions(jsontext.AllowInvalidUTF8(true))
+
+// decode reads a JSON file into v.
+func decode(path string, v any) error {
+	data, err := read(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v, options); err != nil {
+		return adapters.Errorf(adapters.Corrupt, "%s: %s", path, explain(err)).WithRemedy("download or write the file again")
+	}
+	return nil
+}
+
+// decodeList reads a file with a JSON list of entries, or with one entry a line.
+func decodeList[T any](path, want string) ([]T, error) {
+	data, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	head := bytes.TrimLeft(data, " \t\r\n")
+	switch {
+	case len(head) == 0:
+		return nil, adapters.Errorf(adapters.Corrupt, "%s is empty, want %s", path, want)
+	case head[0] == '{':
+		return decodeLines[T](path, data, want)
+	case head[0] != '[':
+		return nil, adapters.Errorf(adapters.Corrupt, "%s begins with %q, want %s", path, head[0], want)
+	}
+	var entries []T
+	if err := json.Unmarshal(data, &entries, options); err != nil {
+		return nil, adapters.Errorf(adapters.Corrupt, "%s: %s", path, explain(err)).WithRemedy("want %s", want)
+	}
+	return entries, nil
+}
+
+// decodeLines decodes JSON lines. An error names the line, from 1.
+func decodeLines[T any](path string, data []byte, want string) ([]T, error) {
+	var entries []T
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		var entry T
+		if err := json.Unmarshal(line, &entry, options); err != nil {
+			return nil, adapters.Errorf(adapters.Corrupt, "%s: line %d: %s", path, n, explain(err)).WithRemedy("want %s", want)
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
+}
+
+// explain says in plain words what is wrong in a JSON file, and where.
+func explain(err error) string {
+	var value *json.SemanticError
+	var syntax *jsontext.SyntacticError
+	switch {
+	case errors.As(err, &value) && value.Err != nil:
+		return place(value.JSONPointer) + value.Err.Error()
+	case errors.As(err, &value):
+		got := kinds[value.JSONKind]
+		if len(value.JSONValue) > 0 && len(value.JSONValue) < 40 {
+			got = string(value.JSONValue)
+		}
+		return place(value.JSONPointer) + "got " + got + ", want " + wanted(value.GoType)
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("%snot valid JSON at byte %d: %v", place(syntax.JSONPointer), syntax.ByteOffset, syntax.Err)
+	}
+	return err.Error()
+}
+
+// place says where a JSON pointer points: "entry 3, answer: ".
+func place(p jsontext.Pointer) string {
+	var parts []string
+	for token := range p.Tokens() {
+		if len(parts) == 0 && token != "" && token[0] >= '0' && token[0] <= '9' {
+			token = "entry " + token
+		}
+		parts = append(parts, token)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return strings.Join(parts, ", ") + ": "
+}
+
+// kinds are the names of JSON's kinds.
+var kinds = map[jsontext.Kind]string{'n': "null", 'f': "false", 't': "true", '"': "a text", '0': "a number", '{': "an object", '[': "a list"}
+
+// wanted returns the name of the JSON that a type accepts.
+func wanted(t reflect.Type) string {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case t == nil:
+		return "another value"
+	case t.Kind() == reflect.String:
+		return "a text"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
+	case t.Kind() == reflect.Int:
+		return "a whole number"
+	case t.Kind() == reflect.Slice:
+		return "a list"
+	}
+	return "an object"
+}
+
+// id is the id of a question or a picture: a whole number or a text of JSON. A text keeps its
+// quotation marks, so that 1 and "1" differ, as they do for the official scorers.
+type id string
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (i *id) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	value, err := d.ReadValue()
+	switch {
+	case err != nil:
+		return err
+	case value.Kind() == '"':
+		var s string
+		if err := json.Unmarshal(value, &s, options); err != nil {
+			return err
+		}
+		*i = textID(s)
+	case value.Kind() == '0' && !bytes.ContainsAny(value, ".eE"):
+		*i = id(value)
+	default:
+		return fmt.Errorf("an id is %.40s, want a whole number or a text", value)
+	}
+	return nil
+}
+
+// textID returns the id that is a text.
+func textID(s string) id { return id(`"` + s + `"`) }
+
+// String returns the id as people write it.
+func (i id) String() string { return strings.Trim(string(i), `"`) }

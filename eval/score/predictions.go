@@ -1,0 +1,209 @@
+package score
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// layout is the layout of a file of predictions.
+type layout struct{ id, text string }
+
+// The layouts of the official scorers and servers.
+var (
+	vqaLayout     = layout{"question_id", "answer"}
+	captionLayout = layout{"image_id", "caption"}
+	gqaLayout     = layout{"questionId", "prediction"}
+	vizwizLayout  = layout{"image", "answer"}
+)
+
+// String describes the layout.
+func (l layout) String() string {
+	return fmt.Sprintf("a list of {%q: …, %q: \"…\"}, or one such entry a line", l.id, l.text)
+}
+
+// entry is a prediction in any layout.
+type entry struct {
+	QuestionID *id     `json:"question_id"`
+	GQAID      *id     `json:"questionId"`
+	ImageID    *id     `json:"image_id"`
+	Image      *id     `json:"image"`
+	Answer     *string `json:"answer"`
+	Prediction *string `json:"prediction"`
+	Caption    *string `json:"caption"`
+	Text       *string `json:"text"`
+}
+
+// of returns the id and the text of the entry by a layout; nil if the entry lacks them.
+func (e *entry) of(l layout) (i *id, text *string) {
+	switch l.id {
+	case "question_id":
+		i = e.QuestionID
+	case "questionId":
+		i = e.GQAID
+	case "image_id":
+		i = e.ImageID
+	case "image":
+		i = e.Image
+	}
+	switch l.text {
+	case "answer":
+		text = e.Answer
+	case "prediction":
+		text = e.Prediction
+	case "caption":
+		text = e.Caption
+	case "text":
+		text = e.Text
+	}
+	return i, text
+}
+
+// predictions are the texts of a file by id.
+type predictions struct {
+	path   string
+	texts  map[id]string
+	order  []id // each once
+	counts Counts
+}
+
+// Counts say which predictions did not pair with the questions.
+type Counts struct {
+	Missing    int `json:"missing"`    // questions without a prediction; they count 0
+	Extra      int `json:"extra"`      // predictions without a question; they are ignored
+	Duplicates int `json:"duplicates"` // predictions that repeat an earlier one with the same text
+	// Notes name what is counted above, a sentence each.
+	Notes []string `json:"-"`
+}
+
+// readPredictions reads a file of predictions. A prediction that is there twice must have one text.
+func readPredictions(path string, l layout) (*predictions, error) {
+	entries, err := decodeList[entry](path, l.String())
+	if err != nil {
+		return nil, err
+	}
+	p := &predictions{path: path, texts: make(map[id]string, len(entries)), order: make([]id, 0, len(entries))}
+	var repeated []id
+	for n := range entries {
+		i, text := entries[n].of(l)
+		if i == nil || text == nil {
+			return nil, missingKey(path, n, l, i == nil)
+		}
+		before, again := p.texts[*i]
+		switch {
+		case again && before != *text:
+			return nil, adapters.Errorf(adapters.Invalid, "%s: %s %s has two predictions, %q and %q", path, l.id, *i, before, *text).
+				WithRemedy("keep one prediction a question")
+		case again:
+			repeated = append(repeated, *i)
+		default:
+			p.texts[*i] = *text
+			p.order = append(p.order, *i)
+		}
+	}
+	p.counts.Duplicates = len(repeated)
+	p.counts.note(path+": %d predictions repeat an earlier one: %s", repeated)
+	return p, nil
+}
+
+// missingKey returns the error for an entry without an id or a text.
+func missingKey(path string, n int, l layout, noID bool) error {
+	key := l.text
+	if noID {
+		key = l.id
+	}
+	return adapters.Errorf(adapters.Corrupt, "%s: entry %d has no %s", path, n, key).WithRemedy("want %s", l)
+}
+
+// note adds a sentence about ids, if there are any.
+func (c *Counts) note(format string, ids []id) {
+	if len(ids) > 0 {
+		c.Notes = append(c.Notes, fmt.Sprintf(format, len(ids), named(ids)))
+	}
+}
+
+// named lists the first of ids.
+func named(ids []id) string {
+	const most = 5
+	var names []string
+	for _, i := range ids[:min(most, len(ids))] {
+		names = append(names, i.String())
+	}
+	if len(ids) > most {
+		names = append(names, "…")
+	}
+	return strings.Join(names, ", ")
+}
+
+// pair returns the prediction of each id, in their order. A missing one is "", and an error
+// unless allowMissing. found[n] reports whether there is one.
+func (p *predictions) pair(ids []id, allowMissing bool) (texts []string, found []bool, err error) {
+	texts, found = make([]string, len(ids)), make([]bool, len(ids))
+	known := make(map[id]bool, len(ids))
+	var missing, extra []id
+	for n, i := range ids {
+		known[i] = true
+		if texts[n], found[n] = p.texts[i]; !found[n] {
+			missing = append(missing, i)
+		}
+	}
+	for _, i := range p.order {
+		if !known[i] {
+			extra = append(extra, i)
+		}
+	}
+	if len(missing) > 0 && !allowMissing {
+		return nil, nil, p.missingError(ids, missing)
+	}
+	p.counts.Missing, p.counts.Extra = len(missing), len(extra)
+	p.counts.note(p.path+": %d predictions are missing and count 0: %s", missing)
+	p.counts.note(p.path+": %d predictions belong to no question and are ignored: %s", extra)
+	return texts, found, nil
+}
+
+// missingError returns the error for missing predictions.
+func (p *predictions) missingError(ids, missing []id) error {
+	err := adapters.Errorf(adapters.Invalid, "%s: %d of %d predictions are missing: %s", p.path, len(missing), len(ids), named(missing))
+	if len(missing) == len(ids) && len(p.order) > 0 {
+		return err.WithRemedy("no prediction fits: the file has %s as an id, the questions have %s", quoted(p.order[0]), quoted(ids[0]))
+	}
+	return err.WithRemedy("--allow-missing counts them 0")
+}
+
+// quoted returns an id as JSON, so that numbers and texts differ.
+func quoted(i id) string { return string(i) }
+
+// unique returns an error if an id is there twice in a file of questions.
+func unique(path, what string, ids []id) error {
+	seen := make(map[id]bool, len(ids))
+	for _, i := range ids {
+		if seen[i] {
+			return adapters.Errorf(adapters.Corrupt, "%s has two entries with %s %s", path, what, i).WithRemedy("download the file again")
+		}
+		seen[i] = true
+	}
+	if len(ids) == 0 {
+		return adapters.Errorf(adapters.Corrupt, "%s has no entries", path).WithRemedy("download the file again")
+	}
+	return nil
+}
+
+// sameIDs returns an error if two files are not about the same questions.
+func sameIDs(path string, ids []id, otherPath string, others []id) error {
+	for _, pair := range []struct {
+		path, other string
+		ids, others []id
+	}{{path, otherPath, ids, others}, {otherPath, path, others, ids}} {
+		known := make(map[id]bool, len(pair.others))
+		for _, i := range pair.others {
+			known[i] = true
+		}
+		if n := slices.IndexFunc(pair.ids, func(i id) bool { return !known[i] }); n >= 0 {
+			return adapters.Errorf(adapters.Invalid, "%s has question %s, which %s lacks", pair.path, pair.ids[n], pair.other).
+				WithRemedy("give the two files of one split")
+		}
+	}
+	return nil
+}
