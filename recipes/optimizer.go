@@ -18,9 +18,11 @@ type Optimizer struct {
 	ProjectionLR float64 `toml:"projection_lr,omitzero"`
 	// WordsLR is the peak of the words' soft prompts ([Projection]), relative to the root mean
 	// square of the language model's token embeddings. 0 does not train them: then they are the
-	// embeddings of words to the end. Default 0.05 in a swap, otherwise 0, so that the bridge
+	// embeddings of words to the end. Default 0.02 in a swap, otherwise 0, so that the bridge
 	// says words that another language model understands.
 	WordsLR *float64 `toml:"words_lr"`
+	// ResidualLR is the peak of the linear map beside words, relative to the same. Default 0.003.
+	ResidualLR float64 `toml:"residual_lr,omitzero"`
 	// Betas are the decay rates of the two moments. Default [0.9, 0.98].
 	Betas [2]float64 `toml:"betas"`
 	// Eps is added to the root of the second moment. Default 1e-8.
@@ -53,6 +55,7 @@ func (r *Recipe) checkOptimizer() {
 	r.learningRate("optimizer.lr", o.LR, false)
 	r.learningRate("optimizer.qformer_lr", o.QFormerLR, true)
 	r.learningRate("optimizer.projection_lr", o.ProjectionLR, true)
+	r.learningRate("optimizer.residual_lr", o.ResidualLR, true)
 	if o.WordsLR != nil {
 		r.learningRate("optimizer.words_lr", *o.WordsLR, true)
 	}
@@ -90,18 +93,27 @@ func (o Optimizer) rates(stage int) map[train.Module]float64 {
 	return rates
 }
 
-// swapWordsLR is the default of [Optimizer.WordsLR] in a swap.
-const swapWordsLR = 0.05
+// The defaults of [Optimizer.WordsLR] in a swap and of [Optimizer.ResidualLR].
+const (
+	swapWordsLR = 0.02
+	residualLR  = 0.003
+)
 
 // adamW returns the plan's optimizer with the given peak learning rates.
 func (r *Recipe) adamW(rates map[train.Module]float64) train.Optimizer {
-	o, words := r.Optimizer, 0.0
-	if o.WordsLR != nil {
-		words = *o.WordsLR
-	} else if r.Swap != nil && r.Projection.Kind == ProjectionWords {
-		words = swapWordsLR
-	}
-	return train.Optimizer{LearningRate: rates, Words: words, Config: optim.Config{
+	o := r.Optimizer
+	out := train.Optimizer{LearningRate: rates, Config: optim.Config{
 		Beta1: o.Betas[0], Beta2: o.Betas[1], Epsilon: o.Eps, WeightDecay: o.WeightDecay, ClipNorm: o.ClipNorm,
 	}}
+	if r.Projection.Kind != ProjectionWords {
+		return out
+	}
+	out.Residual = cmp.Or(o.ResidualLR, residualLR)
+	switch {
+	case o.WordsLR != nil:
+		out.Words = *o.WordsLR
+	case r.Swap != nil:
+		out.Words = swapWordsLR
+	}
+	return out
 }

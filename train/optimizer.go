@@ -14,8 +14,8 @@ func (m Module) names(b *bridge.Bridge) []string {
 	var names []string
 	for _, p := range b.Config().Parameters(b.Stage()) {
 		switch p.Part {
-		case qformer.PartWords: // see wordsGroup
-		case qformer.PartLanguage, qformer.PartResidual:
+		case qformer.PartWords, qformer.PartResidual: // see relativeGroups
+		case qformer.PartLanguage:
 			if m == Projection {
 				names = append(names, p.Name)
 			}
@@ -28,27 +28,36 @@ func (m Module) names(b *bridge.Bridge) []string {
 	return names
 }
 
-// wordsGroup returns the group of the soft prompts of words and their peak rate. ok is false
-// if the bridge has none.
-func wordsGroup(b *bridge.Bridge, relative float64) (g optim.Group, peak float64, ok bool) {
-	for _, p := range b.Config().Parameters(b.Stage()) {
-		if p.Part == qformer.PartWords {
-			g.Names = append(g.Names, p.Name)
+// relativeGroups returns the groups of what a projection in words adds up, and their peak rates:
+// the soft prompts of the words, and the residual. They are in the space of the language model's
+// token embeddings, so their rates are relative to the root mean square of these. A part with
+// rate 0 is not trained.
+func relativeGroups(b *bridge.Bridge, o Optimizer) (groups []optim.Group, rates peaks) {
+	side := b.Info.Language
+	for _, part := range []struct {
+		part qformer.Part
+		rate float64
+	}{{qformer.PartWords, o.Words}, {qformer.PartResidual, o.Residual}} {
+		var names []string
+		for _, p := range b.Config().Parameters(b.Stage()) {
+			if p.Part == part.part {
+				names = append(names, p.Name)
+			}
+		}
+		if names != nil && part.rate > 0 {
+			groups = append(groups, optim.Group{Names: names})
+			rates = append(rates, part.rate*float64(side.TokenNorm)/math.Sqrt(float64(side.Width)))
 		}
 	}
-	if g.Names == nil {
-		return g, 0, false
-	}
-	side := b.Info.Language
-	return g, relative * float64(side.TokenNorm) / math.Sqrt(float64(side.Width)), true
+	return groups, rates
 }
 
 // peaks are the peak learning rates of an optimizer's groups.
 type peaks []float64
 
 // newOptimizer returns the optimizer of a phase. It has two groups for each module:
-// parameters that decay and parameters that do not. The soft prompts of words have a group of
-// their own.
+// parameters that decay and parameters that do not. A projection in words has
+// further ones.
 func newOptimizer(b *bridge.Bridge, phase Phase) (*optim.AdamW, peaks, error) {
 	var groups []optim.Group
 	var rates peaks
@@ -64,11 +73,9 @@ func newOptimizer(b *bridge.Bridge, phase Phase) (*optim.AdamW, peaks, error) {
 		for _, g := range optim.Groups(b.Store(), names) {
 			groups, rates = append(groups, g), append(rates, peak)
 		}
-		if m != Projection || phase.Optimizer.Words == 0 {
-			continue
-		}
-		if g, peak, ok := wordsGroup(b, phase.Optimizer.Words); ok {
-			groups, rates = append(groups, g), append(rates, peak)
+		if m == Projection {
+			more, peaks := relativeGroups(b, phase.Optimizer)
+			groups, rates = append(groups, more...), append(rates, peaks...)
 		}
 	}
 	opt, err := optim.New(b.Backend(), b.Store(), groups, phase.Optimizer.Config)

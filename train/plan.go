@@ -20,10 +20,12 @@ type Optimizer struct {
 	// LearningRate is the peak of each module. A phase that trains a module without an
 	// entry cannot run.
 	LearningRate map[Module]float64
-	// Words is the peak rate of the soft prompts of words, which belong to the projection. It
-	// is relative to the root mean square of the language model's token embeddings, because
-	// AdamW's step has a fixed size. They are not decayed. 0 does not train them.
-	Words float64 `json:",omitzero"`
+	// Words and Residual are the peak rates of the soft prompts of words and of the linear map
+	// beside them, which belong to the projection. They are relative to the root mean square of
+	// the language model's token embeddings, because AdamW's step has a fixed size. There is no
+	// decay. 0 does not train the part.
+	Words    float64 `json:",omitzero"`
+	Residual float64 `json:",omitzero"`
 	optim.Config
 }
 
