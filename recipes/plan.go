@@ -11,6 +11,7 @@ func (r *Resolved) Plan() train.Plan {
 		Templates:       r.Templates(),
 		ProjectionInit:  train.ProjectionFresh,
 		MaxTextTokens:   r.Data.MaxTextTokens,
+		Mixture:         r.Data.Train.mixture(),
 		CheckpointEvery: r.Run.CheckpointEvery,
 	}
 	r.addSwap(&plan)

@@ -1,27 +1,108 @@
 package train
 
 import (
+	"errors"
 	"math/rand/v2"
 
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/data/record"
 )
 
 // batch returns the samples of step n of a phase. It depends only on the seed, the
 // phase, n and the pictures that are left out. Of a question that several people answered,
-// it draws one answer, whatever the objective.
-func (s *Session) batch(phase Phase, n int) []data.Sample {
+// it draws one answer, whatever the objective. The error for records that cannot be used is a
+// [data.PictureErrors].
+func (s *Session) batch(phase Phase, n int) ([]data.Sample, error) {
 	rows := s.sampler(phase).Indices(n)
 	rng := rand.New(rand.NewPCG(seedAt(s.Plan.Seed, phase.Name, n, -1), 0))
+	records, err := readRecords(s.Train.Data, rows, phase)
+	if err != nil {
+		return nil, err
+	}
 	batch := make([]data.Sample, len(rows))
-	for i, row := range rows {
-		batch[i] = phase.Objective.Draw(rng, s.Train.Data.Record(row), phase.Mix)
-		batch[i].Index = row
+	for i, r := range records {
+		if r.Sequence != nil {
+			batch[i].Turns = data.DrawTurns(rng, r.Sequence)
+		} else {
+			batch[i] = phase.Objective.Draw(rng, r, phase.Mix)
+		}
+		batch[i].Index, batch[i].ImageID = rows[i], r.ImageID
 		if batch[i].Question != nil {
 			q := batch[i].Question.DrawAnswer(rng)
 			batch[i].Question = &q
 		}
 	}
-	return batch
+	numberGroups(batch, records)
+	return batch, nil
+}
+
+// readRecords returns the records of rows. The error for those that cannot be used in a phase
+// is a [data.PictureErrors] with all of them.
+func readRecords(d data.Dataset, rows []int, phase Phase) ([]data.Record, error) {
+	records := make([]data.Record, len(rows))
+	var bad data.PictureErrors
+	for i, row := range rows {
+		var err error
+		if records[i], err = d.Record(row); err == nil {
+			err = checkRecord(d, row, records[i], phase)
+		}
+		var p *data.PictureError
+		switch {
+		case err == nil:
+		case errors.As(err, &p):
+			bad = append(bad, p)
+		default:
+			return nil, err
+		}
+	}
+	if len(bad) > 0 {
+		return nil, bad.Once()
+	}
+	return records, nil
+}
+
+// checkRecord returns a [*data.PictureError] for a record that a phase cannot train on.
+func checkRecord(d data.Dataset, row int, r data.Record, phase Phase) error {
+	err := usable(r, phase)
+	if err == nil {
+		return nil
+	}
+	if lazy, ok := d.(data.Lazy); ok {
+		return lazy.Bad(row, record.NoTarget, err)
+	}
+	return &data.PictureError{Picture: r.ID, Row: row, Err: err}
+}
+
+// usable returns the reason for which a phase cannot train on a record.
+func usable(r data.Record, phase Phase) error {
+	switch {
+	case len(r.Captions) > 0:
+		return nil
+	case phase.Objective.Stage == 1:
+		return adapters.Errorf(adapters.Invalid, "the record has no caption of one picture, which stage 1 trains on")
+	case phase.Mix.Questions == 0 && len(r.Questions) > 0:
+		return adapters.Errorf(adapters.Invalid, "the record has questions and no caption, and data.questions is 0").
+			WithRemedy("set data.questions above 0")
+	case len(r.Questions) == 0 && r.Sequence == nil:
+		return adapters.Errorf(adapters.Invalid, "the record has no text to learn")
+	}
+	return nil
+}
+
+// numberGroups sets the image ids of samples whose records name a group: equal groups of a
+// batch get equal numbers.
+func numberGroups(batch []data.Sample, records []data.Record) {
+	numbers := map[string]int32{}
+	for i, r := range records {
+		if r.Group == "" {
+			continue
+		}
+		if _, ok := numbers[r.Group]; !ok {
+			numbers[r.Group] = int32(len(numbers))
+		}
+		batch[i].ImageID = numbers[r.Group]
+	}
 }
 
 // sampler returns the sampler of a phase's batches. If the phase caches Q-Former

@@ -14,11 +14,15 @@ import (
 )
 
 // WithCaptions returns the records of a set that have a caption, and the number of
-// records that have none: only a plan that asks questions can use those.
+// records that have none: only a plan that asks questions can use those. A [data.Lazy] set is
+// returned as it is: its records without captions are left out when they are drawn.
 func WithCaptions(s Set) (captioned Set, without int) {
 	var rows []int
+	if _, lazy := s.Data.(data.Lazy); lazy {
+		return s, 0
+	}
 	for i := range s.Data.Len() {
-		if len(s.Data.Record(i).Captions) > 0 {
+		if record, _ := s.Data.Record(i); len(record.Captions) > 0 { // fails in a lazy data set only
 			rows = append(rows, i)
 		}
 	}
@@ -40,7 +44,7 @@ var (
 )
 
 func (s subset) Len() int                              { return len(s.rows) }
-func (s subset) Record(i int) data.Record              { return s.Dataset.Record(s.rows[i]) }
+func (s subset) Record(i int) (data.Record, error)     { return s.Dataset.Record(s.rows[i]) }
 func (s subset) Image(i int) (*adapters.Tensor, error) { return s.Dataset.Image(s.rows[i]) }
 
 func (s subset) Digest() string        { return s.digest(s.Dataset.Digest()) }

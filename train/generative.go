@@ -111,7 +111,10 @@ func (g *generative) optimizer() *optim.AdamW { return g.opt }
 // prepare runs step n, counted from 0, up to the gradient of the language model, and
 // compiles the graphs that apply runs.
 func (g *generative) prepare(ctx context.Context, n int) (*preparedStep, error) {
-	batch := g.session.batch(g.phase, n)
+	batch, err := g.session.batch(g.phase, n)
+	if err != nil {
+		return nil, err
+	}
 	parts, total, err := g.runMicroBatches(ctx, n, batch)
 	free := func() {
 		for _, m := range parts {
@@ -136,14 +139,19 @@ func (g *generative) prepare(ctx context.Context, n int) (*preparedStep, error) 
 func (g *generative) runMicroBatches(ctx context.Context, n int, batch []data.Sample) (parts []*microBatch, total loss, err error) {
 	count := max(1, g.phase.Accumulate)
 	size := len(batch) / count
-	for k, ahead := 0, g.startForward(ctx, n, 0, batch[:size]); k < count; k++ {
+	spare, err := sparePicture(g.session.Train.Data, batch)
+	if err != nil {
+		return nil, total, err
+	}
+	each := prompts{promptCount(batch, size), spare}
+	for k, ahead := 0, g.startForward(ctx, n, 0, batch[:size], each); k < count; k++ {
 		m := <-ahead
 		parts = append(parts, m)
 		if m.err != nil {
 			return parts, total, m.err
 		}
 		if k+1 < count { // the Q-Former works on the next while the language model works on this
-			ahead = g.startForward(ctx, n, k+1, batch[(k+1)*size:(k+2)*size])
+			ahead = g.startForward(ctx, n, k+1, batch[(k+1)*size:(k+2)*size], each)
 		}
 		part, err := g.scoreMicroBatch(ctx, m)
 		total.add(part)

@@ -2,6 +2,7 @@ package train
 
 import (
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/train/objective"
 	"github.com/modular-bridging/bridge/train/optim"
 )
@@ -69,6 +70,9 @@ type Plan struct {
 	// end counted and, in stage 1, [CLS], too. Longer ones are cut (LAVIS: max_txt_len 32).
 	// 0 cuts only what the models cannot read.
 	MaxTextTokens int
+	// Mixture says how often the sources of the training set are drawn, which is a
+	// [data.Sources] then; nil if it is one source.
+	Mixture *data.Mix `json:",omitempty"`
 	// CheckpointEvery is in optimizer steps; 0 means at the end of a phase only.
 	CheckpointEvery int
 }

@@ -110,10 +110,13 @@ func (r *representation) textTokens() int {
 
 // inputs returns the inputs of build for step n.
 func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Tensor, images int, err error) {
-	batch := r.session.batch(r.phase, n)
+	batch, err := r.session.batch(r.phase, n)
+	if err != nil {
+		return nil, 0, err
+	}
 	rows, texts, ids := make([]int, len(batch)), make([]string, len(batch)), make([]int32, len(batch))
 	for i, sample := range batch {
-		rows[i], texts[i], ids[i] = sample.Index, sample.Caption, r.session.Train.Data.Record(sample.Index).ImageID
+		rows[i], texts[i], ids[i] = sample.Index, sample.Caption, sample.ImageID
 	}
 	features, err := r.session.Train.Features.Features(ctx, rows)
 	if err != nil {

@@ -93,8 +93,8 @@ func (s *Session) TrainRows() []int {
 }
 
 // EvalRows returns the rows of the evaluation set whose features the run's evaluations
-// read.
-func (s *Session) EvalRows() []int {
+// read. It returns an error if too many records are bad.
+func (s *Session) EvalRows() ([]int, error) {
 	e := s.Plan.Evaluation
 	return s.evalRows(max(e.Examples, e.Captions, e.FinalCaptions))
 }

@@ -118,7 +118,7 @@ func (c *Comparison) sampledVariants(w *workspace.Workspace) (shown []*Variant, 
 			}
 			source = recipe.Data.Eval
 		}
-		if recipe.Data.Eval == source {
+		if recipe.Data.Eval.Equal(source) {
 			shown = append(shown, v)
 		}
 	}
