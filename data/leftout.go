@@ -105,7 +105,7 @@ func (m MaxBad) Of(pictures int) (int, error) {
 // UnmarshalText reads a count that is given as a number.
 func (m *MaxBad) UnmarshalText(text []byte) error {
 	if _, err := strconv.Atoi(string(text)); err != nil {
-		return fmt.Errorf("is %s, want %s", text, m.Wanted())
+		return fmt.Errorf("is the number %s, want %s", text, m.Wanted())
 	}
 	*m = MaxBad(text)
 	return nil

@@ -113,6 +113,24 @@ func (s *Sources) SourceNames() []string {
 	return names
 }
 
+// SourceInfo identifies a source by content.
+type SourceInfo struct {
+	Name    string `json:"name"`
+	Format  string `json:"format"`
+	Records int    `json:"records"`
+	Digest  string `json:"digest"`
+}
+
+// Describe identifies each source.
+func (s *Sources) Describe() []SourceInfo {
+	all := make([]SourceInfo, len(s.sources))
+	for i, source := range s.sources {
+		r := source.Records
+		all[i] = SourceInfo{source.Name, r.Format(), r.Len(), r.Digest()}
+	}
+	return all
+}
+
 // Warnings returns sentences about the sources, for people.
 func (s *Sources) Warnings() []string {
 	var all []string

@@ -14,7 +14,7 @@ import (
 // it draws one answer, whatever the objective. The error for records that cannot be used is a
 // [data.PictureErrors].
 func (s *Session) batch(phase Phase, n int) ([]data.Sample, error) {
-	rows := s.sampler(phase).Indices(n)
+	rows := s.order(phase).Indices(n)
 	rng := rand.New(rand.NewPCG(seedAt(s.Plan.Seed, phase.Name, n, -1), 0))
 	records, err := readRecords(s.Train.Data, rows, phase)
 	if err != nil {
@@ -64,7 +64,7 @@ func readRecords(d data.Dataset, rows []int, phase Phase) ([]data.Record, error)
 
 // checkRecord returns a [*data.PictureError] for a record that a phase cannot train on.
 func checkRecord(d data.Dataset, row int, r data.Record, phase Phase) error {
-	err := usable(r, phase)
+	err := Usable(r, phase.Objective.Stage, phase.Mix.Questions)
 	if err == nil {
 		return nil
 	}
@@ -74,14 +74,15 @@ func checkRecord(d data.Dataset, row int, r data.Record, phase Phase) error {
 	return &data.PictureError{Picture: r.ID, Row: row, Err: err}
 }
 
-// usable returns the reason for which a phase cannot train on a record.
-func usable(r data.Record, phase Phase) error {
+// Usable returns the reason for which a stage cannot train on a record. questions is the
+// fraction of questions in a batch.
+func Usable(r data.Record, stage int, questions float64) error {
 	switch {
 	case len(r.Captions) > 0:
 		return nil
-	case phase.Objective.Stage == 1:
+	case stage == 1:
 		return adapters.Errorf(adapters.Invalid, "the record has no caption of one picture, which stage 1 trains on")
-	case phase.Mix.Questions == 0 && len(r.Questions) > 0:
+	case questions == 0 && len(r.Questions) > 0:
 		return adapters.Errorf(adapters.Invalid, "the record has questions and no caption, and data.questions is 0").
 			WithRemedy("set data.questions above 0")
 	case len(r.Questions) == 0 && r.Sequence == nil:
@@ -105,13 +106,30 @@ func numberGroups(batch []data.Sample, records []data.Record) {
 	}
 }
 
-// sampler returns the sampler of a phase's batches. If the phase caches Q-Former
-// outputs, it draws only the cached pictures.
-func (s *Session) sampler(phase Phase) *data.Sampler {
+// rowsDrawn returns how many of the first rows of the training set a phase draws from: all of
+// them, or those whose Q-Former outputs it caches.
+func (s *Session) rowsDrawn(phase Phase) int {
 	n := s.Train.Data.Len()
 	if phase.CachedQueries > 0 {
 		n = min(n, phase.CachedQueries)
 	}
+	return n
+}
+
+// order returns the order of a phase's batches: the mixture of the plan, or that of one
+// source. A phase that caches Q-Former outputs draws the cached pictures without a mixture.
+func (s *Session) order(phase Phase) data.Order {
+	if sources, ok := s.Train.Data.(*data.Sources); ok && s.Plan.Mixture != nil && phase.CachedQueries == 0 {
+		shares, _ := s.Plan.Mixture.Shares(sources.Sizes()) // Check has computed them
+		return &data.Mixture{Seed: seedAt(s.Plan.Seed, phase.Name, 0, 0), Batch: phase.Batch, Sizes: sources.Sizes(),
+			Shares: shares, OneSource: s.Plan.Mixture.OneSource, LeftOut: s.leftOutRows()}
+	}
+	return s.sampler(phase)
+}
+
+// sampler returns the order of one source.
+func (s *Session) sampler(phase Phase) *data.Sampler {
+	n := s.rowsDrawn(phase)
 	sampler := &data.Sampler{Seed: seedAt(s.Plan.Seed, phase.Name, 0, 0), Batch: phase.Batch, Len: n, Similar: phase.Mix.Similar,
 		LeftOut: s.leftOutRows()}
 	if phase.Mix.Similar > 0 {

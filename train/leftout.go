@@ -148,14 +148,14 @@ func (s *Session) leftOutRows() map[int]bool {
 
 // checkUsable returns an error if the pictures that are left do not fill a batch.
 func (s *Session) checkUsable(phase Phase) error {
-	sampler := s.sampler(phase)
-	usable := sampler.Len
-	for row := range sampler.LeftOut {
-		if row < sampler.Len {
+	all := s.rowsDrawn(phase)
+	usable := all
+	for row := range s.leftOutRows() {
+		if row < all {
 			usable--
 		}
 	}
-	if usable >= phase.Batch || usable == sampler.Len {
+	if usable >= phase.Batch || usable == all {
 		return nil
 	}
 	return adapters.Errorf(adapters.Corrupt, "a batch of %d from %d pictures (%s)%s", phase.Batch, usable, s.Train.Data.Name(),

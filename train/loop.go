@@ -53,6 +53,7 @@ func (s *Session) run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	defer s.logCut()
+	defer s.logLeftOut()
 	from, err := s.restore(ctx)
 	if err != nil {
 		return Result{}, err
@@ -86,6 +87,7 @@ func (s *Session) runPhase(ctx context.Context, index int, from position) error 
 		return err
 	}
 	defer steps.close()
+	s.logMixture(phase)
 	if from.step == 0 { // cached Q-Former outputs cost time of training; a resumed run has counted it already
 		s.clock += time.Since(began)
 	}
@@ -129,7 +131,7 @@ func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepRe
 		if err = s.checkUsable(phase); err != nil {
 			return err
 		}
-		if err = s.Train.expected(s.sampler(phase).Indices(n)); err == nil {
+		if err = s.Train.expected(s.order(phase).Indices(n)); err == nil {
 			ready, err = steps.prepare(ctx, n)
 		}
 		return err
@@ -197,6 +199,7 @@ func (s *Session) record(phase Phase, n int, result stepResult) error {
 	for _, m := range phase.Train {
 		values[phase.Name+"/lr_"+string(m)] = phase.Schedule.Rate(phase.Optimizer.LearningRate[m], n+1)
 	}
+	s.addShares(values, phase, n+1)
 	return s.Metrics.Write(s.stepsDone, s.clock, values)
 }
 

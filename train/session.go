@@ -73,9 +73,9 @@ func (s *Session) TrainRows() []int {
 		if phase.Schedule.Steps*phase.Batch >= 2*n {
 			return s.Train.Usable(span(0, n))
 		}
-		sampler := s.sampler(phase)
+		order := s.order(phase)
 		for step := range phase.Schedule.Steps {
-			for _, row := range sampler.Indices(step) {
+			for _, row := range order.Indices(step) {
 				used[row] = true
 			}
 		}
