@@ -74,7 +74,7 @@ type LeftOut struct {
 	File   string     `json:"file,omitempty"`
 	Key    string     `json:"key,omitempty"`
 	Offset *int64     `json:"offset,omitempty"` // in bytes
-	Record  Record `json:"record"` // what the annotations said
+	Record Record     `json:"record"`           // what the annotations said
 }
 
 // MaxBad is how many pictures of a data set may be left out: a count such as "25", a

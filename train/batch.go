@@ -22,19 +22,24 @@ func (s *Session) batch(phase Phase, n int) ([]data.Sample, error) {
 	}
 	batch := make([]data.Sample, len(rows))
 	for i, r := range records {
-		if r.Sequence != nil {
-			batch[i].Turns = data.DrawTurns(rng, r.Sequence)
-		} else {
-			batch[i] = phase.Objective.Draw(rng, r, phase.Mix)
-		}
+		batch[i] = draw(rng, r, phase)
 		batch[i].Index, batch[i].ImageID = rows[i], r.ImageID
-		if batch[i].Question != nil {
-			q := batch[i].Question.DrawAnswer(rng)
-			batch[i].Question = &q
-		}
 	}
 	numberGroups(batch, records)
 	return batch, nil
+}
+
+// draw draws a sample from a record.
+func draw(rng *rand.Rand, r data.Record, phase Phase) data.Sample {
+	if r.Sequence != nil {
+		return data.Sample{Turns: data.DrawTurns(rng, r.Sequence)}
+	}
+	sample := phase.Objective.Draw(rng, r, phase.Mix)
+	if sample.Question != nil {
+		q := sample.Question.DrawAnswer(rng)
+		sample.Question = &q
+	}
+	return sample
 }
 
 // readRecords returns the records of rows. The error for those that cannot be used in a phase

@@ -31,7 +31,7 @@ type prompts struct{ count, spare int }
 type microBatch struct {
 	rows      []int // of the examples, in the training set
 	examples  []adapters.Example
-	pictures  []int // of the soft prompts: indices for [data.Dataset.Image]
+	pictures  []int            // of the soft prompts: indices for [data.Dataset.Image]
 	in, rng   *tensors.Tensor  // input of the bridge's graphs
 	prompts   *adapters.Tensor // soft prompts
 	cotangent *adapters.Tensor // gradient of the summed loss by the soft prompts
