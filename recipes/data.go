@@ -39,6 +39,10 @@ type Data struct {
 	// encoder refuses them) before the run ends: a count, or a percentage of the pictures
 	// such as "1%". Those that fail are left out. Default 1 %, but never fewer than 10.
 	MaxBad data.MaxBad `toml:"max_bad,omitempty"`
+	// Augment is "none" or "blip2": a random part of each training picture, with half to all
+	// of its area, and left and right change places in half of the pictures, as BLIP-2 was
+	// trained. It excludes run.feature_cache. Default "none".
+	Augment string `toml:"augment"`
 	// TextOnly is "train" (records of a source that have no picture are trained on) or
 	// "refuse" (they count as records that cannot be used). Default "refuse".
 	TextOnly string `toml:"text_only"`
@@ -118,7 +122,7 @@ func (d Data) WithPaths(change func(path string) string) Data {
 }
 
 func defaultData() Data {
-	return Data{CaptionProcessing: "none", MaxTextTokens: 32, Orientation: string(imaging.ByExif), TextOnly: TextOnlyRefuse}
+	return Data{CaptionProcessing: "none", MaxTextTokens: 32, Orientation: string(imaging.ByExif), TextOnly: TextOnlyRefuse, Augment: augmentNone}
 }
 
 // UnmarshalText reads a source that is given as its id.
@@ -128,6 +132,28 @@ func (s *Source) UnmarshalText(text []byte) error {
 	}
 	*s = Source{ID: string(text)}
 	return nil
+}
+
+// augmentNone is the value of Data.Augment for none.
+const augmentNone = "none"
+
+// augmentation returns the augmentation of a phase.
+func (d Data) augmentation() data.Augmentation {
+	if d.Augment == augmentNone {
+		return data.NoAugmentation
+	}
+	return data.Augmentation(d.Augment)
+}
+
+// checkAugment reports an augmentation beside features that are computed once.
+func (r *Recipe) checkAugment() {
+	if r.Data.augmentation() == data.NoAugmentation {
+		return
+	}
+	const why = "is %v, but data.augment is %q: cached features hold one version of each picture"
+	r.want("data.augment", !r.Run.FeatureCache, "is %q, but run.feature_cache holds one version of each picture; set one of the two to none or false", r.Data.Augment)
+	r.want("run.feature_cache", !r.Run.FeatureCache || !r.doc.Has("run.feature_cache"), why, true, r.Data.Augment)
+	r.want("data.augment", r.Swap == nil || r.Swap.WarmupImages == 0, "is %q, but swap.warmup_images are cached once as they are; set it to 0", r.Data.Augment)
 }
 
 // The values of Data.TextOnly.
@@ -168,6 +194,8 @@ func (r *Recipe) checkData() {
 		r.doc.Errorf("data.max_bad", "%v", err)
 	}
 	r.oneOf("data.caption_processing", d.CaptionProcessing, "none", "blip")
+	r.oneOf("data.augment", d.Augment, augmentNone, string(data.AugmentBLIP2))
+	r.checkAugment()
 	r.oneOf("data.text_only", d.TextOnly, TextOnlyRefuse, TextOnlyTrain)
 	r.checkTextOnly()
 	r.oneOf(OrientationKey, d.Orientation, string(imaging.ByExif), string(imaging.AsStored))

@@ -31,6 +31,7 @@ func (r *Resolved) stagePhase() train.Phase {
 		Accumulate: o.Accumulate,
 		Mix:        r.Data.mix(),
 		Weights:    r.Objective.weights(),
+		Augment:    r.Data.augmentation(),
 	}
 	if r.Stage == 2 {
 		p.Name, p.Train = "stage-2", append(p.Train, train.Projection)

@@ -132,7 +132,7 @@ func (res *resources) featuresFor(ctx context.Context, encoder adapters.VisionEn
 	if bad := pictureErrors(broken); len(bad) > 0 { // since the data was opened
 		return nil, bad
 	}
-	return featurecache.Uncached{Encoder: encoder, Pictures: pictures}.Features(ctx, rows)
+	return featurecache.NewUncached(encoder, pictures).Features(ctx, rows)
 }
 
 // pictureErrors returns the errors of pictures among others.

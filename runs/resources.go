@@ -163,7 +163,7 @@ func (res *resources) openSet(ctx context.Context, which split, s recipes.Source
 	}
 	res.whole[which] = d
 	if !res.recipe.Run.FeatureCache {
-		return train.Set{Data: d, Features: featurecache.Uncached{Encoder: res.vision, Pictures: d}, LeftOut: list}, nil
+		return train.Set{Data: d, Features: featurecache.NewUncached(res.vision, d), LeftOut: list}, nil
 	}
 	l, err := res.lock()
 	if err != nil {

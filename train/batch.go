@@ -14,7 +14,12 @@ import (
 // it draws one answer, whatever the objective. The error for records that cannot be used is a
 // [data.PictureErrors].
 func (s *Session) batch(phase Phase, n int) ([]data.Sample, error) {
-	rows := s.order(phase).Indices(n)
+	return s.drawBatch(phase, n, s.order(phase).Indices(n))
+}
+
+// drawBatch returns the samples of step n of a phase, whose rows are known. Several goroutines
+// may call it.
+func (s *Session) drawBatch(phase Phase, n int, rows []int) ([]data.Sample, error) {
 	rng := rand.New(rand.NewPCG(seedAt(s.Plan.Seed, phase.Name, n, -1), 0))
 	records, err := readRecords(s.Train.Data, rows, phase)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"image"
 	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -47,6 +48,15 @@ func (s subset) Len() int                              { return len(s.rows) }
 func (s subset) Record(i int) (data.Record, error)     { return s.Dataset.Record(s.rows[i]) }
 func (s subset) Image(i int) (*adapters.Tensor, error) { return s.Dataset.Image(s.rows[i]) }
 
+// Crop implements [data.Croppable] if the whole set does.
+func (s subset) Crop(i int, choose func(w, h int) (image.Rectangle, bool)) (*adapters.Tensor, error) {
+	whole, ok := s.Dataset.(data.Croppable)
+	if !ok {
+		return nil, adapters.Errorf(adapters.Unsupported, "the pictures of %s cannot be cropped", s.Name())
+	}
+	return whole.Crop(s.rows[i], choose)
+}
+
 func (s subset) Digest() string        { return s.digest(s.Dataset.Digest()) }
 func (s subset) ContentDigest() string { return s.digest(data.ContentDigest(s.Dataset)) }
 func (s subset) OldDigest() string     { return s.digest(data.OldDigest(s.Dataset)) }
@@ -76,6 +86,16 @@ func (s subsetFeatures) Prefetch(ctx context.Context, indices []int) error {
 		return s.inSubset(f.Prefetch(ctx, s.rowsInSet(indices)))
 	}
 	return nil
+}
+
+// Augmented implements [featurecache.Live] if the whole set's features do.
+func (s subsetFeatures) Augmented(ctx context.Context, indices []int, a data.Augmentation, seed uint64) (*adapters.Tensor, error) {
+	live, ok := s.all.(featurecache.Live)
+	if !ok {
+		return nil, notLive(a)
+	}
+	t, err := live.Augmented(ctx, s.rowsInSet(indices), a, seed)
+	return t, s.inSubset(err)
 }
 
 // inSubset returns err with the rows of pictures as those of the subset.

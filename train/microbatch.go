@@ -54,12 +54,10 @@ func (g *generative) addExamples(ctx context.Context, m *microBatch, batch []dat
 		first := len(m.pictures)
 		examples := []adapters.Example{}
 		if sample.Turns == nil {
-			m.pictures = append(m.pictures, sample.Index)
+			m.pictures = append(m.pictures, pictureIndices(set.Data, sample)...)
 			examples = append(examples, g.phase.Objective.Example(templates, first, sample))
 		} else {
-			for k := range picturesOf(sample) {
-				m.pictures = append(m.pictures, data.PictureAt(set.Data, sample.Index, k))
-			}
+			m.pictures = append(m.pictures, pictureIndices(set.Data, sample)...)
 			var err error
 			if examples, err = g.session.texts.fitting(ctx, objective.Sequence(templates, first, sample.Turns)); err != nil {
 				return err
@@ -71,6 +69,15 @@ func (g *generative) addExamples(ctx context.Context, m *microBatch, batch []dat
 		m.examples = append(m.examples, examples...)
 	}
 	return nil
+}
+
+// pictureIndices returns the indices of a sample's pictures for [data.Dataset.Image].
+func pictureIndices(d data.Dataset, sample data.Sample) []int {
+	all := make([]int, picturesOf(sample))
+	for k := range all {
+		all[k] = data.PictureAt(d, sample.Index, k)
+	}
+	return all
 }
 
 // picturesOf returns the number of a sample's pictures.
@@ -102,13 +109,18 @@ func promptCount(batch []data.Sample, size int) int {
 	return max(size, (most+size-1)/size*size)
 }
 
-// features returns the features of a micro-batch's pictures, repeated up to count rows.
-func (g *generative) features(ctx context.Context, m *microBatch, count, spare int) (*adapters.Tensor, error) {
-	pictures := m.pictures
+// withSpare returns the pictures of a micro-batch, or the spare one if it has none.
+func withSpare(pictures []int, spare int) []int {
 	if len(pictures) == 0 {
-		pictures = []int{spare}
+		return []int{spare}
 	}
-	features, err := g.source.Features(ctx, pictures)
+	return pictures
+}
+
+// features returns the features of a micro-batch's pictures, repeated up to count rows.
+func (g *generative) features(ctx context.Context, m *microBatch, n, k, count, spare int) (*adapters.Tensor, error) {
+	pictures := withSpare(m.pictures, spare)
+	features, err := g.ahead.features(ctx, place{n, k}, pictures)
 	if err != nil || len(pictures) == count {
 		return features, err
 	}
@@ -149,7 +161,7 @@ func (g *generative) runForward(ctx context.Context, m *microBatch, n, k int, ba
 	if err := g.addExamples(ctx, m, batch); err != nil {
 		return err
 	}
-	features, err := g.features(ctx, m, p.count, p.spare)
+	features, err := g.features(ctx, m, n, k, p.count, p.spare)
 	if err != nil {
 		return err
 	}

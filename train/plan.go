@@ -40,8 +40,10 @@ type Phase struct {
 	Mix               objective.Mix
 	// CachedQueries, in a phase that trains the projection alone, is the number
 	// of training pictures whose Q-Former outputs are computed once and reused.
-	CachedQueries     int
-	objective.Weights // stage 1 only
+	CachedQueries int
+	// Augment changes the pictures at random. It needs features that are computed live.
+	Augment           data.Augmentation `json:",omitempty"`
+	objective.Weights                   // stage 1 only
 }
 
 // Evaluation says what is measured on the evaluation set, and how often.

@@ -381,7 +381,7 @@ func (c *Cache) compute(ctx context.Context, rows []int, use func(row int, data 
 }
 
 func (c *Cache) encode(ctx context.Context, rows []int) (*adapters.Tensor, error) {
-	return encode(ctx, c.pictures, rows, func(ctx context.Context, images *adapters.Tensor) (*adapters.Tensor, error) {
+	return encode(ctx, c.pictures.Image, rows, func(ctx context.Context, images *adapters.Tensor) (*adapters.Tensor, error) {
 		request := &adapters.EncodeRequest{Images: images}
 		if err := request.Check(c.encoder.Spec()); err != nil {
 			return nil, err
