@@ -99,6 +99,13 @@ func DecodeConfig(r io.Reader) (image.Config, error) {
 	return f.size(in)
 }
 
+// IsPicture reports whether a file begins as a picture does that [Decode] may read. head is its
+// first 16 bytes, or all if there are fewer.
+func IsPicture(head []byte) bool {
+	_, err := formatOf(head)
+	return err == nil
+}
+
 // formatOf recognises a file by its first bytes.
 func formatOf(data []byte) (format, error) {
 	for _, f := range formats() {
