@@ -169,6 +169,17 @@ func (f format) failed(err error) error {
 	return adapters.Errorf(adapters.Corrupt, "%s image: %w", f.name, err)
 }
 
+// Revisions returns the marks of [Revision] for all kinds of files.
+func Revisions() []string {
+	var marks []string
+	for _, f := range formats() {
+		if f.revision != "" {
+			marks = append(marks, f.revision)
+		}
+	}
+	return marks
+}
+
 func decodePNG(data []byte) (*RGB, error) {
 	img, err := png.Decode(bytes.NewReader(data))
 	if err != nil {

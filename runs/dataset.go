@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"context"
 	"errors"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -14,9 +15,17 @@ import (
 // prepared. If was is non-nil, the data set has the rows of a run, and err
 // names the first entry that differs. broken has an error for each picture or entry that is left
 // out.
-func OpenSource(s recipes.Source, table recipes.Data, image adapters.ImageSpec, was *data.Inventory) (d data.Dataset, broken []error, err error) {
+//
+// The caller closes the data set if it is an [io.Closer].
+func OpenSource(ctx context.Context, w *workspace.Workspace, s recipes.Source, table recipes.Data, image adapters.ImageSpec, was *data.Inventory) (
+	d data.Dataset, broken []error, err error,
+) {
 	if s.ID != "" {
 		d, err = data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, image)
+		return d, nil, err
+	}
+	if s.Lazy() {
+		d, err = openSources(ctx, w, s, table, image)
 		return d, nil, err
 	}
 	f := files(s, table)
@@ -26,26 +35,31 @@ func OpenSource(s recipes.Source, table recipes.Data, image adapters.ImageSpec, 
 
 // OpenEval opens the held-out data of the run in dir at a picture size, with the run's rows. It
 // returns an error if the data has changed since.
-func OpenEval(dir string, d recipes.Data, image adapters.ImageSpec) (data.Dataset, error) {
+func OpenEval(ctx context.Context, w *workspace.Workspace, dir string, d recipes.Data, image adapters.ImageSpec) (data.Dataset, error) {
 	was, err := readInventory(dir, evalSplit)
 	if err != nil {
 		return nil, err
 	}
-	set, _, err := OpenSource(d.Eval, d, image, was)
+	set, _, err := OpenSource(ctx, w, d.Eval, d, image, was)
 	return set, err
 }
 
 // dataset opens one of the recipe's data sets at the encoder's picture size. Pictures that cannot
 // be read, and those that the run left out before, are on the list. It returns an error if there
 // are too many, or if a run that continues lacks a picture that it could read when it started.
-func (res *resources) dataset(which split, s recipes.Source) (data.Dataset, *data.LeftOutList, error) {
+func (res *resources) dataset(ctx context.Context, which split, s recipes.Source) (data.Dataset, *data.LeftOutList, error) {
 	was, err := readInventory(res.resumed, which)
 	if err != nil {
 		return nil, nil, err
 	}
-	d, broken, err := OpenSource(s, res.recipe.Data, res.vision.Spec().Image, was)
+	d, broken, err := OpenSource(ctx, res.workspace, s, res.recipe.Data, res.vision.Spec().Image, was)
 	if err != nil {
 		return nil, nil, err
+	}
+	if sources, ok := d.(*data.Sources); ok {
+		res.closers = append(res.closers, res.workspace.Closer(sources))
+		list, err := res.leftOutOfSources(which, sources)
+		return d, list, err
 	}
 	if was != nil {
 		if err := stillReadable(d, broken); err != nil {
@@ -144,10 +158,16 @@ func (res *resources) logLeftOut(name string, all []data.LeftOut) {
 }
 
 // sameData returns an error if the data of a finished run differs from what it is now.
-func sameData(w *workspace.Workspace, dir string, r *recipes.Resolved) error {
+func sameData(ctx context.Context, w *workspace.Workspace, dir string, r *recipes.Resolved) error {
 	for which, source := range map[split]recipes.Source{trainSplit: r.Data.Train, evalSplit: r.Data.Eval} {
 		if source.ID != "" {
 			continue // the kit's data is part of bridge
+		}
+		if source.Lazy() {
+			if err := sameSources(ctx, w, dir, which, source, r.Data); err != nil {
+				return err
+			}
+			continue
 		}
 		was, err := readInventory(dir, which)
 		if err != nil {
@@ -158,7 +178,7 @@ func sameData(w *workspace.Workspace, dir string, r *recipes.Resolved) error {
 				"run", dir, "data", which)
 			continue
 		}
-		d, broken, err := OpenSource(source, r.Data, adapters.ImageSpec{}, was)
+		d, broken, err := OpenSource(ctx, w, source, r.Data, adapters.ImageSpec{}, was)
 		if err == nil {
 			err = stillReadable(d, broken)
 		}

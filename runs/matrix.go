@@ -85,7 +85,7 @@ func Complete(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, 
 			if err := checkReusable(ctx, w, r, dir); err != nil {
 				return false, err
 			}
-			return false, sameData(w, dir, r)
+			return false, sameData(ctx, w, dir, r)
 		}
 	}
 	_, err = trainRun(ctx, w, r, Options{Dir: dir, Resume: found})

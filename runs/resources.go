@@ -67,7 +67,7 @@ func (res *resources) open(ctx context.Context) error {
 	if err := res.openVision(ctx, kept); err != nil {
 		return err
 	}
-	return res.openData()
+	return res.openData(ctx)
 }
 
 func (res *resources) openLanguage(ctx context.Context, kept bridge.Info) error {
@@ -99,10 +99,10 @@ func (res *resources) openVision(ctx context.Context, kept bridge.Info) error {
 	return err
 }
 
-func (res *resources) openData() error {
+func (res *resources) openData(ctx context.Context) error {
 	d := res.recipe.Data
 	var err error
-	if res.train, err = res.openSet(trainSplit, d.Train); err != nil {
+	if res.train, err = res.openSet(ctx, trainSplit, d.Train); err != nil {
 		return err
 	}
 	if d.Questions == 0 {
@@ -110,7 +110,7 @@ func (res *resources) openData() error {
 			return err
 		}
 	}
-	res.eval, err = res.openSet(evalSplit, d.Eval)
+	res.eval, err = res.openSet(ctx, evalSplit, d.Eval)
 	return err
 }
 
@@ -156,14 +156,14 @@ func (res *resources) close() {
 }
 
 // openSet opens a data set and its features.
-func (res *resources) openSet(which split, s recipes.Source) (train.Set, error) {
-	d, list, err := res.dataset(which, s)
+func (res *resources) openSet(ctx context.Context, which split, s recipes.Source) (train.Set, error) {
+	d, list, err := res.dataset(ctx, which, s)
 	if err != nil {
 		return train.Set{}, err
 	}
 	res.whole[which] = d
 	if !res.recipe.Run.FeatureCache {
-		return train.Set{Data: d, Features: featurecache.Uncached{Encoder: res.vision, Pictures: d}, LeftOut: list}, nil
+		return train.Set{Data: d, Features: featurecache.NewUncached(res.vision, d), LeftOut: list}, nil
 	}
 	l, err := res.lock()
 	if err != nil {

@@ -178,7 +178,11 @@ func (res *resources) run(ctx context.Context, s *train.Session) (train.Result, 
 	if err := res.prefetch(ctx, res.train, s.TrainRows()); err != nil {
 		return train.Result{}, err
 	}
-	if err := res.prefetch(ctx, res.eval, s.EvalRows()); err != nil {
+	rows, err := s.EvalRows()
+	if err != nil {
+		return train.Result{}, err
+	}
+	if err := res.prefetch(ctx, res.eval, rows); err != nil {
 		return train.Result{}, err
 	}
 	files, err := metrics.Open(s.Dir)

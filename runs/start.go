@@ -167,11 +167,15 @@ func (res *resources) sample(ctx context.Context, init train.ProjectionInit) (*a
 	if init == train.ProjectionCaptionTokens {
 		n = 2048
 	}
-	rows, features, err := res.train.Read(ctx, func() []int { return firstUsable(res.train, n) })
+	rows, features, err := res.train.Read(ctx, func() ([]int, error) { return firstUsable(res.train, n), nil })
 	captions := make([]string, len(rows))
 	for i, row := range rows {
-		if all := res.train.Data.Record(row).Captions; len(all) > 0 {
-			captions[i] = all[0]
+		record, err := res.train.Data.Record(row)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(record.Captions) > 0 {
+			captions[i] = record.Captions[0]
 		}
 	}
 	return features, captions, err

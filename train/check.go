@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data"
 )
 
 // Check returns an error if the session cannot run.
@@ -15,6 +16,9 @@ func (s *Session) Check() error {
 	questions := slices.ContainsFunc(s.Plan.Phases, func(p Phase) bool { return p.Mix.Questions > 0 })
 	if _, without := WithCaptions(s.Train); without > 0 && !questions {
 		return fmt.Errorf("%d pictures of %s have no caption, and the plan asks no questions", without, s.Train.Data.Name())
+	}
+	if err := s.checkMixture(); err != nil {
+		return err
 	}
 	for _, phase := range s.Plan.Phases {
 		if err := s.checkPhase(phase); err != nil {
@@ -52,6 +56,21 @@ func (s *Session) checkPhase(phase Phase) error {
 	case phase.CachedQueries > 0 && phase.Batch > phase.CachedQueries:
 		return adapters.Errorf(adapters.Invalid, "the batch is %d, want at most the %d cached pictures", phase.Batch, phase.CachedQueries).
 			WithRemedy("lower optimizer.batch, or cache more pictures (swap.warmup_images)")
+	}
+	return nil
+}
+
+// checkMixture returns an error if the plan's mixture does not fit the training set.
+func (s *Session) checkMixture() error {
+	if s.Plan.Mixture == nil {
+		return nil
+	}
+	sources, ok := s.Train.Data.(*data.Sources)
+	if !ok {
+		return adapters.Errorf(adapters.Invalid, "the plan mixes sources, and %s is one data set", s.Train.Data.Name())
+	}
+	if _, err := s.Plan.Mixture.Shares(sources.Sizes()); err != nil {
+		return adapters.Errorf(adapters.Invalid, "the mixture of %s: %w", s.Train.Data.Name(), err)
 	}
 	return nil
 }

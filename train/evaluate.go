@@ -14,7 +14,7 @@ import (
 // again.
 func (s *Session) evaluate(ctx context.Context, captions, rerank int) (Scores, error) {
 	scores := Scores{Step: s.stepsDone, Seconds: s.clock.Seconds()}
-	rows, features, err := s.Eval.Read(ctx, func() []int { return s.evalRows(max(s.Plan.Evaluation.Examples, captions)) })
+	rows, features, err := s.Eval.Read(ctx, func() ([]int, error) { return s.evalRows(max(s.Plan.Evaluation.Examples, captions)) })
 	if err != nil {
 		return scores, err
 	}
@@ -25,7 +25,10 @@ func (s *Session) evaluate(ctx context.Context, captions, rerank int) (Scores, e
 	}
 	if s.Bridge.Info.Stage == 1 {
 		var captions []string
-		if captions, err = s.texts.truncate(ctx, s.texts.limits.caption, s.firstCaptions(rows[:n])); err == nil {
+		if captions, err = s.firstCaptions(rows[:n]); err == nil {
+			captions, err = s.texts.truncate(ctx, s.texts.limits.caption, captions)
+		}
+		if err == nil {
 			scores.Retrieval, err = eval.MeasureRetrieval(ctx, s.Bridge, features.Slice(0, n), captions, rerank)
 		}
 	} else if scores.Grounding, err = s.grounding(ctx, features, rows[:n]); err == nil && s.haveCaptions(rows) {
@@ -39,16 +42,23 @@ func (s *Session) evaluate(ctx context.Context, captions, rerank int) (Scores, e
 
 // evalRows returns the first n rows of the evaluation set that have a caption. If none
 // has one and the bridge can answer, it returns the first n that have a question. Pictures
-// that are left out do not count.
-func (s *Session) evalRows(n int) []int {
+// that are left out do not count. It leaves out records that are bad, and returns an error if
+// these are too many.
+func (s *Session) evalRows(n int) ([]int, error) {
 	var names map[string]bool
 	if s.Eval.LeftOut != nil {
 		names = s.Eval.LeftOut.Names()
 	}
 	var captioned, questioned []int
 	for i := 0; i < s.Eval.Data.Len() && len(captioned) < n; i++ {
-		switch e := s.Eval.Data.Record(i); {
-		case names[e.ID]:
+		if names[idOf(s.Eval.Data, i)] {
+			continue
+		}
+		e, ok, err := s.Eval.record(i)
+		switch {
+		case err != nil:
+			return nil, err
+		case !ok:
 		case len(e.Captions) > 0:
 			captioned = append(captioned, i)
 		case len(e.Questions) > 0 && len(questioned) < n:
@@ -56,23 +66,31 @@ func (s *Session) evalRows(n int) []int {
 		}
 	}
 	if len(captioned) > 0 || s.Bridge.Info.Stage == 1 {
-		return captioned
+		return captioned, nil
 	}
-	return questioned
+	return questioned, nil
 }
 
 // haveCaptions reports whether rows that evalRows returned have captions.
 func (s *Session) haveCaptions(rows []int) bool {
-	return len(rows) > 0 && len(s.Eval.Data.Record(rows[0]).Captions) > 0
+	if len(rows) == 0 {
+		return false
+	}
+	record, err := s.Eval.Data.Record(rows[0])
+	return err == nil && len(record.Captions) > 0
 }
 
 // firstCaptions returns the first caption of each row.
-func (s *Session) firstCaptions(rows []int) []string {
+func (s *Session) firstCaptions(rows []int) ([]string, error) {
 	texts := make([]string, len(rows))
 	for i, row := range rows {
-		texts[i] = s.Eval.Data.Record(row).Captions[0]
+		record, err := s.Eval.Data.Record(row)
+		if err != nil {
+			return nil, err
+		}
+		texts[i] = record.Captions[0]
 	}
-	return texts
+	return texts, nil
 }
 
 // grounding measures the loss of the rows' captions, or of their answers if they have
@@ -80,7 +98,11 @@ func (s *Session) firstCaptions(rows []int) []string {
 func (s *Session) grounding(ctx context.Context, features *adapters.Tensor, rows []int) (*eval.Grounding, error) {
 	samples := make([]data.Sample, len(rows))
 	for i, row := range rows {
-		if e := s.Eval.Data.Record(row); len(e.Captions) > 0 {
+		e, err := s.Eval.Data.Record(row)
+		if err != nil {
+			return nil, err
+		}
+		if len(e.Captions) > 0 {
 			samples[i].Caption = e.Captions[0]
 		} else {
 			samples[i].Question = &e.Questions[0]
@@ -118,12 +140,19 @@ func (s *Session) writeCaptions(ctx context.Context, scores *Scores, features *a
 	if n == 0 {
 		return nil
 	}
-	if scores.samples, err = eval.Captions(ctx, s.model(), features.Slice(0, n), s.firstCaptions(rows)); err != nil {
+	first, err := s.firstCaptions(rows)
+	if err != nil {
+		return err
+	}
+	if scores.samples, err = eval.Captions(ctx, s.model(), features.Slice(0, n), first); err != nil {
 		return namePicture(s.Eval.Data, rows, err)
 	}
 	got, references := make([]string, n), make([][]string, n)
 	for i, row := range rows {
-		record := s.Eval.Data.Record(row)
+		record, err := s.Eval.Data.Record(row)
+		if err != nil {
+			return err
+		}
 		scores.samples[i].Index, scores.samples[i].Kind = row, record.Kind
 		got[i], references[i] = scores.samples[i].Got, record.Captions
 	}

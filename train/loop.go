@@ -15,6 +15,8 @@ type stepResult struct {
 	Losses   map[string]float64 // mean per token or per pair; "loss" is the one that is minimised
 	Images   int
 	GradNorm float64
+	Live     bool    // features were computed live
+	Waited   float64 // share of the step's time in which it waited for them
 }
 
 // stepper runs the steps of one phase.
@@ -24,6 +26,9 @@ type stepper interface {
 	// state stays that of the step before.
 	prepare(ctx context.Context, n int) (*preparedStep, error)
 	optimizer() *optim.AdamW
+	// waited returns how long steps have waited for features that are computed live, since the
+	// last call; ok is false if none are.
+	waited() (d time.Duration, ok bool)
 	close()
 }
 
@@ -53,6 +58,7 @@ func (s *Session) run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	defer s.logCut()
+	defer s.logLeftOut()
 	from, err := s.restore(ctx)
 	if err != nil {
 		return Result{}, err
@@ -86,6 +92,7 @@ func (s *Session) runPhase(ctx context.Context, index int, from position) error 
 		return err
 	}
 	defer steps.close()
+	s.logMixture(phase)
 	if from.step == 0 { // cached Q-Former outputs cost time of training; a resumed run has counted it already
 		s.clock += time.Since(began)
 	}
@@ -115,7 +122,7 @@ func (s *Session) runPhase(ctx context.Context, index int, from position) error 
 // newStepper returns the stepper of a phase.
 func (s *Session) newStepper(ctx context.Context, phase Phase) (stepper, error) {
 	if phase.Objective.Stage == 1 {
-		return newRepresentation(s, phase)
+		return newRepresentation(ctx, s, phase)
 	}
 	return newGenerative(ctx, s, phase)
 }
@@ -129,7 +136,7 @@ func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepRe
 		if err = s.checkUsable(phase); err != nil {
 			return err
 		}
-		if err = s.Train.expected(s.sampler(phase).Indices(n)); err == nil {
+		if err = s.Train.expected(s.order(phase).Indices(n)); err == nil {
 			ready, err = steps.prepare(ctx, n)
 		}
 		return err
@@ -144,7 +151,12 @@ func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepRe
 	if err != nil {
 		return stepResult{}, err
 	}
-	s.clock += time.Since(began)
+	took := time.Since(began)
+	if waited, ok := steps.waited(); ok && took > 0 {
+		result.Waited = min(1, waited.Seconds()/took.Seconds())
+		result.Live = true
+	}
+	s.clock += took
 	s.stepsDone++
 	s.lastStep.phase, s.lastStep.step, s.lastStep.stepper = index, n+1, steps
 	s.unsaved.Store(true)
@@ -197,6 +209,10 @@ func (s *Session) record(phase Phase, n int, result stepResult) error {
 	for _, m := range phase.Train {
 		values[phase.Name+"/lr_"+string(m)] = phase.Schedule.Rate(phase.Optimizer.LearningRate[m], n+1)
 	}
+	if result.Live {
+		values[phase.Name+"/data_wait"] = result.Waited
+	}
+	s.addShares(values, phase, n+1)
 	return s.Metrics.Write(s.stepsDone, s.clock, values)
 }
 

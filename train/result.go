@@ -46,12 +46,9 @@ func (s *Session) finish(ctx context.Context) (Result, error) {
 // answers generates answers to all questions about the first n pictures of the
 // evaluation set that are not left out, and scores them by kind.
 func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, error) {
-	first := func() []int {
-		all := s.Eval.Usable(span(0, s.Eval.Data.Len()))
-		return all[:min(n, len(all))]
-	}
-	if !slices.ContainsFunc(first(), func(row int) bool { return len(s.Eval.Data.Record(row).Questions) > 0 }) {
-		return nil, nil
+	first := func() ([]int, error) { return s.firstReadable(n) }
+	if asked, err := s.askAny(first); err != nil || !asked {
+		return nil, err
 	}
 	rows, features, err := s.Eval.Read(ctx, first)
 	if err != nil {
@@ -60,7 +57,11 @@ func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, err
 	var questions []eval.Question
 	var asked []int // row of each question
 	for i, row := range rows {
-		for _, q := range s.Eval.Data.Record(row).Questions {
+		record, err := s.Eval.Data.Record(row)
+		if err != nil {
+			return nil, err
+		}
+		for _, q := range record.Questions {
 			questions = append(questions, eval.Question{Row: i, Question: q.Question, Answer: q.Answer, Answers: q.Answers, Kind: q.Kind})
 			asked = append(asked, row)
 		}
@@ -76,6 +77,33 @@ func (s *Session) answers(ctx context.Context, n int) (map[string]eval.Rate, err
 	}
 	found, err := eval.Answers(ctx, s.model(), features, questions)
 	return found, namePicture(s.Eval.Data, asked, err)
+}
+
+// firstReadable returns the first n rows of the evaluation set that are not left out. It
+// leaves out records that are bad, and returns an error if these are too many.
+func (s *Session) firstReadable(n int) (rows []int, err error) {
+	for _, row := range s.Eval.Usable(span(0, s.Eval.Data.Len())) {
+		if len(rows) == n {
+			break
+		}
+		r, ok, err := s.Eval.record(row)
+		if err != nil {
+			return nil, err
+		}
+		if ok && len(r.Captions)+len(r.Questions) > 0 {
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
+// askAny reports whether one of some records of the evaluation set has a question.
+func (s *Session) askAny(choose func() ([]int, error)) (bool, error) {
+	rows, err := choose()
+	return slices.ContainsFunc(rows, func(row int) bool {
+		record, _ := s.Eval.Data.Record(row) // read before
+		return len(record.Questions) > 0
+	}), err
 }
 
 // BridgeDir returns the folder in which a run keeps its trained bridge.

@@ -30,7 +30,27 @@ type BadRecord struct {
 	Key    string // may be empty
 	Row    int    // of the reader
 	Offset int64  // of the record in the file, in bytes; negative if it is not known
-	Err    error  // the reason
+	Why    Why
+	Err    error // the reason
+}
+
+// Why is a kind of reason, for counts.
+type Why string
+
+// The reasons for which a record is bad.
+const (
+	Damaged        Why = "damaged record"            // the record cannot be read or parsed
+	MissingPicture Why = "picture is missing"        // there is no file or member of its name
+	BadPicture     Why = "picture cannot be decoded" // or prepared, or the encoder refuses it
+	Tags           Why = "tags do not match pictures"
+	Empty          Why = "neither text nor picture"
+	NoPicture      Why = "no picture" // in a run that does not train on texts alone
+	NoTarget       Why = "no text to learn"
+)
+
+// Bad returns the error of this record for a reason.
+func (r Record) Bad(row int, why Why, err error) *BadRecord {
+	return &BadRecord{File: r.File, Key: r.Key, Row: row, Offset: r.Offset, Why: why, Err: err}
 }
 
 // Error returns the file, the place, the key and the reason.

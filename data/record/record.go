@@ -14,6 +14,10 @@ type Record struct {
 	// positives of each other in ITC. If it is empty, the record has a group of its own.
 	Group string
 	Parts []Part
+	// File holds the record, for people. Offset is where the record begins in it, in bytes;
+	// negative if it is not known.
+	File   string
+	Offset int64
 }
 
 // Part is a picture or a text of a record.
