@@ -171,8 +171,9 @@ func (r *Reader) Record(i int) (record.Record, error) {
 	n := sort.SearchInts(r.first, i+1) - 1
 	f := r.files[n]
 	rec, err := f.record(int64(i - r.first[n]))
+	rec.File, rec.Offset = f.path, -1
 	if err != nil {
-		return record.Record{}, &record.BadRecord{File: f.path, Key: rec.Key, Row: i, Offset: -1, Err: err}
+		return record.Record{}, rec.Bad(i, parts.Why(err), err)
 	}
 	if rec.Key == "" {
 		rec.Key = strconv.Itoa(i)
