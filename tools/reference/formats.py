@@ -4,8 +4,8 @@ webdataset writes tar shards, datasets and pyarrow write parquet files. The expe
 read back by webdataset, datasets and pyarrow. The files are the testdata of data/shards and
 data/tables.
 
-    python -m venv .venv-formats && .venv-formats/bin/pip install -r formats.txt
-    .venv-formats/bin/python formats.py
+    python -m venv .venv/formats && .venv/formats/bin/pip install -r formats.txt
+    .venv/formats/bin/python formats.py
 """
 
 import base64
