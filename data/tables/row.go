@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -100,7 +101,7 @@ func (t *rowReader) record() record.Record {
 		rec.Parts = t.conversation(pictures)
 	case c.user != nil:
 		rec.Parts = t.cauldron(pictures)
-	case c.texts != nil && c.texts.listed && c.picture.bytes.listed:
+	case c.texts != nil && c.texts.listed && c.picture.listed():
 		rec.Parts = t.document(pictures)
 	default:
 		rec.Parts = t.described(pictures)
@@ -212,6 +213,9 @@ func (t *rowReader) pictures(key string) []*record.Picture {
 		return nil
 	}
 	data, paths := t.values(column.bytes), t.texts(column.path)
+	if column.bytes == nil {
+		data = slices.Repeat([]value{{null: true}}, len(paths))
+	}
 	if t.err == nil && column.path != nil && len(data) != len(paths) {
 		t.fail("%q has %d pictures and %d paths", column.name, len(data), len(paths))
 	}
@@ -232,7 +236,7 @@ func (t *rowReader) pictures(key string) []*record.Picture {
 		case path != "":
 			p, err := t.file.images.Picture(path)
 			if err != nil {
-				t.fail("%w", err)
+				t.because(record.MissingPicture, "%w", err)
 			}
 			all[i] = p
 		}

@@ -254,6 +254,8 @@ def legacy_files():
 def refused_files():
     pq.write_table(pa.table({"url": ["http://example.com/1.jpg"], "caption": ["a dog"]}), TABLES / "refused-urls.parquet")
     pq.write_table(pa.table({"images": [["http://example.com/1.jpg", None]], "texts": [[None, "a dog"]]}), TABLES / "refused-obelics.parquet")
+    pq.write_table(pa.table({"images": [["5.png", None], ["../5.png"]], "texts": [[None, "a dog"], [None]]}), TABLES / "named-obelics.parquet")
+    pq.write_table(pa.table({"image": ["5.png", None], "text": ["a dog", "none"]}), TABLES / "named-captions.parquet")
     pq.write_table(pa.table({"left": pa.array([b"x"], pa.binary()), "right": pa.array([b"y"], pa.binary())}), TABLES / "refused-two.parquet")
 
 
