@@ -100,10 +100,10 @@ func DecodeConfig(r io.Reader) (image.Config, error) {
 }
 
 // IsPicture reports whether a file begins as a picture does that [Decode] may read. head is its
-// first 16 bytes, or all if there are fewer.
+// first 16 bytes, or all if there are fewer. A BMP is not told: texts begin with its two letters, too.
 func IsPicture(head []byte) bool {
-	_, err := formatOf(head)
-	return err == nil
+	f, err := formatOf(head)
+	return err == nil && f.name != "BMP"
 }
 
 // formatOf recognises a file by its first bytes.

@@ -22,6 +22,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/internal/parts"
 	"github.com/modular-bridging/bridge/data/internal/sample"
 	"github.com/modular-bridging/bridge/data/record"
 	"github.com/modular-bridging/bridge/data/tables"
@@ -148,11 +149,9 @@ func (r *Reader) Close() error { return nil }
 func (r *Reader) Record(i int) (record.Record, error) {
 	s := r.samples[i]
 	rec, err := s.record()
+	rec.Key, rec.File, rec.Offset = s.key, filepath.Join(s.dir, s.key+"."+s.exts[0]), -1
 	if err != nil {
-		return record.Record{}, &record.BadRecord{File: filepath.Join(s.dir, s.key+"."+s.exts[0]), Key: s.key, Row: i, Offset: -1, Err: err}
-	}
-	if rec.Key == "" {
-		rec.Key = strconv.Itoa(i)
+		return record.Record{}, rec.Bad(i, parts.Why(err), err)
 	}
 	return rec, nil
 }

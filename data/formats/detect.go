@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/data/annotations"
 	"github.com/modular-bridging/bridge/data/folders"
 	"github.com/modular-bridging/bridge/data/interleaved"
+	"github.com/modular-bridging/bridge/data/internal/document"
 	"github.com/modular-bridging/bridge/data/internal/jsonrows"
 	"github.com/modular-bridging/bridge/data/internal/jsonvalue"
 	"github.com/modular-bridging/bridge/data/lavis"
@@ -170,9 +171,9 @@ func formatOfRow(o jsonvalue.Object) string {
 	switch {
 	case has("conversations"):
 		return llava.Format
-	case interleaved.IsMMC4(o):
+	case document.IsMMC4(o):
 		return interleaved.MMC4
-	case interleaved.IsObelics(o):
+	case document.IsObelics(o):
 		return interleaved.Obelics
 	case has("imageId", "question"):
 		return official.GQA

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/internal/document"
 	"github.com/modular-bridging/bridge/data/internal/jsonrows"
 	"github.com/modular-bridging/bridge/data/internal/jsonvalue"
 	"github.com/modular-bridging/bridge/data/internal/parts"
@@ -51,7 +52,7 @@ func checkFirst(f *jsonrows.File, format, images string) error {
 		if err != nil {
 			continue // a bad record
 		}
-		if i == 0 && !(format == MMC4 && IsMMC4(o) || format == Obelics && IsObelics(o)) {
+		if i == 0 && !(format == MMC4 && document.IsMMC4(o) || format == Obelics && document.IsObelics(o)) {
 			return adapters.Errorf(adapters.Invalid, "%s: the first document is none of %s", f.Path, format).
 				WithRemedy(`MMC4 has "text_list" and "image_info"; OBELICS has "texts" and "images", two lists of equal length`)
 		}
@@ -81,10 +82,10 @@ func parse(data []byte, format, images string) (record.Record, error) {
 func fromObject(o jsonvalue.Object, format, images string) ([]record.Part, error) {
 	folder := parts.Folder(images)
 	if format == MMC4 {
-		return FromMMC4(o, In(folder))
+		return document.FromMMC4(o, document.In(folder))
 	}
-	if !IsObelics(o) {
+	if !document.IsObelics(o) {
 		return nil, fmt.Errorf(`"texts" and "images" are %s and %s, want two lists of equal length`, jsonvalue.Describe(o["texts"]), jsonvalue.Describe(o["images"]))
 	}
-	return fromObelics(o, folder)
+	return document.FromObelicsObject(o, folder)
 }

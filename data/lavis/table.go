@@ -201,8 +201,9 @@ func (t *Table) Record(i int) (record.Record, error) {
 	f := t.files[n]
 	row := f.rows[i-t.first[n]]
 	rec, err := f.record(row, t.folder)
+	rec.File, rec.Offset = f.path, row.offset
 	if err != nil {
-		return record.Record{}, &record.BadRecord{File: f.path, Row: i, Offset: row.offset, Err: fmt.Errorf("line %d: %w", row.line, err)}
+		return record.Record{}, rec.Bad(i, parts.Why(err), fmt.Errorf("line %d: %w", row.line, err))
 	}
 	rec.Key = strconv.Itoa(i)
 	return rec, nil

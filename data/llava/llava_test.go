@@ -1,12 +1,14 @@
 package llava_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data/internal/recordtest"
 	"github.com/modular-bridging/bridge/data/llava"
+	"github.com/modular-bridging/bridge/data/record"
 )
 
 const conversations = `[
@@ -73,6 +75,20 @@ func TestConversations(t *testing.T) {
 	}
 	recordtest.Close(t, r)
 	recordtest.Compare(t, recordtest.All(t, r), records)
+}
+
+func TestReasonsAreCounted(t *testing.T) {
+	r, err := llava.Open([]string{recordtest.File(t, "x.json", conversations)}, "pictures")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recordtest.Close(t, r)
+	for row, want := range map[int]record.Why{8: record.Tags, 12: record.NoTarget, 13: record.Damaged, 18: record.MissingPicture} {
+		var bad *record.BadRecord
+		if _, err := r.Record(row); !errors.As(err, &bad) || bad.Why != want {
+			t.Errorf("row %d: %v, want the reason %q", row, err, want)
+		}
+	}
 }
 
 func TestLinesAreReadAsTheListIs(t *testing.T) {

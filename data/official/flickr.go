@@ -97,8 +97,9 @@ func (f *flickr) Record(i int) (record.Record, error) {
 	x := f.pictures[i]
 	p, err := f.images.FirstOf(x.name, "flickr30k-images/"+x.name)
 	r, err := about(p, err, x.name, parts.Captions(x.captions))
+	r.File, r.Offset = x.file, x.offset
 	if err != nil {
-		return record.Record{}, &record.BadRecord{File: x.file, Row: i, Offset: x.offset, Err: err}
+		return record.Record{}, r.Bad(i, parts.Why(err), err)
 	}
 	r.Key = strconv.Itoa(i)
 	return r, nil

@@ -73,7 +73,7 @@ type plan struct {
 
 // planFor compares shards with an index. It opens the shards whose size or time differ and
 // checks some of their samples.
-func planFor(files []string, infos []os.FileInfo, old *index) (*plan, error) {
+func planFor(files []string, infos []os.FileInfo, old *index) *plan {
 	p := &plan{files: files, infos: infos, old: old, from: make([]*shard, len(files))}
 	dir := filepath.Dir(files[0])
 	known := map[string]*shard{}
@@ -102,7 +102,7 @@ func planFor(files []string, infos []os.FileInfo, old *index) (*plan, error) {
 			p.from[i] = &moved
 		}
 	}
-	return p, nil
+	return p
 }
 
 // verified is how many samples of a shard are checked if its size or time differs.
@@ -237,7 +237,7 @@ func indexOf(ctx context.Context, files []string, o Options) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := planFor(files, infos, firstIndex(paths))
+	p, err := bestPlan(files, infos, paths)
 	if err != nil {
 		return nil, err
 	}
@@ -258,15 +258,33 @@ func indexOf(ctx context.Context, files []string, o Options) (*index, error) {
 	return x, nil
 }
 
-// firstIndex opens the first index that can be read; nil if there is none. One that is damaged or
-// of another version is built again.
-func firstIndex(paths []string) *index {
+// bestPlan returns the plan of the first index that is right as it is, or else of the first that can
+// be read. One that is damaged or of another version is built again. An old index beside shards in a
+// folder that cannot be written any more does not hide that of the cache.
+func bestPlan(files []string, infos []os.FileInfo, paths []string) (best *plan, err error) {
 	for _, path := range paths {
-		if x, err := openIndex(path); err == nil {
-			return x
+		x, openErr := openIndex(path)
+		if openErr != nil {
+			continue
+		}
+		p, unused := planFor(files, infos, x), x
+		switch {
+		case best == nil:
+			best, unused = p, nil
+		case p.fresh:
+			best, unused = p, best.old
+		}
+		if err := unused.close(); err != nil {
+			return nil, err
+		}
+		if best.fresh {
+			return best, nil
 		}
 	}
-	return nil
+	if best == nil {
+		best = planFor(files, infos, nil)
+	}
+	return best, nil
 }
 
 // write builds the index at the first path that can be written, and returns that path.

@@ -80,9 +80,8 @@ func TestIndexIsCheckedIfAShardHasAnotherTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := planFor(paths, infos, old)
-	if err != nil || p.fresh || p.from[0] == nil || p.from[1] == nil {
-		t.Errorf("a shard that was touched: %+v (%v), want its entries kept", p, err)
+	if p := planFor(paths, infos, old); p.fresh || p.from[0] == nil || p.from[1] == nil {
+		t.Errorf("a shard that was touched: %+v, want its entries kept", p)
 	}
 	if again, _ := scans(t, "", paths...); again.Digest() != first.Digest() {
 		t.Error("a shard that was touched has another digest")
@@ -155,10 +154,7 @@ func TestIndexFallsBackToTheCache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := planFor(paths, infos, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := planFor(paths, infos, nil)
 	blocked := filepath.Join(paths[0], "index") // below a file
 	cache := filepath.Join(t.TempDir(), "cache", "x.index")
 	got, err := p.write(t.Context(), []string{blocked, cache}, nil)
@@ -171,6 +167,35 @@ func TestIndexFallsBackToTheCache(t *testing.T) {
 	}
 	if _, err := p.write(t.Context(), []string{blocked}, nil); err == nil || !strings.Contains(err.Error(), "BRIDGE_CACHE") {
 		t.Errorf("without a cache: %v", err)
+	}
+}
+
+// An old index beside the shards, in a folder that cannot be written any more, does not hide the one
+// in the cache.
+func TestIndexInTheCacheCountsIfTheOneBesideIsOld(t *testing.T) {
+	paths := copied(t, "plain-000000.tar")
+	scans(t, "", paths...)
+	later := time.Now().Add(time.Hour)
+	if err := os.Chtimes(paths[0], later, later); err != nil {
+		t.Fatal(err)
+	}
+	cache := t.TempDir()
+	all, err := indexPaths(paths, cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	infos, err := statAll(paths)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(all[1]), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := planFor(paths, infos, nil).build(t.Context(), all[1], nil); err != nil {
+		t.Fatal(err)
+	}
+	if r, calls := scans(t, cache, paths...); calls != 0 || r.Len() != 3 {
+		t.Errorf("%d calls, %d samples; want the index of the cache", calls, r.Len())
 	}
 }
 

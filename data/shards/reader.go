@@ -11,6 +11,7 @@ import (
 	"sort"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/internal/parts"
 	"github.com/modular-bridging/bridge/data/internal/sample"
 	"github.com/modular-bridging/bridge/data/record"
 )
@@ -130,23 +131,27 @@ func (r *Reader) Record(i int) (record.Record, error) {
 	n, in := r.find(i)
 	path := r.files[n]
 	e := r.index.entry(&r.index.shards[n], in)
-	bad := func(key string, err error) error {
-		return &record.BadRecord{File: path, Key: key, Row: i, Offset: int64(e.begin), Err: err}
+	rec, err := readRecord(path, e)
+	rec.File, rec.Offset = path, int64(e.begin)
+	if err != nil {
+		return record.Record{}, rec.Bad(i, parts.Why(err), err)
 	}
+	return rec, nil
+}
+
+// readRecord reads the sample at an entry of a shard. With an error, the record has its key if that
+// is known.
+func readRecord(path string, e entry) (record.Record, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return record.Record{}, bad("", fmt.Errorf("the shard cannot be opened: %w", err))
+		return record.Record{}, fmt.Errorf("the shard cannot be opened: %w", err)
 	}
 	defer f.Close()
 	found, err := readSample(f, e)
 	if err != nil {
-		return record.Record{}, bad(found.key, err)
+		return record.Record{Key: found.key}, err
 	}
-	rec, err := sample.Record(found.key, membersOf(path, &found))
-	if err != nil {
-		return record.Record{}, bad(found.key, err)
-	}
-	return rec, nil
+	return sample.Record(found.key, membersOf(path, &found))
 }
 
 // errChanged is the reason of a sample that is not where the index says.

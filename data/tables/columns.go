@@ -18,10 +18,19 @@ type leaf struct {
 	present int // the definition level from which an item of a list is there
 }
 
-// picture is a column of pictures: structs of bytes and path, or bytes alone.
+// picture is a column of pictures: structs of bytes and path, bytes alone, or names of files. One of
+// the two may be nil.
 type picture struct {
 	name        string
-	bytes, path *leaf // path may be nil
+	bytes, path *leaf
+}
+
+// listed reports whether a row has a list of pictures.
+func (p *picture) listed() bool {
+	if p.bytes != nil {
+		return p.bytes.listed
+	}
+	return p.path.listed
 }
 
 // columns are the columns of a file that are read. Those that it does not have are nil.
@@ -68,6 +77,9 @@ func findColumns(f *parquet.File, path string) (*columns, error) {
 	if c.picture, err = pictureOf(root, path); err != nil {
 		return nil, err
 	}
+	if c.picture == nil {
+		c.picture = named(root)
+	}
 	if c.status != nil && c.picture == nil {
 		return nil, adapters.Errorf(adapters.Unsupported, "%s has img2dataset's notes on a shard, and no pictures", path).
 			WithRemedy("name the shard, %s", strings.TrimSuffix(path, ".parquet")+".tar")
@@ -78,6 +90,9 @@ func findColumns(f *parquet.File, path string) (*columns, error) {
 	return c, nil
 }
 
+// addresses is the remedy of a file that has no pictures.
+const addresses = "column %q has the pictures' addresses: download them with img2dataset, and give the shards that it writes"
+
 // refuse returns the error of a file without pictures and conversations.
 func (c *columns) refuse(root *parquet.Column, path string) error {
 	var names []string
@@ -85,9 +100,9 @@ func (c *columns) refuse(root *parquet.Column, path string) error {
 		names = append(names, fmt.Sprintf("%q", col.Name()))
 	}
 	err := adapters.Errorf(adapters.Unsupported, "%s has no column of pictures; its columns are %s", path, strings.Join(names, ", "))
-	for _, name := range []string{"url", "URL", "image_url", "images"} {
+	for _, name := range []string{"url", "URL", "image_url"} {
 		if root.Column(name) != nil {
-			return err.WithRemedy("column %q names the pictures' addresses: download them with img2dataset, and give the shards that it writes", name)
+			return err.WithRemedy(addresses, name)
 		}
 	}
 	return err.WithRemedy("write a column of Hugging Face's Image feature: a struct of bytes and path")
@@ -112,6 +127,16 @@ func pictureOf(root *parquet.Column, path string) (*picture, error) {
 	}
 	return nil, adapters.Errorf(adapters.Invalid, "%s has the columns of pictures %q and %q, and none is named image", path, found[0].name, found[1].name).
 		WithRemedy("rename one of them to image")
+}
+
+// named returns the column image or images if it names files; nil if there is none.
+func named(root *parquet.Column) *picture {
+	for _, name := range []string{"image", "images"} {
+		if l := text(root.Column(name), nil); l != nil {
+			return &picture{name: name, path: l}
+		}
+	}
+	return nil
 }
 
 // asPicture returns a column as one of pictures; nil if it is none.

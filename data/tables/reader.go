@@ -94,8 +94,28 @@ func openFile(path, images string) (f *file, err error) {
 	if f.columns, err = findColumns(table, path); err != nil {
 		return nil, err
 	}
+	if err = f.checkNames(); err != nil {
+		return nil, err
+	}
 	f.digest, err = digest(in, table.Size())
 	return f, err
+}
+
+// checkNames refuses a file whose first pictures are addresses. A row that cannot be read is a bad
+// record later.
+func (f *file) checkNames() error {
+	p := f.columns.picture
+	if p == nil || p.bytes != nil {
+		return nil
+	}
+	const looked = 20
+	for row := range min(looked, f.rows[len(f.rows)-1]) {
+		_, err := f.record(row)
+		if adapters.KindOf(err) == adapters.Unsupported {
+			return adapters.Errorf(adapters.Unsupported, "%s: row %d: %w", f.path, row, err).ReplaceRemedy(addresses, p.name)
+		}
+	}
+	return nil
 }
 
 // openTable opens a parquet file and reads its schema.
@@ -171,8 +191,9 @@ func (r *Reader) Record(i int) (record.Record, error) {
 	n := sort.SearchInts(r.first, i+1) - 1
 	f := r.files[n]
 	rec, err := f.record(int64(i - r.first[n]))
+	rec.File, rec.Offset = f.path, -1
 	if err != nil {
-		return record.Record{}, &record.BadRecord{File: f.path, Key: rec.Key, Row: i, Offset: -1, Err: err}
+		return record.Record{}, rec.Bad(i, parts.Why(err), err)
 	}
 	if rec.Key == "" {
 		rec.Key = strconv.Itoa(i)

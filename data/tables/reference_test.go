@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -138,12 +139,7 @@ func TestPyarrowsFilesAreReadAsPyarrowReadsThem(t *testing.T) {
 			}
 			picture := pictureOf(want[i]["image"])
 			if picture == "" { // a path without bytes: the file beside
-				data, err := os.ReadFile("testdata/5.png")
-				if err != nil {
-					t.Fatal(err)
-				}
-				sum := sha256.Sum256(data)
-				picture = "sha256:" + hex.EncodeToString(sum[:8])
+				picture = "sha256:" + fileDigest(t, "testdata/5.png")
 			}
 			expected := append([]string{picture}, captions(texts(want[i]["caption"]))...)
 			if got := show(t, rec); !reflect.DeepEqual(got, expected) || rec.Key != fmt.Sprint(i) {
@@ -221,6 +217,61 @@ func TestBadRowsAreNamed(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", c.file, err, c.want)
 		}
 	}
+}
+
+// A column of texts named image or images names files.
+func TestPicturesThatAreNamed(t *testing.T) {
+	five := "sha256:" + fileDigest(t, "testdata/5.png")
+	captions, documents := open(t, "testdata/named-captions.parquet"), open(t, "testdata/named-obelics.parquet")
+	rec, err := captions.Record(0)
+	if got := show(t, rec); err != nil || !reflect.DeepEqual(got, []string{five, ` target=true: "a dog"×1`}) {
+		t.Errorf("%q (%v)", got, err)
+	}
+	if rec, err = documents.Record(0); err != nil || !reflect.DeepEqual(show(t, rec), []string{five, ` target=true: "a dog"×1`}) {
+		t.Errorf("%q (%v)", show(t, rec), err)
+	}
+	for want, r := range map[string]*tables.Reader{`picture 0 of "image" is null`: captions, "leaves the folder of pictures": documents} {
+		var bad *record.BadRecord
+		if _, err := r.Record(1); !errors.As(err, &bad) || bad.Why != record.MissingPicture || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+func fileDigest(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Several goroutines read one file.
+func TestRowsAreReadFromSeveralGoroutines(t *testing.T) {
+	r := open(t, "testdata/legacy-index.parquet")
+	var want []string
+	for i := range r.Len() {
+		rec, err := r.Record(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, fmt.Sprint(show(t, rec)))
+	}
+	var readers sync.WaitGroup
+	for k := range 8 {
+		readers.Go(func() {
+			for j := range r.Len() {
+				i := (j*17 + k*7) % r.Len()
+				rec, err := r.Record(i)
+				if got := fmt.Sprint(show(t, rec)); err != nil || got != want[i] {
+					t.Errorf("row %d is %s (%v), want %s", i, got, err, want[i])
+				}
+			}
+		})
+	}
+	readers.Wait()
 }
 
 func TestFilesWithoutPicturesAreRefused(t *testing.T) {

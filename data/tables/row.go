@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/modular-bridging/bridge/data/interleaved"
+	"github.com/modular-bridging/bridge/data/internal/conversation"
+	"github.com/modular-bridging/bridge/data/internal/document"
 	"github.com/modular-bridging/bridge/data/internal/jsonvalue"
 	"github.com/modular-bridging/bridge/data/internal/parts"
-	"github.com/modular-bridging/bridge/data/llava"
 	"github.com/modular-bridging/bridge/data/record"
 )
 
@@ -77,6 +78,13 @@ func (t *rowReader) fail(format string, args ...any) {
 	}
 }
 
+// because keeps an error with a reason.
+func (t *rowReader) because(why record.Why, format string, args ...any) {
+	if t.err == nil {
+		t.err = parts.Because(why, format, args...)
+	}
+}
+
 // record reads the row.
 func (t *rowReader) record() record.Record {
 	c := t.file.columns
@@ -93,7 +101,7 @@ func (t *rowReader) record() record.Record {
 		rec.Parts = t.conversation(pictures)
 	case c.user != nil:
 		rec.Parts = t.cauldron(pictures)
-	case c.texts != nil && c.texts.listed && c.picture.bytes.listed:
+	case c.texts != nil && c.texts.listed && c.picture.listed():
 		rec.Parts = t.document(pictures)
 	default:
 		rec.Parts = t.described(pictures)
@@ -109,15 +117,15 @@ func (t *rowReader) described(pictures []*record.Picture) []record.Part {
 	for i, p := range pictures {
 		if p == nil {
 			if status != "" && status != success {
-				t.fail("img2dataset could not get the picture: %s", status)
+				t.because(record.MissingPicture, "img2dataset could not get the picture: %s", status)
 			}
-			t.fail("picture %d of %q is null", i, c.picture.name)
+			t.because(record.MissingPicture, "picture %d of %q is null", i, c.picture.name)
 			return nil
 		}
 		all = append(all, parts.Picture(p))
 	}
 	if len(pictures) == 0 {
-		t.fail("%q is null or an empty list", c.picture.name)
+		t.because(record.MissingPicture, "%q is null or an empty list", c.picture.name)
 		return nil
 	}
 	if question := t.one(c.question); strings.TrimSpace(question) != "" {
@@ -137,7 +145,7 @@ func (t *rowReader) conversation(pictures []*record.Picture) []record.Part {
 	for i := range from {
 		turns[i] = jsonvalue.Object{"from": orNil(from[i]), "value": orNil(values[i])}
 	}
-	all, err := llava.FromTurns(turns, withoutNil(pictures))
+	all, err := conversation.FromTurns(turns, withoutNil(pictures))
 	if err != nil {
 		t.fail("%w", err)
 	}
@@ -178,12 +186,12 @@ func (t *rowReader) cauldron(pictures []*record.Picture) []record.Part {
 
 // document returns an interleaved document, as OBELICS has it.
 func (t *rowReader) document(pictures []*record.Picture) []record.Part {
-	all, err := interleaved.FromObelics(t.texts(t.file.columns.texts), pictures)
+	all, err := document.FromObelics(t.texts(t.file.columns.texts), pictures)
 	if err != nil {
 		t.fail("%w", err)
 	}
 	if len(all) == 0 {
-		t.fail("the document has neither a text nor a picture")
+		t.because(record.Empty, "the document has neither a text nor a picture")
 	}
 	return all
 }
@@ -205,6 +213,9 @@ func (t *rowReader) pictures(key string) []*record.Picture {
 		return nil
 	}
 	data, paths := t.values(column.bytes), t.texts(column.path)
+	if column.bytes == nil {
+		data = slices.Repeat([]value{{null: true}}, len(paths))
+	}
 	if t.err == nil && column.path != nil && len(data) != len(paths) {
 		t.fail("%q has %d pictures and %d paths", column.name, len(data), len(paths))
 	}
@@ -219,13 +230,13 @@ func (t *rowReader) pictures(key string) []*record.Picture {
 		}
 		switch {
 		case !v.null && len(v.bytes) == 0:
-			t.fail("picture %d of %q has no bytes", i, column.name)
+			t.because(record.MissingPicture, "picture %d of %q has no bytes", i, column.name)
 		case !v.null:
 			all[i] = embedded(pictureName(path, key, t.row, i), v.bytes)
 		case path != "":
 			p, err := t.file.images.Picture(path)
 			if err != nil {
-				t.fail("%w", err)
+				t.because(record.MissingPicture, "%w", err)
 			}
 			all[i] = p
 		}

@@ -4,8 +4,8 @@ webdataset writes tar shards, datasets and pyarrow write parquet files. The expe
 read back by webdataset, datasets and pyarrow. The files are the testdata of data/shards and
 data/tables.
 
-    python -m venv .venv-formats && .venv-formats/bin/pip install -r formats.txt
-    .venv-formats/bin/python formats.py
+    python -m venv .venv/formats && .venv/formats/bin/pip install -r formats.txt
+    .venv/formats/bin/python formats.py
 """
 
 import base64
@@ -254,6 +254,8 @@ def legacy_files():
 def refused_files():
     pq.write_table(pa.table({"url": ["http://example.com/1.jpg"], "caption": ["a dog"]}), TABLES / "refused-urls.parquet")
     pq.write_table(pa.table({"images": [["http://example.com/1.jpg", None]], "texts": [[None, "a dog"]]}), TABLES / "refused-obelics.parquet")
+    pq.write_table(pa.table({"images": [["5.png", None], ["../5.png"]], "texts": [[None, "a dog"], [None]]}), TABLES / "named-obelics.parquet")
+    pq.write_table(pa.table({"image": ["5.png", None], "text": ["a dog", "none"]}), TABLES / "named-captions.parquet")
     pq.write_table(pa.table({"left": pa.array([b"x"], pa.binary()), "right": pa.array([b"y"], pa.binary())}), TABLES / "refused-two.parquet")
 
 

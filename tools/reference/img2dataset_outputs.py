@@ -4,8 +4,8 @@ One address of each shard cannot be fetched, and one file is no picture. The fil
 testdata of data/formats: img2dataset's outputs webdataset, files and parquet. img2dataset wants an
 older webdataset than formats.py, hence an environment of its own.
 
-    python -m venv .venv-img2dataset && .venv-img2dataset/bin/pip install -r img2dataset.txt
-    .venv-img2dataset/bin/python img2dataset_outputs.py
+    python -m venv .venv/img2dataset && .venv/img2dataset/bin/pip install -r img2dataset.txt
+    .venv/img2dataset/bin/python img2dataset_outputs.py
 """
 
 import hashlib

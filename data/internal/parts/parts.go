@@ -3,8 +3,6 @@
 package parts
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -78,14 +76,14 @@ type Folder string
 func (f Folder) Picture(name string) (*record.Picture, error) {
 	switch {
 	case name == "":
-		return nil, errors.New("the picture has no name, want the name of a file")
+		return nil, Because(record.MissingPicture, "the picture has no name, want the name of a file")
 	case strings.Contains(name, "://") || strings.HasPrefix(name, "data:"):
-		return nil, adapters.Errorf(adapters.Unsupported, "the picture %q is a URL, want the name of a file in the folder of pictures", short(name)).
-			WithRemedy("download the pictures with img2dataset, and give the shards that it writes")
+		return nil, Because(record.MissingPicture, "%w", adapters.Errorf(adapters.Unsupported, "the picture %q is a URL, want the name of a file in the folder of pictures", short(name)).
+			WithRemedy("download the pictures with img2dataset, and give the shards that it writes"))
 	case filepath.IsAbs(name):
-		return nil, fmt.Errorf("the picture %q is an absolute path, want one relative to the folder of pictures", short(name))
+		return nil, Because(record.MissingPicture, "the picture %q is an absolute path, want one relative to the folder of pictures", short(name))
 	case !filepath.IsLocal(name):
-		return nil, fmt.Errorf("the picture %q leaves the folder of pictures", short(name))
+		return nil, Because(record.MissingPicture, "the picture %q leaves the folder of pictures", short(name))
 	}
 	path := filepath.Join(string(f), name)
 	return &record.Picture{Name: name, Open: func() (io.ReadCloser, error) { return openFile(path) }}, nil

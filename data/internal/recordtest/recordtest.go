@@ -49,6 +49,9 @@ func All(t *testing.T, r record.Reader) []string {
 	for i := range r.Len() {
 		rec, err := r.Record(i)
 		if err == nil {
+			if rec.File == "" {
+				t.Errorf("record %d does not name its file", i)
+			}
 			all = append(all, Show(rec))
 			continue
 		}
@@ -56,8 +59,8 @@ func All(t *testing.T, r record.Reader) []string {
 		if !ok {
 			t.Fatalf("record %d: %v, want a bad record", i, err)
 		}
-		if bad.Row != i || bad.File == "" {
-			t.Errorf("record %d: the error names row %d of %q", i, bad.Row, bad.File)
+		if bad.Row != i || bad.File == "" || bad.Why == "" {
+			t.Errorf("record %d: the error names row %d of %q, %q", i, bad.Row, bad.File, bad.Why)
 		}
 		all = append(all, strings.TrimSpace("bad "+bad.Key)+": "+bad.Err.Error())
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data/internal/jsonrows"
+	"github.com/modular-bridging/bridge/data/internal/parts"
 	"github.com/modular-bridging/bridge/data/record"
 )
 
@@ -79,11 +80,12 @@ func (r *Reader) Record(i int) (record.Record, error) {
 	if err == nil {
 		rec, err = r.parse(data, at)
 	}
+	rec.File, rec.Offset = s.File.Path, at.Row.Offset
 	if err == nil && len(rec.Parts) == 0 {
-		err = errors.New("the row has neither a text nor a picture")
+		err = parts.Because(record.Empty, "the row has neither a text nor a picture")
 	}
 	if err != nil {
-		return record.Record{}, &record.BadRecord{File: s.File.Path, Key: rec.Key, Row: i, Offset: at.Row.Offset, Err: err}
+		return record.Record{}, rec.Bad(i, parts.Why(err), err)
 	}
 	if rec.Key == "" {
 		rec.Key = strconv.Itoa(i)

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/modular-bridging/bridge/data/interleaved"
+	"github.com/modular-bridging/bridge/data/internal/document"
 	"github.com/modular-bridging/bridge/data/internal/jsonvalue"
 	"github.com/modular-bridging/bridge/data/internal/parts"
 	"github.com/modular-bridging/bridge/data/record"
@@ -37,7 +37,7 @@ func Record(key string, members []Member) (record.Record, error) {
 		return r, err
 	}
 	if meaning.document != nil {
-		r.Parts, err = interleaved.FromMMC4(meaning.document, interleaved.Embedded)
+		r.Parts, err = document.FromMMC4(meaning.document, document.Embedded)
 		return r, err
 	}
 	picture, err := pictureOf(members)
@@ -55,7 +55,7 @@ func Record(key string, members []Member) (record.Record, error) {
 	}
 	r.Group = meaning.group
 	if r.Parts = append(r.Parts, texts...); len(r.Parts) == 0 {
-		return r, fmt.Errorf("the sample has neither a picture nor a text; its members are %s", list(members))
+		return r, parts.Because(record.Empty, "the sample has neither a picture nor a text; its members are %s", list(members))
 	}
 	return r, nil
 }
@@ -213,7 +213,7 @@ func drawn(list []any) ([]record.Part, error) {
 
 // described returns the meaning of an object.
 func described(o jsonvalue.Object) (meaning, error) {
-	if interleaved.IsMMC4(o) {
+	if document.IsMMC4(o) {
 		return meaning{document: o}, nil
 	}
 	m := meaning{group: jsonvalue.ID(o["image_id"])}

@@ -1,4 +1,5 @@
-package interleaved
+// Package document makes parts of records of interleaved documents: those of MMC4 and OBELICS.
+package document
 
 import (
 	"bytes"
@@ -110,6 +111,6 @@ func matched(info jsonvalue.Object, sentences int) (int, error) {
 
 // errOnlyAddress refuses a document that names the addresses of its pictures alone.
 func errOnlyAddress() error {
-	return adapters.Errorf(adapters.Unsupported, "the document has the picture's address, and not the picture").
-		WithRemedy("download the pictures with img2dataset, and give their folder as images; or pack them into the documents as OpenFlamingo does (image_base64)")
+	return parts.Because(record.MissingPicture, "%w", adapters.Errorf(adapters.Unsupported, "the document has the picture's address, and not the picture").
+		WithRemedy("download the pictures with img2dataset, and give their folder as images; or pack them into the documents as OpenFlamingo does (image_base64)"))
 }

@@ -1,4 +1,4 @@
-package interleaved
+package document
 
 import (
 	"fmt"
@@ -38,8 +38,8 @@ func FromObelics(texts []*string, pictures []*record.Picture) ([]record.Part, er
 	return all, nil
 }
 
-// fromObelics reads a document of JSON lines.
-func fromObelics(o jsonvalue.Object, folder parts.Folder) ([]record.Part, error) {
+// FromObelicsObject reads a document of JSON lines.
+func FromObelicsObject(o jsonvalue.Object, folder parts.Folder) ([]record.Part, error) {
 	list, _ := o["texts"].([]any)
 	names, _ := o["images"].([]any)
 	texts, pictures := make([]*string, len(list)), make([]*record.Picture, len(names))
