@@ -9,6 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/imaging"
+	"github.com/modular-bridging/bridge/plugins/lockfile"
 )
 
 // lazyRecipe is a stage-2 recipe without its data.
@@ -134,5 +135,55 @@ func TestPathsOfSourcesBecomeAbsolute(t *testing.T) {
 		Mix: []MixSource{{Source: Paths{join("m.json")}, Images: join("q")}}}
 	if !got.Equal(want) || s.Source[0] != "a/{0..3}.tar::b.tar" {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// The recipe of a run names the sources inside its project relative to it, and they are found where
+// the project is now.
+func TestSourcesOfMovedProjects(t *testing.T) {
+	root := t.TempDir()
+	old := filepath.Join(root, "p")
+	source := func(dir, outside string) Data {
+		d := defaultData()
+		d.Train = Source{Mix: []MixSource{
+			{Source: Paths{filepath.Join(dir, "shards") + "/{0..3}.tar"}},
+			{Source: Paths{filepath.Join(dir, "a.json"), outside}, Images: filepath.Join(dir, "pictures")},
+		}}
+		d.Eval = Source{Source: Paths{filepath.Join(dir, "splits.json") + "#val"}, Images: filepath.Join(dir, "pictures")}
+		return d
+	}
+	outside := filepath.Join(root, "elsewhere.json")
+	run := filepath.Join(old, "runs", "t")
+	must(t, os.MkdirAll(filepath.Join(old, "shards"), 0o755))
+	must(t, os.MkdirAll(filepath.Join(old, "pictures"), 0o755))
+	must(t, os.MkdirAll(run, 0o755))
+	for _, name := range []string{"a.json", "splits.json"} {
+		must(t, os.WriteFile(filepath.Join(old, name), nil, 0o644))
+	}
+	must(t, lockfile.Write(filepath.Join(run, lockfile.Name), lockfile.Lock{Vision: lockfile.Entry{ID: "x"}, Project: "../..", ProjectWas: old}))
+	r, err := parse(t, "[data.train]\nsource = 'a.json'\n"+eval)
+	must(t, err)
+	r.Data = source(old, outside)
+	resolved := &Resolved{Recipe: *r}
+	text, err := resolved.Portable(old).Encode()
+	must(t, err)
+	if strings.Contains(string(text), old) || !strings.Contains(string(text), outside) {
+		t.Errorf("the recipe in the run:\n%s", text)
+	}
+	if !reflect.DeepEqual(resolved.Data, source(old, outside)) {
+		t.Errorf("Portable changed the recipe: %+v", resolved.Data)
+	}
+	must(t, os.WriteFile(filepath.Join(run, RunFile), text, 0o644))
+
+	moved := filepath.Join(root, "deeper", "q")
+	must(t, os.CopyFS(moved, os.DirFS(old)))
+	alone := filepath.Join(root, "alone")
+	must(t, os.CopyFS(alone, os.DirFS(run)))
+	for file, dir := range map[string]string{run: old, filepath.Join(moved, "runs", "t"): moved, alone: old} {
+		got, err := Load(filepath.Join(file, RunFile))
+		must(t, err)
+		if want := source(dir, outside); !reflect.DeepEqual(got.Data.Train, want.Train) || !reflect.DeepEqual(got.Data.Eval, want.Eval) {
+			t.Errorf("%s names %+v and %+v, want %+v and %+v", file, got.Data.Train, got.Data.Eval, want.Train, want.Eval)
+		}
 	}
 }
