@@ -42,10 +42,10 @@ type Data struct {
 	// Augment is "none" or "blip2": a random part of each training picture, with half to all
 	// of its area, and left and right change places in half of the pictures, as BLIP-2 was
 	// trained. It excludes run.feature_cache. Default "none".
-	Augment string `toml:"augment"`
+	Augment string `toml:"augment,omitempty"`
 	// TextOnly is "train" (records of a source that have no picture are trained on) or
 	// "refuse" (they count as records that cannot be used). Default "refuse".
-	TextOnly string `toml:"text_only"`
+	TextOnly string `toml:"text_only,omitempty"`
 }
 
 // Source is a table [data.train] or [data.eval]: a data set of the kit, files in LAVIS's
@@ -122,7 +122,7 @@ func (d Data) WithPaths(change func(path string) string) Data {
 }
 
 func defaultData() Data {
-	return Data{CaptionProcessing: "none", MaxTextTokens: 32, Orientation: string(imaging.ByExif), TextOnly: TextOnlyRefuse, Augment: augmentNone}
+	return Data{CaptionProcessing: "none", MaxTextTokens: 32, Orientation: string(imaging.ByExif)}
 }
 
 // UnmarshalText reads a source that is given as its id.
@@ -194,9 +194,13 @@ func (r *Recipe) checkData() {
 		r.doc.Errorf("data.max_bad", "%v", err)
 	}
 	r.oneOf("data.caption_processing", d.CaptionProcessing, "none", "blip")
-	r.oneOf("data.augment", d.Augment, augmentNone, string(data.AugmentBLIP2))
+	if d.Augment != "" {
+		r.oneOf("data.augment", d.Augment, augmentNone, string(data.AugmentBLIP2))
+	}
 	r.checkAugment()
-	r.oneOf("data.text_only", d.TextOnly, TextOnlyRefuse, TextOnlyTrain)
+	if d.TextOnly != "" {
+		r.oneOf("data.text_only", d.TextOnly, TextOnlyRefuse, TextOnlyTrain)
+	}
 	r.checkTextOnly()
 	r.oneOf(OrientationKey, d.Orientation, string(imaging.ByExif), string(imaging.AsStored))
 	r.checkMix()
