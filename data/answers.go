@@ -34,9 +34,13 @@ func mostFrequent(texts []string) string {
 }
 
 // DrawAnswer returns the question with one answer of its list, each as probable as its share
-// of the list, so the expected loss is LAVIS's sum of losses weighted by shares. It takes
+// of the list (or of the weights), so the expected loss is LAVIS's sum of losses weighted by shares. It takes
 // nothing from rng if there is one answer, or if all are equal.
 func (q QA) DrawAnswer(rng *rand.Rand) QA {
+	if q.Weights != nil {
+		q.Answer = q.Answers[drawWeighted(rng, len(q.Answers), func(i int) float64 { return q.Weights[i] })]
+		return q
+	}
 	if slices.ContainsFunc(q.Answers, func(a string) bool { return a != q.Answer }) {
 		q.Answer = q.Answers[rng.IntN(len(q.Answers))]
 	}

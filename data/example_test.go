@@ -22,7 +22,10 @@ func Example() {
 	sampler := &data.Sampler{Seed: 1, Batch: 2, Len: d.Len()}
 	for step := range 2 {
 		for _, row := range sampler.Indices(step) {
-			record := d.Record(row)
+			record, err := d.Record(row)
+			if err != nil {
+				log.Fatal(err)
+			}
 			fmt.Printf("step %d: %s, %q, %d questions\n", step, record.ID, record.Captions[0], len(record.Questions))
 		}
 	}
@@ -70,7 +73,10 @@ func ExampleOpenFiles() {
 	}
 	fmt.Println(len(broken), "picture is missing")
 	for i := range d.Len() {
-		record := d.Record(i)
+		record, err := d.Record(i)
+		if err != nil {
+			log.Fatal(err)
+		}
 		picture, err := d.Image(i)
 		if err != nil {
 			log.Fatal(err)
@@ -79,5 +85,5 @@ func ExampleOpenFiles() {
 	}
 	// Output:
 	// 1 picture is missing
-	// 1.png: ["a dog" "a brown dog"], [{Question:how many dogs? Answer:1 Answers:[] Kind:}], uint8[4, 4, 3]
+	// 1.png: ["a dog" "a brown dog"], [{Question:how many dogs? Answer:1 Answers:[] Kind: Weights:[]}], uint8[4, 4, 3]
 }

@@ -67,7 +67,7 @@ func TestFilesMergeCaptionsAndQuestionsOfAPicture(t *testing.T) {
 	if err != nil || len(broken) != 0 {
 		t.Fatal(err, broken)
 	}
-	got := []data.Record{d.Record(0), d.Record(1)}
+	got := []data.Record{recordOf(d, 0), recordOf(d, 1)}
 	want := []data.Record{
 		{ID: "red.png", ImageID: 0, Captions: []string{"a red picture", "red"}, Questions: []data.QA{
 			{Question: "what color?", Answer: "red", Answers: []string{"red", "crimson"}, Kind: "color"}}},
@@ -99,8 +99,8 @@ func TestBrokenPicturesAreNamedAndLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Len() != 1 || d.Record(0).ID != "red.png" {
-		t.Errorf("%d examples are left, the first %q", d.Len(), d.Record(0).ID)
+	if d.Len() != 1 || recordOf(d, 0).ID != "red.png" {
+		t.Errorf("%d examples are left, the first %q", d.Len(), recordOf(d, 0).ID)
 	}
 	for i, name := range []string{"gray.jpg", "text.png", "gone.png", "empty.png"} {
 		if len(broken) != 4 || !strings.Contains(broken[i].Error(), name) {
@@ -199,7 +199,7 @@ func TestFilesCompareImageIDsByWhatTheySay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a, b := d.Record(0), d.Record(1); a.ImageID != b.ImageID || len(a.Captions) != 1 {
+		if a, b := recordOf(d, 0), recordOf(d, 1); a.ImageID != b.ImageID || len(a.Captions) != 1 {
 			t.Errorf("ids %v: image ids %d and %d, captions %q; want equal ids and one caption", ids, a.ImageID, b.ImageID, a.Captions)
 		}
 	}

@@ -134,7 +134,7 @@ func (s *fileSet) Decoding() string { return s.decoding }
 
 func (s *fileSet) Len() int { return len(s.records) }
 
-func (s *fileSet) Record(i int) Record { return s.records[i] }
+func (s *fileSet) Record(i int) (Record, error) { return s.records[i], nil }
 
 func (s *fileSet) Image(i int) (*adapters.Tensor, error) { return s.reader.file(s.paths[i]) }
 

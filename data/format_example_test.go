@@ -30,9 +30,9 @@ func (f folders) Name() string   { return f.root }
 func (f folders) Len() int       { return len(f.files) }
 func (f folders) Digest() string { return strings.Join(f.files, "\n") } // a real one hashes the pictures
 
-func (f folders) Record(i int) data.Record {
+func (f folders) Record(i int) (data.Record, error) {
 	caption := strings.ReplaceAll(filepath.Base(filepath.Dir(f.files[i])), "_", " ")
-	return data.Record{ID: f.files[i], ImageID: int32(i), Captions: []string{caption}}
+	return data.Record{ID: f.files[i], ImageID: int32(i), Captions: []string{caption}}, nil
 }
 
 func (f folders) Image(i int) (*adapters.Tensor, error) {
@@ -70,6 +70,10 @@ func ExampleDataset() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(d.Record(0).Captions[0], picture.Describe())
+	record, err := d.Record(0)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(record.Captions[0], picture.Describe())
 	// Output: a red square uint8[2, 2, 3]
 }

@@ -97,7 +97,7 @@ func (p *project) started(t *testing.T) (data.Itemized, *data.Inventory) {
 
 // leaveOut adds a row to what a run leaves out.
 func leaveOut(was *data.Inventory, d data.Dataset, row int) {
-	was.LeftOut = append(was.LeftOut, data.LeftOut{Picture: d.Record(row).ID, Record: d.Record(row)})
+	was.LeftOut = append(was.LeftOut, data.LeftOut{Picture: recordOf(d, row).ID, Record: recordOf(d, row)})
 }
 
 func TestEqualDataIsTheSameData(t *testing.T) {
@@ -230,7 +230,7 @@ func TestLeftOutPicturesMayChange(t *testing.T) {
 		d, was := p.started(t)
 		want := make([]data.Record, d.Len())
 		for i := range want {
-			want[i] = d.Record(i)
+			want[i] = recordOf(d, i)
 		}
 		for _, row := range rng.Perm(d.Len())[:4] {
 			leaveOut(was, d, row)
@@ -256,7 +256,7 @@ func TestLeftOutPicturesMayChange(t *testing.T) {
 			t.Errorf("seed %d: the digests differ", seed)
 		}
 		for i, w := range want {
-			if got := now.Record(i); got.ID != w.ID || !slices.Equal(got.Captions, w.Captions) {
+			if got := recordOf(now, i); got.ID != w.ID || !slices.Equal(got.Captions, w.Captions) {
 				t.Errorf("seed %d: row %d is %+v, want %+v", seed, i, got, w)
 			}
 		}

@@ -38,13 +38,13 @@ func (k *kitSet) Digest() string { return k.scenes.Digest() + sizeKey(k.spec) }
 
 func (k *kitSet) Len() int { return k.n }
 
-func (k *kitSet) Record(i int) Record {
+func (k *kitSet) Record(i int) (Record, error) {
 	e := k.scenes.Example(i)
 	out := Record{ID: e.ID, ImageID: e.ImageID, Captions: []string{e.Caption}, Kind: e.Scene.Kind.String(), Questions: make([]QA, len(e.Questions))}
 	for j, q := range e.Questions {
 		out.Questions[j] = QA{Question: q.Question, Answer: q.Answer, Kind: string(q.Kind)}
 	}
-	return out
+	return out, nil
 }
 
 func (k *kitSet) Image(i int) (*adapters.Tensor, error) {

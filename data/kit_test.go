@@ -16,14 +16,14 @@ func TestKitSaysWhatIsShown(t *testing.T) {
 	}
 	seen := map[string]int{}
 	for i := range d.Len() {
-		seen[d.Record(i).Kind]++
+		seen[recordOf(d, i).Kind]++
 	}
 	for _, kind := range []string{"one", "pair", "count"} {
 		if seen[kind] == 0 {
 			t.Errorf("no picture is of kind %s: %v", kind, seen)
 		}
 	}
-	if len(seen) != 3 || slices.Contains(d.Record(0).Captions, "") {
+	if len(seen) != 3 || slices.Contains(recordOf(d, 0).Captions, "") {
 		t.Errorf("kinds %v", seen)
 	}
 }

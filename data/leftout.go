@@ -1,7 +1,9 @@
 package data
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -11,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/record"
 )
 
 // PictureError is the error of a picture that cannot be used: its file cannot be opened,
@@ -66,7 +69,12 @@ func (p PictureErrors) Once() PictureErrors {
 type LeftOut struct {
 	Picture string `json:"picture"`
 	Reason  string `json:"reason"`
-	Record  Record `json:"record"` // what the annotations said
+	// Why, File, Key and Offset are those of a [record.BadRecord].
+	Why    record.Why `json:"why,omitempty"`
+	File   string     `json:"file,omitempty"`
+	Key    string     `json:"key,omitempty"`
+	Offset *int64     `json:"offset,omitempty"` // in bytes
+	Record Record     `json:"record"`           // what the annotations said
 }
 
 // MaxBad is how many pictures of a data set may be left out: a count such as "25", a
@@ -96,6 +104,9 @@ func (m MaxBad) Of(pictures int) (int, error) {
 
 // UnmarshalText reads a count that is given as a number.
 func (m *MaxBad) UnmarshalText(text []byte) error {
+	if _, err := strconv.Atoi(string(text)); err != nil {
+		return fmt.Errorf("is the number %s, want %s", text, m.Wanted())
+	}
 	*m = MaxBad(text)
 	return nil
 }
@@ -195,10 +206,10 @@ const warned = 20
 
 // Add adds a picture and the error for which it is left out. It returns an error if the
 // picture was on the list already, or if too many pictures are on it now.
-func (l *LeftOutList) Add(record Record, picture string, cause error) error {
+func (l *LeftOutList) Add(row Record, picture string, cause error) error {
 	cause = adapters.WithoutRemedy(cause)
 	l.mu.Lock()
-	added := l.add(LeftOut{Picture: picture, Reason: cause.Error(), Record: record})
+	added := l.add(leftOutFor(row, picture, cause))
 	n := len(l.all)
 	l.mu.Unlock()
 	if !added {
@@ -217,6 +228,29 @@ func (l *LeftOutList) Add(record Record, picture string, cause error) error {
 		}
 	}
 	return l.Check()
+}
+
+// leftOutFor returns the entry of a picture or a record and the error for which it is left
+// out.
+func leftOutFor(row Record, picture string, cause error) LeftOut {
+	out := LeftOut{Picture: picture, Reason: cause.Error(), Record: row}
+	var bad *record.BadRecord
+	if errors.As(cause, &bad) {
+		out.Why, out.File, out.Key = cmp.Or(bad.Why, record.Damaged), bad.File, bad.Key
+		if bad.Offset >= 0 {
+			out.Offset = &bad.Offset
+		}
+	}
+	return out
+}
+
+// Counts returns how many pictures and records are left out for each kind of reason.
+func (l *LeftOutList) Counts() map[record.Why]int {
+	counts := map[record.Why]int{}
+	for _, p := range l.All() {
+		counts[cmp.Or(p.Why, record.BadPicture)]++
+	}
+	return counts
 }
 
 // Check returns an error if more pictures are on the list than may be.

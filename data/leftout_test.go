@@ -101,8 +101,8 @@ type texts struct {
 func (x texts) Name() string   { return "texts" }
 func (x texts) Digest() string { return "" }
 func (x texts) Len() int       { return x.n }
-func (x texts) Record(i int) data.Record {
-	return data.Record{ID: fmt.Sprint(i), Captions: x.caption(i)}
+func (x texts) Record(i int) (data.Record, error) {
+	return data.Record{ID: fmt.Sprint(i), Captions: x.caption(i)}, nil
 }
 func (x texts) Image(int) (*adapters.Tensor, error) { return nil, errors.New("no pictures") }
 

@@ -149,12 +149,14 @@ type WordIndex struct {
 }
 
 // NewWordIndex indexes the words of all captions. It leaves out words that occur in
-// more than a fifth of the records, because they say little about any of them.
+// more than a fifth of the records, because they say little about any of them. Records that
+// are bad have no words.
 func NewWordIndex(d Dataset) *WordIndex {
 	x := &WordIndex{byWord: map[string][]int{}, words: make([][]string, d.Len()), n: d.Len()}
 	for i := range d.Len() {
 		seen := map[string]bool{}
-		for _, caption := range d.Record(i).Captions {
+		record, _ := d.Record(i)
+		for _, caption := range record.Captions {
 			for _, w := range strings.Fields(strings.ToLower(caption)) {
 				if !seen[w] {
 					seen[w] = true

@@ -67,10 +67,12 @@ func TestPermutationHasNoFavourites(t *testing.T) {
 // captions is a data set without pictures.
 type captions []string
 
-func (c captions) Name() string                          { return "captions" }
-func (c captions) Digest() string                        { return "" }
-func (c captions) Len() int                              { return len(c) }
-func (c captions) Record(i int) data.Record              { return data.Record{Captions: []string{c[i]}} }
+func (c captions) Name() string   { return "captions" }
+func (c captions) Digest() string { return "" }
+func (c captions) Len() int       { return len(c) }
+func (c captions) Record(i int) (data.Record, error) {
+	return data.Record{Captions: []string{c[i]}}, nil
+}
 func (c captions) Image(i int) (*adapters.Tensor, error) { return nil, fmt.Errorf("no picture %d", i) }
 
 func animals() captions {

@@ -23,7 +23,7 @@ func TestEmptyTextsAreLeftOutAndCounted(t *testing.T) {
 		t.Fatal(err, broken)
 	}
 	want := data.Record{ID: "red.png", Captions: []string{"red"}, Questions: []data.QA{{Question: "what?", Answer: "a", Answers: []string{"a", "b", "a"}}}}
-	if got := d.Record(0); !reflect.DeepEqual(got, want) {
+	if got := recordOf(d, 0); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	warnings := []string{
@@ -53,7 +53,7 @@ func TestOtherImageIDsOfAPictureAreCounted(t *testing.T) {
 func TestFilesReadLinesAndMarks(t *testing.T) {
 	d, broken, err := data.OpenFiles(data.Files{Images: folder(t), Captions: annotate(t, "\ufeff"+`{"image": "red.png", "caption": "red"}`+"\r\n"+
 		`{"image": "sub/gray.jpg", "Image": "red.png", "caption": "gray"}`+"\r\n")}, spec)
-	if err != nil || len(broken) > 0 || d.Len() != 2 || d.Record(1).ID != "sub/gray.jpg" {
+	if err != nil || len(broken) > 0 || d.Len() != 2 || recordOf(d, 1).ID != "sub/gray.jpg" {
 		t.Fatal(d, broken, err)
 	}
 	if got := data.Warnings(d); len(got) != 1 || !strings.Contains(got[0], "annotations.json") || !strings.Contains(got[0], "1 of 2 entries") {

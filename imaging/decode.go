@@ -99,6 +99,13 @@ func DecodeConfig(r io.Reader) (image.Config, error) {
 	return f.size(in)
 }
 
+// IsPicture reports whether a file begins as a picture does that [Decode] may read. head is its
+// first 16 bytes, or all if there are fewer. A BMP is not told: texts begin with its two letters, too.
+func IsPicture(head []byte) bool {
+	f, err := formatOf(head)
+	return err == nil && f.name != "BMP"
+}
+
 // formatOf recognises a file by its first bytes.
 func formatOf(data []byte) (format, error) {
 	for _, f := range formats() {
@@ -172,6 +179,17 @@ func (f format) failed(err error) error {
 		return adapters.Errorf(adapters.Unsupported, "%s image: %w", f.name, err).WithRemedy("convert it to PNG")
 	}
 	return adapters.Errorf(adapters.Corrupt, "%s image: %w", f.name, err)
+}
+
+// Revisions returns the marks of [Revision] for all kinds of files.
+func Revisions() []string {
+	var marks []string
+	for _, f := range formats() {
+		if f.revision != "" {
+			marks = append(marks, f.revision)
+		}
+	}
+	return marks
 }
 
 func decodePNG(data []byte) (*RGB, error) {

@@ -11,6 +11,7 @@ func (r *Resolved) Plan() train.Plan {
 		Templates:       r.Templates(),
 		ProjectionInit:  train.ProjectionFresh,
 		MaxTextTokens:   r.Data.MaxTextTokens,
+		Mixture:         r.Data.Train.mixture(),
 		CheckpointEvery: r.Run.CheckpointEvery,
 	}
 	r.addSwap(&plan)
@@ -35,6 +36,7 @@ func (r *Resolved) stagePhase() train.Phase {
 		Accumulate: o.Accumulate,
 		Mix:        r.Data.mix(),
 		Weights:    r.Objective.weights(),
+		Augment:    r.Data.augmentation(),
 	}
 	if r.Stage == 2 {
 		p.Name, p.Train = "stage-2", append(p.Train, train.Projection)

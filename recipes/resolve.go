@@ -58,8 +58,14 @@ func isFolder(path string) bool {
 // absolutePaths makes every path absolute, so that the recipe means the same from any
 // working directory.
 func (r *Resolved) absolutePaths() error {
-	paths := []*string{&r.Vision.Path, &r.Data.Train.Annotations, &r.Data.Train.Questions, &r.Data.Train.Images,
-		&r.Data.Eval.Annotations, &r.Data.Eval.Questions, &r.Data.Eval.Images, &r.Projection.List}
+	for _, s := range []*Source{&r.Data.Train, &r.Data.Eval} {
+		absolute, err := s.absolute()
+		if err != nil {
+			return err
+		}
+		*s = absolute
+	}
+	paths := []*string{&r.Vision.Path, &r.Projection.List}
 	if r.Language != nil {
 		paths = append(paths, &r.Language.Path)
 	}

@@ -3,6 +3,7 @@ package recipes
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -86,7 +87,7 @@ func TestLoadForSwapDerives(t *testing.T) {
 	got, err := LoadForSwap(run, models)
 	must(t, err)
 	want := Swap{Encoder: train.EncoderLeastSquares, Projection: train.ProjectionSharedTokens, WarmupSteps: 7, WarmupLR: 4e-3, WarmupImages: 400}
-	if *got.Swap != want || got.Optimizer.Steps != 25 || got.Optimizer.Warmup != 2 || got.Data != old.Data {
+	if *got.Swap != want || got.Optimizer.Steps != 25 || got.Optimizer.Warmup != 2 || !reflect.DeepEqual(got.Data, old.Data) {
 		t.Errorf("the recipe trains %+v, %+v, want %+v", got.Swap, got.Optimizer, want)
 	}
 	if l := *got.Language; got.Objective.Name != "prefix-lm" || l.DType != "" || l.QuestionTemplate != nil || l.Isolation != "none" {

@@ -1,21 +1,31 @@
 package runs
 
 import (
+	"context"
 	"errors"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/workspace"
 )
 
 // OpenSource opens a recipe's data set at a picture size. table says how captions and pictures are
 // prepared. If was is non-nil, the data set has the rows of a run, and err
 // names the first entry that differs. broken has an error for each picture or entry that is left
 // out.
-func OpenSource(s recipes.Source, table recipes.Data, image adapters.ImageSpec, was *data.Inventory) (d data.Dataset, broken []error, err error) {
+//
+// The caller closes the data set if it is an [io.Closer].
+func OpenSource(ctx context.Context, w *workspace.Workspace, s recipes.Source, table recipes.Data, image adapters.ImageSpec, was *data.Inventory) (
+	d data.Dataset, broken []error, err error,
+) {
 	if s.ID != "" {
 		d, err = data.OpenKit(kit.Split(s.ID[len("kit:"):]), s.Pictures, image)
+		return d, nil, err
+	}
+	if s.Lazy() {
+		d, err = openSources(ctx, w, s, table, image)
 		return d, nil, err
 	}
 	f := files(s, table)
@@ -25,26 +35,31 @@ func OpenSource(s recipes.Source, table recipes.Data, image adapters.ImageSpec, 
 
 // OpenEval opens the held-out data of the run in dir at a picture size, with the run's rows. It
 // returns an error if the data has changed since.
-func OpenEval(dir string, d recipes.Data, image adapters.ImageSpec) (data.Dataset, error) {
+func OpenEval(ctx context.Context, w *workspace.Workspace, dir string, d recipes.Data, image adapters.ImageSpec) (data.Dataset, error) {
 	was, err := readInventory(dir, evalSplit)
 	if err != nil {
 		return nil, err
 	}
-	set, _, err := OpenSource(d.Eval, d, image, was)
+	set, _, err := OpenSource(ctx, w, d.Eval, d, image, was)
 	return set, err
 }
 
 // dataset opens one of the recipe's data sets at the encoder's picture size. Pictures that cannot
 // be read, and those that the run left out before, are on the list. It returns an error if there
 // are too many, or if a run that continues lacks a picture that it could read when it started.
-func (res *resources) dataset(which split, s recipes.Source) (data.Dataset, *data.LeftOutList, error) {
+func (res *resources) dataset(ctx context.Context, which split, s recipes.Source) (data.Dataset, *data.LeftOutList, error) {
 	was, err := readInventory(res.resumed, which)
 	if err != nil {
 		return nil, nil, err
 	}
-	d, broken, err := OpenSource(s, res.recipe.Data, res.vision.Spec().Image, was)
+	d, broken, err := OpenSource(ctx, res.workspace, s, res.recipe.Data, res.vision.Spec().Image, was)
 	if err != nil {
 		return nil, nil, err
+	}
+	if sources, ok := d.(*data.Sources); ok {
+		res.closers = append(res.closers, res.workspace.Closer(sources))
+		list, err := res.leftOutOfSources(which, sources)
+		return d, list, err
 	}
 	if was != nil {
 		if err := stillReadable(d, broken); err != nil {

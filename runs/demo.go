@@ -118,7 +118,11 @@ func (d *Demo) run(ctx context.Context, res *resources, out string) (result Demo
 		return result, err
 	}
 	for _, c := range result.Warm.Result.Samples {
-		result.Samples = append(result.Samples, DemoSample{res.eval.Data.Record(c.Index).ID, c})
+		record, err := res.eval.Data.Record(c.Index)
+		if err != nil {
+			return result, err
+		}
+		result.Samples = append(result.Samples, DemoSample{record.ID, c})
 	}
 	return result, writeJSON(filepath.Join(out, summaryFile), demoSummary{Warm: result.Warm.Summary, Cold: result.Cold.Summary,
 		Encoder: d.Warm.VisionModel.ID, From: d.Warm.From, LLM: d.Warm.LanguageModel.ID})

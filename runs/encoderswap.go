@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
@@ -121,14 +122,17 @@ func (res *resources) featuresOfBoth(ctx context.Context, old adapters.VisionEnc
 
 // featuresFor returns an encoder's features of rows of the training data.
 func (res *resources) featuresFor(ctx context.Context, encoder adapters.VisionEncoder, rows []int) (*adapters.Tensor, error) {
-	pictures, broken, err := OpenSource(res.recipe.Data.Train, res.recipe.Data, encoder.Spec().Image, res.inventory(trainSplit, res.train.LeftOut))
+	pictures, broken, err := OpenSource(ctx, res.workspace, res.recipe.Data.Train, res.recipe.Data, encoder.Spec().Image, res.inventory(trainSplit, res.train.LeftOut))
 	if err != nil {
 		return nil, err
+	}
+	if c, ok := pictures.(io.Closer); ok {
+		defer res.workspace.Closer(c)()
 	}
 	if bad := pictureErrors(broken); len(bad) > 0 { // since the data was opened
 		return nil, bad
 	}
-	return featurecache.Uncached{Encoder: res.counted(encoder), Pictures: pictures}.Features(ctx, rows)
+	return featurecache.NewUncached(res.counted(encoder), pictures).Features(ctx, rows)
 }
 
 // pictureErrors returns the errors of pictures among others.

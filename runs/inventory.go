@@ -77,6 +77,12 @@ func damaged(path string, err error) error {
 // writeEntries writes the lines of the data sets that are in files.
 func (res *resources) writeEntries(dir string) error {
 	for which, d := range res.whole {
+		if sources, ok := d.(*data.Sources); ok {
+			if err := writeJSON(filepath.Join(dir, sourcesFile(which)), sources.Describe()); err != nil {
+				return fmt.Errorf("record the data: %w", err)
+			}
+			continue
+		}
 		items, ok := d.(data.Itemized)
 		if !ok {
 			continue

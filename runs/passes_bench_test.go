@@ -184,7 +184,11 @@ func languagePrices(b *testing.B, p *cost.Prices, res *resources, r *recipes.Res
 	n := features.Shape[0]
 	examples, captions := make([]adapters.Example, n), make([]adapters.Example, n)
 	for i := range n {
-		examples[i] = r.Templates().CaptionExample(i, res.train.Data.Record(i).Captions[0])
+		record, err := res.train.Data.Record(i)
+		if err != nil {
+			b.Fatal(err)
+		}
+		examples[i] = r.Templates().CaptionExample(i, record.Captions[0])
 		captions[i] = r.Templates().CaptionExample(i, "")
 	}
 	loss := func(gradient bool) float64 {

@@ -70,7 +70,7 @@ func (res *resources) open(ctx context.Context) error {
 	if err := res.openVision(ctx, kept); err != nil {
 		return err
 	}
-	return res.openData()
+	return res.openData(ctx)
 }
 
 func (res *resources) openLanguage(ctx context.Context, kept bridge.Info) error {
@@ -102,10 +102,10 @@ func (res *resources) openVision(ctx context.Context, kept bridge.Info) error {
 	return err
 }
 
-func (res *resources) openData() error {
+func (res *resources) openData(ctx context.Context) error {
 	d := res.recipe.Data
 	var err error
-	if res.train, err = res.openSet(trainSplit, d.Train); err != nil {
+	if res.train, err = res.openSet(ctx, trainSplit, d.Train); err != nil {
 		return err
 	}
 	if d.Questions == 0 {
@@ -113,11 +113,11 @@ func (res *resources) openData() error {
 			return err
 		}
 	}
-	if res.eval, err = res.openSet(evalSplit, d.Eval); err != nil {
+	if res.eval, err = res.openSet(ctx, evalSplit, d.Eval); err != nil {
 		return err
 	}
 	for _, id := range res.recipe.Evaluation.Also {
-		set, err := res.openAlso(id)
+		set, err := res.openAlso(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -127,8 +127,8 @@ func (res *resources) openData() error {
 }
 
 // openAlso opens a further set of the last evaluation, one of the kit's, and its features.
-func (res *resources) openAlso(id string) (train.Set, error) {
-	d, _, err := OpenSource(recipes.Source{ID: id}, res.recipe.Data, res.vision.Spec().Image, nil)
+func (res *resources) openAlso(ctx context.Context, id string) (train.Set, error) {
+	d, _, err := OpenSource(ctx, res.workspace, recipes.Source{ID: id}, res.recipe.Data, res.vision.Spec().Image, nil)
 	if err != nil {
 		return train.Set{}, err
 	}
@@ -179,8 +179,8 @@ func (res *resources) close() {
 }
 
 // openSet opens a data set and its features.
-func (res *resources) openSet(which split, s recipes.Source) (train.Set, error) {
-	d, list, err := res.dataset(which, s)
+func (res *resources) openSet(ctx context.Context, which split, s recipes.Source) (train.Set, error) {
+	d, list, err := res.dataset(ctx, which, s)
 	if err != nil {
 		return train.Set{}, err
 	}
@@ -193,7 +193,7 @@ func (res *resources) openSet(which split, s recipes.Source) (train.Set, error) 
 func (res *resources) openFeatures(d data.Dataset) (featurecache.Features, error) {
 	encoder := res.counted(res.vision)
 	if !res.recipe.Run.FeatureCache {
-		return featurecache.Uncached{Encoder: encoder, Pictures: d}, nil
+		return featurecache.NewUncached(encoder, d), nil
 	}
 	l, err := res.lock()
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 // reads each once and keeps the results, until [reuse.forget].
 type reuse struct {
 	workspace  *workspace.Workspace
-	openSource func(recipes.Source, recipes.Data, adapters.ImageSpec, *data.Inventory) (data.Dataset, []error, error)
+	openSource func(context.Context, *workspace.Workspace, recipes.Source, recipes.Data, adapters.ImageSpec, *data.Inventory) (data.Dataset, []error, error)
 	readPlugin func(path string) (store.Snapshot, error)
 
 	sets    map[[sha256.Size]byte]error // results of checkSource
@@ -52,7 +52,7 @@ func (u *reuse) check(ctx context.Context, r *recipes.Resolved, dir string) erro
 	if err := u.checkModels(ctx, r, dir); err != nil {
 		return err
 	}
-	return u.checkData(r, dir)
+	return u.checkData(ctx, r, dir)
 }
 
 // checkModels returns an error if a finished run used other models than its recipe would use
@@ -97,10 +97,16 @@ func (u *reuse) plugin(path string) (store.Snapshot, error) {
 }
 
 // checkData returns an error if the data of a finished run differs from what it is now.
-func (u *reuse) checkData(r *recipes.Resolved, dir string) error {
+func (u *reuse) checkData(ctx context.Context, r *recipes.Resolved, dir string) error {
 	for which, source := range map[split]recipes.Source{trainSplit: r.Data.Train, evalSplit: r.Data.Eval} {
 		if source.ID != "" {
 			continue // the kit's data is part of bridge
+		}
+		if source.Lazy() {
+			if err := sameSources(ctx, u.workspace, dir, which, source, r.Data); err != nil {
+				return err
+			}
+			continue
 		}
 		was, err := readInventory(dir, which)
 		if err != nil {
@@ -111,7 +117,7 @@ func (u *reuse) checkData(r *recipes.Resolved, dir string) error {
 				"run", dir, "data", which)
 			continue
 		}
-		if err := u.checkSource(source, r.Data, was); err != nil {
+		if err := u.checkSource(ctx, source, r.Data, was); err != nil {
 			return adapters.Errorf(adapters.KindOf(err), "the run in %s cannot be used again: %w", dir, err)
 		}
 	}
@@ -120,14 +126,14 @@ func (u *reuse) checkData(r *recipes.Resolved, dir string) error {
 
 // checkSource opens a data set with the rows of a run, once for all runs with the same rows. It
 // returns an error if an entry differs, or if a picture cannot be read any more.
-func (u *reuse) checkSource(source recipes.Source, table recipes.Data, was *data.Inventory) error {
+func (u *reuse) checkSource(ctx context.Context, source recipes.Source, table recipes.Data, was *data.Inventory) error {
 	key, err := sourceKey(source, table, was)
 	if err != nil {
 		return err
 	}
 	result, ok := u.sets[key]
 	if !ok {
-		d, broken, err := u.openSource(source, table, adapters.ImageSpec{}, was)
+		d, broken, err := u.openSource(ctx, u.workspace, source, table, adapters.ImageSpec{}, was)
 		if err == nil {
 			err = stillReadable(d, broken)
 		}

@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -18,9 +19,10 @@ import (
 func counting(opened *[]string) *reuse {
 	u := newReuse(workspace.New(workspace.Options{}))
 	open := u.openSource
-	u.openSource = func(s recipes.Source, d recipes.Data, i adapters.ImageSpec, was *data.Inventory) (data.Dataset, []error, error) {
+	u.openSource = func(ctx context.Context, w *workspace.Workspace, s recipes.Source, d recipes.Data, i adapters.ImageSpec, was *data.Inventory) (
+		data.Dataset, []error, error) {
 		*opened = append(*opened, filepath.Base(s.Annotations))
-		return open(s, d, i, was)
+		return open(ctx, w, s, d, i, was)
 	}
 	return u
 }

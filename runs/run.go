@@ -199,8 +199,12 @@ func (res *resources) run(ctx context.Context, s *train.Session) (train.Result, 
 	return s.Run(ctx)
 }
 
-// prefetchAll computes the missing features of all rows that the run reads.
+// prefetchAll computes the features that a run reads and that are not cached. It does nothing if
+// features are computed live.
 func (res *resources) prefetchAll(ctx context.Context, s *train.Session) error {
+	if !res.recipe.Run.FeatureCache {
+		return nil
+	}
 	leave := res.enter(cost.Features)
 	err := res.prefetch(ctx, res.train, s.TrainRows())
 	leave()
@@ -208,11 +212,18 @@ func (res *resources) prefetchAll(ctx context.Context, s *train.Session) error {
 		return err
 	}
 	defer res.enter(cost.Evaluation)()
-	if err := res.prefetch(ctx, res.eval, s.EvalRows()); err != nil {
+	rows, err := s.EvalRows()
+	if err != nil {
+		return err
+	}
+	if err := res.prefetch(ctx, res.eval, rows); err != nil {
 		return err
 	}
 	for _, set := range res.also {
-		if err := res.prefetch(ctx, set, s.AlsoRows(set)); err != nil {
+		if rows, err = s.AlsoRows(set); err != nil {
+			return err
+		}
+		if err := res.prefetch(ctx, set, rows); err != nil {
 			return err
 		}
 	}

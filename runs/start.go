@@ -174,13 +174,17 @@ func (res *resources) sample(ctx context.Context, n int) (*adapters.Tensor, []st
 	var rows []int
 	var features *adapters.Tensor
 	err := res.countCached(func() (_ []int, err error) {
-		rows, features, err = res.train.Read(ctx, func() []int { return firstUsable(res.train, n) })
+		rows, features, err = res.train.Read(ctx, func() ([]int, error) { return firstUsable(res.train, n), nil })
 		return rows, err
 	})
 	captions := make([]string, len(rows))
 	for i, row := range rows {
-		if all := res.train.Data.Record(row).Captions; len(all) > 0 {
-			captions[i] = all[0]
+		record, err := res.train.Data.Record(row)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(record.Captions) > 0 {
+			captions[i] = record.Captions[0]
 		}
 	}
 	return features, captions, err

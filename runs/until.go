@@ -98,14 +98,17 @@ func (res *resources) measureOld(ctx context.Context, s *train.Session, r *recip
 		return q, fmt.Errorf("open the old bridge: %w", err)
 	}
 	defer old.Close()
-	set, broken, err := OpenSource(r.Data.Eval, r.Data, old.Vision.Spec().Image, res.inventory(evalSplit, res.eval.LeftOut))
+	set, broken, err := OpenSource(ctx, res.workspace, r.Data.Eval, r.Data, old.Vision.Spec().Image, res.inventory(evalSplit, res.eval.LeftOut))
 	if err != nil {
 		return q, err
 	}
 	if bad := pictureErrors(broken); len(bad) > 0 { // since the data was opened
 		return q, bad
 	}
-	rows := s.EvalRows()
+	rows, err := s.EvalRows()
+	if err != nil {
+		return q, err
+	}
 	got, references, err := res.oldCaptions(ctx, old.Model, set, rows[:min(s.Plan.Evaluation.Captions, len(rows))])
 	return oldQuality{
 		From: r.From, LLM: old.Language.Spec().ID, Encoder: old.Vision.Spec().ID, Data: res.eval.Describe(),
@@ -121,13 +124,17 @@ func (res *resources) oldCaptions(ctx context.Context, m *bridge.Model, set data
 	for part := range slices.Chunk(rows, 64) {
 		truth := make([]string, len(part))
 		for i, row := range part {
-			captions := set.Record(row).Captions
+			record, err := set.Record(row)
+			if err != nil {
+				return nil, nil, err
+			}
+			captions := record.Captions
 			if len(captions) == 0 {
 				return nil, nil, adapters.Errorf(adapters.Invalid, "evaluation.until is %q, but pictures of %s have no caption", recipes.UntilOld, set.Name())
 			}
 			truth[i], references = captions[0], append(references, captions)
 		}
-		features, err := featurecache.Uncached{Encoder: m.Vision, Pictures: set}.Features(ctx, part)
+		features, err := featurecache.NewUncached(m.Vision, set).Features(ctx, part)
 		if err != nil {
 			return nil, nil, err
 		}

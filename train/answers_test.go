@@ -20,13 +20,13 @@ type answered struct {
 	answers func(answer string) []string
 }
 
-func (a answered) Record(i int) data.Record {
-	r := a.Dataset.Record(i)
+func (a answered) Record(i int) (data.Record, error) {
+	r := recordOf(a.Dataset, i)
 	r.Questions = slices.Clone(r.Questions)
 	for j, q := range r.Questions {
 		r.Questions[j] = data.NewQA(q.Question, a.answers(q.Answer), q.Kind)
 	}
-	return r
+	return r, nil
 }
 
 // answering returns a run in dir that is asked questions alone, with other answers.

@@ -25,7 +25,7 @@ func cacheQueries(ctx context.Context, s *Session, phase Phase) (*cachedQueries,
 		if err := s.Train.Retry(func() error { return s.Train.expected(span(lo, hi)) }); err != nil {
 			return nil, err
 		}
-		rows, features, err := s.Train.Read(ctx, func() []int { return s.Train.Usable(span(lo, hi)) })
+		rows, features, err := s.Train.Read(ctx, func() ([]int, error) { return s.Train.Usable(span(lo, hi)), nil })
 		if err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"image"
 	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -14,11 +15,15 @@ import (
 )
 
 // WithCaptions returns the records of a set that have a caption, and the number of
-// records that have none: only a plan that asks questions can use those.
+// records that have none: only a plan that asks questions can use those. A [data.Lazy] set is
+// returned as it is: its records without captions are left out when they are drawn.
 func WithCaptions(s Set) (captioned Set, without int) {
 	var rows []int
+	if _, lazy := s.Data.(data.Lazy); lazy {
+		return s, 0
+	}
 	for i := range s.Data.Len() {
-		if len(s.Data.Record(i).Captions) > 0 {
+		if record, _ := s.Data.Record(i); len(record.Captions) > 0 { // fails in a lazy data set only
 			rows = append(rows, i)
 		}
 	}
@@ -40,8 +45,17 @@ var (
 )
 
 func (s subset) Len() int                              { return len(s.rows) }
-func (s subset) Record(i int) data.Record              { return s.Dataset.Record(s.rows[i]) }
+func (s subset) Record(i int) (data.Record, error)     { return s.Dataset.Record(s.rows[i]) }
 func (s subset) Image(i int) (*adapters.Tensor, error) { return s.Dataset.Image(s.rows[i]) }
+
+// Crop implements [data.Croppable] if the whole set does.
+func (s subset) Crop(i int, choose func(w, h int) (image.Rectangle, bool)) (*adapters.Tensor, error) {
+	whole, ok := s.Dataset.(data.Croppable)
+	if !ok {
+		return nil, adapters.Errorf(adapters.Unsupported, "the pictures of %s cannot be cropped", s.Name())
+	}
+	return whole.Crop(s.rows[i], choose)
+}
 
 func (s subset) Digest() string        { return s.digest(s.Dataset.Digest()) }
 func (s subset) ContentDigest() string { return s.digest(data.ContentDigest(s.Dataset)) }
@@ -72,6 +86,16 @@ func (s subsetFeatures) Prefetch(ctx context.Context, indices []int) error {
 		return s.inSubset(f.Prefetch(ctx, s.rowsInSet(indices)))
 	}
 	return nil
+}
+
+// Augmented implements [featurecache.Live] if the whole set's features do.
+func (s subsetFeatures) Augmented(ctx context.Context, indices []int, a data.Augmentation, seed uint64) (*adapters.Tensor, error) {
+	live, ok := s.all.(featurecache.Live)
+	if !ok {
+		return nil, notLive(a)
+	}
+	t, err := live.Augmented(ctx, s.rowsInSet(indices), a, seed)
+	return t, s.inSubset(err)
 }
 
 // inSubset returns err with the rows of pictures as those of the subset.

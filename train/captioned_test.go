@@ -14,10 +14,10 @@ type edited struct {
 	edit func(i int, r *data.Record)
 }
 
-func (d edited) Record(i int) data.Record {
-	r := d.Dataset.Record(i)
+func (d edited) Record(i int) (data.Record, error) {
+	r := recordOf(d.Dataset, i)
 	d.edit(i, &r)
-	return r
+	return r, nil
 }
 
 func edit(s train.Set, f func(i int, r *data.Record)) train.Set {
@@ -58,7 +58,7 @@ func TestQuestionsWithoutCaptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(got.Data) != string(want.Data) || captioned.Data.Record(3).ID != whole.Data.Record(7).ID {
+	if string(got.Data) != string(want.Data) || recordOf(captioned.Data, 3).ID != recordOf(whole.Data, 7).ID {
 		t.Error("row 3 of the captioned pictures is not row 7 of all")
 	}
 	plan.Phases[0].Mix.Questions = 0

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data"
 )
 
 // Check returns an error if the session cannot run.
@@ -16,8 +17,10 @@ func (s *Session) Check() error {
 	if _, without := WithCaptions(s.Train); without > 0 && !questions {
 		return fmt.Errorf("%d pictures of %s have no caption, and the plan asks no questions", without, s.Train.Data.Name())
 	}
-	if err := s.checkUntil(); err != nil {
-		return err
+	for _, check := range []func() error{s.checkUntil, s.checkMixture, s.checkSimilar} {
+		if err := check(); err != nil {
+			return err
+		}
 	}
 	for _, phase := range s.Plan.Phases {
 		if err := s.checkPhase(phase); err != nil {
@@ -55,6 +58,35 @@ func (s *Session) checkPhase(phase Phase) error {
 	case phase.CachedQueries > 0 && phase.Batch > phase.CachedQueries:
 		return adapters.Errorf(adapters.Invalid, "the batch is %d, want at most the %d cached pictures", phase.Batch, phase.CachedQueries).
 			WithRemedy("lower optimizer.batch, or cache more pictures (swap.warmup_images)")
+	}
+	return nil
+}
+
+// maxSimilar is the most records of a source among which similar ones are found: the words of all
+// their captions are in memory.
+const maxSimilar = 2_000_000
+
+// checkSimilar returns an error if a source is too large to find similar records in it.
+func (s *Session) checkSimilar() error {
+	similar := slices.ContainsFunc(s.Plan.Phases, func(p Phase) bool { return p.Mix.Similar > 0 })
+	if _, lazy := s.Train.Data.(data.Lazy); !lazy || !similar || s.Train.Data.Len() <= maxSimilar {
+		return nil
+	}
+	return adapters.Errorf(adapters.Unsupported, "%s has %d records, and data.similar holds the words of at most %d in memory",
+		s.Train.Data.Name(), s.Train.Data.Len(), maxSimilar).WithRemedy("set data.similar = 0, or train on a part of the data")
+}
+
+// checkMixture returns an error if the plan's mixture does not fit the training set.
+func (s *Session) checkMixture() error {
+	if s.Plan.Mixture == nil {
+		return nil
+	}
+	sources, ok := s.Train.Data.(*data.Sources)
+	if !ok {
+		return adapters.Errorf(adapters.Invalid, "the plan mixes sources, and %s is one data set", s.Train.Data.Name())
+	}
+	if _, err := s.Plan.Mixture.Shares(sources.Sizes()); err != nil {
+		return adapters.Errorf(adapters.Invalid, "the mixture of %s: %w", s.Train.Data.Name(), err)
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func (s *Session) examine(set Set) examination { return examination{s, set} }
 // too few.
 func (x examination) measure(ctx context.Context, captions, rerank int) (scores Scores, measured bool, err error) {
 	scores = Scores{Step: x.stepsDone, Seconds: x.clock.Seconds()}
-	rows, features, err := x.set.Read(ctx, func() []int { return x.rows(max(x.Plan.Evaluation.Examples, captions)) })
+	rows, features, err := x.set.Read(ctx, func() ([]int, error) { return x.rows(max(x.Plan.Evaluation.Examples, captions)) })
 	if err != nil {
 		return scores, false, err
 	}
@@ -60,16 +60,22 @@ func (x examination) measure(ctx context.Context, captions, rerank int) (scores 
 
 // rows returns the first n rows of the set that have a caption. If none has one and the bridge
 // can answer, it returns the first n that have a question. Pictures that are left out do not
-// count.
-func (x examination) rows(n int) []int {
+// count. It leaves out records that are bad, and returns an error if these are too many.
+func (x examination) rows(n int) ([]int, error) {
 	var names map[string]bool
 	if x.set.LeftOut != nil {
 		names = x.set.LeftOut.Names()
 	}
 	var captioned, questioned []int
 	for i := 0; i < x.set.Data.Len() && len(captioned) < n; i++ {
-		switch e := x.set.Data.Record(i); {
-		case names[e.ID]:
+		if names[idOf(x.set.Data, i)] {
+			continue
+		}
+		e, ok, err := x.set.record(i)
+		switch {
+		case err != nil:
+			return nil, err
+		case !ok:
 		case len(e.Captions) > 0:
 			captioned = append(captioned, i)
 		case len(e.Questions) > 0 && len(questioned) < n:
@@ -77,28 +83,39 @@ func (x examination) rows(n int) []int {
 		}
 	}
 	if len(captioned) > 0 || x.Bridge.Info.Stage == 1 {
-		return captioned
+		return captioned, nil
 	}
-	return questioned
+	return questioned, nil
 }
 
 // haveCaptions reports whether rows that the method rows returned have captions.
 func (x examination) haveCaptions(rows []int) bool {
-	return len(rows) > 0 && len(x.set.Data.Record(rows[0]).Captions) > 0
+	if len(rows) == 0 {
+		return false
+	}
+	record, err := x.set.Data.Record(rows[0])
+	return err == nil && len(record.Captions) > 0
 }
 
 // firstCaptions returns the first caption of each row.
-func (x examination) firstCaptions(rows []int) []string {
+func (x examination) firstCaptions(rows []int) ([]string, error) {
 	texts := make([]string, len(rows))
 	for i, row := range rows {
-		texts[i] = x.set.Data.Record(row).Captions[0]
+		record, err := x.set.Data.Record(row)
+		if err != nil {
+			return nil, err
+		}
+		texts[i] = record.Captions[0]
 	}
-	return texts
+	return texts, nil
 }
 
 // retrieval measures how well a stage-1 bridge finds the rows' captions and pictures.
 func (x examination) retrieval(ctx context.Context, scores *Scores, features *adapters.Tensor, rows []int, rerank int) error {
-	captions, err := x.texts.truncate(ctx, x.texts.limits.caption, x.firstCaptions(rows))
+	captions, err := x.firstCaptions(rows)
+	if err == nil {
+		captions, err = x.texts.truncate(ctx, x.texts.limits.caption, captions)
+	}
 	if err != nil {
 		return err
 	}
@@ -111,7 +128,11 @@ func (x examination) retrieval(ctx context.Context, scores *Scores, features *ad
 func (x examination) grounding(ctx context.Context, scores *Scores, features *adapters.Tensor, rows []int) error {
 	samples := make([]data.Sample, len(rows))
 	for i, row := range rows {
-		if e := x.set.Data.Record(row); len(e.Captions) > 0 {
+		e, err := x.set.Data.Record(row)
+		if err != nil {
+			return err
+		}
+		if len(e.Captions) > 0 {
 			samples[i].Caption = e.Captions[0]
 		} else {
 			samples[i].Question = &e.Questions[0]
@@ -156,12 +177,19 @@ func (x examination) writeCaptions(ctx context.Context, scores *Scores, features
 	if n == 0 {
 		return nil
 	}
-	if scores.samples, err = eval.Captions(ctx, x.model(), features.Slice(0, n), x.firstCaptions(rows)); err != nil {
+	first, err := x.firstCaptions(rows)
+	if err != nil {
+		return err
+	}
+	if scores.samples, err = eval.Captions(ctx, x.model(), features.Slice(0, n), first); err != nil {
 		return namePicture(x.set.Data, rows, err)
 	}
 	got, references := make([]string, n), make([][]string, n)
 	for i, row := range rows {
-		record := x.set.Data.Record(row)
+		record, err := x.set.Data.Record(row)
+		if err != nil {
+			return err
+		}
 		scores.samples[i].Index, scores.samples[i].Kind = row, record.Kind
 		got[i], references[i] = scores.samples[i].Got, record.Captions
 		right := scores.samples[i].Right()

@@ -212,7 +212,7 @@ func parts(t *testing.T, i int, e adapters.Example) (text, target string) {
 func captionSet(d data.Dataset) map[string]int {
 	all := map[string]int{}
 	for i := range d.Len() {
-		for _, c := range d.Record(i).Captions {
+		for _, c := range recordOf(d, i).Captions {
 			all[c] = i
 		}
 	}

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -33,6 +34,7 @@ type generative struct {
 	// source gives the input of the graphs: features, or the Q-Former's outputs if the
 	// phase caches them.
 	source featurecache.Features
+	ahead  *readAhead
 
 	forward    *model.Exec // input, random state → soft prompts
 	accumulate *model.Exec // input, random state, cotangent, sums → sums
@@ -45,6 +47,9 @@ func newGenerative(ctx context.Context, s *Session, phase Phase) (_ *generative,
 		if g.source, err = cacheQueries(ctx, s, phase); err != nil {
 			return nil, err
 		}
+	}
+	if g.ahead, err = newReadAhead(ctx, s, phase, g.source); err != nil {
+		return nil, err
 	}
 	if g.opt, g.peaks, err = newOptimizer(s.Bridge, phase); err != nil {
 		return nil, err
@@ -99,6 +104,7 @@ func (g *generative) gradients(in, rng, cotangent *Node, sums []*Node) []*Node {
 }
 
 func (g *generative) close() {
+	g.ahead.close()
 	for _, e := range []*model.Exec{g.forward, g.accumulate, g.update} {
 		if e != nil {
 			e.Finalize()
@@ -109,10 +115,16 @@ func (g *generative) close() {
 
 func (g *generative) optimizer() *optim.AdamW { return g.opt }
 
+func (g *generative) waited() (time.Duration, bool) { return g.ahead.waited() }
+
 // prepare runs step n, counted from 0, up to the gradient of the language model, and
 // compiles the graphs that apply runs.
 func (g *generative) prepare(ctx context.Context, n int) (*preparedStep, error) {
-	batch := g.session.batch(g.phase, n)
+	batch, err := g.session.batch(g.phase, n)
+	if err != nil {
+		return nil, err
+	}
+	g.ahead.startAfter(n)
 	parts, total, err := g.runMicroBatches(ctx, n, batch)
 	free := func() {
 		for _, m := range parts {
@@ -145,14 +157,19 @@ func (g *generative) cost(pictures int) cost.Count {
 func (g *generative) runMicroBatches(ctx context.Context, n int, batch []data.Sample) (parts []*microBatch, total loss, err error) {
 	count := max(1, g.phase.Accumulate)
 	size := len(batch) / count
-	for k, ahead := 0, g.startForward(ctx, n, 0, batch[:size]); k < count; k++ {
+	spare, err := sparePicture(g.session.Train.Data, batch)
+	if err != nil {
+		return nil, total, err
+	}
+	each := prompts{promptCount(batch, size), spare}
+	for k, ahead := 0, g.startForward(ctx, n, 0, batch[:size], each); k < count; k++ {
 		m := <-ahead
 		parts = append(parts, m)
 		if m.err != nil {
 			return parts, total, m.err
 		}
 		if k+1 < count { // the Q-Former works on the next while the language model works on this
-			ahead = g.startForward(ctx, n, k+1, batch[(k+1)*size:(k+2)*size])
+			ahead = g.startForward(ctx, n, k+1, batch[(k+1)*size:(k+2)*size], each)
 		}
 		part, err := g.scoreMicroBatch(ctx, m)
 		total.add(part)

@@ -24,13 +24,63 @@ func (s Set) Usable(rows []int) []int {
 	for _, p := range unusable {
 		names[p.Picture] = true
 	}
+	bad := rowsOf(s.Data, names)
 	var usable []int
 	for _, row := range rows {
-		if !names[s.Data.Record(row).ID] {
+		if !bad[row] {
 			usable = append(usable, row)
 		}
 	}
 	return usable
+}
+
+// rowsOf returns the rows of a data set whose records have one of the names.
+func rowsOf(d data.Dataset, names map[string]bool) map[int]bool {
+	rows := map[int]bool{}
+	if lazy, ok := d.(data.Lazy); ok {
+		for name := range names {
+			if row, ok := lazy.RowOf(name); ok {
+				rows[row] = true
+			}
+		}
+		return rows
+	}
+	for row := range d.Len() {
+		if names[idOf(d, row)] {
+			rows[row] = true
+		}
+	}
+	return rows
+}
+
+// idOf returns the ID of a row, also of one whose record is bad.
+func idOf(d data.Dataset, row int) string {
+	if lazy, ok := d.(data.Lazy); ok {
+		return lazy.IDOf(row)
+	}
+	record, _ := d.Record(row) // fails in a lazy data set only
+	return record.ID
+}
+
+// record returns the record of a row. It leaves a bad record out and reports false; err says
+// then whether too many are left out.
+func (s Set) record(row int) (r data.Record, ok bool, err error) {
+	r, err = s.Data.Record(row)
+	var bad *data.PictureError
+	if s.LeftOut == nil || !errors.As(err, &bad) {
+		return r, err == nil, err
+	}
+	return r, false, s.leaveOut(bad)
+}
+
+// leaveOut adds a record or a picture to the list. It returns an error if too many are on it.
+func (s Set) leaveOut(p *data.PictureError) error {
+	row := p.Row % s.Data.Len() // of any of its pictures
+	record := data.Record{ID: idOf(s.Data, row)}
+	if _, lazy := s.Data.(data.Lazy); !lazy {
+		record, _ = s.Data.Record(row) // does not fail
+	}
+	return s.LeftOut.Add(record, cmp.Or(p.Picture, record.ID), p.Err)
 }
 
 // Retry calls work until no picture of the set fails in it: it leaves out the pictures of a
@@ -45,8 +95,7 @@ func (s Set) Retry(work func() error) error {
 		}
 		var failed error
 		for _, p := range bad {
-			record := s.Data.Record(p.Row)
-			failed = cmp.Or(failed, s.LeftOut.Add(record, cmp.Or(p.Picture, record.ID), p.Err))
+			failed = cmp.Or(failed, s.leaveOut(p))
 		}
 		if failed != nil {
 			return failed
@@ -59,7 +108,7 @@ func (s Set) expected(rows []int) error {
 	var bad data.PictureErrors
 	for _, e := range s.LeftOut.Expected() {
 		for _, row := range rows {
-			if s.Data.Record(row).ID == e.Picture {
+			if idOf(s.Data, row) == e.Picture {
 				bad = append(bad, &data.PictureError{Picture: e.Picture, Row: row, Err: errors.New(e.Reason)})
 				break
 			}
@@ -72,10 +121,11 @@ func (s Set) expected(rows []int) error {
 }
 
 // Read returns features [len(rows), N, Denc] of the rows that choose returns. It leaves out
-// pictures that fail, and then calls choose again.
-func (s Set) Read(ctx context.Context, choose func() []int) (rows []int, features *adapters.Tensor, err error) {
+// pictures that fail, and then calls choose again. An error of choose ends it, unless it is a
+// [data.PictureErrors].
+func (s Set) Read(ctx context.Context, choose func() ([]int, error)) (rows []int, features *adapters.Tensor, err error) {
 	err = s.Retry(func() (err error) {
-		if rows = choose(); len(rows) > 0 {
+		if rows, err = choose(); err == nil && len(rows) > 0 {
 			features, err = s.Features.Features(ctx, rows)
 		}
 		return err
@@ -92,25 +142,20 @@ func (s *Session) leftOutRows() map[int]bool {
 	if len(names) == s.knownLeftOut {
 		return s.leftOut
 	}
-	s.knownLeftOut, s.leftOut = len(names), map[int]bool{}
-	for row := range s.Train.Data.Len() {
-		if names[s.Train.Data.Record(row).ID] {
-			s.leftOut[row] = true
-		}
-	}
+	s.knownLeftOut, s.leftOut = len(names), rowsOf(s.Train.Data, names)
 	return s.leftOut
 }
 
 // checkUsable returns an error if the pictures that are left do not fill a batch.
 func (s *Session) checkUsable(phase Phase) error {
-	sampler := s.sampler(phase)
-	usable := sampler.Len
-	for row := range sampler.LeftOut {
-		if row < sampler.Len {
+	all := s.rowsDrawn(phase)
+	usable := all
+	for row := range s.leftOutRows() {
+		if row < all {
 			usable--
 		}
 	}
-	if usable >= phase.Batch || usable == sampler.Len {
+	if usable >= phase.Batch || usable == all {
 		return nil
 	}
 	return adapters.Errorf(adapters.Corrupt, "a batch of %d from %d pictures (%s)%s", phase.Batch, usable, s.Train.Data.Name(),

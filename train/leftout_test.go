@@ -55,7 +55,7 @@ func known(s *train.Session, trainBad, evalBad map[int]bool) {
 	for set, bad := range map[*train.Set]map[int]bool{&s.Train: trainBad, &s.Eval: evalBad} {
 		set.LeftOut = &data.LeftOutList{Data: set.Data.Name()}
 		for row := range bad {
-			set.LeftOut.Restore([]data.LeftOut{{Picture: set.Data.Record(row).ID}})
+			set.LeftOut.Restore([]data.LeftOut{{Picture: recordOf(set.Data, row).ID}})
 		}
 	}
 }
@@ -154,7 +154,7 @@ func resumedList(s train.Set) *data.LeftOutList {
 func notMet(s *train.Session, bad map[int]bool) map[int]bool {
 	rows := map[int]bool{}
 	for row := range bad {
-		if !s.Train.LeftOut.Names()[s.Train.Data.Record(row).ID] {
+		if !s.Train.LeftOut.Names()[recordOf(s.Train.Data, row).ID] {
 			rows[row] = true
 		}
 	}
@@ -328,8 +328,8 @@ func TestBadPicturesOfASubset(t *testing.T) {
 	whole := train.Set{Data: uncaptioned{d}, Features: &withBad{rowFeatures{}, map[int]bool{5: true}, map[int]bool{}},
 		LeftOut: &data.LeftOutList{Data: "kit"}}
 	captioned, _ := train.WithCaptions(whole)
-	rows, _, err := captioned.Read(t.Context(), func() []int { return captioned.Usable([]int{0, 1, 2, 3}) })
-	if err != nil || fmt.Sprint(rows) != "[0 1 3]" || !captioned.LeftOut.Names()[d.Record(5).ID] {
+	rows, _, err := captioned.Read(t.Context(), func() ([]int, error) { return captioned.Usable([]int{0, 1, 2, 3}), nil })
+	if err != nil || fmt.Sprint(rows) != "[0 1 3]" || !captioned.LeftOut.Names()[recordOf(d, 5).ID] {
 		t.Errorf("rows %v, left out %v (%v), want row 2 of the subset, which is picture 5", rows, captioned.LeftOut.Names(), err)
 	}
 }
@@ -337,10 +337,10 @@ func TestBadPicturesOfASubset(t *testing.T) {
 // uncaptioned has captions at odd rows only.
 type uncaptioned struct{ data.Dataset }
 
-func (u uncaptioned) Record(i int) data.Record {
-	r := u.Dataset.Record(i)
+func (u uncaptioned) Record(i int) (data.Record, error) {
+	r := recordOf(u.Dataset, i)
 	if i%2 == 0 {
 		r.Captions = nil
 	}
-	return r
+	return r, nil
 }

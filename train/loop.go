@@ -17,6 +17,8 @@ type stepResult struct {
 	Images   int
 	GradNorm float64
 	Cost     cost.Count // of the bridge; the language model's calls are counted as they are made
+	Live     bool       // features were computed live
+	Waited   float64    // share of the step's time in which it waited for them
 }
 
 // stepper runs the steps of one phase.
@@ -26,6 +28,9 @@ type stepper interface {
 	// state stays that of the step before.
 	prepare(ctx context.Context, n int) (*preparedStep, error)
 	optimizer() *optim.AdamW
+	// waited returns how long steps have waited for features that are computed live, since the
+	// last call; ok is false if none are.
+	waited() (d time.Duration, ok bool)
 	close()
 }
 
@@ -56,6 +61,7 @@ func (s *Session) run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	defer s.logCut()
+	defer s.logLeftOut()
 	from, err := s.restore(ctx)
 	if err != nil {
 		return Result{}, err
@@ -92,6 +98,7 @@ func (s *Session) runPhase(ctx context.Context, index int, from position) error 
 	}
 	defer steps.close()
 	s.countCaching(from)
+	s.logMixture(phase)
 	if from.step == 0 { // cached Q-Former outputs cost time of training; a resumed run has counted it already
 		s.clock += time.Since(began)
 	}
@@ -121,7 +128,7 @@ func (s *Session) runPhase(ctx context.Context, index int, from position) error 
 // newStepper returns the stepper of a phase.
 func (s *Session) newStepper(ctx context.Context, phase Phase) (stepper, error) {
 	if phase.Objective.Stage == 1 {
-		return newRepresentation(s, phase)
+		return newRepresentation(ctx, s, phase)
 	}
 	return newGenerative(ctx, s, phase)
 }
@@ -135,7 +142,7 @@ func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepRe
 		if err = s.checkUsable(phase); err != nil {
 			return err
 		}
-		if err = s.Train.expected(s.sampler(phase).Indices(n)); err == nil {
+		if err = s.Train.expected(s.order(phase).Indices(n)); err == nil {
 			ready, err = steps.prepare(ctx, n)
 		}
 		return err
@@ -150,7 +157,12 @@ func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepRe
 	if err != nil {
 		return stepResult{}, err
 	}
-	s.clock += time.Since(began)
+	took := time.Since(began)
+	if waited, ok := steps.waited(); ok && took > 0 {
+		result.Waited = min(1, waited.Seconds()/took.Seconds())
+		result.Live = true
+	}
+	s.clock += took
 	s.stepsDone++
 	s.Cost.Add(result.Cost.Plus(cost.Count{Steps: 1}))
 	s.commitCount()
@@ -205,6 +217,10 @@ func (s *Session) record(phase Phase, n int, result stepResult) error {
 	for _, m := range phase.Train {
 		values[phase.Name+"/lr_"+string(m)] = s.schedule(phase).Rate(phase.Optimizer.LearningRate[m], n+1)
 	}
+	if result.Live {
+		values[phase.Name+"/data_wait"] = result.Waited
+	}
+	s.addShares(values, phase, n+1)
 	return s.Metrics.Write(s.stepsDone, s.clock, values)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/printable"
+	"github.com/modular-bridging/bridge/train/objective"
 )
 
 // loss is a sum over target tokens, in nats.
@@ -22,10 +24,14 @@ func (l *loss) add(o loss) { l.nats += o.nats; l.tokens += o.tokens }
 
 func (l loss) perToken() float64 { return l.nats / max(1, l.tokens) }
 
+// prompts say which soft prompts each micro-batch of a step has.
+type prompts struct{ count, spare int }
+
 // microBatch is a part of a step's batch.
 type microBatch struct {
 	rows      []int // of the examples, in the training set
 	examples  []adapters.Example
+	pictures  []int            // of the soft prompts: indices for [data.Dataset.Image]
 	in, rng   *tensors.Tensor  // input of the bridge's graphs
 	prompts   *adapters.Tensor // soft prompts
 	cotangent *adapters.Tensor // gradient of the summed loss by the soft prompts
@@ -41,28 +47,121 @@ func (m *microBatch) free() {
 	}
 }
 
+// addExamples adds the examples of samples, whose texts are cut, to the micro-batch.
+func (g *generative) addExamples(ctx context.Context, m *microBatch, batch []data.Sample) error {
+	set, templates := g.session.Train, g.session.Plan.Templates
+	for _, sample := range batch {
+		first := len(m.pictures)
+		examples := []adapters.Example{}
+		if sample.Turns == nil {
+			m.pictures = append(m.pictures, pictureIndices(set.Data, sample)...)
+			examples = append(examples, g.phase.Objective.Example(templates, first, sample))
+		} else {
+			m.pictures = append(m.pictures, pictureIndices(set.Data, sample)...)
+			var err error
+			if examples, err = g.session.texts.fitting(ctx, objective.Sequence(templates, first, sample.Turns)); err != nil {
+				return err
+			}
+		}
+		for range examples {
+			m.rows = append(m.rows, sample.Index)
+		}
+		m.examples = append(m.examples, examples...)
+	}
+	return nil
+}
+
+// pictureIndices returns the indices of a sample's pictures for [data.Dataset.Image].
+func pictureIndices(d data.Dataset, sample data.Sample) []int {
+	all := make([]int, picturesOf(sample))
+	for k := range all {
+		all[k] = data.PictureAt(d, sample.Index, k)
+	}
+	return all
+}
+
+// picturesOf returns the number of a sample's pictures.
+func picturesOf(sample data.Sample) int {
+	if sample.Turns == nil {
+		return 1
+	}
+	n := 0
+	for _, t := range sample.Turns {
+		if t.Picture >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// promptCount returns how many soft prompts each micro-batch of a batch has: the number of its
+// samples, or the smallest multiple of it that is enough for the pictures of each micro-batch.
+// So few shapes occur, for which graphs are compiled.
+func promptCount(batch []data.Sample, size int) int {
+	most := 0
+	for part := range slices.Chunk(batch, size) {
+		n := 0
+		for _, sample := range part {
+			n += picturesOf(sample)
+		}
+		most = max(most, n)
+	}
+	return max(size, (most+size-1)/size*size)
+}
+
+// withSpare returns the pictures of a micro-batch, or the spare one if it has none.
+func withSpare(pictures []int, spare int) []int {
+	if len(pictures) == 0 {
+		return []int{spare}
+	}
+	return pictures
+}
+
+// features returns the features of a micro-batch's pictures, repeated up to count rows.
+func (g *generative) features(ctx context.Context, m *microBatch, n, k, count, spare int) (*adapters.Tensor, error) {
+	pictures := withSpare(m.pictures, spare)
+	features, err := g.ahead.features(ctx, place{n, k}, pictures)
+	if err != nil || len(pictures) == count {
+		return features, err
+	}
+	rows := make([]int, count)
+	for i := range rows {
+		rows[i] = i % len(pictures)
+	}
+	return features.Gather(rows), nil
+}
+
+// sparePicture returns a picture of the batch. Its soft prompts take the places that a
+// micro-batch without pictures leaves empty.
+func sparePicture(d data.Dataset, batch []data.Sample) (int, error) {
+	for _, sample := range batch {
+		if picturesOf(sample) > 0 {
+			return sample.Index, nil
+		}
+	}
+	return 0, adapters.Errorf(adapters.Unsupported, "%s: no record of a batch has a picture, so the batch trains nothing", d.Name()).
+		WithRemedy("mix texts with records that have pictures, or set data.text_only = \"refuse\"")
+}
+
 // startForward runs the forward pass of micro-batch k of step n in the background.
-func (g *generative) startForward(ctx context.Context, n, k int, batch []data.Sample) <-chan *microBatch {
+func (g *generative) startForward(ctx context.Context, n, k int, batch []data.Sample, prompts prompts) <-chan *microBatch {
 	done := make(chan *microBatch, 1)
 	go func() {
 		m := &microBatch{}
-		m.err = g.runForward(ctx, m, n, k, batch)
+		m.err = g.runForward(ctx, m, n, k, batch, prompts)
 		done <- m
 	}()
 	return done
 }
 
-func (g *generative) runForward(ctx context.Context, m *microBatch, n, k int, batch []data.Sample) (err error) {
+func (g *generative) runForward(ctx context.Context, m *microBatch, n, k int, batch []data.Sample, p prompts) (err error) {
 	if batch, err = g.session.texts.samples(ctx, batch); err != nil {
 		return err
 	}
-	rows := make([]int, len(batch))
-	for i, sample := range batch {
-		rows[i] = sample.Index
-		m.examples = append(m.examples, g.phase.Objective.Example(g.session.Plan.Templates, i, sample))
+	if err := g.addExamples(ctx, m, batch); err != nil {
+		return err
 	}
-	m.rows = rows
-	features, err := g.source.Features(ctx, rows)
+	features, err := g.features(ctx, m, n, k, p.count, p.spare)
 	if err != nil {
 		return err
 	}
@@ -87,11 +186,15 @@ func namePicture(d data.Dataset, rows []int, err error) error {
 	if !errors.As(err, &blamed) || blamed.Example >= len(rows) {
 		return err
 	}
-	return fmt.Errorf("picture %s: %w", printable.Text(d.Record(rows[blamed.Example]).ID), err)
+	return fmt.Errorf("picture %s: %w", printable.Text(idOf(d, rows[blamed.Example])), err)
 }
 
 // scoreMicroBatch runs the language model and keeps the gradient of its loss.
 func (g *generative) scoreMicroBatch(ctx context.Context, m *microBatch) (loss, error) {
+	if len(m.examples) == 0 { // every record is longer than the language model reads
+		m.cotangent = adapters.NewTensor(adapters.Float32, m.prompts.Shape...)
+		return loss{}, nil
+	}
 	req := &adapters.LossRequest{Prompts: m.prompts, Examples: m.examples, Gradient: true}
 	resp, err := g.session.language.Loss(ctx, req)
 	if err != nil {

@@ -25,10 +25,10 @@ import (
 // paired says that neighbours show the same picture.
 type paired struct{ data.Dataset }
 
-func (p paired) Record(i int) data.Record {
-	e := p.Dataset.Record(i)
+func (p paired) Record(i int) (data.Record, error) {
+	e := recordOf(p.Dataset, i)
 	e.ImageID = int32(i / 2)
-	return e
+	return e, nil
 }
 
 // direct computes ITC and ITG of a whole set, as the paper has them.
@@ -36,7 +36,7 @@ func direct(t *testing.T, b *bridge.Bridge, set train.Set, begin int32) (itc, it
 	t.Helper()
 	rows, ids, texts := []int{}, []int32{}, []string{}
 	for i := range set.Data.Len() {
-		e := set.Data.Record(i)
+		e := recordOf(set.Data, i)
 		rows, ids, texts = append(rows, i), append(ids, e.ImageID), append(texts, e.Captions[0])
 	}
 	features, err := set.Features.Features(t.Context(), rows)
@@ -191,7 +191,7 @@ func TestQuestionsAreDrawnAsOftenAsTheMixSays(t *testing.T) {
 	s := newSession(t, tinyFor(t, lm, 0), lm, plan, t.TempDir())
 	captions, answers := captionSet(s.Train.Data), map[string]bool{}
 	for i := range s.Train.Data.Len() {
-		for _, q := range s.Train.Data.Record(i).Questions {
+		for _, q := range recordOf(s.Train.Data, i).Questions {
 			answers["Question: "+q.Question+" Answer:| "+q.Answer] = true
 		}
 	}
@@ -252,7 +252,7 @@ func TestSoftPromptsAreOfTheirOwnPicture(t *testing.T) {
 				_, target := parts(t, i, e)
 				own := false
 				for row := range 70 { // captions may be equal
-					own = own || " "+s.Train.Data.Record(row).Captions[0] == target && near(l.asked[0].Prompts.Row(i), row)
+					own = own || " "+recordOf(s.Train.Data, row).Captions[0] == target && near(l.asked[0].Prompts.Row(i), row)
 				}
 				if !own {
 					t.Errorf("example %d, %q: the soft prompt is of another picture", i, target)

@@ -23,7 +23,7 @@ type PictureScore struct {
 func (x examination) newPictures(rows []int) []PictureScore {
 	all := make([]PictureScore, len(rows))
 	for i, row := range rows {
-		all[i].Picture = x.set.Data.Record(row).ID
+		all[i].Picture = idOf(x.set.Data, row)
 	}
 	return all
 }

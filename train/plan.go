@@ -2,6 +2,7 @@ package train
 
 import (
 	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/train/objective"
 	"github.com/modular-bridging/bridge/train/optim"
 )
@@ -45,8 +46,10 @@ type Phase struct {
 	Mix               objective.Mix
 	// CachedQueries, in a phase that trains the projection alone, is the number
 	// of training pictures whose Q-Former outputs are computed once and reused.
-	CachedQueries     int
-	objective.Weights // stage 1 only
+	CachedQueries int
+	// Augment changes the pictures at random. It needs features that are computed live.
+	Augment           data.Augmentation `json:",omitempty"`
+	objective.Weights                   // stage 1 only
 }
 
 // Evaluation says what is measured on the evaluation set, and how often.
@@ -75,6 +78,9 @@ type Plan struct {
 	// end counted and, in stage 1, [CLS], too. Longer ones are cut (LAVIS: max_txt_len 32).
 	// 0 cuts only what the models cannot read.
 	MaxTextTokens int
+	// Mixture says how often the sources of the training set are drawn, which is a
+	// [data.Sources] then; nil if it is one source.
+	Mixture *data.Mix `json:",omitempty"`
 	// CheckpointEvery is in optimizer steps; 0 means at the end of a phase only.
 	CheckpointEvery int
 	// Until, if non-nil, may end the last phase before its last step.

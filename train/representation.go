@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
@@ -25,16 +26,20 @@ type representation struct {
 	losses  losses.Config
 	opt     *optim.AdamW
 	peaks   peaks
+	ahead   *readAhead
 	exec    *model.Exec
 }
 
-func newRepresentation(s *Session, phase Phase) (*representation, error) {
+func newRepresentation(ctx context.Context, s *Session, phase Phase) (*representation, error) {
 	words := s.Bridge.Tokenizer()
 	if words == nil {
 		return nil, fmt.Errorf("%s needs a bridge with its text side, which this one has lost", phase.Objective)
 	}
 	r := &representation{session: s, phase: phase, losses: phase.Weights.Losses(words.DEC())}
 	var err error
+	if r.ahead, err = newReadAhead(ctx, s, phase, s.Train.Features); err != nil {
+		return nil, err
+	}
 	if r.opt, r.peaks, err = newOptimizer(s.Bridge, phase); err != nil {
 		return nil, err
 	}
@@ -63,7 +68,10 @@ func (r *representation) build(in []*Node) []*Node {
 
 func (r *representation) optimizer() *optim.AdamW { return r.opt }
 
+func (r *representation) waited() (time.Duration, bool) { return r.ahead.waited() }
+
 func (r *representation) close() {
+	r.ahead.close()
 	if r.exec != nil {
 		r.exec.Finalize()
 	}
@@ -111,12 +119,16 @@ func (r *representation) textTokens() int {
 
 // inputs returns the inputs of build for step n.
 func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Tensor, images int, err error) {
-	batch := r.session.batch(r.phase, n)
+	batch, err := r.session.batch(r.phase, n)
+	if err != nil {
+		return nil, 0, err
+	}
+	r.ahead.startAfter(n)
 	rows, texts, ids := make([]int, len(batch)), make([]string, len(batch)), make([]int32, len(batch))
 	for i, sample := range batch {
-		rows[i], texts[i], ids[i] = sample.Index, sample.Caption, r.session.Train.Data.Record(sample.Index).ImageID
+		rows[i], texts[i], ids[i] = sample.Index, sample.Caption, sample.ImageID
 	}
-	features, err := r.session.Train.Features.Features(ctx, rows)
+	features, err := r.ahead.features(ctx, place{n, 0}, rows)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -83,20 +83,17 @@ func (x examination) answers(ctx context.Context) (map[string]eval.Rate, error) 
 	if x.Bridge.Info.Stage != 2 || x.finalCaptions() == 0 {
 		return nil, nil
 	}
-	first := func() []int {
-		all := x.set.Usable(span(0, x.set.Data.Len()))
-		return all[:min(x.Plan.Evaluation.Examples, len(all))]
-	}
-	if !slices.ContainsFunc(first(), func(row int) bool { return len(x.set.Data.Record(row).Questions) > 0 }) {
-		return nil, nil
+	first := func() ([]int, error) { return x.firstReadable(x.Plan.Evaluation.Examples) }
+	if asked, err := x.askAny(first); err != nil || !asked {
+		return nil, err
 	}
 	rows, features, err := x.set.Read(ctx, first)
 	if err != nil {
 		return nil, err
 	}
-	questions, asked := x.questions(rows)
-	if len(questions) == 0 {
-		return nil, nil
+	questions, asked, err := x.questions(rows)
+	if err != nil || len(questions) == 0 {
+		return nil, err
 	}
 	if err := x.texts.questions(ctx, questions); err != nil {
 		return nil, err
@@ -109,14 +106,45 @@ func (x examination) answers(ctx context.Context) (map[string]eval.Rate, error) 
 }
 
 // questions returns the questions about rows, and the row of each question.
-func (x examination) questions(rows []int) (questions []eval.Question, asked []int) {
+func (x examination) questions(rows []int) (questions []eval.Question, asked []int, err error) {
 	for i, row := range rows {
-		for _, q := range x.set.Data.Record(row).Questions {
+		record, err := x.set.Data.Record(row)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, q := range record.Questions {
 			questions = append(questions, eval.Question{Row: i, Question: q.Question, Answer: q.Answer, Answers: q.Answers, Kind: q.Kind})
 			asked = append(asked, row)
 		}
 	}
-	return questions, asked
+	return questions, asked, nil
+}
+
+// firstReadable returns the first n rows of the set that are not left out. It leaves out records
+// that are bad, and returns an error if these are too many.
+func (x examination) firstReadable(n int) (rows []int, err error) {
+	for _, row := range x.set.Usable(span(0, x.set.Data.Len())) {
+		if len(rows) == n {
+			break
+		}
+		r, ok, err := x.set.record(row)
+		if err != nil {
+			return nil, err
+		}
+		if ok && len(r.Captions)+len(r.Questions) > 0 {
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
+}
+
+// askAny reports whether one of some records of the set has a question.
+func (x examination) askAny(choose func() ([]int, error)) (bool, error) {
+	rows, err := choose()
+	return slices.ContainsFunc(rows, func(row int) bool {
+		record, _ := x.set.Data.Record(row) // read before
+		return len(record.Questions) > 0
+	}), err
 }
 
 // BridgeDir returns the folder in which a run keeps its trained bridge.

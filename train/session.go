@@ -86,9 +86,9 @@ func (s *Session) TrainRows() []int {
 		if phase.Schedule.Steps*phase.Batch >= 2*n {
 			return s.Train.Usable(span(0, n))
 		}
-		sampler := s.sampler(phase)
+		order := s.order(phase)
 		for step := range phase.Schedule.Steps {
-			for _, row := range sampler.Indices(step) {
+			for _, row := range order.Indices(step) {
 				used[row] = true
 			}
 		}
@@ -106,14 +106,14 @@ func (s *Session) TrainRows() []int {
 }
 
 // EvalRows returns the rows of the evaluation set whose features the run's evaluations
-// read.
-func (s *Session) EvalRows() []int {
+// read. It returns an error if too many records are bad.
+func (s *Session) EvalRows() ([]int, error) {
 	e := s.Plan.Evaluation
 	return s.examine(s.Eval).rows(max(e.Examples, e.Captions, e.FinalCaptions))
 }
 
 // AlsoRows returns the rows of a set in Also whose features the run reads.
-func (s *Session) AlsoRows(set Set) []int {
+func (s *Session) AlsoRows(set Set) ([]int, error) {
 	return s.examine(set).rows(max(s.Plan.Evaluation.Examples, s.finalCaptions()))
 }
 

@@ -28,7 +28,11 @@ func TestRowsAreThoseThatARunReads(t *testing.T) {
 	s := newSessionFor(t, stage2(1), t.TempDir())
 	train, eval := &reading{s.Train.Features, map[int]bool{}}, &reading{s.Eval.Features, map[int]bool{}}
 	s.Train.Features, s.Eval.Features = train, eval
-	trainRows, evalRows := s.TrainRows(), s.EvalRows()
+	trainRows := s.TrainRows()
+	evalRows, err := s.EvalRows()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}

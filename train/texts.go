@@ -2,12 +2,14 @@ package train
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/data/record"
 	"github.com/modular-bridging/bridge/eval"
 	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/train/textcut"
@@ -20,6 +22,9 @@ type textCutter struct {
 	limits  textLimits
 	cut     map[cutText]string // the texts that were cut, as they are now
 	first   string             // the first of them
+	context int                // tokens that the language model reads; 0 if it has no limit
+	queries int                // soft prompts of a picture
+	long    int                // targets of sequences that did not fit into the context
 	logged  int                // how many of them the log has
 }
 
@@ -62,6 +67,7 @@ func (s *Session) newTextCutter(ctx context.Context) (*textCutter, error) {
 		return t, nil
 	}
 	templates, queries := s.Plan.Templates, s.Bridge.Config().Queries
+	t.context, t.queries = spec.ContextTokens, queries
 	counts, err := counter.CountTokens(ctx, []string{templates.Caption, strings.ReplaceAll(templates.Question, "{}", ""), templates.TargetPrefix})
 	if err != nil {
 		return nil, err
@@ -96,6 +102,57 @@ func limitsWithin(limit, captionRoom, questionRoom int) textLimits {
 }
 
 func (l textLimits) smallest() int { return min(l.caption, l.prefix, l.rest, l.question, l.answer) }
+
+// ofTurn returns the limit of a part of a sequence.
+func (l textLimits) ofTurn(turn data.Turn) int {
+	switch turn.Role {
+	case record.Question:
+		return l.question
+	case record.Answer:
+		return l.answer
+	}
+	return l.caption
+}
+
+// fitting returns the examples of a sequence that the language model can read: those before
+// the first that is too long. The error is about the record if there are none.
+func (t *textCutter) fitting(ctx context.Context, examples []adapters.Example) ([]adapters.Example, error) {
+	if t.counter == nil || t.context == 0 {
+		return examples, nil
+	}
+	texts := make([]string, len(examples))
+	for i, e := range examples {
+		texts[i] = textOf(e)
+	}
+	counts, err := t.counter.CountTokens(ctx, texts)
+	if err != nil {
+		return nil, err
+	}
+	for i, e := range examples {
+		const ends = 4 // bos, the end, and joined texts may take more tokens than each alone
+		prompts := 0
+		for _, s := range e.Segments {
+			if s.IsPrompt {
+				prompts++
+			}
+		}
+		if int(counts[i])+prompts*(t.queries+1)+ends > t.context {
+			t.long += len(examples) - i
+			return examples[:i], nil
+		}
+	}
+	return examples, nil
+}
+
+// textOf returns all texts of an example.
+func textOf(e adapters.Example) string {
+	var all strings.Builder
+	for _, s := range e.Segments {
+		all.WriteString(s.Text)
+	}
+	all.WriteString(e.Target)
+	return all.String()
+}
 
 // truncate returns texts cut to limit tokens, each to the longest prefix of whole characters
 // that fits. It returns texts as they are if there is no limit or if the language model
@@ -161,6 +218,11 @@ func (t *textCutter) samples(ctx context.Context, batch []data.Sample) ([]data.S
 	for i := range batch {
 		sample := &batch[i]
 		switch {
+		case sample.Turns != nil:
+			sample.Turns = slices.Clone(sample.Turns)
+			for j := range sample.Turns {
+				add(t.limits.ofTurn(sample.Turns[j]), &sample.Turns[j].Text)
+			}
 		case sample.Question != nil:
 			q := *sample.Question
 			sample.Question = &q
@@ -205,6 +267,11 @@ func (t *textCutter) questions(ctx context.Context, questions []eval.Question) e
 // logCut logs how many texts the run has cut, if the log does not have it yet.
 func (s *Session) logCut() {
 	t := s.texts
+	if t != nil && t.long > 0 {
+		s.Log.Warn("answers of conversations, or texts of documents, come after more tokens than the language model reads, and were not trained on",
+			"times", t.long, "tokens", t.context)
+		t.long = 0
+	}
 	if t == nil || len(t.cut) == t.logged {
 		return
 	}

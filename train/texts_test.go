@@ -315,7 +315,7 @@ func TestRefusedTextsAreNamed(t *testing.T) {
 			if !strings.Contains(message, "狗狗狗") || strings.Contains(message, "example") || len(message) > 600 {
 				t.Errorf("held out %v: the error is %q", held, message)
 			}
-			if id := changed.Data.Record(row).ID; held && !strings.Contains(message, "picture "+id+":") || !strings.Contains(message, "picture ") {
+			if id := recordOf(changed.Data, row).ID; held && !strings.Contains(message, "picture "+id+":") || !strings.Contains(message, "picture ") {
 				t.Errorf("held out %v: the error %q does not name the picture %s", held, message, id)
 			}
 		}

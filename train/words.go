@@ -33,7 +33,17 @@ func FrequentWords(d data.Dataset, n int) []string {
 		}
 	}
 	for i := range min(d.Len(), wordRecords) {
-		r := d.Record(i)
+		r, err := d.Record(i)
+		if err != nil {
+			continue // bad records are counted when they are drawn
+		}
+		for _, p := range r.Sequence {
+			for _, t := range p.Texts {
+				if p.Target {
+					count(t.Text)
+				}
+			}
+		}
 		for _, caption := range r.Captions {
 			count(caption)
 		}
@@ -96,12 +106,12 @@ func (p ProjectionTransfer) linearFromWords(ctx context.Context, b *bridge.Bridg
 	if err != nil {
 		return err
 	}
-	stats, err := fitProjection(b, rowsOf(queries), rowsOf(prompts), p.Seed)
+	stats, err := fitProjection(b, vectorsOf(queries), vectorsOf(prompts), p.Seed)
 	return p.logTransfer("linear projection fitted to the soft prompts of words", stats, err)
 }
 
-// rowsOf returns the vectors along the last axis of a float32 tensor.
-func rowsOf(t *adapters.Tensor) *mat.Dense {
+// vectorsOf returns the vectors along the last axis of a float32 tensor.
+func vectorsOf(t *adapters.Tensor) *mat.Dense {
 	d := t.Shape[len(t.Shape)-1]
 	values := affine.Float64s(t.Float32s())
 	return mat.NewDense(len(values)/d, d, values)

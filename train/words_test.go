@@ -20,7 +20,7 @@ type spoken []data.Record
 func (s spoken) Name() string                        { return "spoken" }
 func (s spoken) Digest() string                      { return "" }
 func (s spoken) Len() int                            { return len(s) }
-func (s spoken) Record(i int) data.Record            { return s[i] }
+func (s spoken) Record(i int) (data.Record, error)   { return s[i], nil }
 func (s spoken) Image(int) (*adapters.Tensor, error) { return nil, nil }
 func (s spoken) features(n int) (t *adapters.Tensor) {
 	t, _ = rowFeatures{}.Features(context.Background(), rowsTo(n))

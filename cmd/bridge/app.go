@@ -140,7 +140,7 @@ func (p *program) app() *cli.App {
 			p.abortableCommand(p.demoCommand()), p.doctorCommand(), p.modelsCommand(), p.recipesCommand(),
 			p.abortableCommand(p.trainCommand()), p.abortableCommand(p.retrainCommand()),
 			p.abortableCommand(p.captionCommand()), p.abortableCommand(p.askCommand()),
-			p.abortableCommand(p.compareCommand()), p.abortableCommand(p.evalCommand()), p.convertCommand(), p.abortableCommand(p.verifyCommand()),
+			p.abortableCommand(p.compareCommand()), p.abortableCommand(p.evalCommand()), p.abortableCommand(p.dataCommand()), p.convertCommand(), p.abortableCommand(p.verifyCommand()),
 			p.pluginCommand(), p.versionCommand(), p.adapterCommand(), helpCommand(),
 		},
 	}

@@ -87,7 +87,7 @@ func (p *program) recipesCheck(c *cli.Context) error {
 		return err
 	}
 	resolved = runs.WithMovedData(p.workspace, resolved)
-	if err := runs.CheckData(p.workspace, resolved); err != nil {
+	if err := runs.CheckData(c.Context, p.workspace, resolved); err != nil {
 		return err
 	}
 	text, err := resolved.Encode()

@@ -13,9 +13,18 @@ func (r *Reader) invalid(format string, args ...any) *adapters.Error {
 		WithRemedy("write a JSON list of entries or one entry a line, such as %s", r.content.example())
 }
 
+// prefix returns the name of the file before what is wrong in it. An entry that is read alone has
+// none, because the caller names its file.
+func (r *Reader) prefix() string {
+	if r.name == "" {
+		return ""
+	}
+	return r.name + ": "
+}
+
 // at returns an error about an entry.
 func (r *Reader) at(e *Entry, format string, args ...any) *adapters.Error {
-	return adapters.Errorf(adapters.Invalid, "%s: entry %d (line %d): "+format, append([]any{r.name, e.Index, e.Line}, args...)...)
+	return adapters.Errorf(adapters.Invalid, "%sentry %d (line %d): "+format, append([]any{r.prefix(), e.Index, e.Line}, args...)...)
 }
 
 // atFault returns an error about a place in an entry. key is the one that was read there.
@@ -24,7 +33,7 @@ func (r *Reader) atFault(e *Entry, key string, f *fault) error {
 	if key != "" {
 		where = strconv.Quote(shorten(key)) + ": "
 	}
-	err := adapters.Errorf(adapters.Invalid, "%s: entry %d (line %d, byte %d): %s%s", r.name, e.Index, f.line, f.offset, where, f.what)
+	err := adapters.Errorf(adapters.Invalid, "%sentry %d (line %d, byte %d): %s%s", r.prefix(), e.Index, f.line, f.offset, where, f.what)
 	if f.remedy != "" {
 		err = err.WithRemedy("%s", f.remedy)
 	}

@@ -63,6 +63,6 @@ func (r *Reader) otherLayout(m *members) error {
 }
 
 func (r *Reader) layout(name, remedy string) error {
-	return adapters.Errorf(adapters.Invalid, "%s: the layout is %s, want LAVIS's: entries such as %s", r.name, name, r.content.example()).
+	return adapters.Errorf(adapters.Invalid, "%sthe layout is %s, want LAVIS's: entries such as %s", r.prefix(), name, r.content.example()).
 		WithRemedy("%s", remedy)
 }

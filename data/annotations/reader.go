@@ -2,6 +2,7 @@ package annotations
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -71,6 +72,37 @@ func NewReader(in io.Reader, name string, content Content) (*Reader, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// Place is the place of an entry in its file.
+type Place struct {
+	Index  int   // position in the file, from 0
+	Line   int   // on which it begins, from 1
+	Offset int64 // of its first byte
+}
+
+// ParseEntry reads one entry, whose bytes a caller has found in a file. Errors say where in the
+// file they are, and do not name the file.
+func ParseEntry(data []byte, at Place, content Content) (Entry, error) {
+	in := bufio.NewReaderSize(bytes.NewReader(data), max(16, len(data)))
+	r := &Reader{content: content, listed: true, scan: scanner{in: in, line: at.Line, offset: at.Offset}}
+	e := Entry{Index: at.Index, Line: at.Line}
+	if _, err := r.read(&e); err != nil {
+		return Entry{}, err
+	}
+	if !r.scan.atEnd() {
+		return Entry{}, r.at(&e, "more follows the entry")
+	}
+	return e, nil
+}
+
+// Sniff returns the name of the encoding or format of a file that is no JSON in UTF-8, by its first
+// bytes; or "" if it may be JSON or is not known.
+func Sniff(head []byte) string {
+	if name := encodingOf(head); name != "" {
+		return "written in " + name
+	}
+	return formatOf(head)
 }
 
 // Close closes the file that [Open] opened.

@@ -52,7 +52,7 @@ func bothKinds(t *testing.T, e adapters.VisionEncoder, p featurecache.Pictures) 
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cache.Close() })
-	return map[string]featurecache.Features{"cached": cache, "live": featurecache.Uncached{Encoder: e, Pictures: p}}
+	return map[string]featurecache.Features{"cached": cache, "live": featurecache.NewUncached(e, p)}
 }
 
 func rowsOf(t *testing.T, err error) (rows []int) {

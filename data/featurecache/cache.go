@@ -305,7 +305,7 @@ func (c *Cache) Features(ctx context.Context, indices []int) (*adapters.Tensor, 
 	damaged := 0
 	for place, row := range indices {
 		if row < 0 || row >= c.layout.Rows {
-			return nil, adapters.Errorf(adapters.Invalid, "features of picture %d, the data set has %d", row, c.layout.Rows)
+			return nil, c.beyond(row)
 		}
 		if c.file != nil && c.has(row) {
 			err := c.read(row, out.Row(place).Data)
@@ -329,6 +329,12 @@ func (c *Cache) Features(ctx context.Context, indices []int) (*adapters.Tensor, 
 	})
 }
 
+// beyond returns the error for a row that the file has no place for.
+func (c *Cache) beyond(row int) error {
+	return adapters.Errorf(adapters.Invalid, "features of picture %d, and the feature cache has %d, one for each row", row, c.layout.Rows).
+		WithRemedy("set run.feature_cache = false if records have several pictures")
+}
+
 // Prefetch computes the rows that the file lacks. It does nothing if the disk has no
 // room for them. Its error for pictures that cannot be used is a [data.PictureErrors].
 func (c *Cache) Prefetch(ctx context.Context, rows []int) error {
@@ -340,7 +346,7 @@ func (c *Cache) Prefetch(ctx context.Context, rows []int) error {
 	var missing []int
 	for _, row := range rows {
 		if row < 0 || row >= c.layout.Rows {
-			return adapters.Errorf(adapters.Invalid, "features of picture %d, the data set has %d", row, c.layout.Rows)
+			return c.beyond(row)
 		}
 		if !c.has(row) {
 			missing = append(missing, row)
@@ -375,7 +381,7 @@ func (c *Cache) compute(ctx context.Context, rows []int, use func(row int, data 
 }
 
 func (c *Cache) encode(ctx context.Context, rows []int) (*adapters.Tensor, error) {
-	return encode(ctx, c.pictures, rows, func(ctx context.Context, images *adapters.Tensor) (*adapters.Tensor, error) {
+	return encode(ctx, c.pictures.Image, rows, func(ctx context.Context, images *adapters.Tensor) (*adapters.Tensor, error) {
 		request := &adapters.EncodeRequest{Images: images}
 		if err := request.Check(c.encoder.Spec()); err != nil {
 			return nil, err

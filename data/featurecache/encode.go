@@ -3,6 +3,8 @@ package featurecache
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync"
 	"syscall"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -14,20 +16,10 @@ type encodeFunc func(ctx context.Context, images *adapters.Tensor) (*adapters.Te
 
 // encode reads the pictures of rows and encodes them. If pictures cannot be read, or if the
 // encoder refuses some of them, the error is a [data.PictureErrors] with all of these.
-func encode(ctx context.Context, pictures Pictures, rows []int, run encodeFunc) (*adapters.Tensor, error) {
-	images := make([]*adapters.Tensor, len(rows))
-	var bad data.PictureErrors
-	for i, row := range rows {
-		var err error
-		if images[i], err = pictures.Image(row); err != nil {
-			if !ofPicture(err) {
-				return nil, err
-			}
-			bad = append(bad, &data.PictureError{Row: row, Err: err})
-		}
-	}
-	if len(bad) > 0 {
-		return nil, bad.Once()
+func encode(ctx context.Context, image func(i int) (*adapters.Tensor, error), rows []int, run encodeFunc) (*adapters.Tensor, error) {
+	images, err := readImages(ctx, image, rows)
+	if err != nil {
+		return nil, err
 	}
 	stacked, err := data.Stack(images)
 	if err != nil {
@@ -38,6 +30,42 @@ func encode(ctx context.Context, pictures Pictures, rows []int, run encodeFunc) 
 		return nil, blame(ctx, images, rows, run, err)
 	}
 	return features, err
+}
+
+// readImages reads the pictures of rows, several at once. If pictures cannot be read, the error
+// is a [data.PictureErrors] with all of them.
+func readImages(ctx context.Context, image func(i int) (*adapters.Tensor, error), rows []int) ([]*adapters.Tensor, error) {
+	images, errs := make([]*adapters.Tensor, len(rows)), make([]error, len(rows))
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(rows)) {
+		workers.Go(func() {
+			for i := range next {
+				if errs[i] = ctx.Err(); errs[i] == nil {
+					images[i], errs[i] = image(rows[i])
+				}
+			}
+		})
+	}
+	for i := range rows {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	var bad data.PictureErrors
+	for i, err := range errs {
+		switch {
+		case err == nil:
+		case !ofPicture(err):
+			return nil, err
+		default:
+			bad = append(bad, &data.PictureError{Row: rows[i], Err: err})
+		}
+	}
+	if len(bad) > 0 {
+		return nil, bad.Once()
+	}
+	return images, nil
 }
 
 // ofPicture reports whether reading a picture failed because of the picture. The process may

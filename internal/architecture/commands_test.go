@@ -16,7 +16,7 @@ import (
 
 // printedCommand finds a command that a message tells the user to run, up to the end of its words.
 var printedCommand = regexp.MustCompile(
-	"\\b(?:bridge (?:adapter|ask|caption|compare|convert|demo|doctor|eval|models|plugin|recipes|retrain|train|verify)|chmod|mkdir|cd|rm) [^`;,()\n]*")
+	"\\b(?:bridge (?:adapter|ask|caption|compare|convert|data|demo|doctor|eval|models|plugin|recipes|retrain|train|verify)|chmod|mkdir|cd|rm) [^`;,()\n]*")
 
 // verbs finds the verbs of a format.
 var verbs = regexp.MustCompile(`%[-+# 0-9.]*[a-zA-Z%]`)

@@ -14,9 +14,9 @@ import (
 // Decode writes the document's values into the struct that v points to. A field without a value
 // in the document is unchanged, so the struct can hold defaults. The toml tags of the fields are
 // the keys. A field without a tag is ignored, except that the fields of an embedded struct
-// belong to the outer struct. A map accepts any key. For a table, a string is accepted if the
-// table's struct is a TextUnmarshaler. For a string, an integer is accepted if the string's type
-// is a TextUnmarshaler. A type with a method Wanted() string says in messages what it takes.
+// belong to the outer struct. A map accepts any key. For a table or an array, a string is accepted
+// if the type is a TextUnmarshaler. For a string, a number is accepted if the string's type is a
+// TextUnmarshaler. A type with a method Wanted() string says in messages what it takes.
 //
 // Decode adds values and keys that do not fit to the document's problems.
 func (d *Document) Decode(v any) {
@@ -56,7 +56,7 @@ func (d *Document) value(dst reflect.Value, src any, key string) {
 		}
 		dst = dst.Elem()
 	}
-	if text, ok := src.(string); ok && dst.Kind() == reflect.Struct {
+	if text, ok := src.(string); ok && (dst.Kind() == reflect.Struct || dst.Kind() == reflect.Slice) {
 		if u, ok := dst.Addr().Interface().(encoding.TextUnmarshaler); ok {
 			if err := u.UnmarshalText([]byte(text)); err != nil {
 				d.Errorf(key, "%v", err)
@@ -64,9 +64,9 @@ func (d *Document) value(dst reflect.Value, src any, key string) {
 			return
 		}
 	}
-	if n, ok := src.(int64); ok && dst.Kind() == reflect.String {
+	if number, ok := numberText(src); ok && dst.Kind() == reflect.String {
 		if u, ok := dst.Addr().Interface().(encoding.TextUnmarshaler); ok {
-			if err := u.UnmarshalText(strconv.AppendInt(nil, n, 10)); err != nil {
+			if err := u.UnmarshalText(number); err != nil {
 				d.Errorf(key, "%v", err)
 			}
 			return
@@ -84,7 +84,7 @@ func (d *Document) value(dst reflect.Value, src any, key string) {
 			return
 		}
 	case reflect.Slice, reflect.Array:
-		if list, ok := src.([]any); ok {
+		if list, ok := listOf(src); ok {
 			d.list(dst, list, key)
 			return
 		}
@@ -98,6 +98,29 @@ func (d *Document) value(dst reflect.Value, src any, key string) {
 		want = w.Wanted()
 	}
 	d.Errorf(key, "is %s, want %s", describe(src), want)
+}
+
+// numberText returns the text of a number.
+func numberText(src any) (text []byte, ok bool) {
+	switch n := src.(type) {
+	case int64:
+		return strconv.AppendInt(nil, n, 10), true
+	case float64:
+		return strconv.AppendFloat(nil, n, 'g', -1, 64), true
+	}
+	return nil, false
+}
+
+// listOf returns the values of an array, or the tables of an array of tables.
+func listOf(src any) (list []any, ok bool) {
+	if tables, ok := src.([]map[string]any); ok {
+		for _, t := range tables {
+			list = append(list, t)
+		}
+		return list, true
+	}
+	list, ok = src.([]any)
+	return list, ok
 }
 
 func (d *Document) entries(dst reflect.Value, table map[string]any, key string) {

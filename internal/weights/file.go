@@ -15,6 +15,7 @@ import (
 	"github.com/nlpodyssey/safetensors"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/mapped"
 )
 
 // View is a tensor in a file.
@@ -76,7 +77,7 @@ type file struct {
 }
 
 func openFile(path string) (*file, error) {
-	data, info, unmap, err := mapFile(path)
+	data, info, unmap, err := mapped.Map(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, adapters.Errorf(adapters.NotFound, "weights are missing: %w", err).
 			WithRemedy("download the checkpoint folder again, with all its shards")
@@ -190,6 +191,6 @@ func aligned(data []byte, size int) bool {
 
 // MapFile maps any file into memory, read-only, until unmap is called.
 func MapFile(path string) (data []byte, unmap func() error, err error) {
-	data, _, unmap, err = mapFile(path)
+	data, _, unmap, err = mapped.Map(path)
 	return data, unmap, err
 }

@@ -1,7 +1,9 @@
 package comparison
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -89,6 +91,9 @@ func (c *Comparison) addSamples(w *workspace.Workspace, r *report.Report) error 
 	if len(shown) == 0 {
 		return nil
 	}
+	if c, ok := pictures.(io.Closer); ok {
+		defer w.Closer(c)()
+	}
 	for _, v := range shown {
 		r.Runs = append(r.Runs, v.Name)
 	}
@@ -127,13 +132,13 @@ func (c *Comparison) sampledVariants(w *workspace.Workspace) (shown []*Variant, 
 		}
 		recipe.Data = recipe.Data.WithPaths(w.Moved)
 		if pictures == nil {
-			if pictures, err = openPictures(run.Dir, recipe.Data); err != nil {
+			if pictures, err = openPictures(w, run.Dir, recipe.Data); err != nil {
 				w.Log().Warn("the pictures are not shown", "reason", err)
 				return nil, nil
 			}
 			source = recipe.Data.Eval
 		}
-		if recipe.Data.Eval == source {
+		if recipe.Data.Eval.Equal(source) {
 			shown = append(shown, v)
 		}
 	}
@@ -145,6 +150,6 @@ const sampleSide = 96
 
 // openPictures opens a run's held-out data, with the run's rows, at the size of the report's
 // pictures.
-func openPictures(dir string, d recipes.Data) (data.Dataset, error) {
-	return runs.OpenEval(dir, d, adapters.ImageSpec{Width: sampleSide, Height: sampleSide, Resample: "bicubic", Mode: "squash"})
+func openPictures(w *workspace.Workspace, dir string, d recipes.Data) (data.Dataset, error) {
+	return runs.OpenEval(context.Background(), w, dir, d, adapters.ImageSpec{Width: sampleSide, Height: sampleSide, Resample: "bicubic", Mode: "squash"})
 }

@@ -25,7 +25,7 @@ func CaptionOrQuestion(rng *rand.Rand, record data.Record, mix Mix) data.Sample 
 	if len(record.Questions) > 0 && (ask || len(record.Captions) == 0) {
 		return data.Sample{Question: &record.Questions[rng.IntN(len(record.Questions))]}
 	}
-	return data.Sample{Caption: record.Captions[rng.IntN(len(record.Captions))]}
+	return data.Sample{Caption: record.DrawCaption(rng)}
 }
 
 // QuestionOr returns an Example function: it returns the example of the sample's

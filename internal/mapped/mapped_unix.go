@@ -1,10 +1,9 @@
 //go:build unix
 
-package weights
+package mapped
 
 import (
 	"os"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,17 +30,4 @@ func mapFile(path string) ([]byte, os.FileInfo, func() error, error) {
 		return nil, nil, nil, &os.PathError{Op: "mmap", Path: path, Err: err}
 	}
 	return data, info, func() error { return unix.Munmap(data) }, nil
-}
-
-// release gives the memory of a part of a mapping back to the system. The file is unchanged, and
-// the system reads it again when the part is used again. data must be part of a result of mapFile.
-// Errors are ignored, because they only cost memory.
-func release(data []byte) {
-	page := uintptr(os.Getpagesize())
-	begin := uintptr(unsafe.Pointer(unsafe.SliceData(data)))
-	from := (begin + page - 1) &^ (page - 1) // only whole pages, because other data shares the others
-	to := (begin + uintptr(len(data))) &^ (page - 1)
-	if to > from {
-		_ = unix.Madvise(data[from-begin:to-begin], unix.MADV_DONTNEED)
-	}
 }

@@ -1,6 +1,6 @@
 //go:build !unix
 
-package weights
+package mapped
 
 import "os"
 
@@ -13,6 +13,3 @@ func mapFile(path string) ([]byte, os.FileInfo, func() error, error) {
 	data, err := os.ReadFile(path)
 	return data, info, func() error { return nil }, err
 }
-
-// release does nothing, because files are not mapped.
-func release([]byte) {}
