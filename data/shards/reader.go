@@ -83,7 +83,7 @@ func (r *Reader) Bad() int {
 func (r *Reader) Digest() string {
 	sum := sha256.New()
 	for _, s := range r.index.shards {
-		fmt.Fprintf(sum, "%s %d %d\n", s.Digest, s.Size, s.Samples)
+		fmt.Fprintf(sum, "%s %s %d %d\n", s.Names, s.Bytes, s.Size, s.Samples)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
