@@ -236,7 +236,7 @@ func leftOutFor(row Record, picture string, cause error) LeftOut {
 	out := LeftOut{Picture: picture, Reason: cause.Error(), Record: row}
 	var bad *record.BadRecord
 	if errors.As(cause, &bad) {
-		out.Why, out.File, out.Key = bad.Why, bad.File, bad.Key
+		out.Why, out.File, out.Key = cmp.Or(bad.Why, record.Damaged), bad.File, bad.Key
 		if bad.Offset >= 0 {
 			out.Offset = &bad.Offset
 		}

@@ -259,6 +259,21 @@ func (s *Sources) Picture(i int) image.Image {
 	return img
 }
 
+// PictureCount returns the number of pictures of a row; 0 if its record is bad.
+func (s *Sources) PictureCount(row int) int {
+	r, err := s.Parts(row)
+	if err != nil {
+		return 0
+	}
+	return len(r.Pictures())
+}
+
+// TryPicture decodes a picture, as [Dataset.Image] numbers it, and returns its error.
+func (s *Sources) TryPicture(i int) error {
+	_, err := s.decode(i)
+	return err
+}
+
 // decode reads picture i/Len() of row i%Len().
 func (s *Sources) decode(i int) (*imaging.RGB, error) {
 	r, err := s.Parts(i % s.Len())

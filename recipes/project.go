@@ -1,6 +1,7 @@
 package recipes
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +71,9 @@ func (r *Resolved) Portable(project string) *Recipe {
 		language := *r.Language
 		c.Language = &language
 	}
+	for _, s := range []*Source{&c.Data.Train, &c.Data.Eval} {
+		*s = s.withPaths(func(path string) string { return inside(project, path) })
+	}
 	for _, k := range c.pathKeys() {
 		from, err := filepath.Rel(project, *k.value)
 		if project == "" || !filepath.IsAbs(*k.value) || err != nil || !filepath.IsLocal(from) {
@@ -100,11 +104,93 @@ func inProject(doc *stricttoml.Document, file string) error {
 			named[k.key] = filepath.FromSlash(path)
 		}
 	}
+	sources := sourceTables(doc)
+	for i, path := range firstPaths(sources) {
+		named[fmt.Sprintf("source %d", i)] = path // no key: it is rewritten below
+	}
 	project := projectOf(run, lock, named)
+	for _, table := range sources {
+		rewriteSource(table, project)
+	}
 	for key, path := range named {
 		doc.Rewrite(key, func(string) string { return filepath.Join(project, path) })
 	}
 	return nil
+}
+
+// inside returns a path relative to a project's folder, if it is inside.
+func inside(project, path string) string {
+	from, err := filepath.Rel(project, path)
+	if project == "" || !filepath.IsAbs(path) || err != nil || !filepath.IsLocal(from) {
+		return path
+	}
+	return filepath.ToSlash(from)
+}
+
+// sourceTables returns the tables of a document that may have the key source: those of data sets
+// and of mixtures.
+func sourceTables(doc *stricttoml.Document) (tables []map[string]any) {
+	for _, key := range []string{"data.train", "data.eval"} {
+		v, _ := doc.Value(key)
+		table, ok := v.(map[string]any)
+		if !ok {
+			continue
+		}
+		tables = append(tables, table)
+		if mix, ok := table["mix"].([]map[string]any); ok {
+			tables = append(tables, mix...)
+		}
+	}
+	return tables
+}
+
+// rewriteSource makes the paths of a table with the key source absolute, from a project's folder.
+// The folder images of a data set is rewritten elsewhere; making it absolute twice changes nothing.
+func rewriteSource(table map[string]any, project string) {
+	absolute := func(path string) string {
+		if path == "" || filepath.IsAbs(path) {
+			return path
+		}
+		return filepath.Join(project, filepath.FromSlash(path))
+	}
+	if images, ok := table["images"].(string); ok {
+		table["images"] = absolute(images)
+	}
+	switch source := table["source"].(type) {
+	case string:
+		table["source"] = changeList(source, absolute)
+	case []any:
+		for i, v := range source {
+			if path, ok := v.(string); ok {
+				source[i] = changeList(path, absolute)
+			}
+		}
+	}
+}
+
+// firstPaths returns the relative paths of sources, up to the first folder with a brace: by them
+// the project's folder is recognised.
+func firstPaths(tables []map[string]any) (paths []string) {
+	for _, table := range tables {
+		list, _ := table["source"].([]any)
+		if one, ok := table["source"].(string); ok {
+			list = []any{one}
+		}
+		for _, v := range list {
+			text, _ := v.(string)
+			_ = changeList(text, func(path string) string {
+				path, _, _ = strings.Cut(path, "#")
+				if at := strings.IndexByte(path, '{'); at >= 0 {
+					path = filepath.Dir(path[:at] + "x")
+				}
+				if path != "" && !filepath.IsAbs(path) {
+					paths = append(paths, filepath.FromSlash(path))
+				}
+				return path
+			})
+		}
+	}
+	return paths
 }
 
 // OrientationKey is the key of the pictures' orientation.

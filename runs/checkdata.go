@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 
@@ -35,8 +36,9 @@ const warnedPictures = 20
 // CheckData reads a recipe's annotation files to their end, looks for the file of every
 // picture, and reads a sample of the pictures. The error is a [DataProblems] with everything
 // because of which a run would not start: too many pictures that cannot be used are among it.
-// CheckData warns of what a run would leave out.
-func CheckData(w *workspace.Workspace, r *recipes.Resolved) error {
+// CheckData warns of what a run would leave out. Of sources whose records are read when they are
+// drawn, it reads a sample of the records alone.
+func CheckData(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) error {
 	var all DataProblems
 	for _, s := range []struct {
 		key    string
@@ -44,6 +46,12 @@ func CheckData(w *workspace.Workspace, r *recipes.Resolved) error {
 	}{{"data.train", r.Data.Train}, {"data.eval", r.Data.Eval}} {
 		if s.source.ID != "" {
 			continue // the kit's data is part of bridge
+		}
+		if s.source.Lazy() {
+			if err := checkLazily(ctx, w, s.key, s.source, r); err != nil {
+				all = append(all, keyError{s.key, err})
+			}
+			continue
 		}
 		found := data.CheckFiles(files(s.source, r.Data), sampledPictures)
 		for _, problem := range found.Problems {

@@ -53,7 +53,7 @@ func checkWith(t *testing.T, train, eval string, more ...string) (log string, er
 	w := workspace.New(workspace.Options{Log: slog.New(slog.NewTextHandler(&out, nil))})
 	r := resolve(t, w, "tiny-stage2-opt", append([]string{"from=kit:stage1", "optimizer.batch=2", "data.questions=0",
 		fmt.Sprintf("data.train={annotations=%q, images='pictures'}", train), fmt.Sprintf("data.eval={annotations=%q, images='pictures'}", eval)}, more...)...)
-	err = CheckData(w, r)
+	err = CheckData(t.Context(), w, r)
 	return out.String(), err
 }
 

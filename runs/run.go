@@ -175,14 +175,7 @@ func (res *resources) record(ctx context.Context, s *train.Session, r *recipes.R
 
 // run computes the missing features, and trains.
 func (res *resources) run(ctx context.Context, s *train.Session) (train.Result, error) {
-	if err := res.prefetch(ctx, res.train, s.TrainRows()); err != nil {
-		return train.Result{}, err
-	}
-	rows, err := s.EvalRows()
-	if err != nil {
-		return train.Result{}, err
-	}
-	if err := res.prefetch(ctx, res.eval, rows); err != nil {
+	if err := res.prefetchAll(ctx, s); err != nil {
 		return train.Result{}, err
 	}
 	files, err := metrics.Open(s.Dir)
@@ -192,6 +185,22 @@ func (res *resources) run(ctx context.Context, s *train.Session) (train.Result, 
 	defer res.workspace.Closer(files)()
 	s.Metrics = files
 	return s.Run(ctx)
+}
+
+// prefetchAll computes the features that a run reads and that are not cached. It does nothing if
+// features are computed live.
+func (res *resources) prefetchAll(ctx context.Context, s *train.Session) error {
+	if !res.recipe.Run.FeatureCache {
+		return nil
+	}
+	if err := res.prefetch(ctx, res.train, s.TrainRows()); err != nil {
+		return err
+	}
+	rows, err := s.EvalRows()
+	if err != nil {
+		return err
+	}
+	return res.prefetch(ctx, res.eval, rows)
 }
 
 // writeResults writes the result, the summary and the report of a run.

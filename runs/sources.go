@@ -169,3 +169,54 @@ func sameSources(ctx context.Context, w *workspace.Workspace, dir string, which 
 	}
 	return nil
 }
+
+// checkLazily reads a sample of the records of sources, with their pictures, which is spread over
+// their order. It warns of what a run would leave out, and returns an error if a source has no
+// record in the sample that a run can use.
+func checkLazily(ctx context.Context, w *workspace.Workspace, key string, s recipes.Source, r *recipes.Resolved) error {
+	d, err := openSources(ctx, w, s, r.Data, adapters.ImageSpec{})
+	if err != nil {
+		return err
+	}
+	defer w.Closer(d)()
+	for _, text := range d.Warnings() {
+		w.Log().Warn("source: "+text, "data", key)
+	}
+	if batch := r.Optimizer.Batch; key == "data.train" && d.Len() < batch {
+		return adapters.Errorf(adapters.Invalid, "%s has %d records, want at least optimizer.batch, %d", d.Name(), d.Len(), batch).
+			WithRemedy("lower optimizer.batch, or give more data")
+	}
+	first := 0
+	for i, size := range d.Sizes() {
+		bad, n := badOfSample(d, first, size, key, r)
+		for _, problem := range bad {
+			w.Log().Warn("record would be left out", "data", key, "reason", problem)
+		}
+		if len(bad) == n {
+			return adapters.Errorf(adapters.Invalid, "%s: none of %d records can be used; the first: %w", d.SourceNames()[i], n, bad[0])
+		}
+		w.Log().Info("data checked", "data", key, "source", d.SourceNames()[i], "records", size, "read", n)
+		first += size
+	}
+	return nil
+}
+
+// badOfSample reads a sample of a source's records, and returns the errors of those that a run
+// cannot use.
+func badOfSample(d *data.Sources, first, size int, key string, r *recipes.Resolved) (bad []error, n int) {
+	n = min(size, sampledPictures)
+	for i := range n {
+		row := first + i*size/n
+		record, err := d.Record(row)
+		if err == nil && key == "data.train" {
+			err = train.Usable(record, r.Stage, r.Data.Questions)
+		}
+		for k := 0; err == nil && k < d.PictureCount(row); k++ {
+			err = d.TryPicture(data.PictureAt(d, row, k))
+		}
+		if err != nil {
+			bad = append(bad, err)
+		}
+	}
+	return bad, n
+}

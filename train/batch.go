@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
@@ -92,13 +93,18 @@ func Usable(r data.Record, stage int, questions float64) error {
 		return nil
 	case stage == 1:
 		return adapters.Errorf(adapters.Invalid, "the record has no caption of one picture, which stage 1 trains on")
-	case questions == 0 && len(r.Questions) > 0:
+	case questions == 0 && asks(r):
 		return adapters.Errorf(adapters.Invalid, "the record has questions and no caption, and data.questions is 0").
 			WithRemedy("set data.questions above 0")
 	case len(r.Questions) == 0 && r.Sequence == nil:
 		return adapters.Errorf(adapters.Invalid, "the record has no text to learn")
 	}
 	return nil
+}
+
+// asks reports whether a record without captions has questions.
+func asks(r data.Record) bool {
+	return len(r.Questions) > 0 || slices.ContainsFunc(r.Sequence, func(p record.Part) bool { return p.Role == record.Question })
 }
 
 // numberGroups sets the image ids of samples whose records name a group: equal groups of a

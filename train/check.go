@@ -20,6 +20,9 @@ func (s *Session) Check() error {
 	if err := s.checkMixture(); err != nil {
 		return err
 	}
+	if err := s.checkSimilar(); err != nil {
+		return err
+	}
 	for _, phase := range s.Plan.Phases {
 		if err := s.checkPhase(phase); err != nil {
 			return fmt.Errorf("%s: %w", phase.Name, err)
@@ -58,6 +61,20 @@ func (s *Session) checkPhase(phase Phase) error {
 			WithRemedy("lower optimizer.batch, or cache more pictures (swap.warmup_images)")
 	}
 	return nil
+}
+
+// maxSimilar is the most records of a source among which similar ones are found: the words of all
+// their captions are in memory.
+const maxSimilar = 2_000_000
+
+// checkSimilar returns an error if a source is too large to find similar records in it.
+func (s *Session) checkSimilar() error {
+	similar := slices.ContainsFunc(s.Plan.Phases, func(p Phase) bool { return p.Mix.Similar > 0 })
+	if _, lazy := s.Train.Data.(data.Lazy); !lazy || !similar || s.Train.Data.Len() <= maxSimilar {
+		return nil
+	}
+	return adapters.Errorf(adapters.Unsupported, "%s has %d records, and data.similar holds the words of at most %d in memory",
+		s.Train.Data.Name(), s.Train.Data.Len(), maxSimilar).WithRemedy("set data.similar = 0, or train on a part of the data")
 }
 
 // checkMixture returns an error if the plan's mixture does not fit the training set.

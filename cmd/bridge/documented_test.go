@@ -139,7 +139,7 @@ func parseCommand(d documentedCommand) error {
 			needed, optional, _ := strings.Cut(c.Command.ArgsUsage, "[")
 			want := len(strings.Fields(needed))
 			many := strings.HasSuffix(needed, "...") || strings.HasSuffix(optional, "...]")
-			if got := c.NArg(); !(d.mentioned && got == 0) && (got < want || got > want && !many) {
+			if got := c.NArg(); !(d.mentioned && got == 0) && (got < want || got > want+len(strings.Fields(optional)) && !many) {
 				return usagef("%d arguments, want: %s", got, c.Command.ArgsUsage)
 			}
 			return reached

@@ -86,7 +86,7 @@ func (p *program) recipesCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := runs.CheckData(p.workspace, resolved); err != nil {
+	if err := runs.CheckData(c.Context, p.workspace, resolved); err != nil {
 		return err
 	}
 	text, err := resolved.Encode()
