@@ -96,8 +96,9 @@ func planFor(files []string, infos []os.FileInfo, old *index) *plan {
 			continue
 		}
 		p.fresh = false
-		if fits(file, old, s) {
+		if sampled, ok := fits(file, old, s); ok {
 			moved := *s
+			moved.Bytes = sampled
 			moved.Size, moved.Time = infos[i].Size(), infos[i].ModTime().UnixNano()
 			p.from[i] = &moved
 		}
@@ -109,33 +110,42 @@ func planFor(files []string, infos []os.FileInfo, old *index) *plan {
 const verified = 16
 
 // fits reports whether some samples of a shard, the first and the last among them, are where an
-// index says, and whether the shard ends behind the last.
-func fits(path string, x *index, s *shard) bool {
+// index says, and whether the shard ends behind the last. It returns the digest of sampled bytes.
+func fits(path string, x *index, s *shard) (sampled string, ok bool) {
 	f, info, err := openShard(path)
 	if err != nil {
-		return false
+		return "", false
 	}
 	defer f.Close()
+	if !samplesFit(f, info.Size(), x, s) {
+		return "", false
+	}
+	sampled, err = sampledDigest(f, info.Size())
+	return sampled, err == nil
+}
+
+// samplesFit is fits for a shard of a size that is open.
+func samplesFit(f io.ReaderAt, size int64, x *index, s *shard) bool {
 	for k := range min(verified, s.Samples) {
 		i := k
 		if s.Samples > verified {
 			i = k * (s.Samples - 1) / (verified - 1)
 		}
 		e := x.entry(s, i)
-		if int64(e.begin) > info.Size() {
+		if int64(e.begin) > size {
 			return false
 		}
-		samples := sampler{walk: newWalker(f, int64(e.begin), info.Size())}
+		samples := sampler{walk: newWalker(f, int64(e.begin), size)}
 		found, err := samples.next()
 		if err != nil || entryOf(&found) != e {
 			return false
 		}
 		if i == s.Samples-1 {
 			_, err := samples.next()
-			return errors.Is(err, io.EOF) && s.Size <= info.Size()
+			return errors.Is(err, io.EOF)
 		}
 	}
-	return s.Samples > 0 && s.Size == info.Size()
+	return false // it had no sample
 }
 
 // build writes an index: it scans the shards that the plan has no entries for. It keeps a few

@@ -64,8 +64,9 @@ func readEntry(b []byte) entry {
 type shard struct {
 	Name     string `json:"name"` // relative to the index file's folder, or absolute
 	Size     int64  `json:"size"`
-	Time     int64  `json:"time"`   // of its last change, in nanoseconds
-	Digest   string `json:"digest"` // of its members' names and sizes, and of bytes in four places
+	Time     int64  `json:"time"`  // of its last change, in nanoseconds
+	Names    string `json:"names"` // digest of its members' names and sizes
+	Bytes    string `json:"bytes"` // digest of its bytes in four places
 	Samples  int    `json:"samples"`
 	Bad      int    `json:"bad,omitempty"`
 	Repeated int    `json:"repeated,omitempty"` // samples whose key an earlier one of the shard has

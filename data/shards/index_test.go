@@ -106,6 +106,42 @@ func TestIndexIsCheckedIfAShardHasAnotherTime(t *testing.T) {
 	}
 }
 
+// A shard of the same layout with other keys is scanned again; one with the same keys and other
+// bytes is not, and has another digest.
+func TestShardsOfTheSameLayout(t *testing.T) {
+	path := file(t, "0.tar", pack(t, item{"a.txt", "x"}, item{"b.txt", "y"}))
+	first, _ := scans(t, "", path)
+	replace := func(items ...item) *Reader {
+		t.Helper()
+		if err := os.WriteFile(path, pack(t, items...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		later := time.Now().Add(time.Hour)
+		if err := os.Chtimes(path, later, later); err != nil {
+			t.Fatal(err)
+		}
+		r, _ := scans(t, "", path)
+		return r
+	}
+	other := replace(item{"c.txt", "x"}, item{"d.txt", "y"})
+	if rec, err := other.Record(1); err != nil || rec.Key != "d" || other.Digest() == first.Digest() {
+		t.Errorf("other keys: %q (%v)", rec.Key, err)
+	}
+	if err := os.Remove(indexFile(t, path)); err != nil {
+		t.Fatal(err)
+	}
+	if again := replace(item{"a.txt", "x"}, item{"b.txt", "y"}); again.Digest() != first.Digest() {
+		t.Error("the same bytes have another digest")
+	}
+	if err := os.Chtimes(path, time.Now(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	scans(t, "", path)
+	if words := replace(item{"a.txt", "z"}, item{"b.txt", "y"}); words.Digest() == first.Digest() {
+		t.Error("other texts have the same digest")
+	}
+}
+
 func TestSamplesThatWereAppendedAreFound(t *testing.T) {
 	path := file(t, "0.tar", pack(t, item{"a.txt", "x"}))
 	scans(t, "", path)

@@ -83,7 +83,7 @@ func (r *Reader) Bad() int {
 func (r *Reader) Digest() string {
 	sum := sha256.New()
 	for _, s := range r.index.shards {
-		fmt.Fprintf(sum, "%s %d %d\n", s.Digest, s.Size, s.Samples)
+		fmt.Fprintf(sum, "%s %s %d %d\n", s.Names, s.Bytes, s.Size, s.Samples)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:16])
 }
@@ -166,17 +166,10 @@ func readSample(f io.ReaderAt, e entry) (run, error) {
 	}
 	samples := sampler{walk: newWalker(f, int64(e.begin), end)}
 	found, err := samples.next()
-	switch {
-	case err != nil:
+	if err != nil || entryOf(&found) != e {
 		return run{}, errChanged
-	case keySum(found.key) != e.key:
-		return run{}, errChanged
-	case found.fault != nil:
-		return found, found.fault
-	case entryOf(&found) != e:
-		return found, errChanged
 	}
-	return found, nil
+	return found, found.fault
 }
 
 // membersOf returns the members of a sample. Each time one is opened, it opens the shard.

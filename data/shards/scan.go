@@ -58,8 +58,9 @@ func scanBytes(ctx context.Context, f io.ReaderAt, size int64) (scanned, error) 
 	}
 	s.shard.Links, s.shard.Outside = samples.walk.links, samples.walk.outside
 	s.shard.Behind = behind(f, samples.walk, size)
-	err := sampleBytes(sum, f, size)
-	s.shard.Digest = hex.EncodeToString(sum.Sum(nil)[:16])
+	s.shard.Names = hex.EncodeToString(sum.Sum(nil)[:16])
+	var err error
+	s.shard.Bytes, err = sampledDigest(f, size)
 	return s, err
 }
 
@@ -171,17 +172,15 @@ func behind(f io.ReaderAt, w *walker, size int64) int64 {
 	return w.next + end
 }
 
-// sampleBytes adds the size of a file and the bytes in four places of it to a digest.
-func sampleBytes(sum io.Writer, f io.ReaderAt, size int64) error {
+// sampledDigest returns a digest of the bytes in four places of a file.
+func sampledDigest(f io.ReaderAt, size int64) (string, error) {
 	const places, length = 4, 16 << 10
-	if _, err := sum.Write(binary.LittleEndian.AppendUint64(nil, uint64(size))); err != nil {
-		return err
-	}
+	sum := sha256.New()
 	for i := range int64(places) {
 		at := max(0, size-length) * i / (places - 1)
 		if _, err := io.Copy(sum, io.NewSectionReader(f, at, length)); err != nil {
-			return err
+			return "", err
 		}
 	}
-	return nil
+	return hex.EncodeToString(sum.Sum(nil)[:16]), nil
 }

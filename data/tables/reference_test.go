@@ -209,6 +209,7 @@ func TestBadRowsAreNamed(t *testing.T) {
 		want string
 	}{
 		{"hub-nulls.parquet", 1, "", `picture 0 of "image" is null`},
+		{"hub-documents.parquet", 2, "", "the document has neither a text nor a picture"},
 		{"hub-chat.parquet", 2, "x3", "1 tags <image>, and the row has 0 pictures"},
 	} {
 		_, err := open(t, "testdata/"+c.file).Record(c.row)

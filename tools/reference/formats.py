@@ -221,7 +221,8 @@ def hub_files():
         {"images": [embedded(3)], "texts": [{"user": "What?", "assistant": "A cat."}]}])
     expected["hub-documents.parquet"] = hub("hub-documents.parquet", {"images": datasets.List(image), "texts": datasets.List(text)}, [
         {"images": [None, embedded(1), None, embedded(2)], "texts": ["A text.", None, "Another.", None]},
-        {"images": [embedded(3), None], "texts": [None, "The end."]}])
+        {"images": [embedded(3), None], "texts": [None, "The end."]},
+        {"images": [], "texts": []}])
     return expected
 
 
