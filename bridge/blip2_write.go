@@ -36,8 +36,8 @@ const (
 // BLIP2 returns a copy of the bridge in the form of a whole BLIP-2.
 func (b *Bridge) BLIP2() (*BLIP2, error) {
 	if b.config.Words > 0 {
-		return nil, adapters.Errorf(adapters.Unsupported, "the bridge's projection speaks in %d words, which no class of transformers has a place for", b.config.Words).
-			WithRemedy("retrain it with a linear projection: bridge retrain --from THE_RUN --set projection.kind=linear")
+		return nil, adapters.Errorf(adapters.Unsupported, "the bridge's projection speaks in %d words, and no class of transformers has such a projection", b.config.Words).
+			WithRemedy("retrain it with projection.kind = \"linear\", which fits a linear projection to what the words say")
 	}
 	out := &BLIP2{Config: b.blip2Config(), Weights: map[string]*adapters.Tensor{}, extraWeights: map[string]*adapters.Tensor{},
 		extra: extraJSON{Format: formatVersion, VisionEps: b.config.VisionEps, InitTemp: b.config.InitTemp, Info: b.Info}}

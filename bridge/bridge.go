@@ -112,7 +112,7 @@ func (b *Bridge) ForLanguage(spec adapters.LanguageSpec, templates Templates, se
 }
 
 // forLanguage returns a stage-2 bridge for a language model. Its projection speaks in words,
-// or is linear without any. It keeps the weights' layers of b if that speaks in the same words.
+// or is linear if there are none. If b speaks in the same words, their weights stay.
 func (b *Bridge) forLanguage(spec adapters.LanguageSpec, templates Templates, words Words, seed uint64) (*Bridge, error) {
 	if !(spec.TokenNorm > 0) {
 		return nil, adapters.Errorf(adapters.Invalid, "language model %s says that its token embeddings have norm %g, want above 0: soft prompts start near it", spec.ID, spec.TokenNorm).
@@ -121,7 +121,7 @@ func (b *Bridge) forLanguage(spec adapters.LanguageSpec, templates Templates, wo
 	config := b.config
 	config.LanguageWidth, config.Words, config.Residual = spec.Width, len(words.List), words.Residual
 	fresh := []qformer.Part{qformer.PartWords, qformer.PartResidual}
-	if len(words.List) == 0 || !slices.Equal(words.List, b.Info.Words) {
+	if len(words.List) == 0 || words.Fresh || !slices.Equal(words.List, b.Info.Words) {
 		fresh = append(fresh, qformer.PartLanguage)
 	}
 	store, err := b.withFreshParts(config, qformer.Stage2, fresh, seed)
@@ -148,6 +148,7 @@ func (b *Bridge) withFreshParts(config qformer.Config, stage qformer.Stage, part
 			continue
 		}
 		if err := copyVariable(store, b.store, p.Name); err != nil {
+			store.Finalize()
 			return nil, err
 		}
 	}
@@ -158,13 +159,18 @@ func (b *Bridge) withFreshParts(config qformer.Config, stage qformer.Stage, part
 // layer-normed and therefore has norm √width, to a soft prompt of the model's token norm.
 func (b *Bridge) initProjection(spec adapters.LanguageSpec, seed uint64) error {
 	in, out := b.config.HiddenSize, spec.Width
-	rng := rand.New(rand.NewPCG(seed, 0x70726f6a)) // "proj"
 	std := float64(spec.TokenNorm) / math.Sqrt(float64(in)*float64(out))
-	w := make([]float32, in*out)
-	for i := range w {
-		w[i] = float32(rng.NormFloat64() * std)
+	return b.SetProjection(normals(in*out, std, seed, 0x70726f6a), make([]float32, out)) // "proj"
+}
+
+// normals draws n normally distributed numbers around 0.
+func normals(n int, std float64, seed, stream uint64) []float32 {
+	rng := rand.New(rand.NewPCG(seed, stream))
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = float32(rng.NormFloat64() * std)
 	}
-	return b.SetProjection(w, make([]float32, out))
+	return values
 }
 
 // Names of the projection's weights.

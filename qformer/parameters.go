@@ -33,8 +33,9 @@ const (
 	PartHeads
 	// PartDecoder is the language modeling head; its matrix is the token embedding.
 	PartDecoder
-	// PartLanguage is the projection into the language model. If it speaks in words, it is
-	// their scores, which no language model determines.
+	// PartLanguage is the linear projection to the language model's width. In a projection that
+	// speaks in words, it is the layers that score the words, which do not depend on the
+	// language model.
 	PartLanguage
 	// PartWords holds the soft prompts of the words. A new language model needs new ones.
 	PartWords

@@ -50,12 +50,19 @@ func (r *Recipe) Count(c qformer.Config, models ...registry.Manifest) Counts {
 }
 
 // trainable counts the parameters that the recipe's stage trains.
+// If it makes a projection that speaks in words, the list is taken to have as many as it may have.
 func (r *Recipe) trainable(c qformer.Config) int {
-	params := c.Parameters(qformer.Stage(r.Stage))
-	if r.Swap != nil && r.Swap.FreezeQFormer {
-		params = slices.DeleteFunc(params, func(p qformer.Param) bool { return !p.Part.OfLanguage() })
+	if r.Stage == 2 && r.InWords() && c.Words == 0 {
+		c.Words, c.Residual = r.Projection.MaxWords(), r.HasResidual()
 	}
-	return qformer.Count(params)
+	return qformer.Count(r.Trained(c.Parameters(qformer.Stage(r.Stage))))
+}
+
+// Trained returns those of a bridge's parameters that the recipe trains.
+func (r *Recipe) Trained(params []qformer.Param) []qformer.Param {
+	return slices.DeleteFunc(slices.Clone(params), func(p qformer.Param) bool {
+		return r.Swap != nil && r.Swap.FreezeQFormer && !p.Part.OfLanguage() || p.Part == qformer.PartWords && r.wordsLR() == 0
+	})
 }
 
 // Estimate returns what the run needs with a Q-Former of shape c. A model that no manifest

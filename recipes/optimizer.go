@@ -14,14 +14,17 @@ type Optimizer struct {
 	LR float64 `toml:"lr"`
 	// QFormerLR is the peak of the Q-Former alone. Default 0: LR.
 	QFormerLR float64 `toml:"qformer_lr,omitzero"`
-	// ProjectionLR is the peak of the projection alone; stage 2 only. Default 0: LR.
+	// ProjectionLR is the peak of the projection alone; stage 2 only. Of a projection that speaks
+	// in words it is the peak of the words' scores. Default 0: LR.
 	ProjectionLR float64 `toml:"projection_lr,omitzero"`
 	// WordsLR is the peak of the words' soft prompts ([Projection]), relative to the root mean
-	// square of the language model's token embeddings. 0 does not train them: then they are the
-	// embeddings of words to the end. Default 0.02 in a swap, otherwise 0, so that the bridge
-	// says words that another language model understands.
+	// square of the language model's token embeddings: with 0.02 a step changes a number by up
+	// to 2 % of that. 0 does not train the soft prompts: they are the embeddings of words to
+	// the end. Default 0.02 in a swap, otherwise 0, so that the bridge says words that another
+	// language model understands.
 	WordsLR *float64 `toml:"words_lr"`
-	// ResidualLR is the peak of the linear map beside words, relative to the same. Default 0.003.
+	// ResidualLR is the peak of the linear map beside words, relative to the same. Rates above
+	// are absolute. Default 0.003.
 	ResidualLR float64 `toml:"residual_lr,omitzero"`
 	// Betas are the decay rates of the two moments. Default [0.9, 0.98].
 	Betas [2]float64 `toml:"betas"`
@@ -58,6 +61,8 @@ func (r *Recipe) checkOptimizer() {
 	r.learningRate("optimizer.residual_lr", o.ResidualLR, true)
 	if o.WordsLR != nil {
 		r.learningRate("optimizer.words_lr", *o.WordsLR, true)
+		r.want("optimizer.words_lr", r.Stage != 1, "is given, but stage 1 has no projection to a language model")
+		r.want("optimizer.words_lr", *o.WordsLR == 0 || r.Projection.Kind != ProjectionLinear, "is %v, but projection.kind is %q", *o.WordsLR, ProjectionLinear)
 	}
 	for _, b := range o.Betas {
 		r.want("optimizer.betas", b >= 0 && b < 1, "is %v, want two numbers of at least 0 and less than 1", o.Betas)
@@ -99,21 +104,26 @@ const (
 	residualLR  = 0.003
 )
 
+// wordsLR returns the relative peak rate of the words' soft prompts; 0 if they are not trained.
+func (r *Recipe) wordsLR() float64 {
+	switch {
+	case r.Optimizer.WordsLR != nil:
+		return *r.Optimizer.WordsLR
+	case r.Swap != nil && r.InWords():
+		return swapWordsLR
+	}
+	return 0
+}
+
 // adamW returns the plan's optimizer with the given peak learning rates.
 func (r *Recipe) adamW(rates map[train.Module]float64) train.Optimizer {
 	o := r.Optimizer
 	out := train.Optimizer{LearningRate: rates, Config: optim.Config{
 		Beta1: o.Betas[0], Beta2: o.Betas[1], Epsilon: o.Eps, WeightDecay: o.WeightDecay, ClipNorm: o.ClipNorm,
 	}}
-	if r.Projection.Kind != ProjectionWords {
-		return out
-	}
-	out.Residual = cmp.Or(o.ResidualLR, residualLR)
-	switch {
-	case o.WordsLR != nil:
-		out.Words = *o.WordsLR
-	case r.Swap != nil:
-		out.Words = swapWordsLR
+	out.Words = r.wordsLR()
+	if r.InWords() && r.HasResidual() {
+		out.Residual = cmp.Or(o.ResidualLR, residualLR)
 	}
 	return out
 }

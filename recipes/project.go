@@ -36,6 +36,7 @@ func (r *Recipe) pathKeys() []pathKey {
 	keys := []pathKey{
 		{"from", &r.From, kits, false},
 		{"vision.path", &r.Vision.Path, never, false}, {"vision.plugin", &r.Vision.Plugin, named, true},
+		{"projection.list", &r.Projection.List, never, false},
 		{"qformer.init", &r.QFormer.Init, unmarked, true}, {"qformer.tokenizer", &r.QFormer.Tokenizer, unmarked, true},
 	}
 	for table, s := range map[string]*Source{"data.train": &r.Data.Train, "data.eval": &r.Data.Eval} {

@@ -1,5 +1,7 @@
 package recipes
 
+import "github.com/modular-bridging/bridge/train"
+
 // Projection is the table [projection], of stage 2 only: the form of the map from the
 // Q-Former's outputs to soft prompts. It may be left out.
 type Projection struct {
@@ -8,15 +10,16 @@ type Projection struct {
 	// embeddings of the same words, so a swap carries the rest over. Default: that of the
 	// stage-2 bridge in `from`; otherwise "linear".
 	Kind string `toml:"kind,omitempty"`
-	// Words is the most words of a new list. Default 2000.
+	// Words is the most words of a new list. Default 2000. Further words of List are dropped with a
+	// warning.
 	Words int `toml:"words,omitzero"`
 	// Residual adds a linear projection, which starts at zero, to the words: for what they
-	// cannot say to a language model. Default: true in a swap, otherwise false, because a bridge
-	// that speaks in words alone is carried over best.
+	// cannot say to a language model. Default: true in a swap and if the bridge in `from` has
+	// one, otherwise false, because a bridge that speaks in words alone is carried over best.
 	Residual *bool `toml:"residual"`
-	// List is a file with a word on each line, the new list. Default: the most frequent words
-	// of the training data's captions and answers. A bridge in `from` that speaks in words
-	// keeps its list.
+	// List is a file with a word on each line, the new list. A word may have spaces inside.
+	// Default: the most frequent words of the training data's captions and answers. A bridge in
+	// `from` that speaks in words keeps its words, and takes no list.
 	List string `toml:"list,omitempty"`
 }
 
@@ -29,7 +32,17 @@ const (
 // defaultWords is the default of [Projection.Words].
 const defaultWords = 2000
 
-// HasResidual reports whether a projection into words has a linear one beside it.
+// InWords reports whether the recipe makes a projection that speaks in words, whatever bridge it
+// starts from. Without a kind, the starting bridge may decide so, too.
+func (r *Recipe) InWords() bool {
+	if r.Projection.Kind == "" {
+		return r.Swap != nil && r.Swap.Projection == train.ProjectionWords
+	}
+	return r.Projection.Kind == ProjectionWords
+}
+
+// HasResidual reports whether a projection into words has a linear one beside it. If the recipe
+// leaves it out, the starting bridge may have one, too.
 func (r *Recipe) HasResidual() bool {
 	if r.Projection.Residual == nil {
 		return r.Swap != nil
@@ -54,9 +67,11 @@ func (r *Recipe) checkProjection() {
 	if p.Kind != "" {
 		r.oneOf("projection.kind", p.Kind, ProjectionLinear, ProjectionWords)
 	}
-	inWords := p.Kind == ProjectionWords
+	inWords := r.InWords()
 	r.want("projection.words", p.Words == 0 || p.Words >= 2, "is %d, want at least 2 words", p.Words)
 	r.want("projection.words", p.Words == 0 || inWords, "is given, but projection.kind is not %q", ProjectionWords)
-	r.want("projection.residual", p.Residual == nil || p.Kind != ProjectionLinear, "is given, but projection.kind is %q", ProjectionLinear)
 	r.want("projection.list", p.List == "" || inWords, "is given, but projection.kind is not %q", ProjectionWords)
+	r.want("projection.residual", p.Residual == nil || !*p.Residual || p.Kind != ProjectionLinear, "is true, but projection.kind is %q", ProjectionLinear)
+	r.want("swap.projection", r.Swap == nil || p.Kind != ProjectionWords || r.Swap.Projection != train.ProjectionCaptionTokens,
+		"is %q, which fits a linear projection, but projection.kind is %q", train.ProjectionCaptionTokens, ProjectionWords)
 }

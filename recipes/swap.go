@@ -174,8 +174,14 @@ func (e *swapEdit) derive(old *Recipe) {
 	was := old.Language
 	e.set("language", Language{Backbone: Backbone{Isolation: was.Isolation, Transport: was.Transport}}, e.LanguageOrigin)
 	e.set("objective.name", old.objective().For(e.Architecture).Name, e.LanguageOrigin)
+	if old.Projection != (Projection{}) {
+		e.set("projection", old.projectionForSwap(), e.LanguageOrigin)
+	}
 	if old.Swap != nil {
 		return
+	}
+	if old.Optimizer.WordsLR != nil {
+		e.doc.Delete("optimizer.words_lr") // of soft prompts that the swap replaces
 	}
 	o := old.Optimizer
 	steps := max(1, o.Steps/4)
@@ -187,6 +193,19 @@ func (e *swapEdit) derive(old *Recipe) {
 		WarmupLR:     min(1, 2*o.LR),
 		WarmupImages: max(o.Batch, o.Batch*steps/4),
 	}, e.LanguageOrigin)
+}
+
+// projectionForSwap returns the table for a swap of the run's bridge. The bridge keeps its words, so
+// it needs no list. The residual was chosen for a run without a swap, if that was none.
+func (r *Recipe) projectionForSwap() Projection {
+	var p Projection
+	if r.Projection.Kind == ProjectionLinear {
+		p.Kind = ProjectionLinear
+	}
+	if residual := r.Projection.Residual; r.Swap != nil && residual != nil && !*residual {
+		p.Residual = residual
+	}
+	return p
 }
 
 // join names the run, the bridge and the frozen models.
@@ -213,12 +232,30 @@ func (r *Recipe) Cold(stage1 string) *Recipe {
 		return &c
 	}
 	c.Swap = nil
+	c.withoutSwapOfWords()
 	if r.Swap.Encoder != "" { // another encoder's keys and values mean nothing to the old ones
 		c.Swap = &Swap{Encoder: train.EncoderFresh, Projection: train.ProjectionFresh}
+		if c.Projection.Kind == ProjectionWords && c.Optimizer.WordsLR == nil {
+			c.Optimizer.WordsLR = new(float64)
+		}
 	}
 	c.Optimizer.Steps += r.Swap.WarmupSteps
 	if r.Swap.ColdLR > 0 {
 		c.Optimizer.LR, c.Optimizer.QFormerLR, c.Optimizer.ProjectionLR = r.Swap.ColdLR, 0, 0
 	}
 	return &c
+}
+
+// withoutSwapOfWords makes a cold start's projection what it is without a swap: linear, unless the
+// recipe says words by projection.kind. Words keep the language model's embeddings, and get a
+// residual only if the recipe says so.
+func (r *Recipe) withoutSwapOfWords() {
+	switch r.Projection.Kind {
+	case "":
+		r.Projection, r.Optimizer.WordsLR = Projection{}, nil
+	case ProjectionWords:
+		if r.Projection.Residual == nil {
+			r.Projection.Residual = new(bool)
+		}
+	}
 }

@@ -65,6 +65,11 @@ func NewDemo(ctx context.Context, w *workspace.Workspace, overrides []recipes.Ov
 	if d.Cold, err = cold.Resolve(reg); err != nil {
 		return nil, err
 	}
+	for _, r := range []**recipes.Resolved{&d.Warm, &d.Cold} {
+		if *r, err = withProjection(ctx, w, *r); err != nil {
+			return nil, err
+		}
+	}
 	info, err := w.BridgeInfo(ctx, warm.From)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package runs
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,7 +50,7 @@ func sameRecipe(w *workspace.Workspace, dir string, r *recipes.Resolved) error {
 	if err != nil {
 		return err
 	}
-	recorded.Data = recorded.Data.WithPaths(w.Moved)
+	recorded = &WithMovedData(w, &recipes.Resolved{Recipe: *recorded}).Recipe
 	differences := recipes.Differences(recorded, &r.Recipe)
 	if len(differences) == 0 {
 		return nil
@@ -67,32 +66,10 @@ func sameRecipe(w *workspace.Workspace, dir string, r *recipes.Resolved) error {
 func WithMovedData(w *workspace.Workspace, r *recipes.Resolved) *recipes.Resolved {
 	c := *r
 	c.Data = r.Data.WithPaths(w.Moved)
+	if c.Projection.List != "" {
+		c.Projection.List = w.Moved(c.Projection.List)
+	}
 	return &c
-}
-
-// withProjection returns a recipe that says how its projection speaks, if the bridge that it
-// starts from decides that: a bridge that speaks in words goes on in words.
-func withProjection(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) (*recipes.Resolved, error) {
-	if r.Stage == 1 || r.From == "" || r.Projection.Kind == recipes.ProjectionLinear {
-		return r, nil
-	}
-	c := *r
-	if c.Projection.Kind == "" && r.Swap != nil && r.Swap.Projection == train.ProjectionWords {
-		c.Projection.Kind = recipes.ProjectionWords
-	}
-	if c.Projection.Kind == "" {
-		info, err := w.BridgeInfo(ctx, r.From)
-		if adapters.KindOf(err) == adapters.NotFound {
-			return r, nil // a finished run can be used again without the bridge that it started from
-		}
-		if err != nil || info.Words == nil {
-			return r, err
-		}
-		c.Projection.Kind = recipes.ProjectionWords
-	}
-	residual := r.HasResidual()
-	c.Projection.Residual = &residual
-	return &c, nil
 }
 
 // resumeCommand returns the command that continues the run in a folder.

@@ -190,6 +190,9 @@ func (res *resources) samples(r *report.Report, all []namedRun) error {
 		sample := report.Sample{Image: report.FromRGB(picture), Truth: s.Want}
 		for _, run := range all {
 			sample.Captions = append(sample.Captions, run.Result.Samples[i].Got)
+			if i < len(run.Said) {
+				sample.Notes = append(sample.Notes, noteOfWords(run.name, run.Said[i]))
+			}
 		}
 		r.Samples = append(r.Samples, sample)
 	}

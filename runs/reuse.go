@@ -52,7 +52,25 @@ func (u *reuse) check(ctx context.Context, r *recipes.Resolved, dir string) erro
 	if err := u.checkModels(ctx, r, dir); err != nil {
 		return err
 	}
+	if err := u.checkWords(ctx, r, dir); err != nil {
+		return err
+	}
 	return u.checkData(ctx, r, dir)
+}
+
+// checkWords returns an error if a finished run has other words than its recipe's list has now.
+func (u *reuse) checkWords(ctx context.Context, r *recipes.Resolved, dir string) error {
+	if r.Projection.List == "" {
+		return nil
+	}
+	info, err := u.workspace.BridgeInfo(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if err := checkList(r.Projection, info.Words); err != nil {
+		return adapters.Errorf(adapters.KindOf(err), "the run in %s cannot be used again: %w", dir, err)
+	}
+	return nil
 }
 
 // checkModels returns an error if a finished run used other models than its recipe would use

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train"
@@ -28,6 +29,9 @@ type Outcome struct {
 	Dir     string
 	Summary Summary
 	Result  train.Result
+	// Said are the words with the largest weights of each query, for each of the report's samples.
+	// It is nil if the projection is linear.
+	Said [][][]bridge.WordWeight
 }
 
 // Train trains a recipe in a run folder. It locks the folder, loads a bridge, opens the frozen
@@ -149,6 +153,7 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 		return out, err
 	}
 	out.Summary = res.summarize(r, trained, out.Result)
+	out.Said = res.said(ctx, trained, out.Result.Samples)
 	return out, checkpoint.ExplainFull(res.writeResults(r, out), "the results of the run are not written", checkpoints(o.Dir))
 }
 

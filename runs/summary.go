@@ -127,16 +127,16 @@ func (s Summary) Value(m eval.Metric) (float64, bool) {
 
 // summarize returns the summary of a finished run.
 func (res *resources) summarize(r *recipes.Resolved, trained *bridge.Bridge, result train.Result) Summary {
-	final := result.Final
+	final, parameters := result.Final, trained.Config().Parameters(trained.Stage())
 	s := Summary{
 		Name: r.Name, Stage: r.Stage, Encoder: r.VisionModel.ID, Steps: result.Steps, Seconds: result.Seconds,
-		Trainable: qformer.Count(trained.Config().Parameters(trained.Stage())),
+		Trainable: qformer.Count(r.Trained(parameters)),
 		Captions:  final.Captions,
 		EvalData:  res.eval.Describe(),
 		Also:      summarizeSets(result.Also), Cost: result.Cost, Until: result.Until,
 		Grounding: final.Grounding, ByKind: final.ByKind, Answers: result.Answers,
 	}
-	s.Frozen, s.Memory = res.vision.Spec().Parameters, res.vision.Spec().MemoryBytes+16*int64(s.Trainable)
+	s.Frozen, s.Memory = res.vision.Spec().Parameters, res.vision.Spec().MemoryBytes+16*int64(qformer.Count(parameters))
 	if r.LanguageModel != nil {
 		s.LLM = r.LanguageModel.ID
 		s.Frozen += res.language.Spec().Parameters

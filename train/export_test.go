@@ -8,3 +8,6 @@ func (s *Session) StateLocked() bool {
 	s.state.Unlock()
 	return false
 }
+
+// FitWords is [fitWords].
+var FitWords = fitWords

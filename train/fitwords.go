@@ -32,8 +32,8 @@ const (
 	wordFitShift = "word_fit_shift"
 )
 
-// wordFit fits the words' scores of a bridge to soft prompts. It needs no language model: only
-// the Q-Former's outputs, and the soft prompts that a linear projection makes of them.
+// wordFit fits the words' scores of a bridge to soft prompts. It needs no pass of a language
+// model, but the Q-Former's outputs and the soft prompts that a linear projection makes of them.
 type wordFit struct {
 	bridge *bridge.Bridge // speaks in words, with the embeddings of the old language model
 	opt    *optim.AdamW
@@ -42,7 +42,7 @@ type wordFit struct {
 
 // fitWords fits the words' scores of b, so that a factor times its soft prompts plus a shift
 // comes close to prompts float32[B, Q, Dllm] for queries float32[B, Q, D]. It returns the R² of
-// the last steps.
+// the last steps. The factor and the shift are dropped: words keep the size of embeddings.
 func fitWords(ctx context.Context, b *bridge.Bridge, queries, prompts *adapters.Tensor, seed uint64) (r2 float64, err error) {
 	f := &wordFit{bridge: b}
 	defer f.close()
@@ -51,6 +51,10 @@ func fitWords(ctx context.Context, b *bridge.Bridge, queries, prompts *adapters.
 	}
 	rng := rand.New(rand.NewPCG(seed, 0x776f726473)) // "words"
 	variance := varianceOf(prompts)
+	if !(variance > 0) {
+		return 0, adapters.Errorf(adapters.Invalid, "fit of words: the old bridge's soft prompts are the same for all %d pictures", prompts.Shape[0]).
+			WithRemedy("take other training data, or another swap.projection")
+	}
 	const last = wordFitSteps / 10
 	for n := range wordFitSteps {
 		if err := ctx.Err(); err != nil {

@@ -25,9 +25,9 @@ const (
 	// ProjectionCaptionTokens needs no old projection: a ridge regression from Q-Former
 	// outputs to the new model's embeddings of the captions' tokens.
 	ProjectionCaptionTokens ProjectionInit = "caption-tokens"
-	// ProjectionWords makes a projection that speaks in words. The weights of the words are
-	// fitted to the old projection's soft prompts among the old model's embeddings of the
-	// words; the soft prompts of the new one are sums of its own embeddings of the same words.
+	// ProjectionWords carries the old projection over through words. If the old one is linear,
+	// weights of words are fitted to its soft prompts among the old model's embeddings of the
+	// words. The new soft prompts are sums of the new model's embeddings of the same words.
 	ProjectionWords ProjectionInit = "words"
 	// ProjectionKeep takes the old projection as it is: the language model is the same.
 	ProjectionKeep ProjectionInit = "keep"
@@ -48,7 +48,8 @@ type ProjectionTransfer struct {
 	Init        ProjectionInit
 	// InWords makes a projection that speaks in words. Without it the projection is linear.
 	InWords bool
-	// Words are needed if [ProjectionTransfer.NeedsWords] says so.
+	// Words are the words of a projection that speaks in words, or that a linear one is fitted
+	// to; see [ProjectionTransfer.NeedsWords].
 	Words bridge.Words
 	Seed  uint64
 	// Features are those of some training pictures, on which the soft prompts are

@@ -59,7 +59,8 @@ func FrequentWords(d data.Dataset, n int) []string {
 
 // inWords returns the stage-2 bridge of a transfer whose projection speaks in words. Their
 // soft prompts are the language model's own embeddings of them: a word of several tokens has
-// the mean. If the language model stays, the soft prompts of the old bridge stay, too.
+// the mean. If the language model stays, the soft prompts and the residual of the old bridge
+// stay, too.
 func (p ProjectionTransfer) inWords(ctx context.Context) (*bridge.Bridge, error) {
 	from := p.From
 	if p.Init == ProjectionWords && from.Info.Stage == 2 && from.Info.Words == nil {
@@ -70,34 +71,49 @@ func (p ProjectionTransfer) inWords(ctx context.Context) (*bridge.Bridge, error)
 		defer said.Close()
 		from = said
 	}
-	b, err := from.ForLanguageInWords(p.Language.Spec(), p.Templates, p.Words, p.Seed)
+	words := p.Words
+	words.Fresh = p.Init == ProjectionFresh
+	b, err := from.ForLanguageInWords(p.Language.Spec(), p.Templates, words, p.Seed)
 	if err != nil {
 		return nil, err
 	}
-	kept := slices.Equal(p.Words.List, from.Info.Words)
-	var values []float32
+	kept := !words.Fresh && slices.Equal(words.List, from.Info.Words)
 	if kept && p.Init == ProjectionKeep {
-		values, err = from.WordEmbeddings()
+		if from.Config().Residual && !words.Residual {
+			p.Log.Warn("the old projection's residual is dropped: what it added to the words is lost")
+		}
+		err = b.KeepPrompts(from)
 	} else {
-		values, err = p.embedWords(ctx, p.Language, p.Templates)
-	}
-	if err == nil && values != nil {
-		err = b.SetWordEmbeddings(values)
+		err = p.setEmbeddings(ctx, b, p.Language, p.Templates)
 	}
 	if err == nil {
-		p.Log.Info("the projection speaks in words", "words", len(p.Words.List), "residual", p.Words.Residual, "weights kept", kept)
+		p.Log.Info("the projection speaks in words", "words", len(words.List), "residual", words.Residual, "weights kept", kept)
 	}
 	return closeIf(b, err)
 }
 
-// linearFromWords fits b's linear projection to the soft prompts of the old bridge, which
-// speaks in words, with the new language model's embeddings of its words.
-func (p ProjectionTransfer) linearFromWords(ctx context.Context, b *bridge.Bridge) error {
-	spoken, err := p.inWords(ctx)
-	if err != nil {
+// setEmbeddings makes the words' soft prompts of b a language model's embeddings of them. If the
+// model shows none, it logs a warning and they stay random.
+func (p ProjectionTransfer) setEmbeddings(ctx context.Context, b *bridge.Bridge, m adapters.LanguageModel, templates bridge.Templates) error {
+	values, err := p.embedWords(ctx, m, templates)
+	if err != nil || values == nil {
 		return err
 	}
-	defer spoken.Close()
+	return b.SetWordEmbeddings(values)
+}
+
+// linearFromWords fits b's linear projection to what the old bridge says in words: to its own soft
+// prompts if the language model stays, otherwise to the sums of the new model's embeddings of the
+// words.
+func (p ProjectionTransfer) linearFromWords(ctx context.Context, b *bridge.Bridge) error {
+	spoken := p.From
+	if p.Init != ProjectionKeep {
+		var err error
+		if spoken, err = p.inWords(ctx); err != nil {
+			return err
+		}
+		defer spoken.Close()
+	}
 	prompts, err := spoken.SoftPrompts(ctx, p.Features)
 	if err != nil {
 		return err
@@ -117,8 +133,8 @@ func vectorsOf(t *adapters.Tensor) *mat.Dense {
 	return mat.NewDense(len(values)/d, d, values)
 }
 
-// saidInWords returns a copy of the old bridge, which has a linear projection, whose projection
-// says the same in words of the old language model.
+// saidInWords returns a copy of the old bridge that says the same in words to the old language
+// model. The old bridge's projection is linear.
 func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, error) {
 	if p.OldLanguage == nil {
 		return nil, fmt.Errorf("the old projection is put into words of the old language model %s, which is not open", p.From.Info.Language.ID)
@@ -131,11 +147,11 @@ func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, er
 	if err != nil {
 		return nil, err
 	}
-	values, err := p.embedWords(ctx, p.OldLanguage, templates)
-	if err != nil || values == nil { // without embeddings the words' weights start fresh
-		return closeIf(b, err)
+	if _, ok := adapters.AsTokenEmbedder(p.OldLanguage); !ok {
+		p.Log.Warn("the old language model shows no token embeddings: the weights of words start fresh", "model", p.OldLanguage.Spec().ID)
+		return b, nil
 	}
-	if err := b.SetWordEmbeddings(values); err != nil {
+	if err := p.setEmbeddings(ctx, b, p.OldLanguage, templates); err != nil {
 		return closeIf(b, err)
 	}
 	queries, err := p.From.Queries(ctx, p.Features)
@@ -153,12 +169,12 @@ func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, er
 	return closeIf(b, err)
 }
 
-// embedWords returns a language model's embeddings of the words, float32[W, Dllm], or nil if
-// it shows none.
+// embedWords returns a language model's embeddings of the words, float32[W, Dllm], or nil and a
+// warning if it shows none.
 func (p ProjectionTransfer) embedWords(ctx context.Context, m adapters.LanguageModel, templates bridge.Templates) ([]float32, error) {
 	embedder, ok := adapters.AsTokenEmbedder(m)
 	if !ok {
-		p.Log.Warn("the language model shows no token embeddings: words start fresh", "model", m.Spec().ID)
+		p.Log.Warn("the language model shows no token embeddings: the soft prompts of words start random", "model", m.Spec().ID)
 		return nil, nil
 	}
 	texts := make([]string, len(p.Words.List))
@@ -168,6 +184,9 @@ func (p ProjectionTransfer) embedWords(ctx context.Context, m adapters.LanguageM
 	r, err := embedder.EmbedTokens(ctx, &adapters.EmbedTokensRequest{Texts: texts})
 	if err != nil {
 		return nil, fmt.Errorf("token embeddings of words: %w", err)
+	}
+	if silent := slices.Index(r.Counts, 0); silent >= 0 {
+		p.Log.Warn("the language model's tokenizer makes no token of a word: its soft prompt starts at zero", "model", m.Spec().ID, "word", p.Words.List[silent])
 	}
 	return meanRows(r), nil
 }

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/homepath"
+	"github.com/modular-bridging/bridge/internal/shell"
 )
 
 // The forms of a folder that [Workspace.Convert] writes.
@@ -64,7 +66,19 @@ func (w *Workspace) Convert(ctx context.Context, from, to string, o ConvertOptio
 		}
 		return w.writeCheckpoint(ctx, checkpoint, to)
 	}
+	if info, err := w.readInfo(dir); err == nil && info.Words != nil {
+		return Converted{}, errInWords(from, info)
+	}
 	return w.convertBridge(ctx, dir, to)
+}
+
+// errInWords returns the error for a bridge that speaks in words. Its remedy is the command that
+// fits a linear projection to what the words say to the same language model.
+func errInWords(from string, info bridge.Info) error {
+	language := cmp.Or(info.Language.Path, info.Language.ID)
+	return adapters.Errorf(adapters.Unsupported, "the projection of %s speaks in %d words, and no class of transformers has such a projection", from, len(info.Words)).
+		WithRemedy("retrain it with a linear projection, `%s`, and convert that, or write a folder of bridge with --to %s",
+			shell.Command("bridge", "retrain", "--from", from, "--llm", language, "--set", "projection.kind=linear", "--set", "optimizer.words_lr=0"), FormBridge)
 }
 
 // isTransformers reports whether a folder has a whole BLIP-2 of transformers, not a bridge.

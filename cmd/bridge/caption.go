@@ -20,12 +20,13 @@ import (
 func (p *program) captionCommand() *cli.Command {
 	return &cli.Command{
 		Name: "caption", Usage: "describe pictures", ArgsUsage: "MODEL IMAGE...",
-		UsageText: "bridge caption MODEL IMAGE... [--prompt TEXT] [generation options] [--encoder ID] [--llm ID] " +
+		UsageText: "bridge caption MODEL IMAGE... [--prompt TEXT] [--words] [generation options] [--encoder ID] [--llm ID] " +
 			"[--encoder-plugin PLUGIN] [--llm-plugin PLUGIN] [--json]",
 		Description: "An IMAGE is a PNG, JPEG, GIF, WebP, BMP or TIFF file, or a picture of the kit (kit:held-out/17).\n\n" +
 			"Example: bridge caption runs/demo/warm kit:held-out/17 photo.png",
 		Flags: append(openFlags(), orientationFlag(), &cli.StringFlag{Name: "prompt",
-			Usage: "`TEXT` for the caption to continue (default: the one that the bridge was trained with)"}),
+			Usage: "`TEXT` for the caption to continue (default: the one that the bridge was trained with)"},
+			&cli.BoolFlag{Name: "words", Usage: "also print the words with the largest weights of each query, if the bridge speaks in words"}),
 		Action: p.caption,
 	}
 }
@@ -113,17 +114,7 @@ func (p *program) openToGenerate(c *cli.Context, name string) (*workspace.Model,
 // returns their errors as failed.
 func (p *program) captionPictures(c *cli.Context, m *workspace.Model, names []string, prompt string,
 	o bridge.GenerateOptions) (failed, err error) {
-	reader := pictureReader(c, m)
-	var read []string
-	var pictures []*adapters.Tensor
-	for _, name := range names {
-		picture, err := reader.Picture(name)
-		if err != nil {
-			failed = errors.Join(failed, err)
-			continue
-		}
-		read, pictures = append(read, name), append(pictures, picture)
-	}
+	read, pictures, failed := readEach(pictureReader(c, m), names)
 	if len(pictures) == 0 {
 		return failed, nil
 	}
@@ -139,17 +130,51 @@ func (p *program) captionPictures(c *cli.Context, m *workspace.Model, names []st
 	if err != nil {
 		return failed, err
 	}
-	for i, text := range texts {
-		if c.Bool("json") {
-			err = p.printJSON(captionLine{newImageName(read[i]), text})
-		} else {
-			_, err = printable.Fprintf(p.stdout, "%s\t%s\n", read[i], text)
+	said := make([][][]bridge.WordWeight, len(read))
+	if c.Bool("words") {
+		if said, err = m.SaidWords(c.Context, features, wordsOfAQuery); err != nil {
+			return failed, err
 		}
-		if err != nil {
+	}
+	for i, text := range texts {
+		if err := p.printCaption(c.Bool("json"), read[i], text, said[i]); err != nil {
 			return failed, err
 		}
 	}
 	return failed, nil
+}
+
+// readEach reads pictures. read has the names of those that can be read, and failed the errors of
+// the others.
+func readEach(reader data.Reader, names []string) (read []string, pictures []*adapters.Tensor, failed error) {
+	for _, name := range names {
+		picture, err := reader.Picture(name)
+		if err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		read, pictures = append(read, name), append(pictures, picture)
+	}
+	return read, pictures, failed
+}
+
+// wordsOfAQuery is the number of words of each query that --words prints.
+const wordsOfAQuery = 5
+
+// printCaption prints a picture's caption, and the words of its queries if there are any.
+func (p *program) printCaption(asJSON bool, name, text string, said [][]bridge.WordWeight) error {
+	if asJSON {
+		return p.printJSON(captionLine{newImageName(name), text, said})
+	}
+	if _, err := printable.Fprintf(p.stdout, "%s\t%s\n", name, text); err != nil {
+		return err
+	}
+	for i, words := range said {
+		if _, err := printable.Fprintf(p.stdout, "  query %d\t%s\n", i+1, bridge.WordsText(words)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *program) ask(c *cli.Context) error {
@@ -185,6 +210,8 @@ type (
 	captionLine struct {
 		imageName
 		Caption string `json:"caption"`
+		// Words are those with the largest weights of each query, with --words.
+		Words [][]bridge.WordWeight `json:"words,omitempty"`
 	}
 	answerLine struct {
 		imageName

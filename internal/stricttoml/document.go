@@ -180,6 +180,21 @@ func (d *Document) set(key string, value any, at place) error {
 	return nil
 }
 
+// Delete removes a key, if the document has it.
+func (d *Document) Delete(key string) {
+	path := strings.Split(key, ".")
+	table := d.values
+	for _, p := range path[:len(path)-1] {
+		next, ok := table[p].(map[string]any)
+		if !ok {
+			return
+		}
+		table = next
+	}
+	delete(table, path[len(path)-1])
+	delete(d.places, key)
+}
+
 // Rewrite replaces the value of a key if it is a string.
 func (d *Document) Rewrite(key string, change func(string) string) {
 	path := strings.Split(key, ".")

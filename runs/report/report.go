@@ -77,6 +77,13 @@ type Sample struct {
 	Image    image.Image
 	Truth    string
 	Captions []string // one for each run
+	Notes    []Note
+}
+
+// Note is a list below a sample's captions. A reader opens it.
+type Note struct {
+	Title string
+	Lines []string // numbered from 1
 }
 
 // FromRGB converts a picture uint8[H, W, 3] to an image.
@@ -115,6 +122,7 @@ type card struct {
 	Picture  template.URL
 	Truth    string
 	Captions []caption
+	Notes    []Note
 }
 
 type caption struct {
@@ -163,7 +171,7 @@ func (r Report) card(s Sample) (card, error) {
 	if err := png.Encode(&buf, s.Image); err != nil {
 		return card{}, err
 	}
-	c := card{Truth: s.Truth, Picture: template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(buf.Bytes()))}
+	c := card{Truth: s.Truth, Notes: s.Notes, Picture: template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(buf.Bytes()))}
 	for i, text := range s.Captions {
 		c.Captions = append(c.Captions, caption{Run: r.Runs[i], Text: text, Right: text == s.Truth})
 	}

@@ -25,7 +25,8 @@ func example() Report {
 			{Name: "cold", Steps: []float64{0, 100}, Seconds: []float64{0, 15}, Values: []float64{4, 2}}}}},
 		Runs: []string{"warm", "cold"},
 		Samples: []Sample{{Image: FromRGB(picture), Truth: "a dog",
-			Captions: []string{"a dog", `<script src="https://evil.example/x.js"></script>`}}},
+			Captions: []string{"a dog", `<script src="https://evil.example/x.js"></script>`},
+			Notes:    []Note{{Title: "words of each query: warm", Lines: []string{"dog 0.93, <b> 0.04", "two 1.00"}}}}},
 		Footer: "made by bridge demo",
 	}
 }
@@ -45,6 +46,7 @@ func TestReport(t *testing.T) {
 		"<title>tiny-vit &amp; &lt;tiny-opt&gt;</title>", "One &lt;b&gt;paragraph", "<td>0.16</td>",
 		">Held-out loss</h2>", ">seconds<", ">steps<",
 		`<dd class="right">a dog</dd>`, `<dd class="wrong">&lt;script src=`,
+		"<summary>words of each query: warm</summary><ol><li>dog 0.93, &lt;b&gt; 0.04</li><li>two 1.00</li></ol>",
 		"prefers-color-scheme: dark", "width=device-width", "made by bridge demo",
 	} {
 		if !strings.Contains(html, want) {
