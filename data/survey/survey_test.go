@@ -25,7 +25,6 @@ import (
 // source is a reader of records in memory.
 type source struct {
 	records []record.Record
-	reads   int
 	stopAt  int // the context is cancelled when this row is read; 0 never
 	cancel  context.CancelFunc
 }
