@@ -33,7 +33,7 @@ const sampledPictures = 20
 const warnedPictures = 20
 
 // CheckData reads a recipe's annotation files to their end, looks for the file of every
-// picture, and reads a sample of the pictures. The error is a [DataProblems] with everything
+// picture, and reads a sample of the pictures and the list of words. The error is a [DataProblems] with everything
 // because of which a run would not start: too many pictures that cannot be used are among it.
 // CheckData warns of what a run would leave out.
 func CheckData(w *workspace.Workspace, r *recipes.Resolved) error {
@@ -61,6 +61,11 @@ func CheckData(w *workspace.Workspace, r *recipes.Resolved) error {
 			continue
 		}
 		w.Log().Info("data checked", "data", s.key, "pictures", found.Pictures, "read", found.Sampled)
+	}
+	if list := r.Projection.List; list != "" {
+		if _, _, err := readWords(list, r.Projection.MaxWords()); err != nil {
+			all = append(all, err) // it names the key
+		}
 	}
 	if len(all) > 0 {
 		return all
