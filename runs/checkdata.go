@@ -34,7 +34,7 @@ const sampledPictures = 20
 const warnedPictures = 20
 
 // CheckData reads a recipe's annotation files to their end, looks for the file of every
-// picture, and reads a sample of the pictures. The error is a [DataProblems] with everything
+// picture, and reads a sample of the pictures and the list of words. The error is a [DataProblems] with everything
 // because of which a run would not start: too many pictures that cannot be used are among it.
 // CheckData warns of what a run would leave out. Of sources whose records are read when they are
 // drawn, it reads a sample of the records alone.
@@ -69,6 +69,11 @@ func CheckData(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved)
 			continue
 		}
 		w.Log().Info("data checked", "data", s.key, "pictures", found.Pictures, "read", found.Sampled)
+	}
+	if list := r.Projection.List; list != "" {
+		if _, _, err := readWords(list, r.Projection.MaxWords()); err != nil {
+			all = append(all, err) // it names the key
+		}
 	}
 	if len(all) > 0 {
 		return all

@@ -170,3 +170,13 @@ func TestKindsTableNamesTheMetric(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestCheckDataReadsTheListOfWords(t *testing.T) {
+	writeData(t, 4, map[string]string{"a.json": captionsOf(3), "b.json": captionsOf(2), "one.txt": "dog", "two.txt": "dog\ncat"})
+	for list, want := range map[string]string{"two.txt": "", "one.txt": "one.txt has 1 words", "none.txt": "projection.list cannot be read"} {
+		_, err := checkWith(t, "a.json", "b.json", "projection.kind=words", "projection.list="+list)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", list, err, want)
+		}
+	}
+}

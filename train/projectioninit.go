@@ -90,7 +90,7 @@ type TransferStats struct {
 	Rows  int     // that the map was fitted to: shared tokens, Q-Former outputs or feature tokens
 	R2    float64 // of the map on rows that it was not fitted to
 	Ridge float64 // chosen on those; 0 for an orthogonal map
-	Scale float64 // that brought the soft prompts to the new model's token norm; 0 for cross-attention
+	Scale float64 // that brought the soft prompts to the new model's token norm; 0 if they were not scaled, and for cross-attention
 }
 
 // NewBridge returns the stage-2 bridge that training starts from. From is not
@@ -166,10 +166,15 @@ func (p ProjectionTransfer) logTransfer(message string, stats TransferStats, err
 		p.Log.Warn("the projection starts fresh", "reason", err)
 		return nil
 	}
-	if err == nil {
-		p.Log.Info(message, "rows", stats.Rows, "R2", fmt.Sprintf("%.3f", stats.R2), "ridge", stats.Ridge, "rescaled", fmt.Sprintf("%.2f", stats.Scale))
+	if err != nil {
+		return err
 	}
-	return err
+	args := []any{"rows", stats.Rows, "R2", fmt.Sprintf("%.3f", stats.R2), "ridge", stats.Ridge}
+	if stats.Scale != 0 {
+		args = append(args, "rescaled", fmt.Sprintf("%.2f", stats.Scale))
+	}
+	p.Log.Info(message, args...)
+	return nil
 }
 
 func keepProjection(from, to *bridge.Bridge) error {
