@@ -59,7 +59,7 @@ func (m *Matrix) Join(o *Matrix) error {
 // same reports whether two values are equal. Empty lists are equal to none.
 func same(a, b any) bool { return fmt.Sprintf("%q", a) == fmt.Sprintf("%q", b) }
 
-// training is what an option says about how a run trains.
+// training holds the settings of an option for a run's training.
 type training struct {
 	Cold, Unswapped, KeepWarmup bool
 	From, Set                   string

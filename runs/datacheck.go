@@ -23,7 +23,7 @@ type DataOptions struct {
 	Page  string // file of an HTML page; empty writes none
 }
 
-// DataCheck is what a check of a source found.
+// DataCheck holds the findings of a check of a source.
 type DataCheck struct {
 	Source string `json:"source"`
 	*survey.Summary

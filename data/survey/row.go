@@ -12,7 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/imaging"
 )
 
-// Row is what a survey found in a row of a source.
+// Row holds the findings of a survey in a row of a source.
 type Row struct {
 	Key      string    `json:"key"`
 	Bad      *Bad      `json:"bad,omitempty"` // nil for a good record; the fields below are of good ones

@@ -37,7 +37,7 @@ func (f Figure) Interval() resample.Interval { return f.sample.Interval() }
 // Setting is a choice that changes figures, such as the variant of a metric.
 type Setting struct{ Key, Value string }
 
-// Result is what a file of predictions scores.
+// Result is the score of a file of predictions.
 type Result struct {
 	Task     string
 	Settings []Setting

@@ -31,7 +31,7 @@ type Variant struct {
 	rung *rungVariant // nil if the runs are not of a ladder
 }
 
-// rungVariant says of a ladder's variant whether its budget is the highest of its option.
+// rungVariant reports whether a ladder's variant has the highest budget of its option.
 type rungVariant struct{ highest bool }
 
 // Run is a finished run, read from its folder.

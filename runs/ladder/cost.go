@@ -7,10 +7,10 @@ import (
 	"github.com/modular-bridging/bridge/train/cost"
 )
 
-// Cost is what the training of a run took: its start, its caches and its steps. Evaluations do not
+// Cost counts the work of a run's training: its start, its caches and its steps. Evaluations do not
 // count.
 type Cost struct {
-	// Counts is what the run computed. It is nil if an older version of bridge trained it.
+	// Counts is the work of the run. It is nil if an older version of bridge trained it.
 	Counts *cost.Count `json:"counts,omitempty"`
 	// Measured is the time of the training in seconds. It depends on what else the machine did.
 	Measured float64 `json:"measured_seconds,omitempty"`

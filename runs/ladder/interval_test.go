@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// reference is what tools/reference/intervals.py wrote with numpy and scipy.
+// reference holds the values that tools/reference/intervals.py wrote with numpy and scipy.
 type reference struct {
 	Tables []struct {
 		A, B               []Bits

@@ -16,7 +16,7 @@ type Record struct {
 	Batch int `json:"batch"` // examples of a step
 	// Sets are the results by held-out data: data.eval first.
 	Sets []Set `json:"sets"`
-	// Before is what the run started from: its result on data.eval before any step. It is nil
+	// Before describes the start of the run: its result on data.eval before any step. It is nil
 	// if the run did not measure it (evaluation.every).
 	Before *Before `json:"before,omitempty"`
 	Cost

@@ -50,7 +50,7 @@ func (r *Rung) has(seed uint64) bool {
 // budgetsOf returns the budgets of rungs, ascending.
 func budgetsOf(rungs map[int]*Rung) []int { return slices.Sorted(maps.Keys(rungs)) }
 
-// measured is what the runs of a rung measured on one set of held-out data.
+// measured holds the measurements of a rung's runs on one set of held-out data.
 type measured struct {
 	losses []float64 // by run
 	exact  [][]bool  // by run and picture

@@ -40,7 +40,7 @@ func notInferior(rules recipes.Ladder, set string, rung, best Rung) (bool, error
 	return v.NotInferior, err
 }
 
-// pair is what two rungs measured on one set of held-out data, for the seeds that both have.
+// pair holds the measurements of two rungs on one set of held-out data, for the seeds that both have.
 type pair struct{ mine, its measured }
 
 // difference returns the difference in exact match.

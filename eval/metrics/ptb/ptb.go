@@ -80,7 +80,7 @@ type scanner struct {
 	at   int
 }
 
-// match is what a rule found: a token that ends at end, after a look at the text up to look.
+// match is the finding of a rule: a token that ends at end, after a look at the text up to look.
 type match struct {
 	end, look int
 	tokens    []string // nil: the text itself
