@@ -150,6 +150,18 @@ func TestPOPE(t *testing.T) {
 	}
 }
 
+// POPE's own files have the question under text. Such a file, with or without answers under
+// another key, is no file of answers.
+func TestPOPERefusesQuestionsAsAnswers(t *testing.T) {
+	const questions = `{"question_id": 1, "text": "Is there a dog?", "label": "yes"}`
+	for _, predictions := range []string{questions, `{"question_id": 1, "text": "Is there a dog?", "response": "no"}`} {
+		_, err := Score(t.Context(), POPE, Options{Annotations: file(t, "a.jsonl", questions), Predictions: file(t, "p.jsonl", predictions)})
+		if err == nil || !strings.Contains(err.Error(), `text of question 1 is the question "Is there a dog?", not an answer (give the answer under answer)`) {
+			t.Errorf("%s: %v", predictions, err)
+		}
+	}
+}
+
 // A model that always answers yes is right in half of POPE's questions.
 func TestPOPEOfTheWholeFiles(t *testing.T) {
 	for _, name := range []string{"random", "popular", "adversarial"} {
