@@ -179,5 +179,13 @@ func (i *id) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 // textID returns the id that is a text.
 func textID(s string) id { return id(`"` + s + `"`) }
 
+// otherKind returns the same id as a text if it is a number, and as a number if it is a text.
+func (i id) otherKind() id {
+	if strings.HasPrefix(string(i), `"`) {
+		return id(i.String())
+	}
+	return textID(string(i))
+}
+
 // String returns the id as people write it.
 func (i id) String() string { return strings.Trim(string(i), `"`) }

@@ -137,6 +137,21 @@ func TestMissingExtraAndDuplicatePredictions(t *testing.T) {
 	}
 }
 
+// Ids of the other kind are no missing predictions: that they count 0 would hide the mistake.
+func TestIDsOfAnotherKindAreNeverCountedZero(t *testing.T) {
+	for predictions, want := range map[string]string{
+		`[{"question_id": "1", "answer": "a"}, {"question_id": "2", "answer": "a"}, {"question_id": "3", "answer": "a"}]`: `3 predictions have ids of another kind: the file has "1" as an id, the questions have 1`,
+		`[{"question_id": 1, "answer": "a"}, {"question_id": "2", "answer": "a"}, {"question_id": 3, "answer": "a"}]`:     `1 predictions have ids of another kind: the file has "2" as an id, the questions have 2`,
+	} {
+		for _, allow := range []bool{false, true} {
+			_, err := Score(t.Context(), VQA, Options{Predictions: file(t, "p.json", predictions), Annotations: file(t, "a.json", vqaAnnotations), AllowMissing: allow})
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s, %v: %v, want %q", predictions, allow, err, want)
+			}
+		}
+	}
+}
+
 // Each wrong file is an error that names the file, the place and what is wanted.
 func TestWrongFilesAreNamed(t *testing.T) {
 	good := `[{"question_id": 1, "answer": "a"}, {"question_id": 2, "answer": "a"}, {"question_id": 3, "answer": "a"}]`
@@ -152,6 +167,7 @@ func TestWrongFilesAreNamed(t *testing.T) {
 		"ids are texts":      {strings.NewReplacer(": 1", `: "1"`, ": 2", `: "2"`, ": 3", `: "3"`).Replace(good), vqaAnnotations, "", []string{`the file has "1" as an id, the questions have 1`}},
 		"an object of lines": {"{\"question_id\": 1, \"answer\": \"a\"}\n{\"question_id\": }\n", vqaAnnotations, "", []string{"line 2"}},
 		"a text":             {`"x"`, vqaAnnotations, "", []string{"begins with", "want a list"}},
+		"no entries":         {"[]", vqaAnnotations, "", []string{"has no predictions, want 3 (--allow-missing"}},
 		"empty":              {" ", vqaAnnotations, "", []string{"is empty"}},
 		"cut off":            {`[{"question_id": 1`, vqaAnnotations, "", []string{"not valid JSON"}},
 		"no annotations":     {good, `{"questions": []}`, "", []string{"has no annotations"}},
