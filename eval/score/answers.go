@@ -54,7 +54,9 @@ func scoreGQA(_ context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	got.asTexts()
+	if err := got.asTexts(); err != nil {
+		return nil, err
+	}
 	texts, found, err := got.pair(ids, o.AllowMissing)
 	if err != nil {
 		return nil, err
@@ -111,14 +113,28 @@ func picked(texts []string, rows []int) []string {
 	return out
 }
 
-// asTexts makes ids that are numbers texts: GQA's official script does so.
-func (p *predictions) asTexts() {
-	texts := make(map[id]string, len(p.texts))
-	for i, key := range p.order {
-		p.order[i] = textID(key.String())
-		texts[p.order[i]] = p.texts[key]
+// asTexts makes ids that are numbers texts: GQA's official script does so. It returns an error if
+// a question then has two predictions.
+func (p *predictions) asTexts() error {
+	texts, order := make(map[id]string, len(p.texts)), make([]id, 0, len(p.order))
+	var repeated []id
+	for _, i := range p.order {
+		key, text := textID(i.String()), p.texts[i]
+		before, again := texts[key]
+		switch {
+		case again && before != text:
+			return adapters.Errorf(adapters.Invalid, "%s: question %s has two predictions, %q and %q, one of them with a number as its id", p.path, i, before, text).
+				WithRemedy("keep one prediction a question")
+		case again:
+			repeated = append(repeated, key)
+		default:
+			texts[key], order = text, append(order, key)
+		}
 	}
-	p.texts = texts
+	p.texts, p.order = texts, order
+	p.counts.Duplicates += len(repeated)
+	p.counts.note(p.path+": %d predictions repeat an earlier one: %s", repeated)
+	return nil
 }
 
 // aokvqaQuestion is a question of A-OKVQA.

@@ -100,6 +100,24 @@ func TestGQA(t *testing.T) {
 	mustBe(t, mustScore(t, GQA, o), "value", 200.0/3)
 }
 
+// 1 and "1" are one question of GQA, and an id may hold quotation marks.
+func TestGQAIDs(t *testing.T) {
+	for predictions, want := range map[string]string{
+		`[{"questionId": 1, "prediction": "red"}, {"questionId": "1", "prediction": "red"}, {"questionId": "\"a", "prediction": "x"}]`:  "",
+		`[{"questionId": 1, "prediction": "red"}, {"questionId": "1", "prediction": "blue"}, {"questionId": "\"a", "prediction": "x"}]`: `question 1 has two predictions, "red" and "blue"`,
+	} {
+		o := Options{Questions: file(t, "q.json", `{"1": {"answer": "red"}, "\"a": {"answer": "y"}}`), Predictions: file(t, "p.json", predictions)}
+		if want == "" {
+			got := mustScore(t, GQA, o)
+			mustBe(t, got, "value", 50)
+			mustBe(t, got, "duplicates", 1)
+			mustBe(t, got, "extra", 0)
+		} else if _, err := Score(t.Context(), GQA, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", predictions, err, want)
+		}
+	}
+}
+
 func TestAOKVQA(t *testing.T) {
 	o := Options{
 		Annotations: file(t, "a.json", `[{"question_id": "a", "choices": ["x", "y"], "correct_choice_idx": 1, "direct_answers": ["dog", "dog", "cat"], "difficult_direct_answer": false},

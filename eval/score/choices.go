@@ -35,7 +35,9 @@ func scoreScienceQA(_ context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	got.asTexts()
+	if err := got.asTexts(); err != nil {
+		return nil, err
+	}
 	texts, found, err := got.pair(ids, o.AllowMissing)
 	if err != nil {
 		return nil, err

@@ -188,4 +188,6 @@ func (i id) otherKind() id {
 }
 
 // String returns the id as people write it.
-func (i id) String() string { return strings.Trim(string(i), `"`) }
+func (i id) String() string {
+	return strings.TrimSuffix(strings.TrimPrefix(string(i), `"`), `"`)
+}
