@@ -33,14 +33,15 @@ func scoreGQA(_ context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	questions := map[string]*gqaQuestion{}
-	if err := decode(o.Questions, &questions); err != nil {
+	const want = `{"ID": {"question": …, "answer": …, "isBalanced": …, "types": …}, …}`
+	if err := decode(o.Questions, &questions, want); err != nil {
 		return nil, err
 	}
 	var ids []id
 	for key, q := range questions {
 		if q == nil || q.Answer == nil {
 			return nil, adapters.Errorf(adapters.Corrupt, "%s: question %s has no answer", o.Questions, key).
-				WithRemedy(`want {"ID": {"question": …, "answer": …, "isBalanced": …, "types": …}, …}`)
+				WithRemedy("want %s", want)
 		}
 		if q.Balanced == nil || *q.Balanced {
 			ids = append(ids, textID(key))
@@ -160,7 +161,8 @@ func scoreAOKVQA(_ context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	got := map[string]aokvqaPrediction{}
-	if err := decode(o.Predictions, &got); err != nil {
+	const want = `{"QUESTION_ID": {"multiple_choice": "…", "direct_answer": "…"}, …}`
+	if err := decode(o.Predictions, &got, want); err != nil {
 		return nil, err
 	}
 	var choices, direct aokvqaFigure
@@ -192,7 +194,7 @@ func scoreAOKVQA(_ context.Context, o Options) (*Result, error) {
 	}
 	if len(r.Figures) == 0 {
 		return nil, adapters.Errorf(adapters.Invalid, "%s has no prediction for a question of %s", o.Predictions, o.Annotations).
-			WithRemedy(`want {"QUESTION_ID": {"multiple_choice": "…", "direct_answer": "…"}, …}`)
+			WithRemedy("want %s", want)
 	}
 	var extra []id
 	for key := range got {

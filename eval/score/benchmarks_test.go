@@ -67,6 +67,9 @@ func TestCaptionOptions(t *testing.T) {
 		"no caption": {func(o *Options) {
 			o.References = file(t, "r.json", `{"images": [{"id": 1}], "annotations": []}`)
 		}, "image 1 has no caption"},
+		"no pictures": {func(o *Options) {
+			o.References = file(t, "r.json", `{"annotations": [{"image_id": 2, "caption": ""}]}`)
+		}, `r.json has no images (want {"images": [`},
 		"no picture": {func(o *Options) {
 			o.References = file(t, "r.json", `{"images": [{"id": 1}], "annotations": [{"image_id": 2, "caption": ""}]}`)
 		}, "is about image 2, which is not in images"},

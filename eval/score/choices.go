@@ -12,6 +12,9 @@ import (
 	"github.com/modular-bridging/bridge/eval/metrics"
 )
 
+// scienceQAProblems describes the layout of problems.json.
+const scienceQAProblems = `{"ID": {"choices": […], "answer": 0, "image": …}, …}`
+
 // scienceQAProblem is a problem of ScienceQA's problems.json.
 type scienceQAProblem struct {
 	Choices []string `json:"choices"`
@@ -24,7 +27,7 @@ type scienceQAProblem struct {
 // and of all. Without a file of splits, the questions are those of problems.json.
 func scoreScienceQA(_ context.Context, o Options) (*Result, error) {
 	problems := map[string]*scienceQAProblem{}
-	if err := decode(o.Questions, &problems); err != nil {
+	if err := decode(o.Questions, &problems, scienceQAProblems); err != nil {
 		return nil, err
 	}
 	ids, err := scienceQAIDs(o, problems)
@@ -66,13 +69,13 @@ func scienceQAIDs(o Options, problems map[string]*scienceQAProblem) ([]id, error
 	for key, p := range problems {
 		if p == nil || p.Answer == nil || *p.Answer < 0 || *p.Answer >= len(p.Choices) {
 			return nil, adapters.Errorf(adapters.Corrupt, "%s: problem %s has no answer among its choices", o.Questions, key).
-				WithRemedy(`want {"ID": {"choices": […], "answer": 0, "image": …}, …}`)
+				WithRemedy("want %s", scienceQAProblems)
 		}
 		ids = append(ids, textID(key))
 	}
 	if o.Splits != "" {
 		splits := map[string][]string{}
-		if err := decode(o.Splits, &splits); err != nil {
+		if err := decode(o.Splits, &splits, `{"SPLIT": ["ID", …], …}`); err != nil {
 			return nil, err
 		}
 		split, ok := splits[o.Split]

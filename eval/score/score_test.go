@@ -167,6 +167,10 @@ func TestWrongFilesAreNamed(t *testing.T) {
 		"ids are texts":      {strings.NewReplacer(": 1", `: "1"`, ": 2", `: "2"`, ": 3", `: "3"`).Replace(good), vqaAnnotations, "", []string{`the file has "1" as an id, the questions have 1`}},
 		"an object of lines": {"{\"question_id\": 1, \"answer\": \"a\"}\n{\"question_id\": }\n", vqaAnnotations, "", []string{"line 2"}},
 		"a text":             {`"x"`, vqaAnnotations, "", []string{"begins with", "want a list"}},
+		"not UTF-8":          {"[{\"question_id\": 1, \"answer\": \"caf\xe9\"}]", vqaAnnotations, "", []string{"p.json is not text in UTF-8: byte 34 is 0xe9", "write the file in UTF-8"}},
+		"UTF-16":             {"\xff\xfe[\x00]\x00", vqaAnnotations, "", []string{"p.json is not text in UTF-8: byte 0 is 0xff"}},
+		"a list of answers":  {good, `[{"question_id": 1}]`, "", []string{"a.json: got a list, want an object", `want {"annotations": [`}},
+		"no questions":       {good, vqaAnnotations, `{"annotations": []}`, []string{"q.json has no questions", `want {"questions": [`}},
 		"no entries":         {"[]", vqaAnnotations, "", []string{"has no predictions, want 3 (--allow-missing"}},
 		"empty":              {" ", vqaAnnotations, "", []string{"is empty"}},
 		"cut off":            {`[{"question_id": 1`, vqaAnnotations, "", []string{"not valid JSON"}},
@@ -192,6 +196,10 @@ func TestWrongFilesAreNamed(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if _, err := Score(t.Context(), VQA, Options{Variant: "offical"}); err == nil || !strings.Contains(err.Error(), "did you mean official?") {
+		t.Errorf("%v", err)
+	}
+	folder := filepath.Dir(file(t, "a.json", vqaAnnotations))
+	if _, err := Score(t.Context(), VQA, Options{Predictions: folder, Annotations: filepath.Join(folder, "a.json")}); err == nil || !strings.Contains(err.Error(), "not a folder") {
 		t.Errorf("%v", err)
 	}
 	damaged := file(t, "p.json", "\x1f\x8bnot")
