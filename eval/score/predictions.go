@@ -74,7 +74,7 @@ type Counts struct {
 	Missing    int `json:"missing"`    // questions without a prediction; they count 0
 	Extra      int `json:"extra"`      // predictions without a question; they are ignored
 	Duplicates int `json:"duplicates"` // predictions that repeat an earlier one with the same text
-	// Notes name what is counted above, a sentence each.
+	// Notes name what is counted above and what limits the figures, a sentence each.
 	Notes []string `json:"-"`
 }
 

@@ -152,6 +152,21 @@ func TestIDsOfAnotherKindAreNeverCountedZero(t *testing.T) {
 	}
 }
 
+// A file with one answer a question is scored by the official rule, 0, but not without a word.
+func TestTooFewAnswersAreNamed(t *testing.T) {
+	o := Options{
+		Predictions: file(t, "p.json", `[{"question_id": 1, "answer": "red"}, {"question_id": 2, "answer": "yes"}]`),
+		Annotations: file(t, "a.json", `{"annotations": [{"question_id": 1, "answers": [{"answer": "red"}]},
+ {"question_id": 2, "answers": [{"answer": "yes"}, {"answer": "yes"}, {"answer": "yes"}, {"answer": "yes"}]}]}`),
+	}
+	o.Against = o.Predictions
+	r, err := Score(t.Context(), VQA, o)
+	if err != nil || len(r.Counts.Notes) != 1 || !strings.Contains(r.Counts.Notes[0], "a.json: 1 questions have fewer than 4 answers, so that no prediction can get 100 %: 1") {
+		t.Fatalf("%v, %q", err, r.Counts.Notes)
+	}
+	mustBe(t, mustScore(t, VQA, o), "value", 50)
+}
+
 // Each wrong file is an error that names the file, the place and what is wanted.
 func TestWrongFilesAreNamed(t *testing.T) {
 	good := `[{"question_id": 1, "answer": "a"}, {"question_id": 2, "answer": "a"}, {"question_id": 3, "answer": "a"}]`

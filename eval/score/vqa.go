@@ -65,6 +65,18 @@ func readVQA(path string) (*vqaTruth, error) {
 	return t, unique(path, "question_id", t.ids)
 }
 
+// few returns the questions with fewer than 4 answers. VQA accuracy leaves out one answer at a time,
+// and wants 3 others.
+func (t *vqaTruth) few() []id {
+	var ids []id
+	for n, answers := range t.answers {
+		if len(answers) < 4 {
+			ids = append(ids, t.ids[n])
+		}
+	}
+	return ids
+}
+
 func vqaError(path string, n int, lacks string) error {
 	return adapters.Errorf(adapters.Corrupt, "%s: annotation %d has no %s", path, n, lacks).
 		WithRemedy(`want {"question_id": …, "answers": [{"answer": …}, …]}`)
@@ -138,6 +150,7 @@ func scoreVQA(_ context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.got.counts.note(o.Annotations+": %d questions have fewer than 4 answers, so that no prediction can get 100 %%: %s", f.truth.few())
 	scorer, scores := metrics.NewVQA(metrics.VQAVariant(variant)), make([]float64, len(texts))
 	for i, text := range texts {
 		if found[i] {
