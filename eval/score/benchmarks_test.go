@@ -197,6 +197,19 @@ func TestPOPEOfTheWholeFiles(t *testing.T) {
 	}
 }
 
+// A folder without a single category is another folder, which --allow-missing must not score 0.
+func TestMMERefusesOtherFolders(t *testing.T) {
+	for path, want := range map[string]string{
+		filepath.Join(t.TempDir(), "none"): "there is no folder",
+		file(t, "p.json", "[]"):            "there is no folder",
+		t.TempDir():                        "has no file of a category of MME",
+	} {
+		if _, err := Score(t.Context(), MME, Options{Predictions: path, AllowMissing: true}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+}
+
 func TestMME(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range append(metrics.MMEPerception(), metrics.MMECognition()...) {

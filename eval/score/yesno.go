@@ -124,6 +124,10 @@ func (p *predictions) noneIsAQuestion(questionTexts map[id]string) error {
 // scoreMME scores a folder with a file CATEGORY.txt for each category of MME, with lines of
 // picture, question, true answer and response, separated by tabs.
 func scoreMME(_ context.Context, o Options) (*Result, error) {
+	if info, err := os.Stat(o.Predictions); err != nil || !info.IsDir() {
+		return nil, adapters.Errorf(adapters.NotFound, "there is no folder %s", o.Predictions).
+			WithRemedy("give the folder with CATEGORY.txt for each of MME's 14 categories")
+	}
 	r := &Result{Task: MME}
 	for _, group := range []struct {
 		key        string
@@ -153,6 +157,10 @@ func scoreMME(_ context.Context, o Options) (*Result, error) {
 			f.By, f.Name = "category", c.name
 			r.Figures = append(r.Figures, f)
 		}
+	}
+	if r.N == 0 {
+		return nil, adapters.Errorf(adapters.Invalid, "%s has no file of a category of MME", o.Predictions).
+			WithRemedy("want CATEGORY.txt, such as existence.txt")
 	}
 	return r, nil
 }
