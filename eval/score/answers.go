@@ -33,14 +33,15 @@ func scoreGQA(_ context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	questions := map[string]*gqaQuestion{}
-	if err := decode(o.Questions, &questions); err != nil {
+	const want = `{"ID": {"question": …, "answer": …, "isBalanced": …, "types": …}, …}`
+	if err := decode(o.Questions, &questions, want); err != nil {
 		return nil, err
 	}
 	var ids []id
 	for key, q := range questions {
 		if q == nil || q.Answer == nil {
 			return nil, adapters.Errorf(adapters.Corrupt, "%s: question %s has no answer", o.Questions, key).
-				WithRemedy(`want {"ID": {"question": …, "answer": …, "isBalanced": …, "types": …}, …}`)
+				WithRemedy("want %s", want)
 		}
 		if q.Balanced == nil || *q.Balanced {
 			ids = append(ids, textID(key))
@@ -54,7 +55,9 @@ func scoreGQA(_ context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	got.asTexts()
+	if err := got.asTexts(); err != nil {
+		return nil, err
+	}
 	texts, found, err := got.pair(ids, o.AllowMissing)
 	if err != nil {
 		return nil, err
@@ -111,14 +114,28 @@ func picked(texts []string, rows []int) []string {
 	return out
 }
 
-// asTexts makes ids that are numbers texts: GQA's official script does so.
-func (p *predictions) asTexts() {
-	texts := make(map[id]string, len(p.texts))
-	for i, key := range p.order {
-		p.order[i] = textID(key.String())
-		texts[p.order[i]] = p.texts[key]
+// asTexts makes ids that are numbers texts: GQA's official script does so. It returns an error if
+// a question then has two predictions.
+func (p *predictions) asTexts() error {
+	texts, order := make(map[id]string, len(p.texts)), make([]id, 0, len(p.order))
+	var repeated []id
+	for _, i := range p.order {
+		key, text := textID(i.String()), p.texts[i]
+		before, again := texts[key]
+		switch {
+		case again && before != text:
+			return adapters.Errorf(adapters.Invalid, "%s: question %s has two predictions, %q and %q, one of them with a number as its id", p.path, i, before, text).
+				WithRemedy("keep one prediction a question")
+		case again:
+			repeated = append(repeated, key)
+		default:
+			texts[key], order = text, append(order, key)
+		}
 	}
-	p.texts = texts
+	p.texts, p.order = texts, order
+	p.counts.Duplicates += len(repeated)
+	p.counts.note(p.path+": %d predictions repeat an earlier one: %s", repeated)
+	return nil
 }
 
 // aokvqaQuestion is a question of A-OKVQA.
@@ -144,16 +161,19 @@ func scoreAOKVQA(_ context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	got := map[string]aokvqaPrediction{}
-	if err := decode(o.Predictions, &got); err != nil {
+	const want = `{"QUESTION_ID": {"multiple_choice": "…", "direct_answer": "…"}, …}`
+	if err := decode(o.Predictions, &got, want); err != nil {
 		return nil, err
 	}
 	var choices, direct aokvqaFigure
+	var ids []id
 	seen := map[string]bool{}
 	for n, q := range questions {
 		if q.ID == nil || q.Correct == nil || *q.Correct < 0 || *q.Correct >= len(q.Choices) {
 			return nil, adapters.Errorf(adapters.Corrupt, "%s: question %d lacks question_id, or a correct_choice_idx among its choices", o.Annotations, n).
 				WithRemedy("the test split has no answers; score the validation split")
 		}
+		ids = append(ids, *q.ID)
 		key := q.ID.String()
 		p := got[key]
 		seen[key] = true
@@ -167,6 +187,9 @@ func scoreAOKVQA(_ context.Context, o Options) (*Result, error) {
 			direct.add(*q.ID, p.Direct, func(text string) float64 { return metrics.AOKVQADirect(text, q.Answers) })
 		}
 	}
+	if err := unique(o.Annotations, "question_id", ids); err != nil {
+		return nil, err
+	}
 	r := &Result{Task: AOKVQA, N: len(questions)}
 	if err := choices.report(r, o, "multiple_choice", "multiple choice"); err != nil {
 		return nil, err
@@ -176,7 +199,7 @@ func scoreAOKVQA(_ context.Context, o Options) (*Result, error) {
 	}
 	if len(r.Figures) == 0 {
 		return nil, adapters.Errorf(adapters.Invalid, "%s has no prediction for a question of %s", o.Predictions, o.Annotations).
-			WithRemedy(`want {"QUESTION_ID": {"multiple_choice": "…", "direct_answer": "…"}, …}`)
+			WithRemedy("want %s", want)
 	}
 	var extra []id
 	for key := range got {

@@ -2,6 +2,7 @@ package score
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,6 +68,9 @@ func TestCaptionOptions(t *testing.T) {
 		"no caption": {func(o *Options) {
 			o.References = file(t, "r.json", `{"images": [{"id": 1}], "annotations": []}`)
 		}, "image 1 has no caption"},
+		"no pictures": {func(o *Options) {
+			o.References = file(t, "r.json", `{"annotations": [{"image_id": 2, "caption": ""}]}`)
+		}, `r.json has no images (want {"images": [`},
 		"no picture": {func(o *Options) {
 			o.References = file(t, "r.json", `{"images": [{"id": 1}], "annotations": [{"image_id": 2, "caption": ""}]}`)
 		}, "is about image 2, which is not in images"},
@@ -98,6 +102,34 @@ func TestGQA(t *testing.T) {
 	mustBe(t, got, "distribution", 2) // red: (2-1)²/1, blue: (0-1)²/1
 	o.Variant = "lavis"
 	mustBe(t, mustScore(t, GQA, o), "value", 200.0/3)
+}
+
+// 1 and "1" are one question of GQA, and an id may hold quotation marks.
+func TestGQAIDs(t *testing.T) {
+	for predictions, want := range map[string]string{
+		`[{"questionId": 1, "prediction": "red"}, {"questionId": "1", "prediction": "red"}, {"questionId": "\"a", "prediction": "x"}]`:  "",
+		`[{"questionId": 1, "prediction": "red"}, {"questionId": "1", "prediction": "blue"}, {"questionId": "\"a", "prediction": "x"}]`: `question 1 has two predictions, "red" and "blue"`,
+	} {
+		o := Options{Questions: file(t, "q.json", `{"1": {"answer": "red"}, "\"a": {"answer": "y"}}`), Predictions: file(t, "p.json", predictions)}
+		if want == "" {
+			got := mustScore(t, GQA, o)
+			mustBe(t, got, "value", 50)
+			mustBe(t, got, "duplicates", 1)
+			mustBe(t, got, "extra", 0)
+		} else if _, err := Score(t.Context(), GQA, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", predictions, err, want)
+		}
+	}
+}
+
+func TestAOKVQARefusesAQuestionTwice(t *testing.T) {
+	const question = `{"question_id": "a", "choices": ["x", "y"], "correct_choice_idx": 1, "direct_answers": ["dog"]}`
+	_, err := Score(t.Context(), AOKVQA, Options{
+		Annotations: file(t, "a.json", "["+question+", "+question+"]"), Predictions: file(t, "p.json", `{"a": {"multiple_choice": "y"}}`),
+	})
+	if err == nil || !strings.Contains(err.Error(), "a.json has two entries with question_id a") {
+		t.Errorf("%v", err)
+	}
 }
 
 func TestAOKVQA(t *testing.T) {
@@ -150,6 +182,18 @@ func TestPOPE(t *testing.T) {
 	}
 }
 
+// POPE's own files have the question under text. Such a file, with or without answers under
+// another key, is no file of answers.
+func TestPOPERefusesQuestionsAsAnswers(t *testing.T) {
+	const questions = `{"question_id": 1, "text": "Is there a dog?", "label": "yes"}`
+	for _, predictions := range []string{questions, `{"question_id": 1, "text": "Is there a dog?", "response": "no"}`} {
+		_, err := Score(t.Context(), POPE, Options{Annotations: file(t, "a.jsonl", questions), Predictions: file(t, "p.jsonl", predictions)})
+		if err == nil || !strings.Contains(err.Error(), `text of question 1 is the question "Is there a dog?", not an answer (give the answer under answer)`) {
+			t.Errorf("%s: %v", predictions, err)
+		}
+	}
+}
+
 // A model that always answers yes is right in half of POPE's questions.
 func TestPOPEOfTheWholeFiles(t *testing.T) {
 	for _, name := range []string{"random", "popular", "adversarial"} {
@@ -161,6 +205,19 @@ func TestPOPEOfTheWholeFiles(t *testing.T) {
 		mustBe(t, got, "yes_ratio", 100)
 		mustBe(t, got, "f1", 200.0/3)
 		mustBe(t, got, "n", 3000)
+	}
+}
+
+// A folder without a single category is another folder, which --allow-missing must not score 0.
+func TestMMERefusesOtherFolders(t *testing.T) {
+	for path, want := range map[string]string{
+		filepath.Join(t.TempDir(), "none"): "there is no folder",
+		file(t, "p.json", "[]"):            "there is no folder",
+		t.TempDir():                        "has no file of a category of MME",
+	} {
+		if _, err := Score(t.Context(), MME, Options{Predictions: path, AllowMissing: true}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
 	}
 }
 
@@ -241,6 +298,10 @@ func TestRetrieval(t *testing.T) {
 	mustBe(t, mustScore(t, Retrieval, o), "image_r1", 100)
 	o.TextScores = o.Predictions
 	if _, err := Score(t.Context(), Retrieval, o); err == nil || !strings.Contains(err.Error(), "has shape [2 3], want [3 2]: texts, pictures") {
+		t.Errorf("%v", err)
+	}
+	o.Predictions = matrix(t, 2, 3, .9, .1, .5, .5, math.NaN(), .5)
+	if _, err := Score(t.Context(), Retrieval, o); err == nil || !strings.Contains(err.Error(), "is NaN at [1 1] (pictures, texts from 0)") {
 		t.Errorf("%v", err)
 	}
 	o.Predictions = file(t, "m.npy", "x")

@@ -39,14 +39,17 @@ type captionFile struct {
 // readReferences reads the pictures in the order of the file, and the captions of each.
 func readReferences(path string) (pictures []id, captions [][]string, err error) {
 	var file captionFile
-	if err := decode(path, &file); err != nil {
+	const want = `{"images": [{"id": …}, …], "annotations": [{"image_id": …, "caption": "…"}, …]}`
+	if err := decode(path, &file, want); err != nil {
 		return nil, nil, err
 	}
-	const want = `want {"images": [{"id": …}, …], "annotations": [{"image_id": …, "caption": "…"}, …]}`
+	if len(file.Images) == 0 {
+		return nil, nil, adapters.Errorf(adapters.Corrupt, "%s has no images", path).WithRemedy("want %s", want)
+	}
 	index := map[id]int{}
 	for n, image := range file.Images {
 		if image.ID == nil {
-			return nil, nil, adapters.Errorf(adapters.Corrupt, "%s: image %d has no id", path, n).WithRemedy(want)
+			return nil, nil, adapters.Errorf(adapters.Corrupt, "%s: image %d has no id", path, n).WithRemedy("want %s", want)
 		}
 		index[*image.ID] = len(pictures)
 		pictures = append(pictures, *image.ID)
@@ -57,11 +60,11 @@ func readReferences(path string) (pictures []id, captions [][]string, err error)
 	captions = make([][]string, len(pictures))
 	for n, a := range file.Annotations {
 		if a.Image == nil || a.Caption == nil {
-			return nil, nil, adapters.Errorf(adapters.Corrupt, "%s: annotation %d lacks image_id or caption", path, n).WithRemedy(want)
+			return nil, nil, adapters.Errorf(adapters.Corrupt, "%s: annotation %d lacks image_id or caption", path, n).WithRemedy("want %s", want)
 		}
 		i, ok := index[*a.Image]
 		if !ok {
-			return nil, nil, adapters.Errorf(adapters.Corrupt, "%s: annotation %d is about image %s, which is not in images", path, n, *a.Image).WithRemedy(want)
+			return nil, nil, adapters.Errorf(adapters.Corrupt, "%s: annotation %d is about image %s, which is not in images", path, n, *a.Image).WithRemedy("want %s", want)
 		}
 		captions[i] = append(captions[i], *a.Caption)
 	}

@@ -3,6 +3,8 @@ package score
 import (
 	"bytes"
 	"context"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -11,6 +13,9 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/eval/metrics"
 )
+
+// scienceQAProblems describes the layout of problems.json.
+const scienceQAProblems = `{"ID": {"choices": […], "answer": 0, "image": …}, …}`
 
 // scienceQAProblem is a problem of ScienceQA's problems.json.
 type scienceQAProblem struct {
@@ -24,7 +29,7 @@ type scienceQAProblem struct {
 // and of all. Without a file of splits, the questions are those of problems.json.
 func scoreScienceQA(_ context.Context, o Options) (*Result, error) {
 	problems := map[string]*scienceQAProblem{}
-	if err := decode(o.Questions, &problems); err != nil {
+	if err := decode(o.Questions, &problems, scienceQAProblems); err != nil {
 		return nil, err
 	}
 	ids, err := scienceQAIDs(o, problems)
@@ -35,7 +40,9 @@ func scoreScienceQA(_ context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	got.asTexts()
+	if err := got.asTexts(); err != nil {
+		return nil, err
+	}
 	texts, found, err := got.pair(ids, o.AllowMissing)
 	if err != nil {
 		return nil, err
@@ -64,23 +71,24 @@ func scienceQAIDs(o Options, problems map[string]*scienceQAProblem) ([]id, error
 	for key, p := range problems {
 		if p == nil || p.Answer == nil || *p.Answer < 0 || *p.Answer >= len(p.Choices) {
 			return nil, adapters.Errorf(adapters.Corrupt, "%s: problem %s has no answer among its choices", o.Questions, key).
-				WithRemedy(`want {"ID": {"choices": […], "answer": 0, "image": …}, …}`)
+				WithRemedy("want %s", scienceQAProblems)
 		}
 		ids = append(ids, textID(key))
 	}
 	if o.Splits != "" {
 		splits := map[string][]string{}
-		if err := decode(o.Splits, &splits); err != nil {
+		if err := decode(o.Splits, &splits, `{"SPLIT": ["ID", …], …}`); err != nil {
 			return nil, err
 		}
 		split, ok := splits[o.Split]
 		if !ok {
-			return nil, adapters.Errorf(adapters.Invalid, "%s has no split %q", o.Splits, o.Split)
+			return nil, adapters.Errorf(adapters.Invalid, "%s has no split %q, want one of %v", o.Splits, o.Split, slices.Sorted(maps.Keys(splits)))
 		}
 		ids = ids[:0]
 		for _, key := range split {
 			if problems[key] == nil {
-				return nil, adapters.Errorf(adapters.Invalid, "%s names problem %s, which %s lacks", o.Splits, key, o.Questions)
+				return nil, adapters.Errorf(adapters.Invalid, "%s names problem %s, which %s lacks", o.Splits, key, o.Questions).
+					WithRemedy("give the two files of one release of ScienceQA")
 			}
 			ids = append(ids, textID(key))
 		}
@@ -188,6 +196,10 @@ func readMatrix(path string, rows, columns int, rowName, columnName string) ([][
 				out[i][j] = values[j*rows+i]
 			} else {
 				out[i][j] = values[i*columns+j]
+			}
+			if math.IsNaN(float64(out[i][j])) {
+				return nil, adapters.Errorf(adapters.Invalid, "%s is NaN at [%d %d] (%s, %s from 0): it has no rank", path, i, j, rowName, columnName).
+					WithRemedy("give every pair a number; -inf stands behind all others")
 			}
 		}
 	}

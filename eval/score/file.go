@@ -10,6 +10,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -25,7 +26,7 @@ func read(path string) ([]byte, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, adapters.Errorf(adapters.NotFound, "there is no file %s", path).WithRemedy("check the path")
 	case err != nil:
-		return nil, adapters.Errorf(adapters.Unknown, "%s cannot be read: %w", path, err)
+		return nil, adapters.Errorf(adapters.Unknown, "%s cannot be read: %w", path, err).WithRemedy("give a file that can be read, not a folder")
 	}
 	if bytes.HasPrefix(data, []byte{0x1f, 0x8b}) {
 		z, err := gzip.NewReader(bytes.NewReader(data))
@@ -43,21 +44,40 @@ func read(path string) ([]byte, error) {
 // is there twice is an error.
 var options = json.JoinOptions(jsontext.AllowInvalidUTF8(true))
 
-// decode reads a JSON file into v.
-func decode(path string, v any) error {
+// readText returns the content of a file of text. Bytes that are not UTF-8 are an error: read as
+// U+FFFD, they would change a score without a word.
+func readText(path string) ([]byte, error) {
 	data, err := read(path)
+	if err != nil || utf8.Valid(data) {
+		return data, err
+	}
+	n := 0
+	for {
+		r, size := utf8.DecodeRune(data[n:])
+		if r == utf8.RuneError && size <= 1 {
+			break
+		}
+		n += size
+	}
+	return nil, adapters.Errorf(adapters.Corrupt, "%s is not text in UTF-8: byte %d is %#02x", path, n, data[n]).
+		WithRemedy("write the file in UTF-8; of compressed files, only gzip's can be read")
+}
+
+// decode reads a JSON file into v. want describes its layout.
+func decode(path string, v any, want string) error {
+	data, err := readText(path)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(data, v, options); err != nil {
-		return adapters.Errorf(adapters.Corrupt, "%s: %s", path, explain(err)).WithRemedy("download or write the file again")
+		return adapters.Errorf(adapters.Corrupt, "%s: %s", path, explain(err)).WithRemedy("want %s", want)
 	}
 	return nil
 }
 
 // decodeList reads a file with a JSON list of entries, or with one entry a line.
 func decodeList[T any](path, want string) ([]T, error) {
-	data, err := read(path)
+	data, err := readText(path)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +129,11 @@ func explain(err error) string {
 		}
 		return place(value.JSONPointer) + "got " + got + ", want " + wanted(value.GoType)
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("%snot valid JSON at byte %d: %v", place(syntax.JSONPointer), syntax.ByteOffset, syntax.Err)
+		hint := ""
+		if text := syntax.Err.Error(); strings.Contains(text, "character 'N'") || strings.Contains(text, "character 'I'") {
+			hint = "; JSON has no NaN and no Infinity, which Python writes: write null"
+		}
+		return fmt.Sprintf("%snot valid JSON at byte %d: %v%s", place(syntax.JSONPointer), syntax.ByteOffset, syntax.Err, hint)
 	}
 	return err.Error()
 }
@@ -179,5 +203,15 @@ func (i *id) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 // textID returns the id that is a text.
 func textID(s string) id { return id(`"` + s + `"`) }
 
+// otherKind returns the same id as a text if it is a number, and as a number if it is a text.
+func (i id) otherKind() id {
+	if strings.HasPrefix(string(i), `"`) {
+		return id(i.String())
+	}
+	return textID(string(i))
+}
+
 // String returns the id as people write it.
-func (i id) String() string { return strings.Trim(string(i), `"`) }
+func (i id) String() string {
+	return strings.TrimSuffix(strings.TrimPrefix(string(i), `"`), `"`)
+}

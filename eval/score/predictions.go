@@ -74,7 +74,7 @@ type Counts struct {
 	Missing    int `json:"missing"`    // questions without a prediction; they count 0
 	Extra      int `json:"extra"`      // predictions without a question; they are ignored
 	Duplicates int `json:"duplicates"` // predictions that repeat an earlier one with the same text
-	// Notes name what is counted above, a sentence each.
+	// Notes name what is counted above and what limits the figures, a sentence each.
 	Notes []string `json:"-"`
 }
 
@@ -138,7 +138,8 @@ func named(ids []id) string {
 }
 
 // pair returns the prediction of each id, in their order. A missing one is "", and an error
-// unless allowMissing. found[n] reports whether there is one.
+// unless allowMissing. It is an error anyway if the file has it with an id of the other kind.
+// found[n] reports whether there is one.
 func (p *predictions) pair(ids []id, allowMissing bool) (texts []string, found []bool, err error) {
 	texts, found = make([]string, len(ids)), make([]bool, len(ids))
 	known := make(map[id]bool, len(ids))
@@ -154,6 +155,9 @@ func (p *predictions) pair(ids []id, allowMissing bool) (texts []string, found [
 			extra = append(extra, i)
 		}
 	}
+	if err := p.otherKind(missing); err != nil {
+		return nil, nil, err
+	}
 	if len(missing) > 0 && !allowMissing {
 		return nil, nil, p.missingError(ids, missing)
 	}
@@ -163,10 +167,31 @@ func (p *predictions) pair(ids []id, allowMissing bool) (texts []string, found [
 	return texts, found, nil
 }
 
+// otherKind returns an error if the file has a missing prediction with an id of the other kind.
+func (p *predictions) otherKind(missing []id) error {
+	n, first := 0, id("")
+	for _, i := range missing {
+		if _, ok := p.texts[i.otherKind()]; ok {
+			if n == 0 {
+				first = i
+			}
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return adapters.Errorf(adapters.Invalid, "%s: %d predictions have ids of another kind: the file has %s as an id, the questions have %s",
+		p.path, n, quoted(first.otherKind()), quoted(first)).WithRemedy("write ids as the official file does")
+}
+
 // missingError returns the error for missing predictions.
 func (p *predictions) missingError(ids, missing []id) error {
+	if len(p.order) == 0 {
+		return adapters.Errorf(adapters.Invalid, "%s has no predictions, want %d", p.path, len(ids)).WithRemedy("--allow-missing counts them 0")
+	}
 	err := adapters.Errorf(adapters.Invalid, "%s: %d of %d predictions are missing: %s", p.path, len(missing), len(ids), named(missing))
-	if len(missing) == len(ids) && len(p.order) > 0 {
+	if len(missing) == len(ids) {
 		return err.WithRemedy("no prediction fits: the file has %s as an id, the questions have %s", quoted(p.order[0]), quoted(ids[0]))
 	}
 	return err.WithRemedy("--allow-missing counts them 0")

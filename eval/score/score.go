@@ -71,7 +71,11 @@ func Score(ctx context.Context, kind string, o Options) (*Result, error) {
 		return nil, err
 	}
 	r.Compare(o.Against, second)
-	r.Counts.Notes = append(r.Counts.Notes, second.Counts.Notes...)
+	for _, note := range second.Counts.Notes {
+		if !slices.Contains(r.Counts.Notes, note) {
+			r.Counts.Notes = append(r.Counts.Notes, note)
+		}
+	}
 	return r, nil
 }
 

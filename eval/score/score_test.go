@@ -137,6 +137,36 @@ func TestMissingExtraAndDuplicatePredictions(t *testing.T) {
 	}
 }
 
+// Ids of the other kind are no missing predictions: that they count 0 would hide the mistake.
+func TestIDsOfAnotherKindAreNeverCountedZero(t *testing.T) {
+	for predictions, want := range map[string]string{
+		`[{"question_id": "1", "answer": "a"}, {"question_id": "2", "answer": "a"}, {"question_id": "3", "answer": "a"}]`: `3 predictions have ids of another kind: the file has "1" as an id, the questions have 1`,
+		`[{"question_id": 1, "answer": "a"}, {"question_id": "2", "answer": "a"}, {"question_id": 3, "answer": "a"}]`:     `1 predictions have ids of another kind: the file has "2" as an id, the questions have 2`,
+	} {
+		for _, allow := range []bool{false, true} {
+			_, err := Score(t.Context(), VQA, Options{Predictions: file(t, "p.json", predictions), Annotations: file(t, "a.json", vqaAnnotations), AllowMissing: allow})
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s, %v: %v, want %q", predictions, allow, err, want)
+			}
+		}
+	}
+}
+
+// A file with one answer a question is scored by the official rule, 0, but not without a word.
+func TestTooFewAnswersAreNamed(t *testing.T) {
+	o := Options{
+		Predictions: file(t, "p.json", `[{"question_id": 1, "answer": "red"}, {"question_id": 2, "answer": "yes"}]`),
+		Annotations: file(t, "a.json", `{"annotations": [{"question_id": 1, "answers": [{"answer": "red"}]},
+ {"question_id": 2, "answers": [{"answer": "yes"}, {"answer": "yes"}, {"answer": "yes"}, {"answer": "yes"}]}]}`),
+	}
+	o.Against = o.Predictions
+	r, err := Score(t.Context(), VQA, o)
+	if err != nil || len(r.Counts.Notes) != 1 || !strings.Contains(r.Counts.Notes[0], "a.json: 1 questions have fewer than 4 answers, so that no prediction can get 100 %: 1") {
+		t.Fatalf("%v, %q", err, r.Counts.Notes)
+	}
+	mustBe(t, mustScore(t, VQA, o), "value", 50)
+}
+
 // Each wrong file is an error that names the file, the place and what is wanted.
 func TestWrongFilesAreNamed(t *testing.T) {
 	good := `[{"question_id": 1, "answer": "a"}, {"question_id": 2, "answer": "a"}, {"question_id": 3, "answer": "a"}]`
@@ -152,6 +182,12 @@ func TestWrongFilesAreNamed(t *testing.T) {
 		"ids are texts":      {strings.NewReplacer(": 1", `: "1"`, ": 2", `: "2"`, ": 3", `: "3"`).Replace(good), vqaAnnotations, "", []string{`the file has "1" as an id, the questions have 1`}},
 		"an object of lines": {"{\"question_id\": 1, \"answer\": \"a\"}\n{\"question_id\": }\n", vqaAnnotations, "", []string{"line 2"}},
 		"a text":             {`"x"`, vqaAnnotations, "", []string{"begins with", "want a list"}},
+		"not UTF-8":          {"[{\"question_id\": 1, \"answer\": \"caf\xe9\"}]", vqaAnnotations, "", []string{"p.json is not text in UTF-8: byte 34 is 0xe9", "write the file in UTF-8"}},
+		"NaN":                {`[{"question_id": 1, "answer": "a", "score": NaN}]`, vqaAnnotations, "", []string{"entry 0, score: not valid JSON", "JSON has no NaN and no Infinity, which Python writes: write null"}},
+		"UTF-16":             {"\xff\xfe[\x00]\x00", vqaAnnotations, "", []string{"p.json is not text in UTF-8: byte 0 is 0xff"}},
+		"a list of answers":  {good, `[{"question_id": 1}]`, "", []string{"a.json: got a list, want an object", `want {"annotations": [`}},
+		"no questions":       {good, vqaAnnotations, `{"annotations": []}`, []string{"q.json has no questions", `want {"questions": [`}},
+		"no entries":         {"[]", vqaAnnotations, "", []string{"has no predictions, want 3 (--allow-missing"}},
 		"empty":              {" ", vqaAnnotations, "", []string{"is empty"}},
 		"cut off":            {`[{"question_id": 1`, vqaAnnotations, "", []string{"not valid JSON"}},
 		"no annotations":     {good, `{"questions": []}`, "", []string{"has no annotations"}},
@@ -176,6 +212,10 @@ func TestWrongFilesAreNamed(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if _, err := Score(t.Context(), VQA, Options{Variant: "offical"}); err == nil || !strings.Contains(err.Error(), "did you mean official?") {
+		t.Errorf("%v", err)
+	}
+	folder := filepath.Dir(file(t, "a.json", vqaAnnotations))
+	if _, err := Score(t.Context(), VQA, Options{Predictions: folder, Annotations: filepath.Join(folder, "a.json")}); err == nil || !strings.Contains(err.Error(), "not a folder") {
 		t.Errorf("%v", err)
 	}
 	damaged := file(t, "p.json", "\x1f\x8bnot")

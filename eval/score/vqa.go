@@ -19,6 +19,12 @@ type vqaQuestion struct {
 	} `json:"answers"`
 }
 
+// The layouts of VQA's files.
+const (
+	vqaAnnotationsLayout = `{"annotations": [{"question_id": …, "answers": [{"answer": …}, …]}, …]}`
+	vqaQuestionsLayout   = `{"questions": [{"question_id": …, "question": …}, …]}`
+)
+
 // vqaTruth is a file of annotations: the answers of people, by question.
 type vqaTruth struct {
 	ids                        []id
@@ -31,7 +37,7 @@ func readVQA(path string) (*vqaTruth, error) {
 	var file struct {
 		Annotations []vqaQuestion `json:"annotations"`
 	}
-	if err := decode(path, &file); err != nil {
+	if err := decode(path, &file, vqaAnnotationsLayout); err != nil {
 		return nil, err
 	}
 	t := &vqaTruth{}
@@ -54,9 +60,21 @@ func readVQA(path string) (*vqaTruth, error) {
 	}
 	if len(t.ids) == 0 {
 		return nil, adapters.Errorf(adapters.Corrupt, "%s has no annotations", path).
-			WithRemedy(`want {"annotations": [{"question_id": …, "answers": [{"answer": …}, …]}, …]}`)
+			WithRemedy("want %s", vqaAnnotationsLayout)
 	}
 	return t, unique(path, "question_id", t.ids)
+}
+
+// few returns the questions with fewer than 4 answers. VQA accuracy leaves out one answer at a time,
+// and wants 3 others.
+func (t *vqaTruth) few() []id {
+	var ids []id
+	for n, answers := range t.answers {
+		if len(answers) < 4 {
+			ids = append(ids, t.ids[n])
+		}
+	}
+	return ids
 }
 
 func vqaError(path string, n int, lacks string) error {
@@ -71,14 +89,17 @@ func readQuestionIDs(path string) ([]id, error) {
 			ID *id `json:"question_id"`
 		} `json:"questions"`
 	}
-	if err := decode(path, &file); err != nil {
+	if err := decode(path, &file, vqaQuestionsLayout); err != nil {
 		return nil, err
+	}
+	if len(file.Questions) == 0 {
+		return nil, adapters.Errorf(adapters.Corrupt, "%s has no questions", path).WithRemedy("want %s", vqaQuestionsLayout)
 	}
 	var ids []id
 	for n, q := range file.Questions {
 		if q.ID == nil {
 			return nil, adapters.Errorf(adapters.Corrupt, "%s: question %d has no question_id", path, n).
-				WithRemedy(`want {"questions": [{"question_id": …, "question": …}, …]}`)
+				WithRemedy("want %s", vqaQuestionsLayout)
 		}
 		ids = append(ids, *q.ID)
 	}
@@ -129,6 +150,7 @@ func scoreVQA(_ context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.got.counts.note(o.Annotations+": %d questions have fewer than 4 answers, so that no prediction can get 100 %%: %s", f.truth.few())
 	scorer, scores := metrics.NewVQA(metrics.VQAVariant(variant)), make([]float64, len(texts))
 	for i, text := range texts {
 		if found[i] {

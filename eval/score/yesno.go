@@ -15,34 +15,37 @@ import (
 	"github.com/modular-bridging/bridge/eval/metrics/resample"
 )
 
-// readPOPETruth reads POPE's questions: their ids, and whether the answer is yes.
-func readPOPETruth(path string) (ids []id, truth []bool, err error) {
+// readPOPETruth reads POPE's questions: their ids, whether the answer is yes, and their texts by id.
+func readPOPETruth(path string) (ids []id, truth []bool, questionTexts map[id]string, err error) {
 	type question struct {
 		ID    *id     `json:"question_id"`
 		Label *string `json:"label"`
+		Text  string  `json:"text"`
 	}
 	const want = `{"question_id": …, "image": …, "text": …, "label": "yes" or "no"}, one a line`
 	questions, err := decodeList[question](path, want)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
+	questionTexts = make(map[id]string, len(questions))
 	for n, q := range questions {
 		if q.ID == nil || q.Label == nil || *q.Label != "yes" && *q.Label != "no" {
-			return nil, nil, adapters.Errorf(adapters.Corrupt, "%s: entry %d lacks question_id, or a label yes or no", path, n).WithRemedy("want %s", want)
+			return nil, nil, nil, adapters.Errorf(adapters.Corrupt, "%s: entry %d lacks question_id, or a label yes or no", path, n).WithRemedy("want %s", want)
 		}
 		ids, truth = append(ids, *q.ID), append(truth, *q.Label == "yes")
+		questionTexts[*q.ID] = q.Text
 	}
-	return ids, truth, unique(path, "question_id", ids)
+	return ids, truth, questionTexts, unique(path, "question_id", ids)
 }
 
 // scorePOPE scores answers to POPE's yes/no questions. Predictions have the question's id, or, as
 // POPE's own script reads them, none: then line n answers question n.
 func scorePOPE(_ context.Context, o Options) (*Result, error) {
-	ids, truth, err := readPOPETruth(o.Annotations)
+	ids, truth, questionTexts, err := readPOPETruth(o.Annotations)
 	if err != nil {
 		return nil, err
 	}
-	got, err := readPOPE(o.Predictions, ids)
+	got, err := readPOPE(o.Predictions, ids, questionTexts)
 	if err != nil {
 		return nil, err
 	}
@@ -76,14 +79,18 @@ func scorePOPE(_ context.Context, o Options) (*Result, error) {
 }
 
 // readPOPE reads predictions with ids under answer or text, or without ids in the order of
-// questions.
-func readPOPE(path string, ids []id) (*predictions, error) {
+// questions. It refuses a text that repeats its question.
+func readPOPE(path string, ids []id, questionTexts map[id]string) (*predictions, error) {
 	entries, err := decodeList[entry](path, vqaLayout.String())
 	if err != nil {
 		return nil, err
 	}
 	if len(entries) > 0 && entries[0].Answer == nil && entries[0].Text != nil {
-		return readPredictions(path, layout{"question_id", "text"})
+		p, err := readPredictions(path, layout{"question_id", "text"})
+		if err != nil {
+			return nil, err
+		}
+		return p, p.noneIsAQuestion(questionTexts)
 	}
 	if slices.ContainsFunc(entries, func(e entry) bool { return e.QuestionID != nil }) {
 		return readPredictions(path, vqaLayout)
@@ -102,9 +109,25 @@ func readPOPE(path string, ids []id) (*predictions, error) {
 	return p, nil
 }
 
+// noneIsAQuestion returns an error if a prediction repeats the text of its question. POPE's own
+// files have the question under text, where other programs write the answer.
+func (p *predictions) noneIsAQuestion(questionTexts map[id]string) error {
+	for _, i := range p.order {
+		if text := p.texts[i]; text != "" && text == questionTexts[i] {
+			return adapters.Errorf(adapters.Invalid, "%s: text of question %s is the question %q, not an answer", p.path, i, text).
+				WithRemedy("give the answer under answer")
+		}
+	}
+	return nil
+}
+
 // scoreMME scores a folder with a file CATEGORY.txt for each category of MME, with lines of
 // picture, question, true answer and response, separated by tabs.
 func scoreMME(_ context.Context, o Options) (*Result, error) {
+	if info, err := os.Stat(o.Predictions); err != nil || !info.IsDir() {
+		return nil, adapters.Errorf(adapters.NotFound, "there is no folder %s", o.Predictions).
+			WithRemedy("give the folder with CATEGORY.txt for each of MME's 14 categories")
+	}
 	r := &Result{Task: MME}
 	for _, group := range []struct {
 		key        string
@@ -134,6 +157,10 @@ func scoreMME(_ context.Context, o Options) (*Result, error) {
 			f.By, f.Name = "category", c.name
 			r.Figures = append(r.Figures, f)
 		}
+	}
+	if r.N == 0 {
+		return nil, adapters.Errorf(adapters.Invalid, "%s has no file of a category of MME", o.Predictions).
+			WithRemedy("want CATEGORY.txt, such as existence.txt")
 	}
 	return r, nil
 }
