@@ -26,7 +26,7 @@ func openCOCO(format string, paths []string, images parts.Folder) (record.Reader
 		rowreader.CloseAll(files)
 		return nil, err
 	}
-	return rowreader.New(format, sources, func(data []byte, at rowreader.At) (record.Record, error) {
+	r, err := rowreader.New(format, sources, func(data []byte, at rowreader.At) (record.Record, error) {
 		o, err := jsonvalue.ParseObject(data)
 		if err != nil {
 			return record.Record{}, fmt.Errorf("the picture's row %w", err)
@@ -50,6 +50,35 @@ func openCOCO(format string, paths []string, images parts.Folder) (record.Reader
 		p, err := images.FirstOf(cocoNames(name)...)
 		return about(p, err, of, parts.Captions(texts))
 	})
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range sources {
+		if n := withoutPicture(s, captions[i]); n > 0 {
+			r.Warn("%s: annotations whose image_id no picture has, which are left out: %d", s.File.Path, n)
+		}
+	}
+	return r, nil
+}
+
+// withoutPicture returns the number of captions whose picture a file does not list.
+func withoutPicture(s rowreader.Source, captions map[id][]jsonrows.Row) int {
+	if len(captions) == 0 {
+		return 0
+	}
+	listed := make(map[id]bool, len(s.Rows))
+	for _, row := range s.Rows {
+		if o, err := object(s.File, row); err == nil { // a damaged row is a bad record later
+			listed[id(jsonvalue.ID(o["id"]))] = true
+		}
+	}
+	n := 0
+	for of, rows := range captions {
+		if !listed[of] {
+			n += len(rows)
+		}
+	}
+	return n
 }
 
 // joinCOCO finds the pictures and the captions of each.

@@ -119,6 +119,22 @@ func write(t *testing.T, names string) []string {
 	return paths
 }
 
+func TestCaptionsOfPicturesThatAreNotListedAreCounted(t *testing.T) {
+	for text, want := range map[string][]string{
+		`{"images": [{"file_name": "1.jpg", "id": 1}], "annotations": [{"image_id": 1, "caption": "a"}, {"image_id": 2, "caption": "b"}, {"image_id": 2, "caption": "c"}]}`: {"no picture has, which are left out: 2"},
+		`{"images": [{"file_name": "1.jpg", "id": 1}], "annotations": [{"image_id": 1, "caption": "a"}]}`:                                                                   nil,
+	} {
+		r, err := official.Open(official.COCO, []string{recordtest.File(t, "captions.json", text)}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer recordtest.Close(t, r)
+		if w := r.Warnings(); len(w) != len(want) || len(w) > 0 && !strings.Contains(w[0], want[0]) {
+			t.Errorf("warnings %q, want %q", w, want)
+		}
+	}
+}
+
 // Pictures are found in the folders in which data sets are unpacked.
 func TestPicturesInTheFoldersOfTheirSubsets(t *testing.T) {
 	for _, c := range []struct{ format, file, picture string }{

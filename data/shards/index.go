@@ -74,6 +74,7 @@ type shard struct {
 	Links    int    `json:"links,omitempty"`    // links, which are passed over
 	Outside  int    `json:"outside,omitempty"`  // other members that belong to no sample
 	Behind   int64  `json:"behind,omitempty"`   // offset of bytes behind the end mark; 0 if there are none
+	Unmarked bool   `json:"unmarked,omitempty"` // it ends behind a member, without an end mark
 	at       int64  // offset of its entries in the index file
 }
 

@@ -98,6 +98,7 @@ func (r *Reader) Close() error { return r.index.close() }
 // scanWarnings returns a sentence for each kind of thing that was passed over.
 func (r *Reader) scanWarnings() []string {
 	var links, outside, repeated, at int
+	var unmarked []string
 	var warnings []string
 	for i, s := range r.index.shards {
 		links, outside = links+s.Links, outside+s.Outside
@@ -105,10 +106,17 @@ func (r *Reader) scanWarnings() []string {
 			at = i
 		}
 		repeated += s.Repeated
+		if s.Unmarked {
+			unmarked = append(unmarked, r.files[i])
+		}
 		if s.Behind > 0 {
 			warnings = append(warnings, fmt.Sprintf("%s: bytes follow the archive's end mark at byte %d, and are not read: archives that are joined need tar's option --concatenate",
 				r.files[i], s.Behind))
 		}
+	}
+	if len(unmarked) > 0 {
+		warnings = append(warnings, fmt.Sprintf("shards that end without tar's end mark, so samples may be missing: %d, the first %s; download or write them again",
+			len(unmarked), unmarked[0]))
 	}
 	if links > 0 {
 		warnings = append(warnings, fmt.Sprintf("links in the shards, which webdataset passes over: %d", links))

@@ -57,6 +57,7 @@ func scanBytes(ctx context.Context, f io.ReaderAt, size int64) (scanned, error) 
 		}
 	}
 	s.shard.Links, s.shard.Outside = samples.walk.links, samples.walk.outside
+	s.shard.Unmarked = samples.walk.whole && samples.walk.next >= size
 	s.shard.Behind = behind(f, samples.walk, size)
 	s.shard.Names = hex.EncodeToString(sum.Sum(nil)[:16])
 	var err error

@@ -233,6 +233,22 @@ func TestWarningsCountWhatIsPassedOver(t *testing.T) {
 	}
 }
 
+// A shard that is cut off between two members looks whole but for its end mark.
+func TestShardWithoutEndMarkIsWarnedOf(t *testing.T) {
+	whole := pack(t, item{"a.txt", "x"}, item{"b.txt", "y"})
+	path := file(t, "x.tar", whole[:4*block])
+	for range 2 { // the scan, and then its index
+		r := open(t, path)
+		if w := r.Warnings(); r.Len() != 2 || r.Bad() != 0 || len(w) != 1 ||
+			!strings.Contains(w[0], "without tar's end mark, so samples may be missing: 1, the first "+path) {
+			t.Errorf("%d samples, %d bad, warnings %q", r.Len(), r.Bad(), w)
+		}
+	}
+	if w := open(t, file(t, "whole.tar", whole)).Warnings(); len(w) > 0 {
+		t.Errorf("a whole shard: warnings %q", w)
+	}
+}
+
 func TestCountsAreComparedWithImg2datasets(t *testing.T) {
 	path := file(t, "00000.tar", pack(t, item{"a.txt", "x"}, item{"b.txt", "y"}))
 	stats := strings.TrimSuffix(path, ".tar") + "_stats.json"

@@ -1,10 +1,12 @@
 package survey
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"hash/fnv"
+	"strconv"
 	"strings"
 
 	"github.com/modular-bridging/bridge/data"
@@ -75,8 +77,10 @@ func read(r record.Reader, i int, pictures data.Reader) (Row, record.Record, err
 	return row, rec, err
 }
 
+// badRow returns row i, which is bad. A record that could not be read far enough to know its
+// key is named by its number, as records without keys of their own are.
 func badRow(i int, b *record.BadRecord) Row {
-	bad := &Bad{Key: b.Key, Reason: b.Err.Error(), Why: b.Why, File: b.File, Row: i}
+	bad := &Bad{Key: cmp.Or(b.Key, strconv.Itoa(i)), Reason: b.Err.Error(), Why: b.Why, File: b.File, Row: i}
 	if bad.Why == "" {
 		bad.Why = record.Damaged
 	}

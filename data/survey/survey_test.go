@@ -126,6 +126,24 @@ func TestSurveyCountsAndNamesWhatIsBad(t *testing.T) {
 	}
 }
 
+// A damaged row of a table or of JSON has no key that could be read, and neither has the cut end
+// of a shard.
+func TestBadRecordWithoutKeyIsNamedByItsRow(t *testing.T) {
+	s := example()
+	s.records = append(s.records, record.Record{Offset: -1}, record.Record{Offset: -1})
+	got, err := survey.Of(t.Context(), s, survey.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := got.Bad[len(got.Bad)-2:]
+	if last[0].Key != "8" || last[1].Key != "9" {
+		t.Errorf("keys %q and %q, want the rows 8 and 9", last[0].Key, last[1].Key)
+	}
+	if got.Duplicates.Keys != 1 {
+		t.Errorf("%d repeated keys, want 1: a row without a key repeats none", got.Duplicates.Keys)
+	}
+}
+
 func TestShowGivesGoodRecordsWithAllAlternatives(t *testing.T) {
 	var lines []string
 	for s, err := range survey.Show(example(), 4, data.Reader{}) {

@@ -139,6 +139,9 @@ func (x *File) scanObjects(s *scanner) error {
 		if b != '{' {
 			return s.errorf("found %q, want another object or the end of the file", b)
 		}
+		if len(x.Rows) > 0 {
+			s.begun = Row{Offset: s.offset(), Line: s.line}
+		}
 		var members []Member
 		row, err := s.row(func() error {
 			if len(x.Rows) > 0 {

@@ -128,3 +128,17 @@ func FuzzRows(f *testing.F) {
 		}
 	})
 }
+
+// A missing bracket makes all lines behind it part of one value, so the end of the file is the
+// wrong place to look at.
+func TestLineWithoutItsEndIsNamed(t *testing.T) {
+	for text, want := range map[string]string{
+		"{\"a\": 1}\n{\"b\": 2\n\n{\"c\": 3}\n": "the value that begins on line 2, byte 9 has no end: the file ends at byte 27 (line 5)",
+		"{\"a\": 1}\n{\"b\": \"x}\n{}\n":        "the value that begins on line 2, byte 9",
+		"{\"a\": 1}\n{\"b\": 2":                 "is cut off: it ends at byte 16 (line 2)",
+	} {
+		if _, err := Open(file(t, text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
+}

@@ -18,6 +18,7 @@ type scanner struct {
 	pos, n int   // of the bytes of buf that are not read, the first and the one behind the last
 	base   int64 // offset of buf in the file
 	line   int32 // of the next byte
+	begun  Row   // the value of JSON lines that is read; its Line is 0 in other files
 	failed error // of the file; io.EOF is none
 }
 
@@ -31,10 +32,16 @@ func (s *scanner) errorf(format string, args ...any) error {
 	return adapters.Errorf(adapters.Invalid, "%s: line %d, byte %d: "+format, append([]any{s.path, s.line, s.offset()}, args...)...)
 }
 
-// cutOff returns the error of a file that ends in a value.
+// cutOff returns the error of a file that ends in a value. Of JSON lines it says where the value
+// begins: a bracket that is missing on that line makes all lines behind it part of the value.
 func (s *scanner) cutOff() error {
 	if s.failed != nil {
 		return s.failed
+	}
+	if s.begun.Line > 0 && s.begun.Line < s.line {
+		return adapters.Errorf(adapters.Corrupt, "%s: the value that begins on line %d, byte %d has no end: the file ends at byte %d (line %d)",
+			s.path, s.begun.Line, s.begun.Offset, s.offset(), s.line).
+			WithRemedy("look for a missing bracket or quotation mark on line %d, or copy or download the file again", s.begun.Line)
 	}
 	return adapters.Errorf(adapters.Corrupt, "%s is cut off: it ends at byte %d (line %d), in the middle of a value", s.path, s.offset(), s.line).
 		WithRemedy("copy or download it again, or look for a missing bracket or quotation mark")
