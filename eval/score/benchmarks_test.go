@@ -2,6 +2,7 @@ package score
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -287,6 +288,10 @@ func TestRetrieval(t *testing.T) {
 	mustBe(t, mustScore(t, Retrieval, o), "image_r1", 100)
 	o.TextScores = o.Predictions
 	if _, err := Score(t.Context(), Retrieval, o); err == nil || !strings.Contains(err.Error(), "has shape [2 3], want [3 2]: texts, pictures") {
+		t.Errorf("%v", err)
+	}
+	o.Predictions = matrix(t, 2, 3, .9, .1, .5, .5, math.NaN(), .5)
+	if _, err := Score(t.Context(), Retrieval, o); err == nil || !strings.Contains(err.Error(), "is NaN at [1 1] (pictures, texts from 0)") {
 		t.Errorf("%v", err)
 	}
 	o.Predictions = file(t, "m.npy", "x")

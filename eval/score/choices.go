@@ -3,6 +3,8 @@ package score
 import (
 	"bytes"
 	"context"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -80,12 +82,13 @@ func scienceQAIDs(o Options, problems map[string]*scienceQAProblem) ([]id, error
 		}
 		split, ok := splits[o.Split]
 		if !ok {
-			return nil, adapters.Errorf(adapters.Invalid, "%s has no split %q", o.Splits, o.Split)
+			return nil, adapters.Errorf(adapters.Invalid, "%s has no split %q, want one of %v", o.Splits, o.Split, slices.Sorted(maps.Keys(splits)))
 		}
 		ids = ids[:0]
 		for _, key := range split {
 			if problems[key] == nil {
-				return nil, adapters.Errorf(adapters.Invalid, "%s names problem %s, which %s lacks", o.Splits, key, o.Questions)
+				return nil, adapters.Errorf(adapters.Invalid, "%s names problem %s, which %s lacks", o.Splits, key, o.Questions).
+					WithRemedy("give the two files of one release of ScienceQA")
 			}
 			ids = append(ids, textID(key))
 		}
@@ -193,6 +196,10 @@ func readMatrix(path string, rows, columns int, rowName, columnName string) ([][
 				out[i][j] = values[j*rows+i]
 			} else {
 				out[i][j] = values[i*columns+j]
+			}
+			if math.IsNaN(float64(out[i][j])) {
+				return nil, adapters.Errorf(adapters.Invalid, "%s is NaN at [%d %d] (%s, %s from 0): it has no rank", path, i, j, rowName, columnName).
+					WithRemedy("give every pair a number; -inf stands behind all others")
 			}
 		}
 	}
