@@ -166,12 +166,14 @@ func scoreAOKVQA(_ context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	var choices, direct aokvqaFigure
+	var ids []id
 	seen := map[string]bool{}
 	for n, q := range questions {
 		if q.ID == nil || q.Correct == nil || *q.Correct < 0 || *q.Correct >= len(q.Choices) {
 			return nil, adapters.Errorf(adapters.Corrupt, "%s: question %d lacks question_id, or a correct_choice_idx among its choices", o.Annotations, n).
 				WithRemedy("the test split has no answers; score the validation split")
 		}
+		ids = append(ids, *q.ID)
 		key := q.ID.String()
 		p := got[key]
 		seen[key] = true
@@ -184,6 +186,9 @@ func scoreAOKVQA(_ context.Context, o Options) (*Result, error) {
 		if !q.Difficult {
 			direct.add(*q.ID, p.Direct, func(text string) float64 { return metrics.AOKVQADirect(text, q.Answers) })
 		}
+	}
+	if err := unique(o.Annotations, "question_id", ids); err != nil {
+		return nil, err
 	}
 	r := &Result{Task: AOKVQA, N: len(questions)}
 	if err := choices.report(r, o, "multiple_choice", "multiple choice"); err != nil {

@@ -122,6 +122,16 @@ func TestGQAIDs(t *testing.T) {
 	}
 }
 
+func TestAOKVQARefusesAQuestionTwice(t *testing.T) {
+	const question = `{"question_id": "a", "choices": ["x", "y"], "correct_choice_idx": 1, "direct_answers": ["dog"]}`
+	_, err := Score(t.Context(), AOKVQA, Options{
+		Annotations: file(t, "a.json", "["+question+", "+question+"]"), Predictions: file(t, "p.json", `{"a": {"multiple_choice": "y"}}`),
+	})
+	if err == nil || !strings.Contains(err.Error(), "a.json has two entries with question_id a") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestAOKVQA(t *testing.T) {
 	o := Options{
 		Annotations: file(t, "a.json", `[{"question_id": "a", "choices": ["x", "y"], "correct_choice_idx": 1, "direct_answers": ["dog", "dog", "cat"], "difficult_direct_answer": false},

@@ -129,7 +129,11 @@ func explain(err error) string {
 		}
 		return place(value.JSONPointer) + "got " + got + ", want " + wanted(value.GoType)
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("%snot valid JSON at byte %d: %v", place(syntax.JSONPointer), syntax.ByteOffset, syntax.Err)
+		hint := ""
+		if text := syntax.Err.Error(); strings.Contains(text, "character 'N'") || strings.Contains(text, "character 'I'") {
+			hint = "; JSON has no NaN and no Infinity, which Python writes: write null"
+		}
+		return fmt.Sprintf("%snot valid JSON at byte %d: %v%s", place(syntax.JSONPointer), syntax.ByteOffset, syntax.Err, hint)
 	}
 	return err.Error()
 }

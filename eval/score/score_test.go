@@ -183,6 +183,7 @@ func TestWrongFilesAreNamed(t *testing.T) {
 		"an object of lines": {"{\"question_id\": 1, \"answer\": \"a\"}\n{\"question_id\": }\n", vqaAnnotations, "", []string{"line 2"}},
 		"a text":             {`"x"`, vqaAnnotations, "", []string{"begins with", "want a list"}},
 		"not UTF-8":          {"[{\"question_id\": 1, \"answer\": \"caf\xe9\"}]", vqaAnnotations, "", []string{"p.json is not text in UTF-8: byte 34 is 0xe9", "write the file in UTF-8"}},
+		"NaN":                {`[{"question_id": 1, "answer": "a", "score": NaN}]`, vqaAnnotations, "", []string{"entry 0, score: not valid JSON", "JSON has no NaN and no Infinity, which Python writes: write null"}},
 		"UTF-16":             {"\xff\xfe[\x00]\x00", vqaAnnotations, "", []string{"p.json is not text in UTF-8: byte 0 is 0xff"}},
 		"a list of answers":  {good, `[{"question_id": 1}]`, "", []string{"a.json: got a list, want an object", `want {"annotations": [`}},
 		"no questions":       {good, vqaAnnotations, `{"annotations": []}`, []string{"q.json has no questions", `want {"questions": [`}},
