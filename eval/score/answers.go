@@ -201,16 +201,21 @@ func scoreAOKVQA(_ context.Context, o Options) (*Result, error) {
 		return nil, adapters.Errorf(adapters.Invalid, "%s has no prediction for a question of %s", o.Predictions, o.Annotations).
 			WithRemedy("want %s", want)
 	}
+	r.Counts.countExtra(o.Predictions, got, seen)
+	return r, nil
+}
+
+// countExtra counts and notes the predictions of a file that belong to no question.
+func (c *Counts) countExtra(path string, got map[string]aokvqaPrediction, questions map[string]bool) {
 	var extra []id
 	for key := range got {
-		if !seen[key] {
+		if !questions[key] {
 			extra = append(extra, textID(key))
 		}
 	}
 	slices.Sort(extra)
-	r.Counts.Extra = len(extra)
-	r.Counts.note(o.Predictions+": %d predictions belong to no question and are ignored: %s", extra)
-	return r, nil
+	c.Extra = len(extra)
+	c.note(path+": %d predictions belong to no question and are ignored: %s", extra)
 }
 
 // aokvqaFigure collects the scores of one kind of answers.

@@ -122,6 +122,22 @@ func TestGQAIDs(t *testing.T) {
 	}
 }
 
+// A figure that one of two compared files lacks is named.
+func TestAgainstNamesWhatIsNotCompared(t *testing.T) {
+	o := Options{
+		Annotations: file(t, "a.json", `[{"question_id": "a", "choices": ["x", "y"], "correct_choice_idx": 1, "direct_answers": ["dog"]}]`),
+		Predictions: file(t, "p.json", `{"a": {"multiple_choice": "y", "direct_answer": "dog"}}`),
+		Against:     file(t, "o.json", `{"a": {"multiple_choice": "y"}}`),
+	}
+	for range 2 {
+		r, err := Score(t.Context(), AOKVQA, o)
+		if err != nil || len(r.Counts.Notes) != 1 || !strings.Contains(r.Counts.Notes[0], "direct answer is not compared: "+o.Predictions+" and "+o.Against) {
+			t.Errorf("%v, %q", err, r.Counts.Notes)
+		}
+		o.Predictions, o.Against = o.Against, o.Predictions
+	}
+}
+
 func TestAOKVQARefusesAQuestionTwice(t *testing.T) {
 	const question = `{"question_id": "a", "choices": ["x", "y"], "correct_choice_idx": 1, "direct_answers": ["dog"]}`
 	_, err := Score(t.Context(), AOKVQA, Options{

@@ -70,6 +70,18 @@ func (r *Result) Compare(path string, other *Result) {
 	r.Against = a
 }
 
+// noteUncompared notes figures of all questions that only one of two compared files has, or that
+// they have for different numbers of samples.
+func (r *Result) noteUncompared(path string) {
+	noted := map[string]bool{}
+	for _, f := range slices.Concat(r.Figures, r.Against.Result.Figures) {
+		if _, ok := r.Against.Comparisons[f.Key]; !ok && f.By == "" && !noted[f.Key] {
+			noted[f.Key] = true
+			r.Counts.Notes = append(r.Counts.Notes, fmt.Sprintf("%s is not compared: %s and %s do not have it for the same samples", f.Title, path, r.Against.Path))
+		}
+	}
+}
+
 // mean returns the figure that is the mean of values.
 func mean(key, title string, values []float64) Figure {
 	f := resample.Mean(values)

@@ -71,6 +71,7 @@ func Score(ctx context.Context, kind string, o Options) (*Result, error) {
 		return nil, err
 	}
 	r.Compare(o.Against, second)
+	r.noteUncompared(o.Predictions)
 	for _, note := range second.Counts.Notes {
 		if !slices.Contains(r.Counts.Notes, note) {
 			r.Counts.Notes = append(r.Counts.Notes, note)
