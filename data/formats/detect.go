@@ -151,6 +151,9 @@ func detectJSON(path string) (string, error) {
 	if h.Members != nil {
 		return detectObject(path, h.Members)
 	}
+	if h.List && h.First == nil {
+		return "", adapters.Errorf(adapters.Invalid, "%s is an empty list, want at least one row", path)
+	}
 	o, err := jsonvalue.ParseObject(h.First)
 	if err != nil {
 		return "", adapters.Errorf(adapters.Invalid, "%s: the first row %w", path, err).

@@ -212,6 +212,7 @@ func TestFilesOfNoFormatAreNamed(t *testing.T) {
 		{recordtest.File(t, "a.json", `[{"url": "http://x", "caption": "x"}]`), `has the keys "caption", "url" (it has the pictures' addresses`, adapters.Unsupported},
 		{recordtest.File(t, "a.json", `[{"messages": []}]`), `has the keys "messages"`, adapters.Unsupported},
 		{recordtest.File(t, "a.json", `{"version": 1}`), `the file has the keys "version"`, adapters.Unsupported},
+		{recordtest.File(t, "a.json", ` [ ] `), "is an empty list", adapters.Invalid},
 		{recordtest.File(t, "a.json", `[3]`), "the first row is the number 3", adapters.Invalid},
 		{recordtest.File(t, "a.json", `[{"image": `), "is cut off", adapters.Corrupt},
 		{recordtest.File(t, "a.json", ``), "is empty (0 bytes)", adapters.Corrupt},

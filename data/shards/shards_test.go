@@ -124,6 +124,7 @@ func TestBadSamplesAreNamed(t *testing.T) {
 		`neither a picture nor a text; its members are "cls"`: {{"a.cls", "3"}},
 		`"a.json" is no JSON`:                                 {{"a.jpg", picture}, {"a.json", `{"caption": `}},
 		`"caption" is the number 3, want a text`:              {{"a.jpg", picture}, {"a.json", `{"caption": 3}`}},
+		`"a.json": it has both a caption and a question`:      {{"a.jpg", picture}, {"a.json", `{"caption": "a dog", "question": "what?", "answer": "a dog"}`}},
 		`"a.json" is the number 3`:                            {{"a.jpg", picture}, {"a.json", `3`}},
 		`"a.txt" is not UTF-8 at its byte 3`:                  {{"a.jpg", picture}, {"a.txt", "caf\xe9"}},
 		`half of a surrogate pair`:                            {{"a.jpg", picture}, {"a.json", `{"caption": "\ud83d"}`}},

@@ -90,6 +90,18 @@ func findColumns(f *parquet.File, path string) (*columns, error) {
 	return c, nil
 }
 
+// warnings names the texts of a file that are not read.
+func (c *columns) warnings(path string) []string {
+	var all []string
+	if len(c.unused) > 0 {
+		all = append(all, fmt.Sprintf("%s: other columns of texts are not read: %s", path, strings.Join(c.unused, ", ")))
+	}
+	if c.question != nil && c.caption != nil {
+		all = append(all, fmt.Sprintf("%s has columns of questions and of captions: the caption of a row with a question is not read", path))
+	}
+	return all
+}
+
 // addresses is the remedy of a file that has no pictures.
 const addresses = "column %q has the pictures' addresses: download them with img2dataset, and give the shards that it writes"
 

@@ -56,8 +56,8 @@ func Open(paths []string, images string) (*Reader, error) {
 		}
 		r.files = append(r.files, f)
 		r.first = append(r.first, r.first[len(r.first)-1]+int(f.rows[len(f.rows)-1]))
-		if len(f.columns.unused) > 0 && len(r.warnings) == 0 {
-			r.warnings = append(r.warnings, fmt.Sprintf("%s: other columns of texts are not read: %s", path, strings.Join(f.columns.unused, ", ")))
+		if len(r.warnings) == 0 {
+			r.warnings = f.columns.warnings(path)
 		}
 	}
 	if r.Len() == 0 {

@@ -3,6 +3,7 @@
 package sample
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -164,7 +165,8 @@ type meaning struct {
 }
 
 // readJSON reads the member json. A list of texts is one of captions, of which LAVIS draws one of
-// the first two. An object may have a caption, or a question and answers.
+// the first two. An object may have a caption, or a question and answers, and not both, as in
+// LAVIS's lists.
 func readJSON(members []Member) (meaning, error) {
 	i := slices.IndexFunc(members, func(m Member) bool { return m.Ext == "json" })
 	if i < 0 {
@@ -221,15 +223,21 @@ func described(o jsonvalue.Object) (meaning, error) {
 	if err != nil {
 		return m, err
 	}
-	if strings.TrimSpace(question) != "" {
-		answers, err := jsonvalue.Texts(o, "answer")
-		if err != nil {
-			return m, err
-		}
-		m.parts = parts.QA(question, "", answers)
+	captions, err := jsonvalue.Texts(o, "caption")
+	if err != nil {
+		return m, err
+	}
+	m.parts = parts.Captions(captions)
+	if strings.TrimSpace(question) == "" {
 		return m, nil
 	}
-	captions, err := jsonvalue.Texts(o, "caption")
-	m.parts = parts.Captions(captions)
-	return m, err
+	if len(m.parts) > 0 {
+		return m, errors.New("it has both a caption and a question, want one of them in a sample")
+	}
+	answers, err := jsonvalue.Texts(o, "answer")
+	if err != nil {
+		return m, err
+	}
+	m.parts = parts.QA(question, "", answers)
+	return m, nil
 }
