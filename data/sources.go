@@ -10,11 +10,11 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/internal/concat"
 	"github.com/modular-bridging/bridge/data/record"
 	"github.com/modular-bridging/bridge/imaging"
 	"github.com/modular-bridging/bridge/internal/printable"
@@ -44,7 +44,7 @@ type Sources struct {
 	sources []Source
 	options SourceOptions
 	reader  Reader
-	starts  []int // first row of each source; then the number of rows
+	rows    concat.Rows // of the sources
 }
 
 var (
@@ -58,12 +58,12 @@ func OpenSources(sources []Source, o SourceOptions, spec adapters.ImageSpec) (*S
 	if err := o.Orientation.Check(); err != nil {
 		return nil, err
 	}
-	s := &Sources{sources: sources, options: o, reader: Reader{Spec: spec, Orientation: o.Orientation}, starts: []int{0}}
+	s := &Sources{sources: sources, options: o, reader: Reader{Spec: spec, Orientation: o.Orientation}}
 	for _, source := range sources {
 		if source.Records.Len() == 0 {
 			return nil, adapters.Errorf(adapters.Invalid, "%s holds no records", printable.Name(source.Name))
 		}
-		s.starts = append(s.starts, s.Len()+source.Records.Len())
+		s.rows.Add(source.Records.Len())
 	}
 	if len(sources) == 0 {
 		return nil, adapters.Errorf(adapters.Invalid, "a data set of sources needs at least one source")
@@ -93,16 +93,10 @@ func (s *Sources) Name() string {
 }
 
 // Len returns the number of records, bad ones included.
-func (s *Sources) Len() int { return s.starts[len(s.starts)-1] }
+func (s *Sources) Len() int { return s.rows.Len() }
 
 // Sizes returns the number of records of each source.
-func (s *Sources) Sizes() []int {
-	sizes := make([]int, len(s.sources))
-	for i := range sizes {
-		sizes[i] = s.starts[i+1] - s.starts[i]
-	}
-	return sizes
-}
+func (s *Sources) Sizes() []int { return s.rows.Sizes() }
 
 // SourceNames returns the names of the sources.
 func (s *Sources) SourceNames() []string {
@@ -164,15 +158,6 @@ func (s *Sources) Decoding() string {
 	return s.reader.decoding(revisions)
 }
 
-// place returns the source of a row, and its row there.
-func (s *Sources) place(row int) (source, at int) {
-	source, found := slices.BinarySearch(s.starts, row)
-	if !found {
-		source--
-	}
-	return source, row - s.starts[source]
-}
-
 // IDOf returns the ID of a row: "#" and its number. Keys are no IDs, because two records may
 // share one.
 func (s *Sources) IDOf(row int) string { return "#" + strconv.Itoa(row) }
@@ -186,7 +171,7 @@ func (s *Sources) RowOf(id string) (int, bool) {
 // Bad returns the error of a row's record for a reason, with the record's file, key and place.
 func (s *Sources) Bad(row int, why record.Why, err error) *PictureError {
 	r, _ := s.Parts(row) // if it fails, the row tells the place
-	_, at := s.place(row)
+	_, at := s.rows.Find(row)
 	return &PictureError{Picture: s.IDOf(row), Row: row, Err: r.Bad(at, why, err)}
 }
 
@@ -196,7 +181,7 @@ func (s *Sources) Parts(row int) (record.Record, error) {
 	if row < 0 || row >= s.Len() {
 		return record.Record{}, adapters.Errorf(adapters.Invalid, "record %d, %s has %d", row, s.Name(), s.Len())
 	}
-	source, at := s.place(row)
+	source, at := s.rows.Find(row)
 	r, err := s.sources[source].Records.Record(at)
 	if err == nil && !r.HasTarget() && len(r.Pictures()) == 0 {
 		err = r.Bad(at, record.Empty, errors.New("the record has neither a picture nor a text to learn"))
@@ -225,7 +210,7 @@ func (s *Sources) Record(i int) (Record, error) {
 
 // group returns a text that is equal for records that show the same thing.
 func (s *Sources) group(row int, r record.Record) string {
-	source, _ := s.place(row)
+	source, _ := s.rows.Find(row)
 	prefix := strconv.Itoa(source)
 	pictures := r.Pictures()
 	switch {

@@ -12,12 +12,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/internal/concat"
 	"github.com/modular-bridging/bridge/data/internal/parts"
 	"github.com/modular-bridging/bridge/data/record"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
@@ -32,7 +32,7 @@ var columns = []string{"image", "caption", "image_id", "question", "answer", "ki
 // Table gives the rows of CSV and TSV files. It implements [record.Reader].
 type Table struct {
 	files    []*tableFile
-	first    []int // number of each file's first row, and the number of all rows
+	rows     concat.Rows // of the files
 	folder   parts.Folder
 	warnings []string
 }
@@ -56,7 +56,7 @@ type tableRow struct {
 	line   int32
 }
 
-// IsTable reports whether LAVIS reads a file as a table, for its extension.
+// IsTable reports whether a file has an extension by which LAVIS reads it as a table.
 func IsTable(path string) bool {
 	ext := strings.ToLower(filepath.Ext(path))
 	return ext == ".csv" || ext == ".tsv"
@@ -65,14 +65,14 @@ func IsTable(path string) bool {
 // OpenTables opens CSV or TSV files, whose first line names the columns: image, and caption or
 // question and answer; image_id and kind may be there. images is the folder of their pictures.
 func OpenTables(paths []string, images string) (*Table, error) {
-	t := &Table{first: []int{0}, folder: parts.Folder(images)}
+	t := &Table{folder: parts.Folder(images)}
 	for _, path := range paths {
 		f, err := openTable(path)
 		if err != nil {
 			return nil, errors.Join(err, t.Close())
 		}
 		t.files = append(t.files, f)
-		t.first = append(t.first, t.first[len(t.first)-1]+len(f.rows))
+		t.rows.Add(len(f.rows))
 		for _, name := range f.header {
 			lower := strings.ToLower(name)
 			if !slices.Contains(columns, name) && slices.Contains(columns, lower) {
@@ -193,13 +193,13 @@ func (f *tableFile) checkHeader() error {
 func (t *Table) Format() string { return TableFormat }
 
 // Len returns the number of rows of all files.
-func (t *Table) Len() int { return t.first[len(t.first)-1] }
+func (t *Table) Len() int { return t.rows.Len() }
 
 // Record returns row i.
 func (t *Table) Record(i int) (record.Record, error) {
-	n := sort.SearchInts(t.first, i+1) - 1
+	n, in := t.rows.Find(i)
 	f := t.files[n]
-	row := f.rows[i-t.first[n]]
+	row := f.rows[in]
 	rec, err := f.record(row, t.folder)
 	rec.File, rec.Offset = f.path, row.offset
 	if err != nil {

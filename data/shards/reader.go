@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"sort"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/internal/concat"
 	"github.com/modular-bridging/bridge/data/internal/parts"
 	"github.com/modular-bridging/bridge/data/internal/sample"
 	"github.com/modular-bridging/bridge/data/record"
@@ -23,7 +23,7 @@ const Format = "webdataset"
 type Reader struct {
 	files    []string
 	index    *index
-	first    []int // number of each shard's first sample, and the number of all samples
+	samples  concat.Rows // of the shards
 	warnings []string
 }
 
@@ -45,9 +45,9 @@ func Open(ctx context.Context, files []string, o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{files: files, index: x, first: make([]int, 1, len(files)+1)}
+	r := &Reader{files: files, index: x}
 	for _, s := range x.shards {
-		r.first = append(r.first, r.first[len(r.first)-1]+s.Samples)
+		r.samples.Add(s.Samples)
 	}
 	if r.Len() == 0 {
 		return nil, errors.Join(adapters.Errorf(adapters.Invalid, "%s and the %d shards after it hold no sample", files[0], len(files)-1).
@@ -66,7 +66,7 @@ func Open(ctx context.Context, files []string, o Options) (*Reader, error) {
 func (r *Reader) Format() string { return Format }
 
 // Len returns the number of samples, with those that cannot be used.
-func (r *Reader) Len() int { return r.first[len(r.first)-1] }
+func (r *Reader) Len() int { return r.samples.Len() }
 
 // Bad returns the number of samples that cannot be used for what the headers say: they are cut
 // off, have an extension twice, or are sparse.
@@ -130,8 +130,7 @@ func (r *Reader) scanWarnings() []string {
 
 // find returns the shard of a sample, and the sample's number in it.
 func (r *Reader) find(i int) (shard, in int) {
-	n := sort.SearchInts(r.first, i+1) - 1
-	return n, i - r.first[n]
+	return r.samples.Find(i)
 }
 
 // Record returns sample i. It reads the headers and the texts, and not the pictures.

@@ -234,7 +234,7 @@ func TestWarningsCountWhatIsPassedOver(t *testing.T) {
 	}
 }
 
-// A shard that is cut off between two members looks whole but for its end mark.
+// A shard that is cut off between two members looks whole, except that it lacks tar's end mark.
 func TestShardWithoutEndMarkIsWarnedOf(t *testing.T) {
 	whole := pack(t, item{"a.txt", "x"}, item{"b.txt", "y"})
 	path := file(t, "x.tar", whole[:4*block])

@@ -8,13 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sort"
 	"strconv"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/internal/concat"
 	"github.com/modular-bridging/bridge/data/internal/parts"
 	"github.com/modular-bridging/bridge/data/record"
 )
@@ -25,7 +25,7 @@ const Format = "parquet"
 // Reader gives the rows of parquet files. It implements [record.Reader].
 type Reader struct {
 	files    []*file
-	first    []int // number of each file's first row, and the number of all rows
+	rows     concat.Rows // of the files
 	warnings []string
 }
 
@@ -37,7 +37,7 @@ type file struct {
 	file    *os.File
 	digest  string
 	columns *columns
-	rows    []int64 // number of each row group's first row, and the number of all rows
+	rows    concat.Rows // of the row groups
 	cursors cursors
 	images  parts.Folder
 }
@@ -48,14 +48,14 @@ type file struct {
 // pictures (an interleaved document, or turns of user and assistant), question with answers or
 // answer, and caption, captions, text, txt, TEXT, sentences or raw.
 func Open(paths []string, images string) (*Reader, error) {
-	r := &Reader{first: []int{0}}
+	r := &Reader{}
 	for _, path := range paths {
 		f, err := openFile(path, images)
 		if err != nil {
 			return nil, errors.Join(err, r.Close())
 		}
 		r.files = append(r.files, f)
-		r.first = append(r.first, r.first[len(r.first)-1]+int(f.rows[len(f.rows)-1]))
+		r.rows.Add(f.rows.Len())
 		if len(r.warnings) == 0 {
 			r.warnings = f.columns.warnings(path)
 		}
@@ -87,9 +87,9 @@ func openFile(path, images string) (f *file, err error) {
 	if images == "" {
 		images = filepath.Dir(path)
 	}
-	f = &file{path: path, file: in, images: parts.Folder(images), rows: []int64{0}, cursors: cursors{dictionaries: dictionaries{in: in, file: table}}}
+	f = &file{path: path, file: in, images: parts.Folder(images), cursors: cursors{dictionaries: dictionaries{in: in, file: table}}}
 	for _, g := range table.RowGroups() {
-		f.rows = append(f.rows, f.rows[len(f.rows)-1]+g.NumRows())
+		f.rows.Add(int(g.NumRows()))
 	}
 	if f.columns, err = findColumns(table, path); err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func (f *file) checkNames() error {
 		return nil
 	}
 	const looked = 20
-	for row := range min(looked, f.rows[len(f.rows)-1]) {
+	for row := range min(looked, f.rows.Len()) {
 		_, err := f.record(row)
 		if adapters.KindOf(err) == adapters.Unsupported {
 			return adapters.Errorf(adapters.Unsupported, "%s: row %d: %w", f.path, row, err).ReplaceRemedy(addresses, p.name)
@@ -163,7 +163,7 @@ func digest(f io.ReaderAt, size int64) (string, error) {
 func (r *Reader) Format() string { return Format }
 
 // Len returns the number of rows of all files.
-func (r *Reader) Len() int { return r.first[len(r.first)-1] }
+func (r *Reader) Len() int { return r.rows.Len() }
 
 // Digest identifies the files by their sizes, footers and sampled bytes.
 func (r *Reader) Digest() string {
@@ -188,9 +188,9 @@ func (r *Reader) Close() error {
 
 // Record returns row i. A page that is damaged makes its rows bad records.
 func (r *Reader) Record(i int) (record.Record, error) {
-	n := sort.SearchInts(r.first, i+1) - 1
+	n, in := r.rows.Find(i)
 	f := r.files[n]
-	rec, err := f.record(int64(i - r.first[n]))
+	rec, err := f.record(in)
 	rec.File, rec.Offset = f.path, -1
 	if err != nil {
 		return record.Record{}, rec.Bad(i, parts.Why(err), err)
@@ -202,10 +202,10 @@ func (r *Reader) Record(i int) (record.Record, error) {
 }
 
 // record returns a row of the file.
-func (f *file) record(row int64) (rec record.Record, err error) {
-	group := sort.Search(len(f.rows), func(i int) bool { return f.rows[i] > row }) - 1
+func (f *file) record(row int) (rec record.Record, err error) {
+	group, in := f.rows.Find(row)
 	c := f.cursors.take(group)
-	rec, err = f.read(c, row-f.rows[group])
+	rec, err = f.read(c, int64(in))
 	if err != nil {
 		_ = c.close() // what it read is damaged
 		return rec, err

@@ -6,10 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sort"
 	"strconv"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data/internal/concat"
 	"github.com/modular-bridging/bridge/data/internal/jsonrows"
 	"github.com/modular-bridging/bridge/data/internal/parts"
 	"github.com/modular-bridging/bridge/data/record"
@@ -36,7 +36,7 @@ type Parse func(data []byte, at At) (record.Record, error)
 type Reader struct {
 	format   string
 	sources  []Source
-	first    []int // number of each file's first row, and the number of all rows
+	rows     concat.Rows // of the sources
 	parse    Parse
 	files    []*jsonrows.File // all, also those without rows
 	warnings []string
@@ -47,9 +47,9 @@ var _ record.Reader = (*Reader)(nil)
 // New returns a reader, which closes the files of sources and others. The digest covers all of
 // them. Without a row it returns an error, and closes the files.
 func New(format string, sources []Source, parse Parse, others ...*jsonrows.File) (*Reader, error) {
-	r := &Reader{format: format, sources: sources, first: []int{0}, parse: parse}
+	r := &Reader{format: format, sources: sources, parse: parse}
 	for _, s := range sources {
-		r.first = append(r.first, r.first[len(r.first)-1]+len(s.Rows))
+		r.rows.Add(len(s.Rows))
 		r.files = append(r.files, s.File)
 	}
 	r.files = append(r.files, others...)
@@ -68,13 +68,13 @@ func (r *Reader) Warn(format string, args ...any) {
 func (r *Reader) Format() string { return r.format }
 
 // Len returns the number of rows.
-func (r *Reader) Len() int { return r.first[len(r.first)-1] }
+func (r *Reader) Len() int { return r.rows.Len() }
 
 // Record returns row i.
 func (r *Reader) Record(i int) (record.Record, error) {
-	n := sort.SearchInts(r.first, i+1) - 1
+	n, in := r.rows.Find(i)
 	s := r.sources[n]
-	at := At{Source: n, Index: i - r.first[n], Row: s.Rows[i-r.first[n]]}
+	at := At{Source: n, Index: in, Row: s.Rows[in]}
 	data, err := s.File.Read(at.Row)
 	var rec record.Record
 	if err == nil {
