@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/modular-bridging/bridge/internal/stricttoml"
+	"github.com/modular-bridging/bridge/train/cost"
 )
 
 // Ladder is the table [ladder] of a matrix: budgets of training, from which the cost of a cold
@@ -44,9 +45,9 @@ type Ladder struct {
 	// data.eval.
 	Judge string `toml:"judge"`
 	// PassSeconds are the seconds of one pass of each kind. A run's seconds are its counts times
-	// these. Only for a matrix with one encoder and one language model. Default: none, and no
-	// seconds.
-	PassSeconds *PassSeconds `toml:"pass_seconds"`
+	// these; a run that counts a kind without a time has none. Measured once on an idle machine.
+	// Only for a matrix with one encoder and one language model. Default: none, and no seconds.
+	PassSeconds *cost.Prices `toml:"pass_seconds"`
 }
 
 func defaultLadder() *Ladder {
@@ -78,7 +79,7 @@ func (m *Matrix) checkLadder(doc *stricttoml.Document) {
 	}
 	want("ladder.loss_ratio", l.LossRatio >= 1, "is %v, want at least 1", l.LossRatio)
 	if l.PassSeconds != nil {
-		want("ladder.pass_seconds", l.PassSeconds.lowest() >= 0, "has %v, want seconds", l.PassSeconds.lowest())
+		want("ladder.pass_seconds", l.PassSeconds.Lowest() >= 0, "has %v, want seconds", l.PassSeconds.Lowest())
 		want("ladder.pass_seconds", len(m.Encoders) == 1 && len(m.LLMs) == 1,
 			"is given for %d encoders and %d language models, but holds for one of each; want a matrix for each combination", len(m.Encoders), len(m.LLMs))
 	}

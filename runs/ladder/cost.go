@@ -3,7 +3,6 @@ package ladder
 import (
 	"gonum.org/v1/gonum/stat"
 
-	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train/cost"
 )
 
@@ -28,24 +27,11 @@ func (r Record) Passes() float64 {
 // Seconds returns the seconds of the run's counts at the time of one pass of each kind, as if no
 // features had been in the cache. ok is false if the run has no counts, or if a kind that it counts
 // has no time.
-func (r Record) Seconds(pass *recipes.PassSeconds) (seconds float64, ok bool) {
-	if r.Counts == nil || pass == nil {
+func (r Record) Seconds(pass *cost.Prices) (seconds float64, ok bool) {
+	if r.Counts == nil || pass == nil || !r.Counts.Priced(*pass, true) {
 		return 0, false
 	}
-	c, p := *r.Counts, cost.Prices(*pass)
-	for _, kind := range []struct {
-		count int64
-		price float64
-	}{
-		{c.Steps, p.Step}, {c.LanguagePasses, p.LanguagePass}, {c.LanguageForwards, p.LanguageForward}, {c.GeneratedTokens, p.GeneratedToken},
-		{c.TokenEmbeddings, p.TokenEmbedding}, {c.QFormerPasses, p.QFormerPass}, {c.QFormerForwards, p.QFormerForward},
-		{c.ProjectionPasses, p.ProjectionPass}, {c.Stage1Passes, p.Stage1Pass}, {c.Pictures(), p.PictureEncoded},
-	} {
-		if kind.count > 0 && kind.price == 0 {
-			return 0, false
-		}
-	}
-	return c.Seconds(p, true), true
+	return r.Counts.Seconds(*pass, true), true
 }
 
 // mean returns the mean of a value over the runs of a rung.

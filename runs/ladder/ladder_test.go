@@ -290,15 +290,15 @@ func TestSecondsAreCountsTimesPrices(t *testing.T) {
 	if r.Passes() != 60 || (Record{Steps: 10, Batch: 4}).Passes() != 40 {
 		t.Errorf("passes %v, without counts %v", r.Passes(), (Record{Steps: 10, Batch: 4}).Passes())
 	}
-	if s, ok := r.Seconds(&recipes.PassSeconds{LanguagePass: 0.5, PictureEncoded: 0.25, Step: 1}); s != 35 || !ok {
+	if s, ok := r.Seconds(&cost.Prices{LanguagePass: 0.5, PictureEncoded: 0.25, Step: 1}); s != 35 || !ok {
 		t.Errorf("got %v seconds, %v, want 35", s, ok)
 	}
-	for what, prices := range map[string]*recipes.PassSeconds{"no price for pictures": {LanguagePass: 0.5}, "none": nil} {
+	for what, prices := range map[string]*cost.Prices{"no price for pictures": {LanguagePass: 0.5}, "none": nil} {
 		if s, ok := r.Seconds(prices); ok {
 			t.Errorf("%s: got %v seconds", what, s)
 		}
 	}
-	l := Ladder{Rules: recipes.Ladder{PassSeconds: &recipes.PassSeconds{LanguagePass: 0.5, PictureEncoded: 0.25}}, unswapped: map[string]bool{"ceiling": true}}
+	l := Ladder{Rules: recipes.Ladder{PassSeconds: &cost.Prices{LanguagePass: 0.5, PictureEncoded: 0.25}}, unswapped: map[string]bool{"ceiling": true}}
 	if s, ok := l.Seconds(Rung{Option: "cold", Records: []Record{r}}); s != 35 || !ok {
 		t.Errorf("a rung takes %v seconds, %v, want 35", s, ok)
 	}

@@ -1,5 +1,10 @@
 package cost
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Count counts what a phase of a run computes. One example or picture is one pass.
 type Count struct {
 	Steps int64 `json:"steps,omitempty"` // of the optimizer
@@ -92,32 +97,56 @@ func (l Ledger) Training() Count {
 	return sum
 }
 
-// Prices are the seconds that one of each count takes on a machine with the run's models.
-// PicturesCached have no price.
+// Prices are the seconds that one of each count takes on a machine with the run's models. 0 is no
+// price. PicturesCached have none.
 type Prices struct {
-	Step            float64 `json:"step"`
-	LanguagePass    float64 `json:"language_pass"`
-	LanguageForward float64 `json:"language_forward"`
-	GeneratedToken  float64 `json:"generated_token"`
-	TokenEmbedding  float64 `json:"token_embedding_call"`
-	QFormerPass     float64 `json:"qformer_pass"`
-	QFormerForward  float64 `json:"qformer_forward"`
-	ProjectionPass  float64 `json:"projection_pass"`
-	Stage1Pass      float64 `json:"stage1_pass"`
-	PictureEncoded  float64 `json:"picture_encoded"`
+	Step            float64 `json:"step" toml:"step,omitzero"`
+	LanguagePass    float64 `json:"language_pass" toml:"language_pass,omitzero"`
+	LanguageForward float64 `json:"language_forward" toml:"language_forward,omitzero"`
+	GeneratedToken  float64 `json:"generated_token" toml:"generated_token,omitzero"`
+	TokenEmbedding  float64 `json:"token_embedding_call" toml:"token_embedding_call,omitzero"`
+	QFormerPass     float64 `json:"qformer_pass" toml:"qformer_pass,omitzero"`
+	QFormerForward  float64 `json:"qformer_forward" toml:"qformer_forward,omitzero"`
+	ProjectionPass  float64 `json:"projection_pass" toml:"projection_pass,omitzero"`
+	Stage1Pass      float64 `json:"stage1_pass" toml:"stage1_pass,omitzero"`
+	PictureEncoded  float64 `json:"picture_encoded" toml:"picture_encoded,omitzero"`
 }
 
-// Seconds returns the seconds that the count takes at the prices. fresh adds the price of
-// encoding for cached pictures, as if the run had found an empty feature cache.
-func (c Count) Seconds(p Prices, fresh bool) float64 {
+// Lowest returns the smallest price.
+func (p Prices) Lowest() float64 {
+	return slices.MinFunc(Count{}.terms(p, false), func(a, b term) int { return cmp.Compare(a.price, b.price) }).price
+}
+
+// term is a part of a count with its price.
+type term struct {
+	count int64
+	price float64
+}
+
+// terms returns the parts of a count that have a price. fresh adds cached pictures to those that
+// were encoded.
+func (c Count) terms(p Prices, fresh bool) []term {
 	encoded := c.PicturesEncoded
 	if fresh {
 		encoded = c.Pictures()
 	}
-	return float64(c.Steps)*p.Step +
-		float64(c.LanguagePasses)*p.LanguagePass + float64(c.LanguageForwards)*p.LanguageForward +
-		float64(c.GeneratedTokens)*p.GeneratedToken + float64(c.TokenEmbeddings)*p.TokenEmbedding +
-		float64(c.QFormerPasses)*p.QFormerPass + float64(c.QFormerForwards)*p.QFormerForward +
-		float64(c.ProjectionPasses)*p.ProjectionPass + float64(c.Stage1Passes)*p.Stage1Pass +
-		float64(encoded)*p.PictureEncoded
+	return []term{
+		{c.Steps, p.Step}, {c.LanguagePasses, p.LanguagePass}, {c.LanguageForwards, p.LanguageForward}, {c.GeneratedTokens, p.GeneratedToken},
+		{c.TokenEmbeddings, p.TokenEmbedding}, {c.QFormerPasses, p.QFormerPass}, {c.QFormerForwards, p.QFormerForward},
+		{c.ProjectionPasses, p.ProjectionPass}, {c.Stage1Passes, p.Stage1Pass}, {encoded, p.PictureEncoded},
+	}
+}
+
+// Priced reports whether every part of the count has a price. fresh is that of [Count.Seconds].
+func (c Count) Priced(p Prices, fresh bool) bool {
+	return !slices.ContainsFunc(c.terms(p, fresh), func(t term) bool { return t.count > 0 && t.price == 0 })
+}
+
+// Seconds returns the seconds that the count takes at the prices. fresh adds the price of
+// encoding for cached pictures, as if the run had found an empty feature cache.
+func (c Count) Seconds(p Prices, fresh bool) (seconds float64) {
+	for _, t := range c.terms(p, fresh) {
+		seconds += float64(t.count) * t.price
+	}
+	return seconds
 }

@@ -4,5 +4,5 @@
 // A [Meter] counts by phase. It wraps the frozen models, so every call is counted, and the code
 // that runs the Q-Former tells it the rest. A [Ledger] holds the counts. Counts do not depend on
 // the machine or its load: with the [Prices] of a machine, the seconds that one pass of each kind
-// takes there, [Ledger.Seconds] returns the seconds of a run without the compilation of graphs.
+// takes there, [Count.Seconds] returns the seconds of a run without the compilation of graphs.
 package cost
