@@ -10,7 +10,7 @@
 //
 //   - [Train] trains a recipe.
 //   - [Retrain] swaps frozen models of a bridge and retrains it; see [Swap].
-//   - [TrainMatrix] trains every combination of a matrix; [CompleteMatrixRun] one of them.
+//   - [TrainMatrix] trains every combination of a matrix; a [MatrixRunner] one at a time.
 //   - [NewDemo] prepares the swap that the command demo shows.
 //
 // Package runs/ladder analyses what a cold start costs, package runs/comparison compares finished

@@ -19,35 +19,59 @@ type MatrixResult struct {
 	Err error // nil if the run finished
 }
 
-// TrainMatrix trains the runs of a matrix without a ladder that are not finished, each in its own
-// folder in out. It logs the error of a failed run and goes on with the next. An interrupted run continues from
-// its newest checkpoint.
-func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, out string,
-	overrides []recipes.Override) ([]MatrixResult, error) {
-	return trainMatrix(ctx, newReuse(w), m, out, overrides)
+// MatrixRunner completes runs of a matrix, each in its own folder. Finished runs are used again
+// if their models and data are still those that they used. The runs share plugins and data sets,
+// which a MatrixRunner reads once.
+type MatrixRunner struct {
+	matrix    *recipes.Matrix
+	out       string
+	overrides []recipes.Override
+	finished  *reuse
 }
 
-func trainMatrix(ctx context.Context, finished *reuse, m *recipes.Matrix, out string,
+// NewMatrixRunner returns a MatrixRunner for the folders in out.
+func NewMatrixRunner(w *workspace.Workspace, m *recipes.Matrix, out string, overrides []recipes.Override) *MatrixRunner {
+	return &MatrixRunner{matrix: m, out: out, overrides: overrides, finished: newReuse(w)}
+}
+
+// Complete trains one run of the matrix, or continues it, as [Complete] does. It reports whether
+// it trained.
+func (r *MatrixRunner) Complete(ctx context.Context, run recipes.MatrixRun) (trained bool, err error) {
+	recipe, err := matrixRecipe(ctx, r.finished.workspace, r.matrix, run, r.overrides)
+	if err != nil {
+		return false, err
+	}
+	return r.finished.complete(ctx, recipe, filepath.Join(r.out, run.Name()))
+}
+
+// TrainMatrix trains the runs of a matrix without a ladder that are not finished, each in its own
+// folder in out. It logs the error of a failed run and goes on with the next. An interrupted run
+// continues from its newest checkpoint.
+func TrainMatrix(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, out string,
 	overrides []recipes.Override) ([]MatrixResult, error) {
-	w := finished.workspace
-	planned := m.Runs()
+	return NewMatrixRunner(w, m, out, overrides).completeAll(ctx)
+}
+
+// completeAll does the work of [TrainMatrix].
+func (r *MatrixRunner) completeAll(ctx context.Context) ([]MatrixResult, error) {
+	log, planned := r.finished.workspace.Log(), r.matrix.Runs()
 	var all []MatrixResult
 	var spent time.Duration
 	trained := 0
 	for i, each := range planned {
-		run := MatrixResult{MatrixRun: each, Dir: filepath.Join(out, each.Name())}
+		run := MatrixResult{MatrixRun: each, Dir: filepath.Join(r.out, each.Name())}
 		left := ""
 		if trained > 0 {
 			left = fmt.Sprintf(", about %v left", (spent / time.Duration(trained) * time.Duration(len(planned)-i)).Round(time.Second))
 		}
-		w.Log().Info(fmt.Sprintf("%s: run %d of %d, %s%s", m.Name, i+1, len(planned), run.Name(), left))
+		log.Info(fmt.Sprintf("%s: run %d of %d, %s%s", r.matrix.Name, i+1, len(planned), run.Name(), left))
 		began := time.Now()
-		new, err := completeMatrixRun(ctx, finished, m, each, out, overrides)
+		new, err := r.Complete(ctx, each)
 		if ctx.Err() != nil {
 			return all, ctx.Err()
 		}
 		if err != nil {
-			w.Log().Error("this run failed; the next one starts", "run", run.Name(), "error", err)
+			log.Error("this run failed; the next one starts", "run", run.Name(), "error", err)
 			run.Err = err
 		}
 		if new {
@@ -56,23 +80,6 @@ func trainMatrix(ctx context.Context, finished *reuse, m *recipes.Matrix, out st
 		all = append(all, run)
 	}
 	return all, nil
-}
-
-// CompleteMatrixRun trains one run of a matrix in its folder in out, or continues it, as [Complete]
-// does. It reports whether it trained.
-func CompleteMatrixRun(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, run recipes.MatrixRun, out string,
-	overrides []recipes.Override) (trained bool, err error) {
-	return completeMatrixRun(ctx, newReuse(w), m, run, out, overrides)
-}
-
-// completeMatrixRun does the work of [CompleteMatrixRun].
-func completeMatrixRun(ctx context.Context, finished *reuse, m *recipes.Matrix, run recipes.MatrixRun, out string,
-	overrides []recipes.Override) (trained bool, err error) {
-	r, err := matrixRecipe(ctx, finished.workspace, m, run, overrides)
-	if err != nil {
-		return false, err
-	}
-	return finished.complete(ctx, r, filepath.Join(out, run.Name()))
 }
 
 // matrixRecipe returns the recipe of a run of a matrix. With a budget, it takes as many steps as see

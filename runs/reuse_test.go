@@ -47,7 +47,7 @@ set = ["optimizer.steps=1", "swap.warmup_steps=0", "run.feature_cache=false"]
 	complete := func() []MatrixResult {
 		t.Helper()
 		opened = nil
-		all, err := trainMatrix(t.Context(), counting(&opened), m, "runs", nil)
+		all, err := (&MatrixRunner{matrix: m, out: "runs", finished: counting(&opened)}).completeAll(t.Context())
 		if err != nil || len(all) != 2 {
 			t.Fatalf("%d runs, %v", len(all), err)
 		}

@@ -20,7 +20,7 @@ import (
 type climber struct {
 	workspace *workspace.Workspace
 	matrix    *recipes.Matrix // its own runs; those of a file of results are only compared
-	out       string
+	runner    *runs.MatrixRunner
 	Options
 	results *ladder.Results
 	failed  map[recipes.MatrixRun]error
@@ -31,7 +31,7 @@ type climber struct {
 // climbLadder completes the runs of a matrix with a ladder, as far as the options allow, and adds
 // its ladders.
 func (c *Comparison) climbLadder(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix, o Options) error {
-	k := &climber{workspace: w, matrix: m, out: o.Out, Options: o, failed: map[recipes.MatrixRun]error{},
+	k := &climber{workspace: w, matrix: m, runner: runs.NewMatrixRunner(w, m, o.Out, o.Overrides), Options: o, failed: map[recipes.MatrixRun]error{},
 		missing: map[recipes.MatrixRun]bool{}, results: &ladder.Results{Matrix: cloned(m)}}
 	if err := k.readResults(); err != nil {
 		return err
@@ -68,7 +68,7 @@ func cloned(m *recipes.Matrix) *recipes.Matrix {
 	return &c
 }
 
-func (k *climber) dir(run recipes.MatrixRun) string { return filepath.Join(k.out, run.Name()) }
+func (k *climber) dir(run recipes.MatrixRun) string { return filepath.Join(k.Out, run.Name()) }
 
 // readResults reads the file of results, if there is one yet.
 func (k *climber) readResults() error {
@@ -90,10 +90,10 @@ func (k *climber) writeResults() error {
 	if len(k.results.Runs) == 0 {
 		return nil
 	}
-	if err := os.MkdirAll(k.out, 0o755); err != nil {
+	if err := os.MkdirAll(k.Out, 0o755); err != nil {
 		return err
 	}
-	return k.results.Write(filepath.Join(k.out, k.matrix.Name+ladder.Extension))
+	return k.results.Write(filepath.Join(k.Out, k.matrix.Name+ladder.Extension))
 }
 
 // next returns the cheapest run that is needed and was not tried.
@@ -122,7 +122,7 @@ func (k *climber) complete(ctx context.Context, run recipes.MatrixRun) error {
 		return nil
 	}
 	k.workspace.Log().Info(fmt.Sprintf("%s: %s", k.matrix.Name, run.Name()))
-	trained, err := runs.CompleteMatrixRun(ctx, k.workspace, k.matrix, run, k.out, k.Overrides)
+	trained, err := k.runner.Complete(ctx, run)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
