@@ -51,18 +51,11 @@ func scoreGQA(_ context.Context, o Options) (*Result, error) {
 	if err := unique(o.Questions, "id", ids); err != nil {
 		return nil, err
 	}
-	got, err := readPredictions(o.Predictions, gqaLayout)
+	texts, found, counts, err := pairTextIDs(o, gqaLayout, ids)
 	if err != nil {
 		return nil, err
 	}
-	if err := got.asTexts(); err != nil {
-		return nil, err
-	}
-	texts, found, err := got.pair(ids, o.AllowMissing)
-	if err != nil {
-		return nil, err
-	}
-	return gqaResult(variant, ids, questions, texts, found, got.counts), nil
+	return gqaResult(variant, ids, questions, texts, found, counts), nil
 }
 
 // gqaResult computes the figures of GQA.
@@ -112,6 +105,20 @@ func picked(texts []string, rows []int) []string {
 		out[i] = texts[row]
 	}
 	return out
+}
+
+// pairTextIDs reads predictions and pairs them with ids that are texts, whatever kind of ids the
+// file has.
+func pairTextIDs(o Options, l layout, ids []id) (texts []string, found []bool, counts Counts, err error) {
+	got, err := readPredictions(o.Predictions, l)
+	if err == nil {
+		err = got.asTexts()
+	}
+	if err != nil {
+		return nil, nil, counts, err
+	}
+	texts, found, err = got.pair(ids, o.AllowMissing)
+	return texts, found, got.counts, err
 }
 
 // asTexts makes ids that are numbers texts: GQA's official script does so. It returns an error if

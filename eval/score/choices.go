@@ -36,14 +36,7 @@ func scoreScienceQA(_ context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := readPredictions(o.Predictions, vqaLayout)
-	if err != nil {
-		return nil, err
-	}
-	if err := got.asTexts(); err != nil {
-		return nil, err
-	}
-	texts, found, err := got.pair(ids, o.AllowMissing)
+	texts, found, counts, err := pairTextIDs(o, vqaLayout, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +51,7 @@ func scoreScienceQA(_ context.Context, o Options) (*Result, error) {
 			scores[i] = 1
 		}
 	}
-	r := &Result{Task: ScienceQA, N: len(ids), Counts: got.counts}
+	r := &Result{Task: ScienceQA, N: len(ids), Counts: counts}
 	r.Figures = append(r.Figures, percent("value", "accuracy", scores))
 	r.Figures = append(r.Figures, groups("value", "accuracy", "picture", pictures, scores)...)
 	r.Figures = append(r.Figures, groups("value", "accuracy", "subject", subjects, scores)...)
