@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
@@ -166,8 +168,8 @@ func (p *program) printBad(c runs.DataCheck) {
 		return
 	}
 	p.printf("  cannot be used: %d\n", len(c.Bad))
-	for why, n := range c.BadByReason {
-		p.printf("    %d: %s\n", n, why)
+	for _, why := range slices.Sorted(maps.Keys(c.BadByReason)) {
+		p.printf("    %d: %s\n", c.BadByReason[why], why)
 	}
 	for _, b := range c.Bad[:min(shownBad, len(c.Bad))] {
 		place := b.File
