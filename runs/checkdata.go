@@ -34,9 +34,9 @@ const sampledPictures = 20
 const warnedPictures = 20
 
 // CheckData reads a recipe's annotation files to their end, looks for the file of every
-// picture, and reads a sample of the pictures and the list of words. The error is a [DataProblems] with everything
-// because of which a run would not start: too many pictures that cannot be used are among it.
-// CheckData warns of what a run would leave out. Of sources whose records are read when they are
+// picture, and reads a sample of the pictures and the list of words. The error is a
+// [DataProblems] with everything because of which a run would not start: too many pictures that
+// cannot be used are among it. CheckData warns of what a run would leave out. Of sources whose records are read when they are
 // drawn, it reads a sample of the records alone.
 func CheckData(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) error {
 	var all DataProblems

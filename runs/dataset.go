@@ -133,12 +133,11 @@ func stillReadable(d data.Dataset, broken []error) error {
 func (res *resources) logBroken(name string, broken []error) {
 	const shown = 5
 	for i, problem := range broken {
-		const what = "entry left out"
-		if i < shown {
-			res.workspace.Log().Warn(what, "data", name, "reason", problem)
-		} else {
-			res.workspace.Log().Debug(what, "data", name, "reason", problem)
+		log := res.workspace.Log().Warn
+		if i >= shown {
+			log = res.workspace.Log().Debug
 		}
+		log("entry left out", "data", name, "reason", problem)
 	}
 	if more := len(broken) - shown; more > 0 {
 		res.workspace.Log().Warn("more entries cannot be used; the run's log has them", "data", name, "number", more)

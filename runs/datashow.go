@@ -73,10 +73,7 @@ func ShowRecipe(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved
 	s := &train.Session{Plan: bare.Plan(), Bridge: b, Language: res.language, Train: res.train, Eval: res.eval, Log: w.Log()}
 	for row := 0; row < res.train.Data.Len() && n > 0; row++ {
 		previews, err := s.Preview(ctx, []int{row})
-		if bad := (data.PictureErrors)(nil); errors.As(err, &bad) {
-			continue
-		}
-		if bad := (*data.PictureError)(nil); errors.As(err, &bad) {
+		if bad := (*data.PictureError)(nil); errors.As(err, &bad) { // also in a data.PictureErrors
 			continue
 		}
 		if err != nil {

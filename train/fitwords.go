@@ -64,7 +64,7 @@ func fitWords(ctx context.Context, b *bridge.Bridge, queries, prompts *adapters.
 		for i := range rows {
 			rows[i] = rng.IntN(queries.Shape[0])
 		}
-		loss, err := f.run(n, pickRows(queries, rows), pickRows(prompts, rows))
+		loss, err := f.run(n, queries.Gather(rows), prompts.Gather(rows))
 		if err != nil {
 			return 0, fmt.Errorf("fit of words: %w", err)
 		}
@@ -153,16 +153,6 @@ func (f *wordFit) close() {
 	for _, name := range []string{wordFitScale, wordFitShift} {
 		_ = f.bridge.Store().DeleteVariable(qformer.VariablePath(name)) // an error means that it was not made
 	}
-}
-
-// pickRows copies rows of a float32 tensor into a new one.
-func pickRows(t *adapters.Tensor, rows []int) *adapters.Tensor {
-	shape := append([]int{len(rows)}, t.Shape[1:]...)
-	out := adapters.NewTensor(adapters.Float32, shape...)
-	for i, row := range rows {
-		copy(out.Row(i).Float32s(), t.Row(row).Float32s())
-	}
-	return out
 }
 
 // columnMean returns the mean of the vectors along the last axis of a float32 tensor.
