@@ -200,18 +200,9 @@ func karpathyRecord(o jsonvalue.Object, images parts.Folder) (record.Record, err
 	if folder, _ := jsonvalue.Text(o, "filepath"); folder != "" {
 		names = []string{folder + "/" + name, name}
 	}
-	sentences, ok := o["sentences"].([]any)
-	if !ok {
-		return record.Record{}, fmt.Errorf(`"sentences" is %s, want a list`, jsonvalue.Describe(o["sentences"]))
-	}
-	var texts []string
-	for i, v := range sentences {
-		sentence, _ := v.(jsonvalue.Object)
-		raw, err := textOf(sentence, "raw")
-		if err != nil {
-			return record.Record{}, fmt.Errorf(`item %d of "sentences": %w`, i, err)
-		}
-		texts = append(texts, raw)
+	texts, err := textsIn(o, "sentences", func(sentence jsonvalue.Object) (string, error) { return textOf(sentence, "raw") })
+	if err != nil {
+		return record.Record{}, err
 	}
 	group := jsonvalue.ID(o["cocoid"])
 	if group == "" {
@@ -291,21 +282,29 @@ func genomeRegions(o jsonvalue.Object, images parts.Folder) (record.Record, erro
 	if err != nil {
 		return record.Record{}, err
 	}
-	regions, ok := o["regions"].([]any)
-	if !ok {
-		return record.Record{}, fmt.Errorf(`"regions" is %s, want a list`, jsonvalue.Describe(o["regions"]))
-	}
-	var phrases []string
-	for i, v := range regions {
-		region, _ := v.(jsonvalue.Object)
-		phrase, err := jsonvalue.Text(region, "phrase")
-		if err != nil {
-			return record.Record{}, fmt.Errorf(`item %d of "regions": %w`, i, err)
-		}
-		phrases = append(phrases, phrase)
+	phrases, err := textsIn(o, "regions", func(region jsonvalue.Object) (string, error) { return jsonvalue.Text(region, "phrase") })
+	if err != nil {
+		return record.Record{}, err
 	}
 	p, err := images.FirstOf(genomeNames(of)...)
 	return about(p, err, of, parts.Captions(phrases))
+}
+
+// textsIn returns a text of each object in a list of o.
+func textsIn(o jsonvalue.Object, list string, text func(item jsonvalue.Object) (string, error)) ([]string, error) {
+	items, ok := o[list].([]any)
+	if !ok {
+		return nil, fmt.Errorf("%q is %s, want a list", list, jsonvalue.Describe(o[list]))
+	}
+	texts := make([]string, len(items))
+	for i, v := range items {
+		item, _ := v.(jsonvalue.Object)
+		var err error
+		if texts[i], err = text(item); err != nil {
+			return nil, fmt.Errorf("item %d of %q: %w", i, list, err)
+		}
+	}
+	return texts, nil
 }
 
 // genomeNames returns the names that a picture may have: Visual Genome comes in two folders.
