@@ -8,6 +8,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,10 +88,24 @@ func (f folder) vqa() []string {
 	}, ",")+`]}`)}
 }
 
-// everySource writes a small source of each format.
-func everySource() map[string]func(f folder) []string {
-	named := func(f folder, i int) string { return f.picture(i, fmt.Sprintf("%d.jpg", i)) }
-	return map[string]func(f folder) []string{
+// sources has a function for each format that writes a small source of it.
+type sources map[string]func(f folder) []string
+
+// everySource returns the sources of all formats.
+func everySource() sources {
+	all := sources{}
+	for _, some := range []sources{sourcesOfPairs(), sourcesOfCaptions(), sourcesOfQuestions(), sourcesOfSequences()} {
+		maps.Copy(all, some)
+	}
+	return all
+}
+
+// named writes picture i under its number, and returns its name.
+func (f folder) named(i int) string { return f.picture(i, fmt.Sprintf("%d.jpg", i)) }
+
+// sourcesOfPairs returns sources of pictures with captions: shards, folders, tables, lists.
+func sourcesOfPairs() sources {
+	return sources{
 		"webdataset": func(f folder) []string {
 			f.copied("shards/testdata")
 			return []string{filepath.Join(f.dir, "plain-{000000..000002}.tar")}
@@ -105,23 +120,49 @@ func everySource() map[string]func(f folder) []string {
 		},
 		"lavis": func(f folder) []string {
 			return []string{f.list("a.json", func(i int) string {
-				return fmt.Sprintf(`{"image": %q, "caption": ["caption %d", "another"], "image_id": %d}`, named(f, i), i, i)
+				return fmt.Sprintf(`{"image": %q, "caption": ["caption %d", "another"], "image_id": %d}`, f.named(i), i, i)
 			})}
 		},
 		"csv": func(f folder) []string {
-			return []string{f.write("a.csv", "image,caption\n"+joined(func(i int) string { return fmt.Sprintf("%s,caption %d", named(f, i), i) }, "\n")+"\n")}
+			return []string{f.write("a.csv", "image,caption\n"+joined(func(i int) string { return fmt.Sprintf("%s,caption %d", f.named(i), i) }, "\n")+"\n")}
 		},
-		"llava": func(f folder) []string {
-			return []string{f.list("a.json", func(i int) string {
-				return fmt.Sprintf(`{"id": %d, "image": %q, "conversations": [{"from": "human", "value": "<image>\nwhat?"}, {"from": "gpt", "value": "a %d"},
-					{"from": "human", "value": "and?"}, {"from": "gpt", "value": "b"}]}`, i, named(f, i), i)
-			})}
+		"flickr30k": func(f folder) []string {
+			return []string{f.write("results.token", joined(func(i int) string { return fmt.Sprintf("%s#0\tcaption %d .", f.named(i), i) }, "\n")+"\n")}
 		},
+	}
+}
+
+// sourcesOfCaptions returns official files of captions.
+func sourcesOfCaptions() sources {
+	return sources{
 		"coco": func(f folder) []string {
 			return []string{f.write("a.json", `{"images": [`+joined(func(i int) string {
-				return fmt.Sprintf(`{"id": %d, "file_name": %q}`, i, named(f, i))
+				return fmt.Sprintf(`{"id": %d, "file_name": %q}`, i, f.named(i))
 			}, ",")+`], "annotations": [`+joined(func(i int) string { return fmt.Sprintf(`{"image_id": %d, "id": %d, "caption": "caption %d"}`, i, i, i) }, ",")+`]}`)}
 		},
+		"textcaps": func(f folder) []string {
+			return []string{f.write("a.json", `{"dataset_type": "train", "data": [`+joined(func(i int) string {
+				f.named(i)
+				return fmt.Sprintf(`{"image_id": "%d", "image_name": "%d", "caption_str": "caption %d", "caption_id": %d}`, i, i, i, i)
+			}, ",")+`]}`)}
+		},
+		"visual-genome": func(f folder) []string {
+			return []string{f.list("a.json", func(i int) string {
+				f.named(i)
+				return fmt.Sprintf(`{"id": %d, "regions": [{"region_id": %d, "image_id": %d, "phrase": "region %d", "x": 1, "y": 1, "width": 2, "height": 2}]}`, i, i, i, i)
+			})}
+		},
+		"karpathy": func(f folder) []string {
+			return []string{f.write("a.json", `{"dataset": "coco", "images": [`+joined(func(i int) string {
+				return fmt.Sprintf(`{"filename": %q, "imgid": %d, "cocoid": %d, "split": "train", "sentences": [{"raw": "caption %d"}]}`, f.named(i), i, i, i)
+			}, ",")+`]}`) + "#train"}
+		},
+	}
+}
+
+// sourcesOfQuestions returns official files of questions.
+func sourcesOfQuestions() sources {
+	return sources{
 		"vqav2": folder.vqa,
 		"okvqa": folder.vqa,
 		"aokvqa": func(f folder) []string {
@@ -132,49 +173,41 @@ func everySource() map[string]func(f folder) []string {
 		},
 		"gqa": func(f folder) []string {
 			return []string{f.write("a.json", `{`+joined(func(i int) string {
-				named(f, i)
+				f.named(i)
 				return fmt.Sprintf(`"%d": {"question": "what?", "imageId": "%d", "answer": "a %d", "types": {"structural": "query"}}`, 100+i, i, i)
 			}, ",")+`}`)}
 		},
 		"vizwiz": func(f folder) []string {
 			return []string{f.list("a.json", func(i int) string {
-				return fmt.Sprintf(`{"image": %q, "question": "what?", "answers": [{"answer": "a %d", "answer_confidence": "yes"}], "answer_type": "other", "answerable": 1}`, named(f, i), i)
+				return fmt.Sprintf(`{"image": %q, "question": "what?", "answers": [{"answer": "a %d", "answer_confidence": "yes"}], "answer_type": "other", "answerable": 1}`, f.named(i), i)
 			})}
 		},
 		"textvqa": func(f folder) []string {
 			return []string{f.write("a.json", `{"dataset_name": "textvqa", "data": [`+joined(func(i int) string {
-				named(f, i)
+				f.named(i)
 				return fmt.Sprintf(`{"question": "what?", "image_id": "%d", "question_id": %d, "answers": ["a %d", "b"]}`, i, i, i)
 			}, ",")+`]}`)}
 		},
-		"textcaps": func(f folder) []string {
-			return []string{f.write("a.json", `{"dataset_type": "train", "data": [`+joined(func(i int) string {
-				named(f, i)
-				return fmt.Sprintf(`{"image_id": "%d", "image_name": "%d", "caption_str": "caption %d", "caption_id": %d}`, i, i, i, i)
-			}, ",")+`]}`)}
-		},
-		"visual-genome": func(f folder) []string {
+	}
+}
+
+// sourcesOfSequences returns conversations and documents.
+func sourcesOfSequences() sources {
+	return sources{
+		"llava": func(f folder) []string {
 			return []string{f.list("a.json", func(i int) string {
-				named(f, i)
-				return fmt.Sprintf(`{"id": %d, "regions": [{"region_id": %d, "image_id": %d, "phrase": "region %d", "x": 1, "y": 1, "width": 2, "height": 2}]}`, i, i, i, i)
+				return fmt.Sprintf(`{"id": %d, "image": %q, "conversations": [{"from": "human", "value": "<image>\nwhat?"}, {"from": "gpt", "value": "a %d"},
+					{"from": "human", "value": "and?"}, {"from": "gpt", "value": "b"}]}`, i, f.named(i), i)
 			})}
-		},
-		"karpathy": func(f folder) []string {
-			return []string{f.write("a.json", `{"dataset": "coco", "images": [`+joined(func(i int) string {
-				return fmt.Sprintf(`{"filename": %q, "imgid": %d, "cocoid": %d, "split": "train", "sentences": [{"raw": "caption %d"}]}`, named(f, i), i, i, i)
-			}, ",")+`]}`) + "#train"}
-		},
-		"flickr30k": func(f folder) []string {
-			return []string{f.write("results.token", joined(func(i int) string { return fmt.Sprintf("%s#0\tcaption %d .", named(f, i), i) }, "\n")+"\n")}
 		},
 		"mmc4": func(f folder) []string {
 			return []string{f.write("a.jsonl", joined(func(i int) string {
-				return fmt.Sprintf(`{"text_list": ["first %d.", "second."], "url": "u", "image_info": [{"image_name": %q, "matched_text_index": 1, "matched_sim": 0.3}], "similarity_matrix": [[0.1, 0.3]]}`, i, named(f, i))
+				return fmt.Sprintf(`{"text_list": ["first %d.", "second."], "url": "u", "image_info": [{"image_name": %q, "matched_text_index": 1, "matched_sim": 0.3}], "similarity_matrix": [[0.1, 0.3]]}`, i, f.named(i))
 			}, "\n")+"\n")}
 		},
 		"obelics": func(f folder) []string {
 			return []string{f.write("a.jsonl", joined(func(i int) string {
-				return fmt.Sprintf(`{"images": [%q, null], "texts": [null, "text %d"], "metadata": "[]", "general_metadata": "{}"}`, named(f, i), i)
+				return fmt.Sprintf(`{"images": [%q, null], "texts": [null, "text %d"], "metadata": "[]", "general_metadata": "{}"}`, f.named(i), i)
 			}, "\n")+"\n")}
 		},
 	}
