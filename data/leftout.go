@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data/record"
@@ -63,6 +64,17 @@ func (p PictureErrors) Once() PictureErrors {
 		}
 	}
 	return once
+}
+
+// OfProcess reports whether a picture or a record cannot be read because the process lacks files or
+// memory, or is cancelled. Then it is not to blame.
+func OfProcess(err error) bool {
+	for _, ours := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, context.Canceled} {
+		if errors.Is(err, ours) {
+			return true
+		}
+	}
+	return false
 }
 
 // LeftOut is a picture that a run does not use.
