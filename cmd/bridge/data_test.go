@@ -95,7 +95,7 @@ func TestDataCheckAndShowOfASource(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, command := range []string{"check", "show"} {
-		if _, stderr := mustExit(t, exitDone, "data", command, "a.csv"); !strings.Contains(stderr, `"Kind" is not read`) {
+		if _, stderr := mustExit(t, exitDone, "data", command, "a.csv"); !strings.Contains(stderr, "is not read as") {
 			t.Errorf("%s does not warn of a column: %s", command, stderr)
 		}
 	}
