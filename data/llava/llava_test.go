@@ -2,6 +2,7 @@ package llava_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -108,6 +109,25 @@ func TestLinesAreReadAsTheListIs(t *testing.T) {
 	}
 	recordtest.Close(t, one)
 	recordtest.Compare(t, recordtest.All(t, one), records[:1])
+}
+
+// The key is the id as the file writes it, or else the number of the row.
+func TestKeysAreIDs(t *testing.T) {
+	var rows []string
+	ids := []string{`"a"`, `7`, `7.0`, `12345678901234567890123`, `null`, `true`, `""`, `"a"`}
+	for _, id := range ids {
+		rows = append(rows, fmt.Sprintf(`{"id": %s, "conversations": [{"from": "human", "value": "Hi."}, {"from": "gpt", "value": "Hello."}]}`, id))
+	}
+	r, err := llava.Open([]string{recordtest.File(t, "x.json", "["+strings.Join(rows, ",")+"]")}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recordtest.Close(t, r)
+	for i, want := range []string{"a", "7", "7.0", "12345678901234567890123", "4", "5", "6", "a"} {
+		if rec, err := r.Record(i); err != nil || rec.Key != want {
+			t.Errorf("the id %s gives the key %q (%v), want %q", ids[i], rec.Key, err, want)
+		}
+	}
 }
 
 func TestDamagedLineIsABadRecord(t *testing.T) {
