@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data/record"
@@ -63,6 +64,17 @@ func (p PictureErrors) Once() PictureErrors {
 		}
 	}
 	return once
+}
+
+// OfProcess reports whether a picture or a record cannot be read because the process lacks files or
+// memory, or is cancelled. Then it is not to blame.
+func OfProcess(err error) bool {
+	for _, ours := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, context.Canceled} {
+		if errors.Is(err, ours) {
+			return true
+		}
+	}
+	return false
 }
 
 // LeftOut is a picture that a run does not use.
@@ -123,13 +135,14 @@ type LeftOutList struct {
 	Pictures int    // of the data set, with those on the list; 0 means that any number may fail
 	Max      MaxBad
 	Log      *slog.Logger // nil discards
-	// Changed, if non-nil, is called after a picture was added.
-	Changed func() error
+	// Changed, if non-nil, is called with each picture that was added.
+	Changed func(added LeftOut) error
 
 	mu       sync.Mutex
 	all      []LeftOut
 	names    map[string]bool
-	expected []LeftOut // without those in names
+	expected []string           // names in the order in which they were given, with those that were drawn since
+	pending  map[string]LeftOut // by name: what is expected and not on the list yet
 }
 
 // All returns the pictures on the list, in the order in which they were added.
@@ -153,25 +166,52 @@ func (l *LeftOutList) Names() map[string]bool {
 func (l *LeftOutList) Expect(all []LeftOut) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.pending == nil {
+		l.pending = map[string]LeftOut{}
+	}
 	for _, p := range all {
-		if !l.names[p.Picture] {
-			l.expected = append(l.expected, p)
+		if _, ok := l.pending[p.Picture]; !ok && !l.names[p.Picture] {
+			l.pending[p.Picture] = p
+			l.expected = append(l.expected, p.Picture)
 		}
 	}
 }
 
-// Expected returns the pictures that will be left out when they are drawn.
-func (l *LeftOutList) Expected() []LeftOut {
+// Expects returns an error for a picture that will be left out when it is drawn; nil for another.
+func (l *LeftOutList) Expects(picture string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.expected)
+	if was, ok := l.pending[picture]; ok {
+		return &expectedError{was}
+	}
+	return nil
 }
 
-// Unusable returns the pictures on the list and then those of [LeftOutList.Expected].
+// expectedError is the error of a picture that is expected to fail.
+type expectedError struct{ was LeftOut }
+
+func (e *expectedError) Error() string { return e.was.Reason }
+
+// Unusable returns the pictures on the list, and then those that will be left out when they are
+// drawn.
 func (l *LeftOutList) Unusable() []LeftOut {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Concat(l.all, l.expected)
+	all := slices.Clone(l.all)
+	for _, name := range l.expected {
+		if p, ok := l.pending[name]; ok {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// Knows reports whether a picture is on the list, or will be when it is drawn.
+func (l *LeftOutList) Knows(picture string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, expected := l.pending[picture]
+	return expected || l.names[picture]
 }
 
 // Len returns the number of pictures on the list.
@@ -196,7 +236,7 @@ func (l *LeftOutList) add(p LeftOut) bool {
 	}
 	l.names[p.Picture] = true
 	l.all = append(l.all, p)
-	l.expected = slices.DeleteFunc(l.expected, func(e LeftOut) bool { return e.Picture == p.Picture })
+	delete(l.pending, p.Picture)
 	return true
 }
 
@@ -208,8 +248,9 @@ const warned = 20
 // picture was on the list already, or if too many pictures are on it now.
 func (l *LeftOutList) Add(row Record, picture string, cause error) error {
 	cause = adapters.WithoutRemedy(cause)
+	entry := leftOutFor(row, picture, cause)
 	l.mu.Lock()
-	added := l.add(leftOutFor(row, picture, cause))
+	added := l.add(entry)
 	n := len(l.all)
 	l.mu.Unlock()
 	if !added {
@@ -223,7 +264,7 @@ func (l *LeftOutList) Add(row Record, picture string, cause error) error {
 		l.Log.Log(context.Background(), level, "picture left out", "data", l.Data, "picture", picture, "reason", cause, "left out so far", n)
 	}
 	if l.Changed != nil {
-		if err := l.Changed(); err != nil {
+		if err := l.Changed(entry); err != nil {
 			return err
 		}
 	}
@@ -233,6 +274,9 @@ func (l *LeftOutList) Add(row Record, picture string, cause error) error {
 // leftOutFor returns the entry of a picture or a record and the error for which it is left
 // out.
 func leftOutFor(row Record, picture string, cause error) LeftOut {
+	if was := (*expectedError)(nil); errors.As(cause, &was) {
+		return was.was
+	}
 	out := LeftOut{Picture: picture, Reason: cause.Error(), Record: row}
 	var bad *record.BadRecord
 	if errors.As(cause, &bad) {

@@ -8,12 +8,14 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/data/record"
 )
 
 // find draws batches as a run does: a bad record is found when it is drawn, and the batch is
@@ -126,7 +128,7 @@ func TestMaxBad(t *testing.T) {
 
 func TestTooManyBadPicturesEndTheRun(t *testing.T) {
 	changed := 0
-	l := data.LeftOutList{Data: "photos.json", Pictures: 100, Max: "2", Changed: func() error { changed++; return nil }}
+	l := data.LeftOutList{Data: "photos.json", Pictures: 100, Max: "2", Changed: func(data.LeftOut) error { changed++; return nil }}
 	cause := adapters.Errorf(adapters.Corrupt, "picture %s: cut off", "1.png").WithRemedy("replace the file")
 	for i := range 2 {
 		if err := l.Add(data.Record{}, fmt.Sprintf("%d.png", i), cause); err != nil {
@@ -182,5 +184,26 @@ func TestUnreadablePicturesGiveOneRemedy(t *testing.T) {
 		if err == nil || !strings.HasSuffix(err.Error(), want) || strings.Count(err.Error(), "(") != 1 || !strings.Contains(err.Error(), path) {
 			t.Errorf("got %v, want the path and one remedy, %s", err, want)
 		}
+	}
+}
+
+// A run that continues leaves out what it expected with the reason, the file and the key that it
+// noted first.
+func TestExpectedRecordsKeepTheirReason(t *testing.T) {
+	offset := int64(512)
+	was := data.LeftOut{Picture: "#3", Reason: "the text is cut off", Why: record.Damaged, File: "a.tar", Key: "k", Offset: &offset}
+	l := data.LeftOutList{Data: "d"}
+	l.Expect([]data.LeftOut{was, {Picture: "#4", Reason: "x"}, was})
+	if got := l.Unusable(); len(got) != 2 || !l.Knows("#3") || l.Knows("#5") || l.Expects("#5") != nil || l.Len() != 0 {
+		t.Fatalf("expected %v, on the list %d", got, l.Len())
+	}
+	if err := l.Add(data.Record{ID: "#3"}, "#3", &data.PictureError{Picture: "#3", Err: l.Expects("#3")}); err != nil {
+		t.Fatal(err)
+	}
+	if all := l.All(); len(all) != 1 || !reflect.DeepEqual(all[0], was) || l.Counts()[record.Damaged] != 1 {
+		t.Errorf("on the list %+v, want %+v", all, was)
+	}
+	if got := l.Unusable(); len(got) != 2 || got[1].Picture != "#4" || l.Expects("#3") != nil {
+		t.Errorf("the list and what is expected: %v", got)
 	}
 }

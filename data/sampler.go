@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -77,13 +78,7 @@ func skip(gaps []int, n, i int) int {
 	if left := n - len(gaps); len(gaps) > 0 && left > 0 {
 		i %= left
 	}
-	for _, gap := range gaps {
-		if gap > i {
-			break
-		}
-		i++
-	}
-	return i
+	return i + sort.Search(len(gaps), func(k int) bool { return gaps[k]-k > i }) // behind k gaps, place i+k is the i-th
 }
 
 // permutation is a bijection of [0, n): four Feistel rounds over the next power of

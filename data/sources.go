@@ -187,7 +187,7 @@ func (s *Sources) Parts(row int) (record.Record, error) {
 		err = r.Bad(at, record.Empty, errors.New("the record has neither a picture nor a text to learn"))
 	}
 	var bad *record.BadRecord
-	if errors.As(err, &bad) {
+	if errors.As(err, &bad) && !OfProcess(err) {
 		return r, &PictureError{Picture: s.IDOf(row), Row: row, Err: err}
 	}
 	return r, err

@@ -3,6 +3,7 @@ package data_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -10,6 +11,7 @@ import (
 	"io/fs"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -31,6 +33,25 @@ func (l list) Record(i int) (record.Record, error) {
 		return l[i], l[i].Bad(i, record.Tags, errors.New("2 tags, 1 picture"))
 	}
 	return l[i], nil
+}
+
+// short is a reader in a process that has no file handles left.
+type short struct{ list }
+
+func (s short) Record(i int) (record.Record, error) {
+	return s.list[i], s.list[i].Bad(i, record.Damaged, fmt.Errorf("open: %w", syscall.EMFILE))
+}
+
+// A lack of file handles is no record's fault, so it leaves none out.
+func TestRecordsAreNotBlamedForTheProcess(t *testing.T) {
+	d, err := data.OpenSources([]data.Source{{Name: "s", Records: short{list{{Key: "a"}}}}}, data.SourceOptions{}, tinySpec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bad *data.PictureError
+	if _, err := d.Record(0); errors.As(err, &bad) || !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("a lack of file handles: %v, want an error of the run", err)
+	}
 }
 
 func bytesOf(encoded string) record.Part {

@@ -25,7 +25,7 @@ type DataOptions struct {
 
 // DataCheck holds the findings of a check of a source.
 type DataCheck struct {
-	Source string `json:"source"`
+	Source string `json:"source"` // name of its first file or brace list, and how many more there are
 	*survey.Summary
 	Tokens *survey.Tokens `json:"tokens,omitempty"` // of the targets; nil if they were not counted
 }
@@ -141,9 +141,7 @@ func (c *checker) check(ctx context.Context, s source) (out DataCheck, err error
 		return out, err
 	}
 	defer c.workspace.Closer(r)()
-	for _, text := range r.Warnings() {
-		c.workspace.Log().Warn("source: " + text)
-	}
+	warnOf(c.workspace, r)
 	out.Source = sourceName(s.Source)
 	if out.Summary, err = c.survey(ctx, s, r); err != nil {
 		return out, err

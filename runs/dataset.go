@@ -3,6 +3,9 @@ package runs
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
@@ -62,7 +65,7 @@ func (res *resources) dataset(ctx context.Context, which split, s recipes.Source
 		return d, list, err
 	}
 	if was != nil {
-		if err := stillReadable(d, broken); err != nil {
+		if err := stillReadable(d, broken, res.resumed); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -117,16 +120,20 @@ func (res *resources) restoreLeftOut(which split, list *data.LeftOutList, was *d
 	res.logLeftOut(list.Data, was.LeftOut)
 }
 
-// stillReadable returns an error if pictures of a run cannot be read any more. broken has no
+// stillReadable returns an error if pictures of the run in dir cannot be read any more. broken has no
 // pictures that the run left out.
-func stillReadable(d data.Dataset, broken []error) error {
+func stillReadable(d data.Dataset, broken []error, dir string) error {
 	bad := pictureErrors(broken)
 	if len(bad) == 0 {
 		return nil
 	}
+	remedy := "bring the files back as they were"
+	if _, err := os.Stat(filepath.Join(dir, leftOutFile)); errors.Is(err, fs.ErrNotExist) {
+		remedy += "; the run has no " + leftOutFile + ": if it left pictures out, bring that file back, too"
+	}
 	return adapters.Errorf(adapters.KindOf(bad[0].Err), "%s: %d of %d pictures could be read when the run was started and cannot be read now; the first is %q: %w",
 		d.Name(), len(bad), d.Len(), bad[0].Picture, bad[0].Err).
-		ReplaceRemedy("bring the files back as they were")
+		ReplaceRemedy("%s", remedy)
 }
 
 // logBroken warns of entries of a data set that cannot be used because they have no texts.

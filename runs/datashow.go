@@ -20,6 +20,7 @@ func ShowSource(ctx context.Context, w *workspace.Workspace, s DataSource, n int
 		return err
 	}
 	defer w.Closer(r)()
+	warnOf(w, r)
 	for shown, err := range survey.Show(r, n, data.Reader{Orientation: s.Orientation}) {
 		if err == nil {
 			err = ctx.Err()

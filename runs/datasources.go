@@ -48,6 +48,13 @@ func (s source) open(ctx context.Context, w *workspace.Workspace) (record.Reader
 	return formats.Open(ctx, s.Source, formatOptions(w, sourceName(s.Source)))
 }
 
+// warnOf logs what a reader says about its source as a whole.
+func warnOf(w *workspace.Workspace, r record.Reader) {
+	for _, text := range r.Warnings() {
+		w.Log().Warn("source: " + text)
+	}
+}
+
 // sourcesOf returns the sources of a table of a recipe. Annotation files are sources in LAVIS's
 // format.
 func sourcesOf(s recipes.Source) []source {

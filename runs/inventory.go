@@ -1,7 +1,6 @@
 package runs
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,10 +20,6 @@ const (
 	trainSplit split = "train"
 	evalSplit  split = "eval"
 )
-
-// leftOutFile is the file of a run folder that lists the pictures which the run leaves out. It
-// is written before the step that replaces a picture is applied.
-const leftOutFile = "left-out.json"
 
 // entriesFile returns the name of the file of a run folder that has a line for each row of a data
 // set in files.
@@ -54,21 +49,6 @@ func readInventory(dir string, which split) (*data.Inventory, error) {
 	return &was, err
 }
 
-// readLeftOut returns the pictures that a run leaves out.
-func readLeftOut(dir string) (lists map[split][]data.LeftOut, err error) {
-	path := filepath.Join(dir, leftOutFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err == nil {
-		if err = json.Unmarshal(text, &lists); err != nil {
-			err = damaged(path, err)
-		}
-	}
-	return lists, err
-}
-
 func damaged(path string, err error) error {
 	return adapters.Errorf(adapters.Corrupt, "%s cannot be read: %w", path, err).
 		WithRemedy("bring the file back from a copy of the run, or start a new run with --out")
@@ -95,25 +75,6 @@ func (res *resources) writeEntries(dir string) error {
 		}
 	}
 	return nil
-}
-
-// keepLeftOut writes the pictures that are left out to a run folder, now and each time that one
-// is added.
-func (res *resources) keepLeftOut(dir string) error {
-	path := filepath.Join(dir, leftOutFile)
-	save := func() error {
-		lists := map[split][]data.LeftOut{trainSplit: res.train.LeftOut.Unusable(),
-			evalSplit: res.eval.LeftOut.All()}
-		if len(lists[trainSplit])+len(lists[evalSplit]) == 0 {
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-			return nil
-		}
-		return writeJSON(path, lists)
-	}
-	res.train.LeftOut.Changed, res.eval.LeftOut.Changed = save, save
-	return save()
 }
 
 // inventory returns the data set's rows and the pictures that are left out of it, so that it can

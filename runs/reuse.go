@@ -135,16 +135,16 @@ func (u *reuse) checkData(ctx context.Context, r *recipes.Resolved, dir string) 
 				"run", dir, "data", which)
 			continue
 		}
-		if err := u.checkSource(ctx, source, r.Data, was); err != nil {
+		if err := u.checkSource(ctx, dir, source, r.Data, was); err != nil {
 			return adapters.Errorf(adapters.KindOf(err), "the run in %s cannot be used again: %w", dir, err)
 		}
 	}
 	return nil
 }
 
-// checkSource opens a data set with the rows of a run, once for all runs with the same rows. It
+// checkSource opens a data set with the rows of the run in dir, once for all runs with the same rows. It
 // returns an error if an entry differs, or if a picture cannot be read any more.
-func (u *reuse) checkSource(ctx context.Context, source recipes.Source, table recipes.Data, was *data.Inventory) error {
+func (u *reuse) checkSource(ctx context.Context, dir string, source recipes.Source, table recipes.Data, was *data.Inventory) error {
 	key, err := sourceKey(source, table, was)
 	if err != nil {
 		return err
@@ -153,7 +153,7 @@ func (u *reuse) checkSource(ctx context.Context, source recipes.Source, table re
 	if !ok {
 		d, broken, err := u.openSource(ctx, u.workspace, source, table, adapters.ImageSpec{}, was)
 		if err == nil {
-			err = stillReadable(d, broken)
+			err = stillReadable(d, broken, dir)
 		}
 		result = err
 		u.sets[key] = result

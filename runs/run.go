@@ -2,6 +2,7 @@ package runs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -117,9 +118,11 @@ func withRunLog(ctx context.Context, w *workspace.Workspace, dir string, work fu
 // makes cheap checks before it computes features.
 func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Options) (out Outcome, err error) {
 	out.Dir = o.Dir
-	if err := res.keepLeftOut(o.Dir); err != nil {
+	done, err := res.keepLeftOut(o.Dir)
+	if err != nil {
 		return out, err
 	}
+	defer func() { err = errors.Join(err, done()) }()
 	res.meter = &cost.Meter{}
 	leave := res.enter(cost.Start)
 	trained, spent, err := res.start(ctx, r, o.Resume && hasCheckpoint(o.Dir))

@@ -74,13 +74,22 @@ func formatOptions(w *workspace.Workspace, name string) formats.Options {
 	}}
 }
 
-// sourceName returns the name of a source for people: the last element of its first path.
+// sourceName returns the name of a source for people: the last element of its first path or brace
+// list, and how many more there are.
 func sourceName(s formats.Source) string {
-	name := filepath.Base(s.Files[0])
-	if strings.ContainsAny(s.Files[0], "{}") { // a slash may stand in braces
-		name = s.Files[0][strings.LastIndexByte(s.Files[0][:strings.IndexByte(s.Files[0], '{')], '/')+1:]
+	first, rest, joined := strings.Cut(s.Files[0], "::")
+	name := filepath.Base(first)
+	if strings.ContainsAny(first, "{}") { // a slash may stand in braces
+		name = first[strings.LastIndexByte(first[:strings.IndexByte(first, '{')], '/')+1:]
 	}
-	if more := len(s.Files) - 1; more > 0 {
+	more := 0
+	if joined {
+		more = 1 + strings.Count(rest, "::")
+	}
+	for _, path := range s.Files[1:] {
+		more += 1 + strings.Count(path, "::")
+	}
+	if more > 0 {
 		name += fmt.Sprintf(" and %d more", more)
 	}
 	return name
@@ -163,7 +172,10 @@ func sameSources(ctx context.Context, w *workspace.Workspace, dir string, which 
 		return err
 	}
 	defer w.Closer(d)()
-	if now := d.Describe(); !slices.Equal(now, was) {
+	same := func(a, b data.SourceInfo) bool {
+		return a.Format == b.Format && a.Records == b.Records && a.Digest == b.Digest
+	}
+	if !slices.EqualFunc(d.Describe(), was, same) {
 		return adapters.Errorf(adapters.Invalid, "the run in %s cannot be used again: %s holds other data now than when the run was started", dir, d.Name()).
 			WithRemedy("bring the data back as it was, or start a new run with --out")
 	}

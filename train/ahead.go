@@ -60,17 +60,22 @@ func notLive(a data.Augmentation) error {
 		WithRemedy("set run.feature_cache = false and no warm-up, or data.augment = \"none\"")
 }
 
+// batch returns the samples of step n, and starts to read the steps after it.
+func (a *readAhead) batch(n int) ([]data.Sample, error) {
+	began := time.Now()
+	batch, err := a.session.batch(a.phase, n)
+	a.waitedFor(time.Since(began))
+	if err == nil {
+		a.startAfter(n)
+	}
+	return batch, err
+}
+
 // features returns the features of a micro-batch's pictures.
 func (a *readAhead) features(ctx context.Context, at place, pictures []int) (*adapters.Tensor, error) {
 	if a.live == nil {
 		return a.source.Features(ctx, pictures)
 	}
-	began := time.Now()
-	defer func() {
-		a.mu.Lock()
-		a.wait += time.Since(began)
-		a.mu.Unlock()
-	}()
 	a.mu.Lock()
 	ready := a.pending[at]
 	delete(a.pending, at)
@@ -152,6 +157,13 @@ func (a *readAhead) compute(n int, rows []int, parts []*aheadFeatures) {
 		}
 		close(part.done)
 	}
+}
+
+// waitedFor adds a time in which a step could not go on, because it waited for data.
+func (a *readAhead) waitedFor(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.wait += max(0, d)
 }
 
 // waited returns the time for which steps have waited since the last call.

@@ -95,7 +95,7 @@ func Usable(r data.Record, stage int, questions float64) error {
 		return adapters.Errorf(adapters.Invalid, "the record has no caption of one picture, which stage 1 trains on")
 	case questions == 0 && asks(r):
 		return adapters.Errorf(adapters.Invalid, "the record has questions and no caption, and data.questions is 0").
-			WithRemedy("set data.questions above 0")
+			WithRemedy("set data.questions = 1, or a fraction if other records have captions")
 	case len(r.Questions) == 0 && r.Sequence == nil:
 		return adapters.Errorf(adapters.Invalid, "the record has no text to learn")
 	}

@@ -132,6 +132,7 @@ func (s *Session) restore(ctx context.Context) (position, error) {
 	}
 	s.stepsDone, s.scores = saved.Done, saved.Scores
 	s.restoreCount(saved.Cost)
+	s.warnOfForgotten(saved.LeftOut.Train)
 	s.Train.LeftOut.Restore(saved.LeftOut.Train)
 	s.Eval.LeftOut.Restore(saved.LeftOut.Eval)
 	s.clock = time.Duration(saved.Seconds * float64(time.Second))

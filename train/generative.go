@@ -120,11 +120,10 @@ func (g *generative) waited() (time.Duration, bool) { return g.ahead.waited() }
 // prepare runs step n, counted from 0, up to the gradient of the language model, and
 // compiles the graphs that apply runs.
 func (g *generative) prepare(ctx context.Context, n int) (*preparedStep, error) {
-	batch, err := g.session.batch(g.phase, n)
+	batch, err := g.ahead.batch(n)
 	if err != nil {
 		return nil, err
 	}
-	g.ahead.startAfter(n)
 	parts, total, err := g.runMicroBatches(ctx, n, batch)
 	free := func() {
 		for _, m := range parts {
@@ -163,7 +162,9 @@ func (g *generative) runMicroBatches(ctx context.Context, n int, batch []data.Sa
 	}
 	each := prompts{promptCount(batch, size), spare}
 	for k, ahead := 0, g.startForward(ctx, n, 0, batch[:size], each); k < count; k++ {
+		stopped := time.Now()
 		m := <-ahead
+		g.ahead.waitedFor(m.waited.since(stopped))
 		parts = append(parts, m)
 		if m.err != nil {
 			return parts, total, m.err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
@@ -106,12 +107,12 @@ func (s Set) Retry(work func() error) error {
 // expected returns a [data.PictureErrors] if pictures of rows are expected to fail.
 func (s Set) expected(rows []int) error {
 	var bad data.PictureErrors
-	for _, e := range s.LeftOut.Expected() {
-		for _, row := range rows {
-			if idOf(s.Data, row) == e.Picture {
-				bad = append(bad, &data.PictureError{Picture: e.Picture, Row: row, Err: errors.New(e.Reason)})
-				break
-			}
+	seen := map[string]bool{}
+	for _, row := range rows {
+		name := idOf(s.Data, row)
+		if err := s.LeftOut.Expects(name); err != nil && !seen[name] {
+			seen[name] = true
+			bad = append(bad, &data.PictureError{Picture: name, Row: row, Err: err})
 		}
 	}
 	if len(bad) == 0 {
@@ -133,16 +134,23 @@ func (s Set) Read(ctx context.Context, choose func() ([]int, error)) (rows []int
 	return rows, features, err
 }
 
-// leftOutRows returns the rows of the training set that are left out.
+// leftOutRows returns the rows of the training set that are left out. The map grows when more are.
 func (s *Session) leftOutRows() map[int]bool {
 	if s.Train.LeftOut == nil {
 		return nil
 	}
-	names := s.Train.LeftOut.Names()
-	if len(names) == s.knownLeftOut {
-		return s.leftOut
+	all := s.Train.LeftOut.All()
+	if len(all) > s.knownLeftOut {
+		names := map[string]bool{}
+		for _, p := range all[s.knownLeftOut:] {
+			names[p.Picture] = true
+		}
+		if s.leftOut == nil {
+			s.leftOut = map[int]bool{}
+		}
+		maps.Copy(s.leftOut, rowsOf(s.Train.Data, names))
+		s.knownLeftOut = len(all)
 	}
-	s.knownLeftOut, s.leftOut = len(names), rowsOf(s.Train.Data, names)
 	return s.leftOut
 }
 
@@ -193,4 +201,21 @@ func (s *Session) keepLists() error {
 type leftOut struct {
 	Train []data.LeftOut `json:"train,omitempty"`
 	Eval  []data.LeftOut `json:"eval,omitempty"`
+}
+
+// warnOfForgotten warns if the list of a run that continues does not have what its checkpoint leaves
+// out: the file of the list is gone.
+func (s *Session) warnOfForgotten(saved []data.LeftOut) {
+	forgotten := 0
+	for _, p := range saved {
+		if !s.Train.LeftOut.Knows(p.Picture) {
+			forgotten++
+		}
+	}
+	if forgotten > 0 {
+		s.Log.Warn("the run's list of what is left out lacks pictures that the checkpoint has, so the file was changed or removed; "+
+			"those that were left out after the checkpoint are found again only if they still fail. "+
+			"Bring left-out.json (and left-out.jsonl) back from a copy of the run, and resume again, so that it sees the same pictures",
+			"data", s.Train.Data.Name(), "number", forgotten)
+	}
 }

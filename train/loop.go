@@ -18,7 +18,7 @@ type stepResult struct {
 	GradNorm float64
 	Cost     cost.Count // of the bridge; the language model's calls are counted as they are made
 	Live     bool       // features were computed live
-	Waited   float64    // share of the step's time in which it waited for them
+	Waited   float64    // share of the step's time in which it waited for records and features, and could do nothing else
 }
 
 // stepper runs the steps of one phase.
@@ -28,8 +28,8 @@ type stepper interface {
 	// state stays that of the step before.
 	prepare(ctx context.Context, n int) (*preparedStep, error)
 	optimizer() *optim.AdamW
-	// waited returns how long steps have waited for features that are computed live, since the
-	// last call; ok is false if none are.
+	// waited returns how long steps have waited for records and for features that are computed
+	// live, since the last call; ok is false if none are.
 	waited() (d time.Duration, ok bool)
 	close()
 }

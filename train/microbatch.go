@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -35,7 +36,21 @@ type microBatch struct {
 	in, rng   *tensors.Tensor  // input of the bridge's graphs
 	prompts   *adapters.Tensor // soft prompts
 	cotangent *adapters.Tensor // gradient of the summed loss by the soft prompts
+	waited    waiting          // for the features of the pictures
 	err       error
+}
+
+// waiting is a time in which a micro-batch waited for data.
+type waiting struct{ from, to time.Time }
+
+// since returns the part of the time after a moment. A step waits only while it can do nothing else:
+// one micro-batch waits in the background while the language model works on another.
+func (w waiting) since(stopped time.Time) time.Duration {
+	from := w.from
+	if stopped.After(from) {
+		from = stopped
+	}
+	return max(0, w.to.Sub(from))
 }
 
 // free releases the tensors on the device.
@@ -161,7 +176,9 @@ func (g *generative) runForward(ctx context.Context, m *microBatch, n, k int, ba
 	if err := g.addExamples(ctx, m, batch); err != nil {
 		return err
 	}
+	m.waited.from = time.Now()
 	features, err := g.features(ctx, m, n, k, p.count, p.spare)
+	m.waited.to = time.Now()
 	if err != nil {
 		return err
 	}

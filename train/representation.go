@@ -119,16 +119,17 @@ func (r *representation) textTokens() int {
 
 // inputs returns the inputs of build for step n.
 func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Tensor, images int, err error) {
-	batch, err := r.session.batch(r.phase, n)
+	batch, err := r.ahead.batch(n)
 	if err != nil {
 		return nil, 0, err
 	}
-	r.ahead.startAfter(n)
 	rows, texts, ids := make([]int, len(batch)), make([]string, len(batch)), make([]int32, len(batch))
 	for i, sample := range batch {
 		rows[i], texts[i], ids[i] = sample.Index, sample.Caption, sample.ImageID
 	}
+	asked := time.Now()
 	features, err := r.ahead.features(ctx, place{n, 0}, rows)
+	r.ahead.waitedFor(time.Since(asked))
 	if err != nil {
 		return nil, 0, err
 	}

@@ -197,8 +197,8 @@ func (p *program) dataShow(c *cli.Context) error {
 	}
 	n := defaultShown
 	if len(args) == 2 {
-		if n, err = strconv.Atoi(args[1]); err != nil || n < 1 {
-			return usagef("data show: N is %q, want a number of records from 1", args[1])
+		if n, err = strconv.Atoi(args[1]); err != nil || n < 0 {
+			return usagef("data show: N is %q, want a number of records", args[1])
 		}
 	}
 	if err := onlyOfSources(c, args[0]); err != nil {

@@ -88,6 +88,17 @@ func TestDataCheckAndShowOfASource(t *testing.T) {
 		!strings.HasSuffix(lines[0], `"}},{"text":"what?"},{"text":"blocks","target":true}]}`) || !strings.HasPrefix(lines[1], `{"key":"three"`) {
 		t.Errorf("shown:\n%s", stdout)
 	}
+	if stdout, _ = mustExit(t, exitDone, "data", "show", "llava.json", "0", "--images", dir, "--json"); stdout != "" {
+		t.Errorf("no records were asked for:\n%s", stdout)
+	}
+	if err := os.WriteFile("a.csv", []byte("image,caption,Kind\n1.png,blocks,x\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"check", "show"} {
+		if _, stderr := mustExit(t, exitDone, "data", command, "a.csv"); !strings.Contains(stderr, "is not read as") {
+			t.Errorf("%s does not warn of a column: %s", command, stderr)
+		}
+	}
 	for wrong, args := range map[string][]string{
 		"N is \"no\"":              {"data", "show", "llava.json", "no"},
 		"--images is for a source": {"data", "check", "r.toml", "--images", "x"},

@@ -2,10 +2,8 @@ package featurecache
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"sync"
-	"syscall"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
@@ -56,7 +54,7 @@ func readImages(ctx context.Context, image func(i int) (*adapters.Tensor, error)
 	for i, err := range errs {
 		switch {
 		case err == nil:
-		case !ofPicture(err):
+		case data.OfProcess(err):
 			return nil, err
 		default:
 			bad = append(bad, &data.PictureError{Row: rows[i], Err: err})
@@ -66,17 +64,6 @@ func readImages(ctx context.Context, image func(i int) (*adapters.Tensor, error)
 		return nil, bad.Once()
 	}
 	return images, nil
-}
-
-// ofPicture reports whether reading a picture failed because of the picture. The process may
-// lack files or memory instead.
-func ofPicture(err error) bool {
-	for _, ours := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, context.Canceled} {
-		if errors.Is(err, ours) {
-			return false
-		}
-	}
-	return true
 }
 
 // refused reports whether an encoder's error may be about a picture.

@@ -49,12 +49,14 @@ func Detect(path string) (string, error) {
 		return tables.Format, nil
 	case shards.IsTar(head):
 		return shards.Format, nil
+	case strings.HasPrefix(annotations.Sniff(head), "written in"):
+		return "", notJSON(path, head)
 	case lavis.IsTable(path):
 		return lavis.TableFormat, nil
 	case flickrLine.Match(head):
 		return official.Flickr30k, nil
 	}
-	if b := firstByte(head); b != '[' && b != '{' || strings.HasPrefix(annotations.Sniff(head), "written in") {
+	if b := firstByte(head); b != '[' && b != '{' && !jsonrows.NamesLines(path) {
 		return "", notJSON(path, head)
 	}
 	return detectJSON(path)
@@ -142,9 +144,12 @@ func hasPicture(entries []os.DirEntry) bool {
 	})
 }
 
-// detectJSON tells a JSON file by the keys of its first row, or of the object that it is.
+// detectJSON tells a JSON file by the keys of its first sound row, or of the object that it is.
 func detectJSON(path string) (string, error) {
-	h, err := jsonrows.Peek(path)
+	h, err := jsonrows.Peek(path, func(row []byte) bool {
+		_, err := jsonvalue.ParseObject(row)
+		return err == nil
+	})
 	if err != nil {
 		return "", err
 	}
@@ -157,7 +162,7 @@ func detectJSON(path string) (string, error) {
 	o, err := jsonvalue.ParseObject(h.First)
 	if err != nil {
 		return "", adapters.Errorf(adapters.Invalid, "%s: the first row %w", path, err).
-			WithRemedy("name the format if only this row is wrong: format = one of %s", strings.Join(Names(), ", "))
+			WithRemedy("name the format if only the first rows are wrong: format = one of %s", strings.Join(Names(), ", "))
 	}
 	if format := formatOfRow(o); format != "" {
 		return format, nil
@@ -205,7 +210,7 @@ func detectObject(path string, members []jsonrows.HeadMember) (string, error) {
 	switch {
 	case has("images") && lists["images"]["sentences"] != nil:
 		return official.Karpathy, nil
-	case has("images"):
+	case has("images") && !has("texts"):
 		return official.COCO, nil
 	case has("questions"), has("annotations") && lists["annotations"]["question_id"] != nil:
 		return official.VQAv2, nil

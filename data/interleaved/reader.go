@@ -34,8 +34,8 @@ func Open(format string, paths []string, images string) (record.Reader, error) {
 			return nil, err
 		}
 	}
-	return rowreader.New(format, sources, func(data []byte, _ rowreader.At) (record.Record, error) {
-		return parse(data, format, images)
+	return rowreader.New(format, sources, func(data []byte, at rowreader.At) (record.Record, error) {
+		return parse(data, at, format, images)
 	})
 }
 
@@ -70,10 +70,10 @@ func hasPicture(all []record.Part) bool {
 	return len(record.Record{Parts: all}.Pictures()) > 0
 }
 
-func parse(data []byte, format, images string) (record.Record, error) {
+func parse(data []byte, at rowreader.At, format, images string) (record.Record, error) {
 	o, err := jsonvalue.ParseObject(data)
 	if err != nil {
-		return record.Record{}, fmt.Errorf("the document %w", err)
+		return record.Record{}, fmt.Errorf("%s %w", at.Name("the document"), err)
 	}
 	all, err := fromObject(o, format, images)
 	return record.Record{Parts: all}, err

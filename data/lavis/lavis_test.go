@@ -66,7 +66,7 @@ func TestTables(t *testing.T) {
 		`bad : line 7: the row has 2 cells, and the header 3`,
 		`5 : <5.jpg>`,
 	})
-	tsv, err := lavis.OpenTables([]string{recordtest.File(t, "x.tsv", "\ufeffimage\tquestion\tanswer\tKind\n1.jpg\thow many, or none?\t[\"2\", \"2\", \"two\"]\tx\n2.jpg\twhat?\ta cat\t\n")}, "")
+	tsv, err := lavis.OpenTables([]string{recordtest.File(t, "x.tsv", "\ufeffimage\tquestion\tanswer\tKind\n1.jpg\thow many, or none?\t[\"2\", \"2\", \"two\"]\tx\n2.jpg\twhat?\ta cat\t\n3.jpg\t\"Why\" so?\t\"A\" dog\t\n4.jpg\twho?\t5\" men\t\n")}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +74,8 @@ func TestTables(t *testing.T) {
 	recordtest.Compare(t, recordtest.All(t, tsv), []string{
 		`0 : <1.jpg> question"how many, or none?" answer"2"×2/"two"!`,
 		`1 : <2.jpg> question"what?" answer"a cat"!`,
+		`2 : <3.jpg> question"Why so?" answer"A dog"!`,
+		`3 : <4.jpg> question"who?" answer"5\" men"!`,
 	})
 	if w := tsv.Warnings(); len(w) != 1 || !strings.Contains(w[0], `"Kind" is not read as "kind"`) {
 		t.Errorf("warnings %q", w)
@@ -89,6 +91,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"x.csv", "image,caption\n", "holds no row below its header"},
 		{"x.csv", "", "is empty, want a table with a header"},
 		{"x.csv", "image,caption\n1.jpg,\"a dog\n", "line 2: a quotation mark of this row is not closed"},
+		{"x.csv", "image,caption\n1.jpg,\"a dog\n2.jpg,\"two\"\n", "line 2: a quotation mark of this row is not closed"},
 	} {
 		path := recordtest.File(t, c.name, c.text)
 		var err error

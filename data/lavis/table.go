@@ -3,7 +3,6 @@ package lavis
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/csv"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -43,7 +42,7 @@ var _ record.Reader = (*Table)(nil)
 type tableFile struct {
 	path   string
 	file   *os.File
-	comma  rune
+	comma  byte
 	header []string
 	rows   []tableRow
 	digest string
@@ -107,68 +106,37 @@ func openTable(path string) (*tableFile, error) {
 // scan reads the header and finds the rows.
 func (f *tableFile) scan() error {
 	sum := sha256.New()
-	r := f.csv(io.TeeReader(f.file, sum))
-	r.ReuseRecord = true
+	r := newCellReader(io.TeeReader(f.file, sum), f.comma)
 	for {
-		offset := r.InputOffset()
-		cells, err := r.Read()
+		row, err := r.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return adapters.Errorf(adapters.Invalid, "%s: %w", f.path, err).
-				WithRemedy("put a text with commas, quotes or line feeds in double quotes, and double the quotes in it")
+			return adapters.Errorf(adapters.Corrupt, "%s cannot be read: %w", f.path, err)
 		}
-		line, _ := r.FieldPos(0)
+		if row.open {
+			return adapters.Errorf(adapters.Invalid, "%s: line %d: a quotation mark of this row is not closed: the text in quotes has several lines, and more text or the end of the file follows it", f.path, row.line).
+				WithRemedy("close it, or double the marks inside of a text in quotes")
+		}
 		if f.header == nil {
-			if f.header = slices.Clone(cells); len(cells) > 0 {
-				f.header[0] = strings.TrimPrefix(cells[0], "\ufeff")
-			}
+			f.header = row.cells
+			f.header[0] = strings.TrimPrefix(f.header[0], "\ufeff")
 			if err := f.checkHeader(); err != nil {
 				return err
 			}
 			continue
 		}
-		size := r.InputOffset() - offset
-		if size > math.MaxInt32 || line > math.MaxInt32 {
-			return adapters.Errorf(adapters.Invalid, "%s: line %d: a row of %d bytes", f.path, line, size)
+		if row.size > math.MaxInt32 || row.line > math.MaxInt32 {
+			return adapters.Errorf(adapters.Invalid, "%s: line %d: a row of %d bytes", f.path, row.line, row.size)
 		}
-		row := tableRow{offset: offset, size: int32(size), line: int32(line)}
-		if err := f.checkQuotes(row, cells); err != nil {
-			return err
-		}
-		f.rows = append(f.rows, row)
+		f.rows = append(f.rows, tableRow{offset: row.offset, size: int32(row.size), line: int32(row.line)})
 	}
 	if f.header == nil {
 		return adapters.Errorf(adapters.Invalid, "%s is empty, want a table with a header", f.path)
 	}
 	f.digest = hex.EncodeToString(sum.Sum(nil)[:16])
 	return nil
-}
-
-// checkQuotes returns an error if a row of several lines has an odd number of quotation marks: then
-// one is not closed, and the text takes in all rows behind it.
-func (f *tableFile) checkQuotes(row tableRow, cells []string) error {
-	if !slices.ContainsFunc(cells, func(c string) bool { return strings.Contains(c, "\n") }) {
-		return nil
-	}
-	data := make([]byte, row.size)
-	if _, err := f.file.ReadAt(data, row.offset); err != nil {
-		return adapters.Errorf(adapters.Corrupt, "%s cannot be read: %w", f.path, err)
-	}
-	if bytes.Count(data, []byte{'"'})%2 == 0 {
-		return nil
-	}
-	return adapters.Errorf(adapters.Invalid, "%s: line %d: a quotation mark of this row is not closed: the row has several lines and an odd number of marks", f.path, row.line).
-		WithRemedy("close it, or double the marks inside of a text in quotes")
-}
-
-// csv returns a reader of rows. A quotation mark inside a text without quotes is part of the text,
-// as it is in Python.
-func (f *tableFile) csv(in io.Reader) *csv.Reader {
-	r := csv.NewReader(in)
-	r.Comma, r.LazyQuotes, r.FieldsPerRecord = f.comma, true, -1
-	return r
 }
 
 // checkHeader returns an error if a column is missing.
@@ -209,22 +177,22 @@ func (t *Table) Record(i int) (record.Record, error) {
 	return rec, nil
 }
 
-func (f *tableFile) record(row tableRow, folder parts.Folder) (record.Record, error) {
-	data := make([]byte, row.size)
-	if _, err := f.file.ReadAt(data, row.offset); err != nil {
+func (f *tableFile) record(at tableRow, folder parts.Folder) (record.Record, error) {
+	data := make([]byte, at.size)
+	if _, err := f.file.ReadAt(data, at.offset); err != nil {
 		return record.Record{}, fmt.Errorf("cannot be read (the file may have changed): %w", err)
 	}
 	if !utf8.Valid(data) {
 		return record.Record{}, errors.New("the row is not UTF-8; save the file as UTF-8")
 	}
-	cells, err := f.csv(bytes.NewReader(data)).Read()
+	row, err := newCellReader(bytes.NewReader(data), f.comma).next()
 	if err != nil {
-		return record.Record{}, err
+		return record.Record{}, fmt.Errorf("cannot be read (the file may have changed): %w", err)
 	}
-	if len(cells) != len(f.header) {
-		return record.Record{}, fmt.Errorf("the row has %d cells, and the header %d", len(cells), len(f.header))
+	if len(row.cells) != len(f.header) {
+		return record.Record{}, fmt.Errorf("the row has %d cells, and the header %d", len(row.cells), len(f.header))
 	}
-	e, err := entryOf(f.header, cells)
+	e, err := entryOf(f.header, row.cells)
 	if err != nil {
 		return record.Record{}, err
 	}

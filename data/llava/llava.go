@@ -36,10 +36,10 @@ func Open(paths []string, images string) (record.Reader, error) {
 		}
 		sources = append(sources, rowreader.Source{File: f, Rows: f.Rows})
 	}
-	return rowreader.New(Format, sources, func(data []byte, _ rowreader.At) (record.Record, error) {
+	return rowreader.New(Format, sources, func(data []byte, at rowreader.At) (record.Record, error) {
 		o, err := jsonvalue.ParseObject(data)
 		if err != nil {
-			return record.Record{}, fmt.Errorf("the row %w", err)
+			return record.Record{}, fmt.Errorf("%s %w", at.Name("the row"), err)
 		}
 		return conversation.FromObject(o, parts.Folder(images))
 	})

@@ -2,6 +2,7 @@ package llava_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -64,8 +65,8 @@ var records = []string{
 	`bad b13: turn 1: the answer has the tag <image>`,
 	`bad b14: turn 1: the answer is empty`,
 	`bad b15: turn 2: a system turn follows others`,
-	`bad : the row is the number 3, want an object`,
-	`bad : the row is no JSON: invalid character`,
+	`bad : the row (line 26) is the number 3, want an object`,
+	`bad : the row (line 27) is no JSON: invalid character`,
 }
 
 func TestConversations(t *testing.T) {
@@ -110,15 +111,44 @@ func TestLinesAreReadAsTheListIs(t *testing.T) {
 	recordtest.Compare(t, recordtest.All(t, one), records[:1])
 }
 
+// The key is the id as the file writes it, or else the number of the row.
+func TestKeysAreIDs(t *testing.T) {
+	var rows []string
+	ids := []string{`"a"`, `7`, `7.0`, `12345678901234567890123`, `null`, `true`, `""`, `"a"`}
+	for _, id := range ids {
+		rows = append(rows, fmt.Sprintf(`{"id": %s, "conversations": [{"from": "human", "value": "Hi."}, {"from": "gpt", "value": "Hello."}]}`, id))
+	}
+	r, err := llava.Open([]string{recordtest.File(t, "x.json", "["+strings.Join(rows, ",")+"]")}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recordtest.Close(t, r)
+	for i, want := range []string{"a", "7", "7.0", "12345678901234567890123", "4", "5", "6", "a"} {
+		if rec, err := r.Record(i); err != nil || rec.Key != want {
+			t.Errorf("the id %s gives the key %q (%v), want %q", ids[i], rec.Key, err, want)
+		}
+	}
+}
+
+func TestDamagedLineIsABadRecord(t *testing.T) {
+	line := `{"conversations": [{"from": "human", "value": "Hi."}, {"from": "gpt", "value": "Hello."}]}` + "\n"
+	r, err := llava.Open([]string{recordtest.File(t, "x.jsonl", line+line[:30]+"\n"+line)}, "pictures")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recordtest.Close(t, r)
+	recordtest.Compare(t, recordtest.All(t, r), []string{
+		`0 : question"Hi." answer"Hello."!`, `bad : the row (line 2) is no JSON`, `2 : question"Hi." answer"Hello."!`})
+}
+
 func TestFilesThatAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"info": 1}`:                   "holds one object without conversations",
-		`[{"conversations": [`:          "is cut off: it ends at byte 20 (line 1)",
-		`[]`:                            "holds no row",
-		``:                              "is empty, want JSON",
-		`[{"conversations": []}] []`:    "after the end of the list",
-		`[{"conversations": []} {}]`:    `found '{', want ',' or ']'`,
-		`{"conversations": []}` + "\n3": "want another object or the end of the file",
+		`{"info": 1}`:                "holds one object without conversations",
+		`[{"conversations": [`:       "is cut off: it ends at byte 20 (line 1)",
+		`[]`:                         "holds no row",
+		``:                           "is empty, want JSON",
+		`[{"conversations": []}] []`: "after the end of the list",
+		`[{"conversations": []} {}]`: `found '{', want ',' or ']'`,
 	} {
 		_, err := llava.Open([]string{recordtest.File(t, "x.json", text)}, "")
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "x.json") {

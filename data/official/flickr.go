@@ -17,8 +17,8 @@ import (
 )
 
 // flickr is Flickr30k's results_20130124.token: lines of FILE#NUMBER, a tab, and a caption. Each
-// picture is a record, with all its captions, in the order of their first lines. Memory holds the
-// texts.
+// picture is a record, with all its captions, in the order of their first lines. A damaged line is a
+// bad record. Memory holds the texts.
 type flickr struct {
 	format   string
 	images   parts.Folder
@@ -33,6 +33,7 @@ type flickrPicture struct {
 	offset   int64  // of its first line
 	name     string
 	captions []string
+	bad      error // of a damaged line; nil for a picture
 }
 
 var _ record.Reader = (*flickr)(nil)
@@ -59,11 +60,8 @@ func (f *flickr) read(path string) error {
 			WithRemedy("a relative path begins at the working folder")
 	}
 	_, _ = f.sum.Write(data) // never fails
-	if !utf8.Valid(data) {
-		return adapters.Errorf(adapters.Invalid, "%s is not UTF-8", path)
-	}
 	offset := int64(0)
-	n := 0
+	n, first := 0, true // the first line tells whether the file is of this format
 	for line := range strings.Lines(string(data)) {
 		n++
 		begin := offset
@@ -72,8 +70,13 @@ func (f *flickr) read(path string) error {
 			continue
 		}
 		name, caption, err := flickrLine(line)
-		if err != nil {
+		if err != nil && first {
 			return adapters.Errorf(adapters.Invalid, "%s: line %d: %w", path, n, err)
+		}
+		first = false
+		if err != nil {
+			f.pictures = append(f.pictures, flickrPicture{file: path, offset: begin, bad: fmt.Errorf("line %d: %w", n, err)})
+			continue
 		}
 		i, ok := f.rows[name]
 		if !ok {
@@ -95,6 +98,10 @@ func (f *flickr) Len() int { return len(f.pictures) }
 // Record returns picture i and its captions.
 func (f *flickr) Record(i int) (record.Record, error) {
 	x := f.pictures[i]
+	if x.bad != nil {
+		r := record.Record{File: x.file, Offset: x.offset}
+		return record.Record{}, r.Bad(i, record.Damaged, x.bad)
+	}
 	p, err := f.images.FirstOf(x.name, "flickr30k-images/"+x.name)
 	r, err := about(p, err, x.name, parts.Captions(x.captions))
 	r.File, r.Offset = x.file, x.offset
@@ -116,6 +123,9 @@ func (f *flickr) Close() error { return nil }
 
 // flickrLine splits a line.
 func flickrLine(line string) (name, caption string, err error) {
+	if !utf8.ValidString(line) {
+		return "", "", errors.New("it is not UTF-8")
+	}
 	head, caption, ok := strings.Cut(line, "\t")
 	if !ok {
 		return "", "", errors.New("it has no tab, want FILE#NUMBER, a tab and a caption")

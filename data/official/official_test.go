@@ -52,6 +52,7 @@ var files = map[string]string{
 	"region_descriptions.json": `[{"id": 1, "regions": [{"region_id": 1382, "width": 1, "height": 1, "image_id": 1, "phrase": "the clock is green", "y": 1, "x": 1}, {"phrase": "shade", "image_id": 1}]}, {"id": 2, "regions": []}]`,
 	"question_answers.json": `[{"id": 1, "qas": [{"a_objects": [], "question": "What colour?", "image_id": 1, "qa_id": 986768, "answer": "Green.", "q_objects": []}, {"question": "How many?", "image_id": 1, "answer": "Two."}]},
 		{"id": 3, "qas": []}, {"id": 2, "qas": [{"question": "Why?", "image_id": 2, "answer": "So."}]}]`,
+	"damaged.token":          "1.jpg#0\tA dog .\nno tab\n1.jpg#1\tA \xff .\n2.jpg#0\tA cat .\n",
 	"results_20130124.token": "1.jpg#0\tA dog .\n1.jpg#1\tA dog , running .\n2.jpg#0\tA cat .\r\n1.jpg#2\tOne more .\n",
 }
 
@@ -85,6 +86,7 @@ func TestOfficialFiles(t *testing.T) {
 		{official.VisualGenome, "question_answers.json", []string{
 			`0 1: <1.jpg> question"What colour?" answer"Green."!`, `1 1: <1.jpg> question"How many?" answer"Two."!`, `2 2: <2.jpg> question"Why?" answer"So."!`}},
 		{official.Flickr30k, "results_20130124.token", []string{`0 1.jpg: <1.jpg> "A dog ."/"A dog , running ."/"One more ."!`, `1 2.jpg: <2.jpg> "A cat ."!`}},
+		{official.Flickr30k, "damaged.token", []string{`0 1.jpg: <1.jpg> "A dog ."!`, `bad : line 2: it has no tab`, `bad : line 3: it is not UTF-8`, `3 2.jpg: <2.jpg> "A cat ."!`}},
 	} {
 		t.Run(c.format+" "+c.files, func(t *testing.T) {
 			r, err := official.Open(c.format, write(t, c.files), "pictures")

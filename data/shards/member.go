@@ -2,6 +2,7 @@ package shards
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -135,15 +136,23 @@ func (w *walker) skip(m *member) error {
 // failed describes why the header at an offset cannot be read; io.EOF stays.
 func (w *walker) failed(err error, header int64) error {
 	switch {
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF) && !w.beginsHeader(header):
 		w.whole = true
 		return io.EOF
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return &damage{offset: header, what: "the file ends in the middle of a header"}
 	case errors.Is(err, tar.ErrHeader):
 		return &damage{offset: header, what: "here is no tar header; the rest of the shard cannot be read"}
 	}
 	return &damage{offset: header, what: "cannot be read: " + err.Error()}
+}
+
+// beginsHeader reports whether there are bytes of a header at an offset. archive/tar takes a file that
+// ends behind a PAX or GNU header, which belongs to the next, for an archive without its end mark.
+func (w *walker) beginsHeader(at int64) bool {
+	head := make([]byte, min(block, max(0, w.end-at)))
+	n, _ := w.file.ReadAt(head, at)
+	return len(bytes.Trim(head[:n], "\x00")) > 0
 }
 
 // isSparse reports whether holes of a member are left out of the file.

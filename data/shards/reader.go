@@ -50,7 +50,7 @@ func Open(ctx context.Context, files []string, o Options) (*Reader, error) {
 		r.samples.Add(s.Samples)
 	}
 	if r.Len() == 0 {
-		return nil, errors.Join(adapters.Errorf(adapters.Invalid, "%s and the %d shards after it hold no sample", files[0], len(files)-1).
+		return nil, errors.Join(adapters.Errorf(adapters.Invalid, "the shards hold no sample: %d, the first %s", len(files), files[0]).
 			WithRemedy("a sample's members are named KEY.EXTENSION, such as 000001.jpg and 000001.txt"), x.close())
 	}
 	r.warnings = r.scanWarnings()

@@ -234,6 +234,22 @@ func TestWarningsCountWhatIsPassedOver(t *testing.T) {
 	}
 }
 
+// A PAX header belongs to the member behind it, so a shard that is cut off there is not whole.
+func TestShardsThatAreCutOffBehindAnExtendedHeader(t *testing.T) {
+	long := strings.Repeat("n", 150)
+	whole := pack(t, item{"a.txt", "x"}, item{long + ".txt", "y"})
+	extended := 2 * block // offset of the second member's PAX header, which has two blocks
+	for _, cut := range []int{extended + 100, extended + block, extended + block + 170, extended + 2*block} {
+		r := open(t, file(t, "x.tar", whole[:cut]))
+		if r.Len() != 2 || r.Bad() != 1 {
+			t.Fatalf("cut at %d: %d samples, %d bad, want 2 and 1", cut, r.Len(), r.Bad())
+		}
+		if _, err := r.Record(1); err == nil || !strings.Contains(err.Error(), "in the middle of a header") {
+			t.Errorf("cut at %d: %v", cut, err)
+		}
+	}
+}
+
 // A shard that is cut off between two members looks whole, except that it lacks tar's end mark.
 func TestShardWithoutEndMarkIsWarnedOf(t *testing.T) {
 	whole := pack(t, item{"a.txt", "x"}, item{"b.txt", "y"})

@@ -71,7 +71,7 @@ func read(r record.Reader, i int, pictures data.Reader) (Row, record.Record, err
 		row.Pictures = append(row.Pictures, picture)
 	}
 	var bad *record.BadRecord
-	if errors.As(err, &bad) {
+	if errors.As(err, &bad) && !data.OfProcess(err) {
 		return badRow(i, bad), rec, nil
 	}
 	return row, rec, err

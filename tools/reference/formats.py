@@ -2,17 +2,19 @@
 
 webdataset writes tar shards, datasets and pyarrow write parquet files. The expected records are
 read back by webdataset, datasets and pyarrow. The files are the testdata of data/shards and
-data/tables.
+data/tables. data/lavis has cells of CSV and TSV as Python's csv module reads them.
 
     python -m venv .venv/formats && .venv/formats/bin/pip install -r formats.txt
     .venv/formats/bin/python formats.py
 """
 
 import base64
+import csv
 import hashlib
 import io
 import json
 import pathlib
+import random
 import shutil
 import subprocess
 import tarfile
@@ -29,6 +31,7 @@ from PIL import Image
 ROOT = pathlib.Path(__file__).resolve().parents[2] / "data"
 SHARDS = ROOT / "shards" / "testdata"
 TABLES = ROOT / "tables" / "testdata"
+CELLS = ROOT / "lavis" / "testdata" / "cells.json"
 TIME = 1_700_000_000
 
 
@@ -269,6 +272,25 @@ def tables():
     dump(TABLES / "expected.json", expected)
 
 
+# ---- cells of CSV and TSV ------------------------------------------------------------------
+
+
+def cells():
+    """Tables, and the rows that Python's csv module reads in them. It yields an empty list for a blank line."""
+    given = [
+        "a,b\n1,2\n", "a,b\r\n1,2\r\n", "a,b\r1,2\r", "a,b", 'a,"b ""c"", d"\n', '5" screen,x\n', '"A" dog,x\n"B" cat,y\n', '"two\nlines",x\n', '"two\r\nlines",x\r\n',
+        '"",x\n', '""\n', ",\n", ",,\n\n,\n", "\n\na\n\n", ' "a",b\n', '"a" ,b\n', '"a""",b\n', '"a"b"c",d\n', 'a"b"c,d\n', '"a\tb",c\n', "caf\u00e9,\u72ac\n",
+    ]
+    draw = random.Random(1)
+    given += ["".join(draw.choice('",\n\r"a b,') for _ in range(draw.randrange(1, 14))) for _ in range(80)]
+    expected = []
+    for text in given:
+        for comma in ",\t":
+            expected.append({"text": text, "comma": comma, "rows": [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=comma) if row]})
+    dump(CELLS, expected)
+
+
 if __name__ == "__main__":
     shards()
     tables()
+    cells()

@@ -2,6 +2,7 @@
 package conversation
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -15,7 +16,7 @@ const tag = "<image>"
 
 // FromObject makes a record of a row. Keys other than id, image and conversations are ignored.
 func FromObject(o jsonvalue.Object, folder parts.Folder) (record.Record, error) {
-	r := record.Record{Key: jsonvalue.ID(o["id"])}
+	r := record.Record{Key: keyOf(o["id"])}
 	names, err := jsonvalue.Texts(o, "image")
 	if err != nil {
 		return r, err
@@ -35,6 +36,17 @@ func FromObject(o jsonvalue.Object, folder parts.Folder) (record.Record, error) 
 	}
 	r.Parts, err = FromTurns(turns, pictures)
 	return r, err
+}
+
+// keyOf returns an id as the file writes it: a text, or the digits of a number.
+func keyOf(id any) string {
+	switch id := id.(type) {
+	case string:
+		return id
+	case json.Number:
+		return id.String()
+	}
+	return ""
 }
 
 // FromTurns returns the parts of a conversation. The tags in it must be as many as the pictures.

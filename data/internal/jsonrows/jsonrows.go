@@ -2,7 +2,8 @@
 // a list, the lines of JSON lines, or the members of an object and the items of their lists. Memory
 // holds 16 bytes a row, and the names of an object's members.
 //
-// It looks for quotation marks and brackets alone. A row is checked when it is read.
+// It looks for quotation marks and brackets alone. A row is checked when it is read. A line of JSON
+// lines is a row whatever it holds, so that one damaged line spoils no other.
 package jsonrows
 
 import (
@@ -13,6 +14,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -53,15 +56,37 @@ func Open(path string) (*File, error) {
 	if info, statErr := f.Stat(); statErr == nil && !info.Mode().IsRegular() {
 		return nil, errors.Join(adapters.Errorf(adapters.Invalid, "%s is a folder or no regular file, want a JSON file", path), f.Close())
 	}
+	x, err := find(f, path, (*File).scan)
+	if err != nil && NamesLines(path) {
+		if lines, linesErr := find(f, path, (*File).scanNamedLines); linesErr == nil {
+			x, err = lines, nil
+		}
+	}
+	if err != nil {
+		_ = f.Close() // only read
+		return nil, err
+	}
+	return x, nil
+}
+
+// find reads a file from its start, and finds its rows by scan.
+func find(f *os.File, path string, scan func(*File, *scanner) error) (*File, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, adapters.Errorf(adapters.Corrupt, "%s cannot be read: %w", path, err)
+	}
 	sum := sha256.New()
 	x := &File{Path: path, file: f}
-	s := &scanner{in: io.TeeReader(f, sum), path: path, buf: make([]byte, 1<<20), line: 1}
-	if err := x.scan(s); err != nil {
-		_ = f.Close() // only read
+	if err := scan(x, newScanner(io.TeeReader(f, sum), path)); err != nil {
 		return nil, err
 	}
 	x.Digest = hex.EncodeToString(sum.Sum(nil)[:16])
 	return x, nil
+}
+
+// NamesLines reports whether the name of a file says that it holds JSON lines.
+func NamesLines(path string) bool {
+	name := strings.ToLower(filepath.Base(path))
+	return strings.Contains(name, "jsonl") || strings.HasSuffix(name, ".ndjson")
 }
 
 // Close closes the file.
@@ -129,34 +154,72 @@ func (x *File) scan(s *scanner) error {
 	return s.errorf("found %q, want [ or { as JSON has it", b)
 }
 
-// scanObjects finds the values of a file that begins with an object.
+// scanObjects finds the values of a file that begins with an object: one object, JSON lines, or
+// objects of several lines each. If the first object is a line, every line behind it is a row.
 func (x *File) scanObjects(s *scanner) error {
+	var members []Member
+	first, err := s.row(func() error {
+		return s.members(func(m Member) { members = append(members, m) })
+	})
+	if err != nil {
+		return err
+	}
+	x.Rows = append(x.Rows, first)
+	ended := s.line
+	if _, more := s.peek(); !more {
+		x.Members = members
+		return s.failed
+	}
+	if first.Line == ended && s.line > ended {
+		return s.lines(func(r Row) error { x.Rows = append(x.Rows, r); return nil })
+	}
 	for {
 		b, ok := s.peek()
 		if !ok {
-			break
+			return s.failed
 		}
 		if b != '{' {
 			return s.errorf("found %q, want another object or the end of the file", b)
 		}
-		if len(x.Rows) > 0 {
-			s.begun = Row{Offset: s.offset(), Line: s.line}
-		}
-		var members []Member
-		row, err := s.row(func() error {
-			if len(x.Rows) > 0 {
-				return s.skipValue()
-			}
-			return s.members(func(m Member) { members = append(members, m) })
-		})
+		s.begun = Row{Offset: s.offset(), Line: s.line}
+		row, err := s.row(s.skipValue)
 		if err != nil {
 			return err
 		}
-		if x.Rows = append(x.Rows, row); len(x.Rows) == 1 {
-			x.Members = members
-		} else {
-			x.Members = nil
+		x.Rows = append(x.Rows, row)
+	}
+}
+
+// scanNamedLines finds the rows of JSON lines whose first line is damaged. The error says that none
+// of the first lines is an object, so that the file is something else.
+func (x *File) scanNamedLines(s *scanner) error {
+	s.skipMark()
+	if err := s.lines(func(r Row) error { x.Rows = append(x.Rows, r); return nil }); err != nil {
+		return err
+	}
+	for _, row := range x.Rows[:min(looked, len(x.Rows))] {
+		data, err := x.Read(row)
+		if err != nil {
+			return err
+		}
+		if isObject(data) {
+			return nil
 		}
 	}
-	return s.failed
+	return errNoLines
+}
+
+// looked is how many of the first rows of a file are looked at to tell what it holds.
+const looked = 8
+
+var errNoLines = errors.New("none of the first lines is an object")
+
+// isObject reports whether data holds an object and nothing else, as far as brackets tell.
+func isObject(data []byte) bool {
+	s := &scanner{in: bytes.NewReader(nil), buf: data, n: len(data), line: 1}
+	if b, ok := s.peek(); !ok || b != '{' || s.skipNested() != nil {
+		return false
+	}
+	_, more := s.peek()
+	return !more
 }

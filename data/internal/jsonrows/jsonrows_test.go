@@ -91,17 +91,37 @@ func TestRowsAcrossBuffers(t *testing.T) {
 }
 
 func TestPeekReadsNoMoreThanItNeeds(t *testing.T) {
-	h, err := Peek(file(t, `[{"a": 1}, this is no JSON`))
+	h, err := Peek(file(t, `[{"a": 1}, this is no JSON`), json.Valid)
 	if err != nil || !h.List || string(h.First) != `{"a": 1}` {
 		t.Errorf("%+v %v", h, err)
 	}
-	h, err = Peek(file(t, "{\"a\": [7, 8]}\n{\"b\": 2}\n"))
+	h, err = Peek(file(t, "{\"a\": [7, 8]}\n{\"b\": 2}\n"), json.Valid)
 	if err != nil || h.Members != nil || string(h.First) != `{"a": [7, 8]}` {
 		t.Errorf("%+v %v", h, err)
 	}
-	h, err = Peek(file(t, `{"a": [7, 8], "b": {"c": 2}, "d": []}`))
+	h, err = Peek(file(t, `{"a": [7, 8], "b": {"c": 2}, "d": []}`), json.Valid)
 	if err != nil || len(h.Members) != 3 || string(h.Members[0].First) != "7" || !h.Members[0].List || string(h.Members[1].First) != `{"c": 2}` || h.Members[2].First != nil {
 		t.Errorf("%+v %v", h, err)
+	}
+}
+
+// A layout is told by the first sound row, because the first may be damaged.
+func TestPeekPassesOverDamagedRows(t *testing.T) {
+	for text, want := range map[string]string{
+		`[{"a" 1}, {"b": 2}, {"c": 3}]`: `{"b": 2}`,
+		"{\"a\": tru}\n{\"b\": 2}\n":    `{"b": 2}`,
+		`[{"a" 1}, {"b" 2}]`:            `{"a" 1}`,
+	} {
+		if h, err := Peek(file(t, text), json.Valid); err != nil || string(h.First) != want {
+			t.Errorf("%q: %+v (%v), want %q", text, h, err, want)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "x.jsonl")
+	if err := os.WriteFile(path, []byte("{\"a\": \n{\"b\": 2}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := Peek(path, json.Valid); err != nil || string(h.First) != `{"b": 2}` {
+		t.Errorf("a first line that is cut: %+v (%v)", h, err)
 	}
 }
 
@@ -129,16 +149,71 @@ func FuzzRows(f *testing.F) {
 	})
 }
 
-// A missing bracket makes all lines behind it part of one value, so the end of the file is the
-// wrong place to look at.
-func TestLineWithoutItsEndIsNamed(t *testing.T) {
+// Every line of JSON lines is a row whatever it holds. A first line that is cut can be told from an
+// object of several lines by the name of the file alone.
+func TestDamagedLinesAreRows(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		rows       []string
+		line       int32 // of the last
+	}{
+		{"x.json", "{\"a\": 1}\n{\"b\": 2\n\n{\"c\": 3} \r\n", []string{`{"a": 1}`, `{"b": 2`, `{"c": 3}`}, 4},
+		{"x.json", "{\"a\": 1}\n{\"b\": \"x}\n{}\n", []string{`{"a": 1}`, `{"b": "x}`, `{}`}, 3},
+		{"x.json", "{\"a\": 1}\n{\"b\": 2", []string{`{"a": 1}`, `{"b": 2`}, 2},
+		{"x.json", "{\"a\": 1}\n[1, 2]\nword {\n", []string{`{"a": 1}`, `[1, 2]`, `word {`}, 3},
+		{"x.jsonl", "\ufeff{\"a\": \"\n{\"b\": 2}\n", []string{`{"a": "`, `{"b": 2}`}, 2},
+		{"x.jsonl", "{\"a\": 1} more\n{\"b\": 2}\n", []string{`{"a": 1} more`, `{"b": 2}`}, 2},
+		{"x.jsonl", "word\n{\"b\": 2}\n", []string{`word`, `{"b": 2}`}, 2},
+		{"x.jsonl", "[1]\n{\"b\": 2}\n", []string{`[1]`, `{"b": 2}`}, 2},
+		{"x.json", "{\n}\n{\"b\":\n2}\n", []string{"{\n}", "{\"b\":\n2}"}, 3},
+	} {
+		path := filepath.Join(t.TempDir(), c.name)
+		if err := os.WriteFile(path, []byte(c.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Open(path)
+		if err != nil {
+			t.Errorf("%q: %v", c.text, err)
+			continue
+		}
+		if got := texts(t, f, f.Rows); f.List || !reflect.DeepEqual(got, c.rows) || f.Rows[len(f.Rows)-1].Line != c.line {
+			t.Errorf("%q: rows %q, the last on line %d, want %q, %d", c.text, got, f.Rows[len(f.Rows)-1].Line, c.rows, c.line)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The buffer ends anywhere in a line.
+func TestLinesAcrossBuffers(t *testing.T) {
+	text := "{\"a\": 1}\n{\"b\": 2 \t \n  \n  {\"c\"} \r\n x"
+	for size := 1; size < 30; size++ {
+		s := &scanner{in: strings.NewReader(text), buf: make([]byte, size), line: 1}
+		var rows []string
+		if err := s.lines(func(r Row) error { rows = append(rows, text[r.Offset:r.Offset+int64(r.Size)]); return nil }); err != nil ||
+			!reflect.DeepEqual(rows, []string{`{"a": 1}`, `{"b": 2`, `{"c"}`, `x`}) {
+			t.Fatalf("a buffer of %d: %q (%v)", size, rows, err)
+		}
+	}
+}
+
+// Of objects of several lines, a missing bracket makes all lines behind it part of one value, so the
+// end of the file is the wrong place to look at.
+func TestObjectWithoutItsEndIsNamed(t *testing.T) {
 	for text, want := range map[string]string{
-		"{\"a\": 1}\n{\"b\": 2\n\n{\"c\": 3}\n": "the value that begins on line 2, byte 9 has no end: the file ends at byte 27 (line 5)",
-		"{\"a\": 1}\n{\"b\": \"x}\n{}\n":        "the value that begins on line 2, byte 9",
-		"{\"a\": 1}\n{\"b\": 2":                 "is cut off: it ends at byte 16 (line 2)",
+		"{\n\"a\": 1}\n{\"b\": 2\n\n{\"c\": 3}\n": "the value that begins on line 3, byte 10 has no end: the file ends at byte 28 (line 6)",
+		"{\"a\": 1": "is cut off: it ends at byte 7 (line 1)",
 	} {
 		if _, err := Open(file(t, text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", text, err, want)
 		}
+	}
+	path := filepath.Join(t.TempDir(), "x.jsonl")
+	if err := os.WriteFile(path, []byte("{\n\"a\": 1,\n\"b\":\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), "cut off") {
+		t.Errorf("an object of several lines that is cut off: %v", err)
 	}
 }

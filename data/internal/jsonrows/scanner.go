@@ -18,8 +18,12 @@ type scanner struct {
 	pos, n int   // of the bytes of buf that are not read, the first and the one behind the last
 	base   int64 // offset of buf in the file
 	line   int32 // of the next byte
-	begun  Row   // the value of JSON lines that is read; its Line is 0 in other files
+	begun  Row   // the value that is read, in a file of several; its Line is 0 in other files
 	failed error // of the file; io.EOF is none
+}
+
+func newScanner(in io.Reader, path string) *scanner {
+	return &scanner{in: in, path: path, buf: make([]byte, 1<<20), line: 1}
 }
 
 func (s *scanner) offset() int64 { return s.base + int64(s.pos) }
@@ -32,8 +36,8 @@ func (s *scanner) errorf(format string, args ...any) error {
 	return adapters.Errorf(adapters.Invalid, "%s: line %d, byte %d: "+format, append([]any{s.path, s.line, s.offset()}, args...)...)
 }
 
-// cutOff returns the error of a file that ends in a value. Of JSON lines it says where the value
-// begins: a bracket that is missing on that line makes all lines behind it part of the value.
+// cutOff returns the error of a file that ends in a value. Of a file of several values it says where
+// the value begins: a bracket that is missing there makes all lines behind it part of the value.
 func (s *scanner) cutOff() error {
 	if s.failed != nil {
 		return s.failed
@@ -120,6 +124,45 @@ func (s *scanner) row(read func() error) (Row, error) {
 	}
 	r.Size = int32(size)
 	return r, nil
+}
+
+// lines reads the lines up to the end of the file, without the white space around them. Blank lines
+// are left out.
+func (s *scanner) lines(line func(Row) error) error {
+	for {
+		if _, ok := s.peek(); !ok {
+			return s.failed
+		}
+		r := Row{Offset: s.offset(), Line: s.line}
+		size := s.skipLine() - r.Offset
+		if size > math.MaxInt32 {
+			return s.errorf("a line of %d bytes ends here, want at most 2 GiB", size)
+		}
+		r.Size = int32(size)
+		if err := line(r); err != nil {
+			return err
+		}
+	}
+}
+
+// skipLine reads up to the line feed, or to the end of the file. It returns the offset behind the
+// last byte that is no white space.
+func (s *scanner) skipLine() (end int64) {
+	for s.fill() {
+		rest := s.buf[s.pos:s.n]
+		i := bytes.IndexByte(rest, '\n')
+		if i >= 0 {
+			rest = rest[:i]
+		}
+		if n := len(bytes.TrimRight(rest, " \t\r")); n > 0 {
+			end = s.offset() + int64(n)
+		}
+		s.pos += len(rest)
+		if i >= 0 {
+			break
+		}
+	}
+	return end
 }
 
 // items reads a list.

@@ -28,6 +28,9 @@ type At struct {
 	Row    jsonrows.Row // its place in the file
 }
 
+// Name returns what a row is called in an error, with the line on which it begins.
+func (a At) Name(what string) string { return fmt.Sprintf("%s (line %d)", what, a.Row.Line) }
+
 // Parse makes a record of a row. A record that leaves its key empty has the row's number as its
 // key. If Parse returns an error with a record, the record's key names it.
 type Parse func(data []byte, at At) (record.Record, error)
