@@ -51,7 +51,9 @@ type ProjectionTransfer struct {
 	// Words are the words of a projection that speaks in words, or that a linear one is fitted
 	// to; see [ProjectionTransfer.NeedsWords].
 	Words bridge.Words
-	Seed  uint64
+	// Replaced leaves the soft prompts of words random, because a checkpoint's weights replace them.
+	Replaced bool
+	Seed     uint64
 	// Features are those of some training pictures, on which the soft prompts are
 	// scaled to the model's token norm. Captions are these pictures' captions.
 	Features *adapters.Tensor

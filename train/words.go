@@ -78,6 +78,9 @@ func (p ProjectionTransfer) inWords(ctx context.Context) (*bridge.Bridge, error)
 		return nil, err
 	}
 	kept := !words.Fresh && slices.Equal(words.List, from.Info.Words)
+	if p.Replaced {
+		return b, nil
+	}
 	if kept && p.Init == ProjectionKeep {
 		if from.Config().Residual && !words.Residual {
 			p.Log.Warn("the old projection's residual is dropped: what it added to the words is lost")
@@ -139,10 +142,7 @@ func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, er
 	if p.OldLanguage == nil {
 		return nil, fmt.Errorf("the old projection is put into words of the old language model %s, which is not open", p.From.Info.Language.ID)
 	}
-	templates := p.Templates
-	if p.From.Info.Templates != nil {
-		templates = *p.From.Info.Templates
-	}
+	templates := p.oldTemplates()
 	b, err := p.From.ForLanguageInWords(p.OldLanguage.Spec(), templates, bridge.Words{List: p.Words.List}, p.Seed)
 	if err != nil {
 		return nil, err
@@ -167,6 +167,66 @@ func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, er
 		p.Log.Info("old projection put into words", "pictures", queries.Shape[0], "R2", fmt.Sprintf("%.3f", r2))
 	}
 	return closeIf(b, err)
+}
+
+// minWords is the fewest words that both language models must know, so that a swap goes through words
+// by default.
+const minWords = 16
+
+// CheckWords returns an Unsupported error if the old projection cannot be carried over through words: a
+// language model shows no token embeddings, or both know fewer than 16 of the words. A model
+// knows a word if it makes tokens of it whose mean embedding no other word has.
+func (p ProjectionTransfer) CheckWords(ctx context.Context) error {
+	known := make([]int, len(p.Words.List)) // how many of the models know a word
+	for _, side := range []struct {
+		model     adapters.LanguageModel
+		templates bridge.Templates
+	}{{p.Language, p.Templates}, {p.OldLanguage, p.oldTemplates()}} {
+		if _, ok := adapters.AsTokenEmbedder(side.model); !ok {
+			return adapters.Errorf(adapters.Unsupported, "the language model %s shows no token embeddings", side.model.Spec().ID)
+		}
+		values, err := p.embedWords(ctx, side.model, side.templates)
+		if err != nil {
+			return err
+		}
+		for _, i := range ownRows(values, side.model.Spec().Width) {
+			known[i]++
+		}
+	}
+	both := 0
+	for _, n := range known {
+		if n == 2 {
+			both++
+		}
+	}
+	if both < minWords {
+		return adapters.Errorf(adapters.Unsupported, "%s and %s both know %d of the %d words, want at least %d",
+			p.OldLanguage.Spec().ID, p.Language.Spec().ID, both, len(p.Words.List), minWords)
+	}
+	return nil
+}
+
+// ownRows returns the rows of a matrix with d columns that are not zero and that no other row equals.
+func ownRows(values []float32, d int) (own []int) {
+	text := func(row []float32) string { return fmt.Sprint(row) }
+	seen := map[string]int{text(make([]float32, d)): 2}
+	for row := range slices.Chunk(values, d) {
+		seen[text(row)]++
+	}
+	for i := range len(values) / d {
+		if seen[text(values[i*d:(i+1)*d])] == 1 {
+			own = append(own, i)
+		}
+	}
+	return own
+}
+
+// oldTemplates returns the texts that the old bridge was trained with.
+func (p ProjectionTransfer) oldTemplates() bridge.Templates {
+	if p.From.Info.Templates != nil {
+		return *p.From.Info.Templates
+	}
+	return p.Templates
 }
 
 // embedWords returns a language model's embeddings of the words, float32[W, Dllm], or nil and a
