@@ -53,4 +53,13 @@ func TestUntil(t *testing.T) {
 			t.Errorf("%s: evaluations every %d steps with %d captions, want every 30 of 600 with the final 600", text, e.Every, e.Captions)
 		}
 	}
+	for want, e := range map[int]Evaluation{
+		100: {Captions: 24, FinalCaptions: 300}, 24: {Captions: 24}, 150: {Captions: 150, FinalCaptions: 600}, 40: {Captions: 24, FinalCaptions: 40},
+		64: {Examples: 64}, 300: {FinalCaptions: 300, Examples: 64},
+	} {
+		e.Until = UntilOld
+		if got := e.plan(100).Captions; got != want {
+			t.Errorf("%+v: evaluations with %d captions, want %d", e, got, want)
+		}
+	}
 }

@@ -193,9 +193,9 @@ func (e *swapEdit) derive(old *Recipe) {
 }
 
 // chooseStart sets how the projection starts. The recipe of a run without a swap also gets a batch,
-// steps and rates for one; if it says that the projection is linear, it goes through shared tokens. A recipe with a swap is changed only if its start does not fit: words if
-// the language model stays or if words are not possible, the old projection if the language model
-// changes.
+// steps and rates for one; if it says that the projection is linear, it goes through shared tokens.
+// A recipe with a swap is changed only if its start does not fit: words if the language model stays
+// or if words are not possible, the old projection if the language model changes.
 func (e *swapEdit) chooseStart(old *Recipe) {
 	o := old.Optimizer
 	init := train.ProjectionKeep

@@ -124,7 +124,7 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 	}
 	trained, spent, err := res.metered(ctx, r, o)
 	if no := (*noWords)(nil); errors.As(err, &no) {
-		res.workspace.Log().Warn("the swap does not go through words, which are the default", "because", no.reason,
+		res.workspace.Log().Warn("the swap does not go through words, which are the default", "reason", no.reason,
 			"instead", r.Otherwise.Swap.Projection)
 		r = r.Otherwise
 		res.recipe = r

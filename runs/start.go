@@ -138,6 +138,7 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 		j.OldLanguage = res.meter.Language(old)
 	}
 	if n := j.Pictures(); n > 0 {
+		res.workspace.Log().Info("the start of the projection reads features", "pictures", n)
 		if j.Features, j.Captions, err = res.sample(ctx, n); err != nil {
 			return nil, 0, err
 		}

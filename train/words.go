@@ -136,6 +136,24 @@ func vectorsOf(t *adapters.Tensor) *mat.Dense {
 	return mat.NewDense(len(values)/d, d, values)
 }
 
+// projected returns the soft prompts that a linear projection makes of Q-Former outputs,
+// float32[B, Q, Dllm]. It saves a second pass of the Q-Former.
+func projected(b *bridge.Bridge, queries *adapters.Tensor) (*adapters.Tensor, error) {
+	w, bias, err := b.Projection()
+	if err != nil {
+		return nil, err
+	}
+	x := vectorsOf(queries)
+	_, width := x.Dims()
+	var y mat.Dense
+	y.Mul(x, mat.NewDense(len(bias), width, affine.Float64s(w)).T())
+	values := affine.Float32s(y.RawMatrix().Data)
+	for i := range values {
+		values[i] += bias[i%len(bias)]
+	}
+	return adapters.FromFloat32(values, queries.Shape[0], queries.Shape[1], len(bias)), nil
+}
+
 // saidInWords returns a copy of the old bridge that says the same in words to the old language
 // model. The old bridge's projection is linear.
 func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, error) {
@@ -158,7 +176,7 @@ func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, er
 	if err != nil {
 		return closeIf(b, err)
 	}
-	prompts, err := p.From.SoftPrompts(ctx, p.Features)
+	prompts, err := projected(p.From, queries)
 	if err != nil {
 		return closeIf(b, err)
 	}
