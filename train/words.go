@@ -87,7 +87,7 @@ func (p ProjectionTransfer) inWords(ctx context.Context) (*bridge.Bridge, error)
 		}
 		err = b.KeepPrompts(from)
 	} else {
-		err = p.setEmbeddings(ctx, b, p.Language, p.Templates)
+		err = p.setEmbeddings(ctx, b, newModel)
 	}
 	if err == nil {
 		p.Log.Info("the projection speaks in words", "words", len(words.List), "residual", words.Residual, "weights kept", kept)
@@ -95,10 +95,16 @@ func (p ProjectionTransfer) inWords(ctx context.Context) (*bridge.Bridge, error)
 	return closeIf(b, err)
 }
 
+// The two language models of a transfer, as embedWords takes them.
+const (
+	newModel = iota
+	oldModel
+)
+
 // setEmbeddings makes the words' soft prompts of b a language model's embeddings of them. If the
 // model shows none, it logs a warning and they stay random.
-func (p ProjectionTransfer) setEmbeddings(ctx context.Context, b *bridge.Bridge, m adapters.LanguageModel, templates bridge.Templates) error {
-	values, err := p.embedWords(ctx, m, templates)
+func (p ProjectionTransfer) setEmbeddings(ctx context.Context, b *bridge.Bridge, which int) error {
+	values, err := p.embedWords(ctx, which)
 	if err != nil || values == nil {
 		return err
 	}
@@ -169,7 +175,7 @@ func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, er
 		p.Log.Warn("the old language model shows no token embeddings: the weights of words start fresh", "model", p.OldLanguage.Spec().ID)
 		return b, nil
 	}
-	if err := p.setEmbeddings(ctx, b, p.OldLanguage, templates); err != nil {
+	if err := p.setEmbeddings(ctx, b, oldModel); err != nil {
 		return closeIf(b, err)
 	}
 	queries, err := p.From.Queries(ctx, p.Features)
@@ -194,20 +200,18 @@ const minWords = 16
 // CheckWords returns an Unsupported error if the old projection cannot be carried over through words: a
 // language model shows no token embeddings, or both know fewer than 16 of the words. A model
 // knows a word if it makes tokens of it whose mean embedding no other word has.
-func (p ProjectionTransfer) CheckWords(ctx context.Context) error {
+func (p *ProjectionTransfer) CheckWords(ctx context.Context) error {
 	known := make([]int, len(p.Words.List)) // how many of the models know a word
-	for _, side := range []struct {
-		model     adapters.LanguageModel
-		templates bridge.Templates
-	}{{p.Language, p.Templates}, {p.OldLanguage, p.oldTemplates()}} {
-		if _, ok := adapters.AsTokenEmbedder(side.model); !ok {
-			return adapters.Errorf(adapters.Unsupported, "the language model %s shows no token embeddings", side.model.Spec().ID)
+	for which, m := range []adapters.LanguageModel{p.Language, p.OldLanguage} {
+		if _, ok := adapters.AsTokenEmbedder(m); !ok {
+			return adapters.Errorf(adapters.Unsupported, "the language model %s shows no token embeddings", m.Spec().ID)
 		}
-		values, err := p.embedWords(ctx, side.model, side.templates)
+		values, err := p.embedWords(ctx, which)
 		if err != nil {
 			return err
 		}
-		for _, i := range ownRows(values, side.model.Spec().Width) {
+		p.embedded[which] = values
+		for _, i := range ownRows(values, m.Spec().Width) {
 			known[i]++
 		}
 	}
@@ -249,7 +253,14 @@ func (p ProjectionTransfer) oldTemplates() bridge.Templates {
 
 // embedWords returns a language model's embeddings of the words, float32[W, Dllm], or nil and a
 // warning if it shows none.
-func (p ProjectionTransfer) embedWords(ctx context.Context, m adapters.LanguageModel, templates bridge.Templates) ([]float32, error) {
+func (p ProjectionTransfer) embedWords(ctx context.Context, which int) ([]float32, error) {
+	if values := p.embedded[which]; values != nil {
+		return values, nil
+	}
+	m, templates := p.Language, p.Templates
+	if which == oldModel {
+		m, templates = p.OldLanguage, p.oldTemplates()
+	}
 	embedder, ok := adapters.AsTokenEmbedder(m)
 	if !ok {
 		p.Log.Warn("the language model shows no token embeddings: the soft prompts of words start random", "model", m.Spec().ID)
