@@ -50,6 +50,9 @@ type Backbone struct {
 	Environment []string `toml:"environment,omitempty"`
 }
 
+// pluginKeys lists the keys of Backbone that apply to plugins only.
+func pluginKeys() []string { return []string{"locked", "sandbox", "environment"} }
+
 func defaultBackbone() Backbone { return Backbone{Isolation: "process"} }
 
 func (r *Recipe) checkBackbone(table string, b Backbone) {
@@ -75,7 +78,7 @@ func (r *Recipe) checkBackbone(table string, b Backbone) {
 	if err := manifest.CheckVariables(b.Environment); err != nil {
 		r.doc.Errorf(table+".environment", "%w", err)
 	}
-	for _, key := range []string{"locked", "sandbox", "environment"} {
+	for _, key := range pluginKeys() {
 		r.want(table+"."+key, b.Plugin != "" || !r.doc.Has(table+"."+key), "applies only to plugins, but %s.plugin is not set", table)
 	}
 }

@@ -36,6 +36,9 @@ func (r *Resolved) WithSteps(total int, keepWarmup bool) *Resolved {
 	}
 	c.Optimizer.Steps = total - warmup
 	c.Optimizer.Warmup = min(scaledUp(r.Optimizer.Warmup, c.Optimizer.Steps, r.Optimizer.Steps), c.Optimizer.Steps)
+	if o := r.Otherwise; o != nil { // sees the same number of examples
+		c.Otherwise = o.WithSteps(StepsFor(total, r.Optimizer.Batch, o.Optimizer.Batch), keepWarmup)
+	}
 	return &c
 }
 

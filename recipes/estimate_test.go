@@ -34,7 +34,7 @@ func TestEstimate(t *testing.T) {
 }
 
 func TestCountOfAFrozenQFormer(t *testing.T) {
-	r := load(t, "tiny-retrain", "swap.freeze_qformer=true")
+	r := load(t, "tiny-retrain", "swap.freeze_qformer=true", "swap.projection=shared-tokens")
 	got := r.Count(qformer.Base(), registry.Manifest{ID: "a", Parameters: 3}, registry.Manifest{ID: "b"})
 	if got.Trainable != 768*2560+2560 {
 		t.Errorf("%d trainable, want the projection alone", got.Trainable)

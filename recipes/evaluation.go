@@ -33,7 +33,8 @@ type Evaluation struct {
 	// "old" for the exact match of the bridge in from (its CIDEr-D if its exact match is below
 	// 0.5), measured on the same captions. The learning rate then falls to its end over a tenth of
 	// the steps done. With Until, 0 for Every means a twentieth of the steps, and 0 for Captions
-	// means FinalCaptions or else Examples. Stage 2 only. Default: none, all steps are made.
+	// means FinalCaptions or else Examples. Captions is at least 100, or FinalCaptions if that is less.
+	// Stage 2 only. Default: none, all steps are made.
 	Until string `toml:"until,omitempty"`
 }
 
@@ -59,12 +60,20 @@ func (r *Recipe) checkEvaluation() {
 	r.want("evaluation.rerank", r.Stage == 1 || e.Rerank == 0, "is given, but only a stage-1 bridge has ITM to rank with")
 }
 
+// untilCaptions is the fewest captions that decide whether a run ends: the standard error of an exact
+// match of 0.95 is 0.02 with them.
+const untilCaptions = 100
+
 // plan returns the plan's evaluation, of a run with some steps in all phases.
 func (e Evaluation) plan(steps int) train.Evaluation {
 	p := train.Evaluation{Every: e.Every, Examples: e.Examples, Captions: e.Captions, FinalCaptions: e.FinalCaptions, Rerank: e.Rerank}
 	if e.Until != "" {
 		p.Every = cmp.Or(p.Every, max(1, steps/20))
-		p.Captions = cmp.Or(p.Captions, p.FinalCaptions, p.Examples)
+		last := cmp.Or(p.FinalCaptions, p.Captions, p.Examples)
+		p.Captions = max(p.Captions, min(untilCaptions, last))
+		if e.Captions == 0 {
+			p.Captions = last
+		}
 	}
 	return p
 }

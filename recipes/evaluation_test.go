@@ -49,8 +49,17 @@ func TestUntil(t *testing.T) {
 		if plan.Until == nil || *plan.Until != want {
 			t.Errorf("%s: got %+v, want %+v", text, plan.Until, want)
 		}
-		if e := plan.Evaluation; e.Every != 20 || e.Captions != 600 {
-			t.Errorf("%s: evaluations every %d steps with %d captions, want every 20 of 400 with the final 600", text, e.Every, e.Captions)
+		if e := plan.Evaluation; e.Every != 30 || e.Captions != 600 {
+			t.Errorf("%s: evaluations every %d steps with %d captions, want every 30 of 600 with the final 600", text, e.Every, e.Captions)
+		}
+	}
+	for want, e := range map[int]Evaluation{
+		100: {Captions: 24, FinalCaptions: 300}, 24: {Captions: 24}, 150: {Captions: 150, FinalCaptions: 600}, 40: {Captions: 24, FinalCaptions: 40},
+		64: {Examples: 64}, 300: {FinalCaptions: 300, Examples: 64},
+	} {
+		e.Until = UntilOld
+		if got := e.plan(100).Captions; got != want {
+			t.Errorf("%+v: evaluations with %d captions, want %d", e, got, want)
 		}
 	}
 }

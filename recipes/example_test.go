@@ -55,23 +55,22 @@ func ExampleResolved_Plan() {
 		fmt.Println(p.Name, "trains", p.Train, "for", p.Schedule.Steps, "steps")
 	}
 	// Output:
-	// the projection starts from shared-tokens
-	// projector-warmup trains [projection] for 100 steps
-	// stage-2 trains [qformer projection] for 300 steps
+	// the projection starts from words
+	// stage-2 trains [qformer projection] for 600 steps
 }
 
 // The recipe of a swap is the recipe of the run with other models, for a quarter of its
-// steps.
+// steps, with a quarter of its batch.
 func ExampleLoadForSwap() {
 	vision := recipes.Vision{Backbone: recipes.Backbone{ID: "tiny-vit"}}
 	r, err := recipes.LoadForSwap("tiny-stage2-opt", recipes.SwapModels{
-		Name: "swapped", From: "kit:stage2", Language: "small-opt", Vision: vision, Derive: true,
+		Name: "swapped", From: "kit:stage2", Language: recipes.Backbone{ID: "small-opt"}, NewLanguage: true, Vision: vision, Derive: true,
 	}, recipes.Override{Assignment: "seed=2"})
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(r.Language.ID, "for", r.Optimizer.Steps, "steps after", r.Swap.WarmupSteps, "of warm-up")
-	// Output: small-opt for 350 steps after 88 of warm-up
+	fmt.Println(r.Language.ID, "through", r.Swap.Projection, "for", r.Optimizer.Steps, "steps of", r.Optimizer.Batch)
+	// Output: small-opt through words for 350 steps of 16
 }
 
 // What a run would compute differently with another recipe.

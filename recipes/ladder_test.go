@@ -70,7 +70,7 @@ func TestProblemsOfLadders(t *testing.T) {
 // so, the projection's its steps.
 func TestWithSteps(t *testing.T) {
 	reg := newRegistry(t)
-	r, err := load(t, "tiny-retrain", "from=kit:stage2").Resolve(reg) // 100 and 300 steps, 20 of warm-up
+	r, err := load(t, "tiny-retrain", "from=kit:stage2", "swap.warmup_steps=100", "optimizer.steps=300", "optimizer.warmup=20").Resolve(reg) // 100 and 300 steps, 20 of warm-up
 	must(t, err)
 	for _, c := range []struct {
 		total                       int

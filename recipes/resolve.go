@@ -15,6 +15,9 @@ type Resolved struct {
 	Recipe
 	VisionModel   registry.Backbone  // if only a plugin knows the model: id, kind and templates
 	LanguageModel *registry.Backbone // nil in stage 1
+	// Otherwise is the recipe of a run whose projection cannot go through words, as this recipe has
+	// it by default. It has the same models and data. Nil: there is no other.
+	Otherwise *Resolved
 }
 
 // Resolve looks up the recipe's models and the bridge that it starts from, and checks

@@ -2,6 +2,8 @@ package recipes
 
 import (
 	"cmp"
+	"slices"
+	"strconv"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
@@ -113,9 +115,11 @@ type SwapModels struct {
 	Name string
 	// From is the bridge whose models are swapped. Empty: the recipe's.
 	From, FromOrigin string
-	// Language is the id or the folder of the language model: the new one, or the
-	// bridge's own.
-	Language, LanguageOrigin string
+	// Language is the language model: the new one, whose ID may be a folder, or the bridge's own.
+	Language       Backbone
+	LanguageOrigin string
+	// NewLanguage is true if the bridge was not trained with Language.
+	NewLanguage bool
 	// Architecture is the language model's architecture. Empty if it is not known yet.
 	Architecture adapters.Architecture
 	// Vision is the encoder: the new one, or the bridge's own.
@@ -124,10 +128,13 @@ type SwapModels struct {
 	// NewEncoder is true if the bridge was trained with another encoder than Vision.
 	NewEncoder bool
 	// Derive is true if the recipe is the one of a stage-2 run, which was not written for
-	// swaps. The swap keeps its data, batch and schedule shape. It drops what was meant for
-	// the old language model, and takes an objective that fits the new one. A recipe
-	// without the table [swap] gets the table, and a quarter of its steps.
+	// swaps. The swap keeps its data and schedule shape. It drops what was meant for the old
+	// language model, and takes an objective that fits the new one. A recipe without the
+	// table [swap] gets the table, and a quarter of its steps.
 	Derive bool
+	// SharedTokens carries the projection over through shared tokens in place of words, if the
+	// recipe is derived, or ships with bridge and goes through words.
+	SharedTokens bool
 }
 
 // LoadForSwap is [LoadWith] for a swap: it puts the models into the recipe before it makes
@@ -138,16 +145,20 @@ func LoadForSwap(nameOrFile string, models SwapModels, overrides ...Override) (*
 		return nil, err
 	}
 	edit := swapEdit{SwapModels: models, doc: doc}
-	if models.Derive {
+	shipped := slices.Contains(Shipped(), nameOrFile)
+	if models.Derive || shipped {
 		old, err := decode(doc, nil)
 		if err != nil {
 			return nil, err
 		}
-		if old.Stage != 2 {
-			return nil, adapters.Errorf(adapters.Invalid, "%s is of stage %d, and a swap retrains stage 2", nameOrFile, old.Stage).
-				WithRemedy("name a recipe with --recipe")
+		if models.Derive {
+			if old.Stage != 2 {
+				return nil, adapters.Errorf(adapters.Invalid, "%s is of stage %d, and a swap retrains stage 2", nameOrFile, old.Stage).
+					WithRemedy("name a recipe with --recipe")
+			}
+			edit.derive(old)
 		}
-		edit.derive(old)
+		edit.chooseStart(old)
 	}
 	edit.join()
 	if edit.err != nil {
@@ -169,30 +180,113 @@ func (e *swapEdit) set(key string, value any, origin string) {
 	}
 }
 
-// derive makes the recipe of a stage-2 run a swap's.
+// derive makes the recipe of a stage-2 run a swap's. The bridge keeps its language model with all
+// settings of its process and its texts.
 func (e *swapEdit) derive(old *Recipe) {
-	was := old.Language
-	e.set("language", Language{Backbone: Backbone{Isolation: was.Isolation, Transport: was.Transport}}, e.LanguageOrigin)
-	e.set("objective.name", old.objective().For(e.Architecture).Name, e.LanguageOrigin)
+	if was := old.Language; e.NewLanguage {
+		e.set("language", Language{Backbone: Backbone{Isolation: was.Isolation, Transport: was.Transport}}, e.LanguageOrigin)
+		e.set("objective.name", old.objective().For(e.Architecture).Name, e.LanguageOrigin)
+	}
 	if old.Projection != (Projection{}) {
 		e.set("projection", old.projectionForSwap(), e.LanguageOrigin)
 	}
-	if old.Swap != nil {
+}
+
+// chooseStart sets how the projection starts. The recipe of a run without a swap also gets a batch,
+// steps and rates for one; if it says that the projection is linear, it goes through shared tokens.
+// A recipe with a swap is changed only if its start does not fit: words if the language model stays
+// or if words are not possible, the old projection if the language model changes.
+func (e *swapEdit) chooseStart(old *Recipe) {
+	o := old.Optimizer
+	init := train.ProjectionKeep
+	if e.NewLanguage {
+		init = train.ProjectionWords
+	}
+	if s := old.Swap; s != nil {
+		switch inWords := s.Projection == train.ProjectionWords; {
+		case inWords && e.SharedTokens:
+			e.throughTokens(o)
+		case inWords, s.Projection == train.ProjectionKeep:
+			e.startAs(init, o)
+		}
 		return
 	}
-	if old.Optimizer.WordsLR != nil {
+	if !e.Derive {
+		return
+	}
+	if o.WordsLR != nil {
 		e.doc.Delete("optimizer.words_lr") // of soft prompts that the swap replaces
 	}
-	o := old.Optimizer
-	steps := max(1, o.Steps/4)
-	e.set("optimizer.steps", steps, e.LanguageOrigin)
-	e.set("optimizer.warmup", min(o.Warmup, steps/10), e.LanguageOrigin)
+	o.Steps = max(1, o.Steps/4)
+	e.set("optimizer.steps", o.Steps, e.LanguageOrigin)
+	e.set("optimizer.warmup", min(o.Warmup, o.Steps/10), e.LanguageOrigin)
+	if e.SharedTokens || e.NewLanguage && old.Projection.Kind == ProjectionLinear {
+		e.throughTokens(o)
+		return
+	}
+	e.smallBatch(&o)
+	e.startAs(init, o)
+}
+
+// The rates of a swap, relative to optimizer.lr of the run that it starts from, and of its cold start
+// (docs/swapping.md).
+const (
+	swapQFormerRate    = 0.15
+	swapProjectionRate = 0.5
+	swapWarmupRate     = 2
+	coldRate           = 0.5
+)
+
+// startAs sets the start of the projection. A recipe without a swap gets one with the rates of a swap
+// and without a warm-up of the projection. The keys of a warm-up are there, so that
+// swap.warmup_steps can turn it on.
+func (e *swapEdit) startAs(init train.ProjectionInit, o Optimizer) {
+	if !e.doc.Has("swap") {
+		e.set("swap", Swap{WarmupLR: rate(swapWarmupRate, o.LR), WarmupImages: warmupImages(o), ColdLR: rate(coldRate, o.LR)}, e.LanguageOrigin)
+		e.set("optimizer.qformer_lr", rate(swapQFormerRate, o.LR), e.LanguageOrigin)
+		e.set("optimizer.projection_lr", rate(swapProjectionRate, o.LR), e.LanguageOrigin)
+	}
+	e.set("swap.projection", init, e.LanguageOrigin)
+}
+
+// throughTokens carries the projection over through the tokens that both language models share, and
+// warms it up for a quarter of the steps.
+func (e *swapEdit) throughTokens(o Optimizer) {
+	if e.doc.Has("swap") { // of words
+		e.doc.Delete("optimizer.qformer_lr")
+		e.doc.Delete("optimizer.projection_lr")
+	}
 	e.set("swap", Swap{
 		Projection:   train.ProjectionSharedTokens,
-		WarmupSteps:  (steps + 3) / 4,
-		WarmupLR:     min(1, 2*o.LR),
-		WarmupImages: max(o.Batch, o.Batch*steps/4),
+		WarmupSteps:  (o.Steps + 3) / 4,
+		WarmupLR:     rate(swapWarmupRate, o.LR),
+		WarmupImages: warmupImages(o),
 	}, e.LanguageOrigin)
+}
+
+// rate returns a multiple of a learning rate, rounded to six digits, at most 1.
+func rate(factor, lr float64) float64 {
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(factor*lr, 'g', 6, 64), 64)
+	return min(1, rounded)
+}
+
+// warmupImages returns the number of pictures of a quarter of the steps, at least a batch.
+func warmupImages(o Optimizer) int { return max(o.Batch, o.Batch*o.Steps/4) }
+
+// smallestBatch is the batch below which a swap does not divide that of its run.
+const smallestBatch = 16
+
+// smallBatch makes the batch a quarter of the run's, which needs fewer examples. A micro-batch is at
+// most as large as the run's.
+func (e *swapEdit) smallBatch(o *Optimizer) {
+	micro := o.Batch / o.Accumulate
+	o.Batch = max(min(smallestBatch, o.Batch), o.Batch/4)
+	o.Accumulate = (o.Batch + micro - 1) / micro
+	for o.Batch%o.Accumulate != 0 {
+		o.Accumulate++
+	}
+	e.set("optimizer.batch", o.Batch, e.LanguageOrigin)
+	e.set("optimizer.accumulate", o.Accumulate, e.LanguageOrigin)
 }
 
 // projectionForSwap returns the table for a swap of the run's bridge. The bridge keeps its words, so
@@ -214,12 +308,43 @@ func (e *swapEdit) join() {
 	if e.From != "" {
 		e.set("from", e.From, e.FromOrigin)
 	}
-	e.set("language.id", e.Language, e.LanguageOrigin)
+	if e.NewLanguage {
+		e.set("language.id", e.Language.ID, e.LanguageOrigin)
+	} else {
+		e.keepSide("language", e.Language, e.LanguageOrigin)
+	}
 	vision := e.Vision
-	vision.Isolation = cmp.Or(vision.Isolation, defaultBackbone().Isolation)
-	e.set("vision", vision, e.VisionOrigin)
 	if e.NewEncoder {
+		vision.Isolation = cmp.Or(vision.Isolation, defaultBackbone().Isolation)
+		e.set("vision", vision, e.VisionOrigin)
 		e.set("swap.encoder", train.EncoderLeastSquares, e.VisionOrigin)
+		return
+	}
+	e.keepSide("vision", vision.Backbone, e.VisionOrigin)
+	e.doc.Delete("vision.feature_layer")
+	e.doc.Delete("vision.image_size")
+	if vision.FeatureLayer != nil {
+		e.set("vision.feature_layer", *vision.FeatureLayer, e.VisionOrigin)
+	}
+	if vision.ImageSize != 0 {
+		e.set("vision.image_size", vision.ImageSize, e.VisionOrigin)
+	}
+}
+
+// keepSide names a frozen model of the bridge in a table. The settings of its process stay: isolation,
+// type, limits and, for a plugin, what it may see.
+func (e *swapEdit) keepSide(table string, b Backbone, origin string) {
+	gone := []string{"id", "path", "plugin"}
+	if b.Plugin == "" {
+		gone = append(gone, pluginKeys()...)
+	}
+	for _, key := range gone {
+		e.doc.Delete(table + "." + key)
+	}
+	for _, v := range []struct{ key, value string }{{"id", b.ID}, {"path", b.Path}, {"plugin", b.Plugin}} {
+		if v.value != "" {
+			e.set(table+"."+v.key, v.value, origin)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 func TestSwapProblems(t *testing.T) {
 	testProblems(t, []problemTest{
-		{"few warm-up images", "tiny-retrain", []string{"swap.warmup_images=16"}, []string{"swap.warmup_images: is 16", "at least optimizer.batch, 64"}},
+		{"few warm-up images", "tiny-retrain", []string{"swap.warmup_steps=9", "swap.warmup_images=8"}, []string{"swap.warmup_images: is 8", "at least optimizer.batch, 16"}},
 		{"swap in stage 1", "tiny-stage1", []string{"swap.projection=shared"}, []string{"swap: is given", "swap.projection: is \"shared\", want one of shared-tokens", "from: is empty"}},
 	})
 }
@@ -22,7 +22,7 @@ func TestSwapProblems(t *testing.T) {
 func TestSwapPlan(t *testing.T) {
 	r := resolve(t, load(t, "tiny-retrain", "optimizer.projection_lr=3e-3", "swap.warmup_steps=50", "swap.cold_lr=1e-3"))
 	plan := r.Plan()
-	if plan.ProjectionInit != train.ProjectionSharedTokens || len(plan.Phases) != 2 {
+	if plan.ProjectionInit != train.ProjectionWords || len(plan.Phases) != 2 {
 		t.Fatalf("plan %+v", plan)
 	}
 	warmup, tune := plan.Phases[0], plan.Phases[1]
@@ -30,14 +30,14 @@ func TestSwapPlan(t *testing.T) {
 		warmup.Optimizer.WeightDecay != 0 || warmup.Optimizer.LearningRate[train.Projection] != 4e-3 {
 		t.Errorf("warm-up %+v", warmup)
 	}
-	if tune.Optimizer.LearningRate[train.QFormer] != 1e-3 || tune.Optimizer.LearningRate[train.Projection] != 3e-3 || tune.Mix.Questions != 0.35 {
+	if tune.Optimizer.LearningRate[train.QFormer] != 3e-4 || tune.Optimizer.LearningRate[train.Projection] != 3e-3 || tune.Mix.Questions != 0.35 {
 		t.Errorf("tuning %+v", tune)
 	}
 	if plan.Templates.Question != "Question: {} Short answer:" || plan.Templates.TargetPrefix != "" {
 		t.Errorf("prompts %+v", plan.Templates)
 	}
 	cold := resolve(t, r.Cold("kit:stage1")).Plan()
-	if len(cold.Phases) != 1 || cold.ProjectionInit != train.ProjectionFresh || cold.Phases[0].Schedule.Steps != 350 ||
+	if len(cold.Phases) != 1 || cold.ProjectionInit != train.ProjectionFresh || cold.Phases[0].Schedule.Steps != 650 ||
 		cold.Phases[0].Optimizer.LearningRate[train.Projection] != 1e-3 {
 		t.Errorf("cold %+v", cold)
 	}
@@ -45,7 +45,7 @@ func TestSwapPlan(t *testing.T) {
 
 // fullSwap returns models that differ from those of every recipe.
 func fullSwap() SwapModels {
-	return SwapModels{Name: "mine", From: "kit:stage2", FromOrigin: "--from kit:stage2", Language: "tiny-flan-t5", LanguageOrigin: "--llm tiny-flan-t5",
+	return SwapModels{Name: "mine", From: "kit:stage2", FromOrigin: "--from kit:stage2", Language: Backbone{ID: "tiny-flan-t5"}, LanguageOrigin: "--llm tiny-flan-t5", NewLanguage: true,
 		Architecture: adapters.EncoderDecoder, Vision: Vision{Backbone: Backbone{ID: "tiny-vit-wide"}}, VisionOrigin: "--encoder tiny-vit-wide", NewEncoder: true}
 }
 
@@ -59,7 +59,7 @@ func TestLoadForSwap(t *testing.T) {
 
 	kept := fullSwap()
 	kept.From, kept.NewEncoder = "", false
-	kept.Vision = Vision{Backbone: Backbone{Plugin: "./mine", Path: "\"quoted\".bin"}, FeatureLayer: new(int), ImageSize: 64}
+	kept.Vision = Vision{Backbone: Backbone{Plugin: "./mine", Path: "\"quoted\".bin"}, FeatureLayer: new(int), ImageSize: 64} // another encoder than the file names
 	got, err = LoadForSwap("tiny-retrain", kept)
 	must(t, err)
 	if v := got.Vision; v.ID != "" || v.Path != kept.Vision.Path || v.Isolation != "process" || *v.FeatureLayer != 0 || v.ImageSize != 64 || got.Swap.Encoder != "" || got.From != "kit:stage2" {
@@ -86,9 +86,19 @@ func TestLoadForSwapDerives(t *testing.T) {
 	models.Derive = true
 	got, err := LoadForSwap(run, models)
 	must(t, err)
-	want := Swap{Encoder: train.EncoderLeastSquares, Projection: train.ProjectionSharedTokens, WarmupSteps: 7, WarmupLR: 4e-3, WarmupImages: 400}
-	if *got.Swap != want || got.Optimizer.Steps != 25 || got.Optimizer.Warmup != 2 || !reflect.DeepEqual(got.Data, old.Data) {
-		t.Errorf("the recipe trains %+v, %+v, want %+v", got.Swap, got.Optimizer, want)
+	want := Swap{Encoder: train.EncoderLeastSquares, Projection: train.ProjectionWords, WarmupLR: 4e-3, WarmupImages: 100, ColdLR: 1e-3}
+	o := got.Optimizer
+	if *got.Swap != want || o.Steps != 25 || o.Warmup != 2 || o.Batch != 16 || o.LR != 2e-3 || o.QFormerLR != 3e-4 || o.ProjectionLR != 1e-3 ||
+		!reflect.DeepEqual(got.Data, old.Data) {
+		t.Errorf("the recipe trains %+v, %+v, want %+v", got.Swap, o, want)
+	}
+	tokens := models
+	tokens.SharedTokens = true
+	other, err := LoadForSwap(run, tokens)
+	must(t, err)
+	want = Swap{Encoder: train.EncoderLeastSquares, Projection: train.ProjectionSharedTokens, WarmupSteps: 7, WarmupLR: 4e-3, WarmupImages: 400}
+	if *other.Swap != want || other.Optimizer.Steps != 25 || other.Optimizer.Batch != 64 || other.Optimizer.QFormerLR != 0 {
+		t.Errorf("without words the recipe trains %+v, %+v, want %+v", other.Swap, other.Optimizer, want)
 	}
 	if l := *got.Language; got.Objective.Name != "prefix-lm" || l.DType != "" || l.QuestionTemplate != nil || l.Isolation != "none" {
 		t.Errorf("the objective is %s, the language model %+v", got.Objective.Name, l)
@@ -108,10 +118,84 @@ func TestLoadForSwapDerives(t *testing.T) {
 	}
 }
 
+// If the language model stays, the projection stays, too, and goes through words in a later swap.
+func TestStartsOfSwaps(t *testing.T) {
+	encoder := fullSwap()
+	encoder.NewLanguage, encoder.Language = false, Backbone{ID: "tiny-opt"}
+	for _, c := range []struct {
+		run    []string // settings of a run of the recipe whose bridge is swapped; nil: the recipe is a swap's
+		recipe string
+		models SwapModels
+		set    string
+		want   train.ProjectionInit
+	}{
+		{nil, "tiny-retrain", fullSwap(), "", train.ProjectionWords},
+		{nil, "tiny-retrain", encoder, "", train.ProjectionKeep},
+		{nil, "tiny-retrain", encoder, "swap.projection=words", train.ProjectionWords},
+		{[]string{"run.keep=1"}, "tiny-stage2-opt", encoder, "", train.ProjectionKeep},
+		{[]string{"projection.kind=linear"}, "tiny-stage2-opt", fullSwap(), "", train.ProjectionSharedTokens},
+		{[]string{"swap.projection=keep"}, "tiny-retrain", fullSwap(), "", train.ProjectionWords},
+		{[]string{"swap.projection=shared-tokens"}, "tiny-retrain", encoder, "", train.ProjectionSharedTokens},
+	} {
+		file, overrides := c.recipe, []Override(nil)
+		if c.run != nil {
+			text, err := resolve(t, load(t, c.recipe, c.run...)).Encode()
+			must(t, err)
+			file, c.models.Derive = filepath.Join(t.TempDir(), "run.toml"), true
+			must(t, os.WriteFile(file, text, 0o644))
+		}
+		if c.set != "" {
+			overrides = []Override{{Assignment: c.set}}
+		}
+		got, err := LoadForSwap(file, c.models, overrides...)
+		must(t, err)
+		if got.Swap.Projection != c.want {
+			t.Errorf("%s, run %q, set %q, new language model %v: the projection starts as %s, want %s", c.recipe, c.run, c.set, c.models.NewLanguage,
+				got.Swap.Projection, c.want)
+		}
+	}
+}
+
+// A frozen model that the bridge keeps keeps the settings of its process.
+func TestKeptSidesKeepTheirTables(t *testing.T) {
+	run := filepath.Join(t.TempDir(), "run.toml")
+	text := `name = "run"
+stage = 2
+from = "kit:stage1"
+data = {train = "kit:train", eval = "kit:held-out"}
+optimizer = {lr = 1e-3, steps = 8, batch = 8}
+vision = {plugin = "./eyes", path = "old", memory_limit = "1GB", restarts = 1, sandbox = "none", environment = ["A"], dtype = "bfloat16", feature_layer = -2}
+language = {id = "tiny-opt", threads = 2, caption_prompt = "see:"}
+`
+	must(t, os.WriteFile(run, []byte(text), 0o644))
+	models := SwapModels{Name: "mine", From: "kit:stage2", Derive: true, NewLanguage: true, Language: Backbone{ID: "tiny-flan-t5"}, Architecture: adapters.EncoderDecoder,
+		Vision: Vision{Backbone: Backbone{Plugin: "./eyes", Path: "new"}, ImageSize: 64}}
+	got, err := LoadForSwap(run, models)
+	must(t, err)
+	if v := got.Vision; v.Path != "new" || v.Plugin != "./eyes" || v.MemoryLimit != "1GB" || *v.Restarts != 1 || v.Sandbox != "none" || len(v.Environment) != 1 ||
+		v.DType != "bfloat16" || v.FeatureLayer != nil || v.ImageSize != 64 {
+		t.Errorf("the kept encoder is %+v", v)
+	}
+	if l := got.Language; l.ID != "tiny-flan-t5" || l.Threads != 0 || l.CaptionTemplate != nil {
+		t.Errorf("the new language model is %+v", l)
+	}
+
+	models.NewLanguage, models.Language = false, Backbone{Plugin: "./speaks"}
+	models.NewEncoder, models.Vision = true, Vision{Backbone: Backbone{ID: "tiny-vit-wide"}}
+	got, err = LoadForSwap(run, models)
+	must(t, err)
+	if v := got.Vision; v.ID != "tiny-vit-wide" || v.Plugin != "" || v.Path != "" || v.MemoryLimit != "" || v.Sandbox != "" || v.Isolation != "process" {
+		t.Errorf("the new encoder is %+v", v)
+	}
+	if l := got.Language; l.ID != "" || l.Plugin != "./speaks" || l.Threads != 2 || *l.CaptionTemplate != "see:" {
+		t.Errorf("the kept language model is %+v", l)
+	}
+}
+
 // Messages name the flag that a value came from, and not a line of the file.
 func TestProblemsOfSwapsNameTheFlag(t *testing.T) {
 	models := fullSwap()
-	models.Language, models.LanguageOrigin, models.Vision.ID, models.From = "tiny-vit", "--llm tiny-vit", "none", "kit:none"
+	models.Language.ID, models.LanguageOrigin, models.Vision.ID, models.From = "tiny-vit", "--llm tiny-vit", "none", "kit:none"
 	_, err := LoadForSwap("tiny-retrain", models, Override{Assignment: "name=a/b"})
 	wantProblems(t, err, "--from kit:stage2: from: is ", "--set name=a/b: name: is ")
 	models.From = "kit:stage2"

@@ -41,6 +41,15 @@ func writeRecipe(dir string, r *recipes.Resolved) error {
 	return atomicfile.WriteBytes(filepath.Join(dir, recipes.RunFile), text)
 }
 
+// asStarted returns the recipe that a run was started with, if that is the other one of a swap whose
+// default is words: words were not possible, or an older version of bridge had another default.
+func asStarted(w *workspace.Workspace, dir string, r *recipes.Resolved) *recipes.Resolved {
+	if r.Otherwise != nil && sameRecipe(w, dir, r) != nil && sameRecipe(w, dir, r.Otherwise) == nil {
+		return r.Otherwise
+	}
+	return r
+}
+
 // sameRecipe returns an error if a resumed run has other settings that change its result. The
 // table [run] and the limits of the adapters' processes may differ. The paths of r's data are
 // current.
@@ -68,6 +77,9 @@ func WithMovedData(w *workspace.Workspace, r *recipes.Resolved) *recipes.Resolve
 	c.Data = r.Data.WithPaths(w.Moved)
 	if c.Projection.List != "" {
 		c.Projection.List = w.Moved(c.Projection.List)
+	}
+	if r.Otherwise != nil {
+		c.Otherwise = WithMovedData(w, r.Otherwise)
 	}
 	return &c
 }

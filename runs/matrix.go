@@ -105,6 +105,9 @@ func matrixRecipe(ctx context.Context, w *workspace.Workspace, m *recipes.Matrix
 		r = r.WithSteps(steps, m.Options[run.Option].KeepWarmup)
 	}
 	r.Name = run.Name()
+	if r.Otherwise != nil {
+		r.Otherwise.Name = r.Name
+	}
 	return r, nil
 }
 
@@ -138,6 +141,7 @@ func (u *reuse) complete(ctx context.Context, r *recipes.Resolved, dir string) (
 		return false, err
 	}
 	if found {
+		r = asStarted(w, dir, r)
 		if err := sameRecipe(w, dir, r); err != nil {
 			return false, err
 		}

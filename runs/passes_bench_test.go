@@ -80,7 +80,8 @@ func reportPrices(b *testing.B, p cost.Prices) {
 // measurePrices measures the passes of a pair of models.
 func measurePrices(b *testing.B, encoder, llm string) cost.Prices {
 	b.Helper()
-	r := benchRecipe(b, "tiny-retrain", "vision.id="+encoder, "language.id="+llm, "swap.encoder=fresh")
+	r := benchRecipe(b, "tiny-retrain", "vision.id="+encoder, "language.id="+llm, "swap.encoder=fresh",
+		"swap.projection=shared-tokens", "swap.warmup_steps=100")
 	res, err := openResources(b.Context(), workspace.New(workspace.Options{}), r, "")
 	if err != nil {
 		b.Fatal(err)

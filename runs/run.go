@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/shell"
@@ -66,7 +67,7 @@ func lockAndTrain(ctx context.Context, w *workspace.Workspace, r *recipes.Resolv
 	err = inRunDir(ctx, w, o.Dir, mode, func() error {
 		resumed := ""
 		if o.Resume {
-			resumed = o.Dir
+			resumed, r = o.Dir, asStarted(w, o.Dir, r)
 			if err := sameRecipe(w, o.Dir, r); err != nil { // another recipe may name other data
 				return err
 			}
@@ -123,10 +124,14 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 		return out, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	res.meter = &cost.Meter{}
-	leave := res.enter(cost.Start)
-	trained, spent, err := res.start(ctx, r, o.Resume && hasCheckpoint(o.Dir))
-	leave()
+	trained, spent, err := res.metered(ctx, r, o)
+	if no := (*noWords)(nil); errors.As(err, &no) {
+		res.workspace.Log().Warn("the swap does not go through words, which are the default", "reason", no.reason,
+			"instead", r.Otherwise.Swap.Projection)
+		r = r.Otherwise
+		res.recipe = r
+		trained, spent, err = res.metered(ctx, r, o)
+	}
 	if err != nil {
 		return out, err
 	}
@@ -158,6 +163,13 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 	out.Summary = res.summarize(r, trained, out.Result)
 	out.Said = res.said(ctx, trained, out.Result.Samples)
 	return out, checkpoint.ExplainFull(res.writeResults(r, out), "the results of the run are not written", checkpoints(o.Dir))
+}
+
+// metered is [resources.start] with a new meter, which counts what it computes.
+func (res *resources) metered(ctx context.Context, r *recipes.Resolved, o Options) (*bridge.Bridge, time.Duration, error) {
+	res.meter = &cost.Meter{}
+	defer res.enter(cost.Start)()
+	return res.start(ctx, r, o.Resume && hasCheckpoint(o.Dir))
 }
 
 // logHowToResume logs the command that continues a run.

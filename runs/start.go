@@ -123,10 +123,10 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 		return nil, 0, err
 	}
 	j := train.ProjectionTransfer{From: from, Language: res.meter.Language(res.language), Templates: r.Templates(), Seed: r.Seed,
-		Init: res.projectionInit(r, from, random), InWords: r.Projection.Kind == recipes.ProjectionWords, Log: res.workspace.Log()}
+		Init: res.projectionInit(r, from, random), InWords: r.Projection.Kind == recipes.ProjectionWords, Replaced: random, Log: res.workspace.Log()}
 	if j.NeedsWords() {
 		if j.Words, err = res.words(r, from); err != nil {
-			return nil, 0, err
+			return nil, 0, orOtherwise(r, err)
 		}
 	}
 	if j.NeedsOldLanguage() {
@@ -138,13 +138,34 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 		j.OldLanguage = res.meter.Language(old)
 	}
 	if n := j.Pictures(); n > 0 {
+		res.workspace.Log().Info("the start of the projection reads features", "pictures", n)
 		if j.Features, j.Captions, err = res.sample(ctx, n); err != nil {
 			return nil, 0, err
 		}
 	}
 	began := time.Now()
+	if r.Otherwise != nil && !random {
+		if err := j.CheckWords(ctx); err != nil {
+			return nil, 0, orOtherwise(r, err)
+		}
+	}
 	joined, err = j.NewBridge(ctx)
-	return joined, time.Since(began), err
+	return joined, time.Since(began), orOtherwise(r, err)
+}
+
+// noWords is the error of a run whose projection cannot go through words, if its recipe has another
+// one for that.
+type noWords struct{ reason error }
+
+func (n *noWords) Error() string { return n.reason.Error() }
+func (n *noWords) Unwrap() error { return n.reason }
+
+// orOtherwise makes an error about words a [noWords] if the recipe has another one for that.
+func orOtherwise(r *recipes.Resolved, err error) error {
+	if kind := adapters.KindOf(err); r.Otherwise != nil && (kind == adapters.Invalid || kind == adapters.Unsupported) {
+		return &noWords{err}
+	}
+	return err
 }
 
 // projectionInit returns how to initialize the projection: the recipe's way, unless the

@@ -1,7 +1,6 @@
 package runs
 
 import (
-	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -56,12 +56,16 @@ func (s Swap) Resolve(ctx context.Context, w *workspace.Workspace) (*recipes.Res
 		}
 		from = base.From
 	}
-	models, err := s.models(ctx, w, from)
+	info, err := w.BridgeInfo(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	models, err := s.models(info, from)
 	if err != nil {
 		return nil, err
 	}
 	models.Derive = derived
-	if found, err := reg.LookupKind(models.Language, adapters.KindLanguage); err == nil {
+	if found, err := reg.LookupKind(models.Language.ID, adapters.KindLanguage); err == nil {
 		models.Architecture = found.Architecture
 	}
 	r, err := recipes.LoadForSwap(file, models, s.overrides()...)
@@ -73,7 +77,31 @@ func (s Swap) Resolve(ctx context.Context, w *workspace.Workspace) (*recipes.Res
 			return nil, err
 		}
 	}
-	return r.Resolve(reg)
+	resolved, err := r.Resolve(reg)
+	if err == nil && models.NewLanguage && info.Words == nil && throughWords(r) {
+		resolved.Otherwise = s.throughTokens(reg, file, models)
+	}
+	return resolved, err
+}
+
+// throughWords reports whether a swap goes through words because swap.projection says so.
+func throughWords(r *recipes.Recipe) bool {
+	return r.Swap != nil && r.Swap.Projection == train.ProjectionWords && r.Projection.Kind == ""
+}
+
+// throughTokens returns the recipe of the swap if words are not possible. It is nil if words are no
+// default, but what the user's recipe or flags say.
+func (s Swap) throughTokens(reg *registry.Registry, file string, models recipes.SwapModels) *recipes.Resolved {
+	models.SharedTokens = true
+	r, err := recipes.LoadForSwap(file, models, s.overrides()...)
+	if err != nil || throughWords(r) {
+		return nil
+	}
+	resolved, err := r.Resolve(reg)
+	if err != nil {
+		return nil
+	}
+	return resolved
 }
 
 // overrides returns the overrides of the recipe: the swap's own, then the caller's.
@@ -87,20 +115,21 @@ func (s Swap) overrides() []recipes.Override {
 
 // models returns the frozen models of the swapped bridge: the new ones, and those that are kept
 // from the bridge from.
-func (s Swap) models(ctx context.Context, w *workspace.Workspace, from string) (recipes.SwapModels, error) {
-	info, err := w.BridgeInfo(ctx, from)
-	if err != nil {
-		return recipes.SwapModels{}, err
-	}
+func (s Swap) models(info bridge.Info, from string) (recipes.SwapModels, error) {
 	ofBridge := "the bridge " + from
 	models := recipes.SwapModels{Name: s.name(), From: s.From, FromOrigin: "--from " + s.From,
-		Language: s.LLM, LanguageOrigin: "--llm " + s.LLM, VisionOrigin: "--encoder " + s.Encoder}
+		LanguageOrigin: "--llm " + s.LLM, VisionOrigin: "--encoder " + s.Encoder}
 	if s.LLM == "" {
 		if info.Language == nil {
 			return recipes.SwapModels{}, workspace.OptionErrorf(
 				"%s is a stage-1 bridge, which has no language model; name one with --llm", from)
 		}
-		models.Language, models.LanguageOrigin = cmp.Or(info.Language.Path, info.Language.ID), ofBridge
+		models.LanguageOrigin = ofBridge
+	}
+	if models.NewLanguage = s.LLM != "" && !namesSide(s.LLM, info.Language); models.NewLanguage {
+		models.Language.ID = s.LLM
+	} else {
+		models.Language = backboneTable(*info.Language)
 	}
 	if s.Encoder == "" {
 		models.VisionOrigin = ofBridge
@@ -124,12 +153,31 @@ func (s Swap) name() string {
 	return name
 }
 
+// namesSide reports whether a flag names the frozen model that a bridge was trained with, by its id or
+// its folder. side may be nil.
+func namesSide(flag string, side *bridge.Side) bool {
+	if side == nil {
+		return false
+	}
+	if side.Path == "" {
+		return flag == side.ID && side.Plugin == ""
+	}
+	path, err := filepath.Abs(flag)
+	return err == nil && path == side.Path
+}
+
+// backboneTable returns the keys that name a frozen model that a bridge was trained with.
+func backboneTable(side bridge.Side) recipes.Backbone {
+	b := recipes.Backbone{Path: side.Path, Plugin: side.Plugin}
+	if side.Path == "" && side.Plugin == "" {
+		b.ID = side.ID
+	}
+	return b
+}
+
 // visionTable returns the recipe table for the encoder that a bridge was trained with.
 func visionTable(side bridge.Side) recipes.Vision {
-	v := recipes.Vision{Backbone: recipes.Backbone{Path: side.Path, Plugin: side.Plugin}}
-	if side.Path == "" && side.Plugin == "" {
-		v.ID = side.ID
-	}
+	v := recipes.Vision{Backbone: backboneTable(side)}
 	if side.Layer != 0 {
 		v.FeatureLayer = &side.Layer
 	}

@@ -9,11 +9,13 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// For a swap that is derived from a run, the recipe is byte for byte the one that commit 03ee870
-// wrote, with the orientation that its pictures had.
+// A swap that is derived from a run goes through words today. If words are not possible, or if a run was
+// started with the old default, its recipe is byte for byte the one that commit 03ee870 wrote, with the
+// orientation that its pictures had. The old commit dropped the isolation of the encoder.
 func TestOldSwapsResolveToTheSameRecipe(t *testing.T) {
 	oldProject(t)
 	dir := filepath.Join("runs", "swap")
@@ -23,12 +25,19 @@ func TestOldSwapsResolveToTheSameRecipe(t *testing.T) {
 	}
 	swap := Swap{From: filepath.Join("runs", "stage2"), LLM: "tiny-flan-t5"}
 	for _, set := range []string{"run.backend=go", "run.feature_cache=false", "swap.warmup_steps=2", "swap.warmup_images=8",
-		"optimizer.steps=4", "optimizer.warmup=1"} {
+		"optimizer.steps=4", "optimizer.warmup=1", "vision.isolation=process"} {
 		swap.Overrides = append(swap.Overrides, recipes.Override{Assignment: set})
 	}
-	r, err := swap.Resolve(t.Context(), workspace.New(workspace.Options{}))
+	words, err := swap.Resolve(t.Context(), workspace.New(workspace.Options{}))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if words.Swap.Projection != train.ProjectionWords {
+		t.Errorf("the swap starts with %s, want words", words.Swap.Projection)
+	}
+	r := asStarted(workspace.New(workspace.Options{}), dir, words)
+	if r != words.Otherwise {
+		t.Fatal("the old run is not recognised")
 	}
 	if err := sameRecipe(workspace.New(workspace.Options{}), dir, r); err != nil {
 		t.Error(err)
@@ -48,10 +57,10 @@ func TestOldSwapsResolveToTheSameRecipe(t *testing.T) {
 // bridge.
 func TestProblemsOfSwaps(t *testing.T) {
 	oldProject(t)
-	larger := []recipes.Override{{Assignment: "optimizer.batch=64"}}
+	larger := []recipes.Override{{Assignment: "optimizer.batch=64"}, {Assignment: "swap.warmup_steps=1"}}
 	for want, swap := range map[string]Swap{
-		"--llm small-opt: swap.warmup_images: is 8":          {LLM: "small-opt", Overrides: larger},
-		"the bridge runs/stage2: swap.warmup_images: is 8":   {Encoder: "tiny-vit-wide", Overrides: larger},
+		"--llm small-opt: swap.warmup_images: is ":           {LLM: "small-opt", Overrides: larger},
+		"the bridge runs/stage2: swap.warmup_images: is ":    {Encoder: "tiny-vit-wide", Overrides: larger},
 		`--encoder none: vision.id: no model "none"`:         {Encoder: "none"},
 		"runs/stage1 is a stage-1 bridge, which has no lang": {From: "runs/stage1", Encoder: "tiny-vit-wide"},
 	} {

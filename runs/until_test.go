@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,11 +34,11 @@ func TestASwapUntilTheOldQuality(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if q.LLM != "tiny-opt" || q.Captions != 2 || u.Metric != eval.MetricCIDErD || u.Want != q.CIDErD {
-		t.Errorf("got %+v for %+v, want the CIDEr-D of two captions of the bridge for tiny-opt", q, u)
+	if q.LLM != "tiny-opt" || q.Captions != 4 || u.Metric != eval.MetricCIDErD || u.Want != q.CIDErD {
+		t.Errorf("got %+v for %+v, want the CIDEr-D of four captions of the bridge for tiny-opt", q, u)
 	}
 	text := out.Summary.UntilText()
-	for _, want := range []string{"CIDEr-D 2.11 was not reached by the recipe's last step", "It cost 6 steps, 100 % of the recipe's 6, 48 language-model passes"} {
+	for _, want := range []string{fmt.Sprintf("CIDEr-D %.2f was not reached by the recipe's last step", q.CIDErD), "It cost 6 steps, 100 % of the recipe's 6, 48 language-model passes"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("got %q, want %q in it", text, want)
 		}

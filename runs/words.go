@@ -35,6 +35,11 @@ func withProjection(ctx context.Context, w *workspace.Workspace, r *recipes.Reso
 		return r, err
 	}
 	c := *r
+	if r.Otherwise != nil {
+		if c.Otherwise, err = withProjection(ctx, w, r.Otherwise); err != nil {
+			c.Otherwise = nil // settings of words, so words are no default
+		}
+	}
 	c.Projection.Kind = recipes.ProjectionWords
 	if r.From != "" && c.Projection.Residual == nil {
 		residual := r.HasResidual() || config.Residual

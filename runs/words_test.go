@@ -11,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -48,8 +49,8 @@ func TestSettingsOfAnotherProjection(t *testing.T) {
 		from bridge.Info
 		sets []string
 	}{
-		"optimizer.words_lr is 0.1, but the run's projection is linear":         {bridge.Info{}, []string{"optimizer.words_lr=0.1"}},
-		"projection.residual is true, but the run's projection is linear":       {bridge.Info{}, []string{"projection.residual=true"}},
+		"optimizer.words_lr is 0.1, but the run's projection is linear":         {bridge.Info{}, []string{"swap.projection=fresh", "optimizer.words_lr=0.1"}},
+		"projection.residual is true, but the run's projection is linear":       {bridge.Info{}, []string{"swap.projection=fresh", "projection.residual=true"}},
 		"projection.list is given, but the bridge kit:stage2 speaks in 2 words": {words, []string{"projection.kind=words", "projection.list=a"}},
 		`swap.projection is "caption-tokens", which fits a linear projection`:   {words, []string{"swap.projection=caption-tokens"}},
 		"": {words, []string{"optimizer.words_lr=0.1", "projection.residual=true"}},
@@ -95,13 +96,14 @@ func infoOf(t *testing.T, dir string) (bridge.Info, *recipes.Recipe) {
 	return info, r
 }
 
-// A linear bridge is put into words in a swap; its run is the donor of a further swap, which keeps the
-// words, goes on after an interrupt bit for bit, and can be made linear again.
+// A swap puts a linear bridge into words by default. Its run is the donor of further swaps: back to the
+// first language model, which keeps the words and goes on after an interrupt bit for bit, of the encoder
+// alone, and to a linear projection.
 func TestSwapsThroughWords(t *testing.T) {
 	t.Setenv("BRIDGE_CONFIG", t.TempDir())
 	t.Chdir(t.TempDir())
 	w := workspace.New(workspace.Options{})
-	out, err := swapSmall(t, t.Context(), w, Swap{From: "kit:stage2", LLM: "small-opt"}, "words", "swap.projection=words")
+	out, err := swapSmall(t, t.Context(), w, Swap{From: "kit:stage2", LLM: "small-opt"}, "words")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,6 +148,13 @@ func TestSwapsThroughWords(t *testing.T) {
 		t.Error("the run has no embeddings of words")
 	}
 
+	if _, err := swapSmall(t, t.Context(), w, Swap{From: "words", Encoder: "tiny-vit-wide"}, "wide"); err != nil {
+		t.Fatal(err)
+	}
+	if info, r := infoOf(t, "wide"); !slices.Equal(info.Words, again.Words) || info.Language.ID != "small-opt" || r.Swap.Projection != train.ProjectionKeep {
+		t.Errorf("the swap of the encoder speaks in %d words to %s and starts with %s", len(info.Words), info.Language.ID, r.Swap.Projection)
+	}
+
 	linear := Swap{From: "words", LLM: "small-opt"}
 	if _, err := swapSmall(t, t.Context(), w, linear, "linear", "projection.kind=linear", "optimizer.words_lr=0"); err != nil {
 		t.Fatal(err)
@@ -155,6 +164,45 @@ func TestSwapsThroughWords(t *testing.T) {
 	}
 	if log := string(read(t, filepath.Join("linear", logFile))); !strings.Contains(log, "linear projection fitted to the soft prompts of words") {
 		t.Errorf("the linear projection does not follow the words:\n%s", log)
+	}
+}
+
+// Words that both models know are too few in one caption: a swap whose default is words goes through
+// shared tokens, also after an interrupt, and says so. Words that the user asks for stay.
+func TestSwapsWithoutWords(t *testing.T) {
+	t.Setenv("BRIDGE_CONFIG", t.TempDir())
+	t.Chdir(t.TempDir())
+	one := []string{`data.train={id="kit:train", pictures=1}`, "optimizer.batch=1"}
+	swap := Swap{From: "kit:stage2", LLM: "small-opt"}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stopped := workspace.New(workspace.Options{Progress: atStep{3: cancel}})
+	if _, err := swapSmall(t, ctx, stopped, swap, "tokens", one...); err == nil {
+		t.Fatal("the run was not interrupted")
+	}
+	log := string(read(t, filepath.Join("tokens", logFile)))
+	for _, want := range []string{"the swap does not go through words", "tiny-opt and small-opt both know", "instead=shared-tokens"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log has no %q:\n%s", want, log)
+		}
+	}
+	w := workspace.New(workspace.Options{})
+	swap.Recipe = RetrainRecipe
+	for _, set := range append(slices.Clone(small), one...) {
+		swap.Overrides = append(swap.Overrides, recipes.Override{Assignment: set})
+	}
+	if _, err := Retrain(t.Context(), w, swap, Options{Dir: "tokens", Resume: true}); err != nil {
+		t.Fatal(err)
+	}
+	if info, r := infoOf(t, "tokens"); info.Words != nil || r.Swap.Projection != train.ProjectionSharedTokens || r.Optimizer.QFormerLR != 0 {
+		t.Errorf("the bridge speaks in %d words, the recipe has %+v and %+v", len(info.Words), r.Swap, r.Optimizer)
+	}
+
+	if _, err := swapSmall(t, t.Context(), w, Swap{From: "kit:stage2", LLM: "small-opt"}, "asked", append(one, "swap.projection=words")...); err != nil {
+		t.Fatal(err)
+	}
+	if info, _ := infoOf(t, "asked"); len(info.Words) < 2 {
+		t.Errorf("the bridge speaks in %d words, want those of one caption", len(info.Words))
 	}
 }
 

@@ -20,7 +20,8 @@ import (
 // wordFitEnd of its peak.
 const (
 	wordFitSteps = 800
-	wordFitBatch = 64 // pictures
+	wordFitBatch = 64 // pictures, of fitPictures
+	wordFitLeast = 8  // pictures, of few
 	wordFitRate  = 2e-3
 	wordFitEnd   = 0.1
 )
@@ -60,7 +61,7 @@ func fitWords(ctx context.Context, b *bridge.Bridge, queries, prompts *adapters.
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		rows := make([]int, wordFitBatch)
+		rows := make([]int, wordFitBatchOf(queries.Shape[0]))
 		for i := range rows {
 			rows[i] = rng.IntN(queries.Shape[0])
 		}
@@ -73,6 +74,12 @@ func fitWords(ctx context.Context, b *bridge.Bridge, queries, prompts *adapters.
 		}
 	}
 	return r2, nil
+}
+
+// wordFitBatchOf returns the batch for a number of pictures: fewer if there are few, because a step
+// costs as much as its batch is large.
+func wordFitBatchOf(pictures int) int {
+	return min(wordFitBatch, max(wordFitLeast, wordFitBatch*pictures/fitPictures))
 }
 
 // build makes the variables, the optimizer and the graph of a step.

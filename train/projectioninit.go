@@ -51,12 +51,16 @@ type ProjectionTransfer struct {
 	// Words are the words of a projection that speaks in words, or that a linear one is fitted
 	// to; see [ProjectionTransfer.NeedsWords].
 	Words bridge.Words
-	Seed  uint64
+	// Replaced leaves the soft prompts of words random, because a checkpoint's weights replace them.
+	Replaced bool
+	Seed     uint64
 	// Features are those of some training pictures, on which the soft prompts are
 	// scaled to the model's token norm. Captions are these pictures' captions.
 	Features *adapters.Tensor
 	Captions []string
 	Log      *slog.Logger
+
+	embedded [2][]float32 // the words' embeddings in Language and OldLanguage, once CheckWords has them
 }
 
 // NeedsWords reports whether the transfer needs a list of words: for the new projection, or
@@ -71,12 +75,15 @@ func (p ProjectionTransfer) NeedsOldLanguage() bool {
 	return p.Init.NeedsOldLanguage() && p.From.Info.Words == nil
 }
 
+// fitPictures is the number of training pictures that something is fitted to.
+const fitPictures = 2048
+
 // Pictures returns the number of training pictures that the transfer needs: 2048 to fit
 // something, 128 to measure a norm.
 func (p ProjectionTransfer) Pictures() int {
 	switch {
 	case p.Init == ProjectionCaptionTokens, p.NeedsWords() && (!p.InWords || p.NeedsOldLanguage()):
-		return 2048
+		return fitPictures
 	case p.NeedsOldLanguage():
 		return 128
 	}

@@ -78,13 +78,16 @@ func (p ProjectionTransfer) inWords(ctx context.Context) (*bridge.Bridge, error)
 		return nil, err
 	}
 	kept := !words.Fresh && slices.Equal(words.List, from.Info.Words)
+	if p.Replaced {
+		return b, nil
+	}
 	if kept && p.Init == ProjectionKeep {
 		if from.Config().Residual && !words.Residual {
 			p.Log.Warn("the old projection's residual is dropped: what it added to the words is lost")
 		}
 		err = b.KeepPrompts(from)
 	} else {
-		err = p.setEmbeddings(ctx, b, p.Language, p.Templates)
+		err = p.setEmbeddings(ctx, b, newModel)
 	}
 	if err == nil {
 		p.Log.Info("the projection speaks in words", "words", len(words.List), "residual", words.Residual, "weights kept", kept)
@@ -92,10 +95,16 @@ func (p ProjectionTransfer) inWords(ctx context.Context) (*bridge.Bridge, error)
 	return closeIf(b, err)
 }
 
+// The two language models of a transfer, as embedWords takes them.
+const (
+	newModel = iota
+	oldModel
+)
+
 // setEmbeddings makes the words' soft prompts of b a language model's embeddings of them. If the
 // model shows none, it logs a warning and they stay random.
-func (p ProjectionTransfer) setEmbeddings(ctx context.Context, b *bridge.Bridge, m adapters.LanguageModel, templates bridge.Templates) error {
-	values, err := p.embedWords(ctx, m, templates)
+func (p ProjectionTransfer) setEmbeddings(ctx context.Context, b *bridge.Bridge, which int) error {
+	values, err := p.embedWords(ctx, which)
 	if err != nil || values == nil {
 		return err
 	}
@@ -133,16 +142,31 @@ func vectorsOf(t *adapters.Tensor) *mat.Dense {
 	return mat.NewDense(len(values)/d, d, values)
 }
 
+// projected returns the soft prompts that a linear projection makes of Q-Former outputs,
+// float32[B, Q, Dllm]. It saves a second pass of the Q-Former.
+func projected(b *bridge.Bridge, queries *adapters.Tensor) (*adapters.Tensor, error) {
+	w, bias, err := b.Projection()
+	if err != nil {
+		return nil, err
+	}
+	x := vectorsOf(queries)
+	_, width := x.Dims()
+	var y mat.Dense
+	y.Mul(x, mat.NewDense(len(bias), width, affine.Float64s(w)).T())
+	values := affine.Float32s(y.RawMatrix().Data)
+	for i := range values {
+		values[i] += bias[i%len(bias)]
+	}
+	return adapters.FromFloat32(values, queries.Shape[0], queries.Shape[1], len(bias)), nil
+}
+
 // saidInWords returns a copy of the old bridge that says the same in words to the old language
 // model. The old bridge's projection is linear.
 func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, error) {
 	if p.OldLanguage == nil {
 		return nil, fmt.Errorf("the old projection is put into words of the old language model %s, which is not open", p.From.Info.Language.ID)
 	}
-	templates := p.Templates
-	if p.From.Info.Templates != nil {
-		templates = *p.From.Info.Templates
-	}
+	templates := p.oldTemplates()
 	b, err := p.From.ForLanguageInWords(p.OldLanguage.Spec(), templates, bridge.Words{List: p.Words.List}, p.Seed)
 	if err != nil {
 		return nil, err
@@ -151,14 +175,14 @@ func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, er
 		p.Log.Warn("the old language model shows no token embeddings: the weights of words start fresh", "model", p.OldLanguage.Spec().ID)
 		return b, nil
 	}
-	if err := p.setEmbeddings(ctx, b, p.OldLanguage, templates); err != nil {
+	if err := p.setEmbeddings(ctx, b, oldModel); err != nil {
 		return closeIf(b, err)
 	}
 	queries, err := p.From.Queries(ctx, p.Features)
 	if err != nil {
 		return closeIf(b, err)
 	}
-	prompts, err := p.From.SoftPrompts(ctx, p.Features)
+	prompts, err := projected(p.From, queries)
 	if err != nil {
 		return closeIf(b, err)
 	}
@@ -169,9 +193,74 @@ func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, er
 	return closeIf(b, err)
 }
 
+// minWords is the fewest words that both language models must know, so that a swap goes through words
+// by default.
+const minWords = 16
+
+// CheckWords returns an Unsupported error if the old projection cannot be carried over through words: a
+// language model shows no token embeddings, or both know fewer than 16 of the words. A model
+// knows a word if it makes tokens of it whose mean embedding no other word has.
+func (p *ProjectionTransfer) CheckWords(ctx context.Context) error {
+	known := make([]int, len(p.Words.List)) // how many of the models know a word
+	for which, m := range []adapters.LanguageModel{p.Language, p.OldLanguage} {
+		if _, ok := adapters.AsTokenEmbedder(m); !ok {
+			return adapters.Errorf(adapters.Unsupported, "the language model %s shows no token embeddings", m.Spec().ID)
+		}
+		values, err := p.embedWords(ctx, which)
+		if err != nil {
+			return err
+		}
+		p.embedded[which] = values
+		for _, i := range ownRows(values, m.Spec().Width) {
+			known[i]++
+		}
+	}
+	both := 0
+	for _, n := range known {
+		if n == 2 {
+			both++
+		}
+	}
+	if both < minWords {
+		return adapters.Errorf(adapters.Unsupported, "%s and %s both know %d of the %d words, want at least %d",
+			p.OldLanguage.Spec().ID, p.Language.Spec().ID, both, len(p.Words.List), minWords)
+	}
+	return nil
+}
+
+// ownRows returns the rows of a matrix with d columns that are not zero and that no other row equals.
+func ownRows(values []float32, d int) (own []int) {
+	text := func(row []float32) string { return fmt.Sprint(row) }
+	seen := map[string]int{text(make([]float32, d)): 2}
+	for row := range slices.Chunk(values, d) {
+		seen[text(row)]++
+	}
+	for i := range len(values) / d {
+		if seen[text(values[i*d:(i+1)*d])] == 1 {
+			own = append(own, i)
+		}
+	}
+	return own
+}
+
+// oldTemplates returns the texts that the old bridge was trained with.
+func (p ProjectionTransfer) oldTemplates() bridge.Templates {
+	if p.From.Info.Templates != nil {
+		return *p.From.Info.Templates
+	}
+	return p.Templates
+}
+
 // embedWords returns a language model's embeddings of the words, float32[W, Dllm], or nil and a
 // warning if it shows none.
-func (p ProjectionTransfer) embedWords(ctx context.Context, m adapters.LanguageModel, templates bridge.Templates) ([]float32, error) {
+func (p ProjectionTransfer) embedWords(ctx context.Context, which int) ([]float32, error) {
+	if values := p.embedded[which]; values != nil {
+		return values, nil
+	}
+	m, templates := p.Language, p.Templates
+	if which == oldModel {
+		m, templates = p.OldLanguage, p.oldTemplates()
+	}
 	embedder, ok := adapters.AsTokenEmbedder(m)
 	if !ok {
 		p.Log.Warn("the language model shows no token embeddings: the soft prompts of words start random", "model", m.Spec().ID)

@@ -2,9 +2,11 @@ package train_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -128,6 +130,58 @@ func TestKeepingTheModelKeepsTheWordsPrompts(t *testing.T) {
 	kept := transfer(t, donor, fakeLanguage(), train.ProjectionKeep, true, words)
 	if got, err := kept.WordEmbeddings(); err != nil || !slices.Equal(got, learnt) {
 		t.Errorf("got %v (%v), want %v", got, err, learnt)
+	}
+}
+
+// silentLanguage is a language model whose token embeddings must not be asked for.
+type silentLanguage struct{ adapters.LanguageModel }
+
+func (silentLanguage) EmbedTokens(context.Context, *adapters.EmbedTokensRequest) (*adapters.EmbedTokensResponse, error) {
+	return nil, errors.New("token embeddings were asked for")
+}
+
+// Soft prompts that a checkpoint replaces are not computed.
+func TestReplacedWordsAskForNoEmbeddings(t *testing.T) {
+	p := train.ProjectionTransfer{From: tiny(t, 0), Language: silentLanguage{fakeLanguage()}, Templates: templates(), Init: train.ProjectionFresh, InWords: true,
+		Words: bridge.Words{List: []string{"dog", "cat"}}, Log: slog.New(slog.DiscardHandler)}
+	if _, err := p.NewBridge(t.Context()); err == nil {
+		t.Fatal("a new bridge does not ask for embeddings")
+	}
+	p.Replaced = true
+	b, err := p.NewBridge(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+}
+
+// withoutEmbeddings is a language model that shows no token embeddings.
+type withoutEmbeddings struct{ adapters.LanguageModel }
+
+// CheckWords names the model that shows no embeddings, and counts the words that both models know.
+func TestCheckWords(t *testing.T) {
+	old, young := fakeLanguage(), adaptertest.NewFakeLanguage("other", 5)
+	var many []string
+	for _, a := range []string{"red", "green", "blue", "two", "three"} {
+		for _, b := range []string{"dog", "cat", "pig", "fox"} {
+			many = append(many, a+" "+b)
+		}
+	}
+	for want, c := range map[string]struct {
+		old, young adapters.LanguageModel
+		words      []string
+	}{
+		"": {old, young, many},
+		"the language model other shows no token embeddings": {old, withoutEmbeddings{young}, many},
+		"the language model " + old.Spec().ID + " shows no":  {withoutEmbeddings{old}, young, many},
+		"both know 2 of the 5 words, want at least 16":       {old, young, []string{"dog", "cat", "same", "same", "same"}},
+	} {
+		p := train.ProjectionTransfer{From: tiny(t, 0), Language: c.young, OldLanguage: c.old, Templates: templates(), Words: bridge.Words{List: c.words},
+			Log: slog.New(slog.DiscardHandler)}
+		err := p.CheckWords(t.Context())
+		if want == "" && err != nil || want != "" && (adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), want)) {
+			t.Errorf("got %v, want %q", err, want)
+		}
 	}
 }
 

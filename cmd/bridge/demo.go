@@ -62,6 +62,11 @@ func (p *program) printDemo(out string, result runs.DemoResult) error {
 	if err := p.printSummaries(result.Warm.Summary, result.Cold.Summary); err != nil {
 		return err
 	}
+	cost, err := runs.DemoColdCost()
+	if err != nil {
+		return err
+	}
+	p.printf("\n%s\n", cost.Text())
 	warm := result.Warm.Dir
 	p.printf("\nReport with pictures and curves: %s\n\nTry next:\n"+
 		"  bridge caption %s kit:held-out/17\n"+

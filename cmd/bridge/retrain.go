@@ -11,11 +11,12 @@ func (p *program) retrainCommand() *cli.Command {
 		Name: "retrain", Usage: "swap the language model of a bridge, its vision encoder, or both, and retrain stage 2",
 		UsageText: "bridge retrain --llm ID [--encoder ID] [--from MODEL] [--recipe FILE] [--set key=value]... [--cold] " +
 			"[--until old|\"METRIC VALUE\"] [--out RUN] [--resume]",
-		Description: "For a new language model, bridge transfers the projection through the tokens that both models share, warms it up,\n" +
-			"and tunes it together with the Q-Former. --set swap.projection=words transfers it through words instead; a bridge\n" +
-			"that speaks in words keeps them. For a new encoder, it transfers cross-attention through the encoders' features.\n" +
+		Description: "For a new language model, bridge transfers the projection through words, and tunes it together with the Q-Former.\n" +
+			"A bridge that speaks in words keeps them. If words are not possible, because a model shows no token embeddings or\n" +
+			"both know too few words, it uses the tokens that both models share, and says so. For a new encoder, it transfers\n" +
+			"cross-attention through the encoders' features, and keeps the projection.\n" +
 			"--recipe sets the data and the number of steps. Without it, training uses the data of the run in --from for a quarter\n" +
-			"of its steps, and a quarter of these as warm-up. If that run was a swap itself, its settings are used unchanged.\n\n" +
+			"of its steps, with a quarter of its batch (at least 16). If that run was a swap itself, its settings are used unchanged.\n\n" +
 			"--until ends training before the recipe's last step: at an evaluation that reaches a value, or if five in a row do\n" +
 			"not come nearer. \"old\" is the exact match of the old bridge with its own language model on the same held-out\n" +
 			"pictures, or its CIDEr-D if few of its captions match exactly. The learning rate then falls to its end over a tenth of\n" +
