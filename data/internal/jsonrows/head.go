@@ -49,12 +49,12 @@ func Peek(path string, sound func(row []byte) bool) (*Head, error) {
 			}
 		}
 		return h, err
-	case ok && NamesLines(path):
-		if h, err := p.namedLines(path); err == nil {
-			return h, nil
-		}
-		return nil, s.errorf("found %q, want [ or { as JSON has it", b)
 	case ok:
+		if NamesLines(path) {
+			if h, err := p.namedLines(path); err == nil {
+				return h, nil
+			}
+		}
 		return nil, s.errorf("found %q, want [ or { as JSON has it", b)
 	case s.failed != nil:
 		return nil, s.failed
