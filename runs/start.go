@@ -123,7 +123,7 @@ func (res *resources) joinLanguage(ctx context.Context, r *recipes.Resolved, fro
 		return nil, 0, err
 	}
 	j := train.ProjectionTransfer{From: from, Language: res.meter.Language(res.language), Templates: r.Templates(), Seed: r.Seed,
-		Init: res.projectionInit(r, from, random), InWords: r.Projection.Kind == recipes.ProjectionWords, Replaced: random, Log: res.workspace.Log()}
+		Init: res.projectionInit(r, from, random), InWords: r.Projection.Kind == recipes.ProjectionWords, Replaced: random, Cost: res.meter, Log: res.workspace.Log()}
 	if j.NeedsWords() {
 		if j.Words, err = res.words(r, from); err != nil {
 			return nil, 0, orOtherwise(r, err)

@@ -8,6 +8,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/affine"
+	"github.com/modular-bridging/bridge/train/cost"
 )
 
 // ProjectionInit says where the projection of a stage-2 bridge comes from.
@@ -58,9 +59,19 @@ type ProjectionTransfer struct {
 	// scaled to the model's token norm. Captions are these pictures' captions.
 	Features *adapters.Tensor
 	Captions []string
-	Log      *slog.Logger
+	// Cost counts what is computed with bridges that do not live on: rows through their Q-Formers,
+	// and pictures in the steps of a fit. It may be nil.
+	Cost *cost.Meter
+	Log  *slog.Logger
 
 	embedded [2][]float32 // the words' embeddings in Language and OldLanguage, once CheckWords has them
+}
+
+// count adds a count to Cost.
+func (p ProjectionTransfer) count(c cost.Count) {
+	if p.Cost != nil {
+		p.Cost.Add(c)
+	}
 }
 
 // NeedsWords reports whether the transfer needs a list of words: for the new projection, or

@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/internal/affine"
+	"github.com/modular-bridging/bridge/train/cost"
 )
 
 // wordRecords is the most records that [FrequentWords] reads.
@@ -127,6 +128,9 @@ func (p ProjectionTransfer) linearFromWords(ctx context.Context, b *bridge.Bridg
 	if err != nil {
 		return err
 	}
+	if p.Init != ProjectionKeep {
+		p.count(cost.Count{QFormerForwards: int64(p.Features.Shape[0])})
+	}
 	queries, err := b.Queries(ctx, p.Features)
 	if err != nil {
 		return err
@@ -186,9 +190,11 @@ func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, er
 	if err != nil {
 		return closeIf(b, err)
 	}
+	pictures := queries.Shape[0]
 	r2, err := fitWords(ctx, b, queries, prompts, p.Seed)
 	if err == nil {
-		p.Log.Info("old projection put into words", "pictures", queries.Shape[0], "R2", fmt.Sprintf("%.3f", r2))
+		p.count(cost.Count{QFormerForwards: int64(pictures), ProjectionPasses: int64(wordFitSteps * wordFitBatchOf(pictures))})
+		p.Log.Info("old projection put into words", "pictures", pictures, "R2", fmt.Sprintf("%.3f", r2))
 	}
 	return closeIf(b, err)
 }

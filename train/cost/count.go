@@ -23,8 +23,8 @@ type Count struct {
 	// again. QFormerForwards are rows, of pictures or texts, that go forward only.
 	QFormerPasses   int64 `json:"qformer_passes,omitempty"`
 	QFormerForwards int64 `json:"qformer_forwards,omitempty"`
-	// ProjectionPasses are pictures in steps that train the projection on cached outputs of the
-	// Q-Former.
+	// ProjectionPasses are pictures in steps that train the projection, or fit words to it, on
+	// cached outputs of the Q-Former.
 	ProjectionPasses int64 `json:"projection_passes,omitempty"`
 	// Stage1Passes are pairs in steps of stage 1: ITC, ITM and ITG, forward and backward.
 	Stage1Passes int64 `json:"stage1_passes,omitempty"`
