@@ -3,6 +3,7 @@ package official
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -123,12 +124,19 @@ func (v *vqa) record(data []byte, at rowreader.At, images parts.Folder) (record.
 	if err != nil {
 		return record.Record{}, err
 	}
-	kind, answers, err := v.answers(jsonvalue.ID(o["question_id"]))
+	annotation, err := v.annotation(jsonvalue.ID(o["question_id"]))
+	if err != nil {
+		return record.Record{}, err
+	}
+	kind, answers, err := annotated(annotation)
 	if err != nil {
 		return record.Record{}, err
 	}
 	p, err := images.FirstOf(cocoNames("COCO_" + v.subsets[at.Source] + "_" + padded(of) + ".jpg")...)
-	return about(p, err, of, parts.QA(question, kind, answers))
+	r, err := about(p, err, of, parts.QA(question, kind, answers))
+	maps.Copy(o, annotation)
+	r.Row = o
+	return r, err
 }
 
 // padded returns an id of COCO with the 12 digits that it has in names of files.
@@ -137,19 +145,24 @@ func padded(of string) string {
 	return strings.Repeat("0", max(0, digits-len(of))) + of
 }
 
-// answers returns the kind and the answers of a question.
-func (v *vqa) answers(question string) (kind string, answers []string, err error) {
+// annotation returns the annotation of a question; nil if no file has annotations.
+func (v *vqa) annotation(question string) (jsonvalue.Object, error) {
 	if len(v.others) == 0 {
-		return "", nil, nil
+		return nil, nil
 	}
 	a, ok := v.annotations[id(question)]
 	if !ok {
-		return "", nil, fmt.Errorf("no annotation has its question_id, %s", question)
+		return nil, fmt.Errorf("no annotation has its question_id, %s", question)
 	}
 	o, err := object(a.file, a.row)
 	if err != nil {
-		return "", nil, fmt.Errorf("the annotation at byte %d of %s %w", a.row.Offset, a.file.Path, err)
+		return nil, fmt.Errorf("the annotation at byte %d of %s %w", a.row.Offset, a.file.Path, err)
 	}
+	return o, nil
+}
+
+// annotated returns the kind and the answers of a question by its annotation.
+func annotated(o jsonvalue.Object) (kind string, answers []string, err error) {
 	if kind, err = jsonvalue.Text(o, "answer_type"); err != nil {
 		return "", nil, err
 	}
@@ -192,17 +205,7 @@ func openAOKVQA(format string, paths []string, images parts.Folder) (record.Read
 // openGQA opens files of GQA, each an object of questions by their ids. The kind of a question is
 // its structural type.
 func openGQA(format string, paths []string, images parts.Folder) (record.Reader, error) {
-	return openRows(format, paths, func(f *jsonrows.File) ([]jsonrows.Row, error) {
-		if f.List || len(f.Members) == 0 {
-			return nil, notOf(f, format, "an object of questions by their ids")
-		}
-		rows := make([]jsonrows.Row, len(f.Members))
-		for i, m := range f.Members {
-			rows[i] = m.Value
-		}
-		f.Members = nil // their names are not needed
-		return rows, nil
-	}, func(o jsonvalue.Object) (record.Record, error) {
+	return openMembers(format, paths, "questionId", membersOf(format), func(o jsonvalue.Object) (record.Record, error) {
 		of, err := idOf(o, "imageId")
 		if err != nil {
 			return record.Record{}, err

@@ -67,6 +67,8 @@ func table() []row {
 		{"eval/metrics/resample", nil},
 		{"eval/metrics/jars", []string{"eval/metrics/ptb", "adapters", "internal/..."}},
 		{"eval/score", []string{"eval/metrics", "eval/metrics/*", "adapters", "internal/..."}},
+		{"eval/tasks", []string{"eval/metrics", "data", "data/official", "data/record", "internal/..."}},
+		{"eval/benchmark", []string{"eval", "eval/tasks", "eval/score", "eval/metrics", "eval/metrics/*", "bridge", "data", "data/record", "internal/..."}},
 		{"eval/...", []string{"eval/metrics", "bridge", "data"}},
 		{"train/...", []string{"train/...", "bridge", "eval", "data", "data/featurecache", "qformer/...", "internal/..."}},
 		{"recipes", []string{"train", "registry", "kit", "plugins/manifest", "plugins/store"}},
@@ -75,7 +77,7 @@ func table() []row {
 		{"runs/report", []string{"internal/..."}},
 		{"runs/ladder", []string{"recipes", "internal/..."}},
 		{"runs/comparison", []string{"runs", "runs/ladder", "runs/report"}},
-		{"runs", []string{"workspace", "train", "eval", "runs/report"}},
+		{"runs", []string{"workspace", "train", "eval", "eval/benchmark", "runs/report"}},
 		{"cmd/...", []string{"..."}},
 
 		{"internal/...", []string{"adapters", "internal/..."}},
