@@ -41,7 +41,7 @@ func openVQA(format string, paths []string, images parts.Folder) (record.Reader,
 // vqa are questions and the places of their annotations.
 type vqa struct {
 	questions   []rowreader.Source
-	subsets     []string         // of COCO, of each file of questions
+	subsets     []subset         // of each file of questions
 	others      []*jsonrows.File // of annotations
 	annotations map[id]annotation
 }
@@ -88,26 +88,57 @@ func joinVQA(format string, files []*jsonrows.File) (*vqa, error) {
 	return v, nil
 }
 
-// subsetOf returns the subset of COCO that a file is about, such as train2014.
-func subsetOf(f *jsonrows.File) (string, error) {
-	m := f.Member("data_subtype")
-	var subset string
-	if m != nil {
-		data, err := f.Read(m.Value)
-		if err == nil {
-			err = json.Unmarshal(data, &subset)
-		}
-		if err != nil {
-			return "", adapters.Errorf(adapters.Invalid, `%s: "data_subtype" is no text: %w`, f.Path, err)
-		}
+// subset names the pictures of a file: COCO_val2014_000000000042.jpg.
+type subset struct {
+	kind string // "COCO", or data_type of other data
+	name string // "val2014"
+}
+
+// pictures returns the names that a picture may have.
+func (s subset) pictures(of string) []string {
+	name := s.kind + "_" + s.name + "_" + padded(of)
+	if s.kind == "COCO" {
+		return cocoNames(name + ".jpg")
 	}
-	if subset == "" {
-		return "", adapters.Errorf(adapters.Invalid, `%s: "data_subtype" is missing, which names the pictures' subset, such as train2014`, f.Path)
+	return []string{name + ".jpg", name + ".png"}
+}
+
+// subsetOf returns the pictures that a file is about.
+func subsetOf(f *jsonrows.File) (subset, error) {
+	s := subset{kind: "COCO"}
+	kind, err := memberText(f, "data_type")
+	if err != nil {
+		return s, err
 	}
-	if before, _, ok := strings.Cut(subset, "-"); ok { // test-dev2015 is a part of test2015
-		subset = before + subset[len(subset)-len("2015"):]
+	if kind != "" && kind != "mscoco" {
+		s.kind = kind
 	}
-	return subset, nil
+	if s.name, err = memberText(f, "data_subtype"); err != nil {
+		return s, err
+	}
+	if s.name == "" {
+		return s, adapters.Errorf(adapters.Invalid, `%s: "data_subtype" is missing, which names the pictures' subset, such as train2014`, f.Path)
+	}
+	if before, _, ok := strings.Cut(s.name, "-"); ok { // test-dev2015 is a part of test2015
+		s.name = before + s.name[len(s.name)-len("2015"):]
+	}
+	return s, nil
+}
+
+// memberText returns the text of a member of a file; "" if there is none.
+func memberText(f *jsonrows.File, name string) (text string, err error) {
+	m := f.Member(name)
+	if m == nil {
+		return "", nil
+	}
+	data, err := f.Read(m.Value)
+	if err == nil {
+		err = json.Unmarshal(data, &text)
+	}
+	if err != nil {
+		return "", adapters.Errorf(adapters.Invalid, `%s: %q is no text: %w`, f.Path, name, err)
+	}
+	return text, nil
 }
 
 // record joins a question with its annotation.
@@ -132,7 +163,7 @@ func (v *vqa) record(data []byte, at rowreader.At, images parts.Folder) (record.
 	if err != nil {
 		return record.Record{}, err
 	}
-	p, err := images.FirstOf(cocoNames("COCO_" + v.subsets[at.Source] + "_" + padded(of) + ".jpg")...)
+	p, err := images.FirstOf(v.subsets[at.Source].pictures(of)...)
 	r, err := about(p, err, of, parts.QA(question, kind, answers))
 	maps.Copy(o, annotation)
 	r.Row = o
