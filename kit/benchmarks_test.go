@@ -33,21 +33,31 @@ func TestExtractBenchmarks(t *testing.T) {
 	if !slices.Equal(style.Annotations, captions.Annotations) || style.Images[7].FileName == captions.Images[7].FileName {
 		t.Error("the style's captions differ from Report's, or its pictures do not")
 	}
-	// What was damaged or is missing is made anew.
 	for name, damage := range map[string]func(file string) error{
-		BenchmarkAnnotations:                 func(file string) error { return errors.Join(os.Chmod(file, 0o644), os.Truncate(file, 100)) },
+		BenchmarkAnnotations:                 func(file string) error { return os.WriteFile(file, []byte("{}"), 0o644) },
 		"images/" + style.Images[7].FileName: os.Remove,
-		benchmarkSums:                        func(file string) error { return errors.Join(os.Chmod(file, 0o644), os.Truncate(file, 0)) },
+		benchmarkSums:                        func(file string) error { return os.WriteFile(file, nil, 0o644) },
 	} {
-		if err := damage(filepath.Join(dir, name)); err != nil {
+		file := filepath.Join(dir, name)
+		right, err := os.ReadFile(file)
+		if err := errors.Join(err, os.Chmod(file, 0o644), damage(file)); err != nil {
 			t.Fatal(err)
 		}
 		if checkSums(t.Context(), dir) == nil {
 			t.Errorf("%s: damage is not found", name)
 		}
-		if again := extractBenchmarks(t, cache); again != dir || checkSums(t.Context(), dir) != nil {
-			t.Errorf("%s: damage is not mended", name)
+		if err := os.WriteFile(file, right, 0o644); err != nil {
+			t.Fatal(err)
 		}
+		if err := checkSums(t.Context(), dir); err != nil {
+			t.Errorf("%s is whole again: %v", name, err)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, BenchmarkQuestions)); err != nil {
+		t.Fatal(err)
+	}
+	if again := extractBenchmarks(t, cache); again != dir || checkSums(t.Context(), dir) != nil {
+		t.Error("a missing file is not made anew")
 	}
 }
 
