@@ -168,7 +168,8 @@ func scoreAOKVQA(_ context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	got := map[string]aokvqaPrediction{}
-	const want = `{"QUESTION_ID": {"multiple_choice": "…", "direct_answer": "…"}, …}`
+	const want = `{"QUESTION_ID": {"multiple_choice": "…", "direct_answer": "…"}, …}. To convert LAVIS's results: ` +
+		`jq 'map({(.question_id): {direct_answer: .pred_ans}}) | add' FILE > NEW.`
 	if err := decode(o.Predictions, &got, want); err != nil {
 		return nil, err
 	}

@@ -34,6 +34,8 @@ type entry struct {
 	Prediction *string `json:"prediction"`
 	Caption    *string `json:"caption"`
 	Text       *string `json:"text"`
+
+	foreignEntry `json:",inline"`
 }
 
 // of returns the id and the text of the entry by a layout; nil if the entry lacks them.
@@ -78,18 +80,20 @@ type Counts struct {
 	Notes []string `json:"-"`
 }
 
-// readPredictions reads a file of predictions. A prediction that is there twice must have one text.
+// readPredictions reads a file of predictions, in the layout or in one of other programs that
+// stands for it ([dialects]). A prediction that is there twice must have one text.
 func readPredictions(path string, l layout) (*predictions, error) {
 	entries, err := decodeList[entry](path, l.String())
 	if err != nil {
 		return nil, err
 	}
+	read := dialectOf(entries, l)
 	p := &predictions{path: path, texts: make(map[id]string, len(entries)), order: make([]id, 0, len(entries))}
 	var repeated []id
 	for n := range entries {
-		i, text := entries[n].of(l)
+		i, text := read(&entries[n])
 		if i == nil || text == nil {
-			return nil, missingKey(path, n, l, i == nil)
+			return nil, missingKey(path, n, l, &entries[n])
 		}
 		before, again := p.texts[*i]
 		switch {
@@ -108,13 +112,18 @@ func readPredictions(path string, l layout) (*predictions, error) {
 	return p, nil
 }
 
-// missingKey returns the error for an entry without an id or a text.
-func missingKey(path string, n int, l layout, noID bool) error {
+// missingKey returns the error for an entry without an id or a text. If another program writes such
+// entries, it says how to convert the file.
+func missingKey(path string, n int, l layout, e *entry) error {
 	key := l.text
-	if noID {
+	if i, _ := e.of(l); i == nil {
 		key = l.id
 	}
-	return adapters.Errorf(adapters.Corrupt, "%s: entry %d has no %s", path, n, key).WithRemedy("want %s", l)
+	err := adapters.Errorf(adapters.Corrupt, "%s: entry %d has no %s", path, n, key)
+	if recipe := e.recipe(l); recipe != "" {
+		return err.WithRemedy("want %s. %s", l, recipe)
+	}
+	return err.WithRemedy("want %s", l)
 }
 
 // note adds a sentence about ids, if there are any.

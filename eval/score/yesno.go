@@ -102,7 +102,7 @@ func readPOPE(path string, ids []id, questionTexts map[id]string) (*predictions,
 	p := &predictions{path: path, texts: map[id]string{}}
 	for n, e := range entries {
 		if e.Answer == nil {
-			return nil, missingKey(path, n, vqaLayout, false)
+			return nil, missingKey(path, n, vqaLayout, &e)
 		}
 		p.texts[ids[n]], p.order = *e.Answer, append(p.order, ids[n])
 	}
