@@ -120,7 +120,7 @@ func picked[T any](values []T, rows []int) []T {
 func pairTextIDs(o Options, l layout, ids []id) (texts []string, found []bool, counts Counts, err error) {
 	got, err := readPredictions(o.Predictions, l)
 	if err == nil {
-		err = got.asTexts()
+		got, err = asTexts(got)
 	}
 	if err != nil {
 		return nil, nil, counts, err
@@ -129,28 +129,16 @@ func pairTextIDs(o Options, l layout, ids []id) (texts []string, found []bool, c
 	return texts, found, got.counts, err
 }
 
-// asTexts makes ids that are numbers texts: GQA's official script does so. It returns an error if
-// a question then has two predictions.
-func (p *predictions) asTexts() error {
-	texts, order := make(map[id]string, len(p.texts)), make([]id, 0, len(p.order))
-	var repeated []id
+// asTexts returns the predictions with ids that are texts instead of numbers, as GQA's official
+// script does. It returns an error if a question then has two predictions.
+func asTexts(p *predictions) (*predictions, error) {
+	q := &predictions{path: p.path, repeated: p.repeated}
 	for _, i := range p.order {
-		key, text := textID(i.String()), p.texts[i]
-		before, again := texts[key]
-		switch {
-		case again && before != text:
-			return adapters.Errorf(adapters.Invalid, "%s: question %s has two predictions, %q and %q, one of them with a number as its id", p.path, i, before, text).
-				WithRemedy("keep one prediction a question")
-		case again:
-			repeated = append(repeated, key)
-		default:
-			texts[key], order = text, append(order, key)
+		if err := q.add("question", textID(i.String()), p.values[i]); err != nil {
+			return nil, err
 		}
 	}
-	p.texts, p.order = texts, order
-	p.counts.Duplicates += len(repeated)
-	p.counts.note(p.path+": %d predictions repeat an earlier one: %s", repeated)
-	return nil
+	return q, nil
 }
 
 // aokvqaQuestion is a question of A-OKVQA.
@@ -176,7 +164,8 @@ func scoreAOKVQA(_ context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	got := map[string]aokvqaPrediction{}
-	const want = `{"QUESTION_ID": {"multiple_choice": "…", "direct_answer": "…"}, …}`
+	const want = `{"QUESTION_ID": {"multiple_choice": "…", "direct_answer": "…"}, …}. To convert LAVIS's results: ` +
+		`jq 'map({(.question_id): {direct_answer: .pred_ans}}) | add' FILE > NEW.`
 	if err := decode(o.Predictions, &got, want); err != nil {
 		return nil, err
 	}

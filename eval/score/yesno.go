@@ -94,7 +94,7 @@ func readPOPE(path string, ids []id, questionTexts map[id]string) (*predictions,
 		if err != nil {
 			return nil, err
 		}
-		return p, p.noneIsAQuestion(questionTexts)
+		return p, noneIsAQuestion(p, questionTexts)
 	}
 	if slices.ContainsFunc(entries, func(e entry) bool { return e.QuestionID != nil }) {
 		return readPredictions(path, vqaLayout)
@@ -103,21 +103,23 @@ func readPOPE(path string, ids []id, questionTexts map[id]string) (*predictions,
 		return nil, adapters.Errorf(adapters.Invalid, "%s has %d answers without question_id for %d questions", path, len(entries), len(ids)).
 			WithRemedy("give each a question_id; without it, answers must be those of all questions, in their order")
 	}
-	p := &predictions{path: path, texts: map[id]string{}}
+	p := &predictions{path: path}
 	for n, e := range entries {
 		if e.Answer == nil {
-			return nil, missingKey(path, n, vqaLayout, false)
+			return nil, missingKey(path, n, vqaLayout, &e)
 		}
-		p.texts[ids[n]], p.order = *e.Answer, append(p.order, ids[n])
+		if err := p.add("question_id", ids[n], *e.Answer); err != nil {
+			return nil, err
+		}
 	}
 	return p, nil
 }
 
 // noneIsAQuestion returns an error if a prediction repeats the text of its question. POPE's own
 // files have the question under text, where other programs write the answer.
-func (p *predictions) noneIsAQuestion(questionTexts map[id]string) error {
+func noneIsAQuestion(p *predictions, questionTexts map[id]string) error {
 	for _, i := range p.order {
-		if text := p.texts[i]; text != "" && text == questionTexts[i] {
+		if text := p.values[i]; text != "" && text == questionTexts[i] {
 			return adapters.Errorf(adapters.Invalid, "%s: text of question %s is the question %q, not an answer", p.path, i, text).
 				WithRemedy("give the answer under answer")
 		}

@@ -116,8 +116,10 @@ func twoSided(drawn []float64) float64 {
 	return min(1, 2*(min(below, above)+1)/float64(len(drawn)+1))
 }
 
-// limits returns the interval of drawn figures, which it sorts.
+// limits returns the interval of drawn figures, which it sorts. It leaves out draws of which the
+// figure is NaN, as ROC-AUC is of examples of one class.
 func limits(drawn []float64) Interval {
+	drawn = slices.DeleteFunc(drawn, math.IsNaN)
 	if len(drawn) == 0 {
 		return Interval{math.NaN(), math.NaN()}
 	}
