@@ -123,10 +123,8 @@ func scoreHatefulMemes(_ context.Context, o Options) (*Result, error) {
 		switch {
 		case found[n]:
 			scores[n] = m.probability
-		case truth[n]:
-			scores[n] = math.Inf(-1)
 		default:
-			scores[n] = math.Inf(1)
+			scores[n] = sureAndWrong(truth[n])
 		}
 		labels = labels || m.label != ""
 		if found[n] && (m.label == "1") == truth[n] {
@@ -134,13 +132,26 @@ func scoreHatefulMemes(_ context.Context, o Options) (*Result, error) {
 		}
 	}
 	r := &Result{Task: HatefulMemes, N: len(ids), Counts: got.counts}
-	r.Figures = append(r.Figures, percentOf("roc_auc", "ROC-AUC", len(ids), func(rows []int) float64 {
-		return metrics.ROCAUC(chosen(scores, rows), chosen(truth, rows))
-	}))
+	r.Figures = append(r.Figures, rocFigure(scores, truth))
 	if labels {
 		r.Figures = append(r.Figures, percent("accuracy", "accuracy", right))
 	}
 	return r, nil
+}
+
+// sureAndWrong returns the score of an example without a prediction.
+func sureAndWrong(positive bool) float64 {
+	if positive {
+		return math.Inf(-1)
+	}
+	return math.Inf(1)
+}
+
+// rocFigure returns ROC-AUC.
+func rocFigure(scores []float64, truth []bool) Figure {
+	return percentOf("roc_auc", "ROC-AUC", len(scores), func(rows []int) float64 {
+		return metrics.ROCAUC(picked(scores, rows), picked(truth, rows))
+	})
 }
 
 // readMemes reads the ids of HatefulMemes and whether each is hateful.

@@ -69,8 +69,8 @@ type rule struct {
 }
 
 var rules = map[string]rule{
-	VQA:          {(*Scorer).oneVQA, (*Scorer).allVQA},
-	GQA:          {(*Scorer).oneGQA, (*Scorer).allGQA},
+	VQA:          {(*Scorer).oneVQA, allVQA},
+	GQA:          {(*Scorer).oneGQA, allGQA},
 	AOKVQADirect: {(*Scorer).oneDirect, means("value", "direct answers")},
 	Choice:       {oneChoice, means("value", "accuracy")},
 	POPE:         {onePOPE, allPOPE},
@@ -188,7 +188,7 @@ func (s *Scorer) oneVQA(_ int, x *Sample) (string, float64, bool) {
 
 // allVQA adds to the accuracy how well unanswerable questions are recognised, if the samples say
 // which can be answered.
-func (s *Scorer) allVQA(ctx context.Context, _ *Scorer, samples []Sample) (*Result, error) {
+func allVQA(ctx context.Context, s *Scorer, samples []Sample) (*Result, error) {
 	r, err := means("value", "VQA accuracy")(ctx, s, samples)
 	if err != nil || !slices.Contains(s.options.By, "answerable") {
 		return r, err
@@ -220,7 +220,7 @@ func (s *Scorer) oneGQA(_ int, x *Sample) (string, float64, bool) {
 }
 
 // allGQA adds the distribution to the accuracy, if samples have groups.
-func (s *Scorer) allGQA(ctx context.Context, _ *Scorer, samples []Sample) (*Result, error) {
+func allGQA(ctx context.Context, s *Scorer, samples []Sample) (*Result, error) {
 	r, err := means("value", "accuracy")(ctx, s, samples)
 	if err != nil {
 		return nil, err
@@ -308,7 +308,7 @@ func allROC(_ context.Context, s *Scorer, samples []Sample) (*Result, error) {
 	for i, x := range samples {
 		confidence[i], truth[i] = x.Confidence, x.Positive
 		if x.Failed {
-			confidence[i] = wrongAndSure(x.Positive)
+			confidence[i] = sureAndWrong(x.Positive)
 		}
 	}
 	scored, right := s.scores(samples)

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/modular-bridging/bridge/eval/metrics"
+	"github.com/modular-bridging/bridge/eval/score"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 )
@@ -107,33 +107,18 @@ func (t *Task) checkDecode(c checker, at string, d Decode) {
 }
 
 func (t *Task) checkMetric(c checker) {
-	c.oneOf("metric.name", t.Metric.Name, Metrics())
-	if variants := t.variants(); len(variants) > 0 {
+	c.oneOf("metric.name", t.Metric.Name, score.Metrics())
+	if variants := score.MetricVariants(t.Metric.Name); variants != nil {
 		c.oneOf("metric.variant", t.Metric.Variant, variants)
 	} else {
 		c.want(t.Metric.Variant == "", "metric.variant", "is %q; the metric %s has no variants", t.Metric.Variant, t.Metric.Name)
 	}
-	how := map[string]How{MetricChoice: Ranks, MetricROCAUC: Ranks, MetricRetrieval: Retrieves, MetricWinoground: Retrieves, MetricCaptions: Generates}
+	how := map[string]How{score.Choice: Ranks, score.ROCAUC: Ranks, score.Retrieval: Retrieves, score.Winoground: Retrieves, score.Captions: Generates}
 	if want, ok := how[t.Metric.Name]; ok {
 		c.want(t.How() == want, "metric.name", "is %s, which scores answers of the table [%s]", t.Metric.Name, want)
 	} else {
 		c.want(t.How() != Retrieves, "metric.name", "is %s, which scores no retrieval", t.Metric.Name)
 	}
-}
-
-// variants returns the variants of the task's metric.
-func (t *Task) variants() []string {
-	switch t.Metric.Name {
-	case MetricVQA:
-		var names []string
-		for _, v := range metrics.VQAVariants() {
-			names = append(names, string(v))
-		}
-		return names
-	case MetricGQA:
-		return []string{"official", "lavis"}
-	}
-	return nil
 }
 
 func (t *Task) checkPaper(c checker) {

@@ -11,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data/official"
 	"github.com/modular-bridging/bridge/data/record"
+	"github.com/modular-bridging/bridge/eval/score"
 )
 
 // kitPrefix is before the names of files and folders of the kit's benchmarks.
@@ -156,6 +157,9 @@ func (s *Set) Sample(i int) (Sample, error) {
 	}
 	if len(s.Task.Rank.Candidates) > 0 {
 		out.Choices = s.Task.Rank.Candidates
+	}
+	if s.Task.Metric.Name == score.Choice && out.Right >= 0 {
+		out.Targets = []string{out.Choices[out.Right]}
 	}
 	return out, nil
 }

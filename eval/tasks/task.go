@@ -177,31 +177,12 @@ const BLIPCaption = "blip_caption"
 
 // Metric says how answers are scored.
 type Metric struct {
-	// Name is one of [Metrics].
+	// Name is one of those of package eval/score.
 	Name string `toml:"name"`
 	// Variant is that of the metric, if it has several.
 	Variant string `toml:"variant"`
 	// By are the kinds of groups that get figures of their own, such as answer_type.
 	By []string `toml:"by"`
-}
-
-// The metrics. eval/score computes them.
-const (
-	MetricVQA        = "vqa"
-	MetricGQA        = "gqa"
-	MetricAOKVQA     = "aokvqa-direct"
-	MetricChoice     = "choice" // accuracy of the chosen candidate
-	MetricYesNo      = "pope"   // yes and no, read as POPE does
-	MetricMME        = "mme"
-	MetricROCAUC     = "roc-auc" // of the second candidate, by the difference of scores
-	MetricCaptions   = "captions"
-	MetricRetrieval  = "retrieval"
-	MetricWinoground = "winoground"
-)
-
-// Metrics returns the names of the metrics.
-func Metrics() []string {
-	return []string{MetricVQA, MetricGQA, MetricAOKVQA, MetricChoice, MetricYesNo, MetricMME, MetricROCAUC, MetricCaptions, MetricRetrieval, MetricWinoground}
 }
 
 // PaperValue is a figure that was published.
