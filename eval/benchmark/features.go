@@ -2,11 +2,11 @@ package benchmark
 
 import (
 	"context"
+	"io"
 	"runtime"
 	"sync"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/record"
 )
@@ -18,12 +18,14 @@ const encodeBatch = 32
 type features struct {
 	of     map[string]*adapters.Tensor // [N, Denc]
 	errors map[string]error            // of pictures that cannot be read
+	// trained are the pictures that the model was trained on.
+	trained map[string]bool
 }
 
 // encode reads pictures, each once, and encodes them. The requests to the encoder depend on the pictures
 // alone.
-func encode(ctx context.Context, m *bridge.Model, reader data.Reader, pictures []*record.Picture) (*features, error) {
-	f := &features{of: map[string]*adapters.Tensor{}, errors: map[string]error{}}
+func (r *runner) encode(ctx context.Context, pictures []*record.Picture) (*features, error) {
+	f := &features{of: map[string]*adapters.Tensor{}, errors: map[string]error{}, trained: map[string]bool{}}
 	var distinct []*record.Picture
 	seen := map[string]bool{}
 	for _, p := range pictures {
@@ -32,7 +34,7 @@ func encode(ctx context.Context, m *bridge.Model, reader data.Reader, pictures [
 			distinct = append(distinct, p)
 		}
 	}
-	read := readPictures(reader, distinct)
+	read := r.readPictures(distinct)
 	var names []string
 	var good []*adapters.Tensor
 	for i, p := range distinct {
@@ -40,6 +42,7 @@ func encode(ctx context.Context, m *bridge.Model, reader data.Reader, pictures [
 			f.errors[p.Name] = read[i].err
 			continue
 		}
+		f.trained[p.Name] = read[i].trained
 		names, good = append(names, p.Name), append(good, read[i].picture)
 	}
 	for lo := 0; lo < len(good); lo += encodeBatch {
@@ -48,7 +51,7 @@ func encode(ctx context.Context, m *bridge.Model, reader data.Reader, pictures [
 		if err != nil {
 			return nil, err
 		}
-		encoded, err := m.Encode(ctx, images)
+		encoded, err := r.model.Encode(ctx, images)
 		if err != nil {
 			return nil, err
 		}
@@ -62,18 +65,20 @@ func encode(ctx context.Context, m *bridge.Model, reader data.Reader, pictures [
 // preparedPicture is a picture, or the error of one that cannot be read.
 type preparedPicture struct {
 	picture *adapters.Tensor
+	trained bool
 	err     error
 }
 
 // readPictures reads pictures on all cores.
-func readPictures(reader data.Reader, pictures []*record.Picture) []preparedPicture {
+func (r *runner) readPictures(pictures []*record.Picture) []preparedPicture {
 	out := make([]preparedPicture, len(pictures))
 	var group sync.WaitGroup
 	next := make(chan int)
 	for range min(runtime.GOMAXPROCS(0), len(pictures)) {
 		group.Go(func() {
 			for i := range next {
-				out[i].picture, out[i].err = reader.Prepared(pictures[i])
+				out[i].picture, out[i].err = r.reader.Prepared(pictures[i])
+				out[i].trained = out[i].err == nil && r.trainedOn(pictures[i])
 			}
 		})
 	}
@@ -83,6 +88,20 @@ func readPictures(reader data.Reader, pictures []*record.Picture) []preparedPict
 	close(next)
 	group.Wait()
 	return out
+}
+
+// trainedOn reports whether the model was trained on a picture, by its bytes.
+func (r *runner) trainedOn(p *record.Picture) bool {
+	if len(r.options.Trained) == 0 {
+		return false
+	}
+	in, err := p.Open()
+	if err != nil {
+		return false // it was readable a moment ago
+	}
+	defer in.Close()
+	encoded, err := io.ReadAll(in)
+	return err == nil && r.options.Trained[data.PictureDigest(encoded)]
 }
 
 // stack returns the features of samples as [B, N, Denc].

@@ -47,6 +47,9 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 	samples := make([]score.Sample, len(inOrder))
 	out := &Result{Format: resultFormat, Task: r.plan.Task, Model: r.plan.Model, Data: r.plan.Data, Subset: r.plan.Subset, Settings: r.plan.Settings,
 		N: len(inOrder), Failures: failuresOf(inOrder), Notes: slices.Clone(r.task.Notes)}
+	if r.options.Note != "" {
+		out.Notes = append(out.Notes, r.options.Note)
+	}
 	distinct := map[string]bool{}
 	for i, s := range inOrder {
 		samples[i] = scored(s)
@@ -63,7 +66,7 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 	}
 	out.Figures, out.NotComputed = figuresOf(all), all.NotComputed
 	out.addPaper(r.task, r.model.Vision.Spec().Image.Width)
-	r.warn(out)
+	r.warn(out, trainedOn(inOrder))
 	if out.Upload, err = r.writeUpload(inOrder); err != nil {
 		return nil, err
 	}
@@ -82,7 +85,7 @@ func figuresOf(r *score.Result) []Figure {
 }
 
 // warn adds the warnings of a result, and logs them.
-func (r *runner) warn(out *Result) {
+func (r *runner) warn(out *Result, trained int) {
 	out.Warnings = slices.Clone(r.set.Warnings())
 	if out.Failed > 0 {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("%d of %d samples failed and count 0; the first is %s: %s", out.Failed, out.N, out.Failures[0].ID, out.Failures[0].Error))
@@ -90,12 +93,23 @@ func (r *runner) warn(out *Result) {
 	if out.Answers == 1 && out.N > 1 && r.task.How() == tasks.Generates {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("all %d answers are the same text", out.N))
 	}
-	if r.trained > 0 {
-		out.Warnings = append(out.Warnings, fmt.Sprintf("%d pictures of the task are among those that the bridge was trained on: the figures are too good", r.trained))
+	if trained > 0 {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("the model was trained on %d pictures of the task: the figures are too good", trained))
 	}
 	for _, text := range out.Warnings {
 		r.options.Log.Warn(text, "task", r.task.Name)
 	}
+}
+
+// trainedOn returns the number of pictures that the model was trained on.
+func trainedOn(samples []Sample) int {
+	found := map[string]bool{}
+	for _, s := range samples {
+		if s.TrainedOn {
+			found[s.Picture] = true
+		}
+	}
+	return len(found)
 }
 
 // addPaper adds the published figures of the model, and what the run does otherwise.
@@ -106,11 +120,7 @@ func (out *Result) addPaper(t *tasks.Task, width int) {
 	}
 	p := &Paper{Model: model.Title}
 	for _, v := range t.Paper {
-		key := v.Figure
-		if key == "" {
-			key = "value"
-		}
-		i := slices.IndexFunc(out.Figures, func(f Figure) bool { return f.Key == key && f.By == "" })
+		i := slices.IndexFunc(out.Figures, func(f Figure) bool { return f.Key == v.FigureKey() && f.By == "" })
 		if v.Model != model.ID || i < 0 {
 			continue
 		}

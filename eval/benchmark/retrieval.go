@@ -100,7 +100,7 @@ func (r *runner) gallery() ([]question, eval.Gallery, error) {
 		for i, p := range pictures {
 			list[i], names[i] = questions[p].Picture, questions[p].Picture.Name
 		}
-		f, err := encode(ctx, r.model, r.reader, list)
+		f, err := r.encode(ctx, list)
 		if err != nil {
 			return nil, err
 		}
@@ -163,7 +163,7 @@ func (r *runner) matchExample(ctx context.Context, n int) (Sample, error) {
 		return r.line(question{index: n, err: err}, answered{err: err}), nil
 	}
 	q := question{Sample: x, index: n}
-	f, err := encode(ctx, r.model, r.reader, []*record.Picture{x.Picture, x.Second})
+	f, err := r.encode(ctx, []*record.Picture{x.Picture, x.Second})
 	if err != nil {
 		return Sample{}, err
 	}

@@ -37,9 +37,11 @@ type Options struct {
 	Orientation imaging.Orientation
 	// Jars is the folder with METEOR and SPICE.
 	Jars jars.Folder
-	// Trained has the digests of the pictures that the model was trained on ([PictureDigest]); nil if
-	// they are not known.
+	// Trained has the digests of the pictures that the model was trained on ([data.PictureDigest]); nil
+	// if they are not known.
 	Trained map[string]bool
+	// Note is a sentence for the result about the model; empty for none.
+	Note string
 	// Progress, if not nil, is called with the numbers of samples that are done and of all. The first call is
 	// before the first sample.
 	Progress func(done, total int)
@@ -65,7 +67,6 @@ type runner struct {
 	lines   *lines
 	reader  data.Reader
 	failed  int
-	trained int // pictures that the model was trained on
 }
 
 // Run asks a model all samples of a task, or continues doing so, and returns the result, which it also
@@ -270,7 +271,7 @@ func (r *runner) prepare(ctx context.Context, numbers []int, place int) window {
 		w.questions[i], lengths[i] = q, length(q.prompt, q.Choices)
 	}
 	w.batches = batches(lengths, r.options.Batch)
-	w.features, w.err = encode(ctx, r.model, r.reader, pictures)
+	w.features, w.err = r.encode(ctx, pictures)
 	return w
 }
 
@@ -293,7 +294,7 @@ func (r *runner) answer(ctx context.Context, w window, batch []int, done int, st
 	}
 	seconds := time.Since(started).Seconds() / float64(len(samples)-done)
 	for i := range samples {
-		samples[i].Seconds = seconds
+		samples[i].Seconds, samples[i].TrainedOn = seconds, w.features.trained[samples[i].Picture]
 	}
 	if err := r.lines.append(samples[done:]); err != nil {
 		return err

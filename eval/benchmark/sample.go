@@ -44,6 +44,8 @@ type Sample struct {
 	Matches *[2][2]float64 `json:"matches,omitempty"`
 	// Error says why the sample has no answer.
 	Error string `json:"error,omitempty"`
+	// TrainedOn says that the model was trained on the picture.
+	TrainedOn bool `json:"trained_on,omitempty"`
 	// Seconds is the sample's share of its batch's time. It alone differs between two runs.
 	Seconds float64 `json:"seconds"`
 }

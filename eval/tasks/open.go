@@ -26,6 +26,12 @@ type Places struct {
 	Kit func(ctx context.Context, name string) (string, error)
 }
 
+// WithoutKit returns places that find the kit's benchmarks under their names, and write nothing.
+func (p Places) WithoutKit() Places {
+	p.Kit = func(_ context.Context, name string) (string, error) { return kitPrefix + name, nil }
+	return p
+}
+
 // Wanted is a file or a folder that a task reads.
 type Wanted struct {
 	Role  string   `json:"role"`           // "questions", or "pictures"

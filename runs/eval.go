@@ -1,0 +1,284 @@
+package runs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/eval/benchmark"
+	"github.com/modular-bridging/bridge/eval/metrics/jars"
+	"github.com/modular-bridging/bridge/eval/tasks"
+	"github.com/modular-bridging/bridge/kit"
+	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/workspace"
+)
+
+// EvalOptions say which tasks [Evaluate] runs, and how.
+type EvalOptions struct {
+	Tasks []string // names, aliases, groups, or files NAME.toml
+	// Data is the folder in which tasks' files are looked for; see [TaskPlaces].
+	Data string
+	// Out gets a folder for each task; see [EvalDir].
+	Out   string
+	Fresh bool // discard earlier answers
+	// Limit draws that many samples of each task with Seed; 0 means all.
+	Limit int
+	Seed  uint64
+	Batch int // 0 means benchmark.DefaultBatch
+	Open  workspace.OpenOptions
+	// Each, if not nil, is called with each result as soon as its task ends.
+	Each func(dir string, r *benchmark.Result) error
+}
+
+// TaskLibrary returns the tasks of the binary and those in the folder tasks of the user's configuration.
+func TaskLibrary() (*tasks.Library, error) {
+	folder := ""
+	if dir := registry.ConfigDir(); dir != "" {
+		folder = filepath.Join(dir, "tasks")
+	}
+	return tasks.Load(folder)
+}
+
+// TaskPlaces returns the folders in which tasks' files are looked for: data, or else the folder data of the
+// working folder and that of bridge's cache. Benchmarks of the kit are written to the cache.
+func TaskPlaces(data string) tasks.Places {
+	p := tasks.Places{Data: []string{data}, Kit: func(ctx context.Context, name string) (string, error) {
+		dir, err := kit.ExtractBenchmarks(ctx, workspace.CacheDir())
+		return filepath.Join(dir, filepath.FromSlash(name)), err
+	}}
+	if data == "" {
+		p.Data = []string{"data", filepath.Join(workspace.CacheDir(), "data")}
+	}
+	return p
+}
+
+// EvalDir returns the folder that gets the results of a model's tasks: out, or the folder eval of a run, or
+// runs/eval and the model's name.
+func EvalDir(out, model string) string {
+	if out != "" {
+		return out
+	}
+	if info, err := os.Stat(train.BridgeDir(model)); err == nil && info.IsDir() {
+		return filepath.Join(model, "eval")
+	}
+	name := strings.NewReplacer(":", "-", "/", "-", string(filepath.Separator), "-").Replace(strings.Trim(model, "./"))
+	return filepath.Join("runs", "eval", name)
+}
+
+// taskDir returns the folder of a task. A drawn part of the samples has a folder of its own.
+func taskDir(dir, task string, limit int, seed uint64) string {
+	if limit == 0 {
+		return filepath.Join(dir, task)
+	}
+	return filepath.Join(dir, fmt.Sprintf("%s-%d-seed%d", task, limit, seed))
+}
+
+// Evaluate runs tasks on a model. model is as for [workspace.Workspace.OpenBridge]. Each task's folder has its
+// samples and result; a task that was interrupted continues. All files are looked for before the model is
+// opened. A task that fails does not stop the others.
+func Evaluate(ctx context.Context, w *workspace.Workspace, model string, o EvalOptions) ([]*benchmark.Result, error) {
+	library, err := TaskLibrary()
+	if err != nil {
+		return nil, err
+	}
+	list, err := library.Expand(o.Tasks)
+	if err != nil {
+		return nil, err
+	}
+	e := &evaluation{workspace: w, model: model, options: o, models: map[bool]*evaluated{}}
+	defer e.close()
+	if err := e.locate(ctx, list); err != nil {
+		return nil, err
+	}
+	var results []*benchmark.Result
+	var failed error
+	for i, t := range list {
+		r, err := e.run(ctx, t, e.files[i])
+		if err != nil {
+			if ctx.Err() != nil {
+				return results, err
+			}
+			failed = errors.Join(failed, err)
+			continue
+		}
+		results = append(results, r)
+	}
+	return results, failed
+}
+
+// evaluation runs tasks on one model.
+type evaluation struct {
+	workspace *workspace.Workspace
+	model     string
+	options   EvalOptions
+	files     []tasks.Files
+	models    map[bool]*evaluated // by whether they retrieve
+}
+
+// evaluated is an open model with what results say of it.
+type evaluated struct {
+	*workspace.Model
+	described benchmark.Model
+	trained   map[string]bool
+	note      string
+}
+
+func (e *evaluation) close() {
+	closed := map[*workspace.Model]bool{}
+	for _, m := range e.models {
+		if !closed[m.Model] {
+			closed[m.Model] = true
+			m.Close()
+		}
+	}
+}
+
+// locate looks for the files of all tasks.
+func (e *evaluation) locate(ctx context.Context, list []*tasks.Task) error {
+	var missing error
+	for _, t := range list {
+		f, err := t.Locate(ctx, TaskPlaces(e.options.Data))
+		if err != nil {
+			return err
+		}
+		e.files = append(e.files, f)
+		missing = errors.Join(missing, f.Err(t.Name))
+	}
+	return missing
+}
+
+// run runs one task in its locked folder.
+func (e *evaluation) run(ctx context.Context, t *tasks.Task, files tasks.Files) (*benchmark.Result, error) {
+	set, err := tasks.Open(t, files)
+	if err != nil {
+		return nil, err
+	}
+	defer set.Close()
+	dir := taskDir(EvalDir(e.options.Out, e.model), t.Name, e.options.Limit, e.options.Seed)
+	release, err := LockRunDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	m, err := e.open(ctx, t.How() == tasks.Retrieves)
+	if err != nil {
+		return nil, err
+	}
+	bar := e.progress(t.Name)
+	defer bar.done()
+	r, err := benchmark.Run(ctx, m.Model.Model, set, benchmark.Options{
+		Dir: dir, Fresh: e.options.Fresh, Limit: e.options.Limit, Seed: e.options.Seed, Batch: e.options.Batch,
+		Model: m.described, Backend: m.Backend().Name(), Orientation: m.Orientation, Note: m.note,
+		Jars: CaptionJars(), Trained: m.trained, Progress: bar.step, Log: e.workspace.Log(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	bar.done()
+	if e.options.Each != nil {
+		err = e.options.Each(dir, r)
+	}
+	return r, err
+}
+
+// CaptionJars returns the folder of METEOR, SPICE and the official tokenizer.
+func CaptionJars() jars.Folder {
+	return jars.Folder(filepath.Join(workspace.CacheDir(), "caption-metrics"))
+}
+
+// open opens the model, once. For a task that retrieves, the stage-1 bridge that a bridge of stage 2 was
+// trained from stands in for it, because stage 2 drops the text side.
+func (e *evaluation) open(ctx context.Context, retrieves bool) (*evaluated, error) {
+	if m := e.models[retrieves]; m != nil {
+		return m, nil
+	}
+	name, note := e.model, ""
+	if retrieves {
+		info, err := e.workspace.BridgeInfo(ctx, name)
+		if err == nil && info.Stage == 2 && info.Stage1 != "" {
+			name = info.Stage1
+			note = fmt.Sprintf("The model has no text side: these figures are of %s, the stage-1 bridge that it was trained from.", name)
+		}
+	}
+	for _, m := range e.models {
+		if m.described.Name == name {
+			e.models[retrieves] = m
+			return m, nil
+		}
+	}
+	m, err := e.workspace.OpenBridge(ctx, name, e.options.Open)
+	if err != nil {
+		return nil, err
+	}
+	opened := &evaluated{Model: m, note: note}
+	e.models[retrieves] = opened // closed from here on
+	digest, err := bridge.Digest(m.Dir)
+	if err != nil {
+		return nil, err
+	}
+	opened.described = benchmark.Describe(name, digest, m.Model)
+	opened.trained, err = trainedPictures(ctx, e.workspace, m)
+	return opened, err
+}
+
+// bar shows the progress of a task.
+type bar struct {
+	step func(done, total int)
+	done func()
+}
+
+// progress returns a bar that begins with the first step.
+func (e *evaluation) progress(name string) bar {
+	var task interface {
+		Step(done, images int, loss float64)
+		Done()
+	}
+	last := 0
+	return bar{
+		step: func(done, total int) {
+			if task == nil {
+				task = e.workspace.Progress().Start(name, total, done)
+			} else {
+				task.Step(done, done-last, 0)
+			}
+			last = done
+		},
+		done: func() {
+			if task != nil {
+				task.Done()
+				task = nil
+			}
+		},
+	}
+}
+
+// trainedPictures returns the digests of the pictures that a bridge was trained on, in its run and in that of
+// the stage-1 bridge that it was trained from; nil if no run in picture files is known.
+func trainedPictures(ctx context.Context, w *workspace.Workspace, m *workspace.Model) (map[string]bool, error) {
+	folders := []string{filepath.Dir(m.Dir)}
+	if dir, err := w.BridgeDir(ctx, m.Info.Stage1); m.Info.Stage1 != "" && err == nil {
+		folders = append(folders, filepath.Dir(dir))
+	}
+	var digests map[string]bool
+	for _, folder := range folders {
+		was, err := readInventory(folder, trainSplit)
+		if err != nil {
+			return nil, err
+		}
+		if was == nil {
+			continue
+		}
+		if digests == nil {
+			digests = map[string]bool{}
+		}
+		for _, entry := range was.Entries {
+			digests[entry.Bytes] = true
+		}
+	}
+	return digests, nil
+}
