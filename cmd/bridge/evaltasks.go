@@ -161,6 +161,8 @@ func (p *program) evalShow(c *cli.Context) error {
 	if c.Bool("json") {
 		return p.printJSON(s)
 	}
-	p.printf("%s\n", s.Text())
+	for _, line := range s.Lines() {
+		p.printf("%s\n", line)
+	}
 	return nil
 }

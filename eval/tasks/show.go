@@ -110,22 +110,23 @@ func (s Shown) Row() []string {
 	return []string{s.Name, s.Title, samples, string(s.How), files}
 }
 
-// Text describes the task in lines.
-func (s Shown) Text() string {
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+// Lines describes the task.
+func (s Shown) Lines() []string {
+	var lines []string
+	line := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	line("%s: %s", s.Name, s.Title)
 	if len(s.Aliases) > 0 {
 		line("also called %s", strings.Join(s.Aliases, ", "))
 	}
 	if len(s.Tasks) > 0 {
 		line("a group of %s", strings.Join(s.Tasks, ", "))
-		return strings.TrimSuffix(b.String(), "\n")
+		return lines
 	}
 	if s.Expect > 0 {
 		line("%d samples", s.Expect)
 	}
-	line("\nfiles (format %s), looked for in %s", s.Format, strings.Join(s.Searched, ", "))
+	line("")
+	line("files (format %s), looked for in %s", s.Format, strings.Join(s.Searched, ", "))
 	for _, w := range s.Wanted {
 		if w.Missing() {
 			line("  %s: missing, want %s", w.Role, strings.Join(w.Names, " or "))
@@ -141,9 +142,11 @@ func (s Shown) Text() string {
 	if len(s.By) > 0 {
 		metric += ", by " + strings.Join(s.By, ", ")
 	}
-	line("\nmetric: %s", metric)
+	line("")
+	line("metric: %s", metric)
 	if len(s.Paper) > 0 {
-		line("\npublished")
+		line("")
+		line("published")
 		for _, v := range s.Paper {
 			note := ""
 			if v.Differs != "" {
@@ -153,25 +156,29 @@ func (s Shown) Text() string {
 		}
 	}
 	for _, note := range s.Notes {
-		line("\n%s", note)
+		line("")
+		line("%s", note)
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return lines
 }
 
 // answers describes how answers come about.
 func (s Shown) answers(line func(format string, args ...any)) {
 	switch s.How {
 	case Retrieves:
-		line("\nretrieval by ITC; ITM ranks %d candidates again; captions by %s, cut at %d tokens", *s.Rerank, s.Processor, s.TextTokens)
+		line("")
+		line("retrieval by ITC; ITM ranks %d candidates again; captions by %s, cut at %d tokens", *s.Rerank, s.Processor, s.TextTokens)
 		return
 	case Ranks:
 		of := "of each sample's own candidates"
 		if len(s.Candidates) > 0 {
 			of = "of " + strings.Join(s.Candidates, ", ")
 		}
-		line("\nthe best %s by %s; questions by %s", of, s.RankBy, s.Processor)
+		line("")
+		line("the best %s by %s; questions by %s", of, s.RankBy, s.Processor)
 	default:
-		line("\na generated text; questions by %s", s.Processor)
+		line("")
+		line("a generated text; questions by %s", s.Processor)
 	}
 	for _, k := range s.Settings {
 		line("  %s: prompt %q", k.Kind, k.Prompt)
