@@ -68,6 +68,7 @@ func table() []row {
 		{"eval/metrics/jars", []string{"eval/metrics/ptb", "adapters", "internal/..."}},
 		{"eval/score", []string{"eval/metrics", "eval/metrics/*", "adapters", "internal/..."}},
 		{"eval/tasks", []string{"eval/score", "data", "data/official", "data/record", "internal/..."}},
+		{"eval/benchmark/page", []string{"eval/benchmark", "internal/..."}},
 		{"eval/benchmark", []string{"eval", "eval/tasks", "eval/score", "eval/metrics", "eval/metrics/*", "bridge", "data", "data/record", "internal/..."}},
 		{"eval/...", []string{"eval/metrics", "bridge", "data"}},
 		{"train/...", []string{"train/...", "bridge", "eval", "data", "data/featurecache", "qformer/...", "internal/..."}},
