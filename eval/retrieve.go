@@ -85,6 +85,7 @@ func Retrieve(ctx context.Context, b *bridge.Bridge, g Gallery, o RetrievalOptio
 	}
 	r := &retrieval{bridge: b, gallery: g, options: o}
 	r.index()
+	r.total = r.pieces()
 	if err := r.embed(ctx); err != nil {
 		return nil, err
 	}
@@ -138,7 +139,7 @@ type retrieval struct {
 	pictureVectors *adapters.Tensor // float32[pictures, Q, P]
 	textVectors    *adapters.Tensor // float32[texts, P]
 
-	done int // pieces
+	done, total int // pieces
 }
 
 // Rows of a piece.
@@ -204,7 +205,7 @@ func (r *retrieval) piece(ctx context.Context, name string, right func(data []by
 		}
 	}
 	if r.done++; r.options.Progress != nil {
-		r.options.Progress(r.done, r.pieces())
+		r.options.Progress(r.done, r.total)
 	}
 	return data, nil
 }

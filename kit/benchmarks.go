@@ -25,7 +25,7 @@ const (
 	BenchmarkAnnotations   = "annotations.json"    // ten answers to each question, in VQA's layout
 	BenchmarkCaptions      = "captions.json"       // five captions of 300 pictures, in COCO's layout
 	BenchmarkStyleCaptions = "style_captions.json" // the same of the same scenes, drawn in Fluent
-	BenchmarkRetrieval     = "retrieval.json"      // 100 pictures of different scenes with five captions, in LAVIS's layout
+	BenchmarkRetrieval     = "retrieval.json"      // 40 pictures of different scenes with five captions, in LAVIS's layout
 )
 
 // The numbers of pictures of the benchmarks. Questions and retrieval have the first ones, so
@@ -33,7 +33,7 @@ const (
 const (
 	benchmarkPictures  = 300
 	questionedPictures = 100
-	retrievalPictures  = 100
+	retrievalPictures  = 40
 
 	benchmarkFiles = 2*benchmarkPictures + 5 // without the list of digests
 )

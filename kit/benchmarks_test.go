@@ -72,8 +72,8 @@ func TestRetrievalTellsPicturesApart(t *testing.T) {
 			seen[c] = true
 		}
 	}
-	if len(pictures) != 100 || len(seen) != 500 {
-		t.Errorf("got %d pictures with %d captions, want 100 with 500", len(pictures), len(seen))
+	if len(pictures) != 40 || len(seen) != 200 {
+		t.Errorf("got %d pictures with %d captions, want 40 with 200", len(pictures), len(seen))
 	}
 }
 
