@@ -10,6 +10,7 @@ import (
 
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/eval/benchmark"
+	"github.com/modular-bridging/bridge/eval/benchmark/page"
 	"github.com/modular-bridging/bridge/eval/metrics/jars"
 	"github.com/modular-bridging/bridge/eval/tasks"
 	"github.com/modular-bridging/bridge/kit"
@@ -79,7 +80,8 @@ func taskDir(dir, task string, limit int, seed uint64) string {
 }
 
 // Evaluate runs tasks on a model. model is as for [workspace.Workspace.OpenBridge]. Each task's folder has its
-// samples and result; a task that was interrupted continues. All files are looked for before the model is
+// samples and result; a task that was interrupted continues. The folder of the tasks gets a page with
+// figures and samples ([ReportFile]). All files are looked for before the model is
 // opened. A task that fails does not stop the others.
 func Evaluate(ctx context.Context, w *workspace.Workspace, model string, o EvalOptions) ([]*benchmark.Result, error) {
 	library, err := TaskLibrary()
@@ -90,7 +92,7 @@ func Evaluate(ctx context.Context, w *workspace.Workspace, model string, o EvalO
 	if err != nil {
 		return nil, err
 	}
-	e := &evaluation{workspace: w, model: model, options: o, models: map[bool]*evaluated{}}
+	e := &evaluation{workspace: w, model: model, options: o}
 	defer e.close()
 	if err := e.locate(ctx, list); err != nil {
 		return nil, err
@@ -117,7 +119,8 @@ type evaluation struct {
 	model     string
 	options   EvalOptions
 	files     []tasks.Files
-	models    map[bool]*evaluated // by whether they retrieve
+	opened    *evaluated // nil before the first task
+	page      page.Page  // of the tasks so far
 }
 
 // evaluated is an open model with what results say of it.
@@ -125,16 +128,11 @@ type evaluated struct {
 	*workspace.Model
 	described benchmark.Model
 	trained   map[string]bool
-	note      string
 }
 
 func (e *evaluation) close() {
-	closed := map[*workspace.Model]bool{}
-	for _, m := range e.models {
-		if !closed[m.Model] {
-			closed[m.Model] = true
-			m.Close()
-		}
+	if e.opened != nil {
+		e.opened.Close()
 	}
 }
 
@@ -165,7 +163,7 @@ func (e *evaluation) run(ctx context.Context, t *tasks.Task, files tasks.Files) 
 		return nil, err
 	}
 	defer release()
-	m, err := e.open(ctx, t.How() == tasks.Retrieves)
+	m, err := e.open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -173,13 +171,16 @@ func (e *evaluation) run(ctx context.Context, t *tasks.Task, files tasks.Files) 
 	defer bar.done()
 	r, err := benchmark.Run(ctx, m.Model.Model, set, benchmark.Options{
 		Dir: dir, Fresh: e.options.Fresh, Limit: e.options.Limit, Seed: e.options.Seed, Batch: e.options.Batch,
-		Model: m.described, Backend: m.Backend().Name(), Orientation: m.Orientation, Note: m.note,
+		Model: m.described, Backend: m.Backend().Name(), Orientation: m.Orientation,
 		Jars: CaptionJars(), Trained: m.trained, Progress: bar.step, Log: e.workspace.Log(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	bar.done()
+	if err := e.addToPage(dir, r, set, m.Orientation); err != nil {
+		return nil, err
+	}
 	if e.options.Each != nil {
 		err = e.options.Each(dir, r)
 	}
@@ -191,39 +192,27 @@ func CaptionJars() jars.Folder {
 	return jars.Folder(filepath.Join(workspace.CacheDir(), "caption-metrics"))
 }
 
-// open opens the model, once. For a task that retrieves, the stage-1 bridge that a bridge of stage 2 was
-// trained from stands in for it, because stage 2 drops the text side.
-func (e *evaluation) open(ctx context.Context, retrieves bool) (*evaluated, error) {
-	if m := e.models[retrieves]; m != nil {
-		return m, nil
+// open opens the model, once.
+func (e *evaluation) open(ctx context.Context) (*evaluated, error) {
+	if e.opened != nil {
+		return e.opened, nil
 	}
-	name, note := e.model, ""
-	if retrieves {
-		info, err := e.workspace.BridgeInfo(ctx, name)
-		if err == nil && info.Stage == 2 && info.Stage1 != "" {
-			name = info.Stage1
-			note = fmt.Sprintf("The model has no text side: these figures are of %s, the stage-1 bridge that it was trained from.", name)
-		}
-	}
-	for _, m := range e.models {
-		if m.described.Name == name {
-			e.models[retrieves] = m
-			return m, nil
-		}
-	}
-	m, err := e.workspace.OpenBridge(ctx, name, e.options.Open)
+	m, err := e.workspace.OpenBridge(ctx, e.model, e.options.Open)
 	if err != nil {
 		return nil, err
 	}
-	opened := &evaluated{Model: m, note: note}
-	e.models[retrieves] = opened // closed from here on
+	opened := &evaluated{Model: m}
 	digest, err := bridge.Digest(m.Dir)
+	if err == nil {
+		opened.described = benchmark.Describe(e.model, digest, m.Model)
+		opened.trained, err = trainedPictures(ctx, e.workspace, m)
+	}
 	if err != nil {
+		m.Close()
 		return nil, err
 	}
-	opened.described = benchmark.Describe(name, digest, m.Model)
-	opened.trained, err = trainedPictures(ctx, e.workspace, m)
-	return opened, err
+	e.opened = opened
+	return opened, nil
 }
 
 // bar shows the progress of a task.

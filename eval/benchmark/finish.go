@@ -47,8 +47,8 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 	samples := make([]score.Sample, len(inOrder))
 	out := &Result{Format: resultFormat, Task: r.plan.Task, Model: r.plan.Model, Data: r.plan.Data, Subset: r.plan.Subset, Settings: r.plan.Settings,
 		N: len(inOrder), Failures: failuresOf(inOrder), Notes: slices.Clone(r.task.Notes)}
-	if r.options.Note != "" {
-		out.Notes = append(out.Notes, r.options.Note)
+	if r.byLanguage() {
+		out.Notes = append(out.Notes, byLanguageNote)
 	}
 	distinct := map[string]bool{}
 	for i, s := range inOrder {

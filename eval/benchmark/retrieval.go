@@ -65,8 +65,14 @@ func (r *runner) retrieve(ctx context.Context) error {
 			return err
 		}
 	}
-	found, err := eval.Retrieve(ctx, r.model.Bridge, g, eval.RetrievalOptions{Rerank: *r.task.Retrieve.Rerank, TextTokens: r.task.Retrieve.TextTokens,
-		Pieces: pieces(filepath.Join(r.options.Dir, piecesFolder)), Progress: r.options.Progress})
+	o := eval.RetrievalOptions{Rerank: *r.task.Retrieve.Rerank, TextTokens: r.task.Retrieve.TextTokens,
+		Pieces: pieces(filepath.Join(r.options.Dir, piecesFolder)), Progress: r.options.Progress}
+	var found *eval.Retrieved
+	if r.byLanguage() {
+		found, err = eval.RetrieveByLanguage(ctx, r.model, g, *r.task.Retrieve.Language, o)
+	} else {
+		found, err = eval.Retrieve(ctx, r.model.Bridge, g, o)
+	}
 	if err != nil {
 		return err
 	}
@@ -76,6 +82,16 @@ func (r *runner) retrieve(ctx context.Context) error {
 	}
 	return os.RemoveAll(filepath.Join(r.options.Dir, piecesFolder))
 }
+
+// byLanguage reports whether the language model compares pictures with captions, because the bridge has no
+// text side.
+func (r *runner) byLanguage() bool {
+	return r.task.Retrieve.Language != nil && r.model.Tokenizer() == nil && r.model.Language != nil
+}
+
+// byLanguageNote is a note about figures of retrieval by the language model.
+const byLanguageNote = "The bridge has no text side. Pairs are ranked by how much the picture adds to the caption's log-probability " +
+	"under the language model: not by ITC and ITM, so the figures are not comparable with those of BLIP-2's retrieval."
 
 // gallery reads all samples. A picture that cannot be read is an error: without it, all other ranks would be
 // others.

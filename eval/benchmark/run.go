@@ -40,8 +40,6 @@ type Options struct {
 	// Trained has the digests of the pictures that the model was trained on ([data.PictureDigest]); nil
 	// if they are not known.
 	Trained map[string]bool
-	// Note is a sentence for the result about the model; empty for none.
-	Note string
 	// Progress, if not nil, is called with the numbers of samples that are done and of all. The first call is
 	// before the first sample.
 	Progress func(done, total int)
@@ -127,9 +125,13 @@ func newRunner(m *bridge.Model, set *tasks.Set, o Options) (*runner, error) {
 // checkModel returns an error if the model lacks what the task needs.
 func (r *runner) checkModel() error {
 	switch retrieves := r.task.How() == tasks.Retrieves; {
-	case retrieves && r.model.Tokenizer() == nil:
+	case retrieves && r.model.Tokenizer() == nil && !r.byLanguage():
+		first := "the stage-1 bridge that it was trained from"
+		if r.model.Info.Stage1 != "" {
+			first += ", " + r.model.Info.Stage1
+		}
 		return adapters.Errorf(adapters.Unsupported, "the model is a bridge of stage 2 and has no text side, which the task compares pictures with").
-			WithRemedy("name the stage-1 bridge that it was trained from, or a BLIP-2 for retrieval")
+			WithRemedy("name %s, or a BLIP-2 for retrieval", first)
 	case !retrieves && r.model.Language == nil:
 		return adapters.Errorf(adapters.Unsupported, "the model is a bridge of stage 1 and has no language model, which the task asks").
 			WithRemedy("name a bridge of stage 2")
@@ -147,6 +149,9 @@ func (r *runner) newPlan() Plan {
 	}
 	if t.How() == tasks.Retrieves {
 		s.Question = t.Retrieve.Caption
+	}
+	if r.byLanguage() {
+		s.Prompt, s.Rank, s.Rerank = *t.Retrieve.Language, tasks.ByGain, nil
 	}
 	if t.Metric.Name == score.Captions {
 		s.Tokenizer = score.TokenizerPTB

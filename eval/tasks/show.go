@@ -28,6 +28,7 @@ type Shown struct {
 	Candidates []string     `json:"candidates,omitempty"`
 	RankBy     string       `json:"rank,omitempty"`
 	Rerank     *int         `json:"rerank,omitempty"`
+	Language   *string      `json:"language,omitempty"` // prompt of retrieval by the language model
 	TextTokens int          `json:"text_tokens,omitempty"`
 	Paper      []PaperShown `json:"paper,omitempty"`
 	Notes      []string     `json:"notes,omitempty"`
@@ -59,7 +60,7 @@ func (t *Task) Show(ctx context.Context, p Places) (Shown, error) {
 	s.Metric, s.Variant, s.By = t.Metric.Name, t.Metric.Variant, t.Metric.By
 	switch s.How {
 	case Retrieves:
-		s.Rerank, s.TextTokens, s.Processor = t.Retrieve.Rerank, t.Retrieve.TextTokens, t.Retrieve.Caption
+		s.Rerank, s.TextTokens, s.Processor, s.Language = t.Retrieve.Rerank, t.Retrieve.TextTokens, t.Retrieve.Caption, t.Retrieve.Language
 	default:
 		s.Processor, s.RankBy, s.Candidates = t.Prompt.Question, t.Rank.By, t.Rank.Candidates
 		for _, kind := range []Architecture{adapters.EncoderDecoder, adapters.DecoderOnly} {
@@ -168,6 +169,9 @@ func (s Shown) answers(line func(format string, args ...any)) {
 	case Retrieves:
 		line("")
 		line("retrieval by ITC; ITM ranks %d candidates again; captions by %s, cut at %d tokens", *s.Rerank, s.Processor, s.TextTokens)
+		if s.Language != nil {
+			line("a bridge without a text side: by how much the picture adds to the caption's log-probability behind %q", *s.Language)
+		}
 		return
 	case Ranks:
 		of := "of each sample's own candidates"

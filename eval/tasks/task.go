@@ -170,6 +170,9 @@ type Retrieve struct {
 	Caption string `toml:"caption"`
 	// TextTokens is the length at which captions are cut, with [CLS] and [SEP].
 	TextTokens int `toml:"text_tokens"`
+	// Language is the prompt before a caption if the language model compares it with pictures. It
+	// does so if the bridge has no text side. Nil means that such a bridge is refused.
+	Language *string `toml:"language"`
 }
 
 // BLIPCaption is LAVIS's processor of captions: see data.ProcessCaption.

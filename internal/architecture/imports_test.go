@@ -78,7 +78,7 @@ func table() []row {
 		{"runs/report", []string{"internal/..."}},
 		{"runs/ladder", []string{"recipes", "internal/..."}},
 		{"runs/comparison", []string{"runs", "runs/ladder", "runs/report"}},
-		{"runs", []string{"workspace", "train", "eval", "eval/benchmark", "runs/report"}},
+		{"runs", []string{"workspace", "train", "eval", "eval/benchmark", "eval/benchmark/page", "runs/report"}},
 		{"cmd/...", []string{"..."}},
 
 		{"internal/...", []string{"adapters", "internal/..."}},
