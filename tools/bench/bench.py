@@ -88,7 +88,7 @@ def inputs(row: Row, work: pathlib.Path) -> pathlib.Path:
     """Writes the row's pictures or soft prompts, which all sides read, and returns the path."""
     path, shape = work / f"{row.name}.in", job(row)["shape"]
     rng = np.random.default_rng(5)
-    values = rng.integers(0, 256, shape, np.uint8) if row.op == "encode" else rng.standard_normal(shape, np.float32) * 0.1
+    values = rng.integers(0, 256, shape, np.uint8) if len(shape) == 4 else rng.standard_normal(shape, np.float32) * 0.1
     path.write_bytes(values.astype(values.dtype.newbyteorder("<")).tobytes())
     return path
 
@@ -159,7 +159,7 @@ def difference(row: Row, side: Side, reference: Side) -> dict[str, float]:
         found["tokens"] = abs(side.said["tokens"] - reference.said["tokens"])
     if row.op == "loss":
         found["loss"] = abs(side.said["loss"] - reference.said["loss"]) / abs(reference.said["loss"])
-    if row.op == "generate":
+    if row.op in ("generate", "answer"):
         found["answers"] = sum(a != b for a, b in zip(side.said["texts"], reference.said["texts"], strict=True))
     else:
         got, want = (np.fromfile(s.out, np.float32).reshape(row.batch, -1) for s in (side, reference))
