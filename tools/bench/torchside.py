@@ -4,7 +4,7 @@ The program loads the model, makes one call and prints its results. Then it read
 from stdin, one per line, and answers each with a line of JSON. main.go does the same for
 bridge.
 
-    repeat       makes one more call: {"seconds": …}
+    repeat       makes one more call: {"seconds": …, "cpu": …}, wall-clock and processor time
     targets      makes one with logits at the targets only, if transformers can: {"seconds": …}
     end          ends: {"peak": bytes}
 """
@@ -156,7 +156,8 @@ def main(path: str) -> None:
         if command == "end":
             return say(peak=peak())
         args = {"repeat": (), "targets": (True,)}[command]
-        say(seconds=timed(side.call, *args)[0])
+        cpu = time.process_time()
+        say(seconds=timed(side.call, *args)[0], cpu=time.process_time() - cpu)
 
 
 if __name__ == "__main__":
