@@ -100,7 +100,7 @@ func (s subset) pictures(of string) []string {
 	if s.kind == "COCO" {
 		return cocoNames(name + ".jpg")
 	}
-	return []string{name + ".jpg", name + ".png"}
+	return []string{name + ".png", name + ".jpg"}
 }
 
 // subsetOf returns the pictures that a file is about.
