@@ -5,8 +5,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/eval/score"
 	"github.com/modular-bridging/bridge/eval/tasks"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 )
@@ -142,6 +144,26 @@ type Figure struct {
 	Interval      [2]Number `json:"interval"`       // 95 %, by the bootstrap
 	// Paper is the published value of the same figure; null if there is none.
 	Paper *float64 `json:"paper,omitempty"`
+}
+
+// mainFigures are the keys of the figures that a task is compared by, by its metric. Of other metrics, it is
+// the first one.
+var mainFigures = map[string][]string{
+	score.Captions: {"cider_d"}, score.Retrieval: {"text_r1", "image_r1"}, score.Winoground: {"group"}, score.MME: {"perception", "cognition"},
+}
+
+// Main returns the figures that papers compare models by.
+func (out *Result) Main() []Figure {
+	var main []Figure
+	keys, several := mainFigures[out.Task.Metric]
+	for _, f := range out.Figures {
+		switch {
+		case f.By != "":
+		case several && slices.Contains(keys, f.Key), !several && main == nil:
+			main = append(main, f)
+		}
+	}
+	return main
 }
 
 // Number is a number of JSON, in which null stands for NaN.

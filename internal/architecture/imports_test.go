@@ -77,7 +77,7 @@ func table() []row {
 		{"workspace", []string{"recipes", "registry", "plugins/*", "bridge", "convert", "adapters/builtin", "golden"}},
 		{"runs/report", []string{"internal/..."}},
 		{"runs/ladder", []string{"recipes", "internal/..."}},
-		{"runs/comparison", []string{"runs", "runs/ladder", "runs/report"}},
+		{"runs/comparison", []string{"runs", "runs/ladder", "runs/report", "eval/benchmark"}},
 		{"runs", []string{"workspace", "train", "eval", "eval/benchmark", "eval/benchmark/page", "runs/report"}},
 		{"cmd/...", []string{"..."}},
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/eval"
+	"github.com/modular-bridging/bridge/eval/benchmark"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/runs"
@@ -39,6 +40,7 @@ type Run struct {
 	runs.Summary
 	Dir    string
 	result train.Result
+	tasks  []*benchmark.Result // set by [Comparison.Evaluate]
 }
 
 // Runs returns all finished runs.

@@ -36,12 +36,13 @@ type taskView struct {
 	Shown    string // which samples are shown
 }
 
-// Main returns the main figure; nil if there is none.
-func (t taskView) Main() *figureView {
-	if len(t.Figures) == 0 {
-		return nil
+// Main returns the main figures.
+func (t taskView) Main() []figureView {
+	var all []figureView
+	for _, f := range t.Result.Main() {
+		all = append(all, figureOf(f))
 	}
-	return &t.Figures[0]
+	return all
 }
 
 type setting struct{ Name, Value string }
