@@ -203,6 +203,9 @@ func TestGenerativeModelsAsLAVIS(t *testing.T) {
 				checkCaptions(t, got, c.want)
 			})
 			for by, want := range c.want.Ranked {
+				if name == "t5" && by != bridge.RankBySum && !testenv.Long() {
+					continue // OPT's are ranked in all ways
+				}
 				t.Run("ranked by "+string(by), func(t *testing.T) {
 					got, err := m.RankFeatures(t.Context(), features, prompts, r.Candidates, by)
 					if err != nil {

@@ -240,7 +240,7 @@ def notes(results: list[dict]) -> list[str]:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bridge", type=pathlib.Path, required=True, help="the binary of ./tools/bench")
-    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for checkpoints (5 GB), which are kept for the next run")
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for checkpoints (8 GB), which are kept for the next run")
     parser.add_argument("--row", action="append", choices=[r.name for r in ROWS], help="run only this row; may be repeated")
     parser.add_argument("--side", action="append", choices=[TORCH, XLA, GO], help="run only this side; may be repeated")
     parser.add_argument("--rounds", type=int, default=MOST_ROUNDS, help=f"the most rounds (default {MOST_ROUNDS}); after {LEAST_ROUNDS} no new one begins once a row has taken {ROUND_SECONDS} s")
