@@ -34,6 +34,8 @@ type EvalOptions struct {
 	Open  workspace.OpenOptions
 	// Each, if not nil, is called with each result as soon as its task ends.
 	Each func(dir string, r *benchmark.Result) error
+	// Group, if not nil, is called with the means of each group of tasks whose tasks have all ended.
+	Group func(g benchmark.Group) error
 }
 
 // TaskLibrary returns the tasks of the binary and those in the folder tasks of the user's configuration.
@@ -110,7 +112,23 @@ func Evaluate(ctx context.Context, w *workspace.Workspace, model string, o EvalO
 		}
 		results = append(results, r)
 	}
-	return results, failed
+	return results, errors.Join(failed, e.groups(library, results))
+}
+
+// groups reports the means of the groups that were named.
+func (e *evaluation) groups(library *tasks.Library, results []*benchmark.Result) error {
+	for _, name := range e.options.Tasks {
+		t, err := library.Task(name)
+		if err != nil {
+			return err
+		}
+		if g, ok := benchmark.GroupOf(t, results); ok && e.options.Group != nil {
+			if err := e.options.Group(g); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // evaluation runs tasks on one model.

@@ -65,6 +65,17 @@ func (p *program) evaluate(c *cli.Context) error {
 			}
 			return p.printEvaluation(dir, r)
 		},
+		Group: func(g benchmark.Group) error {
+			if c.Bool("json") {
+				return p.printJSON(g)
+			}
+			p.printf("\n%s, mean of %d tasks\n\n", g.Name, len(g.Tasks))
+			var rows [][]string
+			for _, m := range g.Figures {
+				rows = append(rows, []string{m.Title, m.Text()})
+			}
+			return p.table([]string{"", "mean"}, rows)
+		},
 	})
 	return err
 }

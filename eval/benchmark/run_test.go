@@ -343,6 +343,64 @@ func TestAnotherPlanIsRefused(t *testing.T) {
 	mustRun(t, m, set, o)
 }
 
+// A published model gets the paper's figures, and a line that says what differs.
+func TestPaper(t *testing.T) {
+	m, files := openModel(t), writeData(t)
+	text := vqaTask + `[[paper]]
+model = "blip2-opt-2.7b"
+value = 53.5
+source = "a paper, table 2"
+differs = "another prompt"
+[[paper]]
+model = "blip2-opt-6.7b"
+value = 54.3
+source = "a paper, table 2"
+`
+	o := options(m, t.TempDir())
+	o.Limit = 4
+	if r := mustRun(t, m, openSet(t, text, files), o); r.Paper != nil || r.Figures[0].Paper != nil {
+		t.Errorf("a model that nobody published has %+v", r.Paper)
+	}
+	o.Dir, o.Model.Published, o.Model.Trained = t.TempDir(), "blip2-opt-2.7b", true
+	r := mustRun(t, m, openSet(t, text, files), o)
+	if r.Paper == nil || r.Figures[0].Paper == nil || *r.Figures[0].Paper != 53.5 || !slices.Equal(r.Paper.Sources, []string{"a paper, table 2"}) {
+		t.Fatalf("%+v", r.Paper)
+	}
+	want := []string{"the paper: another prompt", "the bridge was trained here: its weights are not the published ones", "pictures of 28 pixels, not 224", "4 of 40 samples, seed 0"}
+	want[2] = fmt.Sprintf("pictures of %d pixels, not 224", m.Vision.Spec().Image.Width)
+	if !slices.Equal(r.Paper.Differs, want) {
+		t.Errorf("%q, want %q", r.Paper.Differs, want)
+	}
+	header, rows := r.Table()
+	if header[len(header)-1] != "paper" || rows[0][len(header)-1] != "53.50 %" || !strings.Contains(strings.Join(r.Remarks(), "\n"), "differs from it: the paper: another prompt; ") {
+		t.Errorf("%q, %q, %q", header, rows[0], r.Remarks())
+	}
+}
+
+// The mean of a group is that of its tasks' figures.
+func TestGroupMean(t *testing.T) {
+	l, err := tasks.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pope, err := l.Task("pope")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results []*benchmark.Result
+	for i, name := range pope.Tasks {
+		if _, ok := benchmark.GroupOf(pope, results); ok {
+			t.Errorf("a group of %d tasks has a mean without %s", len(pope.Tasks), name)
+		}
+		results = append(results, &benchmark.Result{Task: benchmark.Task{Name: name}, Figures: []benchmark.Figure{
+			{Key: "f1", Title: "F1", Percent: true, Value: benchmark.Number(80 + 3*i)}, {Key: "accuracy", Title: "accuracy", Percent: true, Value: 50}}})
+	}
+	g, ok := benchmark.GroupOf(pope, results)
+	if !ok || g.Figures[0].Mean != 83 || g.Figures[0].Text() != "83.00 %" || g.Figures[1].Mean != 50 {
+		t.Errorf("%+v, %v", g, ok)
+	}
+}
+
 // The same subset is drawn with the same seed, whatever the batch.
 func TestSubset(t *testing.T) {
 	m, files := openModel(t), writeData(t)
