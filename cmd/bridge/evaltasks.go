@@ -97,14 +97,16 @@ func (p *program) printEvaluation(dir string, r *benchmark.Result) error {
 func (p *program) evalListCommand() *cli.Command {
 	return &cli.Command{
 		Name: "list", Usage: "list the tasks, and whether their files are there", UsageText: "bridge eval list [--data DIR] [--json]",
-		Flags: []cli.Flag{dataFlag(), jsonFlag()}, Action: p.evalList,
+		Description: "Example: bridge eval list --data /data",
+		Flags:       []cli.Flag{dataFlag(), jsonFlag()}, Action: p.evalList,
 	}
 }
 
 func (p *program) evalShowCommand() *cli.Command {
 	return &cli.Command{
 		Name: "show", Usage: "show a task: files, prompts, settings, published figures", ArgsUsage: "TASK",
-		UsageText: "bridge eval show TASK [--data DIR] [--json]", Flags: []cli.Flag{dataFlag(), jsonFlag()}, Action: p.evalShow,
+		UsageText:   "bridge eval show TASK [--data DIR] [--json]",
+		Description: "Example: bridge eval show vqav2-val", Flags: []cli.Flag{dataFlag(), jsonFlag()}, Action: p.evalShow,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/data/official"
 	"github.com/modular-bridging/bridge/data/record"
 	"github.com/modular-bridging/bridge/eval/score"
+	"github.com/modular-bridging/bridge/internal/shell"
 )
 
 // kitPrefix is before the names of files and folders of the kit's benchmarks.
@@ -64,7 +65,7 @@ func (f Files) Err(task string) error {
 		names = append(names, fmt.Sprintf("%s (%s)", w.Role, strings.Join(w.Names, " or ")))
 	}
 	return adapters.Errorf(adapters.NotFound, "%s: %d of %d files are not in %s: %s", task, len(missing), len(f.Wanted), strings.Join(f.Searched, ", "), strings.Join(names, "; ")).
-		WithRemedy("put them there, or name their folder with --data; `bridge eval show %s` lists all", task)
+		WithRemedy("put them there, or name their folder with --data; `bridge eval show %s` lists all", shell.Word(task))
 }
 
 // path returns where a role's file was found.
