@@ -23,17 +23,17 @@ import (
 const (
 	BenchmarkQuestions     = "questions.json"      // of 100 pictures, in VQA's layout
 	BenchmarkAnnotations   = "annotations.json"    // ten answers to each question, in VQA's layout
-	BenchmarkCaptions      = "captions.json"       // five captions of 300 pictures, in COCO's layout
+	BenchmarkCaptions      = "captions.json"       // five captions of 200 pictures, in COCO's layout
 	BenchmarkStyleCaptions = "style_captions.json" // the same of the same scenes, drawn in Fluent
-	BenchmarkRetrieval     = "retrieval.json"      // 40 pictures of different scenes with five captions, in LAVIS's layout
+	BenchmarkRetrieval     = "retrieval.json"      // 30 pictures of different scenes with five captions, in LAVIS's layout
 )
 
 // The numbers of pictures of the benchmarks. Questions and retrieval have the first ones, so
 // that all benchmarks share their pictures.
 const (
-	benchmarkPictures  = 300
+	benchmarkPictures  = 200
 	questionedPictures = 100
-	retrievalPictures  = 40
+	retrievalPictures  = 30
 
 	benchmarkFiles = 2*benchmarkPictures + 5 // without the list of digests
 )

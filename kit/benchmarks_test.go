@@ -17,10 +17,10 @@ func TestExtractBenchmarks(t *testing.T) {
 	d := open(t, Report)
 	var captions cocoFile
 	readJSON(t, filepath.Join(dir, BenchmarkCaptions), &captions)
-	if len(captions.Images) != 300 || len(captions.Annotations) != 1500 {
+	if len(captions.Images) != 200 || len(captions.Annotations) != 1000 {
 		t.Fatalf("%d pictures, %d captions", len(captions.Images), len(captions.Annotations))
 	}
-	for _, i := range []int{0, 299} {
+	for _, i := range []int{0, 199} {
 		if got := readPNG(t, filepath.Join(dir, "images", captions.Images[i].FileName)); !slices.Equal(got, d.Image(i)) {
 			t.Errorf("picture %d differs from the data set's", i)
 		}
@@ -72,8 +72,8 @@ func TestRetrievalTellsPicturesApart(t *testing.T) {
 			seen[c] = true
 		}
 	}
-	if len(pictures) != 40 || len(seen) != 200 {
-		t.Errorf("got %d pictures with %d captions, want 40 with 200", len(pictures), len(seen))
+	if len(pictures) != 30 || len(seen) != 150 {
+		t.Errorf("got %d pictures with %d captions, want 30 with 150", len(pictures), len(seen))
 	}
 }
 

@@ -90,19 +90,16 @@ func Evaluate(ctx context.Context, w *workspace.Workspace, model string, o EvalO
 	if err != nil {
 		return nil, err
 	}
-	list, err := library.Expand(o.Tasks)
+	list, files, err := findTasks(ctx, library, o)
 	if err != nil {
 		return nil, err
 	}
 	e := &evaluation{workspace: w, model: model, options: o}
 	defer e.close()
-	if err := e.locate(ctx, list); err != nil {
-		return nil, err
-	}
 	var results []*benchmark.Result
 	var failed error
 	for i, t := range list {
-		r, err := e.run(ctx, t, e.files[i])
+		r, err := e.run(ctx, t, files[i])
 		if err != nil {
 			if ctx.Err() != nil {
 				return results, err
@@ -136,7 +133,6 @@ type evaluation struct {
 	workspace *workspace.Workspace
 	model     string
 	options   EvalOptions
-	files     []tasks.Files
 	opened    *evaluated // nil before the first task
 	page      page.Page  // of the tasks so far
 }
@@ -154,18 +150,32 @@ func (e *evaluation) close() {
 	}
 }
 
-// locate looks for the files of all tasks.
-func (e *evaluation) locate(ctx context.Context, list []*tasks.Task) error {
+// CheckTasks returns an error if a task does not exist or a file of it is missing.
+func CheckTasks(ctx context.Context, o EvalOptions) error {
+	library, err := TaskLibrary()
+	if err == nil {
+		_, _, err = findTasks(ctx, library, o)
+	}
+	return err
+}
+
+// findTasks returns the tasks, and the files of each.
+func findTasks(ctx context.Context, library *tasks.Library, o EvalOptions) ([]*tasks.Task, []tasks.Files, error) {
+	list, err := library.Expand(o.Tasks)
+	if err != nil {
+		return nil, nil, err
+	}
+	var files []tasks.Files
 	var missing error
 	for _, t := range list {
-		f, err := t.Locate(ctx, TaskPlaces(e.options.Data))
+		f, err := t.Locate(ctx, TaskPlaces(o.Data))
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		e.files = append(e.files, f)
+		files = append(files, f)
 		missing = errors.Join(missing, f.Err(t.Name))
 	}
-	return missing
+	return list, files, missing
 }
 
 // run runs one task in its locked folder.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"path/filepath"
 	"strings"
 
@@ -50,7 +49,9 @@ func (p *program) compare(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	o := comparison.Options{Out: c.String("out"), Overrides: overrides(c), Results: c.String("results"), Only: c.StringSlice("only")}
+	o := comparison.Options{Out: c.String("out"), Overrides: overrides(c), Results: c.String("results"), Only: c.StringSlice("only"),
+		Eval: runs.EvalOptions{Tasks: strings.FieldsFunc(c.String("tasks"), func(r rune) bool { return r == ',' || r == ' ' }), Data: c.String("data"),
+			Open: workspace.OpenOptions{Backend: c.String("backend")}}}
 	if c.IsSet("limit") {
 		o.Limit = new(c.Int("limit"))
 	}
@@ -60,13 +61,6 @@ func (p *program) compare(c *cli.Context) error {
 	}
 	if all.Empty() {
 		return all.Err()
-	}
-	var failed error
-	if names := c.String("tasks"); names != "" {
-		if failed = all.Evaluate(c.Context, p.workspace, runs.EvalOptions{Tasks: strings.Split(names, ","), Data: c.String("data"),
-			Open: workspace.OpenOptions{Backend: c.String("backend")}}); c.Context.Err() != nil {
-			return failed
-		}
 	}
 	if err := p.printComparison(c.Bool("json"), all); err != nil {
 		return err
@@ -79,7 +73,7 @@ func (p *program) compare(c *cli.Context) error {
 			p.printf("\nreport: %s\n", filepath.Join(out, runs.ReportFile))
 		}
 	}
-	return errors.Join(all.Err(), failed)
+	return all.Err()
 }
 
 func (p *program) printComparison(asJSON bool, c *comparison.Comparison) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -77,6 +78,9 @@ func (p *program) evaluate(c *cli.Context) error {
 			return p.table([]string{"", "mean"}, rows)
 		},
 	})
+	if printed > 0 {
+		p.printf("\nreport: %s\n", filepath.Join(runs.EvalDir(c.String("out"), args[0]), runs.ReportFile))
+	}
 	return err
 }
 

@@ -12,11 +12,12 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// Evaluate runs benchmarks on the runs of the comparison, except those of ladders. A run's results are in its
-// folder; those that are there already are used again. A task that fails does not stop the others:
-// the error names all that failed.
-func (c *Comparison) Evaluate(ctx context.Context, w *workspace.Workspace, o runs.EvalOptions) error {
-	var failed error
+// evaluate runs benchmarks on the runs of the comparison, except those of ladders. A task that fails does not
+// stop the others: [Comparison.Err] names it.
+func (c *Comparison) evaluate(ctx context.Context, w *workspace.Workspace, o runs.EvalOptions) error {
+	if len(o.Tasks) == 0 {
+		return nil
+	}
 	for _, v := range c.withoutLadders().Variants {
 		for i := range v.Runs {
 			run := &v.Runs[i]
@@ -26,11 +27,11 @@ func (c *Comparison) Evaluate(ctx context.Context, w *workspace.Workspace, o run
 				return err
 			}
 			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("%s: %w", run.Dir, err))
+				c.unevaluated = errors.Join(c.unevaluated, fmt.Errorf("%s: %w", run.Dir, err))
 			}
 		}
 	}
-	return failed
+	return nil
 }
 
 // taskFigure is a main figure of a task.
