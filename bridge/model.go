@@ -99,9 +99,8 @@ func (m *Model) CaptionFeatures(ctx context.Context, features *adapters.Tensor, 
 }
 
 // ContinueFeatures continues prompts[i], a whole text as the language model reads it, for row i
-// of features [B, N, Denc]. The texts of an answer end where the language model ends answers
-// (OPT: at a newline, as LAVIS) and are trimmed. The settings of LAVIS's evaluations are in
-// docs/evaluation.md.
+// of features [B, N, Denc]. An answer ends at the language model's end-of-answer token (OPT: a
+// newline, as in LAVIS), and is trimmed.
 func (m *Model) ContinueFeatures(ctx context.Context, features *adapters.Tensor, prompts []string, o GenerateOptions) ([]string, error) {
 	if len(prompts) != features.Shape[0] {
 		return nil, fmt.Errorf("%d prompts for %d pictures, want equal numbers", len(prompts), features.Shape[0])

@@ -14,14 +14,14 @@ type RankBy string
 
 const (
 	// RankBySum is the sum of −log p over a candidate's tokens, the end token included: LAVIS's
-	// predict_class of InstructBLIP with FlanT5. (With Vicuna, LAVIS divides the sum by the length
-	// of the padded row, which all candidates share: the order is the same.)
+	// predict_class of InstructBLIP with FlanT5. With Vicuna, LAVIS divides the sum by the length
+	// of the padded row. All candidates share it, so the order is the same.
 	RankBySum RankBy = "sum"
 	// RankByMean is the sum divided by the candidate's tokens, so that long candidates are not
 	// at a disadvantage.
 	RankByMean RankBy = "mean"
-	// RankByGain is the sum less the sum without the picture: how much the picture adds to the
-	// candidate's probability.
+	// RankByGain is the sum less the sum without the picture. It is negative if the picture makes
+	// the candidate more probable.
 	RankByGain RankBy = "sum - unconditional"
 )
 

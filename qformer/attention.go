@@ -27,7 +27,8 @@ func (v *ImageKV) Rows(rows *Node) *ImageKV {
 	return picked
 }
 
-// For returns the one picture of v for a batch of n texts. Its keys and values are not repeated.
+// For returns v, which holds one picture, for a batch of n texts. Keys and values are not
+// repeated.
 func (v *ImageKV) For(n int) *ImageKV {
 	for _, kv := range v.byLayer {
 		kv.key.AssertDims(1, -1, -1, -1)
@@ -35,8 +36,8 @@ func (v *ImageKV) For(n int) *ImageKV {
 	return &ImageKV{byLayer: v.byLayer, batch: n}
 }
 
-// crossAttention lets the queries x float[B, Q, D] attend to pictures: one for each row, or the
-// same one for all rows, in which all rows' queries are then rows of one batch.
+// crossAttention lets the queries x float[B, Q, D] attend to pictures: one for each row, or one
+// for all rows. In the second case all queries are one row of B·Q.
 func (m *Model) crossAttention(p layers.Params, x *Node, images keyValue) *Node {
 	d := x.Shape().Dimensions
 	if images.key.Shape().Dimensions[0] == d[0] {
