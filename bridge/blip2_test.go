@@ -165,10 +165,11 @@ func TestTextsOfTheQFormer(t *testing.T) {
 	}
 	defer b.Close()
 	for _, text := range []string{"an <image>", "a [SEP] b [CLS] [DEC]", strings.Repeat("日本", 5000)} {
-		ids, err := b.ids([]string{text})
+		read, err := b.Tokenize([]string{text}, MaxTextTokens)
 		if err != nil {
 			t.Fatal(err)
 		}
+		ids := read.ids
 		unknown, _ := b.tokenizer.tok.IDOf("[UNK]")
 		plain := slices.DeleteFunc(slices.Clone(ids.Int32s()), func(id int32) bool { return id == b.tokenizer.pad || id == unknown })
 		if n := len(plain); plain[0] != b.tokenizer.cls || plain[n-1] != b.tokenizer.sep ||
@@ -183,10 +184,10 @@ func TestTextsOfTheQFormer(t *testing.T) {
 		}
 	}
 	b.config.MaxPositions = 5
-	if got, err := b.ids([]string{"a dog and a cat", "a cat"}); err != nil || got.Shape[1] != 5 {
+	if got, err := b.Tokenize([]string{"a dog and a cat", "a cat"}, MaxTextTokens); err != nil || got.ids.Shape[1] != 5 {
 		t.Errorf("a long text: %v, %v", got, err)
 	}
-	if got, err := b.ids([]string{"a cat"}); err != nil || got.Shape[1] != 4 {
+	if got, err := b.Tokenize([]string{"a cat"}, MaxTextTokens); err != nil || got.ids.Shape[1] != 4 {
 		t.Errorf("a short text: %v, %v", got, err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -24,39 +23,13 @@ func (b *Bridge) EmbedImages(ctx context.Context, features *adapters.Tensor) (*a
 	})
 }
 
-// EmbedTexts returns unit vectors float32[B, P].
+// EmbedTexts returns unit vectors float32[B, P]. Texts are cut at [MaxTextTokens].
 func (b *Bridge) EmbedTexts(ctx context.Context, texts []string) (*adapters.Tensor, error) {
-	if b.tokenizer == nil {
-		return nil, errNoTextSide
-	}
-	ids, err := b.ids(texts)
+	t, err := b.Tokenize(texts, MaxTextTokens)
 	if err != nil {
 		return nil, err
 	}
-	return b.inBuckets(ctx, "embed-texts", ids, func(m *qformer.Model, ids *Node) *Node {
-		return m.ProjectText(m.Text(ids, b.visible(ids)))
-	})
-}
-
-// ids encodes texts as int32[B, T], of which the Q-Former can read every one. It cuts texts
-// that are longer than [MaxTextTokens] or than the Q-Former's positions.
-func (b *Bridge) ids(texts []string) (*adapters.Tensor, error) {
-	ids, _, err := b.tokenizer.BatchUpTo(texts, min(MaxTextTokens, b.config.MaxPositions))
-	if err != nil {
-		return nil, err
-	}
-	for i, id := range ids.Int32s() {
-		if int(id) >= b.config.Vocabulary {
-			return nil, adapters.Errorf(adapters.Invalid, "text %q holds a token of id %d, and the Q-Former has %d words", texts[i/ids.Shape[1]], id, b.config.Vocabulary).
-				WithRemedy("leave out special tokens")
-		}
-	}
-	return ids, nil
-}
-
-// visible returns bool[B, T], false at padding.
-func (b *Bridge) visible(ids *Node) *Node {
-	return NotEqual(ids, Scalar(ids.Graph(), dtypes.Int32, b.tokenizer.pad))
+	return b.EmbedTokens(ctx, t)
 }
 
 // Similarity returns ITC's cosines float32[B, T] of features [B, N, Denc] and
@@ -70,9 +43,15 @@ func (b *Bridge) Similarity(ctx context.Context, features *adapters.Tensor, text
 	if err != nil {
 		return nil, err
 	}
+	return b.SimilarityOf(images, embedded)
+}
+
+// SimilarityOf returns ITC's cosines float32[B, T] of the results of [Bridge.EmbedImages],
+// float32[B, Q, P], and of [Bridge.EmbedTexts], float32[T, P].
+func (b *Bridge) SimilarityOf(images, texts *adapters.Tensor) (*adapters.Tensor, error) {
 	out, err := b.run("similarity", func(_ *qformer.Model, in []*Node) []*Node {
 		return []*Node{qformer.Similarity(in[0], in[1])}
-	}, images, embedded)
+	}, images, texts)
 	if err != nil {
 		return nil, err
 	}
@@ -82,14 +61,11 @@ func (b *Bridge) Similarity(ctx context.Context, features *adapters.Tensor, text
 // Match returns ITM's logits float32[B, 2] for pairs of features [B, N, Denc]
 // and texts; index 1 is "yes".
 func (b *Bridge) Match(ctx context.Context, features *adapters.Tensor, texts []string) (*adapters.Tensor, error) {
-	if b.tokenizer == nil {
-		return nil, errNoTextSide
-	}
-	ids, err := b.ids(texts)
+	t, err := b.Tokenize(texts, MaxTextTokens)
 	if err != nil {
 		return nil, err
 	}
-	n, size := len(texts), bucket(len(texts))
+	ids, n, size := t.ids, len(texts), bucket(len(texts))
 	out, err := b.run("match", func(m *qformer.Model, in []*Node) []*Node {
 		return []*Node{m.Match(m.ImageKV(in[0]), in[1], b.visible(in[1]))}
 	}, padRows(features, size), padRows(ids, size))

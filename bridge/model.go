@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -94,11 +95,19 @@ func (m *Model) Caption(ctx context.Context, images *adapters.Tensor, o Generate
 
 // CaptionFeatures continues prompt for each row of features [B, N, Denc].
 func (m *Model) CaptionFeatures(ctx context.Context, features *adapters.Tensor, prompt string, o GenerateOptions) ([]string, error) {
-	p := *m.Info.Templates
-	p.Caption = prompt
-	examples := make([]adapters.Example, features.Shape[0])
-	for i := range examples {
-		examples[i] = p.CaptionExample(i, "")
+	return m.ContinueFeatures(ctx, features, slices.Repeat([]string{prompt}, features.Shape[0]), o)
+}
+
+// ContinueFeatures continues prompts[i], a whole text as the language model reads it, for row i
+// of features [B, N, Denc]. An answer ends at the language model's end-of-answer token (OPT: a
+// newline, as in LAVIS), and is trimmed.
+func (m *Model) ContinueFeatures(ctx context.Context, features *adapters.Tensor, prompts []string, o GenerateOptions) ([]string, error) {
+	if len(prompts) != features.Shape[0] {
+		return nil, fmt.Errorf("%d prompts for %d pictures, want equal numbers", len(prompts), features.Shape[0])
+	}
+	examples := make([]adapters.Example, len(prompts))
+	for i, prompt := range prompts {
+		examples[i] = m.Info.Templates.PrefixExample(i, prompt, "")
 	}
 	return m.generate(ctx, features, examples, o)
 }

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -60,6 +61,15 @@ const (
 	wholeBytes    = 256 << 10
 	sampledBlocks = 4
 )
+
+// PictureDigest returns the digest of an encoded picture that [Entry.Bytes] holds.
+func PictureDigest(encoded []byte) string {
+	digest, err := digestPicture(bytes.NewReader(encoded), int64(len(encoded)))
+	if err != nil {
+		panic("data: bytes in memory cannot be read: " + err.Error())
+	}
+	return digest
+}
 
 // digestPicture returns 16 hexadecimal digits of the SHA-256 of a file's size and bytes. It
 // reads at most wholeBytes.

@@ -289,6 +289,19 @@ func WhyPicture(err error) record.Why {
 	return record.BadPicture
 }
 
+// Prepared reads a picture as uint8[H, W, 3], RGB, at the encoder's size.
+func (r Reader) Prepared(p *record.Picture) (*adapters.Tensor, error) {
+	img, err := r.Open(p)
+	if err != nil {
+		return nil, err
+	}
+	picture, err := process(img, r.Spec)
+	if err != nil {
+		return nil, adapters.Errorf(adapters.KindOf(err), "picture %s: %w", printable.Name(p.Name), err)
+	}
+	return picture, nil
+}
+
 // Open reads a picture at its own size. The kind of its bytes counts, not its name.
 func (r Reader) Open(p *record.Picture) (*imaging.RGB, error) {
 	in, err := p.Open()

@@ -16,17 +16,6 @@ func TestExactMatchIgnoresCaseAndSpaces(t *testing.T) {
 	}
 }
 
-// A candidate with an equal score counts against the model.
-func TestRecallCountsOwnCandidateFirst(t *testing.T) {
-	if got := recall([][]float32{{1, 1}, {0, 0}}); got != 0 {
-		t.Errorf("recall of ties %g, want 0", got)
-	}
-	scores := [][]float32{{3, 1, 0}, {2, 1, 0}, {0, 0, 5}} // query 1 prefers candidate 0
-	if got := recall(scores); got != 2./3 {
-		t.Errorf("recall %g, want 2/3", got)
-	}
-}
-
 func TestDistinctKeepsTheFirstOfEachCaption(t *testing.T) {
 	rows, texts := distinct([]string{"a", "b", "a", "c", "b"})
 	if !slices.Equal(rows, []int{0, 1, 3}) || !slices.Equal(texts, []string{"a", "b", "c"}) {

@@ -94,12 +94,17 @@ func Open(split Split) (*Data, error) {
 	if _, ok := plans[split]; !ok {
 		return nil, fmt.Errorf("kit: split: got %q, want one of %q", split, Splits())
 	}
-	renderer, err := scene.NewRenderer()
-	if err != nil {
+	d := describe(split)
+	var err error
+	if d.renderer, err = scene.NewRenderer(); err != nil {
 		return nil, fmt.Errorf("kit: %w", err)
 	}
-	return &Data{split: split, plan: draw(plans[split]), renderer: renderer}, nil
+	return d, nil
 }
+
+// describe draws a split without a renderer, which takes most of the time. Its pictures cannot be
+// rendered.
+func describe(split Split) *Data { return &Data{split: split, plan: draw(plans[split])} }
 
 // draw draws the examples of a plan.
 func draw(p plan) []drawn {

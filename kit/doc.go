@@ -8,6 +8,10 @@
 // Report in a drawing style that nothing was trained on, the other has three objects in a scene, for
 // bridges that are trained on [ThreeTrain].
 //
+// [ExtractBenchmarks] writes pictures of Report and Style as benchmarks, in the layouts of the
+// official files: questions with ten answers (VQA), five captions a picture (COCO), and
+// retrieval (LAVIS).
+//
 // The backbones are Hugging Face checkpoint folders. [Extract] writes them to disk, because
 // adapters read checkpoints from there. The scripts in tools/kit make both.
 //

@@ -127,7 +127,7 @@ func TestExtractMendsDamage(t *testing.T) {
 			if err := damage(filepath.Join(dir, "tiny-opt", "model.safetensors")); err != nil {
 				t.Fatal(err)
 			}
-			if check(t.Context(), dir) == nil {
+			if models.check(t.Context(), dir) == nil {
 				t.Fatal("the damage does not show")
 			}
 			if again := extract(t, cache); again != dir {
@@ -196,7 +196,7 @@ func extract(t *testing.T, cache string) string {
 // assertClean checks that dir holds the kit and that the cache holds nothing beside it.
 func assertClean(t *testing.T, cache, dir string) {
 	t.Helper()
-	if err := check(t.Context(), dir); err != nil {
+	if err := models.check(t.Context(), dir); err != nil {
 		t.Error(err)
 	}
 	entries, err := os.ReadDir(cache)

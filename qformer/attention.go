@@ -27,6 +27,25 @@ func (v *ImageKV) Rows(rows *Node) *ImageKV {
 	return picked
 }
 
+// For returns v, which holds one picture, for a batch of n texts. Keys and values are not
+// repeated.
+func (v *ImageKV) For(n int) *ImageKV {
+	for _, kv := range v.byLayer {
+		kv.key.AssertDims(1, -1, -1, -1)
+	}
+	return &ImageKV{byLayer: v.byLayer, batch: n}
+}
+
+// crossAttention lets the queries x float[B, Q, D] attend to pictures: one for each row, or one
+// for all rows. In the second case all queries are one row of B·Q.
+func (m *Model) crossAttention(p layers.Params, x *Node, images keyValue) *Node {
+	d := x.Shape().Dimensions
+	if images.key.Shape().Dimensions[0] == d[0] {
+		return m.attention(p, x, images, nil)
+	}
+	return Reshape(m.attention(p, Reshape(x, 1, d[0]*d[1], d[2]), images, nil), d...)
+}
+
 // selfAttention computes the first rows positions of x, which attend to past and to all
 // of x. It also returns x's own keys and values.
 func (m *Model) selfAttention(p layers.Params, x *Node, past keyValue, bias *Node, rows int) (*Node, keyValue) {

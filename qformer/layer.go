@@ -45,7 +45,7 @@ func (m *Model) layer(i int, x *Node, s pass, rows int) (*Node, keyValue) {
 	}
 	q := leading(attended, s.queries)
 	if m.cfg.hasCross(i) {
-		q = m.attention(p.At("crossattention"), q, s.images.byLayer[i], nil)
+		q = m.crossAttention(p.At("crossattention"), q, s.images.byLayer[i])
 	}
 	q = m.feedForward(p, q, querySuffix)
 	if rows == s.queries {

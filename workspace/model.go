@@ -33,6 +33,7 @@ type Model struct {
 	// Orientation says how the pictures of the bridge's training were turned, for
 	// data.Reader. It is "exif" for a bridge outside any run.
 	Orientation imaging.Orientation
+	Dir         string   // of the bridge
 	close       []func() // last opened first
 }
 
@@ -57,11 +58,7 @@ func OpenModel(ctx context.Context, name string, o OpenOptions) (*Model, error) 
 // line: a run folder, its bridge folder, a BLIP-2 folder of transformers, a stage-2 .pth file of
 // LAVIS, or a bridge of the kit ("kit:stage2").
 func (w *Workspace) OpenModel(ctx context.Context, name string, o OpenOptions) (*Model, error) {
-	dir, err := w.modelDir(ctx, name, o.LAVIS)
-	if err != nil {
-		return nil, err
-	}
-	info, err := w.readInfo(dir)
+	dir, info, err := w.named(ctx, name, o)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +67,24 @@ func (w *Workspace) OpenModel(ctx context.Context, name string, o OpenOptions) (
 			WithRemedy("train stage 2 from it: bridge train RECIPE --set %s", shell.Word("from="+name))
 	}
 	return w.openParts(ctx, dir, info, o)
+}
+
+// OpenBridge is [Workspace.OpenModel] for a bridge of either stage. The language model of a stage-1 bridge is
+// nil.
+func (w *Workspace) OpenBridge(ctx context.Context, name string, o OpenOptions) (*Model, error) {
+	dir, info, err := w.named(ctx, name, o)
+	if err != nil {
+		return nil, err
+	}
+	return w.openParts(ctx, dir, info, o)
+}
+
+// named returns the folder of a bridge by name, and the record of its training.
+func (w *Workspace) named(ctx context.Context, name string, o OpenOptions) (dir string, info bridge.Info, err error) {
+	if dir, err = w.modelDir(ctx, name, o.LAVIS); err == nil {
+		info, err = w.readInfo(dir)
+	}
+	return dir, info, err
 }
 
 // modelDir is like [Workspace.BridgeDir], and also takes a .pth file of LAVIS.
@@ -86,7 +101,7 @@ func (w *Workspace) openParts(ctx context.Context, dir string, info bridge.Info,
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Orientation: orientation}
+	m := &Model{Orientation: orientation, Dir: dir}
 	if err := w.open(ctx, m, dir, info, o); err != nil {
 		m.Close()
 		return nil, err

@@ -70,8 +70,10 @@ func (n network) Prefill(p layers.Params, in lm.Input) lm.Prefilled {
 // Step reads the decoder's token at position step.
 func (n network) Step(p layers.Params, in lm.StepInput) lm.StepOutput {
 	capacity := in.GeneratedKV[0].Shape().Dimensions[2]
-	padding := lm.PaddingBias(in.Lengths, in.PromptKV[0].Shape().Dimensions[2])
-	bias := addBiases(n.stepPositionBias(p, in.Step, capacity), lm.StepBias(in.Step, capacity), in.Tokens.Shape().Dimensions[0])
+	rows, batch := in.Tokens.Shape().Dimensions[0], in.PromptKV[0].Shape().Dimensions[0]
+	lengths := Squeeze(Slice(Reshape(in.Lengths, batch, rows/batch), AxisRange(), AxisRange(0, 1)), 1)
+	padding := lm.PaddingBias(lengths, in.PromptKV[0].Shape().Dimensions[2])
+	bias := addBiases(n.stepPositionBias(p, in.Step, capacity), lm.StepBias(in.Step, capacity), rows)
 	var generatedKV []*Node
 	states := n.decode(p, InsertAxes(n.embedTarget(p, in.Tokens), 1), blockAttention{
 		self: func(i int, q, k, v *Node) *Node {
@@ -79,7 +81,9 @@ func (n network) Step(p layers.Params, in lm.StepInput) lm.StepOutput {
 			generatedKV = append(generatedKV, k, v)
 			return attend(q, k, v, bias)
 		},
-		cross: func(i int, q *Node) *Node { return attend(q, in.PromptKV[2*i], in.PromptKV[2*i+1], padding) },
+		cross: func(i int, q *Node) *Node {
+			return lm.UnfoldBeams(attend(lm.FoldBeams(q, batch), in.PromptKV[2*i], in.PromptKV[2*i+1], padding), rows)
+		},
 	})
 	return lm.StepOutput{States: Squeeze(states, 1), GeneratedKV: generatedKV}
 }

@@ -48,11 +48,29 @@ func (o *ordering) take(words []string) ([]string, error) {
 		return nil, nil
 	case len(word) > 1 && word[0] == '-':
 		return o.flag(words)
-	case o.leaf():
-		o.out.positional = append(o.out.positional, word)
-		return words[1:], nil
+	case !o.leaf() && o.takesArguments(word):
+		o.commands = nil // it is a leaf from here on
+	case !o.leaf():
+		return words[1:], o.descend(word)
 	}
-	return words[1:], o.descend(word)
+	o.out.positional = append(o.out.positional, word)
+	return words[1:], nil
+}
+
+// takesArguments reports whether the command has subcommands and arguments, as eval has, and the word is an
+// argument: it names no subcommand, and does not resemble one unless it is a file or a folder.
+func (o *ordering) takesArguments(word string) bool {
+	if o.command == nil || o.command.ArgsUsage == "" {
+		return false
+	}
+	names := make([]string, len(o.commands))
+	for i, c := range o.commands {
+		names[i] = c.Name
+	}
+	if slices.Contains(names, word) {
+		return false
+	}
+	return didyoumean.Name(word, names) == "" || isFile(word) || isDir(word)
 }
 
 // descend takes a word as the next part of the command's path.

@@ -2,19 +2,21 @@ package main
 
 import (
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/runs/comparison"
+	"github.com/modular-bridging/bridge/workspace"
 )
 
 func (p *program) compareCommand() *cli.Command {
 	return &cli.Command{
 		Name: "compare", Usage: "compare runs in a table, after training those that are missing",
 		ArgsUsage: "RUN|RECIPE|MATRIX.toml|NAME.results.json...",
-		UsageText: "bridge compare RUN|RECIPE|MATRIX.toml|NAME.results.json... [--out DIR] [--results FILE] [--only OPTION]... [--limit N] " +
-			"[--backend B] [--json]",
+		UsageText: "bridge compare RUN|RECIPE|MATRIX.toml|NAME.results.json... [--tasks TASK,...] [--data DIR] [--out DIR] [--results FILE] " +
+			"[--only OPTION]... [--limit N] [--backend B] [--json]",
 		Description: "A RUN is the folder of a finished run. A RECIPE is trained if DIR does not contain its run yet. A MATRIX.toml\n" +
 			"lists encoders, language models, options and seeds, and every combination is trained. Interrupted runs continue, and\n" +
 			"a failed run does not stop the others. The result is one table, and DIR/report.html with curves, pictures and a\n" +
@@ -23,11 +25,15 @@ func (p *program) compareCommand() *cli.Command {
 			"has converged. The tables then say which fraction of its cost C each option needs to be not inferior to it, with 95 %\n" +
 			"intervals (docs/swapping.md has the method). DIR/NAME.results.json keeps the result of each run in a few hundred bytes.\n" +
 			"compare makes the tables from such files alone, and merges files of one matrix that several machines have written.\n\n" +
+			"With --tasks, every run is also evaluated on benchmarks (bridge eval list), except runs of ladders. Its results are in\n" +
+			"RUN/eval, and are used again.\n\n" +
 			"Example: bridge compare runs/demo/warm runs/demo/cold",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "out",
 				Usage: "`DIR` for the report and for new runs (default: runs/ and the name of the first matrix or recipe; " +
 					"if there are only finished runs, no report is written without --out)"},
+			&cli.StringFlag{Name: "tasks", Usage: "`NAMES` of benchmarks with commas, whose figures stand beside loss and cost"},
+			dataFlag(),
 			&cli.StringFlag{Name: "results",
 				Usage: "`FILE` with results of a ladder: its runs are not trained again, and new results are added to it"},
 			&cli.StringSliceFlag{Name: "only", Usage: "train the runs of this `OPTION` of a ladder alone (may be repeated); of the others, finished runs count"},
@@ -43,7 +49,9 @@ func (p *program) compare(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	o := comparison.Options{Out: c.String("out"), Overrides: overrides(c), Results: c.String("results"), Only: c.StringSlice("only")}
+	o := comparison.Options{Out: c.String("out"), Overrides: overrides(c), Results: c.String("results"), Only: c.StringSlice("only"),
+		Eval: runs.EvalOptions{Tasks: strings.FieldsFunc(c.String("tasks"), func(r rune) bool { return r == ',' || r == ' ' }), Data: c.String("data"),
+			Open: workspace.OpenOptions{Backend: c.String("backend")}}}
 	if c.IsSet("limit") {
 		o.Limit = new(c.Int("limit"))
 	}

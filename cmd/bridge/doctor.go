@@ -14,6 +14,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -108,7 +109,7 @@ func captionFinding() finding {
 	f := finding{Name: "captions"}
 	var there, missing []string
 	for _, part := range []jars.Part{jars.METEOR, jars.SPICE, jars.Tokenizer} {
-		if captionJars().Missing(part) == nil {
+		if runs.CaptionJars().Missing(part) == nil {
 			there = append(there, string(part))
 		} else {
 			missing = append(missing, string(part))

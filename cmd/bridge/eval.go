@@ -4,20 +4,18 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/modular-bridging/bridge/eval/metrics/jars"
 	"github.com/modular-bridging/bridge/eval/metrics/resample"
 	"github.com/modular-bridging/bridge/eval/score"
-	"github.com/modular-bridging/bridge/workspace"
+	"github.com/modular-bridging/bridge/runs"
 )
 
-func (p *program) evalCommand() *cli.Command {
-	return group("eval", "official benchmarks", group("score", "score a file of predictions, without a model",
+func (p *program) evalScoreCommand() *cli.Command {
+	return group("score", "score a file of predictions, without a model",
 		p.scoreCommand(score.VQA, "PREDICTIONS", "answers of VQAv2, OK-VQA, VizWiz, TextVQA by VQA accuracy",
 			"bridge eval score vqa answers.json --questions questions.json --annotations annotations.json --variant lavis",
 			fileFlag("questions", "questions; checked against the annotations"), needed("annotations", "the answers of people"),
@@ -42,11 +40,17 @@ func (p *program) evalCommand() *cli.Command {
 			"bridge eval score scienceqa answers.json --questions problems.json --splits pid_splits.json",
 			needed("questions", "problems.json"), fileFlag("splits", "pid_splits.json"),
 			&cli.StringFlag{Name: "split", Value: "test", Usage: "`NAME` of the split in --splits"}),
+		p.scoreCommand(score.VSR, "PREDICTIONS", "true and false captions about places (VSR), by accuracy",
+			"bridge eval score vsr preds.txt --annotations test.jsonl", needed("annotations", "VSR's captions, with labels")),
+		p.scoreCommand(score.HatefulMemes, "PREDICTIONS.csv", "probabilities of HatefulMemes by ROC-AUC",
+			"bridge eval score hatefulmemes submission.csv --annotations dev_seen.jsonl", needed("annotations", "the memes, with labels")),
+		p.scoreCommand(score.Winoground, "SCORES", "Winoground, from the four scores of each example",
+			"bridge eval score winoground scores.jsonl --annotations examples.jsonl", needed("annotations", "Winoground's examples")),
 		p.scoreCommand(score.Retrieval, "MATRIX.npy", "recall of pictures and texts, from similarities [pictures, texts]",
 			"bridge eval score retrieval i2t.npy --annotations flickr30k_test.json",
 			needed("annotations", "pictures and their captions, in LAVIS's layout"),
 			fileFlag("text-to-image", "similarities [texts, pictures], if they differ, as after re-ranking (default: the same ones)")),
-	))
+	)
 }
 
 // fileFlag returns a flag for a file that may be missing.
@@ -99,7 +103,7 @@ func (p *program) score(c *cli.Context, kind string) error {
 	o := score.Options{
 		Predictions: args[0], Against: c.String("against"), Questions: c.String("questions"), Annotations: c.String("annotations"),
 		References: c.String("references"), Splits: c.String("splits"), Split: c.String("split"), TextScores: c.String("text-to-image"),
-		Variant: c.String("variant"), Tokenizer: c.String("tokenizer"), AllowMissing: c.Bool("allow-missing"), Jars: captionJars(),
+		Variant: c.String("variant"), Tokenizer: c.String("tokenizer"), AllowMissing: c.Bool("allow-missing"), Jars: runs.CaptionJars(),
 	}
 	if names := c.String("metrics"); names != "" {
 		o.Metrics = strings.Split(names, ",")
@@ -115,11 +119,6 @@ func (p *program) score(c *cli.Context, kind string) error {
 		return p.printJSON(r)
 	}
 	return p.printResult(r)
-}
-
-// captionJars returns the folder of METEOR, SPICE and the official tokenizer.
-func captionJars() jars.Folder {
-	return jars.Folder(filepath.Join(workspace.CacheDir(), "caption-metrics"))
 }
 
 // printResult prints a table of figures with their intervals.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/wheels"
+	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/tools/xla"
 )
 
@@ -36,7 +37,7 @@ func (p *program) install(ctx context.Context, name string) error {
 	case wheels.XLACUDA:
 		return wheels.InstallXLACUDA(ctx, p.stderr)
 	case captionMetrics:
-		return captionJars().Install(ctx, p.stderr)
+		return runs.CaptionJars().Install(ctx, p.stderr)
 	}
 	return wheels.InstallXLACPU(ctx, xla.InstallCPU(), p.stderr)
 }

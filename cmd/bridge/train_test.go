@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/internal/testenv"
+	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/train"
@@ -90,8 +92,68 @@ func TestTrainRetrainCaptionCompare(t *testing.T) {
 		t.Errorf("comparison %v", runs)
 	}
 	mustExit(t, exitFailed, "caption", stage1, "kit:held-out/0")
+	checkTasks(t, dir, stage1, stage2, swapped)
 	checkDemo(t, dir, stage2, language)
 	checkMatrix(t, dir, stage2, append(shortRun(), language...))
+}
+
+// checkTasks checks that compare evaluates runs on a benchmark once, shows its figure beside the others,
+// and shows the rest if a run cannot be evaluated.
+func checkTasks(t *testing.T, dir, stage1, stage2, swapped string) {
+	t.Helper()
+	data := filepath.Join(dir, "benchmark")
+	if err := kit.Export(data, kit.HeldOut, 3); err != nil {
+		t.Fatal(err)
+	}
+	captions := `{"images": [{"id": 0, "file_name": "held-out-000000.png"}, {"id": 1, "file_name": "held-out-000001.png"}, {"id": 2, "file_name": "held-out-000002.png"}],
+ "annotations": [{"id": 0, "image_id": 0, "caption": "a dog"}, {"id": 1, "image_id": 1, "caption": "a cat"}, {"id": 2, "image_id": 2, "caption": "a bus"}]}`
+	task := `name = "three"
+title = "three pictures"
+version = 1
+[data]
+format = "coco"
+pictures = ["images"]
+files = { captions = ["coco.json"] }
+[prompt]
+default = "a photo of"
+[generate]
+max_new_tokens = 4
+[metric]
+name = "captions"
+`
+	file := filepath.Join(data, "three.toml")
+	for path, text := range map[string]string{filepath.Join(data, "coco.json"): captions, file: task} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := []string{"--tasks", file, "--data", data, "--backend", "go"}
+	stdout, stderr := mustExit(t, exitFailed, append([]string{"compare", stage1, stage2, swapped, "--json"}, args...)...)
+	lines := decodeLines(t, stdout)
+	if len(lines) != 3 || lines[0]["tasks"] != nil || !strings.Contains(stderr, stage1+": three: the model is a bridge of stage 1") {
+		t.Errorf("%v\n%s", lines, stderr)
+	}
+	for _, line := range lines[1:] {
+		tasks, _ := line["tasks"].(map[string]any)
+		three, _ := tasks["three"].(map[string]any)
+		figures, _ := three["figures"].(map[string]any)
+		if figures["cider_d"] == nil || three["n"] != 3.0 {
+			t.Errorf("no result of the task in %v", line)
+		}
+	}
+	samples := filepath.Join(swapped, "eval", "three", "samples.jsonl")
+	before, err := os.ReadFile(samples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, _ = mustExit(t, exitDone, append([]string{"compare", stage2, swapped, "--out", filepath.Join(dir, "compared")}, args...)...)
+	page, err := os.ReadFile(filepath.Join(dir, "compared", runs.ReportFile))
+	if err != nil || !strings.Contains(stdout, "three: CIDEr-D") || !strings.Contains(string(page), "three: CIDEr-D") {
+		t.Errorf("%v, %s", err, stdout)
+	}
+	if after, err := os.ReadFile(samples); err != nil || !bytes.Equal(before, after) { // it has the seconds of each answer
+		t.Errorf("the model was asked again (%v)", err)
+	}
 }
 
 // checkMatrix checks that a matrix trains each missing run once, and that a run that fails does

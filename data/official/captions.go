@@ -48,7 +48,9 @@ func openCOCO(format string, paths []string, images parts.Folder) (record.Reader
 			return record.Record{}, err
 		}
 		p, err := images.FirstOf(cocoNames(name)...)
-		return about(p, err, of, parts.Captions(texts))
+		r, err := about(p, err, of, parts.Captions(texts))
+		r.Row = o
+		return r, err
 	})
 	if err != nil {
 		return nil, err

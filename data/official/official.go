@@ -70,8 +70,58 @@ func openRows(format string, paths []string, rows func(*jsonrows.File) ([]jsonro
 		if err != nil {
 			return record.Record{}, fmt.Errorf("the row %w", err)
 		}
-		return parse(o)
+		return withRow(parse, o)
 	})
+}
+
+// withRow returns the record that parse makes of a row, with the row.
+func withRow(parse func(jsonvalue.Object) (record.Record, error), o jsonvalue.Object) (record.Record, error) {
+	r, err := parse(o)
+	r.Row = o
+	return r, err
+}
+
+// openMembers opens files with an object of rows by their ids. pick returns the members of a file
+// that are rows. Each row gets its id under key.
+func openMembers(format string, paths []string, key string, pick func(*jsonrows.File) ([]jsonrows.Member, error),
+	parse func(jsonvalue.Object) (record.Record, error)) (record.Reader, error) {
+	files, err := rowreader.OpenAll(paths)
+	if err != nil {
+		return nil, err
+	}
+	var sources []rowreader.Source
+	var ids [][]string
+	for _, f := range files {
+		members, err := pick(f)
+		if err != nil {
+			rowreader.CloseAll(files)
+			return nil, err
+		}
+		rows, names := make([]jsonrows.Row, len(members)), make([]string, len(members))
+		for i, m := range members {
+			rows[i], names[i] = m.Value, m.Name
+		}
+		f.Members = nil // names has them
+		sources, ids = append(sources, rowreader.Source{File: f, Rows: rows}), append(ids, names)
+	}
+	return rowreader.New(format, sources, func(data []byte, at rowreader.At) (record.Record, error) {
+		o, err := jsonvalue.ParseObject(data)
+		if err != nil {
+			return record.Record{}, fmt.Errorf("the row %w", err)
+		}
+		o[key] = ids[at.Source][at.Index]
+		return withRow(parse, o)
+	})
+}
+
+// membersOf finds the rows of a file that is an object of questions by their ids.
+func membersOf(format string) func(*jsonrows.File) ([]jsonrows.Member, error) {
+	return func(f *jsonrows.File) ([]jsonrows.Member, error) {
+		if f.List || len(f.Members) == 0 {
+			return nil, notOf(f, format, "an object of questions by their ids")
+		}
+		return f.Members, nil
+	}
 }
 
 // listIn returns a function that finds the rows in the list that a member of the file has.

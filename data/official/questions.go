@@ -3,6 +3,7 @@ package official
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -40,7 +41,7 @@ func openVQA(format string, paths []string, images parts.Folder) (record.Reader,
 // vqa are questions and the places of their annotations.
 type vqa struct {
 	questions   []rowreader.Source
-	subsets     []string         // of COCO, of each file of questions
+	subsets     []subset         // of each file of questions
 	others      []*jsonrows.File // of annotations
 	annotations map[id]annotation
 }
@@ -87,26 +88,57 @@ func joinVQA(format string, files []*jsonrows.File) (*vqa, error) {
 	return v, nil
 }
 
-// subsetOf returns the subset of COCO that a file is about, such as train2014.
-func subsetOf(f *jsonrows.File) (string, error) {
-	m := f.Member("data_subtype")
-	var subset string
-	if m != nil {
-		data, err := f.Read(m.Value)
-		if err == nil {
-			err = json.Unmarshal(data, &subset)
-		}
-		if err != nil {
-			return "", adapters.Errorf(adapters.Invalid, `%s: "data_subtype" is no text: %w`, f.Path, err)
-		}
+// subset names the pictures of a file: COCO_val2014_000000000042.jpg.
+type subset struct {
+	kind string // "COCO", or data_type of other data
+	name string // "val2014"
+}
+
+// pictures returns the names that a picture may have.
+func (s subset) pictures(of string) []string {
+	name := s.kind + "_" + s.name + "_" + padded(of)
+	if s.kind == "COCO" {
+		return cocoNames(name + ".jpg")
 	}
-	if subset == "" {
-		return "", adapters.Errorf(adapters.Invalid, `%s: "data_subtype" is missing, which names the pictures' subset, such as train2014`, f.Path)
+	return []string{name + ".png", name + ".jpg"}
+}
+
+// subsetOf returns the pictures that a file is about.
+func subsetOf(f *jsonrows.File) (subset, error) {
+	s := subset{kind: "COCO"}
+	kind, err := memberText(f, "data_type")
+	if err != nil {
+		return s, err
 	}
-	if before, _, ok := strings.Cut(subset, "-"); ok { // test-dev2015 is a part of test2015
-		subset = before + subset[len(subset)-len("2015"):]
+	if kind != "" && kind != "mscoco" {
+		s.kind = kind
 	}
-	return subset, nil
+	if s.name, err = memberText(f, "data_subtype"); err != nil {
+		return s, err
+	}
+	if s.name == "" {
+		return s, adapters.Errorf(adapters.Invalid, `%s: "data_subtype" is missing, which names the pictures' subset, such as train2014`, f.Path)
+	}
+	if before, _, ok := strings.Cut(s.name, "-"); ok { // test-dev2015 is a part of test2015
+		s.name = before + s.name[len(s.name)-len("2015"):]
+	}
+	return s, nil
+}
+
+// memberText returns the text of a member of a file; "" if there is none.
+func memberText(f *jsonrows.File, name string) (text string, err error) {
+	m := f.Member(name)
+	if m == nil {
+		return "", nil
+	}
+	data, err := f.Read(m.Value)
+	if err == nil {
+		err = json.Unmarshal(data, &text)
+	}
+	if err != nil {
+		return "", adapters.Errorf(adapters.Invalid, `%s: %q is no text: %w`, f.Path, name, err)
+	}
+	return text, nil
 }
 
 // record joins a question with its annotation.
@@ -123,12 +155,19 @@ func (v *vqa) record(data []byte, at rowreader.At, images parts.Folder) (record.
 	if err != nil {
 		return record.Record{}, err
 	}
-	kind, answers, err := v.answers(jsonvalue.ID(o["question_id"]))
+	annotation, err := v.annotation(jsonvalue.ID(o["question_id"]))
 	if err != nil {
 		return record.Record{}, err
 	}
-	p, err := images.FirstOf(cocoNames("COCO_" + v.subsets[at.Source] + "_" + padded(of) + ".jpg")...)
-	return about(p, err, of, parts.QA(question, kind, answers))
+	kind, answers, err := annotated(annotation)
+	if err != nil {
+		return record.Record{}, err
+	}
+	p, err := images.FirstOf(v.subsets[at.Source].pictures(of)...)
+	r, err := about(p, err, of, parts.QA(question, kind, answers))
+	maps.Copy(o, annotation)
+	r.Row = o
+	return r, err
 }
 
 // padded returns an id of COCO with the 12 digits that it has in names of files.
@@ -137,19 +176,24 @@ func padded(of string) string {
 	return strings.Repeat("0", max(0, digits-len(of))) + of
 }
 
-// answers returns the kind and the answers of a question.
-func (v *vqa) answers(question string) (kind string, answers []string, err error) {
+// annotation returns the annotation of a question; nil if no file has annotations.
+func (v *vqa) annotation(question string) (jsonvalue.Object, error) {
 	if len(v.others) == 0 {
-		return "", nil, nil
+		return nil, nil
 	}
 	a, ok := v.annotations[id(question)]
 	if !ok {
-		return "", nil, fmt.Errorf("no annotation has its question_id, %s", question)
+		return nil, fmt.Errorf("no annotation has its question_id, %s", question)
 	}
 	o, err := object(a.file, a.row)
 	if err != nil {
-		return "", nil, fmt.Errorf("the annotation at byte %d of %s %w", a.row.Offset, a.file.Path, err)
+		return nil, fmt.Errorf("the annotation at byte %d of %s %w", a.row.Offset, a.file.Path, err)
 	}
+	return o, nil
+}
+
+// annotated returns the kind and the answers of a question by its annotation.
+func annotated(o jsonvalue.Object) (kind string, answers []string, err error) {
 	if kind, err = jsonvalue.Text(o, "answer_type"); err != nil {
 		return "", nil, err
 	}
@@ -192,17 +236,7 @@ func openAOKVQA(format string, paths []string, images parts.Folder) (record.Read
 // openGQA opens files of GQA, each an object of questions by their ids. The kind of a question is
 // its structural type.
 func openGQA(format string, paths []string, images parts.Folder) (record.Reader, error) {
-	return openRows(format, paths, func(f *jsonrows.File) ([]jsonrows.Row, error) {
-		if f.List || len(f.Members) == 0 {
-			return nil, notOf(f, format, "an object of questions by their ids")
-		}
-		rows := make([]jsonrows.Row, len(f.Members))
-		for i, m := range f.Members {
-			rows[i] = m.Value
-		}
-		f.Members = nil // their names are not needed
-		return rows, nil
-	}, func(o jsonvalue.Object) (record.Record, error) {
+	return openMembers(format, paths, "questionId", membersOf(format), func(o jsonvalue.Object) (record.Record, error) {
 		of, err := idOf(o, "imageId")
 		if err != nil {
 			return record.Record{}, err

@@ -14,6 +14,10 @@ type Record struct {
 	// positives of each other in ITC. If it is empty, the record has a group of its own.
 	Group string
 	Parts []Part
+	// Row holds the row's values under the names of the file, for benchmarks: ids, types, and all
+	// answers in their order. Values are nil, bool, string, json.Number, []any and map[string]any.
+	// Only readers of official files give it; a question of VQA has those of its annotation, too.
+	Row map[string]any
 	// File holds the record, for people. Offset is where the record begins in it, in bytes;
 	// negative if it is not known.
 	File   string

@@ -6,8 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
-	"image"
-	"image/jpeg"
 	"strings"
 
 	"github.com/modular-bridging/bridge/data"
@@ -85,31 +83,13 @@ func cardOf(r record.Reader, row int, pictures data.Reader) (card Card, ok bool)
 		if err != nil {
 			return card, false
 		}
-		url, err := thumbnail(img)
+		file, err := imaging.Thumbnail(img, cardSide)
 		if err != nil {
 			return card, false
 		}
-		card.Pictures = append(card.Pictures, url)
+		card.Pictures = append(card.Pictures, template.URL("data:image/jpeg;base64,"+base64.StdEncoding.EncodeToString(file)))
 	}
 	return card, true
-}
-
-// thumbnail returns a small JPEG of a picture as a data URL.
-func thumbnail(img *imaging.RGB) (template.URL, error) {
-	scale := min(1, float64(cardSide)/float64(max(img.Width, img.Height)))
-	w, h := max(1, int(float64(img.Width)*scale)), max(1, int(float64(img.Height)*scale))
-	small, err := imaging.Resize(img, w, h, "bicubic")
-	if err != nil {
-		return "", err
-	}
-	canvas := image.NewRGBA(image.Rect(0, 0, w, h))
-	for i := range w * h {
-		copy(canvas.Pix[4*i:], small.Pix[3*i:3*i+3])
-		canvas.Pix[4*i+3] = 255
-	}
-	var file bytes.Buffer
-	err = jpeg.Encode(&file, canvas, &jpeg.Options{Quality: 80})
-	return template.URL("data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(file.Bytes())), err
 }
 
 func shorten(text string) string {

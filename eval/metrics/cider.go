@@ -24,24 +24,40 @@ const ciderSigma = 6.0
 // reference without words is a reference.
 func CIDErD(got []string, references [][]string) (mean float64, each []float64) {
 	mustPair("CIDEr-D", got, references)
-	wanted := make([][]grams, len(references))
-	for i, texts := range references {
-		for _, text := range texts {
-			wanted[i] = append(wanted[i], newGrams(text))
-		}
-	}
-	idf := rarity(wanted)
+	c := NewCIDErD(references)
 	each = make([]float64, len(got))
 	for i, text := range got {
-		caption := newGrams(text)
-		sum := 0.0
-		for _, reference := range wanted[i] {
-			sum += similarity(&caption, &reference, idf)
-		}
-		each[i] = 10 * sum / float64(len(wanted[i]))
+		each[i] = c.Score(i, text)
 		mean += each[i]
 	}
 	return mean / float64(max(1, len(got))), each
+}
+
+// CIDErDScorer scores one caption at a time, as [CIDErD] does.
+type CIDErDScorer struct {
+	references [][]grams
+	idf        func(gram string) float64
+}
+
+// NewCIDErD returns a scorer for captions of pictures with references, one or more each.
+func NewCIDErD(references [][]string) *CIDErDScorer {
+	c := &CIDErDScorer{references: make([][]grams, len(references))}
+	for i, texts := range references {
+		for _, text := range texts {
+			c.references[i] = append(c.references[i], newGrams(text))
+		}
+	}
+	c.idf = rarity(c.references)
+	return c
+}
+
+// Score returns the score of a caption of picture i, from 0 to 10.
+func (c *CIDErDScorer) Score(i int, text string) float64 {
+	caption, sum := newGrams(text), 0.0
+	for _, reference := range c.references[i] {
+		sum += similarity(&caption, &reference, c.idf)
+	}
+	return 10 * sum / float64(len(c.references[i]))
 }
 
 // rarity returns a function that returns an n-gram's weight, its inverse document

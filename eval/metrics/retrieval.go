@@ -78,17 +78,28 @@ const leftOut = -100
 // Best returns the k candidates with the highest scores, the best one first, at most all of
 // them. Among equals, own candidates come last, and others in their order.
 func Best(scores []float32, own []int, k int) []int {
-	order := make([]int, len(scores))
-	for c := range order {
-		order[c] = c
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
+	k = min(max(k, 0), len(scores))
+	before := func(a, b int) int {
 		if by := cmp.Compare(scores[b], scores[a]); by != 0 {
 			return by
 		}
-		return boolCompare(slices.Contains(own, a), slices.Contains(own, b))
-	})
-	return order[:min(max(k, 0), len(order))]
+		if by := boolCompare(slices.Contains(own, a), slices.Contains(own, b)); by != 0 {
+			return by
+		}
+		return cmp.Compare(a, b)
+	}
+	best := make([]int, 0, k)
+	for c := range scores {
+		if len(best) == k {
+			if k == 0 || before(best[k-1], c) < 0 {
+				continue
+			}
+			best = best[:k-1]
+		}
+		at, _ := slices.BinarySearchFunc(best, c, before)
+		best = slices.Insert(best, at, c)
+	}
+	return best
 }
 
 // boolCompare orders false before true.

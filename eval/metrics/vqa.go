@@ -105,10 +105,7 @@ func (s *VQA) Accuracy(prediction string, answers []string) float64 {
 	if len(answers) == 0 {
 		return 0
 	}
-	onPrediction, onAnswers := s.rule.prediction, s.rule.answers
-	if s.agreed(answers) {
-		onPrediction, onAnswers = s.rule.agreedPrediction, s.rule.agreedAnswers
-	}
+	onPrediction, onAnswers := s.steps(answers)
 	prediction, s.truth = onPrediction(s, prediction), s.truth[:0]
 	matches := 0
 	for _, a := range answers {
@@ -127,6 +124,20 @@ func (s *VQA) Accuracy(prediction string, answers []string) float64 {
 		sum += min(1, float64(others)/3)
 	}
 	return sum / float64(len(answers))
+}
+
+// Compared returns a prediction as [VQA.Accuracy] compares it with answers.
+func (s *VQA) Compared(prediction string, answers []string) string {
+	step, _ := s.steps(answers)
+	return step(s, prediction)
+}
+
+// steps returns how a prediction and its answers are prepared.
+func (s *VQA) steps(answers []string) (onPrediction, onAnswers vqaStep) {
+	if len(answers) > 0 && s.agreed(answers) {
+		return s.rule.agreedPrediction, s.rule.agreedAnswers
+	}
+	return s.rule.prediction, s.rule.answers
 }
 
 // agreed reports whether all annotators gave one answer. The official code compares stripped

@@ -85,11 +85,7 @@ func gqaResult(variant string, ids []id, questions map[string]*gqaQuestion, text
 	const title = "accuracy"
 	r := &Result{Task: GQA, Settings: []Setting{{"variant", variant}}, N: n, Counts: counts}
 	r.Figures = append(r.Figures, percent("value", title, scores))
-	if slices.ContainsFunc(groupsOf, func(g string) bool { return g != "" }) {
-		f := figure("distribution", "distribution", n, func(rows []int) float64 {
-			return metrics.GQADistribution(picked(texts, rows), picked(answers, rows), picked(groupsOf, rows))
-		})
-		f.Better = "lower"
+	if f, ok := distribution(texts, answers, groupsOf); ok {
 		r.Figures = append(r.Figures, f)
 	}
 	r.Figures = append(r.Figures, groups("value", title, "kind", kinds, scores)...)
@@ -98,11 +94,23 @@ func gqaResult(variant string, ids []id, questions map[string]*gqaQuestion, text
 	return r
 }
 
-// picked returns the texts of rows.
-func picked(texts []string, rows []int) []string {
-	out := make([]string, len(rows))
+// distribution returns GQA's comparison of answers by group; ok is false if no question has one.
+func distribution(texts, answers, groupsOf []string) (f Figure, ok bool) {
+	if !slices.ContainsFunc(groupsOf, func(g string) bool { return g != "" }) {
+		return f, false
+	}
+	f = figure("distribution", "distribution", len(texts), func(rows []int) float64 {
+		return metrics.GQADistribution(picked(texts, rows), picked(answers, rows), picked(groupsOf, rows))
+	})
+	f.Better = "lower"
+	return f, true
+}
+
+// picked returns the values of rows.
+func picked[T any](values []T, rows []int) []T {
+	out := make([]T, len(rows))
 	for i, row := range rows {
-		out[i] = texts[row]
+		out[i] = values[row]
 	}
 	return out
 }
@@ -112,7 +120,7 @@ func picked(texts []string, rows []int) []string {
 func pairTextIDs(o Options, l layout, ids []id) (texts []string, found []bool, counts Counts, err error) {
 	got, err := readPredictions(o.Predictions, l)
 	if err == nil {
-		err = got.asTexts()
+		got, err = asTexts(got)
 	}
 	if err != nil {
 		return nil, nil, counts, err
@@ -121,28 +129,16 @@ func pairTextIDs(o Options, l layout, ids []id) (texts []string, found []bool, c
 	return texts, found, got.counts, err
 }
 
-// asTexts makes ids that are numbers texts: GQA's official script does so. It returns an error if
-// a question then has two predictions.
-func (p *predictions) asTexts() error {
-	texts, order := make(map[id]string, len(p.texts)), make([]id, 0, len(p.order))
-	var repeated []id
+// asTexts returns the predictions with ids that are texts instead of numbers, as GQA's official
+// script does. It returns an error if a question then has two predictions.
+func asTexts(p *predictions) (*predictions, error) {
+	q := &predictions{path: p.path, repeated: p.repeated}
 	for _, i := range p.order {
-		key, text := textID(i.String()), p.texts[i]
-		before, again := texts[key]
-		switch {
-		case again && before != text:
-			return adapters.Errorf(adapters.Invalid, "%s: question %s has two predictions, %q and %q, one of them with a number as its id", p.path, i, before, text).
-				WithRemedy("keep one prediction a question")
-		case again:
-			repeated = append(repeated, key)
-		default:
-			texts[key], order = text, append(order, key)
+		if err := q.add("question", textID(i.String()), p.values[i]); err != nil {
+			return nil, err
 		}
 	}
-	p.texts, p.order = texts, order
-	p.counts.Duplicates += len(repeated)
-	p.counts.note(p.path+": %d predictions repeat an earlier one: %s", repeated)
-	return nil
+	return q, nil
 }
 
 // aokvqaQuestion is a question of A-OKVQA.
@@ -168,7 +164,8 @@ func scoreAOKVQA(_ context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	got := map[string]aokvqaPrediction{}
-	const want = `{"QUESTION_ID": {"multiple_choice": "…", "direct_answer": "…"}, …}`
+	const want = `{"QUESTION_ID": {"multiple_choice": "…", "direct_answer": "…"}, …}. To convert LAVIS's results: ` +
+		`jq 'map({(.question_id): {direct_answer: .pred_ans}}) | add' FILE > NEW.`
 	if err := decode(o.Predictions, &got, want); err != nil {
 		return nil, err
 	}
@@ -292,12 +289,18 @@ func scoreAnswerability(_ context.Context, o Options) (*Result, error) {
 		}
 	}
 	r := &Result{Task: Answerability, N: len(texts), Counts: got.counts}
-	r.Figures = append(r.Figures,
-		percentOf("average_precision", "average precision", len(texts), func(rows []int) float64 {
-			return metrics.AveragePrecision(chosen(confidence, rows), chosen(truth, rows))
-		}),
-		percentOf("f1", "F1", len(texts), func(rows []int) float64 { return metrics.BinaryOf(chosen(said, rows), chosen(truth, rows)).F1 }))
+	r.Figures = append(r.Figures, answerability(said, truth, confidence)...)
 	return r, nil
+}
+
+// answerability returns how well unanswerable questions are recognised.
+func answerability(said, truth []bool, confidence []float64) []Figure {
+	return []Figure{
+		percentOf("average_precision", "average precision", len(said), func(rows []int) float64 {
+			return metrics.AveragePrecision(picked(confidence, rows), picked(truth, rows))
+		}),
+		percentOf("f1", "F1", len(said), func(rows []int) float64 { return metrics.BinaryOf(picked(said, rows), picked(truth, rows)).F1 }),
+	}
 }
 
 // percentOf returns a figure of 0 to 1 in percent.
@@ -305,13 +308,4 @@ func percentOf(key, title string, n int, of func(rows []int) float64) Figure {
 	f := figure(key, title, n, func(rows []int) float64 { return 100 * of(rows) })
 	f.Percent = true
 	return f
-}
-
-// chosen returns the values of rows.
-func chosen[T any](values []T, rows []int) []T {
-	out := make([]T, len(rows))
-	for i, row := range rows {
-		out[i] = values[row]
-	}
-	return out
 }

@@ -1,6 +1,6 @@
 // Package score scores files of predictions against the official files of a benchmark, without
-// a model: VQA, captions, GQA, A-OKVQA, VizWiz's answerability, POPE, MME, ScienceQA and
-// retrieval. It reads the files, pairs predictions with questions, and computes the figures of
+// a model: VQA, captions, GQA, A-OKVQA, VizWiz's answerability, POPE, MME, ScienceQA, VSR,
+// HatefulMemes, retrieval and Winoground. It reads the files, pairs predictions with questions, and computes the figures of
 // package eval/metrics with intervals.
 //
 // Layouts are strict: an entry that lacks a key, or a file of another layout, is an error that

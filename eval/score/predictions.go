@@ -34,6 +34,8 @@ type entry struct {
 	Prediction *string `json:"prediction"`
 	Caption    *string `json:"caption"`
 	Text       *string `json:"text"`
+
+	foreignEntry `json:",inline"`
 }
 
 // of returns the id and the text of the entry by a layout; nil if the entry lacks them.
@@ -61,12 +63,43 @@ func (e *entry) of(l layout) (i *id, text *string) {
 	return i, text
 }
 
-// predictions are the texts of a file by id.
-type predictions struct {
-	path   string
-	texts  map[id]string
-	order  []id // each once
-	counts Counts
+// predictionsOf are the predictions of a file by id.
+type predictionsOf[T comparable] struct {
+	path     string
+	values   map[id]T
+	order    []id // each once
+	repeated []id // those that are there again
+	counts   Counts
+}
+
+// predictions are texts.
+type predictions = predictionsOf[string]
+
+// add adds a prediction. One that is there twice must be the same.
+func (p *predictionsOf[T]) add(key string, i id, value T) error {
+	before, again := p.values[i]
+	switch {
+	case again && before != value:
+		return adapters.Errorf(adapters.Invalid, "%s: %s %s has two predictions, %s and %s", p.path, key, i, shown(before), shown(value)).
+			WithRemedy("keep one prediction a question")
+	case again:
+		p.repeated = append(p.repeated, i)
+	default:
+		if p.values == nil {
+			p.values = map[id]T{}
+		}
+		p.values[i] = value
+		p.order = append(p.order, i)
+	}
+	return nil
+}
+
+// shown returns a prediction as errors print it.
+func shown(value any) string {
+	if text, ok := value.(string); ok {
+		return fmt.Sprintf("%q", text)
+	}
+	return fmt.Sprint(value)
 }
 
 // Counts say which predictions did not pair with the questions.
@@ -78,43 +111,39 @@ type Counts struct {
 	Notes []string `json:"-"`
 }
 
-// readPredictions reads a file of predictions. A prediction that is there twice must have one text.
+// readPredictions reads a file of predictions, in the layout or in one of other programs that
+// stands for it ([dialects]). A prediction that is there twice must have one text.
 func readPredictions(path string, l layout) (*predictions, error) {
 	entries, err := decodeList[entry](path, l.String())
 	if err != nil {
 		return nil, err
 	}
-	p := &predictions{path: path, texts: make(map[id]string, len(entries)), order: make([]id, 0, len(entries))}
-	var repeated []id
+	read := dialectOf(entries, l)
+	p := &predictions{path: path, values: make(map[id]string, len(entries)), order: make([]id, 0, len(entries))}
 	for n := range entries {
-		i, text := entries[n].of(l)
+		i, text := read(&entries[n])
 		if i == nil || text == nil {
-			return nil, missingKey(path, n, l, i == nil)
+			return nil, missingKey(path, n, l, &entries[n])
 		}
-		before, again := p.texts[*i]
-		switch {
-		case again && before != *text:
-			return nil, adapters.Errorf(adapters.Invalid, "%s: %s %s has two predictions, %q and %q", path, l.id, *i, before, *text).
-				WithRemedy("keep one prediction a question")
-		case again:
-			repeated = append(repeated, *i)
-		default:
-			p.texts[*i] = *text
-			p.order = append(p.order, *i)
+		if err := p.add(l.id, *i, *text); err != nil {
+			return nil, err
 		}
 	}
-	p.counts.Duplicates = len(repeated)
-	p.counts.note(path+": %d predictions repeat an earlier one: %s", repeated)
 	return p, nil
 }
 
-// missingKey returns the error for an entry without an id or a text.
-func missingKey(path string, n int, l layout, noID bool) error {
+// missingKey returns the error for an entry without an id or a text. If another program writes such
+// entries, it says how to convert the file.
+func missingKey(path string, n int, l layout, e *entry) error {
 	key := l.text
-	if noID {
+	if i, _ := e.of(l); i == nil {
 		key = l.id
 	}
-	return adapters.Errorf(adapters.Corrupt, "%s: entry %d has no %s", path, n, key).WithRemedy("want %s", l)
+	err := adapters.Errorf(adapters.Corrupt, "%s: entry %d has no %s", path, n, key)
+	if recipe := e.recipe(l); recipe != "" {
+		return err.WithRemedy("want %s. %s", l, recipe)
+	}
+	return err.WithRemedy("want %s", l)
 }
 
 // note adds a sentence about ids, if there are any.
@@ -137,16 +166,16 @@ func named(ids []id) string {
 	return strings.Join(names, ", ")
 }
 
-// pair returns the prediction of each id, in their order. A missing one is "", and an error
-// unless allowMissing. It is an error anyway if the file has it with an id of the other kind.
-// found[n] reports whether there is one.
-func (p *predictions) pair(ids []id, allowMissing bool) (texts []string, found []bool, err error) {
-	texts, found = make([]string, len(ids)), make([]bool, len(ids))
+// pair returns the prediction of each id, in their order, and counts those that did not pair. A
+// missing one is the zero value, and an error unless allowMissing. It is an error anyway if the
+// file has it with an id of the other kind. found[n] reports whether there is one.
+func (p *predictionsOf[T]) pair(ids []id, allowMissing bool) (values []T, found []bool, err error) {
+	values, found = make([]T, len(ids)), make([]bool, len(ids))
 	known := make(map[id]bool, len(ids))
 	var missing, extra []id
 	for n, i := range ids {
 		known[i] = true
-		if texts[n], found[n] = p.texts[i]; !found[n] {
+		if values[n], found[n] = p.values[i]; !found[n] {
 			missing = append(missing, i)
 		}
 	}
@@ -161,17 +190,18 @@ func (p *predictions) pair(ids []id, allowMissing bool) (texts []string, found [
 	if len(missing) > 0 && !allowMissing {
 		return nil, nil, p.missingError(ids, missing)
 	}
-	p.counts.Missing, p.counts.Extra = len(missing), len(extra)
+	p.counts.Duplicates, p.counts.Missing, p.counts.Extra = len(p.repeated), len(missing), len(extra)
+	p.counts.note(p.path+": %d predictions repeat an earlier one: %s", p.repeated)
 	p.counts.note(p.path+": %d predictions are missing and count 0: %s", missing)
 	p.counts.note(p.path+": %d predictions belong to no question and are ignored: %s", extra)
-	return texts, found, nil
+	return values, found, nil
 }
 
 // otherKind returns an error if the file has a missing prediction with an id of the other kind.
-func (p *predictions) otherKind(missing []id) error {
+func (p *predictionsOf[T]) otherKind(missing []id) error {
 	n, first := 0, id("")
 	for _, i := range missing {
-		if _, ok := p.texts[i.otherKind()]; ok {
+		if _, ok := p.values[i.otherKind()]; ok {
 			if n == 0 {
 				first = i
 			}
@@ -186,7 +216,7 @@ func (p *predictions) otherKind(missing []id) error {
 }
 
 // missingError returns the error for missing predictions.
-func (p *predictions) missingError(ids, missing []id) error {
+func (p *predictionsOf[T]) missingError(ids, missing []id) error {
 	if len(p.order) == 0 {
 		return adapters.Errorf(adapters.Invalid, "%s has no predictions, want %d", p.path, len(ids)).WithRemedy("--allow-missing counts them 0")
 	}

@@ -34,6 +34,9 @@ func (f Figure) N() int { return f.sample.N() }
 // Interval returns the 95 % bootstrap interval.
 func (f Figure) Interval() resample.Interval { return f.sample.Interval() }
 
+// Spread returns the 95 % interval and the standard error, both by the bootstrap.
+func (f Figure) Spread() (i resample.Interval, standardError float64) { return f.sample.Spread() }
+
 // Setting is a choice that changes figures, such as the variant of a metric.
 type Setting struct{ Key, Value string }
 

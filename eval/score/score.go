@@ -19,7 +19,10 @@ const (
 	POPE          = "pope"
 	MME           = "mme"
 	ScienceQA     = "scienceqa"
+	VSR           = "vsr"
+	HatefulMemes  = "hatefulmemes"
 	Retrieval     = "retrieval"
+	Winoground    = "winoground"
 )
 
 // Options are the files and the settings of a scorer. Each kind needs some of them.
@@ -49,7 +52,8 @@ type scorer func(ctx context.Context, o Options) (*Result, error)
 func scorers() map[string]scorer {
 	return map[string]scorer{
 		VQA: scoreVQA, Captions: scoreCaptions, GQA: scoreGQA, AOKVQA: scoreAOKVQA, Answerability: scoreAnswerability,
-		POPE: scorePOPE, MME: scoreMME, ScienceQA: scoreScienceQA, Retrieval: scoreRetrieval,
+		POPE: scorePOPE, MME: scoreMME, ScienceQA: scoreScienceQA,
+		VSR: scoreVSR, HatefulMemes: scoreHatefulMemes, Retrieval: scoreRetrieval, Winoground: scoreWinoground,
 	}
 }
 

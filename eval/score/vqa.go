@@ -132,13 +132,18 @@ func readVQAFiles(o Options) (f vqaFiles, err error) {
 	return f, nil
 }
 
-// scoreVQA scores answers by VQA accuracy.
-func scoreVQA(_ context.Context, o Options) (*Result, error) {
+// vqaVariants returns the names of the variants of VQA accuracy, the default first.
+func vqaVariants() []string {
 	var names []string
 	for _, v := range metrics.VQAVariants() {
 		names = append(names, string(v))
 	}
-	variant, err := choice("the variant", o.Variant, names)
+	return names
+}
+
+// scoreVQA scores answers by VQA accuracy.
+func scoreVQA(_ context.Context, o Options) (*Result, error) {
+	variant, err := choice("the variant", o.Variant, vqaVariants())
 	if err != nil {
 		return nil, err
 	}

@@ -60,8 +60,12 @@ func scorePOPE(_ context.Context, o Options) (*Result, error) {
 			right[i] = 1
 		}
 	}
-	r := &Result{Task: POPE, N: len(texts), Counts: got.counts}
-	r.Figures = append(r.Figures, percent("accuracy", "accuracy", right))
+	return &Result{Task: POPE, N: len(texts), Counts: got.counts, Figures: popeFigures(said, truth, right)}, nil
+}
+
+// popeFigures returns the figures of answers that are yes or no. right has a 1 for each right one.
+func popeFigures(said, truth []bool, right []float64) []Figure {
+	out := []Figure{percent("accuracy", "accuracy", right)}
 	for _, f := range []struct {
 		key, title string
 		of         func(metrics.Binary) float64
@@ -71,11 +75,11 @@ func scorePOPE(_ context.Context, o Options) (*Result, error) {
 		{"f1", "F1", func(b metrics.Binary) float64 { return b.F1 }},
 		{"yes_ratio", "answers that are yes", func(b metrics.Binary) float64 { return b.Positive }},
 	} {
-		r.Figures = append(r.Figures, percentOf(f.key, f.title, len(texts), func(rows []int) float64 {
-			return f.of(metrics.BinaryOf(chosen(said, rows), chosen(truth, rows)))
+		out = append(out, percentOf(f.key, f.title, len(said), func(rows []int) float64 {
+			return f.of(metrics.BinaryOf(picked(said, rows), picked(truth, rows)))
 		}))
 	}
-	return r, nil
+	return out
 }
 
 // readPOPE reads predictions with ids under answer or text, or without ids in the order of
@@ -90,7 +94,7 @@ func readPOPE(path string, ids []id, questionTexts map[id]string) (*predictions,
 		if err != nil {
 			return nil, err
 		}
-		return p, p.noneIsAQuestion(questionTexts)
+		return p, noneIsAQuestion(p, questionTexts)
 	}
 	if slices.ContainsFunc(entries, func(e entry) bool { return e.QuestionID != nil }) {
 		return readPredictions(path, vqaLayout)
@@ -99,21 +103,23 @@ func readPOPE(path string, ids []id, questionTexts map[id]string) (*predictions,
 		return nil, adapters.Errorf(adapters.Invalid, "%s has %d answers without question_id for %d questions", path, len(entries), len(ids)).
 			WithRemedy("give each a question_id; without it, answers must be those of all questions, in their order")
 	}
-	p := &predictions{path: path, texts: map[id]string{}}
+	p := &predictions{path: path}
 	for n, e := range entries {
 		if e.Answer == nil {
-			return nil, missingKey(path, n, vqaLayout, false)
+			return nil, missingKey(path, n, vqaLayout, &e)
 		}
-		p.texts[ids[n]], p.order = *e.Answer, append(p.order, ids[n])
+		if err := p.add("question_id", ids[n], *e.Answer); err != nil {
+			return nil, err
+		}
 	}
 	return p, nil
 }
 
 // noneIsAQuestion returns an error if a prediction repeats the text of its question. POPE's own
 // files have the question under text, where other programs write the answer.
-func (p *predictions) noneIsAQuestion(questionTexts map[id]string) error {
+func noneIsAQuestion(p *predictions, questionTexts map[id]string) error {
 	for _, i := range p.order {
-		if text := p.texts[i]; text != "" && text == questionTexts[i] {
+		if text := p.values[i]; text != "" && text == questionTexts[i] {
 			return adapters.Errorf(adapters.Invalid, "%s: text of question %s is the question %q, not an answer", p.path, i, text).
 				WithRemedy("give the answer under answer")
 		}
@@ -129,10 +135,7 @@ func scoreMME(_ context.Context, o Options) (*Result, error) {
 			WithRemedy("give the folder with CATEGORY.txt for each of MME's 14 categories")
 	}
 	r := &Result{Task: MME}
-	for _, group := range []struct {
-		key        string
-		categories []string
-	}{{"perception", metrics.MMEPerception()}, {"cognition", metrics.MMECognition()}} {
+	for _, group := range mmeGroups() {
 		var scored []mmeCategory
 		for _, name := range group.categories {
 			c, err := readMME(filepath.Join(o.Predictions, name+".txt"), name)
@@ -153,9 +156,7 @@ func scoreMME(_ context.Context, o Options) (*Result, error) {
 		}
 		r.Figures = append(r.Figures, mmeFigure(group.key, scored))
 		for _, c := range scored {
-			f := mmeFigure("value", []mmeCategory{c})
-			f.By, f.Name = "category", c.name
-			r.Figures = append(r.Figures, f)
+			r.Figures = append(r.Figures, mmeCategoryFigure(c))
 		}
 	}
 	if r.N == 0 {
@@ -170,11 +171,40 @@ type mmeCategory struct {
 	name     string
 	items    []metrics.MMEItem
 	pictures [][]metrics.MMEItem
+	index    map[string]int // of pictures
+}
+
+// mmeGroup is a group of categories, whose score is the sum of theirs.
+type mmeGroup struct {
+	key        string
+	categories []string
+}
+
+func mmeGroups() []mmeGroup {
+	return []mmeGroup{{"perception", metrics.MMEPerception()}, {"cognition", metrics.MMECognition()}}
+}
+
+// add adds an answer.
+func (c *mmeCategory) add(item metrics.MMEItem) {
+	i, ok := c.index[item.Picture]
+	if !ok {
+		i = len(c.pictures)
+		c.index[item.Picture] = i
+		c.pictures = append(c.pictures, nil)
+	}
+	c.items, c.pictures[i] = append(c.items, item), append(c.pictures[i], item)
+}
+
+// mmeCategoryFigure returns the score of a category.
+func mmeCategoryFigure(c mmeCategory) Figure {
+	f := mmeFigure("value", []mmeCategory{c})
+	f.By, f.Name = "category", c.name
+	return f
 }
 
 // readMME reads the file of a category.
 func readMME(path, name string) (mmeCategory, error) {
-	c := mmeCategory{name: name}
+	c := mmeCategory{name: name, index: map[string]int{}}
 	if _, err := os.Stat(path); err != nil {
 		return c, err
 	}
@@ -182,7 +212,6 @@ func readMME(path, name string) (mmeCategory, error) {
 	if err != nil {
 		return c, err
 	}
-	index := map[string]int{}
 	for n, line := range strings.Split(string(data), "\n") {
 		line = strings.TrimSuffix(line, "\r")
 		if line == "" {
@@ -197,14 +226,7 @@ func readMME(path, name string) (mmeCategory, error) {
 			return c, adapters.Errorf(adapters.Corrupt, "%s: line %d is not picture, question, Yes or No, and response, separated by tabs", path, n+1).
 				WithRemedy("a response must have no tab and no line feed")
 		}
-		item := metrics.MMEItem{Picture: fields[0], Right: metrics.MMEAnswer(fields[3]) == truth}
-		i, ok := index[item.Picture]
-		if !ok {
-			i = len(c.pictures)
-			index[item.Picture] = i
-			c.pictures = append(c.pictures, nil)
-		}
-		c.items, c.pictures[i] = append(c.items, item), append(c.pictures[i], item)
+		c.add(metrics.MMEItem{Picture: fields[0], Right: metrics.MMEAnswer(fields[3]) == truth})
 	}
 	if len(c.items) == 0 {
 		return c, adapters.Errorf(adapters.Corrupt, "%s has no answers", path)

@@ -9,9 +9,38 @@ import (
 // numbers are the counts in words.
 var numbers = [...]string{1: "one", 2: "two", 3: "three", 4: "four"}
 
-// Caption returns the scene's one caption.
+// Caption returns the caption that models are trained on: the first of [Scene.Captions].
 func (s Scene) Caption() string {
 	return fmt.Sprintf("%s on a %s background", s.phrase(), s.Color)
+}
+
+// Captions returns five ways to say the scene, as five people would. Each of them says all of the
+// scene, so two scenes have no caption in common. All words are words of the kit's tokenizers.
+func (s Scene) Captions() []string {
+	there := "there is "
+	if s.Kind == Count {
+		there = "there are "
+	}
+	return []string{
+		s.Caption(),
+		fmt.Sprintf("%s%s, and the background is %s", there, s.inversePhrase(), s.Color),
+		fmt.Sprintf("a picture of %s on a %s background", s.phrase(), s.Color),
+		fmt.Sprintf("%s, and the background is %s", s.inversePhrase(), s.Color),
+		fmt.Sprintf("on a %s background %s%s", s.Color, there, s.phrase()),
+	}
+}
+
+// inversePhrase returns the phrase seen from the second object of a pair; other scenes have one
+// phrase only.
+func (s Scene) inversePhrase() string {
+	if s.Kind != Pair && s.Kind != Three {
+		return s.phrase()
+	}
+	pair := fmt.Sprintf("%s %s %s", s.B.Article(), s.Relation.inverse(), s.A.Article())
+	if s.Kind == Three {
+		return fmt.Sprintf("%s, both %s %s", pair, s.Relation.other(), s.C.Article())
+	}
+	return pair
 }
 
 // phrase returns the caption without the background.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -362,4 +363,34 @@ func newRenderer(t *testing.T) *Renderer {
 		t.Fatal(err)
 	}
 	return renderer
+}
+
+func TestCaptionsTellScenesApart(t *testing.T) {
+	of := map[string]Scene{}
+	for _, split := range []Split{Train, HeldOut, ThreeTrain, ThreeHeldOut} {
+		sampler := NewSampler(3, split)
+		for range 2000 {
+			s := sampler.Next()
+			captions := s.Captions()
+			if len(captions) != 5 || captions[0] != s.Caption() {
+				t.Fatalf("%+v: got %q, want five, the first of them %q", s, captions, s.Caption())
+			}
+			for i, c := range captions {
+				if other, ok := of[c]; ok && other != s || slices.Contains(captions[:i], c) {
+					t.Errorf("%q is a caption of %+v and of %+v", c, s, other)
+				}
+				of[c] = s
+			}
+		}
+	}
+	want := []string{
+		"a dog left of an owl, both above a key on a red background",
+		"there is an owl right of a dog, both above a key, and the background is red",
+		"a picture of a dog left of an owl, both above a key on a red background",
+		"an owl right of a dog, both above a key, and the background is red",
+		"on a red background there is a dog left of an owl, both above a key",
+	}
+	if got := (Scene{Kind: Three, A: 0, B: 12, C: 38}).Captions(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

@@ -2,11 +2,13 @@ package comparison
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/eval"
+	"github.com/modular-bridging/bridge/eval/benchmark"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/runs"
@@ -18,6 +20,8 @@ type Comparison struct {
 	Variants []*Variant
 	Climbs   []Climb // of matrices with a ladder
 	Failed   []runs.MatrixResult
+
+	unevaluated error // of benchmarks that failed
 }
 
 // Variant is a single run, or the runs of a matrix that differ only in the seed: they have the
@@ -39,6 +43,7 @@ type Run struct {
 	runs.Summary
 	Dir    string
 	result train.Result
+	tasks  []*benchmark.Result // those of [Options.Eval] that did not fail
 }
 
 // Runs returns all finished runs.
@@ -98,9 +103,11 @@ func (c *Comparison) AddMatrix(m *recipes.Matrix, all []runs.MatrixResult) error
 // Empty reports whether there is nothing to compare.
 func (c *Comparison) Empty() bool { return len(c.Variants) == 0 && len(c.Climbs) == 0 }
 
-// Err returns an error that counts the runs that failed, or says that there is nothing to compare. It
-// is nil otherwise.
-func (c *Comparison) Err() error {
+// Err returns an error that counts the runs that failed, names the benchmarks that did, or says that there
+// is nothing to compare. It is nil otherwise.
+func (c *Comparison) Err() error { return errors.Join(c.runsErr(), c.unevaluated) }
+
+func (c *Comparison) runsErr() error {
 	switch {
 	case len(c.Failed) == 0 && c.Empty():
 		return adapters.Errorf(adapters.NotFound, "nothing to compare: no run is finished").WithRemedy("train runs first: leave out --limit and --only")

@@ -29,6 +29,9 @@ type Options struct {
 	Only []string
 	// Limit is the largest number of runs of a ladder to train now. Nil: no limit.
 	Limit *int
+	// Eval says on which benchmarks runs are evaluated, except those of ladders. Its Tasks may be empty.
+	// A run's results are in its folder; those that are there already are used again.
+	Eval runs.EvalOptions
 }
 
 // check checks that options of ladders are given for ladders alone.
@@ -68,6 +71,11 @@ func Gather(ctx context.Context, w *workspace.Workspace, args []string, o Option
 	if err := o.check(args); err != nil {
 		return nil, o.Out, err
 	}
+	if len(o.Eval.Tasks) > 0 {
+		if err := runs.CheckTasks(ctx, o.Eval); err != nil { // before anything is trained
+			return nil, o.Out, err
+		}
+	}
 	c = &Comparison{}
 	var files []string
 	for _, arg := range args {
@@ -88,7 +96,7 @@ func Gather(ctx context.Context, w *workspace.Workspace, args []string, o Option
 			return nil, o.Out, err
 		}
 	}
-	return c, o.Out, nil
+	return c, o.Out, c.evaluate(ctx, w, o.Eval)
 }
 
 // gatherOne adds the runs of one argument. It sets o.Out if that is empty and the argument needs a

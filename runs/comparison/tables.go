@@ -54,8 +54,8 @@ type column struct {
 	cell    func(runs.Summary) string
 }
 
-// table returns a table with one row a variant: its name, further columns, steps, seconds, and
-// the metrics of a view.
+// table returns a table with one row a variant: its name, further columns, steps, seconds, the
+// metrics of a view, and the main figures of benchmarks.
 func (c *Comparison) table(title string, view eval.View, further []column) report.Table {
 	t := report.Table{Title: title, Header: []string{"combination", "runs", "trainable"}}
 	for _, f := range further {
@@ -64,6 +64,10 @@ func (c *Comparison) table(title string, view eval.View, further []column) repor
 	t.Header = append(t.Header, "steps", "seconds")
 	for _, m := range eval.MetricsIn(view) {
 		t.Header = append(t.Header, m.Column)
+	}
+	figures := c.taskFigures()
+	for _, f := range figures {
+		t.Header = append(t.Header, f.heading)
 	}
 	for _, v := range c.Variants {
 		s := v.firstSummary()
@@ -74,6 +78,9 @@ func (c *Comparison) table(title string, view eval.View, further []column) repor
 		row = append(row, strconv.Itoa(s.Steps), v.text("%.0f", seconds))
 		for _, m := range eval.MetricsIn(view) {
 			row = append(row, v.text(m.Format, metricFuncOf(m)))
+		}
+		for _, f := range figures {
+			row = append(row, v.taskText(f))
 		}
 		t.Rows = append(t.Rows, row)
 	}
@@ -110,9 +117,10 @@ func (c *Comparison) kindsTable() report.Table {
 	return runs.KindsTable(names, all)
 }
 
-// runLine is a single run in JSON: its folder, then its summary.
+// runLine is a single run in JSON: its folder, the results of benchmarks if it has any, then its summary.
 type runLine struct {
 	folder  string
+	tasks   map[string]taskLine
 	summary runs.Summary
 }
 
@@ -126,7 +134,15 @@ func (l runLine) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat([]byte(`{"folder":`), folder, []byte(","), bytes.TrimPrefix(summary, []byte("{"))), nil
+	head := slices.Concat([]byte(`{"folder":`), folder)
+	if l.tasks != nil {
+		tasks, err := json.Marshal(l.tasks)
+		if err != nil {
+			return nil, err
+		}
+		head = slices.Concat(head, []byte(`,"tasks":`), tasks)
+	}
+	return slices.Concat(head, []byte(","), bytes.TrimPrefix(summary, []byte("{"))), nil
 }
 
 // matrixLine is a variant of a matrix in JSON.
@@ -134,8 +150,10 @@ type matrixLine struct {
 	Name      string         `json:"name"`
 	Runs      int            `json:"runs"`
 	Summaries []runs.Summary `json:"summaries"`
-	Steps     *float64       `json:"steps_to_colds_loss,omitempty"`
-	Seconds   *float64       `json:"seconds_to_colds_loss,omitempty"`
+	// Tasks has the results of benchmarks of each run.
+	Tasks   []map[string]taskLine `json:"tasks,omitempty"`
+	Steps   *float64              `json:"steps_to_colds_loss,omitempty"`
+	Seconds *float64              `json:"seconds_to_colds_loss,omitempty"`
 }
 
 // Lines returns values to encode as lines of JSON, one a variant: the summary of a single run, or
@@ -148,12 +166,15 @@ func (c *Comparison) Lines() []any {
 			continue
 		}
 		if v.Option == "" {
-			lines = append(lines, runLine{v.Runs[0].Dir, v.firstSummary()})
+			lines = append(lines, runLine{v.Runs[0].Dir, v.Runs[0].taskLines(), v.firstSummary()})
 			continue
 		}
 		line := matrixLine{Name: v.Name, Runs: len(v.Runs)}
 		for _, run := range v.Runs {
 			line.Summaries = append(line.Summaries, run.Summary)
+			if tasks := run.taskLines(); tasks != nil {
+				line.Tasks = append(line.Tasks, tasks)
+			}
 		}
 		for _, s := range speedups {
 			if s.Variant == v && s.Reached {

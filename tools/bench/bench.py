@@ -42,7 +42,7 @@ class Side:
     """A process that measures one side of a row."""
 
     def __init__(self, name: str, row: Row, options: argparse.Namespace):
-        self.name, self.seconds = name, []
+        self.name, self.seconds, self.cpu = name, [], []
         self.out = options.work / f"{row.name}.{name.split()[0].lower()}.out"
         self.out.unlink(missing_ok=True)
         path = options.work / f"{row.name}.{name.split()[0].lower()}.json"
@@ -72,7 +72,9 @@ class Side:
         return self.answer()
 
     def repeat(self) -> bool:
-        self.seconds.append(self.ask("repeat")["seconds"])
+        took = self.ask("repeat")
+        self.seconds.append(took["seconds"])
+        self.cpu.append(took["cpu"])
         return True
 
     def end(self) -> None:
@@ -88,7 +90,7 @@ def inputs(row: Row, work: pathlib.Path) -> pathlib.Path:
     """Writes the row's pictures or soft prompts, which all sides read, and returns the path."""
     path, shape = work / f"{row.name}.in", job(row)["shape"]
     rng = np.random.default_rng(5)
-    values = rng.integers(0, 256, shape, np.uint8) if row.op == "encode" else rng.standard_normal(shape, np.float32) * 0.1
+    values = rng.integers(0, 256, shape, np.uint8) if len(shape) == 4 else rng.standard_normal(shape, np.float32) * 0.1
     path.write_bytes(values.astype(values.dtype.newbyteorder("<")).tobytes())
     return path
 
@@ -159,7 +161,7 @@ def difference(row: Row, side: Side, reference: Side) -> dict[str, float]:
         found["tokens"] = abs(side.said["tokens"] - reference.said["tokens"])
     if row.op == "loss":
         found["loss"] = abs(side.said["loss"] - reference.said["loss"]) / abs(reference.said["loss"])
-    if row.op == "generate":
+    if row.op in ("generate", "answer"):
         found["answers"] = sum(a != b for a, b in zip(side.said["texts"], reference.said["texts"], strict=True))
     else:
         got, want = (np.fromfile(s.out, np.float32).reshape(row.batch, -1) for s in (side, reference))
@@ -175,12 +177,12 @@ def report(row: Row, sides: dict[str, Side]) -> dict:
     result = {"row": row.name, "title": row.title, "unit": row.unit, "sides": {}}
     for name, side in sides.items():
         known = {k: side.said.get(k) for k in ("load", "hash", "load_peak", "first", "peak", "targets", "profile") if k in side.said}
-        known |= {"figure": row.figure(side.median), "seconds": side.seconds}
+        known |= {"figure": row.figure(side.median), "seconds": side.seconds, "cpu": statistics.median(side.cpu)}
         if name != TORCH and TORCH in sides:
             known["difference"] = difference(row, side, sides[TORCH])
             known["agrees"] = all(d <= TOLERANCE for d in known["difference"].values())
         result["sides"][name] = known
-        print(f"    {name:8} {known['figure']:.3g} {row.unit}, calls of {', '.join(f'{s:.2f}' for s in side.seconds)} s, "
+        print(f"    {name:8} {known['figure']:.3g} {row.unit}, calls of {', '.join(f'{s:.2f}' for s in side.seconds)} s, processor {known['cpu']:.2f} s, "
               + f"first {known['first']:.1f} s" + agreement(known), flush=True)
     return result
 
@@ -197,6 +199,7 @@ def table(results: list[dict], names: list[str]) -> str:
     lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for r in results:
         lines.append(line(r, f"{r['title']}: {r['unit']}", names, "figure", 1, r["unit"] != "s"))
+    lines += [line(r, f"{r['row']}, processor time of a call: s", names, "cpu", 1, False) for r in results]
     for title, key, scale in (("first call, with compilation: s", "first", 1), ("load: s", "load", 1),
                               ("peak memory of loading: GB", "load_peak", 1e-9), ("peak memory: GB", "peak", 1e-9)):
         lines += [line(r, f"{r['row']}, {title}", names, key, scale, False) for r in results]
@@ -237,7 +240,7 @@ def notes(results: list[dict]) -> list[str]:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bridge", type=pathlib.Path, required=True, help="the binary of ./tools/bench")
-    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for checkpoints (5 GB), which are kept for the next run")
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="folder for checkpoints (8 GB), which are kept for the next run")
     parser.add_argument("--row", action="append", choices=[r.name for r in ROWS], help="run only this row; may be repeated")
     parser.add_argument("--side", action="append", choices=[TORCH, XLA, GO], help="run only this side; may be repeated")
     parser.add_argument("--rounds", type=int, default=MOST_ROUNDS, help=f"the most rounds (default {MOST_ROUNDS}); after {LEAST_ROUNDS} no new one begins once a row has taken {ROUND_SECONDS} s")

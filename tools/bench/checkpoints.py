@@ -18,6 +18,7 @@ CLASSES = {
     "opt": (transformers.OPTConfig, transformers.OPTForCausalLM),
     "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
     "t5": (transformers.T5Config, transformers.T5ForConditionalGeneration),
+    "blip2": (transformers.Blip2Config, transformers.Blip2ForConditionalGeneration),
 }
 
 
@@ -49,15 +50,17 @@ def weights(model: Model) -> torch.nn.Module:
     for parameter in made.parameters():
         if parameter.dim() == 1:
             parameter.add_(torch.randn(parameter.shape).to(parameter.dtype) * 0.05)
-    if model.kind == "t5":
-        made.lm_head.weight.mul_(model.config["d_model"] ** -0.5)
+    language = made.language_model if model.kind == "blip2" else made
+    if model.family == "t5":
+        language.lm_head.weight.mul_(language.config.d_model ** -0.5)
     return made
 
 
 def tokenizer(model: Model) -> Tokenizer:
     """Returns a tokenizer in which every word such as " w17" is one token, so that the length
     of a text in tokens is known."""
-    names = list(model.special) + [f" w{i}" for i in range(len(model.special), model.config["vocab_size"])]
+    size = model.config.get("text_config", model.config)["vocab_size"]
+    names = list(model.special) + [f" w{i}" for i in range(len(model.special), size)]
     made = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_next")
     made.decoder = decoders.Fuse()

@@ -7,7 +7,7 @@
 // from stdin, one per line, and answers each with a line of JSON. torchside.py does the
 // same with PyTorch.
 //
-//	repeat   makes one more call: {"seconds": …}
+//	repeat   makes one more call: {"seconds": …, "cpu": …}, wall-clock and processor time
 //	end      ends: {"peak": bytes}
 //
 // The profile covers only the first call, which is not part of the figures.
@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"runtime/pprof"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -86,11 +87,19 @@ func serve(s side) error {
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		switch command := lines.Text(); command {
 		case "repeat":
+			cpu, err := processorSeconds()
+			if err != nil {
+				return err
+			}
 			took, err := seconds(func() error { _, err := s.call(context.Background()); return err })
 			if err != nil {
 				return err
 			}
-			say(map[string]float64{"seconds": took})
+			after, err := processorSeconds()
+			if err != nil {
+				return err
+			}
+			say(map[string]float64{"seconds": took, "cpu": after - cpu})
 		case "end":
 			bytes, err := peak()
 			if err != nil {
@@ -126,6 +135,15 @@ func seconds(f func() error) (float64, error) {
 	began := time.Now()
 	err := f()
 	return time.Since(began).Seconds(), err
+}
+
+// processorSeconds returns the processor time of this process so far, of all threads.
+func processorSeconds() (float64, error) {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0, err
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds(), nil
 }
 
 func say(answer any) {

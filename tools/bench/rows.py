@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PROMPTS = 32  # Q, soft prompts of an example
 
@@ -26,17 +26,19 @@ class Row:
     name: str  # for --row
     title: str
     model: str
-    op: str  # "encode", "loss" (with the gradient with respect to the prompts) or "generate"
+    op: str  # "encode", "loss" (with the gradient with respect to the prompts), "generate", or "answer": generate from pictures
     batch: int
-    unit: str  # "images/s", "tokens/s", "s"
+    unit: str  # "images/s", "tokens/s", "samples/s", "s"
     text: int = 0  # words after the prompts
     target: int = 0  # words of the target
     new: int = 0  # tokens to generate
+    beams: int = 1
+    penalty: float = 1.0  # length penalty of a search with beams
     apart: bool = False  # the sides run one after the other, because together they do not fit in memory
 
     def figure(self, seconds: float) -> float:
         """Returns the row's figure for a call that took this many seconds."""
-        items = {"images/s": self.batch, "tokens/s": self.batch * self.new}.get(self.unit)
+        items = {"images/s": self.batch, "samples/s": self.batch, "tokens/s": self.batch * self.new}.get(self.unit)
         return items / seconds if items else seconds
 
 
@@ -64,6 +66,15 @@ MODELS = {
         special=("<pad>", "</s>", "<unk>"), after="</s>", end="</s>"),
 }
 
+# Whole BLIP-2 folders with a vision encoder of the width and depth of CLIP's ViT-L/14 less its
+# last block, and the Q-Former of BERT-base's width.
+VITL = dict(hidden_size=1024, intermediate_size=4096, num_hidden_layers=23, num_attention_heads=16, image_size=224, patch_size=14)
+QFORMER = dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, encoder_hidden_size=1024)
+for _name in ("opt-125m", "flant5-base"):
+    _lm = MODELS[_name]
+    MODELS["blip2-" + _name] = replace(_lm, kind="blip2", dtype="float16", config=dict(
+        vision_config=VITL, qformer_config=QFORMER, num_query_tokens=PROMPTS, text_config=_lm.config | {"model_type": _lm.kind}))
+
 # With bos and end, a target of 30 words has 32 tokens. In T5, which has no bos, a target of
 # 31 words has 32 tokens with the end, and a text of 15 words has 16.
 ROWS = [
@@ -75,6 +86,16 @@ ROWS = [
     Row("generate-8", "OPT-125M, greedy generation, batch 8", "opt-125m", "generate", 8, "tokens/s", new=32),
 ]
 
+# Answers as LAVIS generates them (predict_answers), of a fixed length: from given soft prompts,
+# and from pictures.
+ROWS += [
+    Row(f"{op}-{short}-{batch}", f"{title}, beam 5, batch {batch}", model, kind, batch, "samples/s", text=15, new=10, beams=5, penalty=penalty)
+    for op, kind in (("beam", "generate"), ("answer", "answer"))
+    for short, title, model, penalty in (("opt", "OPT-125M", "opt-125m", 0.0), ("t5", "FlanT5-base", "flant5-base", -1.0))
+    for title, model in [(title, model) if op == "beam" else (f"ViT-L + {title} from pictures", "blip2-" + model)]
+    for batch in (1, 8, 32)
+]
+
 
 def words(count: int, vocabulary: int, special: int, seed: int) -> str:
     """Returns a text of count words. Each word is one token, with the space before it."""
@@ -84,13 +105,14 @@ def words(count: int, vocabulary: int, special: int, seed: int) -> str:
 def job(row: Row) -> dict:
     """Returns the job that both sides read for a row, without the paths of its files."""
     model = MODELS[row.model]
-    spoken = [words(n, model.config["vocab_size"], len(model.special), 2 * i + first)
+    text = model.config.get("text_config", model.config)
+    spoken = [words(n, text["vocab_size"], len(model.special), 2 * i + first)
               for i in range(row.batch) for first, n in enumerate((row.text, row.target))] if row.op != "encode" else []
-    size = model.config.get("image_size")
-    width = model.config.get("d_model") or model.config["hidden_size"]
+    size = model.config.get("vision_config", model.config).get("image_size")
+    width = text.get("d_model") or text["hidden_size"]
     return {
         "family": model.family, "op": row.op, "layer": -2,
         "shape": [row.batch, size, size, 3] if size else [row.batch, PROMPTS, width],
-        "texts": spoken[::2], "targets": spoken[1::2], "new_tokens": row.new,
+        "texts": spoken[::2], "targets": spoken[1::2], "new_tokens": row.new, "beams": row.beams, "penalty": row.penalty,
         "before": model.before, "after": model.after, "end": model.end,
     }

@@ -4,7 +4,7 @@
 #   tools/bench/run.sh [OPTION]...     takes the options of bench.py; --help lists them
 #
 # The Python packages are those of tools/kit, in its tools/kit/.venv. Set PYTHON to use an
-# interpreter that has them already. Checkpoints with random weights (5 GB) are made in
+# interpreter that has them already. Checkpoints with random weights (8 GB) are made in
 # tools/bench/.work, or in the folder WORK, and kept for the next run.
 set -eu
 

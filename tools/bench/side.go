@@ -3,25 +3,30 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/eva"
 	"github.com/modular-bridging/bridge/adapters/llama"
 	"github.com/modular-bridging/bridge/adapters/opt"
 	"github.com/modular-bridging/bridge/adapters/t5"
 	"github.com/modular-bridging/bridge/adapters/vit"
+	"github.com/modular-bridging/bridge/bridge"
 )
 
 // job is a row as rows.py describes it.
 type job struct {
 	Family     string   `json:"family"`
-	Op         string   `json:"op"` // "encode", "loss" or "generate"
+	Op         string   `json:"op"` // "encode", "loss", "generate" or "answer"
 	Layer      int      `json:"layer"`
 	Shape      []int    `json:"shape"`   // of the inputs: uint8[B, H, W, 3] or float32[B, Q, D]
 	Texts      []string `json:"texts"`   // [B] after the prompts
 	Targets    []string `json:"targets"` // [B]
 	NewTokens  int      `json:"new_tokens"`
+	Beams      int      `json:"beams"`
+	Penalty    float64  `json:"penalty"` // length penalty with beams
 	Checkpoint string   `json:"checkpoint"`
 	Inputs     string   `json:"inputs"` // file of the inputs' bytes
 	Out        string   `json:"out"`    // file for the features or the gradient
@@ -78,6 +83,9 @@ func (j *job) open(backend string) (side, error) {
 	if err != nil {
 		return side{}, err
 	}
+	if j.Op == "answer" {
+		return j.openWhole(req, model, adapters.FromUint8(data, j.Shape...))
+	}
 	prompts := &adapters.Tensor{DType: adapters.Float32, Shape: j.Shape, Data: data}
 	call := j.loss
 	if j.Op == "generate" {
@@ -121,10 +129,49 @@ func (j *job) loss(ctx context.Context, model adapters.LanguageModel, prompts *a
 	return r, nil
 }
 
+func (j *job) options() adapters.GenerateOptions {
+	o := adapters.GenerateOptions{MaxNewTokens: j.NewTokens, MinNewTokens: j.NewTokens}
+	if j.Beams > 1 {
+		o.NumBeams, o.LengthPenalty = j.Beams, &j.Penalty
+	}
+	return o
+}
+
+// openWhole opens the other parts of a whole BLIP-2, beside its language model, for answers about
+// images.
+func (j *job) openWhole(req *adapters.LoadRequest, language adapters.LanguageModel, images *adapters.Tensor) (side, error) {
+	ctx := context.Background()
+	backend, err := bridge.OpenBackend(req.Backend)
+	if err != nil {
+		return side{}, err
+	}
+	b, err := bridge.Load(ctx, backend, j.Checkpoint)
+	if err != nil {
+		return side{}, err
+	}
+	encoder, err := eva.Family().OpenVision(ctx, &adapters.LoadRequest{Checkpoint: j.Checkpoint, Backend: req.Backend, DType: adapters.Float32})
+	if err != nil {
+		return side{}, err
+	}
+	m, err := bridge.Compose(b, encoder, language, nil)
+	if err != nil {
+		return side{}, err
+	}
+	end := func() error { b.Close(); return errors.Join(encoder.Close(), language.Close()) }
+	return side{end, func(ctx context.Context) (result, error) {
+		features, err := m.Encode(ctx, images)
+		if err != nil {
+			return result{}, err
+		}
+		texts, err := m.ContinueFeatures(ctx, features, j.Texts, j.options())
+		return result{Texts: texts, Tokens: j.NewTokens * len(texts)}, err
+	}}, nil
+}
+
 func (j *job) generate(ctx context.Context, model adapters.LanguageModel, prompts *adapters.Tensor) (result, error) {
 	res, err := model.Generate(ctx, &adapters.GenerateRequest{
 		Prompts: prompts, Examples: j.examples(),
-		Options: adapters.GenerateOptions{MaxNewTokens: j.NewTokens, MinNewTokens: j.NewTokens},
+		Options: j.options(),
 	}, nil)
 	if err != nil {
 		return result{}, err

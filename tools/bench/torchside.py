@@ -4,7 +4,7 @@ The program loads the model, makes one call and prints its results. Then it read
 from stdin, one per line, and answers each with a line of JSON. main.go does the same for
 bridge.
 
-    repeat       makes one more call: {"seconds": …}
+    repeat       makes one more call: {"seconds": …, "cpu": …}, wall-clock and processor time
     targets      makes one with logits at the targets only, if transformers can: {"seconds": …}
     end          ends: {"peak": bytes}
 """
@@ -55,13 +55,16 @@ class Language:
     def __init__(self, job: dict):
         self.job = job
         self.encoder_decoder = job["family"] == "t5"
-        auto = transformers.AutoModelForSeq2SeqLM if self.encoder_decoder else transformers.AutoModelForCausalLM
-        self.model = auto.from_pretrained(job["checkpoint"], dtype=torch.float32).eval().requires_grad_(False)
+        self.open(job["checkpoint"])
         self.tokenizer = PreTrainedTokenizerFast(tokenizer_file=job["checkpoint"] + "/tokenizer.json")
-        self.prompts = torch.from_numpy(np.fromfile(job["inputs"], np.float32).reshape(job["shape"]))
         self.before, self.after = self.ids([job["before"]]), self.ids([job["after"]])
         self.end = self.ids([job["end"]])
         self.texts, self.targets = self.ids(job["texts"]), self.ids(job["targets"])
+
+    def open(self, folder: str) -> None:
+        auto = transformers.AutoModelForSeq2SeqLM if self.encoder_decoder else transformers.AutoModelForCausalLM
+        self.model = auto.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
+        self.prompts = torch.from_numpy(np.fromfile(self.job["inputs"], np.float32).reshape(self.job["shape"]))
 
     def ids(self, texts: list[str]) -> torch.Tensor:
         return torch.tensor([self.tokenizer.encode(t, add_special_tokens=False) for t in texts], dtype=torch.long)
@@ -95,16 +98,37 @@ class Loss(Language):
 
 
 class Generate(Language):
-    """Greedy generation of a given number of tokens."""
+    """Generation of a given number of tokens, greedy or with beams."""
 
     @torch.no_grad()
     def call(self) -> dict:
-        embeds, new = self.embeds(self.prompts, self.before), self.job["new_tokens"]
+        texts = [self.texts, self.after] if self.encoder_decoder else [self.before, self.texts]
+        embeds, new = self.embeds(self.soft(), *texts), self.job["new_tokens"]
+        beams = {"num_beams": self.job["beams"], "length_penalty": self.job["penalty"]} if self.job["beams"] > 1 else {}
         ids = self.model.generate(
             inputs_embeds=embeds, attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long), do_sample=False,
-            max_new_tokens=new, min_new_tokens=new, eos_token_id=self.end[0, 0].item(), pad_token_id=1)
+            max_new_tokens=new, min_new_tokens=new, eos_token_id=self.end[0, 0].item(), pad_token_id=1, **beams)
+        ids = ids[:, 1:] if self.encoder_decoder else ids
         texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return {"texts": [t.strip() for t in texts], "tokens": ids.numel()}
+
+    def soft(self) -> torch.Tensor:
+        return self.prompts
+
+
+class Answer(Generate):
+    """Generation from pictures, with a whole BLIP-2."""
+
+    def open(self, folder: str) -> None:
+        self.whole = transformers.Blip2ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
+        self.model = self.whole.language_model
+        self.images = torch.from_numpy(np.fromfile(self.job["inputs"], np.uint8).reshape(self.job["shape"]))
+
+    def soft(self) -> torch.Tensor:
+        pixels = (self.images.float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)
+        features = self.whole.vision_model(pixel_values=pixels.permute(0, 3, 1, 2)).last_hidden_state
+        queries = self.whole.qformer(query_embeds=self.whole.query_tokens.expand(len(features), -1, -1), encoder_hidden_states=features)
+        return self.whole.language_projection(queries.last_hidden_state)
 
 
 def timed(call, *args) -> tuple[float, object]:
@@ -122,7 +146,7 @@ def main(path: str) -> None:
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    load, side = timed({"encode": Encoder, "loss": Loss, "generate": Generate}[job["op"]], job)
+    load, side = timed({"encode": Encoder, "loss": Loss, "generate": Generate, "answer": Answer}[job["op"]], job)
     loaded = peak()
     first, result = timed(side.call)
     if (tensor := result.pop("tensor", None)) is not None:
@@ -132,7 +156,8 @@ def main(path: str) -> None:
         if command == "end":
             return say(peak=peak())
         args = {"repeat": (), "targets": (True,)}[command]
-        say(seconds=timed(side.call, *args)[0])
+        cpu = time.process_time()
+        say(seconds=timed(side.call, *args)[0], cpu=time.process_time() - cpu)
 
 
 if __name__ == "__main__":

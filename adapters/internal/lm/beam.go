@@ -74,8 +74,8 @@ func (b *beams) next(tokens, parents []int32) {
 	}
 }
 
-func (b *beams) extend(logits []float32) error {
-	best, err := b.continuations(logits)
+func (b *beams) extend(logits, norms []float32) error {
+	best, err := b.continuations(logits, norms)
 	if err != nil {
 		return err
 	}
@@ -91,22 +91,23 @@ func (b *beams) extend(logits []float32) error {
 	return nil
 }
 
-// continuations ranks all continuations of the beams by logits float32[k, V].
-func (b *beams) continuations(logits []float32) ([]hypothesis, error) {
-	type token struct {
-		parent int
-		id     int32
-	}
-	v := len(logits) / len(b.running)
-	best := topK[token]{n: min(max(2, 1+len(b.search.end))*len(b.running), len(logits))}
+// continued is a continuation of a beam by one token.
+type continued struct {
+	parent int
+	id     int32
+}
+
+// continuations ranks all continuations of the beams by logits float32[k, V] and their norms
+// float32[k, 2] ([logNorms]). Before the first token there is one row for all beams, which are
+// equal.
+func (b *beams) continuations(logits, norms []float32) ([]hypothesis, error) {
+	rows := len(norms) / 2
+	v := len(logits) / rows
+	best := topK[continued]{n: min(max(2, 1+len(b.search.end))*len(b.running), v*len(b.running))}
 	for i, h := range b.running {
-		row := logits[i*v : (i+1)*v]
-		if !logSoftmax(row) {
+		row := i % rows
+		if !b.rank(&best, i, h, logits[row*v:(row+1)*v], norms[2*row], norms[2*row+1]) {
 			return nil, notFinite(b.steps)
-		}
-		b.search.process(row, h.ids)
-		for id, x := range row {
-			best.add(x+h.score, token{i, int32(id)})
 		}
 	}
 	out := make([]hypothesis, len(best.items))
@@ -115,6 +116,37 @@ func (b *beams) continuations(logits []float32) ([]hypothesis, error) {
 		out[i] = hypothesis{ids: append(ids[:len(ids):len(ids)], t.id), score: best.scores[i], parent: int32(t.parent)}
 	}
 	return out, nil
+}
+
+// rank adds the continuations of beam i to best. A token's log-probability is its logit less the
+// highest one, top, and less log. It reports whether the logits are finite.
+func (b *beams) rank(best *topK[continued], i int, h hypothesis, logits []float32, top, log float32) bool {
+	if math.IsNaN(float64(top-top)) || math.IsNaN(float64(log-log)) {
+		return false
+	}
+	probability := func(id int32) float32 { return float32(float64(logits[id]-top) - float64(log)) }
+	adjusted := b.search.adjusted(h.ids)
+	// Few tokens are better than the worst of best: the others are told by their logit, with room
+	// for rounding.
+	bound := func() float32 {
+		if !best.full() {
+			return float32(math.Inf(-1))
+		}
+		needed := float64(best.worst()) - float64(h.score)
+		return float32(needed + float64(log) + float64(top) - 1e-5*(math.Abs(needed)+math.Abs(float64(top))+1))
+	}
+	least := bound()
+	for id, x := range logits {
+		if x < least || slices.Contains(adjusted, int32(id)) {
+			continue
+		}
+		best.add(probability(int32(id))+h.score, continued{i, int32(id)})
+		least = bound()
+	}
+	for _, id := range adjusted {
+		best.add(b.search.adjust(id, probability(id), h.ids)+h.score, continued{i, id})
+	}
+	return true
 }
 
 // run keeps the k best continuations that have not ended.
@@ -177,18 +209,4 @@ func (b *beams) penalty(length int) float32 {
 func highest(h []hypothesis, n int) []hypothesis {
 	slices.SortStableFunc(h, func(a, b hypothesis) int { return cmp.Compare(b.score, a.score) })
 	return slices.Clip(h[:n])
-}
-
-// logSoftmax turns logits into log-probabilities and reports whether they are finite.
-func logSoftmax(x []float32) bool {
-	top := slices.Max(x)
-	sum := 0.0
-	for _, v := range x {
-		sum += math.Exp(float64(v - top))
-	}
-	sum = math.Log(sum)
-	for i, v := range x {
-		x[i] = float32(float64(v-top) - sum)
-	}
-	return sum-sum == 0
 }

@@ -29,6 +29,18 @@ func (g grammar) logits(ids []int32) []float32 {
 	return out
 }
 
+// norms is what [logNorms] computes on the device.
+func norms(logits []float32, v int) (out []float32) {
+	for row := range slices.Chunk(logits, v) {
+		top, sum := slices.Max(row), 0.0
+		for _, x := range row {
+			sum += math.Exp(float64(x - top))
+		}
+		out = append(out, top, float32(math.Log(sum)))
+	}
+	return out
+}
+
 // searched runs a beam search over a grammar, following tokens and parents as
 // the device's cache would.
 func searched(t *testing.T, g grammar, o adapters.GenerateOptions, special SpecialTokens) continuation {
@@ -48,7 +60,7 @@ func searched(t *testing.T, g grammar, o adapters.GenerateOptions, special Speci
 		for _, ids := range rows {
 			logits = append(logits, g.logits(ids)...)
 		}
-		if err := c.extend(logits); err != nil {
+		if err := c.extend(logits, norms(logits, g.size)); err != nil {
 			t.Fatal(err)
 		}
 		c.next(tokens, parents)
@@ -79,9 +91,9 @@ func TestWideBeamsFindTheBest(t *testing.T) {
 					return
 				}
 				logits := g.logits(ids)
-				logSoftmax(logits)
-				for id, p := range logits {
-					try(append(slices.Clone(ids), int32(id)), sum+float64(p))
+				norm := norms(logits, g.size)
+				for id, x := range logits {
+					try(append(slices.Clone(ids), int32(id)), sum+float64(x-norm[0])-float64(norm[1]))
 				}
 			}
 			try(nil, 0)
@@ -108,7 +120,7 @@ func constant(t *testing.T, o adapters.GenerateOptions, probabilities ...float64
 				logits = append(logits, float32(math.Log(p)))
 			}
 		}
-		if err := c.extend(logits); err != nil {
+		if err := c.extend(logits, norms(logits, len(probabilities))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -55,22 +55,36 @@ func (s *search) ends(id int32) bool { return slices.Contains(s.end, id) }
 // transformers' logits processors do: by the repetition penalty, then by the minimum
 // number of new tokens.
 func (s *search) process(scores []float32, ids []int32) {
-	if penalty := float32(s.RepetitionPenalty); penalty != 1 {
-		seen := slices.Concat(s.start, ids)
-		slices.Sort(seen)
-		for _, id := range slices.Compact(seen) {
-			if scores[id] < 0 {
-				scores[id] *= penalty
-			} else {
-				scores[id] /= penalty
-			}
-		}
+	for _, id := range s.adjusted(ids) {
+		scores[id] = s.adjust(id, scores[id], ids)
+	}
+}
+
+// adjusted returns the tokens whose scores process changes after the generated ids.
+func (s *search) adjusted(ids []int32) []int32 {
+	var changed []int32
+	if s.RepetitionPenalty != 1 {
+		changed = slices.Concat(s.start, ids)
 	}
 	if len(ids) < s.MinNewTokens {
-		for _, id := range s.end {
-			scores[id] = float32(math.Inf(-1))
-		}
+		changed = append(changed, s.end...)
 	}
+	slices.Sort(changed)
+	return slices.Compact(changed)
+}
+
+// adjust returns the changed score of one of the tokens that adjusted returns.
+func (s *search) adjust(id int32, score float32, ids []int32) float32 {
+	if len(ids) < s.MinNewTokens && s.ends(id) {
+		return float32(math.Inf(-1))
+	}
+	if penalty := float32(s.RepetitionPenalty); penalty != 1 {
+		if score < 0 {
+			return score * penalty
+		}
+		return score / penalty
+	}
+	return score
 }
 
 // notFinite returns the error for logits without a finite number.
@@ -82,9 +96,9 @@ func notFinite(generated int) error {
 // continuation is an answer that is being generated. It has one row of the batch, or
 // one row for each beam.
 type continuation interface {
-	// extend chooses the next token by its logits float32[rows, V], which it
-	// overwrites.
-	extend(logits []float32) error
+	// extend chooses the next token by its logits float32[rows, V], which it may
+	// overwrite. With beams, it needs their norms ([logNorms]).
+	extend(logits, norms []float32) error
 	// next writes, for each row, the token that the following step reads and the row
 	// whose cache it continues.
 	next(tokens, parents []int32)
@@ -128,7 +142,7 @@ func (a *answer) tokens() int32 {
 
 func (a *answer) next(tokens, parents []int32) { tokens[0], parents[0] = a.last, 0 }
 
-func (a *answer) extend(logits []float32) error {
+func (a *answer) extend(logits, _ []float32) error {
 	a.search.process(logits, a.ids)
 	a.last = argmax(logits)
 	if a.last < 0 {

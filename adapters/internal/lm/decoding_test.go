@@ -21,7 +21,7 @@ func extended(t *testing.T, o adapters.GenerateOptions, architecture adapters.Ar
 	}
 	a := newContinuation(&s, stream)
 	for !a.done() {
-		if err := a.extend(slices.Clone(logits)); err != nil {
+		if err := a.extend(slices.Clone(logits), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -198,7 +198,7 @@ func TestAnswersThatCannotBe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := newContinuation(&s, 0).extend([]float32{nan, nan, nan, nan}[:2*beams]); adapters.KindOf(err) != adapters.Internal {
+		if err := newContinuation(&s, 0).extend([]float32{nan, nan, nan, nan}[:2*beams], []float32{nan, nan, nan, nan}[:2*beams]); adapters.KindOf(err) != adapters.Internal {
 			t.Errorf("logits that are no numbers, %d beams: %v, want internal", beams, err)
 		}
 	}

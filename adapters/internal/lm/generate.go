@@ -73,12 +73,18 @@ func (m *Model) Generate(ctx context.Context, req *adapters.GenerateRequest, emi
 // generateRows returns how many examples with k beams to compute at once. A batch of
 // that many needs no padding.
 func (m *Model) generateRows(k int) int {
-	examples := maxRows
-	for examples > 1 && (examples*k > maxRows || examples*k*m.c.Spec.Vocabulary > maxLogits) {
+	rows, examples := maxRows, maxRows
+	if k > 1 {
+		rows = maxBeamRows
+	}
+	for examples > 1 && (examples*k > rows || examples*k*m.c.Spec.Vocabulary > maxLogits) {
 		examples /= 2
 	}
 	return examples
 }
+
+// maxBeamRows bounds the beams that are computed at once. They share the KV cache of the input.
+const maxBeamRows = 4 * maxRows
 
 // generation is a batch of answers that are being generated, with their KV cache on the
 // device. Row i·k + j of a step is beam j of answer i.
@@ -104,19 +110,19 @@ func (g *generation) run(ctx context.Context, prompts *adapters.Tensor) error {
 	defer g.free()
 	rows := g.batch.batch * g.search.NumBeams
 	g.tokens, g.parents = slices.Repeat([]int32{g.model.c.SpecialTokens.Start}, rows), make([]int32, rows)
-	logits, err := g.prefill(prompts)
+	scores, err := g.prefill(prompts)
 	for i := range g.parents {
 		g.parents[i] = int32(i)
 	}
-	if err == nil && logits == nil {
-		logits, err = g.step()
+	if err == nil && scores.logits == nil {
+		scores, err = g.step()
 	}
 	for err == nil {
 		if err := ctx.Err(); err != nil {
 			return canceled(err)
 		}
 		var done bool
-		if done, err = g.extend(logits); err != nil {
+		if done, err = g.extend(scores); err != nil {
 			return err
 		}
 		if err := g.stream(); err != nil {
@@ -125,22 +131,26 @@ func (g *generation) run(ctx context.Context, prompts *adapters.Tensor) error {
 		if done {
 			return nil
 		}
-		logits, err = g.step()
+		scores, err = g.step()
 	}
 	return err
 }
 
+// nextScores are the scores of the next token: logits float32[rows, V] and, with beams, their
+// norms float32[rows, 2] ([logNorms]).
+type nextScores struct{ logits, norms []float32 }
+
 // extend chooses the next token of every incomplete answer and reports whether all
 // answers are complete.
-func (g *generation) extend(logits []float32) (bool, error) {
-	k := g.search.NumBeams
-	n := len(logits) / g.batch.batch // k·V
+func (g *generation) extend(scores nextScores) (bool, error) {
+	k, b := g.search.NumBeams, g.batch.batch
+	n, m := len(scores.logits)/b, len(scores.norms)/b // rows·V, rows·2
 	all := true
 	for i, a := range g.answers {
 		if a.done() {
 			continue
 		}
-		if err := a.extend(logits[i*n : (i+1)*n]); err != nil {
+		if err := a.extend(scores.logits[i*n:(i+1)*n], scores.norms[i*m:(i+1)*m]); err != nil {
 			return false, err
 		}
 		parents := g.parents[i*k : (i+1)*k]
@@ -153,9 +163,9 @@ func (g *generation) extend(logits []float32) (bool, error) {
 	return all, nil
 }
 
-// prefill reads the input and fills promptKV. It returns the logits float32[B·k, V] of
-// the first token, or nil if the first step computes them.
-func (g *generation) prefill(prompts *adapters.Tensor) ([]float32, error) {
+// prefill reads the input and fills promptKV. It returns the scores of the first token, with one
+// row for each example, or none if the first step computes them.
+func (g *generation) prefill(prompts *adapters.Tensor) (nextScores, error) {
 	b, k := g.batch, g.search.NumBeams
 	lengths := make([]int32, 0, b.batch*k)
 	for _, n := range b.lengths {
@@ -170,7 +180,7 @@ func (g *generation) prefill(prompts *adapters.Tensor) ([]float32, error) {
 	if b.prompts > 0 {
 		p, err := b.uploadPrompts(prompts)
 		if err != nil {
-			return nil, err
+			return nextScores{}, err
 		}
 		args = append(args, p)
 	}
@@ -178,29 +188,33 @@ func (g *generation) prefill(prompts *adapters.Tensor) ([]float32, error) {
 	out, err := g.model.graphs.run(key{purpose: prefillGraph, shape: b.shape, beams: k},
 		func(p layers.Params, in []*Node) []*Node { return g.model.buildPrefill(p, in, k) }, args...)
 	if err != nil {
-		return nil, err
+		return nextScores{}, err
 	}
 	if g.model.c.Spec.Architecture == adapters.EncoderDecoder {
 		g.promptKV = out
-		return nil, nil
+		return nextScores{}, nil
 	}
-	g.promptKV = out[1:]
-	logits, err := hosttensor.Float32s(out[0])
-	if err != nil || k == 1 {
-		return logits, err
-	}
-	v := len(logits) / b.batch
-	repeated := make([]float32, 0, k*len(logits))
-	for i := range b.batch {
-		for range k {
-			repeated = append(repeated, logits[i*v:(i+1)*v]...)
+	scores, rest, err := g.takeScores(out)
+	g.promptKV = rest
+	return scores, err
+}
+
+// takeScores copies the scores that a graph returns first to the host, and returns the other
+// results.
+func (g *generation) takeScores(out []*tensors.Tensor) (scores nextScores, rest []*tensors.Tensor, err error) {
+	rest = out[1:]
+	if g.search.NumBeams > 1 {
+		rest = out[2:]
+		if scores.norms, err = hosttensor.Float32s(out[1]); err != nil {
+			return scores, rest, err
 		}
 	}
-	return repeated, nil
+	scores.logits, err = hosttensor.Float32s(out[0])
+	return scores, rest, err
 }
 
 // buildPrefill builds the graph from lengths, ids, promptRows and, if there are any,
-// soft prompts. It returns promptKV with k rows for each example.
+// soft prompts. It returns the scores of the first token, if it has them, and promptKV.
 func (m *Model) buildPrefill(p layers.Params, in []*Node, k int) []*Node {
 	var prompts *Node
 	if len(in) > 3 {
@@ -209,27 +223,32 @@ func (m *Model) buildPrefill(p layers.Params, in []*Node, k int) []*Node {
 	prefilled := m.c.Network.Prefill(p, Input{Embeds: embed(m.c.Network, p, in[1], in[2], prompts), Lengths: in[0]})
 	var out []*Node
 	if prefilled.States != nil {
-		out = append(out, ConvertDType(m.c.Network.Logits(p, prefilled.States), dtypes.Float32))
+		out = m.buildScores(p, prefilled.States, k)
 	}
-	for _, x := range prefilled.PromptKV {
-		out = append(out, repeatRows(x, k))
-	}
-	return out
+	return append(out, prefilled.PromptKV...)
 }
 
-// repeatRows repeats each row k times: [B, ...] → [B·k, ...].
-func repeatRows(x *Node, k int) *Node {
+// buildScores returns logits float32[rows, V] after states float[rows, W] and, with k > 1 beams,
+// their norms.
+func (m *Model) buildScores(p layers.Params, states *Node, k int) []*Node {
+	logits := ConvertDType(m.c.Network.Logits(p, states), dtypes.Float32)
 	if k == 1 {
-		return x
+		return []*Node{logits}
 	}
-	d := x.Shape().Dimensions
-	wide := BroadcastToDims(InsertAxes(x, 1), append([]int{d[0], k}, d[1:]...)...)
-	return Reshape(wide, append([]int{d[0] * k}, d[1:]...)...)
+	return []*Node{logits, logNorms(logits)}
 }
 
-// step reads one token of each row, extends generatedKV and returns the logits
-// float32[B·k, V] of the next token.
-func (g *generation) step() ([]float32, error) {
+// logNorms returns what makes log-probabilities of logits float32[R, V]: the highest logit, top,
+// and log Σ exp(logit − top), as float32[R, 2].
+func logNorms(logits *Node) *Node {
+	top := ReduceAndKeep(logits, ReduceMax, -1)
+	sum := ReduceAndKeep(Exp(Sub(logits, BroadcastToDims(top, logits.Shape().Dimensions...))), ReduceSum, -1)
+	return Concatenate([]*Node{top, Log(sum)}, -1)
+}
+
+// step reads one token of each row, extends generatedKV and returns the scores of the next token,
+// with B·k rows.
+func (g *generation) step() (nextScores, error) {
 	m, k := g.model, g.search.NumBeams
 	shape := key{
 		purpose: stepGraph, shape: shape{batch: g.batch.batch, length: g.batch.length},
@@ -253,7 +272,7 @@ func (g *generation) step() ([]float32, error) {
 	for _, t := range g.generatedKV {
 		donated, err := DonateTensorBuffer(t, m.c.Backend, 0)
 		if err != nil {
-			return nil, adapters.Errorf(adapters.Internal, "KV cache: %w", err)
+			return nextScores{}, adapters.Errorf(adapters.Internal, "KV cache: %w", err)
 		}
 		args = append(args, donated)
 		_ = t.FinalizeAll()
@@ -262,11 +281,12 @@ func (g *generation) step() ([]float32, error) {
 	promptTensors := len(g.promptKV)
 	out, err := m.graphs.run(shape, func(p layers.Params, in []*Node) []*Node { return m.buildStep(p, in, promptTensors, k) }, args...)
 	if err != nil {
-		return nil, err
+		return nextScores{}, err
 	}
-	g.generatedKV = out[1:]
+	scores, rest, err := g.takeScores(out)
+	g.generatedKV = rest
 	g.steps++
-	return hosttensor.Float32s(out[0])
+	return scores, err
 }
 
 // buildStep builds the graph from tokens, step, lengths, parents, promptKV (of
@@ -282,8 +302,7 @@ func (m *Model) buildStep(p layers.Params, in []*Node, promptTensors, k int) []*
 	out := m.c.Network.Step(p, StepInput{
 		Tokens: in[0], Step: in[1], Lengths: in[2], PromptKV: promptKV, GeneratedKV: generatedKV,
 	})
-	logits := ConvertDType(m.c.Network.Logits(p, out.States), dtypes.Float32)
-	return append([]*Node{logits}, out.GeneratedKV...)
+	return append(m.buildScores(p, out.States, k), out.GeneratedKV...)
 }
 
 func (g *generation) free() {

@@ -20,23 +20,23 @@ type Prefilled struct {
 	States *Node
 }
 
-// CacheShape describes GeneratedKV: Tensors tensors float[B, Heads, C, Dim].
+// CacheShape describes GeneratedKV: Tensors tensors float[B·k, Heads, C, Dim].
 type CacheShape struct {
 	Tensors, Heads, Dim int
 }
 
-// StepInput is one token of each answer.
+// StepInput is one token of each row. Each example has k rows, one after the other: its beams.
 type StepInput struct {
-	Tokens      *Node   // int32[B]
+	Tokens      *Node   // int32[B·k]
 	Step        *Node   // int32[]: steps before this one, the same for all rows
-	Lengths     *Node   // int32[B]: of the input, as in [Input]
-	PromptKV    []*Node // as [Prefilled.PromptKV]
+	Lengths     *Node   // int32[B·k]: of the input, as in [Input]
+	PromptKV    []*Node // as [Prefilled.PromptKV], B rows: the beams of an example share them
 	GeneratedKV []*Node // the keys and values of earlier steps, as [CacheShape] says
 }
 
 // StepOutput is the result of [Network.Step].
 type StepOutput struct {
-	States      *Node // float[B, W]
+	States      *Node // float[B·k, W]
 	GeneratedKV []*Node
 }
 

@@ -10,9 +10,15 @@ type topK[T any] struct {
 	items  []T
 }
 
+// full reports whether n items are kept.
+func (t *topK[T]) full() bool { return len(t.scores) == t.n }
+
+// worst returns the lowest score that is kept.
+func (t *topK[T]) worst() float32 { return t.scores[len(t.scores)-1] }
+
 // add inserts an item unless n better ones are kept.
 func (t *topK[T]) add(score float32, item T) {
-	if len(t.scores) == t.n {
+	if t.full() {
 		if !(score > t.scores[t.n-1]) {
 			return
 		}

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
@@ -58,6 +59,17 @@ type Interval struct{ Low, High float64 }
 // are no samples.
 func (f Figure) Interval() Interval { return limits(f.drawn()) }
 
+// Spread returns the interval, as [Figure.Interval] does, and the standard error, which is the standard
+// deviation of the drawn figures; NaN if there are no samples.
+func (f Figure) Spread() (i Interval, standardError float64) {
+	drawn := f.drawn()
+	i = limits(drawn)
+	if drawn = slices.DeleteFunc(drawn, math.IsNaN); len(drawn) == 0 {
+		return i, math.NaN()
+	}
+	return i, stat.StdDev(drawn, nil)
+}
+
 // Comparison is the difference of a figure between two models on the same samples.
 type Comparison struct {
 	Difference float64 // of the first less the second
@@ -75,7 +87,7 @@ func Compare(a, b Figure) Comparison {
 	}
 	d := difference(a, b)
 	drawn := d.drawn()
-	return Comparison{Difference: a.Value() - b.Value(), Interval: limits(slices.Clone(drawn)), P: twoSided(drawn)}
+	return Comparison{Difference: a.Value() - b.Value(), Interval: limits(drawn), P: twoSided(drawn)}
 }
 
 // difference returns the figure of a less that of b.
@@ -116,8 +128,10 @@ func twoSided(drawn []float64) float64 {
 	return min(1, 2*(min(below, above)+1)/float64(len(drawn)+1))
 }
 
-// limits returns the interval of drawn figures, which it sorts.
+// limits returns the interval of drawn figures. It leaves out draws of which the
+// figure is NaN, as ROC-AUC is of examples of one class.
 func limits(drawn []float64) Interval {
+	drawn = slices.DeleteFunc(slices.Clone(drawn), math.IsNaN)
 	if len(drawn) == 0 {
 		return Interval{math.NaN(), math.NaN()}
 	}

@@ -24,9 +24,10 @@ func generation(t *testing.T, model adapters.LanguageModel) {
 			LengthPenalty: &negative, EarlyStopping: adapters.EarlyStoppingTrue}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			all := generateRequest(model, 20, c.options) // more than one chunk with beams
+			const n = 33 // more than one chunk with beams
+			all := generateRequest(model, n, c.options)
 			want := streamed(t, model, all)
-			for _, i := range []int{0, 19} {
+			for _, i := range []int{0, n - 1} {
 				one := *all
 				one.Examples = all.Examples[i : i+1]
 				got, err := model.Generate(t.Context(), &one, nil)
@@ -37,9 +38,9 @@ func generation(t *testing.T, model adapters.LanguageModel) {
 					t.Errorf("example %d is %q (%d tokens) alone, in the batch %q (%d)", i, got.Texts[0], got.Tokens[0], want.Texts[i], want.Tokens[i])
 				}
 			}
-			for i, n := range want.Tokens {
-				if int(n) < c.options.MinNewTokens || n > 20 {
-					t.Errorf("answer %d has %d tokens", i, n)
+			for i, tokens := range want.Tokens {
+				if int(tokens) < c.options.MinNewTokens || tokens > 20 {
+					t.Errorf("answer %d has %d tokens", i, tokens)
 				}
 			}
 			interrupted(t, model, all)

@@ -1,0 +1,119 @@
+package benchmark
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+)
+
+// revision counts changes of this package that change lines of samples.jsonl.
+const revision = 1
+
+// Plan is the content of plan.json: everything that the lines of samples.jsonl depend on.
+type Plan struct {
+	Revision int      `json:"revision"`
+	Task     Task     `json:"task"`
+	Model    Model    `json:"model"`
+	Data     Data     `json:"data"`
+	Subset   Subset   `json:"subset"`
+	Settings Settings `json:"settings"`
+}
+
+// differences says what of a plan is not as in another one, a few words each. Names and paths do not
+// count: digests do.
+func (p Plan) differences(was Plan) []string {
+	var out []string
+	differs := func(what, was, now string) {
+		if was != now {
+			out = append(out, fmt.Sprintf("%s (was %s, is %s)", what, was, now))
+		}
+	}
+	differs("the version of bridge", fmt.Sprint(was.Revision), fmt.Sprint(p.Revision))
+	differs("the task's file", short(was.Task.Digest), short(p.Task.Digest))
+	differs("the bridge", short(was.Model.Bridge), short(p.Model.Bridge))
+	differs("the vision encoder", was.Model.Vision.identity(), p.Model.Vision.identity())
+	differs("the language model", was.Model.Language.identity(), p.Model.Language.identity())
+	differs("the data", short(was.Data.Digest), short(p.Data.Digest))
+	differs("the subset", was.Subset.String(), p.Subset.String())
+	differs("the prompt", fmt.Sprintf("%q", was.Settings.Prompt), fmt.Sprintf("%q", p.Settings.Prompt))
+	was.Settings.Prompt = p.Settings.Prompt
+	differs("the settings", was.Settings.String(), p.Settings.String())
+	return out
+}
+
+// identity names a frozen model by what its outputs depend on.
+func (s *Side) identity() string {
+	if s == nil {
+		return "none"
+	}
+	return strings.TrimSpace(fmt.Sprint(s.ID, " ", short(s.Digest), " ", s.DType, " ", s.Picture))
+}
+
+// String returns the subset in words.
+func (s Subset) String() string {
+	if s.All() {
+		return fmt.Sprintf("all %d samples", s.Of)
+	}
+	return fmt.Sprintf("%d of %d samples, seed %d", s.N, s.Of, s.Seed)
+}
+
+// String returns the settings as JSON.
+func (s Settings) String() string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// short returns the start of a digest, for people.
+func short(digest string) string {
+	const most = len("sha256:") + 12
+	return digest[:min(len(digest), most)]
+}
+
+// enter makes the folder ready for a plan: it writes the plan, or compares it with the one that is there.
+// fresh discards what is there.
+func (p Plan) enter(dir string, fresh bool) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	if fresh {
+		if err := discard(dir); err != nil {
+			return err
+		}
+	}
+	path := filepath.Join(dir, PlanFile)
+	var was Plan
+	err := readJSON(path, &was)
+	if errors.Is(err, fs.ErrNotExist) {
+		return writeJSON(path, p)
+	}
+	if err != nil {
+		return err
+	}
+	if found := p.differences(was); len(found) > 0 {
+		return adapters.Errorf(adapters.Invalid, "%s holds answers of another run; it differs in %s", dir, strings.Join(found, ", ")).
+			WithRemedy("--out DIR writes to another folder, --fresh discards the answers")
+	}
+	return nil
+}
+
+// discard deletes the files of an earlier run, the plan last.
+func discard(dir string) error {
+	if err := os.RemoveAll(filepath.Join(dir, piecesFolder)); err != nil {
+		return err
+	}
+	for _, name := range []string{ResultFile, UploadFile, SamplesFile, PlanFile} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

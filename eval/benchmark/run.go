@@ -1,0 +1,449 @@
+package benchmark
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/data/record"
+	"github.com/modular-bridging/bridge/eval/metrics/jars"
+	"github.com/modular-bridging/bridge/eval/score"
+	"github.com/modular-bridging/bridge/eval/tasks"
+	"github.com/modular-bridging/bridge/imaging"
+)
+
+// Options say how a task is run.
+type Options struct {
+	// Dir is the task's own folder. If it has answers of the same plan, the run continues.
+	Dir string
+	// Fresh discards what is in Dir.
+	Fresh bool
+	// Limit draws that many samples with Seed; 0 means all.
+	Limit int
+	Seed  uint64
+	// Batch is the number of samples that are asked at once; 0 means [DefaultBatch]. It changes the
+	// answers in the last bits.
+	Batch int
+	// Model names the model: see [Describe].
+	Model Model
+	// Backend is the name of what computes, for the settings.
+	Backend string
+	// Orientation says how pictures are turned.
+	Orientation imaging.Orientation
+	// Jars is the folder with METEOR and SPICE.
+	Jars jars.Folder
+	// Trained has the digests of the pictures that the model was trained on ([data.PictureDigest]); nil
+	// if they are not known.
+	Trained map[string]bool
+	// Progress, if not nil, is called with the numbers of samples that are done and of all. The first call is
+	// before the first sample.
+	Progress func(done, total int)
+	Log      *slog.Logger // gets warnings; nil discards them
+}
+
+// maxFailed is the number of samples that may fail, at least, and maxFailedShare the share.
+const (
+	maxFailed      = 10
+	maxFailedShare = 0.01
+)
+
+// runner is a run of a task.
+type runner struct {
+	model   *bridge.Model
+	set     *tasks.Set
+	task    *tasks.Task
+	kind    tasks.Architecture
+	options Options
+	plan    Plan
+	samples []int // numbers in the set
+	scorer  *score.Scorer
+	lines   *lines
+	reader  data.Reader
+	failed  int
+}
+
+// Run asks a model all samples of a task, or continues doing so, and returns the result, which it also
+// writes. A batch that was answered is on the disk before the next one is asked.
+func Run(ctx context.Context, m *bridge.Model, set *tasks.Set, o Options) (*Result, error) {
+	r, err := newRunner(m, set, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", set.Task.Name, err)
+	}
+	defer r.lines.close()
+	switch {
+	case r.task.Metric.Name == score.Winoground:
+		err = r.matchExamples(ctx)
+	case r.task.How() == tasks.Retrieves:
+		err = r.retrieve(ctx)
+	default:
+		err = r.ask(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", set.Task.Name, err)
+	}
+	return r.finish(ctx)
+}
+
+func newRunner(m *bridge.Model, set *tasks.Set, o Options) (*runner, error) {
+	if o.Batch == 0 {
+		o.Batch = DefaultBatch
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Progress == nil {
+		o.Progress = func(int, int) {}
+	}
+	r := &runner{model: m, set: set, task: set.Task, options: o, samples: subset(set.Len(), o.Limit, o.Seed),
+		reader: data.Reader{Spec: m.Vision.Spec().Image, Orientation: o.Orientation}}
+	if err := r.checkModel(); err != nil {
+		return nil, err
+	}
+	if m.Language != nil {
+		r.kind = m.Language.Spec().Architecture
+	}
+	r.plan = r.newPlan()
+	if err := r.plan.enter(o.Dir, o.Fresh); err != nil {
+		return nil, err
+	}
+	if err := r.openScorer(); err != nil {
+		return nil, err
+	}
+	var err error
+	if r.lines, err = openLines(o.Dir); err != nil {
+		return nil, err
+	}
+	r.failed = len(failuresOf(r.lines.done))
+	return r, nil
+}
+
+// checkModel returns an error if the model lacks what the task needs.
+func (r *runner) checkModel() error {
+	switch retrieves := r.task.How() == tasks.Retrieves; {
+	case retrieves && r.model.Tokenizer() == nil && !r.byLanguage():
+		first := "the stage-1 bridge that it was trained from"
+		if r.model.Info.Stage1 != "" {
+			first += ", " + r.model.Info.Stage1
+		}
+		return adapters.Errorf(adapters.Unsupported, "the model is a bridge of stage 2 and has no text side, which the task compares pictures with").
+			WithRemedy("name %s, or a BLIP-2 for retrieval", first)
+	case !retrieves && r.model.Language == nil:
+		return adapters.Errorf(adapters.Unsupported, "the model is a bridge of stage 1 and has no language model, which the task asks").
+			WithRemedy("name a bridge of stage 2")
+	}
+	return nil
+}
+
+func (r *runner) newPlan() Plan {
+	t := r.task
+	s := Settings{Prompt: t.Prompt.For(r.kind), Question: t.Prompt.Question, Rank: t.Rank.By, Rerank: t.Retrieve.Rerank, Variant: t.Metric.Variant,
+		Batch: r.options.Batch, Backend: r.options.Backend}
+	if t.How() == tasks.Generates {
+		decode := t.Generate.For(r.kind)
+		s.Generate = &decode
+	}
+	if t.How() == tasks.Retrieves {
+		s.Question = t.Retrieve.Caption
+	}
+	if r.byLanguage() {
+		s.Prompt, s.Rank, s.Rerank = *t.Retrieve.Language, tasks.ByGain, nil
+	}
+	if t.Metric.Name == score.Captions {
+		s.Tokenizer = score.TokenizerPTB
+	}
+	d := Data{Digest: r.set.Digest()}
+	for _, w := range r.set.Files.Wanted {
+		d.Files = append(d.Files, File{Role: w.Role, Path: w.Path})
+	}
+	return Plan{Revision: revision, Data: d, Settings: s, Model: r.options.Model,
+		Task:   Task{Name: t.Name, Title: t.Title, Version: t.Version, Digest: t.Digest(), Metric: t.Metric.Name, How: string(t.How())},
+		Subset: Subset{N: len(r.samples), Of: r.set.Len(), Seed: r.options.Seed}}
+}
+
+// openScorer makes the scorer. Captions are scored with words weighed by all references.
+func (r *runner) openScorer() error {
+	o := score.ScorerOptions{Variant: r.task.Metric.Variant, By: r.task.Metric.By, Jars: r.options.Jars}
+	if r.task.Metric.Name == score.Captions {
+		o.References = make([][]string, len(r.samples))
+		for i, n := range r.samples {
+			s, err := r.set.Sample(n)
+			if err != nil {
+				return err
+			}
+			o.References[i] = s.Targets
+		}
+	}
+	var err error
+	r.scorer, err = score.NewScorer(r.task.Metric.Name, o)
+	return err
+}
+
+// question is a sample that is to be asked.
+type question struct {
+	tasks.Sample
+	index  int    // in the set
+	place  int    // in the run's samples
+	prompt string // as the language model reads it
+	err    error  // of a sample that cannot be read
+}
+
+// window is a window whose pictures are encoded.
+type window struct {
+	questions []question
+	batches   [][]int // numbers of questions
+	features  *features
+	err       error
+}
+
+// ask asks the samples that are not answered yet, window by window. The next window is prepared while one
+// is answered.
+func (r *runner) ask(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	all := windows(r.samples, r.options.Batch)
+	skip := len(r.lines.done) / (r.options.Batch * windowBatches)
+	if len(r.lines.done) == len(r.samples) {
+		skip = len(all)
+	}
+	r.options.Progress(len(r.lines.done), len(r.samples))
+	prepared := make(chan window)
+	go func() {
+		defer close(prepared)
+		for i := skip; i < len(all); i++ {
+			w := r.prepare(ctx, all[i], i*r.options.Batch*windowBatches)
+			select {
+			case prepared <- w:
+			case <-ctx.Done():
+				return
+			}
+			if w.err != nil {
+				return
+			}
+		}
+	}()
+	place := skip * r.options.Batch * windowBatches
+	started := time.Now()
+	for w := range prepared {
+		if w.err != nil {
+			return w.err
+		}
+		for _, batch := range w.batches {
+			done := max(0, min(len(batch), len(r.lines.done)-place)) // lines of the batch that are there already
+			if err := r.checkOrder(w, batch[:done], place); err != nil {
+				return err
+			}
+			place += len(batch)
+			if done == len(batch) {
+				continue
+			}
+			if err := r.answer(ctx, w, batch, done, started); err != nil {
+				return err
+			}
+			started = time.Now()
+			r.options.Progress(len(r.lines.done), len(r.samples))
+		}
+	}
+	return ctx.Err()
+}
+
+// checkOrder returns an error unless the lines from place on are those of a batch.
+func (r *runner) checkOrder(w window, batch []int, place int) error {
+	for i, n := range batch {
+		if got, want := r.lines.done[place+i].Index, w.questions[n].index; got != want {
+			return adapters.Errorf(adapters.Corrupt, "%s: line %d is sample %d, want %d", SamplesFile, place+i+1, got, want).
+				WithRemedy("--fresh starts over; --out DIR keeps what is there")
+		}
+	}
+	return nil
+}
+
+// prepare reads the samples of a window and encodes their pictures.
+func (r *runner) prepare(ctx context.Context, numbers []int, place int) window {
+	w := window{questions: make([]question, len(numbers))}
+	lengths := make([]int, len(numbers))
+	var pictures []*record.Picture
+	for i, n := range numbers {
+		q := question{index: n, place: place + i}
+		if q.Sample, q.err = r.set.Sample(n); q.err == nil {
+			q.prompt = r.task.Ask(q.Sample, r.kind)
+			pictures = append(pictures, q.Picture)
+		}
+		w.questions[i], lengths[i] = q, length(q.prompt, q.Choices)
+	}
+	w.batches = batches(lengths, r.options.Batch)
+	w.features, w.err = r.encode(ctx, pictures)
+	return w
+}
+
+// answer asks a batch and appends its lines, except the first done ones, which are there already.
+func (r *runner) answer(ctx context.Context, w window, batch []int, done int, started time.Time) error {
+	asked := make([]question, len(batch))
+	for i, n := range batch {
+		asked[i] = w.questions[n]
+		if q := &asked[i]; q.err == nil {
+			q.err = w.features.errors[q.Picture.Name]
+		}
+	}
+	answers, err := r.answers(ctx, w.features, asked)
+	if err != nil {
+		return err
+	}
+	samples := make([]Sample, len(asked))
+	for i, q := range asked {
+		samples[i] = r.line(q, answers[i])
+	}
+	seconds := time.Since(started).Seconds() / float64(len(samples)-done)
+	for i := range samples {
+		samples[i].Seconds, samples[i].TrainedOn = seconds, w.features.trained[samples[i].Picture]
+	}
+	if err := r.lines.append(samples[done:]); err != nil {
+		return err
+	}
+	r.failed += len(failuresOf(samples[done:]))
+	return r.checkFailures()
+}
+
+// answered is the answer to a question.
+type answered struct {
+	text   string
+	best   int       // number of the best choice
+	losses []float64 // of the choices
+	err    error
+}
+
+// answers asks the questions that can be asked. If the model refuses the batch for a text in it, each is
+// asked alone.
+func (r *runner) answers(ctx context.Context, f *features, asked []question) ([]answered, error) {
+	out := make([]answered, len(asked))
+	var good []int
+	for i, q := range asked {
+		if out[i].err = q.err; q.err == nil {
+			good = append(good, i)
+		}
+	}
+	if len(good) == 0 {
+		return out, nil
+	}
+	part := make([]question, len(good))
+	for i, n := range good {
+		part[i] = asked[n]
+	}
+	got, err := r.call(ctx, f, part)
+	if refused(err) {
+		got, err = make([]answered, len(part)), nil
+		for i := range part {
+			one, oneErr := r.call(ctx, f, part[i:i+1])
+			switch {
+			case oneErr == nil:
+				got[i] = one[0]
+			case refused(oneErr):
+				got[i].err = oneErr
+			default:
+				return nil, oneErr
+			}
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, n := range good {
+		out[n] = got[i]
+	}
+	return out, nil
+}
+
+// refused reports whether a model refused a text.
+func refused(err error) bool {
+	var text *bridge.TextError
+	return errors.As(err, &text)
+}
+
+// call asks the model some questions at once.
+func (r *runner) call(ctx context.Context, f *features, asked []question) ([]answered, error) {
+	names, prompts, choices := make([]string, len(asked)), make([]string, len(asked)), make([][]string, len(asked))
+	for i, q := range asked {
+		names[i], prompts[i], choices[i] = q.Picture.Name, q.prompt, q.Choices
+	}
+	out := make([]answered, len(asked))
+	if r.task.How() == tasks.Ranks {
+		ranked, err := r.model.RankFeatures(ctx, f.stack(names), prompts, choices, bridge.RankBy(r.task.Rank.By))
+		if err != nil {
+			return nil, err
+		}
+		for i, x := range ranked {
+			out[i] = answered{text: choices[i][x.Best], best: x.Best, losses: x.Scores}
+		}
+		return out, nil
+	}
+	texts, err := r.model.ContinueFeatures(ctx, f.stack(names), prompts, r.plan.Settings.Generate.Options())
+	if err != nil {
+		return nil, err
+	}
+	for i, text := range texts {
+		out[i].text = text
+	}
+	return out, nil
+}
+
+// line returns the line of an answered question.
+func (r *runner) line(q question, a answered) Sample {
+	s := Sample{Index: q.index, ID: q.ID, Prompt: q.prompt, Raw: a.text, Target: q.Targets, Losses: a.losses, Types: named(q.Types)}
+	if q.Picture != nil {
+		s.Picture = q.Picture.Name
+	}
+	if r.task.How() == tasks.Ranks {
+		s.Choices = q.Choices
+		if q.Right >= 0 {
+			s.Right = &q.Right
+		}
+	}
+	if a.err != nil {
+		s.Error = oneLine(a.err)
+	}
+	if q.err != nil && q.Targets == nil { // the row is damaged
+		s.ID, s.Target = fmt.Sprintf("row %d", q.index), []string{}
+	}
+	text, value, ok := r.scorer.One(q.place, scored(s))
+	if s.Normalised = text; ok && a.err == nil {
+		s.Score = &value
+	}
+	return s
+}
+
+// named returns types without those that have no name.
+func named(types map[string]string) map[string]string {
+	out := map[string]string{}
+	for by, name := range types {
+		if name != "" {
+			out[by] = name
+		}
+	}
+	return out
+}
+
+// checkFailures returns an error if too many samples have failed.
+func (r *runner) checkFailures() error {
+	if r.failed <= max(maxFailed, int(maxFailedShare*float64(len(r.samples)))) {
+		return nil
+	}
+	first := failuresOf(r.lines.done)[0]
+	return adapters.Errorf(adapters.Invalid, "%d of the first %d samples failed, and at most %d or %.0f %% may: the first is %s: %s",
+		r.failed, len(r.lines.done), maxFailed, 100*maxFailedShare, first.ID, first.Error).
+		WithRemedy("mend the files and run with --fresh, which also discards the answers so far; %s names all", SamplesFile)
+}
+
+// failuresOf returns the samples without an answer.
+func failuresOf(samples []Sample) []Failure {
+	var out []Failure
+	for _, s := range samples {
+		if s.Error != "" {
+			out = append(out, Failure{ID: s.ID, Error: s.Error})
+		}
+	}
+	return out
+}

@@ -1,0 +1,542 @@
+package benchmark_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/adapters/eva"
+	"github.com/modular-bridging/bridge/adapters/opt"
+	"github.com/modular-bridging/bridge/bridge"
+	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/eval/benchmark"
+	"github.com/modular-bridging/bridge/eval/metrics"
+	"github.com/modular-bridging/bridge/eval/score"
+	"github.com/modular-bridging/bridge/eval/tasks"
+	"github.com/modular-bridging/bridge/internal/backends"
+)
+
+// openModel opens the small BLIP-2 that package eval is compared with PyTorch on.
+func openModel(t *testing.T) *bridge.Model {
+	t.Helper()
+	dir := filepath.Join("..", "testdata", "blip2-opt")
+	b, err := bridge.Load(t.Context(), backends.ForTest(t), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	load := &adapters.LoadRequest{Checkpoint: dir, Backend: backends.TestName(), DType: adapters.Float32}
+	m := &bridge.Model{Bridge: b}
+	if m.Vision, err = eva.Family().OpenVision(t.Context(), load); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Vision.Close() })
+	language := opt.Family()
+	if m.Language, err = language.OpenLanguage(t.Context(), load); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Language.Close() })
+	return m
+}
+
+// pictures is the number of pictures that writeData draws.
+const pictures = 20
+
+// writeData writes pictures, and files of questions, annotations, captions and retrieval about them.
+func writeData(t *testing.T) string {
+	t.Helper()
+	dir, rng := t.TempDir(), rand.New(rand.NewPCG(1, 2))
+	write := func(name string, v any) {
+		data, err := json.Marshal(v)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), data, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	type m = map[string]any
+	var questions, annotations, images, captions, pairs []m
+	words := []string{"red", "a dog", "two", "on the left", "yes"}
+	for i := range pictures {
+		name := fmt.Sprintf("toy_val_%012d.png", i)
+		drawPicture(t, filepath.Join(dir, name), rng)
+		images = append(images, m{"id": i, "file_name": name})
+		pairs = append(pairs, m{"image": name, "caption": []string{fmt.Sprintf("picture %d", i), "a thing of " + words[i%5]}})
+		for k := range 2 {
+			captions = append(captions, m{"id": 2*i + k, "image_id": i, "caption": words[(i+k)%5] + " is here"})
+			question := "what is it" + strings.Repeat(" now", rng.IntN(6)) + "?"
+			questions = append(questions, m{"question_id": 2*i + k, "image_id": i, "question": question})
+			var answers []m
+			for a := range 10 {
+				answers = append(answers, m{"answer": words[(i+a/4)%5], "answer_id": a + 1})
+			}
+			annotations = append(annotations, m{"question_id": 2*i + k, "image_id": i, "answers": answers, "answer_type": []string{"number", "other"}[k], "question_type": "what"})
+		}
+	}
+	head := m{"data_type": "toy", "data_subtype": "val", "questions": questions}
+	write("questions.json", head)
+	write("annotations.json", m{"annotations": annotations})
+	write("captions.json", m{"images": images, "annotations": captions})
+	write("retrieval.json", pairs)
+	return dir
+}
+
+// drawPicture writes a picture of two colours.
+func drawPicture(t *testing.T, path string, rng *rand.Rand) {
+	t.Helper()
+	img := image.NewRGBA(image.Rect(0, 0, 24, 24))
+	a, b := color.RGBA{uint8(rng.IntN(256)), uint8(rng.IntN(256)), uint8(rng.IntN(256)), 255}, color.RGBA{uint8(rng.IntN(256)), uint8(rng.IntN(256)), uint8(rng.IntN(256)), 255}
+	edge := 4 + rng.IntN(16)
+	for y := range 24 {
+		for x := range 24 {
+			if img.Set(x, y, a); x > edge {
+				img.Set(x, y, b)
+			}
+		}
+	}
+	f, err := os.Create(path)
+	if err == nil {
+		err = png.Encode(f, img)
+	}
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The tasks of the tests.
+const (
+	vqaTask = `name = "toy"
+title = "toy questions"
+version = 1
+[data]
+format = "vqav2"
+pictures = ["."]
+expect = 40
+[data.files]
+questions = ["questions.json"]
+annotations = ["annotations.json"]
+[prompt]
+default = "Question: {question} Answer:"
+[generate]
+beams = 2
+max_new_tokens = 4
+[metric]
+name = "vqa"
+variant = "lavis"
+by = ["answer_type"]
+`
+	captionTask = `name = "toy"
+title = "toy captions"
+version = 1
+[data]
+format = "coco"
+pictures = ["."]
+[data.files]
+captions = ["captions.json"]
+[prompt]
+default = "a photo of"
+[generate]
+max_new_tokens = 4
+[metric]
+name = "captions"
+`
+	retrievalTask = `name = "toy"
+title = "toy retrieval"
+version = 1
+[data]
+format = "retrieval"
+pictures = ["."]
+[data.files]
+captions = ["retrieval.json"]
+[retrieve]
+rerank = 4
+language = "a photo of"
+[metric]
+name = "retrieval"
+`
+)
+
+// openSet opens the samples of a task.
+func openSet(t *testing.T, text, dir string) *tasks.Set {
+	t.Helper()
+	task, err := tasks.Parse("toy.toml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := task.Locate(t.Context(), tasks.Places{Data: []string{dir}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := tasks.Open(task, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { set.Close() })
+	return set
+}
+
+// options are those of the tests, in a folder.
+func options(m *bridge.Model, dir string) benchmark.Options {
+	return benchmark.Options{Dir: dir, Batch: 4, Model: benchmark.Describe("toy", "sha256:toy", m), Backend: "test"}
+}
+
+func mustRun(t *testing.T, m *bridge.Model, set *tasks.Set, o benchmark.Options) *benchmark.Result {
+	t.Helper()
+	r, err := benchmark.Run(t.Context(), m, set, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+var seconds = regexp.MustCompile(`"(seconds|samples_per_second)": ?[0-9.e+-]+`)
+
+// content returns a file of a folder without times.
+func content(t *testing.T, dir, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seconds.ReplaceAllString(string(data), "")
+}
+
+// A file that was cut off anywhere is what a killed process leaves, because lines are only appended.
+func TestACutOffRunEndsTheSame(t *testing.T) {
+	m, files, whole := openModel(t), writeData(t), t.TempDir()
+	for _, text := range []string{vqaTask, retrievalTask} {
+		set := openSet(t, text, files)
+		o := options(m, whole)
+		o.Fresh, o.Batch = true, 8
+		mustRun(t, m, set, o)
+		want, all := content(t, whole, benchmark.SamplesFile), readAll(t, filepath.Join(whole, benchmark.SamplesFile))
+		rng := rand.New(rand.NewPCG(3, 4))
+		for range 10 {
+			cut := rng.IntN(len(all))
+			dir := t.TempDir()
+			for name, data := range map[string][]byte{benchmark.PlanFile: readAll(t, filepath.Join(whole, benchmark.PlanFile)), benchmark.SamplesFile: all[:cut]} {
+				if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			again := options(m, dir)
+			again.Batch = 8
+			mustRun(t, m, set, again)
+			if got := content(t, dir, benchmark.SamplesFile); got != want {
+				t.Fatalf("cut at byte %d of %d, the samples differ", cut, len(all))
+			}
+			if got, want := content(t, dir, benchmark.ResultFile), content(t, whole, benchmark.ResultFile); got != want {
+				t.Fatalf("cut at byte %d, the results differ:\n%s\n%s", cut, got, want)
+			}
+		}
+	}
+}
+
+func readAll(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// The figures are those of the command that scores files of predictions.
+func TestFiguresAreThoseOfEvalScore(t *testing.T) {
+	m, files := openModel(t), writeData(t)
+	dir := t.TempDir()
+	r := mustRun(t, m, openSet(t, vqaTask, files), options(m, dir))
+	if r.N != 40 || r.Failed != 0 || r.Upload != benchmark.UploadFile || r.Answers < 3 {
+		t.Fatalf("n %d, failed %d, upload %q, %d distinct answers", r.N, r.Failed, r.Upload, r.Answers)
+	}
+	scored, err := score.Score(t.Context(), score.VQA, score.Options{Predictions: filepath.Join(dir, r.Upload), Annotations: filepath.Join(files, "annotations.json"),
+		Questions: filepath.Join(files, "questions.json"), Variant: "lavis"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := float64(r.Figures[0].Value), scored.Figures[0].Value(); got != want {
+		t.Errorf("value %v, eval score gives %v", got, want)
+	}
+	if len(r.Figures) != 3 || r.Figures[1].By != "answer_type" || r.Figures[1].N != 20 {
+		t.Errorf("figures %+v, want one of each answer type", r.Figures)
+	}
+	samples, err := benchmark.ReadSamples(dir)
+	if err != nil || len(samples) != 40 {
+		t.Fatalf("%d samples, %v", len(samples), err)
+	}
+	for _, s := range samples {
+		if want := metrics.NewVQA(metrics.VQALAVIS).Accuracy(s.Raw, s.Target); s.Score == nil || *s.Score != want || s.Normalised != metrics.NormalizeVQA(s.Raw) {
+			t.Errorf("%+v, want score %v", s, want)
+		}
+		if !strings.HasPrefix(s.Prompt, "Question: what is it") || !strings.HasSuffix(s.Prompt, "? Answer:") {
+			t.Errorf("prompt %q", s.Prompt)
+		}
+	}
+	captions := mustRun(t, m, openSet(t, captionTask, files), options(m, t.TempDir()))
+	if captions.N != pictures || captions.NotComputed["meteor"] == "" || captions.Settings.Tokenizer != "ptb" {
+		t.Errorf("%+v", captions)
+	}
+}
+
+// A caption's score is a tenth of its CIDEr-D among all references.
+func TestCaptionScores(t *testing.T) {
+	m, files, dir := openModel(t), writeData(t), t.TempDir()
+	r := mustRun(t, m, openSet(t, captionTask, files), options(m, dir))
+	samples, err := benchmark.ReadSamples(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, s := range samples {
+		sum += 10 * *s.Score / pictures
+	}
+	i := slices.IndexFunc(r.Figures, func(f benchmark.Figure) bool { return f.Key == "cider_d" })
+	if i < 0 || math.Abs(sum-float64(r.Figures[i].Value)) > 1e-12 {
+		t.Errorf("the mean of scores is %v, figures are %+v", sum, r.Figures)
+	}
+}
+
+// Another task, model, subset or setting is refused, and the error names it.
+func TestAnotherPlanIsRefused(t *testing.T) {
+	m, files, dir := openModel(t), writeData(t), t.TempDir()
+	set := openSet(t, vqaTask, files)
+	o := options(m, dir)
+	o.Limit = 6
+	mustRun(t, m, set, o)
+	for want, change := range map[string]func(o *benchmark.Options) *tasks.Set{
+		"the prompt": func(*benchmark.Options) *tasks.Set {
+			return openSet(t, strings.Replace(vqaTask, "Answer:", "Short answer:", 1), files)
+		},
+		"the task's file":                      func(*benchmark.Options) *tasks.Set { return openSet(t, "# new\n"+vqaTask, files) },
+		`"batch":5`:                            func(o *benchmark.Options) *tasks.Set { o.Batch = 5; return set },
+		"is 7 of 40 samples":                   func(o *benchmark.Options) *tasks.Set { o.Limit = 7; return set },
+		"seed 9":                               func(o *benchmark.Options) *tasks.Set { o.Seed = 9; return set },
+		"the bridge (was sha256:toy, is next)": func(o *benchmark.Options) *tasks.Set { o.Model.Bridge = "next"; return set },
+	} {
+		changed := o
+		other := change(&changed)
+		_, err := benchmark.Run(t.Context(), m, other, changed)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		if remedy := adapters.RemedyOf(err); !strings.Contains(remedy, "--fresh") || !strings.Contains(remedy, "--out") {
+			t.Errorf("remedy %q", remedy)
+		}
+	}
+	o.Fresh, o.Seed = true, 9
+	mustRun(t, m, set, o)
+}
+
+// A published model gets the paper's figures, and a line that says what differs.
+func TestPaper(t *testing.T) {
+	m, files := openModel(t), writeData(t)
+	text := vqaTask + `[[paper]]
+model = "blip2-opt-2.7b"
+value = 53.5
+source = "a paper, table 2"
+differs = "another prompt"
+[[paper]]
+model = "blip2-opt-6.7b"
+value = 54.3
+source = "a paper, table 2"
+`
+	o := options(m, t.TempDir())
+	o.Limit = 4
+	if r := mustRun(t, m, openSet(t, text, files), o); r.Paper != nil || r.Figures[0].Paper != nil {
+		t.Errorf("a model that nobody published has %+v", r.Paper)
+	}
+	o.Dir, o.Model.Published, o.Model.Trained = t.TempDir(), "blip2-opt-2.7b", true
+	r := mustRun(t, m, openSet(t, text, files), o)
+	if r.Paper == nil || r.Figures[0].Paper == nil || *r.Figures[0].Paper != 53.5 || !slices.Equal(r.Paper.Sources, []string{"a paper, table 2"}) {
+		t.Fatalf("%+v", r.Paper)
+	}
+	want := []string{"the paper: another prompt", "the bridge was trained here: its weights are not the published ones", "pictures of 28 pixels, not 224", "4 of 40 samples, seed 0"}
+	want[2] = fmt.Sprintf("pictures of %d pixels, not 224", m.Vision.Spec().Image.Width)
+	if !slices.Equal(r.Paper.Differs, want) {
+		t.Errorf("%q, want %q", r.Paper.Differs, want)
+	}
+	header, rows := r.Table()
+	if header[len(header)-1] != "paper" || rows[0][len(header)-1] != "53.50 %" || !strings.Contains(strings.Join(r.Remarks(), "\n"), "differs from it: the paper: another prompt; ") {
+		t.Errorf("%q, %q, %q", header, rows[0], r.Remarks())
+	}
+}
+
+// The mean of a group is that of its tasks' figures.
+func TestGroupMean(t *testing.T) {
+	l, err := tasks.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pope, err := l.Task("pope")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results []*benchmark.Result
+	for i, name := range pope.Tasks {
+		if _, ok := benchmark.GroupOf(pope, results); ok {
+			t.Errorf("a group of %d tasks has a mean without %s", len(pope.Tasks), name)
+		}
+		results = append(results, &benchmark.Result{Task: benchmark.Task{Name: name}, Figures: []benchmark.Figure{
+			{Key: "f1", Title: "F1", Percent: true, Value: benchmark.Number(80 + 3*i)}, {Key: "accuracy", Title: "accuracy", Percent: true, Value: 50}}})
+	}
+	g, ok := benchmark.GroupOf(pope, results)
+	if !ok || g.Figures[0].Mean != 83 || g.Figures[0].Text() != "83.00 %" || g.Figures[1].Mean != 50 {
+		t.Errorf("%+v, %v", g, ok)
+	}
+}
+
+// The same subset is drawn with the same seed, whatever the batch.
+func TestSubset(t *testing.T) {
+	m, files := openModel(t), writeData(t)
+	ids := func(batch int, seed uint64) []string {
+		o := options(m, t.TempDir())
+		o.Limit, o.Seed, o.Batch = 8, seed, batch
+		r := mustRun(t, m, openSet(t, vqaTask, files), o)
+		samples, err := benchmark.ReadSamples(o.Dir)
+		if err != nil || r.N != 8 || r.Subset.Of != 40 || r.Upload != "" {
+			t.Fatalf("%v, %+v", err, r)
+		}
+		var out []string
+		for _, s := range samples {
+			out = append(out, s.ID)
+		}
+		slices.Sort(out)
+		return out
+	}
+	first := ids(4, 1)
+	if !slices.Equal(first, ids(3, 1)) || slices.Equal(first, ids(4, 2)) {
+		t.Errorf("%v", first)
+	}
+}
+
+// A damaged picture fails its samples alone; many stop the run.
+func TestDamagedPictures(t *testing.T) {
+	m, files, dir := openModel(t), writeData(t), t.TempDir()
+	damage := func(i int) {
+		if err := os.WriteFile(filepath.Join(files, fmt.Sprintf("toy_val_%012d.png", i)), []byte("\x89PNG\r\n\x1a\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage(3)
+	r := mustRun(t, m, openSet(t, vqaTask, files), options(m, dir))
+	if r.N != 40 || r.Failed != 2 || len(r.Failures) != 2 || r.Failures[0].ID != "6" || !strings.Contains(r.Failures[0].Error, "toy_val_000000000003.png") || len(r.Warnings) == 0 {
+		t.Errorf("%+v", r)
+	}
+	if r.Figures[0].N != 40 {
+		t.Errorf("the figure is of %d samples, want all: failed ones count 0", r.Figures[0].N)
+	}
+	for i := range 7 {
+		damage(i)
+	}
+	o := options(m, t.TempDir())
+	if _, err := benchmark.Run(t.Context(), m, openSet(t, vqaTask, files), o); err == nil || !strings.Contains(err.Error(), "samples failed") {
+		t.Errorf("%v, want an error about failed samples", err)
+	}
+}
+
+// The best choice has the lowest loss, and is right or wrong as the data says.
+func TestRankedChoices(t *testing.T) {
+	m, files := openModel(t), writeData(t)
+	var rows strings.Builder
+	for i := range pictures {
+		fmt.Fprintf(&rows, `{"image": "toy_val_%012d.png", "caption": "it is %d", "label": %d, "relation": "at"}`+"\n", i, i, i%2)
+	}
+	if err := os.WriteFile(filepath.Join(files, "vsr.jsonl"), []byte(rows.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	text := `name = "toy"
+title = "toy statements"
+version = 1
+[data]
+format = "vsr"
+pictures = ["."]
+[data.files]
+questions = ["vsr.jsonl"]
+[prompt]
+default = "Is it true? {question} Answer:"
+[rank]
+by = "sum"
+candidates = ["no", "yes"]
+[metric]
+name = "%s"
+`
+	dir := t.TempDir()
+	r := mustRun(t, m, openSet(t, fmt.Sprintf(text, "choice"), files), options(m, dir))
+	samples, err := benchmark.ReadSamples(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := 0.0
+	for _, s := range samples {
+		best := 0
+		if s.Losses[1] < s.Losses[0] {
+			best = 1
+		}
+		if s.Raw != s.Choices[best] || (*s.Score == 1) != (best == *s.Right) || *s.Right != s.Index%2 {
+			t.Errorf("%+v", s)
+		}
+		right += *s.Score
+	}
+	if got := float64(r.Figures[0].Value); got != 100*right/pictures {
+		t.Errorf("accuracy %v, want %v of %d", got, right, pictures)
+	}
+	roc := mustRun(t, m, openSet(t, fmt.Sprintf(text, "roc-auc"), files), options(m, t.TempDir()))
+	if roc.Figures[0].Key != "roc_auc" || math.IsNaN(float64(roc.Figures[0].Value)) {
+		t.Errorf("%+v", roc.Figures)
+	}
+}
+
+// Pictures that the model was trained on are counted.
+func TestTrainedOnPictures(t *testing.T) {
+	m, files := openModel(t), writeData(t)
+	o := options(m, t.TempDir())
+	o.Trained = map[string]bool{pictureDigest(t, filepath.Join(files, "toy_val_000000000005.png")): true}
+	r := mustRun(t, m, openSet(t, vqaTask, files), o)
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "trained on 1 pictures of the task") {
+		t.Errorf("warnings %q", r.Warnings)
+	}
+}
+
+// A cancelled run leaves whole lines, and continues.
+func TestACancelledRunContinues(t *testing.T) {
+	m, files, dir := openModel(t), writeData(t), t.TempDir()
+	set := openSet(t, vqaTask, files)
+	ctx, cancel := context.WithCancel(t.Context())
+	o := options(m, dir)
+	o.Progress = func(done, _ int) {
+		if done >= 12 {
+			cancel()
+		}
+	}
+	if _, err := benchmark.Run(ctx, m, set, o); err == nil {
+		t.Fatal("the run ended without an error")
+	}
+	before, err := benchmark.ReadSamples(dir)
+	if err != nil || len(before) < 12 || len(before) == 40 {
+		t.Fatalf("%d samples, %v", len(before), err)
+	}
+	if r := mustRun(t, m, set, options(m, dir)); r.N != 40 {
+		t.Errorf("n %d", r.N)
+	}
+}
+
+func pictureDigest(t *testing.T, path string) string {
+	t.Helper()
+	return data.PictureDigest(readAll(t, path))
+}

@@ -1,0 +1,37 @@
+package benchmark
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strconv"
+
+	"github.com/modular-bridging/bridge/data/official"
+	"github.com/modular-bridging/bridge/eval/score"
+)
+
+// writeUpload writes the answers in the layout of EvalAI's server, if the task has one: VQAv2 (also OK-VQA),
+// VizWiz and nocaps. It returns the file's name; empty if there is none. Servers refuse a part of a split.
+func (r *runner) writeUpload(samples []Sample) (string, error) {
+	key, text := "", "answer"
+	switch {
+	case !r.plan.Subset.All():
+		return "", nil
+	case r.task.Metric.Name == score.VQA && (r.task.Data.Format == official.VQAv2 || r.task.Data.Format == official.OKVQA):
+		key = "question_id"
+	case r.task.Data.Format == official.VizWiz:
+		key = "image"
+	case r.task.Data.Format == official.Nocaps:
+		key, text = "image_id", "caption"
+	default:
+		return "", nil
+	}
+	entries := make([]map[string]any, len(samples))
+	for i, s := range samples {
+		var id any = s.ID
+		if _, err := strconv.Atoi(s.ID); err == nil && key != "image" {
+			id = json.Number(s.ID)
+		}
+		entries[i] = map[string]any{key: id, text: s.Raw}
+	}
+	return UploadFile, writeJSON(filepath.Join(r.options.Dir, UploadFile), entries)
+}

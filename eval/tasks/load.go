@@ -1,0 +1,173 @@
+package tasks
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/didyoumean"
+	"github.com/modular-bridging/bridge/internal/stricttoml"
+)
+
+//go:embed *.toml
+var shipped embed.FS
+
+// Shipped returns the names of the tasks in the binary, sorted.
+func Shipped() []string { return namesIn(shipped) }
+
+// namesIn returns the names of the TOML files in a folder.
+func namesIn(folder fs.FS) []string {
+	files, err := fs.Glob(folder, "*.toml")
+	if err != nil {
+		panic("tasks: the pattern is damaged: " + err.Error())
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(f, ".toml")
+	}
+	slices.Sort(files)
+	return files
+}
+
+// Library is the tasks of the binary and those of the user's folder.
+type Library struct {
+	tasks map[string]*Task
+	names map[string]string // the name of a task, by name and alias
+}
+
+// Load reads all tasks: those of the binary, and the files NAME.toml of a folder, which may be missing
+// or empty. A task of the folder replaces one of the same name.
+func Load(folder string) (*Library, error) {
+	l := &Library{tasks: map[string]*Task{}, names: map[string]string{}}
+	for _, name := range Shipped() {
+		data, err := shipped.ReadFile(name + ".toml")
+		if err == nil {
+			err = l.add(name+".toml", data)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if folder != "" {
+		for _, name := range namesIn(os.DirFS(folder)) {
+			path := filepath.Join(folder, name+".toml")
+			data, err := os.ReadFile(path)
+			if err == nil {
+				err = l.add(path, data)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return l, l.index()
+}
+
+// add parses a task and keeps it by its name.
+func (l *Library) add(path string, data []byte) error {
+	t, err := Parse(path, data)
+	if err == nil {
+		l.tasks[t.Name] = t
+	}
+	return err
+}
+
+// index lists names and aliases, and checks that each is one task's and that groups name tasks.
+func (l *Library) index() error {
+	for name := range l.tasks {
+		l.names[name] = name
+	}
+	for _, name := range l.Names() {
+		for _, alias := range l.tasks[name].Aliases {
+			if other, ok := l.names[alias]; ok && other != name {
+				return adapters.Errorf(adapters.Invalid, "the tasks %s and %s have both the name %s", other, name, alias).
+					WithRemedy("take it out of aliases in one of the files")
+			}
+			l.names[alias] = name
+		}
+	}
+	for _, name := range l.Names() {
+		for _, member := range l.tasks[name].Tasks {
+			if t, err := l.Task(member); err != nil {
+				return adapters.Errorf(adapters.Invalid, "the group %s: %w", name, err)
+			} else if t.IsGroup() {
+				return adapters.Errorf(adapters.Invalid, "the group %s names %s, which is a group itself, want tasks", name, member)
+			}
+		}
+	}
+	return nil
+}
+
+// Names returns the names of all tasks, sorted.
+func (l *Library) Names() []string { return slices.Sorted(maps.Keys(l.tasks)) }
+
+// Task returns a task by name or alias, or from a file NAME.toml.
+func (l *Library) Task(name string) (*Task, error) {
+	if t, ok := l.tasks[l.names[name]]; ok {
+		return t, nil
+	}
+	if strings.HasSuffix(name, ".toml") {
+		data, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, adapters.Errorf(adapters.NotFound, "there is no file %s", name).WithRemedy("check the path")
+		}
+		if err != nil {
+			return nil, err
+		}
+		return Parse(name, data)
+	}
+	all := slices.Sorted(maps.Keys(l.names))
+	return nil, adapters.Errorf(adapters.NotFound, "there is no task %q%s", name, didyoumean.Hint(name, all)).
+		WithRemedy("`bridge eval list` shows all tasks")
+}
+
+// Expand returns tasks by names, groups replaced by their tasks, each task once.
+func (l *Library) Expand(names []string) ([]*Task, error) {
+	var out []*Task
+	add := func(t *Task) {
+		if !slices.ContainsFunc(out, func(o *Task) bool { return o.Name == t.Name }) {
+			out = append(out, t)
+		}
+	}
+	for _, name := range names {
+		t, err := l.Task(name)
+		if err != nil {
+			return nil, err
+		}
+		if !t.IsGroup() {
+			add(t)
+			continue
+		}
+		for _, member := range t.Tasks {
+			m, err := l.Task(member)
+			if err != nil {
+				return nil, err
+			}
+			add(m)
+		}
+	}
+	return out, nil
+}
+
+// Parse reads a task from the text of its file. The name of the task is that of the file.
+func Parse(path string, data []byte) (*Task, error) {
+	doc, err := stricttoml.Parse(path, data)
+	if err != nil {
+		return nil, err
+	}
+	t := &Task{Prompt: Prompt{Question: BLIPQuestion}, Retrieve: Retrieve{Caption: BLIPCaption}}
+	doc.Decode(t)
+	if doc.Fits() {
+		t.check(doc, strings.TrimSuffix(filepath.Base(path), ".toml"))
+	}
+	sum := sha256.Sum256(data)
+	t.digest = "sha256:" + hex.EncodeToString(sum[:])
+	return t, doc.Err()
+}
