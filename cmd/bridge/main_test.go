@@ -60,12 +60,12 @@ func mustExit(t *testing.T, status int, args ...string) (stdout, stderr string) 
 	return stdout, stderr
 }
 
-// leafCommands returns every command without subcommands, by path.
+// leafCommands returns every command that takes arguments or has no subcommands, by path.
 func leafCommands(commands []*cli.Command, path ...string) map[string]*cli.Command {
 	all := map[string]*cli.Command{}
 	for _, c := range commands {
 		here := append(slices.Clone(path), c.Name)
-		if len(c.Subcommands) == 0 {
+		if len(c.Subcommands) == 0 || c.ArgsUsage != "" {
 			all[strings.Join(here, " ")] = c
 		}
 		for name, sub := range leafCommands(c.Subcommands, here...) {
