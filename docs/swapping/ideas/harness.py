@@ -1,16 +1,16 @@
 """A PyTorch copy of bridge's swap from tiny-opt to small-opt, for quick trials of ideas.
 
-It reads the kit's frozen models, the splits that dump.go writes, and a bridge that stands before
+It reads the kit's frozen models, the splits that tools/kit/splits writes, and a bridge that stands before
 its first step. docs/swapping-ideas.md has the commands and the results.
 """
-import json, math, os, time
+import json, math, os
 import torch, torch.nn as nn, torch.nn.functional as F
 from safetensors.torch import load_file
 from transformers import CLIPVisionModel, OPTForCausalLM, T5ForConditionalGeneration, PreTrainedTokenizerFast
 
 torch.set_num_threads(int(os.environ.get('THREADS', '1')))
 torch.set_flush_denormal(True)
-KIT, DATA = os.environ['KIT'], os.environ['DATA']  # the unpacked kit; the folder of dump.go and of the starting bridges
+KIT, DATA = os.environ['KIT'], os.environ['DATA']  # the unpacked kit; the splits, and the starting bridges
 QUESTIONS, BATCH = 0.35, 16
 DROPOUT = 0.  # of the Q-Former while it trains
 
@@ -277,7 +277,7 @@ class Average:
 
 
 def train(data, lm, b, steps, seed, lrs={}, wd=.05, betas=(.9, .98), clip=1., schedule=cosine, batch=BATCH, rate=None,
-          tails=(), emas=(), loss=None, hook=None, moments=None, warmup=None, optimizer=None, passes=None):
+          tails=(), emas=(), loss=None, hook=None, moments=None, warmup=None, optimizer=None):
     """Trains b as bridge does and returns its averages. loss(n, rows, f, examples) replaces the loss."""
     groups = trainable(b, lm, lrs, wd, rate)
     opt = optimizer(b, groups) if optimizer else torch.optim.AdamW(groups, lr=1., betas=betas, eps=1e-8, fused=True)
