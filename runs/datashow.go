@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/survey"
@@ -21,6 +22,7 @@ func ShowSource(ctx context.Context, w *workspace.Workspace, s DataSource, n int
 	}
 	defer w.Closer(r)()
 	warnOf(w, r)
+	good, end := 0, r.Len() // end is the row at which reading ended
 	for shown, err := range survey.Show(r, n, data.Reader{Orientation: s.Orientation}) {
 		if err == nil {
 			err = ctx.Err()
@@ -31,6 +33,12 @@ func ShowSource(ctx context.Context, w *workspace.Workspace, s DataSource, n int
 		if err != nil {
 			return err
 		}
+		if good++; good == n {
+			end = shown.Row + 1
+		}
+	}
+	if bad := end - good; n > 0 && bad > 0 {
+		w.Log().Warn(fmt.Sprintf("records that cannot be used, and are passed over: %d; `bridge data check` names them", bad))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -120,11 +121,30 @@ func Open(ctx context.Context, s Source, o Options) (record.Reader, error) {
 	if !ok {
 		return nil, adapters.Errorf(adapters.Invalid, "format %q, want one of %s", format, strings.Join(Names(), ", "))
 	}
+	if err := checkFolder(s.Images); err != nil {
+		return nil, err
+	}
 	r, err := open(ctx, files, s.Images, o)
 	if err != nil {
 		return nil, err // not a nil pointer of the reader's type
 	}
 	return r, nil
+}
+
+// checkFolder refuses a folder of pictures that is not there: a typing error would make every record
+// with a picture a bad one, and records of text alone would be left. "" names none.
+func checkFolder(images string) error {
+	if images == "" {
+		return nil
+	}
+	info, err := os.Stat(images)
+	if err != nil {
+		return adapters.Errorf(adapters.NotFound, "folder of pictures: %w", err).WithRemedy("a relative path begins at the working folder")
+	}
+	if !info.IsDir() {
+		return adapters.Errorf(adapters.Invalid, "folder of pictures: %s is no folder", images)
+	}
+	return nil
 }
 
 // expand returns the files that the patterns name.

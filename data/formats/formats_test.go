@@ -257,3 +257,20 @@ func TestFolderOfPictures(t *testing.T) {
 		}
 	}
 }
+
+func TestAFolderOfPicturesThatIsMissingIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "l.json")
+	if err := os.WriteFile(path, []byte(`[{"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		images string
+		want   adapters.Kind
+	}{{filepath.Join(dir, "none"), adapters.NotFound}, {path, adapters.Invalid}} {
+		_, err := formats.Open(t.Context(), formats.Source{Files: []string{path}, Images: c.images}, formats.Options{})
+		if adapters.KindOf(err) != c.want || !strings.Contains(err.Error(), c.images) {
+			t.Errorf("%s: error %v, want one of kind %v that names it", c.images, err, c.want)
+		}
+	}
+}

@@ -70,7 +70,7 @@ func TestObelics(t *testing.T) {
 		`bad: place 0 has both a text and a picture`,
 		`bad: place 0 has neither a text nor a picture`,
 		`bad: item 0 of "images": the picture "http://x/1.png" is a URL`,
-		`bad: "texts" and "images" are a list and a list, want two lists of equal length`,
+		`bad: "texts" has 0 places and "images" 1, want equal numbers`,
 		`bad: item 0 of "images" is the number 3`,
 	})
 }

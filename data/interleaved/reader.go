@@ -84,6 +84,10 @@ func fromObject(o jsonvalue.Object, format, images string) ([]record.Part, error
 	if format == MMC4 {
 		return document.FromMMC4(o, document.In(folder))
 	}
+	texts, ok := o["texts"].([]any)
+	if pictures, also := o["images"].([]any); ok && also && len(texts) != len(pictures) {
+		return nil, fmt.Errorf(`"texts" has %d places and "images" %d, want equal numbers`, len(texts), len(pictures))
+	}
 	if !document.IsObelics(o) {
 		return nil, fmt.Errorf(`"texts" and "images" are %s and %s, want two lists of equal length`, jsonvalue.Describe(o["texts"]), jsonvalue.Describe(o["images"]))
 	}

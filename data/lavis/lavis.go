@@ -29,10 +29,9 @@ func Open(paths []string, images string) (record.Reader, error) {
 		return nil, err
 	}
 	sources := make([]rowreader.Source, len(files))
-	keyed := make([]bool, len(files))
 	for i, f := range files {
 		sources[i] = rowreader.Source{File: f, Rows: f.Rows}
-		if keyed[i] = byID(f); keyed[i] {
+		if byID(f) {
 			sources[i].Rows = values(f)
 		}
 		if err := checkFirst(f, sources[i].Rows); err != nil {
@@ -42,15 +41,11 @@ func Open(paths []string, images string) (record.Reader, error) {
 	}
 	folder := parts.Folder(images)
 	return rowreader.New(Format, sources, func(data []byte, at rowreader.At) (record.Record, error) {
-		key := ""
-		if keyed[at.Source] {
-			key = files[at.Source].Members[at.Index].Name
-		}
 		e, err := annotations.ParseEntry(data, placeOf(at.Index, at.Row), annotations.Captions)
 		if err != nil {
-			return record.Record{Key: key}, adapters.WithoutRemedy(err)
+			return record.Record{}, adapters.WithoutRemedy(err)
 		}
-		return fromEntry(key, e, folder)
+		return fromEntry(e, folder)
 	})
 }
 
@@ -105,8 +100,8 @@ func checkFirst(f *jsonrows.File, rows []jsonrows.Row) error {
 }
 
 // fromEntry makes a record of an entry.
-func fromEntry(key string, e annotations.Entry, folder parts.Folder) (record.Record, error) {
-	r := record.Record{Key: key, Group: e.ImageID}
+func fromEntry(e annotations.Entry, folder parts.Folder) (record.Record, error) {
+	r := record.Record{Group: e.ImageID}
 	p, err := folder.Picture(e.Image)
 	if err != nil {
 		return r, err

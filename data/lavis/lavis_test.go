@@ -48,7 +48,7 @@ func TestLinesAndObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	recordtest.Close(t, object)
-	recordtest.Compare(t, recordtest.All(t, object), []string{`id1 : <1.jpg> "a"!`, `bad id2: entry 1 (line 1): "caption" is missing`})
+	recordtest.Compare(t, recordtest.All(t, object), []string{`0 : <1.jpg> "a"!`, `bad entry 1 (line 1): "caption" is missing`})
 }
 
 func TestTables(t *testing.T) {

@@ -196,7 +196,7 @@ func (f *tableFile) record(at tableRow, folder parts.Folder) (record.Record, err
 	if err != nil {
 		return record.Record{}, err
 	}
-	return fromEntry("", e, folder)
+	return fromEntry(e, folder)
 }
 
 // Digest identifies the bytes of all files.

@@ -185,6 +185,10 @@ func inSplits(f *jsonrows.File, rows []jsonrows.Row, want []string) ([]jsonrows.
 	}
 	slices.Sort(has)
 	for _, split := range want {
+		if counts[split] == 0 && split == "" {
+			return nil, adapters.Errorf(adapters.Invalid, "%s: no split is named, and the file has %s", f.Path, strings.Join(has, ", ")).
+				WithRemedy("name splits behind the file, such as %s#train+restval, so that no picture for testing is trained on", f.Path)
+		}
 		if counts[split] == 0 {
 			return nil, adapters.Errorf(adapters.Invalid, "%s: the split %q is named, and the file has %s", f.Path, split, strings.Join(has, ", ")).
 				WithRemedy("name splits behind the file, such as %s#train+restval, so that no picture for testing is trained on", f.Path)

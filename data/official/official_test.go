@@ -195,7 +195,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 	files["two-annotations.json"] = `{"annotations": [{"question_id": 1, "answers": []}, {"question_id": 1, "answers": []}]}`
 	files["no-id.json"] = `{"images": [{"id": 1}], "annotations": [{"caption": "x"}]}`
 	for _, c := range []struct{ format, files, want string }{
-		{official.Karpathy, "dataset_coco.json", "the file has restval (1), test (1), train (1)"},
+		{official.Karpathy, "dataset_coco.json", "no split is named, and the file has restval (1), test (1), train (1)"},
 		{official.Karpathy, "dataset_coco.json#val", `the split "val" is named`},
 		{official.VQAv2, "v2_annotations.json", "the file of questions is missing"},
 		{official.VQAv2, "captions_val2014.json", `the row has no "question_id"`},

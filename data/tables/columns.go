@@ -49,6 +49,7 @@ type columns struct {
 	user     *leaf // of conversations as The Cauldron has them: a question for each turn
 	reply    *leaf // and its answer
 	unused   []string
+	names    []string // of all columns, in quotes
 }
 
 // captionNames are the names of columns of captions. The first that a file has counts.
@@ -70,6 +71,9 @@ func findColumns(f *parquet.File, path string) (*columns, error) {
 		} else if l != nil {
 			c.unused = append(c.unused, name)
 		}
+	}
+	for _, col := range root.Columns() {
+		c.names = append(c.names, fmt.Sprintf("%q", col.Name()))
 	}
 	c.from, c.value = fields(root.Column("conversations"), "from", "value")
 	c.user, c.reply = fields(root.Column("texts"), "user", "assistant")
@@ -96,6 +100,10 @@ func (c *columns) warnings(path string) []string {
 	if len(c.unused) > 0 {
 		all = append(all, fmt.Sprintf("%s: other columns of texts are not read: %s", path, strings.Join(c.unused, ", ")))
 	}
+	if c.caption == nil && c.question == nil && c.texts == nil && c.from == nil && c.user == nil {
+		all = append(all, fmt.Sprintf("%s: no column of texts is read, only the pictures of %q; its columns are %s. A column of captions is a text or a list of texts, and is named %s",
+			path, c.picture.name, strings.Join(c.names, ", "), strings.Join(captionNames, ", ")))
+	}
 	if c.question != nil && c.caption != nil {
 		all = append(all, fmt.Sprintf("%s has columns of questions and of captions: the caption of a row with a question is not read", path))
 	}
@@ -107,11 +115,7 @@ const addresses = "column %q has the pictures' addresses: download them with img
 
 // refuse returns the error of a file without pictures and conversations.
 func (c *columns) refuse(root *parquet.Column, path string) error {
-	var names []string
-	for _, col := range root.Columns() {
-		names = append(names, fmt.Sprintf("%q", col.Name()))
-	}
-	err := adapters.Errorf(adapters.Unsupported, "%s has no column of pictures; its columns are %s", path, strings.Join(names, ", "))
+	err := adapters.Errorf(adapters.Unsupported, "%s has no column of pictures; its columns are %s", path, strings.Join(c.names, ", "))
 	for _, name := range []string{"url", "URL", "image_url"} {
 		if root.Column(name) != nil {
 			return err.WithRemedy(addresses, name)

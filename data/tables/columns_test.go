@@ -36,3 +36,17 @@ func TestCaptionsBesideQuestionsAreWarnedOf(t *testing.T) {
 		}
 	}
 }
+
+func TestFilesWithoutTextsThatAreReadAreWarnedOf(t *testing.T) {
+	type row struct {
+		Image []byte `parquet:"image"`
+		First string `parquet:"caption_0,string"`
+	}
+	path := filepath.Join(t.TempDir(), "a.parquet")
+	if err := parquet.WriteFile(path, []row{{[]byte("x"), "a dog"}}); err != nil {
+		t.Fatal(err)
+	}
+	if w := open(t, path).Warnings(); len(w) != 1 || !strings.Contains(w[0], `its columns are "image", "caption_0"`) {
+		t.Errorf("warnings %q, want one that names the columns", w)
+	}
+}

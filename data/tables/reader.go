@@ -94,6 +94,9 @@ func openFile(path, images string) (f *file, err error) {
 	if f.columns, err = findColumns(table, path); err != nil {
 		return nil, err
 	}
+	if err = f.columns.checkCompression(table, path); err != nil {
+		return nil, err
+	}
 	if err = f.checkNames(); err != nil {
 		return nil, err
 	}
@@ -234,7 +237,7 @@ func Successes(path string) (n int, found bool, err error) {
 	defer in.Close()
 	defer guard(&err)
 	status := text(table.Root().Column("status"), nil)
-	if status == nil || status.listed {
+	if status == nil || status.listed || status.compressedByLZ4(table) {
 		return 0, false, nil
 	}
 	for _, g := range table.RowGroups() {

@@ -124,6 +124,9 @@ func TestPyarrowsFilesAreReadAsPyarrowReadsThem(t *testing.T) {
 		t.Fatal(files, err)
 	}
 	for _, file := range files {
+		if file == "testdata/legacy-lz4.parquet" {
+			continue // refused: see TestColumnsCompressedByLZ4AreRefused
+		}
 		r := open(t, file)
 		if r.Len() != len(want) {
 			t.Fatalf("%s: %d rows, pyarrow reads %d", file, r.Len(), len(want))
