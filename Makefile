@@ -2,6 +2,9 @@
 # matrix products are ten times slower.
 export GOEXPERIMENT := simd
 export GOFLAGS := -buildvcs=false
+ifeq ($(shell uname -m),x86_64)
+export GODEBUG := cpu.fma=off# the Go backend's exponentials are slow otherwise: docs/decisions/0028
+endif
 
 GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0

@@ -19,9 +19,9 @@ import (
 // The fit of words to the soft prompts of a linear projection: AdamW at a rate that falls to
 // wordFitEnd of its peak.
 const (
-	wordFitSteps = 800
-	wordFitBatch = 64 // pictures, of fitPictures
-	wordFitLeast = 8  // pictures, of few
+	wordFitSteps = 800 // for fitPictures
+	wordFitBatch = 64  // pictures, of fitPictures
+	wordFitLeast = 8   // pictures, of few
 	wordFitRate  = 2e-3
 	wordFitEnd   = 0.1
 )
@@ -56,8 +56,10 @@ func fitWords(ctx context.Context, b *bridge.Bridge, queries, prompts *adapters.
 		return 0, adapters.Errorf(adapters.Invalid, "fit of words: the old bridge's soft prompts are the same for all %d pictures", prompts.Shape[0]).
 			WithRemedy("take other training data, or another swap.projection")
 	}
-	const last = wordFitSteps / 10
-	for n := range wordFitSteps {
+	steps := wordFitStepsOf(queries.Shape[0])
+	schedule := optim.Schedule{Steps: steps, MinFactor: wordFitEnd}
+	last := steps / 10
+	for n := range steps {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
@@ -65,15 +67,20 @@ func fitWords(ctx context.Context, b *bridge.Bridge, queries, prompts *adapters.
 		for i := range rows {
 			rows[i] = rng.IntN(queries.Shape[0])
 		}
-		loss, err := f.run(n, queries.Gather(rows), prompts.Gather(rows))
+		loss, err := f.run(schedule.Rate(wordFitRate, n+1), queries.Gather(rows), prompts.Gather(rows))
 		if err != nil {
 			return 0, fmt.Errorf("fit of words: %w", err)
 		}
-		if n >= wordFitSteps-last {
-			r2 += (1 - loss/variance) / last
+		if n >= steps-last {
+			r2 += (1 - loss/variance) / float64(last)
 		}
 	}
 	return r2, nil
+}
+
+// wordFitStepsOf returns the number of steps for a number of pictures: fewer if there are few.
+func wordFitStepsOf(pictures int) int {
+	return min(wordFitSteps, max(wordFitSteps/8, wordFitSteps*pictures/fitPictures))
 }
 
 // wordFitBatchOf returns the batch for a number of pictures: fewer if there are few, because a step
@@ -121,10 +128,9 @@ func (f *wordFit) loss(queries, prompts *Node) *Node {
 	return ReduceAllMean(Square(Sub(said, prompts)))
 }
 
-// run makes step n, counted from 0, and returns its loss.
-func (f *wordFit) run(n int, queries, prompts *adapters.Tensor) (float64, error) {
-	schedule := optim.Schedule{Steps: wordFitSteps, MinFactor: wordFitEnd}
-	rates, err := f.opt.Rates([]float64{schedule.Rate(wordFitRate, n+1)})
+// run makes a step at a rate and returns its loss.
+func (f *wordFit) run(rate float64, queries, prompts *adapters.Tensor) (float64, error) {
+	rates, err := f.opt.Rates([]float64{rate})
 	if err != nil {
 		return 0, err
 	}

@@ -67,6 +67,9 @@ func backendFindings(r backends.Report) []finding {
 		simd.Value = "no"
 		simd.Warning = "this binary computes several times slower than it could; build it with GOEXPERIMENT=simd (make build does)"
 	}
+	if !backends.FastScalars() {
+		simd.Warning = "exponentials of the Go backend take up to 400 times as long as they could; start bridge with GODEBUG=cpu.fma=off"
+	}
 	xla := finding{Name: "xla", Value: "this binary can load PJRT plugins"}
 	if !r.XLA {
 		xla.Value = "this binary cannot load PJRT plugins (built without cgo)"

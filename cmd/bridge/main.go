@@ -12,11 +12,13 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/sandbox"
 )
 
 func main() {
 	sandbox.Enter() // does not return in a process that is to run a plugin in the sandbox
+	backends.Relaunch()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C kills the process
 	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
