@@ -139,10 +139,15 @@ func (p *program) printResult(r *score.Result) error {
 	if err := p.table(header, rows); err != nil {
 		return err
 	}
-	for _, key := range slices.Sorted(maps.Keys(r.NotComputed)) {
-		p.printf("\n%s: %s\n", key, r.NotComputed[key])
-	}
+	p.printNotComputed(r.NotComputed)
 	return p.printAgainst(r)
+}
+
+// printNotComputed says why figures are not there, by their keys.
+func (p *program) printNotComputed(why map[string]string) {
+	for _, key := range slices.Sorted(maps.Keys(why)) {
+		p.printf("\n%s: %s\n", key, why[key])
+	}
 }
 
 // printAgainst prints the comparison with other predictions.

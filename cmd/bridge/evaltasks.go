@@ -94,6 +94,7 @@ func (p *program) printEvaluation(dir string, r *benchmark.Result) error {
 	for _, line := range r.Remarks() {
 		p.printf("\n%s\n", line)
 	}
+	p.printNotComputed(r.NotComputed)
 	p.printf("\nresult: %s\n", dir)
 	return nil
 }

@@ -66,7 +66,7 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 	}
 	out.Figures, out.NotComputed = figuresOf(all), all.NotComputed
 	out.addPaper(r.task, r.model.Vision.Spec().Image.Width)
-	r.warn(out, trainedOn(inOrder))
+	r.warn(out, trainedOn(inOrder), repeated(inOrder))
 	if out.Upload, err = r.writeUpload(inOrder); err != nil {
 		return nil, err
 	}
@@ -84,8 +84,22 @@ func figuresOf(r *score.Result) []Figure {
 	return out
 }
 
-// warn adds the warnings of a result, and logs them.
-func (r *runner) warn(out *Result, trained int) {
+// repeated returns the ids that several samples have, in order.
+func repeated(samples []Sample) []string {
+	var twice []string
+	count := map[string]int{}
+	for _, s := range samples {
+		key := s.ID + " " + s.Direction
+		if count[key]++; count[key] == 2 {
+			twice = append(twice, s.ID)
+		}
+	}
+	return twice
+}
+
+// warn adds the warnings of a result, and logs them. trained is the number of pictures that the model was trained on,
+// and twice are the ids that several samples have.
+func (r *runner) warn(out *Result, trained int, twice []string) {
 	out.Warnings = slices.Clone(r.set.Warnings())
 	if out.Failed > 0 {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("%d of %d samples failed and count 0; the first is %s: %s", out.Failed, out.N, out.Failures[0].ID, out.Failures[0].Error))
@@ -95,6 +109,9 @@ func (r *runner) warn(out *Result, trained int) {
 	}
 	if trained > 0 {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("the model was trained on %d pictures of the task: the figures are too good", trained))
+	}
+	if len(twice) > 0 {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("%d ids occur more than once, the first is %s: the file is not the official one", len(twice), twice[0]))
 	}
 	for _, text := range out.Warnings {
 		r.options.Log.Warn(text, "task", r.task.Name)

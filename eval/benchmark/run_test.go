@@ -377,6 +377,23 @@ source = "a paper, table 2"
 	}
 }
 
+// Ids that occur twice are warned of: a line of the official file may be missing.
+func TestRepeatedIDs(t *testing.T) {
+	m, files := openModel(t), writeData(t)
+	line := func(id int) string {
+		return fmt.Sprintf(`{"question_id": %d, "image": "toy_val_%012d.png", "text": "is it?", "label": "yes"}`+"\n", id, id)
+	}
+	if err := os.WriteFile(filepath.Join(files, "pope.jsonl"), []byte(line(1)+line(2)+line(1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer(`"vqav2"`, `"pope"`, `questions = ["questions.json"]`, `questions = ["pope.jsonl"]`, `annotations = ["annotations.json"]`, "",
+		`name = "vqa"`, `name = "pope"`, `variant = "lavis"`, "", `by = ["answer_type"]`, "", "expect = 40", "").Replace(vqaTask)
+	r := mustRun(t, m, openSet(t, text, files), options(m, t.TempDir()))
+	if !strings.Contains(strings.Join(r.Warnings, "\n"), "1 ids occur more than once, the first is 1") {
+		t.Errorf("%q", r.Warnings)
+	}
+}
+
 // The mean of a group is that of its tasks' figures.
 func TestGroupMean(t *testing.T) {
 	l, err := tasks.Load("")

@@ -49,3 +49,6 @@ type Sample struct {
 	// Seconds is the sample's share of its batch's time. It alone differs between two runs.
 	Seconds float64 `json:"seconds"`
 }
+
+// damaged reports whether the row of the sample could not be read. Its id is then the number of the row.
+func (s Sample) damaged() bool { return s.Error != "" && len(s.Target) == 0 }

@@ -3,6 +3,7 @@ package benchmark
 import (
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/modular-bridging/bridge/data/official"
@@ -10,11 +11,12 @@ import (
 )
 
 // writeUpload writes the answers in the layout of EvalAI's server, if the task has one: VQAv2 (also OK-VQA),
-// VizWiz and nocaps. It returns the file's name; empty if there is none. Servers refuse a part of a split.
+// VizWiz and nocaps. It returns the file's name; empty if there is none. Servers refuse a part of a split, and so
+// also answers without the id that a damaged row has.
 func (r *runner) writeUpload(samples []Sample) (string, error) {
 	key, text := "", "answer"
 	switch {
-	case !r.plan.Subset.All():
+	case !r.plan.Subset.All() || slices.ContainsFunc(samples, Sample.damaged):
 		return "", nil
 	case r.task.Metric.Name == score.VQA && (r.task.Data.Format == official.VQAv2 || r.task.Data.Format == official.OKVQA):
 		key = "question_id"

@@ -78,6 +78,7 @@ func (t *Task) checkAnswers(c checker) {
 	c.want(ways == 1, "", "want one of the tables [generate], [rank] with by, and [retrieve] with rerank: it says how answers come about")
 	if c.Has("rank") {
 		c.oneOf("rank.by", t.Rank.By, []string{BySum, ByMean, ByGain})
+		t.checkCandidates(c)
 	}
 	if c.Has("retrieve") {
 		c.want(t.Retrieve.Rerank == nil || *t.Retrieve.Rerank >= 0, "retrieve.rerank", "want a number of candidates, or 0 to skip ITM")
@@ -99,6 +100,21 @@ func (t *Task) checkAnswers(c checker) {
 	t.checkDecode(c, "generate.encoder-decoder", t.Generate.EncoderDecoder)
 }
 
+// checkCandidates compares the candidates with the format. Others would be scored against the wrong answer.
+func (t *Task) checkCandidates(c checker) {
+	const key = "rank.candidates"
+	own := t.Rank.Candidates
+	switch formats[t.Data.Format].candidates {
+	case ofSample:
+		c.want(len(own) == 0, key, "has %d texts, want none: each sample of the format %s has its own", len(own), t.Data.Format)
+	case ofLabel:
+		c.want(len(own) == 2 && own[0] != own[1], key, "is %q, want two texts, that of label 0 first, such as no and yes", own)
+		c.want(len(own) == 0 || !slices.Contains([]string{"yes", "true"}, strings.ToLower(own[0])), key, "is %q, want the text of label 0 first, such as no and yes", own)
+	default:
+		c.want(len(own) > 0, key, "is empty, want the texts that are ranked: samples of the format %s have none", t.Data.Format)
+	}
+}
+
 func (t *Task) checkDecode(c checker, at string, d Decode) {
 	c.want(d.Beams == nil || *d.Beams > 0, at+".beams", "want at least 1")
 	c.want(d.MaxNewTokens == nil || *d.MaxNewTokens > 0, at+".max_new_tokens", "want at least 1")
@@ -112,6 +128,15 @@ func (t *Task) checkMetric(c checker) {
 		c.oneOf("metric.variant", t.Metric.Variant, variants)
 	} else {
 		c.want(t.Metric.Variant == "", "metric.variant", "is %q; the metric %s has no variants", t.Metric.Variant, t.Metric.Name)
+	}
+	if of, known := formats[t.Data.Format]; known && slices.Contains(score.Metrics(), t.Metric.Name) {
+		c.want(slices.Contains(of.metrics, t.Metric.Name), "metric.name", "is %s, which does not score samples of the format %s, want %s", t.Metric.Name, t.Data.Format, strings.Join(of.metrics, " or "))
+		for _, by := range t.Metric.By {
+			c.want(len(of.types) > 0, "metric.by", "has %q; samples of the format %s have no kinds of groups", by, t.Data.Format)
+			if len(of.types) > 0 {
+				c.oneOf("metric.by", by, of.types)
+			}
+		}
 	}
 	how := map[string]How{score.Choice: Ranks, score.ROCAUC: Ranks, score.Retrieval: Retrieves, score.Winoground: Retrieves, score.Captions: Generates}
 	if want, ok := how[t.Metric.Name]; ok {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/modular-bridging/bridge/data/official"
 	"github.com/modular-bridging/bridge/data/record"
+	"github.com/modular-bridging/bridge/eval/score"
 )
 
 // format says how a task's files are read.
@@ -16,27 +17,39 @@ type format struct {
 	roles       []string // of the files, in the order in which the reader takes them
 	split       bool     // the files have several
 	ownPictures bool     // pictures lie beside the texts
+	metrics     []string // that can score the samples
+	types       []string // the kinds of groups that samples belong to
+	candidates  candidates
 	sample      func(r record.Record) (Sample, error)
 }
 
+// candidates says whose the candidates of a ranked sample are.
+type candidates int
+
+const (
+	ofTask   candidates = iota // the task's file has them
+	ofSample                   // each sample has its own
+	ofLabel                    // the task's file has two, that of label 0 first
+)
+
 // formats are those of package data/official.
 var formats = map[string]format{
-	official.VQAv2:        {roles: []string{"questions", "annotations"}, sample: vqaSample},
-	official.OKVQA:        {roles: []string{"questions", "annotations"}, sample: vqaSample},
-	official.GQA:          {roles: []string{"questions"}, sample: gqaSample},
-	official.VizWiz:       {roles: []string{"annotations"}, sample: vizwizSample},
-	official.TextVQA:      {roles: []string{"annotations"}, sample: textVQASample},
-	official.AOKVQA:       {roles: []string{"annotations"}, sample: aokvqaSample},
-	official.COCO:         {roles: []string{"captions"}, sample: captionSample},
-	official.Nocaps:       {roles: []string{"captions"}, sample: nocapsSample},
-	official.Karpathy:     {roles: []string{"captions"}, split: true, sample: captionSample},
-	official.POPE:         {roles: []string{"questions"}, sample: popeSample},
-	official.ScienceQA:    {roles: []string{"questions", "splits"}, split: true, sample: scienceQASample},
-	official.VSR:          {roles: []string{"questions"}, sample: vsrSample},
-	official.HatefulMemes: {roles: []string{"questions"}, sample: memeSample},
-	official.Retrieval:    {roles: []string{"captions"}, sample: retrievalSample},
-	official.Winoground:   {roles: []string{"examples"}, sample: winogroundSample},
-	official.MME:          {roles: []string{"folder"}, ownPictures: true, sample: mmeSample},
+	official.VQAv2:        {roles: []string{"questions", "annotations"}, metrics: []string{score.VQA}, types: []string{"answer_type", "question_type"}, sample: vqaSample},
+	official.OKVQA:        {roles: []string{"questions", "annotations"}, metrics: []string{score.VQA}, types: []string{"answer_type", "question_type"}, sample: vqaSample},
+	official.GQA:          {roles: []string{"questions"}, metrics: []string{score.GQA}, types: []string{"kind", "structural", "semantic"}, sample: gqaSample},
+	official.VizWiz:       {roles: []string{"annotations"}, metrics: []string{score.VQA}, types: []string{"answer_type", "answerable"}, sample: vizwizSample},
+	official.TextVQA:      {roles: []string{"annotations"}, metrics: []string{score.VQA}, sample: textVQASample},
+	official.AOKVQA:       {roles: []string{"annotations"}, metrics: []string{score.AOKVQADirect, score.VQA, score.Choice}, types: []string{"difficult"}, candidates: ofSample, sample: aokvqaSample},
+	official.COCO:         {roles: []string{"captions"}, metrics: []string{score.Captions}, sample: captionSample},
+	official.Nocaps:       {roles: []string{"captions"}, metrics: []string{score.Captions}, types: []string{"domain"}, sample: nocapsSample},
+	official.Karpathy:     {roles: []string{"captions"}, split: true, metrics: []string{score.Captions}, sample: captionSample},
+	official.POPE:         {roles: []string{"questions"}, metrics: []string{score.POPE}, types: []string{"answer"}, sample: popeSample},
+	official.ScienceQA:    {roles: []string{"questions", "splits"}, split: true, metrics: []string{score.Choice}, types: []string{"subject"}, candidates: ofSample, sample: scienceQASample},
+	official.VSR:          {roles: []string{"questions"}, metrics: []string{score.Choice, score.ROCAUC}, types: []string{"answer", "relation"}, candidates: ofLabel, sample: vsrSample},
+	official.HatefulMemes: {roles: []string{"questions"}, metrics: []string{score.Choice, score.ROCAUC}, types: []string{"answer"}, candidates: ofLabel, sample: memeSample},
+	official.Retrieval:    {roles: []string{"captions"}, metrics: []string{score.Retrieval}, sample: retrievalSample},
+	official.Winoground:   {roles: []string{"examples"}, metrics: []string{score.Winoground}, types: []string{"tag"}, sample: winogroundSample},
+	official.MME:          {roles: []string{"folder"}, ownPictures: true, metrics: []string{score.MME}, types: []string{"category"}, sample: mmeSample},
 }
 
 // Formats returns the names of the formats that a task may have.

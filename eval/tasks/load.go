@@ -128,13 +128,19 @@ func (l *Library) Task(name string) (*Task, error) {
 		WithRemedy("`bridge eval list` shows all tasks")
 }
 
-// Expand returns tasks by names, groups replaced by their tasks, each task once.
+// Expand returns tasks by names, groups replaced by their tasks, each task once. Two different tasks of one
+// name are an error, because they have one folder.
 func (l *Library) Expand(names []string) ([]*Task, error) {
 	var out []*Task
-	add := func(t *Task) {
-		if !slices.ContainsFunc(out, func(o *Task) bool { return o.Name == t.Name }) {
+	add := func(t *Task) error {
+		i := slices.IndexFunc(out, func(o *Task) bool { return o.Name == t.Name })
+		if i < 0 {
 			out = append(out, t)
+		} else if out[i].Digest() != t.Digest() {
+			return adapters.Errorf(adapters.Invalid, "two different tasks have the name %s", t.Name).
+				WithRemedy("give one of the files another name, or run one of them with another --out")
 		}
+		return nil
 	}
 	for _, name := range names {
 		t, err := l.Task(name)
@@ -142,15 +148,19 @@ func (l *Library) Expand(names []string) ([]*Task, error) {
 			return nil, err
 		}
 		if !t.IsGroup() {
-			add(t)
+			if err := add(t); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		for _, member := range t.Tasks {
 			m, err := l.Task(member)
+			if err == nil {
+				err = add(m)
+			}
 			if err != nil {
 				return nil, err
 			}
-			add(m)
 		}
 	}
 	return out, nil

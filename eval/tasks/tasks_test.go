@@ -114,6 +114,9 @@ func TestMistakes(t *testing.T) {
 		{`[generate]`, "[rank]\nby = \"sum\"\n[generate]", "want one of the tables [generate], [rank] with by, and [retrieve] with rerank"},
 		{`[metric]`, "[[paper]]\nmodel = \"gpt\"\nvalue = 1.0\n[metric]", `paper 1: model is "gpt", want one of blip2-vit-l-opt-2.7b`},
 		{`title = "own questions"`, `tasks = ["pope"]`, "title: is empty"},
+		{"name = \"gqa\"\nvariant = \"official\"", `name = "pope"`, "metric.name: is pope, which does not score samples of the format gqa, want gqa"},
+		{`variant = "official"`, "variant = \"official\"\nby = [\"structurl\"]", `metric.by: is "structurl", want one of kind, structural, semantic; did you mean structural?`},
+		{"[generate]\nbeams = 1", "[rank]\nby = \"sum\"", "rank.candidates: is empty, want the texts that are ranked"},
 	} {
 		text := strings.Replace(own, c.old, c.new, 1)
 		if text == own {
@@ -121,6 +124,25 @@ func TestMistakes(t *testing.T) {
 		}
 		if _, err := tasks.Parse("own.toml", []byte(text)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.new, err, c.want)
+		}
+	}
+}
+
+// Candidates of another number or order than the format's would be scored against the wrong answer.
+func TestCandidates(t *testing.T) {
+	for _, c := range []struct{ task, candidates, want string }{
+		{"vsr", `["yes", "no"]`, "want the text of label 0 first"},
+		{"hatefulmemes", `["no", "yes", "maybe"]`, "want two texts"},
+		{"aokvqa-val-mc", `["no", "yes"]`, "want none: each sample of the format aokvqa has its own"},
+	} {
+		text, err := os.ReadFile(c.task + ".toml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := slices.DeleteFunc(strings.Split(string(text), "\n"), func(line string) bool { return strings.HasPrefix(line, "candidates =") })
+		other := strings.Replace(strings.Join(lines, "\n"), `by = "sum"`, "by = \"sum\"\ncandidates = "+c.candidates, 1)
+		if _, err := tasks.Parse(c.task+".toml", []byte(other)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s with %s: %v, want %q", c.task, c.candidates, err, c.want)
 		}
 	}
 }
@@ -146,6 +168,10 @@ func TestOwnTasks(t *testing.T) {
 	l := load(t, write(t, map[string]string{"own.toml": own, "gqa-testdev.toml": strings.Replace(own, `"own"`, `"gqa-testdev"`, 1)}))
 	if task, err := l.Task("own"); err != nil || task.Title != "own questions" {
 		t.Errorf("%v, %v", task, err)
+	}
+	other := filepath.Join(write(t, map[string]string{"own.toml": own + "\n"}), "own.toml")
+	if _, err := l.Expand([]string{"own", other}); err == nil || !strings.Contains(err.Error(), "two different tasks have the name own") {
+		t.Errorf("%v", err)
 	}
 	if task, err := l.Task("gqa-testdev"); err != nil || task.Data.Expect != 0 {
 		t.Errorf("%v, %v", task, err)
