@@ -49,7 +49,7 @@ func sameLists(t *testing.T, dir string, res *resources) {
 // To a long list, lines are added, and the files have it whole at any moment.
 func TestLongListOfLeftOutPicturesIsAppendedTo(t *testing.T) {
 	dir := t.TempDir()
-	res, done := keptLists(t, dir, 300)
+	res, _ := keptLists(t, dir, 300)
 	before, err := os.Stat(filepath.Join(dir, leftOutFile))
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,8 @@ func TestLongListOfLeftOutPicturesIsAppendedTo(t *testing.T) {
 	again := &resources{train: train.Set{LeftOut: &data.LeftOutList{}}, eval: train.Set{LeftOut: &data.LeftOutList{}}}
 	again.train.LeftOut.Expect(lists[trainSplit])
 	again.eval.LeftOut.Restore(lists[evalSplit])
-	if done, err = again.keepLeftOut(dir); err != nil {
+	done, err := again.keepLeftOut(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
 	sameLists(t, dir, again)

@@ -162,7 +162,7 @@ const tinyMatrix = `recipe = "tiny-retrain"
 encoders = ["tiny-vit"]
 llms = ["tiny-flan-t5"]
 set = ["data.train={id=\"kit:train\",pictures=16}", "data.eval={id=\"kit:held-out\",pictures=8}", "vision.isolation=none", "language.isolation=none",
-  "optimizer.batch=4", "optimizer.warmup=1", "swap.warmup_steps=100", "swap.warmup_images=8", "evaluation.every=0", "evaluation.examples=4",
+  "optimizer.batch=4", "optimizer.steps=300", "optimizer.warmup=1", "swap.warmup_steps=100", "swap.warmup_images=8", "evaluation.every=0", "evaluation.examples=4",
   "evaluation.captions=0", "evaluation.final_captions=4", "evaluation.also=[\"kit:style\"]", "run.backend=go", "run.checkpoint_every=0"]
 [options.cold]
 cold = true

@@ -42,7 +42,7 @@ func TestBeamsShareKeysAndValues(t *testing.T) {
 			Attend(q, 0.5, 0, KeyValues{Keys: repeat(keys), Values: repeat(values), Bias: padding}, own),
 		}
 	})
-	out := exec.MustExec(random(rng, batch*k, heads, group, width), random(rng, batch, heads, prompt, width), random(rng, batch, heads, prompt, width),
+	out := exec.MustCall(random(rng, batch*k, heads, group, width), random(rng, batch, heads, prompt, width), random(rng, batch, heads, prompt, width),
 		random(rng, batch*k, heads, capacity, width), random(rng, batch*k, heads, capacity, width), []int32{7, 7, 7, 4, 4, 4})
 	shared, err := hosttensor.Float32s(out[0])
 	if err != nil {
