@@ -69,8 +69,8 @@ func mustKeepSets(t *testing.T, dir string) {
 		}
 	}
 	start := s.Cost.Of(cost.Start)
-	if start.TokenEmbeddings != 2 || start.QFormerForwards != 64 || start.PicturesEncoded != 64 || start.ProjectionPasses != 100*8 {
-		t.Errorf("start: got %+v, want the embeddings of both models, the 64 pictures of the set and 100 steps of 8", start)
+	if start.TokenEmbeddings != 2 || start.QFormerForwards != 64 || start.PicturesEncoded != 64 || start.ProjectionPasses != 800*8 {
+		t.Errorf("start: got %+v, want the embeddings of both models, the 64 pictures of the set and 800 steps of 8", start)
 	}
 	if got := s.Cost.Training(); got.Steps != 6 || got.LanguagePasses != 48 || got.LanguageForwards != 0 || got.GeneratedTexts != 0 {
 		t.Errorf("training: got %+v, want 6 steps of 8", got)

@@ -19,9 +19,9 @@ import (
 // The fit of words to the soft prompts of a linear projection: AdamW at a rate that falls to
 // wordFitEnd of its peak.
 const (
-	wordFitSteps = 800 // for fitPictures
-	wordFitBatch = 64  // pictures, of fitPictures
-	wordFitLeast = 8   // pictures, of few
+	wordFitSteps = 800
+	wordFitBatch = 64 // pictures, of fitPictures
+	wordFitLeast = 8  // pictures, of few
 	wordFitRate  = 2e-3
 	wordFitEnd   = 0.1
 )
@@ -56,10 +56,9 @@ func fitWords(ctx context.Context, b *bridge.Bridge, queries, prompts *adapters.
 		return 0, adapters.Errorf(adapters.Invalid, "fit of words: the old bridge's soft prompts are the same for all %d pictures", prompts.Shape[0]).
 			WithRemedy("take other training data, or another swap.projection")
 	}
-	steps := wordFitStepsOf(queries.Shape[0])
-	schedule := optim.Schedule{Steps: steps, MinFactor: wordFitEnd}
-	last := steps / 10
-	for n := range steps {
+	const last = wordFitSteps / 10
+	schedule := optim.Schedule{Steps: wordFitSteps, MinFactor: wordFitEnd}
+	for n := range wordFitSteps {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
@@ -71,16 +70,11 @@ func fitWords(ctx context.Context, b *bridge.Bridge, queries, prompts *adapters.
 		if err != nil {
 			return 0, fmt.Errorf("fit of words: %w", err)
 		}
-		if n >= steps-last {
-			r2 += (1 - loss/variance) / float64(last)
+		if n >= wordFitSteps-last {
+			r2 += (1 - loss/variance) / last
 		}
 	}
 	return r2, nil
-}
-
-// wordFitStepsOf returns the number of steps for a number of pictures: fewer if there are few.
-func wordFitStepsOf(pictures int) int {
-	return min(wordFitSteps, max(wordFitSteps/8, wordFitSteps*pictures/fitPictures))
 }
 
 // wordFitBatchOf returns the batch for a number of pictures: fewer if there are few, because a step

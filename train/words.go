@@ -193,7 +193,7 @@ func (p ProjectionTransfer) saidInWords(ctx context.Context) (*bridge.Bridge, er
 	pictures := queries.Shape[0]
 	r2, err := fitWords(ctx, b, queries, prompts, p.Seed)
 	if err == nil {
-		p.count(cost.Count{QFormerForwards: int64(pictures), ProjectionPasses: int64(wordFitStepsOf(pictures) * wordFitBatchOf(pictures))})
+		p.count(cost.Count{QFormerForwards: int64(pictures), ProjectionPasses: int64(wordFitSteps * wordFitBatchOf(pictures))})
 		p.Log.Info("old projection put into words", "pictures", pictures, "R2", fmt.Sprintf("%.3f", r2))
 	}
 	return closeIf(b, err)
