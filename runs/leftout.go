@@ -1,17 +1,17 @@
 package runs
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/diskfull"
+	"github.com/modular-bridging/bridge/internal/wholelines"
 )
 
 // The files of a run folder that list the pictures and records which the run leaves out. They are
@@ -80,11 +80,7 @@ func readLeftOutTail(path string) (lines []leftOutLine, err error) {
 		return nil, err
 	}
 	defer f.Close()
-	for in := bufio.NewReader(f); ; {
-		text, err := in.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return lines, nil
-		}
+	for text, err := range wholelines.Of(f) {
 		var line leftOutLine
 		if err == nil {
 			err = json.Unmarshal(text, &line)
@@ -94,6 +90,7 @@ func readLeftOutTail(path string) (lines []leftOutLine, err error) {
 		}
 		lines = append(lines, line)
 	}
+	return lines, nil
 }
 
 // leftOutKeeper keeps a run's lists of what it leaves out in the run's folder. A short list is
@@ -157,7 +154,7 @@ func (k *leftOutKeeper) writeAll() error {
 	k.whole = len(lists[trainSplit]) + len(lists[evalSplit])
 	path := filepath.Join(k.dir, leftOutFile)
 	if k.whole == 0 {
-		return errors.Join(removeIfThere(path), k.removeTail())
+		return errors.Join(atomicfile.Remove(path), k.removeTail())
 	}
 	if err := writeJSON(path, lists); err != nil {
 		return err
@@ -170,14 +167,7 @@ func (k *leftOutKeeper) removeTail() error {
 	if k.tail != nil {
 		err, k.tail = k.tail.Close(), nil
 	}
-	return errors.Join(err, removeIfThere(filepath.Join(k.dir, leftOutTail)))
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return errors.Join(err, atomicfile.Remove(filepath.Join(k.dir, leftOutTail)))
 }
 
 // done writes the lists whole if lines were added since.

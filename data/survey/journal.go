@@ -1,7 +1,6 @@
 package survey
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/record"
+	"github.com/modular-bridging/bridge/internal/wholelines"
 )
 
 // identity is the first line of a journal. A journal of another identity is not continued.
@@ -70,16 +70,11 @@ func openJournal(path string, fresh bool, id identity, add func(Row)) (*journal,
 
 // replay reads the rows of a journal. It returns the end of the last whole line.
 func replay(f io.Reader, id identity, add func(Row)) (end int64, err error) {
-	in := bufio.NewReaderSize(f, 1<<20)
-	for first := true; ; first = false {
-		line, err := in.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return end, nil
-		}
+	for line, err := range wholelines.Of(f) {
 		if err != nil {
 			return 0, err
 		}
-		if first {
+		if end == 0 {
 			var was identity
 			if json.Unmarshal(line, &was) != nil || was != id {
 				return 0, nil
@@ -93,6 +88,7 @@ func replay(f io.Reader, id identity, add func(Row)) (end int64, err error) {
 		}
 		end += int64(len(line))
 	}
+	return end, nil
 }
 
 func (j *journal) write(rows []Row) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/diskfull"
+	"github.com/modular-bridging/bridge/internal/wholelines"
 )
 
 // ReadSamples reads the whole lines of samples.jsonl in a task's folder. A line that was cut off is left
@@ -22,16 +23,17 @@ func ReadSamples(dir string) ([]Sample, error) {
 // readSamples reads the whole lines of a file, and returns their size in bytes. There are none if there is
 // no file.
 func readSamples(path string) (samples []Sample, size int64, err error) {
-	data, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, nil
 	}
 	if err != nil {
 		return nil, 0, err
 	}
-	for line := range bytes.Lines(data) {
-		if !bytes.HasSuffix(line, []byte("\n")) {
-			break // the program was killed while it wrote the line
+	defer f.Close()
+	for line, err := range wholelines.Of(f) {
+		if err != nil {
+			return nil, 0, err
 		}
 		var s Sample
 		if err := json.Unmarshal(line, &s); err != nil {

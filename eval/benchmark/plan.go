@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/atomicfile"
 )
 
 // revision counts changes of this package that change lines of samples.jsonl.
@@ -111,7 +112,7 @@ func discard(dir string) error {
 		return err
 	}
 	for _, name := range []string{ResultFile, UploadFile, SamplesFile, PlanFile} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := atomicfile.Remove(filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -27,6 +28,14 @@ func Write(path string, write func(io.Writer) error) error {
 	}
 	if err != nil {
 		return adapters.Errorf(adapters.Unknown, "%s cannot be written: %w", path, err)
+	}
+	return nil
+}
+
+// Remove removes a file or an empty folder, which may be missing.
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }

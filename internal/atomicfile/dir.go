@@ -50,7 +50,7 @@ func finish(tmp, path string) error {
 		return adapters.Errorf(adapters.Unknown, "%s cannot be written: %w", path, err)
 	}
 	syncDir(tmp)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := Remove(path); err != nil {
 		return adapters.Errorf(adapters.Unknown, "%s cannot be written: %w", path, err)
 	}
 	if err := os.Rename(tmp, path); err != nil {

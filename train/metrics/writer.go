@@ -1,12 +1,10 @@
 package metrics
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/diskfull"
+	"github.com/modular-bridging/bridge/internal/wholelines"
 )
 
 // File is the name of the JSON lines in a run folder.
@@ -111,12 +110,7 @@ func keptLines(path string, step int, again []string) ([]byte, error) {
 	}
 	defer f.Close()
 	var out bytes.Buffer
-	r := bufio.NewReader(f)
-	for {
-		line, err := r.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return out.Bytes(), nil // a line without its end was cut off
-		}
+	for line, err := range wholelines.Of(f) {
 		if err != nil {
 			return nil, err
 		}
@@ -128,6 +122,7 @@ func keptLines(path string, step int, again []string) ([]byte, error) {
 			out.Write(line)
 		}
 	}
+	return out.Bytes(), nil
 }
 
 // anyHasPrefix reports whether a figure's name begins with one of the prefixes.
