@@ -87,9 +87,14 @@ func (r Reader) file(path string) (*adapters.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.prepared(img, path)
+}
+
+// prepared resizes and crops a picture as the encoder needs it. An error names the picture.
+func (r Reader) prepared(img image.Image, name string) (*adapters.Tensor, error) {
 	picture, err := process(img, r.Spec)
 	if err != nil {
-		return nil, adapters.Errorf(adapters.KindOf(err), "picture %s: %w", printable.Name(path), err)
+		return nil, adapters.Errorf(adapters.KindOf(err), "picture %s: %w", printable.Name(name), err)
 	}
 	return picture, nil
 }

@@ -289,21 +289,26 @@ func WhyPicture(err error) record.Why {
 	return record.BadPicture
 }
 
-// Prepared reads a picture as uint8[H, W, 3], RGB, at the encoder's size.
-func (r Reader) Prepared(p *record.Picture) (*adapters.Tensor, error) {
-	img, err := r.Open(p)
+// Prepared decodes the bytes of a picture ([Reader.Encoded]) as uint8[H, W, 3], RGB, at the encoder's size.
+func (r Reader) Prepared(p *record.Picture, encoded []byte) (*adapters.Tensor, error) {
+	img, err := r.decoded(p, encoded)
 	if err != nil {
 		return nil, err
 	}
-	picture, err := process(img, r.Spec)
-	if err != nil {
-		return nil, adapters.Errorf(adapters.KindOf(err), "picture %s: %w", printable.Name(p.Name), err)
-	}
-	return picture, nil
+	return r.prepared(img, p.Name)
 }
 
 // Open reads a picture at its own size. The kind of its bytes counts, not its name.
 func (r Reader) Open(p *record.Picture) (*imaging.RGB, error) {
+	encoded, err := r.Encoded(p)
+	if err != nil {
+		return nil, err
+	}
+	return r.decoded(p, encoded)
+}
+
+// Encoded reads the bytes of a picture.
+func (r Reader) Encoded(p *record.Picture) ([]byte, error) {
 	in, err := p.Open()
 	if err != nil {
 		return nil, adapters.Errorf(adapters.NotFound, "picture %s: %w", printable.Name(filepath.Base(p.Name)), err)
@@ -313,6 +318,11 @@ func (r Reader) Open(p *record.Picture) (*imaging.RGB, error) {
 	if err != nil {
 		return nil, adapters.Errorf(adapters.Corrupt, "picture %s: %w", printable.Name(p.Name), err)
 	}
+	return encoded, nil
+}
+
+// decoded decodes the bytes of a picture at its own size.
+func (r Reader) decoded(p *record.Picture, encoded []byte) (*imaging.RGB, error) {
 	if imaging.CutOff(bytes.NewReader(encoded), int64(len(encoded))) {
 		return nil, adapters.Errorf(adapters.Corrupt, "picture %s is cut off: its end is missing", printable.Name(p.Name))
 	}

@@ -2,7 +2,6 @@ package benchmark
 
 import (
 	"context"
-	"io"
 	"runtime"
 	"sync"
 
@@ -77,8 +76,7 @@ func (r *runner) readPictures(pictures []*record.Picture) []preparedPicture {
 	for range min(runtime.GOMAXPROCS(0), len(pictures)) {
 		group.Go(func() {
 			for i := range next {
-				out[i].picture, out[i].err = r.reader.Prepared(pictures[i])
-				out[i].trained = out[i].err == nil && r.trainedOn(pictures[i])
+				out[i] = r.readPicture(pictures[i])
 			}
 		})
 	}
@@ -90,18 +88,15 @@ func (r *runner) readPictures(pictures []*record.Picture) []preparedPicture {
 	return out
 }
 
-// trainedOn reports whether the model was trained on a picture, by its bytes.
-func (r *runner) trainedOn(p *record.Picture) bool {
-	if len(r.options.Trained) == 0 {
-		return false
+// readPicture reads a picture once, and tells by its bytes whether the model was trained on it.
+func (r *runner) readPicture(p *record.Picture) (out preparedPicture) {
+	encoded, err := r.reader.Encoded(p)
+	if err == nil {
+		out.picture, err = r.reader.Prepared(p, encoded)
 	}
-	in, err := p.Open()
-	if err != nil {
-		return false // it was readable a moment ago
-	}
-	defer in.Close()
-	encoded, err := io.ReadAll(in)
-	return err == nil && r.options.Trained[data.PictureDigest(encoded)]
+	out.err = err
+	out.trained = err == nil && len(r.options.Trained) > 0 && r.options.Trained[data.PictureDigest(encoded)]
+	return out
 }
 
 // stack returns the features of samples as [B, N, Denc].
