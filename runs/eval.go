@@ -48,11 +48,17 @@ func TaskLibrary() (*tasks.Library, error) {
 }
 
 // TaskPlaces returns the folders in which tasks' files are looked for: data, or else the folder data of the
-// working folder and that of bridge's cache. Benchmarks of the kit are written to the cache.
+// working folder and that of bridge's cache. Benchmarks of the kit are written to the cache, or checked there,
+// when the first of their files is looked for.
 func TaskPlaces(data string) tasks.Places {
-	p := tasks.Places{Data: []string{data}, Kit: func(ctx context.Context, name string) (string, error) {
-		dir, err := kit.ExtractBenchmarks(ctx, workspace.CacheDir())
-		return filepath.Join(dir, filepath.FromSlash(name)), err
+	dir := ""
+	p := tasks.Places{Data: []string{data}, Kit: func(ctx context.Context, name string) (_ string, err error) {
+		if dir == "" {
+			if dir, err = kit.ExtractBenchmarks(ctx, workspace.CacheDir()); err != nil {
+				return "", err
+			}
+		}
+		return filepath.Join(dir, filepath.FromSlash(name)), nil
 	}}
 	if data == "" {
 		p.Data = []string{"data", filepath.Join(workspace.CacheDir(), "data")}
@@ -137,7 +143,7 @@ type evaluation struct {
 	page      page.Page  // of the tasks so far
 }
 
-// evaluated is an open model with what results say of it.
+// evaluated is an open model, its description for results, and the pictures that it was trained on.
 type evaluated struct {
 	*workspace.Model
 	described benchmark.Model
@@ -167,8 +173,9 @@ func findTasks(ctx context.Context, library *tasks.Library, o EvalOptions) ([]*t
 	}
 	var files []tasks.Files
 	var missing error
+	places := TaskPlaces(o.Data)
 	for _, t := range list {
-		f, err := t.Locate(ctx, TaskPlaces(o.Data))
+		f, err := t.Locate(ctx, places)
 		if err != nil {
 			return nil, nil, err
 		}
