@@ -29,7 +29,7 @@ func MeasureRetrieval(ctx context.Context, b *bridge.Bridge, features *adapters.
 	features = features.Gather(rows)
 	n := len(texts)
 	found, err := Retrieve(ctx, b, Gallery{
-		Pictures: n, Captions: texts, Picture: first(n),
+		Pictures: n, Captions: texts, Picture: span(0, n),
 		Features: func(_ context.Context, rows []int) (*adapters.Tensor, error) { return features.Gather(rows), nil },
 	}, RetrievalOptions{Rerank: rerank})
 	if err != nil {
@@ -63,12 +63,4 @@ func at1(ranks []int) float64 {
 		}
 	}
 	return float64(right) / float64(len(ranks))
-}
-
-func first(n int) []int {
-	rows := make([]int, n)
-	for i := range rows {
-		rows[i] = i
-	}
-	return rows
 }

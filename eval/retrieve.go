@@ -61,7 +61,7 @@ type Retrieved struct {
 	Text, Image Found
 }
 
-// Found is what was found for each query.
+// Found has the results of each query.
 type Found struct {
 	// Ranks has the rank of each query's best own candidate, from 0 ([metrics.Ranks]):
 	// [metrics.RecallOf] makes R@1, R@5 and R@10 of them.

@@ -137,7 +137,7 @@ func (out *Result) addPaper(t *tasks.Task, width int) {
 	}
 	p := &Paper{Model: model.Title}
 	for _, v := range t.Paper {
-		i := slices.IndexFunc(out.Figures, func(f Figure) bool { return f.Key == v.FigureKey() && f.By == "" })
+		i := out.figureIndex(v.FigureKey())
 		if v.Model != model.ID || i < 0 {
 			continue
 		}

@@ -49,9 +49,14 @@ func GroupOf(t *tasks.Task, results []*Result) (g Group, ok bool) {
 
 // Figure returns a figure of all samples by its key.
 func (out *Result) Figure(key string) (Figure, bool) {
-	i := slices.IndexFunc(out.Figures, func(f Figure) bool { return f.Key == key && f.By == "" })
+	i := out.figureIndex(key)
 	if i < 0 {
 		return Figure{}, false
 	}
 	return out.Figures[i], true
+}
+
+// figureIndex returns the number of a figure of all samples; -1 if there is none.
+func (out *Result) figureIndex(key string) int {
+	return slices.IndexFunc(out.Figures, func(f Figure) bool { return f.Key == key && f.By == "" })
 }

@@ -10,10 +10,8 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/record"
 	"github.com/modular-bridging/bridge/eval"
-	"github.com/modular-bridging/bridge/eval/tasks"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 )
 
@@ -105,10 +103,7 @@ func (r *runner) gallery() ([]question, eval.Gallery, error) {
 		}
 		questions[i] = question{Sample: s, index: n, place: i}
 		for _, caption := range s.Captions {
-			if r.task.Retrieve.Caption == tasks.BLIPCaption {
-				caption = data.ProcessCaption(caption)
-			}
-			g.Captions, g.Picture = append(g.Captions, caption), append(g.Picture, i)
+			g.Captions, g.Picture = append(g.Captions, r.task.Retrieve.Process(caption)), append(g.Picture, i)
 		}
 	}
 	g.Features = func(ctx context.Context, pictures []int) (*adapters.Tensor, error) {
@@ -189,9 +184,7 @@ func (r *runner) matchExample(ctx context.Context, n int) (Sample, error) {
 	}
 	captions := make([]string, len(x.Captions))
 	for i, caption := range x.Captions {
-		if captions[i] = caption; r.task.Retrieve.Caption == tasks.BLIPCaption {
-			captions[i] = data.ProcessCaption(caption)
-		}
+		captions[i] = r.task.Retrieve.Process(caption)
 	}
 	a, b := captions[0], captions[1]
 	logits, err := r.model.Match(ctx, f.stack([]string{first, second, first, second}), []string{a, a, b, b})

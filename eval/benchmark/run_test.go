@@ -217,7 +217,7 @@ func content(t *testing.T, dir, name string) string {
 	return seconds.ReplaceAllString(string(data), "")
 }
 
-// A file that was cut off anywhere is what a killed process leaves, because lines are only appended.
+// A killed process leaves a file that is cut off somewhere, because lines are only appended.
 func TestACutOffRunEndsTheSame(t *testing.T) {
 	m, files, whole := openModel(t), writeData(t), t.TempDir()
 	for _, text := range []string{vqaTask, retrievalTask} {

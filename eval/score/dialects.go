@@ -21,7 +21,7 @@ type foreignEntry struct {
 	Flickr     jsontext.Value `json:"flickr_CIDEr"`
 }
 
-// submission is what lmms-eval keeps of a sample for a server or a metric.
+// submission is the part of a sample that lmms-eval keeps for a server or a metric.
 type submission struct {
 	QuestionID *id     `json:"question_id"`
 	Image      *id     `json:"image"`

@@ -75,7 +75,7 @@ var rules = map[string]rule{
 	Choice:       {oneChoice, means("value", "accuracy")},
 	POPE:         {onePOPE, allPOPE},
 	MME:          {oneMME, allMME},
-	ROCAUC:       {oneROC, allROC},
+	ROCAUC:       {oneChoice, allROC},
 	Captions:     {(*Scorer).oneCaption, allCaptions},
 	Retrieval:    {oneRank, allRanks},
 	Winoground:   {oneExample, allExamples},
@@ -297,10 +297,6 @@ func allMME(_ context.Context, s *Scorer, samples []Sample) (*Result, error) {
 	return r, nil
 }
 
-func oneROC(_ *Scorer, _ int, x *Sample) (string, float64, bool) {
-	return x.Text, float64(countOf(x.Chosen == x.Right)), true
-}
-
 // allROC returns ROC-AUC, and the accuracy of the chosen candidate. A failed sample counts as sure
 // and wrong.
 func allROC(_ context.Context, s *Scorer, samples []Sample) (*Result, error) {
@@ -334,6 +330,9 @@ func allCaptions(ctx context.Context, s *Scorer, samples []Sample) (*Result, err
 	r := &Result{N: len(samples), Settings: []Setting{{"tokenizer", TokenizerPTB}}, NotComputed: map[string]string{}}
 	if err := c.score(ctx, r, Options{Jars: s.options.Jars}); err != nil {
 		return nil, err
+	}
+	if len(s.options.By) == 0 {
+		return r, nil
 	}
 	_, each := metrics.CIDErD(c.got, c.references)
 	for _, by := range s.options.By {
@@ -398,25 +397,10 @@ func oneExample(_ *Scorer, _ int, x *Sample) (string, float64, bool) {
 }
 
 func allExamples(_ context.Context, s *Scorer, samples []Sample) (*Result, error) {
-	r := &Result{N: len(samples)}
-	group := make([]float64, len(samples))
-	for _, part := range []struct {
-		key string
-		of  func(metrics.Winoground) float64
-	}{
-		{"text", func(w metrics.Winoground) float64 { return w.Text }},
-		{"image", func(w metrics.Winoground) float64 { return w.Image }},
-		{"group", func(w metrics.Winoground) float64 { return w.Group }},
-	} {
-		values := make([]float64, len(samples))
-		for i, x := range samples {
-			if !x.Failed {
-				values[i] = part.of(metrics.WinogroundOf([][2][2]float64{x.Matches})) / 100
-			}
-		}
-		r.Figures = append(r.Figures, percent(part.key, part.key+" score", values))
-		group = values
+	matches, found := make([][2][2]float64, len(samples)), make([]bool, len(samples))
+	for i, x := range samples {
+		matches[i], found[i] = x.Matches, !x.Failed
 	}
-	r.Figures = append(r.Figures, s.byGroups("group", "group score", samples, group)...)
-	return r, nil
+	figures, group := winogroundFigures(matches, found)
+	return &Result{N: len(samples), Figures: append(figures, s.byGroups("group", "group score", samples, group)...)}, nil
 }

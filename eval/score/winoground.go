@@ -37,20 +37,8 @@ func scoreWinoground(_ context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Task: Winoground, N: len(ids), Counts: got.counts}
-	text, image, group := make([]float64, len(ids)), make([]float64, len(ids)), make([]float64, len(ids))
-	for n := range ids {
-		if found[n] {
-			w := metrics.WinogroundOf(scores[n : n+1])
-			text[n], image[n], group[n] = w.Text/100, w.Image/100, w.Group/100
-		}
-	}
-	for _, f := range []struct {
-		key    string
-		scores []float64
-	}{{"text", text}, {"image", image}, {"group", group}} {
-		r.Figures = append(r.Figures, percent(f.key, f.key+" score", f.scores))
-	}
+	figures, group := winogroundFigures(scores, found)
+	r := &Result{Task: Winoground, N: len(ids), Counts: got.counts, Figures: figures}
 	for _, by := range []struct {
 		name string
 		of   func(winogroundExample) string
@@ -66,6 +54,20 @@ func scoreWinoground(_ context.Context, o Options) (*Result, error) {
 		r.Figures = append(r.Figures, groups("group", "group score", by.name, names, group)...)
 	}
 	return r, nil
+}
+
+// winogroundFigures returns the text, image and group scores of examples, and the group score of each.
+// An example that was not found counts 0.
+func winogroundFigures(scores [][2][2]float64, found []bool) (figures []Figure, group []float64) {
+	text, image := make([]float64, len(scores)), make([]float64, len(scores))
+	group = make([]float64, len(scores))
+	for n := range scores {
+		if found[n] {
+			w := metrics.WinogroundOf(scores[n : n+1])
+			text[n], image[n], group[n] = w.Text/100, w.Image/100, w.Group/100
+		}
+	}
+	return []Figure{percent("text", "text score", text), percent("image", "image score", image), percent("group", "group score", group)}, group
 }
 
 // predicates returns the number of main predicates as a text; "" if it is not given.

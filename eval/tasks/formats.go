@@ -34,11 +34,11 @@ const (
 
 // formats are those of package data/official.
 var formats = map[string]format{
-	official.VQAv2:        {roles: []string{"questions", "annotations"}, metrics: []string{score.VQA}, types: []string{"answer_type", "question_type"}, sample: vqaSample},
-	official.OKVQA:        {roles: []string{"questions", "annotations"}, metrics: []string{score.VQA}, types: []string{"answer_type", "question_type"}, sample: vqaSample},
+	official.VQAv2:        {roles: []string{"questions", "annotations"}, metrics: []string{score.VQA}, types: []string{"answer_type", "question_type"}, sample: answered("question_id", "answer_type", "question_type")},
+	official.OKVQA:        {roles: []string{"questions", "annotations"}, metrics: []string{score.VQA}, types: []string{"answer_type", "question_type"}, sample: answered("question_id", "answer_type", "question_type")},
 	official.GQA:          {roles: []string{"questions"}, metrics: []string{score.GQA}, types: []string{"kind", "structural", "semantic"}, sample: gqaSample},
-	official.VizWiz:       {roles: []string{"annotations"}, metrics: []string{score.VQA}, types: []string{"answer_type", "answerable"}, sample: vizwizSample},
-	official.TextVQA:      {roles: []string{"annotations"}, metrics: []string{score.VQA}, sample: textVQASample},
+	official.VizWiz:       {roles: []string{"annotations"}, metrics: []string{score.VQA}, types: []string{"answer_type", "answerable"}, sample: answered("image", "answer_type", "answerable")},
+	official.TextVQA:      {roles: []string{"annotations"}, metrics: []string{score.VQA}, sample: answered("question_id")},
 	official.AOKVQA:       {roles: []string{"annotations"}, metrics: []string{score.AOKVQADirect, score.VQA, score.Choice}, types: []string{"difficult"}, candidates: ofSample, sample: aokvqaSample},
 	official.COCO:         {roles: []string{"captions"}, metrics: []string{score.Captions}, sample: captionSample},
 	official.Nocaps:       {roles: []string{"captions"}, metrics: []string{score.Captions}, types: []string{"domain"}, sample: nocapsSample},
@@ -125,15 +125,21 @@ func asked(r record.Record, id string, targets []string) Sample {
 	return s
 }
 
-func vqaSample(r record.Record) (Sample, error) {
-	id, err := idIn(r, "question_id")
-	if err != nil {
-		return Sample{}, err
+// answered returns a function that makes samples of questions with the answers of people. idKey and types
+// are the keys of the id and of the groups in a row.
+func answered(idKey string, types ...string) func(r record.Record) (Sample, error) {
+	return func(r record.Record) (Sample, error) {
+		id, err := idIn(r, idKey)
+		if err != nil {
+			return Sample{}, err
+		}
+		answers, err := texts(r, "answers", "answer")
+		s := asked(r, id, answers)
+		for _, by := range types {
+			s.Types[by] = text(r.Row[by])
+		}
+		return s, err
 	}
-	answers, err := texts(r, "answers", "answer")
-	s := asked(r, id, answers)
-	s.Types["answer_type"], s.Types["question_type"] = text(r.Row["answer_type"]), text(r.Row["question_type"])
-	return s, err
 }
 
 func gqaSample(r record.Record) (Sample, error) {
@@ -154,26 +160,6 @@ func gqaSample(r record.Record) (Sample, error) {
 	}
 	s.Types["group"] = inner(r, "groups", "global")
 	return s, nil
-}
-
-func vizwizSample(r record.Record) (Sample, error) {
-	id, err := idIn(r, "image")
-	if err != nil {
-		return Sample{}, err
-	}
-	answers, err := texts(r, "answers", "answer")
-	s := asked(r, id, answers)
-	s.Types["answer_type"], s.Types["answerable"] = text(r.Row["answer_type"]), text(r.Row["answerable"])
-	return s, err
-}
-
-func textVQASample(r record.Record) (Sample, error) {
-	id, err := idIn(r, "question_id")
-	if err != nil {
-		return Sample{}, err
-	}
-	answers, err := texts(r, "answers", "answer")
-	return asked(r, id, answers), err
 }
 
 // aokvqaSample returns a question of A-OKVQA with its choices. The type difficult is "true" for the

@@ -26,6 +26,14 @@ type Sample struct {
 	Captions []string
 }
 
+// Process returns a caption as the processor of captions prepares it.
+func (r Retrieve) Process(caption string) string {
+	if r.Caption != BLIPCaption {
+		return caption
+	}
+	return data.ProcessCaption(caption)
+}
+
 // question returns the sample's question as the task's processor prepares it.
 func (t *Task) question(s Sample) string {
 	if t.Prompt.Question == NoProcessor {

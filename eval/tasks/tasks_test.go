@@ -181,79 +181,84 @@ func TestOwnTasks(t *testing.T) {
 	}
 }
 
-// Samples of each official layout, as their data sets publish them.
+// formatCase is a task, files in its layout with one sample, and a check of this sample.
+type formatCase struct {
+	task  string
+	files map[string]string
+	check func(s tasks.Sample) bool
+}
+
+// formatCases have samples of each official layout, as their data sets publish them.
+var formatCases = []formatCase{
+	{"vqav2-val", map[string]string{
+		"vqav2/v2_OpenEnded_mscoco_val2014_questions.json": `{"data_type":"mscoco","data_subtype":"val2014","questions":[{"question_id":262148000,"image_id":262148,"question":"Where is he looking?"}]}`,
+		"vqav2/v2_mscoco_val2014_annotations.json":         `{"annotations":[{"question_id":262148000,"image_id":262148,"question_type":"none of the above","answer_type":"other","answers":[{"answer":"down","answer_id":1},{"answer":"","answer_id":2},{"answer":"down","answer_id":3}]}]}`,
+		"coco/val2014/x": "",
+	}, func(s tasks.Sample) bool {
+		return s.ID == "262148000" && slices.Equal(s.Targets, []string{"down", "", "down"}) && s.Types["question_type"] == "none of the above" && s.Picture.Name == "COCO_val2014_000000262148.jpg"
+	}},
+	{"gqa-testdev", map[string]string{
+		"gqa/testdev_balanced_questions.json": `{"201307251":{"imageId":"n161313","question":"Is it overcast?","answer":"no","isBalanced":true,"groups":{"global":"weather","local":"06-w"},"types":{"structural":"verify","semantic":"global","detailed":"weatherVerify"}}}`,
+	}, func(s tasks.Sample) bool {
+		return s.ID == "201307251" && s.Types["kind"] == "binary" && s.Types["group"] == "weather" && s.Types["semantic"] == "global" && s.Targets[0] == "no"
+	}},
+	{"vizwiz-val", map[string]string{
+		"vizwiz/val.json": `[{"image":"VizWiz_val_00000000.jpg","question":"Ok?","answers":[{"answer":"unanswerable","answer_confidence":"yes"}],"answer_type":"unanswerable","answerable":0}]`,
+	}, func(s tasks.Sample) bool { return s.ID == "VizWiz_val_00000000.jpg" && s.Types["answerable"] == "0" }},
+	{"textvqa-val", map[string]string{
+		"textvqa/TextVQA_0.5.1_val.json": `{"data":[{"question_id":34602,"image_id":"003a8ae2ef43b901","question":"what brand?","answers":["nous","dakota"]}]}`,
+	}, func(s tasks.Sample) bool { return s.ID == "34602" && len(s.Targets) == 2 }},
+	{"aokvqa-val-mc", map[string]string{
+		"aokvqa/aokvqa_v1p0_val.json": `[{"split":"val","image_id":299207,"question_id":"22jbM6gDxdaMaunuzgrsBB","question":"What?","choices":["a","b","c","d"],"correct_choice_idx":2,"direct_answers":["x","y"],"difficult_direct_answer":true}]`,
+		"coco/val2017/x":              "",
+	}, func(s tasks.Sample) bool {
+		return s.ID == "22jbM6gDxdaMaunuzgrsBB" && s.Right == 2 && slices.Equal(s.Targets, []string{"c"}) && s.Types["difficult"] == "true"
+	}},
+	{"coco-caption", map[string]string{
+		"coco/dataset_coco.json": `{"images":[{"filepath":"val2014","filename":"COCO_val2014_000000391895.jpg","cocoid":391895,"imgid":0,"split":"test","sentences":[{"raw":"A man."},{"raw":"A bike."}]},{"filepath":"train2014","filename":"b.jpg","cocoid":2,"imgid":1,"split":"train","sentences":[{"raw":"no"}]}]}`,
+	}, func(s tasks.Sample) bool {
+		return s.ID == "391895" && slices.Equal(s.Targets, []string{"A man.", "A bike."})
+	}},
+	{"nocaps-val", map[string]string{
+		"nocaps/nocaps_val_4500_captions.json": `{"images":[{"id":7,"file_name":"0013ea2087020901.jpg","domain":"near-domain"}],"annotations":[{"image_id":7,"id":1,"caption":"A baby."}]}`,
+	}, func(s tasks.Sample) bool { return s.ID == "7" && s.Types["domain"] == "near-domain" }},
+	{"pope-random", map[string]string{
+		"pope/coco_pope_random.json": `{"question_id": 1, "image": "COCO_val2014_000000310196.jpg", "text": "Is there a snowboard in the image?", "label": "yes"}` + "\n",
+		"coco/x":                     "",
+	}, func(s tasks.Sample) bool {
+		return s.ID == "1" && s.Targets[0] == "yes" && s.Question == "Is there a snowboard in the image?"
+	}},
+	{"scienceqa-img", map[string]string{
+		"scienceqa/problems.json":   `{"4":{"question":"Which?","choices":["x","y"],"answer":1,"hint":"Look.","image":"image.png","subject":"natural science","split":"test"},"5":{"question":"No picture","choices":["x"],"answer":0,"hint":"","image":null,"subject":"s","split":"test"}}`,
+		"scienceqa/pid_splits.json": `{"test":["5","4"]}`, "scienceqa/images/test/4/image.png": "",
+	}, func(s tasks.Sample) bool {
+		return s.ID == "4" && s.Right == 1 && s.Context == "Look." && s.Types["subject"] == "natural science"
+	}},
+	{"mme", map[string]string{
+		"mme/color/0001.txt": "Is it red? Please answer yes or no.\tYes\n", "mme/color/0001.jpg": "",
+	}, func(s tasks.Sample) bool {
+		return s.Targets[0] == "Yes" && s.Types["category"] == "color" && s.Types["picture"] == "color/0001" && strings.HasPrefix(s.Question, "Is it red?")
+	}},
+	{"vsr", map[string]string{
+		"vsr/zeroshot_test.jsonl": `{"image": "000000085637.jpg", "image_link": "http://images.cocodataset.org/train2017/000000085637.jpg", "caption": "The cat is on the mat.", "label": 1, "relation": "on"}` + "\n", "coco/x": "",
+	}, func(s tasks.Sample) bool {
+		return s.Right == 1 && slices.Equal(s.Choices, []string{"no", "yes"}) && slices.Equal(s.Targets, []string{"yes"}) && s.Types["relation"] == "on"
+	}},
+	{"hatefulmemes", map[string]string{
+		"hatefulmemes/dev_seen.jsonl": `{"id":8291,"img":"img/08291.png","label":0,"text":"white people is this a shooting range"}` + "\n",
+	}, func(s tasks.Sample) bool { return s.ID == "8291" && s.Right == 0 }},
+	{"flickr30k-retrieval", map[string]string{
+		"flickr30k/flickr30k_test.json": `[{"image":"flickr30k-images/1007129816.jpg","caption":["The man.","A hat."]}]`,
+	}, func(s tasks.Sample) bool { return slices.Equal(s.Captions, []string{"The man.", "A hat."}) }},
+	{"winoground", map[string]string{
+		"winoground/examples.jsonl": `{"id": 0, "image_0": "ex_0_img_0", "image_1": "ex_0_img_1", "caption_0": "an old person kisses a young person", "caption_1": "a young person kisses an old person", "collapsed_tag": "Object"}` + "\n",
+	}, func(s tasks.Sample) bool {
+		return s.ID == "0" && s.Second != nil && len(s.Captions) == 2 && s.Types["tag"] == "Object"
+	}},
+}
+
 func TestSamplesOfEachFormat(t *testing.T) {
-	for _, c := range []struct {
-		task  string
-		files map[string]string
-		check func(s tasks.Sample) bool
-	}{
-		{"vqav2-val", map[string]string{
-			"vqav2/v2_OpenEnded_mscoco_val2014_questions.json": `{"data_type":"mscoco","data_subtype":"val2014","questions":[{"question_id":262148000,"image_id":262148,"question":"Where is he looking?"}]}`,
-			"vqav2/v2_mscoco_val2014_annotations.json":         `{"annotations":[{"question_id":262148000,"image_id":262148,"question_type":"none of the above","answer_type":"other","answers":[{"answer":"down","answer_id":1},{"answer":"","answer_id":2},{"answer":"down","answer_id":3}]}]}`,
-			"coco/val2014/x": "",
-		}, func(s tasks.Sample) bool {
-			return s.ID == "262148000" && slices.Equal(s.Targets, []string{"down", "", "down"}) && s.Types["question_type"] == "none of the above" && s.Picture.Name == "COCO_val2014_000000262148.jpg"
-		}},
-		{"gqa-testdev", map[string]string{
-			"gqa/testdev_balanced_questions.json": `{"201307251":{"imageId":"n161313","question":"Is it overcast?","answer":"no","isBalanced":true,"groups":{"global":"weather","local":"06-w"},"types":{"structural":"verify","semantic":"global","detailed":"weatherVerify"}}}`,
-		}, func(s tasks.Sample) bool {
-			return s.ID == "201307251" && s.Types["kind"] == "binary" && s.Types["group"] == "weather" && s.Types["semantic"] == "global" && s.Targets[0] == "no"
-		}},
-		{"vizwiz-val", map[string]string{
-			"vizwiz/val.json": `[{"image":"VizWiz_val_00000000.jpg","question":"Ok?","answers":[{"answer":"unanswerable","answer_confidence":"yes"}],"answer_type":"unanswerable","answerable":0}]`,
-		}, func(s tasks.Sample) bool { return s.ID == "VizWiz_val_00000000.jpg" && s.Types["answerable"] == "0" }},
-		{"textvqa-val", map[string]string{
-			"textvqa/TextVQA_0.5.1_val.json": `{"data":[{"question_id":34602,"image_id":"003a8ae2ef43b901","question":"what brand?","answers":["nous","dakota"]}]}`,
-		}, func(s tasks.Sample) bool { return s.ID == "34602" && len(s.Targets) == 2 }},
-		{"aokvqa-val-mc", map[string]string{
-			"aokvqa/aokvqa_v1p0_val.json": `[{"split":"val","image_id":299207,"question_id":"22jbM6gDxdaMaunuzgrsBB","question":"What?","choices":["a","b","c","d"],"correct_choice_idx":2,"direct_answers":["x","y"],"difficult_direct_answer":true}]`,
-			"coco/val2017/x":              "",
-		}, func(s tasks.Sample) bool {
-			return s.ID == "22jbM6gDxdaMaunuzgrsBB" && s.Right == 2 && slices.Equal(s.Targets, []string{"c"}) && s.Types["difficult"] == "true"
-		}},
-		{"coco-caption", map[string]string{
-			"coco/dataset_coco.json": `{"images":[{"filepath":"val2014","filename":"COCO_val2014_000000391895.jpg","cocoid":391895,"imgid":0,"split":"test","sentences":[{"raw":"A man."},{"raw":"A bike."}]},{"filepath":"train2014","filename":"b.jpg","cocoid":2,"imgid":1,"split":"train","sentences":[{"raw":"no"}]}]}`,
-		}, func(s tasks.Sample) bool {
-			return s.ID == "391895" && slices.Equal(s.Targets, []string{"A man.", "A bike."})
-		}},
-		{"nocaps-val", map[string]string{
-			"nocaps/nocaps_val_4500_captions.json": `{"images":[{"id":7,"file_name":"0013ea2087020901.jpg","domain":"near-domain"}],"annotations":[{"image_id":7,"id":1,"caption":"A baby."}]}`,
-		}, func(s tasks.Sample) bool { return s.ID == "7" && s.Types["domain"] == "near-domain" }},
-		{"pope-random", map[string]string{
-			"pope/coco_pope_random.json": `{"question_id": 1, "image": "COCO_val2014_000000310196.jpg", "text": "Is there a snowboard in the image?", "label": "yes"}` + "\n",
-			"coco/x":                     "",
-		}, func(s tasks.Sample) bool {
-			return s.ID == "1" && s.Targets[0] == "yes" && s.Question == "Is there a snowboard in the image?"
-		}},
-		{"scienceqa-img", map[string]string{
-			"scienceqa/problems.json":   `{"4":{"question":"Which?","choices":["x","y"],"answer":1,"hint":"Look.","image":"image.png","subject":"natural science","split":"test"},"5":{"question":"No picture","choices":["x"],"answer":0,"hint":"","image":null,"subject":"s","split":"test"}}`,
-			"scienceqa/pid_splits.json": `{"test":["5","4"]}`, "scienceqa/images/test/4/image.png": "",
-		}, func(s tasks.Sample) bool {
-			return s.ID == "4" && s.Right == 1 && s.Context == "Look." && s.Types["subject"] == "natural science"
-		}},
-		{"mme", map[string]string{
-			"mme/color/0001.txt": "Is it red? Please answer yes or no.\tYes\n", "mme/color/0001.jpg": "",
-		}, func(s tasks.Sample) bool {
-			return s.Targets[0] == "Yes" && s.Types["category"] == "color" && s.Types["picture"] == "color/0001" && strings.HasPrefix(s.Question, "Is it red?")
-		}},
-		{"vsr", map[string]string{
-			"vsr/zeroshot_test.jsonl": `{"image": "000000085637.jpg", "image_link": "http://images.cocodataset.org/train2017/000000085637.jpg", "caption": "The cat is on the mat.", "label": 1, "relation": "on"}` + "\n", "coco/x": "",
-		}, func(s tasks.Sample) bool {
-			return s.Right == 1 && slices.Equal(s.Choices, []string{"no", "yes"}) && slices.Equal(s.Targets, []string{"yes"}) && s.Types["relation"] == "on"
-		}},
-		{"hatefulmemes", map[string]string{
-			"hatefulmemes/dev_seen.jsonl": `{"id":8291,"img":"img/08291.png","label":0,"text":"white people is this a shooting range"}` + "\n",
-		}, func(s tasks.Sample) bool { return s.ID == "8291" && s.Right == 0 }},
-		{"flickr30k-retrieval", map[string]string{
-			"flickr30k/flickr30k_test.json": `[{"image":"flickr30k-images/1007129816.jpg","caption":["The man.","A hat."]}]`,
-		}, func(s tasks.Sample) bool { return slices.Equal(s.Captions, []string{"The man.", "A hat."}) }},
-		{"winoground", map[string]string{
-			"winoground/examples.jsonl": `{"id": 0, "image_0": "ex_0_img_0", "image_1": "ex_0_img_1", "caption_0": "an old person kisses a young person", "caption_1": "a young person kisses an old person", "collapsed_tag": "Object"}` + "\n",
-		}, func(s tasks.Sample) bool {
-			return s.ID == "0" && s.Second != nil && len(s.Captions) == 2 && s.Types["tag"] == "Object"
-		}},
-	} {
+	for _, c := range formatCases {
 		task, err := load(t, "").Task(c.task)
 		if err != nil {
 			t.Fatal(err)

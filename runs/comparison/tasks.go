@@ -55,14 +55,11 @@ func (c *Comparison) taskFigures() []taskFigure {
 
 // figureOf returns a figure of a run's task.
 func (r Run) figureOf(t taskFigure) (benchmark.Figure, bool) {
-	for _, result := range r.tasks {
-		for _, f := range result.Figures {
-			if result.Task.Name == t.task && f.Key == t.key && f.By == "" {
-				return f, true
-			}
-		}
+	i := slices.IndexFunc(r.tasks, func(result *benchmark.Result) bool { return result.Task.Name == t.task })
+	if i < 0 {
+		return benchmark.Figure{}, false
 	}
-	return benchmark.Figure{}, false
+	return r.tasks[i].Figure(t.key)
 }
 
 // taskText formats a figure of a variant: with its 95 % interval if there is a single run, and otherwise the

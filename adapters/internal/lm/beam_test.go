@@ -29,7 +29,7 @@ func (g grammar) logits(ids []int32) []float32 {
 	return out
 }
 
-// norms is what [logNorms] computes on the device.
+// norms computes on the host the norms that [logNorms] computes on the device.
 func norms(logits []float32, v int) (out []float32) {
 	for row := range slices.Chunk(logits, v) {
 		top, sum := slices.Max(row), 0.0

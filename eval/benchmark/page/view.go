@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/eval/benchmark"
+	"github.com/modular-bridging/bridge/eval/score"
 )
 
 // view is the data of the template.
@@ -285,7 +286,7 @@ func cardOf(r *benchmark.Result, s Sample, types map[string]map[string]int) card
 	if s.Score != nil {
 		c.Score = strconv.FormatFloat(math.Round(*s.Score*1000)/1000, 'f', -1, 64)
 		// Captions are not right or wrong: their score is a tenth of CIDEr-D.
-		if r.Task.Metric != "captions" {
+		if r.Task.Metric != score.Captions {
 			switch {
 			case *s.Score >= 0.999:
 				c.Mark = "right"
