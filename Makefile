@@ -23,9 +23,12 @@ demo: build ## run the demo on the built-in kit: swap the LLM, retrain stage 2, 
 
 # make lint vets the code. Without symbols the linker takes half the time: eighty test binaries are
 # linked.
+FAST_LINK := -vet=off -ldflags='-s -w'
+
+# The packages whose tests take longest start first, so that none of them runs alone at the end.
 .PHONY: test
 test: ## run all tests on the Go backend. TESTFLAGS=-short
-	$(GO) test -vet=off -ldflags='-s -w' -timeout 20m $(TESTFLAGS) ./...
+	$(GO) test $(FAST_LINK) -timeout 20m $(TESTFLAGS) ./cmd/bridge ./runs ./train ./...
 
 .PHONY: test-race
 test-race: ## run the race detector on every package that starts a goroutine. PACKAGES=./train
@@ -56,9 +59,9 @@ xla-cpu: ## install XLA for the CPU with pip; --backend auto then finds it
 UNOPTIMIZED := XLA_FLAGS=--xla_backend_optimization_level=0
 .PHONY: test-xla
 test-xla: ## run the parity tests on XLA CPU; first: make xla-cpu
-	BRIDGE_TEST_BACKEND=xla:cpu $(GO) test -timeout 20m ./qformer/... ./train/optim ./bridge
-	BRIDGE_TEST_BACKEND=xla:cpu $(UNOPTIMIZED) $(GO) test -short -run Golden -timeout 20m ./adapters/...
-	BRIDGE_TEST_BACKEND=xla:cpu $(UNOPTIMIZED) $(GO) test -timeout 20m -run TestVerifyBridges ./cmd/bridge
+	BRIDGE_TEST_BACKEND=xla:cpu $(GO) test $(FAST_LINK) -timeout 20m ./qformer/... ./train/optim ./bridge
+	BRIDGE_TEST_BACKEND=xla:cpu $(UNOPTIMIZED) $(GO) test $(FAST_LINK) -short -run Golden -timeout 20m ./adapters/...
+	BRIDGE_TEST_BACKEND=xla:cpu $(UNOPTIMIZED) $(GO) test $(FAST_LINK) -timeout 20m -run TestVerifyBridges ./cmd/bridge
 
 .PHONY: test-xla-long
 test-xla-long: ## run all tests of frozen models on XLA CPU (half an hour)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 
 	"github.com/modular-bridging/bridge/kit/scene"
 )
@@ -72,6 +73,7 @@ type Example struct {
 type Data struct {
 	split    Split
 	plan     []drawn
+	digest   func() string
 	renderer *scene.Renderer
 }
 
@@ -94,17 +96,30 @@ func Open(split Split) (*Data, error) {
 	if _, ok := plans[split]; !ok {
 		return nil, fmt.Errorf("kit: split: got %q, want one of %q", split, Splits())
 	}
-	d := describe(split)
+	d := *describe(split)
 	var err error
-	if d.renderer, err = scene.NewRenderer(); err != nil {
+	if d.renderer, err = renderer(); err != nil {
 		return nil, fmt.Errorf("kit: %w", err)
 	}
-	return d, nil
+	return &d, nil
 }
 
-// describe draws a split without a renderer, which takes most of the time. Its pictures cannot be
-// rendered.
-func describe(split Split) *Data { return &Data{split: split, plan: draw(plans[split])} }
+// renderer returns the renderer of all splits, which keeps sprites in the sizes that were asked for.
+var renderer = sync.OnceValues(scene.NewRenderer)
+
+// described holds, for each split that was asked for, a function that returns it without a
+// renderer. A process draws a split once: a run opens its data several times.
+var described sync.Map
+
+// describe draws a split without a renderer. Its pictures cannot be rendered.
+func describe(split Split) *Data {
+	once, _ := described.LoadOrStore(split, sync.OnceValue(func() *Data {
+		d := &Data{split: split, plan: draw(plans[split])}
+		d.digest = sync.OnceValue(d.sum)
+		return d
+	}))
+	return once.(func() *Data)()
+}
 
 // draw draws the examples of a plan.
 func draw(p plan) []drawn {
@@ -145,7 +160,10 @@ func (p plan) taken() map[scene.Scene]bool {
 func (d *Data) Len() int { return len(d.plan) }
 
 // Digest identifies the split's pictures and their order.
-func (d *Data) Digest() string {
+func (d *Data) Digest() string { return d.digest() }
+
+// sum computes the digest.
+func (d *Data) sum() string {
 	sum := sha256.New()
 	fmt.Fprintln(sum, d.split, scene.ArtworkDigest())
 	if plans[d.split].fluent {

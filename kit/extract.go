@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 )
 
 // walker calls f with the name, relative to the folder, and the content of every file of a
@@ -22,6 +24,8 @@ type contents struct {
 	digest func() (string, error)
 	walk   walker
 	check  func(ctx context.Context, dir string) error // fails if dir does not hold the contents
+
+	checked sync.Map // a folder that check accepted → []fs.FileInfo of its files at that time
 }
 
 // extract makes sure that the folder exists under cacheDir, and returns it. The folder appears in
@@ -33,7 +37,7 @@ func (c *contents) extract(ctx context.Context, cacheDir string) (string, error)
 		return "", fmt.Errorf("kit: digest: %w", err)
 	}
 	dir := filepath.Join(cacheDir, c.prefix+digest)
-	if err := c.check(ctx, dir); err == nil {
+	if err := c.checkOnce(ctx, dir); err == nil {
 		return dir, nil
 	} else if ctx.Err() != nil {
 		return "", fmt.Errorf("kit: extract: %w", ctx.Err())
@@ -53,6 +57,44 @@ func (c *contents) extract(ctx context.Context, cacheDir string) (string, error)
 		return "", fmt.Errorf("kit: extract to %s: %w", dir, err)
 	}
 	return dir, nil
+}
+
+// checkOnce is check, but reads the files only if one of them has changed since this process read
+// them: a command asks for the folder of the kit several times.
+func (c *contents) checkOnce(ctx context.Context, dir string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	now, err := filesIn(dir)
+	if err != nil {
+		return err
+	}
+	if last, ok := c.checked.Load(dir); ok && slices.EqualFunc(last.([]fs.FileInfo), now, unchanged) {
+		return nil
+	}
+	if err := c.check(ctx, dir); err != nil {
+		return err
+	}
+	c.checked.Store(dir, now)
+	return nil
+}
+
+// filesIn returns the information of all files in a folder, in order.
+func filesIn(dir string) (files []fs.FileInfo, err error) {
+	err = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := os.Stat(name)
+		files = append(files, info)
+		return err
+	})
+	return files, err
+}
+
+// unchanged reports whether a file is the same one and was not written between two looks at it.
+func unchanged(before, after fs.FileInfo) bool {
+	return os.SameFile(before, after) && before.Size() == after.Size() && before.ModTime().Equal(after.ModTime())
 }
 
 // install renames fresh/new to dir. Whatever stands at dir moves out of the way first, unless

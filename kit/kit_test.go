@@ -115,6 +115,14 @@ func TestExtractMendsDamage(t *testing.T) {
 			data[len(data)/2] ^= 1
 			return errors.Join(os.Remove(file), os.WriteFile(file, data, 0o444))
 		},
+		"overwritten": func(file string) error {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			data[len(data)/2] ^= 1
+			return errors.Join(os.Chmod(file, 0o644), os.WriteFile(file, data, 0o644))
+		},
 		"truncated": func(file string) error { return errors.Join(os.Chmod(file, 0o644), os.Truncate(file, 100)) },
 		"missing":   os.Remove,
 		"folder removed": func(file string) error {
@@ -124,6 +132,7 @@ func TestExtractMendsDamage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cache := t.TempDir()
 			dir := extract(t, cache)
+			extract(t, cache) // this process has read the files, and remembers them
 			if err := damage(filepath.Join(dir, "tiny-opt", "model.safetensors")); err != nil {
 				t.Fatal(err)
 			}

@@ -260,7 +260,7 @@ func TestDamagedPicturesChangeNoResumedRun(t *testing.T) {
 	seeds, modes := []uint64{1}, [][]string{{"run.feature_cache=false"}}
 	if testenv.Long() {
 		seeds, modes = []uint64{1, 2, 3, 4, 5, 6}, append(modes, []string{"run.feature_cache=true"})
-		t.Setenv("BRIDGE_CACHE", t.TempDir()) // for the features
+		testenv.Cache(t) // for the features
 	}
 	for _, seed := range seeds {
 		for _, sets := range modes {

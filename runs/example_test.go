@@ -73,7 +73,7 @@ func ExampleRetrain() {
 	}
 	defer os.RemoveAll(dir)
 	swap := runs.Swap{From: "kit:stage2", LLM: "tiny-flan-t5"}
-	for _, set := range append(shortRecipe(), "swap.warmup_steps=2", "swap.warmup_images=8") {
+	for _, set := range append(shortRecipe(), "swap.projection=shared-tokens", "swap.warmup_steps=2", "swap.warmup_images=8") {
 		swap.Overrides = append(swap.Overrides, recipes.Override{Assignment: set})
 	}
 	w := workspace.New(workspace.Options{})

@@ -65,9 +65,9 @@ func TestSettingsOfAnotherProjection(t *testing.T) {
 
 // small are the settings of runs of a few steps.
 var small = []string{"run.backend=go", "run.feature_cache=false", "vision.isolation=none", "language.isolation=none",
-	`data.train={id="kit:train", pictures=64}`, `data.eval={id="kit:held-out", pictures=8}`, "optimizer.batch=8", "swap.warmup_steps=2",
-	"swap.warmup_images=8", "optimizer.steps=4", "optimizer.warmup=1", "evaluation.every=0", "evaluation.captions=0",
-	"evaluation.final_captions=2", "evaluation.examples=4", "run.checkpoint_every=2"}
+	`data.train={id="kit:train", pictures=32}`, `data.eval={id="kit:held-out", pictures=8}`, "optimizer.batch=4", "swap.warmup_steps=2",
+	"swap.warmup_images=4", "optimizer.steps=4", "optimizer.warmup=1", "evaluation.every=0", "evaluation.captions=0",
+	"evaluation.final_captions=2", "evaluation.examples=2", "run.checkpoint_every=2"}
 
 // swapSmall swaps the language model of a bridge in a few steps.
 func swapSmall(t *testing.T, ctx context.Context, w *workspace.Workspace, s Swap, dir string, sets ...string) (Outcome, error) {

@@ -11,3 +11,6 @@ func (s *Session) StateLocked() bool {
 
 // FitWords is [fitWords].
 var FitWords = fitWords
+
+// WordFitBatchOf returns the batch of a fit of words.
+var WordFitBatchOf = wordFitBatchOf

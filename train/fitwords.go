@@ -78,9 +78,9 @@ func fitWords(ctx context.Context, b *bridge.Bridge, queries, prompts *adapters.
 }
 
 // wordFitBatchOf returns the batch for a number of pictures: fewer if there are few, because a step
-// costs as much as its batch is large.
+// costs as much as its batch is large. No batch has more pictures than there are.
 func wordFitBatchOf(pictures int) int {
-	return min(wordFitBatch, max(wordFitLeast, wordFitBatch*pictures/fitPictures))
+	return min(pictures, wordFitBatch, max(wordFitLeast, wordFitBatch*pictures/fitPictures))
 }
 
 // build makes the variables, the optimizer and the graph of a step.

@@ -92,6 +92,15 @@ func TestFitWordsFindsSumsOfWords(t *testing.T) {
 	}
 }
 
+// A batch of a fit is smaller for fewer pictures, and never larger than their number.
+func TestFewPicturesAreFitInSmallBatches(t *testing.T) {
+	for pictures, want := range map[int]int{1: 1, 5: 5, 8: 8, 100: 8, 512: 16, 2048: 64, 9999: 64} {
+		if got := train.WordFitBatchOf(pictures); got != want {
+			t.Errorf("%d pictures: batches of %d, want %d", pictures, got, want)
+		}
+	}
+}
+
 func TestFitWordsRefusesEqualPromptsAndStops(t *testing.T) {
 	words := bridge.Words{List: []string{"dog", "cat"}}
 	b := transfer(t, tiny(t, 0), fakeLanguage(), train.ProjectionFresh, true, words)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
 // conversations writes a LLaVA file with good records, one whose picture is missing and one
@@ -58,7 +60,7 @@ feature_cache = false
 // The keys of the JSON are an interface for other programs.
 func TestDataCheckAndShowOfASource(t *testing.T) {
 	dir := conversations(t)
-	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	testenv.Cache(t)
 	t.Chdir(dir)
 	stdout, _ := mustExit(t, exitDone, "data", "check", "llava.json", "--images", dir, "--json", "--html", "page.html")
 	var found struct {
@@ -113,7 +115,7 @@ func TestDataCheckAndShowOfASource(t *testing.T) {
 }
 
 func TestDataCheckAndShowOfARecipe(t *testing.T) {
-	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	testenv.Cache(t)
 	t.Chdir(conversations(t))
 	stdout, _ := mustExit(t, exitDone, "data", "check", "r.toml", "--json")
 	var found struct {
@@ -146,7 +148,7 @@ func TestDataCheckAndShowOfARecipe(t *testing.T) {
 
 // A run on a source records what it left out and its data, and a run on other data is refused.
 func TestTrainOnASource(t *testing.T) {
-	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	testenv.Cache(t)
 	t.Chdir(conversations(t))
 	_, stderr := mustExit(t, exitDone, "train", "r.toml", "--out", "run", "--set", "optimizer.steps=3")
 	if !strings.Contains(stderr, "left out") {

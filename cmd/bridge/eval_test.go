@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
 // evalFiles writes small files in VQA's and COCO's layouts, and returns their folder.
@@ -25,7 +27,7 @@ func evalFiles(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	t.Setenv("BRIDGE_CACHE", t.TempDir()) // without METEOR and SPICE
+	testenv.Cache(t) // without METEOR and SPICE
 	return dir
 }
 

@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/modular-bridging/bridge/internal/testenv"
 )
 
 // toyTask is a task of the user's own.
@@ -91,7 +93,7 @@ func TestKilledEvaluationContinues(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: starts eleven processes")
 	}
-	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	testenv.Cache(t)
 	data, whole, out := toyData(t, 40), t.TempDir(), t.TempDir()
 	mustExit(t, exitDone, toyEval(data, whole)...)
 	want := evalFile(t, whole, "samples.jsonl")
@@ -150,7 +152,7 @@ func killEvaluation(t *testing.T, args []string, path string, size int64) {
 }
 
 func TestEvalCommands(t *testing.T) {
-	t.Setenv("BRIDGE_CACHE", t.TempDir())
+	testenv.Cache(t)
 	data, out := toyData(t, 6), t.TempDir()
 	stdout, _ := mustExit(t, exitDone, toyEval(data, out, "--limit", "4", "--seed", "2")...)
 	for _, want := range []string{"toy (toy captions), tokenizer ptb, 4 of 6 samples, seed 2", "CIDEr-D", "95 % interval", "result: " + filepath.Join(out, "toy-4-seed2")} {

@@ -52,7 +52,8 @@ func guideShell(t *testing.T) (dir string) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-	for _, variable := range []string{"BRIDGE_CACHE", "BRIDGE_CONFIG", "BRIDGE_DATA"} {
+	testenv.Cache(t)
+	for _, variable := range []string{"BRIDGE_CONFIG", "BRIDGE_DATA"} {
 		t.Setenv(variable, t.TempDir())
 	}
 	return t.TempDir()
@@ -164,11 +165,11 @@ func shortenRecipes(t *testing.T, dir string) {
 			continue
 		}
 		for key, value := range map[string]string{
-			"steps": "6", "warmup": "1", "batch": "8", "every": "0", "examples": "8", "captions": "2",
+			"steps": "6", "warmup": "1", "batch": "4", "every": "0", "examples": "4", "captions": "2",
 		} {
 			text = regexp.MustCompile(`(?m)^`+key+` = .*$`).ReplaceAll(text, []byte(key+" = "+value))
 		}
-		writeFile(t, file, strings.Replace(string(text), "pictures = 1000", "pictures = 64", 1)+"\n[run]\nbackend = \"go\"\n")
+		writeFile(t, file, strings.Replace(string(text), "pictures = 1000", "pictures = 32", 1)+"\n[run]\nbackend = \"go\"\n")
 	}
 }
 
