@@ -103,6 +103,16 @@ bench-passes: ## measure the seconds of one pass of each kind. MODELS=tiny-vit+t
 bench-torch: ## compare speed and memory with PyTorch; first: make xla-cpu. OPTIONS="--row opt-loss --rounds 1"
 	tools/bench/run.sh $(OPTIONS)
 
+.PHONY: gpu-bundle
+gpu-bundle: ## pack dist/bridge-gpu.tar.gz, which proves and measures bridge on a machine with a GPU
+	GO=$(GO) tools/gpu/bundle.sh
+
+PROVE ?=
+.PHONY: prove-gpu
+prove-gpu: gpu-bundle ## unpack the bundle and run it here. PROVE="--platform cpu --small" takes XLA's CPU plugin
+	rm -rf dist/prove && mkdir -p dist/prove && tar -C dist/prove -xzf dist/bridge-gpu.tar.gz
+	dist/prove/bridge-gpu/prove.sh --out dist/prove/result $(PROVE)
+
 VQA_DATA ?= ../shared/data
 .PHONY: bench-vqa
 bench-vqa: build ## compare VQA accuracy of VizWiz val with a plain Python scorer. VQA_DATA=folder

@@ -18,6 +18,9 @@ type Limits struct {
 	Devices *string `toml:"devices"`
 	// Threads is the number of threads that compute at once.
 	Threads int `toml:"threads,omitzero"`
+	// GPUMemory is the share of a GPU's memory that the process may take, above 0 and at
+	// most 1. Default 0.95: processes that share a card take what they need of it.
+	GPUMemory float64 `toml:"gpu_memory,omitzero"`
 	// CallTimeout is how long one call may take before the process is taken to hang, with
 	// a unit: "90s", "10m".
 	CallTimeout string `toml:"call_timeout,omitempty"`
@@ -27,7 +30,7 @@ type Limits struct {
 
 // limitKeys lists the keys of Limits.
 func limitKeys() []string {
-	return []string{"memory_limit", "devices", "threads", "call_timeout", "restarts"}
+	return []string{"memory_limit", "devices", "threads", "gpu_memory", "call_timeout", "restarts"}
 }
 
 // Memory returns the memory limit in bytes, or 0 if there is none.
@@ -56,12 +59,18 @@ func (r *Recipe) checkLimits(table string, b Backbone) {
 			"is %q, want GPUs as in CUDA_VISIBLE_DEVICES, such as \"0\" or \"0,1\", or \"\" for none", *b.Devices)
 	}
 	r.want(table+".threads", b.Threads >= 0, "is %d, want a positive number of threads", b.Threads)
+	r.wantShare(table+".gpu_memory", b.GPUMemory)
 	r.want(table+".restarts", b.Restarts == nil || *b.Restarts >= 0,
 		"is %d, want how often a request is repeated, or 0 for never", valueOf(b.Restarts))
 	for _, key := range limitKeys() {
 		r.want(table+"."+key, b.Isolation != "none" || !r.doc.Has(table+"."+key),
 			"is given, but %s.isolation is \"none\": only a process of its own has limits", table)
 	}
+}
+
+// wantShare checks a share of a GPU's memory; 0 is the default.
+func (r *Recipe) wantShare(key string, share float64) {
+	r.want(key, !r.doc.Has(key) || share > 0 && share <= 1, "is %v, want a share of the GPU's memory above 0 and at most 1", share)
 }
 
 func valueOf(n *int) int {

@@ -9,9 +9,9 @@ import (
 
 func TestLimitProblems(t *testing.T) {
 	testProblems(t, []problemTest{
-		{"limits", "tiny-stage2-opt", []string{`language.memory_limit="8"`, "language.threads=-1", "language.call_timeout=soon", "language.restarts=-2", "vision.devices=0, 1", "vision.call_timeout=0s"},
+		{"limits", "tiny-stage2-opt", []string{`language.memory_limit="8"`, "language.threads=-1", "language.gpu_memory=1.5", "run.gpu_memory=0", "language.call_timeout=soon", "language.restarts=-2", "vision.devices=0, 1", "vision.call_timeout=0s"},
 			[]string{`memory_limit: is "8", want a positive number with a unit, such as 8GB`, "threads: is -1", `call_timeout: is "soon", want a time with a unit`,
-				"restarts: is -2", `vision.devices: is "0, 1"`, `vision.call_timeout: is "0s"`}},
+				"restarts: is -2", "language.gpu_memory: is 1.5", "run.gpu_memory: is 0", `vision.devices: is "0, 1"`, `vision.call_timeout: is "0s"`}},
 		{"limits without a process", "tiny-stage1", []string{"vision.isolation=none", "vision.memory_limit=8GB", `vision.devices="0"`},
 			[]string{`vision.memory_limit: is given, but vision.isolation is "none"`, "vision.devices: is given"}},
 	})

@@ -16,6 +16,9 @@ type Run struct {
 	// FeatureCache keeps the encoder's features on disk, for this run and later ones.
 	// Default true.
 	FeatureCache bool `toml:"feature_cache"`
+	// GPUMemory is the share of a GPU's memory that bridge's own process may take, above 0
+	// and at most 1. Default 0.95.
+	GPUMemory float64 `toml:"gpu_memory,omitzero"`
 }
 
 func defaultRun() Run { return Run{Backend: "auto", Keep: 2, FeatureCache: true} }
@@ -25,5 +28,6 @@ func (r *Recipe) checkRun() {
 		r.doc.Errorf("run.backend", "%v", err)
 	}
 	r.want("run.checkpoint_every", r.Run.CheckpointEvery >= 0, "is %d, want steps, or 0 for the end of a stage only", r.Run.CheckpointEvery)
+	r.wantShare("run.gpu_memory", r.Run.GPUMemory)
 	r.want("run.keep", r.Run.Keep > 0, "is %d, want at least 1 checkpoint", r.Run.Keep)
 }

@@ -55,7 +55,10 @@ func openResources(ctx context.Context, w *workspace.Workspace, r *recipes.Resol
 }
 
 func (res *resources) open(ctx context.Context) error {
-	var err error
+	err := backends.LimitGPUMemory(res.recipe.Run.GPUMemory)
+	if err != nil {
+		return err
+	}
 	if res.backend, err = backends.Open(res.recipe.Run.Backend); err != nil {
 		return err
 	}

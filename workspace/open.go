@@ -175,7 +175,7 @@ func (w *Workspace) LogLoading(id string) func(adapters.Progress) {
 // the command that serves a built-in family.
 func (w *Workspace) pluginConfig(s OpenSpec, kind adapters.ModelKind, family string, req adapters.LoadRequest) (host.Config, error) {
 	cfg := host.Config{Transport: host.Transport(s.Transport), Load: req, Logger: w.log, Running: &w.running, Limits: host.Limits{
-		Memory: s.Limits.Memory(), Devices: s.Limits.Devices, Threads: s.Limits.Threads, Call: s.Limits.Call(),
+		Memory: s.Limits.Memory(), Devices: s.Limits.Devices, Threads: s.Limits.Threads, GPUMemory: s.Limits.GPUMemory, Call: s.Limits.Call(),
 	}}
 	if n := s.Limits.Restarts; n != nil {
 		cfg.Restart.Limit = *n

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -41,7 +43,7 @@ func (p *program) doctorCommand() *cli.Command {
 					return err
 				}
 			}
-			found := append(backendFindings(backends.Probe()), captionFinding())
+			found := append(backendFindings(backends.Probe(), backends.Cards(c.Context)), captionFinding())
 			found = append(found, p.pluginFindings()...)
 			for _, f := range found {
 				if c.Bool("json") {
@@ -61,7 +63,7 @@ func (p *program) doctorCommand() *cli.Command {
 }
 
 // backendFindings describes the backends, devices and folders of this machine.
-func backendFindings(r backends.Report) []finding {
+func backendFindings(r backends.Report, cards []backends.Card) []finding {
 	simd := finding{Name: "simd", Value: "yes"}
 	if !r.SIMD {
 		simd.Value = "no"
@@ -79,6 +81,13 @@ func backendFindings(r backends.Report) []finding {
 		{Name: "processor", Value: fmt.Sprintf("%s/%s, %d cores in use", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))},
 		simd, xla,
 		{Name: "gpus", Value: joinOrNone(r.GPUs)},
+	}
+	for _, card := range cards {
+		found = append(found, finding{"gpu", card.String(), card.Lacks()})
+	}
+	if len(r.GPUs) > 0 && !slices.ContainsFunc(r.Plugins, func(p backends.Plugin) bool { return p.Kind == "cuda" }) {
+		found[len(found)-1].Warning = cmp.Or(found[len(found)-1].Warning,
+			"no CUDA plugin is installed, so the GPU is not used: `bridge doctor --install xla-cuda` installs one")
 	}
 	for _, plugin := range r.Plugins {
 		found = append(found, finding{Name: "pjrt plugin", Value: plugin.Kind + ": " + plugin.Path})

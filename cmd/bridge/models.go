@@ -12,7 +12,7 @@ import (
 )
 
 func (p *program) modelsCommand() *cli.Command {
-	return group("models", "list, add, download and verify frozen models",
+	return group("models", "list, add, download, verify and measure frozen models",
 		&cli.Command{
 			Name: "list", Usage: "list the ids and where their weights are", UsageText: "bridge models list [--json]",
 			Description: "Example: bridge models list", Flags: []cli.Flag{jsonFlag()}, Action: p.modelsList,
@@ -26,7 +26,7 @@ func (p *program) modelsCommand() *cli.Command {
 			Description: "Example: bridge models add opt-2.7b --path /data/opt-2.7b",
 			Flags:       []cli.Flag{&cli.StringFlag{Name: "path", Usage: "`DIR` with config.json and the weights"}}, Action: p.modelsAdd,
 		},
-		p.pullCommand(), p.modelsVerifyCommand())
+		p.pullCommand(), p.modelsVerifyCommand(), p.modelsMeasureCommand())
 }
 
 // modelLine is the JSON of a model.

@@ -29,7 +29,11 @@ func newXLA(path string) (compute.Backend, error) {
 	}
 	config := path + ",tf32=false"
 	if kind == "cuda" {
-		config += ",shared_buffers=false"
+		share, err := gpuMemory()
+		if err != nil {
+			return nil, err
+		}
+		config += fmt.Sprintf(",shared_buffers=false,memory_fraction=%g", share)
 	}
 	return xla.New(config)
 }

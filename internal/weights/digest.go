@@ -19,6 +19,9 @@ import (
 // the shards' names and digests ("name sha256:…\n", sorted by name). Because hashing a large file
 // takes time, its digest is kept in the user's cache folder, see [FileDigest].
 func (f *Folder) Digest() (string, error) {
+	if f.random != nil {
+		return f.random.digest(f.config), nil
+	}
 	list := sha256.New()
 	var digest string
 	for _, file := range f.files {

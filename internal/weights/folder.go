@@ -27,11 +27,13 @@ type Folder struct {
 	prefix    string // of the tensors' names in the file, if the folder is a part
 	modelType string
 	files     []*file         // sorted by name
+	random    *Random         // if the folder has no weights, but says how to draw them
 	tensors   map[string]View // tensors of all files
 }
 
 // Open opens a checkpoint folder: config.json, and the weights in model.safetensors or in the
-// shards listed in model.safetensors.index.json.
+// shards listed in model.safetensors.index.json. A folder without weights may have
+// random_weights.json ([Random]).
 func Open(dir string) (*Folder, error) {
 	f := &Folder{dir: dir, tensors: map[string]View{}}
 	if err := f.open(); err != nil {
@@ -92,6 +94,13 @@ func (f *Folder) readModelType() error {
 // weightFiles returns the names of the weight files. If the folder has an index, it also returns
 // the index: the file of each tensor.
 func (f *Folder) weightFiles() ([]string, map[string]string, error) {
+	random, err := f.readRandom()
+	if err != nil {
+		return nil, nil, err
+	}
+	if random {
+		return nil, nil, f.checkNoWeights()
+	}
 	if exists(filepath.Join(f.dir, weightsFile)) {
 		return []string{weightsFile}, nil, nil
 	}

@@ -56,6 +56,9 @@ func (f *Folder) Load(ctx context.Context, backend compute.Backend, specs []Tens
 	if err != nil {
 		return nil, err
 	}
+	if f.random != nil {
+		return f.random.load(ctx, backend, matched, dtype, o.Progress)
+	}
 	var done, total int64
 	for _, m := range matched {
 		total += int64(len(m.view.Data))
@@ -87,6 +90,9 @@ func (f *Folder) Check(specs []TensorSpec, ignore func(name string) bool) error 
 
 // match finds the tensor of every spec. One error lists all problems.
 func (f *Folder) match(specs []TensorSpec, ignore func(string) bool) ([]tensorMatch, error) {
+	if f.random != nil {
+		return matchRandom(specs), nil
+	}
 	var problems []string
 	var matched []tensorMatch
 	used := make(map[string]bool, len(specs))

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/bytesize"
 )
 
@@ -23,6 +24,9 @@ type Limits struct {
 	// Threads bounds the threads that compute at once. The Go runtime, OpenMP, MKL,
 	// OpenBLAS and XLA follow it; an adapter may start others. 0 means no bound.
 	Threads int
+	// GPUMemory bounds the share of a GPU's memory that the plugin takes, above 0 and at most 1. XLA
+	// follows it. 0 means the plugin's default.
+	GPUMemory float64
 	// Call bounds the time of one call, except Load. A plugin that takes longer is
 	// killed, started again, and gets the request again, as after any other death. 0
 	// means no bound.
@@ -37,6 +41,9 @@ func (l *Limits) environment() []string {
 	}
 	if l.Devices != nil {
 		env = append(env, "CUDA_VISIBLE_DEVICES="+*l.Devices)
+	}
+	if l.GPUMemory > 0 {
+		env = append(env, fmt.Sprintf("%s=%g", backends.GPUMemoryVariable, l.GPUMemory))
 	}
 	if l.Threads > 0 {
 		n := strconv.Itoa(l.Threads)

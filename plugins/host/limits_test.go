@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,13 @@ func needsProc(t *testing.T) {
 	t.Helper()
 	if err := procfs.Available(); err != nil {
 		testenv.Lacking(t, "a /proc to see memory in", err)
+	}
+}
+
+func TestGPUMemoryLimit(t *testing.T) {
+	limited := (&Limits{GPUMemory: 0.4}).environment()
+	if !slices.Equal(limited, []string{"BRIDGE_GPU_MEMORY=0.4"}) {
+		t.Errorf("the plugin's environment gets %q, want the share of the GPU's memory", limited)
 	}
 }
 

@@ -12,12 +12,12 @@ import (
 	"testing"
 
 	"github.com/gomlx/compute"
-	_ "github.com/gomlx/compute/gobackend"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/train/optim"
@@ -60,9 +60,7 @@ func newRun(t *testing.T) *run {
 	if err == nil {
 		err = json.Unmarshal(data, &r.reference)
 	}
-	if err == nil {
-		r.backend, err = compute.NewWithConfig("go:parallelism=-1")
-	}
+	r.backend = backends.ForTest(t)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -407,10 +405,7 @@ func TestRateRisesThenFallsAlongACosine(t *testing.T) {
 func BenchmarkStep(b *testing.B) {
 	for name, size := range map[string]float32{"ordinary": 1e-3, "denormal": 1e-40} {
 		b.Run(name, func(b *testing.B) {
-			backend, err := compute.NewWithConfig("go:parallelism=-1")
-			if err != nil {
-				b.Fatal(err)
-			}
+			backend := backends.ForTest(b)
 			const n = 1 << 21
 			moments := make([]float32, n)
 			for i := range moments {

@@ -1,12 +1,15 @@
 package lm
 
 import (
+	"cmp"
+
 	"github.com/gomlx/compute"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/layers"
 )
 
@@ -60,8 +63,8 @@ func (g *graphs) run(k key, build builder, args ...any) ([]*tensors.Tensor, erro
 		return nil, adapters.Errorf(adapters.Internal, "graph: %w", err)
 	}
 	out, err := e.exec.Exec(args...)
-	if err != nil {
-		return nil, adapters.Errorf(adapters.Internal, "graph of batch %d, length %d: %w", k.batch, k.length, err)
+	if err = backends.ExplainMemory(err); err != nil {
+		return nil, adapters.Errorf(cmp.Or(adapters.KindOf(err), adapters.Internal), "graph of batch %d, length %d: %w", k.batch, k.length, err)
 	}
 	return out, nil
 }

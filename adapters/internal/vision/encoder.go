@@ -1,6 +1,7 @@
 package vision
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/gomlx/compute"
@@ -8,6 +9,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/layers"
 )
@@ -83,8 +85,8 @@ func (e *encoder) encode(images *adapters.Tensor, batch int, features *adapters.
 	}
 	defer input.FinalizeAll()
 	outputs, err := e.exec.Call(input)
-	if err != nil {
-		return adapters.Errorf(adapters.Internal, "%s: encoding %s: %w", e.spec.ID, images.Describe(), err)
+	if err = backends.ExplainMemory(err); err != nil {
+		return adapters.Errorf(cmp.Or(adapters.KindOf(err), adapters.Internal), "%s: encoding %s: %w", e.spec.ID, images.Describe(), err)
 	}
 	defer outputs[0].FinalizeAll()
 	err = outputs[0].ConstBytes(func(data []byte) { copy(features.Data, data) })
