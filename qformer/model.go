@@ -39,7 +39,7 @@ func (m *Model) ImageKV(features *Node) *ImageKV {
 	features.AssertDims(-1, -1, m.cfg.EncoderWidth)
 	x := ConvertDType(features, dtypes.Float32)
 	x = layers.LayerNorm(m.exact(nameVisionNorm), x, m.cfg.VisionEps)
-	x = ConvertDType(x, m.dtype())
+	x = ConvertDType(x, m.DType())
 	v := &ImageKV{byLayer: map[int]keyValue{}, batch: features.Shape().Dimensions[0]}
 	for i := 0; i < m.cfg.Layers; i += m.cfg.CrossEvery {
 		v.byLayer[i] = m.keyValue(m.p.At(nameLayer(i)).At("crossattention"), x)
@@ -94,7 +94,7 @@ func (m *Model) WordWeights(queries *Node) *Node {
 	hidden := layers.Activation("gelu", layers.Linear(m.p.At(nameWordHidden), queries))
 	scores := layers.Linear(m.p.At(nameWordScores), hidden)
 	scores.AssertDims(-1, m.cfg.Queries, m.cfg.Words)
-	return ConvertDType(Softmax(ConvertDType(scores, dtypes.Float32), -1), m.dtype())
+	return ConvertDType(Softmax(ConvertDType(scores, dtypes.Float32), -1), m.DType())
 }
 
 // Prompts returns the soft prompts of features float[B, N, EncoderWidth]:
@@ -230,8 +230,8 @@ func (m *Model) norm(p layers.Params, x *Node) *Node {
 // exact returns the weights under name in float32.
 func (m *Model) exact(name string) layers.Params { return m.p.WithDType(dtypes.Float32).At(name) }
 
-// dtype returns the type that the layers compute in.
-func (m *Model) dtype() dtypes.DType { return m.p.Get(nameQueryTokens).DType() }
+// DType returns the type that the layers compute in.
+func (m *Model) DType() dtypes.DType { return m.p.Get(nameQueryTokens).DType() }
 
 // unit divides by the length of the last axis, as torch's normalize does.
 func unit(x *Node) *Node {

@@ -19,7 +19,7 @@ type Difference struct {
 
 // Differences returns the keys that two recipes have different values for, in the order of
 // their names. It leaves out keys that change nothing of what a run computes: the table
-// [run], data.max_bad, the transport of tensors, and limits of processes, except the number
+// [run] except run.compute, data.max_bad, the transport of tensors, and limits of processes, except the number
 // of threads, which may decide in which order sums are taken.
 func Differences(old, new *Recipe) []Difference {
 	was, is := map[string]any{}, map[string]any{}
@@ -63,5 +63,5 @@ func valueText(values map[string]any, key string) string {
 func keepsResults(key string) bool {
 	table, name, _ := strings.Cut(key, ".")
 	may := name == "transport" || name != "threads" && slices.Contains(limitKeys(), name)
-	return table == "run" || key == "data.max_bad" || (table == "vision" || table == "language") && may
+	return table == "run" && name != "compute" || key == "data.max_bad" || (table == "vision" || table == "language") && may
 }

@@ -12,6 +12,7 @@ func (r *Resolved) Plan() train.Plan {
 		ProjectionInit:  train.ProjectionFresh,
 		MaxTextTokens:   r.Data.MaxTextTokens,
 		Mixture:         r.Data.Train.mixture(),
+		Compute:         r.Run.compute(),
 		CheckpointEvery: r.Run.CheckpointEvery,
 	}
 	r.addSwap(&plan)

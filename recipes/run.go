@@ -1,9 +1,14 @@
 package recipes
 
-import "github.com/modular-bridging/bridge/internal/backends"
+import (
+	"slices"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/backends"
+)
 
 // Run is the table [run]. It selects the backend, the checkpoints and the feature cache. A
-// resumed run may have other values.
+// resumed run may have other values, except of Compute.
 type Run struct {
 	// Backend computes the bridge: "go", "xla:cpu", "xla:cuda" or "auto", the
 	// quickest one that this machine has. Default "auto".
@@ -19,6 +24,10 @@ type Run struct {
 	// GPUMemory is the share of a GPU's memory that bridge's own process may take, above 0
 	// and at most 1. Default 0.95.
 	GPUMemory float64 `toml:"gpu_memory,omitzero"`
+	// Compute is the type in which training steps compute the Q-Former: "float32" or
+	// "bfloat16". Weights, moments, norms, softmaxes and losses are float32 in any case. A
+	// resumed run must have the same. Default "float32".
+	Compute string `toml:"compute,omitempty"`
 }
 
 func defaultRun() Run { return Run{Backend: "auto", Keep: 2, FeatureCache: true} }
@@ -28,6 +37,15 @@ func (r *Recipe) checkRun() {
 		r.doc.Errorf("run.backend", "%v", err)
 	}
 	r.want("run.checkpoint_every", r.Run.CheckpointEvery >= 0, "is %d, want steps, or 0 for the end of a stage only", r.Run.CheckpointEvery)
+	r.want("run.compute", slices.Contains([]string{"", "float32", "bfloat16"}, r.Run.Compute), "is %q, want \"float32\" or \"bfloat16\"", r.Run.Compute)
 	r.wantShare("run.gpu_memory", r.Run.GPUMemory)
 	r.want("run.keep", r.Run.Keep > 0, "is %d, want at least 1 checkpoint", r.Run.Keep)
+}
+
+// compute returns the type of the Q-Former's training steps; the zero value is float32.
+func (r Run) compute() adapters.DType {
+	if r.Compute == "bfloat16" {
+		return adapters.BFloat16
+	}
+	return adapters.InvalidDType
 }

@@ -85,11 +85,11 @@ func (g *generative) build() (err error) {
 
 // prompts builds float32[B, Q, Dllm] from the source's tensor.
 func (g *generative) prompts(in, rng *Node) *Node {
-	config, store := g.session.Bridge.Config(), g.session.Bridge.Store()
 	if g.phase.CachedQueries > 0 {
-		return qformer.New(config, store, in.Graph(), nil).Project(ConvertDType(in, dtypes.Float32))
+		m := g.session.qformer(in.Graph(), nil)
+		return m.Project(ConvertDType(in, m.DType()))
 	}
-	return qformer.New(config, store, in.Graph(), qformer.NewRNG(rng)).Prompts(in)
+	return g.session.qformer(in.Graph(), qformer.NewRNG(rng)).Prompts(in)
 }
 
 // gradients builds the gradients of the bridge's parameters from the loss's gradient by

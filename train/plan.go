@@ -1,6 +1,7 @@
 package train
 
 import (
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/train/objective"
@@ -81,6 +82,9 @@ type Plan struct {
 	// Mixture says how often the sources of the training set are drawn, which is a
 	// [data.Sources] then; nil if it is one source.
 	Mixture *data.Mix `json:",omitempty"`
+	// Compute is the type in which training steps compute the Q-Former: Float32, which is also the
+	// zero value's meaning, or BFloat16.
+	Compute adapters.DType `json:",omitzero"`
 	// CheckpointEvery is in optimizer steps; 0 means at the end of a phase only.
 	CheckpointEvery int
 	// Until, if non-nil, may end the last phase before its last step.

@@ -53,6 +53,8 @@ func TestResumedRunsGiveTheSameBits(t *testing.T) {
 		plan.CheckpointEvery, plan.Phases[0].Mix.Similar = 2, 0.5
 	}
 	accumulated.Phases[0].Accumulate = 2
+	halfStage1, halfAccumulated := stage1, accumulated
+	halfStage1.Compute, halfAccumulated.Compute = adapters.BFloat16, adapters.BFloat16
 	byFeatures := func(s *train.Session, left int, stop context.CancelFunc) {
 		s.Train.Features = &interrupting{s.Train.Features, left, stop}
 	}
@@ -65,9 +67,11 @@ func TestResumedRunsGiveTheSameBits(t *testing.T) {
 		interrupt func(s *train.Session, left int, stop context.CancelFunc)
 		after     []int
 	}{
-		"stage 1":         {stage1, 5, byFeatures, []int{1, 3}},
-		"in two portions": {accumulated, 5, byFeatures, []int{3, 6, 7}},        // within a step, between steps
-		"two phases":      {warmupAndStage2(5), 7, byCalls, []int{1, 3, 4, 6}}, // in the warm-up, after it, between checkpoints
+		"stage 1":                     {stage1, 5, byFeatures, []int{1, 3}},
+		"in two portions":             {accumulated, 5, byFeatures, []int{3, 6, 7}}, // within a step, between steps
+		"stage 1 in bfloat16":         {halfStage1, 5, byFeatures, []int{3}},
+		"in two portions in bfloat16": {halfAccumulated, 5, byFeatures, []int{6}},
+		"two phases":                  {warmupAndStage2(5), 7, byCalls, []int{1, 3, 4, 6}}, // in the warm-up, after it, between checkpoints
 	} {
 		t.Run(name, func(t *testing.T) {
 			whole := uninterrupted(t, c.plan)
