@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/modular-bridging/bridge/adapters"
 )
 
 // answerText is the text of an answer that is being generated: what of it is certain, where a
@@ -15,8 +17,8 @@ type answerText struct {
 
 	emitted string
 	spans   []tokenSpan // of the tokens, if their scores are requested
-	scored  int     // tokens that text completes
-	said    int     // tokens whose scores the pieces have had
+	scored  int         // tokens that text completes
+	said    int         // tokens whose scores the pieces have had
 }
 
 // tokenSpan is the place of a token in the decoded text. A character that several tokens make is
@@ -32,10 +34,9 @@ func (a *answerText) read(decoded string, stop []string, complete bool) {
 	if !complete {
 		decoded = strings.TrimRight(decoded, string(utf8.RuneError)) // it may be half of a character
 	}
-	if at := firstStop(decoded, stop); at >= 0 {
-		decoded, a.stopped = decoded[:at], true
-	} else if !complete {
-		decoded = decoded[:len(decoded)-heldBack(decoded, stop)]
+	decoded, a.stopped = adapters.CutAtStop(decoded, stop)
+	if !complete && !a.stopped {
+		decoded = adapters.HoldBack(decoded, stop)
 	}
 	a.final = complete || a.stopped
 	a.text = strings.TrimFunc(decoded, isSpace)
@@ -88,31 +89,6 @@ func (a *answerText) unsaid() (text string, from, to int, some bool) {
 	from, to = a.said, a.scored
 	a.emitted, a.said = a.text, a.scored
 	return text, from, to, true
-}
-
-// firstStop returns the first place of a stop text, −1 if there is none.
-func firstStop(text string, stop []string) int {
-	first := -1
-	for _, s := range stop {
-		if at := strings.Index(text, s); at >= 0 && (first < 0 || at < first) {
-			first = at
-		}
-	}
-	return first
-}
-
-// heldBack returns the number of bytes at the end of text that may be the beginning of a stop
-// text.
-func heldBack(text string, stop []string) int {
-	most := 0
-	for _, s := range stop {
-		for n := min(len(s)-1, len(text)); n > most; n-- {
-			if strings.HasSuffix(text, s[:n]) {
-				most = n
-			}
-		}
-	}
-	return most
 }
 
 // isSpace reports what Python's strip takes for white space, which the reference uses

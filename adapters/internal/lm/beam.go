@@ -118,7 +118,7 @@ func (b *beams) haveStop(h []hypothesis) ([]bool, error) {
 	}
 	texts, err := b.search.tokenizer.DecodeBatch(ids, true)
 	for i, text := range texts {
-		out[i] = firstStop(text, b.search.Stop) >= 0
+		_, out[i] = adapters.CutAtStop(text, b.search.Stop)
 	}
 	return out, err
 }

@@ -183,6 +183,7 @@ func (g *generation) retire() (done bool) {
 	}
 	return done
 }
+
 // prefill reads the input and fills promptKV. It returns the scores of the first token, with one
 // row for each example, or none if the first step computes them.
 func (g *generation) prefill(prompts *adapters.Tensor) (nextScores, error) {
