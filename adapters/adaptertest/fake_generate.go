@@ -43,7 +43,12 @@ func (m *FakeLanguage) Generate(ctx context.Context, req *adapters.GenerateReque
 		}
 		resp.Texts, resp.Tokens = append(resp.Texts, strings.TrimSpace(string(a.text))), append(resp.Tokens, int32(a.tokens))
 		resp.InputTokens, resp.Finish = append(resp.InputTokens, int32(len(seq)-1)), append(resp.Finish, a.finish)
-		resp.LogProbs = append(resp.LogProbs, a.logProbs)
+		if a.o.LogProbs && resp.LogProbs == nil {
+			resp.LogProbs = make([][]adapters.TokenLogProb, len(req.Examples))
+		}
+		if a.o.LogProbs {
+			resp.LogProbs[i] = a.logProbs
+		}
 	}
 	return resp, nil
 }
