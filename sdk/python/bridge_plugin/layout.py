@@ -218,14 +218,17 @@ def _runs(example: Example) -> Tuple[List[object], bool]:
     return runs, has_text
 
 
-def seeds(examples: Seq[Example], seed: int) -> List[int]:
+def seeds(examples: Seq[Example], seed: int, rows: Optional[Seq[GenerateOptions]] = None) -> List[int]:
     """Returns a seed below 2⁶³ for each example, for sampling. It depends only on the
-    request's seed, the example, and the number of equal examples before it."""
+    request's seed, the example, and the number of equal examples before it. With the options
+    of each example it depends on their seed, the example and their copy."""
     seen: Dict[Tuple[object, ...], int] = {}
     out = []
-    for example in examples:
+    for i, example in enumerate(examples):
         before = seen.get(example.segments, 0)
         seen[example.segments] = before + 1
+        if rows is not None:
+            seed, before = rows[i].seed, rows[i].copy
         key = repr((seed, [(s.prompt, s.text) for s in example.segments], before)).encode("utf-8", "surrogatepass")
         out.append(int.from_bytes(hashlib.sha256(key).digest()[:8], "little") >> 1)
     return out
