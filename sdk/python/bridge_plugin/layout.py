@@ -142,14 +142,20 @@ class Layout:
     def answer(self, ids: Iterable[int]) -> Tuple[str, int]:
         """Returns the text of generated ids, and the number of generated tokens including the
         end. The ids may begin with the decoder's start token, which does not count."""
+        kept, ended = self.before_end(ids)
+        return self.tokenizer.decode(kept).strip(), len(kept) + ended
+
+    def before_end(self, ids: Iterable[int]) -> Tuple[List[int], bool]:
+        """Returns the generated ids before the end, without the decoder's start token, and
+        whether there is an end."""
         kept: List[int] = []
         for at, id in enumerate(ids):
             if at == 0 and id == self.start:
                 continue
             if id in self.ends:
-                return self.tokenizer.decode(kept).strip(), len(kept) + 1
+                return kept, True
             kept.append(int(id))
-        return self.tokenizer.decode(kept).strip(), len(kept)
+        return kept, False
 
     def _checked(self, index: int, s: Sequence) -> Sequence:
         if 0 < self.context < len(s.input):
