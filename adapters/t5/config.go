@@ -210,3 +210,9 @@ func (c config) unused() weights.UnusedList {
 	return append(c.tables.unused(), weights.Unused{Name: "decoder.block.0.layer.1" + unusedBias,
 		Reason: "cross-attention has no positions; the first release holds it, and no class of transformers reads it"})
 }
+
+// linear reports whether a tensor is the weight of a linear map, and nothing else.
+func (c config) linear(name string) bool {
+	layer := strings.Contains(name, "Attention.") && !strings.Contains(name, "relative_attention_bias") || strings.Contains(name, ".DenseReluDense.")
+	return layer || name == head+".weight" && c.tables.head == head
+}
