@@ -31,7 +31,13 @@ import (
 // openModel opens the small BLIP-2 that package eval is compared with PyTorch on.
 func openModel(t *testing.T) *bridge.Model {
 	t.Helper()
-	dir := filepath.Join("..", "testdata", "blip2-opt")
+	language := opt.Family()
+	return openFolder(t, filepath.Join("..", "testdata", "blip2-opt"), &language)
+}
+
+// openFolder opens a whole BLIP-2 that transformers saved, which may have no language model.
+func openFolder(t *testing.T, dir string, language *adapters.Family) *bridge.Model {
+	t.Helper()
 	b, err := bridge.Load(t.Context(), backends.ForTest(t), dir)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +49,9 @@ func openModel(t *testing.T) *bridge.Model {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Vision.Close() })
-	language := opt.Family()
+	if language == nil {
+		return m
+	}
 	if m.Language, err = language.OpenLanguage(t.Context(), load); err != nil {
 		t.Fatal(err)
 	}
@@ -179,6 +187,12 @@ func openSet(t *testing.T, text, dir string) *tasks.Set {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openTask(t, task, dir)
+}
+
+// openTask opens the samples of a task, whose files are in a folder.
+func openTask(t *testing.T, task *tasks.Task, dir string) *tasks.Set {
+	t.Helper()
 	files, err := task.Locate(t.Context(), tasks.Places{Data: []string{dir}})
 	if err != nil {
 		t.Fatal(err)
