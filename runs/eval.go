@@ -96,11 +96,17 @@ func Evaluate(ctx context.Context, w *workspace.Workspace, model string, o EvalO
 	if err != nil {
 		return nil, err
 	}
+	for _, problem := range library.Problems() {
+		w.Log().Warn("a task of your own cannot be used", "error", problem)
+	}
 	list, files, err := findTasks(ctx, library, o)
 	if err != nil {
 		return nil, err
 	}
 	e := &evaluation{workspace: w, model: model, options: o}
+	if len(list) > 1 {
+		e.encoded = benchmark.NewEncoded(benchmark.DefaultEncodedBytes)
+	}
 	defer e.close()
 	var results []*benchmark.Result
 	var failed error
@@ -140,7 +146,8 @@ type evaluation struct {
 	model     string
 	options   EvalOptions
 	opened    *evaluated // nil before the first task
-	page      page.Page  // of the tasks so far
+	encoded   *benchmark.Encoded
+	page      page.Page // of the tasks so far
 }
 
 // evaluated is an open model, its description for results, and the pictures that it was trained on.
@@ -207,13 +214,13 @@ func (e *evaluation) run(ctx context.Context, t *tasks.Task, files tasks.Files) 
 	r, err := benchmark.Run(ctx, m.Model.Model, set, benchmark.Options{
 		Dir: dir, Fresh: e.options.Fresh, Limit: e.options.Limit, Seed: e.options.Seed, Batch: e.options.Batch,
 		Model: m.described, Backend: m.Backend().Name(), Orientation: m.Orientation,
-		Jars: CaptionJars(), Trained: m.trained, Progress: bar.step, Log: e.workspace.Log(),
+		Jars: CaptionJars(), Trained: m.trained, Encoded: e.encoded, Progress: bar.step, Log: e.workspace.Log(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	bar.done()
-	if err := e.addToPage(dir, r, set, m.Orientation); err != nil {
+	if err := e.addToPage(r, set, m.Orientation); err != nil {
 		return nil, err
 	}
 	if e.options.Each != nil {

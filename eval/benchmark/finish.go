@@ -70,6 +70,7 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 	if out.Upload, err = r.writeUpload(inOrder); err != nil {
 		return nil, err
 	}
+	out.Samples = r.lines.done
 	return out, writeJSON(filepath.Join(r.options.Dir, ResultFile), out)
 }
 

@@ -40,6 +40,8 @@ type Options struct {
 	// Trained has the digests of the pictures that the model was trained on ([data.PictureDigest]); nil
 	// if they are not known.
 	Trained map[string]bool
+	// Encoded, if not nil, keeps features for later tasks of the same model.
+	Encoded *Encoded
 	// Progress, if not nil, is called with the numbers of samples that are done and of all. The first call is
 	// before the first sample.
 	Progress func(done, total int)
@@ -75,6 +77,7 @@ func Run(ctx context.Context, m *bridge.Model, set *tasks.Set, o Options) (*Resu
 		return nil, fmt.Errorf("%s: %w", set.Task.Name, err)
 	}
 	defer r.lines.close()
+	o.Encoded.next()
 	switch {
 	case r.task.Metric.Name == score.Winoground:
 		err = r.matchExamples(ctx)

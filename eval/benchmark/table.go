@@ -38,10 +38,12 @@ func (out *Result) Table() (header []string, rows [][]string) {
 // Text returns a number as the figure shows it.
 func (f Figure) Text(value float64) string {
 	switch {
-	case math.IsNaN(value):
+	case math.IsNaN(value) || math.IsInf(value, 0):
 		return "–"
 	case f.Percent:
 		return fmt.Sprintf("%.2f %%", value)
+	case math.Abs(value) >= 100: // points of MME
+		return fmt.Sprintf("%.1f", value)
 	}
 	return fmt.Sprintf("%.4f", value)
 }
