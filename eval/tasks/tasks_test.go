@@ -176,8 +176,37 @@ func TestOwnTasks(t *testing.T) {
 	if task, err := l.Task("gqa-testdev"); err != nil || task.Data.Expect != 0 {
 		t.Errorf("%v, %v", task, err)
 	}
-	if _, err := tasks.Load(write(t, map[string]string{"a.toml": strings.Replace(own, `name = "own"`, "name = \"a\"\naliases = [\"okvqa\"]", 1)})); err == nil || !strings.Contains(err.Error(), "both the name okvqa") {
-		t.Errorf("%v", err)
+}
+
+// A file that cannot be used is named, and the others go on. A broken copy of a shipped task is not replaced by it.
+func TestBrokenOwnTasks(t *testing.T) {
+	l := load(t, write(t, map[string]string{
+		"own.toml": own, "a.toml": strings.Replace(own, `name = "own"`, "name = \"a\"\naliases = [\"okvqa\"]", 1),
+		"pope-random.toml": "name = 1", "b.toml": "name = \"b\"\ntitle = \"a group\"\ntasks = [\"nothing\"]",
+	}))
+	if task, err := l.Task("own"); err != nil || task.Title != "own questions" {
+		t.Errorf("%v, %v", task, err)
+	}
+	problems := l.Problems()
+	wants := []string{"both the name okvqa", `there is no task "nothing"`, "pope-random.toml:1: name"}
+	if len(problems) != len(wants) {
+		t.Fatalf("%q", problems)
+	}
+	for i, want := range wants {
+		if !strings.Contains(problems[i].Error(), want) {
+			t.Errorf("%v, want %q", problems[i], want)
+		}
+	}
+	for name, want := range map[string]string{"a": wants[0], "b": wants[1], "pope-random": wants[2]} {
+		if _, err := l.Task(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+	if _, err := l.Expand([]string{"pope"}); err == nil || !strings.Contains(err.Error(), wants[2]) {
+		t.Errorf("%v, want %q", err, wants[2])
+	}
+	if task, err := l.Task("okvqa"); err != nil || task.Name != "okvqa" {
+		t.Errorf("%v, %v", task, err)
 	}
 }
 
