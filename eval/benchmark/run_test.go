@@ -408,6 +408,70 @@ func TestRepeatedIDs(t *testing.T) {
 	}
 }
 
+// A split whose answers only a server has gets no score, and a file for the server. A damaged picture has an empty answer
+// there.
+func TestUnscoredTask(t *testing.T) {
+	m, files, dir := openModel(t), writeData(t), t.TempDir()
+	if err := os.WriteFile(filepath.Join(files, "toy_val_000000000003.png"), []byte("no picture"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer(`"vqav2"`, `"vqav2-questions"`, `annotations = ["annotations.json"]`, "", `name = "vqa"`, `name = "none"`, `variant = "lavis"`, "",
+		`by = ["answer_type"]`, "").Replace(vqaTask)
+	r := mustRun(t, m, openSet(t, text, files), options(m, dir))
+	if r.N != 40 || r.Failed != 2 || len(r.Figures) != 0 || r.Upload != benchmark.UploadFile {
+		t.Errorf("%+v", r)
+	}
+	var upload []struct {
+		ID     int `json:"question_id"`
+		Answer string
+	}
+	if err := json.Unmarshal(readAll(t, filepath.Join(dir, benchmark.UploadFile)), &upload); err != nil || len(upload) != 40 {
+		t.Fatalf("%d answers, %v", len(upload), err)
+	}
+	for i, a := range upload {
+		if s := r.Samples[slices.IndexFunc(r.Samples, func(s benchmark.Sample) bool { return s.Index == i })]; a.ID != i || a.Answer != s.Raw || s.Score != nil || (a.Answer == "") != (i/2 == 3) {
+			t.Errorf("%+v, %+v", a, s)
+		}
+	}
+}
+
+// A later task that sends the encoder the same pictures does not encode them again, and has the same answers.
+func TestFeaturesOfEarlierTasks(t *testing.T) {
+	m, files := openModel(t), writeData(t)
+	counted := &countingEncoder{VisionEncoder: m.Vision}
+	m.Vision = counted
+	set := openSet(t, vqaTask, files)
+	alone := options(m, t.TempDir())
+	mustRun(t, m, set, alone)
+	want, once := content(t, alone.Dir, benchmark.SamplesFile), counted.pictures
+	for most, calls := range map[int64]int{benchmark.DefaultEncodedBytes: once, 1: 2 * once} {
+		counted.pictures = 0
+		kept := benchmark.NewEncoded(most)
+		for range 2 {
+			o := options(m, t.TempDir())
+			o.Encoded = kept
+			mustRun(t, m, set, o)
+			if got := content(t, o.Dir, benchmark.SamplesFile); got != want {
+				t.Errorf("%d bytes: the samples differ", most)
+			}
+		}
+		if counted.pictures != calls {
+			t.Errorf("%d bytes: %d pictures were encoded, want %d", most, counted.pictures, calls)
+		}
+	}
+}
+
+// countingEncoder counts the pictures that it encodes.
+type countingEncoder struct {
+	adapters.VisionEncoder
+	pictures int
+}
+
+func (e *countingEncoder) Encode(ctx context.Context, req *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
+	e.pictures += req.Images.Shape[0]
+	return e.VisionEncoder.Encode(ctx, req)
+}
+
 // The mean of a group is that of its tasks' figures.
 func TestGroupMean(t *testing.T) {
 	l, err := tasks.Load("")

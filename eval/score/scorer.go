@@ -17,6 +17,7 @@ const (
 	AOKVQADirect = "aokvqa-direct" // direct answers of A-OKVQA
 	Choice       = "choice"        // whether the chosen candidate is the right one
 	ROCAUC       = "roc-auc"       // of a sample's confidence
+	Unscored     = "none"          // no score: the right answers are a server's secret
 )
 
 // Sample is an answer in memory, with what it is compared with.
@@ -80,11 +81,15 @@ var rules = map[string]rule{
 	Captions:     {(*Scorer).oneCaption, allCaptions},
 	Retrieval:    {oneRank, allRanks},
 	Winoground:   {oneExample, allExamples},
+	Unscored: {func(_ *Scorer, _ int, x *Sample) (string, float64, bool) { return x.Text, 0, false },
+		func(_ context.Context, _ *Scorer, samples []Sample) (*Result, error) {
+			return &Result{N: len(samples)}, nil
+		}},
 }
 
 // Metrics returns the names of the metrics of a [Scorer].
 func Metrics() []string {
-	return []string{VQA, GQA, AOKVQADirect, Choice, POPE, MME, ROCAUC, Captions, Retrieval, Winoground}
+	return []string{VQA, GQA, AOKVQADirect, Choice, POPE, MME, ROCAUC, Captions, Retrieval, Winoground, Unscored}
 }
 
 // MetricVariants returns the variants of a metric, the default first; nil if it has none.

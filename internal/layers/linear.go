@@ -7,19 +7,20 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/nn"
-
-	"github.com/modular-bridging/bridge/internal/weights"
 )
 
 // Linear returns x·Wᵀ + b for p's "weight" [out, in] and its "bias" [out], if it has one:
 // float[..., in] → float[..., out].
-// If the store has the weight transposed, it computes the same with it ([weights.TransposedSuffix]).
+// If the store has the weight transposed instead ([TransposedSuffix]), it computes the same with it.
 func Linear(p Params, x *Node) *Node {
-	if p.Has("weight" + weights.TransposedSuffix) {
-		return dense(x, p.Get("weight"+weights.TransposedSuffix), bias(p), compute.DenseLayoutInputOutputs)
+	if p.Has("weight" + TransposedSuffix) {
+		return dense(x, p.Get("weight"+TransposedSuffix), bias(p), compute.DenseLayoutInputOutputs)
 	}
 	return LinearWith(x, p.Get("weight"), bias(p))
 }
+
+// TransposedSuffix ends the name of a weight [in, out] in place of the checkpoint's [out, in].
+const TransposedSuffix = ".transposed"
 
 // LinearTransposed is [Linear] for a "weight" with the layout [in, out] (GPT-2).
 func LinearTransposed(p Params, x *Node) *Node {

@@ -34,15 +34,12 @@ type Options struct {
 	// Ignore returns true for tensors that the file may have but the model does not need. If it
 	// is nil, there are no such tensors.
 	Ignore func(name string) bool
-	// Transpose, if not nil, returns true for matrices whose variable is transposed and has another
-	// name: "/"+Name+[TransposedSuffix].
-	Transpose func(name string) bool
+	// Transposed, if not nil, returns another name for the variable of a matrix that is to be
+	// transposed; "" for all others.
+	Transposed func(name string) string
 	// Progress, if not nil, is called with the number of bytes read so far, and the total.
 	Progress func(done, total int64)
 }
-
-// TransposedSuffix ends the names of variables that hold a transposed matrix.
-const TransposedSuffix = ".transposed"
 
 // tensorMatch is a spec with the tensor that satisfies it.
 type tensorMatch struct {
@@ -72,7 +69,7 @@ func (f *Folder) Load(ctx context.Context, backend compute.Backend, specs []Tens
 			store.Finalize()
 			return nil, adapters.Errorf(adapters.Canceled, "load %s: %w", f.dir, err)
 		}
-		if err := addVariable(store, backend, m, dtype, o.Transpose != nil && o.Transpose(m.spec.Name)); err != nil {
+		if err := addVariable(store, backend, m, dtype, o.Transposed); err != nil {
 			store.Finalize()
 			return nil, adapters.Errorf(adapters.Exhausted, "%s: tensor %q %s cannot be loaded: %w", f.dir, m.spec.Name, m.view.Describe(), err)
 		}
@@ -158,15 +155,17 @@ func variableType(d adapters.DType) (dtypes.DType, error) {
 	return dtypes.InvalidDType, adapters.Errorf(adapters.Unsupported, "weights as %s, want float32 or bfloat16", d)
 }
 
-func addVariable(store *model.Store, backend compute.Backend, m tensorMatch, dtype dtypes.DType, transpose bool) error {
+func addVariable(store *model.Store, backend compute.Backend, m tensorMatch, dtype dtypes.DType, transposedName func(string) string) error {
 	data, err := m.view.dataAs(dtype)
 	if err != nil {
 		return err
 	}
 	name, shape := m.spec.Name, m.view.Shape
-	if transpose {
-		data = transposed(data, dtype.Size(), shape[0], shape[1])
-		name, shape = name+TransposedSuffix, []int{shape[1], shape[0]}
+	if transposedName != nil {
+		if other := transposedName(name); other != "" {
+			data = transposed(data, dtype.Size(), shape[0], shape[1])
+			name, shape = other, []int{shape[1], shape[0]}
+		}
 	}
 	t, err := tensors.FromRaw(backend, 0, shapes.Make(dtype, shape...), data)
 	if err != nil {

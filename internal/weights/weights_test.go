@@ -474,11 +474,11 @@ func TestLoadTransposed(t *testing.T) {
 	f := mustOpen(t, folder(t, map[string]string{"config.json": `{"model_type": "test"}`, "model.safetensors": string(raw(header, data))}))
 	for _, dtype := range []adapters.DType{adapters.Float32, adapters.BFloat16} {
 		store, err := f.Load(t.Context(), backends.ForTest(t), []TensorSpec{{Name: "m", Shape: []int{rows, columns}}},
-			Options{DType: dtype, Transpose: func(name string) bool { return name == "m" }})
+			Options{DType: dtype, Transposed: func(name string) string { return name + "ᵀ" }})
 		if err != nil {
 			t.Fatal(err)
 		}
-		value, err := store.GetVariable("/m" + TransposedSuffix).Value()
+		value, err := store.GetVariable("/mᵀ").Value()
 		if err != nil || value.Shape().Dimensions[0] != columns {
 			t.Fatalf("%v, %v", value, err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/tokenizer"
 )
@@ -72,10 +73,15 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder
 		DType: dtype, Ignore: d.Unused.Has,
 		Progress: func(done, total int64) { req.Report("weights", done, total) },
 	}
-	if backends.Describe(backend) == "xla:cpu" {
+	if backends.Describe(backend) == backends.XLACPU {
 		// XLA's CPU backend transposes a weight [out, in] in every product, which takes a quarter of
 		// the time of a step of generation.
-		options.Transpose = d.Linear
+		options.Transposed = func(name string) string {
+			if d.Linear != nil && d.Linear(name) {
+				return name + layers.TransposedSuffix
+			}
+			return ""
+		}
 	}
 	store, err := folder.Load(ctx, backend, d.Tensors, options)
 	if err != nil {
