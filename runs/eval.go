@@ -209,7 +209,7 @@ func (e *evaluation) run(ctx context.Context, t *tasks.Task, files tasks.Files) 
 	if err != nil {
 		return nil, err
 	}
-	bar := e.progress(t.Name)
+	bar := e.progress(t)
 	defer bar.done()
 	r, err := benchmark.Run(ctx, m.Model.Model, set, benchmark.Options{
 		Dir: dir, Fresh: e.options.Fresh, Limit: e.options.Limit, Seed: e.options.Seed, Batch: e.options.Batch,
@@ -263,17 +263,20 @@ type bar struct {
 	done func()
 }
 
-// progress returns a bar that begins with the first step.
-func (e *evaluation) progress(name string) bar {
+// progress returns a bar that begins with the first step. Retrieval counts pieces of work, which have no speed in
+// pictures.
+func (e *evaluation) progress(t *tasks.Task) bar {
 	var task interface {
 		Step(done, images int, loss float64)
 		Done()
 	}
-	last := 0
+	last, pieces := 0, t.How() == tasks.Retrieves
 	return bar{
 		step: func(done, total int) {
 			if task == nil {
-				task = e.workspace.Progress().Start(name, total, done)
+				task = e.workspace.Progress().Start(t.Name, total, done)
+			} else if pieces {
+				task.Step(done, 0, 0)
 			} else {
 				task.Step(done, done-last, 0)
 			}
@@ -289,26 +292,25 @@ func (e *evaluation) progress(name string) bar {
 }
 
 // trainedPictures returns the digests of the pictures that a bridge was trained on, in its run and in that of
-// the stage-1 bridge that it was trained from; nil if no run in picture files is known.
+// the stage-1 bridge that it was trained from, as far as the runs recorded them.
 func trainedPictures(ctx context.Context, w *workspace.Workspace, m *workspace.Model) (map[string]bool, error) {
 	folders := []string{filepath.Dir(m.Dir)}
 	if dir, err := w.BridgeDir(ctx, m.Info.Stage1); m.Info.Stage1 != "" && err == nil {
 		folders = append(folders, filepath.Dir(dir))
 	}
-	var digests map[string]bool
+	digests := map[string]bool{}
 	for _, folder := range folders {
 		was, err := readInventory(folder, trainSplit)
+		if err == nil {
+			_, err = readSeen(filepath.Join(folder, seenFile), digests)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if was == nil {
-			continue
-		}
-		if digests == nil {
-			digests = map[string]bool{}
-		}
-		for _, entry := range was.Entries {
-			digests[entry.Bytes] = true
+		if was != nil {
+			for _, entry := range was.Entries {
+				digests[entry.Bytes] = true
+			}
 		}
 	}
 	return digests, nil

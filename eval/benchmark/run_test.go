@@ -372,6 +372,12 @@ source = "a paper, table 2"
 `
 	o := options(m, t.TempDir())
 	o.Limit = 4
+	text += `[[paper]]
+model = "blip2-opt-2.7b"
+group = "answer_type: other"
+value = 40.5
+source = "a paper, table 2"
+`
 	if r := mustRun(t, m, openSet(t, text, files), o); r.Paper != nil || r.Figures[0].Paper != nil {
 		t.Errorf("a model that nobody published has %+v", r.Paper)
 	}
@@ -379,6 +385,9 @@ source = "a paper, table 2"
 	r := mustRun(t, m, openSet(t, text, files), o)
 	if r.Paper == nil || r.Figures[0].Paper == nil || *r.Figures[0].Paper != 53.5 || !slices.Equal(r.Paper.Sources, []string{"a paper, table 2"}) {
 		t.Fatalf("%+v", r.Paper)
+	}
+	if i := slices.IndexFunc(r.Figures, func(f benchmark.Figure) bool { return f.Name == "other" }); i < 0 || r.Figures[i].Paper == nil || *r.Figures[i].Paper != 40.5 {
+		t.Errorf("%+v, want the paper's figure of a group", r.Figures)
 	}
 	want := []string{"the paper: another prompt", "the bridge was trained here: its weights are not the published ones", "pictures of 28 pixels, not 224", "4 of 40 samples, seed 0"}
 	want[2] = fmt.Sprintf("pictures of %d pixels, not 224", m.Vision.Spec().Image.Width)

@@ -34,7 +34,7 @@ MME = ["existence", "count", "position", "color", "posters", "celebrity", "scene
        "commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning"]
 CONTRACTIONS = dict(re.findall(r'"([a-z\']+)": "([a-z\']+)"', vqa_score.CONTRACTIONS.read_text(encoding="utf-8")))
 MEMES = 'This is an image with: "{}" written on it. Is it hateful? Answer:'
-VSR = "Based on the image, is this statement true or false? {} Answer:"
+VSR = 'Based on the image, is this statement true or false? "{}" Answer:'
 
 
 def blip_question(text: str) -> str:
