@@ -224,7 +224,7 @@ func captionSample(r record.Record) (Sample, error) {
 		}
 	}
 	if len(s.Targets) == 0 {
-		return s, fmt.Errorf("the picture has no captions, want those of people to compare with")
+		return s, fmt.Errorf("the picture has no captions, want those of people: %w", errNoAnswers)
 	}
 	return s, nil
 }

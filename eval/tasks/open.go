@@ -165,13 +165,26 @@ func (s *Set) open() (err error) {
 		return adapters.Errorf(adapters.Invalid, "%s has %d samples, want %d", strings.Join(names, ", "), n, want).
 			WithRemedy("download the files of this split again; figures of a part are no figures of the benchmark (--limit draws a part of all)")
 	}
-	if s.Len() > 0 {
-		if _, err := s.Sample(0); errors.Is(err, errNoAnswers) {
-			return adapters.Errorf(adapters.Invalid, "%s has no right answers to compare with: %w", strings.Join(names, ", "), err).
-				WithRemedy("name the files of a split with answers; vqav2-test and vizwiz-test write the answers for an evaluation server instead")
-		}
+	if err := s.unanswered(); err != nil {
+		return adapters.Errorf(adapters.Invalid, "%s has no right answers to compare with: %w", strings.Join(names, ", "), err).
+			WithRemedy("name the files of a split with answers; vqav2-test and vizwiz-test write the answers for an evaluation server instead")
 	}
 	return nil
+}
+
+// unanswered returns the error of the first sample if the first few all lack right answers.
+func (s *Set) unanswered() (first error) {
+	const few = 3
+	for i := range min(few, s.Len()) {
+		_, err := s.Sample(i)
+		if !errors.Is(err, errNoAnswers) {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 // Len returns the number of samples.

@@ -410,6 +410,7 @@ func TestCompressedFiles(t *testing.T) {
 func TestSplitsWithoutAnswers(t *testing.T) {
 	for name, file := range map[string]string{
 		"vizwiz-val": "vizwiz/val.json", "gqa-testdev": "gqa/testdev_balanced_questions.json", "aokvqa-val-da": "aokvqa/aokvqa_v1p0_val.json",
+		"coco2017-caption": "coco/annotations/captions_val2017.json",
 	} {
 		task, err := load(t, "").Task(name)
 		if err != nil {
@@ -419,8 +420,11 @@ func TestSplitsWithoutAnswers(t *testing.T) {
 		short.Data.Expect = 1
 		row := `{"image":"1.jpg","imageId":"1","image_id":1,"question_id":"1","question":"what?","choices":["a","b"]}`
 		text := "[" + row + "]"
-		if name == "gqa-testdev" {
+		switch name {
+		case "gqa-testdev":
 			text = `{"1":` + row + "}"
+		case "coco2017-caption":
+			text = `{"images":[{"id":1,"file_name":"1.jpg"}],"annotations":[]}`
 		}
 		files, err := task.Locate(t.Context(), tasks.Places{Data: []string{write(t, map[string]string{file: text, "coco/images/x": "", "gqa/images/x": "", "vizwiz/images/x": ""})}})
 		if err != nil || files.Err(name) != nil {
