@@ -11,7 +11,6 @@ package opt
 
 import (
 	"context"
-	"regexp"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/internal/lm"
@@ -71,7 +70,6 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 		Embedding:     b.EmbeddingName(),
 		Tensors:       b.tensorSpecs(),
 		Unused:        b.Unused(),
-		Linear:        linear,
 	})
 }
 
@@ -96,9 +94,3 @@ func openTokenizer(ctx context.Context, folder *weights.Folder) (*tokenizer.Toke
 	}
 	return tok, lm.SpecialTokens{BOS: bos, End: end.IDs}, nil
 }
-
-// linearWeight matches the weights of linear maps, except the head, which may be tied.
-var linearWeight = regexp.MustCompile(`(self_attn\.\w+|\.fc[12]|project_(in|out))\.weight$`)
-
-// linear reports whether a tensor is the weight of a linear map, and nothing else.
-func linear(name string) bool { return linearWeight.MatchString(name) }

@@ -64,6 +64,5 @@ func Open(ctx context.Context, req *adapters.LoadRequest) (adapters.LanguageMode
 		Embedding:     c.tables.encoder + ".weight",
 		Tensors:       c.tensorSpecs(),
 		Unused:        c.unused(),
-		Linear:        c.linear,
 	})
 }

@@ -473,8 +473,8 @@ func TestLoadTransposed(t *testing.T) {
 	header := fmt.Sprintf(`{"m":{"dtype":"F32","shape":[%d,%d],"data_offsets":[0,%d]}}`, rows, columns, len(data))
 	f := mustOpen(t, folder(t, map[string]string{"config.json": `{"model_type": "test"}`, "model.safetensors": string(raw(header, data))}))
 	for _, dtype := range []adapters.DType{adapters.Float32, adapters.BFloat16} {
-		store, err := f.Load(t.Context(), backends.ForTest(t), []TensorSpec{{Name: "m", Shape: []int{rows, columns}}},
-			Options{DType: dtype, Transposed: func(name string) string { return name + "ᵀ" }})
+		store, err := f.Load(t.Context(), backends.ForTest(t), []TensorSpec{{Name: "m", Shape: []int{rows, columns}, Linear: true}},
+			Options{DType: dtype, TransposedSuffix: "ᵀ"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,9 +30,6 @@ type Definition struct {
 	EmbeddingScale float64
 	Tensors        []weights.TensorSpec
 	Unused         weights.UnusedList // tensors that the file may hold and the model does not read
-	// Linear, if not nil, returns true for the weights [out, in] that the network uses by [layers.Linear]
-	// alone. XLA's CPU backend holds them transposed: see load.
-	Linear func(name string) bool
 }
 
 // Load reads the weights of folder and returns the model. It takes over d's
@@ -74,14 +71,9 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder
 		Progress: func(done, total int64) { req.Report("weights", done, total) },
 	}
 	if backends.Describe(backend) == backends.XLACPU {
-		// XLA's CPU backend transposes a weight [out, in] in every product, which takes a quarter of
-		// the time of a step of generation.
-		options.Transposed = func(name string) string {
-			if d.Linear != nil && d.Linear(name) {
-				return name + layers.TransposedSuffix
-			}
-			return ""
-		}
+		// XLA's CPU backend transposes a weight [out, in] in every product, which took a quarter of
+		// the time of a step of generation (docs/benchmarks.md).
+		options.TransposedSuffix = layers.TransposedSuffix
 	}
 	store, err := folder.Load(ctx, backend, d.Tensors, options)
 	if err != nil {
