@@ -12,7 +12,7 @@ const DefaultEncodedBytes = 2 << 30
 
 // Encoded keeps features of pictures in memory, for the tasks after the one that encoded them: POPE's three tasks
 // have the same pictures. It keeps whole requests to the encoder, because the features of a picture may depend on
-// the batch in the last bits: so a task's answers are the same whether others ran before it. It is of one encoder.
+// the batch in the last bits: so a task's answers are the same whether or not others ran before it. It is of one encoder.
 // The zero value and nil keep nothing.
 type Encoded struct {
 	most int64
