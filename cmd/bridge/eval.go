@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"math"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -167,15 +166,7 @@ func (p *program) printAgainst(r *score.Result) error {
 	return p.table([]string{"", "other", "difference", "95 % interval", "p"}, rows)
 }
 
-func figureText(f score.Figure, value float64) string {
-	if math.IsNaN(value) {
-		return "–"
-	}
-	if f.Percent {
-		return fmt.Sprintf("%.2f %%", value)
-	}
-	return fmt.Sprintf("%.4f", value)
-}
+func figureText(f score.Figure, value float64) string { return score.FigureText(value, f.Percent) }
 
 func intervalText(f score.Figure, i resample.Interval) string {
 	return figureText(f, i.Low) + " to " + figureText(f, i.High)
