@@ -45,6 +45,7 @@ type Sources struct {
 	options SourceOptions
 	reader  Reader
 	rows    concat.Rows // of the sources
+	seen    func(digest string)
 }
 
 var (
@@ -70,6 +71,10 @@ func OpenSources(sources []Source, o SourceOptions, spec adapters.ImageSpec) (*S
 	}
 	return s, nil
 }
+
+// OnPicture calls f with the [PictureDigest] of each picture that is read from now on. f may be called from several
+// goroutines. Call OnPicture before pictures are read.
+func (s *Sources) OnPicture(f func(digest string)) { s.seen = f }
 
 // Close closes the readers.
 func (s *Sources) Close() error {
@@ -267,9 +272,16 @@ func (s *Sources) decode(i int) (*imaging.RGB, error) {
 	}
 	pictures := r.Pictures()
 	if k := i / s.Len(); k < len(pictures) {
-		img, err := s.reader.Open(pictures[k])
+		encoded, err := s.reader.Encoded(pictures[k])
 		if err != nil {
 			return nil, s.badPicture(i, err)
+		}
+		img, err := s.reader.decoded(pictures[k], encoded)
+		if err != nil {
+			return nil, s.badPicture(i, err)
+		}
+		if s.seen != nil {
+			s.seen(PictureDigest(encoded))
 		}
 		return img, nil
 	}

@@ -191,6 +191,21 @@ func TestPicturesOfSources(t *testing.T) {
 	}
 }
 
+// Each picture that can be read is reported by its bytes.
+func TestSourcesReportPictures(t *testing.T) {
+	one, two := pngOf(t, 4, 2), pngOf(t, 3, 5)
+	caption := record.Of("a", record.Plain, true)
+	d := sources(t, data.SourceOptions{}, list{{Key: "a", Parts: []record.Part{bytesOf(one), caption}}, {Key: "b", Parts: []record.Part{bytesOf("no picture"), caption, bytesOf(two)}}})
+	var got []string
+	d.OnPicture(func(digest string) { got = append(got, digest) })
+	for _, i := range []int{0, data.PictureAt(d, 1, 0), data.PictureAt(d, 1, 1)} {
+		_, _ = d.Image(i) // one of them is damaged
+	}
+	if want := []string{data.PictureDigest([]byte(one)), data.PictureDigest([]byte(two))}; !reflect.DeepEqual(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // pngOf returns a PNG of w by h pixels that differ.
 func pngOf(t *testing.T, w, h int) string {
 	t.Helper()

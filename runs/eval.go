@@ -96,11 +96,17 @@ func Evaluate(ctx context.Context, w *workspace.Workspace, model string, o EvalO
 	if err != nil {
 		return nil, err
 	}
+	for _, problem := range library.Problems() {
+		w.Log().Warn("a task of your own cannot be used", "error", problem)
+	}
 	list, files, err := findTasks(ctx, library, o)
 	if err != nil {
 		return nil, err
 	}
 	e := &evaluation{workspace: w, model: model, options: o}
+	if len(list) > 1 {
+		e.encoded = benchmark.NewEncoded(benchmark.DefaultEncodedBytes)
+	}
 	defer e.close()
 	var results []*benchmark.Result
 	var failed error
@@ -140,7 +146,8 @@ type evaluation struct {
 	model     string
 	options   EvalOptions
 	opened    *evaluated // nil before the first task
-	page      page.Page  // of the tasks so far
+	encoded   *benchmark.Encoded
+	page      page.Page // of the tasks so far
 }
 
 // evaluated is an open model, its description for results, and the pictures that it was trained on.
@@ -202,18 +209,18 @@ func (e *evaluation) run(ctx context.Context, t *tasks.Task, files tasks.Files) 
 	if err != nil {
 		return nil, err
 	}
-	bar := e.progress(t.Name)
+	bar := e.progress(t)
 	defer bar.done()
 	r, err := benchmark.Run(ctx, m.Model.Model, set, benchmark.Options{
 		Dir: dir, Fresh: e.options.Fresh, Limit: e.options.Limit, Seed: e.options.Seed, Batch: e.options.Batch,
 		Model: m.described, Backend: m.Backend().Name(), Orientation: m.Orientation,
-		Jars: CaptionJars(), Trained: m.trained, Progress: bar.step, Log: e.workspace.Log(),
+		Jars: CaptionJars(), Trained: m.trained, Encoded: e.encoded, Progress: bar.step, Log: e.workspace.Log(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	bar.done()
-	if err := e.addToPage(dir, r, set, m.Orientation); err != nil {
+	if err := e.addToPage(r, set, m.Orientation); err != nil {
 		return nil, err
 	}
 	if e.options.Each != nil {
@@ -256,17 +263,20 @@ type bar struct {
 	done func()
 }
 
-// progress returns a bar that begins with the first step.
-func (e *evaluation) progress(name string) bar {
+// progress returns a bar that begins with the first step. Retrieval counts pieces of work, which have no speed in
+// pictures.
+func (e *evaluation) progress(t *tasks.Task) bar {
 	var task interface {
 		Step(done, images int, loss float64)
 		Done()
 	}
-	last := 0
+	last, pieces := 0, t.How() == tasks.Retrieves
 	return bar{
 		step: func(done, total int) {
 			if task == nil {
-				task = e.workspace.Progress().Start(name, total, done)
+				task = e.workspace.Progress().Start(t.Name, total, done)
+			} else if pieces {
+				task.Step(done, 0, 0)
 			} else {
 				task.Step(done, done-last, 0)
 			}
@@ -282,26 +292,25 @@ func (e *evaluation) progress(name string) bar {
 }
 
 // trainedPictures returns the digests of the pictures that a bridge was trained on, in its run and in that of
-// the stage-1 bridge that it was trained from; nil if no run in picture files is known.
+// the stage-1 bridge that it was trained from, as far as the runs recorded them.
 func trainedPictures(ctx context.Context, w *workspace.Workspace, m *workspace.Model) (map[string]bool, error) {
 	folders := []string{filepath.Dir(m.Dir)}
 	if dir, err := w.BridgeDir(ctx, m.Info.Stage1); m.Info.Stage1 != "" && err == nil {
 		folders = append(folders, filepath.Dir(dir))
 	}
-	var digests map[string]bool
+	digests := map[string]bool{}
 	for _, folder := range folders {
 		was, err := readInventory(folder, trainSplit)
+		if err == nil {
+			_, err = readSeen(filepath.Join(folder, seenFile), digests)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if was == nil {
-			continue
-		}
-		if digests == nil {
-			digests = map[string]bool{}
-		}
-		for _, entry := range was.Entries {
-			digests[entry.Bytes] = true
+		if was != nil {
+			for _, entry := range was.Entries {
+				digests[entry.Bytes] = true
+			}
 		}
 	}
 	return digests, nil

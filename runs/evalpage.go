@@ -14,11 +14,9 @@ import (
 )
 
 // addToPage adds a task to the page of the evaluation, which it writes anew: a later task may fail.
-func (e *evaluation) addToPage(dir string, r *benchmark.Result, set *tasks.Set, orientation imaging.Orientation) error {
-	samples, err := benchmark.ReadSamples(dir)
-	if err != nil {
-		return err
-	}
+func (e *evaluation) addToPage(r *benchmark.Result, set *tasks.Set, orientation imaging.Orientation) error {
+	samples := r.Samples
+	r.Samples = nil // results of all tasks are kept
 	t := page.Task{Result: r, All: len(samples)}
 	find, err := pictureFinder(set, r)
 	if err != nil {

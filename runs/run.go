@@ -124,6 +124,11 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 		return out, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	stop, err := res.recordSeen(o.Dir, o.Resume)
+	if err != nil {
+		return out, err
+	}
+	defer stop()
 	trained, spent, err := res.metered(ctx, r, o)
 	if no := (*noWords)(nil); errors.As(err, &no) {
 		res.workspace.Log().Warn("the swap does not go through words, which are the default", "reason", no.reason,

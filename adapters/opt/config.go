@@ -91,15 +91,20 @@ func (b body) tensorSpecs() []weights.TensorSpec {
 	spec := func(name string, shape ...int) weights.TensorSpec { return b.Spec(stack+"."+name, shape...) }
 	w := append(b.Outer(b.VocabSize, b.WordEmbedProjDim),
 		spec("embed_positions.weight", b.MaxPositionEmbeddings+positionOffset, b.HiddenSize))
+	linear := func(name string, out, in int) weights.TensorSpec {
+		s := spec(name+".weight", out, in)
+		s.Linear = true
+		return s
+	}
 	if b.projected() {
-		w = append(w, spec("project_in.weight", b.HiddenSize, b.WordEmbedProjDim),
-			spec("project_out.weight", b.WordEmbedProjDim, b.HiddenSize))
+		w = append(w, linear("project_in", b.HiddenSize, b.WordEmbedProjDim),
+			linear("project_out", b.WordEmbedProjDim, b.HiddenSize))
 	}
 	if b.finalNorm() {
 		w = append(w, spec("final_layer_norm.weight", b.HiddenSize), spec("final_layer_norm.bias", b.HiddenSize))
 	}
 	for i := range b.NumHiddenLayers {
-		for _, linear := range []struct {
+		for _, m := range []struct {
 			name    string
 			out, in int
 		}{
@@ -107,8 +112,8 @@ func (b body) tensorSpecs() []weights.TensorSpec {
 			{"self_attn.v_proj", b.HiddenSize, b.HiddenSize}, {"self_attn.out_proj", b.HiddenSize, b.HiddenSize},
 			{"fc1", b.FFNDim, b.HiddenSize}, {"fc2", b.HiddenSize, b.FFNDim},
 		} {
-			at := fmt.Sprintf("layers.%d.%s", i, linear.name)
-			w = append(w, spec(at+".weight", linear.out, linear.in), spec(at+".bias", linear.out))
+			at := fmt.Sprintf("layers.%d.%s", i, m.name)
+			w = append(w, linear(at, m.out, m.in), spec(at+".bias", m.out))
 		}
 		for _, norm := range []string{"self_attn_layer_norm", "final_layer_norm"} {
 			at := fmt.Sprintf("layers.%d.%s", i, norm)

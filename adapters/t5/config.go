@@ -156,19 +156,22 @@ func (c config) tensorSpecs() []weights.TensorSpec {
 	add := func(name string, shape ...int) {
 		w = append(w, weights.TensorSpec{Name: name + ".weight", Shape: shape})
 	}
+	linear := func(name string, out, in int) {
+		w = append(w, weights.TensorSpec{Name: name + ".weight", Shape: []int{out, in}, Linear: true})
+	}
 	inner := c.NumHeads * c.DKV
 	attention := func(layer, name string) {
 		for _, in := range []string{"q", "k", "v"} {
-			add(layer+"."+name+"."+in, inner, c.DModel)
+			linear(layer+"."+name+"."+in, inner, c.DModel)
 		}
-		add(layer+"."+name+".o", c.DModel, inner)
+		linear(layer+"."+name+".o", c.DModel, inner)
 		add(layer+".layer_norm", c.DModel)
 	}
 	feedForward := func(layer string) {
 		for _, in := range c.inputsOfFeedForward() {
-			add(layer+".DenseReluDense."+in, c.DFF, c.DModel)
+			linear(layer+".DenseReluDense."+in, c.DFF, c.DModel)
 		}
-		add(layer+".DenseReluDense.wo", c.DModel, c.DFF)
+		linear(layer+".DenseReluDense.wo", c.DModel, c.DFF)
 		add(layer+".layer_norm", c.DModel)
 	}
 	for i := range c.NumLayers {

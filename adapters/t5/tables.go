@@ -57,7 +57,7 @@ func (t tables) specs(vocabulary, width int) []weights.TensorSpec {
 	}
 	for _, name := range []string{t.encoder, t.decoder, t.head} {
 		if name != shared {
-			list = append(list, weights.TensorSpec{Name: name + ".weight", Shape: []int{vocabulary, width}})
+			list = append(list, weights.TensorSpec{Name: name + ".weight", Shape: []int{vocabulary, width}, Linear: name == head})
 		}
 	}
 	return list

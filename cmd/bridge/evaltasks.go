@@ -119,7 +119,7 @@ func (p *program) evalList(c *cli.Context) error {
 	if _, err := arguments(c, 0, 0); err != nil {
 		return err
 	}
-	shown, err := showTasks(c)
+	shown, err := p.showTasks(c)
 	if err != nil {
 		return err
 	}
@@ -138,11 +138,14 @@ func (p *program) evalList(c *cli.Context) error {
 	return p.table(tasks.ListHeader(), rows)
 }
 
-// showTasks describes all tasks.
-func showTasks(c *cli.Context) ([]tasks.Shown, error) {
+// showTasks describes all tasks, and warns of files that cannot be used.
+func (p *program) showTasks(c *cli.Context) ([]tasks.Shown, error) {
 	library, err := runs.TaskLibrary()
 	if err != nil {
 		return nil, err
+	}
+	for _, problem := range library.Problems() {
+		p.log.Warn("a task of your own cannot be used", "error", problem)
 	}
 	var shown []tasks.Shown
 	for _, name := range library.Names() {

@@ -28,12 +28,15 @@ const (
 	HatefulMemes = "hatefulmemes" // {"id", "img", "text", "label"}
 	Retrieval    = "retrieval"    // LAVIS: {"image", "caption": […]}
 	Winoground   = "winoground"   // {"id", "image_0", "image_1", "caption_0", "caption_1"}
-	MME          = "mme"          // a folder with one of texts, NAME.txt, and pictures for each category
+	// TextCapsByPicture has the files of [TextCaps], with a record for each picture and all its captions.
+	TextCapsByPicture = "textcaps-by-picture"
+	MME               = "mme" // a folder with one of texts, NAME.txt, and pictures for each category
 )
 
 // benchmarks are the formats of files that are for evaluation alone.
 var benchmarks = map[string]func(paths []string, split string, images parts.Folder) (record.Reader, error){
 	POPE: openPOPE, ScienceQA: openScienceQA, VSR: openVSR, HatefulMemes: openMemes, Retrieval: openRetrieval, Winoground: openWinoground, MME: openMME,
+	TextCapsByPicture: openTextCapsByPicture,
 }
 
 // Benchmarks returns the names of the formats of [OpenBenchmark].
@@ -184,6 +187,42 @@ func openRetrieval(paths []string, _ string, images parts.Folder) (record.Reader
 		_, base := filepath.Split(name)
 		p, err := images.FirstOf(slices.Compact([]string{name, base})...)
 		return about(p, err, name, parts.Captions(texts))
+	})
+}
+
+// openTextCapsByPicture opens files of TextCaps, whose rows are captions. A record has the first row of a picture, and
+// the captions of all.
+func openTextCapsByPicture(paths []string, _ string, images parts.Folder) (record.Reader, error) {
+	captions := map[string][]string{}
+	first := func(f *jsonrows.File) ([]jsonrows.Row, error) {
+		all, err := listIn(TextCaps, "data")(f)
+		if err != nil {
+			return nil, err
+		}
+		var rows []jsonrows.Row
+		for _, row := range all {
+			o, err := object(f, row)
+			if err != nil {
+				return nil, adapters.Errorf(adapters.Corrupt, "%s: a row %w", f.Path, err)
+			}
+			of, caption, err := textCapsRow(o)
+			if err != nil {
+				return nil, adapters.Errorf(adapters.Corrupt, "%s: %w", f.Path, err)
+			}
+			if captions[of] == nil {
+				rows = append(rows, row)
+			}
+			captions[of] = append(captions[of], caption)
+		}
+		return rows, nil
+	}
+	return openRows(TextCapsByPicture, paths, first, func(o jsonvalue.Object) (record.Record, error) {
+		of, _, err := textCapsRow(o)
+		if err != nil {
+			return record.Record{}, err
+		}
+		p, err := images.FirstOf(openImagesNames(o, of)...)
+		return about(p, err, of, parts.Captions(captions[of]))
 	})
 }
 

@@ -221,17 +221,21 @@ func karpathyRecord(o jsonvalue.Object, images parts.Folder) (record.Record, err
 // openTextCaps opens files of TextCaps. Each caption is a record, as in the file.
 func openTextCaps(format string, paths []string, images parts.Folder) (record.Reader, error) {
 	return openRows(format, paths, listIn(format, "data"), func(o jsonvalue.Object) (record.Record, error) {
-		of, err := idOf(o, "image_id")
-		if err != nil {
-			return record.Record{}, err
-		}
-		caption, err := jsonvalue.Text(o, "caption_str")
+		of, caption, err := textCapsRow(o)
 		if err != nil {
 			return record.Record{}, err
 		}
 		p, err := images.FirstOf(openImagesNames(o, of)...)
 		return about(p, err, of, parts.Captions([]string{caption}))
 	})
+}
+
+// textCapsRow returns the picture's id and the caption of a row of TextCaps.
+func textCapsRow(o jsonvalue.Object) (of, caption string, err error) {
+	if of, err = idOf(o, "image_id"); err == nil {
+		caption, err = jsonvalue.Text(o, "caption_str")
+	}
+	return of, caption, err
 }
 
 // openImagesNames returns the names that a picture of TextVQA or TextCaps may have.

@@ -50,9 +50,12 @@ func (r *runner) encode(ctx context.Context, pictures []*record.Picture) (*featu
 		if err != nil {
 			return nil, err
 		}
-		encoded, err := r.model.Encode(ctx, images)
-		if err != nil {
-			return nil, err
+		encoded := r.options.Encoded.get(images)
+		if encoded == nil {
+			if encoded, err = r.model.Encode(ctx, images); err != nil {
+				return nil, err
+			}
+			r.options.Encoded.put(images, encoded)
 		}
 		for i := range hi - lo {
 			f.of[names[lo+i]] = encoded.Row(i)

@@ -70,6 +70,7 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 	if out.Upload, err = r.writeUpload(inOrder); err != nil {
 		return nil, err
 	}
+	out.Samples = r.lines.done
 	return out, writeJSON(filepath.Join(r.options.Dir, ResultFile), out)
 }
 
@@ -137,7 +138,8 @@ func (out *Result) addPaper(t *tasks.Task, width int) {
 	}
 	p := &Paper{Model: model.Title}
 	for _, v := range t.Paper {
-		i := out.figureIndex(v.FigureKey())
+		by, name, _ := strings.Cut(v.Group, ": ")
+		i := slices.IndexFunc(out.Figures, func(f Figure) bool { return f.Key == v.FigureKey() && f.By == by && f.Name == name })
 		if v.Model != model.ID || i < 0 {
 			continue
 		}

@@ -44,6 +44,9 @@ type Result struct {
 	// Answers has the number of distinct answers.
 	Answers int    `json:"distinct_answers,omitempty"`
 	Upload  string `json:"upload,omitempty"` // the file for an evaluation server
+
+	// Samples are the lines of samples.jsonl, of a result that [Run] returned.
+	Samples []Sample `json:"-"`
 }
 
 // Task names the task of a result.

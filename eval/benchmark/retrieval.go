@@ -171,7 +171,7 @@ func (r *runner) matchExamples(ctx context.Context) error {
 func (r *runner) matchExample(ctx context.Context, n int) (Sample, error) {
 	x, err := r.set.Sample(n)
 	if err != nil {
-		return r.line(question{index: n, err: err}, answered{err: err}), nil
+		return r.line(question{index: n, err: err, damaged: true}, answered{err: err}), nil
 	}
 	q := question{Sample: x, index: n}
 	f, err := r.encode(ctx, []*record.Picture{x.Picture, x.Second})

@@ -40,6 +40,8 @@ type Options struct {
 	// Trained has the digests of the pictures that the model was trained on ([data.PictureDigest]); nil
 	// if they are not known.
 	Trained map[string]bool
+	// Encoded, if not nil, keeps features for later tasks of the same model.
+	Encoded *Encoded
 	// Progress, if not nil, is called with the numbers of samples that are done and of all. The first call is
 	// before the first sample.
 	Progress func(done, total int)
@@ -75,6 +77,7 @@ func Run(ctx context.Context, m *bridge.Model, set *tasks.Set, o Options) (*Resu
 		return nil, fmt.Errorf("%s: %w", set.Task.Name, err)
 	}
 	defer r.lines.close()
+	o.Encoded.next()
 	switch {
 	case r.task.Metric.Name == score.Winoground:
 		err = r.matchExamples(ctx)
@@ -190,6 +193,8 @@ type question struct {
 	place  int    // in the run's samples
 	prompt string // as the language model reads it
 	err    error  // of a sample that cannot be read
+	// damaged says that the row of the sample cannot be read.
+	damaged bool
 }
 
 // window is a window whose pictures are encoded.
@@ -273,6 +278,7 @@ func (r *runner) prepare(ctx context.Context, numbers []int, place int) window {
 			q.prompt = r.task.Ask(q.Sample, r.kind)
 			pictures = append(pictures, q.Picture)
 		}
+		q.damaged = q.err != nil
 		w.questions[i], lengths[i] = q, length(q.prompt, q.Choices)
 	}
 	w.batches = batches(lengths, r.options.Batch)
@@ -405,8 +411,11 @@ func (r *runner) line(q question, a answered) Sample {
 	if a.err != nil {
 		s.Error = oneLine(a.err)
 	}
-	if q.err != nil && q.Targets == nil { // the row is damaged
-		s.ID, s.Target = fmt.Sprintf("row %d", q.index), []string{}
+	if q.damaged {
+		s.ID = fmt.Sprintf("%s%d", damagedID, q.index)
+	}
+	if s.Target == nil {
+		s.Target = []string{}
 	}
 	text, value, ok := r.scorer.One(q.place, scored(s))
 	if s.Normalised = text; ok && a.err == nil {

@@ -31,7 +31,13 @@ import (
 // openModel opens the small BLIP-2 that package eval is compared with PyTorch on.
 func openModel(t *testing.T) *bridge.Model {
 	t.Helper()
-	dir := filepath.Join("..", "testdata", "blip2-opt")
+	language := opt.Family()
+	return openFolder(t, filepath.Join("..", "testdata", "blip2-opt"), &language)
+}
+
+// openFolder opens a whole BLIP-2 that transformers saved, which may have no language model.
+func openFolder(t *testing.T, dir string, language *adapters.Family) *bridge.Model {
+	t.Helper()
 	b, err := bridge.Load(t.Context(), backends.ForTest(t), dir)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +49,9 @@ func openModel(t *testing.T) *bridge.Model {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { m.Vision.Close() })
-	language := opt.Family()
+	if language == nil {
+		return m
+	}
 	if m.Language, err = language.OpenLanguage(t.Context(), load); err != nil {
 		t.Fatal(err)
 	}
@@ -179,6 +187,12 @@ func openSet(t *testing.T, text, dir string) *tasks.Set {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return openTask(t, task, dir)
+}
+
+// openTask opens the samples of a task, whose files are in a folder.
+func openTask(t *testing.T, task *tasks.Task, dir string) *tasks.Set {
+	t.Helper()
 	files, err := task.Locate(t.Context(), tasks.Places{Data: []string{dir}})
 	if err != nil {
 		t.Fatal(err)
@@ -358,6 +372,12 @@ source = "a paper, table 2"
 `
 	o := options(m, t.TempDir())
 	o.Limit = 4
+	text += `[[paper]]
+model = "blip2-opt-2.7b"
+group = "answer_type: other"
+value = 40.5
+source = "a paper, table 2"
+`
 	if r := mustRun(t, m, openSet(t, text, files), o); r.Paper != nil || r.Figures[0].Paper != nil {
 		t.Errorf("a model that nobody published has %+v", r.Paper)
 	}
@@ -365,6 +385,9 @@ source = "a paper, table 2"
 	r := mustRun(t, m, openSet(t, text, files), o)
 	if r.Paper == nil || r.Figures[0].Paper == nil || *r.Figures[0].Paper != 53.5 || !slices.Equal(r.Paper.Sources, []string{"a paper, table 2"}) {
 		t.Fatalf("%+v", r.Paper)
+	}
+	if i := slices.IndexFunc(r.Figures, func(f benchmark.Figure) bool { return f.Name == "other" }); i < 0 || r.Figures[i].Paper == nil || *r.Figures[i].Paper != 40.5 {
+		t.Errorf("%+v, want the paper's figure of a group", r.Figures)
 	}
 	want := []string{"the paper: another prompt", "the bridge was trained here: its weights are not the published ones", "pictures of 28 pixels, not 224", "4 of 40 samples, seed 0"}
 	want[2] = fmt.Sprintf("pictures of %d pixels, not 224", m.Vision.Spec().Image.Width)
@@ -392,6 +415,70 @@ func TestRepeatedIDs(t *testing.T) {
 	if !strings.Contains(strings.Join(r.Warnings, "\n"), "1 ids occur more than once, the first is 1") {
 		t.Errorf("%q", r.Warnings)
 	}
+}
+
+// A split whose answers only a server has gets no score, and a file for the server. A damaged picture has an empty answer
+// there.
+func TestUnscoredTask(t *testing.T) {
+	m, files, dir := openModel(t), writeData(t), t.TempDir()
+	if err := os.WriteFile(filepath.Join(files, "toy_val_000000000003.png"), []byte("no picture"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.NewReplacer(`"vqav2"`, `"vqav2-questions"`, `annotations = ["annotations.json"]`, "", `name = "vqa"`, `name = "none"`, `variant = "lavis"`, "",
+		`by = ["answer_type"]`, "").Replace(vqaTask)
+	r := mustRun(t, m, openSet(t, text, files), options(m, dir))
+	if r.N != 40 || r.Failed != 2 || len(r.Figures) != 0 || r.Upload != benchmark.UploadFile {
+		t.Errorf("%+v", r)
+	}
+	var upload []struct {
+		ID     int `json:"question_id"`
+		Answer string
+	}
+	if err := json.Unmarshal(readAll(t, filepath.Join(dir, benchmark.UploadFile)), &upload); err != nil || len(upload) != 40 {
+		t.Fatalf("%d answers, %v", len(upload), err)
+	}
+	for i, a := range upload {
+		if s := r.Samples[slices.IndexFunc(r.Samples, func(s benchmark.Sample) bool { return s.Index == i })]; a.ID != i || a.Answer != s.Raw || s.Score != nil || (a.Answer == "") != (i/2 == 3) {
+			t.Errorf("%+v, %+v", a, s)
+		}
+	}
+}
+
+// A later task that sends the encoder the same pictures does not encode them again, and has the same answers.
+func TestFeaturesOfEarlierTasks(t *testing.T) {
+	m, files := openModel(t), writeData(t)
+	counted := &countingEncoder{VisionEncoder: m.Vision}
+	m.Vision = counted
+	set := openSet(t, vqaTask, files)
+	alone := options(m, t.TempDir())
+	mustRun(t, m, set, alone)
+	want, once := content(t, alone.Dir, benchmark.SamplesFile), counted.pictures
+	for most, calls := range map[int64]int{benchmark.DefaultEncodedBytes: once, 1: 2 * once} {
+		counted.pictures = 0
+		kept := benchmark.NewEncoded(most)
+		for range 2 {
+			o := options(m, t.TempDir())
+			o.Encoded = kept
+			mustRun(t, m, set, o)
+			if got := content(t, o.Dir, benchmark.SamplesFile); got != want {
+				t.Errorf("%d bytes: the samples differ", most)
+			}
+		}
+		if counted.pictures != calls {
+			t.Errorf("%d bytes: %d pictures were encoded, want %d", most, counted.pictures, calls)
+		}
+	}
+}
+
+// countingEncoder counts the pictures that it encodes.
+type countingEncoder struct {
+	adapters.VisionEncoder
+	pictures int
+}
+
+func (e *countingEncoder) Encode(ctx context.Context, req *adapters.EncodeRequest) (*adapters.EncodeResponse, error) {
+	e.pictures += req.Images.Shape[0]
+	return e.VisionEncoder.Encode(ctx, req)
 }
 
 // The mean of a group is that of its tasks' figures.

@@ -1,5 +1,7 @@
 package benchmark
 
+import "strings"
+
 // The files of a task's folder.
 const (
 	PlanFile    = "plan.json"
@@ -50,5 +52,8 @@ type Sample struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// damaged reports whether the row of the sample could not be read. Its id is then the number of the row.
-func (s Sample) damaged() bool { return s.Error != "" && len(s.Target) == 0 }
+// damagedID begins the id of a sample whose row could not be read: the number of the row follows.
+const damagedID = "row "
+
+// damaged reports whether the row of the sample could not be read.
+func (s Sample) damaged() bool { return s.Error != "" && strings.HasPrefix(s.ID, damagedID) }

@@ -2,9 +2,10 @@ package benchmark
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"time"
+
+	"github.com/modular-bridging/bridge/eval/score"
 )
 
 // Table returns the figures as a table, each with its interval, and with the paper's value if the model is a
@@ -37,13 +38,7 @@ func (out *Result) Table() (header []string, rows [][]string) {
 
 // Text returns a number as the figure shows it.
 func (f Figure) Text(value float64) string {
-	switch {
-	case math.IsNaN(value):
-		return "–"
-	case f.Percent:
-		return fmt.Sprintf("%.2f %%", value)
-	}
-	return fmt.Sprintf("%.4f", value)
+	return score.FigureText(value, f.Percent)
 }
 
 // Heading returns a line that says what the figures are of.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/modular-bridging/bridge/data/official"
 	"github.com/modular-bridging/bridge/eval/score"
+	"github.com/modular-bridging/bridge/eval/tasks"
 )
 
 // writeUpload writes the answers in the layout of EvalAI's server, if the task has one: VQAv2 (also OK-VQA),
@@ -18,9 +19,9 @@ func (r *runner) writeUpload(samples []Sample) (string, error) {
 	switch {
 	case !r.plan.Subset.All() || slices.ContainsFunc(samples, Sample.damaged):
 		return "", nil
-	case r.task.Metric.Name == score.VQA && (r.task.Data.Format == official.VQAv2 || r.task.Data.Format == official.OKVQA):
+	case r.task.Metric.Name == score.VQA && (r.task.Data.Format == official.VQAv2 || r.task.Data.Format == official.OKVQA), r.task.Data.Format == tasks.VQAQuestions:
 		key = "question_id"
-	case r.task.Data.Format == official.VizWiz:
+	case r.task.Data.Format == official.VizWiz, r.task.Data.Format == tasks.VizWizQuestions:
 		key = "image"
 	case r.task.Data.Format == official.Nocaps:
 		key, text = "image_id", "caption"

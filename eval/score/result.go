@@ -244,3 +244,16 @@ func (o *object) MarshalJSON() ([]byte, error) {
 	}
 	return []byte("{" + o.text.String() + "}"), nil
 }
+
+// FigureText returns a number of a figure as people read it, such as "53.11 %".
+func FigureText(value float64, percent bool) string {
+	switch {
+	case math.IsNaN(value) || math.IsInf(value, 0):
+		return "–"
+	case percent:
+		return fmt.Sprintf("%.2f %%", value)
+	case math.Abs(value) >= 100: // points of MME
+		return fmt.Sprintf("%.1f", value)
+	}
+	return fmt.Sprintf("%.4f", value)
+}

@@ -17,6 +17,7 @@ const (
 	AOKVQADirect = "aokvqa-direct" // direct answers of A-OKVQA
 	Choice       = "choice"        // whether the chosen candidate is the right one
 	ROCAUC       = "roc-auc"       // of a sample's confidence
+	Unscored     = "none"          // no score: the right answers are a server's secret
 )
 
 // Sample is an answer in memory, with what it is compared with.
@@ -59,6 +60,7 @@ type Scorer struct {
 	rule    rule
 	vqa     *metrics.VQA
 	cider   *metrics.CIDErDScorer
+	words   [][]string // of the references
 }
 
 // rule is how a metric scores.
@@ -79,11 +81,15 @@ var rules = map[string]rule{
 	Captions:     {(*Scorer).oneCaption, allCaptions},
 	Retrieval:    {oneRank, allRanks},
 	Winoground:   {oneExample, allExamples},
+	Unscored: {func(_ *Scorer, _ int, x *Sample) (string, float64, bool) { return x.Text, 0, false },
+		func(_ context.Context, _ *Scorer, samples []Sample) (*Result, error) {
+			return &Result{N: len(samples)}, nil
+		}},
 }
 
 // Metrics returns the names of the metrics of a [Scorer].
 func Metrics() []string {
-	return []string{VQA, GQA, AOKVQADirect, Choice, POPE, MME, ROCAUC, Captions, Retrieval, Winoground}
+	return []string{VQA, GQA, AOKVQADirect, Choice, POPE, MME, ROCAUC, Captions, Retrieval, Winoground, Unscored}
 }
 
 // MetricVariants returns the variants of a metric, the default first; nil if it has none.
@@ -118,7 +124,7 @@ func NewScorer(metric string, o ScorerOptions) (*Scorer, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.cider = metrics.NewCIDErD(words.references)
+		s.words, s.cider = words.references, metrics.NewCIDErD(words.references)
 	}
 	return s, nil
 }
@@ -133,7 +139,7 @@ func (s *Scorer) One(i int, x Sample) (text string, score float64, ok bool) {
 	return text, score, ok
 }
 
-// All scores the samples of a task, in its order.
+// All scores the samples of a task, in its order, which is that of the references.
 func (s *Scorer) All(ctx context.Context, samples []Sample) (*Result, error) {
 	r, err := s.rule.all(ctx, s, samples)
 	if err != nil {
@@ -322,11 +328,10 @@ func (s *Scorer) oneCaption(i int, x *Sample) (string, float64, bool) {
 // allCaptions scores all captions, and those of each group twice: with words weighed by all
 // references, and by those of the group alone.
 func allCaptions(ctx context.Context, s *Scorer, samples []Sample) (*Result, error) {
-	texts, references := captionTexts(samples)
-	c, err := tokenize(ctx, TokenizerPTB, "", texts, references)
-	if err != nil {
-		return nil, err
+	if len(samples) != len(s.words) {
+		return nil, adapters.Errorf(adapters.Invalid, "%d captions, want one for each of the %d references", len(samples), len(s.words))
 	}
+	c := &corpus{got: ptb.Words(captionTexts(samples)), references: s.words}
 	r := &Result{N: len(samples), Settings: []Setting{{"tokenizer", TokenizerPTB}}, NotComputed: map[string]string{}}
 	if err := c.score(ctx, r, Options{Jars: s.options.Jars}); err != nil {
 		return nil, err
@@ -347,15 +352,15 @@ func allCaptions(ctx context.Context, s *Scorer, samples []Sample) (*Result, err
 	return r, nil
 }
 
-// captionTexts returns the captions and their references. A failed sample has an empty caption.
-func captionTexts(samples []Sample) (texts []string, references [][]string) {
-	for _, x := range samples {
-		if x.Failed {
-			x.Text = ""
+// captionTexts returns the captions. A failed sample has an empty one.
+func captionTexts(samples []Sample) []string {
+	texts := make([]string, len(samples))
+	for i, x := range samples {
+		if !x.Failed {
+			texts[i] = x.Text
 		}
-		texts, references = append(texts, x.Text), append(references, x.Targets)
 	}
-	return texts, references
+	return texts
 }
 
 // inGroup returns a figure as that of a group.

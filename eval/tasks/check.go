@@ -151,6 +151,8 @@ func (t *Task) checkPaper(c checker) {
 		at := fmt.Sprintf("paper %d", i+1)
 		_, known := PublishedModel(p.Model)
 		c.want(known, "paper", "%s: model is %q, want one of %s%s", at, p.Model, strings.Join(publishedIDs(), ", "), didyoumean.Hint(p.Model, publishedIDs()))
+		by, _, _ := strings.Cut(p.Group, ": ")
+		c.want(p.Group == "" || slices.Contains(t.Metric.By, by), "paper", "%s: group is %q, want one of a kind in metric.by: %s", at, p.Group, strings.Join(t.Metric.By, ", "))
 		c.want(p.Source != "", "paper", "%s: source is empty, want the paper and its table", at)
 	}
 }

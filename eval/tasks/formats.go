@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 // format says how a task's files are read.
 type format struct {
+	layout      string   // of data/official; empty if it is the format's name
 	roles       []string // of the files, in the order in which the reader takes them
 	split       bool     // the files have several
 	ownPictures bool     // pictures lie beside the texts
@@ -32,7 +34,13 @@ const (
 	ofLabel                    // the task's file has two, that of label 0 first
 )
 
-// formats are those of package data/official.
+// The formats of splits whose answers only an evaluation server has.
+const (
+	VQAQuestions    = "vqav2-questions"
+	VizWizQuestions = "vizwiz-questions"
+)
+
+// formats are those of package data/official, and those of splits without answers.
 var formats = map[string]format{
 	official.VQAv2:        {roles: []string{"questions", "annotations"}, metrics: []string{score.VQA}, types: []string{"answer_type", "question_type"}, sample: answered("question_id", "answer_type", "question_type")},
 	official.OKVQA:        {roles: []string{"questions", "annotations"}, metrics: []string{score.VQA}, types: []string{"answer_type", "question_type"}, sample: answered("question_id", "answer_type", "question_type")},
@@ -49,11 +57,17 @@ var formats = map[string]format{
 	official.HatefulMemes: {roles: []string{"questions"}, metrics: []string{score.Choice, score.ROCAUC}, types: []string{"answer"}, candidates: ofLabel, sample: memeSample},
 	official.Retrieval:    {roles: []string{"captions"}, metrics: []string{score.Retrieval}, sample: retrievalSample},
 	official.Winoground:   {roles: []string{"examples"}, metrics: []string{score.Winoground}, types: []string{"tag"}, sample: winogroundSample},
+	official.TextCaps:     {roles: []string{"captions"}, metrics: []string{score.Captions}, layout: official.TextCapsByPicture, sample: captionSample},
+	VQAQuestions:          {roles: []string{"questions"}, metrics: []string{score.Unscored}, layout: official.VQAv2, sample: unanswered("question_id")},
+	VizWizQuestions:       {roles: []string{"annotations"}, metrics: []string{score.Unscored}, layout: official.VizWiz, sample: unanswered("image")},
 	official.MME:          {roles: []string{"folder"}, ownPictures: true, metrics: []string{score.MME}, types: []string{"category"}, sample: mmeSample},
 }
 
 // Formats returns the names of the formats that a task may have.
 func Formats() []string { return slices.Sorted(maps.Keys(formats)) }
+
+// errNoAnswers is an error of a row without right answers.
+var errNoAnswers = errors.New("the split may have no answers")
 
 // text returns a value of a row as text: a text, or a number as the file writes it.
 func text(v any) string {
@@ -80,7 +94,7 @@ func idIn(r record.Record, key string) (string, error) {
 func texts(r record.Record, list, key string) ([]string, error) {
 	items, ok := r.Row[list].([]any)
 	if !ok || len(items) == 0 {
-		return nil, fmt.Errorf("%q is missing or empty, want a list: the split may have no answers", list)
+		return nil, fmt.Errorf("%q is missing or empty, want a list: %w", list, errNoAnswers)
 	}
 	out := make([]string, len(items))
 	for i, item := range items {
@@ -142,6 +156,14 @@ func answered(idKey string, types ...string) func(r record.Record) (Sample, erro
 	}
 }
 
+// unanswered returns a function that makes samples of questions whose answers only a server has.
+func unanswered(idKey string) func(r record.Record) (Sample, error) {
+	return func(r record.Record) (Sample, error) {
+		id, err := idIn(r, idKey)
+		return asked(r, id, nil), err
+	}
+}
+
 func gqaSample(r record.Record) (Sample, error) {
 	id, err := idIn(r, "questionId")
 	if err != nil {
@@ -149,7 +171,7 @@ func gqaSample(r record.Record) (Sample, error) {
 	}
 	answer, ok := r.Row["answer"].(string)
 	if !ok {
-		return Sample{}, fmt.Errorf(`"answer" is missing, want a text: the split may have no answers`)
+		return Sample{}, fmt.Errorf(`"answer" is missing, want a text: %w`, errNoAnswers)
 	}
 	s := asked(r, id, []string{answer})
 	s.Types["structural"], s.Types["semantic"] = inner(r, "types", "structural"), inner(r, "types", "semantic")
@@ -202,7 +224,7 @@ func captionSample(r record.Record) (Sample, error) {
 		}
 	}
 	if len(s.Targets) == 0 {
-		return s, fmt.Errorf("the picture has no captions, want those of people to compare with")
+		return s, fmt.Errorf("the picture has no captions, want those of people: %w", errNoAnswers)
 	}
 	return s, nil
 }

@@ -38,68 +38,111 @@ func namesIn(folder fs.FS) []string {
 
 // Library is the tasks of the binary and those of the user's folder.
 type Library struct {
-	tasks map[string]*Task
-	names map[string]string // the name of a task, by name and alias
+	tasks  map[string]*Task
+	names  map[string]string // the name of a task, by name and alias
+	broken map[string]error  // why a file of the user's folder cannot be used, by its name
 }
 
 // Load reads all tasks: those of the binary, and the files NAME.toml of a folder, which may be missing
-// or empty. A task of the folder replaces one of the same name.
+// or empty. A task of the folder replaces one of the same name. A file of the folder that cannot be used
+// does not stop the others: see [Library.Problems].
 func Load(folder string) (*Library, error) {
-	l := &Library{tasks: map[string]*Task{}, names: map[string]string{}}
+	l := &Library{tasks: map[string]*Task{}, names: map[string]string{}, broken: map[string]error{}}
 	for _, name := range Shipped() {
 		data, err := shipped.ReadFile(name + ".toml")
-		if err == nil {
-			err = l.add(name+".toml", data)
-		}
 		if err != nil {
 			return nil, err
 		}
+		if l.tasks[name], err = Parse(name+".toml", data); err != nil {
+			return nil, err
+		}
 	}
-	if folder != "" {
-		for _, name := range namesIn(os.DirFS(folder)) {
-			path := filepath.Join(folder, name+".toml")
-			data, err := os.ReadFile(path)
-			if err == nil {
-				err = l.add(path, data)
-			}
-			if err != nil {
+	own := l.loadOwn(folder)
+	for name, t := range l.tasks {
+		if _, ok := own[name]; !ok {
+			if err := l.index(t); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return l, l.index()
-}
-
-// add parses a task and keeps it by its name.
-func (l *Library) add(path string, data []byte) error {
-	t, err := Parse(path, data)
-	if err == nil {
-		l.tasks[t.Name] = t
-	}
-	return err
-}
-
-// index lists names and aliases, and checks that each is one task's and that groups name tasks.
-func (l *Library) index() error {
-	for name := range l.tasks {
-		l.names[name] = name
-	}
-	for _, name := range l.Names() {
-		for _, alias := range l.tasks[name].Aliases {
-			if other, ok := l.names[alias]; ok && other != name {
-				return adapters.Errorf(adapters.Invalid, "the tasks %s and %s have both the name %s", other, name, alias).
-					WithRemedy("take it out of aliases in one of the files")
-			}
-			l.names[alias] = name
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		if err := l.index(own[name]); err != nil {
+			l.leaveOut(name, err)
 		}
 	}
 	for _, name := range l.Names() {
-		for _, member := range l.tasks[name].Tasks {
-			if t, err := l.Task(member); err != nil {
-				return adapters.Errorf(adapters.Invalid, "the group %s: %w", name, err)
-			} else if t.IsGroup() {
-				return adapters.Errorf(adapters.Invalid, "the group %s names %s, which is a group itself, want tasks", name, member)
+		if err := l.checkGroup(l.tasks[name]); err != nil {
+			if _, ok := own[name]; !ok {
+				return nil, err
 			}
+			l.leaveOut(name, err)
+		}
+	}
+	return l, nil
+}
+
+// loadOwn reads the files of the user's folder, and returns the tasks of those that can be used.
+func (l *Library) loadOwn(folder string) map[string]*Task {
+	own := map[string]*Task{}
+	if folder == "" {
+		return own
+	}
+	for _, name := range namesIn(os.DirFS(folder)) {
+		path := filepath.Join(folder, name+".toml")
+		data, err := os.ReadFile(path)
+		var t *Task
+		if err == nil {
+			t, err = Parse(path, data)
+		}
+		if err != nil {
+			l.leaveOut(name, err)
+			continue
+		}
+		own[name], l.tasks[name] = t, t
+	}
+	return own
+}
+
+// leaveOut takes a task of the user's folder out. A task of the binary does not take its place: the user
+// means another one.
+func (l *Library) leaveOut(name string, why error) {
+	l.broken[name] = why
+	delete(l.tasks, name)
+	maps.DeleteFunc(l.names, func(_, of string) bool { return of == name })
+}
+
+// Problems returns, for each file of the user's folder that cannot be used, why. They are sorted by the files' names.
+func (l *Library) Problems() []error {
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(l.broken)) {
+		problems = append(problems, l.broken[name])
+	}
+	return problems
+}
+
+// index lists the name and the aliases of a task, and checks that none is another task's.
+func (l *Library) index(t *Task) error {
+	for _, alias := range append([]string{t.Name}, t.Aliases...) {
+		if other, ok := l.names[alias]; ok && other != t.Name {
+			return adapters.Errorf(adapters.Invalid, "the tasks %s and %s have both the name %s", other, t.Name, alias).
+				WithRemedy("give the task in the folder tasks of bridge's configuration folder another name")
+		}
+		l.names[alias] = t.Name
+	}
+	return nil
+}
+
+// checkGroup returns an error unless the members of a group are tasks. A member whose file cannot be used has
+// its own error.
+func (l *Library) checkGroup(g *Task) error {
+	for _, member := range g.Tasks {
+		if l.broken[member] != nil {
+			continue
+		}
+		if t, err := l.Task(member); err != nil {
+			return adapters.Errorf(adapters.Invalid, "the group %s: %w", g.Name, err)
+		} else if t.IsGroup() {
+			return adapters.Errorf(adapters.Invalid, "the group %s names %s, which is a group itself, want tasks", g.Name, member)
 		}
 	}
 	return nil
@@ -110,6 +153,9 @@ func (l *Library) Names() []string { return slices.Sorted(maps.Keys(l.tasks)) }
 
 // Task returns a task by name or alias, or from a file NAME.toml.
 func (l *Library) Task(name string) (*Task, error) {
+	if err := l.broken[name]; err != nil {
+		return nil, err
+	}
 	if t, ok := l.tasks[l.names[name]]; ok {
 		return t, nil
 	}

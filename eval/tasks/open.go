@@ -1,7 +1,9 @@
 package tasks
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -108,9 +110,11 @@ func (p Places) find(ctx context.Context, names []string) (string, error) {
 			return p.Kit(ctx, inKit)
 		}
 		for _, folder := range p.Data {
-			path := filepath.Join(folder, filepath.FromSlash(name))
-			if _, err := os.Stat(path); err == nil {
-				return path, nil
+			for _, suffix := range []string{"", packed} {
+				path := filepath.Join(folder, filepath.FromSlash(name)) + suffix
+				if _, err := os.Stat(path); err == nil {
+					return path, nil
+				}
 			}
 		}
 	}
@@ -122,8 +126,9 @@ type Set struct {
 	Task  *Task
 	Files Files
 
-	reader record.Reader
-	sample func(record.Record) (Sample, error)
+	reader   record.Reader
+	sample   func(record.Record) (Sample, error)
+	unpacked unpacked
 }
 
 // Open opens the files of a task. It returns an error if files are missing, or if the number of
@@ -132,21 +137,54 @@ func Open(t *Task, f Files) (*Set, error) {
 	if err := f.Err(t.Name); err != nil {
 		return nil, err
 	}
-	format := formats[t.Data.Format]
-	paths := make([]string, len(format.roles))
-	for i, role := range format.roles {
-		paths[i] = f.path(role)
-	}
-	reader, err := official.OpenBenchmark(t.Data.Format, paths, t.Data.Split, f.path(picturesRole))
-	if err != nil {
+	s := &Set{Task: t, Files: f, sample: formats[t.Data.Format].sample}
+	if err := s.open(); err != nil {
+		_ = s.Close() // only read
 		return nil, fmt.Errorf("%s: %w", t.Name, err)
 	}
-	if n := reader.Len(); t.Data.Expect != 0 && n != t.Data.Expect {
-		_ = reader.Close() // only read
-		return nil, adapters.Errorf(adapters.Invalid, "%s: %s has %d samples, want %d", t.Name, strings.Join(paths, ", "), n, t.Data.Expect).
+	return s, nil
+}
+
+// open opens the files, and checks the number of samples and whether they have answers.
+func (s *Set) open() (err error) {
+	format, names := formats[s.Task.Data.Format], make([]string, 0, 2)
+	var paths []string
+	for _, role := range format.roles {
+		name := s.Files.path(role)
+		path, err := s.unpacked.path(name)
+		if err != nil {
+			return err
+		}
+		names, paths = append(names, name), append(paths, path)
+	}
+	layout := cmp.Or(format.layout, s.Task.Data.Format)
+	if s.reader, err = official.OpenBenchmark(layout, paths, s.Task.Data.Split, s.Files.path(picturesRole)); err != nil {
+		return err
+	}
+	if n, want := s.Len(), s.Task.Data.Expect; want != 0 && n != want {
+		return adapters.Errorf(adapters.Invalid, "%s has %d samples, want %d", strings.Join(names, ", "), n, want).
 			WithRemedy("download the files of this split again; figures of a part are no figures of the benchmark (--limit draws a part of all)")
 	}
-	return &Set{Task: t, Files: f, reader: reader, sample: format.sample}, nil
+	if err := s.unanswered(); err != nil {
+		return adapters.Errorf(adapters.Invalid, "%s has no right answers to compare with: %w", strings.Join(names, ", "), err).
+			WithRemedy("name the files of a split with answers; vqav2-test and vizwiz-test write the answers for an evaluation server instead")
+	}
+	return nil
+}
+
+// unanswered returns the error of the first sample if the first few all lack right answers.
+func (s *Set) unanswered() (first error) {
+	const few = 3
+	for i := range min(few, s.Len()) {
+		_, err := s.Sample(i)
+		if !errors.Is(err, errNoAnswers) {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 // Len returns the number of samples.
@@ -178,4 +216,10 @@ func (s *Set) Digest() string { return "sha256:" + s.reader.Digest() }
 func (s *Set) Warnings() []string { return s.reader.Warnings() }
 
 // Close closes the files.
-func (s *Set) Close() error { return s.reader.Close() }
+func (s *Set) Close() error {
+	var err error
+	if s.reader != nil {
+		err = s.reader.Close()
+	}
+	return errors.Join(err, s.unpacked.remove())
+}

@@ -74,7 +74,7 @@ func (t *Task) Show(ctx context.Context, p Places) (Shown, error) {
 	}
 	for _, v := range t.Paper {
 		model, _ := PublishedModel(v.Model) // checked when the task was read
-		s.Paper = append(s.Paper, PaperShown{model.Title, v.FigureKey(), v.Value, v.Source, v.Differs})
+		s.Paper = append(s.Paper, PaperShown{model.Title, strings.TrimSpace(v.FigureKey() + " " + v.Group), v.Value, v.Source, v.Differs})
 	}
 	var err error
 	s.Files, err = t.Locate(ctx, p)

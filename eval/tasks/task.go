@@ -190,8 +190,10 @@ type Metric struct {
 
 // PaperValue is a figure that was published.
 type PaperValue struct {
-	Model  string  `toml:"model"`  // id of one of [PublishedModels]
-	Figure string  `toml:"figure"` // key of the figure; empty means value
+	Model  string `toml:"model"`  // id of one of [PublishedModels]
+	Figure string `toml:"figure"` // key of the figure; empty means value
+	// Group is the group that the figure is of, such as "domain: in-domain"; empty for all samples.
+	Group  string  `toml:"group"`
 	Value  float64 `toml:"value"`  // on the scale of bridge's figure
 	Source string  `toml:"source"` // with the number of the table
 	// Differs says what the paper did otherwise than the task does, such as another prompt.

@@ -69,6 +69,17 @@ func TestLinearUsesPyTorchLayout(t *testing.T) {
 	near(t, tensors.MustCopyFlatData[float32](got), []float32{13, 27, 41, 14, 28, 42}, 0)
 }
 
+// A weight that is held transposed gives the same products.
+func TestLinearWithATransposedWeight(t *testing.T) {
+	store := model.NewStore()
+	mustVar(t, store, "fc.weight"+layers.TransposedSuffix, [][]float32{{1, 3, 5}, {2, 4, 6}})
+	mustVar(t, store, "fc.bias", []float32{10, 20, 30})
+	got := model.MustCallOnce(backend(t), store, func(_ *model.Scope, x *Node) *Node {
+		return layers.Linear(layers.NewParams(store, x.Graph()).At("fc"), x)
+	}, [][]float32{{1, 1}, {0, 2}})
+	near(t, tensors.MustCopyFlatData[float32](got), []float32{13, 27, 41, 14, 28, 42}, 0)
+}
+
 func TestLinearTransposedUsesGPT2Layout(t *testing.T) {
 	store := model.NewStore()
 	mustVar(t, store, "fc.weight", [][]float32{{1, 3, 5}, {2, 4, 6}})

@@ -11,7 +11,16 @@ import (
 
 // Linear returns x·Wᵀ + b for p's "weight" [out, in] and its "bias" [out], if it has one:
 // float[..., in] → float[..., out].
-func Linear(p Params, x *Node) *Node { return LinearWith(x, p.Get("weight"), bias(p)) }
+// If the store has the weight transposed instead ([TransposedSuffix]), it computes the same with it.
+func Linear(p Params, x *Node) *Node {
+	if p.Has("weight" + TransposedSuffix) {
+		return dense(x, p.Get("weight"+TransposedSuffix), bias(p), compute.DenseLayoutInputOutputs)
+	}
+	return LinearWith(x, p.Get("weight"), bias(p))
+}
+
+// TransposedSuffix ends the name of a weight [in, out] in place of the checkpoint's [out, in].
+const TransposedSuffix = ".transposed"
 
 // LinearTransposed is [Linear] for a "weight" with the layout [in, out] (GPT-2).
 func LinearTransposed(p Params, x *Node) *Node {

@@ -25,6 +25,7 @@ type TensorSpec struct {
 	Shape    []int    // exact shape
 	Optional bool     // the model works without it
 	Aliases  []string // other names of the tensor in the file; the first one that exists is used
+	Linear   bool     // the weight [out, in] of a linear map, which nothing else uses
 }
 
 // Options are the options of [Folder.Load].
@@ -34,6 +35,9 @@ type Options struct {
 	// Ignore returns true for tensors that the file may have but the model does not need. If it
 	// is nil, there are no such tensors.
 	Ignore func(name string) bool
+	// TransposedSuffix, if not empty, says that variables of specs that are Linear are transposed. It
+	// is added to their names.
+	TransposedSuffix string
 	// Progress, if not nil, is called with the number of bytes read so far, and the total.
 	Progress func(done, total int64)
 }
@@ -69,7 +73,7 @@ func (f *Folder) Load(ctx context.Context, backend compute.Backend, specs []Tens
 			store.Finalize()
 			return nil, adapters.Errorf(adapters.Canceled, "load %s: %w", f.dir, err)
 		}
-		if err := addVariable(store, backend, m, dtype); err != nil {
+		if err := addVariable(store, backend, m, dtype, o.TransposedSuffix); err != nil {
 			store.Finalize()
 			return nil, adapters.Errorf(adapters.Exhausted, "%s: tensor %q %s cannot be loaded: %w", f.dir, m.spec.Name, m.view.Describe(), err)
 		}
@@ -158,21 +162,48 @@ func variableType(d adapters.DType) (dtypes.DType, error) {
 	return dtypes.InvalidDType, adapters.Errorf(adapters.Unsupported, "weights as %s, want float32 or bfloat16", d)
 }
 
-func addVariable(store *model.Store, backend compute.Backend, m tensorMatch, dtype dtypes.DType) error {
+func addVariable(store *model.Store, backend compute.Backend, m tensorMatch, dtype dtypes.DType, transposedSuffix string) error {
 	data, err := m.view.dataAs(dtype)
 	if err != nil {
 		return err
 	}
-	t, err := tensors.FromRaw(backend, 0, shapes.Make(dtype, m.view.Shape...), data)
+	name, shape := m.spec.Name, m.view.Shape
+	if m.spec.Linear && transposedSuffix != "" {
+		data = transposed(data, dtype.Size(), shape[0], shape[1])
+		name, shape = name+transposedSuffix, []int{shape[1], shape[0]}
+	}
+	t, err := tensors.FromRaw(backend, 0, shapes.Make(dtype, shape...), data)
 	if err != nil {
 		return err
 	}
-	v, err := store.CreateVariable("/"+m.spec.Name, t)
+	v, err := store.CreateVariable("/"+name, t)
 	if err != nil {
 		return err
 	}
 	v.SetTrainable(false)
 	return nil
+}
+
+// transposed returns a matrix of rows × columns elements as columns × rows. It goes block by block, whose
+// rows stay in the processor's cache.
+func transposed(data []byte, size, rows, columns int) []byte {
+	const block = 32
+	out := make([]byte, len(data))
+	for row := 0; row < rows; row += block {
+		for column := 0; column < columns; column += block {
+			for r := row; r < min(row+block, rows); r++ {
+				for c := column; c < min(column+block, columns); c++ {
+					to, from := out[(c*rows+r)*size:], data[(r*columns+c)*size:]
+					if size == 4 { // faster than copy
+						binary.LittleEndian.PutUint32(to, binary.LittleEndian.Uint32(from))
+					} else {
+						copy(to[:size], from)
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 // dataAs returns the data as dtype. If the file has that type, the result is the mapping itself.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomlx/compute/dtypes/bfloat16"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/nlpodyssey/safetensors"
 
@@ -459,5 +460,48 @@ func TestDigest(t *testing.T) {
 	}
 	if digest() == first {
 		t.Error("the digest did not change with the weights")
+	}
+}
+
+// A matrix is transposed under another name; blocks at the edges are smaller.
+func TestLoadTransposed(t *testing.T) {
+	const rows, columns = 33, 70
+	var data []byte
+	for i := range rows * columns {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(i)))
+	}
+	header := fmt.Sprintf(`{"m":{"dtype":"F32","shape":[%d,%d],"data_offsets":[0,%d]}}`, rows, columns, len(data))
+	f := mustOpen(t, folder(t, map[string]string{"config.json": `{"model_type": "test"}`, "model.safetensors": string(raw(header, data))}))
+	for _, dtype := range []adapters.DType{adapters.Float32, adapters.BFloat16} {
+		store, err := f.Load(t.Context(), backends.ForTest(t), []TensorSpec{{Name: "m", Shape: []int{rows, columns}, Linear: true}},
+			Options{DType: dtype, TransposedSuffix: "ᵀ"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := store.GetVariable("/mᵀ").Value()
+		if err != nil || value.Shape().Dimensions[0] != columns {
+			t.Fatalf("%v, %v", value, err)
+		}
+		var got []float32
+		if dtype == adapters.Float32 {
+			got = tensors.MustCopyFlatData[float32](value)
+		} else {
+			for _, x := range tensors.MustCopyFlatData[bfloat16.BFloat16](value) {
+				got = append(got, x.Float32())
+			}
+		}
+		if len(got) != rows*columns {
+			t.Fatalf("%d elements", len(got))
+		}
+		for i, x := range got {
+			r, c := i%rows, i/rows
+			want := float32(r*columns + c)
+			if dtype == adapters.BFloat16 {
+				want = bfloat16.FromFloat32(want).Float32()
+			}
+			if x != want {
+				t.Fatalf("%s, element %d, %d is %v, want %v", dtype, c, r, x, want)
+			}
+		}
 	}
 }

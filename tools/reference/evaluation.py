@@ -242,16 +242,37 @@ def generative(images: np.ndarray, questions: list[str], candidates: list[list[s
     return out
 
 
-def retrieval(images: np.ndarray, captions: list[list[str]]) -> dict:
-    """LAVIS's compute_sim_matrix and ranks: tasks/retrieval.py. Ties count against the model."""
+def matcher():
+    """Returns the model of image-text retrieval, and a function that returns ids and masks of texts."""
     folder = golden("retrieval")
     model, tokenizer = Blip2ForImageTextRetrieval.from_pretrained(folder).eval(), Tokenizer.from_file(str(folder / "tokenizer.json"))
-    texts = [c for some in captions for c in some]
-    own = [i for i, some in enumerate(captions) for _ in some]
     tokenizer.enable_truncation(TEXT_TOKENS)
     tokenizer.enable_padding(length=TEXT_TOKENS, pad_id=0)
-    encoded = tokenizer.encode_batch(texts)
-    ids, mask = torch.tensor([e.ids for e in encoded]), torch.tensor([e.attention_mask for e in encoded])
+
+    def encode(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        encoded = tokenizer.encode_batch(texts)
+        return torch.tensor([e.ids for e in encoded]), torch.tensor([e.attention_mask for e in encoded])
+
+    return model, encode
+
+
+def matched(images: np.ndarray, pictures: list[list[int]], captions: list[list[str]]) -> np.ndarray:
+    """Returns ITM's logits [n, 2, 2] of caption c of an example with its picture i, at [c, i]."""
+    model, encode = matcher()
+    values, out = pixels(images), []
+    for two, texts in zip(pictures, captions):
+        ids, mask = encode([texts[0], texts[0], texts[1], texts[1]])
+        logits = model(pixel_values=values[two + two], input_ids=ids, attention_mask=mask, use_image_text_matching_head=True).logits_per_image
+        out.append(logits[:, 1].reshape(2, 2).numpy())
+    return np.stack(out)
+
+
+def retrieval(images: np.ndarray, captions: list[list[str]], reranked: int = RERANKED) -> dict:
+    """LAVIS's compute_sim_matrix and ranks: tasks/retrieval.py. Ties count against the model."""
+    model, encode = matcher()
+    texts = [c for some in captions for c in some]
+    own = [i for i, some in enumerate(captions) for _ in some]
+    ids, mask = encode(texts)
     values = pixels(images)
     itc = torch.cat([model(pixel_values=v[None], input_ids=ids, attention_mask=mask, use_image_text_matching_head=False).logits_per_image for v in values])
     by_text, by_image = torch.full(itc.shape, -100.0), torch.full(itc.shape[::-1], -100.0)
@@ -261,16 +282,16 @@ def retrieval(images: np.ndarray, captions: list[list[str]]) -> dict:
 
     for matrix, sims, pair in ((by_text, itc, lambda q, c: (q, c)), (by_image, itc.T, lambda q, c: (c, q))):
         for q, row in enumerate(sims):
-            best, index = row.topk(min(RERANKED, len(row)))
+            best, index = row.topk(min(reranked, len(row)))
             matrix[q, index] = matched(*pair([q] * len(index), index.tolist())) + best
     owns = [[t for t, p in enumerate(own) if p == i] for i in range(len(images))]
     picture = [[p] for p in own]
-    out = {"rerank": RERANKED, "text_tokens": TEXT_TOKENS}
+    out = {"rerank": reranked, "text_tokens": TEXT_TOKENS}
     for name, matrix, sims, right in (("text_itc", itc, None, owns), ("image_itc", itc.T, None, picture), ("text", by_text, itc, owns), ("image", by_image, itc.T, picture)):
         found = [rank(row.tolist(), mine, texts if "text" in name else None) for row, mine in zip(matrix, right)]
         ranks, margins = [r for r, _ in found], [m for _, m in found]
-        if sims is not None:  # which candidates are ranked again may be a near tie, too
-            last = sims.sort(1, descending=True).values[:, RERANKED - 1:RERANKED + 1]
+        if sims is not None and reranked < sims.shape[1]:  # which candidates are ranked again may be a near tie, too
+            last = sims.sort(1, descending=True).values[:, reranked - 1:reranked + 1]
             margins = [min(m, a - b) for m, (a, b) in zip(margins, last.tolist())]
         out[name] = {"ranks": ranks, "margins": margins, "recall": [100 * sum(r < k for r in ranks) / len(ranks) for k in (1, 5, 10)]}
         print(f"{name}: R@1, 5, 10 {out[name]['recall']}, smallest margin {min(out[name]['margins']):.1e}")

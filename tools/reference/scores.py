@@ -86,11 +86,16 @@ def distribution(rng, n: int) -> dict:
     return {"answers": answers, "predictions": predictions, "groups": [g or "" for g in group], "value": total / size}
 
 
-def winoground(rng, n: int) -> dict:
-    s = rng.integers(0, 4, (n, 2, 2)).astype(float)  # [n, caption, picture]
+def winoground_of(s: np.ndarray) -> tuple[float, float, float]:
+    """Returns the text, image and group score of scores [n, caption, picture], in percent."""
     text = (s[:, 0, 0] > s[:, 1, 0]) & (s[:, 1, 1] > s[:, 0, 1])
     image = (s[:, 0, 0] > s[:, 0, 1]) & (s[:, 1, 1] > s[:, 1, 0])
-    return {"scores": s.tolist(), "text": 100 * float(text.mean()), "image": 100 * float(image.mean()), "group": 100 * float((text & image).mean())}
+    return 100 * float(text.mean()), 100 * float(image.mean()), 100 * float((text & image).mean())
+
+
+def winoground(rng, n: int) -> dict:
+    s = rng.integers(0, 4, (n, 2, 2)).astype(float)
+    return {"scores": s.tolist()} | dict(zip(("text", "image", "group"), winoground_of(s)))
 
 
 if __name__ == "__main__":

@@ -130,12 +130,23 @@ func describe(name string, loss float64, r *rate, units int) string {
 		parts = append(parts, fmt.Sprintf("loss %.3f", loss))
 	}
 	if speed, ok := r.images(); ok {
-		parts = append(parts, fmt.Sprintf("%.0f images/s", speed))
+		parts = append(parts, speedText(speed))
 	}
 	if left, ok := r.left(units); ok && units > 0 {
 		parts = append(parts, fmt.Sprintf("%s left", left.Round(time.Second)))
 	}
 	return strings.Join(parts, "  ")
+}
+
+// speedText returns a speed with two digits or more: "0.48 images/s", "560 images/s".
+func speedText(speed float64) string {
+	switch {
+	case speed < 1:
+		return fmt.Sprintf("%.2g images/s", speed)
+	case speed < 10:
+		return fmt.Sprintf("%.1f images/s", speed)
+	}
+	return fmt.Sprintf("%.0f images/s", speed)
 }
 
 // rate measures speed over a sliding window, so that a slow start (compilation) or a

@@ -83,3 +83,11 @@ func TestBarShowsWhereAResumedTaskIs(t *testing.T) {
 		t.Error("the bar leaves the cursor in its line")
 	}
 }
+
+func TestSlowSpeedsAreNotZero(t *testing.T) {
+	for speed, want := range map[float64]string{0.0482: "0.048 images/s", 0.5: "0.5 images/s", 2.26: "2.3 images/s", 560.4: "560 images/s"} {
+		if got := speedText(speed); got != want {
+			t.Errorf("%v: %q, want %q", speed, got, want)
+		}
+	}
+}

@@ -17,6 +17,11 @@
 // 8, 16, …, lengths in steps of 8, and in larger steps above 64. Padding stands on the
 // right and changes no number. At most 32 graphs are kept.
 //
+// # Weights
+//
+// On XLA's CPU backend, [Load] holds the tensors whose specs are Linear transposed, under names of their
+// own. So a network may use such a weight by layers.Linear alone.
+//
 // # Ownership
 //
 // A Model owns its store, its tokenizer and, between two steps of a generation, all

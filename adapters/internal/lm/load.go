@@ -8,6 +8,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/tokenizer"
 )
@@ -65,10 +66,16 @@ func load(ctx context.Context, req *adapters.LoadRequest, folder *weights.Folder
 	if err != nil {
 		return Config{}, err
 	}
-	store, err := folder.Load(ctx, backend, d.Tensors, weights.Options{
+	options := weights.Options{
 		DType: dtype, Ignore: d.Unused.Has,
 		Progress: func(done, total int64) { req.Report("weights", done, total) },
-	})
+	}
+	if backends.Describe(backend) == backends.XLACPU {
+		// XLA's CPU backend transposes a weight [out, in] in every product, which took a quarter of
+		// the time of a step of generation (docs/benchmarks.md).
+		options.TransposedSuffix = layers.TransposedSuffix
+	}
+	store, err := folder.Load(ctx, backend, d.Tensors, options)
 	if err != nil {
 		return Config{}, err
 	}

@@ -167,32 +167,19 @@ func (v *taskView) addSamples(t Task) {
 // plain returns a key as people read it.
 func plain(key string) string { return strings.ReplaceAll(key, "_", " ") }
 
-// number formats a number of a figure.
-func number(v float64, percent bool) string {
-	switch {
-	case math.IsNaN(v) || math.IsInf(v, 0):
-		return "–"
-	case percent:
-		return fmt.Sprintf("%.2f %%", v)
-	case math.Abs(v) >= 100:
-		return fmt.Sprintf("%.1f", v)
-	}
-	return fmt.Sprintf("%.4f", v)
-}
-
 func interval(f benchmark.Figure) string {
-	return number(float64(f.Interval[0]), f.Percent) + " to " + number(float64(f.Interval[1]), f.Percent)
+	return f.Text(float64(f.Interval[0])) + " to " + f.Text(float64(f.Interval[1]))
 }
 
 func figureOf(f benchmark.Figure) figureView {
-	v := figureView{Title: f.Title, Value: number(float64(f.Value), f.Percent), Interval: interval(f), Error: number(float64(f.StandardError), f.Percent), N: f.N}
+	v := figureView{Title: f.Title, Value: f.Text(float64(f.Value)), Interval: interval(f), Error: f.Text(float64(f.StandardError)), N: f.N}
 	if f.Better == "lower" {
 		v.Title += " (lower is better)"
 	}
 	if f.Paper != nil {
-		v.Paper = number(*f.Paper, f.Percent)
+		v.Paper = f.Text(*f.Paper)
 		if difference := float64(f.Value) - *f.Paper; !math.IsNaN(difference) {
-			v.Difference = number(difference, f.Percent)
+			v.Difference = f.Text(difference)
 			if difference > 0 {
 				v.Difference = "+" + v.Difference
 			}
@@ -209,7 +196,7 @@ func barOf(f benchmark.Figure, full float64) bar {
 		}
 		return 0
 	}
-	return bar{Name: f.Name, Value: number(float64(f.Value), f.Percent), Interval: interval(f), N: f.N,
+	return bar{Name: f.Name, Value: f.Text(float64(f.Value)), Interval: interval(f), N: f.N,
 		Length: at(f.Value), Low: at(f.Interval[0]), High: at(f.Interval[1])}
 }
 

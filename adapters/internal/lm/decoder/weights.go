@@ -43,7 +43,7 @@ func (w Weights) Spec(name string, shape ...int) weights.TensorSpec {
 // model may be saved with its head alone.
 func (w Weights) Outer(vocabulary, width int) []weights.TensorSpec {
 	embedding := w.Spec(w.Embedding+".weight", vocabulary, width)
-	head := weights.TensorSpec{Name: headName + ".weight", Shape: []int{vocabulary, width}}
+	head := weights.TensorSpec{Name: headName + ".weight", Shape: []int{vocabulary, width}, Linear: true}
 	if w.OwnHead {
 		return []weights.TensorSpec{embedding, head}
 	}

@@ -86,7 +86,9 @@ func (b body) tensorSpecs() []weights.TensorSpec {
 	for i := range b.NumHiddenLayers {
 		layer := fmt.Sprintf("layers.%d.", i)
 		linear := func(name string, out, in int, bias bool) {
-			w = append(w, b.Spec(layer+name+".weight", out, in))
+			weight := b.Spec(layer+name+".weight", out, in)
+			weight.Linear = true
+			w = append(w, weight)
 			if bias {
 				w = append(w, b.Spec(layer+name+".bias", out))
 			}
