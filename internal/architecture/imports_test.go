@@ -79,6 +79,7 @@ func table() []row {
 		{"runs/ladder", []string{"recipes", "internal/..."}},
 		{"runs/comparison", []string{"runs", "runs/ladder", "runs/report", "eval/benchmark"}},
 		{"runs", []string{"workspace", "train", "eval", "eval/benchmark", "eval/benchmark/page", "runs/report"}},
+		{"serve/talk", []string{"kit"}},
 		{"cmd/...", []string{"..."}},
 
 		{"internal/...", []string{"adapters", "internal/..."}},
