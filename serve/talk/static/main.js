@@ -17,9 +17,12 @@ let settings = loadSettings();
 let conversation = null; // the one on the page
 const running = new Map(); // answer → its AbortController
 
-// say announces a text to screen readers.
+// say announces a text to screen readers. They read each added paragraph, also when several answers
+// end at once.
 function say(text) {
-	byId("status").textContent = text;
+	const log = byId("status");
+	log.append(element("p", { textContent: text }));
+	while (log.childElementCount > 8) log.firstElementChild.remove();
 }
 
 // complain shows a problem beside the question; an empty text takes it away.
@@ -70,7 +73,7 @@ async function load() {
 
 // hear acts on a failure that is about the server and not about one answer.
 function hear(failure) {
-	if (failure.kind === "network" || failure.kind === "cut") connection.lost();
+	if (failure.kind === "network" || failure.kind === "cut") connection.doubt();
 	else if (failure.kind === "key") settingsDialog.open(settings, key, failure.sentence);
 	else if (failure.status === 404) load();
 	else complain(failure.sentence);
