@@ -18,7 +18,11 @@ export async function ask(api, conversation, turn, answer, signal, changed) {
 		const messages = await messagesFor(conversation, turn, answer.model, answer.settings.earlier);
 		const request = { model: answer.model, messages, ...optionsOf(answer.settings) };
 		const ended = await untilFree(answer, signal, changed, () => api.answer(request, signal, piece => {
-			if (answer.text === "") answer.first = elapsed();
+			if (answer.text === "") {
+				piece = piece.trimStart();
+				if (piece === "") return;
+				answer.first = elapsed();
+			}
 			answer.text += piece;
 			answer.state = "coming";
 			changed();

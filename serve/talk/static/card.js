@@ -26,7 +26,7 @@ export class Card {
 		const a = this.answer, busy = a.state === "waiting" || a.state === "coming";
 		this.root.setAttribute("aria-busy", String(busy));
 		this.root.dataset.state = a.state;
-		this.text.textContent = a.text.trim() === "" && a.state === "done" ? "(an empty answer)" : a.text.trimStart();
+		this.text.textContent = a.text.trim() === "" && a.state === "done" ? "(an empty answer)" : a.text;
 		this.text.hidden = a.text === "" && (a.state === "failed" || a.state === "stopped");
 		this.problem.textContent = a.problem;
 		this.problem.hidden = a.problem === "";
