@@ -12,7 +12,6 @@ import (
 	"embed"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -63,31 +62,10 @@ func mimeType(name string) string {
 
 // Handler returns the handler of the page, for the paths / and /talk/. It answers GET and HEAD. Any
 // other path below /talk/ is 404.
-func Handler() (http.Handler, error) {
-	names, err := fs.Glob(static, "static/*")
-	if err != nil {
-		return nil, fmt.Errorf("talk: %w", err)
-	}
-	page := &handler{files: map[string]file{}}
-	for _, name := range names {
-		content, err := static.ReadFile(name)
-		if err != nil {
-			return nil, fmt.Errorf("talk: %w", err)
-		}
-		at := "/talk/" + path.Base(name)
-		if at == "/talk/index.html" {
-			at = "/"
-		}
-		page.files[at] = newFile(name, content)
-	}
-	return page, nil
-}
+func Handler() http.Handler { return &handler{} }
 
-// handler serves files from memory.
-type handler struct {
-	files map[string]file
-	kit   pictures
-}
+// handler serves the page's files and the kit's pictures.
+type handler struct{ kit pictures }
 
 // ServeHTTP implements [http.Handler].
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -102,7 +80,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
-		http.Error(w, "the kit's pictures cannot be drawn", http.StatusInternalServerError)
+		http.Error(w, "the page's files cannot be read", http.StatusInternalServerError)
 		return
 	}
 	header := w.Header()
@@ -115,13 +93,28 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // find returns the file at a path, or fs.ErrNotExist.
 func (h *handler) find(at string) (file, error) {
-	if f, ok := h.files[at]; ok {
-		return f, nil
+	if at == "/" {
+		return readStatic(index)
 	}
 	if name, ok := strings.CutPrefix(at, "/talk/kit"); ok {
 		return h.kit.find(name)
 	}
-	return file{}, fs.ErrNotExist
+	name, ok := strings.CutPrefix(at, "/talk/")
+	if !ok || name == index || strings.Contains(name, "/") {
+		return file{}, fs.ErrNotExist
+	}
+	return readStatic(name)
+}
+
+// index is the page itself, which is at / only, because its addresses are relative to it.
+const index = "index.html"
+
+func readStatic(name string) (file, error) {
+	content, err := static.ReadFile("static/" + name)
+	if err != nil {
+		return file{}, err
+	}
+	return newFile(name, content), nil
 }
 
 // setSecurity sets the headers that keep the page from being framed, sniffed or watched.

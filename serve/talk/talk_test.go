@@ -34,15 +34,6 @@ func content(t *testing.T, r *http.Response) []byte {
 	return b
 }
 
-func newHandler(t *testing.T) http.Handler {
-	t.Helper()
-	h, err := Handler()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
-
 var (
 	address = regexp.MustCompile(`(?:src|href)="([^"]+)"`)
 	module  = regexp.MustCompile(`from "([^"]+)"`)
@@ -51,7 +42,7 @@ var (
 // Every file that the page or a module names is served with its type and the policy. A file that is
 // named nowhere would be carried for nothing.
 func TestHandlerServesAllThatThePageNames(t *testing.T) {
-	h := newHandler(t)
+	h := Handler()
 	wanted, seen := []string{"/"}, map[string]bool{"/": true}
 	add := func(at string) {
 		if !seen[at] {
@@ -85,7 +76,7 @@ func TestHandlerServesAllThatThePageNames(t *testing.T) {
 
 // The policy forbids code and styles in the markup, so there must be none.
 func TestPageHasNoInlineCodeOrStyle(t *testing.T) {
-	text := string(content(t, get(t, newHandler(t), "GET", "/", nil)))
+	text := string(content(t, get(t, Handler(), "GET", "/", nil)))
 	if m := regexp.MustCompile(`(?i)<style|\sstyle=|\son[a-z]+=|<script(?: type="module" src="[^"]+")?>[^<]|https?://`).FindString(text); m != "" {
 		t.Errorf("the page has %q", m)
 	}
@@ -98,7 +89,7 @@ func TestPageHasNoInlineCodeOrStyle(t *testing.T) {
 
 // A browser that has a file gets 304 instead of the file.
 func TestHandlerAnswersByETag(t *testing.T) {
-	h := newHandler(t)
+	h := Handler()
 	first := get(t, h, "GET", "/talk/main.js", nil)
 	tag := first.Header.Get("ETag")
 	again := get(t, h, "GET", "/talk/main.js", http.Header{"If-None-Match": {tag}})
@@ -115,7 +106,7 @@ func TestHandlerAnswersByETag(t *testing.T) {
 }
 
 func TestHandlerRefusesOtherPathsAndMethods(t *testing.T) {
-	h := newHandler(t)
+	h := Handler()
 	for _, at := range []string{"/talk", "/talk/", "/talk/index.html", "/talk/nothing.js", "/talk/../go.mod", "/talk/kit", "/talk/kit/", "/talk/kit/2.png", "/talk/kit/17.png/", "/talk/kit/-1.png", "/favicon.ico"} {
 		if r := get(t, h, "GET", at, nil); r.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %s, want 404", at, r.Status)
@@ -130,7 +121,7 @@ func TestHandlerRefusesOtherPathsAndMethods(t *testing.T) {
 
 // The pictures of the page are those of the kit that the list names, with their captions and questions.
 func TestKitPictures(t *testing.T) {
-	h := newHandler(t)
+	h := Handler()
 	var list struct{ Pictures []listed }
 	if err := json.Unmarshal(content(t, get(t, h, "GET", "/talk/kit.json", nil)), &list); err != nil {
 		t.Fatal(err)
