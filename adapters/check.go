@@ -171,8 +171,8 @@ func (r *GenerateResponse) Check(req *GenerateRequest) error {
 			len(r.InputTokens), len(r.Finish), len(req.Examples))
 	}
 	for i, n := range r.InputTokens {
-		if n < 1 {
-			return Errorf(Invalid, "input_tokens[%d] is %d, want the positions of the input: at least 1", i, n).WithField("input_tokens[%d]", i)
+		if n < 0 {
+			return Errorf(Invalid, "input_tokens[%d] is %d, want the number of positions of the input", i, n).WithField("input_tokens[%d]", i)
 		}
 	}
 	return r.checkLogProbs(req)
