@@ -38,14 +38,87 @@ func (r *LossResponse) Check(spec LanguageSpec, req *LossRequest) error {
 
 // Check verifies a request against the model's spec.
 func (r *GenerateRequest) Check(spec LanguageSpec) error {
-	if err := r.Options.check(); err != nil {
+	if err := r.checkRows(spec); err != nil {
 		return err
+	}
+	if r.Cancel != nil && !spec.Has(CapCancelRows) {
+		return lacks(spec, CapCancelRows, "cannot give up single answers of a request").WithField("cancel").
+			WithRemedy("send the request without a channel for them, or cancel the whole call")
 	}
 	return checkInputs(spec, r.Prompts, r.Examples)
 }
 
-// check returns an error for options out of range, NaNs and infinities included.
-func (o GenerateOptions) check() error {
+// checkRows verifies the options of every example.
+func (r *GenerateRequest) checkRows(spec LanguageSpec) error {
+	if r.Rows == nil {
+		if r.Options.Copy != 0 {
+			return Errorf(Invalid, "copy is %d in the options of all examples, want 0: equal examples are counted", r.Options.Copy).
+				WithField("options.copy").WithRemedy("give each example its own options in rows")
+		}
+		return r.Options.check(spec, "options")
+	}
+	if !spec.Has(CapRowOptions) {
+		return lacks(spec, CapRowOptions, "takes one set of options a request").WithField("rows").
+			WithRemedy("send the examples of each set of options in a request of their own")
+	}
+	if len(r.Rows) != len(r.Examples) {
+		return Errorf(Invalid, "rows has the options of %d examples, the request has %d; want one of each for each example",
+			len(r.Rows), len(r.Examples)).WithField("rows")
+	}
+	for i, o := range r.Rows {
+		if err := o.check(spec, fmt.Sprintf("rows[%d]", i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lacks returns the error for a request that needs a capability that spec does not name.
+func lacks(spec LanguageSpec, c Capability, what string) *Error {
+	return Errorf(Unsupported, "%s %s (capability %s)", spec.ID, what, c)
+}
+
+// check returns an error for options out of range or beyond the model's capabilities. Field
+// is the options' place in the request.
+func (o GenerateOptions) check(spec LanguageSpec, field string) error {
+	if err := o.checkNumbers(field); err != nil {
+		return err
+	}
+	return o.checkTexts(spec, field)
+}
+
+// checkTexts verifies the stop texts and what is asked for about tokens.
+func (o GenerateOptions) checkTexts(spec LanguageSpec, field string) error {
+	if len(o.Stop) > 0 && !spec.Has(CapStop) {
+		return lacks(spec, CapStop, "cannot end an answer at a text").WithField("%s.stop", field).
+			WithRemedy("ask without stop texts, and cut the answer")
+	}
+	for i, text := range o.Stop {
+		if text == "" {
+			return Errorf(Invalid, "stop text %d is empty, want at least one character", i).WithField("%s.stop[%d]", field, i)
+		}
+		if err := checkText(text); err != nil {
+			return err.WithField("%s.stop[%d]", field, i)
+		}
+	}
+	switch {
+	case !o.LogProbs && o.TopLogProbs != 0:
+		return Errorf(Invalid, "top_log_probs is %d without log_probs, want 0", o.TopLogProbs).WithField("%s.top_log_probs", field).
+			WithRemedy("set log_probs too")
+	case !o.LogProbs:
+		return nil
+	case !spec.Has(CapLogProbs):
+		return lacks(spec, CapLogProbs, "gives no log-probabilities of generated tokens").WithField("%s.log_probs", field).
+			WithRemedy("ask without them")
+	case o.NumBeams > 1:
+		return Errorf(Unsupported, "log_probs with num_beams %d is not supported, only with one", o.NumBeams).WithField("%s.log_probs", field).
+			WithRemedy("ask with num_beams 1, or without log_probs")
+	}
+	return nil
+}
+
+// checkNumbers returns an error for numbers out of range, NaNs and infinities included.
+func (o GenerateOptions) checkNumbers(field string) error {
 	lengthPenalty := 1.0
 	if o.LengthPenalty != nil {
 		lengthPenalty = *o.LengthPenalty
@@ -65,9 +138,11 @@ func (o GenerateOptions) check() error {
 		{"temperature", o.Temperature, o.Temperature >= 0 && o.Temperature <= math.MaxFloat32, "a number above 0, or 0 for 1"},
 		{"top_k", o.TopK, o.TopK >= 0, "a count, or 0 for no limit"},
 		{"top_p", o.TopP, o.TopP >= 0 && o.TopP <= 1, "between 0 and 1"},
+		{"copy", o.Copy, o.Copy >= 0, "a count"},
+		{"top_log_probs", o.TopLogProbs, o.TopLogProbs >= 0 && o.TopLogProbs <= MaxTopLogProbs, fmt.Sprintf("a count, at most %d", MaxTopLogProbs)},
 	} {
 		if !f.ok {
-			return Errorf(Invalid, "%s is %v, want %s", f.name, f.got, f.want).WithField("options.%s", f.name)
+			return Errorf(Invalid, "%s is %v, want %s", f.name, f.got, f.want).WithField("%s.%s", field, f.name)
 		}
 	}
 	most := o.MaxNewTokens
@@ -89,6 +164,57 @@ func (r *GenerateResponse) Check(req *GenerateRequest) error {
 	for i, n := range r.Tokens {
 		if n < 0 {
 			return Errorf(Invalid, "tokens[%d] is %d, want the number of generated tokens", i, n).WithField("tokens[%d]", i)
+		}
+	}
+	if r.InputTokens != nil && len(r.InputTokens) != len(req.Examples) || r.Finish != nil && len(r.Finish) != len(req.Examples) {
+		return Errorf(Invalid, "response has %d counts of input tokens and %d finish reasons for %d examples, want one of each for each example, or none",
+			len(r.InputTokens), len(r.Finish), len(req.Examples))
+	}
+	for i, n := range r.InputTokens {
+		if n < 0 {
+			return Errorf(Invalid, "input_tokens[%d] is %d, want the number of positions of the input", i, n).WithField("input_tokens[%d]", i)
+		}
+	}
+	return r.checkLogProbs(req)
+}
+
+// checkLogProbs verifies that the examples that asked have log-probabilities, and no others.
+func (r *GenerateResponse) checkLogProbs(req *GenerateRequest) error {
+	for i := range req.Examples {
+		o := req.RowOptions(i)
+		if r.LogProbs == nil {
+			if o.LogProbs {
+				return Errorf(Invalid, "response has no log_probs, example %d asks for them", i).WithField("log_probs")
+			}
+			continue
+		}
+		if len(r.LogProbs) != len(req.Examples) {
+			return Errorf(Invalid, "response has log_probs of %d examples, the request has %d", len(r.LogProbs), len(req.Examples)).WithField("log_probs")
+		}
+		most := int(r.Tokens[i])
+		if !o.LogProbs {
+			most = 0
+		}
+		if n := len(r.LogProbs[i]); n > most {
+			return Errorf(Invalid, "log_probs[%d] has %d tokens, want at most %d", i, n, most).WithField("log_probs[%d]", i)
+		}
+		for j, t := range r.LogProbs[i] {
+			if err := t.check(o.TopLogProbs); err != nil {
+				return err.WithField("log_probs[%d][%d]", i, j)
+			}
+		}
+	}
+	return nil
+}
+
+// check returns an error unless t has a log-probability, and top others.
+func (t TokenLogProb) check(top int) *Error {
+	if len(t.Top) > top {
+		return Errorf(Invalid, "a token has the log-probabilities of %d others, want at most %d", len(t.Top), top)
+	}
+	for _, p := range append([]TokenLogProb{t}, t.Top...) {
+		if !(p.LogProb <= 1e-3) { // room for rounding
+			return Errorf(Invalid, "the log-probability of the token %q is %v, want at most 0", p.Text, p.LogProb)
 		}
 	}
 	return nil

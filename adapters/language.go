@@ -68,6 +68,22 @@ type GenerateRequest struct {
 	Prompts  *Tensor // as in [LossRequest]
 	Examples []Example
 	Options  GenerateOptions
+	// Rows is [B], the options of each example in place of Options, or nil
+	// ([CapRowOptions]). The answer of a row does not depend on the other rows.
+	Rows []GenerateOptions
+	// Cancel delivers the indices of examples whose answers nobody wants any more
+	// ([CapCancelRows]). Such an answer ends where it is, with [FinishCanceled]; the others
+	// go on. An index that is out of range or repeated has no effect. The callee may stop
+	// receiving at any time: give the channel room for B indices.
+	Cancel <-chan int
+}
+
+// RowOptions returns the options of example i.
+func (r *GenerateRequest) RowOptions(i int) GenerateOptions {
+	if r.Rows != nil {
+		return r.Rows[i]
+	}
+	return r.Options
 }
 
 // GenerateOptions steer generation, with transformers' meaning. The zero value is greedy
@@ -86,7 +102,23 @@ type GenerateOptions struct {
 	TopK              int     // 0 means all tokens; the command line sends 50 by default
 	TopP              float64 // 0 means 1
 	Seed              uint64  // of the sampling
+
+	// Copy distinguishes equal examples with one seed: sampling depends on the seed, the
+	// example and Copy, never on the rest of the request. It is an option of Rows. Without
+	// Rows the copy of an example is the number of equal ones before it.
+	Copy int
+	// Stop are texts that end an answer ([CapStop]). The answer ends before the first of
+	// them that appears in it, and no part of it is streamed.
+	Stop []string
+	// LogProbs requests the log-probabilities of the generated tokens ([CapLogProbs]),
+	// each with those of the TopLogProbs most probable tokens, at most [MaxTopLogProbs].
+	// It excludes a beam search.
+	LogProbs    bool
+	TopLogProbs int
 }
+
+// MaxTopLogProbs bounds [GenerateOptions.TopLogProbs].
+const MaxTopLogProbs = 20
 
 // EarlyStopping decides when a beam search with k beams ends before all beams have the
 // maximal number of tokens. The values cross the process boundary.
@@ -131,6 +163,46 @@ func ParseEarlyStopping(name string) (EarlyStopping, error) {
 type Piece struct {
 	Example int // index into the request's examples
 	Text    string
+	// LogProbs are those of the tokens whose text the answer's pieces have completed with
+	// this one, if they were asked for. Such a piece may have no text.
+	LogProbs []TokenLogProb
+}
+
+// TokenLogProb is a generated token, or one that was probable in its place.
+type TokenLogProb struct {
+	Text string // of the token alone; a part of a character reads as U+FFFD; empty for a special token
+	// Bytes are the token's part of the answer's UTF-8, so that characters that several
+	// tokens make can be put together. It is nil if the adapter does not know them.
+	Bytes []byte
+	// LogProb is log p of the token after the input and the answer before it, in nats:
+	// the log-softmax of the model's logits, before the repetition penalty, the minimal
+	// length, the temperature, top-k and top-p change them.
+	LogProb float32
+	// Top are the most probable tokens, the most probable first. Their own Top is nil.
+	Top []TokenLogProb
+}
+
+// FinishReason says why an answer ended. The values cross the process boundary: they are
+// append-only.
+type FinishReason uint8
+
+// The reasons for the end of an answer.
+const (
+	FinishUnknown  FinishReason = iota // the adapter does not say
+	FinishEnd                          // the model ended it: the end-of-answer token
+	FinishStop                         // a text of [GenerateOptions.Stop]
+	FinishLength                       // the maximal number of tokens
+	FinishCanceled                     // [GenerateRequest.Cancel]
+)
+
+var finishNames = [...]string{"unknown", "end", "stop", "length", "canceled"}
+
+// String returns the reason in one word.
+func (f FinishReason) String() string {
+	if int(f) < len(finishNames) {
+		return finishNames[f]
+	}
+	return fmt.Sprintf("FinishReason(%d)", uint8(f))
 }
 
 // GenerateResponse holds answers.
@@ -139,6 +211,15 @@ type GenerateResponse struct {
 	// trimmed, the end-of-answer token not part of them.
 	Texts  []string
 	Tokens []int32 // [B] number of generated tokens, the end token included
+	// InputTokens is [B], the positions of each input: its tokens, those that the model
+	// adds, and the rows of its soft prompts. It is nil without [CapTokenCounts].
+	InputTokens []int32
+	// Finish is [B]; nil if the adapter says nothing.
+	Finish []FinishReason
+	// LogProbs is [B][T]: of each answer's tokens in order, without the end token and
+	// without tokens that begin at or after a stop text. A row that did not ask has none;
+	// nil if no row did. The pieces of an answer have the same ones.
+	LogProbs [][]TokenLogProb
 }
 
 // Scorer is a language model that can rank candidate answers.

@@ -20,7 +20,20 @@ const (
 	CapScore       Capability = "score"        // [Scorer]
 	CapEmbedTokens Capability = "embed-tokens" // [TokenEmbedder]
 	CapCountTokens Capability = "count-tokens" // [TokenCounter]
+	CapRowOptions  Capability = "row-options"  // [GenerateRequest.Rows]
+	CapCancelRows  Capability = "cancel-rows"  // [GenerateRequest.Cancel]
+	CapStop        Capability = "stop-texts"   // [GenerateOptions.Stop]
+	CapLogProbs    Capability = "log-probs"    // [GenerateOptions.LogProbs]
+	CapTokenCounts Capability = "token-counts" // [GenerateResponse.InputTokens]
 )
+
+// LanguageCapabilities returns all optional capabilities.
+func LanguageCapabilities() []Capability {
+	return []Capability{
+		CapGradient, CapScore, CapEmbedTokens, CapCountTokens,
+		CapRowOptions, CapCancelRows, CapStop, CapLogProbs, CapTokenCounts,
+	}
+}
 
 // Spec describes the model of any adapter.
 type Spec struct {

@@ -151,7 +151,19 @@ type call struct {
 
 // receive receives the request's tensors and the end of the request.
 func (c *call) receive() error {
-	err := c.in.Receive(func() (*pb.Chunk, error) {
+	if err := c.receiveTensors(); err != nil {
+		return err
+	}
+	if m, err := c.stream.Recv(); err == nil {
+		return wire.ProtocolErrorf("got %T after the last chunk", m.Part)
+	} else if !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+func (c *call) receiveTensors() error {
+	return c.in.Receive(func() (*pb.Chunk, error) {
 		m, err := c.stream.Recv()
 		if err != nil {
 			return nil, err
@@ -161,15 +173,31 @@ func (c *call) receive() error {
 		}
 		return m.GetChunk(), nil
 	})
-	if err != nil {
-		return err
+}
+
+// receiveCanceled returns a channel with the examples that the host cancels, of n. It is called
+// after [call.receiveTensors], and receives until the call ends.
+func (c *call) receiveCanceled(n int, before []uint32) <-chan int {
+	out, sent := make(chan int, n), map[uint32]bool{} // room for each example once: a send never blocks
+	send := func(examples []uint32) {
+		for _, i := range examples {
+			if int(i) < n && !sent[i] {
+				sent[i] = true
+				out <- int(i)
+			}
+		}
 	}
-	if m, err := c.stream.Recv(); err == nil {
-		return wire.ProtocolErrorf("got %T after the last chunk", m.Part)
-	} else if !errors.Is(err, io.EOF) {
-		return err
-	}
-	return nil
+	send(before)
+	go func() {
+		for {
+			m, err := c.stream.Recv()
+			if err != nil {
+				return
+			}
+			send(m.GetCancel().GetExamples()) // none in a message of another kind
+		}
+	}()
+	return out
 }
 
 // serveCall runs one call. It sends the reply that handle returns, with its tensors, or

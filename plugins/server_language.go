@@ -8,7 +8,7 @@ import (
 	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
-// inputs receives the prompts and examples of a Loss, Generate or Score request, and
+// inputs receives the prompts and examples of a Loss or Score request, and
 // returns them with the model.
 func (s *server) inputs(c *call, prompts *pb.Tensor, examples []*pb.Example) (
 	adapters.LanguageModel, *adapters.Tensor, []adapters.Example, error) {
@@ -57,16 +57,15 @@ func (s *server) Generate(stream callStream) error {
 		if w == nil {
 			return nil, wire.ProtocolErrorf("got %T, want a generate request", c.first.Part)
 		}
-		model, prompts, examples, err := s.inputs(c, w.Prompts, w.Examples)
+		req, model, err := s.generateRequest(c, w)
 		if err != nil {
 			return nil, err
 		}
-		req := &adapters.GenerateRequest{Prompts: prompts, Examples: examples, Options: wire.DecodeOptions(w.Options)}
 		if err := req.Check(model.Spec()); err != nil {
 			return nil, err
 		}
 		resp, err := model.Generate(ctx, req, func(p adapters.Piece) error {
-			return stream.Send(&pb.Reply{Part: &pb.Reply_Piece{Piece: &pb.Piece{Example: uint32(p.Example), Text: p.Text}}})
+			return stream.Send(&pb.Reply{Part: &pb.Reply_Piece{Piece: wire.EncodePiece(p)}})
 		})
 		if err != nil {
 			return nil, err
@@ -74,8 +73,34 @@ func (s *server) Generate(stream callStream) error {
 		if err := resp.Check(req); err != nil {
 			return nil, adapterFault(err)
 		}
-		return &pb.Reply{Part: &pb.Reply_Generate{Generate: &pb.GenerateResponse{Texts: resp.Texts, Tokens: resp.Tokens}}}, nil
+		return &pb.Reply{Part: &pb.Reply_Generate{Generate: wire.EncodeGenerateResponse(resp)}}, nil
 	})
+}
+
+// generateRequest receives the rest of a request, and returns it with the model.
+func (s *server) generateRequest(c *call, w *pb.GenerateRequest) (*adapters.GenerateRequest, adapters.LanguageModel, error) {
+	prompts, err := c.in.Accept("prompts", w.Prompts)
+	if err != nil {
+		return nil, nil, err
+	}
+	receive := c.receive
+	if w.Cancelable {
+		receive = c.receiveTensors
+	}
+	if err := receive(); err != nil {
+		return nil, nil, err
+	}
+	model, err := s.languageModel()
+	if err != nil {
+		return nil, nil, err
+	}
+	req := &adapters.GenerateRequest{
+		Prompts: prompts, Examples: wire.DecodeExamples(w.Examples), Options: wire.DecodeOptions(w.Options), Rows: wire.DecodeRows(w.Rows),
+	}
+	if w.Cancelable {
+		req.Cancel = c.receiveCanceled(len(req.Examples), w.Canceled)
+	}
+	return req, model, nil
 }
 
 // Score answers the RPC of that name.

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -96,6 +97,21 @@ func (t *Tokenizer) Surfaces() []string {
 	return out
 }
 
+// TokenBytes returns the bytes of text that a token stands for, which may be a part of a
+// character: "Ġdog" and "▁dog" give " dog", "<0x0A>" gives a line feed. A special token and an
+// unused id have none. Decoding a whole text may drop the space before its first word.
+func (t *Tokenizer) TokenBytes(id int32) []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if id < 0 || int(id) >= len(t.tokens) {
+		return nil
+	}
+	if _, special := slices.BinarySearch(t.special, id); special {
+		return nil
+	}
+	return []byte(t.scheme.spelled(t.tokens[id]))
+}
+
 // CertainPrefix returns the first of ids, whose text does not depend on ids that may follow.
 // Tokens for single bytes ("<0x0A>") are text only together, so that a run of them at the end
 // is left out. Special tokens do not end a run, because they have no text.
@@ -118,27 +134,40 @@ func (t *Tokenizer) joins(id int32) bool {
 	return special
 }
 
-// surface returns the text of one token that is not special.
+// surface returns the text of one token that is not special, "" if it is not plain text.
 func (s *scheme) surface(token string) string {
-	text := token
-	switch {
-	case s.verbatim[token]:
-	case s.byteFallback && isByteFallback(token):
+	if !s.verbatim[token] && s.byteFallback && isByteFallback(token) {
 		return ""
-	case s.byteLevel:
-		text = byteLevelText(token)
-	case s.space != "":
-		text = strings.ReplaceAll(token, s.space, " ")
-	case s.continuation != "" && token != "":
-		inside := false
-		if text, inside = strings.CutPrefix(token, s.continuation); !inside {
-			text = " " + token
-		}
 	}
+	text := s.spelled(token)
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return ""
 	}
 	return text
+}
+
+// spelled returns the bytes that a token that is not special stands for.
+func (s *scheme) spelled(token string) string {
+	switch {
+	case s.verbatim[token]:
+		return token
+	case s.byteFallback && isByteFallback(token):
+		b, err := strconv.ParseUint(token[3:5], 16, 8)
+		if err != nil {
+			return token
+		}
+		return string([]byte{byte(b)})
+	case s.byteLevel:
+		return byteLevelText(token)
+	case s.space != "":
+		return strings.ReplaceAll(token, s.space, " ")
+	case s.continuation != "" && token != "":
+		if text, inside := strings.CutPrefix(token, s.continuation); inside {
+			return text
+		}
+		return " " + token
+	}
+	return token
 }
 
 // isByteFallback reports whether a token is of the form "<0x0A>".

@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -57,8 +56,7 @@ func NewFakeLanguage(id string, seed uint64) *FakeLanguage {
 			ID: id, Family: "fake", Kind: adapters.KindLanguage, Width: fakeWidth, DType: adapters.Float32,
 			Parameters: 2 * fakeVocabulary * fakeWidth, MemoryBytes: 16 * fakeVocabulary * fakeWidth,
 			Digest: fmt.Sprintf("sha256:%064x", seed), Source: "drawn from a seed",
-			Capabilities: []adapters.Capability{
-				adapters.CapGradient, adapters.CapScore, adapters.CapEmbedTokens, adapters.CapCountTokens},
+			Capabilities: adapters.LanguageCapabilities(),
 		},
 		Architecture: adapters.DecoderOnly, ContextTokens: 4096, Vocabulary: fakeVocabulary,
 		TokenNorm: float32(norm), EndOfAnswer: "end",
@@ -229,101 +227,6 @@ func (m *FakeLanguage) softmax(h []float64) []float64 {
 		p[v] /= sum
 	}
 	return p
-}
-
-// Generate chooses the likeliest printable byte, or the end, at each step, or
-// draws one. It refuses options that it does not have.
-func (m *FakeLanguage) Generate(ctx context.Context, req *adapters.GenerateRequest,
-	emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
-	if err := m.check(req.Check(m.spec), req.Examples, nil); err != nil {
-		return nil, err
-	}
-	o := req.Options
-	for name, asked := range map[string]bool{
-		"beams": o.NumBeams > 1, "repetition penalty": o.RepetitionPenalty != 0 && o.RepetitionPenalty != 1,
-		"temperature": o.Sample && o.Temperature != 0 && o.Temperature != 1, "top-k": o.Sample && o.TopK != 0,
-		"top-p": o.Sample && o.TopP != 0 && o.TopP != 1,
-	} {
-		if asked {
-			return nil, adapters.Errorf(adapters.Unsupported, "the fake has no %s", name)
-		}
-	}
-	prompts, err := promptRows(req.Prompts)
-	if err != nil {
-		return nil, err
-	}
-	resp := &adapters.GenerateResponse{}
-	for i, e := range req.Examples {
-		text, n, err := m.continueOne(ctx, m.sequence(e, "", req.Prompts), prompts, req.Options, func(text string) error {
-			if emit == nil {
-				return nil
-			}
-			return emit(adapters.Piece{Example: i, Text: text})
-		})
-		if err != nil {
-			return nil, err
-		}
-		resp.Texts, resp.Tokens = append(resp.Texts, strings.TrimSpace(text)), append(resp.Tokens, n)
-	}
-	return resp, nil
-}
-
-func (m *FakeLanguage) continueOne(ctx context.Context, seq []step, prompts []float64, o adapters.GenerateOptions,
-	emit func(string) error) (string, int32, error) {
-	c := make([]float64, fakeWidth)
-	feed := func(s step) {
-		for d, x := range m.input(s, prompts) {
-			c[d] = fakeLeak*c[d] + x
-		}
-	}
-	for _, s := range seq[:len(seq)-1] { // without the end token
-		feed(s)
-	}
-	rng := rand.New(rand.NewPCG(o.Seed, 2))
-	limit := o.MaxNewTokens
-	if limit == 0 {
-		limit = 20
-	}
-	var text []byte
-	for n := 1; n <= limit; n++ {
-		if err := ctx.Err(); err != nil {
-			return "", 0, adapters.Errorf(adapters.Canceled, "%w", err).WithOp("generate")
-		}
-		next := choose(m.softmax(tanh(c)), n <= o.MinNewTokens, o.Sample, rng)
-		if next == fakeEnd {
-			return string(text), int32(n), nil
-		}
-		text = append(text, byte(next))
-		if err := emit(string(rune(next))); err != nil {
-			return "", 0, err
-		}
-		feed(step{token: next})
-	}
-	return string(text), int32(limit), nil
-}
-
-// choose picks a printable ASCII byte or, unless barred, the end.
-func choose(p []float64, barEnd, sample bool, rng *rand.Rand) int {
-	best, total := ' ', 0.0
-	for v := range p {
-		if v == fakeEnd && barEnd || v != fakeEnd && (v < ' ' || v > '~') {
-			p[v] = 0
-		}
-		total += p[v]
-		if p[v] > p[best] {
-			best = rune(v)
-		}
-	}
-	if !sample {
-		return int(best)
-	}
-	u := rng.Float64() * total
-	for v, pv := range p {
-		if u -= pv; u < 0 {
-			return v
-		}
-	}
-	return int(best)
 }
 
 // Score sums log p over each candidate.

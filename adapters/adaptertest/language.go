@@ -29,6 +29,7 @@ func Language(o Options) []Case[adapters.LanguageModel] {
 	l.losses()
 	l.calling = []string{PlainGenerate}
 	l.generations()
+	l.rows()
 	l.calling = []string{PlainLoss}
 	l.optional()
 	l.requests()
@@ -84,7 +85,7 @@ func (l *languageList) specs() {
 	l.add(Info{"spec, loaded again", "the same checkpoint has the same spec and digest each time it is loaded",
 		ruleSpec, "hash the bytes of the weights in a fixed order; leave out times, paths and the order of a map"}, "", (*languageCases).testSpecAgain)
 	l.add(Info{"capabilities", "each capability that the spec lists works, and the spec lists all that work",
-		ruleSpec, "list in the spec's capabilities exactly those that the model has methods for: gradient, score, embed-tokens, count-tokens"}, "", (*languageCases).testCapabilities)
+		ruleSpec, "list in the spec's capabilities exactly those that the model serves; call req.Check(spec) (Go), or let the SDK check, so that the others are refused"}, "", (*languageCases).testCapabilities)
 	l.add(Info{"token norm", "the spec's token norm is the mean norm of the token embeddings as they enter the model",
 		ruleSpec, "take the mean of the rows' L2 norms after any scale that the model multiplies embeddings by"}, adapters.CapEmbedTokens, (*languageCases).testTokenNorm)
 	l.add(Info{"context", "a sequence longer than the spec's context is refused with kind invalid, and not cut",

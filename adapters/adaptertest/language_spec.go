@@ -82,6 +82,10 @@ func (l *languageCases) testCapabilities(t T) {
 			_, err := m.CountTokens(t.Context(), l.o.Texts[:1])
 			return err
 		}},
+		{adapters.CapRowOptions, l.generates(t, func(r *adapters.GenerateRequest) { r.Rows = []adapters.GenerateOptions{{MaxNewTokens: 2}} })},
+		{adapters.CapCancelRows, l.generates(t, func(r *adapters.GenerateRequest) { r.Cancel = make(chan int, 1) })},
+		{adapters.CapStop, l.generates(t, func(r *adapters.GenerateRequest) { r.Options.Stop = []string{"."} })},
+		{adapters.CapLogProbs, l.generates(t, func(r *adapters.GenerateRequest) { r.Options.LogProbs = true })},
 	} {
 		err := c.call()
 		switch {
@@ -92,6 +96,24 @@ func (l *languageCases) testCapabilities(t T) {
 		case !l.spec.Has(c.name) && !errors.Is(err, errNoMethod) && adapters.KindOf(err) != adapters.Unsupported:
 			t.Errorf("without the capability %q its method gives %s, want kind %q", c.name, kindText(err), adapters.Unsupported)
 		}
+	}
+}
+
+// twoTokens is a request for an answer of at most two tokens.
+func (l *languageCases) twoTokens() *adapters.GenerateRequest {
+	return &adapters.GenerateRequest{Examples: l.plainExamples(), Options: adapters.GenerateOptions{MaxNewTokens: 2}}
+}
+
+// generates returns a function that generates by a changed request.
+func (l *languageCases) generates(t T, change func(*adapters.GenerateRequest)) func() error {
+	return func() error {
+		req := l.twoTokens()
+		change(req)
+		resp, err := l.m.Generate(t.Context(), req, nil)
+		if err == nil {
+			err = resp.Check(req)
+		}
+		return err
 	}
 }
 

@@ -85,7 +85,7 @@ func testSpec(t T, s adapters.Spec, kind adapters.ModelKind) {
 	if !slices.Equal(slices.Compact(slices.Sorted(slices.Values(s.Capabilities))), slices.Sorted(slices.Values(s.Capabilities))) {
 		t.Errorf("spec has the capabilities %v, want each once", s.Capabilities)
 	}
-	known := []adapters.Capability{adapters.CapGradient, adapters.CapScore, adapters.CapEmbedTokens, adapters.CapCountTokens}
+	known := adapters.LanguageCapabilities()
 	for _, c := range s.Capabilities {
 		if !slices.Contains(known, c) {
 			t.Logf("the capability %q is none that this version of bridge knows (%v): it is ignored", c, known)

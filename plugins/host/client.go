@@ -24,6 +24,8 @@ type exchange struct {
 	lease        *lease
 	// call returns the request, whose tensors it announces to out.
 	call func(out *wire.Outbound) *pb.Call
+	// further sends messages after the request until done is closed; nil if none may follow.
+	further func(stream grpc.BidiStreamingClient[pb.Call, pb.Reply], done <-chan struct{})
 	// piece receives what comes before the response; nil if nothing may come.
 	piece func(*pb.Piece) error
 	// reply receives the response, whose tensors it accepts from in. They are not filled
@@ -58,6 +60,17 @@ func (x *exchange) converse(ctx context.Context) error {
 	}
 	if err := x.send(stream); err != nil && !errors.Is(err, io.EOF) {
 		return err // EOF: the plugin has answered early or died, Recv says which
+	}
+	if x.further != nil {
+		done, ended := make(chan struct{}), make(chan struct{})
+		defer func() {
+			close(done)
+			<-ended
+		}()
+		go func() {
+			defer close(ended)
+			x.further(stream, done)
+		}()
 	}
 	for {
 		r, err := stream.Recv()
@@ -97,6 +110,9 @@ func (x *exchange) send(stream grpc.BidiStreamingClient[pb.Call, pb.Reply]) erro
 	})
 	if err != nil {
 		return err
+	}
+	if x.further != nil {
+		return nil
 	}
 	return stream.CloseSend()
 }

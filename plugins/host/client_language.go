@@ -2,8 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
-	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/plugins/internal/pb"
@@ -70,82 +68,6 @@ func (c *languageClient) Loss(ctx context.Context, req *adapters.LossRequest) (*
 	}
 	return resp, nil
 }
-
-// Generate calls the plugin. Even if the request is repeated, emit gets every piece once.
-func (c *languageClient) Generate(ctx context.Context, req *adapters.GenerateRequest,
-	emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
-	const op = "generate"
-	if err := req.Check(c.spec); err != nil {
-		return nil, withOp(op, err)
-	}
-	var resp *adapters.GenerateResponse
-	emitted := make([]string, len(req.Examples))
-	err := c.process.call(ctx, "Generate", op, func(ctx context.Context, i *instance, processError func() *ProcessError) error {
-		resp = &adapters.GenerateResponse{}
-		x := exchange{to: i, method: i.rpc.Generate, processError: processError}
-		x.call = func(out *wire.Outbound) *pb.Call {
-			return &pb.Call{Part: &pb.Call_Generate{Generate: &pb.GenerateRequest{
-				Prompts: out.Announce(req.Prompts), Examples: wire.EncodeExamples(req.Examples), Options: wire.EncodeOptions(req.Options),
-			}}}
-		}
-		x.piece = skipEmitted(emitted, emit)
-		x.reply = func(_ *wire.Inbound, r *pb.Reply) error {
-			w := r.GetGenerate()
-			if w == nil {
-				return errWrongPart
-			}
-			resp.Texts, resp.Tokens = w.Texts, w.Tokens
-			return nil
-		}
-		if err := x.run(ctx); err != nil {
-			return err
-		}
-		return responseError(op, resp.Check(req), processError)
-	})
-	var own *emitError
-	if errors.As(err, &own) {
-		return nil, own.error
-	}
-	if err != nil {
-		return nil, err
-	}
-	return resp, nil
-}
-
-// skipEmitted returns a function that passes pieces to emit, except those that an earlier
-// attempt has passed. emitted is the text that emit has got so far, by example, in all
-// attempts.
-func skipEmitted(emitted []string, emit func(adapters.Piece) error) func(*pb.Piece) error {
-	current := make([]string, len(emitted))
-	return func(w *pb.Piece) error {
-		i := int(w.Example)
-		if i >= len(emitted) {
-			return wire.ProtocolErrorf("got a piece of example %d, the request has %d", i, len(emitted))
-		}
-		if emit == nil {
-			return nil
-		}
-		current[i] += w.Text
-		if len(current[i]) <= len(emitted[i]) && strings.HasPrefix(emitted[i], current[i]) {
-			return nil
-		}
-		if !strings.HasPrefix(current[i], emitted[i]) {
-			return wire.ProtocolErrorf("repeated, example %d begins with %q, it was %q", i, current[i], emitted[i])
-		}
-		rest := current[i][len(emitted[i]):]
-		emitted[i] = current[i]
-		if err := emit(adapters.Piece{Example: i, Text: rest}); err != nil {
-			return &emitError{err}
-		}
-		return nil
-	}
-}
-
-// emitError marks an error of the caller's emit function, as opposed to one of the call.
-type emitError struct{ error }
-
-// Unwrap returns the caller's error.
-func (e *emitError) Unwrap() error { return e.error }
 
 // Score calls the plugin.
 func (c *languageClient) Score(ctx context.Context, req *adapters.ScoreRequest) (*adapters.ScoreResponse, error) {

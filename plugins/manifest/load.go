@@ -150,7 +150,10 @@ func inside(p string) bool {
 
 // requests checks the plugin's capabilities and the access that it needs.
 func (c checker) requests(m *Manifest) {
-	known := []string{string(adapters.CapGradient), string(adapters.CapScore), string(adapters.CapEmbedTokens), string(adapters.CapCountTokens)}
+	var known []string
+	for _, c := range adapters.LanguageCapabilities() {
+		known = append(known, string(c))
+	}
 	var named []string
 	for _, capability := range m.Capabilities {
 		named = append(named, string(capability))

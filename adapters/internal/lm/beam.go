@@ -57,13 +57,25 @@ func (b *beams) certainIDs() []int32 {
 		return nil
 	}
 	ids := b.finished[0].ids
-	if n := len(ids); n > 0 && b.search.ends(ids[n-1]) {
-		return ids[:n-1]
+	if b.ended() {
+		return ids[:len(ids)-1]
 	}
 	return ids
 }
 
-func (b *beams) tokens() int32 { return int32(len(b.finished[0].ids)) }
+func (b *beams) ended() bool {
+	ids := b.finished[0].ids
+	return b.complete && len(ids) > 0 && b.search.ends(ids[len(ids)-1])
+}
+
+func (b *beams) tokens() int32 {
+	if !b.complete {
+		return 0
+	}
+	return int32(len(b.finished[0].ids))
+}
+
+func (b *beams) scores() []tokenScore { return nil }
 
 func (b *beams) next(tokens, parents []int32) {
 	for i, h := range b.running {
@@ -80,15 +92,35 @@ func (b *beams) extend(logits, norms []float32) error {
 		return err
 	}
 	b.steps++
-	ended := make([]bool, len(best))
+	ended, err := b.haveStop(best)
+	if err != nil {
+		return err
+	}
 	for i, h := range best {
-		ended[i] = b.steps >= b.search.MaxNewTokens || b.search.ends(h.ids[len(h.ids)-1])
+		ended[i] = ended[i] || b.steps >= b.search.MaxNewTokens || b.search.ends(h.ids[len(h.ids)-1])
 	}
 	b.run(best, ended)
 	b.finish(best, ended)
 	b.improvable = b.improvable && b.canImprove()
 	b.complete = !b.improvable || b.full() || !slices.Contains(ended, false)
 	return nil
+}
+
+// haveStop reports which hypotheses have a stop text.
+func (b *beams) haveStop(h []hypothesis) ([]bool, error) {
+	out := make([]bool, len(h))
+	if len(b.search.Stop) == 0 {
+		return out, nil
+	}
+	ids := make([][]int32, len(h))
+	for i := range h {
+		ids[i] = h[i].ids
+	}
+	texts, err := b.search.tokenizer.DecodeBatch(ids, true)
+	for i, text := range texts {
+		_, out[i] = adapters.CutAtStop(text, b.search.Stop)
+	}
+	return out, err
 }
 
 // continued is a continuation of a beam by one token.

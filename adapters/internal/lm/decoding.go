@@ -14,12 +14,22 @@ type search struct {
 	lengthPenalty float64
 	end           []int32
 	start         []int32 // tokens that the repetition penalty counts beside the generated ones
+	tokenizer     decoder // for stop texts
+}
+
+// decoder turns ids into texts; *tokenizer.Tokenizer is one.
+type decoder interface {
+	DecodeBatch(ids [][]int32, skipSpecial bool) ([]string, error)
 }
 
 func newSearch(o adapters.GenerateOptions, architecture adapters.Architecture, tokens SpecialTokens) (search, error) {
 	if o.NumBeams > 1 && o.Sample {
 		return search{}, adapters.Errorf(adapters.Unsupported, "sampling with num_beams %d is not supported, only with one", o.NumBeams).
 			WithRemedy("sample with num_beams 1, or search with beams and without sampling")
+	}
+	if o.NumBeams > 1 && o.LogProbs {
+		return search{}, adapters.Errorf(adapters.Unsupported, "log_probs with num_beams %d is not supported, only with one", o.NumBeams).
+			WithRemedy("ask with num_beams 1, or without log_probs")
 	}
 	if o.MaxNewTokens == 0 {
 		o.MaxNewTokens = 20
@@ -107,9 +117,13 @@ type continuation interface {
 	// certainIDs returns the ids of the answer that later steps cannot change,
 	// without the end token.
 	certainIDs() []int32
-	// tokens returns the number of generated tokens, the end token included, of a
-	// complete answer.
+	// ended reports whether an end token completed the answer.
+	ended() bool
+	// tokens returns the number of generated tokens, the end token included. It is 0 for a
+	// beam search that is not complete.
 	tokens() int32
+	// scores returns the scores of certainIDs, if they are requested.
+	scores() []tokenScore
 }
 
 // newContinuation starts an answer. stream selects its random numbers, if it samples.
@@ -124,17 +138,22 @@ func newContinuation(s *search, stream uint64) continuation {
 type answer struct {
 	search *search
 	ids    []int32 // without the end token
-	ended  bool    // by an end token
+	scored []tokenScore
+	end    bool // an end token was chosen
 	last   int32
 	random *rand.Rand
 }
 
-func (a *answer) done() bool { return a.ended || len(a.ids) >= a.search.MaxNewTokens }
+func (a *answer) done() bool { return a.end || len(a.ids) >= a.search.MaxNewTokens }
+
+func (a *answer) ended() bool { return a.end }
 
 func (a *answer) certainIDs() []int32 { return a.ids }
 
+func (a *answer) scores() []tokenScore { return a.scored }
+
 func (a *answer) tokens() int32 {
-	if a.ended {
+	if a.end {
 		return int32(len(a.ids)) + 1
 	}
 	return int32(len(a.ids))
@@ -143,6 +162,10 @@ func (a *answer) tokens() int32 {
 func (a *answer) next(tokens, parents []int32) { tokens[0], parents[0] = a.last, 0 }
 
 func (a *answer) extend(logits, _ []float32) error {
+	var raw []float32
+	if a.search.LogProbs {
+		raw = slices.Clone(logits)
+	}
 	a.search.process(logits, a.ids)
 	a.last = argmax(logits)
 	if a.last < 0 {
@@ -152,9 +175,12 @@ func (a *answer) extend(logits, _ []float32) error {
 		a.last = a.search.warp(logits).sample(a.random)
 	}
 	if a.search.ends(a.last) {
-		a.ended = true
-	} else {
-		a.ids = append(a.ids, a.last)
+		a.end = true
+		return nil
+	}
+	a.ids = append(a.ids, a.last)
+	if a.search.LogProbs {
+		a.scored = append(a.scored, score(raw, a.last, a.search.TopLogProbs))
 	}
 	return nil
 }

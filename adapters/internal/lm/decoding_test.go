@@ -162,7 +162,7 @@ func chiSquare(t *testing.T, what string, c distribution, probabilities []float6
 func TestRandomStreams(t *testing.T) {
 	prompts := adapters.FromFloat32([]float32{1, 2, 3, -4, 1, 2, 1, 2.0000002}, 4, 1, 2)
 	streams := func(sequences ...Sequence) []uint64 {
-		out, err := randomStreams(sequences, prompts)
+		out, err := randomStreams(sequences, prompts, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

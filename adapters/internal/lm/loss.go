@@ -32,7 +32,7 @@ func (m *Model) loss(ctx context.Context, req *adapters.LossRequest) (*adapters.
 	if err != nil {
 		return nil, err
 	}
-	if err := m.checkContext(req.Examples, sequences, 0); err != nil {
+	if err := m.checkContext(req.Examples, sequences, nil); err != nil {
 		return nil, err
 	}
 	longest := 0

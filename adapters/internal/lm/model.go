@@ -59,9 +59,7 @@ func New(c Config) (*Model, error) {
 			WithRemedy("the tokenizer's files and the weights must come from one model")
 	}
 	m.c.Spec.Kind = adapters.KindLanguage
-	m.c.Spec.Capabilities = []adapters.Capability{
-		adapters.CapGradient, adapters.CapScore, adapters.CapEmbedTokens, adapters.CapCountTokens,
-	}
+	m.c.Spec.Capabilities = adapters.LanguageCapabilities()
 	var err error
 	if m.c.Spec.TokenNorm, err = m.tokenNorm(); err != nil {
 		m.free()
@@ -129,16 +127,21 @@ func (m *Model) layout(prompts *adapters.Tensor) Layout {
 }
 
 // checkContext returns an error with the text of an example that is longer than the model
-// can read. extra is the number of positions that the answer may take.
-func (m *Model) checkContext(examples []adapters.Example, sequences []Sequence, extra int) error {
+// can read. answers has the number of positions that each answer may take; it is nil if the
+// sequences have targets.
+func (m *Model) checkContext(examples []adapters.Example, sequences []Sequence, answers []int) error {
 	limit := m.c.Spec.ContextTokens
 	if limit == 0 {
 		return nil
 	}
 	for i, s := range sequences {
+		extra := 0
+		if answers != nil {
+			extra = answers[i]
+		}
 		if n := len(s.Input); n+extra > limit {
-			text := textOf(examples[i], extra == 0)
-			e := adapters.Errorf(adapters.Invalid, "the text %s takes %d positions, soft prompts included, %s reads at most %d", text, n+extra, m.c.Spec.ID, limit)
+			text := textOf(examples[i], answers == nil)
+			e := adapters.Errorf(adapters.Invalid, "the text %s takes %d positions, soft prompts included, %s reads at most %d", text, n, m.c.Spec.ID, limit)
 			if extra > 0 {
 				e = adapters.Errorf(adapters.Invalid, "the text %s takes %d positions, soft prompts included, and its answer up to %d more, %s reads at most %d", text, n, extra, m.c.Spec.ID, limit)
 			}

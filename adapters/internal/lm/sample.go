@@ -103,8 +103,9 @@ func (c distribution) nucleus(p float64) distribution {
 // randomStreams returns the random stream of each sequence of a request. A stream
 // depends on the sequence's text, on the signs of some values of its soft prompts (which
 // rounding hardly changes, so that a picture keeps its stream in another batch), and on
-// how many equal sequences precede it. It never depends on the rest of the request.
-func randomStreams(sequences []Sequence, prompts *adapters.Tensor) ([]uint64, error) {
+// its copy. It never depends on the rest of the request. If copies is nil, the copy of a
+// sequence is the number of equal ones before it.
+func randomStreams(sequences []Sequence, prompts *adapters.Tensor, copies []int) ([]uint64, error) {
 	fingerprints := promptFingerprints{}
 	times := map[string]uint64{}
 	out := make([]uint64, len(sequences))
@@ -123,9 +124,13 @@ func randomStreams(sequences []Sequence, prompts *adapters.Tensor) ([]uint64, er
 			rough = binary.LittleEndian.AppendUint64(rough, fingerprint.signs)
 			whole = append(whole, fingerprint.digest[:]...)
 		}
-		h := fnv.New64a()
-		h.Write(binary.LittleEndian.AppendUint64(rough, times[string(whole)]))
+		number := times[string(whole)]
 		times[string(whole)]++
+		if copies != nil {
+			number = uint64(copies[i])
+		}
+		h := fnv.New64a()
+		h.Write(binary.LittleEndian.AppendUint64(rough, number))
 		out[i] = h.Sum64()
 	}
 	return out, nil

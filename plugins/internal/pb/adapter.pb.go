@@ -82,6 +82,62 @@ func (EarlyStopping) EnumDescriptor() ([]byte, []int) {
 	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{0}
 }
 
+// FinishReason is adapters.FinishReason, append-only.
+type FinishReason int32
+
+const (
+	FinishReason_FINISH_REASON_UNKNOWN  FinishReason = 0
+	FinishReason_FINISH_REASON_END      FinishReason = 1
+	FinishReason_FINISH_REASON_STOP     FinishReason = 2
+	FinishReason_FINISH_REASON_LENGTH   FinishReason = 3
+	FinishReason_FINISH_REASON_CANCELED FinishReason = 4
+)
+
+// Enum value maps for FinishReason.
+var (
+	FinishReason_name = map[int32]string{
+		0: "FINISH_REASON_UNKNOWN",
+		1: "FINISH_REASON_END",
+		2: "FINISH_REASON_STOP",
+		3: "FINISH_REASON_LENGTH",
+		4: "FINISH_REASON_CANCELED",
+	}
+	FinishReason_value = map[string]int32{
+		"FINISH_REASON_UNKNOWN":  0,
+		"FINISH_REASON_END":      1,
+		"FINISH_REASON_STOP":     2,
+		"FINISH_REASON_LENGTH":   3,
+		"FINISH_REASON_CANCELED": 4,
+	}
+)
+
+func (x FinishReason) Enum() *FinishReason {
+	p := new(FinishReason)
+	*p = x
+	return p
+}
+
+func (x FinishReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FinishReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_bridge_v1_adapter_proto_enumTypes[1].Descriptor()
+}
+
+func (FinishReason) Type() protoreflect.EnumType {
+	return &file_bridge_v1_adapter_proto_enumTypes[1]
+}
+
+func (x FinishReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FinishReason.Descriptor instead.
+func (FinishReason) EnumDescriptor() ([]byte, []int) {
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{1}
+}
+
 // Call is one message from the host.
 type Call struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -94,6 +150,7 @@ type Call struct {
 	//	*Call_Score
 	//	*Call_EmbedTokens
 	//	*Call_CountTokens
+	//	*Call_Cancel
 	Part          isCall_Part `protobuf_oneof:"part"`
 	Lease         *Lease      `protobuf:"bytes,8,opt,name=lease,proto3" json:"lease,omitempty"` // sent with the request to a plugin with the capability "arenas"
 	unknownFields protoimpl.UnknownFields
@@ -200,6 +257,15 @@ func (x *Call) GetCountTokens() *CountTokensRequest {
 	return nil
 }
 
+func (x *Call) GetCancel() *Cancel {
+	if x != nil {
+		if x, ok := x.Part.(*Call_Cancel); ok {
+			return x.Cancel
+		}
+	}
+	return nil
+}
+
 func (x *Call) GetLease() *Lease {
 	if x != nil {
 		return x.Lease
@@ -239,6 +305,10 @@ type Call_CountTokens struct {
 	CountTokens *CountTokensRequest `protobuf:"bytes,7,opt,name=count_tokens,json=countTokens,proto3,oneof"`
 }
 
+type Call_Cancel struct {
+	Cancel *Cancel `protobuf:"bytes,9,opt,name=cancel,proto3,oneof"`
+}
+
 func (*Call_Chunk) isCall_Part() {}
 
 func (*Call_Encode) isCall_Part() {}
@@ -252,6 +322,8 @@ func (*Call_Score) isCall_Part() {}
 func (*Call_EmbedTokens) isCall_Part() {}
 
 func (*Call_CountTokens) isCall_Part() {}
+
+func (*Call_Cancel) isCall_Part() {}
 
 // Lease names a call and lends it a part of the arena from the plugin to the host,
 // for the tensors of its answer. It ends when the host has the whole answer or, if
@@ -324,6 +396,53 @@ func (x *Lease) GetNbytes() uint64 {
 	return 0
 }
 
+// Cancel names examples of a cancelable Generate request whose answers nobody wants any
+// more. They end where they are; the others go on. An example that is not in the request,
+// or whose answer is complete, is ignored.
+type Cancel struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Examples      []uint32               `protobuf:"varint,1,rep,packed,name=examples,proto3" json:"examples,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cancel) Reset() {
+	*x = Cancel{}
+	mi := &file_bridge_v1_adapter_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cancel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cancel) ProtoMessage() {}
+
+func (x *Cancel) ProtoReflect() protoreflect.Message {
+	mi := &file_bridge_v1_adapter_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
+func (*Cancel) Descriptor() ([]byte, []int) {
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Cancel) GetExamples() []uint32 {
+	if x != nil {
+		return x.Examples
+	}
+	return nil
+}
+
 type SettleRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Generations   []uint64               `protobuf:"varint,1,rep,packed,name=generations,proto3" json:"generations,omitempty"`
@@ -333,7 +452,7 @@ type SettleRequest struct {
 
 func (x *SettleRequest) Reset() {
 	*x = SettleRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[2]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -345,7 +464,7 @@ func (x *SettleRequest) String() string {
 func (*SettleRequest) ProtoMessage() {}
 
 func (x *SettleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[2]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -358,7 +477,7 @@ func (x *SettleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleRequest.ProtoReflect.Descriptor instead.
 func (*SettleRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{2}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SettleRequest) GetGenerations() []uint64 {
@@ -376,7 +495,7 @@ type SettleResponse struct {
 
 func (x *SettleResponse) Reset() {
 	*x = SettleResponse{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[3]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -388,7 +507,7 @@ func (x *SettleResponse) String() string {
 func (*SettleResponse) ProtoMessage() {}
 
 func (x *SettleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[3]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -401,7 +520,7 @@ func (x *SettleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleResponse.ProtoReflect.Descriptor instead.
 func (*SettleResponse) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{3}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{4}
 }
 
 // Reply is one message from the plugin.
@@ -425,7 +544,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[4]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -437,7 +556,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[4]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -450,7 +569,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{4}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Reply) GetPart() isReply_Part {
@@ -613,7 +732,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[5]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -625,7 +744,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[5]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -638,7 +757,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{5}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Failure) GetKind() uint32 {
@@ -690,7 +809,7 @@ type Tensor struct {
 
 func (x *Tensor) Reset() {
 	*x = Tensor{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[6]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +821,7 @@ func (x *Tensor) String() string {
 func (*Tensor) ProtoMessage() {}
 
 func (x *Tensor) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[6]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +834,7 @@ func (x *Tensor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tensor.ProtoReflect.Descriptor instead.
 func (*Tensor) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{6}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Tensor) GetDtype() uint32 {
@@ -762,7 +881,7 @@ type Handle struct {
 
 func (x *Handle) Reset() {
 	*x = Handle{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[7]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -774,7 +893,7 @@ func (x *Handle) String() string {
 func (*Handle) ProtoMessage() {}
 
 func (x *Handle) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[7]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -787,7 +906,7 @@ func (x *Handle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handle.ProtoReflect.Descriptor instead.
 func (*Handle) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{7}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Handle) GetArena() uint32 {
@@ -832,7 +951,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[8]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -844,7 +963,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[8]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -857,7 +976,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{8}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Chunk) GetTensor() uint32 {
@@ -898,7 +1017,7 @@ type LoadRequest struct {
 
 func (x *LoadRequest) Reset() {
 	*x = LoadRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[9]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -910,7 +1029,7 @@ func (x *LoadRequest) String() string {
 func (*LoadRequest) ProtoMessage() {}
 
 func (x *LoadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[9]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -923,7 +1042,7 @@ func (x *LoadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadRequest.ProtoReflect.Descriptor instead.
 func (*LoadRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{9}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LoadRequest) GetFamily() string {
@@ -1004,7 +1123,7 @@ type LoadEvent struct {
 
 func (x *LoadEvent) Reset() {
 	*x = LoadEvent{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[10]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1016,7 +1135,7 @@ func (x *LoadEvent) String() string {
 func (*LoadEvent) ProtoMessage() {}
 
 func (x *LoadEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[10]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1029,7 +1148,7 @@ func (x *LoadEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadEvent.ProtoReflect.Descriptor instead.
 func (*LoadEvent) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{10}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LoadEvent) GetPart() isLoadEvent_Part {
@@ -1118,7 +1237,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[11]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1249,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[11]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1262,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{11}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Hello) GetName() string {
@@ -1178,7 +1297,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[12]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1309,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[12]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1322,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{12}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Progress) GetStage() string {
@@ -1249,7 +1368,7 @@ type ModelSpec struct {
 
 func (x *ModelSpec) Reset() {
 	*x = ModelSpec{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[13]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1380,7 @@ func (x *ModelSpec) String() string {
 func (*ModelSpec) ProtoMessage() {}
 
 func (x *ModelSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[13]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1393,7 @@ func (x *ModelSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelSpec.ProtoReflect.Descriptor instead.
 func (*ModelSpec) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{13}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ModelSpec) GetId() string {
@@ -1386,7 +1505,7 @@ type VisionPart struct {
 
 func (x *VisionPart) Reset() {
 	*x = VisionPart{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[14]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1398,7 +1517,7 @@ func (x *VisionPart) String() string {
 func (*VisionPart) ProtoMessage() {}
 
 func (x *VisionPart) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[14]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1411,7 +1530,7 @@ func (x *VisionPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VisionPart.ProtoReflect.Descriptor instead.
 func (*VisionPart) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{14}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *VisionPart) GetTokens() int64 {
@@ -1497,7 +1616,7 @@ type LanguagePart struct {
 
 func (x *LanguagePart) Reset() {
 	*x = LanguagePart{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[15]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1509,7 +1628,7 @@ func (x *LanguagePart) String() string {
 func (*LanguagePart) ProtoMessage() {}
 
 func (x *LanguagePart) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[15]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1522,7 +1641,7 @@ func (x *LanguagePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LanguagePart.ProtoReflect.Descriptor instead.
 func (*LanguagePart) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{15}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LanguagePart) GetArchitecture() string {
@@ -1569,7 +1688,7 @@ type EncodeRequest struct {
 
 func (x *EncodeRequest) Reset() {
 	*x = EncodeRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[16]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +1700,7 @@ func (x *EncodeRequest) String() string {
 func (*EncodeRequest) ProtoMessage() {}
 
 func (x *EncodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[16]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1594,7 +1713,7 @@ func (x *EncodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EncodeRequest.ProtoReflect.Descriptor instead.
 func (*EncodeRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{16}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *EncodeRequest) GetImages() *Tensor {
@@ -1613,7 +1732,7 @@ type EncodeResponse struct {
 
 func (x *EncodeResponse) Reset() {
 	*x = EncodeResponse{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[17]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1744,7 @@ func (x *EncodeResponse) String() string {
 func (*EncodeResponse) ProtoMessage() {}
 
 func (x *EncodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[17]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1757,7 @@ func (x *EncodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EncodeResponse.ProtoReflect.Descriptor instead.
 func (*EncodeResponse) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{17}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EncodeResponse) GetFeatures() *Tensor {
@@ -1661,7 +1780,7 @@ type Segment struct {
 
 func (x *Segment) Reset() {
 	*x = Segment{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[18]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1792,7 @@ func (x *Segment) String() string {
 func (*Segment) ProtoMessage() {}
 
 func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[18]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1805,7 @@ func (x *Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Segment.ProtoReflect.Descriptor instead.
 func (*Segment) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{18}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Segment) GetPart() isSegment_Part {
@@ -1740,7 +1859,7 @@ type Example struct {
 
 func (x *Example) Reset() {
 	*x = Example{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[19]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1752,7 +1871,7 @@ func (x *Example) String() string {
 func (*Example) ProtoMessage() {}
 
 func (x *Example) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[19]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1765,7 +1884,7 @@ func (x *Example) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Example.ProtoReflect.Descriptor instead.
 func (*Example) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{19}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Example) GetSegments() []*Segment {
@@ -1793,7 +1912,7 @@ type LossRequest struct {
 
 func (x *LossRequest) Reset() {
 	*x = LossRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[20]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +1924,7 @@ func (x *LossRequest) String() string {
 func (*LossRequest) ProtoMessage() {}
 
 func (x *LossRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[20]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +1937,7 @@ func (x *LossRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LossRequest.ProtoReflect.Descriptor instead.
 func (*LossRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{20}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LossRequest) GetPrompts() *Tensor {
@@ -1853,7 +1972,7 @@ type LossResponse struct {
 
 func (x *LossResponse) Reset() {
 	*x = LossResponse{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[21]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1865,7 +1984,7 @@ func (x *LossResponse) String() string {
 func (*LossResponse) ProtoMessage() {}
 
 func (x *LossResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[21]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1878,7 +1997,7 @@ func (x *LossResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LossResponse.ProtoReflect.Descriptor instead.
 func (*LossResponse) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{21}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *LossResponse) GetLoss() []float32 {
@@ -1903,17 +2022,22 @@ func (x *LossResponse) GetGradient() *Tensor {
 }
 
 type GenerateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Prompts       *Tensor                `protobuf:"bytes,1,opt,name=prompts,proto3" json:"prompts,omitempty"`
-	Examples      []*Example             `protobuf:"bytes,2,rep,name=examples,proto3" json:"examples,omitempty"`
-	Options       *GenerateOptions       `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Prompts  *Tensor                `protobuf:"bytes,1,opt,name=prompts,proto3" json:"prompts,omitempty"`
+	Examples []*Example             `protobuf:"bytes,2,rep,name=examples,proto3" json:"examples,omitempty"`
+	Options  *GenerateOptions       `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
+	// The options of each example, in place of options. Empty: options holds for all. The
+	// host sends it only to a model with the capability "row-options".
+	Rows          []*GenerateOptions `protobuf:"bytes,4,rep,name=rows,proto3" json:"rows,omitempty"`
+	Cancelable    bool               `protobuf:"varint,5,opt,name=cancelable,proto3" json:"cancelable,omitempty"`    // Cancel messages may follow; only with "cancel-rows"
+	Canceled      []uint32           `protobuf:"varint,6,rep,packed,name=canceled,proto3" json:"canceled,omitempty"` // examples canceled before the request was sent
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GenerateRequest) Reset() {
 	*x = GenerateRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[22]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1925,7 +2049,7 @@ func (x *GenerateRequest) String() string {
 func (*GenerateRequest) ProtoMessage() {}
 
 func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[22]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1938,7 +2062,7 @@ func (x *GenerateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateRequest.ProtoReflect.Descriptor instead.
 func (*GenerateRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{22}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GenerateRequest) GetPrompts() *Tensor {
@@ -1962,6 +2086,27 @@ func (x *GenerateRequest) GetOptions() *GenerateOptions {
 	return nil
 }
 
+func (x *GenerateRequest) GetRows() []*GenerateOptions {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *GenerateRequest) GetCancelable() bool {
+	if x != nil {
+		return x.Cancelable
+	}
+	return false
+}
+
+func (x *GenerateRequest) GetCanceled() []uint32 {
+	if x != nil {
+		return x.Canceled
+	}
+	return nil
+}
+
 type GenerateOptions struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	MaxNewTokens      int64                  `protobuf:"varint,1,opt,name=max_new_tokens,json=maxNewTokens,proto3" json:"max_new_tokens,omitempty"`
@@ -1975,13 +2120,17 @@ type GenerateOptions struct {
 	TopP              float64                `protobuf:"fixed64,9,opt,name=top_p,json=topP,proto3" json:"top_p,omitempty"`
 	Seed              uint64                 `protobuf:"varint,10,opt,name=seed,proto3" json:"seed,omitempty"`
 	EarlyStopping     EarlyStopping          `protobuf:"varint,11,opt,name=early_stopping,json=earlyStopping,proto3,enum=bridge.v1.EarlyStopping" json:"early_stopping,omitempty"` // of beam search
+	Copy              int64                  `protobuf:"varint,12,opt,name=copy,proto3" json:"copy,omitempty"`                                                                     // in rows: which of several equal examples this is
+	Stop              []string               `protobuf:"bytes,13,rep,name=stop,proto3" json:"stop,omitempty"`                                                                      // only with the capability "stop-texts"
+	LogProbs          bool                   `protobuf:"varint,14,opt,name=log_probs,json=logProbs,proto3" json:"log_probs,omitempty"`                                             // only with the capability "log-probs"
+	TopLogProbs       int64                  `protobuf:"varint,15,opt,name=top_log_probs,json=topLogProbs,proto3" json:"top_log_probs,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
 
 func (x *GenerateOptions) Reset() {
 	*x = GenerateOptions{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[23]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1993,7 +2142,7 @@ func (x *GenerateOptions) String() string {
 func (*GenerateOptions) ProtoMessage() {}
 
 func (x *GenerateOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[23]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2006,7 +2155,7 @@ func (x *GenerateOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateOptions.ProtoReflect.Descriptor instead.
 func (*GenerateOptions) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{23}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GenerateOptions) GetMaxNewTokens() int64 {
@@ -2086,17 +2235,46 @@ func (x *GenerateOptions) GetEarlyStopping() EarlyStopping {
 	return EarlyStopping_EARLY_STOPPING_FALSE
 }
 
+func (x *GenerateOptions) GetCopy() int64 {
+	if x != nil {
+		return x.Copy
+	}
+	return 0
+}
+
+func (x *GenerateOptions) GetStop() []string {
+	if x != nil {
+		return x.Stop
+	}
+	return nil
+}
+
+func (x *GenerateOptions) GetLogProbs() bool {
+	if x != nil {
+		return x.LogProbs
+	}
+	return false
+}
+
+func (x *GenerateOptions) GetTopLogProbs() int64 {
+	if x != nil {
+		return x.TopLogProbs
+	}
+	return 0
+}
+
 type Piece struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Example       uint32                 `protobuf:"varint,1,opt,name=example,proto3" json:"example,omitempty"`
 	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	LogProbs      []*TokenLogProb        `protobuf:"bytes,3,rep,name=log_probs,json=logProbs,proto3" json:"log_probs,omitempty"` // of the tokens that this piece completes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[24]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2286,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[24]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2299,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{24}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Piece) GetExample() uint32 {
@@ -2138,17 +2316,140 @@ func (x *Piece) GetText() string {
 	return ""
 }
 
+func (x *Piece) GetLogProbs() []*TokenLogProb {
+	if x != nil {
+		return x.LogProbs
+	}
+	return nil
+}
+
+// TokenLogProb is a token with its log-probability.
+type TokenLogProb struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3,oneof" json:"data,omitempty"` // its part of the answer's UTF-8; absent if it is not known
+	LogProb       float32                `protobuf:"fixed32,3,opt,name=log_prob,json=logProb,proto3" json:"log_prob,omitempty"`
+	Top           []*TokenLogProb        `protobuf:"bytes,4,rep,name=top,proto3" json:"top,omitempty"` // the most probable tokens; these have no top
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenLogProb) Reset() {
+	*x = TokenLogProb{}
+	mi := &file_bridge_v1_adapter_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenLogProb) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenLogProb) ProtoMessage() {}
+
+func (x *TokenLogProb) ProtoReflect() protoreflect.Message {
+	mi := &file_bridge_v1_adapter_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenLogProb.ProtoReflect.Descriptor instead.
+func (*TokenLogProb) Descriptor() ([]byte, []int) {
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *TokenLogProb) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *TokenLogProb) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *TokenLogProb) GetLogProb() float32 {
+	if x != nil {
+		return x.LogProb
+	}
+	return 0
+}
+
+func (x *TokenLogProb) GetTop() []*TokenLogProb {
+	if x != nil {
+		return x.Top
+	}
+	return nil
+}
+
+type TokenLogProbs struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tokens        []*TokenLogProb        `protobuf:"bytes,1,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenLogProbs) Reset() {
+	*x = TokenLogProbs{}
+	mi := &file_bridge_v1_adapter_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenLogProbs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenLogProbs) ProtoMessage() {}
+
+func (x *TokenLogProbs) ProtoReflect() protoreflect.Message {
+	mi := &file_bridge_v1_adapter_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenLogProbs.ProtoReflect.Descriptor instead.
+func (*TokenLogProbs) Descriptor() ([]byte, []int) {
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *TokenLogProbs) GetTokens() []*TokenLogProb {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
 type GenerateResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Texts         []string               `protobuf:"bytes,1,rep,name=texts,proto3" json:"texts,omitempty"`
 	Tokens        []int32                `protobuf:"varint,2,rep,packed,name=tokens,proto3" json:"tokens,omitempty"`
+	InputTokens   []int32                `protobuf:"varint,3,rep,packed,name=input_tokens,json=inputTokens,proto3" json:"input_tokens,omitempty"` // [B], or empty
+	Finish        []FinishReason         `protobuf:"varint,4,rep,packed,name=finish,proto3,enum=bridge.v1.FinishReason" json:"finish,omitempty"`  // [B], or empty
+	LogProbs      []*TokenLogProbs       `protobuf:"bytes,5,rep,name=log_probs,json=logProbs,proto3" json:"log_probs,omitempty"`                  // [B] if an example asks for them, else empty
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GenerateResponse) Reset() {
 	*x = GenerateResponse{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[25]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2160,7 +2461,7 @@ func (x *GenerateResponse) String() string {
 func (*GenerateResponse) ProtoMessage() {}
 
 func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[25]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2173,7 +2474,7 @@ func (x *GenerateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerateResponse.ProtoReflect.Descriptor instead.
 func (*GenerateResponse) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{25}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GenerateResponse) GetTexts() []string {
@@ -2190,6 +2491,27 @@ func (x *GenerateResponse) GetTokens() []int32 {
 	return nil
 }
 
+func (x *GenerateResponse) GetInputTokens() []int32 {
+	if x != nil {
+		return x.InputTokens
+	}
+	return nil
+}
+
+func (x *GenerateResponse) GetFinish() []FinishReason {
+	if x != nil {
+		return x.Finish
+	}
+	return nil
+}
+
+func (x *GenerateResponse) GetLogProbs() []*TokenLogProbs {
+	if x != nil {
+		return x.LogProbs
+	}
+	return nil
+}
+
 type Candidates struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Texts         []string               `protobuf:"bytes,1,rep,name=texts,proto3" json:"texts,omitempty"`
@@ -2199,7 +2521,7 @@ type Candidates struct {
 
 func (x *Candidates) Reset() {
 	*x = Candidates{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[26]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2211,7 +2533,7 @@ func (x *Candidates) String() string {
 func (*Candidates) ProtoMessage() {}
 
 func (x *Candidates) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[26]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2224,7 +2546,7 @@ func (x *Candidates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Candidates.ProtoReflect.Descriptor instead.
 func (*Candidates) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{26}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Candidates) GetTexts() []string {
@@ -2245,7 +2567,7 @@ type ScoreRequest struct {
 
 func (x *ScoreRequest) Reset() {
 	*x = ScoreRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[27]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2257,7 +2579,7 @@ func (x *ScoreRequest) String() string {
 func (*ScoreRequest) ProtoMessage() {}
 
 func (x *ScoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[27]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2270,7 +2592,7 @@ func (x *ScoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoreRequest.ProtoReflect.Descriptor instead.
 func (*ScoreRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{27}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ScoreRequest) GetPrompts() *Tensor {
@@ -2303,7 +2625,7 @@ type ScoreResponse struct {
 
 func (x *ScoreResponse) Reset() {
 	*x = ScoreResponse{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[28]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2315,7 +2637,7 @@ func (x *ScoreResponse) String() string {
 func (*ScoreResponse) ProtoMessage() {}
 
 func (x *ScoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[28]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2328,7 +2650,7 @@ func (x *ScoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScoreResponse.ProtoReflect.Descriptor instead.
 func (*ScoreResponse) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{28}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ScoreResponse) GetScores() *Tensor {
@@ -2347,7 +2669,7 @@ type EmbedTokensRequest struct {
 
 func (x *EmbedTokensRequest) Reset() {
 	*x = EmbedTokensRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[29]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2359,7 +2681,7 @@ func (x *EmbedTokensRequest) String() string {
 func (*EmbedTokensRequest) ProtoMessage() {}
 
 func (x *EmbedTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[29]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2372,7 +2694,7 @@ func (x *EmbedTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedTokensRequest.ProtoReflect.Descriptor instead.
 func (*EmbedTokensRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{29}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *EmbedTokensRequest) GetTexts() []string {
@@ -2393,7 +2715,7 @@ type EmbedTokensResponse struct {
 
 func (x *EmbedTokensResponse) Reset() {
 	*x = EmbedTokensResponse{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[30]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2405,7 +2727,7 @@ func (x *EmbedTokensResponse) String() string {
 func (*EmbedTokensResponse) ProtoMessage() {}
 
 func (x *EmbedTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[30]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2418,7 +2740,7 @@ func (x *EmbedTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedTokensResponse.ProtoReflect.Descriptor instead.
 func (*EmbedTokensResponse) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{30}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *EmbedTokensResponse) GetSurfaces() []string {
@@ -2451,7 +2773,7 @@ type CountTokensRequest struct {
 
 func (x *CountTokensRequest) Reset() {
 	*x = CountTokensRequest{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[31]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2463,7 +2785,7 @@ func (x *CountTokensRequest) String() string {
 func (*CountTokensRequest) ProtoMessage() {}
 
 func (x *CountTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[31]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2476,7 +2798,7 @@ func (x *CountTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountTokensRequest.ProtoReflect.Descriptor instead.
 func (*CountTokensRequest) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{31}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CountTokensRequest) GetTexts() []string {
@@ -2495,7 +2817,7 @@ type CountTokensResponse struct {
 
 func (x *CountTokensResponse) Reset() {
 	*x = CountTokensResponse{}
-	mi := &file_bridge_v1_adapter_proto_msgTypes[32]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2507,7 +2829,7 @@ func (x *CountTokensResponse) String() string {
 func (*CountTokensResponse) ProtoMessage() {}
 
 func (x *CountTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_bridge_v1_adapter_proto_msgTypes[32]
+	mi := &file_bridge_v1_adapter_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2520,7 +2842,7 @@ func (x *CountTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountTokensResponse.ProtoReflect.Descriptor instead.
 func (*CountTokensResponse) Descriptor() ([]byte, []int) {
-	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{32}
+	return file_bridge_v1_adapter_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CountTokensResponse) GetCounts() []int32 {
@@ -2534,7 +2856,7 @@ var File_bridge_v1_adapter_proto protoreflect.FileDescriptor
 
 const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\n" +
-	"\x17bridge/v1/adapter.proto\x12\tbridge.v1\"\xb5\x03\n" +
+	"\x17bridge/v1/adapter.proto\x12\tbridge.v1\"\xe2\x03\n" +
 	"\x04Call\x12(\n" +
 	"\x05chunk\x18\x01 \x01(\v2\x10.bridge.v1.ChunkH\x00R\x05chunk\x122\n" +
 	"\x06encode\x18\x02 \x01(\v2\x18.bridge.v1.EncodeRequestH\x00R\x06encode\x12,\n" +
@@ -2542,7 +2864,8 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\bgenerate\x18\x04 \x01(\v2\x1a.bridge.v1.GenerateRequestH\x00R\bgenerate\x12/\n" +
 	"\x05score\x18\x05 \x01(\v2\x17.bridge.v1.ScoreRequestH\x00R\x05score\x12B\n" +
 	"\fembed_tokens\x18\x06 \x01(\v2\x1d.bridge.v1.EmbedTokensRequestH\x00R\vembedTokens\x12B\n" +
-	"\fcount_tokens\x18\a \x01(\v2\x1d.bridge.v1.CountTokensRequestH\x00R\vcountTokens\x12&\n" +
+	"\fcount_tokens\x18\a \x01(\v2\x1d.bridge.v1.CountTokensRequestH\x00R\vcountTokens\x12+\n" +
+	"\x06cancel\x18\t \x01(\v2\x11.bridge.v1.CancelH\x00R\x06cancel\x12&\n" +
 	"\x05lease\x18\b \x01(\v2\x10.bridge.v1.LeaseR\x05leaseB\x06\n" +
 	"\x04part\"k\n" +
 	"\x05Lease\x12\x1e\n" +
@@ -2551,7 +2874,9 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"generation\x12\x12\n" +
 	"\x04slot\x18\x02 \x01(\rR\x04slot\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x04R\x06offset\x12\x16\n" +
-	"\x06nbytes\x18\x04 \x01(\x04R\x06nbytes\"1\n" +
+	"\x06nbytes\x18\x04 \x01(\x04R\x06nbytes\"$\n" +
+	"\x06Cancel\x12\x1a\n" +
+	"\bexamples\x18\x01 \x03(\rR\bexamples\"1\n" +
 	"\rSettleRequest\x12 \n" +
 	"\vgenerations\x18\x01 \x03(\x04R\vgenerations\"\x10\n" +
 	"\x0eSettleResponse\"\xee\x03\n" +
@@ -2676,11 +3001,16 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\fLossResponse\x12\x12\n" +
 	"\x04loss\x18\x01 \x03(\x02R\x04loss\x12\x16\n" +
 	"\x06tokens\x18\x02 \x03(\x05R\x06tokens\x12-\n" +
-	"\bgradient\x18\x03 \x01(\v2\x11.bridge.v1.TensorR\bgradient\"\xa4\x01\n" +
+	"\bgradient\x18\x03 \x01(\v2\x11.bridge.v1.TensorR\bgradient\"\x90\x02\n" +
 	"\x0fGenerateRequest\x12+\n" +
 	"\aprompts\x18\x01 \x01(\v2\x11.bridge.v1.TensorR\aprompts\x12.\n" +
 	"\bexamples\x18\x02 \x03(\v2\x12.bridge.v1.ExampleR\bexamples\x124\n" +
-	"\aoptions\x18\x03 \x01(\v2\x1a.bridge.v1.GenerateOptionsR\aoptions\"\xa1\x03\n" +
+	"\aoptions\x18\x03 \x01(\v2\x1a.bridge.v1.GenerateOptionsR\aoptions\x12.\n" +
+	"\x04rows\x18\x04 \x03(\v2\x1a.bridge.v1.GenerateOptionsR\x04rows\x12\x1e\n" +
+	"\n" +
+	"cancelable\x18\x05 \x01(\bR\n" +
+	"cancelable\x12\x1a\n" +
+	"\bcanceled\x18\x06 \x03(\rR\bcanceled\"\x8a\x04\n" +
 	"\x0fGenerateOptions\x12$\n" +
 	"\x0emax_new_tokens\x18\x01 \x01(\x03R\fmaxNewTokens\x12$\n" +
 	"\x0emin_new_tokens\x18\x02 \x01(\x03R\fminNewTokens\x12\x1b\n" +
@@ -2693,14 +3023,30 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\x05top_p\x18\t \x01(\x01R\x04topP\x12\x12\n" +
 	"\x04seed\x18\n" +
 	" \x01(\x04R\x04seed\x12?\n" +
-	"\x0eearly_stopping\x18\v \x01(\x0e2\x18.bridge.v1.EarlyStoppingR\rearlyStoppingB\x11\n" +
-	"\x0f_length_penalty\"5\n" +
+	"\x0eearly_stopping\x18\v \x01(\x0e2\x18.bridge.v1.EarlyStoppingR\rearlyStopping\x12\x12\n" +
+	"\x04copy\x18\f \x01(\x03R\x04copy\x12\x12\n" +
+	"\x04stop\x18\r \x03(\tR\x04stop\x12\x1b\n" +
+	"\tlog_probs\x18\x0e \x01(\bR\blogProbs\x12\"\n" +
+	"\rtop_log_probs\x18\x0f \x01(\x03R\vtopLogProbsB\x11\n" +
+	"\x0f_length_penalty\"k\n" +
 	"\x05Piece\x12\x18\n" +
 	"\aexample\x18\x01 \x01(\rR\aexample\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"@\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x124\n" +
+	"\tlog_probs\x18\x03 \x03(\v2\x17.bridge.v1.TokenLogProbR\blogProbs\"\x8a\x01\n" +
+	"\fTokenLogProb\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x17\n" +
+	"\x04data\x18\x02 \x01(\fH\x00R\x04data\x88\x01\x01\x12\x19\n" +
+	"\blog_prob\x18\x03 \x01(\x02R\alogProb\x12)\n" +
+	"\x03top\x18\x04 \x03(\v2\x17.bridge.v1.TokenLogProbR\x03topB\a\n" +
+	"\x05_data\"@\n" +
+	"\rTokenLogProbs\x12/\n" +
+	"\x06tokens\x18\x01 \x03(\v2\x17.bridge.v1.TokenLogProbR\x06tokens\"\xcb\x01\n" +
 	"\x10GenerateResponse\x12\x14\n" +
 	"\x05texts\x18\x01 \x03(\tR\x05texts\x12\x16\n" +
-	"\x06tokens\x18\x02 \x03(\x05R\x06tokens\"\"\n" +
+	"\x06tokens\x18\x02 \x03(\x05R\x06tokens\x12!\n" +
+	"\finput_tokens\x18\x03 \x03(\x05R\vinputTokens\x12/\n" +
+	"\x06finish\x18\x04 \x03(\x0e2\x17.bridge.v1.FinishReasonR\x06finish\x125\n" +
+	"\tlog_probs\x18\x05 \x03(\v2\x18.bridge.v1.TokenLogProbsR\blogProbs\"\"\n" +
 	"\n" +
 	"Candidates\x12\x14\n" +
 	"\x05texts\x18\x01 \x03(\tR\x05texts\"\xa2\x01\n" +
@@ -2727,7 +3073,13 @@ const file_bridge_v1_adapter_proto_rawDesc = "" +
 	"\rEarlyStopping\x12\x18\n" +
 	"\x14EARLY_STOPPING_FALSE\x10\x00\x12\x17\n" +
 	"\x13EARLY_STOPPING_TRUE\x10\x01\x12\x18\n" +
-	"\x14EARLY_STOPPING_NEVER\x10\x022\xaf\x03\n" +
+	"\x14EARLY_STOPPING_NEVER\x10\x02*\x8e\x01\n" +
+	"\fFinishReason\x12\x19\n" +
+	"\x15FINISH_REASON_UNKNOWN\x10\x00\x12\x15\n" +
+	"\x11FINISH_REASON_END\x10\x01\x12\x16\n" +
+	"\x12FINISH_REASON_STOP\x10\x02\x12\x18\n" +
+	"\x14FINISH_REASON_LENGTH\x10\x03\x12\x1a\n" +
+	"\x16FINISH_REASON_CANCELED\x10\x042\xaf\x03\n" +
 	"\aAdapter\x126\n" +
 	"\x04Load\x12\x16.bridge.v1.LoadRequest\x1a\x14.bridge.v1.LoadEvent0\x01\x12/\n" +
 	"\x06Encode\x12\x0f.bridge.v1.Call\x1a\x10.bridge.v1.Reply(\x010\x01\x12-\n" +
@@ -2750,105 +3102,116 @@ func file_bridge_v1_adapter_proto_rawDescGZIP() []byte {
 	return file_bridge_v1_adapter_proto_rawDescData
 }
 
-var file_bridge_v1_adapter_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_bridge_v1_adapter_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_bridge_v1_adapter_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_bridge_v1_adapter_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_bridge_v1_adapter_proto_goTypes = []any{
 	(EarlyStopping)(0),          // 0: bridge.v1.EarlyStopping
-	(*Call)(nil),                // 1: bridge.v1.Call
-	(*Lease)(nil),               // 2: bridge.v1.Lease
-	(*SettleRequest)(nil),       // 3: bridge.v1.SettleRequest
-	(*SettleResponse)(nil),      // 4: bridge.v1.SettleResponse
-	(*Reply)(nil),               // 5: bridge.v1.Reply
-	(*Failure)(nil),             // 6: bridge.v1.Failure
-	(*Tensor)(nil),              // 7: bridge.v1.Tensor
-	(*Handle)(nil),              // 8: bridge.v1.Handle
-	(*Chunk)(nil),               // 9: bridge.v1.Chunk
-	(*LoadRequest)(nil),         // 10: bridge.v1.LoadRequest
-	(*LoadEvent)(nil),           // 11: bridge.v1.LoadEvent
-	(*Hello)(nil),               // 12: bridge.v1.Hello
-	(*Progress)(nil),            // 13: bridge.v1.Progress
-	(*ModelSpec)(nil),           // 14: bridge.v1.ModelSpec
-	(*VisionPart)(nil),          // 15: bridge.v1.VisionPart
-	(*LanguagePart)(nil),        // 16: bridge.v1.LanguagePart
-	(*EncodeRequest)(nil),       // 17: bridge.v1.EncodeRequest
-	(*EncodeResponse)(nil),      // 18: bridge.v1.EncodeResponse
-	(*Segment)(nil),             // 19: bridge.v1.Segment
-	(*Example)(nil),             // 20: bridge.v1.Example
-	(*LossRequest)(nil),         // 21: bridge.v1.LossRequest
-	(*LossResponse)(nil),        // 22: bridge.v1.LossResponse
-	(*GenerateRequest)(nil),     // 23: bridge.v1.GenerateRequest
-	(*GenerateOptions)(nil),     // 24: bridge.v1.GenerateOptions
-	(*Piece)(nil),               // 25: bridge.v1.Piece
-	(*GenerateResponse)(nil),    // 26: bridge.v1.GenerateResponse
-	(*Candidates)(nil),          // 27: bridge.v1.Candidates
-	(*ScoreRequest)(nil),        // 28: bridge.v1.ScoreRequest
-	(*ScoreResponse)(nil),       // 29: bridge.v1.ScoreResponse
-	(*EmbedTokensRequest)(nil),  // 30: bridge.v1.EmbedTokensRequest
-	(*EmbedTokensResponse)(nil), // 31: bridge.v1.EmbedTokensResponse
-	(*CountTokensRequest)(nil),  // 32: bridge.v1.CountTokensRequest
-	(*CountTokensResponse)(nil), // 33: bridge.v1.CountTokensResponse
+	(FinishReason)(0),           // 1: bridge.v1.FinishReason
+	(*Call)(nil),                // 2: bridge.v1.Call
+	(*Lease)(nil),               // 3: bridge.v1.Lease
+	(*Cancel)(nil),              // 4: bridge.v1.Cancel
+	(*SettleRequest)(nil),       // 5: bridge.v1.SettleRequest
+	(*SettleResponse)(nil),      // 6: bridge.v1.SettleResponse
+	(*Reply)(nil),               // 7: bridge.v1.Reply
+	(*Failure)(nil),             // 8: bridge.v1.Failure
+	(*Tensor)(nil),              // 9: bridge.v1.Tensor
+	(*Handle)(nil),              // 10: bridge.v1.Handle
+	(*Chunk)(nil),               // 11: bridge.v1.Chunk
+	(*LoadRequest)(nil),         // 12: bridge.v1.LoadRequest
+	(*LoadEvent)(nil),           // 13: bridge.v1.LoadEvent
+	(*Hello)(nil),               // 14: bridge.v1.Hello
+	(*Progress)(nil),            // 15: bridge.v1.Progress
+	(*ModelSpec)(nil),           // 16: bridge.v1.ModelSpec
+	(*VisionPart)(nil),          // 17: bridge.v1.VisionPart
+	(*LanguagePart)(nil),        // 18: bridge.v1.LanguagePart
+	(*EncodeRequest)(nil),       // 19: bridge.v1.EncodeRequest
+	(*EncodeResponse)(nil),      // 20: bridge.v1.EncodeResponse
+	(*Segment)(nil),             // 21: bridge.v1.Segment
+	(*Example)(nil),             // 22: bridge.v1.Example
+	(*LossRequest)(nil),         // 23: bridge.v1.LossRequest
+	(*LossResponse)(nil),        // 24: bridge.v1.LossResponse
+	(*GenerateRequest)(nil),     // 25: bridge.v1.GenerateRequest
+	(*GenerateOptions)(nil),     // 26: bridge.v1.GenerateOptions
+	(*Piece)(nil),               // 27: bridge.v1.Piece
+	(*TokenLogProb)(nil),        // 28: bridge.v1.TokenLogProb
+	(*TokenLogProbs)(nil),       // 29: bridge.v1.TokenLogProbs
+	(*GenerateResponse)(nil),    // 30: bridge.v1.GenerateResponse
+	(*Candidates)(nil),          // 31: bridge.v1.Candidates
+	(*ScoreRequest)(nil),        // 32: bridge.v1.ScoreRequest
+	(*ScoreResponse)(nil),       // 33: bridge.v1.ScoreResponse
+	(*EmbedTokensRequest)(nil),  // 34: bridge.v1.EmbedTokensRequest
+	(*EmbedTokensResponse)(nil), // 35: bridge.v1.EmbedTokensResponse
+	(*CountTokensRequest)(nil),  // 36: bridge.v1.CountTokensRequest
+	(*CountTokensResponse)(nil), // 37: bridge.v1.CountTokensResponse
 }
 var file_bridge_v1_adapter_proto_depIdxs = []int32{
-	9,  // 0: bridge.v1.Call.chunk:type_name -> bridge.v1.Chunk
-	17, // 1: bridge.v1.Call.encode:type_name -> bridge.v1.EncodeRequest
-	21, // 2: bridge.v1.Call.loss:type_name -> bridge.v1.LossRequest
-	23, // 3: bridge.v1.Call.generate:type_name -> bridge.v1.GenerateRequest
-	28, // 4: bridge.v1.Call.score:type_name -> bridge.v1.ScoreRequest
-	30, // 5: bridge.v1.Call.embed_tokens:type_name -> bridge.v1.EmbedTokensRequest
-	32, // 6: bridge.v1.Call.count_tokens:type_name -> bridge.v1.CountTokensRequest
-	2,  // 7: bridge.v1.Call.lease:type_name -> bridge.v1.Lease
-	9,  // 8: bridge.v1.Reply.chunk:type_name -> bridge.v1.Chunk
-	18, // 9: bridge.v1.Reply.encode:type_name -> bridge.v1.EncodeResponse
-	22, // 10: bridge.v1.Reply.loss:type_name -> bridge.v1.LossResponse
-	26, // 11: bridge.v1.Reply.generate:type_name -> bridge.v1.GenerateResponse
-	29, // 12: bridge.v1.Reply.score:type_name -> bridge.v1.ScoreResponse
-	31, // 13: bridge.v1.Reply.embed_tokens:type_name -> bridge.v1.EmbedTokensResponse
-	33, // 14: bridge.v1.Reply.count_tokens:type_name -> bridge.v1.CountTokensResponse
-	25, // 15: bridge.v1.Reply.piece:type_name -> bridge.v1.Piece
-	6,  // 16: bridge.v1.Reply.failure:type_name -> bridge.v1.Failure
-	8,  // 17: bridge.v1.Tensor.handle:type_name -> bridge.v1.Handle
-	12, // 18: bridge.v1.LoadEvent.hello:type_name -> bridge.v1.Hello
-	13, // 19: bridge.v1.LoadEvent.progress:type_name -> bridge.v1.Progress
-	14, // 20: bridge.v1.LoadEvent.spec:type_name -> bridge.v1.ModelSpec
-	6,  // 21: bridge.v1.LoadEvent.failure:type_name -> bridge.v1.Failure
-	15, // 22: bridge.v1.ModelSpec.vision:type_name -> bridge.v1.VisionPart
-	16, // 23: bridge.v1.ModelSpec.language:type_name -> bridge.v1.LanguagePart
-	7,  // 24: bridge.v1.EncodeRequest.images:type_name -> bridge.v1.Tensor
-	7,  // 25: bridge.v1.EncodeResponse.features:type_name -> bridge.v1.Tensor
-	19, // 26: bridge.v1.Example.segments:type_name -> bridge.v1.Segment
-	7,  // 27: bridge.v1.LossRequest.prompts:type_name -> bridge.v1.Tensor
-	20, // 28: bridge.v1.LossRequest.examples:type_name -> bridge.v1.Example
-	7,  // 29: bridge.v1.LossResponse.gradient:type_name -> bridge.v1.Tensor
-	7,  // 30: bridge.v1.GenerateRequest.prompts:type_name -> bridge.v1.Tensor
-	20, // 31: bridge.v1.GenerateRequest.examples:type_name -> bridge.v1.Example
-	24, // 32: bridge.v1.GenerateRequest.options:type_name -> bridge.v1.GenerateOptions
-	0,  // 33: bridge.v1.GenerateOptions.early_stopping:type_name -> bridge.v1.EarlyStopping
-	7,  // 34: bridge.v1.ScoreRequest.prompts:type_name -> bridge.v1.Tensor
-	20, // 35: bridge.v1.ScoreRequest.examples:type_name -> bridge.v1.Example
-	27, // 36: bridge.v1.ScoreRequest.candidates:type_name -> bridge.v1.Candidates
-	7,  // 37: bridge.v1.ScoreResponse.scores:type_name -> bridge.v1.Tensor
-	7,  // 38: bridge.v1.EmbedTokensResponse.embeddings:type_name -> bridge.v1.Tensor
-	10, // 39: bridge.v1.Adapter.Load:input_type -> bridge.v1.LoadRequest
-	1,  // 40: bridge.v1.Adapter.Encode:input_type -> bridge.v1.Call
-	1,  // 41: bridge.v1.Adapter.Loss:input_type -> bridge.v1.Call
-	1,  // 42: bridge.v1.Adapter.Generate:input_type -> bridge.v1.Call
-	1,  // 43: bridge.v1.Adapter.Score:input_type -> bridge.v1.Call
-	1,  // 44: bridge.v1.Adapter.EmbedTokens:input_type -> bridge.v1.Call
-	1,  // 45: bridge.v1.Adapter.CountTokens:input_type -> bridge.v1.Call
-	3,  // 46: bridge.v1.Adapter.Settle:input_type -> bridge.v1.SettleRequest
-	11, // 47: bridge.v1.Adapter.Load:output_type -> bridge.v1.LoadEvent
-	5,  // 48: bridge.v1.Adapter.Encode:output_type -> bridge.v1.Reply
-	5,  // 49: bridge.v1.Adapter.Loss:output_type -> bridge.v1.Reply
-	5,  // 50: bridge.v1.Adapter.Generate:output_type -> bridge.v1.Reply
-	5,  // 51: bridge.v1.Adapter.Score:output_type -> bridge.v1.Reply
-	5,  // 52: bridge.v1.Adapter.EmbedTokens:output_type -> bridge.v1.Reply
-	5,  // 53: bridge.v1.Adapter.CountTokens:output_type -> bridge.v1.Reply
-	4,  // 54: bridge.v1.Adapter.Settle:output_type -> bridge.v1.SettleResponse
-	47, // [47:55] is the sub-list for method output_type
-	39, // [39:47] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	11, // 0: bridge.v1.Call.chunk:type_name -> bridge.v1.Chunk
+	19, // 1: bridge.v1.Call.encode:type_name -> bridge.v1.EncodeRequest
+	23, // 2: bridge.v1.Call.loss:type_name -> bridge.v1.LossRequest
+	25, // 3: bridge.v1.Call.generate:type_name -> bridge.v1.GenerateRequest
+	32, // 4: bridge.v1.Call.score:type_name -> bridge.v1.ScoreRequest
+	34, // 5: bridge.v1.Call.embed_tokens:type_name -> bridge.v1.EmbedTokensRequest
+	36, // 6: bridge.v1.Call.count_tokens:type_name -> bridge.v1.CountTokensRequest
+	4,  // 7: bridge.v1.Call.cancel:type_name -> bridge.v1.Cancel
+	3,  // 8: bridge.v1.Call.lease:type_name -> bridge.v1.Lease
+	11, // 9: bridge.v1.Reply.chunk:type_name -> bridge.v1.Chunk
+	20, // 10: bridge.v1.Reply.encode:type_name -> bridge.v1.EncodeResponse
+	24, // 11: bridge.v1.Reply.loss:type_name -> bridge.v1.LossResponse
+	30, // 12: bridge.v1.Reply.generate:type_name -> bridge.v1.GenerateResponse
+	33, // 13: bridge.v1.Reply.score:type_name -> bridge.v1.ScoreResponse
+	35, // 14: bridge.v1.Reply.embed_tokens:type_name -> bridge.v1.EmbedTokensResponse
+	37, // 15: bridge.v1.Reply.count_tokens:type_name -> bridge.v1.CountTokensResponse
+	27, // 16: bridge.v1.Reply.piece:type_name -> bridge.v1.Piece
+	8,  // 17: bridge.v1.Reply.failure:type_name -> bridge.v1.Failure
+	10, // 18: bridge.v1.Tensor.handle:type_name -> bridge.v1.Handle
+	14, // 19: bridge.v1.LoadEvent.hello:type_name -> bridge.v1.Hello
+	15, // 20: bridge.v1.LoadEvent.progress:type_name -> bridge.v1.Progress
+	16, // 21: bridge.v1.LoadEvent.spec:type_name -> bridge.v1.ModelSpec
+	8,  // 22: bridge.v1.LoadEvent.failure:type_name -> bridge.v1.Failure
+	17, // 23: bridge.v1.ModelSpec.vision:type_name -> bridge.v1.VisionPart
+	18, // 24: bridge.v1.ModelSpec.language:type_name -> bridge.v1.LanguagePart
+	9,  // 25: bridge.v1.EncodeRequest.images:type_name -> bridge.v1.Tensor
+	9,  // 26: bridge.v1.EncodeResponse.features:type_name -> bridge.v1.Tensor
+	21, // 27: bridge.v1.Example.segments:type_name -> bridge.v1.Segment
+	9,  // 28: bridge.v1.LossRequest.prompts:type_name -> bridge.v1.Tensor
+	22, // 29: bridge.v1.LossRequest.examples:type_name -> bridge.v1.Example
+	9,  // 30: bridge.v1.LossResponse.gradient:type_name -> bridge.v1.Tensor
+	9,  // 31: bridge.v1.GenerateRequest.prompts:type_name -> bridge.v1.Tensor
+	22, // 32: bridge.v1.GenerateRequest.examples:type_name -> bridge.v1.Example
+	26, // 33: bridge.v1.GenerateRequest.options:type_name -> bridge.v1.GenerateOptions
+	26, // 34: bridge.v1.GenerateRequest.rows:type_name -> bridge.v1.GenerateOptions
+	0,  // 35: bridge.v1.GenerateOptions.early_stopping:type_name -> bridge.v1.EarlyStopping
+	28, // 36: bridge.v1.Piece.log_probs:type_name -> bridge.v1.TokenLogProb
+	28, // 37: bridge.v1.TokenLogProb.top:type_name -> bridge.v1.TokenLogProb
+	28, // 38: bridge.v1.TokenLogProbs.tokens:type_name -> bridge.v1.TokenLogProb
+	1,  // 39: bridge.v1.GenerateResponse.finish:type_name -> bridge.v1.FinishReason
+	29, // 40: bridge.v1.GenerateResponse.log_probs:type_name -> bridge.v1.TokenLogProbs
+	9,  // 41: bridge.v1.ScoreRequest.prompts:type_name -> bridge.v1.Tensor
+	22, // 42: bridge.v1.ScoreRequest.examples:type_name -> bridge.v1.Example
+	31, // 43: bridge.v1.ScoreRequest.candidates:type_name -> bridge.v1.Candidates
+	9,  // 44: bridge.v1.ScoreResponse.scores:type_name -> bridge.v1.Tensor
+	9,  // 45: bridge.v1.EmbedTokensResponse.embeddings:type_name -> bridge.v1.Tensor
+	12, // 46: bridge.v1.Adapter.Load:input_type -> bridge.v1.LoadRequest
+	2,  // 47: bridge.v1.Adapter.Encode:input_type -> bridge.v1.Call
+	2,  // 48: bridge.v1.Adapter.Loss:input_type -> bridge.v1.Call
+	2,  // 49: bridge.v1.Adapter.Generate:input_type -> bridge.v1.Call
+	2,  // 50: bridge.v1.Adapter.Score:input_type -> bridge.v1.Call
+	2,  // 51: bridge.v1.Adapter.EmbedTokens:input_type -> bridge.v1.Call
+	2,  // 52: bridge.v1.Adapter.CountTokens:input_type -> bridge.v1.Call
+	5,  // 53: bridge.v1.Adapter.Settle:input_type -> bridge.v1.SettleRequest
+	13, // 54: bridge.v1.Adapter.Load:output_type -> bridge.v1.LoadEvent
+	7,  // 55: bridge.v1.Adapter.Encode:output_type -> bridge.v1.Reply
+	7,  // 56: bridge.v1.Adapter.Loss:output_type -> bridge.v1.Reply
+	7,  // 57: bridge.v1.Adapter.Generate:output_type -> bridge.v1.Reply
+	7,  // 58: bridge.v1.Adapter.Score:output_type -> bridge.v1.Reply
+	7,  // 59: bridge.v1.Adapter.EmbedTokens:output_type -> bridge.v1.Reply
+	7,  // 60: bridge.v1.Adapter.CountTokens:output_type -> bridge.v1.Reply
+	6,  // 61: bridge.v1.Adapter.Settle:output_type -> bridge.v1.SettleResponse
+	54, // [54:62] is the sub-list for method output_type
+	46, // [46:54] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_bridge_v1_adapter_proto_init() }
@@ -2864,8 +3227,9 @@ func file_bridge_v1_adapter_proto_init() {
 		(*Call_Score)(nil),
 		(*Call_EmbedTokens)(nil),
 		(*Call_CountTokens)(nil),
+		(*Call_Cancel)(nil),
 	}
-	file_bridge_v1_adapter_proto_msgTypes[4].OneofWrappers = []any{
+	file_bridge_v1_adapter_proto_msgTypes[5].OneofWrappers = []any{
 		(*Reply_Chunk)(nil),
 		(*Reply_Encode)(nil),
 		(*Reply_Loss)(nil),
@@ -2876,25 +3240,26 @@ func file_bridge_v1_adapter_proto_init() {
 		(*Reply_Piece)(nil),
 		(*Reply_Failure)(nil),
 	}
-	file_bridge_v1_adapter_proto_msgTypes[9].OneofWrappers = []any{}
-	file_bridge_v1_adapter_proto_msgTypes[10].OneofWrappers = []any{
+	file_bridge_v1_adapter_proto_msgTypes[10].OneofWrappers = []any{}
+	file_bridge_v1_adapter_proto_msgTypes[11].OneofWrappers = []any{
 		(*LoadEvent_Hello)(nil),
 		(*LoadEvent_Progress)(nil),
 		(*LoadEvent_Spec)(nil),
 		(*LoadEvent_Failure)(nil),
 	}
-	file_bridge_v1_adapter_proto_msgTypes[18].OneofWrappers = []any{
+	file_bridge_v1_adapter_proto_msgTypes[19].OneofWrappers = []any{
 		(*Segment_Text)(nil),
 		(*Segment_Prompt)(nil),
 	}
-	file_bridge_v1_adapter_proto_msgTypes[23].OneofWrappers = []any{}
+	file_bridge_v1_adapter_proto_msgTypes[24].OneofWrappers = []any{}
+	file_bridge_v1_adapter_proto_msgTypes[26].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bridge_v1_adapter_proto_rawDesc), len(file_bridge_v1_adapter_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   33,
+			NumEnums:      2,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -52,6 +52,9 @@ const (
 // Reply messages with its tensors. Generate may send any number of pieces before
 // that. If the adapter fails, it sends a Reply with a failure and nothing after it. A
 // gRPC status other than OK means that the process or the connection failed.
+//
+// The host ends its stream after the tensors of the request. Only if a Generate request is
+// cancelable, the stream stays open for Cancel messages, until the host has the answer.
 type AdapterClient interface {
 	// Load opens the model: hello, any number of progress messages, then the spec.
 	Load(ctx context.Context, in *LoadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LoadEvent], error)
@@ -196,6 +199,9 @@ func (c *adapterClient) Settle(ctx context.Context, in *SettleRequest, opts ...g
 // Reply messages with its tensors. Generate may send any number of pieces before
 // that. If the adapter fails, it sends a Reply with a failure and nothing after it. A
 // gRPC status other than OK means that the process or the connection failed.
+//
+// The host ends its stream after the tensors of the request. Only if a Generate request is
+// cancelable, the stream stays open for Cancel messages, until the host has the answer.
 type AdapterServer interface {
 	// Load opens the model: hello, any number of progress messages, then the spec.
 	Load(*LoadRequest, grpc.ServerStreamingServer[LoadEvent]) error

@@ -136,6 +136,7 @@ func EncodeOptions(o adapters.GenerateOptions) *pb.GenerateOptions {
 		MaxNewTokens: int64(o.MaxNewTokens), MinNewTokens: int64(o.MinNewTokens), NumBeams: int64(o.NumBeams),
 		LengthPenalty: o.LengthPenalty, EarlyStopping: pb.EarlyStopping(o.EarlyStopping), RepetitionPenalty: o.RepetitionPenalty,
 		Sample: o.Sample, Temperature: o.Temperature, TopK: int64(o.TopK), TopP: o.TopP, Seed: o.Seed,
+		Copy: int64(o.Copy), Stop: o.Stop, LogProbs: o.LogProbs, TopLogProbs: int64(o.TopLogProbs),
 	}
 }
 
@@ -148,6 +149,7 @@ func DecodeOptions(w *pb.GenerateOptions) adapters.GenerateOptions {
 		MaxNewTokens: int(w.MaxNewTokens), MinNewTokens: int(w.MinNewTokens), NumBeams: int(w.NumBeams),
 		LengthPenalty: w.LengthPenalty, EarlyStopping: decodeEarlyStopping(w.EarlyStopping), RepetitionPenalty: w.RepetitionPenalty,
 		Sample: w.Sample, Temperature: w.Temperature, TopK: int(w.TopK), TopP: w.TopP, Seed: w.Seed,
+		Copy: int(w.Copy), Stop: w.Stop, LogProbs: w.LogProbs, TopLogProbs: int(w.TopLogProbs),
 	}
 }
 

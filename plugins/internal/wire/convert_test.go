@@ -64,7 +64,8 @@ func TestOptionsCrossTheBoundary(t *testing.T) {
 	for _, o := range []adapters.GenerateOptions{
 		{},
 		{MaxNewTokens: 1, MinNewTokens: 2, NumBeams: 3, LengthPenalty: &zero, EarlyStopping: adapters.EarlyStoppingNever,
-			RepetitionPenalty: 1.5, Sample: true, Temperature: 0.5, TopK: 4, TopP: 0.9, Seed: 1 << 63},
+			RepetitionPenalty: 1.5, Sample: true, Temperature: 0.5, TopK: 4, TopP: 0.9, Seed: 1 << 63,
+			Copy: 2, Stop: []string{"a", "b"}, LogProbs: true, TopLogProbs: 3},
 		{EarlyStopping: adapters.EarlyStoppingTrue},
 	} {
 		if got := DecodeOptions(EncodeOptions(o)); !reflect.DeepEqual(got, o) {
@@ -76,5 +77,24 @@ func TestOptionsCrossTheBoundary(t *testing.T) {
 	req := &adapters.GenerateRequest{Examples: []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment("")}}}, Options: DecodeOptions(w)}
 	if err := req.Check(adapters.LanguageSpec{}); adapters.KindOf(err) != adapters.Invalid {
 		t.Errorf("a value of a later version: %v, want invalid", err)
+	}
+}
+
+// No field of a response to Generate is lost, and a reason of a later version is unknown.
+func TestGenerateResponseCrossesWhole(t *testing.T) {
+	token := adapters.TokenLogProb{Text: "a", Bytes: []byte("a"), LogProb: -1}
+	with := token
+	with.Top = []adapters.TokenLogProb{token, {Text: "b", LogProb: -2}}
+	want := &adapters.GenerateResponse{
+		Texts: []string{"x"}, Tokens: []int32{1}, InputTokens: []int32{2}, Finish: []adapters.FinishReason{adapters.FinishCanceled},
+		LogProbs: [][]adapters.TokenLogProb{{with}, nil},
+	}
+	w := EncodeGenerateResponse(want)
+	if got := DecodeGenerateResponse(w); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, sent %+v", got, want)
+	}
+	w.Finish[0] = 77
+	if got := DecodeGenerateResponse(w).Finish[0]; got != adapters.FinishUnknown {
+		t.Errorf("a reason of a later version is %v", got)
 	}
 }

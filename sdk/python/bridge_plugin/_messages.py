@@ -16,6 +16,12 @@ EARLY_STOPPING_FALSE = 0
 EARLY_STOPPING_TRUE = 1
 EARLY_STOPPING_NEVER = 2
 
+FINISH_REASON_UNKNOWN = 0
+FINISH_REASON_END = 1
+FINISH_REASON_STOP = 2
+FINISH_REASON_LENGTH = 3
+FINISH_REASON_CANCELED = 4
+
 
 @dataclasses.dataclass(eq=False)
 class Call(Message):
@@ -26,6 +32,7 @@ class Call(Message):
     score: Optional[ScoreRequest] = None
     embed_tokens: Optional[EmbedTokensRequest] = None
     count_tokens: Optional[CountTokensRequest] = None
+    cancel: Optional[Cancel] = None
     lease: Optional[Lease] = None
 
 
@@ -35,6 +42,11 @@ class Lease(Message):
     slot: int = 0
     offset: int = 0
     nbytes: int = 0
+
+
+@dataclasses.dataclass(eq=False)
+class Cancel(Message):
+    examples: List[int] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(eq=False)
@@ -208,6 +220,9 @@ class GenerateRequest(Message):
     prompts: Optional[Tensor] = None
     examples: List[Example] = dataclasses.field(default_factory=list)
     options: Optional[GenerateOptions] = None
+    rows: List[GenerateOptions] = dataclasses.field(default_factory=list)
+    cancelable: bool = False
+    canceled: List[int] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(eq=False)
@@ -223,18 +238,39 @@ class GenerateOptions(Message):
     top_p: float = 0.0
     seed: int = 0
     early_stopping: int = 0
+    copy: int = 0
+    stop: List[str] = dataclasses.field(default_factory=list)
+    log_probs: bool = False
+    top_log_probs: int = 0
 
 
 @dataclasses.dataclass(eq=False)
 class Piece(Message):
     example: int = 0
     text: str = ""
+    log_probs: List[TokenLogProb] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(eq=False)
+class TokenLogProb(Message):
+    text: str = ""
+    data: Optional[Buffer] = None
+    log_prob: float = 0.0
+    top: List[TokenLogProb] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(eq=False)
+class TokenLogProbs(Message):
+    tokens: List[TokenLogProb] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(eq=False)
 class GenerateResponse(Message):
     texts: List[str] = dataclasses.field(default_factory=list)
     tokens: List[int] = dataclasses.field(default_factory=list)
+    input_tokens: List[int] = dataclasses.field(default_factory=list)
+    finish: List[int] = dataclasses.field(default_factory=list)
+    log_probs: List[TokenLogProbs] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(eq=False)
@@ -284,6 +320,7 @@ describe(Call, [
     Field(5, "score", ScoreRequest, optional=True, oneof='part'),
     Field(6, "embed_tokens", EmbedTokensRequest, optional=True, oneof='part'),
     Field(7, "count_tokens", CountTokensRequest, optional=True, oneof='part'),
+    Field(9, "cancel", Cancel, optional=True, oneof='part'),
     Field(8, "lease", Lease),
 ])
 describe(Lease, [
@@ -291,6 +328,9 @@ describe(Lease, [
     Field(2, "slot", "uint32"),
     Field(3, "offset", "uint64"),
     Field(4, "nbytes", "uint64"),
+])
+describe(Cancel, [
+    Field(1, "examples", "uint32", repeated=True),
 ])
 describe(SettleRequest, [
     Field(1, "generations", "uint64", repeated=True),
@@ -420,6 +460,9 @@ describe(GenerateRequest, [
     Field(1, "prompts", Tensor),
     Field(2, "examples", Example, repeated=True),
     Field(3, "options", GenerateOptions),
+    Field(4, "rows", GenerateOptions, repeated=True),
+    Field(5, "cancelable", "bool"),
+    Field(6, "canceled", "uint32", repeated=True),
 ])
 describe(GenerateOptions, [
     Field(1, "max_new_tokens", "int64"),
@@ -433,14 +476,31 @@ describe(GenerateOptions, [
     Field(9, "top_p", "double"),
     Field(10, "seed", "uint64"),
     Field(11, "early_stopping", "int32"),
+    Field(12, "copy", "int64"),
+    Field(13, "stop", "string", repeated=True),
+    Field(14, "log_probs", "bool"),
+    Field(15, "top_log_probs", "int64"),
 ])
 describe(Piece, [
     Field(1, "example", "uint32"),
     Field(2, "text", "string"),
+    Field(3, "log_probs", TokenLogProb, repeated=True),
+])
+describe(TokenLogProb, [
+    Field(1, "text", "string"),
+    Field(2, "data", "bytes", optional=True),
+    Field(3, "log_prob", "float"),
+    Field(4, "top", TokenLogProb, repeated=True),
+])
+describe(TokenLogProbs, [
+    Field(1, "tokens", TokenLogProb, repeated=True),
 ])
 describe(GenerateResponse, [
     Field(1, "texts", "string", repeated=True),
     Field(2, "tokens", "int32", repeated=True),
+    Field(3, "input_tokens", "int32", repeated=True),
+    Field(4, "finish", "int32", repeated=True),
+    Field(5, "log_probs", TokenLogProbs, repeated=True),
 ])
 describe(Candidates, [
     Field(1, "texts", "string", repeated=True),

@@ -1,0 +1,90 @@
+package pictures
+
+import (
+	"bytes"
+	"context"
+	"runtime"
+	"strings"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/data"
+	"github.com/modular-bridging/bridge/imaging"
+)
+
+// Options are the settings of a reader.
+type Options struct {
+	Bytes  int // of a picture's file
+	Pixels int // of a picture
+	// Fetch gets the file at a URL that is neither a data URL nor of the kit; nil refuses all.
+	Fetch func(ctx context.Context, url string) ([]byte, error)
+}
+
+// Reader reads pictures for encoders. Its methods are safe for concurrent use.
+type Reader struct {
+	options Options
+	decoder chan struct{} // bounds the pictures that are decoded at once
+}
+
+// NewReader returns a reader.
+func NewReader(o Options) *Reader {
+	return &Reader{options: o, decoder: make(chan struct{}, runtime.GOMAXPROCS(0))}
+}
+
+// KitPrefix begins the URL of a picture of the kit: "kit:held-out/17".
+const KitPrefix = "kit:"
+
+// Read returns the picture at a URL as uint8[H, W, 3], as an encoder needs it.
+func (r *Reader) Read(ctx context.Context, url string, as data.Reader) (*adapters.Tensor, error) {
+	if strings.HasPrefix(url, KitPrefix) {
+		return as.Picture(url)
+	}
+	file, err := r.file(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case r.decoder <- struct{}{}:
+		defer func() { <-r.decoder }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return r.decode(file, as)
+}
+
+// file returns the bytes of the file at a URL.
+func (r *Reader) file(ctx context.Context, url string) ([]byte, error) {
+	scheme, _, ok := strings.Cut(url, ":")
+	switch {
+	case ok && strings.EqualFold(scheme, "data"):
+		return DecodeDataURL(url, r.options.Bytes)
+	case ok && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")):
+		if r.options.Fetch == nil {
+			return nil, adapters.Errorf(adapters.Unsupported, "the server fetches no pictures from other hosts").
+				WithRemedy("send the picture as a data URL; who runs the server can list hosts in its configuration")
+		}
+		return r.options.Fetch(ctx, url)
+	}
+	return nil, adapters.Errorf(adapters.Invalid, "the picture's URL begins with %q, want data:image/…, https:// or kit:", clip(url, 12)).
+		WithRemedy("send the picture as a data URL")
+}
+
+// decode checks the size of a picture before its pixels are read.
+func (r *Reader) decode(file []byte, as data.Reader) (*adapters.Tensor, error) {
+	config, err := imaging.DecodeConfig(bytes.NewReader(file))
+	if err != nil {
+		return nil, err
+	}
+	if config.Width > r.options.Pixels/config.Height {
+		return nil, adapters.Errorf(adapters.Exhausted, "the picture has %d by %d pixels, want at most %d in all", config.Width, config.Height, r.options.Pixels).
+			WithRemedy("send a smaller picture")
+	}
+	img, err := imaging.Decode(bytes.NewReader(file), as.Orientation)
+	if err != nil {
+		return nil, err
+	}
+	pixels, err := imaging.Process(img, as.Spec)
+	if err != nil {
+		return nil, err
+	}
+	return adapters.FromUint8(pixels, as.Spec.Height, as.Spec.Width, 3), nil
+}
