@@ -25,7 +25,7 @@ export class Bridges {
 	#choice(model) {
 		const box = element("input", { type: "checkbox", value: model.id, checked: this.chosen.includes(model.id) });
 		box.addEventListener("change", () => this.#changed(box));
-		const parts = [model.encoder, model.llm].filter(Boolean).join(" → ");
+		const parts = model.loaded === false ? "not loaded: its first answer takes longer" : [model.encoder, model.llm].filter(Boolean).join(" → ");
 		return element("label", {}, box, element("span", {}, element("span", { textContent: model.id }),
 			parts === "" ? null : element("span", { className: "soft small", textContent: parts })));
 	}

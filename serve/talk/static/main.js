@@ -74,7 +74,7 @@ async function load() {
 // hear acts on a failure that is about the server and not about one answer.
 function hear(failure) {
 	if (failure.kind === "network" || failure.kind === "cut") connection.doubt();
-	else if (failure.kind === "key") settingsDialog.open(settings, key, failure.sentence);
+	else if (failure.kind === "key") settingsDialog.open(settings, key, key.value === "" ? "This server asks for an API key. Enter it below." : "The server does not accept this API key. Check it.");
 	else if (failure.status === 404) load();
 	else complain(failure.sentence);
 }
