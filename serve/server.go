@@ -39,6 +39,7 @@ type Server struct {
 	bodies    *budget
 	draining  atomic.Bool
 	started   time.Time
+	reread    func() (config.Config, error) // nil: the configuration never changes
 }
 
 // New returns a server with the bridges of a configuration, none of which is loaded yet.
@@ -55,7 +56,7 @@ func New(o Options) *Server {
 	})
 	s.fleet = fleet.New(fleet.Options{Workspace: o.Workspace, Memory: c.Memory, Log: o.Log, Closed: s.engine.Forget})
 	s.fleet.Set(entries(c))
-	s.pictures = pictures.NewReader(pictures.Options{Bytes: int(c.Limits.BodyBytes), Pixels: c.Limits.Pixels})
+	s.pictures = pictures.NewReader(pictureOptions(c))
 	s.metrics = newMetrics(s)
 	return s
 }
@@ -70,6 +71,11 @@ func entries(c config.Config) []fleet.Entry {
 		}})
 	}
 	return all
+}
+
+// pictureOptions returns the settings of the reader of pictures.
+func pictureOptions(c config.Config) pictures.Options {
+	return pictures.Options{Bytes: int(c.Limits.BodyBytes), Pixels: c.Limits.Pixels, Hosts: c.Hosts, Timeout: c.Limits.Body}
 }
 
 // Load opens all bridges. It fails if one cannot be opened.

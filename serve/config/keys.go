@@ -20,7 +20,7 @@ type key struct {
 	digest [sha256.Size]byte
 }
 
-// KeysVariable is the environment variable with keys, one or several with commas.
+// KeysVariable is the usual environment variable with keys, one or several with commas.
 const KeysVariable = "BRIDGE_API_KEYS"
 
 // leastKeyBytes is the length of the shortest key that is accepted.
@@ -99,16 +99,16 @@ func (k *Keys) ReadFile(path string) error {
 	return nil
 }
 
-// ReadEnvironment adds the keys of [KeysVariable], if it is set.
-func (k *Keys) ReadEnvironment() error {
+// ReadEnvironment adds the keys of an environment variable, if it is set.
+func (k *Keys) ReadEnvironment(variable string) error {
 	n := 0
-	for secret := range strings.SplitSeq(os.Getenv(KeysVariable), ",") {
+	for secret := range strings.SplitSeq(os.Getenv(variable), ",") {
 		if secret = strings.TrimSpace(secret); secret == "" {
 			continue
 		}
 		n++
 		if err := k.Add(fmt.Sprintf("environment %d", n), secret); err != nil {
-			return adapters.Errorf(adapters.KindOf(err), "%s: %w", KeysVariable, err)
+			return adapters.Errorf(adapters.KindOf(err), "%s: %w", variable, err)
 		}
 	}
 	return nil

@@ -51,7 +51,7 @@ type entry struct {
 	open   *Bridge // nil: not loaded
 	memory int64   // of the bridge's own weights and its frozen models, when it was last open
 	failed error   // of the last attempt to open it
-	stamp  string  // of its files when it was opened
+	stamp  string  // of its files when it was opened; empty if it was opened for another entry
 }
 
 // Bridge is an open bridge.
@@ -82,9 +82,9 @@ func New(o Options) *Fleet {
 	return &Fleet{options: o}
 }
 
-// Set replaces the fleet's entries. Bridges of entries that are new or opened otherwise are not
-// loaded yet; those of entries that are gone are closed when nobody uses them. An entry that stays
-// keeps its bridge.
+// Set replaces the fleet's entries. New entries are not loaded yet; the bridges of entries that are
+// gone are closed when nobody uses them. An entry that is opened otherwise than before serves the old
+// bridge until [Fleet.Refresh] has opened the new one.
 func (f *Fleet) Set(entries []Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -95,7 +95,11 @@ func (f *Fleet) Set(entries []Entry) {
 			next = append(next, f.entries[i])
 			continue
 		}
-		next = append(next, &entry{Entry: e})
+		n := &entry{Entry: e}
+		if old := f.find(e.Name); old != nil {
+			n.open, old.open = old.open, nil
+		}
+		next = append(next, n)
 	}
 	for _, old := range f.entries {
 		if !slices.Contains(next, old) {
@@ -180,6 +184,13 @@ func (f *Fleet) load(ctx context.Context, name string) (*Lease, error) {
 	began := time.Now()
 	m, err := f.options.Workspace.OpenModel(ctx, e.Model, e.Open)
 	f.mu.Lock()
+	if f.find(name) != e { // the configuration has changed meanwhile
+		f.mu.Unlock()
+		if err == nil {
+			m.Close()
+		}
+		return f.load(ctx, name)
+	}
 	defer f.mu.Unlock()
 	e.failed = err
 	if err != nil {
@@ -188,11 +199,6 @@ func (f *Fleet) load(ctx context.Context, name string) (*Lease, error) {
 	b := &Bridge{Model: m, Name: e.Name, Opened: time.Now(), used: time.Now()}
 	f.options.Log.Info("opened a bridge", "model", e.Name, "seconds", time.Since(began).Round(time.Millisecond).Seconds())
 	f.opened++
-	if f.find(name) != e { // the configuration has changed meanwhile
-		b.dropped = true
-		f.closeUnused(b)
-		return nil, ErrUnknown
-	}
 	if e.open != nil {
 		f.drop(e)
 	}

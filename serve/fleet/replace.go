@@ -39,6 +39,23 @@ func (f *Fleet) Watch(ctx context.Context, every time.Duration) {
 	}
 }
 
+// Refresh opens all bridges that are not open, and opens those anew whose entries or files have
+// changed. It returns the errors of those that cannot be opened; an old bridge stays in use then.
+func (f *Fleet) Refresh(ctx context.Context) map[string]error {
+	failed := map[string]error{}
+	for _, e := range f.openEntries() {
+		if now := f.stampOf(ctx, e.Entry); now != e.stamp {
+			if err := f.Replace(ctx, e.Name); err != nil {
+				failed[e.Name] = err
+			}
+		}
+	}
+	for name, err := range f.Load(ctx) {
+		failed[name] = err
+	}
+	return failed
+}
+
 // look replaces the bridges whose files have changed, and are as they were at the last look.
 func (f *Fleet) look(ctx context.Context, seen map[string]string) {
 	for _, e := range f.openEntries() {
@@ -79,11 +96,11 @@ func (f *Fleet) restamp(name, stamp string) {
 	}
 }
 
-// stampOf returns a text that changes when the files of a bridge do. It is empty for a bridge of
-// the kit, and for one whose folder cannot be read.
+// stampOf returns a text that changes when the files of a bridge do. It is empty for one whose
+// folder cannot be read.
 func (f *Fleet) stampOf(ctx context.Context, e Entry) string {
-	if strings.HasPrefix(e.Model, "kit:") {
-		return ""
+	if strings.HasPrefix(e.Model, "kit:") { // the binary carries it
+		return e.Model
 	}
 	dir, err := f.options.Workspace.BridgeDir(ctx, e.Model)
 	if err != nil {

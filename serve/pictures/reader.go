@@ -3,8 +3,13 @@ package pictures
 import (
 	"bytes"
 	"context"
+	"net"
+	"net/http"
 	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
@@ -13,21 +18,33 @@ import (
 
 // Options are the settings of a reader.
 type Options struct {
-	Bytes  int // of a picture's file
-	Pixels int // of a picture
-	// Fetch gets the file at a URL that is neither a data URL nor of the kit; nil refuses all.
-	Fetch func(ctx context.Context, url string) ([]byte, error)
+	Bytes   int           // of a picture's file
+	Pixels  int           // of a picture
+	Hosts   []string      // from which pictures are fetched; empty: none
+	Timeout time.Duration // of fetching a picture
 }
 
 // Reader reads pictures for encoders. Its methods are safe for concurrent use.
 type Reader struct {
-	options Options
+	options atomic.Pointer[Options]
 	decoder chan struct{} // bounds the pictures that are decoded at once
+	client  *http.Client
 }
 
 // NewReader returns a reader.
 func NewReader(o Options) *Reader {
-	return &Reader{options: o, decoder: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	r := &Reader{decoder: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	r.client = newClient(net.DefaultResolver.LookupNetIP, r.listed)
+	r.Set(o)
+	return r
+}
+
+// Set changes the settings for pictures that are read from now on.
+func (r *Reader) Set(o Options) { r.options.Store(&o) }
+
+// listed reports whether pictures may be fetched from a host.
+func (r *Reader) listed(host string) bool {
+	return slices.ContainsFunc(r.options.Load().Hosts, func(h string) bool { return strings.EqualFold(h, host) })
 }
 
 // KitPrefix begins the URL of a picture of the kit: "kit:held-out/17".
@@ -56,13 +73,9 @@ func (r *Reader) file(ctx context.Context, url string) ([]byte, error) {
 	scheme, _, ok := strings.Cut(url, ":")
 	switch {
 	case ok && strings.EqualFold(scheme, "data"):
-		return DecodeDataURL(url, r.options.Bytes)
+		return DecodeDataURL(url, r.options.Load().Bytes)
 	case ok && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")):
-		if r.options.Fetch == nil {
-			return nil, adapters.Errorf(adapters.Unsupported, "the server fetches no pictures from other hosts").
-				WithRemedy("send the picture as a data URL; who runs the server can list hosts in its configuration")
-		}
-		return r.options.Fetch(ctx, url)
+		return r.fetch(ctx, url)
 	}
 	return nil, adapters.Errorf(adapters.Invalid, "the picture's URL begins with %q, want data:image/…, https:// or kit:", clip(url, 12)).
 		WithRemedy("send the picture as a data URL")
@@ -74,8 +87,8 @@ func (r *Reader) decode(file []byte, as data.Reader) (*adapters.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if config.Width > r.options.Pixels/config.Height {
-		return nil, adapters.Errorf(adapters.Exhausted, "the picture has %d by %d pixels, want at most %d in all", config.Width, config.Height, r.options.Pixels).
+	if most := r.options.Load().Pixels; config.Width > most/config.Height {
+		return nil, adapters.Errorf(adapters.Exhausted, "the picture has %d by %d pixels, want at most %d in all", config.Width, config.Height, most).
 			WithRemedy("send a smaller picture")
 	}
 	img, err := imaging.Decode(bytes.NewReader(file), as.Orientation)
