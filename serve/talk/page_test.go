@@ -1,6 +1,7 @@
 package talk_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -67,8 +68,10 @@ func TestTalkInABrowser(t *testing.T) {
 	if len(begun) != 1 || !begun[0].Busy || !strings.HasPrefix(caption, begun[0].Text) || begun[0].Text == caption {
 		t.Errorf("while the answer is held back: %+v, want the beginning of %q", begun, caption)
 	}
-	if len(captioned) != 1 || captioned[0].Text != caption || captioned[0].State != "done" {
-		t.Errorf("caption: %+v, want %q", captioned, caption)
+	if len(captioned) != 1 || captioned[0].Text != caption || captioned[0].State != "done" || len(captioned[0].Meters) != 4 {
+		t.Errorf("caption: %+v, want %q with its grounding", captioned, caption)
+	} else if m := captioned[0].Meters; captioned[0].Gauge != fmt.Sprintf("%.2f", m[0]) || m[0] < 0.5 || m[1] <= m[2] || m[1] <= m[3] {
+		t.Errorf("grounding %v, gauge %s: the caption of a picture with two umbrellas is not likeliest with its picture", m, captioned[0].Gauge)
 	}
 	if len(stopped) != 1 || stopped[0].State != "stopped" || !strings.HasPrefix(stopped[0].Meta, "stopped") || heading != hostile {
 		t.Errorf("stopped: %+v under %q", stopped, heading)

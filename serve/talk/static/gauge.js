@@ -23,8 +23,7 @@ export function verdict(gauge) {
 
 // gaugeOf returns the element for an answer of /v1/grounding.
 export function gaugeOf(grounding) {
-	const row = (kind, title, logProb) => {
-		const p = Math.exp(logProb);
+	const row = (kind, title, { probability: p }) => {
 		return element("div", { className: kind }, element("dt", { textContent: title }),
 			element("dd", {}, meter(p, "probability per token " + title, percent(p))), element("dd", { textContent: percent(p), attr: { "aria-hidden": "true" } }));
 	};
