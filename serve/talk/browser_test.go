@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/modular-bridging/bridge/internal/testenv/browser"
 	"github.com/modular-bridging/bridge/kit"
@@ -36,6 +37,7 @@ type site struct {
 	left     int           // requests whose client went away while they were held
 	held     chan struct{} // closed when answers may go on; nil: they are not held
 	pieces   int           // that may pass before answers are held
+	busy     int           // requests that are answered with 429 before the next one passes
 }
 
 // request is what a test looks at of a request for an answer.
@@ -115,8 +117,17 @@ func (s *site) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	s.requests = append(s.requests, read)
+	busy := s.busy > 0
+	if busy {
+		s.busy--
+	}
 	gated := &gatedWriter{ResponseWriter: w, site: s, ctx: r.Context(), held: s.held, left: s.pieces}
 	s.mu.Unlock()
+	if busy { // as serve answers when its queue is full
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, `{"error":{"message":"the queue is full","type":"rate_limit_error","remedy":"try again later"}}`, http.StatusTooManyRequests)
+		return
+	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	s.handler.ServeHTTP(gated, r)
 }
@@ -134,6 +145,13 @@ func (s *site) hold(n int) (release func()) {
 		s.held = nil
 		close(held)
 	})
+}
+
+// refuse answers the next n requests as a server does whose queue is full.
+func (s *site) refuse(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = n
 }
 
 // asked returns the requests so far and forgets them.
@@ -219,6 +237,22 @@ func cards(into *[]card) chromedp.Action {
 // settled waits until all answers of the last question have ended and, if they were measured, have
 // their grounding.
 func settled() chromedp.Action { return until(`document.querySelector("#stop").hidden`) }
+
+// tabTo presses Tab until an element has the focus.
+func tabTo(selector string) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		for range 60 {
+			var there bool
+			if err := chromedp.Evaluate(fmt.Sprintf(`document.activeElement.matches(%q)`, selector), &there).Do(ctx); err != nil || there {
+				return err
+			}
+			if err := chromedp.KeyEvent(kb.Tab).Do(ctx); err != nil {
+				return err
+			}
+		}
+		return fmt.Errorf("60 times Tab does not reach %s", selector)
+	})
+}
 
 // looks are the ways in which the page is looked at: wide, on a phone, and dark.
 func looks(t *testing.T, axe, name string) chromedp.Action {

@@ -121,23 +121,31 @@ func checkAskedOn(t *testing.T, requests []request, first, second string, two []
 	}
 }
 
-// The server goes away in the middle of an answer and comes back.
+// The server is busy; it goes away in the middle of an answer, and comes back.
 func TestServerGoneAndBack(t *testing.T) {
 	axe := browser.Axe(t)
 	s := openSite(t, newServer(t))
 	var release func()
-	var broken, refused, back []card
+	var patient, broken, refused, back []card
 	var banner string
 	browser.Visit(t, s.url(),
 		chromedp.EmulateViewport(1280, 900),
 		until(`document.querySelector("#kit-list img") && document.querySelector("#bridge-list input:checked")`),
-		chromedp.Click("#kit-list button"), until(`document.querySelector("#picture").naturalWidth === 64`),
-		do(func() { release = s.hold(2) }), askAbout("how many umbrellas are there?"), until(`document.querySelector(".answer").dataset.state === "coming"`),
+		// With the keyboard alone.
+		tabTo("#kit-list button"), enter(), until(`document.querySelector("#picture").naturalWidth === 64 && document.activeElement.id === "question"`),
+
+		// A server that is busy is asked again by itself.
+		do(func() { s.refuse(2) }), askAbout("is there a cactus?"), until(`document.querySelector(".answer .meta").textContent.includes("asks again")`), settled(), cards(&patient),
+
+		do(func() { release = s.hold(2) }), askAbout("how many umbrellas are there?"), until(`document.querySelector("#turns > li:last-child .answer").dataset.state === "coming"`),
 		do(func() { s.stop(); release() }), until(`!document.querySelector("#gone").hidden`), chromedp.Text("#gone", &banner), cards(&broken),
 		askAbout("what color is the background?"), settled(), cards(&refused), looks(t, axe, "gone"),
 		do(func() { s.start(t) }), until(`document.querySelector("#gone").hidden`),
 		chromedp.Click(`#turns > li:last-child .answer button`), settled(), cards(&back),
 	)
+	if len(patient) != 1 || patient[0].State != "done" || patient[0].Text != "no" || patient[0].Problem != "" {
+		t.Errorf("a server that was busy twice: %+v", patient)
+	}
 	if !strings.Contains(banner, "The server does not answer") {
 		t.Errorf("the banner says %q", banner)
 	}
@@ -168,7 +176,7 @@ func TestAPIKeyInABrowser(t *testing.T) {
 	const keys = `Object.values(localStorage).filter(v => v.includes("a-key"))`
 	browser.Visit(t, s.url(),
 		chromedp.EmulateViewport(1280, 900),
-		until(`document.querySelector("#settings").open`), chromedp.Evaluate(problem, &asked), chromedp.Evaluate(`document.activeElement.name`, &focus), looks(t, axe, "key"),
+		until(`document.querySelector("#settings").open`), chromedp.Evaluate(problem, &asked), chromedp.Evaluate(`document.activeElement.name`, &focus), browser.Accessible(t, axe, "key"), browser.Screenshot("key"),
 		give("another-key-0123456789"), until(problem+`.includes("does not accept this API key")`),
 		give(key), until(`!document.querySelector("#settings").open && document.querySelector("#bridge-list input:checked")`), chromedp.Text("#bridge-list", &note),
 		chromedp.Click("#kit-list button"), until(`document.querySelector("#picture").naturalWidth === 64`), enterIn("#question"), settled(), cards(&answered),
@@ -209,7 +217,7 @@ func TestPicturesInABrowser(t *testing.T) {
 		chromedp.EmulateViewport(1280, 900), until(`document.querySelector("#bridge-list input:checked")`),
 		askAbout("what is this?"), chromedp.Text("#problem", &none),
 		drop(`"notes.txt", "text/plain", "not a picture"`), until(`document.querySelector("#problem").textContent.includes("notes.txt")`), chromedp.Text("#problem", &noPicture),
-		drop(`"empty.png", "image/png", ""`), until(`document.querySelector("#problem").textContent.includes("empty.png")`), chromedp.Text("#problem", &empty), looks(t, axe, "refused"),
+		drop(`"empty.png", "image/png", ""`), until(`document.querySelector("#problem").textContent.includes("empty.png")`), chromedp.Text("#problem", &empty), browser.Accessible(t, axe, "refused"), browser.Screenshot("refused"),
 		paste(`"image.png", "image/png", await drawn(80, 60, "image/png")`), until(`document.querySelector("#picture").naturalWidth === 80`), chromedp.Text("#picture-note", &pasted),
 		drop(`"large.webp", "image/webp", await drawn(5000, 1000, "image/webp")`), until(`document.querySelector("#picture").naturalWidth === 2048`), chromedp.Text("#picture-note", &shrunk),
 		chromedp.Evaluate(`document.querySelector("#problem").hidden`, nil),
@@ -218,7 +226,7 @@ func TestPicturesInABrowser(t *testing.T) {
 		chromedp.Click("#open-settings"), looks(t, axe, "settings"),
 		chromedp.SetValue(`[name=num_beams]`, "3"), chromedp.SetValue(`[name=temperature]`, "0.7"), chromedp.Click("#settings-form [type=submit]"), chromedp.Text("#settings-problem", &settings),
 		chromedp.SetValue(`[name=temperature]`, "0"), chromedp.SetValue(`[name=max_tokens]`, "4096"), chromedp.Click("#settings-form [type=submit]"), until(`!document.querySelector("#settings").open`),
-		enterIn("#question"), settled(), cards(&refused), looks(t, axe, "failed"),
+		enterIn("#question"), settled(), cards(&refused), browser.Accessible(t, axe, "failed"), browser.Screenshot("failed"),
 	)
 	for _, c := range []struct{ what, got, want string }{
 		{"without a picture", none, "Choose a picture first"}, {"a text file", noPicture, "Choose a JPEG, PNG, GIF or WebP"}, {"an empty file", empty, "is empty"},
@@ -235,11 +243,11 @@ func TestPicturesInABrowser(t *testing.T) {
 
 func enterIn(field string) chromedp.Action { return chromedp.Tasks{chromedp.Focus(field), enter()} }
 
-// The parser of events gives the same events wherever a stream is cut.
-func TestEventParser(t *testing.T) {
+// The parser of events gives the same events wherever a stream is cut, and the history is bounded.
+func TestModulesInABrowser(t *testing.T) {
 	s := openSite(t, newServer(t))
-	var wrong []string
-	var events []string
+	var wrong, events []string
+	var kept []int
 	browser.Visit(t, s.url(), chromedp.Evaluate(`import("/talk/events.js").then(({ EventParser }) => {
 		const stream = ": comment\r\ndata: one\r\n\r\nevent: x\ndata:two\ndata: lines\n\ndata: \u00fc\r\rdata\n\nid: 3\n\ndata: last\n\ndata: unfinished";
 		const whole = new EventParser().push(stream), wrong = [];
@@ -249,11 +257,22 @@ func TestEventParser(t *testing.T) {
 		}
 		window.whole = whole;
 		return wrong;
-	})`, &wrong, awaitPromise), chromedp.Evaluate(`window.whole`, &events))
+	})`, &wrong, awaitPromise), chromedp.Evaluate(`window.whole`, &events),
+		chromedp.Evaluate(`import("/talk/history.js").then(async ({ History }) => {
+		const history = new History();
+		if (!await history.open()) return [];
+		for (let i = 0; i < 53; i++) await history.save({ id: "c" + i, changed: (i * 7) % 53, turns: [{ answers: [{ state: "coming" }] }] });
+		const list = await history.list();
+		return [...list.map(c => c.changed), list.filter(c => c.turns[0].answers[0].state === "stopped").length];
+	})`, &kept, awaitPromise))
 	if want := []string{"one", "two\nlines", "ü", "", "last"}; !slices.Equal(events, want) {
 		t.Errorf("events %q, want %q", events, want)
 	}
 	if len(wrong) > 0 {
 		t.Errorf("%d ways to cut the stream change its events, the first: %s", len(wrong), wrong[0])
+	}
+	// Of 53 conversations the history keeps the 50 that changed last, the newest first.
+	if len(kept) != 51 || kept[0] != 52 || kept[49] != 3 || kept[50] != 50 || !slices.IsSortedFunc(kept[:50], func(a, b int) int { return b - a }) {
+		t.Errorf("the history keeps %v", kept)
 	}
 }

@@ -16,7 +16,7 @@ export class Card {
 		this.gauge = element("div");
 		this.again = element("button", { type: "button", className: "quiet", textContent: "Ask again", onclick: () => again(answer), attr: { "aria-label": "Ask again: " + answer.model } });
 		this.buttons = element("div", { className: "buttons" }, this.again);
-		this.root = element("article", { className: "answer", attr: { "aria-label": "answer of " + answer.model } },
+		this.root = element("article", { className: "answer", tabIndex: -1, attr: { "aria-label": "answer of " + answer.model } },
 			element("h4", { className: "soft", textContent: answer.model }), this.text, this.problem, this.remedy, this.meta, this.gauge, this.buttons);
 		this.show();
 	}

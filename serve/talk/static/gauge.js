@@ -25,14 +25,14 @@ export function verdict(gauge) {
 export function gaugeOf(grounding) {
 	const row = (kind, title, { probability: p }) => {
 		return element("div", { className: kind }, element("dt", { textContent: title }),
-			element("dd", {}, meter(p, "probability per token " + title, percent(p))), element("dd", { textContent: percent(p), attr: { "aria-hidden": "true" } }));
+			element("dd", {}, meter(p, "probability per token with " + title, percent(p))), element("dd", { textContent: percent(p), attr: { "aria-hidden": "true" } }));
 	};
 	const value = grounding.gauge.toFixed(2);
 	return element("div", { className: "gauge" },
 		element("div", { className: "headline" }, element("span", { textContent: "Grounding: " + verdict(grounding.gauge) }), element("b", { textContent: value })),
 		meter(grounding.gauge, "grounding", value),
-		element("dl", { attr: { "aria-label": "mean probability of the answer’s tokens" } },
-			row("this", "with this picture", grounding.picture),
-			row("other", "with another", grounding.other),
-			row("none", "with none", grounding.none)));
+		element("dl", { attr: { "aria-label": "mean probability of the answer’s tokens with this picture, another, and none" } },
+			row("this", "this picture", grounding.picture),
+			row("other", "another", grounding.other),
+			row("none", "none", grounding.none)));
 }

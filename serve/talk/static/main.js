@@ -25,6 +25,13 @@ function say(text) {
 	while (log.childElementCount > 8) log.firstElementChild.remove();
 }
 
+// moveFocus goes on to the question, because what had the focus is gone or done. On a touch screen that would
+// open the keyboard, so there it goes to another element, if one is given.
+function moveFocus(otherwise = null) {
+	const to = matchMedia("(pointer: coarse)").matches ? otherwise : question;
+	to?.focus({ preventScroll: true });
+}
+
 // complain shows a problem beside the question; an empty text takes it away.
 function complain(text) {
 	byId("problem").textContent = text;
@@ -57,7 +64,7 @@ const historyDialog = new HistoryDialog(history, show, id => {
 const stage = new Stage(picture => {
 	show(newConversation(picture));
 	say("Picture: " + (picture.alt || picture.name));
-	question.focus({ preventScroll: true });
+	moveFocus();
 }, complain);
 
 // load reads the list of bridges and the kit's pictures.
@@ -105,7 +112,7 @@ function cardOf(of, turn, answer) {
 		turn.answers.splice(turn.answers.indexOf(old), 1, fresh);
 		const next = cardOf(of, turn, fresh);
 		card.root.replaceWith(next.root);
-		question.focus({ preventScroll: true });
+		moveFocus(next.root);
 		await follow(of, turn, [next]);
 	});
 	return card;
@@ -144,6 +151,7 @@ async function start(text) {
 	byId("turns").append(item);
 	byId("empty").hidden = true;
 	suggest();
+	if (document.activeElement === document.body) moveFocus(cards[0].root); // it was on a suggestion
 	item.scrollIntoView({ block: "nearest" });
 	stage.fold();
 	await follow(of, turn, cards);
@@ -207,7 +215,7 @@ question.addEventListener("keydown", event => {
 });
 stop.addEventListener("click", () => {
 	stopAll();
-	question.focus({ preventScroll: true });
+	moveFocus(send);
 });
 byId("new").addEventListener("click", () => {
 	show(null);
