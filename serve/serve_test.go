@@ -72,7 +72,12 @@ func withConfig(t *testing.T, change func(*config.Config)) string {
 	other := &Server{log: s.log, workspace: s.workspace, fleet: s.fleet, engine: s.engine, pictures: s.pictures, metrics: s.metrics,
 		bodies: newBudget(c.Limits.BodiesBytes), started: s.started}
 	other.config.Store(&c)
-	h := httptest.NewServer(other.Handler())
+	return newTestServer(t, other)
+}
+
+// newTestServer serves s until the test ends and returns its URL.
+func newTestServer(t *testing.T, s *Server) string {
+	h := httptest.NewServer(s.Handler())
 	t.Cleanup(h.Close)
 	return h.URL
 }
