@@ -182,6 +182,8 @@ func CheckMessages(messages []Message, l Limits) *Error {
 		return Errorf("messages", "the messages have %d pictures, want at most %d", pictures, l.Pictures)
 	case texts > l.TextBytes:
 		return Errorf("messages", "the messages have %d bytes of text, want at most %d", texts, l.TextBytes).WithCode("context_length_exceeded")
+	case last.Role == User && !slices.ContainsFunc(last.Content, Part.says):
+		return Errorf(fmt.Sprintf("messages[%d].content", len(messages)-1), "the last message is empty, want a question or a picture")
 	case last.Role != User:
 		return Errorf(fmt.Sprintf("messages[%d].role", len(messages)-1), "the last message is of role %s, want user", last.Role)
 	}
@@ -245,6 +247,9 @@ func (p Part) check(at string, role Role) *Error {
 	}
 	return nil
 }
+
+// says reports whether a part is a picture or a text that is not blank.
+func (p Part) says() bool { return p.Type == ImagePart || !blank(*p.Text) }
 
 // blank reports whether a text says nothing.
 func blank(text string) bool { return strings.TrimSpace(text) == "" }
