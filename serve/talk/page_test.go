@@ -169,7 +169,7 @@ func TestAPIKeyInABrowser(t *testing.T) {
 	give := func(key string) chromedp.Action {
 		return chromedp.Tasks{until(`document.querySelector("#settings").open`), chromedp.SetValue("[name=key]", key), chromedp.Click("#settings-form [type=submit]")}
 	}
-	const problem = `document.querySelector("#settings-problem").textContent`
+	const problem = `document.querySelector("#key-problem").textContent`
 	var asked, focus, note string
 	var answered []card
 	var stored, kept []string

@@ -1,6 +1,6 @@
 // The card of one bridge's answer.
 import { describe } from "./conversation.js";
-import { element } from "./elements.js";
+import { element, showText } from "./elements.js";
 import { gaugeOf } from "./gauge.js";
 
 // Card shows an answer: {model, text, state, finish, usage, seconds, first, settings, problem,
@@ -28,10 +28,8 @@ export class Card {
 		this.root.dataset.state = a.state;
 		this.text.textContent = a.text.trim() === "" && a.state === "done" ? "(an empty answer)" : a.text;
 		this.text.hidden = a.text === "" && (a.state === "failed" || a.state === "stopped");
-		this.problem.textContent = a.problem;
-		this.problem.hidden = a.problem === "";
-		this.remedy.textContent = "What to do: " + a.remedy;
-		this.remedy.hidden = a.remedy === "";
+		showText(this.problem, a.problem);
+		showText(this.remedy, a.remedy === "" ? "" : "What to do: " + a.remedy);
 		this.meta.textContent = metaOf(a);
 		this.again.hidden = busy;
 		this.buttons.hidden = busy;

@@ -1,5 +1,5 @@
 // The dialogs: settings with the API key, and history.
-import { byId, element } from "./elements.js";
+import { byId, element, showText } from "./elements.js";
 import { defaults, problemOf } from "./settings.js";
 
 const toggles = ["earlier", "grounding"];
@@ -15,7 +15,7 @@ export class SettingsDialog {
 		this.form.addEventListener("submit", event => {
 			event.preventDefault();
 			const settings = this.#read(), problem = problemOf(settings);
-			this.#say(problem);
+			showText(this.problem, problem);
 			if (problem !== "") return;
 			const { key, keep } = this.form.elements;
 			saved(settings, key.value.trim(), keep.checked);
@@ -24,14 +24,14 @@ export class SettingsDialog {
 		byId("reset-settings").addEventListener("click", () => this.#fill(defaults));
 	}
 
-	// open shows the dialog. problem says why it opens by itself, or is empty.
-	open(settings, key, problem = "") {
+	// open shows the dialog. keyProblem says why it opens by itself, or is empty.
+	open(settings, key, keyProblem = "") {
 		this.#fill(settings);
 		this.form.elements.key.value = key.value;
 		this.form.elements.keep.checked = key.kept;
-		this.#say(problem);
 		if (!this.dialog.open) this.dialog.showModal();
-		if (problem !== "") this.form.elements.key.focus();
+		showText(byId("key-problem"), keyProblem);
+		if (keyProblem !== "") this.form.elements.key.focus();
 	}
 
 	#fill(settings) {
@@ -40,7 +40,7 @@ export class SettingsDialog {
 			if (toggles.includes(name)) field.checked = settings[name];
 			else field.value = settings[name] ?? "";
 		}
-		this.#say("");
+		showText(this.problem, "");
 	}
 
 	#read() {
@@ -52,11 +52,6 @@ export class SettingsDialog {
 			else settings[name] = Number(field.value);
 		}
 		return settings;
-	}
-
-	#say(problem) {
-		this.problem.textContent = problem;
-		this.problem.hidden = problem === "";
 	}
 }
 

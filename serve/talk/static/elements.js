@@ -11,3 +11,9 @@ export function element(name, { attr = {}, ...properties } = {}, ...children) {
 
 // byId returns the page's element of an id.
 export const byId = id => document.getElementById(id);
+
+// showText shows an element with a text, and hides it if the text is empty.
+export function showText(shown, text) {
+	shown.textContent = text;
+	shown.hidden = text === "";
+}

@@ -6,7 +6,7 @@ import { Card } from "./card.js";
 import { Connection } from "./connection.js";
 import { newConversation } from "./conversation.js";
 import { HistoryDialog, SettingsDialog } from "./dialogs.js";
-import { byId, element } from "./elements.js";
+import { byId, element, showText } from "./elements.js";
 import { History } from "./history.js";
 import { Key, loadSettings, saveSettings } from "./settings.js";
 import { Stage } from "./stage.js";
@@ -34,13 +34,11 @@ function moveFocus(otherwise = null) {
 
 // complain shows a problem beside the question; an empty text takes it away.
 function complain(text) {
-	byId("problem").textContent = text;
-	byId("problem").hidden = text === "";
+	showText(byId("problem"), text);
 }
 
 const connection = new Connection(api, async back => {
-	byId("gone").hidden = back;
-	byId("gone").textContent = back ? "" : "The server does not answer. Check that bridge serve runs at this address. The page tries again every few seconds.";
+	showText(byId("gone"), back ? "" : "The server does not answer. Check that bridge serve runs at this address. The page tries again every few seconds.");
 	if (!back) return;
 	say("The server is back.");
 	complain("");
