@@ -8,7 +8,7 @@ import (
 
 func (p *program) serveCommand() *cli.Command {
 	return &cli.Command{
-		Name: "serve", Usage: "answer over HTTP, as OpenAI's chat completions, and serve a page to talk to bridges", ArgsUsage: "[NAME=]MODEL...",
+		Name: "serve", Usage: "answer over HTTP, as OpenAI's chat completions, and serve a page to talk to bridges", ArgsUsage: "[MODEL...]",
 		UsageText: "bridge serve [NAME=]MODEL... [--addr HOST:PORT] [--config FILE] [--check]",
 		Description: "Clients call a model by its NAME, which is by default the last part of the MODEL.\n" +
 			"The page is at the address itself. docs/serving.md describes the rest.\n\n" +
