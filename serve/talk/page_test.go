@@ -213,6 +213,12 @@ func TestPicturesInABrowser(t *testing.T) {
 	}
 	var none, noPicture, empty, pasted, shrunk, settings string
 	var refused []card
+	var touched struct {
+		Focus            string
+		Open             int
+		Gauge            bool
+		Top, Bottom, Ask float64
+	}
 	browser.Visit(t, s.url(),
 		chromedp.EmulateViewport(1280, 900), until(`document.querySelector("#bridge-list input:checked")`),
 		askAbout("what is this?"), chromedp.Text("#problem", &none),
@@ -227,6 +233,14 @@ func TestPicturesInABrowser(t *testing.T) {
 		chromedp.SetValue(`[name=num_beams]`, "3"), chromedp.SetValue(`[name=temperature]`, "0.7"), chromedp.Click("#settings-form [type=submit]"), chromedp.Text("#settings-problem", &settings),
 		chromedp.SetValue(`[name=temperature]`, "0"), chromedp.SetValue(`[name=max_tokens]`, "4096"), chromedp.Click("#settings-form [type=submit]"), until(`!document.querySelector("#settings").open`),
 		enterIn("#question"), settled(), cards(&refused), browser.Accessible(t, axe, "failed"), browser.Screenshot("failed"),
+
+		// On a phone the answer is in view above the question, and no tap opens the keyboard.
+		chromedp.Evaluate(`localStorage.clear()`, nil), chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile, chromedp.EmulateTouch), chromedp.Reload(),
+		until(`document.querySelectorAll("#kit-list img").length === 10 && document.querySelector("#bridge-list input:checked")`),
+		chromedp.Click("#kit-list button"), until(`document.querySelector("#suggestions button")`), chromedp.Click("#suggestions button"), settled(), browser.Screenshot("touched"),
+		chromedp.Evaluate(`(() => { const card = document.querySelector(".answer"), box = card.getBoundingClientRect(); return {
+			Focus: document.activeElement.tagName, Open: document.querySelectorAll("details[open]").length, Gauge: card.querySelector(".gauge") !== null,
+			Top: box.top, Bottom: box.bottom, Ask: document.querySelector("#ask").getBoundingClientRect().top } })()`, &touched),
 	)
 	for _, c := range []struct{ what, got, want string }{
 		{"without a picture", none, "Choose a picture first"}, {"a text file", noPicture, "Choose a JPEG, PNG, GIF or WebP"}, {"an empty file", empty, "is empty"},
@@ -238,6 +252,9 @@ func TestPicturesInABrowser(t *testing.T) {
 	}
 	if len(refused) != 1 || refused[0].State != "failed" || !strings.Contains(refused[0].Problem, "4096") {
 		t.Errorf("with too many tokens: %+v", refused)
+	}
+	if touched.Focus == "TEXTAREA" || touched.Open != 0 || !touched.Gauge || touched.Top < 0 || touched.Bottom > touched.Ask {
+		t.Errorf("after a tap on a phone: %+v, want a measured answer above the question, the lists closed, and no keyboard", touched)
 	}
 }
 

@@ -14,6 +14,7 @@ export class Bridges {
 	// show shows the bridges of the server. Bridges that were chosen stay chosen if the server still
 	// has them; otherwise the first one is.
 	show(models) {
+		if (models.length > 0 && JSON.stringify(models) === JSON.stringify(this.all)) return; // the focus may be in the list
 		this.all = models;
 		this.chosen = this.chosen.filter(id => models.some(m => m.id === id)).slice(0, most);
 		if (this.chosen.length === 0 && models.length > 0) this.chosen = [models[0].id];

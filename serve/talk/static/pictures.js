@@ -20,7 +20,8 @@ export async function prepare(file, name = file.name || "pasted picture") {
 	}
 	const { naturalWidth: width, naturalHeight: height } = image;
 	if (readable.has(file.type) && file.size <= maxBytes && Math.max(width, height) <= maxSide) {
-		return { blob: file, name, width, height, note: "" };
+		const blob = new Blob([await file.arrayBuffer()], { type: file.type }); // the file may change or go away
+		return { blob, name, width, height, note: "" };
 	}
 	const scale = Math.min(1, shrunkSide / Math.max(width, height));
 	const canvas = document.createElement("canvas");
