@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/modular-bridging/bridge/adapters"
 )
@@ -26,7 +27,7 @@ func (l *languageList) rows() {
 		ruleGeneration, "take the log-softmax of the logits before penalties, temperature, top-k and top-p; leave the end token out"},
 		adapters.CapLogProbs, (*languageCases).testLogProbs)
 	l.add(Info{"generation: a canceled example", "an example that is canceled ends where it is, and the others have the answers that they have without it",
-		ruleGeneration, "receive from the request's channel between two tokens, and leave canceled rows out of what follows (Python: context.canceled_rows)"},
+		ruleGeneration, "receive from the request's channel between two tokens, and leave canceled rows out of what follows (Python: context.cancelled_examples)"},
 		adapters.CapCancelRows, (*languageCases).testCancelRow)
 	l.add(Info{"generation: counts of input tokens", "the response has the positions of each input: its tokens, those that the model adds, and the rows of its soft prompts",
 		ruleGeneration, "count each row's positions without padding"}, adapters.CapTokenCounts, (*languageCases).testInputTokens)
@@ -207,11 +208,6 @@ func checkTokens(t T, what, text string, tokens []adapters.TokenLogProb) {
 			t.Errorf("%s: token %d has the log-probabilities of %d tokens beside it, want 3", what, j, len(token.Top))
 			continue
 		}
-		for _, top := range token.Top {
-			if top.Text == token.Text && token.Text != "" && math.Abs(float64(top.LogProb-token.LogProb)) > 1e-4 {
-				t.Errorf("%s: token %d, %q, has log-probability %g, among the most probable ones %g", what, j, token.Text, token.LogProb, top.LogProb)
-			}
-		}
 		if token.LogProb > token.Top[0].LogProb+1e-4 {
 			t.Errorf("%s: token %d has log-probability %g, the most probable one %g", what, j, token.LogProb, token.Top[0].LogProb)
 		}
@@ -221,7 +217,7 @@ func checkTokens(t T, what, text string, tokens []adapters.TokenLogProb) {
 			}
 		}
 	}
-	if known && strings.TrimSpace(string(joined)) != text {
+	if known && utf8.Valid(joined) && strings.TrimSpace(string(joined)) != text {
 		t.Errorf("%s: the tokens' bytes make %q", what, joined)
 	}
 }

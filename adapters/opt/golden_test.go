@@ -8,3 +8,5 @@ import (
 )
 
 func TestGoldenCases(t *testing.T) { lmtest.Golden(t, opt.Open) }
+
+func TestLogProbsAgainstTransformers(t *testing.T) { lmtest.LogProbs(t, opt.Open, preNorm) }

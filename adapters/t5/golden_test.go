@@ -8,3 +8,7 @@ import (
 )
 
 func TestGoldenCases(t *testing.T) { lmtest.Golden(t, t5.Open) }
+
+func TestLogProbsAgainstTransformers(t *testing.T) {
+	lmtest.LogProbs(t, t5.Open, "testdata/golden-flan/checkpoint")
+}

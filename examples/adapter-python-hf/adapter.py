@@ -1,9 +1,11 @@
 """Any Hugging Face causal or seq2seq language model as an adapter of bridge."""
 import bridge_plugin as bp  # first: it redirects the standard output
-from bridge_plugin import hf, layout
+from bridge_plugin import hf, hfgenerate, layout
 
 
 class HuggingFace(bp.LanguageModel):
+    generates = hfgenerate.CAPABILITIES
+
     def load(self, request):
         global torch, transformers
         torch, transformers = hf.libraries(request)
@@ -41,20 +43,14 @@ class HuggingFace(bp.LanguageModel):
 
     def generate(self, request, context, emit):
         prompts = None if request.prompts is None else torch.tensor(request.prompts, device=self.device)
-        sequences, seeds = self.layout.open(request.examples, request.rows), layout.seeds(request.examples, request.options.seed)
-        config, answers = transformers.GenerationConfig(**self.layout.generation(request.options)), [("", 0)] * len(sequences)
-        stop = [lambda ids, _: torch.full((len(ids),), context.cancelled, device=ids.device)]
-        for chosen, batch in self.layout.groups(sequences, alone=request.options.sample):
-            torch.manual_seed(seeds[chosen[0]])
+
+        def inputs(batch):
             inputs = self.inputs(batch, prompts)
             if self.layout.start is not None:  # transformers' default cache has as many layers as the encoder
                 inputs["past_key_values"] = transformers.EncoderDecoderCache(transformers.DynamicCache(), transformers.DynamicCache())
-            found = self.model.generate(**inputs, generation_config=config, stopping_criteria=stop)
-            context.check()
-            for i, ids in zip(chosen, found.tolist()):
-                answers[i] = self.layout.answer(ids)
-                emit(i, answers[i][0])
-        return bp.GenerateResponse([text for text, _ in answers], [n for _, n in answers])
+            return inputs
+
+        return hfgenerate.generate(self.model, self.layout, request, context, emit, inputs)
 
     score = bp.score_by_loss
 

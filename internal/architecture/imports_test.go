@@ -36,7 +36,7 @@ func table() []row {
 		{"", nil},
 		{"adapters", nil},
 		{"adapters/adaptertest", []string{"adapters"}},
-		{"adapters/internal/lm/lmtest", append(adapter, "golden", "golden/goldentest")},
+		{"adapters/internal/lm/lmtest", append(adapter, "adapters/adaptertest", "golden", "golden/goldentest")},
 		{"adapters/internal/vision/visiontest", append(adapter, "adapters/adaptertest", "golden", "golden/goldentest")},
 		{"adapters/internal/...", adapter},
 		{"adapters/builtin", []string{"adapters/*"}},

@@ -2,7 +2,9 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -49,7 +51,7 @@ type Fleet struct {
 type entry struct {
 	Entry
 	open   *Bridge // nil: not loaded
-	memory int64   // of the bridge's own weights and its frozen models, when it was last open
+	parts  parts   // of the bridge when it was last open; nil before
 	failed error   // of the last attempt to open it
 	stamp  string  // of its files when it was opened; empty if it was opened for another entry
 }
@@ -63,6 +65,7 @@ type Bridge struct {
 	leases  int // and one of the entry
 	used    time.Time
 	dropped bool // no entry holds it
+	closed  bool
 }
 
 // Lease keeps a bridge open. Release ends it.
@@ -97,7 +100,7 @@ func (f *Fleet) Set(entries []Entry) {
 		}
 		n := &entry{Entry: e}
 		if old := f.find(e.Name); old != nil {
-			n.open, old.open = old.open, nil
+			n.open, n.parts, old.open = old.open, old.parts, nil
 		}
 		next = append(next, n)
 	}
@@ -202,10 +205,10 @@ func (f *Fleet) load(ctx context.Context, name string) (*Lease, error) {
 	if e.open != nil {
 		f.drop(e)
 	}
-	e.open, e.memory, e.stamp = b, memoryOf(m), stamp
+	e.open, e.parts, e.stamp = b, partsOf(m), stamp
 	l := f.lease(b)
-	f.evict(0)
-	if over := f.memory() - f.options.Memory; f.options.Memory > 0 && over > 0 {
+	f.evict(nil)
+	if over := f.memory(nil) - f.options.Memory; f.options.Memory > 0 && over > 0 {
 		f.options.Log.Warn("the open bridges take more than the memory budget, and all are in use", "bytes over", over)
 	}
 	return l, nil
@@ -219,29 +222,37 @@ func (f *Fleet) makeRoom(name string) (*entry, error) {
 	if e == nil {
 		return nil, ErrUnknown
 	}
-	if e.open != nil || e.memory == 0 {
+	if e.open != nil || e.parts == nil {
 		return e, nil
 	}
-	f.evict(e.memory)
-	if f.options.Memory > 0 && f.loaded() > 0 && f.memory()+e.memory > f.options.Memory {
+	f.evict(e.parts)
+	if f.options.Memory > 0 && f.loaded() > 0 && f.memory(e.parts) > f.options.Memory {
 		return nil, adapters.Errorf(adapters.Exhausted, "there is no memory for another bridge now: all that are open are in use").
 			WithRemedy("try again later, or raise the memory budget")
 	}
 	return e, nil
 }
 
-// memoryOf returns an estimate of the memory of an open bridge with its frozen models.
-func memoryOf(m *workspace.Model) int64 {
-	return m.Vision.Spec().MemoryBytes + m.Language.Spec().MemoryBytes + int64(m.Store().ByteSize())
+// parts are the bytes of what a bridge holds: its own weights under its name, and its frozen models
+// under what identifies them, so that a shared one counts once.
+type parts map[string]int64
+
+// partsOf returns estimates of the memory of an open bridge.
+func partsOf(m *workspace.Model) parts {
+	p := parts{"bridge " + m.Dir: int64(m.Store().ByteSize())}
+	for _, s := range []adapters.Spec{m.Vision.Spec().Spec, m.Language.Spec().Spec} {
+		p[fmt.Sprint(s.Kind, s.ID, s.Digest, s.DType, s.Backend)] = s.MemoryBytes
+	}
+	return p
 }
 
-// evict closes bridges that nobody uses until there is room for more bytes, those that were used
-// longest ago first. The bridge that was opened last always stays. The caller holds mu.
-func (f *Fleet) evict(more int64) {
+// evict closes bridges that nobody uses until there is room for more parts, those that were used
+// longest ago first. The caller holds mu.
+func (f *Fleet) evict(more parts) {
 	if f.options.Memory <= 0 {
 		return
 	}
-	for f.memory()+more > f.options.Memory {
+	for f.memory(more) > f.options.Memory {
 		var candidates []*entry
 		for _, e := range f.entries {
 			if e.open != nil && e.open.leases == 0 {
@@ -258,22 +269,20 @@ func (f *Fleet) evict(more int64) {
 	}
 }
 
-// memory returns the estimated bytes of all open bridges; a frozen model that several have counts
-// once. The caller holds mu.
-func (f *Fleet) memory() int64 {
-	var total int64
-	seen := map[any]bool{}
+// memory returns the estimated bytes of all open bridges, with more parts. The caller holds mu.
+func (f *Fleet) memory(more parts) int64 {
+	all := maps.Clone(more)
+	if all == nil {
+		all = parts{}
+	}
 	for _, e := range f.entries {
-		if e.open == nil {
-			continue
+		if e.open != nil {
+			maps.Copy(all, e.parts)
 		}
-		total += int64(e.open.Store().ByteSize())
-		for side, bytes := range map[any]int64{e.open.Vision: e.open.Vision.Spec().MemoryBytes, e.open.Language: e.open.Language.Spec().MemoryBytes} {
-			if !seen[side] {
-				seen[side] = true
-				total += bytes
-			}
-		}
+	}
+	var total int64
+	for _, bytes := range all {
+		total += bytes
 	}
 	return total
 }
@@ -301,10 +310,10 @@ func (f *Fleet) drop(e *entry) {
 
 // closeUnused closes a bridge that no entry and no lease holds. The caller holds mu.
 func (f *Fleet) closeUnused(b *Bridge) {
-	if !b.dropped || b.leases > 0 {
+	if !b.dropped || b.closed || b.leases > 0 {
 		return
 	}
-	b.leases = -1 << 30 // closed once
+	b.closed = true
 	f.closing.Go(func() {
 		language := b.Language
 		b.Model.Close()
@@ -380,5 +389,5 @@ func (f *Fleet) Counts() Counts {
 	models, _ := f.pool.Models()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return Counts{Loaded: f.loaded(), Models: models, Memory: f.memory(), Opened: f.opened, Evicted: f.evicted}
+	return Counts{Loaded: f.loaded(), Models: models, Memory: f.memory(nil), Opened: f.opened, Evicted: f.evicted}
 }

@@ -12,6 +12,7 @@ from .contract import GenerateOptions, LanguageModel, LanguageSpec, VisionSpec
 from .errors import Error, Kind
 from .tensors import Array, DType, describe, dtype_of, shape_string
 
+MAX_TOP_LOG_PROBS = 20
 OPTIONAL = {"score": "score", "embed-tokens": "embed_tokens", "count-tokens": "count_tokens"}
 
 
@@ -20,7 +21,7 @@ def capabilities(model: Any, spec: LanguageSpec) -> List[str]:
     overridden = [name for name, method in OPTIONAL.items()
                   if getattr(type(model), method) is not getattr(LanguageModel, method)]
     if spec.capabilities is None:
-        return ["gradient", *overridden]
+        return ["gradient", *overridden, *model.generates]
     for name in spec.capabilities:
         if name in OPTIONAL and name not in overridden:
             raise broken(f"the spec names the capability \"{name}\", but {type(model).__name__} lacks the method {OPTIONAL[name]}")
@@ -93,7 +94,7 @@ def loss_response(request: contract.LossRequest, response: contract.LossResponse
             raise broken(wrong)
 
 
-def options(o: GenerateOptions) -> None:
+def options(o: GenerateOptions, field: str = "options") -> None:
     """Checks options before zeros are replaced by defaults. A NaN or an infinity is refused."""
     largest = float(np.finfo(np.float32).max)
     for name, value, ok, want in (
@@ -106,9 +107,42 @@ def options(o: GenerateOptions) -> None:
         ("temperature", o.temperature, 0 <= o.temperature <= largest, "a number above 0, or 0 for 1"),
         ("top_k", o.top_k, o.top_k >= 0, "a count, or 0 for no limit"),
         ("top_p", o.top_p, 0 <= o.top_p <= 1, "between 0 and 1"),
+        ("copy", o.copy, o.copy >= 0, "a count"),
+        ("top_log_probs", o.top_log_probs, 0 <= o.top_log_probs <= MAX_TOP_LOG_PROBS, f"a count, at most {MAX_TOP_LOG_PROBS}"),
     ):
         if not ok:
-            raise invalid(f"{name} is {value}, want {want}", f"options.{name}")
+            raise invalid(f"{name} is {value}, want {want}", f"{field}.{name}")
+    if any(not text for text in o.stop):
+        raise invalid("a stop text is empty, want at least one character", f"{field}.stop")
+    if o.top_log_probs and not o.log_probs:
+        raise invalid(f"top_log_probs is {o.top_log_probs} without log_probs, want 0", f"{field}.top_log_probs")
+    if o.log_probs and o.num_beams > 1:
+        raise Error(Kind.UNSUPPORTED, f"log_probs with num_beams {o.num_beams} is not supported, only with one",
+                    "ask with num_beams 1, or without log_probs", field=f"{field}.log_probs")
+
+
+def generate_request(spec: LanguageSpec, can: Sequence[str], request: contract.GenerateRequest, cancelable: bool) -> None:
+    """Refuses what the model does not name among its capabilities."""
+    rows = request.row_options
+    if rows is not None and "row-options" not in can:
+        raise _lacks(spec, "row-options", "takes one set of options a request", "send the examples of each set of options in a request of their own", "rows")
+    if cancelable and "cancel-rows" not in can:
+        raise _lacks(spec, "cancel-rows", "cannot give up single answers of a request", "cancel the whole call", "cancel")
+    if rows is not None and len(rows) != len(request.examples):
+        raise invalid(f"rows has the options of {len(rows)} examples, the request has {len(request.examples)}; want one of each for each example", "rows")
+    if rows is None and request.options.copy:
+        raise invalid(f"copy is {request.options.copy} in the options of all examples, want 0: equal examples are counted", "options.copy")
+    for i in range(len(request.examples)):
+        o, field = request.options_of(i), "options" if rows is None else f"rows[{i}]"
+        if o.stop and "stop-texts" not in can:
+            raise _lacks(spec, "stop-texts", "cannot end an answer at a text", "ask without stop texts, and cut the answer", f"{field}.stop")
+        if o.log_probs and "log-probs" not in can:
+            raise _lacks(spec, "log-probs", "gives no log-probabilities of generated tokens", "ask without them", f"{field}.log_probs")
+    inputs(spec, request.prompts, request.examples)
+
+
+def _lacks(spec: LanguageSpec, capability: str, what: str, remedy: str, field: str) -> Error:
+    return Error(Kind.UNSUPPORTED, f"{spec.id} {what} (capability {capability})", remedy, field=field)
 
 
 def generate_response(request: contract.GenerateRequest, response: contract.GenerateResponse) -> None:
@@ -116,6 +150,12 @@ def generate_response(request: contract.GenerateRequest, response: contract.Gene
     n = len(request.examples)
     if len(response.texts) != n or len(response.tokens) != n:
         raise broken(f"response has {len(response.texts)} texts and {len(response.tokens)} token counts for {n} examples, want one of each for each example")
+    for name, values in (("input_tokens", response.input_tokens), ("finish", response.finish), ("log_probs", response.log_probs)):
+        if len(values) not in (0, n):
+            raise broken(f"response has {name} of {len(values)} examples, the request has {n}")
+    for i in range(n):
+        if request.options_of(i).log_probs and not len(response.log_probs):
+            raise broken(f"response has no log_probs, example {i} asks for them")
 
 
 def score_request(spec: LanguageSpec, request: contract.ScoreRequest) -> None:

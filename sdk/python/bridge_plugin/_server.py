@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Set, Union
 
 import grpc
 import numpy as np
@@ -21,7 +21,7 @@ from ._failures import failure, print_traceback
 from ._process import TRACE
 from ._transport import Inbound, Outbound
 from ._wire import Field, Message, decode, describe, encode
-from .contract import Context, Example, GenerateOptions, LanguageModel, LanguageSpec, Model, Segment, VisionEncoder, VisionSpec
+from .contract import Context, Example, GenerateOptions, LanguageModel, LanguageSpec, Model, Segment, TokenLogProb, VisionEncoder, VisionSpec
 from .errors import Error, Kind, ProtocolError, canceled
 from .tensors import Array, DType, to_float32
 
@@ -84,14 +84,29 @@ class Call:
             self.lease = lease
         self.inbound, self.outbound = Inbound(self.lease), Outbound(self.lease)
 
-    def finish(self) -> None:
-        """Receives the request's tensors, which are the host's last messages."""
-        self.inbound.receive(decode(pb.Call, message).chunk for message in self._messages)
+    def finish(self, last: bool = True) -> None:
+        """Receives the request's tensors, which are the host's last messages if last is set."""
+        self.inbound.receive((decode(pb.Call, message).chunk for message in self._messages), last)
 
-    def inputs(self) -> Dict[str, Any]:
+    def receive_cancelled(self) -> None:
+        """Receives Cancel messages in a thread, until the call ends."""
+        self.context.cancel_examples(self.request.canceled)
+
+        def work() -> None:
+            try:
+                for message in self._messages:
+                    cancel = decode(pb.Call, message).cancel
+                    if cancel is not None:
+                        self.context.cancel_examples(cancel.examples)
+            except Exception:  # gRPC's way to say that the call is over
+                return
+
+        threading.Thread(target=work, daemon=True).start()
+
+    def inputs(self, last: bool = True) -> Dict[str, Any]:
         """Receives the common inputs of Loss, Generate and Score."""
         prompts = self.inbound.accept("prompts", self.request.prompts)
-        self.finish()
+        self.finish(last)
         if prompts is not None and prompts.dtype == DType.BFLOAT16.numpy:
             prompts = to_float32(prompts)
         examples = [Example(tuple(Segment(prompt=s.prompt) if s.prompt is not None else Segment(s.text or "") for s in e.segments), e.target)
@@ -233,22 +248,28 @@ class Service:
         return pb.LossResponse(loss=[float(x) for x in response.loss], tokens=[int(n) for n in response.tokens], gradient=gradient)
 
     def _generate(self, call: Call, send: Callable[[pb.Reply], None]) -> pb.GenerateResponse:
-        inputs = call.inputs()
+        w = call.request
+        inputs = call.inputs(last=not w.cancelable)
         model = self._language()
-        request = contract.GenerateRequest(options=_options(call.request.options or pb.GenerateOptions()), **inputs)
-        _checks.inputs(self.spec, request.prompts, request.examples)
+        rows = [_options(o, f"rows[{i}]") for i, o in enumerate(w.rows)] or None
+        request = contract.GenerateRequest(options=_options(w.options or pb.GenerateOptions()), row_options=rows, **inputs)
+        _checks.generate_request(self.spec, self.can, request, w.cancelable)
+        if w.cancelable:
+            call.receive_cancelled()
 
-        def emit(example: int, text: str) -> None:
+        def emit(example: int, text: str, log_probs: Sequence[TokenLogProb] = ()) -> None:
             call.context.check()
             if not 0 <= example < len(request.examples):
                 raise _checks.broken(f"got a piece of example {example}, the request has {len(request.examples)}")
-            if text:
-                send(pb.Reply(piece=pb.Piece(example=example, text=text)))
+            if text or log_probs:
+                send(pb.Reply(piece=pb.Piece(example=example, text=text, log_probs=_log_probs(log_probs))))
 
         with self._take_turn(call.context):
             response = model.generate(_without_empty_prompts(request), call.context, emit)
         _checks.generate_response(request, response)
-        return pb.GenerateResponse(texts=[str(t) for t in response.texts], tokens=[int(n) for n in response.tokens])
+        return pb.GenerateResponse(
+            texts=[str(t) for t in response.texts], tokens=[int(n) for n in response.tokens], input_tokens=[int(n) for n in response.input_tokens],
+            finish=[int(f) for f in response.finish], log_probs=[pb.TokenLogProbs(tokens=_log_probs(row)) for row in response.log_probs])
 
     def _score(self, call: Call, _: Any) -> pb.ScoreResponse:
         inputs = call.inputs()
@@ -410,21 +431,26 @@ def _without_empty_prompts(request: Any) -> Any:
     return asked
 
 
-def _options(w: pb.GenerateOptions) -> GenerateOptions:
+def _log_probs(tokens: Sequence[TokenLogProb]) -> List[pb.TokenLogProb]:
+    return [pb.TokenLogProb(text=t.text, data=t.data, log_prob=float(t.log_prob), top=_log_probs(t.top)) for t in tokens]
+
+
+def _options(w: pb.GenerateOptions, field: str = "options") -> GenerateOptions:
     """Checks the options and replaces zeros by defaults."""
     early: Any = w.early_stopping
     o = GenerateOptions(
         max_new_tokens=w.max_new_tokens, min_new_tokens=w.min_new_tokens, num_beams=w.num_beams,
         length_penalty=1.0 if w.length_penalty is None else w.length_penalty, early_stopping=early,
-        repetition_penalty=w.repetition_penalty, sample=w.sample, temperature=w.temperature, top_k=w.top_k, top_p=w.top_p, seed=w.seed)
-    _checks.options(o)
+        repetition_penalty=w.repetition_penalty, sample=w.sample, temperature=w.temperature, top_k=w.top_k, top_p=w.top_p, seed=w.seed,
+        copy=w.copy, stop=tuple(w.stop), log_probs=w.log_probs, top_log_probs=w.top_log_probs)
+    _checks.options(o, field)
     o.early_stopping = contract.EarlyStopping(early)
     o.max_new_tokens, o.num_beams = o.max_new_tokens or 20, o.num_beams or 1
     o.repetition_penalty, o.temperature, o.top_p = o.repetition_penalty or 1.0, o.temperature or 1.0, o.top_p or 1.0
     if o.sample and o.num_beams > 1:
-        raise Error(Kind.UNSUPPORTED, f"sampling together with {o.num_beams} beams", "sample, or search with beams", field="options.sample")
+        raise Error(Kind.UNSUPPORTED, f"sampling together with {o.num_beams} beams", "sample, or search with beams", field=f"{field}.sample")
     if o.min_new_tokens > o.max_new_tokens:
-        raise _checks.invalid(f"min_new_tokens is {o.min_new_tokens}, want at most max_new_tokens ({o.max_new_tokens})", "options.min_new_tokens")
+        raise _checks.invalid(f"min_new_tokens is {o.min_new_tokens}, want at most max_new_tokens ({o.max_new_tokens})", f"{field}.min_new_tokens")
     return o
 
 

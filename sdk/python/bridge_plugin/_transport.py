@@ -61,8 +61,9 @@ class Inbound:
             raise ProtocolError(f"{name} is announced as {dtype}{shape_string(ref.shape)} with {ref.nbytes} bytes")
         return dtype, n
 
-    def receive(self, chunks: Iterator[Optional[Chunk]]) -> None:
-        """Fills the tensors that come as chunks. chunks yields None for any other message."""
+    def receive(self, chunks: Iterator[Optional[Chunk]], last: bool = True) -> None:
+        """Fills the tensors that come as chunks. chunks yields None for any other message. If
+        last is set, no message may follow."""
         for index, into in self._pending:
             offset = 0
             while offset < len(into):
@@ -75,8 +76,9 @@ class Inbound:
                 _check_chunk(chunk, index, offset, len(into))
                 into[offset : offset + len(chunk.data)] = chunk.data
                 offset += len(chunk.data)
-        for _ in chunks:
-            raise ProtocolError("got a message after the last chunk")
+        if last:
+            for _ in chunks:
+                raise ProtocolError("got a message after the last chunk")
 
 
 def _check_chunk(chunk: Chunk, tensor: int, offset: int, size: int) -> None:

@@ -11,7 +11,7 @@ import enum
 import logging
 import threading
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -116,6 +116,10 @@ class GenerateOptions:
     top_k: int = 0  #: 0: no limit
     top_p: float = 1.0
     seed: int = 0
+    copy: int = 0  #: which of several equal examples this is, in GenerateRequest.row_options
+    stop: Tuple[str, ...] = ()  #: texts that end an answer ("stop-texts")
+    log_probs: bool = False  #: requests the log-probabilities of the tokens ("log-probs")
+    top_log_probs: int = 0  #: and those of so many most probable tokens beside each
 
     def transformers(self) -> Dict[str, Any]:
         """Returns the options as transformers' GenerationConfig takes them."""
@@ -146,11 +150,36 @@ class GenerateRequest:
     prompts: Optional[Array]  #: float32[M, Q, D], as in LossRequest
     examples: List[Example]
     options: GenerateOptions = field(default_factory=GenerateOptions)
+    row_options: Optional[List[GenerateOptions]] = None  #: [B] of each example, in place of options ("row-options")
 
     @property
     def rows(self) -> int:
         """Q: rows of each soft prompt, 0 if there are none."""
         return 0 if self.prompts is None else int(self.prompts.shape[1])
+
+    def options_of(self, example: int) -> GenerateOptions:
+        """Returns the options of one example."""
+        return self.options if self.row_options is None else self.row_options[example]
+
+
+@dataclass
+class TokenLogProb:
+    """A generated token, or one that was probable in its place."""
+
+    text: str  #: of the token alone; empty for a special token
+    log_prob: float  #: log-softmax of the model's logits, before penalties, temperature, top-k and top-p
+    data: Optional[bytes] = None  #: the token's part of the answer's UTF-8; None if it is not known
+    top: Sequence[TokenLogProb] = ()  #: the most probable tokens in its place, the most probable first
+
+
+class FinishReason(enum.IntEnum):
+    """The reason for the end of an answer."""
+
+    UNKNOWN = 0
+    END = 1  #: the end-of-answer token
+    STOP = 2  #: a stop text
+    LENGTH = 3  #: the maximal number of tokens
+    CANCELED = 4  #: the host canceled this example
 
 
 @dataclass
@@ -159,6 +188,11 @@ class GenerateResponse:
 
     texts: Sequence[str]  #: [B] without special tokens, outer white space trimmed
     tokens: Any  #: [B] number of generated tokens, including the end
+    input_tokens: Any = ()  #: [B] positions of each input, rows of soft prompts included ("token-counts")
+    finish: Sequence[FinishReason] = ()  #: [B], or empty
+    log_probs: Sequence[Sequence[TokenLogProb]] = ()
+    """[B][T] of each answer's tokens, without the end token and without tokens that begin at or
+    after a stop text; empty for an example that does not request them."""
 
 
 @dataclass
@@ -206,7 +240,8 @@ class LanguageSpec:
     source: str = ""  #: where the weights came from, for people
     capabilities: Optional[Sequence[str]] = None
     """None: "gradient", and "score", "embed-tokens" and "count-tokens" if the class overrides
-    these methods. A model without a gradient lists its capabilities here."""
+    these methods, and what the class names in ``generates``. A model without a gradient lists
+    its capabilities here."""
 
 
 @dataclass
@@ -252,6 +287,7 @@ class Context:
 
     def __init__(self, allocate: Optional[Callable[[Sequence[int], Any], Array]] = None) -> None:
         self._gone = threading.Event()
+        self._cancelled: FrozenSet[int] = frozenset()
         self._allocate = allocate
         self.log = logging.getLogger("bridge_plugin")
 
@@ -259,6 +295,16 @@ class Context:
     def cancelled(self) -> bool:
         """Whether the host has given up the call."""
         return self._gone.is_set()
+
+    @property
+    def cancelled_examples(self) -> FrozenSet[int]:
+        """The examples of a generate request whose answers nobody wants any more. A model with
+        the capability "cancel-rows" ends them where they are, and goes on with the others."""
+        return self._cancelled
+
+    def cancel_examples(self, examples: Iterable[int]) -> None:
+        """Gives up examples, as the host does; tests of an adapter use it."""
+        self._cancelled |= frozenset(examples)
 
     def check(self) -> None:
         """Raises the Error that ends the call, if the host has given it up."""
@@ -287,7 +333,7 @@ class Context:
         self._gone.set()
 
 
-Emit = Callable[[int, str], None]
+Emit = Callable[..., None]
 
 
 class Model(abc.ABC):
@@ -316,6 +362,10 @@ class LanguageModel(Model):
     before it calls a method, and checks the response afterwards.
     """
 
+    #: What generate supports beside the options of one request: "row-options", "cancel-rows",
+    #: "stop-texts", "log-probs", "token-counts". The SDK refuses requests for the others.
+    generates: Sequence[str] = ()
+
     @abc.abstractmethod
     def load(self, request: LoadRequest) -> LanguageSpec:
         """Opens the model and returns its spec."""
@@ -327,8 +377,9 @@ class LanguageModel(Model):
     @abc.abstractmethod
     def generate(self, request: GenerateRequest, context: Context, emit: Emit) -> GenerateResponse:
         """Continues each example. ``emit(example, text)`` streams a piece of an answer. The
-        pieces of an answer, joined and trimmed, are its text. emit raises if the host has
-        gone."""
+        pieces of an answer, joined and trimmed, are its text. ``emit(example, text, log_probs)``
+        also gives the TokenLogProbs of the tokens that the piece completes. emit raises if the
+        host has gone."""
 
     def score(self, request: ScoreRequest, context: Context) -> Array:
         """Returns float32[B, C]: Σ log p over each candidate's tokens, including the end."""

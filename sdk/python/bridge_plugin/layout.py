@@ -142,14 +142,20 @@ class Layout:
     def answer(self, ids: Iterable[int]) -> Tuple[str, int]:
         """Returns the text of generated ids, and the number of generated tokens including the
         end. The ids may begin with the decoder's start token, which does not count."""
+        kept, ended = self.before_end(ids)
+        return self.tokenizer.decode(kept).strip(), len(kept) + ended
+
+    def before_end(self, ids: Iterable[int]) -> Tuple[List[int], bool]:
+        """Returns the generated ids before the end, without the decoder's start token, and
+        whether there is an end."""
         kept: List[int] = []
         for at, id in enumerate(ids):
             if at == 0 and id == self.start:
                 continue
             if id in self.ends:
-                return self.tokenizer.decode(kept).strip(), len(kept) + 1
+                return kept, True
             kept.append(int(id))
-        return self.tokenizer.decode(kept).strip(), len(kept)
+        return kept, False
 
     def _checked(self, index: int, s: Sequence) -> Sequence:
         if 0 < self.context < len(s.input):
@@ -218,14 +224,17 @@ def _runs(example: Example) -> Tuple[List[object], bool]:
     return runs, has_text
 
 
-def seeds(examples: Seq[Example], seed: int) -> List[int]:
+def seeds(examples: Seq[Example], seed: int, rows: Optional[Seq[GenerateOptions]] = None) -> List[int]:
     """Returns a seed below 2⁶³ for each example, for sampling. It depends only on the
-    request's seed, the example, and the number of equal examples before it."""
+    request's seed, the example, and the number of equal examples before it. With the options
+    of each example it depends on their seed, the example and their copy."""
     seen: Dict[Tuple[object, ...], int] = {}
     out = []
-    for example in examples:
+    for i, example in enumerate(examples):
         before = seen.get(example.segments, 0)
         seen[example.segments] = before + 1
+        if rows is not None:
+            seed, before = rows[i].seed, rows[i].copy
         key = repr((seed, [(s.prompt, s.text) for s in example.segments], before)).encode("utf-8", "surrogatepass")
         out.append(int.from_bytes(hashlib.sha256(key).digest()[:8], "little") >> 1)
     return out

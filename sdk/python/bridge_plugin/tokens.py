@@ -85,6 +85,12 @@ class HFTokenizer:
         """Returns a token as the vocabulary spells it, or "" for an unused id."""
         return str(self._backend.id_to_token(id) or "")
 
+    def text_of(self, id: int) -> str:
+        """Returns the text of one token inside an answer, with a leading space if it starts a
+        word. It is "" for a special token; a part of a character reads as U+FFFD."""
+        anchor = self.encode("a")[0]
+        return self.decode([*anchor, id])[len(self.decode(anchor)) :]
+
     def count(self, texts: Sequence[str]) -> List[int]:
         """Implements LanguageModel.count_tokens."""
         return [len(self.encode(text)[0]) for text in texts]

@@ -14,6 +14,7 @@ MODE = os.environ.get("MODE", "")
 
 class Model(bp.LanguageModel):
     needs_checkpoint = False
+    generates = ("row-options", "cancel-rows", "log-probs", "token-counts") if MODE == "rows" else ()
 
     def load(self, request):
         for i in range(3):
@@ -63,10 +64,28 @@ class Model(bp.LanguageModel):
         return bp.LossResponse([float(len(e.target)) for e in request.examples], [1] * len(request.examples), gradient)
 
     def generate(self, request, context, emit):
+        if request.row_options is not None:
+            return self.generate_rows(request, context, emit)
         for i in range(len(request.examples)):
             for word in ("one", " two"):
                 emit(i, word)
         return bp.GenerateResponse(["one two"] * len(request.examples), [2] * len(request.examples))
+
+    def generate_rows(self, request, context, emit):
+        """Says a word for each token, until the example is cancelled if its seed is 1."""
+        texts, finish, scores = [], [], []
+        for i in range(len(request.examples)):
+            o, words, one = request.options_of(i), [], []
+            while len(words) < o.max_new_tokens and i not in context.cancelled_examples:
+                words.append("word")
+                one.append(bp.TokenLogProb(" word", -0.5, b" word", [bp.TokenLogProb("", -0.25)][: o.top_log_probs]))
+                emit(i, " word", one[-1:] if o.log_probs else ())
+                if o.seed == 1:
+                    context.wait(0.01)
+            texts.append(" ".join(words))
+            scores.append(one if o.log_probs else [])
+            finish.append(bp.FinishReason.CANCELED if i in context.cancelled_examples else bp.FinishReason.LENGTH)
+        return bp.GenerateResponse(texts, [len(t.split()) for t in texts], [3] * len(texts), finish, scores)
 
     def close(self):
         print("closed", file=sys.stderr, flush=True)

@@ -6,8 +6,10 @@ The tests use no TLS; the Go tests of the examples do.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -91,9 +93,9 @@ class Host:
         call = self.channel.unary_stream("/bridge.v1.Adapter/Load", encode, lambda b: decode(pb.LoadEvent, b))
         return list(call(pb.LoadRequest(**request), timeout=PATIENCE))
 
-    def call(self, method, *messages, **options):
+    def call(self, method, *first, messages=(), **options):
         stream = self.channel.stream_stream(f"/bridge.v1.Adapter/{method}", encode, lambda b: decode(pb.Reply, b))
-        return stream(iter(messages), timeout=PATIENCE, **options)
+        return stream(itertools.chain(first, messages), timeout=PATIENCE, **options)
 
     def loss(self, target="", prompts=None, lease=None, handle=None, **options):
         request = pb.LossRequest(examples=[pb.Example([pb.Segment(text="a")], target)])
@@ -210,6 +212,35 @@ class Calls(unittest.TestCase):
     def test_prompts_of_no_rows(self):
         reply, = self.host.loss("ab", np.zeros((2, 0, 3), np.float32))
         self.assertEqual((reply.loss.loss, reply.loss.gradient.shape, reply.loss.gradient.nbytes), ([2.0], [2, 0, 3], 0))
+
+    def test_generate_by_rows(self):
+        text = pb.Example([pb.Segment(text="a")])
+        rows = [pb.GenerateOptions(max_new_tokens=2, log_probs=True, top_log_probs=1), pb.GenerateOptions(max_new_tokens=9), pb.GenerateOptions(max_new_tokens=1 << 40, seed=1)]
+        refused = failure(self.host.call("Generate", pb.Call(generate=pb.GenerateRequest(examples=[text] * 3, rows=rows))))
+        self.assertEqual((refused.kind, refused.field), (3, "rows"))
+        self.assertIn("(capability row-options)", refused.message)
+        host = Host(self, "rows")
+        host.load()
+        messages = queue.SimpleQueue()
+        messages.put(pb.Call(generate=pb.GenerateRequest(examples=[text] * 3, rows=rows, cancelable=True, canceled=[1])))
+        replies = host.call("Generate", messages=iter(messages.get, None))
+        pieces = [[], [], []]
+        for reply in replies:
+            if reply.generate is not None:
+                break
+            self.assertIsNone(reply.failure)
+            pieces[reply.piece.example].append(reply.piece)
+            if reply.piece.example == 2 and len(pieces[2]) == 1:
+                messages.put(pb.Call(cancel=pb.Cancel(examples=[2, 7])))  # while the example runs; 7 is in no request
+        answer = reply.generate
+        messages.put(None)
+        self.assertEqual(answer.texts[:2], ["word word", ""])
+        self.assertEqual(answer.tokens[2], len(pieces[2]))
+        self.assertEqual(list(answer.finish), [3, 4, 4])
+        self.assertEqual(list(answer.input_tokens), [3, 3, 3])
+        self.assertEqual([[t.text for t in row.tokens] for row in answer.log_probs], [[" word", " word"], [], []])
+        self.assertEqual([p.log_probs for p in pieces[0]], [[t] for t in answer.log_probs[0].tokens])
+        self.assertEqual(answer.log_probs[0].tokens[0], pb.TokenLogProb(" word", b" word", -0.5, [pb.TokenLogProb("", None, -0.25)]))
 
     def test_generate_streams(self):
         request = pb.GenerateRequest(examples=[pb.Example([pb.Segment(text="a")])])

@@ -10,14 +10,16 @@ import unittest
 from pathlib import Path
 
 import numpy as np
-from bridge_plugin import (Context, DType, EmbedTokensResponse, EncodeRequest, Error, Example, GenerateOptions, ImageSpec, Kind, LanguageModel,
-                           LanguageSpec, LossRequest, LossResponse, ScoreRequest, Segment, VisionSpec, checkpoint, to_bfloat16, to_float32)
+from bridge_plugin import (Context, DType, EmbedTokensResponse, EncodeRequest, Error, Example, FinishReason, GenerateOptions, GenerateRequest,
+                           GenerateResponse, ImageSpec, Kind, LanguageModel, LanguageSpec, LossRequest, LossResponse, ScoreRequest, Segment, VisionSpec,
+                           checkpoint, stop, to_bfloat16, to_float32)
 from bridge_plugin import _checks as checks
 from bridge_plugin import _messages as pb
 from bridge_plugin._arenas import Arenas, Calls, Lease
 from bridge_plugin._server import _options
 from bridge_plugin._transport import Inbound, Outbound
 from bridge_plugin.errors import ProtocolError
+from bridge_plugin.layout import seeds
 from bridge_plugin.images import image_spec, normalize
 
 SPEC = LanguageSpec(id="m", family="f", width=3, parameters=1, digest="d", architecture="decoder-only", vocabulary=9, token_norm=1.0, end_of_answer="e")
@@ -88,6 +90,45 @@ class Checks(unittest.TestCase):
             GenerateOptions(num_beams=2).refuse("num_beams")
         GenerateOptions(temperature=2.0).refuse("temperature")  # has no effect without sampling
 
+    def test_generate_requests(self):
+        text = Example((Segment("a"),))
+        every = ["row-options", "stop-texts", "log-probs", "cancel-rows"]
+
+        def request(rows=None, **options):
+            return GenerateRequest(None, [text, text], GenerateOptions(**options), rows)
+
+        two = [GenerateOptions(), GenerateOptions(stop=(".",), log_probs=True, copy=1)]
+        checks.generate_request(SPEC, every, request(two), True)
+        checks.generate_request(SPEC, [], request(), False)
+        for capability, asked, cancelable in [("row-options", request(two), False), ("stop-texts", request(stop=(".",)), False),
+                                              ("log-probs", request(log_probs=True), False), ("cancel-rows", request(), True)]:
+            without = [c for c in every if c != capability]
+            refused = self.refused(Kind.UNSUPPORTED, f"(capability {capability})", checks.generate_request, SPEC, without, asked, cancelable)
+            self.assertTrue(refused.remedy and refused.field)
+        self.refused(Kind.INVALID, "rows has the options of 1 examples, the request has 2", checks.generate_request, SPEC, every, request(two[:1]), False)
+        self.refused(Kind.INVALID, "copy is 3 in the options of all examples", checks.generate_request, SPEC, every, request(copy=3), False)
+        self.refused(Kind.INTERNAL, "response has no log_probs, example 1 asks", checks.generate_response, request(two), GenerateResponse(["", ""], [1, 1]))
+        self.refused(Kind.INTERNAL, "response has finish of 1 examples", checks.generate_response, request(), GenerateResponse(["", ""], [1, 1], finish=[FinishReason.END]))
+        for text_, wire in [("copy is -1", pb.GenerateOptions(copy=-1)), ("a stop text is empty", pb.GenerateOptions(stop=["a", ""])),
+                            ("top_log_probs is 21", pb.GenerateOptions(log_probs=True, top_log_probs=21)),
+                            ("top_log_probs is 2 without log_probs", pb.GenerateOptions(top_log_probs=2))]:
+            self.assertEqual(self.refused(Kind.INVALID, text_, _options, wire, "rows[3]").field.split(".")[0], "rows[3]")
+        self.refused(Kind.UNSUPPORTED, "log_probs with num_beams 2", _options, pb.GenerateOptions(log_probs=True, num_beams=2))
+
+    def test_stop_texts(self):
+        for text, texts, before, found, held in [
+            ("a cat", [], "a cat", False, "a cat"), ("a cat. A dog.", ["dog", "."], "a cat", True, "a cat. A dog."),
+            ("a cat", ["cat and", "dog"], "a cat", False, "a "), ("aab", ["abab", "b!"], "aab", False, "a"), ("x", ["x"], "", True, "x"),
+        ]:
+            self.assertEqual(stop.cut(text, texts), (before, found))
+            self.assertEqual(stop.hold_back(text, texts), held)
+
+    def test_seeds_depend_on_the_copy(self):
+        text = Example((Segment("a"),))
+        rows = [GenerateOptions(seed=5, copy=n) for n in (0, 1, 0)]
+        self.assertEqual(seeds([text, text], 5), seeds([text] * 3, 9, rows)[:2])
+        self.assertEqual(seeds([text] * 3, 9, rows)[0], seeds([text] * 3, 9, rows)[2])
+
     def test_capabilities_follow_the_overridden_methods(self):
         class Plain(LanguageModel):
             def load(self, request): ...
@@ -99,6 +140,11 @@ class Checks(unittest.TestCase):
 
         self.assertEqual(checks.capabilities(Plain(), SPEC), ["gradient"])
         self.assertEqual(checks.capabilities(Scores(), SPEC), ["gradient", "score"])
+
+        class Stops(Scores):
+            generates = ("stop-texts",)
+
+        self.assertEqual(checks.capabilities(Stops(), SPEC), ["gradient", "score", "stop-texts"])
         lying = LanguageSpec(**{**vars(SPEC), "capabilities": ["score"]})
         self.assertEqual(checks.capabilities(Scores(), lying), ["score"])
         self.refused(Kind.INTERNAL, 'names the capability "score", but Plain lacks', checks.capabilities, Plain(), lying)

@@ -20,6 +20,7 @@ import (
 func Contract(t *testing.T, open OpenFunc, checkpoint string) {
 	model := Open(t, open, checkpoint)
 	t.Run("generation", func(t *testing.T) { generation(t, model) })
+	t.Run("rows", func(t *testing.T) { rows(t, model) })
 	t.Run("chunks change nothing", func(t *testing.T) { chunks(t, model) })
 	t.Run("requests at once", func(t *testing.T) { atOnce(t, model) })
 	t.Run("token embeddings", func(t *testing.T) { tokens(t, model) })
