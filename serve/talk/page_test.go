@@ -55,7 +55,7 @@ func TestTalkInABrowser(t *testing.T) {
 
 		// History, after the page was closed.
 		chromedp.Reload(), until(`document.querySelector("#bridge-list input:checked")`),
-		chromedp.Click("#open-history"), until(`document.querySelectorAll("#history-list .entry").length === 1`), looks(t, axe, "history"),
+		chromedp.Click("#open-history"), until(`document.querySelectorAll("#history-list .entry").length === 1`), browser.Accessible(t, axe, "history"), browser.Screenshot("history"),
 		chromedp.Click("#history-list .entry"), until(`document.querySelectorAll("#turns > li").length === 4 && document.querySelector("#picture").naturalWidth === 64`), cards(&kept),
 		chromedp.Click("#open-history"), chromedp.Click("#clear-history"), until(`document.querySelectorAll("#history-list .entry").length === 0`), chromedp.KeyEvent(kb.Escape), cards(&cleared),
 		chromedp.Reload(), until(`document.querySelector("#bridge-list input:checked")`), chromedp.Click("#open-history"), until(`document.querySelector("#history").open`),
@@ -139,7 +139,7 @@ func TestServerGoneAndBack(t *testing.T) {
 
 		do(func() { release = s.hold(2) }), askAbout("how many umbrellas are there?"), until(`document.querySelector("#turns > li:last-child .answer").dataset.state === "coming"`),
 		do(func() { s.stop(); release() }), until(`!document.querySelector("#gone").hidden`), chromedp.Text("#gone", &banner), cards(&broken),
-		askAbout("what color is the background?"), settled(), cards(&refused), looks(t, axe, "gone"),
+		askAbout("what color is the background?"), settled(), cards(&refused), browser.Accessible(t, axe, "gone"), browser.Screenshot("gone"),
 		do(func() { s.start(t) }), until(`document.querySelector("#gone").hidden`),
 		chromedp.Click(`#turns > li:last-child .answer button`), settled(), cards(&back),
 	)

@@ -3,6 +3,7 @@ import { Failure } from "./api.js";
 import { messagesFor, optionsOf } from "./conversation.js";
 
 const tries = 3, longestWait = 30; // of a server that is busy; seconds
+const patience = 4000; // until the card says why an answer may take long; milliseconds
 
 // newAnswer returns the answer of a bridge before it begins.
 export function newAnswer(model, settings) {
@@ -14,6 +15,11 @@ export function newAnswer(model, settings) {
 // went wrong, and ask returns it.
 export async function ask(api, conversation, turn, answer, signal, changed) {
 	const began = performance.now(), elapsed = () => (performance.now() - began) / 1000;
+	const late = setTimeout(() => {
+		if (answer.state !== "waiting" || answer.waitNote !== "") return;
+		answer.waitNote = "waiting … A first answer takes longer, because the server loads or compiles the models for it.";
+		changed();
+	}, patience);
 	try {
 		const messages = await messagesFor(conversation, turn, answer.model, answer.settings.earlier);
 		const request = { model: answer.model, messages, ...optionsOf(answer.settings) };
@@ -39,6 +45,8 @@ export async function ask(api, conversation, turn, answer, signal, changed) {
 		if (answer.state === "failed") Object.assign(answer, { problem: failure.message, remedy: failure.remedy });
 		changed();
 		return failure;
+	} finally {
+		clearTimeout(late);
 	}
 }
 
