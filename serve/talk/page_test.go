@@ -25,7 +25,7 @@ func TestTalkInABrowser(t *testing.T) {
 	var begun, captioned, stopped, went, two, again, kept, cleared []card
 	var attacked bool
 	var alt, heading, focus, announced string
-	var entries int
+	var before, entries int
 	browser.Visit(t, s.url(),
 		chromedp.EmulateViewport(1280, 900),
 		until(`document.querySelectorAll("#kit-list img").length === 10 && document.querySelector("#bridge-list input:checked")`),
@@ -57,7 +57,9 @@ func TestTalkInABrowser(t *testing.T) {
 		chromedp.Reload(), until(`document.querySelector("#bridge-list input:checked")`),
 		chromedp.Click("#open-history"), until(`document.querySelectorAll("#history-list .entry").length === 1`), browser.Accessible(t, axe, "history"), browser.Screenshot("history"),
 		chromedp.Click("#history-list .entry"), until(`document.querySelectorAll("#turns > li").length === 4 && document.querySelector("#picture").naturalWidth === 64`), cards(&kept),
-		chromedp.Click("#open-history"), chromedp.Click("#clear-history"), until(`document.querySelectorAll("#history-list .entry").length === 0`), chromedp.KeyEvent(kb.Escape), cards(&cleared),
+		chromedp.Click("#open-history"), chromedp.Click("#clear-history"), until(`document.querySelector("#clear-history").textContent.includes("again")`),
+		chromedp.Evaluate(`document.querySelectorAll("#history-list .entry").length`, &before),
+		chromedp.Click("#clear-history"), until(`document.querySelectorAll("#history-list .entry").length === 0`), chromedp.KeyEvent(kb.Escape), cards(&cleared),
 		chromedp.Reload(), until(`document.querySelector("#bridge-list input:checked")`), chromedp.Click("#open-history"), until(`document.querySelector("#history").open`),
 		chromedp.Evaluate(`document.querySelectorAll("#history-list .entry").length`, &entries),
 		chromedp.Evaluate(`window.attacked !== undefined`, &attacked),
@@ -94,8 +96,8 @@ func TestTalkInABrowser(t *testing.T) {
 	if len(went) != 2 || !slices.EqualFunc(again, went, func(a, b card) bool { return a.Text == b.Text }) || !slices.EqualFunc(kept, went, func(a, b card) bool { return a.Text == b.Text && a.Gauge == b.Gauge }) {
 		t.Errorf("went on with %+v; asked again: %+v; from the history: %+v", went, again, kept)
 	}
-	if len(cleared) != 0 || entries != 0 || attacked {
-		t.Errorf("after clearing: %+v on the page, %d in the history; a question ran as code: %v", cleared, entries, attacked)
+	if len(cleared) != 0 || before != 1 || entries != 0 || attacked {
+		t.Errorf("%d in the history before it is cleared; after that %+v on the page, %d in the history; a question ran as code: %v", before, cleared, entries, attacked)
 	}
 }
 
@@ -136,6 +138,10 @@ func TestServerGoneAndBack(t *testing.T) {
 
 		// A server that is busy is asked again by itself.
 		do(func() { s.refuse(2) }), askAbout("is there a cactus?"), until(`document.querySelector(".answer .meta").textContent.includes("asks again")`), settled(), cards(&patient),
+
+		// Ask turns into Stop under the focus, and the focus goes to the question in the end.
+		do(func() { release = s.hold(0) }), tabTo("#send"), enter(), until(`document.activeElement.id === "stop"`),
+		do(func() { release() }), settled(), until(`document.activeElement.id === "question"`),
 
 		do(func() { release = s.hold(2) }), askAbout("how many umbrellas are there?"), until(`document.querySelector("#turns > li:last-child .answer").dataset.state === "coming"`),
 		do(func() { s.stop(); release() }), until(`!document.querySelector("#gone").hidden`), chromedp.Text("#gone", &banner), cards(&broken),

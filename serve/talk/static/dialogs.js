@@ -59,19 +59,32 @@ export class SettingsDialog {
 // the person opens, and removed with the id of each that they remove.
 export class HistoryDialog {
 	#urls = [];
+	#sure = false;
 
 	constructor(history, opened, removed) {
 		Object.assign(this, { history, opened, removed });
 		this.dialog = byId("history");
 		this.list = byId("history-list");
 		byId("close-history").addEventListener("click", () => this.dialog.close());
-		byId("clear-history").addEventListener("click", async () => {
+		this.clear = byId("clear-history");
+		this.clear.addEventListener("click", async () => {
+			if (!this.#sure) return this.#ask(true); // nothing brings the conversations back
+			this.#ask(false);
 			await history.clear();
 			removed(null);
 			await this.#fill(null);
 			byId("close-history").focus();
 		});
-		this.dialog.addEventListener("close", () => this.#release());
+		this.dialog.addEventListener("close", () => {
+			this.#release();
+			this.#ask(false);
+		});
+	}
+
+	// #ask lets the button that clears all ask back, or sets it back.
+	#ask(sure) {
+		this.#sure = sure;
+		this.clear.textContent = sure ? "Clear all: press again" : "Clear all";
 	}
 
 	// open shows the dialog. current is the id of the conversation on the page, or null.
@@ -84,7 +97,7 @@ export class HistoryDialog {
 		const conversations = await this.history.list();
 		this.#release();
 		this.list.replaceChildren(...conversations.map(c => this.#entry(c, current)));
-		byId("clear-history").hidden = conversations.length === 0;
+		this.clear.hidden = conversations.length === 0;
 		byId("history-note").textContent = conversations.length === 0 ? "No conversations are kept in this browser." : "Conversations are in this browser only. The server keeps none.";
 	}
 

@@ -123,11 +123,13 @@ function suggest() {
 	byId("suggestions").replaceChildren(...questions.map(q => element("button", { type: "button", textContent: q, onclick: () => start(q) })));
 }
 
-// refresh adapts the buttons to what can be done.
+// refresh adapts the buttons to what can be done. Of Ask and Stop one is shown; the focus stays on it.
 function refresh() {
-	const busy = running.size > 0;
+	const busy = running.size > 0, focused = document.activeElement;
 	stop.hidden = !busy;
 	send.hidden = busy;
+	if (focused === send && busy) stop.focus();
+	if (focused === stop && !busy) moveFocus(send);
 	send.textContent = question.value.trim() === "" ? "Caption" : "Ask";
 	byId("new").disabled = conversation === null;
 }
