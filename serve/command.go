@@ -136,6 +136,7 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) error {
 		<-running
 		return err
 	}
+	s.warmUp(ctx)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
