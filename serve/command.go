@@ -3,6 +3,7 @@ package serve
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -23,6 +24,31 @@ type Command struct {
 	Config                        string   // file; empty: none
 	Check                         bool
 	Backend, Isolation, Transport string
+}
+
+// Checked describes a bridge that [Check] has loaded.
+type Checked struct {
+	Name, Encoder, LLM string
+	Memory             int64 // estimated bytes of all that are loaded so far
+}
+
+// Check reads the configuration of a command line and loads all bridges. It calls each with every
+// bridge.
+func Check(ctx context.Context, w *workspace.Workspace, log *slog.Logger, o Command, each func(Checked)) error {
+	s, err := FromCommand(w, log, o)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for _, name := range s.fleet.Names() {
+		lease, err := s.fleet.Acquire(ctx, name)
+		if err != nil {
+			return fmt.Errorf("model %s: %w", name, err)
+		}
+		each(Checked{name, lease.Vision.Spec().ID, lease.Language.Spec().ID, s.fleet.Counts().Memory})
+		lease.Release()
+	}
+	return nil
 }
 
 // FromCommand returns the server of a command line.
@@ -110,6 +136,7 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) error {
 		<-running
 		return err
 	}
+	s.warmUp(ctx)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)

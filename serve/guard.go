@@ -65,6 +65,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Permissions-Policy", "geolocation=(), microphone=()")
 		recorder := &recorder{ResponseWriter: w}
 		began := time.Now()
+		s.limitTimes(w)
 		defer func() {
 			if p := recover(); p != nil {
 				if p == http.ErrAbortHandler { //nolint:errorlint // it is this value
@@ -86,6 +87,15 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(recorder, r)
 	})
+}
+
+// limitTimes bounds how long a client can hold a connection with one request. The body is read, and
+// parts of the answer are written, under limits of their own. Without these ones a client could hold it
+// where no handler reads its body, and a deadline of the last request would end this one.
+func (s *Server) limitTimes(w http.ResponseWriter) {
+	limits, control := s.config.Load().Limits, http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(limits.Body))
+	_ = control.SetWriteDeadline(time.Now().Add(limits.Request + limits.Write))
 }
 
 // recorder remembers the status of an answer.
@@ -233,8 +243,8 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (body []byte, 
 	free = func() { s.bodies.give(size) }
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limits.Body))
 	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limits.BodyBytes))
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	if err == nil {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // from here on a read waits for the client to leave
 		return body, free, nil
 	}
 	free()
@@ -274,5 +284,4 @@ func (s *Server) writeJSON(w http.ResponseWriter, status int, v any) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.config.Load().Limits.Write))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 }

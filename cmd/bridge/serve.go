@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/urfave/cli/v2"
 
+	"github.com/modular-bridging/bridge/internal/bytesize"
 	"github.com/modular-bridging/bridge/serve"
 )
 
@@ -24,11 +25,17 @@ func (p *program) serveCommand() *cli.Command {
 }
 
 func (p *program) serve(c *cli.Context) error {
-	s, err := serve.FromCommand(p.workspace, p.log, serve.Command{
-		Models: c.Args().Slice(), Address: c.String("addr"), Config: c.String("config"), Check: c.Bool("check"),
+	command := serve.Command{
+		Models: c.Args().Slice(), Address: c.String("addr"), Config: c.String("config"),
 		Backend: c.String("backend"), Isolation: c.String("isolation"), Transport: c.String("transport"),
-	})
-	if err != nil || c.Bool("check") {
+	}
+	if c.Bool("check") {
+		return serve.Check(c.Context, p.workspace, p.log, command, func(b serve.Checked) {
+			p.printf("%s: %s and %s, %s in all so far\n", b.Name, b.Encoder, b.LLM, bytesize.Format(b.Memory))
+		})
+	}
+	s, err := serve.FromCommand(p.workspace, p.log, command)
+	if err != nil {
 		return err
 	}
 	return s.Serve(c.Context, func(url string) { p.printf("%s\n", url) })

@@ -19,6 +19,7 @@ type Config struct {
 	Hosts   []string      // from which pictures are fetched; empty: none
 	Memory  int64         // budget for the open bridges in bytes; 0 is no limit
 	Watch   time.Duration // between looks at the bridges' files; 0 never looks
+	WarmUp  bool          // answer once with each bridge before the server is announced
 	Limits  Limits
 	// Templates replace those of a kind of language model.
 	Templates map[string]chat.Templates
@@ -59,6 +60,7 @@ func Default() Config {
 	return Config{
 		Address: "127.0.0.1:8000",
 		Watch:   10 * time.Second,
+		WarmUp:  true,
 		Limits: Limits{
 			Chat: chat.DefaultLimits(), BodyBytes: 20 << 20, BodiesBytes: 256 << 20, Pixels: 50_000_000,
 			Header: 5 * time.Second, Body: 30 * time.Second, Request: 2 * time.Minute, Write: 10 * time.Second,

@@ -21,6 +21,7 @@ type file struct {
 	PictureHosts []string             `toml:"picture_hosts"`
 	Memory       size                 `toml:"memory"`
 	Watch        duration             `toml:"watch"`
+	WarmUp       bool                 `toml:"warm_up"`
 	Keys         keysTable            `toml:"keys"`
 	Models       map[string]model     `toml:"models"`
 	Templates    map[string]templates `toml:"templates"`
@@ -146,7 +147,7 @@ func decode(doc *stricttoml.Document) (Config, error) {
 func fileOf(c Config) file {
 	l := c.Limits
 	return file{
-		Address: c.Address, Watch: duration{c.Watch}, Keys: keysTable{Environment: KeysVariable},
+		Address: c.Address, Watch: duration{c.Watch}, WarmUp: c.WarmUp, Keys: keysTable{Environment: KeysVariable},
 		Limits: limits{
 			Tokens: l.Chat.Tokens, DefaultTokens: l.Chat.DefaultTokens, Answers: l.Chat.Answers, Beams: l.Chat.Beams,
 			Messages: l.Chat.Messages, Pictures: l.Chat.Pictures, Text: size{int64(l.Chat.TextBytes)}, Stops: l.Chat.Stops,
@@ -159,7 +160,8 @@ func fileOf(c Config) file {
 
 // apply writes the file's values into a configuration.
 func (f *file) apply(c *Config) {
-	c.Address, c.Origins, c.Hosts, c.Memory, c.Watch = f.Address, f.Origins, f.PictureHosts, f.Memory.bytes, f.Watch.Duration
+	c.Address, c.Origins, c.Hosts, c.Memory = f.Address, f.Origins, f.PictureHosts, f.Memory.bytes
+	c.Watch, c.WarmUp = f.Watch.Duration, f.WarmUp
 	l := f.Limits
 	c.Limits = Limits{
 		Chat: chat.Limits{Tokens: l.Tokens, DefaultTokens: l.DefaultTokens, Answers: l.Answers, Beams: l.Beams,

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -127,9 +128,12 @@ func (e *Engine) Generate(ctx context.Context, r *Request) (*Result, error) {
 // wait submits a job and waits until it is done or ctx ends. The lease is released when nothing
 // uses the bridge any more.
 func (e *Engine) wait(ctx context.Context, l *fleet.Lease, done chan error, j *batch.Job) error {
+	var once sync.Once
 	j.Done = func(err error) {
-		l.Release()
-		done <- err
+		once.Do(func() {
+			l.Release()
+			done <- err
+		})
 	}
 	if err := e.queue(l.Language).Submit(j); err != nil {
 		l.Release()
@@ -137,9 +141,23 @@ func (e *Engine) wait(ctx context.Context, l *fleet.Lease, done chan error, j *b
 	}
 	select {
 	case err := <-done:
+		if err != nil && ctx.Err() != nil { // the model says only that the call was canceled
+			return ctx.Err()
+		}
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// survive ends the jobs of a batch whose computation panics, as an adapter in this process may. It is
+// deferred.
+func survive(jobs []*batch.Job) {
+	if p := recover(); p != nil {
+		err := adapters.Errorf(adapters.Internal, "a batch panicked: %v\n%s", p, debug.Stack())
+		for _, j := range jobs {
+			j.Done(err)
+		}
 	}
 }
 

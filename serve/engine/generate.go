@@ -23,6 +23,7 @@ type generation struct {
 
 // generate computes the answers of a batch.
 func (e *Engine) generate(jobs []*batch.Job) {
+	defer survive(jobs)
 	began := time.Now()
 	var waited time.Duration
 	for _, j := range jobs {

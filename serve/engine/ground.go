@@ -67,6 +67,7 @@ func (r *GroundingRequest) check(ctx context.Context) error {
 
 // ground computes the losses of a batch. If a batch of several fails, each job is computed alone.
 func (e *Engine) ground(jobs []*batch.Job) {
+	defer survive(jobs)
 	err := groundTogether(jobs)
 	if err != nil && len(jobs) > 1 && adapters.KindOf(err) != adapters.Unavailable {
 		for _, j := range jobs {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -53,7 +54,8 @@ type entry struct {
 	open   *Bridge // nil: not loaded
 	parts  parts   // of the bridge when it was last open; nil before
 	failed error   // of the last attempt to open it
-	stamp  string  // of its files when it was opened; empty if it was opened for another entry
+	tried  time.Time
+	stamp  string // of its files when it was opened; empty if it was opened for another entry
 }
 
 // Bridge is an open bridge.
@@ -143,10 +145,24 @@ func (f *Fleet) Acquire(ctx context.Context, name string) (*Lease, error) {
 	if l, err := f.leaseOpen(name); l != nil || err != nil { // somebody else has opened it meanwhile
 		return l, err
 	}
-	if err := ctx.Err(); err != nil {
+	if err := cmp.Or(ctx.Err(), f.failedLately(name)); err != nil {
 		return nil, err
 	}
 	return f.load(context.WithoutCancel(ctx), name)
+}
+
+// retryPause is the time between two attempts to open a bridge that cannot be opened.
+const retryPause = 2 * time.Second
+
+// failedLately returns the error of an attempt to open a bridge that was made a moment ago, so that
+// requests for a broken bridge do not keep the server busy.
+func (f *Fleet) failedLately(name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e := f.find(name); e != nil && e.failed != nil && time.Since(e.tried) < retryPause {
+		return e.failed
+	}
+	return nil
 }
 
 // leaseOpen returns a lease of a bridge that is loaded, or nil.
@@ -195,7 +211,7 @@ func (f *Fleet) load(ctx context.Context, name string) (*Lease, error) {
 		return f.load(ctx, name)
 	}
 	defer f.mu.Unlock()
-	e.failed = err
+	e.failed, e.tried = err, time.Now()
 	if err != nil {
 		return nil, err
 	}
