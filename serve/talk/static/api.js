@@ -1,4 +1,4 @@
-// Calls the server's API: models, answers, grounding.
+// Calls the server: models, answers, grounding, and the kit's pictures.
 import { readEvents } from "./events.js";
 
 // Failure is an error that a person can read. kind is "network" if the server was not reached,
@@ -26,6 +26,11 @@ export class Api {
 	// models returns the list of the server's bridges.
 	async models() {
 		return (await this.#json("v1/models")).data;
+	}
+
+	// kit returns the pictures of the kit to begin with.
+	async kit() {
+		return (await this.#json("talk/kit.json")).pictures;
 	}
 
 	// alive reports whether the server answers at all.

@@ -70,7 +70,7 @@ async function load() {
 	try {
 		const models = await api.models();
 		bridges.show(models);
-		if (byId("kit-list").childElementCount === 0) await stage.showKit();
+		if (byId("kit-list").childElementCount === 0) stage.showKit(await api.kit());
 	} catch (failure) {
 		hear(failure);
 	}
@@ -90,18 +90,19 @@ function show(next) {
 	conversation = next;
 	complain("");
 	stage.show(conversation?.picture ?? null);
-	byId("turns").replaceChildren(...(conversation?.turns ?? []).map(t => turnOf(conversation, t)));
+	byId("turns").replaceChildren(...(conversation?.turns ?? []).map(t => turnOf(conversation, t).root));
 	byId("empty").hidden = conversation !== null && conversation.turns.length > 0;
 	byId("empty").textContent = (conversation === null ? "Choose a picture, then ask about it." : "Ask about the picture, or leave the question empty for a caption.") + " The answers of the chosen bridges appear here side by side.";
 	suggest();
 	refresh();
 }
 
-// turnOf returns the element of a turn: the question, and the cards of its answers.
+// turnOf returns the element of a turn, which is the question with the cards of its answers, and the cards.
 function turnOf(of, turn) {
-	const cards = element("div", { className: "answers" });
-	for (const answer of turn.answers) cards.append(cardOf(of, turn, answer).root);
-	return element("li", { className: "turn" }, element("h3", { textContent: turn.question || "Caption", dir: "auto" }), cards);
+	const cards = turn.answers.map(a => cardOf(of, turn, a));
+	const root = element("li", { className: "turn" }, element("h3", { textContent: turn.question || "Caption", dir: "auto" }),
+		element("div", { className: "answers" }, ...cards.map(c => c.root)));
+	return { root, cards };
 }
 
 function cardOf(of, turn, answer) {
@@ -146,13 +147,12 @@ async function start(text) {
 	question.value = "";
 	const of = conversation, turn = { question: text, answers: bridges.chosen.map(model => newAnswer(model, settings)) };
 	of.turns.push(turn);
-	const cards = turn.answers.map(a => cardOf(of, turn, a));
-	const item = element("li", { className: "turn" }, element("h3", { textContent: text || "Caption", dir: "auto" }), element("div", { className: "answers" }, ...cards.map(c => c.root)));
-	byId("turns").append(item);
+	const { root, cards } = turnOf(of, turn);
+	byId("turns").append(root);
 	byId("empty").hidden = true;
 	suggest();
 	if (document.activeElement === document.body) moveFocus(cards[0].root); // it was on a suggestion
-	item.scrollIntoView({ block: "nearest" });
+	root.scrollIntoView({ block: "nearest" });
 	stage.fold();
 	await follow(of, turn, cards);
 }

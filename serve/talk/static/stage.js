@@ -78,11 +78,8 @@ export class Stage {
 		if (matchMedia("(max-width: 52rem)").matches) for (const id of ["kit", "bridges"]) byId(id).open = false;
 	}
 
-	// showKit shows the kit's pictures. Their list is at talk/kit.json.
-	async showKit() {
-		const response = await fetch(new URL("talk/kit.json", document.baseURI));
-		if (!response.ok) return;
-		const { pictures } = await response.json();
+	// showKit offers pictures of the kit.
+	showKit(pictures) {
 		byId("kit-list").replaceChildren(...pictures.map(p => element("li", {}, this.#kitButton(p))));
 		byId("kit").hidden = pictures.length === 0;
 	}
