@@ -2,12 +2,13 @@ package workspace
 
 import (
 	"context"
-	"fmt"
+	"encoding/json"
 	"io"
 	"slices"
 	"sync"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/recipes"
 )
 
 // Pool keeps frozen models open for several bridges. Bridges that are opened with the same pool
@@ -133,10 +134,15 @@ func (p *Pool) use(w *Workspace, m *pooled) func() {
 
 // sharedKey identifies how a model is opened. what identifies its weights.
 func sharedKey(s OpenSpec, what string) string {
-	layer := "default"
-	if s.FeatureLayer != nil {
-		layer = fmt.Sprint(*s.FeatureLayer)
+	parts, err := json.Marshal(struct { // pointers by value
+		Plugin, Isolation, Transport, DType, Backend, Activation string
+		Constraints                                              PluginConstraints
+		Limits                                                   recipes.Limits
+		Layer                                                    *int
+		Size                                                     adapters.Size
+	}{s.Plugin, s.Isolation, s.Transport, s.DType, s.Backend, s.Model.Activation, s.Constraints, s.Limits, s.FeatureLayer, s.ImageSize})
+	if err != nil {
+		panic("workspace: the settings of a model cannot be JSON: " + err.Error()) // they are texts and numbers
 	}
-	return fmt.Sprintf("%s\x00%s\x00%+v\x00%s\x00%s\x00%s\x00%s\x00%+v\x00%s\x00%v\x00%s",
-		what, s.Plugin, s.Constraints, s.Isolation, s.Transport, s.DType, s.Backend, s.Limits, layer, s.ImageSize, s.Model.Activation)
+	return what + "\x00" + string(parts)
 }
