@@ -100,7 +100,7 @@ func (m *metrics) batch(b engine.Batch) {
 	}
 	m.batches.WithLabelValues(b.Model, result).Inc()
 	m.rows.WithLabelValues(b.Model).Observe(float64(b.Rows))
-	m.compute.WithLabelValues(b.Model).Observe(b.Seconds.Seconds())
+	m.compute.WithLabelValues(b.Model).Observe(b.Took.Seconds())
 	m.waited.WithLabelValues(b.Model).Observe(b.Waited.Seconds())
 	m.tokens.WithLabelValues(b.Model).Add(float64(b.Tokens))
 }

@@ -55,7 +55,7 @@ type Limits struct {
 
 	BatchRows int           // answers that are computed together
 	QueueRows int           // answers that may wait for one language model
-	Fill      time.Duration // that a busy model waits for a full batch
+	Fill      time.Duration // that a busy model waits at most for a fuller batch
 }
 
 // Default returns the settings of a server that nothing configures.
@@ -68,7 +68,7 @@ func Default() Config {
 			Chat: chat.DefaultLimits(), BodyBytes: 20 << 20, BodiesBytes: 256 << 20, Pixels: 50_000_000,
 			Header: 5 * time.Second, Body: 30 * time.Second, Call: 90 * time.Second, Request: 2 * time.Minute, Write: 10 * time.Second,
 			Idle: time.Minute, Drain: 30 * time.Second, Connections: 512,
-			BatchRows: 32, QueueRows: 256, Fill: 5 * time.Millisecond,
+			BatchRows: 32, QueueRows: 256, Fill: 50 * time.Millisecond,
 		},
 	}
 }
