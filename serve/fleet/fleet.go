@@ -30,7 +30,8 @@ type Options struct {
 	// ago is closed, unless somebody uses it.
 	Memory int64
 	Log    *slog.Logger
-	// Closed, if not nil, is called with each language model that no bridge uses any more.
+	// Closed, if not nil, is called with each language model that no bridge uses any more. Calls
+	// may come at the same time.
 	Closed func(adapters.LanguageModel)
 }
 
@@ -42,7 +43,8 @@ type Fleet struct {
 	opening sync.Mutex // held while a bridge is opened: one at a time
 
 	mu      sync.Mutex
-	entries []*entry // in the order of the configuration
+	entries []*entry         // in the order of the configuration
+	live    map[*Bridge]bool // those that are not closed
 	closing sync.WaitGroup
 	opened  int64 // bridges that were ever opened
 	evicted int64
@@ -84,7 +86,7 @@ func New(o Options) *Fleet {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Fleet{options: o}
+	return &Fleet{options: o, live: map[*Bridge]bool{}}
 }
 
 // Set replaces the fleet's entries. New entries are not loaded yet; the bridges of entries that are
@@ -218,6 +220,7 @@ func (f *Fleet) load(ctx context.Context, name string) (*Lease, error) {
 	b := &Bridge{Model: m, Name: e.Name, Opened: time.Now(), used: time.Now()}
 	f.options.Log.Info("opened a bridge", "model", e.Name, "seconds", time.Since(began).Round(time.Millisecond).Seconds())
 	f.opened++
+	f.live[b] = true
 	if e.open != nil {
 		f.drop(e)
 	}
@@ -330,20 +333,24 @@ func (f *Fleet) closeUnused(b *Bridge) {
 		return
 	}
 	b.closed = true
+	delete(f.live, b)
+	last := !f.uses(b.Language)
 	f.closing.Go(func() {
-		language := b.Language
 		b.Model.Close()
-		if f.options.Closed != nil && !f.uses(language) {
-			f.options.Closed(language)
+		if last && f.options.Closed != nil {
+			f.options.Closed(b.Language)
 		}
 	})
 }
 
-// uses reports whether an open bridge has a language model.
+// uses reports whether a bridge that is not closed has a language model. The caller holds mu.
 func (f *Fleet) uses(l adapters.LanguageModel) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.ContainsFunc(f.entries, func(e *entry) bool { return e.open != nil && e.open.Language == l })
+	for b := range f.live {
+		if b.Language == l {
+			return true
+		}
+	}
+	return false
 }
 
 // Load opens all bridges that are not open. It returns the errors of those that cannot be opened.
