@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -40,7 +39,9 @@ type Fleet struct {
 	options Options
 	pool    workspace.Pool
 
-	opening sync.Mutex // held while a bridge is opened: one at a time
+	opening chan struct{}   // of size 1, full while a bridge is opened: one at a time
+	ctx     context.Context // ends with Close
+	end     context.CancelFunc
 
 	mu      sync.Mutex
 	entries []*entry         // in the order of the configuration
@@ -86,7 +87,9 @@ func New(o Options) *Fleet {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Fleet{options: o, live: map[*Bridge]bool{}}
+	f := &Fleet{options: o, live: map[*Bridge]bool{}, opening: make(chan struct{}, 1)}
+	f.ctx, f.end = context.WithCancel(context.Background())
+	return f
 }
 
 // Set replaces the fleet's entries. New entries are not loaded yet; the bridges of entries that are
@@ -142,16 +145,54 @@ func (f *Fleet) Acquire(ctx context.Context, name string) (*Lease, error) {
 	if l, err := f.leaseOpen(name); l != nil || err != nil {
 		return l, err
 	}
-	f.opening.Lock()
-	defer f.opening.Unlock()
-	if l, err := f.leaseOpen(name); l != nil || err != nil { // somebody else has opened it meanwhile
-		return l, err
-	}
-	if err := cmp.Or(ctx.Err(), f.failedLately(name)); err != nil {
+	if err := f.beginOpening(ctx); err != nil {
 		return nil, err
 	}
-	return f.load(context.WithoutCancel(ctx), name)
+	type outcome struct {
+		lease *Lease
+		err   error
+	}
+	opened := make(chan outcome, 1)
+	go func() {
+		l, err := f.openNow(name)
+		f.endOpening()
+		opened <- outcome{l, err}
+	}()
+	select {
+	case o := <-opened:
+		return o.lease, o.err
+	case <-ctx.Done(): // the bridge is opened nevertheless, for the next request
+		go func() {
+			if o := <-opened; o.err == nil {
+				o.lease.Release()
+			}
+		}()
+		return nil, ctx.Err()
+	}
 }
+
+// openNow returns a lease of a bridge, which somebody else may have opened meanwhile.
+func (f *Fleet) openNow(name string) (*Lease, error) {
+	if l, err := f.leaseOpen(name); l != nil || err != nil {
+		return l, err
+	}
+	if err := f.failedLately(name); err != nil {
+		return nil, err
+	}
+	return f.load(f.ctx, name)
+}
+
+// beginOpening waits until no other bridge is being opened. The caller calls endOpening afterwards.
+func (f *Fleet) beginOpening(ctx context.Context) error {
+	select {
+	case f.opening <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (f *Fleet) endOpening() { <-f.opening }
 
 // retryPause is the time between two attempts to open a bridge that cannot be opened.
 const retryPause = 2 * time.Second
@@ -195,7 +236,7 @@ func (f *Fleet) lease(b *Bridge) *Lease {
 }
 
 // load opens the bridge of an entry, puts it in the place of the one that is open, and returns a
-// lease of it. The caller holds opening.
+// lease of it. The caller has begun opening.
 func (f *Fleet) load(ctx context.Context, name string) (*Lease, error) {
 	e, err := f.makeRoom(name)
 	if err != nil {
@@ -371,9 +412,12 @@ func (f *Fleet) Load(ctx context.Context) map[string]error {
 }
 
 // Close closes all bridges and waits until they are closed. Leases that are not released keep
-// theirs open.
+// theirs open. Later calls find no bridge.
 func (f *Fleet) Close() {
+	f.end()
 	f.Set(nil)
+	f.opening <- struct{}{} // the bridge that is being opened finds that its entry is gone
+	f.endOpening()
 	f.closing.Wait()
 }
 

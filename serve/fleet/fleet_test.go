@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -218,4 +219,27 @@ func TestSetKeepsTheOldBridgeUntilTheNewOneIsOpen(t *testing.T) {
 	if now.Dir != dirs[1] {
 		t.Errorf("x is %s, want %s", now.Dir, dirs[1])
 	}
+}
+
+// Who waits for a bridge to be opened must not wait beyond the end of the request; the bridge is there
+// for the next one.
+func TestARequestDoesNotOutliveItsContext(t *testing.T) {
+	f, _ := newFleet(t, 0)
+	f.Set([]Entry{entryFor("a", "kit:stage2")})
+	ctx, cancel := context.WithCancel(t.Context())
+	f.opening <- struct{}{} // another bridge is being opened
+	ended := make(chan error)
+	go func() {
+		_, err := f.Acquire(ctx, "a")
+		ended <- err
+	}()
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	f.endOpening()
+	if _, err := f.Acquire(ctx, "a"); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	acquire(t, f, "a").Release()
 }
