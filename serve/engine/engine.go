@@ -21,13 +21,13 @@ type Options struct {
 
 // Batch is what was computed together.
 type Batch struct {
-	Model   string
-	Jobs    int
-	Rows    int
-	Tokens  int           // generated
-	Seconds time.Duration // of the computation
-	Waited  time.Duration // of the job that waited longest
-	Err     error
+	Model  string
+	Jobs   int
+	Rows   int
+	Tokens int           // generated
+	Took   time.Duration // to compute it
+	Waited time.Duration // of the job that waited longest
+	Err    error
 }
 
 // Engine answers requests. Its methods are safe for concurrent use.
@@ -79,6 +79,9 @@ type Input struct {
 	// Pictures are uint8[H, W, 3], as the bridge's encoder needs them. Soft prompt i of the
 	// segments is of picture i.
 	Pictures []*adapters.Tensor
+	// Most is how many tokens the input may have, rows of soft prompts included; 0 is no limit
+	// beside the model's.
+	Most int
 }
 
 // Request is a conversation to answer.
