@@ -8,6 +8,7 @@ import (
 	"github.com/modular-bridging/bridge/imaging"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/shell"
+	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/tokenizer"
 )
@@ -25,6 +26,10 @@ type OpenOptions struct {
 	EncoderPlugin, LLMPlugin string
 	// LAVIS completes a .pth file of LAVIS.
 	LAVIS LAVISOptions
+	// Limits are those of the frozen models' processes.
+	Limits recipes.Limits
+	// Pool, if not nil, shares frozen models with the other bridges that are opened with it.
+	Pool *Pool
 }
 
 // Model is an open bridge with its frozen models. Close frees all of them.
@@ -146,16 +151,16 @@ func (w *Workspace) openSides(ctx context.Context, m *Model, dir string, info br
 			return nil, nil, err
 		}
 	}
-	vision, err = w.OpenVision(ctx, o.apply(vs))
+	vision, release, err := o.Pool.vision(ctx, w, o.apply(vs), info.Vision.Digest)
 	w.WarnSideChanges(vs, adapters.KindVision, info.Vision) // also if the changed model cannot be opened
 	if err != nil {
 		return nil, nil, err
 	}
-	m.onClose(w.Closer(vision))
+	m.onClose(release)
 	if info.Language == nil {
 		return vision, nil, nil
 	}
-	language, err = w.OpenLanguage(ctx, o.apply(ls))
+	language, release, err = o.Pool.language(ctx, w, o.apply(ls), info.Language.Digest)
 	if info.Language.Files == nil {
 		w.warnOtherTokenizer(ls.Model, *info.Language)
 	}
@@ -163,13 +168,13 @@ func (w *Workspace) openSides(ctx context.Context, m *Model, dir string, info br
 	if err != nil {
 		return nil, nil, err
 	}
-	m.onClose(w.Closer(language))
+	m.onClose(release)
 	return vision, language, nil
 }
 
 // apply returns a spec with the options that apply to every frozen model.
 func (o OpenOptions) apply(s OpenSpec) OpenSpec {
-	s.Backend, s.Isolation, s.Transport, s.DType = o.Backend, o.Isolation, o.Transport, o.DType
+	s.Backend, s.Isolation, s.Transport, s.DType, s.Limits = o.Backend, o.Isolation, o.Transport, o.DType, o.Limits
 	return s
 }
 

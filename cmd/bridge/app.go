@@ -141,7 +141,7 @@ func (p *program) app() *cli.App {
 			p.abortableCommand(p.trainCommand()), p.abortableCommand(p.retrainCommand()),
 			p.abortableCommand(p.captionCommand()), p.abortableCommand(p.askCommand()),
 			p.abortableCommand(p.compareCommand()), p.abortableCommand(p.evalCommand()), p.abortableCommand(p.dataCommand()), p.convertCommand(), p.abortableCommand(p.verifyCommand()),
-			p.pluginCommand(), p.versionCommand(), p.adapterCommand(), helpCommand(),
+			p.serveCommand(), p.pluginCommand(), p.versionCommand(), p.adapterCommand(), helpCommand(),
 		},
 	}
 	setCommandDefaults(app.Commands)

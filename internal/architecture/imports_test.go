@@ -79,6 +79,14 @@ func table() []row {
 		{"runs/ladder", []string{"recipes", "internal/..."}},
 		{"runs/comparison", []string{"runs", "runs/ladder", "runs/report", "eval/benchmark"}},
 		{"runs", []string{"workspace", "train", "eval", "eval/benchmark", "eval/benchmark/page", "runs/report"}},
+		{"serve/chat", []string{"bridge", "internal/..."}},
+		{"serve/batch", []string{"adapters"}},
+		{"serve/config", []string{"serve/chat", "recipes", "internal/..."}},
+		{"serve/pictures", []string{"adapters", "data", "imaging", "internal/..."}},
+		{"serve/fleet", []string{"workspace", "internal/..."}},
+		{"serve/engine", []string{"serve/batch", "serve/fleet", "bridge", "data", "internal/..."}},
+		{"serve/talk", []string{"kit", "kit/...", "internal/..."}},
+		{"serve", []string{"serve/*", "workspace", "bridge", "runs", "plugins/host", "recipes", "internal/..."}},
 		{"cmd/...", []string{"..."}},
 
 		{"internal/...", []string{"adapters", "internal/..."}},
@@ -95,6 +103,9 @@ func testsMay(name string) []string {
 		"internal/testenv", "internal/procfs"}
 	if name == "plugins" || name == "plugins/host" {
 		all = append(all, "plugins", "plugins/host", "plugins/internal/plugintest")
+	}
+	if name == "serve/talk" { // the page calls a real server
+		all = append(all, "serve", "serve/config", "workspace")
 	}
 	return all
 }

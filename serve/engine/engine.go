@@ -1,0 +1,189 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/serve/batch"
+	"github.com/modular-bridging/bridge/serve/fleet"
+)
+
+// Options are the settings of an engine.
+type Options struct {
+	Batch batch.Options
+	// Observe, if not nil, is called after each batch.
+	Observe func(Batch)
+}
+
+// Batch is what was computed together.
+type Batch struct {
+	Model  string
+	Jobs   int
+	Rows   int
+	Tokens int           // generated
+	Took   time.Duration // to compute it
+	Waited time.Duration // of the job that waited longest
+	Err    error
+}
+
+// Engine answers requests. Its methods are safe for concurrent use.
+type Engine struct {
+	options Options
+
+	mu     sync.Mutex
+	queues map[adapters.LanguageModel]*batch.Queue
+}
+
+// New returns an engine.
+func New(o Options) *Engine {
+	return &Engine{options: o, queues: map[adapters.LanguageModel]*batch.Queue{}}
+}
+
+// Forget removes the queue of a language model that is closed.
+func (e *Engine) Forget(l adapters.LanguageModel) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.queues, l)
+}
+
+// queue returns the queue in front of a language model.
+func (e *Engine) queue(l adapters.LanguageModel) *batch.Queue {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	q := e.queues[l]
+	if q == nil {
+		q = batch.New(e.options.Batch)
+		e.queues[l] = q
+	}
+	return q
+}
+
+// Load returns the rows that wait and those that are being computed, in all queues.
+func (e *Engine) Load() (waiting, running int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, q := range e.queues {
+		w, r := q.Load()
+		waiting, running = waiting+w, running+r
+	}
+	return waiting, running
+}
+
+// Input is what a language model reads.
+type Input struct {
+	Segments []adapters.Segment
+	// Pictures are uint8[H, W, 3], as the bridge's encoder needs them. Soft prompt i of the
+	// segments is of picture i.
+	Pictures []*adapters.Tensor
+	// Most is how many tokens the input may have, rows of soft prompts included; 0 is no limit
+	// beside the model's.
+	Most int
+}
+
+// Request is a conversation to answer.
+type Request struct {
+	// Lease keeps the bridge open. The engine releases it, also after an error.
+	Lease  *fleet.Lease
+	Tenant string // whose share of the time the request takes
+	Input  Input
+	Rows   []adapters.GenerateOptions // one for each answer
+	// Emit, if not nil, is called with the pieces of the answers as they are generated. It
+	// must not block.
+	Emit func(row int, p adapters.Piece)
+}
+
+// Answer is one of a request's answers.
+type Answer struct {
+	Text     string
+	Tokens   int // generated
+	Finish   adapters.FinishReason
+	LogProbs []adapters.TokenLogProb
+}
+
+// Result holds a request's answers.
+type Result struct {
+	Answers     []Answer
+	InputTokens int // of the input, rows of soft prompts included
+}
+
+// Generate answers a request. It waits for its turn in the queue of the language model. When ctx
+// ends, it returns at once, and the rows of the request are given up.
+func (e *Engine) Generate(ctx context.Context, r *Request) (*Result, error) {
+	tokens, err := r.check(ctx)
+	if err != nil {
+		r.Lease.Release()
+		return nil, err
+	}
+	g := &generation{request: r, emitted: make([]string, len(r.Rows)), inputTokens: tokens, done: make(chan error, 1)}
+	err = e.wait(ctx, r.Lease, g.done, &batch.Job{
+		Context: ctx, Tenant: r.Tenant, Rows: len(r.Rows), Group: r.group(g), Data: g, Run: e.generate,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return g.result, nil
+}
+
+// wait submits a job and waits until it is done or ctx ends. The lease is released when nothing
+// uses the bridge any more.
+func (e *Engine) wait(ctx context.Context, l *fleet.Lease, done chan error, j *batch.Job) error {
+	var once sync.Once
+	j.Done = func(err error) {
+		once.Do(func() {
+			l.Release()
+			done <- err
+		})
+	}
+	if err := e.queue(l.Language).Submit(j); err != nil {
+		l.Release()
+		return err
+	}
+	select {
+	case err := <-done:
+		if err != nil && ctx.Err() != nil { // the model says only that the call was canceled
+			return ctx.Err()
+		}
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// survive ends the jobs of a batch whose computation panics, as an adapter in this process may. It is
+// deferred.
+func survive(jobs []*batch.Job) {
+	if p := recover(); p != nil {
+		err := adapters.Errorf(adapters.Internal, "a batch panicked: %v\n%s", p, debug.Stack())
+		for _, j := range jobs {
+			j.Done(err)
+		}
+	}
+}
+
+// group returns what the jobs of a batch have in common: the bridge and, if the language model
+// takes one set of options a request, the options. Answers that are sampled by such a model are
+// computed alone, because it counts equal rows of the whole request.
+func (r *Request) group(g *generation) any {
+	type together struct {
+		bridge  *fleet.Bridge
+		options string
+		alone   *generation
+	}
+	switch {
+	case r.Lease.Language.Spec().Has(adapters.CapRowOptions):
+		return together{bridge: r.Lease.Bridge}
+	case r.Rows[0].Sample:
+		return together{alone: g}
+	}
+	o := r.Rows[0]
+	o.Copy = 0
+	penalty := "none"
+	if o.LengthPenalty != nil {
+		penalty, o.LengthPenalty = fmt.Sprint(*o.LengthPenalty), nil
+	}
+	return together{bridge: r.Lease.Bridge, options: fmt.Sprintf("%+v %s", o, penalty)}
+}
