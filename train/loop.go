@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/modular-bridging/bridge/internal/hostmemory"
 	"github.com/modular-bridging/bridge/train/checkpoint"
 	"github.com/modular-bridging/bridge/train/cost"
 	"github.com/modular-bridging/bridge/train/optim"
@@ -56,6 +57,7 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 
 // run is Run without the explanation of a full disk.
 func (s *Session) run(ctx context.Context) (Result, error) {
+	hostmemory.ReturnLargeBlocks()
 	var err error
 	if s.texts, err = s.newTextCutter(ctx); err != nil {
 		return Result{}, err
@@ -97,6 +99,7 @@ func (s *Session) runPhase(ctx context.Context, index int, from position) error 
 		return err
 	}
 	defer steps.close()
+	s.settled = false
 	s.countCaching(from)
 	s.logMixture(phase)
 	if from.step == 0 { // cached Q-Former outputs cost time of training; a resumed run has counted it already
@@ -151,6 +154,10 @@ func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepRe
 		return stepResult{}, err
 	}
 	defer ready.free()
+	if !s.settled { // graphs are compiled, and old copies of weights are garbage
+		hostmemory.Settle()
+		s.settled = true
+	}
 	s.state.Lock()
 	defer s.state.Unlock()
 	result, err := ready.apply()

@@ -61,6 +61,7 @@ type Session struct {
 	}
 
 	clock        time.Duration          // time of training so far, without evaluation
+	settled      bool                   // memory was given back before the phase's first step
 	stepsDone    int                    // optimizer steps so far, in all phases
 	scores       []Scores               // evaluations so far
 	counted      cost.Ledger            // the counts at the last step or evaluation; nil if a part of the run was not counted

@@ -60,7 +60,7 @@ func New(backend compute.Backend, store *model.Store, groups []Group, config Con
 	return o, nil
 }
 
-// collect finds the groups' variables.
+// collect finds the groups' variables, and moves them to the device.
 func (o *AdamW) collect() error {
 	seen := map[string]bool{}
 	for g, group := range o.groups {
@@ -73,6 +73,9 @@ func (o *AdamW) collect() error {
 				return adapters.Errorf(adapters.Invalid, "optimizer: parameter %q is %s, want float32", name, v.DType())
 			case seen[name]:
 				return adapters.Errorf(adapters.Invalid, "optimizer: parameter %q is in two groups", name)
+			}
+			if err := toDevice(o.backend, v); err != nil {
+				return adapters.Errorf(adapters.KindOf(err), "optimizer: parameter %q: %w", name, err)
 			}
 			seen[name] = true
 			o.parameters = append(o.parameters, parameter{name: name, group: g, value: v})
@@ -119,6 +122,15 @@ func (o *AdamW) Close() {
 			}
 		}
 	}
+}
+
+// toDevice moves a variable to the device, so that no copy is left in Go's heap.
+func toDevice(backend compute.Backend, v *model.Variable) error {
+	value, err := v.Value()
+	if err != nil {
+		return err
+	}
+	return value.ToDevice(backend, 0)
 }
 
 // Names returns the parameters in the order of gradients: group after group, as the
