@@ -21,6 +21,7 @@ type pass struct {
 // states (of the positions that the pass reads out) and every layer's
 // self-attention keys and values.
 func (m *Model) run(x *Node, s pass) (*Node, []keyValue) {
+	x = m.turn.Ends(x)
 	cache := make([]keyValue, m.cfg.Layers)
 	for i := range m.cfg.Layers {
 		rows := x.Shape().Dimensions[1]
@@ -45,7 +46,7 @@ func (m *Model) layer(i int, x *Node, s pass, rows int) (*Node, keyValue) {
 	}
 	q := leading(attended, s.queries)
 	if m.cfg.hasCross(i) {
-		q = m.crossAttention(p.At("crossattention"), q, s.images.byLayer[i])
+		q = m.crossAttention(p.At("crossattention"), q, s.images, i)
 	}
 	q = m.feedForward(p, q, querySuffix)
 	if rows == s.queries {

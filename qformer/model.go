@@ -13,6 +13,8 @@ type Model struct {
 	cfg Config
 	p   layers.Params
 	rng *layers.RNG
+	// turn ends where a pass begins; nil for none.
+	turn *Turn
 }
 
 // New returns the Q-Former whose weights are in store, for graph g. Dropout draws from rng;
@@ -24,6 +26,16 @@ func New(cfg Config, store *model.Store, g *Graph, rng *RNG) *Model {
 // VariablePath returns the path of a weight's variable in a store, by the name of its
 // [Param].
 func VariablePath(name string) string { return layers.VariablePath(name) }
+
+// Turn orders the backward passes of a graph; see [Model.InTurn].
+type Turn = layers.Turn
+
+// InTurn returns a copy of m whose passes through the layers end turn.
+func (m *Model) InTurn(turn *Turn) *Model {
+	c := *m
+	c.turn = turn
+	return &c
+}
 
 // WithDType returns a copy of m that converts its weights to dtype in the graph and computes
 // in it. Norms and softmaxes are computed in float32 in any case.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -220,6 +221,61 @@ func TestStateOfOtherParametersIsRefused(t *testing.T) {
 	}
 	if !reflect.DeepEqual(r.values(), before) || r.optimizer.Steps() != 1 {
 		t.Error("a refused state changed the optimizer")
+	}
+}
+
+// Large parameters are updated a few at a time, apart from small ones. Here they repeat the
+// elements of a small one, and must stay equal to it bit for bit.
+func TestLargeParametersStepAsSmallOnes(t *testing.T) {
+	r := newRun(t)
+	r.optimizer.Close()
+	const rows, columns = 513, 520 // more than 1 MB
+	small := []float32{0.5, -1, 2, 0.25, -0.125, 3, 1e-3}
+	repeat := func(values []float32, shift int) []float32 {
+		all := make([]float32, rows*columns)
+		for i := range all {
+			all[i] = values[(i+shift)%len(values)]
+		}
+		return all
+	}
+	shapes := map[string][]int{"small": {len(small), 1}, "first": {rows, columns}, "second": {rows, columns}, "other": {columns, rows}}
+	shift := map[string]int{"first": 0, "second": 1, "other": 2}
+	values := func(name string, of []float32) []float32 {
+		if name == "small" {
+			return slices.Clone(of)
+		}
+		return repeat(of, shift[name])
+	}
+	names := []string{"first", "small", "second", "other"}
+	for _, name := range names {
+		r.variable(name, values(name, small), shapes[name])
+	}
+	var err error
+	r.optimizer, err = optim.New(r.backend, r.store, []optim.Group{{Names: names, Decay: true}}, optim.Config{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.1, ClipNorm: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for step := range 3 {
+		gradient := make([]float32, len(small))
+		for i := range gradient {
+			gradient[i] = float32(i-step) / 7
+		}
+		var gradients []*tensors.Tensor
+		for _, name := range names {
+			gradients = append(gradients, tensors.FromFlatDataAndDimensions(values(name, gradient), shapes[name]...))
+		}
+		if _, err := r.apply(gradients, []float64{1e-2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := r.values()
+	if slices.Equal(got["small"], small) {
+		t.Fatal("three steps changed nothing")
+	}
+	for name := range shift {
+		if !slices.Equal(got[name], repeat(got["small"], shift[name])) {
+			t.Errorf("the elements of %q differ from those of the small parameter", name)
+		}
 	}
 }
 
