@@ -15,6 +15,8 @@ type Model struct {
 	rng *layers.RNG
 	// turn ends where a pass begins; nil for none.
 	turn *Turn
+	// recompute is whether a backward pass computes each layer again.
+	recompute bool
 }
 
 // New returns the Q-Former whose weights are in store, for graph g. Dropout draws from rng;
@@ -26,6 +28,14 @@ func New(cfg Config, store *model.Store, g *Graph, rng *RNG) *Model {
 // VariablePath returns the path of a weight's variable in a store, by the name of its
 // [Param].
 func VariablePath(name string) string { return layers.VariablePath(name) }
+
+// Checkpointing returns a copy of m that keeps only the inputs of layers for the backward pass, and
+// computes each layer again then. Results and gradients are the same.
+func (m *Model) Checkpointing(on bool) *Model {
+	c := *m
+	c.recompute = on
+	return &c
+}
 
 // Turn orders the backward passes of a graph; see [Model.InTurn].
 type Turn = layers.Turn

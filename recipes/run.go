@@ -16,6 +16,10 @@ type Run struct {
 	// FeatureCache keeps the encoder's features on disk, for this run and later ones.
 	// Default true.
 	FeatureCache bool `toml:"feature_cache"`
+	// Checkpointing halves the memory of the Q-Former's activations: the backward pass computes
+	// each layer again (gradient checkpointing). Losses are the same, steps are slower. Default
+	// false.
+	Checkpointing bool `toml:"checkpointing"`
 }
 
 func defaultRun() Run { return Run{Backend: "auto", Keep: 2, FeatureCache: true} }

@@ -90,7 +90,7 @@ func (g *generative) prompts(in, rng *Node) *Node {
 	if g.phase.CachedQueries > 0 {
 		return qformer.New(config, store, in.Graph(), nil).Project(ConvertDType(in, dtypes.Float32))
 	}
-	return qformer.New(config, store, in.Graph(), qformer.NewRNG(rng)).Prompts(in)
+	return qformer.New(config, store, in.Graph(), qformer.NewRNG(rng)).Checkpointing(g.session.Checkpointing).Prompts(in)
 }
 
 // gradients builds the gradients of the bridge's parameters from the loss's gradient by

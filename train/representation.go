@@ -57,7 +57,7 @@ func newRepresentation(ctx context.Context, s *Session, phase Phase) (*represent
 func (r *representation) build(in []*Node) []*Node {
 	features, ids, images := in[0], in[1], in[2]
 	rng := qformer.NewRNG(in[3])
-	m := qformer.New(r.session.Bridge.Config(), r.session.Bridge.Store(), ids.Graph(), rng)
+	m := qformer.New(r.session.Bridge.Config(), r.session.Bridge.Store(), ids.Graph(), rng).Checkpointing(r.session.Checkpointing)
 	pad := Scalar(ids.Graph(), dtypes.Int32, r.session.Bridge.Tokenizer().Pad())
 	l := losses.Stage1(m, r.losses, losses.Batch{
 		Features: features, IDs: ids, Visible: NotEqual(ids, pad), ImageIDs: images,

@@ -41,6 +41,9 @@ type Session struct {
 	Dir    string // run folder; checkpoints and metrics go below it
 	Keep   int    // number of checkpoints to keep; 0 means 2
 	Resume bool   // continue from the newest intact checkpoint
+	// Checkpointing computes the Q-Former's layers again in the backward pass, to save memory
+	// ([qformer.Model.Checkpointing]). A resumed run may have another value.
+	Checkpointing bool
 	// SetupTime is how long the initialisation of the bridge took. It counts as time
 	// of training.
 	SetupTime time.Duration
