@@ -14,7 +14,7 @@ type Model struct {
 	p   layers.Params
 	rng *layers.RNG
 	// turn ends where a pass begins; nil for none.
-	turn *Turn
+	turn *layers.Turn
 	// recompute is whether a backward pass computes each layer again.
 	recompute bool
 }
@@ -37,13 +37,10 @@ func (m *Model) Checkpointing(on bool) *Model {
 	return &c
 }
 
-// Turn orders the backward passes of a graph; see [Model.InTurn].
-type Turn = layers.Turn
-
 // InTurn returns a copy of m whose passes through the layers end turn.
 func (m *Model) InTurn(turn *Turn) *Model {
 	c := *m
-	c.turn = turn
+	c.turn = &turn.layers
 	return &c
 }
 
