@@ -57,7 +57,6 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 
 // run is Run without the explanation of a full disk.
 func (s *Session) run(ctx context.Context) (Result, error) {
-	hostmemory.ReturnLargeBlocks()
 	var err error
 	if s.texts, err = s.newTextCutter(ctx); err != nil {
 		return Result{}, err
@@ -94,11 +93,13 @@ func (s *Session) runPhase(ctx context.Context, index int, from position) error 
 	phase := s.Plan.Phases[index]
 	defer s.Cost.Enter(phase.Name)()
 	began := time.Now()
+	s.returnMemory()
 	steps, err := s.newStepper(ctx, phase)
 	if err != nil {
 		return err
 	}
 	defer steps.close()
+	hostmemory.Settle() // the weights have moved to the device
 	s.settled = false
 	s.countCaching(from)
 	s.logMixture(phase)
@@ -128,6 +129,18 @@ func (s *Session) runPhase(ctx context.Context, index int, from position) error 
 	return nil
 }
 
+// returnMemory gives memory of loading back, and lets steps return theirs if they allocate large
+// blocks: new values of large weights.
+func (s *Session) returnMemory() {
+	hostmemory.Settle()
+	for v := range s.Bridge.Store().IterVariables() {
+		if v.Shape().ByteSize() >= hostmemory.LargeBlock {
+			hostmemory.ReturnLargeBlocks()
+			return
+		}
+	}
+}
+
 // newStepper returns the stepper of a phase.
 func (s *Session) newStepper(ctx context.Context, phase Phase) (stepper, error) {
 	if phase.Objective.Stage == 1 {
@@ -154,7 +167,7 @@ func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepRe
 		return stepResult{}, err
 	}
 	defer ready.free()
-	if !s.settled { // graphs are compiled, and old copies of weights are garbage
+	if !s.settled { // graphs are compiled
 		hostmemory.Settle()
 		s.settled = true
 	}
