@@ -98,15 +98,15 @@ def inputs(row: Row, work: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def training(row: Row, options: argparse.Namespace) -> dict[str, str]:
-    """Returns the paths that only rows of training have. PyTorch's side makes the weights."""
+def training(row: Row, options: argparse.Namespace) -> dict:
+    """Returns what only rows of training have: paths and an option. PyTorch's side makes the weights."""
     if row.op != "step":
         return {}
     words = options.work / "qformer-words.json"
     if not words.exists():
         tokenizer(QFORMER_WORDS).save(str(words))
     return {"weights": str(options.work / f"{row.name}.safetensors"), "tokenizer": str(words), "run": str(options.work / f"{row.name}.run"),
-            "bridge": str(options.bridge.with_name("bridge"))}
+            "bridge": str(options.bridge.with_name("bridge")), "checkpointing": options.checkpointing}
 
 
 def measure(row: Row, names: list[str], options: argparse.Namespace) -> dict[str, Side]:
@@ -262,6 +262,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--side", action="append", choices=[TORCH, XLA, GO], help="run only this side; may be repeated")
     parser.add_argument("--rounds", type=int, default=MOST_ROUNDS, help=f"the most rounds (default {MOST_ROUNDS}); after {LEAST_ROUNDS} no new one begins once a row has taken {ROUND_SECONDS} s")
     parser.add_argument("--profile", action="store_true", help="show where Go spends its time in every row, not only in rows below half of PyTorch's speed")
+    parser.add_argument("--checkpointing", action="store_true", help="rows of training: bridge computes the Q-Former's layers again in the backward pass (run.checkpointing)")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures to this file")
     options = parser.parse_args()
     options.work, options.bridge = options.work.resolve(), options.bridge.resolve()

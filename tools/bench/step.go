@@ -32,6 +32,8 @@ type steps struct {
 	Tokenizer string  `json:"tokenizer"` // of the Q-Former, a tokenizer.json
 	Bridge    string  `json:"bridge"`    // program that serves the language model in a process of its own
 	Run       string  `json:"run"`       // folder for the run
+
+	Checkpointing bool `json:"checkpointing"` // see train.Session
 }
 
 // openSteps opens a training. Each call is one step of it.
@@ -88,7 +90,7 @@ func (j *job) session(backend string) (*train.Session, error) {
 	features := given{&adapters.Tensor{DType: adapters.Float32, Shape: j.Shape, Data: raw}}
 	set := train.Set{Data: captions(j.Targets), Features: features}
 	return &train.Session{Plan: j.plan(), Bridge: b, Language: language, Train: set, Eval: set, Dir: j.Run,
-		Metrics: w, Log: slog.New(slog.DiscardHandler)}, nil
+		Checkpointing: j.Checkpointing, Metrics: w, Log: slog.New(slog.DiscardHandler)}, nil
 }
 
 // plan trains everything on whole batches, at a constant rate.
