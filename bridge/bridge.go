@@ -138,21 +138,33 @@ func (b *Bridge) forLanguage(spec adapters.LanguageSpec, templates Templates, wo
 // withFreshParts returns the weights of a stage in another configuration: copies of b's
 // weights, except some parts, which are random.
 func (b *Bridge) withFreshParts(config qformer.Config, stage qformer.Stage, parts []qformer.Part, seed uint64) (*model.Store, error) {
-	params := config.Parameters(stage)
 	store := model.NewStore()
-	if err := qformer.Init(store, config, params, seed); err != nil {
-		return nil, err
-	}
-	for _, p := range params {
+	for _, p := range config.Parameters(stage) {
+		var err error
 		if slices.Contains(parts, p.Part) {
-			continue
+			err = qformer.Init(store, config, []qformer.Param{p}, seed)
+		} else {
+			err = b.copyTo(store, p)
 		}
-		if err := copyVariable(store, b.store, p.Name); err != nil {
+		if err != nil {
 			store.Finalize()
 			return nil, err
 		}
 	}
 	return store, nil
+}
+
+// copyTo creates a variable of a store with a copy of b's weight of the same name.
+func (b *Bridge) copyTo(store *model.Store, p qformer.Param) error {
+	values, err := b.values(p.Name)
+	if err != nil {
+		return err
+	}
+	if len(values) != p.Size() {
+		return fmt.Errorf("weight %s has %d elements in the bridge, want %v", p.Name, len(values), p.Shape)
+	}
+	_, err = store.CreateVariable(qformer.VariablePath(p.Name), tensors.FromFlatDataAndDimensions(values, p.Shape...))
+	return err
 }
 
 // initProjection draws a random projection that maps a Q-Former output, which is

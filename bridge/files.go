@@ -45,17 +45,17 @@ func (b *Bridge) Save(dir string, dtype adapters.DType) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("save bridge: %w", err)
 	}
-	parameters := map[string]*adapters.Tensor{}
+	parameters := map[string]weights.Source{}
 	for _, p := range b.config.Parameters(b.Stage()) {
-		t, err := b.weight(p.Name)
-		if err != nil {
-			return fmt.Errorf("save bridge: %w", err)
-		}
-		if parameters[p.Name], err = t.Convert(dtype); err != nil {
-			return fmt.Errorf("save bridge: %s: %w", p.Name, err)
-		}
+		parameters[p.Name] = weights.Source{DType: dtype, Shape: p.Shape, Read: func() (*adapters.Tensor, error) {
+			t, err := b.weight(p.Name)
+			if err != nil {
+				return nil, err
+			}
+			return t.Convert(dtype)
+		}}
 	}
-	if err := weights.Write(filepath.Join(dir, weightsFile), parameters, map[string]string{"format": "pt"}); err != nil {
+	if err := weights.WriteSources(filepath.Join(dir, weightsFile), parameters, map[string]string{"format": "pt"}); err != nil {
 		return fmt.Errorf("save bridge: %w", err)
 	}
 	if b.tokenizer != nil {

@@ -13,18 +13,14 @@ type keyValue struct{ key, value *Node }
 // each layer that has cross-attention. They are projected once and used in every pass.
 type ImageKV struct {
 	byLayer map[int]keyValue
+	rows    *Node // int32[batch], the pictures of a batch; nil for all in their order
 	batch   int
 }
 
-// Rows selects the pictures at rows int32[B'].
+// Rows selects the pictures at rows int32[B'], once.
 func (v *ImageKV) Rows(rows *Node) *ImageKV {
 	rows.AssertRank(1)
-	picked := &ImageKV{byLayer: make(map[int]keyValue, len(v.byLayer)), batch: rows.Shape().Dimensions[0]}
-	for i, kv := range v.byLayer {
-		index := InsertAxes(rows, -1)
-		picked.byLayer[i] = keyValue{Gather(kv.key, index), Gather(kv.value, index)}
-	}
-	return picked
+	return &ImageKV{byLayer: v.byLayer, rows: rows, batch: rows.Shape().Dimensions[0]}
 }
 
 // For returns v, which holds one picture, for a batch of n texts. Keys and values are not
@@ -36,14 +32,14 @@ func (v *ImageKV) For(n int) *ImageKV {
 	return &ImageKV{byLayer: v.byLayer, batch: n}
 }
 
-// crossAttention lets the queries x float[B, Q, D] attend to pictures: one for each row, or one
-// for all rows. In the second case all queries are one row of B·Q.
-func (m *Model) crossAttention(p layers.Params, x *Node, images keyValue) *Node {
-	d := x.Shape().Dimensions
-	if images.key.Shape().Dimensions[0] == d[0] {
-		return m.attention(p, x, images, nil)
+// crossAttention lets the queries x float[B, Q, D] attend to pictures in a layer: one for each
+// row, or one for all rows. In the second case all queries are one row of B·Q.
+func (m *Model) crossAttention(p layers.Params, x *Node, images *ImageKV, layer int) *Node {
+	d, kv := x.Shape().Dimensions, images.byLayer[layer]
+	if images.rows != nil || kv.key.Shape().Dimensions[0] == d[0] {
+		return m.attention(p, x, kv, attending{rows: images.rows})
 	}
-	return Reshape(m.attention(p, Reshape(x, 1, d[0]*d[1], d[2]), images, nil), d...)
+	return Reshape(m.attention(p, Reshape(x, 1, d[0]*d[1], d[2]), kv, attending{}), d...)
 }
 
 // selfAttention computes the first rows positions of x, which attend to past and to all
@@ -60,7 +56,7 @@ func (m *Model) selfAttention(p layers.Params, x *Node, past keyValue, bias *Nod
 	if bias != nil && bias.Shape().Dimensions[2] > rows {
 		bias = Slice(bias, AxisRange(), AxisRange(), AxisRangeFromStart(rows))
 	}
-	return m.attention(p, leading(x, rows), all, bias), own
+	return m.attention(p, leading(x, rows), all, attending{bias: bias}), own
 }
 
 // keyValue projects x float[B, T, ...] to keys and values.
@@ -71,9 +67,14 @@ func (m *Model) keyValue(p layers.Params, x *Node) keyValue {
 	}
 }
 
+// attending says how positions attend: bias is float32, broadcastable to [B, H, Tq, Tk], and rows
+// selects keys and values, int32[B]. Both may be nil.
+type attending struct{ bias, rows *Node }
+
 // attention computes a BERT attention block with its residual and norm: x attends to kv.
-func (m *Model) attention(p layers.Params, x *Node, kv keyValue, bias *Node) *Node {
+func (m *Model) attention(p layers.Params, x *Node, kv keyValue, how attending) *Node {
 	query := layers.SplitHeads(layers.Linear(p.At("attention.query"), x), m.cfg.Heads)
-	context := layers.MergeHeads(layers.Attention(query, kv.key, kv.value, layers.AttentionOptions{Bias: bias, Dropout: m.cfg.Dropout, RNG: m.rng}))
+	context := layers.MergeHeads(layers.Attention(query, kv.key, kv.value, layers.AttentionOptions{
+		Bias: how.bias, Rows: how.rows, Dropout: m.cfg.Dropout, RNG: m.rng}))
 	return m.output(p.At("output"), context, x)
 }

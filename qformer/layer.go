@@ -21,15 +21,48 @@ type pass struct {
 // states (of the positions that the pass reads out) and every layer's
 // self-attention keys and values.
 func (m *Model) run(x *Node, s pass) (*Node, []keyValue) {
+	x = m.turn.Ends(x)
 	cache := make([]keyValue, m.cfg.Layers)
 	for i := range m.cfg.Layers {
 		rows := x.Shape().Dimensions[1]
 		if i == m.cfg.Layers-1 && s.readout > 0 {
 			rows = s.readout
 		}
-		x, cache[i] = m.layer(i, x, s, rows)
+		if m.recompute {
+			x, cache[i] = m.layerTwice(i, x, s, rows)
+		} else {
+			x, cache[i] = m.layer(i, x, s, rows)
+		}
 	}
 	return x, cache
+}
+
+// layerTwice is layer for [Model.Checkpointing].
+func (m *Model) layerTwice(i int, x *Node, s pass, rows int) (*Node, keyValue) {
+	in := []*Node{x}
+	if s.past != nil {
+		in = append(in, s.past[i].key, s.past[i].value)
+	}
+	cross := s.queries > 0 && m.cfg.hasCross(i)
+	if cross {
+		in = append(in, s.images.byLayer[i].key, s.images.byLayer[i].value)
+	}
+	out := layers.Recompute(m.p, m.rng, in, func(p layers.Params, rng *layers.RNG, in []*Node) []*Node {
+		c, s := *m, s
+		c.p, c.rng = p, rng
+		if s.past != nil {
+			s.past = make([]keyValue, i+1)
+			s.past[i] = keyValue{in[1], in[2]}
+		}
+		if cross {
+			images := *s.images
+			images.byLayer = map[int]keyValue{i: {in[len(in)-2], in[len(in)-1]}}
+			s.images = &images
+		}
+		x, own := c.layer(i, in[0], s, rows)
+		return []*Node{x, own.key, own.value}
+	})
+	return out[0], keyValue{out[1], out[2]}
 }
 
 // layer computes the first rows positions of one layer.
@@ -45,7 +78,7 @@ func (m *Model) layer(i int, x *Node, s pass, rows int) (*Node, keyValue) {
 	}
 	q := leading(attended, s.queries)
 	if m.cfg.hasCross(i) {
-		q = m.crossAttention(p.At("crossattention"), q, s.images.byLayer[i])
+		q = m.crossAttention(p.At("crossattention"), q, s.images, i)
 	}
 	q = m.feedForward(p, q, querySuffix)
 	if rows == s.queries {

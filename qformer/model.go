@@ -13,6 +13,10 @@ type Model struct {
 	cfg Config
 	p   layers.Params
 	rng *layers.RNG
+	// turn ends where a pass begins; nil for none.
+	turn *layers.Turn
+	// recompute is whether a backward pass computes each layer again.
+	recompute bool
 }
 
 // New returns the Q-Former whose weights are in store, for graph g. Dropout draws from rng;
@@ -24,6 +28,21 @@ func New(cfg Config, store *model.Store, g *Graph, rng *RNG) *Model {
 // VariablePath returns the path of a weight's variable in a store, by the name of its
 // [Param].
 func VariablePath(name string) string { return layers.VariablePath(name) }
+
+// Checkpointing returns a copy of m that keeps only the inputs of layers for the backward pass, and
+// computes each layer again then. Results and gradients are the same.
+func (m *Model) Checkpointing(on bool) *Model {
+	c := *m
+	c.recompute = on
+	return &c
+}
+
+// InTurn returns a copy of m whose passes through the layers end turn.
+func (m *Model) InTurn(turn *Turn) *Model {
+	c := *m
+	c.turn = &turn.layers
+	return &c
+}
 
 // WithDType returns a copy of m that converts its weights to dtype in the graph and computes
 // in it. Norms and softmaxes are computed in float32 in any case.

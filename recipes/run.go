@@ -28,6 +28,10 @@ type Run struct {
 	// "bfloat16". Weights, moments, norms, softmaxes and losses are float32 in any case. A
 	// resumed run must have the same. Default "float32".
 	Compute string `toml:"compute,omitempty"`
+	// Checkpointing halves the memory of the Q-Former's activations: the backward pass computes
+	// each layer again (gradient checkpointing). Losses are the same, steps are slower. Default
+	// false.
+	Checkpointing bool `toml:"checkpointing"`
 }
 
 func defaultRun() Run { return Run{Backend: "auto", Keep: 2, FeatureCache: true} }

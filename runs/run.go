@@ -143,7 +143,7 @@ func (res *resources) trainInto(ctx context.Context, r *recipes.Resolved, o Opti
 	defer trained.Close()
 	s := &train.Session{
 		Plan: r.Plan(), Bridge: trained, Language: res.language, Train: res.train, Eval: res.eval, Also: res.also,
-		Dir: o.Dir, Keep: r.Run.Keep, Resume: o.Resume, SetupTime: spent, Cost: res.meter,
+		Dir: o.Dir, Keep: r.Run.Keep, Checkpointing: r.Run.Checkpointing, Resume: o.Resume, SetupTime: spent, Cost: res.meter,
 		Progress: res.workspace.Progress(), Log: res.workspace.Log(),
 	}
 	if err := res.measureUntil(ctx, s, r); err != nil {

@@ -79,11 +79,7 @@ func (s *Session) saveLocked(phase, step int, steps stepper) error {
 		if err := s.Bridge.Save(tmp, adapters.Float32); err != nil {
 			return err
 		}
-		moments, err := steps.optimizer().State()
-		if err != nil {
-			return err
-		}
-		if err := weights.Write(filepath.Join(tmp, optimizerFile), moments, nil); err != nil {
+		if err := steps.optimizer().WriteState(filepath.Join(tmp, optimizerFile)); err != nil {
 			return err
 		}
 		text, err := json.MarshalIndent(state{

@@ -38,7 +38,7 @@ const (
 type wordFit struct {
 	bridge *bridge.Bridge // speaks in words, with the embeddings of the old language model
 	opt    *optim.AdamW
-	step   *model.Exec // queries, prompts, rates → loss, norms
+	step   *model.Exec // queries, prompts → loss, norms, gradients
 }
 
 // fitWords fits the words' scores of b, so that a factor times its soft prompts plus a shift
@@ -105,7 +105,8 @@ func (f *wordFit) build(prompts *adapters.Tensor) (err error) {
 	}
 	f.step, err = model.NewExec(f.bridge.Backend(), store, func(_ *model.Scope, in []*Node) []*Node {
 		loss := f.loss(in[0], in[1])
-		return []*Node{loss, f.opt.Apply(Gradient(loss, f.opt.Parameters(in[0].Graph())...), in[2])}
+		gradients := Gradient(loss, f.opt.Parameters(in[0].Graph())...)
+		return append([]*Node{loss, optim.Norms(gradients)}, gradients...)
 	})
 	return err
 }
@@ -124,12 +125,7 @@ func (f *wordFit) loss(queries, prompts *Node) *Node {
 
 // run makes a step at a rate and returns its loss.
 func (f *wordFit) run(rate float64, queries, prompts *adapters.Tensor) (float64, error) {
-	rates, err := f.opt.Rates([]float64{rate})
-	if err != nil {
-		return 0, err
-	}
-	defer rates.FinalizeAll()
-	args := []any{nil, nil, rates}
+	args := []any{nil, nil}
 	for i, t := range []*adapters.Tensor{queries, prompts} {
 		d, err := hosttensor.ToDevice(f.bridge.Backend(), t)
 		if err != nil {
@@ -144,7 +140,7 @@ func (f *wordFit) run(rate float64, queries, prompts *adapters.Tensor) (float64,
 	}
 	defer out[0].FinalizeAll()
 	defer out[1].FinalizeAll()
-	if _, err := f.opt.Commit(out[1]); err != nil {
+	if _, err := f.opt.Step([]float64{rate}, out[1], out[2:]); err != nil {
 		return 0, err
 	}
 	return float64(tensors.ToScalar[float32](out[0])), nil

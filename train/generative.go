@@ -25,7 +25,7 @@ import (
 // gradient.
 //
 // A batch is computed in phase.Accumulate micro-batches. Their gradients add up on the
-// device, and the last micro-batch's graph steps the optimizer with the sum.
+// device, and the optimizer steps with the sum.
 type generative struct {
 	session *Session
 	phase   Phase
@@ -38,7 +38,7 @@ type generative struct {
 
 	forward    *model.Exec // input, random state → soft prompts
 	accumulate *model.Exec // input, random state, cotangent, sums → sums
-	update     *model.Exec // input, random state, cotangent, rates, sums → gradient norms; steps the optimizer
+	last       *model.Exec // input, random state, cotangent, sums → sums and their norms
 }
 
 func newGenerative(ctx context.Context, s *Session, phase Phase) (_ *generative, err error) {
@@ -77,8 +77,9 @@ func (g *generative) build() (err error) {
 	g.accumulate = exec(func(in []*Node) []*Node {
 		return g.gradients(in[0], in[1], in[2], in[3:])
 	})
-	g.update = exec(func(in []*Node) []*Node {
-		return []*Node{g.opt.Apply(g.gradients(in[0], in[1], in[2], in[4:]), in[3])}
+	g.last = exec(func(in []*Node) []*Node {
+		sums := g.gradients(in[0], in[1], in[2], in[3:])
+		return append(sums, optim.Norms(sums))
 	})
 	return err
 }
@@ -105,7 +106,7 @@ func (g *generative) gradients(in, rng, cotangent *Node, sums []*Node) []*Node {
 
 func (g *generative) close() {
 	g.ahead.close()
-	for _, e := range []*model.Exec{g.forward, g.accumulate, g.update} {
+	for _, e := range []*model.Exec{g.forward, g.accumulate, g.last} {
 		if e != nil {
 			e.Finalize()
 		}
@@ -188,11 +189,6 @@ func (g *generative) runMicroBatches(ctx context.Context, n int, batch []data.Sa
 // shapes of the first.
 func (g *generative) compile(parts []*microBatch) error {
 	m := parts[0]
-	learning, err := g.opt.Rates(g.peaks.at(0, g.phase.Schedule))
-	if err != nil {
-		return err
-	}
-	defer learning.FinalizeAll()
 	inputs := []shapes.Shape{m.in.Shape(), m.rng.Shape(), shapes.Make(dtypes.Float32, m.cotangent.Shape...)}
 	var sums []shapes.Shape
 	if len(parts) > 1 {
@@ -201,8 +197,10 @@ func (g *generative) compile(parts []*microBatch) error {
 			return err
 		}
 	}
-	_, err = g.update.Compile(append(append(inputs, learning.Shape()), sums...)...)
-	return err
+	if _, err := g.last.Compile(append(inputs, sums...)...); err != nil {
+		return err
+	}
+	return g.opt.Compile()
 }
 
 // parameterShapes returns the shapes of the trained parameters, in the optimizer's order.
@@ -233,17 +231,14 @@ func (g *generative) apply(n int, parts []*microBatch, total loss) (float32, err
 		finalize(anys(sums))
 		sums = next
 	}
-	learning, err := g.opt.Rates(g.peaks.at(n, g.session.schedule(g.phase)))
+	gradients, err := g.differentiate(g.last, last, total, sums...)
 	if err != nil {
 		return 0, err
 	}
-	defer learning.FinalizeAll()
-	norms, err := g.differentiate(g.update, last, total, append([]*tensors.Tensor{learning}, sums...)...)
-	if err != nil {
-		return 0, err
-	}
-	defer norms[0].FinalizeAll()
-	return g.opt.Commit(norms[0])
+	finalize(anys(sums))
+	norms := gradients[len(gradients)-1]
+	defer norms.FinalizeAll()
+	return g.opt.Step(g.peaks.at(n, g.session.schedule(g.phase)), norms, gradients[:len(gradients)-1])
 }
 
 // differentiate runs a backward pass of the bridge. The gradient by a micro-batch's soft

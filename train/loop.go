@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/modular-bridging/bridge/internal/hostmemory"
 	"github.com/modular-bridging/bridge/train/checkpoint"
 	"github.com/modular-bridging/bridge/train/cost"
 	"github.com/modular-bridging/bridge/train/optim"
@@ -92,11 +93,14 @@ func (s *Session) runPhase(ctx context.Context, index int, from position) error 
 	phase := s.Plan.Phases[index]
 	defer s.Cost.Enter(phase.Name)()
 	began := time.Now()
+	s.returnMemory()
 	steps, err := s.newStepper(ctx, phase)
 	if err != nil {
 		return err
 	}
 	defer steps.close()
+	hostmemory.Settle() // the weights have moved to the device
+	s.settled = false
 	s.countCaching(from)
 	s.logMixture(phase)
 	if from.step == 0 { // cached Q-Former outputs cost time of training; a resumed run has counted it already
@@ -125,6 +129,18 @@ func (s *Session) runPhase(ctx context.Context, index int, from position) error 
 	return nil
 }
 
+// returnMemory gives memory of loading back, and lets steps return theirs if they allocate large
+// blocks: new values of large weights.
+func (s *Session) returnMemory() {
+	hostmemory.Settle()
+	for v := range s.Bridge.Store().IterVariables() {
+		if v.Shape().ByteSize() >= hostmemory.LargeBlock {
+			hostmemory.ReturnLargeBlocks()
+			return
+		}
+	}
+}
+
 // newStepper returns the stepper of a phase.
 func (s *Session) newStepper(ctx context.Context, phase Phase) (stepper, error) {
 	if phase.Objective.Stage == 1 {
@@ -151,6 +167,10 @@ func (s *Session) step(ctx context.Context, index, n int, steps stepper) (stepRe
 		return stepResult{}, err
 	}
 	defer ready.free()
+	if !s.settled { // graphs are compiled
+		hostmemory.Settle()
+		s.settled = true
+	}
 	s.state.Lock()
 	defer s.state.Unlock()
 	result, err := ready.apply()

@@ -19,7 +19,7 @@ import (
 )
 
 // representation runs the steps of stage 1 ([objective.Representation]). One graph per
-// text length computes ITC, ITM and ITG, their gradients and the optimizer's update.
+// text length computes ITC, ITM and ITG, and their gradients.
 type representation struct {
 	session *Session
 	phase   Phase
@@ -52,18 +52,18 @@ func newRepresentation(ctx context.Context, s *Session, phase Phase) (*represent
 }
 
 // build builds a step. It takes features [B, N, Denc], ids int32[B, T], image ids
-// int32[B], a state of random numbers and the optimizer's rates. It returns the losses
-// float32[4] and the gradients' norms.
+// int32[B], and a state of random numbers. It returns the losses float32[4], the gradients'
+// norms and the gradients.
 func (r *representation) build(in []*Node) []*Node {
-	features, ids, images, learning := in[0], in[1], in[2], in[4]
+	features, ids, images := in[0], in[1], in[2]
 	rng := qformer.NewRNG(in[3])
 	m := r.session.qformer(ids.Graph(), rng)
 	pad := Scalar(ids.Graph(), dtypes.Int32, r.session.Bridge.Tokenizer().Pad())
 	l := losses.Stage1(m, r.losses, losses.Batch{
 		Features: features, IDs: ids, Visible: NotEqual(ids, pad), ImageIDs: images,
 	}, rng)
-	norms := r.opt.Apply(Gradient(l.Total, r.opt.Parameters(ids.Graph())...), learning)
-	return []*Node{Stack([]*Node{l.Total, l.ITC, l.ITM, l.ITG}, 0), norms}
+	gradients := Gradient(l.Total, r.opt.Parameters(ids.Graph())...)
+	return append([]*Node{Stack([]*Node{l.Total, l.ITC, l.ITM, l.ITG}, 0), optim.Norms(gradients)}, gradients...)
 }
 
 func (r *representation) optimizer() *optim.AdamW { return r.opt }
@@ -84,24 +84,27 @@ func (r *representation) prepare(ctx context.Context, n int) (*preparedStep, err
 	if err == nil {
 		err = compileFor(r.exec, args...)
 	}
+	if err == nil {
+		err = r.opt.Compile()
+	}
 	if err != nil {
 		free()
 		return nil, err
 	}
-	return &preparedStep{apply: func() (stepResult, error) { return r.apply(args, images) }, free: free}, nil
+	return &preparedStep{apply: func() (stepResult, error) { return r.apply(n, args, images) }, free: free}, nil
 }
 
-func (r *representation) apply(args []*tensors.Tensor, images int) (stepResult, error) {
-	losses, norms, err := r.exec.Call2(anys(args)...)
+func (r *representation) apply(n int, args []*tensors.Tensor, images int) (stepResult, error) {
+	out, err := r.exec.Call(anys(args)...)
 	if err != nil {
 		return stepResult{}, fmt.Errorf("stage-1 step: %w", err)
 	}
-	defer norms.FinalizeAll()
-	values, err := hosttensor.Float32s(losses)
+	defer finalize(anys(out))
+	values, err := hosttensor.Float32s(out[0])
 	if err != nil {
 		return stepResult{}, err
 	}
-	norm, err := r.opt.Commit(norms)
+	norm, err := r.opt.Step(r.peaks.at(n, r.session.schedule(r.phase)), out[1], out[2:])
 	return stepResult{
 		Losses: map[string]float64{"loss": float64(values[0]), "itc": float64(values[1]), "itm": float64(values[2]), "itg": float64(values[3])},
 		Images: images, GradNorm: float64(norm), Cost: cost.Count{Stage1Passes: int64(images)},
@@ -155,9 +158,5 @@ func (r *representation) inputs(ctx context.Context, n int) (args []*tensors.Ten
 	if err != nil {
 		return args, 0, err
 	}
-	learning, err := r.opt.Rates(r.peaks.at(n, r.session.schedule(r.phase)))
-	if err != nil {
-		return append(args, state), 0, err
-	}
-	return append(args, state, learning), len(batch), nil
+	return append(args, state), len(batch), nil
 }

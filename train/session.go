@@ -41,6 +41,9 @@ type Session struct {
 	Dir    string // run folder; checkpoints and metrics go below it
 	Keep   int    // number of checkpoints to keep; 0 means 2
 	Resume bool   // continue from the newest intact checkpoint
+	// Checkpointing computes the Q-Former's layers again in the backward pass, to save memory
+	// ([qformer.Model.Checkpointing]). A resumed run may have another value.
+	Checkpointing bool
 	// SetupTime is how long the initialisation of the bridge took. It counts as time
 	// of training.
 	SetupTime time.Duration
@@ -61,6 +64,7 @@ type Session struct {
 	}
 
 	clock        time.Duration          // time of training so far, without evaluation
+	settled      bool                   // memory was given back before the phase's first step
 	stepsDone    int                    // optimizer steps so far, in all phases
 	scores       []Scores               // evaluations so far
 	counted      cost.Ledger            // the counts at the last step or evaluation; nil if a part of the run was not counted

@@ -36,6 +36,9 @@ type AttentionOptions struct {
 	// or RNG is nil, there is no dropout.
 	Dropout float64
 	RNG     *RNG
+	// Rows, if not nil, is int32[B]: example b attends to row Rows[b] of the keys and values. The
+	// selected rows are not kept for the backward pass, which selects them again.
+	Rows *Node
 }
 
 // Attention returns softmax(q·kᵀ·scale + bias)·v for queries float[B, H, Tq, Dh], and keys and
@@ -54,13 +57,13 @@ func Attention(q, k, v *Node, o AttentionOptions) *Node {
 		// The Go backend gives wrong results for batches of small bfloat16 products.
 		q, k, v = toFloat32(q), toFloat32(k), toFloat32(v)
 	}
-	scores := SoftCap(toFloat32(product(MulScalar(q, scale), swap(k))), o.Cap)
+	scores := SoftCap(toFloat32(product(MulScalar(q, scale), operand{x: k, rows: o.Rows, swapped: true})), o.Cap)
 	if o.Bias != nil {
 		bias := ConvertDType(o.Bias, dtypes.Float32)
 		scores = Add(scores, BroadcastToDims(ExpandLeftToRank(bias, 4), scores.Shape().Dimensions...))
 	}
 	probs := Dropout(Softmax(scores, -1), o.Dropout, o.RNG)
-	return ConvertDType(product(ConvertDType(probs, v.DType()), v), dtype)
+	return ConvertDType(product(ConvertDType(probs, v.DType()), operand{x: v, rows: o.Rows}), dtype)
 }
 
 // SoftCap returns cap·tanh(x/cap), or x if cap is 0.
@@ -75,10 +78,25 @@ func SoftCap(x *Node, cap float64) *Node {
 // precision, without bias or dropout, and with equal lengths. The kernel does not check the
 // lengths, and gives wrong results if they are unequal.
 func fusable(q, k *Node, o AttentionOptions) bool {
-	plain := o.Bias == nil && o.Cap == 0 && (o.RNG == nil || o.Dropout == 0)
+	plain := o.Bias == nil && o.Rows == nil && o.Cap == 0 && (o.RNG == nil || o.Dropout == 0)
 	equal := q.Shape().Dimensions[2] == k.Shape().Dimensions[2]
 	return plain && equal && q.DType() == dtypes.BFloat16 && onXLA(q) &&
 		q.Graph().Backend().Capabilities().Operations[compute.OpTypeFusedScaledDotProductAttention]
+}
+
+// operand is the second operand y of a product: x, or the rows of it with the indices rows
+// int32[B], with the last two axes swapped or not.
+type operand struct {
+	x, rows *Node
+	swapped bool
+}
+
+// of returns x, or the rows of it.
+func (o operand) of(x *Node) *Node {
+	if o.rows == nil {
+		return x
+	}
+	return Gather(x, InsertAxes(o.rows, -1))
 }
 
 // product multiplies the matrices in the last two axes: float[B, H, I, K] and
@@ -89,10 +107,27 @@ func fusable(q, k *Node, o AttentionOptions) bool {
 // rows with rows, as automatic differentiation does. Therefore the gradients are written
 // out: ∂x = ∂z·yᵀ, ∂y = xᵀ·∂z. The contractions that differentiation builds as well are
 // unused and not computed.
-func product(x, y *Node) *Node {
+//
+// For ∂x, rows of y are selected again when ∂z is known, so that they need not be kept.
+func product(x *Node, o operand) *Node {
 	var cotangent *Node // set by the gradient of the output, which is computed first
-	tracedX := IdentityWithCustomGradient(x, func(x, _ *Node) *Node { return rowsByColumns(cotangent, swap(y)) })
-	tracedY := IdentityWithCustomGradient(y, func(y, _ *Node) *Node { return rowsByColumns(swap(x), cotangent) })
+	y := o.of(o.x)
+	if o.swapped {
+		y = swap(y)
+	}
+	tracedX := IdentityWithCustomGradient(x, func(_, _ *Node) *Node {
+		z, again := cotangent, o.x
+		if o.rows != nil {
+			barred := OptimizationBarriers(cotangent, o.x)
+			z, again = barred[0], barred[1]
+		}
+		again = o.of(again)
+		if !o.swapped {
+			again = swap(again)
+		}
+		return rowsByColumns(z, again)
+	})
+	tracedY := IdentityWithCustomGradient(y, func(_, _ *Node) *Node { return rowsByColumns(swap(x), cotangent) })
 	return IdentityWithCustomGradient(rowsByColumns(tracedX, tracedY), func(_, v *Node) *Node {
 		cotangent = v
 		return v

@@ -17,7 +17,7 @@ import (
 // decision 0001.
 func BenchmarkScores(b *testing.B) {
 	ways := map[string]func(q, k *Node) *Node{
-		"ours": func(q, k *Node) *Node { return product(q, swap(k)) },
+		"ours": func(q, k *Node) *Node { return product(q, operand{x: k, swapped: true}) },
 		"auto": func(q, k *Node) *Node {
 			return EinsumAxes(q, k, [][2]int{{3, 3}}, [][2]int{{0, 0}, {1, 1}})
 		},

@@ -27,5 +27,10 @@ func Dropout(x *Node, rate float64, rng *RNG) *Node {
 		return x
 	}
 	keep := GreaterOrEqual(rng.Uniform(x.Shape().Dimensions...), Scalar(x.Graph(), dtypes.Float32, rate))
+	if onXLA(x) {
+		// XLA would keep the random numbers for the backward pass, which are four times as large.
+		after := OptimizationBarriers(keep, rng.state)
+		keep, rng.state = after[0], after[1]
+	}
 	return Where(keep, MulScalar(x, 1/(1-rate)), ZerosLike(x))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/layers"
 )
 
@@ -143,6 +144,37 @@ func TestAttentionWithAndWithoutBiasAgree(t *testing.T) {
 		return layers.Attention(q, k, v, layers.AttentionOptions{Bias: mask})
 	}, q, k, v)
 	near(t, tensors.MustCopyFlatData[float32](hidden)[:4], tensors.MustCopyFlatData[float32](v)[4:8], 1e-6)
+}
+
+// Attention to selected rows, and its gradients, are those of attention to rows that were selected
+// before, also if another part's backward pass waits for this one's.
+func TestAttentionToSelectedRows(t *testing.T) {
+	b := backends.ForTest(t)
+	q := tensors.FromFlatDataAndDimensions(ramp(3*2*4*4, 0.1), 3, 2, 4, 4)
+	k := tensors.FromFlatDataAndDimensions(ramp(2*2*5*4, -0.07), 2, 2, 5, 4)
+	v := tensors.FromFlatDataAndDimensions(ramp(2*2*5*4, 0.3), 2, 2, 5, 4)
+	rows := tensors.FromFlatDataAndDimensions([]int32{1, 0, 1}, 3)
+	run := func(attend func(q, k, v, rows *Node) *Node) []*tensors.Tensor {
+		return MustExecOnceN(b, func(q, k, v, rows *Node) []*Node {
+			out := attend(q, k, v, rows)
+			loss := ReduceAllSum(Mul(out, Sin(out)))
+			return append(Gradient(loss, q, k, v), out)
+		}, q, k, v, rows)
+	}
+	want := run(func(q, k, v, rows *Node) *Node {
+		at := InsertAxes(rows, -1)
+		return Add(layers.Attention(q, Gather(k, at), Gather(v, at), layers.AttentionOptions{}), q)
+	})
+	got := run(func(q, k, v, rows *Node) *Node {
+		var turn layers.Turn
+		other := turn.Precedes(q)
+		return Add(layers.Attention(turn.Ends(q), k, v, layers.AttentionOptions{Rows: rows}), other)
+	})
+	for i, name := range []string{"q's gradient", "k's gradient", "v's gradient", "output"} {
+		t.Run(name, func(t *testing.T) {
+			near(t, tensors.MustCopyFlatData[float32](got[i]), tensors.MustCopyFlatData[float32](want[i]), 1e-6)
+		})
+	}
 }
 
 func TestHeadsSplitAndMergeRoundTrip(t *testing.T) {

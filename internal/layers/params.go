@@ -15,6 +15,8 @@ type Params struct {
 	g      *Graph
 	prefix string
 	dtype  dtypes.DType
+	// instead, if not nil, returns the node that takes a weight's place. The name is complete.
+	instead func(name string, weight *Node) *Node
 }
 
 // NewParams returns the weights of store for use in graph g.
@@ -53,6 +55,9 @@ func (p Params) Get(name string) *Node {
 		panic(fmt.Errorf("weight %q is not in the store", p.prefix+name))
 	}
 	n := v.NodeValue(p.g)
+	if p.instead != nil {
+		n = p.instead(p.prefix+name, n)
+	}
 	if p.dtype != dtypes.InvalidDType && n.DType().IsFloat() && n.DType() != p.dtype {
 		n = ConvertDType(n, p.dtype)
 	}

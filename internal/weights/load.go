@@ -17,6 +17,7 @@ import (
 	"github.com/nlpodyssey/safetensors"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/hostmemory"
 )
 
 // TensorSpec describes a tensor that a model needs.
@@ -83,8 +84,15 @@ func (f *Folder) Load(ctx context.Context, backend compute.Backend, specs []Tens
 			o.Progress(done, total)
 		}
 	}
+	if total >= settleFrom {
+		hostmemory.Settle()
+	}
 	return store, nil
 }
+
+// settleFrom is the size of files, in bytes, from which [Folder.Load] returns the memory of the
+// conversion to the system. For smaller ones it is not worth a garbage collection.
+const settleFrom = 64 << 20
 
 // Check makes the checks of [Folder.Load] without reading the data of tensors.
 func (f *Folder) Check(specs []TensorSpec, ignore func(name string) bool) error {

@@ -34,6 +34,33 @@ func Write(path string, tensors map[string]*adapters.Tensor, metadata map[string
 	})
 }
 
+// Source is a tensor that exists only while it is written.
+type Source struct {
+	DType adapters.DType
+	Shape []int
+	// Read returns the tensor. It is called once, when it is the tensor's turn.
+	Read func() (*adapters.Tensor, error)
+}
+
+// WriteSources is [Write] for tensors of which one at a time is in memory.
+func WriteSources(path string, sources map[string]Source, metadata map[string]string) error {
+	views := make(map[string]sourceView, len(sources))
+	var failed error
+	for name, s := range sources {
+		dtype, ok := fileType(s.DType)
+		if !ok {
+			return adapters.Errorf(adapters.Invalid, "tensor %q is %s, which bridge does not write to safetensors files", name, s.DType)
+		}
+		views[name] = sourceView{name, s, dtype, &failed}
+	}
+	return atomicfile.Write(path, func(w io.Writer) error {
+		if err := safetensors.SerializeToWriter(views, metadata, w); failed == nil {
+			failed = err
+		}
+		return failed
+	})
+}
+
 // WriteFolder writes the weights of a checkpoint folder in the form of transformers:
 // model.safetensors or, for more than shard bytes, shards with an index. progress, if not nil, is
 // called with the number of bytes written so far, and the total.
@@ -146,6 +173,39 @@ func (v hostView) Data() []byte             { return v.tensor.Data }
 func (v hostView) DataLen() uint64          { return uint64(len(v.tensor.Data)) }
 
 func (v hostView) Shape() []uint64 { return extents(v.tensor.Shape) }
+
+// sourceView adapts a source to the serializer, which requests each tensor's data once. The
+// first error that a source returns goes to failed.
+type sourceView struct {
+	name   string
+	source Source
+	dtype  safetensors.DType
+	failed *error
+}
+
+var _ safetensors.View = sourceView{}
+
+func (v sourceView) DType() safetensors.DType { return v.dtype }
+func (v sourceView) Shape() []uint64          { return extents(v.source.Shape) }
+
+func (v sourceView) DataLen() uint64 {
+	return uint64(adapters.Elements(v.source.Shape) * v.source.DType.Size())
+}
+
+func (v sourceView) Data() []byte {
+	if *v.failed != nil {
+		return nil
+	}
+	t, err := v.source.Read()
+	if err == nil {
+		err = t.Check(v.name, v.source.Shape, v.source.DType)
+	}
+	if err != nil {
+		*v.failed = err
+		return nil
+	}
+	return t.Data
+}
 
 func extents(shape []int) []uint64 {
 	out := make([]uint64, len(shape))

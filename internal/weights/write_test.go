@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -42,6 +43,40 @@ func TestWriteAndRead(t *testing.T) {
 		t.Errorf("read %v with %v, want %v with %v", got, gotMetadata, want, metadata)
 	}
 	wantFiles(t, filepath.Dir(path), "x.safetensors")
+}
+
+func TestWriteSources(t *testing.T) {
+	dir := t.TempDir()
+	tensors := map[string]*adapters.Tensor{
+		"w":    adapters.FromFloat32([]float32{1, 2, 3, 4, 5, 6}, 2, 3),
+		"step": adapters.FromInt32([]int32{7}, 1),
+	}
+	sources := map[string]Source{}
+	for name, tensor := range tensors {
+		sources[name] = Source{DType: tensor.DType, Shape: tensor.Shape, Read: func() (*adapters.Tensor, error) { return tensor, nil }}
+	}
+	want, got := filepath.Join(dir, "want"), filepath.Join(dir, "got")
+	if err := errors.Join(Write(want, tensors, nil), WriteSources(got, sources, nil)); err != nil {
+		t.Fatal(err)
+	}
+	wantBytes, _ := os.ReadFile(want)
+	if gotBytes, _ := os.ReadFile(got); !bytes.Equal(gotBytes, wantBytes) {
+		t.Error("sources and their tensors gave different files")
+	}
+
+	broken := errors.New("broken")
+	for name, read := range map[string]func() (*adapters.Tensor, error){
+		"broken": func() (*adapters.Tensor, error) { return nil, broken },
+		`"w"`:    func() (*adapters.Tensor, error) { return tensors["step"], nil },
+	} {
+		sources["w"] = Source{DType: adapters.Float32, Shape: []int{2, 3}, Read: read}
+		if err := WriteSources(got, sources, nil); err == nil || !strings.Contains(err.Error(), strings.Trim(name, `"`)) {
+			t.Errorf("got error %v, want one about %s", err, name)
+		}
+		if gotBytes, _ := os.ReadFile(got); !bytes.Equal(gotBytes, wantBytes) {
+			t.Errorf("%s: a failed write changed the file", name)
+		}
+	}
 }
 
 func TestWriteRefuses(t *testing.T) {

@@ -30,7 +30,7 @@ func BenchmarkStage1(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			cfg := small()
 			cfg.Dropout = c.dropout
-			step, inputs := stage1Step(b, cfg, 64)
+			step, inputs := stage1Step(b, cfg, 64, false)
 			for b.Loop() {
 				out, err := step.Exec(inputs...)
 				if err != nil {
@@ -64,12 +64,12 @@ func BenchmarkStage2(b *testing.B) {
 }
 
 // stage1Step compiles a step and returns it with inputs.
-func stage1Step(t testing.TB, cfg qformer.Config, batch int) (*model.Exec, []any) {
+func stage1Step(t testing.TB, cfg qformer.Config, batch int, checkpointing bool) (*model.Exec, []any) {
 	params := cfg.Parameters(qformer.Stage1)
 	store := fresh(t, cfg, params)
 	step := model.MustNewExec(backends.ForTest(t), store, func(_ *model.Scope, in []*Node) []*Node {
 		rng := qformer.NewRNG(in[3])
-		m := qformer.New(cfg, store, in[0].Graph(), rng)
+		m := qformer.New(cfg, store, in[0].Graph(), rng).Checkpointing(checkpointing)
 		o := objective.BLIP2()
 		o.Begin = cfg.Vocabulary - 1
 		b := objective.Batch{Features: in[0], IDs: in[1], Visible: in[2]}

@@ -71,11 +71,14 @@ func Stage1(m *qformer.Model, c Config, b Batch, rng *qformer.RNG) Losses {
 			b.Negatives = &drawn
 		}
 	}
-	if c.ITM != 0 {
-		l.ITM = MatchingLoss(m, images, b)
-	}
+	// The backward pass of ITM is the largest and comes first, therefore ITM is built last.
+	var matching, generation qformer.Turn
+	l.ITC = generation.Precedes(l.ITC)
 	if c.ITG != 0 {
-		l.ITG = GenerationLoss(m, queries, b.IDs, b.Visible, c)
+		l.ITG = matching.Precedes(GenerationLoss(m.InTurn(&generation), queries, b.IDs, b.Visible, c))
+	}
+	if c.ITM != 0 {
+		l.ITM = MatchingLoss(m.InTurn(&matching), images, b)
 	}
 	for _, part := range []struct {
 		weight float64

@@ -47,6 +47,32 @@ func TestNegativesAreNeverOfTheSamePicture(t *testing.T) {
 	}
 }
 
+// Losses and gradients do not depend on gradient checkpointing. Dropout is on: the second computation
+// of a layer must draw the numbers of the first.
+func TestCheckpointingChangesNothing(t *testing.T) {
+	cfg := small()
+	cfg.HiddenSize, cfg.Layers, cfg.Heads, cfg.Intermediate, cfg.EncoderWidth, cfg.Vocabulary, cfg.Dropout = 16, 3, 2, 24, 8, 40, 0.2
+	var want []*tensors.Tensor
+	for _, on := range []bool{false, true} {
+		exec, inputs := stage1Step(t, cfg, 3, on)
+		got, err := exec.Exec(inputs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == nil {
+			want = got
+			continue
+		}
+		for i := range got {
+			for k, x := range tensors.MustCopyFlatData[float32](got[i]) {
+				if y := tensors.MustCopyFlatData[float32](want[i])[k]; math.Abs(float64(x-y)) > 1e-5*max(1, math.Abs(float64(y))) {
+					t.Fatalf("output %d, element %d: %v with checkpointing, %v without", i, k, x, y)
+				}
+			}
+		}
+	}
+}
+
 func TestABatchOfOnePictureDrawsOtherPairs(t *testing.T) {
 	ids := []int{1, 1, 1}
 	scores, positive := table(3, func(int, int) float32 { return 0 }), sameIDs(ids)
@@ -133,7 +159,7 @@ func TestContrastOnAKnownTable(t *testing.T) {
 func TestAStepIsAFunctionOfItsKey(t *testing.T) {
 	cfg := small()
 	cfg.HiddenSize, cfg.Intermediate, cfg.Layers, cfg.Vocabulary = 20, 24, 2, 60
-	step, inputs := stage1Step(t, cfg, 4)
+	step, inputs := stage1Step(t, cfg, 4, false)
 	run := func(seed int64) (losses []float32, rest [][]float32) {
 		inputs[3] = state(t, seed)
 		out := step.MustCall(inputs...)

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 import transformers
 
-from checkpoints import make
-from rows import MODELS, ROWS, Row, job
+from checkpoints import make, tokenizer
+from rows import MODELS, QFORMER_WORDS, ROWS, Row, job
 
 TORCH, XLA, GO = "PyTorch", "XLA CPU", "Go"
 TOLERANCE = 1e-3
@@ -42,15 +42,15 @@ class Side:
     """A process that measures one side of a row."""
 
     def __init__(self, name: str, row: Row, options: argparse.Namespace):
-        self.name, self.seconds, self.cpu = name, [], []
+        self.name, self.seconds, self.cpu, self.losses = name, [], [], []
         self.out = options.work / f"{row.name}.{name.split()[0].lower()}.out"
         self.out.unlink(missing_ok=True)
         path = options.work / f"{row.name}.{name.split()[0].lower()}.json"
         path.write_text(json.dumps(job(row) | {
-            "checkpoint": str(options.work / row.model), "inputs": str(inputs(row, options.work)), "out": str(self.out)}))
+            "checkpoint": str(options.work / row.model), "inputs": str(inputs(row, options.work)), "out": str(self.out)} | training(row, options)))
         self.profile = options.work / f"{row.name}.prof"
         command = {
-            TORCH: [sys.executable, pathlib.Path(__file__).with_name("torchside.py")],
+            TORCH: [sys.executable, pathlib.Path(__file__).with_name("trainside.py" if row.op == "step" else "torchside.py")],
             XLA: [options.bridge, "-backend", "xla:cpu"],
             GO: [options.bridge, "-backend", "go", "-profile", self.profile],
         }[name]
@@ -75,6 +75,7 @@ class Side:
         took = self.ask("repeat")
         self.seconds.append(took["seconds"])
         self.cpu.append(took["cpu"])
+        self.losses.append(took.get("loss"))
         return True
 
     def end(self) -> None:
@@ -91,8 +92,21 @@ def inputs(row: Row, work: pathlib.Path) -> pathlib.Path:
     path, shape = work / f"{row.name}.in", job(row)["shape"]
     rng = np.random.default_rng(5)
     values = rng.integers(0, 256, shape, np.uint8) if len(shape) == 4 else rng.standard_normal(shape, np.float32) * 0.1
+    if row.op == "step":  # every second picture is the same, see step_job
+        values = values[np.arange(row.batch) % 2]
     path.write_bytes(values.astype(values.dtype.newbyteorder("<")).tobytes())
     return path
+
+
+def training(row: Row, options: argparse.Namespace) -> dict:
+    """Returns what only rows of training have: paths and an option. PyTorch's side makes the weights."""
+    if row.op != "step":
+        return {}
+    words = options.work / "qformer-words.json"
+    if not words.exists():
+        tokenizer(QFORMER_WORDS).save(str(words))
+    return {"weights": str(options.work / f"{row.name}.safetensors"), "tokenizer": str(words), "run": str(options.work / f"{row.name}.run"),
+            "bridge": str(options.bridge.with_name("bridge")), "checkpointing": options.checkpointing}
 
 
 def measure(row: Row, names: list[str], options: argparse.Namespace) -> dict[str, Side]:
@@ -157,6 +171,9 @@ def difference(row: Row, side: Side, reference: Side) -> dict[str, float]:
     gradients of an example differ by up to 1e-3.
     """
     found = {}
+    if row.op == "step":
+        pairs = zip([side.said["loss"], *side.losses], [reference.said["loss"], *reference.losses])
+        return {f"loss of step {i}": abs(a - b) / abs(b) for i, (a, b) in enumerate(pairs, 1)}
     if row.op != "encode":
         found["tokens"] = abs(side.said["tokens"] - reference.said["tokens"])
     if row.op == "loss":
@@ -178,7 +195,7 @@ def report(row: Row, sides: dict[str, Side]) -> dict:
     for name, side in sides.items():
         known = {k: side.said.get(k) for k in ("load", "hash", "load_peak", "first", "peak", "targets", "profile") if k in side.said}
         known |= {"figure": row.figure(side.median), "seconds": side.seconds, "cpu": statistics.median(side.cpu)}
-        if name != TORCH and TORCH in sides:
+        if name != TORCH and TORCH in sides and not row.dropout:  # the sides drop other numbers
             known["difference"] = difference(row, side, sides[TORCH])
             known["agrees"] = all(d <= TOLERANCE for d in known["difference"].values())
         result["sides"][name] = known
@@ -245,6 +262,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--side", action="append", choices=[TORCH, XLA, GO], help="run only this side; may be repeated")
     parser.add_argument("--rounds", type=int, default=MOST_ROUNDS, help=f"the most rounds (default {MOST_ROUNDS}); after {LEAST_ROUNDS} no new one begins once a row has taken {ROUND_SECONDS} s")
     parser.add_argument("--profile", action="store_true", help="show where Go spends its time in every row, not only in rows below half of PyTorch's speed")
+    parser.add_argument("--checkpointing", action="store_true", help="rows of training: bridge computes the Q-Former's layers again in the backward pass (run.checkpointing)")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures to this file")
     options = parser.parse_args()
     options.work, options.bridge = options.work.resolve(), options.bridge.resolve()

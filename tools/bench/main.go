@@ -10,6 +10,9 @@
 //	repeat   makes one more call: {"seconds": …, "cpu": …}, wall-clock and processor time
 //	end      ends: {"peak": bytes}
 //
+// A row of training has a process for the language model, too. Its figures are sums over both
+// processes.
+//
 // The profile covers only the first call, which is not part of the figures.
 package main
 
@@ -22,8 +25,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/pprof"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -55,11 +56,13 @@ func run(path, backend, profile string) error {
 		return err
 	}
 	var r ready
-	if r.Hash, err = seconds(func() error {
-		_, err := weights.FileDigest(filepath.Join(j.Checkpoint, "model.safetensors"))
-		return err
-	}); err != nil {
-		return err
+	if j.Checkpoint != "" {
+		if r.Hash, err = seconds(func() error {
+			_, err := weights.FileDigest(filepath.Join(j.Checkpoint, "model.safetensors"))
+			return err
+		}); err != nil {
+			return err
+		}
 	}
 	var side side
 	if r.Load, err = seconds(func() error { side, err = j.open(backend); return err }); err != nil {
@@ -91,7 +94,8 @@ func serve(s side) error {
 			if err != nil {
 				return err
 			}
-			took, err := seconds(func() error { _, err := s.call(context.Background()); return err })
+			var called result
+			took, err := seconds(func() error { called, err = s.call(context.Background()); return err })
 			if err != nil {
 				return err
 			}
@@ -99,7 +103,7 @@ func serve(s side) error {
 			if err != nil {
 				return err
 			}
-			say(map[string]float64{"seconds": took, "cpu": after - cpu})
+			say(map[string]float64{"seconds": took, "cpu": after - cpu, "loss": called.Loss})
 		case "end":
 			bytes, err := peak()
 			if err != nil {
@@ -137,15 +141,6 @@ func seconds(f func() error) (float64, error) {
 	return time.Since(began).Seconds(), err
 }
 
-// processorSeconds returns the processor time of this process so far, of all threads.
-func processorSeconds() (float64, error) {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0, err
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds(), nil
-}
-
 func say(answer any) {
 	if err := json.NewEncoder(os.Stdout).Encode(answer); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -153,24 +148,10 @@ func say(answer any) {
 	}
 }
 
-// peak returns the highest resident size of the process so far, in bytes.
-func peak() (int64, error) {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	_, after, _ := strings.Cut(string(text), "VmHWM:")
-	var kilobytes int64
-	if _, err := fmt.Sscan(after, &kilobytes); err != nil {
-		return 0, fmt.Errorf("/proc/self/status has no VmHWM: %w", err)
-	}
-	return kilobytes * 1024, nil
-}
-
 // result is the result of a call, to compare with PyTorch's.
 type result struct {
 	Loss   float64  `json:"loss"` // per token
 	Tokens int      `json:"tokens"`
-	Texts  []string `json:"texts"`
+	Texts  []string `json:"texts,omitempty"`
 	tensor *adapters.Tensor
 }

@@ -26,7 +26,7 @@ class Row:
     name: str  # for --row
     title: str
     model: str
-    op: str  # "encode", "loss" (with the gradient with respect to the prompts), "generate", or "answer": generate from pictures
+    op: str  # "encode", "loss" (with the gradient with respect to the prompts), "generate", "answer": generate from pictures, or "step" of training
     batch: int
     unit: str  # "images/s", "tokens/s", "samples/s", "s"
     text: int = 0  # words after the prompts
@@ -34,6 +34,9 @@ class Row:
     new: int = 0  # tokens to generate
     beams: int = 1
     penalty: float = 1.0  # length penalty of a search with beams
+    stage: int = 0  # of a step
+    layers: int = 12  # of the Q-Former in a step
+    dropout: float = 0.0  # in a step
     apart: bool = False  # the sides run one after the other, because together they do not fit in memory
 
     def figure(self, seconds: float) -> float:
@@ -97,13 +100,43 @@ ROWS += [
 ]
 
 
+# The Q-Former's tokenizer in rows of training. The size is that of BERT's vocabulary with [DEC].
+QFORMER_WORDS = Model("", "", "", dict(vocab_size=30523), special=("[PAD]", "<unk>", "[CLS]", "[SEP]", "[DEC]"))
+CLS, SEP, DEC = (QFORMER_WORDS.special.index(t) for t in ("[CLS]", "[SEP]", "[DEC]"))
+FEATURES = (257, VITL["hidden_size"])  # of a picture
+
+# Whole steps of training a Q-Former of BERT-base's width, from features of ViT-L/14. The rows with
+# "check" have few layers and no dropout, so that the losses of the sides can be compared.
+ROWS += [
+    Row(f"stage{stage}-{name}", f"stage {stage}, a whole step, {layers} layers, batch {batch}", "opt-125m", "step", batch, "s", target=30, stage=stage,
+        layers=layers, dropout=dropout, apart=True)
+    for stage in (1, 2)
+    for name, layers, batch, dropout in (("base", 12, 8, 0.1), ("check", 2, 4, 0.0))
+]
+
+
 def words(count: int, vocabulary: int, special: int, seed: int) -> str:
     """Returns a text of count words. Each word is one token, with the space before it."""
     return "".join(f" w{special + (seed * 7919 + i * 104729) % (vocabulary - special)}" for i in range(count))
 
 
+def step_job(row: Row) -> dict:
+    """Returns the job of a row that trains. Every second picture is the same, with the same caption:
+    then it does not matter which wrong picture and which wrong caption a side draws."""
+    model = MODELS[row.model] if row.stage == 2 else QFORMER_WORDS
+    spoken = [words(row.target, model.config["vocab_size"], len(model.special), i % 2) for i in range(row.batch)]
+    return {
+        "family": MODELS[row.model].family, "op": row.op, "stage": row.stage, "batch": row.batch, "layers": row.layers, "dropout": row.dropout,
+        "rate": 1e-4, "shape": [row.batch, *FEATURES], "width": FEATURES[1], "language_width": MODELS[row.model].config["hidden_size"],
+        "begin": DEC, "ids": [[CLS, *(int(w[1:]) for w in text.split()), SEP] for text in spoken], "image_ids": [i % 2 for i in range(row.batch)],
+        "texts": [""] * row.batch, "targets": spoken, "before": model.before, "after": model.after, "end": model.end,
+    }
+
+
 def job(row: Row) -> dict:
     """Returns the job that both sides read for a row, without the paths of its files."""
+    if row.op == "step":
+        return step_job(row)
     model = MODELS[row.model]
     text = model.config.get("text_config", model.config)
     spoken = [words(n, text["vocab_size"], len(model.special), 2 * i + first)

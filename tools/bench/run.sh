@@ -21,5 +21,6 @@ if [ -z "$python" ]; then
     python=$venv/bin/python
 fi
 mkdir -p "$work"
-(cd "$root" && GOEXPERIMENT=simd go build -buildvcs=false -o "$work/bridge-side" ./tools/bench)
+(cd "$root" && GOEXPERIMENT=simd go build -buildvcs=false -o "$work/bridge-side" ./tools/bench &&
+    GOEXPERIMENT=simd go build -buildvcs=false -o "$work/bridge" ./cmd/bridge) # serves the language model of rows that train
 exec "$python" -u "$here/bench.py" --bridge "$work/bridge-side" --work "$work" "$@"

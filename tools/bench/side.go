@@ -19,7 +19,7 @@ import (
 // job is a row as rows.py describes it.
 type job struct {
 	Family     string   `json:"family"`
-	Op         string   `json:"op"` // "encode", "loss", "generate" or "answer"
+	Op         string   `json:"op"` // "encode", "loss", "generate", "answer" or "step"
 	Layer      int      `json:"layer"`
 	Shape      []int    `json:"shape"`   // of the inputs: uint8[B, H, W, 3] or float32[B, Q, D]
 	Texts      []string `json:"texts"`   // [B] after the prompts
@@ -30,6 +30,7 @@ type job struct {
 	Checkpoint string   `json:"checkpoint"`
 	Inputs     string   `json:"inputs"` // file of the inputs' bytes
 	Out        string   `json:"out"`    // file for the features or the gradient
+	steps
 }
 
 func readJob(path string) (*job, error) {
@@ -61,6 +62,9 @@ func (j *job) family() (adapters.Family, error) {
 
 // open loads the model in float32, whatever type the files have, as torchside.py does.
 func (j *job) open(backend string) (side, error) {
+	if j.Op == "step" {
+		return j.openSteps(backend)
+	}
 	family, err := j.family()
 	if err != nil {
 		return side{}, err

@@ -25,7 +25,9 @@ type AdamW struct {
 	store      *model.Store
 	groups     []Group
 	parameters []parameter
-	steps      int // done
+	updates    []update
+	steps      int   // done
+	torn       error // a failed update, after which the parameters are not those of any step
 }
 
 // parameter is a trained variable with its moments.
@@ -51,10 +53,14 @@ func New(backend compute.Backend, store *model.Store, groups []Group, config Con
 			return nil, err
 		}
 	}
+	if err := o.plan(); err != nil {
+		o.Close()
+		return nil, err
+	}
 	return o, nil
 }
 
-// collect finds the groups' variables.
+// collect finds the groups' variables, and moves them to the device.
 func (o *AdamW) collect() error {
 	seen := map[string]bool{}
 	for g, group := range o.groups {
@@ -67,6 +73,9 @@ func (o *AdamW) collect() error {
 				return adapters.Errorf(adapters.Invalid, "optimizer: parameter %q is %s, want float32", name, v.DType())
 			case seen[name]:
 				return adapters.Errorf(adapters.Invalid, "optimizer: parameter %q is in two groups", name)
+			}
+			if err := toDevice(o.backend, v); err != nil {
+				return adapters.Errorf(adapters.KindOf(err), "optimizer: parameter %q: %w", name, err)
 			}
 			seen[name] = true
 			o.parameters = append(o.parameters, parameter{name: name, group: g, value: v})
@@ -90,15 +99,22 @@ func (o *AdamW) zeros(path string, like *model.Variable) (*model.Variable, error
 	if o.store.GetVariable(path) != nil {
 		return nil, adapters.Errorf(adapters.Invalid, "optimizer: the store's parameters have another optimizer, which must be closed first")
 	}
-	v, err := o.store.CreateVariable(path, tensors.FromShape(like.Shape()))
+	value := tensors.FromShape(like.Shape())
+	if err := value.ToDevice(o.backend, 0); err != nil {
+		return nil, adapters.Errorf(adapters.Exhausted, "optimizer: moments of %q: %w", path, err)
+	}
+	v, err := o.store.CreateVariable(path, value)
 	if err != nil {
 		return nil, adapters.Errorf(adapters.Internal, "optimizer: %w", err)
 	}
 	return v.SetTrainable(false), nil
 }
 
-// Close removes the moments from the store.
+// Close removes the moments from the store, and frees the graphs.
 func (o *AdamW) Close() {
+	for _, u := range o.updates {
+		u.exec.Finalize() // again if updates share it, which does nothing
+	}
 	for _, p := range o.parameters {
 		for _, v := range []*model.Variable{p.m, p.v} {
 			if v != nil {
@@ -106,6 +122,15 @@ func (o *AdamW) Close() {
 			}
 		}
 	}
+}
+
+// toDevice moves a variable to the device, so that no copy is left in Go's heap.
+func toDevice(backend compute.Backend, v *model.Variable) error {
+	value, err := v.Value()
+	if err != nil {
+		return err
+	}
+	return value.ToDevice(backend, 0)
 }
 
 // Names returns the parameters in the order of gradients: group after group, as the
@@ -131,28 +156,9 @@ func (o *AdamW) Parameters(g *Graph) []*Node {
 	return nodes
 }
 
-// Apply adds a step to the graph of gradients, which are in the order of [AdamW.Names],
-// and rates, an input that takes [AdamW.Rates]. The graph must belong to a model.Exec of
-// the optimizer's store, which stores the new values. Apply returns the gradients' norms
-// before clipping, float32[1+P] with the global one first, for [AdamW.Commit].
-func (o *AdamW) Apply(gradients []*Node, rates *Node) (norms *Node) {
-	g := rates.Graph()
-	parameters := make([]Slot, len(o.parameters))
-	for i, p := range o.parameters {
-		parameters[i] = Slot{p.value.NodeValue(g), gradients[i], p.m.NodeValue(g), p.v.NodeValue(g), p.group}
-	}
-	norms = o.config.Update(parameters, rates)
-	for i, p := range o.parameters {
-		p.value.SetNodeValue(parameters[i].Value)
-		p.m.SetNodeValue(parameters[i].M)
-		p.v.SetNodeValue(parameters[i].V)
-	}
-	return norms
-}
-
-// Rates returns the input of [AdamW.Apply] for the next step. learning has a learning rate
-// for each group.
-func (o *AdamW) Rates(learning []float64) (*tensors.Tensor, error) {
+// rates returns the input of the update graphs for the next step. learning has a learning
+// rate for each group.
+func (o *AdamW) rates(learning []float64) (*tensors.Tensor, error) {
 	if len(learning) != len(o.groups) {
 		return nil, adapters.Errorf(adapters.Invalid, "optimizer: %d learning rates for %d groups", len(learning), len(o.groups))
 	}
@@ -166,10 +172,9 @@ func (o *AdamW) Rates(learning []float64) (*tensors.Tensor, error) {
 	return tensors.FromFlatDataAndDimensions(values, len(values)), nil
 }
 
-// Commit ends a step: it takes the norms that the graph of [AdamW.Apply] returned, counts
-// the step and returns the global norm before clipping. If that norm is not finite, nothing
-// was applied and the step does not count: the error names the first parameter to blame.
-func (o *AdamW) Commit(norms *tensors.Tensor) (float32, error) {
+// checkNorms returns the global norm. It returns an error, which names the first parameter
+// to blame, if that norm is not finite.
+func (o *AdamW) checkNorms(norms *tensors.Tensor) (float32, error) {
 	values, err := tensors.CopyFlatData[float32](norms)
 	if err != nil {
 		return 0, adapters.Errorf(adapters.Internal, "optimizer: %w", err)
@@ -179,7 +184,6 @@ func (o *AdamW) Commit(norms *tensors.Tensor) (float32, error) {
 	}
 	global, each := values[0], values[1:]
 	if finite(global) {
-		o.steps++
 		return global, nil
 	}
 	blame := slices.IndexFunc(each, func(n float32) bool { return !finite(n) })

@@ -4,15 +4,15 @@
 // An [AdamW] belongs to one model store. It updates named float32 variables of that store
 // and keeps its moments there too, as variables under [Scope], until [AdamW.Close].
 //
-// [AdamW.Apply] adds a step to a graph that computes or receives the gradients, so that
-// loss, gradients and update are one execution. The caller feeds the graph with
-// [AdamW.Rates] and passes its output to [AdamW.Commit], which counts the step. The
-// numbers are those of torch.nn.utils.clip_grad_norm_ followed by torch.optim.AdamW. A
-// step whose gradient norm is not finite changes nothing: Commit returns an error that
-// names the first parameter to blame. [Config.Update] is the same step without a store.
+// A step has two parts, so that few copies of the parameters exist at the same time. The
+// caller's graph returns the gradients of [AdamW.Parameters] and their [Norms]. Then
+// [AdamW.Step] updates the parameters, a few at a time, in graphs of its own, and frees each
+// gradient when it is applied. (Backends write new values beside the old ones. One graph for
+// loss, gradients and update would have all weights and moments twice.) The numbers are those
+// of torch.nn.utils.clip_grad_norm_ followed by torch.optim.AdamW. A step whose gradient norm
+// is not finite changes nothing: Step returns an error that names the first parameter to blame.
 //
-// Tensors and states that are passed in stay the caller's; what is returned belongs to
-// the caller. An AdamW must not be used by several goroutines at once.
+// States that are passed in stay the caller's; what is returned belongs to the caller. An AdamW must not be used by several goroutines at once.
 //
 // Package optim knows parameters by name and shape. It knows no Q-Former, no plan and no
 // objective.

@@ -14,48 +14,46 @@ import (
 // to zero instead cost 75 %: it takes three more passes over each moment.
 const idle = 1e-17
 
-// Slot is one parameter in an update: nodes of one shape, float32.
-type Slot struct {
-	Value, Gradient, M, V *Node
-	Group                 int // index into the rates
-}
-
-// Update is a step without a store: it replaces Value, M and V of each parameter by nodes
-// of their next values and returns the gradients' norms before clipping as float32[1+P],
-// the global one first. rates is float32[2·G+1], as [Config.Rates] returns it. If the
-// global norm is not finite, all values stay as they are.
-func (c Config) Update(parameters []Slot, rates *Node) (norms *Node) {
-	groups := (rates.Shape().Dimensions[0] - 1) / 2
-	squares := make([]*Node, len(parameters))
-	for i, p := range parameters {
-		p.Gradient.AssertDims(p.Value.Shape().Dimensions...)
-		squares[i] = sumSquares(p.Gradient)
+// Norms builds the gradients' norms before clipping, float32[1+P] with the global one first,
+// for [AdamW.Step].
+func Norms(gradients []*Node) *Node {
+	squares := make([]*Node, len(gradients))
+	for i, g := range gradients {
+		squares[i] = sumSquares(g)
 	}
 	perParameter := Stack(squares, 0)
 	norm := Sqrt(ReduceAllSum(perParameter))
-	finite := IsFinite(norm)
-	clip := c.clipFactor(norm)
+	return Concatenate([]*Node{Reshape(norm, 1), Sqrt(perParameter)}, 0)
+}
+
+// slot is one parameter in an update: nodes of one shape, float32.
+type slot struct{ value, gradient, m, v *Node }
+
+// update builds the next values of parameters, in place of the old ones. norms is of
+// [Norms], rates is float32[2·G+1] of [Config.Rates], and groups has the parameters' groups.
+func (c Config) update(parameters []slot, groups []int, norms, rates *Node) {
+	clip := c.clipFactor(Reshape(Slice(norms, AxisElem(0))))
 	scalar := func(i int) *Node { return Reshape(Slice(rates, AxisElem(i))) }
+	all := (rates.Shape().Dimensions[0] - 1) / 2
 	for i := range parameters {
 		p := &parameters[i]
-		value, m, v := c.next(*p, clip, scalar(p.Group), scalar(groups+p.Group), scalar(2*groups))
-		p.Value, p.M, p.V = Where(finite, value, p.Value), Where(finite, m, p.M), Where(finite, v, p.V)
+		p.gradient.AssertDims(p.value.Shape().Dimensions...)
+		p.value, p.m, p.v = c.next(*p, clip, scalar(groups[i]), scalar(all+groups[i]), scalar(2*all))
 	}
-	return Concatenate([]*Node{Reshape(norm, 1), Sqrt(perParameter)}, 0)
 }
 
 // next builds torch.optim.AdamW's update of one parameter: keep is 1 − lr·decay, size is
 // lr/(1−β1ᵗ), correction is √(1−β2ᵗ).
-func (c Config) next(p Slot, clip, keep, size, correction *Node) (value, m, v *Node) {
-	gradient := p.Gradient
+func (c Config) next(p slot, clip, keep, size, correction *Node) (value, m, v *Node) {
+	gradient := p.gradient
 	if clip != nil {
 		gradient = Mul(gradient, clip)
 	}
 	gradient = AddScalar(gradient, idle)
-	m = Add(MulScalar(p.M, c.Beta1), MulScalar(gradient, 1-c.Beta1))
-	v = Add(MulScalar(p.V, c.Beta2), MulScalar(Square(gradient), 1-c.Beta2))
+	m = Add(MulScalar(p.m, c.Beta1), MulScalar(gradient, 1-c.Beta1))
+	v = Add(MulScalar(p.v, c.Beta2), MulScalar(Square(gradient), 1-c.Beta2))
 	denominator := AddScalar(Div(Sqrt(v), correction), c.Epsilon)
-	value = Sub(Mul(p.Value, keep), Mul(Div(m, denominator), size))
+	value = Sub(Mul(p.value, keep), Mul(Div(m, denominator), size))
 	return value, m, v
 }
 

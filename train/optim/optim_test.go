@@ -8,10 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
@@ -50,7 +53,7 @@ type run struct {
 	backend   compute.Backend
 	store     *model.Store
 	optimizer *optim.AdamW
-	exec      *model.Exec // steps the optimizer with gradients that are given
+	norms     *Exec // of gradients
 }
 
 func newRun(t *testing.T) *run {
@@ -97,20 +100,14 @@ func (r *run) gradients(step int) []*tensors.Tensor {
 // apply steps the optimizer with gradients and one learning rate per group.
 func (r *run) apply(gradients []*tensors.Tensor, learning []float64) (float32, error) {
 	r.t.Helper()
-	if r.exec == nil {
-		r.exec = model.MustNewExec(r.backend, r.store, func(_ *model.Scope, inputs []*Node) *Node {
-			return r.optimizer.Apply(inputs[1:], inputs[0])
-		})
+	if r.norms == nil {
+		r.norms = MustNewExec(r.backend, func(gradients []*Node) *Node { return optim.Norms(gradients) })
 	}
-	rates, err := r.optimizer.Rates(learning)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	inputs := []any{rates}
+	var inputs []any
 	for _, g := range gradients {
 		inputs = append(inputs, g)
 	}
-	return r.optimizer.Commit(r.exec.MustCall1(inputs...))
+	return r.optimizer.Step(learning, r.norms.MustCall1(inputs...), gradients)
 }
 
 func (r *run) step(step int) {
@@ -129,6 +126,20 @@ func (r *run) values() map[string][]float32 {
 		values[name] = tensors.MustCopyFlatData[float32](r.store.GetVariable(layers.VariablePath(name)).MustValue())
 	}
 	return values
+}
+
+// state returns what a checkpoint keeps of the optimizer.
+func (r *run) state() map[string]*adapters.Tensor {
+	r.t.Helper()
+	path := filepath.Join(r.t.TempDir(), "optimizer.safetensors")
+	if err := r.optimizer.WriteState(path); err != nil {
+		r.t.Fatal(err)
+	}
+	state, _, err := weights.ReadFile(path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return state
 }
 
 func near(t *testing.T, what string, got, want []float32, tol float64) {
@@ -163,30 +174,6 @@ func TestStepsEqualPyTorch(t *testing.T) {
 	}
 }
 
-// A step in the graph of the loss is the step with the loss's gradients: the loss
-// Σ parameter·c has the gradient c.
-func TestApplyInOneGraphWithTheLoss(t *testing.T) {
-	separate, fused := newRun(t), newRun(t)
-	fused.exec = model.MustNewExec(fused.backend, fused.store, func(_ *model.Scope, inputs []*Node) *Node {
-		parameters := fused.optimizer.Parameters(inputs[0].Graph())
-		loss := ScalarZero(inputs[0].Graph(), parameters[0].DType())
-		for i, p := range parameters {
-			loss = Add(loss, ReduceAllSum(Mul(p, inputs[1+i])))
-		}
-		return fused.optimizer.Apply(Gradient(loss, parameters...), inputs[0])
-	})
-	for i := range 5 {
-		separate.step(i)
-		fused.step(i)
-	}
-	if got, want := fused.values(), separate.values(); !reflect.DeepEqual(got, want) {
-		t.Errorf("fused and separate steps differ:\n%v\n%v", got, want)
-	}
-	if fused.optimizer.Steps() != 5 {
-		t.Errorf("%d steps counted, want 5", fused.optimizer.Steps())
-	}
-}
-
 func TestResumedFromStateIsBitIdentical(t *testing.T) {
 	whole, first, second := newRun(t), newRun(t), newRun(t)
 	for i := range 8 {
@@ -195,17 +182,7 @@ func TestResumedFromStateIsBitIdentical(t *testing.T) {
 	for i := range 4 {
 		first.step(i)
 	}
-	state, err := first.optimizer.State()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "optimizer.safetensors")
-	if err := weights.Write(path, state, nil); err != nil {
-		t.Fatal(err)
-	}
-	if state, _, err = weights.ReadFile(path); err != nil {
-		t.Fatal(err)
-	}
+	state := first.state()
 	for name, value := range first.values() {
 		v := second.store.GetVariable(layers.VariablePath(name))
 		if err := v.SetValue(tensors.FromFlatDataAndDimensions(value, v.Shape().Dimensions...)); err != nil {
@@ -226,15 +203,12 @@ func TestResumedFromStateIsBitIdentical(t *testing.T) {
 func TestStateOfOtherParametersIsRefused(t *testing.T) {
 	r := newRun(t)
 	r.step(0)
-	state, err := r.optimizer.State()
-	if err != nil {
-		t.Fatal(err)
-	}
+	state := r.state()
 	delete(state, "m.temp")
 	state["v.a.bias"] = adapters.NewTensor(adapters.Float32, 6)
 	state["m.old"] = adapters.NewTensor(adapters.Float32, 1)
 	before := r.values()
-	err = r.optimizer.SetState(state)
+	err := r.optimizer.SetState(state)
 	if adapters.KindOf(err) != adapters.Corrupt {
 		t.Fatalf("got %v, want an error of kind corrupt", err)
 	}
@@ -248,26 +222,74 @@ func TestStateOfOtherParametersIsRefused(t *testing.T) {
 	}
 }
 
+// Large parameters are updated a few at a time, apart from small ones. Here they repeat the
+// elements of a small one, and must stay equal to it bit for bit.
+func TestLargeParametersStepAsSmallOnes(t *testing.T) {
+	r := newRun(t)
+	r.optimizer.Close()
+	const rows, columns = 513, 520 // more than 1 MB
+	small := []float32{0.5, -1, 2, 0.25, -0.125, 3, 1e-3}
+	repeat := func(values []float32, shift int) []float32 {
+		all := make([]float32, rows*columns)
+		for i := range all {
+			all[i] = values[(i+shift)%len(values)]
+		}
+		return all
+	}
+	shapes := map[string][]int{"small": {len(small), 1}, "first": {rows, columns}, "second": {rows, columns}, "other": {columns, rows}}
+	shift := map[string]int{"first": 0, "second": 1, "other": 2}
+	values := func(name string, of []float32) []float32 {
+		if name == "small" {
+			return slices.Clone(of)
+		}
+		return repeat(of, shift[name])
+	}
+	names := []string{"first", "small", "second", "other"}
+	for _, name := range names {
+		r.variable(name, values(name, small), shapes[name])
+	}
+	var err error
+	r.optimizer, err = optim.New(r.backend, r.store, []optim.Group{{Names: names, Decay: true}}, optim.Config{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.1, ClipNorm: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for step := range 3 {
+		gradient := make([]float32, len(small))
+		for i := range gradient {
+			gradient[i] = float32(i-step) / 7
+		}
+		var gradients []*tensors.Tensor
+		for _, name := range names {
+			gradients = append(gradients, tensors.FromFlatDataAndDimensions(values(name, gradient), shapes[name]...))
+		}
+		if _, err := r.apply(gradients, []float64{1e-2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := r.values()
+	if slices.Equal(got["small"], small) {
+		t.Fatal("three steps changed nothing")
+	}
+	for name := range shift {
+		if !slices.Equal(got[name], repeat(got["small"], shift[name])) {
+			t.Errorf("the elements of %q differ from those of the small parameter", name)
+		}
+	}
+}
+
 func TestGradientThatIsNotFiniteChangesNothing(t *testing.T) {
 	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(-1)), 1e30} {
 		r := newRun(t)
 		r.step(0)
 		before := r.values()
-		stateBefore, err := r.optimizer.State()
-		if err != nil {
-			t.Fatal(err)
-		}
+		stateBefore := r.state()
 		gradients := r.gradients(1)
 		tensors.MustMutableFlatData(gradients[2], func(flat []float32) { flat[3] = bad })
-		_, err = r.apply(gradients, []float64{1, 1})
+		_, err := r.apply(gradients, []float64{1, 1})
 		if adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), `"a.bias"`) {
 			t.Errorf("gradient with %v: got error %v, want one that names a.bias", bad, err)
 		}
-		stateAfter, err := r.optimizer.State()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !reflect.DeepEqual(r.values(), before) || !sameState(stateAfter, stateBefore) {
+		if !reflect.DeepEqual(r.values(), before) || !sameState(r.state(), stateBefore) {
 			t.Errorf("gradient with %v changed parameters or state", bad)
 		}
 		r.step(1)
@@ -297,20 +319,16 @@ func TestIdleMomentsStayOrdinaryNumbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := r.values()
-	var zeros []*tensors.Tensor
-	for _, g := range r.gradients(0) {
-		zeros = append(zeros, tensors.FromShape(g.Shape()))
-	}
 	for range 200 {
+		zeros := r.gradients(0)
+		for i, g := range zeros {
+			zeros[i] = tensors.FromShape(g.Shape())
+		}
 		if _, err := r.apply(zeros, []float64{0}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	state, err := r.optimizer.State()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for key, value := range state {
+	for key, value := range r.state() {
 		if key == "step" {
 			continue
 		}
@@ -407,22 +425,25 @@ func BenchmarkStep(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			backend := backends.ForTest(b)
 			const n = 1 << 21
-			moments := make([]float32, n)
-			for i := range moments {
-				moments[i] = size
+			store := model.NewStore()
+			if _, err := store.CreateVariable("/x", tensors.FromShape(shapes.Make(dtypes.Float32, n))); err != nil {
+				b.Fatal(err)
 			}
-			config := optim.Config{Beta1: 0.999, Beta2: 0.999, Epsilon: 1e-8, ClipNorm: 1}
-			exec := MustNewExec(backend, func(inputs []*Node) []*Node {
-				p := []optim.Slot{{Value: inputs[0], Gradient: inputs[1], M: inputs[2], V: inputs[3]}}
-				norms := config.Update(p, inputs[4])
-				return []*Node{norms, p[0].Value, p[0].M, p[0].V}
-			})
-			zero := tensors.FromFlatDataAndDimensions(make([]float32, n), n)
-			m := tensors.FromFlatDataAndDimensions(moments, n)
-			rates := tensors.FromFlatDataAndDimensions(config.Rates([]float64{1e-3}, []float64{0}, 9), 3)
+			o, err := optim.New(backend, store, []optim.Group{{Names: []string{"x"}}}, optim.Config{Beta1: 0.999, Beta2: 0.999, Epsilon: 1e-8, ClipNorm: 1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			moments := adapters.NewTensor(adapters.Float32, n)
+			for i := range moments.Float32s() {
+				moments.Float32s()[i] = size
+			}
+			if err := o.SetState(map[string]*adapters.Tensor{"step": adapters.FromInt32([]int32{8}, 1), "m.x": moments, "v.x": moments}); err != nil {
+				b.Fatal(err)
+			}
+			norms := tensors.FromFlatDataAndDimensions([]float32{0, 0}, 2)
 			for b.Loop() {
-				for _, t := range exec.MustCall(zero, zero, m, m, rates) {
-					t.FinalizeAll()
+				if _, err := o.Step([]float64{1e-3}, norms, []*tensors.Tensor{tensors.FromShape(shapes.Make(dtypes.Float32, n))}); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})

@@ -10,25 +10,32 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
+	"github.com/modular-bridging/bridge/internal/weights"
 )
 
-// State returns a copy of what a resumed run needs beside the parameters: "step" int32[1],
-// and for each parameter "m."+name and "v."+name, float32 of the parameter's shape.
-func (o *AdamW) State() (map[string]*adapters.Tensor, error) {
-	state := map[string]*adapters.Tensor{"step": adapters.FromInt32([]int32{int32(o.steps)}, 1)}
-	for key, v := range o.moments() {
-		value, err := v.Value()
-		if err != nil {
-			return nil, adapters.Errorf(adapters.Internal, "optimizer state %q: %w", key, err)
-		}
-		if state[key], err = hosttensor.Copy(value); err != nil {
-			return nil, err
-		}
+// WriteState writes a safetensors file of what a resumed run needs beside the parameters:
+// "step" int32[1], and for each parameter "m."+name and "v."+name, float32 of the parameter's
+// shape. It copies one moment at a time.
+func (o *AdamW) WriteState(path string) error {
+	if o.torn != nil {
+		return o.torn
 	}
-	return state, nil
+	state := map[string]weights.Source{"step": {DType: adapters.Int32, Shape: []int{1}, Read: func() (*adapters.Tensor, error) {
+		return adapters.FromInt32([]int32{int32(o.steps)}, 1), nil
+	}}}
+	for key, v := range o.moments() {
+		state[key] = weights.Source{DType: adapters.Float32, Shape: v.Shape().Dimensions, Read: func() (*adapters.Tensor, error) {
+			value, err := v.Value()
+			if err != nil {
+				return nil, adapters.Errorf(adapters.Internal, "optimizer state %q: %w", key, err)
+			}
+			return hosttensor.Copy(value)
+		}}
+	}
+	return weights.WriteSources(path, state, nil)
 }
 
-// SetState restores what [AdamW.State] returned. It returns an error, and changes nothing,
+// SetState restores what [AdamW.WriteState] wrote. It returns an error, and changes nothing,
 // if the state is of other parameters.
 func (o *AdamW) SetState(state map[string]*adapters.Tensor) error {
 	moments := o.moments()

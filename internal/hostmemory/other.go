@@ -1,0 +1,7 @@
+//go:build !linux || !cgo
+
+package hostmemory
+
+func mapBlocksFrom(int) {}
+
+func trim() {}

@@ -1,0 +1,159 @@
+"""Runs whole training steps with PyTorch: python trainside.py JOB.json
+
+The program answers commands as torchside.py does. A call is one step: losses, gradients,
+clipping and AdamW. The Q-Former is that of tools/reference/qformer.py, whose weights have
+bridge's names. It is made here with random weights, which it writes for bridge's side to read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import sys
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import transformers
+from safetensors.torch import save_file
+
+from torchside import Language, peak, say, timed
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "reference"))
+import qformer
+
+BASE = dict(hidden_size=768, layers=12, heads=12, intermediate=3072, queries=32, cross_every=2, vocabulary=30523,
+            max_positions=512, projection_dim=256)
+
+
+class QFormer(qformer.QFormer):
+    """The Q-Former with one pass of the queries a step, as in LAVIS."""
+
+    def __init__(self, text: bool, dropout: float):
+        super().__init__(text)
+        for module in self.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = dropout
+            elif hasattr(module, "attention_probs_dropout_prob"):
+                module.attention_probs_dropout_prob = dropout
+        self.seen = None
+
+    def start(self, features: torch.Tensor) -> None:
+        """Runs the queries and keeps what both ITC and ITG read."""
+        inputs = []
+        hooks = [layer.attention.attention.register_forward_pre_hook(
+            lambda _, args, kwargs: inputs.append(kwargs["hidden_states"]), with_kwargs=True)
+            for layer in self.qformer.encoder.layer]
+        hidden = super().see(features)
+        for hook in hooks:
+            hook.remove()
+        blocks = [layer.attention.attention for layer in self.qformer.encoder.layer]
+        self.seen = hidden, [(a.key(x), a.value(x)) for a, x in zip(blocks, inputs, strict=True)]
+
+    def see(self, features: torch.Tensor) -> torch.Tensor:
+        return self.seen[0]
+
+    def cached_keys_values(self, features: torch.Tensor) -> list:
+        return self.seen[1]
+
+
+class Step:
+    """A training step. Both stages have the same optimizer."""
+
+    def __init__(self, job: dict):
+        self.job, batch = job, job["batch"]
+        qformer.SIZE.update(BASE, layers=job["layers"], encoder_width=job["width"], language_width=job["language_width"],
+                            begin=job["begin"])
+        torch.manual_seed(3)
+        self.model = QFormer(job["stage"] == 1, job["dropout"]).train()
+        initialize(self.model)
+        save_file({name: p.detach().contiguous() for name, p in self.model.named_parameters()}, job["weights"])
+        self.features = torch.from_numpy(np.fromfile(job["inputs"], np.float32).reshape(job["shape"]))
+        decay = [p for p in self.model.parameters() if p.dim() > 1]
+        other = [p for p in self.model.parameters() if p.dim() <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decay, "weight_decay": 0.05}, {"params": other, "weight_decay": 0.0}],
+            lr=job["rate"], betas=(0.9, 0.98), eps=1e-8, fused=True)
+
+    def call(self) -> dict:
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = self.losses()
+        losses["loss"].backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return {name: value.item() for name, value in losses.items()} | {"grad_norm": norm.item()}
+
+
+class Stage1(Step):
+    def __init__(self, job: dict):
+        super().__init__(job)
+        ids = torch.tensor(job["ids"])
+        self.batch = {"features": self.features, "ids": ids, "visible": ids != 0, "image_ids": torch.tensor(job["image_ids"])}
+        same = self.batch["image_ids"][:, None] == self.batch["image_ids"][None]
+        # Pictures with the same id are the same and so are their texts: whichever of the others is drawn, the loss is the same.
+        other = (~same).float().argmax(1)
+        self.batch |= {"negative_images": other, "negative_texts": other}
+
+    def losses(self) -> dict:
+        self.model.start(self.features)
+        parts = {"itc": qformer.contrast, "itm": qformer.matching, "itg": qformer.generation}
+        losses = {name: loss(self.model, self.batch) for name, loss in parts.items()}
+        self.model.seen = None
+        return losses | {"loss": sum(losses.values())}
+
+
+class Stage2(Step):
+    def __init__(self, job: dict):
+        super().__init__(job)
+        self.language = Frozen(job)
+
+    def losses(self) -> dict:
+        self.model.start(self.features)
+        prompts = self.model.language_projection(self.model.seen[0])
+        self.model.seen = None
+        return {"loss": self.language.loss(prompts)}
+
+
+class Frozen(Language):
+    """The frozen language model of a step."""
+
+    def open(self, folder: str) -> None:
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
+
+    def loss(self, prompts: torch.Tensor) -> torch.Tensor:
+        many = len(prompts)
+        target = torch.cat([self.before.expand(many, -1), self.targets, self.end.expand(many, -1)], 1)
+        logits = self.model(inputs_embeds=self.embeds(prompts, target), use_cache=False, logits_to_keep=target.shape[1] + 1).logits
+        return F.cross_entropy(logits[:, :-1].flatten(0, 1), target.flatten())
+
+
+@torch.no_grad()
+def initialize(model: torch.nn.Module) -> None:
+    """Gives matrices BERT's random values, and vectors ones that a forgotten bias would change."""
+    for name, p in model.named_parameters():
+        if p.dim() > 1:
+            p.normal_(0, 0.02)
+        elif p.dim() == 1:
+            p.add_(torch.randn_like(p) * 0.02)
+
+
+def main(path: str) -> None:
+    job = json.loads(pathlib.Path(path).read_text())
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    transformers.utils.logging.set_verbosity_error()
+    load, side = timed({1: Stage1, 2: Stage2}[job["stage"]], job)
+    loaded = peak()
+    first, result = timed(side.call)
+    say(load=load, load_peak=loaded, first=first, **result)
+    for command in map(str.strip, sys.stdin):
+        if command == "end":
+            return say(peak=peak())
+        cpu = time.process_time()
+        seconds, result = timed(side.call)
+        say(seconds=seconds, cpu=time.process_time() - cpu, **result)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
