@@ -15,6 +15,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
+command -v xz >/dev/null || { echo "bundle.sh: xz is not installed, and it packs the programs (on Debian: apt install xz-utils)" >&2; exit 1; }
 cd "$root"
 export GOEXPERIMENT=simd GOFLAGS=-buildvcs=false
 out=$work/bridge-gpu
