@@ -15,17 +15,26 @@ QUESTIONS, BATCH = 0.35, 16
 DROPOUT = 0.  # of the Q-Former while it trains
 
 
-def features(split, n):
-    """Returns float16[n, 65, 128], the encoder's features of the first n pictures; cached in DATA."""
-    path = f'{DATA}/{split}.{n}.pt'
-    if not os.path.exists(path):
-        vit = CLIPVisionModel.from_pretrained(KIT + '/tiny-vit', dtype=torch.float32).eval()
+class Features:
+    """float16[n, 65, 128], the encoder's features of the first n pictures. Each is computed once, when it is first read, and kept in DATA."""
+
+    def __init__(self, split, n):
+        shape = (n, 65, 128)
+        self.px = torch.from_file(f'{DATA}/{split}.rgb', size=n * 12288, dtype=torch.uint8).view(n, 64, 64, 3)
+        self.f = torch.from_file(f'{DATA}/{split}.{n}.features', shared=True, size=math.prod(shape), dtype=torch.float16).view(shape)
+        self.done = torch.from_file(f'{DATA}/{split}.{n}.done', shared=True, size=n, dtype=torch.uint8)
+        self.vit = CLIPVisionModel.from_pretrained(KIT + '/tiny-vit', dtype=torch.float32).eval()
+
+    @torch.no_grad()
+    def __getitem__(self, rows):
+        rows = torch.arange(len(self.f))[rows]
+        todo = rows[self.done[rows] == 0]
         mean, std = torch.tensor([.48145467, .45782751, .40821072]), torch.tensor([.26862955, .2613026, .2757771])
-        px = torch.frombuffer(bytearray(open(f'{DATA}/{split}.rgb', 'rb').read(n * 12288)), dtype=torch.uint8).view(n, 64, 64, 3)
-        with torch.no_grad():
-            out = [vit(((px[k:k + 250].float() / 255 - mean) / std).permute(0, 3, 1, 2)).last_hidden_state.half() for k in range(0, n, 250)]
-        torch.save(torch.cat(out), path)
-    return torch.load(path, mmap=True)
+        for part in todo.split(250) if len(todo) else ():
+            x = ((self.px[part].float() / 255 - mean) / std).permute(0, 3, 1, 2)
+            self.f[part] = self.vit(x).last_hidden_state.half()
+            self.done[part] = 1
+        return self.f[rows]
 
 
 def records(split):
@@ -197,8 +206,8 @@ def constant_then_linear(part, low=.03):
 
 class Data:
     def __init__(self, n=16000):
-        self.f, self.r = features('train', n), records('train')[:n]
-        self.hf, self.hr = features('choose', 1000), records('choose')
+        self.f, self.r = Features('train', n), records('train')[:n]
+        self.hf, self.hr = Features('choose', 1000), records('choose')
 
     def batches(self, seed, steps, batch=BATCH, questions=QUESTIONS):
         """Yields (features, examples); batch is a number, or a function of the step."""
