@@ -6,7 +6,7 @@ its first step. docs/swapping-ideas.md has the commands and the results.
 import json, math, os
 import torch, torch.nn as nn, torch.nn.functional as F
 from safetensors.torch import load_file
-from transformers import CLIPVisionModel, OPTForCausalLM, T5ForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import CLIPVisionModel, LlamaForCausalLM, OPTForCausalLM, T5ForConditionalGeneration, PreTrainedTokenizerFast
 
 torch.set_num_threads(int(os.environ.get('THREADS', '1')))
 torch.set_flush_denormal(True)
@@ -42,17 +42,19 @@ def records(split):
 
 
 class LM:
-    """A frozen language model of the kit. An example is (prompt text, target text)."""
+    """A frozen language model, of the kit or in a folder. An example is (prompt text, target text)."""
 
     def __init__(self, name, path=None):
         path = path or f'{KIT}/{name}'
-        self.t5 = 't5' in name
+        family = json.load(open(path + '/config.json'))['model_type']
+        self.t5 = family == 't5'
         self.tok = PreTrainedTokenizerFast(tokenizer_file=path + '/tokenizer.json')
-        kind = T5ForConditionalGeneration if self.t5 else OPTForCausalLM
+        kind = {'t5': T5ForConditionalGeneration, 'opt': OPTForCausalLM, 'llama': LlamaForCausalLM}[family]
         self.m = kind.from_pretrained(path, dtype=torch.float32).eval().requires_grad_(False)
         self.table = self.m.get_input_embeddings().weight
         self.norm, self.width = self.table.norm(dim=1).mean().item(), self.table.shape[1]
-        self.end = [1] if self.t5 else self.ids('\n', False)
+        self.end = self.ids('\n', False) if family == 'opt' else [self.m.config.eos_token_id]
+        self.body = self.m.model.decoder if family == 'opt' else None if self.t5 else self.m.model
         self.cache = {}
 
     def ids(self, text, special):
@@ -86,7 +88,7 @@ class LM:
             s = p + t[:-1]
             ids[i, :len(s)] = torch.tensor(s)
             at += [(i, prompts.shape[1] + len(p) - 1 + k) for k in range(len(t))]
-        h = self.m.model.decoder(inputs_embeds=torch.cat([prompts, self.table[ids]], 1)).last_hidden_state
+        h = self.body(inputs_embeds=torch.cat([prompts, self.table[ids]], 1)).last_hidden_state
         at = torch.tensor(at)
         return h[at[:, 0], at[:, 1]] @ self.m.lm_head.weight.T, y, row
 
@@ -229,14 +231,15 @@ class Data:
             yield rows, self.f[rows], ex
 
     @torch.no_grad()
-    def evaluate(self, b, lm):
-        """Returns the loss of the first 256 captions, that of all 1,000, and exact match. Greedy decoding writes
+    def evaluate(self, b, lm, captions=1000):
+        """Returns the loss of the first 256 captions, that of all, and exact match. Greedy decoding writes
         the caption if and only if each of its tokens is the most likely one after those before."""
         nll, tokens, right, first = 0., 0, 0, None
         b.eval()
-        for k in range(0, 1000, 128):
-            ex = [('a photo of', r['caption']) for r in self.hr[k:k + 128]]
-            z, y, row = lm.logits(b(self.hf[k:k + 128]), ex)
+        for k in range(0, captions, 128):
+            end = min(k + 128, captions)
+            ex = [('a photo of', r['caption']) for r in self.hr[k:end]]
+            z, y, row = lm.logits(b(self.hf[k:end]), ex)
             nll += F.cross_entropy(z, y, reduction='sum').item()
             tokens += len(y)
             wrong = torch.zeros(len(ex)).index_add_(0, row, (z.argmax(-1) != y).float())
@@ -244,7 +247,7 @@ class Data:
             if k == 128:
                 first = nll / tokens
         b.train()
-        return first, nll / tokens, right / 1000
+        return first, nll / tokens, right / captions
 
 
 def trainable(b, lm, lrs, wd=.05, rate=None):

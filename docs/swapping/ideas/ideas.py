@@ -367,9 +367,10 @@ def maps(name, steps, seed):
     pairs = {'tokens': (tiny.table[[i for i, _ in shared]], small.table[[j for _, j in shared]]), 'words': (tiny.words(words), small.words(words))}
     n, ex = 256, [('a photo of', r['caption']) for r in D.hr[:256]]
 
-    def roots(x, shrink):
+    def roots(x):
+        """Returns the matrix that whitens x, shrunk a little, and its inverse."""
         values, vectors = torch.linalg.eigh(x.T @ x / len(x))
-        values = values + shrink * values.mean()
+        values = values + .1 * values.mean()
         return vectors @ torch.diag(values.rsqrt()) @ vectors.T, vectors @ torch.diag(values.sqrt()) @ vectors.T
 
     def rotation(x, y):
@@ -382,11 +383,10 @@ def maps(name, steps, seed):
             me, mn = E.mean(0), N.mean(0)
             x, y, q = E - me, N - mn, p - me
             ways = {'rotation': rotation(x, y), 'ridge': torch.linalg.solve(x.T @ x + .1 * x.square().sum() / 128 * torch.eye(128), x.T @ y)}
-            for shrink in (.1, 1.):
-                (white, _), (white_new, colour_new) = roots(x, shrink), roots(y, shrink)
-                ways[f'whitened {shrink}'] = white @ rotation(x @ white, y @ white_new) @ colour_new
-                prompts_white, _ = roots((p - p.mean((0, 1))).flatten(0, 1), shrink)
-                ways[f'whitened by the prompts {shrink}'] = prompts_white @ rotation(x @ prompts_white, y @ white_new) @ colour_new
+            (white, _), (white_new, colour_new) = roots(x), roots(y)
+            white_prompts, _ = roots((p - p.mean((0, 1))).flatten(0, 1))
+            ways['whitened by the table'] = white @ rotation(x @ white, y @ white_new) @ colour_new
+            ways['whitened by the prompts'] = white_prompts @ rotation(x @ white_prompts, y @ white_new) @ colour_new
             for way, m in ways.items():
                 for norms in ('one', 'query'):
                     new = q @ m + mn
