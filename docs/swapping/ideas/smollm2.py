@@ -38,7 +38,7 @@ def run(part, steps, seed):
     if steps:
         train(D, lm, b, steps, seed, lrs=RATES, rate=PARTS[part], hook=held(part, steps) if part in ('thaw', 'projection-later') else None)
     t = time.process_time() - t
-    _, loss, exact = D.evaluate(b, lm, 200)
+    _, loss, exact = D.evaluate(b, lm, 100)
     print(json.dumps({'part': part, 'steps': steps, 'seed': seed, 'loss': round(loss, 4), 'exact': exact, 'cpu_seconds': round(t)}), flush=True)
 
 
