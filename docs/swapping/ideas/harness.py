@@ -6,7 +6,7 @@ its first step. docs/swapping-ideas.md has the commands and the results.
 import json, math, os
 import torch, torch.nn as nn, torch.nn.functional as F
 from safetensors.torch import load_file
-from transformers import CLIPVisionModel, OPTForCausalLM, T5ForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import CLIPVisionModel, LlamaForCausalLM, OPTForCausalLM, T5ForConditionalGeneration, PreTrainedTokenizerFast
 
 torch.set_num_threads(int(os.environ.get('THREADS', '1')))
 torch.set_flush_denormal(True)
@@ -15,17 +15,26 @@ QUESTIONS, BATCH = 0.35, 16
 DROPOUT = 0.  # of the Q-Former while it trains
 
 
-def features(split, n):
-    """Returns float16[n, 65, 128], the encoder's features of the first n pictures; cached in DATA."""
-    path = f'{DATA}/{split}.{n}.pt'
-    if not os.path.exists(path):
-        vit = CLIPVisionModel.from_pretrained(KIT + '/tiny-vit', dtype=torch.float32).eval()
+class Features:
+    """float16[n, 65, 128], the encoder's features of the first n pictures. Each is computed once, when it is first read, and kept in DATA."""
+
+    def __init__(self, split, n):
+        shape = (n, 65, 128)
+        self.px = torch.from_file(f'{DATA}/{split}.rgb', size=n * 12288, dtype=torch.uint8).view(n, 64, 64, 3)
+        self.f = torch.from_file(f'{DATA}/{split}.{n}.features', shared=True, size=math.prod(shape), dtype=torch.float16).view(shape)
+        self.done = torch.from_file(f'{DATA}/{split}.{n}.done', shared=True, size=n, dtype=torch.uint8)
+        self.vit = CLIPVisionModel.from_pretrained(KIT + '/tiny-vit', dtype=torch.float32).eval()
+
+    @torch.no_grad()
+    def __getitem__(self, rows):
+        rows = torch.arange(len(self.f))[rows]
+        todo = rows[self.done[rows] == 0]
         mean, std = torch.tensor([.48145467, .45782751, .40821072]), torch.tensor([.26862955, .2613026, .2757771])
-        px = torch.frombuffer(bytearray(open(f'{DATA}/{split}.rgb', 'rb').read(n * 12288)), dtype=torch.uint8).view(n, 64, 64, 3)
-        with torch.no_grad():
-            out = [vit(((px[k:k + 250].float() / 255 - mean) / std).permute(0, 3, 1, 2)).last_hidden_state.half() for k in range(0, n, 250)]
-        torch.save(torch.cat(out), path)
-    return torch.load(path, mmap=True)
+        for part in todo.split(250) if len(todo) else ():
+            x = ((self.px[part].float() / 255 - mean) / std).permute(0, 3, 1, 2)
+            self.f[part] = self.vit(x).last_hidden_state.half()
+            self.done[part] = 1
+        return self.f[rows]
 
 
 def records(split):
@@ -33,17 +42,19 @@ def records(split):
 
 
 class LM:
-    """A frozen language model of the kit. An example is (prompt text, target text)."""
+    """A frozen language model, of the kit or in a folder. An example is (prompt text, target text)."""
 
     def __init__(self, name, path=None):
         path = path or f'{KIT}/{name}'
-        self.t5 = 't5' in name
+        family = json.load(open(path + '/config.json'))['model_type']
+        self.t5 = family == 't5'
         self.tok = PreTrainedTokenizerFast(tokenizer_file=path + '/tokenizer.json')
-        kind = T5ForConditionalGeneration if self.t5 else OPTForCausalLM
+        kind = {'t5': T5ForConditionalGeneration, 'opt': OPTForCausalLM, 'llama': LlamaForCausalLM}[family]
         self.m = kind.from_pretrained(path, dtype=torch.float32).eval().requires_grad_(False)
         self.table = self.m.get_input_embeddings().weight
         self.norm, self.width = self.table.norm(dim=1).mean().item(), self.table.shape[1]
-        self.end = [1] if self.t5 else self.ids('\n', False)
+        self.end = self.ids('\n', False) if family == 'opt' else [self.m.config.eos_token_id]
+        self.body = self.m.model.decoder if family == 'opt' else None if self.t5 else self.m.model
         self.cache = {}
 
     def ids(self, text, special):
@@ -77,7 +88,7 @@ class LM:
             s = p + t[:-1]
             ids[i, :len(s)] = torch.tensor(s)
             at += [(i, prompts.shape[1] + len(p) - 1 + k) for k in range(len(t))]
-        h = self.m.model.decoder(inputs_embeds=torch.cat([prompts, self.table[ids]], 1)).last_hidden_state
+        h = self.body(inputs_embeds=torch.cat([prompts, self.table[ids]], 1)).last_hidden_state
         at = torch.tensor(at)
         return h[at[:, 0], at[:, 1]] @ self.m.lm_head.weight.T, y, row
 
@@ -197,8 +208,8 @@ def constant_then_linear(part, low=.03):
 
 class Data:
     def __init__(self, n=16000):
-        self.f, self.r = features('train', n), records('train')[:n]
-        self.hf, self.hr = features('choose', 1000), records('choose')
+        self.f, self.r = Features('train', n), records('train')[:n]
+        self.hf, self.hr = Features('choose', 1000), records('choose')
 
     def batches(self, seed, steps, batch=BATCH, questions=QUESTIONS):
         """Yields (features, examples); batch is a number, or a function of the step."""
@@ -220,14 +231,15 @@ class Data:
             yield rows, self.f[rows], ex
 
     @torch.no_grad()
-    def evaluate(self, b, lm):
-        """Returns the loss of the first 256 captions, that of all 1,000, and exact match. Greedy decoding writes
+    def evaluate(self, b, lm, captions=1000):
+        """Returns the loss of the first 256 captions, that of all, and exact match. Greedy decoding writes
         the caption if and only if each of its tokens is the most likely one after those before."""
         nll, tokens, right, first = 0., 0, 0, None
         b.eval()
-        for k in range(0, 1000, 128):
-            ex = [('a photo of', r['caption']) for r in self.hr[k:k + 128]]
-            z, y, row = lm.logits(b(self.hf[k:k + 128]), ex)
+        for k in range(0, captions, 128):
+            end = min(k + 128, captions)
+            ex = [('a photo of', r['caption']) for r in self.hr[k:end]]
+            z, y, row = lm.logits(b(self.hf[k:end]), ex)
             nll += F.cross_entropy(z, y, reduction='sum').item()
             tokens += len(y)
             wrong = torch.zeros(len(ex)).index_add_(0, row, (z.argmax(-1) != y).float())
@@ -235,7 +247,7 @@ class Data:
             if k == 128:
                 first = nll / tokens
         b.train()
-        return first, nll / tokens, right / 1000
+        return first, nll / tokens, right / captions
 
 
 def trainable(b, lm, lrs, wd=.05, rate=None):

@@ -84,13 +84,22 @@ def cached(scale, **kw):
     return run
 
 
+def layerwise(factor):
+    """The last layer of the Q-Former has the whole rate, each layer before it so many times that of the next one."""
+    def rate(name):
+        if any(k in name for k in PROJ):
+            return 1.
+        return factor ** (3 - int(name.split('layer.')[1][0])) if 'layer.' in name else factor ** 4
+    return rate
+
+
 IDEAS |= {
     'frozen': cached(1),
     'batch8-frozen': cached(2, batch=8),
     'cross': simple(rate=PART('crossattention', *PROJ)),
     'last2': simple(rate=PART('layer.2', 'layer.3', *PROJ)),
-    'layerwise': simple(lrs={'qformer': 6e-4}, rate=lambda n: .6 ** (3 - int(n.split('layer.')[1][0])) if 'layer.' in n
-                        else (1. if any(k in n for k in PROJ) else .2)),
+    'layerwise': simple(rate=layerwise(.5)),
+    'layerwise-hi': simple(lrs={'qformer': 6e-4}, rate=layerwise(.6)),
     'no-residual': simple(rate=lambda n: float('language_projection' not in n)),
     'no-words': simple(rate=lambda n: float('embeddings' not in n)),
 }
@@ -169,10 +178,18 @@ def teacher(kind):
             rest = [k for k in range(len(y)) if k not in set(ks)]
             hard = F.cross_entropy(zs[rest], y[rest], reduction='sum') / len(y) if rest else 0.
             return kl + hard
+        said = [0, 0]
         @torch.no_grad()
         def say(f, ex):
+            """The teacher's greedy texts. It says the label if the label's tokens are the most likely ones, otherwise it generates."""
             p, out = old(f), []
+            z, y, row = tiny.logits(p, ex)
+            wrong = torch.zeros(len(ex)).index_add_(0, row, (z.argmax(-1) != y).float())
+            said[0], said[1] = said[0] + (wrong > 0).sum().item(), said[1] + len(ex)
             for i, (before, target) in enumerate(ex):
+                if not wrong[i]:
+                    out.append((before, target))
+                    continue
                 ids = tiny.encode((before, target))[0][:]
                 for _ in range(24):
                     h = tiny.m(inputs_embeds=torch.cat([p[i:i + 1], tiny.table[torch.tensor([ids])]], 1)).logits[0, -1]
@@ -185,7 +202,7 @@ def teacher(kind):
         def captions(n, rows, f, ex):
             return small.loss(b(f), say(f, ex))
         train(D, small, b, steps, seed, loss=soft if kind == 'soft' else captions)
-        report(name, steps, seed, b)
+        report(name, steps, seed, b, teacher_differs=said)
     return run
 
 
@@ -263,7 +280,8 @@ def invert(pictures, iters, then):
     return run
 
 
-IDEAS |= {'invert-64x60': invert(64, 60, False), 'invert-256x1': invert(256, 1, True)}
+IDEAS |= {'invert-64x60': invert(64, 60, False), 'invert-64x20': invert(64, 20, False), 'invert-256x5': invert(256, 5, False),
+          'invert-256x1': invert(256, 1, True)}
 
 
 # g. Geometry.
@@ -285,29 +303,102 @@ def per_query(full):
     return prepare
 
 
-def geometry(prepare):
+def geometry(prepare, **kw):
     def run(name, steps, seed):
         old = harness.group_of
-        harness.group_of = lambda n: 'residual' if n in ('per_query', 'per_query_bias') else old(n)
-        simple(prepare)(name, steps, seed)
+        harness.group_of = lambda n: 'residual' if n in ('per_query', 'per_query_bias', 'residual_a', 'residual_b') else old(n)
+        simple(prepare, **kw)(name, steps, seed)
         harness.group_of = old
     return run
 
 
 class LowRank(Bridge):
     def project(self, q):
-        return self.weights(q) @ self.word_projection['embeddings'].weight + (q @ self.lr_a) @ self.lr_b + self.language_projection.bias
+        return self.weights(q) @ self.word_projection['embeddings'].weight + (q @ self.residual_a) @ self.residual_b + self.language_projection.bias
 
 
 def low_rank(b, words):
     c = LowRank(144, len(words))
     c.load_state_dict(b.state_dict())
-    c.lr_a, c.lr_b = nn.Parameter(torch.randn(128, 8) / 128 ** .5), nn.Parameter(torch.zeros(8, 144))
+    c.residual_a, c.residual_b = nn.Parameter(torch.randn(128, 8) / 128 ** .5), nn.Parameter(torch.zeros(8, 144))
     return c
 
 
 IDEAS |= {'per-query-bias': geometry(per_query(False)), 'per-query-map': geometry(per_query(True)),
-          'low-rank': simple(low_rank)}
+          'low-rank': geometry(low_rank)}
+
+
+class Whitened(Bridge):
+    """The residual reads the Q-Former's outputs whitened over 512 pictures, within each query or over all of them."""
+    def fit(self, within):
+        with torch.no_grad():
+            q = torch.cat([self.queries(D.f[k:k + 64]) for k in range(0, 512, 64)])
+            self.mean = q.mean(0) if within else q.mean((0, 1))
+            x = (q - self.mean).flatten(0, 1)
+            values, vectors = torch.linalg.eigh(x.T @ x / len(x))
+            self.white = vectors @ torch.diag((values + .01 * values.mean()).rsqrt()) @ vectors.T
+            print(json.dumps({'whitening': 'within queries' if within else 'all queries', 'condition': round((values[-1] / values.mean()).item(), 1)}), flush=True)
+        self.per_query_bias = nn.Parameter(torch.zeros(10, 144)) if within else 0.
+
+    def project(self, q):
+        return self.weights(q) @ self.word_projection['embeddings'].weight + self.language_projection((q - self.mean) @ self.white) + self.per_query_bias
+
+
+def whitened(within):
+    def prepare(b, words):
+        c = Whitened(144, len(words))
+        c.load_state_dict(b.state_dict())
+        c.fit(within)
+        return c
+    return prepare
+
+
+IDEAS |= {'whitened': geometry(whitened(False)), 'whitened-within': geometry(whitened(True)),
+          'whitened-frozen': geometry(whitened(False), rate=lambda n: float(any(k in n for k in (*PROJ, 'per_query_bias')))),
+          'whitened-batch8-q1e-4': geometry(whitened(False), scale=2, batch=8, lrs={'qformer': 1e-4})}
+
+
+def maps(name, steps, seed):
+    """Linear maps from the old soft prompts to new ones, fitted to shared tokens or words in closed form, before any step."""
+    tiny, old = LM('tiny-opt'), load(KIT + '/stage2/model.safetensors', 128)
+    _, words = start(seed)
+    a, c = ({lm.tok.convert_ids_to_tokens(i): i for i in range(len(lm.table))} for lm in (tiny, small))
+    shared = [(a[t], c[t]) for t in a if t in c]
+    pairs = {'tokens': (tiny.table[[i for i, _ in shared]], small.table[[j for _, j in shared]]), 'words': (tiny.words(words), small.words(words))}
+    n, ex = 256, [('a photo of', r['caption']) for r in D.hr[:256]]
+
+    def roots(x):
+        """Returns the matrix that whitens x, shrunk a little, and its inverse."""
+        values, vectors = torch.linalg.eigh(x.T @ x / len(x))
+        values = values + .1 * values.mean()
+        return vectors @ torch.diag(values.rsqrt()) @ vectors.T, vectors @ torch.diag(values.sqrt()) @ vectors.T
+
+    def rotation(x, y):
+        u, _, v = torch.linalg.svd(x.T @ y, full_matrices=False)
+        return u @ v
+
+    with torch.no_grad():
+        p = old(D.hf[:n])
+        for dict_name, (E, N) in pairs.items():
+            me, mn = E.mean(0), N.mean(0)
+            x, y, q = E - me, N - mn, p - me
+            ways = {'rotation': rotation(x, y), 'ridge': torch.linalg.solve(x.T @ x + .1 * x.square().sum() / 128 * torch.eye(128), x.T @ y)}
+            (white, _), (white_new, colour_new) = roots(x), roots(y)
+            white_prompts, _ = roots((p - p.mean((0, 1))).flatten(0, 1))
+            ways['whitened by the table'] = white @ rotation(x @ white, y @ white_new) @ colour_new
+            ways['whitened by the prompts'] = white_prompts @ rotation(x @ white_prompts, y @ white_new) @ colour_new
+            for way, m in ways.items():
+                for norms in ('one', 'query'):
+                    new = q @ m + mn
+                    size = new.norm(dim=2).mean((0, 1) if norms == 'one' else 0)
+                    new = new * (small.norm / size).view(-1, 1) if norms == 'query' else new * (small.norm / size)
+                    z, t, row = small.logits(new, ex)
+                    wrong = torch.zeros(n).index_add_(0, row, (z.argmax(-1) != t).float())
+                    print(json.dumps({'idea': f'maps: {dict_name} {way}', 'norms': norms, 'loss256': round(F.cross_entropy(z, t).item(), 4),
+                                      'exact256': (wrong == 0).float().mean().item()}), flush=True)
+
+
+IDEAS['maps'] = maps
 
 
 # h. Closed forms before any step: sparse codes and relative spaces over tokens or words that both models have.
@@ -366,14 +457,13 @@ def surrogate(name, steps, seed):
         l.backward()
         opt.step()
     layers[4].requires_grad_(False)
-    sur0 = D.evaluate(b, s)
     train(D, s, b, n1, seed + 500)
     sur, whole = D.evaluate(b, s), D.evaluate(b, small)
     for p in b.parameters():
         p.requires_grad_(True)
     train(D, small, b, round(steps - budget), seed)
     r4 = lambda x: [round(v, 4) for v in x]
-    report(name, steps, seed, b, surrogate_before=r4(sur0), surrogate=r4(sur), whole=r4(whole))
+    report(name, steps, seed, b, surrogate=r4(sur), whole=r4(whole))
 
 
 IDEAS['surrogate'] = surrogate
@@ -421,31 +511,37 @@ def muon(factor, scores=True):
 IDEAS |= {'muon1': simple(optimizer=muon(1.)), 'muon2': simple(optimizer=muon(2.))}
 
 
-def lbfgs(name, steps, seed):
-    """L-BFGS of the projection on the cached Q-Former outputs of 512 pictures, for a quarter of the passes."""
-    b, _ = start(seed)
-    n = 512
-    ex = [('a photo of', D.r[i]['caption']) for i in range(n)]
-    with torch.no_grad():
-        q = torch.cat([b.queries(D.f[k:k + 64]) for k in range(0, n, 64)])
-    ps = [p for k, p in b.named_parameters() if any(x in k for x in PROJ)]
-    evals = max(2, round(steps * 16 / 4 / n))
-    opt = torch.optim.LBFGS(ps, lr=1., max_iter=evals, max_eval=evals, line_search_fn='strong_wolfe')
-    def closure():
-        opt.zero_grad()
-        total = 0.
-        for k in range(0, n, 64):
-            l = small.loss(b.project(q[k:k + 64]), ex[k:k + 64]) * 64 / n
-            l.backward()
-            total += l.item()
-        return torch.tensor(total)
-    opt.step(closure)
-    after = D.evaluate(b, small)
-    train(D, small, b, round(steps * 3 / 4), seed)
-    report(name, steps, seed, b, after_lbfgs=[round(x, 4) for x in after], evals=evals)
+def lbfgs(pictures, evaluations, parts=PROJ):
+    """L-BFGS of the projection on the cached Q-Former outputs of a few pictures, then the steps that are left."""
+    def run(name, steps, seed):
+        b, _ = start(seed)
+        ex = [('a photo of', D.r[i]['caption']) for i in range(pictures)]
+        with torch.no_grad():
+            q = torch.cat([b.queries(D.f[k:k + 64]) for k in range(0, pictures, 64)])
+        ps = [p for k, p in b.named_parameters() if any(x in k for x in parts)]
+        opt = torch.optim.LBFGS(ps, lr=1., max_iter=evaluations, max_eval=evaluations, line_search_fn='strong_wolfe')
+        losses = []
+        def closure():
+            opt.zero_grad()
+            total = 0.
+            for k in range(0, pictures, 64):
+                l = small.loss(b.project(q[k:k + 64]), ex[k:k + 64]) * len(q[k:k + 64]) / pictures
+                l.backward()
+                total += l.item()
+            losses.append(round(total, 4))
+            return torch.tensor(total)
+        opt.step(closure)
+        b.zero_grad()
+        left = round(steps - len(losses) * pictures / 16)  # a line search may evaluate once or twice more than asked for
+        after = D.evaluate(b, small)
+        info = dict(after_lbfgs=[round(x, 4) for x in after], losses=losses, steps_left=left)
+        if left > 0:
+            train(D, small, b, left, seed)
+        report(name, steps, seed, b, **info)
+    return run
 
 
-IDEAS['lbfgs'] = lbfgs
+IDEAS |= {'lbfgs-64x5': lbfgs(64, 5), 'lbfgs-128x8': lbfgs(128, 8), 'lbfgs-128x8-map': lbfgs(128, 8, ('embeddings', 'language_projection'))}
 
 
 # k. A donor that was trained further, in words, through one or two language models in turns.
@@ -478,7 +574,7 @@ def donor(models, n):
     return run
 
 
-IDEAS |= {'donor-one': donor(('tiny-opt',), 600), 'donor-two': donor(('tiny-opt', 'tiny-flan-t5'), 600)}
+IDEAS |= {'donor-one': donor(('tiny-opt',), 200), 'donor-two': donor(('tiny-opt', 'tiny-flan-t5'), 200)}
 
 
 def serve(queue, out, children):
