@@ -21,6 +21,10 @@ type Evaluation struct {
 	// FinalCaptions is Captions for the evaluation at the end of the run. Default 0:
 	// Captions.
 	FinalCaptions int `toml:"final_captions,omitzero"`
+	// Answers says whether the run, at its end, answers all questions about as many pictures as
+	// Examples; stage 2 only. The kit has four or five questions for each picture, which take as
+	// long as captions. Default true.
+	Answers *bool `toml:"answers"`
 	// Rerank is the number of best candidates by ITC that ITM ranks again at the end, of
 	// each picture and each text; stage 1 only. 0 ranks none again. Default 16 in stage 1.
 	Rerank int `toml:"rerank,omitzero"`
@@ -53,6 +57,7 @@ func (r *Recipe) checkEvaluation() {
 	r.want("evaluation.captions", e.Captions >= 0, "is %d, want at least 0", e.Captions)
 	r.want("evaluation.captions", r.Stage != 1 || e.Captions == 0 && e.FinalCaptions == 0,
 		"is given, but stage 1 has no language model to write captions")
+	r.want("evaluation.answers", r.Stage != 1 || e.Answers == nil, "is given, but stage 1 has no language model to answer questions")
 	r.want("evaluation.final_captions", e.FinalCaptions >= 0, "is %d, want at least 0", e.FinalCaptions)
 	r.checkAlso()
 	r.checkUntil()
@@ -66,7 +71,8 @@ const untilCaptions = 100
 
 // plan returns the plan's evaluation, of a run with some steps in all phases.
 func (e Evaluation) plan(steps int) train.Evaluation {
-	p := train.Evaluation{Every: e.Every, Examples: e.Examples, Captions: e.Captions, FinalCaptions: e.FinalCaptions, Rerank: e.Rerank}
+	p := train.Evaluation{Every: e.Every, Examples: e.Examples, Captions: e.Captions, FinalCaptions: e.FinalCaptions, Rerank: e.Rerank,
+		NoAnswers: e.Answers != nil && !*e.Answers}
 	if e.Until != "" {
 		p.Every = cmp.Or(p.Every, max(1, steps/20))
 		last := cmp.Or(p.FinalCaptions, p.Captions, p.Examples)

@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/modular-bridging/bridge/eval"
@@ -13,6 +14,7 @@ func TestEvaluationProblems(t *testing.T) {
 		{"further data that is none of the kit's", "tiny-retrain", []string{`evaluation.also=["kit:stile"]`}, []string{`evaluation.also: is "kit:stile", want one of`, "kit:style"}},
 		{"further data twice", "tiny-retrain", []string{`evaluation.also=["kit:style", "kit:style"]`}, []string{`evaluation.also: has "kit:style" twice`}},
 		{"the held-out data again", "tiny-retrain", []string{`evaluation.also=["kit:held-out"]`}, []string{"which is data.eval"}},
+		{"answers of stage 1", "tiny-stage1", []string{"evaluation.answers=false"}, []string{"evaluation.answers: is given, but stage 1"}},
 		{"the training data", "tiny-retrain", []string{`evaluation.also=["kit:train"]`}, []string{"which is data.train"}},
 	})
 }
@@ -26,6 +28,22 @@ func TestFurtherDataIsKept(t *testing.T) {
 	must(t, err)
 	if want := []string{"kit:report", "kit:style"}; !reflect.DeepEqual(again.Evaluation.Also, want) {
 		t.Errorf("got %q, want %q", again.Evaluation.Also, want)
+	}
+}
+
+func TestAnswersCanBeLeftOut(t *testing.T) {
+	for _, set := range [][]string{nil, {"evaluation.answers=true"}, {"evaluation.answers=false"}} {
+		r, err := Load("tiny-retrain", set...)
+		must(t, err)
+		text, err := r.Encode()
+		must(t, err)
+		again, err := Parse("again.toml", text)
+		must(t, err)
+		resolved, err := again.Resolve(newRegistry(t))
+		must(t, err)
+		if got, want := resolved.Plan().Evaluation.NoAnswers, len(set) == 1 && strings.HasSuffix(set[0], "false"); got != want {
+			t.Errorf("%q: answers left out: %v, want %v", set, got, want)
+		}
 	}
 }
 

@@ -40,14 +40,18 @@ func DemoColdCost() (c ColdCost, err error) {
 	return c, doc.Err()
 }
 
-// Text says how long the cold start has to train: a number of passes, or a bound if it did not catch up.
-func (c ColdCost) Text() string {
+// Lines says how long the cold start has to train, in lines of text: a number of passes, or a bound if it
+// did not catch up.
+func (c ColdCost) Lines() []string {
 	needs := "More than"
 	if c.Cold.ExactMatch >= c.Warm.ExactMatch {
 		needs = "At most"
 	}
-	return fmt.Sprintf("How long would a cold start have to train to catch up? %s %s language-model passes; this warm start has %s.\n"+
-		"With these, the exact match was %.3f cold and %.3f warm (%d captions, %d seed, %s, commit %s of %s):\n  %s",
-		needs, thousands(int64(c.Cold.Passes)), thousands(int64(c.Warm.Passes)),
-		c.Cold.ExactMatch, c.Warm.ExactMatch, c.Captions, c.Seeds, c.Backend, c.Commit, c.Date, c.Cold.Command)
+	return []string{
+		fmt.Sprintf("How long would a cold start have to train to catch up? %s %s language-model passes; this warm start has %s.",
+			needs, thousands(int64(c.Cold.Passes)), thousands(int64(c.Warm.Passes))),
+		fmt.Sprintf("With these, the exact match was %.3f cold and %.3f warm (%d captions, %d seed, %s, commit %s of %s):",
+			c.Cold.ExactMatch, c.Warm.ExactMatch, c.Captions, c.Seeds, c.Backend, c.Commit, c.Date),
+		"  " + c.Cold.Command,
+	}
 }

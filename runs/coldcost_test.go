@@ -45,7 +45,7 @@ func TestTheDemosColdCost(t *testing.T) {
 		if reached {
 			c.Cold.ExactMatch, want = 1, "At most 51,200 language-model passes"
 		}
-		if got := c.Text(); !strings.Contains(got, want) || !strings.Contains(got, c.Commit) || !strings.Contains(got, c.Cold.Command) ||
+		if got := strings.Join(c.Lines(), "\n"); !strings.Contains(got, want) || !strings.Contains(got, c.Commit) || !strings.Contains(got, c.Cold.Command) ||
 			!strings.Contains(got, fmt.Sprintf("%.3f cold", c.Cold.ExactMatch)) {
 			t.Errorf("got %q, want %q", got, want)
 		}

@@ -165,9 +165,17 @@ func (s Summary) UntilText() string {
 	case train.UntilNoNearer:
 		text = fmt.Sprintf("%s %s was not reached: after step %d it is %s and no longer comes nearer", metric.Column, metric.Text(u.Want), u.Step, metric.Text(u.Value))
 	}
-	text += fmt.Sprintf("; %s at the end. It cost %d steps, %.0f %% of the recipe's %d", metric.Text(u.Final), u.Steps, 100*float64(u.Steps)/float64(max(1, u.Of)), u.Of)
+	text += "; " + metric.Text(u.Final)
+	if metric.Captions != nil {
+		text += fmt.Sprintf(" on %d captions", s.Captions) // the evaluations on the way may have fewer
+	}
+	text += fmt.Sprintf(" at the end. It cost %d steps, %.0f %% of the recipe's %d", u.Steps, 100*float64(u.Steps)/float64(max(1, u.Of)), u.Of)
 	if training := s.Cost.Training(); s.Cost != nil {
 		text += fmt.Sprintf(", %d language-model passes forward and backward", training.LanguagePasses)
 	}
-	return text + fmt.Sprintf(", %.0f seconds.", s.Seconds)
+	text += fmt.Sprintf(", %.0f seconds.", s.Seconds)
+	if u.Reason == train.UntilLastStep {
+		text += " A run with a higher optimizer.steps may reach it."
+	}
+	return text
 }

@@ -38,7 +38,8 @@ func TestASwapUntilTheOldQuality(t *testing.T) {
 		t.Errorf("got %+v for %+v, want the CIDEr-D of four captions of the bridge for tiny-opt", q, u)
 	}
 	text := out.Summary.UntilText()
-	for _, want := range []string{fmt.Sprintf("CIDEr-D %.2f was not reached by the recipe's last step", q.CIDErD), "It cost 6 steps, 100 % of the recipe's 6, 48 language-model passes"} {
+	for _, want := range []string{fmt.Sprintf("CIDEr-D %.2f was not reached by the recipe's last step", q.CIDErD), " on 4 captions at the end. It cost 6 steps, 100 % of the recipe's 6, 48 language-model passes",
+		"A run with a higher optimizer.steps may reach it."} {
 		if !strings.Contains(text, want) {
 			t.Errorf("got %q, want %q in it", text, want)
 		}

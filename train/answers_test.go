@@ -10,7 +10,9 @@ import (
 
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/eval"
+	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/train"
+	"github.com/modular-bridging/bridge/train/cost"
 	"github.com/modular-bridging/bridge/train/objective"
 )
 
@@ -110,5 +112,21 @@ func TestAnswersOfSeveralPeopleAreScoredByVQAAccuracy(t *testing.T) {
 				t.Errorf("%s is scored by %q, want %q", kind, rate.Metric, want)
 			}
 		}
+	}
+}
+
+func TestARunCanLeaveOutAnswers(t *testing.T) {
+	s := answering(t, 1, t.TempDir(), tenColors)
+	s.Plan.Evaluation = train.Evaluation{Examples: 3, Captions: 2, NoAnswers: true}
+	s.Also = []train.Set{scenes(t, kit.Fresh, 5)}
+	result, err := s.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Answers != nil || len(result.Also) != 1 || result.Also[0].Answers != nil {
+		t.Errorf("got answers %v and further results %+v, want results without answers", result.Answers, result.Also)
+	}
+	if got := result.Cost.Of(cost.Evaluation).GeneratedTexts; got != 4 {
+		t.Errorf("evaluations generated %d texts, want the 2 captions of each set", got)
 	}
 }

@@ -63,6 +63,8 @@ type Evaluation struct {
 	// Rerank is, at the end of stage 1, how many of each picture's and text's
 	// best candidates by ITC are ranked again by ITM; 0 means none.
 	Rerank int
+	// NoAnswers leaves out the questions about the pictures, which otherwise are asked at the end of the run.
+	NoAnswers bool `json:",omitempty"`
 }
 
 // Plan is everything that a run does, resolved: recipes turn into plans.

@@ -78,9 +78,9 @@ func (x examination) result(ctx context.Context) (r SetResult, err error) {
 }
 
 // answers generates answers to all questions about the first pictures of the set that are not
-// left out, and scores them by kind. It returns nil if the run generates no captions.
+// left out, and scores them by kind. It returns nil if the run generates no captions or no answers.
 func (x examination) answers(ctx context.Context) (map[string]eval.Rate, error) {
-	if x.Bridge.Info.Stage != 2 || x.finalCaptions() == 0 {
+	if x.Bridge.Info.Stage != 2 || x.finalCaptions() == 0 || x.Plan.Evaluation.NoAnswers {
 		return nil, nil
 	}
 	first := func() ([]int, error) { return x.firstReadable(x.Plan.Evaluation.Examples) }

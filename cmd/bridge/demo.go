@@ -66,7 +66,10 @@ func (p *program) printDemo(out string, result runs.DemoResult) error {
 	if err != nil {
 		return err
 	}
-	p.printf("\n%s\n", cost.Text())
+	p.printf("\n")
+	for _, line := range cost.Lines() {
+		p.printf("%s\n", line)
+	}
 	warm := result.Warm.Dir
 	p.printf("\nReport with pictures and curves: %s\n\nTry next:\n"+
 		"  bridge caption %s kit:held-out/17\n"+

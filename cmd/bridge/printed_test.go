@@ -96,6 +96,11 @@ func TestTheDemosNextCommandsCanBePasted(t *testing.T) {
 	var out bytes.Buffer
 	p := &program{stdout: &out}
 	must(t, p.printDemo("-runs", runs.DemoResult{Warm: runs.Outcome{Dir: warm}}))
+	cost, err := runs.DemoColdCost()
+	must(t, err)
+	if !strings.Contains(out.String(), "\n  "+cost.Cold.Command+"\n") {
+		t.Errorf("the command of the cold start is not a line of its own:\n%s", out.String())
+	}
 	_, commands, _ := strings.Cut(out.String(), "Try next:\n")
 	got := paste(t, t.TempDir(), "bridge() { printf '<%s>' \"$@\"; echo; }\n"+commands)
 	at := "<./" + warm + ">"

@@ -101,6 +101,24 @@ func tableNamed(t *testing.T, c *Comparison, title string) (rows []string) {
 	return rows
 }
 
+// A swap with as few exact captions as a Q* that leaves objects unnamed is no success.
+func TestOnAPlateauASwapMustBeBetter(t *testing.T) {
+	j := gather(t, Options{}, madeUp(t)).judged()[0]
+	for _, c := range []struct {
+		exact  float64
+		budget int // of the cheapest
+	}{{0.51, 28}, {0.49, 141}} {
+		for i, v := range j.verdicts {
+			if v.Option == "cold" && v.Budget == j.Best.Budget {
+				j.verdicts[i].Exact.Mean = c.exact
+			}
+		}
+		if all := j.cheapest(); len(all) != 1 || all[0].Budget != c.budget {
+			t.Errorf("Q* with %v: got %+v, want warm with %d steps", c.exact, all, c.budget)
+		}
+	}
+}
+
 // The tables, the lines of JSON and the report of a ladder need its file of results alone.
 func TestLadderFromItsFile(t *testing.T) {
 	path := madeUp(t)

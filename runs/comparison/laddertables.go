@@ -147,16 +147,23 @@ func verdictText(v ladder.Verdict) string {
 }
 
 // cheapest returns, for each swap that has one, the verdict of the lowest budget that is not inferior
-// to Q*.
+// to Q*. If Q* is on a plateau, equally few exact captions show nothing, and the swap must be better.
 func (j judged) cheapest() (all []ladder.Verdict) {
-	found := map[string]bool{}
+	found, plateau := map[string]bool{}, j.onPlateau()
 	for _, v := range j.verdicts {
-		if v.NotInferior && j.IsSwap(v.Option) && !found[v.Option] {
+		if v.NotInferior && (v.Better || !plateau) && j.IsSwap(v.Option) && !found[v.Option] {
 			found[v.Option] = true
 			all = append(all, v)
 		}
 	}
 	return all
+}
+
+// onPlateau reports whether the captions of Q* leave objects unnamed.
+func (j judged) onPlateau() bool {
+	return slices.ContainsFunc(j.verdicts, func(v ladder.Verdict) bool {
+		return v.Option == j.Rules.Baseline && v.Budget == j.Best.Budget && v.Exact.Mean < j.Rules.Plateau
+	})
 }
 
 // cheapestTable shows the cheapest budget of each swap that is not inferior to Q*.
