@@ -3,6 +3,7 @@ package adapters_test
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,6 +109,76 @@ func TestCountsOfTokensAreChecked(t *testing.T) {
 		"tokens[0] is 101, want":                               loss(101),
 		"tokens[0] is -1, want the number of generated tokens": generated(-1),
 	} {
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// A request that a model cannot serve is refused by the name of the capability, with a remedy.
+func TestCapabilitiesOfGenerationAreNamed(t *testing.T) {
+	examples := []adapters.Example{{Segments: []adapters.Segment{adapters.TextSegment("a")}}}
+	for want, req := range map[adapters.Capability]adapters.GenerateRequest{
+		adapters.CapRowOptions: {Rows: []adapters.GenerateOptions{{MaxNewTokens: 3}}},
+		adapters.CapCancelRows: {Cancel: make(chan int)},
+		adapters.CapStop:       {Options: adapters.GenerateOptions{Stop: []string{"."}}},
+		adapters.CapLogProbs:   {Options: adapters.GenerateOptions{LogProbs: true, TopLogProbs: 2}},
+	} {
+		req.Examples = examples
+		all := adapters.LanguageSpec{Spec: adapters.Spec{ID: "m", Capabilities: adapters.LanguageCapabilities()}}
+		if err := req.Check(all); err != nil {
+			t.Errorf("%s: refused by a model that has it: %v", want, err)
+		}
+		without := all
+		without.Capabilities = slices.DeleteFunc(adapters.LanguageCapabilities(), func(c adapters.Capability) bool { return c == want })
+		var e *adapters.Error
+		if err := req.Check(without); !errors.As(err, &e) || e.Kind != adapters.Unsupported || e.Remedy == "" || e.Field == "" ||
+			!strings.Contains(e.Message, "m ") || !strings.Contains(e.Message, string(want)) {
+			t.Errorf("%s: got %+v, want an unsupported request that names it, a field and a remedy", want, e)
+		}
+	}
+}
+
+func TestRowsAreChecked(t *testing.T) {
+	spec := adapters.LanguageSpec{Spec: adapters.Spec{ID: "m", Capabilities: adapters.LanguageCapabilities()}}
+	two := make([]adapters.Example, 2)
+	for i := range two {
+		two[i].Segments = []adapters.Segment{adapters.TextSegment("a")}
+	}
+	for field, req := range map[string]adapters.GenerateRequest{
+		"rows":                  {Rows: make([]adapters.GenerateOptions, 1)},
+		"rows[1].top_p":         {Rows: []adapters.GenerateOptions{{}, {TopP: 2}}},
+		"rows[0].stop[1]":       {Rows: []adapters.GenerateOptions{{Stop: []string{"a", ""}}, {}}},
+		"rows[0].stop[0]":       {Rows: []adapters.GenerateOptions{{Stop: []string{"\xff"}}, {}}},
+		"rows[1].copy":          {Rows: []adapters.GenerateOptions{{}, {Copy: -1}}},
+		"options.copy":          {Options: adapters.GenerateOptions{Copy: 1}},
+		"options.top_log_probs": {Options: adapters.GenerateOptions{LogProbs: true, TopLogProbs: 21}},
+		"rows[1].top_log_probs": {Rows: []adapters.GenerateOptions{{}, {TopLogProbs: 1}}},
+		"rows[1].log_probs":     {Rows: []adapters.GenerateOptions{{}, {LogProbs: true, NumBeams: 2}}},
+	} {
+		req.Examples = two
+		var e *adapters.Error
+		if err := req.Check(spec); !errors.As(err, &e) || e.Field != field {
+			t.Errorf("got %+v, want the field %q", e, field)
+		}
+	}
+}
+
+func TestResponsesToGenerateAreChecked(t *testing.T) {
+	req := &adapters.GenerateRequest{Examples: make([]adapters.Example, 1), Options: adapters.GenerateOptions{LogProbs: true, TopLogProbs: 1}}
+	tokens := func(of ...adapters.TokenLogProb) [][]adapters.TokenLogProb { return [][]adapters.TokenLogProb{of} }
+	token := adapters.TokenLogProb{LogProb: -1}
+	for want, r := range map[string]adapters.GenerateResponse{
+		"":                                  {LogProbs: tokens(token), InputTokens: []int32{0}, Finish: []adapters.FinishReason{adapters.FinishEnd}},
+		"response has no log_probs":         {},
+		"log_probs[0] has 2 tokens":         {LogProbs: tokens(token, token)},
+		"the log-probability of the token":  {LogProbs: tokens(adapters.TokenLogProb{LogProb: 2})},
+		"a token has the log-probabilities": {LogProbs: tokens(adapters.TokenLogProb{Top: make([]adapters.TokenLogProb, 2)})},
+		"input_tokens[0] is -1":             {LogProbs: tokens(token), InputTokens: []int32{-1}},
+		"response has 0 counts of input":    {LogProbs: tokens(token), Finish: make([]adapters.FinishReason, 2)},
+	} {
+		r.Texts, r.Tokens = []string{"a"}, []int32{1}
+		err := r.Check(req)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
 			t.Errorf("got %v, want %q", err, want)
 		}

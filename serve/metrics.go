@@ -3,6 +3,7 @@ package serve
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,8 +84,8 @@ func (m *metrics) show(w http.ResponseWriter, r *http.Request) error {
 // request counts a request. Paths that no route has count as one, so that clients cannot make
 // series.
 func (m *metrics) request(r *http.Request, status int, d time.Duration) {
-	path := r.Pattern
-	if path == "" || path == "/" {
+	_, path, _ := strings.Cut(r.Pattern, " ")
+	if path == "" {
 		path = "other"
 	}
 	m.requests.WithLabelValues(path, strconv.Itoa(status)).Inc()
@@ -99,7 +100,7 @@ func (m *metrics) batch(b engine.Batch) {
 	}
 	m.batches.WithLabelValues(b.Model, result).Inc()
 	m.rows.WithLabelValues(b.Model).Observe(float64(b.Rows))
-	m.compute.WithLabelValues(b.Model).Observe(b.Seconds.Seconds())
+	m.compute.WithLabelValues(b.Model).Observe(b.Took.Seconds())
 	m.waited.WithLabelValues(b.Model).Observe(b.Waited.Seconds())
 	m.tokens.WithLabelValues(b.Model).Add(float64(b.Tokens))
 }

@@ -3,6 +3,7 @@ package serve
 import (
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -280,5 +281,27 @@ func TestAnswersNameNoPathOfTheMachine(t *testing.T) {
 	}
 	if r := send(t, http.MethodGet, h+"/readyz", nil, nil); r.status != http.StatusServiceUnavailable {
 		t.Errorf("readyz without a bridge: %d %s", r.status, r.body)
+	}
+}
+
+// A client without a key must not hold a connection by sending its body slowly.
+func TestARefusedBodyHoldsNoConnection(t *testing.T) {
+	url := withConfig(t, func(c *config.Config) {
+		c.Limits.Body = 100 * time.Millisecond
+		if err := c.Keys.Add("one", "0123456789abcdef-one"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn) // ends when the server closes the connection
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") {
+		t.Errorf("%v: %s", err, answer)
 	}
 }

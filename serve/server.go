@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/serve/batch"
 	"github.com/modular-bridging/bridge/serve/config"
 	"github.com/modular-bridging/bridge/serve/engine"
@@ -67,10 +68,19 @@ func entries(c config.Config) []fleet.Entry {
 	for _, b := range c.Bridges {
 		all = append(all, fleet.Entry{Name: b.Name, Model: b.Model, Open: workspace.OpenOptions{
 			Backend: b.Backend, Isolation: b.Isolation, Transport: b.Transport, DType: b.DType,
-			EncoderPlugin: b.EncoderPlugin, LLMPlugin: b.LLMPlugin, Limits: processLimits(),
+			EncoderPlugin: b.EncoderPlugin, LLMPlugin: b.LLMPlugin, Limits: processLimits(b, c.Limits),
 		}})
 	}
 	return all
+}
+
+// processLimits returns the limits of the processes of a bridge's frozen models: a request whose
+// process dies is repeated once.
+func processLimits(b config.Bridge, l config.Limits) recipes.Limits {
+	once := 1
+	p := b.Processes
+	p.Restarts, p.CallTimeout = &once, l.Call.String()
+	return p
 }
 
 // pictureOptions returns the settings of the reader of pictures.

@@ -89,7 +89,6 @@ type eventWriter struct {
 	completion *completion
 	begun      bool
 	sent       []string // text of each row so far
-	tokens     int      // whose log-probabilities were sent
 }
 
 // begin sends the header and, for each answer, a chunk with its role.

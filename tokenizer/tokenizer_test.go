@@ -326,3 +326,40 @@ func TestCertain(t *testing.T) {
 		t.Errorf("without byte tokens %v are certain", got)
 	}
 }
+
+// The bytes of a text's tokens make the text, also of tokens for parts of characters.
+func TestTokenBytes(t *testing.T) {
+	for name, want := range map[string]map[string]string{
+		"opt":       {"Ġphoto": " photo", "Ċ": "\n", "Ã": "\xc3", "</s>": ""},
+		"t5":        {"▁photo": " photo", "</s>": ""},
+		"llama":     {"▁photo": " photo", "<0x41>": "A", "<0x0A>": "\n", "<s>": ""},
+		"wordpiece": {"photo": " photo", "##s": "s", "[MASK]": ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tok, _ := fixture(t, name)
+			for token, text := range want {
+				if id, ok := tok.IDOf(token); ok && string(tok.TokenBytes(id)) != text {
+					t.Errorf("%q: got %q, want %q", token, tok.TokenBytes(id), text)
+				}
+			}
+			if name == "wordpiece" || name == "t5" {
+				return // these drop characters that they do not have
+			}
+			const text = "a café 猫 🐱"
+			encoding, err := tok.Encode(text, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var joined []byte
+			for _, id := range encoding.IDs {
+				joined = append(joined, tok.TokenBytes(id)...)
+			}
+			if strings.TrimPrefix(string(joined), " ") != text {
+				t.Errorf("the tokens of %q make %q", text, joined)
+			}
+			if tok.TokenBytes(-1) != nil || tok.TokenBytes(1<<30) != nil {
+				t.Error("ids out of the vocabulary have bytes")
+			}
+		})
+	}
+}

@@ -2,12 +2,13 @@ package workspace
 
 import (
 	"context"
-	"fmt"
+	"encoding/json"
 	"io"
 	"slices"
 	"sync"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/recipes"
 )
 
 // Pool keeps frozen models open for several bridges. Bridges that are opened with the same pool
@@ -15,7 +16,9 @@ import (
 // are the same. A model is closed with the last bridge that uses it. The zero value is ready to
 // use; the methods of its bridges are safe for concurrent use.
 type Pool struct {
-	mu     sync.Mutex // held while a model is opened, so that no model is opened twice
+	opening sync.Mutex // held while a model is opened, so that no model is opened twice
+
+	mu     sync.Mutex
 	models []*pooled
 }
 
@@ -87,11 +90,11 @@ func closerOf(w *Workspace, c io.Closer, err error) func() {
 // bridge was trained with: a bridge that was trained with other weights of one folder gets them
 // read again.
 func (p *Pool) open(w *Workspace, s OpenSpec, trained string, open func() (io.Closer, adapters.Spec, error)) (io.Closer, func(), error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.opening.Lock()
+	defer p.opening.Unlock()
 	key := sharedKey(s, s.Model.ID+"\x00"+s.Model.Path+"\x00"+trained)
-	if m := p.find(func(m *pooled) bool { return m.key == key }); m != nil {
-		return m.model, p.use(w, m), nil
+	if m, release := p.share(w, func(m *pooled) bool { return m.key == key }); m != nil {
+		return m, release, nil
 	}
 	model, spec, err := open()
 	if err != nil {
@@ -100,43 +103,56 @@ func (p *Pool) open(w *Workspace, s OpenSpec, trained string, open func() (io.Cl
 	digestKey := ""
 	if spec.Digest != "" {
 		digestKey = sharedKey(s, string(spec.Kind)+"\x00"+spec.Family+"\x00"+spec.Digest)
-		if m := p.find(func(m *pooled) bool { return m.digestKey == digestKey }); m != nil { // the same weights in another folder
+		if m, release := p.share(w, func(m *pooled) bool { return m.digestKey == digestKey }); m != nil { // the same weights in another folder
 			w.Closer(model)()
-			return m.model, p.use(w, m), nil
+			return m, release, nil
 		}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	m := &pooled{key: key, digestKey: digestKey, model: model, memory: spec.MemoryBytes}
 	p.models = append(p.models, m)
 	return model, p.use(w, m), nil
 }
 
-func (p *Pool) find(is func(*pooled) bool) *pooled {
+// share returns an open model for one more user, or nil.
+func (p *Pool) share(w *Workspace, is func(*pooled) bool) (model io.Closer, release func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if i := slices.IndexFunc(p.models, is); i >= 0 {
-		return p.models[i]
+		return p.models[i].model, p.use(w, p.models[i])
 	}
-	return nil
+	return nil, nil
 }
 
-// use counts a user of a model and returns the function that ends the use.
+// use counts a user of a model and returns the function that ends the use. The caller holds mu.
 func (p *Pool) use(w *Workspace, m *pooled) func() {
 	m.users++
 	return sync.OnceFunc(func() {
 		p.mu.Lock()
-		defer p.mu.Unlock()
-		if m.users--; m.users > 0 {
-			return
+		m.users--
+		last := m.users == 0
+		if last {
+			p.models = slices.DeleteFunc(p.models, func(other *pooled) bool { return other == m })
 		}
-		p.models = slices.DeleteFunc(p.models, func(other *pooled) bool { return other == m })
-		w.Closer(m.model)()
+		p.mu.Unlock()
+		if last {
+			w.Closer(m.model)()
+		}
 	})
 }
 
 // sharedKey identifies how a model is opened. what identifies its weights.
 func sharedKey(s OpenSpec, what string) string {
-	layer := "default"
-	if s.FeatureLayer != nil {
-		layer = fmt.Sprint(*s.FeatureLayer)
+	parts, err := json.Marshal(struct { // pointers by value
+		Plugin, Isolation, Transport, DType, Backend, Activation string
+		Constraints                                              PluginConstraints
+		Limits                                                   recipes.Limits
+		Layer                                                    *int
+		Size                                                     adapters.Size
+	}{s.Plugin, s.Isolation, s.Transport, s.DType, s.Backend, s.Model.Activation, s.Constraints, s.Limits, s.FeatureLayer, s.ImageSize})
+	if err != nil {
+		panic("workspace: the settings of a model cannot be JSON: " + err.Error()) // they are texts and numbers
 	}
-	return fmt.Sprintf("%s\x00%s\x00%+v\x00%s\x00%s\x00%s\x00%s\x00%+v\x00%s\x00%v\x00%s",
-		what, s.Plugin, s.Constraints, s.Isolation, s.Transport, s.DType, s.Backend, s.Limits, layer, s.ImageSize, s.Model.Activation)
+	return what + "\x00" + string(parts)
 }

@@ -60,7 +60,8 @@ func (l *languageList) add(info Info, needs adapters.Capability, run func(*langu
 	switch info.Name {
 	case "spec, loaded again", "token norm", "embed tokens", "count tokens":
 		calls = nil
-	case "context", "request unchanged", "many examples", "empty parts", "canceled", "canceled at work", "at once":
+	case "context", "request unchanged", "many examples", "empty parts", "canceled", "canceled at work", "at once",
+		"capabilities", "generation: log-probabilities":
 		calls = []string{PlainLoss, PlainGenerate}
 	}
 	l.cases = append(l.cases, Case[adapters.LanguageModel]{info, calls, func(t T, s Subject[adapters.LanguageModel]) {

@@ -81,7 +81,7 @@ func table() []row {
 		{"runs", []string{"workspace", "train", "eval", "eval/benchmark", "eval/benchmark/page", "runs/report"}},
 		{"serve/chat", []string{"bridge", "internal/..."}},
 		{"serve/batch", []string{"adapters"}},
-		{"serve/config", []string{"serve/chat", "internal/..."}},
+		{"serve/config", []string{"serve/chat", "recipes", "internal/..."}},
 		{"serve/pictures", []string{"adapters", "data", "imaging", "internal/..."}},
 		{"serve/fleet", []string{"workspace", "internal/..."}},
 		{"serve/engine", []string{"serve/batch", "serve/fleet", "bridge", "data", "internal/..."}},

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -300,6 +301,13 @@ func (m *badLanguage) Generate(ctx context.Context, req *adapters.GenerateReques
 		c.Options.MinNewTokens, c.Options.MaxNewTokens = 0, min(max(1, c.Options.MaxNewTokens), 3)
 	case "ignores the maximum":
 		c.Options.MaxNewTokens = 30
+	case "ignores rows":
+		c.Options = c.RowOptions(0)
+		c.Options.Copy, c.Rows = 0, nil
+	case "ignores stop texts":
+		c.Options.Stop = nil
+	case "ignores cancellations":
+		c.Cancel = nil
 	case "hangs when canceled":
 		m.stuck.Lock()
 		defer m.stuck.Unlock()
@@ -313,8 +321,16 @@ func (m *badLanguage) Generate(ctx context.Context, req *adapters.GenerateReques
 		return resp, err
 	}
 	resp, err := m.FakeLanguage.Generate(ctx, &c, emit)
-	if err == nil && m.mode == "answers are not trimmed" {
+	switch {
+	case err != nil:
+	case m.mode == "answers are not trimmed":
 		resp.Texts[0] = " " + resp.Texts[0]
+	case m.mode == "scores the end" && resp.LogProbs != nil:
+		resp.LogProbs[0] = resp.LogProbs[0][1:]
+	case m.mode == "counts padding":
+		for i := range resp.InputTokens {
+			resp.InputTokens[i] = slices.Max(resp.InputTokens)
+		}
 	}
 	return resp, err
 }

@@ -69,8 +69,10 @@ func TestRestart(t *testing.T) {
 		Prompts:    plugintest.LossRequest(false).Prompts,
 		Candidates: [][]string{{"a", "b"}},
 	}
-	generate := &adapters.GenerateRequest{Prompts: loss.Prompts, Examples: loss.Examples,
-		Options: adapters.GenerateOptions{MinNewTokens: 8, MaxNewTokens: 8}}
+	generate := adapters.GenerateRequest{Prompts: loss.Prompts, Examples: loss.Examples}
+	for i := range loss.Examples {
+		generate.Rows = append(generate.Rows, adapters.GenerateOptions{MinNewTokens: 8, MaxNewTokens: 8 + i, LogProbs: i%2 == 0, TopLogProbs: 2 * (1 - i%2)})
+	}
 	for place, ask := range map[string]func(m adapters.LanguageModel) (any, error){
 		"loss": func(m adapters.LanguageModel) (any, error) { return m.Loss(t.Context(), loss) },
 		"score": func(m adapters.LanguageModel) (any, error) {
@@ -84,7 +86,10 @@ func TestRestart(t *testing.T) {
 		},
 		"generate": func(m adapters.LanguageModel) (any, error) {
 			var pieces []adapters.Piece
-			resp, err := m.Generate(t.Context(), generate, func(p adapters.Piece) error {
+			req, canceled := generate, make(chan int, 1)
+			canceled <- len(req.Examples) - 1 // in every attempt
+			req.Cancel = canceled
+			resp, err := m.Generate(t.Context(), &req, func(p adapters.Piece) error {
 				pieces = append(pieces, p)
 				return nil
 			})

@@ -92,7 +92,7 @@ func refusals() []refusal {
 		{"kind", "executable = 'a/../bridge-adapter-x'\nkind", "want a path in the plugin's folder"},
 		{"kind", "executable = 'main'\nkind", "ends in bridge-adapter-x"},
 		{"kind", "capabilities = ['gradient']\nkind", "capabilities: is given, but a vision-encoder has none"},
-		{"kind = 'vision-encoder'", "capabilities = ['gradien']\nkind = 'language-model'", `is "gradien", want one of gradient, score, embed-tokens, count-tokens; did you mean gradient?`},
+		{"kind = 'vision-encoder'", "capabilities = ['gradien']\nkind = 'language-model'", `is "gradien", want one of gradient, score, embed-tokens, count-tokens, row-options, cancel-rows, stop-texts, log-probs, token-counts; did you mean gradient?`},
 		{"kind", "environment = ['A=b']\nkind", `environment: holds "A=b", want names of variables`},
 		{"kind", "environment = ['BRIDGE_PLUGIN']\nkind", "bridge itself sets the variables"},
 		{"kind", "environment = ['A', 'A']\nkind", `holds "A" twice`},

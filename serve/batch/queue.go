@@ -32,9 +32,12 @@ func (j *Job) Waited() time.Duration { return time.Since(j.added) }
 
 // Options are the limits of a queue.
 type Options struct {
-	Rows  int           // of a batch; a larger job is a batch of its own
-	Limit int           // rows that may wait
-	Fill  time.Duration // how long a worker that was busy with several jobs waits for as many again
+	Rows  int // of a batch; a larger job is a batch of its own
+	Limit int // rows that may wait
+	// Fill is how long a worker waits at most for the clients of the last batch to ask again, so
+	// that they share the next batch with those that waited meanwhile. It waits no longer than a
+	// tenth of the time that the last batch took.
+	Fill time.Duration
 }
 
 // Queue holds the jobs that wait for a language model. Its methods are safe for concurrent use.
@@ -46,6 +49,7 @@ type Queue struct {
 	rows    int                // that wait
 	time    float64            // virtual time: rows served to the tenant that waits longest
 	last    int                // rows of the last batch
+	took    time.Duration      // the last batch
 	busy    bool               // a worker runs
 	running int                // rows of the current batch
 	arrived chan struct{}      // of size 1: told of a new job
@@ -179,21 +183,28 @@ func (q *Queue) work() {
 		if len(jobs) == 0 {
 			return
 		}
+		began := time.Now()
 		jobs[0].Run(jobs)
+		q.mu.Lock()
+		q.took = time.Since(began)
+		q.mu.Unlock()
 	}
 }
 
-// fill waits for as many rows as the last batch had if that was a batch of several, because their
-// clients may be about to ask again.
+// fill waits until the clients of the last batch may have asked again. A client that is alone does
+// not wait.
 func (q *Queue) fill() {
-	if q.options.Fill <= 0 {
+	q.mu.Lock()
+	last, want, wait := q.last, min(q.last+q.rows, q.options.Rows), min(q.options.Fill, q.took/10)
+	q.mu.Unlock()
+	if last == 0 || want <= 1 || wait <= 0 {
 		return
 	}
-	timer := time.NewTimer(q.options.Fill)
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		q.mu.Lock()
-		enough := q.last <= 1 || q.rows >= min(q.last, q.options.Rows)
+		enough := q.rows >= want
 		q.mu.Unlock()
 		if enough {
 			return

@@ -175,34 +175,39 @@ func TestAJobLeavesWithItsClient(t *testing.T) {
 	r.proceed <- struct{}{}
 }
 
-// A worker that has computed a batch of many must not begin the next one with whoever is first.
-func TestABusyWorkerWaitsForAFullBatch(t *testing.T) {
-	q := New(Options{Rows: 8, Limit: 100, Fill: time.Minute})
-	var mu sync.Mutex
-	var sizes []int
-	var round sync.WaitGroup
+// Two halves of the clients must not take turns: who waits while a batch is computed waits a little
+// longer for those who are about to ask again.
+func TestAWorkerWaitsForTheClientsOfTheLastBatch(t *testing.T) {
+	q := New(Options{Rows: 8, Limit: 100, Fill: 300 * time.Millisecond})
+	q.last, q.took, q.busy = 2, time.Hour, true // a worker has just computed 2 rows
+	sizes := make(chan int, 4)
+	var ended sync.WaitGroup
 	run := func(jobs []*Job) {
-		mu.Lock()
-		sizes = append(sizes, len(jobs))
-		mu.Unlock()
+		sizes <- len(jobs)
 		for _, j := range jobs {
 			j.Done(nil)
 		}
 	}
-	q.last, q.busy = 3, true // a worker has just computed 3 rows
-	for i := range 3 {
-		round.Add(1)
-		submit(t, q, &Job{Context: t.Context(), Tenant: fmt.Sprint(i), Rows: 1, Run: run, Done: func(error) { round.Done() }})
-		if i == 1 {
+	for i := range 5 { // 3 have waited, 2 ask again
+		ended.Add(1)
+		submit(t, q, &Job{Context: t.Context(), Tenant: fmt.Sprint(i), Rows: 1, Run: run, Done: func(error) { ended.Done() }})
+		if i == 2 {
 			go q.work()
 		}
 	}
-	round.Wait()
-	mu.Lock()
-	defer mu.Unlock()
-	if !slices.Equal(sizes, []int{3}) {
-		t.Errorf("batches of %v rows, want one of 3", sizes)
+	ended.Wait()
+	if got := <-sizes; got != 5 {
+		t.Errorf("a batch of %d rows, want all 5", got)
 	}
+}
+
+// A client that is alone must not wait for anybody.
+func TestALoneClientDoesNotWait(t *testing.T) {
+	q := New(Options{Rows: 8, Limit: 100, Fill: time.Hour})
+	q.last, q.took = 1, 100*time.Hour
+	q.fill()
+	q.last = 0
+	q.fill()
 }
 
 // Whatever order jobs come and go in, each must end once.

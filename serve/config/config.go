@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/serve/chat"
 )
 
@@ -32,6 +33,7 @@ type Bridge struct {
 
 	Backend, Isolation, Transport, DType string
 	EncoderPlugin, LLMPlugin             string
+	Processes                            recipes.Limits  // of the processes of its frozen models
 	Templates                            *chat.Templates // nil: those of the language model's kind
 }
 
@@ -44,6 +46,7 @@ type Limits struct {
 	Pixels      int           // of one picture
 	Header      time.Duration // to send a request's header
 	Body        time.Duration // to send a request's body
+	Call        time.Duration // for a call of a frozen model's process; one that takes longer hangs
 	Request     time.Duration // to answer a request, waiting included
 	Write       time.Duration // a client may take to read a part of an answer
 	Idle        time.Duration // between two requests on a connection
@@ -52,7 +55,7 @@ type Limits struct {
 
 	BatchRows int           // answers that are computed together
 	QueueRows int           // answers that may wait for one language model
-	Fill      time.Duration // that a busy model waits for a full batch
+	Fill      time.Duration // that a busy model waits at most for a fuller batch
 }
 
 // Default returns the settings of a server that nothing configures.
@@ -63,9 +66,9 @@ func Default() Config {
 		WarmUp:  true,
 		Limits: Limits{
 			Chat: chat.DefaultLimits(), BodyBytes: 20 << 20, BodiesBytes: 256 << 20, Pixels: 50_000_000,
-			Header: 5 * time.Second, Body: 30 * time.Second, Request: 2 * time.Minute, Write: 10 * time.Second,
+			Header: 5 * time.Second, Body: 30 * time.Second, Call: 90 * time.Second, Request: 2 * time.Minute, Write: 10 * time.Second,
 			Idle: time.Minute, Drain: 30 * time.Second, Connections: 512,
-			BatchRows: 32, QueueRows: 256, Fill: 5 * time.Millisecond,
+			BatchRows: 32, QueueRows: 256, Fill: 50 * time.Millisecond,
 		},
 	}
 }

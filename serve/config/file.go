@@ -11,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/bytesize"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
+	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/serve/chat"
 )
 
@@ -41,6 +42,9 @@ type model struct {
 	DType         string     `toml:"dtype"`
 	EncoderPlugin string     `toml:"encoder_plugin"`
 	LLMPlugin     string     `toml:"llm_plugin"`
+	MemoryLimit   string     `toml:"memory_limit"`
+	Devices       *string    `toml:"devices"`
+	Threads       int        `toml:"threads"`
 	Templates     *templates `toml:"templates"`
 }
 
@@ -76,6 +80,7 @@ type limits struct {
 	Connections int      `toml:"connections"`
 	Header      duration `toml:"header_timeout"`
 	BodyTime    duration `toml:"body_timeout"`
+	Call        duration `toml:"call_timeout"`
 	Request     duration `toml:"request_timeout"`
 	Write       duration `toml:"write_timeout"`
 	Idle        duration `toml:"idle_timeout"`
@@ -152,7 +157,7 @@ func fileOf(c Config) file {
 			Tokens: l.Chat.Tokens, DefaultTokens: l.Chat.DefaultTokens, Answers: l.Chat.Answers, Beams: l.Chat.Beams,
 			Messages: l.Chat.Messages, Pictures: l.Chat.Pictures, Text: size{int64(l.Chat.TextBytes)}, Stops: l.Chat.Stops,
 			Body: size{l.BodyBytes}, Bodies: size{l.BodiesBytes}, Pixels: l.Pixels, Connections: l.Connections,
-			Header: duration{l.Header}, BodyTime: duration{l.Body}, Request: duration{l.Request}, Write: duration{l.Write},
+			Header: duration{l.Header}, BodyTime: duration{l.Body}, Call: duration{l.Call}, Request: duration{l.Request}, Write: duration{l.Write},
 			Idle: duration{l.Idle}, Drain: duration{l.Drain}, Batch: l.BatchRows, Queue: l.QueueRows, Fill: duration{l.Fill},
 		},
 	}
@@ -167,7 +172,7 @@ func (f *file) apply(c *Config) {
 		Chat: chat.Limits{Tokens: l.Tokens, DefaultTokens: l.DefaultTokens, Answers: l.Answers, Beams: l.Beams,
 			Messages: l.Messages, Pictures: l.Pictures, TextBytes: int(l.Text.bytes), Stops: l.Stops},
 		BodyBytes: l.Body.bytes, BodiesBytes: l.Bodies.bytes, Pixels: l.Pixels, Connections: l.Connections,
-		Header: l.Header.Duration, Body: l.BodyTime.Duration, Request: l.Request.Duration, Write: l.Write.Duration,
+		Header: l.Header.Duration, Body: l.BodyTime.Duration, Call: l.Call.Duration, Request: l.Request.Duration, Write: l.Write.Duration,
 		Idle: l.Idle.Duration, Drain: l.Drain.Duration, BatchRows: l.Batch, QueueRows: l.Queue, Fill: l.Fill.Duration,
 	}
 	c.Templates = map[string]chat.Templates{}
@@ -177,7 +182,8 @@ func (f *file) apply(c *Config) {
 	for _, name := range slices.Sorted(maps.Keys(f.Models)) {
 		m := f.Models[name]
 		b := Bridge{Name: name, Model: m.Model, Backend: m.Backend, Isolation: m.Isolation, Transport: m.Transport,
-			DType: m.DType, EncoderPlugin: m.EncoderPlugin, LLMPlugin: m.LLMPlugin}
+			DType: m.DType, EncoderPlugin: m.EncoderPlugin, LLMPlugin: m.LLMPlugin,
+			Processes: recipes.Limits{MemoryLimit: m.MemoryLimit, Devices: m.Devices, Threads: m.Threads}}
 		if m.Templates != nil {
 			t := m.Templates.over(chat.DefaultTemplates(""))
 			b.Templates = &t
@@ -229,6 +235,12 @@ func (f *file) checkModels(doc *stricttoml.Document) {
 				doc.Errorf(key+"."+choice.key, "is %q, want %s", choice.got, strings.Join(choice.want[1:], " or "))
 			}
 		}
+		if _, err := bytesize.Parse(m.MemoryLimit); m.MemoryLimit != "" && err != nil {
+			doc.Errorf(key+".memory_limit", "%v", err)
+		}
+		if m.Threads < 0 {
+			doc.Errorf(key+".threads", "is %d, want at least 0", m.Threads)
+		}
 		if m.Templates != nil {
 			if err := m.Templates.over(chat.DefaultTemplates("")).Check(); err != nil {
 				doc.Errorf(key+".templates", "%v", err)
@@ -252,7 +264,7 @@ func (l limits) check(doc *stricttoml.Document) {
 		}
 	}
 	for key, d := range map[string]duration{
-		"header_timeout": l.Header, "body_timeout": l.BodyTime, "request_timeout": l.Request, "write_timeout": l.Write, "idle_timeout": l.Idle,
+		"header_timeout": l.Header, "body_timeout": l.BodyTime, "call_timeout": l.Call, "request_timeout": l.Request, "write_timeout": l.Write, "idle_timeout": l.Idle,
 	} {
 		if d.Duration <= 0 {
 			doc.Errorf("limits."+key, "is %v, want a time above 0", d)

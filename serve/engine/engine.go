@@ -21,13 +21,13 @@ type Options struct {
 
 // Batch is what was computed together.
 type Batch struct {
-	Model   string
-	Jobs    int
-	Rows    int
-	Tokens  int           // generated
-	Seconds time.Duration // of the computation
-	Waited  time.Duration // of the job that waited longest
-	Err     error
+	Model  string
+	Jobs   int
+	Rows   int
+	Tokens int           // generated
+	Took   time.Duration // to compute it
+	Waited time.Duration // of the job that waited longest
+	Err    error
 }
 
 // Engine answers requests. Its methods are safe for concurrent use.

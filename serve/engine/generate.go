@@ -33,7 +33,7 @@ func (e *Engine) generate(jobs []*batch.Job) {
 	if e.options.Observe == nil {
 		return
 	}
-	b := Batch{Model: generationOf(jobs[0]).request.Lease.Name, Jobs: len(jobs), Tokens: tokens, Seconds: time.Since(began), Waited: waited, Err: err}
+	b := Batch{Model: generationOf(jobs[0]).request.Lease.Name, Jobs: len(jobs), Tokens: tokens, Took: time.Since(began), Waited: waited, Err: err}
 	for _, j := range jobs {
 		b.Rows += j.Rows
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -29,7 +30,8 @@ func copies(t *testing.T, names ...string) (dirs []string) {
 }
 
 func entryFor(name, model string) Entry {
-	return Entry{Name: name, Model: model, Open: workspace.OpenOptions{Backend: "go"}}
+	restarts := 1 // a pointer of its own for each bridge
+	return Entry{Name: name, Model: model, Open: workspace.OpenOptions{Backend: "go", Limits: recipes.Limits{Restarts: &restarts}}}
 }
 
 // newFleet returns a fleet that is closed at the end of the test, and the number of language models

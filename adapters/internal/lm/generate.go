@@ -2,6 +2,7 @@ package lm
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -51,8 +52,8 @@ func (m *Model) searches(req *adapters.GenerateRequest) ([]*search, error) {
 		}
 		s, err := newSearch(m.c.Defaults.over(req.RowOptions(i)), m.c.Spec.Architecture, m.c.SpecialTokens)
 		if err != nil {
-			if e, ok := err.(*adapters.Error); ok && req.Rows != nil { //nolint:errorlint // newSearch wraps nothing
-				err = e.WithField("rows[%d]", i)
+			if e := (*adapters.Error)(nil); req.Rows != nil && errors.As(err, &e) {
+				return nil, e.WithField("rows[%d]", i)
 			}
 			return nil, err
 		}

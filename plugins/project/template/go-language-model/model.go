@@ -217,7 +217,8 @@ func (m *model) probabilities(before, row int, prompts [][]float32) []float64 {
 // Generate continues each example greedily.
 //
 // YOURS: options have transformers' meaning. Refuse options that your model lacks, as here,
-// and never ignore one.
+// and never ignore one. What bridge serve batches best (options of each example, stop texts,
+// log-probabilities, ...) are capabilities: name them in the spec once you have them.
 func (m *model) Generate(ctx context.Context, req *adapters.GenerateRequest, emit func(adapters.Piece) error) (*adapters.GenerateResponse, error) {
 	if err := m.check(req.Check(m.spec)); err != nil {
 		return nil, err

@@ -105,7 +105,8 @@ class Model(bridge.LanguageModel):
         """Continues each example greedily.
 
         YOURS: options have transformers' meaning. Refuse options that your model lacks, as
-        here, and never ignore one.
+        here, and never ignore one. What bridge serve batches best (options of each example, stop
+        texts, log-probabilities, ...) are capabilities: name them in the spec once you have them.
         """
         request.options.refuse("num_beams", "sample", "repetition_penalty")
         prompts = None if request.prompts is None else bridge.to_float32(request.prompts)
