@@ -103,13 +103,16 @@ func (o Command) complete(b *config.Bridge) {
 	b.Transport = cmp.Or(b.Transport, o.Transport)
 }
 
-// bridgeOf reads "MODEL" or "NAME=MODEL". A MODEL's name is its last part: no client learns where
-// it is on this machine.
+// bridgeOf reads "MODEL" or "NAME=MODEL". A MODEL's name is its last part, or that of the run whose
+// bridge it is: no client learns where it is on this machine.
 func bridgeOf(text string) (config.Bridge, error) {
 	name, model, named := strings.Cut(text, "=")
 	if !named || strings.ContainsAny(name, `/\:`) {
 		model = text
-		name = path.Base(filepath.ToSlash(filepath.Clean(text)))
+		dir := filepath.ToSlash(filepath.Clean(text))
+		if name = path.Base(dir); name == "bridge" { // of a run
+			name = path.Base(path.Dir(dir))
+		}
 		if strings.HasPrefix(text, "kit:") {
 			name = text
 		}
@@ -127,6 +130,9 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) error {
 	if err != nil {
 		return err
 	}
+	hangup := make(chan os.Signal, 1) // from now on, since SIGHUP ends a program that does not take it
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	running := make(chan error, 1)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -137,9 +143,6 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) error {
 		return err
 	}
 	s.warmUp(ctx)
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	if ctx.Err() == nil {
 		ready("http://" + l.Addr().String())
 	}

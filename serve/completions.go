@@ -68,7 +68,7 @@ func (s *Server) acquire(ctx context.Context, name string) (*fleet.Lease, error)
 // input returns what the language model reads of a conversation, with its pictures.
 func (s *Server) input(ctx context.Context, lease *fleet.Lease, messages []chat.Message) (engine.Input, error) {
 	prompt := chat.NewPrompt(messages, *lease.Info.Templates, s.templates(lease))
-	in := engine.Input{Segments: prompt.Segments}
+	in := engine.Input{Segments: prompt.Segments, Most: s.config.Load().Limits.InputTokens}
 	read := map[string]*adapters.Tensor{} // clients send the pictures of earlier turns again
 	for _, p := range prompt.Pictures {
 		picture := read[p.URL]

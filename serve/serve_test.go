@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/kit"
@@ -332,6 +333,51 @@ func TestClientsInABatchGetTheirOwnAnswers(t *testing.T) {
 	}
 	if n := s.metrics.batchCount(t) - before; n >= len(bodies) {
 		t.Errorf("%d requests at once took %d batches, want fewer", len(bodies), n)
+	}
+}
+
+// A client that closes its connection must cost no more computation.
+func TestAClientThatLeavesEndsItsBatch(t *testing.T) {
+	s, url := sharedServer(t)
+	ctx, leave := context.WithCancel(t.Context())
+	body, err := json.Marshal(with(ask("", "kit:held-out/17"), map[string]any{"min_tokens": 100, "max_tokens": 100, "stream": true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/chat/completions", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	resp.Body.Close()
+	for waiting, running := s.engine.Load(); waiting+running > 0; waiting, running = s.engine.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	w := httptest.NewRecorder()
+	s.metrics.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if !strings.Contains(w.Body.String(), `result="canceled"} 1`) {
+		t.Errorf("no batch was canceled: %s", w.Body)
+	}
+}
+
+func TestNamesOfModels(t *testing.T) {
+	for text, want := range map[string]config.Bridge{
+		"runs/demo/warm": {Name: "warm", Model: "runs/demo/warm"}, "/srv/runs/x/": {Name: "x", Model: "/srv/runs/x/"}, "kit:stage2": {Name: "kit:stage2", Model: "kit:stage2"},
+		"runs/x/bridge": {Name: "x", Model: "runs/x/bridge"}, "mine=runs/x": {Name: "mine", Model: "runs/x"}, "a/b=c": {Name: "b=c", Model: "a/b=c"},
+	} {
+		if got, err := bridgeOf(text); err != nil || got.Name != want.Name || got.Model != want.Model {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", ".", "..", "/", "=x", "x="} {
+		if got, err := bridgeOf(text); err == nil {
+			t.Errorf("%q: %+v", text, got)
+		}
 	}
 }
 

@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/netutil"
 
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/serve/batch"
 	"github.com/modular-bridging/bridge/serve/config"
@@ -107,8 +109,12 @@ func (s *Server) Listen() (net.Listener, error) {
 		return nil, err
 	}
 	l, err := net.Listen("tcp", c.Address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, adapters.Errorf(adapters.Unavailable, "another program uses the address %s", c.Address).
+			WithRemedy("choose another port with --addr, such as --addr 127.0.0.1:8001")
+	}
 	if err != nil {
-		return nil, err
+		return nil, adapters.Errorf(adapters.Unavailable, "cannot listen on %s: %w", c.Address, err)
 	}
 	return netutil.LimitListener(l, c.Limits.Connections), nil
 }

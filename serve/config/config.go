@@ -41,6 +41,7 @@ type Bridge struct {
 type Limits struct {
 	Chat chat.Limits
 
+	InputTokens int           // of a conversation, soft prompts included
 	BodyBytes   int64         // of one request
 	BodiesBytes int64         // of all requests that are being read or answered
 	Pixels      int           // of one picture
@@ -65,7 +66,7 @@ func Default() Config {
 		Watch:   10 * time.Second,
 		WarmUp:  true,
 		Limits: Limits{
-			Chat: chat.DefaultLimits(), BodyBytes: 20 << 20, BodiesBytes: 256 << 20, Pixels: 50_000_000,
+			Chat: chat.DefaultLimits(), InputTokens: 2048, BodyBytes: 20 << 20, BodiesBytes: 256 << 20, Pixels: 50_000_000,
 			Header: 5 * time.Second, Body: 30 * time.Second, Call: 90 * time.Second, Request: 2 * time.Minute, Write: 10 * time.Second,
 			Idle: time.Minute, Drain: 30 * time.Second, Connections: 512,
 			BatchRows: 32, QueueRows: 256, Fill: 50 * time.Millisecond,

@@ -72,6 +72,7 @@ type limits struct {
 	Messages      int  `toml:"messages"`
 	Pictures      int  `toml:"pictures"`
 	Text          size `toml:"text"`
+	InputTokens   int  `toml:"input_tokens"`
 	Stops         int  `toml:"stops"`
 
 	Body        size     `toml:"body"`
@@ -156,7 +157,7 @@ func fileOf(c Config) file {
 		Limits: limits{
 			Tokens: l.Chat.Tokens, DefaultTokens: l.Chat.DefaultTokens, Answers: l.Chat.Answers, Beams: l.Chat.Beams,
 			Messages: l.Chat.Messages, Pictures: l.Chat.Pictures, Text: size{int64(l.Chat.TextBytes)}, Stops: l.Chat.Stops,
-			Body: size{l.BodyBytes}, Bodies: size{l.BodiesBytes}, Pixels: l.Pixels, Connections: l.Connections,
+			InputTokens: l.InputTokens, Body: size{l.BodyBytes}, Bodies: size{l.BodiesBytes}, Pixels: l.Pixels, Connections: l.Connections,
 			Header: duration{l.Header}, BodyTime: duration{l.Body}, Call: duration{l.Call}, Request: duration{l.Request}, Write: duration{l.Write},
 			Idle: duration{l.Idle}, Drain: duration{l.Drain}, Batch: l.BatchRows, Queue: l.QueueRows, Fill: duration{l.Fill},
 		},
@@ -171,7 +172,7 @@ func (f *file) apply(c *Config) {
 	c.Limits = Limits{
 		Chat: chat.Limits{Tokens: l.Tokens, DefaultTokens: l.DefaultTokens, Answers: l.Answers, Beams: l.Beams,
 			Messages: l.Messages, Pictures: l.Pictures, TextBytes: int(l.Text.bytes), Stops: l.Stops},
-		BodyBytes: l.Body.bytes, BodiesBytes: l.Bodies.bytes, Pixels: l.Pixels, Connections: l.Connections,
+		InputTokens: l.InputTokens, BodyBytes: l.Body.bytes, BodiesBytes: l.Bodies.bytes, Pixels: l.Pixels, Connections: l.Connections,
 		Header: l.Header.Duration, Body: l.BodyTime.Duration, Call: l.Call.Duration, Request: l.Request.Duration, Write: l.Write.Duration,
 		Idle: l.Idle.Duration, Drain: l.Drain.Duration, BatchRows: l.Batch, QueueRows: l.Queue, Fill: l.Fill.Duration,
 	}
@@ -252,7 +253,7 @@ func (f *file) checkModels(doc *stricttoml.Document) {
 func (l limits) check(doc *stricttoml.Document) {
 	for key, n := range map[string]int{
 		"tokens": l.Tokens, "default_tokens": l.DefaultTokens, "answers": l.Answers, "beams": l.Beams, "messages": l.Messages,
-		"pixels": l.Pixels, "connections": l.Connections, "batch": l.Batch, "queue": l.Queue,
+		"input_tokens": l.InputTokens, "pixels": l.Pixels, "connections": l.Connections, "batch": l.Batch, "queue": l.Queue,
 	} {
 		if n < 1 {
 			doc.Errorf("limits."+key, "is %d, want at least 1", n)

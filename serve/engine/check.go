@@ -23,7 +23,7 @@ func (r *Request) check(ctx context.Context) (tokens int, err error) {
 	for _, o := range r.Rows {
 		most = max(most, o.MaxNewTokens)
 	}
-	return tokens, checkContext(spec, tokens, most)
+	return tokens, r.Input.checkLength(spec, tokens, most)
 }
 
 // checkOptions returns the error that the adapter would return for the options.
@@ -72,8 +72,13 @@ func (in Input) texts() []string {
 	return append(texts, b.String())
 }
 
-// checkContext returns an error if an input and an answer are longer than the model reads.
-func checkContext(spec adapters.LanguageSpec, tokens, answer int) error {
+// checkLength returns an error if an input is longer than the server takes, or with its answer longer
+// than the model reads.
+func (in Input) checkLength(spec adapters.LanguageSpec, tokens, answer int) error {
+	if in.Most > 0 && tokens > in.Most {
+		return adapters.Errorf(adapters.Invalid, "the conversation takes %d tokens with its pictures, want at most %d", tokens, in.Most).
+			WithField(ContextField).WithRemedy("shorten the conversation by %d tokens", tokens-in.Most)
+	}
 	over := tokens + answer - 1 - spec.ContextTokens // the answer's last token is not read
 	if spec.ContextTokens == 0 || over <= 0 {
 		return nil

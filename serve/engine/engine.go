@@ -79,6 +79,9 @@ type Input struct {
 	// Pictures are uint8[H, W, 3], as the bridge's encoder needs them. Soft prompt i of the
 	// segments is of picture i.
 	Pictures []*adapters.Tensor
+	// Most is how many tokens the input may have, rows of soft prompts included; 0 is no limit
+	// beside the model's.
+	Most int
 }
 
 // Request is a conversation to answer.

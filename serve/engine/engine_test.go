@@ -151,6 +151,21 @@ func TestLongConversationsAreRefusedBeforeTheyWait(t *testing.T) {
 	}
 }
 
+// An encoder-decoder may have no limit of its own.
+func TestTheServerLimitsConversations(t *testing.T) {
+	e, _ := observed()
+	r := request(t, 5, 0, 20)
+	r.Input.Most = 13 // 10 soft prompts and "a photo of"
+	if _, err := e.Generate(t.Context(), r); err != nil {
+		t.Errorf("13 tokens of at most 13: %v", err)
+	}
+	r = request(t, 5, 0, 20)
+	r.Input.Most = 12
+	if _, err := e.Generate(t.Context(), r); adapters.KindOf(err) != adapters.Invalid {
+		t.Errorf("13 tokens of at most 12: %v", err)
+	}
+}
+
 // Without row options a model counts equal rows of a whole request, so sampled answers must not
 // share one.
 func TestOptionsDecideWhatIsComputedTogether(t *testing.T) {

@@ -62,7 +62,7 @@ func (r *GroundingRequest) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return checkContext(r.Lease.Language.Spec(), tokens, 1)
+	return in.checkLength(r.Lease.Language.Spec(), tokens, 1)
 }
 
 // ground computes the losses of a batch. If a batch of several fails, each job is computed alone.

@@ -1,10 +1,12 @@
 package fleet
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -36,10 +38,10 @@ func entryFor(name, model string) Entry {
 
 // newFleet returns a fleet that is closed at the end of the test, and the number of language models
 // that it has closed.
-func newFleet(t *testing.T, memory int64) (f *Fleet, closed *int) {
+func newFleet(t *testing.T, memory int64) (f *Fleet, closed *atomic.Int64) {
 	t.Helper()
-	closed = new(int)
-	f = New(Options{Workspace: workspace.New(workspace.Options{}), Memory: memory, Closed: func(adapters.LanguageModel) { *closed++ }})
+	closed = new(atomic.Int64)
+	f = New(Options{Workspace: workspace.New(workspace.Options{}), Memory: memory, Closed: func(adapters.LanguageModel) { closed.Add(1) }})
 	t.Cleanup(f.Close)
 	return f, closed
 }
@@ -87,13 +89,13 @@ func TestBridgesShareFrozenModels(t *testing.T) {
 	f.Set([]Entry{entryFor("b", dirs[1])})
 	a.Release()
 	f.closing.Wait()
-	if _, err := b.Language.(adapters.TokenCounter).CountTokens(t.Context(), []string{"x"}); err != nil || *closed != 0 {
+	if _, err := b.Language.(adapters.TokenCounter).CountTokens(t.Context(), []string{"x"}); err != nil || closed.Load() != 0 {
 		t.Errorf("the language model that b needs is closed with a: %v", err)
 	}
 	b.Release()
 	f.Close()
-	if *closed != 1 {
-		t.Errorf("%d language models closed, want 1", *closed)
+	if n := closed.Load(); n != 1 {
+		t.Errorf("%d language models closed, want 1", n)
 	}
 	if models, bytes := f.pool.Models(); models != 0 || bytes != 0 {
 		t.Errorf("%d models are open at the end", models)
@@ -217,4 +219,27 @@ func TestSetKeepsTheOldBridgeUntilTheNewOneIsOpen(t *testing.T) {
 	if now.Dir != dirs[1] {
 		t.Errorf("x is %s, want %s", now.Dir, dirs[1])
 	}
+}
+
+// Who waits for a bridge to be opened must not wait beyond the end of the request; the bridge is there
+// for the next one.
+func TestARequestDoesNotOutliveItsContext(t *testing.T) {
+	f, _ := newFleet(t, 0)
+	f.Set([]Entry{entryFor("a", "kit:stage2")})
+	ctx, cancel := context.WithCancel(t.Context())
+	f.opening <- struct{}{} // another bridge is being opened
+	ended := make(chan error)
+	go func() {
+		_, err := f.Acquire(ctx, "a")
+		ended <- err
+	}()
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	f.endOpening()
+	if _, err := f.Acquire(ctx, "a"); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	acquire(t, f, "a").Release()
 }

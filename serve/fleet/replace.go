@@ -12,8 +12,10 @@ import (
 // Replace opens the bridge of a name anew and puts it in the place of the one that is open, which
 // is closed when its last lease ends. After an error the old one stays.
 func (f *Fleet) Replace(ctx context.Context, name string) error {
-	f.opening.Lock()
-	defer f.opening.Unlock()
+	if err := f.beginOpening(ctx); err != nil {
+		return err
+	}
+	defer f.endOpening()
 	l, err := f.load(ctx, name)
 	if err != nil {
 		return err
