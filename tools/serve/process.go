@@ -94,6 +94,7 @@ type usage struct {
 	heap              int // MB in use
 	files, goroutines int
 	processes         int
+	opened            int // bridges, since the start
 }
 
 // usage measures the server now.
@@ -111,6 +112,7 @@ func (p *process) usage() (usage, error) {
 	u.files = len(files)
 	figures, err := p.metrics()
 	u.goroutines, u.heap = int(figures["go_goroutines"]), int(figures["go_memstats_heap_inuse_bytes"])>>20
+	u.opened = int(figures["bridge_opened_bridges_total"])
 	return u, err
 }
 

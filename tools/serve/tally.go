@@ -68,7 +68,7 @@ func (s *soaking) report(before, after usage, samples []usage) error {
 	t := s.tally
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fmt.Printf("\n%v of load by %d clients, %d kills of models' processes, %d replaced bridges.\n\n", s.load, s.clients, s.kills.Load(), s.touche.Load())
+	fmt.Printf("\n%v of load by %d clients, %d kills of models' processes, %d replaced bridges.\n\n", s.load, s.clients, s.kills.Load(), after.opened-before.opened)
 	fmt.Println("| | right | refused | left | 429 | 503 | wrong | lost |\n|---|---|---|---|---|---|---|---|")
 	for _, kind := range slices.Sorted(maps.Keys(t.counts)) {
 		fmt.Println(row(kind, *t.counts[kind]))
@@ -82,7 +82,8 @@ func (s *soaking) report(before, after usage, samples []usage) error {
 	for reason, n := range t.reasons {
 		fmt.Printf("503, %d times: %s\n", n, reason)
 	}
-	fmt.Println("\n| | idle before | at most under load | idle after |\n|---|---|---|---|")
+	fmt.Println("\n| | idle before | second quarter | last quarter | at most | idle after |\n|---|---|---|---|---|---|")
+	early, late := quarters(samples)
 	for _, f := range []struct {
 		name string
 		of   func(usage) int
@@ -95,7 +96,7 @@ func (s *soaking) report(before, after usage, samples []usage) error {
 		for _, u := range samples {
 			most = max(most, f.of(u))
 		}
-		fmt.Printf("| %s | %d | %d | %d |\n", f.name, f.of(before), most, f.of(after))
+		fmt.Printf("| %s | %d | %d | %d | %d | %d |\n", f.name, f.of(before), middle(early, f.of), middle(late, f.of), most, f.of(after))
 	}
 	fmt.Println()
 	for _, f := range t.faults {
