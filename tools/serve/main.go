@@ -41,6 +41,8 @@ func run(ctx context.Context, args []string) error {
 		minutes := flags.Float64("minutes", 10, "length of the load")
 		models := flags.String("models", "", "more bridges, as NAME=FOLDER with commas between them; folders are copied, and touched during the load")
 		flags.DurationVar(&o.kill, "kill", 20*time.Second, "time between two kills of models' processes")
+		flags.StringVar(&o.memory, "memory", "0B", "memory budget of the server; with one below the sum of all bridges they are closed and opened again")
+		flags.StringVar(&o.isolation, "isolation", "", "isolation of the frozen models")
 		flags.IntVar(&o.clients, "clients", 10, "clients at once")
 		flags.Uint64Var(&o.seed, "seed", 1, "of the order of requests")
 		if err := flags.Parse(args[1:]); err != nil {
