@@ -81,6 +81,33 @@ test-torch: ## test plugins that need PyTorch: the Python examples on golden fol
 	BRIDGE_TEST_TORCH=$(CURDIR)/$(TORCH)/bin/python $(GO) test -timeout 60m -run 'Golden|Conformance|PromptEmbeddings' ./examples/adapter-python-hf ./examples/adapter-python-hf-vision ./examples/adapter-python-remote
 	BRIDGE_TEST_TORCH=$(CURDIR)/$(TORCH)/bin/python $(GO) test -timeout 60m -run 'Stage2ThroughPython|KillMatrix/adapter-python-hf' ./cmd/bridge
 
+# The environment has the openai package and schemathesis. Node and npm must be installed.
+SERVE := .venv/serve
+SERVE_ENV = BRIDGE_TEST_REQUIRE=1 BRIDGE_TEST_PYTHON=$(CURDIR)/$(SERVE)/bin/python
+.PHONY: serve-clients
+serve-clients: # installs the packages that test-serve-clients and fuzz-serve need
+	@[ -x $(SERVE)/bin/python ] || python3 -m venv $(SERVE)
+	$(SERVE)/bin/python -m pip install --quiet --requirement tools/serve/requirements.txt
+	npm ci --silent --no-audit --no-fund --prefix tools/serve/clients
+
+.PHONY: test-serve-clients
+test-serve-clients: serve-clients ## test the server with the openai packages of PyPI and npm, the examples of docs/serving.md, and schemathesis
+	$(SERVE_ENV) $(GO) test -count=1 ./tools/serve
+
+EXAMPLES ?= 200
+.PHONY: fuzz-serve
+fuzz-serve: serve-clients ## send requests that schemathesis generates from /openapi.json. EXAMPLES=200 for each path, SEED=1
+	BRIDGE_TEST_LONG=1 BRIDGE_TEST_EXAMPLES=$(EXAMPLES) BRIDGE_TEST_SEED=$(SEED) $(SERVE_ENV) $(GO) test -count=1 -timeout 60m -v -run TestTheDescriptionHolds ./tools/serve
+
+MINUTES ?= 10
+.PHONY: soak-serve
+soak-serve: build ## load a server while its processes are killed, and check each answer. MINUTES=10 MODELS=warm=runs/demo/warm
+	$(GO) run ./tools/serve soak -bridge bin/bridge -minutes $(MINUTES) -models '$(MODELS)'
+
+.PHONY: bench-serve
+bench-serve: build ## compare the server's speed with generation in process. OPTIONS="-isolation process"
+	$(GO) run ./tools/serve bench -bridge bin/bridge $(OPTIONS)
+
 .PHONY: verify-hf
 verify-hf: build ## compare captions and conversions of whole BLIP-2 folders with transformers (makes its own Python environment)
 	tools/reference/verify-hf.sh

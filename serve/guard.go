@@ -63,6 +63,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Permissions-Policy", "geolocation=(), microphone=()")
+		if len(r.TransferEncoding) > 0 {
+			// net/http hides a Content-Length beside the chunks, and RFC 9112 wants the connection closed then.
+			h.Set("Connection", "close")
+		}
 		recorder := &recorder{ResponseWriter: w}
 		began := time.Now()
 		s.limitTimes(w)
@@ -281,7 +285,9 @@ func (s *Server) writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 	w.Header().Set("Cache-Control", "no-store")
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.config.Load().Limits.Write))
+	// Before a refusal net/http reads on in a body that no handler has read, up to the body's own limit.
+	limits := s.config.Load().Limits
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(limits.Body + limits.Write))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }

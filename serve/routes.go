@@ -2,6 +2,8 @@ package serve
 
 import (
 	"net/http"
+	"path"
+	"strings"
 
 	"github.com/modular-bridging/bridge/serve/talk"
 )
@@ -47,7 +49,19 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, errNoPath(r.Method, r.URL.Path))
 	})
-	return s.guard(mux)
+	return s.guard(s.cleanPaths(mux))
+}
+
+// cleanPaths refuses paths with empty parts, . and .., which a ServeMux would redirect: no client of
+// this server needs them, and a refusal is clearer.
+func (s *Server) cleanPaths(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := r.URL.Path; p != "*" && p != "/" && path.Clean("/"+p) != strings.TrimSuffix(p, "/") {
+			s.fail(w, r, errNoPath(r.Method, p))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func join(list, method string) string {

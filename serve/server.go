@@ -119,14 +119,19 @@ func (s *Server) Listen() (net.Listener, error) {
 	return netutil.LimitListener(l, c.Limits.Connections), nil
 }
 
-// Run serves on a listener until ctx ends. Then it takes no more requests, finishes those that it
-// has within the limit for draining, and closes all bridges.
-func (s *Server) Run(ctx context.Context, l net.Listener) error {
+// httpServer returns the HTTP server of all connections.
+func (s *Server) httpServer() *http.Server {
 	limits := s.config.Load().Limits
-	h := &http.Server{
+	return &http.Server{
 		Handler: s.Handler(), ReadHeaderTimeout: limits.Header, IdleTimeout: limits.Idle, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+}
+
+// Run serves on a listener until ctx ends. Then it takes no more requests, finishes those that it
+// has within the limit for draining, and closes all bridges.
+func (s *Server) Run(ctx context.Context, l net.Listener) error {
+	limits, h := s.config.Load().Limits, s.httpServer()
 	background, stop := context.WithCancel(ctx)
 	defer stop()
 	if every := s.config.Load().Watch; every > 0 {
