@@ -77,6 +77,9 @@ func Run(ctx context.Context, m *bridge.Model, set *tasks.Set, o Options) (*Resu
 		return nil, fmt.Errorf("%s: %w", set.Task.Name, err)
 	}
 	defer r.lines.close()
+	if err := r.checkFailures(); err != nil { // of an earlier run, which this error ended
+		return nil, fmt.Errorf("%s: %w", set.Task.Name, err)
+	}
 	o.Encoded.next()
 	switch {
 	case r.task.Metric.Name == score.Winoground:

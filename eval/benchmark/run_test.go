@@ -549,8 +549,10 @@ func TestDamagedPictures(t *testing.T) {
 		damage(i)
 	}
 	o := options(m, t.TempDir())
-	if _, err := benchmark.Run(t.Context(), m, openSet(t, vqaTask, files), o); err == nil || !strings.Contains(err.Error(), "samples failed") {
-		t.Errorf("%v, want an error about failed samples", err)
+	for range 2 { // the same command does not end with a result either
+		if _, err := benchmark.Run(t.Context(), m, openSet(t, vqaTask, files), o); err == nil || !strings.Contains(err.Error(), "samples failed") {
+			t.Errorf("%v, want an error about failed samples", err)
+		}
 	}
 }
 
