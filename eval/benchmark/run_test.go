@@ -338,7 +338,7 @@ func TestAnotherPlanIsRefused(t *testing.T) {
 			return openSet(t, strings.Replace(vqaTask, "Answer:", "Short answer:", 1), files)
 		},
 		"the task's file":                      func(*benchmark.Options) *tasks.Set { return openSet(t, "# new\n"+vqaTask, files) },
-		`"batch":5`:                            func(o *benchmark.Options) *tasks.Set { o.Batch = 5; return set },
+		"the setting batch (was 4, is 5)":      func(o *benchmark.Options) *tasks.Set { o.Batch = 5; return set },
 		"is 7 of 40 samples":                   func(o *benchmark.Options) *tasks.Set { o.Limit = 7; return set },
 		"seed 9":                               func(o *benchmark.Options) *tasks.Set { o.Seed = 9; return set },
 		"the bridge (was sha256:toy, is next)": func(o *benchmark.Options) *tasks.Set { o.Model.Bridge = "next"; return set },
