@@ -13,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/eval/benchmark/page"
 	"github.com/modular-bridging/bridge/eval/metrics/jars"
 	"github.com/modular-bridging/bridge/eval/tasks"
+	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
@@ -217,7 +218,7 @@ func (e *evaluation) run(ctx context.Context, t *tasks.Task, files tasks.Files) 
 	defer bar.done()
 	r, err := benchmark.Run(ctx, m.Model.Model, set, benchmark.Options{
 		Dir: dir, Fresh: e.options.Fresh, Limit: e.options.Limit, Seed: e.options.Seed, Batch: e.options.Batch,
-		Model: m.described, Backend: m.Backend().Name(), Orientation: m.Orientation,
+		Model: m.described, Backend: backends.Describe(m.Backend()), Orientation: m.Orientation,
 		Jars: CaptionJars(), Trained: m.trained, Encoded: e.encoded, Progress: bar.step, Log: e.workspace.Log(),
 	})
 	if err != nil {
