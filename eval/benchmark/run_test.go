@@ -554,6 +554,14 @@ func TestDamagedPictures(t *testing.T) {
 			t.Errorf("%v, want an error about failed samples", err)
 		}
 	}
+	for i := range pictures {
+		damage(i)
+	}
+	o = options(m, t.TempDir())
+	o.Limit = 3
+	if _, err := benchmark.Run(t.Context(), m, openSet(t, vqaTask, files), o); err == nil || !strings.Contains(err.Error(), "3 of the first 3 samples failed") {
+		t.Errorf("%v, want an error: a figure of no answer says nothing", err)
+	}
 }
 
 // The best choice has the lowest loss, and is right or wrong as the data says.
