@@ -13,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/eval/benchmark/page"
 	"github.com/modular-bridging/bridge/eval/metrics/jars"
 	"github.com/modular-bridging/bridge/eval/tasks"
+	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/kit"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/train"
@@ -117,6 +118,9 @@ func Evaluate(ctx context.Context, w *workspace.Workspace, model string, o EvalO
 				return results, err
 			}
 			failed = errors.Join(failed, err)
+			if e.unusable {
+				return results, failed
+			}
 			continue
 		}
 		results = append(results, r)
@@ -146,6 +150,7 @@ type evaluation struct {
 	model     string
 	options   EvalOptions
 	opened    *evaluated // nil before the first task
+	unusable  bool       // the model could not be opened
 	encoded   *benchmark.Encoded
 	page      page.Page // of the tasks so far
 }
@@ -199,21 +204,21 @@ func (e *evaluation) run(ctx context.Context, t *tasks.Task, files tasks.Files) 
 		return nil, err
 	}
 	defer set.Close()
+	m, err := e.open(ctx)
+	if err != nil {
+		return nil, err
+	}
 	dir := taskDir(EvalDir(e.options.Out, e.model), t.Name, e.options.Limit, e.options.Seed)
 	release, err := LockRunDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	m, err := e.open(ctx)
-	if err != nil {
-		return nil, err
-	}
 	bar := e.progress(t)
 	defer bar.done()
 	r, err := benchmark.Run(ctx, m.Model.Model, set, benchmark.Options{
 		Dir: dir, Fresh: e.options.Fresh, Limit: e.options.Limit, Seed: e.options.Seed, Batch: e.options.Batch,
-		Model: m.described, Backend: m.Backend().Name(), Orientation: m.Orientation,
+		Model: m.described, Backend: backends.Describe(m.Backend()), Orientation: m.Orientation,
 		Jars: CaptionJars(), Trained: m.trained, Encoded: e.encoded, Progress: bar.step, Log: e.workspace.Log(),
 	})
 	if err != nil {
@@ -241,6 +246,7 @@ func (e *evaluation) open(ctx context.Context) (*evaluated, error) {
 	}
 	m, err := e.workspace.OpenBridge(ctx, e.model, e.options.Open)
 	if err != nil {
+		e.unusable = true
 		return nil, err
 	}
 	opened := &evaluated{Model: m}
@@ -250,6 +256,7 @@ func (e *evaluation) open(ctx context.Context) (*evaluated, error) {
 		opened.trained, err = trainedPictures(ctx, e.workspace, m)
 	}
 	if err != nil {
+		e.unusable = true
 		m.Close()
 		return nil, err
 	}

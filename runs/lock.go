@@ -42,7 +42,7 @@ func LockRunDir(dir string) (release func(), err error) {
 	case err != nil:
 		return nil, refuseRunDir(dir, err)
 	case !locked:
-		return nil, adapters.Errorf(adapters.Unavailable, "another process is training in %s", dir).
+		return nil, adapters.Errorf(adapters.Unavailable, "another process is writing to %s", dir).
 			WithRemedy("wait until it ends, or choose another folder with --out")
 	}
 	return func() { _ = l.Unlock() }, nil // the end of the process unlocks it too

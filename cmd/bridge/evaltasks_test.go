@@ -200,4 +200,13 @@ func TestEvalCommands(t *testing.T) {
 			t.Errorf("%v: status %d, want %d with %q:\n%s", c.args, status, c.status, c.want, stderr)
 		}
 	}
+	other := filepath.Join(t.TempDir(), "out")
+	task := filepath.Join(data, "toy.toml")
+	status, _, stderr := runCommand(t, "eval", "no-such-model", task, "kit-vqa", "--data", data, "--out", other)
+	if status != exitFailed || strings.Count(stderr, "no model") != 1 {
+		t.Errorf("status %d, want one error:\n%s", status, stderr)
+	}
+	if _, err := os.Stat(other); err == nil {
+		t.Errorf("%s is there though no model was opened", other)
+	}
 }

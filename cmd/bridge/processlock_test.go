@@ -43,7 +43,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 			}
 			before := dirListing(t, held)
 			_, stderr := mustExit(t, exitFailed, append(c.args, "--out", out)...)
-			if !strings.Contains(stderr, "another process is training in "+held) || !strings.Contains(stderr, "--out") {
+			if !strings.Contains(stderr, "another process is writing to "+held) || !strings.Contains(stderr, "--out") {
 				t.Errorf("got %s, want the folder and a remedy", stderr)
 			}
 			if after := dirListing(t, held); after != before {

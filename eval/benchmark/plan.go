@@ -1,12 +1,15 @@
 package benchmark
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -43,17 +46,35 @@ func (p Plan) differences(was Plan) []string {
 	differs("the data", short(was.Data.Digest), short(p.Data.Digest))
 	differs("the subset", was.Subset.String(), p.Subset.String())
 	differs("the prompt", fmt.Sprintf("%q", was.Settings.Prompt), fmt.Sprintf("%q", p.Settings.Prompt))
-	was.Settings.Prompt = p.Settings.Prompt
-	differs("the settings", was.Settings.String(), p.Settings.String())
+	before, now := was.Settings.byName(), p.Settings.byName()
+	for _, name := range slices.Sorted(maps.Keys(settingNames(before, now))) {
+		differs("the setting "+name, orNone(before[name]), orNone(now[name]))
+	}
 	return out
 }
+
+// settingNames returns the names that any of some settings have.
+func settingNames(of ...map[string]json.RawMessage) map[string]json.RawMessage {
+	all := map[string]json.RawMessage{}
+	for _, s := range of {
+		maps.Copy(all, s)
+	}
+	return all
+}
+
+// orNone returns the text of a setting.
+func orNone(value json.RawMessage) string { return cmp.Or(string(value), "none") }
 
 // identity names a frozen model by what its outputs depend on.
 func (s *Side) identity() string {
 	if s == nil {
 		return "none"
 	}
-	return strings.TrimSpace(fmt.Sprint(s.ID, " ", short(s.Digest), " ", s.DType, " ", s.Picture))
+	text := strings.TrimSpace(fmt.Sprint(s.ID, " ", short(s.Digest), " ", s.DType))
+	if len(s.Picture) > 0 {
+		text += fmt.Sprint(" ", s.Picture)
+	}
+	return text
 }
 
 // String returns the subset in words.
@@ -64,13 +85,21 @@ func (s Subset) String() string {
 	return fmt.Sprintf("%d of %d samples, seed %d", s.N, s.Of, s.Seed)
 }
 
-// String returns the settings as JSON.
-func (s Settings) String() string {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return err.Error()
+// byName returns the settings but the prompt as JSON, those of generation by their own names.
+func (s Settings) byName() map[string]json.RawMessage {
+	out := map[string]json.RawMessage{}
+	for _, part := range []any{s, s.Generate} {
+		text, err := json.Marshal(part)
+		if err == nil {
+			err = json.Unmarshal(text, &out)
+		}
+		if err != nil {
+			panic("benchmark: settings that cannot be JSON: " + err.Error())
+		}
 	}
-	return string(text)
+	delete(out, "prompt")
+	delete(out, "generate")
+	return out
 }
 
 // short returns the start of a digest, for people.

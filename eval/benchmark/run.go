@@ -77,6 +77,9 @@ func Run(ctx context.Context, m *bridge.Model, set *tasks.Set, o Options) (*Resu
 		return nil, fmt.Errorf("%s: %w", set.Task.Name, err)
 	}
 	defer r.lines.close()
+	if err := r.checkFailures(); err != nil { // of an earlier run, which this error ended
+		return nil, fmt.Errorf("%s: %w", set.Task.Name, err)
+	}
 	o.Encoded.next()
 	switch {
 	case r.task.Metric.Name == score.Winoground:
@@ -435,13 +438,13 @@ func named(types map[string]string) map[string]string {
 	return out
 }
 
-// checkFailures returns an error if too many samples have failed.
+// checkFailures returns an error if too many samples have failed, or all.
 func (r *runner) checkFailures() error {
-	if r.failed <= max(maxFailed, int(maxFailedShare*float64(len(r.samples)))) {
+	if r.failed == 0 || r.failed < len(r.samples) && r.failed <= max(maxFailed, int(maxFailedShare*float64(len(r.samples)))) {
 		return nil
 	}
 	first := failuresOf(r.lines.done)[0]
-	return adapters.Errorf(adapters.Invalid, "%d of the first %d samples failed, and at most %d or %.0f %% may: the first is %s: %s",
+	return adapters.Errorf(adapters.Invalid, "%d of the first %d samples failed, and at most %d or %.0f %% may, and not all: the first is %s: %s",
 		r.failed, len(r.lines.done), maxFailed, 100*maxFailedShare, first.ID, first.Error).
 		WithRemedy("mend the files and run with --fresh, which also discards the answers so far; %s names all", SamplesFile)
 }

@@ -338,7 +338,7 @@ func TestAnotherPlanIsRefused(t *testing.T) {
 			return openSet(t, strings.Replace(vqaTask, "Answer:", "Short answer:", 1), files)
 		},
 		"the task's file":                      func(*benchmark.Options) *tasks.Set { return openSet(t, "# new\n"+vqaTask, files) },
-		`"batch":5`:                            func(o *benchmark.Options) *tasks.Set { o.Batch = 5; return set },
+		"the setting batch (was 4, is 5)":      func(o *benchmark.Options) *tasks.Set { o.Batch = 5; return set },
 		"is 7 of 40 samples":                   func(o *benchmark.Options) *tasks.Set { o.Limit = 7; return set },
 		"seed 9":                               func(o *benchmark.Options) *tasks.Set { o.Seed = 9; return set },
 		"the bridge (was sha256:toy, is next)": func(o *benchmark.Options) *tasks.Set { o.Model.Bridge = "next"; return set },
@@ -549,8 +549,18 @@ func TestDamagedPictures(t *testing.T) {
 		damage(i)
 	}
 	o := options(m, t.TempDir())
-	if _, err := benchmark.Run(t.Context(), m, openSet(t, vqaTask, files), o); err == nil || !strings.Contains(err.Error(), "samples failed") {
-		t.Errorf("%v, want an error about failed samples", err)
+	for range 2 { // the same command does not end with a result either
+		if _, err := benchmark.Run(t.Context(), m, openSet(t, vqaTask, files), o); err == nil || !strings.Contains(err.Error(), "samples failed") {
+			t.Errorf("%v, want an error about failed samples", err)
+		}
+	}
+	for i := range pictures {
+		damage(i)
+	}
+	o = options(m, t.TempDir())
+	o.Limit = 3
+	if _, err := benchmark.Run(t.Context(), m, openSet(t, vqaTask, files), o); err == nil || !strings.Contains(err.Error(), "3 of the first 3 samples failed") {
+		t.Errorf("%v, want an error: a figure of no answer says nothing", err)
 	}
 }
 

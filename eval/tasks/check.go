@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/eval/score"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
@@ -54,7 +55,7 @@ func (t *Task) checkData(c checker) {
 		c.want(len(t.Data.Files[role]) > 0, "data.files", "has no %s, which the format %s needs", role, t.Data.Format)
 	}
 	for role, names := range t.Data.Files {
-		c.want(slices.Contains(roles, role), "data.files."+role, "is no file of the format %s, want %s", t.Data.Format, strings.Join(roles, ", "))
+		c.want(slices.Contains(roles, role) || roles == nil, "data.files."+role, "is no file of the format %s, want %s", t.Data.Format, strings.Join(roles, ", "))
 		for _, name := range names {
 			c.want(name != "", "data.files."+role, "has an empty name")
 		}
@@ -98,6 +99,11 @@ func (t *Task) checkAnswers(c checker) {
 	t.checkDecode(c, "generate", t.Generate.Decode)
 	t.checkDecode(c, "generate.decoder-only", t.Generate.DecoderOnly)
 	t.checkDecode(c, "generate.encoder-decoder", t.Generate.EncoderDecoder)
+	for _, kind := range []Architecture{adapters.DecoderOnly, adapters.EncoderDecoder} {
+		d := t.Generate.For(kind)
+		c.want(d.MinNewTokens == nil || d.MaxNewTokens == nil || *d.MinNewTokens <= *d.MaxNewTokens, "generate",
+			"%s: min_new_tokens is %d, want at most max_new_tokens, %d", kind, value(d.MinNewTokens), value(d.MaxNewTokens))
+	}
 }
 
 // checkCandidates compares the candidates with the format. Others would be scored against the wrong answer.

@@ -108,6 +108,7 @@ func TestMistakes(t *testing.T) {
 		{`version = 1`, ``, "version: is 0, want a number of at least 1"},
 		{`format = "gqa"`, `format = "gqaa"`, "did you mean gqa?"},
 		{`questions =`, `annotations =`, "data.files: has no questions, which the format gqa needs"},
+		{`beams = 1`, "max_new_tokens = 5\n[generate.decoder-only]\nmin_new_tokens = 6", "generate: decoder-only: min_new_tokens is 6, want at most max_new_tokens, 5"},
 		{`beams = 1`, `beam = 1`, "generate.beam: unknown key; did you mean generate.beams?"},
 		{`beams = 1`, `beams = "5"`, `generate.beams: is the string "5", want an integer`},
 		{`default = "{question}"`, `default = "{frage}"`, "prompt.default: has {frage}, want the fields {question}, {context} or {choices}"},
