@@ -49,6 +49,9 @@ func (p *program) evaluate(c *cli.Context) error {
 			return usagef("--%s is %d, want at least %d", flag, c.Int(flag), least)
 		}
 	}
+	if c.Int("limit") == 0 {
+		p.warnWithout(c, "--limit", "seed")
+	}
 	open, err := openOptions(c, args[0])
 	if err != nil {
 		return err

@@ -171,6 +171,12 @@ func TestEvalCommands(t *testing.T) {
 	if status, _, stderr := runCommand(t, toyEval(data, out, "--batch", "3")...); status != exitFailed || !strings.Contains(stderr, "holds answers of another run") || !strings.Contains(stderr, "--fresh") {
 		t.Errorf("status %d, %s", status, stderr)
 	}
+	if err := os.Remove(filepath.Join(out, "toy-4-seed2", "plan.json")); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, stderr := runCommand(t, toyEval(data, out, "--limit", "4", "--seed", "2")...); status != exitFailed || !strings.Contains(stderr, "samples.jsonl but not plan.json") {
+		t.Errorf("answers without a plan: status %d, %s", status, stderr)
+	}
 	stdout, _ = mustExit(t, exitDone, "eval", "list")
 	for _, want := range []string{"vqav2-val", "214354", "missing: questions, annotations, pictures", "group: pope-random"} {
 		if !strings.Contains(stdout, want) {

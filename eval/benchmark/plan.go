@@ -123,6 +123,10 @@ func (p Plan) enter(dir string, fresh bool) error {
 	var was Plan
 	err := readJSON(path, &was)
 	if errors.Is(err, fs.ErrNotExist) {
+		if found, err := os.Stat(filepath.Join(dir, SamplesFile)); err == nil && found.Size() > 0 {
+			return adapters.Errorf(adapters.Corrupt, "%s has %s but not %s, so nobody knows which model gave the answers", dir, SamplesFile, PlanFile).
+				WithRemedy("--out DIR writes to another folder, --fresh discards the answers")
+		}
 		return writeJSON(path, p)
 	}
 	if err != nil {

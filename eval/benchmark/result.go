@@ -216,7 +216,7 @@ func readJSON(path string, v any) error {
 		return err
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return adapters.Errorf(adapters.Corrupt, "%s: %w", path, err).WithRemedy("delete it, or run with --fresh")
+		return adapters.Errorf(adapters.Corrupt, "%s: %w", path, err).WithRemedy("run with --fresh, which discards the answers beside it")
 	}
 	return nil
 }
