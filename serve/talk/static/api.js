@@ -51,7 +51,7 @@ export class Api {
 			for await (const data of readEvents(response.body)) {
 				if (data === "[DONE]") {
 					done = true;
-					break;
+					continue; // to the end of the body, so that the browser keeps the connection
 				}
 				const chunk = JSON.parse(data);
 				if (chunk.error) throw failureOf(response, chunk.error);
