@@ -112,7 +112,7 @@ export class Api {
 // failed returns the failure of a request or of its answer's body.
 function failed(error, signal, kind) {
 	if (signal?.aborted) return new Failure("stopped", "stopped");
-	if (kind === "network") return new Failure(kind, "The server does not answer.", { remedy: "Check that bridge serve runs. The page tries again by itself." });
+	if (kind === "network") return new Failure(kind, "The server does not answer.", { remedy: "Check that bridge serve runs, and then press Ask again." });
 	if (error instanceof SyntaxError) return new Failure("cut", "The server sent something else than JSON.", { remedy: "Check that this address is bridge serve’s." });
 	return new Failure(kind, "The connection broke off during the answer.", { remedy: "Ask again." });
 }
