@@ -31,6 +31,9 @@ func (r Reader) Picture(name string) (*adapters.Tensor, error) {
 		return r.file(name)
 	}
 	split, number, _ := strings.Cut(inKit, "/")
+	if !slices.Contains(kit.Splits(), kit.Split(split)) {
+		return nil, adapters.Errorf(adapters.NotFound, "no picture %q, want one of a split of the kit, such as kit:held-out/0; the splits are %s", name, kit.Splits())
+	}
 	d, err := OpenKit(kit.Split(split), 0, r.Spec)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"path"
@@ -123,8 +124,8 @@ func bridgeOf(text string) (config.Bridge, error) {
 	return config.Bridge{Name: name, Model: model}, nil
 }
 
-// Serve listens, loads all bridges and serves until ctx ends. ready is called with the server's
-// URL when the bridges are loaded. On SIGHUP the configuration is read again.
+// Serve listens, loads all bridges and serves until ctx ends. ready is called with a
+// URL of the server when the bridges are loaded. On SIGHUP the configuration is read again.
 func (s *Server) Serve(ctx context.Context, ready func(url string)) error {
 	l, err := s.Listen()
 	if err != nil {
@@ -144,7 +145,7 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) error {
 	}
 	s.warmUp(ctx)
 	if ctx.Err() == nil {
-		ready("http://" + l.Addr().String())
+		ready(pageURL(l.Addr()))
 	}
 	for {
 		select {
@@ -154,6 +155,19 @@ func (s *Server) Serve(ctx context.Context, ready func(url string)) error {
 			s.Reload(ctx)
 		}
 	}
+}
+
+// pageURL returns a URL of the server that a browser on this machine can open. A server that listens
+// on all addresses is named by its loopback address.
+func pageURL(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return "http://" + a.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 // Reload reads the configuration again, and opens bridges that are new or have changed. Each

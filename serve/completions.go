@@ -41,7 +41,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) error {
 	job := &engine.Request{Lease: lease, Tenant: tenantOf(r), Input: input, Rows: rows(request, limits.Chat)}
 	c := newCompletion(request, job)
 	if request.Stream {
-		return s.streamAnswers(ctx, w, c)
+		return s.streamAnswers(ctx, w, r, c)
 	}
 	result, err := s.engine.Generate(ctx, job)
 	if err != nil {

@@ -57,6 +57,7 @@ func TestWrongRequestsAreRefusedByName(t *testing.T) {
 		"model":               {with(good, map[string]any{"model": "kit:stage3"}), 404, "model", testModel},
 		"no model":            {map[string]any{"messages": good["messages"]}, 400, "model", "/v1/models"},
 		"no messages":         {message([]any{}), 400, "messages", "at least one"},
+		"a large seed":        {with(good, map[string]any{"seed": uint64(1) << 63}), 400, "seed", "64 bits"},
 		"too many tokens":     {with(good, map[string]any{"max_tokens": 513}), 400, "max_tokens", "512"},
 		"no tokens":           {with(good, map[string]any{"max_completion_tokens": 0}), 400, "max_completion_tokens", "1"},
 		"two maxima":          {with(good, map[string]any{"max_tokens": 3, "max_completion_tokens": 4}), 400, "max_tokens", "one of them"},

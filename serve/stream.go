@@ -17,7 +17,7 @@ import (
 
 // streamAnswers answers with server-sent events. Before the first piece of an answer an error has
 // its own status; after that it is an event.
-func (s *Server) streamAnswers(ctx context.Context, w http.ResponseWriter, c *completion) error {
+func (s *Server) streamAnswers(ctx context.Context, w http.ResponseWriter, r *http.Request, c *completion) error {
 	pieces := newPieces(len(c.job.Rows))
 	c.job.Emit = pieces.add
 	ctx, cancel := context.WithCancel(ctx)
@@ -31,7 +31,7 @@ func (s *Server) streamAnswers(ctx context.Context, w http.ResponseWriter, c *co
 		result, err := s.engine.Generate(ctx, c.job)
 		ended <- outcome{result, err}
 	}()
-	out := &eventWriter{server: s, w: w, completion: c, sent: make([]string, len(c.job.Rows))}
+	out := &eventWriter{server: s, w: w, request: r, completion: c, sent: make([]string, len(c.job.Rows))}
 	for {
 		select {
 		case <-pieces.signal:
@@ -86,6 +86,7 @@ func (p *pieces) take() []adapters.Piece {
 type eventWriter struct {
 	server     *Server
 	w          http.ResponseWriter
+	request    *http.Request
 	completion *completion
 	begun      bool
 	sent       []string // text of each row so far
@@ -163,7 +164,7 @@ func (e *eventWriter) fail(err error) error {
 		return err
 	}
 	out := explain(err)
-	e.server.log.Error("a streamed answer failed", "status", out.Status, "error", err)
+	e.server.logFailure(e.request, out, err)
 	_ = e.event(errorBody{out})
 	return nil
 }

@@ -47,12 +47,12 @@ func (p *Pool) vision(ctx context.Context, w *Workspace, s OpenSpec, trained str
 		e, err = w.OpenVision(ctx, s)
 		return e, closerOf(w, e, err), err
 	}
-	m, release, err := p.open(w, s, trained, func() (io.Closer, adapters.Spec, error) {
+	m, release, err := p.open(w, s, trained, func() (opened, error) {
 		e, err := w.OpenVision(ctx, s)
 		if err != nil {
-			return nil, adapters.Spec{}, err
+			return opened{}, err
 		}
-		return e, e.Spec().Spec, nil
+		return opened{model: e, spec: e.Spec().Spec, size: e.Spec().Image.Size()}, nil
 	})
 	if err != nil {
 		return nil, nil, err
@@ -66,12 +66,12 @@ func (p *Pool) language(ctx context.Context, w *Workspace, s OpenSpec, trained s
 		l, err = w.OpenLanguage(ctx, s)
 		return l, closerOf(w, l, err), err
 	}
-	m, release, err := p.open(w, s, trained, func() (io.Closer, adapters.Spec, error) {
+	m, release, err := p.open(w, s, trained, func() (opened, error) {
 		l, err := w.OpenLanguage(ctx, s)
 		if err != nil {
-			return nil, adapters.Spec{}, err
+			return opened{}, err
 		}
-		return l, l.Spec().Spec, nil
+		return opened{model: l, spec: l.Spec().Spec}, nil
 	})
 	if err != nil {
 		return nil, nil, err
@@ -86,22 +86,30 @@ func closerOf(w *Workspace, c io.Closer, err error) func() {
 	return w.Closer(c)
 }
 
+// opened is a model that was just opened.
+type opened struct {
+	model io.Closer
+	spec  adapters.Spec
+	size  adapters.Size // of an encoder's pictures
+}
+
 // open returns a model that is open or opens it. trained is the digest of the weights that a
 // bridge was trained with: a bridge that was trained with other weights of one folder gets them
 // read again.
-func (p *Pool) open(w *Workspace, s OpenSpec, trained string, open func() (io.Closer, adapters.Spec, error)) (io.Closer, func(), error) {
+func (p *Pool) open(w *Workspace, s OpenSpec, trained string, open func() (opened, error)) (io.Closer, func(), error) {
 	p.opening.Lock()
 	defer p.opening.Unlock()
 	key := sharedKey(s, s.Model.ID+"\x00"+s.Model.Path+"\x00"+trained)
 	if m, release := p.share(w, func(m *pooled) bool { return m.key == key }); m != nil {
 		return m, release, nil
 	}
-	model, spec, err := open()
+	o, err := open()
 	if err != nil {
 		return nil, nil, err
 	}
-	digestKey := ""
+	model, spec, digestKey := o.model, o.spec, ""
 	if spec.Digest != "" {
+		s.ImageSize = o.size // older bridges do not record the default size
 		digestKey = sharedKey(s, string(spec.Kind)+"\x00"+spec.Family+"\x00"+spec.Digest)
 		if m, release := p.share(w, func(m *pooled) bool { return m.digestKey == digestKey }); m != nil { // the same weights in another folder
 			w.Closer(model)()

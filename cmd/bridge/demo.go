@@ -72,9 +72,10 @@ func (p *program) printDemo(out string, result runs.DemoResult) error {
 	}
 	warm := result.Warm.Dir
 	p.printf("\nReport with pictures and curves: %s\n\nTry next:\n"+
+		"  bridge serve %s\n"+
 		"  bridge caption %s kit:held-out/17\n"+
 		"  bridge ask %s kit:held-out/17 \"what color is the background?\"\n"+
 		"  bridge retrain --llm tiny-opt --from %s --out runs/back\n"+
-		"  bridge recipes show tiny-stage1\n", filepath.Join(out, runs.ReportFile), shell.Path(warm), shell.Path(warm), shell.Path(warm))
+		"  bridge recipes show tiny-stage1\n", filepath.Join(out, runs.ReportFile), shell.Path(warm), shell.Path(warm), shell.Path(warm), shell.Path(warm))
 	return nil
 }

@@ -104,7 +104,7 @@ func TestTheDemosNextCommandsCanBePasted(t *testing.T) {
 	_, commands, _ := strings.Cut(out.String(), "Try next:\n")
 	got := paste(t, t.TempDir(), "bridge() { printf '<%s>' \"$@\"; echo; }\n"+commands)
 	at := "<./" + warm + ">"
-	want := "<caption>" + at + "<kit:held-out/17>\n<ask>" + at + "<kit:held-out/17><what color is the background?>\n" +
+	want := "<serve>" + at + "\n<caption>" + at + "<kit:held-out/17>\n<ask>" + at + "<kit:held-out/17><what color is the background?>\n" +
 		"<retrain><--llm><tiny-opt><--from>" + at + "<--out><runs/back>\n<recipes><show><tiny-stage1>\n"
 	if got != want {
 		t.Errorf("the shell reads\n%swant\n%s", got, want)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -68,6 +69,9 @@ func semanticError(err *json.SemanticError, root reflect.Type) *Error {
 	e := Errorf(param, "%s is %s, want %s", param, got, wanted(err.GoType)).WithCode("invalid_type")
 	if text := string(err.JSONValue); err.JSONKind == '0' && len(text) < 32 {
 		e.Message = param + " is " + text + ", want " + wanted(err.GoType)
+		if errors.Is(err.Err, strconv.ErrRange) {
+			e.Message += " that fits into 64 bits"
+		}
 	}
 	return e
 }

@@ -133,7 +133,9 @@ func TestOnlyListedHostsAtPublicAddresses(t *testing.T) {
 		"http://127.0.0.1/a.png":                          "not public", // a listed address, but this machine's
 		"http://[::ffff:127.0.0.1]/a.png":                 "fetches no pictures from host",
 		"http://2130706433/":                              "fetches no pictures from host",
-		"ftp://pictures.example.org/a.png":                "begins with",
+		"ftp://pictures.example.org/a.png":                `begins with "ftp:"`,
+		"file:///etc/passwd":                              `begins with "file:"`,
+		"/etc/passwd":                                     "is no URL",
 		"https://pictures.example.org\\@evil.org/a.png":   "not valid",
 	} {
 		_, err := r.Read(t.Context(), text, data.Reader{})

@@ -3,6 +3,7 @@ package pictures
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"runtime"
@@ -77,7 +78,11 @@ func (r *Reader) file(ctx context.Context, url string) ([]byte, error) {
 	case ok && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")):
 		return r.fetch(ctx, url)
 	}
-	return nil, adapters.Errorf(adapters.Invalid, "the picture's URL begins with %q, want data:image/…, https:// or kit:", clip(url, 12)).
+	got := "is no URL"
+	if ok {
+		got = fmt.Sprintf("begins with %q", clip(scheme, 12)+":")
+	}
+	return nil, adapters.Errorf(adapters.Invalid, "the picture's URL %s, want data:image/…, https:// or kit:", got).
 		WithRemedy("send the picture as a data URL")
 }
 

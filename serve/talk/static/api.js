@@ -51,7 +51,7 @@ export class Api {
 			for await (const data of readEvents(response.body)) {
 				if (data === "[DONE]") {
 					done = true;
-					break;
+					continue; // to the end of the body, so that the browser keeps the connection
 				}
 				const chunk = JSON.parse(data);
 				if (chunk.error) throw failureOf(response, chunk.error);
@@ -112,7 +112,7 @@ export class Api {
 // failed returns the failure of a request or of its answer's body.
 function failed(error, signal, kind) {
 	if (signal?.aborted) return new Failure("stopped", "stopped");
-	if (kind === "network") return new Failure(kind, "The server does not answer.", { remedy: "Check that bridge serve runs. The page tries again by itself." });
+	if (kind === "network") return new Failure(kind, "The server does not answer.", { remedy: "Check that bridge serve runs, and then press Ask again." });
 	if (error instanceof SyntaxError) return new Failure("cut", "The server sent something else than JSON.", { remedy: "Check that this address is bridge serve’s." });
 	return new Failure(kind, "The connection broke off during the answer.", { remedy: "Ask again." });
 }
