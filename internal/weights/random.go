@@ -164,7 +164,7 @@ func (g *generators) value(spec TensorSpec, dtype dtypes.DType, seed int64) (*te
 		return nil, err
 	}
 	defer state.FinalizeAll()
-	out, err := g.byShape[key].Exec(state)
+	out, err := g.byShape[key].Call(state)
 	if err != nil {
 		return nil, err
 	}
