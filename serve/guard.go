@@ -234,19 +234,13 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (body []byte, 
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return nil, nil, chat.Errorf("", "the body is encoded as %s, want it as it is", clip(encoding)).WithStatus(http.StatusUnsupportedMediaType, adapters.Unsupported)
 	}
-	size := r.ContentLength
-	if size > limits.BodyBytes {
+	if r.ContentLength > limits.BodyBytes {
 		return nil, nil, errBody(limits.BodyBytes)
 	}
-	if size < 0 {
-		size = limits.BodyBytes
-	}
-	if !s.bodies.take(size) {
-		return nil, nil, overloaded("the server holds as many requests as it can")
-	}
-	free = func() { s.bodies.give(size) }
+	arriving := &budgeted{from: http.MaxBytesReader(w, r.Body, limits.BodyBytes), budget: s.bodies}
+	free = arriving.free
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limits.Body))
-	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, limits.BodyBytes))
+	body, err = io.ReadAll(arriving)
 	if err == nil {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // from here on a read waits for the client to leave
 		return body, free, nil
@@ -255,6 +249,8 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (body []byte, 
 	var tooLarge *http.MaxBytesError
 	var timeout net.Error
 	switch {
+	case errors.Is(err, errNoBudget):
+		return nil, nil, overloaded("the server holds as many requests as it can")
 	case errors.As(err, &tooLarge):
 		return nil, nil, errBody(limits.BodyBytes)
 	case errors.As(err, &timeout) && timeout.Timeout():

@@ -2,6 +2,8 @@ package serve
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -131,6 +133,30 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 	if r := send(t, http.MethodPost, url, isJSON, strings.NewReader("{}")); r.status != 400 {
 		t.Errorf("the bytes of refused bodies are not free again: %d %s", r.status, r.body)
+	}
+}
+
+// Clients that announce bodies and send nothing leave the budget to others.
+func TestSilentBodiesHoldNothing(t *testing.T) {
+	url := withConfig(t, func(c *config.Config) { c.Limits.BodyBytes, c.Limits.BodiesBytes = 4000, 4000 })
+	for range 3 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n{")
+	}
+	r := send(t, http.MethodPost, url+"/v1/chat/completions", map[string]string{"Content-Type": "application/json"}, strings.NewReader("{}"))
+	if r.status != 400 {
+		t.Errorf("beside three silent clients: status %d, want 400: %s", r.status, r.body)
+	}
+	full := &budgeted{from: strings.NewReader("12345"), budget: newBudget(4)}
+	if _, err := io.ReadAll(full); !errors.Is(err, errNoBudget) {
+		t.Errorf("a body above the budget gives %v", err)
+	}
+	if full.free(); full.budget.left != 4 {
+		t.Errorf("%d bytes are free again, want 4", full.budget.left)
 	}
 }
 
