@@ -31,7 +31,7 @@ type Run struct {
 	// Checkpointing halves the memory of the Q-Former's activations: the backward pass computes
 	// each layer again (gradient checkpointing). Losses are the same, steps are slower. Default
 	// false.
-	Checkpointing bool `toml:"checkpointing"`
+	Checkpointing bool `toml:"checkpointing,omitempty"`
 }
 
 func defaultRun() Run { return Run{Backend: "auto", Keep: 2, FeatureCache: true} }

@@ -146,7 +146,7 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"trian"}, "did you mean train?"},
 		{[]string{"help", "trian"}, "did you mean train?"},
 		{[]string{"models", "lst"}, "did you mean list?"},
-		{[]string{"models"}, "bridge: models: missing command (one of list, show, add, pull, verify)"},
+		{[]string{"models"}, "bridge: models: missing command (one of list, show, add, pull, verify, measure)"},
 		{[]string{"caption", "m", "i", "--promt", "x"}, "did you mean --prompt?"},
 		{[]string{"train"}, "got 0 arguments, want: bridge train RECIPE"},
 		{[]string{"doctor", "x"}, "got 1 arguments"},

@@ -109,7 +109,7 @@ func newProject(t *testing.T) *project {
 	root := t.TempDir()
 	p := &project{t: t, dir: filepath.Join(root, "plugins", "x"), lock: filepath.Join(root, lockfile.Name)}
 	must(t, os.MkdirAll(filepath.Join(p.dir, "lib"), 0o755))
-	p.write("plugin.toml", "name = 'x'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'language-model'\ncapabilities = ['gradient', 'score', 'embed-tokens', 'count-tokens']\nenvironment = ['TRUST_TEST_TOKEN']\n")
+	p.write("plugin.toml", "name = 'x'\nversion = '1.0.0'\nprotocol = [1]\nkind = 'language-model'\ncapabilities = ['gradient', 'score', 'embed-tokens', 'count-tokens', 'row-options', 'cancel-rows', 'stop-texts', 'log-probs', 'token-counts']\nenvironment = ['TRUST_TEST_TOKEN']\n")
 	p.write("lib/data", "data")
 	must(t, os.Symlink("data", filepath.Join(p.dir, "lib", "link")))
 	self, err := os.Executable()

@@ -147,6 +147,18 @@ func (s *site) hold(n int) (release func()) {
 	})
 }
 
+// awaitLeft waits until the server has noticed that a client went away, or ten seconds.
+func (s *site) awaitLeft() {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		s.mu.Lock()
+		left := s.left
+		s.mu.Unlock()
+		if left > 0 {
+			return
+		}
+	}
+}
+
 // refuse answers the next n requests as a server does whose queue is full.
 func (s *site) refuse(n int) {
 	s.mu.Lock()

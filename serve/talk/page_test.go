@@ -43,7 +43,7 @@ func TestTalkInABrowser(t *testing.T) {
 		// Stop.
 		do(func() { release = s.hold(2) }), askAbout(hostile), until(`document.querySelector("#turns > li:last-child .answer").dataset.state === "coming"`),
 		chromedp.KeyEvent(kb.Escape), settled(), cards(&stopped), chromedp.Text("#turns > li:last-child h3", &heading),
-		do(func() { release() }),
+		do(func() { s.awaitLeft(); release() }),
 
 		// Compare, and ask on.
 		chromedp.Click(`#bridge-list input[value="`+second+`"]`),
