@@ -43,12 +43,24 @@ func (e *Encoded) next() {
 	}
 }
 
-// get returns the features of the pictures; nil if they are not there.
-func (e *Encoded) get(images *adapters.Tensor) *adapters.Tensor {
+// features returns the features of pictures: those that are kept, or those that encode returns.
+func (e *Encoded) features(images *adapters.Tensor, encode func() (*adapters.Tensor, error)) (*adapters.Tensor, error) {
 	if e == nil {
-		return nil
+		return encode()
 	}
 	key := sha256.Sum256(images.Data)
+	if kept := e.get(key); kept != nil {
+		return kept, nil
+	}
+	features, err := encode()
+	if err == nil {
+		e.put(key, features)
+	}
+	return features, err
+}
+
+// get returns the features of a request; nil if they are not there.
+func (e *Encoded) get(key [sha256.Size]byte) *adapters.Tensor {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := e.kept[key]
@@ -59,12 +71,9 @@ func (e *Encoded) get(images *adapters.Tensor) *adapters.Tensor {
 	return r.features
 }
 
-// put keeps the features of pictures if there is room. Requests that only earlier tasks needed make room for it.
-func (e *Encoded) put(images, features *adapters.Tensor) {
-	if e == nil {
-		return
-	}
-	key, size := sha256.Sum256(images.Data), int64(len(features.Data))
+// put keeps the features of a request if there is room. Requests that only earlier tasks needed make room for it.
+func (e *Encoded) put(key [sha256.Size]byte, features *adapters.Tensor) {
+	size := int64(len(features.Data))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for old, r := range e.kept {

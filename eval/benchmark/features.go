@@ -50,12 +50,9 @@ func (r *runner) encode(ctx context.Context, pictures []*record.Picture) (*featu
 		if err != nil {
 			return nil, err
 		}
-		encoded := r.options.Encoded.get(images)
-		if encoded == nil {
-			if encoded, err = r.model.Encode(ctx, images); err != nil {
-				return nil, err
-			}
-			r.options.Encoded.put(images, encoded)
+		encoded, err := r.options.Encoded.features(images, func() (*adapters.Tensor, error) { return r.model.Encode(ctx, images) })
+		if err != nil {
+			return nil, err
 		}
 		for i := range hi - lo {
 			f.of[names[lo+i]] = encoded.Row(i)
