@@ -1,10 +1,9 @@
 package recipes
 
 import (
-	"slices"
-
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/registry"
 )
 
 // Run is the table [run]. It selects the backend, the checkpoints and the feature cache. A
@@ -41,14 +40,16 @@ func (r *Recipe) checkRun() {
 		r.doc.Errorf("run.backend", "%v", err)
 	}
 	r.want("run.checkpoint_every", r.Run.CheckpointEvery >= 0, "is %d, want steps, or 0 for the end of a stage only", r.Run.CheckpointEvery)
-	r.want("run.compute", slices.Contains([]string{"", "float32", "bfloat16"}, r.Run.Compute), "is %q, want \"float32\" or \"bfloat16\"", r.Run.Compute)
+	if r.Run.Compute != "" {
+		r.oneOf("run.compute", r.Run.Compute, registry.DTypes()...)
+	}
 	r.wantShare("run.gpu_memory", r.Run.GPUMemory)
 	r.want("run.keep", r.Run.Keep > 0, "is %d, want at least 1 checkpoint", r.Run.Keep)
 }
 
 // compute returns the type of the Q-Former's training steps; the zero value is float32.
 func (r Run) compute() adapters.DType {
-	if r.Compute == "bfloat16" {
+	if r.Compute == adapters.BFloat16.String() {
 		return adapters.BFloat16
 	}
 	return adapters.InvalidDType

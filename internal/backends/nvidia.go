@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// The least that XLA's plugin for CUDA 13 needs: NVIDIA's driver, and a card of the generation Turing.
-const (
-	leastDriver     = 580
-	leastCapability = 7.5
-)
+// LeastDriver is the oldest driver of NVIDIA that CUDA 13 runs on.
+const LeastDriver = 580
+
+// leastCapability is that of the oldest cards that CUDA 13 runs on, of the generation Turing.
+const leastCapability = 7.5
 
 // Card is an NVIDIA GPU as nvidia-smi describes it.
 type Card struct {
@@ -73,8 +73,8 @@ func (c Card) String() string {
 // empty if nothing is.
 func (c Card) Lacks() string {
 	major, _, _ := strings.Cut(c.Driver, ".")
-	if n, err := strconv.Atoi(major); err == nil && n < leastDriver {
-		return fmt.Sprintf("driver %s is too old for CUDA 13, which needs %d: install a newer driver of NVIDIA", c.Driver, leastDriver)
+	if n, err := strconv.Atoi(major); err == nil && n < LeastDriver {
+		return fmt.Sprintf("driver %s is too old for CUDA 13, which needs %d: install a newer driver of NVIDIA", c.Driver, LeastDriver)
 	}
 	if v, err := strconv.ParseFloat(c.Capability, 64); err == nil && v < leastCapability {
 		return fmt.Sprintf("CUDA 13 needs compute capability %.1f, this card has %s: use --backend xla:cpu or a newer card", leastCapability, c.Capability)

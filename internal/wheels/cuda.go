@@ -17,9 +17,6 @@ import (
 // cudaPlugin is the file name of the plugin. bridge and go-xla search for it.
 const cudaPlugin = "pjrt_c_api_cuda_plugin.so"
 
-// cudaDriver is the oldest driver that CUDA 13 runs on.
-const cudaDriver = 580
-
 // cudaWheels returns the wheels of XLA's plugin for CUDA 13 and of NVIDIA's libraries that it
 // loads. They are the dependencies of jax-cuda13-plugin[with-cuda] 0.11.2, at the versions that
 // were current when they were pinned.

@@ -92,8 +92,8 @@ func checkDriver(file string, log io.Writer) error {
 	switch version := driverVersion(string(text)); {
 	case err != nil:
 		fmt.Fprintln(log, "this machine has no NVIDIA driver: the plugin will only be used on a machine that has one")
-	case version > 0 && version < cudaDriver:
-		return adapters.Errorf(adapters.Unsupported, "NVIDIA's driver is %d, CUDA 13 needs %d or newer", version, cudaDriver).
+	case version > 0 && version < backends.LeastDriver:
+		return adapters.Errorf(adapters.Unsupported, "NVIDIA's driver is %d, CUDA 13 needs %d or newer", version, backends.LeastDriver).
 			WithRemedy("update the driver; or put a plugin for an older CUDA, named %s, and its libraries into a folder in "+
 				"PJRT_PLUGIN_LIBRARY_PATH", cudaPlugin)
 	}
