@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,7 +19,7 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// Command is what the command line says.
+// Command has the arguments and flags of the command line.
 type Command struct {
 	Models                        []string // "MODEL" or "NAME=MODEL"
 	Address                       string   // empty: the configuration's
@@ -181,10 +182,9 @@ func (s *Server) Reload(ctx context.Context) {
 		s.log.Error("the configuration cannot be used; the old one stays", "error", err)
 		return
 	}
-	old := s.config.Load()
-	if fixed(c) != fixed(*old) {
+	wanted := c
+	if keepFixed(&c, *s.config.Load()); !reflect.DeepEqual(c, wanted) {
 		s.log.Warn("the address, the memory budget and the limits of connections, bodies and batches change when the server is started again")
-		keepFixed(&c, *old)
 	}
 	s.config.Store(&c)
 	s.pictures.Set(pictureOptions(c))
@@ -195,12 +195,7 @@ func (s *Server) Reload(ctx context.Context) {
 	s.log.Info("read the configuration again", "models", len(c.Bridges), "keys", c.Keys.Len())
 }
 
-// fixed returns the settings that stay as they were at the start.
-func fixed(c config.Config) [7]any {
-	l := c.Limits
-	return [7]any{c.Address, c.Memory, l.Connections, l.BodiesBytes, l.BatchRows, l.QueueRows, l.Fill}
-}
-
+// keepFixed gives a configuration the settings that stay as they were at the start.
 func keepFixed(c *config.Config, old config.Config) {
 	c.Address, c.Memory = old.Address, old.Memory
 	l, o := &c.Limits, old.Limits

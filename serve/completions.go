@@ -29,13 +29,8 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), limits.Request)
 	defer cancel()
-	lease, err := s.acquire(ctx, request.Model)
+	lease, input, err := s.open(ctx, request.Model, request.Messages)
 	if err != nil {
-		return err
-	}
-	input, err := s.input(ctx, lease, request.Messages)
-	if err != nil {
-		lease.Release()
 		return err
 	}
 	job := &engine.Request{Lease: lease, Tenant: tenantOf(r), Input: input, Rows: rows(request, limits.Chat)}
@@ -51,13 +46,27 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// open returns a lease of a bridge, and what its language model reads of a conversation. The caller
+// releases the lease.
+func (s *Server) open(ctx context.Context, model string, messages []chat.Message) (*fleet.Lease, engine.Input, error) {
+	lease, err := s.acquire(ctx, model)
+	if err != nil {
+		return nil, engine.Input{}, err
+	}
+	input, err := s.input(ctx, lease, messages)
+	if err != nil {
+		lease.Release()
+	}
+	return lease, input, err
+}
+
 // acquire returns a lease of a bridge.
 func (s *Server) acquire(ctx context.Context, name string) (*fleet.Lease, error) {
 	lease, err := s.fleet.Acquire(ctx, name)
 	if errors.Is(err, fleet.ErrUnknown) {
 		return nil, s.unknownModel(name)
 	}
-	if err != nil && ctx.Err() == nil && adapters.KindOf(err) != adapters.Exhausted { // the bridge cannot be loaded, whoever asks
+	if err != nil && ctx.Err() == nil && adapters.KindOf(err) != adapters.Exhausted { // no client can have the bridge
 		s.log.Error("cannot open a bridge", "model", name, "error", err)
 		e := overloaded("the model cannot be loaded now").WithStatus(http.StatusServiceUnavailable, adapters.Unavailable)
 		return nil, e.WithRemedy("tell who runs the server; its log has the reason")
@@ -98,11 +107,10 @@ func (s *Server) templates(lease *fleet.Lease) chat.Templates {
 			return *b.Templates
 		}
 	}
-	kind := lease.Language.Spec().Architecture
-	if t, ok := c.Templates[string(kind)]; ok {
+	if t, ok := c.Templates[string(lease.Language.Spec().Architecture)]; ok {
 		return t
 	}
-	return chat.DefaultTemplates(kind)
+	return chat.DefaultTemplates()
 }
 
 // rows returns the options of each of a request's answers.

@@ -26,32 +26,23 @@ func (s *Server) ground(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), limits.Request)
 	defer cancel()
-	lease, err := s.acquire(ctx, request.Model)
+	lease, input, err := s.open(ctx, request.Model, request.Messages)
 	if err != nil {
 		return err
 	}
-	job := &engine.GroundingRequest{Lease: lease, Tenant: tenantOf(r), Answer: lease.Info.Templates.TargetPrefix + request.Answer}
-	if job.Input, err = s.input(ctx, lease, request.Messages); err == nil {
-		job.Other, err = s.pictures.Read(ctx, otherPicture(request), pictureReader(lease))
-		err = badOther(err)
-	}
+	other, err := s.pictures.Read(ctx, otherPicture(request), pictureReader(lease))
 	if err != nil {
 		lease.Release()
-		return err
+		return badPicture("other.url", err)
 	}
+	job := &engine.GroundingRequest{Lease: lease, Tenant: tenantOf(r), Input: input, Other: other,
+		Answer: lease.Info.Templates.TargetPrefix + request.Answer}
 	g, err := s.engine.Ground(ctx, job)
 	if err != nil {
 		return err
 	}
 	s.writeJSON(w, http.StatusOK, chat.NewGrounding(request.Model, g.Tokens, g.Right, g.Other, g.None))
 	return nil
-}
-
-func badOther(err error) error {
-	if err == nil {
-		return nil
-	}
-	return badPicture("other.url", err)
 }
 
 // otherPicture returns the URL of the other picture.

@@ -18,7 +18,7 @@ import (
 // streamAnswers answers with server-sent events. Before the first piece of an answer an error has
 // its own status; after that it is an event.
 func (s *Server) streamAnswers(ctx context.Context, w http.ResponseWriter, r *http.Request, c *completion) error {
-	pieces := newPieces(len(c.job.Rows))
+	pieces := newPieces()
 	c.job.Emit = pieces.add
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -59,7 +59,7 @@ type pieces struct {
 	waiting []adapters.Piece // of which neighbours of one row are joined
 }
 
-func newPieces(int) *pieces { return &pieces{signal: make(chan struct{}, 1)} }
+func newPieces() *pieces { return &pieces{signal: make(chan struct{}, 1)} }
 
 // add appends a piece of a row.
 func (p *pieces) add(row int, piece adapters.Piece) {

@@ -26,7 +26,7 @@ func parse(t *testing.T, body string) *Request {
 func reads(t *testing.T, messages string) string {
 	t.Helper()
 	r := parse(t, `{"model":"m","messages":[`+messages+`]}`)
-	p := NewPrompt(r.Messages, bridge.Templates{Caption: "a photo of", Question: "Question: {} Answer:"}, DefaultTemplates(adapters.DecoderOnly))
+	p := NewPrompt(r.Messages, bridge.Templates{Caption: "a photo of", Question: "Question: {} Answer:"}, DefaultTemplates())
 	var b strings.Builder
 	for i, s := range p.Segments {
 		if s.IsPrompt {
@@ -103,10 +103,8 @@ func TestFieldsThatAskForNothing(t *testing.T) {
 }
 
 func TestTemplates(t *testing.T) {
-	for kind := range map[adapters.Architecture]bool{adapters.DecoderOnly: true, adapters.EncoderDecoder: true} {
-		if err := DefaultTemplates(kind).Check(); err != nil {
-			t.Error(err)
-		}
+	if err := DefaultTemplates().Check(); err != nil {
+		t.Error(err)
 	}
 	for _, bad := range []Templates{{System: "x", Turn: "{question}{answer}"}, {System: "{}", Turn: "{question}"}, {System: "{}", Turn: "{answer}{question}"}, {System: "{}{}", Turn: "{question}{answer}"}} {
 		if bad.Check() == nil {
@@ -149,7 +147,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		p := NewPrompt(r.Messages, bridge.Templates{Caption: "a", Question: "{}?"}, DefaultTemplates(adapters.DecoderOnly))
+		p := NewPrompt(r.Messages, bridge.Templates{Caption: "a", Question: "{}?"}, DefaultTemplates())
 		prompts := 0
 		for _, s := range p.Segments {
 			if s.IsPrompt {

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -29,7 +30,7 @@ func (n Null) MarshalJSON() ([]byte, error) {
 	if n == "" {
 		return []byte("null"), nil
 	}
-	return marshal(string(n))
+	return json.Marshal(string(n))
 }
 
 // Error returns the message and the remedy.

@@ -11,7 +11,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 )
 
@@ -140,16 +139,4 @@ func shorten(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s[:most], "") + "…"
-}
-
-func marshal(v any) ([]byte, error) { return json.Marshal(v) }
-
-// KindOf returns the kind of the error, as package adapters has it.
-func (e *Error) KindOf() adapters.Kind {
-	for k := adapters.Unknown; k <= adapters.Internal; k++ {
-		if k.String() == e.Kind {
-			return k
-		}
-	}
-	return adapters.Unknown
 }

@@ -16,9 +16,9 @@ type Templates struct {
 	Turn   string `toml:"turn"`   // {question} is a turn in the bridge's template, {answer} its answer
 }
 
-// DefaultTemplates returns the templates for an architecture. They are those of BLIP-2's
+// DefaultTemplates returns the templates of every kind of language model. They are those of BLIP-2's
 // demonstrations: earlier questions and answers stand before the question, with full stops.
-func DefaultTemplates(adapters.Architecture) Templates {
+func DefaultTemplates() Templates {
 	return Templates{System: "{} ", Turn: "{question} {answer}. "}
 }
 

@@ -98,7 +98,7 @@ const (
 	Assistant Role = "assistant"
 )
 
-// Content is what a message says: a text on the wire, or a list of parts.
+// Content is the content of a message: a text on the wire, or a list of parts.
 type Content []Part
 
 // Part is a text or a picture.
@@ -126,25 +126,9 @@ type ImageURL struct {
 }
 
 // UnmarshalJSONFrom reads a text, a list of parts or null.
-func (c *Content) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	switch dec.PeekKind() {
-	case 'n':
-		*c = nil
-		return dec.SkipValue()
-	case '"':
-		var text string
-		if err := json.UnmarshalDecode(dec, &text); err != nil {
-			return err
-		}
-		*c = Content{{Type: TextPart, Text: &text}}
-		return nil
-	}
-	var parts []Part
-	if err := json.UnmarshalDecode(dec, &parts); err != nil {
-		return err
-	}
-	*c = parts
-	return nil
+func (c *Content) UnmarshalJSONFrom(dec *jsontext.Decoder) (err error) {
+	*c, err = textOrList(dec, func(text string) Part { return Part{Type: TextPart, Text: &text} })
+	return err
 }
 
 // MarshalJSONTo writes the parts.
@@ -156,25 +140,25 @@ func (c Content) MarshalJSONTo(enc *jsontext.Encoder) error {
 type Stop []string
 
 // UnmarshalJSONFrom reads a text, a list of texts or null.
-func (s *Stop) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+func (s *Stop) UnmarshalJSONFrom(dec *jsontext.Decoder) (err error) {
+	*s, err = textOrList(dec, func(text string) string { return text })
+	return err
+}
+
+// textOrList reads a list, one text in the place of a list, or null. of makes an element of the text.
+func textOrList[T any](dec *jsontext.Decoder, of func(text string) T) (list []T, err error) {
 	switch dec.PeekKind() {
 	case 'n':
-		*s = nil
-		return dec.SkipValue()
+		return nil, dec.SkipValue()
 	case '"':
 		var text string
 		if err := json.UnmarshalDecode(dec, &text); err != nil {
-			return err
+			return nil, err
 		}
-		*s = Stop{text}
-		return nil
+		return []T{of(text)}, nil
 	}
-	var texts []string
-	if err := json.UnmarshalDecode(dec, &texts); err != nil {
-		return err
-	}
-	*s = texts
-	return nil
+	err = json.UnmarshalDecode(dec, &list)
+	return list, err
 }
 
 // Options returns the options of the request's answers, which are those of `bridge ask` unless the

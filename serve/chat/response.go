@@ -50,7 +50,7 @@ type ChunkChoice struct {
 	FinishReason *string   `json:"finish_reason"`
 }
 
-// Delta is what a chunk adds to an answer.
+// Delta is the part of an answer that a chunk adds.
 type Delta struct {
 	Role    Role    `json:"role,omitempty"`
 	Content *string `json:"content,omitzero"`

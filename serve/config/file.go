@@ -178,7 +178,7 @@ func (f *file) apply(c *Config) {
 	}
 	c.Templates = map[string]chat.Templates{}
 	for kind, t := range f.Templates {
-		c.Templates[kind] = t.over(chat.DefaultTemplates(adapters.Architecture(kind)))
+		c.Templates[kind] = t.over(chat.DefaultTemplates())
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Models)) {
 		m := f.Models[name]
@@ -186,7 +186,7 @@ func (f *file) apply(c *Config) {
 			DType: m.DType, EncoderPlugin: m.EncoderPlugin, LLMPlugin: m.LLMPlugin,
 			Processes: recipes.Limits{MemoryLimit: m.MemoryLimit, Devices: m.Devices, Threads: m.Threads}}
 		if m.Templates != nil {
-			t := m.Templates.over(chat.DefaultTemplates(""))
+			t := m.Templates.over(chat.DefaultTemplates())
 			b.Templates = &t
 		}
 		c.Bridges = append(c.Bridges, b)
@@ -211,7 +211,7 @@ func (f *file) check(doc *stricttoml.Document) {
 		if !slices.Contains(kinds, kind) {
 			doc.Errorf("templates."+kind, "is no kind of language model, want %s%s", strings.Join(kinds, " or "), didyoumean.Hint(kind, kinds))
 		}
-		if err := t.over(chat.DefaultTemplates("")).Check(); err != nil {
+		if err := t.over(chat.DefaultTemplates()).Check(); err != nil {
 			doc.Errorf("templates."+kind, "%v", err)
 		}
 	}
@@ -243,7 +243,7 @@ func (f *file) checkModels(doc *stricttoml.Document) {
 			doc.Errorf(key+".threads", "is %d, want at least 0", m.Threads)
 		}
 		if m.Templates != nil {
-			if err := m.Templates.over(chat.DefaultTemplates("")).Check(); err != nil {
+			if err := m.Templates.over(chat.DefaultTemplates()).Check(); err != nil {
 				doc.Errorf(key+".templates", "%v", err)
 			}
 		}

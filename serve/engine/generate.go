@@ -49,13 +49,9 @@ func (e *Engine) answer(jobs []*batch.Job) (tokens int, err error) {
 	if kind := adapters.KindOf(err); err != nil && len(jobs) > 1 &&
 		(kind == adapters.Invalid || kind == adapters.Unsupported || kind == adapters.Exhausted) {
 		for _, half := range [][]*batch.Job{jobs[:len(jobs)/2], jobs[len(jobs)/2:]} {
-			n, again := e.answer(half)
+			var n int
+			n, err = e.answer(half)
 			tokens += n
-			if again != nil {
-				err = again
-			} else {
-				err = nil
-			}
 		}
 		return tokens, err
 	}
