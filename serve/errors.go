@@ -146,7 +146,7 @@ type errorBody struct {
 	Error *chat.Error `json:"error"`
 }
 
-// logFailure logs faults of the server as errors, and those of clients for who looks for them.
+// logFailure logs faults of the server as errors, and those of clients as debug messages.
 func (s *Server) logFailure(r *http.Request, e *chat.Error, err error) {
 	switch {
 	case e.Status == statusClosed:

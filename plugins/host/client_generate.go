@@ -77,11 +77,14 @@ func (c *canceler) before() []uint32 {
 				c.channel = nil
 			}
 			c.add(i, ok)
-			continue
 		default:
+			return c.soFar()
 		}
-		break
 	}
+	return c.soFar()
+}
+
+func (c *canceler) soFar() []uint32 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.canceled)
@@ -127,7 +130,7 @@ type emittedPart struct {
 }
 
 // skipEmitted returns a function that passes pieces to emit, except those that an earlier
-// attempt has passed. emitted is what emit has got so far, by example, in all attempts.
+// attempt has passed. emitted has the parts that emit has got so far, by example, in all attempts.
 func skipEmitted(emitted []emittedPart, emit func(adapters.Piece) error) func(*pb.Piece) error {
 	current := make([]emittedPart, len(emitted))
 	return func(w *pb.Piece) error {

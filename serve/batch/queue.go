@@ -55,7 +55,7 @@ type Queue struct {
 	arrived chan struct{}      // of size 1: told of a new job
 }
 
-// tenant is whoever submits jobs under one name.
+// tenant is a client, or several, that submit jobs under one name.
 type tenant struct {
 	jobs   []*Job
 	served float64 // rows, in virtual time

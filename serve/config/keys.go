@@ -44,7 +44,7 @@ func (k Keys) Name(sent string) (name string, ok bool) {
 	return name, ok
 }
 
-// Add adds a key under a name, which is what logs and metrics say.
+// Add adds a key under a name. Logs and metrics use the name.
 func (k *Keys) Add(name, secret string) error {
 	switch {
 	case len(secret) < leastKeyBytes:

@@ -19,7 +19,7 @@ type Options struct {
 	Observe func(Batch)
 }
 
-// Batch is what was computed together.
+// Batch describes requests that were computed together.
 type Batch struct {
 	Model  string
 	Jobs   int
@@ -73,7 +73,7 @@ func (e *Engine) Load() (waiting, running int) {
 	return waiting, running
 }
 
-// Input is what a language model reads.
+// Input is the input of a language model.
 type Input struct {
 	Segments []adapters.Segment
 	// Pictures are uint8[H, W, 3], as the bridge's encoder needs them. Soft prompt i of the

@@ -22,7 +22,7 @@ type Entry struct {
 // Options are the settings of a fleet.
 type Options struct {
 	Workspace *workspace.Workspace
-	// Memory is what the open bridges and their frozen models may take together, in bytes, by
+	// Memory bounds the bytes that the open bridges and their frozen models take together, by
 	// the estimates of their specs; 0 is no limit. Beyond it, the bridge that was used longest
 	// ago is closed, unless somebody uses it.
 	Memory int64

@@ -40,7 +40,7 @@ type site struct {
 	busy     int           // requests that are answered with 429 before the next one passes
 }
 
-// request is what a test looks at of a request for an answer.
+// request has the parts of a request for an answer that tests check.
 type request struct {
 	Model    string
 	Messages []struct {
