@@ -42,48 +42,40 @@ func (p *Pool) Models() (n int, memory int64) {
 
 // vision opens an encoder or returns one that is open. release gives it back. A nil pool shares
 // nothing.
-func (p *Pool) vision(ctx context.Context, w *Workspace, s OpenSpec, trained string) (e adapters.VisionEncoder, release func(), err error) {
-	if p == nil {
-		e, err = w.OpenVision(ctx, s)
-		return e, closerOf(w, e, err), err
-	}
-	m, release, err := p.open(w, s, trained, func() (opened, error) {
-		e, err := w.OpenVision(ctx, s)
-		if err != nil {
-			return opened{}, err
-		}
-		return opened{model: e, spec: e.Spec().Spec, size: e.Spec().Image.Size()}, nil
+func (p *Pool) vision(ctx context.Context, w *Workspace, s OpenSpec, trained string) (adapters.VisionEncoder, func(), error) {
+	return lend(ctx, p, w, s, trained, w.OpenVision, func(e adapters.VisionEncoder) opened {
+		return opened{model: e, spec: e.Spec().Spec, size: e.Spec().Image.Size()}
 	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return m.(adapters.VisionEncoder), release, nil
 }
 
 // language is like [Pool.vision].
-func (p *Pool) language(ctx context.Context, w *Workspace, s OpenSpec, trained string) (l adapters.LanguageModel, release func(), err error) {
+func (p *Pool) language(ctx context.Context, w *Workspace, s OpenSpec, trained string) (adapters.LanguageModel, func(), error) {
+	return lend(ctx, p, w, s, trained, w.OpenLanguage, func(l adapters.LanguageModel) opened {
+		return opened{model: l, spec: l.Spec().Spec}
+	})
+}
+
+// lend opens a model of either kind, or returns one that is open. describe returns what the pool
+// records of a model that was just opened.
+func lend[M io.Closer](ctx context.Context, p *Pool, w *Workspace, s OpenSpec, trained string,
+	open func(context.Context, OpenSpec) (M, error), describe func(M) opened) (m M, release func(), err error) {
 	if p == nil {
-		l, err = w.OpenLanguage(ctx, s)
-		return l, closerOf(w, l, err), err
+		if m, err = open(ctx, s); err != nil {
+			return m, nil, err
+		}
+		return m, w.Closer(m), nil
 	}
-	m, release, err := p.open(w, s, trained, func() (opened, error) {
-		l, err := w.OpenLanguage(ctx, s)
+	shared, release, err := p.open(w, s, trained, func() (opened, error) {
+		m, err := open(ctx, s)
 		if err != nil {
 			return opened{}, err
 		}
-		return opened{model: l, spec: l.Spec().Spec}, nil
+		return describe(m), nil
 	})
 	if err != nil {
-		return nil, nil, err
+		return m, nil, err
 	}
-	return m.(adapters.LanguageModel), release, nil
-}
-
-func closerOf(w *Workspace, c io.Closer, err error) func() {
-	if err != nil {
-		return nil
-	}
-	return w.Closer(c)
+	return shared.(M), release, nil
 }
 
 // opened is a model that was just opened.
