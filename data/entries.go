@@ -13,6 +13,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data/annotations"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // texts reads annotation files into the records of a data set.
@@ -61,13 +62,7 @@ func (s *fileSet) wantCaptions(f Files) error {
 }
 
 // shorten cuts a text after 60 bytes, for messages.
-func shorten(text string) string {
-	const most = 60
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + "…"
-}
+func shorten(text string) string { return printable.Clip(text, 60) }
 
 // read reads one annotation file.
 func (t *texts) read(file string, content annotations.Content) error {

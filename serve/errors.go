@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/printable"
 	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/serve/batch"
 	"github.com/modular-bridging/bridge/serve/chat"
@@ -111,22 +112,17 @@ func badPicture(param string, err error) error {
 }
 
 func errNoPath(method, path string) error {
-	return chat.Errorf("", "there is no %s %s", method, clip(path)).WithStatus(http.StatusNotFound, adapters.NotFound).
+	return chat.Errorf("", "there is no %s %s", method, quoted(path)).WithStatus(http.StatusNotFound, adapters.NotFound).
 		WithCode("unknown_url").WithRemedy("GET /openapi.json lists the paths")
 }
 
 func errMethod(method, path, allowed string) error {
-	return chat.Errorf("", "%s does not take %s", clip(path), clip(method)).WithStatus(http.StatusMethodNotAllowed, adapters.Invalid).
+	return chat.Errorf("", "%s does not take %s", quoted(path), quoted(method)).WithStatus(http.StatusMethodNotAllowed, adapters.Invalid).
 		WithCode("method_not_allowed").WithRemedy("use %s", allowed)
 }
 
-func clip(s string) string {
-	const most = 100
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return strconv.QuoteToASCII(s)
-}
+// quoted returns the beginning of what a client sent, in quotes and ASCII.
+func quoted(s string) string { return strconv.QuoteToASCII(printable.Clip(s, 100)) }
 
 // fail answers a request with an error.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {

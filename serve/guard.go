@@ -143,7 +143,7 @@ func (s *Server) checkHost(r *http.Request) error {
 	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() || strings.EqualFold(host, "localhost") || strings.HasSuffix(strings.ToLower(host), ".localhost") {
 		return nil
 	}
-	return chat.Errorf("", "the request is for host %s, and the server answers on this machine alone", clip(r.Host)).
+	return chat.Errorf("", "the request is for host %s, and the server answers on this machine alone", quoted(r.Host)).
 		WithStatus(http.StatusForbidden, adapters.Invalid).WithRemedy("use http://localhost or http://127.0.0.1; to serve under another name, set keys")
 }
 
@@ -158,7 +158,7 @@ func (s *Server) cors(w http.ResponseWriter, r *http.Request) (done bool) {
 	h.Add("Vary", "Origin")
 	listed := slices.Contains(s.config.Load().Origins, origin)
 	if !listed && !sameOrigin(origin, r) {
-		s.fail(w, r, chat.Errorf("", "pages of %s may not use this server", clip(origin)).WithStatus(http.StatusForbidden, adapters.Invalid).
+		s.fail(w, r, chat.Errorf("", "pages of %s may not use this server", quoted(origin)).WithStatus(http.StatusForbidden, adapters.Invalid).
 			WithRemedy("who runs the server can list the origin in its configuration, as origins"))
 		return true
 	}
@@ -228,11 +228,11 @@ func unauthorized(message string) *chat.Error {
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (body []byte, free func(), err error) {
 	limits := s.config.Load().Limits
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, nil, chat.Errorf("", "the body is of type %s, want application/json", clip(r.Header.Get("Content-Type"))).
+		return nil, nil, chat.Errorf("", "the body is of type %s, want application/json", quoted(r.Header.Get("Content-Type"))).
 			WithStatus(http.StatusUnsupportedMediaType, adapters.Invalid).WithRemedy("send the header Content-Type: application/json")
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, nil, chat.Errorf("", "the body is encoded as %s, want it as it is", clip(encoding)).WithStatus(http.StatusUnsupportedMediaType, adapters.Unsupported)
+		return nil, nil, chat.Errorf("", "the body is encoded as %s, want it as it is", quoted(encoding)).WithStatus(http.StatusUnsupportedMediaType, adapters.Unsupported)
 	}
 	if r.ContentLength > limits.BodyBytes {
 		return nil, nil, errBody(limits.BodyBytes)

@@ -77,7 +77,7 @@ func (s *Server) describe(status fleet.Status) model {
 
 // unknownModel returns the error for a name that no bridge has.
 func (s *Server) unknownModel(name string) error {
-	e := chat.Errorf("model", "there is no model %s", clip(name)).WithStatus(http.StatusNotFound, adapters.NotFound).WithCode("model_not_found")
+	e := chat.Errorf("model", "there is no model %s", quoted(name)).WithStatus(http.StatusNotFound, adapters.NotFound).WithCode("model_not_found")
 	if near := didyoumean.Name(name, s.fleet.Names()); near != "" {
 		return e.WithRemedy("did you mean %q?", near)
 	}

@@ -6,12 +6,12 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html/template"
-	"strings"
 
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/data/record"
 	"github.com/modular-bridging/bridge/imaging"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 //go:embed page.html
@@ -75,7 +75,7 @@ func cardOf(r record.Reader, row int, pictures data.Reader) (card Card, ok bool)
 	for _, part := range rec.Parts {
 		if part.Picture == nil {
 			for _, t := range part.Texts {
-				card.Lines = append(card.Lines, CardLine{shorten(t.Text), part.Target})
+				card.Lines = append(card.Lines, CardLine{printable.Clip(t.Text, cardBytes), part.Target})
 			}
 			continue
 		}
@@ -90,13 +90,6 @@ func cardOf(r record.Reader, row int, pictures data.Reader) (card Card, ok bool)
 		card.Pictures = append(card.Pictures, template.URL("data:image/jpeg;base64,"+base64.StdEncoding.EncodeToString(file)))
 	}
 	return card, true
-}
-
-func shorten(text string) string {
-	if len(text) <= cardBytes {
-		return text
-	}
-	return strings.ToValidUTF8(text[:cardBytes], "") + "…"
 }
 
 // Shown returns the bad records that the page lists.

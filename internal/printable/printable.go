@@ -1,4 +1,4 @@
-// Package printable escapes untrusted text for a terminal.
+// Package printable escapes untrusted text for a terminal, and shortens what a message repeats of it.
 package printable
 
 import (
@@ -20,6 +20,15 @@ func Text(s string) string {
 // Name escapes control characters and invalid UTF-8 in Go's syntax, newlines and tabs too: the
 // result is a part of one line.
 func Name(s string) string { return escape(s, shown) }
+
+// Clip returns the first bytes of a text that is longer than most bytes, without a part of a
+// character, and an ellipsis. Messages repeat what a stranger sent in this form.
+func Clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
 
 // shown reports whether a terminal shows a character in its place. The joiners of emoji and of
 // scripts such as Persian are allowed.

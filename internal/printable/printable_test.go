@@ -52,6 +52,18 @@ func TestName(t *testing.T) {
 	}
 }
 
+func TestClip(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		most int
+		want string
+	}{{"", 0, ""}, {"name", 4, "name"}, {"names", 4, "name…"}, {"naïve", 3, "na…"}, {"naïve", 4, "naï…"}, {"\xff\xfe\n", 3, "\xff\xfe\n"}, {"\xff\xfe\n", 2, "…"}} {
+		if got := Clip(c.text, c.most); got != c.want {
+			t.Errorf("Clip(%q, %d) = %q, want %q", c.text, c.most, got, c.want)
+		}
+	}
+}
+
 func TestFprintf(t *testing.T) {
 	type kind string
 	var b strings.Builder

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // check returns the first thing that is wrong with a request, or nil.
@@ -199,7 +200,7 @@ func (m Message) check(at string) *Error {
 	case "tool", "function":
 		return unsupported(at+".role", "%s.role is %s: a bridge calls no tools", at, m.Role)
 	default:
-		return Errorf(at+".role", "%s.role is %q, want system, developer, user or assistant", at, shorten(string(m.Role)))
+		return Errorf(at+".role", "%s.role is %q, want system, developer, user or assistant", at, printable.Clip(string(m.Role), maxRepeated))
 	}
 	for _, f := range []struct {
 		name string
@@ -235,7 +236,7 @@ func (p Part) check(at string, role Role) *Error {
 			return Errorf(at+".image_url.url", "%s.image_url.url is missing", at)
 		}
 		if d := p.ImageURL.Detail; d != nil && !slices.Contains([]string{"auto", "low", "high"}, *d) {
-			return Errorf(at+".image_url.detail", "%s.image_url.detail is %q, want auto, low or high", at, shorten(*d))
+			return Errorf(at+".image_url.detail", "%s.image_url.detail is %q, want auto, low or high", at, printable.Clip(*d, maxRepeated))
 		}
 		if role != User {
 			return Errorf(at, "%s is a picture in a message of role %s, want role user", at, role)
@@ -243,7 +244,7 @@ func (p Part) check(at string, role Role) *Error {
 	case "":
 		return Errorf(at+".type", "%s.type is missing, want text or image_url", at)
 	default:
-		return unsupported(at+".type", "%s.type is %q, want text or image_url", at, shorten(string(p.Type)))
+		return unsupported(at+".type", "%s.type is %q, want text or image_url", at, printable.Clip(string(p.Type), maxRepeated))
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/modular-bridging/bridge/internal/didyoumean"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // Parse reads and checks the body of POST /v1/chat/completions. An error is an [*Error], which
@@ -125,18 +126,12 @@ func pointer(p jsontext.Pointer) string {
 			b.WriteString(token)
 		}
 	}
-	return shorten(b.String())
+	return printable.Clip(b.String(), maxRepeated)
 }
 
 func isIndex(token string) bool {
 	return token != "" && strings.Trim(token, "0123456789") == ""
 }
 
-// shorten bounds the part of a request that an error repeats.
-func shorten(s string) string {
-	const most = 200
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}
+// maxRepeated bounds in bytes what an error repeats of a request.
+const maxRepeated = 200

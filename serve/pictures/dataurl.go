@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // DecodeDataURL returns the bytes of a data URL (RFC 2397). The media type must be that of a
@@ -22,7 +23,7 @@ func DecodeDataURL(text string, most int) ([]byte, error) {
 	}
 	mediaType, parameters, _ := strings.Cut(header, ";")
 	if kind, _, _ := strings.Cut(mediaType, "/"); !strings.EqualFold(strings.TrimSpace(kind), "image") && !strings.EqualFold(mediaType, "application/octet-stream") {
-		return nil, adapters.Errorf(adapters.Invalid, "the data URL is of type %q, want a picture such as image/png", clip(mediaType, 60))
+		return nil, adapters.Errorf(adapters.Invalid, "the data URL is of type %q, want a picture such as image/png", printable.Clip(mediaType, 60))
 	}
 	encoded := false
 	for p := range strings.SplitSeq(parameters, ";") {
@@ -83,12 +84,4 @@ func decodePercent(text string) ([]byte, error) {
 		return nil, adapters.Errorf(adapters.Invalid, "the data URL has a broken %%-sequence")
 	}
 	return []byte(plain), nil
-}
-
-// clip bounds the part of a request that an error repeats.
-func clip(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // maxRedirects bounds the redirects of a picture's URL. Each must lead to a listed host.
@@ -74,13 +75,13 @@ func fetchError(err error) error {
 func checkURL(u *url.URL, listed func(string) bool) error {
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
-		return adapters.Errorf(adapters.Invalid, "the picture's URL is of scheme %q, want https", clip(u.Scheme, 20))
+		return adapters.Errorf(adapters.Invalid, "the picture's URL is of scheme %q, want https", printable.Clip(u.Scheme, 20))
 	case u.User != nil:
 		return adapters.Errorf(adapters.Invalid, "the picture's URL has a user name, want none")
 	case u.Port() != "" && u.Port() != map[string]string{"http": "80", "https": "443"}[u.Scheme]:
-		return adapters.Errorf(adapters.Invalid, "the picture's URL has port %s, want the usual one", clip(u.Port(), 8))
+		return adapters.Errorf(adapters.Invalid, "the picture's URL has port %s, want the usual one", printable.Clip(u.Port(), 8))
 	case !listed(u.Hostname()):
-		return adapters.Errorf(adapters.Unsupported, "the server fetches no pictures from host %q", clip(u.Hostname(), 80)).
+		return adapters.Errorf(adapters.Unsupported, "the server fetches no pictures from host %q", printable.Clip(u.Hostname(), 80)).
 			WithRemedy("send the picture as a data URL; who runs the server can list the host as picture_hosts")
 	}
 	return nil

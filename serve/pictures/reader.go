@@ -15,6 +15,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/data"
 	"github.com/modular-bridging/bridge/imaging"
+	"github.com/modular-bridging/bridge/internal/printable"
 )
 
 // Options are the settings of a reader.
@@ -80,7 +81,7 @@ func (r *Reader) file(ctx context.Context, url string) ([]byte, error) {
 	}
 	got := "is no URL"
 	if ok {
-		got = fmt.Sprintf("begins with %q", clip(scheme, 12)+":")
+		got = fmt.Sprintf("begins with %q", printable.Clip(scheme, 12)+":")
 	}
 	return nil, adapters.Errorf(adapters.Invalid, "the picture's URL %s, want data:image/…, https:// or kit:", got).
 		WithRemedy("send the picture as a data URL")

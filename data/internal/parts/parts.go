@@ -128,10 +128,4 @@ func openFile(path string) (io.ReadCloser, error) {
 	return f, nil
 }
 
-func short(name string) string {
-	const most = 60
-	if len(name) <= most {
-		return name
-	}
-	return strings.ToValidUTF8(name[:most], "") + "…"
-}
+func short(name string) string { return printable.Clip(name, 60) }
