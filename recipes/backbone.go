@@ -7,6 +7,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/didyoumean"
+	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/manifest"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/registry"
@@ -50,10 +51,22 @@ type Backbone struct {
 	Environment []string `toml:"environment,omitempty"`
 }
 
+// The places in which a built-in adapter can run.
+const (
+	IsolationProcess = "process"
+	IsolationNone    = "none"
+)
+
+// Isolations returns the values of [Backbone.Isolation].
+func Isolations() []string { return []string{IsolationProcess, IsolationNone} }
+
+// Transports returns the values of [Backbone.Transport].
+func Transports() []string { return host.Transports() }
+
 // pluginKeys lists the keys of Backbone that apply to plugins only.
 func pluginKeys() []string { return []string{"locked", "sandbox", "environment"} }
 
-func defaultBackbone() Backbone { return Backbone{Isolation: "process"} }
+func defaultBackbone() Backbone { return Backbone{Isolation: IsolationProcess} }
 
 func (r *Recipe) checkBackbone(table string, b Backbone) {
 	switch {
@@ -62,11 +75,11 @@ func (r *Recipe) checkBackbone(table string, b Backbone) {
 	case b.ID == "" && b.Path == "" && b.Plugin == "":
 		r.doc.Errorf(table+".id", "is missing, want a registry id (`bridge models list`), or path for a checkpoint folder")
 	}
-	r.oneOf(table+".isolation", b.Isolation, "process", "none")
-	r.want(table+".isolation", b.Plugin == "" || b.Isolation == "process",
+	r.oneOf(table+".isolation", b.Isolation, Isolations()...)
+	r.want(table+".isolation", b.Plugin == "" || b.Isolation == IsolationProcess,
 		"is %q, want \"process\": an executable cannot run in this one", b.Isolation)
 	if b.Transport != "" {
-		r.oneOf(table+".transport", b.Transport, "auto", "shared-memory", "grpc")
+		r.oneOf(table+".transport", b.Transport, Transports()...)
 	}
 	if b.DType != "" {
 		r.oneOf(table+".dtype", b.DType, registry.DTypes()...)

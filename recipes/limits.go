@@ -63,7 +63,7 @@ func (r *Recipe) checkLimits(table string, b Backbone) {
 	r.want(table+".restarts", b.Restarts == nil || *b.Restarts >= 0,
 		"is %d, want how often a request is repeated, or 0 for never", valueOf(b.Restarts))
 	for _, key := range limitKeys() {
-		r.want(table+"."+key, b.Isolation != "none" || !r.doc.Has(table+"."+key),
+		r.want(table+"."+key, b.Isolation != IsolationNone || !r.doc.Has(table+"."+key),
 			"is given, but %s.isolation is \"none\": only a process of its own has limits", table)
 	}
 }

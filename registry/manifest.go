@@ -93,8 +93,28 @@ type Memory struct {
 //go:embed models/*.toml
 var shipped embed.FS
 
+// dtypes returns the element types that a frozen model can compute in.
+func dtypes() []adapters.DType { return []adapters.DType{adapters.Float32, adapters.BFloat16} }
+
 // DTypes returns the names of element types that a manifest or recipe may give.
-func DTypes() []string { return []string{"float32", "bfloat16"} }
+func DTypes() []string {
+	var names []string
+	for _, d := range dtypes() {
+		names = append(names, d.String())
+	}
+	return names
+}
+
+// DType returns the element type of one of the names of [DTypes]; of another name
+// [adapters.InvalidDType].
+func DType(name string) adapters.DType {
+	for _, d := range dtypes() {
+		if d.String() == name {
+			return d
+		}
+	}
+	return adapters.InvalidDType
+}
 
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
 
@@ -120,7 +140,7 @@ func (m *Manifest) check(doc *stricttoml.Document) {
 	if m.Width <= 0 {
 		doc.Errorf("width", "is %d, want the width of the features or of the soft prompts", m.Width)
 	}
-	if m.DType != "float32" && m.DType != "bfloat16" {
+	if DType(m.DType) == adapters.InvalidDType {
 		doc.Errorf("dtype", "is %q, want one of %s", m.DType, strings.Join(DTypes(), ", "))
 	}
 	if (len(m.Files) > 0 || m.Revision != "") && m.Repository == "" {

@@ -15,8 +15,8 @@ import (
 
 // The places in which a built-in adapter can run.
 const (
-	IsolationProcess = "process" // in its own process
-	IsolationNone    = "none"    // in this process
+	IsolationProcess = recipes.IsolationProcess // in its own process
+	IsolationNone    = recipes.IsolationNone    // in this process
 )
 
 // OpenSpec describes how to open a frozen model.
@@ -150,8 +150,7 @@ func (w *Workspace) prepare(s OpenSpec, kind adapters.ModelKind) (family adapter
 
 // loadRequest finds the weights and returns the request to load them.
 func (w *Workspace) loadRequest(s OpenSpec) (adapters.LoadRequest, error) {
-	dtypes := map[string]adapters.DType{"": adapters.InvalidDType, "float32": adapters.Float32, "bfloat16": adapters.BFloat16}
-	req := adapters.LoadRequest{ID: s.Model.ID, Backend: s.Backend, DType: dtypes[s.DType], FeatureLayer: s.FeatureLayer,
+	req := adapters.LoadRequest{ID: s.Model.ID, Backend: s.Backend, DType: registry.DType(s.DType), FeatureLayer: s.FeatureLayer,
 		ImageSize: s.ImageSize, Activation: s.Model.Activation}
 	if s.Model.Path == "" && s.Plugin != "" { // the plugin contains its weights
 		return req, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/internal/didyoumean"
 	"github.com/modular-bridging/bridge/internal/stricttoml"
 	"github.com/modular-bridging/bridge/recipes"
+	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/serve/chat"
 )
 
@@ -228,12 +229,12 @@ func (f *file) checkModels(doc *stricttoml.Document) {
 			key, got string
 			want     []string
 		}{
-			{"isolation", m.Isolation, []string{"", "process", "none"}},
-			{"transport", m.Transport, []string{"", "auto", "shared-memory", "grpc"}},
-			{"dtype", m.DType, []string{"", "float32", "bfloat16"}},
+			{"isolation", m.Isolation, recipes.Isolations()},
+			{"transport", m.Transport, recipes.Transports()},
+			{"dtype", m.DType, registry.DTypes()},
 		} {
-			if !slices.Contains(choice.want, choice.got) {
-				doc.Errorf(key+"."+choice.key, "is %q, want %s", choice.got, strings.Join(choice.want[1:], " or "))
+			if choice.got != "" && !slices.Contains(choice.want, choice.got) {
+				doc.Errorf(key+"."+choice.key, "is %q, want %s", choice.got, strings.Join(choice.want, " or "))
 			}
 		}
 		if _, err := bytesize.Parse(m.MemoryLimit); m.MemoryLimit != "" && err != nil {
