@@ -147,16 +147,15 @@ func (s *site) hold(n int) (release func()) {
 	})
 }
 
-// awaitLeft waits until the server has noticed that a client went away, or ten seconds.
-func (s *site) awaitLeft() {
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+// awaitLeft waits until the server has noticed that a client went away, or ten seconds. It returns
+// how many did.
+func (s *site) awaitLeft() (left int) {
+	for deadline := time.Now().Add(10 * time.Second); left == 0 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		s.mu.Lock()
-		left := s.left
+		left = s.left
 		s.mu.Unlock()
-		if left > 0 {
-			return
-		}
 	}
+	return left
 }
 
 // refuse answers the next n requests as a server does whose queue is full.

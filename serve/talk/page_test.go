@@ -1,127 +1,14 @@
 package talk_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 
 	"github.com/modular-bridging/bridge/internal/testenv/browser"
 )
-
-// A person uploads a picture, reads a caption as it comes, stops an answer, asks on, compares two
-// bridges, and finds the conversation again. The answers are those that a program gets from the API.
-func TestTalkInABrowser(t *testing.T) {
-	axe := browser.Axe(t)
-	s := openSite(t, newServer(t))
-	first, second := bridges[0], bridges[1]
-	file := kitFile(t, 17)
-	caption := answerOf(t, s.handler, first, file, "")
-	const color, hostile = "what color is the background?", `<img src=x onerror="window.attacked = 1">`
-	var release func()
-	var begun, captioned, stopped, went, two, again, kept, cleared []card
-	var attacked bool
-	var alt, heading, focus, announced string
-	var before, entries int
-	browser.Visit(t, s.url(),
-		chromedp.EmulateViewport(1280, 900),
-		until(`document.querySelectorAll("#kit-list img").length === 10 && document.querySelector("#bridge-list input:checked")`),
-		looks(t, axe, "start"),
-
-		// Upload.
-		chromedp.SetUploadFiles("#file", []string{file}), until(`document.querySelector("#picture").naturalWidth === 64`),
-		chromedp.AttributeValue("#picture", "alt", &alt, nil), chromedp.Evaluate(`document.activeElement.id`, &focus),
-
-		// Stream: the first piece is on the page while the server still holds the others back.
-		do(func() { release = s.hold(2); s.asked() }), enter(),
-		until(`document.querySelector(".answer[data-state=coming] .text")?.textContent.length > 0`), cards(&begun), browser.Screenshot("coming"),
-		do(func() { release() }), settled(), cards(&captioned),
-
-		// Stop.
-		do(func() { release = s.hold(2) }), askAbout(hostile), until(`document.querySelector("#turns > li:last-child .answer").dataset.state === "coming"`),
-		chromedp.KeyEvent(kb.Escape), settled(), cards(&stopped), chromedp.Text("#turns > li:last-child h3", &heading),
-		do(func() { s.awaitLeft(); release() }),
-
-		// Compare, and ask on.
-		chromedp.Click(`#bridge-list input[value="`+second+`"]`),
-		do(func() { s.asked() }), askAbout(color), settled(), cards(&two), looks(t, axe, "compare"),
-		chromedp.Evaluate(`document.querySelector("#status").textContent`, &announced),
-		askAbout("is there a cactus?"), settled(), cards(&went),
-		do(func() { checkAskedOn(t, s.asked(), first, second, two) }),
-		chromedp.Click(`#turns > li:last-child .answer button`), settled(), cards(&again),
-
-		// History, after the page was closed.
-		chromedp.Reload(), until(`document.querySelector("#bridge-list input:checked")`),
-		chromedp.Click("#open-history"), until(`document.querySelectorAll("#history-list .entry").length === 1`), browser.Accessible(t, axe, "history"), browser.Screenshot("history"),
-		chromedp.Click("#history-list .entry"), until(`document.querySelectorAll("#turns > li").length === 4 && document.querySelector("#picture").naturalWidth === 64`), cards(&kept),
-		chromedp.Click("#open-history"), chromedp.Click("#clear-history"), until(`document.querySelector("#clear-history").textContent.includes("again")`),
-		chromedp.Evaluate(`document.querySelectorAll("#history-list .entry").length`, &before),
-		chromedp.Click("#clear-history"), until(`document.querySelectorAll("#history-list .entry").length === 0`), chromedp.KeyEvent(kb.Escape), cards(&cleared),
-		chromedp.Reload(), until(`document.querySelector("#bridge-list input:checked")`), chromedp.Click("#open-history"), until(`document.querySelector("#history").open`),
-		chromedp.Evaluate(`document.querySelectorAll("#history-list .entry").length`, &entries),
-		chromedp.Evaluate(`window.attacked !== undefined`, &attacked),
-	)
-	if alt != "your picture, my picture.png" || focus != "question" {
-		t.Errorf("after the upload the picture is %q and the focus on %q", alt, focus)
-	}
-	if len(begun) != 1 || !begun[0].Busy || !strings.HasPrefix(caption, begun[0].Text) || begun[0].Text == caption {
-		t.Errorf("while the answer is held back: %+v, want the beginning of %q", begun, caption)
-	}
-	if len(captioned) != 1 || captioned[0].Text != caption || captioned[0].State != "done" || len(captioned[0].Meters) != 4 {
-		t.Errorf("caption: %+v, want %q with its grounding", captioned, caption)
-	} else if m := captioned[0].Meters; captioned[0].Gauge != fmt.Sprintf("%.2f", m[0]) || m[0] < 0.5 || m[1] <= m[2] || m[1] <= m[3] {
-		t.Errorf("grounding %v, gauge %s: the caption of a picture with two umbrellas is not likeliest with its picture", m, captioned[0].Gauge)
-	}
-	if len(stopped) != 1 || stopped[0].State != "stopped" || !strings.HasPrefix(stopped[0].Meta, "stopped") || heading != hostile {
-		t.Errorf("stopped: %+v under %q", stopped, heading)
-	}
-	s.mu.Lock()
-	if s.left != 1 {
-		t.Errorf("%d answers lost their client, want the one that was stopped", s.left)
-	}
-	s.mu.Unlock()
-	for i, name := range []string{first, second} {
-		if want := answerOf(t, s.handler, name, file, color); name == second && (len(two) != 2 || two[i].Model != name || two[i].Text != want || two[i].State != "done") {
-			t.Errorf("answer %d to %q: %+v, want %q of %s", i, color, two, want, name)
-		}
-	}
-	for _, c := range two {
-		if !strings.Contains(announced, c.Model+": "+c.Text) {
-			t.Errorf("screen readers hear %q, want the answer of %s in it", announced, c.Model)
-		}
-	}
-	if len(went) != 2 || !slices.EqualFunc(again, went, func(a, b card) bool { return a.Text == b.Text }) || !slices.EqualFunc(kept, went, func(a, b card) bool { return a.Text == b.Text && a.Gauge == b.Gauge }) {
-		t.Errorf("went on with %+v; asked again: %+v; from the history: %+v", went, again, kept)
-	}
-	if len(cleared) != 0 || before != 1 || entries != 0 || attacked {
-		t.Errorf("%d in the history before it is cleared; after that %+v on the page, %d in the history; a question ran as code: %v", before, cleared, entries, attacked)
-	}
-}
-
-// checkAskedOn checks the requests of two questions to two bridges: each bridge reads the picture once,
-// the earlier questions, and its own answers.
-func checkAskedOn(t *testing.T, requests []request, first, second string, two []card) {
-	t.Helper()
-	if len(requests) != 4 || len(two) != 2 {
-		t.Errorf("%d requests and %d answers, want 4 and 2", len(requests), len(two))
-		return
-	}
-	for _, r := range requests[2:] {
-		i := slices.Index([]string{first, second}, r.Model)
-		texts := r.texts()
-		want := []string{"user: <picture> what color is the background?", "assistant: " + two[max(i, 0)].Text, "user: is there a cactus?"}
-		if i == 0 { // it has a part of an answer to the question that was stopped
-			texts = texts[2:]
-			want[0] = "user: what color is the background?"
-		}
-		if i < 0 || !slices.Equal(texts, want) || r.MaxTokens != 20 || r.Seed != nil {
-			t.Errorf("%s was asked %q (of %q), want %q", r.Model, texts, r.texts(), want)
-		}
-	}
-}
 
 // The server is busy; it goes away in the middle of an answer, and comes back.
 func TestServerGoneAndBack(t *testing.T) {
