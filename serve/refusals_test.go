@@ -188,7 +188,8 @@ func TestPathsAndMethods(t *testing.T) {
 		status       int
 	}{
 		{"GET", "/v1/chat/completions", 405}, {"DELETE", "/v1/models", 405}, {"POST", "/healthz", 405},
-		{"GET", "/v1/nothing", 404}, {"GET", "/v1/../etc/passwd", 404}, {"GET", "/v1/models/no", 404}, {"POST", "/", 404},
+		{"GET", "/v1/nothing", 404}, {"GET", "/v1/../etc/passwd", 404}, {"GET", "/v1/models/no", 404}, {"POST", "/nothing", 404},
+		{"POST", "/", 405}, {"TRACE", "/", 405}, {"PUT", "/talk/main.js", 405},
 	} {
 		r := send(t, c.method, url+c.path, nil, nil)
 		if r.status != c.status {

@@ -44,8 +44,10 @@ func (s *Server) Handler() http.Handler {
 		mux.Handle(path, s.wrongMethod(allowed))
 	}
 	page := talk.Handler()
-	mux.Handle("GET /{$}", page)
-	mux.Handle("GET /talk/", page)
+	for _, path := range []string{"/{$}", "/talk/"} {
+		mux.Handle("GET "+path, page)
+		mux.Handle(path, s.wrongMethod("GET, HEAD"))
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, errNoPath(r.Method, r.URL.Path))
 	})
