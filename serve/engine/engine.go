@@ -15,7 +15,8 @@ import (
 // Options are the settings of an engine.
 type Options struct {
 	Batch batch.Options
-	// Observe, if not nil, is called after each batch.
+	// Observe, if not nil, is called after each batch. A batch that fails and is computed again in
+	// halves is one batch, and each half is another one.
 	Observe func(Batch)
 }
 

@@ -126,17 +126,31 @@ func TestABatchEndsWhenAllClientsHaveLeft(t *testing.T) {
 // A request that the model refuses must not fail the others of its batch, and they must not get
 // their text twice.
 func TestABadRequestFailsAlone(t *testing.T) {
-	e, _ := observed()
+	e, batches := observed()
 	good, bad := request(t, 5, 0, 20), request(t, 6, 0, 20)
 	var streamed strings.Builder
 	good.Emit = func(_ int, p adapters.Piece) { streamed.WriteString(p.Text) }
 	bad.Input.Pictures = []*adapters.Tensor{adapters.NewTensor(adapters.Uint8, 3, 3, 3)}
 	results, errs := together(t, e, []context.Context{t.Context(), t.Context()}, good, bad)
 	if errs[0] != nil || results[0].Answers[0].Text == "" || streamed.String() != results[0].Answers[0].Text {
-		t.Errorf("the good request: %+v, streamed %q, %v", results[0], streamed.String(), errs[0])
+		t.Fatalf("the good request: %+v, streamed %q, %v", results[0], streamed.String(), errs[0])
 	}
 	if adapters.KindOf(errs[1]) != adapters.Invalid {
 		t.Errorf("the bad request: %v", errs[1])
+	}
+	<-batches // of the request that kept the worker busy
+	both, first, second := <-batches, <-batches, <-batches
+	if both.Jobs != 2 || adapters.KindOf(both.Err) != adapters.Invalid || both.Tokens != 0 {
+		t.Errorf("the batch of both: %+v", both)
+	}
+	if first.Err != nil { // the requests may have come in any order
+		first, second = second, first
+	}
+	if first.Jobs != 1 || first.Err != nil || first.Tokens != results[0].Answers[0].Tokens {
+		t.Errorf("the batch of the good request: %+v, want its %d tokens", first, results[0].Answers[0].Tokens)
+	}
+	if second.Jobs != 1 || adapters.KindOf(second.Err) != adapters.Invalid || second.Tokens != 0 {
+		t.Errorf("the batch of the bad request: %+v", second)
 	}
 }
 

@@ -21,53 +21,47 @@ type generation struct {
 	done        chan error // of size 1
 }
 
-// generate computes the answers of a batch.
-func (e *Engine) generate(jobs []*batch.Job) {
-	defer survive(jobs)
-	began := time.Now()
-	var waited time.Duration
-	for _, j := range jobs {
-		waited = max(waited, j.Waited())
-	}
-	tokens, err := e.answer(jobs)
-	if e.options.Observe == nil {
-		return
-	}
-	b := Batch{Model: generationOf(jobs[0]).request.Lease.Name, Jobs: len(jobs), Tokens: tokens, Took: time.Since(began), Waited: waited, Err: err}
-	for _, j := range jobs {
-		b.Rows += j.Rows
-	}
-	e.options.Observe(b)
-}
-
 func generationOf(j *batch.Job) *generation { return j.Data.(*generation) }
 
-// answer answers the jobs, and calls Done of each. If a batch of several fails for a reason that
-// may lie in one of them, its parts are computed on their own.
-func (e *Engine) answer(jobs []*batch.Job) (tokens int, err error) {
-	resp, inputs, err := generateTogether(jobs)
+// generate computes the answers of a batch, and calls Done of each job. If a batch of several fails
+// for a reason that may lie in one of them, its halves are computed as batches of their own.
+func (e *Engine) generate(jobs []*batch.Job) {
+	defer survive(jobs)
+	resp, inputs, err := e.generateObserved(jobs)
 	if kind := adapters.KindOf(err); err != nil && len(jobs) > 1 &&
 		(kind == adapters.Invalid || kind == adapters.Unsupported || kind == adapters.Exhausted) {
-		for _, half := range [][]*batch.Job{jobs[:len(jobs)/2], jobs[len(jobs)/2:]} {
-			var n int
-			n, err = e.answer(half)
-			tokens += n
-		}
-		return tokens, err
+		e.generate(jobs[:len(jobs)/2])
+		e.generate(jobs[len(jobs)/2:])
+		return
 	}
 	row := 0
 	for i, j := range jobs {
-		g := generationOf(j)
 		if err == nil {
-			g.take(resp, row, inputs[i])
-			for _, a := range g.result.Answers {
-				tokens += a.Tokens
-			}
+			generationOf(j).take(resp, row, inputs[i])
 		}
 		row += j.Rows
 		j.Done(err)
 	}
-	return tokens, err
+}
+
+// generateObserved is [generateTogether], and reports the batch.
+func (e *Engine) generateObserved(jobs []*batch.Job) (resp *adapters.GenerateResponse, inputs []int, err error) {
+	b := Batch{Model: generationOf(jobs[0]).request.Lease.Name, Jobs: len(jobs)}
+	for _, j := range jobs {
+		b.Rows, b.Waited = b.Rows+j.Rows, max(b.Waited, j.Waited())
+	}
+	began := time.Now()
+	resp, inputs, err = generateTogether(jobs)
+	b.Took, b.Err = time.Since(began), err
+	if err == nil {
+		for _, n := range resp.Tokens {
+			b.Tokens += int(n)
+		}
+	}
+	if e.options.Observe != nil {
+		e.options.Observe(b)
+	}
+	return resp, inputs, err
 }
 
 // take copies the answers of a request, which begin at a row of the batch.
