@@ -10,8 +10,8 @@ import (
 
 // check returns an error for a request that the language model cannot serve, so that no batch
 // fails because of it. It returns the number of tokens of the input, or 0 if the model does not
-// count tokens.
-func (r *Request) check(ctx context.Context) (tokens int, err error) {
+// count tokens. added is how many tokens the model adds to an input.
+func (r *Request) check(ctx context.Context, added int) (tokens int, err error) {
 	spec := r.Lease.Language.Spec()
 	if err := checkOptions(spec, r.Rows); err != nil {
 		return 0, err
@@ -23,7 +23,7 @@ func (r *Request) check(ctx context.Context) (tokens int, err error) {
 	for _, o := range r.Rows {
 		most = max(most, o.MaxNewTokens)
 	}
-	return tokens, r.Input.checkLength(spec, tokens, most)
+	return tokens, r.Input.checkLength(spec, tokens, added, most)
 }
 
 // checkOptions returns the error that the adapter would return for the options.
@@ -72,13 +72,14 @@ func (in Input) texts() []string {
 	return append(texts, b.String())
 }
 
-// checkLength returns an error if an input is longer than the server takes, or with its answer longer
-// than the model reads.
-func (in Input) checkLength(spec adapters.LanguageSpec, tokens, answer int) error {
+// checkLength returns an error if an input is longer than the server takes, or with what the model adds
+// and its answer longer than the model reads.
+func (in Input) checkLength(spec adapters.LanguageSpec, tokens, added, answer int) error {
 	if in.Most > 0 && tokens > in.Most {
 		return adapters.Errorf(adapters.Invalid, "the conversation takes %d tokens with its pictures, want at most %d", tokens, in.Most).
 			WithField(ContextField).WithRemedy("shorten the conversation by %d tokens", tokens-in.Most)
 	}
+	tokens += added
 	over := tokens + answer - 1 - spec.ContextTokens // the answer's last token is not read
 	if spec.ContextTokens == 0 || over <= 0 {
 		return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -36,39 +37,60 @@ type Engine struct {
 	options Options
 
 	mu     sync.Mutex
-	queues map[adapters.LanguageModel]*batch.Queue
+	models map[adapters.LanguageModel]*model
+}
+
+// model is what an engine has for a language model.
+type model struct {
+	queue *batch.Queue
+	least atomic.Int64 // fewest tokens that the model has added to an input; -1 before its first answer
+}
+
+// added returns how many tokens the model adds to an input, such as one for its beginning. Only its
+// answers tell, so it is 0 before the first one. If the number varies, it is the smallest one, so that
+// no input is refused that the model can read.
+func (m *model) added() int { return int(max(0, m.least.Load())) }
+
+// learn records that an input of so many tokens took so many positions. The worker of the model's queue
+// calls it.
+func (m *model) learn(tokens, positions int) {
+	n, least := int64(positions-tokens), m.least.Load()
+	if tokens > 0 && (least < 0 || n < least) {
+		m.least.Store(n)
+	}
 }
 
 // New returns an engine.
 func New(o Options) *Engine {
-	return &Engine{options: o, queues: map[adapters.LanguageModel]*batch.Queue{}}
+	return &Engine{options: o, models: map[adapters.LanguageModel]*model{}}
 }
 
-// Forget removes the queue of a language model that is closed.
+// Forget removes what the engine has for a language model that is closed.
 func (e *Engine) Forget(l adapters.LanguageModel) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.queues, l)
+	delete(e.models, l)
 }
 
-// queue returns the queue in front of a language model.
-func (e *Engine) queue(l adapters.LanguageModel) *batch.Queue {
+// model returns what the engine has for a language model.
+func (e *Engine) model(l adapters.LanguageModel) *model {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	q := e.queues[l]
-	if q == nil {
-		q = batch.New(e.options.Batch)
-		e.queues[l] = q
+	m := e.models[l]
+	if m == nil {
+		m = &model{queue: batch.New(e.options.Batch)}
+		m.least.Store(-1)
+		e.models[l] = m
 	}
-	return q
+	return m
 }
 
 // Load returns the rows that wait and those that are being computed, in all queues.
 func (e *Engine) Load() (waiting, running int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, q := range e.queues {
-		w, r := q.Load()
+	for _, m := range e.models {
+		w, r := m.queue.Load()
 		waiting, running = waiting+w, running+r
 	}
 	return waiting, running
@@ -114,7 +136,7 @@ type Result struct {
 // Generate answers a request. It waits for its turn in the queue of the language model. When ctx
 // ends, it returns at once, and the rows of the request are given up.
 func (e *Engine) Generate(ctx context.Context, r *Request) (*Result, error) {
-	tokens, err := r.check(ctx)
+	tokens, err := r.check(ctx, e.model(r.Lease.Language).added())
 	if err != nil {
 		r.Lease.Release()
 		return nil, err
@@ -139,7 +161,7 @@ func (e *Engine) wait(ctx context.Context, l *fleet.Lease, done chan error, j *b
 			done <- err
 		})
 	}
-	if err := e.queue(l.Language).Submit(j); err != nil {
+	if err := e.model(l.Language).queue.Submit(j); err != nil {
 		l.Release()
 		return err
 	}

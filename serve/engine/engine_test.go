@@ -165,6 +165,29 @@ func TestLongConversationsAreRefusedBeforeTheyWait(t *testing.T) {
 	}
 }
 
+// The model adds a token for the beginning of an input. A conversation that is too long because of it
+// is refused as others are, and one that just fits is answered.
+func TestTheTokensThatTheModelAddsCount(t *testing.T) {
+	e, batches := observed()
+	first, err := e.Generate(t.Context(), request(t, 5, 0, 1)) // of which the engine learns the number
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-batches
+	last := request(t, 5, 0, 1)
+	fits := last.Lease.Language.Spec().ContextTokens - first.InputTokens + 1
+	last.Rows[0] = adapters.GenerateOptions{MinNewTokens: fits, MaxNewTokens: fits}
+	if r, err := e.Generate(t.Context(), last); err != nil || r.Answers[0].Tokens != fits {
+		t.Errorf("an answer of %d tokens after %d: %+v, %v", fits, first.InputTokens, r, err)
+	}
+	<-batches
+	_, err = e.Generate(t.Context(), request(t, 5, 0, fits+1))
+	var refused *adapters.Error
+	if !errors.As(err, &refused) || refused.Field != ContextField || len(batches) > 0 {
+		t.Errorf("an answer of %d tokens after %d, which took %d batches: %v", fits+1, first.InputTokens, len(batches), err)
+	}
+}
+
 // An encoder-decoder may have no limit of its own.
 func TestTheServerLimitsConversations(t *testing.T) {
 	e, _ := observed()

@@ -37,7 +37,9 @@ func (e *Engine) generate(jobs []*batch.Job) {
 	row := 0
 	for i, j := range jobs {
 		if err == nil {
-			generationOf(j).take(resp, row, inputs[i])
+			g := generationOf(j)
+			g.take(resp, row, inputs[i])
+			e.model(g.request.Lease.Language).learn(inputs[i], g.result.InputTokens)
 		}
 		row += j.Rows
 		j.Done(err)

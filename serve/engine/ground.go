@@ -36,7 +36,7 @@ type grounding struct {
 
 // Ground answers a grounding request. It waits for its turn as [Engine.Generate] does.
 func (e *Engine) Ground(ctx context.Context, r *GroundingRequest) (Grounding, error) {
-	if err := r.check(ctx); err != nil {
+	if err := r.check(ctx, e.model(r.Lease.Language).added()); err != nil {
 		r.Lease.Release()
 		return Grounding{}, err
 	}
@@ -54,15 +54,15 @@ func (e *Engine) Ground(ctx context.Context, r *GroundingRequest) (Grounding, er
 	return g.result, nil
 }
 
-// check returns an error for a conversation that is too long.
-func (r *GroundingRequest) check(ctx context.Context) error {
+// check returns an error for a conversation that is too long. added is as for [Request.check].
+func (r *GroundingRequest) check(ctx context.Context, added int) error {
 	in := r.Input
 	in.Segments = append(in.Segments[:len(in.Segments):len(in.Segments)], adapters.TextSegment(r.Answer))
 	tokens, err := countTokens(ctx, r.Lease, in)
 	if err != nil {
 		return err
 	}
-	return in.checkLength(r.Lease.Language.Spec(), tokens, 1)
+	return in.checkLength(r.Lease.Language.Spec(), tokens, added, 1)
 }
 
 // ground computes the losses of a batch. If a batch of several fails, each job is computed alone.
