@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/eval/score"
+	"github.com/modular-bridging/bridge/eval/tasks"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 )
 
@@ -29,8 +31,35 @@ type Plan struct {
 	Settings Settings `json:"settings"`
 }
 
-// differences says what of a plan is not as in another one, a few words each. Names and paths do not
-// count: digests do.
+// newPlan returns the plan of a run.
+func (r *runner) newPlan() Plan {
+	t := r.task
+	s := Settings{Prompt: t.Prompt.For(r.kind), Question: t.Prompt.Question, Rank: t.Rank.By, Rerank: t.Retrieve.Rerank, Variant: t.Metric.Variant,
+		Batch: r.options.Batch, Backend: r.options.Backend}
+	if t.How() == tasks.Generates {
+		decode := t.Generate.For(r.kind)
+		s.Generate = &decode
+	}
+	if t.How() == tasks.Retrieves {
+		s.Question = t.Retrieve.Caption
+	}
+	if r.byLanguage() {
+		s.Prompt, s.Rank, s.Rerank = *t.Retrieve.Language, tasks.ByGain, nil
+	}
+	if t.Metric.Name == score.Captions {
+		s.Tokenizer = score.TokenizerPTB
+	}
+	d := Data{Digest: r.set.Digest()}
+	for _, w := range r.set.Files.Wanted {
+		d.Files = append(d.Files, File{Role: w.Role, Path: w.Path})
+	}
+	return Plan{Revision: revision, Data: d, Settings: s, Model: r.options.Model,
+		Task:   Task{Name: t.Name, Title: t.Title, Version: t.Version, Digest: t.Digest(), Metric: t.Metric.Name, How: string(t.How())},
+		Subset: Subset{N: len(r.samples), Of: r.set.Len(), Seed: r.options.Seed}}
+}
+
+// differences returns what differs between a plan and an earlier one, a few words each. It compares
+// digests, not names and paths.
 func (p Plan) differences(was Plan) []string {
 	var out []string
 	differs := func(what, was, now string) {
