@@ -12,7 +12,7 @@
 // of torch.nn.utils.clip_grad_norm_ followed by torch.optim.AdamW. A step whose gradient norm
 // is not finite changes nothing: Step returns an error that names the first parameter to blame.
 //
-// States that are passed in stay the caller's; what is returned belongs to the caller. An AdamW must not be used by several goroutines at once.
+// An AdamW must not be used by several goroutines at once.
 //
 // Package optim knows parameters by name and shape. It knows no Q-Former, no plan and no
 // objective.

@@ -36,7 +36,7 @@ func (o *AdamW) WriteState(path string) error {
 }
 
 // SetState restores what [AdamW.WriteState] wrote. It returns an error, and changes nothing,
-// if the state is of other parameters.
+// if the state is of other parameters. It copies the tensors.
 func (o *AdamW) SetState(state map[string]*adapters.Tensor) error {
 	moments := o.moments()
 	if err := checkState(state, moments); err != nil {
