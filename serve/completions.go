@@ -69,7 +69,7 @@ func (s *Server) acquire(ctx context.Context, name string) (*fleet.Lease, error)
 	if err != nil && ctx.Err() == nil && adapters.KindOf(err) != adapters.Exhausted { // no client can have the bridge
 		s.log.Error("cannot open a bridge", "model", name, "error", err)
 		e := overloaded("the model cannot be loaded now").WithStatus(http.StatusServiceUnavailable, adapters.Unavailable)
-		return nil, e.WithRemedy("tell who runs the server; its log has the reason")
+		return nil, e.WithRemedy("tell the server's operator; the log has the reason")
 	}
 	return lease, err
 }

@@ -56,7 +56,7 @@ func explain(err error) *chat.Error {
 		}
 	default:
 		e.Status, e.Type, e.Param = http.StatusInternalServerError, chat.TypeServer, ""
-		e.Message, e.Remedy = "the server failed to answer", "tell who runs the server; its log has the reason"
+		e.Message, e.Remedy = "the server failed to answer", "tell the server's operator; the log has the reason"
 	}
 	return e
 }
@@ -152,4 +152,10 @@ func (s *Server) logFailure(r *http.Request, e *chat.Error, err error) {
 	default:
 		s.log.Debug("a request was refused", "path", r.URL.Path, "status", e.Status, "request", requestID(r), "error", err)
 	}
+}
+
+func overloaded(message string) *chat.Error {
+	e := chat.Errorf("", "%s", message).WithStatus(http.StatusServiceUnavailable, adapters.Exhausted).WithRemedy("try again later")
+	e.Type, e.RetryAfter = chat.TypeServer, retryAfter
+	return e
 }

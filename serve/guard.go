@@ -3,21 +3,14 @@ package serve
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
-	"mime"
-	"net"
 	"net/http"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/modular-bridging/bridge/adapters"
-	"github.com/modular-bridging/bridge/serve/chat"
 )
 
 // contextKey is the type of the values of a request's context.
@@ -28,16 +21,7 @@ const (
 	requestKey
 )
 
-func withTenant(r *http.Request, tenant string) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), tenantKey, tenant))
-}
-
-// tenantOf returns the name of the request's key, or the client's address if there are no keys.
-func tenantOf(r *http.Request) string {
-	tenant, _ := r.Context().Value(tenantKey).(string)
-	return tenant
-}
-
+// requestID returns the request's id, which the client gets as X-Request-Id.
 func requestID(r *http.Request) string {
 	id, _ := r.Context().Value(requestKey).(string)
 	return id
@@ -126,150 +110,6 @@ func (r *recorder) Write(b []byte) (int, error) {
 
 // Unwrap lets http.ResponseController reach the connection.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
-
-// checkHost refuses a request whose Host is no name of this machine if the server listens on
-// loopback: a page of the internet can give its own name the address 127.0.0.1, and would then read
-// the answers.
-func (s *Server) checkHost(r *http.Request) error {
-	c := s.config.Load()
-	if !c.Loopback() || c.Keys.Required() {
-		return nil
-	}
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.Trim(host, "[]")
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() || strings.EqualFold(host, "localhost") || strings.HasSuffix(strings.ToLower(host), ".localhost") {
-		return nil
-	}
-	return chat.Errorf("", "the request is for host %s, and the server answers on this machine alone", quoted(r.Host)).
-		WithStatus(http.StatusForbidden, adapters.Invalid).WithRemedy("use http://localhost or http://127.0.0.1; to serve under another name, set keys")
-}
-
-// cors lets the pages of listed origins read answers, and refuses requests of other pages. It
-// answers preflight requests itself.
-func (s *Server) cors(w http.ResponseWriter, r *http.Request) (done bool) {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return false
-	}
-	h := w.Header()
-	h.Add("Vary", "Origin")
-	listed := slices.Contains(s.config.Load().Origins, origin)
-	if !listed && !sameOrigin(origin, r) {
-		s.fail(w, r, chat.Errorf("", "pages of %s may not use this server", quoted(origin)).WithStatus(http.StatusForbidden, adapters.Invalid).
-			WithRemedy("who runs the server can list the origin in its configuration, as origins"))
-		return true
-	}
-	if listed {
-		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After")
-		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
-	}
-	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
-		return false
-	}
-	h.Set("Access-Control-Allow-Methods", "GET, POST")
-	h.Set("Access-Control-Allow-Headers", allowedHeaders(r.Header.Get("Access-Control-Request-Headers")))
-	h.Set("Access-Control-Max-Age", "600")
-	w.WriteHeader(http.StatusNoContent)
-	return true
-}
-
-// allowedHeaders returns those of the headers that a page wants to send which the server accepts:
-// OpenAI's client for browsers sends x-stainless-… with facts about itself.
-func allowedHeaders(wanted string) string {
-	allowed := []string{"authorization", "content-type"}
-	for name := range strings.SplitSeq(strings.ToLower(wanted), ",") {
-		name = strings.TrimSpace(name)
-		if strings.HasPrefix(name, "x-stainless-") && len(name) < 64 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz-") == "" {
-			allowed = append(allowed, name)
-		}
-	}
-	return strings.Join(allowed, ", ")
-}
-
-// sameOrigin reports whether a page is the server's own.
-func sameOrigin(origin string, r *http.Request) bool {
-	scheme, host, ok := strings.Cut(origin, "://")
-	return ok && (scheme == "http" || scheme == "https") && strings.EqualFold(host, r.Host)
-}
-
-// authenticate returns whose request it is. A server without keys ignores those that clients send.
-func (s *Server) authenticate(r *http.Request) (tenant string, err error) {
-	keys := s.config.Load().Keys
-	if !keys.Required() {
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err != nil {
-			host = r.RemoteAddr
-		}
-		return host, nil
-	}
-	scheme, sent, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || strings.TrimSpace(sent) == "" {
-		return "", unauthorized("the request has no API key").WithRemedy("send the header Authorization: Bearer KEY")
-	}
-	name, ok := keys.Name(strings.TrimSpace(sent))
-	if !ok {
-		return "", unauthorized("the API key is not one of this server's").WithRemedy("check the key")
-	}
-	return name, nil
-}
-
-func unauthorized(message string) *chat.Error {
-	e := chat.Errorf("", "%s", message).WithStatus(http.StatusUnauthorized, adapters.Invalid).WithCode("invalid_api_key")
-	e.Type = chat.TypeAuthentication
-	return e
-}
-
-// readBody reads the body of a request within the limits of size and time. The caller calls free
-// when it needs the body no more.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request) (body []byte, free func(), err error) {
-	limits := s.config.Load().Limits
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, nil, chat.Errorf("", "the body is of type %s, want application/json", quoted(r.Header.Get("Content-Type"))).
-			WithStatus(http.StatusUnsupportedMediaType, adapters.Invalid).WithRemedy("send the header Content-Type: application/json")
-	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, nil, chat.Errorf("", "the body is encoded as %s, want it as it is", quoted(encoding)).WithStatus(http.StatusUnsupportedMediaType, adapters.Unsupported)
-	}
-	if r.ContentLength > limits.BodyBytes {
-		return nil, nil, errBody(limits.BodyBytes)
-	}
-	arriving := &budgeted{from: http.MaxBytesReader(w, r.Body, limits.BodyBytes), budget: s.bodies}
-	free = arriving.free
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limits.Body))
-	body, err = io.ReadAll(arriving)
-	if err == nil {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // from here on a read waits for the client to leave
-		return body, free, nil
-	}
-	free()
-	var tooLarge *http.MaxBytesError
-	var timeout net.Error
-	switch {
-	case errors.Is(err, errNoBudget):
-		return nil, nil, overloaded("the server holds as many requests as it can")
-	case errors.As(err, &tooLarge):
-		return nil, nil, errBody(limits.BodyBytes)
-	case errors.As(err, &timeout) && timeout.Timeout():
-		w.Header().Set("Connection", "close")
-		return nil, nil, chat.Errorf("", "the body did not arrive within %v", limits.Body).WithStatus(http.StatusRequestTimeout, adapters.Canceled)
-	}
-	return nil, nil, chat.Errorf("", "the body cannot be read: it ends before its length, or is not well formed")
-}
-
-func errBody(most int64) error {
-	return chat.Errorf("", "the body is larger than %d bytes", most).WithStatus(http.StatusRequestEntityTooLarge, adapters.Exhausted).
-		WithRemedy("send smaller or fewer pictures")
-}
-
-func overloaded(message string) *chat.Error {
-	e := chat.Errorf("", "%s", message).WithStatus(http.StatusServiceUnavailable, adapters.Exhausted).WithRemedy("try again later")
-	e.Type, e.RetryAfter = chat.TypeServer, retryAfter
-	return e
-}
 
 // writeJSON writes an answer. A client that does not read it in time is cut off.
 func (s *Server) writeJSON(w http.ResponseWriter, status int, v any) {

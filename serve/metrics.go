@@ -69,13 +69,6 @@ func newMetrics(s *Server) *metrics {
 	return m
 }
 
-func (s *Server) readyValue() float64 {
-	if !s.draining.Load() && s.fleet.Counts().Loaded > 0 {
-		return 1
-	}
-	return 0
-}
-
 func (m *metrics) show(w http.ResponseWriter, r *http.Request) error {
 	m.handler.ServeHTTP(w, r)
 	return nil

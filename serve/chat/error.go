@@ -46,7 +46,6 @@ func (e *Error) Error() string {
 const (
 	TypeInvalid        = "invalid_request_error"
 	TypeAuthentication = "authentication_error"
-	TypePermission     = "permission_error"
 	TypeRateLimit      = "rate_limit_error"
 	TypeServer         = "server_error"
 )

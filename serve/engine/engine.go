@@ -40,7 +40,7 @@ type Engine struct {
 	models map[adapters.LanguageModel]*model
 }
 
-// model is what an engine has for a language model.
+// model holds the queue of a language model, and what its answers have told.
 type model struct {
 	queue *batch.Queue
 	least atomic.Int64 // fewest tokens that the model has added to an input; -1 before its first answer

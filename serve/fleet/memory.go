@@ -41,8 +41,8 @@ func partsOf(m *workspace.Model) parts {
 	return p
 }
 
-// evict closes bridges that nobody uses until there is room for more parts, those that were used
-// longest ago first. The caller holds mu.
+// evict closes unused bridges until there is room for more parts, the least recently used one first.
+// The caller holds mu.
 func (f *Fleet) evict(more parts) {
 	if f.options.Memory <= 0 {
 		return

@@ -10,7 +10,7 @@ import (
 )
 
 // DecodeDataURL returns the bytes of a data URL (RFC 2397). The media type must be that of a
-// picture; which kind of picture it is decide the bytes. most bounds their number.
+// picture; the bytes decide which kind of picture it is. most bounds their number.
 func DecodeDataURL(text string, most int) ([]byte, error) {
 	scheme, rest, ok := strings.Cut(text, ":")
 	if !ok || !strings.EqualFold(scheme, "data") {

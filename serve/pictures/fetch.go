@@ -23,7 +23,7 @@ func (r *Reader) fetch(ctx context.Context, text string) ([]byte, error) {
 	o := r.options.Load()
 	if len(o.Hosts) == 0 {
 		return nil, adapters.Errorf(adapters.Unsupported, "the server fetches no pictures from other hosts").
-			WithRemedy("send the picture as a data URL; who runs the server can list hosts as picture_hosts")
+			WithRemedy("send the picture as a data URL; the server's operator can list hosts as picture_hosts")
 	}
 	u, err := url.Parse(text)
 	if err != nil {
@@ -82,7 +82,7 @@ func checkURL(u *url.URL, listed func(string) bool) error {
 		return adapters.Errorf(adapters.Invalid, "the picture's URL has port %s, want the usual one", printable.Clip(u.Port(), 8))
 	case !listed(u.Hostname()):
 		return adapters.Errorf(adapters.Unsupported, "the server fetches no pictures from host %q", printable.Clip(u.Hostname(), 80)).
-			WithRemedy("send the picture as a data URL; who runs the server can list the host as picture_hosts")
+			WithRemedy("send the picture as a data URL; the server's operator can list the host as picture_hosts")
 	}
 	return nil
 }
