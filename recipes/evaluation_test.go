@@ -67,8 +67,8 @@ func TestUntil(t *testing.T) {
 		if plan.Until == nil || *plan.Until != want {
 			t.Errorf("%s: got %+v, want %+v", text, plan.Until, want)
 		}
-		if e := plan.Evaluation; e.Every != 30 || e.Captions != 600 {
-			t.Errorf("%s: evaluations every %d steps with %d captions, want every 30 of 600 with the final 600", text, e.Every, e.Captions)
+		if e := plan.Evaluation; e.Every != 75 || e.Captions != 600 {
+			t.Errorf("%s: evaluations every %d steps with %d captions, want every 75 of 600 with the final 600", text, e.Every, e.Captions)
 		}
 	}
 	for want, e := range map[int]Evaluation{

@@ -56,11 +56,11 @@ func ExampleResolved_Plan() {
 	}
 	// Output:
 	// the projection starts from words
-	// stage-2 trains [qformer projection] for 600 steps
+	// stage-2 trains [qformer projection] for 1500 steps
 }
 
-// The recipe of a swap is the recipe of the run with other models, for a quarter of its
-// steps, with a quarter of its batch.
+// The recipe of a swap is the recipe of the run with other models and small batches, for a sixteenth of
+// its examples.
 func ExampleLoadForSwap() {
 	vision := recipes.Vision{Backbone: recipes.Backbone{ID: "tiny-vit"}}
 	r, err := recipes.LoadForSwap("tiny-stage2-opt", recipes.SwapModels{
@@ -70,7 +70,7 @@ func ExampleLoadForSwap() {
 		log.Fatal(err)
 	}
 	fmt.Println(r.Language.ID, "through", r.Swap.Projection, "for", r.Optimizer.Steps, "steps of", r.Optimizer.Batch)
-	// Output: small-opt through words for 350 steps of 16
+	// Output: small-opt through words for 1400 steps of 4
 }
 
 // What a run would compute differently with another recipe.

@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"cmp"
+	"math"
 
 	"github.com/modular-bridging/bridge/train"
 	"github.com/modular-bridging/bridge/train/optim"
@@ -20,11 +21,11 @@ type Optimizer struct {
 	// WordsLR is the peak of the words' soft prompts ([Projection]), relative to the root mean
 	// square of the language model's token embeddings: with 0.02 a step changes a number by up
 	// to 2 % of that. 0 does not train the soft prompts: they are the embeddings of words to
-	// the end. Default 0.02 in a swap, otherwise 0, so that the bridge says words that another
-	// language model understands.
+	// the end. Default 0.02 in a swap, times the square root of Batch/16 in smaller batches; otherwise 0,
+	// so that the bridge says words that another language model understands.
 	WordsLR *float64 `toml:"words_lr"`
 	// ResidualLR is the peak of the linear map beside words, relative to the same. Rates above
-	// are absolute. Default 0.003.
+	// are absolute. Default 0.003, times the square root of Batch/16 in smaller batches.
 	ResidualLR float64 `toml:"residual_lr,omitzero"`
 	// Betas are the decay rates of the two moments. Default [0.9, 0.98].
 	Betas [2]float64 `toml:"betas"`
@@ -98,11 +99,18 @@ func (o Optimizer) rates(stage int) map[train.Module]float64 {
 	return rates
 }
 
-// The defaults of [Optimizer.WordsLR] in a swap and of [Optimizer.ResidualLR].
+// The defaults of [Optimizer.WordsLR] in a swap and of [Optimizer.ResidualLR], for batches of relativeBatch and more.
 const (
-	swapWordsLR = 0.02
-	residualLR  = 0.003
+	swapWordsLR   = 0.02
+	residualLR    = 0.003
+	relativeBatch = 16
 )
+
+// relativeRate returns a default for a smaller batch: its gradients are noisier, so it gets the square root of the
+// batch's share.
+func (o Optimizer) relativeRate(rate float64) float64 {
+	return rate * math.Sqrt(min(1, float64(o.Batch)/relativeBatch))
+}
 
 // wordsLR returns the relative peak rate of the words' soft prompts; 0 if they are not trained.
 func (r *Recipe) wordsLR() float64 {
@@ -110,7 +118,7 @@ func (r *Recipe) wordsLR() float64 {
 	case r.Optimizer.WordsLR != nil:
 		return *r.Optimizer.WordsLR
 	case r.Swap != nil && r.InWords():
-		return swapWordsLR
+		return r.Optimizer.relativeRate(swapWordsLR)
 	}
 	return 0
 }
@@ -123,7 +131,7 @@ func (r *Recipe) adamW(rates map[train.Module]float64) train.Optimizer {
 	}}
 	out.Words = r.wordsLR()
 	if r.InWords() && r.HasResidual() {
-		out.Residual = cmp.Or(o.ResidualLR, residualLR)
+		out.Residual = cmp.Or(o.ResidualLR, o.relativeRate(residualLR))
 	}
 	return out
 }

@@ -39,8 +39,9 @@ func TestDefaultsOfWords(t *testing.T) {
 		rate     float64
 	}{
 		{"tiny-retrain", []string{"swap.projection=shared-tokens"}, false, false, true, 0},
-		{"tiny-retrain", nil, false, true, true, 0.02},
-		{"tiny-retrain", []string{"swap.projection=words"}, false, true, true, 0.02},
+		{"tiny-retrain", nil, false, true, true, 0.01},
+		{"tiny-retrain", []string{"optimizer.batch=16"}, false, true, true, 0.02},
+		{"tiny-retrain", []string{"swap.projection=words", "optimizer.batch=64"}, false, true, true, 0.02},
 		{"tiny-retrain", []string{"swap.projection=words", "projection.words=9", "projection.residual=false", "optimizer.words_lr=0.2"}, false, true, false, 0.2},
 		{"tiny-retrain", []string{"swap.projection=words", "projection.kind=linear"}, false, false, true, 0},
 		{"tiny-retrain", []string{"swap.projection=words", "optimizer.words_lr=0.2"}, true, false, false, 0},

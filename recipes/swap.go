@@ -130,7 +130,7 @@ type SwapModels struct {
 	// Derive is true if the recipe is the one of a stage-2 run, which was not written for
 	// swaps. The swap keeps its data and schedule shape. It drops what was meant for the old
 	// language model, and takes an objective that fits the new one. A recipe without the
-	// table [swap] gets the table, and a quarter of its steps.
+	// table [swap] gets the table, and small batches for a sixteenth of its examples.
 	Derive bool
 	// SharedTokens carries the projection over through shared tokens in place of words, if the
 	// recipe is derived, or ships with bridge and goes through words.
@@ -217,10 +217,8 @@ func (e *swapEdit) chooseStart(old *Recipe) {
 	if o.WordsLR != nil {
 		e.doc.Delete("optimizer.words_lr") // of soft prompts that the swap replaces
 	}
-	o.Steps = max(1, o.Steps/4)
-	e.set("optimizer.steps", o.Steps, e.LanguageOrigin)
-	e.set("optimizer.warmup", min(o.Warmup, o.Steps/10), e.LanguageOrigin)
 	if e.SharedTokens || e.NewLanguage && old.Projection.Kind == ProjectionLinear {
+		e.steps(&o, o.Steps/4)
 		e.throughTokens(o)
 		return
 	}
@@ -228,13 +226,20 @@ func (e *swapEdit) chooseStart(old *Recipe) {
 	e.startAs(init, o)
 }
 
+// steps sets the number of steps, and limits their warm-up.
+func (e *swapEdit) steps(o *Optimizer, n int) {
+	o.Steps = max(1, n)
+	e.set("optimizer.steps", o.Steps, e.LanguageOrigin)
+	e.set("optimizer.warmup", min(o.Warmup, o.Steps/10), e.LanguageOrigin)
+}
+
 // The rates of a swap, relative to optimizer.lr of the run that it starts from, and of its cold start
 // (docs/swapping.md).
 const (
-	swapQFormerRate    = 0.15
-	swapProjectionRate = 0.5
+	swapQFormerRate    = 0.075
+	swapProjectionRate = 0.25
 	swapWarmupRate     = 2
-	coldRate           = 0.5
+	coldRate           = 0.25
 )
 
 // startAs sets the start of the projection. A recipe without a swap gets one with the rates of a swap
@@ -250,12 +255,8 @@ func (e *swapEdit) startAs(init train.ProjectionInit, o Optimizer) {
 }
 
 // throughTokens carries the projection over through the tokens that both language models share, and
-// warms it up for a quarter of the steps.
+// warms it up for a quarter of the steps. A recipe for words keeps its batch and its rates.
 func (e *swapEdit) throughTokens(o Optimizer) {
-	if e.doc.Has("swap") { // of words
-		e.doc.Delete("optimizer.qformer_lr")
-		e.doc.Delete("optimizer.projection_lr")
-	}
 	e.set("swap", Swap{
 		Projection:   train.ProjectionSharedTokens,
 		WarmupSteps:  (o.Steps + 3) / 4,
@@ -273,20 +274,25 @@ func rate(factor, lr float64) float64 {
 // warmupImages returns the number of pictures of a quarter of the steps, at least a batch.
 func warmupImages(o Optimizer) int { return max(o.Batch, o.Batch*o.Steps/4) }
 
-// smallestBatch is the batch below which a swap does not divide that of its run.
-const smallestBatch = 16
+// A swap divides the batch of its run by batchDivisor, down to smallestBatch. It sees as small a part of the
+// run's examples.
+const (
+	batchDivisor  = 16
+	smallestBatch = 4
+)
 
-// smallBatch makes the batch a quarter of the run's, which needs fewer examples. A micro-batch is at
-// most as large as the run's.
+// smallBatch makes the batch small, because a swap in small batches needs fewer examples, and sets the number of
+// steps. A micro-batch is at most as large as the run's.
 func (e *swapEdit) smallBatch(o *Optimizer) {
-	micro := o.Batch / o.Accumulate
-	o.Batch = max(min(smallestBatch, o.Batch), o.Batch/4)
+	micro, examples := o.Batch/o.Accumulate, o.Batch*o.Steps/batchDivisor
+	o.Batch = max(min(smallestBatch, o.Batch), o.Batch/batchDivisor)
 	o.Accumulate = (o.Batch + micro - 1) / micro
 	for o.Batch%o.Accumulate != 0 {
 		o.Accumulate++
 	}
 	e.set("optimizer.batch", o.Batch, e.LanguageOrigin)
 	e.set("optimizer.accumulate", o.Accumulate, e.LanguageOrigin)
+	e.steps(o, examples/o.Batch)
 }
 
 // projectionForSwap returns the table for a swap of the run's bridge. The bridge keeps its words, so

@@ -14,7 +14,7 @@ import (
 
 func TestSwapProblems(t *testing.T) {
 	testProblems(t, []problemTest{
-		{"few warm-up images", "tiny-retrain", []string{"swap.warmup_steps=9", "swap.warmup_images=8"}, []string{"swap.warmup_images: is 8", "at least optimizer.batch, 16"}},
+		{"few warm-up images", "tiny-retrain", []string{"swap.warmup_steps=9", "swap.warmup_images=3"}, []string{"swap.warmup_images: is 3", "at least optimizer.batch, 4"}},
 		{"swap in stage 1", "tiny-stage1", []string{"swap.projection=shared"}, []string{"swap: is given", "swap.projection: is \"shared\", want one of shared-tokens", "from: is empty"}},
 	})
 }
@@ -30,14 +30,14 @@ func TestSwapPlan(t *testing.T) {
 		warmup.Optimizer.WeightDecay != 0 || warmup.Optimizer.LearningRate[train.Projection] != 4e-3 {
 		t.Errorf("warm-up %+v", warmup)
 	}
-	if tune.Optimizer.LearningRate[train.QFormer] != 3e-4 || tune.Optimizer.LearningRate[train.Projection] != 3e-3 || tune.Mix.Questions != 0.35 {
+	if tune.Optimizer.LearningRate[train.QFormer] != 1.5e-4 || tune.Optimizer.LearningRate[train.Projection] != 3e-3 || tune.Mix.Questions != 0.35 {
 		t.Errorf("tuning %+v", tune)
 	}
 	if plan.Templates.Question != "Question: {} Short answer:" || plan.Templates.TargetPrefix != "" {
 		t.Errorf("prompts %+v", plan.Templates)
 	}
 	cold := resolve(t, r.Cold("kit:stage1")).Plan()
-	if len(cold.Phases) != 1 || cold.ProjectionInit != train.ProjectionFresh || cold.Phases[0].Schedule.Steps != 650 ||
+	if len(cold.Phases) != 1 || cold.ProjectionInit != train.ProjectionFresh || cold.Phases[0].Schedule.Steps != 1550 ||
 		cold.Phases[0].Optimizer.LearningRate[train.Projection] != 1e-3 {
 		t.Errorf("cold %+v", cold)
 	}
@@ -86,9 +86,9 @@ func TestLoadForSwapDerives(t *testing.T) {
 	models.Derive = true
 	got, err := LoadForSwap(run, models)
 	must(t, err)
-	want := Swap{Encoder: train.EncoderLeastSquares, Projection: train.ProjectionWords, WarmupLR: 4e-3, WarmupImages: 100, ColdLR: 1e-3}
+	want := Swap{Encoder: train.EncoderLeastSquares, Projection: train.ProjectionWords, WarmupLR: 4e-3, WarmupImages: 101, ColdLR: 5e-4}
 	o := got.Optimizer
-	if *got.Swap != want || o.Steps != 25 || o.Warmup != 2 || o.Batch != 16 || o.LR != 2e-3 || o.QFormerLR != 3e-4 || o.ProjectionLR != 1e-3 ||
+	if *got.Swap != want || o.Steps != 101 || o.Warmup != 3 || o.Batch != 4 || o.LR != 2e-3 || o.QFormerLR != 1.5e-4 || o.ProjectionLR != 5e-4 ||
 		!reflect.DeepEqual(got.Data, old.Data) {
 		t.Errorf("the recipe trains %+v, %+v, want %+v", got.Swap, o, want)
 	}

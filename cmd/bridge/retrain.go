@@ -15,8 +15,9 @@ func (p *program) retrainCommand() *cli.Command {
 			"A bridge that speaks in words keeps them. If words are not possible, because a model shows no token embeddings or\n" +
 			"both know too few words, it uses the tokens that both models share, and says so. For a new encoder, it transfers\n" +
 			"cross-attention through the encoders' features, and keeps the projection.\n" +
-			"--recipe sets the data and the number of steps. Without it, training uses the data of the run in --from for a quarter\n" +
-			"of its steps, with a quarter of its batch (at least 16). If that run was a swap itself, its settings are used unchanged.\n\n" +
+			"--recipe sets the data and the number of steps. Without it, training uses the data of the run in --from, for a\n" +
+			"sixteenth of its examples, in batches a sixteenth as large (at least 4). If that run was a swap itself, its settings\n" +
+			"are used unchanged.\n\n" +
 			"--until ends training before the recipe's last step: at an evaluation that reaches a value, or if five in a row do\n" +
 			"not come nearer. \"old\" is the exact match of the old bridge with its own language model on the same held-out\n" +
 			"pictures, or its CIDEr-D if few of its captions match exactly. The learning rate then falls to its end over a tenth of\n" +
