@@ -746,7 +746,8 @@ def chosen(how, candidates=16, hard=.5, size=4, **kw):
 
 
 IDEAS |= {'b4-hard-tokens': chosen('tokens'), 'b4-hard-words': chosen('words'), 'b4-hard-forward': chosen('forward', candidates=12),
-          'b4-harder-tokens': chosen('tokens', candidates=24, hard=.75), 'b4-harder-words': chosen('words', candidates=24, hard=.75)}
+          'b4-harder-tokens': chosen('tokens', candidates=24, hard=.75), 'b4-harder-words': chosen('words', candidates=24, hard=.75),
+          'b2-harder-tokens': chosen('tokens', candidates=12, hard=.75, size=2, lrs={k: v * .5 ** .5 for k, v in (FOUR | {'qformer': 1e-4}).items()})}
 
 
 # n. Against confident errors on pictures of another kind.
