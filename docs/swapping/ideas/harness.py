@@ -231,16 +231,18 @@ class Data:
             yield rows, self.f[rows], ex
 
     @torch.no_grad()
-    def evaluate(self, b, lm, captions=1000):
+    def evaluate(self, b, lm, captions=1000, of=None, temperature=1.):
         """Returns the loss of the first 256 captions, that of all, and exact match. Greedy decoding writes
-        the caption if and only if each of its tokens is the most likely one after those before."""
+        the caption if and only if each of its tokens is the most likely one after those before.
+        of = (features, records) replaces the held-out pictures. The logits are divided by the temperature."""
+        features, held = of or (self.hf, self.hr)
         nll, tokens, right, first = 0., 0, 0, None
         b.eval()
         for k in range(0, captions, 128):
             end = min(k + 128, captions)
-            ex = [('a photo of', r['caption']) for r in self.hr[k:end]]
-            z, y, row = lm.logits(b(self.hf[k:end]), ex)
-            nll += F.cross_entropy(z, y, reduction='sum').item()
+            ex = [('a photo of', r['caption']) for r in held[k:end]]
+            z, y, row = lm.logits(b(features[k:end]), ex)
+            nll += F.cross_entropy(z / temperature, y, reduction='sum').item()
             tokens += len(y)
             wrong = torch.zeros(len(ex)).index_add_(0, row, (z.argmax(-1) != y).float())
             right += (wrong == 0).sum().item()

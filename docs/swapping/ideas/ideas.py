@@ -6,13 +6,14 @@ from harness import *
 D, small = Data(), LM('small-opt')
 PART = lambda *keys: (lambda name: float(any(k in name for k in keys)))  # trains only these
 PROJ = ('word_projection', 'language_projection')
+began = 0.  # the process's seconds when the job began
 
 
 def report(name, steps, seed, b, avg=None, lm=small, **more):
     def line(tag, bridge):
         first, loss, exact = D.evaluate(bridge, lm)
         print(json.dumps({'idea': name + tag, 'steps': steps, 'seed': seed, 'loss256': round(first, 4), 'loss': round(loss, 4),
-                          'exact': exact} | more), flush=True)
+                          'exact': exact, 'cpu_seconds': round(time.process_time() - began)} | more), flush=True)
     line('', b)
     if avg:
         for (kind, v), state in avg.avg.items():
@@ -28,7 +29,7 @@ def simple(prepare=None, averages=False, **kw):
             b = prepare(b, words) or b
         scale = kw.get('scale', 1)
         args = {k: v for k, v in kw.items() if k != 'scale'}
-        a = train(D, small, b, round(steps * scale), seed, tails=(.1, .25, .5) if averages else (), **args)
+        a = train(D, small, b, round(steps * scale), seed, tails=averages if isinstance(averages, tuple) else (.1, .25, .5) if averages else (), **args)
         report(name, steps, seed, b, a)
     return run
 
@@ -577,6 +578,204 @@ def donor(models, n):
 IDEAS |= {'donor-one': donor(('tiny-opt',), 200), 'donor-two': donor(('tiny-opt', 'tiny-flan-t5'), 200)}
 
 
+# l. Batches of 4 and a slow Q-Former, from batch4-q5e-5-lo: one change each.
+FOUR = {'qformer': 5e-5, 'scores': 5e-4, 'words': .01, 'residual': .0015}
+
+
+def four(lrs={}, times=1., **kw):
+    """batch4-q5e-5-lo with some rates replaced, all of them times a factor, or other arguments of train."""
+    return simple(**{'scale': 4, 'batch': 4} | kw, lrs={k: v * times for k, v in (FOUR | lrs).items()})
+
+
+def flat(low):
+    """The cosine that ends at a higher rate, for averages."""
+    return lambda n, s, w: cosine(n, s, w, low)
+
+
+IDEAS |= {
+    'b4-all2': four(times=2.), 'b4-all.5': four(times=.5),
+    'b4-residual2': four({'residual': .003}), 'b4-residual.5': four({'residual': .00075}),
+    'b4-words2': four({'words': .02}), 'b4-words.5': four({'words': .005}),
+    'b4-scores2': four({'scores': 1e-3}), 'b4-scores.5': four({'scores': 2.5e-4}),
+    'b4-q1e-4': four({'qformer': 1e-4}), 'b4-q2e-5': four({'qformer': 2e-5}),
+    'b2': four(times=.5 ** .5, scale=8, batch=2), 'b2-same': four(scale=8, batch=2), 'b2-half': four(times=.5, scale=8, batch=2),
+    'b2-beta': four(times=.5 ** .5, scale=8, batch=2, betas=(.95, .99)),
+    'b4-beta2.99': four(betas=(.9, .99)), 'b4-beta2.999': four(betas=(.9, .999)), 'b4-beta1.95': four(betas=(.95, .99)),
+    'b4-wd0': four(wd=0.), 'b4-wd.2': four(wd=.2), 'b4-noclip': four(clip=0.), 'b4-clip.3': four(clip=.3),
+    'b4-warm': four(warmup=256), 'b4-low0': four(schedule=flat(0.)),
+    'b4-flat': four(averages=(.5,), emas=(.99,), schedule=flat(.3)),
+    'b4-all2-flat': four(times=2., averages=(.5,), emas=(.99,), schedule=flat(.3)),
+    'b4-const': four(averages=(.5,), emas=(.99,), schedule=flat(1.)),
+}
+
+
+def halves(name, steps, seed):
+    """The Q-Former is frozen for the first half of the steps."""
+    def hook(n, b, opt):
+        for p_name, p in b.named_parameters():
+            if group_of(p_name) == 'qformer':
+                p.requires_grad_(n >= 2 * steps)
+    four(hook=hook)(name, steps, seed)
+
+
+IDEAS |= {'b4-frozen': cached(4, batch=4, lrs=FOUR), 'b4-thaw.5': halves}
+
+
+def limits(name, steps, seed):
+    """batch4-q5e-5-lo, then what its loss is made of: pictures that it was trained on, others of that kind, held-out ones, and the temperature."""
+    b, _ = start(seed)
+    four_steps = 4 * steps
+    train(D, small, b, four_steps, seed, lrs=FOUR, batch=4)
+    order = torch.randperm(len(D.r), generator=torch.Generator().manual_seed(seed)).tolist()
+    for kind, rows in (('seen', order[:1000]), ('seen last', order[4 * four_steps - 1000:4 * four_steps]), ('unseen', order[-1000:])):
+        print(json.dumps({'idea': name, 'seed': seed, 'steps': steps, 'pictures': kind,
+                          'of': [round(x, 4) for x in D.evaluate(b, small, of=(D.f[rows], [D.r[i] for i in rows]))]}), flush=True)
+    print(json.dumps({'idea': name, 'seed': seed, 'steps': steps,
+                      'temperatures': {t: round(D.evaluate(b, small, temperature=t)[1], 4) for t in (.8, 1.25, 1.5)}}), flush=True)
+    report(name, steps, seed, b)
+
+
+IDEAS['b4-limits'] = limits
+
+
+class SOAP(torch.optim.AdamW):
+    """AdamW, and for some matrices AdamW in the eigenbasis of Shampoo's preconditioner (SOAP, arXiv 2409.11321)."""
+
+    def __init__(self, groups, matrices, every=5, beta=.95):
+        super().__init__(groups, lr=1., betas=(.9, .98), eps=1e-8)
+        self.matrices, self.every, self.beta, self.kept = {id(p) for p in matrices}, every, beta, {}
+
+    @torch.no_grad()
+    def step(self):
+        held = []
+        for g in self.param_groups:
+            for p in g['params']:
+                if id(p) in self.matrices and p.grad is not None:
+                    self.turned(p, g)
+                    held.append((p, p.grad))
+                    p.grad = None
+        super().step()
+        for p, gr in held:
+            p.grad = gr
+
+    def turned(self, p, group):
+        x, s = p.grad, self.kept.setdefault(id(p), {'n': 0})
+        sides = (x @ x.T, x.T @ x)
+        if not s['n']:
+            s |= {'n': 1, 'sides': list(sides), 'm': torch.zeros_like(x), 'v': torch.zeros_like(x),
+                  'basis': [torch.linalg.eigh(c + 1e-12 * torch.eye(len(c)))[1] for c in sides]}
+            return  # the first gradient only makes the basis
+        u, w = s['basis']
+        for c, new in zip(s['sides'], sides):
+            c.lerp_(new, 1 - self.beta)
+        s['m'].lerp_(x, .1)
+        s['v'].lerp_((u.T @ x @ w).square(), .02)
+        n = s['n']
+        step = (u.T @ s['m'] @ w) / (1 - .9 ** n) / ((s['v'] / (1 - .98 ** n)).sqrt() + 1e-8)
+        p.mul_(1 - group['lr'] * group['weight_decay']).add_(u @ step @ w.T, alpha=-group['lr'])
+        s['n'] += 1
+        if n % self.every == 0:  # one step of power iteration; columns keep the order of their eigenvalues
+            for k, c in enumerate(s['sides']):
+                q = s['basis'][k]
+                order = (q * (c @ q)).sum(0).argsort(descending=True)
+                s['basis'][k] = torch.linalg.qr(c @ q[:, order])[0]
+                s['v'] = s['v'][order] if k == 0 else s['v'][:, order]
+
+
+def matrices(b, *keys):
+    return [p for n, p in b.named_parameters() if p.dim() == 2 and any(k in n for k in keys)]
+
+
+QF, MAP, WORDS = ('layer.',), ('language_projection',), ('word_projection.dense', 'word_projection.scores')
+
+
+def soap(*keys, **kw):
+    return four(optimizer=lambda b, groups: SOAP(groups, matrices(b, *keys)), **kw)
+
+
+def muon4(*keys, factor=1., **kw):
+    return four(optimizer=lambda b, groups: Muon(groups, matrices(b, *keys), factor), **kw)
+
+
+IDEAS |= {
+    'b4-soap-map': soap(*MAP), 'b4-soap-words': soap(*MAP, *WORDS), 'b4-soap': soap(*MAP, *WORDS, *QF), 'b4-soap2': soap(*MAP, *WORDS, *QF, times=2.),
+    'b4-muon-q': muon4(*QF), 'b4-muon-words': muon4(*MAP, *WORDS), 'b4-muon': muon4(*MAP, *WORDS, *QF),
+    'b4-muon.5': muon4(*MAP, *WORDS, *QF, factor=.5), 'b4-muon2': muon4(*MAP, *WORDS, *QF, factor=2.),
+}
+
+
+# m. Which pictures: with most captions right, most passes teach nothing. 4 of 16 candidates are trained on, in the recipe's mix of questions.
+def chosen(how, candidates=16, hard=.5, size=4, **kw):
+    """A place of the batch goes with this probability to the candidate with the highest score, otherwise to any.
+
+    how = tokens: a score is the sum of the running losses of an example's target tokens, which needs no pass;
+    words: the entropy of the words' weights, a forward pass of the Q-Former for each candidate;
+    forward: its loss, a forward pass of the language model for each candidate."""
+    def run(name, steps, seed):
+        b, _ = start(seed)
+        running, g = torch.ones(len(small.table)), torch.Generator().manual_seed(seed + 77)
+
+        @torch.no_grad()
+        def scores(f, ex):
+            if how == 'tokens':
+                return [running[small.encode(e)[1]].sum().item() for e in ex]
+            if how == 'words':
+                w = b.weights(b.queries(f))
+                return (-(w * (w + 1e-9).log()).sum(-1)).sum(-1).tolist()
+            z, y, row = small.logits(b(f), ex)
+            return torch.zeros(len(ex)).index_add_(0, row, F.cross_entropy(z, y, reduction='none')).tolist()
+
+        def loss(n, rows, f, ex):
+            asks, score, pick = [e[0] != 'a photo of' for e in ex], scores(f, ex), []
+            for kind in asks[:size]:  # any candidate's kind, so the mix stays
+                free = [i for i in range(len(ex)) if asks[i] == kind and i not in pick]
+                if torch.rand((), generator=g).item() < hard:
+                    pick.append(max(free, key=lambda i: score[i]))
+                else:
+                    pick.append(free[torch.randint(len(free), (), generator=g).item()])
+            z, y, _ = small.logits(b(f[pick]), [ex[i] for i in pick])
+            each = F.cross_entropy(z, y, reduction='none')
+            with torch.no_grad():
+                for t, l in zip(y.tolist(), each.tolist()):
+                    running[t] += .05 * (l - running[t])
+            return each.mean()
+
+        train(D, small, b, steps * 16 // size, seed, loss=loss, batch=candidates, **{'lrs': FOUR} | kw)
+        report(name, steps, seed, b)
+    return run
+
+
+IDEAS |= {'b4-hard-tokens': chosen('tokens'), 'b4-hard-words': chosen('words'), 'b4-hard-forward': chosen('forward', candidates=12),
+          'b4-harder-tokens': chosen('tokens', candidates=24, hard=.75), 'b4-harder-words': chosen('words', candidates=24, hard=.75),
+          'b2-harder-tokens': chosen('tokens', candidates=12, hard=.75, size=2, lrs={k: v * .5 ** .5 for k, v in (FOUR | {'qformer': 1e-4}).items()})}
+
+
+# n. Against confident errors on pictures of another kind.
+def noise(part):
+    """Normal noise on the soft prompts while training, this part of their norm."""
+    def run(name, steps, seed):
+        b, _ = start(seed)
+        def loss(n, rows, f, ex):
+            p = b(f)
+            return small.loss(p + part * p.detach().norm(dim=-1, keepdim=True) * torch.randn_like(p) / small.width ** .5, ex)
+        torch.manual_seed(seed)
+        train(D, small, b, 4 * steps, seed, loss=loss, batch=4, lrs=FOUR)
+        report(name, steps, seed, b)
+    return run
+
+
+def dropped(p):
+    def run(name, steps, seed):
+        harness.DROPOUT = p
+        torch.manual_seed(seed)
+        four()(name, steps, seed)
+        harness.DROPOUT = 0.
+    return run
+
+
+IDEAS |= {'b4-noise.2': noise(.2), 'b4-noise.5': noise(.5), 'b4-dropout.1': dropped(.1)}
+
+
 def serve(queue, out, children):
     """Forks a process for each line of a file of jobs, at most so many at a time; new lines may be added meanwhile."""
     done, running = 0, 0
@@ -598,7 +797,9 @@ def serve(queue, out, children):
 
 
 def run(jobs):
+    global began
     for job in jobs:  # NAME:STEPS:SEED
+        began = time.process_time()
         name, steps, seed = job.split(':')
         IDEAS[name](name, int(steps), int(seed))
 
