@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/printable"
@@ -173,6 +174,29 @@ const maxLogits = 1 << 28
 func (m *Model) chunkRows(k int) int {
 	rows := maxRows
 	for rows > 1 && rows*lengthBucket(max(1, k))*m.c.Spec.Vocabulary > maxLogits {
+		rows /= 2
+	}
+	return rows
+}
+
+// On XLA's CPU backend, the activations that a loss keeps for its gradient are bounded by
+// maxActivations bytes, or those of fewPositions positions. Products with as many rows run at full speed
+// there (docs/benchmarks.md), so more rows at once only take memory.
+const (
+	maxActivations = 1 << 28
+	fewPositions   = 256
+)
+
+// gradientRows returns for how many sequences with up to n positions to compute gradients at once.
+func (m *Model) gradientRows(n int) int {
+	rows := maxRows
+	if backends.Describe(m.c.Backend) != backends.XLACPU {
+		return rows
+	}
+	// A layer of width D has about 12·D² weights, and 14·D activations for each position.
+	bytes := 4 * 14 * m.c.Store.NumParameters() / (12 * m.c.Spec.Width)
+	most := max(fewPositions, maxActivations/max(1, bytes))
+	for rows > 1 && rows*lengthBucket(n) > most {
 		rows /= 2
 	}
 	return rows
