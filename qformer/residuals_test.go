@@ -81,13 +81,17 @@ func run(t testing.TB, e *model.Exec, in ...*tensors.Tensor) []*tensors.Tensor {
 	return out
 }
 
-func (s *step2) runForward(t testing.TB) []*tensors.Tensor { return run(t, s.forward, s.features, s.state) }
+func (s *step2) runForward(t testing.TB) []*tensors.Tensor {
+	return run(t, s.forward, s.features, s.state)
+}
 
 func (s *step2) runKept(t testing.TB, residuals []*tensors.Tensor) []*tensors.Tensor {
 	return run(t, s.kept, append([]*tensors.Tensor{s.features, s.state, s.cotangent}, residuals...)...)
 }
 
-func (s *step2) runAgain(t testing.TB) []*tensors.Tensor { return run(t, s.again, s.features, s.state, s.cotangent) }
+func (s *step2) runAgain(t testing.TB) []*tensors.Tensor {
+	return run(t, s.again, s.features, s.state, s.cotangent)
+}
 
 func free(all []*tensors.Tensor) {
 	for _, t := range all {

@@ -160,6 +160,7 @@ def main(path: str) -> None:
     job = json.loads(pathlib.Path(path).read_text())
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     load, side = timed({1: Stage1, 2: Stage2}[job["stage"]], job)
     loaded = peak()
     first, result = timed(side.call)

@@ -43,7 +43,8 @@ func (m *Model) loss(ctx context.Context, req *adapters.LossRequest) (*adapters.
 	}
 	rows := m.chunkRows(longest)
 	if req.Gradient {
-		rows = min(rows, m.gradientRows(positions))
+		spec := m.c.Spec
+		rows = min(rows, gradientRows(spec.Backend, int(spec.Parameters), spec.Width, positions))
 		res.Gradient = adapters.NewTensor(adapters.Float32, req.Prompts.Shape...)
 	}
 	for from := 0; from < len(sequences); from += rows {

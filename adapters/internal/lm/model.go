@@ -179,22 +179,23 @@ func (m *Model) chunkRows(k int) int {
 	return rows
 }
 
-// On XLA's CPU backend, the activations that a loss keeps for its gradient are bounded by
-// maxActivations bytes, or those of fewPositions positions. Products with as many rows run at full speed
-// there (docs/benchmarks.md), so more rows at once only take memory.
+// XLA's CPU backend computes a gradient for as many positions at once as have maxActivations bytes of
+// activations, and for at least fewPositions. It is as fast with 256 positions as with more
+// (docs/benchmarks.md), and their activations take memory.
 const (
 	maxActivations = 1 << 28
 	fewPositions   = 256
 )
 
-// gradientRows returns for how many sequences with up to n positions to compute gradients at once.
-func (m *Model) gradientRows(n int) int {
+// gradientRows returns for how many sequences with up to n positions to compute gradients at once, in a
+// model with some parameters and a width.
+func gradientRows(backend string, parameters, width, n int) int {
 	rows := maxRows
-	if backends.Describe(m.c.Backend) != backends.XLACPU {
+	if backend != backends.XLACPU {
 		return rows
 	}
-	// A layer of width D has about 12·D² weights, and 14·D activations for each position.
-	bytes := 4 * 14 * m.c.Store.NumParameters() / (12 * m.c.Spec.Width)
+	// A layer of width D has about 12·D² weights, and about 14·D activations for each position.
+	bytes := 4 * 14 * parameters / (12 * width)
 	most := max(fewPositions, maxActivations/max(1, bytes))
 	for rows > 1 && rows*lengthBucket(n) > most {
 		rows /= 2
