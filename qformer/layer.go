@@ -1,6 +1,8 @@
 package qformer
 
 import (
+	"errors"
+
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/modular-bridging/bridge/internal/layers"
@@ -21,6 +23,9 @@ type pass struct {
 // states (of the positions that the pass reads out) and every layer's
 // self-attention keys and values.
 func (m *Model) run(x *Node, s pass) (*Node, []keyValue) {
+	if m.recompute && m.residuals != nil {
+		panic(errors.New("a model that computes its layers again keeps no residuals: use Checkpointing or Keeping"))
+	}
 	x = m.turn.Ends(x)
 	cache := make([]keyValue, m.cfg.Layers)
 	for i := range m.cfg.Layers {

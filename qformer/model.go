@@ -38,8 +38,8 @@ func (m *Model) Checkpointing(on bool) *Model {
 	return &c
 }
 
-// Keeping returns a copy of m for a backward pass in a graph of its own, which gets what r keeps. It
-// is of no use with [Model.Checkpointing].
+// Keeping returns a copy of m for a backward pass in a graph of its own, which gets what r keeps. A nil
+// r keeps nothing. It does not go with [Model.Checkpointing].
 func (m *Model) Keeping(r *Residuals) *Model {
 	c := *m
 	c.residuals = r.inner()

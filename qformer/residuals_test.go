@@ -181,6 +181,23 @@ func TestResidualsMustFit(t *testing.T) {
 	}
 }
 
+func TestResidualsDoNotGoWithCheckpointing(t *testing.T) {
+	cfg, store := tiny(), model.NewStore()
+	if err := qformer.Init(store, cfg, cfg.Parameters(qformer.Stage2), 6); err != nil {
+		t.Fatal(err)
+	}
+	exec, err := model.NewExec(backends.ForTest(t), store, func(_ *model.Scope, in []*Node) []*Node {
+		return []*Node{qformer.New(cfg, store, in[0].Graph(), nil).Checkpointing(true).Keeping(qformer.RecordResiduals()).Prompts(in[0])}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer exec.Finalize()
+	if _, err := exec.Call(ramp(2, 5, cfg.EncoderWidth)); err == nil || !strings.Contains(err.Error(), "keeps no residuals") {
+		t.Errorf("error %v, want one that names the two", err)
+	}
+}
+
 // BenchmarkStep2 measures the Q-Former's part of a step of stage 2 without the optimizer, and reports
 // processor time: the forward pass, the backward pass that computes it again, and that from residuals.
 func BenchmarkStep2(b *testing.B) {
