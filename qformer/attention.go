@@ -62,8 +62,8 @@ func (m *Model) selfAttention(p layers.Params, x *Node, past keyValue, bias *Nod
 // keyValue projects x float[B, T, ...] to keys and values.
 func (m *Model) keyValue(p layers.Params, x *Node) keyValue {
 	return keyValue{
-		layers.SplitHeads(layers.Linear(p.At("attention.key"), x), m.cfg.Heads),
-		layers.SplitHeads(layers.Linear(p.At("attention.value"), x), m.cfg.Heads),
+		layers.SplitHeads(m.linear(p.At("attention.key"), x), m.cfg.Heads),
+		layers.SplitHeads(m.linear(p.At("attention.value"), x), m.cfg.Heads),
 	}
 }
 
@@ -73,8 +73,8 @@ type attending struct{ bias, rows *Node }
 
 // attention computes a BERT attention block with its residual and norm: x attends to kv.
 func (m *Model) attention(p layers.Params, x *Node, kv keyValue, how attending) *Node {
-	query := layers.SplitHeads(layers.Linear(p.At("attention.query"), x), m.cfg.Heads)
+	query := layers.SplitHeads(m.linear(p.At("attention.query"), x), m.cfg.Heads)
 	context := layers.MergeHeads(layers.Attention(query, kv.key, kv.value, layers.AttentionOptions{
-		Bias: how.bias, Rows: how.rows, Dropout: m.cfg.Dropout, RNG: m.rng}))
+		Bias: how.bias, Rows: how.rows, Dropout: m.cfg.Dropout, RNG: m.rng, Residuals: m.residuals}))
 	return m.output(p.At("output"), context, x)
 }

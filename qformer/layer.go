@@ -1,6 +1,8 @@
 package qformer
 
 import (
+	"errors"
+
 	. "github.com/gomlx/gomlx/core/graph"
 
 	"github.com/modular-bridging/bridge/internal/layers"
@@ -21,6 +23,9 @@ type pass struct {
 // states (of the positions that the pass reads out) and every layer's
 // self-attention keys and values.
 func (m *Model) run(x *Node, s pass) (*Node, []keyValue) {
+	if m.recompute && m.residuals != nil {
+		panic(errors.New("a model that computes its layers again keeps no residuals: use Checkpointing or Keeping"))
+	}
 	x = m.turn.Ends(x)
 	cache := make([]keyValue, m.cfg.Layers)
 	for i := range m.cfg.Layers {
@@ -90,14 +95,19 @@ func (m *Model) layer(i int, x *Node, s pass, rows int) (*Node, keyValue) {
 
 // feedForward computes a BERT feed-forward block with its residual and norm.
 func (m *Model) feedForward(p layers.Params, x *Node, suffix string) *Node {
-	inner := layers.Activation(m.cfg.activation(), layers.Linear(p.At("intermediate"+suffix+".dense"), x))
+	inner := layers.Activation(m.cfg.activation(), m.linear(p.At("intermediate"+suffix+".dense"), x))
 	return m.output(p.At("output"+suffix), inner, x)
 }
 
 // output returns norm(dropout(linear(x)) + residual), the end of a block.
 func (m *Model) output(p layers.Params, x, residual *Node) *Node {
-	y := layers.Dropout(layers.Linear(p.At("dense"), x), m.cfg.Dropout, m.rng)
+	y := layers.Dropout(m.linear(p.At("dense"), x), m.cfg.Dropout, m.rng)
 	return m.norm(p.At("LayerNorm"), Add(y, residual))
+}
+
+// linear is [layers.Linear] whose result is kept for a backward pass of its own.
+func (m *Model) linear(p layers.Params, x *Node) *Node {
+	return m.residuals.Keep(layers.Linear(p, x))
 }
 
 // leading returns the first n positions of x float[B, T, D].

@@ -17,6 +17,7 @@ type Model struct {
 	turn *layers.Turn
 	// recompute is whether a backward pass computes each layer again.
 	recompute bool
+	residuals *layers.Residuals
 }
 
 // New returns the Q-Former whose weights are in store, for graph g. Dropout draws from rng;
@@ -34,6 +35,15 @@ func VariablePath(name string) string { return layers.VariablePath(name) }
 func (m *Model) Checkpointing(on bool) *Model {
 	c := *m
 	c.recompute = on
+	return &c
+}
+
+// Keeping returns a copy of m for a backward pass in a graph of its own, which gets what r keeps. A nil
+// r keeps nothing. It does not go with [Model.Checkpointing].
+func (m *Model) Keeping(r *Residuals) *Model {
+	c := *m
+	c.residuals = r.inner()
+	c.rng = m.rng.Keeping(c.residuals)
 	return &c
 }
 
@@ -110,8 +120,8 @@ func (m *Model) Project(queries *Node) *Node {
 // float[B, Q, D]: float[B, Q, W]. They are the softmax of a layer with GELU and a linear one,
 // so the weights of a prompt sum to 1 (LangBridge, arXiv 2503.19404).
 func (m *Model) WordWeights(queries *Node) *Node {
-	hidden := layers.Activation("gelu", layers.Linear(m.p.At(nameWordHidden), queries))
-	scores := layers.Linear(m.p.At(nameWordScores), hidden)
+	hidden := layers.Activation("gelu", m.linear(m.p.At(nameWordHidden), queries))
+	scores := m.linear(m.p.At(nameWordScores), hidden)
 	scores.AssertDims(-1, m.cfg.Queries, m.cfg.Words)
 	return ConvertDType(Softmax(ConvertDType(scores, dtypes.Float32), -1), m.DType())
 }

@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gomlx/compute/dtypes"
@@ -36,9 +37,9 @@ type generative struct {
 	source featurecache.Features
 	ahead  *readAhead
 
-	forward    *model.Exec // input, random state → soft prompts
+	forward    *model.Exec // input, random state → soft prompts, residuals
 	accumulate *model.Exec // input, random state, cotangent, sums → sums
-	last       *model.Exec // input, random state, cotangent, sums → sums and their norms
+	last       *model.Exec // input, random state, cotangent, residuals or sums → sums and their norms
 }
 
 func newGenerative(ctx context.Context, s *Session, phase Phase) (_ *generative, err error) {
@@ -72,32 +73,48 @@ func (g *generative) build() (err error) {
 		return e
 	}
 	g.forward = exec(func(in []*Node) []*Node {
-		return []*Node{g.prompts(in[0], in[1])}
+		var r *qformer.Residuals
+		if g.keeps() {
+			r = qformer.RecordResiduals()
+		}
+		return append([]*Node{g.prompts(in[0], in[1], r)}, r.Nodes()...)
 	})
 	g.accumulate = exec(func(in []*Node) []*Node {
-		return g.gradients(in[0], in[1], in[2], in[3:])
+		return g.gradients(in[0], in[1], in[2], nil, in[3:])
 	})
 	g.last = exec(func(in []*Node) []*Node {
-		sums := g.gradients(in[0], in[1], in[2], in[3:])
+		var sums []*Node
+		if g.keeps() {
+			sums = g.gradients(in[0], in[1], in[2], qformer.ReplayResiduals(in[3:]), nil)
+		} else {
+			sums = g.gradients(in[0], in[1], in[2], nil, in[3:])
+		}
 		return append(sums, optim.Norms(sums))
 	})
 	return err
 }
 
-// prompts builds float32[B, Q, Dllm] from the source's tensor.
-func (g *generative) prompts(in, rng *Node) *Node {
+// keeps reports whether the backward pass gets the residuals of the forward pass. Otherwise it computes
+// the forward pass again: if memory is to be saved, and with several micro-batches, all of whose
+// forward passes come first.
+func (g *generative) keeps() bool {
+	return g.phase.Accumulate <= 1 && g.phase.CachedQueries == 0 && !g.session.Checkpointing
+}
+
+// prompts builds float32[B, Q, Dllm] from the source's tensor. r may be nil.
+func (g *generative) prompts(in, rng *Node, r *qformer.Residuals) *Node {
 	if g.phase.CachedQueries > 0 {
 		m := g.session.qformer(in.Graph(), nil)
 		return m.Project(ConvertDType(in, m.DType()))
 	}
-	return g.session.qformer(in.Graph(), qformer.NewRNG(rng)).Prompts(in)
+	return g.session.qformer(in.Graph(), qformer.NewRNG(rng)).Keeping(r).Prompts(in)
 }
 
 // gradients builds the gradients of the bridge's parameters from the loss's gradient by
-// the soft prompts (a vector-Jacobian product; the forward pass is computed again), and
-// adds them to sums, one for each parameter, or to nothing.
-func (g *generative) gradients(in, rng, cotangent *Node, sums []*Node) []*Node {
-	all := Gradient(qformer.WithCotangent(g.prompts(in, rng), cotangent), g.opt.Parameters(in.Graph())...)
+// the soft prompts (a vector-Jacobian product), and adds them to sums, one for each parameter, or to
+// nothing. Without residuals, the forward pass is computed again.
+func (g *generative) gradients(in, rng, cotangent *Node, r *qformer.Residuals, sums []*Node) []*Node {
+	all := r.Gradient(qformer.WithCotangent(g.prompts(in, rng, r), cotangent), g.opt.Parameters(in.Graph())...)
 	for i, sum := range sums {
 		all[i] = Add(all[i], sum)
 	}
@@ -190,6 +207,9 @@ func (g *generative) runMicroBatches(ctx context.Context, n int, batch []data.Sa
 func (g *generative) compile(parts []*microBatch) error {
 	m := parts[0]
 	inputs := []shapes.Shape{m.in.Shape(), m.rng.Shape(), shapes.Make(dtypes.Float32, m.cotangent.Shape...)}
+	for _, r := range m.residuals {
+		inputs = append(inputs, r.Shape())
+	}
 	var sums []shapes.Shape
 	if len(parts) > 1 {
 		sums = g.parameterShapes()
@@ -231,10 +251,11 @@ func (g *generative) apply(n int, parts []*microBatch, total loss) (float32, err
 		finalize(anys(sums))
 		sums = next
 	}
-	gradients, err := g.differentiate(g.last, last, total, sums...)
+	gradients, err := g.differentiate(g.last, last, total, slices.Concat(last.residuals, sums)...)
 	if err != nil {
 		return 0, err
 	}
+	last.free()
 	finalize(anys(sums))
 	norms := gradients[len(gradients)-1]
 	defer norms.FinalizeAll()

@@ -32,11 +32,12 @@ type prompts struct{ count, spare int }
 type microBatch struct {
 	rows      []int // of the examples, in the training set
 	examples  []adapters.Example
-	pictures  []int            // of the soft prompts: indices for [data.Dataset.Image]
-	in, rng   *tensors.Tensor  // input of the bridge's graphs
-	prompts   *adapters.Tensor // soft prompts
-	cotangent *adapters.Tensor // gradient of the summed loss by the soft prompts
-	waited    waiting          // for the features of the pictures
+	pictures  []int             // of the soft prompts: indices for [data.Dataset.Image]
+	in, rng   *tensors.Tensor   // input of the bridge's graphs
+	residuals []*tensors.Tensor // of the forward pass; see keeps
+	prompts   *adapters.Tensor  // soft prompts
+	cotangent *adapters.Tensor  // gradient of the summed loss by the soft prompts
+	waited    waiting           // for the features of the pictures
 	err       error
 }
 
@@ -53,13 +54,14 @@ func (w waiting) since(stopped time.Time) time.Duration {
 	return max(0, w.to.Sub(from))
 }
 
-// free releases the tensors on the device.
+// free releases the tensors on the device, once.
 func (m *microBatch) free() {
-	for _, t := range []*tensors.Tensor{m.in, m.rng} {
+	for _, t := range slices.Concat(m.residuals, []*tensors.Tensor{m.in, m.rng}) {
 		if t != nil {
 			t.FinalizeAll()
 		}
 	}
+	m.in, m.rng, m.residuals = nil, nil, nil
 }
 
 // addExamples adds the examples of samples, whose texts are cut, to the micro-batch.
@@ -188,11 +190,12 @@ func (g *generative) runForward(ctx context.Context, m *microBatch, n, k int, ba
 	if m.rng, err = rngState(g.session.Plan.Seed, g.phase.Name, n, k); err != nil {
 		return err
 	}
-	prompts, err := g.forward.Call1(m.in, m.rng)
+	out, err := g.forward.Call(m.in, m.rng)
 	if err != nil {
 		return fmt.Errorf("forward pass of the bridge: %w", err)
 	}
-	m.prompts, err = hosttensor.FromDevice(prompts)
+	m.residuals = out[1:]
+	m.prompts, err = hosttensor.FromDevice(out[0])
 	return err
 }
 

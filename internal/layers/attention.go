@@ -39,6 +39,8 @@ type AttentionOptions struct {
 	// Rows, if not nil, is int32[B]: example b attends to row Rows[b] of the keys and values. The
 	// selected rows are not kept for the backward pass, which selects them again.
 	Rows *Node
+	// Residuals, if not nil, keep the scores before Cap and Bias, and the result.
+	Residuals *Residuals
 }
 
 // Attention returns softmax(q·kᵀ·scale + bias)·v for queries float[B, H, Tq, Dh], and keys and
@@ -50,20 +52,21 @@ func Attention(q, k, v *Node, o AttentionOptions) *Node {
 	}
 	if fusable(q, k, o) {
 		out, _ := attention.Core(q, k, v, attention.LayoutBHSD, attention.CoreOptions{Scale: scale})
-		return out
+		return o.Residuals.Keep(out)
 	}
 	dtype := v.DType()
 	if !onXLA(q) {
 		// The Go backend gives wrong results for batches of small bfloat16 products.
 		q, k, v = toFloat32(q), toFloat32(k), toFloat32(v)
 	}
-	scores := SoftCap(toFloat32(product(MulScalar(q, scale), operand{x: k, rows: o.Rows, swapped: true})), o.Cap)
+	scores := o.Residuals.Keep(toFloat32(product(MulScalar(q, scale), operand{x: k, rows: o.Rows, swapped: true})))
+	scores = SoftCap(scores, o.Cap)
 	if o.Bias != nil {
 		bias := ConvertDType(o.Bias, dtypes.Float32)
 		scores = Add(scores, BroadcastToDims(ExpandLeftToRank(bias, 4), scores.Shape().Dimensions...))
 	}
 	probs := Dropout(Softmax(scores, -1), o.Dropout, o.RNG)
-	return ConvertDType(product(ConvertDType(probs, v.DType()), operand{x: v, rows: o.Rows}), dtype)
+	return o.Residuals.Keep(ConvertDType(product(ConvertDType(probs, v.DType()), operand{x: v, rows: o.Rows}), dtype))
 }
 
 // SoftCap returns cap·tanh(x/cap), or x if cap is 0.

@@ -9,10 +9,21 @@ import (
 // RNG is a source of random numbers in a graph. Its state is an argument of the graph, and the same
 // state gives the same numbers. So a forward pass can be recomputed for its gradient, and a resumed
 // run repeats a lost step exactly. A nil RNG turns dropout off.
-type RNG struct{ state *Node }
+type RNG struct {
+	state     *Node
+	residuals *Residuals // keep what is dropped
+}
 
 // NewRNG returns an RNG with a state from [graph.RNGStateFromSeed].
 func NewRNG(state *Node) *RNG { return &RNG{state: state} }
+
+// Keeping returns a copy of r for dropout whose choices r keeps in residuals.
+func (r *RNG) Keeping(residuals *Residuals) *RNG {
+	if r == nil {
+		return nil
+	}
+	return &RNG{r.state, residuals}
+}
 
 // Uniform returns random float32 numbers in [0, 1).
 func (r *RNG) Uniform(dims ...int) *Node {
@@ -32,5 +43,6 @@ func Dropout(x *Node, rate float64, rng *RNG) *Node {
 		after := OptimizationBarriers(keep, rng.state)
 		keep, rng.state = after[0], after[1]
 	}
+	keep = rng.residuals.Keep(keep)
 	return Where(keep, MulScalar(x, 1/(1-rate)), ZerosLike(x))
 }

@@ -3,6 +3,10 @@
 The program answers commands as torchside.py does. A call is one step: losses, gradients,
 clipping and AdamW. The Q-Former is that of tools/reference/qformer.py, whose weights have
 bridge's names. It is made here with random weights, which it writes for bridge's side to read.
+
+If the job says "compiled", torch.compile compiles the losses (the whole forward pass) and their
+backward pass. Then the first answer has "graphs", the number of graphs, and "breaks", the reasons
+for which a graph ended before the losses did.
 """
 
 from __future__ import annotations
@@ -38,22 +42,23 @@ class QFormer(qformer.QFormer):
                 module.p = dropout
             elif hasattr(module, "attention_probs_dropout_prob"):
                 module.attention_probs_dropout_prob = dropout
-        self.seen = None
+        self.seen, self.states = None, None
+        for layer in self.qformer.encoder.layer:
+            for linear in (layer.attention.attention.key, layer.attention.attention.value):
+                linear.register_forward_hook(lambda _, inputs, output: self.keep(output))
+
+    def keep(self, output: torch.Tensor) -> None:
+        if self.states is not None:
+            self.states.append(output)
 
     def start(self, features: torch.Tensor) -> None:
         """Runs the queries and keeps what both ITC and ITG read."""
-        inputs = []
-        hooks = [layer.attention.attention.register_forward_pre_hook(
-            lambda _, args, kwargs: inputs.append(kwargs["hidden_states"]), with_kwargs=True)
-            for layer in self.qformer.encoder.layer]
+        self.states = []
         hidden = super().see(features)
-        for hook in hooks:
-            hook.remove()
-        blocks = [layer.attention.attention for layer in self.qformer.encoder.layer]
-        self.seen = hidden, [(a.key(x), a.value(x)) for a, x in zip(blocks, inputs, strict=True)]
+        self.seen, self.states = (hidden, list(zip(self.states[::2], self.states[1::2], strict=True))), None
 
     def see(self, features: torch.Tensor) -> torch.Tensor:
-        return self.seen[0]
+        return self.seen[0] if self.seen else super().see(features)
 
     def cached_keys_values(self, features: torch.Tensor) -> list:
         return self.seen[1]
@@ -76,10 +81,11 @@ class Step:
         self.optimizer = torch.optim.AdamW(
             [{"params": decay, "weight_decay": 0.05}, {"params": other, "weight_decay": 0.0}],
             lr=job["rate"], betas=(0.9, 0.98), eps=1e-8, fused=True)
+        self.forward = compiled(self.losses) if job["compiled"] else self.losses
 
     def call(self) -> dict:
         self.optimizer.zero_grad(set_to_none=True)
-        losses = self.losses()
+        losses = self.forward()
         losses["loss"].backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
@@ -110,9 +116,7 @@ class Stage2(Step):
         self.language = Frozen(job)
 
     def losses(self) -> dict:
-        self.model.start(self.features)
-        prompts = self.model.language_projection(self.model.seen[0])
-        self.model.seen = None
+        prompts = self.model.language_projection(self.model.see(self.features))
         return {"loss": self.language.loss(prompts)}
 
 
@@ -129,6 +133,19 @@ class Frozen(Language):
         return F.cross_entropy(logits[:, :-1].flatten(0, 1), target.flatten())
 
 
+def compiled(losses):
+    """Returns losses compiled by torch.compile, which runs in this process alone and reads no cache."""
+    torch._inductor.config.compile_threads = 1
+    torch._inductor.config.force_disable_caches = True
+    return torch.compile(losses, dynamic=False)
+
+
+def compilation() -> dict:
+    """Returns what torch.compile did so far."""
+    counters = torch._dynamo.utils.counters
+    return {"graphs": counters["stats"]["unique_graphs"], "breaks": sorted(counters["graph_break"])}
+
+
 @torch.no_grad()
 def initialize(model: torch.nn.Module) -> None:
     """Gives matrices BERT's random values, and vectors ones that a forgotten bias would change."""
@@ -143,10 +160,11 @@ def main(path: str) -> None:
     job = json.loads(pathlib.Path(path).read_text())
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     load, side = timed({1: Stage1, 2: Stage2}[job["stage"]], job)
     loaded = peak()
     first, result = timed(side.call)
-    say(load=load, load_peak=loaded, first=first, **result)
+    say(load=load, load_peak=loaded, first=first, **result, **(compilation() if job["compiled"] else {}))
     for command in map(str.strip, sys.stdin):
         if command == "end":
             return say(peak=peak())

@@ -19,8 +19,8 @@ type Count struct {
 	// vocabulary or of all texts of one request.
 	TokenEmbeddings int64 `json:"token_embedding_calls,omitempty"`
 
-	// QFormerPasses are pictures in steps of stage 2: the forward pass, then forward and backward
-	// again. QFormerForwards are rows, of pictures or texts, that go forward only.
+	// QFormerPasses are pictures in steps of stage 2, forward and backward. QFormerForwards are rows, of
+	// pictures or texts, that go forward only.
 	QFormerPasses   int64 `json:"qformer_passes,omitempty"`
 	QFormerForwards int64 `json:"qformer_forwards,omitempty"`
 	// ProjectionPasses are pictures in steps that train the projection, or fit words to it, on

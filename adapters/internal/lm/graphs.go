@@ -4,17 +4,23 @@ import (
 	"cmp"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/shapes"
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/hostmemory"
 	"github.com/modular-bridging/bridge/internal/layers"
 )
 
 // maxGraphs bounds the compiled graphs that are kept.
 const maxGraphs = 32
+
+// largeModel is the size of weights, in bytes, from which a process gives memory back in training. For
+// smaller models that is not worth a garbage collection.
+const largeModel = 64 << 20
 
 // purpose names the computation of a graph.
 type purpose uint8
@@ -45,6 +51,7 @@ type graphs struct {
 	store   *model.Store
 	entries map[key]*entry
 	clock   int64
+	large   bool // the weights are so large that memory of the process is given back
 }
 
 type entry struct {
@@ -53,12 +60,15 @@ type entry struct {
 }
 
 func newGraphs(backend compute.Backend, store *model.Store) *graphs {
-	return &graphs{backend: backend, store: store, entries: map[key]*entry{}}
+	return &graphs{backend: backend, store: store, entries: map[key]*entry{}, large: store.ByteSize() >= largeModel}
 }
 
 // run computes the graph that build makes for k. The caller owns the results.
 func (g *graphs) run(k key, build builder, args ...any) ([]*tensors.Tensor, error) {
-	e, err := g.entry(k, build)
+	e, isNew, err := g.entry(k, build)
+	if err == nil && isNew && g.large && k.purpose == gradientGraph {
+		err = e.compileForTraining(args)
+	}
 	if err != nil {
 		return nil, adapters.Errorf(adapters.Internal, "graph: %w", err)
 	}
@@ -69,11 +79,28 @@ func (g *graphs) run(k key, build builder, args ...any) ([]*tensors.Tensor, erro
 	return out, nil
 }
 
-func (g *graphs) entry(k key, build builder) (*entry, error) {
+// compileForTraining compiles a graph for arguments, which must be tensors. It gives back the memory
+// that the compilation took, before the graph takes its own. From then on, the process gives back what a
+// graph computes in when the graph ends: then the trained part of a step needs memory.
+func (e *entry) compileForTraining(args []any) error {
+	all := make([]shapes.Shape, len(args))
+	for i, a := range args {
+		all[i] = a.(*tensors.Tensor).Shape()
+	}
+	if _, err := e.exec.Compile(all...); err != nil {
+		return err
+	}
+	hostmemory.ReturnLargeBlocks()
+	hostmemory.Settle()
+	return nil
+}
+
+// entry returns the graph for k, and whether it is new.
+func (g *graphs) entry(k key, build builder) (_ *entry, isNew bool, err error) {
 	g.clock++
 	if e, ok := g.entries[k]; ok {
 		e.used = g.clock
-		return e, nil
+		return e, false, nil
 	}
 	if len(g.entries) >= maxGraphs {
 		g.dropOldest()
@@ -82,11 +109,11 @@ func (g *graphs) entry(k key, build builder) (*entry, error) {
 		return build(layers.NewParams(g.store, in[0].Graph()), in)
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	e := &entry{exec: exec, used: g.clock}
 	g.entries[k] = e
-	return e, nil
+	return e, true, nil
 }
 
 func (g *graphs) dropOldest() {

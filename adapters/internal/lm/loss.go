@@ -35,16 +35,18 @@ func (m *Model) loss(ctx context.Context, req *adapters.LossRequest) (*adapters.
 	if err := m.checkContext(req.Examples, sequences, nil); err != nil {
 		return nil, err
 	}
-	longest := 0
+	longest, positions := 0, 0
 	res := &adapters.LossResponse{Tokens: make([]int32, len(sequences))}
 	for i, s := range sequences {
 		res.Tokens[i] = int32(len(s.Target))
-		longest = max(longest, len(s.Target))
-	}
-	if req.Gradient {
-		res.Gradient = adapters.NewTensor(adapters.Float32, req.Prompts.Shape...)
+		longest, positions = max(longest, len(s.Target)), max(positions, len(s.Input))
 	}
 	rows := m.chunkRows(longest)
+	if req.Gradient {
+		spec := m.c.Spec
+		rows = min(rows, gradientRows(spec.Backend, int(spec.Parameters), spec.Width, positions))
+		res.Gradient = adapters.NewTensor(adapters.Float32, req.Prompts.Shape...)
+	}
 	for from := 0; from < len(sequences); from += rows {
 		if err := ctx.Err(); err != nil {
 			return nil, canceled(err)

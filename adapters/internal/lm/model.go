@@ -11,6 +11,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/hosttensor"
 	"github.com/modular-bridging/bridge/internal/layers"
 	"github.com/modular-bridging/bridge/internal/printable"
@@ -173,6 +174,30 @@ const maxLogits = 1 << 28
 func (m *Model) chunkRows(k int) int {
 	rows := maxRows
 	for rows > 1 && rows*lengthBucket(max(1, k))*m.c.Spec.Vocabulary > maxLogits {
+		rows /= 2
+	}
+	return rows
+}
+
+// XLA's CPU backend computes a gradient for as many positions at once as have maxActivations bytes of
+// activations, and for at least fewPositions. It is as fast with 256 positions as with more
+// (docs/benchmarks.md), and their activations take memory.
+const (
+	maxActivations = 1 << 28
+	fewPositions   = 256
+)
+
+// gradientRows returns for how many sequences with up to n positions to compute gradients at once, in a
+// model with some parameters and a width.
+func gradientRows(backend string, parameters, width, n int) int {
+	rows := maxRows
+	if backend != backends.XLACPU {
+		return rows
+	}
+	// A layer of width D has about 12·D² weights, and about 14·D activations for each position.
+	bytes := 4 * 14 * parameters / (12 * width)
+	most := max(fewPositions, maxActivations/max(1, bytes))
+	for rows > 1 && rows*lengthBucket(n) > most {
 		rows /= 2
 	}
 	return rows
