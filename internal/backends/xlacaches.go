@@ -175,7 +175,7 @@ func selectedCaches() (string, error) {
 // of the card.
 //
 // kernels keeps compiled kernels in one file. Its keys do not name the card, so the file's name does.
-// It is off by default, as in JAX: XLA links cached kernels with a tool that not every system has.
+// It is off by default, as in JAX: XLA links cached kernels, and a graph is not compiled if that fails.
 func cachesIn(folder string, kernels bool) []xlaCache {
 	caches := []xlaCache{{name: cachesAutotune, folder: filepath.Join(folder, "autotune")}}
 	caches[0].flags = []string{"--xla_gpu_per_fusion_autotune_cache_dir=" + caches[0].folder}
@@ -185,10 +185,7 @@ func cachesIn(folder string, kernels bool) []xlaCache {
 	cards, lacks := cardsKey(procCards())
 	return append(caches, xlaCache{
 		name: "kernels", lacks: lacks, folder: filepath.Join(folder, "kernels"),
-		flags: []string{
-			"--xla_gpu_kernel_cache_file=" + filepath.Join(folder, "kernels", cards),
-			"--xla_gpu_enable_llvm_module_compilation_parallelism=true", // the file is not used without it
-		},
+		flags: []string{"--xla_gpu_kernel_cache_file=" + filepath.Join(folder, "kernels", cards)},
 	})
 }
 
