@@ -2,6 +2,7 @@ package backends
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,6 +62,11 @@ func TestCachesOfAPluginThatComputes(t *testing.T) {
 	}
 	if xlaflags.User() != user {
 		t.Errorf("the user's flags changed from %q to %q", user, xlaflags.User())
+	}
+	var log strings.Builder
+	LogXLACaches(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	if !strings.Contains(log.String(), folder) || strings.Contains(log.String(), "not used") {
+		t.Errorf("the log is %q, want the flag", log.String())
 	}
 	if described, err = DescribeXLACaches(plugin); err != nil || len(described.Flags) != 1 || len(described.LeftOut) != 0 {
 		t.Errorf("after the first use: %+v, %v", described, err)
