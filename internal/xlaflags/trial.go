@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -37,67 +38,70 @@ func Identity(plugin string) (string, error) {
 
 // Ask returns for each group of flags whether the plugin computes with it beside the user's flags. It
 // starts processes for groups without a kept answer: one if all of them work, at most two more than
-// there are groups otherwise. If the plugin does not compute without the flags either, Ask returns
-// an error and keeps nothing.
+// there are groups otherwise. It returns an error, and keeps nothing, if the plugin does not compute
+// without the flags either, or if a process was ended from outside or took more than a minute.
 func (t Trial) Ask(ctx context.Context, groups [][]string) ([]Answer, error) {
-	answers := t.Kept(groups)
-	var open []int
-	var all []string
-	for i, answer := range answers {
-		if answer == nil {
-			open = append(open, i)
-			all = append(all, groups[i]...)
+	answers := make([]Answer, len(groups))
+	var open [][]string // groups without a kept answer
+	var places []int    // of these in answers
+	for i, kept := range t.Kept(groups) {
+		if kept != nil {
+			answers[i] = *kept
+			continue
 		}
+		open, places = append(open, groups[i]), append(places, i)
 	}
-	found, err := t.try(ctx, all, len(open), func(i int) []string { return groups[open[i]] })
+	if len(open) == 0 {
+		return answers, nil
+	}
+	found, err := t.try(ctx, open)
 	if err != nil {
 		return nil, err
 	}
-	for i, answer := range found {
-		answers[open[i]] = &answer
+	for i, place := range places {
+		answers[place] = found[i]
 	}
-	result := make([]Answer, len(groups))
-	for i, answer := range answers {
-		result[i] = *answer
-	}
-	if len(open) > 0 {
-		t.keep(groups, result)
-	}
-	return result, nil
+	t.keep(open, found)
+	return answers, nil
 }
 
-// try tries n groups, first all at once and then each by itself.
-func (t Trial) try(ctx context.Context, all []string, n int, group func(i int) []string) ([]Answer, error) {
-	answers := make([]Answer, n)
-	if n == 0 {
-		return answers, nil
+// try tries all groups at once and, if that fails, each by itself.
+func (t Trial) try(ctx context.Context, groups [][]string) ([]Answer, error) {
+	answers := make([]Answer, len(groups))
+	together, err := t.run(ctx, slices.Concat(groups...))
+	if err != nil {
+		return nil, err
 	}
-	together := t.run(ctx, all)
-	if together != nil {
-		if err := t.run(ctx, nil); err != nil {
-			return nil, fmt.Errorf("the plugin does not compute without more flags either: %w", err)
+	if !together.Works {
+		alone, err := t.run(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		if !alone.Works {
+			return nil, fmt.Errorf("the plugin does not compute without more flags either: %s", alone.Why)
 		}
 	}
-	for i := range answers {
-		err := together
-		if err != nil && n > 1 {
-			err = t.run(ctx, group(i))
+	for i, group := range groups {
+		answers[i] = together
+		if together.Works || len(groups) == 1 {
+			continue
 		}
-		if answers[i].Works = err == nil; err != nil {
-			answers[i].Why = err.Error()
+		if answers[i], err = t.run(ctx, group); err != nil {
+			return nil, err
 		}
 	}
-	return answers, ctx.Err()
+	return answers, nil
 }
 
-// run computes with the plugin in a process of its own, with the user's flags and others.
-func (t Trial) run(ctx context.Context, flags []string) error {
+// run computes with the plugin in a process of its own, with the user's flags and others. Its error says
+// that the process did not come to its own end.
+func (t Trial) run(ctx context.Context, flags []string) (Answer, error) {
 	if !canAnswer.Load() {
-		return errors.New("this program cannot try flags: its main function does not call xlaflags.AnswerTrial")
+		return Answer{}, errors.New("this program cannot try flags: its main function does not call xlaflags.AnswerTrial")
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return Answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -106,10 +110,15 @@ func (t Trial) run(ctx context.Context, flags []string) error {
 	cmd.Args = []string{marker, t.Plugin}
 	cmd.Env = append(os.Environ(), Variable+"="+join(User(), flags), "GOTRACEBACK=none")
 	cmd.Stderr, cmd.WaitDelay = &stderr, time.Second
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%w: %s", err, reason(stderr.String()))
+	err = cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return Answer{Works: true}, nil
+	case ctx.Err() != nil || !errors.As(err, &exit) || !exit.Exited():
+		return Answer{}, fmt.Errorf("a process that tries flags was ended: %w", errors.Join(ctx.Err(), err))
 	}
-	return nil
+	return Answer{Why: fmt.Sprintf("%v: %s", err, reason(stderr.String()))}, nil
 }
 
 // reason returns the line that says why a process ended: that of XLA about flags, or the first.

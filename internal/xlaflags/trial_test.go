@@ -1,6 +1,7 @@
 package xlaflags_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,6 +62,16 @@ func TestTrialOfAFileThatIsNoPlugin(t *testing.T) {
 	}
 	trial := xlaflags.Trial{Plugin: file, Folder: t.TempDir()}
 	if answers, err := trial.Ask(t.Context(), [][]string{{known}}); err == nil || trial.Kept([][]string{{known}})[0] != nil {
+		t.Errorf("got %v, %v; want an error, and nothing kept", answers, err)
+	}
+}
+
+// A stop of the command must not look like a flag that the plugin does not know.
+func TestTrialThatIsEndedKeepsNothing(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	trial := xlaflags.Trial{Plugin: cpuPlugin(t), Folder: t.TempDir()}
+	if answers, err := trial.Ask(ctx, [][]string{{unknown}}); err == nil || trial.Kept([][]string{{unknown}})[0] != nil {
 		t.Errorf("got %v, %v; want an error, and nothing kept", answers, err)
 	}
 }
