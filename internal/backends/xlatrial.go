@@ -20,7 +20,7 @@ func tryPlugin(path string) error {
 	for i := range x {
 		x[i] = make([]float32, 64)
 	}
-	_, err = graph.ExecOnce(b, func(x *graph.Node) *graph.Node {
+	_, err = graph.CallOnce(b, func(x *graph.Node) *graph.Node {
 		return graph.ReduceAllSum(graph.Exp(graph.Dot(x, x).Product()))
 	}, x)
 	return err
