@@ -289,7 +289,9 @@ class Proof:
             return {"status": "skipped", "why": f"stage2-{llm} has no result to compare with"}
         job = {"vision": models.MODELS[self.options.small]["vision"], "text": models.MODELS[self.options.small][llm], "batch": ours["batch"],
                "small": self.options.small, "device": "cuda" if self.options.platform == "cuda" else "cpu", "steps": 3 if self.options.small else 10}
-        found = json.loads(self.call([sys.executable, BUNDLE / "torch_step.py", json.dumps(job)]).splitlines()[-1])
+        path = self.work / f"torch-{llm}.json"
+        path.write_text(json.dumps(job))
+        found = json.loads(self.call([sys.executable, BUNDLE / "torch_step.py", path]).splitlines()[-1])
         return found | {"batch": ours["batch"], "bridge is": f"{found['step'] / ours['step']:.2f} times as fast"}
 
     def measure(self, name: str) -> dict:
