@@ -63,6 +63,7 @@ func (res *resources) open(ctx context.Context) error {
 		return err
 	}
 	res.workspace.Log().Info("backend", "for", "the Q-Former", "is", backends.Summary(res.backend))
+	backends.LogXLACaches(res.workspace.Log())
 	kept, err := res.keptSides(ctx)
 	if err != nil {
 		return err

@@ -7,10 +7,10 @@ import (
 	_ "embed" // for the module
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"sync"
 
+	"github.com/modular-bridging/bridge/internal/cachedir"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
@@ -48,14 +48,10 @@ func unpack() ([]byte, error) {
 
 // cacheDir returns the folder for compiled code, or "" if the system has none.
 func cacheDir() string {
-	if dir := os.Getenv("BRIDGE_CACHE"); dir != "" {
+	if dir := cachedir.Dir(); dir != "" {
 		return filepath.Join(dir, "wasm")
 	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(dir, "bridge", "wasm")
+	return ""
 }
 
 // compile compiles a module, or loads what an earlier process compiled into dir.

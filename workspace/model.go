@@ -124,6 +124,7 @@ func (w *Workspace) open(ctx context.Context, m *Model, dir string, info bridge.
 	if err != nil {
 		return err
 	}
+	backends.LogXLACaches(w.log)
 	b, err := bridge.Load(ctx, backend, dir)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/adapters/builtin"
+	"github.com/modular-bridging/bridge/internal/cachedir"
 	"github.com/modular-bridging/bridge/internal/homepath"
 	"github.com/modular-bridging/bridge/internal/loglevel"
 	"github.com/modular-bridging/bridge/internal/logmux"
@@ -117,7 +119,7 @@ func (w *Workspace) LogTo(file string) (fileLog *slog.Logger, stop func(), err e
 }
 
 // cacheVariable is the environment variable that moves the cache.
-const cacheVariable = "BRIDGE_CACHE"
+const cacheVariable = cachedir.Variable
 
 // CheckFolders returns an error if a variable that names a folder of bridge begins with ~. Nothing
 // expands it in a container's or a service's environment, and bridge would make a folder named ~.
@@ -142,14 +144,7 @@ func KitDir(ctx context.Context) (string, error) {
 // CacheDir returns the folder for the unpacked kit and cached features: $BRIDGE_CACHE, or the
 // folder bridge in the user's cache folder if the variable is not set.
 func CacheDir() string {
-	if dir := os.Getenv(cacheVariable); dir != "" {
-		return dir
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = os.TempDir()
-	}
-	return filepath.Join(dir, "bridge")
+	return cmp.Or(cachedir.Dir(), filepath.Join(os.TempDir(), "bridge"))
 }
 
 // Closer returns a function that closes c and logs an error.

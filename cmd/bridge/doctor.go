@@ -13,6 +13,7 @@ import (
 	"github.com/modular-bridging/bridge/eval/metrics/jars"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/writable"
+	"github.com/modular-bridging/bridge/internal/xlaflags"
 	"github.com/modular-bridging/bridge/plugins/host"
 	"github.com/modular-bridging/bridge/plugins/store"
 	"github.com/modular-bridging/bridge/registry"
@@ -80,6 +81,7 @@ func backendFindings(r backends.Report, cards []backends.Card) []finding {
 		{Name: "backend", Value: fmt.Sprintf("%s: %s", r.Auto.Name, r.Auto.Why)},
 		{Name: "processor", Value: fmt.Sprintf("%s/%s, %d cores in use", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))},
 		simd, xla,
+		{Name: "xla flags", Value: cmp.Or(xlaflags.User(), "none from XLA_FLAGS")},
 		{Name: "gpus", Value: joinOrNone(r.GPUs)},
 	}
 	for _, card := range cards {
@@ -90,7 +92,7 @@ func backendFindings(r backends.Report, cards []backends.Card) []finding {
 			"no CUDA plugin is installed, so the GPU is not used: `bridge doctor --install xla-cuda` installs one")
 	}
 	for _, plugin := range r.Plugins {
-		found = append(found, finding{Name: "pjrt plugin", Value: plugin.Kind + ": " + plugin.Path})
+		found = append(found, finding{Name: "pjrt plugin", Value: plugin.Kind + ": " + plugin.Path}, cacheFinding(plugin))
 	}
 	if len(r.Plugins) == 0 {
 		none := "none in " + joinOrNone(r.Folders)
@@ -114,6 +116,15 @@ func backendFindings(r backends.Report, cards []backends.Card) []finding {
 		folderFinding("cache", workspace.CacheDir(), "BRIDGE_CACHE"),
 		folderFinding("user's plugins", store.Default().User, "BRIDGE_DATA"),
 		folderFinding("hub cache", registry.Default().Hub, "HF_HUB_CACHE"))
+}
+
+// cacheFinding describes XLA's own caches on disk for a plugin.
+func cacheFinding(p backends.Plugin) finding {
+	caches, err := backends.DescribeXLACaches(p)
+	if err != nil {
+		return finding{"xla caches", p.Kind + ": unknown", err.Error()}
+	}
+	return finding{Name: "xla caches", Value: p.Kind + ": " + caches.String()}
 }
 
 // captionFinding describes which programs of caption metrics are installed.

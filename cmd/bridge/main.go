@@ -18,6 +18,7 @@ import (
 
 func main() {
 	sandbox.Enter() // does not return in a process that is to run a plugin in the sandbox
+	backends.AnswerTrial()
 	backends.Relaunch()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C kills the process

@@ -104,7 +104,10 @@ func (c Choice) create() (b compute.Backend, err error) {
 	if c.Plugin == "" {
 		return newGo()
 	}
-	b, err = newXLA(c.Plugin)
+	if err := setXLAFlags(Plugin{Kind: pluginKind(filepath.Base(c.Plugin)), Path: c.Plugin}); err != nil {
+		return nil, err
+	}
+	b, err = loadXLA(c.Plugin)
 	if err != nil {
 		return nil, adapters.Errorf(adapters.Unavailable, "cannot open backend %s: %w", c.Name, err).
 			WithRemedy("use --backend go, or repair or remove the plugin %s", c.Plugin)

@@ -5,13 +5,19 @@ import (
 	"encoding/csv"
 	"fmt"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/modular-bridging/bridge/adapters"
 )
 
-// LeastDriver is the oldest driver of NVIDIA that CUDA 13 runs on.
-const LeastDriver = 580
+// DriverFile is the file in which NVIDIA's driver reports its version.
+const DriverFile = "/proc/driver/nvidia/version"
+
+// leastDriver is the oldest driver of NVIDIA that CUDA 13 runs on.
+const leastDriver = 580
 
 // leastCapability is that of the oldest cards that CUDA 13 runs on, of the generation Turing.
 const leastCapability = 7.5
@@ -72,12 +78,33 @@ func (c Card) String() string {
 // Lacks says what about the card or its driver is too old for XLA's plugin, and what helps. It is
 // empty if nothing is.
 func (c Card) Lacks() string {
-	major, _, _ := strings.Cut(c.Driver, ".")
-	if n, err := strconv.Atoi(major); err == nil && n < LeastDriver {
-		return fmt.Sprintf("driver %s is too old for CUDA 13, which needs %d: install a newer driver of NVIDIA", c.Driver, LeastDriver)
+	if err := CheckDriver(c.Driver); err != nil {
+		return err.Error()
 	}
 	if v, err := strconv.ParseFloat(c.Capability, 64); err == nil && v < leastCapability {
 		return fmt.Sprintf("CUDA 13 needs compute capability %.1f, this card has %s: use --backend xla:cpu or a newer card", leastCapability, c.Capability)
 	}
 	return ""
+}
+
+// ParseDriver returns the version in the text of [DriverFile], or "" if the text has none.
+func ParseDriver(text string) string {
+	found := regexp.MustCompile(`Kernel Module.*?\s(\d+(?:\.\d+)+)`).FindStringSubmatch(text)
+	if found == nil {
+		return ""
+	}
+	return found[1]
+}
+
+// CheckDriver returns an error if a version of NVIDIA's driver, such as "580.65.06", is too old for
+// CUDA 13. A version that it cannot read is not too old.
+func CheckDriver(version string) error {
+	major, _, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(major)
+	if err != nil || n >= leastDriver {
+		return nil
+	}
+	return adapters.Errorf(adapters.Unsupported, "NVIDIA's driver %s is too old: CUDA 13 needs %d or newer", version, leastDriver).
+		WithRemedy("install a newer driver; or put a plugin for an older CUDA, named pjrt_c_api_cuda_plugin.so, and its libraries " +
+			"into a folder in PJRT_PLUGIN_LIBRARY_PATH")
 }

@@ -24,12 +24,24 @@ func TestCardLacks(t *testing.T) {
 		want string
 	}{
 		{Card{Driver: "580.65.06", Capability: "9.0"}, ""},
-		{Card{Driver: "535.104", Capability: "8.0"}, "driver 535.104 is too old"},
+		{Card{Driver: "535.104", Capability: "8.0"}, "driver 535.104 is too old: CUDA 13 needs 580"},
 		{Card{Driver: "590.1", Capability: "7.0"}, "needs compute capability 7.5"},
 		{Card{Driver: "unknown", Capability: "[N/A]"}, ""},
 	} {
 		if got := c.card.Lacks(); !strings.Contains(got, c.want) || (c.want == "") != (got == "") {
 			t.Errorf("%+v lacks %q, want %q", c.card, got, c.want)
+		}
+	}
+}
+
+func TestParseDriver(t *testing.T) {
+	for text, want := range map[string]string{
+		"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build  (dvs-builder)\nGCC version:  gcc 12\n": "580.65.06",
+		"NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 19:39:15 UTC 2024\n":                               "535.183.01",
+		"": "", "something else": "",
+	} {
+		if got := ParseDriver(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
 }

@@ -14,10 +14,10 @@ import (
 
 const hasXLA = true
 
-// newXLA opens a plugin by its path. go-xla guesses from the path whether it is a CPU or a CUDA
-// plugin; newXLA sets the options that depend on the guess explicitly. TensorFloat-32 is off, so
-// that float32 is really float32; bfloat16 is for speed.
-func newXLA(path string) (compute.Backend, error) {
+// loadXLA opens a plugin by its path, with XLA_FLAGS as they are. go-xla guesses from the path whether it is
+// a CPU or a CUDA plugin; loadXLA sets the options that depend on the guess explicitly. TensorFloat-32 is
+// off, so that float32 is really float32; bfloat16 is for speed.
+func loadXLA(path string) (compute.Backend, error) {
 	xla.EnableAutoInstall(false)
 	kind := pluginKind(filepath.Base(path))
 	if kind == "cpu" && pjrt.IsCUDAName(path) {

@@ -10,7 +10,7 @@ import (
 
 const hasXLA = false
 
-func newXLA(string) (compute.Backend, error) {
+func loadXLA(string) (compute.Backend, error) {
 	return nil, errors.New("this binary was built without XLA")
 }
 

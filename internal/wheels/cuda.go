@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -117,18 +115,4 @@ func linkTools(tree string) error {
 		}
 	}
 	return nil
-}
-
-// driverVersion returns the major version in the text of /proc/driver/nvidia/version, or 0 if the
-// text has none.
-func driverVersion(text string) int {
-	found := regexp.MustCompile(`Kernel Module.*?\s(\d+)\.\d+`).FindStringSubmatch(text)
-	if found == nil {
-		return 0
-	}
-	n, err := strconv.Atoi(found[1])
-	if err != nil {
-		return 0
-	}
-	return n
 }

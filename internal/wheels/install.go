@@ -25,9 +25,6 @@ const (
 	XLACUDA = "xla-cuda"
 )
 
-// driverFile is the file in which NVIDIA's driver reports its version.
-const driverFile = "/proc/driver/nvidia/version"
-
 // InstallXLACPU installs XLA's CPU plugin with a shell script. The output of the script goes
 // to log.
 func InstallXLACPU(ctx context.Context, script string, log io.Writer) error {
@@ -46,7 +43,7 @@ func InstallXLACUDA(ctx context.Context, log io.Writer) error {
 	if err := checkXLA(XLACUDA); err != nil {
 		return err
 	}
-	if err := checkDriver(driverFile, log); err != nil {
+	if err := checkDriver(backends.DriverFile, log); err != nil {
 		return err
 	}
 	home, err := os.UserHomeDir()
@@ -89,15 +86,11 @@ func checkDriver(file string, log io.Writer) error {
 		return adapters.Errorf(adapters.Unsupported, "%s exists for Linux on x86-64 only, this is %s on %s", XLACUDA, runtime.GOOS, runtime.GOARCH)
 	}
 	text, err := os.ReadFile(file)
-	switch version := driverVersion(string(text)); {
-	case err != nil:
+	if err != nil {
 		fmt.Fprintln(log, "this machine has no NVIDIA driver: the plugin will only be used on a machine that has one")
-	case version > 0 && version < backends.LeastDriver:
-		return adapters.Errorf(adapters.Unsupported, "NVIDIA's driver is %d, CUDA 13 needs %d or newer", version, backends.LeastDriver).
-			WithRemedy("update the driver; or put a plugin for an older CUDA, named %s, and its libraries into a folder in "+
-				"PJRT_PLUGIN_LIBRARY_PATH", cudaPlugin)
+		return nil
 	}
-	return nil
+	return backends.CheckDriver(backends.ParseDriver(string(text)))
 }
 
 // runScript runs a shell script with its output in log.

@@ -19,7 +19,7 @@ func TestOldDriverIsRefused(t *testing.T) {
 	if err := os.WriteFile(file, []byte("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := checkDriver(file, io.Discard); adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "driver is 535") {
+	if err := checkDriver(file, io.Discard); adapters.KindOf(err) != adapters.Unsupported || !strings.Contains(err.Error(), "driver 535.183.01 is too old") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -173,15 +173,3 @@ func TestCUDAWheelsArePinned(t *testing.T) {
 		seen[w.Package], seen[w.SHA256] = true, true
 	}
 }
-
-func TestDriverVersion(t *testing.T) {
-	for text, want := range map[string]int{
-		"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build  (dvs-builder)\nGCC version:  gcc 12\n": 580,
-		"NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 19:39:15 UTC 2024\n":                               535,
-		"": 0, "something else": 0,
-	} {
-		if got := driverVersion(text); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
-		}
-	}
-}

@@ -13,8 +13,10 @@ import (
 	"google.golang.org/grpc/stats"
 
 	"github.com/modular-bridging/bridge/adapters"
+	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/cloexec"
 	"github.com/modular-bridging/bridge/internal/loglevel"
+	"github.com/modular-bridging/bridge/internal/xlaflags"
 	"github.com/modular-bridging/bridge/plugins/internal/wire"
 )
 
@@ -160,10 +162,10 @@ func setDefault[T comparable](field *T, value T) {
 // caches and temporary files. Any other variable may hold a secret.
 func allowedEnv() []string {
 	return []string{
-		"GOMLX_BACKEND", "GOMLX_NO_AUTO_INSTALL", "PJRT_PLUGIN_LIBRARY_PATH", "XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL",
+		"GOMLX_BACKEND", "GOMLX_NO_AUTO_INSTALL", "PJRT_PLUGIN_LIBRARY_PATH", xlaflags.Variable, "TF_CPP_MIN_LOG_LEVEL",
 		"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "GODEBUG", "GOMAXPROCS", "GOMEMLIMIT", "OMP_NUM_THREADS",
 		"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "HOME", "USER", "GOCOVERDIR",
-		"XDG_CACHE_HOME", "XDG_DATA_HOME", "BRIDGE_CACHE", "HF_HOME",
+		"XDG_CACHE_HOME", "XDG_DATA_HOME", "BRIDGE_CACHE", backends.XLACachesVariable, "HF_HOME",
 		"LANG", "LC_ALL", "LC_CTYPE", "TZ",
 	}
 }
@@ -186,6 +188,10 @@ func (c *Config) environment(private string) []string {
 			continue
 		}
 		value, ok := os.LookupEnv(entry)
+		if entry == xlaflags.Variable { // the plugin's XLA may not know the flags that this process added
+			value = xlaflags.User()
+			ok = value != ""
+		}
 		if abs, err := filepath.Abs(value); value != "" && err == nil && slices.Contains(folderVariables(), entry) {
 			value = abs
 		}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/procfs"
 	"github.com/modular-bridging/bridge/internal/testenv"
+	"github.com/modular-bridging/bridge/internal/xlaflags"
 	"github.com/modular-bridging/bridge/plugins/internal/plugintest"
 )
 
@@ -24,6 +26,27 @@ func TestGPUMemoryLimit(t *testing.T) {
 	limited := (&Limits{GPUMemory: 0.4}).environment()
 	if !slices.Equal(limited, []string{"BRIDGE_GPU_MEMORY=0.4"}) {
 		t.Errorf("the plugin's environment gets %q, want the share of the GPU's memory", limited)
+	}
+}
+
+// A plugin's XLA may not know the flags that bridge adds for its own, and would end because of them.
+func TestPluginsGetTheUsersXLAFlags(t *testing.T) {
+	flags := func() []string {
+		return slices.DeleteFunc(config(t, "", "language").Environ(t.TempDir()), func(entry string) bool {
+			return !strings.HasPrefix(entry, xlaflags.Variable+"=")
+		})
+	}
+	user := flags()
+	if err := xlaflags.Set([]string{"--xla_added=1"}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := xlaflags.Set(nil); err != nil {
+			t.Error(err)
+		}
+	}()
+	if got := flags(); !strings.Contains(os.Getenv(xlaflags.Variable), "--xla_added=1") || !slices.Equal(got, user) {
+		t.Errorf("this process has XLA_FLAGS %q, the plugin %q; want the plugin's as before, %q", os.Getenv(xlaflags.Variable), got, user)
 	}
 }
 

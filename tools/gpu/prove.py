@@ -103,7 +103,7 @@ class Proof:
                      ("stage1", 150, self.stage1),
                      ("torch-stage2-opt", 90, lambda: self.torch("opt")), ("torch-stage2-t5", 90, lambda: self.torch("t5")),
                      ("encode", 90, lambda: self.measure("vision")), ("generate-opt", 90, lambda: self.measure("opt")),
-                     ("generate-t5", 90, lambda: self.measure("t5")), ("swap", 180, self.swap)]
+                     ("generate-t5", 90, lambda: self.measure("t5")), ("swap", 180, self.swap), ("caches", 30, self.caches)]
         known = [name for name, _, _ in all_steps]
         for name in self.options.only:
             if name not in known:
@@ -161,8 +161,7 @@ class Proof:
                 self.install("xla-cpu")
         if self.options.platform == "cuda" and not self.has_plugin():
             self.install("xla-cuda")
-        doctor = self.call([self.bridge, "doctor", "--json"])
-        lines = [json.loads(line) for line in doctor.splitlines()]
+        lines = self.doctor()
         return {"gpu": self.card.get("name", "none"), "driver": self.card.get("driver", "none"),
                 "memory": f"{self.card['memory_mib'] / 1024:.0f} GiB" if self.card else "none",
                 "plugin": ", ".join(f["value"] for f in lines if f["name"] == "pjrt plugin"),
@@ -290,7 +289,9 @@ class Proof:
             return {"status": "skipped", "why": f"stage2-{llm} has no result to compare with"}
         job = {"vision": models.MODELS[self.options.small]["vision"], "text": models.MODELS[self.options.small][llm], "batch": ours["batch"],
                "small": self.options.small, "device": "cuda" if self.options.platform == "cuda" else "cpu", "steps": 3 if self.options.small else 10}
-        found = json.loads(self.call([sys.executable, BUNDLE / "torch_step.py", json.dumps(job)]).splitlines()[-1])
+        path = self.work / f"torch-{llm}.json"
+        path.write_text(json.dumps(job))
+        found = json.loads(self.call([sys.executable, BUNDLE / "torch_step.py", path]).splitlines()[-1])
         return found | {"batch": ours["batch"], "bridge is": f"{found['step'] / ours['step']:.2f} times as fast"}
 
     def measure(self, name: str) -> dict:
@@ -313,6 +314,14 @@ class Proof:
         summary = json.loads((run / "summary.json").read_text())
         return {"steps": summary["steps"], "train seconds": round(summary["seconds"], 1), "exact_match": summary["exact_match"],
                 "captions": summary["captions"], "held_out_loss": round(summary["held_out_loss"], 4)}
+
+    def caches(self) -> dict:
+        """Reports which of XLA's caches the steps before have used, and how many files they have filled."""
+        caches = next(line["value"] for line in self.doctor() if line["name"] == "xla caches" and line["value"].startswith(self.options.platform + ":"))
+        files = [p for p in pathlib.Path(self.environment["BRIDGE_CACHE"]).glob("xla/*/*/**/*") if p.is_file()]
+        if self.options.platform == "cuda" and not files:
+            raise Failed(f"no cache was filled; bridge doctor reports {caches}")
+        return {"caches": caches, "files": len(files), "bytes": sum(p.stat().st_size for p in files)}
 
     # What the steps share. -------------------------------------------------------------------
 
@@ -354,6 +363,9 @@ class Proof:
         except Failed as failed:
             raise Failed(f"no plugin is installed and `bridge doctor --install {what}` did not help: {failed}; "
                          "carry the wheels with --wheels DIR, or install jax[cuda13]") from failed
+
+    def doctor(self) -> list[dict]:
+        return [json.loads(line) for line in self.call([self.bridge, "doctor", "--json"]).splitlines()]
 
     def version(self, package: str) -> str | None:
         code = f"import importlib.metadata as m; print(m.version({package!r}))"

@@ -1,7 +1,8 @@
 """Trains steps of stage 2 in PyTorch + transformers, with random weights made on the device.
 
-    python3 torch_step.py '{"vision": {...}, "text": {...}, "batch": 64, "small": false, "device": "cuda", "steps": 10}'
+    python3 torch_step.py JOB.json
 
+The file has {"vision": {...}, "text": {...}, "batch": 64, "small": false, "device": "cuda", "steps": 10}.
 It prints a line of JSON: seconds of a step, its peak memory. The step is bridge's: the encoder's features are
 given, the language model is frozen in bfloat16, the Q-Former and the projection train in float32 under autocast.
 """
@@ -9,6 +10,7 @@ given, the language model is frozen in bfloat16, the Q-Former and the projection
 from __future__ import annotations
 
 import json
+import pathlib
 import statistics
 import sys
 import time
@@ -20,7 +22,7 @@ PATCHES, QUERIES, TEXT = 257, 32, 16
 
 
 def main() -> None:
-    job = json.loads(sys.argv[1])
+    job = json.loads(pathlib.Path(sys.argv[1]).read_text())
     device, small = job["device"], job["small"]
     torch.manual_seed(1)
     kind = job["text"]["model_type"]
