@@ -3,7 +3,6 @@ package registry
 import (
 	"strings"
 
-	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/weights"
 )
 
@@ -33,7 +32,7 @@ func (c hfConfig) sizes() Sizes {
 
 // CountParameters returns the number of the model's parameters: the manifest's or, of a model that is
 // on disk, what the headers of its weights say. It is 0 if neither is known.
-func (b *Backbone) CountParameters() int64 {
+func (b Backbone) CountParameters() int64 {
 	if b.Parameters > 0 || b.Path == "" {
 		return b.Parameters
 	}
@@ -43,12 +42,4 @@ func (b *Backbone) CountParameters() int64 {
 	}
 	defer f.Close()
 	return f.Parameters()
-}
-
-// VisionTokens returns the feature tokens of a picture, at the given size if it is above 0.
-func (b *Backbone) VisionTokens(imageSize int) int {
-	if n := b.TokensAt(imageSize); n > 0 && b.Kind == adapters.KindVision {
-		return n
-	}
-	return b.Tokens
 }

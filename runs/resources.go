@@ -46,6 +46,9 @@ func openResources(ctx context.Context, w *workspace.Workspace, r *recipes.Resol
 	if err := checkWeights(ctx, w, r); err != nil {
 		return nil, err
 	}
+	if err := CheckMemory(ctx, w, r); err != nil {
+		return nil, err
+	}
 	res := &resources{workspace: w, recipe: r, resumed: resumed, whole: map[split]data.Dataset{}}
 	if err := res.open(ctx); err != nil {
 		res.close()

@@ -1,0 +1,114 @@
+package memory
+
+import (
+	"math"
+	"testing"
+
+	"github.com/modular-bridging/bridge/qformer"
+)
+
+// base returns a run of `make bench-torch`'s rows of training: a Q-Former of BERT-base's width on given
+// features of ViT-L/14 in float32, batch 8, texts of 32 tokens and, in stage 2, OPT-125M.
+func base(stage int) Run {
+	c := qformer.Base()
+	c.EncoderWidth, c.LanguageWidth = 1024, 768
+	r := Run{Stage: stage, QFormer: c, Trained: int64(qformer.Count(c.Parameters(qformer.Stage(stage)))),
+		Pictures: 8, Text: 32, Tokens: 257, FeatureNumber: 4}
+	if stage == 2 {
+		r.Language = &Frozen{ID: "opt-125m", Parameters: 125_239_296, Number: 4, Width: 768, Layers: 12, FeedForward: 3072, Heads: 12, Vocabulary: 50272}
+	}
+	return r
+}
+
+// The peaks were measured on two cores with XLA for the CPU, on 2026-12-01: those of single processes and,
+// for checkpointing, the one in docs/benchmarks.md.
+func TestStepsOfBaseSize(t *testing.T) {
+	const mib = 1 << 20
+	checkpointed := base(1)
+	checkpointed.Checkpointing = true
+	for name, c := range map[string]struct {
+		run      Run
+		measured []float64 // MiB
+	}{
+		"stage 1":                    {base(1), []float64{5665}},
+		"stage 1 with checkpointing": {checkpointed, []float64{4425}},
+		"stage 2: bridge, OPT":       {base(2), []float64{2227, 1257}},
+	} {
+		all := c.run.Processes()
+		if len(all) != len(c.measured) {
+			t.Fatalf("%s: %d processes, want %d", name, len(all), len(c.measured))
+		}
+		for i, p := range all {
+			got := float64(p.Peak()) / mib
+			if math.Abs(got/c.measured[i]-1) > 0.2 {
+				t.Errorf("%s: process %s is estimated at %.0f MiB, it took %.0f: %+v", name, p.Name, got, c.measured[i], p.Parts)
+			}
+			t.Logf("%s: %s %.0f MiB, measured %.0f (%+.0f %%)", name, p.Name, got, c.measured[i], 100*(got/c.measured[i]-1))
+		}
+	}
+}
+
+func TestMoreWorkTakesMore(t *testing.T) {
+	for stage := 1; stage <= 2; stage++ {
+		peak := func(change func(*Run)) int64 {
+			r := base(stage)
+			change(&r)
+			return r.Processes()[0].Peak()
+		}
+		as := peak(func(*Run) {})
+		for name, change := range map[string]func(*Run){
+			"a larger batch":      func(r *Run) { r.Pictures = 64 },
+			"an evaluation":       func(r *Run) { r.Evaluated = 2000 },
+			"accumulation":        func(r *Run) { r.Accumulate = true },
+			"larger pictures":     func(r *Run) { r.Tokens = 1025 },
+			"bfloat16 on the CPU": func(r *Run) { r.Narrow = true },
+		} {
+			if got := peak(change); got <= as {
+				t.Errorf("stage %d with %s takes %d, without %d", stage, name, got, as)
+			}
+		}
+	}
+	if short, long := base(1), base(1); true {
+		short.Text = 8
+		if s, l := short.Processes()[0].Peak(), long.Processes()[0].Peak(); s >= l {
+			t.Errorf("texts of 8 tokens take %d, of 32 tokens %d", s, l)
+		}
+	}
+}
+
+func TestModelsInBridgesProcess(t *testing.T) {
+	apart := base(2)
+	apart.Vision = &Frozen{ID: "vit", Parameters: 300e6, Number: 4, Width: 1024, Layers: 24, FeedForward: 4096, Heads: 16}
+	vision, language := *apart.Vision, *apart.Language
+	vision.Inside, language.Inside = true, true
+	one := apart
+	one.Vision, one.Language = &vision, &language
+	together := one.Processes()
+	if len(together) != 1 || len(apart.Processes()) != 3 {
+		t.Fatalf("%d and %d processes", len(together), len(apart.Processes()))
+	}
+	var certain int64
+	for _, p := range apart.Processes() {
+		certain += p.Certain()
+	}
+	if got := together[0]; got.Certain() != certain || got.Peak() >= Total(apart.Processes()) {
+		t.Errorf("one process: %+v; three: %+v", got, apart.Processes())
+	}
+}
+
+func TestWhatIsNotKnown(t *testing.T) {
+	r := base(2)
+	r.Language.Foreign = true
+	if p := r.Processes()[1]; p.Known || p.Peak() != 0 {
+		t.Errorf("a plugin: %+v", p)
+	}
+	r = base(2)
+	r.Language.Layers = 0
+	if p := r.Processes()[1]; p.Known || p.Certain() != 4*125_239_296 {
+		t.Errorf("a model without sizes: %+v", p)
+	}
+	r.Language.Example = 10 << 20
+	if p := r.Processes()[1]; !p.Known || p.Peak() < 4*125_239_296+80<<20 {
+		t.Errorf("a model whose manifest has the memory of an example: %+v", p)
+	}
+}
