@@ -49,12 +49,17 @@ func (r *Recipe) Count(c qformer.Config, models ...registry.Manifest) Counts {
 }
 
 // trainable counts the parameters that the recipe's stage trains.
-// If it makes a projection that speaks in words, the list is taken to have as many as it may have.
 func (r *Recipe) trainable(c qformer.Config) int {
+	return qformer.Count(r.Trained(r.withWords(c).Parameters(qformer.Stage(r.Stage))))
+}
+
+// withWords returns the shape of the recipe's Q-Former with its words. If the recipe makes a projection
+// that speaks in words, the list is taken to have as many as it may have.
+func (r *Recipe) withWords(c qformer.Config) qformer.Config {
 	if r.Stage == 2 && r.InWords() && c.Words == 0 {
 		c.Words, c.Residual = r.Projection.MaxWords(), r.HasResidual()
 	}
-	return qformer.Count(r.Trained(c.Parameters(qformer.Stage(r.Stage))))
+	return c
 }
 
 // Trained returns those of a bridge's parameters that the recipe trains.

@@ -13,7 +13,7 @@ import (
 // The longest texts that an estimate counts, in tokens, where the recipe sets no limit.
 const (
 	textTokens    = 32 // data.max_text_tokens by default, and the most that stage 1 reads
-	kitTextTokens = 16 // of the kit's captions, questions and answers
+	kitTextTokens = 12 // of the kit's captions
 )
 
 // What the formula of a manifest's memory counts, by which a manifest without sizes is read.
@@ -31,6 +31,7 @@ func (r *Recipe) Processes(c qformer.Config, vision registry.Backbone, language 
 
 // memoryOf returns what determines the memory of the recipe's run.
 func (r *Recipe) memoryOf(c qformer.Config, vision registry.Backbone, language *registry.Backbone, onGPU bool) memory.Run {
+	c = r.withWords(c)
 	trained := int64(r.trainable(c))
 	run := memory.Run{
 		Stage: r.Stage, QFormer: c, Trained: trained,
@@ -40,7 +41,6 @@ func (r *Recipe) memoryOf(c qformer.Config, vision registry.Backbone, language *
 		Evaluated: r.Evaluation.Examples, OnGPU: onGPU,
 		Tokens: vision.TokensAt(r.Vision.ImageSize), Vision: frozen(vision, r.Vision.Backbone),
 	}
-	run.Kept = max(0, run.Kept)
 	if run.Tokens == 0 {
 		run.Tokens = vision.Tokens
 	}

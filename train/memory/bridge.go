@@ -93,7 +93,8 @@ func (r Run) stage2() int64 {
 	c := r.QFormer
 	queries := int64(c.Queries)
 	attention := 2 * int64(c.Heads) * queries // scores and probabilities of a key
-	return r.pass(queries*int64(c.Layers), attention*queries*int64(c.Layers), 1, queries*r.position()+attention*queries)
+	words := 3 * queries * int64(c.Words) // scores, weights and their gradients
+	return words + r.pass(queries*int64(c.Layers), attention*queries*int64(c.Layers), 1, queries*r.position()+attention*queries)
 }
 
 // stage1 returns the numbers that a pair takes in a step of stage 1: the queries, the text alone, the
