@@ -164,7 +164,8 @@ func remedy(r *recipes.Resolved, use MemoryUse) string {
 	if work > weights || largest.Name == memory.Bridge {
 		micro := r.Optimizer.Batch / max(1, r.Optimizer.Accumulate)
 		if r.Stage == 2 && micro > 1 {
-			all = append(all, fmt.Sprintf("raise optimizer.accumulate above %d (micro-batches of %d pictures)", max(1, r.Optimizer.Accumulate), micro))
+			all = append(all, fmt.Sprintf("raise optimizer.accumulate above %d (micro-batches of %d pictures)",
+				max(1, r.Optimizer.Accumulate), micro))
 		} else if micro > 2 {
 			all = append(all, fmt.Sprintf("lower optimizer.batch below %d", r.Optimizer.Batch))
 		}

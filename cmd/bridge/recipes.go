@@ -17,7 +17,7 @@ func (p *program) recipesCommand() *cli.Command {
 			Description: "Example: bridge recipes list", Flags: []cli.Flag{jsonFlag()}, Action: p.recipesList,
 		},
 		&cli.Command{
-			Name: "show", Usage: "print a built-in recipe, its parameter count and the memory of its processes, as a start for your own", ArgsUsage: "NAME",
+			Name: "show", Usage: "print a built-in recipe, its parameter count and the memory of its processes", ArgsUsage: "NAME",
 			UsageText:   "bridge recipes show [--json] NAME",
 			Description: "Example: bridge recipes show tiny-stage2-opt > mine.toml", Flags: []cli.Flag{jsonFlag()}, Action: p.recipesShow,
 		},
@@ -25,7 +25,8 @@ func (p *program) recipesCommand() *cli.Command {
 			Name: "check", Usage: "check a recipe, its annotation files and some of its pictures, and print it with all values resolved", ArgsUsage: "FILE",
 			UsageText: "bridge recipes check FILE [--set key=value]...",
 			Description: "It reads the annotation files to their end, looks for the file of every picture, and reads 20 pictures of each data set. " +
-				"It fails if training would: for example, if more pictures than data.max_bad cannot be used, or if this machine's memory is too little.\n\n" +
+				"It fails if training would: for example, if more pictures than data.max_bad cannot be used, or if this machine's memory is " +
+				"too little.\n\n" +
 				"Example: bridge recipes check mine.toml --set optimizer.lr=1e-4",
 			Flags: []cli.Flag{setFlag()}, Action: p.recipesCheck,
 		})

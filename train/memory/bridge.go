@@ -93,7 +93,7 @@ func (r Run) stage2() int64 {
 	c := r.QFormer
 	queries := int64(c.Queries)
 	attention := 2 * int64(c.Heads) * queries // scores and probabilities of a key
-	words := 3 * queries * int64(c.Words) // scores, weights and their gradients
+	words := 3 * queries * int64(c.Words)     // scores, weights and their gradients
 	return words + r.pass(queries*int64(c.Layers), attention*queries*int64(c.Layers), 1, queries*r.position()+attention*queries)
 }
 

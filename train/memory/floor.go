@@ -6,7 +6,7 @@ package memory
 const (
 	bridgeFloor   = 210 << 20
 	visionFloor   = 290 << 20
-	languageFloor = 270 << 20
+	languageFloor = 310 << 20
 )
 
 // graph is what a layer of a graph, which is passed forward and back, takes on the host.
@@ -17,8 +17,8 @@ type graph struct{ compiling, compiled int64 }
 func qformerGraph() graph  { return graph{48 << 20, 24 << 20} }
 func languageGraph() graph { return graph{36 << 20, 16 << 20} }
 
-// cardFloor is what a process takes of a GPU: the context of CUDA and its libraries. It comes from
-// NVIDIA's and XLA's documentation, and was not measured.
+// cardFloor is what a process takes of a GPU for the context of CUDA and its libraries: about half a
+// gigabyte. It was not measured.
 const cardFloor = 500 << 20
 
 // floor returns the part of a process without a model.

@@ -32,7 +32,8 @@ func (r Run) encoder() load {
 func (r Run) language() load {
 	f := r.Language
 	queries, number, evaluated := r.QFormer.Queries, r.activation(f), min(atMost, r.Evaluated)
-	work := max(f.gradient(queries, r.Text, r.Pictures, number), f.losses(queries, r.Text, evaluated, number), f.captions(queries, evaluated, number))
+	work := max(f.gradient(queries, r.Text, r.Pictures, number), f.losses(queries, r.Text, evaluated, number),
+		f.captions(queries, evaluated, number))
 	if f.Layers == 0 {
 		work = int64(r.Pictures) * f.Example
 	}
