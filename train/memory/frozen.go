@@ -71,23 +71,26 @@ func (f *Frozen) positions(queries, text int) (passed, target, length int64) {
 func (f *Frozen) gradient(queries, text, examples int, number int64) int64 {
 	passed, target, length := f.positions(queries, text)
 	kept := int64(5*f.Width+f.FeedForward+f.FeedForward/2) + int64(f.Heads)*length
-	return int64(examples)*passed*kept*number + 3*4*f.logits(examples, target)
+	rows := f.rows(examples, target)
+	return rows * (passed*kept*number + 3*4*target*int64(f.Vocabulary))
 }
 
 // losses returns the memory of losses without a gradient: one layer's numbers, and logits twice.
 func (f *Frozen) losses(queries, text, examples int, number int64) int64 {
 	_, target, length := f.positions(queries, text)
 	layer := int64(4*f.Width+f.FeedForward) + 2*int64(f.Heads)*length
-	return int64(examples)*length*layer*number + 2*4*f.logits(examples, target)
+	rows := f.rows(examples, target)
+	return rows * (length*layer*number + 2*4*target*int64(f.Vocabulary))
 }
 
-// logits returns how many logits are computed at once. A model halves its batch until they are few enough.
-func (f *Frozen) logits(examples int, target int64) int64 {
-	rows := int64(max(1, examples))
+// rows returns how many examples are computed at once: at most 64, and half as many until their logits are
+// few enough.
+func (f *Frozen) rows(examples int, target int64) int64 {
+	rows := min(atMost, int64(examples))
 	for rows > 1 && rows*target*int64(f.Vocabulary) > maxLogits {
 		rows /= 2
 	}
-	return rows * target * int64(f.Vocabulary)
+	return rows
 }
 
 // captions returns the memory of generating captions: keys and values of the input, those of the new

@@ -76,6 +76,21 @@ func TestMoreWorkTakesMore(t *testing.T) {
 	}
 }
 
+// A language model computes large batches in parts, and so does not grow with them.
+func TestLargeBatchesInTheLanguageModel(t *testing.T) {
+	peak := func(pictures int) int64 {
+		r := base(2)
+		r.Pictures = pictures
+		return r.Processes()[1].Peak()
+	}
+	if small, large := peak(8), peak(64); small >= large {
+		t.Errorf("8 examples take %d, 64 take %d", small, large)
+	}
+	if large, larger := peak(64), peak(1024); large != larger {
+		t.Errorf("64 examples take %d, 1024 take %d", large, larger)
+	}
+}
+
 func TestModelsInBridgesProcess(t *testing.T) {
 	apart := base(2)
 	apart.Vision = &Frozen{ID: "vit", Parameters: 300e6, Number: 4, Width: 1024, Layers: 24, FeedForward: 4096, Heads: 16}
