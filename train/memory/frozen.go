@@ -37,7 +37,11 @@ func (r Run) language() load {
 	if f.Layers == 0 {
 		work = int64(r.Pictures) * f.Example
 	}
-	return r.phases(f.weights(), int64(f.Layers), languageGraph(), Part{Holds: "examples in " + f.ID, Bytes: work})
+	g := languageGraph()
+	if f.Decodes {
+		g = encoderDecoderGraph()
+	}
+	return r.phases(f.weights(), int64(f.Layers), g, Part{Holds: "examples in " + f.ID, Bytes: work})
 }
 
 // weights returns the part of the model's weights.

@@ -20,8 +20,41 @@ func base(stage int) Run {
 	return r
 }
 
-// The peaks were measured on two cores with XLA for the CPU, on 2026-12-01: those of single processes and,
-// for checkpointing, the one in docs/benchmarks.md.
+// loss returns a run with nothing but a language model's losses and gradients, of a row of `make bench-torch`.
+func loss(f Frozen, pictures int) Run {
+	r := base(2)
+	r.Pictures, r.Language = pictures, &f
+	return r
+}
+
+// encode returns a run whose second process only encodes pictures.
+func encode(f Frozen) Run {
+	r := base(1)
+	r.Vision = &f
+	return r
+}
+
+func TestFrozenModelsOfBaseSize(t *testing.T) {
+	for name, c := range map[string]struct {
+		run      Run
+		measured float64 // bytes, from docs/benchmarks.md: the largest peak of a process with XLA
+	}{
+		"opt-loss": {loss(Frozen{Parameters: 125_239_296, Number: 4, Width: 768, Layers: 12, FeedForward: 3072, Heads: 12, Vocabulary: 50272}, 8), 1.29e9},
+		"t5-loss": {loss(Frozen{Parameters: 247_577_856, Number: 4, Width: 768, Layers: 24, FeedForward: 4096, Heads: 12, Vocabulary: 32128,
+			Decodes: true}, 8), 2.01e9},
+		"encode":     {encode(Frozen{Parameters: 303_179_776, Number: 4, Width: 1024, Layers: 24, FeedForward: 4096, Heads: 16}), 1.53e9},
+		"llama-loss": {loss(Frozen{Parameters: 1_038_682_112, Number: 4, Width: 2048, Layers: 16, FeedForward: 16384, Heads: 32, Vocabulary: 32000}, 4), 5.48e9},
+	} {
+		got := float64(c.run.Processes()[1].Peak())
+		if math.Abs(got/c.measured-1) > 0.2 {
+			t.Errorf("%s is estimated at %.0f MB, it took %.0f", name, got/1e6, c.measured/1e6)
+		}
+		t.Logf("%s: %.0f MB, measured %.0f (%+.0f %%)", name, got/1e6, c.measured/1e6, 100*(got/c.measured-1))
+	}
+}
+
+// The peaks were measured on two cores with XLA for the CPU, on 2026-12-01, by the program of
+// `make bench-torch`, after two steps.
 func TestStepsOfBaseSize(t *testing.T) {
 	const mib = 1 << 20
 	checkpointed := base(1)
@@ -30,8 +63,8 @@ func TestStepsOfBaseSize(t *testing.T) {
 		run      Run
 		measured []float64 // MiB
 	}{
-		"stage 1":                    {base(1), []float64{5665}},
-		"stage 1 with checkpointing": {checkpointed, []float64{4425}},
+		"stage 1":                    {base(1), []float64{5561}},
+		"stage 1 with checkpointing": {checkpointed, []float64{4408}},
 		"stage 2: bridge, OPT":       {base(2), []float64{2227, 1257}},
 	} {
 		all := c.run.Processes()
