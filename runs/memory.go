@@ -63,7 +63,11 @@ func (u MemoryUse) Of() string {
 // Comment returns the estimate as comment lines of a recipe.
 func (u MemoryUse) Comment() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Estimated %s: %s at the peaks of %d processes together\n", u.Of(), registry.Size(u.Total()), len(u.Processes))
+	peaks := "at the peak of the process"
+	if n := len(u.Processes); n > 1 {
+		peaks = fmt.Sprintf("at the peaks of %d processes together", n)
+	}
+	fmt.Fprintf(&b, "# Estimated %s: %s %s\n", u.Of(), registry.Size(u.Total()), peaks)
 	for _, p := range u.Processes {
 		fmt.Fprintf(&b, "#   %-10s%8s", p.Name, registry.Size(p.Peak()))
 		separator := ": "
@@ -181,7 +185,7 @@ func remedy(r *recipes.Resolved, use MemoryUse) string {
 			all = append(all, fmt.Sprintf("set %s.dtype = \"bfloat16\"", side.name))
 		}
 	}
-	if len(all) == 0 || largest.Name != memory.Bridge && weights > work {
+	if len(all) == 0 || weights > work {
 		all = append(all, "use a smaller model, or a machine with more memory")
 	}
 	return strings.Join(all, ", or ")
