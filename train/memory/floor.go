@@ -5,7 +5,7 @@ package memory
 // encoder includes its graphs, which are small.
 const (
 	bridgeFloor   = 210 << 20
-	visionFloor   = 305 << 20
+	visionFloor   = 298 << 20
 	languageFloor = 310 << 20
 )
 
