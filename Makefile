@@ -130,6 +130,10 @@ bench-passes: ## measure the seconds of one pass of each kind. MODELS=tiny-vit+t
 bench-torch: ## compare speed and memory with PyTorch; first: make xla-cpu. OPTIONS="--row opt-loss --rounds 1"
 	tools/bench/run.sh $(OPTIONS)
 
+.PHONY: check-memory
+check-memory: build ## compare the estimated memory of runs with runs of the kit (ten minutes); first: make xla-cpu. CASES="stage1 stage2"
+	$(GO) run ./tools/memory -bridge bin/bridge $(CASES)
+
 .PHONY: gpu-bundle
 gpu-bundle: ## pack dist/bridge-gpu.tar.gz, which proves and measures bridge on a machine with a GPU
 	GO=$(GO) tools/gpu/bundle.sh

@@ -1,27 +1,26 @@
 package recipes
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/modular-bridging/bridge/qformer"
 	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/train/memory"
 )
 
 // The constants of the estimate. docs/models.md has the formula.
 const (
-	memoryExamples  = 16     // examples that the manifests' memory for stage 2 counts
-	bridgeBytes     = 16     // per parameter: weight, gradient and two moments in float32
-	textPositions   = 32     // tokens of a text, if the recipe cuts none
 	gpuRate         = 100e12 // operations per second of a data-center GPU in bfloat16
 	coreRate        = 40e9   // operations per second of a CPU core with AVX2 in float32
 	longestDuration = 100 * 365 * 24 * time.Hour
 )
 
-// Estimate holds the memory and the work that a run needs, estimated from the manifests alone.
+// Estimate holds the memory and the work that a run needs, estimated without weights.
 type Estimate struct {
-	Memory     int64   // bytes: frozen weights, activations of a micro-batch, the bridge
+	Memory     int64   // bytes: the peaks of all processes together, see [Recipe.Processes]
 	Operations float64 // floating-point operations of all steps
 	Examples   int     // in all steps
 }
@@ -50,12 +49,17 @@ func (r *Recipe) Count(c qformer.Config, models ...registry.Manifest) Counts {
 }
 
 // trainable counts the parameters that the recipe's stage trains.
-// If it makes a projection that speaks in words, the list is taken to have as many as it may have.
 func (r *Recipe) trainable(c qformer.Config) int {
+	return qformer.Count(r.Trained(r.withWords(c).Parameters(qformer.Stage(r.Stage))))
+}
+
+// withWords returns the shape of the recipe's Q-Former with its words. If the recipe makes a projection
+// that speaks in words, the list is taken to have as many as it may have.
+func (r *Recipe) withWords(c qformer.Config) qformer.Config {
 	if r.Stage == 2 && r.InWords() && c.Words == 0 {
 		c.Words, c.Residual = r.Projection.MaxWords(), r.HasResidual()
 	}
-	return qformer.Count(r.Trained(c.Parameters(qformer.Stage(r.Stage))))
+	return c
 }
 
 // Trained returns those of a bridge's parameters that the recipe trains.
@@ -66,34 +70,23 @@ func (r *Recipe) Trained(params []qformer.Param) []qformer.Param {
 }
 
 // Estimate returns what the run needs with a Q-Former of shape c. A model that no manifest
-// describes counts as nothing.
-func (r *Resolved) Estimate(c qformer.Config) Estimate {
+// describes counts as nothing. onGPU is that of [Recipe.Processes].
+func (r *Resolved) Estimate(c qformer.Config, onGPU bool) Estimate {
 	trainable := r.trainable(c)
-	micro := max(1, r.Optimizer.Batch/max(1, r.Optimizer.Accumulate))
 	steps := r.Optimizer.Steps
 	if r.Swap != nil {
 		steps += r.Swap.WarmupSteps
 	}
-	e := Estimate{Examples: steps * r.Optimizer.Batch, Memory: bridgeBytes*int64(trainable) + memoryFor(r.VisionModel.Manifest, micro)}
+	e := Estimate{Examples: steps * r.Optimizer.Batch, Memory: memory.Total(r.Processes(c, r.VisionModel, r.LanguageModel, onGPU))}
 	// The forward pass takes 2 operations per weight and token. Gradients take 4 more for
 	// weights and inputs, and 2 more for inputs alone.
 	each := 2*float64(r.VisionModel.Parameters)*float64(r.VisionModel.Tokens) + 6*float64(trainable)*float64(c.Queries)
 	if r.LanguageModel != nil {
-		text := r.Data.MaxTextTokens
-		if text == 0 {
-			text = textPositions
-		}
+		text := cmp.Or(r.Data.MaxTextTokens, textTokens)
 		each += 4 * float64(r.LanguageModel.Parameters) * float64(c.Queries+text)
-		e.Memory += memoryFor(r.LanguageModel.Manifest, micro)
 	}
 	e.Operations = each * float64(e.Examples)
 	return e
-}
-
-// memoryFor scales a manifest's memory, which is for 16 examples, to a micro-batch.
-func memoryFor(m registry.Manifest, micro int) int64 {
-	weights := m.WeightBytes()
-	return weights + max(0, m.Memory.Stage2-weights)*int64(micro)/memoryExamples
 }
 
 // On returns how long the operations take on a GPU and on a number of CPU cores.

@@ -31,6 +31,9 @@ type Run struct {
 	// each layer again (gradient checkpointing). Losses are the same, steps are slower. Default
 	// false.
 	Checkpointing bool `toml:"checkpointing,omitempty"`
+	// IgnoreMemory starts the run even if, by the estimate, the memory of this machine cannot hold
+	// it. Default false.
+	IgnoreMemory bool `toml:"ignore_memory,omitempty"`
 }
 
 func defaultRun() Run { return Run{Backend: "auto", Keep: 2, FeatureCache: true} }

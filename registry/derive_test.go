@@ -288,6 +288,9 @@ func TestManifestsFollowFromConfigs(t *testing.T) {
 		if encoderDecoder := s.ModelType == "t5"; b.Kind == adapters.KindLanguage && encoderDecoder != (b.Architecture == adapters.EncoderDecoder) {
 			t.Errorf("%s: architecture %s", id, b.Architecture)
 		}
+		if want := sizesOf(t, id, b.Kind); b.Sizes != want {
+			t.Errorf("%s: sizes %+v, its config gives %+v", id, b.Sizes, want)
+		}
 		if want := map[bool]string{true: "gelu"}[strings.HasPrefix(id, "flant5-")]; b.Activation != want {
 			t.Errorf("%s: activation %q, want %q", id, b.Activation, want)
 		}
@@ -295,6 +298,23 @@ func TestManifestsFollowFromConfigs(t *testing.T) {
 	if n < 17 {
 		t.Errorf("%d ids of the hub", n)
 	}
+}
+
+// sizesOf returns the sizes that a folder with the id's config.json has.
+func sizesOf(t *testing.T, id string, kind adapters.ModelKind) Sizes {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", "configs", id+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c hfConfig
+	if err := json.Unmarshal(data, &c); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = c.frozenPart(id, kind); err != nil {
+		t.Fatal(err)
+	}
+	return c.sizes()
 }
 
 // The formulas give the counts that are published.

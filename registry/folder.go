@@ -27,6 +27,24 @@ type hfConfig struct {
 	MaxPositions int `json:"max_position_embeddings"`
 	Embd         int `json:"n_embd"` // GPT-2
 	Positions    int `json:"n_positions"`
+
+	// The keys that [Sizes] follow from.
+	VisionConfig   *hfConfig `json:"vision_config"`
+	HiddenLayers   int       `json:"num_hidden_layers"`
+	EncoderLayers  int       `json:"num_layers"` // T5
+	DecoderLayers  int       `json:"num_decoder_layers"`
+	GPTLayers      int       `json:"n_layer"`
+	Intermediate   int       `json:"intermediate_size"`
+	FFN            int       `json:"ffn_dim"` // OPT
+	DFF            int       `json:"d_ff"`    // T5
+	Inner          int       `json:"n_inner"` // GPT-2; absent: four widths
+	MLPRatio       int       `json:"mlp_ratio"`
+	Projection     string    `json:"feed_forward_proj"`   // T5: "gated-gelu"
+	KVHeads        int       `json:"num_key_value_heads"` // only decoders with gated feed-forwards have the key
+	AttentionHeads int       `json:"num_attention_heads"`
+	T5Heads        int       `json:"num_heads"`
+	GPTHeads       int       `json:"n_head"`
+	Vocabulary     int       `json:"vocab_size"`
 }
 
 // Folder returns the backbone of a Hugging Face checkpoint folder. Its id is the folder's
@@ -52,7 +70,7 @@ func (r *Registry) FolderKind(dir string, kind adapters.ModelKind) (Backbone, er
 	if err != nil {
 		return Backbone{}, err
 	}
-	m := Manifest{ID: FolderName(path), Family: family.Name, Kind: family.Kind, DType: "float32"}
+	m := Manifest{ID: FolderName(path), Family: family.Name, Kind: family.Kind, DType: "float32", Sizes: config.sizes()}
 	if family.Kind == adapters.KindLanguage {
 		config.describeLanguage(&m, family)
 	} else if err := m.describeVision(family, path); err != nil {
@@ -90,7 +108,7 @@ func (c hfConfig) frozenPart(dir string, kind adapters.ModelKind) (hfConfig, err
 	}
 	switch kind {
 	case adapters.KindVision: // its family describes it
-		return hfConfig{ModelType: weights.TypeBLIP2Vision, key: "vision_config.model_type"}, nil
+		return hfConfig{ModelType: weights.TypeBLIP2Vision, key: "vision_config.model_type", VisionConfig: c.VisionConfig}, nil
 	case adapters.KindLanguage:
 		inner := hfConfig{}
 		if c.TextConfig != nil {

@@ -37,6 +37,7 @@ type Manifest struct {
 	Parameters   int64                 `toml:"parameters"`    // 0 if unknown without the weights
 	Download     int64                 `toml:"download"`      // bytes of the weights to fetch; 0 for the kit's
 	Memory       Memory                `toml:"memory"`
+	Sizes        Sizes                 `toml:"sizes"` // zero if they are not known
 }
 
 // Templates are the texts around captions and questions; bridge.Templates defines their
@@ -89,6 +90,17 @@ type Memory struct {
 	Inference int64 `toml:"inference"` // weights and one picture or answer
 	Stage2    int64 `toml:"stage2"`    // a stage-2 step of 16 examples, the model frozen
 }
+
+// Sizes are the numbers of a transformer from which the memory of its activations follows.
+type Sizes struct {
+	Layers      int `toml:"layers"`       // blocks; of an encoder-decoder, of both sides together
+	FeedForward int `toml:"feed_forward"` // numbers inside a feed-forward; a gated one has twice its width
+	Heads       int `toml:"heads"`
+	Vocabulary  int `toml:"vocabulary"` // language only
+}
+
+// Known reports whether the sizes are known.
+func (s Sizes) Known() bool { return s.Layers > 0 }
 
 //go:embed models/*.toml
 var shipped embed.FS

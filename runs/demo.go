@@ -88,7 +88,7 @@ func (d *Demo) Run(ctx context.Context, out string) (DemoResult, error) {
 	defer release()
 	var result DemoResult
 	err = withRunLog(ctx, d.workspace, out, func() error {
-		res, err := openResources(ctx, d.workspace, d.Warm, "")
+		res, err := openToTrain(ctx, d.workspace, d.Warm, "")
 		if err != nil {
 			return err
 		}

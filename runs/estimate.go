@@ -24,34 +24,52 @@ type ParameterCount struct {
 
 // Count counts a recipe's parameters without loading weights.
 func Count(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe) (ParameterCount, error) {
-	reg, err := w.Registry()
+	m, err := modelsOf(w, r)
 	if err != nil {
 		return ParameterCount{}, err
 	}
-	vision, err := manifestOf(reg, r.Vision.Backbone)
-	if err != nil {
-		return ParameterCount{}, err
+	shape, assumed, err := shapeOf(ctx, w, r, m.vision.Width, m.width())
+	manifests := []registry.Manifest{m.vision.Manifest}
+	if m.language != nil {
+		manifests = append(manifests, m.language.Manifest)
 	}
-	models, width := []registry.Manifest{vision}, 0
-	if r.Language != nil {
-		language, err := manifestOf(reg, r.Language.Backbone)
-		if err != nil {
-			return ParameterCount{}, err
-		}
-		models, width = append(models, language), language.Width
-	}
-	shape, assumed, err := shapeOf(ctx, w, r, vision.Width, width)
-	return ParameterCount{r.Count(shape, models...), assumed}, err
+	return ParameterCount{r.Count(shape, manifests...), assumed}, err
 }
 
-// manifestOf returns the manifest of a recipe's frozen model. Its adapter may be a plugin.
-func manifestOf(reg *registry.Registry, b recipes.Backbone) (registry.Manifest, error) {
-	find := reg.Lookup
-	if b.Path != "" {
-		find = reg.Folder
+// models are the frozen models of a recipe. Their weights need not be there.
+type models struct {
+	vision   registry.Backbone
+	language *registry.Backbone // nil in stage 1
+}
+
+// modelsOf looks up the frozen models of a recipe. Their adapters may be plugins.
+func modelsOf(w *workspace.Workspace, r *recipes.Recipe) (m models, err error) {
+	reg, err := w.Registry()
+	if err != nil {
+		return m, err
 	}
-	found, err := find(b.ID + b.Path)
-	return found.Manifest, err
+	if m.vision, err = modelOf(reg, r.Vision.Backbone); err != nil || r.Language == nil {
+		return m, err
+	}
+	language, err := modelOf(reg, r.Language.Backbone)
+	m.language = &language
+	return m, err
+}
+
+// modelOf returns a frozen model of a recipe.
+func modelOf(reg *registry.Registry, b recipes.Backbone) (registry.Backbone, error) {
+	if b.Path != "" {
+		return reg.Folder(b.Path)
+	}
+	return reg.Lookup(b.ID)
+}
+
+// width returns the width of the language model's soft prompts; 0 in stage 1.
+func (m models) width() int {
+	if m.language == nil {
+		return 0
+	}
+	return m.language.Width
 }
 
 // shapeOf returns the shape of a recipe's Q-Former, for the widths of its frozen models. If the
@@ -151,15 +169,12 @@ func checkWeights(ctx context.Context, w *workspace.Workspace, r *recipes.Resolv
 	if len(facts) == 0 {
 		return nil
 	}
-	width := 0
-	if r.LanguageModel != nil {
-		width = r.LanguageModel.Width
-	}
-	shape, _, err := shapeOf(ctx, w, &r.Recipe, r.VisionModel.Width, width)
+	m := models{r.VisionModel, r.LanguageModel}
+	shape, _, err := shapeOf(ctx, w, &r.Recipe, m.vision.Width, m.width())
 	if err != nil {
 		return err
 	}
 	return adapters.Errorf(adapters.NotFound, "%s; stage %d in total, with training: %s (estimates)",
-		strings.Join(facts, "; "), r.Stage, r.Estimate(shape).Describe(runtime.NumCPU())).
+		strings.Join(facts, "; "), r.Stage, r.Estimate(shape, onGPU(&r.Recipe)).Describe(runtime.NumCPU())).
 		WithRemedy("%s", strings.Join(remedies, "; "))
 }

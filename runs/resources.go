@@ -39,6 +39,17 @@ type resources struct {
 	whole   map[split]data.Dataset // the recipe's data sets, with all pictures
 }
 
+// openToTrain is openResources for a run that trains: this machine must have the memory that it takes.
+func openToTrain(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved, resumed string) (*resources, error) {
+	if err := checkWeights(ctx, w, r); err != nil {
+		return nil, err
+	}
+	if err := CheckMemory(ctx, w, r); err != nil {
+		return nil, err
+	}
+	return openResources(ctx, w, r, resumed)
+}
+
 // openResources opens the frozen models and data of a recipe. Steps that fail slowly come last.
 // If a run continues, resumed is its folder: its data sets have the rows that they had when the
 // run was started.

@@ -72,7 +72,7 @@ func lockAndTrain(ctx context.Context, w *workspace.Workspace, r *recipes.Resolv
 				return err
 			}
 		}
-		res, err := openResources(ctx, w, r, resumed)
+		res, err := openToTrain(ctx, w, r, resumed)
 		if err != nil {
 			if o.Resume && ctx.Err() == nil {
 				warnChangedModels(ctx, w, r, o.Dir)

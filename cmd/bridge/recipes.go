@@ -17,15 +17,16 @@ func (p *program) recipesCommand() *cli.Command {
 			Description: "Example: bridge recipes list", Flags: []cli.Flag{jsonFlag()}, Action: p.recipesList,
 		},
 		&cli.Command{
-			Name: "show", Usage: "print a built-in recipe and its parameter count, as a start for your own", ArgsUsage: "NAME",
-			UsageText:   "bridge recipes show NAME",
-			Description: "Example: bridge recipes show tiny-stage2-opt > mine.toml", Action: p.recipesShow,
+			Name: "show", Usage: "print a built-in recipe, its parameter count and the memory of its processes", ArgsUsage: "NAME",
+			UsageText:   "bridge recipes show [--json] NAME",
+			Description: "Example: bridge recipes show tiny-stage2-opt > mine.toml", Flags: []cli.Flag{jsonFlag()}, Action: p.recipesShow,
 		},
 		&cli.Command{
 			Name: "check", Usage: "check a recipe, its annotation files and some of its pictures, and print it with all values resolved", ArgsUsage: "FILE",
 			UsageText: "bridge recipes check FILE [--set key=value]...",
 			Description: "It reads the annotation files to their end, looks for the file of every picture, and reads 20 pictures of each data set. " +
-				"It fails if training would: for example, if more pictures than data.max_bad cannot be used.\n\n" +
+				"It fails if training would: for example, if more pictures than data.max_bad cannot be used, or if this machine's memory is " +
+				"too little.\n\n" +
 				"Example: bridge recipes check mine.toml --set optimizer.lr=1e-4",
 			Flags: []cli.Flag{setFlag()}, Action: p.recipesCheck,
 		})
@@ -73,8 +74,23 @@ func (p *program) recipesShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.stdout.Write(recipes.InsertComment(text, counts.Comment()))
+	use, err := runs.EstimateMemory(c.Context, p.workspace, r)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return p.printJSON(shownRecipe{args[0], string(text), counts.Counts, use})
+	}
+	_, err = p.stdout.Write(recipes.InsertComment(text, counts.Comment()+use.Comment()))
 	return err
+}
+
+// shownRecipe is the object of recipes show --json.
+type shownRecipe struct {
+	Name       string         `json:"name"`
+	Text       string         `json:"text"`
+	Parameters recipes.Counts `json:"parameters"`
+	Memory     runs.MemoryUse `json:"memory"`
 }
 
 func (p *program) recipesCheck(c *cli.Context) error {
@@ -87,6 +103,9 @@ func (p *program) recipesCheck(c *cli.Context) error {
 		return err
 	}
 	resolved = runs.WithMovedData(p.workspace, resolved)
+	if err := runs.CheckMemory(c.Context, p.workspace, resolved); err != nil {
+		return err
+	}
 	if err := runs.CheckData(c.Context, p.workspace, resolved); err != nil {
 		return err
 	}

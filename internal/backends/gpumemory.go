@@ -12,10 +12,10 @@ import (
 // take: a number above 0, at most 1. The host sets it for a plugin from the recipe's gpu_memory.
 const GPUMemoryVariable = "BRIDGE_GPU_MEMORY"
 
-// defaultGPUMemory is the share without the variable. XLA takes memory when it needs it, and never
+// DefaultGPUMemory is the share without the variable. XLA takes memory when it needs it, and never
 // more than this share of the whole card, so several processes share a card as they need it. XLA's
 // own default is 0.75, which leaves a quarter of the card to nobody.
-const defaultGPUMemory = 0.95
+const DefaultGPUMemory = 0.95
 
 // LimitGPUMemory bounds the share of a GPU's memory that this process may take, above 0 and at most 1.
 // It has no effect on a backend that is open. 0 leaves the limit as it is.
@@ -30,12 +30,12 @@ func LimitGPUMemory(share float64) error {
 func gpuMemory() (float64, error) {
 	text := os.Getenv(GPUMemoryVariable)
 	if text == "" {
-		return defaultGPUMemory, nil
+		return DefaultGPUMemory, nil
 	}
 	share, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(share > 0 && share <= 1) {
 		return 0, adapters.Errorf(adapters.Invalid, "%s is %q, want a share of the card's memory above 0 and at most 1", GPUMemoryVariable, text).
-			WithRemedy("set it to a number such as 0.4, or leave it out for %g", defaultGPUMemory)
+			WithRemedy("set it to a number such as 0.4, or leave it out for %g", DefaultGPUMemory)
 	}
 	return share, nil
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func TestGPUMemory(t *testing.T) {
-	for text, want := range map[string]float64{"": defaultGPUMemory, "0.4": 0.4, "1": 1, "0": 0, "1.5": 0, "NaN": 0, "half": 0, "-0.2": 0} {
+	for text, want := range map[string]float64{"": DefaultGPUMemory, "0.4": 0.4, "1": 1, "0": 0, "1.5": 0, "NaN": 0, "half": 0, "-0.2": 0} {
 		t.Setenv(GPUMemoryVariable, text)
 		got, err := gpuMemory()
 		if got != want || (err != nil) != (want == 0) {

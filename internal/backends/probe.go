@@ -24,6 +24,9 @@ type Choice struct {
 	Why    string // reason, in a clause for people
 }
 
+// OnGPU reports whether the backend computes on a GPU.
+func (c Choice) OnGPU() bool { return pluginKind(filepath.Base(c.Plugin)) == "cuda" }
+
 func (c Choice) key() string { return c.Name + "\x00" + c.Plugin }
 
 // Report lists the backends that [Open] finds on this machine, for bridge doctor. No plugin is
