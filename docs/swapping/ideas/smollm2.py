@@ -1,4 +1,4 @@
-"""Which part of the bridge has to move, on SmolLM2-135M: python smollm2.py FOLDER PART:STEPS:SEED ... prints a line of JSON for each.
+"""Which part of the bridge has to move, on SmolLM2-135M: python smollm2.py FOLDER PART:STEPS:SEED ... prints a line of JSON for each. A step has 4 pictures.
 
 FOLDER is that of SmolLM2-135M as transformers saves it. The start is bridge's one for small-opt: the words' weights do not
 depend on the new language model, only the words' embeddings do.
@@ -11,7 +11,8 @@ PROJECTION = ('word_projection', 'language_projection')
 only = lambda *keys: (lambda name: float(any(k in name for k in keys + PROJECTION)))
 PARTS = {'all': None, 'frozen': only(), 'cross': only('crossattention'), 'last2': only('layer.2', 'layer.3'), 'thaw': None,
          'projection-later': None}
-RATES = {'qformer': 1e-3, 'scores': 2e-3}  # those of docs/swapping/opt-to-smollm2.toml
+RATES = {'qformer': 3e-4, 'scores': 1e-3}  # those of words-batch-4 in docs/swapping/opt-to-smollm2.toml
+BATCH = 4
 
 
 def start_in_words(seed):
@@ -36,7 +37,7 @@ def held(part, steps):
 def run(part, steps, seed):
     b, t = start_in_words(seed), time.process_time()
     if steps:
-        train(D, lm, b, steps, seed, lrs=RATES, rate=PARTS[part], hook=held(part, steps) if part in ('thaw', 'projection-later') else None)
+        train(D, lm, b, steps, seed, batch=BATCH, lrs=RATES, rate=PARTS[part], hook=held(part, steps) if part in ('thaw', 'projection-later') else None)
     t = time.process_time() - t
     _, loss, exact = D.evaluate(b, lm, 100)
     print(json.dumps({'part': part, 'steps': steps, 'seed': seed, 'loss': round(loss, 4), 'exact': exact, 'cpu_seconds': round(t)}), flush=True)
