@@ -147,15 +147,18 @@ func (r room) problem() (text string, fatal bool) {
 		text += ", " + largest.Model
 	}
 	text += ")"
+	limit := ""
+	if r.key != "" {
+		limit = fmt.Sprintf(", of which it may take %s (%s)", registry.Size(may), r.key)
+	}
 	switch {
 	case least > may:
-		text += fmt.Sprintf("; %s has %s", r.name, registry.Size(r.total))
-		if r.key != "" {
-			text += fmt.Sprintf(", of which it may take %s (%s)", registry.Size(may), r.key)
-		}
-		return text, true
+		return fmt.Sprintf("%s; %s has %s%s", text, r.name, registry.Size(r.total), limit), true
 	case need > may || float64(need)*(1+estimateError) > float64(r.free):
-		return fmt.Sprintf("%s; %s has %s free, of %s: it may not fit", text, r.name, registry.Size(r.free), registry.Size(r.total)), false
+		if need <= may {
+			limit = ""
+		}
+		return fmt.Sprintf("%s; %s has %s free, of %s%s: it may not fit", text, r.name, registry.Size(r.free), registry.Size(r.total), limit), false
 	}
 	return "", false
 }
