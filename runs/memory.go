@@ -184,7 +184,7 @@ func remedy(r *recipes.Resolved, use MemoryUse) string {
 		name, dtype string
 		there       bool
 	}{{memory.Vision, cmp.Or(r.Vision.DType, r.VisionModel.DType), true}, {memory.Language, languageDType(r), r.LanguageModel != nil}} {
-		if side.there && side.name == largest.Name && side.dtype != adapters.BFloat16.String() {
+		if side.there && side.name == largest.Name && side.dtype != adapters.BFloat16.String() && narrowerHelps(r, use.OnGPU, weights, work) {
 			all = append(all, fmt.Sprintf("set %s.dtype = \"bfloat16\"", side.name))
 		}
 	}
@@ -192,6 +192,15 @@ func remedy(r *recipes.Resolved, use MemoryUse) string {
 		all = append(all, "use a smaller model, or a machine with more memory")
 	}
 	return strings.Join(all, ", or ")
+}
+
+// narrowerHelps reports whether a frozen model in bfloat16 takes noticeably less. On a processor only its
+// weights do, and the Go backend refuses the type.
+func narrowerHelps(r *recipes.Resolved, gpu bool, weights, work int64) bool {
+	if choice, err := backends.Choose(r.Run.Backend); err == nil && choice.Name == backends.Go {
+		return false
+	}
+	return gpu || weights > work/4
 }
 
 // weightsAndWork returns the bytes of a process's weights, and of what it computes with them.

@@ -77,7 +77,9 @@ func TestRemediesFitWhatIsLarge(t *testing.T) {
 		"bridge":                 {nil, memory.Bridge, false, "raise optimizer.accumulate above 1 (micro-batches of 64 pictures), or set run.checkpointing = true"},
 		"bridge, small":          {[]string{"optimizer.batch=2", "optimizer.accumulate=2", "run.checkpointing=true"}, memory.Bridge, false, "use a smaller model, or a machine with more memory"},
 		"examples":               {[]string{"language.dtype=bfloat16", "optimizer.accumulate=4"}, memory.Language, false, "raise optimizer.accumulate above 4 (micro-batches of 16 pictures)"},
-		"weights":                {nil, memory.Language, true, "set language.dtype = \"bfloat16\", or use a smaller model, or a machine with more memory"},
+		"weights, Go":            {[]string{"run.backend=go"}, memory.Language, true, "use a smaller model, or a machine with more memory"},
+		"work on a processor":    {[]string{"run.backend=xla:cpu"}, memory.Language, false, "raise optimizer.accumulate above 1 (micro-batches of 64 pictures)"},
+		"weights":                {[]string{"run.backend=xla:cpu"}, memory.Language, true, "set language.dtype = \"bfloat16\", or use a smaller model, or a machine with more memory"},
 		"weights of the encoder": {[]string{"vision.dtype=bfloat16"}, memory.Vision, true, "use a smaller model, or a machine with more memory"},
 	} {
 		r := resolvedRecipe(t, w, "tiny-stage2-opt", c.sets...)
