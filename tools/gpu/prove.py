@@ -89,7 +89,7 @@ class Proof:
         shutil.rmtree(self.work / "runs", ignore_errors=True)  # of an earlier proof: bridge does not overwrite a run
         self.bin = self.work / "bin"
         self.running: set[subprocess.Popen] = set()
-        self.lock = threading.Lock()
+        self.lock, self.stopped = threading.Lock(), False
         self.environment = self.make_environment()
         self.card: dict = {}
         self.paths: dict[str, pathlib.Path] = {}
@@ -191,13 +191,19 @@ class Proof:
     def golden(self) -> dict:
         """Compares every family with the reference's numbers, TensorFloat-32 off, several families at once."""
         found, wrong = {}, []
-        with concurrent.futures.ThreadPoolExecutor(4 if self.options.platform == "cuda" else max(1, (os.cpu_count() or 2) // 2)) as pool:
-            jobs = {family: pool.submit(self.verify, family) for family in FAMILIES}
+        pool = concurrent.futures.ThreadPoolExecutor(4 if self.options.platform == "cuda" else max(1, (os.cpu_count() or 2) // 2))
+        jobs = {family: pool.submit(self.verify, family) for family in FAMILIES}
+        try:
             for family, job in jobs.items():
                 try:
                     found[family] = job.result()
                 except Failed as failed:
                     wrong.append(f"{family}: {failed}")
+        except BaseException:  # an interrupt: the families that wait must not start
+            self.stop()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
         if wrong:
             raise Failed("; ".join(wrong))
         return {"families": len(found), "number of cases": sum(f["cases"] for f in found.values()),
@@ -399,15 +405,20 @@ class Proof:
         log = self.out / "logs" / f"{len(self.result['steps']):02}-{name}-{threading.get_ident() % 1000}.txt"
         log.parent.mkdir(exist_ok=True)
         with open(log, "wb") as errors:
-            process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL,
-                                       env=self.environment | (more or {}), cwd=cwd or self.work, start_new_session=True)
             with self.lock:
+                if self.stopped:
+                    raise Failed("the proof was interrupted")
+                process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL,
+                                           env=self.environment | (more or {}), cwd=cwd or self.work, start_new_session=True)
                 self.running.add(process)
             try:
                 out, _ = process.communicate(timeout=max(1, self.until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 end(process)
                 raise Failed(f"{name} was ended at its limit of time") from None
+            except BaseException:  # an interrupt, which the program does not get: it has a session of its own
+                end(process)
+                raise
             finally:
                 with self.lock:
                     self.running.discard(process)
@@ -418,7 +429,10 @@ class Proof:
         return text
 
     def stop(self) -> None:
-        for process in list(self.running):
+        """Ends all programs. None is started after that."""
+        with self.lock:
+            self.stopped, running = True, list(self.running)
+        for process in running:
             end(process)
 
 
