@@ -147,15 +147,18 @@ func (r room) problem() (text string, fatal bool) {
 		text += ", " + largest.Model
 	}
 	text += ")"
+	limit := ""
+	if r.key != "" {
+		limit = fmt.Sprintf(", of which it may take %s (%s)", registry.Size(may), r.key)
+	}
 	switch {
 	case least > may:
-		text += fmt.Sprintf("; %s has %s", r.name, registry.Size(r.total))
-		if r.key != "" {
-			text += fmt.Sprintf(", of which it may take %s (%s)", registry.Size(may), r.key)
-		}
-		return text, true
+		return fmt.Sprintf("%s; %s has %s%s", text, r.name, registry.Size(r.total), limit), true
 	case need > may || float64(need)*(1+estimateError) > float64(r.free):
-		return fmt.Sprintf("%s; %s has %s free, of %s: it may not fit", text, r.name, registry.Size(r.free), registry.Size(r.total)), false
+		if need <= may {
+			limit = ""
+		}
+		return fmt.Sprintf("%s; %s has %s free, of %s%s: it may not fit", text, r.name, registry.Size(r.free), registry.Size(r.total), limit), false
 	}
 	return "", false
 }
@@ -181,7 +184,7 @@ func remedy(r *recipes.Resolved, use MemoryUse) string {
 		name, dtype string
 		there       bool
 	}{{memory.Vision, cmp.Or(r.Vision.DType, r.VisionModel.DType), true}, {memory.Language, languageDType(r), r.LanguageModel != nil}} {
-		if side.there && side.name == largest.Name && side.dtype != adapters.BFloat16.String() {
+		if side.there && side.name == largest.Name && side.dtype != adapters.BFloat16.String() && narrowerHelps(r, use.OnGPU, weights, work) {
 			all = append(all, fmt.Sprintf("set %s.dtype = \"bfloat16\"", side.name))
 		}
 	}
@@ -189,6 +192,15 @@ func remedy(r *recipes.Resolved, use MemoryUse) string {
 		all = append(all, "use a smaller model, or a machine with more memory")
 	}
 	return strings.Join(all, ", or ")
+}
+
+// narrowerHelps reports whether a frozen model in bfloat16 takes noticeably less. On a processor only its
+// weights do, and the Go backend refuses the type.
+func narrowerHelps(r *recipes.Resolved, gpu bool, weights, work int64) bool {
+	if choice, err := backends.Choose(r.Run.Backend); err == nil && choice.Name == backends.Go {
+		return false
+	}
+	return gpu || weights > work/4
 }
 
 // weightsAndWork returns the bytes of a process's weights, and of what it computes with them.

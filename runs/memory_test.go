@@ -77,7 +77,9 @@ func TestRemediesFitWhatIsLarge(t *testing.T) {
 		"bridge":                 {nil, memory.Bridge, false, "raise optimizer.accumulate above 1 (micro-batches of 64 pictures), or set run.checkpointing = true"},
 		"bridge, small":          {[]string{"optimizer.batch=2", "optimizer.accumulate=2", "run.checkpointing=true"}, memory.Bridge, false, "use a smaller model, or a machine with more memory"},
 		"examples":               {[]string{"language.dtype=bfloat16", "optimizer.accumulate=4"}, memory.Language, false, "raise optimizer.accumulate above 4 (micro-batches of 16 pictures)"},
-		"weights":                {nil, memory.Language, true, "set language.dtype = \"bfloat16\", or use a smaller model, or a machine with more memory"},
+		"weights, Go":            {[]string{"run.backend=go"}, memory.Language, true, "use a smaller model, or a machine with more memory"},
+		"work on a processor":    {[]string{"run.backend=xla:cpu"}, memory.Language, false, "raise optimizer.accumulate above 1 (micro-batches of 64 pictures)"},
+		"weights":                {[]string{"run.backend=xla:cpu"}, memory.Language, true, "set language.dtype = \"bfloat16\", or use a smaller model, or a machine with more memory"},
 		"weights of the encoder": {[]string{"vision.dtype=bfloat16"}, memory.Vision, true, "use a smaller model, or a machine with more memory"},
 	} {
 		r := resolvedRecipe(t, w, "tiny-stage2-opt", c.sets...)
@@ -104,6 +106,7 @@ func TestRoomsSayWhatDoesNotFit(t *testing.T) {
 		"near the total":     {room{use: host, name: "the machine", total: 9e9, free: 9e9, share: 1}, false, []string{"10 GB", "9 GB free"}},
 		"too little":         {room{use: host, name: "the machine", total: 7e9, free: 7e9, share: 1}, true, []string{"10 GB", "the machine has 7 GB"}},
 		"a card, near":       {room{use: card, name: "GPU 0", total: 8.1e9 + 1, free: 8e9, share: 1}, false, []string{"GPU memory", "may not fit"}},
+		"a card's share":     {room{use: card, name: "GPU 0", total: 80e9, free: 79e9, share: 0.1125, key: "run.gpu_memory"}, false, []string{"79 GB free, of 80 GB, of which it may take 9 GB (run.gpu_memory): it may not fit"}},
 		"a card, too little": {room{use: card, name: "GPU 0", total: 16e9, free: 16e9, share: 0.4, key: "run.gpu_memory"}, true, []string{"GPU 0 has 16 GB", "6.4 GB (run.gpu_memory)"}},
 	} {
 		text, fatal := c.room.problem()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/bridge"
@@ -150,6 +151,9 @@ func (w *Workspace) prepare(s OpenSpec, kind adapters.ModelKind) (family adapter
 
 // loadRequest finds the weights and returns the request to load them.
 func (w *Workspace) loadRequest(s OpenSpec) (adapters.LoadRequest, error) {
+	if s.DType != "" && !slices.Contains(registry.DTypes(), s.DType) {
+		return adapters.LoadRequest{}, adapters.Errorf(adapters.Invalid, "dtype of %s: is %q, want %s", s.Model.ID, s.DType, strings.Join(registry.DTypes(), " or "))
+	}
 	req := adapters.LoadRequest{ID: s.Model.ID, Backend: s.Backend, DType: registry.DType(s.DType), FeatureLayer: s.FeatureLayer,
 		ImageSize: s.ImageSize, Activation: s.Model.Activation}
 	if s.Model.Path == "" && s.Plugin != "" { // the plugin contains its weights

@@ -1,6 +1,7 @@
 package workspace
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/modular-bridging/bridge/adapters"
@@ -71,5 +72,14 @@ func TestRecipesChooseTheTransport(t *testing.T) {
 				t.Errorf("with transport %s the plugin gets %q, %v", transport, cfg.Transport, err)
 			}
 		}
+	}
+}
+
+// A dtype that no frozen model computes in is refused. It does not fall back to the checkpoint's.
+func TestAnUnknownDTypeIsRefused(t *testing.T) {
+	testenv.Cache(t)
+	_, err := New(Options{}).Measure(t.Context(), "tiny-vit", MeasureOptions{Backend: "go", DType: "float16", Batch: 1, Calls: 1})
+	if adapters.KindOf(err) != adapters.Invalid || !strings.Contains(err.Error(), `"float16", want float32 or bfloat16`) {
+		t.Errorf("got %v, want an error of kind invalid with the types", err)
 	}
 }

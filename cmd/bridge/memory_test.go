@@ -15,6 +15,10 @@ func TestRecipesShowListsTheProcesses(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}
 	}
+	gpu, _ := mustExit(t, exitDone, "recipes", "show", "--backend", "xla:cuda", "vit-g-opt-2.7b-stage2")
+	if !strings.Contains(gpu, "\n# Estimated GPU memory: ") || strings.Contains(gpu, "xla:cuda") {
+		t.Errorf("want the recipe as it is, with a GPU's memory; got\n%s", gpu)
+	}
 	stdout, _ = mustExit(t, exitDone, "recipes", "show", "--json", "tiny-stage2-opt")
 	var shown struct {
 		Name, Text string

@@ -18,8 +18,10 @@ func (p *program) recipesCommand() *cli.Command {
 		},
 		&cli.Command{
 			Name: "show", Usage: "print a built-in recipe, its parameter count and the memory of its processes", ArgsUsage: "NAME",
-			UsageText:   "bridge recipes show [--json] NAME",
-			Description: "Example: bridge recipes show tiny-stage2-opt > mine.toml", Flags: []cli.Flag{jsonFlag()}, Action: p.recipesShow,
+			UsageText: "bridge recipes show [--backend B] [--json] NAME",
+			Description: "--backend changes the estimate of the memory alone: xla:cuda gives that of a GPU, on any machine.\n\n" +
+				"Example: bridge recipes show tiny-stage2-opt > mine.toml",
+			Flags: []cli.Flag{backendFlag(), jsonFlag()}, Action: p.recipesShow,
 		},
 		&cli.Command{
 			Name: "check", Usage: "check a recipe, its annotation files and some of its pictures, and print it with all values resolved", ArgsUsage: "FILE",
@@ -66,7 +68,7 @@ func (p *program) recipesShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := recipes.Load(args[0])
+	r, err := recipes.LoadWith(args[0], overrides(c)...)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/gomlx/compute"
@@ -35,12 +38,31 @@ func (f *Folder) readRandom() (bool, error) {
 	if err != nil || !there {
 		return false, err
 	}
+	if err := f.checkRandomKeys(); err != nil {
+		return false, err
+	}
 	if r.Std <= 0 || math.IsInf(r.Std, 0) {
 		return false, adapters.Errorf(adapters.Corrupt, "%s: std is %v, want a finite number above 0", f.Path(randomFile), r.Std).
 			WithRemedy("correct the file, or leave std out for 0.02")
 	}
 	f.random = r
 	return true, nil
+}
+
+// checkRandomKeys returns an error for a key of random_weights.json that [Random] does not have.
+func (f *Folder) checkRandomKeys() error {
+	var keys map[string]json.RawMessage
+	if _, err := f.DecodeFile(randomFile, &keys); err != nil {
+		return err
+	}
+	known := []string{"seed", "std"}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if !slices.Contains(known, key) {
+			return adapters.Errorf(adapters.Corrupt, "%s: unknown key %q, want %s", f.Path(randomFile), key, strings.Join(known, " or ")).
+				WithRemedy("correct the file")
+		}
+	}
+	return nil
 }
 
 // checkNoWeights returns an error for a folder that has both weights and random_weights.json.

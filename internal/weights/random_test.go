@@ -84,6 +84,7 @@ func TestRandomWeightsAreRefusedBesideOthers(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"both":      {"config.json": "{}", "random_weights.json": "{}", "model.safetensors": "x"},
 		"deviation": {"config.json": "{}", "random_weights.json": `{"std": -1}`},
+		"key":       {"config.json": "{}", "random_weights.json": `{"sed": 1}`},
 	} {
 		_, err := Open(folder(t, files))
 		if adapters.KindOf(err) != adapters.Corrupt || !strings.Contains(err.Error(), "random_weights.json") {

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import fcntl
 import json
 import lzma
 import os
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 import models
 
@@ -50,6 +52,10 @@ def main() -> int:
     parser.add_argument("--wheels", type=pathlib.Path, help="folder with the wheels of XLA's plugin, for a machine that has none installed")
     parser.add_argument("--only", action="append", default=[], metavar="STEP", help="run this step; may be repeated")
     options = parser.parse_args()
+    if not 0 < options.minutes < float("inf"):
+        parser.error(f"--minutes {options.minutes:g}: want a number of minutes above 0")
+    if options.wheels and not options.wheels.is_dir():
+        parser.error(f"--wheels {options.wheels}: want a folder with wheels")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     proof = Proof(options)
     try:
@@ -70,12 +76,20 @@ class Proof:
     def __init__(self, options: argparse.Namespace):
         self.options, self.began = options, time.monotonic()
         self.out = options.out.resolve()
-        self.out.mkdir(parents=True, exist_ok=True)
         self.work = self.out / "work"
-        self.work.mkdir(exist_ok=True)
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+            self.alone = open(self.work / ".lock", "wb")
+        except OSError as error:
+            sys.exit(f"prove.sh: --out {options.out} cannot be written: {error}; choose another folder")
+        try:
+            fcntl.flock(self.alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            sys.exit(f"prove.sh: another proof is writing to {self.out}: wait until it ends, or choose another folder with --out")
+        shutil.rmtree(self.work / "runs", ignore_errors=True)  # of an earlier proof: bridge does not overwrite a run
         self.bin = self.work / "bin"
         self.running: set[subprocess.Popen] = set()
-        self.lock = threading.Lock()
+        self.lock, self.stopped = threading.Lock(), False
         self.environment = self.make_environment()
         self.card: dict = {}
         self.paths: dict[str, pathlib.Path] = {}
@@ -130,6 +144,9 @@ class Proof:
             status = found.pop("status", "ok")
         except Failed as failed:
             found, status = {"why": str(failed)}, "failed"
+        except Exception as error:  # a fault of this program, or a result that it does not know
+            traceback.print_exc()
+            found, status = {"why": f"{type(error).__name__}: {error}"}, "failed"
         self.record({"name": name, "status": status, "seconds": round(time.monotonic() - began, 1), **found})
 
     def record(self, step: dict) -> None:
@@ -174,13 +191,19 @@ class Proof:
     def golden(self) -> dict:
         """Compares every family with the reference's numbers, TensorFloat-32 off, several families at once."""
         found, wrong = {}, []
-        with concurrent.futures.ThreadPoolExecutor(4 if self.options.platform == "cuda" else max(1, (os.cpu_count() or 2) // 2)) as pool:
-            jobs = {family: pool.submit(self.verify, family) for family in FAMILIES}
+        pool = concurrent.futures.ThreadPoolExecutor(4 if self.options.platform == "cuda" else max(1, (os.cpu_count() or 2) // 2))
+        jobs = {family: pool.submit(self.verify, family) for family in FAMILIES}
+        try:
             for family, job in jobs.items():
                 try:
                     found[family] = job.result()
                 except Failed as failed:
                     wrong.append(f"{family}: {failed}")
+        except BaseException:  # an interrupt: the families that wait must not start
+            self.stop()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
         if wrong:
             raise Failed("; ".join(wrong))
         return {"families": len(found), "number of cases": sum(f["cases"] for f in found.values()),
@@ -275,9 +298,9 @@ class Proof:
         inner = trained - keys - models.BERT_VOCABULARY * 768 * name.startswith("stage1")
         if name.startswith("stage1"):  # ITC, three pairs of ITM, ITG; forward and backward
             flops = batch * (patches * keys + STAGE1_TOKENS * inner) * 6
-        else:  # the Q-Former forward twice and backward; no gradient by the language model's weights
+        else:  # the Q-Former forward and backward; no gradient by the language model's weights
             llm = "opt" if "opt" in name else "t5"
-            flops = batch * ((patches * keys + QUERIES * inner) * 8 + (QUERIES + TEXT) * models.parameters(models.MODELS[False][llm]) * 4)
+            flops = batch * ((patches * keys + QUERIES * inner) * 6 + (QUERIES + TEXT) * models.parameters(models.MODELS[False][llm]) * 4)
         return round(flops / step / (peak * 1e12), 3)
 
     def torch(self, llm: str) -> dict:
@@ -317,7 +340,10 @@ class Proof:
 
     def caches(self) -> dict:
         """Reports which of XLA's caches the steps before have used, and how many files they have filled."""
-        caches = next(line["value"] for line in self.doctor() if line["name"] == "xla caches" and line["value"].startswith(self.options.platform + ":"))
+        lines = [f["value"] for f in self.doctor() if f["name"] == "xla caches" and f["value"].startswith(self.options.platform + ":")]
+        if not lines:
+            raise Failed(f"bridge doctor finds no plugin for {self.options.platform}")
+        caches = lines[0]
         files = [p for p in pathlib.Path(self.environment["BRIDGE_CACHE"]).glob("xla/*/*/**/*") if p.is_file()]
         if self.options.platform == "cuda" and not files:
             raise Failed(f"no cache was filled; bridge doctor reports {caches}")
@@ -357,7 +383,8 @@ class Proof:
         more = {}
         if self.options.wheels:
             more = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.options.wheels.resolve())}
-        more |= {k: v for k, v in os.environ.items() if k.startswith("PIP_") and k not in more}
+        network = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+        more |= {k: v for k, v in os.environ.items() if (k.startswith("PIP_") or k.upper() in network) and k not in more}
         try:
             self.call([self.bridge, "doctor", "--install", what], more=more)
         except Failed as failed:
@@ -378,15 +405,20 @@ class Proof:
         log = self.out / "logs" / f"{len(self.result['steps']):02}-{name}-{threading.get_ident() % 1000}.txt"
         log.parent.mkdir(exist_ok=True)
         with open(log, "wb") as errors:
-            process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL,
-                                       env=self.environment | (more or {}), cwd=cwd or self.work, start_new_session=True)
             with self.lock:
+                if self.stopped:
+                    raise Failed("the proof was interrupted")
+                process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL,
+                                           env=self.environment | (more or {}), cwd=cwd or self.work, start_new_session=True)
                 self.running.add(process)
             try:
                 out, _ = process.communicate(timeout=max(1, self.until - time.monotonic()))
             except subprocess.TimeoutExpired:
                 end(process)
                 raise Failed(f"{name} was ended at its limit of time") from None
+            except BaseException:  # an interrupt, which the program does not get: it has a session of its own
+                end(process)
+                raise
             finally:
                 with self.lock:
                     self.running.discard(process)
@@ -397,7 +429,10 @@ class Proof:
         return text
 
     def stop(self) -> None:
-        for process in list(self.running):
+        """Ends all programs. None is started after that."""
+        with self.lock:
+            self.stopped, running = True, list(self.running)
+        for process in running:
             end(process)
 
 
@@ -513,7 +548,8 @@ def smi(*query: str) -> list[list[str]]:
 
 def gpus() -> list[dict]:
     rows = smi("--query-gpu=name,driver_version,memory.total,memory.free,compute_cap")
-    return [{"name": r[0], "driver": r[1], "memory_mib": int(r[2]), "free_mib": int(r[3]), "compute_capability": r[4]} for r in rows if len(r) == 5]
+    return [{"name": r[0], "driver": r[1], "memory_mib": int(r[2]), "free_mib": int(r[3]), "compute_capability": r[4]}
+            for r in rows if len(r) == 5 and r[2].isdigit() and r[3].isdigit()]  # a card that shares the host's memory has "[N/A]"
 
 
 def gpu_memory(pids: set[int]) -> int:
