@@ -9,7 +9,8 @@ const (
 	// moments stand beside the old ones.
 	updated = 64 << 20
 	// reused is the share of the gradients' memory that XLA uses for activations before there are
-	// gradients in it. XLA's statistics of graphs of several sizes give 0.28 to 0.31.
+	// gradients in it. XLA's statistics of graphs of several sizes give 0.28 to 0.31. Residuals are inputs
+	// of the graph, for which XLA does not use it.
 	reused = 0.3
 	// atOnce is the share of stage 1's activations that are in memory at the same time: the three losses
 	// have their backward passes one after the other. XLA's statistics of graphs with 2 and 4 layers give
@@ -24,7 +25,11 @@ const (
 // larger of a step and an evaluation counts.
 func (r Run) bridge() load {
 	gradients := gradientBytes * r.Trained
-	step := gradients + max(r.activations()-int64(reused*float64(gradients)), min(3*updated, 3*gradients))
+	activations := r.activations()
+	if !r.keepsResiduals() {
+		activations -= int64(reused * float64(gradients))
+	}
+	step := gradients + max(activations, min(3*updated, 3*gradients))
 	if r.Accumulate {
 		step += gradients // the sum up to here, beside the new one
 	}
@@ -38,6 +43,11 @@ func (r Run) bridge() load {
 	}
 	return r.phases(held, int64(r.QFormer.Layers)*r.passes(), qformerGraph(), run)
 }
+
+// keepsResiduals reports whether the backward pass reads residuals of the forward pass, which is a graph
+// of its own in stage 2. Package train computes the forward pass again where memory is to be saved.
+// Residuals are a part of the activations.
+func (r Run) keepsResiduals() bool { return r.Stage == 2 && !r.Accumulate && !r.Checkpointing }
 
 // passes returns how often a step's graph passes the Q-Former: in stage 1 with queries, with text, with both,
 // and with text after queries.
