@@ -132,6 +132,25 @@ func TestLargeBatchesInTheLanguageModel(t *testing.T) {
 	}
 }
 
+// The sizes are those that BenchmarkStep2 of package qformer reports (docs/benchmarks.md).
+func TestResiduals(t *testing.T) {
+	const measured = 220e6
+	r := base(2)
+	if got := 4 * float64(r.Pictures) * float64(r.residuals()); math.Abs(got/measured-1) > 0.02 {
+		t.Errorf("residuals of base size take %.1f MB, want %.0f", got/1e6, measured/1e6)
+	}
+	for name, change := range map[string]func(*Run){
+		"stage 1":       func(r *Run) { r.Stage = 1 },
+		"checkpointing": func(r *Run) { r.Checkpointing = true },
+		"accumulation":  func(r *Run) { r.Accumulate = true },
+	} {
+		r := base(2)
+		if change(&r); r.keepsResiduals() {
+			t.Errorf("a step with %s keeps residuals", name)
+		}
+	}
+}
+
 func TestModelsInBridgesProcess(t *testing.T) {
 	apart := base(2)
 	apart.Vision = &Frozen{ID: "vit", Parameters: 300e6, Number: 4, Width: 1024, Layers: 24, FeedForward: 4096, Heads: 16}
