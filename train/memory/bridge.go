@@ -36,7 +36,7 @@ func (r Run) bridge() load {
 		{Holds: "weights and moments", Bytes: keptPerParameter*r.Trained + 4*r.Kept, Certain: true},
 		{Holds: "features", Bytes: r.features()},
 	}
-	return r.phases(held, int64(r.QFormer.Layers)*r.passes(), qformerGraph(), run)
+	return r.phases(held, int64(r.QFormer.Layers)*r.passes(), qformerGraph(r.Stage), run)
 }
 
 // keepsResiduals reports whether the backward pass reads residuals of the forward pass, which is a graph

@@ -17,7 +17,13 @@ type graph struct{ compiling, compiled int64 }
 
 // The sizes of layers in graphs. Compiling takes more than what stays, but at another time than the steps.
 // They were fitted to runs of Q-Formers with 4 and 12 layers, and of language models with 4, 12, 16 and 24.
-func qformerGraph() graph { return graph{48 << 20, 24 << 20} }
+// Stage 2 has the forward pass in a graph of its own.
+func qformerGraph(stage int) graph {
+	if stage == 2 {
+		return graph{56 << 20, 32 << 20}
+	}
+	return graph{48 << 20, 24 << 20}
+}
 
 // languageGraph returns the size of a layer in the graphs of a language model. Training alone has one graph,
 // and gives back what its compilation leaves: OPT-125M's process takes 1.00 GB in `stage2-base`. An
