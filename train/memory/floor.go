@@ -20,7 +20,7 @@ type graph struct{ compiling, compiled int64 }
 // Stage 2 has the forward pass in a graph of its own.
 func qformerGraph(stage int) graph {
 	if stage == 2 {
-		return graph{56 << 20, 32 << 20}
+		return graph{56 << 20, 40 << 20}
 	}
 	return graph{48 << 20, 24 << 20}
 }
