@@ -7,6 +7,13 @@ const atMost = 64
 // maxLogits bounds the numbers of the logits that a language model computes at once.
 const maxLogits = 1 << 28
 
+// On a CPU a language model computes a gradient for as many positions at once as have maxActivations
+// bytes of activations, and for at least fewPositions. The values are those of adapters/internal/lm.
+const (
+	maxActivations = 1 << 28
+	fewPositions   = 256
+)
+
 // templateTokens are the tokens around a caption: a prefix, a question, the bos.
 const templateTokens = 8
 
@@ -32,15 +39,12 @@ func (r Run) encoder() load {
 func (r Run) language() load {
 	f := r.Language
 	queries, number, evaluated := r.QFormer.Queries, r.activation(f), min(atMost, r.Evaluated)
-	work := max(f.gradient(queries, r.Text, r.Pictures, number), f.losses(queries, r.Text, evaluated, number),
+	work := max(f.gradient(queries, r.Text, r.gradientRows(f), number), f.losses(queries, r.Text, evaluated, number),
 		f.captions(queries, evaluated, number))
 	if f.Layers == 0 {
 		work = int64(r.Pictures) * f.Example
 	}
-	g := languageGraph()
-	if f.Decodes {
-		g = encoderDecoderGraph()
-	}
+	g := languageGraph(f.Decodes, evaluated > 0)
 	return r.phases(f.weights(), int64(f.Layers), g, Part{Holds: "examples in " + f.ID, Bytes: work})
 }
 
@@ -72,10 +76,9 @@ func (f *Frozen) positions(queries, text int) (passed, target, length int64) {
 // layer keeps queries, keys, values and the inputs of two norms (5 widths), its feed-forward before
 // and in part after the activation, and attention's probabilities. The weights are frozen, so the
 // inputs of their maps are not kept. Logits, their softmax and their gradient are float32.
-func (f *Frozen) gradient(queries, text, examples int, number int64) int64 {
+func (f *Frozen) gradient(queries, text int, rows, number int64) int64 {
 	passed, target, length := f.positions(queries, text)
 	kept := int64(5*f.Width+f.FeedForward+f.FeedForward/2) + int64(f.Heads)*length
-	rows := f.rows(examples, target)
 	return rows * (passed*kept*number + 3*4*target*int64(f.Vocabulary))
 }
 
@@ -90,11 +93,27 @@ func (f *Frozen) losses(queries, text, examples int, number int64) int64 {
 // rows returns how many examples are computed at once: at most 64, and half as many until their logits are
 // few enough.
 func (f *Frozen) rows(examples int, target int64) int64 {
-	rows := min(atMost, int64(examples))
+	rows := int64(atMost)
 	for rows > 1 && rows*target*int64(f.Vocabulary) > maxLogits {
 		rows /= 2
 	}
-	return rows
+	return min(rows, int64(examples))
+}
+
+// gradientRows returns for how many examples of a micro-batch a gradient is computed at once. On a CPU it
+// is half as many until their positions are few enough. Of these, a layer of width w has 14·w
+// activations, and 12·w² parameters. The positions are counted without a template, so that the estimate
+// is not too low.
+func (r Run) gradientRows(f *Frozen) int64 {
+	_, target, length := f.positions(r.QFormer.Queries, r.Text)
+	rows := int64(atMost)
+	if !r.OnGPU {
+		activations := 4 * 14 * f.Parameters / int64(12*max(1, f.Width))
+		for rows > 1 && rows*(length-templateTokens) > max(fewPositions, maxActivations/max(1, activations)) {
+			rows /= 2
+		}
+	}
+	return min(rows, f.rows(r.Pictures, target))
 }
 
 // captions returns the memory of generating captions: keys and values of the input, those of the new
