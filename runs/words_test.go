@@ -194,7 +194,7 @@ func TestSwapsWithoutWords(t *testing.T) {
 	if _, err := Retrain(t.Context(), w, swap, Options{Dir: "tokens", Resume: true}); err != nil {
 		t.Fatal(err)
 	}
-	if info, r := infoOf(t, "tokens"); info.Words != nil || r.Swap.Projection != train.ProjectionSharedTokens || r.Optimizer.QFormerLR != 0 {
+	if info, r := infoOf(t, "tokens"); info.Words != nil || r.Swap.Projection != train.ProjectionSharedTokens || r.Optimizer.QFormerLR != 1.5e-4 {
 		t.Errorf("the bridge speaks in %d words, the recipe has %+v and %+v", len(info.Words), r.Swap, r.Optimizer)
 	}
 
