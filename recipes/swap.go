@@ -205,7 +205,7 @@ func (e *swapEdit) chooseStart(old *Recipe) {
 	if s := old.Swap; s != nil {
 		switch inWords := s.Projection == train.ProjectionWords; {
 		case inWords && e.SharedTokens:
-			e.throughTokens(o)
+			e.throughTokens(o, s.ColdLR)
 		case inWords, s.Projection == train.ProjectionKeep:
 			e.startAs(init, o)
 		}
@@ -219,7 +219,7 @@ func (e *swapEdit) chooseStart(old *Recipe) {
 	}
 	if e.SharedTokens || e.NewLanguage && old.Projection.Kind == ProjectionLinear {
 		e.steps(&o, o.Steps/4)
-		e.throughTokens(o)
+		e.throughTokens(o, 0)
 		return
 	}
 	e.smallBatch(&o)
@@ -255,13 +255,14 @@ func (e *swapEdit) startAs(init train.ProjectionInit, o Optimizer) {
 }
 
 // throughTokens carries the projection over through the tokens that both language models share, and
-// warms it up for a quarter of the steps. A recipe for words keeps its batch and its rates.
-func (e *swapEdit) throughTokens(o Optimizer) {
+// warms it up for a quarter of the steps. A recipe for words keeps its batch and its rates, the cold start's too.
+func (e *swapEdit) throughTokens(o Optimizer, coldLR float64) {
 	e.set("swap", Swap{
 		Projection:   train.ProjectionSharedTokens,
 		WarmupSteps:  (o.Steps + 3) / 4,
 		WarmupLR:     rate(swapWarmupRate, o.LR),
 		WarmupImages: warmupImages(o),
+		ColdLR:       coldLR,
 	}, e.LanguageOrigin)
 }
 

@@ -118,6 +118,20 @@ func TestLoadForSwapDerives(t *testing.T) {
 	}
 }
 
+// If words are not possible, a recipe for words keeps its batch, its rates and those of its cold start.
+func TestSwapOfWordsThroughTokens(t *testing.T) {
+	models := fullSwap()
+	models.SharedTokens = true
+	got, err := LoadForSwap("tiny-retrain", models)
+	must(t, err)
+	words := load(t, "tiny-retrain")
+	want := Swap{Encoder: train.EncoderLeastSquares, Projection: train.ProjectionSharedTokens, WarmupSteps: 375, WarmupLR: 4e-3, WarmupImages: 1500,
+		ColdLR: words.Swap.ColdLR}
+	if *got.Swap != want || got.Optimizer != words.Optimizer {
+		t.Errorf("without words the recipe trains %+v, %+v, want %+v, %+v", got.Swap, got.Optimizer, want, words.Optimizer)
+	}
+}
+
 // If the language model stays, the projection stays, too, and goes through words in a later swap.
 func TestStartsOfSwaps(t *testing.T) {
 	encoder := fullSwap()
