@@ -69,7 +69,7 @@ func frozen(m registry.Backbone, b Backbone) *memory.Frozen {
 	return &memory.Frozen{
 		ID: m.ID, Parameters: m.CountParameters(), Number: numberBytes(cmp.Or(b.DType, m.DType)), Width: m.Width,
 		Layers: m.Sizes.Layers, FeedForward: m.Sizes.FeedForward, Heads: m.Sizes.Heads, Vocabulary: m.Sizes.Vocabulary,
-		Decodes: m.Architecture == adapters.EncoderDecoder, Inside: b.Isolation == "none", Foreign: b.Plugin != "",
+		Decodes: m.Architecture == adapters.EncoderDecoder, Inside: b.Isolation == IsolationNone, Foreign: b.Plugin != "",
 		Example: unsized,
 	}
 }

@@ -15,9 +15,6 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// estimateError is how far the estimate may be from what runs take: the docs and a test compare both.
-const estimateError = 0.2
-
 // MemoryUse is the estimate of the memory that the processes of a recipe's run take at their peaks.
 type MemoryUse struct {
 	OnGPU     bool             `json:"gpu"` // the memory is a GPU's, and otherwise the host's
@@ -133,7 +130,7 @@ type room struct {
 // problem says what does not fit, or returns "". It is fatal if that is certain.
 func (r room) problem() (text string, fatal bool) {
 	need, may := r.use.Total(), int64(r.share*float64(r.total))
-	least := int64(float64(need) * (1 - estimateError))
+	least := int64(float64(need) * (1 - memory.Tolerance))
 	if r.use.OnGPU { // the estimate was not compared with a GPU
 		least = 0
 		for _, p := range r.use.Processes {
@@ -154,7 +151,7 @@ func (r room) problem() (text string, fatal bool) {
 	switch {
 	case least > may:
 		return fmt.Sprintf("%s; %s has %s%s", text, r.name, registry.Size(r.total), limit), true
-	case need > may || float64(need)*(1+estimateError) > float64(r.free):
+	case need > may || float64(need)*(1+memory.Tolerance) > float64(r.free):
 		if need <= may {
 			limit = ""
 		}
@@ -167,7 +164,8 @@ func (r room) problem() (text string, fatal bool) {
 func remedy(r *recipes.Resolved, use MemoryUse) string {
 	var all []string
 	largest := use.largest()
-	weights, work := weightsAndWork(largest)
+	weights := largest.Certain()
+	work := largest.Peak() - weights
 	if work > weights || largest.Name == memory.Bridge {
 		micro := r.Optimizer.Batch / max(1, r.Optimizer.Accumulate)
 		if r.Stage == 2 && micro > 1 {
@@ -201,18 +199,6 @@ func narrowerHelps(r *recipes.Resolved, gpu bool, weights, work int64) bool {
 		return false
 	}
 	return gpu || weights > work/4
-}
-
-// weightsAndWork returns the bytes of a process's weights, and of what it computes with them.
-func weightsAndWork(p memory.Process) (weights, work int64) {
-	for _, part := range p.Parts {
-		if part.Certain {
-			weights += part.Bytes
-		} else {
-			work += part.Bytes
-		}
-	}
-	return weights, work
 }
 
 func languageDType(r *recipes.Resolved) string {

@@ -10,7 +10,6 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
 	"github.com/modular-bridging/bridge/internal/testenv"
-	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/train/memory"
 	"github.com/modular-bridging/bridge/workspace"
 )
@@ -21,26 +20,9 @@ func checkedMemory(t *testing.T, recipe string, sets ...string) (string, error) 
 	testenv.Cache(t)
 	var log bytes.Buffer
 	w := workspace.New(workspace.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
-	r := resolvedRecipe(t, w, recipe, append(sets, "run.backend=go")...)
+	r := resolve(t, w, recipe, append(sets, "run.backend=go")...)
 	err := CheckMemory(context.Background(), w, r)
 	return log.String(), err
-}
-
-func resolvedRecipe(t *testing.T, w *workspace.Workspace, recipe string, sets ...string) *recipes.Resolved {
-	t.Helper()
-	r, err := recipes.Load(recipe, sets...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	reg, err := w.Registry()
-	if err != nil {
-		t.Fatal(err)
-	}
-	resolved, err := r.Resolve(reg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resolved
 }
 
 // huge is a Q-Former that no machine holds: its weights take petabytes.
@@ -82,7 +64,7 @@ func TestRemediesFitWhatIsLarge(t *testing.T) {
 		"weights":                {[]string{"run.backend=xla:cpu"}, memory.Language, true, "set language.dtype = \"bfloat16\", or use a smaller model, or a machine with more memory"},
 		"weights of the encoder": {[]string{"vision.dtype=bfloat16"}, memory.Vision, true, "use a smaller model, or a machine with more memory"},
 	} {
-		r := resolvedRecipe(t, w, "tiny-stage2-opt", c.sets...)
+		r := resolve(t, w, "tiny-stage2-opt", c.sets...)
 		use := MemoryUse{Processes: []memory.Process{{Name: c.of, Parts: part(c.held)}}}
 		if got := remedy(r, use); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
@@ -126,7 +108,7 @@ func TestProcessesShareCards(t *testing.T) {
 	cards := []backends.Card{{Name: "A", Total: 24000, Free: 20000}, {Name: "B", Total: 48000, Free: 48000}}
 	rooms := func(visible string, sets ...string) string {
 		t.Setenv("CUDA_VISIBLE_DEVICES", visible)
-		r := resolvedRecipe(t, w, "tiny-stage2-opt", sets...)
+		r := resolve(t, w, "tiny-stage2-opt", sets...)
 		use := MemoryUse{OnGPU: true, Processes: []memory.Process{{Name: memory.Bridge}, {Name: memory.Vision}, {Name: memory.Language}}}
 		var all []string
 		for _, room := range cardRooms(r, use, cards) {

@@ -83,12 +83,12 @@ func (g *generative) build() (err error) {
 		return g.gradients(in[0], in[1], in[2], nil, in[3:])
 	})
 	g.last = exec(func(in []*Node) []*Node {
-		var sums []*Node
-		if g.keeps() {
-			sums = g.gradients(in[0], in[1], in[2], qformer.ReplayResiduals(in[3:]), nil)
-		} else {
-			sums = g.gradients(in[0], in[1], in[2], nil, in[3:])
+		var r *qformer.Residuals
+		before := in[3:]
+		if g.keeps() { // then there is one micro-batch
+			r, before = qformer.ReplayResiduals(before), nil
 		}
+		sums := g.gradients(in[0], in[1], in[2], r, before)
 		return append(sums, optim.Norms(sums))
 	})
 	return err

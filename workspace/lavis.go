@@ -17,6 +17,7 @@ import (
 	"github.com/modular-bridging/bridge/convert"
 	"github.com/modular-bridging/bridge/internal/atomicfile"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/cachedir"
 	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/internal/weights"
 	"github.com/modular-bridging/bridge/internal/writable"
@@ -83,7 +84,7 @@ func (w *Workspace) lavisDir(ctx context.Context, path string, o LAVISOptions) (
 	w.log.Info("converting the file, once", "file", path, "into", dir)
 	err = atomicfile.Dir(dir, func(tmp string) error { return file.save(ctx, b, tmp, dir) })
 	if err != nil && !isDir(dir) { // if the folder exists, another process was faster
-		return "", writable.Explain(err, CacheDir(), cacheVariable)
+		return "", writable.Explain(err, CacheDir(), cachedir.Variable)
 	}
 	return filepath.Join(dir, "bridge"), nil
 }

@@ -118,13 +118,10 @@ func (w *Workspace) LogTo(file string) (fileLog *slog.Logger, stop func(), err e
 	}, nil
 }
 
-// cacheVariable is the environment variable that moves the cache.
-const cacheVariable = cachedir.Variable
-
 // CheckFolders returns an error if a variable that names a folder of bridge begins with ~. Nothing
 // expands it in a container's or a service's environment, and bridge would make a folder named ~.
 func CheckFolders() error {
-	for _, variable := range []string{cacheVariable, "BRIDGE_CONFIG", "BRIDGE_DATA"} {
+	for _, variable := range []string{cachedir.Variable, "BRIDGE_CONFIG", "BRIDGE_DATA"} {
 		dir := os.Getenv(variable)
 		if write, found := homepath.Advice(dir); found {
 			return adapters.Errorf(adapters.Invalid, "%s is %q, and nothing has expanded ~", variable, dir).
@@ -138,7 +135,7 @@ func CheckFolders() error {
 // cannot be written, the error names the variable that moves it.
 func KitDir(ctx context.Context) (string, error) {
 	dir, err := kit.Extract(ctx, CacheDir())
-	return dir, writable.Explain(err, CacheDir(), cacheVariable)
+	return dir, writable.Explain(err, CacheDir(), cachedir.Variable)
 }
 
 // CacheDir returns the folder for the unpacked kit and cached features: $BRIDGE_CACHE, or the

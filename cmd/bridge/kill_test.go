@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -199,8 +200,7 @@ func waitForPlugin(t *testing.T, r *runProcess, family string, before int) int {
 			if p.Parent != r.Process.Pid || p.PID == before {
 				continue
 			}
-			line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID))
-			if strings.HasSuffix(string(line), "\x00serve\x00"+family+"\x00") {
+			if args := procfs.Arguments(p.PID); len(args) > 2 && slices.Equal(args[len(args)-2:], []string{"serve", family}) {
 				return p.PID
 			}
 		}

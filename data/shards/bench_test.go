@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"testing"
+
+	"github.com/modular-bridging/bridge/internal/procfs"
 )
 
 // samplesVariable is the number of samples of the benchmarks; 2 million in 200 shards take 4 GB of
@@ -152,17 +153,9 @@ func BenchmarkRecord(b *testing.B) {
 // bytes; 0 if the system does not tell it.
 func peakMB(b *testing.B) float64 {
 	b.Helper()
-	status, err := os.ReadFile("/proc/self/status")
+	bytes, err := procfs.Peak(os.Getpid())
 	if err != nil {
 		return 0
 	}
-	m := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
-	if m == nil {
-		return 0
-	}
-	kib, err := strconv.ParseFloat(string(m[1]), 64)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return kib * 1024 / 1e6
+	return float64(bytes) / 1e6
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/backends"
+	"github.com/modular-bridging/bridge/internal/procfs"
 )
 
 // zeroCheckpoint writes a checkpoint of n bfloat16 tensors of zeros with the given number of bytes.
@@ -41,23 +41,14 @@ func zeroCheckpoint(t *testing.T, n int, bytes int64) (dir string, specs []Tenso
 	return dir, specs
 }
 
-// resident returns a value of /proc/self/status in bytes: VmRSS, the resident memory, or VmHWM, its
-// peak.
-func resident(t *testing.T, key string) int64 {
+// measured returns a size of this process that [procfs.Resident] or [procfs.Peak] measures, in bytes.
+func measured(t *testing.T, size func(pid int) (int64, error)) int64 {
 	t.Helper()
-	data, err := os.ReadFile("/proc/self/status")
+	n, err := size(os.Getpid())
 	if err != nil {
 		t.Skip(err)
 	}
-	m := regexp.MustCompile(key + `:\s+(\d+) kB`).FindSubmatch(data)
-	if m == nil {
-		t.Skip("no " + key)
-	}
-	n, err := strconv.ParseInt(string(m[1]), 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n << 10
+	return n
 }
 
 // Opening, hashing and loading needs at most the memory of the file and one tensor, because the
@@ -78,7 +69,7 @@ func TestMemoryOfLoading(t *testing.T) {
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
 		t.Skip("the peak cannot be reset: ", err)
 	}
-	before := resident(t, "VmRSS")
+	before := measured(t, procfs.Resident)
 	f := mustOpen(t, dir)
 	if _, err := f.Digest(); err != nil {
 		t.Fatal(err)
@@ -87,7 +78,7 @@ func TestMemoryOfLoading(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	took, file := resident(t, "VmHWM")-before, int64(n)*mega<<20
+	took, file := measured(t, procfs.Peak)-before, int64(n)*mega<<20
 	store.Finalize()
 	t.Logf("%s on %s: a file of %d MB took %d MB at its peak", adapters.BFloat16, backends.Describe(backend), file>>20, took>>20)
 	const runtime = 24 << 20 // of Go, of the hash, and of the first use of a backend

@@ -24,7 +24,7 @@ func TestTalkInABrowser(t *testing.T) {
 	)
 }
 
-// conversation is what the steps of [TestTalkInABrowser] share. Each step acts on the page and checks
+// conversation holds the state that the steps of [TestTalkInABrowser] share. Each step acts on the page and checks
 // what the page shows afterwards.
 type conversation struct {
 	t    *testing.T

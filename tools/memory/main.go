@@ -25,9 +25,6 @@ import (
 	"github.com/modular-bridging/bridge/workspace"
 )
 
-// tolerance is how far an estimate may be from the measurement.
-const tolerance = 0.2
-
 // every is the time between two looks at the processes. The system keeps each one's peak.
 const every = 50 * time.Millisecond
 
@@ -41,7 +38,7 @@ func main() {
 		os.Exit(1)
 	}
 	if off > 0 {
-		fmt.Fprintf(os.Stderr, "memory: %d estimates are more than %.0f %% away: fit the constants of train/memory\n", off, 100*tolerance)
+		fmt.Fprintf(os.Stderr, "memory: %d estimates are more than %.0f %% away: fit the constants of train/memory\n", off, 100*memory.Tolerance)
 		os.Exit(1)
 	}
 }
@@ -114,7 +111,7 @@ func (c testCase) compare(bridge, backend, dir string) (off int, err error) {
 	for _, p := range estimated.Processes {
 		took := measured[p.Name]
 		difference := float64(p.Peak())/float64(max(1, took)) - 1
-		if math.Abs(difference) > tolerance {
+		if math.Abs(difference) > memory.Tolerance {
 			off++
 		}
 		fmt.Printf("| `%s` | %s | %s | %s | %+.0f %% |\n", c.name, p.Name, registry.Size(p.Peak()), registry.Size(took), 100*difference)

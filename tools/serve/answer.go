@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-// answer is what a request was answered with.
+// answer holds the server's answer to a request.
 type answer struct {
 	status     int
 	retryAfter bool

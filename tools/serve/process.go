@@ -88,7 +88,7 @@ func (p *process) children() (pids []int) {
 	return pids
 }
 
-// usage is what a server holds at a time.
+// usage counts what a server holds at a time.
 type usage struct {
 	memory, models    int // resident MB of the server, and of its models' processes
 	heap              int // MB in use
@@ -118,17 +118,8 @@ func (p *process) usage() (usage, error) {
 
 // resident returns the resident memory of a process in MB; 0 if it has ended.
 func resident(pid int) int {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(text), "VmRSS:")
-	fields := strings.Fields(rest)
-	if len(fields) == 0 {
-		return 0
-	}
-	kb, _ := strconv.Atoi(fields[0])
-	return kb >> 10
+	bytes, _ := procfs.Resident(pid)
+	return int(bytes >> 20)
 }
 
 // metrics reads the figures without labels of /metrics.

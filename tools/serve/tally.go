@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// outcome is what became of a request.
+// outcome names how a request ended.
 type outcome int
 
 const (

@@ -1,9 +1,9 @@
 package memory
 
 const (
-	// keptPerParameter is what a trained parameter takes between steps: weight and two moments, in float32.
+	// keptPerParameter counts the bytes of a trained parameter between steps: weight and two moments, in float32.
 	keptPerParameter = 12
-	// gradientBytes is what its gradient takes, from the backward pass to the update.
+	// gradientBytes counts those of its gradient, from the backward pass to the update.
 	gradientBytes = 4
 	// updated is how much of the parameters package train/optim updates together. Their new values and
 	// moments stand beside the old ones.
@@ -131,7 +131,7 @@ func (r Run) stage1() int64 {
 
 // pass returns the numbers of a picture's passes through the layers: of so many positions times layers, with
 // so many numbers of self-attention, and with cross-attention to the picture in so many of the passes.
-// layer is what the largest pass keeps in one layer. The keys and values of the picture are computed once.
+// layer counts the numbers that the largest pass keeps in one layer. The keys and values of the picture are computed once.
 func (r Run) pass(positions, self, crossing, layer int64) int64 {
 	c := r.QFormer
 	width, cross := int64(c.HiddenSize), 2*int64(c.Heads)*int64(c.Queries)*crossing

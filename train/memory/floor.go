@@ -7,12 +7,12 @@ const (
 	bridgeFloor   = 210 << 20
 	visionFloor   = 298 << 20
 	languageFloor = 230 << 20
-	// evaluationFloor is what a language model's process takes more if there is an evaluation, whose losses
+	// evaluationFloor is added for a language model's process if there is an evaluation, whose losses
 	// and captions have graphs of their own. The kit's process takes 310 MiB with one.
 	evaluationFloor = 80 << 20
 )
 
-// graph is what a layer of a graph, which is passed forward and back, takes on the host.
+// graph holds the host memory for each layer of a graph that computes forward and backward.
 type graph struct{ compiling, compiled int64 }
 
 // The sizes of layers in graphs. Compiling takes more than what stays, but at another time than the steps.
@@ -41,7 +41,7 @@ func languageGraph(decodes, evaluates bool) graph {
 	return graph{20 << 20, 4 << 20}
 }
 
-// cardFloor is what a process takes of a GPU for the context of CUDA and its libraries: about half a
+// cardFloor counts the bytes of a GPU for the context of CUDA and its libraries in a process: about half a
 // gigabyte. It was not measured.
 const cardFloor = 500 << 20
 

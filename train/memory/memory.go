@@ -10,6 +10,9 @@ import (
 	"github.com/modular-bridging/bridge/qformer"
 )
 
+// Tolerance is how far an estimate may be from what a process takes. Tests and tools/memory compare both.
+const Tolerance = 0.2
+
 // Run says what determines the memory of a run.
 type Run struct {
 	Stage   int            // 1 or 2
@@ -63,7 +66,7 @@ const (
 	Language = "language"
 )
 
-// Process is what a process of a run takes at its peak.
+// Process holds the estimate of a process of a run at its peak.
 type Process struct {
 	Name  string `json:"process"`         // one of the constants
 	Model string `json:"model,omitempty"` // the frozen model in it; empty for bridge itself
@@ -99,7 +102,7 @@ func Total(all []Process) (sum int64) {
 	return sum
 }
 
-// load is what the bridge or a frozen model adds to its process.
+// load holds the parts that the bridge or a frozen model adds to its process.
 type load struct {
 	held []Part // at all times: weights
 	work []Part // while it computes or compiles
