@@ -92,10 +92,15 @@ func (j judged) runsLike(name ladder.RungName) string {
 	return strings.Join(rungs, ", ")
 }
 
-// againstSentence says that the ladder is compared with another rung than Q*.
+// againstSentence says that the ladder is compared with another rung than Q*, and warns if the rung is on a
+// plateau.
 func (j judged) againstSentence() string {
 	if len(j.Against.Records) == 0 {
 		return fmt.Sprintf("%s: there is no run of %s, so nothing is compared.", j.name(), j.Against.Name())
 	}
-	return fmt.Sprintf("%s: exact match and loss are compared with those of %s in place of Q*, over the common seeds.", j.name(), j.Against.Name())
+	s := fmt.Sprintf("%s: exact match and loss are compared with those of %s in place of Q*, over the common seeds.", j.name(), j.Against.Name())
+	if j.onPlateau() {
+		s += fmt.Sprintf(" Its exact match is below %v, so \"yes\" shows nothing, and only \"better\" counts.", j.Rules.Plateau)
+	}
+	return s
 }

@@ -110,6 +110,21 @@ func TestAgainstARungWithoutACommonSeed(t *testing.T) {
 	}
 }
 
+// As few exact captions as a rung that leaves objects unnamed show nothing, and the sentence says so.
+func TestAgainstARungOnAPlateau(t *testing.T) {
+	j := gather(t, Options{Against: batch4}, pairFile).judged()[0]
+	for exact, want := range map[float64]bool{0.51: false, 0.49: true} {
+		for i, v := range j.verdicts {
+			if v.Name() == batch4 {
+				j.verdicts[i].Exact.Mean = exact
+			}
+		}
+		if got := j.againstSentence(); strings.Contains(got, `Its exact match is below 0.5, so "yes" shows nothing`) != want {
+			t.Errorf("with %v: %s", exact, got)
+		}
+	}
+}
+
 // twoModels writes the file of results with a second language model, for which the cold start alone has runs.
 func twoModels(t *testing.T) string {
 	t.Helper()

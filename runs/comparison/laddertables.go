@@ -180,11 +180,10 @@ func (j judged) cheapest() (all []ladder.Verdict) {
 	return all
 }
 
-// onPlateau reports whether the captions of Q* leave objects unnamed.
+// onPlateau reports whether the captions of Q*, or of the rung in place of it, leave objects unnamed.
 func (j judged) onPlateau() bool {
-	return slices.ContainsFunc(j.verdicts, func(v ladder.Verdict) bool {
-		return v.Option == j.Rules.Baseline && v.Budget == j.Best.Budget && v.Exact.Mean < j.Rules.Plateau
-	})
+	_, level := j.level()
+	return slices.ContainsFunc(j.verdicts, func(v ladder.Verdict) bool { return v.Name() == level && v.Exact.Mean < j.Rules.Plateau })
 }
 
 // cheapestTable shows the cheapest budget of each swap that is not inferior to Q*. It leaves out ladders
