@@ -8,6 +8,7 @@ import (
 
 	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/runs/comparison"
+	"github.com/modular-bridging/bridge/runs/ladder"
 	"github.com/modular-bridging/bridge/workspace"
 )
 
@@ -16,7 +17,7 @@ func (p *program) compareCommand() *cli.Command {
 		Name: "compare", Usage: "compare runs in a table, after training those that are missing",
 		ArgsUsage: "RUN|RECIPE|MATRIX.toml|NAME.results.json...",
 		UsageText: "bridge compare RUN|RECIPE|MATRIX.toml|NAME.results.json... [--tasks TASK,...] [--data DIR] [--out DIR] [--results FILE] " +
-			"[--only OPTION]... [--limit N] [--backend B] [--json]",
+			"[--only OPTION]... [--limit N] [--against OPTION[@BUDGET]] [--backend B] [--json]",
 		Description: "A RUN is the folder of a finished run. A RECIPE is trained if DIR does not contain its run yet. A MATRIX.toml\n" +
 			"lists encoders, language models, options and seeds, and every combination is trained. Interrupted runs continue, and\n" +
 			"a failed run does not stop the others. The result is one table, and DIR/report.html with curves, pictures and a\n" +
@@ -25,6 +26,8 @@ func (p *program) compareCommand() *cli.Command {
 			"has converged. The tables then say which fraction of its cost C each option needs to be not inferior to it, with 95 %\n" +
 			"intervals (docs/swapping.md has the method). DIR/NAME.results.json keeps the result of each run in a few hundred bytes.\n" +
 			"compare makes the tables from such files alone, and merges files of one matrix that several machines have written.\n\n" +
+			"With --against, the table of quality compares each option and budget with the runs that you name, over the same seeds and\n" +
+			"pictures, in place of the baseline's highest budget: --against cold-batch-4@3200. The table's column budget has the budgets.\n\n" +
 			"With --tasks, every run is also evaluated on benchmarks (bridge eval list), except runs of ladders. Its results are in\n" +
 			"RUN/eval, and are used again.\n\n" +
 			"Example: bridge compare runs/demo/warm runs/demo/cold",
@@ -38,6 +41,7 @@ func (p *program) compareCommand() *cli.Command {
 				Usage: "`FILE` with results of a ladder: its runs are not trained again, and new results are added to it"},
 			&cli.StringSliceFlag{Name: "only", Usage: "train the runs of this `OPTION` of a ladder alone (may be repeated); of the others, finished runs count"},
 			&cli.IntFlag{Name: "limit", DefaultText: "no limit", Usage: "train at most `N` runs of a ladder, then compare what there is"},
+			&cli.StringFlag{Name: "against", Usage: "compare a ladder's options with `OPTION@BUDGET` in place of Q*; without @BUDGET, with the option's highest budget"},
 			backendFlag(), jsonFlag(),
 		},
 		Action: p.compare,
@@ -54,6 +58,11 @@ func (p *program) compare(c *cli.Context) error {
 			Open: workspace.OpenOptions{Backend: c.String("backend")}}}
 	if c.IsSet("limit") {
 		o.Limit = new(c.Int("limit"))
+	}
+	if c.IsSet("against") {
+		if o.Against, err = ladder.ParseRungName(c.String("against")); err != nil {
+			return usagef("--against: %v", err)
+		}
 	}
 	all, out, err := comparison.Gather(c.Context, p.workspace, args, o)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/modular-bridging/bridge/recipes"
 	"github.com/modular-bridging/bridge/registry"
 	"github.com/modular-bridging/bridge/runs"
+	"github.com/modular-bridging/bridge/runs/ladder"
 	"github.com/modular-bridging/bridge/train"
 )
 
@@ -21,7 +22,8 @@ type Comparison struct {
 	Climbs   []Climb // of matrices with a ladder
 	Failed   []runs.MatrixResult
 
-	unevaluated error // of benchmarks that failed
+	against     ladder.RungName // that ladders compare with; zero: their Q*
+	unevaluated error           // of benchmarks that failed
 }
 
 // Variant is a single run, or the runs of a matrix that differ only in the seed: they have the

@@ -29,6 +29,8 @@ type Options struct {
 	Only []string
 	// Limit is the largest number of runs of a ladder to train now. Nil: no limit.
 	Limit *int
+	// Against names the rung that a ladder's options and budgets are compared with in place of Q*. Zero: Q*.
+	Against ladder.RungName
 	// Eval says on which benchmarks runs are evaluated, except those of ladders. Its Tasks may be empty.
 	// A run's results are in its folder; those that are there already are used again.
 	Eval runs.EvalOptions
@@ -76,25 +78,28 @@ func Gather(ctx context.Context, w *workspace.Workspace, args []string, o Option
 			return nil, o.Out, err
 		}
 	}
-	c = &Comparison{}
-	var files []string
-	for _, arg := range args {
-		if strings.HasSuffix(arg, ladder.Extension) {
-			files = append(files, arg)
-			continue
-		}
-		if err := c.gatherOne(ctx, w, arg, &o); err != nil {
-			return nil, o.Out, err
-		}
-	}
+	isResults := func(arg string) bool { return strings.HasSuffix(arg, ladder.Extension) }
+	files, others := slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return !isResults(arg) }), slices.DeleteFunc(slices.Clone(args), isResults)
 	all, err := readFiles(files)
 	if err != nil {
 		return nil, o.Out, err
+	}
+	if err := o.checkAgainst(others, all); err != nil { // before anything is trained
+		return nil, o.Out, err
+	}
+	c = &Comparison{against: o.Against}
+	for _, arg := range others {
+		if err := c.gatherOne(ctx, w, arg, &o); err != nil {
+			return nil, o.Out, err
+		}
 	}
 	for _, results := range all {
 		if err := c.addResults(results); err != nil {
 			return nil, o.Out, err
 		}
+	}
+	if err := c.checkAgainst(); err != nil {
+		return nil, o.Out, err
 	}
 	return c, o.Out, c.evaluate(ctx, w, o.Eval)
 }

@@ -229,6 +229,10 @@ func TestTinyLadder(t *testing.T) {
 	}
 	checkCounts(t, c)
 	want := tableNamed(t, c, "Quality over cost")
+	against := gather(t, Options{Out: "out", Limit: new(0), Against: ladder.RungName{Option: "warm"}}, "tiny.toml")
+	if rows := tableNamed(t, against, "Quality over cost"); len(rows) != len(want) || !strings.HasSuffix(rows[len(rows)-1], " | 1 | +0.000 (+0.000 to +0.000) | 1.00 | yes") {
+		t.Errorf("against warm:\n%s", strings.Join(rows, "\n"))
+	}
 	for _, o := range []struct {
 		options Options
 		args    []string

@@ -16,6 +16,14 @@ type climbLine struct {
 	Best     *int       `json:"q_budget,omitempty"`
 	C        *costLine  `json:"c,omitempty"`
 	Missing  int        `json:"next_runs"`
+	// Against is the rung that the verdicts compare with; left out if that is Q*.
+	Against *againstLine `json:"against,omitempty"`
+}
+
+// againstLine is the rung in place of Q* in JSON, and its number of runs.
+type againstLine struct {
+	ladder.RungName
+	Runs int `json:"runs"`
 }
 
 // costLine is C in JSON.
@@ -42,14 +50,19 @@ type rungLine struct {
 	ExBefore   *ladder.Interval `json:"exact_match_before,omitempty"`
 	Loss       ladder.Interval  `json:"held_out_loss"`
 	Exact      ladder.Interval  `json:"exact_match"`
-	Difference *ladder.Interval `json:"exact_match_less_q,omitempty"`
-	Ratio      *ladder.Interval `json:"loss_by_q,omitempty"`
-	Paired     int              `json:"seeds_paired,omitempty"`
-	NotInf     *bool            `json:"not_inferior,omitempty"`
-	Better     *bool            `json:"better,omitempty"`
-	OfC        *float64         `json:"of_c_passes,omitempty"`
-	OfCSeconds *float64         `json:"of_c_seconds,omitempty"`
-	OfCBound   ladder.Bound     `json:"of_c_bound,omitempty"`
+	LessQ      *ladder.Interval `json:"exact_match_less_q,omitempty"`
+	ByQ        *ladder.Interval `json:"loss_by_q,omitempty"`
+	// Against is the rung that the verdict compares with; left out if that is Q*.
+	Against     *ladder.RungName `json:"against,omitempty"`
+	LessAgainst *ladder.Interval `json:"exact_match_less_against,omitempty"`
+	ByAgainst   *ladder.Interval `json:"loss_by_against,omitempty"`
+
+	Paired     *int         `json:"seeds_paired,omitempty"`
+	NotInf     *bool        `json:"not_inferior,omitempty"` // to Q*, or to Against
+	Better     *bool        `json:"better,omitempty"`
+	OfC        *float64     `json:"of_c_passes,omitempty"`
+	OfCSeconds *float64     `json:"of_c_seconds,omitempty"`
+	OfCBound   ladder.Bound `json:"of_c_bound,omitempty"`
 }
 
 // ladderLines returns the ladders as lines of JSON: for each, its Q* and C, then its verdicts.
@@ -73,6 +86,9 @@ func (j judged) climbLine() climbLine {
 	if j.C != nil {
 		line.C = &costLine{Budget: j.C.Budget, Bound: j.Bound(), Passes: j.C.Passes(), Seconds: j.seconds(*j.C)}
 	}
+	if j.Against != nil {
+		line.Against = &againstLine{j.Against.Name(), len(j.Against.Records)}
+	}
 	return line
 }
 
@@ -92,9 +108,7 @@ func (j judged) rungLine(v ladder.Verdict) rungLine {
 	for _, record := range v.Records {
 		line.Seeds = append(line.Seeds, record.Seed)
 	}
-	if j.Best != nil {
-		line.Difference, line.Ratio, line.Paired, line.NotInf, line.Better = &v.Difference, &v.Ratio, v.Seeds, &v.NotInferior, &v.Better
-	}
+	j.addComparison(&line, v)
 	if j.C != nil {
 		passes := v.Passes() / j.C.Passes()
 		line.OfC, line.OfCBound = &passes, j.Bound().OfC()
@@ -104,4 +118,20 @@ func (j judged) rungLine(v ladder.Verdict) rungLine {
 		}
 	}
 	return line
+}
+
+// addComparison adds what compares a rung with Q*, or with the rung in place of it.
+func (j judged) addComparison(line *rungLine, v ladder.Verdict) {
+	if j.Against != nil {
+		line.Against, line.Paired = new(j.Against.Name()), &v.Seeds
+	}
+	if v.Seeds == 0 {
+		return
+	}
+	line.Paired, line.NotInf, line.Better = &v.Seeds, &v.NotInferior, &v.Better
+	if j.Against != nil {
+		line.LessAgainst, line.ByAgainst = &v.Difference, &v.Ratio
+	} else {
+		line.LessQ, line.ByQ = &v.Difference, &v.Ratio
+	}
 }

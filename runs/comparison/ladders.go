@@ -10,6 +10,9 @@ type Climb struct {
 	*ladder.Ladder
 	Matrix  string // its name
 	Missing int    // number of runs that the ladder needs next, or that failed
+	// Against is the rung that the verdicts compare with in place of Q*. Nil: Q*. It has no records if
+	// this combination has no run of it.
+	Against *ladder.Rung
 
 	verdicts map[string][]ladder.Verdict // by held-out data
 }
@@ -26,20 +29,35 @@ func (c *Comparison) addResults(r *ladder.Results) error {
 			if err != nil {
 				return err
 			}
-			climb := Climb{Ladder: l, Matrix: r.Matrix.Name, verdicts: map[string][]ladder.Verdict{}}
+			climb := Climb{Ladder: l, Matrix: r.Matrix.Name}
 			for _, run := range missing {
 				if run.Encoder == encoder && run.LLM == llm {
 					climb.Missing++
 				}
 			}
-			for _, set := range l.Sets {
-				if climb.verdicts[set], err = l.Verdicts(set); err != nil {
-					return err
-				}
+			if err := climb.judge(c.against); err != nil {
+				return err
 			}
 			if len(l.Sets) > 0 {
 				c.Climbs = append(c.Climbs, climb)
 			}
+		}
+	}
+	return nil
+}
+
+// judge sets the verdicts, which compare with a rung; with Q* if its name is zero.
+func (c *Climb) judge(against ladder.RungName) (err error) {
+	verdicts := c.Verdicts
+	if against != (ladder.RungName{}) {
+		rung, _ := c.Find(against)
+		c.Against = &rung
+		verdicts = func(set string) ([]ladder.Verdict, error) { return c.VerdictsAgainst(set, rung) }
+	}
+	c.verdicts = map[string][]ladder.Verdict{}
+	for _, set := range c.Sets {
+		if c.verdicts[set], err = verdicts(set); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -96,23 +96,44 @@ func count(n float64) string { return registry.Count(int64(n)) }
 // qualityTable shows the quality of every option and budget beside its cost.
 func (j judged) qualityTable() report.Table {
 	t := report.Table{Title: "Quality over cost: " + j.name() + " on " + j.set, Header: []string{"option", "budget", "seeds", "passes", "seconds", "of C",
-		"held-out loss", "exact match", "less Q*'s", "loss by Q*'s", "not inferior"}}
+		"held-out loss", "exact match"}}
+	if j.Against != nil && len(j.Against.Records) == 0 {
+		t.Title += fmt.Sprintf(" (there is no run of %s to compare with)", j.Against.Name())
+	}
+	t.Header = append(t.Header, j.comparedHeader()...)
 	for _, v := range j.verdicts {
-		row := []string{v.Option, strconv.Itoa(v.Budget), strconv.Itoa(len(v.Records)), count(v.Passes()), "-", "-",
-			v.Loss.Text("%.4f"), v.Exact.Text("%.3f"), "-", "-", "-"}
+		row := []string{v.Option, strconv.Itoa(v.Budget), strconv.Itoa(len(v.Records)), count(v.Passes()), "-", "-", v.Loss.Text("%.4f"), v.Exact.Text("%.3f")}
 		if s, ok := j.Seconds(v.Rung); ok {
 			row[4] = fmt.Sprintf("%.0f", s)
 		}
 		if j.C != nil {
 			row[5] = bounded(j.Bound().OfC()) + fmt.Sprintf("%.3g", v.Passes()/j.C.Passes())
 		}
-		if j.Best != nil {
-			copy(row[8:], []string{v.Difference.Text("%+.3f"), v.Ratio.Text("%.2f"), verdictText(v)})
-		}
-		t.Rows = append(t.Rows, row)
+		t.Rows = append(t.Rows, append(row, j.compared(v)...))
 	}
 	j.addBefore(&t)
 	return t
+}
+
+// comparedHeader returns the header of [judged.compared].
+func (j judged) comparedHeader() []string {
+	if j.Against == nil {
+		return []string{"less Q*'s", "loss by Q*'s", "not inferior"}
+	}
+	name := j.Against.Name().String()
+	return []string{"common seeds", "less " + name, "loss by " + name + "'s", "not inferior"}
+}
+
+// compared returns the cells that compare a rung with Q* or with another one. The number of common seeds
+// stands before them if it is another one.
+func (j judged) compared(v ladder.Verdict) (cells []string) {
+	if j.Against != nil {
+		cells = append(cells, strconv.Itoa(v.Seeds))
+	}
+	if v.Seeds == 0 {
+		return append(cells, "-", "-", "-")
+	}
+	return append(cells, v.Difference.Text("%+.3f"), v.Ratio.Text("%.2f"), verdictText(v))
 }
 
 // addBefore adds what the runs had before any step, on data.eval, if a run measured that.
@@ -159,19 +180,19 @@ func (j judged) cheapest() (all []ladder.Verdict) {
 	return all
 }
 
-// onPlateau reports whether the captions of Q* leave objects unnamed.
+// onPlateau reports whether the captions of Q*, or of the rung in place of it, leave objects unnamed.
 func (j judged) onPlateau() bool {
-	return slices.ContainsFunc(j.verdicts, func(v ladder.Verdict) bool {
-		return v.Option == j.Rules.Baseline && v.Budget == j.Best.Budget && v.Exact.Mean < j.Rules.Plateau
-	})
+	_, level := j.level()
+	return slices.ContainsFunc(j.verdicts, func(v ladder.Verdict) bool { return v.Name() == level && v.Exact.Mean < j.Rules.Plateau })
 }
 
-// cheapestTable shows the cheapest budget of each swap that is not inferior to Q*.
+// cheapestTable shows the cheapest budget of each swap that is not inferior to Q*. It leaves out ladders
+// that are compared with another rung.
 func cheapestTable(all []judged) report.Table {
 	t := report.Table{Title: "Cheapest budget that is not inferior to Q*",
 		Header: []string{"combination", "held-out data", "option", "budget", "of C's passes", "of C's seconds", "less Q*'s exact match", "loss by Q*'s"}}
 	for _, j := range all {
-		if j.C == nil {
+		if j.C == nil || j.Against != nil {
 			continue
 		}
 		for _, v := range j.cheapest() {

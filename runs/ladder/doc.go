@@ -4,7 +4,8 @@
 //   - [Record] is the result of one finished run, with one bit for each caption. [Results] holds
 //     the records of a matrix. It can be written to a file, read, and merged with another one.
 //   - [Analyze] returns the [Ladder] of a combination of frozen models: its climb, Q*, C, and a
-//     [Verdict] for each option and budget.
+//     [Verdict] for each option and budget, which compares it with Q* or with a rung that a
+//     [RungName] names.
 //   - [Next] returns the runs that the results still lack, the cheapest first.
 //   - [Difference] and [Mean] are the statistics: intervals over pictures and seeds.
 //

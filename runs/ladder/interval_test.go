@@ -22,6 +22,14 @@ type reference struct {
 		MeanInterval  [2]float64 `json:"mean_interval"`
 		RatioInterval [2]float64 `json:"ratio_interval"`
 	}
+	// Pairs are of the runs in pair.results.json.
+	Pairs []struct {
+		A, B               string // names of rungs
+		Seeds              int    // that both have
+		Difference, Ratio  float64
+		DifferenceInterval [2]float64 `json:"difference_interval"`
+		RatioInterval      [2]float64 `json:"ratio_interval"`
+	}
 }
 
 func readReference(t *testing.T) (r reference) {
@@ -33,8 +41,8 @@ func readReference(t *testing.T) (r reference) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Tables) < 6 || len(r.Students) < 4 {
-		t.Fatalf("%d tables and %d samples of values", len(r.Tables), len(r.Students))
+	if len(r.Tables) < 6 || len(r.Students) < 4 || len(r.Pairs) < 2 {
+		t.Fatalf("%d tables, %d samples of values and %d pairs", len(r.Tables), len(r.Students), len(r.Pairs))
 	}
 	return r
 }

@@ -5,14 +5,16 @@ import (
 	"github.com/modular-bridging/bridge/recipes"
 )
 
-// Verdict compares a rung with Q*, over the seeds that both have.
+// Verdict compares a rung with another one, over the seeds that both have. The other rung is Q*
+// ([Ladder.Verdicts]) or any one ([Ladder.VerdictsAgainst]).
 type Verdict struct {
 	Rung
 	Loss, Exact Interval // of the rung
-	// Difference is the exact match of the rung less that of Q*. Ratio is the loss of the rung
-	// by that of Q*.
+	// Difference is the exact match of the rung less that of the other one. Ratio is the loss of the
+	// rung by that of the other one.
 	Difference, Ratio Interval
-	Seeds             int // that both have
+	// Seeds is the number of seeds that both have. 0: there is no comparison.
+	Seeds int
 	// NotInferior is true if the difference's interval stays above −margin and the ratio is at
 	// most the limit. Better is true if, in addition, that interval stays above 0.
 	NotInferior, Better bool

@@ -18,6 +18,7 @@ import numpy as np
 from scipy import stats
 
 OUT = pathlib.Path(__file__).parents[2] / "runs" / "ladder" / "testdata" / "intervals.json"
+PAIR = OUT.with_name("pair.results.json")  # a part of docs/swapping/opt-to-small-opt.results.json
 
 
 def pigeonhole(table: np.ndarray, samples: int, random: np.random.Generator) -> np.ndarray:
@@ -72,6 +73,33 @@ def students(random: np.random.Generator) -> list:
     return cases
 
 
+def measured(option: str, budget: int) -> dict:
+    """Returns the loss and the exact captions of the runs with a budget in the file of results, by seed."""
+    runs = [r for r in json.loads(PAIR.read_text(encoding="utf-8"))["runs"] if r["option"] == option and r["budget"] == budget]
+    return {r["seed"]: (r["sets"][0]["loss"], unpacked(r["sets"][0]["exact"])) for r in runs}
+
+
+def unpacked(text: str) -> np.ndarray:
+    """Returns the numbers 0 and 1 that bridge writes as bits."""
+    n, digits = text.split(":")
+    return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8), bitorder="little", count=int(n)).astype(float)
+
+
+def pairs(random: np.random.Generator) -> list:
+    """Compares runs of the file of results, over the seeds that both have."""
+    cases = []
+    for a, b in [(("words-batch-4", 320), ("cold-batch-4", 3200)), (("words-batch-4", 320), ("cold-batch-4", 1600))]:
+        mine, its = measured(*a), measured(*b)
+        seeds = sorted(mine.keys() & its.keys())
+        table = np.array([mine[s][1] - its[s][1] for s in seeds])
+        losses, others = np.array([mine[s][0] for s in seeds]), np.array([its[s][0] for s in seeds])
+        logs = np.log(losses / others)
+        cases.append({"a": "%s@%d" % a, "b": "%s@%d" % b, "seeds": len(seeds),
+                      "difference": table.mean(), "difference_interval": list(pigeonhole(table, 100_000, random)),
+                      "ratio": losses.mean() / others.mean(), "ratio_interval": list(np.exp(stats.ttest_1samp(logs, 0).confidence_interval()))})
+    return cases
+
+
 def coverage(random: np.random.Generator) -> None:
     """Prints the share of intervals that hold the true difference, 0, and whose lower bound is below it."""
     print("seeds  spread  exact match  its sd over seeds  holds 0  lower bound below 0  mean width")
@@ -108,7 +136,7 @@ def main() -> None:
         simulations[sys.argv[1]](random)
         return
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"tables": tables(random), "students": students(random)}, indent=1)
+    text = json.dumps({"tables": tables(random), "students": students(random), "pairs": pairs(random)}, indent=1)
     OUT.write_text(text + "\n", encoding="utf-8")
 
 
