@@ -146,35 +146,24 @@ func (l *Ladder) all() (all []Rung) {
 }
 
 // Verdicts compares all rungs with Q* on a set of held-out data: the baseline's first, then by
-// option, with ascending budgets. Until Q* is known, the verdicts have no comparison. A rung without a
-// seed in common with Q* is an error.
+// option, with ascending budgets. Until Q* is known, the verdicts have no comparison, and neither has
+// that of a rung without a seed in common with Q*.
 func (l *Ladder) Verdicts(set string) ([]Verdict, error) {
-	return l.verdicts(set, func(rung Rung) (Verdict, error) {
-		if l.Best == nil {
-			return Verdict{Rung: rung}, nil
-		}
-		return judge(l.Rules, set, rung, *l.Best)
-	})
+	if l.Best == nil {
+		return l.VerdictsAgainst(set, Rung{})
+	}
+	return l.VerdictsAgainst(set, *l.Best)
 }
 
-// VerdictsAgainst is [Ladder.Verdicts] with another rung in place of Q*, which need not be known. The
-// verdict of a rung that has no seed in common with it has no comparison. [Ladder.Find] finds other;
-// with a rung that has no records, no verdict has a comparison.
-func (l *Ladder) VerdictsAgainst(set string, other Rung) ([]Verdict, error) {
-	return l.verdicts(set, func(rung Rung) (Verdict, error) {
-		if mine, _ := common(rung, other); len(mine.Records) == 0 {
-			return Verdict{Rung: rung}, nil
-		}
-		return judge(l.Rules, set, rung, other)
-	})
-}
-
-// verdicts returns the comparison of each rung with the quality of its own.
-func (l *Ladder) verdicts(set string, compare func(Rung) (Verdict, error)) (all []Verdict, err error) {
+// VerdictsAgainst is [Ladder.Verdicts] with another rung in place of Q*, which need not be known.
+// [Ladder.Find] finds other. With a rung that has no records, no verdict has a comparison.
+func (l *Ladder) VerdictsAgainst(set string, other Rung) (all []Verdict, err error) {
 	for _, rung := range l.all() {
-		v, err := compare(rung)
-		if err != nil {
-			return nil, err
+		v := Verdict{Rung: rung}
+		if mine, _ := common(rung, other); len(mine.Records) > 0 {
+			if v, err = judge(l.Rules, set, rung, other); err != nil {
+				return nil, err
+			}
 		}
 		if v.Loss, err = rung.Loss(set); err != nil {
 			return nil, err
