@@ -26,7 +26,7 @@ import (
 )
 
 // every is the time between two looks at the processes. The system keeps each one's peak.
-const every = 50 * time.Millisecond
+const every = 200 * time.Millisecond
 
 func main() {
 	bridge := flag.String("bridge", "bin/bridge", "the program")
