@@ -29,6 +29,9 @@ func (m models) startOf(ctx context.Context, w *workspace.Workspace, r *recipes.
 		return nil, err
 	}
 	s := &memory.Start{OldEncoder: m.oldEncoder(reg, r, info)}
+	if s.OldEncoder != nil {
+		s.Mapped = takenOf(r, encoderInitPictures)
+	}
 	if m.language != nil {
 		m.addProjection(s, reg, r, info, config)
 	}
@@ -62,10 +65,7 @@ func (m models) addProjection(s *memory.Start, reg *registry.Registry, r *recipe
 	}
 	init := possibleInit(&named, info, info.Language != nil && info.Language.ID == m.language.ID)
 	t := train.ProjectionTransfer{From: &bridge.Bridge{Info: info}, Init: init, InWords: inWords}
-	s.Pictures = t.Pictures()
-	if n := r.Data.Train.Pictures; n > 0 {
-		s.Pictures = min(s.Pictures, n)
-	}
+	s.Pictures = takenOf(r, t.Pictures())
 	if s.Pictures == 0 {
 		return
 	}
@@ -81,6 +81,14 @@ func (m models) addProjection(s *memory.Start, reg *registry.Registry, r *recipe
 		}
 		s.Tokens = min(s.OldVocabulary, m.language.Sizes.Vocabulary)
 	}
+}
+
+// takenOf returns how many of n training pictures there are, as far as the recipe says.
+func takenOf(r *recipes.Recipe, n int) int {
+	if taken := r.Data.Train.Pictures; taken > 0 {
+		return min(n, taken)
+	}
+	return n
 }
 
 // sideModel looks up a frozen model that a bridge was trained with.

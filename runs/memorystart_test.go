@@ -27,7 +27,7 @@ func TestStartsThatAnEstimateCounts(t *testing.T) {
 		"captions":      {"tiny-retrain", []string{"swap.projection=caption-tokens"}, &memory.Start{Pictures: 2048, Outputs: true, OldWidth: 128}},
 		"the old model": {"tiny-retrain", []string{"language.id=tiny-opt", "swap.projection=shared-tokens"}, nil},
 		"an encoder": {"tiny-retrain", []string{"language.id=tiny-opt", "swap.projection=keep", "vision.id=tiny-vit-wide", "swap.encoder=least-squares"},
-			&memory.Start{OldEncoder: &memory.Encoder{Tokens: 65, Width: 128, Number: 4, Picture: 3 * 64 * 64}}},
+			&memory.Start{OldEncoder: &memory.Encoder{Tokens: 65, Width: 128, Number: 4, Picture: 3 * 64 * 64}, Mapped: 384}},
 		"a random encoder": {"tiny-retrain", []string{"language.id=tiny-opt", "swap.projection=keep", "vision.id=tiny-vit-wide", "swap.encoder=fresh"}, nil},
 		"no bridge yet":    {"vit-l-opt-2.7b-stage2", nil, nil},
 	} {

@@ -4,10 +4,9 @@ import "github.com/modular-bridging/bridge/qformer"
 
 // What package train and package runs fit at the start of a swap.
 const (
-	fitBatch        = 64  // pictures of a step that fits words
-	encoderPictures = 384 // whose features by two encoders are compared
-	penalties       = 5   // of a least-squares map, of which the best is taken
-	heldOut         = 0.2 // share of its rows on which they are compared
+	fitBatch  = 64  // pictures of a step that fits words
+	penalties = 5   // of a least-squares map, of which the best is taken
+	heldOut   = 0.2 // share of its rows on which they are compared
 )
 
 // The memory of graphs that compute forward alone, for each layer, and of the graphs of a fit of words. They
@@ -30,6 +29,7 @@ type Start struct {
 	OldVocabulary int // of the old language model
 
 	OldEncoder *Encoder // whose features are mapped to the new one's; nil for no such map
+	Mapped     int      // pictures whose features are mapped
 }
 
 // Encoder holds the sizes of an encoder's features and pictures.
@@ -72,7 +72,7 @@ func (r Run) fitEncoder() load {
 	if old == nil {
 		return load{}
 	}
-	rows := encoderPictures * int64(r.Tokens)
+	rows := int64(r.Start.Mapped) * int64(r.Tokens)
 	vectors := leastSquares(rows, r.QFormer.EncoderWidth, old.Width)
 	return load{
 		held: []Part{r.bridges(2)},
@@ -84,7 +84,7 @@ func (r Run) fitEncoder() load {
 }
 
 // requests returns the memory that bridge's process shares with an encoder's for the pictures of a map.
-func (r Run) requests(e Encoder) int64 { return encoderPictures * (e.Picture + e.features()) }
+func (r Run) requests(e Encoder) int64 { return int64(r.Start.Mapped) * (e.Picture + e.features()) }
 
 // encoderSizes returns the sizes of the run's encoder.
 func (r Run) encoderSizes() Encoder {

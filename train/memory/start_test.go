@@ -25,7 +25,7 @@ func TestStartsOfTheKit(t *testing.T) {
 		measured float64
 	}{
 		"words":   {Start{Pictures: 2048, Words: 126, OldWidth: 128}, 544e6},
-		"encoder": {Start{OldEncoder: &Encoder{Tokens: 65, Width: 128, Number: 4, Picture: 3 * 64 * 64}}, 545e6},
+		"encoder": {Start{OldEncoder: &Encoder{Tokens: 65, Width: 128, Number: 4, Picture: 3 * 64 * 64}, Mapped: 384}, 545e6},
 	} {
 		p := kitSwap(c.start).Processes()[0]
 		got := float64(p.Peak())
@@ -54,7 +54,7 @@ func TestStartOfThePapersSize(t *testing.T) {
 	if got, least := r.begin().work[0].Bytes, int64(4*50272*2560+2*8*32128*(2560+2048)); got < least || got > 3*least {
 		t.Errorf("tokens: %d bytes, want at least the embeddings and two copies in float64, %d", got, least)
 	}
-	r.Start = &Start{OldEncoder: &Encoder{Tokens: 257, Width: 1024, Number: 4, Picture: 3 * 224 * 224}}
+	r.Start = &Start{OldEncoder: &Encoder{Tokens: 257, Width: 1024, Number: 4, Picture: 3 * 224 * 224}, Mapped: 384}
 	if got, least := r.begin().work[0].Bytes, int64(2*8*384*257*(1408+1024)); got < least || got > 3*least {
 		t.Errorf("an encoder: %d bytes, want at least two copies of the features in float64, %d", got, least)
 	}
