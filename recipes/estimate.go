@@ -70,14 +70,14 @@ func (r *Recipe) Trained(params []qformer.Param) []qformer.Param {
 }
 
 // Estimate returns what the run needs with a Q-Former of shape c. A model that no manifest
-// describes counts as nothing. onGPU is that of [Recipe.Processes].
-func (r *Resolved) Estimate(c qformer.Config, onGPU bool) Estimate {
+// describes counts as nothing.
+func (r *Resolved) Estimate(c qformer.Config, m Machine) Estimate {
 	trainable := r.trainable(c)
 	steps := r.Optimizer.Steps
 	if r.Swap != nil {
 		steps += r.Swap.WarmupSteps
 	}
-	e := Estimate{Examples: steps * r.Optimizer.Batch, Memory: memory.Total(r.Processes(c, r.VisionModel, r.LanguageModel, onGPU))}
+	e := Estimate{Examples: steps * r.Optimizer.Batch, Memory: memory.Total(r.Processes(c, r.VisionModel, r.LanguageModel, m))}
 	// The forward pass takes 2 operations per weight and token. Gradients take 4 more for
 	// weights and inputs, and 2 more for inputs alone.
 	each := 2*float64(r.VisionModel.Parameters)*float64(r.VisionModel.Tokens) + 6*float64(trainable)*float64(c.Queries)

@@ -14,7 +14,7 @@ func TestEstimate(t *testing.T) {
 	workplace(t)
 	r := resolve(t, load(t, "vit-g-opt-2.7b-stage2"))
 	shape := r.Shape(nil, r.VisionModel.Width, r.LanguageModel.Width, 0)
-	e := r.Estimate(shape, false)
+	e := r.Estimate(shape, Machine{})
 	if e.Examples != 80000*1920 {
 		t.Errorf("%d examples", e.Examples)
 	}
@@ -23,10 +23,10 @@ func TestEstimate(t *testing.T) {
 	if want := each * float64(e.Examples); e.Operations != want {
 		t.Errorf("%g operations, want %g", e.Operations, want)
 	}
-	if want := memory.Total(r.Processes(shape, r.VisionModel, r.LanguageModel, false)); e.Memory != want {
+	if want := memory.Total(r.Processes(shape, r.VisionModel, r.LanguageModel, Machine{})); e.Memory != want {
 		t.Errorf("memory %d, the processes take %d", e.Memory, want)
 	}
-	if smaller := resolve(t, load(t, "vit-g-opt-2.7b-stage2", "optimizer.accumulate=240")).Estimate(shape, false); smaller.Memory >= e.Memory {
+	if smaller := resolve(t, load(t, "vit-g-opt-2.7b-stage2", "optimizer.accumulate=240")).Estimate(shape, Machine{}); smaller.Memory >= e.Memory {
 		t.Errorf("half the micro-batch takes %d, the whole %d", smaller.Memory, e.Memory)
 	}
 	gpu, cpu := e.On(4)
@@ -59,7 +59,7 @@ func TestProcessesOfARecipe(t *testing.T) {
 	workplace(t)
 	processes := func(sets ...string) []memory.Process {
 		r := resolve(t, load(t, "vit-g-opt-2.7b-stage2", sets...))
-		return r.Processes(r.Shape(nil, r.VisionModel.Width, r.LanguageModel.Width, 0), r.VisionModel, r.LanguageModel, true)
+		return r.Processes(r.Shape(nil, r.VisionModel.Width, r.LanguageModel.Width, 0), r.VisionModel, r.LanguageModel, Machine{OnGPU: true})
 	}
 	all := processes()
 	var names []string

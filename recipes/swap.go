@@ -70,6 +70,14 @@ func (r *Recipe) checkSwap() {
 	}
 }
 
+// ProjectionInit returns how the projection starts, if the bridge that the recipe starts from allows it.
+func (r *Recipe) ProjectionInit() train.ProjectionInit {
+	if r.Stage == 2 && r.Swap != nil {
+		return r.Swap.Projection
+	}
+	return train.ProjectionFresh
+}
+
 // addSwap adds the swap to a plan whose only phase is the recipe's stage.
 func (r *Resolved) addSwap(plan *train.Plan) {
 	s := r.Swap
@@ -81,7 +89,7 @@ func (r *Resolved) addSwap(plan *train.Plan) {
 		delete(stage.Optimizer.LearningRate, train.QFormer)
 	}
 	if r.Stage == 2 {
-		plan.ProjectionInit = s.Projection
+		plan.ProjectionInit = r.ProjectionInit()
 		if s.WarmupSteps > 0 {
 			plan.Phases = append([]train.Phase{r.warmupPhase()}, plan.Phases...)
 		}

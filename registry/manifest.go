@@ -84,11 +84,11 @@ func (m Manifest) WeightBytes() int64 {
 	return 2 * m.Parameters
 }
 
-// Memory is the expected memory use in bytes, at the manifest's dtype; docs/models.md has the
-// formula.
+// Memory is the peak memory of the model's process in bytes, as somebody measured it. A manifest has it only if
+// it has no sizes. With sizes it follows from them (docs/models.md).
 type Memory struct {
-	Inference int64 `toml:"inference"` // weights and one picture or answer
-	Stage2    int64 `toml:"stage2"`    // a stage-2 step of 16 examples, the model frozen
+	Inference int64 `toml:"inference"` // the caption of one picture
+	Stage2    int64 `toml:"stage2"`    // stage-2 steps of 16 examples, the model frozen
 }
 
 // Sizes are the numbers of a transformer from which the memory of its activations follows.

@@ -186,7 +186,7 @@ func (b Backbone) Folder() (string, error) {
 	return b.Path, nil
 }
 
-// Missing describes a backbone without weights: its size and memory, and how to get it. Both
+// Missing describes a backbone without weights: its size, and how to get it. Both
 // are empty if its folder was recorded.
 func (b Backbone) Missing() (fact, remedy string) {
 	if b.Path != "" {
@@ -199,12 +199,6 @@ func (b Backbone) Missing() (fact, remedy string) {
 	}
 	if b.Download > 0 {
 		facts = append(facts, "download "+Size(b.Download))
-	}
-	if b.Memory.Inference > 0 {
-		facts = append(facts, "memory "+Size(b.Memory.Inference)+" to caption")
-	}
-	if b.Memory.Stage2 > 0 {
-		facts = append(facts, Size(b.Memory.Stage2)+" for stage 2")
 	}
 	if len(facts) > 0 {
 		fact += ": " + strings.Join(facts, ", ")

@@ -170,11 +170,11 @@ func checkWeights(ctx context.Context, w *workspace.Workspace, r *recipes.Resolv
 		return nil
 	}
 	m := models{r.VisionModel, r.LanguageModel}
-	shape, _, err := shapeOf(ctx, w, &r.Recipe, m.vision.Width, m.width())
+	shape, machine, err := m.shape(ctx, w, &r.Recipe)
 	if err != nil {
 		return err
 	}
 	return adapters.Errorf(adapters.NotFound, "%s; stage %d in total, with training: %s (estimates)",
-		strings.Join(facts, "; "), r.Stage, r.Estimate(shape, onGPU(&r.Recipe)).Describe(runtime.NumCPU())).
+		strings.Join(facts, "; "), r.Stage, r.Estimate(shape, machine).Describe(runtime.NumCPU())).
 		WithRemedy("%s", strings.Join(remedies, "; "))
 }

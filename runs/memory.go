@@ -27,14 +27,25 @@ func EstimateMemory(ctx context.Context, w *workspace.Workspace, r *recipes.Reci
 	if err != nil {
 		return MemoryUse{}, err
 	}
-	shape, _, err := shapeOf(ctx, w, r, m.vision.Width, m.width())
-	return m.memory(r, shape), err
+	return m.memory(ctx, w, r)
 }
 
-// memory estimates the memory of a run of r with a Q-Former of a shape.
-func (m models) memory(r *recipes.Recipe, shape qformer.Config) MemoryUse {
-	gpu := onGPU(r)
-	return MemoryUse{gpu, r.Processes(shape, m.vision, m.language, gpu)}
+// memory estimates the memory of a run of r.
+func (m models) memory(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe) (MemoryUse, error) {
+	shape, machine, err := m.shape(ctx, w, r)
+	if err != nil {
+		return MemoryUse{}, err
+	}
+	return MemoryUse{machine.OnGPU, r.Processes(shape, m.vision, m.language, machine)}, nil
+}
+
+// shape returns the shape of a recipe's Q-Former, and what else an estimate needs.
+func (m models) shape(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe) (c qformer.Config, machine recipes.Machine, err error) {
+	machine.OnGPU = onGPU(r)
+	if c, _, err = shapeOf(ctx, w, r, m.vision.Width, m.width()); err == nil {
+		machine.Start, err = m.startOf(ctx, w, r)
+	}
+	return c, machine, err
 }
 
 // onGPU reports whether a recipe's run computes on a GPU: it says so, or this machine has one.
@@ -44,6 +55,13 @@ func onGPU(r *recipes.Recipe) bool {
 	}
 	choice, err := backends.Choose(r.Run.Backend)
 	return err == nil && choice.OnGPU()
+}
+
+// ModelMemory estimates the memory of a frozen model's own process on the backend that this machine takes by
+// default, without weights. Figures that are not known are 0.
+func ModelMemory(m registry.Backbone) registry.Memory {
+	choice, err := backends.Choose(backends.Auto)
+	return recipes.ModelMemory(m, err == nil && choice.OnGPU())
 }
 
 // Total returns the sum of the peaks.
@@ -98,12 +116,10 @@ func (u MemoryUse) largest() memory.Process {
 // moments alone do not. It logs a warning if the run may not fit now, or if the recipe has
 // run.ignore_memory. It loads no weights.
 func CheckMemory(ctx context.Context, w *workspace.Workspace, r *recipes.Resolved) error {
-	m := models{r.VisionModel, r.LanguageModel}
-	shape, _, err := shapeOf(ctx, w, &r.Recipe, m.vision.Width, m.width())
+	use, err := models{r.VisionModel, r.LanguageModel}.memory(ctx, w, &r.Recipe)
 	if err != nil {
 		return err
 	}
-	use := m.memory(&r.Recipe, shape)
 	for _, room := range rooms(ctx, r, use) {
 		problem, fatal := room.problem()
 		switch {

@@ -171,20 +171,30 @@ func orOtherwise(r *recipes.Resolved, err error) error {
 // projectionInit returns how to initialize the projection: the recipe's way, unless the
 // starting bridge does not allow it.
 func (res *resources) projectionInit(r *recipes.Resolved, from *bridge.Bridge, random bool) train.ProjectionInit {
-	init := r.Plan().ProjectionInit
+	if random {
+		return train.ProjectionFresh
+	}
 	sameModel := from.Info.Stage == 2 && from.Info.Language.Digest == res.language.Spec().Digest
-	switch {
-	case random:
-		return train.ProjectionFresh
-	case from.Info.Stage == 1 && (init.NeedsOldLanguage() || init == train.ProjectionKeep):
+	init := possibleInit(&r.Recipe, from.Info, sameModel)
+	if from.Info.Stage == 1 && init != r.ProjectionInit() {
 		res.workspace.Log().Warn("a stage-1 bridge has no projection to transfer: the projection starts fresh", "from", r.From)
+	}
+	return init
+}
+
+// possibleInit returns how to initialize the projection of a run that starts from a bridge. sameModel says
+// that the bridge was trained with the run's language model.
+func possibleInit(r *recipes.Recipe, from bridge.Info, sameModel bool) train.ProjectionInit {
+	init := r.ProjectionInit()
+	switch {
+	case from.Stage == 1 && (init.NeedsOldLanguage() || init == train.ProjectionKeep):
 		return train.ProjectionFresh
-	case r.Projection.Kind == recipes.ProjectionWords && from.Info.Stage == 2 && from.Info.Words == nil &&
+	case r.Projection.Kind == recipes.ProjectionWords && from.Stage == 2 && from.Words == nil &&
 		(r.Swap == nil || init != train.ProjectionFresh):
 		return train.ProjectionWords
 	case sameModel && (r.Swap == nil || init.NeedsOldLanguage()):
 		return train.ProjectionKeep
-	case from.Info.Words != nil && init.NeedsOldLanguage():
+	case from.Words != nil && init.NeedsOldLanguage():
 		return train.ProjectionWords
 	}
 	return init

@@ -9,6 +9,7 @@ import (
 	"github.com/modular-bridging/bridge/adapters"
 	"github.com/modular-bridging/bridge/internal/shell"
 	"github.com/modular-bridging/bridge/registry"
+	"github.com/modular-bridging/bridge/runs"
 )
 
 func (p *program) modelsCommand() *cli.Command {
@@ -55,11 +56,12 @@ type modelLine struct {
 }
 
 func newModelLine(b registry.Backbone) modelLine {
+	memory := runs.ModelMemory(b)
 	return modelLine{
 		ID: b.ID, Kind: b.Kind, Family: b.Manifest.Family, About: b.About, Repository: b.Repository, Revision: b.Revision,
 		Width: b.Width, Tokens: b.Tokens, ImageSize: b.ImageSize, Architecture: b.Architecture, Context: b.Context,
 		DType: b.DType, Activation: b.Activation, EndOfAnswer: b.EndOfAnswer, Parameters: b.Parameters, Download: b.Download,
-		Inference: b.Memory.Inference, Stage2: b.Memory.Stage2, Source: b.Source, Path: b.Path, Commit: b.Commit,
+		Inference: memory.Inference, Stage2: memory.Stage2, Source: b.Source, Path: b.Path, Commit: b.Commit,
 	}
 }
 
@@ -134,6 +136,7 @@ func (p *program) modelsShow(c *cli.Context) error {
 
 // modelDetails returns the lines of `models show`.
 func modelDetails(b registry.Backbone) [][2]string {
+	memory := runs.ModelMemory(b)
 	return [][2]string{
 		{"id", b.ID}, {"about", b.About}, {"kind", string(b.Kind)}, {"family", b.Manifest.Family},
 		{"repository", b.Repository}, {"revision", b.Revision},
@@ -142,7 +145,7 @@ func modelDetails(b registry.Backbone) [][2]string {
 		{"activation", b.Activation}, {"end of answer", quoteIfSet(b.EndOfAnswer)},
 		{"caption prompt", quoteIfSet(b.Templates.Caption)}, {"question prompt", quoteIfSet(b.Templates.Question)},
 		{"parameters", registry.Known(b.Parameters, registry.Count)}, {"download", registry.Known(b.Download, registry.Size)},
-		{"memory", registry.Known(b.Memory.Inference, registry.Size)}, {"memory, stage 2", registry.Known(b.Memory.Stage2, registry.Size)},
+		{"memory", registry.Known(memory.Inference, registry.Size)}, {"memory, stage 2", registry.Known(memory.Stage2, registry.Size)},
 		{"weights", weightsLocation(b)}, {"commit", b.Commit},
 	}
 }

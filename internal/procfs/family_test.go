@@ -32,32 +32,6 @@ func TestFamilyIsAProcessAndItsChildren(t *testing.T) {
 	}
 }
 
-func TestPeakStaysWhenMemoryIsGone(t *testing.T) {
-	if err := Available(); err != nil {
-		t.Skip(err)
-	}
-	before, err := Peak(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	const bytes = 64 << 20
-	touch(int(before) + bytes)
-	if after, err := Peak(os.Getpid()); err != nil || after < before+bytes/2 {
-		t.Errorf("the peak was %d and is %d (%v)", before, after, err)
-	}
-	if _, err := Peak(1 << 30); err == nil {
-		t.Error("a process that does not run has a peak")
-	}
-}
-
-// touch holds so much memory for a moment.
-func touch(bytes int) {
-	b := make([]byte, bytes)
-	for i := 0; i < len(b); i += 4096 {
-		b[i] = 1
-	}
-}
-
 func TestArguments(t *testing.T) {
 	if err := Available(); err != nil {
 		t.Skip(err)

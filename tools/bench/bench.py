@@ -13,24 +13,24 @@ compared.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import os
 import pathlib
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import time
 
 import numpy as np
-import torch
-import transformers
 
-from checkpoints import make, tokenizer
-from rows import MODELS, QFORMER_WORDS, ROWS, Row, job
+from rows import MODELS, QFORMER_TOKENIZER, ROWS, Row, job, made
 
 TORCH, COMPILED, XLA, GO = "PyTorch", "PyTorch compiled", "XLA CPU", "Go"
 SIDES = [TORCH, COMPILED, XLA, GO]
+WATCHER = "bridge-watch"
 TOLERANCE = 1e-3
 MOST_ROUNDS, LEAST_ROUNDS, ROUND_SECONDS = 5, 2, 40
 
@@ -59,11 +59,25 @@ class Side:
             GO: [options.bridge, "-backend", "go", "-profile", self.profile],
         }[name]
         self.process = subprocess.Popen([*command, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.watcher = self.watch(options) if row.op == "step" else None
         self.said = self.answer()
+
+    def watch(self, options: argparse.Namespace) -> subprocess.Popen:
+        """Starts the program that samples the memory of the side's processes, in rows where bridge has several. It is
+        a copy: pages of a program that the side runs, too, would count half."""
+        return subprocess.Popen([options.work / WATCHER, "-watch", str(self.process.pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def watched(self) -> dict:
+        """Ends the watcher and returns its figures. It returns none if there is no watcher, or if it failed, which it reports itself."""
+        if not self.watcher:
+            return {}
+        line = self.watcher.communicate()[0]
+        return json.loads(line) if line else {}
 
     def answer(self) -> dict:
         line = self.process.stdout.readline()
         if not line:
+            self.watched()
             raise Failed(f"{self.name} ended with status {self.process.wait()}")
         return json.loads(line)
 
@@ -83,6 +97,7 @@ class Side:
         return True
 
     def end(self) -> None:
+        self.said |= self.watched()
         self.said |= self.ask("end")
         self.process.communicate()
 
@@ -106,11 +121,16 @@ def training(row: Row, options: argparse.Namespace) -> dict:
     """Returns what only rows of training have: paths and an option. PyTorch's side makes the weights."""
     if row.op != "step":
         return {}
-    words = options.work / "qformer-words.json"
-    if not words.exists():
-        tokenizer(QFORMER_WORDS).save(str(words))
-    return {"weights": str(options.work / f"{row.name}.safetensors"), "tokenizer": str(words), "run": str(options.work / f"{row.name}.run"),
+    return {"weights": str(options.work / f"{row.name}.safetensors"), "tokenizer": str(options.work / QFORMER_TOKENIZER), "run": str(options.work / f"{row.name}.run"),
             "bridge": str(options.bridge.with_name("bridge")), "checkpointing": options.checkpointing}
+
+
+def make(row: Row, options: argparse.Namespace) -> None:
+    """Makes the files of a row that are missing, in a process of its own. This process does not load PyTorch: pages
+    of its libraries that are in two processes would count half in PyTorch's proportional set size."""
+    if made(MODELS[row.model], options.work / row.model) and (row.op != "step" or (options.work / QFORMER_TOKENIZER).exists()):
+        return
+    subprocess.run([sys.executable, pathlib.Path(__file__).with_name("checkpoints.py"), row.model, options.work], check=True)
 
 
 def has(row: Row, name: str) -> bool:
@@ -203,7 +223,7 @@ def report(row: Row, sides: dict[str, Side]) -> dict:
     print(f"  {row.title}")
     result = {"row": row.name, "title": row.title, "unit": row.unit, "sides": {}, "lacks": [n for n in SIDES if not has(row, n)]}
     for name, side in sides.items():
-        known = {k: side.said.get(k) for k in ("load", "hash", "load_peak", "first", "peak", "targets", "profile", "graphs", "breaks") if k in side.said}
+        known = {k: side.said.get(k) for k in ("load", "hash", "load_peak", "first", "peak", "pss", "pss_samples", "targets", "profile", "graphs", "breaks") if k in side.said}
         known |= {"figure": row.figure(side.median), "seconds": side.seconds, "cpu": statistics.median(side.cpu)}
         if name != TORCH and TORCH in sides and not row.dropout:  # the sides drop other numbers
             known["difference"] = difference(row, side, sides[TORCH])
@@ -228,8 +248,9 @@ def table(results: list[dict], names: list[str]) -> str:
         lines.append(line(r, f"{r['title']}: {r['unit']}", names, "figure", 1, r["unit"] != "s"))
     lines += [line(r, f"{r['row']}, processor time of a call: s", names, "cpu", 1, False) for r in results]
     for title, key, scale in (("first call, with compilation: s", "first", 1), ("load: s", "load", 1),
-                              ("peak memory of loading: GB", "load_peak", 1e-9), ("peak memory: GB", "peak", 1e-9)):
-        lines += [line(r, f"{r['row']}, {title}", names, key, scale, False) for r in results]
+                              ("peak memory of loading: GB", "load_peak", 1e-9), ("peak memory: GB", "peak", 1e-9),
+                              ("peak of all processes at one time, shared pages once (PSS): GB", "pss", 1e-9)):
+        lines += [line(r, f"{r['row']}, {title}", names, key, scale, False) for r in results if any(key in s for s in r["sides"].values())]
     return "\n".join(lines)
 
 
@@ -239,6 +260,9 @@ def line(result: dict, title: str, names: list[str], key: str, scale: float, mor
     for name in names:
         if name not in sides:
             cells.append("" if name in result["lacks"] else "failed")
+            continue
+        if key not in sides[name]:
+            cells.append("not measured")
             continue
         value = sides[name][key]
         cell = f"{value * scale:.3g}" + ("" if sides[name].get("agrees", True) else " (other results!)")
@@ -291,11 +315,12 @@ def processor() -> str:
 def main() -> int:
     options, began = parse(), time.monotonic()
     options.work.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(options.bridge, options.work / WATCHER)
     names, results = options.side or SIDES, []
     print(f"{len(os.sched_getaffinity(0))} cores of {processor()}; load {os.getloadavg()[0]:.1f}; "
-          f"PyTorch {torch.__version__}, transformers {transformers.__version__}; float32", flush=True)
+          f"PyTorch {importlib.metadata.version('torch')}, transformers {importlib.metadata.version('transformers')}; float32", flush=True)
     for row in [r for r in ROWS if not options.row or r.name in options.row]:
-        make(MODELS[row.model], options.work / row.model)
+        make(row, options)
         results.append(report(row, measure(row, names, options)))
     print("\n" + table(results, names), "", *notes(results), sep="\n")
     if options.json:

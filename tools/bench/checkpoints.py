@@ -1,8 +1,12 @@
-"""Makes checkpoint folders with random weights and a tokenizer of single words."""
+"""Makes checkpoint folders with random weights and a tokenizer of single words.
+
+    python checkpoints.py MODEL FOLDER
+
+makes the model's folder in FOLDER, and the Q-Former's tokenizer there, unless they exist.
+"""
 
 from __future__ import annotations
 
-import json
 import pathlib
 import shutil
 import sys
@@ -11,7 +15,7 @@ import torch
 import transformers
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
-from rows import Model
+from rows import MODELS, QFORMER_TOKENIZER, QFORMER_WORDS, Model, description, made
 
 CLASSES = {
     "clip": (transformers.CLIPVisionConfig, transformers.CLIPVisionModel),
@@ -24,9 +28,7 @@ CLASSES = {
 
 def make(model: Model, folder: pathlib.Path) -> None:
     """Makes the folder, unless it exists and was made from the same description."""
-    made_of = folder / "made-of.json"
-    description = json.dumps(vars(model), sort_keys=True)
-    if made_of.exists() and made_of.read_text() == description:
+    if made(model, folder):
         return
     print(f"making {folder.name}", file=sys.stderr)
     shutil.rmtree(folder, ignore_errors=True)
@@ -35,7 +37,7 @@ def make(model: Model, folder: pathlib.Path) -> None:
     weights(model).save_pretrained(folder)
     if model.special:
         tokenizer(model).save(str(folder / "tokenizer.json"))
-    made_of.write_text(description)
+    (folder / "made-of.json").write_text(description(model))
 
 
 @torch.no_grad()
@@ -45,15 +47,15 @@ def weights(model: Model) -> torch.nn.Module:
     config, network = CLASSES[model.kind]
     torch.manual_seed(1)
     torch.set_default_dtype(getattr(torch, model.dtype))
-    made = network(config(**model.config)).eval()
+    whole = network(config(**model.config)).eval()
     torch.set_default_dtype(torch.float32)
-    for parameter in made.parameters():
+    for parameter in whole.parameters():
         if parameter.dim() == 1:
             parameter.add_(torch.randn(parameter.shape).to(parameter.dtype) * 0.05)
-    language = made.language_model if model.kind == "blip2" else made
+    language = whole.language_model if model.kind == "blip2" else whole
     if model.family == "t5":
         language.lm_head.weight.mul_(language.config.d_model ** -0.5)
-    return made
+    return whole
 
 
 def tokenizer(model: Model) -> Tokenizer:
@@ -69,3 +71,13 @@ def tokenizer(model: Model) -> Tokenizer:
     made.post_processor = processors.TemplateProcessing(
         single=f"{model.before} $A {model.after}".strip(), special_tokens=[(t, names.index(t)) for t in around])
     return made
+
+
+def main(model: str, folder: pathlib.Path) -> None:
+    make(MODELS[model], folder / model)
+    if not (words := folder / QFORMER_TOKENIZER).exists():
+        tokenizer(QFORMER_WORDS).save(str(words))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], pathlib.Path(sys.argv[2]))

@@ -13,6 +13,11 @@
 // A row of training has a process for the language model, too. Its figures are sums over both
 // processes.
 //
+//	bench -watch PID
+//
+// samples the memory of a process and those that it starts, from outside, until stdin ends. Then it prints the
+// largest sum of proportional set sizes, {"pss": bytes, "pss_samples": …}, whatever program runs there.
+//
 // The profile covers only the first call, which is not part of the figures.
 package main
 
@@ -34,11 +39,20 @@ import (
 func main() {
 	backend := flag.String("backend", "go", "backend: go, xla:cpu")
 	profile := flag.String("profile", "", "file for the CPU profile of the first call")
+	watched := flag.Int("watch", 0, "process to sample, in place of a job")
 	flag.Parse()
-	if err := run(flag.Arg(0), *backend, *profile); err != nil {
+	if err := command(*watched, flag.Arg(0), *backend, *profile); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// command watches a process, if there is one, or runs a job.
+func command(watched int, path, backend, profile string) error {
+	if watched > 0 {
+		return watch(watched)
+	}
+	return run(path, backend, profile)
 }
 
 // ready is the line after the first call.

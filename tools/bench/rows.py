@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pathlib
 from dataclasses import dataclass, replace
 
 PROMPTS = 32  # Q, soft prompts of an example
@@ -43,6 +45,17 @@ class Row:
         """Returns the row's figure for a call that took this many seconds."""
         items = {"images/s": self.batch, "samples/s": self.batch, "tokens/s": self.batch * self.new}.get(self.unit)
         return items / seconds if items else seconds
+
+
+def description(model: Model) -> str:
+    """Returns the text from which a checkpoint folder is known to be the model's."""
+    return json.dumps(vars(model), sort_keys=True)
+
+
+def made(model: Model, folder: pathlib.Path) -> bool:
+    """Reports whether the folder was made from the model's description."""
+    file = folder / "made-of.json"
+    return file.exists() and file.read_text() == description(model)
 
 
 MODELS = {
@@ -102,6 +115,7 @@ ROWS += [
 
 # The Q-Former's tokenizer in rows of training. The size is that of BERT's vocabulary with [DEC].
 QFORMER_WORDS = Model("", "", "", dict(vocab_size=30523), special=("[PAD]", "<unk>", "[CLS]", "[SEP]", "[DEC]"))
+QFORMER_TOKENIZER = "qformer-words.json"  # its file
 CLS, SEP, DEC = (QFORMER_WORDS.special.index(t) for t in ("[CLS]", "[SEP]", "[DEC]"))
 FEATURES = (257, VITL["hidden_size"])  # of a picture
 

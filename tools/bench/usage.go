@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 
 	"github.com/modular-bridging/bridge/internal/procfs"
@@ -28,4 +29,24 @@ func peak() (sum int64, err error) {
 		sum += bytes
 	}
 	return sum, nil
+}
+
+// shared is the line of a watcher.
+type shared struct {
+	PSS     int64 `json:"pss"`
+	Samples int   `json:"pss_samples"`
+}
+
+// watch samples the proportional set sizes of a process and those that it starts until stdin ends.
+func watch(pid int) error {
+	peak := procfs.WatchShared(pid)
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		return err
+	}
+	bytes, samples, err := peak.Stop()
+	if err != nil {
+		return err
+	}
+	say(shared{bytes, samples})
+	return nil
 }

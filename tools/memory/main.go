@@ -26,7 +26,7 @@ import (
 )
 
 // every is the time between two looks at the processes. The system keeps each one's peak.
-const every = 50 * time.Millisecond
+const every = 200 * time.Millisecond
 
 func main() {
 	bridge := flag.String("bridge", "bin/bridge", "the program")
@@ -57,6 +57,8 @@ func cases() []testCase {
 		{"stage2-256", "tiny-stage2-opt", []string{"optimizer.batch=256"}},
 		{"stage2-one-process", "tiny-stage2-opt", []string{"vision.isolation=none", "language.isolation=none"}},
 		{"retrain", "tiny-retrain", nil},
+		{"retrain-tokens", "tiny-retrain", []string{`swap.projection="shared-tokens"`, "swap.warmup_steps=2", "swap.warmup_images=1024"}},
+		{"retrain-encoder", "tiny-retrain", []string{"vision.id=tiny-vit-wide", "language.id=tiny-opt", `swap.encoder="least-squares"`, `swap.projection="keep"`}},
 	}
 }
 

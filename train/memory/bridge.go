@@ -20,9 +20,19 @@ const (
 	widened = 4. / 3
 )
 
-// bridge returns the load of the Q-Former and its training. An evaluation needs no gradients, so the
-// larger of a step and an evaluation counts.
+// bridge returns the load of the Q-Former: of its training or, if that takes more, of its start.
 func (r Run) bridge() load {
+	training, start := r.training(), r.begin()
+	if start.sum() > training.sum() {
+		start.rest = training.rest
+		return start
+	}
+	return training
+}
+
+// training returns the load of training the Q-Former. An evaluation needs no gradients, so the
+// larger of a step and an evaluation counts.
+func (r Run) training() load {
 	gradients := gradientBytes * r.Trained
 	step := gradients + max(r.activations()-int64(reused*float64(gradients)), min(3*updated, 3*gradients))
 	if r.Accumulate {
@@ -35,6 +45,7 @@ func (r Run) bridge() load {
 	held := []Part{
 		{Holds: "weights and moments", Bytes: keptPerParameter*r.Trained + 4*r.Kept, Certain: true},
 		{Holds: "features", Bytes: r.features()},
+		{Holds: "outputs of the Q-Former", Bytes: r.outputs()},
 	}
 	return r.phases(held, int64(r.QFormer.Layers)*r.passes(), qformerGraph(r.Stage), run)
 }
@@ -55,11 +66,24 @@ func (r Run) passes() int64 {
 // features returns the memory of the features that are on the host: those of a micro-batch and the next
 // one and, during an evaluation, those of all its pictures. On a GPU only a micro-batch's are there.
 func (r Run) features() int64 {
-	picture := int64(r.Tokens) * int64(r.QFormer.EncoderWidth) * r.FeatureNumber
 	if r.OnGPU {
-		return int64(r.Pictures) * picture
+		return int64(r.Pictures) * r.picture()
 	}
-	return int64(max(2*r.Pictures, r.Evaluated)) * picture
+	return int64(max(2*r.Pictures, r.Evaluated)) * r.picture()
+}
+
+// picture returns the bytes of a picture's features.
+func (r Run) picture() int64 {
+	return int64(r.Tokens) * int64(r.QFormer.EncoderWidth) * r.FeatureNumber
+}
+
+// outputs returns the memory of the Q-Former's outputs that are computed once for training the projection alone.
+// They are on the host.
+func (r Run) outputs() int64 {
+	if r.OnGPU {
+		return 0
+	}
+	return 4 * int64(r.CachedOutputs) * int64(r.QFormer.Queries) * int64(r.QFormer.HiddenSize)
 }
 
 // activations returns the memory of what a step's graph computes, without its gradients.

@@ -32,7 +32,7 @@ func qformerGraph(stage int) graph {
 func languageGraph(decodes, evaluates bool) graph {
 	switch {
 	case decodes && evaluates:
-		return graph{24 << 20, 11 << 20}
+		return graph{28 << 20, 11 << 20}
 	case decodes:
 		return graph{13 << 20, 3 << 20}
 	case evaluates:

@@ -31,7 +31,16 @@ func (r Run) encoder() load {
 	if f.Layers == 0 {
 		work = pictures * f.Example
 	}
-	return load{held: f.weights(), work: []Part{{Holds: "pictures in " + f.ID, Bytes: work}}}
+	return load{held: f.weights(), work: []Part{{Holds: "pictures in " + f.ID, Bytes: work + r.mapped()}}}
+}
+
+// mapped returns the memory of pictures and features in the encoder's process if its features are mapped to
+// another one's: bridge asks for all of them at once. They are in memory that the processes share, and in Go's heap.
+func (r Run) mapped() int64 {
+	if r.Start == nil || r.Start.OldEncoder == nil || r.OnGPU {
+		return 0
+	}
+	return 2 * r.requests(r.encoderSizes())
 }
 
 // language returns the load of the language model: the most of a micro-batch's gradient, an

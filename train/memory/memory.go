@@ -26,10 +26,12 @@ type Run struct {
 	Checkpointing bool // the backward pass computes each layer of the Q-Former again
 	Narrow        bool // the Q-Former computes in bfloat16, on a device that has it
 	Evaluated     int  // examples of an evaluation; 0 for none
+	CachedOutputs int  // pictures whose outputs of the Q-Former are kept, to train the projection alone
 
 	Tokens        int   // of a picture
 	FeatureNumber int64 // bytes of a number of the features
 
+	Start    *Start  // nil if nothing is fitted before the first step
 	Vision   *Frozen // nil if the features come from elsewhere
 	Language *Frozen // nil in stage 1
 	OnGPU    bool    // the estimate is of a GPU's memory, and otherwise of the host's
@@ -49,6 +51,7 @@ type Frozen struct {
 	Inside      bool // it runs in bridge's own process
 	Foreign     bool // a plugin: what it takes is not known
 
+	Picture int64 // bytes of a picture, for an encoder
 	Example int64 // bytes of an example's activations, used if Layers is 0; 0 if they are not known
 }
 
@@ -126,8 +129,7 @@ func (r Run) Processes() []Process {
 		case f.model.Foreign:
 			apart = append(apart, Process{Name: f.name, Model: f.model.ID})
 		default:
-			parts := append([]Part{r.floor(f.name)}, together(f.load())...)
-			apart = append(apart, Process{Name: f.name, Model: f.model.ID, Known: f.model.known(), Parts: parts})
+			apart = append(apart, r.process(f.name, f.model, f.load()))
 		}
 	}
 	own.Parts = append(own.Parts, together(inside...)...)
