@@ -63,15 +63,18 @@ func (m *Model) WithDType(dtype dtypes.DType) *Model {
 }
 
 // ImageKV norms a batch of features float[B, N, EncoderWidth], in float32, and projects
-// them to the keys and values of every cross-attention.
+// them to the keys and values of every cross-attention. Features are frozen: no gradient by them is computed.
 func (m *Model) ImageKV(features *Node) *ImageKV {
 	features.AssertDims(-1, -1, m.cfg.EncoderWidth)
-	x := ConvertDType(features, dtypes.Float32)
-	x = layers.LayerNorm(m.exact(nameVisionNorm), x, m.cfg.VisionEps)
+	x := layers.Standardize(ConvertDType(features, dtypes.Float32), m.cfg.VisionEps)
 	x = ConvertDType(x, m.DType())
+	project := func(p layers.Params) *Node {
+		return layers.SplitHeads(m.residuals.Keep(layers.LinearOfNorm(p, m.p.At(nameVisionNorm), x)), m.cfg.Heads)
+	}
 	v := &ImageKV{byLayer: map[int]keyValue{}, batch: features.Shape().Dimensions[0]}
 	for i := 0; i < m.cfg.Layers; i += m.cfg.CrossEvery {
-		v.byLayer[i] = m.keyValue(m.p.At(nameLayer(i)).At("crossattention"), x)
+		p := m.p.At(nameLayer(i)).At("crossattention.attention")
+		v.byLayer[i] = keyValue{project(p.At("key")), project(p.At("value"))}
 	}
 	return v
 }

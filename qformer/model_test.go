@@ -4,6 +4,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gomlx/compute/dtypes"
@@ -177,6 +178,50 @@ func TestTextDoesNotSeePadding(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Features are frozen, so no product of a backward pass has their shape. The gradients of the norm's
+// weights, which are trained, do not need one.
+func TestNoGradientByFeatures(t *testing.T) {
+	cfg := tiny()
+	store := model.NewStore()
+	params := cfg.Parameters(qformer.Stage2)
+	if err := qformer.Init(store, cfg, params, 7); err != nil {
+		t.Fatal(err)
+	}
+	products := 0
+	exec := model.MustNewExec(backends.ForTest(t), store, func(_ *model.Scope, features *Node) []*Node {
+		m := qformer.New(cfg, store, features.Graph(), nil)
+		gradients := m.Gradients(ReduceAllSum(m.Prompts(features)), params)
+		products = countProducts(gradients, features.Shape().Size())
+		return gradients
+	})
+	for i, gradient := range exec.MustCall(ramp(2, 7, cfg.EncoderWidth)) {
+		if name := params[i].Name; strings.HasPrefix(name, "vision_model.") &&
+			!slices.ContainsFunc(tensors.MustCopyFlatData[float32](gradient), func(g float32) bool { return g != 0 }) {
+			t.Errorf("%s gets no gradient", name)
+		}
+	}
+	if products != 0 {
+		t.Errorf("the backward pass computes %d products of the features' size", products)
+	}
+}
+
+// countProducts returns the number of matrix products with some number of elements that nodes need.
+func countProducts(nodes []*Node, size int) (n int) {
+	for seen := map[*Node]bool{}; len(nodes) > 0; {
+		node := nodes[len(nodes)-1]
+		nodes = nodes[:len(nodes)-1]
+		if seen[node] {
+			continue
+		}
+		seen[node] = true
+		if node.Type() == NodeTypeDotGeneral && node.Shape().Size() == size {
+			n++
+		}
+		nodes = append(nodes, node.Inputs()...)
+	}
+	return n
 }
 
 // In bfloat16 soft prompts are near those in float32, and still float32 themselves.

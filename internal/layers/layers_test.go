@@ -91,6 +91,40 @@ func TestLinearTransposedUsesGPT2Layout(t *testing.T) {
 	near(t, tensors.MustCopyFlatData[float32](got), []float32{13, 27, 41, 14, 28, 42}, 0)
 }
 
+// The results and the gradients by all weights are those of LayerNorm and Linear.
+func TestLinearOfNorm(t *testing.T) {
+	store := model.NewStore()
+	mustVar(t, store, "norm.weight", []float32{0.5, -2, 0, 1})
+	mustVar(t, store, "norm.bias", []float32{0.1, 0, -3, 2})
+	mustVar(t, store, "fc.weight", [][]float32{{1, 2, -1, 0.5}, {3, -4, 2, 1}, {5, 6, 0, -2}})
+	mustVar(t, store, "fc.bias", []float32{10, 20, 30})
+	names, b := []string{"norm.weight", "norm.bias", "fc.weight", "fc.bias"}, backend(t)
+	run := func(build func(p layers.Params, x *Node) *Node) [][]float32 {
+		exec := model.MustNewExec(b, store, func(_ *model.Scope, in []*Node) []*Node {
+			p := layers.NewParams(store, in[0].Graph())
+			y, weights := build(p, in[0]), []*Node{}
+			for _, name := range names {
+				weights = append(weights, p.Get(name))
+			}
+			return append([]*Node{y}, Gradient(ReduceAllSum(Mul(y, in[1])), weights...)...)
+		})
+		var all [][]float32
+		for _, out := range exec.MustCall([][]float32{{1, 5, -2, 0}, {3, 3, 4, -1}}, [][]float32{{1, -2, 3}, {0.5, 1, -1}}) {
+			all = append(all, tensors.MustCopyFlatData[float32](out))
+		}
+		return all
+	}
+	got := run(func(p layers.Params, x *Node) *Node {
+		return layers.LinearOfNorm(p.At("fc"), p.At("norm"), layers.Standardize(x, 0.03))
+	})
+	want := run(func(p layers.Params, x *Node) *Node {
+		return layers.Linear(p.At("fc"), layers.LayerNorm(p.At("norm"), x, 0.03))
+	})
+	for i := range want {
+		near(t, got[i], want[i], 2e-5)
+	}
+}
+
 // The Go backend's bfloat16 kernels give wrong results for some shapes on some processors.
 func TestLinearInBFloat16IsNearFloat32(t *testing.T) {
 	b := backend(t)

@@ -44,6 +44,21 @@ func LinearWith(x, weight, bias *Node) *Node {
 	return dense(x, weight, bias, compute.DenseLayoutOutputsInput)
 }
 
+// LinearOfNorm is [Linear] after a [LayerNorm] with norm's "weight" and "bias", for x that is standardized
+// ([Standardize]): W·(w∘x + b) + c = (W∘w)·x + (W·b + c). It multiplies the weight [out, in] by the norm's, in
+// float32, and not x. So the gradients of the norm's weights need no gradient by x, which would take another
+// product of matrices.
+func LinearOfNorm(p, norm Params, x *Node) *Node {
+	p, norm = p.WithDType(dtypes.Float32), norm.WithDType(dtypes.Float32)
+	weight := p.Get("weight")
+	total := ReduceSum(Mul(weight, InsertAxes(norm.Get("bias"), 0)), -1)
+	if b := bias(p); b != nil {
+		total = Add(total, b)
+	}
+	scaled := Mul(weight, InsertAxes(norm.Get("weight"), 0))
+	return LinearWith(x, ConvertDType(scaled, x.DType()), ConvertDType(total, x.DType()))
+}
+
 func dense(x, weight, bias *Node, layout compute.DenseLayout) *Node {
 	dtype := x.DType()
 	if dtype != dtypes.Float32 && !onXLA(x) {

@@ -12,6 +12,12 @@ func LayerNorm(p Params, x *Node, eps float64) *Node {
 	return ConvertDType(y, x.DType())
 }
 
+// Standardize is [LayerNorm] without "weight" and "bias": it subtracts the mean of the last axis and divides by the
+// standard deviation. It always computes in float32.
+func Standardize(x *Node, eps float64) *Node {
+	return ConvertDType(nn.LayerNorm(toFloat32(x), []int{-1}, eps, nil, nil, nil), x.DType())
+}
+
 // RMSNorm divides by the root mean square of the last axis and scales by p's "weight", without mean
 // and bias (T5, Llama). It always computes in float32.
 func RMSNorm(p Params, x *Node, eps float64) *Node {

@@ -25,9 +25,10 @@ type AdamW struct {
 	store      *model.Store
 	groups     []Group
 	parameters []parameter
-	updates    []update
-	steps      int   // done
-	torn       error // a failed update, after which the parameters are not those of any step
+	inPlace    bool     // the update changes values and moments where they are
+	updates    []update // otherwise, the graphs of the update
+	steps      int      // done
+	torn       error    // a failed update, after which the parameters are not those of any step
 }
 
 // parameter is a trained variable with its moments.
@@ -52,6 +53,9 @@ func New(backend compute.Backend, store *model.Store, groups []Group, config Con
 			o.Close()
 			return nil, err
 		}
+	}
+	if o.inPlace = canUpdateInPlace(backend); o.inPlace {
+		return o, nil
 	}
 	if err := o.plan(); err != nil {
 		o.Close()
@@ -156,9 +160,8 @@ func (o *AdamW) Parameters(g *Graph) []*Node {
 	return nodes
 }
 
-// rates returns the input of the update graphs for the next step. learning has a learning
-// rate for each group.
-func (o *AdamW) rates(learning []float64) (*tensors.Tensor, error) {
+// rates returns [Config.Rates] for the next step. learning has a learning rate for each group.
+func (o *AdamW) rates(learning []float64) ([]float32, error) {
 	if len(learning) != len(o.groups) {
 		return nil, adapters.Errorf(adapters.Invalid, "optimizer: %d learning rates for %d groups", len(learning), len(o.groups))
 	}
@@ -168,8 +171,7 @@ func (o *AdamW) rates(learning []float64) (*tensors.Tensor, error) {
 			decays[i] = o.config.WeightDecay
 		}
 	}
-	values := o.config.Rates(learning, decays, o.steps+1)
-	return tensors.FromFlatDataAndDimensions(values, len(values)), nil
+	return o.config.Rates(learning, decays, o.steps+1), nil
 }
 
 // checkNorms returns the global norm. It returns an error, which names the first parameter

@@ -222,9 +222,74 @@ func TestStateOfOtherParametersIsRefused(t *testing.T) {
 	}
 }
 
+// Both kinds of update do the same arithmetic. The Go backend rounds each result, as the update in place
+// does; XLA does not round a product that it adds to something.
+func TestUpdateInPlaceEqualsGraphs(t *testing.T) {
+	const n = 8*37 + 5 // vectors, and a rest
+	run := func(graphs bool) map[string]*adapters.Tensor {
+		r := newRun(t)
+		r.optimizer.Close()
+		value, gradient := make([]float32, n), make([]float32, n)
+		for i := range value {
+			value[i], gradient[i] = float32(i%17)/7-1, float32(i%23-11)/90
+		}
+		gradient[3] = 0
+		r.variable("x", value, []int{n})
+		var err error
+		r.optimizer, err = optim.New(r.backend, r.store, []optim.Group{{Names: []string{"x"}, Decay: true}}, optim.Config{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.1, ClipNorm: 0.5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.optimizer.InPlace() {
+			t.Skip("this backend's memory is not that of the process")
+		}
+		if graphs {
+			if err := r.optimizer.UseGraphs(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 3 {
+			if _, err := r.apply([]*tensors.Tensor{tensors.FromFlatDataAndDimensions(gradient, n)}, []float64{1e-2}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		state := r.state()
+		state["x"] = adapters.FromFloat32(r.values()["x"], n)
+		return state
+	}
+	got, want := run(false), run(true)
+	if backends.Describe(backends.ForTest(t)) == backends.Go && !sameState(got, want) {
+		t.Error("the bits differ")
+	}
+	for _, name := range []string{"x", "m.x", "v.x"} {
+		near(t, name, got[name].Float32s(), want[name].Float32s(), 1e-6)
+	}
+}
+
+// Values are not copied, and a copy in Go's heap of what they were is not mistaken for them.
+func TestUpdateInPlaceKeepsTheMemory(t *testing.T) {
+	r := newRun(t)
+	if !r.optimizer.InPlace() {
+		t.Skip("this backend's memory is not that of the process")
+	}
+	value := func() *tensors.Tensor { return r.store.GetVariable(layers.VariablePath("a.weight")).MustValue() }
+	before := value()
+	tensors.MustConstFlatData(before, func([]float32) {}) // may leave a copy
+	r.step(0)
+	if value() != before {
+		t.Error("a step replaced a value")
+	}
+	near(t, "a.weight", r.values()["a.weight"], r.reference.Steps[0].Values["a.weight"], 1e-6)
+}
+
 // Large parameters are updated a few at a time, apart from small ones. Here they repeat the
 // elements of a small one, and must stay equal to it bit for bit.
 func TestLargeParametersStepAsSmallOnes(t *testing.T) {
+	t.Run("in graphs", func(t *testing.T) { testLargeParameters(t, (*optim.AdamW).UseGraphs) })
+	t.Run("as the backend does", func(t *testing.T) { testLargeParameters(t, func(*optim.AdamW) error { return nil }) })
+}
+
+func testLargeParameters(t *testing.T, prepare func(*optim.AdamW) error) {
 	r := newRun(t)
 	r.optimizer.Close()
 	const rows, columns = 513, 520 // more than 1 MB
@@ -250,6 +315,9 @@ func TestLargeParametersStepAsSmallOnes(t *testing.T) {
 	}
 	var err error
 	r.optimizer, err = optim.New(r.backend, r.store, []optim.Group{{Names: names, Decay: true}}, optim.Config{Beta1: 0.9, Beta2: 0.98, Epsilon: 1e-8, WeightDecay: 0.1, ClipNorm: 1})
+	if err == nil {
+		err = prepare(r.optimizer)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,8 @@ func (o *AdamW) build(groups []int, in []*Node) []*Node {
 	return out
 }
 
-// Compile compiles the graphs that [AdamW.Step] runs, unless they are compiled already.
+// Compile compiles the graphs that [AdamW.Step] runs, unless they are compiled already. Updates in place
+// have none.
 func (o *AdamW) Compile() error {
 	dtype := o.parameters[0].value.DType()
 	for _, u := range o.updates {
@@ -132,16 +133,30 @@ func (o *AdamW) Step(learning []float64, norms *tensors.Tensor, gradients []*ten
 	if err != nil {
 		return global, err
 	}
-	defer rates.FinalizeAll()
-	for _, u := range o.updates {
-		if err := o.run(u, norms, rates, gradients); err != nil {
-			o.torn = adapters.Errorf(adapters.KindOf(err), "step %d: update of the optimizer: %w", o.steps+1, err).
-				WithRemedy("resume the run from its newest checkpoint")
-			return global, o.torn
-		}
+	if o.inPlace {
+		err = o.updateInPlace(global, rates, gradients)
+	} else {
+		err = o.updateInGraphs(norms, rates, gradients)
+	}
+	if err != nil {
+		o.torn = adapters.Errorf(adapters.KindOf(err), "step %d: update of the optimizer: %w", o.steps+1, err).
+			WithRemedy("resume the run from its newest checkpoint")
+		return global, o.torn
 	}
 	o.steps++
 	return global, nil
+}
+
+// updateInGraphs steps all parameters, and frees each gradient when it is applied.
+func (o *AdamW) updateInGraphs(norms *tensors.Tensor, rates []float32, gradients []*tensors.Tensor) error {
+	input := tensors.FromFlatDataAndDimensions(rates, len(rates))
+	defer input.FinalizeAll()
+	for _, u := range o.updates {
+		if err := o.run(u, norms, input, gradients); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // run replaces the values and the moments of an update's parameters.
