@@ -91,7 +91,7 @@ func TestLinearTransposedUsesGPT2Layout(t *testing.T) {
 	near(t, tensors.MustCopyFlatData[float32](got), []float32{13, 27, 41, 14, 28, 42}, 0)
 }
 
-// The results and the gradients by all weights are those of LayerNorm and Linear.
+// The results and the gradients by all weights are those of LayerNorm and Linear, in bfloat16 up to its rounding.
 func TestLinearOfNorm(t *testing.T) {
 	store := model.NewStore()
 	mustVar(t, store, "norm.weight", []float32{0.5, -2, 0, 1})
@@ -122,6 +122,14 @@ func TestLinearOfNorm(t *testing.T) {
 	})
 	for i := range want {
 		near(t, got[i], want[i], 2e-5)
+	}
+	rounded := run(func(p layers.Params, x *Node) *Node {
+		p = p.WithDType(dtypes.BFloat16)
+		x = ConvertDType(layers.Standardize(x, 0.03), dtypes.BFloat16)
+		return ConvertDType(layers.LinearOfNorm(p.At("fc"), p.At("norm"), x), dtypes.Float32)
+	})
+	for i := range want {
+		near(t, rounded[i], want[i], 0.2)
 	}
 }
 

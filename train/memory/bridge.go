@@ -5,8 +5,8 @@ const (
 	keptPerParameter = 12
 	// gradientBytes counts those of its gradient, from the backward pass to the update.
 	gradientBytes = 4
-	// updated is how much of the parameters package train/optim updates together. Their new values and
-	// moments stand beside the old ones.
+	// updated is how much of the parameters package train/optim updates together on a GPU. Their new values
+	// and moments stand beside the old ones. CPUs update in place.
 	updated = 64 << 20
 	// reused is the share of the gradients' memory that XLA uses for activations before there are
 	// gradients in it. XLA's statistics of graphs of several sizes give 0.28 to 0.31.
@@ -34,7 +34,7 @@ func (r Run) bridge() load {
 // larger of a step and an evaluation counts.
 func (r Run) training() load {
 	gradients := gradientBytes * r.Trained
-	step := gradients + max(r.activations()-int64(reused*float64(gradients)), min(3*updated, 3*gradients))
+	step := gradients + max(r.activations()-int64(reused*float64(gradients)), r.update())
 	if r.Accumulate {
 		step += gradients // the sum up to here, beside the new one
 	}
@@ -48,6 +48,14 @@ func (r Run) training() load {
 		{Holds: "outputs of the Q-Former", Bytes: r.outputs()},
 	}
 	return r.phases(held, int64(r.QFormer.Layers)*r.passes(), qformerGraph(r.Stage), run)
+}
+
+// update returns the memory of new values and moments while the old ones are there.
+func (r Run) update() int64 {
+	if !r.OnGPU {
+		return 0
+	}
+	return min(3*updated, 3*gradientBytes*r.Trained)
 }
 
 // keepsResiduals reports whether the backward pass reads residuals of the forward pass, which is a graph

@@ -140,8 +140,8 @@ func (r Run) bridges(many int64) Part {
 }
 
 // wordsStep returns the memory of a step that fits words: the layer before the scores, forward and backward;
-// scores, weights and their gradients; soft prompts and their differences; and the gradients, moments and
-// update of what is fitted.
+// scores, weights and their gradients; soft prompts and their differences; and what is fitted, with its
+// moments and gradients.
 func (r Run) wordsStep() int64 {
 	s, c := r.Start, r.QFormer
 	c.Words, c.LanguageWidth, c.Residual = s.Words, s.OldWidth, false
