@@ -57,8 +57,8 @@ func (p pair) difference() (sum float64) {
 func pairOf(set string, rung, best Rung) (p pair, err error) {
 	mine, its := common(rung, best)
 	if len(mine.Records) == 0 {
-		return p, adapters.Errorf(adapters.Invalid, "%s with %d steps and %s with %d steps have no seed in common",
-			rung.Option, rung.Budget, best.Option, best.Budget).WithRemedy("train both with the same seeds")
+		return p, adapters.Errorf(adapters.Invalid, "%s and %s have no seed in common", rung.Name(), best.Name()).
+			WithRemedy("train both with the same seeds")
 	}
 	if err := samePictures(set, mine, its); err != nil {
 		return p, err
