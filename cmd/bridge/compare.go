@@ -41,7 +41,8 @@ func (p *program) compareCommand() *cli.Command {
 				Usage: "`FILE` with results of a ladder: its runs are not trained again, and new results are added to it"},
 			&cli.StringSliceFlag{Name: "only", Usage: "train the runs of this `OPTION` of a ladder alone (may be repeated); of the others, finished runs count"},
 			&cli.IntFlag{Name: "limit", DefaultText: "no limit", Usage: "train at most `N` runs of a ladder, then compare what there is"},
-			&cli.StringFlag{Name: "against", Usage: "compare a ladder's options with `OPTION@BUDGET` in place of Q*; without @BUDGET, with the option's highest budget"},
+			&cli.StringFlag{Name: "against", Usage: "compare a ladder's options with `OPTION@BUDGET` in place of Q*; BUDGET is in steps at the baseline's batch, as in the table; " +
+				"without @BUDGET, with the option's highest budget"},
 			backendFlag(), jsonFlag(),
 		},
 		Action: p.compare,

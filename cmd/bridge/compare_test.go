@@ -20,7 +20,7 @@ func TestCompareAgainst(t *testing.T) {
 		t.Errorf("got %s", stdout)
 	}
 	for against, want := range map[string]string{
-		"cold@3201": "there is no such run; tiny-vit + small-opt has cold@3200", "cold@x": `--against: "cold@x" has the budget "x"`, "": "--against",
+		"cold@3201": "there is no such run; tiny-vit + small-opt has cold@3200", "cold@x": `--against: "cold@x" has the budget "x"`, "": `--against: "" names no option`,
 		"warm": "there is no option warm (the options are cold, cold-batch-4, cold-long, second-donor, words-batch-4)",
 	} {
 		if _, stderr := mustExit(t, exitUsage, "compare", file, "--against", against); !strings.Contains(stderr, want) {

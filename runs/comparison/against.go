@@ -98,7 +98,8 @@ func (j judged) againstSentence() string {
 	if len(j.Against.Records) == 0 {
 		return fmt.Sprintf("%s: there is no run of %s, so nothing is compared.", j.name(), j.Against.Name())
 	}
-	s := fmt.Sprintf("%s: exact match and loss are compared with those of %s in place of Q*, over the common seeds.", j.name(), j.Against.Name())
+	s := fmt.Sprintf("%s: exact match and loss are compared with those of %s (%s passes) in place of Q*, over the common seeds.",
+		j.name(), j.Against.Name(), count(j.Against.Passes()))
 	if j.onPlateau() {
 		s += fmt.Sprintf(" Its exact match is below %v, so \"yes\" shows nothing, and only \"better\" counts.", j.Rules.Plateau)
 	}

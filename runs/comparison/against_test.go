@@ -56,7 +56,7 @@ func TestAgainstARung(t *testing.T) {
 			t.Errorf("%s, want %s", row, want)
 		}
 	}
-	want := []string{"tiny-vit + small-opt: exact match and loss are compared with those of cold-batch-4@3200 in place of Q*, over the common seeds."}
+	want := []string{"tiny-vit + small-opt: exact match and loss are compared with those of cold-batch-4@3200 (51.2k passes) in place of Q*, over the common seeds."}
 	if got := c.Sentences(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -151,8 +151,9 @@ func (c *Comparison) addFolders(k *climber) error {
 		if _, err := runs.ReadSummary(k.dir(record.MatrixRun)); err != nil {
 			continue // it was trained elsewhere
 		}
-		option := combination(record.Encoder, record.LLM) + ", " + record.Option
-		v := Variant{Name: fmt.Sprintf("%s, %d steps", option, record.Budget), Option: record.Option, rung: &rungVariant{}}
+		models := combination(record.Encoder, record.LLM) + ", "
+		option, rung := models+record.Option, ladder.RungName{Option: record.Option, Budget: record.Budget}
+		v := Variant{Name: models + rung.String(), Option: record.Option, rung: &rungVariant{}}
 		if err := c.add(v, k.dir(record.MatrixRun)); err != nil {
 			return err
 		}

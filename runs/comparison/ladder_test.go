@@ -150,7 +150,7 @@ func TestLadderFromItsFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Exact match over cost", "Held-out loss over cost", "language-model passes", ">seconds<", "Q*: cold, 400 steps", "is not inferior to Q*"} {
+	for _, want := range []string{"Exact match over cost", "Held-out loss over cost", "language-model passes", ">seconds<", "Q*: cold@400", "A budget counts steps at the baseline", "is not inferior to Q*"} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the report has no %q", want)
 		}
@@ -228,6 +228,9 @@ func TestTinyLadder(t *testing.T) {
 		t.Errorf("the conclusion is %q", got)
 	}
 	checkCounts(t, c)
+	if !slices.ContainsFunc(c.Variants, func(v *Variant) bool { return v.Name == "tiny-vit + tiny-flan-t5, cold@2" }) {
+		t.Error("no combination is named after the runs cold@2")
+	}
 	want := tableNamed(t, c, "Quality over cost")
 	against := gather(t, Options{Out: "out", Limit: new(0), Against: ladder.RungName{Option: "warm"}}, "tiny.toml")
 	if rows := tableNamed(t, against, "Quality over cost"); len(rows) != len(want) || !strings.HasSuffix(rows[len(rows)-1], " | 1 | +0.000 (+0.000 to +0.000) | 1.00 | yes") {

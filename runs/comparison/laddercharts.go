@@ -35,7 +35,7 @@ func (j judged) level() (name string, rung ladder.RungName) {
 	case j.Against != nil:
 		return j.Against.Name().String(), j.Against.Name()
 	case j.Best != nil:
-		return fmt.Sprintf("Q*: %s, %d steps", j.Best.Option, j.Best.Budget), j.Best.Name()
+		return "Q*: " + j.Best.Name().String(), j.Best.Name()
 	}
 	return "", ladder.RungName{}
 }

@@ -50,7 +50,7 @@ func (c Climb) name() string { return combination(c.Encoder, c.LLM) }
 // climbTable shows how far each baseline has climbed, and Q* and C.
 func climbTable(all []judged) report.Table {
 	t := report.Table{Title: "Cost of a cold start",
-		Header: []string{"combination", "baseline", "climb", "Q*: steps", "held-out loss", "exact match", "C: steps", "C: passes", "C: seconds", "next runs"}}
+		Header: []string{"combination", "baseline", "climb", "Q*: budget", "held-out loss", "exact match", "C: budget", "C: passes", "C: seconds", "next runs"}}
 	for _, j := range all {
 		if j.set != j.Sets[0] {
 			continue

@@ -50,7 +50,8 @@ func (c *Comparison) addLadders(r *report.Report) {
 	if len(c.Climbs) == 0 {
 		return
 	}
-	r.Paragraphs = append(r.Paragraphs, "Every budget is a run of its own, with its full schedule. Q* is the highest budget of the baseline, "+
+	r.Paragraphs = append(r.Paragraphs, "Every budget is a run of its own, with its full schedule. A budget counts steps at the baseline's batch: "+
+		"an option with another batch takes as many steps as see the same number of examples. OPTION@BUDGET names the runs of both. Q* is the highest budget of the baseline, "+
 		"and C the cost of the lowest one that is not inferior to it. Exact match has the 95 % interval of a bootstrap over seeds and pictures, "+
 		"loss Student's interval over the seeds. docs/swapping.md describes the method.")
 	r.Paragraphs = append(r.Paragraphs, c.Conclusion()...)

@@ -101,11 +101,23 @@ func Read(path string) (*Results, error) {
 		if len(record.Sets) == 0 || record.Budget <= 0 || record.Steps <= 0 || record.Batch <= 0 {
 			return nil, adapters.Errorf(adapters.Corrupt, "%s: the run %s lacks its sets, budget, steps or batch", path, record.Name())
 		}
+		if !r.covers(record.MatrixRun) {
+			return nil, adapters.Errorf(adapters.Corrupt, "%s: its matrix lacks the option, a model or the seed of the run %s", path, record.Name()).
+				WithRemedy("remove the run from the file, or add what its matrix lacks")
+		}
 		if err := r.Add(record); err != nil {
 			return nil, adapters.Errorf(adapters.KindOf(err), "%s: %w", path, err)
 		}
 	}
 	return r, nil
+}
+
+// covers reports whether the matrix has the option, the models and the seed of a run. An option may have had more
+// seeds in another file that was merged.
+func (r *Results) covers(run recipes.MatrixRun) bool {
+	_, found := r.Matrix.Options[run.Option]
+	return found && slices.Contains(r.Matrix.Encoders, run.Encoder) && slices.Contains(r.Matrix.LLMs, run.LLM) &&
+		slices.Contains(r.Matrix.Seeds, run.Seed)
 }
 
 // Write writes the results to a file, one run a line.

@@ -92,7 +92,9 @@ func TestDamagedResults(t *testing.T) {
 	for want, change := range map[string][2]string{
 		"is not a list of bits": {`"exact":"2000:`, `"exact":"2001:`}, "has the format": {format, "bridge ladder results 9"},
 		"lacks its sets": {`"batch":10`, `"batch":0`}, "not valid JSON": {`"runs"`, `runs`}, "unknown key": {`"seeds = `, `"sheds = `},
-		"no table [ladder]": {`[ladder]`, `[options.x]`},
+		"no table [ladder]":                   {`[ladder]`, `[options.x]`},
+		"the run vit_opt_never_50steps_seed2": {`"option":"early"`, `"option":"never"`}, "the run other_opt_": {`"encoder":"vit"`, `"encoder":"other"`},
+		"the run vit_other_": {`"llm":"opt"`, `"llm":"other"`}, "_seed9": {`"seed":2`, `"seed":9`},
 	} {
 		text := strings.Replace(string(good), change[0], change[1], 1)
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

@@ -22,7 +22,7 @@ func ParseRungName(text string) (RungName, error) {
 	if i := strings.LastIndex(text, "@"); i >= 0 {
 		budget, err := strconv.Atoi(text[i+1:])
 		if err != nil || budget <= 0 {
-			return RungName{}, adapters.Errorf(adapters.Invalid, "%q has the budget %q, want a positive number of steps after @", text, text[i+1:]).
+			return RungName{}, adapters.Errorf(adapters.Invalid, "%q has the budget %q, want a positive number after @: steps at the baseline's batch", text, text[i+1:]).
 				WithRemedy("write OPTION@BUDGET, or OPTION alone for its highest budget")
 		}
 		n = RungName{text[:i], budget}

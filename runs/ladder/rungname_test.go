@@ -2,6 +2,7 @@ package ladder
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -67,6 +68,27 @@ func TestVerdictsAgainstARung(t *testing.T) {
 		wantInterval(t, c.A+" by "+c.B, v.Ratio, c.Ratio, c.RatioInterval, 1e-9)
 		if v.Seeds != c.Seeds || v.NotInferior || v.Better {
 			t.Errorf("%s against %s: seeds %d, not inferior %v, better %v, want %d and no", c.A, c.B, v.Seeds, v.NotInferior, v.Better, c.Seeds)
+		}
+	}
+}
+
+// Of a rung with more seeds, the runs of the common seeds alone are compared.
+func TestVerdictsOverTheCommonSeeds(t *testing.T) {
+	l := pairLadder(t, atLimit)
+	for _, name := range []string{"cold-long@3200", "second-donor@80"} { // one seed each, 1 and 2
+		own, other := find(t, l, name), find(t, l, "cold-batch-4@3200")
+		v := verdictsAgainst(t, l, other)[name]
+		for _, record := range other.Records {
+			if record.Seed != own.Records[0].Seed {
+				continue
+			}
+			mine, its := own.Records[0].Sets[0], record.Sets[0]
+			if l.Sets[0] != mine.Name {
+				mine, its = own.Records[0].Sets[1], record.Sets[1]
+			}
+			if v.Seeds != 1 || math.Abs(v.Ratio.Mean-mine.Loss/its.Loss) > 1e-12 || math.Abs(v.Difference.Mean-(mine.Exact.Share()-its.Exact.Share())) > 1e-12 {
+				t.Errorf("%s: got %+v, want those of seed %d", name, v, record.Seed)
+			}
 		}
 	}
 }

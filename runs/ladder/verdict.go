@@ -21,8 +21,8 @@ type Verdict struct {
 }
 
 // judge compares a rung with another one on a set of held-out data.
-func judge(rules recipes.Ladder, set string, rung, best Rung) (Verdict, error) {
-	p, err := pairOf(set, rung, best)
+func judge(rules recipes.Ladder, set string, rung, other Rung) (Verdict, error) {
+	p, err := pairOf(set, rung, other)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -33,12 +33,12 @@ func judge(rules recipes.Ladder, set string, rung, best Rung) (Verdict, error) {
 }
 
 // notInferior returns [Verdict.NotInferior] of judge. It takes no samples if the means say no.
-func notInferior(rules recipes.Ladder, set string, rung, best Rung) (bool, error) {
-	p, err := pairOf(set, rung, best)
+func notInferior(rules recipes.Ladder, set string, rung, other Rung) (bool, error) {
+	p, err := pairOf(set, rung, other)
 	if err != nil || p.difference() <= -rules.Margin || ratio(p.mine.losses, p.its.losses).Mean > rules.LossRatio {
 		return false, err
 	}
-	v, err := judge(rules, set, rung, best)
+	v, err := judge(rules, set, rung, other)
 	return v.NotInferior, err
 }
 
@@ -54,11 +54,11 @@ func (p pair) difference() (sum float64) {
 }
 
 // pairOf returns what two rungs measured. It returns an error if they cannot be paired.
-func pairOf(set string, rung, best Rung) (p pair, err error) {
-	mine, its := common(rung, best)
+func pairOf(set string, rung, other Rung) (p pair, err error) {
+	mine, its := common(rung, other)
 	if len(mine.Records) == 0 {
-		return p, adapters.Errorf(adapters.Invalid, "%s with %d steps and %s with %d steps have no seed in common",
-			rung.Option, rung.Budget, best.Option, best.Budget).WithRemedy("train both with the same seeds")
+		return p, adapters.Errorf(adapters.Invalid, "%s and %s have no seed in common", rung.Name(), other.Name()).
+			WithRemedy("train both with the same seeds")
 	}
 	if err := samePictures(set, mine, its); err != nil {
 		return p, err
