@@ -27,7 +27,7 @@ func (p *program) compareCommand() *cli.Command {
 			"intervals (docs/swapping.md has the method). DIR/NAME.results.json keeps the result of each run in a few hundred bytes.\n" +
 			"compare makes the tables from such files alone, and merges files of one matrix that several machines have written.\n\n" +
 			"With --against, the table of quality compares each option and budget with the runs that you name, over the same seeds and\n" +
-			"pictures, in place of the baseline's highest budget: --against cold-batch-4@3200. The table's column budget has the budgets.\n\n" +
+			"pictures, in place of the baseline's highest budget: --against cold@800. The table's column budget has the budgets.\n\n" +
 			"With --tasks, every run is also evaluated on benchmarks (bridge eval list), except runs of ladders. Its results are in\n" +
 			"RUN/eval, and are used again.\n\n" +
 			"Example: bridge compare runs/demo/warm runs/demo/cold",

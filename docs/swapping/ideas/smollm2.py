@@ -11,7 +11,7 @@ PROJECTION = ('word_projection', 'language_projection')
 only = lambda *keys: (lambda name: float(any(k in name for k in keys + PROJECTION)))
 PARTS = {'all': None, 'frozen': only(), 'cross': only('crossattention'), 'last2': only('layer.2', 'layer.3'), 'thaw': None,
          'projection-later': None}
-RATES = {'qformer': 3e-4, 'scores': 1e-3}  # those of words-batch-4 in docs/swapping/opt-to-smollm2.toml
+RATES = {'qformer': 3e-4, 'scores': 1e-3}  # those of words in docs/swapping/opt-to-smollm2.toml
 BATCH = 4
 
 
