@@ -19,7 +19,7 @@ const (
 // cachedNumber is the size of a number in the cache of features, bfloat16.
 const cachedNumber = 2
 
-// Machine is what an estimate of a run's memory needs beside the recipe and its models.
+// Machine holds the facts of an estimate of a run's memory that the recipe and its models do not have.
 type Machine struct {
 	OnGPU bool          // the estimate is of a GPU's memory, and otherwise of the host's
 	Start *memory.Start // what the run fits before its first step; nil if that is nothing or not known

@@ -17,8 +17,11 @@ import (
 // startOf returns what a run of the recipe fits before its first step, or nil if that is nothing. A bridge
 // that does not exist yet is taken to need no fit.
 func (m models) startOf(ctx context.Context, w *workspace.Workspace, r *recipes.Recipe) (*memory.Start, error) {
+	if r.From == "" {
+		return nil, nil
+	}
 	info, config, err := donor(ctx, w, r.From)
-	if adapters.KindOf(err) == adapters.NotFound || err == nil && r.From == "" {
+	if adapters.KindOf(err) == adapters.NotFound {
 		return nil, nil
 	}
 	if err != nil {

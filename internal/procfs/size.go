@@ -7,17 +7,14 @@ import (
 )
 
 // Peak returns the highest resident size of a process so far, in bytes.
-func Peak(pid int) (int64, error) { return size(pid, "VmHWM") }
+func Peak(pid int) (int64, error) { return field(pid, "status", "VmHWM") }
 
 // Resident returns the resident size of a process, in bytes.
-func Resident(pid int) (int64, error) { return size(pid, "VmRSS") }
+func Resident(pid int) (int64, error) { return field(pid, "status", "VmRSS") }
 
 // Proportional returns the proportional set size of a process, in bytes: of a page that n processes map, a
 // share of 1/n. The kernel walks all pages of the process for it, which takes about 20 ms for each GB.
 func Proportional(pid int) (int64, error) { return field(pid, "smaps_rollup", "Pss") }
-
-// size returns a size that the status of a process has under a name, in bytes.
-func size(pid int, name string) (int64, error) { return field(pid, "status", name) }
 
 // field returns the kilobytes that a file of a process has under a name, in bytes.
 func field(pid int, file, name string) (int64, error) {

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/modular-bridging/bridge/runs"
 	"github.com/modular-bridging/bridge/runs/ladder"
 	"github.com/modular-bridging/bridge/workspace"
 )
@@ -65,16 +64,9 @@ func TestAgainstARung(t *testing.T) {
 
 func checkReportAgainst(t *testing.T, c *Comparison) {
 	t.Helper()
-	dir := t.TempDir()
-	if err := c.WriteReport(workspace.New(workspace.Options{}), dir); err != nil {
-		t.Fatal(err)
-	}
-	page, err := os.ReadFile(filepath.Join(dir, runs.ReportFile))
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := reportOf(t, c)
 	for text, want := range map[string]bool{"less cold-batch-4@3200": true, "are compared with those of cold-batch-4@3200": true, "less Q*": false, "Q*: cold": false} {
-		plain := strings.NewReplacer("&#39;", "'", "&#43;", "+").Replace(string(page))
+		plain := strings.NewReplacer("&#39;", "'", "&#43;", "+").Replace(page)
 		if strings.Contains(plain, text) != want {
 			t.Errorf("the report has %q: %v, want %v", text, !want, want)
 		}

@@ -142,16 +142,9 @@ func TestLadderFromItsFile(t *testing.T) {
 		t.Errorf("got %q, want %q", sentences, want)
 	}
 	checkLines(t, c)
-	dir := t.TempDir()
-	if err := c.WriteReport(workspace.New(workspace.Options{}), dir); err != nil {
-		t.Fatal(err)
-	}
-	page, err := os.ReadFile(filepath.Join(dir, runs.ReportFile))
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := reportOf(t, c)
 	for _, want := range []string{"Exact match over cost", "Held-out loss over cost", "language-model passes", ">seconds<", "Q*: cold@400", "A budget counts steps at the baseline", "is not inferior to Q*"} {
-		if !strings.Contains(string(page), want) {
+		if !strings.Contains(page, want) {
 			t.Errorf("the report has no %q", want)
 		}
 	}
@@ -313,4 +306,18 @@ func TestLadderOptionsNeedALadder(t *testing.T) {
 			t.Errorf("%+v: got %v, want %q", c, err, c.want)
 		}
 	}
+}
+
+// reportOf returns the page of a comparison's report.
+func reportOf(t *testing.T, c *Comparison) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := c.WriteReport(workspace.New(workspace.Options{}), dir); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, runs.ReportFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(page)
 }

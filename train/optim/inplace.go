@@ -34,13 +34,12 @@ func (o *AdamW) updateInPlace(norm float32, rates []float32, gradients []*tensor
 			clip: o.config.clipping(norm), keep: rates[p.group], size: rates[len(o.groups)+p.group], correction: rates[2*len(o.groups)],
 			config: o.config,
 		}
-		var parts [4][]float32
 		gradient, err := o.floats(gradients[i])
 		if err != nil {
 			return err
 		}
-		parts[1] = gradient
-		for k, v := range map[int]*model.Variable{0: p.value, 2: p.m, 3: p.v} {
+		var parts [3][]float32
+		for k, v := range []*model.Variable{p.value, p.m, p.v} {
 			t, err := v.Value()
 			if err != nil {
 				return err
@@ -49,7 +48,7 @@ func (o *AdamW) updateInPlace(norm float32, rates []float32, gradients []*tensor
 				return err
 			}
 		}
-		s.updateAll(parts[0], parts[1], parts[2], parts[3])
+		s.updateAll(parts[0], gradient, parts[1], parts[2])
 		gradients[i].FinalizeAll()
 	}
 	return nil
